@@ -1,0 +1,247 @@
+//! The container of every binary file and body.
+//!
+//! ```text
+//! offset  size  field
+//!      0     8  magic "cipherfn"
+//!      8     2  kind (little endian, see `Kind`)
+//!     10     2  format version of that kind
+//!     12    16  first half of the parameter set's hash (zero for kinds without one)
+//!     28     8  payload length in bytes
+//!     36    16  first half of BLAKE3 over the 36 bytes before and the payload
+//!     52     -  payload
+//! ```
+//!
+//! The checksum finds corruption, not forgery: whoever stores a file can also write a new checksum.
+
+use crate::hash::ParameterSetHash;
+use std::io::{self, Read, Write};
+
+const MAGIC: &[u8; 8] = b"cipherfn";
+/// Bytes before the payload.
+pub const HEADER_LEN: usize = 52;
+
+/// What a frame holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Kind {
+    /// A secret key: client only.
+    SecretKey = 1,
+    /// A compressed evaluation key.
+    EvaluationKey = 2,
+    /// Encrypted rows.
+    Query = 3,
+    /// Encrypted results.
+    Reply = 4,
+    /// A compiled model.
+    Bundle = 5,
+}
+
+impl Kind {
+    fn from_u16(value: u16) -> Option<Self> {
+        [Self::SecretKey, Self::EvaluationKey, Self::Query, Self::Reply, Self::Bundle]
+            .into_iter()
+            .find(|kind| *kind as u16 == value)
+    }
+
+    /// Name for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SecretKey => "secret key",
+            Self::EvaluationKey => "evaluation key",
+            Self::Query => "query",
+            Self::Reply => "reply",
+            Self::Bundle => "bundle",
+        }
+    }
+
+    /// The format version that this build writes and reads.
+    pub const fn version(self) -> u16 {
+        1
+    }
+}
+
+/// First half of a parameter set's hash, as frames carry it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParameterSetTag([u8; 16]);
+
+impl ParameterSetTag {
+    /// For kinds that belong to no parameter set.
+    pub const NONE: Self = Self([0; 16]);
+}
+
+impl From<ParameterSetHash> for ParameterSetTag {
+    fn from(hash: ParameterSetHash) -> Self {
+        let mut tag = [0; 16];
+        tag.copy_from_slice(&hash.as_bytes()[..16]);
+        Self(tag)
+    }
+}
+
+/// A decoded frame: header checked, payload not yet parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Parameter set of the payload.
+    pub parameter_set: ParameterSetTag,
+    /// The bytes inside.
+    pub payload: Vec<u8>,
+}
+
+/// Why bytes are not a frame of the wanted kind.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// Other magic bytes.
+    #[error("not a cipherfn file: it does not start with the bytes \"cipherfn\"; give the {} written by the cipherfn command", .expected.name())]
+    Foreign {
+        /// Kind that was asked for.
+        expected: Kind,
+    },
+    /// A cipherfn file, of another kind.
+    #[error("this is a {found}, not a {}; give the right file", .expected.name())]
+    WrongKind {
+        /// Kind that was asked for.
+        expected: Kind,
+        /// Kind that was found.
+        found: String,
+    },
+    /// Written by another format version.
+    #[error("{} format version {found} is not supported, this build reads version {}; make it anew with this build", .kind.name(), .kind.version())]
+    Version {
+        /// Kind of the frame.
+        kind: Kind,
+        /// Version found.
+        found: u16,
+    },
+    /// Longer than the limit for its kind.
+    #[error("{} of {len} bytes exceeds the limit of {limit} bytes", .kind.name())]
+    TooLarge {
+        /// Kind of the frame.
+        kind: Kind,
+        /// Length announced.
+        len: u64,
+        /// Limit in force.
+        limit: u64,
+    },
+    /// Ends early.
+    #[error("{} is truncated: {missing} bytes are missing; transfer it again", .kind.name())]
+    Truncated {
+        /// Kind that was asked for.
+        kind: Kind,
+        /// Bytes that should have followed.
+        missing: u64,
+    },
+    /// Bytes follow the payload.
+    #[error("{extra} bytes follow the end of the {}; it is corrupt", .kind.name())]
+    Trailing {
+        /// Kind of the frame.
+        kind: Kind,
+        /// Bytes too many.
+        extra: usize,
+    },
+    /// Checksum mismatch.
+    #[error("{} is corrupt: its checksum does not match; transfer or make it again", .kind.name())]
+    Corrupt {
+        /// Kind of the frame.
+        kind: Kind,
+    },
+    /// The stream failed.
+    #[error("reading a {} failed: {source}", .kind.name())]
+    Io {
+        /// Kind that was asked for.
+        kind: Kind,
+        /// Cause.
+        source: io::Error,
+    },
+}
+
+fn checksum(header: &[u8], payload: &[u8]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(header).update(payload);
+    let mut out = [0; 16];
+    out.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    out
+}
+
+/// Wraps `payload`.
+pub fn encode(kind: Kind, parameter_set: ParameterSetTag, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER_LEN + payload.len());
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&(kind as u16).to_le_bytes());
+    bytes.extend_from_slice(&kind.version().to_le_bytes());
+    bytes.extend_from_slice(&parameter_set.0);
+    bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+    let sum = checksum(&bytes, payload);
+    bytes.extend_from_slice(&sum);
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// Writes one frame to a stream.
+pub fn write(out: &mut impl Write, kind: Kind, parameter_set: ParameterSetTag, payload: &[u8]) -> io::Result<()> {
+    out.write_all(&encode(kind, parameter_set, payload))
+}
+
+/// Reads bytes that hold exactly one frame of `kind`, payload at most `limit` bytes.
+pub fn decode(bytes: &[u8], kind: Kind, limit: u64) -> Result<Frame, FrameError> {
+    let mut rest = bytes;
+    match read(&mut rest, kind, limit)? {
+        None => Err(FrameError::Truncated {
+            kind,
+            missing: HEADER_LEN as u64,
+        }),
+        Some(_) if !rest.is_empty() => Err(FrameError::Trailing { kind, extra: rest.len() }),
+        Some(frame) => Ok(frame),
+    }
+}
+
+/// Reads the next frame of `kind` from a stream, or `None` at its end. Nothing is allocated for a payload above `limit`, and
+/// no more than what arrives for one below it.
+pub fn read(input: &mut impl Read, kind: Kind, limit: u64) -> Result<Option<Frame>, FrameError> {
+    let io = |source| FrameError::Io { kind, source };
+    let mut header = Vec::with_capacity(HEADER_LEN);
+    input.by_ref().take(HEADER_LEN as u64).read_to_end(&mut header).map_err(io)?;
+    if header.is_empty() {
+        return Ok(None);
+    }
+    if !MAGIC.starts_with(&header[..header.len().min(MAGIC.len())]) {
+        return Err(FrameError::Foreign { expected: kind });
+    }
+    let Ok(header) = <[u8; HEADER_LEN]>::try_from(header.as_slice()) else {
+        return Err(FrameError::Truncated {
+            kind,
+            missing: (HEADER_LEN - header.len()) as u64,
+        });
+    };
+    let found_kind = u16::from_le_bytes([header[8], header[9]]);
+    if found_kind != kind as u16 {
+        let found = Kind::from_u16(found_kind).map_or_else(|| format!("file of unknown kind {found_kind}"), |kind| kind.name().into());
+        return Err(FrameError::WrongKind { expected: kind, found });
+    }
+    let version = u16::from_le_bytes([header[10], header[11]]);
+    if version != kind.version() {
+        return Err(FrameError::Version { kind, found: version });
+    }
+    let mut tag = [0; 16];
+    tag.copy_from_slice(&header[12..28]);
+    let mut len = [0; 8];
+    len.copy_from_slice(&header[28..36]);
+    let len = u64::from_le_bytes(len);
+    if len > limit {
+        return Err(FrameError::TooLarge { kind, len, limit });
+    }
+    let mut payload = Vec::new();
+    input.by_ref().take(len).read_to_end(&mut payload).map_err(io)?;
+    if (payload.len() as u64) < len {
+        return Err(FrameError::Truncated {
+            kind,
+            missing: len - payload.len() as u64,
+        });
+    }
+    if checksum(&header[..36], &payload) != header[36..52] {
+        return Err(FrameError::Corrupt { kind });
+    }
+    Ok(Some(Frame {
+        parameter_set: ParameterSetTag(tag),
+        payload,
+    }))
+}

@@ -1,0 +1,178 @@
+//! Queries and replies: encrypted rows and their outcomes, in chunks, so that a million rows stream in bounded memory.
+//!
+//! A file or body is a sequence of [frames](crate::frame) of one kind ([`Kind::Query`] or [`Kind::Reply`]), one chunk each. The last chunk says
+//! that it is the last: a stream that ends before is truncated. Payload of a chunk (integers little endian):
+//!
+//! ```text
+//! offset  size  field
+//!      0    32  hash of the client specs that the rows were made for
+//!     32    16  id of the secret key that the rows are encrypted under
+//!     48     8  number of the chunk's first row, from 0
+//!     56     1  flags: 1 = last chunk
+//!     57     4  rows in the chunk, n
+//!     61     4  bytes of a row, r
+//!     65     -  query: n times r bytes
+//!               reply: n outcomes, each 0 and r bytes, or 1, a length (4 bytes) and that many bytes of UTF-8 (why the row failed)
+//! ```
+
+use crate::frame::{FrameError, Kind};
+use crate::hash::SpecsHash;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+mod codec;
+mod stream;
+
+pub use stream::{Chunks, write_chunk};
+
+/// Largest payload of a chunk that is read.
+pub const MAX_CHUNK: u64 = 256 << 20;
+/// Most rows of a chunk that is read.
+pub const MAX_ROWS: usize = 1 << 20;
+/// Payload that writers aim at; a single larger row is a chunk by itself.
+pub const TARGET_CHUNK: usize = 2 << 20;
+/// Most rows that writers put into a chunk.
+pub const TARGET_ROWS: usize = 4096;
+/// Longest explanation of a failed row, in bytes; longer ones are cut.
+pub const MAX_EXPLANATION: usize = 1024;
+
+/// What a row became: a reply row, or why there is none.
+pub type Outcome = Result<Vec<u8>, String>;
+
+/// Names a secret key, the evaluation key made from it and the ciphertexts under it, so that a mix-up is an error and not a wrong answer.
+/// Random and public.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct KeyId([u8; 16]);
+
+impl KeyId {
+    /// An id from its bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+/// First 8 hexadecimal digits, for people.
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({self})")
+    }
+}
+
+/// What every chunk starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkHead {
+    /// Specs that the rows were made for.
+    pub specs: SpecsHash,
+    /// Secret key that the rows are encrypted under.
+    pub key: KeyId,
+    /// Number of the first row, from 0.
+    pub first_row: u64,
+    /// Whether no chunk follows.
+    pub last: bool,
+    /// Bytes of a row.
+    pub row_len: u32,
+}
+
+/// Encrypted rows of one length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryChunk {
+    /// Head.
+    pub head: ChunkHead,
+    /// The rows, each of `head.row_len` bytes.
+    pub rows: Vec<Vec<u8>>,
+}
+
+/// One outcome a query row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplyChunk {
+    /// Head; `row_len` is that of the rows that succeeded.
+    pub head: ChunkHead,
+    /// Outcomes in the order of the query's rows.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// A message that travels in chunks.
+pub trait Chunk: Sized {
+    /// Kind of its frames.
+    const KIND: Kind;
+    /// Its head.
+    fn head(&self) -> &ChunkHead;
+    /// Number of rows.
+    fn len(&self) -> usize;
+    /// Whether it has no rows.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// The payload.
+    fn to_payload(&self) -> Vec<u8>;
+    /// Parses a payload; every byte must be accounted for.
+    fn from_payload(payload: &[u8]) -> Result<Self, MessageError>;
+}
+
+/// How many rows of `row_len` bytes to put into a chunk.
+pub fn rows_a_chunk(row_len: usize) -> usize {
+    (TARGET_CHUNK / row_len.max(1)).clamp(1, TARGET_ROWS)
+}
+
+/// Why bytes are not a query or a reply.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// The container is wrong.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The payload does not have the documented layout.
+    #[error("{} is malformed: {reason}; make it anew", .kind.name())]
+    Malformed {
+        /// Kind of the message.
+        kind: Kind,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The stream ends between chunks, before the last one.
+    #[error("{} is truncated: it ends after {rows} rows, before its last chunk; transfer it again", .kind.name())]
+    Unfinished {
+        /// Kind of the message.
+        kind: Kind,
+        /// Rows that were there.
+        rows: u64,
+    },
+    /// Chunks of different messages.
+    #[error("{} is a mixture: the chunk at row {row} belongs to other specs, keys or parameters than the first one; keep files apart", .kind.name())]
+    Mixed {
+        /// Kind of the message.
+        kind: Kind,
+        /// First row of the foreign chunk.
+        row: u64,
+    },
+    /// A chunk is missing, doubled or out of place.
+    #[error("{} has a chunk out of place: it starts at row {found} where row {expected} must follow; transfer it again", .kind.name())]
+    OutOfOrder {
+        /// Kind of the message.
+        kind: Kind,
+        /// Row that must follow.
+        expected: u64,
+        /// Row found.
+        found: u64,
+    },
+    /// Bytes follow the last chunk.
+    #[error("bytes follow the last chunk of the {}; keep files apart", .kind.name())]
+    Trailing {
+        /// Kind of the message.
+        kind: Kind,
+    },
+}
+
+#[cfg(test)]
+mod tests;

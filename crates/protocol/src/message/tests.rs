@@ -1,0 +1,198 @@
+use super::*;
+use crate::frame::ParameterSetTag;
+use crate::hash::Hash;
+
+const KEY: KeyId = KeyId::from_bytes([9; 16]);
+
+fn specs() -> SpecsHash {
+    Hash::of(b"specs")
+}
+
+fn query(first_row: u64, last: bool, rows: &[&[u8]]) -> QueryChunk {
+    QueryChunk {
+        head: ChunkHead {
+            specs: specs(),
+            key: KEY,
+            first_row,
+            last,
+            row_len: 2,
+        },
+        rows: rows.iter().map(|row| row.to_vec()).collect(),
+    }
+}
+
+fn stream(chunks: &[QueryChunk]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for chunk in chunks {
+        write_chunk(&mut bytes, ParameterSetTag::NONE, chunk).unwrap();
+    }
+    bytes
+}
+
+fn read(bytes: &[u8]) -> Result<Vec<QueryChunk>, MessageError> {
+    Chunks::new(bytes).map(|chunk| chunk.map(|(_, chunk)| chunk)).collect()
+}
+
+#[test]
+fn exact_bytes_of_a_query_payload() {
+    let mut expected = specs().as_bytes().to_vec();
+    expected.extend_from_slice(&[9; 16]); // key
+    expected.extend_from_slice(&[7, 0, 0, 0, 0, 0, 0, 0]); // first row
+    expected.push(1); // last
+    expected.extend_from_slice(&[2, 0, 0, 0]); // rows
+    expected.extend_from_slice(&[2, 0, 0, 0]); // bytes of a row
+    expected.extend_from_slice(&[0xaa, 0xbb, 0xcc, 0xdd]);
+    let chunk = query(7, true, &[&[0xaa, 0xbb], &[0xcc, 0xdd]]);
+    assert_eq!(chunk.to_payload(), expected);
+    assert_eq!(QueryChunk::from_payload(&expected).unwrap(), chunk);
+}
+
+#[test]
+fn exact_bytes_of_a_reply_payload() {
+    let head = ChunkHead {
+        specs: specs(),
+        key: KEY,
+        first_row: 0,
+        last: false,
+        row_len: 2,
+    };
+    let chunk = ReplyChunk {
+        head,
+        outcomes: vec![Ok(vec![5, 6]), Err("no".into())],
+    };
+    let mut expected = specs().as_bytes().to_vec();
+    expected.extend_from_slice(&[9; 16]); // key
+    expected.extend_from_slice(&[0; 8]); // first row
+    expected.push(0); // not the last
+    expected.extend_from_slice(&[2, 0, 0, 0]); // rows
+    expected.extend_from_slice(&[2, 0, 0, 0]); // bytes of a row
+    expected.extend_from_slice(&[0, 5, 6]); // done
+    expected.extend_from_slice(&[1, 2, 0, 0, 0, b'n', b'o']); // failed
+    assert_eq!(chunk.to_payload(), expected);
+    assert_eq!(ReplyChunk::from_payload(&expected).unwrap(), chunk);
+}
+
+#[test]
+fn long_explanations_are_cut_at_a_character() {
+    let head = ChunkHead {
+        specs: specs(),
+        key: KEY,
+        first_row: 0,
+        last: true,
+        row_len: 2,
+    };
+    let chunk = ReplyChunk {
+        head,
+        outcomes: vec![Err("€".repeat(1000))],
+    };
+    let back = ReplyChunk::from_payload(&chunk.to_payload()).unwrap();
+    assert_eq!(back.outcomes, [Err("€".repeat(341))]);
+}
+
+#[test]
+fn every_truncation_and_flag_is_refused() {
+    let head = ChunkHead {
+        specs: specs(),
+        key: KEY,
+        first_row: 0,
+        last: true,
+        row_len: 2,
+    };
+    let reply = ReplyChunk {
+        head,
+        outcomes: vec![Ok(vec![5, 6]), Err("no".into())],
+    }
+    .to_payload();
+    let query = query(0, true, &[&[1, 2], &[3, 4]]).to_payload();
+    for end in 0..query.len() {
+        assert!(
+            matches!(QueryChunk::from_payload(&query[..end]), Err(MessageError::Malformed { .. })),
+            "query of {end} bytes"
+        );
+    }
+    for end in 0..reply.len() {
+        assert!(
+            matches!(ReplyChunk::from_payload(&reply[..end]), Err(MessageError::Malformed { .. })),
+            "reply of {end} bytes"
+        );
+    }
+    for (offset, byte) in [(56, 2), (57, 0), (57, 3), (61, 0), (60, 0xff), (59, 0x11)] {
+        let mut bytes = query.clone();
+        bytes[offset] = byte;
+        assert!(QueryChunk::from_payload(&bytes).is_err(), "byte {offset} = {byte}");
+    }
+    let mut overflow = query.clone();
+    overflow[48..56].fill(0xff);
+    assert!(QueryChunk::from_payload(&overflow).is_err());
+    for (offset, byte) in [(65, 2), (60, 0xff), (69, 0xff)] {
+        let mut bytes = reply.clone();
+        bytes[offset] = byte;
+        assert!(ReplyChunk::from_payload(&bytes).is_err(), "byte {offset} = {byte}");
+    }
+    assert!(ReplyChunk::from_payload(&[reply, vec![0]].concat()).is_err());
+}
+
+#[test]
+fn chunks_in_order() {
+    let chunks = [
+        query(0, false, &[&[1, 2]]),
+        query(1, false, &[&[3, 4], &[5, 6]]),
+        query(3, true, &[&[7, 8]]),
+    ];
+    assert_eq!(read(&stream(&chunks)).unwrap(), chunks);
+}
+
+#[test]
+fn incomplete_and_mixed_streams_are_refused() {
+    let first = query(0, false, &[&[1, 2]]);
+    let last = query(1, true, &[&[3, 4]]);
+    assert!(matches!(read(&[]), Err(MessageError::Unfinished { rows: 0, .. })));
+    assert!(matches!(
+        read(&stream(std::slice::from_ref(&first))),
+        Err(MessageError::Unfinished { rows: 1, .. })
+    ));
+    assert!(matches!(
+        read(&stream(std::slice::from_ref(&last))),
+        Err(MessageError::OutOfOrder { expected: 0, found: 1, .. })
+    ));
+    assert!(matches!(
+        read(&stream(&[first.clone(), first.clone()])),
+        Err(MessageError::OutOfOrder { expected: 1, found: 0, .. })
+    ));
+    assert!(matches!(
+        read(&stream(&[first.clone(), last.clone(), last.clone()])),
+        Err(MessageError::Trailing { .. })
+    ));
+    let mut foreign = last.clone();
+    foreign.head.specs = Hash::of(b"other");
+    assert!(matches!(
+        read(&stream(&[first.clone(), foreign])),
+        Err(MessageError::Mixed { row: 1, .. })
+    ));
+    let mut foreign = last.clone();
+    foreign.head.key = KeyId::from_bytes([8; 16]);
+    assert!(matches!(
+        read(&stream(&[first.clone(), foreign])),
+        Err(MessageError::Mixed { row: 1, .. })
+    ));
+    let whole = stream(&[first, last]);
+    for end in 1..whole.len() {
+        assert!(read(&whole[..end]).is_err(), "stream of {end} bytes");
+    }
+}
+
+#[test]
+fn other_kinds_are_named() {
+    let error = Chunks::<_, ReplyChunk>::new(stream(&[query(0, true, &[&[1, 2]])]).as_slice())
+        .next()
+        .unwrap()
+        .unwrap_err();
+    assert_eq!(error.to_string(), "this is a query, not a reply; give the right file");
+}
+
+#[test]
+fn chunk_sizes() {
+    assert_eq!(rows_a_chunk(0), 4096);
+    assert_eq!(rows_a_chunk(34_000), 61);
+    assert_eq!(rows_a_chunk(1 << 30), 1);
+}
