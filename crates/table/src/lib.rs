@@ -1,0 +1,36 @@
+//! Typed rows of a CSV file, by column name, one at a time.
+//!
+//! The first line names the columns. A [`Table`] has read that line; [`Table::select`] looks up the columns that a model needs and
+//! gives [`Rows`], an iterator of rows that holds one line in memory, whatever the file's size. A row comes as the inputs of a row
+//! program. Every error names the file, the line and the column, and says what to do.
+//!
+//! ```
+//! use cipherfn_protocol::program::{Kind, Tensor, TensorType};
+//! use cipherfn_protocol::specs::{ColumnKind, InputColumn};
+//! use cipherfn_table::Table;
+//!
+//! let csv = "age,city,bmi\n31,Basel,22.5\n47,Lyon,nan\n";
+//! let table = Table::open("people.csv", csv.as_bytes())?;
+//! assert_eq!(table.header(), ["age", "city", "bmi"]);
+//!
+//! // One input of two floats: the columns "bmi" and "age".
+//! let columns = ["bmi", "age"].map(|name| InputColumn { name: name.into(), kind: ColumnKind::Float32, missing: false });
+//! let mut rows = table.select(&columns, &[TensorType { kind: Kind::F32, len: 2 }])?;
+//! assert_eq!(rows.ignored(), ["city"]);
+//! assert_eq!(rows.next().unwrap()?, [Tensor::F32(vec![22.5, 31.0])]);
+//! assert_eq!(
+//!     rows.next().unwrap().unwrap_err().to_string(),
+//!     "people.csv, line 3, column \"bmi\": the value is missing and the model has no rule for missing values; fill it in or leave the row out",
+//! );
+//! # Ok::<(), cipherfn_table::TableError>(())
+//! ```
+//!
+//! RFC 4180 text: commas, optional double quotes, LF or CRLF, UTF-8 with or without a byte order mark. Blank lines are skipped.
+
+mod cell;
+mod error;
+mod lines;
+mod rows;
+
+pub use error::{Place, TableError};
+pub use rows::{Rows, Table};

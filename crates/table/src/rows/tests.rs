@@ -1,0 +1,212 @@
+use super::*;
+use cipherfn_protocol::specs::ColumnKind;
+
+fn column(name: &str, kind: ColumnKind, missing: bool) -> InputColumn {
+    InputColumn {
+        name: name.into(),
+        kind,
+        missing,
+    }
+}
+
+/// One input a column.
+fn inputs(columns: &[InputColumn]) -> Vec<TensorType> {
+    let kind = |column: &InputColumn| match column.kind {
+        ColumnKind::Float32 => Kind::F32,
+        ColumnKind::Float64 => Kind::F64,
+        ColumnKind::Int64 => Kind::I64,
+        ColumnKind::Text => Kind::Text,
+    };
+    columns
+        .iter()
+        .map(|column| TensorType {
+            kind: kind(column),
+            len: 1,
+        })
+        .collect()
+}
+
+fn number(name: &str) -> InputColumn {
+    column(name, ColumnKind::Float32, false)
+}
+
+fn read(csv: &[u8], columns: &[InputColumn]) -> Result<Vec<Vec<Tensor>>, TableError> {
+    Table::open("t.csv", csv)?.select(columns, &inputs(columns))?.collect()
+}
+
+fn error(csv: &[u8], columns: &[InputColumn]) -> String {
+    read(csv, columns).unwrap_err().to_string()
+}
+
+#[test]
+fn byte_order_mark_crlf_quotes_and_blank_lines() {
+    let rows = read(b"\xef\xbb\xbf\"a\", b \r\n1,\"2\"\r\n\r\n3, 4 \r\n", &[number("b"), number("a")]).unwrap();
+    assert_eq!(
+        rows,
+        [
+            [Tensor::F32(vec![2.0]), Tensor::F32(vec![1.0])],
+            [Tensor::F32(vec![4.0]), Tensor::F32(vec![3.0])]
+        ]
+    );
+}
+
+#[test]
+fn types() {
+    let columns = [
+        column("f", ColumnKind::Float32, true),
+        column("d", ColumnKind::Float64, true),
+        column("i", ColumnKind::Int64, false),
+        column("t", ColumnKind::Text, true),
+    ];
+    let rows = read(b"f,d,i,t\n0.1,0.1,-7, x \n,NaN,3.0,\n", &columns).unwrap();
+    assert_eq!(
+        rows[0],
+        [
+            Tensor::F32(vec![0.1]),
+            Tensor::F64(vec![0.1]),
+            Tensor::I64(vec![-7]),
+            Tensor::Text(vec![" x ".into()])
+        ]
+    );
+    assert!(matches!(&rows[1][0], Tensor::F32(values) if values[0].is_nan()));
+    assert!(matches!(&rows[1][1], Tensor::F64(values) if values[0].is_nan()));
+    assert_eq!(rows[1][2..], [Tensor::I64(vec![3]), Tensor::Text(vec![String::new()])]);
+}
+
+#[test]
+fn bad_cells_name_line_and_column() {
+    let a = [number("a")];
+    assert_eq!(
+        error(b"a,b\n1,2\nx y,2\n", &a),
+        "t.csv, line 3, column \"a\": \"x y\" is not a 32-bit number; correct the cell"
+    );
+    assert_eq!(
+        error(b"a,b\n\"\",2\n", &a),
+        "t.csv, line 2, column \"a\": the value is missing and the model has no rule for missing values; fill it in or leave the row out"
+    );
+    assert!(error(b"a\nnan\n", &a).contains("missing"));
+    assert!(error(b"a\n-inf\n", &a).contains("\"-inf\" is not finite"));
+    assert!(error(b"a\n1e39\n", &a).contains("not finite as a 32-bit number"));
+    let integer = [column("a", ColumnKind::Int64, true)];
+    assert!(error(b"a\n1.5\n", &integer).contains("not a whole number"));
+    assert!(error(b"a\n1e30\n", &integer).contains("not a whole number"));
+    assert!(error(b"a,b\n,1\n", &integer).contains("missing"));
+}
+
+#[test]
+fn line_numbers_count_blank_lines_and_lines_inside_quotes() {
+    let b = [number("b")];
+    assert!(error(b"a,b\r\n\"x\r\ny\",1\r\n\r\n1,bad\r\n", &b).starts_with("t.csv, line 5, column"));
+    assert!(error(b"a,b\n\n\n1,bad\n", &b).starts_with("t.csv, line 4, column"));
+    assert!(error(b"a,b\r\n1,2\r\n1,bad\r\n", &b).starts_with("t.csv, line 3, column"));
+}
+
+#[test]
+fn bad_files() {
+    let a = [number("a")];
+    assert_eq!(error(b"", &a), "t.csv is empty; give a CSV file whose first line names the columns");
+    assert_eq!(
+        error(b"\n\n", &a),
+        "t.csv is empty; give a CSV file whose first line names the columns"
+    );
+    assert_eq!(error(b"a\n", &a), "t.csv has a header and no rows; add at least one row");
+    assert_eq!(
+        error(b"a,b,a\n1,2,3\n", &a),
+        "t.csv, line 1: columns 1 and 3 are both named \"a\"; rename one"
+    );
+    assert!(error(b"a,b\n1,2\n1,2,3\n", &a).starts_with("t.csv, line 3: 3 cells where the header has 2;"));
+    assert!(error(b"a,b\n1,2\n1\n", &a).starts_with("t.csv, line 3: 1 cells where the header has 2;"));
+    assert!(error(b"a\n1\n\xff\n", &a).starts_with("t.csv, line 3: not UTF-8"));
+    assert!(
+        error(
+            "\u{feff}a\n1\n"
+                .encode_utf16()
+                .flat_map(u16::to_le_bytes)
+                .collect::<Vec<u8>>()
+                .as_slice(),
+            &a
+        )
+        .contains("not UTF-8")
+    );
+}
+
+#[test]
+fn missing_columns_say_why() {
+    let columns = [number("age"), number("bmi")];
+    assert_eq!(
+        error(b"age,x\n1,2\n", &columns),
+        "t.csv, line 1: column \"bmi\" is missing; the header has \"age\", \"x\": add or rename columns"
+    );
+    assert!(error(b"age;bmi\n1;2\n", &columns).contains("separated by ';'"));
+    assert!(error(b"1,2\n1,2\n", &columns).contains("the first line holds numbers"));
+    assert!(error(b"Age,bmi\n1,2\n", &columns).contains("case-sensitive and the header has \"Age\""));
+}
+
+#[test]
+fn a_quote_that_is_never_closed_is_bounded() {
+    let endless = std::io::Read::chain(&b"a\n1\n\"x"[..], std::io::repeat(b'y'));
+    let mut rows = Table::open("t.csv", endless)
+        .unwrap()
+        .select(&[number("a")], &inputs(&[number("a")]))
+        .unwrap();
+    assert!(rows.next().unwrap().is_ok());
+    assert!(
+        rows.next()
+            .unwrap()
+            .unwrap_err()
+            .to_string()
+            .starts_with("t.csv, line 3: the row is longer than 16777216 bytes")
+    );
+    assert!(rows.next().is_none());
+}
+
+#[test]
+fn a_limit_leaves_the_rest_unread() {
+    let rows = Table::open("t.csv", &b"a\n1\n2\nbad\n"[..])
+        .unwrap()
+        .select(&[number("a")], &inputs(&[number("a")]))
+        .unwrap();
+    assert_eq!(rows.limit(2).map(Result::unwrap).count(), 2);
+}
+
+#[test]
+fn the_same_column_may_be_wanted_twice() {
+    let rows = read(b"a,b\n1,2\n", &[number("a"), number("a")]).unwrap();
+    assert_eq!(rows, [[Tensor::F32(vec![1.0]), Tensor::F32(vec![1.0])]]);
+}
+
+#[test]
+fn an_input_takes_consecutive_columns() {
+    let columns = [number("b"), number("a"), column("t", ColumnKind::Text, false)];
+    let inputs = [TensorType { kind: Kind::F32, len: 2 }, TensorType { kind: Kind::Text, len: 1 }];
+    let rows: Vec<_> = Table::open("t.csv", &b"a,b,t\n1,2,x\n"[..])
+        .unwrap()
+        .select(&columns, &inputs)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(rows, [[Tensor::F32(vec![2.0, 1.0]), Tensor::Text(vec!["x".into()])]]);
+}
+
+#[test]
+fn line_ends_are_found_however_the_bytes_arrive() {
+    struct Dribble<'a>(&'a [u8]);
+    impl Read for Dribble<'_> {
+        fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+            let len = out.len().min(1).min(self.0.len());
+            out[..len].copy_from_slice(&self.0[..len]);
+            self.0 = &self.0[len..];
+            Ok(len)
+        }
+    }
+    let csv = b"a,t\r\n1,x\r\n\r\n2,\"y\rz\r\n\"\r\n3,w\r";
+    let columns = [number("a"), column("t", ColumnKind::Text, false)];
+    let whole = read(csv, &columns).unwrap();
+    let dribbled: Result<Vec<_>, _> = Table::open("t.csv", Dribble(csv))
+        .unwrap()
+        .select(&columns, &inputs(&columns))
+        .unwrap()
+        .collect();
+    assert_eq!(dribbled.unwrap(), whole);
+    assert_eq!(whole[1][1], Tensor::Text(vec!["y\rz\n".into()]));
+}
