@@ -1,0 +1,214 @@
+//! Times of the scheme's operations on one thread, as ratios to `tfhe`'s own CMUX over the same selectors in the same run.
+//!
+//! `cargo bench -p cipherfn-scheme -- [NAME]` for the parameter sets whose name contains NAME; with `--test` every operation runs once.
+
+use cipherfn_protocol::specs::{Gadget, Transport};
+use cipherfn_scheme::fourier::{Transform, c64};
+use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::query::{self, LinearQueryShape, SelectorQueryShape};
+use cipherfn_scheme::reply::{self, ReplyShape};
+use cipherfn_scheme::selectors::FourierSelectors;
+use cipherfn_scheme::{EvaluationKey, SchemeError, SecretKey};
+use dyn_stack::PodBuffer;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+use tfhe::core_crypto::fft_impl::fft64::crypto::ggsw::FourierGgswCiphertext;
+use tfhe::core_crypto::prelude::{
+    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweCiphertext, GlweSize, PodStack, PolynomialSize,
+    cmux_assign_mem_optimized, cmux_assign_mem_optimized_requirement,
+};
+
+fn main() -> Result<(), SchemeError> {
+    let once = std::env::args().any(|argument| argument == "--test");
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .expect("a pool of one thread");
+    let name = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-'))
+        .unwrap_or_default();
+    let mut sets = ParameterSet::all().iter().filter(|set| set.name.contains(&name));
+    pool.install(|| sets.try_for_each(|set| bench(&Timer { once }, set)))
+}
+
+fn bench(timer: &Timer, set: &'static ParameterSet) -> Result<(), SchemeError> {
+    println!("{}", set.name);
+    let key = SecretKey::generate(set);
+    let transform = Transform::new(set.polynomial_size);
+    let (mut scratch, mut values) = (transform.scratch(), vec![c64::new(0.5, 0.25); transform.fourier_size()]);
+    let fft = timer.time(|| transform.forward_twisted(black_box(&mut values), &mut scratch));
+    line("Fourier transform", fft, "");
+    if set.packing.is_some() {
+        let evaluation = EvaluationKey::generate(&key)?;
+        line("make an evaluation key", timer.time(|| EvaluationKey::generate(&key).is_ok()), "");
+        let bytes = evaluation.file_len();
+        line(
+            "expand an evaluation key",
+            timer.time(|| evaluation.expand().is_ok()),
+            &format!("file of {bytes} bytes"),
+        );
+        let expanded = evaluation.expand()?;
+        for (base_log, levels) in [(8, 3), (6, 4), (4, 6)] {
+            let gadget = Gadget { base_log, levels };
+            selectors(
+                timer,
+                &key,
+                Some(&expanded),
+                SelectorQueryShape {
+                    set,
+                    selectors: 118,
+                    gadget,
+                    transport: Transport::Packed,
+                },
+            )?;
+        }
+    } else {
+        for (base_log, levels) in [(23, 1), (15, 2)] {
+            let gadget = Gadget { base_log, levels };
+            selectors(
+                timer,
+                &key,
+                None,
+                SelectorQueryShape {
+                    set,
+                    selectors: 30,
+                    gadget,
+                    transport: Transport::Ggsw,
+                },
+            )?;
+        }
+    }
+    linear_and_reply(timer, &key, set)
+}
+
+fn selectors(
+    timer: &Timer,
+    key: &SecretKey,
+    expanded: Option<&cipherfn_scheme::ExpandedEvaluationKey>,
+    shape: SelectorQueryShape,
+) -> Result<(), SchemeError> {
+    let Gadget { base_log, levels } = shape.gadget;
+    let bits: Vec<bool> = (0..shape.selectors).map(|i| i % 3 == 0).collect();
+    let row = query::encrypt_selectors(key, &shape, &bits)?;
+    let mut out = FourierSelectors::zeroed(shape.ggsw(), shape.selectors);
+    query::expand_selectors(expanded, &shape, &row, &mut out)?;
+    let cmux = tfhe_cmux(timer, &shape, &out);
+    line(&format!("tfhe CMUX {base_log} x {levels}"), cmux, "");
+    let sizes = format!(
+        "{} selectors, {} ciphertexts, {} bytes",
+        shape.selectors,
+        shape.ciphertexts(),
+        row.len()
+    );
+    line(
+        "encrypt selectors",
+        timer.time(|| query::encrypt_selectors(key, &shape, &bits).is_ok()),
+        &sizes,
+    );
+    let expand = timer.time(|| query::expand_selectors(expanded, &shape, &row, &mut out).is_ok());
+    let slots = shape.selectors as f64 * f64::from(levels);
+    let each = |count: f64| format!("{:.2} us, {:.2} CMUX", expand * 1e6 / count, expand / cmux / count);
+    line(
+        "expand selectors",
+        expand,
+        &format!("a slot {}; a selector {}", each(slots), each(shape.selectors as f64)),
+    );
+    Ok(())
+}
+
+/// `tfhe`'s CMUX over each selector in turn.
+fn tfhe_cmux(timer: &Timer, shape: &SelectorQueryShape, selectors: &FourierSelectors) -> f64 {
+    let (glwe_size, size) = (GlweSize(shape.set.glwe_dimension + 1), PolynomialSize(shape.set.polynomial_size));
+    let transform = Transform::new(size.0);
+    let fft = transform.as_tfhe();
+    let mut memory = PodBuffer::new(cmux_assign_mem_optimized_requirement::<u64>(glwe_size, size, fft));
+    let stack = PodStack::new(&mut memory);
+    let ggsws: Vec<_> = (0..selectors.len())
+        .map(|index| {
+            FourierGgswCiphertext::from_container(
+                selectors.ggsw(index),
+                glwe_size,
+                size,
+                DecompositionBaseLog(shape.gadget.base_log as usize),
+                DecompositionLevelCount(shape.gadget.levels as usize),
+            )
+        })
+        .collect();
+    let words = |factor: u64| (0..(glwe_size.0 * size.0) as u64).map(|i| (i + 1).wrapping_mul(factor)).collect();
+    let glwe = |words: Vec<u64>| GlweCiphertext::from_container(words, size, CiphertextModulus::new_native());
+    let (mut clear, mut set) = (glwe(words(0x9e37_79b9_7f4a_7c15)), glwe(words(0xbf58_476d_1ce4_e5b9)));
+    let mut next = ggsws.iter().cycle();
+    timer.time(|| {
+        if let Some(ggsw) = next.next() {
+            cmux_assign_mem_optimized(&mut clear, &mut set, ggsw, fft, stack);
+        }
+    })
+}
+
+fn linear_and_reply(timer: &Timer, key: &SecretKey, set: &'static ParameterSet) -> Result<(), SchemeError> {
+    let linear = LinearQueryShape {
+        set,
+        features: 30,
+        block: 30,
+        stride: 1,
+        body_bits: 40,
+    };
+    let row = query::encrypt_linear(key, &linear, &[1 << 40; 30])?;
+    line(
+        "encrypt 30 linear inputs",
+        timer.time(|| query::encrypt_linear(key, &linear, &[1 << 40; 30]).is_ok()),
+        "",
+    );
+    line(
+        "decode 30 linear inputs",
+        timer.time(|| query::decode_linear(&linear, &row).is_ok()),
+        &format!("{} bytes", row.len()),
+    );
+    let shape = ReplyShape {
+        set,
+        coefficients: 10,
+        stride: 1,
+        bits: 20,
+    };
+    let glwe = &query::decode_linear(&linear, &row)?[0];
+    let reply = reply::compress(&shape, &glwe.mask, &glwe.body)?;
+    let compress = timer.time(|| reply::compress(&shape, &glwe.mask, &glwe.body).is_ok());
+    line("compress a reply to 20 bits", compress, &format!("{} bytes", reply.len()));
+    line(
+        "decrypt a reply of 10 scores",
+        timer.time(|| reply::decrypt(key, &shape, &reply).is_ok()),
+        "",
+    );
+    Ok(())
+}
+
+struct Timer {
+    once: bool,
+}
+
+impl Timer {
+    /// Seconds a call: the best of ten groups of calls, as other work on the machine only ever adds time.
+    fn time<T>(&self, mut operation: impl FnMut() -> T) -> f64 {
+        const GROUP: Duration = Duration::from_millis(50);
+        let start = Instant::now();
+        black_box(operation());
+        let first = start.elapsed().max(Duration::from_nanos(100));
+        if self.once {
+            return first.as_secs_f64();
+        }
+        let calls = (GROUP.as_secs_f64() / first.as_secs_f64()).ceil() as u32;
+        let group = |_| {
+            let start = Instant::now();
+            (0..calls).for_each(|_| {
+                black_box(operation());
+            });
+            start.elapsed().as_secs_f64() / f64::from(calls)
+        };
+        (0..10).map(group).fold(f64::INFINITY, f64::min)
+    }
+}
+
+fn line(what: &str, seconds: f64, note: &str) {
+    println!("  {what:<32} {:>11.2} us  {note}", seconds * 1e6);
+}

@@ -1,0 +1,119 @@
+//! Torus words with their low bits rounded away, packed without gaps.
+//!
+//! A word keeps its `bits` most significant bits, rounded to nearest. The packed words form one little-endian bit stream, padded
+//! with zero bits to a whole byte.
+
+use crate::error::SchemeError;
+
+/// Bytes of `count` words of `bits` bits.
+pub(crate) const fn packed_len(count: usize, bits: u32) -> usize {
+    count.saturating_mul(bits as usize).div_ceil(8)
+}
+
+/// Rounds a torus word (units of 2^-64) to its `bits` most significant bits, modulo 1.
+pub(crate) const fn round_to(word: u64, bits: u32) -> u64 {
+    if bits >= 64 {
+        return word;
+    }
+    (word.wrapping_add(1 << (63 - bits)) >> (64 - bits)) << (64 - bits)
+}
+
+/// Appends `words` to `out`, `bits` (1 to 64) bits each.
+pub(crate) fn pack(out: &mut Vec<u8>, words: impl IntoIterator<Item = u64>, bits: u32) {
+    let mut pending: u128 = 0;
+    let mut filled = 0;
+    for word in words {
+        pending |= u128::from(round_to(word, bits) >> (64 - bits)) << filled;
+        filled += bits;
+        while filled >= 32 {
+            out.extend_from_slice(&(pending as u32).to_le_bytes());
+            pending >>= 32;
+            filled -= 32;
+        }
+    }
+    out.extend_from_slice(&pending.to_le_bytes()[..filled.div_ceil(8) as usize]);
+}
+
+/// Reads `out.len()` words from `packed`, which must be exactly their bytes.
+pub(crate) fn unpack(out: &mut [u64], packed: &[u8], bits: u32, what: &'static str) -> Result<(), SchemeError> {
+    let expected = packed_len(out.len(), bits);
+    if packed.len() != expected {
+        return Err(SchemeError::Length {
+            what,
+            expected,
+            found: packed.len(),
+        });
+    }
+    let mut bytes = packed.chunks(4);
+    let mut pending: u128 = 0;
+    let mut filled = 0;
+    for word in out {
+        while filled < bits {
+            let mut chunk = [0; 4];
+            let next = bytes.next().unwrap_or_default();
+            chunk[..next.len()].copy_from_slice(next);
+            pending |= u128::from(u32::from_le_bytes(chunk)) << filled;
+            filled += 32;
+        }
+        *word = (pending as u64) << (64 - bits);
+        pending >>= bits;
+        filled -= bits;
+    }
+    if pending == 0 { Ok(()) } else { Err(SchemeError::Padding { what }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{pack, packed_len, round_to, unpack};
+    use crate::error::SchemeError;
+
+    #[test]
+    fn words_survive_at_every_width() {
+        for bits in 1..=64 {
+            for count in [0, 1, 2, 7, 33] {
+                let words: Vec<u64> = (0..count as u64).map(|i| (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+                let mut packed = Vec::new();
+                pack(&mut packed, words.iter().copied(), bits);
+                assert_eq!(packed.len(), packed_len(count, bits));
+                let mut back = vec![0; count];
+                unpack(&mut back, &packed, bits, "test").unwrap();
+                assert!(
+                    back.iter().zip(&words).all(|(back, word)| *back == round_to(*word, bits)),
+                    "{bits} bits"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn rounding_is_to_nearest_modulo_one() {
+        assert_eq!(round_to(0x0000_7fff, 48), 0);
+        assert_eq!(round_to(0x0000_8000, 48), 0x1_0000);
+        assert_eq!(round_to(u64::MAX, 48), 0);
+        assert_eq!(round_to(u64::MAX, 64), u64::MAX);
+    }
+
+    #[test]
+    fn exact_bytes() {
+        let mut packed = Vec::new();
+        pack(
+            &mut packed,
+            [0x8000_0000_0000_0000, 0xfff0_0000_0000_0000, 0x1230_0000_0000_0000],
+            12,
+        );
+        assert_eq!(packed, [0x00, 0xf8, 0xff, 0x23, 0x01]);
+    }
+
+    #[test]
+    fn wrong_lengths_and_padding_are_refused() {
+        let mut out = [0; 3];
+        assert!(matches!(
+            unpack(&mut out, &[0; 4], 12, "test"),
+            Err(SchemeError::Length { expected: 5, found: 4, .. })
+        ));
+        assert!(matches!(
+            unpack(&mut out, &[0, 0, 0, 0, 0x10], 12, "test"),
+            Err(SchemeError::Padding { .. })
+        ));
+    }
+}

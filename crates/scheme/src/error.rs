@@ -1,0 +1,84 @@
+//! What can go wrong with parameter sets, keys and ciphertexts.
+
+use cipherfn_protocol::frame::FrameError;
+
+/// Failure of an operation of this crate. All of them are permanent: the same input fails again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SchemeError {
+    /// Bytes that are not the wanted file.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A name that is not in the table.
+    #[error("unknown parameter set \"{name}\"; this build knows {known}")]
+    UnknownParameterSet {
+        /// Name that was asked for.
+        name: String,
+        /// Names that exist.
+        known: String,
+    },
+    /// A file of a parameter set that is not in the table.
+    #[error("the {what} belongs to a parameter set that this build does not know; make it anew with this build")]
+    UnknownParameterSetTag {
+        /// Kind of the file.
+        what: &'static str,
+    },
+    /// Two things of different parameter sets.
+    #[error("the {what} belongs to parameter set {found}, but {expected} is needed; make a key for that parameter set")]
+    ParameterSetMismatch {
+        /// What does not fit.
+        what: &'static str,
+        /// Parameter set that is needed.
+        expected: &'static str,
+        /// Parameter set that was given.
+        found: &'static str,
+    },
+    /// An evaluation key was asked of a set that has none.
+    #[error("parameter set {set} has no evaluation key; its selectors travel as GGSW ciphertexts")]
+    NoPacking {
+        /// The parameter set.
+        set: &'static str,
+    },
+    /// Packed selectors came without the key that expands them.
+    #[error("packed selectors need the evaluation key of parameter set {set}; register it and name it in the request")]
+    EvaluationKeyMissing {
+        /// The parameter set.
+        set: &'static str,
+    },
+    /// Too few or too many bytes.
+    #[error("the {what} has {found} bytes instead of {expected}; make it anew with the current client specs")]
+    Length {
+        /// What was read.
+        what: &'static str,
+        /// Bytes that it must have.
+        expected: usize,
+        /// Bytes that it has.
+        found: usize,
+    },
+    /// Bits after the last coefficient that are not zero.
+    #[error("the {what} is not in canonical form: padding bits are set; it is corrupt")]
+    Padding {
+        /// What was read.
+        what: &'static str,
+    },
+    /// Values and shape disagree in number.
+    #[error("{found} {what} were given where the shape has {expected}")]
+    Count {
+        /// What was counted.
+        what: &'static str,
+        /// Number in the shape.
+        expected: usize,
+        /// Number given.
+        found: usize,
+    },
+    /// A shape that the parameter set cannot hold.
+    #[error("a {what} with {problem} does not fit parameter set {set}; compile the model again")]
+    Shape {
+        /// Which shape.
+        what: &'static str,
+        /// What is wrong with it.
+        problem: String,
+        /// The parameter set.
+        set: &'static str,
+    },
+}

@@ -1,0 +1,188 @@
+//! Polynomials modulo X^N + 1 in the Fourier domain: `tfhe`'s negacyclic FFT with a fixed plan, and the multiply-adds on its output.
+//!
+//! `tfhe` picks FFT plans by measuring the machine, which costs 0.1 to 0.45 s a size at start and varies from run to run. A fixed
+//! plan is installed before the first use instead, and the same plan is used here, so values can be exchanged with `tfhe`.
+//!
+//! A real polynomial of N coefficients is folded to N/2 complex values (`a_j + i a_(j + N/2)`), twisted by the powers of a primitive
+//! 2N-th root of unity, and transformed ("Fast and Error-Free Negacyclic Integer Convolution using Extended Fourier Transform",
+//! <https://eprint.iacr.org/2021/480>).
+
+use aligned_vec::{AVec, CACHELINE_ALIGN};
+use dyn_stack::{PodBuffer, PodStack};
+use pulp::{Arch, Simd, WithSimd};
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tfhe::core_crypto::fft_impl::fft64::math::fft::{Fft, FftAlgo, FftView, Method, Plan, setup_custom_fft_plan};
+use tfhe::core_crypto::prelude::PolynomialSize;
+
+mod convert;
+
+#[cfg(test)]
+mod tests;
+
+pub use convert::{SHIFTER, TORUS, frac, round};
+pub use tfhe::core_crypto::fft_impl::fft64::c64;
+
+/// The transform for one polynomial size.
+#[derive(Clone)]
+pub struct Transform {
+    fft: Fft,
+    tables: Arc<Tables>,
+}
+
+/// Scratch memory of a [`Transform`]; one a thread.
+pub struct TransformScratch(PodBuffer);
+
+impl Transform {
+    /// The transform for polynomials of `polynomial_size` coefficients, a power of two of at least 32.
+    pub fn new(polynomial_size: usize) -> Self {
+        static TABLES: OnceLock<Mutex<Vec<Arc<Tables>>>> = OnceLock::new();
+        let tables = TABLES.get_or_init(Mutex::default);
+        // The list is only ever appended to, so it is whole even if a thread panicked here.
+        let mut tables = tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = tables.iter().find(|tables| tables.plan.fft_size() * 2 == polynomial_size);
+        let entry = known.cloned().unwrap_or_else(|| {
+            let new = Arc::new(Tables::new(polynomial_size));
+            setup_custom_fft_plan(new.plan.clone());
+            tables.push(Arc::clone(&new));
+            new
+        });
+        Self {
+            fft: Fft::new(PolynomialSize(polynomial_size)),
+            tables: entry,
+        }
+    }
+
+    /// Coefficients of a polynomial.
+    pub fn polynomial_size(&self) -> usize {
+        self.tables.twist.len() * 2
+    }
+
+    /// Complex values of a transformed polynomial: half its coefficients.
+    pub fn fourier_size(&self) -> usize {
+        self.tables.twist.len()
+    }
+
+    /// `tfhe`'s own handle.
+    pub fn as_tfhe(&self) -> FftView<'_> {
+        self.fft.as_view()
+    }
+
+    /// Scratch for the calls below.
+    pub fn scratch(&self) -> TransformScratch {
+        TransformScratch(PodBuffer::new(self.tables.plan.fft_scratch()))
+    }
+
+    /// Transforms torus coefficients (units of 2^-64), read as fractions in [-1/2, 1/2).
+    pub fn forward_torus(&self, out: &mut [c64], input: &[u64], scratch: &mut TransformScratch) {
+        convert::fold_integers(out, input, 1.0 / TORUS, &self.tables.twist);
+        self.forward_twisted(out, scratch);
+    }
+
+    /// Transforms signed integers (two's complement).
+    pub fn forward_integer(&self, out: &mut [c64], input: &[u64], scratch: &mut TransformScratch) {
+        convert::fold_integers(out, input, 1.0, &self.tables.twist);
+        self.forward_twisted(out, scratch);
+    }
+
+    /// Back to torus coefficients, reduced modulo 1. `values` is used up as working memory.
+    pub fn backward_torus_in_place(&self, out: &mut [u64], values: &mut [c64], scratch: &mut TransformScratch) {
+        self.inverse_twisted(values, scratch);
+        convert::unfold_torus(out, values, &self.tables.untwist);
+    }
+
+    /// Back to torus coefficients, reduced modulo 1.
+    pub fn backward_torus(&self, out: &mut [u64], input: &[c64], scratch: &mut TransformScratch) {
+        let mut values = AVec::<c64>::from_slice(CACHELINE_ALIGN, input);
+        self.backward_torus_in_place(out, &mut values, scratch);
+    }
+
+    /// Transforms, in place, values that are folded and times [`Self::twist`] already.
+    pub fn forward_twisted(&self, values: &mut [c64], scratch: &mut TransformScratch) {
+        self.tables.plan.fwd(values, PodStack::new(&mut scratch.0));
+    }
+
+    /// Inverse of [`Self::forward_twisted`], times N/2: times [`Self::untwist`] it gives the folded coefficients.
+    pub fn inverse_twisted(&self, values: &mut [c64], scratch: &mut TransformScratch) {
+        self.tables.plan.inv(values, PodStack::new(&mut scratch.0));
+    }
+
+    /// exp(i pi j / N) for j < N/2.
+    pub fn twist(&self) -> &[c64] {
+        &self.tables.twist
+    }
+
+    /// The inverse twist with the inverse transform's normalisation: exp(-i pi j / N) * 2 / N.
+    pub fn untwist(&self) -> &[c64] {
+        &self.tables.untwist
+    }
+}
+
+impl fmt::Debug for Transform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transform")
+            .field("polynomial_size", &self.polynomial_size())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a size needs, made once a process.
+struct Tables {
+    plan: Plan,
+    twist: AVec<c64>,
+    untwist: AVec<c64>,
+}
+
+impl Tables {
+    fn new(polynomial_size: usize) -> Self {
+        let fourier_size = polynomial_size / 2;
+        let method = Method::UserProvided {
+            base_algo: FftAlgo::Dif4,
+            base_n: fourier_size.min(1024),
+        };
+        let twist = |j: usize| {
+            let (sin, cos) = (std::f64::consts::PI * j as f64 / polynomial_size as f64).sin_cos();
+            c64::new(cos, sin)
+        };
+        Self {
+            plan: Plan::new(fourier_size, method),
+            twist: AVec::from_iter(CACHELINE_ALIGN, (0..fourier_size).map(twist)),
+            untwist: AVec::from_iter(CACHELINE_ALIGN, (0..fourier_size).map(|j| twist(j).conj() / fourier_size as f64)),
+        }
+    }
+}
+
+/// `out[i] += lhs[i] * rhs[i]`. All three have the same length.
+pub fn multiply_add(out: &mut [c64], lhs: &[c64], rhs: &[c64]) {
+    struct MultiplyAdd<'a>(&'a mut [c64], &'a [c64], &'a [c64]);
+    impl WithSimd for MultiplyAdd<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let (out, out_tail) = S::as_mut_simd_c64s(self.0);
+            let (lhs, lhs_tail) = S::as_simd_c64s(self.1);
+            let (rhs, rhs_tail) = S::as_simd_c64s(self.2);
+            for ((out, lhs), rhs) in out.iter_mut().zip(lhs).zip(rhs) {
+                *out = simd.mul_add_c64s(*lhs, *rhs, *out);
+            }
+            for ((out, lhs), rhs) in out_tail.iter_mut().zip(lhs_tail).zip(rhs_tail) {
+                *out += lhs * rhs;
+            }
+        }
+    }
+    assert!(out.len() == lhs.len() && out.len() == rhs.len(), "polynomials of one size");
+    Arch::new().dispatch(MultiplyAdd(out, lhs, rhs));
+}
+
+/// `out[i] *= rhs[i]`, for kernels that are dispatched as a whole. Both have the same length.
+#[inline(always)]
+pub fn multiply_assign<S: Simd>(simd: S, out: &mut [c64], rhs: &[c64]) {
+    let (out, out_tail) = S::as_mut_simd_c64s(out);
+    let (rhs, rhs_tail) = S::as_simd_c64s(rhs);
+    for (out, rhs) in out.iter_mut().zip(rhs) {
+        *out = simd.mul_c64s(*out, *rhs);
+    }
+    for (out, rhs) in out_tail.iter_mut().zip(rhs_tail) {
+        *out *= rhs;
+    }
+}

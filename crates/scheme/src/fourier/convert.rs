@@ -1,0 +1,153 @@
+//! Between 64-bit words and floats, in plain arithmetic that compilers vectorise on every instruction set.
+//!
+//! AVX2 has no conversion between 64-bit integers and floats, so both directions go through the bits of floats with a known exponent.
+
+use super::{c64, multiply_assign};
+use pulp::{Arch, Simd, WithSimd, bytemuck};
+
+/// 2^64: units of a torus word in the torus.
+pub const TORUS: f64 = 18_446_744_073_709_551_616.0;
+/// Complex values that are handled at a time, so that they stay in the first-level cache.
+const BLOCK: usize = 64;
+/// 1.5 * 2^52: adding it leaves no fraction bits, taking it off again rounds to an integer.
+pub const SHIFTER: f64 = 6_755_399_441_055_744.0;
+/// 2^32.
+const HALF_WORD: f64 = 4_294_967_296.0;
+
+/// Nearest integer, ties to even, for `|x| < 2^51`.
+#[inline(always)]
+pub fn round(x: f64) -> f64 {
+    (x + SHIFTER) - SHIFTER
+}
+
+/// `x` modulo 1 in [-1/2, 1/2], for `|x| < 2^51`.
+#[inline(always)]
+pub fn frac(x: f64) -> f64 {
+    x - round(x)
+}
+
+/// `out[j] = scale * twist[j] * (input[j] + i input[j + N/2])`, words read as signed integers.
+pub(super) fn fold_integers(out: &mut [c64], input: &[u64], scale: f64, twist: &[c64]) {
+    assert!(input.len() == 2 * out.len() && twist.len() == out.len(), "polynomials of one size");
+    Arch::new().dispatch(Fold { out, input, scale, twist });
+}
+
+/// Inverse of [`fold_integers`] on the torus: fractions modulo 1, in units of 2^-64. `untwist` is normalised.
+pub(super) fn unfold_torus(out: &mut [u64], values: &[c64], untwist: &[c64]) {
+    assert!(
+        out.len() == 2 * values.len() && untwist.len() == values.len(),
+        "polynomials of one size"
+    );
+    Arch::new().dispatch(Unfold { out, values, untwist });
+}
+
+struct Fold<'a> {
+    out: &'a mut [c64],
+    input: &'a [u64],
+    scale: f64,
+    twist: &'a [c64],
+}
+
+impl WithSimd for Fold<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (re, im) = self.input.split_at(self.out.len());
+        let blocks = self
+            .out
+            .chunks_mut(BLOCK)
+            .zip(self.twist.chunks(BLOCK))
+            .zip(re.chunks(BLOCK).zip(im.chunks(BLOCK)));
+        for ((out, twist), (re, im)) in blocks {
+            for ((out, re), im) in out.iter_mut().zip(re).zip(im) {
+                *out = c64::new(signed_to_float(*re) * self.scale, signed_to_float(*im) * self.scale);
+            }
+            multiply_assign(simd, out, twist);
+        }
+    }
+}
+
+struct Unfold<'a> {
+    out: &'a mut [u64],
+    values: &'a [c64],
+    untwist: &'a [c64],
+}
+
+impl WithSimd for Unfold<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let mut block = [c64::new(0.0, 0.0); BLOCK];
+        let (re, im) = self.out.split_at_mut(self.values.len());
+        let outputs = re.chunks_mut(BLOCK).zip(im.chunks_mut(BLOCK));
+        for ((values, untwist), (re, im)) in self.values.chunks(BLOCK).zip(self.untwist.chunks(BLOCK)).zip(outputs) {
+            let block = &mut block[..values.len()];
+            block.copy_from_slice(values);
+            multiply_assign(simd, block, untwist);
+            for part in bytemuck::cast_slice_mut::<c64, f64>(block) {
+                *part = frac(*part);
+            }
+            for ((value, re), im) in block.iter().zip(re).zip(im) {
+                *re = fraction_to_torus(value.re);
+                *im = fraction_to_torus(value.im);
+            }
+        }
+    }
+}
+
+/// The signed value of a word, rounded to nearest once.
+#[inline(always)]
+fn signed_to_float(word: u64) -> f64 {
+    // 2^52 + low half, exactly.
+    let low = f64::from_bits((word & 0xffff_ffff) | 0x4330_0000_0000_0000);
+    // 2^84 + 2^63 + 2^32 * signed high half, exactly.
+    let high = f64::from_bits(((word >> 32) ^ 0x8000_0000) | 0x4530_0000_0000_0000);
+    // 2^84 + 2^63 + 2^52.
+    (high - f64::from_bits(0x4530_0000_8010_0000)) + low
+}
+
+/// A fraction in [-1/2, 1/2] in units of 2^-64, modulo 2^64.
+#[inline(always)]
+fn fraction_to_torus(fraction: f64) -> u64 {
+    let scaled = fraction * HALF_WORD;
+    let high = scaled + SHIFTER;
+    let low = (scaled - (high - SHIFTER)) * HALF_WORD + SHIFTER;
+    let high = high.to_bits().wrapping_sub(SHIFTER.to_bits());
+    let low = low.to_bits().wrapping_sub(SHIFTER.to_bits());
+    (high << 32).wrapping_add(low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{fraction_to_torus, signed_to_float};
+
+    #[test]
+    fn words_become_the_nearest_float() {
+        for word in [
+            0,
+            1,
+            u64::MAX,
+            1 << 63,
+            (1 << 63) - 1,
+            0xffff_ffff,
+            1 << 32,
+            0x8000_0000,
+            0x1234_5678_9abc_def0,
+            u64::MAX << 20,
+        ] {
+            assert_eq!(signed_to_float(word).to_bits(), (word as i64 as f64).to_bits(), "{word:#x}");
+        }
+    }
+
+    #[test]
+    fn fractions_become_torus_words() {
+        assert_eq!(fraction_to_torus(0.0), 0);
+        assert_eq!(fraction_to_torus(0.25), 1 << 62);
+        assert_eq!(fraction_to_torus(0.5), 1 << 63);
+        assert_eq!(fraction_to_torus(-0.5), 1 << 63);
+        assert_eq!(fraction_to_torus(-(2f64.powi(-64))), u64::MAX);
+        assert_eq!(fraction_to_torus(2f64.powi(-33) + 2f64.powi(-60)), (1 << 31) + 16);
+    }
+}

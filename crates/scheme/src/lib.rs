@@ -1,0 +1,50 @@
+//! The encryption scheme of cipherfn: parameter sets, keys, queries, replies and their noise.
+//!
+//! ```text
+//! client                                              server
+//! SecretKey -- EvaluationKey::generate -- file -->    EvaluationKey -- expand --> ExpandedEvaluationKey
+//!     |                                                                                   |
+//! query::encrypt_selectors ------------- row --->     query::expand_selectors --> FourierSelectors (GGSW ciphertexts)
+//! query::encrypt_linear ---------------- row --->     query::decode_linear ----> GLWE ciphertexts
+//!                                                             (the engine works on them)
+//! reply::decrypt <---------------------- row ----     reply::compress
+//! ```
+//!
+//! Key generation, encryption, random streams and the FFT are `tfhe`'s; the expansion of packed selectors is written here. This crate knows
+//! nothing of models.
+//!
+//! ```
+//! use cipherfn_protocol::specs::{Gadget, Transport};
+//! use cipherfn_scheme::{SecretKey, parameters::ParameterSet, query, selectors::FourierSelectors};
+//!
+//! let set = ParameterSet::by_name("cipherfn-128-n512k4-v1")?;
+//! let key = SecretKey::generate(set);
+//! let gadget = Gadget { base_log: 23, levels: 1 };
+//! let shape = query::SelectorQueryShape { set, selectors: 2, gadget, transport: Transport::Ggsw };
+//! let row = query::encrypt_selectors(&key, &shape, &[true, false])?;
+//! let mut selectors = FourierSelectors::zeroed(shape.ggsw(), shape.selectors);
+//! query::expand_selectors(None, &shape, &row, &mut selectors)?;
+//! # Ok::<(), cipherfn_scheme::SchemeError>(())
+//! ```
+
+#![expect(
+    clippy::inline_always,
+    reason = "kernels must be inlined into the function that enables the instruction set"
+)]
+
+mod bits;
+mod error;
+mod expand;
+pub mod fourier;
+mod glev;
+mod keys;
+pub mod noise;
+pub mod parameters;
+mod polynomial;
+pub mod query;
+pub mod reply;
+mod seeded;
+pub mod selectors;
+
+pub use error::SchemeError;
+pub use keys::{EvaluationKey, ExpandedEvaluationKey, SecretKey};

@@ -1,0 +1,350 @@
+//! Every formula against measurement, under several keys: the mean over the keys within [`TOLERANCE`] bits of the standard deviation, and each
+//! key below the prediction times [`KEY_MARGIN`].
+
+use super::{KEY_MARGIN, cmux, fresh, linear, modulus_switch, rounding, scalar_product, selector};
+use crate::fourier::Transform;
+use crate::keys::{EvaluationKey, SecretKey};
+use crate::parameters::ParameterSet;
+use crate::query::{LinearQueryShape, SelectorQueryShape, decode_linear, encrypt_linear, encrypt_selectors, expand_selectors};
+use crate::reply::{self, ReplyShape};
+use crate::seeded::Masks;
+use crate::selectors::FourierSelectors;
+use cipherfn_protocol::specs::{Gadget, Transport};
+use dyn_stack::{PodBuffer, PodStack};
+use tfhe::core_crypto::fft_impl::fft64::crypto::ggsw::FourierGgswCiphertext;
+use tfhe::core_crypto::prelude::{
+    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweCiphertext, GlweSize, PolynomialSize, cmux_assign_mem_optimized,
+    cmux_assign_mem_optimized_requirement,
+};
+
+/// Bits of standard deviation. Every check has at least 1,000 samples a key, and those of CMUXes, whose errors are alike within a polynomial, at
+/// least 64 polynomials a key: the measurement itself is off by 0.1 bit at most.
+const TOLERANCE: f64 = 0.2;
+const KEYS: usize = 4;
+/// Inputs of each single CMUX.
+const SINGLES: usize = 24;
+/// Chains of CMUXes a key, each over other inputs.
+const CHAINS: usize = 64;
+
+#[test]
+fn expanded_rows() {
+    for set in packed_sets() {
+        let gadget = Gadget { base_log: 6, levels: 4 };
+        let predicted = selector(set, Transport::Packed);
+        let measure = |row: usize| {
+            move |expanded: &Expanded| {
+                let errors = |index| (0..4).flat_map(move |level| expanded.row_errors(index, level, row));
+                (0..16).flat_map(errors).collect::<Vec<_>>()
+            }
+        };
+        // 16 selectors x 4 levels x 2,048 coefficients a key.
+        let keys: Vec<Expanded> = (0..KEYS).map(|_| Expanded::new(set, gadget, Transport::Packed, 256)).collect();
+        check("body row", predicted.body, keys.iter().map(measure(1)));
+        check("mask row", predicted.mask, keys.iter().map(measure(0)));
+        // One coefficient of 1,024 slots a key.
+        let constant = |expanded: &Expanded| {
+            (0..1024)
+                .map(|slot| expanded.row_error(slot / 4, slot % 4, 1, 0))
+                .collect::<Vec<_>>()
+        };
+        check("constant coefficient", scalar_product(&predicted, 1.0), keys.iter().map(constant));
+    }
+}
+
+#[test]
+fn uploaded_rows() {
+    let set = ParameterSet::by_name("cipherfn-128-n512k4-v1").unwrap();
+    let gadget = Gadget { base_log: 15, levels: 2 };
+    let keys = (0..KEYS).map(|_| Expanded::new(set, gadget, Transport::Ggsw, 2));
+    // 2 selectors x 2 levels x 5 rows x 512 coefficients a key.
+    let errors = keys.map(|expanded| {
+        let rows = (0..2).flat_map(|index| (0..2).flat_map(move |level| (0..5).map(move |row| (index, level, row))));
+        rows.flat_map(|(index, level, row)| expanded.row_errors(index, level, row))
+            .collect::<Vec<_>>()
+    });
+    // Into the Fourier domain and back: half of a product's error, in body and mask.
+    let transforms = (1.0 + set.mask_len() as f64 / 2.0) / 12.0 * (super::FFT_ERROR / 2.0).powi(2);
+    check("uploaded rows", selector(set, Transport::Ggsw).mask + transforms, errors);
+}
+
+/// `tfhe`'s CMUX over our selectors between random ciphertexts without noise: right results, predicted error.
+#[test]
+fn cmuxes_over_expanded_selectors() {
+    for set in packed_sets() {
+        for (base_log, levels) in [(8, 3), (6, 4), (4, 6)] {
+            cmuxes(set, Gadget { base_log, levels }, Transport::Packed);
+        }
+    }
+}
+
+#[test]
+fn cmuxes_over_uploaded_selectors() {
+    let set = ParameterSet::by_name("cipherfn-128-n512k4-v1").unwrap();
+    for (base_log, levels) in [(23, 1), (15, 2)] {
+        cmuxes(set, Gadget { base_log, levels }, Transport::Ggsw);
+    }
+}
+
+/// 32 selectors under each key: each that is 1 in [`SINGLES`] CMUXes, and [`CHAINS`] chains of all that are 0.
+///
+/// The all-ones part of the key makes the errors of one polynomial alike, so many CMUXes count for more than many coefficients.
+fn cmuxes(set: &'static ParameterSet, gadget: Gadget, transport: Transport) {
+    const SELECTORS: usize = 32;
+    let predicted = cmux(set, gadget, &selector(set, transport));
+    let keys: Vec<Expanded> = (0..KEYS).map(|_| Expanded::new(set, gadget, transport, SELECTORS)).collect();
+    let (ones, zeros): (Vec<usize>, Vec<usize>) = (0..SELECTORS).partition(|index| Expanded::bit(*index));
+    // A bit of 1 leaves the whole rounding error, a bit of 0 none.
+    let singles = |expanded: &Expanded| {
+        let inputs = expanded.noiseless_ciphertexts();
+        let cmuxes = ones.iter().flat_map(|index| (0..SINGLES).map(move |input| ([*index], input)));
+        cmuxes
+            .flat_map(|(indices, input)| expanded.chain(&inputs, &indices, input))
+            .collect::<Vec<_>>()
+    };
+    check("one CMUX", predicted, keys.iter().map(singles));
+    // Zeros only, so that the errors add up.
+    let chains = |expanded: &Expanded| {
+        let inputs = expanded.noiseless_ciphertexts();
+        (0..CHAINS).flat_map(|input| expanded.chain(&inputs, &zeros, input)).collect::<Vec<_>>()
+    };
+    let without_rounding = predicted - (1.0 + set.mask_len() as f64 / 2.0) * super::last_digit(gadget);
+    check("a chain of CMUXes", zeros.len() as f64 * without_rounding, keys.iter().map(chains));
+}
+
+#[test]
+fn modulus_switches() {
+    for set in ParameterSet::all() {
+        for bits in [14, 20] {
+            let shape = ReplyShape {
+                set,
+                coefficients: 16,
+                stride: 7,
+                bits,
+            };
+            // 64 ciphertexts x 16 coefficients a key.
+            let errors = (0..KEYS).map(|key_index| {
+                let key = SecretKey::generate(set);
+                let error = |index| {
+                    let glwe = Noiseless::random(&key, key_index * 64 + index);
+                    let row = reply::compress(&shape, &glwe.mask, &glwe.body).unwrap();
+                    assert_eq!(row.len(), shape.row_bytes());
+                    let phases = reply::decrypt(&key, &shape, &row).unwrap();
+                    let expected = glwe.message.into_iter().step_by(shape.stride);
+                    phases
+                        .into_iter()
+                        .zip(expected)
+                        .map(|(phase, message)| phase.wrapping_sub(message as i64))
+                        .collect::<Vec<_>>()
+                };
+                (0..64).flat_map(error).collect::<Vec<_>>()
+            });
+            check("modulus switch", modulus_switch(set, bits), errors);
+        }
+    }
+}
+
+#[test]
+fn linear_inputs() {
+    for set in ParameterSet::all() {
+        for body_bits in [64, 46, 40] {
+            let shape = LinearQueryShape {
+                set,
+                features: 1024,
+                block: 250,
+                stride: 2,
+                body_bits,
+            };
+            let messages: Vec<u64> = (0..1024u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+            let errors = (0..KEYS).map(|_| {
+                let key = SecretKey::generate(set);
+                let row = encrypt_linear(&key, &shape, &messages).unwrap();
+                let glwes = decode_linear(&shape, &row).unwrap();
+                let error = |(index, message): (usize, &u64)| {
+                    let (glwe, position) = (&glwes[index / 250], index % 250 * 2);
+                    glwe.body[position]
+                        .wrapping_sub(key.mask_product(&glwe.mask, position))
+                        .wrapping_sub(*message) as i64
+                };
+                messages.iter().enumerate().map(error).collect::<Vec<_>>()
+            });
+            check("linear input", linear(set, 1.0, body_bits), errors);
+        }
+    }
+}
+
+#[test]
+fn fresh_noise_is_within_the_first_body_bits_that_stay_home() {
+    for set in ParameterSet::all() {
+        // Rounding costs less than a tenth of a bit.
+        assert!(rounding(set.body_bits) < 0.07 * fresh(set));
+    }
+}
+
+fn packed_sets() -> impl Iterator<Item = &'static ParameterSet> {
+    ParameterSet::all().iter().filter(|set| set.packing.is_some())
+}
+
+/// Holds measured errors (units of 2^-64), one list a key, to a predicted variance (torus squared).
+fn check(what: &str, predicted: f64, errors: impl Iterator<Item = Vec<i64>>) {
+    let variance =
+        |errors: Vec<i64>| errors.iter().map(|error| (*error as f64 * 2f64.powi(-64)).powi(2)).sum::<f64>() / errors.len() as f64;
+    let keys: Vec<f64> = errors.map(variance).collect();
+    let mean = keys.iter().sum::<f64>() / keys.len() as f64;
+    let bits = |variance: f64| variance.log2() / 2.0;
+    let list = keys.iter().map(|key| format!("{:.2}", bits(*key))).collect::<Vec<_>>().join(", ");
+    println!(
+        "{what}: predicted 2^{:.2}, measured 2^{:.2} (by key: {list})",
+        bits(predicted),
+        bits(mean)
+    );
+    assert!(
+        (bits(mean) - bits(predicted)).abs() < TOLERANCE,
+        "{what}: predicted 2^{:.2}, measured {list}",
+        bits(predicted)
+    );
+    let worst = keys.iter().copied().fold(0.0, f64::max);
+    assert!(
+        worst.sqrt() < predicted.sqrt() * KEY_MARGIN,
+        "{what}: predicted 2^{:.2}, worst key {:.2}",
+        bits(predicted),
+        bits(worst)
+    );
+}
+
+/// Selectors on the server's side, with the key to look into them.
+struct Expanded {
+    key: SecretKey,
+    selectors: FourierSelectors,
+}
+
+impl Expanded {
+    fn new(set: &'static ParameterSet, gadget: Gadget, transport: Transport, selectors: usize) -> Self {
+        let key = SecretKey::generate(set);
+        let expanded = set
+            .packing
+            .as_ref()
+            .map(|_| EvaluationKey::generate(&key).unwrap().expand().unwrap());
+        let shape = SelectorQueryShape {
+            set,
+            selectors,
+            gadget,
+            transport,
+        };
+        let bits: Vec<bool> = (0..selectors).map(Self::bit).collect();
+        let row = encrypt_selectors(&key, &shape, &bits).unwrap();
+        assert_eq!(row.len(), shape.row_bytes());
+        let mut selectors = FourierSelectors::zeroed(shape.ggsw(), selectors);
+        expand_selectors(expanded.as_ref(), &shape, &row, &mut selectors).unwrap();
+        Self { key, selectors }
+    }
+
+    fn bit(index: usize) -> bool {
+        index % 3 == 1
+    }
+
+    fn row_errors(&self, index: usize, level: usize, row: usize) -> Vec<i64> {
+        let size = self.key.parameter_set().polynomial_size;
+        let words = self.row(index, level, row);
+        (0..size).map(|position| self.error(&words, index, level, row, position)).collect()
+    }
+
+    fn row_error(&self, index: usize, level: usize, row: usize, position: usize) -> i64 {
+        self.error(&self.row(index, level, row), index, level, row, position)
+    }
+
+    /// A row back in coefficients: mask, then body.
+    fn row(&self, index: usize, level: usize, row: usize) -> Vec<u64> {
+        let set = self.key.parameter_set();
+        let transform = Transform::new(set.polynomial_size);
+        let mut scratch = transform.scratch();
+        let mut words = vec![0; set.mask_len() + set.polynomial_size];
+        let values = self.selectors.row(index, level, row).chunks_exact(transform.fourier_size());
+        for (out, values) in words.chunks_exact_mut(set.polynomial_size).zip(values) {
+            transform.backward_torus(out, values, &mut scratch);
+        }
+        words
+    }
+
+    fn error(&self, words: &[u64], index: usize, level: usize, row: usize, position: usize) -> i64 {
+        let set = self.key.parameter_set();
+        let Gadget { base_log, levels } = self.selectors.shape().gadget;
+        let factor = u64::from(Self::bit(index)) << (64 - base_log * (levels - level as u32));
+        let expected = if row < set.glwe_dimension {
+            self.key.coefficients()[row * set.polynomial_size + position]
+                .wrapping_mul(factor)
+                .wrapping_neg()
+        } else if position == 0 {
+            factor
+        } else {
+            0
+        };
+        let (mask, body) = words.split_at(set.mask_len());
+        body[position]
+            .wrapping_sub(self.key.mask_product(mask, position))
+            .wrapping_sub(expected) as i64
+    }
+
+    fn noiseless_ciphertexts(&self) -> Vec<Noiseless> {
+        (0..=CHAINS).map(|index| Noiseless::random(&self.key, index)).collect()
+    }
+
+    /// Starts with one of `inputs` and selects between it and another one for each of the selectors in turn; errors of the result at
+    /// 32 coefficients.
+    fn chain(&self, inputs: &[Noiseless], indices: &[usize], first: usize) -> Vec<i64> {
+        let set = self.key.parameter_set();
+        let (glwe_size, size) = (GlweSize(set.glwe_dimension + 1), PolynomialSize(set.polynomial_size));
+        let transform = Transform::new(size.0);
+        let fft = transform.as_tfhe();
+        let mut memory = PodBuffer::new(cmux_assign_mem_optimized_requirement::<u64>(glwe_size, size, fft));
+        let Gadget { base_log, levels } = self.selectors.shape().gadget;
+        let glwe = |glwe: &Noiseless| {
+            GlweCiphertext::from_container([glwe.mask.as_slice(), &glwe.body].concat(), size, CiphertextModulus::new_native())
+        };
+        let start = &inputs[first % inputs.len()];
+        let mut result = glwe(start);
+        let mut message = &start.message;
+        for (step, index) in indices.iter().enumerate() {
+            let other = &inputs[(first + step + 1) % inputs.len()];
+            let ggsw = FourierGgswCiphertext::from_container(
+                self.selectors.ggsw(*index),
+                glwe_size,
+                size,
+                DecompositionBaseLog(base_log as usize),
+                DecompositionLevelCount(levels as usize),
+            );
+            cmux_assign_mem_optimized(&mut result, &mut glwe(other), &ggsw, fft, PodStack::new(&mut memory));
+            if Self::bit(*index) {
+                message = &other.message;
+            }
+        }
+        let (mask, body) = result.as_ref().split_at(set.mask_len());
+        let phase = |position: usize| body[position].wrapping_sub(self.key.mask_product(mask, position));
+        (0..size.0)
+            .step_by(size.0 / 32)
+            .map(|position| phase(position).wrapping_sub(message[position]) as i64)
+            .collect()
+    }
+}
+
+/// An encryption without noise of a random message.
+struct Noiseless {
+    mask: Vec<u64>,
+    body: Vec<u64>,
+    message: Vec<u64>,
+}
+
+impl Noiseless {
+    fn random(key: &SecretKey, index: usize) -> Self {
+        let set = key.parameter_set();
+        let mut masks = Masks::new((index as u128).to_le_bytes());
+        let (mut mask, mut message) = (vec![0; set.mask_len()], vec![0; set.polynomial_size]);
+        masks.fill(&mut mask);
+        masks.fill(&mut message);
+        let body = message
+            .iter()
+            .enumerate()
+            .map(|(position, message)| message.wrapping_add(key.mask_product(&mask, position)))
+            .collect();
+        Self { mask, body, message }
+    }
+}

@@ -1,0 +1,119 @@
+//! Integer arithmetic modulo X^N + 1 and 2^64.
+
+/// The automorphism of level `level` of the expansion: N / 2^level + 1.
+pub(crate) const fn expansion_exponent(size: usize, level: u32) -> usize {
+    (size >> level) + 1
+}
+
+/// `out(X) = input(X^exponent)`, for an odd exponent.
+pub(crate) fn automorphism(out: &mut [u64], input: &[u64], exponent: usize) {
+    let size = input.len();
+    let mut position = 0;
+    for word in input {
+        let (folded, negate) = (position & (size - 1), position & size != 0);
+        out[folded] = if negate { word.wrapping_neg() } else { *word };
+        position = (position + exponent) & (2 * size - 1);
+    }
+}
+
+/// `out(X) += input(X^exponent)`, for an odd exponent.
+pub(crate) fn add_automorphism(out: &mut [u64], input: &[u64], exponent: usize) {
+    let size = input.len();
+    let mut position = 0;
+    for word in input {
+        let sign = u64::from(position & size != 0).wrapping_neg();
+        let out = &mut out[position & (size - 1)];
+        *out = out.wrapping_add((word ^ sign).wrapping_sub(sign));
+        position = (position + exponent) & (2 * size - 1);
+    }
+}
+
+/// `input^2`, by the definition: used once a key.
+pub(crate) fn square(input: &[u64]) -> Vec<u64> {
+    let mut out = vec![0u64; input.len()];
+    for (i, factor) in input.iter().enumerate() {
+        let (wrapped, plain) = out.split_at_mut(i);
+        let (low, high) = input.split_at(input.len() - i);
+        plain
+            .iter_mut()
+            .zip(low)
+            .for_each(|(out, word)| *out = out.wrapping_add(factor.wrapping_mul(*word)));
+        wrapped
+            .iter_mut()
+            .zip(high)
+            .for_each(|(out, word)| *out = out.wrapping_sub(factor.wrapping_mul(*word)));
+    }
+    out
+}
+
+/// `(1 + X + ... + X^(N-1)) * input`: coefficient p is the sum of the input up to p minus the sum after it.
+pub(crate) fn times_all_ones(input: &[u64]) -> impl Iterator<Item = u64> {
+    let total = input.iter().fold(0u64, |sum, word| sum.wrapping_add(*word));
+    let mut until = 0u64;
+    input.iter().map(move |word| {
+        until = until.wrapping_add(*word);
+        (until << 1).wrapping_sub(total)
+    })
+}
+
+/// Brings a GLWE ciphertext under a binary key s into its centred form, in place: mask a/2 and body b - a/2 (1 + X + ... + X^(N-1)), a
+/// ciphertext of the same message under z = 2 s - (1 + X + ... + X^(N-1)). The mask loses its last bit, 2^-64.
+pub(crate) fn centre(mask: &mut [u64], body: &mut [u64]) {
+    for word in mask.iter_mut() {
+        *word = (*word as i64 >> 1) as u64;
+    }
+    body.iter_mut()
+        .zip(times_all_ones(mask))
+        .for_each(|(body, product)| *body = body.wrapping_sub(product));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{add_automorphism, automorphism, centre, square, times_all_ones};
+
+    #[test]
+    fn automorphisms_permute_and_negate() {
+        let mut out = [0; 4];
+        automorphism(&mut out, &[1, 2, 3, 4], 3);
+        // 1 + 2 X^3 + 3 X^6 + 4 X^9 with X^4 = -1.
+        assert_eq!(out, [1, 4, 3u64.wrapping_neg(), 2]);
+        automorphism(&mut out, &[1, 2, 3, 4], 5);
+        assert_eq!(out, [1, 2u64.wrapping_neg(), 3, 4u64.wrapping_neg()]);
+        add_automorphism(&mut out, &[1, 2, 3, 4], 5);
+        assert_eq!(out, [2, 4u64.wrapping_neg(), 6, 8u64.wrapping_neg()]);
+    }
+
+    #[test]
+    fn squares_are_negacyclic() {
+        // (1 + 2 X + X^3)^2 = 1 + 4 X + 4 X^2 + 2 X^3 + 4 X^4 + X^6.
+        assert_eq!(square(&[1, 2, 0, 1]), [4u64.wrapping_neg().wrapping_add(1), 4, 3, 2]);
+    }
+
+    #[test]
+    fn all_ones_is_a_difference_of_sums() {
+        let product: Vec<u64> = times_all_ones(&[1, 2, 3, 4]).collect();
+        assert_eq!(product, [8u64.wrapping_neg(), 4u64.wrapping_neg(), 2, 10]);
+    }
+
+    #[test]
+    fn centring_keeps_the_phase() {
+        // Key 1 + X^2, so z = 1 - X + X^2 - X^3.
+        let (mask, body) = ([10, 20, 30, 40], [7, 7, 7, 7]);
+        let (mut centred_mask, mut centred_body) = (mask, body);
+        centre(&mut centred_mask, &mut centred_body);
+        let product = |a: &[u64; 4], key: [i64; 4]| {
+            let mut out = [0u64; 4];
+            for (i, a) in a.iter().enumerate() {
+                for (j, s) in key.iter().enumerate() {
+                    let term = a.wrapping_mul(*s as u64);
+                    out[(i + j) % 4] = out[(i + j) % 4].wrapping_add(if i + j < 4 { term } else { term.wrapping_neg() });
+                }
+            }
+            out
+        };
+        let (plain, centred) = (product(&mask, [1, 0, 1, 0]), product(&centred_mask, [1, -1, 1, -1]));
+        for i in 0..4 {
+            assert_eq!(body[i].wrapping_sub(plain[i]), centred_body[i].wrapping_sub(centred[i]));
+        }
+    }
+}

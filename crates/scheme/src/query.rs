@@ -1,0 +1,34 @@
+//! Query rows: selectors, packed or as GGSW ciphertexts, and the inputs of linear models.
+
+mod linear;
+mod selectors;
+
+#[cfg(test)]
+mod tests;
+
+pub use linear::{LinearQueryShape, TruncatedGlwe, decode_linear, encrypt_linear};
+pub use selectors::{SelectorQueryShape, encrypt_selectors, expand_selectors};
+
+use crate::error::SchemeError;
+use crate::parameters::ParameterSet;
+use crate::seeded::{MaskSeed, SEED_LEN};
+
+/// Splits a row into seed and bodies.
+fn split_seed<'a>(row: &'a [u8], expected: usize, what: &'static str) -> Result<(MaskSeed, &'a [u8]), SchemeError> {
+    match row.split_first_chunk::<SEED_LEN>() {
+        Some((seed, bodies)) if row.len() == expected => Ok((*seed, bodies)),
+        _ => Err(SchemeError::Length {
+            what,
+            expected,
+            found: row.len(),
+        }),
+    }
+}
+
+fn shape_error(set: &'static ParameterSet, what: &'static str, problem: String) -> SchemeError {
+    SchemeError::Shape {
+        what,
+        problem,
+        set: set.name,
+    }
+}

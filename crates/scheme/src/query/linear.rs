@@ -1,0 +1,153 @@
+//! The input of a linear model: GLWE ciphertexts of which only the body coefficients that reach a result travel.
+//!
+//! Result `c` of `C` is coefficient `c` of the input times a weight polynomial whose exponents are `c' - j C` for every result `c'` and
+//! feature `j` of the ciphertext, so body coefficients `c - c' + j C` reach it: `-(C - 1) ..= F C - 1` for `F` features. Those between the
+//! features encrypt zero, but the mask's product with the key is in them and has to cancel.
+
+use super::{shape_error, split_seed};
+use crate::bits::{self, packed_len};
+use crate::error::SchemeError;
+use crate::keys::SecretKey;
+use crate::parameters::ParameterSet;
+use crate::seeded::{self, Masks, SEED_LEN};
+use zeroize::Zeroizing;
+
+/// Most features of a row.
+const MAX_FEATURES: usize = 1 << 20;
+
+/// Dimensions of a linear query row. Feature `i` is coefficient `(i % block) * stride` of ciphertext `i / block`.
+#[derive(Clone, Copy, Debug)]
+pub struct LinearQueryShape {
+    /// Parameter set of the ciphertexts.
+    pub set: &'static ParameterSet,
+    /// Number of features.
+    pub features: usize,
+    /// Features in one ciphertext.
+    pub block: usize,
+    /// Distance of features in coefficients.
+    pub stride: usize,
+    /// Bits of a body coefficient that travel.
+    pub body_bits: u32,
+}
+
+/// A GLWE ciphertext of which only some body coefficients are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TruncatedGlwe {
+    /// The mask: k N torus words.
+    pub mask: Vec<u64>,
+    /// The body: N torus words, zero where it did not travel.
+    pub body: Vec<u64>,
+}
+
+impl LinearQueryShape {
+    /// Bytes of one row: seed, then the body coefficients of all ciphertexts.
+    pub const fn row_bytes(&self) -> usize {
+        SEED_LEN.saturating_add(packed_len(self.words(), self.body_bits))
+    }
+
+    /// Body coefficients in a row.
+    const fn words(&self) -> usize {
+        if self.block == 0 {
+            return 0;
+        }
+        let full = (self.features / self.block).saturating_mul(self.body_len(self.block));
+        full.saturating_add(self.body_len(self.features % self.block))
+    }
+
+    /// Body coefficients that travel of a ciphertext with `features` features.
+    const fn body_len(&self, features: usize) -> usize {
+        if features == 0 {
+            return 0;
+        }
+        let needed = features.saturating_mul(self.stride).saturating_add(self.stride.saturating_sub(1));
+        if needed < self.set.polynomial_size {
+            needed
+        } else {
+            self.set.polynomial_size
+        }
+    }
+
+    /// Positions of these coefficients, in the order of travel: up from 0, then those below 0, which wrap around to the end.
+    fn body_positions(&self, features: usize) -> impl Iterator<Item = usize> {
+        let (size, len) = (self.set.polynomial_size, self.body_len(features));
+        let below = self.stride.saturating_sub(1).min(len);
+        (0..len - below).chain(size - below..size)
+    }
+
+    /// Number of features of each ciphertext.
+    fn blocks(&self) -> impl Iterator<Item = usize> {
+        (0..self.ciphertexts()).map(|index| self.block.min(self.features - index * self.block))
+    }
+
+    /// Number of ciphertexts in a row.
+    pub const fn ciphertexts(&self) -> usize {
+        if self.block == 0 { 0 } else { self.features.div_ceil(self.block) }
+    }
+
+    fn check(&self) -> Result<(), SchemeError> {
+        let problem = |problem| Err(shape_error(self.set, "linear query", problem));
+        if self.features == 0 || self.features > MAX_FEATURES {
+            return problem(format!("{} features", self.features));
+        }
+        let end = self.block.saturating_sub(1).saturating_mul(self.stride);
+        if self.block == 0 || self.stride == 0 || end >= self.set.polynomial_size {
+            return problem(format!("{} features at distance {} in a ciphertext", self.block, self.stride));
+        }
+        if !(1..=64).contains(&self.body_bits) {
+            return problem(format!("bodies of {} bits", self.body_bits));
+        }
+        Ok(())
+    }
+
+    /// Where feature `index` lies in the ciphertexts' coefficients, one ciphertext after the other.
+    const fn position(&self, index: usize) -> usize {
+        index / self.block * self.set.polynomial_size + index % self.block * self.stride
+    }
+}
+
+/// Encrypts a row: `messages` are torus words (units of 2^-64), one a feature. Gives exactly [`LinearQueryShape::row_bytes`] bytes.
+pub fn encrypt_linear(key: &SecretKey, shape: &LinearQueryShape, messages: &[u64]) -> Result<Vec<u8>, SchemeError> {
+    shape.check()?;
+    shape.set.require("secret key", key.parameter_set())?;
+    if messages.len() != shape.features {
+        return Err(SchemeError::Count {
+            what: "messages",
+            expected: shape.features,
+            found: messages.len(),
+        });
+    }
+    let mut plaintexts = Zeroizing::new(vec![0; shape.ciphertexts() * shape.set.polynomial_size]);
+    for (index, message) in messages.iter().enumerate() {
+        plaintexts[shape.position(index)] = *message;
+    }
+    let (seed, bodies) = seeded::encrypt(shape.set, key.as_tfhe(), &plaintexts);
+    let mut row = Vec::with_capacity(shape.row_bytes());
+    row.extend_from_slice(&seed);
+    let bodies = bodies.chunks_exact(shape.set.polynomial_size).zip(shape.blocks());
+    let words = bodies.flat_map(|(body, features)| shape.body_positions(features).map(|position| body[position]));
+    bits::pack(&mut row, words, shape.body_bits);
+    Ok(row)
+}
+
+/// Decompresses a row into its ciphertexts.
+pub fn decode_linear(shape: &LinearQueryShape, row: &[u8]) -> Result<Vec<TruncatedGlwe>, SchemeError> {
+    shape.check()?;
+    let (seed, packed) = split_seed(row, shape.row_bytes(), "query row")?;
+    let mut words = vec![0; shape.words()];
+    bits::unpack(&mut words, packed, shape.body_bits, "query row")?;
+    let mut masks = Masks::new(seed);
+    let mut words = words.into_iter();
+    let ciphertext = |features: usize| {
+        let mut glwe = TruncatedGlwe {
+            mask: vec![0; shape.set.mask_len()],
+            body: vec![0; shape.set.polynomial_size],
+        };
+        masks.fill(&mut glwe.mask);
+        shape
+            .body_positions(features)
+            .zip(&mut words)
+            .for_each(|(position, word)| glwe.body[position] = word);
+        glwe
+    };
+    Ok(shape.blocks().map(ciphertext).collect())
+}

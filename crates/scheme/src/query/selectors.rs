@@ -1,0 +1,206 @@
+//! Encrypted selector bits on their way to the server.
+
+use super::{shape_error, split_seed};
+use crate::bits::{self, packed_len};
+use crate::error::SchemeError;
+use crate::expand;
+use crate::fourier::Transform;
+use crate::keys::{ExpandedEvaluationKey, SecretKey};
+use crate::parameters::{Packing, ParameterSet};
+use crate::seeded::{self, Masks, SEED_LEN};
+use crate::selectors::{FourierSelectors, GgswShape};
+use cipherfn_protocol::specs::{Gadget, Transport};
+use rayon::prelude::*;
+use zeroize::Zeroizing;
+
+/// Most selectors of a row.
+const MAX_SELECTORS: usize = 1 << 20;
+
+/// Dimensions of a selector query row.
+#[derive(Clone, Copy, Debug)]
+pub struct SelectorQueryShape {
+    /// Parameter set of the ciphertexts.
+    pub set: &'static ParameterSet,
+    /// Number of selector bits.
+    pub selectors: usize,
+    /// Gadget of the GGSW ciphertexts.
+    pub gadget: Gadget,
+    /// Packed, or one seeded GGSW ciphertext a selector.
+    pub transport: Transport,
+}
+
+impl SelectorQueryShape {
+    /// Bytes of one row: seed, then the bodies of all ciphertexts.
+    pub const fn row_bytes(&self) -> usize {
+        let bits = match (&self.set.packing, self.transport) {
+            (Some(packing), Transport::Packed) => packing.query_body_bits,
+            _ => self.set.body_bits,
+        };
+        SEED_LEN.saturating_add(self.ciphertexts().saturating_mul(packed_len(self.set.polynomial_size, bits)))
+    }
+
+    /// Number of GLWE ciphertexts in a row.
+    pub const fn ciphertexts(&self) -> usize {
+        let slots = self.selectors.saturating_mul(self.gadget.levels as usize);
+        match (&self.set.packing, self.transport) {
+            (Some(packing), Transport::Packed) => slots.div_ceil(packing.slots()),
+            _ => slots.saturating_mul(self.set.glwe_dimension + 1),
+        }
+    }
+
+    /// Dimensions of each GGSW ciphertext that a row expands to.
+    pub const fn ggsw(&self) -> GgswShape {
+        GgswShape {
+            glwe_dimension: self.set.glwe_dimension,
+            polynomial_size: self.set.polynomial_size,
+            gadget: self.gadget,
+        }
+    }
+
+    /// The packing, for packed transport.
+    fn check(&self) -> Result<Option<&'static Packing>, SchemeError> {
+        let Gadget { base_log, levels } = self.gadget;
+        if self.selectors > MAX_SELECTORS {
+            return Err(shape_error(self.set, "selector query", format!("{} selectors", self.selectors)));
+        }
+        let packing = match self.transport {
+            Transport::Packed => Some(self.set.packing.as_ref().ok_or(SchemeError::NoPacking { set: self.set.name })?),
+            Transport::Ggsw => None,
+        };
+        // A packed message is divided by the number of slots and must stay above the last bit that travels.
+        let available = packing.map_or(self.set.body_bits, |packing| packing.query_body_bits - packing.depth);
+        if base_log == 0 || levels == 0 || base_log.saturating_mul(levels) > available {
+            return Err(shape_error(self.set, "selector query", format!("gadget {base_log} x {levels}")));
+        }
+        Ok(packing)
+    }
+
+    /// log2 of q / B^i for the stored level `level`, which counts from the last.
+    const fn factor_log2(&self, level: usize) -> u32 {
+        64 - self.gadget.base_log * (self.gadget.levels - level as u32)
+    }
+}
+
+/// Encrypts one row of selector bits. Gives exactly [`SelectorQueryShape::row_bytes`] bytes.
+pub fn encrypt_selectors(key: &SecretKey, shape: &SelectorQueryShape, bits: &[bool]) -> Result<Vec<u8>, SchemeError> {
+    let packing = shape.check()?;
+    shape.set.require("secret key", key.parameter_set())?;
+    if bits.len() != shape.selectors {
+        return Err(SchemeError::Count {
+            what: "selector bits",
+            expected: shape.selectors,
+            found: bits.len(),
+        });
+    }
+    let (plaintexts, body_bits) = match packing {
+        Some(packing) => (packed_plaintexts(shape, packing, bits), packing.query_body_bits),
+        None => (ggsw_plaintexts(key, shape, bits), shape.set.body_bits),
+    };
+    let (seed, bodies) = seeded::encrypt(shape.set, key.as_tfhe(), &plaintexts);
+    let mut row = Vec::with_capacity(shape.row_bytes());
+    row.extend_from_slice(&seed);
+    for body in bodies.chunks_exact(shape.set.polynomial_size) {
+        bits::pack(&mut row, body.iter().copied(), body_bits);
+    }
+    Ok(row)
+}
+
+/// Brings one row into GGSW form, on all threads of the current pool: `out` has `shape.ggsw()` and one entry a selector. Packed rows need
+/// the evaluation key.
+pub fn expand_selectors(
+    key: Option<&ExpandedEvaluationKey>,
+    shape: &SelectorQueryShape,
+    row: &[u8],
+    out: &mut FourierSelectors,
+) -> Result<(), SchemeError> {
+    let packing = shape.check()?;
+    if out.len() != shape.selectors {
+        return Err(SchemeError::Count {
+            what: "selectors of memory",
+            expected: shape.selectors,
+            found: out.len(),
+        });
+    }
+    if out.shape() != shape.ggsw() {
+        return Err(shape_error(shape.set, "selector memory", format!("{:?}", out.shape())));
+    }
+    let (seed, bodies) = split_seed(row, shape.row_bytes(), "query row")?;
+    let masks = Masks::new(seed);
+    match packing {
+        Some(_) => {
+            let key = key.ok_or(SchemeError::EvaluationKeyMissing { set: shape.set.name })?;
+            shape.set.require("evaluation key", key.parameter_set())?;
+            expand::expand(key, masks, bodies, out)
+        }
+        None => transform_ggsws(shape, masks, bodies, out),
+    }
+}
+
+/// Slot `i`, level `i % l` (counted from the last) of selector `i / l`, is coefficient `i`, bits reversed, of its ciphertext: so the slots
+/// of a subtree of the expansion are consecutive.
+fn packed_plaintexts(shape: &SelectorQueryShape, packing: &Packing, bits: &[bool]) -> Zeroizing<Vec<u64>> {
+    let size = shape.set.polynomial_size;
+    let levels = shape.gadget.levels as usize;
+    let mut plaintexts = Zeroizing::new(vec![0; shape.ciphertexts() * size]);
+    for slot in 0..bits.len() * levels {
+        let (ciphertext, index) = (slot / packing.slots(), slot % packing.slots());
+        let coefficient = index.reverse_bits() >> (usize::BITS - packing.depth);
+        let scaled = 1 << (shape.factor_log2(slot % levels) - packing.depth);
+        plaintexts[ciphertext * size + coefficient] = u64::from(bits[slot / levels]) * scaled;
+    }
+    plaintexts
+}
+
+/// The rows of GGSW ciphertexts in the order of [`FourierSelectors`].
+fn ggsw_plaintexts(key: &SecretKey, shape: &SelectorQueryShape, bits: &[bool]) -> Zeroizing<Vec<u64>> {
+    let size = shape.set.polynomial_size;
+    let mut plaintexts = Zeroizing::new(Vec::with_capacity(shape.ciphertexts() * size));
+    for bit in bits {
+        for level in 0..shape.gadget.levels as usize {
+            let scaled = u64::from(*bit) << shape.factor_log2(level);
+            plaintexts.extend(key.coefficients().iter().map(|s| s.wrapping_mul(scaled).wrapping_neg()));
+            let body = plaintexts.len();
+            plaintexts.resize(body + size, 0);
+            plaintexts[body] = scaled;
+        }
+    }
+    plaintexts
+}
+
+fn transform_ggsws(shape: &SelectorQueryShape, mut masks: Masks, bodies: &[u8], out: &mut FourierSelectors) -> Result<(), SchemeError> {
+    let set = shape.set;
+    let transform = Transform::new(set.polynomial_size);
+    let rows_per_ggsw = shape.gadget.levels as usize * (set.glwe_dimension + 1);
+    let body_len = packed_len(set.polynomial_size, set.body_bits);
+    let fill = |scratch: &mut _, mask: &mut [u64], body: &mut [u64], packed: &[u8], row: &mut [_]| {
+        bits::unpack(body, packed, set.body_bits, "query row")?;
+        let polynomials = mask.chunks_exact(set.polynomial_size).chain([&*body]);
+        for (out, polynomial) in row.chunks_exact_mut(transform.fourier_size()).zip(polynomials) {
+            transform.forward_torus(out, polynomial, scratch);
+        }
+        Ok(())
+    };
+    let mask_len = rows_per_ggsw * set.mask_len();
+    let ggsw = |mask: &mut Vec<u64>, packed: &[u8], ggsw: &mut [_]| {
+        let mut scratch = transform.scratch();
+        let mut body = vec![0; set.polynomial_size];
+        let rows = ggsw
+            .chunks_exact_mut(shape.ggsw().row_len())
+            .zip(mask.chunks_exact_mut(set.mask_len()));
+        rows.zip(packed.chunks_exact(body_len))
+            .try_for_each(|((row, mask), packed)| fill(&mut scratch, mask, &mut body, packed, row))
+    };
+    let packed = bodies.chunks_exact(rows_per_ggsw * body_len);
+    let jobs = out.ggsws_mut().zip(packed).map(|(ggsw, packed)| {
+        let mut mask = vec![0; mask_len];
+        masks.fill(&mut mask);
+        (ggsw, packed, mask)
+    });
+    if rayon::current_num_threads() == 1 {
+        let mut jobs = jobs;
+        return jobs.try_for_each(|(out, packed, mut mask)| ggsw(&mut mask, packed, out));
+    }
+    let jobs: Vec<_> = jobs.collect();
+    jobs.into_par_iter()
+        .try_for_each(|(out, packed, mut mask)| ggsw(&mut mask, packed, out))
+}
