@@ -1,0 +1,23 @@
+//! The one place that calls `bincode`: little endian, variable-length integers, a byte limit, no trailing bytes.
+
+use bincode::Options;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+fn options(limit: u64) -> impl Options {
+    bincode::DefaultOptions::new()
+        .with_limit(limit)
+        .with_little_endian()
+        .with_varint_encoding()
+        .reject_trailing_bytes()
+}
+
+/// Portable, deterministic bytes: equal values give equal bytes on every machine.
+pub(crate) fn encode<T: Serialize>(value: &T, limit: u64) -> Result<Vec<u8>, bincode::Error> {
+    options(limit).serialize(value)
+}
+
+/// Inverse of [`encode`]. Memory is bounded by a small multiple of the input's length, whatever lengths it announces.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], limit: u64) -> Result<T, bincode::Error> {
+    options(limit).deserialize(bytes)
+}
