@@ -1,0 +1,150 @@
+//! Why a model cannot be compiled.
+
+use cipherfn_engine::EngineError;
+use cipherfn_protocol::program::ProgramError;
+use cipherfn_protocol::specs::SpecsError;
+use cipherfn_table::TableError;
+
+/// Why a model cannot be compiled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// Bytes that are no ONNX model.
+    #[error("this is not an ONNX model: {reason}; give the .onnx file that the exporter wrote")]
+    NotOnnx {
+        /// What fails.
+        reason: String,
+    },
+    /// A model above the size limit.
+    #[error("the ONNX model has {len} bytes, more than the limit of {limit}")]
+    TooLarge {
+        /// Bytes given.
+        len: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// An ONNX model that breaks the format's rules.
+    #[error("invalid ONNX model: {place}: {problem}")]
+    Invalid {
+        /// Node, tensor or graph.
+        place: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A valid model that uses something that cannot be compiled.
+    #[error("{node}: {problem}; supported: {supported}")]
+    Unsupported {
+        /// The node: name, operator and domain.
+        node: NodeName,
+        /// What is not supported.
+        problem: String,
+        /// What is.
+        supported: String,
+    },
+    /// A valid model whose inputs or outputs as a whole do not fit.
+    #[error("unsupported ONNX model: {problem}; supported: {supported}")]
+    UnsupportedModel {
+        /// What does not fit.
+        problem: String,
+        /// What does.
+        supported: String,
+    },
+    /// A step of pre- or post-processing cannot be formed.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// The calibration rows cannot be read.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// No column has the target's name.
+    #[error("{source_name} has no column {target:?}; its columns are: {found}")]
+    Target {
+        /// The file.
+        source_name: String,
+        /// The name given.
+        target: String,
+        /// Names found.
+        found: String,
+    },
+    /// The calibration rows' columns are not the model's.
+    #[error("{source_name} does not fit the model: the model has {model}, the file has {count} columns besides the target: {found}")]
+    Columns {
+        /// The file.
+        source_name: String,
+        /// The model's inputs.
+        model: String,
+        /// Columns found.
+        count: usize,
+        /// Names found.
+        found: String,
+    },
+    /// Every row gets the same scores.
+    #[error("the model gives every row the same scores; there is nothing to compute on encrypted data")]
+    Constant,
+    /// A tree that is too deep.
+    #[error("tree {tree} has depth {depth}, more than {limit}; train with a limited depth")]
+    TooDeep {
+        /// Index of the tree.
+        tree: usize,
+        /// Its depth.
+        depth: usize,
+        /// Depth allowed.
+        limit: usize,
+    },
+    /// The precision asked for is out of reach.
+    #[error(
+        "{wanted} bits of precision cannot be reached in the {profile} profile; the best is {best:.1} bits: ask for less, or try --profile keyless"
+    )]
+    Precision {
+        /// Bits asked for.
+        wanted: f64,
+        /// Bits that can be guaranteed.
+        best: f64,
+        /// Profile in force.
+        profile: &'static str,
+    },
+    /// An option's value makes no sense.
+    #[error("{option} is {found}; give {expected}")]
+    Option {
+        /// Which.
+        option: &'static str,
+        /// The value.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// The compiled circuit breaks a limit.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The compiled specs break a limit.
+    #[error(transparent)]
+    Specs(#[from] SpecsError),
+    /// The system gives the compiler no thread.
+    #[error("the compiler needs a thread of its own: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+impl CompileError {
+    pub(crate) fn invalid(place: impl std::fmt::Display, problem: impl Into<String>) -> Self {
+        Self::Invalid {
+            place: place.to_string(),
+            problem: problem.into(),
+        }
+    }
+}
+
+/// A node of the graph, for errors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeName {
+    /// Its name, or a made-up one from its position.
+    pub name: String,
+    /// Operator.
+    pub operator: String,
+    /// Operator domain, `ai.onnx` for the default one.
+    pub domain: String,
+}
+
+impl std::fmt::Display for NodeName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "node \"{}\" (operator {}, domain {})", self.name, self.operator, self.domain)
+    }
+}

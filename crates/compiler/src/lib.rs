@@ -1,0 +1,32 @@
+//! ONNX in, bundle out.
+//!
+//! ```text
+//! model.onnx --> model::read_model --> Model: pre-processing | estimator | post-processing
+//!                                                                |
+//! calibration rows ------------------------------------------> compile
+//!                                                                |
+//!                      circuit (for the server), client specs (for the client), report (for people)
+//! ```
+//!
+//! A compiled model is a function of the ONNX bytes, the calibration rows and the options alone: the same input gives the same bytes.
+
+mod backend;
+mod bins;
+mod calibration;
+mod compile;
+pub mod error;
+mod linear;
+pub mod model;
+mod onnx;
+mod options;
+pub mod report;
+mod scores;
+mod simulate;
+mod trees;
+
+pub use calibration::{Calibration, MAX_ROWS};
+pub use compile::{Compiled, compile};
+pub use error::{CompileError, NodeName};
+pub use options::{DEFAULT_PRECISION, FeatureMode, Options, ParseOptionError, Profile};
+pub use report::Report;
+pub use trees::cost::Work;

@@ -1,0 +1,162 @@
+//! The typed intermediate representation: a model cut at its estimator.
+//!
+//! [`read_model`] evaluates the graph partially. What depends on the input alone becomes [`Model::preprocess`], what depends on the
+//! estimator's scores [`Model::postprocess`]; the [`Estimator`] between them is what the server evaluates under encryption.
+
+use crate::error::CompileError;
+use cipherfn_protocol::program::RowProgram;
+use cipherfn_protocol::specs::{ColumnKind, OutputField};
+
+pub mod reference;
+
+/// Reads an ONNX model.
+pub fn read_model(bytes: &[u8]) -> Result<Model, CompileError> {
+    crate::onnx::read_model(bytes)
+}
+
+/// Every operator that [`read_model`] understands, with its domain.
+pub fn supported_operators() -> Vec<String> {
+    crate::onnx::operators()
+}
+
+/// A model that can be compiled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// The inputs, in the order of the pre-processing program's inputs.
+    pub columns: Vec<Column>,
+    /// From the inputs to the feature vector: one `f32` output of [`Self::features`] entries.
+    pub preprocess: RowProgram,
+    /// Length of the feature vector.
+    pub features: usize,
+    /// For each feature, the column that alone determines it, counted over all inputs' entries; `None` where several do.
+    pub origins: Vec<Option<u32>>,
+    /// What is evaluated under encryption: features to raw scores.
+    pub estimator: Estimator,
+    /// From the raw scores (one `f64` input) to the outputs.
+    pub postprocess: RowProgram,
+    /// Meaning of the post-processing program's outputs, in order.
+    pub outputs: Vec<OutputField>,
+    /// For people.
+    pub summary: Summary,
+}
+
+/// One input of the ONNX graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name. An input of width 1 is the table's column of that name; a wider one takes consecutive columns.
+    pub name: String,
+    /// Type of its entries.
+    pub kind: ColumnKind,
+    /// Entries in one row.
+    pub width: usize,
+    /// Whether NaN or an empty cell has a meaning for the model.
+    pub missing: bool,
+}
+
+/// Where a model comes from and what it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Exporter and version.
+    pub producer: String,
+    /// Name of the graph.
+    pub graph: String,
+    /// `classification` or `regression`.
+    pub task: Task,
+    /// The graph's operators with their domains, in order of appearance, each once.
+    pub operators: Vec<String>,
+}
+
+/// What a model does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Predicts a class.
+    Classification,
+    /// Predicts numbers.
+    Regression,
+}
+
+impl Task {
+    /// Name for people and specs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Classification => "classification",
+            Self::Regression => "regression",
+        }
+    }
+}
+
+/// The encrypted part: features to raw scores.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Estimator {
+    /// A sum of decision trees.
+    Trees(TreeEnsemble),
+    /// A linear map.
+    Linear(LinearModel),
+}
+
+impl Estimator {
+    /// Number of raw scores.
+    pub fn scores(&self) -> usize {
+        match self {
+            Self::Trees(trees) => trees.scores,
+            Self::Linear(linear) => linear.bias.len(),
+        }
+    }
+}
+
+/// `score = weights x features + bias`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinearModel {
+    /// One row of finite weights a score, one entry a feature.
+    pub weights: Vec<Vec<f64>>,
+    /// One finite entry a score.
+    pub bias: Vec<f64>,
+}
+
+/// Raw scores are `base` plus the sum of one leaf of every tree. Averages are folded into the leaves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TreeEnsemble {
+    /// Number of raw scores.
+    pub scores: usize,
+    /// One entry a score.
+    pub base: Vec<f64>,
+    /// The trees.
+    pub trees: Vec<Tree>,
+}
+
+/// A decision tree as an arena: the root is node 0, every node is reached exactly once, children come after their parent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tree {
+    /// The nodes.
+    pub nodes: Vec<TreeNode>,
+}
+
+/// A node of a decision tree.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TreeNode {
+    /// What the leaf adds to which scores: increasing score indices, finite values.
+    Leaf(Vec<(u32, f64)>),
+    /// A comparison.
+    Split {
+        /// Index into the feature vector.
+        feature: u32,
+        /// What is asked of it.
+        test: Test,
+        /// Whether a missing value (NaN) takes the `yes` branch.
+        missing_goes_yes: bool,
+        /// Node where the answer is yes.
+        yes: u32,
+        /// Node where the answer is no.
+        no: u32,
+    },
+}
+
+/// A predicate of one 32-bit feature. Every ONNX branch mode is one of these, up to a swap of the children and a step to the adjacent
+/// float.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Test {
+    /// `x > threshold`; the threshold is finite.
+    Greater(f32),
+    /// `x == value`; the value is finite.
+    Equal(f32),
+}

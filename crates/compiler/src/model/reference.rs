@@ -1,0 +1,92 @@
+//! The model as a float computation: the reference for agreement, and for tests against the libraries' own outputs.
+
+use super::{Estimator, LinearModel, Model, Test, Tree, TreeEnsemble, TreeNode};
+use cipherfn_protocol::program::{ProgramError, Tensor};
+
+impl Model {
+    /// Outputs for one row, all in the clear.
+    pub fn predict(&self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, ProgramError> {
+        let features = self.features_of(inputs)?;
+        self.postprocess.run(vec![Tensor::F64(self.estimator.raw_scores(&features))])
+    }
+
+    /// The feature vector of one row.
+    pub fn features_of(&self, inputs: Vec<Tensor>) -> Result<Vec<f32>, ProgramError> {
+        // The front-end makes programs with one `f32` output only.
+        Ok(self
+            .preprocess
+            .run(inputs)?
+            .into_iter()
+            .find_map(|output| if let Tensor::F32(features) = output { Some(features) } else { None })
+            .unwrap_or_default())
+    }
+}
+
+impl Estimator {
+    /// Raw scores for a feature vector, in 64-bit arithmetic.
+    pub fn raw_scores(&self, features: &[f32]) -> Vec<f64> {
+        match self {
+            Self::Trees(trees) => trees.raw_scores(features),
+            Self::Linear(linear) => linear.raw_scores(features),
+        }
+    }
+}
+
+impl LinearModel {
+    /// Raw scores for a feature vector.
+    pub fn raw_scores(&self, features: &[f32]) -> Vec<f64> {
+        let dot = |weights: &[f64]| weights.iter().zip(features).map(|(w, &x)| w * f64::from(x)).sum::<f64>();
+        self.weights
+            .iter()
+            .zip(&self.bias)
+            .map(|(weights, bias)| dot(weights) + bias)
+            .collect()
+    }
+}
+
+impl TreeEnsemble {
+    /// Raw scores for a feature vector.
+    pub fn raw_scores(&self, features: &[f32]) -> Vec<f64> {
+        let mut scores = self.base.clone();
+        for tree in &self.trees {
+            for &(score, value) in tree.leaf(features) {
+                scores[score as usize] += value;
+            }
+        }
+        scores
+    }
+}
+
+impl Tree {
+    /// The leaf that a feature vector reaches.
+    pub fn leaf(&self, features: &[f32]) -> &[(u32, f64)] {
+        let mut node = &self.nodes[0];
+        loop {
+            match node {
+                TreeNode::Leaf(values) => return values,
+                TreeNode::Split {
+                    feature,
+                    test,
+                    missing_goes_yes,
+                    yes,
+                    no,
+                } => {
+                    let value = features[*feature as usize];
+                    let goes_yes = if value.is_nan() { *missing_goes_yes } else { test.holds(value) };
+                    node = &self.nodes[if goes_yes { *yes } else { *no } as usize];
+                }
+            }
+        }
+    }
+}
+
+impl Test {
+    /// The answer for a value that is not missing.
+    #[expect(clippy::float_cmp, reason = "the ONNX branch mode compares exactly")]
+    pub fn holds(self, value: f32) -> bool {
+        match self {
+            Self::Greater(threshold) => value > threshold,
+            Self::Equal(wanted) => value == wanted,
+        }
+    }
+}

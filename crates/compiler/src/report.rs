@@ -1,0 +1,161 @@
+//! The compile report: what was compiled, what it reveals, how precise it is, what it costs.
+
+use crate::trees::cost::Work;
+use cipherfn_protocol::specs::Gadget;
+use serde::{Deserialize, Serialize};
+
+mod text;
+
+/// Everything about a compiled model that people ask for. Serialised into the bundle; `Display` is the text form.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The model.
+    pub model: ModelReport,
+    /// How features are encoded and what the client specs show.
+    pub features: FeatureReport,
+    /// Keys and ciphertexts.
+    pub security: SecurityReport,
+    /// Guaranteed precision.
+    pub precision: PrecisionReport,
+    /// The circuit's work for one row.
+    pub work: WorkReport,
+    /// Bytes.
+    pub sizes: SizeReport,
+    /// The compiled model on the calibration rows.
+    pub agreement: Agreement,
+    /// What to look at before deploying.
+    pub warnings: Vec<String>,
+}
+
+/// The model as it was read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelReport {
+    /// Name given at compile time.
+    pub name: String,
+    /// `tree ensemble` or `linear`.
+    pub family: String,
+    /// `classification` or `regression`.
+    pub task: String,
+    /// Exporter and version.
+    pub producer: String,
+    /// Operators of the ONNX graph.
+    pub operators: Vec<String>,
+    /// Length of the feature vector.
+    pub features: usize,
+    /// Raw scores.
+    pub scores: usize,
+    /// Trees, inner nodes, leaves and depth; none for linear models.
+    pub trees: Option<TreeCounts>,
+}
+
+/// Size of an ensemble.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TreeCounts {
+    /// Trees.
+    pub trees: usize,
+    /// Inner nodes.
+    pub nodes: usize,
+    /// Leaves.
+    pub leaves: usize,
+    /// Longest path, in inner nodes.
+    pub depth: usize,
+    /// Distinct questions, (feature, answer set) pairs.
+    pub predicates: usize,
+}
+
+/// Encoding of features.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FeatureReport {
+    /// `exact`, `exact with N decoys a feature`, `grid:BITS` or `ranges`.
+    pub mode: String,
+    /// What everyone who has the client specs learns.
+    pub revealed: String,
+    /// One entry a feature that is encrypted.
+    pub encoded: Vec<EncodedFeature>,
+}
+
+/// Encoding of one feature.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EncodedFeature {
+    /// Its name.
+    pub name: String,
+    /// `index`, `thermometer` or `coefficient`.
+    pub form: String,
+    /// Bins, the one of missing values included; none for linear models.
+    pub bins: Option<u32>,
+    /// Encrypted bits.
+    pub bits: u32,
+}
+
+/// Parameter set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecurityReport {
+    /// Its name.
+    pub parameter_set: String,
+    /// Estimated security in bits.
+    pub bits: f64,
+    /// Where the estimate comes from.
+    pub source: String,
+    /// `balanced`, `compact` or `keyless`.
+    pub profile: String,
+    /// Whether the server needs an evaluation key.
+    pub needs_evaluation_key: bool,
+}
+
+/// Precision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PrecisionReport {
+    /// Bits asked for.
+    pub target_bits: f64,
+    /// log2 of range / largest error, of the worst score.
+    pub guaranteed_bits: f64,
+    /// Of which range: `every possible row` or `the calibration rows`.
+    pub range_of: String,
+    /// log2 of the probability that some score of a row is off by more.
+    pub failure_log2: f64,
+    /// Largest error of each score, in score units.
+    pub scores: Vec<f64>,
+    /// Standard deviation of the encrypted result, as a fraction of the torus.
+    pub noise_deviation: f64,
+}
+
+/// Work for one row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkReport {
+    /// Gadget of the selectors; none for linear models.
+    pub gadget: Option<Gadget>,
+    /// Counts; none for linear models.
+    pub counts: Option<Work>,
+    /// Predicted microseconds on one thread.
+    pub predicted_microseconds: f64,
+}
+
+/// Sizes in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SizeReport {
+    /// Evaluation key, 0 if none is needed.
+    pub evaluation_key: usize,
+    /// One query row.
+    pub query_row: usize,
+    /// One reply row.
+    pub reply_row: usize,
+}
+
+/// Comparison with the float model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// Rows compared.
+    pub rows: u64,
+    /// Rows that the client would refuse (missing or infinite values).
+    pub skipped: u64,
+    /// Largest difference of a raw score.
+    pub largest_error: f64,
+    /// Rows all of whose scores are within the stated precision.
+    pub within_precision: u64,
+    /// Whether the model gives labels.
+    pub has_labels: bool,
+    /// Rows with the same label.
+    pub labels_equal: u64,
+    /// Rows whose label an error within the precision can change.
+    pub margin_cases: u64,
+}

@@ -1,0 +1,157 @@
+//! Which raw scores need a result coefficient of their own.
+//!
+//! Many models' scores determine each other: the two probabilities of a binary forest add up to one, a linear classifier's two rows are
+//! each other's negative. Such scores share a coefficient, and the client derives each by its own scale and offset.
+
+use crate::model::{TreeEnsemble, TreeNode};
+
+#[cfg(test)]
+mod tests;
+
+/// `score = factor * value of the coefficient + offset`, up to `deviation`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Affine {
+    /// Which coefficient.
+    pub coefficient: u32,
+    /// 0 for a constant score.
+    pub factor: f64,
+    /// In score units.
+    pub offset: f64,
+    /// Largest difference, in score units.
+    pub deviation: f64,
+}
+
+/// How scores come from coefficients.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ScoreMap {
+    /// For each coefficient, the score that it carries (without the score's base or bias).
+    pub carried: Vec<u32>,
+    /// For each score, how it comes from a coefficient.
+    pub scores: Vec<Affine>,
+}
+
+/// Largest deviation of a derived score in parts of its range: float32 rounding of leaves and weights, nothing more.
+const TOLERANCE: f64 = 1.0 / (1 << 20) as f64;
+
+impl ScoreMap {
+    /// For tree ensembles.
+    pub(crate) fn of_trees(trees: &TreeEnsemble) -> Self {
+        Self::of(&trees.base, |score| Part::of_leaves(trees, score))
+    }
+
+    /// For linear maps of inputs in [-1, 1]: one row of weights and one constant a score.
+    pub(crate) fn of_linear(weights: &[Vec<f64>], constants: &[f64]) -> Self {
+        Self::of(constants, |score| {
+            weights[score].iter().map(|weight| Part(vec![-weight, *weight])).collect()
+        })
+    }
+
+    fn of(base: &[f64], parts: impl Fn(usize) -> Vec<Part>) -> Self {
+        let mut carried: Vec<(u32, Vec<Part>)> = Vec::new();
+        let mut scores = Vec::with_capacity(base.len());
+        for (score, base) in base.iter().enumerate() {
+            let parts = parts(score);
+            let constant = relate(&parts, &parts, 0.0)
+                .filter(|relation| relation.deviation == 0.0)
+                .map(|relation| (0, relation));
+            let related = || {
+                carried
+                    .iter()
+                    .enumerate()
+                    .find_map(|(index, (_, base))| Some((index, relate_best(&parts, base)?)))
+            };
+            let (coefficient, relation) = constant.or_else(related).unwrap_or_else(|| {
+                carried.push((score as u32, parts));
+                (
+                    carried.len() - 1,
+                    Relation {
+                        factor: 1.0,
+                        offset: 0.0,
+                        deviation: 0.0,
+                    },
+                )
+            });
+            let Relation { factor, offset, deviation } = relation;
+            scores.push(Affine {
+                coefficient: coefficient as u32,
+                factor,
+                offset: offset + base,
+                deviation,
+            });
+        }
+        Self {
+            carried: carried.into_iter().map(|(score, _)| score).collect(),
+            scores,
+        }
+    }
+}
+
+/// What one tree or input can add to a score: its leaves' values in order, or the ends of its range.
+struct Part(Vec<f64>);
+
+impl Part {
+    fn of_leaves(trees: &TreeEnsemble, score: usize) -> Vec<Self> {
+        let value = |node: &TreeNode| match node {
+            TreeNode::Leaf(values) => Some(
+                values
+                    .iter()
+                    .find(|(index, _)| *index as usize == score)
+                    .map_or(0.0, |(_, value)| *value),
+            ),
+            TreeNode::Split { .. } => None,
+        };
+        trees
+            .trees
+            .iter()
+            .map(|tree| Self(tree.nodes.iter().filter_map(value).collect()))
+            .collect()
+    }
+}
+
+struct Relation {
+    factor: f64,
+    offset: f64,
+    deviation: f64,
+}
+
+fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+        (low.min(value), high.max(value))
+    })
+}
+
+/// `parts = factor * base + offset`, with an offset for every part.
+fn relate(parts: &[Part], base: &[Part], factor: f64) -> Option<Relation> {
+    let (mut offset, mut deviation, mut extent) = (0.0, 0.0, 0.0);
+    for (part, base) in parts.iter().zip(base) {
+        let (low, high) = range(part.0.iter().zip(&base.0).map(|(value, base)| value - factor * base));
+        offset += f64::midpoint(low, high);
+        deviation += (high - low) / 2.0;
+        let (low, high) = range(part.0.iter().copied());
+        extent += high - low;
+    }
+    (deviation <= extent * TOLERANCE).then_some(Relation { factor, offset, deviation })
+}
+
+/// Tries the factors that the widest part suggests.
+fn relate_best(parts: &[Part], base: &[Part]) -> Option<Relation> {
+    let extent = |part: &Part| {
+        let (low, high) = range(part.0.iter().copied());
+        high - low
+    };
+    let widest = (0..base.len()).max_by(|a, b| extent(&base[*a]).total_cmp(&extent(&base[*b])))?;
+    let at = |pick: fn(&f64, &f64) -> std::cmp::Ordering| {
+        base[widest]
+            .0
+            .iter()
+            .enumerate()
+            .max_by(|a, b| pick(a.1, b.1))
+            .map(|(index, _)| (base[widest].0[index], parts[widest].0[index]))
+    };
+    let (high, low) = (at(f64::total_cmp)?, at(|a, b| b.total_cmp(a))?);
+    let slope = (high.1 - low.1) / (high.0 - low.0);
+    [1.0, -1.0, slope]
+        .into_iter()
+        .filter(|factor| factor.is_finite())
+        .find_map(|factor| relate(parts, base, factor))
+}

@@ -1,0 +1,137 @@
+//! The compiled model on the calibration rows, in the clear: the client's encoding, the circuit, noise of the predicted size, the client's
+//! decoding; compared with the float model.
+
+use crate::error::CompileError;
+use crate::model::Model;
+use crate::report::Agreement;
+use cipherfn_engine::circuit::Circuit;
+use cipherfn_engine::clear::{ClearCircuit, ClearInput};
+use cipherfn_protocol::hash::Hash;
+use cipherfn_protocol::program::Tensor;
+use cipherfn_protocol::specs::{Decoding, Encoding, OutputField};
+
+/// Most rows that are simulated.
+const MAX_ROWS: usize = 2_000;
+
+/// What is simulated.
+pub(crate) struct Simulation<'a> {
+    /// The float model.
+    pub model: &'a Model,
+    /// The compiled circuit.
+    pub circuit: &'a Circuit,
+    /// The client's encoding.
+    pub encoding: &'a Encoding,
+    /// The client's decoding.
+    pub decoding: &'a Decoding,
+    /// Standard deviation of a result coefficient, as a fraction of the torus.
+    pub deviation: f64,
+    /// Starts the noise: the same model gets the same noise.
+    pub seed: Hash,
+}
+
+impl Simulation<'_> {
+    /// Runs feature vectors.
+    pub(crate) fn run(&self, rows: &[Vec<f32>]) -> Result<Agreement, CompileError> {
+        let circuit = ClearCircuit::new(self.circuit.clone())?;
+        let mut noise = Gaussian::new(self.seed);
+        let label = self.model.outputs.iter().position(|output| *output == OutputField::Label);
+        let mut agreement = Agreement {
+            has_labels: label.is_some(),
+            ..Agreement::default()
+        };
+        for features in rows.iter().take(MAX_ROWS) {
+            let exact = self.model.estimator.raw_scores(features);
+            if exact.iter().any(|score| !score.is_finite()) {
+                agreement.skipped += 1;
+                continue;
+            }
+            let Some(phases) = self.phases(&circuit, features, &mut noise) else {
+                agreement.skipped += 1;
+                continue;
+            };
+            let decoded = self.decoding.scores(&phases);
+            agreement.rows += 1;
+            let mut within = true;
+            for ((decoded, exact), score) in decoded.iter().zip(&exact).zip(&self.decoding.scores) {
+                let error = (decoded - exact).abs();
+                agreement.largest_error = agreement.largest_error.max(error);
+                within &= error <= score.precision;
+            }
+            agreement.within_precision += u64::from(within);
+            if let Some(label) = label {
+                let wanted = self.label(&exact, label)?;
+                agreement.labels_equal += u64::from(self.label(&decoded, label)? == wanted);
+                agreement.margin_cases += u64::from(self.is_margin_case(&exact, label, &wanted)?);
+            }
+        }
+        Ok(agreement)
+    }
+
+    /// The noisy result, or `None` for a row that the client would refuse.
+    fn phases(&self, circuit: &ClearCircuit, features: &[f32], noise: &mut Gaussian) -> Option<Vec<i64>> {
+        let result = match self.encoding {
+            Encoding::Selectors(encoding) => circuit.evaluate(ClearInput::Selectors(&encoding.bits(features).ok()?)),
+            Encoding::Linear(encoding) => circuit.evaluate(ClearInput::Linear(&encoding.messages(features).ok()?)),
+        };
+        let result = result.expect("the encoding makes the inputs that the circuit takes");
+        let turn = 64_f64.exp2() * self.deviation;
+        Some(
+            result
+                .into_iter()
+                .map(|phase| (phase as i64).wrapping_add((noise.next() * turn) as i64))
+                .collect(),
+        )
+    }
+
+    fn label(&self, scores: &[f64], label: usize) -> Result<Tensor, CompileError> {
+        let mut outputs = self.model.postprocess.run(vec![Tensor::F64(scores.to_vec())])?;
+        Ok(outputs.swap_remove(label))
+    }
+
+    /// Whether errors within the precision can change the label: tried at the corners that move one score against all others.
+    fn is_margin_case(&self, exact: &[f64], label: usize, wanted: &Tensor) -> Result<bool, CompileError> {
+        let precision = |index: usize| self.decoding.scores[index].precision;
+        for risen in 0..exact.len() {
+            for sign in [1.0, -1.0] {
+                let moved = |(index, score): (usize, &f64)| score + precision(index) * if index == risen { sign } else { -sign };
+                let moved: Vec<f64> = exact.iter().enumerate().map(moved).collect();
+                if self.label(&moved, label)? != *wanted {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Normal deviates from BLAKE3 output, by the Box-Muller transform.
+struct Gaussian {
+    bytes: blake3::OutputReader,
+    spare: Option<f64>,
+}
+
+impl Gaussian {
+    fn new(seed: Hash) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("cipherfn simulated noise v1");
+        hasher.update(seed.as_bytes());
+        Self {
+            bytes: hasher.finalize_xof(),
+            spare: None,
+        }
+    }
+
+    fn unit(&mut self) -> f64 {
+        let mut bytes = [0; 8];
+        self.bytes.fill(&mut bytes);
+        ((u64::from_le_bytes(bytes) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+    }
+
+    fn next(&mut self) -> f64 {
+        if let Some(spare) = self.spare.take() {
+            return spare;
+        }
+        let (radius, angle) = ((-2.0 * self.unit().ln()).sqrt(), self.unit() * std::f64::consts::TAU);
+        self.spare = Some(radius * angle.sin());
+        radius * angle.cos()
+    }
+}

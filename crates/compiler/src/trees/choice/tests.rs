@@ -1,0 +1,124 @@
+use super::*;
+use crate::model::{Test, Tree, TreeEnsemble, TreeNode};
+use crate::options::FeatureMode;
+use crate::scores::ScoreMap;
+use crate::trees::quantisation::{FeatureInfo, Quantisation};
+use cipherfn_protocol::hash::Hash;
+
+const FEATURES: u32 = 30;
+
+/// Numbers from a linear congruential generator.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: u32) -> u32 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) % u64::from(end)) as u32
+    }
+}
+
+/// A complete tree with random questions and leaves.
+fn tree(numbers: &mut Numbers, depth: u32, thresholds: u32) -> Tree {
+    let inner = (1_u32 << depth) - 1;
+    let split = |index: u32, numbers: &mut Numbers| TreeNode::Split {
+        feature: numbers.below(FEATURES),
+        test: Test::Greater(numbers.below(thresholds) as f32 + 0.5),
+        missing_goes_yes: false,
+        yes: 2 * index + 1,
+        no: 2 * index + 2,
+    };
+    let mut nodes: Vec<TreeNode> = (0..inner).map(|index| split(index, numbers)).collect();
+    nodes.extend((0..=inner).map(|_| TreeNode::Leaf(vec![(0, f64::from(numbers.below(2001)) / 1000.0 - 1.0)])));
+    Tree { nodes }
+}
+
+fn binned(trees: u32, depth: u32, thresholds: u32, mode: FeatureMode) -> (BinnedEnsemble, bool) {
+    let mut numbers = Numbers(1);
+    let trees = (0..trees).map(|_| tree(&mut numbers, depth, thresholds)).collect();
+    let trees = TreeEnsemble {
+        scores: 1,
+        base: vec![0.0],
+        trees,
+    };
+    let values: Vec<f32> = (0..=thresholds).map(|value| value as f32).collect();
+    let info = |index| FeatureInfo {
+        name: format!("f{index}"),
+        missing: false,
+        values: values.clone(),
+    };
+    let features: Vec<FeatureInfo> = (0..FEATURES).map(info).collect();
+    let quantisation = Quantisation::fit(&trees, &features, mode, Hash::of(b"model"));
+    (
+        BinnedEnsemble::new(&trees, &quantisation, &ScoreMap::of_trees(&trees)),
+        quantisation.hides_use,
+    )
+}
+
+fn chosen(ensemble: &BinnedEnsemble, hides_use: bool, profile: Profile, target: f64) -> Plan {
+    choose(
+        &Problem {
+            ensemble,
+            hides_use,
+            profile,
+            target,
+        },
+        &Backend::for_profile(profile),
+    )
+}
+
+#[test]
+fn a_hundred_random_trees_on_a_grid() {
+    let (ensemble, hides_use) = binned(100, 6, 63, FeatureMode::Grid { bits: 6 });
+    let plan = chosen(&ensemble, hides_use, Profile::Balanced, 8.5);
+    println!(
+        "{:?} {:?} {:.2} bits, {:.1} ms, {} bytes",
+        plan.gadget,
+        plan.work,
+        plan.bits,
+        plan.microseconds / 1000.0,
+        plan.query_bytes
+    );
+    assert!(plan.bits >= 8.5, "{}", plan.bits);
+    assert!(
+        plan.shape.forms.iter().all(|form| *form == plan.shape.forms[0]),
+        "alike features get one form"
+    );
+}
+
+#[test]
+fn one_large_tree_of_fine_features() {
+    let (ensemble, hides_use) = binned(1, 10, 60_000, FeatureMode::Exact { decoys: 0 });
+    let plan = chosen(&ensemble, hides_use, Profile::Balanced, 10.0);
+    println!(
+        "{:?} {:?} {:.2} bits, {:.1} ms, {} bytes",
+        plan.gadget,
+        plan.work,
+        plan.bits,
+        plan.microseconds / 1000.0,
+        plan.query_bytes
+    );
+    assert!(plan.bits >= 10.0, "{}", plan.bits);
+}
+
+#[test]
+fn the_compact_profile_has_the_fewest_bytes() {
+    let (ensemble, hides_use) = binned(10, 4, 15, FeatureMode::Exact { decoys: 0 });
+    let [balanced, compact, keyless] =
+        [Profile::Balanced, Profile::Compact, Profile::Keyless].map(|profile| chosen(&ensemble, hides_use, profile, 9.0));
+    let bytes = |plan: &Plan| plan.backend.key_bytes() + plan.query_bytes;
+    assert!(bytes(&compact) < bytes(&balanced), "{} {}", bytes(&compact), bytes(&balanced));
+    assert_eq!(keyless.backend.key_bytes(), 0);
+    assert!(balanced.bits >= 9.0 && compact.bits >= 9.0 && keyless.bits >= 9.0);
+}
+
+#[test]
+fn more_precision_never_costs_less() {
+    let (ensemble, hides_use) = binned(20, 4, 31, FeatureMode::Exact { decoys: 0 });
+    let times: Vec<f64> = [6.0, 9.0, 11.0]
+        .map(|target| chosen(&ensemble, hides_use, Profile::Balanced, target).microseconds)
+        .to_vec();
+    assert!(times.is_sorted(), "{times:?}");
+}

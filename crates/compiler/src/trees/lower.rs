@@ -1,0 +1,156 @@
+//! From binned trees to a graph.
+
+use crate::trees::binned::{BinnedEnsemble, BinnedNode, BinnedTree};
+use crate::trees::expression::{ExpressionId, Expressions, Form, LeafUnits, Selectors};
+use crate::trees::graph::{Addend, Builder, Graph, Merger, compact};
+use crate::trees::oblivious;
+use cipherfn_engine::circuit::Node;
+use cipherfn_protocol::specs::Selector;
+
+#[cfg(test)]
+mod tests;
+
+/// What to make of the trees.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Shape {
+    /// Form of each feature.
+    pub forms: Vec<Form>,
+    /// Whether symmetric trees become tables.
+    pub tables: bool,
+}
+
+/// A lowered ensemble.
+#[derive(Clone, Debug)]
+pub(crate) struct Lowered {
+    /// The circuit, constants in units.
+    pub graph: Graph,
+    /// The bits that it reads.
+    pub selectors: Vec<Selector>,
+    /// For each coefficient, the largest sum of rounding errors of leaves, in units.
+    pub rounding: Vec<f64>,
+}
+
+/// Lowers an ensemble. `units` are score units a unit of the result, one a coefficient; `hides_use` keeps selectors that no tree reads.
+/// `None` if a form is not available.
+pub(crate) fn lower(ensemble: &BinnedEnsemble, shape: &Shape, hides_use: bool, polynomial_size: u32, units: &[f64]) -> Option<Lowered> {
+    let selectors = Selectors::new(ensemble, &shape.forms, hides_use)?;
+    let mut builder = Builder::new(polynomial_size);
+    let is_table = |tree: &BinnedTree| {
+        shape.tables
+            && tree
+                .symmetric
+                .as_ref()
+                .is_some_and(|tree| oblivious::fits(tree, ensemble.coefficients, polynomial_size))
+    };
+    let (tables, plain): (Vec<&BinnedTree>, Vec<&BinnedTree>) = ensemble.trees.iter().partition(|tree| is_table(tree));
+    let tables: Vec<_> = tables.iter().filter_map(|tree| tree.symmetric.as_ref()).collect();
+    let round = |leaf: &[f64]| -> LeafUnits { leaf.iter().zip(units).map(|(value, unit)| (value / unit).round() as i64).collect() };
+    let mut addends = plain_sums(ensemble, &plain, &selectors, &mut builder, &round);
+    addends.extend(oblivious::lower(
+        &mut builder,
+        ensemble,
+        &selectors,
+        &tables,
+        &round,
+        polynomial_size,
+    ));
+    let mut graph = builder.finish(&addends, ensemble.coefficients);
+    let selectors = if hides_use {
+        selectors.list().to_vec()
+    } else {
+        keep_used(&mut graph.nodes, selectors.list())
+    };
+    Some(Lowered {
+        graph,
+        selectors,
+        rounding: rounding(ensemble, units),
+    })
+}
+
+/// The sum of trees that are no tables: one sum, or one for each coefficient if no tree has leaves in two.
+fn plain_sums(
+    ensemble: &BinnedEnsemble,
+    trees: &[&BinnedTree],
+    selectors: &Selectors,
+    builder: &mut Builder,
+    round: &impl Fn(&[f64]) -> LeafUnits,
+) -> Vec<Addend> {
+    let mut expressions = Expressions::default();
+    let single: Option<Vec<usize>> = trees.iter().map(|tree| single_coefficient(tree)).collect();
+    let Some(of_tree) = single.filter(|_| ensemble.coefficients > 1) else {
+        let roots: Vec<ExpressionId> = trees
+            .iter()
+            .map(|tree| expressions.tree(ensemble, tree, selectors, round))
+            .collect();
+        return vec![Merger::new(&expressions, &roots, ensemble.coefficients).sum(builder, roots)];
+    };
+    // Sums are made at coefficient 0 and moved to their coefficient at the end: choices between constants stay scalar.
+    let mut roots: Vec<Vec<ExpressionId>> = vec![Vec::new(); ensemble.coefficients];
+    for (tree, coefficient) in trees.iter().zip(&of_tree) {
+        roots[*coefficient].push(expressions.tree(ensemble, tree, selectors, &|leaf: &[f64]| vec![round(leaf)[*coefficient]]));
+    }
+    let mut merger = Merger::new(&expressions, &roots.concat(), 1);
+    let mut moved = |(coefficient, roots): (usize, Vec<ExpressionId>)| {
+        let Addend { value, ranges: range } = merger.sum(builder, roots);
+        let mut ranges = vec![(0, 0); ensemble.coefficients];
+        ranges[coefficient] = range[0];
+        Addend {
+            value: builder.rotate(&value, coefficient as u32),
+            ranges,
+        }
+    };
+    roots.into_iter().enumerate().map(&mut moved).collect()
+}
+
+/// The coefficient that a tree adds to, if it is only one.
+fn single_coefficient(tree: &BinnedTree) -> Option<usize> {
+    let mut leaves = tree
+        .nodes
+        .iter()
+        .filter_map(|node| if let BinnedNode::Leaf(values) = node { Some(values) } else { None });
+    let coefficient = leaves
+        .clone()
+        .find_map(|leaf| leaf.iter().position(|value| *value != 0.0))
+        .unwrap_or(0);
+    leaves
+        .all(|leaf| leaf.iter().enumerate().all(|(index, value)| index == coefficient || *value == 0.0))
+        .then_some(coefficient)
+}
+
+/// Renumbers the selectors that nodes read, and returns those.
+fn keep_used(nodes: &mut [Node], selectors: &[Selector]) -> Vec<Selector> {
+    let mut used = vec![false; selectors.len()];
+    nodes.iter_mut().flat_map(selector_ids).for_each(|id| used[*id as usize] = true);
+    let moved = compact(&used);
+    nodes.iter_mut().flat_map(selector_ids).for_each(|id| *id = moved[*id as usize]);
+    selectors
+        .iter()
+        .zip(used)
+        .filter(|(_, used)| *used)
+        .map(|(selector, _)| selector.clone())
+        .collect()
+}
+
+fn selector_ids(node: &mut Node) -> impl Iterator<Item = &mut u32> {
+    node.selects.iter_mut().map(|select| &mut select.selector)
+}
+
+fn rounding(ensemble: &BinnedEnsemble, units: &[f64]) -> Vec<f64> {
+    let error = |leaf: &[f64], coefficient: usize| {
+        let value = leaf[coefficient] / units[coefficient];
+        (value - value.round()).abs()
+    };
+    let worst = |tree: &BinnedTree, coefficient: usize| {
+        let leaves = tree.nodes.iter().filter_map(|node| {
+            if let BinnedNode::Leaf(values) = node {
+                Some(error(values, coefficient))
+            } else {
+                None
+            }
+        });
+        leaves.fold(0.0, f64::max)
+    };
+    (0..ensemble.coefficients)
+        .map(|coefficient| ensemble.trees.iter().map(|tree| worst(tree, coefficient)).sum())
+        .collect()
+}

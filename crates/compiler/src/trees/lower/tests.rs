@@ -1,0 +1,298 @@
+use super::*;
+use crate::model::{Test, Tree, TreeEnsemble, TreeNode};
+use crate::options::FeatureMode;
+use crate::scores::ScoreMap;
+use crate::trees::graph::Polynomial;
+use crate::trees::quantisation::{FeatureInfo, Quantisation};
+use cipherfn_engine::circuit::{Circuit, Constant, LevelledCircuit};
+use cipherfn_engine::clear::{ClearCircuit, ClearInput};
+use cipherfn_protocol::hash::Hash;
+use cipherfn_protocol::specs::{Gadget, SelectorEncoding, Transport};
+use proptest::prelude::*;
+
+const FEATURES: u32 = 3;
+const VALUES: [f32; 6] = [-1.0, 0.0, 1.0, 2.0, 3.0, f32::NAN];
+const POLYNOMIAL_SIZE: u32 = 2048;
+/// 2^-20 of the torus is one unit of score: all values are integers and results are exact.
+const SHIFT: u32 = 44;
+
+fn test() -> impl Strategy<Value = Test> {
+    let threshold = (0_usize..5).prop_map(|index| VALUES[index] + if index % 2 == 0 { 0.0 } else { 0.5 });
+    prop_oneof![3 => threshold.prop_map(Test::Greater), 1 => (0_usize..5).prop_map(|index| Test::Equal(VALUES[index]))]
+}
+
+fn leaf(scores: u32) -> impl Strategy<Value = Vec<(u32, f64)>> {
+    proptest::collection::btree_map(0..scores, -4_i32..5, 0..=scores as usize)
+        .prop_map(|values| values.into_iter().map(|(score, value)| (score, f64::from(value))).collect())
+}
+
+#[derive(Clone, Debug)]
+enum Sketch {
+    Leaf(Vec<(u32, f64)>),
+    Split(u32, Test, bool, Box<Sketch>, Box<Sketch>),
+}
+
+fn flatten(shape: &Sketch, nodes: &mut Vec<TreeNode>) -> u32 {
+    let index = nodes.len();
+    match shape {
+        Sketch::Leaf(values) => nodes.push(TreeNode::Leaf(values.clone())),
+        Sketch::Split(feature, test, missing_goes_yes, yes, no) => {
+            nodes.push(TreeNode::Leaf(Vec::new()));
+            let (yes, no) = (flatten(yes, nodes), flatten(no, nodes));
+            nodes[index] = TreeNode::Split {
+                feature: *feature,
+                test: *test,
+                missing_goes_yes: *missing_goes_yes,
+                yes,
+                no,
+            };
+        }
+    }
+    index as u32
+}
+
+fn tree(scores: u32) -> impl Strategy<Value = Tree> {
+    let shape = leaf(scores).prop_map(Sketch::Leaf).prop_recursive(5, 32, 2, |inner| {
+        (0..FEATURES, test(), any::<bool>(), inner.clone(), inner)
+            .prop_map(|(feature, test, missing, yes, no)| Sketch::Split(feature, test, missing, Box::new(yes), Box::new(no)))
+    });
+    shape.prop_map(|shape| {
+        let mut nodes = Vec::new();
+        flatten(&shape, &mut nodes);
+        Tree { nodes }
+    })
+}
+
+/// All nodes of a level ask the same.
+fn symmetric_tree(scores: u32) -> impl Strategy<Value = Tree> {
+    let levels = proptest::collection::vec((0..FEATURES, test(), any::<bool>()), 3..5);
+    (levels, proptest::collection::vec(leaf(scores), 16)).prop_map(|(levels, leaves)| {
+        let inner = (1_u32 << levels.len()) - 1;
+        let split = |index: u32| {
+            let (feature, test, missing_goes_yes) = levels[(index + 1).ilog2() as usize];
+            TreeNode::Split {
+                feature,
+                test,
+                missing_goes_yes,
+                yes: 2 * index + 1,
+                no: 2 * index + 2,
+            }
+        };
+        let leaves = leaves.into_iter().take(1 << levels.len()).map(TreeNode::Leaf);
+        Tree {
+            nodes: (0..inner).map(split).chain(leaves).collect(),
+        }
+    })
+}
+
+fn ensemble() -> impl Strategy<Value = TreeEnsemble> {
+    (1_u32..4).prop_flat_map(|scores| {
+        let trees = proptest::collection::vec(prop_oneof![3 => tree(scores), 1 => symmetric_tree(scores)], 1..6);
+        (trees, proptest::collection::vec(-3_i32..4, scores as usize)).prop_map(move |(trees, base)| TreeEnsemble {
+            scores: scores as usize,
+            base: base.into_iter().map(f64::from).collect(),
+            trees,
+        })
+    })
+}
+
+fn features(missing: bool) -> Vec<FeatureInfo> {
+    let values: Vec<f32> = VALUES.into_iter().filter(|value| !value.is_nan()).collect();
+    (0..FEATURES)
+        .map(|index| FeatureInfo {
+            name: format!("f{index}"),
+            missing,
+            values: values.clone(),
+        })
+        .collect()
+}
+
+fn constant(polynomial: &Polynomial) -> Constant {
+    Constant(
+        polynomial
+            .iter()
+            .map(|(position, value)| (*position, (*value as u64) << SHIFT))
+            .collect(),
+    )
+}
+
+/// Whether the lowered ensemble gives the float model's scores on every combination of feature values.
+fn agrees(trees: &TreeEnsemble, quantisation: &Quantisation, shape: &Shape, missing: bool) -> Result<(), TestCaseError> {
+    let scores = ScoreMap::of_trees(trees);
+    let binned = BinnedEnsemble::new(trees, quantisation, &scores);
+    let units = vec![1.0; scores.carried.len()];
+    let Some(lowered) = lower(&binned, shape, quantisation.hides_use, POLYNOMIAL_SIZE, &units) else {
+        return Ok(());
+    };
+    prop_assert!(lowered.rounding.iter().all(|rounding| *rounding == 0.0));
+    let gadget = Gadget { base_log: 5, levels: 4 };
+    let circuit = LevelledCircuit {
+        parameter_set: "cipherfn-128-n2048-m8-v1".into(),
+        selectors: lowered.selectors.len() as u32,
+        gadget,
+        transport: Transport::Packed,
+        constants: lowered.graph.constants.iter().map(constant).collect(),
+        nodes: lowered.graph.nodes.clone(),
+        coefficients: units.len().max(1) as u32,
+        stride: 1,
+        reply_bits: 32,
+    };
+    let circuit = ClearCircuit::new(Circuit::Levelled(circuit)).map_err(|error| TestCaseError::fail(error.to_string()))?;
+    let encoding = SelectorEncoding {
+        quantisers: quantisation.quantisers.clone(),
+        selectors: lowered.selectors.clone(),
+        gadget,
+        transport: Transport::Packed,
+    };
+    let count = VALUES.len() - usize::from(!missing);
+    for row in 0..count.pow(FEATURES) {
+        let row: Vec<f32> = (0..FEATURES).map(|feature| VALUES[row / count.pow(feature) % count]).collect();
+        let result = circuit.evaluate(ClearInput::Selectors(&encoding.bits(&row).unwrap())).unwrap();
+        let values: Vec<f64> = result
+            .iter()
+            .zip(&lowered.graph.ranges)
+            .zip(&lowered.graph.centre)
+            .map(|((value, range), centre)| {
+                let units = (*value as i64) >> SHIFT;
+                assert!((range.0..=range.1).contains(&units), "{units} outside {range:?}");
+                (units + centre) as f64
+            })
+            .collect();
+        for (found, affine) in trees.raw_scores(&row).iter().zip(&scores.scores) {
+            let value = affine.offset + affine.factor * values.get(affine.coefficient as usize).copied().unwrap_or(0.0);
+            prop_assert!(
+                (value - found).abs() <= affine.deviation + 1e-9,
+                "{} instead of {} at {:?}",
+                value,
+                found,
+                row
+            );
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(192))]
+
+    #[test]
+    fn circuits_equal_the_trees(
+        trees in ensemble(),
+        forms in proptest::collection::vec(prop_oneof![Just(Form::Index), Just(Form::Thermometer)], FEATURES as usize),
+        tables: bool,
+        missing: bool,
+        decoys in prop_oneof![Just(0_u32), 1_u32..4],
+    ) {
+        let quantisation = Quantisation::fit(&trees, &features(missing), FeatureMode::Exact { decoys }, Hash::of(b"model"));
+        let forms = forms[..quantisation.quantisers.len()].to_vec();
+        agrees(&trees, &quantisation, &Shape { forms, tables }, missing)?;
+    }
+
+    #[test]
+    fn a_grid_between_all_values_is_exact(trees in ensemble(), tables: bool) {
+        // Thresholds lie on values or in the middle between two: snapping to the middles can move the former, so only the latter are kept.
+        let mut trees = trees;
+        for node in trees.trees.iter_mut().flat_map(|tree| &mut tree.nodes) {
+            if let TreeNode::Split { test: Test::Greater(threshold), .. } = node {
+                *threshold = threshold.floor() + 0.5;
+            }
+        }
+        let quantisation = Quantisation::fit(&trees, &features(false), FeatureMode::Grid { bits: 3 }, Hash::of(b"model"));
+        for quantiser in &quantisation.quantisers {
+            prop_assert_eq!(&quantiser.splits, &[-0.5, 0.5, 1.5, 2.5]);
+        }
+        let in_grid = |node: &TreeNode| !matches!(node, TreeNode::Split { test: Test::Greater(threshold), .. } if !(-0.5..=2.5).contains(threshold));
+        prop_assume!(trees.trees.iter().flat_map(|tree| &tree.nodes).all(in_grid));
+        let forms = vec![Form::Index; quantisation.quantisers.len()];
+        agrees(&trees, &quantisation, &Shape { forms, tables }, false)?;
+    }
+}
+
+/// `x0 > 0 ? 1 : 0` and the like.
+fn stump(feature: u32, threshold: f32) -> Tree {
+    let test = Test::Greater(threshold);
+    let split = TreeNode::Split {
+        feature,
+        test,
+        missing_goes_yes: false,
+        yes: 1,
+        no: 2,
+    };
+    Tree {
+        nodes: vec![split, TreeNode::Leaf(vec![(0, 1.0)]), TreeNode::Leaf(vec![(0, 0.0)])],
+    }
+}
+
+fn lowered(trees: Vec<Tree>, form: Form, tables: bool) -> Lowered {
+    let trees = TreeEnsemble {
+        scores: 1,
+        base: vec![0.0],
+        trees,
+    };
+    let quantisation = Quantisation::fit(&trees, &features(false), FeatureMode::Exact { decoys: 0 }, Hash::of(b"model"));
+    let binned = BinnedEnsemble::new(&trees, &quantisation, &ScoreMap::of_trees(&trees));
+    let shape = Shape {
+        forms: vec![form; quantisation.quantisers.len()],
+        tables,
+    };
+    lower(&binned, &shape, false, POLYNOMIAL_SIZE, &[1.0]).unwrap()
+}
+
+#[test]
+fn stumps_of_one_predicate_are_one_choice() {
+    let lowered = lowered(vec![stump(0, 1.0), stump(0, 1.0), stump(1, 1.0)], Form::Thermometer, false);
+    assert_eq!(lowered.graph.nodes.len(), 1);
+    assert_eq!(lowered.graph.nodes[0].selects.len(), 2);
+    assert_eq!(lowered.graph.ranges, [(-1, 2)]);
+}
+
+#[test]
+fn nodes_that_ancestors_decide_are_gone() {
+    // x > 1, then x > 0 on the yes side.
+    let split = |threshold, yes, no| TreeNode::Split {
+        feature: 0,
+        test: Test::Greater(threshold),
+        missing_goes_yes: false,
+        yes,
+        no,
+    };
+    let leaf = |value| TreeNode::Leaf(vec![(0, value)]);
+    let tree = Tree {
+        nodes: vec![split(1.0, 1, 2), split(0.0, 3, 4), leaf(0.0), leaf(5.0), leaf(9.0)],
+    };
+    let lowered = lowered(vec![tree], Form::Thermometer, false);
+    assert_eq!(lowered.selectors.len(), 1);
+    assert_eq!(lowered.graph.ranges, [(-2, 3)]);
+}
+
+#[test]
+fn a_symmetric_tree_takes_one_multiplexer_a_level() {
+    let levels: [(u32, f32); 4] = [(0, 0.0), (1, 1.0), (2, 2.0), (0, 2.0)];
+    let split = |index: u32| {
+        let (feature, threshold) = levels[(index + 1).ilog2() as usize];
+        TreeNode::Split {
+            feature,
+            test: Test::Greater(threshold),
+            missing_goes_yes: false,
+            yes: 2 * index + 1,
+            no: 2 * index + 2,
+        }
+    };
+    let tree = |seed: u32| {
+        let leaves = (0..16).map(|leaf: u32| TreeNode::Leaf(vec![(0, f64::from(leaf.wrapping_mul(seed) % 13))]));
+        Tree {
+            nodes: (0..15).map(split).chain(leaves).collect(),
+        }
+    };
+    let selects = |trees| {
+        lowered(trees, Form::Thermometer, true)
+            .graph
+            .nodes
+            .iter()
+            .map(|node| node.selects.len())
+            .sum::<usize>()
+    };
+    assert_eq!(selects(vec![tree(5)]), 4);
+    // Trees with the same questions share them.
+    assert_eq!(selects(vec![tree(5), tree(7), tree(11)]), 4);
+}

@@ -1,0 +1,175 @@
+//! Bound on the error of a graph's result.
+//!
+//! Every CMUX whose operands are ciphertexts multiplies the selector's errors with digits of a ciphertext, which are as good as random and
+//! independent: variances add. A choice between constants multiplies a selector row's error with *known* digits; a row that several choices
+//! use carries the same error into each, so their digits are added before they are squared.
+
+use crate::trees::graph::{Graph, Polynomial};
+use cipherfn_engine::circuit::{Node, Operand};
+use cipherfn_protocol::specs::Gadget;
+
+#[cfg(test)]
+mod tests;
+
+/// Variances (fractions of the torus, squared) that the parameter set and gadget give.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Variances {
+    /// Added by one CMUX between ciphertexts.
+    pub cmux: f64,
+    /// Of one coefficient of a selector's body row.
+    pub body_row: f64,
+}
+
+/// Variance of a result coefficient on the worst path. Constants of the graph are multiplied by `scale` to be in units of the gadget's
+/// resolution, `2^-(base_log * levels)`.
+pub(crate) fn variance(graph: &Graph, gadget: Gadget, variances: Variances, scale: f64) -> f64 {
+    let rows: Vec<Vec<f64>> = graph
+        .constants
+        .iter()
+        .map(|constant| digit_norms(constant, gadget, scale))
+        .collect();
+    let mut worst: Vec<Error> = Vec::with_capacity(graph.nodes.len());
+    let mut last_use = vec![0; graph.nodes.len()];
+    for (index, node) in graph.nodes.iter().enumerate() {
+        operands(node).for_each(|operand| last_use[operand as usize] = index);
+    }
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let error = node_error(node, gadget, variances, &rows, &worst);
+        worst.push(error);
+        for operand in operands(node).filter(|operand| last_use[*operand as usize] == index) {
+            worst[operand as usize].rows = Vec::new();
+        }
+    }
+    let Some(result) = worst.pop() else { return 0.0 };
+    result.random + result.rows.iter().map(|(_, digits)| digits * digits).sum::<f64>() * variances.body_row
+}
+
+/// Error of a node on the worst path.
+#[derive(Clone, Default)]
+struct Error {
+    /// Variance of what the CMUXes between ciphertexts add.
+    random: f64,
+    /// Euclidean norm of the known digits that multiply each selector row, by row index.
+    rows: Vec<(u32, f64)>,
+}
+
+fn operands(node: &Node) -> impl Iterator<Item = u32> {
+    let selected = node.selects.iter().flat_map(|select| [select.clear, select.set]);
+    let selected = selected.filter_map(|operand| {
+        if let Operand::Node(rotated) = operand {
+            Some(rotated.node)
+        } else {
+            None
+        }
+    });
+    node.addends.iter().map(|addend| addend.node).chain(selected)
+}
+
+fn node_error(node: &Node, gadget: Gadget, variances: Variances, constants: &[Vec<f64>], known: &[Error]) -> Error {
+    let mut total = Error::default();
+    for addend in &node.addends {
+        let addend = &known[addend.node as usize];
+        total = Error {
+            random: total.random + addend.random,
+            rows: combine(&total.rows, &addend.rows, |a, b| a + b),
+        };
+    }
+    for select in &node.selects {
+        let of = |operand: Operand| {
+            if let Operand::Node(rotated) = operand {
+                Some(&known[rotated.node as usize])
+            } else {
+                None
+            }
+        };
+        let rows = match (of(select.clear), of(select.set)) {
+            (None, None) => {
+                let Operand::Constant(difference) = select.set else { continue };
+                let first = select.selector * gadget.levels;
+                constants[difference as usize]
+                    .iter()
+                    .zip(first..)
+                    .map(|(digits, row)| (row, *digits))
+                    .collect()
+            }
+            (clear, set) => {
+                let nothing = Error::default();
+                let (clear, set) = (clear.unwrap_or(&nothing), set.unwrap_or(&nothing));
+                total.random += clear.random.max(set.random) + variances.cmux;
+                combine(&clear.rows, &set.rows, f64::max)
+            }
+        };
+        total.rows = combine(&total.rows, &rows, |a, b| a + b);
+    }
+    total
+}
+
+/// Merges two lists sorted by row.
+fn combine(a: &[(u32, f64)], b: &[(u32, f64)], both: impl Fn(f64, f64) -> f64) -> Vec<(u32, f64)> {
+    if a.is_empty() || b.is_empty() {
+        return if a.is_empty() { b.to_vec() } else { a.to_vec() };
+    }
+    let (mut a, mut b) = (a.iter().copied().peekable(), b.iter().copied().peekable());
+    let mut out = Vec::new();
+    loop {
+        out.push(match (a.peek().copied(), b.peek().copied()) {
+            (None, None) => return out,
+            (Some(left), Some(right)) if left.0 == right.0 => {
+                a.next();
+                b.next();
+                (left.0, both(left.1, right.1))
+            }
+            (Some(left), right) if right.is_none_or(|right| left.0 < right.0) => {
+                a.next();
+                left
+            }
+            (_, Some(right)) => {
+                b.next();
+                right
+            }
+            (Some(_), None) => unreachable!("the arm above takes it"),
+        });
+    }
+}
+
+/// For each gadget level, the Euclidean norm of the digits of a polynomial at that level.
+fn digit_norms(polynomial: &Polynomial, gadget: Gadget, scale: f64) -> Vec<f64> {
+    let mut squares = vec![0.0; gadget.levels as usize];
+    for value in polynomial.values() {
+        for (square, digit) in squares
+            .iter_mut()
+            .zip(balanced_digits((*value as f64 * scale).round() as i64, gadget))
+        {
+            *square += (digit * digit) as f64;
+        }
+    }
+    squares.into_iter().map(f64::sqrt).collect()
+}
+
+/// Digits in [-B/2, B/2), the least significant first, of a value modulo `B^levels`.
+fn balanced_digits(value: i64, gadget: Gadget) -> impl Iterator<Item = i64> {
+    let base = 1_i64 << gadget.base_log;
+    let mut rest = value;
+    (0..gadget.levels).map(move |_| {
+        let digit = (rest + base / 2).rem_euclid(base) - base / 2;
+        rest = (rest - digit) / base;
+        digit
+    })
+}
+
+/// `z` such that a normal variable exceeds `z` standard deviations, to either side, with probability at most `2^log2_probability`.
+///
+/// By Mills' bound `P(|X| > z) < sqrt(2 / pi) * exp(-z^2 / 2) / z`.
+pub(crate) fn deviations(log2_probability: f64) -> f64 {
+    let log2_bound = |z: f64| (2.0 / std::f64::consts::PI).sqrt().log2() - z.log2() - z * z / 2.0 * std::f64::consts::LOG2_E;
+    let (mut low, mut high) = (1.0, 64.0);
+    for _ in 0..64 {
+        let middle = f64::midpoint(low, high);
+        if log2_bound(middle) > log2_probability {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    high
+}

@@ -1,0 +1,80 @@
+use super::*;
+use cipherfn_engine::circuit::{Rotated, Select};
+
+const GADGET: Gadget = Gadget { base_log: 4, levels: 3 };
+const UNIT: Variances = Variances { cmux: 1.0, body_row: 1.0 };
+
+fn assert_close(found: f64, expected: f64) {
+    assert!((found - expected).abs() < 1e-9, "{found} instead of {expected}");
+}
+
+fn node(id: u32) -> Operand {
+    Operand::Node(Rotated { node: id, rotation: 0 })
+}
+
+fn select(selector: u32, clear: Operand, set: Operand) -> Select {
+    Select { selector, clear, set }
+}
+
+fn graph(constants: &[i64], nodes: Vec<(Vec<u32>, Vec<Select>)>) -> Graph {
+    let nodes = nodes.into_iter().map(|(addends, selects)| Node {
+        constant: None,
+        addends: addends.into_iter().map(|node| Rotated { node, rotation: 0 }).collect(),
+        selects,
+    });
+    let constants = constants.iter().map(|value| Polynomial::from([(0, *value)])).collect();
+    Graph {
+        constants,
+        nodes: nodes.collect(),
+        ranges: vec![(0, 0)],
+        centre: vec![0],
+    }
+}
+
+#[test]
+fn digits_are_balanced_and_recompose() {
+    for value in -2048..2048 {
+        let digits: Vec<i64> = balanced_digits(value, GADGET).collect();
+        assert!(digits.iter().all(|digit| (-8..8).contains(digit)));
+        let sum: i64 = digits.iter().rev().fold(0, |sum, digit| sum * 16 + digit);
+        assert_eq!(sum.rem_euclid(4096), value.rem_euclid(4096));
+    }
+}
+
+#[test]
+fn choices_of_one_selector_add_before_they_are_squared() {
+    // Both sums hold 3 * row 0 of selector 0: 6 * 6, not 3 * 3 + 3 * 3.
+    let choice = |selector| (vec![], vec![select(selector, Operand::Zero, Operand::Constant(0))]);
+    let same = graph(&[3], vec![choice(0), choice(0), (vec![0, 1], vec![])]);
+    assert_close(variance(&same, GADGET, UNIT, 1.0), 36.0);
+    let other = graph(&[3], vec![choice(0), choice(1), (vec![0, 1], vec![])]);
+    assert_close(variance(&other, GADGET, UNIT, 1.0), 18.0);
+}
+
+#[test]
+fn a_path_takes_one_branch_and_all_addends() {
+    let choice = |constant| (vec![], vec![select(7, Operand::Zero, Operand::Constant(constant))]);
+    let nodes = vec![
+        choice(0),
+        choice(1),
+        (vec![], vec![select(0, node(0), node(1))]),
+        (vec![], vec![select(1, node(2), Operand::Zero)]),
+        (vec![2, 3], vec![select(2, node(3), node(2))]),
+    ];
+    // Nodes 2 and 3 have 1 and 2 CMUXes, the last one 1 + 2 + 1 + 2 = 6; the row of selector 7 is met three times, with 2 at worst.
+    assert_close(variance(&graph(&[1, 2], nodes), GADGET, UNIT, 1.0), 6.0 + 36.0);
+}
+
+#[test]
+fn scales_apply_to_constants() {
+    let nodes = vec![(vec![], vec![select(0, Operand::Zero, Operand::Constant(0))])];
+    assert_close(variance(&graph(&[8], nodes), GADGET, UNIT, 0.25), 4.0);
+}
+
+#[test]
+fn normal_tails() {
+    // Two-sided tails of 1.96 and 7.14 deviations: 5 % and 2^-40.
+    assert!((deviations(0.05_f64.log2()) - 1.96).abs() < 0.15);
+    assert!((deviations(-40.0) - 7.14).abs() < 0.02, "{}", deviations(-40.0));
+    assert!(deviations(-50.0) > deviations(-40.0));
+}

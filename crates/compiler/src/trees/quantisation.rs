@@ -1,0 +1,191 @@
+//! Split points of every feature.
+
+use crate::bins::BinSet;
+use crate::model::{Test, TreeEnsemble, TreeNode};
+use crate::options::FeatureMode;
+use crate::trees::decoys;
+use cipherfn_protocol::hash::Hash;
+use cipherfn_protocol::specs::{MissingBin, Quantiser};
+use std::collections::BTreeMap;
+
+#[cfg(test)]
+mod tests;
+
+/// What is known of a feature besides its tests in the trees.
+#[derive(Clone, Debug)]
+pub(crate) struct FeatureInfo {
+    /// Name for errors and reports.
+    pub name: String,
+    /// Whether a missing value can reach the trees and means something to them.
+    pub missing: bool,
+    /// Its values in the calibration rows, finite, sorted.
+    pub values: Vec<f32>,
+}
+
+/// The quantisers of an ensemble.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Quantisation {
+    /// One a feature, in the order of features.
+    pub quantisers: Vec<Quantiser>,
+    /// Whether the selectors must not tell which split points the trees use.
+    pub hides_use: bool,
+    mode: FeatureMode,
+}
+
+impl Quantisation {
+    /// Fits quantisers. Decoys are drawn from `model`, a hash of the model.
+    pub(crate) fn fit(trees: &TreeEnsemble, features: &[FeatureInfo], mode: FeatureMode, model: Hash) -> Self {
+        let uses = uses(trees);
+        let (decoys, hides_use) = match mode {
+            FeatureMode::Exact { decoys } => (decoys, decoys > 0),
+            FeatureMode::Grid { .. } => (0, true),
+        };
+        let style = decoys::Style::of(
+            uses.iter()
+                .map(|(feature, usage)| (usage.splits.as_slice(), features[*feature as usize].values.as_slice())),
+        );
+        let quantiser = |(index, info): (usize, &FeatureInfo)| {
+            let feature = index as u32;
+            let usage = uses.get(&feature);
+            if usage.is_none() && decoys == 0 {
+                return None;
+            }
+            let real = usage.map_or(&[][..], |usage| usage.splits.as_slice());
+            let splits = match mode {
+                FeatureMode::Exact { .. } if decoys > 0 => decoys::mix_in(real, &info.values, decoys, style, model, feature),
+                FeatureMode::Exact { .. } => real.to_vec(),
+                FeatureMode::Grid { bits } => quantile_splits(&info.values, bits),
+            };
+            // With missing values on the side that most tests send them to, those tests stay single ranges.
+            let missing_first = usage.is_some_and(|usage| usage.missing_yes < 0);
+            let missing = info
+                .missing
+                .then_some(if missing_first { MissingBin::First } else { MissingBin::Last });
+            Some(Quantiser {
+                feature,
+                name: info.name.clone(),
+                splits,
+                missing,
+            })
+        };
+        let quantisers = features.iter().enumerate().filter_map(quantiser).collect();
+        Self {
+            quantisers,
+            hides_use,
+            mode,
+        }
+    }
+
+    /// Index of a feature's quantiser.
+    pub(crate) fn quantiser_of(&self, feature: u32) -> Option<u32> {
+        self.quantisers
+            .binary_search_by_key(&feature, |quantiser| quantiser.feature)
+            .ok()
+            .map(|index| index as u32)
+    }
+
+    /// Bins of quantiser `index` where `test` says yes.
+    pub(crate) fn answer(&self, index: u32, test: Test, missing_goes_yes: bool) -> BinSet {
+        let quantiser = &self.quantisers[index as usize];
+        let splits = &quantiser.splits;
+        let ordinary = splits.len() as u32 + 1;
+        let exceeded = |value: f32| splits.partition_point(|split| value > *split) as u32;
+        let (start, end) = match (test, self.mode) {
+            // The bin index is the number of splits exceeded: a value above the split at index `i` has at least `i + 1`.
+            (Test::Greater(threshold), FeatureMode::Exact { .. }) => (exceeded(threshold) + 1, ordinary),
+            (Test::Greater(threshold), FeatureMode::Grid { .. }) => (nearest(splits, threshold) + 1, ordinary),
+            (Test::Equal(value), _) => (exceeded(value), exceeded(value) + 1),
+        };
+        let shift = u32::from(quantiser.missing == Some(MissingBin::First));
+        let yes = BinSet::range(start + shift, end + shift);
+        match quantiser.missing_bin() {
+            Some(bin) if missing_goes_yes => yes.union(&BinSet::range(bin, bin + 1)),
+            _ => yes,
+        }
+    }
+}
+
+/// What the trees ask of one feature.
+#[derive(Default)]
+struct Usage {
+    /// Split points that answer every test exactly, increasing.
+    splits: Vec<f32>,
+    /// Tests of `>` that send missing values to yes, less those that send them to no.
+    missing_yes: i64,
+}
+
+fn uses(trees: &TreeEnsemble) -> BTreeMap<u32, Usage> {
+    let mut uses: BTreeMap<u32, Usage> = BTreeMap::new();
+    for node in trees.trees.iter().flat_map(|tree| &tree.nodes) {
+        let TreeNode::Split {
+            feature,
+            test,
+            missing_goes_yes,
+            ..
+        } = node
+        else {
+            continue;
+        };
+        let usage = uses.entry(*feature).or_default();
+        match *test {
+            Test::Greater(threshold) => {
+                usage.splits.push(threshold + 0.0);
+                usage.missing_yes += if *missing_goes_yes { 1 } else { -1 };
+            }
+            // x == v: x exceeds the float below v, and does not exceed v.
+            Test::Equal(value) => usage.splits.extend(
+                [(value + 0.0).next_down(), value + 0.0]
+                    .into_iter()
+                    .filter(|split| split.is_finite()),
+            ),
+        }
+    }
+    for usage in uses.values_mut() {
+        usage.splits.sort_unstable_by(f32::total_cmp);
+        usage.splits.dedup();
+    }
+    uses
+}
+
+/// Index of the split nearest to `threshold`, the lower one of two at the same distance.
+fn nearest(splits: &[f32], threshold: f32) -> u32 {
+    let above = splits.partition_point(|split| *split < threshold);
+    let distance = |index: usize| {
+        splits
+            .get(index)
+            .map_or(f64::INFINITY, |split| (f64::from(*split) - f64::from(threshold)).abs())
+    };
+    match above.checked_sub(1) {
+        Some(below) if distance(below) <= distance(above) => below as u32,
+        _ => above as u32,
+    }
+}
+
+/// At most `2^bits - 1` split points between the sorted `values`, with about equally many values in every bin; between all distinct
+/// values where these are few.
+fn quantile_splits(values: &[f32], bits: u32) -> Vec<f32> {
+    let mut distinct = values.to_vec();
+    distinct.dedup();
+    let bins = 1_usize << bits;
+    let mut splits: Vec<f32> = if distinct.len() <= bins {
+        distinct.windows(2).map(|pair| between(pair[0], pair[1])).collect()
+    } else {
+        let cut = |index: usize| index * values.len() / bins;
+        (1..bins)
+            .map(cut)
+            .filter(|&cut| cut > 0 && values[cut - 1] < values[cut])
+            .map(|cut| between(values[cut - 1], values[cut]))
+            .collect()
+    };
+    splits.dedup();
+    if splits.is_empty() {
+        splits.push(distinct.first().copied().unwrap_or(0.0));
+    }
+    splits
+}
+
+/// A split that `low` does not exceed and `high` does, in the middle where there are floats between.
+pub(crate) fn between(low: f32, high: f32) -> f32 {
+    let middle = f64::midpoint(f64::from(low), f64::from(high)) as f32;
+    if middle < high { middle + 0.0 } else { low + 0.0 }
+}

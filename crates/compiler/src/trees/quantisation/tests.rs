@@ -1,0 +1,151 @@
+use super::*;
+use crate::model::Tree;
+use crate::trees::decoys::Style;
+
+fn ensemble(tests: &[(Test, bool)]) -> TreeEnsemble {
+    let tree = |(test, missing): &(Test, bool)| Tree {
+        nodes: vec![
+            TreeNode::Split {
+                feature: 1,
+                test: *test,
+                missing_goes_yes: *missing,
+                yes: 1,
+                no: 2,
+            },
+            TreeNode::Leaf(vec![(0, 1.0)]),
+            TreeNode::Leaf(vec![]),
+        ],
+    };
+    TreeEnsemble {
+        scores: 1,
+        base: vec![0.0],
+        trees: tests.iter().map(tree).collect(),
+    }
+}
+
+fn infos(missing: bool, values: &[f32]) -> Vec<FeatureInfo> {
+    (0..2)
+        .map(|index| FeatureInfo {
+            name: format!("f{index}"),
+            missing,
+            values: values.to_vec(),
+        })
+        .collect()
+}
+
+fn fit(tests: &[(Test, bool)], missing: bool, mode: FeatureMode) -> Quantisation {
+    let values: Vec<f32> = (0..100_u8).map(f32::from).collect();
+    Quantisation::fit(&ensemble(tests), &infos(missing, &values), mode, Hash::of(b"m"))
+}
+
+const EXACT: FeatureMode = FeatureMode::Exact { decoys: 0 };
+
+/// The answer of the bins equals the test's on `value`.
+fn check(quantisation: &Quantisation, test: Test, missing_goes_yes: bool, value: f32) {
+    let set = quantisation.answer(0, test, missing_goes_yes);
+    let bin = quantisation.quantisers[0].bin(value).unwrap();
+    let expected = if value.is_nan() { missing_goes_yes } else { test.holds(value) };
+    assert_eq!(set.contains(bin), expected, "{test:?} {value}");
+}
+
+#[test]
+fn exact_bins_answer_every_test() {
+    let tests = [
+        (Test::Greater(1.5), false),
+        (Test::Greater(-0.0), false),
+        (Test::Equal(0.0), true),
+        (Test::Equal(1.5), false),
+        (Test::Equal(-f32::MAX), false),
+        (Test::Greater(f32::MAX), true),
+    ];
+    let around = [0.0, 1.5, -f32::MAX, f32::MAX]
+        .into_iter()
+        .flat_map(|value: f32| [value.next_down(), value, value.next_up(), -value]);
+    let values: Vec<f32> = around.filter(|value| value.is_finite()).collect();
+    for missing in [false, true] {
+        let quantisation = fit(&tests, missing, EXACT);
+        assert_eq!(quantisation.quantisers.len(), 1);
+        for (test, missing_goes_yes) in tests {
+            for value in &values {
+                check(&quantisation, test, missing_goes_yes, *value);
+            }
+            if missing {
+                check(&quantisation, test, missing_goes_yes, f32::NAN);
+            }
+        }
+    }
+}
+
+#[test]
+fn missing_values_go_where_most_tests_send_them() {
+    let missing = |yes: &[bool]| {
+        let tests: Vec<_> = yes
+            .iter()
+            .zip(0_u8..)
+            .map(|(yes, threshold)| (Test::Greater(f32::from(threshold)), *yes))
+            .collect();
+        fit(&tests, true, EXACT).quantisers[0].missing
+    };
+    assert_eq!(missing(&[true, true, false]), Some(MissingBin::Last));
+    assert_eq!(missing(&[true, false, false]), Some(MissingBin::First));
+    assert_eq!(fit(&[(Test::Greater(0.0), true)], false, EXACT).quantisers[0].missing, None);
+}
+
+#[test]
+fn thresholds_snap_to_the_nearest_edge_of_a_grid() {
+    let quantisation = fit(&[(Test::Greater(30.0), false)], false, FeatureMode::Grid { bits: 2 });
+    assert_eq!(quantisation.quantisers[0].splits, [24.5, 49.5, 74.5]);
+    assert!(quantisation.hides_use);
+    let start = |threshold| quantisation.answer(0, Test::Greater(threshold), false).ranges()[0].0;
+    assert_eq!([0.0, 24.5, 36.9, 37.1, 74.0, 1e9].map(start), [1, 1, 1, 2, 3, 3]);
+    assert_eq!(quantisation.answer(0, Test::Equal(30.0), false), BinSet::range(1, 2));
+}
+
+#[test]
+fn grids_of_few_or_no_values_have_an_edge() {
+    assert_eq!(quantile_splits(&[], 4), [0.0]);
+    assert_eq!(quantile_splits(&[3.0, 3.0], 4), [3.0]);
+    assert_eq!(quantile_splits(&[1.0, 1.0, 2.0, 5.0], 4), [1.5, 3.5]);
+    let many: Vec<f32> = (0..1000_u16).map(f32::from).collect();
+    assert_eq!(quantile_splits(&many, 6).len(), 63);
+}
+
+#[test]
+fn a_split_between_neighbours_separates_them() {
+    for (low, high) in [
+        (1.0, 2.0),
+        (1.0, 1.0_f32.next_up()),
+        (-0.0, 0.0_f32.next_up()),
+        (-f32::MAX, f32::MAX),
+    ] {
+        let split = between(low, high);
+        assert!(low <= split && split < high, "{low} {split} {high}");
+    }
+}
+
+#[test]
+fn decoys_are_many_distinct_deterministic_and_alike() {
+    let values: Vec<f32> = (0..50_u8).map(|value| f32::from(value) * 0.5).collect();
+    let real = [0.25, 10.25];
+    let mix = |seed: &[u8], feature| decoys::mix_in(&real, &values, 20, Style::Midpoints, Hash::of(seed), feature);
+    let mixed = mix(b"a", 0);
+    assert_eq!(mixed.len(), 22);
+    assert!(mixed.windows(2).all(|pair| pair[0] < pair[1]));
+    assert!(real.iter().all(|split| mixed.contains(split)));
+    assert!(
+        mixed.iter().all(|split| ((split / 0.5).fract() - 0.5).abs() < 1e-6),
+        "midpoints like the real ones: {mixed:?}"
+    );
+    assert_eq!(mixed, mix(b"a", 0));
+    assert!(mixed != mix(b"b", 0) && mixed != mix(b"a", 1));
+    // Few values, one float apart, none at all: still as many as asked for.
+    for values in [&[][..], &[1.0], &[0.0, 1.0], &[1.0, 1.0_f32.next_up()]] {
+        assert_eq!(
+            decoys::mix_in(&[], values, 9, Style::Values, Hash::of(b"c"), 3).len(),
+            9,
+            "{values:?}"
+        );
+    }
+    assert_eq!(Style::of([(&values[3..6], values.as_slice())].into_iter()), Style::Values);
+    assert_eq!(Style::of([(&real[..], values.as_slice())].into_iter()), Style::Midpoints);
+}

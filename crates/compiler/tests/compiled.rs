@@ -1,0 +1,267 @@
+//! Every model of `tests/models` and of `tests/libraries`, compiled: the client's arithmetic and the circuit, evaluated in the clear,
+//! against the float model on the test rows; reports; determinism.
+
+use cipherfn_compiler::model::{Model, read_model};
+use cipherfn_compiler::{Calibration, CompileError, Compiled, FeatureMode, Options, Profile, Report, compile};
+use cipherfn_engine::Bundle;
+use cipherfn_engine::clear::{ClearCircuit, ClearInput};
+use cipherfn_protocol::program::Tensor;
+use cipherfn_protocol::specs::{Encoding, InputColumn, Predicate, SpecsDocument};
+use cipherfn_table::Table;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Models of `tests/libraries` by family.
+const TREES: [&str; 8] = [
+    "dt_bc",
+    "gbc_bc",
+    "lgbm_bc",
+    "rf_bc",
+    "rfreg_diabetes",
+    "xgb_bc",
+    "xgb_wine",
+    "xgbreg_diabetes",
+];
+const LINEAR: [&str; 6] = [
+    "linearsvc_bc",
+    "linreg_diabetes",
+    "logreg_bc",
+    "logreg_digits",
+    "pipeline_scaler_logreg_bc",
+    "ridge_diabetes",
+];
+
+fn library(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/libraries").join(name)
+}
+
+fn try_compile(folder: &Path, change: impl FnOnce(&mut Options)) -> Result<Compiled, CompileError> {
+    let model = fs::read(folder.join("model.onnx")).unwrap();
+    let rows = fs::read(folder.join("train.csv")).unwrap();
+    let mut options = Options::new(folder.file_name().unwrap().to_str().unwrap());
+    change(&mut options);
+    let calibration = Calibration {
+        source_name: "train.csv".into(),
+        input: rows.as_slice(),
+        target: Some("target".into()),
+    };
+    compile(&model, calibration, &options)
+}
+
+fn compiled(name: &str, change: impl FnOnce(&mut Options)) -> Compiled {
+    try_compile(&library(name), change).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn float_model(folder: &Path) -> Model {
+    read_model(&fs::read(folder.join("model.onnx")).unwrap()).unwrap()
+}
+
+/// Feature vectors of a file's rows.
+fn rows(folder: &Path, file: &str, model: &Model, columns: &[InputColumn]) -> Vec<Vec<f32>> {
+    let text = fs::read(folder.join(file)).unwrap();
+    let rows = Table::open(file, text.as_slice())
+        .unwrap()
+        .select(columns, model.preprocess.inputs())
+        .unwrap();
+    rows.map(|row| model.features_of(row.unwrap()).unwrap()).collect()
+}
+
+/// Largest (error / precision - 1/2) of any score, without noise: what is left is the rounding of leaves, weights and steps.
+fn check_in_the_clear(name: &str, compiled: &Compiled) {
+    let folder = library(name);
+    let model = float_model(&folder);
+    let specs = compiled.specs.specs();
+    let circuit = ClearCircuit::new(compiled.bundle.circuit.clone()).unwrap();
+    let mut accepted = 0;
+    for features in rows(&folder, "test.csv", &model, &specs.columns) {
+        let phases = match &specs.encoding {
+            Encoding::Selectors(encoding) => circuit.evaluate(ClearInput::Selectors(&encoding.bits(&features).unwrap())).unwrap(),
+            Encoding::Linear(encoding) => circuit
+                .evaluate(ClearInput::Linear(&encoding.messages(&features).unwrap()))
+                .unwrap(),
+        };
+        let phases: Vec<i64> = phases.into_iter().map(|phase| phase as i64).collect();
+        let exact = model.estimator.raw_scores(&features);
+        for ((score, exact), decoding) in specs.decoding.scores(&phases).iter().zip(&exact).zip(&specs.decoding.scores) {
+            // The step's rounding, and what is not noise of the precision.
+            let allowed = decoding.precision - decoding.step + 1e-9 * exact.abs();
+            assert!(
+                (score - exact).abs() <= allowed,
+                "{name}: {score} instead of {exact}, allowed {allowed}"
+            );
+            assert!(
+                decoding.range.0 <= *exact + 1e-9 && *exact <= decoding.range.1 + 1e-9,
+                "{name}: {exact} outside {:?}",
+                decoding.range
+            );
+        }
+        accepted += 1;
+    }
+    assert!(accepted > 0);
+}
+
+#[test]
+fn trees_are_exact_up_to_the_stated_rounding() {
+    for name in TREES {
+        for profile in [Profile::Balanced, Profile::Compact, Profile::Keyless] {
+            let compiled = compiled(name, |options| options.profile = profile);
+            check_in_the_clear(name, &compiled);
+            println!("{}", compiled.report);
+        }
+    }
+}
+
+#[test]
+fn linear_models_keep_twelve_bits_of_the_calibration_range() {
+    for name in LINEAR {
+        let compiled = compiled(name, |_| {});
+        check_in_the_clear(name, &compiled);
+        println!("{}", compiled.report);
+        assert!(
+            compiled.report.precision.guaranteed_bits >= 12.0,
+            "{name}: {}",
+            compiled.report.precision.guaranteed_bits
+        );
+        assert!(
+            compiled.report.sizes.reply_row <= 6500,
+            "{name}: {}",
+            compiled.report.sizes.reply_row
+        );
+        assert_eq!(compiled.report.sizes.evaluation_key, 0);
+        assert_eq!(compiled.report.agreement.within_precision, compiled.report.agreement.rows);
+    }
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    for name in ["xgb_wine", "logreg_digits"] {
+        let [one, two] = [(), ()].map(|()| compiled(name, |options| options.features = FeatureMode::Exact { decoys: 2 }));
+        assert_eq!(one.bundle.to_bytes().unwrap(), two.bundle.to_bytes().unwrap());
+        let bundle = Bundle::from_bytes(&one.bundle.to_bytes().unwrap()).unwrap();
+        assert_eq!(SpecsDocument::from_json_bytes(&bundle.specs).unwrap(), one.specs);
+        assert_eq!(serde_json::from_slice::<Report>(&bundle.report).unwrap(), one.report);
+        assert_eq!(one.specs.specs().circuit, bundle.circuit.hash().unwrap());
+    }
+}
+
+#[test]
+fn decoys_hide_which_split_points_are_used() {
+    let (plain, hidden) = (
+        compiled("xgb_bc", |_| {}),
+        compiled("xgb_bc", |options| options.features = FeatureMode::Exact { decoys: 5 }),
+    );
+    check_in_the_clear("xgb_bc", &hidden);
+    let selectors = |compiled: &Compiled| match &compiled.specs.specs().encoding {
+        Encoding::Selectors(encoding) => encoding.clone(),
+        Encoding::Linear(_) => panic!("a tree ensemble has selectors"),
+    };
+    let (plain, hidden) = (selectors(&plain), selectors(&hidden));
+    assert_eq!(hidden.quantisers.len(), 30, "every feature has split points");
+    for quantiser in &hidden.quantisers {
+        let real = plain
+            .quantisers
+            .iter()
+            .find(|other| other.feature == quantiser.feature)
+            .map_or(&[][..], |other| &other.splits);
+        assert_eq!(quantiser.splits.len(), real.len() + 5);
+        assert!(real.iter().all(|split| quantiser.splits.contains(split)));
+        // Either all index bits, or one bit for every split point.
+        let index = hidden.quantisers.iter().position(|other| other == quantiser).unwrap() as u32;
+        let own: Vec<_> = hidden.selectors.iter().filter(|selector| selector.quantiser == index).collect();
+        match own[0].predicate {
+            Predicate::Bit(_) => assert_eq!(own.len(), quantiser.index_bits() as usize),
+            Predicate::Within(_) => assert!(own.len() >= quantiser.splits.len()),
+        }
+    }
+}
+
+#[test]
+fn a_grid_keeps_thresholds_on_the_server() {
+    let folder = library("xgb_bc");
+    let model = float_model(&folder);
+    let compiled = compiled("xgb_bc", |options| options.features = FeatureMode::Grid { bits: 6 });
+    let Encoding::Selectors(encoding) = &compiled.specs.specs().encoding else {
+        panic!("a tree ensemble has selectors")
+    };
+    let calibration = rows(&folder, "train.csv", &model, &compiled.specs.specs().columns);
+    for quantiser in &encoding.quantisers {
+        assert!(quantiser.splits.len() < 64);
+        let mut values: Vec<f32> = calibration.iter().map(|row| row[quantiser.feature as usize]).collect();
+        values.sort_unstable_by(f32::total_cmp);
+        for split in &quantiser.splits {
+            let above = values.partition_point(|value| value <= split);
+            let middle = f64::midpoint(f64::from(values[above - 1]), f64::from(values[above])) as f32;
+            assert!(
+                (split - middle).abs() <= f32::EPSILON * middle.abs(),
+                "{split} is not between neighbours of the calibration rows"
+            );
+        }
+    }
+    let agreement = &compiled.report.agreement;
+    assert!(agreement.labels_equal * 100 >= agreement.rows * 97, "{agreement:?}");
+}
+
+#[test]
+fn precision_out_of_reach_is_an_error_that_names_the_best() {
+    let error = try_compile(&library("rf_bc"), |options| options.precision = Some(30.0)).unwrap_err();
+    let CompileError::Precision { wanted, best, .. } = error else {
+        panic!("{error}")
+    };
+    assert!(wanted > 29.0 && best > 5.0 && best < 30.0, "{best}");
+    let reached = try_compile(&library("rf_bc"), |options| options.precision = Some(best.floor() - 1.0)).unwrap();
+    assert!(reached.report.precision.guaranteed_bits >= best.floor() - 1.0);
+    let error = try_compile(&library("logreg_bc"), |options| options.precision = Some(40.0)).unwrap_err();
+    assert!(matches!(error, CompileError::Precision { .. }), "{error}");
+}
+
+#[test]
+fn calibration_columns_must_fit() {
+    let folder = library("xgb_bc");
+    let model = fs::read(folder.join("model.onnx")).unwrap();
+    let text = fs::read(folder.join("train.csv")).unwrap();
+    let compile = |text: &[u8], target: Option<&str>| {
+        let calibration = Calibration {
+            source_name: "train.csv".into(),
+            input: text,
+            target: target.map(str::to_owned),
+        };
+        compile(&model, calibration, &Options::new("m")).unwrap_err()
+    };
+    assert!(matches!(compile(&text, None), CompileError::Columns { count: 31, .. }));
+    assert!(matches!(compile(&text, Some("label")), CompileError::Target { .. }));
+    assert!(matches!(compile(b"a,b\n1,2\n", None), CompileError::Columns { count: 2, .. }));
+    assert!(matches!(compile(b"", None), CompileError::Table(_)));
+}
+
+#[test]
+fn options_are_checked() {
+    let broken: [fn(&mut Options); 4] = [
+        |options| options.features = FeatureMode::Grid { bits: 0 },
+        |options| options.features = FeatureMode::Exact { decoys: 1 << 20 },
+        |options| options.precision = Some(f64::NAN),
+        |options| options.name = String::new(),
+    ];
+    for change in broken {
+        assert!(matches!(try_compile(&library("dt_bc"), change), Err(CompileError::Option { .. })));
+    }
+}
+
+#[test]
+fn labels_of_the_compiled_model_are_the_float_models() {
+    for name in ["xgb_bc", "rf_bc", "xgb_wine", "logreg_digits"] {
+        let folder = library(name);
+        let (model, compiled) = (float_model(&folder), compiled(name, |_| {}));
+        let agreement = &compiled.report.agreement;
+        assert!(
+            agreement.labels_equal + agreement.margin_cases >= agreement.rows,
+            "{name}: {agreement:?}"
+        );
+        assert_eq!(agreement.within_precision, agreement.rows, "{name}: {agreement:?}");
+        let features = &rows(&folder, "test.csv", &model, &compiled.specs.specs().columns)[0];
+        let scores = model.estimator.raw_scores(features);
+        assert_eq!(
+            model.postprocess.run(vec![Tensor::F64(scores)]).unwrap().len(),
+            compiled.specs.specs().outputs.len()
+        );
+    }
+}
