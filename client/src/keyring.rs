@@ -1,0 +1,240 @@
+//! A directory of keys: one secret key and at most one evaluation key a parameter set.
+//!
+//! ```text
+//! keys/                        0700
+//!   secret.cfk                 0600, of the first parameter set
+//!   evaluation.cfk             made from it; the server gets this one
+//!   secret-SET.cfk             of any further set
+//!   evaluation-SET.cfk
+//! ```
+//!
+//! Keys belong to a parameter set and not to a model: every model of the set uses the same ones.
+
+use crate::client::Client;
+use crate::error::ClientError;
+use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::{EvaluationKey, SecretKey};
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// Largest key file that is read.
+const MAX_KEY_FILE: u64 = 64 << 20;
+
+/// The key ring in one directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRing {
+    directory: PathBuf,
+}
+
+/// What to do with keys that are already there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// Use them.
+    Keep,
+    /// Make new ones in their place; replies under the old ones can no longer be decrypted.
+    Replace,
+}
+
+/// What became of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Written now, with its size in bytes.
+    Written(PathBuf, u64),
+    /// Already there and left alone.
+    Kept(PathBuf),
+    /// The model needs none.
+    NotNeeded,
+}
+
+/// What [`KeyRing::fill`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filled {
+    /// The secret key.
+    pub secret: State,
+    /// The evaluation key.
+    pub evaluation: State,
+}
+
+impl KeyRing {
+    /// The key ring in `directory`, which need not exist yet.
+    pub fn at(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+        }
+    }
+
+    /// Makes the keys that `client`'s model needs and that are not there yet. A model without need for an evaluation key gets only the
+    /// secret key; a later one adds the evaluation key from the same secret key.
+    pub fn fill(&self, client: &Client, existing: Existing) -> Result<Filled, ClientError> {
+        let set = client.parameter_set();
+        self.create_directory()?;
+        let slot = self.slot(set)?;
+        let replace = existing == Existing::Replace;
+        let (key, secret) = match slot.key {
+            Some(key) if !replace => (key, State::Kept(slot.secret)),
+            _ => {
+                if slot.evaluation.exists() && !replace {
+                    return Err(ClientError::Orphan { path: slot.evaluation });
+                }
+                let key = SecretKey::generate(set);
+                let bytes = key.to_file_bytes();
+                // An evaluation key of the replaced secret key must not outlive it.
+                if replace && slot.evaluation.exists() {
+                    fs::remove_file(&slot.evaluation).map_err(io_error(&slot.evaluation))?;
+                }
+                write(&slot.secret, &bytes, replace)?;
+                (key, State::Written(slot.secret, bytes.len() as u64))
+            }
+        };
+        let evaluation = if slot.evaluation.exists() {
+            let (found, expected) = (read_evaluation(&slot.evaluation)?.id(), key.id());
+            if found != expected {
+                return Err(ClientError::Mismatch {
+                    path: slot.evaluation,
+                    found,
+                    expected,
+                });
+            }
+            State::Kept(slot.evaluation)
+        } else if client.needs_evaluation_key() {
+            let bytes = EvaluationKey::generate(&key)?.to_file_bytes();
+            write(&slot.evaluation, &bytes, replace)?;
+            State::Written(slot.evaluation, bytes.len() as u64)
+        } else {
+            State::NotNeeded
+        };
+        Ok(Filled { secret, evaluation })
+    }
+
+    /// The secret key of a parameter set.
+    pub fn secret_key(&self, set: &'static ParameterSet) -> Result<SecretKey, ClientError> {
+        self.slot(set)?.key.ok_or_else(|| self.no_key("secret key", set))
+    }
+
+    /// The evaluation key of a parameter set.
+    pub fn evaluation_key(&self, set: &'static ParameterSet) -> Result<EvaluationKey, ClientError> {
+        let path = self.slot(set)?.evaluation;
+        if path.exists() {
+            read_evaluation(&path)
+        } else {
+            Err(self.no_key("evaluation key", set))
+        }
+    }
+
+    fn no_key(&self, kind: &'static str, set: &ParameterSet) -> ClientError {
+        ClientError::NoKey {
+            directory: self.directory.clone(),
+            kind,
+            set: set.name,
+        }
+    }
+
+    /// The files of a set: `secret.cfk` if that is of this set or of none, otherwise files named after the set.
+    fn slot(&self, set: &'static ParameterSet) -> Result<Slot, ClientError> {
+        let file = |name: String| self.directory.join(name);
+        let plain = [file("secret.cfk".into()), file("evaluation.cfk".into())];
+        let named = [
+            file(format!("secret-{}.cfk", set.name)),
+            file(format!("evaluation-{}.cfk", set.name)),
+        ];
+        let plain_is_free = !plain[0].exists();
+        for [secret, evaluation] in [named.clone(), plain.clone()] {
+            if let Some(key) = read_secret(&secret)?
+                && key.parameter_set().name == set.name
+            {
+                return Ok(Slot {
+                    secret,
+                    evaluation,
+                    key: Some(key),
+                });
+            }
+        }
+        let [secret, evaluation] = if plain_is_free { plain } else { named };
+        Ok(Slot {
+            secret,
+            evaluation,
+            key: None,
+        })
+    }
+
+    fn create_directory(&self) -> Result<(), ClientError> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&self.directory).map_err(io_error(&self.directory))
+    }
+}
+
+/// Where the keys of one set lie.
+struct Slot {
+    secret: PathBuf,
+    evaluation: PathBuf,
+    key: Option<SecretKey>,
+}
+
+fn read_evaluation(path: &Path) -> Result<EvaluationKey, ClientError> {
+    let bytes = read(path)?.ok_or_else(|| ClientError::Io {
+        path: path.to_owned(),
+        source: io::ErrorKind::NotFound.into(),
+    })?;
+    EvaluationKey::from_file_bytes(&bytes).map_err(|source| ClientError::KeyFile {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn read_secret(path: &Path) -> Result<Option<SecretKey>, ClientError> {
+    let Some(bytes) = read(path)?.map(Zeroizing::new) else {
+        return Ok(None);
+    };
+    SecretKey::from_file_bytes(&bytes).map(Some).map_err(|source| ClientError::KeyFile {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The bytes of a file, or `None` where there is none.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, ClientError> {
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => {
+            return Err(ClientError::Io {
+                path: path.to_owned(),
+                source,
+            });
+        }
+    };
+    let mut bytes = Vec::new();
+    file.take(MAX_KEY_FILE + 1).read_to_end(&mut bytes).map_err(io_error(path))?;
+    Ok(Some(bytes))
+}
+
+/// Writes a file readable by its owner alone, whole or not at all.
+fn write(path: &Path, bytes: &[u8], replace: bool) -> Result<(), ClientError> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    // Temporary files have mode 0600 from the start.
+    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(io_error(path))?;
+    file.write_all(bytes)
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(io_error(path))?;
+    let persisted = if replace {
+        file.persist(path)
+    } else {
+        file.persist_noclobber(path)
+    };
+    persisted.map(drop).map_err(|error| ClientError::Io {
+        path: path.to_owned(),
+        source: error.error,
+    })
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> ClientError + '_ {
+    |source| ClientError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}

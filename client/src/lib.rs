@@ -1,0 +1,51 @@
+//! The client's side of private inference: keys, encryption of rows, decryption of answers. The only holder of secret keys.
+//!
+//! ```text
+//!   client specs ──► Client ──► encrypt: CSV rows ──► pre-process ──► quantise ──► query ──► (server)
+//!   key ring ──────────┘
+//!                               decrypt: reply ──► phases ──► scores, rounded ──► post-process ──► predictions
+//! ```
+//!
+//! It reads nothing but client specs, a key ring and replies, and never sees a model: that stays with the server, together with the
+//! compiler and the engine. A [`Client`] is made from the specs of one model and works on single rows
+//! ([`Client::encrypt_row`], [`Client::decrypt_row`]) or on whole streams ([`Client::encrypt`], [`Client::decrypt`]) in bounded memory.
+//!
+//! ```
+//! # mod server { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/client/echo.rs")); }
+//! use cipherfn_client::{Client, Existing, KeyRing};
+//! use cipherfn_table::Table;
+//!
+//! # let directory = tempfile::tempdir()?;
+//! # std::env::set_current_dir(&directory)?;
+//! # let specs = server::specs("echo");
+//! let client = Client::from_specs(&specs)?;
+//! let keys = KeyRing::at("keys");
+//! keys.fill(&client, Existing::Keep)?; // makes keys/secret.cfk, and keys/evaluation.cfk if the server needs one
+//! let secret = keys.secret_key(client.parameter_set())?;
+//!
+//! let rows = client.rows(Table::open("rows.csv", "x\n-1.5\n0.25\n".as_bytes())?)?;
+//! let mut query = Vec::new();
+//! client.encrypt(&secret, rows, &mut query, |_rows_so_far| ())?;
+//!
+//! let reply = server::answer(&query); // elsewhere, without the secret key
+//!
+//! let mut predictions = Vec::new();
+//! let decrypted = client.decrypt(&secret, reply.as_slice(), &mut predictions, |_rows_so_far| ())?;
+//! assert_eq!(decrypted.failed, 0);
+//! assert_eq!(predictions, b"prediction\n-1.5\n0.25\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod client;
+mod decrypt;
+mod encrypt;
+mod error;
+mod keyring;
+mod prediction;
+
+pub use client::Client;
+pub use decrypt::{Decrypted, Failure};
+pub use encrypt::Encrypted;
+pub use error::{ClientError, RowError};
+pub use keyring::{Existing, Filled, KeyRing, State};
+pub use prediction::Prediction;
