@@ -1,0 +1,252 @@
+//! Timing one bundle.
+
+use super::reference;
+use crate::server::needs_evaluation_key;
+use anyhow::{Context, Result};
+use cipherfn_engine::circuit::Circuit;
+use cipherfn_engine::{Bundle, PreparedCircuit, QueryShape, Workspace};
+use cipherfn_protocol::specs::Transport;
+use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::query::{self, SelectorQueryShape};
+use cipherfn_scheme::selectors::FourierSelectors;
+use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey, reply};
+use serde::Serialize;
+use std::time::Instant;
+
+/// A bundle with keys and encrypted rows.
+pub(super) struct Subject {
+    circuit: PreparedCircuit,
+    /// The selector of each CMUX, in the circuit's order.
+    cmuxes: Vec<u32>,
+    secret: SecretKey,
+    evaluation_key: Option<Vec<u8>>,
+    queries: Vec<Vec<u8>>,
+    /// Bytes.
+    pub(super) sizes: Sizes,
+    /// Times of the client.
+    pub(super) client: ClientTimes,
+}
+
+/// Sizes in bytes.
+pub(super) struct Sizes {
+    pub(super) secret_key: u64,
+    /// 0 where none is needed.
+    pub(super) evaluation_key: u64,
+    pub(super) query_row: u64,
+    pub(super) reply_row: u64,
+}
+
+/// Seconds on the client; a row's are medians, on all threads.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(super) struct ClientTimes {
+    #[serde(rename = "make_keys_seconds")]
+    pub(super) make_keys: f64,
+    #[serde(rename = "encrypt_seconds")]
+    pub(super) encrypt: f64,
+    #[serde(rename = "decrypt_seconds")]
+    pub(super) decrypt: f64,
+}
+
+/// Seconds on the server with one number of threads; a row's are medians.
+pub(super) struct Measured {
+    pub(super) threads: usize,
+    /// File to Fourier form; none where no key is needed.
+    pub(super) key_load: Option<f64>,
+    pub(super) expand: f64,
+    pub(super) evaluate: f64,
+    pub(super) compress: f64,
+    pub(super) rows_a_second: f64,
+    /// The same CMUXes one by one, on one thread; none for linear models.
+    pub(super) reference: Option<f64>,
+}
+
+impl Measured {
+    /// One row, from query to reply.
+    pub(super) fn server(&self) -> f64 {
+        self.expand + self.evaluate + self.compress
+    }
+
+    /// Evaluation to reference, where both ran on one thread.
+    pub(super) fn ratio(&self) -> Option<f64> {
+        self.reference.map(|reference| self.evaluate / reference)
+    }
+
+    pub(super) fn json(&self, subject: &Subject) -> serde_json::Value {
+        serde_json::json!({
+            "threads": self.threads,
+            "key_load_seconds": self.key_load,
+            "expand_seconds": self.expand,
+            "expand_seconds_a_slot": subject.slots().map(|slots| self.expand / slots as f64),
+            "expand_seconds_a_selector": subject.selectors().map(|selectors| self.expand / selectors as f64),
+            "evaluate_seconds": self.evaluate,
+            "compress_seconds": self.compress,
+            "server_seconds": self.server(),
+            "rows_a_second": self.rows_a_second,
+            "tfhe_cmuxes_one_by_one_seconds": self.reference,
+            "evaluate_to_tfhe_ratio": self.ratio(),
+        })
+    }
+}
+
+impl Subject {
+    /// Makes keys and encrypts `rows` rows.
+    pub(super) fn new(bundle: &Bundle, rows: usize) -> Result<Self> {
+        let circuit = PreparedCircuit::new(&bundle.circuit)?;
+        let set = circuit.parameter_set();
+        let start = Instant::now();
+        let secret = SecretKey::generate(set);
+        let needs_key = needs_evaluation_key(&bundle.circuit);
+        let evaluation_key = needs_key
+            .then(|| EvaluationKey::generate(&secret))
+            .transpose()?
+            .map(|key| key.to_file_bytes());
+        let make_keys = start.elapsed().as_secs_f64();
+        let mut times = Vec::new();
+        let mut queries = Vec::new();
+        for row in 0..rows {
+            let start = Instant::now();
+            queries.push(match circuit.query_shape() {
+                QueryShape::Selectors(shape) => {
+                    let bits: Vec<bool> = (0..shape.selectors).map(|bit| (bit + row) % 3 == 0).collect();
+                    query::encrypt_selectors(&secret, &shape, &bits)?
+                }
+                QueryShape::Linear(shape) => query::encrypt_linear(&secret, &shape, &vec![(row as u64) << 40; shape.features])?,
+            });
+            times.push(start.elapsed().as_secs_f64());
+        }
+        let cmuxes = match &bundle.circuit {
+            Circuit::Levelled(circuit) => circuit
+                .nodes
+                .iter()
+                .flat_map(|node| node.selects.iter().map(|select| select.selector))
+                .collect(),
+            Circuit::Linear(_) => Vec::new(),
+        };
+        let sizes = Sizes {
+            secret_key: secret.to_file_bytes().len() as u64,
+            evaluation_key: evaluation_key.as_ref().map_or(0, Vec::len) as u64,
+            query_row: queries.first().map_or(0, Vec::len) as u64,
+            reply_row: circuit.reply_shape().row_bytes() as u64,
+        };
+        let client = ClientTimes {
+            make_keys,
+            encrypt: median(times),
+            decrypt: 0.0,
+        };
+        let mut subject = Self {
+            circuit,
+            cmuxes,
+            secret,
+            evaluation_key,
+            queries,
+            sizes,
+            client,
+        };
+        subject.client.decrypt = subject.decrypt()?;
+        Ok(subject)
+    }
+
+    /// Parameter set of keys and ciphertexts.
+    pub(super) fn set(&self) -> &'static ParameterSet {
+        self.circuit.parameter_set()
+    }
+
+    /// Number of selectors; none for linear models.
+    pub(super) fn selectors(&self) -> Option<usize> {
+        self.selector_shape().map(|shape| shape.selectors)
+    }
+
+    /// Slots that are expanded, one a selector and level; none where nothing is packed.
+    pub(super) fn slots(&self) -> Option<usize> {
+        let packed = self.selector_shape().filter(|shape| shape.transport == Transport::Packed)?;
+        Some(packed.selectors * packed.gadget.levels as usize)
+    }
+
+    /// Number of CMUXes; none for linear models.
+    pub(super) fn cmuxes(&self) -> Option<usize> {
+        self.selector_shape().map(|_| self.cmuxes.len())
+    }
+
+    /// Measures the server on the current rayon pool.
+    pub(super) fn measure(&self, progress: impl Fn()) -> Result<Measured> {
+        let start = Instant::now();
+        let key = self.load_key()?;
+        let key_load = key.is_some().then(|| start.elapsed().as_secs_f64());
+        let mut workspace = Workspace::default();
+        // The first row pays for memory and plans.
+        self.evaluate(key.as_ref(), 0, &mut workspace)?;
+        let mut timings = Vec::new();
+        for row in 0..self.queries.len() {
+            timings.push(self.circuit.evaluate_row_timed(key.as_ref(), &self.queries[row], &mut workspace)?.1);
+            progress();
+        }
+        let rows: Vec<&[u8]> = self.queries.iter().map(Vec::as_slice).collect();
+        let start = Instant::now();
+        self.circuit
+            .evaluate_rows(key.as_ref(), &rows)
+            .into_iter()
+            .collect::<Result<Vec<_>, _>>()?;
+        let rows_a_second = rows.len() as f64 / start.elapsed().as_secs_f64();
+        Ok(Measured {
+            threads: rayon::current_num_threads(),
+            key_load,
+            expand: median(timings.iter().map(|timing| timing.expand.as_secs_f64())),
+            evaluate: median(timings.iter().map(|timing| timing.evaluate.as_secs_f64())),
+            compress: median(timings.iter().map(|timing| timing.compress.as_secs_f64())),
+            rows_a_second,
+            reference: self.reference(key.as_ref())?,
+        })
+    }
+
+    fn selector_shape(&self) -> Option<SelectorQueryShape> {
+        match self.circuit.query_shape() {
+            QueryShape::Selectors(shape) => Some(shape),
+            QueryShape::Linear(_) => None,
+        }
+    }
+
+    fn load_key(&self) -> Result<Option<ExpandedEvaluationKey>> {
+        self.evaluation_key
+            .as_ref()
+            .map(|bytes| Ok(EvaluationKey::from_file_bytes(bytes)?.expand()?))
+            .transpose()
+    }
+
+    fn evaluate(&self, key: Option<&ExpandedEvaluationKey>, row: usize, workspace: &mut Workspace) -> Result<Vec<u8>> {
+        Ok(self
+            .circuit
+            .evaluate_row(key, self.queries.get(row).context("no rows")?, workspace)?)
+    }
+
+    fn decrypt(&self) -> Result<f64> {
+        const REPEATS: usize = 5;
+        let answer = self.evaluate(self.load_key()?.as_ref(), 0, &mut Workspace::default())?;
+        let mut times = Vec::new();
+        for _ in 0..REPEATS {
+            let start = Instant::now();
+            reply::decrypt(&self.secret, &self.circuit.reply_shape(), &answer)?;
+            times.push(start.elapsed().as_secs_f64());
+        }
+        Ok(median(times))
+    }
+
+    /// Time of the circuit's CMUXes done one by one by `tfhe`, on one thread, over the selectors of each row.
+    fn reference(&self, key: Option<&ExpandedEvaluationKey>) -> Result<Option<f64>> {
+        let Some(shape) = self.selector_shape().filter(|_| !self.cmuxes.is_empty()) else {
+            return Ok(None);
+        };
+        let mut selectors = FourierSelectors::zeroed(shape.ggsw(), shape.selectors);
+        let mut times = Vec::new();
+        for row in &self.queries {
+            query::expand_selectors(key, &shape, row, &mut selectors)?;
+            times.push(reference::one_by_one(&selectors, &self.cmuxes).as_secs_f64());
+        }
+        Ok(Some(median(times)))
+    }
+}
+
+fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}

@@ -1,0 +1,187 @@
+//! What the demo shows: predictions beside the library's, steps, what the server saw.
+
+use super::Step;
+use super::model::{self, Expected};
+use crate::terminal::{bytes, seconds, significant, table};
+use anyhow::{Context, Result, bail};
+use cipherfn_client::Client;
+use std::fmt;
+
+/// The result of a run.
+pub(super) struct Outcome {
+    rows: Vec<Row>,
+    /// Largest error of a score that the specs allow, in score units.
+    precision: f64,
+    /// log2 of the probability that it is exceeded in a row.
+    failure_log2: f64,
+    steps: Vec<Step>,
+    engine_seconds_a_row: f64,
+    threads: u64,
+    seen: Vec<(String, u64)>,
+}
+
+/// One test row.
+struct Row {
+    label: i64,
+    /// Probability of class 1.
+    probability: f64,
+    /// Raw score: the logarithm of the odds.
+    score: f64,
+    expected: Expected,
+}
+
+impl Row {
+    fn error(&self) -> f64 {
+        (self.score - self.expected.score()).abs()
+    }
+
+    fn label_differs(&self) -> bool {
+        self.label != self.expected.label
+    }
+}
+
+impl Outcome {
+    /// Sets decrypted predictions beside the library's own.
+    pub(super) fn new(
+        client: &Client,
+        predictions: &[u8],
+        steps: Vec<Step>,
+        engine: &serde_json::Value,
+        seen: Vec<(String, u64)>,
+    ) -> Result<Self> {
+        let expected = model::expected()?;
+        let mut rows = Vec::new();
+        for (record, expected) in csv::Reader::from_reader(predictions)
+            .into_deserialize::<(i64, f64, f64)>()
+            .zip(expected)
+        {
+            let (label, p0, p1) = record.context("unexpected form of the predictions")?;
+            rows.push(Row {
+                label,
+                probability: p1,
+                score: (p1 / p0).ln(),
+                expected,
+            });
+        }
+        let decoding = &client.specs().specs().decoding;
+        Ok(Self {
+            rows,
+            precision: decoding.scores.iter().map(|score| score.precision).fold(0.0, f64::max),
+            failure_log2: decoding.failure_log2,
+            steps,
+            engine_seconds_a_row: engine["seconds_a_row"].as_f64().context("the server reported no time")?,
+            threads: engine["threads"].as_u64().context("the server reported no threads")?,
+            seen,
+        })
+    }
+
+    /// Fails if an answer is off by more than the specs state, or a label differs where the margin exceeds that.
+    pub(super) fn verdict(&self) -> Result<()> {
+        // Probabilities are 32-bit floats: the score read back from them has an error of its own.
+        const READ_BACK: f64 = 1e-3;
+        for (index, row) in self.rows.iter().enumerate() {
+            let number = index + 1;
+            if row.error() > self.precision + READ_BACK {
+                bail!(
+                    "row {number}: the score is off by {}, more than the stated {}",
+                    significant(row.error()),
+                    significant(self.precision)
+                );
+            }
+            if row.label_differs() && row.expected.score().abs() > self.precision {
+                bail!("row {number}: the label is {}, the library's is {}", row.label, row.expected.label);
+            }
+        }
+        Ok(())
+    }
+
+    fn worst(&self) -> f64 {
+        self.rows.iter().map(Row::error).fold(0.0, f64::max)
+    }
+
+    fn different_labels(&self) -> usize {
+        self.rows.iter().filter(|row| row.label_differs()).count()
+    }
+
+    /// The same as JSON.
+    pub(super) fn json(&self) -> serde_json::Value {
+        let row = |row: &Row| {
+            serde_json::json!({
+                "label": row.label, "probability": row.probability,
+                "expected_label": row.expected.label, "expected_probability": row.expected.p1, "score_error": row.error(),
+            })
+        };
+        let step = |step: &Step| serde_json::json!({ "who": step.who, "what": step.what, "seconds": step.time.as_secs_f64(), "bytes": step.bytes, "of": step.of_what });
+        let seen = |(name, bytes): &(String, u64)| serde_json::json!({ "file": name, "bytes": bytes });
+        serde_json::json!({
+            "rows": self.rows.iter().map(row).collect::<Vec<_>>(),
+            "different_labels": self.different_labels(),
+            "worst_score_error": self.worst(),
+            "precision": self.precision,
+            "failure_log2": self.failure_log2,
+            "steps": self.steps.iter().map(step).collect::<Vec<_>>(),
+            "engine_seconds_a_row": self.engine_seconds_a_row,
+            "engine_threads": self.threads,
+            "server_saw": self.seen.iter().map(seen).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row = |(index, row): (usize, &Row)| {
+            vec![
+                (index + 1).to_string(),
+                class(row.label, row.probability),
+                class(row.expected.label, row.expected.p1),
+                format!("{:.5}", (row.probability - row.expected.p1).abs()),
+            ]
+        };
+        let names = |names: [&str; 4]| names.map(ToOwned::to_owned).to_vec();
+        let header = names(["row", "decrypted prediction", "XGBoost's own", "difference"]);
+        writeln!(f, "{}\n", table(header, self.rows.iter().enumerate().map(row)))?;
+        writeln!(
+            f,
+            "{} of {} labels agree; largest error of a raw score {}, stated bound {} (exceeded with probability below 2^{:.0} a row)\n",
+            self.rows.len() - self.different_labels(),
+            self.rows.len(),
+            significant(self.worst()),
+            significant(self.precision),
+            self.failure_log2.ceil(),
+        )?;
+        let step = |step: &Step| {
+            vec![
+                step.what.to_owned(),
+                step.who.to_owned(),
+                seconds(step.time.as_secs_f64()),
+                format!("{} {}", bytes(step.bytes), step.of_what),
+            ]
+        };
+        writeln!(
+            f,
+            "{}\n",
+            table(names(["step", "who", "time", "size"]), self.steps.iter().map(step))
+        )?;
+        let threads = if self.threads == 1 {
+            "1 thread".to_owned()
+        } else {
+            format!("{} threads", self.threads)
+        };
+        writeln!(
+            f,
+            "encrypted evaluation alone: {} a row on {threads}\n",
+            seconds(self.engine_seconds_a_row)
+        )?;
+        let seen: Vec<_> = self.seen.iter().map(|(name, size)| format!("{name} ({})", bytes(*size))).collect();
+        write!(
+            f,
+            "all that the server process was given: {}\nno secret key, no row and no prediction among them",
+            seen.join(", ")
+        )
+    }
+}
+
+fn class(label: i64, probability_of_1: f64) -> String {
+    let name = if label == 1 { "benign" } else { "malignant" };
+    format!("{name} {:.5}", if label == 1 { probability_of_1 } else { 1.0 - probability_of_1 })
+}

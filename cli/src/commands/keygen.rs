@@ -1,0 +1,62 @@
+//! `cipherfn keygen`.
+
+use crate::files::Source;
+use crate::terminal::{self, Terminal};
+use anyhow::Result;
+use cipherfn_client::{Existing, KeyRing, State};
+use std::path::PathBuf;
+
+/// Make the keys that a model needs in a key ring
+///
+/// Keys belong to a parameter set, not to a model: keys that are already there are used again, and never overwritten without --force.
+/// secret.cfk stays with you; evaluation.cfk goes to the server.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  cipherfn keygen fraud.specs.json -o keys/")]
+pub(crate) struct Keygen {
+    /// The client specs, - for standard input
+    specs: Source,
+    /// The key ring, a directory
+    #[arg(short, long, value_name = "DIRECTORY")]
+    output: PathBuf,
+    /// Replace keys that are already there: replies under the old ones can no longer be decrypted
+    #[arg(long)]
+    force: bool,
+}
+
+impl Keygen {
+    pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
+        let client = super::encrypt::read_client(&self.specs)?;
+        let existing = if self.force { Existing::Replace } else { Existing::Keep };
+        let progress = terminal.progress(None, terminal::Unit::Rows, "making keys");
+        let filled = KeyRing::at(&self.output).fill(&client, existing)?;
+        progress.finish_and_clear();
+        let value = serde_json::json!({
+            "parameter_set": client.parameter_set().name,
+            "secret_key": json(&filled.secret),
+            "evaluation_key": json(&filled.evaluation),
+        });
+        terminal.report(&value, || {
+            terminal::facts([
+                ("parameters", client.parameter_set().name.to_owned()),
+                ("secret key", text(&filled.secret, "never give it away")),
+                ("evaluation key", text(&filled.evaluation, "for the server")),
+            ])
+        })
+    }
+}
+
+fn json(state: &State) -> serde_json::Value {
+    match state {
+        State::Written(path, bytes) => serde_json::json!({ "state": "written", "path": path, "bytes": bytes }),
+        State::Kept(path) => serde_json::json!({ "state": "kept", "path": path }),
+        State::NotNeeded => serde_json::json!({ "state": "not needed" }),
+    }
+}
+
+fn text(state: &State, use_for: &str) -> String {
+    match state {
+        State::Written(path, bytes) => format!("{}, {}: {use_for}", path.display(), terminal::bytes(*bytes)),
+        State::Kept(path) => format!("{} is already there and is used as it is", path.display()),
+        State::NotNeeded => "not needed by this model".to_owned(),
+    }
+}

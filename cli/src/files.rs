@@ -1,0 +1,221 @@
+//! Inputs and outputs: files, or `-` for standard input and output. An output appears whole or not at all.
+
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use tempfile::NamedTempFile;
+
+/// Where to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// `-`.
+    Stdin,
+    /// A file.
+    File(PathBuf),
+}
+
+impl FromStr for Source {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(if text == "-" { Self::Stdin } else { Self::File(text.into()) })
+    }
+}
+
+impl Source {
+    /// Name in messages.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Stdin => "standard input".to_owned(),
+            Self::File(path) => path.display().to_string(),
+        }
+    }
+
+    /// Opens it; with its length where that is known.
+    pub(crate) fn open(&self) -> Result<(Box<dyn Read + Send>, Option<u64>)> {
+        match self {
+            Self::Stdin => Ok((Box::new(io::stdin()), None)),
+            Self::File(path) => {
+                let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+                let metadata = file.metadata().with_context(|| format!("cannot read {}", path.display()))?;
+                if metadata.is_dir() {
+                    bail!("{} is a directory; give a file", path.display());
+                }
+                let len = metadata.is_file().then_some(metadata.len());
+                Ok((Box::new(BufReader::with_capacity(1 << 16, file)), len))
+            }
+        }
+    }
+
+    /// All of it, at most `limit` bytes.
+    pub(crate) fn read_all(&self, limit: u64) -> Result<Vec<u8>> {
+        let (input, _) = self.open()?;
+        let mut bytes = Vec::new();
+        input
+            .take(limit + 1)
+            .read_to_end(&mut bytes)
+            .with_context(|| format!("cannot read {}", self.name()))?;
+        if bytes.len() as u64 > limit {
+            bail!("{} is larger than the limit of {limit} bytes", self.name());
+        }
+        Ok(bytes)
+    }
+}
+
+/// Where to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// `-`.
+    Stdout,
+    /// A file.
+    File(PathBuf),
+}
+
+impl FromStr for Destination {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(if text == "-" { Self::Stdout } else { Self::File(text.into()) })
+    }
+}
+
+/// What the content of an output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// Text, which may go to a terminal; on standard output too it appears whole or not at all.
+    Text,
+    /// Bytes that would garble a terminal. On standard output they stream: readers recognise the end of a whole one.
+    Binary,
+}
+
+impl Destination {
+    /// Name in messages.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Stdout => "standard output".to_owned(),
+            Self::File(path) => path.display().to_string(),
+        }
+    }
+
+    /// Whether it takes standard output, so that nothing else may be written there.
+    pub(crate) fn is_stdout(&self) -> bool {
+        *self == Self::Stdout
+    }
+
+    /// Starts an output. An existing file is an error unless `force` is given; to be called before any long work.
+    pub(crate) fn create(&self, content: Content, force: bool) -> Result<Output> {
+        let path = match self {
+            Self::Stdout if content == Content::Binary && io::stdout().is_terminal() => {
+                bail!("this output is binary and standard output is a terminal; name a file with -o, or pipe it on")
+            }
+            Self::Stdout if content == Content::Binary => return Ok(Output(Writer::Direct(Box::new(io::stdout().lock())))),
+            Self::Stdout => {
+                return Ok(Output(Writer::Spooled(BufWriter::new(
+                    tempfile::tempfile().context("cannot make a temporary file")?,
+                ))));
+            }
+            Self::File(path) => path,
+        };
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => bail!("{} is a directory; name a file", path.display()),
+            // A device or a pipe is written to, never replaced.
+            Ok(metadata) if !metadata.is_file() => {
+                let file = File::options()
+                    .write(true)
+                    .open(path)
+                    .with_context(|| format!("cannot open {}", path.display()))?;
+                return Ok(Output(Writer::Direct(Box::new(BufWriter::new(file)))));
+            }
+            Ok(_) if !force => bail!(
+                "{} exists already; remove it, name another file, or use --force to overwrite it",
+                path.display()
+            ),
+            _ => {}
+        }
+        let directory = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let file = temporary(directory).with_context(|| format!("cannot write to the directory {}", directory.display()))?;
+        Ok(Output(Writer::File {
+            file: BufWriter::with_capacity(1 << 16, file),
+            path: path.clone(),
+            force,
+        }))
+    }
+}
+
+/// An output under way. Dropped without [`Output::finish`] it leaves no file behind.
+pub(crate) struct Output(Writer);
+
+enum Writer {
+    Direct(Box<dyn Write>),
+    Spooled(BufWriter<File>),
+    File {
+        file: BufWriter<NamedTempFile>,
+        path: PathBuf,
+        force: bool,
+    },
+}
+
+impl Output {
+    /// Puts the file in its place.
+    pub(crate) fn finish(self) -> Result<()> {
+        match self.0 {
+            Writer::Direct(mut out) => Ok(out.flush()?),
+            Writer::Spooled(file) => {
+                let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+                file.rewind()?;
+                let mut out = io::stdout().lock();
+                io::copy(&mut file, &mut out)?;
+                Ok(out.flush()?)
+            }
+            Writer::File { file, path, force } => {
+                let file = file
+                    .into_inner()
+                    .map_err(io::IntoInnerError::into_error)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+                let persisted = if force {
+                    file.persist(&path)
+                } else {
+                    file.persist_noclobber(&path)
+                };
+                persisted
+                    .map_err(|error| error.error)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Writer::Direct(out) => out.write(bytes),
+            Writer::Spooled(file) => file.write(bytes),
+            Writer::File { file, .. } => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.0 {
+            Writer::Direct(out) => out.flush(),
+            Writer::Spooled(file) => file.flush(),
+            Writer::File { file, .. } => file.flush(),
+        }
+    }
+}
+
+/// A temporary file with the permissions of an ordinary new file.
+fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".cipherfn-");
+    #[cfg(unix)]
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    #[cfg(unix)]
+    builder.permissions(permissions);
+    builder.tempfile_in(directory)
+}

@@ -1,0 +1,76 @@
+//! The `cipherfn` command: compile a model, make keys, encrypt rows, evaluate them blindly, decrypt the answers.
+//!
+//! Each command is a thin module of [`commands`] over the libraries; [`files`] and [`terminal`] hold what they share.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage.
+
+#![allow(
+    rustdoc::invalid_html_tags,
+    reason = "doc comments of commands are their help text, where <class> is a placeholder"
+)]
+
+mod commands;
+mod files;
+mod server;
+mod terminal;
+
+use clap::Parser;
+use commands::Command;
+use std::io;
+use std::process::ExitCode;
+use terminal::{Form, Terminal};
+
+/// Private inference: a server answers encrypted rows with a compiled model and never sees them.
+#[derive(Debug, Parser)]
+#[command(name = "cipherfn", version, max_term_width = 110, after_help = EXAMPLE)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Results as JSON, errors as JSON on standard error
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+const EXAMPLE: &str = "\
+Example:
+  the model's owner
+    cipherfn compile model.onnx --calibration train.csv --target target -o fraud.cfn
+    cipherfn specs fraud.cfn -o fraud.specs.json
+  the client, who keeps keys/secret.cfk
+    cipherfn keygen fraud.specs.json -o keys/
+    cipherfn encrypt fraud.specs.json --keys keys/ --input rows.csv -o query.cfq
+  the server
+    cipherfn evaluate fraud.cfn --evaluation-key keys/evaluation.cfk --input query.cfq \\
+      -o reply.cfr
+  the client
+    cipherfn decrypt fraud.specs.json --keys keys/ --input reply.cfr -o predictions.csv
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let terminal = Terminal::new(if cli.json { Form::Json } else { Form::Text });
+    match cli.command.run(terminal) {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader of a pipe has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::error(terminal, &error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let is = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,175 @@
+//! What people and programs see: tables, JSON, notices, progress, sizes and times.
+
+use anyhow::Result;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use std::io::{self, IsTerminal, Read, Write};
+use std::time::Duration;
+
+/// Form of a command's results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Text and tables.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// Where results go: standard output, unless a command's data goes there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terminal {
+    form: Form,
+    stdout_is_taken: bool,
+}
+
+impl Terminal {
+    /// Results in `form`.
+    pub(crate) const fn new(form: Form) -> Self {
+        Self {
+            form,
+            stdout_is_taken: false,
+        }
+    }
+
+    /// Leaves standard output to the data if `taken`: results then go to standard error.
+    #[must_use]
+    pub(crate) const fn beside_data(self, taken: bool) -> Self {
+        Self {
+            stdout_is_taken: taken,
+            ..self
+        }
+    }
+
+    /// Whether JSON was asked for.
+    pub(crate) fn is_json(self) -> bool {
+        self.form == Form::Json
+    }
+
+    /// Writes a result: `value` as JSON, or `text`.
+    pub(crate) fn report(self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
+        let text = match self.form {
+            Form::Json => serde_json::to_string_pretty(value)?,
+            Form::Text => text(),
+        };
+        self.write(text.trim_end())
+    }
+
+    /// Writes text to where results go.
+    fn write(self, text: &str) -> Result<()> {
+        if self.stdout_is_taken {
+            writeln!(io::stderr(), "{text}")?;
+        } else {
+            let mut out = io::stdout().lock();
+            writeln!(out, "{text}")?;
+            out.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Progress through `len` units, drawn on standard error if that is a terminal.
+    pub(crate) fn progress(self, len: Option<u64>, unit: Unit, what: &'static str) -> ProgressBar {
+        if self.is_json() || !io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let bar = ProgressBar::with_draw_target(len, ProgressDrawTarget::stderr());
+        let template = match (len, unit) {
+            (None, _) => "{prefix} {spinner} {elapsed} {msg}",
+            (Some(_), Unit::Bytes) => "{prefix} [{bar:30}] {bytes}/{total_bytes} {eta} {msg}",
+            (Some(_), Unit::Rows) => "{prefix} [{bar:30}] {pos}/{len} rows {eta} {msg}",
+        };
+        bar.set_style(
+            ProgressStyle::with_template(template)
+                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .progress_chars("=> "),
+        );
+        bar.set_prefix(what);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        bar
+    }
+
+    /// Reads `input` under a progress bar.
+    pub(crate) fn watch(self, input: Box<dyn Read + Send>, len: Option<u64>, what: &'static str) -> (impl Read + Send, ProgressBar) {
+        let bar = self.progress(len, Unit::Bytes, what);
+        (bar.wrap_read(input), bar)
+    }
+}
+
+/// What a progress bar counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Bytes of an input.
+    Bytes,
+    /// Rows of a table.
+    Rows,
+}
+
+/// A remark on standard error. That nobody listens is no failure.
+pub(crate) fn notice(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// A table without rules, numbers (every column but the first) to the right.
+pub(crate) fn table(header: Vec<String>, rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header).add_rows(rows);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if index > 0 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt()
+}
+
+/// Names and values below each other.
+pub(crate) fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    let facts: Vec<_> = facts.into_iter().collect();
+    let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let lines: Vec<_> = facts.iter().map(|(name, value)| format!("{name:width$}  {value}")).collect();
+    lines.join("\n")
+}
+
+/// `1.28 MB`, in powers of ten.
+pub(crate) fn bytes(count: u64) -> String {
+    let value = count as f64;
+    match count {
+        0..1_000 => format!("{count} B"),
+        1_000..1_000_000 => format!("{} KB", significant(value / 1e3)),
+        1_000_000..1_000_000_000 => format!("{} MB", significant(value / 1e6)),
+        _ => format!("{} GB", significant(value / 1e9)),
+    }
+}
+
+/// `12.3 ms`.
+pub(crate) fn seconds(value: f64) -> String {
+    match value {
+        _ if value >= 1.0 => format!("{} s", significant(value)),
+        _ if value >= 1e-3 => format!("{} ms", significant(value * 1e3)),
+        _ => format!("{} µs", significant(value * 1e6)),
+    }
+}
+
+/// Three significant digits.
+pub(crate) fn significant(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+/// An error on standard error, with its causes.
+pub(crate) fn error(terminal: Terminal, error: &anyhow::Error) {
+    let text = format!("{error:#}");
+    if terminal.is_json() {
+        notice(&serde_json::json!({ "error": text }).to_string());
+    } else {
+        notice(&format!("error: {text}"));
+    }
+}

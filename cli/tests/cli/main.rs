@@ -1,0 +1,371 @@
+//! The commands, run as a user runs them: real models, real encryption.
+
+mod support;
+
+use cipherfn_protocol::message::{Chunks, ReplyChunk, write_chunk};
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use support::{Sandbox, compiled, failure, library_model, lines, success};
+
+/// Rows of a CSV text as numbers.
+fn numbers(csv: &str) -> Vec<Vec<f64>> {
+    csv.lines()
+        .skip(1)
+        .map(|line| line.split(',').map(|cell| cell.parse().unwrap()).collect())
+        .collect()
+}
+
+#[test]
+fn a_tree_ensemble_from_onnx_to_predictions() {
+    let sandbox = Sandbox::new();
+    let model = library_model("xgb_bc");
+    sandbox.write("rows.csv", &lines(&fs::read_to_string(model.join("test.csv")).unwrap(), 6));
+    let (onnx, train) = (model.join("model.onnx"), model.join("train.csv"));
+    let compile = [
+        "compile",
+        onnx.to_str().unwrap(),
+        "--calibration",
+        train.to_str().unwrap(),
+        "--target",
+        "target",
+        "-o",
+        "m.cfn",
+    ];
+    let report = success(&sandbox.run(&compile));
+    assert!(report.contains("50 trees"), "{report}");
+    assert!(success(&sandbox.run(&["inspect", "m.cfn"])).contains("50 trees"));
+    success(&sandbox.run(&["specs", "m.cfn", "-o", "m.specs.json"]));
+    success(&sandbox.run(&["keygen", "m.specs.json", "-o", "keys/"]));
+    assert_eq!(sandbox.mode("keys"), 0o700);
+    assert_eq!(sandbox.mode("keys/secret.cfk"), 0o600);
+    let notice = sandbox.run(&[
+        "encrypt",
+        "m.specs.json",
+        "--keys",
+        "keys/",
+        "--input",
+        "rows.csv",
+        "-o",
+        "query.cfq",
+    ]);
+    success(&notice);
+    assert!(String::from_utf8_lossy(&notice.stderr).contains("rows.csv: ignoring column \"target\""));
+    success(&sandbox.run(&[
+        "evaluate",
+        "m.cfn",
+        "--evaluation-key",
+        "keys/evaluation.cfk",
+        "--input",
+        "query.cfq",
+        "-o",
+        "reply.cfr",
+    ]));
+    success(&sandbox.run(&[
+        "decrypt",
+        "m.specs.json",
+        "--keys",
+        "keys/",
+        "--input",
+        "reply.cfr",
+        "-o",
+        "predictions.csv",
+    ]));
+
+    let predictions = sandbox.read("predictions.csv");
+    assert!(predictions.starts_with("label,probability_0,probability_1\n"), "{predictions}");
+    let expected = numbers(&fs::read_to_string(model.join("expected.csv")).unwrap());
+    let predictions = numbers(&predictions);
+    assert_eq!(predictions.len(), 6);
+    for (got, want) in predictions.iter().zip(&expected) {
+        assert!((got[0] - want[2]).abs() < 0.5, "label: {got:?} against {want:?}");
+        assert!(
+            (got[1] - want[0]).abs() < 0.02 && (got[2] - want[1]).abs() < 0.02,
+            "{got:?} against {want:?}"
+        );
+    }
+}
+
+#[test]
+fn a_linear_model_needs_no_evaluation_key_and_shares_a_key_ring() {
+    let sandbox = Sandbox::new();
+    let linear = compiled("linreg_diabetes");
+    let trees = compiled("xgbreg_diabetes");
+    fs::write(sandbox.path("l.specs.json"), success(&sandbox.run(&["specs", linear]))).unwrap();
+    success(&sandbox.run(&["specs", trees, "-o", "t.specs.json"]));
+    let made: Value = serde_json::from_str(&success(&sandbox.run(&["keygen", "l.specs.json", "-o", "keys", "--json"]))).unwrap();
+    assert_eq!(made["evaluation_key"]["state"], "not needed");
+    let before = fs::read(sandbox.path("keys/secret.cfk")).unwrap();
+
+    sandbox.write(
+        "rows.csv",
+        &lines(&fs::read_to_string(library_model("linreg_diabetes").join("test.csv")).unwrap(), 20),
+    );
+    success(&sandbox.run(&[
+        "encrypt",
+        "l.specs.json",
+        "--keys",
+        "keys",
+        "--input",
+        "rows.csv",
+        "-o",
+        "query.cfq",
+    ]));
+    success(&sandbox.run(&["evaluate", linear, "--input", "query.cfq", "-o", "reply.cfr"]));
+    success(&sandbox.run(&[
+        "decrypt",
+        "l.specs.json",
+        "--keys",
+        "keys",
+        "--input",
+        "reply.cfr",
+        "-o",
+        "predictions.csv",
+    ]));
+    let predictions = sandbox.read("predictions.csv");
+    assert!(predictions.starts_with("prediction\n"));
+    let expected = numbers(&fs::read_to_string(library_model("linreg_diabetes").join("expected.csv")).unwrap());
+    for (got, want) in numbers(&predictions).iter().zip(&expected) {
+        assert!((got[0] - want[0]).abs() < 0.5, "{got:?} against {want:?}");
+    }
+
+    let made: Value = serde_json::from_str(&success(&sandbox.run(&["keygen", "t.specs.json", "-o", "keys", "--json"]))).unwrap();
+    if made["parameter_set"] == "cipherfn-128-n2048-m8-v1" {
+        assert_eq!(made["secret_key"]["state"], "kept");
+        assert_eq!(made["evaluation_key"]["state"], "written");
+    }
+    assert_eq!(fs::read(sandbox.path("keys/secret.cfk")).unwrap(), before);
+    let again: Value = serde_json::from_str(&success(&sandbox.run(&["keygen", "t.specs.json", "-o", "keys", "--json"]))).unwrap();
+    assert_eq!(again["evaluation_key"]["state"], "kept");
+}
+
+#[test]
+fn predict_does_all_of_it() {
+    let sandbox = Sandbox::new();
+    let model = library_model("xgbreg_diabetes");
+    let (bundle, rows) = (compiled("xgbreg_diabetes"), model.join("test.csv"));
+    let run = sandbox.run(&[
+        "predict",
+        "--bundle",
+        bundle,
+        "--input",
+        rows.to_str().unwrap(),
+        "-o",
+        "-",
+        "--limit",
+        "3",
+    ]);
+    let predictions = numbers(&success(&run));
+    assert_eq!(predictions.len(), 3);
+    let expected = numbers(&fs::read_to_string(model.join("expected.csv")).unwrap());
+    for (got, want) in predictions.iter().zip(&expected) {
+        assert!((got[0] - want[0]).abs() < 2.0, "{got:?} against {want:?}");
+    }
+    assert!(!sandbox.path("keys").exists());
+}
+
+#[test]
+fn everything_streams_through_pipes() {
+    let sandbox = Sandbox::new();
+    let bundle = compiled("linreg_diabetes");
+    success(&sandbox.run(&["specs", bundle, "-o", "s.json"]));
+    success(&sandbox.run(&["keygen", "s.json", "-o", "keys"]));
+    let rows = lines(&fs::read_to_string(library_model("linreg_diabetes").join("test.csv")).unwrap(), 4);
+    let query = sandbox.pipe(&["encrypt", "s.json", "--keys", "keys", "--input", "-", "-o", "-"], rows.as_bytes());
+    let reply = sandbox.pipe(&["evaluate", bundle, "--input", "-", "-o", "-"], &query.stdout);
+    let predictions = sandbox.pipe(&["decrypt", "s.json", "--keys", "keys", "--input", "-", "-o", "-"], &reply.stdout);
+    assert_eq!(numbers(&success(&predictions)).len(), 4);
+}
+
+#[test]
+fn nothing_is_overwritten_without_force() {
+    let sandbox = Sandbox::new();
+    let bundle = compiled("linreg_diabetes");
+    sandbox.write("s.json", "precious");
+    let error = failure(&sandbox.run(&["specs", bundle, "-o", "s.json"]));
+    assert!(error.contains("s.json exists already") && error.contains("--force"), "{error}");
+    assert_eq!(sandbox.read("s.json"), "precious");
+    success(&sandbox.run(&["specs", bundle, "-o", "s.json", "--force"]));
+    assert!(sandbox.read("s.json").contains("linreg_diabetes"));
+}
+
+#[test]
+fn a_failure_leaves_no_output() {
+    let sandbox = Sandbox::new();
+    let bundle = compiled("linreg_diabetes");
+    success(&sandbox.run(&["specs", bundle, "-o", "s.json"]));
+    success(&sandbox.run(&["keygen", "s.json", "-o", "keys"]));
+    let rows = lines(&fs::read_to_string(library_model("linreg_diabetes").join("test.csv")).unwrap(), 4);
+    sandbox.write("rows.csv", &format!("{rows}0,0,oops,0,0,0,0,0,0,0,0\n"));
+    let error = failure(&sandbox.run(&["encrypt", "s.json", "--keys", "keys", "--input", "rows.csv", "-o", "query.cfq"]));
+    assert!(
+        error.contains("rows.csv, line 6, column \"bmi\": \"oops\" is not a 32-bit number"),
+        "{error}"
+    );
+    let mut left: Vec<_> = fs::read_dir(sandbox.path(""))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["keys", "rows.csv", "s.json"]);
+}
+
+#[test]
+fn mix_ups_are_named() {
+    let sandbox = Sandbox::new();
+    let (bundle, other) = (compiled("linreg_diabetes"), compiled("ridge_diabetes"));
+    success(&sandbox.run(&["specs", bundle, "-o", "s.json"]));
+    success(&sandbox.run(&["keygen", "s.json", "-o", "keys"]));
+    success(&sandbox.run(&["keygen", "s.json", "-o", "other-keys"]));
+    let rows = library_model("linreg_diabetes").join("test.csv");
+    let rows = rows.to_str().unwrap();
+    success(&sandbox.run(&["encrypt", "s.json", "--keys", "keys", "--input", rows, "-o", "q.cfq"]));
+    success(&sandbox.run(&["evaluate", bundle, "--input", "q.cfq", "-o", "r.cfr"]));
+    let expect = |arguments: &[&str], parts: &[&str]| {
+        let error = failure(&sandbox.run(arguments));
+        for part in parts {
+            assert!(error.contains(part), "{arguments:?}: {error}");
+        }
+    };
+    expect(
+        &["evaluate", other, "--input", "q.cfq", "-o", "x"],
+        &["q.cfq", "another model or for older specs", "cipherfn specs"],
+    );
+    expect(
+        &["decrypt", "s.json", "--keys", "other-keys", "--input", "r.cfr", "-o", "x"],
+        &["r.cfr", "encrypted under key", "key ring"],
+    );
+    expect(
+        &["decrypt", "s.json", "--keys", "keys", "--input", "q.cfq", "-o", "x"],
+        &["q.cfq", "this is a query, not a reply"],
+    );
+    expect(
+        &["decrypt", "s.json", "--keys", "nowhere", "--input", "r.cfr", "-o", "x"],
+        &["nowhere holds no secret key", "cipherfn keygen"],
+    );
+    expect(
+        &["encrypt", "s.json", "--keys", "keys", "--input", "absent.csv", "-o", "x"],
+        &["cannot open absent.csv"],
+    );
+    expect(&["inspect", "q.cfq"], &["q.cfq", "this is a query, not a bundle"]);
+    expect(&["inspect", rows], &["test.csv", "not a cipherfn file"]);
+    expect(&["keygen", rows, "-o", "k"], &["test.csv", "not a client-specs document"]);
+    let mut reply = fs::read(sandbox.path("r.cfr")).unwrap();
+    reply.truncate(reply.len() - 7);
+    fs::write(sandbox.path("short.cfr"), &reply).unwrap();
+    expect(
+        &["decrypt", "s.json", "--keys", "keys", "--input", "short.cfr", "-o", "x"],
+        &["short.cfr", "truncated: 7 bytes are missing"],
+    );
+    assert!(!sandbox.path("x").exists());
+}
+
+/// The reply with its second row replaced by a failure.
+fn with_a_failed_row(reply: &[u8]) -> Vec<u8> {
+    let mut failed = Vec::new();
+    for chunk in Chunks::<_, ReplyChunk>::new(reply) {
+        let (tag, mut chunk) = chunk.unwrap();
+        chunk.outcomes[1] = Err("out of memory".to_owned());
+        write_chunk(&mut failed, tag, &chunk).unwrap();
+    }
+    failed
+}
+
+#[test]
+fn a_partial_reply_is_never_passed_off_as_whole() {
+    let sandbox = Sandbox::new();
+    let bundle = compiled("linreg_diabetes");
+    success(&sandbox.run(&["specs", bundle, "-o", "s.json"]));
+    success(&sandbox.run(&["keygen", "s.json", "-o", "keys"]));
+    let rows = lines(&fs::read_to_string(library_model("linreg_diabetes").join("test.csv")).unwrap(), 3);
+    sandbox.write("rows.csv", &rows);
+    success(&sandbox.run(&["encrypt", "s.json", "--keys", "keys", "--input", "rows.csv", "-o", "q.cfq"]));
+    success(&sandbox.run(&["evaluate", bundle, "--input", "q.cfq", "-o", "r.cfr"]));
+    fs::write(sandbox.path("f.cfr"), with_a_failed_row(&fs::read(sandbox.path("r.cfr")).unwrap())).unwrap();
+
+    let decrypt = ["decrypt", "s.json", "--keys", "keys", "--input", "f.cfr", "-o"];
+    let error = failure(&sandbox.run(&[&decrypt[..], &["p.csv"]].concat()));
+    assert!(
+        error.contains("row 2: out of memory") && error.contains("failed on 1 of 3 rows"),
+        "{error}"
+    );
+    assert!(!sandbox.path("p.csv").exists());
+    let run = sandbox.run(&[&decrypt[..], &["-"]].concat());
+    assert!(failure(&run).contains("--partial") && run.stdout.is_empty());
+    failure(&sandbox.run(&[&decrypt[..], &["p.csv", "--partial"]].concat()));
+    let predictions: Vec<String> = sandbox.read("p.csv").lines().map(ToOwned::to_owned).collect();
+    assert_eq!((predictions.len(), predictions[2].as_str()), (4, "\"\""));
+}
+
+#[test]
+fn a_foreign_evaluation_key_is_an_error() {
+    let sandbox = Sandbox::new();
+    let bundle = compiled("xgbreg_diabetes");
+    success(&sandbox.run(&["specs", bundle, "-o", "s.json"]));
+    success(&sandbox.run(&["keygen", "s.json", "-o", "mine"]));
+    success(&sandbox.run(&["keygen", "s.json", "-o", "theirs"]));
+    sandbox.write(
+        "rows.csv",
+        &lines(&fs::read_to_string(library_model("xgbreg_diabetes").join("test.csv")).unwrap(), 1),
+    );
+    success(&sandbox.run(&["encrypt", "s.json", "--keys", "mine", "--input", "rows.csv", "-o", "q.cfq"]));
+    let evaluate = ["evaluate", bundle, "--input", "q.cfq", "-o", "r.cfr"];
+    let error = failure(&sandbox.run(&evaluate));
+    assert!(error.contains("needs the client's evaluation key"), "{error}");
+    let error = failure(&sandbox.run(&[&evaluate[..], &["--evaluation-key", "theirs/evaluation.cfk"]].concat()));
+    assert!(error.contains("of the same key ring"), "{error}");
+    success(&sandbox.run(&[&evaluate[..], &["--evaluation-key", "mine/evaluation.cfk"]].concat()));
+}
+
+#[test]
+fn json_errors_and_exit_codes() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run(&["--json", "inspect", "absent.cfn"]);
+    assert_eq!(run.status.code(), Some(1));
+    let error: Value = serde_json::from_slice(&run.stderr).unwrap();
+    assert!(error["error"].as_str().unwrap().contains("cannot open absent.cfn"));
+    assert_eq!(sandbox.run(&["inspect"]).status.code(), Some(2));
+    assert_eq!(sandbox.run(&["completions", "bash"]).status.code(), Some(0));
+    let report: Value = serde_json::from_str(&success(&sandbox.run(&["inspect", compiled("linreg_diabetes"), "--json"]))).unwrap();
+    assert!(report.is_object());
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_cipherfn"))
+        .args(["completions", "zsh"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn outputs_have_ordinary_permissions() {
+    let sandbox = Sandbox::new();
+    success(&sandbox.run(&["specs", compiled("linreg_diabetes"), "-o", "s.json"]));
+    let probe = sandbox.path("probe");
+    fs::write(&probe, "").unwrap();
+    assert_eq!(sandbox.mode("s.json"), fs::metadata(&probe).unwrap().permissions().mode() & 0o777);
+}
+
+#[test]
+fn the_demo_agrees_with_the_library() {
+    let sandbox = Sandbox::new();
+    let shown: Value = serde_json::from_str(&success(&sandbox.run(&["demo", "--rows", "5", "--json"]))).unwrap();
+    assert_eq!(shown["rows"].as_array().unwrap().len(), 5);
+    assert_eq!(shown["different_labels"], 0);
+    assert!(shown["worst_score_error"].as_f64().unwrap() <= shown["precision"].as_f64().unwrap() + 1e-3);
+    let saw: Vec<_> = shown["server_saw"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| file["file"].as_str().unwrap())
+        .collect();
+    assert_eq!(saw, ["bundle.cfn", "evaluation.cfk", "query.cfq"]);
+}
