@@ -1,0 +1,135 @@
+//! Every model of the kinds that are supported, every test row, really encrypted: labels are the library's own wherever its margin exceeds the
+//! stated precision, and values lie within it.
+
+use cipherfn_client::Client;
+use cipherfn_scheme::{EvaluationKey, SecretKey};
+use cipherfn_tests::{Result, Server, compile, library_models, own_models, predict};
+use std::path::{Path, PathBuf};
+
+/// `expected.csv` has 32-bit values in decimal.
+const FLOAT_ERROR: f64 = 2e-5;
+
+const MODELS: [&str; 14] = [
+    "dt_bc",
+    "gbc_bc",
+    "lgbm_bc",
+    "linearsvc_bc",
+    "linreg_diabetes",
+    "logreg_bc",
+    "logreg_digits",
+    "pipeline_scaler_logreg_bc",
+    "rf_bc",
+    "rfreg_diabetes",
+    "ridge_diabetes",
+    "xgb_bc",
+    "xgb_wine",
+    "xgbreg_diabetes",
+];
+
+struct Predictions {
+    labels: Option<Vec<String>>,
+    values: Vec<Vec<f64>>,
+}
+
+fn parse(text: &[u8], label: &str) -> Result<Predictions> {
+    let mut reader = csv::Reader::from_reader(text);
+    let label = reader.headers()?.iter().position(|name| name == label);
+    let mut predictions = Predictions {
+        labels: label.map(|_| Vec::new()),
+        values: Vec::new(),
+    };
+    for record in reader.records() {
+        let record = record?;
+        let values = record.iter().enumerate().filter(|(index, _)| Some(*index) != label);
+        predictions
+            .values
+            .push(values.map(|(_, cell)| cell.parse()).collect::<std::result::Result<_, _>>()?);
+        if let (Some(labels), Some(label)) = (&mut predictions.labels, label) {
+            labels.push(record[label].to_owned());
+        }
+    }
+    Ok(predictions)
+}
+
+/// Distance of the two largest values; of one value, from the decision boundary at 0.
+fn margin(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    sorted.get(1).map_or(values[0].abs(), |second| sorted[0] - second)
+}
+
+/// The header and the first `rows` rows of a CSV file without line breaks in cells.
+fn head(csv: &str, rows: usize) -> String {
+    csv.split_inclusive('\n').take(rows.saturating_add(1)).collect()
+}
+
+/// Compares at most `rows` rows. `label` names the column of `expected.csv` that holds a classifier's label.
+fn check(folder: &Path, rows: usize, label: &str) -> Result<()> {
+    let name = folder.display();
+    let compiled = compile(folder, |_| ())?;
+    let client = Client::new(compiled.specs.clone())?;
+    let secret = SecretKey::generate(client.parameter_set());
+    let key = client
+        .needs_evaluation_key()
+        .then(|| EvaluationKey::generate(&secret))
+        .transpose()?;
+    let server = Server::new(&compiled.bundle.to_bytes()?, key.map(|key| key.to_file_bytes()).as_deref())?;
+    let read = |file| std::fs::read_to_string(folder.join(file)).map(|text| head(&text, rows));
+    let found = parse(
+        predict(&client, &secret, &server, read("test.csv")?.as_bytes())?.as_bytes(),
+        "label",
+    )?;
+    let label = if found.labels.is_some() { label } else { "" };
+    let wanted = parse(read("expected.csv")?.as_bytes(), label)?;
+    // Logistic and softmax have slopes below 1: a probability is off by less than its score.
+    let precision = compiled.report.precision.scores.iter().copied().fold(0.0, f64::max);
+    assert_eq!(found.values.len(), wanted.values.len(), "{name}: rows");
+    for (row, (found, wanted)) in found.values.iter().zip(&wanted.values).enumerate() {
+        // A linear SVM's one decision value is our scores -d and d.
+        let found = &found[found.len() - wanted.len()..];
+        for (found, wanted) in found.iter().zip(wanted) {
+            let bound = precision + FLOAT_ERROR * wanted.abs().max(1.0);
+            assert!(
+                (found - wanted).abs() <= bound,
+                "{name}, row {row}: {found} instead of {wanted}, bound {bound}"
+            );
+        }
+    }
+    if let (Some(found), Some(labels)) = (&found.labels, &wanted.labels) {
+        for (row, ((found, label), values)) in found.iter().zip(labels).zip(&wanted.values).enumerate() {
+            assert!(
+                found == label || margin(values) <= precision,
+                "{name}, row {row}: label {found} instead of {label}"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn check_all(models: impl Iterator<Item = PathBuf>, rows: usize, label: &str) {
+    let failure = |folder: PathBuf| {
+        check(&folder, rows, label)
+            .err()
+            .map(|error| format!("{}: {error}", folder.display()))
+    };
+    let failures: Vec<String> = models.filter_map(failure).collect();
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn encrypted_predictions_are_the_librarys() {
+    check_all(MODELS.iter().map(|name| library_models().join(name)), usize::MAX, "label");
+}
+
+/// Models of every exporter, branch mode, post-transform and pre-processing step, against ONNX Runtime's outputs: the label first.
+#[test]
+fn encrypted_predictions_are_onnx_runtimes() {
+    let folders = std::fs::read_dir(own_models()).expect("the models lie in the repository");
+    let mut models: Vec<PathBuf> = folders
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.is_dir())
+        .collect();
+    models.sort();
+    assert!(models.len() > 80, "{} models", models.len());
+    check_all(models.into_iter(), 6, "o0_0");
+}
