@@ -1,0 +1,174 @@
+"""Tests of infra/cost and infra/check-template. Run: python3 -m unittest discover -s infra (needs PyYAML)."""
+
+import importlib.machinery
+import importlib.util
+import json
+import pathlib
+import sys
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.dont_write_bytecode = True
+
+
+def script(name):
+    loader = importlib.machinery.SourceFileLoader(name.replace("-", "_"), str(HERE / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
+
+
+COST = script("cost")
+CHECK = script("check-template")
+
+
+class Cost(unittest.TestCase):
+    def setUp(self):
+        self.prices = {
+            "lambda_gb_second": {"x86_64": 0.00002, "arm64": 0.00001},
+            "lambda_million_requests": {"value": 0.2},
+            "http_api_million_requests": {"value": 1.0, "increment_bytes": 1000},
+            "s3_million_gets": {"value": 0.4},
+            "s3_million_puts": {"value": 5.0},
+            "s3_gb_month": {"value": 0.02},
+            "transfer_out_gb": {"value": 0.1},
+            "logs_gb": {"value": 0.5},
+            "logs_gb_month": {"value": 0.0},
+            "custom_metric_month": {"value": 0.3},
+            "alarm_metric_month": {"value": 0.1},
+            "dashboard_month": {"value": 3.0},
+            "xray_million_traces": {"value": 5.0},
+        }
+        self.assumed = {
+            "s3_wait_ms": 10, "function_overhead_ms": 0, "gets_warm": 3, "gets_cold_more": 2, "cold_share": 0.0, "cold_more_ms": 100,
+            "arm64_time_factor": 1.0, "log_bytes_a_request": 1000, "log_stored_months": 1, "reply_framing_bytes": 0, "traced_share": 0.1,
+            "predictions_a_key_a_month": 1000, "custom_metrics": 10, "alarm_metrics": 10, "dashboards": 1,
+        }
+        self.model = {"one_thread_ms": 90, "two_threads_ms": 45, "key_bytes": 1_000_000, "query_bytes": 1500, "reply_bytes": 5000}
+
+    def cost(self, memory=1769, architecture="x86_64", rows=1):
+        return COST.cost(self.model, memory, architecture, rows, self.prices, self.assumed)
+
+    def test_every_part_by_hand(self):
+        found = self.cost()
+        self.assertEqual(found["warm_ms"], 100)
+        by_hand = {
+            "lambda_compute": 1e6 * 0.1 * 1769 / 1024 * 0.00002,
+            "lambda_requests": 0.2,
+            "http_api": 5.0,  # the reply, 5,000 bytes, is five increments of 1,000
+            "s3_reads": 3 * 0.4,
+            "transfer_out": 5.0 * 0.1,
+            "logs": 1.0 * 0.5,
+            "traces": 0.1 * 5.0,
+            "keys": 1000 * (0.001 * 0.02 + 5 * 5.0 / 1e6),
+        }
+        for part, dollars in by_hand.items():
+            self.assertAlmostEqual(found["parts"][part], dollars, places=9, msg=part)
+        self.assertAlmostEqual(found["total"], sum(by_hand.values()), places=9)
+
+    def test_half_a_processor_takes_twice_as_long_and_two_half(self):
+        self.assertAlmostEqual(COST.row_ms(self.model, 1769 // 2), 90 * 1769 / (1769 // 2))
+        self.assertAlmostEqual(COST.row_ms(self.model, 2 * 1769), 45)
+
+    def test_what_was_measured_on_two_threads_is_reproduced_and_bounds_the_rest(self):
+        model = {"one_thread_ms": 100, "two_threads_ms": 60}
+        self.assertAlmostEqual(COST.row_ms(model, 2 * 1769), 60)
+        self.assertGreater(COST.row_ms(model, 10240), 20)
+
+    def test_a_model_without_a_key_neither_reads_nor_stores_one(self):
+        self.model["key_bytes"] = 0
+        found = self.cost()["parts"]
+        self.assertAlmostEqual(found["s3_reads"], 2 * 0.4)
+        self.assertEqual(found["keys"], 0)
+
+    def test_cold_starts_are_billed(self):
+        warm = self.cost()["total"]
+        self.assumed["cold_share"] = 0.5
+        self.assertAlmostEqual(self.cost()["total"] - warm, 1e6 * 0.05 * 1769 / 1024 * 0.00002 + 0.5 * 2 * 0.4)
+
+    def test_rows_share_what_a_request_costs(self):
+        one, ten = self.cost()["parts"], self.cost(rows=10)["parts"]
+        self.assertAlmostEqual(ten["lambda_requests"], one["lambda_requests"] / 10)
+        self.assertAlmostEqual(ten["transfer_out"], one["transfer_out"])
+
+    def test_what_does_not_fit_has_no_price(self):
+        self.assertIsNone(self.cost(rows=1000))
+        self.model["query_bytes"] = 4 << 20
+        self.assertIsNotNone(self.cost())
+        self.assertIsNone(self.cost(rows=2))
+
+    def test_fixed_costs(self):
+        self.assertAlmostEqual(COST.fixed(self.prices, self.assumed), 3.0 + 1.0 + 3.0)
+
+    def test_inputs_are_complete(self):
+        prices = json.loads((HERE / "prices.json").read_text())["prices"]
+        measured = json.loads((HERE / "measurements.json").read_text())
+        self.assertEqual(set(prices), set(self.prices))
+        self.assertEqual(set(measured["assumed"]), set(self.assumed))
+        self.assertEqual(set(measured["assumed_means"]), set(self.assumed))
+        self.assertTrue(all("source" in price and "read" in price for price in prices.values()))
+        for model in measured["models"].values():
+            for architecture in ("x86_64", "arm64"):
+                self.assertGreater(COST.cost(model, 1769, architecture, 1, prices, measured["assumed"])["total"], 0)
+
+
+class CheckTemplate(unittest.TestCase):
+    """Each rule is broken once; the check has to say so."""
+
+    def setUp(self):
+        self.raw = (CHECK.ROOT / "template.yaml").read_text(encoding="utf-8")
+        routes = CHECK.of_type(CHECK.load(self.raw), "AWS::ApiGatewayV2::Route").values()
+        self.paths = {}
+        for route in routes:
+            method, path = route["Properties"]["RouteKey"].split(" ")
+            self.paths.setdefault(path, {})[method.lower()] = {}
+
+    def problems(self, old="", new="", paths=None, operations=None, source=None):
+        self.assertIn(old, self.raw)
+        return CHECK.problems(self.raw.replace(old, new, 1) if old else self.raw, {"paths": paths or self.paths}, operations, source)
+
+    def assert_problem(self, pattern, *changes, **compared):
+        self.assertRegex("\n".join(self.problems(*changes, **compared)), pattern)
+
+    def test_the_template_holds(self):
+        self.assertEqual(self.problems(), [])
+
+    def test_routes(self):
+        self.assert_problem("GET /v1/openapi.json of the template is not in", paths={path: item for path, item in self.paths.items() if "openapi" not in path})
+        self.assert_problem("PUT /v1/new of docs/openapi.json is not in the template", paths={**self.paths, "/v1/new": {"put": {}, "parameters": []}})
+        self.assert_problem("does not authorise", "AuthorizationType: !If [UseJwt, JWT, AWS_IAM]", "AuthorizationType: NONE")
+        self.assert_problem("may not invoke InferFunction", "POST/v1/models/*/predict", "POST/v1/models/*/guess")
+
+    def test_policies(self):
+        self.assert_problem("InferRole: s3:PutObject on models/\\* is more", "Sid: ReadModelsAndKeys\n                Effect: Allow\n                Action: [s3:GetObject", "Sid: ReadModelsAndKeys\n                Effect: Allow\n                Action: [s3:GetObject, s3:PutObject")
+        self.assert_problem("SpecsRole: s3:GetObject on keys/\\* is more", "${Bucket}/models/*.json", "${Bucket}/keys/*")
+        self.assert_problem("wildcard action", "Action: [s3:GetObject]", 'Action: ["s3:*"]')
+        self.assert_problem("resource \\*", "Resource: [!GetAtt InferLogs.Arn]", 'Resource: ["*"]')
+        self.assert_problem("with prefixes", '                Condition:\n                  StringLike: {"s3:prefix": ["models/*"]}\n', "")
+        self.assert_problem("managed policies", "    Properties:\n      AssumeRolePolicyDocument:", "    Properties:\n      ManagedPolicyArns: [x]\n      AssumeRolePolicyDocument:")
+
+    def test_functions(self):
+        self.assert_problem("InferFunction: MemorySize", "MemorySize: !Ref InferMemory", "MemorySize: 1024")
+        self.assert_problem("Tracing", "Tracing: Active", "Tracing: PassThrough")
+        self.assert_problem("InferFunction: not its own log group", "LogGroup: !Ref InferLogs", "LogGroup: !Ref SpecsLogs")
+        self.assert_problem("SpecsFunction: no Panics alarm", "SpecsPanicsAlarm:", "OtherAlarm:")
+        self.assert_problem("retention", "RetentionInDays: !Ref LogRetentionDays", "RetentionInDays: 1")
+
+    def test_bucket(self):
+        self.assert_problem("not retained", "DeletionPolicy: Retain", "DeletionPolicy: Delete")
+        self.assert_problem("BlockPublicAcls", "BlockPublicAcls: true", "BlockPublicAcls: false")
+        self.assert_problem("without TLS", "aws:SecureTransport", "aws:Other")
+        self.assert_problem("deleted before they expire", "ExpireAfterDays: 97", "ExpireAfterDays: 90")
+        self.assert_problem("KeyLifecycle and KeyTtlDays differ", '["7", "30"', '["30"')
+
+    def test_operations_and_source(self):
+        self.assert_problem("does not explain `panics`", operations="`errors` `throttles` `duration` `rejected` `5xx` `latency`")
+        self.assert_problem("no function reads CIPHERFN_KEY_QUOTA", source='"CIPHERFN_BUCKET" "Evaluate"')
+        self.assert_problem("no function emits KeyExpand", source='"CIPHERFN_BUCKET" "Evaluate"')
+
+    def test_aliases(self):
+        self.assert_problem("aliases", "Version: \"2012-10-17\"", "Version: &version \"2012-10-17\"")
+
+
+if __name__ == "__main__":
+    unittest.main()
