@@ -163,8 +163,16 @@ class CheckTemplate(unittest.TestCase):
 
     def test_operations_and_source(self):
         self.assert_problem("does not explain `panics`", operations="`errors` `throttles` `duration` `rejected` `5xx` `latency`")
-        self.assert_problem("no function reads CIPHERFN_KEY_QUOTA", source='"CIPHERFN_BUCKET" "Evaluate"')
-        self.assert_problem("no function emits KeyExpand", source='"CIPHERFN_BUCKET" "Evaluate"')
+        self.assert_problem("no function reads CIPHERFN_KEY_QUOTA", source='"CIPHERFN_BUCKET"')
+        self.assert_problem("no function emits KeyExpand", source="Metric::Evaluate Metric::KeyExpander")
+        self.assert_problem("AWS_LAMBDA_FUNCTION_NAME", source="Metric::Evaluate")
+
+    def test_watch(self):
+        self.assertRegex("\n".join(CHECK.problems(self.raw, {"paths": self.paths}, None, None, {"/v1/models": "infer", "/v2": "infer"})), "(?s)/v1/models is not specs.*/v2 is no route")
+        self.assertEqual(CHECK.problems(self.raw, {"paths": self.paths}, None, None, CHECK.inputs()["router"]), [])
+
+    def test_development_only_settings(self):
+        self.assert_problem("CIPHERFN_LOCAL_TENANT", "        CIPHERFN_LOG: ", "        CIPHERFN_LOCAL_TENANT: x\n        CIPHERFN_LOG: ", source='"CIPHERFN_BUCKET"')
 
     def test_aliases(self):
         self.assert_problem("aliases", "Version: \"2012-10-17\"", "Version: &version \"2012-10-17\"")
