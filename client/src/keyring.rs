@@ -12,11 +12,12 @@
 
 use crate::client::Client;
 use crate::error::ClientError;
+use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
-use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 use zeroize::Zeroizing;
 
 /// Largest key file that is read.
@@ -55,6 +56,27 @@ pub struct Filled {
     pub secret: State,
     /// The evaluation key.
     pub evaluation: State,
+}
+
+/// An evaluation key as it lies on disk.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EvaluationKeyFile {
+    /// Id of the secret key that it was made from.
+    pub key: KeyId,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its bytes, which hold a checked evaluation key.
+    pub bytes: Vec<u8>,
+}
+
+impl fmt::Debug for EvaluationKeyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EvaluationKeyFile")
+            .field("key", &self.key)
+            .field("path", &self.path)
+            .field("bytes", &self.bytes.len())
+            .finish()
+    }
 }
 
 impl KeyRing {
@@ -123,6 +145,18 @@ impl KeyRing {
         }
     }
 
+    /// The file of a parameter set's evaluation key, for registration with a service.
+    pub fn evaluation_key_file(&self, set: &'static ParameterSet) -> Result<EvaluationKeyFile, ClientError> {
+        let slot = self.slot(set)?;
+        let path = slot.evaluation;
+        let bytes = read(&path)?.ok_or_else(|| self.no_key("evaluation key", set))?;
+        let found = parse_evaluation(&path, &bytes)?.id();
+        match slot.key.map(|key| key.id()) {
+            Some(expected) if expected != found => Err(ClientError::Mismatch { path, found, expected }),
+            _ => Ok(EvaluationKeyFile { key: found, path, bytes }),
+        }
+    }
+
     fn no_key(&self, kind: &'static str, set: &ParameterSet) -> ClientError {
         ClientError::NoKey {
             directory: self.directory.clone(),
@@ -180,7 +214,11 @@ fn read_evaluation(path: &Path) -> Result<EvaluationKey, ClientError> {
         path: path.to_owned(),
         source: io::ErrorKind::NotFound.into(),
     })?;
-    EvaluationKey::from_file_bytes(&bytes).map_err(|source| ClientError::KeyFile {
+    parse_evaluation(path, &bytes)
+}
+
+fn parse_evaluation(path: &Path, bytes: &[u8]) -> Result<EvaluationKey, ClientError> {
+    EvaluationKey::from_file_bytes(bytes).map_err(|source| ClientError::KeyFile {
         path: path.to_owned(),
         source,
     })
@@ -214,7 +252,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, ClientError> {
 }
 
 /// Writes a file readable by its owner alone, whole or not at all.
-fn write(path: &Path, bytes: &[u8], replace: bool) -> Result<(), ClientError> {
+pub(crate) fn write(path: &Path, bytes: &[u8], replace: bool) -> Result<(), ClientError> {
     let directory = path.parent().unwrap_or(Path::new("."));
     // Temporary files have mode 0600 from the start.
     let mut file = tempfile::NamedTempFile::new_in(directory).map_err(io_error(path))?;

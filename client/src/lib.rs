@@ -6,6 +6,8 @@
 //!                               decrypt: reply ──► phases ──► scores, rounded ──► post-process ──► predictions
 //! ```
 //!
+//! [`service`] does the same over HTTP: it registers the evaluation key once and sends rows in as many requests as it takes.
+//!
 //! It reads nothing but client specs, a key ring and replies, and never sees a model: that stays with the server, together with the
 //! compiler and the engine. A [`Client`] is made from the specs of one model and works on single rows
 //! ([`Client::encrypt_row`], [`Client::decrypt_row`]) or on whole streams ([`Client::encrypt`], [`Client::decrypt`]) in bounded memory.
@@ -42,10 +44,11 @@ mod encrypt;
 mod error;
 mod keyring;
 mod prediction;
+pub mod service;
 
 pub use client::Client;
 pub use decrypt::{Decrypted, Failure};
 pub use encrypt::Encrypted;
 pub use error::{ClientError, RowError};
-pub use keyring::{Existing, Filled, KeyRing, State};
+pub use keyring::{EvaluationKeyFile, Existing, Filled, KeyRing, State};
 pub use prediction::Prediction;

@@ -1,0 +1,195 @@
+//! A service over HTTP: models, keys and predictions of one endpoint.
+//!
+//! ```text
+//!   Service::client     GET  /v1/models/{model}            specs, cached by their hash
+//!   Service::register   POST /v1/keys, PUT to S3, complete the evaluation key, once
+//!   Service::predict    POST /v1/models/{model}/predict    rows in, predictions out, in order
+//! ```
+//!
+//! Every request can be repeated without harm, and is, where its failure can pass. Nothing that a service sends is believed: specs must
+//! have the hash that names them, replies the specs, the key and the number of rows of their request.
+
+mod batch;
+mod endpoint;
+mod error;
+mod options;
+mod predict;
+mod register;
+mod retry;
+mod sign;
+mod specs;
+mod transport;
+mod upload;
+
+pub use error::{ServiceError, Skew};
+pub use options::{Authentication, ParseTokenError, Retry, ServiceOptions, Timeouts, Token};
+pub use register::{Registered, Uploaded};
+
+use cipherfn_protocol::api::{KeyStatus, ModelList, ProblemType};
+use cipherfn_protocol::message::KeyId;
+use endpoint::Endpoint;
+use http::Method;
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::sync::Arc;
+use transport::{Answer, Call, Clock};
+
+/// One endpoint, with its connections. Clones share them. Works inside a tokio runtime.
+///
+/// ```no_run
+/// use cipherfn_client::service::{Authentication, Service, ServiceOptions, Token};
+/// use cipherfn_client::{Existing, KeyRing};
+/// use cipherfn_table::Table;
+/// use std::fs::File;
+/// use std::sync::Arc;
+///
+/// # async fn predictions() -> Result<(), Box<dyn std::error::Error>> {
+/// let options = ServiceOptions {
+///     authentication: Authentication::Bearer(Token::new(std::env::var("TOKEN")?)?),
+///     specs_cache: Some("cache/specs".into()),
+///     ..ServiceOptions::default()
+/// };
+/// let service = Service::new("https://abc123.execute-api.eu-central-1.amazonaws.com/prod", options)?;
+/// let model = "fraud".parse()?;
+/// let client = service.client(&model).await?;
+///
+/// let keys = KeyRing::at("keys");
+/// keys.fill(&client, Existing::Keep)?;
+/// service.register(&keys, &client, |_| ()).await?; // once; nothing happens where the key is active already
+///
+/// let secret = Arc::new(keys.secret_key(client.parameter_set())?);
+/// let rows = client.rows(Table::open("rows.csv", File::open("rows.csv")?)?)?;
+/// let predictions = File::create("predictions.csv")?;
+/// let done = service.predict(&model, &client, &secret, rows, predictions, |_rows_so_far| ()).await?;
+/// println!("{} rows, {} without a prediction", done.rows, done.failed);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Service(Arc<Inner>);
+
+struct Inner {
+    endpoint: Endpoint,
+    options: ServiceOptions,
+    /// Region of signatures; empty where nothing is signed.
+    region: String,
+    clock: Clock,
+    http: reqwest::Client,
+}
+
+impl Service {
+    /// The service at `url`: `https`, or `http` on this machine; a path is put before every route. Nothing is sent yet.
+    pub fn new(url: &str, options: ServiceOptions) -> Result<Self, ServiceError> {
+        let endpoint = Endpoint::parse(url)?;
+        let region = match &options.authentication {
+            Authentication::SigV4 { region, .. } => {
+                let region = region.as_deref().or(endpoint.region());
+                region
+                    .ok_or_else(|| ServiceError::NoRegion {
+                        url: endpoint.as_str().to_owned(),
+                    })?
+                    .to_owned()
+            }
+            _ => String::new(),
+        };
+        let http = http_client(&endpoint, &options)?;
+        let clock = Clock::default();
+        Ok(Self(Arc::new(Inner {
+            endpoint,
+            options,
+            region,
+            clock,
+            http,
+        })))
+    }
+
+    /// The address, without a slash at its end.
+    pub fn url(&self) -> &str {
+        self.0.endpoint.as_str()
+    }
+
+    /// The models that the service has.
+    pub async fn models(&self) -> Result<ModelList, ServiceError> {
+        let call = Call::new(Method::GET, "/v1/models".to_owned());
+        let (answer, _) = self.call(&call).await?;
+        self.json(&call, &answer)
+    }
+
+    /// Where the registration of an evaluation key stands.
+    pub async fn key_status(&self, key: KeyId) -> Result<KeyStatus, ServiceError> {
+        let call = Call::new(Method::GET, format!("/v1/keys/{key}"));
+        let (answer, _) = self.call(&call).await.map_err(|error| error.about_key(key))?;
+        self.status(&call, &answer, key)
+    }
+
+    /// Deletes an evaluation key from the service, now.
+    pub async fn delete_key(&self, key: KeyId) -> Result<(), ServiceError> {
+        let call = Call::new(Method::DELETE, format!("/v1/keys/{key}"));
+        match self.call(&call).await {
+            // The attempt before was heard, its answer was not.
+            Err(ServiceError::Problem { attempts, problem, .. }) if attempts > 1 && problem.kind == ProblemType::UnknownKey => Ok(()),
+            result => result.map(drop).map_err(|error| error.about_key(key)),
+        }
+    }
+
+    /// The status of `key` and of no other.
+    fn status(&self, call: &Call, answer: &Answer, key: KeyId) -> Result<KeyStatus, ServiceError> {
+        let status: KeyStatus = self.json(call, answer)?;
+        if status.key == key {
+            Ok(status)
+        } else {
+            Err(self.answer_error(call, format!("the status of key {} instead of {key}", status.key)))
+        }
+    }
+
+    fn json<T: DeserializeOwned>(&self, call: &Call, answer: &Answer) -> Result<T, ServiceError> {
+        if !answer.status.is_success() {
+            return Err(self.answer_error(call, format!("status {}", answer.status)));
+        }
+        serde_json::from_slice(&answer.body).map_err(|error| self.answer_error(call, error.to_string()))
+    }
+
+    fn answer_error(&self, call: &Call, reason: impl Into<String>) -> ServiceError {
+        ServiceError::Answer {
+            route: call.route(&self.0.endpoint),
+            reason: reason.into(),
+        }
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("url", &self.url())
+            .field("options", &self.0.options)
+            .finish_non_exhaustive()
+    }
+}
+
+fn http_client(endpoint: &Endpoint, options: &ServiceOptions) -> Result<reqwest::Client, ServiceError> {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // An error means that another thread was faster, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("cipherfn/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(options.timeouts.connect)
+        .timeout(options.timeouts.request)
+        // Redirects are followed by hand: signatures and tokens must not go to another host.
+        .redirect(reqwest::redirect::Policy::none())
+        // Attempts are counted here and nowhere else.
+        .retry(reqwest::retry::never());
+    let builder = if endpoint.is_loopback() { builder.no_proxy() } else { builder };
+    builder.build().map_err(|error| ServiceError::Setup { cause: error.to_string() })
+}
+
+/// Runs what computes or reads files beside the runtime's own threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ServiceError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(ServiceError::Cancelled),
+        },
+    }
+}

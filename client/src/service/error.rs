@@ -1,0 +1,320 @@
+//! What can go wrong with a service.
+
+use crate::error::ClientError;
+use aws_credential_types::provider::error::CredentialsError;
+use cipherfn_protocol::api::{ModelName, Problem, ProblemType};
+use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::message::KeyId;
+use std::fmt;
+
+/// Why a service did not do what was asked. Messages hold no token, no signature and no presigned URL.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// The rows, the keys, the specs or the output, on this side.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// An address that cannot be a service's.
+    #[error("{url} {reason}")]
+    Url {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// No region to sign for.
+    #[error("{url} does not tell its AWS region, which signatures need; give the region")]
+    NoRegion {
+        /// The address.
+        url: String,
+    },
+    /// The HTTP client cannot be set up.
+    #[error("HTTPS cannot be set up on this machine: {cause}")]
+    Setup {
+        /// Cause.
+        cause: String,
+    },
+    /// No AWS credentials.
+    #[error(
+        "there are no AWS credentials to sign with: {source}; log in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
+    Credentials {
+        /// Cause.
+        source: Box<CredentialsError>,
+    },
+    /// A request that cannot be signed or written.
+    #[error("{route}: the request cannot be made: {cause}")]
+    Request {
+        /// Method and address.
+        route: String,
+        /// Cause.
+        cause: String,
+    },
+    /// No answer.
+    #[error("{route} did not answer{}: {cause}; check the address and the network, then try again", after(*.attempts))]
+    Unreachable {
+        /// Method and address.
+        route: String,
+        /// Attempts made.
+        attempts: u32,
+        /// How the last one failed.
+        cause: String,
+    },
+    /// An answer that this crate has no more to say about.
+    #[error("{route} answered {} {}{}: {}{}", .problem.status, .problem.title, after(*.attempts), .problem.detail, request_id(.problem))]
+    Problem {
+        /// Method and address.
+        route: String,
+        /// Attempts made.
+        attempts: u32,
+        /// What the service says.
+        problem: Box<Problem>,
+    },
+    /// An error from something in front of the service.
+    #[error(
+        "{route} answered status {status}{}, not as the service would{}; check the address, or try again later",
+        after(*.attempts),
+        quoted(.text)
+    )]
+    Status {
+        /// Method and address.
+        route: String,
+        /// Attempts made.
+        attempts: u32,
+        /// HTTP status.
+        status: u16,
+        /// Start of the answer.
+        text: String,
+    },
+    /// The caller's identity is missing or not accepted.
+    #[error("{route} refuses access (status {status}){}; {advice}{}", quoted(.text), .clock.map(|clock| clock.to_string()).unwrap_or_default())]
+    Denied {
+        /// Method and address.
+        route: String,
+        /// HTTP status: 401 or 403.
+        status: u16,
+        /// What the service says.
+        text: String,
+        /// What to do.
+        advice: &'static str,
+        /// Where this machine's clock is wrong, which makes signatures invalid.
+        clock: Option<Skew>,
+    },
+    /// A success whose content is not what the route promises.
+    #[error("{route} answered what cannot be: {reason}; check that the address is that of a cipherfn service of this version")]
+    Answer {
+        /// Method and address.
+        route: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// No such model.
+    #[error("{url} has no model {model}; `cipherfn models` lists those that it has")]
+    UnknownModel {
+        /// The service.
+        url: String,
+        /// The model.
+        model: ModelName,
+    },
+    /// Specs whose bytes do not have the hash that the service names.
+    #[error(
+        "the specs of model {model} arrived with hash {found} instead of {expected}; fetch them again, and tell the operator if that does not help"
+    )]
+    SpecsHash {
+        /// The model.
+        model: ModelName,
+        /// Hash that the service names.
+        expected: SpecsHash,
+        /// Hash of what came.
+        found: SpecsHash,
+    },
+    /// The rows were encrypted for specs that are no longer live.
+    #[error("model {model} no longer answers specs {}; fetch its specs again and start over", .used.short())]
+    StaleSpecs {
+        /// The model.
+        model: ModelName,
+        /// Specs of the query.
+        used: SpecsHash,
+        /// Specs to fetch.
+        current: Option<SpecsHash>,
+    },
+    /// The service does not have the evaluation key.
+    #[error("the service does not have evaluation key {key}; register it with `cipherfn register`")]
+    UnknownKey {
+        /// Its id.
+        key: KeyId,
+    },
+    /// The registration ran out.
+    #[error("the registration of evaluation key {key} has expired; renew it with `cipherfn register`")]
+    KeyExpired {
+        /// Its id.
+        key: KeyId,
+    },
+    /// Declared and not completed, or rejected.
+    #[error("evaluation key {key} is not active: {detail}; finish its registration with `cipherfn register`")]
+    KeyNotActive {
+        /// Its id.
+        key: KeyId,
+        /// What the service says.
+        detail: String,
+    },
+    /// The service does not take the file for an evaluation key.
+    #[error("the service rejects evaluation key {key}: {reason}; make a new one with `cipherfn keygen` of the service's version")]
+    KeyRejected {
+        /// Its id.
+        key: KeyId,
+        /// Why.
+        reason: String,
+    },
+    /// Another evaluation key of the same secret key is registered.
+    #[error("another evaluation key is registered as {key}: {detail}; delete that registration first, or use its file")]
+    KeyConflict {
+        /// Its id.
+        key: KeyId,
+        /// What the service says.
+        detail: String,
+    },
+    /// More keys than a caller may have.
+    #[error("evaluation key {key} cannot be registered: {detail}; delete a registration that is no longer needed")]
+    KeyQuota {
+        /// Its id.
+        key: KeyId,
+        /// What the service says.
+        detail: String,
+    },
+    /// The evaluation key is larger than services take.
+    #[error("evaluation key {key} has {bytes} bytes, services take at most {limit}; compile the model with `--profile compact`")]
+    KeyTooLarge {
+        /// Its id.
+        key: KeyId,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A part of the key did not arrive.
+    #[error("part {part} of evaluation key {key} did not arrive at {to}{}: {cause}; run the registration again, it goes on where it stopped", after(*.attempts))]
+    Upload {
+        /// Id of the key.
+        key: KeyId,
+        /// Number of the part.
+        part: u32,
+        /// Where it should go, without the signature.
+        to: String,
+        /// Attempts made.
+        attempts: u32,
+        /// How the last one failed.
+        cause: String,
+    },
+    /// One row does not fit a request.
+    #[error(
+        "one encrypted row of model {model} has {bytes} bytes, a request at most {limit}; compile the model with a smaller query, for example `--profile balanced`"
+    )]
+    RowTooLarge {
+        /// The model.
+        model: ModelName,
+        /// Bytes of a row, in a query or in a reply.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A reply that does not belong to its request.
+    #[error("model {model} sent an unusable reply to rows {first} to {last}: {source}; no predictions were written for them")]
+    Reply {
+        /// The model.
+        model: ModelName,
+        /// Number of the first row, from 1.
+        first: u64,
+        /// Number of the last row.
+        last: u64,
+        /// Cause.
+        source: ClientError,
+    },
+    /// A reply with another number of rows than its request.
+    #[error("model {model} sent {found} rows in reply to rows {first} to {last}; no predictions were written for them: tell the operator")]
+    RowCount {
+        /// The model.
+        model: ModelName,
+        /// Number of the first row, from 1.
+        first: u64,
+        /// Number of the last row.
+        last: u64,
+        /// Rows in the reply.
+        found: u64,
+    },
+    /// The runtime is shutting down.
+    #[error("the work was cancelled: the runtime is shutting down")]
+    Cancelled,
+}
+
+impl ServiceError {
+    /// What the service says, where it is left in the service's words.
+    pub const fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Problem { problem, .. } => Some(problem),
+            _ => None,
+        }
+    }
+
+    /// In the words of a request for `model`.
+    pub(crate) fn about_model(self, url: &str, model: &ModelName) -> Self {
+        match self.problem() {
+            Some(problem) if problem.kind == ProblemType::UnknownModel => Self::UnknownModel {
+                url: url.to_owned(),
+                model: model.clone(),
+            },
+            _ => self,
+        }
+    }
+
+    /// In the words of a request about `key`.
+    pub(crate) fn about_key(self, key: KeyId) -> Self {
+        let Self::Problem { problem, .. } = &self else {
+            return self;
+        };
+        let detail = problem.detail.clone();
+        match problem.kind {
+            ProblemType::UnknownKey => Self::UnknownKey { key },
+            ProblemType::KeyExpired => Self::KeyExpired { key },
+            ProblemType::KeyNotActive => Self::KeyNotActive { key, detail },
+            ProblemType::KeyRejected => Self::KeyRejected { key, reason: detail },
+            ProblemType::KeyConflict => Self::KeyConflict { key, detail },
+            ProblemType::KeyQuota => Self::KeyQuota { key, detail },
+            _ => self,
+        }
+    }
+}
+
+/// How far this machine's clock is from the service's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skew {
+    /// Seconds that the service's clock is ahead of this one; negative where it is behind.
+    pub ahead: i64,
+}
+
+impl fmt::Display for Skew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = if self.ahead > 0 { "behind" } else { "ahead of" };
+        let minutes = self.ahead.unsigned_abs() / 60;
+        write!(
+            f,
+            "; this machine's clock is {minutes} minutes {direction} the service's: set it right"
+        )
+    }
+}
+
+fn after(attempts: u32) -> String {
+    if attempts > 1 {
+        format!(" after {attempts} attempts")
+    } else {
+        String::new()
+    }
+}
+
+fn request_id(problem: &Problem) -> String {
+    problem.request_id.as_ref().map(|id| format!(" (request {id})")).unwrap_or_default()
+}
+
+fn quoted(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(": {text:?}") }
+}

@@ -1,0 +1,139 @@
+//! Client specs, transferred only when they have changed.
+
+use super::endpoint;
+use super::error::ServiceError;
+use super::retry;
+use super::transport::{self, Answer, Call, Cause};
+use super::{Service, blocking};
+use crate::client::Client;
+use crate::keyring;
+use bytes::Bytes;
+use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::hash::{Hash, SpecsHash};
+use cipherfn_protocol::specs::MAX_BYTES;
+use http::header::{ETAG, IF_NONE_MATCH, LOCATION};
+use http::{HeaderValue, Method, StatusCode};
+use reqwest::Url;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+impl Service {
+    /// A model's client, from its current specs. With [`super::ServiceOptions::specs_cache`] they are transferred only when they have
+    /// changed; a cache that cannot be written or was damaged costs a transfer and no more.
+    pub async fn client(&self, model: &ModelName) -> Result<Arc<Client>, ServiceError> {
+        let path = self.cache_path(model);
+        let cached = match path.clone() {
+            Some(path) => blocking(move || read(&path)).await?,
+            None => None,
+        };
+        // The hash is that of the bytes as they are, so damaged ones match no live specs.
+        let held = cached.as_ref().map(|bytes| (Hash::of(bytes), bytes.clone()));
+        let mut call = Call::new(Method::GET, format!("/v1/models/{model}"));
+        call.most = MAX_BYTES as usize;
+        if let Some((hash, _)) = &held
+            && let Ok(value) = HeaderValue::try_from(format!("\"{hash}\""))
+        {
+            call = call.header(IF_NONE_MATCH, value);
+        }
+        let (answer, _) = self.call(&call).await.map_err(|error| error.about_model(self.url(), model))?;
+        let named = named_hash(&answer);
+        let bytes = match (answer.status, held) {
+            (StatusCode::NOT_MODIFIED, Some((hash, bytes))) if named.is_none_or(|named| named == hash) => bytes,
+            (StatusCode::OK, _) => {
+                let expected = named.ok_or_else(|| self.answer_error(&call, "specs without an ETag that is their hash"))?;
+                checked(model, expected, answer.body)?
+            }
+            (StatusCode::SEE_OTHER | StatusCode::TEMPORARY_REDIRECT, _) => {
+                let target = answer.header(LOCATION).unwrap_or_default();
+                let stored = self.follow(&call, target).await?;
+                let expected = named
+                    .or_else(|| named_hash(&stored))
+                    .ok_or_else(|| self.answer_error(&call, "a redirect to specs without an ETag that is their hash"))?;
+                checked(model, expected, stored.body)?
+            }
+            (status, _) => return Err(self.answer_error(&call, format!("status {status}"))),
+        };
+        let client = blocking(move || {
+            if let Some(path) = path
+                && cached.as_ref() != Some(&bytes)
+            {
+                let directory = path.parent().unwrap_or(Path::new("."));
+                let _ = fs::create_dir_all(directory).map(|()| keyring::write(&path, &bytes, true));
+            }
+            Client::from_specs(&bytes)
+        });
+        Ok(Arc::new(client.await?.map_err(ServiceError::from)?))
+    }
+
+    /// Fetches from where the service points to: a presigned URL, which needs no identity and gets none.
+    async fn follow(&self, call: &Call, target: &str) -> Result<Answer, ServiceError> {
+        let base = Url::parse(&self.0.endpoint.url(&call.path));
+        let target = base
+            .and_then(|base| base.join(target))
+            .ok()
+            .filter(|url| !target.is_empty() && endpoint::is_protected(url))
+            .ok_or_else(|| self.answer_error(call, "a redirect to an address that is missing or not https"))?;
+        let route = || format!("GET {}", endpoint::redacted(&target));
+        let fetched = retry::retry(&self.0.options.retry, || async {
+            let answer = transport::exchange(self.0.http.get(target.clone()), call.most).await?;
+            if answer.status == StatusCode::OK {
+                return Ok(answer);
+            }
+            Err(retry::Failure {
+                retryable: retry::is_passing(answer.status.as_u16()),
+                wait: retry::wait(&answer.headers),
+                cause: Cause::Answer(answer),
+            })
+        });
+        match fetched.await {
+            Ok((answer, _)) => Ok(answer),
+            Err((Cause::Ours(error), _)) => Err(error),
+            Err((Cause::Transport(cause), attempts)) => Err(ServiceError::Unreachable {
+                route: route(),
+                attempts,
+                cause,
+            }),
+            Err((Cause::Answer(answer), attempts)) => Err(ServiceError::Status {
+                route: route(),
+                attempts,
+                status: answer.status.as_u16(),
+                text: answer.text(),
+            }),
+        }
+    }
+
+    /// Where the specs of a model of this service lie.
+    fn cache_path(&self, model: &ModelName) -> Option<PathBuf> {
+        let directory = self.0.options.specs_cache.as_ref()?;
+        let service = Hash::of(self.url().as_bytes()).short();
+        Some(directory.join(format!("{service}-{model}.json")))
+    }
+}
+
+/// The hash in an `ETag`, whether or not something on the way made it weak.
+fn named_hash(answer: &Answer) -> Option<SpecsHash> {
+    let tag = answer.header(ETAG)?;
+    let tag = tag.strip_prefix("W/").unwrap_or(tag);
+    tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+}
+
+fn checked(model: &ModelName, expected: SpecsHash, bytes: Bytes) -> Result<Bytes, ServiceError> {
+    let found = Hash::of(&bytes);
+    if found == expected {
+        return Ok(bytes);
+    }
+    Err(ServiceError::SpecsHash {
+        model: model.clone(),
+        expected,
+        found,
+    })
+}
+
+/// What is cached, if it can be read.
+fn read(path: &Path) -> Option<Bytes> {
+    let mut bytes = Vec::new();
+    fs::File::open(path).ok()?.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
+    Some(bytes.into())
+}

@@ -1,0 +1,106 @@
+//! One part of a key to a presigned address.
+
+use super::Service;
+use super::endpoint;
+use super::error::ServiceError;
+use super::retry::{self, Failure};
+use super::transport::{self, Answer, Cause};
+use bytes::Bytes;
+use cipherfn_protocol::api::PartUpload;
+use cipherfn_protocol::message::KeyId;
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use reqwest::Url;
+
+/// Largest answer to an upload that is read, in bytes.
+const MAX_ANSWER: usize = 64 << 10;
+
+/// A part that did not arrive.
+#[derive(Debug)]
+pub(crate) struct PartFailure {
+    pub(crate) error: ServiceError,
+    /// Whether asking for the missing parts again can help.
+    pub(crate) renew: bool,
+}
+
+impl Service {
+    /// Uploads one part of `file`. A part that is there already is as good as one that arrives.
+    pub(crate) async fn put(&self, key: KeyId, part: &PartUpload, file: &Bytes) -> Result<(), PartFailure> {
+        let Some((url, headers, body)) = request(part, file) else {
+            let error = ServiceError::Answer {
+                route: format!("POST {}", self.0.endpoint.url("/v1/keys")),
+                reason: format!("part {} of the upload lies outside the file or cannot be sent there", part.number),
+            };
+            return Err(PartFailure { error, renew: false });
+        };
+        let put = || async {
+            let request = self.0.http.put(url.clone()).headers(headers.clone()).body(body.clone());
+            judge(transport::exchange(request, MAX_ANSWER).await?)
+        };
+        let Err((cause, attempts)) = retry::retry(&self.0.options.retry, put).await else {
+            return Ok(());
+        };
+        let (cause, renew) = match cause {
+            Cause::Ours(error) => return Err(PartFailure { error, renew: false }),
+            Cause::Transport(cause) => (cause, true),
+            Cause::Answer(answer) => (describe(&answer), answer.status == StatusCode::FORBIDDEN),
+        };
+        let error = ServiceError::Upload {
+            key,
+            part: part.number,
+            to: endpoint::redacted(&url),
+            attempts,
+            cause,
+        };
+        Err(PartFailure { error, renew })
+    }
+}
+
+/// Address, headers and body, where all of them make sense.
+fn request(part: &PartUpload, file: &Bytes) -> Option<(Url, HeaderMap, Bytes)> {
+    let url = Url::parse(&part.url).ok().filter(endpoint::is_protected)?;
+    if part.method != Method::PUT.as_str() {
+        return None;
+    }
+    let mut headers = HeaderMap::new();
+    for (name, value) in &part.headers {
+        let name = HeaderName::try_from(name).ok()?;
+        // These two follow from the address and the body.
+        if name != HOST && name != CONTENT_LENGTH {
+            headers.insert(name, HeaderValue::try_from(value).ok()?);
+        }
+    }
+    let range = usize::try_from(part.offset).ok()?..usize::try_from(part.offset.checked_add(part.bytes)?).ok()?;
+    file.get(range.clone())?;
+    Some((url, headers, file.slice(range)))
+}
+
+fn judge(answer: Answer) -> Result<(), Failure<Cause>> {
+    let status = answer.status;
+    // "If-None-Match: *" failed: the part is there. What it holds is checked by `complete`.
+    if status.is_success() || status == StatusCode::PRECONDITION_FAILED {
+        return Ok(());
+    }
+    let passing = retry::is_passing(status.as_u16()) || matches!(code(&answer), "RequestTimeout" | "ConditionalRequestConflict");
+    Err(Failure {
+        retryable: passing,
+        wait: retry::wait(&answer.headers),
+        cause: Cause::Answer(answer),
+    })
+}
+
+fn describe(answer: &Answer) -> String {
+    match code(answer) {
+        "" => format!("status {}", answer.status.as_u16()),
+        code => format!("status {}, {code}", answer.status.as_u16()),
+    }
+}
+
+/// S3's error code, letters only; the rest of its answer may quote the signature.
+fn code(answer: &Answer) -> &str {
+    let text = std::str::from_utf8(&answer.body).unwrap_or_default();
+    let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
+    code.map(|(code, _)| code)
+        .filter(|code| code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        .unwrap_or_default()
+}
