@@ -1,0 +1,135 @@
+//! Everything together.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use crate::gateway::{Gateway, Table};
+use crate::lambda::{Host, InvokeError, Pool};
+use crate::server::{self, Server};
+use crate::{Config, EmulatorError, Function, S3Server};
+
+/// A running HTTP API with its functions and its S3. Functions' processes end with it.
+#[derive(Debug)]
+pub struct Emulator {
+    url: String,
+    gateway: Server,
+    s3: S3Server,
+    functions: Arc<BTreeMap<String, Arc<Pool>>>,
+}
+
+impl Emulator {
+    /// Starts everything; functions' processes start with the first request for them.
+    pub async fn start(config: Config) -> Result<Self, EmulatorError> {
+        check(&config.functions)?;
+        let routes = Table::new(&config.routes, |name| config.functions.iter().any(|function| function.name == name))?;
+        let listener = server::listen(config.port).await?;
+        let fail = |source| EmulatorError::Listen { port: config.port, source };
+        let port = listener.local_addr().map_err(fail)?.port();
+
+        let s3 = S3Server::start(
+            &config.data,
+            config.s3_port,
+            &config.bucket,
+            config.lifecycle,
+            config.lifecycle_interval,
+        )
+        .await?;
+        let (id, secret) = s3.credentials();
+        let pool = |function: Function| {
+            let host = Host {
+                limits: config.limits.clone(),
+                s3_endpoint: s3.endpoint().to_owned(),
+                s3_key: (id.to_owned(), secret.to_owned()),
+                log: Arc::clone(&config.log),
+                processes: Mutex::default(),
+                ended: tokio::sync::Notify::new(),
+                function,
+            };
+            (host.function.name.clone(), Arc::new(Pool::new(host)))
+        };
+        let functions: Arc<BTreeMap<_, _>> = Arc::new(config.functions.into_iter().map(pool).collect());
+        let gateway = Gateway::new(routes, Arc::clone(&functions), config.authorizer, config.limits, port);
+        let gateway = Server::start(listener, gateway).map_err(fail)?;
+        Ok(Self {
+            url: format!("http://{}", gateway.address()),
+            gateway,
+            s3,
+            functions,
+        })
+    }
+
+    /// Base URL of the HTTP API, such as `http://127.0.0.1:8080`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Base URL of the embedded S3.
+    pub fn s3_endpoint(&self) -> &str {
+        self.s3.endpoint()
+    }
+
+    /// Access key id and secret access key of the embedded S3.
+    pub fn credentials(&self) -> (&str, &str) {
+        self.s3.credentials()
+    }
+
+    /// Where the embedded S3 keeps its objects.
+    pub fn data(&self) -> PathBuf {
+        self.s3.data()
+    }
+
+    /// Ids of a function's processes, for fault tests.
+    pub fn process_ids(&self, function: &str) -> Vec<u32> {
+        self.functions.get(function).map_or_else(Vec::new, |pool| pool.process_ids())
+    }
+
+    /// Invokes a function with an event, as Lambda's `Invoke` does, without the HTTP API.
+    pub async fn invoke(&self, function: &str, event: impl Into<Bytes>) -> Result<Bytes, InvokeError> {
+        let pool = self
+            .functions
+            .get(function)
+            .ok_or_else(|| InvokeError::Unknown(function.to_owned()))?;
+        pool.invoke(event.into(), "Root=1-00000000-000000000000000000000000;Sampled=0".to_owned())
+            .await
+    }
+
+    /// Applies the S3's lifecycle rules now, as if it were `now`.
+    pub fn sweep(&self, now: SystemTime) {
+        self.s3.sweep(now);
+    }
+
+    /// Finishes requests under way, a few seconds at most, then ends all processes and stops.
+    pub async fn stop(self) {
+        self.gateway.stop().await;
+        for pool in self.functions.values() {
+            pool.stop().await;
+        }
+        self.s3.stop().await;
+    }
+}
+
+fn check(functions: &[Function]) -> Result<(), EmulatorError> {
+    for (position, function) in functions.iter().enumerate() {
+        let fail = |problem| {
+            Err(EmulatorError::Function {
+                name: function.name.clone(),
+                problem,
+            })
+        };
+        let valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if function.name.is_empty() || function.name.len() > 64 || !function.name.bytes().all(valid) {
+            return fail("a name has 1 to 64 letters, digits, `-` and `_`");
+        }
+        if functions[..position].iter().any(|other| other.name == function.name) {
+            return fail("another function has the same name");
+        }
+        if function.concurrency == 0 {
+            return fail("`concurrency` must be at least 1");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! The HTTP API: routes, callers, and requests as events of payload format 2.0.
+
+mod event;
+mod response;
+mod routes;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use crate::authorizer::{Authorizer, Refusal};
+use crate::lambda::{InvokeError, Pool};
+use crate::{Limits, body, random};
+pub(crate) use routes::Table;
+
+/// Answers the requests of an HTTP API.
+#[derive(Clone, Debug)]
+pub(crate) struct Gateway(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    routes: Table,
+    functions: Arc<BTreeMap<String, Arc<Pool>>>,
+    authorizer: Authorizer,
+    limits: Limits,
+    port: u16,
+}
+
+impl Gateway {
+    pub(crate) fn new(
+        routes: Table,
+        functions: Arc<BTreeMap<String, Arc<Pool>>>,
+        authorizer: Authorizer,
+        limits: Limits,
+        port: u16,
+    ) -> Self {
+        Self(Arc::new(State {
+            routes,
+            functions,
+            authorizer,
+            limits,
+            port,
+        }))
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Gateway {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let state = Arc::clone(&self.0);
+        Box::pin(async move {
+            let ids = event::Ids::new(request.headers());
+            let mut response = state.answer(request, &ids).await.unwrap_or_else(Failure::response);
+            for (name, value) in [("apigw-requestid", &ids.request), ("x-amzn-trace-id", &ids.trace)] {
+                if let Ok(value) = HeaderValue::from_str(value) {
+                    response.headers_mut().insert(name, value);
+                }
+            }
+            Ok(response)
+        })
+    }
+}
+
+impl State {
+    async fn answer(&self, request: Request<Incoming>, ids: &event::Ids) -> Result<Response<Full<Bytes>>, Failure> {
+        let (parts, body) = request.into_parts();
+        // Read first: an answer that comes before the end of an upload may not reach the client.
+        let body = body::read(body, self.limits.request_bytes).await;
+        let matched = self.routes.find(&parts.method, parts.uri.path()).ok_or(Failure::NotFound)?;
+        let body = match body {
+            Ok(body) => body,
+            Err(body::Error::TooLarge) => return Err(Failure::RequestTooLarge),
+            Err(body::Error::Broken) => return Err(Failure::BadRequest),
+        };
+        let caller = self.authorizer.authorize(&parts, &body).map_err(Failure::Refused)?;
+        let pool = self.functions.get(matched.function).map(Arc::clone).ok_or(Failure::Internal)?;
+        let event = event::build(&parts, &body, &matched, &caller, ids, self.port);
+        drop(body);
+
+        // The function goes on when the client or this gateway loses patience, as on AWS.
+        let trace = ids.trace.clone();
+        let invocation = tokio::spawn(async move { pool.invoke(event, trace).await });
+        match tokio::time::timeout(self.limits.gateway_timeout, invocation).await {
+            Ok(Ok(Ok(payload))) => response::build(&payload).ok_or(Failure::Internal),
+            Ok(Ok(Err(error))) => {
+                tracing::debug!(function = matched.function, %error, "invocation failed");
+                Err(Failure::from(error))
+            }
+            Ok(Err(_)) => Err(Failure::Internal),
+            Err(_) => Err(Failure::Unavailable),
+        }
+    }
+}
+
+/// Answers that do not come from a function.
+#[derive(Debug)]
+enum Failure {
+    BadRequest,
+    Refused(Refusal),
+    NotFound,
+    RequestTooLarge,
+    EventTooLarge,
+    Internal,
+    Unavailable,
+}
+
+impl Failure {
+    fn response(self) -> Response<Full<Bytes>> {
+        let (status, message) = match self {
+            Self::BadRequest => (StatusCode::BAD_REQUEST, "Bad Request"),
+            Self::Refused(Refusal::Unauthorized) => (StatusCode::UNAUTHORIZED, "Unauthorized"),
+            Self::Refused(Refusal::Forbidden) => (StatusCode::FORBIDDEN, "Forbidden"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "Not Found"),
+            Self::RequestTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
+            Self::EventTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
+        };
+        let mut response = Response::new(Full::new(Bytes::from(serde_json::json!({ "message": message }).to_string())));
+        *response.status_mut() = status;
+        response
+            .headers_mut()
+            .insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if matches!(self, Self::Refused(Refusal::Unauthorized)) {
+            response
+                .headers_mut()
+                .insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<InvokeError> for Failure {
+    fn from(error: InvokeError) -> Self {
+        match error {
+            InvokeError::EventTooLarge { .. } => Self::EventTooLarge,
+            InvokeError::Throttled | InvokeError::TimedOut(_) | InvokeError::Stopping => Self::Unavailable,
+            _ => Self::Internal,
+        }
+    }
+}
+
+/// A new id as API Gateway makes them.
+pub(crate) fn request_id() -> String {
+    format!("{}=", random::hex(8))
+}
