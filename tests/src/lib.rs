@@ -3,9 +3,9 @@
 
 use cipherfn_client::Client;
 use cipherfn_compiler::{Calibration, Compiled, Options};
-use cipherfn_engine::{Bundle, PreparedCircuit};
-use cipherfn_protocol::message::{ChunkHead, Chunks, QueryChunk, ReplyChunk, write_chunk};
-use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
+use cipherfn_engine::{Bundle, Key, Model};
+use cipherfn_protocol::message::{Chunks, QueryChunk, write_chunk};
+use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_table::Table;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -53,35 +53,26 @@ pub fn compile(folder: &Path, change: impl FnOnce(&mut Options)) -> Result<Compi
 
 /// What a server holds: a model and one client's evaluation key.
 pub struct Server {
-    circuit: PreparedCircuit,
-    key: Option<ExpandedEvaluationKey>,
+    model: Model,
+    key: Option<Key>,
 }
 
 impl Server {
     /// From stored bytes.
     pub fn new(bundle: &[u8], evaluation_key: Option<&[u8]>) -> Result<Self> {
-        let bundle = Bundle::from_bytes(bundle)?;
         let key = evaluation_key.map(EvaluationKey::from_file_bytes).transpose()?;
         Ok(Self {
-            circuit: PreparedCircuit::new(&bundle.circuit)?,
-            key: key.map(|key| key.expand()).transpose()?,
+            model: Model::new(&Bundle::from_bytes(bundle)?)?,
+            key: key.as_ref().map(Key::new).transpose()?,
         })
     }
 
-    /// Query bytes in, reply bytes out.
+    /// Query bytes in, reply bytes out. Nothing is checked: rows that do not fit get an outcome that says so.
     pub fn answer(&self, query: &[u8]) -> Result<Vec<u8>> {
         let mut reply = Vec::new();
         for chunk in Chunks::<_, QueryChunk>::new(query) {
             let (tag, chunk) = chunk?;
-            let rows: Vec<&[u8]> = chunk.rows.iter().map(Vec::as_slice).collect();
-            let outcomes = self.circuit.evaluate_rows(self.key.as_ref(), &rows);
-            let outcomes = outcomes
-                .into_iter()
-                .map(|outcome| outcome.map_err(|error| error.to_string()))
-                .collect();
-            let row_len = self.circuit.reply_shape().row_bytes() as u32;
-            let head = ChunkHead { row_len, ..chunk.head };
-            write_chunk(&mut reply, tag, &ReplyChunk { head, outcomes })?;
+            write_chunk(&mut reply, tag, &self.model.answer(self.key.as_ref(), &chunk))?;
         }
         Ok(reply)
     }

@@ -16,6 +16,9 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 /// Memory for the selectors and values of one row.
 const MAX_BYTES: u64 = 8 << 30;
 
+/// Memory of a CMUX in program and schedule, rounded up.
+const STEP_BYTES: usize = 256;
+
 /// A levelled circuit with its steps, their order, and the transforms of its monomials.
 #[derive(Debug)]
 pub(crate) struct Levelled {
@@ -111,6 +114,18 @@ impl Levelled {
             polynomial_size,
             gadget: self.gadget,
         }
+    }
+
+    /// Bytes of memory that the prepared circuit takes: the transforms of its monomials, and steps of about [`STEP_BYTES`] a CMUX.
+    pub(crate) fn memory_len(&self) -> usize {
+        let Statistics {
+            cmuxes,
+            scalar_cmuxes,
+            polynomial_cmuxes,
+            ..
+        } = self.statistics();
+        let monomials: usize = self.monomials.values().map(|monomial| size_of_val(monomial.as_slice())).sum();
+        monomials + (cmuxes + scalar_cmuxes + polynomial_cmuxes) * STEP_BYTES
     }
 
     pub(crate) fn statistics(&self) -> Statistics {

@@ -17,6 +17,11 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
+    /// Bytes of memory that the prepared circuit takes.
+    pub(crate) fn memory_len(&self) -> usize {
+        self.weights.iter().map(|weights| size_of_val(weights.as_slice())).sum()
+    }
+
     /// Prepares a checked circuit.
     pub(crate) fn new(circuit: &LinearCircuit, polynomial_size: usize) -> Self {
         let transform = Transform::new(polynomial_size);

@@ -131,6 +131,14 @@ impl PreparedCircuit {
         }
     }
 
+    /// Bytes of memory that it takes, about.
+    pub fn memory_len(&self) -> usize {
+        match &self.kind {
+            Kind::Levelled(_, levelled) => levelled.memory_len(),
+            Kind::Linear(_, linear) => linear.memory_len(),
+        }
+    }
+
     /// Evaluates one row, on all threads of the current rayon pool.
     pub fn evaluate_row(&self, key: Option<&ExpandedEvaluationKey>, row: &[u8], workspace: &mut Workspace) -> Result<Vec<u8>, EngineError> {
         self.run(key, row, workspace, true).map(|(reply, _)| reply)

@@ -1,8 +1,6 @@
-//! Content hashes: 32 bytes of BLAKE3, written as lower-case hexadecimal.
+//! Content hashes and ids: fixed numbers of bytes, written as lower-case hexadecimal.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::fmt;
-use std::str::FromStr;
+use crate::hex::as_hexadecimal;
 
 /// BLAKE3 hash of some canonical bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -12,6 +10,8 @@ pub struct Hash([u8; 32]);
 pub type SpecsHash = Hash;
 /// Hash of a parameter set's name and every number in it.
 pub type ParameterSetHash = Hash;
+
+as_hexadecimal!(Hash, "a hash is 64 hexadecimal digits, lower case");
 
 impl Hash {
     /// Hashes `bytes`.
@@ -35,47 +35,25 @@ impl Hash {
     }
 }
 
-impl fmt::Display for Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+/// SHA-256 of an upload, the checksum that S3 verifies.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sha256([u8; 32]);
+
+as_hexadecimal!(Sha256, "a SHA-256 checksum is 64 hexadecimal digits, lower case");
+
+impl Sha256 {
+    /// A checksum from its bytes.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 
-impl fmt::Debug for Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Hash({self})")
-    }
-}
-
-/// Text that is not 64 hexadecimal digits.
+/// Text that is not the hexadecimal digits of a hash or id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a hash is 64 hexadecimal digits")]
-pub struct ParseHashError;
-
-impl FromStr for Hash {
-    type Err = ParseHashError;
-
-    fn from_str(text: &str) -> Result<Self, ParseHashError> {
-        if text.len() != 64 || !text.is_ascii() {
-            return Err(ParseHashError);
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| ParseHashError)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| ParseHashError)?;
-        }
-        Ok(Self(bytes))
-    }
-}
-
-impl Serialize for Hash {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Hash {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+#[error("{0}")]
+pub struct ParseHashError(pub(crate) &'static str);

@@ -17,8 +17,7 @@
 
 use crate::frame::{FrameError, Kind};
 use crate::hash::SpecsHash;
-use serde::{Deserialize, Serialize};
-use std::fmt;
+use crate::hex::as_hexadecimal;
 
 mod codec;
 mod stream;
@@ -41,8 +40,10 @@ pub type Outcome = Result<Vec<u8>, String>;
 
 /// Names a secret key, the evaluation key made from it and the ciphertexts under it, so that a mix-up is an error and not a wrong answer.
 /// Random and public.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId([u8; 16]);
+
+as_hexadecimal!(KeyId, "a key id is 32 hexadecimal digits, lower case");
 
 impl KeyId {
     /// An id from its bytes.
@@ -53,19 +54,6 @@ impl KeyId {
     /// The bytes.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
-    }
-}
-
-/// First 8 hexadecimal digits, for people.
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyId({self})")
     }
 }
 

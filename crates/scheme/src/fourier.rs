@@ -7,6 +7,7 @@
 //! 2N-th root of unity, and transformed ("Fast and Error-Free Negacyclic Integer Convolution using Extended Fourier Transform",
 //! <https://eprint.iacr.org/2021/480>).
 
+use crate::parameters::ParameterSet;
 use aligned_vec::{AVec, CACHELINE_ALIGN};
 use dyn_stack::{PodBuffer, PodStack};
 use pulp::{Arch, Simd, WithSimd};
@@ -28,6 +29,13 @@ pub use tfhe::core_crypto::fft_impl::fft64::c64;
 pub struct Transform {
     fft: Fft,
     tables: Arc<Tables>,
+}
+
+/// Makes the transforms of every parameter set, so that the first request of a process does not wait for them.
+pub fn warm_up() {
+    for set in ParameterSet::all() {
+        let _ = Transform::new(set.polynomial_size);
+    }
 }
 
 /// Scratch memory of a [`Transform`]; one a thread.

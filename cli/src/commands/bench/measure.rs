@@ -1,7 +1,6 @@
 //! Timing one bundle.
 
 use super::reference;
-use crate::server::needs_evaluation_key;
 use anyhow::{Context, Result};
 use cipherfn_engine::circuit::Circuit;
 use cipherfn_engine::{Bundle, PreparedCircuit, QueryShape, Workspace};
@@ -95,7 +94,7 @@ impl Subject {
         let set = circuit.parameter_set();
         let start = Instant::now();
         let secret = SecretKey::generate(set);
-        let needs_key = needs_evaluation_key(&bundle.circuit);
+        let needs_key = bundle.circuit.needs_evaluation_key();
         let evaluation_key = needs_key
             .then(|| EvaluationKey::generate(&secret))
             .transpose()?

@@ -74,9 +74,14 @@ impl EvaluationKey {
         self.id
     }
 
+    /// Bytes of the file of any key of `set`, or `None` where the set has no evaluation key.
+    pub fn file_bytes(set: &ParameterSet) -> Option<usize> {
+        set.packing.as_ref().map(|packing| HEADER_LEN + payload_len(set, packing))
+    }
+
     /// Bytes of the file.
     pub fn file_len(&self) -> usize {
-        HEADER_LEN + KEY_ID_LEN + SEED_LEN + self.bodies.len()
+        HEADER_LEN + payload_len(self.set, self.packing)
     }
 
     /// The file's bytes: a frame whose payload is the secret key's id, the seed and the packed bodies.

@@ -105,7 +105,9 @@ fn cmuxes(set: &'static ParameterSet, gadget: Gadget, transport: Transport) {
     // Zeros only, so that the errors add up.
     let chains = |expanded: &Expanded| {
         let inputs = expanded.noiseless_ciphertexts();
-        (0..CHAINS).flat_map(|input| expanded.chain(&inputs, &zeros, input)).collect::<Vec<_>>()
+        (0..CHAINS)
+            .flat_map(|input| expanded.chain(&inputs, &zeros, input))
+            .collect::<Vec<_>>()
     };
     let without_rounding = predicted - (1.0 + set.mask_len() as f64 / 2.0) * super::last_digit(gadget);
     check("a chain of CMUXes", zeros.len() as f64 * without_rounding, keys.iter().map(chains));

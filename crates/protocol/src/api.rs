@@ -1,0 +1,72 @@
+//! What the service says over HTTP: routes, JSON documents, problem types and limits.
+//!
+//! Queries and replies are binary ([`crate::message`]); everything else is JSON. `docs/openapi.json` is the same in OpenAPI's words, and tests
+//! hold the service to it.
+
+mod key;
+mod model;
+mod problem;
+
+pub use key::{KeyDeclaration, KeyState, KeyStatus, KeyUpload, PartUpload, Parts};
+pub use model::{ModelList, ModelName, ModelSummary, ParseModelNameError, Version};
+pub use problem::{Problem, ProblemType};
+
+/// Content type of a query, the body of a prediction request.
+pub const QUERY: &str = "application/vnd.cipherfn.query";
+/// Content type of a reply.
+pub const REPLY: &str = "application/vnd.cipherfn.reply";
+/// Content type of client specs.
+pub const SPECS: &str = "application/vnd.cipherfn.specs+json";
+/// Content type of every other answer.
+pub const JSON: &str = "application/json";
+/// Content type of errors (RFC 9457).
+pub const PROBLEM: &str = "application/problem+json";
+
+/// Largest request body in bytes. AWS Lambda takes 6 MB of event, in which a binary body is base64: 4 MiB pass, 5 do not.
+pub const MAX_REQUEST: usize = 4 << 20;
+/// Largest reply body in bytes; the same limit on the way back (4.4 MiB pass, 4.8 do not).
+pub const MAX_REPLY: usize = 4 << 20;
+/// Largest JSON request body in bytes.
+pub const MAX_JSON: usize = 256 << 10;
+/// Largest evaluation key that can be registered, in bytes.
+pub const MAX_KEY: u64 = 256 << 20;
+
+/// A function that answers requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Function {
+    /// Lists models and serves client specs.
+    Specs,
+    /// Registers, checks and deletes evaluation keys.
+    RegisterKey,
+    /// Answers encrypted rows.
+    Infer,
+}
+
+impl Function {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Specs, Self::RegisterKey, Self::Infer];
+
+    /// Name of its binary, its folder and its resource.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Specs => "specs",
+            Self::RegisterKey => "register-key",
+            Self::Infer => "infer",
+        }
+    }
+}
+
+/// Every route: method, path with parameters in braces, and the function that answers it.
+pub const ROUTES: [(&str, &str, Function); 8] = [
+    ("GET", "/v1/models", Function::Specs),
+    ("GET", "/v1/models/{model}", Function::Specs),
+    ("GET", "/v1/openapi.json", Function::Specs),
+    ("POST", "/v1/keys", Function::RegisterKey),
+    ("POST", "/v1/keys/{id}/complete", Function::RegisterKey),
+    ("GET", "/v1/keys/{id}", Function::RegisterKey),
+    ("DELETE", "/v1/keys/{id}", Function::RegisterKey),
+    ("POST", "/v1/models/{model}/predict", Function::Infer),
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! Errors over HTTP: `application/problem+json` (RFC 9457) with a stable type.
+
+use crate::hash::SpecsHash;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+const PREFIX: &str = "urn:cipherfn:problem:";
+
+/// An error as the service answers it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What kind of error; stable, for programs.
+    #[serde(rename = "type")]
+    pub kind: ProblemType,
+    /// The same for people.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// What was wrong, where, and the way out.
+    pub detail: String,
+    /// Names the request in the service's logs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// With [`ProblemType::StaleSpecs`]: the specs to fetch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_specs: Option<SpecsHash>,
+    /// With [`ProblemType::TooManyRows`]: how many rows a request may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most_rows: Option<u64>,
+}
+
+impl Problem {
+    /// A problem of `kind`.
+    pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            title: kind.title().to_owned(),
+            status: kind.status(),
+            detail: detail.into(),
+            request_id: None,
+            current_specs: None,
+            most_rows: None,
+        }
+    }
+
+    /// Whether the same request can succeed later.
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self.status, 429 | 500 | 502..=504)
+    }
+}
+
+macro_rules! problem_types {
+    ($($(#[$doc:meta])* $name:ident = $slug:literal, $status:literal, $title:literal;)*) => {
+        /// Kinds of errors.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ProblemType {
+            $($(#[$doc])* $name,)*
+            /// Not known to this build.
+            Unknown,
+        }
+
+        impl ProblemType {
+            /// All that this build knows.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// Last part of its URN.
+            pub const fn slug(self) -> &'static str {
+                match self {
+                    $(Self::$name => $slug,)*
+                    Self::Unknown => "unknown",
+                }
+            }
+
+            /// HTTP status.
+            pub const fn status(self) -> u16 {
+                match self {
+                    $(Self::$name => $status,)*
+                    Self::Unknown => 500,
+                }
+            }
+
+            /// For people.
+            pub const fn title(self) -> &'static str {
+                match self {
+                    $(Self::$name => $title,)*
+                    Self::Unknown => "unknown problem",
+                }
+            }
+        }
+    };
+}
+
+problem_types! {
+    /// JSON, a parameter or an id that does not parse.
+    MalformedRequest = "malformed-request", 400, "malformed request";
+    /// The body is no query.
+    MalformedQuery = "malformed-query", 400, "malformed query";
+    /// No identity.
+    Unauthenticated = "unauthenticated", 401, "no caller identity";
+    /// More keys than a tenant may have.
+    KeyQuota = "key-quota", 403, "too many keys";
+    /// No such route.
+    UnknownRoute = "unknown-route", 404, "unknown route";
+    /// No such model.
+    UnknownModel = "unknown-model", 404, "unknown model";
+    /// The caller has no such key.
+    UnknownKey = "unknown-key", 404, "unknown key";
+    /// A route that exists, with another method.
+    WrongMethod = "wrong-method", 405, "method not allowed";
+    /// `complete` before everything was uploaded.
+    UploadMissing = "upload-missing", 409, "upload missing";
+    /// The id is registered for another file.
+    KeyConflict = "key-conflict", 409, "key registered with other content";
+    /// Declared and not completed, or rejected.
+    KeyNotActive = "key-not-active", 409, "key not active";
+    /// The query was made for specs that are not live.
+    StaleSpecs = "stale-specs", 410, "stale specs";
+    /// The registration ran out.
+    KeyExpired = "key-expired", 410, "key expired";
+    /// The body is larger than the route takes.
+    BodyTooLarge = "body-too-large", 413, "body too large";
+    /// The body is of another type than the route takes.
+    WrongContentType = "wrong-content-type", 415, "unsupported content type";
+    /// What was uploaded is no key of the declared set.
+    KeyRejected = "key-rejected", 422, "key rejected";
+    /// A parameter set that is unknown here, or not the model's.
+    WrongParameterSet = "wrong-parameter-set", 422, "wrong parameter set";
+    /// More rows than can be answered in time or in one reply.
+    TooManyRows = "too-many-rows", 422, "too many rows";
+    /// A bug, or a stored object that does not load.
+    Internal = "internal", 500, "internal error";
+    /// S3 did not answer as it should.
+    StorageUnavailable = "storage-unavailable", 503, "storage unavailable";
+    /// Not enough time is left for the request.
+    OutOfTime = "out-of-time", 503, "out of time";
+}
+
+impl Serialize for ProblemType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{PREFIX}{}", self.slug()))
+    }
+}
+
+impl<'de> Deserialize<'de> for ProblemType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let slug = text.strip_prefix(PREFIX);
+        Ok(Self::ALL
+            .iter()
+            .copied()
+            .find(|kind| Some(kind.slug()) == slug)
+            .unwrap_or(Self::Unknown))
+    }
+}

@@ -1,0 +1,109 @@
+//! Configuration from environment variables, read once at start: what is missing or wrong stops the function with an error that names it.
+
+use std::env;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Bucket that holds models and keys.
+pub const BUCKET: &str = "CIPHERFN_BUCKET";
+/// Days that a registered key stays usable; 90 unless set.
+pub const KEY_TTL_DAYS: &str = "CIPHERFN_KEY_TTL_DAYS";
+/// Keys that a tenant may have; 10 unless set.
+pub const KEY_QUOTA: &str = "CIPHERFN_KEY_QUOTA";
+/// Seconds that presigned uploads work; 900 unless set.
+pub const UPLOAD_TTL_SECONDS: &str = "CIPHERFN_UPLOAD_TTL_SECONDS";
+/// Smallest part of an upload in parts, in bytes; 5 MiB, S3's own limit, unless set.
+pub const MIN_PART_BYTES: &str = "CIPHERFN_MIN_PART_BYTES";
+/// Tenant of callers without an identity. For development only: whoever reaches the function is that tenant.
+pub const LOCAL_TENANT: &str = "CIPHERFN_LOCAL_TENANT";
+/// What is logged, in the syntax of `tracing`'s filters; `info` unless set.
+pub const LOG: &str = "CIPHERFN_LOG";
+/// Memory of the function in MB, set by AWS Lambda.
+pub const MEMORY_MB: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
+
+/// A variable that is missing or does not parse.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Not set, or empty.
+    #[error("the environment variable {name} is not set; it must hold {what}")]
+    Missing {
+        /// Name of the variable.
+        name: &'static str,
+        /// What it is for.
+        what: &'static str,
+    },
+    /// Set to something else than it must be.
+    #[error("the environment variable {name} is {value:?}; it must be {what}")]
+    Invalid {
+        /// Name of the variable.
+        name: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it must hold.
+        what: &'static str,
+    },
+}
+
+/// Name of the bucket.
+pub fn bucket() -> Result<String, ConfigError> {
+    let what = "the name of the S3 bucket that holds models and keys";
+    let value = text(BUCKET).ok_or(ConfigError::Missing { name: BUCKET, what })?;
+    let valid = (3..=63).contains(&value.len())
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
+    if valid {
+        Ok(value)
+    } else {
+        Err(ConfigError::Invalid { name: BUCKET, value, what })
+    }
+}
+
+/// Memory of the function in bytes.
+pub fn memory() -> Result<u64, ConfigError> {
+    number(MEMORY_MB, 1024, 128..=1 << 20, "the function's memory in MB").map(|megabytes| megabytes << 20)
+}
+
+/// Rules for registered keys.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyRules {
+    /// How long a key stays usable.
+    pub lifetime: Duration,
+    /// How many a tenant may have.
+    pub quota: u64,
+    /// How long presigned uploads work.
+    pub upload_lifetime: Duration,
+    /// Smallest part but the last.
+    pub min_part_bytes: u64,
+}
+
+impl KeyRules {
+    /// From the environment.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Ok(Self {
+            lifetime: Duration::from_hours(24 * number(KEY_TTL_DAYS, 90, 1..=3650, "a number of days from 1 to 3650")?),
+            quota: number(KEY_QUOTA, 10, 1..=10_000, "a number of keys from 1 to 10000")?,
+            upload_lifetime: Duration::from_secs(number(UPLOAD_TTL_SECONDS, 900, 1..=43_200, "a number of seconds from 1 to 43200")?),
+            min_part_bytes: number(MIN_PART_BYTES, 5 << 20, 1 << 10..=5 << 30, "a number of bytes from 1024 to 5 GiB")?,
+        })
+    }
+}
+
+/// The variable's value, if there is one.
+pub(crate) fn text(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn number<T: FromStr + PartialOrd>(
+    name: &'static str,
+    default: T,
+    range: std::ops::RangeInclusive<T>,
+    what: &'static str,
+) -> Result<T, ConfigError> {
+    let Some(value) = text(name) else { return Ok(default) };
+    match value.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(ConfigError::Invalid { name, value, what }),
+    }
+}

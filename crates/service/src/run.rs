@@ -1,0 +1,174 @@
+//! The loop of every function: an event becomes a [`Call`], the handler's answer or problem a response. A panic is a 500 and the environment
+//! lives on.
+
+use crate::http;
+use crate::store::StoreError;
+use crate::telemetry::{Metric, Metrics, Trace};
+use crate::tenant::Tenant;
+use cipherfn_protocol::api::{Function, Problem, ProblemType};
+use futures_util::FutureExt;
+use lambda_http::{Body, Request, RequestExt, Response, service_fn};
+use serde_json::{Map, Value};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// One invocation.
+#[derive(Debug)]
+pub struct Call {
+    /// Names it in logs and problems.
+    pub request_id: String,
+    /// What it measures.
+    pub metrics: Metrics,
+    trace: Option<Trace>,
+    tenant: Result<Tenant, Problem>,
+    deadline: SystemTime,
+}
+
+/// Why a handler gives no answer.
+#[derive(Debug)]
+pub enum Failure {
+    /// The caller's to mend.
+    Problem(Problem),
+    /// S3's fault, or that of a stored object.
+    Store(StoreError),
+    /// Ours; the text is for the log.
+    Internal(String),
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Call {
+    fn new(request: &Request) -> Self {
+        let context = request.lambda_context_ref();
+        let deadline = context.map_or(0, |context| context.deadline);
+        Self {
+            request_id: context.map(|context| context.request_id.clone()).unwrap_or_default(),
+            metrics: Metrics::default(),
+            trace: Trace::of(context.and_then(|context| context.xray_trace_id.as_deref())),
+            tenant: Tenant::of_request(request),
+            deadline: UNIX_EPOCH + Duration::from_millis(deadline),
+        }
+    }
+
+    /// The caller's tenant.
+    pub fn tenant(&self) -> Result<&Tenant, Problem> {
+        self.tenant.as_ref().map_err(Clone::clone)
+    }
+
+    /// Time until AWS Lambda stops the invocation.
+    pub fn remaining(&self) -> Duration {
+        self.deadline.duration_since(SystemTime::now()).unwrap_or_default()
+    }
+
+    /// Runs a stage, which is then in the metrics and in the trace.
+    pub async fn stage<T>(&self, metric: Metric, work: impl Future<Output = T>) -> T {
+        let start = SystemTime::now();
+        let instant = Instant::now();
+        let result = work.await;
+        self.metrics.add_time(metric, instant.elapsed());
+        if let Some(trace) = &self.trace {
+            trace.stage(&format!("{metric:?}"), start, SystemTime::now());
+        }
+        result
+    }
+}
+
+/// Answers invocations with `handler` until the environment ends.
+pub async fn run<H, F>(function: Function, handler: H) -> Result<(), lambda_http::Error>
+where
+    H: Fn(Request, Arc<Call>) -> F + Sync,
+    F: Future<Output = Result<Response<Body>, Failure>> + Send,
+{
+    let handler = &handler;
+    let cold = AtomicBool::new(true);
+    let cold = &cold;
+    lambda_http::run(service_fn(move |request: Request| async move {
+        let start = Instant::now();
+        let call = Arc::new(Call::new(&request));
+        let was_cold = cold.swap(false, Ordering::Relaxed);
+        call.metrics.add(Metric::ColdStart, f64::from(u8::from(was_cold)));
+        call.metrics.add(Metric::RequestBytes, request.body().len() as f64);
+        let route = format!("{} {}", request.method(), route_pattern(function, &request));
+        let outcome = AssertUnwindSafe(async { handler(request, call.clone()).await })
+            .catch_unwind()
+            .await;
+        let response = match outcome {
+            Ok(Ok(response)) => response,
+            Ok(Err(failure)) => http::problem(&explain(failure, &call)),
+            Err(_) => {
+                call.metrics.add(Metric::Panics, 1.0);
+                tracing::error!(request_id = call.request_id, route, "the handler panicked");
+                http::problem(&internal(&call))
+            }
+        };
+        let status = response.status();
+        call.metrics.add(Metric::Rejected, f64::from(u8::from(status.is_client_error())));
+        call.metrics.add(Metric::Failed, f64::from(u8::from(status.is_server_error())));
+        call.metrics.add(Metric::ReplyBytes, response.body().len() as f64);
+        call.metrics.add_time(Metric::Duration, start.elapsed());
+        let mut properties = Map::new();
+        properties.insert("request_id".into(), call.request_id.clone().into());
+        properties.insert("route".into(), route.into());
+        properties.insert("status".into(), status.as_u16().into());
+        if let Ok(tenant) = call.tenant() {
+            properties.insert("tenant".into(), Value::String(tenant.to_string()));
+        }
+        println!("{}", call.metrics.line(function.name(), properties));
+        Ok::<_, lambda_http::Error>(response)
+    }))
+    .await
+}
+
+/// The pattern and not the path: ids stay out of the logs' dimensions, and hostile paths out of the logs.
+fn route_pattern(function: Function, request: &Request) -> &'static str {
+    http::route(function, request).map_or("unknown", |(_, pattern, _)| pattern)
+}
+
+fn explain(failure: Failure, call: &Call) -> Problem {
+    let mut problem = match failure {
+        Failure::Problem(problem) => {
+            tracing::info!(
+                request_id = call.request_id,
+                problem = problem.kind.slug(),
+                detail = problem.detail,
+                "refused"
+            );
+            problem
+        }
+        Failure::Store(error) if error.is_transient() => {
+            tracing::warn!(request_id = call.request_id, error = error.to_string(), "storage failed");
+            Problem::new(ProblemType::StorageUnavailable, "the service's storage did not answer; try again")
+        }
+        Failure::Store(error) => {
+            tracing::error!(request_id = call.request_id, error = error.to_string(), "storage failed");
+            internal(call)
+        }
+        Failure::Internal(text) => {
+            tracing::error!(request_id = call.request_id, error = text, "internal error");
+            internal(call)
+        }
+    };
+    problem.request_id = Some(call.request_id.clone());
+    problem
+}
+
+fn internal(call: &Call) -> Problem {
+    let mut problem = Problem::new(
+        ProblemType::Internal,
+        "the service failed; try again, and report the request id if it goes on",
+    );
+    problem.request_id = Some(call.request_id.clone());
+    problem
+}

@@ -1,0 +1,107 @@
+//! What lies in the bucket. One implementation: the S3 API, of AWS or of the embedded server.
+//!
+//! ```text
+//! models/{name}/model.json                      which versions are live, and which one is current
+//! models/{name}/{specs hash}/bundle.cfn         specs.json  report.json
+//! keys/{tenant}/{key id}/record.json            the registration
+//! keys/{tenant}/{key id}/evaluation.cfk         the checked key
+//! quarantine/{tenant}/{key id}/evaluation.cfk   what was uploaded and not yet checked; a lifecycle rule empties it
+//! ```
+//!
+//! Paths are made from parsed ids only ([`ModelName`](cipherfn_protocol::api::ModelName), [`Hash`](cipherfn_protocol::hash::Hash),
+//! [`KeyId`](cipherfn_protocol::message::KeyId), [`Tenant`](crate::Tenant)), whose characters cannot leave their place.
+
+mod error;
+mod keys;
+mod models;
+mod objects;
+mod uploads;
+
+pub use error::StoreError;
+pub use keys::{Declared, Record};
+pub use models::Published;
+
+use aws_config::BehaviorVersion;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::SharedHttpClient;
+use aws_smithy_http_client::tls;
+use std::time::Duration;
+
+/// Attempts of one request to S3, with exponential backoff in between.
+const ATTEMPTS: u32 = 4;
+
+/// The bucket.
+#[derive(Clone, Debug)]
+pub struct Store {
+    s3: aws_sdk_s3::Client,
+    bucket: String,
+}
+
+impl Store {
+    /// The bucket, with credentials, region and endpoint from the environment as every AWS SDK finds them.
+    pub async fn connect(bucket: impl Into<String>) -> Self {
+        let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(http_client())
+            .retry_config(retries())
+            .timeout_config(timeouts())
+            .load()
+            .await;
+        Self::with(aws_sdk_s3::config::Builder::from(&config), bucket)
+    }
+
+    /// The bucket, by a configured S3 client's settings. Endpoints other than AWS's are addressed by path.
+    pub fn with(mut config: aws_sdk_s3::config::Builder, bucket: impl Into<String>) -> Self {
+        if crate::config::text("AWS_ENDPOINT_URL_S3")
+            .or(crate::config::text("AWS_ENDPOINT_URL"))
+            .is_some()
+        {
+            config.set_force_path_style(Some(true));
+        }
+        Self {
+            s3: aws_sdk_s3::Client::from_conf(config.build()),
+            bucket: bucket.into(),
+        }
+    }
+
+    /// The bucket at `endpoint`, with static credentials: an S3 that is not AWS's.
+    pub fn at(endpoint: &str, region: &str, access_key: &str, secret_key: &str, bucket: impl Into<String>) -> Self {
+        let credentials = aws_credential_types::Credentials::new(access_key, secret_key, None, None, "static");
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(aws_sdk_s3::config::BehaviorVersion::v2026_01_12())
+            .http_client(http_client())
+            .retry_config(retries())
+            .timeout_config(timeouts())
+            .region(aws_sdk_s3::config::Region::new(region.to_owned()))
+            .endpoint_url(endpoint)
+            .force_path_style(true)
+            .credentials_provider(credentials);
+        Self::with(config, bucket)
+    }
+
+    /// Name of the bucket.
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+}
+
+fn http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .build_https()
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig::standard()
+        .with_max_attempts(ATTEMPTS)
+        .with_initial_backoff(Duration::from_millis(50))
+        .with_max_backoff(Duration::from_secs(2))
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(2))
+        .read_timeout(Duration::from_secs(5))
+        .operation_attempt_timeout(Duration::from_secs(15))
+        .build()
+}

@@ -1,0 +1,107 @@
+//! What can go wrong with the bucket.
+
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use std::error::Error;
+use std::fmt::Debug;
+
+/// An error of the store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// S3 refused, failed or could not be reached.
+    #[error("{operation} {key} failed: {message}")]
+    S3 {
+        /// What was tried.
+        operation: &'static str,
+        /// Key or prefix.
+        key: String,
+        /// S3's error code, if it answered with one.
+        code: Option<String>,
+        /// HTTP status, if it answered.
+        status: Option<u16>,
+        /// S3's message, or that of the connection.
+        message: String,
+    },
+    /// A body broke off.
+    #[error("reading {key} broke off: {message}")]
+    Broken {
+        /// Key.
+        key: String,
+        /// Cause.
+        message: String,
+    },
+    /// Larger than it may be.
+    #[error("{key} has {bytes} bytes, more than the {limit} that it may have; publish or register it again")]
+    TooLarge {
+        /// Key.
+        key: String,
+        /// Size found.
+        bytes: u64,
+        /// Limit in force.
+        limit: u64,
+    },
+    /// A stored document that does not parse.
+    #[error("{key} is corrupt: {reason}; publish or register it again")]
+    Corrupt {
+        /// Key.
+        key: String,
+        /// Why.
+        reason: String,
+    },
+    /// Others keep changing the same document.
+    #[error("{key} was changed by others {attempts} times in a row; try again")]
+    Contended {
+        /// Key.
+        key: String,
+        /// Attempts made.
+        attempts: u32,
+    },
+}
+
+impl StoreError {
+    pub(super) fn new<E, R>(operation: &'static str, key: &str, error: &SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+        R: Debug,
+        SdkError<E, R>: RawStatus,
+    {
+        Self::S3 {
+            operation,
+            key: key.to_owned(),
+            code: error.code().map(str::to_owned),
+            status: error.raw_status(),
+            message: DisplayErrorContext(error).to_string(),
+        }
+    }
+
+    /// Whether the same request can succeed later: S3 could not be reached, was busy, or broke off.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::S3 { status, .. } => status.is_none_or(|status| status == 429 || status >= 500),
+            Self::Broken { .. } | Self::Contended { .. } => true,
+            Self::TooLarge { .. } | Self::Corrupt { .. } => false,
+        }
+    }
+}
+
+/// The HTTP status of an answer that is an error.
+pub(super) trait RawStatus {
+    fn raw_status(&self) -> Option<u16>;
+}
+
+impl<E> RawStatus for SdkError<E, aws_sdk_s3::config::http::HttpResponse> {
+    fn raw_status(&self) -> Option<u16> {
+        self.raw_response().map(|response| response.status().as_u16())
+    }
+}
+
+/// Whether S3 says that there is no such object.
+pub(super) fn is_missing<E>(error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> bool {
+    error.raw_status() == Some(404)
+}
+
+/// Whether a condition of the request did not hold.
+pub(super) fn is_precondition<E>(error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> bool {
+    // 409: another conditional write was under way.
+    matches!(error.raw_status(), Some(409 | 412))
+}

@@ -1,0 +1,96 @@
+//! The function that lists models and serves client specs. It links no cryptography, so it starts fast.
+//!
+//! | route | answer |
+//! |---|---|
+//! | `GET /v1/models` | every model and its live versions |
+//! | `GET /v1/models/{model}` | client specs of the current version, or of `?specs=HASH`; `ETag` is the specs hash |
+//! | `GET /v1/openapi.json` | the service's OpenAPI document |
+
+use cipherfn_protocol::api::{self, Function, ModelList, ModelName, Problem, ProblemType};
+use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_service::{Call, Failure, Store, config, http, telemetry};
+use lambda_http::http::{HeaderValue, StatusCode, header};
+use lambda_http::{Body, Error, Request, RequestExt, Response};
+use std::time::Duration;
+
+/// The OpenAPI document.
+pub const OPENAPI: &str = include_str!("../../../docs/openapi.json");
+/// How long the URL of a document that is too large for an answer works.
+const URL_LIFETIME: Duration = Duration::from_mins(5);
+
+/// The function: reads its configuration, then answers until the environment ends.
+pub async fn run() -> Result<(), Error> {
+    telemetry::init();
+    let store = Store::connect(config::bucket()?).await;
+    let store = &store;
+    cipherfn_service::run(
+        Function::Specs,
+        move |request, call| async move { handle(store, &request, &call).await },
+    )
+    .await
+}
+
+async fn handle(store: &Store, request: &Request, call: &Call) -> Result<Response<Body>, Failure> {
+    let (_, pattern, parameter) = http::route(Function::Specs, request)?;
+    call.tenant()?;
+    match pattern {
+        "/v1/openapi.json" => Ok(http::response(StatusCode::OK, api::JSON, OPENAPI)),
+        "/v1/models" => {
+            let models = store.models().await?;
+            Ok(http::json(StatusCode::OK, &ModelList { models }))
+        }
+        _ => specs(store, request, &http::id("model", parameter.as_deref())?).await,
+    }
+}
+
+async fn specs(store: &Store, request: &Request, name: &ModelName) -> Result<Response<Body>, Failure> {
+    let unknown = || {
+        Problem::new(
+            ProblemType::UnknownModel,
+            format!("there is no model {name}; GET /v1/models lists those that there are"),
+        )
+    };
+    let model = store.model(name).await?.ok_or_else(unknown)?;
+    let hash = match request.query_string_parameters_ref().and_then(|query| query.first("specs")) {
+        Some(text) => http::id::<SpecsHash>("version", Some(text))?,
+        None => model.current,
+    };
+    if model.versions.iter().all(|version| version.specs != hash) {
+        let mut problem = Problem::new(
+            ProblemType::StaleSpecs,
+            format!("model {name} has no live version {}; fetch the current specs", hash.short()),
+        );
+        problem.current_specs = Some(model.current);
+        return Err(problem.into());
+    }
+    let etag = format!("\"{hash}\"");
+    let known = request.headers().get_all(header::IF_NONE_MATCH).iter();
+    let mut known = known.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let mut response = if known.any(|value| value.trim().trim_start_matches("W/") == etag) {
+        let mut response = Response::new(Body::Empty);
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        // The pointer names complete versions only; one that was removed since is as good as unknown.
+        let document = store.specs(name, hash).await?.ok_or_else(unknown)?;
+        if document.len() > api::MAX_REPLY {
+            return redirect(&store.specs_url(name, hash, URL_LIFETIME).await?);
+        }
+        http::response(StatusCode::OK, api::SPECS, document.to_vec())
+    };
+    let value = HeaderValue::from_str(&etag).map_err(|error| Failure::Internal(error.to_string()))?;
+    response.headers_mut().insert(header::ETAG, value);
+    // Cached by whoever likes to, asked for again each time.
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    Ok(response)
+}
+
+fn redirect(url: &str) -> Result<Response<Body>, Failure> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    let value = HeaderValue::from_str(url).map_err(|error| Failure::Internal(error.to_string()))?;
+    response.headers_mut().insert(header::LOCATION, value);
+    Ok(response)
+}

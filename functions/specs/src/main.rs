@@ -1,0 +1,6 @@
+//! The `specs` function as AWS Lambda starts it.
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_http::Error> {
+    cipherfn_function_specs::run().await
+}
