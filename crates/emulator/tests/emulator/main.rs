@@ -1,1 +1,9 @@
-fn main() {}
+//! The emulator from outside: real processes that run `lambda_runtime`, and the real S3 client.
+
+mod faults;
+mod gateway;
+mod lambda;
+mod s3;
+mod s3_multipart;
+mod s3_signatures;
+mod support;
