@@ -78,7 +78,8 @@ struct Inner {
 }
 
 impl Service {
-    /// The service at `url`: `https`, or `http` on this machine; a path is put before every route. Nothing is sent yet.
+    /// The service at `url`: `https`, or `http` on this machine; a path is put before every route. `{function}` in it stands for the name
+    /// of the function that answers, as in `http://localhost:9000/lambda-url/{function}` for `cargo lambda watch`. Nothing is sent yet.
     pub fn new(url: &str, options: ServiceOptions) -> Result<Self, ServiceError> {
         let endpoint = Endpoint::parse(url)?;
         let region = match &options.authentication {

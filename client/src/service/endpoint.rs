@@ -1,8 +1,12 @@
 //! The address of a service.
 
 use super::error::ServiceError;
+use cipherfn_protocol::api::Function;
 use reqwest::Url;
 use std::net::IpAddr;
+
+/// Stands for the name of the function that answers, where each has an address of its own.
+const FUNCTION: &str = "{function}";
 
 /// A checked base address: `https`, or `http` on this machine; perhaps with a path that all routes follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +41,7 @@ impl Endpoint {
             ));
         }
         Ok(Self {
-            base: url.as_str().trim_end_matches('/').to_owned(),
+            base: url.as_str().trim_end_matches('/').replace("%7Bfunction%7D", FUNCTION),
             host: url.host_str().unwrap_or_default().to_owned(),
             loopback: is_loopback(&url),
         })
@@ -45,7 +49,12 @@ impl Endpoint {
 
     /// Address of a route, which starts with a slash.
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.base)
+        let function = match path {
+            _ if path.starts_with("/v1/keys") => Function::RegisterKey,
+            _ if path.ends_with("/predict") => Function::Infer,
+            _ => Function::Specs,
+        };
+        format!("{}{path}", self.base.replace(FUNCTION, function.name()))
     }
 
     /// The address as given, for people and for caches.
@@ -100,6 +109,22 @@ mod tests {
             ("http://localhost:1", "http://localhost:1/v1/keys"),
         ] {
             assert_eq!(Endpoint::parse(text).unwrap().url("/v1/keys"), url);
+        }
+    }
+
+    #[test]
+    fn each_function_may_have_its_address() {
+        let endpoint = Endpoint::parse("http://localhost:9000/lambda-url/{function}").unwrap();
+        assert_eq!(endpoint.as_str(), "http://localhost:9000/lambda-url/{function}");
+        for (path, function) in [
+            ("/v1/models", "specs"),
+            ("/v1/models/a", "specs"),
+            ("/v1/models/keys", "specs"),
+            ("/v1/models/a/predict", "infer"),
+            ("/v1/keys", "register-key"),
+            ("/v1/keys/00/complete", "register-key"),
+        ] {
+            assert_eq!(endpoint.url(path), format!("http://localhost:9000/lambda-url/{function}{path}"));
         }
     }
 

@@ -13,7 +13,7 @@ use std::fmt;
 pub enum ServiceError {
     /// The rows, the keys, the specs or the output, on this side.
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Client(Box<ClientError>),
     /// An address that cannot be a service's.
     #[error("{url} {reason}")]
     Url {
@@ -228,7 +228,7 @@ pub enum ServiceError {
         /// Number of the last row.
         last: u64,
         /// Cause.
-        source: ClientError,
+        source: Box<ClientError>,
     },
     /// A reply with another number of rows than its request.
     #[error("model {model} sent {found} rows in reply to rows {first} to {last}; no predictions were written for them: tell the operator")]
@@ -300,6 +300,12 @@ impl fmt::Display for Skew {
             f,
             "; this machine's clock is {minutes} minutes {direction} the service's: set it right"
         )
+    }
+}
+
+impl From<ClientError> for ServiceError {
+    fn from(error: ClientError) -> Self {
+        Self::Client(Box::new(error))
     }
 }
 

@@ -48,16 +48,21 @@ impl Service {
         client.check_key(secret)?;
         let options = &self.0.options;
         let most = rows_a_request(client, model)?;
-        let run = Run {
-            service: self,
-            model,
-            client,
-            secret,
+        let run = Arc::new(Run {
+            service: self.clone(),
+            model: model.clone(),
+            client: Arc::clone(client),
+            secret: Arc::clone(secret),
             most_rows: AtomicUsize::new(options.rows_a_request.map_or(most, |rows| rows.get().min(most))),
-        };
+        });
         let mut predictions = PredictionWriter::new(client, output)?;
-        let batches = stream::unfold(Some(Source { rows, next: 0 }), |source| run.next_batch(source));
-        let answers = batches.map(|batch| run.answers(batch)).buffered(options.in_flight.get());
+        let batches = stream::unfold(Some(Source { rows, next: 0 }), {
+            let run = Arc::clone(&run);
+            move |source| Arc::clone(&run).next_batch(source)
+        });
+        let answers = batches
+            .map(|batch| Arc::clone(&run).answers(batch))
+            .buffered(options.in_flight.get());
         let mut answers = pin!(answers);
         while let Some(answers) = answers.next().await {
             progress(predictions.write(answers?)?);
@@ -67,11 +72,11 @@ impl Service {
 }
 
 /// What all requests of one table share.
-struct Run<'a> {
-    service: &'a Service,
-    model: &'a ModelName,
-    client: &'a Arc<Client>,
-    secret: &'a Arc<SecretKey>,
+struct Run {
+    service: Service,
+    model: ModelName,
+    client: Arc<Client>,
+    secret: Arc<SecretKey>,
     /// Most rows of a request, as far as is known.
     most_rows: AtomicUsize,
 }
@@ -88,15 +93,15 @@ struct Batch {
     rows: Arc<Vec<Vec<u8>>>,
 }
 
-impl Run<'_> {
+impl Run {
     /// Encrypts the next rows. The source is gone after its last row and after an error.
     async fn next_batch<R: Read + Send + 'static>(
-        &self,
+        self: Arc<Self>,
         source: Option<Source<R>>,
     ) -> Option<(Result<Batch, ServiceError>, Option<Source<R>>)> {
         let mut source = source?;
         let count = self.most_rows.load(Ordering::Relaxed);
-        let (client, secret) = (Arc::clone(self.client), Arc::clone(self.secret));
+        let (client, secret) = (Arc::clone(&self.client), Arc::clone(&self.secret));
         let encrypt = move || {
             let batch = next_batch(&mut source.rows, count)?;
             let rows = client.encrypt_batch(&secret, source.rows.source_name(), batch)?;
@@ -116,7 +121,7 @@ impl Run<'_> {
     }
 
     /// The answers to a batch, in one request or in more where the service takes fewer rows.
-    async fn answers(&self, batch: Result<Batch, ServiceError>) -> Result<Vec<Answer>, ServiceError> {
+    async fn answers(self: Arc<Self>, batch: Result<Batch, ServiceError>) -> Result<Vec<Answer>, ServiceError> {
         let batch = batch?;
         let mut answers = Vec::with_capacity(batch.rows.len());
         while answers.len() < batch.rows.len() {
@@ -149,7 +154,7 @@ impl Run<'_> {
 
     /// One request of `count` rows of a batch, from its row `start` on.
     async fn request(&self, batch: &Batch, start: usize, count: usize) -> Result<Vec<Answer>, ServiceError> {
-        let (client, secret, rows) = (Arc::clone(self.client), Arc::clone(self.secret), Arc::clone(&batch.rows));
+        let (client, secret, rows) = (Arc::clone(&self.client), Arc::clone(&self.secret), Arc::clone(&batch.rows));
         let query = blocking(move || client.query(&secret, &rows[start..start + count])).await?;
         let call = Call::new(Method::POST, format!("/v1/models/{}/predict", self.model))
             .header(ACCEPT, HeaderValue::from_static(api::REPLY))
@@ -165,14 +170,14 @@ impl Run<'_> {
 
     /// Checks a reply and decrypts it.
     async fn open(&self, reply: Bytes, first_row: u64, count: u64) -> Result<Vec<Answer>, ServiceError> {
-        let (client, secret) = (Arc::clone(self.client), Arc::clone(self.secret));
+        let (client, secret) = (Arc::clone(&self.client), Arc::clone(&self.secret));
         let decrypted = blocking(move || {
             let mut answers = Vec::new();
             for chunk in Chunks::<_, ReplyChunk>::new(reply.as_ref()) {
                 let (tag, chunk) = chunk?;
                 answers.extend(client.decrypt_chunk(&secret, tag, &chunk, first_row)?);
             }
-            Ok(answers)
+            Ok::<_, ClientError>(answers)
         });
         let model = self.model.clone();
         let (first, last) = (first_row + 1, first_row + count);
@@ -188,7 +193,7 @@ impl Run<'_> {
                 model,
                 first,
                 last,
-                source,
+                source: Box::new(source),
             }),
         }
     }
@@ -200,7 +205,7 @@ impl Run<'_> {
                 used: self.client.specs().hash(),
                 current: problem.current_specs,
             },
-            _ => error.about_model(self.service.url(), self.model).about_key(self.secret.id()),
+            _ => error.about_model(self.service.url(), &self.model).about_key(self.secret.id()),
         }
     }
 }

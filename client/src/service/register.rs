@@ -139,7 +139,10 @@ impl Service {
             });
         };
         step(bytes, false);
-        let puts = stream::iter(&upload.parts).map(|part| async move { (part.bytes, self.put(declaration.key, part, file).await) });
+        let puts = stream::iter(upload.parts.clone()).map(|part| {
+            let (service, file, key) = (self.clone(), file.clone(), declaration.key);
+            async move { (part.bytes, service.put(key, &part, &file).await) }
+        });
         let mut puts = std::pin::pin!(puts.buffer_unordered(self.0.options.in_flight.get()));
         let mut failed = None;
         while let Some((part, result)) = puts.next().await {

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 /// Longest wait that a service may ask for.
-const MOST_PATIENCE: Duration = Duration::from_secs(120);
+const MOST_PATIENCE: Duration = Duration::from_mins(2);
 
 /// How an attempt failed.
 pub(crate) struct Failure<E> {

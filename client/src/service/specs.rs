@@ -84,7 +84,7 @@ impl Service {
             Err(retry::Failure {
                 retryable: retry::is_passing(answer.status.as_u16()),
                 wait: retry::wait(&answer.headers),
-                cause: Cause::Answer(answer),
+                cause: Cause::Answer(Box::new(answer)),
             })
         });
         match fetched.await {

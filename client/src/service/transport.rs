@@ -79,6 +79,10 @@ impl Answer {
             .is_some_and(|kind| kind.starts_with(api::PROBLEM))
             .then(|| serde_json::from_slice(&self.body).ok())??;
         problem.status = self.status.as_u16();
+        // What a terminal would obey is not passed on.
+        problem.title = problem.title.replace(char::is_control, " ");
+        problem.detail = problem.detail.replace(char::is_control, " ");
+        problem.request_id = problem.request_id.map(|id| id.replace(char::is_control, " "));
         Some(problem)
     }
 
@@ -105,7 +109,7 @@ pub(crate) enum Cause {
     /// None came.
     Transport(String),
     /// One that is an error.
-    Answer(Answer),
+    Answer(Box<Answer>),
     /// An error of our own.
     Ours(ServiceError),
 }
@@ -163,7 +167,7 @@ impl Service {
                 .problem()
                 .map_or_else(|| retry::is_passing(status.as_u16()), |problem| problem.is_retryable()),
             wait: retry::wait(&answer.headers),
-            cause: Cause::Answer(answer),
+            cause: Cause::Answer(Box::new(answer)),
         })
     }
 

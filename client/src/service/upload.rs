@@ -85,7 +85,7 @@ fn judge(answer: Answer) -> Result<(), Failure<Cause>> {
     Err(Failure {
         retryable: passing,
         wait: retry::wait(&answer.headers),
-        cause: Cause::Answer(answer),
+        cause: Cause::Answer(Box::new(answer)),
     })
 }
 

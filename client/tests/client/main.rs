@@ -2,6 +2,7 @@
 
 mod echo;
 mod keyring;
+mod service;
 
 use cipherfn_client::{Client, ClientError, Existing, KeyRing};
 use cipherfn_protocol::frame::FrameError;

@@ -1,0 +1,193 @@
+//! Errors that no further attempt mends, and replies that are not believed.
+
+use super::server::{Answer, Request, Server, reply, response};
+use super::{CLIENT, SECRET, predict, predict_csv, service, table};
+use crate::echo::{self, answer};
+use cipherfn_client::service::ServiceError;
+use cipherfn_client::{Client, ClientError};
+use cipherfn_protocol::api::{Problem, ProblemType, REPLY};
+use cipherfn_protocol::hash::Hash;
+use cipherfn_protocol::message::{Chunk, ChunkHead, Chunks, ReplyChunk, write_chunk};
+use cipherfn_scheme::SecretKey;
+use cipherfn_scheme::parameters::ParameterSet;
+
+async fn refused(kind: ProblemType) -> ServiceError {
+    let server = Server::start(move |_| {
+        let mut problem = Problem::new(kind, "because");
+        problem.current_specs = Some(Hash::of(b"new"));
+        problem
+    })
+    .await;
+    let error = predict(&service(&server), 2).await.unwrap_err();
+    assert_eq!(server.seen().len(), 1, "{kind:?} is not tried again");
+    error
+}
+
+#[tokio::test]
+async fn refusals_are_not_tried_again() {
+    for kind in ProblemType::ALL
+        .iter()
+        .filter(|kind| kind.status() < 500 && **kind != ProblemType::TooManyRows)
+    {
+        let error = refused(*kind).await;
+        let text = error.to_string();
+        let key = SECRET.id();
+        match kind {
+            ProblemType::UnknownKey => assert!(matches!(error, ServiceError::UnknownKey { key: k } if k == key)),
+            ProblemType::KeyExpired => assert!(matches!(error, ServiceError::KeyExpired { key: k } if k == key)),
+            ProblemType::KeyNotActive => assert!(matches!(error, ServiceError::KeyNotActive { .. })),
+            ProblemType::UnknownModel => assert!(matches!(error, ServiceError::UnknownModel { .. })),
+            ProblemType::StaleSpecs => {
+                let (old, new) = (CLIENT.specs().hash(), Hash::of(b"new"));
+                assert!(matches!(error, ServiceError::StaleSpecs { used, current: Some(current), .. } if (used, current) == (old, new)));
+            }
+            ProblemType::Unauthenticated => assert!(matches!(error, ServiceError::Denied { status: 401, .. })),
+            _ => assert!(text.contains("because"), "{text}"),
+        }
+        if matches!(kind, ProblemType::UnknownKey | ProblemType::KeyExpired | ProblemType::KeyNotActive) {
+            assert!(text.contains("`cipherfn register`") && text.contains(&key.to_string()), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn refusals_of_gateways_are_not_tried_again() {
+    for status in [400, 403, 404, 413] {
+        let server = Server::start(move |_| response(status, "application/json", r#"{"message":"no\nway"}"#)).await;
+        let error = predict(&service(&server), 1).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("status {status}")), "{error}");
+        assert_eq!(server.seen().len(), 1);
+    }
+}
+
+fn reply_chunks(query: &[u8]) -> Vec<ReplyChunk> {
+    Chunks::<_, ReplyChunk>::new(answer(query).as_slice())
+        .map(|chunk| chunk.unwrap().1)
+        .collect()
+}
+
+fn forged(query: &[u8], forge: impl Fn(&mut ReplyChunk)) -> Answer {
+    let mut bytes = Vec::new();
+    for mut chunk in reply_chunks(query) {
+        forge(&mut chunk);
+        write_chunk(&mut bytes, echo::set().tag(), &chunk).unwrap();
+    }
+    reply(bytes).into()
+}
+
+type Forgery = fn(&Request) -> Answer;
+
+#[tokio::test]
+async fn replies_that_do_not_fit_their_request_are_refused() {
+    let forgeries: [(Forgery, &str); 13] = [
+        (
+            |request| forged(request.body(), |chunk| drop(chunk.outcomes.pop())),
+            "sent 2 rows in reply to rows 1 to 3",
+        ),
+        (
+            |request| forged(request.body(), |chunk| chunk.outcomes.push(chunk.outcomes[0].clone())),
+            "sent 4 rows in reply to rows 1 to 3",
+        ),
+        (
+            |request| forged(request.body(), |chunk| chunk.head.key = SecretKey::generate(echo::set()).id()),
+            "under key",
+        ),
+        (
+            |request| forged(request.body(), |chunk| chunk.head.specs = Hash::of(b"other")),
+            "other specs",
+        ),
+        (|request| forged(request.body(), |chunk| chunk.head.first_row = 1), "out of place"),
+        (|request| forged(request.body(), |chunk| chunk.head.last = false), "truncated"),
+        (
+            |request| {
+                forged(request.body(), |chunk| {
+                    chunk.head.row_len -= 1;
+                    for outcome in &mut chunk.outcomes {
+                        let _ = outcome.as_mut().unwrap().pop();
+                    }
+                })
+            },
+            "corrupt",
+        ),
+        (
+            |request| {
+                let whole = answer(request.body());
+                reply([whole.as_slice(), &whole].concat()).into()
+            },
+            "bytes follow",
+        ),
+        (
+            |request| {
+                let whole = answer(request.body());
+                reply(whole[..whole.len() - 1].to_vec()).into()
+            },
+            "truncated",
+        ),
+        (
+            |request| {
+                let mut whole = answer(request.body());
+                *whole.last_mut().unwrap() ^= 1;
+                reply(whole).into()
+            },
+            "corrupt",
+        ),
+        (|request| reply(request.body().clone()).into(), "this is a query"),
+        (|_| reply("").into(), "truncated"),
+        (
+            |request| response(200, "text/plain", answer(request.body())).into(),
+            "content type \"text/plain\"",
+        ),
+    ];
+    for (forgery, expected) in forgeries {
+        let server = Server::start(forgery).await;
+        let (result, written) = predict_csv(&service(&server), table(3)).await;
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+        assert!(!written.contains('\n') || written == "prediction\n", "{written}");
+        assert_eq!(server.seen().len(), 1, "{expected}");
+    }
+}
+
+#[tokio::test]
+async fn a_mixture_of_two_replies_is_refused() {
+    let server = Server::start(|request| {
+        let chunk = reply_chunks(request.body()).remove(0);
+        let head = ChunkHead { last: false, ..chunk.head };
+        let other = ChunkHead {
+            key: SecretKey::generate(echo::set()).id(),
+            first_row: chunk.len() as u64,
+            ..chunk.head
+        };
+        let mut bytes = Vec::new();
+        for head in [head, other] {
+            write_chunk(&mut bytes, echo::set().tag(), &ReplyChunk { head, ..chunk.clone() }).unwrap();
+        }
+        reply(bytes)
+    })
+    .await;
+    let error = predict(&service(&server), 2).await.unwrap_err();
+    assert!(error.to_string().contains("mixture"), "{error}");
+    assert!(matches!(error, ServiceError::Reply { first: 1, last: 2, .. }));
+}
+
+#[tokio::test]
+async fn an_endless_reply_is_cut_short() {
+    let server = Server::start(|_| response(200, REPLY, vec![0; cipherfn_protocol::api::MAX_REPLY + 1])).await;
+    let error = predict(&service(&server), 1).await.unwrap_err().to_string();
+    assert!(error.contains("more than 4194304 bytes"), "{error}");
+}
+
+#[tokio::test]
+async fn a_key_of_another_set_is_refused_before_anything_is_sent() {
+    let server = Server::start(|_| Answer::Reset).await;
+    let secret = SecretKey::generate(&ParameterSet::all()[1]);
+    let client = Client::from_specs(&echo::specs("echo")).unwrap();
+    let rows = client
+        .rows(cipherfn_table::Table::open("rows.csv", std::io::Cursor::new(table(1))).unwrap())
+        .unwrap();
+    let result = service(&server)
+        .predict(&super::model(), &client.into(), &secret.into(), rows, Vec::new(), |_| ())
+        .await;
+    assert!(matches!(result, Err(ServiceError::Client(error)) if matches!(*error, ClientError::KeySet { .. })));
+    assert!(server.seen().is_empty());
+}

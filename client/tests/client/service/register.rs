@@ -1,0 +1,277 @@
+//! Registration of evaluation keys.
+
+use super::registry::{Registry, SIGNATURE};
+use super::server::{Answer, Request, Server, response};
+use super::{ATTEMPTS, options};
+use crate::echo;
+use cipherfn_client::service::{Registered, Service, ServiceError, ServiceOptions, Uploaded};
+use cipherfn_client::{Client, Existing, KeyRing};
+use cipherfn_protocol::api::{KeyState, Problem, ProblemType};
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+
+/// The echo model's specs with packed selectors, which need an evaluation key.
+static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+    let mut specs: serde_json::Value = serde_json::from_slice(&echo::specs("packed")).unwrap();
+    specs["encoding"] = serde_json::json!({"selectors": {
+        "quantisers": [{"feature": 0, "name": "x", "splits": [0.0], "missing": null}],
+        "selectors": [{"quantiser": 0, "predicate": {"bit": 0}}],
+        "gadget": {"base_log": 8, "levels": 3},
+        "transport": "packed"
+    }});
+    Client::from_specs(&serde_json::to_vec(&specs).unwrap()).unwrap()
+});
+static KEYS: LazyLock<(tempfile::TempDir, KeyRing)> = LazyLock::new(|| {
+    let directory = tempfile::tempdir().unwrap();
+    let ring = KeyRing::at(directory.path());
+    ring.fill(&CLIENT, Existing::Keep).unwrap();
+    (directory, ring)
+});
+
+fn key_file() -> Vec<u8> {
+    KEYS.1.evaluation_key_file(CLIENT.parameter_set()).unwrap().bytes
+}
+
+/// Cuts the key into this many parts.
+fn service(server: &Server, parts: usize) -> Service {
+    let options = ServiceOptions {
+        part_bytes: NonZeroU64::new(key_file().len().div_ceil(parts) as u64).unwrap(),
+        ..options()
+    };
+    Service::new(&server.url, options).unwrap()
+}
+
+/// On another thread, as its future must allow.
+async fn register(service: &Service) -> (Result<Registered, ServiceError>, Vec<Uploaded>) {
+    let service = service.clone();
+    let registration = tokio::spawn(async move {
+        let mut steps = Vec::new();
+        let result = service.register(&KEYS.1, &CLIENT, |step| steps.push(step)).await;
+        (result, steps)
+    });
+    registration.await.unwrap()
+}
+
+/// A registry in front of which `fault` may answer: it hears the request and which request of its kind this is, from 1.
+async fn registry(fault: impl Fn(&Request, usize, &Registry) -> Option<Answer> + Send + Sync + 'static) -> (Arc<Registry>, Server) {
+    let registry = Arc::new(Registry::default());
+    let counts = std::sync::Mutex::new(std::collections::BTreeMap::<String, usize>::new());
+    let answering = Arc::clone(&registry);
+    let server = Server::start(move |request| {
+        let route = format!("{} {}", request.method(), request.uri().path());
+        let count = *counts.lock().unwrap().entry(route).and_modify(|count| *count += 1).or_insert(1);
+        fault(request, count, &answering).unwrap_or_else(|| answering.answer(request))
+    })
+    .await;
+    (registry, server)
+}
+
+fn is_part(request: &Request, number: u32) -> bool {
+    request.uri().path().ends_with(&format!("/quarantine/{number}"))
+}
+
+fn puts(server: &Server) -> usize {
+    server.routes().iter().filter(|route| route.starts_with("PUT")).count()
+}
+
+#[tokio::test]
+async fn a_key_is_uploaded_once() {
+    for parts in [1, 3] {
+        let (registry, server) = registry(|_, _, _| None).await;
+        let service = service(&server, parts);
+        let (result, steps) = register(&service).await;
+        let Registered::Uploaded(status) = result.unwrap() else {
+            panic!("nothing was there")
+        };
+        assert_eq!(status.state, KeyState::Active);
+        assert_eq!(registry.file(), key_file());
+        let of = key_file().len() as u64;
+        assert_eq!(
+            (steps[0], *steps.last().unwrap()),
+            (Uploaded { bytes: 0, of }, Uploaded { bytes: of, of })
+        );
+        assert_eq!(steps.len(), parts + 1);
+
+        let (result, steps) = register(&service).await;
+        assert!(matches!(result.unwrap(), Registered::Active(_)));
+        assert!(steps.is_empty());
+        assert_eq!(puts(&server), parts);
+        let key = status.key;
+        assert_eq!(service.key_status(key).await.unwrap().state, KeyState::Active);
+        assert_eq!(server.routes().last().unwrap(), &format!("GET /v1/keys/{key}"));
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_upload_goes_on_with_what_is_missing() {
+    let broken = Arc::new(AtomicUsize::new(0));
+    let fault = Arc::clone(&broken);
+    let (registry, server) = registry(move |request, _, _| {
+        let breaks = is_part(request, 2) && fault.load(Ordering::SeqCst) == 0;
+        breaks.then_some(Answer::Reset)
+    })
+    .await;
+    let service = service(&server, 3);
+    let (result, _) = register(&service).await;
+    let error = result.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ServiceError::Upload {
+                part: 2,
+                attempts: ATTEMPTS,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(!format!("{error} {error:?}").contains(SIGNATURE), "{error:?}");
+
+    let before = puts(&server);
+    broken.store(1, Ordering::SeqCst);
+    let (result, steps) = register(&service).await;
+    assert!(matches!(result.unwrap(), Registered::Uploaded(_)));
+    assert_eq!(puts(&server), before + 1, "only the missing part travels");
+    assert!(steps[0].bytes > 0 && steps[0].bytes < steps[0].of);
+    assert_eq!(registry.file(), key_file());
+}
+
+type Fault = dyn Fn(&Request, usize, &Registry) -> Option<Answer> + Send + Sync;
+
+#[tokio::test]
+async fn faults_of_the_store_are_survived() {
+    let slow_down = |status, code| {
+        let body = format!("<Error><Code>{code}</Code></Error>");
+        Some(response(status, "application/xml", body).into())
+    };
+    let faults: [Box<Fault>; 6] = [
+        Box::new(move |request, count, _| (request.method() == "PUT" && count < 4).then(|| slow_down(503, "SlowDown"))?),
+        Box::new(move |request, count, _| (request.method() == "PUT" && count < 4).then(|| slow_down(500, "InternalError"))?),
+        Box::new(move |request, count, _| (request.method() == "PUT" && count < 4).then(|| slow_down(400, "RequestTimeout"))?),
+        // The part arrives and the answer does not: trying again meets "if-none-match".
+        Box::new(move |request, count, registry| {
+            (request.method() == "PUT" && count < 3).then(|| {
+                registry.answer(request);
+                Answer::Reset
+            })
+        }),
+        // The address has expired: a new one is asked for.
+        Box::new(move |request, count, _| (is_part(request, 2) && count == 1).then(|| slow_down(403, "AccessDenied"))?),
+        // The last part is not visible at once.
+        Box::new(|request, count, _| {
+            (request.uri().path().ends_with("/complete") && count == 1)
+                .then(|| Problem::new(ProblemType::UploadMissing, "not there yet").into())
+        }),
+    ];
+    for (index, fault) in faults.into_iter().enumerate() {
+        let (registry, server) = registry(fault).await;
+        let (result, _) = register(&service(&server, 3)).await;
+        assert!(matches!(result.unwrap(), Registered::Uploaded(_)), "fault {index}");
+        assert_eq!(registry.file(), key_file(), "fault {index}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_is_not_asked_forever() {
+    for (status, code, most) in [(400, "BadDigest", 1), (403, "SignatureDoesNotMatch", 2)] {
+        let (_, server) = registry(move |request, _, _| {
+            let body = format!("<Error><Code>{code}</Code><StringToSign>{SIGNATURE}</StringToSign></Error>");
+            (request.method() == "PUT").then(|| response(status, "application/xml", body).into())
+        })
+        .await;
+        let (result, _) = register(&service(&server, 1)).await;
+        let error = result.unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(text.contains(code) && !text.contains(SIGNATURE), "{text}");
+        assert_eq!(puts(&server), most);
+    }
+}
+
+#[tokio::test]
+async fn refusals_of_the_service_are_named() {
+    for kind in [ProblemType::KeyQuota, ProblemType::KeyConflict, ProblemType::WrongParameterSet] {
+        let (_, server) =
+            registry(move |request, _, _| (request.uri().path() == "/v1/keys").then(|| Problem::new(kind, "because").into())).await;
+        let error = register(&service(&server, 1)).await.0.unwrap_err();
+        assert!(error.to_string().contains("because"), "{error}");
+        match kind {
+            ProblemType::KeyQuota => assert!(matches!(error, ServiceError::KeyQuota { .. })),
+            ProblemType::KeyConflict => assert!(matches!(error, ServiceError::KeyConflict { .. })),
+            kind => assert_eq!(error.problem().unwrap().kind, kind),
+        }
+        assert_eq!(puts(&server), 0);
+    }
+    let (_, server) = registry(|request, _, _| {
+        request
+            .uri()
+            .path()
+            .ends_with("/complete")
+            .then(|| Problem::new(ProblemType::KeyRejected, "too short").into())
+    })
+    .await;
+    let error = register(&service(&server, 1)).await.0.unwrap_err();
+    assert!(
+        matches!(&error, ServiceError::KeyRejected { reason, .. } if reason == "too short"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_expired_registration_is_renewed() {
+    let (registry, server) = registry(|request, count, _| {
+        (request.method() == "GET" && count == 1).then(|| Problem::new(ProblemType::KeyExpired, "long ago").into())
+    })
+    .await;
+    assert!(matches!(register(&service(&server, 1)).await.0.unwrap(), Registered::Uploaded(_)));
+    assert_eq!(registry.file(), key_file());
+}
+
+#[tokio::test]
+async fn parts_outside_the_file_are_refused() {
+    for (field, value) in [
+        ("offset", serde_json::json!(1)),
+        ("bytes", serde_json::json!(u64::MAX)),
+        ("method", serde_json::json!("POST")),
+        ("url", serde_json::json!("http://store.example/1")),
+        ("headers", serde_json::json!({"a b": "c"})),
+    ] {
+        let (_, server) = registry(move |request, _, registry| {
+            let Answer::Whole(mut response) = registry.answer(request) else {
+                panic!("answers are whole")
+            };
+            if request.uri().path() == "/v1/keys" {
+                let mut upload: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+                upload["parts"][0][field] = value.clone();
+                *response.body_mut() = serde_json::to_vec(&upload).unwrap().into();
+            }
+            Some(response.into())
+        })
+        .await;
+        let error = register(&service(&server, 1)).await.0.unwrap_err();
+        assert!(matches!(error, ServiceError::Answer { .. }), "{error}");
+        assert_eq!(puts(&server), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_model_without_need_for_a_key_registers_none() {
+    let (_, server) = registry(|_, _, _| None).await;
+    let result = service(&server, 1).register(&KEYS.1, &super::CLIENT, |_| ()).await;
+    assert_eq!(result.unwrap(), Registered::NotNeeded);
+    assert!(server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn deleting_is_harmless_to_repeat() {
+    let (_, server) = registry(|request, count, _| {
+        (request.method() == "DELETE").then(|| match count {
+            1 => Answer::Reset,
+            _ => Problem::new(ProblemType::UnknownKey, "no key").into(),
+        })
+    })
+    .await;
+    let (service, key) = (service(&server, 1), super::SECRET.id());
+    service.delete_key(key).await.unwrap();
+    assert!(matches!(service.delete_key(key).await, Err(ServiceError::UnknownKey { .. })));
+}
