@@ -14,6 +14,7 @@ mod multipart;
 mod objects;
 mod service;
 mod store;
+mod upload;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,7 +40,7 @@ pub struct S3Server {
     access_key: AccessKey,
     store: Arc<Store>,
     rules: Arc<[Lifecycle]>,
-    sweeper: tokio::task::JoinHandle<()>,
+    sweeper: Sweeper,
     _lock: DirectoryLock,
 }
 
@@ -64,7 +65,7 @@ impl S3Server {
         builder.set_auth(SimpleAuth::from_single(access_key.id.clone(), access_key.secret.clone()));
         let server = Server::start(listener, S3Front(builder.build())).map_err(|source| EmulatorError::Listen { port, source })?;
         let rules: Arc<[Lifecycle]> = rules.into();
-        let sweeper = tokio::spawn(sweep_regularly(Arc::clone(&store), Arc::clone(&rules), interval));
+        let sweeper = Sweeper(tokio::spawn(sweep_regularly(Arc::clone(&store), Arc::clone(&rules), interval)));
         Ok(Self {
             endpoint: format!("http://{}", server.address()),
             server,
@@ -99,8 +100,18 @@ impl S3Server {
     /// Waits for requests under way, a few seconds at most, and stops.
     pub async fn stop(self) {
         let Self { server, sweeper, .. } = self;
-        sweeper.abort();
+        drop(sweeper);
         server.stop().await;
+    }
+}
+
+/// The task that applies the rules; it ends when this is dropped.
+#[derive(Debug)]
+struct Sweeper(tokio::task::JoinHandle<()>);
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

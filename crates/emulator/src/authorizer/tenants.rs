@@ -13,7 +13,7 @@ use crate::TenantsError;
 /// ```
 /// let tenants = cipherfn_emulator::Tenants::from_json(
 ///     br#"{"tenants": [
-///         {"name": "alice", "token": "a long random text"},
+///         {"name": "alice", "token": "a-long-random-text"},
 ///         {"name": "bob", "access_key_id": "AKIABOB", "secret_access_key": "another"}
 ///     ]}"#,
 /// )?;

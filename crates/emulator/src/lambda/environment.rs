@@ -161,6 +161,9 @@ fn command(host: &Host, runtime_api: &str) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
+    // Ctrl-C in a terminal is for the emulator, which lets requests finish first.
+    #[cfg(unix)]
+    command.process_group(0);
     command
 }
 

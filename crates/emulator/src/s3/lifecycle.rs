@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::multipart::drop_upload;
 use super::store::Store;
+use super::upload::drop_upload;
 use crate::Lifecycle;
 
 /// Applies the rules to every bucket, as of `now`.

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -16,74 +14,16 @@ use s3s::dto::{
     UploadPartOutput,
 };
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
-use serde::{Deserialize, Serialize};
 
 use super::checksum::{Checksums, declared, hasher, set_checksums};
-use super::file::{self, Headers, Record, Staged, read_record};
+use super::file::{self, Record, Staged};
 use super::objects::{PUT_LIMIT, check_key, check_received, headers};
-use super::store::{Bucket, Store, WriteCondition, lock};
+use super::store::{Store, WriteCondition, lock};
+use super::upload::{PartRecord, Start, Upload, drop_upload, find};
 use crate::random;
 
 const PART_MINIMUM: u64 = 5 << 20;
 const PARTS: i32 = 10_000;
-
-/// An upload in parts that is not complete yet.
-#[derive(Debug)]
-pub(crate) struct Upload {
-    pub(crate) start: Start,
-    parts: Mutex<BTreeMap<i32, PartRecord>>,
-}
-
-/// What the upload was begun with.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Start {
-    pub(crate) key: String,
-    pub(crate) initiated: SystemTime,
-    headers: Headers,
-    algorithm: Option<String>,
-    /// Checksums of the whole content rather than of the parts' checksums.
-    full: bool,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct PartRecord {
-    number: i32,
-    size: u64,
-    etag: String,
-    md5: [u8; 16],
-    modified: SystemTime,
-    checksums: Checksums,
-}
-
-impl Upload {
-    /// Reads the upload in `directory`; `None` where it is not one.
-    pub(crate) fn open(directory: &Path) -> io::Result<Option<(String, Self)>> {
-        let Some(id) = directory.file_name().and_then(|name| name.to_str()) else {
-            return Ok(None);
-        };
-        let Ok(start) = fs::read(directory.join("upload")) else {
-            return Ok(None);
-        };
-        let Ok(start) = serde_json::from_slice::<Start>(&start) else {
-            return Ok(None);
-        };
-        let mut parts = BTreeMap::new();
-        for entry in fs::read_dir(directory)? {
-            if let Some((part, size)) = read_record::<PartRecord>(&entry?.path())?
-                && part.size == size
-            {
-                parts.insert(part.number, part);
-            }
-        }
-        Ok(Some((
-            id.to_owned(),
-            Self {
-                start,
-                parts: Mutex::new(parts),
-            },
-        )))
-    }
-}
 
 pub(crate) fn create(store: &Store, req: S3Request<CreateMultipartUploadInput>) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
     let input = req.input;
@@ -334,16 +274,6 @@ pub(crate) fn abort(store: &Store, req: S3Request<AbortMultipartUploadInput>) ->
     Ok(S3Response::new(AbortMultipartUploadOutput::default()))
 }
 
-/// Forgets an upload and deletes its parts.
-pub(crate) fn drop_upload(bucket: &Bucket, id: &str) -> S3Result<()> {
-    if let Some(upload) = bucket.uploads().remove(id) {
-        // A part that arrives in this moment finds the upload gone.
-        let _parts = lock(&upload.parts);
-        fs::remove_dir_all(bucket.upload_path(id)).map_err(S3Error::internal_error)?;
-    }
-    Ok(())
-}
-
 const NONE: Checksums = Checksums {
     crc32: None,
     crc32c: None,
@@ -351,16 +281,6 @@ const NONE: Checksums = Checksums {
     sha1: None,
     sha256: None,
 };
-
-fn find(bucket: &Bucket, id: &str, key: &str) -> S3Result<Arc<Upload>> {
-    let upload = bucket.uploads().get(id).filter(|upload| upload.start.key == key).cloned();
-    upload.ok_or_else(|| {
-        s3_error!(
-            NoSuchUpload,
-            "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."
-        )
-    })
-}
 
 /// The parts that a completion names, checked as S3 does.
 fn chosen(parts: &BTreeMap<i32, PartRecord>, named: &[CompletedPart]) -> S3Result<Vec<PartRecord>> {

@@ -31,6 +31,8 @@ impl hyper::service::Service<Request<Incoming>> for S3Front {
         let service = self.0.clone();
         Box::pin(async move {
             let (parts, body) = request.into_parts();
+            // Such a client waits for an answer before it sends the body.
+            let waits = parts.headers.contains_key(http::header::EXPECT);
             let mut body = SharedBody(Arc::new(Mutex::new(body)));
             let request = Request::from_parts(parts, s3s::Body::http_body(body.clone()));
             let response = service.call(request).await.unwrap_or_else(|error| {
@@ -39,7 +41,7 @@ impl hyper::service::Service<Request<Incoming>> for S3Front {
                 *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 response
             });
-            if response.status().is_client_error() {
+            if response.status().is_client_error() && !waits {
                 let mut size = 0;
                 while let Some(Ok(frame)) = body.frame().await {
                     size += frame.data_ref().map_or(0, Bytes::len);

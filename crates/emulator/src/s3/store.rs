@@ -1,6 +1,7 @@
 //! Objects and uploads on disk, with an index in memory.
 //!
 //! ```text
+//! <data>/<bucket>/bucket                             marks the directory as a bucket
 //! <data>/<bucket>/objects/<SHA-256 of the key>        an object
 //! <data>/<bucket>/uploads/<upload id>/upload          a multipart upload
 //! <data>/<bucket>/uploads/<upload id>/<part number>   one of its parts
@@ -18,8 +19,12 @@ use s3s::{S3Error, S3Result, s3_error};
 use sha2::{Digest as _, Sha256};
 
 use super::file::{Record, Staged, read_record};
-use super::multipart::Upload;
+use super::upload::Upload;
 use crate::{EmulatorError, random};
+
+/// File that tells a bucket from other directories, and what it contains.
+const MARKER: &str = "bucket";
+const LAYOUT: &[u8] = b"embedded S3, layout 1\n";
 
 /// All buckets of a data directory.
 #[derive(Debug)]
@@ -56,7 +61,7 @@ impl Store {
             let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|_| path.is_dir()) else {
                 continue;
             };
-            if s3s::path::check_bucket_name(name) {
+            if path.join(MARKER).is_file() {
                 let bucket = Bucket::open(&path).map_err(|source| EmulatorError::Data {
                     path: path.clone(),
                     source,
@@ -104,7 +109,9 @@ impl Store {
 }
 
 impl Bucket {
+    /// Opens a bucket, or makes one of a directory that is empty or absent.
     fn open(directory: &Path) -> io::Result<Self> {
+        mark(directory)?;
         let bucket = Self {
             directory: directory.to_owned(),
             objects: Mutex::default(),
@@ -201,6 +208,21 @@ impl Bucket {
     /// Multipart uploads by id.
     pub(crate) fn uploads(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Upload>>> {
         lock(&self.uploads)
+    }
+}
+
+/// Sees to it that the directory is a bucket of ours: nothing else may be touched.
+fn mark(directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    let marker = directory.join(MARKER);
+    match fs::read(&marker) {
+        Ok(layout) if layout == LAYOUT => Ok(()),
+        Ok(_) => Err(io::Error::other("made by another version of the embedded S3")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::read_dir(directory)?.next() {
+            Some(_) => Err(io::Error::other("the directory has files that are not the embedded S3's")),
+            None => fs::write(marker, LAYOUT),
+        },
+        Err(error) => Err(error),
     }
 }
 

@@ -11,13 +11,10 @@ fn process(answer: &Value) -> u32 {
 }
 
 fn kill(process: u32) {
-    assert!(
-        std::process::Command::new("kill")
-            .args(["-9", &process.to_string()])
-            .status()
-            .expect("kill runs")
-            .success()
-    );
+    let killed = std::process::Command::new("sh")
+        .args(["-c", &format!("kill -9 {process}")])
+        .status();
+    assert!(killed.expect("sh runs").success());
 }
 
 /// Waits for a condition that another process brings about.
@@ -314,10 +311,15 @@ fn functions_die_with_an_emulator_that_is_killed() {
 
 /// Whether a process runs; one that ended and was not reaped does not.
 fn alive(process: u32) -> bool {
-    let output = std::process::Command::new("ps")
-        .args(["-o", "stat=", "-p", &process.to_string()])
-        .output()
-        .expect("ps runs");
-    let state = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let state = if std::path::Path::new("/proc/self/stat").exists() {
+        let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        text.rsplit(") ").next().unwrap_or_default().to_owned()
+    } else {
+        let output = std::process::Command::new("ps")
+            .args(["-o", "stat=", "-p", &process.to_string()])
+            .output()
+            .expect("ps runs");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
     !state.is_empty() && !state.starts_with('Z')
 }

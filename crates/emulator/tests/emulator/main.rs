@@ -5,5 +5,6 @@ mod gateway;
 mod lambda;
 mod s3;
 mod s3_multipart;
+mod s3_reads;
 mod s3_signatures;
 mod support;

@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sigv4::http_request::{PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, sign};
 use bytes::Bytes;
+use cipherfn_emulator::S3Server;
 use http::Request;
 
 use crate::s3::{code, put, read, server};
@@ -170,32 +172,50 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     );
 }
 
+/// A request signed here, for what the client would not do.
+fn sign_request(server: &S3Server, method: &str, time: SystemTime, body: &[u8]) -> http::request::Builder {
+    let url = format!("{}/{BUCKET}/k", server.endpoint());
+    let (id, secret) = server.credentials();
+    let mut settings = SigningSettings::default();
+    settings.percent_encoding_mode = PercentEncodingMode::Single;
+    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    let identity = aws_credential_types::Credentials::new(id, secret, None, None, "test").into();
+    let builder = aws_sigv4::sign::v4::SigningParams::builder()
+        .identity(&identity)
+        .region("us-east-1")
+        .name("s3");
+    let parameters = builder.time(time).settings(settings).build().expect("complete");
+    let signable = SignableRequest::new(method, url.as_str(), std::iter::empty(), SignableBody::Bytes(body)).expect("valid");
+    let (instructions, _) = sign(signable, &parameters.into()).expect("signed").into_parts();
+    let request = Request::builder().method(method).uri(&url);
+    instructions
+        .headers()
+        .fold(request, |request, (name, value)| request.header(name, value))
+}
+
+#[tokio::test]
+async fn a_signed_body_cannot_be_exchanged() {
+    let data = tempfile::tempdir().expect("temporary directory");
+    let (server, client) = server(data.path()).await;
+    let upload = |body: &'static [u8]| {
+        let request = sign_request(&server, "PUT", SystemTime::now(), b"hello").body(Bytes::from_static(body));
+        send(request.expect("valid"))
+    };
+    let answer = upload(b"jello").await.expect("answered");
+    assert_eq!(
+        (answer.status.as_u16(), error_code(&answer).as_str()),
+        (400, "XAmzContentSHA256Mismatch")
+    );
+    assert_eq!(read(&client, "k").await, None);
+    assert_eq!(upload(b"hello").await.expect("answered").status, 200);
+}
+
 #[tokio::test]
 async fn clocks_may_be_off_by_fifteen_minutes() {
-    use aws_sigv4::http_request::{PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, sign};
     let data = tempfile::tempdir().expect("temporary directory");
     let (server, client) = server(data.path()).await;
     put(&client, "k", b"hello").await;
-    let url = format!("{}/{BUCKET}/k", server.endpoint());
-    let (id, secret) = server.credentials();
-    let signed = |time: SystemTime| {
-        let mut settings = SigningSettings::default();
-        settings.percent_encoding_mode = PercentEncodingMode::Single;
-        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-        let identity = aws_credential_types::Credentials::new(id, secret, None, None, "test").into();
-        let builder = aws_sigv4::sign::v4::SigningParams::builder()
-            .identity(&identity)
-            .region("us-east-1")
-            .name("s3");
-        let parameters = builder.time(time).settings(settings).build().expect("complete");
-        let signable = SignableRequest::new("GET", url.as_str(), std::iter::empty(), SignableBody::Bytes(b"")).expect("valid");
-        let (instructions, _) = sign(signable, &parameters.into()).expect("signed").into_parts();
-        let mut request = Request::get(&url);
-        for (name, value) in instructions.headers() {
-            request = request.header(name, value);
-        }
-        send(request.body(Bytes::new()).expect("valid"))
-    };
+    let signed = |time: SystemTime| send(sign_request(&server, "GET", time, b"").body(Bytes::new()).expect("valid"));
     let minutes = |count: u64| Duration::from_secs(60 * count);
     let now = SystemTime::now();
     assert_eq!(signed(now - minutes(14)).await.expect("answered").status, 200);
