@@ -236,3 +236,53 @@ async fn a_row_that_cannot_be_encrypted_names_its_line() {
     assert!(error.starts_with("rows.csv, line 7: feature \"x\" is 7"), "{error}");
     assert_eq!(written, predictions(4), "earlier rows are there");
 }
+
+/// A table that is made while it is read: each line is longer than what a reader buffers.
+struct Endless {
+    left: usize,
+    read: Arc<AtomicUsize>,
+    line: Vec<u8>,
+}
+
+impl std::io::Read for Endless {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        if self.line.is_empty() && self.left > 0 {
+            self.left -= 1;
+            self.read.fetch_add(1, Ordering::SeqCst);
+            self.line = format!("{},0.5\n", "-".repeat(16 << 10)).into_bytes();
+        }
+        let len = out.len().min(self.line.len());
+        out[..len].copy_from_slice(&self.line[..len]);
+        self.line.drain(..len);
+        Ok(len)
+    }
+}
+
+#[tokio::test]
+async fn a_table_is_read_no_further_than_requests_are_under_way() {
+    const ROWS: usize = 120;
+    const ROWS_A_REQUEST: usize = 2;
+    const IN_FLIGHT: usize = 3;
+    let read = Arc::new(AtomicUsize::new(0));
+    let (seen, ahead) = (Arc::clone(&read), Arc::new(AtomicUsize::new(0)));
+    let most = Arc::clone(&ahead);
+    let answered = AtomicUsize::new(0);
+    let server = Server::start(move |request| {
+        let before = answered.fetch_add(rows(request), Ordering::SeqCst);
+        most.fetch_max(seen.load(Ordering::SeqCst) - before, Ordering::SeqCst);
+        echo(request)
+    })
+    .await;
+    let input = Endless {
+        left: ROWS,
+        read,
+        line: b"padding,x\n".to_vec(),
+    };
+    let rows = CLIENT.rows(cipherfn_table::Table::open("rows.csv", input).unwrap()).unwrap();
+    let service = batched(&server, ROWS_A_REQUEST, IN_FLIGHT);
+    let model = super::model();
+    let done = service.predict(&model, &CLIENT, &super::SECRET, rows, std::io::sink(), |_| ());
+    assert_eq!(done.await.unwrap().rows, ROWS as u64);
+    // Requests under way, and a line that the parser has begun.
+    assert!(ahead.load(Ordering::SeqCst) <= IN_FLIGHT * ROWS_A_REQUEST + 1);
+}
