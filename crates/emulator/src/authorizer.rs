@@ -16,7 +16,7 @@ pub use tenants::Tenants;
 pub enum Authorizer {
     /// Every request comes from this one caller, whatever it carries: for development.
     Single(String),
-    /// Requests carry `Authorization: Bearer <token>` or are signed (SigV4, service `execute-api`).
+    /// Requests carry `Authorization: Bearer <token>` or are signed (Signature Version 4, service `execute-api`).
     Tenants(Tenants),
 }
 

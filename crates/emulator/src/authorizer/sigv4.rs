@@ -77,9 +77,7 @@ impl Authorization {
         let mut headers = Vec::with_capacity(self.signed_headers.len());
         for name in &self.signed_headers {
             let values = parts.headers.get_all(name);
-            if values.iter().next().is_none() {
-                return None;
-            }
+            values.iter().next()?;
             for value in values {
                 headers.push((name.as_str(), value.to_str().ok()?));
             }

@@ -148,15 +148,12 @@ pub(crate) fn decode(text: &str) -> String {
     let mut position = 0;
     while let Some(byte) = bytes.get(position) {
         let digits = text.get(position + 1..position + 3).filter(|_| *byte == b'%');
-        match digits.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit())) {
-            Some(digits) => {
-                decoded.extend(u8::from_str_radix(digits, 16));
-                position += 3;
-            }
-            None => {
-                decoded.push(*byte);
-                position += 1;
-            }
+        if let Some(digits) = digits.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit())) {
+            decoded.extend(u8::from_str_radix(digits, 16));
+            position += 3;
+        } else {
+            decoded.push(*byte);
+            position += 1;
         }
     }
     String::from_utf8_lossy(&decoded).into_owned()

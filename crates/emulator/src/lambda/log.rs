@@ -5,7 +5,7 @@ use tokio::process::{ChildStderr, ChildStdout};
 
 use crate::LogSink;
 
-/// Longer lines are cut in pieces, as CloudWatch does.
+/// Longer lines are cut in pieces, as `CloudWatch` does.
 const LINE: usize = 256 << 10;
 
 /// One of the two outputs of a process.

@@ -81,7 +81,7 @@ impl S3 for Api {
     }
 
     async fn abort_multipart_upload(&self, req: S3Request<AbortMultipartUploadInput>) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        multipart::abort(&self.0, req)
+        multipart::abort(&self.0, &req)
     }
 
     async fn create_bucket(&self, req: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
@@ -91,7 +91,6 @@ impl S3 for Api {
         self.0.create(&req.input.bucket).map_err(S3Error::internal_error)?;
         Ok(S3Response::new(CreateBucketOutput {
             location: Some(format!("/{}", req.input.bucket)),
-            ..Default::default()
         }))
     }
 

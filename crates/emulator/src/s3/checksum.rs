@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use s3s::checksum::ChecksumHasher;
+use s3s::crypto::{Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
 use s3s::dto::{Checksum, ChecksumAlgorithm};
 use s3s::{S3Result, s3_error};
 use serde::{Deserialize, Serialize};
@@ -79,23 +80,23 @@ impl Checksums {
         let mut result = Self::default();
         let hashers = [
             ChecksumHasher {
-                crc32: Some(Default::default()),
+                crc32: Some(Crc32::default()),
                 ..Default::default()
             },
             ChecksumHasher {
-                crc32c: Some(Default::default()),
+                crc32c: Some(Crc32c::default()),
                 ..Default::default()
             },
             ChecksumHasher {
-                crc64nvme: Some(Default::default()),
+                crc64nvme: Some(Crc64Nvme::default()),
                 ..Default::default()
             },
             ChecksumHasher {
-                sha1: Some(Default::default()),
+                sha1: Some(Sha1::default()),
                 ..Default::default()
             },
             ChecksumHasher {
-                sha256: Some(Default::default()),
+                sha256: Some(Sha256::default()),
                 ..Default::default()
             },
         ];
@@ -105,7 +106,9 @@ impl Checksums {
                 .map(|fields| STANDARD.decode(fields[algorithm].1.as_deref()?).ok())
                 .collect();
             let Some(digests) = digests else { continue };
-            digests.iter().for_each(|digest| hasher.update(digest));
+            for digest in &digests {
+                hasher.update(digest);
+            }
             let mut digest = Self::from(hasher.finalize());
             *result.fields()[algorithm].1 = digest.fields()[algorithm]
                 .1

@@ -238,7 +238,9 @@ pub(crate) async fn complete(
     checksums.verify(&whole)?;
 
     let mut digest = Md5::new();
-    parts.iter().for_each(|part| digest.update(&part.md5));
+    for part in &parts {
+        digest.update(&part.md5);
+    }
     let record = Record {
         key: input.key.clone(),
         size: staged.size,
@@ -267,7 +269,7 @@ pub(crate) async fn complete(
     Ok(S3Response::new(output))
 }
 
-pub(crate) fn abort(store: &Store, req: S3Request<AbortMultipartUploadInput>) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+pub(crate) fn abort(store: &Store, req: &S3Request<AbortMultipartUploadInput>) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
     let bucket = store.bucket(&req.input.bucket)?;
     find(&bucket, &req.input.upload_id, &req.input.key)?;
     drop_upload(&bucket, &req.input.upload_id)?;

@@ -97,10 +97,10 @@ pub(crate) fn get(store: &Store, req: S3Request<GetObjectInput>) -> S3Result<S3R
     let bucket = store.bucket(&input.bucket)?;
     let (record, file) = bucket.with_object(&input.key, |path| std::fs::File::open(path))?;
     ReadCondition {
-        if_match: input.if_match,
-        if_none_match: input.if_none_match,
-        if_modified_since: input.if_modified_since,
-        if_unmodified_since: input.if_unmodified_since,
+        matches: input.if_match,
+        none_match: input.if_none_match,
+        modified_since: input.if_modified_since,
+        unmodified_since: input.if_unmodified_since,
     }
     .check(&record)?;
     let range = match input.range {
@@ -133,10 +133,10 @@ pub(crate) fn head(store: &Store, req: S3Request<HeadObjectInput>) -> S3Result<S
     let bucket = store.bucket(&input.bucket)?;
     let record = bucket.object(&input.key).ok_or_else(|| s3_error!(NoSuchKey))?;
     ReadCondition {
-        if_match: input.if_match,
-        if_none_match: input.if_none_match,
-        if_modified_since: input.if_modified_since,
-        if_unmodified_since: input.if_unmodified_since,
+        matches: input.if_match,
+        none_match: input.if_none_match,
+        modified_since: input.if_modified_since,
+        unmodified_since: input.if_unmodified_since,
     }
     .check(&record)?;
     let mut output = HeadObjectOutput {
@@ -181,10 +181,10 @@ pub(crate) async fn copy(store: &Arc<Store>, req: S3Request<CopyObjectInput>) ->
         .bucket(source_bucket)?
         .with_object(source_key, |path| std::fs::File::open(path))?;
     ReadCondition {
-        if_match: input.copy_source_if_match.clone(),
-        if_none_match: input.copy_source_if_none_match.clone(),
-        if_modified_since: input.copy_source_if_modified_since.clone(),
-        if_unmodified_since: input.copy_source_if_unmodified_since.clone(),
+        matches: input.copy_source_if_match.clone(),
+        none_match: input.copy_source_if_none_match.clone(),
+        modified_since: input.copy_source_if_modified_since.clone(),
+        unmodified_since: input.copy_source_if_unmodified_since.clone(),
     }
     .check(&source)
     .map_err(|error| {
@@ -286,10 +286,10 @@ pub(crate) fn check_received(staged: &Staged, content_md5: Option<&str>) -> S3Re
 
 /// Conditions of a read.
 struct ReadCondition {
-    if_match: Option<ETagCondition>,
-    if_none_match: Option<ETagCondition>,
-    if_modified_since: Option<Timestamp>,
-    if_unmodified_since: Option<Timestamp>,
+    matches: Option<ETagCondition>,
+    none_match: Option<ETagCondition>,
+    modified_since: Option<Timestamp>,
+    unmodified_since: Option<Timestamp>,
 }
 
 impl ReadCondition {
@@ -297,16 +297,16 @@ impl ReadCondition {
     fn check(&self, record: &Record) -> S3Result<()> {
         let modified = seconds(record.modified());
         let etag = record.etag();
-        if let Some(condition) = &self.if_match {
+        if let Some(condition) = &self.matches {
             if condition.as_etag().is_some_and(|wanted| !wanted.strong_cmp(&etag)) {
                 return Err(precondition_failed("If-Match"));
             }
-        } else if self.if_unmodified_since.clone().is_some_and(|since| modified > seconds(since)) {
+        } else if self.unmodified_since.clone().is_some_and(|since| modified > seconds(since)) {
             return Err(precondition_failed("If-Unmodified-Since"));
         }
-        let unchanged = match &self.if_none_match {
+        let unchanged = match &self.none_match {
             Some(condition) => condition.as_etag().is_none_or(|known| known.weak_cmp(&etag)),
-            None => self.if_modified_since.clone().is_some_and(|since| modified <= seconds(since)),
+            None => self.modified_since.clone().is_some_and(|since| modified <= seconds(since)),
         };
         if unchanged {
             let mut error = S3Error::new(S3ErrorCode::NotModified);

@@ -82,6 +82,24 @@ async fn a_request_waits_for_a_busy_environment() {
 }
 
 #[tokio::test]
+async fn many_clients_at_once_each_get_their_own_answer() {
+    let (emulator, _data) = emulator(|config| config.functions[0].concurrency = 3).await;
+    let clients = (0..8).map(|client| {
+        let url = emulator.url().to_owned();
+        tokio::spawn(async move {
+            for number in 0..40 {
+                let event = get(format!("{url}/event?client={client}&number={number}")).await.json();
+                assert_eq!(event["rawQueryString"], format!("client={client}&number={number}"));
+            }
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await.expect("no wrong answer");
+    }
+    assert!(emulator.process_ids("f").len() <= 3);
+}
+
+#[tokio::test]
 async fn a_process_that_exits_is_500_and_the_next_request_gets_a_new_one() {
     let (emulator, _data) = emulator(|_| {}).await;
     let before = process(&get(format!("{}/process", emulator.url())).await.json());

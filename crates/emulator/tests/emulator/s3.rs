@@ -18,10 +18,10 @@ const OTHER: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 pub(crate) async fn server(data: &Path) -> (S3Server, Client) {
     let rule = Lifecycle {
         prefix: "tmp/".to_owned(),
-        expire_after: Some(Duration::from_secs(3600)),
-        abort_multipart_after: Some(Duration::from_secs(7200)),
+        expire_after: Some(Duration::from_hours(1)),
+        abort_multipart_after: Some(Duration::from_hours(2)),
     };
-    let server = S3Server::start(data, 0, BUCKET, vec![rule], Duration::from_secs(3600))
+    let server = S3Server::start(data, 0, BUCKET, vec![rule], Duration::from_hours(1))
         .await
         .expect("starts");
     let client = s3_client(server.endpoint(), server.credentials());
@@ -52,10 +52,10 @@ pub(crate) async fn read(client: &Client, key: &str) -> Option<Vec<u8>> {
 }
 
 /// S3's error code, or the status where the answer has no body.
-pub(crate) fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> String
+pub(crate) fn code<E, R>(error: &SdkError<E, R>) -> String
 where
     R: std::fmt::Debug,
-    E: std::fmt::Debug,
+    E: ProvideErrorMetadata + std::fmt::Debug,
 {
     error.code().map_or_else(|| format!("{error:?}"), str::to_owned)
 }
@@ -356,7 +356,7 @@ async fn directories_that_are_not_ours_are_left_alone() {
         .await
         .expect_err("it is no bucket");
     first.stop().await;
-    let refused = S3Server::start(data.path(), 0, "other-bucket", Vec::new(), Duration::from_secs(3600)).await;
+    let refused = S3Server::start(data.path(), 0, "other-bucket", Vec::new(), Duration::from_hours(1)).await;
     assert!(
         refused
             .expect_err("not ours")

@@ -158,7 +158,7 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     let mut stream = tokio::net::TcpStream::connect(host).await.expect("connected");
     let mut head = format!("PUT {target} HTTP/1.1\r\nhost: {host}\r\n");
     for (name, value) in presigned.headers() {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head = format!("{head}{name}: {value}\r\n");
     }
     stream.write_all(format!("{head}\r\nhel").as_bytes()).await.expect("sent");
     stream.shutdown().await.expect("half closed");
