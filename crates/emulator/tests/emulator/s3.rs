@@ -169,6 +169,18 @@ async fn an_upload_that_fails_its_checksum_leaves_nothing() {
         // The client verifies what it reads.
         assert_eq!(read(&client, "sums").await.as_deref(), Some(&b"hello"[..]), "{algorithm}");
     }
+    // A body that is not in memory has its checksum in a trailer.
+    let file = data.path().join("body");
+    std::fs::write(&file, vec![b'x'; 300_000]).expect("written");
+    let body = ByteStream::from_path(&file).await.expect("opened");
+    let put = client
+        .put_object()
+        .bucket(BUCKET)
+        .key("file")
+        .checksum_algorithm(ChecksumAlgorithm::Sha256)
+        .body(body);
+    assert!(put.send().await.expect("put").checksum_sha256().is_some());
+    assert_eq!(read(&client, "file").await.map(|body| body.len()), Some(300_000));
     let md5 = client.put_object().bucket(BUCKET).key("m").content_md5("AAAAAAAAAAAAAAAAAAAAAA==");
     assert_eq!(
         code(&md5.body(ByteStream::from_static(b"x")).send().await.expect_err("wrong MD5")),
