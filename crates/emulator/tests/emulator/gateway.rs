@@ -77,6 +77,27 @@ async fn lambda_http_understands_it() {
 }
 
 #[tokio::test]
+async fn connections_are_kept_until_the_emulator_stops() {
+    let (emulator, _data) = emulator(|_| {}).await;
+    let address = emulator.url().trim_start_matches("http://").to_owned();
+    let stream = tokio::net::TcpStream::connect(&address).await.expect("connected");
+    let handshake = hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.expect("HTTP/1.1");
+    let connection = tokio::spawn(connection);
+    for _ in 0..2 {
+        let request = Request::get("/process")
+            .header("host", &address)
+            .body(http_body_util::Full::new(Bytes::new()));
+        let response = sender.send_request(request.expect("valid")).await.expect("answered");
+        assert_eq!(response.status(), 200);
+        http_body_util::BodyExt::collect(response.into_body()).await.expect("whole");
+    }
+    emulator.stop().await;
+    connection.await.expect("no panic").expect("closed in order");
+    assert!(sender.is_closed());
+}
+
+#[tokio::test]
 async fn unknown_paths_and_methods_are_404() {
     let (emulator, _data) = emulator(|config| config.routes = vec![Route::new(Method::GET, "/process", "f")]).await;
     for answer in [

@@ -153,7 +153,7 @@ async fn a_function_over_its_timeout_is_killed_and_503() {
 #[tokio::test]
 async fn the_gateway_loses_patience_but_the_function_goes_on() {
     let (emulator, _data) = emulator(|config| config.limits.gateway_timeout = Duration::from_millis(300)).await;
-    get(format!("{}/process", emulator.url())).await;
+    emulator.invoke("f", "{}").await.expect("started");
     let gate = Gate::new().await;
     let request = tokio::spawn(get(format!("{}{}", emulator.url(), gate.path())));
     let (waiting, stream) = gate.arrival().await;
