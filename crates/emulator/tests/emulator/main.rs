@@ -4,6 +4,7 @@ mod faults;
 mod gateway;
 mod lambda;
 mod s3;
+mod s3_data;
 mod s3_multipart;
 mod s3_reads;
 mod s3_signatures;
