@@ -5,11 +5,17 @@ mod compile;
 mod completions;
 mod decrypt;
 mod demo;
+mod dev;
 mod encrypt;
 mod evaluate;
+mod function;
 mod inspect;
 mod keygen;
+mod load;
+mod models;
 mod predict;
+mod publish;
+mod register;
 mod specs;
 
 use crate::terminal::Terminal;
@@ -28,9 +34,15 @@ pub(crate) enum Command {
     Evaluate(evaluate::Evaluate),
     Decrypt(decrypt::Decrypt),
     Predict(predict::Predict),
+    Publish(publish::Publish),
+    Models(models::Models),
+    Register(register::Register),
+    Dev(dev::Dev),
+    Load(load::Load),
     Bench(bench::Bench),
     Demo(demo::Demo),
     Completions(completions::Completions),
+    Function(function::Function),
 }
 
 impl Command {
@@ -45,11 +57,23 @@ impl Command {
             Self::Evaluate(command) => command.run(terminal),
             Self::Decrypt(command) => command.run(terminal),
             Self::Predict(command) => command.run(terminal),
+            Self::Publish(command) => command.run(terminal),
+            Self::Models(command) => command.run(terminal),
+            Self::Register(command) => command.run(terminal),
+            Self::Dev(command) => command.run(terminal),
+            Self::Load(command) => command.run(terminal),
             Self::Bench(command) => command.run(terminal),
             Self::Demo(command) => command.run(terminal),
             Self::Completions(command) => command.run(terminal),
+            Self::Function(command) => command.run(),
         }
     }
+}
+
+/// Runs what waits for a network.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("cannot start the runtime")?.block_on(work)
 }
 
 /// The number of threads of parallel work.

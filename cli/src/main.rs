@@ -8,7 +8,10 @@
     reason = "doc comments of commands are their help text, where <class> is a placeholder"
 )]
 
+mod bucket;
 mod commands;
+mod connection;
+mod emulation;
 mod files;
 mod server;
 mod terminal;

@@ -76,6 +76,7 @@ impl Terminal {
         let template = match (len, unit) {
             (None, _) => "{prefix} {spinner} {elapsed} {msg}",
             (Some(_), Unit::Bytes) => "{prefix} [{bar:30}] {bytes}/{total_bytes} {eta} {msg}",
+            (Some(_), Unit::Steps) => "{prefix} [{bar:30}] {pos}/{len} {msg}",
             (Some(_), Unit::Rows) => "{prefix} [{bar:30}] {pos}/{len} rows {eta} {msg}",
         };
         bar.set_style(
@@ -102,6 +103,8 @@ pub(crate) enum Unit {
     Bytes,
     /// Rows of a table.
     Rows,
+    /// Steps of a demonstration.
+    Steps,
 }
 
 /// A remark on standard error. That nobody listens is no failure.

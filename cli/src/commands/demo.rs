@@ -1,24 +1,32 @@
-//! `cipherfn demo`: the whole protocol on a real model, client and server in separate processes.
+//! `cipherfn demo`: the whole service on a real model, on this machine, over HTTP.
 
 mod model;
 mod outcome;
 
+use super::{block_on, register};
+use crate::emulation::{self, KEEP, Setup};
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};
+use cipherfn_client::service::{Service, ServiceOptions};
 use cipherfn_client::{Client, Existing, KeyRing};
-use outcome::Outcome;
-use std::fs::{self, File};
-use std::io::BufWriter;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use cipherfn_emulator::{Authorizer, Emulator, LogSink};
+use cipherfn_protocol::api::{Function, ModelName};
+use cipherfn_scheme::SecretKey;
+use outcome::{Engine, Outcome};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
-/// Show the whole protocol on a real model: XGBoost, breast cancer, 30 features
+/// Name of the model at the service.
+const MODEL: &str = "fraud";
+
+/// Show the whole service on a real model: XGBoost, breast cancer, 30 features
 ///
-/// Compiles the model, makes keys, encrypts test rows as the client, evaluates them in another process that gets nothing but bundle,
-/// evaluation key and query, decrypts the answers and sets them beside the library's own. Exits with 1 if they disagree by more than the
-/// stated precision.
+/// Compiles the model and publishes it to a service on this machine: HTTP API, functions in processes of their own and S3 as on AWS. Then, as the
+/// client, fetches the specs, makes keys, registers the evaluation key, sends encrypted test rows, decrypts the answers and sets them beside the
+/// library's own. Exits with 1 if they disagree by more than the stated precision.
 #[allow(clippy::doc_markdown, reason = "the text is for the terminal")]
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cipherfn demo --rows all")]
@@ -46,6 +54,15 @@ impl FromStr for RowCount {
     }
 }
 
+impl RowCount {
+    const fn limit(self) -> u64 {
+        match self {
+            Self::First(count) => count,
+            Self::All => u64::MAX,
+        }
+    }
+}
+
 /// One step of the protocol.
 struct Step {
     who: &'static str,
@@ -57,21 +74,20 @@ struct Step {
 
 impl Demo {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
-        let directory = tempfile::Builder::new()
-            .prefix("cipherfn-demo-")
-            .tempdir()
-            .context("cannot make a temporary directory")?;
-        let client_side = directory.path().join("client");
-        let server_side = directory.path().join("server");
-        fs::create_dir(&client_side)?;
-        fs::create_dir(&server_side)?;
-        let progress = terminal.progress(Some(5), terminal::Unit::Rows, "demo");
+        block_on(self.work(terminal))
+    }
+
+    async fn work(&self, terminal: Terminal) -> Result<()> {
+        let directory = tempfile::Builder::new().prefix("cipherfn-demo-").tempdir();
+        let directory = directory.context("cannot make a temporary directory")?;
+        let progress = terminal.progress(Some(6), terminal::Unit::Steps, "demo");
         let mut steps = Vec::new();
         let mut step = |who, what, start: Instant, bytes, of_what| {
+            let time = start.elapsed();
             steps.push(Step {
                 who,
                 what,
-                time: start.elapsed(),
+                time,
                 bytes,
                 of_what,
             });
@@ -80,96 +96,121 @@ impl Demo {
 
         let start = Instant::now();
         let bundle = model::compile()?;
-        let bytes = bundle.to_bytes()?;
-        fs::write(server_side.join("bundle.cfn"), &bytes)?;
-        step("owner", "compile the model", start, bytes.len() as u64, "bundle");
+        step("owner", "compile the model", start, bundle.to_bytes()?.len() as u64, "bundle");
 
         let start = Instant::now();
-        let client = Client::from_specs(&bundle.specs)?;
-        let ring = KeyRing::at(client_side.join("keys"));
+        let measured = Measurements::default();
+        let emulator = service(&directory.path().join("service"), measured.sink()).await?;
+        let model: ModelName = MODEL.parse()?;
+        emulation::publish(&emulation::dev_file(&emulator).store(), &model, &bundle, KEEP).await?;
+        step("owner", "start the service, publish", start, bundle.specs.len() as u64, "specs");
+
+        let start = Instant::now();
+        let service = Service::new(emulator.url(), ServiceOptions::default())?;
+        let client = service.client(&model).await?;
+        let ring = KeyRing::at(directory.path().join("keys"));
         ring.fill(&client, Existing::Keep)?;
-        let secret = ring.secret_key(client.parameter_set())?;
-        let key = server_side.join("evaluation.cfk");
-        fs::copy(client_side.join("keys/evaluation.cfk"), &key)?;
-        step("client", "make keys", start, size(&key)?, "evaluation key");
+        let secret = Arc::new(ring.secret_key(client.parameter_set())?);
+        let key_bytes = ring.evaluation_key_file(client.parameter_set())?.bytes.len() as u64;
+        step("client", "fetch specs, make keys", start, key_bytes, "evaluation key");
 
         let start = Instant::now();
-        let rows = client.rows(model::test_rows()?)?.limit(match self.rows {
-            RowCount::First(count) => count,
-            RowCount::All => u64::MAX,
-        });
-        let query = server_side.join("query.cfq");
-        let encrypted = client.encrypt(&secret, rows, BufWriter::new(File::create(&query)?), |_| ())?;
-        step("client", "encrypt rows", start, client.query_row_bytes() as u64, "a row");
+        register::register(&service, &ring, &client, terminal).await?;
+        step("client", "register the key", start, key_bytes, "evaluation key");
 
-        let seen = files(&server_side)?;
+        let query_bytes = client.query_row_bytes() as u64;
         let start = Instant::now();
-        let engine = evaluate_elsewhere(&server_side)?;
+        predict(&service, &model, &client, &secret, 1).await?;
         step(
-            "server",
-            "evaluate rows (process start, key and model loading included)",
+            "client",
+            "predict one row (cold start of the function)",
             start,
-            client.reply_row_bytes() as u64,
-            "a row",
+            query_bytes,
+            "a query row",
         );
 
         let start = Instant::now();
-        let mut predictions = Vec::new();
-        let reply = File::open(server_side.join("reply.cfr"))?;
-        let decrypted = client.decrypt(&secret, reply, &mut predictions, |_| ())?;
-        step("client", "decrypt answers", start, predictions.len() as u64, "predictions");
+        let predictions = predict(&service, &model, &client, &secret, self.rows.limit()).await?;
+        step(
+            "client",
+            "predict all rows (warm)",
+            start,
+            client.reply_row_bytes() as u64,
+            "a reply row",
+        );
         progress.finish_and_clear();
-        if decrypted.failed > 0 || decrypted.rows != encrypted.rows {
-            bail!(
-                "the server answered {} of {} rows",
-                decrypted.rows - decrypted.failed,
-                encrypted.rows
-            );
-        }
 
-        let outcome = Outcome::new(&client, &predictions, steps, &engine, seen)?;
+        let seen = objects(&emulator.data().join(crate::bucket::DEV_BUCKET))?;
+        emulator.stop().await;
+        let outcome = Outcome::new(&client, &predictions, steps, &measured.last()?, seen)?;
         terminal.report(&outcome.json(), || outcome.to_string())?;
         outcome.verdict()
     }
 }
 
-/// Runs `cipherfn evaluate` in the server's directory: another process, with an empty environment.
-fn evaluate_elsewhere(directory: &Path) -> Result<serde_json::Value> {
-    let program = std::env::current_exe().context("cannot find the cipherfn command")?;
-    let arguments = [
-        "--json",
-        "evaluate",
-        "bundle.cfn",
-        "--evaluation-key",
-        "evaluation.cfk",
-        "--input",
-        "query.cfq",
-        "-o",
-        "reply.cfr",
-    ];
-    let output = Command::new(program)
-        .args(arguments)
-        .current_dir(directory)
-        .env_clear()
-        .stdin(Stdio::null())
-        .output()?;
-    if !output.status.success() {
-        bail!("the server process failed: {}", String::from_utf8_lossy(&output.stderr).trim_end());
-    }
-    serde_json::from_slice(&output.stdout).context("the server process printed no JSON")
+/// The emulator on free ports.
+async fn service(data: &Path, log: LogSink) -> Result<Emulator> {
+    fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
+    let setup = Setup {
+        data,
+        ports: (0, 0),
+        authorizer: Authorizer::Single("demo".to_owned()),
+        functions: None,
+        log,
+    };
+    setup.start().await
 }
 
-fn size(path: &Path) -> Result<u64> {
-    Ok(fs::metadata(path)?.len())
+/// Predictions of the first test rows, as CSV.
+async fn predict(service: &Service, model: &ModelName, client: &Arc<Client>, secret: &Arc<SecretKey>, rows: u64) -> Result<Vec<u8>> {
+    let rows = client.rows(model::test_rows()?)?.limit(rows);
+    let mut predictions = Vec::new();
+    let done = service.predict(model, client, secret, rows, &mut predictions, |_| ()).await?;
+    match done.failures.first() {
+        Some(first) => bail!("{} of {} rows failed; the first: {}", done.failed, done.rows, first.reason),
+        None => Ok(predictions),
+    }
 }
 
-/// Names and sizes of the files in a directory.
-fn files(directory: &Path) -> Result<Vec<(String, u64)>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        files.push((entry.file_name().to_string_lossy().into_owned(), entry.metadata()?.len()));
+/// What the function measured, from its log.
+#[derive(Clone, Default)]
+struct Measurements(Arc<Mutex<Vec<Engine>>>);
+
+impl Measurements {
+    fn sink(&self) -> LogSink {
+        let measurements = self.clone();
+        Arc::new(move |function, line| {
+            if function == Function::Infer.name()
+                && let Ok(engine) = serde_json::from_str(line)
+            {
+                measurements.0.lock().unwrap_or_else(PoisonError::into_inner).push(engine);
+            }
+        })
     }
-    files.sort();
-    Ok(files)
+
+    /// Of the last request.
+    fn last(&self) -> Result<Engine> {
+        let measured = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        measured.last().copied().context("the function reported no time")
+    }
+}
+
+/// Names and sizes of the objects in the bucket.
+fn objects(bucket: &Path) -> Result<Vec<(String, u64)>> {
+    let mut objects = Vec::new();
+    let mut directories: Vec<PathBuf> = vec![bucket.to_owned()];
+    while let Some(directory) = directories.pop() {
+        let listed: Vec<fs::DirEntry> = fs::read_dir(&directory)?.collect::<io::Result<_>>()?;
+        for entry in listed {
+            let (path, metadata) = (entry.path(), entry.metadata()?);
+            if metadata.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "cfn" || extension == "cfk") {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                objects.push((name, metadata.len()));
+            }
+        }
+    }
+    objects.sort();
+    Ok(objects)
 }

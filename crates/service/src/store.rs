@@ -21,7 +21,7 @@ pub use error::StoreError;
 pub use keys::{Declared, Record};
 pub use models::Published;
 
-use aws_config::BehaviorVersion;
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::SharedHttpClient;
@@ -41,13 +41,16 @@ pub struct Store {
 impl Store {
     /// The bucket, with credentials, region and endpoint from the environment as every AWS SDK finds them.
     pub async fn connect(bucket: impl Into<String>) -> Self {
-        let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(http_client())
-            .retry_config(retries())
-            .timeout_config(timeouts())
-            .load()
-            .await;
-        Self::with(aws_sdk_s3::config::Builder::from(&config), bucket)
+        Self::connect_to(bucket, None).await
+    }
+
+    /// The same at another endpoint.
+    pub async fn connect_to(bucket: impl Into<String>, endpoint: Option<&str>) -> Self {
+        let mut config = aws_sdk_s3::config::Builder::from(&sdk_config().await);
+        if let Some(endpoint) = endpoint {
+            config = config.endpoint_url(endpoint).force_path_style(true);
+        }
+        Self::with(config, bucket)
     }
 
     /// The bucket, by a configured S3 client's settings. Endpoints other than AWS's are addressed by path.
@@ -83,6 +86,16 @@ impl Store {
     pub fn bucket(&self) -> &str {
         &self.bucket
     }
+}
+
+/// Credentials, region and endpoints from the environment, with this crate's timeouts and retries.
+pub async fn sdk_config() -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http_client())
+        .retry_config(retries())
+        .timeout_config(timeouts())
+        .load()
+        .await
 }
 
 fn http_client() -> SharedHttpClient {

@@ -66,6 +66,7 @@ async fn specs(store: &Store, request: &Request, name: &ModelName) -> Result<Res
     let etag = format!("\"{hash}\"");
     let known = request.headers().get_all(header::IF_NONE_MATCH).iter();
     let mut known = known.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let value = HeaderValue::from_str(&etag).map_err(|error| Failure::Internal(error.to_string()))?;
     let mut response = if known.any(|value| value.trim().trim_start_matches("W/") == etag) {
         let mut response = Response::new(Body::Empty);
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -74,11 +75,11 @@ async fn specs(store: &Store, request: &Request, name: &ModelName) -> Result<Res
         // The pointer names complete versions only; one that was removed since is as good as unknown.
         let document = store.specs(name, hash).await?.ok_or_else(unknown)?;
         if document.len() > api::MAX_REPLY {
-            return redirect(&store.specs_url(name, hash, URL_LIFETIME).await?);
+            redirect(&store.specs_url(name, hash, URL_LIFETIME).await?)?
+        } else {
+            http::response(StatusCode::OK, api::SPECS, document.to_vec())
         }
-        http::response(StatusCode::OK, api::SPECS, document.to_vec())
     };
-    let value = HeaderValue::from_str(&etag).map_err(|error| Failure::Internal(error.to_string()))?;
     response.headers_mut().insert(header::ETAG, value);
     // Cached by whoever likes to, asked for again each time.
     response

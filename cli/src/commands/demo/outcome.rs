@@ -5,7 +5,22 @@ use super::model::{self, Expected};
 use crate::terminal::{bytes, seconds, significant, table};
 use anyhow::{Context, Result, bail};
 use cipherfn_client::Client;
+use serde::Deserialize;
 use std::fmt;
+
+/// What the function reports of a request.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) struct Engine {
+    /// Milliseconds in the engine.
+    #[serde(rename = "Evaluate")]
+    evaluate: f64,
+    /// Milliseconds in the function.
+    #[serde(rename = "Duration")]
+    duration: f64,
+    /// Rows.
+    #[serde(rename = "Rows")]
+    rows: f64,
+}
 
 /// The result of a run.
 pub(super) struct Outcome {
@@ -15,8 +30,7 @@ pub(super) struct Outcome {
     /// log2 of the probability that it is exceeded in a row.
     failure_log2: f64,
     steps: Vec<Step>,
-    engine_seconds_a_row: f64,
-    threads: u64,
+    engine: Engine,
     seen: Vec<(String, u64)>,
 }
 
@@ -28,6 +42,12 @@ struct Row {
     /// Raw score: the logarithm of the odds.
     score: f64,
     expected: Expected,
+}
+
+impl Engine {
+    fn seconds_a_row(&self) -> f64 {
+        self.evaluate / 1e3 / self.rows
+    }
 }
 
 impl Row {
@@ -42,13 +62,7 @@ impl Row {
 
 impl Outcome {
     /// Sets decrypted predictions beside the library's own.
-    pub(super) fn new(
-        client: &Client,
-        predictions: &[u8],
-        steps: Vec<Step>,
-        engine: &serde_json::Value,
-        seen: Vec<(String, u64)>,
-    ) -> Result<Self> {
+    pub(super) fn new(client: &Client, predictions: &[u8], steps: Vec<Step>, engine: &Engine, seen: Vec<(String, u64)>) -> Result<Self> {
         let expected = model::expected()?;
         let mut rows = Vec::new();
         for (record, expected) in csv::Reader::from_reader(predictions)
@@ -69,8 +83,7 @@ impl Outcome {
             precision: decoding.scores.iter().map(|score| score.precision).fold(0.0, f64::max),
             failure_log2: decoding.failure_log2,
             steps,
-            engine_seconds_a_row: engine["seconds_a_row"].as_f64().context("the server reported no time")?,
-            threads: engine["threads"].as_u64().context("the server reported no threads")?,
+            engine: *engine,
             seen,
         })
     }
@@ -120,9 +133,9 @@ impl Outcome {
             "precision": self.precision,
             "failure_log2": self.failure_log2,
             "steps": self.steps.iter().map(step).collect::<Vec<_>>(),
-            "engine_seconds_a_row": self.engine_seconds_a_row,
-            "engine_threads": self.threads,
-            "server_saw": self.seen.iter().map(seen).collect::<Vec<_>>(),
+            "engine_seconds_a_row": self.engine.seconds_a_row(),
+            "function_over_engine": self.engine.duration / self.engine.evaluate,
+            "stored": self.seen.iter().map(seen).collect::<Vec<_>>(),
         })
     }
 }
@@ -162,20 +175,16 @@ impl fmt::Display for Outcome {
             "{}\n",
             table(names(["step", "who", "time", "size"]), self.steps.iter().map(step))
         )?;
-        let threads = if self.threads == 1 {
-            "1 thread".to_owned()
-        } else {
-            format!("{} threads", self.threads)
-        };
         writeln!(
             f,
-            "encrypted evaluation alone: {} a row on {threads}\n",
-            seconds(self.engine_seconds_a_row)
+            "encrypted evaluation alone: {} a row; the whole function took {:.2} times as long\n",
+            seconds(self.engine.seconds_a_row()),
+            self.engine.duration / self.engine.evaluate
         )?;
         let seen: Vec<_> = self.seen.iter().map(|(name, size)| format!("{name} ({})", bytes(*size))).collect();
         write!(
             f,
-            "all that the server process was given: {}\nno secret key, no row and no prediction among them",
+            "all that the service was given, besides encrypted queries: {}\nno secret key, no row and no prediction among them",
             seen.join(", ")
         )
     }

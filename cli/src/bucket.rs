@@ -1,0 +1,84 @@
+//! Which bucket a command of the model's owner works on.
+
+use anyhow::{Context, Result, bail};
+use cipherfn_service::Store;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Name of the bucket of `cipherfn dev`.
+pub(crate) const DEV_BUCKET: &str = "cipherfn";
+/// Region that its requests are signed for.
+pub(crate) const DEV_REGION: &str = "us-east-1";
+/// In the data directory of a running `cipherfn dev`: where it is.
+const DEV_FILE: &str = "dev.json";
+
+/// The bucket.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Bucket {
+    /// The S3 bucket of the service; credentials and region as for every AWS tool
+    #[arg(long, value_name = "NAME", global = true, conflicts_with = "dev")]
+    pub(crate) bucket: Option<String>,
+    /// Another S3 than AWS's
+    #[arg(long, value_name = "URL", global = true, requires = "bucket")]
+    endpoint: Option<String>,
+    /// The data directory of a running `cipherfn dev`, instead of a bucket
+    #[arg(long, value_name = "DIRECTORY", global = true)]
+    dev: Option<PathBuf>,
+}
+
+/// Where a running `cipherfn dev` is, with the keys of its embedded S3.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DevFile {
+    pub(crate) url: Option<String>,
+    pub(crate) s3_endpoint: String,
+    pub(crate) bucket: String,
+    pub(crate) region: String,
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: String,
+}
+
+impl DevFile {
+    /// Writes it into the data directory, for this user only.
+    pub(crate) fn write(&self, directory: &Path) -> Result<PathBuf> {
+        let path = directory.join(DEV_FILE);
+        let mut file = tempfile::NamedTempFile::new_in(directory).with_context(|| format!("cannot write {}", path.display()))?;
+        file.write_all(&serde_json::to_vec_pretty(self)?)?;
+        file.persist(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+
+    fn read(directory: &Path) -> Result<Self> {
+        let path = directory.join(DEV_FILE);
+        let bytes = fs::read(&path).with_context(|| {
+            format!(
+                "cannot read {}; give the data directory of a `cipherfn dev` that is running",
+                path.display()
+            )
+        })?;
+        serde_json::from_slice(&bytes).with_context(|| format!("{} is not what `cipherfn dev` wrote", path.display()))
+    }
+
+    /// Its bucket.
+    pub(crate) fn store(&self) -> Store {
+        Store::at(
+            &self.s3_endpoint,
+            &self.region,
+            &self.access_key_id,
+            &self.secret_access_key,
+            &self.bucket,
+        )
+    }
+}
+
+impl Bucket {
+    /// Opens it.
+    pub(crate) async fn open(&self) -> Result<Store> {
+        match (&self.bucket, &self.dev) {
+            (_, Some(directory)) => Ok(DevFile::read(directory)?.store()),
+            (Some(bucket), None) => Ok(Store::connect_to(bucket, self.endpoint.as_deref()).await),
+            (None, None) => bail!("which bucket? give --bucket NAME, or --dev DIRECTORY for a local `cipherfn dev`"),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! `cipherfn models`.
+
+use super::block_on;
+use crate::bucket::Bucket;
+use crate::connection::Connection;
+use crate::terminal::{self, Terminal};
+use anyhow::{Result, bail};
+use cipherfn_protocol::api::{ModelList, ModelName, ModelSummary};
+use cipherfn_protocol::hash::SpecsHash;
+use clap::{Args, Subcommand};
+
+/// List published models, roll one back, or remove one
+///
+/// Without an action: lists the models of a bucket (--bucket, --dev) or of a service (--service).
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = false,
+    after_help = "Examples:\n  cipherfn models --bucket my-bucket\n  cipherfn models --service https://abc123.execute-api.eu-central-1.amazonaws.com\n  \
+                  cipherfn models roll-back fraud --bucket my-bucket\n  cipherfn models remove fraud --bucket my-bucket"
+)]
+pub(crate) struct Models {
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    bucket: Bucket,
+    /// List the models of the service at this address
+    #[arg(long, value_name = "URL", conflicts_with_all = ["bucket", "dev"])]
+    service: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Make a version that is still live the current one again
+    RollBack {
+        /// Name of the model
+        name: ModelName,
+        /// Hash of the version's specs, or its first digits [default: the newest that is not current]
+        #[arg(long, value_name = "HASH")]
+        to: Option<String>,
+    },
+    /// Remove a model, or one version: its queries are no longer answered
+    Remove {
+        /// Name of the model
+        name: ModelName,
+        /// Hash of the version's specs, or its first digits [default: all versions]
+        #[arg(long, value_name = "HASH")]
+        version: Option<String>,
+    },
+}
+
+impl Models {
+    pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
+        match (&self.action, &self.service) {
+            (None, Some(url)) => {
+                let list = block_on(async { Ok(self.connection.open(url).await?.models().await?) })?;
+                terminal.report(&list, || text(&list))
+            }
+            (None, None) => {
+                let models = block_on(async { Ok(self.bucket.open().await?.models().await?) })?;
+                let list = ModelList { models };
+                terminal.report(&list, || text(&list))
+            }
+            (Some(_), Some(_)) => bail!("models are changed in their bucket; give --bucket or --dev in place of --service"),
+            (Some(action), None) => block_on(self.change(action, terminal)),
+        }
+    }
+
+    async fn change(&self, action: &Action, terminal: Terminal) -> Result<()> {
+        let store = self.bucket.open().await?;
+        let (Action::RollBack { name, to: prefix } | Action::Remove { name, version: prefix }) = action;
+        let Some(model) = store.model(name).await? else {
+            bail!("there is no model {name}; `cipherfn models` lists those that there are");
+        };
+        let version = prefix.as_deref().map(|prefix| find(&model, prefix)).transpose()?;
+        let left = match action {
+            Action::RollBack { .. } => {
+                let Some(model) = store.roll_back(name, version).await? else {
+                    bail!("model {name} has no other live version to roll back to; publish the earlier bundle again");
+                };
+                Some(model)
+            }
+            Action::Remove { .. } => store.remove(name, version).await?.0,
+        };
+        let list = ModelList {
+            models: left.into_iter().collect(),
+        };
+        terminal.report(&list, || {
+            if list.models.is_empty() {
+                format!("model {name} is removed")
+            } else {
+                text(&list)
+            }
+        })
+    }
+}
+
+/// The one version whose hash begins like this.
+fn find(model: &ModelSummary, prefix: &str) -> Result<SpecsHash> {
+    let hashes = model.versions.iter().map(|version| version.specs);
+    let found: Vec<SpecsHash> = hashes
+        .filter(|hash| !prefix.is_empty() && hash.to_string().starts_with(prefix))
+        .collect();
+    match found.as_slice() {
+        [hash] => Ok(*hash),
+        [] => bail!(
+            "model {} has no live version {prefix:?}; `cipherfn models` lists its versions",
+            model.name
+        ),
+        _ => bail!(
+            "model {} has several versions that begin with {prefix}; give more digits",
+            model.name
+        ),
+    }
+}
+
+fn text(list: &ModelList) -> String {
+    if list.models.is_empty() {
+        return "no models; publish one with `cipherfn publish`".to_owned();
+    }
+    let header = ["model", "version", "current", "published", "bundle"]
+        .map(ToOwned::to_owned)
+        .to_vec();
+    let rows = list.models.iter().flat_map(|model| {
+        model.versions.iter().map(|version| {
+            vec![
+                model.name.to_string(),
+                version.specs.short(),
+                if version.specs == model.current { "yes" } else { "" }.to_owned(),
+                version.published.to_string(),
+                terminal::bytes(version.bundle_bytes),
+            ]
+        })
+    });
+    terminal::table(header, rows)
+}

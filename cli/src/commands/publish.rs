@@ -1,0 +1,46 @@
+//! `cipherfn publish`.
+
+use super::block_on;
+use crate::bucket::Bucket;
+use crate::emulation::{self, KEEP};
+use crate::files::Source;
+use crate::server;
+use crate::terminal::{self, Terminal};
+use anyhow::Result;
+use cipherfn_protocol::api::ModelName;
+use std::num::NonZeroUsize;
+
+/// Publish a bundle: from then on the service answers its queries
+///
+/// The version becomes the current one. Versions before it stay live for clients that still have their specs, the newest ones first, up to --keep.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  cipherfn publish fraud.cfn --name fraud --bucket my-bucket")]
+pub(crate) struct Publish {
+    /// The bundle
+    bundle: Source,
+    /// Name of the model at the service
+    #[arg(long, value_name = "NAME")]
+    name: ModelName,
+    /// Versions of the model that stay live, this one included
+    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::new(KEEP).unwrap_or(NonZeroUsize::MIN))]
+    keep: NonZeroUsize,
+    #[command(flatten)]
+    bucket: Bucket,
+}
+
+impl Publish {
+    pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
+        let bundle = server::read_bundle(&self.bundle)?;
+        let model = block_on(async {
+            let store = self.bucket.open().await?;
+            emulation::publish(&store, &self.name, &bundle, self.keep.get()).await
+        })?;
+        terminal.report(&model, || {
+            terminal::facts([
+                ("model", self.name.to_string()),
+                ("version", bundle.specs_hash().short()),
+                ("live versions", model.versions.len().to_string()),
+            ])
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! `cipherfn register`.
+
+use super::block_on;
+use crate::connection::Connection;
+use crate::terminal::{self, Terminal, Unit};
+use anyhow::Result;
+use cipherfn_client::service::{Registered, Service, Uploaded};
+use cipherfn_client::{Client, Existing, KeyRing};
+use cipherfn_protocol::api::{KeyStatus, ModelName};
+use cipherfn_protocol::message::KeyId;
+use std::path::PathBuf;
+
+/// Register the key ring's evaluation key with a service, look at its registration, or delete it
+///
+/// Makes the keys that the model needs and that are not there yet. One registration serves every model of the same parameter set; registering
+/// again does no harm, and an interrupted upload goes on where it stopped. The secret key stays in the key ring.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  cipherfn register --service https://abc123.execute-api.eu-central-1.amazonaws.com --model fraud --keys keys/"
+)]
+pub(crate) struct Register {
+    /// Address of the service
+    #[arg(long, value_name = "URL")]
+    service: String,
+    /// A model of the parameter set
+    #[arg(long, value_name = "NAME")]
+    model: ModelName,
+    /// The key ring
+    #[arg(long, value_name = "DIRECTORY")]
+    keys: PathBuf,
+    /// Only say where the registration stands
+    #[arg(long, conflicts_with = "delete")]
+    status: bool,
+    /// Delete the key from the service
+    #[arg(long)]
+    delete: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Register {
+    pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
+        block_on(self.work(terminal))
+    }
+
+    async fn work(&self, terminal: Terminal) -> Result<()> {
+        let service = self.connection.open(&self.service).await?;
+        let client = service.client(&self.model).await?;
+        let ring = KeyRing::at(&self.keys);
+        if self.delete || self.status {
+            let key = ring.secret_key(client.parameter_set())?.id();
+            if self.delete {
+                service.delete_key(key).await?;
+                return terminal.report(&serde_json::json!({ "key": key, "state": "deleted" }), || {
+                    terminal::facts([("key", key.to_string()), ("state", "deleted".to_owned())])
+                });
+            }
+            return report(terminal, &service.key_status(key).await?);
+        }
+        ring.fill(&client, Existing::Keep)?;
+        match register(&service, &ring, &client, terminal).await? {
+            Registered::NotNeeded => {
+                let key: KeyId = ring.secret_key(client.parameter_set())?.id();
+                terminal.report(&serde_json::json!({ "key": key, "state": "not-needed" }), || {
+                    "this model needs no evaluation key; there is nothing to register".to_owned()
+                })
+            }
+            Registered::Active(status) | Registered::Uploaded(status) => report(terminal, &status),
+        }
+    }
+}
+
+/// Registers under a progress bar.
+pub(crate) async fn register(service: &Service, ring: &KeyRing, client: &Client, terminal: Terminal) -> Result<Registered> {
+    let progress = terminal.progress(Some(1), Unit::Bytes, "registering");
+    let registered = service.register(ring, client, |uploaded: Uploaded| {
+        progress.set_length(uploaded.of);
+        progress.set_position(uploaded.bytes);
+    });
+    let registered = registered.await;
+    progress.finish_and_clear();
+    Ok(registered?)
+}
+
+fn report(terminal: Terminal, status: &KeyStatus) -> Result<()> {
+    terminal.report(status, || {
+        terminal::facts([
+            ("key", status.key.to_string()),
+            ("state", format!("{:?}", status.state).to_lowercase()),
+            ("parameters", status.parameter_set.clone()),
+            ("size", terminal::bytes(status.bytes)),
+            ("expires", status.expires.to_string()),
+        ])
+    })
+}

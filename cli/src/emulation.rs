@@ -1,0 +1,153 @@
+//! The whole service on this machine: the emulator with cipherfn's functions and routes.
+
+use crate::bucket::{DEV_BUCKET, DEV_REGION, DevFile};
+use crate::files::Source;
+use crate::server;
+use anyhow::{Context, Result, bail};
+use cipherfn_emulator::{Authorizer, Config, Emulator, Function, Lifecycle, LogSink, Route};
+use cipherfn_engine::Bundle;
+use cipherfn_protocol::api::{self, ModelName, ModelSummary, ROUTES};
+use cipherfn_service::store::Published;
+use cipherfn_service::{Store, config};
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Versions of a model that stay live unless said otherwise: the current one and the one before.
+pub(crate) const KEEP: usize = 2;
+/// A day: how long unfinished uploads stay.
+const QUARANTINE: Duration = Duration::from_hours(24);
+/// Settings that the functions take over from this process.
+const SETTINGS: [&str; 5] = [
+    config::KEY_TTL_DAYS,
+    config::KEY_QUOTA,
+    config::UPLOAD_TTL_SECONDS,
+    config::MIN_PART_BYTES,
+    config::LOG,
+];
+
+/// What to start.
+pub(crate) struct Setup<'a> {
+    /// Where the embedded S3 keeps its objects.
+    pub(crate) data: &'a Path,
+    /// Ports of the HTTP API and of S3; 0 takes free ones.
+    pub(crate) ports: (u16, u16),
+    /// Who may call.
+    pub(crate) authorizer: Authorizer,
+    /// Built functions, `NAME/bootstrap` each, instead of this program's own.
+    pub(crate) functions: Option<&'a Path>,
+    /// Where the functions' output goes.
+    pub(crate) log: LogSink,
+}
+
+impl Setup<'_> {
+    /// Starts it.
+    pub(crate) async fn start(self) -> Result<Emulator> {
+        let functions = api::Function::ALL.map(|function| self.function(function));
+        let routes = ROUTES.map(|(method, path, function)| {
+            let method = http::Method::from_bytes(method.as_bytes());
+            Ok::<_, http::method::InvalidMethod>(Route::new(method?, path, function.name()))
+        });
+        let config = Config {
+            port: self.ports.0,
+            s3_port: self.ports.1,
+            authorizer: self.authorizer,
+            functions: functions.into_iter().collect::<Result<_>>()?,
+            routes: routes.into_iter().collect::<Result<_, _>>()?,
+            lifecycle: lifecycle(),
+            log: self.log,
+            ..Config::new(self.data, DEV_BUCKET)
+        };
+        Ok(Emulator::start(config).await?)
+    }
+
+    fn function(&self, function: api::Function) -> Result<Function> {
+        let name = function.name();
+        let mut started = match self.functions {
+            Some(directory) => {
+                let program = directory.join(name).join("bootstrap");
+                if !program.is_file() {
+                    bail!("{} is missing; build it with `cargo lambda build --release`", program.display());
+                }
+                let program = program
+                    .canonicalize()
+                    .with_context(|| format!("cannot find {}", program.display()))?;
+                Function::new(name, program)
+            }
+            None => {
+                let mut own = Function::new(name, env::current_exe().context("cannot find the cipherfn command")?);
+                own.arguments = vec!["function".into(), name.into()];
+                own
+            }
+        };
+        started.concurrency = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+        started.environment = SETTINGS
+            .iter()
+            .filter_map(|setting| Some(((*setting).to_owned(), env::var(setting).ok()?)))
+            .collect();
+        started.environment.push((config::BUCKET.to_owned(), DEV_BUCKET.to_owned()));
+        Ok(started)
+    }
+}
+
+/// The rules of the deployed bucket.
+pub(crate) fn lifecycle() -> Vec<Lifecycle> {
+    vec![Lifecycle {
+        prefix: "quarantine/".to_owned(),
+        expire_after: Some(QUARANTINE),
+        abort_multipart_after: Some(QUARANTINE),
+    }]
+}
+
+/// Where an emulator is.
+pub(crate) fn dev_file(emulator: &Emulator) -> DevFile {
+    let (access_key_id, secret_access_key) = emulator.credentials();
+    DevFile {
+        url: Some(emulator.url().to_owned()),
+        s3_endpoint: emulator.s3_endpoint().to_owned(),
+        bucket: DEV_BUCKET.to_owned(),
+        region: DEV_REGION.to_owned(),
+        access_key_id: access_key_id.to_owned(),
+        secret_access_key: secret_access_key.to_owned(),
+    }
+}
+
+/// A bundle to publish at start: `NAME=FILE`.
+#[derive(Clone, Debug)]
+pub(crate) struct Publication {
+    pub(crate) name: ModelName,
+    pub(crate) file: PathBuf,
+}
+
+impl std::str::FromStr for Publication {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, file) = text.split_once('=').ok_or("give NAME=FILE")?;
+        Ok(Self {
+            name: name.parse().map_err(|error| format!("{error}"))?,
+            file: file.into(),
+        })
+    }
+}
+
+/// Publishes a bundle that was read and checked.
+pub(crate) async fn publish(store: &Store, name: &ModelName, bundle: &Bundle, keep: usize) -> Result<ModelSummary> {
+    let version = Published {
+        hash: bundle.specs_hash(),
+        bundle: bundle.to_bytes()?.into(),
+        specs: bundle.specs.clone().into(),
+        report: bundle.report.clone().into(),
+    };
+    let published = store.publish(name, &version, keep).await;
+    published.with_context(|| format!("cannot publish to bucket {}", store.bucket()))
+}
+
+/// Publishes bundles' files.
+pub(crate) async fn publish_files(store: &Store, publications: &[Publication]) -> Result<()> {
+    for Publication { name, file } in publications {
+        let bundle = server::read_bundle(&Source::File(file.clone()))?;
+        publish(store, name, &bundle, KEEP).await?;
+    }
+    Ok(())
+}
