@@ -16,10 +16,10 @@ const DEV_FILE: &str = "dev.json";
 
 /// The bucket.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Bucket {
+pub(crate) struct BucketArguments {
     /// The S3 bucket of the service; credentials and region as for every AWS tool
     #[arg(long, value_name = "NAME", global = true, conflicts_with = "dev")]
-    pub(crate) bucket: Option<String>,
+    bucket: Option<String>,
     /// Another S3 than AWS's
     #[arg(long, value_name = "URL", global = true, requires = "bucket")]
     endpoint: Option<String>,
@@ -72,7 +72,7 @@ impl DevFile {
     }
 }
 
-impl Bucket {
+impl BucketArguments {
     /// Opens it.
     pub(crate) async fn open(&self) -> Result<Store> {
         match (&self.bucket, &self.dev) {

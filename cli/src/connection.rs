@@ -26,6 +26,7 @@ pub(crate) enum Auth {
 }
 
 /// The caller's identity and the shape of the traffic.
+#[allow(clippy::doc_markdown, reason = "the text is for the terminal")]
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Connection {
     /// How requests prove who is calling

@@ -63,22 +63,19 @@ impl Setup<'_> {
 
     fn function(&self, function: api::Function) -> Result<Function> {
         let name = function.name();
-        let mut started = match self.functions {
-            Some(directory) => {
-                let program = directory.join(name).join("bootstrap");
-                if !program.is_file() {
-                    bail!("{} is missing; build it with `cargo lambda build --release`", program.display());
-                }
-                let program = program
-                    .canonicalize()
-                    .with_context(|| format!("cannot find {}", program.display()))?;
-                Function::new(name, program)
+        let mut started = if let Some(directory) = self.functions {
+            let program = directory.join(name).join("bootstrap");
+            if !program.is_file() {
+                bail!("{} is missing; build it with `cargo lambda build --release`", program.display());
             }
-            None => {
-                let mut own = Function::new(name, env::current_exe().context("cannot find the cipherfn command")?);
-                own.arguments = vec!["function".into(), name.into()];
-                own
-            }
+            let program = program
+                .canonicalize()
+                .with_context(|| format!("cannot find {}", program.display()))?;
+            Function::new(name, program)
+        } else {
+            let mut own = Function::new(name, env::current_exe().context("cannot find the cipherfn command")?);
+            own.arguments = vec!["function".into(), name.into()];
+            own
         };
         started.concurrency = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
         started.environment = SETTINGS

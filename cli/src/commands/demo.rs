@@ -13,11 +13,11 @@ use cipherfn_emulator::{Authorizer, Emulator, LogSink};
 use cipherfn_protocol::api::{Function, ModelName};
 use cipherfn_scheme::SecretKey;
 use outcome::{Engine, Outcome};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use std::{fs, io};
 
 /// Name of the model at the service.
 const MODEL: &str = "fraud";
@@ -102,7 +102,8 @@ impl Demo {
         let measured = Measurements::default();
         let emulator = service(&directory.path().join("service"), measured.sink()).await?;
         let model: ModelName = MODEL.parse()?;
-        emulation::publish(&emulation::dev_file(&emulator).store(), &model, &bundle, KEEP).await?;
+        let store = emulation::dev_file(&emulator).store();
+        emulation::publish(&store, &model, &bundle, KEEP).await?;
         step("owner", "start the service, publish", start, bundle.specs.len() as u64, "specs");
 
         let start = Instant::now();
@@ -140,9 +141,9 @@ impl Demo {
         );
         progress.finish_and_clear();
 
-        let seen = objects(&emulator.data().join(crate::bucket::DEV_BUCKET))?;
+        let stored = store.objects().await?;
         emulator.stop().await;
-        let outcome = Outcome::new(&client, &predictions, steps, &measured.last()?, seen)?;
+        let outcome = Outcome::new(&client, &predictions, steps, &measured.last()?, stored)?;
         terminal.report(&outcome.json(), || outcome.to_string())?;
         outcome.verdict()
     }
@@ -193,24 +194,4 @@ impl Measurements {
         let measured = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         measured.last().copied().context("the function reported no time")
     }
-}
-
-/// Names and sizes of the objects in the bucket.
-fn objects(bucket: &Path) -> Result<Vec<(String, u64)>> {
-    let mut objects = Vec::new();
-    let mut directories: Vec<PathBuf> = vec![bucket.to_owned()];
-    while let Some(directory) = directories.pop() {
-        let listed: Vec<fs::DirEntry> = fs::read_dir(&directory)?.collect::<io::Result<_>>()?;
-        for entry in listed {
-            let (path, metadata) = (entry.path(), entry.metadata()?);
-            if metadata.is_dir() {
-                directories.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "cfn" || extension == "cfk") {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                objects.push((name, metadata.len()));
-            }
-        }
-    }
-    objects.sort();
-    Ok(objects)
 }

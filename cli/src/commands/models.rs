@@ -1,7 +1,7 @@
 //! `cipherfn models`.
 
 use super::block_on;
-use crate::bucket::Bucket;
+use crate::bucket::BucketArguments;
 use crate::connection::Connection;
 use crate::terminal::{self, Terminal};
 use anyhow::{Result, bail};
@@ -22,7 +22,7 @@ pub(crate) struct Models {
     #[command(subcommand)]
     action: Option<Action>,
     #[command(flatten)]
-    bucket: Bucket,
+    bucket: BucketArguments,
     /// List the models of the service at this address
     #[arg(long, value_name = "URL", conflicts_with_all = ["bucket", "dev"])]
     service: Option<String>,

@@ -1,7 +1,7 @@
 //! `cipherfn publish`.
 
 use super::block_on;
-use crate::bucket::Bucket;
+use crate::bucket::BucketArguments;
 use crate::emulation::{self, KEEP};
 use crate::files::Source;
 use crate::server;
@@ -25,7 +25,7 @@ pub(crate) struct Publish {
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::new(KEEP).unwrap_or(NonZeroUsize::MIN))]
     keep: NonZeroUsize,
     #[command(flatten)]
-    bucket: Bucket,
+    bucket: BucketArguments,
 }
 
 impl Publish {

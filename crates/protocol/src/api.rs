@@ -1,6 +1,6 @@
 //! What the service says over HTTP: routes, JSON documents, problem types and limits.
 //!
-//! Queries and replies are binary ([`crate::message`]); everything else is JSON. `docs/openapi.json` is the same as an `OpenAPI` document, and tests
+//! Queries and replies are binary ([`crate::message`]); everything else is JSON. `docs/openapi.json` is the same as an OpenAPI document, and tests
 //! hold the service to it.
 
 mod key;

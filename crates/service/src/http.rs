@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::str::FromStr;
 
-/// The route of [`ROUTES`] that a request takes: its pattern, and the value of the path's parameter.
-pub fn route(function: Function, request: &Request) -> Result<(&'static str, &'static str, Option<String>), Problem> {
+/// The route of [`ROUTES`] that a request takes: method, pattern, and the value of the path's parameter, empty where it has none.
+pub fn route(function: Function, request: &Request) -> Result<(&'static str, &'static str, String), Problem> {
     let path = request.raw_http_path();
     let mut allowed = Vec::new();
     for (method, pattern, of) in ROUTES {
@@ -26,12 +26,12 @@ pub fn route(function: Function, request: &Request) -> Result<(&'static str, &'s
 }
 
 /// Matches a path with a pattern of at most one parameter, and gives the parameter's value.
-fn matches(pattern: &str, path: &str) -> Option<Option<String>> {
-    let (mut parameter, mut rest) = (None, path.split('/'));
+fn matches(pattern: &str, path: &str) -> Option<String> {
+    let (mut parameter, mut rest) = (String::new(), path.split('/'));
     for part in pattern.split('/') {
         let value = rest.next()?;
         if part.starts_with('{') {
-            parameter = Some(value.to_owned());
+            value.clone_into(&mut parameter);
         } else if part != value {
             return None;
         }
@@ -40,9 +40,8 @@ fn matches(pattern: &str, path: &str) -> Option<Option<String>> {
 }
 
 /// Parses an id of a path; `what` it names.
-pub fn id<T: FromStr<Err: std::fmt::Display>>(what: &str, text: Option<&str>) -> Result<T, Problem> {
-    text.unwrap_or_default()
-        .parse()
+pub fn id<T: FromStr<Err: std::fmt::Display>>(what: &str, text: &str) -> Result<T, Problem> {
+    text.parse()
         .map_err(|error: T::Err| Problem::new(ProblemType::MalformedRequest, format!("the path does not name a {what}: {error}")))
 }
 

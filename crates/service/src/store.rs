@@ -21,9 +21,9 @@ pub use error::StoreError;
 pub use keys::{Declared, Record};
 pub use models::Published;
 
-use aws_config::{BehaviorVersion, SdkConfig};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_s3::config::SharedHttpClient;
 use aws_smithy_http_client::tls;
 use std::time::Duration;

@@ -53,7 +53,7 @@ struct Infer {
 impl Infer {
     async fn handle(&self, request: &Request, call: &Call) -> Result<Response<Body>, Failure> {
         let (_, _, parameter) = http::route(Function::Infer, request)?;
-        let name: ModelName = http::id("model", parameter.as_deref())?;
+        let name: ModelName = http::id("model", &parameter)?;
         let tenant = call.tenant()?;
         let query = Query::parse(http::body(request, api::QUERY, api::MAX_REQUEST)?)?;
         let (specs, id) = (query.head().specs, query.head().key);

@@ -44,7 +44,7 @@ impl Registry {
         if pattern == "/v1/keys" {
             return self.declare(tenant, request).await;
         }
-        let key: KeyId = http::id("key", parameter.as_deref())?;
+        let key: KeyId = http::id("key", &parameter)?;
         match (method, pattern) {
             ("POST", _) => self.complete(tenant, key).await,
             ("DELETE", _) => self.delete(tenant, key).await,

@@ -39,7 +39,7 @@ async fn handle(store: &Store, request: &Request, call: &Call) -> Result<Respons
             let models = store.models().await?;
             Ok(http::json(StatusCode::OK, &ModelList { models }))
         }
-        _ => specs(store, request, &http::id("model", parameter.as_deref())?).await,
+        _ => specs(store, request, &http::id("model", &parameter)?).await,
     }
 }
 
@@ -52,7 +52,7 @@ async fn specs(store: &Store, request: &Request, name: &ModelName) -> Result<Res
     };
     let model = store.model(name).await?.ok_or_else(unknown)?;
     let hash = match request.query_string_parameters_ref().and_then(|query| query.first("specs")) {
-        Some(text) => http::id::<SpecsHash>("version", Some(text))?,
+        Some(text) => http::id::<SpecsHash>("version", text)?,
         None => model.current,
     };
     if model.versions.iter().all(|version| version.specs != hash) {

@@ -31,7 +31,7 @@ pub(super) struct Outcome {
     failure_log2: f64,
     steps: Vec<Step>,
     engine: Engine,
-    seen: Vec<(String, u64)>,
+    stored: Vec<(String, u64)>,
 }
 
 /// One test row.
@@ -62,7 +62,7 @@ impl Row {
 
 impl Outcome {
     /// Sets decrypted predictions beside the library's own.
-    pub(super) fn new(client: &Client, predictions: &[u8], steps: Vec<Step>, engine: &Engine, seen: Vec<(String, u64)>) -> Result<Self> {
+    pub(super) fn new(client: &Client, predictions: &[u8], steps: Vec<Step>, engine: &Engine, stored: Vec<(String, u64)>) -> Result<Self> {
         let expected = model::expected()?;
         let mut rows = Vec::new();
         for (record, expected) in csv::Reader::from_reader(predictions)
@@ -84,7 +84,7 @@ impl Outcome {
             failure_log2: decoding.failure_log2,
             steps,
             engine: *engine,
-            seen,
+            stored,
         })
     }
 
@@ -125,7 +125,7 @@ impl Outcome {
             })
         };
         let step = |step: &Step| serde_json::json!({ "who": step.who, "what": step.what, "seconds": step.time.as_secs_f64(), "bytes": step.bytes, "of": step.of_what });
-        let seen = |(name, bytes): &(String, u64)| serde_json::json!({ "file": name, "bytes": bytes });
+        let stored = |(key, bytes): &(String, u64)| serde_json::json!({ "key": key, "bytes": bytes });
         serde_json::json!({
             "rows": self.rows.iter().map(row).collect::<Vec<_>>(),
             "different_labels": self.different_labels(),
@@ -135,7 +135,7 @@ impl Outcome {
             "steps": self.steps.iter().map(step).collect::<Vec<_>>(),
             "engine_seconds_a_row": self.engine.seconds_a_row(),
             "function_over_engine": self.engine.duration / self.engine.evaluate,
-            "stored": self.seen.iter().map(seen).collect::<Vec<_>>(),
+            "stored": self.stored.iter().map(stored).collect::<Vec<_>>(),
         })
     }
 }
@@ -181,12 +181,11 @@ impl fmt::Display for Outcome {
             seconds(self.engine.seconds_a_row()),
             self.engine.duration / self.engine.evaluate
         )?;
-        let seen: Vec<_> = self.seen.iter().map(|(name, size)| format!("{name} ({})", bytes(*size))).collect();
-        write!(
-            f,
-            "all that the service was given, besides encrypted queries: {}\nno secret key, no row and no prediction among them",
-            seen.join(", ")
-        )
+        writeln!(f, "all that the service holds; beside that it saw encrypted queries:")?;
+        for (key, size) in &self.stored {
+            writeln!(f, "  {key}  {}", bytes(*size))?;
+        }
+        write!(f, "no secret key, no row and no prediction among them")
     }
 }
 

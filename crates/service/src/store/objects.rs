@@ -94,7 +94,8 @@ impl Store {
     async fn get_range(&self, key: &str, start: u64, len: u64, etag: Option<&str>) -> Result<Option<Part>, StoreError> {
         let mut attempt = 1;
         loop {
-            match self.get_range_once(key, start, len, etag).await {
+            // On the heap: the SDK's futures are large, and this one is part of many.
+            match Box::pin(self.get_range_once(key, start, len, etag)).await {
                 Err(StoreError::Broken { .. }) if attempt < BODY_ATTEMPTS => attempt += 1,
                 result => return result,
             }
@@ -187,6 +188,20 @@ impl Store {
             Err(error) if is_missing(&error) => Ok(()),
             Err(error) => Err(StoreError::new("DELETE", key, &error)),
         }
+    }
+
+    /// Keys and sizes of all objects, in order.
+    pub async fn objects(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let mut objects = Vec::new();
+        let mut pages = self.s3.list_objects_v2().bucket(&self.bucket).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| StoreError::new("LIST", "", &error))?;
+            objects.extend(page.contents().iter().filter_map(|object| {
+                let size = object.size().and_then(|size| u64::try_from(size).ok());
+                Some((object.key()?.to_owned(), size.unwrap_or_default()))
+            }));
+        }
+        Ok(objects)
     }
 
     /// Names of the folders directly below `prefix`, which ends in `/`, in order.
