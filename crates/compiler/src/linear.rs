@@ -316,7 +316,7 @@ impl Rounded {
     fn fit(&self, backend: Backend, seen: &[f64], body_bits: u32, reply_bits: u32) -> Fit {
         // One polynomial holds the weights of all scores: every result coefficient meets all of them, at positions without a feature too.
         let variance = noise::linear(backend.set, self.squares, body_bits) + noise::linear_transform(backend.set, self.squares);
-        let budget = backend.budget_at(variance, self.outputs.len(), reply_bits);
+        let budget = backend.linear_budget(variance, self.outputs.len(), reply_bits);
         let output = |output: &RoundedOutput| LinearOutput {
             scale: output.unit / self.delta,
             half: output.half,

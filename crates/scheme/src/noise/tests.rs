@@ -1,7 +1,9 @@
 //! Every formula against measurement, under several keys: the mean over the keys within [`TOLERANCE`] bits of the standard deviation, and each
 //! key below the prediction times [`KEY_MARGIN`].
 
-use super::{KEY_MARGIN, cmux, fresh, linear, modulus_switch, rounding, scalar_product, selector};
+use super::{KEY_MARGIN, cmux, fresh, linear, margin, modulus_switch, rounding, scalar_product, selector};
+
+mod mixture;
 use crate::fourier::Transform;
 use crate::keys::{EvaluationKey, SecretKey};
 use crate::parameters::ParameterSet;
@@ -105,7 +107,9 @@ fn cmuxes(set: &'static ParameterSet, gadget: Gadget, transport: Transport) {
     // Zeros only, so that the errors add up.
     let chains = |expanded: &Expanded| {
         let inputs = expanded.noiseless_ciphertexts();
-        (0..CHAINS).flat_map(|input| expanded.chain(&inputs, &zeros, input)).collect::<Vec<_>>()
+        (0..CHAINS)
+            .flat_map(|input| expanded.chain(&inputs, &zeros, input))
+            .collect::<Vec<_>>()
     };
     let without_rounding = predicted - (1.0 + set.mask_len() as f64 / 2.0) * super::last_digit(gadget);
     check("a chain of CMUXes", zeros.len() as f64 * without_rounding, keys.iter().map(chains));
