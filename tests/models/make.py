@@ -32,6 +32,7 @@ from sklearn import (
     multiclass,
     pipeline,
     preprocessing,
+    random_projection,
     svm,
     tree,
 )
@@ -205,6 +206,22 @@ def rf_integers(name):
 
 
 @model
+def rf_missing(name):
+    """Splits by whether a value is missing have infinite thresholds."""
+    x, y, test, train = breast()
+    forest = ensemble.RandomForestClassifier(6, max_depth=4, random_state=0)
+    sklearn(name, forest, (holes(x, 0.3), y, holes(test, 0.3), holes(train, 0.3)), without_zipmap(forest))
+
+
+@model
+def rf_columns(name):
+    """One output a class."""
+    forest = ensemble.RandomForestClassifier(4, max_depth=3, random_state=0)
+    x, y, test, train = wine()
+    sklearn(name, forest, (x, named(y, ["barolo", "grignolino", "barbera"]), test, train), {id(forest): {"zipmap": "columns"}})
+
+
+@model
 def dt_multi_output(name):
     x, y, test, train = diabetes()
     sklearn(name, tree.DecisionTreeRegressor(max_depth=4, random_state=0), (x, np.stack([y, x[:, 2] * 100, -y], axis=1), test, train))
@@ -306,6 +323,13 @@ def tree_version_5(name):
 @model
 def logreg_iris(name):
     sklearn(name, linear_model.LogisticRegression(max_iter=500), iris())
+
+
+@model
+def logreg_cancelling(name):
+    """Nearly parallel features whose contributions cancel: scores stay in a small part of their range."""
+    machine = pipeline.make_pipeline(random_projection.GaussianRandomProjection(5, random_state=0), linear_model.LogisticRegression(max_iter=1000))
+    sklearn(name, machine, wine())
 
 
 @model
@@ -529,6 +553,23 @@ def mixed_columns_logreg(name):
     write(name, converted, [feed[:40] for feed in feeds], [feed[-20:] for feed in feeds])
 
 
+@model
+def empty_text_forest(name):
+    """The empty text is a category like any other."""
+    rng = np.random.default_rng(8)
+    port = rng.choice(["S", "C", ""], 120).reshape(-1, 1).astype(object)
+    fare = rng.lognormal(3, 1, 120).astype(np.float32).round(2).reshape(-1, 1)
+    y = ((port[:, 0] == "") * 20 + fare[:, 0] > 30).astype(int)
+    import pandas
+
+    columns = compose.ColumnTransformer([("port", preprocessing.OneHotEncoder(), ["port"]), ("fare", "passthrough", ["fare"])])
+    machine = pipeline.make_pipeline(columns, ensemble.RandomForestClassifier(3, max_depth=3, random_state=0))
+    machine.fit(pandas.DataFrame({"port": port[:, 0], "fare": fare[:, 0]}), y)
+    types = [("port", StringTensorType([None, 1])), ("fare", FloatTensorType([None, 1]))]
+    converted = to_onnx(machine, initial_types=types, options={id(machine): {"zipmap": False}}, target_opset=OPSET)
+    write(name, converted, [port[:40], fare[:40]], [port[-20:], fare[-20:]])
+
+
 # ------------------------------------------------------------------------------------------------------------ boosting libraries
 
 
@@ -662,6 +703,16 @@ def catboost_binary(name):
 
     estimator = catboost.CatBoostClassifier(iterations=4, depth=3, verbose=0, thread_count=1, random_seed=0, allow_writing_files=False)
     catboost_model(name, estimator, breast())
+
+
+@model
+def catboost_missing(name):
+    """Missing values count as the smallest ones, by comparisons that are false; no node says so."""
+    import catboost
+
+    x, y, test, train = breast()
+    estimator = catboost.CatBoostClassifier(iterations=4, depth=3, verbose=0, thread_count=1, random_seed=0, allow_writing_files=False)
+    catboost_model(name, estimator, (holes(x), y, holes(test), holes(train)))
 
 
 @model

@@ -80,16 +80,21 @@ impl Backend {
         }
     }
 
-    /// The error bound of a result of `coefficients` coefficients that has `variance` before it is rounded for the reply.
-    pub(crate) fn budget(self, variance: f64, coefficients: usize) -> Budget {
+    /// The error bound of a result of `coefficients` coefficients that has `variance`, from at least `rows` selector rows in equal parts,
+    /// before it is rounded for the reply.
+    pub(crate) fn budget(self, variance: f64, rows: f64, coefficients: usize) -> Budget {
         let switched = |bits: u32| noise::modulus_switch(self.set, bits);
         let reply_bits = (8..=40).find(|bits| switched(*bits) <= REPLY_SHARE * variance).unwrap_or(40);
-        self.budget_at(variance, coefficients, reply_bits)
+        self.budget_with(variance, noise::margin(self.transport(), rows), coefficients, reply_bits)
     }
 
-    /// The same for replies of given bits.
-    pub(crate) fn budget_at(self, variance: f64, coefficients: usize, reply_bits: u32) -> Budget {
-        let deviation = (variance + noise::modulus_switch(self.set, reply_bits)).sqrt() * noise::KEY_MARGIN;
+    /// The error bound of a linear model's result for replies of given bits.
+    pub(crate) fn linear_budget(self, variance: f64, coefficients: usize, reply_bits: u32) -> Budget {
+        self.budget_with(variance, noise::KEY_MARGIN, coefficients, reply_bits)
+    }
+
+    fn budget_with(self, variance: f64, margin: f64, coefficients: usize, reply_bits: u32) -> Budget {
+        let deviation = (variance + noise::modulus_switch(self.set, reply_bits)).sqrt() * margin;
         let error = deviations(FAILURE_LOG2 - (coefficients as f64).log2()) * deviation;
         Budget {
             deviation,

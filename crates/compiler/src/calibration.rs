@@ -1,9 +1,9 @@
 //! Calibration rows: the columns that name the features, and the values that ranges and grids are fitted on.
 
 use crate::error::CompileError;
-use crate::model::Model;
+use crate::model::{Estimator, Model};
 use cipherfn_protocol::program::Tensor;
-use cipherfn_protocol::specs::InputColumn;
+use cipherfn_protocol::specs::{ColumnKind, InputColumn};
 use cipherfn_table::Table;
 use std::io::Read;
 
@@ -27,18 +27,57 @@ pub(crate) struct CalibrationRows {
     pub columns: Vec<InputColumn>,
     /// Program inputs, at most [`MAX_ROWS`] rows.
     pub rows: Vec<Vec<Tensor>>,
+    /// Names of columns with missing values that no node of the model mentions.
+    pub gaps: Vec<String>,
 }
 
 impl<R: Read> Calibration<R> {
     /// Matches the columns with the model's inputs and reads the rows.
-    pub(crate) fn read(self, model: &Model) -> Result<CalibrationRows, CompileError> {
+    ///
+    /// A tree answers rows with missing values even if none of its nodes says where they go: a comparison with NaN is false. Some exporters rely
+    /// on it, so calibration rows that have missing values allow them, in the inputs where they do.
+    pub(crate) fn read(self, model: &mut Model) -> Result<CalibrationRows, CompileError> {
         let table = Table::open(self.source_name.as_str(), self.input)?;
-        let columns = match_columns(model, table.header(), self.target.as_deref(), &self.source_name)?;
+        let own: Vec<bool> = model.columns.iter().map(|input| input.missing).collect();
+        if matches!(model.estimator, Estimator::Trees(_)) {
+            for input in model
+                .columns
+                .iter_mut()
+                .filter(|input| matches!(input.kind, ColumnKind::Float32 | ColumnKind::Float64))
+            {
+                input.missing = true;
+            }
+        }
+        let mut columns = match_columns(model, table.header(), self.target.as_deref(), &self.source_name)?;
         let rows = table
             .select(&columns, model.preprocess.inputs())?
             .take(MAX_ROWS)
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(CalibrationRows { columns, rows })
+        let mut gaps = Vec::new();
+        let mut next = 0;
+        for (index, (input, own)) in model.columns.iter_mut().zip(own).enumerate() {
+            let columns = &mut columns[next..next + input.width];
+            next += input.width;
+            if own || !input.missing {
+                continue;
+            }
+            let missing = |entry: usize| rows.iter().any(|row| is_nan(&row[index], entry));
+            let found: Vec<usize> = (0..input.width).filter(|entry| missing(*entry)).collect();
+            input.missing = !found.is_empty();
+            for column in columns.iter_mut() {
+                column.missing = input.missing;
+            }
+            gaps.extend(found.into_iter().map(|entry| columns[entry].name.clone()));
+        }
+        Ok(CalibrationRows { columns, rows, gaps })
+    }
+}
+
+fn is_nan(tensor: &Tensor, entry: usize) -> bool {
+    match tensor {
+        Tensor::F32(values) => values[entry].is_nan(),
+        Tensor::F64(values) => values[entry].is_nan(),
+        Tensor::I64(_) | Tensor::Text(_) => false,
     }
 }
 

@@ -37,8 +37,8 @@ const STACK_BYTES: usize = 256 << 20;
 /// Compiles an ONNX model.
 pub fn compile<R: Read>(model_bytes: &[u8], calibration: Calibration<R>, options: &Options) -> Result<Compiled, CompileError> {
     check(options)?;
-    let model = read_model(model_bytes)?;
-    let calibration = calibration.read(&model)?;
+    let mut model = read_model(model_bytes)?;
+    let calibration = calibration.read(&mut model)?;
     std::thread::scope(|scope| {
         let work = || compile_here(&model, Hash::of(model_bytes), calibration, options);
         let thread = std::thread::Builder::new()
@@ -74,6 +74,8 @@ pub(crate) struct Source<'a> {
     pub names: Vec<String>,
     /// Feature vectors of the calibration rows.
     pub rows: Vec<Vec<f32>>,
+    /// Names of columns with missing values that no node of the model mentions.
+    pub gaps: Vec<String>,
     /// Hash of the model's bytes.
     pub hash: Hash,
 }
@@ -108,6 +110,7 @@ fn compile_here(model: &Model, hash: Hash, calibration: CalibrationRows, options
     let source = Source {
         names: feature_names(model, &calibration.columns),
         rows,
+        gaps: calibration.gaps,
         hash,
         model,
         options,
@@ -261,6 +264,15 @@ pub(crate) struct Coefficient {
 
 fn compile_linear(model: &LinearModel, source: &Source<'_>) -> Result<Parts, CompileError> {
     let plan = linear::compile(model, &source.names, &source.rows, source.options)?;
+    let mut warnings = Vec::new();
+    if plan.bits < linear::LEAST_BITS && source.options.precision.is_none() {
+        warnings.push(format!(
+            "{:.1} bits of precision are guaranteed instead of the usual {}: the scores of the calibration rows lie in a small part of what the \
+             features' ranges allow",
+            plan.bits,
+            linear::LEAST_BITS
+        ));
+    }
     let coefficient = |output: &linear::LinearOutput| Coefficient {
         scale: output.scale,
         centre: 0.0,
@@ -294,7 +306,7 @@ fn compile_linear(model: &LinearModel, source: &Source<'_>) -> Result<Parts, Com
             predicted_microseconds: linear::predicted_microseconds(&plan),
         },
         trees: None,
-        warnings: Vec::new(),
+        warnings,
         backend: plan.backend,
         circuit: Circuit::Linear(plan.circuit),
         encoding: Encoding::Linear(plan.encoding),
@@ -310,6 +322,17 @@ fn report(source: &Source<'_>, parts: &Parts, agreement: crate::report::Agreemen
     let set = parts.backend.set;
     let needs_key = parts.needs_key && options.profile != Profile::Keyless;
     let mut warnings = parts.warnings.clone();
+    if let Some((first, others)) = source.gaps.split_first() {
+        let more = if others.is_empty() {
+            String::new()
+        } else {
+            format!(" and {} more", others.len())
+        };
+        warnings.push(format!(
+            "the calibration rows have missing values that no node of the model mentions (column {first:?}{more}): they are accepted, and \
+             comparisons with them are false, as in ONNX Runtime; if that is not meant, leave such rows out"
+        ));
+    }
     if agreement.skipped > 0 {
         warnings.push(format!(
             "{} calibration rows have missing or infinite values that the model gives no meaning",

@@ -64,11 +64,13 @@ const MAX_FACTOR: f64 = 16.0;
 /// Part of the torus that scores fill: errors are far smaller than the rest.
 const AMPLITUDE: f64 = 0.49;
 /// Bits guaranteed at least when nothing is asked for ...
-const LEAST_BITS: f64 = 12.0;
+pub(crate) const LEAST_BITS: f64 = 12.0;
 /// ... and the bits first tried.
 pub(crate) const PREFERRED_BITS: f64 = 13.0;
 /// Bits of a reply's coefficients that suffice when nothing is asked for: 6.4 KB.
 const REPLY_BITS: u32 = 25;
+/// Bits of a reply's coefficients at most.
+const MOST_REPLY_BITS: u32 = 40;
 
 /// One ciphertext: its mask from the seed, the product in the Fourier domain, the reply; source: as in the costs of trees.
 const CIPHERTEXT_MICROSECONDS: f64 = 35.0;
@@ -226,15 +228,21 @@ struct Fit {
 
 /// The fewest bytes that reach the wanted precision.
 fn fit(backend: Backend, weights: &[&[f64]], seen: &[f64], options: &Options) -> Result<Fit, CompileError> {
-    let (wanted, reply_limit): (&[f64], u32) = match &options.precision {
-        Some(bits) => (std::slice::from_ref(bits), 40),
-        None => (
-            &[PREFERRED_BITS, LEAST_BITS, DEFAULT_PRECISION],
-            if options.profile == Profile::Compact { 24 } else { REPLY_BITS },
-        ),
+    let reply_bits = if options.profile == Profile::Compact { 24 } else { REPLY_BITS };
+    let stages: &[(f64, u32)] = match &options.precision {
+        Some(bits) => &[(*bits, MOST_REPLY_BITS)],
+        None => &[
+            (PREFERRED_BITS, reply_bits),
+            (LEAST_BITS, reply_bits),
+            // Scores that cancel: in the calibration rows they stay in a small part of their range.
+            (LEAST_BITS, MOST_REPLY_BITS),
+            (f64::NEG_INFINITY, MOST_REPLY_BITS),
+        ],
     };
     let mut best = f64::NEG_INFINITY;
-    for wanted in wanted {
+    for &(least, reply_limit) in stages {
+        // Whatever can be reached, in the end.
+        let wanted = if least.is_finite() { least } else { best };
         let mut found: Option<(usize, Fit)> = None;
         for resolution in 8..=36 {
             let rounded = Rounded::new(weights, f64::from(-resolution).exp2());
@@ -243,12 +251,12 @@ fn fit(backend: Backend, weights: &[&[f64]], seen: &[f64], options: &Options) ->
                 let fits = |body_bits| rounded.fit(backend, seen, body_bits, reply_bits);
                 let widest = fits(backend.set.body_bits);
                 best = best.max(widest.bits);
-                if widest.bits < *wanted {
+                if widest.bits < wanted {
                     continue;
                 }
                 let fewest = (8..backend.set.body_bits)
                     .map(fits)
-                    .find(|fit| fit.bits >= *wanted)
+                    .find(|fit| fit.bits >= wanted)
                     .unwrap_or(widest);
                 let bytes = backend.reply_bytes(weights.len(), reply_bits)
                     + query_bytes(backend, weights[0].len(), weights.len(), fewest.body_bits);
@@ -263,7 +271,7 @@ fn fit(backend: Backend, weights: &[&[f64]], seen: &[f64], options: &Options) ->
         }
     }
     Err(CompileError::Precision {
-        wanted: wanted[wanted.len() - 1],
+        wanted: options.precision.unwrap_or(DEFAULT_PRECISION),
         best,
         profile: options.profile.name(),
     })
@@ -316,7 +324,7 @@ impl Rounded {
     fn fit(&self, backend: Backend, seen: &[f64], body_bits: u32, reply_bits: u32) -> Fit {
         // One polynomial holds the weights of all scores: every result coefficient meets all of them, at positions without a feature too.
         let variance = noise::linear(backend.set, self.squares, body_bits) + noise::linear_transform(backend.set, self.squares);
-        let budget = backend.budget_at(variance, self.outputs.len(), reply_bits);
+        let budget = backend.linear_budget(variance, self.outputs.len(), reply_bits);
         let output = |output: &RoundedOutput| LinearOutput {
             scale: output.unit / self.delta,
             half: output.half,

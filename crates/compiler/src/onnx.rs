@@ -11,6 +11,7 @@ mod emitter;
 mod estimator;
 mod estimators;
 mod evaluate;
+mod exact;
 mod facts;
 mod graph;
 mod linear;

@@ -233,6 +233,33 @@ fn calibration_columns_must_fit() {
     assert!(matches!(compile(b"", None), CompileError::Table(_)));
 }
 
+/// The first calibration row of a model without missing values gets a gap.
+#[test]
+fn calibration_rows_decide_on_missing_values_that_trees_do_not_mention() {
+    let compile = |name: &str, gap: bool| {
+        let folder = library(name);
+        let model = fs::read(folder.join("model.onnx")).unwrap();
+        let mut text = fs::read_to_string(folder.join("train.csv")).unwrap();
+        if gap {
+            let (header, rows) = text.split_once('\n').unwrap();
+            text = format!("{header}\n{}", &rows[rows.find(',').unwrap()..]);
+        }
+        let calibration = Calibration {
+            source_name: "train.csv".into(),
+            input: text.as_bytes(),
+            target: Some("target".into()),
+        };
+        compile(&model, calibration, &Options::new("m"))
+    };
+    let accepted = |compiled: &Compiled| compiled.specs.specs().columns.iter().any(|column| column.missing);
+    let (plain, gap) = (compile("rf_bc", false).unwrap(), compile("rf_bc", true).unwrap());
+    assert!(!accepted(&plain) && plain.report.warnings.is_empty(), "{:?}", plain.report.warnings);
+    assert!(accepted(&gap));
+    assert!(gap.report.warnings[0].contains("missing values"), "{:?}", gap.report.warnings);
+    let error = compile("logreg_bc", true).unwrap_err().to_string();
+    assert!(error.contains("line 2") && error.contains("no rule for missing values"), "{error}");
+}
+
 #[test]
 fn options_are_checked() {
     let broken: [fn(&mut Options); 4] = [

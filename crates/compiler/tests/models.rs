@@ -230,6 +230,9 @@ fn meaning_of_outputs_follows_from_construction() {
     ] {
         assert_eq!(outputs(name), label_and(OutputField::Probabilities(digits.clone())), "{name}");
     }
+    let wines = ["barbera", "barolo", "grignolino"].map(|name| OutputField::Probabilities(classes(&[name])));
+    let label_and_wines = std::iter::once(OutputField::Label).chain(wines).collect();
+    assert_eq!(outputs("rf_columns"), (Task::Classification, label_and_wines));
     assert_eq!(outputs("glm_chain"), (Task::Regression, vec![OutputField::Prediction]));
     assert_eq!(outputs("rf_multi_output"), (Task::Regression, vec![OutputField::Prediction]));
 }

@@ -1,17 +1,18 @@
 //! The order of evaluation: what the cache sees and what threads share.
 //!
 //! A selector is large (192 KB at N = 2048, k = 1 and three levels), so steps that use the same one should follow each other; but the
-//! values between steps are large too (32 KB), so evaluating a whole ensemble level by level moves them out of the cache. Steps are taken
-//! in depth-first order, cut into *segments*, and each segment is evaluated level by level, sorted by selector.
+//! values between steps are large too (32 KB), and must not become too many. Steps are taken in depth-first order and cut into *segments*. In a
+//! segment, the next steps are always those of the selectors that most of the steps with known operands use.
 
 use crate::lower::{Form, Program};
+use std::collections::{BTreeMap, HashMap};
 
-/// Steps of a segment: at most 128 MB of values at N = 2048, k = 1. Measured on 40 random trees of depth 5 as comparison chains (5,654
-/// CMUXes, 180 selectors of 192 KB, other processes on the machine): 276 ms of processor time in depth-first order, 304 at 512, 273 at 2048,
-/// 259 level by level; on 100 trees of depth 6 over 1,826 thermometer bits the order does not matter.
+/// Steps of a segment: at most 128 MB of values at N = 2048, k = 1.
 const SEGMENT: usize = 4096;
+/// Steps of a stage, if there are as many: enough for several threads.
+const STAGE: usize = 16;
 /// Blocks that a stage is cut into if it has the steps for it.
-const BLOCKS: usize = 16;
+const BLOCKS: usize = 8;
 /// Most steps of a block.
 const MAX_BLOCK: usize = 32;
 
@@ -43,10 +44,7 @@ impl Schedule {
         let order = depth_first(program);
         let mut stages = Vec::new();
         for segment in order.chunks(segment) {
-            for mut level in levels(program, segment) {
-                level.sort_by_key(|step| first_selector(program, *step));
-                stages.push(level);
-            }
+            stages.extend(by_selector(program, segment));
         }
         let (slots, slot_count) = assign_slots(program, &stages);
         let stages = stages.iter().map(|stage| blocks(program, stage)).collect();
@@ -81,22 +79,48 @@ fn depth_first(program: &Program) -> Vec<u32> {
     order
 }
 
-/// A segment by height above what lies outside it.
-fn levels(program: &Program, segment: &[u32]) -> Vec<Vec<u32>> {
-    let mut heights = std::collections::HashMap::with_capacity(segment.len());
-    let mut levels: Vec<Vec<u32>> = Vec::new();
+/// Stages of a segment: of the steps whose operands are there, those of the selectors that most of them use. The others wait for more that
+/// use theirs.
+fn by_selector(program: &Program, segment: &[u32]) -> Vec<Vec<u32>> {
+    let place: HashMap<u32, usize> = segment.iter().enumerate().map(|(place, step)| (*step, place)).collect();
+    let mut waiting = vec![0_u32; segment.len()];
+    let mut users: Vec<Vec<u32>> = vec![Vec::new(); segment.len()];
     for step in segment {
-        let height = operands(program, *step)
-            .filter_map(|operand| heights.get(&operand).map(|height| height + 1))
-            .max()
-            .unwrap_or(0);
-        heights.insert(*step, height);
-        if levels.len() == height {
-            levels.push(Vec::new());
+        for operand in operands(program, *step) {
+            if let Some(operand) = place.get(&operand) {
+                waiting[place[step]] += 1;
+                users[*operand].push(*step);
+            }
         }
-        levels[height].push(*step);
     }
-    levels
+    let mut ready: BTreeMap<Option<u32>, Vec<u32>> = BTreeMap::new();
+    let add = |ready: &mut BTreeMap<Option<u32>, Vec<u32>>, step: u32| ready.entry(first_selector(program, step)).or_default().push(step);
+    for step in segment.iter().filter(|step| waiting[place[step]] == 0) {
+        add(&mut ready, *step);
+    }
+    let mut stages = Vec::new();
+    while !ready.is_empty() {
+        let mut groups: Vec<(usize, Option<u32>)> = ready.iter().map(|(selector, steps)| (steps.len(), *selector)).collect();
+        groups.sort_by_key(|(len, selector)| (std::cmp::Reverse(*len), *selector));
+        let mut stage = Vec::new();
+        for (_, selector) in groups {
+            stage.extend(ready.remove(&selector).unwrap_or_default());
+            if stage.len() >= STAGE {
+                break;
+            }
+        }
+        for step in &stage {
+            for user in &users[place[step]] {
+                let left = &mut waiting[place[user]];
+                *left -= 1;
+                if *left == 0 {
+                    add(&mut ready, *user);
+                }
+            }
+        }
+        stages.push(stage);
+    }
+    stages
 }
 
 fn first_selector(program: &Program, step: u32) -> Option<u32> {
@@ -210,6 +234,34 @@ mod tests {
             let evaluated: usize = schedule.stages.iter().flatten().map(|block| block.steps.len()).sum();
             assert_eq!(evaluated, 60);
         }
+    }
+
+    #[test]
+    fn steps_wait_for_others_of_their_selector() {
+        // Chains of two steps over selectors 0 and 1, 1 and 0, alternating: by level, each selector would come up twice.
+        let step = |operand: Option<u32>, selector: u32| {
+            let terms = operand.map(|step| Term { step, rotation: 0 }).into_iter().collect();
+            Step {
+                linear: Form::default(),
+                products: vec![Product {
+                    selector,
+                    difference: Form { terms, rows: Vec::new() },
+                    constant: Sparse::default(),
+                }],
+            }
+        };
+        let mut steps: Vec<Step> = (0..20).map(|_| step(None, 0)).chain((0..30).map(|_| step(None, 1))).collect();
+        steps.extend((20..50).map(|operand| step(Some(operand), 0)));
+        let all: Vec<u32> = (0..80).collect();
+        let program = Program {
+            steps,
+            constant: Sparse::default(),
+            result: Some(79),
+        };
+        let stages = super::by_selector(&program, &all);
+        let selectors: Vec<Option<u32>> = stages.iter().map(|stage| super::first_selector(&program, stage[0])).collect();
+        assert_eq!(selectors, [Some(1), Some(0)]);
+        assert_eq!(stages.iter().map(Vec::len).collect::<Vec<_>>(), [30, 50]);
     }
 
     #[test]

@@ -11,8 +11,22 @@ use cipherfn_protocol::specs::{Gadget, Transport};
 mod tests;
 
 /// By how much the standard deviation under one particular key may exceed what the formulas give. Guarantees must multiply predicted standard
-/// deviations by it. The tests hold each key's measured deviation to it; the spread between keys is about 1 %.
+/// deviations by it, or by [`margin`]. The tests hold each key's measured deviation to it; the spread between keys is about 3 %.
 pub const KEY_MARGIN: f64 = 1.125;
+
+/// By how much to multiply the standard deviation of a sum of CMUXes before it is taken for a normal variable's, down to a probability of
+/// 2^-40. The sum's error comes from `rows` mask rows in equal parts, or more in unequal ones of which none is larger.
+///
+/// Given the rows' errors the sum is normal: its digits are many and random. Its variance is the rows' mean square, and that varies from query to
+/// query: half of an expanded mask row's error is the body row's error times the all-ones half of the key, 81 % of which lies in a single
+/// Fourier mode. The mean square is an exponential variable for the most part, and the tail of the mixture is heavier than a normal one. The
+/// numbers bound the mixture's (in the tests). Rows that travel whole have errors of equal size everywhere.
+pub fn margin(transport: Transport, rows: f64) -> f64 {
+    match transport {
+        Transport::Packed => KEY_MARGIN.max(1.01 + 1.05 / rows),
+        Transport::Ggsw => KEY_MARGIN,
+    }
+}
 
 /// Relative error (standard deviation) of a product of two polynomials by the Fourier transform in `f64`, measured.
 const FFT_ERROR: f64 = 2.0 * f64::EPSILON;

@@ -216,6 +216,12 @@ impl Evaluator {
             return Ok(None);
         };
         self.charge(node, results.iter().map(Scores::size).sum())?;
+        if results.iter().flat_map(|scores| &scores.entries).any(Combination::is_mixed) {
+            return Err(node.unsupported(
+                "it adds linear functions and decision trees",
+                "sums of trees, or sums of linear functions",
+            ));
+        }
         let first = inputs.iter().flatten().find(|value| matches!(value.data, Data::Scores(_)));
         let element = match node.int("to", 0) {
             Ok(11) if node.standard() == Some("Cast") => Element::F64,

@@ -150,13 +150,18 @@ impl Node {
 
     /// Numbers that are given as floats in `name` or as a tensor in `name_as_tensor`.
     pub(crate) fn numbers(&self, name: &str) -> Result<Vec<f64>, CompileError> {
-        let as_tensor = format!("{name}_as_tensor");
-        let numbers = match self.tensor(&as_tensor)? {
-            Some(_) if self.has(name) => return Err(self.invalid(format!("both \"{name}\" and \"{as_tensor}\" are given"))),
-            Some(tensor) => self.as_numbers(&as_tensor, &tensor.value)?,
-            None => self.floats(name)?.iter().map(|&x| f64::from(x)).collect(),
-        };
+        let numbers = self.any_numbers(name)?;
         self.finite(name, numbers)
+    }
+
+    /// The same with NaN and infinities.
+    pub(crate) fn any_numbers(&self, name: &str) -> Result<Vec<f64>, CompileError> {
+        let as_tensor = format!("{name}_as_tensor");
+        match self.tensor(&as_tensor)? {
+            Some(_) if self.has(name) => Err(self.invalid(format!("both \"{name}\" and \"{as_tensor}\" are given"))),
+            Some(tensor) => self.as_numbers(&as_tensor, &tensor.value),
+            None => Ok(self.floats(name)?.iter().map(|&x| f64::from(x)).collect()),
+        }
     }
 
     /// The entries of a numeric tensor.

@@ -4,10 +4,10 @@ use super::evaluate::Evaluator;
 use super::graph::Graph;
 use super::tensor::Element;
 use super::value::{Data, Value};
-use super::{SUPPORTED, origins};
+use super::{SUPPORTED, exact, origins};
 use crate::error::CompileError;
 use crate::model::{Column, Estimator, Model, Summary, Task};
-use cipherfn_protocol::program::{Op, RowProgram, UnaryFunction, ValueId};
+use cipherfn_protocol::program::{Op, RowProgram, Tensor, UnaryFunction, ValueId};
 use cipherfn_protocol::specs::{ColumnKind, OutputField};
 use std::collections::BTreeSet;
 
@@ -26,10 +26,8 @@ pub(crate) fn finish(mut evaluator: Evaluator, graph: &Graph) -> Result<Model, C
             .last()
             .ok_or_else(|| CompileError::invalid("the graph", "no node computes its outputs"))?;
         if matches!(value.data, Data::Before(_)) {
-            return Err(CompileError::UnsupportedModel {
-                problem: format!("output \"{name}\" does not depend on an estimator"),
-                supported: SUPPORTED.into(),
-            });
+            let problem = format!("output \"{name}\" does not depend on an estimator");
+            return Err(unsupported(graph, name, problem, SUPPORTED));
         }
         values.push((name, evaluator.behind(last, &value)?));
     }
@@ -39,14 +37,17 @@ pub(crate) fn finish(mut evaluator: Evaluator, graph: &Graph) -> Result<Model, C
         .filter_map(|(_, value)| if let Data::After(id) = value.data { Some(id) } else { None })
         .collect();
     let postprocess = without_unused_scores(&mut evaluator, &ids)?;
+    exact::check(&postprocess, graph)?;
     let (estimator, vector, features) = evaluator.collected.finish(&mut evaluator.before, last)?;
     let preprocess = evaluator.before.finish(&[vector])?;
     let task = task(&values);
-    let outputs = values
-        .iter()
-        .map(|(name, value)| field(name, value, task, &evaluator.classes))
-        .collect::<Result<_, _>>()?;
+    let parts = one_a_class(&values, &evaluator.classes);
+    let mut outputs = Vec::with_capacity(values.len());
+    for ((name, value), part) in values.iter().zip(parts) {
+        outputs.push(field(graph, name, value, task, part, &evaluator.classes)?);
+    }
     let missing = missing(&evaluator, &estimator, &preprocess);
+    let empty = knows_empty(&preprocess);
     let columns = graph
         .inputs
         .iter()
@@ -54,7 +55,11 @@ pub(crate) fn finish(mut evaluator: Evaluator, graph: &Graph) -> Result<Model, C
             name: input.name.clone(),
             kind: column_kind(input.element),
             width: input.shape.iter().product(),
-            missing: missing && input.element.is_float(),
+            missing: if input.element == Element::Text {
+                empty
+            } else {
+                missing && input.element.is_float()
+            },
         })
         .collect();
     let summary = Summary {
@@ -118,14 +123,43 @@ fn task(values: &[(&String, Value)]) -> Task {
     }
 }
 
-fn field(name: &str, value: &Value, task: Task, classes: &[Vec<String>]) -> Result<OutputField, CompileError> {
+/// Names of the outputs that give one score each, where several do: those of the classes if there are as many, else the outputs' own.
+fn one_a_class(values: &[(&String, Value)], classes: &[Vec<String>]) -> Vec<Option<String>> {
+    let single = |value: &Value| !is_label(value) && entries(value) == 1;
+    let count = values.iter().filter(|(_, value)| single(value)).count();
+    let mut classes = classes.iter().find(|names| names.len() == count).map(|names| names.iter());
+    let name = |(name, value): &(&String, Value)| {
+        let class = (count > 1 && single(value)).then(|| classes.as_mut().and_then(Iterator::next).unwrap_or(name));
+        class.cloned()
+    };
+    values.iter().map(name).collect()
+}
+
+/// An output cannot be compiled: the error names the node that gives it.
+fn unsupported(graph: &Graph, output: &str, problem: String, supported: &str) -> CompileError {
+    let giver = graph.nodes.iter().find(|node| node.outputs.iter().any(|name| name == output));
+    match giver {
+        Some(node) => node.unsupported(problem, supported),
+        None => CompileError::UnsupportedModel {
+            problem,
+            supported: supported.into(),
+        },
+    }
+}
+
+fn field(
+    graph: &Graph,
+    name: &str,
+    value: &Value,
+    task: Task,
+    part: Option<String>,
+    classes: &[Vec<String>],
+) -> Result<OutputField, CompileError> {
     let count = entries(value);
     if is_label(value) {
         if count != 1 {
-            return Err(CompileError::UnsupportedModel {
-                problem: format!("output \"{name}\" gives {count} labels a row"),
-                supported: "one label a row".into(),
-            });
+            let problem = format!("output \"{name}\" gives {count} labels a row");
+            return Err(unsupported(graph, name, problem, "one label a row"));
         }
         return Ok(OutputField::Label);
     }
@@ -133,11 +167,23 @@ fn field(name: &str, value: &Value, task: Task, classes: &[Vec<String>]) -> Resu
         return Ok(OutputField::Prediction);
     }
     let own = value.facts.classes.iter().chain(classes).find(|names| names.len() == count);
-    let names = own.cloned().unwrap_or_else(|| (0..count).map(|class| class.to_string()).collect());
+    let names = match part {
+        Some(name) => vec![name],
+        None => own.cloned().unwrap_or_else(|| (0..count).map(|class| class.to_string()).collect()),
+    };
     Ok(if value.facts.range.is_probability() {
         OutputField::Probabilities(names)
     } else {
         OutputField::Scores(names)
+    })
+}
+
+/// Whether the empty text is one of the texts that the pre-processing knows.
+fn knows_empty(preprocess: &RowProgram) -> bool {
+    let among = |texts: &Tensor| matches!(texts, Tensor::Text(texts) if texts.iter().any(String::is_empty));
+    preprocess.steps().iter().any(|step| match &step.op {
+        Op::Constant(texts) | Op::OneHot { categories: texts, .. } | Op::Encode { keys: texts, .. } => among(texts),
+        _ => false,
     })
 }
 

@@ -80,6 +80,13 @@ impl Combination {
         Self::of_terms(constant, terms)
     }
 
+    /// Whether it adds features and targets of trees.
+    pub(crate) fn is_mixed(&self) -> bool {
+        // Atoms increase, and features come first.
+        let ends = self.terms.first().zip(self.terms.last());
+        matches!(ends, Some(((Atom::Feature { .. }, _), (Atom::Target { .. }, _))))
+    }
+
     pub(crate) fn as_constant(&self) -> Option<f64> {
         self.terms.is_empty().then_some(self.constant)
     }

@@ -399,8 +399,6 @@ fn malformed_trees_are_refused() {
     refused(ints("nodes_nodeids", &[0, 1, 1]), &["node 1 of tree 0 is given twice"]);
     refused(ints("nodes_featureids", &[2, 0, 0]), &["asks for feature 2 of 2"]);
     refused(ints("nodes_featureids", &[-1, 0, 0]), &["asks for feature -1"]);
-    refused(floats("nodes_values", &[f32::NAN, 0.0, 0.0]), &["nodes_values", "NaN"]);
-    refused(floats("nodes_values", &[f32::INFINITY, 0.0, 0.0]), &["nodes_values", "inf"]);
     refused(
         strings("nodes_modes", &["BRANCH_MAYBE", "LEAF", "LEAF"]),
         &["node mode \"BRANCH_MAYBE\"", "BRANCH_LEQ"],
@@ -517,4 +515,77 @@ fn a_second_layer_names_the_function_between() {
         vec![tensor("W", &[2, 1], &[1.0, 1.0])],
     );
     refused(&mixed, &["the Mul", "joins the row's own values"]);
+}
+
+#[test]
+fn infinite_thresholds_part_missing_values_from_others() {
+    let threshold = |mode: &str, value: f32| {
+        let tree = with(tree(), floats("nodes_values", &[value, 0.0, 0.0]));
+        let tree = with(tree, strings("nodes_modes", &[mode, "LEAF", "LEAF"]));
+        model(vec![with(tree, ints("nodes_missing_value_tracks_true", &[0, 0, 0]))], Vec::new())
+    };
+    let (on_true, on_false) = (-1.0, 2.0);
+    for (mode, value, finite) in [
+        ("BRANCH_LEQ", f32::INFINITY, on_true),
+        ("BRANCH_LT", f32::INFINITY, on_true),
+        ("BRANCH_GT", f32::INFINITY, on_false),
+        ("BRANCH_GTE", f32::INFINITY, on_false),
+        ("BRANCH_LEQ", f32::NEG_INFINITY, on_false),
+        ("BRANCH_LT", f32::NEG_INFINITY, on_false),
+        ("BRANCH_GT", f32::NEG_INFINITY, on_true),
+        ("BRANCH_GTE", f32::NEG_INFINITY, on_true),
+    ] {
+        let read = read(&threshold(mode, value)).unwrap();
+        for x in [f32::MIN, 0.0, f32::MAX] {
+            assert_eq!(predict(&read, [x, 0.0]), [finite], "{mode} {value} of {x}");
+        }
+        assert_eq!(predict(&read, [f32::NAN, 0.0]), [on_false], "{mode} {value}");
+    }
+    refused(
+        &threshold("BRANCH_LEQ", f32::NAN),
+        &["TreeEnsembleRegressor", "feature 0 is NaN, not a number"],
+    );
+    refused(
+        &threshold("BRANCH_EQ", f32::INFINITY),
+        &["feature 0 is inf in a comparison for equality"],
+    );
+}
+
+#[test]
+fn look_ups_by_a_rounded_score_are_refused() {
+    let mut tree = tree();
+    tree.output = vec!["S".into()];
+    let encoder = |keys: AttributeProto| {
+        let attributes = vec![keys, floats("values_floats", &[3.0, 4.0])];
+        node("ai.onnx.ml", "LabelEncoder", &["K"], &["Y"], attributes)
+    };
+    let cast = node("", "Cast", &["S"], &["K"], vec![int("to", 7)]);
+    let by_score = model(vec![tree.clone(), cast, encoder(ints("keys_int64s", &[-1, 2]))], Vec::new());
+    refused(
+        &by_score,
+        &["the LabelEncoder", "domain ai.onnx.ml", "encrypted scores are approximate"],
+    );
+    // What a comparison decides is exact.
+    let compare = node("", "Greater", &["S", "zero"], &["G"], Vec::new());
+    let cast = node("", "Cast", &["G"], &["K"], vec![int("to", 7)]);
+    let by_label = model(
+        vec![tree, compare, cast, encoder(ints("keys_int64s", &[0, 1]))],
+        vec![tensor("zero", &[1], &[0.0])],
+    );
+    assert_eq!(predict(&read(&by_label).unwrap(), [0.6, 0.0]), [4.0]);
+}
+
+#[test]
+fn outputs_without_an_estimator_and_mixed_sums_name_their_node() {
+    let copied = model(vec![node("", "Neg", &["X"], &["Y"], Vec::new())], Vec::new());
+    refused(
+        &copied,
+        &["the Neg", "operator Neg", "output \"Y\" does not depend on an estimator"],
+    );
+    let mut tree = tree();
+    tree.output = vec!["T".into()];
+    let product = node("", "MatMul", &["X", "W"], &["P"], Vec::new());
+    let sum = node("", "Add", &["T", "P"], &["Y"], Vec::new());
+    let mixed = model(vec![tree, product, sum], vec![tensor("W", &[2, 1], &[2.0, -1.0])]);
+    refused(&mixed, &["the Add", "it adds linear functions and decision trees"]);
 }

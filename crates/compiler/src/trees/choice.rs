@@ -7,7 +7,7 @@ use crate::trees::cost::{Costs, Work};
 use crate::trees::diagram::Diagram;
 use crate::trees::expression::{Form, Selectors, index_bits};
 use crate::trees::lower::{Lowered, Shape, lower};
-use crate::trees::noise;
+use crate::trees::noise::{self, Paths};
 use cipherfn_protocol::specs::Gadget;
 use std::collections::HashMap;
 
@@ -58,6 +58,8 @@ const SEARCH_BUDGET: usize = 400_000;
 const SEARCH_ROUNDS: usize = 3;
 /// During the search, how much dearer a missing bit of precision makes a circuit.
 const PENALTY: f64 = 8.0;
+/// Candidates that are looked at in their final units: the leaves' rounding makes more subtrees equal, and equal ones share their errors.
+const MAX_PLANS: usize = 8;
 /// Price of a query byte in microseconds: 1 ms for a packed ciphertext.
 const MICROSECONDS_A_BYTE: f64 = 1000.0 / 12_300.0;
 
@@ -78,16 +80,32 @@ pub(crate) fn choose(problem: &Problem<'_>, backends: &[Backend]) -> Plan {
             candidates.extend(shapes.into_iter().filter_map(|shape| search.assess(&shape, *gadget)));
         }
     }
-    let cheaper = |a: &&Candidate, b: &&Candidate| a.price.total_cmp(&b.price);
-    let best = candidates
-        .iter()
-        .filter(|candidate| candidate.bits >= problem.target)
-        .min_by(cheaper);
-    let best = best.or_else(|| candidates.iter().max_by(|a, b| a.bits.total_cmp(&b.bits)));
-    let Candidate {
+    // Those that reach the target first, cheapest first, then the others, most precise first.
+    let rank = |candidate: &Candidate| {
+        let missed = candidate.bits < problem.target;
+        (missed, if missed { -candidate.bits } else { candidate.price })
+    };
+    let order = |a: &Candidate, b: &Candidate| {
+        let (a, b) = (rank(a), rank(b));
+        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+    };
+    candidates.sort_by(order);
+    candidates.dedup_by(|a, b| (a.backend.set.name, &a.shape, a.gadget) == (b.backend.set.name, &b.shape, b.gadget));
+    let mut best: Option<Plan> = None;
+    for Candidate {
         backend, shape, gadget, ..
-    } = best.expect("the index form is always available");
-    plan(problem, *backend, shape, *gadget)
+    } in candidates.iter().take(MAX_PLANS)
+    {
+        let plan = plan(problem, *backend, shape, *gadget);
+        let reached = plan.bits >= problem.target;
+        if best.as_ref().is_none_or(|best| plan.bits > best.bits) {
+            best = Some(plan);
+        }
+        if reached {
+            break;
+        }
+    }
+    best.expect("the index form is always available")
 }
 
 struct Candidate {
@@ -103,6 +121,17 @@ struct Structure {
     lowered: Lowered,
     /// Half the range of each coefficient, in score units.
     half: Vec<f64>,
+    paths: Paths,
+}
+
+impl Structure {
+    fn new(lowered: Lowered, units: &[f64]) -> Self {
+        Self {
+            half: half_ranges(&lowered, units),
+            paths: Paths::of(&lowered.graph),
+            lowered,
+        }
+    }
 }
 
 struct Search<'a> {
@@ -243,7 +272,7 @@ impl Search<'_> {
         let price = self.price(shape, gadget)?;
         let (problem, backend, units) = (self.problem, self.backend, self.units.clone());
         let structure = self.structure(shape)?;
-        let (_, bits) = assess(problem, backend, gadget, &structure.lowered, &structure.half, &units);
+        let (_, bits) = assess(problem, backend, gadget, structure, &units);
         Some(Candidate {
             backend,
             shape: shape.clone(),
@@ -261,10 +290,8 @@ impl Search<'_> {
                 return None;
             }
             let n = self.backend.set.polynomial_size as u32;
-            let structure = lower(self.problem.ensemble, shape, self.problem.hides_use, n, &self.units).map(|lowered| {
-                let half = half_ranges(&lowered, &self.units);
-                Structure { lowered, half }
-            });
+            let lowered = lower(self.problem.ensemble, shape, self.problem.hides_use, n, &self.units);
+            let structure = lowered.map(|lowered| Structure::new(lowered, &self.units));
             let size = structure.as_ref().map_or(1, |structure| structure.lowered.graph.nodes.len() + 1);
             *self.budget = self.budget.saturating_sub(size);
             self.cache.insert(shape.clone(), structure);
@@ -320,7 +347,8 @@ fn half_ranges(lowered: &Lowered, units: &[f64]) -> Vec<f64> {
 }
 
 /// Error budget and guaranteed bits of a circuit whose constants are in `units`.
-fn assess(problem: &Problem<'_>, backend: Backend, gadget: Gadget, lowered: &Lowered, half: &[f64], units: &[f64]) -> (Budget, f64) {
+fn assess(problem: &Problem<'_>, backend: Backend, gadget: Gadget, structure: &Structure, units: &[f64]) -> (Budget, f64) {
+    let Structure { lowered, half, paths } = structure;
     let resolution = (-f64::from(gadget.base_log * gadget.levels)).exp2();
     // All coefficients fill the torus, so one ratio of provisional to final units serves all; the largest is the safe one.
     let scale = units
@@ -328,8 +356,9 @@ fn assess(problem: &Problem<'_>, backend: Backend, gadget: Gadget, lowered: &Low
         .zip(half)
         .map(|(unit, half)| unit / half * 0.5 / resolution)
         .fold(0.0, f64::max);
-    let variance = noise::variance(&lowered.graph, gadget, backend.variances(gadget), scale);
-    let budget = backend.budget(variance, problem.ensemble.coefficients);
+    let variance = noise::variance(&lowered.graph, *paths, gadget, backend.variances(gadget), scale);
+    let rows = paths.selectors * f64::from(gadget.levels);
+    let budget = backend.budget(variance, rows, problem.ensemble.coefficients);
     let rounding = problem.ensemble.trees.len() as f64 * 0.5 * resolution;
     let bits = (2.0 * amplitude(&budget, rounding) / (1.5 * budget.error + rounding)).log2();
     (budget, bits)
@@ -342,17 +371,23 @@ fn amplitude(budget: &Budget, rounding: f64) -> f64 {
 
 fn plan(problem: &Problem<'_>, backend: Backend, shape: &Shape, gadget: Gadget) -> Plan {
     let n = backend.set.polynomial_size as u32;
-    let lower = |units: &[f64]| lower(problem.ensemble, shape, problem.hides_use, n, units).expect("the search lowered this shape");
+    let structure = |units: &[f64]| {
+        let lowered = lower(problem.ensemble, shape, problem.hides_use, n, units).expect("the search lowered this shape");
+        Structure::new(lowered, units)
+    };
     let provisional = provisional_units(problem.ensemble);
-    let rough = lower(&provisional);
-    let half = half_ranges(&rough, &provisional);
-    let (budget, _) = assess(problem, backend, gadget, &rough, &half, &provisional);
+    let rough = structure(&provisional);
+    let (budget, _) = assess(problem, backend, gadget, &rough, &provisional);
     let resolution = (-f64::from(gadget.base_log * gadget.levels)).exp2();
     let rounding = problem.ensemble.trees.len() as f64 * 0.5 * resolution;
-    let units: Vec<f64> = half.iter().map(|half| half / amplitude(&budget, rounding) * resolution).collect();
-    let lowered = lower(&units);
-    let half = half_ranges(&lowered, &units);
-    let (budget, _) = assess(problem, backend, gadget, &lowered, &half, &units);
+    let units: Vec<f64> = rough
+        .half
+        .iter()
+        .map(|half| half / amplitude(&budget, rounding) * resolution)
+        .collect();
+    let fine = structure(&units);
+    let (budget, _) = assess(problem, backend, gadget, &fine, &units);
+    let Structure { lowered, half, .. } = fine;
     let bits = half.iter().zip(&units).zip(&lowered.rounding).map(|((half, unit), rounding)| {
         let precision = (1.5 * budget.error / resolution + rounding) * unit;
         (2.0 * half / precision).log2()

@@ -1,8 +1,13 @@
 //! Bound on the error of a graph's result.
 //!
 //! Every CMUX whose operands are ciphertexts multiplies the selector's errors with digits of a ciphertext, which are as good as random and
-//! independent: variances add. A choice between constants multiplies a selector row's error with *known* digits; a row that several choices
-//! use carries the same error into each, so their digits are added before they are squared.
+//! independent: variances add, unless it is the same CMUX that several parts of the result use. A choice between constants multiplies a
+//! selector row's error with *known* digits; a row that several choices use carries the same error into each, so their digits are added before
+//! they are squared.
+
+mod paths;
+
+pub(crate) use paths::Paths;
 
 use crate::trees::graph::{Graph, Polynomial};
 use cipherfn_engine::circuit::{Node, Operand};
@@ -20,38 +25,32 @@ pub(crate) struct Variances {
     pub body_row: f64,
 }
 
-/// Variance of a result coefficient on the worst path. Constants of the graph are multiplied by `scale` to be in units of the gadget's
-/// resolution, `2^-(base_log * levels)`.
-pub(crate) fn variance(graph: &Graph, gadget: Gadget, variances: Variances, scale: f64) -> f64 {
+/// Variance of a result coefficient on the worst path, of which `paths` are the graph's. Constants of the graph are multiplied by `scale` to
+/// be in units of the gadget's resolution, `2^-(base_log * levels)`.
+pub(crate) fn variance(graph: &Graph, paths: Paths, gadget: Gadget, variances: Variances, scale: f64) -> f64 {
     let rows: Vec<Vec<f64>> = graph
         .constants
         .iter()
         .map(|constant| digit_norms(constant, gadget, scale))
         .collect();
-    let mut worst: Vec<Error> = Vec::with_capacity(graph.nodes.len());
+    let mut worst: Vec<Digits> = Vec::with_capacity(graph.nodes.len());
     let mut last_use = vec![0; graph.nodes.len()];
     for (index, node) in graph.nodes.iter().enumerate() {
         operands(node).for_each(|operand| last_use[operand as usize] = index);
     }
     for (index, node) in graph.nodes.iter().enumerate() {
-        let error = node_error(node, gadget, variances, &rows, &worst);
-        worst.push(error);
+        let digits = known_digits(node, gadget, &rows, &worst);
+        worst.push(digits);
         for operand in operands(node).filter(|operand| last_use[*operand as usize] == index) {
-            worst[operand as usize].rows = Vec::new();
+            worst[operand as usize] = Digits::new();
         }
     }
-    let Some(result) = worst.pop() else { return 0.0 };
-    result.random + result.rows.iter().map(|(_, digits)| digits * digits).sum::<f64>() * variances.body_row
+    let digits = worst.pop().unwrap_or_default();
+    paths.cmuxes * variances.cmux + digits.iter().map(|(_, digits)| digits * digits).sum::<f64>() * variances.body_row
 }
 
-/// Error of a node on the worst path.
-#[derive(Clone, Default)]
-struct Error {
-    /// Variance of what the CMUXes between ciphertexts add.
-    random: f64,
-    /// Euclidean norm of the known digits that multiply each selector row, by row index.
-    rows: Vec<(u32, f64)>,
-}
+/// Euclidean norm of the known digits that multiply each selector row on the worst path, by row index.
+type Digits = Vec<(u32, f64)>;
 
 fn operands(node: &Node) -> impl Iterator<Item = u32> {
     let selected = node.selects.iter().flat_map(|select| [select.clear, select.set]);
@@ -65,19 +64,15 @@ fn operands(node: &Node) -> impl Iterator<Item = u32> {
     node.addends.iter().map(|addend| addend.node).chain(selected)
 }
 
-fn node_error(node: &Node, gadget: Gadget, variances: Variances, constants: &[Vec<f64>], known: &[Error]) -> Error {
-    let mut total = Error::default();
+fn known_digits(node: &Node, gadget: Gadget, constants: &[Vec<f64>], known: &[Digits]) -> Digits {
+    let mut total = Digits::new();
     for addend in &node.addends {
-        let addend = &known[addend.node as usize];
-        total = Error {
-            random: total.random + addend.random,
-            rows: combine(&total.rows, &addend.rows, |a, b| a + b),
-        };
+        total = combine(&total, &known[addend.node as usize], |a, b| a + b);
     }
     for select in &node.selects {
         let of = |operand: Operand| {
             if let Operand::Node(rotated) = operand {
-                Some(&known[rotated.node as usize])
+                Some(known[rotated.node as usize].as_slice())
             } else {
                 None
             }
@@ -92,19 +87,14 @@ fn node_error(node: &Node, gadget: Gadget, variances: Variances, constants: &[Ve
                     .map(|(digits, row)| (row, *digits))
                     .collect()
             }
-            (clear, set) => {
-                let nothing = Error::default();
-                let (clear, set) = (clear.unwrap_or(&nothing), set.unwrap_or(&nothing));
-                total.random += clear.random.max(set.random) + variances.cmux;
-                combine(&clear.rows, &set.rows, f64::max)
-            }
+            (clear, set) => combine(clear.unwrap_or_default(), set.unwrap_or_default(), f64::max),
         };
-        total.rows = combine(&total.rows, &rows, |a, b| a + b);
+        total = combine(&total, &rows, |a, b| a + b);
     }
     total
 }
 
-/// Merges two lists sorted by row.
+/// Merges two lists sorted by their first entries.
 fn combine(a: &[(u32, f64)], b: &[(u32, f64)], both: impl Fn(f64, f64) -> f64) -> Vec<(u32, f64)> {
     if a.is_empty() || b.is_empty() {
         return if a.is_empty() { b.to_vec() } else { a.to_vec() };

@@ -1,7 +1,9 @@
 //! Every formula against measurement, under several keys: the mean over the keys within [`TOLERANCE`] bits of the standard deviation, and each
 //! key below the prediction times [`KEY_MARGIN`].
 
-use super::{KEY_MARGIN, cmux, fresh, linear, modulus_switch, rounding, scalar_product, selector};
+use super::{KEY_MARGIN, cmux, fresh, linear, margin, modulus_switch, rounding, scalar_product, selector};
+
+mod mixture;
 use crate::fourier::Transform;
 use crate::keys::{EvaluationKey, SecretKey};
 use crate::parameters::ParameterSet;

@@ -172,14 +172,9 @@ impl<'a> Builder<'a> {
 
     /// The predicate, whether its `yes` is the true branch, and whether NaN takes the true branch.
     fn normalised(&mut self, split: &RawSplit) -> Result<(Test, bool, bool), CompileError> {
-        let value = split.value;
-        if !value.is_finite() {
-            return Err(self
-                .node
-                .invalid(format!("a threshold of feature {} is {value}, not a finite number", split.feature)));
-        }
+        let (mode, value) = self.finite(split)?;
         let missing = split.missing_is_true;
-        Ok(match split.mode {
+        Ok(match mode {
             Mode::LessOrEqual => (self.greater(split.feature, value)?, false, missing),
             Mode::Greater => (self.greater(split.feature, value)?, true, missing),
             Mode::Less => (self.greater(split.feature, self.below(value))?, false, missing),
@@ -189,6 +184,31 @@ impl<'a> Builder<'a> {
             Mode::NotEqual => (self.equal(split.feature, value)?, false, true),
             Mode::Member => return Err(self.node.invalid("a BRANCH_MEMBER node is used as a comparison")),
         })
+    }
+
+    /// An infinite threshold as one that parts finite numbers, which alone reach the trees, in the same way. Trees that ask for nothing but
+    /// whether a value is missing have such thresholds.
+    fn finite(&self, split: &RawSplit) -> Result<(Mode, f64), CompileError> {
+        let (mode, value) = (split.mode, split.value);
+        if value.is_finite() {
+            return Ok((mode, value));
+        }
+        let problem = |what: &str| {
+            let feature = split.feature;
+            self.node.invalid(format!("a threshold of feature {feature} is {value}{what}"))
+        };
+        let positive = value > 0.0;
+        let takes_all = match mode {
+            _ if value.is_nan() => return Err(problem(", not a number")),
+            Mode::LessOrEqual | Mode::Less => positive,
+            Mode::GreaterOrEqual | Mode::Greater => !positive,
+            Mode::Equal | Mode::NotEqual | Mode::Member => return Err(problem(" in a comparison for equality")),
+        };
+        let largest = match self.kind {
+            SourceKind::Single => f64::from(f32::MAX),
+            SourceKind::Double => f64::MAX,
+        };
+        Ok((if takes_all { Mode::LessOrEqual } else { Mode::Greater }, largest))
     }
 
     /// The number just below `value` among those that the input can hold.

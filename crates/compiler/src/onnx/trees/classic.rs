@@ -100,7 +100,7 @@ impl<'a> Attributes<'a> {
             on_false: node.ints("nodes_falsenodeids")?,
             missing: node.ints("nodes_missing_value_tracks_true")?,
             modes: node.texts("nodes_modes")?,
-            values: node.numbers("nodes_values")?,
+            values: node.any_numbers("nodes_values")?,
         };
         let len = own.tree_ids.len();
         let lengths = [
