@@ -87,7 +87,7 @@ impl Setup<'_> {
     }
 }
 
-/// The rules of the deployed bucket.
+/// The deployed bucket's rules for what was never completed. Keys that ran out go when their tenant is at its quota.
 pub(crate) fn lifecycle() -> Vec<Lifecycle> {
     vec![Lifecycle {
         prefix: "quarantine/".to_owned(),

@@ -3,6 +3,7 @@
 use crate::files::Source;
 use anyhow::{Context, Result, bail};
 use cipherfn_engine::{Bundle, Key, Model, bundle};
+use cipherfn_protocol::api::MAX_KEY;
 use cipherfn_protocol::frame::HEADER_LEN;
 use cipherfn_protocol::message::{Chunks, QueryChunk, write_chunk};
 use cipherfn_scheme::EvaluationKey;
@@ -11,9 +12,6 @@ use std::time::{Duration, Instant};
 
 /// Largest bundle file that is read, in bytes.
 pub(crate) const MAX_BUNDLE: u64 = bundle::MAX_BYTES + HEADER_LEN as u64;
-/// Largest evaluation key file that is read, in bytes.
-const MAX_KEY: u64 = 64 << 20;
-
 /// Reads a bundle.
 pub(crate) fn read_bundle(source: &Source) -> Result<Bundle> {
     parse_bundle(&source.read_all(MAX_BUNDLE)?, source)

@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Read, Write};
 use std::time::Duration;
+use time::OffsetDateTime;
 
 /// Form of a command's results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +137,12 @@ pub(crate) fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) -> S
     lines.join("\n")
 }
 
+/// `2026-11-25 14:30 UTC`.
+pub(crate) fn date(time: OffsetDateTime) -> String {
+    let (date, time) = (time.date(), time.time());
+    format!("{date} {:02}:{:02} UTC", time.hour(), time.minute())
+}
+
 /// `1.28 MB`, in powers of ten.
 pub(crate) fn bytes(count: u64) -> String {
     let value = count as f64;
@@ -167,9 +174,21 @@ pub(crate) fn significant(value: f64) -> String {
     }
 }
 
+/// An error with its causes; one that the text before it already tells is not repeated.
+fn explain(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |text, cause| {
+        let cause = cause.to_string();
+        match text.as_str() {
+            "" => cause,
+            told if told.contains(&cause) => text,
+            told => format!("{told}: {cause}"),
+        }
+    })
+}
+
 /// An error on standard error, with its causes.
 pub(crate) fn error(terminal: Terminal, error: &anyhow::Error) {
-    let text = format!("{error:#}");
+    let text = explain(error);
     if terminal.is_json() {
         notice(&serde_json::json!({ "error": text }).to_string());
     } else {

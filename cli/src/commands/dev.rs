@@ -130,6 +130,9 @@ impl Dev {
         }
         stopped().await?;
         let _ = fs::remove_file(dev_file);
+        if let Some(path) = &self.url_file {
+            let _ = fs::remove_file(path);
+        }
         Ok(())
     }
 }

@@ -128,7 +128,7 @@ fn text(list: &ModelList) -> String {
                 model.name.to_string(),
                 version.specs.short(),
                 if version.specs == model.current { "yes" } else { "" }.to_owned(),
-                version.published.to_string(),
+                terminal::date(version.published),
                 terminal::bytes(version.bundle_bytes),
             ]
         })

@@ -89,7 +89,7 @@ fn report(terminal: Terminal, status: &KeyStatus) -> Result<()> {
             ("state", format!("{:?}", status.state).to_lowercase()),
             ("parameters", status.parameter_set.clone()),
             ("size", terminal::bytes(status.bytes)),
-            ("expires", status.expires.to_string()),
+            ("expires", terminal::date(status.expires)),
         ])
     })
 }

@@ -1,5 +1,6 @@
 //! The commands, run as a user runs them: real models, real encryption.
 
+mod service;
 mod support;
 
 use cipherfn_protocol::message::{Chunks, ReplyChunk, write_chunk};
@@ -361,11 +362,21 @@ fn the_demo_agrees_with_the_library() {
     assert_eq!(shown["rows"].as_array().unwrap().len(), 5);
     assert_eq!(shown["different_labels"], 0);
     assert!(shown["worst_score_error"].as_f64().unwrap() <= shown["precision"].as_f64().unwrap() + 1e-3);
-    let saw: Vec<_> = shown["server_saw"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|file| file["file"].as_str().unwrap())
+    // What the service holds: one key and its registration, one model, nothing in quarantine.
+    let stored = shown["stored"].as_array().unwrap().iter();
+    let mut names: Vec<_> = stored
+        .map(|object| object["key"].as_str().unwrap().rsplit('/').next().unwrap())
         .collect();
-    assert_eq!(saw, ["bundle.cfn", "evaluation.cfk", "query.cfq"]);
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "bundle.cfn",
+            "evaluation.cfk",
+            "model.json",
+            "record.json",
+            "report.json",
+            "specs.json"
+        ]
+    );
 }

@@ -60,7 +60,7 @@ impl Sandbox {
         output
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cipherfn"));
         command.args(arguments).current_dir(self.0.path());
         command

@@ -146,7 +146,7 @@ impl Route {
     }
 }
 
-/// Limits of API Gateway and Lambda. The default is AWS's.
+/// Limits of API Gateway, Lambda and S3. The default is AWS's.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Body of a request to an HTTP API, bytes: 10 MB.
@@ -161,6 +161,8 @@ pub struct Limits {
     pub init_timeout: Duration,
     /// Time a request waits for a busy function before 503. AWS does not wait, but starts up to 1,000 environments.
     pub queue_timeout: Duration,
+    /// Smallest part of an S3 upload but the last, bytes: 5 MiB.
+    pub part_bytes: u64,
 }
 
 impl Default for Limits {
@@ -172,6 +174,7 @@ impl Default for Limits {
             gateway_timeout: Duration::from_secs(30),
             init_timeout: Duration::from_secs(10),
             queue_timeout: Duration::from_secs(10),
+            part_bytes: 5 << 20,
         }
     }
 }

@@ -38,6 +38,7 @@ impl Emulator {
             config.lifecycle_interval,
         )
         .await?;
+        s3.set_part_minimum(config.limits.part_bytes);
         let (id, secret) = s3.credentials();
         let pool = |function: Function| {
             let host = Host {

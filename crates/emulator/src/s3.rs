@@ -92,6 +92,11 @@ impl S3Server {
         lifecycle::sweep(&self.store, &self.rules, now);
     }
 
+    /// Joins parts of at least `bytes` (S3: 5 MiB), so that tests need no large uploads.
+    pub fn set_part_minimum(&self, bytes: u64) {
+        self.store.set_part_minimum(bytes);
+    }
+
     /// Where the objects are.
     pub fn data(&self) -> PathBuf {
         self.store.root().to_owned()

@@ -39,10 +39,14 @@ fn matches(pattern: &str, path: &str) -> Option<String> {
     rest.next().is_none().then_some(parameter)
 }
 
-/// Parses an id of a path; `what` it names.
+/// Parses an id from outside; `what` it names.
 pub fn id<T: FromStr<Err: std::fmt::Display>>(what: &str, text: &str) -> Result<T, Problem> {
-    text.parse()
-        .map_err(|error: T::Err| Problem::new(ProblemType::MalformedRequest, format!("the path does not name a {what}: {error}")))
+    text.parse().map_err(|error: T::Err| {
+        Problem::new(
+            ProblemType::MalformedRequest,
+            format!("the request does not name a {what}: {error}"),
+        )
+    })
 }
 
 /// The body, which must be of `content_type` and at most `limit` bytes.

@@ -1,6 +1,7 @@
 //! The loop of every function: an event becomes a [`Call`], the handler's answer or problem a response. A panic is a 500 and the environment
 //! lives on.
 
+use crate::config;
 use crate::http;
 use crate::store::StoreError;
 use crate::telemetry::{Metric, Metrics, Trace};
@@ -13,6 +14,11 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Name of the deployed function, set by AWS Lambda.
+const FUNCTION_NAME: &str = "AWS_LAMBDA_FUNCTION_NAME";
+/// More than any function may run.
+const LONGEST: Duration = Duration::from_hours(24);
 
 /// One invocation.
 #[derive(Debug)]
@@ -52,13 +58,12 @@ impl From<StoreError> for Failure {
 impl Call {
     fn new(request: &Request) -> Self {
         let context = request.lambda_context_ref();
-        let deadline = context.map_or(0, |context| context.deadline);
         Self {
             request_id: context.map(|context| context.request_id.clone()).unwrap_or_default(),
             metrics: Metrics::default(),
             trace: Trace::of(context.and_then(|context| context.xray_trace_id.as_deref())),
             tenant: Tenant::of_request(request),
-            deadline: UNIX_EPOCH + Duration::from_millis(deadline),
+            deadline: deadline(context.map_or(0, |context| context.deadline)),
         }
     }
 
@@ -92,6 +97,9 @@ where
     F: Future<Output = Result<Response<Body>, Failure>> + Send,
 {
     let handler = &handler;
+    // The deployed name tells stacks apart; alarms watch it.
+    let name = config::text(FUNCTION_NAME).unwrap_or_else(|| function.name().to_owned());
+    let name = name.as_str();
     let cold = AtomicBool::new(true);
     let cold = &cold;
     lambda_http::run(service_fn(move |request: Request| async move {
@@ -125,10 +133,20 @@ where
         if let Ok(tenant) = call.tenant() {
             properties.insert("tenant".into(), Value::String(tenant.to_string()));
         }
-        println!("{}", call.metrics.line(function.name(), properties));
+        println!("{}", call.metrics.line(name, properties));
         Ok::<_, lambda_http::Error>(response)
     }))
     .await
+}
+
+/// A point in time in milliseconds since 1970. `cargo lambda watch` gives the number of milliseconds that are left instead.
+fn deadline(milliseconds: u64) -> SystemTime {
+    let time = Duration::from_millis(milliseconds);
+    if time < LONGEST {
+        SystemTime::now() + time
+    } else {
+        UNIX_EPOCH + time
+    }
 }
 
 /// The pattern and not the path: ids stay out of the logs' dimensions, and hostile paths out of the logs.

@@ -9,15 +9,14 @@
 //! ```
 //!
 //! Warm, nothing but the two small checks goes to S3, and they run beside the evaluation: a model that was removed or a key that was deleted is
-//! refused by the next request of a warm environment.
+//! refused by the next request of a warm environment. A key in memory counts only if its checksum is the registered one.
 
 mod estimate;
 mod query;
 mod warm;
 
-use cipherfn_engine::Key;
 use cipherfn_protocol::api::{self, Function, KeyState, ModelName, Problem, ProblemType};
-use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::hash::{Sha256, SpecsHash};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{Call, Failure, Store, Tenant, config, http, telemetry};
@@ -26,7 +25,10 @@ use lambda_http::{Body, Error, Request, Response};
 use query::Query;
 use std::sync::Arc;
 use std::time::Instant;
-use warm::{Warm, WarmModel};
+use warm::{Warm, WarmKey, WarmModel};
+
+/// How often a request is answered anew because its key was registered anew meanwhile.
+const ATTEMPTS: u32 = 3;
 
 /// The function: reads its configuration, then answers until the environment ends.
 pub async fn run() -> Result<(), Error> {
@@ -55,46 +57,81 @@ impl Infer {
         let (_, _, parameter) = http::route(Function::Infer, request)?;
         let name: ModelName = http::id("model", &parameter)?;
         let tenant = call.tenant()?;
-        let query = Query::parse(http::body(request, api::QUERY, api::MAX_REQUEST)?)?;
-        let (specs, id) = (query.head().specs, query.head().key);
+        let query = Arc::new(Query::parse(http::body(request, api::QUERY, api::MAX_REQUEST)?)?);
+        for _ in 0..ATTEMPTS {
+            if let Some(response) = self.attempt(&name, tenant, &query, call).await? {
+                return Ok(response);
+            }
+        }
+        Err(Failure::Internal(format!(
+            "key {} is registered anew all the time",
+            query.head().key
+        )))
+    }
 
-        let warm = self.warm.model(&name, specs);
+    /// Answers beside the checks; `None` where the key in memory turned out to be another file than the one that is registered.
+    async fn attempt(&self, name: &ModelName, tenant: &Tenant, query: &Arc<Query>, call: &Call) -> Result<Option<Response<Body>>, Failure> {
+        let (specs, id) = (query.head().specs, query.head().key);
+        let warm = self.warm.model(name, specs);
         // Models that need no key have clients that registered none.
         let keyless = warm.as_ref().is_some_and(|model| !model.model.needs_key());
-        let version = self.check_version(&name, specs);
-        let key_state = async { if keyless { Ok(()) } else { self.check_key(tenant, id).await } };
+        let version = self.check_version(name, specs);
+        let registered = async {
+            if keyless {
+                Ok(None)
+            } else {
+                self.check_key(tenant, id).await.map(Some)
+            }
+        };
         let answer = async {
             let model = async {
                 match warm {
                     Some(model) => Ok(model),
-                    None => self.load_model(&name, specs, call).await,
+                    None => self.load_model(name, specs, call).await,
                 }
             };
             let key = async { if keyless { Ok(None) } else { self.key(tenant, id, call).await } };
-            let (model, key) = tokio::join!(model, key);
-            let model = model?;
-            if !model.model.needs_key() {
-                return Ok((false, self.answer(query, model, None, call).await?));
+            match tokio::join!(model, key) {
+                (Ok(model), _) if !model.model.needs_key() => {
+                    (false, self.answer(query, model, None, call).await.map(|answer| (None, answer)))
+                }
+                (Ok(model), Ok(key)) => {
+                    let sha256 = key.as_ref().map(|key| key.sha256);
+                    (true, self.answer(query, model, key, call).await.map(|answer| (sha256, answer)))
+                }
+                (Err(failure), _) | (_, Err(failure)) => (true, Err(failure)),
             }
-            Ok::<_, Failure>((true, self.answer(query, model, key?, call).await?))
         };
-        let (version, key_state, answer) = tokio::join!(version, key_state, answer);
-        // What a check says comes before what loading made of it.
+        let (version, registered, (needs_key, answer)) = tokio::join!(version, registered, answer);
+        // What a check says comes before what loading and answering made of it.
         version?;
-        match answer {
-            Ok((false, response)) => Ok(response),
-            Ok((true, response)) => key_state.map(|()| response),
-            Err(failure) => key_state.and(Err(failure)),
+        if !needs_key {
+            return answer.map(|(_, response)| Some(response));
         }
+        let registered = registered?;
+        let (used, response) = answer?;
+        if used == registered {
+            return Ok(Some(response));
+        }
+        self.warm.forget_key(tenant, id);
+        Ok(None)
     }
 
     /// Evaluates the rows, if there is time and room for all of them.
-    async fn answer(&self, query: Query, model: Arc<WarmModel>, key: Option<Arc<Key>>, call: &Call) -> Result<Response<Body>, Failure> {
-        query.check(&model.model, key.as_deref())?;
+    async fn answer(
+        &self,
+        query: &Arc<Query>,
+        model: Arc<WarmModel>,
+        key: Option<Arc<WarmKey>>,
+        call: &Call,
+    ) -> Result<Response<Body>, Failure> {
+        query.check(&model.model, key.as_ref().map(|key| &key.key))?;
         let deadline = Instant::now() + call.remaining();
         model.estimate.check(query.rows(), deadline)?;
         call.metrics.add(Metric::Rows, query.rows() as f64);
-        let work = tokio::task::spawn_blocking(move || query.answer(&model.model, key.as_deref(), &model.estimate, deadline));
+        let query = Arc::clone(query);
+        let work = move || query.answer(&model.model, key.as_ref().map(|key| &key.key), &model.estimate, deadline);
+        let work = tokio::task::spawn_blocking(work);
         let reply = call.stage(Metric::Evaluate, work).await;
         let reply = reply.map_err(|error| Failure::Internal(format!("evaluation failed: {error}")))??;
         call.metrics.add(Metric::RowsFailed, reply.failed as f64);
@@ -124,15 +161,15 @@ impl Infer {
         Err(problem.into())
     }
 
-    /// Whether the tenant's key is active. Another tenant's key is as unknown as one that never was.
-    async fn check_key(&self, tenant: &Tenant, id: KeyId) -> Result<(), Failure> {
+    /// Checksum of the tenant's key, which must be active. Another tenant's key is as unknown as one that never was.
+    async fn check_key(&self, tenant: &Tenant, id: KeyId) -> Result<Sha256, Failure> {
         let record = self.store.record(tenant, id).await?;
         let problem = match &record {
             Some(record) if record.is_expired() => Problem::new(
                 ProblemType::KeyExpired,
                 format!("the registration of key {id} has run out; register it again"),
             ),
-            Some(record) if record.status.state == KeyState::Active => return Ok(()),
+            Some(record) if record.status.state == KeyState::Active => return Ok(record.status.sha256),
             Some(_) => Problem::new(
                 ProblemType::KeyNotActive,
                 format!("key {id} is declared and not active; upload and complete it"),
@@ -162,14 +199,14 @@ impl Infer {
     }
 
     /// The tenant's key, warm or from S3; `None` where there is none.
-    async fn key(&self, tenant: &Tenant, id: KeyId, call: &Call) -> Result<Option<Arc<Key>>, Failure> {
+    async fn key(&self, tenant: &Tenant, id: KeyId, call: &Call) -> Result<Option<Arc<WarmKey>>, Failure> {
         if let Some(key) = self.warm.key(tenant, id) {
             return Ok(Some(key));
         }
         let Some(bytes) = call.stage(Metric::KeyFetch, self.store.key(tenant, id, api::MAX_KEY)).await? else {
             return Ok(None);
         };
-        let expand = tokio::task::spawn_blocking(move || warm::expand(&bytes));
+        let expand = tokio::task::spawn_blocking(move || WarmKey::new(&bytes));
         let key = call.stage(Metric::KeyExpand, expand).await;
         let key = key
             .map_err(|error| error.to_string())

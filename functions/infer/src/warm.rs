@@ -3,12 +3,13 @@
 use crate::estimate::Estimate;
 use cipherfn_engine::{Bundle, Key, Model};
 use cipherfn_protocol::api::ModelName;
-use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::hash::{Sha256, SpecsHash};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::EvaluationKey;
 use cipherfn_service::Tenant;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use sha2::Digest;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -22,11 +23,19 @@ pub(crate) struct WarmModel {
     pub(crate) estimate: Estimate,
 }
 
+/// A key ready for expansion of queries.
+#[derive(Debug)]
+pub(crate) struct WarmKey {
+    pub(crate) key: Key,
+    /// Of the file it came from: an id can be registered anew with another file.
+    pub(crate) sha256: Sha256,
+}
+
 /// Models and keys in memory.
 #[derive(Debug)]
 pub(crate) struct Warm {
     models: Cache<(ModelName, SpecsHash), Arc<WarmModel>>,
-    keys: Cache<(Tenant, KeyId), Arc<Key>>,
+    keys: Cache<(Tenant, KeyId), Arc<WarmKey>>,
 }
 
 impl WarmModel {
@@ -40,10 +49,15 @@ impl WarmModel {
     }
 }
 
-/// Brings a stored key into the Fourier domain.
-pub(crate) fn expand(bytes: &[u8]) -> Result<Key, String> {
-    let key = EvaluationKey::from_file_bytes(bytes).and_then(|key| Key::new(&key));
-    key.map_err(|error| error.to_string())
+impl WarmKey {
+    /// Brings a stored key into the Fourier domain.
+    pub(crate) fn new(bytes: &[u8]) -> Result<Self, String> {
+        let key = EvaluationKey::from_file_bytes(bytes).and_then(|key| Key::new(&key));
+        Ok(Self {
+            key: key.map_err(|error| error.to_string())?,
+            sha256: Sha256::from_bytes(sha2::Sha256::digest(bytes).into()),
+        })
+    }
 }
 
 impl Warm {
@@ -51,7 +65,7 @@ impl Warm {
     pub(crate) fn new(memory: u64) -> Self {
         Self {
             models: cache(memory / PART, |model: &Arc<WarmModel>| model.model.circuit().memory_len()),
-            keys: cache(memory / PART, |key: &Arc<Key>| key.memory_len()),
+            keys: cache(memory / PART, |key: &Arc<WarmKey>| key.key.memory_len()),
         }
     }
 
@@ -69,13 +83,13 @@ impl Warm {
         self.models.invalidate(&(name.clone(), specs));
     }
 
-    pub(crate) fn key(&self, tenant: &Tenant, id: KeyId) -> Option<Arc<Key>> {
+    pub(crate) fn key(&self, tenant: &Tenant, id: KeyId) -> Option<Arc<WarmKey>> {
         self.keys.get(&(tenant.clone(), id))
     }
 
-    pub(crate) fn keep_key(&self, tenant: &Tenant, key: Key) -> Arc<Key> {
+    pub(crate) fn keep_key(&self, tenant: &Tenant, key: WarmKey) -> Arc<WarmKey> {
         let key = Arc::new(key);
-        self.keys.insert((tenant.clone(), key.id()), key.clone());
+        self.keys.insert((tenant.clone(), key.key.id()), key.clone());
         key
     }
 
@@ -106,12 +120,12 @@ mod tests {
     #[test]
     fn keys_are_bounded_in_bytes_and_kept_apart() {
         let set = ParameterSet::by_name("cipherfn-128-n2048-m8-compact-v1").unwrap();
-        let key = || expand(&EvaluationKey::generate(&SecretKey::generate(set)).unwrap().to_file_bytes()).unwrap();
-        let size = key().memory_len() as u64;
+        let key = || WarmKey::new(&EvaluationKey::generate(&SecretKey::generate(set)).unwrap().to_file_bytes()).unwrap();
+        let size = key().key.memory_len() as u64;
         // Room for two.
         let warm = Warm::new((2 * size + (64 << 10)) * PART);
         let (alice, bob) = (Tenant::of("alice"), Tenant::of("bob"));
-        let ids: Vec<KeyId> = (0..3).map(|_| warm.keep_key(&alice, key()).id()).collect();
+        let ids: Vec<KeyId> = (0..3).map(|_| warm.keep_key(&alice, key()).key.id()).collect();
         warm.keys.run_pending_tasks();
         assert!(warm.key(&alice, ids[0]).is_none(), "the oldest one went");
         assert!(warm.key(&alice, ids[1]).is_some() && warm.key(&alice, ids[2]).is_some());

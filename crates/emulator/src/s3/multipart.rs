@@ -22,7 +22,6 @@ use super::store::{Store, WriteCondition, lock};
 use super::upload::{PartRecord, Start, Upload, drop_upload, find};
 use crate::random;
 
-const PART_MINIMUM: u64 = 5 << 20;
 const PARTS: i32 = 10_000;
 
 pub(crate) fn create(store: &Store, req: S3Request<CreateMultipartUploadInput>) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
@@ -197,7 +196,7 @@ pub(crate) async fn complete(
         .as_ref()
         .and_then(|upload| upload.parts.as_deref())
         .unwrap_or_default();
-    let parts = chosen(&lock(&upload.parts), named)?;
+    let parts = chosen(&lock(&upload.parts), named, store.part_minimum())?;
     if input
         .mpu_object_size
         .is_some_and(|size| size as u64 != parts.iter().map(|part| part.size).sum::<u64>())
@@ -285,7 +284,7 @@ const NONE: Checksums = Checksums {
 };
 
 /// The parts that a completion names, checked as S3 does.
-fn chosen(parts: &BTreeMap<i32, PartRecord>, named: &[CompletedPart]) -> S3Result<Vec<PartRecord>> {
+fn chosen(parts: &BTreeMap<i32, PartRecord>, named: &[CompletedPart], minimum: u64) -> S3Result<Vec<PartRecord>> {
     if named.is_empty() {
         return Err(s3_error!(MalformedXML, "You must specify at least one part"));
     }
@@ -300,7 +299,7 @@ fn chosen(parts: &BTreeMap<i32, PartRecord>, named: &[CompletedPart]) -> S3Resul
             .filter(|part| name.e_tag.as_ref().is_some_and(|etag| etag.value() == part.etag))
             .filter(|part| part.checksums.verify(&declared!(name)).is_ok())
             .ok_or_else(|| s3_error!(InvalidPart, "One or more of the specified parts could not be found."))?;
-        if part.size < PART_MINIMUM && position + 1 < named.len() {
+        if part.size < minimum && position + 1 < named.len() {
             return Err(s3_error!(
                 EntityTooSmall,
                 "Your proposed upload is smaller than the minimum allowed size"

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use s3s::dto::ETagCondition;
@@ -20,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::file::{Record, Staged, read_record};
 use super::upload::Upload;
-use crate::{EmulatorError, random};
+use crate::{EmulatorError, Limits, random};
 
 /// File that tells a bucket from other directories, and what it contains.
 const MARKER: &str = "bucket";
@@ -31,6 +32,7 @@ const LAYOUT: &[u8] = b"embedded S3, layout 1\n";
 pub(crate) struct Store {
     root: PathBuf,
     buckets: Mutex<BTreeMap<String, Arc<Bucket>>>,
+    part_minimum: AtomicU64,
 }
 
 /// One bucket.
@@ -72,7 +74,17 @@ impl Store {
         Ok(Self {
             root: root.to_owned(),
             buckets: Mutex::new(buckets),
+            part_minimum: AtomicU64::new(Limits::default().part_bytes),
         })
+    }
+
+    /// Smallest part of an upload but the last, in bytes.
+    pub(crate) fn part_minimum(&self) -> u64 {
+        self.part_minimum.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_part_minimum(&self, bytes: u64) {
+        self.part_minimum.store(bytes, Ordering::Relaxed);
     }
 
     /// The bucket of that name, new where there is none.

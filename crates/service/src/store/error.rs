@@ -1,6 +1,6 @@
 //! What can go wrong with the bucket.
 
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use std::error::Error;
 use std::fmt::Debug;
 
@@ -62,7 +62,7 @@ impl StoreError {
     pub(super) fn new<E, R>(operation: &'static str, key: &str, error: &SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
-        R: Debug,
+        R: Debug + 'static,
         SdkError<E, R>: RawStatus,
     {
         Self::S3 {
@@ -70,7 +70,7 @@ impl StoreError {
             key: key.to_owned(),
             code: error.code().map(str::to_owned),
             status: error.raw_status(),
-            message: DisplayErrorContext(error).to_string(),
+            message: describe(error),
         }
     }
 
@@ -82,6 +82,20 @@ impl StoreError {
             Self::TooLarge { .. } | Self::Corrupt { .. } => false,
         }
     }
+}
+
+/// S3's own words, or what kept it from saying any.
+fn describe<E: ProvideErrorMetadata + Error + 'static>(error: &E) -> String {
+    if let Some(message) = error.message() {
+        return error.code().map_or_else(|| message.to_owned(), |code| format!("{code}: {message}"));
+    }
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// The HTTP status of an answer that is an error.

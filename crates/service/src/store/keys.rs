@@ -142,12 +142,18 @@ impl Store {
             None => Record::new(declaration),
         };
         let path = quarantine_path(tenant, declaration.key);
-        if record.parts.is_some() && record.upload.is_none() {
+        // Parts may be joined and not yet checked: then nothing is missing, and their upload is gone.
+        let whole = self.size(&path).await? == Some(record.status.bytes);
+        if !whole && record.parts.is_some() && !self.is_under_way(&path, &record).await? {
             record.upload = Some(self.begin_parts(&path).await?);
         }
         self.put_document(&record_path(tenant, declaration.key), &record, Condition::Always)
             .await?;
-        let parts = self.missing_parts(&path, &record, rules.upload_lifetime).await?;
+        let parts = if whole {
+            Vec::new()
+        } else {
+            self.missing_parts(&path, &record, rules.upload_lifetime).await?
+        };
         Ok(Declared::Pending(KeyUpload {
             status: record.status,
             parts,
@@ -226,6 +232,14 @@ impl Store {
         Ok(count >= quota)
     }
 
+    /// Whether S3 still takes parts for a registration.
+    async fn is_under_way(&self, path: &str, record: &Record) -> Result<bool, StoreError> {
+        match &record.upload {
+            Some(id) => Ok(self.arrived_parts(path, id).await?.is_some()),
+            None => Ok(false),
+        }
+    }
+
     async fn missing_parts(&self, path: &str, record: &Record, lifetime: Duration) -> Result<Vec<PartUpload>, StoreError> {
         let mut missing = Vec::new();
         if let Some(id) = &record.upload {
@@ -235,7 +249,7 @@ impl Store {
                     missing.push(self.presigned_part(path, id, &part, lifetime).await?);
                 }
             }
-        } else if self.size(path).await? != Some(record.status.bytes) {
+        } else {
             for part in record.list() {
                 missing.push(self.presigned_put(path, &part, lifetime).await?);
             }

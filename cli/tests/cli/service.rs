@@ -1,0 +1,244 @@
+//! The commands that speak to a service, against `cipherfn dev`.
+
+use crate::support::{Sandbox, compiled, failure, library_model, lines, success};
+use serde_json::Value;
+use std::fs;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running `cipherfn dev`, stopped when it is dropped.
+struct Dev {
+    child: Child,
+    url: String,
+}
+
+impl Dev {
+    fn start(sandbox: &Sandbox, more: &[&str]) -> Self {
+        let file = sandbox.path("url");
+        let _ = fs::remove_file(&file);
+        let arguments = [&["dev", "--port", "0", "--data", "data", "--url-file", "url"], more].concat();
+        let mut child = sandbox
+            .command(&arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while !file.exists() {
+            assert!(child.try_wait().unwrap().is_none(), "cipherfn dev ended");
+            assert!(Instant::now() < deadline, "cipherfn dev is not ready");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let url = fs::read_to_string(file).unwrap().trim().to_owned();
+        Self { child, url }
+    }
+
+    /// Asks it to stop, as an operator does.
+    fn stop(mut self) {
+        let id = self.child.id().to_string();
+        assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+fn rows(model: &str, count: usize) -> String {
+    lines(&fs::read_to_string(library_model(model).join("test.csv")).unwrap(), count)
+}
+
+#[test]
+fn from_publishing_to_predictions_and_back() {
+    let sandbox = Sandbox::new();
+    let tree = compiled("dt_bc");
+    sandbox.write("rows.csv", &rows("dt_bc", 5));
+    let publish = format!("tree={tree}");
+    let dev = Dev::start(&sandbox, &["--publish", &publish]);
+    let service = ["--service", &dev.url, "--model", "tree", "--keys", "keys"];
+
+    // Registered once; again does nothing.
+    let register = [&["--json", "register"], service.as_slice()].concat();
+    let first = json(&success(&sandbox.run(&register)));
+    assert_eq!(first["state"], "active");
+    assert_eq!(json(&success(&sandbox.run(&register))), first);
+    assert_eq!(sandbox.mode("keys/secret.cfk"), 0o600);
+    assert_eq!(json(&success(&sandbox.run(&[register.as_slice(), &["--status"]].concat()))), first);
+
+    // The same as without a service.
+    let predict = [&["predict", "--input", "rows.csv", "-o"], ["remote.csv"].as_slice(), &service].concat();
+    success(&sandbox.run(&predict));
+    success(&sandbox.run(&["predict", "--bundle", tree, "--input", "rows.csv", "-o", "local.csv"]));
+    let labels = |name: &str| {
+        sandbox
+            .read(name)
+            .lines()
+            .map(|line| line.split(',').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(labels("remote.csv"), labels("local.csv"));
+    assert_eq!(labels("remote.csv").len(), 6);
+    // Nothing is overwritten, and nothing is left behind by a failure.
+    assert!(failure(&sandbox.run(&predict)).contains("--force"));
+
+    // Two versions live; the older one can be made current again.
+    let grid = sandbox.path("grid.cfn");
+    let model = library_model("dt_bc");
+    let (onnx, train) = (model.join("model.onnx"), model.join("train.csv"));
+    let (onnx, train, grid) = (onnx.to_str().unwrap(), train.to_str().unwrap(), grid.to_str().unwrap());
+    success(&sandbox.run(&[
+        "compile",
+        onnx,
+        "--calibration",
+        train,
+        "--target",
+        "target",
+        "--features",
+        "grid:6",
+        "-o",
+        grid,
+    ]));
+    let published = json(&success(
+        &sandbox.run(&["--json", "publish", grid, "--name", "tree", "--dev", "data"]),
+    ));
+    assert_eq!(published["versions"].as_array().unwrap().len(), 2);
+    let listed = json(&success(&sandbox.run(&["--json", "models", "--service", &dev.url])));
+    assert_eq!(listed["models"][0], published);
+    let back = json(&success(&sandbox.run(&["--json", "models", "roll-back", "tree", "--dev", "data"])));
+    assert_ne!(back["models"][0]["current"], published["current"]);
+    assert!(success(&sandbox.run(&["models", "--dev", "data"])).contains("tree"));
+
+    // A restart keeps models and keys.
+    dev.stop();
+    assert!(!sandbox.path("data/dev.json").exists());
+    let dev = Dev::start(&sandbox, &[]);
+    let service = ["--service", &dev.url, "--model", "tree", "--keys", "keys"];
+    let status = [&["--json", "register", "--status"], service.as_slice()].concat();
+    assert_eq!(json(&success(&sandbox.run(&status))), first);
+    let predict = [
+        &["predict", "--input", "rows.csv", "--force", "-o", "remote.csv"],
+        service.as_slice(),
+    ]
+    .concat();
+    success(&sandbox.run(&predict));
+    assert_eq!(labels("remote.csv"), labels("local.csv"));
+
+    // A load test finds every answer.
+    let load = [
+        "--json",
+        "load",
+        "--service",
+        &dev.url,
+        "--model",
+        "tree",
+        "--input",
+        "rows.csv",
+        "--clients",
+        "3",
+        "--predictions",
+        "30",
+    ];
+    let load = json(&success(&sandbox.run(&load)));
+    assert_eq!(
+        (&load["answered"], &load["lost"], &load["wrong"]),
+        (&30.into(), &0.into(), &0.into())
+    );
+
+    // What is deleted or removed is gone.
+    let delete = [&["register", "--delete"], service.as_slice()].concat();
+    success(&sandbox.run(&delete));
+    assert!(failure(&sandbox.run(&status[1..])).contains("cipherfn register"));
+    success(&sandbox.run(&["models", "remove", "tree", "--dev", "data"]));
+    assert!(failure(&sandbox.run(&predict)).contains("no model tree"));
+}
+
+#[test]
+fn linear_models_need_no_registration() {
+    let sandbox = Sandbox::new();
+    sandbox.write("rows.csv", &rows("logreg_bc", 3));
+    let publish = format!("linear={}", compiled("logreg_bc"));
+    let dev = Dev::start(&sandbox, &["--publish", &publish]);
+    let service = ["--service", &dev.url, "--model", "linear", "--keys", "keys"];
+    assert!(success(&sandbox.run(&[&["register"], service.as_slice()].concat())).contains("needs no evaluation key"));
+    let predict = [&["predict", "--input", "rows.csv", "-o", "-"], service.as_slice()].concat();
+    assert_eq!(success(&sandbox.run(&predict)).lines().count(), 4);
+}
+
+#[test]
+fn tenants_are_told_apart_by_their_tokens() {
+    let sandbox = Sandbox::new();
+    sandbox.write("rows.csv", &rows("dt_bc", 1));
+    sandbox.write(
+        "tenants.json",
+        r#"{"tenants": [{"name": "alice", "token": "a-token"}, {"name": "bob", "token": "b-token"}]}"#,
+    );
+    sandbox.write("a", "a-token\n");
+    sandbox.write("b", "b-token\n");
+    let publish = format!("tree={}", compiled("dt_bc"));
+    let dev = Dev::start(&sandbox, &["--publish", &publish, "--tenants", "tenants.json"]);
+    let service = ["--service", &dev.url, "--model", "tree", "--keys", "keys"];
+    let register = [&["register"], service.as_slice()].concat();
+    assert!(failure(&sandbox.run(&register)).contains("401"));
+    success(&sandbox.run(&[register.as_slice(), &["--token-file", "a"]].concat()));
+    // The same key ring under another identity: no such key.
+    let status = [register.as_slice(), &["--status", "--token-file", "b"]].concat();
+    assert!(failure(&sandbox.run(&status)).contains("does not have evaluation key"));
+    let load = [
+        "load",
+        "--service",
+        &dev.url,
+        "--model",
+        "tree",
+        "--input",
+        "rows.csv",
+        "--tenants",
+        "tenants.json",
+        "--predictions",
+        "8",
+    ];
+    assert!(success(&sandbox.run(&load)).contains("8 answered, 0 lost, 0 wrong"));
+}
+
+#[test]
+fn mistakes_are_named() {
+    let sandbox = Sandbox::new();
+    sandbox.write("rows.csv", &rows("dt_bc", 1));
+    let error = failure(&sandbox.run(&["publish", compiled("dt_bc"), "--name", "tree"]));
+    assert!(error.contains("--bucket") && error.contains("--dev"), "{error}");
+    let error = failure(&sandbox.run(&["publish", compiled("dt_bc"), "--name", "tree", "--dev", "nowhere"]));
+    assert!(error.contains("cipherfn dev"), "{error}");
+    let usage = sandbox.run(&["publish", compiled("dt_bc"), "--name", "../up", "--dev", "data"]);
+    assert_eq!(usage.status.code(), Some(2));
+    let unreachable = ["--service", "http://127.0.0.1:1", "--model", "tree", "--keys", "keys"];
+    let usage = sandbox.run(&["predict", "--input", "rows.csv", "-o", "p.csv", "--service", "http://127.0.0.1:1"]);
+    assert_eq!(usage.status.code(), Some(2), "model and keys are missing");
+    let error = failure(&sandbox.run(&[&["register"], unreachable.as_slice()].concat()));
+    assert!(error.contains("127.0.0.1:1"), "{error}");
+    assert!(!sandbox.path("p.csv").exists());
+    let error = failure(&sandbox.run(&[
+        "register",
+        "--service",
+        "http://example.com",
+        "--model",
+        "tree",
+        "--keys",
+        "keys",
+        "--auth",
+        "none",
+    ]));
+    assert!(error.contains("https"), "{error}");
+    sandbox.write("tenants.json", r#"{"tenants": [{"name": "alice"}]}"#);
+    let error = failure(&sandbox.run(&["dev", "--port", "0", "--data", "data", "--tenants", "tenants.json"]));
+    assert!(error.contains("tenants.json") && error.contains("token"), "{error}");
+    let error = failure(&sandbox.run(&["dev", "--port", "0", "--data", "data", "--functions", "nowhere"]));
+    assert!(error.contains("cargo lambda build"), "{error}");
+}
