@@ -99,7 +99,9 @@ impl Infer {
                     let sha256 = key.as_ref().map(|key| key.sha256);
                     (true, self.answer(query, model, key, call).await.map(|answer| (sha256, answer)))
                 }
-                (Err(failure), _) | (_, Err(failure)) => (true, Err(failure)),
+                // Whether a model that did not load needs a key, nobody knows: its client may have registered none.
+                (Err(failure), _) => (false, Err(failure)),
+                (_, Err(failure)) => (true, Err(failure)),
             }
         };
         let (version, registered, (needs_key, answer)) = tokio::join!(version, registered, answer);
