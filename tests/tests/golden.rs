@@ -2,9 +2,13 @@
 
 use cipherfn_client::Client;
 use cipherfn_engine::Bundle;
+use cipherfn_protocol::api::{KeyDeclaration, KeyStatus, KeyUpload, ModelList, ModelSummary, Problem};
 use cipherfn_protocol::message::{Chunks, QueryChunk, ReplyChunk, write_chunk};
 use cipherfn_scheme::{EvaluationKey, SecretKey};
+use cipherfn_service::store::Record;
 use cipherfn_tests::{Server, decrypt, golden};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 fn file(name: &str) -> Vec<u8> {
     std::fs::read(golden().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -59,6 +63,30 @@ fn messages_keep_their_bytes() {
         }
         assert_eq!(again, reply);
     }
+}
+
+/// A JSON document of the service keeps parsing, and is written the same way again.
+fn document<T: DeserializeOwned + Serialize>(name: &str) {
+    let bytes = file(&format!("http/{name}.json"));
+    let document: T = serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let again = serde_json::to_string(&document).unwrap();
+    assert_eq!(again, String::from_utf8(bytes).unwrap(), "{name}");
+}
+
+#[test]
+fn documents_of_the_service_keep_their_bytes() {
+    document::<Problem>("problem");
+    document::<Problem>("problem-too-many-rows");
+    document::<KeyDeclaration>("key-declaration");
+    document::<KeyDeclaration>("key-declaration-in-parts");
+    document::<KeyUpload>("key-upload");
+    document::<KeyStatus>("key-status");
+    document::<KeyStatus>("key-status-rejected");
+    document::<ModelList>("model-list");
+    // In the bucket.
+    document::<ModelSummary>("model");
+    document::<Record>("record");
+    document::<Record>("record-pending");
 }
 
 #[test]

@@ -1,0 +1,21 @@
+//! The service as it is deployed, on this machine: real function processes behind the emulator, a real S3, and the client library.
+//!
+//! ```text
+//!   client ──► Witness ──► emulator ──► function processes ──► (FaultProxy) ──► embedded S3
+//!              every exchange is held to docs/openapi.json
+//! ```
+
+mod contract;
+mod documents;
+mod faults;
+mod hostile;
+mod limits;
+mod live;
+mod load;
+mod models;
+mod round_trip;
+mod stack;
+mod tenants;
+mod uploads;
+mod wire;
+mod witness;

@@ -1,0 +1,187 @@
+//! Models, compiled once a test process, and callers with keys of their own.
+
+use crate::stack::name;
+use cipherfn_client::service::{Registered, Service, ServiceError};
+use cipherfn_client::{Client, Decrypted, Existing, KeyRing};
+use cipherfn_compiler::{FeatureMode, Options, Profile};
+use cipherfn_engine::Bundle;
+use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::message::KeyId;
+use cipherfn_scheme::{EvaluationKey, SecretKey};
+use cipherfn_table::Table;
+use cipherfn_tests::{Server, compile, library_models, predict};
+use std::io::Cursor;
+use std::sync::{Arc, LazyLock, OnceLock};
+use tempfile::TempDir;
+
+/// A decision tree, with evaluation keys.
+pub(crate) static TREE: LazyLock<Trained> = LazyLock::new(|| Trained::new("dt_bc", |options| options.profile = Profile::Compact));
+/// The same tree with decoys: another version, with other specs.
+pub(crate) static TREE_2: LazyLock<Trained> = LazyLock::new(|| {
+    Trained::new("dt_bc", |options| {
+        options.profile = Profile::Compact;
+        options.features = FeatureMode::Exact { decoys: 1 };
+    })
+});
+/// The same tree for keys of another parameter set.
+pub(crate) static TREE_OF_OTHER_SET: LazyLock<Trained> =
+    LazyLock::new(|| Trained::new("dt_bc", |options| options.profile = Profile::Balanced));
+/// Logistic regression, without evaluation keys.
+pub(crate) static LINEAR: LazyLock<Trained> = LazyLock::new(|| Trained::new("logreg_bc", |_| ()));
+
+/// A compiled model with rows and its answers to them.
+pub(crate) struct Trained {
+    pub(crate) bundle: Bundle,
+    header: String,
+    rows: Vec<String>,
+    answers: OnceLock<Vec<Vec<String>>>,
+}
+
+impl Trained {
+    fn new(folder: &str, change: impl FnOnce(&mut Options)) -> Self {
+        let folder = library_models().join(folder);
+        let compiled = compile(&folder, change).unwrap_or_else(|error| panic!("{error}"));
+        let test = std::fs::read_to_string(folder.join("test.csv")).expect("rows");
+        let mut lines = test.lines().map(str::to_owned);
+        Self {
+            bundle: compiled.bundle,
+            header: lines.next().expect("a header"),
+            rows: lines.collect(),
+            answers: OnceLock::new(),
+        }
+    }
+
+    /// The client of this version.
+    pub(crate) fn client(&self) -> Arc<Client> {
+        Arc::new(Client::from_specs(&self.bundle.specs).expect("specs"))
+    }
+
+    /// `count` rows from row `first` on, as CSV; after the last row comes the first one again.
+    pub(crate) fn rows(&self, first: usize, count: usize) -> Vec<u8> {
+        let rows = self.rows.iter().cycle().skip(first % self.rows.len()).take(count);
+        let lines: Vec<&str> = std::iter::once(&self.header).chain(rows).map(String::as_str).collect();
+        lines.join("\n").into_bytes()
+    }
+
+    /// The answers to the same rows, by the same engine without a service.
+    pub(crate) fn answers(&self, first: usize, count: usize) -> Vec<Vec<String>> {
+        let answers = self.answers.get_or_init(|| {
+            let client = self.client();
+            let secret = SecretKey::generate(client.parameter_set());
+            let key = client
+                .needs_evaluation_key()
+                .then(|| EvaluationKey::generate(&secret).expect("a key").to_file_bytes());
+            let server = Server::new(&self.bundle.to_bytes().expect("a bundle"), key.as_deref()).expect("a server");
+            let answers = predict(&client, &secret, &server, &self.rows(0, self.rows.len())).expect("answers");
+            cells(answers.as_bytes())
+        });
+        answers.iter().cycle().skip(first % answers.len()).take(count).cloned().collect()
+    }
+
+    /// Checks answers to rows from row `first` on. Scores may differ by two steps: their noise can move them over the boundary of one.
+    #[track_caller]
+    pub(crate) fn check(&self, first: usize, count: usize, found: &[Vec<String>]) {
+        let scores = &self.client().specs().specs().decoding.scores.clone();
+        let tolerance = scores.iter().map(|score| 2.0 * score.precision).fold(1e-6, f64::max);
+        let expected = self.answers(first, count);
+        assert_eq!(found.len(), count);
+        for (row, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            let close = |(found, expected): (&String, &String)| match (found.parse::<f64>(), expected.parse::<f64>()) {
+                (Ok(found), Ok(expected)) => (found - expected).abs() <= tolerance.min(0.4),
+                _ => found == expected,
+            };
+            let same = found.len() == expected.len() && found.iter().zip(expected).all(close);
+            assert!(same, "row {row}: {found:?} instead of {expected:?}");
+        }
+    }
+}
+
+/// Somebody with keys of their own, at a service.
+pub(crate) struct Caller {
+    pub(crate) service: Service,
+    pub(crate) client: Arc<Client>,
+    pub(crate) secret: Arc<SecretKey>,
+    pub(crate) ring: KeyRing,
+    model: ModelName,
+    _directory: TempDir,
+}
+
+impl Caller {
+    /// Fetches the model's specs and makes keys.
+    pub(crate) async fn new(service: Service, model: &str) -> Self {
+        let client = service.client(&name(model)).await.expect("specs");
+        let directory = tempfile::tempdir().expect("a directory");
+        let ring = KeyRing::at(directory.path().join("keys"));
+        ring.fill(&client, Existing::Keep).expect("keys");
+        let secret = Arc::new(ring.secret_key(client.parameter_set()).expect("the secret key"));
+        Self {
+            service,
+            client,
+            secret,
+            ring,
+            model: name(model),
+            _directory: directory,
+        }
+    }
+
+    /// The same, and registers the key.
+    pub(crate) async fn registered(service: Service, model: &str) -> Self {
+        let caller = Self::new(service, model).await;
+        caller.register().await.expect("registered");
+        caller
+    }
+
+    pub(crate) async fn register(&self) -> Result<Registered, ServiceError> {
+        self.service.register(&self.ring, &self.client, |_| ()).await
+    }
+
+    /// Id of the key.
+    pub(crate) fn key(&self) -> KeyId {
+        self.secret.id()
+    }
+
+    /// The evaluation key's file.
+    pub(crate) fn key_file(&self) -> Vec<u8> {
+        self.ring.evaluation_key_file(self.client.parameter_set()).expect("the file").bytes
+    }
+
+    /// Predictions of rows, by the service; every row must have one.
+    pub(crate) async fn predict(&self, rows: Vec<u8>) -> Result<Vec<Vec<String>>, ServiceError> {
+        self.predict_with(&self.client, rows).await
+    }
+
+    /// The same with the client of another version.
+    pub(crate) async fn predict_with(&self, client: &Arc<Client>, rows: Vec<u8>) -> Result<Vec<Vec<String>>, ServiceError> {
+        let mut predictions = Vec::new();
+        let rows = client.rows(Table::open("rows.csv", Cursor::new(rows)).expect("a table"))?;
+        let done = self
+            .service
+            .predict(&self.model, client, &self.secret, rows, &mut predictions, |_| ());
+        let Decrypted { failed, failures, .. } = done.await?;
+        assert_eq!(failed, 0, "{failures:?}");
+        Ok(cells(&predictions))
+    }
+
+    /// Rows encrypted as one query.
+    pub(crate) fn query(&self, rows: &[u8]) -> Vec<u8> {
+        let rows = self.client.rows(Table::open("rows.csv", rows).expect("a table")).expect("rows");
+        let mut query = Vec::new();
+        self.client.encrypt(&self.secret, rows, &mut query, |_| ()).expect("a query");
+        query
+    }
+
+    /// Decrypts a reply.
+    pub(crate) fn open(&self, reply: &[u8]) -> Vec<Vec<String>> {
+        cells(
+            cipherfn_tests::decrypt(&self.client, &self.secret, reply)
+                .expect("a reply")
+                .as_bytes(),
+        )
+    }
+}
+
+fn cells(predictions: &[u8]) -> Vec<Vec<String>> {
+    let mut reader = csv::Reader::from_reader(predictions);
+    let rows = reader.records().map(|row| row.expect("CSV").iter().map(str::to_owned).collect());
+    rows.collect()
+}

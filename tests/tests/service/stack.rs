@@ -1,0 +1,228 @@
+//! The whole service on this machine.
+
+use crate::wire::{self, Answer};
+use crate::witness::Witness;
+use bytes::Bytes;
+use cipherfn_client::service::{Authentication, Retry, Service, ServiceOptions, Token};
+use cipherfn_emulator::faults::FaultProxy;
+use cipherfn_emulator::{Authorizer, Config, Emulator, EmulatorError, Function, Lifecycle, Route, Tenants};
+use cipherfn_engine::Bundle;
+use cipherfn_protocol::api::{self, ModelName, ModelSummary, ROUTES};
+use cipherfn_service::store::Published;
+use cipherfn_service::{Store, config};
+use std::net::TcpListener;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Name of the bucket.
+pub(crate) const BUCKET: &str = "cipherfn-tests";
+/// Region of everything here.
+pub(crate) const REGION: &str = "us-east-1";
+/// Longest wait for something that must come.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// A day: how long unfinished uploads stay.
+const DAY: Duration = Duration::from_hours(24);
+
+/// What a test changes.
+pub(crate) struct Setup {
+    /// Settings of the functions.
+    pub(crate) environment: Vec<(&'static str, String)>,
+    pub(crate) authorizer: Authorizer,
+    /// Whether the functions reach S3 through a proxy that injects faults.
+    pub(crate) faulty: bool,
+    /// Data of an earlier stack.
+    pub(crate) data: Option<TempDir>,
+    /// Smallest part of an upload that S3 joins.
+    pub(crate) part_bytes: u64,
+}
+
+/// The service, running. Functions' processes end with it.
+pub(crate) struct Stack {
+    witness: Witness,
+    pub(crate) emulator: Emulator,
+    proxy: Option<FaultProxy>,
+    data: TempDir,
+}
+
+impl Stack {
+    /// Starts it with AWS's limits and one caller, `local`, or as `change` wants it.
+    pub(crate) async fn start(change: impl FnOnce(&mut Setup)) -> Self {
+        let mut setup = Setup {
+            environment: Vec::new(),
+            authorizer: Authorizer::Single("local".to_owned()),
+            faulty: false,
+            data: None,
+            part_bytes: 5 << 20,
+        };
+        change(&mut setup);
+        let data = setup.data.take().unwrap_or_else(|| tempfile::tempdir().expect("a directory"));
+        let (emulator, proxy) = loop {
+            let (config, proxy) = setup.config(&data).await;
+            match Emulator::start(config).await {
+                // Somebody else has taken the port that was free a moment ago.
+                Err(EmulatorError::Listen { .. }) => {}
+                started => break (started.expect("the emulator starts"), proxy),
+            }
+        };
+        let witness = Witness::start(wire::split(emulator.url()).0).await;
+        Self {
+            witness,
+            emulator,
+            proxy,
+            data,
+        }
+    }
+
+    /// Stops it; its data stays.
+    pub(crate) async fn stop(self) -> TempDir {
+        self.emulator.stop().await;
+        self.data
+    }
+
+    /// Base URL of the HTTP API.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.witness.address())
+    }
+
+    /// Statuses of the exchanges so far whose method and target contain `what`.
+    pub(crate) fn statuses(&self, what: &str) -> Vec<u16> {
+        self.witness.statuses(what)
+    }
+
+    /// The proxy in front of S3.
+    pub(crate) fn faults(&self) -> &FaultProxy {
+        self.proxy.as_ref().expect("this stack has a faulty S3")
+    }
+
+    /// One request as it is given.
+    pub(crate) async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+        let answer = wire::send(self.witness.address(), wire::request(method, target, headers, body)).await;
+        answer.unwrap_or_else(|error| panic!("{method} {target:.200}: {error}"))
+    }
+
+    /// A query to a model.
+    pub(crate) async fn query(&self, model: &str, query: impl Into<Bytes>) -> Answer {
+        let target = format!("/v1/models/{model}/predict");
+        self.send("POST", &target, &[("content-type", api::QUERY)], query).await
+    }
+
+    /// A client that waits little between attempts.
+    pub(crate) fn service(&self, change: impl FnOnce(&mut ServiceOptions)) -> Service {
+        let mut options = ServiceOptions {
+            retry: Retry {
+                attempts: NonZeroU32::new(6).expect("not 0"),
+                base: Duration::from_millis(20),
+                longest: Duration::from_millis(200),
+            },
+            ..ServiceOptions::default()
+        };
+        change(&mut options);
+        Service::new(&self.url(), options).expect("options for a service on this machine")
+    }
+
+    /// The client of a tenant with a token.
+    pub(crate) fn service_of(&self, token: &str) -> Service {
+        self.service(|options| options.authentication = Authentication::Bearer(Token::new(token).expect("a token")))
+    }
+
+    /// The bucket.
+    pub(crate) fn store(&self) -> Store {
+        let (id, secret) = self.emulator.credentials();
+        Store::at(self.emulator.s3_endpoint(), REGION, id, secret, BUCKET)
+    }
+
+    /// Keys of all objects.
+    pub(crate) async fn objects(&self) -> Vec<String> {
+        let objects = self.store().objects().await.expect("a listing");
+        objects.into_iter().map(|(key, _)| key).collect()
+    }
+
+    /// Publishes a bundle.
+    pub(crate) async fn publish(&self, name: &str, bundle: &Bundle, keep: usize) -> ModelSummary {
+        let version = Published {
+            hash: bundle.specs_hash(),
+            bundle: bundle.to_bytes().expect("a bundle").into(),
+            specs: bundle.specs.clone().into(),
+            report: bundle.report.clone().into(),
+        };
+        let published = self.store().publish(&name.parse().expect("a name"), &version, keep).await;
+        published.expect("published")
+    }
+}
+
+impl Setup {
+    async fn config(&self, data: &TempDir) -> (Config, Option<FaultProxy>) {
+        let mut environment: Vec<(String, String)> = vec![(config::BUCKET.to_owned(), BUCKET.to_owned())];
+        environment.extend(self.environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        let mut config = Config::new(data.path(), BUCKET);
+        let mut proxy = None;
+        if self.faulty {
+            config.s3_port = free_port();
+            let started = FaultProxy::start(&format!("http://127.0.0.1:{}", config.s3_port))
+                .await
+                .expect("a proxy");
+            environment.push(("AWS_ENDPOINT_URL_S3".to_owned(), started.url().to_owned()));
+            proxy = Some(started);
+        }
+        config.functions = api::Function::ALL
+            .map(|function| function_of(function.name(), &environment))
+            .to_vec();
+        config.routes = ROUTES
+            .map(|(method, path, function)| Route::new(method.parse().expect("a method"), path, function.name()))
+            .to_vec();
+        config.authorizer = self.authorizer.clone();
+        config.limits.queue_timeout = PATIENCE;
+        config.limits.part_bytes = self.part_bytes;
+        config.lifecycle = vec![Lifecycle {
+            prefix: "quarantine/".to_owned(),
+            expire_after: Some(DAY),
+            abort_multipart_after: Some(DAY),
+        }];
+        config.log = std::sync::Arc::new(|function, line| {
+            if std::env::var_os("CIPHERFN_TEST_LOG").is_some() {
+                eprintln!("{function}: {line}");
+            }
+        });
+        (config, proxy)
+    }
+}
+
+/// One of the functions in the test's own program.
+pub(crate) fn function_of(name: &str, environment: &[(String, String)]) -> Function {
+    let mut function = Function::new(name, env!("CARGO_BIN_EXE_cipherfn-test-function"));
+    function.arguments = vec![name.into()];
+    function.environment = environment.to_vec();
+    function
+}
+
+/// Tenants with tokens: each one's is its name and `-token`.
+pub(crate) fn tenants(names: &[&str]) -> Authorizer {
+    let entry = |name: &&str| serde_json::json!({ "name": name, "token": format!("{name}-token") });
+    tenants_of(&names.iter().map(entry).collect::<Vec<_>>())
+}
+
+/// Tenants of a file's entries.
+pub(crate) fn tenants_of(entries: &[serde_json::Value]) -> Authorizer {
+    let file = serde_json::json!({ "tenants": entries }).to_string();
+    Authorizer::Tenants(Tenants::from_json(file.as_bytes()).expect("tenants"))
+}
+
+/// A model's name.
+pub(crate) fn name(text: &str) -> ModelName {
+    text.parse().expect("a model's name")
+}
+
+/// Waits until `done`.
+pub(crate) async fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}

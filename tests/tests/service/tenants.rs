@@ -1,0 +1,160 @@
+//! Tenants see nothing of each other.
+
+use crate::models::{Caller, TREE};
+use crate::stack::{REGION, Stack, name, tenants, tenants_of};
+use crate::wire::Answer;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use cipherfn_client::service::{Authentication, ServiceError};
+use cipherfn_protocol::api::{KeyState, ProblemType, QUERY};
+use cipherfn_protocol::message::KeyId;
+use serde_json::json;
+use std::time::{Duration, SystemTime};
+
+/// What an answer tells, without the names of the request and of the key.
+fn told(answer: &Answer, key: KeyId) -> (u16, Vec<(String, String)>, String) {
+    let mut body = answer.json();
+    assert!(body.as_object_mut().is_some_and(|body| body.remove("request_id").is_some()));
+    let mut headers: Vec<_> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| !["date", "apigw-requestid", "x-amzn-trace-id"].contains(&name.as_str()))
+        .map(|(name, value)| (name.to_string(), value.to_str().expect("text").to_owned()))
+        .collect();
+    headers.sort();
+    (answer.status, headers, body.to_string().replace(&key.to_string(), "KEY"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_tenants_key_is_as_unknown_as_one_that_never_was() {
+    let stack = Stack::start(|setup| setup.authorizer = tenants(&["alice", "bob"])).await;
+    stack.publish("tree", &TREE.bundle, 2).await;
+    let alice = Caller::registered(stack.service_of("alice-token"), "tree").await;
+    TREE.check(0, 1, &alice.predict(TREE.rows(0, 1)).await.expect("warm with alice's key"));
+    let nobody = Caller::new(stack.service_of("alice-token"), "tree").await;
+
+    let as_bob = async |method: &str, target: &str, body: Vec<u8>| {
+        let headers = [("authorization", "Bearer bob-token"), ("content-type", QUERY)];
+        stack.send(method, target, &headers, body).await
+    };
+    for (method, rest) in [("GET", ""), ("DELETE", ""), ("POST", "/complete")] {
+        let of = async |key| told(&as_bob(method, &format!("/v1/keys/{key}{rest}"), Vec::new()).await, key);
+        let (alices, nobodys) = (of(alice.key()).await, of(nobody.key()).await);
+        assert_eq!(alices, nobodys, "{method} {rest}");
+        assert_eq!(alices.0, 404);
+        assert!(alices.2.contains(ProblemType::UnknownKey.slug()));
+    }
+    let of = async |caller: &Caller| {
+        let answer = as_bob("POST", "/v1/models/tree/predict", caller.query(&TREE.rows(0, 1))).await;
+        told(&answer, caller.key())
+    };
+    let (alices, nobodys) = (of(&alice).await, of(&nobody).await);
+    assert_eq!(alices, nobodys, "predict");
+    assert_eq!(alices.0, 404);
+
+    // Nothing happened to it, and bob can register the same id for himself without touching hers.
+    assert_eq!(
+        alice.service.key_status(alice.key()).await.expect("still there").state,
+        KeyState::Active
+    );
+    let bob = stack.service_of("bob-token");
+    bob.register(&alice.ring, &alice.client, |_| ()).await.expect("registered");
+    bob.delete_key(alice.key()).await.expect("bob's is deleted");
+    TREE.check(0, 2, &alice.predict(TREE.rows(0, 2)).await.expect("alice's is not"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_in_without_an_identity() {
+    let stack = Stack::start(|setup| setup.authorizer = tenants(&["alice"])).await;
+    stack.publish("tree", &TREE.bundle, 2).await;
+    for authorization in [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        "Bearer alice-token2",
+        "Basic YTpi",
+        "alice-token",
+    ] {
+        for (method, target) in [("GET", "/v1/models"), ("POST", "/v1/keys"), ("POST", "/v1/models/tree/predict")] {
+            let answer = stack.send(method, target, &[("authorization", authorization)], "").await;
+            assert_eq!(answer.status, 401, "{authorization:?} {target}");
+        }
+    }
+    assert!(stack.emulator.process_ids("specs").is_empty(), "no function was asked");
+    for service in [stack.service(|_| {}), stack.service_of("wrong")] {
+        let error = service.models().await.expect_err("refused");
+        assert!(matches!(error, ServiceError::Denied { status: 401, .. }), "{error}");
+    }
+    assert_eq!(stack.statuses("GET /v1/models").len(), 7 + 2, "a refusal is not tried again");
+    stack.service_of("alice-token").models().await.expect("alice gets in");
+}
+
+const KEY_ID: &str = "AKIACAROL";
+const SECRET: &str = "carols-secret";
+
+async fn signed_stack() -> Stack {
+    let entries = [
+        json!({ "name": "carol", "access_key_id": KEY_ID, "secret_access_key": SECRET }),
+        json!({ "name": "dave", "access_key_id": "AKIADAVE", "secret_access_key": "daves-secret" }),
+    ];
+    let stack = Stack::start(|setup| setup.authorizer = tenants_of(&entries)).await;
+    stack.publish("tree", &TREE.bundle, 2).await;
+    stack
+}
+
+fn signing(id: &str, secret: &str) -> Authentication {
+    Authentication::SigV4 {
+        credentials: SharedCredentialsProvider::new(Credentials::new(id, secret, None, None, "test")),
+        region: Some(REGION.to_owned()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signatures_name_tenants() {
+    let stack = signed_stack().await;
+    let service = |id: &str, secret: &str| stack.service(|options| options.authentication = signing(id, secret));
+    let carol = Caller::registered(service(KEY_ID, SECRET), "tree").await;
+    TREE.check(0, 3, &carol.predict(TREE.rows(0, 3)).await.expect("answers"));
+    let dave = service("AKIADAVE", "daves-secret");
+    assert!(matches!(dave.key_status(carol.key()).await, Err(ServiceError::UnknownKey { .. })));
+    for (id, secret) in [(KEY_ID, "daves-secret"), ("AKIANOBODY", SECRET)] {
+        let error = service(id, secret).client(&name("tree")).await.expect_err("refused");
+        assert!(matches!(error, ServiceError::Denied { status: 403, .. }), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signatures_of_a_wrong_clock_are_refused() {
+    let stack = signed_stack().await;
+    let signed = async |time: SystemTime| {
+        let identity = Credentials::new(KEY_ID, SECRET, None, None, "test").into();
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(REGION)
+            .name("execute-api")
+            .time(time)
+            .settings(SigningSettings::default())
+            .build()
+            .expect("complete");
+        let url = format!("{}/v1/models", stack.url());
+        let request = SignableRequest::new("GET", &url, std::iter::empty(), SignableBody::Bytes(b"")).expect("signable");
+        let (instructions, _) = sign(request, &parameters.into()).expect("signed").into_parts();
+        let (headers, _) = instructions.into_parts();
+        let headers: Vec<_> = headers.iter().map(|header| (header.name(), header.value())).collect();
+        stack.send("GET", "/v1/models", &headers, "").await.status
+    };
+    let (now, minute) = (SystemTime::now(), Duration::from_mins(1));
+    for (time, status) in [
+        (now, 200),
+        (now - 3 * minute, 200),
+        (now + 3 * minute, 200),
+        (now - 10 * minute, 403),
+        (now + 10 * minute, 403),
+        (now - 60 * 24 * 365 * minute, 403),
+    ] {
+        assert_eq!(signed(time).await, status);
+    }
+}

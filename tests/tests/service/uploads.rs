@@ -1,0 +1,481 @@
+//! Registration of evaluation keys, step by step as the client library does it, and as it must not be done.
+
+use crate::models::{Caller, TREE, TREE_OF_OTHER_SET};
+use crate::stack::{Setup, Stack};
+use crate::wire::{self, Answer};
+use cipherfn_client::service::{Registered, ServiceError, Uploaded};
+use cipherfn_emulator::faults::Fault;
+use cipherfn_protocol::api::{JSON, KeyDeclaration, KeyState, KeyStatus, KeyUpload, PartUpload, Parts, ProblemType};
+use cipherfn_protocol::hash::Sha256;
+use cipherfn_protocol::specs::ParameterSetRef;
+use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::{EvaluationKey, SecretKey};
+use cipherfn_service::config;
+use sha2::Digest;
+use std::num::NonZeroU64;
+use std::time::{Duration, SystemTime};
+use time::OffsetDateTime;
+
+/// Bytes of a part where uploads are cut.
+const PART: u64 = 256 << 10;
+
+/// One registration, by hand.
+struct Registration<'a> {
+    stack: &'a Stack,
+    declaration: KeyDeclaration,
+    file: Vec<u8>,
+}
+
+impl<'a> Registration<'a> {
+    /// A new key of the tree's parameter set.
+    fn new(stack: &'a Stack) -> Self {
+        let key = EvaluationKey::generate(&SecretKey::generate(TREE.client().parameter_set())).expect("a key");
+        Self::of(stack, &key, key.to_file_bytes())
+    }
+
+    /// A declaration of `key` with another file.
+    fn of(stack: &'a Stack, key: &EvaluationKey, file: Vec<u8>) -> Self {
+        let set = key.parameter_set();
+        let declaration = KeyDeclaration {
+            key: key.id(),
+            parameter_set: ParameterSetRef {
+                name: set.name.to_owned(),
+                hash: set.hash(),
+            },
+            bytes: file.len() as u64,
+            sha256: sha256(&file),
+            parts: None,
+        };
+        Self { stack, declaration, file }
+    }
+
+    fn in_parts(mut self, bytes: u64) -> Self {
+        let sha256 = self.file.chunks(bytes as usize).map(sha256).collect();
+        self.declaration.parts = Some(Parts { bytes, sha256 });
+        self
+    }
+
+    async fn send(&self, method: &str, rest: &str) -> Answer {
+        self.stack
+            .send(method, &format!("/v1/keys/{}{rest}", self.declaration.key), &[], "")
+            .await
+    }
+
+    async fn declare(&self) -> KeyUpload {
+        let answer = self.try_declare().await;
+        assert!(matches!(answer.status, 200 | 201), "{answer:?}");
+        serde_json::from_slice(&answer.body).expect("an upload")
+    }
+
+    async fn try_declare(&self) -> Answer {
+        declare(self.stack, &self.declaration).await
+    }
+
+    /// Declares, and gives the one part.
+    async fn part(&self) -> PartUpload {
+        let mut upload = self.declare().await;
+        assert_eq!((upload.status.state, upload.parts.len()), (KeyState::Pending, 1));
+        upload.parts.remove(0)
+    }
+
+    async fn put(&self, part: &PartUpload) -> Answer {
+        put(part, self.of_part(part)).await
+    }
+
+    fn of_part(&self, part: &PartUpload) -> &[u8] {
+        &self.file[part.offset as usize..][..part.bytes as usize]
+    }
+
+    async fn complete(&self) -> Answer {
+        self.send("POST", "/complete").await
+    }
+
+    async fn status(&self) -> KeyStatus {
+        let answer = self.send("GET", "").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        serde_json::from_slice(&answer.body).expect("a status")
+    }
+
+    /// The whole registration.
+    async fn register(&self) {
+        let upload = self.declare().await;
+        for part in &upload.parts {
+            assert_eq!(self.put(part).await.status, 200);
+        }
+        let answer = self.complete().await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(self.status().await.state, KeyState::Active);
+    }
+
+    /// Nothing has arrived, and the registration is where it was.
+    async fn nothing_arrived(&self) {
+        assert_eq!(self.complete().await.problem().kind, ProblemType::UploadMissing);
+        assert_eq!(self.status().await.state, KeyState::Pending);
+        assert!(!self.stack.objects().await.iter().any(|object| object.ends_with("/evaluation.cfk")));
+    }
+}
+
+async fn declare(stack: &Stack, declaration: &KeyDeclaration) -> Answer {
+    let body = serde_json::to_vec(declaration).expect("JSON");
+    stack.send("POST", "/v1/keys", &[("content-type", JSON)], body).await
+}
+
+/// Sends bytes to a presigned URL with exactly the headers that belong to it.
+async fn put(part: &PartUpload, bytes: &[u8]) -> Answer {
+    let headers = part
+        .headers
+        .iter()
+        .filter(|(name, _)| !matches!(name.as_str(), "host" | "content-length"));
+    let headers: Vec<_> = headers.map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let (address, target) = wire::split(&part.url);
+    let request = wire::request(&part.method, target, &headers, bytes.to_vec());
+    wire::send(address, request).await.expect("S3 answers")
+}
+
+fn sha256(bytes: &[u8]) -> Sha256 {
+    Sha256::from_bytes(sha2::Sha256::digest(bytes).into())
+}
+
+fn small_parts(setup: &mut Setup) {
+    setup.environment.push((config::MIN_PART_BYTES, "1024".to_owned()));
+    setup.part_bytes = 1024;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_is_bound_to_its_signature_size_and_checksum() {
+    let stack = Stack::start(|_| {}).await;
+    let registration = Registration::new(&stack);
+    assert_eq!(
+        registration.complete().await.problem().kind,
+        ProblemType::UnknownKey,
+        "not declared"
+    );
+    let part = registration.part().await;
+    assert_eq!((part.number, part.offset, part.bytes), (1, 0, registration.file.len() as u64));
+    registration.nothing_arrived().await;
+
+    // Another signature, or another place under the same one.
+    let mut forged = part.clone();
+    let last = forged.url.pop().expect("a signature");
+    forged.url.push(if last == '0' { '1' } else { '0' });
+    assert_eq!(registration.put(&forged).await.status, 403);
+    let mut elsewhere = part.clone();
+    elsewhere.url = part.url.replacen("/quarantine/", "/keys/", 1);
+    assert_ne!(elsewhere.url, part.url);
+    assert_eq!(registration.put(&elsewhere).await.status, 403);
+    registration.nothing_arrived().await;
+
+    // Another size.
+    for bytes in [&registration.file[1..], &[&registration.file[..], &[0]].concat(), &[]] {
+        let answer = put(&part, bytes).await;
+        assert!(matches!(answer.status, 400 | 403 | 411), "{answer:?}");
+    }
+    registration.nothing_arrived().await;
+
+    // Another content, under the checksum that is signed, and under its own, which is not.
+    let mut changed = registration.file.clone();
+    changed[1000] ^= 1;
+    let answer = put(&part, &changed).await;
+    assert!(matches!(answer.status, 400 | 403), "{answer:?}");
+    for part in without_checksum(&part) {
+        let answer = put(&part, &changed).await;
+        assert!(matches!(answer.status, 400 | 403), "{answer:?}");
+    }
+    registration.nothing_arrived().await;
+
+    // Once, and only once.
+    assert_eq!(registration.put(&part).await.status, 200);
+    assert_eq!(registration.put(&part).await.status, 412);
+    assert!(registration.declare().await.parts.is_empty(), "nothing is missing");
+    assert_eq!(registration.complete().await.status, 200);
+    assert_eq!(
+        registration.put(&part).await.status,
+        200,
+        "quarantine is empty again: the URL still works"
+    );
+    assert_eq!(registration.status().await.state, KeyState::Active, "and changes nothing");
+}
+
+/// The same URL with the checksum taken out of what is sent.
+fn without_checksum(part: &PartUpload) -> Vec<PartUpload> {
+    let mut headers = part.clone();
+    headers.headers.retain(|name, _| !name.contains("checksum"));
+    let mut query = headers.clone();
+    let (path, parameters) = part.url.split_once('?').expect("a query");
+    let kept = parameters
+        .split('&')
+        .filter(|parameter| !parameter.to_lowercase().starts_with("x-amz-checksum"));
+    query.url = format!("{path}?{}", kept.collect::<Vec<_>>().join("&"));
+    [headers, query].into_iter().filter(|changed| changed != part).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_expires() {
+    let stack = Stack::start(|setup| setup.environment.push((config::UPLOAD_TTL_SECONDS, "1".to_owned()))).await;
+    let registration = Registration::new(&stack);
+    let part = registration.part().await;
+    while OffsetDateTime::now_utc() <= part.expires + Duration::from_secs(1) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(registration.put(&part).await.status, 403);
+    registration.nothing_arrived().await;
+    // Declared again, there is another URL for the same upload.
+    registration.register().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_key_of_the_declaration_is_rejected() {
+    let stack = Stack::start(|_| {}).await;
+    let set = TREE.client().parameter_set();
+    let secret = SecretKey::generate(set);
+    let key = EvaluationKey::generate(&secret).expect("a key");
+    let good = key.to_file_bytes();
+    let of_other_secret = EvaluationKey::generate(&SecretKey::generate(set)).expect("a key").to_file_bytes();
+    let other_set = TREE_OF_OTHER_SET.client().parameter_set();
+    assert_ne!(other_set.name, set.name);
+    let mut of_other_set = EvaluationKey::generate(&SecretKey::generate(other_set))
+        .expect("a key")
+        .to_file_bytes();
+    of_other_set.resize(good.len(), 0);
+    let mut corrupt = good.clone();
+    corrupt[good.len() / 2] ^= 1;
+    for (file, reason) in [
+        (of_other_secret, "it was made from secret key"),
+        (of_other_set, ""),
+        (corrupt, "checksum"),
+        (vec![0; good.len()], "not a cipherfn file"),
+    ] {
+        let registration = Registration::of(&stack, &key, file);
+        let part = registration.part().await;
+        assert_eq!(registration.put(&part).await.status, 200);
+        for _ in 0..2 {
+            let problem = registration.complete().await.problem();
+            assert_eq!((problem.status, problem.kind), (422, ProblemType::KeyRejected));
+            assert!(problem.detail.contains(reason), "{} does not contain {reason:?}", problem.detail);
+        }
+        let status = registration.status().await;
+        assert_eq!(status.state, KeyState::Rejected);
+        assert!(status.reason.is_some_and(|text| !text.is_empty() && text.contains(reason)));
+        assert!(
+            !stack.objects().await.iter().any(|object| object.ends_with("/evaluation.cfk")),
+            "nothing of it is kept"
+        );
+    }
+    // Declared again with a sound file, the same id becomes active.
+    Registration::of(&stack, &key, good).register().await;
+    assert!(!stack.objects().await.iter().any(|object| object.starts_with("quarantine/")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn declarations_that_cannot_be() {
+    let stack = Stack::start(|_| {}).await;
+    let good = Registration::new(&stack).declaration;
+    let without_key = ParameterSet::all().iter().find(|set| EvaluationKey::file_bytes(set).is_none());
+    let keyless = without_key.expect("a set for models that need no key");
+    let other = TREE_OF_OTHER_SET.client().parameter_set();
+    let bad = async |change: &dyn Fn(&mut KeyDeclaration)| {
+        let mut declaration = good.clone();
+        change(&mut declaration);
+        declare(&stack, &declaration).await.problem().kind
+    };
+    assert_eq!(bad(&|it| it.bytes += 1).await, ProblemType::MalformedRequest);
+    assert_eq!(
+        bad(&|it| it.parameter_set.name = "../other".to_owned()).await,
+        ProblemType::WrongParameterSet
+    );
+    assert_eq!(
+        bad(&|it| it.parameter_set.hash = other.hash()).await,
+        ProblemType::WrongParameterSet
+    );
+    let set = |name: &str, hash| ParameterSetRef {
+        name: name.to_owned(),
+        hash,
+    };
+    assert_eq!(
+        bad(&|it| it.parameter_set = set(other.name, other.hash())).await,
+        ProblemType::MalformedRequest
+    );
+    assert_eq!(
+        bad(&|it| it.parameter_set = set(keyless.name, keyless.hash())).await,
+        ProblemType::WrongParameterSet
+    );
+    let parts = |bytes, count| {
+        Some(Parts {
+            bytes,
+            sha256: vec![good.sha256; count],
+        })
+    };
+    assert_eq!(bad(&|it| it.parts = parts(0, 1)).await, ProblemType::MalformedRequest);
+    assert_eq!(
+        bad(&|it| it.parts = parts(1 << 20, 1)).await,
+        ProblemType::MalformedRequest,
+        "parts are 5 MiB at least"
+    );
+    assert_eq!(
+        bad(&|it| it.parts = parts(5 << 20, 2)).await,
+        ProblemType::MalformedRequest,
+        "one too many"
+    );
+    assert_eq!(
+        bad(&|it| it.parts = parts(u64::MAX, 0)).await,
+        ProblemType::MalformedRequest,
+        "none"
+    );
+    assert!(stack.objects().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_in_parts_goes_on_where_it_stopped() {
+    let stack = Stack::start(small_parts).await;
+    stack.publish("tree", &TREE.bundle, 2).await;
+    let part_bytes = NonZeroU64::new(PART).expect("not 0");
+    let caller = Caller::new(stack.service(|options| options.part_bytes = part_bytes), "tree").await;
+    let key = caller.ring.evaluation_key(caller.client.parameter_set()).expect("the key");
+    let registration = Registration::of(&stack, &key, caller.key_file()).in_parts(PART);
+
+    // Interrupted after the first part.
+    let upload = registration.declare().await;
+    let count = registration.file.len().div_ceil(PART as usize);
+    assert!(count >= 3, "{count} parts");
+    assert_eq!(upload.parts.len(), count);
+    assert_eq!(registration.put(&upload.parts[0]).await.status, 200);
+    assert_eq!(registration.complete().await.problem().kind, ProblemType::UploadMissing);
+    let missing: Vec<u32> = registration.declare().await.parts.iter().map(|part| part.number).collect();
+    assert_eq!(missing, (2..=count as u32).collect::<Vec<_>>());
+    // A part is bound to its bytes as a whole file is.
+    let answer = put(&upload.parts[1], &registration.file[..PART as usize]).await;
+    assert!(matches!(answer.status, 400 | 403), "{answer:?}");
+
+    // The client library goes on.
+    let mut steps = Vec::new();
+    let registered = caller.service.register(&caller.ring, &caller.client, |step| steps.push(step)).await;
+    assert!(matches!(registered, Ok(Registered::Uploaded(_))), "{registered:?}");
+    let of = registration.file.len() as u64;
+    assert_eq!(steps.first(), Some(&Uploaded { bytes: PART, of }));
+    assert_eq!((steps.last(), steps.len()), (Some(&Uploaded { bytes: of, of }), count));
+    TREE.check(0, 2, &caller.predict(TREE.rows(0, 2)).await.expect("answers"));
+    assert!(!stack.objects().await.iter().any(|object| object.starts_with("quarantine/")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_that_were_joined_and_not_yet_checked_are_found_again() {
+    let stack = Stack::start(|setup| {
+        small_parts(setup);
+        setup.faulty = true;
+    })
+    .await;
+    let registration = Registration::new(&stack).in_parts(PART);
+    for part in registration.declare().await.parts {
+        assert_eq!(registration.put(&part).await.status, 200);
+    }
+    // S3 joins the parts, and then fails.
+    stack.faults().always("evaluation.cfk?x-id=GetObject", Fault::InternalError);
+    assert_eq!(registration.complete().await.problem().kind, ProblemType::StorageUnavailable);
+    assert!(
+        stack.objects().await.iter().any(|object| object.starts_with("quarantine/")),
+        "joined"
+    );
+    stack.faults().pass();
+    // Whoever starts over learns that nothing is missing.
+    let upload = registration.declare().await;
+    assert_eq!((upload.status.state, upload.parts.len()), (KeyState::Pending, 0));
+    assert_eq!(registration.complete().await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_in_parts_that_s3_has_dropped_starts_over() {
+    let stack = Stack::start(small_parts).await;
+    let registration = Registration::new(&stack).in_parts(PART);
+    let upload = registration.declare().await;
+    assert_eq!(registration.put(&upload.parts[0]).await.status, 200);
+    stack.emulator.sweep(SystemTime::now() + Duration::from_hours(25));
+    assert_eq!(registration.put(&upload.parts[1]).await.status, 404);
+    registration.register().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn complete_is_idempotent() {
+    let stack = Stack::start(|_| {}).await;
+    let registration = Registration::new(&stack);
+    let part = registration.part().await;
+    assert_eq!(
+        registration.complete().await.problem().kind,
+        ProblemType::UploadMissing,
+        "too early"
+    );
+    assert_eq!(registration.put(&part).await.status, 200);
+    let (first, second) = (registration.complete().await, registration.complete().await);
+    assert_eq!((first.status, second.status), (200, 200));
+    assert_eq!(first.body, second.body);
+    // Declaring it again says that it is there, declaring another file that it is in the way.
+    let again = registration.declare().await;
+    assert_eq!((again.status.state, again.parts.len()), (KeyState::Active, 0));
+    let mut other = registration.declaration.clone();
+    other.sha256 = sha256(b"other");
+    assert_eq!(declare(&stack, &other).await.problem().kind, ProblemType::KeyConflict);
+    assert_eq!(registration.status().await.state, KeyState::Active);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_has_as_many_keys_as_it_may() {
+    let stack = Stack::start(|setup| setup.environment.push((config::KEY_QUOTA, "2".to_owned()))).await;
+    stack.publish("tree", &TREE.bundle, 2).await;
+    let first = Registration::new(&stack);
+    first.register().await;
+    let second = Registration::new(&stack);
+    second.declare().await;
+    let caller = Caller::new(stack.service(|_| {}), "tree").await;
+    let error = caller.register().await.expect_err("full");
+    assert!(matches!(error, ServiceError::KeyQuota { .. }), "{error}");
+    assert_eq!(
+        caller.service.key_status(caller.key()).await.map(|status| status.state).ok(),
+        None,
+        "nothing is declared"
+    );
+    // Those that are there go on.
+    first.declare().await;
+    second.register().await;
+    assert_eq!(first.send("DELETE", "").await.status, 204);
+    caller.register().await.expect("there is room again");
+    TREE.check(0, 1, &caller.predict(TREE.rows(0, 1)).await.expect("answers"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_never_completes_is_swept_away() {
+    let stack = Stack::start(|_| {}).await;
+    let registration = Registration::new(&stack);
+    let part = registration.part().await;
+    assert_eq!(registration.put(&part).await.status, 200);
+    let in_quarantine = async || stack.objects().await.iter().any(|object| object.starts_with("quarantine/"));
+    stack.emulator.sweep(SystemTime::now() + Duration::from_hours(23));
+    assert!(in_quarantine().await);
+    stack.emulator.sweep(SystemTime::now() + Duration::from_hours(25));
+    assert!(!in_quarantine().await);
+    registration.nothing_arrived().await;
+    // What is active stays, however old.
+    registration.register().await;
+    stack.emulator.sweep(SystemTime::now() + Duration::from_hours(24 * 365));
+    assert_eq!(registration.status().await.state, KeyState::Active);
+    assert!(stack.objects().await.iter().any(|object| object.ends_with("evaluation.cfk")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_not_active_answers_nothing() {
+    let stack = Stack::start(|_| {}).await;
+    stack.publish("tree", &TREE.bundle, 2).await;
+    let caller = Caller::new(stack.service(|_| {}), "tree").await;
+    let query = caller.query(&TREE.rows(0, 1));
+    assert_eq!(stack.query("tree", query.clone()).await.problem().kind, ProblemType::UnknownKey);
+    let key = caller.ring.evaluation_key(caller.client.parameter_set()).expect("the key");
+    let registration = Registration::of(&stack, &key, caller.key_file());
+    let part = registration.part().await;
+    assert_eq!(registration.put(&part).await.status, 200);
+    assert_eq!(stack.query("tree", query.clone()).await.problem().kind, ProblemType::KeyNotActive);
+    let error = caller.predict(TREE.rows(0, 1)).await.expect_err("not active");
+    assert!(
+        matches!(error, ServiceError::KeyNotActive { .. }) && error.to_string().contains("`cipherfn register`"),
+        "{error}"
+    );
+    assert_eq!(registration.complete().await.status, 200);
+    TREE.check(0, 1, &caller.open(&stack.query("tree", query).await.body));
+}
