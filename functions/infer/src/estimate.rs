@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn work_that_cannot_finish_is_refused() {
         let estimate = Estimate::default();
-        let deadline = Instant::now() + Duration::from_secs(3600);
+        let deadline = Instant::now() + Duration::from_hours(1);
         assert!(estimate.check(usize::MAX, deadline).is_ok(), "nothing is known yet");
         estimate.learn(10, Duration::from_secs(100));
         assert!(estimate.check(300, deadline).is_ok());
