@@ -54,6 +54,17 @@ impl Kind {
         }
     }
 
+    /// The name in a sentence.
+    pub const fn with_article(self) -> &'static str {
+        match self {
+            Self::SecretKey => "a secret key",
+            Self::EvaluationKey => "an evaluation key",
+            Self::Query => "a query",
+            Self::Reply => "a reply",
+            Self::Bundle => "a bundle",
+        }
+    }
+
     /// The format version that this build writes and reads.
     pub const fn version(self) -> u16 {
         1
@@ -97,7 +108,7 @@ pub enum FrameError {
         expected: Kind,
     },
     /// A cipherfn file, of another kind.
-    #[error("this is a {found}, not a {}; give the right file", .expected.name())]
+    #[error("this is {found}, not {}; give the right file", .expected.with_article())]
     WrongKind {
         /// Kind that was asked for.
         expected: Kind,
@@ -145,7 +156,7 @@ pub enum FrameError {
         kind: Kind,
     },
     /// The stream failed.
-    #[error("reading a {} failed: {source}", .kind.name())]
+    #[error("reading {} failed: {source}", .kind.with_article())]
     Io {
         /// Kind that was asked for.
         kind: Kind,
@@ -214,7 +225,8 @@ pub fn read(input: &mut impl Read, kind: Kind, limit: u64) -> Result<Option<Fram
     };
     let found_kind = u16::from_le_bytes([header[8], header[9]]);
     if found_kind != kind as u16 {
-        let found = Kind::from_u16(found_kind).map_or_else(|| format!("file of unknown kind {found_kind}"), |kind| kind.name().into());
+        let found =
+            Kind::from_u16(found_kind).map_or_else(|| format!("a file of unknown kind {found_kind}"), |kind| kind.with_article().into());
         return Err(FrameError::WrongKind { expected: kind, found });
     }
     let version = u16::from_le_bytes([header[10], header[11]]);
