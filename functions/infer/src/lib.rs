@@ -214,6 +214,9 @@ impl Infer {
             .map_err(|error| error.to_string())
             .and_then(|key| key)
             .map_err(|error| Failure::Internal(format!("the stored key {id} does not load: {error}")))?;
+        if key.key.id() != id {
+            return Err(Failure::Internal(format!("the stored key {id} is key {}", key.key.id())));
+        }
         Ok(Some(self.warm.keep_key(tenant, key)))
     }
 }
