@@ -1,14 +1,13 @@
 //! What breaks below the service: processes that die, and an S3 that fails.
 
 use crate::models::{Caller, LINEAR, TREE};
-use crate::stack::{BUCKET, Stack, function_of, wait_until};
+use crate::stack::{BUCKET, Stack, function_of, kill, wait_until};
 use crate::wire::{self, Answer};
 use cipherfn_client::service::ServiceError;
 use cipherfn_emulator::faults::Fault;
 use cipherfn_emulator::{Config, Emulator, Route};
 use cipherfn_protocol::api::{PROBLEM, ProblemType};
 use http::Method;
-use std::process::Command;
 use std::time::Duration;
 
 /// Attempts that a function makes at one request to S3.
@@ -20,11 +19,6 @@ async fn stack(model: &str) -> (Stack, Caller) {
     stack.publish(model, &trained.bundle, 2).await;
     let caller = Caller::registered(stack.service(|_| {}), model).await;
     (stack, caller)
-}
-
-fn kill(process: u32) {
-    let status = Command::new("kill").args(["-9", &process.to_string()]).status();
-    assert!(status.expect("kill runs").success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

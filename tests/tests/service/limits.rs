@@ -2,8 +2,12 @@
 
 use crate::contract::is_of_gateway;
 use crate::models::{Caller, LINEAR, TREE};
-use crate::stack::Stack;
+use crate::stack::{Stack, name};
+use crate::wire;
 use cipherfn_protocol::api::{JSON, MAX_JSON, MAX_REPLY, MAX_REQUEST, ProblemType, QUERY};
+use cipherfn_protocol::hash::Hash;
+use cipherfn_service::store::Published;
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_are_too_large() {
@@ -77,4 +81,56 @@ async fn a_table_that_is_larger_than_a_request_is_split() {
     let rows = MAX_REQUEST / caller.client.query_row_bytes() + 1;
     TREE.check(0, rows, &caller.predict(TREE.rows(0, rows)).await.expect("answers"));
     assert_eq!(stack.statuses("/predict"), [200, 200]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_cannot_be_done_in_time_is_refused() {
+    // Less than a function keeps for what comes after the evaluation.
+    let stack = Stack::start(|setup| setup.timeout = Duration::from_millis(450)).await;
+    stack.publish("linear", &LINEAR.bundle, 2).await;
+    let service = stack.service(|_| {});
+    let caller = loop {
+        // A busy machine may take longer than that to fetch specs: then API Gateway answers, and the function starts anew.
+        if service.client(&name("linear")).await.is_ok() {
+            break Caller::new(service, "linear").await;
+        }
+    };
+    let query = caller.query(&LINEAR.rows(0, 1));
+    let answer = loop {
+        let answer = stack.query("linear", query.clone()).await;
+        if !is_of_gateway(&answer) {
+            break answer;
+        }
+    };
+    let problem = answer.problem();
+    assert_eq!((problem.status, problem.kind), (503, ProblemType::OutOfTime));
+    assert!(problem.is_retryable());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn specs_that_are_too_large_for_an_answer_are_fetched_from_s3() {
+    let stack = Stack::start(|_| {}).await;
+    let mut specs = TREE.bundle.specs.clone();
+    specs.resize(MAX_REPLY + 1, b' ');
+    let version = Published {
+        hash: Hash::of(&specs),
+        bundle: TREE.bundle.to_bytes().expect("a bundle").into(),
+        specs: specs.clone().into(),
+        report: TREE.bundle.report.clone().into(),
+    };
+    stack.store().publish(&name("large"), &version, 1).await.expect("published");
+    let answer = stack.send("GET", "/v1/models/large", &[], "").await;
+    assert_eq!(
+        (answer.status, answer.header("etag")),
+        (307, format!("\"{}\"", version.hash).as_str())
+    );
+    let (address, target) = wire::split(answer.header("location"));
+    let stored = wire::send(address, wire::request("GET", target, &[], ""))
+        .await
+        .expect("S3 answers");
+    assert_eq!((stored.status, stored.body.as_ref()), (200, specs.as_slice()));
+    // The client follows, and sends S3 no identity.
+    let client = stack.service_of("token").client(&name("large")).await.expect("specs");
+    assert_eq!(client.specs().hash(), version.hash);
+    assert_eq!(client.parameter_set().name, TREE.client().parameter_set().name);
 }

@@ -1,9 +1,11 @@
 //! Models and keys that change while functions are warm.
 
 use crate::models::{Caller, TREE, TREE_2};
-use crate::stack::{BUCKET, REGION, Stack, name};
+use crate::stack::{BUCKET, REGION, Stack, kill, name, wait_until};
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use cipherfn_client::Existing;
 use cipherfn_client::service::{Registered, ServiceError};
+use cipherfn_emulator::faults::Fault;
 use cipherfn_protocol::api::{ProblemType, REPLY};
 use serde_json::Value;
 
@@ -20,18 +22,29 @@ fn s3(stack: &Stack) -> aws_sdk_s3::Client {
     aws_sdk_s3::Client::from_conf(config.build())
 }
 
+/// What happens to an object.
+type Change<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+
+/// Changes the one object whose key ends so; what it was before.
+async fn change(stack: &Stack, end: &str, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let objects: Vec<_> = stack.objects().await.into_iter().filter(|object| object.ends_with(end)).collect();
+    let [key] = objects.as_slice() else { panic!("{objects:?}") };
+    let s3 = s3(stack);
+    let stored = s3.get_object().bucket(BUCKET).key(key).send().await.expect("the object");
+    let before = stored.body.collect().await.expect("the object").to_vec();
+    let put = s3.put_object().bucket(BUCKET).key(key).body(change(&before).into());
+    put.send().await.expect("written");
+    before
+}
+
 /// Lets a registration's time be over.
 async fn expire(stack: &Stack, caller: &Caller) {
-    let path = format!("{}/record.json", caller.key());
-    let objects = stack.objects().await;
-    let key = objects.iter().find(|object| object.ends_with(&path)).expect("the record");
-    let s3 = s3(stack);
-    let stored = s3.get_object().bucket(BUCKET).key(key).send().await.expect("the record");
-    let bytes = stored.body.collect().await.expect("the record").into_bytes();
-    let mut record: Value = serde_json::from_slice(&bytes).expect("JSON");
-    record["status"]["expires"] = "2020-01-01T00:00:00Z".into();
-    let put = s3.put_object().bucket(BUCKET).key(key).body(record.to_string().into_bytes().into());
-    put.send().await.expect("written");
+    change(stack, &format!("{}/record.json", caller.key()), |record| {
+        let mut record: Value = serde_json::from_slice(record).expect("JSON");
+        record["status"]["expires"] = "2020-01-01T00:00:00Z".into();
+        record.to_string().into_bytes()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,4 +199,128 @@ async fn specs_travel_only_when_they_have_changed() {
         .send("GET", &format!("/v1/models/tree?specs={}", TREE.bundle.specs_hash()), &[], "")
         .await;
     assert_eq!((old.status, old.body.as_ref()), (200, TREE.bundle.specs.as_slice()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_registered_anew_while_warm() {
+    let stack = Stack::start(|setup| setup.faulty = true).await;
+    stack.publish("tree", &TREE.bundle, 2).await;
+    let caller = Caller::registered(stack.service(|_| {}), "tree").await;
+    let fetches = || {
+        stack
+            .faults()
+            .requests()
+            .iter()
+            .filter(|request| request.contains("keys/") && request.contains("evaluation.cfk?x-id=GetObject"))
+            .count()
+    };
+    for first in [0, 1] {
+        TREE.check(first, 1, &caller.predict(TREE.rows(first, 1)).await.expect("answers"));
+    }
+    assert_eq!(fetches(), 1, "warm");
+    // Another evaluation key of the same secret key has the same id.
+    let before = caller.key_file();
+    let file = caller
+        .ring
+        .evaluation_key_file(caller.client.parameter_set())
+        .expect("the file")
+        .path;
+    std::fs::remove_file(file).expect("removed");
+    caller.ring.fill(&caller.client, Existing::Keep).expect("another evaluation key");
+    assert_ne!(caller.key_file(), before);
+    assert!(
+        matches!(caller.register().await, Err(ServiceError::KeyConflict { .. })),
+        "not in passing"
+    );
+    caller.service.delete_key(caller.key()).await.expect("deleted");
+    caller.register().await.expect("registered");
+    TREE.check(2, 1, &caller.predict(TREE.rows(2, 1)).await.expect("answers"));
+    assert_eq!(fetches(), 2, "the key in memory is no longer the registered one");
+    TREE.check(3, 1, &caller.predict(TREE.rows(3, 1)).await.expect("answers"));
+    assert_eq!(fetches(), 2, "warm again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_breaks_off_is_repeated() {
+    let stack = Stack::start(|setup| setup.faulty = true).await;
+    stack.publish("tree", &TREE.bundle, 2).await;
+    let caller = Caller::registered(stack.service(|_| {}), "tree").await;
+    let target = format!("/v1/keys/{}", caller.key());
+    stack.faults().always("record.json?x-id=DeleteObject", Fault::SlowDown);
+    assert_eq!(
+        stack.send("DELETE", &target, &[], "").await.problem().kind,
+        ProblemType::StorageUnavailable
+    );
+    let answer = stack.query("tree", caller.query(&TREE.rows(0, 1))).await;
+    assert_eq!(answer.problem().kind, ProblemType::UnknownKey, "the key itself went first");
+    stack.faults().pass();
+    assert_eq!(stack.send("DELETE", &target, &[], "").await.status, 204);
+    assert_eq!(stack.send("DELETE", &target, &[], "").await.problem().kind, ProblemType::UnknownKey);
+    assert!(stack.objects().await.iter().all(|object| object.starts_with("models/")));
+    caller.register().await.expect("registered again");
+    TREE.check(0, 1, &caller.predict(TREE.rows(0, 1)).await.expect("answers"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_registered_by_many_at_once() {
+    let stack = Stack::start(|_| {}).await;
+    stack.publish("tree", &TREE.bundle, 2).await;
+    let caller = Caller::new(stack.service(|_| {}), "tree").await;
+    let (a, b, c) = tokio::join!(caller.register(), caller.register(), caller.register());
+    for registered in [a, b, c] {
+        let registered = registered.expect("registered");
+        assert!(
+            matches!(registered, Registered::Uploaded(_) | Registered::Active(_)),
+            "{registered:?}"
+        );
+    }
+    TREE.check(0, 1, &caller.predict(TREE.rows(0, 1)).await.expect("answers"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stored_objects_that_do_not_load_are_no_answer() {
+    let stack = Stack::start(|_| {}).await;
+    stack.publish("tree", &TREE.bundle, 2).await;
+    let caller = Caller::registered(stack.service(|_| {}), "tree").await;
+    let query = caller.query(&TREE.rows(0, 2));
+    let other_key = Caller::new(stack.service(|_| {}), "tree").await.key_file();
+    let other_model = TREE_2.bundle.to_bytes().expect("a bundle");
+    let flipped = |bytes: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        bytes
+    };
+    let cut = |bytes: &[u8]| bytes[..bytes.len() - 1].to_vec();
+    let no_document = |_: &[u8]| b"{}".to_vec();
+    let changes: [(&str, Change<'_>); 9] = [
+        ("bundle.cfn", &flipped),
+        ("bundle.cfn", &cut),
+        ("bundle.cfn", &|_| other_model.clone()),
+        ("evaluation.cfk", &flipped),
+        ("evaluation.cfk", &cut),
+        ("evaluation.cfk", &|_| other_key.clone()),
+        ("record.json", &no_document),
+        ("model.json", &no_document),
+        ("model.json", &cut),
+    ];
+    for (object, damage) in changes {
+        // Cold.
+        for process in stack.emulator.process_ids("infer") {
+            kill(process);
+        }
+        wait_until("the processes are gone", || stack.emulator.process_ids("infer").is_empty()).await;
+        let before = change(&stack, object, damage).await;
+        let problem = stack.query("tree", query.clone()).await.problem();
+        assert_eq!(
+            (problem.status, problem.kind),
+            (500, ProblemType::Internal),
+            "{object}: {}",
+            problem.detail
+        );
+        assert!(!problem.detail.contains(object), "the caller learns nothing of the bucket");
+        // Mended, it answers again, in the same process.
+        change(&stack, object, |_| before).await;
+        TREE.check(0, 2, &caller.open(&stack.query("tree", query.clone()).await.body));
+    }
 }

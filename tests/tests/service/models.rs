@@ -26,6 +26,9 @@ pub(crate) static TREE_2: LazyLock<Trained> = LazyLock::new(|| {
 /// The same tree for keys of another parameter set.
 pub(crate) static TREE_OF_OTHER_SET: LazyLock<Trained> =
     LazyLock::new(|| Trained::new("dt_bc", |options| options.profile = Profile::Balanced));
+/// The same tree without evaluation keys.
+pub(crate) static TREE_WITHOUT_KEY: LazyLock<Trained> =
+    LazyLock::new(|| Trained::new("dt_bc", |options| options.profile = Profile::Keyless));
 /// Logistic regression, without evaluation keys.
 pub(crate) static LINEAR: LazyLock<Trained> = LazyLock::new(|| Trained::new("logreg_bc", |_| ()));
 

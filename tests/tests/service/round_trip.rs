@@ -1,6 +1,6 @@
 //! What the service is for.
 
-use crate::models::{Caller, LINEAR, TREE};
+use crate::models::{Caller, LINEAR, TREE, TREE_WITHOUT_KEY};
 use crate::stack::Stack;
 use cipherfn_client::service::{Registered, ServiceOptions};
 use cipherfn_protocol::api::KeyState;
@@ -30,13 +30,15 @@ async fn published_registered_predicted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_linear_model_needs_no_registration() {
+async fn linear_and_keyless_models_need_no_registration() {
     let stack = Stack::start(|_| {}).await;
-    stack.publish("linear", &LINEAR.bundle, 2).await;
-    let caller = Caller::new(stack.service(|_| {}), "linear").await;
-    assert!(matches!(caller.register().await, Ok(Registered::NotNeeded)));
-    for count in [1, 2, 50] {
-        LINEAR.check(0, count, &caller.predict(LINEAR.rows(0, count)).await.expect("answers"));
+    for (name, trained) in [("linear", &LINEAR), ("tree", &TREE_WITHOUT_KEY)] {
+        stack.publish(name, &trained.bundle, 2).await;
+        let caller = Caller::new(stack.service(|_| {}), name).await;
+        assert!(matches!(caller.register().await, Ok(Registered::NotNeeded)));
+        for count in [1, 2, 20] {
+            trained.check(0, count, &caller.predict(trained.rows(0, count)).await.expect("answers"));
+        }
     }
     assert!(stack.statuses("/v1/keys").is_empty());
     assert!(stack.emulator.process_ids("register-key").is_empty());

@@ -12,6 +12,7 @@ use cipherfn_service::store::Published;
 use cipherfn_service::{Store, config};
 use std::net::TcpListener;
 use std::num::NonZeroU32;
+use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -33,6 +34,8 @@ pub(crate) struct Setup {
     pub(crate) faulty: bool,
     /// Data of an earlier stack.
     pub(crate) data: Option<TempDir>,
+    /// Time that a function may take for a request.
+    pub(crate) timeout: Duration,
     /// Smallest part of an upload that S3 joins.
     pub(crate) part_bytes: u64,
 }
@@ -53,6 +56,7 @@ impl Stack {
             authorizer: Authorizer::Single("local".to_owned()),
             faulty: false,
             data: None,
+            timeout: Duration::from_secs(30),
             part_bytes: 5 << 20,
         };
         change(&mut setup);
@@ -168,6 +172,9 @@ impl Setup {
         config.functions = api::Function::ALL
             .map(|function| function_of(function.name(), &environment))
             .to_vec();
+        for function in &mut config.functions {
+            function.timeout = self.timeout;
+        }
         config.routes = ROUTES
             .map(|(method, path, function)| Route::new(method.parse().expect("a method"), path, function.name()))
             .to_vec();
@@ -220,6 +227,12 @@ pub(crate) async fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "waited in vain: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+}
+
+/// Ends a process as the kernel would.
+pub(crate) fn kill(process: u32) {
+    let status = Command::new("kill").args(["-9", &process.to_string()]).status();
+    assert!(status.expect("kill runs").success());
 }
 
 fn free_port() -> u16 {
