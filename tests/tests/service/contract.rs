@@ -187,3 +187,67 @@ pub(crate) fn is_of_gateway(answer: &Answer) -> bool {
         && answer.content_type() == JSON
         && message == json!({ "message": message["message"].as_str() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::CONTRACT;
+    use crate::wire::{Answer, request};
+    use bytes::Bytes;
+    use cipherfn_protocol::api::{JSON, PROBLEM, QUERY, REPLY};
+    use http::{HeaderMap, HeaderValue};
+
+    fn check(method: &str, path: &str, status: u16, content_type: &'static str, body: &'static str) -> Result<(), String> {
+        let answer = Answer {
+            status,
+            headers: HeaderMap::from_iter([(http::header::CONTENT_TYPE, HeaderValue::from_static(content_type))]),
+            body: Bytes::from_static(body.as_bytes()),
+        };
+        CONTRACT.check(&request(method, path, &[("content-type", QUERY)], "{}"), &answer)
+    }
+
+    #[test]
+    fn what_is_not_documented_is_noticed() {
+        let unknown = r#"{"type":"urn:cipherfn:problem:unknown-model","title":"t","status":404,"detail":"d","request_id":"r"}"#;
+        let specs = "/v1/models/tree";
+        assert_eq!(check("GET", specs, 404, PROBLEM, unknown), Ok(()));
+        assert_eq!(check("GET", "/v1/models", 200, JSON, r#"{"models":[]}"#), Ok(()));
+        assert_eq!(check("POST", "/v1/models/tree/predict", 200, REPLY, "reply"), Ok(()));
+        assert_eq!(
+            check("GET", "/other", 404, JSON, r#"{"message":"Not Found"}"#),
+            Ok(()),
+            "API Gateway's"
+        );
+        for (method, path, status, content_type, body) in [
+            ("GET", specs, 404, JSON, unknown),
+            ("GET", specs, 410, PROBLEM, unknown),
+            ("GET", specs, 418, PROBLEM, unknown),
+            ("PUT", specs, 404, PROBLEM, unknown),
+            ("GET", "/v1/other", 404, PROBLEM, unknown),
+            ("GET", "/v1/models", 404, PROBLEM, unknown),
+            (
+                "GET",
+                specs,
+                404,
+                PROBLEM,
+                r#"{"type":"urn:cipherfn:problem:unknown-model","title":"t","status":404,"detail":"d"}"#,
+            ),
+            (
+                "GET",
+                specs,
+                200,
+                "application/vnd.cipherfn.specs+json",
+                r#"{"format":1,"model":"m","parameter_set":{}}"#,
+            ),
+            ("GET", "/v1/models", 200, JSON, r#"{"models":[],"more":1}"#),
+            ("GET", "/v1/models", 200, JSON, r#"{"message":"OK"}"#),
+            ("POST", "/v1/keys", 201, JSON, r#"{"status":{},"parts":[]}"#),
+            ("POST", "/v1/models/tree/predict", 200, "application/octet-stream", "reply"),
+            ("DELETE", "/v1/keys/00", 204, JSON, "body"),
+        ] {
+            assert!(
+                check(method, path, status, content_type, body).is_err(),
+                "{method} {path} {status} {content_type} {body}"
+            );
+        }
+    }
+}

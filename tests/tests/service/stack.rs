@@ -13,6 +13,7 @@ use cipherfn_service::{Store, config};
 use std::net::TcpListener;
 use std::num::NonZeroU32;
 use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -45,8 +46,12 @@ pub(crate) struct Stack {
     witness: Witness,
     pub(crate) emulator: Emulator,
     proxy: Option<FaultProxy>,
+    logs: Logs,
     data: TempDir,
 }
+
+/// What functions print, line by line.
+type Logs = Arc<Mutex<Vec<String>>>;
 
 impl Stack {
     /// Starts it with AWS's limits and one caller, `local`, or as `change` wants it.
@@ -61,8 +66,9 @@ impl Stack {
         };
         change(&mut setup);
         let data = setup.data.take().unwrap_or_else(|| tempfile::tempdir().expect("a directory"));
+        let logs = Logs::default();
         let (emulator, proxy) = loop {
-            let (config, proxy) = setup.config(&data).await;
+            let (config, proxy) = setup.config(&data, &logs).await;
             match Emulator::start(config).await {
                 // Somebody else has taken the port that was free a moment ago.
                 Err(EmulatorError::Listen { .. }) => {}
@@ -74,8 +80,15 @@ impl Stack {
             witness,
             emulator,
             proxy,
+            logs,
             data,
         }
+    }
+
+    /// What functions have printed, without the lines that AWS Lambda adds.
+    pub(crate) fn logs(&self) -> Vec<String> {
+        let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        logs.iter().filter(|line| !line.starts_with("REPORT ")).cloned().collect()
     }
 
     /// Stops it; its data stays.
@@ -156,7 +169,7 @@ impl Stack {
 }
 
 impl Setup {
-    async fn config(&self, data: &TempDir) -> (Config, Option<FaultProxy>) {
+    async fn config(&self, data: &TempDir, logs: &Logs) -> (Config, Option<FaultProxy>) {
         let mut environment: Vec<(String, String)> = vec![(config::BUCKET.to_owned(), BUCKET.to_owned())];
         environment.extend(self.environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let mut config = Config::new(data.path(), BUCKET);
@@ -186,11 +199,8 @@ impl Setup {
             expire_after: Some(DAY),
             abort_multipart_after: Some(DAY),
         }];
-        config.log = std::sync::Arc::new(|function, line| {
-            if std::env::var_os("CIPHERFN_TEST_LOG").is_some() {
-                eprintln!("{function}: {line}");
-            }
-        });
+        let logs = Arc::clone(logs);
+        config.log = Arc::new(move |_, line| logs.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned()));
         (config, proxy)
     }
 }

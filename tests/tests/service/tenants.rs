@@ -1,16 +1,17 @@
 //! Tenants see nothing of each other.
 
 use crate::models::{Caller, TREE};
-use crate::stack::{REGION, Stack, name, tenants, tenants_of};
+use crate::stack::{REGION, Stack, name, tenants, tenants_of, wait_until};
 use crate::wire::Answer;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use cipherfn_client::service::{Authentication, ServiceError};
+use cipherfn_emulator::faults::Fault;
 use cipherfn_protocol::api::{KeyState, ProblemType, QUERY};
 use cipherfn_protocol::message::KeyId;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 
 /// What an answer tells, without the names of the request and of the key.
@@ -157,4 +158,44 @@ async fn signatures_of_a_wrong_clock_are_refused() {
     ] {
         assert_eq!(signed(time).await, status);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_name_requests_and_no_secrets() {
+    let stack = Stack::start(|setup| {
+        setup.authorizer = tenants(&["alice"]);
+        setup.faulty = true;
+    })
+    .await;
+    stack.publish("tree", &TREE.bundle, 2).await;
+    let alice = Caller::registered(stack.service_of("alice-token"), "tree").await;
+    alice.predict(TREE.rows(0, 2)).await.expect("answers");
+    let as_alice = async |target: &str| stack.send("GET", target, &[("authorization", "Bearer alice-token")], "").await;
+    let mut ids = vec![as_alice("/v1/models/%2e%2e%2fsecret").await, as_alice("/v1/keys/secret").await];
+    stack.faults().always("model.json", Fault::InternalError);
+    ids.push(as_alice("/v1/models/tree").await);
+    let ids = ids.iter().map(|answer| answer.problem().request_id.expect("an id"));
+    let ids: Vec<_> = ids.collect();
+    // A line may come later than the answer.
+    wait_until("every request is in the logs", || {
+        ids.iter().all(|id| stack.logs().iter().any(|line| line.contains(id)))
+    })
+    .await;
+
+    for line in stack.logs() {
+        let entry: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(entry.is_object(), "{line}");
+        for secret in [
+            "alice",
+            "X-Amz-Signature",
+            "X-Amz-Credential",
+            "secret",
+            "Bearer",
+            stack.emulator.credentials().0,
+        ] {
+            assert!(!line.contains(secret), "{secret} is in {line}");
+        }
+    }
+    let metrics = stack.logs().into_iter().filter(|line| line.contains("CloudWatchMetrics"));
+    assert_eq!(metrics.count(), stack.statuses("").len(), "one line of metrics a request");
 }
