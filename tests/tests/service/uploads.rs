@@ -1,140 +1,23 @@
-//! Registration of evaluation keys, step by step as the client library does it, and as it must not be done.
+//! Registration of evaluation keys as the client library does it, and as it must not be done.
+
+mod registration;
 
 use crate::models::{Caller, TREE, TREE_OF_OTHER_SET};
 use crate::stack::{Setup, Stack};
-use crate::wire::{self, Answer};
 use cipherfn_client::service::{Registered, ServiceError, Uploaded};
 use cipherfn_emulator::faults::Fault;
-use cipherfn_protocol::api::{JSON, KeyDeclaration, KeyState, KeyStatus, KeyUpload, PartUpload, Parts, ProblemType};
-use cipherfn_protocol::hash::Sha256;
+use cipherfn_protocol::api::{KeyDeclaration, KeyState, PartUpload, Parts, ProblemType};
 use cipherfn_protocol::specs::ParameterSetRef;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_service::config;
-use sha2::Digest;
+use registration::{Registration, declare, put, sha256};
 use std::num::NonZeroU64;
 use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
 
 /// Bytes of a part where uploads are cut.
 const PART: u64 = 256 << 10;
-
-/// One registration, by hand.
-struct Registration<'a> {
-    stack: &'a Stack,
-    declaration: KeyDeclaration,
-    file: Vec<u8>,
-}
-
-impl<'a> Registration<'a> {
-    /// A new key of the tree's parameter set.
-    fn new(stack: &'a Stack) -> Self {
-        let key = EvaluationKey::generate(&SecretKey::generate(TREE.client().parameter_set())).expect("a key");
-        Self::of(stack, &key, key.to_file_bytes())
-    }
-
-    /// A declaration of `key` with another file.
-    fn of(stack: &'a Stack, key: &EvaluationKey, file: Vec<u8>) -> Self {
-        let set = key.parameter_set();
-        let declaration = KeyDeclaration {
-            key: key.id(),
-            parameter_set: ParameterSetRef {
-                name: set.name.to_owned(),
-                hash: set.hash(),
-            },
-            bytes: file.len() as u64,
-            sha256: sha256(&file),
-            parts: None,
-        };
-        Self { stack, declaration, file }
-    }
-
-    fn in_parts(mut self, bytes: u64) -> Self {
-        let sha256 = self.file.chunks(bytes as usize).map(sha256).collect();
-        self.declaration.parts = Some(Parts { bytes, sha256 });
-        self
-    }
-
-    async fn send(&self, method: &str, rest: &str) -> Answer {
-        self.stack
-            .send(method, &format!("/v1/keys/{}{rest}", self.declaration.key), &[], "")
-            .await
-    }
-
-    async fn declare(&self) -> KeyUpload {
-        let answer = self.try_declare().await;
-        assert!(matches!(answer.status, 200 | 201), "{answer:?}");
-        serde_json::from_slice(&answer.body).expect("an upload")
-    }
-
-    async fn try_declare(&self) -> Answer {
-        declare(self.stack, &self.declaration).await
-    }
-
-    /// Declares, and gives the one part.
-    async fn part(&self) -> PartUpload {
-        let mut upload = self.declare().await;
-        assert_eq!((upload.status.state, upload.parts.len()), (KeyState::Pending, 1));
-        upload.parts.remove(0)
-    }
-
-    async fn put(&self, part: &PartUpload) -> Answer {
-        put(part, self.of_part(part)).await
-    }
-
-    fn of_part(&self, part: &PartUpload) -> &[u8] {
-        &self.file[part.offset as usize..][..part.bytes as usize]
-    }
-
-    async fn complete(&self) -> Answer {
-        self.send("POST", "/complete").await
-    }
-
-    async fn status(&self) -> KeyStatus {
-        let answer = self.send("GET", "").await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        serde_json::from_slice(&answer.body).expect("a status")
-    }
-
-    /// The whole registration.
-    async fn register(&self) {
-        let upload = self.declare().await;
-        for part in &upload.parts {
-            assert_eq!(self.put(part).await.status, 200);
-        }
-        let answer = self.complete().await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        assert_eq!(self.status().await.state, KeyState::Active);
-    }
-
-    /// Nothing has arrived, and the registration is where it was.
-    async fn nothing_arrived(&self) {
-        assert_eq!(self.complete().await.problem().kind, ProblemType::UploadMissing);
-        assert_eq!(self.status().await.state, KeyState::Pending);
-        assert!(!self.stack.objects().await.iter().any(|object| object.ends_with("/evaluation.cfk")));
-    }
-}
-
-async fn declare(stack: &Stack, declaration: &KeyDeclaration) -> Answer {
-    let body = serde_json::to_vec(declaration).expect("JSON");
-    stack.send("POST", "/v1/keys", &[("content-type", JSON)], body).await
-}
-
-/// Sends bytes to a presigned URL with exactly the headers that belong to it.
-async fn put(part: &PartUpload, bytes: &[u8]) -> Answer {
-    let headers = part
-        .headers
-        .iter()
-        .filter(|(name, _)| !matches!(name.as_str(), "host" | "content-length"));
-    let headers: Vec<_> = headers.map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let (address, target) = wire::split(&part.url);
-    let request = wire::request(&part.method, target, &headers, bytes.to_vec());
-    wire::send(address, request).await.expect("S3 answers")
-}
-
-fn sha256(bytes: &[u8]) -> Sha256 {
-    Sha256::from_bytes(sha2::Sha256::digest(bytes).into())
-}
 
 fn small_parts(setup: &mut Setup) {
     setup.environment.push((config::MIN_PART_BYTES, "1024".to_owned()));
