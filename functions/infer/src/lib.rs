@@ -135,7 +135,11 @@ impl Infer {
         let work = move || query.answer(&model.model, key.as_ref().map(|key| &key.key), &model.estimate, deadline);
         let work = tokio::task::spawn_blocking(work);
         let reply = call.stage(Metric::Evaluate, work).await;
-        let reply = reply.map_err(|error| Failure::Internal(format!("evaluation failed: {error}")))??;
+        let reply = reply.unwrap_or_else(|error| match error.try_into_panic() {
+            // The loop counts it and answers 500.
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => Err(Failure::Internal(format!("evaluation failed: {error}"))),
+        })?;
         call.metrics.add(Metric::RowsFailed, reply.failed as f64);
         Ok(http::response(StatusCode::OK, api::REPLY, reply.bytes))
     }
