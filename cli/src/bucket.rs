@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Name of the bucket of `cipherfn dev`.
 pub(crate) const DEV_BUCKET: &str = "cipherfn";
 /// Region that its requests are signed for.
-pub(crate) const DEV_REGION: &str = "us-east-1";
+const DEV_REGION: &str = "us-east-1";
 /// In the data directory of a running `cipherfn dev`: where it is.
 const DEV_FILE: &str = "dev.json";
 
@@ -40,6 +40,18 @@ pub(crate) struct DevFile {
 }
 
 impl DevFile {
+    /// Of an embedded S3 with its access key id and secret access key, and of the service in front of it, if there is one.
+    pub(crate) fn new(url: Option<&str>, s3_endpoint: &str, (access_key_id, secret_access_key): (&str, &str)) -> Self {
+        Self {
+            url: url.map(str::to_owned),
+            s3_endpoint: s3_endpoint.to_owned(),
+            bucket: DEV_BUCKET.to_owned(),
+            region: DEV_REGION.to_owned(),
+            access_key_id: access_key_id.to_owned(),
+            secret_access_key: secret_access_key.to_owned(),
+        }
+    }
+
     /// Writes it into the data directory, for this user only.
     pub(crate) fn write(&self, directory: &Path) -> Result<PathBuf> {
         let path = directory.join(DEV_FILE);

@@ -1,6 +1,6 @@
 //! The whole service on this machine: the emulator with cipherfn's functions and routes.
 
-use crate::bucket::{DEV_BUCKET, DEV_REGION, DevFile};
+use crate::bucket::{DEV_BUCKET, DevFile};
 use crate::files::Source;
 use crate::server;
 use anyhow::{Context, Result, bail};
@@ -98,15 +98,7 @@ pub(crate) fn lifecycle() -> Vec<Lifecycle> {
 
 /// Where an emulator is.
 pub(crate) fn dev_file(emulator: &Emulator) -> DevFile {
-    let (access_key_id, secret_access_key) = emulator.credentials();
-    DevFile {
-        url: Some(emulator.url().to_owned()),
-        s3_endpoint: emulator.s3_endpoint().to_owned(),
-        bucket: DEV_BUCKET.to_owned(),
-        region: DEV_REGION.to_owned(),
-        access_key_id: access_key_id.to_owned(),
-        secret_access_key: secret_access_key.to_owned(),
-    }
+    DevFile::new(Some(emulator.url()), emulator.s3_endpoint(), emulator.credentials())
 }
 
 /// A bundle to publish at start: `NAME=FILE`.

@@ -1,7 +1,7 @@
 //! `cipherfn dev`.
 
 use super::block_on;
-use crate::bucket::{DEV_BUCKET, DEV_REGION, DevFile};
+use crate::bucket::{DEV_BUCKET, DevFile};
 use crate::emulation::{self, Publication, Setup};
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result};
@@ -59,15 +59,7 @@ impl Dev {
         if self.s3_only {
             let interval = Duration::from_mins(1);
             let s3 = S3Server::start(&self.data, self.s3_port, DEV_BUCKET, emulation::lifecycle(), interval).await?;
-            let (access_key_id, secret_access_key) = s3.credentials();
-            let file = DevFile {
-                url: None,
-                s3_endpoint: s3.endpoint().to_owned(),
-                bucket: DEV_BUCKET.to_owned(),
-                region: DEV_REGION.to_owned(),
-                access_key_id: access_key_id.to_owned(),
-                secret_access_key: secret_access_key.to_owned(),
-            };
+            let file = DevFile::new(None, s3.endpoint(), s3.credentials());
             self.ready(&file, s3.endpoint(), terminal).await?;
             s3.stop().await;
             return Ok(());
