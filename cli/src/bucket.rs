@@ -40,8 +40,13 @@ pub(crate) struct DevFile {
 }
 
 impl DevFile {
-    /// Of an embedded S3 with its access key id and secret access key, and of the service in front of it, if there is one.
-    pub(crate) fn new(url: Option<&str>, s3_endpoint: &str, (access_key_id, secret_access_key): (&str, &str)) -> Self {
+    /// Of an embedded S3 with its access key id and secret access key, and of the service in front
+    /// of it, if there is one.
+    pub(crate) fn new(
+        url: Option<&str>,
+        s3_endpoint: &str,
+        (access_key_id, secret_access_key): (&str, &str),
+    ) -> Self {
         Self {
             url: url.map(str::to_owned),
             s3_endpoint: s3_endpoint.to_owned(),
@@ -55,9 +60,11 @@ impl DevFile {
     /// Writes it into the data directory, for this user only.
     pub(crate) fn write(&self, directory: &Path) -> Result<PathBuf> {
         let path = directory.join(DEV_FILE);
-        let mut file = tempfile::NamedTempFile::new_in(directory).with_context(|| format!("cannot write {}", path.display()))?;
+        let mut file = tempfile::NamedTempFile::new_in(directory)
+            .with_context(|| format!("cannot write {}", path.display()))?;
         file.write_all(&serde_json::to_vec_pretty(self)?)?;
-        file.persist(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        file.persist(&path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
     }
 
@@ -69,7 +76,8 @@ impl DevFile {
                 path.display()
             )
         })?;
-        serde_json::from_slice(&bytes).with_context(|| format!("{} is not what `cipherfn dev` wrote", path.display()))
+        serde_json::from_slice(&bytes)
+            .with_context(|| format!("{} is not what `cipherfn dev` wrote", path.display()))
     }
 
     /// Its bucket.
@@ -90,7 +98,9 @@ impl BucketArguments {
         match (&self.bucket, &self.dev) {
             (_, Some(directory)) => Ok(DevFile::read(directory)?.store()),
             (Some(bucket), None) => Ok(Store::connect_to(bucket, self.endpoint.as_deref()).await),
-            (None, None) => bail!("which bucket? give --bucket NAME, or --dev DIRECTORY for a local `cipherfn dev`"),
+            (None, None) => bail!(
+                "which bucket? give --bucket NAME, or --dev DIRECTORY for a local `cipherfn dev`"
+            ),
         }
     }
 }

@@ -72,7 +72,9 @@ impl Command {
 
 /// Runs what waits for a network.
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     runtime.context("cannot start the runtime")?.block_on(work)
 }
 
@@ -87,7 +89,9 @@ pub(crate) struct Threads {
 impl Threads {
     /// Sets the number for the whole process; to be called once, before any parallel work.
     fn apply(self) -> Result<()> {
-        let Some(threads) = self.threads else { return Ok(()) };
+        let Some(threads) = self.threads else {
+            return Ok(());
+        };
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads.get())
             .build_global()

@@ -69,7 +69,10 @@ impl Connection {
     async fn authentication(&self, url: &str) -> Result<Authentication> {
         let token = match (&self.token_file, env::var(TOKEN)) {
             _ if matches!(self.auth, Auth::Aws | Auth::None) => None,
-            (Some(path), _) => Some(fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?),
+            (Some(path), _) => Some(
+                fs::read_to_string(path)
+                    .with_context(|| format!("cannot read {}", path.display()))?,
+            ),
             (None, Ok(token)) if !token.is_empty() => Some(token),
             _ => None,
         };
@@ -79,17 +82,27 @@ impl Connection {
         match (self.auth, token) {
             (Auth::None, _) => Ok(Authentication::None),
             (Auth::Auto, None) if local => Ok(Authentication::None),
-            (_, Some(token)) => Ok(Authentication::Bearer(Token::new(token).context("the bearer token is malformed")?)),
-            (Auth::Token, None) => bail!("there is no bearer token; give --token-file, or set {TOKEN}"),
+            (_, Some(token)) => Ok(Authentication::Bearer(
+                Token::new(token).context("the bearer token is malformed")?,
+            )),
+            (Auth::Token, None) => {
+                bail!("there is no bearer token; give --token-file, or set {TOKEN}")
+            }
             (Auth::Auto | Auth::Aws, None) => {
                 let config = store::sdk_config().await;
-                let credentials = config.credentials_provider().context("there are no AWS credentials to sign with")?;
+                let credentials = config
+                    .credentials_provider()
+                    .context("there are no AWS credentials to sign with")?;
                 let region = self.region.clone().or_else(|| {
-                    // An API's own address tells its region; the configured one is a guess for others.
+                    // An API's own address tells its region; the configured one is a guess for
+                    // others.
                     let tells = url.contains(".execute-api.");
                     config.region().filter(|_| !tells).map(ToString::to_string)
                 });
-                Ok(Authentication::SigV4 { credentials, region })
+                Ok(Authentication::SigV4 {
+                    credentials,
+                    region,
+                })
             }
         }
     }
@@ -97,7 +110,11 @@ impl Connection {
 
 /// Where specs are kept between calls, if this user has a place for that.
 fn cache() -> Option<PathBuf> {
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name| {
+        env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     let directory = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
     directory.map(|directory| directory.join("cipherfn").join("specs"))
 }

@@ -66,28 +66,38 @@ impl Setup<'_> {
         let mut started = if let Some(directory) = self.functions {
             let program = directory.join(name).join("bootstrap");
             if !program.is_file() {
-                bail!("{} is missing; build it with `cargo lambda build --release`", program.display());
+                bail!(
+                    "{} is missing; build it with `cargo lambda build --release`",
+                    program.display()
+                );
             }
             let program = program
                 .canonicalize()
                 .with_context(|| format!("cannot find {}", program.display()))?;
             Function::new(name, program)
         } else {
-            let mut own = Function::new(name, env::current_exe().context("cannot find the cipherfn command")?);
+            let mut own = Function::new(
+                name,
+                env::current_exe().context("cannot find the cipherfn command")?,
+            );
             own.arguments = vec!["function".into(), name.into()];
             own
         };
-        started.concurrency = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+        started.concurrency =
+            std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
         started.environment = SETTINGS
             .iter()
             .filter_map(|setting| Some(((*setting).to_owned(), env::var(setting).ok()?)))
             .collect();
-        started.environment.push((config::BUCKET.to_owned(), DEV_BUCKET.to_owned()));
+        started
+            .environment
+            .push((config::BUCKET.to_owned(), DEV_BUCKET.to_owned()));
         Ok(started)
     }
 }
 
-/// The deployed bucket's rules for what was never completed. Keys that ran out go when their tenant is at its quota.
+/// The deployed bucket's rules for what was never completed. Keys that ran out go when their tenant
+/// is at its quota.
 pub(crate) fn lifecycle() -> Vec<Lifecycle> {
     vec![Lifecycle {
         prefix: "quarantine/".to_owned(),
@@ -98,7 +108,11 @@ pub(crate) fn lifecycle() -> Vec<Lifecycle> {
 
 /// Where an emulator is.
 pub(crate) fn dev_file(emulator: &Emulator) -> DevFile {
-    DevFile::new(Some(emulator.url()), emulator.s3_endpoint(), emulator.credentials())
+    DevFile::new(
+        Some(emulator.url()),
+        emulator.s3_endpoint(),
+        emulator.credentials(),
+    )
 }
 
 /// A bundle to publish at start: `NAME=FILE`.
@@ -121,7 +135,12 @@ impl std::str::FromStr for Publication {
 }
 
 /// Publishes a bundle that was read and checked.
-pub(crate) async fn publish(store: &Store, name: &ModelName, bundle: &Bundle, keep: usize) -> Result<ModelSummary> {
+pub(crate) async fn publish(
+    store: &Store,
+    name: &ModelName,
+    bundle: &Bundle,
+    keep: usize,
+) -> Result<ModelSummary> {
     let version = Published {
         hash: bundle.specs_hash(),
         bundle: bundle.to_bytes()?.into(),

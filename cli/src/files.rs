@@ -1,4 +1,5 @@
-//! Inputs and outputs: files, or `-` for standard input and output. An output appears whole or not at all.
+//! Inputs and outputs: files, or `-` for standard input and output. An output appears whole or not
+//! at all.
 
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
@@ -20,7 +21,11 @@ impl FromStr for Source {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(if text == "-" { Self::Stdin } else { Self::File(text.into()) })
+        Ok(if text == "-" {
+            Self::Stdin
+        } else {
+            Self::File(text.into())
+        })
     }
 }
 
@@ -38,8 +43,11 @@ impl Source {
         match self {
             Self::Stdin => Ok((Box::new(io::stdin()), None)),
             Self::File(path) => {
-                let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-                let metadata = file.metadata().with_context(|| format!("cannot read {}", path.display()))?;
+                let file =
+                    File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+                let metadata = file
+                    .metadata()
+                    .with_context(|| format!("cannot read {}", path.display()))?;
                 if metadata.is_dir() {
                     bail!("{} is a directory; give a file", path.display());
                 }
@@ -77,7 +85,11 @@ impl FromStr for Destination {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(if text == "-" { Self::Stdout } else { Self::File(text.into()) })
+        Ok(if text == "-" {
+            Self::Stdout
+        } else {
+            Self::File(text.into())
+        })
     }
 }
 
@@ -86,7 +98,8 @@ impl FromStr for Destination {
 pub(crate) enum Content {
     /// Text, which may go to a terminal; on standard output too it appears whole or not at all.
     Text,
-    /// Bytes that would garble a terminal. On standard output they stream: readers recognise the end of a whole one.
+    /// Bytes that would garble a terminal. On standard output they stream: readers recognise the
+    /// end of a whole one.
     Binary,
 }
 
@@ -104,13 +117,18 @@ impl Destination {
         *self == Self::Stdout
     }
 
-    /// Starts an output. An existing file is an error unless `force` is given; to be called before any long work.
+    /// Starts an output. An existing file is an error unless `force` is given; to be called before
+    /// any long work.
     pub(crate) fn create(&self, content: Content, force: bool) -> Result<Output> {
         let path = match self {
             Self::Stdout if content == Content::Binary && io::stdout().is_terminal() => {
-                bail!("this output is binary and standard output is a terminal; name a file with -o, or pipe it on")
+                bail!(
+                    "this output is binary and standard output is a terminal; name a file with -o, or pipe it on"
+                )
             }
-            Self::Stdout if content == Content::Binary => return Ok(Output(Writer::Direct(Box::new(io::stdout().lock())))),
+            Self::Stdout if content == Content::Binary => {
+                return Ok(Output(Writer::Direct(Box::new(io::stdout().lock()))));
+            }
             Self::Stdout => {
                 return Ok(Output(Writer::Spooled(BufWriter::new(
                     tempfile::tempfile().context("cannot make a temporary file")?,
@@ -119,7 +137,9 @@ impl Destination {
             Self::File(path) => path,
         };
         match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => bail!("{} is a directory; name a file", path.display()),
+            Ok(metadata) if metadata.is_dir() => {
+                bail!("{} is a directory; name a file", path.display())
+            }
             // A device or a pipe is written to, never replaced.
             Ok(metadata) if !metadata.is_file() => {
                 let file = File::options()
@@ -138,7 +158,8 @@ impl Destination {
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty())
             .unwrap_or(Path::new("."));
-        let file = temporary(directory).with_context(|| format!("cannot write to the directory {}", directory.display()))?;
+        let file = temporary(directory)
+            .with_context(|| format!("cannot write to the directory {}", directory.display()))?;
         Ok(Output(Writer::File {
             file: BufWriter::with_capacity(1 << 16, file),
             path: path.clone(),

@@ -1,7 +1,8 @@
-//! The `cipherfn` command: compile a model, make keys, encrypt rows, evaluate them blindly, decrypt the answers.
+//! The `cipherfn` command: compile a model, make keys, encrypt rows, evaluate them blindly, decrypt
+//! the answers.
 //!
-//! Each command is a thin module of [`commands`] over the libraries; [`files`] and [`terminal`] hold what they share.
-//! Exit codes: 0 done, 1 failed, 2 wrong usage.
+//! Each command is a thin module of [`commands`] over the libraries; [`files`] and [`terminal`]
+//! hold what they share. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 #![allow(
     rustdoc::invalid_html_tags,
@@ -65,7 +66,9 @@ fn main() -> ExitCode {
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let is = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
-    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is))
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The server's side: a bundle, an evaluation key and query bytes in, reply bytes out. No secret key and no row in the clear comes near.
+//! The server's side: a bundle, an evaluation key and query bytes in, reply bytes out. No secret
+//! key and no row in the clear comes near.
 
 use crate::files::Source;
 use anyhow::{Context, Result, bail};
@@ -51,10 +52,15 @@ impl Server {
     pub(crate) fn new(bundle: &Bundle, key: Option<&EvaluationKey>) -> Result<Self> {
         let model = Model::new(bundle)?;
         // Linear models and uploaded GGSW ciphertexts are evaluated without a key.
-        let key = key.filter(|_| model.needs_key()).map(Key::new).transpose()?;
+        let key = key
+            .filter(|_| model.needs_key())
+            .map(Key::new)
+            .transpose()?;
         match &key {
             None if model.needs_key() => {
-                bail!("this model needs the client's evaluation key; give it with --evaluation-key keys/evaluation.cfk")
+                bail!(
+                    "this model needs the client's evaluation key; give it with --evaluation-key keys/evaluation.cfk"
+                )
             }
             Some(key) => model.check_key(key)?,
             None => (),
@@ -62,8 +68,14 @@ impl Server {
         Ok(Self { model, key })
     }
 
-    /// Answers a query chunk by chunk: one outcome a row, rows in parallel. `progress` hears the number of rows so far.
-    pub(crate) fn answer(&self, query: impl Read, mut reply: impl Write, mut progress: impl FnMut(u64)) -> Result<Answered> {
+    /// Answers a query chunk by chunk: one outcome a row, rows in parallel. `progress` hears the
+    /// number of rows so far.
+    pub(crate) fn answer(
+        &self,
+        query: impl Read,
+        mut reply: impl Write,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Answered> {
         let mut answered = Answered {
             reply_row: self.model.reply_row_bytes() as u64,
             ..Answered::default()
@@ -75,7 +87,11 @@ impl Server {
             let answer = self.model.answer(self.key.as_ref(), &chunk);
             answered.time += start.elapsed();
             answered.rows += answer.outcomes.len() as u64;
-            answered.failed += answer.outcomes.iter().filter(|outcome| outcome.is_err()).count() as u64;
+            answered.failed += answer
+                .outcomes
+                .iter()
+                .filter(|outcome| outcome.is_err())
+                .count() as u64;
             write_chunk(&mut reply, tag, &answer).context("writing the reply failed")?;
             progress(answered.rows);
         }

@@ -48,7 +48,11 @@ impl Terminal {
     }
 
     /// Writes a result: `value` as JSON, or `text`.
-    pub(crate) fn report(self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
+    pub(crate) fn report(
+        self,
+        value: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<()> {
         let text = match self.form {
             Form::Json => serde_json::to_string_pretty(value)?,
             Form::Text => text(),
@@ -91,7 +95,12 @@ impl Terminal {
     }
 
     /// Reads `input` under a progress bar.
-    pub(crate) fn watch(self, input: Box<dyn Read + Send>, len: Option<u64>, what: &'static str) -> (impl Read + Send, ProgressBar) {
+    pub(crate) fn watch(
+        self,
+        input: Box<dyn Read + Send>,
+        len: Option<u64>,
+        what: &'static str,
+    ) -> (impl Read + Send, ProgressBar) {
         let bar = self.progress(len, Unit::Bytes, what);
         (bar.wrap_read(input), bar)
     }
@@ -133,7 +142,10 @@ pub(crate) fn table(header: Vec<String>, rows: impl IntoIterator<Item = Vec<Stri
 pub(crate) fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let facts: Vec<_> = facts.into_iter().collect();
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let lines: Vec<_> = facts.iter().map(|(name, value)| format!("{name:width$}  {value}")).collect();
+    let lines: Vec<_> = facts
+        .iter()
+        .map(|(name, value)| format!("{name:width$}  {value}"))
+        .collect();
     lines.join("\n")
 }
 

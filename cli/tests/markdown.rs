@@ -1,6 +1,8 @@
-//! Every shell block of the documentation is run as written, in an empty directory that holds `examples/`.
+//! Every shell block of the documentation is run as written, in an empty directory that holds
+//! `examples/`.
 //!
-//! Blocks that build the project (`cargo ...`, `.ci/run`) are left to CI, which runs those commands itself.
+//! Blocks that build the project (`cargo ...`, `.ci/run`) are left to CI, which runs those commands
+//! itself.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,11 +35,19 @@ fn shell_blocks(text: &str) -> Vec<(usize, String)> {
 fn run_page(page: &Path) -> usize {
     let text = std::fs::read_to_string(page).expect("a page that was just listed can be read");
     let directory = tempfile::tempdir().expect("a temporary directory");
-    std::os::unix::fs::symlink(repository().join("examples"), directory.path().join("examples")).expect("a link to the examples");
+    std::os::unix::fs::symlink(
+        repository().join("examples"),
+        directory.path().join("examples"),
+    )
+    .expect("a link to the examples");
     let binary = Path::new(env!("CARGO_BIN_EXE_cipherfn"))
         .parent()
         .expect("a binary lies in a directory");
-    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default());
+    let path = format!(
+        "{}:{}",
+        binary.display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
     let mut run = 0;
     for (line, block) in shell_blocks(&text) {
         if block.contains("cargo ") || block.contains(".ci/run") {
@@ -63,7 +73,10 @@ fn run_page(page: &Path) -> usize {
 
 #[test]
 fn commands_in_the_readme_work() {
-    assert!(run_page(&repository().join("README.md")) > 0, "the README has no command to run");
+    assert!(
+        run_page(&repository().join("README.md")) > 0,
+        "the README has no command to run"
+    );
 }
 
 #[test]

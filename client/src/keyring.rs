@@ -87,8 +87,9 @@ impl KeyRing {
         }
     }
 
-    /// Makes the keys that `client`'s model needs and that are not there yet. A model without need for an evaluation key gets only the
-    /// secret key; a later one adds the evaluation key from the same secret key.
+    /// Makes the keys that `client`'s model needs and that are not there yet. A model without need
+    /// for an evaluation key gets only the secret key; a later one adds the evaluation key from
+    /// the same secret key.
     pub fn fill(&self, client: &Client, existing: Existing) -> Result<Filled, ClientError> {
         let set = client.parameter_set();
         self.create_directory()?;
@@ -98,7 +99,9 @@ impl KeyRing {
             Some(key) if !replace => (key, State::Kept(slot.secret)),
             _ => {
                 if slot.evaluation.exists() && !replace {
-                    return Err(ClientError::Orphan { path: slot.evaluation });
+                    return Err(ClientError::Orphan {
+                        path: slot.evaluation,
+                    });
                 }
                 let key = SecretKey::generate(set);
                 let bytes = key.to_file_bytes();
@@ -132,7 +135,9 @@ impl KeyRing {
 
     /// The secret key of a parameter set.
     pub fn secret_key(&self, set: &'static ParameterSet) -> Result<SecretKey, ClientError> {
-        self.slot(set)?.key.ok_or_else(|| self.no_key("secret key", set))
+        self.slot(set)?
+            .key
+            .ok_or_else(|| self.no_key("secret key", set))
     }
 
     /// The evaluation key of a parameter set.
@@ -146,14 +151,25 @@ impl KeyRing {
     }
 
     /// The file of a parameter set's evaluation key, for registration with a service.
-    pub fn evaluation_key_file(&self, set: &'static ParameterSet) -> Result<EvaluationKeyFile, ClientError> {
+    pub fn evaluation_key_file(
+        &self,
+        set: &'static ParameterSet,
+    ) -> Result<EvaluationKeyFile, ClientError> {
         let slot = self.slot(set)?;
         let path = slot.evaluation;
         let bytes = read(&path)?.ok_or_else(|| self.no_key("evaluation key", set))?;
         let found = parse_evaluation(&path, &bytes)?.id();
         match slot.key.map(|key| key.id()) {
-            Some(expected) if expected != found => Err(ClientError::Mismatch { path, found, expected }),
-            _ => Ok(EvaluationKeyFile { key: found, path, bytes }),
+            Some(expected) if expected != found => Err(ClientError::Mismatch {
+                path,
+                found,
+                expected,
+            }),
+            _ => Ok(EvaluationKeyFile {
+                key: found,
+                path,
+                bytes,
+            }),
         }
     }
 
@@ -165,7 +181,8 @@ impl KeyRing {
         }
     }
 
-    /// The files of a set: `secret.cfk` if that is of this set or of none, otherwise files named after the set.
+    /// The files of a set: `secret.cfk` if that is of this set or of none, otherwise files named
+    /// after the set.
     fn slot(&self, set: &'static ParameterSet) -> Result<Slot, ClientError> {
         let file = |name: String| self.directory.join(name);
         let plain = [file("secret.cfk".into()), file("evaluation.cfk".into())];
@@ -198,7 +215,9 @@ impl KeyRing {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&self.directory).map_err(io_error(&self.directory))
+        builder
+            .create(&self.directory)
+            .map_err(io_error(&self.directory))
     }
 }
 
@@ -228,10 +247,12 @@ fn read_secret(path: &Path) -> Result<Option<SecretKey>, ClientError> {
     let Some(bytes) = read(path)?.map(Zeroizing::new) else {
         return Ok(None);
     };
-    SecretKey::from_file_bytes(&bytes).map(Some).map_err(|source| ClientError::KeyFile {
-        path: path.to_owned(),
-        source,
-    })
+    SecretKey::from_file_bytes(&bytes)
+        .map(Some)
+        .map_err(|source| ClientError::KeyFile {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 /// The bytes of a file, or `None` where there is none.
@@ -247,7 +268,9 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, ClientError> {
         }
     };
     let mut bytes = Vec::new();
-    file.take(MAX_KEY_FILE + 1).read_to_end(&mut bytes).map_err(io_error(path))?;
+    file.take(MAX_KEY_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(io_error(path))?;
     Ok(Some(bytes))
 }
 

@@ -1,4 +1,5 @@
-//! The client's side of private inference: keys, encryption of rows, decryption of answers. The only holder of secret keys.
+//! The client's side of private inference: keys, encryption of rows, decryption of answers. The
+//! only holder of secret keys.
 //!
 //! ```text
 //!   client specs ──► Client ──► encrypt: CSV rows ──► pre-process ──► quantise ──► query ──► (server)
@@ -6,11 +7,13 @@
 //!                               decrypt: reply ──► phases ──► scores, rounded ──► post-process ──► predictions
 //! ```
 //!
-//! [`service`] does the same over HTTP: it registers the evaluation key once and sends rows in as many requests as it takes.
+//! [`service`] does the same over HTTP: it registers the evaluation key once and sends rows in as
+//! many requests as it takes.
 //!
-//! It reads nothing but client specs, a key ring and replies, and never sees a model: that stays with the server, together with the
-//! compiler and the engine. A [`Client`] is made from the specs of one model and works on single rows
-//! ([`Client::encrypt_row`], [`Client::decrypt_row`]) or on whole streams ([`Client::encrypt`], [`Client::decrypt`]) in bounded memory.
+//! It reads nothing but client specs, a key ring and replies, and never sees a model: that stays
+//! with the server, together with the compiler and the engine. A [`Client`] is made from the specs
+//! of one model and works on single rows ([`Client::encrypt_row`], [`Client::decrypt_row`]) or on
+//! whole streams ([`Client::encrypt`], [`Client::decrypt`]) in bounded memory.
 //!
 //! ```
 //! # mod server { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/client/echo.rs")); }

@@ -6,8 +6,9 @@
 //!   Service::predict    POST /v1/models/{model}/predict    rows in, predictions out, in order
 //! ```
 //!
-//! Every request can be repeated without harm, and is, where its failure can pass. Nothing that a service sends is believed: specs must
-//! have the hash that names them, replies the specs, the key and the number of rows of their request.
+//! Every request can be repeated without harm, and is, where its failure can pass. Nothing that a
+//! service sends is believed: specs must have the hash that names them, replies the specs, the key
+//! and the number of rows of their request.
 
 mod batch;
 mod endpoint;
@@ -78,8 +79,8 @@ struct Inner {
 }
 
 impl Service {
-    /// The service at `url`: `https`, or `http` on this machine; a path is put before every route. `{function}` in it stands for the name
-    /// of the function that answers, as in `http://localhost:9000/lambda-url/{function}` for `cargo lambda watch`. Nothing is sent yet.
+    /// The service at `url`: `https`, or `http` on this machine; a path is put before every route.
+    /// `{function}` in it stands for the name of the function that answers, as in `http://localhost:9000/lambda-url/{function}` for `cargo lambda watch`. Nothing is sent yet.
     pub fn new(url: &str, options: ServiceOptions) -> Result<Self, ServiceError> {
         let endpoint = Endpoint::parse(url)?;
         let region = match &options.authentication {
@@ -119,7 +120,10 @@ impl Service {
     /// Where the registration of an evaluation key stands.
     pub async fn key_status(&self, key: KeyId) -> Result<KeyStatus, ServiceError> {
         let call = Call::new(Method::GET, format!("/v1/keys/{key}"));
-        let (answer, _) = self.call(&call).await.map_err(|error| error.about_key(key))?;
+        let (answer, _) = self
+            .call(&call)
+            .await
+            .map_err(|error| error.about_key(key))?;
         self.status(&call, &answer, key)
     }
 
@@ -128,7 +132,9 @@ impl Service {
         let call = Call::new(Method::DELETE, format!("/v1/keys/{key}"));
         match self.call(&call).await {
             // The attempt before was heard, its answer was not.
-            Err(ServiceError::Problem { attempts, problem, .. }) if attempts > 1 && problem.kind == ProblemType::UnknownKey => Ok(()),
+            Err(ServiceError::Problem {
+                attempts, problem, ..
+            }) if attempts > 1 && problem.kind == ProblemType::UnknownKey => Ok(()),
             result => result.map(drop).map_err(|error| error.about_key(key)),
         }
     }
@@ -139,7 +145,10 @@ impl Service {
         if status.key == key {
             Ok(status)
         } else {
-            Err(self.answer_error(call, format!("the status of key {} instead of {key}", status.key)))
+            Err(self.answer_error(
+                call,
+                format!("the status of key {} instead of {key}", status.key),
+            ))
         }
     }
 
@@ -147,7 +156,8 @@ impl Service {
         if !answer.status.is_success() {
             return Err(self.answer_error(call, format!("status {}", answer.status)));
         }
-        serde_json::from_slice(&answer.body).map_err(|error| self.answer_error(call, error.to_string()))
+        serde_json::from_slice(&answer.body)
+            .map_err(|error| self.answer_error(call, error.to_string()))
     }
 
     fn answer_error(&self, call: &Call, reason: impl Into<String>) -> ServiceError {
@@ -167,7 +177,10 @@ impl fmt::Debug for Service {
     }
 }
 
-fn http_client(endpoint: &Endpoint, options: &ServiceOptions) -> Result<reqwest::Client, ServiceError> {
+fn http_client(
+    endpoint: &Endpoint,
+    options: &ServiceOptions,
+) -> Result<reqwest::Client, ServiceError> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // An error means that another thread was faster, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -180,12 +193,20 @@ fn http_client(endpoint: &Endpoint, options: &ServiceOptions) -> Result<reqwest:
         .redirect(reqwest::redirect::Policy::none())
         // Attempts are counted here and nowhere else.
         .retry(reqwest::retry::never());
-    let builder = if endpoint.is_loopback() { builder.no_proxy() } else { builder };
-    builder.build().map_err(|error| ServiceError::Setup { cause: error.to_string() })
+    let builder = if endpoint.is_loopback() {
+        builder.no_proxy()
+    } else {
+        builder
+    };
+    builder.build().map_err(|error| ServiceError::Setup {
+        cause: error.to_string(),
+    })
 }
 
 /// Runs what computes or reads files beside the runtime's own threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ServiceError> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ServiceError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => Ok(done),
         Err(error) => match error.try_into_panic() {

@@ -1,4 +1,5 @@
-//! The service's functions in one program, as the emulator starts them for tests: `cipherfn-test-function NAME`.
+//! The service's functions in one program, as the emulator starts them for tests:
+//! `cipherfn-test-function NAME`.
 
 use cipherfn_protocol::api::Function;
 use cipherfn_service::http;
@@ -16,7 +17,8 @@ async fn main() -> Result<(), Error> {
     }
 }
 
-/// A function with a bug: it panics at a request that says so, and answers every other with the id of its process.
+/// A function with a bug: it panics at a request that says so, and answers every other with the id
+/// of its process.
 async fn panicking() -> Result<(), Error> {
     cipherfn_service::run(Function::Specs, |request, _| async move {
         assert!(!request.uri().path().ends_with("/panic"), "a bug");

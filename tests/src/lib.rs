@@ -1,5 +1,5 @@
-//! End to end, golden and hostile-input tests of the whole workspace, and the small harness they share: a model on the server's side, a
-//! client with keys, and nothing between them but bytes.
+//! End to end, golden and hostile-input tests of the whole workspace, and the small harness they
+//! share: a model on the server's side, a client with keys, and nothing between them but bytes.
 
 use cipherfn_client::Client;
 use cipherfn_compiler::{Calibration, Compiled, Options};
@@ -60,28 +60,45 @@ pub struct Server {
 impl Server {
     /// From stored bytes.
     pub fn new(bundle: &[u8], evaluation_key: Option<&[u8]>) -> Result<Self> {
-        let key = evaluation_key.map(EvaluationKey::from_file_bytes).transpose()?;
+        let key = evaluation_key
+            .map(EvaluationKey::from_file_bytes)
+            .transpose()?;
         Ok(Self {
             model: Model::new(&Bundle::from_bytes(bundle)?)?,
             key: key.as_ref().map(Key::new).transpose()?,
         })
     }
 
-    /// Query bytes in, reply bytes out. Nothing is checked: rows that do not fit get an outcome that says so.
+    /// Query bytes in, reply bytes out. Nothing is checked: rows that do not fit get an outcome
+    /// that says so.
     pub fn answer(&self, query: &[u8]) -> Result<Vec<u8>> {
         let mut reply = Vec::new();
         for chunk in Chunks::<_, QueryChunk>::new(query) {
             let (tag, chunk) = chunk?;
-            write_chunk(&mut reply, tag, &self.model.answer(self.key.as_ref(), &chunk))?;
+            write_chunk(
+                &mut reply,
+                tag,
+                &self.model.answer(self.key.as_ref(), &chunk),
+            )?;
         }
         Ok(reply)
     }
 }
 
 /// Encrypts `rows` (CSV text), has them answered, and gives the predictions (CSV text).
-pub fn predict(client: &Client, secret: &SecretKey, server: &Server, rows: &[u8]) -> Result<String> {
+pub fn predict(
+    client: &Client,
+    secret: &SecretKey,
+    server: &Server,
+    rows: &[u8],
+) -> Result<String> {
     let mut query = Vec::new();
-    client.encrypt(secret, client.rows(Table::open("rows.csv", rows)?)?, &mut query, |_| ())?;
+    client.encrypt(
+        secret,
+        client.rows(Table::open("rows.csv", rows)?)?,
+        &mut query,
+        |_| (),
+    )?;
     decrypt(client, secret, &server.answer(&query)?)
 }
 

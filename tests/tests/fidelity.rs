@@ -1,5 +1,5 @@
-//! Every model of the kinds that are supported, every test row, really encrypted: labels are the library's own wherever its margin exceeds the
-//! stated precision, and values lie within it.
+//! Every model of the kinds that are supported, every test row, really encrypted: labels are the
+//! library's own wherever its margin exceeds the stated precision, and values lie within it.
 
 use cipherfn_client::Client;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
@@ -40,10 +40,15 @@ fn parse(text: &[u8], label: &str) -> Result<Predictions> {
     };
     for record in reader.records() {
         let record = record?;
-        let values = record.iter().enumerate().filter(|(index, _)| Some(*index) != label);
-        predictions
-            .values
-            .push(values.map(|(_, cell)| cell.parse()).collect::<std::result::Result<_, _>>()?);
+        let values = record
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| Some(*index) != label);
+        predictions.values.push(
+            values
+                .map(|(_, cell)| cell.parse())
+                .collect::<std::result::Result<_, _>>()?,
+        );
         if let (Some(labels), Some(label)) = (&mut predictions.labels, label) {
             labels.push(record[label].to_owned());
         }
@@ -55,15 +60,20 @@ fn parse(text: &[u8], label: &str) -> Result<Predictions> {
 fn margin(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(|a, b| b.total_cmp(a));
-    sorted.get(1).map_or(values[0].abs(), |second| sorted[0] - second)
+    sorted
+        .get(1)
+        .map_or(values[0].abs(), |second| sorted[0] - second)
 }
 
 /// The header and the first `rows` rows of a CSV file without line breaks in cells.
 fn head(csv: &str, rows: usize) -> String {
-    csv.split_inclusive('\n').take(rows.saturating_add(1)).collect()
+    csv.split_inclusive('\n')
+        .take(rows.saturating_add(1))
+        .collect()
 }
 
-/// Compares at most `rows` rows. `label` names the column of `expected.csv` that holds a classifier's label.
+/// Compares at most `rows` rows. `label` names the column of `expected.csv` that holds a
+/// classifier's label.
 fn check(folder: &Path, rows: usize, label: &str) -> Result<()> {
     let name = folder.display();
     let compiled = compile(folder, |_| ())?;
@@ -73,7 +83,10 @@ fn check(folder: &Path, rows: usize, label: &str) -> Result<()> {
         .needs_evaluation_key()
         .then(|| EvaluationKey::generate(&secret))
         .transpose()?;
-    let server = Server::new(&compiled.bundle.to_bytes()?, key.map(|key| key.to_file_bytes()).as_deref())?;
+    let server = Server::new(
+        &compiled.bundle.to_bytes()?,
+        key.map(|key| key.to_file_bytes()).as_deref(),
+    )?;
     let read = |file| std::fs::read_to_string(folder.join(file)).map(|text| head(&text, rows));
     let found = parse(
         predict(&client, &secret, &server, read("test.csv")?.as_bytes())?.as_bytes(),
@@ -82,7 +95,13 @@ fn check(folder: &Path, rows: usize, label: &str) -> Result<()> {
     let label = if found.labels.is_some() { label } else { "" };
     let wanted = parse(read("expected.csv")?.as_bytes(), label)?;
     // Logistic and softmax have slopes below 1: a probability is off by less than its score.
-    let precision = compiled.report.precision.scores.iter().copied().fold(0.0, f64::max);
+    let precision = compiled
+        .report
+        .precision
+        .scores
+        .iter()
+        .copied()
+        .fold(0.0, f64::max);
     assert_eq!(found.values.len(), wanted.values.len(), "{name}: rows");
     for (row, (found, wanted)) in found.values.iter().zip(&wanted.values).enumerate() {
         // A linear SVM's one decision value is our scores -d and d.
@@ -96,7 +115,9 @@ fn check(folder: &Path, rows: usize, label: &str) -> Result<()> {
         }
     }
     if let (Some(found), Some(labels)) = (&found.labels, &wanted.labels) {
-        for (row, ((found, label), values)) in found.iter().zip(labels).zip(&wanted.values).enumerate() {
+        for (row, ((found, label), values)) in
+            found.iter().zip(labels).zip(&wanted.values).enumerate()
+        {
             assert!(
                 found == label || margin(values) <= precision,
                 "{name}, row {row}: label {found} instead of {label}"
@@ -118,10 +139,15 @@ fn check_all(models: impl Iterator<Item = PathBuf>, rows: usize, label: &str) {
 
 #[test]
 fn encrypted_predictions_are_the_librarys() {
-    check_all(MODELS.iter().map(|name| library_models().join(name)), usize::MAX, "label");
+    check_all(
+        MODELS.iter().map(|name| library_models().join(name)),
+        usize::MAX,
+        "label",
+    );
 }
 
-/// Models of every exporter, branch mode, post-transform and pre-processing step, against ONNX Runtime's outputs: the label first.
+/// Models of every exporter, branch mode, post-transform and pre-processing step, against ONNX
+/// Runtime's outputs: the label first.
 #[test]
 fn encrypted_predictions_are_onnx_runtimes() {
     let folders = std::fs::read_dir(own_models()).expect("the models lie in the repository");

@@ -1,8 +1,11 @@
-//! Files of format version 1, byte for byte: they must keep loading, give the same predictions, and be written the same way again.
+//! Files of format version 1, byte for byte: they must keep loading, give the same predictions, and
+//! be written the same way again.
 
 use cipherfn_client::Client;
 use cipherfn_engine::Bundle;
-use cipherfn_protocol::api::{KeyDeclaration, KeyStatus, KeyUpload, ModelList, ModelSummary, Problem};
+use cipherfn_protocol::api::{
+    KeyDeclaration, KeyStatus, KeyUpload, ModelList, ModelSummary, Problem,
+};
 use cipherfn_protocol::message::{Chunks, QueryChunk, ReplyChunk, write_chunk};
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_service::store::Record;
@@ -68,7 +71,8 @@ fn messages_keep_their_bytes() {
 /// A JSON document of the service keeps parsing, and is written the same way again.
 fn document<T: DeserializeOwned + Serialize>(name: &str) {
     let bytes = file(&format!("http/{name}.json"));
-    let document: T = serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let document: T =
+        serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
     let again = serde_json::to_string(&document).unwrap();
     assert_eq!(again, String::from_utf8(bytes).unwrap(), "{name}");
 }
@@ -97,13 +101,17 @@ fn replies_decrypt_to_the_same_predictions() {
     }
 }
 
-/// Rounded scores of one query differ between evaluations by at most a step, and here not at all: the noise is far below the step's half except next to a
-/// boundary, and floating-point units of different machines differ by far less than the noise.
+/// Rounded scores of one query differ between evaluations by at most a step, and here not at all:
+/// the noise is far below the step's half except next to a boundary, and floating-point units of
+/// different machines differ by far less than the noise.
 #[test]
 fn queries_are_answered_alike() {
     for (model, key) in [("tree", Some(file("evaluation.cfk"))), ("linear", None)] {
         let server = Server::new(&file(&format!("{model}.cfn")), key.as_deref()).unwrap();
         let reply = server.answer(&file(&format!("{model}.cfq"))).unwrap();
-        assert_eq!(decrypt(&client(model), &secret(), &reply).unwrap(), predictions(model));
+        assert_eq!(
+            decrypt(&client(model), &secret(), &reply).unwrap(),
+            predictions(model)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Truncated, corrupt, foreign and malicious bytes of every kind: a named error or a valid object, never a panic, in bounded time and memory.
+//! Truncated, corrupt, foreign and malicious bytes of every kind: a named error or a valid object,
+//! never a panic, in bounded time and memory.
 
 use cipherfn_client::Client;
 use cipherfn_engine::{Bundle, PreparedCircuit};
@@ -28,7 +29,9 @@ static FILES: LazyLock<Vec<(Kind, Vec<u8>, Parser)>> = LazyLock::new(|| {
             SecretKey::from_file_bytes(bytes).map(drop).map_err(text)
         }),
         (Kind::EvaluationKey, read("evaluation.cfk"), |bytes| {
-            EvaluationKey::from_file_bytes(bytes).map(drop).map_err(text)
+            EvaluationKey::from_file_bytes(bytes)
+                .map(drop)
+                .map_err(text)
         }),
         (Kind::Bundle, read("tree.cfn"), |bytes| {
             Bundle::from_bytes(bytes).map(drop).map_err(text)
@@ -51,7 +54,10 @@ fn every_truncation_is_named() {
         let lengths = (0..=HEADER_LEN + 8).chain([bytes.len() / 2, bytes.len() - 1]);
         for len in lengths {
             let error = parse(&bytes[..len]).expect_err("a part is not the whole");
-            assert!(error.contains("truncated"), "{kind:?} cut to {len} bytes: {error}");
+            assert!(
+                error.contains("truncated"),
+                "{kind:?} cut to {len} bytes: {error}"
+            );
         }
     }
 }
@@ -60,7 +66,11 @@ fn every_truncation_is_named() {
 fn trailing_bytes_are_refused() {
     for (kind, bytes, parse) in FILES.iter() {
         for extra in [&b"\0"[..], bytes] {
-            assert!(parse(&[bytes, extra].concat()).is_err(), "{kind:?} with {} bytes more", extra.len());
+            assert!(
+                parse(&[bytes, extra].concat()).is_err(),
+                "{kind:?} with {} bytes more",
+                extra.len()
+            );
         }
     }
 }
@@ -73,7 +83,10 @@ fn every_flipped_bit_is_found() {
             for bit in [0, 7] {
                 let mut corrupt = bytes.clone();
                 corrupt[index] ^= 1 << bit;
-                assert!(parse(&corrupt).is_err(), "{kind:?}: bit {bit} of byte {index}");
+                assert!(
+                    parse(&corrupt).is_err(),
+                    "{kind:?}: bit {bit} of byte {index}"
+                );
             }
         }
     }
@@ -141,13 +154,16 @@ fn a_forged_query_row_is_answered_or_refused() {
     let reply = server.answer(&forged).expect("an outcome a row");
     let client = Client::from_specs(&read("tree.specs.json")).expect("good specs");
     let secret = SecretKey::from_file_bytes(&read("secret.cfk")).expect("a good key");
-    let error = decrypt(&client, &secret, &reply).expect_err("a row without an answer").to_string();
+    let error = decrypt(&client, &secret, &reply)
+        .expect_err("a row without an answer")
+        .to_string();
     assert!(error.contains("bytes"), "{error}");
 }
 
 #[test]
 fn specs_with_other_fields_are_refused() {
-    let good = std::fs::read_to_string(golden().join("tree.specs.json")).expect("golden files exist");
+    let good =
+        std::fs::read_to_string(golden().join("tree.specs.json")).expect("golden files exist");
     assert!(SpecsDocument::from_json_bytes(good.as_bytes()).is_ok());
     for (from, to) in [
         ("\"format\":1", "\"format\":2"),
@@ -158,10 +174,16 @@ fn specs_with_other_fields_are_refused() {
     ] {
         assert!(good.contains(from), "{from}");
         let bad = good.replacen(from, to, 1);
-        assert!(SpecsDocument::from_json_bytes(bad.as_bytes()).is_err(), "{to}");
+        assert!(
+            SpecsDocument::from_json_bytes(bad.as_bytes()).is_err(),
+            "{to}"
+        );
     }
     for len in (0..good.len()).step_by(good.len() / 50) {
-        assert!(SpecsDocument::from_json_bytes(&good.as_bytes()[..len]).is_err(), "cut to {len}");
+        assert!(
+            SpecsDocument::from_json_bytes(&good.as_bytes()[..len]).is_err(),
+            "cut to {len}"
+        );
     }
 }
 

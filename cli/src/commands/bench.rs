@@ -12,9 +12,9 @@ use std::num::NonZeroUsize;
 
 /// Measure a bundle on this machine: times, sizes, ratios
 ///
-/// Encrypts rows of arbitrary content (times do not depend on it) and reports the median over rows of each stage, on one thread and on
-/// all. The encrypted evaluation is compared with the circuit's CMUXes done one by one by tfhe's own function, over the same selectors
-/// in the same run.
+/// Encrypts rows of arbitrary content (times do not depend on it) and reports the median over rows
+/// of each stage, on one thread and on all. The encrypted evaluation is compared with the circuit's
+/// CMUXes done one by one by tfhe's own function, over the same selectors in the same run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cipherfn bench fraud.cfn --rows 50")]
 pub(crate) struct Bench {
@@ -84,25 +84,42 @@ fn text(bundle_bytes: usize, subject: &Subject, runs: &[Measured]) -> String {
             rows.push([vec![name.to_owned()], values].concat());
         }
     };
-    row("load and expand the evaluation key", &|run| run.key_load.map(seconds));
+    row("load and expand the evaluation key", &|run| {
+        run.key_load.map(seconds)
+    });
     row("expand the query", &|run| Some(seconds(run.expand)));
-    row("  a slot", &|run| subject.slots().map(|slots| seconds(run.expand / slots as f64)));
+    row("  a slot", &|run| {
+        subject
+            .slots()
+            .map(|slots| seconds(run.expand / slots as f64))
+    });
     row("  a selector", &|run| {
-        subject.selectors().map(|selectors| seconds(run.expand / selectors as f64))
+        subject
+            .selectors()
+            .map(|selectors| seconds(run.expand / selectors as f64))
     });
     row("evaluate the circuit", &|run| Some(seconds(run.evaluate)));
     row("compress the reply", &|run| Some(seconds(run.compress)));
     row("server, a row", &|run| Some(seconds(run.server())));
     row("rows a second", &|run| Some(significant(run.rows_a_second)));
-    row("tfhe, 1 thread: the same CMUXes one by one", &|run| run.reference.map(seconds));
+    row("tfhe, 1 thread: the same CMUXes one by one", &|run| {
+        run.reference.map(seconds)
+    });
     row("evaluate / tfhe", &|run| run.ratio().map(significant));
 
     let mut facts = vec![(
         "parameters",
-        format!("{}, {} bits of security", subject.set().name, subject.set().security_bits),
+        format!(
+            "{}, {} bits of security",
+            subject.set().name,
+            subject.set().security_bits
+        ),
     )];
     if let (Some(cmuxes), Some(selectors)) = (subject.cmuxes(), subject.selectors()) {
-        facts.push(("circuit", format!("{cmuxes} CMUXes over {selectors} selectors")));
+        facts.push((
+            "circuit",
+            format!("{cmuxes} CMUXes over {selectors} selectors"),
+        ));
     }
     facts.push(("bundle", bytes(bundle_bytes as u64)));
     if subject.sizes.evaluation_key > 0 {

@@ -12,7 +12,8 @@ const MAX_MODEL: u64 = 1 << 30;
 
 /// Compile an ONNX model to a bundle
 ///
-/// Prints a report: precision guaranteed, predicted time, sizes, and what the client specs reveal of the model.
+/// Prints a report: precision guaranteed, predicted time, sizes, and what the client specs reveal
+/// of the model.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cipherfn compile model.onnx --calibration train.csv --target target -o fraud.cfn
@@ -20,7 +21,8 @@ const MAX_MODEL: u64 = 1 << 30;
 pub(crate) struct Compile {
     /// The ONNX model, - for standard input
     model: Source,
-    /// Rows as CSV: the header names the model's columns, the rows calibrate ranges and check the compiled model
+    /// Rows as CSV: the header names the model's columns, the rows calibrate ranges and check the
+    /// compiled model
     #[arg(long, value_name = "FILE")]
     calibration: Source,
     /// Column of the calibration rows that is not an input of the model
@@ -32,7 +34,8 @@ pub(crate) struct Compile {
     /// Name of the model in specs and report [default: the model's file name]
     #[arg(long)]
     name: Option<String>,
-    /// Feature quantisation: exact (the model's own split points, shown in the specs) or grid:BITS (quantiles of the calibration rows)
+    /// Feature quantisation: exact (the model's own split points, shown in the specs) or grid:BITS
+    /// (quantiles of the calibration rows)
     #[arg(long, value_name = "exact | grid:BITS", default_value = "exact")]
     features: FeatureMode,
     /// Split points a feature that no tree uses, mixed into the exact ones
@@ -41,8 +44,13 @@ pub(crate) struct Compile {
     /// Bits of the score range to guarantee [default: 10, or as many as can be reached]
     #[arg(long, value_name = "BITS")]
     precision: Option<f64>,
-    /// What is scarce: balanced (server time), compact (bytes of key and query) or keyless (no evaluation key)
-    #[arg(long, value_name = "balanced | compact | keyless", default_value = "balanced")]
+    /// What is scarce: balanced (server time), compact (bytes of key and query) or keyless (no
+    /// evaluation key)
+    #[arg(
+        long,
+        value_name = "balanced | compact | keyless",
+        default_value = "balanced"
+    )]
     profile: Profile,
     /// Write the report as JSON to this file too
     #[arg(long, value_name = "FILE")]
@@ -55,7 +63,11 @@ impl Compile {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
         let force = self.force.force;
         let mut output = self.output.create(Content::Binary, force)?;
-        let report = self.report.as_ref().map(|report| report.create(Content::Text, force)).transpose()?;
+        let report = self
+            .report
+            .as_ref()
+            .map(|report| report.create(Content::Text, force))
+            .transpose()?;
         let model = self.model.read_all(MAX_MODEL)?;
         let (input, _) = self.calibration.open()?;
         let calibration = Calibration {
@@ -65,7 +77,8 @@ impl Compile {
         };
         let options = self.options()?;
         let progress = terminal.progress(None, crate::terminal::Unit::Rows, "compiling");
-        let compiled = cipherfn_compiler::compile(&model, calibration, &options).with_context(|| self.model.name())?;
+        let compiled = cipherfn_compiler::compile(&model, calibration, &options)
+            .with_context(|| self.model.name())?;
         progress.finish_and_clear();
         output.write_all(&compiled.bundle.to_bytes()?)?;
         output.finish()?;
@@ -81,16 +94,21 @@ impl Compile {
 
     fn options(&self) -> Result<Options> {
         let features = match self.features {
-            FeatureMode::Exact { .. } => FeatureMode::Exact { decoys: self.decoys },
+            FeatureMode::Exact { .. } => FeatureMode::Exact {
+                decoys: self.decoys,
+            },
             FeatureMode::Grid { .. } if self.decoys > 0 => {
-                bail!("--decoys hides exact split points among others; a grid has none to hide: leave one out")
+                bail!(
+                    "--decoys hides exact split points among others; a grid has none to hide: leave one out"
+                )
             }
             grid @ FeatureMode::Grid { .. } => grid,
         };
         let name = self.name.clone().unwrap_or_else(|| match &self.model {
-            Source::File(path) => path
-                .file_stem()
-                .map_or_else(|| "model".to_owned(), |stem| stem.to_string_lossy().into_owned()),
+            Source::File(path) => path.file_stem().map_or_else(
+                || "model".to_owned(),
+                |stem| stem.to_string_lossy().into_owned(),
+            ),
             Source::Stdin => "model".to_owned(),
         });
         Ok(Options {

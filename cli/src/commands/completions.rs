@@ -7,7 +7,9 @@ use clap_complete::Shell;
 
 /// Print a shell's completion script
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  cipherfn completions bash > ~/.local/share/bash-completion/completions/cipherfn")]
+#[command(
+    after_help = "Example:\n  cipherfn completions bash > ~/.local/share/bash-completion/completions/cipherfn"
+)]
 pub(crate) struct Completions {
     /// The shell
     shell: Shell,
@@ -17,10 +19,16 @@ impl Completions {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
         // Through a buffer: the generator panics when a pipe is closed.
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut crate::Cli::command(), "cipherfn", &mut script);
+        clap_complete::generate(
+            self.shell,
+            &mut crate::Cli::command(),
+            "cipherfn",
+            &mut script,
+        );
         let script = String::from_utf8(script)?;
-        terminal.report(&serde_json::json!({ "shell": self.shell.to_string(), "script": script }), || {
-            script.clone()
-        })
+        terminal.report(
+            &serde_json::json!({ "shell": self.shell.to_string(), "script": script }),
+            || script.clone(),
+        )
     }
 }

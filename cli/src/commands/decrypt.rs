@@ -9,10 +9,13 @@ use std::path::PathBuf;
 
 /// Decrypt a reply to predictions
 ///
-/// Writes label,probability_<class>... or label,score_<class>... for classifiers, prediction or prediction_<i> for regressors: what the
-/// model itself gives, to the precision that the specs state.
+/// Writes label,probability_<class>... or label,score_<class>... for classifiers, prediction or
+/// prediction_<i> for regressors: what the model itself gives, to the precision that the specs
+/// state.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  cipherfn decrypt fraud.specs.json --keys keys/ --input reply.cfr -o predictions.csv")]
+#[command(
+    after_help = "Example:\n  cipherfn decrypt fraud.specs.json --keys keys/ --input reply.cfr -o predictions.csv"
+)]
 pub(crate) struct Decrypt {
     /// The client specs that the query was made with
     specs: Source,
@@ -25,7 +28,8 @@ pub(crate) struct Decrypt {
     /// The predictions to write as CSV, - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
-    /// If the server failed on some rows, write the others all the same, with empty cells for the failed ones; still exits with 1
+    /// If the server failed on some rows, write the others all the same, with empty cells for the
+    /// failed ones; still exits with 1
     #[arg(long)]
     partial: bool,
     #[command(flatten)]
@@ -43,17 +47,25 @@ impl Decrypt {
         let (input, len) = self.input.open()?;
         let (input, progress) = terminal.watch(input, len, "decrypting");
         let decrypted = client
-            .decrypt(&secret, input, &mut output, |rows| progress.set_message(format!("{rows} rows")))
+            .decrypt(&secret, input, &mut output, |rows| {
+                progress.set_message(format!("{rows} rows"))
+            })
             .with_context(|| self.input.name())?;
         progress.finish_and_clear();
         if decrypted.failed > 0 {
             return self.failed(&decrypted, output);
         }
         output.finish()?;
-        let value = serde_json::json!({ "rows": decrypted.rows, "columns": client.prediction_columns() });
-        terminal.beside_data(self.output.is_stdout()).report(&value, || {
-            terminal::facts([("predictions", self.output.name()), ("rows", decrypted.rows.to_string())])
-        })
+        let value =
+            serde_json::json!({ "rows": decrypted.rows, "columns": client.prediction_columns() });
+        terminal
+            .beside_data(self.output.is_stdout())
+            .report(&value, || {
+                terminal::facts([
+                    ("predictions", self.output.name()),
+                    ("rows", decrypted.rows.to_string()),
+                ])
+            })
     }
 
     /// A reply with failed rows is never passed off as whole.

@@ -24,9 +24,10 @@ const MODEL: &str = "fraud";
 
 /// Show the whole service on a real model: XGBoost, breast cancer, 30 features
 ///
-/// Compiles the model and publishes it to a service on this machine: HTTP API, functions in processes of their own and S3 as on AWS. Then, as the
-/// client, fetches the specs, makes keys, registers the evaluation key, sends encrypted test rows, decrypts the answers and sets them beside the
-/// library's own. Exits with 1 if they disagree by more than the stated precision.
+/// Compiles the model and publishes it to a service on this machine: HTTP API, functions in
+/// processes of their own and S3 as on AWS. Then, as the client, fetches the specs, makes keys,
+/// registers the evaluation key, sends encrypted test rows, decrypts the answers and sets them
+/// beside the library's own. Exits with 1 if they disagree by more than the stated precision.
 #[allow(clippy::doc_markdown, reason = "the text is for the terminal")]
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cipherfn demo --rows all")]
@@ -96,7 +97,13 @@ impl Demo {
 
         let start = Instant::now();
         let bundle = model::compile()?;
-        step("owner", "compile the model", start, bundle.to_bytes()?.len() as u64, "bundle");
+        step(
+            "owner",
+            "compile the model",
+            start,
+            bundle.to_bytes()?.len() as u64,
+            "bundle",
+        );
 
         let start = Instant::now();
         let measured = Measurements::default();
@@ -104,7 +111,13 @@ impl Demo {
         let model: ModelName = MODEL.parse()?;
         let store = emulation::dev_file(&emulator).store();
         emulation::publish(&store, &model, &bundle, KEEP).await?;
-        step("owner", "start the service, publish", start, bundle.specs.len() as u64, "specs");
+        step(
+            "owner",
+            "start the service, publish",
+            start,
+            bundle.specs.len() as u64,
+            "specs",
+        );
 
         let start = Instant::now();
         let service = Service::new(emulator.url(), ServiceOptions::default())?;
@@ -112,12 +125,27 @@ impl Demo {
         let ring = KeyRing::at(directory.path().join("keys"));
         ring.fill(&client, Existing::Keep)?;
         let secret = Arc::new(ring.secret_key(client.parameter_set())?);
-        let key_bytes = ring.evaluation_key_file(client.parameter_set())?.bytes.len() as u64;
-        step("client", "fetch specs, make keys", start, key_bytes, "evaluation key");
+        let key_bytes = ring
+            .evaluation_key_file(client.parameter_set())?
+            .bytes
+            .len() as u64;
+        step(
+            "client",
+            "fetch specs, make keys",
+            start,
+            key_bytes,
+            "evaluation key",
+        );
 
         let start = Instant::now();
         register::register(&service, &ring, &client, terminal).await?;
-        step("client", "register the key", start, key_bytes, "evaluation key");
+        step(
+            "client",
+            "register the key",
+            start,
+            key_bytes,
+            "evaluation key",
+        );
 
         let query_bytes = client.query_row_bytes() as u64;
         let start = Instant::now();
@@ -163,12 +191,25 @@ async fn service(data: &Path, log: LogSink) -> Result<Emulator> {
 }
 
 /// Predictions of the first test rows, as CSV.
-async fn predict(service: &Service, model: &ModelName, client: &Arc<Client>, secret: &Arc<SecretKey>, rows: u64) -> Result<Vec<u8>> {
+async fn predict(
+    service: &Service,
+    model: &ModelName,
+    client: &Arc<Client>,
+    secret: &Arc<SecretKey>,
+    rows: u64,
+) -> Result<Vec<u8>> {
     let rows = client.rows(model::test_rows()?)?.limit(rows);
     let mut predictions = Vec::new();
-    let done = service.predict(model, client, secret, rows, &mut predictions, |_| ()).await?;
+    let done = service
+        .predict(model, client, secret, rows, &mut predictions, |_| ())
+        .await?;
     match done.failures.first() {
-        Some(first) => bail!("{} of {} rows failed; the first: {}", done.failed, done.rows, first.reason),
+        Some(first) => bail!(
+            "{} of {} rows failed; the first: {}",
+            done.failed,
+            done.rows,
+            first.reason
+        ),
         None => Ok(predictions),
     }
 }
@@ -184,7 +225,11 @@ impl Measurements {
             if function == Function::Infer.name()
                 && let Ok(engine) = serde_json::from_str(line)
             {
-                measurements.0.lock().unwrap_or_else(PoisonError::into_inner).push(engine);
+                measurements
+                    .0
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(engine);
             }
         })
     }
@@ -192,6 +237,9 @@ impl Measurements {
     /// Of the last request.
     fn last(&self) -> Result<Engine> {
         let measured = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        measured.last().copied().context("the function reported no time")
+        measured
+            .last()
+            .copied()
+            .context("the function reported no time")
     }
 }

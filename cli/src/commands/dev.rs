@@ -14,11 +14,14 @@ use std::time::Duration;
 
 /// Run the whole service on this machine, without AWS: HTTP API, functions and S3
 ///
-/// Real processes with real cold starts, AWS's payload and time limits, S3 on disk; everything listens on this machine only. Runs until stopped
-/// with Ctrl-C; published models and registered keys stay in the data directory.
+/// Real processes with real cold starts, AWS's payload and time limits, S3 on disk; everything
+/// listens on this machine only. Runs until stopped with Ctrl-C; published models and registered
+/// keys stay in the data directory.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  cipherfn dev --port 9000 --publish fraud=fraud.cfn\n  \
-                        cipherfn predict --service http://127.0.0.1:9000 --model fraud --keys keys/ --input rows.csv -o predictions.csv")]
+#[command(
+    after_help = "Example:\n  cipherfn dev --port 9000 --publish fraud=fraud.cfn\n  \
+                        cipherfn predict --service http://127.0.0.1:9000 --model fraud --keys keys/ --input rows.csv -o predictions.csv"
+)]
 pub(crate) struct Dev {
     /// Where models and keys are kept
     #[arg(long, value_name = "DIRECTORY", default_value = "cipherfn-data")]
@@ -27,7 +30,12 @@ pub(crate) struct Dev {
     #[arg(long, value_name = "PORT", default_value_t = 9000)]
     port: u16,
     /// Port of the embedded S3 [default: a free one]
-    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
     s3_port: u16,
     /// Publish a bundle at start; may be given several times
     #[arg(long, value_name = "NAME=BUNDLE")]
@@ -55,10 +63,18 @@ impl Dev {
     }
 
     async fn work(&self, terminal: Terminal) -> Result<()> {
-        fs::create_dir_all(&self.data).with_context(|| format!("cannot make {}", self.data.display()))?;
+        fs::create_dir_all(&self.data)
+            .with_context(|| format!("cannot make {}", self.data.display()))?;
         if self.s3_only {
             let interval = Duration::from_mins(1);
-            let s3 = S3Server::start(&self.data, self.s3_port, DEV_BUCKET, emulation::lifecycle(), interval).await?;
+            let s3 = S3Server::start(
+                &self.data,
+                self.s3_port,
+                DEV_BUCKET,
+                emulation::lifecycle(),
+                interval,
+            )
+            .await?;
             let file = DevFile::new(None, s3.endpoint(), s3.credentials());
             self.ready(&file, s3.endpoint(), terminal).await?;
             s3.stop().await;
@@ -70,7 +86,9 @@ impl Dev {
             authorizer: self.authorizer()?,
             functions: self.functions.as_deref(),
             log: if self.verbose {
-                Arc::new(|function: &str, line: &str| terminal::notice(&format!("{function}: {line}")))
+                Arc::new(|function: &str, line: &str| {
+                    terminal::notice(&format!("{function}: {line}"))
+                })
             } else {
                 Arc::new(|_: &str, _: &str| ())
             },
@@ -101,20 +119,30 @@ impl Dev {
             if let Some(url) = &file.url {
                 facts.push(("service", url.clone()));
             }
-            facts.push(("S3", format!("{}, bucket {}", file.s3_endpoint, file.bucket)));
+            facts.push((
+                "S3",
+                format!("{}, bucket {}", file.s3_endpoint, file.bucket),
+            ));
             facts.push(("data", self.data.display().to_string()));
             facts.push((
                 "publish",
-                format!("cipherfn publish BUNDLE --name NAME --dev {}", self.data.display()),
+                format!(
+                    "cipherfn publish BUNDLE --name NAME --dev {}",
+                    self.data.display()
+                ),
             ));
             facts.push(("stop", "Ctrl-C".to_owned()));
             terminal::facts(facts)
         })?;
         if let Some(path) = &self.url_file {
             // Whoever waits for the file finds all of it.
-            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let directory = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty());
             let write = || {
-                let mut file = tempfile::NamedTempFile::new_in(directory.unwrap_or(std::path::Path::new(".")))?;
+                let mut file = tempfile::NamedTempFile::new_in(
+                    directory.unwrap_or(std::path::Path::new(".")),
+                )?;
                 writeln!(file, "{url}")?;
                 file.persist(path).map_err(|error| error.error)
             };
@@ -133,7 +161,8 @@ impl Dev {
 async fn stopped() -> Result<()> {
     #[cfg(unix)]
     {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let mut terminate =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         tokio::select! {
             stopped = tokio::signal::ctrl_c() => stopped?,
             _ = terminate.recv() => (),

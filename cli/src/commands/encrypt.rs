@@ -14,7 +14,9 @@ use std::path::PathBuf;
 ///
 /// Columns are matched by name. Rows stream: memory stays bounded whatever the file's size.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  cipherfn encrypt fraud.specs.json --keys keys/ --input rows.csv -o query.cfq")]
+#[command(
+    after_help = "Example:\n  cipherfn encrypt fraud.specs.json --keys keys/ --input rows.csv -o query.cfq"
+)]
 pub(crate) struct Encrypt {
     /// The client specs
     specs: Source,
@@ -42,17 +44,28 @@ impl Encrypt {
         let (input, len) = self.input.open()?;
         let (input, progress) = terminal.watch(input, len, "encrypting");
         let rows = select(&client, Table::open(self.input.name(), input)?)?;
-        let encrypted = client.encrypt(&secret, rows, &mut output, |rows| progress.set_message(format!("{rows} rows")))?;
+        let encrypted = client.encrypt(&secret, rows, &mut output, |rows| {
+            progress.set_message(format!("{rows} rows"))
+        })?;
         output.finish()?;
         progress.finish_and_clear();
         let row_bytes = client.query_row_bytes();
         let value = serde_json::json!({ "rows": encrypted.rows, "bytes_a_row": row_bytes, "key": secret.id().to_string() });
-        terminal.beside_data(self.output.is_stdout()).report(&value, || {
-            terminal::facts([
-                ("query", self.output.name()),
-                ("rows", format!("{}, {} each", encrypted.rows, terminal::bytes(row_bytes as u64))),
-            ])
-        })
+        terminal
+            .beside_data(self.output.is_stdout())
+            .report(&value, || {
+                terminal::facts([
+                    ("query", self.output.name()),
+                    (
+                        "rows",
+                        format!(
+                            "{}, {} each",
+                            encrypted.rows,
+                            terminal::bytes(row_bytes as u64)
+                        ),
+                    ),
+                ])
+            })
     }
 }
 

@@ -8,9 +8,12 @@ use anyhow::{Context, Result, bail};
 
 /// Answer a query without decrypting it: the server's part
 ///
-/// Needs the bundle, the client's evaluation key and the query, and no secret. Rows stream, one outcome a row.
+/// Needs the bundle, the client's evaluation key and the query, and no secret. Rows stream, one
+/// outcome a row.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  cipherfn evaluate fraud.cfn --evaluation-key evaluation.cfk --input query.cfq -o reply.cfr")]
+#[command(
+    after_help = "Example:\n  cipherfn evaluate fraud.cfn --evaluation-key evaluation.cfk --input query.cfq -o reply.cfr"
+)]
 pub(crate) struct Evaluate {
     /// The bundle
     bundle: Source,
@@ -33,13 +36,19 @@ impl Evaluate {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
         self.threads.apply()?;
         let bundle = server::read_bundle(&self.bundle)?;
-        let key = self.evaluation_key.as_ref().map(server::read_evaluation_key).transpose()?;
+        let key = self
+            .evaluation_key
+            .as_ref()
+            .map(server::read_evaluation_key)
+            .transpose()?;
         let mut output = self.output.create(Content::Binary, self.force.force)?;
         let server = Server::new(&bundle, key.as_ref())?;
         let (input, len) = self.input.open()?;
         let (input, progress) = terminal.watch(input, len, "evaluating");
         let answered = server
-            .answer(input, &mut output, |rows| progress.set_message(format!("{rows} rows")))
+            .answer(input, &mut output, |rows| {
+                progress.set_message(format!("{rows} rows"))
+            })
             .with_context(|| self.input.name())?;
         output.finish()?;
         progress.finish_and_clear();
@@ -52,20 +61,29 @@ impl Evaluate {
             "seconds_a_row": seconds / answered.rows as f64,
             "threads": rayon::current_num_threads(),
         });
-        terminal.beside_data(self.output.is_stdout()).report(&value, || {
-            terminal::facts([
-                ("reply", self.output.name()),
-                ("rows", format!("{}, {} each", answered.rows, terminal::bytes(answered.reply_row))),
-                (
-                    "time",
-                    format!(
-                        "{}, {} a row",
-                        terminal::seconds(seconds),
-                        terminal::seconds(seconds / answered.rows as f64)
+        terminal
+            .beside_data(self.output.is_stdout())
+            .report(&value, || {
+                terminal::facts([
+                    ("reply", self.output.name()),
+                    (
+                        "rows",
+                        format!(
+                            "{}, {} each",
+                            answered.rows,
+                            terminal::bytes(answered.reply_row)
+                        ),
                     ),
-                ),
-            ])
-        })?;
+                    (
+                        "time",
+                        format!(
+                            "{}, {} a row",
+                            terminal::seconds(seconds),
+                            terminal::seconds(seconds / answered.rows as f64)
+                        ),
+                    ),
+                ])
+            })?;
         if answered.failed > 0 {
             bail!(
                 "{} of {} rows failed; the reply says which and why, and answers the others",

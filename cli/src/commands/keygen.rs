@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 /// Make the keys that a model needs in a key ring
 ///
-/// Keys belong to a parameter set, not to a model: keys that are already there are used again, and never overwritten without --force.
-/// secret.cfk stays with you; evaluation.cfk goes to the server.
+/// Keys belong to a parameter set, not to a model: keys that are already there are used again, and
+/// never overwritten without --force. secret.cfk stays with you; evaluation.cfk goes to the server.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cipherfn keygen fraud.specs.json -o keys/")]
 pub(crate) struct Keygen {
@@ -26,7 +26,11 @@ pub(crate) struct Keygen {
 impl Keygen {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
         let client = super::encrypt::read_client(&self.specs)?;
-        let existing = if self.force { Existing::Replace } else { Existing::Keep };
+        let existing = if self.force {
+            Existing::Replace
+        } else {
+            Existing::Keep
+        };
         let progress = terminal.progress(None, terminal::Unit::Rows, "making keys");
         let filled = KeyRing::at(&self.output).fill(&client, existing)?;
         progress.finish_and_clear();
@@ -47,7 +51,9 @@ impl Keygen {
 
 fn json(state: &State) -> serde_json::Value {
     match state {
-        State::Written(path, bytes) => serde_json::json!({ "state": "written", "path": path, "bytes": bytes }),
+        State::Written(path, bytes) => {
+            serde_json::json!({ "state": "written", "path": path, "bytes": bytes })
+        }
         State::Kept(path) => serde_json::json!({ "state": "kept", "path": path }),
         State::NotNeeded => serde_json::json!({ "state": "not needed" }),
     }
@@ -55,7 +61,9 @@ fn json(state: &State) -> serde_json::Value {
 
 fn text(state: &State, use_for: &str) -> String {
     match state {
-        State::Written(path, bytes) => format!("{}, {}: {use_for}", path.display(), terminal::bytes(*bytes)),
+        State::Written(path, bytes) => {
+            format!("{}, {}: {use_for}", path.display(), terminal::bytes(*bytes))
+        }
         State::Kept(path) => format!("{} is already there and is used as it is", path.display()),
         State::NotNeeded => "not needed by this model".to_owned(),
     }

@@ -24,8 +24,9 @@ const MAX_TENANTS: u64 = 1 << 20;
 
 /// Send single predictions from several clients at once, and check that each gets its own answer
 ///
-/// Every tenant has keys of its own. First each row's answer is fetched once; then the clients draw rows in turn, and an answer that is not that
-/// of its row, to the model's precision, is a failure. Exits with 1 if an answer is lost or wrong.
+/// Every tenant has keys of its own. First each row's answer is fetched once; then the clients draw
+/// rows in turn, and an answer that is not that of its row, to the model's precision, is a failure.
+/// Exits with 1 if an answer is lost or wrong.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  cipherfn load --service http://127.0.0.1:9000 --model fraud --input rows.csv --clients 8 --predictions 2000"
@@ -49,7 +50,8 @@ pub(crate) struct Load {
     /// Most rows to draw from
     #[arg(long, value_name = "N", default_value = "50")]
     rows: NonZeroUsize,
-    /// Tenants with tokens, as for `cipherfn dev --tenants`; clients take turns [default: one tenant, as --auth says]
+    /// Tenants with tokens, as for `cipherfn dev --tenants`; clients take turns [default: one
+    /// tenant, as --auth says]
     #[arg(long, value_name = "FILE")]
     tenants: Option<Source>,
     #[command(flatten)]
@@ -107,8 +109,13 @@ impl Load {
         let start = Instant::now();
         let tasks: Vec<_> = (0..clients)
             .map(|index| {
-                let (caller, rows, next) = (Arc::clone(&callers[index % callers.len()]), Arc::clone(&rows), Arc::clone(&next));
-                let (model, total, progress) = (self.model.clone(), self.predictions.get(), progress.clone());
+                let (caller, rows, next) = (
+                    Arc::clone(&callers[index % callers.len()]),
+                    Arc::clone(&rows),
+                    Arc::clone(&next),
+                );
+                let (model, total, progress) =
+                    (self.model.clone(), self.predictions.get(), progress.clone());
                 tokio::spawn(async move {
                     let mut seen = Seen::default();
                     loop {
@@ -122,8 +129,10 @@ impl Load {
                             Ok(values) => {
                                 seen.latencies.push(begun.elapsed());
                                 if !agree(&values, &row.expected, &caller.client) {
-                                    seen.wrong
-                                        .push(format!("prediction {number}: {values:?} in place of {:?}", row.expected));
+                                    seen.wrong.push(format!(
+                                        "prediction {number}: {values:?} in place of {:?}",
+                                        row.expected
+                                    ));
                                 }
                             }
                             Err(error) => seen.lost.push(format!("prediction {number}: {error:#}")),
@@ -148,7 +157,8 @@ impl Load {
     async fn callers(&self, terminal: Terminal) -> Result<Vec<Arc<Caller>>> {
         let mut services = Vec::new();
         if let Some(source) = &self.tenants {
-            let file: TenantsFile = serde_json::from_slice(&source.read_all(MAX_TENANTS)?).with_context(|| source.name())?;
+            let file: TenantsFile = serde_json::from_slice(&source.read_all(MAX_TENANTS)?)
+                .with_context(|| source.name())?;
             for tenant in file.tenants {
                 let Some(token) = tenant.token else {
                     bail!(
@@ -158,7 +168,9 @@ impl Load {
                     );
                 };
                 let options = ServiceOptions {
-                    authentication: Authentication::Bearer(Token::new(token).with_context(|| format!("tenant {}", tenant.name))?),
+                    authentication: Authentication::Bearer(
+                        Token::new(token).with_context(|| format!("tenant {}", tenant.name))?,
+                    ),
                     ..self.connection.options()
                 };
                 services.push(Service::new(&self.service, options)?);
@@ -190,14 +202,21 @@ impl Load {
     /// The rows with their answers.
     async fn rows(&self, caller: &Caller) -> Result<Vec<Row>> {
         let (input, _) = self.input.open()?;
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(input);
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .from_reader(input);
         let mut lines = Vec::new();
         for record in reader.records().take(self.rows.get() + 1) {
             let mut writer = csv::Writer::from_writer(Vec::new());
             writer.write_record(&record.with_context(|| self.input.name())?)?;
-            lines.push(writer.into_inner().map_err(|error| anyhow::anyhow!("{error}"))?);
+            lines.push(
+                writer
+                    .into_inner()
+                    .map_err(|error| anyhow::anyhow!("{error}"))?,
+            );
         }
-        let Some((header, lines)) = lines.split_first().filter(|(_, lines)| !lines.is_empty()) else {
+        let Some((header, lines)) = lines.split_first().filter(|(_, lines)| !lines.is_empty())
+        else {
             bail!("{} has no rows", self.input.name());
         };
         let mut rows = Vec::new();
@@ -213,25 +232,39 @@ impl Load {
 impl Caller {
     /// The numeric predictions of one row.
     async fn predict(&self, model: &ModelName, csv: &[u8]) -> Result<Vec<f64>> {
-        let rows = self.client.rows(Table::open("row", std::io::Cursor::new(csv.to_vec()))?)?;
+        let rows = self
+            .client
+            .rows(Table::open("row", std::io::Cursor::new(csv.to_vec()))?)?;
         let mut predictions = Vec::new();
-        let done = self
-            .service
-            .predict(model, &self.client, &self.secret, rows, &mut predictions, |_| ());
+        let done = self.service.predict(
+            model,
+            &self.client,
+            &self.secret,
+            rows,
+            &mut predictions,
+            |_| (),
+        );
         let done = done.await?;
         if done.failed > 0 {
             bail!("the row failed: {}", done.failures[0].reason);
         }
         let mut reader = csv::Reader::from_reader(predictions.as_slice());
-        let record = reader.records().next().context("no prediction came back")??;
+        let record = reader
+            .records()
+            .next()
+            .context("no prediction came back")??;
         Ok(record.iter().filter_map(|cell| cell.parse().ok()).collect())
     }
 }
 
-/// Whether two answers are those of the same row: scores differ by two steps at most. Probabilities move by less than their scores.
+/// Whether two answers are those of the same row: scores differ by two steps at most. Probabilities
+/// move by less than their scores.
 fn agree(values: &[f64], expected: &[f64], client: &Client) -> bool {
     let scores = &client.specs().specs().decoding.scores;
-    let tolerance = scores.iter().map(|score| 2.0 * score.precision).fold(0.0, f64::max);
+    let tolerance = scores
+        .iter()
+        .map(|score| 2.0 * score.precision)
+        .fold(0.0, f64::max);
     values.len() == expected.len()
         && values
             .iter()

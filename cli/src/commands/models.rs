@@ -36,7 +36,8 @@ enum Action {
     RollBack {
         /// Name of the model
         name: ModelName,
-        /// Hash of the version's specs, or its first digits [default: the newest that is not current]
+        /// Hash of the version's specs, or its first digits [default: the newest that is not
+        /// current]
         #[arg(long, value_name = "HASH")]
         to: Option<String>,
     },
@@ -54,7 +55,8 @@ impl Models {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
         match (&self.action, &self.service) {
             (None, Some(url)) => {
-                let list = block_on(async { Ok(self.connection.open(url).await?.models().await?) })?;
+                let list =
+                    block_on(async { Ok(self.connection.open(url).await?.models().await?) })?;
                 terminal.report(&list, || text(&list))
             }
             (None, None) => {
@@ -62,22 +64,33 @@ impl Models {
                 let list = ModelList { models };
                 terminal.report(&list, || text(&list))
             }
-            (Some(_), Some(_)) => bail!("models are changed in their bucket; give --bucket or --dev in place of --service"),
+            (Some(_), Some(_)) => bail!(
+                "models are changed in their bucket; give --bucket or --dev in place of --service"
+            ),
             (Some(action), None) => block_on(self.change(action, terminal)),
         }
     }
 
     async fn change(&self, action: &Action, terminal: Terminal) -> Result<()> {
         let store = self.bucket.open().await?;
-        let (Action::RollBack { name, to: prefix } | Action::Remove { name, version: prefix }) = action;
+        let (Action::RollBack { name, to: prefix }
+        | Action::Remove {
+            name,
+            version: prefix,
+        }) = action;
         let Some(model) = store.model(name).await? else {
             bail!("there is no model {name}; `cipherfn models` lists those that there are");
         };
-        let version = prefix.as_deref().map(|prefix| find(&model, prefix)).transpose()?;
+        let version = prefix
+            .as_deref()
+            .map(|prefix| find(&model, prefix))
+            .transpose()?;
         let left = match action {
             Action::RollBack { .. } => {
                 let Some(model) = store.roll_back(name, version).await? else {
-                    bail!("model {name} has no other live version to roll back to; publish the earlier bundle again");
+                    bail!(
+                        "model {name} has no other live version to roll back to; publish the earlier bundle again"
+                    );
                 };
                 Some(model)
             }
@@ -127,7 +140,12 @@ fn text(list: &ModelList) -> String {
             vec![
                 model.name.to_string(),
                 version.specs.short(),
-                if version.specs == model.current { "yes" } else { "" }.to_owned(),
+                if version.specs == model.current {
+                    "yes"
+                } else {
+                    ""
+                }
+                .to_owned(),
                 terminal::date(version.published),
                 terminal::bytes(version.bundle_bytes),
             ]

@@ -21,8 +21,9 @@ use std::time::Instant;
 
 /// Predict rows: by a service that never sees them, or with a bundle on this machine
 ///
-/// With --service: fetches the model's specs, makes or reuses keys, registers the evaluation key once, and sends the rows encrypted. With --bundle:
-/// encrypts, evaluates and decrypts here, to try a bundle.
+/// With --service: fetches the model's specs, makes or reuses keys, registers the evaluation key
+/// once, and sends the rows encrypted. With --bundle: encrypts, evaluates and decrypts here, to try
+/// a bundle.
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("by").required(true),
@@ -48,7 +49,8 @@ pub(crate) struct Predict {
     /// Only the first N rows
     #[arg(long, value_name = "N")]
     limit: Option<NonZeroUsize>,
-    /// Use this key ring, and make its keys where they are missing [default with --bundle: fresh keys, forgotten afterwards]
+    /// Use this key ring, and make its keys where they are missing [default with --bundle: fresh
+    /// keys, forgotten afterwards]
     #[arg(long, value_name = "DIRECTORY")]
     keys: Option<PathBuf>,
     #[command(flatten)]
@@ -68,7 +70,9 @@ impl Predict {
                 let output = self.output.create(Content::Text, self.force.force)?;
                 block_on(self.elsewhere(url, model, KeyRing::at(keys), output, terminal))
             }
-            _ => bail!("give --bundle FILE, or --service URL with --model NAME and --keys DIRECTORY"),
+            _ => {
+                bail!("give --bundle FILE, or --service URL with --model NAME and --keys DIRECTORY")
+            }
         }
     }
 
@@ -81,14 +85,27 @@ impl Predict {
 
         let (rows, progress) = self.rows(&client, terminal)?;
         let message = |rows| progress.set_message(format!("{rows} rows"));
-        let (answered, decrypted) = pipeline(&client, &secret, &server, rows, &mut output, message)?;
+        let (answered, decrypted) =
+            pipeline(&client, &secret, &server, rows, &mut output, message)?;
         progress.finish_and_clear();
         complete(&decrypted)?;
         output.finish()?;
-        self.report(&client, decrypted.rows, answered.time.as_secs_f64(), terminal)
+        self.report(
+            &client,
+            decrypted.rows,
+            answered.time.as_secs_f64(),
+            terminal,
+        )
     }
 
-    async fn elsewhere(&self, url: &str, model: &ModelName, ring: KeyRing, mut output: Output, terminal: Terminal) -> Result<()> {
+    async fn elsewhere(
+        &self,
+        url: &str,
+        model: &ModelName,
+        ring: KeyRing,
+        mut output: Output,
+        terminal: Terminal,
+    ) -> Result<()> {
         let service = self.connection.open(url).await?;
         let mut client = service.client(model).await?;
         let mut again = !matches!(self.input, Source::Stdin);
@@ -99,10 +116,13 @@ impl Predict {
             let (rows, progress) = self.rows(&client, terminal)?;
             let start = Instant::now();
             let message = |rows| progress.set_message(format!("{rows} rows"));
-            let done = service.predict(model, &client, &secret, rows, &mut output, message).await;
+            let done = service
+                .predict(model, &client, &secret, rows, &mut output, message)
+                .await;
             progress.finish_and_clear();
             match done {
-                // The model was published anew between specs and rows: start over with its new specs, once.
+                // The model was published anew between specs and rows: start over with its new
+                // specs, once.
                 Err(ServiceError::StaleSpecs { .. }) if again => {
                     again = false;
                     output = self.output.create(Content::Text, self.force.force)?;
@@ -112,14 +132,23 @@ impl Predict {
                 Ok(decrypted) => {
                     complete(&decrypted)?;
                     output.finish()?;
-                    return self.report(&client, decrypted.rows, start.elapsed().as_secs_f64(), terminal);
+                    return self.report(
+                        &client,
+                        decrypted.rows,
+                        start.elapsed().as_secs_f64(),
+                        terminal,
+                    );
                 }
             }
         }
     }
 
     /// The rows under a progress bar.
-    fn rows(&self, client: &Client, terminal: Terminal) -> Result<(Rows<impl Read + Send + use<>>, ProgressBar)> {
+    fn rows(
+        &self,
+        client: &Client,
+        terminal: Terminal,
+    ) -> Result<(Rows<impl Read + Send + use<>>, ProgressBar)> {
         let (input, len) = self.input.open()?;
         let (input, progress) = terminal.watch(input, len, "predicting");
         let limit = self.limit.map_or(u64::MAX, |limit| limit.get() as u64);
@@ -134,17 +163,27 @@ impl Predict {
             "seconds": seconds,
             "seconds_a_row": seconds / rows as f64,
         });
-        let what = if self.service.is_some() { "time" } else { "engine" };
-        terminal.beside_data(self.output.is_stdout()).report(&value, || {
-            terminal::facts([
-                ("predictions", self.output.name()),
-                ("rows", rows.to_string()),
-                (
-                    what,
-                    format!("{}, {} a row", terminal::seconds(seconds), terminal::seconds(seconds / rows as f64)),
-                ),
-            ])
-        })
+        let what = if self.service.is_some() {
+            "time"
+        } else {
+            "engine"
+        };
+        terminal
+            .beside_data(self.output.is_stdout())
+            .report(&value, || {
+                terminal::facts([
+                    ("predictions", self.output.name()),
+                    ("rows", rows.to_string()),
+                    (
+                        what,
+                        format!(
+                            "{}, {} a row",
+                            terminal::seconds(seconds),
+                            terminal::seconds(seconds / rows as f64)
+                        ),
+                    ),
+                ])
+            })
     }
 
     fn keys(&self, client: &Client) -> Result<(SecretKey, Option<EvaluationKey>)> {
@@ -153,10 +192,15 @@ impl Predict {
         if let Some(directory) = &self.keys {
             let ring = KeyRing::at(directory);
             ring.fill(client, Existing::Keep)?;
-            return Ok((ring.secret_key(set)?, wanted.then(|| ring.evaluation_key(set)).transpose()?));
+            return Ok((
+                ring.secret_key(set)?,
+                wanted.then(|| ring.evaluation_key(set)).transpose()?,
+            ));
         }
         let secret = SecretKey::generate(set);
-        let evaluation = wanted.then(|| EvaluationKey::generate(&secret)).transpose()?;
+        let evaluation = wanted
+            .then(|| EvaluationKey::generate(&secret))
+            .transpose()?;
         Ok((secret, evaluation))
     }
 }
@@ -174,7 +218,8 @@ fn complete(decrypted: &Decrypted) -> Result<()> {
     }
 }
 
-/// Runs client and server side by side, joined by pipes: chunks stream from the table to the predictions.
+/// Runs client and server side by side, joined by pipes: chunks stream from the table to the
+/// predictions.
 fn pipeline(
     client: &Client,
     secret: &SecretKey,
@@ -192,7 +237,10 @@ fn pipeline(
         (encrypting.join(), answering.join(), decrypted)
     });
     let joined = |_| anyhow!("a thread stopped unexpectedly");
-    let (encrypted, answered) = (encrypted.map_err(joined)?.map_err(anyhow::Error::from), answered.map_err(joined)?);
+    let (encrypted, answered) = (
+        encrypted.map_err(joined)?.map_err(anyhow::Error::from),
+        answered.map_err(joined)?,
+    );
     // One failure breaks the pipes of the others: report the one that came first.
     if let Err(error) = encrypted
         && !crate::is_broken_pipe(&error)
@@ -204,5 +252,8 @@ fn pipeline(
         answered => Some(answered?),
     };
     let decrypted = decrypted?;
-    Ok((answered.ok_or_else(|| anyhow!("the evaluation stopped early"))?, decrypted))
+    Ok((
+        answered.ok_or_else(|| anyhow!("the evaluation stopped early"))?,
+        decrypted,
+    ))
 }

@@ -12,7 +12,8 @@ use std::num::NonZeroUsize;
 
 /// Publish a bundle: from then on the service answers its queries
 ///
-/// The version becomes the current one. Versions before it stay live for clients that still have their specs, the newest ones first, up to --keep.
+/// The version becomes the current one. Versions before it stay live for clients that still have
+/// their specs, the newest ones first, up to --keep.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cipherfn publish fraud.cfn --name fraud --bucket my-bucket")]
 pub(crate) struct Publish {

@@ -12,8 +12,9 @@ use std::path::PathBuf;
 
 /// Register the key ring's evaluation key with a service, look at its registration, or delete it
 ///
-/// Makes the keys that the model needs and that are not there yet. One registration serves every model of the same parameter set; registering
-/// again does no harm, and an interrupted upload goes on where it stopped. The secret key stays in the key ring.
+/// Makes the keys that the model needs and that are not there yet. One registration serves every
+/// model of the same parameter set; registering again does no harm, and an interrupted upload goes
+/// on where it stopped. The secret key stays in the key ring.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  cipherfn register --service https://abc123.execute-api.eu-central-1.amazonaws.com --model fraud --keys keys/"
@@ -51,9 +52,10 @@ impl Register {
             let key = ring.secret_key(client.parameter_set())?.id();
             if self.delete {
                 service.delete_key(key).await?;
-                return terminal.report(&serde_json::json!({ "key": key, "state": "deleted" }), || {
-                    terminal::facts([("key", key.to_string()), ("state", "deleted".to_owned())])
-                });
+                return terminal.report(
+                    &serde_json::json!({ "key": key, "state": "deleted" }),
+                    || terminal::facts([("key", key.to_string()), ("state", "deleted".to_owned())]),
+                );
             }
             return report(terminal, &service.key_status(key).await?);
         }
@@ -61,9 +63,13 @@ impl Register {
         match register(&service, &ring, &client, terminal).await? {
             Registered::NotNeeded => {
                 let key: KeyId = ring.secret_key(client.parameter_set())?.id();
-                terminal.report(&serde_json::json!({ "key": key, "state": "not-needed" }), || {
-                    "this model needs no evaluation key; there is nothing to register".to_owned()
-                })
+                terminal.report(
+                    &serde_json::json!({ "key": key, "state": "not-needed" }),
+                    || {
+                        "this model needs no evaluation key; there is nothing to register"
+                            .to_owned()
+                    },
+                )
             }
             Registered::Active(status) | Registered::Uploaded(status) => report(terminal, &status),
         }
@@ -71,7 +77,12 @@ impl Register {
 }
 
 /// Registers under a progress bar.
-pub(crate) async fn register(service: &Service, ring: &KeyRing, client: &Client, terminal: Terminal) -> Result<Registered> {
+pub(crate) async fn register(
+    service: &Service,
+    ring: &KeyRing,
+    client: &Client,
+    terminal: Terminal,
+) -> Result<Registered> {
     let progress = terminal.progress(Some(1), Unit::Bytes, "registering");
     let registered = service.register(ring, client, |uploaded: Uploaded| {
         progress.set_length(uploaded.of);

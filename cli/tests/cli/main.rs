@@ -22,7 +22,10 @@ fn numbers(csv: &str) -> Vec<Vec<f64>> {
 fn a_tree_ensemble_from_onnx_to_predictions() {
     let sandbox = Sandbox::new();
     let model = library_model("xgb_bc");
-    sandbox.write("rows.csv", &lines(&fs::read_to_string(model.join("test.csv")).unwrap(), 6));
+    sandbox.write(
+        "rows.csv",
+        &lines(&fs::read_to_string(model.join("test.csv")).unwrap(), 6),
+    );
     let (onnx, train) = (model.join("model.onnx"), model.join("train.csv"));
     let compile = [
         "compile",
@@ -52,7 +55,9 @@ fn a_tree_ensemble_from_onnx_to_predictions() {
         "query.cfq",
     ]);
     success(&notice);
-    assert!(String::from_utf8_lossy(&notice.stderr).contains("rows.csv: ignoring column \"target\""));
+    assert!(
+        String::from_utf8_lossy(&notice.stderr).contains("rows.csv: ignoring column \"target\"")
+    );
     success(&sandbox.run(&[
         "evaluate",
         "m.cfn",
@@ -75,12 +80,18 @@ fn a_tree_ensemble_from_onnx_to_predictions() {
     ]));
 
     let predictions = sandbox.read("predictions.csv");
-    assert!(predictions.starts_with("label,probability_0,probability_1\n"), "{predictions}");
+    assert!(
+        predictions.starts_with("label,probability_0,probability_1\n"),
+        "{predictions}"
+    );
     let expected = numbers(&fs::read_to_string(model.join("expected.csv")).unwrap());
     let predictions = numbers(&predictions);
     assert_eq!(predictions.len(), 6);
     for (got, want) in predictions.iter().zip(&expected) {
-        assert!((got[0] - want[2]).abs() < 0.5, "label: {got:?} against {want:?}");
+        assert!(
+            (got[0] - want[2]).abs() < 0.5,
+            "label: {got:?} against {want:?}"
+        );
         assert!(
             (got[1] - want[0]).abs() < 0.02 && (got[2] - want[1]).abs() < 0.02,
             "{got:?} against {want:?}"
@@ -93,15 +104,29 @@ fn a_linear_model_needs_no_evaluation_key_and_shares_a_key_ring() {
     let sandbox = Sandbox::new();
     let linear = compiled("linreg_diabetes");
     let trees = compiled("xgbreg_diabetes");
-    fs::write(sandbox.path("l.specs.json"), success(&sandbox.run(&["specs", linear]))).unwrap();
+    fs::write(
+        sandbox.path("l.specs.json"),
+        success(&sandbox.run(&["specs", linear])),
+    )
+    .unwrap();
     success(&sandbox.run(&["specs", trees, "-o", "t.specs.json"]));
-    let made: Value = serde_json::from_str(&success(&sandbox.run(&["keygen", "l.specs.json", "-o", "keys", "--json"]))).unwrap();
+    let made: Value = serde_json::from_str(&success(&sandbox.run(&[
+        "keygen",
+        "l.specs.json",
+        "-o",
+        "keys",
+        "--json",
+    ])))
+    .unwrap();
     assert_eq!(made["evaluation_key"]["state"], "not needed");
     let before = fs::read(sandbox.path("keys/secret.cfk")).unwrap();
 
     sandbox.write(
         "rows.csv",
-        &lines(&fs::read_to_string(library_model("linreg_diabetes").join("test.csv")).unwrap(), 20),
+        &lines(
+            &fs::read_to_string(library_model("linreg_diabetes").join("test.csv")).unwrap(),
+            20,
+        ),
     );
     success(&sandbox.run(&[
         "encrypt",
@@ -113,7 +138,14 @@ fn a_linear_model_needs_no_evaluation_key_and_shares_a_key_ring() {
         "-o",
         "query.cfq",
     ]));
-    success(&sandbox.run(&["evaluate", linear, "--input", "query.cfq", "-o", "reply.cfr"]));
+    success(&sandbox.run(&[
+        "evaluate",
+        linear,
+        "--input",
+        "query.cfq",
+        "-o",
+        "reply.cfr",
+    ]));
     success(&sandbox.run(&[
         "decrypt",
         "l.specs.json",
@@ -126,18 +158,34 @@ fn a_linear_model_needs_no_evaluation_key_and_shares_a_key_ring() {
     ]));
     let predictions = sandbox.read("predictions.csv");
     assert!(predictions.starts_with("prediction\n"));
-    let expected = numbers(&fs::read_to_string(library_model("linreg_diabetes").join("expected.csv")).unwrap());
+    let expected = numbers(
+        &fs::read_to_string(library_model("linreg_diabetes").join("expected.csv")).unwrap(),
+    );
     for (got, want) in numbers(&predictions).iter().zip(&expected) {
         assert!((got[0] - want[0]).abs() < 0.5, "{got:?} against {want:?}");
     }
 
-    let made: Value = serde_json::from_str(&success(&sandbox.run(&["keygen", "t.specs.json", "-o", "keys", "--json"]))).unwrap();
+    let made: Value = serde_json::from_str(&success(&sandbox.run(&[
+        "keygen",
+        "t.specs.json",
+        "-o",
+        "keys",
+        "--json",
+    ])))
+    .unwrap();
     if made["parameter_set"] == "cipherfn-128-n2048-m8-v1" {
         assert_eq!(made["secret_key"]["state"], "kept");
         assert_eq!(made["evaluation_key"]["state"], "written");
     }
     assert_eq!(fs::read(sandbox.path("keys/secret.cfk")).unwrap(), before);
-    let again: Value = serde_json::from_str(&success(&sandbox.run(&["keygen", "t.specs.json", "-o", "keys", "--json"]))).unwrap();
+    let again: Value = serde_json::from_str(&success(&sandbox.run(&[
+        "keygen",
+        "t.specs.json",
+        "-o",
+        "keys",
+        "--json",
+    ])))
+    .unwrap();
     assert_eq!(again["evaluation_key"]["state"], "kept");
 }
 
@@ -172,10 +220,26 @@ fn everything_streams_through_pipes() {
     let bundle = compiled("linreg_diabetes");
     success(&sandbox.run(&["specs", bundle, "-o", "s.json"]));
     success(&sandbox.run(&["keygen", "s.json", "-o", "keys"]));
-    let rows = lines(&fs::read_to_string(library_model("linreg_diabetes").join("test.csv")).unwrap(), 4);
-    let query = sandbox.pipe(&["encrypt", "s.json", "--keys", "keys", "--input", "-", "-o", "-"], rows.as_bytes());
-    let reply = sandbox.pipe(&["evaluate", bundle, "--input", "-", "-o", "-"], &query.stdout);
-    let predictions = sandbox.pipe(&["decrypt", "s.json", "--keys", "keys", "--input", "-", "-o", "-"], &reply.stdout);
+    let rows = lines(
+        &fs::read_to_string(library_model("linreg_diabetes").join("test.csv")).unwrap(),
+        4,
+    );
+    let query = sandbox.pipe(
+        &[
+            "encrypt", "s.json", "--keys", "keys", "--input", "-", "-o", "-",
+        ],
+        rows.as_bytes(),
+    );
+    let reply = sandbox.pipe(
+        &["evaluate", bundle, "--input", "-", "-o", "-"],
+        &query.stdout,
+    );
+    let predictions = sandbox.pipe(
+        &[
+            "decrypt", "s.json", "--keys", "keys", "--input", "-", "-o", "-",
+        ],
+        &reply.stdout,
+    );
     assert_eq!(numbers(&success(&predictions)).len(), 4);
 }
 
@@ -185,7 +249,10 @@ fn nothing_is_overwritten_without_force() {
     let bundle = compiled("linreg_diabetes");
     sandbox.write("s.json", "precious");
     let error = failure(&sandbox.run(&["specs", bundle, "-o", "s.json"]));
-    assert!(error.contains("s.json exists already") && error.contains("--force"), "{error}");
+    assert!(
+        error.contains("s.json exists already") && error.contains("--force"),
+        "{error}"
+    );
     assert_eq!(sandbox.read("s.json"), "precious");
     success(&sandbox.run(&["specs", bundle, "-o", "s.json", "--force"]));
     assert!(sandbox.read("s.json").contains("linreg_diabetes"));
@@ -197,9 +264,21 @@ fn a_failure_leaves_no_output() {
     let bundle = compiled("linreg_diabetes");
     success(&sandbox.run(&["specs", bundle, "-o", "s.json"]));
     success(&sandbox.run(&["keygen", "s.json", "-o", "keys"]));
-    let rows = lines(&fs::read_to_string(library_model("linreg_diabetes").join("test.csv")).unwrap(), 4);
+    let rows = lines(
+        &fs::read_to_string(library_model("linreg_diabetes").join("test.csv")).unwrap(),
+        4,
+    );
     sandbox.write("rows.csv", &format!("{rows}0,0,oops,0,0,0,0,0,0,0,0\n"));
-    let error = failure(&sandbox.run(&["encrypt", "s.json", "--keys", "keys", "--input", "rows.csv", "-o", "query.cfq"]));
+    let error = failure(&sandbox.run(&[
+        "encrypt",
+        "s.json",
+        "--keys",
+        "keys",
+        "--input",
+        "rows.csv",
+        "-o",
+        "query.cfq",
+    ]));
     assert!(
         error.contains("rows.csv, line 6, column \"bmi\": \"oops\" is not a 32-bit number"),
         "{error}"
@@ -221,7 +300,9 @@ fn mix_ups_are_named() {
     success(&sandbox.run(&["keygen", "s.json", "-o", "other-keys"]));
     let rows = library_model("linreg_diabetes").join("test.csv");
     let rows = rows.to_str().unwrap();
-    success(&sandbox.run(&["encrypt", "s.json", "--keys", "keys", "--input", rows, "-o", "q.cfq"]));
+    success(&sandbox.run(&[
+        "encrypt", "s.json", "--keys", "keys", "--input", rows, "-o", "q.cfq",
+    ]));
     success(&sandbox.run(&["evaluate", bundle, "--input", "q.cfq", "-o", "r.cfr"]));
     let expect = |arguments: &[&str], parts: &[&str]| {
         let error = failure(&sandbox.run(arguments));
@@ -231,32 +312,73 @@ fn mix_ups_are_named() {
     };
     expect(
         &["evaluate", other, "--input", "q.cfq", "-o", "x"],
-        &["q.cfq", "another model or for older specs", "cipherfn specs"],
+        &[
+            "q.cfq",
+            "another model or for older specs",
+            "cipherfn specs",
+        ],
     );
     expect(
-        &["decrypt", "s.json", "--keys", "other-keys", "--input", "r.cfr", "-o", "x"],
+        &[
+            "decrypt",
+            "s.json",
+            "--keys",
+            "other-keys",
+            "--input",
+            "r.cfr",
+            "-o",
+            "x",
+        ],
         &["r.cfr", "encrypted under key", "key ring"],
     );
     expect(
-        &["decrypt", "s.json", "--keys", "keys", "--input", "q.cfq", "-o", "x"],
+        &[
+            "decrypt", "s.json", "--keys", "keys", "--input", "q.cfq", "-o", "x",
+        ],
         &["q.cfq", "this is a query, not a reply"],
     );
     expect(
-        &["decrypt", "s.json", "--keys", "nowhere", "--input", "r.cfr", "-o", "x"],
+        &[
+            "decrypt", "s.json", "--keys", "nowhere", "--input", "r.cfr", "-o", "x",
+        ],
         &["nowhere holds no secret key", "cipherfn keygen"],
     );
     expect(
-        &["encrypt", "s.json", "--keys", "keys", "--input", "absent.csv", "-o", "x"],
+        &[
+            "encrypt",
+            "s.json",
+            "--keys",
+            "keys",
+            "--input",
+            "absent.csv",
+            "-o",
+            "x",
+        ],
         &["cannot open absent.csv"],
     );
-    expect(&["inspect", "q.cfq"], &["q.cfq", "this is a query, not a bundle"]);
+    expect(
+        &["inspect", "q.cfq"],
+        &["q.cfq", "this is a query, not a bundle"],
+    );
     expect(&["inspect", rows], &["test.csv", "not a cipherfn file"]);
-    expect(&["keygen", rows, "-o", "k"], &["test.csv", "not a client-specs document"]);
+    expect(
+        &["keygen", rows, "-o", "k"],
+        &["test.csv", "not a client-specs document"],
+    );
     let mut reply = fs::read(sandbox.path("r.cfr")).unwrap();
     reply.truncate(reply.len() - 7);
     fs::write(sandbox.path("short.cfr"), &reply).unwrap();
     expect(
-        &["decrypt", "s.json", "--keys", "keys", "--input", "short.cfr", "-o", "x"],
+        &[
+            "decrypt",
+            "s.json",
+            "--keys",
+            "keys",
+            "--input",
+            "short.cfr",
+            "-o",
+            "x",
+        ],
         &["short.cfr", "truncated: 7 bytes are missing"],
     );
     assert!(!sandbox.path("x").exists());
@@ -279,13 +401,24 @@ fn a_partial_reply_is_never_passed_off_as_whole() {
     let bundle = compiled("linreg_diabetes");
     success(&sandbox.run(&["specs", bundle, "-o", "s.json"]));
     success(&sandbox.run(&["keygen", "s.json", "-o", "keys"]));
-    let rows = lines(&fs::read_to_string(library_model("linreg_diabetes").join("test.csv")).unwrap(), 3);
+    let rows = lines(
+        &fs::read_to_string(library_model("linreg_diabetes").join("test.csv")).unwrap(),
+        3,
+    );
     sandbox.write("rows.csv", &rows);
-    success(&sandbox.run(&["encrypt", "s.json", "--keys", "keys", "--input", "rows.csv", "-o", "q.cfq"]));
+    success(&sandbox.run(&[
+        "encrypt", "s.json", "--keys", "keys", "--input", "rows.csv", "-o", "q.cfq",
+    ]));
     success(&sandbox.run(&["evaluate", bundle, "--input", "q.cfq", "-o", "r.cfr"]));
-    fs::write(sandbox.path("f.cfr"), with_a_failed_row(&fs::read(sandbox.path("r.cfr")).unwrap())).unwrap();
+    fs::write(
+        sandbox.path("f.cfr"),
+        with_a_failed_row(&fs::read(sandbox.path("r.cfr")).unwrap()),
+    )
+    .unwrap();
 
-    let decrypt = ["decrypt", "s.json", "--keys", "keys", "--input", "f.cfr", "-o"];
+    let decrypt = [
+        "decrypt", "s.json", "--keys", "keys", "--input", "f.cfr", "-o",
+    ];
     let error = failure(&sandbox.run(&[&decrypt[..], &["p.csv"]].concat()));
     assert!(
         error.contains("row 2: out of memory") && error.contains("failed on 1 of 3 rows"),
@@ -295,7 +428,11 @@ fn a_partial_reply_is_never_passed_off_as_whole() {
     let run = sandbox.run(&[&decrypt[..], &["-"]].concat());
     assert!(failure(&run).contains("--partial") && run.stdout.is_empty());
     failure(&sandbox.run(&[&decrypt[..], &["p.csv", "--partial"]].concat()));
-    let predictions: Vec<String> = sandbox.read("p.csv").lines().map(ToOwned::to_owned).collect();
+    let predictions: Vec<String> = sandbox
+        .read("p.csv")
+        .lines()
+        .map(ToOwned::to_owned)
+        .collect();
     assert_eq!((predictions.len(), predictions[2].as_str()), (4, "\"\""));
 }
 
@@ -308,13 +445,29 @@ fn a_foreign_evaluation_key_is_an_error() {
     success(&sandbox.run(&["keygen", "s.json", "-o", "theirs"]));
     sandbox.write(
         "rows.csv",
-        &lines(&fs::read_to_string(library_model("xgbreg_diabetes").join("test.csv")).unwrap(), 1),
+        &lines(
+            &fs::read_to_string(library_model("xgbreg_diabetes").join("test.csv")).unwrap(),
+            1,
+        ),
     );
-    success(&sandbox.run(&["encrypt", "s.json", "--keys", "mine", "--input", "rows.csv", "-o", "q.cfq"]));
+    success(&sandbox.run(&[
+        "encrypt", "s.json", "--keys", "mine", "--input", "rows.csv", "-o", "q.cfq",
+    ]));
     let evaluate = ["evaluate", bundle, "--input", "q.cfq", "-o", "r.cfr"];
     let error = failure(&sandbox.run(&evaluate));
-    assert!(error.contains("needs the client's evaluation key"), "{error}");
-    let error = failure(&sandbox.run(&[&evaluate[..], &["--evaluation-key", "theirs/evaluation.cfk"]].concat()));
+    assert!(
+        error.contains("needs the client's evaluation key"),
+        "{error}"
+    );
+    let error = failure(
+        &sandbox.run(
+            &[
+                &evaluate[..],
+                &["--evaluation-key", "theirs/evaluation.cfk"],
+            ]
+            .concat(),
+        ),
+    );
     assert!(error.contains("of the same key ring"), "{error}");
     success(&sandbox.run(&[&evaluate[..], &["--evaluation-key", "mine/evaluation.cfk"]].concat()));
 }
@@ -325,10 +478,20 @@ fn json_errors_and_exit_codes() {
     let run = sandbox.run(&["--json", "inspect", "absent.cfn"]);
     assert_eq!(run.status.code(), Some(1));
     let error: Value = serde_json::from_slice(&run.stderr).unwrap();
-    assert!(error["error"].as_str().unwrap().contains("cannot open absent.cfn"));
+    assert!(
+        error["error"]
+            .as_str()
+            .unwrap()
+            .contains("cannot open absent.cfn")
+    );
     assert_eq!(sandbox.run(&["inspect"]).status.code(), Some(2));
     assert_eq!(sandbox.run(&["completions", "bash"]).status.code(), Some(0));
-    let report: Value = serde_json::from_str(&success(&sandbox.run(&["inspect", compiled("linreg_diabetes"), "--json"]))).unwrap();
+    let report: Value = serde_json::from_str(&success(&sandbox.run(&[
+        "inspect",
+        compiled("linreg_diabetes"),
+        "--json",
+    ])))
+    .unwrap();
     assert!(report.is_object());
 }
 
@@ -343,7 +506,11 @@ fn a_closed_pipe_is_no_failure() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
-    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
@@ -352,16 +519,22 @@ fn outputs_have_ordinary_permissions() {
     success(&sandbox.run(&["specs", compiled("linreg_diabetes"), "-o", "s.json"]));
     let probe = sandbox.path("probe");
     fs::write(&probe, "").unwrap();
-    assert_eq!(sandbox.mode("s.json"), fs::metadata(&probe).unwrap().permissions().mode() & 0o777);
+    assert_eq!(
+        sandbox.mode("s.json"),
+        fs::metadata(&probe).unwrap().permissions().mode() & 0o777
+    );
 }
 
 #[test]
 fn the_demo_agrees_with_the_library() {
     let sandbox = Sandbox::new();
-    let shown: Value = serde_json::from_str(&success(&sandbox.run(&["demo", "--rows", "5", "--json"]))).unwrap();
+    let shown: Value =
+        serde_json::from_str(&success(&sandbox.run(&["demo", "--rows", "5", "--json"]))).unwrap();
     assert_eq!(shown["rows"].as_array().unwrap().len(), 5);
     assert_eq!(shown["different_labels"], 0);
-    assert!(shown["worst_score_error"].as_f64().unwrap() <= shown["precision"].as_f64().unwrap() + 1e-3);
+    assert!(
+        shown["worst_score_error"].as_f64().unwrap() <= shown["precision"].as_f64().unwrap() + 1e-3
+    );
     // What the service holds: one key and its registration, one model, nothing in quarantine.
     let stored = shown["stored"].as_array().unwrap().iter();
     let mut names: Vec<_> = stored

@@ -16,7 +16,11 @@ impl Dev {
     fn start(sandbox: &Sandbox, more: &[&str]) -> Self {
         let file = sandbox.path("url");
         let _ = fs::remove_file(&file);
-        let arguments = [&["dev", "--port", "0", "--data", "data", "--url-file", "url"], more].concat();
+        let arguments = [
+            &["dev", "--port", "0", "--data", "data", "--url-file", "url"],
+            more,
+        ]
+        .concat();
         let mut child = sandbox
             .command(&arguments)
             .stdin(Stdio::null())
@@ -37,7 +41,13 @@ impl Dev {
     /// Asks it to stop, as an operator does.
     fn stop(mut self) {
         let id = self.child.id().to_string();
-        assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(
+            std::process::Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
         assert!(self.child.wait().unwrap().success());
     }
 }
@@ -54,7 +64,10 @@ fn json(text: &str) -> Value {
 }
 
 fn rows(model: &str, count: usize) -> String {
-    lines(&fs::read_to_string(library_model(model).join("test.csv")).unwrap(), count)
+    lines(
+        &fs::read_to_string(library_model(model).join("test.csv")).unwrap(),
+        count,
+    )
 }
 
 #[test]
@@ -72,12 +85,30 @@ fn from_publishing_to_predictions_and_back() {
     assert_eq!(first["state"], "active");
     assert_eq!(json(&success(&sandbox.run(&register))), first);
     assert_eq!(sandbox.mode("keys/secret.cfk"), 0o600);
-    assert_eq!(json(&success(&sandbox.run(&[register.as_slice(), &["--status"]].concat()))), first);
+    assert_eq!(
+        json(&success(
+            &sandbox.run(&[register.as_slice(), &["--status"]].concat())
+        )),
+        first
+    );
 
     // The same as without a service.
-    let predict = [&["predict", "--input", "rows.csv", "-o"], ["remote.csv"].as_slice(), &service].concat();
+    let predict = [
+        &["predict", "--input", "rows.csv", "-o"],
+        ["remote.csv"].as_slice(),
+        &service,
+    ]
+    .concat();
     success(&sandbox.run(&predict));
-    success(&sandbox.run(&["predict", "--bundle", tree, "--input", "rows.csv", "-o", "local.csv"]));
+    success(&sandbox.run(&[
+        "predict",
+        "--bundle",
+        tree,
+        "--input",
+        "rows.csv",
+        "-o",
+        "local.csv",
+    ]));
     let labels = |name: &str| {
         sandbox
             .read(name)
@@ -94,7 +125,11 @@ fn from_publishing_to_predictions_and_back() {
     let grid = sandbox.path("grid.cfn");
     let model = library_model("dt_bc");
     let (onnx, train) = (model.join("model.onnx"), model.join("train.csv"));
-    let (onnx, train, grid) = (onnx.to_str().unwrap(), train.to_str().unwrap(), grid.to_str().unwrap());
+    let (onnx, train, grid) = (
+        onnx.to_str().unwrap(),
+        train.to_str().unwrap(),
+        grid.to_str().unwrap(),
+    );
     success(&sandbox.run(&[
         "compile",
         onnx,
@@ -107,13 +142,26 @@ fn from_publishing_to_predictions_and_back() {
         "-o",
         grid,
     ]));
-    let published = json(&success(
-        &sandbox.run(&["--json", "publish", grid, "--name", "tree", "--dev", "data"]),
-    ));
+    let published =
+        json(&success(&sandbox.run(&[
+            "--json", "publish", grid, "--name", "tree", "--dev", "data",
+        ])));
     assert_eq!(published["versions"].as_array().unwrap().len(), 2);
-    let listed = json(&success(&sandbox.run(&["--json", "models", "--service", &dev.url])));
+    let listed = json(&success(&sandbox.run(&[
+        "--json",
+        "models",
+        "--service",
+        &dev.url,
+    ])));
     assert_eq!(listed["models"][0], published);
-    let back = json(&success(&sandbox.run(&["--json", "models", "roll-back", "tree", "--dev", "data"])));
+    let back = json(&success(&sandbox.run(&[
+        "--json",
+        "models",
+        "roll-back",
+        "tree",
+        "--dev",
+        "data",
+    ])));
     assert_ne!(back["models"][0]["current"], published["current"]);
     assert!(success(&sandbox.run(&["models", "--dev", "data"])).contains("tree"));
 
@@ -125,7 +173,14 @@ fn from_publishing_to_predictions_and_back() {
     let status = [&["--json", "register", "--status"], service.as_slice()].concat();
     assert_eq!(json(&success(&sandbox.run(&status))), first);
     let predict = [
-        &["predict", "--input", "rows.csv", "--force", "-o", "remote.csv"],
+        &[
+            "predict",
+            "--input",
+            "rows.csv",
+            "--force",
+            "-o",
+            "remote.csv",
+        ],
         service.as_slice(),
     ]
     .concat();
@@ -168,8 +223,15 @@ fn linear_models_need_no_registration() {
     let publish = format!("linear={}", compiled("logreg_bc"));
     let dev = Dev::start(&sandbox, &["--publish", &publish]);
     let service = ["--service", &dev.url, "--model", "linear", "--keys", "keys"];
-    assert!(success(&sandbox.run(&[&["register"], service.as_slice()].concat())).contains("needs no evaluation key"));
-    let predict = [&["predict", "--input", "rows.csv", "-o", "-"], service.as_slice()].concat();
+    assert!(
+        success(&sandbox.run(&[&["register"], service.as_slice()].concat()))
+            .contains("needs no evaluation key")
+    );
+    let predict = [
+        &["predict", "--input", "rows.csv", "-o", "-"],
+        service.as_slice(),
+    ]
+    .concat();
     assert_eq!(success(&sandbox.run(&predict)).lines().count(), 4);
 }
 
@@ -184,7 +246,10 @@ fn tenants_are_told_apart_by_their_tokens() {
     sandbox.write("a", "a-token\n");
     sandbox.write("b", "b-token\n");
     let publish = format!("tree={}", compiled("dt_bc"));
-    let dev = Dev::start(&sandbox, &["--publish", &publish, "--tenants", "tenants.json"]);
+    let dev = Dev::start(
+        &sandbox,
+        &["--publish", &publish, "--tenants", "tenants.json"],
+    );
     let service = ["--service", &dev.url, "--model", "tree", "--keys", "keys"];
     let register = [&["register"], service.as_slice()].concat();
     assert!(failure(&sandbox.run(&register)).contains("401"));
@@ -213,13 +278,45 @@ fn mistakes_are_named() {
     let sandbox = Sandbox::new();
     sandbox.write("rows.csv", &rows("dt_bc", 1));
     let error = failure(&sandbox.run(&["publish", compiled("dt_bc"), "--name", "tree"]));
-    assert!(error.contains("--bucket") && error.contains("--dev"), "{error}");
-    let error = failure(&sandbox.run(&["publish", compiled("dt_bc"), "--name", "tree", "--dev", "nowhere"]));
+    assert!(
+        error.contains("--bucket") && error.contains("--dev"),
+        "{error}"
+    );
+    let error = failure(&sandbox.run(&[
+        "publish",
+        compiled("dt_bc"),
+        "--name",
+        "tree",
+        "--dev",
+        "nowhere",
+    ]));
     assert!(error.contains("cipherfn dev"), "{error}");
-    let usage = sandbox.run(&["publish", compiled("dt_bc"), "--name", "../up", "--dev", "data"]);
+    let usage = sandbox.run(&[
+        "publish",
+        compiled("dt_bc"),
+        "--name",
+        "../up",
+        "--dev",
+        "data",
+    ]);
     assert_eq!(usage.status.code(), Some(2));
-    let unreachable = ["--service", "http://127.0.0.1:1", "--model", "tree", "--keys", "keys"];
-    let usage = sandbox.run(&["predict", "--input", "rows.csv", "-o", "p.csv", "--service", "http://127.0.0.1:1"]);
+    let unreachable = [
+        "--service",
+        "http://127.0.0.1:1",
+        "--model",
+        "tree",
+        "--keys",
+        "keys",
+    ];
+    let usage = sandbox.run(&[
+        "predict",
+        "--input",
+        "rows.csv",
+        "-o",
+        "p.csv",
+        "--service",
+        "http://127.0.0.1:1",
+    ]);
     assert_eq!(usage.status.code(), Some(2), "model and keys are missing");
     let error = failure(&sandbox.run(&[&["register"], unreachable.as_slice()].concat()));
     assert!(error.contains("127.0.0.1:1"), "{error}");
@@ -237,8 +334,27 @@ fn mistakes_are_named() {
     ]));
     assert!(error.contains("https"), "{error}");
     sandbox.write("tenants.json", r#"{"tenants": [{"name": "alice"}]}"#);
-    let error = failure(&sandbox.run(&["dev", "--port", "0", "--data", "data", "--tenants", "tenants.json"]));
-    assert!(error.contains("tenants.json") && error.contains("token"), "{error}");
-    let error = failure(&sandbox.run(&["dev", "--port", "0", "--data", "data", "--functions", "nowhere"]));
+    let error = failure(&sandbox.run(&[
+        "dev",
+        "--port",
+        "0",
+        "--data",
+        "data",
+        "--tenants",
+        "tenants.json",
+    ]));
+    assert!(
+        error.contains("tenants.json") && error.contains("token"),
+        "{error}"
+    );
+    let error = failure(&sandbox.run(&[
+        "dev",
+        "--port",
+        "0",
+        "--data",
+        "data",
+        "--functions",
+        "nowhere",
+    ]));
     assert!(error.contains("cargo lambda build"), "{error}");
 }

@@ -35,7 +35,10 @@ impl Sandbox {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).stdin(Stdio::null()).output().unwrap()
+        self.command(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
     }
 
     /// Runs with `input` on standard input; the command must succeed.
@@ -70,7 +73,11 @@ impl Sandbox {
 /// Standard output of a run that succeeded.
 #[track_caller]
 pub(crate) fn success(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
@@ -85,12 +92,17 @@ pub(crate) fn failure(output: &Output) -> String {
 
 /// The header and the first `rows` rows of a CSV text.
 pub(crate) fn lines(csv: &str, rows: usize) -> String {
-    csv.lines().take(rows + 1).flat_map(|line| [line, "\n"]).collect()
+    csv.lines()
+        .take(rows + 1)
+        .flat_map(|line| [line, "\n"])
+        .collect()
 }
 
 /// Directory of a real model.
 pub(crate) fn library_model(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/libraries").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../tests/libraries")
+        .join(name)
 }
 
 /// A bundle of a real model, compiled once a test run.

@@ -9,7 +9,8 @@ use cipherfn_protocol::message::{MAX_EXPLANATION, rows_a_chunk};
 /// Bytes of a chunk beside its rows: the frame's header and the chunk's head.
 const CHUNK_HEADER: usize = HEADER_LEN + 65;
 
-/// Most rows whose query and whose reply are within the service's limits, even if every row fails with the longest explanation.
+/// Most rows whose query and whose reply are within the service's limits, even if every row fails
+/// with the longest explanation.
 pub(crate) fn rows_a_request(client: &Client, model: &ModelName) -> Result<usize, ServiceError> {
     let query_row = client.query_row_bytes().max(1);
     // An outcome is a flag and the row, or a flag, a length and an explanation.
@@ -24,7 +25,13 @@ pub(crate) fn rows_a_request(client: &Client, model: &ModelName) -> Result<usize
         }),
         rows => Ok(rows),
     };
-    Ok(fits(query_row, rows_a_chunk(query_row), MAX_REQUEST)?.min(fits(outcome, reply_chunk, MAX_REPLY)?))
+    Ok(
+        fits(query_row, rows_a_chunk(query_row), MAX_REQUEST)?.min(fits(
+            outcome,
+            reply_chunk,
+            MAX_REPLY,
+        )?),
+    )
 }
 
 /// Most rows of `row` bytes, in chunks of `chunk` rows, that take at most `limit` bytes.

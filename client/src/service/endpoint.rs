@@ -8,7 +8,8 @@ use std::net::IpAddr;
 /// Stands for the name of the function that answers, where each has an address of its own.
 const FUNCTION: &str = "{function}";
 
-/// A checked base address: `https`, or `http` on this machine; perhaps with a path that all routes follow.
+/// A checked base address: `https`, or `http` on this machine; perhaps with a path that all routes
+/// follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     /// Without a slash at the end.
@@ -28,12 +29,17 @@ impl Endpoint {
             },
             reason,
         };
-        let url = Url::parse(text).map_err(|_| wrong("is not an address like https://HOST or https://HOST/STAGE"))?;
+        let url = Url::parse(text)
+            .map_err(|_| wrong("is not an address like https://HOST or https://HOST/STAGE"))?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(wrong("has a user name or password in it; give a token or AWS credentials instead"));
+            return Err(wrong(
+                "has a user name or password in it; give a token or AWS credentials instead",
+            ));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(wrong("has a query or fragment; leave out everything from ? or # on"));
+            return Err(wrong(
+                "has a query or fragment; leave out everything from ? or # on",
+            ));
         }
         if !is_protected(&url) {
             return Err(wrong(
@@ -41,7 +47,10 @@ impl Endpoint {
             ));
         }
         Ok(Self {
-            base: url.as_str().trim_end_matches('/').replace("%7Bfunction%7D", FUNCTION),
+            base: url
+                .as_str()
+                .trim_end_matches('/')
+                .replace("%7Bfunction%7D", FUNCTION),
             host: url.host_str().unwrap_or_default().to_owned(),
             loopback: is_loopback(&url),
         })
@@ -88,7 +97,10 @@ pub(crate) fn redacted(url: &Url) -> String {
 
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let address = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
@@ -115,7 +127,10 @@ mod tests {
     #[test]
     fn each_function_may_have_its_address() {
         let endpoint = Endpoint::parse("http://localhost:9000/lambda-url/{function}").unwrap();
-        assert_eq!(endpoint.as_str(), "http://localhost:9000/lambda-url/{function}");
+        assert_eq!(
+            endpoint.as_str(),
+            "http://localhost:9000/lambda-url/{function}"
+        );
         for (path, function) in [
             ("/v1/models", "specs"),
             ("/v1/models/a", "specs"),
@@ -124,7 +139,10 @@ mod tests {
             ("/v1/keys", "register-key"),
             ("/v1/keys/00/complete", "register-key"),
         ] {
-            assert_eq!(endpoint.url(path), format!("http://localhost:9000/lambda-url/{function}{path}"));
+            assert_eq!(
+                endpoint.url(path),
+                format!("http://localhost:9000/lambda-url/{function}{path}")
+            );
         }
     }
 
@@ -160,6 +178,9 @@ mod tests {
             Some("cn-north-1")
         );
         assert_eq!(region("https://fraud.example.com"), None);
-        assert_eq!(region("https://a.execute-api.eu-central-1.example.com"), None);
+        assert_eq!(
+            region("https://a.execute-api.eu-central-1.example.com"),
+            None
+        );
     }
 }

@@ -7,7 +7,8 @@ use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::message::KeyId;
 use std::fmt;
 
-/// Why a service did not do what was asked. Messages hold no token, no signature and no presigned URL.
+/// Why a service did not do what was asked. Messages hold no token, no signature and no presigned
+/// URL.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServiceError {
@@ -101,7 +102,9 @@ pub enum ServiceError {
         clock: Option<Skew>,
     },
     /// A success whose content is not what the route promises.
-    #[error("{route} answered what cannot be: {reason}; check that the address is that of a cipherfn service of this version")]
+    #[error(
+        "{route} answered what cannot be: {reason}; check that the address is that of a cipherfn service of this version"
+    )]
     Answer {
         /// Method and address.
         route: String,
@@ -145,13 +148,17 @@ pub enum ServiceError {
         key: KeyId,
     },
     /// The registration ran out.
-    #[error("the registration of evaluation key {key} has expired; renew it with `cipherfn register`")]
+    #[error(
+        "the registration of evaluation key {key} has expired; renew it with `cipherfn register`"
+    )]
     KeyExpired {
         /// Its id.
         key: KeyId,
     },
     /// Declared and not completed, or rejected.
-    #[error("evaluation key {key} is not active: {detail}; finish its registration with `cipherfn register`")]
+    #[error(
+        "evaluation key {key} is not active: {detail}; finish its registration with `cipherfn register`"
+    )]
     KeyNotActive {
         /// Its id.
         key: KeyId,
@@ -159,7 +166,9 @@ pub enum ServiceError {
         detail: String,
     },
     /// The service does not take the file for an evaluation key.
-    #[error("the service rejects evaluation key {key}: {reason}; make a new one with `cipherfn keygen` of the service's version")]
+    #[error(
+        "the service rejects evaluation key {key}: {reason}; make a new one with `cipherfn keygen` of the service's version"
+    )]
     KeyRejected {
         /// Its id.
         key: KeyId,
@@ -167,7 +176,9 @@ pub enum ServiceError {
         reason: String,
     },
     /// Another evaluation key of the same secret key is registered.
-    #[error("another evaluation key is registered as {key}: {detail}; delete that registration first, or use its file")]
+    #[error(
+        "another evaluation key is registered as {key}: {detail}; delete that registration first, or use its file"
+    )]
     KeyConflict {
         /// Its id.
         key: KeyId,
@@ -175,7 +186,9 @@ pub enum ServiceError {
         detail: String,
     },
     /// More keys than a caller may have.
-    #[error("evaluation key {key} cannot be registered: {detail}; delete a registration that is no longer needed")]
+    #[error(
+        "evaluation key {key} cannot be registered: {detail}; delete a registration that is no longer needed"
+    )]
     KeyQuota {
         /// Its id.
         key: KeyId,
@@ -183,7 +196,9 @@ pub enum ServiceError {
         detail: String,
     },
     /// The evaluation key is larger than services take.
-    #[error("evaluation key {key} has {bytes} bytes, services take at most {limit}; compile the model with `--profile compact`")]
+    #[error(
+        "evaluation key {key} has {bytes} bytes, services take at most {limit}; compile the model with `--profile compact`"
+    )]
     KeyTooLarge {
         /// Its id.
         key: KeyId,
@@ -219,7 +234,9 @@ pub enum ServiceError {
         limit: usize,
     },
     /// A reply that does not belong to its request.
-    #[error("model {model} sent an unusable reply to rows {first} to {last}: {source}; no predictions were written for them")]
+    #[error(
+        "model {model} sent an unusable reply to rows {first} to {last}: {source}; no predictions were written for them"
+    )]
     Reply {
         /// The model.
         model: ModelName,
@@ -231,7 +248,9 @@ pub enum ServiceError {
         source: Box<ClientError>,
     },
     /// A reply with another number of rows than its request.
-    #[error("model {model} sent {found} rows in reply to rows {first} to {last}; no predictions were written for them: tell the operator")]
+    #[error(
+        "model {model} sent {found} rows in reply to rows {first} to {last}; no predictions were written for them: tell the operator"
+    )]
     RowCount {
         /// The model.
         model: ModelName,
@@ -277,7 +296,10 @@ impl ServiceError {
             ProblemType::UnknownKey => Self::UnknownKey { key },
             ProblemType::KeyExpired => Self::KeyExpired { key },
             ProblemType::KeyNotActive => Self::KeyNotActive { key, detail },
-            ProblemType::KeyRejected => Self::KeyRejected { key, reason: detail },
+            ProblemType::KeyRejected => Self::KeyRejected {
+                key,
+                reason: detail,
+            },
             ProblemType::KeyConflict => Self::KeyConflict { key, detail },
             ProblemType::KeyQuota => Self::KeyQuota { key, detail },
             _ => self,
@@ -318,9 +340,17 @@ fn after(attempts: u32) -> String {
 }
 
 fn request_id(problem: &Problem) -> String {
-    problem.request_id.as_ref().map(|id| format!(" (request {id})")).unwrap_or_default()
+    problem
+        .request_id
+        .as_ref()
+        .map(|id| format!(" (request {id})"))
+        .unwrap_or_default()
 }
 
 fn quoted(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!(": {text:?}") }
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!(": {text:?}")
+    }
 }

@@ -15,11 +15,14 @@ pub struct ServiceOptions {
     pub authentication: Authentication,
     /// When to try again.
     pub retry: Retry,
-    /// Requests, or parts of a key, that are under way at a time. Memory grows with it: some 16 MiB each.
+    /// Requests, or parts of a key, that are under way at a time. Memory grows with it: some 16
+    /// MiB each.
     pub in_flight: NonZeroUsize,
-    /// Most rows of one request. Without it a request has as many as fit; fewer spread a table over more functions.
+    /// Most rows of one request. Without it a request has as many as fit; fewer spread a table
+    /// over more functions.
     pub rows_a_request: Option<NonZeroUsize>,
-    /// A larger evaluation key is uploaded in parts of this many bytes. S3 takes no parts below 5 MiB, the last one excepted.
+    /// A larger evaluation key is uploaded in parts of this many bytes. S3 takes no parts below 5
+    /// MiB, the last one excepted.
     pub part_bytes: NonZeroU64,
     /// Directory for client specs, which are then transferred only when they have changed.
     pub specs_cache: Option<PathBuf>,
@@ -63,7 +66,9 @@ pub struct Token(Zeroizing<String>);
 
 /// Text that cannot travel in a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a token is visible ASCII characters without spaces; check for a line break or quotes around it")]
+#[error(
+    "a token is visible ASCII characters without spaces; check for a line break or quotes around it"
+)]
 pub struct ParseTokenError;
 
 impl Token {
@@ -92,8 +97,9 @@ impl fmt::Debug for Token {
     }
 }
 
-/// When to try again: after failures that can pass (connections, timeouts, throttling, overload), waiting a random time below a bound
-/// that doubles ("full jitter"), or as long as the service asks for.
+/// When to try again: after failures that can pass (connections, timeouts, throttling, overload),
+/// waiting a random time below a bound that doubles ("full jitter"), or as long as the service asks
+/// for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// Attempts in all; 1 tries nothing again.

@@ -6,7 +6,8 @@
 //!                            ──► request ─┘
 //! ```
 //!
-//! A batch is encrypted only when a request may start, so memory holds [`super::ServiceOptions::in_flight`] batches, whatever the table's size.
+//! A batch is encrypted only when a request may start, so memory holds
+//! [`super::ServiceOptions::in_flight`] batches, whatever the table's size.
 
 use super::batch::rows_a_request;
 use super::error::ServiceError;
@@ -30,12 +31,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 impl Service {
-    /// Sends a table's rows encrypted and writes the predictions as CSV, one line a row in the order of the rows, a line of empty cells
-    /// for a row that failed; as [`Client::encrypt`] and [`Client::decrypt`] do with files. `progress` hears the number of rows so far.
+    /// Sends a table's rows encrypted and writes the predictions as CSV, one line a row in the
+    /// order of the rows, a line of empty cells for a row that failed; as [`Client::encrypt`]
+    /// and [`Client::decrypt`] do with files. `progress` hears the number of rows so far.
     ///
-    /// Computation runs beside the runtime's threads; `output` is written to from the calling task. After an error, what was written is
-    /// the start of the predictions and not all of them. [`ServiceError::StaleSpecs`] means that the model has changed: make a new
-    /// client and start over.
+    /// Computation runs beside the runtime's threads; `output` is written to from the calling task.
+    /// After an error, what was written is the start of the predictions and not all of them.
+    /// [`ServiceError::StaleSpecs`] means that the model has changed: make a new client and
+    /// start over.
     pub async fn predict<R: Read + Send + 'static, W: Write>(
         &self,
         model: &ModelName,
@@ -53,7 +56,11 @@ impl Service {
             model: model.clone(),
             client: Arc::clone(client),
             secret: Arc::clone(secret),
-            most_rows: AtomicUsize::new(options.rows_a_request.map_or(most, |rows| rows.get().min(most))),
+            most_rows: AtomicUsize::new(
+                options
+                    .rows_a_request
+                    .map_or(most, |rows| rows.get().min(most)),
+            ),
         });
         let mut predictions = PredictionWriter::new(client, output)?;
         let batches = stream::unfold(Some(Source { rows, next: 0 }), {
@@ -121,7 +128,10 @@ impl Run {
     }
 
     /// The answers to a batch, in one request or in more where the service takes fewer rows.
-    async fn answers(self: Arc<Self>, batch: Result<Batch, ServiceError>) -> Result<Vec<Answer>, ServiceError> {
+    async fn answers(
+        self: Arc<Self>,
+        batch: Result<Batch, ServiceError>,
+    ) -> Result<Vec<Answer>, ServiceError> {
         let batch = batch?;
         let mut answers = Vec::with_capacity(batch.rows.len());
         while answers.len() < batch.rows.len() {
@@ -135,7 +145,8 @@ impl Run {
         Ok(answers)
     }
 
-    /// Remembers how many rows the service takes, where that is what the error says and fewer than `count`.
+    /// Remembers how many rows the service takes, where that is what the error says and fewer than
+    /// `count`.
     fn shrink(&self, count: usize, error: ServiceError) -> Result<(), ServiceError> {
         match error.problem() {
             Some(Problem {
@@ -144,7 +155,9 @@ impl Run {
                 ..
             }) if count > 1 => {
                 let half = count as u64 / 2;
-                let most = most_rows.filter(|most| (1..count as u64).contains(most)).unwrap_or(half);
+                let most = most_rows
+                    .filter(|most| (1..count as u64).contains(most))
+                    .unwrap_or(half);
                 self.most_rows.fetch_min(most as usize, Ordering::Relaxed);
                 Ok(())
             }
@@ -153,23 +166,45 @@ impl Run {
     }
 
     /// One request of `count` rows of a batch, from its row `start` on.
-    async fn request(&self, batch: &Batch, start: usize, count: usize) -> Result<Vec<Answer>, ServiceError> {
-        let (client, secret, rows) = (Arc::clone(&self.client), Arc::clone(&self.secret), Arc::clone(&batch.rows));
+    async fn request(
+        &self,
+        batch: &Batch,
+        start: usize,
+        count: usize,
+    ) -> Result<Vec<Answer>, ServiceError> {
+        let (client, secret, rows) = (
+            Arc::clone(&self.client),
+            Arc::clone(&self.secret),
+            Arc::clone(&batch.rows),
+        );
         let query = blocking(move || client.query(&secret, &rows[start..start + count])).await?;
         let call = Call::new(Method::POST, format!("/v1/models/{}/predict", self.model))
             .header(ACCEPT, HeaderValue::from_static(api::REPLY))
             .body(api::QUERY, query);
-        let (answer, _) = self.service.call(&call).await.map_err(|error| self.explain(error))?;
+        let (answer, _) = self
+            .service
+            .call(&call)
+            .await
+            .map_err(|error| self.explain(error))?;
         let content_type = answer.header(CONTENT_TYPE).unwrap_or_default();
         if !answer.status.is_success() || content_type != api::REPLY {
-            let reason = format!("status {} and content type {content_type:?}", answer.status.as_u16());
+            let reason = format!(
+                "status {} and content type {content_type:?}",
+                answer.status.as_u16()
+            );
             return Err(self.service.answer_error(&call, reason));
         }
-        self.open(answer.body, batch.first + start as u64, count as u64).await
+        self.open(answer.body, batch.first + start as u64, count as u64)
+            .await
     }
 
     /// Checks a reply and decrypts it.
-    async fn open(&self, reply: Bytes, first_row: u64, count: u64) -> Result<Vec<Answer>, ServiceError> {
+    async fn open(
+        &self,
+        reply: Bytes,
+        first_row: u64,
+        count: u64,
+    ) -> Result<Vec<Answer>, ServiceError> {
         let (client, secret) = (Arc::clone(&self.client), Arc::clone(&self.secret));
         let decrypted = blocking(move || {
             let mut answers = Vec::new();
@@ -205,7 +240,9 @@ impl Run {
                 used: self.client.specs().hash(),
                 current: problem.current_specs,
             },
-            _ => error.about_model(self.service.url(), &self.model).about_key(self.secret.id()),
+            _ => error
+                .about_model(self.service.url(), &self.model)
+                .about_key(self.secret.id()),
         }
     }
 }

@@ -7,7 +7,9 @@ use crate::client::Client;
 use crate::error::ClientError;
 use crate::keyring::{EvaluationKeyFile, KeyRing};
 use bytes::Bytes;
-use cipherfn_protocol::api::{self, KeyDeclaration, KeyState, KeyStatus, KeyUpload, Parts, ProblemType};
+use cipherfn_protocol::api::{
+    self, KeyDeclaration, KeyState, KeyStatus, KeyUpload, Parts, ProblemType,
+};
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_protocol::specs::ParameterSetRef;
 use cipherfn_scheme::parameters::ParameterSet;
@@ -41,9 +43,15 @@ pub struct Uploaded {
 }
 
 impl Service {
-    /// Registers the key ring's evaluation key for `client`'s parameter set, and so for every model of that set. Doing it again is
-    /// harmless: a key that is active stays as it is, and an interrupted upload goes on with the parts that are missing.
-    pub async fn register(&self, keys: &KeyRing, client: &Client, mut progress: impl FnMut(Uploaded)) -> Result<Registered, ServiceError> {
+    /// Registers the key ring's evaluation key for `client`'s parameter set, and so for every model
+    /// of that set. Doing it again is harmless: a key that is active stays as it is, and an
+    /// interrupted upload goes on with the parts that are missing.
+    pub async fn register(
+        &self,
+        keys: &KeyRing,
+        client: &Client,
+        mut progress: impl FnMut(Uploaded),
+    ) -> Result<Registered, ServiceError> {
         if !client.needs_evaluation_key() {
             return Ok(Registered::NotNeeded);
         }
@@ -55,7 +63,11 @@ impl Service {
         loop {
             let upload = self.declare(&declaration).await?;
             if upload.status.state == KeyState::Active {
-                let registered = if first { Registered::Active } else { Registered::Uploaded };
+                let registered = if first {
+                    Registered::Active
+                } else {
+                    Registered::Uploaded
+                };
                 return Ok(registered(upload.status));
             }
             first = false;
@@ -65,7 +77,8 @@ impl Service {
                 progress(done.progress);
             });
             match stored.await {
-                // The addresses have expired, or a part arrived and its answer did not: the service knows what is missing.
+                // The addresses have expired, or a part arrived and its answer did not: the service
+                // knows what is missing.
                 Err(failure) if failure.renew && stalls < MOST_STALLS => continue,
                 Err(failure) => return Err(failure.error),
                 Ok(()) => {}
@@ -77,7 +90,11 @@ impl Service {
         }
     }
 
-    async fn declaration(&self, keys: &KeyRing, set: &'static ParameterSet) -> Result<(Bytes, KeyDeclaration), ServiceError> {
+    async fn declaration(
+        &self,
+        keys: &KeyRing,
+        set: &'static ParameterSet,
+    ) -> Result<(Bytes, KeyDeclaration), ServiceError> {
         let (keys, part_bytes) = (keys.clone(), self.0.options.part_bytes);
         let read = move || {
             let file = keys.evaluation_key_file(set)?;
@@ -96,7 +113,10 @@ impl Service {
     }
 
     /// The status of the declared file where it is active.
-    async fn active(&self, declaration: &KeyDeclaration) -> Result<Option<KeyStatus>, ServiceError> {
+    async fn active(
+        &self,
+        declaration: &KeyDeclaration,
+    ) -> Result<Option<KeyStatus>, ServiceError> {
         match self.key_status(declaration.key).await {
             Ok(status) => {
                 let same = status.sha256 == declaration.sha256 && status.state == KeyState::Active;
@@ -110,9 +130,13 @@ impl Service {
     async fn declare(&self, declaration: &KeyDeclaration) -> Result<KeyUpload, ServiceError> {
         let key = declaration.key;
         let call = Call::new(Method::POST, "/v1/keys".to_owned());
-        let body = serde_json::to_vec(declaration).map_err(|error| self.answer_error(&call, error.to_string()))?;
+        let body = serde_json::to_vec(declaration)
+            .map_err(|error| self.answer_error(&call, error.to_string()))?;
         let call = call.body(api::JSON, body);
-        let (answer, _) = self.call(&call).await.map_err(|error| error.about_key(key))?;
+        let (answer, _) = self
+            .call(&call)
+            .await
+            .map_err(|error| error.about_key(key))?;
         let upload: KeyUpload = self.json(&call, &answer)?;
         if upload.status.key != key || upload.status.sha256 != declaration.sha256 {
             return Err(self.answer_error(&call, "the registration of another key"));
@@ -120,7 +144,8 @@ impl Service {
         Ok(upload)
     }
 
-    /// Uploads the missing parts, several at a time. One that fails does not stop the others; the first failure is returned.
+    /// Uploads the missing parts, several at a time. One that fails does not stop the others; the
+    /// first failure is returned.
     async fn upload(
         &self,
         declaration: &KeyDeclaration,
@@ -129,7 +154,10 @@ impl Service {
         mut progress: impl FnMut(Step),
     ) -> Result<(), super::upload::PartFailure> {
         let of = declaration.bytes;
-        let missing = upload.parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.bytes));
+        let missing = upload
+            .parts
+            .iter()
+            .fold(0_u64, |sum, part| sum.saturating_add(part.bytes));
         let mut bytes = of.saturating_sub(missing);
         let mut step = |bytes, stored| {
             let progress_now = Uploaded { bytes, of };
@@ -160,7 +188,10 @@ impl Service {
     async fn complete(&self, declaration: &KeyDeclaration) -> Result<KeyStatus, ServiceError> {
         let key = declaration.key;
         let call = Call::new(Method::POST, format!("/v1/keys/{key}/complete"));
-        let (answer, _) = self.call(&call).await.map_err(|error| error.about_key(key))?;
+        let (answer, _) = self
+            .call(&call)
+            .await
+            .map_err(|error| error.about_key(key))?;
         let status = self.status(&call, &answer, key)?;
         match status.state {
             KeyState::Active => Ok(status),
@@ -181,10 +212,16 @@ struct Step {
 }
 
 fn is_upload_missing(error: &ServiceError) -> bool {
-    error.problem().is_some_and(|problem| problem.kind == ProblemType::UploadMissing)
+    error
+        .problem()
+        .is_some_and(|problem| problem.kind == ProblemType::UploadMissing)
 }
 
-fn declaration(file: &EvaluationKeyFile, set: &ParameterSet, part_bytes: NonZeroU64) -> KeyDeclaration {
+fn declaration(
+    file: &EvaluationKeyFile,
+    set: &ParameterSet,
+    part_bytes: NonZeroU64,
+) -> KeyDeclaration {
     let bytes = file.bytes.len() as u64;
     KeyDeclaration {
         key: file.key,
@@ -196,7 +233,11 @@ fn declaration(file: &EvaluationKeyFile, set: &ParameterSet, part_bytes: NonZero
         sha256: sha256(&file.bytes),
         parts: (bytes > part_bytes.get()).then(|| Parts {
             bytes: part_bytes.get(),
-            sha256: file.bytes.chunks(part_bytes.get() as usize).map(sha256).collect(),
+            sha256: file
+                .bytes
+                .chunks(part_bytes.get() as usize)
+                .map(sha256)
+                .collect(),
         }),
     }
 }

@@ -40,8 +40,12 @@ impl<E> Failure<E> {
     }
 }
 
-/// Attempts until one succeeds, fails for good or is the last. A failure comes with the number of attempts.
-pub(crate) async fn retry<T, E, F>(retry: &Retry, mut attempt: impl FnMut() -> F) -> Result<(T, u32), (E, u32)>
+/// Attempts until one succeeds, fails for good or is the last. A failure comes with the number of
+/// attempts.
+pub(crate) async fn retry<T, E, F>(
+    retry: &Retry,
+    mut attempt: impl FnMut() -> F,
+) -> Result<(T, u32), (E, u32)>
 where
     F: Future<Output = Result<T, Failure<E>>>,
 {
@@ -54,7 +58,10 @@ where
         if !failure.retryable || attempts >= retry.attempts.get() {
             return Err((failure.cause, attempts));
         }
-        tokio::time::sleep(failure.wait.unwrap_or_default().min(MOST_PATIENCE) + jitter(retry, attempts)).await;
+        tokio::time::sleep(
+            failure.wait.unwrap_or_default().min(MOST_PATIENCE) + jitter(retry, attempts),
+        )
+        .await;
         attempts += 1;
     }
 }
@@ -76,7 +83,10 @@ pub(crate) fn wait(headers: &HeaderMap) -> Option<Duration> {
 
 /// A random time below `base * 2^(attempts - 1)`.
 fn jitter(retry: &Retry, attempts: u32) -> Duration {
-    let bound = retry.base.saturating_mul(1 << (attempts - 1).min(20)).min(retry.longest);
+    let bound = retry
+        .base
+        .saturating_mul(1 << (attempts - 1).min(20))
+        .min(retry.longest);
     // The hasher's keys come from the operating system.
     let random = RandomState::new().hash_one(attempts) >> 11;
     bound.mul_f64(random as f64 / (1_u64 << 53) as f64)
@@ -97,18 +107,37 @@ mod tests {
             base: Duration::from_millis(100),
             longest: Duration::from_secs(1),
         };
-        for (attempts, bound) in [(1, 100), (2, 200), (3, 400), (4, 800), (5, 1000), (4_000_000_000, 1000)] {
+        for (attempts, bound) in [
+            (1, 100),
+            (2, 200),
+            (3, 400),
+            (4, 800),
+            (5, 1000),
+            (4_000_000_000, 1000),
+        ] {
             let waits: Vec<_> = (0..64).map(|_| jitter(&retry, attempts)).collect();
-            assert!(waits.iter().all(|wait| *wait < Duration::from_millis(bound)));
+            assert!(
+                waits
+                    .iter()
+                    .all(|wait| *wait < Duration::from_millis(bound))
+            );
             assert!(waits.iter().any(|wait| *wait != waits[0]));
         }
     }
 
     #[test]
     fn the_service_may_ask_for_patience() {
-        let of = |text: &str| wait(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]));
+        let of = |text: &str| {
+            wait(&HeaderMap::from_iter([(
+                RETRY_AFTER,
+                text.parse().unwrap(),
+            )]))
+        };
         assert_eq!(of("7"), Some(Duration::from_secs(7)));
-        assert!(of("Fri, 01 Jan 2100 00:00:00 GMT").is_some_and(|wait| wait > Duration::from_secs(1 << 20)));
+        assert!(
+            of("Fri, 01 Jan 2100 00:00:00 GMT")
+                .is_some_and(|wait| wait > Duration::from_secs(1 << 20))
+        );
         assert_eq!(of("Sat, 01 Jan 2000 00:00:00 GMT"), None);
         assert_eq!(of("soon"), None);
     }

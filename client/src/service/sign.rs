@@ -26,10 +26,13 @@ pub(crate) async fn signature(
     now: SystemTime,
     request: &ToSign<'_>,
 ) -> Result<Vec<(HeaderName, HeaderValue)>, ServiceError> {
-    let credentials = credentials
-        .provide_credentials()
-        .await
-        .map_err(|source| ServiceError::Credentials { source: Box::new(source) })?;
+    let credentials =
+        credentials
+            .provide_credentials()
+            .await
+            .map_err(|source| ServiceError::Credentials {
+                source: Box::new(source),
+            })?;
     let identity = credentials.into();
     let cannot = |cause: String| ServiceError::Request {
         route: format!("{} {}", request.method, request.url),
@@ -48,7 +51,12 @@ pub(crate) async fn signature(
         .headers
         .iter()
         .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    let signable = SignableRequest::new(request.method, request.url, headers, SignableBody::Bytes(request.body));
+    let signable = SignableRequest::new(
+        request.method,
+        request.url,
+        headers,
+        SignableBody::Bytes(request.body),
+    );
     let (instructions, _) = signable
         .and_then(|signable| sign(signable, &parameters))
         .map_err(|error| cannot(error.to_string()))?

@@ -20,8 +20,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 impl Service {
-    /// A model's client, from its current specs. With [`super::ServiceOptions::specs_cache`] they are transferred only when they have
-    /// changed; a cache that cannot be written or was damaged costs a transfer and no more.
+    /// A model's client, from its current specs. With [`super::ServiceOptions::specs_cache`] they
+    /// are transferred only when they have changed; a cache that cannot be written or was
+    /// damaged costs a transfer and no more.
     pub async fn client(&self, model: &ModelName) -> Result<Arc<Client>, ServiceError> {
         let path = self.cache_path(model);
         let cached = match path.clone() {
@@ -29,7 +30,9 @@ impl Service {
             None => None,
         };
         // The hash is that of the bytes as they are, so damaged ones match no live specs.
-        let held = cached.as_ref().map(|bytes| (Hash::of(bytes), bytes.clone()));
+        let held = cached
+            .as_ref()
+            .map(|bytes| (Hash::of(bytes), bytes.clone()));
         let mut call = Call::new(Method::GET, format!("/v1/models/{model}"));
         call.most = MAX_BYTES as usize;
         if let Some((hash, _)) = &held
@@ -37,20 +40,32 @@ impl Service {
         {
             call = call.header(IF_NONE_MATCH, value);
         }
-        let (answer, _) = self.call(&call).await.map_err(|error| error.about_model(self.url(), model))?;
+        let (answer, _) = self
+            .call(&call)
+            .await
+            .map_err(|error| error.about_model(self.url(), model))?;
         let named = named_hash(&answer);
         let bytes = match (answer.status, held) {
-            (StatusCode::NOT_MODIFIED, Some((hash, bytes))) if named.is_none_or(|named| named == hash) => bytes,
+            (StatusCode::NOT_MODIFIED, Some((hash, bytes)))
+                if named.is_none_or(|named| named == hash) =>
+            {
+                bytes
+            }
             (StatusCode::OK, _) => {
-                let expected = named.ok_or_else(|| self.answer_error(&call, "specs without an ETag that is their hash"))?;
+                let expected = named.ok_or_else(|| {
+                    self.answer_error(&call, "specs without an ETag that is their hash")
+                })?;
                 checked(model, expected, answer.body)?
             }
             (StatusCode::SEE_OTHER | StatusCode::TEMPORARY_REDIRECT, _) => {
                 let target = answer.header(LOCATION).unwrap_or_default();
                 let stored = self.follow(&call, target).await?;
-                let expected = named
-                    .or_else(|| named_hash(&stored))
-                    .ok_or_else(|| self.answer_error(&call, "a redirect to specs without an ETag that is their hash"))?;
+                let expected = named.or_else(|| named_hash(&stored)).ok_or_else(|| {
+                    self.answer_error(
+                        &call,
+                        "a redirect to specs without an ETag that is their hash",
+                    )
+                })?;
                 checked(model, expected, stored.body)?
             }
             (status, _) => return Err(self.answer_error(&call, format!("status {status}"))),
@@ -67,14 +82,20 @@ impl Service {
         Ok(Arc::new(client.await?.map_err(ServiceError::from)?))
     }
 
-    /// Fetches from where the service points to: a presigned URL, which needs no identity and gets none.
+    /// Fetches from where the service points to: a presigned URL, which needs no identity and gets
+    /// none.
     async fn follow(&self, call: &Call, target: &str) -> Result<Answer, ServiceError> {
         let base = Url::parse(&self.0.endpoint.url(&call.path));
         let target = base
             .and_then(|base| base.join(target))
             .ok()
             .filter(|url| !target.is_empty() && endpoint::is_protected(url))
-            .ok_or_else(|| self.answer_error(call, "a redirect to an address that is missing or not https"))?;
+            .ok_or_else(|| {
+                self.answer_error(
+                    call,
+                    "a redirect to an address that is missing or not https",
+                )
+            })?;
         let route = || format!("GET {}", endpoint::redacted(&target));
         let fetched = retry::retry(&self.0.options.retry, || async {
             let answer = transport::exchange(self.0.http.get(target.clone()), call.most).await?;
@@ -134,6 +155,10 @@ fn checked(model: &ModelName, expected: SpecsHash, bytes: Bytes) -> Result<Bytes
 /// What is cached, if it can be read.
 fn read(path: &Path) -> Option<Bytes> {
     let mut bytes = Vec::new();
-    fs::File::open(path).ok()?.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
+    fs::File::open(path)
+        .ok()?
+        .take(MAX_BYTES)
+        .read_to_end(&mut bytes)
+        .ok()?;
     Some(bytes.into())
 }

@@ -17,7 +17,8 @@ use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-/// Difference of clocks in seconds that still passes for none; AWS takes signatures that are off by up to 5 minutes.
+/// Difference of clocks in seconds that still passes for none; AWS takes signatures that are off by
+/// up to 5 minutes.
 const MAX_SKEW: i64 = 240;
 /// Bytes of an error that are shown.
 const MAX_SHOWN: usize = 200;
@@ -82,7 +83,9 @@ impl Answer {
         // What a terminal would obey is not passed on.
         problem.title = problem.title.replace(char::is_control, " ");
         problem.detail = problem.detail.replace(char::is_control, " ");
-        problem.request_id = problem.request_id.map(|id| id.replace(char::is_control, " "));
+        problem.request_id = problem
+            .request_id
+            .map(|id| id.replace(char::is_control, " "));
         Some(problem)
     }
 
@@ -133,7 +136,8 @@ impl Clock {
 }
 
 impl Service {
-    /// Calls the service until it answers with success, a redirect or "not modified", and with the number of attempts that took.
+    /// Calls the service until it answers with success, a redirect or "not modified", and with the
+    /// number of attempts that took.
     pub(crate) async fn call(&self, call: &Call) -> Result<(Answer, u32), ServiceError> {
         let route = || call.route(&self.0.endpoint);
         let result = retry::retry(&self.0.options.retry, || self.attempt(call)).await;
@@ -154,7 +158,10 @@ impl Service {
         if answer.status == StatusCode::FORBIDDEN
             && let Authentication::SigV4 { .. } = self.0.options.authentication
             && let Some(ahead) = answer.ahead()
-            && self.0.clock.adopt(if ahead.abs() > MAX_SKEW { ahead } else { 0 })
+            && self
+                .0
+                .clock
+                .adopt(if ahead.abs() > MAX_SKEW { ahead } else { 0 })
         {
             answer = self.once(call).await?;
         }
@@ -163,9 +170,10 @@ impl Service {
             return Ok(answer);
         }
         Err(Failure {
-            retryable: answer
-                .problem()
-                .map_or_else(|| retry::is_passing(status.as_u16()), |problem| problem.is_retryable()),
+            retryable: answer.problem().map_or_else(
+                || retry::is_passing(status.as_u16()),
+                |problem| problem.is_retryable(),
+            ),
             wait: retry::wait(&answer.headers),
             cause: Cause::Answer(Box::new(answer)),
         })
@@ -174,14 +182,22 @@ impl Service {
     async fn once(&self, call: &Call) -> Result<Answer, Failure<Cause>> {
         let url = self.0.endpoint.url(&call.path);
         let mut request = self.0.http.request(call.method.clone(), &url);
-        for (name, value) in call.headers.iter().chain(&self.identity(call, &url).await.map_err(ours)?) {
+        for (name, value) in call
+            .headers
+            .iter()
+            .chain(&self.identity(call, &url).await.map_err(ours)?)
+        {
             request = request.header(name, value);
         }
         exchange(request.body(call.body.clone()), call.most).await
     }
 
     /// The headers that tell who is calling.
-    async fn identity(&self, call: &Call, url: &str) -> Result<Vec<(HeaderName, HeaderValue)>, ServiceError> {
+    async fn identity(
+        &self,
+        call: &Call,
+        url: &str,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, ServiceError> {
         match &self.0.options.authentication {
             Authentication::None => Ok(Vec::new()),
             Authentication::Bearer(token) => {
@@ -206,11 +222,13 @@ impl Service {
     fn refusal(&self, route: String, attempts: u32, answer: &Answer) -> ServiceError {
         let status = answer.status.as_u16();
         match answer.problem() {
-            Some(problem) if problem.kind != ProblemType::Unauthenticated => ServiceError::Problem {
-                route,
-                attempts,
-                problem: Box::new(problem),
-            },
+            Some(problem) if problem.kind != ProblemType::Unauthenticated => {
+                ServiceError::Problem {
+                    route,
+                    attempts,
+                    problem: Box::new(problem),
+                }
+            }
             problem if problem.is_some() || matches!(status, 401 | 403) => ServiceError::Denied {
                 route,
                 status,
@@ -230,7 +248,9 @@ impl Service {
     fn advice(&self) -> &'static str {
         match self.0.options.authentication {
             Authentication::None => "give a token, or AWS credentials to sign with",
-            Authentication::Bearer(_) => "the token may have expired or belong to another service: give a new one",
+            Authentication::Bearer(_) => {
+                "the token may have expired or belong to another service: give a new one"
+            }
             Authentication::SigV4 { .. } => {
                 "check the AWS credentials, the region, and that they are allowed execute-api:Invoke on this API"
             }
@@ -239,7 +259,9 @@ impl Service {
 
     fn skew(&self, answer: &Answer) -> Option<Skew> {
         let signs = matches!(self.0.options.authentication, Authentication::SigV4 { .. });
-        let ahead = answer.ahead().filter(|ahead| signs && ahead.abs() > MAX_SKEW)?;
+        let ahead = answer
+            .ahead()
+            .filter(|ahead| signs && ahead.abs() > MAX_SKEW)?;
         Some(Skew { ahead })
     }
 }
@@ -249,7 +271,10 @@ const fn ours(error: ServiceError) -> Failure<Cause> {
 }
 
 /// Sends a request and reads the whole answer, at most `most` bytes.
-pub(crate) async fn exchange(request: reqwest::RequestBuilder, most: usize) -> Result<Answer, Failure<Cause>> {
+pub(crate) async fn exchange(
+    request: reqwest::RequestBuilder,
+    most: usize,
+) -> Result<Answer, Failure<Cause>> {
     let mut response = request.send().await.map_err(transport)?;
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
     let route = endpoint::redacted(response.url());
@@ -262,10 +287,15 @@ pub(crate) async fn exchange(request: reqwest::RequestBuilder, most: usize) -> R
         body.extend_from_slice(&bytes);
     }
     let body = body.freeze();
-    Ok(Answer { status, headers, body })
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
 }
 
-/// A failure of the connection, with its causes in one line and without the address, which may be a secret.
+/// A failure of the connection, with its causes in one line and without the address, which may be a
+/// secret.
 fn transport(error: reqwest::Error) -> Failure<Cause> {
     let permanent = error.is_builder() || is_certificate(&error);
     let error = error.without_url();
@@ -294,8 +324,12 @@ fn is_certificate(error: &reqwest::Error) -> bool {
         if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
             return true;
         }
-        // The source of an I/O error that wraps another is that other's source: look at the other too.
-        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        // The source of an I/O error that wraps another is that other's source: look at the other
+        // too.
+        next = match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
             Some(inner) => Some(inner),
             None => error.source(),
         };

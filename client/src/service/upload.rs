@@ -25,23 +25,44 @@ pub(crate) struct PartFailure {
 
 impl Service {
     /// Uploads one part of `file`. A part that is there already is as good as one that arrives.
-    pub(crate) async fn put(&self, key: KeyId, part: &PartUpload, file: &Bytes) -> Result<(), PartFailure> {
+    pub(crate) async fn put(
+        &self,
+        key: KeyId,
+        part: &PartUpload,
+        file: &Bytes,
+    ) -> Result<(), PartFailure> {
         let Some((url, headers, body)) = request(part, file) else {
             let error = ServiceError::Answer {
                 route: format!("POST {}", self.0.endpoint.url("/v1/keys")),
-                reason: format!("part {} of the upload lies outside the file or cannot be sent there", part.number),
+                reason: format!(
+                    "part {} of the upload lies outside the file or cannot be sent there",
+                    part.number
+                ),
             };
-            return Err(PartFailure { error, renew: false });
+            return Err(PartFailure {
+                error,
+                renew: false,
+            });
         };
         let put = || async {
-            let request = self.0.http.put(url.clone()).headers(headers.clone()).body(body.clone());
+            let request = self
+                .0
+                .http
+                .put(url.clone())
+                .headers(headers.clone())
+                .body(body.clone());
             judge(transport::exchange(request, MAX_ANSWER).await?)
         };
         let Err((cause, attempts)) = retry::retry(&self.0.options.retry, put).await else {
             return Ok(());
         };
         let (cause, renew) = match cause {
-            Cause::Ours(error) => return Err(PartFailure { error, renew: false }),
+            Cause::Ours(error) => {
+                return Err(PartFailure {
+                    error,
+                    renew: false,
+                });
+            }
             Cause::Transport(cause) => (cause, true),
             Cause::Answer(answer) => (describe(&answer), answer.status == StatusCode::FORBIDDEN),
         };
@@ -70,7 +91,8 @@ fn request(part: &PartUpload, file: &Bytes) -> Option<(Url, HeaderMap, Bytes)> {
             headers.insert(name, HeaderValue::try_from(value).ok()?);
         }
     }
-    let range = usize::try_from(part.offset).ok()?..usize::try_from(part.offset.checked_add(part.bytes)?).ok()?;
+    let range = usize::try_from(part.offset).ok()?
+        ..usize::try_from(part.offset.checked_add(part.bytes)?).ok()?;
     file.get(range.clone())?;
     Some((url, headers, file.slice(range)))
 }
@@ -81,7 +103,11 @@ fn judge(answer: Answer) -> Result<(), Failure<Cause>> {
     if status.is_success() || status == StatusCode::PRECONDITION_FAILED {
         return Ok(());
     }
-    let passing = retry::is_passing(status.as_u16()) || matches!(code(&answer), "RequestTimeout" | "ConditionalRequestConflict");
+    let passing = retry::is_passing(status.as_u16())
+        || matches!(
+            code(&answer),
+            "RequestTimeout" | "ConditionalRequestConflict"
+        );
     Err(Failure {
         retryable: passing,
         wait: retry::wait(&answer.headers),
@@ -99,7 +125,9 @@ fn describe(answer: &Answer) -> String {
 /// S3's error code, letters only; the rest of its answer may quote the signature.
 fn code(answer: &Answer) -> &str {
     let text = std::str::from_utf8(&answer.body).unwrap_or_default();
-    let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
+    let code = text
+        .split_once("<Code>")
+        .and_then(|(_, rest)| rest.split_once("</Code>"));
     code.map(|(code, _)| code)
         .filter(|code| code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric()))
         .unwrap_or_default()

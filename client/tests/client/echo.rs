@@ -1,12 +1,13 @@
-// A model that returns its only input, `x` in [-2, 2], and its server: the query's ciphertext is compressed to the reply as it is.
-// The crate's documentation test includes this file too; so neither needs compiler or engine.
+// A model that returns its only input, `x` in [-2, 2], and its server: the query's ciphertext is
+// compressed to the reply as it is. The crate's documentation test includes this file too; so
+// neither needs compiler or engine.
 
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::{ChunkHead, Chunks, Outcome, QueryChunk, ReplyChunk, write_chunk};
 use cipherfn_protocol::program::{Kind, RowProgram, TensorType};
 use cipherfn_protocol::specs::{
-    ClientSpecs, ColumnKind, Decoding, Encoding, FORMAT, InputColumn, LinearEncoding, ModelSummary, OutputField, ParameterSetRef,
-    ScoreDecoding, SpecsDocument,
+    ClientSpecs, ColumnKind, Decoding, Encoding, FORMAT, InputColumn, LinearEncoding, ModelSummary,
+    OutputField, ParameterSetRef, ScoreDecoding, SpecsDocument,
 };
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{LinearQueryShape, decode_linear};
@@ -19,7 +20,9 @@ pub(crate) fn set() -> &'static ParameterSet {
 
 /// Its client specs.
 pub(crate) fn specs(name: &str) -> Vec<u8> {
-    let one = |kind| RowProgram::identity(vec![TensorType { kind, len: 1 }]).expect("a program of no steps");
+    let one = |kind| {
+        RowProgram::identity(vec![TensorType { kind, len: 1 }]).expect("a program of no steps")
+    };
     let specs = ClientSpecs {
         format: FORMAT,
         model: ModelSummary {
@@ -64,7 +67,10 @@ pub(crate) fn specs(name: &str) -> Vec<u8> {
         postprocess: one(Kind::F64),
         outputs: vec![OutputField::Prediction],
     };
-    SpecsDocument::new(specs).expect("valid specs").bytes().to_vec()
+    SpecsDocument::new(specs)
+        .expect("valid specs")
+        .bytes()
+        .to_vec()
 }
 
 /// Answers one row.
@@ -99,7 +105,10 @@ pub(crate) fn answer_with(query: &[u8], outcome: impl Fn(u64, Vec<u8>) -> Outcom
             .map(|(index, row)| outcome(chunk.head.first_row + index as u64, row))
             .collect();
         let chunk = ReplyChunk {
-            head: ChunkHead { row_len, ..chunk.head },
+            head: ChunkHead {
+                row_len,
+                ..chunk.head
+            },
             outcomes,
         };
         write_chunk(&mut reply, tag, &chunk).expect("memory takes all");

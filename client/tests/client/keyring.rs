@@ -23,9 +23,15 @@ fn secrets_are_for_their_owner_alone() {
     let filled = KeyRing::at(&path).fill(&client(), Existing::Keep).unwrap();
     assert_eq!(mode(&path), 0o700);
     assert_eq!(mode(&path.join("secret.cfk")), 0o600);
-    assert!(matches!(filled.secret, State::Written(ref file, _) if *file == path.join("secret.cfk")));
+    assert!(
+        matches!(filled.secret, State::Written(ref file, _) if *file == path.join("secret.cfk"))
+    );
     assert_eq!(filled.evaluation, State::NotNeeded);
-    assert_eq!(fs::read_dir(&path).unwrap().count(), 1, "no temporary file is left");
+    assert_eq!(
+        fs::read_dir(&path).unwrap().count(),
+        1,
+        "no temporary file is left"
+    );
 }
 
 #[test]
@@ -35,7 +41,10 @@ fn keys_are_kept_unless_replaced() {
     ring.fill(&client(), Existing::Keep).unwrap();
     let secret = directory.path().join("secret.cfk");
     let before = fs::read(&secret).unwrap();
-    assert_eq!(ring.fill(&client(), Existing::Keep).unwrap().secret, State::Kept(secret.clone()));
+    assert_eq!(
+        ring.fill(&client(), Existing::Keep).unwrap().secret,
+        State::Kept(secret.clone())
+    );
     assert_eq!(fs::read(&secret).unwrap(), before);
     assert!(matches!(
         ring.fill(&client(), Existing::Replace).unwrap().secret,
@@ -50,13 +59,31 @@ fn a_second_set_gets_files_of_its_own() {
     let [first, second, ..] = ParameterSet::all() else {
         panic!("at least two sets")
     };
-    fs::write(directory.path().join("secret.cfk"), SecretKey::generate(second).to_file_bytes()).unwrap();
+    fs::write(
+        directory.path().join("secret.cfk"),
+        SecretKey::generate(second).to_file_bytes(),
+    )
+    .unwrap();
     let ring = KeyRing::at(directory.path());
-    assert!(matches!(ring.secret_key(first), Err(ClientError::NoKey { .. })));
+    assert!(matches!(
+        ring.secret_key(first),
+        Err(ClientError::NoKey { .. })
+    ));
     ring.fill(&client(), Existing::Keep).unwrap();
-    assert!(directory.path().join(format!("secret-{}.cfk", first.name)).exists());
-    assert_eq!(ring.secret_key(first).unwrap().parameter_set().name, first.name);
-    assert_eq!(ring.secret_key(second).unwrap().parameter_set().name, second.name);
+    assert!(
+        directory
+            .path()
+            .join(format!("secret-{}.cfk", first.name))
+            .exists()
+    );
+    assert_eq!(
+        ring.secret_key(first).unwrap().parameter_set().name,
+        first.name
+    );
+    assert_eq!(
+        ring.secret_key(second).unwrap().parameter_set().name,
+        second.name
+    );
 }
 
 #[test]
@@ -66,16 +93,24 @@ fn an_evaluation_key_without_its_secret_key_is_an_error() {
     let path = directory.path().join("evaluation.cfk");
     fs::write(
         &path,
-        EvaluationKey::generate(&SecretKey::generate(echo::set())).unwrap().to_file_bytes(),
+        EvaluationKey::generate(&SecretKey::generate(echo::set()))
+            .unwrap()
+            .to_file_bytes(),
     )
     .unwrap();
-    assert!(matches!(ring.fill(&client(), Existing::Keep), Err(ClientError::Orphan { .. })));
+    assert!(matches!(
+        ring.fill(&client(), Existing::Keep),
+        Err(ClientError::Orphan { .. })
+    ));
     fs::write(
         directory.path().join("secret.cfk"),
         SecretKey::generate(echo::set()).to_file_bytes(),
     )
     .unwrap();
-    assert!(matches!(ring.fill(&client(), Existing::Keep), Err(ClientError::Mismatch { .. })));
+    assert!(matches!(
+        ring.fill(&client(), Existing::Keep),
+        Err(ClientError::Mismatch { .. })
+    ));
     ring.fill(&client(), Existing::Replace).unwrap();
     assert!(!path.exists(), "the key of the replaced secret key is gone");
 }
@@ -84,6 +119,9 @@ fn an_evaluation_key_without_its_secret_key_is_an_error() {
 fn a_corrupt_key_names_its_file() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("secret.cfk"), b"not a key").unwrap();
-    let error = KeyRing::at(directory.path()).secret_key(echo::set()).unwrap_err().to_string();
+    let error = KeyRing::at(directory.path())
+        .secret_key(echo::set())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("secret.cfk: "), "{error}");
 }

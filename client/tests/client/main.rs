@@ -18,7 +18,12 @@ fn client() -> Client {
 
 fn encrypt(client: &Client, key: &SecretKey, csv: &str) -> Result<Vec<u8>, ClientError> {
     let mut query = Vec::new();
-    client.encrypt(key, client.rows(Table::open("rows.csv", csv.as_bytes())?)?, &mut query, |_| ())?;
+    client.encrypt(
+        key,
+        client.rows(Table::open("rows.csv", csv.as_bytes())?)?,
+        &mut query,
+        |_| (),
+    )?;
     Ok(query)
 }
 
@@ -32,7 +37,10 @@ fn decrypt(client: &Client, key: &SecretKey, reply: &[u8]) -> Result<String, Cli
 fn rows_come_back_to_the_stated_precision() {
     let (client, key) = (client(), SecretKey::generate(set()));
     let query = encrypt(&client, &key, "id,x\n1,-2\n2,0.24\n3,1.5\n").unwrap();
-    assert_eq!(decrypt(&client, &key, &answer(&query)).unwrap(), "prediction\n-2.0\n0.25\n1.5\n");
+    assert_eq!(
+        decrypt(&client, &key, &answer(&query)).unwrap(),
+        "prediction\n-2.0\n0.25\n1.5\n"
+    );
 }
 
 #[test]
@@ -44,7 +52,12 @@ fn many_chunks_keep_their_order() {
     for row in 0..rows {
         writeln!(csv, "{}", value(row)).unwrap();
     }
-    let predictions = decrypt(&client, &key, &answer(&encrypt(&client, &key, &csv).unwrap())).unwrap();
+    let predictions = decrypt(
+        &client,
+        &key,
+        &answer(&encrypt(&client, &key, &csv).unwrap()),
+    )
+    .unwrap();
     assert_eq!(predictions.lines().count(), rows + 1);
     for (row, line) in predictions.lines().skip(1).enumerate() {
         assert_eq!(line, format!("{:?}", value(row)), "row {row}");
@@ -55,12 +68,23 @@ fn many_chunks_keep_their_order() {
 fn failed_rows_are_counted_and_leave_empty_cells() {
     let (client, key) = (client(), SecretKey::generate(set()));
     let query = encrypt(&client, &key, "x\n1\n-1\n0\n").unwrap();
-    let reply = answer_with(&query, |row, bytes| if row == 1 { Err("out of luck".into()) } else { Ok(bytes) });
+    let reply = answer_with(&query, |row, bytes| {
+        if row == 1 {
+            Err("out of luck".into())
+        } else {
+            Ok(bytes)
+        }
+    });
     let mut predictions = Vec::new();
-    let decrypted = client.decrypt(&key, reply.as_slice(), &mut predictions, |_| ()).unwrap();
+    let decrypted = client
+        .decrypt(&key, reply.as_slice(), &mut predictions, |_| ())
+        .unwrap();
     assert_eq!((decrypted.rows, decrypted.failed), (3, 1));
     assert_eq!(
-        (decrypted.failures[0].row, decrypted.failures[0].reason.as_str()),
+        (
+            decrypted.failures[0].row,
+            decrypted.failures[0].reason.as_str()
+        ),
         (2, "out of luck")
     );
     assert_eq!(predictions, b"prediction\n1.0\n\"\"\n0.0\n");
@@ -69,7 +93,9 @@ fn failed_rows_are_counted_and_leave_empty_cells() {
 #[test]
 fn a_row_out_of_range_names_its_line() {
     let (client, key) = (client(), SecretKey::generate(set()));
-    let error = encrypt(&client, &key, "x\n1\n\n2.5\n").unwrap_err().to_string();
+    let error = encrypt(&client, &key, "x\n1\n\n2.5\n")
+        .unwrap_err()
+        .to_string();
     assert!(
         error.starts_with("rows.csv, line 4: feature \"x\" is 2.5, outside the range -2 to 2"),
         "{error}"
@@ -81,13 +107,21 @@ fn replies_of_other_keys_and_specs_are_refused() {
     let (client, key) = (client(), SecretKey::generate(set()));
     let reply = answer(&encrypt(&client, &key, "x\n1\n").unwrap());
     let other_key = SecretKey::generate(set());
-    assert!(matches!(decrypt(&client, &other_key, &reply), Err(ClientError::OtherKey { .. })));
+    assert!(matches!(
+        decrypt(&client, &other_key, &reply),
+        Err(ClientError::OtherKey { .. })
+    ));
     let other_client = Client::from_specs(&specs("another name")).unwrap();
-    assert!(matches!(decrypt(&other_client, &key, &reply), Err(ClientError::OtherSpecs { .. })));
+    assert!(matches!(
+        decrypt(&other_client, &key, &reply),
+        Err(ClientError::OtherSpecs { .. })
+    ));
     let query = encrypt(&client, &key, "x\n1\n").unwrap();
     assert!(matches!(
         decrypt(&client, &key, &query),
-        Err(ClientError::Message(MessageError::Frame(FrameError::WrongKind { .. })))
+        Err(ClientError::Message(MessageError::Frame(
+            FrameError::WrongKind { .. }
+        )))
     ));
     assert!(matches!(
         decrypt(&client, &key, &reply[..reply.len() - 1]),
@@ -100,8 +134,13 @@ fn specs_of_another_build_are_refused() {
     let json = String::from_utf8(specs("echo"))
         .unwrap()
         .replace(&set().hash().to_string(), &"0".repeat(64));
-    assert!(matches!(Client::from_specs(json.as_bytes()), Err(ClientError::ParameterSet { .. })));
-    let json = String::from_utf8(specs("echo")).unwrap().replace(set().name, "cipherfn-64-fast");
+    assert!(matches!(
+        Client::from_specs(json.as_bytes()),
+        Err(ClientError::ParameterSet { .. })
+    ));
+    let json = String::from_utf8(specs("echo"))
+        .unwrap()
+        .replace(set().name, "cipherfn-64-fast");
     assert!(Client::from_specs(json.as_bytes()).is_err());
 }
 
@@ -109,10 +148,17 @@ fn specs_of_another_build_are_refused() {
 fn a_key_ring_serves_further_models() {
     let directory = tempfile::tempdir().unwrap();
     let ring = KeyRing::at(directory.path().join("keys"));
-    assert!(matches!(ring.secret_key(set()), Err(ClientError::NoKey { .. })));
+    assert!(matches!(
+        ring.secret_key(set()),
+        Err(ClientError::NoKey { .. })
+    ));
     ring.fill(&client(), Existing::Keep).unwrap();
     let key = ring.secret_key(set()).unwrap();
-    ring.fill(&Client::from_specs(&specs("second")).unwrap(), Existing::Keep).unwrap();
+    ring.fill(
+        &Client::from_specs(&specs("second")).unwrap(),
+        Existing::Keep,
+    )
+    .unwrap();
     let query = encrypt(&client(), &key, "x\n1\n").unwrap();
     assert_eq!(
         decrypt(&client(), &ring.secret_key(set()).unwrap(), &answer(&query)).unwrap(),

@@ -22,8 +22,10 @@ use std::time::Duration;
 /// Attempts of a request in tests.
 const ATTEMPTS: u32 = 4;
 
-static CLIENT: LazyLock<Arc<Client>> = LazyLock::new(|| Arc::new(Client::from_specs(&echo::specs("echo")).unwrap()));
-static SECRET: LazyLock<Arc<SecretKey>> = LazyLock::new(|| Arc::new(SecretKey::generate(echo::set())));
+static CLIENT: LazyLock<Arc<Client>> =
+    LazyLock::new(|| Arc::new(Client::from_specs(&echo::specs("echo")).unwrap()));
+static SECRET: LazyLock<Arc<SecretKey>> =
+    LazyLock::new(|| Arc::new(SecretKey::generate(echo::set())));
 
 fn model() -> ModelName {
     "echo".parse().unwrap()
@@ -51,19 +53,27 @@ fn value(row: usize) -> f64 {
 }
 
 fn table(rows: usize) -> String {
-    (0..rows).fold("x\n".to_owned(), |csv, row| csv + &format!("{}\n", value(row)))
+    (0..rows).fold("x\n".to_owned(), |csv, row| {
+        csv + &format!("{}\n", value(row))
+    })
 }
 
 /// What a table of these rows becomes.
 fn predictions(rows: usize) -> String {
-    (0..rows).fold("prediction\n".to_owned(), |csv, row| csv + &format!("{:?}\n", value(row)))
+    (0..rows).fold("prediction\n".to_owned(), |csv, row| {
+        csv + &format!("{:?}\n", value(row))
+    })
 }
 
 /// Predicts a CSV table; gives what was written too.
 async fn predict_csv(service: &Service, csv: String) -> (Result<Decrypted, ServiceError>, String) {
     let mut written = Vec::new();
-    let rows = CLIENT.rows(Table::open("rows.csv", std::io::Cursor::new(csv)).unwrap()).unwrap();
-    let result = service.predict(&model(), &CLIENT, &SECRET, rows, &mut written, |_| ()).await;
+    let rows = CLIENT
+        .rows(Table::open("rows.csv", std::io::Cursor::new(csv)).unwrap())
+        .unwrap();
+    let result = service
+        .predict(&model(), &CLIENT, &SECRET, rows, &mut written, |_| ())
+        .await;
     (result, String::from_utf8(written).unwrap())
 }
 

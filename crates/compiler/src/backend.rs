@@ -33,7 +33,14 @@ pub(crate) struct Budget {
 }
 
 /// Gadgets of expanded selectors that are tried.
-const PACKED: [Gadget; 6] = [gadget(8, 3), gadget(7, 3), gadget(6, 4), gadget(5, 5), gadget(4, 6), gadget(3, 8)];
+const PACKED: [Gadget; 6] = [
+    gadget(8, 3),
+    gadget(7, 3),
+    gadget(6, 4),
+    gadget(5, 5),
+    gadget(4, 6),
+    gadget(3, 8),
+];
 /// Gadgets of selectors that travel whole: their noise is fresh, so few levels do.
 const WHOLE: [Gadget; 4] = [gadget(23, 1), gadget(15, 2), gadget(12, 3), gadget(9, 4)];
 
@@ -46,7 +53,10 @@ impl Backend {
     pub(crate) fn for_profile(profile: Profile) -> Vec<Self> {
         let names: &[&str] = match profile {
             Profile::Balanced => &["cipherfn-128-n2048-m8-v1"],
-            Profile::Compact => &["cipherfn-128-n2048-m8-compact-v1", "cipherfn-128-n2048-m8-v1"],
+            Profile::Compact => &[
+                "cipherfn-128-n2048-m8-compact-v1",
+                "cipherfn-128-n2048-m8-v1",
+            ],
             Profile::Keyless => &["cipherfn-128-n512k4-v1"],
         };
         names
@@ -58,7 +68,11 @@ impl Backend {
 
     /// How selectors travel.
     pub(crate) fn transport(self) -> Transport {
-        if self.is_packed() { Transport::Packed } else { Transport::Ggsw }
+        if self.is_packed() {
+            Transport::Packed
+        } else {
+            Transport::Ggsw
+        }
     }
 
     /// Whether selectors are expanded by the server.
@@ -80,20 +94,38 @@ impl Backend {
         }
     }
 
-    /// The error bound of a result of `coefficients` coefficients that has `variance`, from at least `rows` selector rows in equal parts,
-    /// before it is rounded for the reply.
+    /// The error bound of a result of `coefficients` coefficients that has `variance`, from at
+    /// least `rows` selector rows in equal parts, before it is rounded for the reply.
     pub(crate) fn budget(self, variance: f64, rows: f64, coefficients: usize) -> Budget {
         let switched = |bits: u32| noise::modulus_switch(self.set, bits);
-        let reply_bits = (8..=40).find(|bits| switched(*bits) <= REPLY_SHARE * variance).unwrap_or(40);
-        self.budget_with(variance, noise::margin(self.transport(), rows), coefficients, reply_bits)
+        let reply_bits = (8..=40)
+            .find(|bits| switched(*bits) <= REPLY_SHARE * variance)
+            .unwrap_or(40);
+        self.budget_with(
+            variance,
+            noise::margin(self.transport(), rows),
+            coefficients,
+            reply_bits,
+        )
     }
 
     /// The error bound of a linear model's result for replies of given bits.
-    pub(crate) fn linear_budget(self, variance: f64, coefficients: usize, reply_bits: u32) -> Budget {
+    pub(crate) fn linear_budget(
+        self,
+        variance: f64,
+        coefficients: usize,
+        reply_bits: u32,
+    ) -> Budget {
         self.budget_with(variance, noise::KEY_MARGIN, coefficients, reply_bits)
     }
 
-    fn budget_with(self, variance: f64, margin: f64, coefficients: usize, reply_bits: u32) -> Budget {
+    fn budget_with(
+        self,
+        variance: f64,
+        margin: f64,
+        coefficients: usize,
+        reply_bits: u32,
+    ) -> Budget {
         let deviation = (variance + noise::modulus_switch(self.set, reply_bits)).sqrt() * margin;
         let error = deviations(FAILURE_LOG2 - (coefficients as f64).log2()) * deviation;
         Budget {

@@ -7,7 +7,11 @@ pub(crate) struct BinSet(Vec<(u32, u32)>);
 impl BinSet {
     /// `start .. end`.
     pub(crate) fn range(start: u32, end: u32) -> Self {
-        Self(if start < end { vec![(start, end)] } else { Vec::new() })
+        Self(if start < end {
+            vec![(start, end)]
+        } else {
+            Vec::new()
+        })
     }
 
     /// The ranges.
@@ -85,11 +89,16 @@ mod tests {
     fn set(mask: u32) -> BinSet {
         (0..BINS)
             .filter(|bin| mask >> bin & 1 == 1)
-            .fold(BinSet::default(), |set, bin| set.union(&BinSet::range(bin, bin + 1)))
+            .fold(BinSet::default(), |set, bin| {
+                set.union(&BinSet::range(bin, bin + 1))
+            })
     }
 
     fn mask(set: &BinSet) -> u32 {
-        (0..32).filter(|bin| set.contains(*bin)).map(|bin| 1 << bin).sum()
+        (0..32)
+            .filter(|bin| set.contains(*bin))
+            .map(|bin| 1 << bin)
+            .sum()
     }
 
     proptest! {

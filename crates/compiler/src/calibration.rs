@@ -1,4 +1,5 @@
-//! Calibration rows: the columns that name the features, and the values that ranges and grids are fitted on.
+//! Calibration rows: the columns that name the features, and the values that ranges and grids are
+//! fitted on.
 
 use crate::error::CompileError;
 use crate::model::{Estimator, Model};
@@ -34,8 +35,9 @@ pub(crate) struct CalibrationRows {
 impl<R: Read> Calibration<R> {
     /// Matches the columns with the model's inputs and reads the rows.
     ///
-    /// A tree answers rows with missing values even if none of its nodes says where they go: a comparison with NaN is false. Some exporters rely
-    /// on it, so calibration rows that have missing values allow them, in the inputs where they do.
+    /// A tree answers rows with missing values even if none of its nodes says where they go: a
+    /// comparison with NaN is false. Some exporters rely on it, so calibration rows that have
+    /// missing values allow them, in the inputs where they do.
     pub(crate) fn read(self, model: &mut Model) -> Result<CalibrationRows, CompileError> {
         let table = Table::open(self.source_name.as_str(), self.input)?;
         let own: Vec<bool> = model.columns.iter().map(|input| input.missing).collect();
@@ -48,7 +50,12 @@ impl<R: Read> Calibration<R> {
                 input.missing = true;
             }
         }
-        let mut columns = match_columns(model, table.header(), self.target.as_deref(), &self.source_name)?;
+        let mut columns = match_columns(
+            model,
+            table.header(),
+            self.target.as_deref(),
+            &self.source_name,
+        )?;
         let rows = table
             .select(&columns, model.preprocess.inputs())?
             .take(MAX_ROWS)
@@ -69,7 +76,11 @@ impl<R: Read> Calibration<R> {
             }
             gaps.extend(found.into_iter().map(|entry| columns[entry].name.clone()));
         }
-        Ok(CalibrationRows { columns, rows, gaps })
+        Ok(CalibrationRows {
+            columns,
+            rows,
+            gaps,
+        })
     }
 }
 
@@ -81,8 +92,14 @@ fn is_nan(tensor: &Tensor, entry: usize) -> bool {
     }
 }
 
-/// The file's column for each entry of each input. One wide input takes the columns in the file's order; several are matched by name.
-fn match_columns(model: &Model, header: &[String], target: Option<&str>, source_name: &str) -> Result<Vec<InputColumn>, CompileError> {
+/// The file's column for each entry of each input. One wide input takes the columns in the file's
+/// order; several are matched by name.
+fn match_columns(
+    model: &Model,
+    header: &[String],
+    target: Option<&str>,
+    source_name: &str,
+) -> Result<Vec<InputColumn>, CompileError> {
     if let Some(target) = target.filter(|target| !header.iter().any(|name| name == target)) {
         return Err(CompileError::Target {
             source_name: source_name.into(),
@@ -90,9 +107,16 @@ fn match_columns(model: &Model, header: &[String], target: Option<&str>, source_
             found: header.join(", "),
         });
     }
-    let names: Vec<&String> = header.iter().filter(|name| Some(name.as_str()) != target).collect();
+    let names: Vec<&String> = header
+        .iter()
+        .filter(|name| Some(name.as_str()) != target)
+        .collect();
     let mismatch = |model: String| {
-        let found = names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+        let found = names
+            .iter()
+            .map(|name| name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ");
         CompileError::Columns {
             source_name: source_name.into(),
             model,
@@ -109,9 +133,18 @@ fn match_columns(model: &Model, header: &[String], target: Option<&str>, source_
                 missing: input.missing,
             })
             .collect()),
-        [input] if input.width != 1 => Err(mismatch(format!("one input {:?} of {} entries", input.name, input.width))),
+        [input] if input.width != 1 => Err(mismatch(format!(
+            "one input {:?} of {} entries",
+            input.name, input.width
+        ))),
         inputs => {
-            let wanted = || inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>().join(", ");
+            let wanted = || {
+                inputs
+                    .iter()
+                    .map(|input| input.name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            };
             let by_name = |input: &crate::model::Column| {
                 let found = input.width == 1 && names.iter().any(|name| **name == input.name);
                 found.then(|| InputColumn {

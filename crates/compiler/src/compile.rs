@@ -6,7 +6,10 @@ use crate::error::CompileError;
 use crate::linear;
 use crate::model::{Estimator, LinearModel, Model, TreeEnsemble, read_model};
 use crate::options::{DEFAULT_PRECISION, FeatureMode, Options, Profile};
-use crate::report::{FeatureReport, ModelReport, PrecisionReport, Report, SecurityReport, SizeReport, TreeCounts, WorkReport};
+use crate::report::{
+    FeatureReport, ModelReport, PrecisionReport, Report, SecurityReport, SizeReport, TreeCounts,
+    WorkReport,
+};
 use crate::scores::ScoreMap;
 use crate::simulate::Simulation;
 use cipherfn_engine::Bundle;
@@ -14,7 +17,8 @@ use cipherfn_engine::circuit::Circuit;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::program::{Kind, Tensor};
 use cipherfn_protocol::specs::{
-    ClientSpecs, Decoding, Encoding, FORMAT, InputColumn, ModelSummary, ParameterSetRef, ScoreDecoding, SpecsDocument,
+    ClientSpecs, Decoding, Encoding, FORMAT, InputColumn, ModelSummary, ParameterSetRef,
+    ScoreDecoding, SpecsDocument,
 };
 use std::io::Read;
 
@@ -31,11 +35,16 @@ pub struct Compiled {
     pub report: Report,
 }
 
-/// Stack of the compiling thread: trees are followed recursively, with a test for each index bit of each node.
+/// Stack of the compiling thread: trees are followed recursively, with a test for each index bit of
+/// each node.
 const STACK_BYTES: usize = 256 << 20;
 
 /// Compiles an ONNX model.
-pub fn compile<R: Read>(model_bytes: &[u8], calibration: Calibration<R>, options: &Options) -> Result<Compiled, CompileError> {
+pub fn compile<R: Read>(
+    model_bytes: &[u8],
+    calibration: Calibration<R>,
+    options: &Options,
+) -> Result<Compiled, CompileError> {
     check(options)?;
     let mut model = read_model(model_bytes)?;
     let calibration = calibration.read(&mut model)?;
@@ -53,14 +62,26 @@ pub fn compile<R: Read>(model_bytes: &[u8], calibration: Calibration<R>, options
 }
 
 fn check(options: &Options) -> Result<(), CompileError> {
-    let bad = |option, found: String, expected| Err(CompileError::Option { option, found, expected });
+    let bad = |option, found: String, expected| {
+        Err(CompileError::Option {
+            option,
+            found,
+            expected,
+        })
+    };
     match options.features {
-        FeatureMode::Grid { bits } if !(1..=16).contains(&bits) => return bad("grid bits", bits.to_string(), "1 to 16"),
-        FeatureMode::Exact { decoys } if decoys > 4096 => return bad("decoys", decoys.to_string(), "at most 4096 a feature"),
+        FeatureMode::Grid { bits } if !(1..=16).contains(&bits) => {
+            return bad("grid bits", bits.to_string(), "1 to 16");
+        }
+        FeatureMode::Exact { decoys } if decoys > 4096 => {
+            return bad("decoys", decoys.to_string(), "at most 4096 a feature");
+        }
         _ => {}
     }
     match options.precision {
-        Some(bits) if !(1.0..=40.0).contains(&bits) => bad("precision", bits.to_string(), "1 to 40 bits"),
+        Some(bits) if !(1.0..=40.0).contains(&bits) => {
+            bad("precision", bits.to_string(), "1 to 40 bits")
+        }
         _ if options.name.is_empty() => bad("name", "empty".into(), "a name"),
         _ => Ok(()),
     }
@@ -101,7 +122,12 @@ pub(crate) struct Parts {
     pub warnings: Vec<String>,
 }
 
-fn compile_here(model: &Model, hash: Hash, calibration: CalibrationRows, options: &Options) -> Result<Compiled, CompileError> {
+fn compile_here(
+    model: &Model,
+    hash: Hash,
+    calibration: CalibrationRows,
+    options: &Options,
+) -> Result<Compiled, CompileError> {
     let rows = calibration
         .rows
         .into_iter()
@@ -162,7 +188,11 @@ fn compile_here(model: &Model, hash: Hash, calibration: CalibrationRows, options
         specs: specs.bytes().to_vec(),
         report: json,
     };
-    Ok(Compiled { bundle, specs, report })
+    Ok(Compiled {
+        bundle,
+        specs,
+        report,
+    })
 }
 
 /// The column that a feature comes from names it.
@@ -176,40 +206,55 @@ fn feature_names(model: &Model, columns: &[InputColumn]) -> Vec<String> {
             .and_then(|column| columns.get(column as usize))
     };
     let shared = |name: &str, index: usize| {
-        (0..model.features).any(|other| other != index && origin(other).is_some_and(|column| column.name == name))
+        (0..model.features)
+            .any(|other| other != index && origin(other).is_some_and(|column| column.name == name))
     };
     (0..model.features)
         .map(|index| match origin(index) {
-            Some(column) if shared(&column.name, index) => format!("{} (feature {index})", column.name),
+            Some(column) if shared(&column.name, index) => {
+                format!("{} (feature {index})", column.name)
+            }
             Some(column) => column.name.clone(),
             None => format!("feature {index}"),
         })
         .collect()
 }
 
-/// Whether a missing value can reach each feature and means something there: columns that take missing values are left empty, and
-/// pre-processing may fill them.
+/// Whether a missing value can reach each feature and means something there: columns that take
+/// missing values are left empty, and pre-processing may fill them.
 pub(crate) fn missing_features(model: &Model) -> Result<Vec<bool>, CompileError> {
-    let inputs = model
-        .preprocess
-        .inputs()
-        .iter()
-        .zip(&model.columns)
-        .map(|(input, column)| match (input.kind, column.missing) {
-            (Kind::F32, missing) => Tensor::F32(vec![if missing { f32::NAN } else { 0.0 }; input.len]),
-            (Kind::F64, missing) => Tensor::F64(vec![if missing { f64::NAN } else { 0.0 }; input.len]),
-            (Kind::I64, _) => Tensor::I64(vec![0; input.len]),
-            (Kind::Text, _) => Tensor::Text(vec![String::new(); input.len]),
-        });
+    let inputs =
+        model
+            .preprocess
+            .inputs()
+            .iter()
+            .zip(&model.columns)
+            .map(|(input, column)| match (input.kind, column.missing) {
+                (Kind::F32, missing) => {
+                    Tensor::F32(vec![if missing { f32::NAN } else { 0.0 }; input.len])
+                }
+                (Kind::F64, missing) => {
+                    Tensor::F64(vec![if missing { f64::NAN } else { 0.0 }; input.len])
+                }
+                (Kind::I64, _) => Tensor::I64(vec![0; input.len]),
+                (Kind::Text, _) => Tensor::Text(vec![String::new(); input.len]),
+            });
     if !model.columns.iter().any(|column| column.missing) {
         return Ok(vec![false; model.features]);
     }
-    Ok(model.features_of(inputs.collect())?.into_iter().map(f32::is_nan).collect())
+    Ok(model
+        .features_of(inputs.collect())?
+        .into_iter()
+        .map(f32::is_nan)
+        .collect())
 }
 
-/// Decoding of all scores from that of the coefficients: score units a torus, constant, error bound, other errors and half range of each
-/// coefficient.
-pub(crate) fn score_decodings(scores: &ScoreMap, coefficients: &[Coefficient]) -> Vec<ScoreDecoding> {
+/// Decoding of all scores from that of the coefficients: score units a torus, constant, error
+/// bound, other errors and half range of each coefficient.
+pub(crate) fn score_decodings(
+    scores: &ScoreMap,
+    coefficients: &[Coefficient],
+) -> Vec<ScoreDecoding> {
     let decoding = |affine: &crate::scores::Affine| {
         let Some(Coefficient {
             scale,
@@ -294,7 +339,11 @@ fn compile_linear(model: &LinearModel, source: &Source<'_>) -> Result<Parts, Com
         coefficients: coefficients.len() as u32,
         reply_bits: plan.reply_bits,
         query_bytes: plan.query_bytes,
-        deviation: plan.outputs.iter().map(|output| output.budget.deviation).fold(0.0, f64::max),
+        deviation: plan
+            .outputs
+            .iter()
+            .map(|output| output.budget.deviation)
+            .fold(0.0, f64::max),
         needs_key: false,
         target_bits: source.options.precision.unwrap_or(linear::PREFERRED_BITS),
         bits: plan.bits,
@@ -368,9 +417,15 @@ fn report(source: &Source<'_>, parts: &Parts, agreement: crate::report::Agreemen
         },
         work: parts.work.clone(),
         sizes: SizeReport {
-            evaluation_key: if needs_key { parts.backend.key_bytes() } else { 0 },
+            evaluation_key: if needs_key {
+                parts.backend.key_bytes()
+            } else {
+                0
+            },
             query_row: parts.query_bytes,
-            reply_row: parts.backend.reply_bytes(parts.coefficients as usize, parts.reply_bits),
+            reply_row: parts
+                .backend
+                .reply_bytes(parts.coefficients as usize, parts.reply_bits),
         },
         agreement,
         warnings,
@@ -379,5 +434,8 @@ fn report(source: &Source<'_>, parts: &Parts, agreement: crate::report::Agreemen
 
 /// The bits asked for, and whether they must be reached.
 pub(crate) fn target(options: &Options) -> (f64, bool) {
-    (options.precision.unwrap_or(DEFAULT_PRECISION), options.precision.is_some())
+    (
+        options.precision.unwrap_or(DEFAULT_PRECISION),
+        options.precision.is_some(),
+    )
 }

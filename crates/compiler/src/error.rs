@@ -66,7 +66,9 @@ pub enum CompileError {
         found: String,
     },
     /// The calibration rows' columns are not the model's.
-    #[error("{source_name} does not fit the model: the model has {model}, the file has {count} columns besides the target: {found}")]
+    #[error(
+        "{source_name} does not fit the model: the model has {model}, the file has {count} columns besides the target: {found}"
+    )]
     Columns {
         /// The file.
         source_name: String,
@@ -78,7 +80,9 @@ pub enum CompileError {
         found: String,
     },
     /// Every row gets the same scores.
-    #[error("the model gives every row the same scores; there is nothing to compute on encrypted data")]
+    #[error(
+        "the model gives every row the same scores; there is nothing to compute on encrypted data"
+    )]
     Constant,
     /// A tree that is too deep.
     #[error("tree {tree} has depth {depth}, more than {limit}; train with a limited depth")]
@@ -145,6 +149,10 @@ pub struct NodeName {
 
 impl std::fmt::Display for NodeName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "node \"{}\" (operator {}, domain {})", self.name, self.operator, self.domain)
+        write!(
+            f,
+            "node \"{}\" (operator {}, domain {})",
+            self.name, self.operator, self.domain
+        )
     }
 }

@@ -8,7 +8,8 @@
 //!                      circuit (for the server), client specs (for the client), report (for people)
 //! ```
 //!
-//! A compiled model is a function of the ONNX bytes, the calibration rows and the options alone: the same input gives the same bytes.
+//! A compiled model is a function of the ONNX bytes, the calibration rows and the options alone:
+//! the same input gives the same bytes.
 
 mod backend;
 mod bins;

@@ -1,7 +1,9 @@
-//! Linear models: input ranges, integer weights, and the fewest bits that carry the wanted precision.
+//! Linear models: input ranges, integer weights, and the fewest bits that carry the wanted
+//! precision.
 //!
-//! Feature `i` enters as `delta * r_i` with `r_i = (x_i - centre_i) / half_width_i` in [-1, 1]. Score `c` is
-//! `sum over i of A_ci r_i + constant`, and the server computes `sum over i of w_ci delta r_i` with integers `w_ci` near `A_ci / unit_c`.
+//! Feature `i` enters as `delta * r_i` with `r_i = (x_i - centre_i) / half_width_i` in [-1, 1].
+//! Score `c` is `sum over i of A_ci r_i + constant`, and the server computes `sum over i of w_ci
+//! delta r_i` with integers `w_ci` near `A_ci / unit_c`.
 
 use crate::backend::{Backend, Budget};
 use crate::error::CompileError;
@@ -72,25 +74,43 @@ const REPLY_BITS: u32 = 25;
 /// Bits of a reply's coefficients at most.
 const MOST_REPLY_BITS: u32 = 40;
 
-/// One ciphertext: its mask from the seed, the product in the Fourier domain, the reply; source: as in the costs of trees.
+/// One ciphertext: its mask from the seed, the product in the Fourier domain, the reply; source: as
+/// in the costs of trees.
 const CIPHERTEXT_MICROSECONDS: f64 = 35.0;
 
 /// Compiles `linear` for feature vectors like those in `rows`.
-pub(crate) fn compile(linear: &LinearModel, names: &[String], rows: &[Vec<f32>], options: &Options) -> Result<LinearPlan, CompileError> {
-    let backend = *Backend::for_profile(options.profile).first().ok_or(CompileError::Constant)?;
+pub(crate) fn compile(
+    linear: &LinearModel,
+    names: &[String],
+    rows: &[Vec<f32>],
+    options: &Options,
+) -> Result<LinearPlan, CompileError> {
+    let backend = *Backend::for_profile(options.profile)
+        .first()
+        .ok_or(CompileError::Constant)?;
     let ranges = widen(&linear.weights, input_ranges(rows, names.len()));
     let weights = contributions(&linear.weights, &ranges);
     let constants: Vec<f64> = linear
         .weights
         .iter()
         .zip(&linear.bias)
-        .map(|(row, bias)| bias + row.iter().zip(&ranges).map(|(weight, (centre, _))| weight * centre).sum::<f64>())
+        .map(|(row, bias)| {
+            bias + row
+                .iter()
+                .zip(&ranges)
+                .map(|(weight, (centre, _))| weight * centre)
+                .sum::<f64>()
+        })
         .collect();
     let scores = ScoreMap::of_linear(&weights, &constants);
     if scores.carried.is_empty() {
         return Err(CompileError::Constant);
     }
-    let carried: Vec<&[f64]> = scores.carried.iter().map(|score| weights[*score as usize].as_slice()).collect();
+    let carried: Vec<&[f64]> = scores
+        .carried
+        .iter()
+        .map(|score| weights[*score as usize].as_slice())
+        .collect();
     let seen = calibration_ranges(linear, &scores, rows, &carried);
     let fit = fit(backend, &carried, &seen, options)?;
     let stride = carried.len() as u32;
@@ -139,7 +159,12 @@ pub(crate) fn encoded_features(plan: &LinearPlan) -> Vec<EncodedFeature> {
 
 /// Predicted microseconds of one row on one thread.
 pub(crate) fn predicted_microseconds(plan: &LinearPlan) -> f64 {
-    CIPHERTEXT_MICROSECONDS * plan.encoding.names.len().div_ceil(plan.circuit.block as usize) as f64
+    CIPHERTEXT_MICROSECONDS
+        * plan
+            .encoding
+            .names
+            .len()
+            .div_ceil(plan.circuit.block as usize) as f64
 }
 
 /// (centre, half width) of each feature: the calibration rows' range, widened.
@@ -150,9 +175,16 @@ fn input_ranges(rows: &[Vec<f32>], features: usize) -> Vec<(f64, f64)> {
                 .map(move |row| f64::from(row[feature]))
                 .filter(|value| value.is_finite())
         };
-        let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
+        let (low, high) = (
+            values().fold(f64::INFINITY, f64::min),
+            values().fold(f64::NEG_INFINITY, f64::max),
+        );
         let (low, high) = if low <= high { (low, high) } else { (0.0, 0.0) };
-        let span = if low < high { high - low } else { low.abs().max(1.0) };
+        let span = if low < high {
+            high - low
+        } else {
+            low.abs().max(1.0)
+        };
         (f64::midpoint(low, high), (0.5 + WIDENING) * span)
     };
     (0..features).map(range).collect()
@@ -162,12 +194,18 @@ fn input_ranges(rows: &[Vec<f32>], features: usize) -> Vec<(f64, f64)> {
 fn contributions(weights: &[Vec<f64>], ranges: &[(f64, f64)]) -> Vec<Vec<f64>> {
     weights
         .iter()
-        .map(|row| row.iter().zip(ranges).map(|(weight, (_, half))| weight * half).collect())
+        .map(|row| {
+            row.iter()
+                .zip(ranges)
+                .map(|(weight, (_, half))| weight * half)
+                .collect()
+        })
         .collect()
 }
 
-/// Gives features of little weight a wider range, up to the mean contribution to every score: outliers of features that hardly vary in the
-/// calibration rows are accepted, and the range of scores at most doubles.
+/// Gives features of little weight a wider range, up to the mean contribution to every score:
+/// outliers of features that hardly vary in the calibration rows are accepted, and the range of
+/// scores at most doubles.
 fn widen(weights: &[Vec<f64>], ranges: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     let rows = contributions(weights, &ranges);
     let mean = |row: &Vec<f64>| row.iter().map(|value| value.abs()).sum::<f64>() / row.len() as f64;
@@ -188,7 +226,12 @@ fn widen(weights: &[Vec<f64>], ranges: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
 }
 
 /// Range of each carried score over the calibration rows; where they do not vary, over all inputs.
-fn calibration_ranges(linear: &LinearModel, scores: &ScoreMap, rows: &[Vec<f32>], carried: &[&[f64]]) -> Vec<f64> {
+fn calibration_ranges(
+    linear: &LinearModel,
+    scores: &ScoreMap,
+    rows: &[Vec<f32>],
+    carried: &[&[f64]],
+) -> Vec<f64> {
     let mut ends = vec![(f64::INFINITY, f64::NEG_INFINITY); carried.len()];
     for row in rows {
         let values = linear.raw_scores(row);
@@ -200,7 +243,13 @@ fn calibration_ranges(linear: &LinearModel, scores: &ScoreMap, rows: &[Vec<f32>]
     let whole = |weights: &[f64]| 2.0 * weights.iter().map(|weight| weight.abs()).sum::<f64>();
     ends.iter()
         .zip(carried)
-        .map(|((low, high), weights)| if high > low { high - low } else { whole(weights) })
+        .map(|((low, high), weights)| {
+            if high > low {
+                high - low
+            } else {
+                whole(weights)
+            }
+        })
         .collect()
 }
 
@@ -227,14 +276,24 @@ struct Fit {
 }
 
 /// The fewest bytes that reach the wanted precision.
-fn fit(backend: Backend, weights: &[&[f64]], seen: &[f64], options: &Options) -> Result<Fit, CompileError> {
-    let reply_bits = if options.profile == Profile::Compact { 24 } else { REPLY_BITS };
+fn fit(
+    backend: Backend,
+    weights: &[&[f64]],
+    seen: &[f64],
+    options: &Options,
+) -> Result<Fit, CompileError> {
+    let reply_bits = if options.profile == Profile::Compact {
+        24
+    } else {
+        REPLY_BITS
+    };
     let stages: &[(f64, u32)] = match &options.precision {
         Some(bits) => &[(*bits, MOST_REPLY_BITS)],
         None => &[
             (PREFERRED_BITS, reply_bits),
             (LEAST_BITS, reply_bits),
-            // Scores that cancel: in the calibration rows they stay in a small part of their range.
+            // Scores that cancel: in the calibration rows they stay in a small part of their
+            // range.
             (LEAST_BITS, MOST_REPLY_BITS),
             (f64::NEG_INFINITY, MOST_REPLY_BITS),
         ],
@@ -303,7 +362,10 @@ impl Rounded {
             // Half a unit a weight is kept for rounding up.
             let sum = AMPLITUDE / delta - 0.5 * row.len() as f64;
             let unit = half / sum.max(1.0);
-            let rounded: Vec<i64> = row.iter().map(|weight| (weight / unit).round() as i64).collect();
+            let rounded: Vec<i64> = row
+                .iter()
+                .map(|weight| (weight / unit).round() as i64)
+                .collect();
             let error = row
                 .iter()
                 .zip(&rounded)
@@ -312,7 +374,11 @@ impl Rounded {
             (rounded, RoundedOutput { unit, error, half })
         });
         let (weights, outputs): (Vec<Vec<i64>>, _) = rows.unzip();
-        let squares = weights.iter().flatten().map(|weight| (*weight as f64).powi(2)).sum();
+        let squares = weights
+            .iter()
+            .flatten()
+            .map(|weight| (*weight as f64).powi(2))
+            .sum();
         Self {
             delta,
             weights,
@@ -322,8 +388,10 @@ impl Rounded {
     }
 
     fn fit(&self, backend: Backend, seen: &[f64], body_bits: u32, reply_bits: u32) -> Fit {
-        // One polynomial holds the weights of all scores: every result coefficient meets all of them, at positions without a feature too.
-        let variance = noise::linear(backend.set, self.squares, body_bits) + noise::linear_transform(backend.set, self.squares);
+        // One polynomial holds the weights of all scores: every result coefficient meets all of
+        // them, at positions without a feature too.
+        let variance = noise::linear(backend.set, self.squares, body_bits)
+            + noise::linear_transform(backend.set, self.squares);
         let budget = backend.linear_budget(variance, self.outputs.len(), reply_bits);
         let output = |output: &RoundedOutput| LinearOutput {
             scale: output.unit / self.delta,

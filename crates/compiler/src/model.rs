@@ -1,7 +1,8 @@
 //! The typed intermediate representation: a model cut at its estimator.
 //!
-//! [`read_model`] evaluates the graph partially. What depends on the input alone becomes [`Model::preprocess`], what depends on the
-//! estimator's scores [`Model::postprocess`]; the [`Estimator`] between them is what the server evaluates under encryption.
+//! [`read_model`] evaluates the graph partially. What depends on the input alone becomes
+//! [`Model::preprocess`], what depends on the estimator's scores [`Model::postprocess`]; the
+//! [`Estimator`] between them is what the server evaluates under encryption.
 
 use crate::error::CompileError;
 use cipherfn_protocol::program::RowProgram;
@@ -28,7 +29,8 @@ pub struct Model {
     pub preprocess: RowProgram,
     /// Length of the feature vector.
     pub features: usize,
-    /// For each feature, the column that alone determines it, counted over all inputs' entries; `None` where several do.
+    /// For each feature, the column that alone determines it, counted over all inputs' entries;
+    /// `None` where several do.
     pub origins: Vec<Option<u32>>,
     /// What is evaluated under encryption: features to raw scores.
     pub estimator: Estimator,
@@ -43,7 +45,8 @@ pub struct Model {
 /// One input of the ONNX graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// Its name. An input of width 1 is the table's column of that name; a wider one takes consecutive columns.
+    /// Its name. An input of width 1 is the table's column of that name; a wider one takes
+    /// consecutive columns.
     pub name: String,
     /// Type of its entries.
     pub kind: ColumnKind,
@@ -113,7 +116,8 @@ pub struct LinearModel {
     pub bias: Vec<f64>,
 }
 
-/// Raw scores are `base` plus the sum of one leaf of every tree. Averages are folded into the leaves.
+/// Raw scores are `base` plus the sum of one leaf of every tree. Averages are folded into the
+/// leaves.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TreeEnsemble {
     /// Number of raw scores.
@@ -124,7 +128,8 @@ pub struct TreeEnsemble {
     pub trees: Vec<Tree>,
 }
 
-/// A decision tree as an arena: the root is node 0, every node is reached exactly once, children come after their parent.
+/// A decision tree as an arena: the root is node 0, every node is reached exactly once, children
+/// come after their parent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tree {
     /// The nodes.
@@ -151,8 +156,8 @@ pub enum TreeNode {
     },
 }
 
-/// A predicate of one 32-bit feature. Every ONNX branch mode is one of these, up to a swap of the children and a step to the adjacent
-/// float.
+/// A predicate of one 32-bit feature. Every ONNX branch mode is one of these, up to a swap of the
+/// children and a step to the adjacent float.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Test {
     /// `x > threshold`; the threshold is finite.

@@ -4,8 +4,9 @@
 //! bytes --graph--> nodes in order --evaluate--> before | scores | behind --outputs--> Model
 //! ```
 //!
-//! [`evaluate`] is a partial evaluator: steps before the estimator and behind it go to two row programs, with constants folded and shapes
-//! resolved for one row; what lies between is affine in the estimator's sums.
+//! [`evaluate`] is a partial evaluator: steps before the estimator and behind it go to two row
+//! programs, with constants folded and shapes resolved for one row; what lies between is affine in
+//! the estimator's sums.
 
 mod emitter;
 mod estimator;
@@ -49,11 +50,21 @@ pub(crate) fn read_model(bytes: &[u8]) -> Result<Model, CompileError> {
 
 /// Every operator that is understood, with its domain, sorted: for documentation and reports.
 pub(crate) fn operators() -> Vec<String> {
-    let standard = standard::OPERATORS.iter().chain(views::OPERATORS).chain(scores::OPERATORS).copied();
+    let standard = standard::OPERATORS
+        .iter()
+        .chain(views::OPERATORS)
+        .chain(scores::OPERATORS)
+        .copied();
     let of_ml = ["ArrayFeatureExtractor", "FeatureVectorizer", "ZipMap"];
-    let ml = ml::OPERATORS.iter().chain(estimators::OPERATORS).copied().chain(of_ml);
+    let ml = ml::OPERATORS
+        .iter()
+        .chain(estimators::OPERATORS)
+        .copied()
+        .chain(of_ml);
     let named = |domain: &'static str| move |operator: &str| format!("{operator} ({domain})");
-    let standard = standard.filter(|operator| !of_ml.contains(operator)).map(named("ai.onnx"));
+    let standard = standard
+        .filter(|operator| !of_ml.contains(operator))
+        .map(named("ai.onnx"));
     let mut all: Vec<String> = standard.chain(ml.map(named(node::ML))).collect();
     all.sort();
     all.dedup();

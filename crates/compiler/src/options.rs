@@ -14,8 +14,8 @@ pub struct Options {
     pub name: String,
     /// How features are quantised.
     pub features: FeatureMode,
-    /// Bits of the score range to guarantee; an error if they cannot be reached. `None`: [`DEFAULT_PRECISION`], or as many as can be
-    /// reached, with a warning in the report.
+    /// Bits of the score range to guarantee; an error if they cannot be reached. `None`:
+    /// [`DEFAULT_PRECISION`], or as many as can be reached, with a warning in the report.
     pub precision: Option<f64>,
     /// What is scarce.
     pub profile: Profile,
@@ -37,13 +37,14 @@ impl Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FeatureMode {
-    /// By the model's own thresholds, which the client specs then show. Encrypted comparisons equal the model's.
+    /// By the model's own thresholds, which the client specs then show. Encrypted comparisons equal
+    /// the model's.
     Exact {
         /// Split points a feature that no tree uses, mixed in.
         decoys: u32,
     },
-    /// By a quantile grid of 2^bits bins, fitted on the calibration rows. The model's thresholds move to the nearest edge and stay on
-    /// the server.
+    /// By a quantile grid of 2^bits bins, fitted on the calibration rows. The model's thresholds
+    /// move to the nearest edge and stay on the server.
     Grid {
         /// log2 of the number of bins, 1 to 16.
         bits: u32,
@@ -110,13 +111,20 @@ impl FromStr for FeatureMode {
 
     /// `exact` or `grid:BITS`.
     fn from_str(text: &str) -> Result<Self, ParseOptionError> {
-        let bits = || text.strip_prefix("grid:")?.parse().ok().filter(|bits| (1..=16).contains(bits));
+        let bits = || {
+            text.strip_prefix("grid:")?
+                .parse()
+                .ok()
+                .filter(|bits| (1..=16).contains(bits))
+        };
         match text {
             "exact" => Ok(Self::Exact { decoys: 0 }),
-            _ => bits().map(|bits| Self::Grid { bits }).ok_or_else(|| ParseOptionError {
-                found: text.into(),
-                expected: "exact, grid:BITS with 1 to 16 bits",
-            }),
+            _ => bits()
+                .map(|bits| Self::Grid { bits })
+                .ok_or_else(|| ParseOptionError {
+                    found: text.into(),
+                    expected: "exact, grid:BITS with 1 to 16 bits",
+                }),
         }
     }
 }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 mod text;
 
-/// Everything about a compiled model that people ask for. Serialised into the bundle; `Display` is the text form.
+/// Everything about a compiled model that people ask for. Serialised into the bundle; `Display` is
+/// the text form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The model.

@@ -1,7 +1,8 @@
 //! Which raw scores need a result coefficient of their own.
 //!
-//! Many models' scores determine each other: the two probabilities of a binary forest add up to one, a linear classifier's two rows are
-//! each other's negative. Such scores share a coefficient, and the client derives each by its own scale and offset.
+//! Many models' scores determine each other: the two probabilities of a binary forest add up to
+//! one, a linear classifier's two rows are each other's negative. Such scores share a coefficient,
+//! and the client derives each by its own scale and offset.
 
 use crate::model::{TreeEnsemble, TreeNode};
 
@@ -30,7 +31,8 @@ pub(crate) struct ScoreMap {
     pub scores: Vec<Affine>,
 }
 
-/// Largest deviation of a derived score in parts of its range: float32 rounding of leaves and weights, nothing more.
+/// Largest deviation of a derived score in parts of its range: float32 rounding of leaves and
+/// weights, nothing more.
 const TOLERANCE: f64 = 1.0 / (1 << 20) as f64;
 
 impl ScoreMap {
@@ -42,7 +44,10 @@ impl ScoreMap {
     /// For linear maps of inputs in [-1, 1]: one row of weights and one constant a score.
     pub(crate) fn of_linear(weights: &[Vec<f64>], constants: &[f64]) -> Self {
         Self::of(constants, |score| {
-            weights[score].iter().map(|weight| Part(vec![-weight, *weight])).collect()
+            weights[score]
+                .iter()
+                .map(|weight| Part(vec![-weight, *weight]))
+                .collect()
         })
     }
 
@@ -71,7 +76,11 @@ impl ScoreMap {
                     },
                 )
             });
-            let Relation { factor, offset, deviation } = relation;
+            let Relation {
+                factor,
+                offset,
+                deviation,
+            } = relation;
             scores.push(Affine {
                 coefficient: coefficient as u32,
                 factor,
@@ -86,7 +95,8 @@ impl ScoreMap {
     }
 }
 
-/// What one tree or input can add to a score: its leaves' values in order, or the ends of its range.
+/// What one tree or input can add to a score: its leaves' values in order, or the ends of its
+/// range.
 struct Part(Vec<f64>);
 
 impl Part {
@@ -124,13 +134,22 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
 fn relate(parts: &[Part], base: &[Part], factor: f64) -> Option<Relation> {
     let (mut offset, mut deviation, mut extent) = (0.0, 0.0, 0.0);
     for (part, base) in parts.iter().zip(base) {
-        let (low, high) = range(part.0.iter().zip(&base.0).map(|(value, base)| value - factor * base));
+        let (low, high) = range(
+            part.0
+                .iter()
+                .zip(&base.0)
+                .map(|(value, base)| value - factor * base),
+        );
         offset += f64::midpoint(low, high);
         deviation += (high - low) / 2.0;
         let (low, high) = range(part.0.iter().copied());
         extent += high - low;
     }
-    (deviation <= extent * TOLERANCE).then_some(Relation { factor, offset, deviation })
+    (deviation <= extent * TOLERANCE).then_some(Relation {
+        factor,
+        offset,
+        deviation,
+    })
 }
 
 /// Tries the factors that the widest part suggests.

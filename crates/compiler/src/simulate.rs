@@ -1,5 +1,5 @@
-//! The compiled model on the calibration rows, in the clear: the client's encoding, the circuit, noise of the predicted size, the client's
-//! decoding; compared with the float model.
+//! The compiled model on the calibration rows, in the clear: the client's encoding, the circuit,
+//! noise of the predicted size, the client's decoding; compared with the float model.
 
 use crate::error::CompileError;
 use crate::model::Model;
@@ -34,7 +34,11 @@ impl Simulation<'_> {
     pub(crate) fn run(&self, rows: &[Vec<f32>]) -> Result<Agreement, CompileError> {
         let circuit = ClearCircuit::new(self.circuit.clone())?;
         let mut noise = Gaussian::new(self.seed);
-        let label = self.model.outputs.iter().position(|output| *output == OutputField::Label);
+        let label = self
+            .model
+            .outputs
+            .iter()
+            .position(|output| *output == OutputField::Label);
         let mut agreement = Agreement {
             has_labels: label.is_some(),
             ..Agreement::default()
@@ -68,10 +72,19 @@ impl Simulation<'_> {
     }
 
     /// The noisy result, or `None` for a row that the client would refuse.
-    fn phases(&self, circuit: &ClearCircuit, features: &[f32], noise: &mut Gaussian) -> Option<Vec<i64>> {
+    fn phases(
+        &self,
+        circuit: &ClearCircuit,
+        features: &[f32],
+        noise: &mut Gaussian,
+    ) -> Option<Vec<i64>> {
         let result = match self.encoding {
-            Encoding::Selectors(encoding) => circuit.evaluate(ClearInput::Selectors(&encoding.bits(features).ok()?)),
-            Encoding::Linear(encoding) => circuit.evaluate(ClearInput::Linear(&encoding.messages(features).ok()?)),
+            Encoding::Selectors(encoding) => {
+                circuit.evaluate(ClearInput::Selectors(&encoding.bits(features).ok()?))
+            }
+            Encoding::Linear(encoding) => {
+                circuit.evaluate(ClearInput::Linear(&encoding.messages(features).ok()?))
+            }
         };
         let result = result.expect("the encoding makes the inputs that the circuit takes");
         let turn = 64_f64.exp2() * self.deviation;
@@ -84,16 +97,27 @@ impl Simulation<'_> {
     }
 
     fn label(&self, scores: &[f64], label: usize) -> Result<Tensor, CompileError> {
-        let mut outputs = self.model.postprocess.run(vec![Tensor::F64(scores.to_vec())])?;
+        let mut outputs = self
+            .model
+            .postprocess
+            .run(vec![Tensor::F64(scores.to_vec())])?;
         Ok(outputs.swap_remove(label))
     }
 
-    /// Whether errors within the precision can change the label: tried at the corners that move one score against all others.
-    fn is_margin_case(&self, exact: &[f64], label: usize, wanted: &Tensor) -> Result<bool, CompileError> {
+    /// Whether errors within the precision can change the label: tried at the corners that move one
+    /// score against all others.
+    fn is_margin_case(
+        &self,
+        exact: &[f64],
+        label: usize,
+        wanted: &Tensor,
+    ) -> Result<bool, CompileError> {
         let precision = |index: usize| self.decoding.scores[index].precision;
         for risen in 0..exact.len() {
             for sign in [1.0, -1.0] {
-                let moved = |(index, score): (usize, &f64)| score + precision(index) * if index == risen { sign } else { -sign };
+                let moved = |(index, score): (usize, &f64)| {
+                    score + precision(index) * if index == risen { sign } else { -sign }
+                };
                 let moved: Vec<f64> = exact.iter().enumerate().map(moved).collect();
                 if self.label(&moved, label)? != *wanted {
                     return Ok(true);
@@ -130,7 +154,10 @@ impl Gaussian {
         if let Some(spare) = self.spare.take() {
             return spare;
         }
-        let (radius, angle) = ((-2.0 * self.unit().ln()).sqrt(), self.unit() * std::f64::consts::TAU);
+        let (radius, angle) = (
+            (-2.0 * self.unit().ln()).sqrt(),
+            self.unit() * std::f64::consts::TAU,
+        );
         self.spare = Some(radius * angle.sin());
         radius * angle.cos()
     }

@@ -1,4 +1,5 @@
-//! Tree ensembles: quantisers, then binned trees, then a circuit of CMUXes with a noise bound and a predicted cost.
+//! Tree ensembles: quantisers, then binned trees, then a circuit of CMUXes with a noise bound and a
+//! predicted cost.
 //!
 //! ```text
 //! TreeEnsemble + calibration rows

@@ -1,8 +1,11 @@
-//! Every model of `tests/models` and of `tests/libraries`, compiled: the client's arithmetic and the circuit, evaluated in the clear,
-//! against the float model on the test rows; reports; determinism.
+//! Every model of `tests/models` and of `tests/libraries`, compiled: the client's arithmetic and
+//! the circuit, evaluated in the clear, against the float model on the test rows; reports;
+//! determinism.
 
 use cipherfn_compiler::model::{Model, read_model};
-use cipherfn_compiler::{Calibration, CompileError, Compiled, FeatureMode, Options, Profile, Report, compile};
+use cipherfn_compiler::{
+    Calibration, CompileError, Compiled, FeatureMode, Options, Profile, Report, compile,
+};
 use cipherfn_engine::Bundle;
 use cipherfn_engine::clear::{ClearCircuit, ClearInput};
 use cipherfn_protocol::program::Tensor;
@@ -32,7 +35,9 @@ const LINEAR: [&str; 6] = [
 ];
 
 fn library(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/libraries").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/libraries")
+        .join(name)
 }
 
 fn try_compile(folder: &Path, change: impl FnOnce(&mut Options)) -> Result<Compiled, CompileError> {
@@ -63,10 +68,12 @@ fn rows(folder: &Path, file: &str, model: &Model, columns: &[InputColumn]) -> Ve
         .unwrap()
         .select(columns, model.preprocess.inputs())
         .unwrap();
-    rows.map(|row| model.features_of(row.unwrap()).unwrap()).collect()
+    rows.map(|row| model.features_of(row.unwrap()).unwrap())
+        .collect()
 }
 
-/// Largest (error / precision - 1/2) of any score, without noise: what is left is the rounding of leaves, weights and steps.
+/// Largest (error / precision - 1/2) of any score, without noise: what is left is the rounding of
+/// leaves, weights and steps.
 fn check_in_the_clear(name: &str, compiled: &Compiled) {
     let folder = library(name);
     let model = float_model(&folder);
@@ -75,14 +82,22 @@ fn check_in_the_clear(name: &str, compiled: &Compiled) {
     let mut accepted = 0;
     for features in rows(&folder, "test.csv", &model, &specs.columns) {
         let phases = match &specs.encoding {
-            Encoding::Selectors(encoding) => circuit.evaluate(ClearInput::Selectors(&encoding.bits(&features).unwrap())).unwrap(),
+            Encoding::Selectors(encoding) => circuit
+                .evaluate(ClearInput::Selectors(&encoding.bits(&features).unwrap()))
+                .unwrap(),
             Encoding::Linear(encoding) => circuit
                 .evaluate(ClearInput::Linear(&encoding.messages(&features).unwrap()))
                 .unwrap(),
         };
         let phases: Vec<i64> = phases.into_iter().map(|phase| phase as i64).collect();
         let exact = model.estimator.raw_scores(&features);
-        for ((score, exact), decoding) in specs.decoding.scores(&phases).iter().zip(&exact).zip(&specs.decoding.scores) {
+        for ((score, exact), decoding) in specs
+            .decoding
+            .scores(&phases)
+            .iter()
+            .zip(&exact)
+            .zip(&specs.decoding.scores)
+        {
             // The step's rounding, and what is not noise of the precision.
             let allowed = decoding.precision - decoding.step + 1e-9 * exact.abs();
             assert!(
@@ -128,18 +143,34 @@ fn linear_models_keep_twelve_bits_of_the_calibration_range() {
             compiled.report.sizes.reply_row
         );
         assert_eq!(compiled.report.sizes.evaluation_key, 0);
-        assert_eq!(compiled.report.agreement.within_precision, compiled.report.agreement.rows);
+        assert_eq!(
+            compiled.report.agreement.within_precision,
+            compiled.report.agreement.rows
+        );
     }
 }
 
 #[test]
 fn the_same_input_gives_the_same_bytes() {
     for name in ["xgb_wine", "logreg_digits"] {
-        let [one, two] = [(), ()].map(|()| compiled(name, |options| options.features = FeatureMode::Exact { decoys: 2 }));
-        assert_eq!(one.bundle.to_bytes().unwrap(), two.bundle.to_bytes().unwrap());
+        let [one, two] = [(), ()].map(|()| {
+            compiled(name, |options| {
+                options.features = FeatureMode::Exact { decoys: 2 }
+            })
+        });
+        assert_eq!(
+            one.bundle.to_bytes().unwrap(),
+            two.bundle.to_bytes().unwrap()
+        );
         let bundle = Bundle::from_bytes(&one.bundle.to_bytes().unwrap()).unwrap();
-        assert_eq!(SpecsDocument::from_json_bytes(&bundle.specs).unwrap(), one.specs);
-        assert_eq!(serde_json::from_slice::<Report>(&bundle.report).unwrap(), one.report);
+        assert_eq!(
+            SpecsDocument::from_json_bytes(&bundle.specs).unwrap(),
+            one.specs
+        );
+        assert_eq!(
+            serde_json::from_slice::<Report>(&bundle.report).unwrap(),
+            one.report
+        );
         assert_eq!(one.specs.specs().circuit, bundle.circuit.hash().unwrap());
     }
 }
@@ -148,7 +179,9 @@ fn the_same_input_gives_the_same_bytes() {
 fn decoys_hide_which_split_points_are_used() {
     let (plain, hidden) = (
         compiled("xgb_bc", |_| {}),
-        compiled("xgb_bc", |options| options.features = FeatureMode::Exact { decoys: 5 }),
+        compiled("xgb_bc", |options| {
+            options.features = FeatureMode::Exact { decoys: 5 }
+        }),
     );
     check_in_the_clear("xgb_bc", &hidden);
     let selectors = |compiled: &Compiled| match &compiled.specs.specs().encoding {
@@ -156,7 +189,11 @@ fn decoys_hide_which_split_points_are_used() {
         Encoding::Linear(_) => panic!("a tree ensemble has selectors"),
     };
     let (plain, hidden) = (selectors(&plain), selectors(&hidden));
-    assert_eq!(hidden.quantisers.len(), 30, "every feature has split points");
+    assert_eq!(
+        hidden.quantisers.len(),
+        30,
+        "every feature has split points"
+    );
     for quantiser in &hidden.quantisers {
         let real = plain
             .quantisers
@@ -166,8 +203,16 @@ fn decoys_hide_which_split_points_are_used() {
         assert_eq!(quantiser.splits.len(), real.len() + 5);
         assert!(real.iter().all(|split| quantiser.splits.contains(split)));
         // Either all index bits, or one bit for every split point.
-        let index = hidden.quantisers.iter().position(|other| other == quantiser).unwrap() as u32;
-        let own: Vec<_> = hidden.selectors.iter().filter(|selector| selector.quantiser == index).collect();
+        let index = hidden
+            .quantisers
+            .iter()
+            .position(|other| other == quantiser)
+            .unwrap() as u32;
+        let own: Vec<_> = hidden
+            .selectors
+            .iter()
+            .filter(|selector| selector.quantiser == index)
+            .collect();
         match own[0].predicate {
             Predicate::Bit(_) => assert_eq!(own.len(), quantiser.index_bits() as usize),
             Predicate::Within(_) => assert!(own.len() >= quantiser.splits.len()),
@@ -179,18 +224,29 @@ fn decoys_hide_which_split_points_are_used() {
 fn a_grid_keeps_thresholds_on_the_server() {
     let folder = library("xgb_bc");
     let model = float_model(&folder);
-    let compiled = compiled("xgb_bc", |options| options.features = FeatureMode::Grid { bits: 6 });
+    let compiled = compiled("xgb_bc", |options| {
+        options.features = FeatureMode::Grid { bits: 6 }
+    });
     let Encoding::Selectors(encoding) = &compiled.specs.specs().encoding else {
         panic!("a tree ensemble has selectors")
     };
-    let calibration = rows(&folder, "train.csv", &model, &compiled.specs.specs().columns);
+    let calibration = rows(
+        &folder,
+        "train.csv",
+        &model,
+        &compiled.specs.specs().columns,
+    );
     for quantiser in &encoding.quantisers {
         assert!(quantiser.splits.len() < 64);
-        let mut values: Vec<f32> = calibration.iter().map(|row| row[quantiser.feature as usize]).collect();
+        let mut values: Vec<f32> = calibration
+            .iter()
+            .map(|row| row[quantiser.feature as usize])
+            .collect();
         values.sort_unstable_by(f32::total_cmp);
         for split in &quantiser.splits {
             let above = values.partition_point(|value| value <= split);
-            let middle = f64::midpoint(f64::from(values[above - 1]), f64::from(values[above])) as f32;
+            let middle =
+                f64::midpoint(f64::from(values[above - 1]), f64::from(values[above])) as f32;
             assert!(
                 (split - middle).abs() <= f32::EPSILON * middle.abs(),
                 "{split} is not between neighbours of the calibration rows"
@@ -198,19 +254,29 @@ fn a_grid_keeps_thresholds_on_the_server() {
         }
     }
     let agreement = &compiled.report.agreement;
-    assert!(agreement.labels_equal * 100 >= agreement.rows * 97, "{agreement:?}");
+    assert!(
+        agreement.labels_equal * 100 >= agreement.rows * 97,
+        "{agreement:?}"
+    );
 }
 
 #[test]
 fn precision_out_of_reach_is_an_error_that_names_the_best() {
-    let error = try_compile(&library("rf_bc"), |options| options.precision = Some(30.0)).unwrap_err();
+    let error =
+        try_compile(&library("rf_bc"), |options| options.precision = Some(30.0)).unwrap_err();
     let CompileError::Precision { wanted, best, .. } = error else {
         panic!("{error}")
     };
     assert!(wanted > 29.0 && best > 5.0 && best < 30.0, "{best}");
-    let reached = try_compile(&library("rf_bc"), |options| options.precision = Some(best.floor() - 1.0)).unwrap();
+    let reached = try_compile(&library("rf_bc"), |options| {
+        options.precision = Some(best.floor() - 1.0)
+    })
+    .unwrap();
     assert!(reached.report.precision.guaranteed_bits >= best.floor() - 1.0);
-    let error = try_compile(&library("logreg_bc"), |options| options.precision = Some(40.0)).unwrap_err();
+    let error = try_compile(&library("logreg_bc"), |options| {
+        options.precision = Some(40.0)
+    })
+    .unwrap_err();
     assert!(matches!(error, CompileError::Precision { .. }), "{error}");
 }
 
@@ -227,9 +293,18 @@ fn calibration_columns_must_fit() {
         };
         compile(&model, calibration, &Options::new("m")).unwrap_err()
     };
-    assert!(matches!(compile(&text, None), CompileError::Columns { count: 31, .. }));
-    assert!(matches!(compile(&text, Some("label")), CompileError::Target { .. }));
-    assert!(matches!(compile(b"a,b\n1,2\n", None), CompileError::Columns { count: 2, .. }));
+    assert!(matches!(
+        compile(&text, None),
+        CompileError::Columns { count: 31, .. }
+    ));
+    assert!(matches!(
+        compile(&text, Some("label")),
+        CompileError::Target { .. }
+    ));
+    assert!(matches!(
+        compile(b"a,b\n1,2\n", None),
+        CompileError::Columns { count: 2, .. }
+    ));
     assert!(matches!(compile(b"", None), CompileError::Table(_)));
 }
 
@@ -251,13 +326,34 @@ fn calibration_rows_decide_on_missing_values_that_trees_do_not_mention() {
         };
         compile(&model, calibration, &Options::new("m"))
     };
-    let accepted = |compiled: &Compiled| compiled.specs.specs().columns.iter().any(|column| column.missing);
-    let (plain, gap) = (compile("rf_bc", false).unwrap(), compile("rf_bc", true).unwrap());
-    assert!(!accepted(&plain) && plain.report.warnings.is_empty(), "{:?}", plain.report.warnings);
+    let accepted = |compiled: &Compiled| {
+        compiled
+            .specs
+            .specs()
+            .columns
+            .iter()
+            .any(|column| column.missing)
+    };
+    let (plain, gap) = (
+        compile("rf_bc", false).unwrap(),
+        compile("rf_bc", true).unwrap(),
+    );
+    assert!(
+        !accepted(&plain) && plain.report.warnings.is_empty(),
+        "{:?}",
+        plain.report.warnings
+    );
     assert!(accepted(&gap));
-    assert!(gap.report.warnings[0].contains("missing values"), "{:?}", gap.report.warnings);
+    assert!(
+        gap.report.warnings[0].contains("missing values"),
+        "{:?}",
+        gap.report.warnings
+    );
     let error = compile("logreg_bc", true).unwrap_err().to_string();
-    assert!(error.contains("line 2") && error.contains("no rule for missing values"), "{error}");
+    assert!(
+        error.contains("line 2") && error.contains("no rule for missing values"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -269,7 +365,10 @@ fn options_are_checked() {
         |options| options.name = String::new(),
     ];
     for change in broken {
-        assert!(matches!(try_compile(&library("dt_bc"), change), Err(CompileError::Option { .. })));
+        assert!(matches!(
+            try_compile(&library("dt_bc"), change),
+            Err(CompileError::Option { .. })
+        ));
     }
 }
 
@@ -283,11 +382,18 @@ fn labels_of_the_compiled_model_are_the_float_models() {
             agreement.labels_equal + agreement.margin_cases >= agreement.rows,
             "{name}: {agreement:?}"
         );
-        assert_eq!(agreement.within_precision, agreement.rows, "{name}: {agreement:?}");
+        assert_eq!(
+            agreement.within_precision, agreement.rows,
+            "{name}: {agreement:?}"
+        );
         let features = &rows(&folder, "test.csv", &model, &compiled.specs.specs().columns)[0];
         let scores = model.estimator.raw_scores(features);
         assert_eq!(
-            model.postprocess.run(vec![Tensor::F64(scores)]).unwrap().len(),
+            model
+                .postprocess
+                .run(vec![Tensor::F64(scores)])
+                .unwrap()
+                .len(),
             compiled.specs.specs().outputs.len()
         );
     }

@@ -33,7 +33,8 @@ fn errors(run: &Run, compiled: &Compiled, features: &[Vec<f32>]) -> Vec<f64> {
     let clear = ClearCircuit::new(compiled.bundle.circuit.clone()).unwrap();
     let key = SecretKey::generate(prepared.parameter_set());
     let needs_key = compiled.report.security.needs_evaluation_key;
-    let expanded: Option<ExpandedEvaluationKey> = needs_key.then(|| EvaluationKey::generate(&key).unwrap().expand().unwrap());
+    let expanded: Option<ExpandedEvaluationKey> =
+        needs_key.then(|| EvaluationKey::generate(&key).unwrap().expand().unwrap());
     let mut workspace = Workspace::default();
     let model = float_model(run);
     let mut errors = Vec::new();
@@ -54,13 +55,21 @@ fn errors(run: &Run, compiled: &Compiled, features: &[Vec<f32>]) -> Vec<f64> {
             _ => panic!("the specs' encoding is the circuit's"),
         };
         assert_eq!(query.len(), compiled.report.sizes.query_row);
-        let answer = prepared.evaluate_row(expanded.as_ref(), &query, &mut workspace).unwrap();
+        let answer = prepared
+            .evaluate_row(expanded.as_ref(), &query, &mut workspace)
+            .unwrap();
         assert_eq!(answer.len(), compiled.report.sizes.reply_row);
         let phases = reply::decrypt(&key, &prepared.reply_shape(), &answer).unwrap();
-        let error = |(phase, wanted): (&i64, &u64)| phase.wrapping_sub(*wanted as i64) as f64 / 64_f64.exp2();
+        let error = |(phase, wanted): (&i64, &u64)| {
+            phase.wrapping_sub(*wanted as i64) as f64 / 64_f64.exp2()
+        };
         errors.extend(phases.iter().zip(&wanted).map(error));
         let decoded = specs.decoding.scores(&phases);
-        for ((decoded, exact), score) in decoded.iter().zip(model.estimator.raw_scores(row)).zip(&specs.decoding.scores) {
+        for ((decoded, exact), score) in decoded
+            .iter()
+            .zip(model.estimator.raw_scores(row))
+            .zip(&specs.decoding.scores)
+        {
             if run.features == EXACT {
                 assert!(
                     (decoded - exact).abs() <= score.precision,
@@ -75,7 +84,9 @@ fn errors(run: &Run, compiled: &Compiled, features: &[Vec<f32>]) -> Vec<f64> {
 }
 
 fn folder(name: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/libraries").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/libraries")
+        .join(name)
 }
 
 fn float_model(run: &Run) -> Model {
@@ -90,11 +101,14 @@ fn rows(run: &Run, compiled: &Compiled) -> Vec<Vec<f32>> {
         .unwrap()
         .select(&compiled.specs.specs().columns, model.preprocess.inputs())
         .unwrap();
-    rows.take(run.rows).map(|row| model.features_of(row.unwrap()).unwrap()).collect()
+    rows.take(run.rows)
+        .map(|row| model.features_of(row.unwrap()).unwrap())
+        .collect()
 }
 
-/// Every error is below the bound; their root mean square under each key is below the predicted deviation, which is for the worst path and
-/// key (four standard errors of the measurement are allowed), and not absurdly far below it (the bound would be wasteful).
+/// Every error is below the bound; their root mean square under each key is below the predicted
+/// deviation, which is for the worst path and key (four standard errors of the measurement are
+/// allowed), and not absurdly far below it (the bound would be wasteful).
 fn check(run: &Run, waste: f64) {
     let model = fs::read(folder(run.name).join("model.onnx")).unwrap();
     let train = fs::read(folder(run.name).join("train.csv")).unwrap();
@@ -114,8 +128,11 @@ fn check(run: &Run, waste: f64) {
     let features = rows(run, &compiled);
     for key in 0..run.keys {
         let errors = errors(run, &compiled, &features);
-        let measured = (errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64).sqrt();
-        let largest = errors.iter().fold(0.0_f64, |largest, error| largest.max(error.abs()));
+        let measured =
+            (errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64).sqrt();
+        let largest = errors
+            .iter()
+            .fold(0.0_f64, |largest, error| largest.max(error.abs()));
         println!(
             "{} key {key}: measured 2^{:.2}, predicted 2^{:.2}, largest 2^{:.2}",
             run.name,
@@ -124,8 +141,16 @@ fn check(run: &Run, waste: f64) {
             largest.log2()
         );
         let tolerance = 1.0 + 4.0 / (2.0 * errors.len() as f64).sqrt();
-        assert!(measured < predicted * tolerance, "{}: {measured} against {predicted}", run.name);
-        assert!(measured > predicted / waste, "{}: {measured} against {predicted}", run.name);
+        assert!(
+            measured < predicted * tolerance,
+            "{}: {measured} against {predicted}",
+            run.name
+        );
+        assert!(
+            measured > predicted / waste,
+            "{}: {measured} against {predicted}",
+            run.name
+        );
         assert!(largest < 7.0 * predicted);
     }
 }
@@ -187,7 +212,12 @@ fn a_grid_keeps_its_bounds() {
 
 #[test]
 fn linear_models_keep_their_bounds() {
-    for name in ["logreg_bc", "linreg_diabetes", "logreg_digits", "linearsvc_bc"] {
+    for name in [
+        "logreg_bc",
+        "linreg_diabetes",
+        "logreg_digits",
+        "linearsvc_bc",
+    ] {
         check(
             &Run {
                 name,

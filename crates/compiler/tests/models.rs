@@ -1,4 +1,5 @@
-//! Every model of `tests/models` and of `tests/libraries`: read, and evaluated in floats against ONNX Runtime and the libraries.
+//! Every model of `tests/models` and of `tests/libraries`: read, and evaluated in floats against
+//! ONNX Runtime and the libraries.
 
 use cipherfn_compiler::model::{Estimator, Model, Task, TreeNode, read_model};
 use cipherfn_protocol::program::{Kind, Tensor};
@@ -32,8 +33,11 @@ fn every(folders: &[PathBuf], check: impl Fn(&Path) + std::panic::RefUnwindSafe)
 
 /// Cells of a CSV file without quotes, header apart.
 fn table(path: &Path) -> (Vec<String>, Vec<Vec<String>>) {
-    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut lines = text.lines().map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
+    let text =
+        fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut lines = text
+        .lines()
+        .map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
     let header = lines.next().unwrap();
     (header, lines.collect())
 }
@@ -46,14 +50,26 @@ fn inputs(model: &Model, cells: &[String]) -> Vec<Tensor> {
         rest = after;
         own
     };
-    let number = |cell: &String| if cell.is_empty() { f64::NAN } else { cell.parse().unwrap() };
+    let number = |cell: &String| {
+        if cell.is_empty() {
+            f64::NAN
+        } else {
+            cell.parse().unwrap()
+        }
+    };
     let inputs = model.preprocess.inputs().iter().map(|input| {
         let cells = take(input.len);
         match input.kind {
             Kind::F32 => Tensor::F32(
                 cells
                     .iter()
-                    .map(|cell| if cell.is_empty() { f32::NAN } else { cell.parse().unwrap() })
+                    .map(|cell| {
+                        if cell.is_empty() {
+                            f32::NAN
+                        } else {
+                            cell.parse().unwrap()
+                        }
+                    })
                     .collect(),
             ),
             Kind::F64 => Tensor::F64(cells.iter().map(number).collect()),
@@ -89,12 +105,22 @@ fn check_shape(model: &Model) {
             reached[0] = 1;
             for (own, node) in tree.nodes.iter().enumerate() {
                 match node {
-                    TreeNode::Split { feature, yes, no, .. } => {
-                        assert!((*feature as usize) < model.features && *yes as usize > own && *no as usize > own);
+                    TreeNode::Split {
+                        feature, yes, no, ..
+                    } => {
+                        assert!(
+                            (*feature as usize) < model.features
+                                && *yes as usize > own
+                                && *no as usize > own
+                        );
                         reached[*yes as usize] += 1;
                         reached[*no as usize] += 1;
                     }
-                    TreeNode::Leaf(values) => assert!(values.iter().all(|(score, _)| (*score as usize) < ensemble.scores)),
+                    TreeNode::Leaf(values) => assert!(
+                        values
+                            .iter()
+                            .all(|(score, _)| (*score as usize) < ensemble.scores)
+                    ),
                 }
             }
             assert!(reached.iter().all(|&count| count == 1));
@@ -117,7 +143,11 @@ fn own_models_match_onnx_runtime() {
         .collect();
     folders.retain(|path| path.join("model.onnx").exists());
     folders.sort();
-    assert!(folders.len() >= 60, "only {} models in tests/models", folders.len());
+    assert!(
+        folders.len() >= 60,
+        "only {} models in tests/models",
+        folders.len()
+    );
     every(&folders, |folder| {
         let model = load(folder);
         check_shape(&model);
@@ -135,7 +165,11 @@ fn own_models_match_onnx_runtime() {
                 same(output, own, 2e-5, &place);
                 rest = after;
             }
-            assert!(rest.is_empty(), "{place}: {} entries are missing", rest.len());
+            assert!(
+                rest.is_empty(),
+                "{place}: {} entries are missing",
+                rest.len()
+            );
         }
     });
 }
@@ -159,45 +193,49 @@ fn models_match_their_libraries() {
         "xgb_wine",
         "xgbreg_diabetes",
     ];
-    every(&names.map(|name| root().join("tests/libraries").join(name)), |folder| {
-        let name = folder.display();
-        let model = load(folder);
-        check_shape(&model);
-        let (_, rows) = table(&folder.join("test.csv"));
-        let (header, expected) = table(&folder.join("expected.csv"));
-        assert_eq!(rows.len(), expected.len());
-        for (number, (row, expected)) in rows.iter().zip(&expected).enumerate() {
-            // The exporter rounds LightGBM's 64-bit thresholds to 32 bits; these rows lie between the two (ONNX Runtime says the same).
-            if folder.ends_with("lgbm_bc") && [11, 29].contains(&number) {
-                continue;
-            }
-            let place = format!("{name} row {number}");
-            let outputs = model.predict(inputs(&model, row)).unwrap();
-            for (field, output) in model.outputs.iter().zip(&outputs) {
-                let columns = |prefix: &str| -> Vec<String> {
-                    header
-                        .iter()
-                        .zip(expected)
-                        .filter(|(column, _)| column.starts_with(prefix))
-                        .map(|(_, cell)| cell.clone())
-                        .collect()
-                };
-                match field {
-                    OutputField::Label => same(output, &columns("label"), 0.0, &place),
-                    OutputField::Probabilities(classes) => {
-                        assert_eq!(classes.len(), output.len());
-                        same(output, &columns("p"), 1e-5, &place);
+    every(
+        &names.map(|name| root().join("tests/libraries").join(name)),
+        |folder| {
+            let name = folder.display();
+            let model = load(folder);
+            check_shape(&model);
+            let (_, rows) = table(&folder.join("test.csv"));
+            let (header, expected) = table(&folder.join("expected.csv"));
+            assert_eq!(rows.len(), expected.len());
+            for (number, (row, expected)) in rows.iter().zip(&expected).enumerate() {
+                // The exporter rounds LightGBM's 64-bit thresholds to 32 bits; these rows lie
+                // between the two (ONNX Runtime says the same).
+                if folder.ends_with("lgbm_bc") && [11, 29].contains(&number) {
+                    continue;
+                }
+                let place = format!("{name} row {number}");
+                let outputs = model.predict(inputs(&model, row)).unwrap();
+                for (field, output) in model.outputs.iter().zip(&outputs) {
+                    let columns = |prefix: &str| -> Vec<String> {
+                        header
+                            .iter()
+                            .zip(expected)
+                            .filter(|(column, _)| column.starts_with(prefix))
+                            .map(|(_, cell)| cell.clone())
+                            .collect()
+                    };
+                    match field {
+                        OutputField::Label => same(output, &columns("label"), 0.0, &place),
+                        OutputField::Probabilities(classes) => {
+                            assert_eq!(classes.len(), output.len());
+                            same(output, &columns("p"), 1e-5, &place);
+                        }
+                        // The library gives one decision value, for the positive class.
+                        OutputField::Scores(_) => {
+                            let last = output.to_f64().unwrap().pop().unwrap();
+                            same(&Tensor::F64(vec![last]), &columns("decision"), 1e-5, &place);
+                        }
+                        OutputField::Prediction => same(output, &columns("y"), 1e-5, &place),
                     }
-                    // The library gives one decision value, for the positive class.
-                    OutputField::Scores(_) => {
-                        let last = output.to_f64().unwrap().pop().unwrap();
-                        same(&Tensor::F64(vec![last]), &columns("decision"), 1e-5, &place);
-                    }
-                    OutputField::Prediction => same(output, &columns("y"), 1e-5, &place),
                 }
             }
-        }
-    });
+        },
+    );
 }
 
 #[test]
@@ -210,13 +248,28 @@ fn meaning_of_outputs_follows_from_construction() {
     let species = classes(&["setosa", "versicolor", "virginica"]);
     let digits = classes(&["0", "1", "2"]);
     let label_and = |field| (Task::Classification, vec![OutputField::Label, field]);
-    assert_eq!(outputs("dt_iris_names"), label_and(OutputField::Probabilities(species)));
-    assert_eq!(outputs("linear_svc_iris"), label_and(OutputField::Scores(digits.clone())));
-    assert_eq!(outputs("gbc_iris"), label_and(OutputField::Probabilities(digits.clone())));
-    assert_eq!(outputs("gemm_softmax"), label_and(OutputField::Probabilities(digits.clone())));
+    assert_eq!(
+        outputs("dt_iris_names"),
+        label_and(OutputField::Probabilities(species))
+    );
+    assert_eq!(
+        outputs("linear_svc_iris"),
+        label_and(OutputField::Scores(digits.clone()))
+    );
+    assert_eq!(
+        outputs("gbc_iris"),
+        label_and(OutputField::Probabilities(digits.clone()))
+    );
+    assert_eq!(
+        outputs("gemm_softmax"),
+        label_and(OutputField::Probabilities(digits.clone()))
+    );
     assert_eq!(
         outputs("rf_breast_names"),
-        label_and(OutputField::Probabilities(classes(&["benign", "malignant"])))
+        label_and(OutputField::Probabilities(classes(&[
+            "benign",
+            "malignant"
+        ])))
     );
     for name in [
         "adaboost_iris",
@@ -228,22 +281,45 @@ fn meaning_of_outputs_follows_from_construction() {
         "voting_trees",
         "lda_iris",
     ] {
-        assert_eq!(outputs(name), label_and(OutputField::Probabilities(digits.clone())), "{name}");
+        assert_eq!(
+            outputs(name),
+            label_and(OutputField::Probabilities(digits.clone())),
+            "{name}"
+        );
     }
-    let wines = ["barbera", "barolo", "grignolino"].map(|name| OutputField::Probabilities(classes(&[name])));
+    let wines = ["barbera", "barolo", "grignolino"]
+        .map(|name| OutputField::Probabilities(classes(&[name])));
     let label_and_wines = std::iter::once(OutputField::Label).chain(wines).collect();
-    assert_eq!(outputs("rf_columns"), (Task::Classification, label_and_wines));
-    assert_eq!(outputs("glm_chain"), (Task::Regression, vec![OutputField::Prediction]));
-    assert_eq!(outputs("rf_multi_output"), (Task::Regression, vec![OutputField::Prediction]));
+    assert_eq!(
+        outputs("rf_columns"),
+        (Task::Classification, label_and_wines)
+    );
+    assert_eq!(
+        outputs("glm_chain"),
+        (Task::Regression, vec![OutputField::Prediction])
+    );
+    assert_eq!(
+        outputs("rf_multi_output"),
+        (Task::Regression, vec![OutputField::Prediction])
+    );
 }
 
 #[test]
 fn networks_and_neighbours_name_the_node_that_is_not_supported() {
     for (name, part) in [
         ("mlp_bc", "node \"Relu\" (operator Relu, domain ai.onnx)"),
-        ("torch_mlp_digits", "node \"/1/Relu\" (operator Relu, domain ai.onnx)"),
-        ("torch_cnn_digits", "node \"/0/Conv\" (operator Conv, domain ai.onnx)"),
-        ("knn_iris", "node \"Sc_Scan\" (operator Scan, domain ai.onnx)"),
+        (
+            "torch_mlp_digits",
+            "node \"/1/Relu\" (operator Relu, domain ai.onnx)",
+        ),
+        (
+            "torch_cnn_digits",
+            "node \"/0/Conv\" (operator Conv, domain ai.onnx)",
+        ),
+        (
+            "knn_iris",
+            "node \"Sc_Scan\" (operator Scan, domain ai.onnx)",
+        ),
     ] {
         let bytes = fs::read(root().join("tests/libraries").join(name).join("model.onnx")).unwrap();
         let error = read_model(&bytes).unwrap_err().to_string();

@@ -1,4 +1,5 @@
-//! Who calls: tenants with bearer tokens or access keys, as the JWT and IAM authorisers of an HTTP API tell functions.
+//! Who calls: tenants with bearer tokens or access keys, as the JWT and IAM authorisers of an HTTP
+//! API tell functions.
 
 mod sigv4;
 mod tenants;
@@ -16,7 +17,8 @@ pub use tenants::Tenants;
 pub enum Authorizer {
     /// Every request comes from this one caller, whatever it carries: for development.
     Single(String),
-    /// Requests carry `Authorization: Bearer <token>` or are signed (Signature Version 4, service `execute-api`).
+    /// Requests carry `Authorization: Bearer <token>` or are signed (Signature Version 4, service
+    /// `execute-api`).
     Tenants(Tenants),
 }
 
@@ -49,7 +51,10 @@ impl Authorizer {
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
             .unwrap_or("");
-        if let Some(token) = credentials.strip_prefix("Bearer ").filter(|_| tenants.have_tokens()) {
+        if let Some(token) = credentials
+            .strip_prefix("Bearer ")
+            .filter(|_| tenants.have_tokens())
+        {
             return tenants
                 .by_token(token.trim())
                 .map(|name| Caller::Token { name })
@@ -61,7 +66,9 @@ impl Authorizer {
             Refusal::Unauthorized
         };
         let signature = sigv4::Authorization::parse(credentials).ok_or(refusal)?;
-        let (name, secret) = tenants.by_access_key(&signature.access_key_id).ok_or(refusal)?;
+        let (name, secret) = tenants
+            .by_access_key(&signature.access_key_id)
+            .ok_or(refusal)?;
         if !signature.verify(parts, body, secret, std::time::SystemTime::now()) {
             return Err(Refusal::Forbidden);
         }
@@ -76,8 +83,13 @@ impl Caller {
     /// `requestContext.authorizer`.
     pub(crate) fn context(&self) -> Value {
         match self {
-            Self::Token { name } => json!({ "jwt": { "claims": { "sub": name, "iss": "local" }, "scopes": null } }),
-            Self::Key { name, access_key_id } => {
+            Self::Token { name } => {
+                json!({ "jwt": { "claims": { "sub": name, "iss": "local" }, "scopes": null } })
+            }
+            Self::Key {
+                name,
+                access_key_id,
+            } => {
                 let user_id = user_id(name);
                 json!({ "iam": {
                     "accessKey": access_key_id,

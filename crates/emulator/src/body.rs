@@ -4,7 +4,8 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Incoming};
 
-/// A body over its limit is read on, up to so many times the limit, so that the sender gets to see the answer.
+/// A body over its limit is read on, up to so many times the limit, so that the sender gets to see
+/// the answer.
 const DRAIN: usize = 8;
 
 /// Why there is no body.
@@ -29,5 +30,9 @@ pub(crate) async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, Erro
             break;
         }
     }
-    if size > limit { Err(Error::TooLarge) } else { Ok(bytes.freeze()) }
+    if size > limit {
+        Err(Error::TooLarge)
+    } else {
+        Ok(bytes.freeze())
+    }
 }

@@ -11,7 +11,8 @@ use crate::Authorizer;
 /// Receives what functions print, one line at a time: function name, line without its end.
 pub type LogSink = Arc<dyn Fn(&str, &str) + Send + Sync>;
 
-/// What [`Emulator::start`](crate::Emulator::start) starts. Build it with [`Config::new`] and change fields.
+/// What [`Emulator::start`](crate::Emulator::start) starts. Build it with [`Config::new`] and
+/// change fields.
 #[derive(Clone)]
 pub struct Config {
     /// Root of the embedded S3: one directory a bucket, and the access key in `credentials.json`.
@@ -39,7 +40,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// A configuration without functions, on free ports, with AWS's limits, where every caller is `local`.
+    /// A configuration without functions, on free ports, with AWS's limits, where every caller is
+    /// `local`.
     pub fn new(data: impl Into<PathBuf>, bucket: impl Into<String>) -> Self {
         Self {
             data: data.into(),
@@ -75,7 +77,8 @@ impl fmt::Debug for Config {
 
 /// A Lambda function: a program that runs the `lambda_runtime` loop.
 ///
-/// Its environment holds what Lambda sets, [`environment`](Self::environment), `PATH` and `TMPDIR`; nothing else of the emulator's.
+/// Its environment holds what Lambda sets, [`environment`](Self::environment), `PATH` and `TMPDIR`;
+/// nothing else of the emulator's.
 #[derive(Clone)]
 pub struct Function {
     /// Name, unique; letters, digits, `-` and `_`.
@@ -159,7 +162,8 @@ pub struct Limits {
     pub gateway_timeout: Duration,
     /// Time from process start to the first request for an invocation: 10 s.
     pub init_timeout: Duration,
-    /// Time a request waits for a busy function before 503. AWS does not wait, but starts up to 1,000 environments.
+    /// Time a request waits for a busy function before 503. AWS does not wait, but starts up to
+    /// 1,000 environments.
     pub queue_timeout: Duration,
     /// Smallest part of an S3 upload but the last, bytes: 5 MiB.
     pub part_bytes: u64,

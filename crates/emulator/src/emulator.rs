@@ -25,9 +25,17 @@ impl Emulator {
     /// Starts everything; functions' processes start with the first request for them.
     pub async fn start(config: Config) -> Result<Self, EmulatorError> {
         check(&config.functions)?;
-        let routes = Table::new(&config.routes, |name| config.functions.iter().any(|function| function.name == name))?;
+        let routes = Table::new(&config.routes, |name| {
+            config
+                .functions
+                .iter()
+                .any(|function| function.name == name)
+        })?;
         let listener = server::listen(config.port).await?;
-        let fail = |source| EmulatorError::Listen { port: config.port, source };
+        let fail = |source| EmulatorError::Listen {
+            port: config.port,
+            source,
+        };
         let port = listener.local_addr().map_err(fail)?.port();
 
         let s3 = S3Server::start(
@@ -52,8 +60,15 @@ impl Emulator {
             };
             (host.function.name.clone(), Arc::new(Pool::new(host)))
         };
-        let functions: Arc<BTreeMap<_, _>> = Arc::new(config.functions.into_iter().map(pool).collect());
-        let gateway = Gateway::new(routes, Arc::clone(&functions), config.authorizer, config.limits, port);
+        let functions: Arc<BTreeMap<_, _>> =
+            Arc::new(config.functions.into_iter().map(pool).collect());
+        let gateway = Gateway::new(
+            routes,
+            Arc::clone(&functions),
+            config.authorizer,
+            config.limits,
+            port,
+        );
         let gateway = Server::start(listener, gateway).map_err(fail)?;
         Ok(Self {
             url: format!("http://{}", gateway.address()),
@@ -85,17 +100,26 @@ impl Emulator {
 
     /// Ids of a function's processes, for fault tests.
     pub fn process_ids(&self, function: &str) -> Vec<u32> {
-        self.functions.get(function).map_or_else(Vec::new, |pool| pool.process_ids())
+        self.functions
+            .get(function)
+            .map_or_else(Vec::new, |pool| pool.process_ids())
     }
 
     /// Invokes a function with an event, as Lambda's `Invoke` does, without the HTTP API.
-    pub async fn invoke(&self, function: &str, event: impl Into<Bytes>) -> Result<Bytes, InvokeError> {
+    pub async fn invoke(
+        &self,
+        function: &str,
+        event: impl Into<Bytes>,
+    ) -> Result<Bytes, InvokeError> {
         let pool = self
             .functions
             .get(function)
             .ok_or_else(|| InvokeError::Unknown(function.to_owned()))?;
-        pool.invoke(event.into(), "Root=1-00000000-000000000000000000000000;Sampled=0".to_owned())
-            .await
+        pool.invoke(
+            event.into(),
+            "Root=1-00000000-000000000000000000000000;Sampled=0".to_owned(),
+        )
+        .await
     }
 
     /// Applies the S3's lifecycle rules now, as if it were `now`.
@@ -122,10 +146,14 @@ fn check(functions: &[Function]) -> Result<(), EmulatorError> {
             })
         };
         let valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if function.name.is_empty() || function.name.len() > 64 || !function.name.bytes().all(valid) {
+        if function.name.is_empty() || function.name.len() > 64 || !function.name.bytes().all(valid)
+        {
             return fail("a name has 1 to 64 letters, digits, `-` and `_`");
         }
-        if functions[..position].iter().any(|other| other.name == function.name) {
+        if functions[..position]
+            .iter()
+            .any(|other| other.name == function.name)
+        {
             return fail("another function has the same name");
         }
         if function.concurrency == 0 {

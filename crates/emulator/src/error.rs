@@ -31,7 +31,9 @@ pub enum EmulatorError {
     #[error("{0:?} is not a bucket name: 3 to 63 lower-case letters, digits, `-` and `.`")]
     Bucket(String),
     /// A port is taken.
-    #[error("cannot listen on 127.0.0.1:{port}: {source}; choose another port, or 0 for a free one")]
+    #[error(
+        "cannot listen on 127.0.0.1:{port}: {source}; choose another port, or 0 for a free one"
+    )]
     Listen {
         /// Port asked for.
         port: u16,
@@ -63,7 +65,9 @@ pub enum EmulatorError {
 #[non_exhaustive]
 pub enum TenantsError {
     /// Not the expected JSON.
-    #[error("not a tenants file: {0}; expected {{\"tenants\": [{{\"name\": \"alice\", \"token\": \"...\"}}]}}")]
+    #[error(
+        "not a tenants file: {0}; expected {{\"tenants\": [{{\"name\": \"alice\", \"token\": \"...\"}}]}}"
+    )]
     Json(#[from] serde_json::Error),
     /// No tenant at all.
     #[error("the tenants file has no tenants")]

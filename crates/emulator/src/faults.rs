@@ -1,11 +1,13 @@
-//! A proxy that injects faults, for tests: it stands in front of a loopback HTTP endpoint and misbehaves on request.
+//! A proxy that injects faults, for tests: it stands in front of a loopback HTTP endpoint and
+//! misbehaves on request.
 //!
 //! ```text
 //! client ---> FaultProxy ---> endpoint
 //! ```
 //!
-//! The `Host` header and everything else that a client signed are passed on as they are, so that signatures stay valid: the endpoint
-//! must not insist on its own address in `Host` (the embedded S3 does not).
+//! The `Host` header and everything else that a client signed are passed on as they are, so that
+//! signatures stay valid: the endpoint must not insist on its own address in `Host` (the embedded
+//! S3 does not).
 
 use std::convert::Infallible;
 use std::io;
@@ -38,7 +40,8 @@ pub enum Fault {
     Delay(Duration),
     /// The connection is closed after this many bytes of the response's body, which announces more.
     ResetAfter(u64),
-    /// The connection is closed without an answer after this many bytes of the request's body; the endpoint does not see the request.
+    /// The connection is closed without an answer after this many bytes of the request's body; the
+    /// endpoint does not see the request.
     ResetRequestAfter(u64),
 }
 
@@ -69,13 +72,17 @@ impl FaultProxy {
     /// Stands in front of `endpoint`, such as `http://127.0.0.1:9000`, on a free port.
     pub async fn start(endpoint: &str) -> Result<Self, EmulatorError> {
         let listener = server::listen(0).await?;
-        let upstream = endpoint.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let upstream = endpoint
+            .trim_start_matches("http://")
+            .trim_end_matches('/')
+            .to_owned();
         let state = Arc::new(State {
             upstream,
             rules: Mutex::default(),
             seen: Mutex::default(),
         });
-        let server = Server::start(listener, Front(Arc::clone(&state))).map_err(|source| EmulatorError::Listen { port: 0, source })?;
+        let server = Server::start(listener, Front(Arc::clone(&state)))
+            .map_err(|source| EmulatorError::Listen { port: 0, source })?;
         Ok(Self {
             url: format!("http://{}", server.address()),
             state,
@@ -88,7 +95,8 @@ impl FaultProxy {
         &self.url
     }
 
-    /// `fault` befalls the next `count` requests whose path and query contain `path` (empty: all), besides other rules.
+    /// `fault` befalls the next `count` requests whose path and query contain `path` (empty: all),
+    /// besides other rules.
     pub fn next(&self, count: usize, path: &str, fault: Fault) {
         self.state.rules().push(Rule {
             fault,
@@ -97,7 +105,8 @@ impl FaultProxy {
         });
     }
 
-    /// `fault` befalls all requests whose path and query contain `path` (empty: all), until [`pass`](Self::pass).
+    /// `fault` befalls all requests whose path and query contain `path` (empty: all), until
+    /// [`pass`](Self::pass).
     pub fn always(&self, path: &str, fault: Fault) {
         self.state.rules().push(Rule {
             fault,
@@ -113,7 +122,11 @@ impl FaultProxy {
 
     /// Method and path with query of every request so far, in order of arrival.
     pub fn requests(&self) -> Vec<String> {
-        self.state.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -158,7 +171,10 @@ impl State {
                 tokio::time::sleep(time).await;
                 self.pass_on(request).await
             }
-            Some(Fault::ResetAfter(bytes)) => self.pass_on(request).await.map(|body| Cut { body, left: bytes }.boxed()),
+            Some(Fault::ResetAfter(bytes)) => self
+                .pass_on(request)
+                .await
+                .map(|body| Cut { body, left: bytes }.boxed()),
             Some(Fault::ResetRequestAfter(bytes)) => {
                 let mut body = request.into_body();
                 let mut size = 0;
@@ -167,10 +183,13 @@ impl State {
                 {
                     size += frame.data_ref().map_or(0, |data| data.len() as u64);
                 }
-                // A body that fails at once, before the head is sent: the connection closes without an answer.
+                // A body that fails at once, before the head is sent: the connection closes without
+                // an answer.
                 Response::new(
                     Cut {
-                        body: Full::new(Bytes::from_static(b"-")).map_err(|never| match never {}).boxed(),
+                        body: Full::new(Bytes::from_static(b"-"))
+                            .map_err(|never| match never {})
+                            .boxed(),
                         left: 0,
                     }
                     .boxed(),
@@ -182,7 +201,10 @@ impl State {
 
     /// The first rule that is about this request, counted down.
     fn fault(&self, request: &Request<Incoming>) -> Option<Fault> {
-        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        let target = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |target| target.as_str());
         self.seen
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -204,7 +226,9 @@ impl State {
         match self.forward(request).await {
             Ok(response) => response.map(|body| body.map_err(io::Error::other).boxed()),
             Err(error) => {
-                let body = Full::new(Bytes::from(error)).map_err(|never| match never {}).boxed();
+                let body = Full::new(Bytes::from(error))
+                    .map_err(|never| match never {})
+                    .boxed();
                 let mut response = Response::new(body);
                 *response.status_mut() = StatusCode::BAD_GATEWAY;
                 response
@@ -214,12 +238,17 @@ impl State {
 
     /// One connection a request: nothing of one request can touch another.
     async fn forward(&self, request: Request<Incoming>) -> Result<Response<Incoming>, String> {
-        let stream = TcpStream::connect(&self.upstream).await.map_err(|error| error.to_string())?;
+        let stream = TcpStream::connect(&self.upstream)
+            .await
+            .map_err(|error| error.to_string())?;
         let _ = stream.set_nodelay(true);
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
         tokio::spawn(connection);
-        sender.send_request(request).await.map_err(|error| error.to_string())
+        sender
+            .send_request(request)
+            .await
+            .map_err(|error| error.to_string())
     }
 
     fn rules(&self) -> std::sync::MutexGuard<'_, Vec<Rule>> {
@@ -228,17 +257,27 @@ impl State {
 }
 
 /// S3's error document, after the request's body was read.
-async fn refuse(request: Request<Incoming>, status: StatusCode, code: &str, message: &str) -> Response<ProxyBody> {
+async fn refuse(
+    request: Request<Incoming>,
+    status: StatusCode,
+    code: &str,
+    message: &str,
+) -> Response<ProxyBody> {
     let _ = request.into_body().collect().await;
     let text = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message><RequestId>{}</RequestId></Error>",
         random::hex(8).to_ascii_uppercase()
     );
-    let mut response = Response::new(Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed());
+    let mut response = Response::new(
+        Full::new(Bytes::from(text))
+            .map_err(|never| match never {})
+            .boxed(),
+    );
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/xml"));
+    response.headers_mut().insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static("application/xml"),
+    );
     response
 }
 
@@ -252,7 +291,10 @@ impl Body for Cut {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if self.left == 0 {
             return Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into())));
         }

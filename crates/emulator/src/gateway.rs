@@ -59,8 +59,14 @@ impl hyper::service::Service<Request<Incoming>> for Gateway {
         let state = Arc::clone(&self.0);
         Box::pin(async move {
             let ids = event::Ids::new(request.headers());
-            let mut response = state.answer(request, &ids).await.unwrap_or_else(Failure::response);
-            for (name, value) in [("apigw-requestid", &ids.request), ("x-amzn-trace-id", &ids.trace)] {
+            let mut response = state
+                .answer(request, &ids)
+                .await
+                .unwrap_or_else(Failure::response);
+            for (name, value) in [
+                ("apigw-requestid", &ids.request),
+                ("x-amzn-trace-id", &ids.trace),
+            ] {
                 if let Ok(value) = HeaderValue::from_str(value) {
                     response.headers_mut().insert(name, value);
                 }
@@ -71,18 +77,32 @@ impl hyper::service::Service<Request<Incoming>> for Gateway {
 }
 
 impl State {
-    async fn answer(&self, request: Request<Incoming>, ids: &event::Ids) -> Result<Response<Full<Bytes>>, Failure> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        ids: &event::Ids,
+    ) -> Result<Response<Full<Bytes>>, Failure> {
         let (parts, body) = request.into_parts();
         // Read first: an answer that comes before the end of an upload may not reach the client.
         let body = body::read(body, self.limits.request_bytes).await;
-        let matched = self.routes.find(&parts.method, parts.uri.path()).ok_or(Failure::NotFound)?;
+        let matched = self
+            .routes
+            .find(&parts.method, parts.uri.path())
+            .ok_or(Failure::NotFound)?;
         let body = match body {
             Ok(body) => body,
             Err(body::Error::TooLarge) => return Err(Failure::RequestTooLarge),
             Err(body::Error::Broken) => return Err(Failure::BadRequest),
         };
-        let caller = self.authorizer.authorize(&parts, &body).map_err(Failure::Refused)?;
-        let pool = self.functions.get(matched.function).map(Arc::clone).ok_or(Failure::Internal)?;
+        let caller = self
+            .authorizer
+            .authorize(&parts, &body)
+            .map_err(Failure::Refused)?;
+        let pool = self
+            .functions
+            .get(matched.function)
+            .map(Arc::clone)
+            .ok_or(Failure::Internal)?;
         let event = event::build(&parts, &body, &matched, &caller, ids, self.port);
         drop(body);
 
@@ -125,15 +145,19 @@ impl Failure {
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
         };
-        let mut response = Response::new(Full::new(Bytes::from(serde_json::json!({ "message": message }).to_string())));
+        let mut response = Response::new(Full::new(Bytes::from(
+            serde_json::json!({ "message": message }).to_string(),
+        )));
         *response.status_mut() = status;
-        response
-            .headers_mut()
-            .insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(
+            http::header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         if matches!(self, Self::Refused(Refusal::Unauthorized)) {
-            response
-                .headers_mut()
-                .insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response.headers_mut().insert(
+                http::header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer"),
+            );
         }
         response
     }
@@ -143,7 +167,9 @@ impl From<InvokeError> for Failure {
     fn from(error: InvokeError) -> Self {
         match error {
             InvokeError::EventTooLarge { .. } => Self::EventTooLarge,
-            InvokeError::Throttled | InvokeError::TimedOut(_) | InvokeError::Stopping => Self::Unavailable,
+            InvokeError::Throttled | InvokeError::TimedOut(_) | InvokeError::Stopping => {
+                Self::Unavailable
+            }
             _ => Self::Internal,
         }
     }

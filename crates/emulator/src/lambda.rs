@@ -111,7 +111,9 @@ impl Pool {
             });
         }
         let permit = tokio::time::timeout(limits.queue_timeout, self.permits.acquire()).await;
-        let _permit = permit.map_err(|_| InvokeError::Throttled)?.map_err(|_| InvokeError::Stopping)?;
+        let _permit = permit
+            .map_err(|_| InvokeError::Throttled)?
+            .map_err(|_| InvokeError::Stopping)?;
         for _ in 0..DELIVERIES {
             let begin = Instant::now();
             let (mut environment, init) = match self.take_idle() {
@@ -125,7 +127,11 @@ impl Pool {
                 Outcome::Done(result) => result,
             };
             self.report(&request, begin.elapsed(), init, &result);
-            if matches!(result, Ok(_) | Err(InvokeError::Function(_) | InvokeError::ResponseTooLarge { .. })) && !self.permits.is_closed() {
+            if matches!(
+                result,
+                Ok(_) | Err(InvokeError::Function(_) | InvokeError::ResponseTooLarge { .. })
+            ) && !self.permits.is_closed()
+            {
                 self.idle().push(environment);
             }
             return result;
@@ -176,7 +182,13 @@ impl Pool {
     }
 
     /// The line that Lambda writes after each invocation.
-    fn report(&self, request: &str, duration: std::time::Duration, init: Option<std::time::Duration>, result: &Result<Bytes, InvokeError>) {
+    fn report(
+        &self,
+        request: &str,
+        duration: std::time::Duration,
+        init: Option<std::time::Duration>,
+        result: &Result<Bytes, InvokeError>,
+    ) {
         use std::fmt::Write as _;
         let milliseconds = |duration: std::time::Duration| duration.as_secs_f64() * 1e3;
         let mut line = format!(
@@ -196,6 +208,8 @@ impl Pool {
 
 impl std::fmt::Debug for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Host").field("function", &self.function).finish_non_exhaustive()
+        f.debug_struct("Host")
+            .field("function", &self.function)
+            .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,5 @@
-//! AWS on this machine, for development and tests: Lambda functions as processes, an HTTP API in front of them, and an S3.
+//! AWS on this machine, for development and tests: Lambda functions as processes, an HTTP API in
+//! front of them, and an S3.
 //!
 //! ```text
 //!  client --- HTTP ---> gateway --- event ---> pool ---- Runtime API ----> process (lambda_runtime)
@@ -7,9 +8,11 @@
 //!  client --- presigned URLs --------------> embedded S3 <------ S3 API ----+
 //! ```
 //!
-//! Everything listens on the loopback address only. Functions are real processes that speak the real Runtime API, and the S3 verifies
-//! real signatures, so that the code under test is the code that is deployed. AWS's limits and its answers to failures are kept. Not
-//! emulated: the freezing of idle environments, memory limits, and IAM policies (a signature that holds may do everything).
+//! Everything listens on the loopback address only. Functions are real processes that speak the
+//! real Runtime API, and the S3 verifies real signatures, so that the code under test is the code
+//! that is deployed. AWS's limits and its answers to failures are kept. Not emulated: the freezing
+//! of idle environments, memory limits, and IAM policies (a signature that holds may do
+//! everything).
 //!
 //! ```no_run
 //! use cipherfn_emulator::{Config, Emulator, Function, Route};

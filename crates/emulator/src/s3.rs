@@ -1,8 +1,9 @@
 //! The embedded S3: the protocol, signatures and presigned URLs of `s3s` over objects on disk.
 //!
-//! `s3s-fs` is not used: it publishes an upload before it checks the upload's checksum, ignores conditions on reads, checksums of
-//! parts and failed completions, takes directories for objects, and maps keys to paths. Here a key's file is named by a digest, and an
-//! object appears, whole and checked, with one rename.
+//! `s3s-fs` is not used: it publishes an upload before it checks the upload's checksum, ignores
+//! conditions on reads, checksums of parts and failed completions, takes directories for objects,
+//! and maps keys to paths. Here a key's file is named by a digest, and an object appears, whole and
+//! checked, with one rename.
 
 mod api;
 mod checksum;
@@ -31,8 +32,9 @@ use store::Store;
 
 /// An S3 server on a loopback port, its objects in a directory. It stops when dropped.
 ///
-/// Path-style addressing; every request is signed with the one access key. Its answers follow S3's for objects, conditions, ranges,
-/// checksums, copies, listings and multipart uploads; versions, policies, tags and encryption are not implemented.
+/// Path-style addressing; every request is signed with the one access key. Its answers follow S3's
+/// for objects, conditions, ranges, checksums, copies, listings and multipart uploads; versions,
+/// policies, tags and encryption are not implemented.
 #[derive(Debug)]
 pub struct S3Server {
     server: Server,
@@ -45,10 +47,17 @@ pub struct S3Server {
 }
 
 impl S3Server {
-    /// Opens `data` (created where absent) with `bucket` in it and serves it on `port` (0: a free one).
+    /// Opens `data` (created where absent) with `bucket` in it and serves it on `port` (0: a free
+    /// one).
     ///
     /// The rules are applied every `interval`.
-    pub async fn start(data: &Path, port: u16, bucket: &str, rules: Vec<Lifecycle>, interval: Duration) -> Result<Self, EmulatorError> {
+    pub async fn start(
+        data: &Path,
+        port: u16,
+        bucket: &str,
+        rules: Vec<Lifecycle>,
+        interval: Duration,
+    ) -> Result<Self, EmulatorError> {
         if !s3s::path::check_bucket_name(bucket) {
             return Err(EmulatorError::Bucket(bucket.to_owned()));
         }
@@ -62,10 +71,18 @@ impl S3Server {
         })?;
 
         let mut builder = S3ServiceBuilder::new(api::Api(Arc::clone(&store)));
-        builder.set_auth(SimpleAuth::from_single(access_key.id.clone(), access_key.secret.clone()));
-        let server = Server::start(listener, S3Front(builder.build())).map_err(|source| EmulatorError::Listen { port, source })?;
+        builder.set_auth(SimpleAuth::from_single(
+            access_key.id.clone(),
+            access_key.secret.clone(),
+        ));
+        let server = Server::start(listener, S3Front(builder.build()))
+            .map_err(|source| EmulatorError::Listen { port, source })?;
         let rules: Arc<[Lifecycle]> = rules.into();
-        let sweeper = Sweeper(tokio::spawn(sweep_regularly(Arc::clone(&store), Arc::clone(&rules), interval)));
+        let sweeper = Sweeper(tokio::spawn(sweep_regularly(
+            Arc::clone(&store),
+            Arc::clone(&rules),
+            interval,
+        )));
         Ok(Self {
             endpoint: format!("http://{}", server.address()),
             server,
@@ -82,7 +99,8 @@ impl S3Server {
         &self.endpoint
     }
 
-    /// Access key id and secret access key: random, made with the data directory and kept in it (`credentials.json`, mode 0600).
+    /// Access key id and secret access key: random, made with the data directory and kept in it
+    /// (`credentials.json`, mode 0600).
     pub fn credentials(&self) -> (&str, &str) {
         (&self.access_key.id, &self.access_key.secret)
     }
@@ -104,7 +122,9 @@ impl S3Server {
 
     /// Waits for requests under way, a few seconds at most, and stops.
     pub async fn stop(self) {
-        let Self { server, sweeper, .. } = self;
+        let Self {
+            server, sweeper, ..
+        } = self;
         drop(sweeper);
         server.stop().await;
     }

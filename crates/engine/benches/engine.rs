@@ -1,10 +1,14 @@
-//! The engine against the same CMUXes done one by one with `tfhe`, over the same selectors in the same run.
+//! The engine against the same CMUXes done one by one with `tfhe`, over the same selectors in the
+//! same run.
 //!
-//! `cargo bench -p cipherfn-engine` (one thread; `RAYON_NUM_THREADS=2` adds the second). Each ensemble is evaluated as comparison chains over
-//! the bits of the features and as one thermometer bit a distinct predicate. Times are of the circuit alone; the line printed before each
+//! `cargo bench -p cipherfn-engine` (one thread; `RAYON_NUM_THREADS=2` adds the second). Each
+//! ensemble is evaluated as comparison chains over the bits of the features and as one thermometer
+//! bit a distinct predicate. Times are of the circuit alone; the line printed before each
 //! group says how many CMUXes it has and how long the query's expansion takes.
 
-use cipherfn_engine::circuit::{Circuit, Constant, LevelledCircuit, LinearCircuit, Node, Operand, Rotated, Select};
+use cipherfn_engine::circuit::{
+    Circuit, Constant, LevelledCircuit, LinearCircuit, Node, Operand, Rotated, Select,
+};
 use cipherfn_engine::{PreparedCircuit, QueryShape, Workspace};
 use cipherfn_protocol::specs::{Gadget, Transport};
 use cipherfn_scheme::parameters::ParameterSet;
@@ -42,7 +46,8 @@ struct Ensemble {
 impl Ensemble {
     /// Complete trees with random features, thresholds and leaves, and their sum.
     fn random(trees: u32, depth: u32, form: Form, gadget: Gadget) -> Circuit {
-        let (nodes, constants, known, thresholds) = (Vec::new(), Vec::new(), HashMap::new(), HashMap::new());
+        let (nodes, constants, known, thresholds) =
+            (Vec::new(), Vec::new(), HashMap::new(), HashMap::new());
         let mut ensemble = Self {
             nodes,
             constants,
@@ -54,7 +59,13 @@ impl Ensemble {
         let roots: Vec<Operand> = (0..trees).map(|_| ensemble.tree(depth)).collect();
         let addends = roots
             .iter()
-            .filter_map(|root| if let Operand::Node(node) = root { Some(*node) } else { None })
+            .filter_map(|root| {
+                if let Operand::Node(node) = root {
+                    Some(*node)
+                } else {
+                    None
+                }
+            })
             .collect();
         ensemble.nodes.push(Node {
             constant: None,
@@ -97,7 +108,8 @@ impl Ensemble {
                 self.select(selector, no, yes)
             }
             Form::Chain => (threshold.trailing_zeros()..BITS).fold(yes, |rest, bit| {
-                // From the last bit that decides: above it, the bit either settles the comparison or leaves it to the rest.
+                // From the last bit that decides: above it, the bit either settles the comparison
+                // or leaves it to the rest.
                 let selector = feature * BITS + bit;
                 if threshold >> bit & 1 == 1 {
                     self.select(selector, no, rest)
@@ -112,14 +124,21 @@ impl Ensemble {
         let node = Node {
             constant: None,
             addends: Vec::new(),
-            selects: vec![Select { selector, clear, set }],
+            selects: vec![Select {
+                selector,
+                clear,
+                set,
+            }],
         };
         let next = self.nodes.len() as u32;
         let index = *self.known.entry(node.clone()).or_insert(next);
         if index == next {
             self.nodes.push(node);
         }
-        Operand::Node(Rotated { node: index, rotation: 0 })
+        Operand::Node(Rotated {
+            node: index,
+            rotation: 0,
+        })
     }
 
     /// splitmix64.
@@ -133,14 +152,27 @@ impl Ensemble {
 }
 
 /// The CMUXes of a circuit in its own order, one by one, on ciphertexts that stay in the cache.
-fn one_by_one(circuit: &LevelledCircuit, selectors: &FourierSelectors, set: &ParameterSet) -> Duration {
+fn one_by_one(
+    circuit: &LevelledCircuit,
+    selectors: &FourierSelectors,
+    set: &ParameterSet,
+) -> Duration {
     let glwe_size = GlweDimension(set.glwe_dimension).to_glwe_size();
     let polynomial_size = PolynomialSize(set.polynomial_size);
-    let [mut clear, mut other] =
-        [0u64, 1 << 60].map(|fill| GlweCiphertext::new(fill, glwe_size, polynomial_size, CiphertextModulus::new_native()));
+    let [mut clear, mut other] = [0u64, 1 << 60].map(|fill| {
+        GlweCiphertext::new(
+            fill,
+            glwe_size,
+            polynomial_size,
+            CiphertextModulus::new_native(),
+        )
+    });
     let fft = Fft::new(polynomial_size);
     let mut buffers = ComputationBuffers::new();
-    buffers.resize(cmux_assign_mem_optimized_requirement::<u64>(glwe_size, polynomial_size, fft.as_view()).unaligned_bytes_required());
+    buffers.resize(
+        cmux_assign_mem_optimized_requirement::<u64>(glwe_size, polynomial_size, fft.as_view())
+            .unaligned_bytes_required(),
+    );
     let (base, levels) = (
         DecompositionBaseLog(circuit.gadget.base_log as usize),
         DecompositionLevelCount(circuit.gadget.levels as usize),
@@ -148,8 +180,15 @@ fn one_by_one(circuit: &LevelledCircuit, selectors: &FourierSelectors, set: &Par
     let start = Instant::now();
     for select in circuit.nodes.iter().flat_map(|node| &node.selects) {
         let values = selectors.ggsw(select.selector as usize);
-        let ggsw = FourierGgswCiphertext::from_container(values, glwe_size, polynomial_size, base, levels);
-        cmux_assign_mem_optimized(&mut clear, &mut other, &ggsw, fft.as_view(), buffers.stack());
+        let ggsw =
+            FourierGgswCiphertext::from_container(values, glwe_size, polynomial_size, base, levels);
+        cmux_assign_mem_optimized(
+            &mut clear,
+            &mut other,
+            &ggsw,
+            fft.as_view(),
+            buffers.stack(),
+        );
     }
     black_box(&clear);
     start.elapsed()
@@ -161,7 +200,10 @@ fn ensembles(criterion: &mut Criterion) {
     let key = EvaluationKey::generate(&secret)
         .and_then(|key| key.expand())
         .expect("a set with packing");
-    let gadget = Gadget { base_log: 8, levels: 3 };
+    let gadget = Gadget {
+        base_log: 8,
+        levels: 3,
+    };
     let cases = [
         ("50 x depth 4, chains", 50, 4, Form::Chain),
         ("50 x depth 4, thermometers", 50, 4, Form::Thermometer),
@@ -169,19 +211,38 @@ fn ensembles(criterion: &mut Criterion) {
         ("100 x depth 6, thermometers", 100, 6, Form::Thermometer),
     ];
     for (name, trees, depth, form) in cases {
-        bench_ensemble(criterion, name, &Ensemble::random(trees, depth, form, gadget), &secret, &key);
+        bench_ensemble(
+            criterion,
+            name,
+            &Ensemble::random(trees, depth, form, gadget),
+            &secret,
+            &key,
+        );
     }
 }
 
-fn bench_ensemble(criterion: &mut Criterion, name: &str, circuit: &Circuit, secret: &SecretKey, key: &ExpandedEvaluationKey) {
+fn bench_ensemble(
+    criterion: &mut Criterion,
+    name: &str,
+    circuit: &Circuit,
+    secret: &SecretKey,
+    key: &ExpandedEvaluationKey,
+) {
     let prepared = PreparedCircuit::new(circuit).expect("a valid circuit");
-    let (QueryShape::Selectors(shape), Circuit::Levelled(levelled)) = (prepared.query_shape(), circuit) else {
+    let (QueryShape::Selectors(shape), Circuit::Levelled(levelled)) =
+        (prepared.query_shape(), circuit)
+    else {
         return;
     };
     let bits: Vec<bool> = (0..shape.selectors).map(|bit| bit % 3 == 0).collect();
     let row = query::encrypt_selectors(secret, &shape, &bits).expect("bits of this shape");
     let mut workspace = Workspace::default();
-    let mut timings = || prepared.evaluate_row_timed(Some(key), &row, &mut workspace).expect("a valid row").1;
+    let mut timings = || {
+        prepared
+            .evaluate_row_timed(Some(key), &row, &mut workspace)
+            .expect("a valid row")
+            .1
+    };
     timings();
     let statistics = prepared.statistics();
     let selects: usize = levelled.nodes.iter().map(|node| node.selects.len()).sum();
@@ -199,7 +260,11 @@ fn bench_ensemble(criterion: &mut Criterion, name: &str, circuit: &Circuit, secr
         bencher.iter_custom(|count| (0..count).map(|_| timings().evaluate).sum());
     });
     group.bench_function("tfhe one by one", |bencher| {
-        bencher.iter_custom(|count| (0..count).map(|_| one_by_one(levelled, &selectors, prepared.parameter_set())).sum());
+        bencher.iter_custom(|count| {
+            (0..count)
+                .map(|_| one_by_one(levelled, &selectors, prepared.parameter_set()))
+                .sum()
+        });
     });
     group.finish();
 }
@@ -218,10 +283,15 @@ fn linear(criterion: &mut Criterion) {
     let QueryShape::Linear(shape) = prepared.query_shape() else {
         return;
     };
-    let row = query::encrypt_linear(&SecretKey::generate(shape.set), &shape, &[1 << 40; 30]).expect("a valid row");
+    let row = query::encrypt_linear(&SecretKey::generate(shape.set), &shape, &[1 << 40; 30])
+        .expect("a valid row");
     let mut workspace = Workspace::default();
     criterion.bench_function("linear, 30 features, whole row", |bencher| {
-        bencher.iter(|| prepared.evaluate_row(None, &row, &mut workspace).expect("a valid row"));
+        bencher.iter(|| {
+            prepared
+                .evaluate_row(None, &row, &mut workspace)
+                .expect("a valid row")
+        });
     });
 }
 

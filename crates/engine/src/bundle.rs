@@ -15,20 +15,22 @@ mod tests;
 /// Largest bundle that is read or written.
 pub const MAX_BYTES: u64 = 256 << 20;
 
-/// A compiled model: what the server evaluates, what clients need, and what was reported at compile time.
+/// A compiled model: what the server evaluates, what clients need, and what was reported at compile
+/// time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bundle {
     /// For the server.
     pub circuit: Circuit,
-    /// The client specs: the exact bytes of the JSON document, whose hash names this version of the model.
+    /// The client specs: the exact bytes of the JSON document, whose hash names this version of
+    /// the model.
     pub specs: Vec<u8>,
     /// The compile report, a JSON document.
     pub report: Vec<u8>,
 }
 
 impl Bundle {
-    /// The file: the same bundle gives the same bytes, on every machine. The circuit is checked first, so that whatever is written can be
-    /// read.
+    /// The file: the same bundle gives the same bytes, on every machine. The circuit is checked
+    /// first, so that whatever is written can be read.
     pub fn to_bytes(&self) -> Result<Vec<u8>, EngineError> {
         let set = self.check()?;
         let payload = codec::encode(self, MAX_BYTES).map_err(EngineError::Payload)?;
@@ -38,7 +40,8 @@ impl Bundle {
     /// Reads a file and checks the circuit.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, EngineError> {
         let frame = frame::decode(bytes, Kind::Bundle, MAX_BYTES)?;
-        let bundle: Self = codec::decode(&frame.payload, MAX_BYTES).map_err(EngineError::Payload)?;
+        let bundle: Self =
+            codec::decode(&frame.payload, MAX_BYTES).map_err(EngineError::Payload)?;
         if bundle.check()?.tag() != frame.parameter_set {
             return Err(EngineError::ParameterSetTag {
                 circuit: bundle.circuit.parameter_set().to_owned(),

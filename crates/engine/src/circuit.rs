@@ -57,7 +57,8 @@ pub struct LevelledCircuit {
     pub reply_bits: u32,
 }
 
-/// A sparse plaintext polynomial: (position, torus value in units of 2^-64), positions strictly increasing.
+/// A sparse plaintext polynomial: (position, torus value in units of 2^-64), positions strictly
+/// increasing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Constant(pub Vec<(u32, u64)>);
 
@@ -103,8 +104,9 @@ pub enum Operand {
     Node(Rotated),
 }
 
-/// A linear model: score `c` is `sum over i of weights[c][i] * u_i + bias[c]`, with the inputs `u_i` as the specs' linear encoding
-/// places them (feature `i` in coefficient `(i % block) * stride` of ciphertext `i / block`) and score `c` in coefficient `c`.
+/// A linear model: score `c` is `sum over i of weights[c][i] * u_i + bias[c]`, with the inputs
+/// `u_i` as the specs' linear encoding places them (feature `i` in coefficient `(i % block) *
+/// stride` of ciphertext `i / block`) and score `c` in coefficient `c`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LinearCircuit {
     /// Parameter set of keys and ciphertexts.

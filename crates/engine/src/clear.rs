@@ -1,8 +1,11 @@
-//! The cleartext back-end: the same circuits on selector bits or torus inputs, exactly and without keys.
+//! The cleartext back-end: the same circuits on selector bits or torus inputs, exactly and without
+//! keys.
 //!
 //! The compiler simulates models with it, and the tests hold the encrypted back-end to it.
 
-use crate::circuit::{Circuit, CircuitError, Dimensions, LevelledCircuit, LinearCircuit, Operand, Rotated, validate};
+use crate::circuit::{
+    Circuit, CircuitError, Dimensions, LevelledCircuit, LinearCircuit, Operand, Rotated, validate,
+};
 use crate::error::EngineError;
 use crate::polynomial::Sparse;
 use cipherfn_scheme::parameters::ParameterSet;
@@ -45,7 +48,10 @@ impl ClearCircuit {
         Ok(Self::with_dimensions(circuit, Dimensions::of(set))?)
     }
 
-    pub(crate) fn with_dimensions(circuit: Circuit, dimensions: Dimensions) -> Result<Self, CircuitError> {
+    pub(crate) fn with_dimensions(
+        circuit: Circuit,
+        dimensions: Dimensions,
+    ) -> Result<Self, CircuitError> {
         validate(&circuit, dimensions)?;
         Ok(Self(match circuit {
             Circuit::Levelled(circuit) => {
@@ -70,8 +76,14 @@ impl ClearCircuit {
                     polynomial_size,
                 },
                 ClearInput::Selectors(bits),
-            ) if bits.len() == circuit.selectors as usize => Ok(levelled(circuit, constants, *polynomial_size, bits)),
-            (Kind::Linear(circuit), ClearInput::Linear(values)) if values.len() == circuit.weights[0].len() => Ok(linear(circuit, values)),
+            ) if bits.len() == circuit.selectors as usize => {
+                Ok(levelled(circuit, constants, *polynomial_size, bits))
+            }
+            (Kind::Linear(circuit), ClearInput::Linear(values))
+                if values.len() == circuit.weights[0].len() =>
+            {
+                Ok(linear(circuit, values))
+            }
             _ => Err(ClearInputError {
                 expected: self.expected(),
                 found: input.describe(),
@@ -97,13 +109,21 @@ impl ClearInput<'_> {
 }
 
 /// Evaluates only what the bits make the result depend on: about one path a tree.
-fn levelled(circuit: &LevelledCircuit, constants: &[Sparse], polynomial_size: u32, bits: &[bool]) -> Vec<u64> {
+fn levelled(
+    circuit: &LevelledCircuit,
+    constants: &[Sparse],
+    polynomial_size: u32,
+    bits: &[bool],
+) -> Vec<u64> {
     let chosen = |node: usize| {
         let node = &circuit.nodes[node];
-        let selected = node
-            .selects
-            .iter()
-            .map(|select| if bits[select.selector as usize] { select.set } else { select.clear });
+        let selected = node.selects.iter().map(|select| {
+            if bits[select.selector as usize] {
+                select.set
+            } else {
+                select.clear
+            }
+        });
         let constant = node.constant.map_or(Operand::Zero, Operand::Constant);
         node.addends
             .iter()
@@ -129,8 +149,12 @@ fn levelled(circuit: &LevelledCircuit, constants: &[Sparse], polynomial_size: u3
         for operand in chosen(index) {
             match operand {
                 Operand::Zero => {}
-                Operand::Constant(constant) => sum.add_rotated(&constants[constant as usize], 0, polynomial_size),
-                Operand::Node(Rotated { node, rotation }) => sum.add_rotated(&values[node as usize], rotation, polynomial_size),
+                Operand::Constant(constant) => {
+                    sum.add_rotated(&constants[constant as usize], 0, polynomial_size)
+                }
+                Operand::Node(Rotated { node, rotation }) => {
+                    sum.add_rotated(&values[node as usize], rotation, polynomial_size)
+                }
             }
         }
         values[index] = sum;
@@ -142,8 +166,16 @@ fn levelled(circuit: &LevelledCircuit, constants: &[Sparse], polynomial_size: u3
 
 fn linear(circuit: &LinearCircuit, values: &[u64]) -> Vec<u64> {
     let score = |(weights, bias): (&Vec<i64>, &u64)| {
-        let products = weights.iter().zip(values).map(|(weight, value)| value.wrapping_mul(*weight as u64));
+        let products = weights
+            .iter()
+            .zip(values)
+            .map(|(weight, value)| value.wrapping_mul(*weight as u64));
         products.fold(*bias, u64::wrapping_add)
     };
-    circuit.weights.iter().zip(&circuit.bias).map(score).collect()
+    circuit
+        .weights
+        .iter()
+        .zip(&circuit.bias)
+        .map(score)
+        .collect()
 }

@@ -1,4 +1,5 @@
-//! The one place that calls `bincode`: little endian, variable-length integers, a byte limit, no trailing bytes.
+//! The one place that calls `bincode`: little endian, variable-length integers, a byte limit, no
+//! trailing bytes.
 
 use bincode::Options;
 use serde::Serialize;
@@ -17,7 +18,8 @@ pub(crate) fn encode<T: Serialize>(value: &T, limit: u64) -> Result<Vec<u8>, bin
     options(limit).serialize(value)
 }
 
-/// Inverse of [`encode`]. Memory is bounded by a small multiple of the input's length, whatever lengths it announces.
+/// Inverse of [`encode`]. Memory is bounded by a small multiple of the input's length, whatever
+/// lengths it announces.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], limit: u64) -> Result<T, bincode::Error> {
     options(limit).deserialize(bytes)
 }

@@ -18,7 +18,9 @@ pub enum EngineError {
     #[error("the circuit is invalid: {0}; compile the model again with this build")]
     Circuit(#[from] CircuitError),
     /// The frame names another parameter set than the circuit.
-    #[error("the bundle's header does not name the circuit's parameter set {circuit:?}; compile the model again with this build")]
+    #[error(
+        "the bundle's header does not name the circuit's parameter set {circuit:?}; compile the model again with this build"
+    )]
     ParameterSetTag {
         /// Name in the circuit.
         circuit: String,
@@ -27,7 +29,9 @@ pub enum EngineError {
     #[error(transparent)]
     Scheme(#[from] SchemeError),
     /// A document in the bundle is too long.
-    #[error("the bundle's {part} of {len} bytes exceeds the limit of {limit} bytes; compile the model again with this build")]
+    #[error(
+        "the bundle's {part} of {len} bytes exceeds the limit of {limit} bytes; compile the model again with this build"
+    )]
     PartTooLarge {
         /// `specs` or `report`.
         part: &'static str,

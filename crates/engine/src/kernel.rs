@@ -1,7 +1,8 @@
 //! The arithmetic of the evaluator: loops over values in the Fourier domain.
 //!
-//! Values are GLWE ciphertexts, k + 1 polynomials of N/2 complex values one after the other, in torus fractions. Everything here is safe
-//! code that `pulp` compiles for each instruction set and picks at run time.
+//! Values are GLWE ciphertexts, k + 1 polynomials of N/2 complex values one after the other, in
+//! torus fractions. Everything here is safe code that `pulp` compiles for each instruction set and
+//! picks at run time.
 
 #![expect(
     clippy::inline_always,
@@ -26,7 +27,10 @@ pub(crate) fn add(out: &mut [c64], value: &[c64], negated: bool) {
 
 /// `out += monomial * value`, polynomial by polynomial; with `negated`, `out -= monomial * value`.
 pub(crate) fn add_rotated(out: &mut [c64], value: &[c64], monomial: &[c64], negated: bool) {
-    for (out, value) in out.chunks_exact_mut(monomial.len()).zip(value.chunks_exact(monomial.len())) {
+    for (out, value) in out
+        .chunks_exact_mut(monomial.len())
+        .zip(value.chunks_exact(monomial.len()))
+    {
         Arch::new().dispatch(Rotated {
             out,
             value,
@@ -36,8 +40,13 @@ pub(crate) fn add_rotated(out: &mut [c64], value: &[c64], monomial: &[c64], nega
     }
 }
 
-/// `out += sum of digits[i] * rows[i]`, for real digits: the product of a selector's body rows and a plaintext constant.
-pub(crate) fn add_scaled_rows<'a>(out: &mut [c64], rows: impl Iterator<Item = &'a [c64]>, digits: &[f64]) {
+/// `out += sum of digits[i] * rows[i]`, for real digits: the product of a selector's body rows and
+/// a plaintext constant.
+pub(crate) fn add_scaled_rows<'a>(
+    out: &mut [c64],
+    rows: impl Iterator<Item = &'a [c64]>,
+    digits: &[f64],
+) {
     for (row, digit) in rows.zip(digits) {
         if *digit != 0.0 {
             Arch::new().dispatch(Scaled {
@@ -49,10 +58,19 @@ pub(crate) fn add_scaled_rows<'a>(out: &mut [c64], rows: impl Iterator<Item = &'
     }
 }
 
-/// `out[c] += sum over r of polynomials[r] * rows[r][c]`: the vector-matrix product of an external product. `rows` holds GLWE ciphertexts
-/// one after the other, `polynomials` as many polynomials of `fourier_size` values.
-pub(crate) fn add_products(out: &mut [c64], rows: &[c64], polynomials: &[c64], fourier_size: usize) {
-    assert!(rows.len() * fourier_size == polynomials.len() * out.len(), "one row a polynomial");
+/// `out[c] += sum over r of polynomials[r] * rows[r][c]`: the vector-matrix product of an external
+/// product. `rows` holds GLWE ciphertexts one after the other, `polynomials` as many polynomials of
+/// `fourier_size` values.
+pub(crate) fn add_products(
+    out: &mut [c64],
+    rows: &[c64],
+    polynomials: &[c64],
+    fourier_size: usize,
+) {
+    assert!(
+        rows.len() * fourier_size == polynomials.len() * out.len(),
+        "one row a polynomial"
+    );
     Arch::new().dispatch(Products {
         out,
         rows,
@@ -61,14 +79,22 @@ pub(crate) fn add_products(out: &mut [c64], rows: &[c64], polynomials: &[c64], f
     });
 }
 
-/// Gadget digits of one component of a value: takes the inverse transform's output (folded, twisted, times N/2) and writes what the
-/// forward transform takes (folded, twisted). `digits` holds, for each stored level of a selector (the last level first), one polynomial a
-/// component.
+/// Gadget digits of one component of a value: takes the inverse transform's output (folded,
+/// twisted, times N/2) and writes what the forward transform takes (folded, twisted). `digits`
+/// holds, for each stored level of a selector (the last level first), one polynomial a component.
 ///
-/// Digits are balanced, in [-B/2, B/2], and sum to the nearest multiple of B^-levels; all of it is exact in 53 bits.
-pub(crate) fn decompose(digits: &mut [c64], value: &[c64], component: Component, gadget: Gadget, transform: &Transform) {
+/// Digits are balanced, in [-B/2, B/2], and sum to the nearest multiple of B^-levels; all of it is
+/// exact in 53 bits.
+pub(crate) fn decompose(
+    digits: &mut [c64],
+    value: &[c64],
+    component: Component,
+    gadget: Gadget,
+    transform: &Transform,
+) {
     assert!(
-        value.len() == transform.fourier_size() && digits.len() == value.len() * component.count * gadget.levels as usize,
+        value.len() == transform.fourier_size()
+            && digits.len() == value.len() * component.count * gadget.levels as usize,
         "one size"
     );
     Arch::new().dispatch(Decompose {
@@ -151,7 +177,11 @@ impl WithSimd for Rotated<'_> {
             };
         }
         for ((out, value), monomial) in out_tail.iter_mut().zip(value_tail).zip(monomial_tail) {
-            *out += if self.negated { -(value * monomial) } else { value * monomial };
+            *out += if self.negated {
+                -(value * monomial)
+            } else {
+                value * monomial
+            };
         }
     }
 }
@@ -169,11 +199,16 @@ impl WithSimd for Products<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let (size, row_len) = (self.fourier_size, self.out.len());
-        // Polynomials lie a power of two apart, so their values of one place compete for few cache lines. Going block by block keeps the sums
-        // and the two polynomials at hand in the first-level cache, while rows stream through it.
+        // Polynomials lie a power of two apart, so their values of one place compete for few cache
+        // lines. Going block by block keeps the sums and the two polynomials at hand in the
+        // first-level cache, while rows stream through it.
         for start in (0..size).step_by(BLOCK) {
             let block = start..size.min(start + BLOCK);
-            for (polynomials, rows) in self.polynomials.chunks(2 * size).zip(self.rows.chunks(2 * row_len)) {
+            for (polynomials, rows) in self
+                .polynomials
+                .chunks(2 * size)
+                .zip(self.rows.chunks(2 * row_len))
+            {
                 let (first, second) = polynomials.split_at(size);
                 let (first_row, second_row) = rows.split_at(row_len);
                 for (component, out) in self.out.chunks_exact_mut(size).enumerate() {
@@ -195,11 +230,18 @@ impl WithSimd for Products<'_> {
 #[inline(always)]
 fn add_two_products<S: Simd>(simd: S, out: &mut [c64], a: (&[c64], &[c64]), b: (&[c64], &[c64])) {
     let (out, out_tail) = S::as_mut_simd_c64s(out);
-    let [(a0, a0_tail), (a1, a1_tail), (b0, b0_tail), (b1, b1_tail)] = [a.0, a.1, b.0, b.1].map(|values| S::as_simd_c64s(values));
+    let [(a0, a0_tail), (a1, a1_tail), (b0, b0_tail), (b1, b1_tail)] =
+        [a.0, a.1, b.0, b.1].map(|values| S::as_simd_c64s(values));
     for ((((out, a0), a1), b0), b1) in out.iter_mut().zip(a0).zip(a1).zip(b0).zip(b1) {
         *out = simd.mul_add_c64s(*b0, *b1, simd.mul_add_c64s(*a0, *a1, *out));
     }
-    for ((((out, a0), a1), b0), b1) in out_tail.iter_mut().zip(a0_tail).zip(a1_tail).zip(b0_tail).zip(b1_tail) {
+    for ((((out, a0), a1), b0), b1) in out_tail
+        .iter_mut()
+        .zip(a0_tail)
+        .zip(a1_tail)
+        .zip(b0_tail)
+        .zip(b1_tail)
+    {
         *out += a0 * a1 + b0 * b1;
     }
 }
@@ -235,13 +277,23 @@ impl WithSimd for Decompose<'_> {
         for start in (0..size).step_by(BLOCK) {
             let len = BLOCK.min(size - start);
             let states = &mut states[..len];
-            multiply(simd, states, &self.value[start..][..len], &self.transform.untwist()[start..][..len]);
+            multiply(
+                simd,
+                states,
+                &self.value[start..][..len],
+                &self.transform.untwist()[start..][..len],
+            );
             let states = bytemuck::cast_slice_mut::<c64, f64>(states);
             reduce(simd, states, gadget_scale(self.gadget));
             let twist = &self.transform.twist()[start..][..len];
             for level in self.digits.chunks_exact_mut(size * self.component.count) {
                 let out = &mut level[self.component.index * size + start..][..len];
-                take_digit(simd, bytemuck::cast_slice_mut(out), states, f64::from(self.gadget.base_log).exp2());
+                take_digit(
+                    simd,
+                    bytemuck::cast_slice_mut(out),
+                    states,
+                    f64::from(self.gadget.base_log).exp2(),
+                );
                 multiply_assign(simd, out, twist);
             }
         }
@@ -268,7 +320,8 @@ fn reduce<S: Simd>(simd: S, states: &mut [f64], scale: f64) {
 fn take_digit<S: Simd>(simd: S, digits: &mut [f64], states: &mut [f64], base: f64) {
     let (digits, digits_tail) = S::as_mut_simd_f64s(digits);
     let (states, states_tail) = S::as_mut_simd_f64s(states);
-    let [shifter, inverse, minus_base] = [SHIFTER, 1.0 / base, -base].map(|value| simd.splat_f64s(value));
+    let [shifter, inverse, minus_base] =
+        [SHIFTER, 1.0 / base, -base].map(|value| simd.splat_f64s(value));
     for (digit, state) in digits.iter_mut().zip(states) {
         let next = simd.sub_f64s(simd.mul_add_e_f64s(*state, inverse, shifter), shifter);
         *digit = simd.mul_add_e_f64s(next, minus_base, *state);

@@ -79,7 +79,10 @@ struct Working {
 
 impl Levelled {
     /// Prepares a checked circuit.
-    pub(crate) fn new(circuit: &LevelledCircuit, dimensions: Dimensions) -> Result<Self, CircuitError> {
+    pub(crate) fn new(
+        circuit: &LevelledCircuit,
+        dimensions: Dimensions,
+    ) -> Result<Self, CircuitError> {
         let program = lower::lower(circuit, dimensions.polynomial_size)?;
         let schedule = Schedule::new(&program);
         let transform = Transform::new(dimensions.polynomial_size);
@@ -116,7 +119,8 @@ impl Levelled {
         }
     }
 
-    /// Bytes of memory that the prepared circuit takes: the transforms of its monomials, and steps of about [`STEP_BYTES`] a CMUX.
+    /// Bytes of memory that the prepared circuit takes: the transforms of its monomials, and steps
+    /// of about [`STEP_BYTES`] a CMUX.
     pub(crate) fn memory_len(&self) -> usize {
         let Statistics {
             cmuxes,
@@ -124,7 +128,11 @@ impl Levelled {
             polynomial_cmuxes,
             ..
         } = self.statistics();
-        let monomials: usize = self.monomials.values().map(|monomial| size_of_val(monomial.as_slice())).sum();
+        let monomials: usize = self
+            .monomials
+            .values()
+            .map(|monomial| size_of_val(monomial.as_slice()))
+            .sum();
         monomials + (cmuxes + scalar_cmuxes + polynomial_cmuxes) * STEP_BYTES
     }
 
@@ -136,21 +144,33 @@ impl Levelled {
         };
         for step in &self.program.steps {
             statistics.cmuxes += step.products.len();
-            for form in std::iter::once(&step.linear).chain(step.products.iter().map(|product| &product.difference)) {
-                let scalar = form.rows.iter().filter(|row| row.plaintext.len() == 1).count();
+            for form in std::iter::once(&step.linear)
+                .chain(step.products.iter().map(|product| &product.difference))
+            {
+                let scalar = form
+                    .rows
+                    .iter()
+                    .filter(|row| row.plaintext.len() == 1)
+                    .count();
                 statistics.scalar_cmuxes += scalar;
                 statistics.polynomial_cmuxes += form.rows.len() - scalar;
             }
         }
-        let complex =
-            self.selectors as u64 * self.selector_shape().ggsw_len() as u64 + (self.schedule.slot_count * self.value_len()) as u64;
+        let complex = self.selectors as u64 * self.selector_shape().ggsw_len() as u64
+            + (self.schedule.slot_count * self.value_len()) as u64;
         statistics.bytes = complex * size_of::<c64>() as u64;
         statistics
     }
 
-    /// Evaluates on one row's selectors; with `parallel`, on the threads of the current rayon pool. The result does not depend on their
-    /// number.
-    pub(crate) fn evaluate(&self, selectors: &FourierSelectors, values: &mut Values, out: &mut Glwe, parallel: bool) {
+    /// Evaluates on one row's selectors; with `parallel`, on the threads of the current rayon pool.
+    /// The result does not depend on their number.
+    pub(crate) fn evaluate(
+        &self,
+        selectors: &FourierSelectors,
+        values: &mut Values,
+        out: &mut Glwe,
+        parallel: bool,
+    ) {
         assert!(
             selectors.shape() == self.selector_shape() && selectors.len() == self.selectors,
             "selectors of this circuit"
@@ -159,7 +179,9 @@ impl Levelled {
         let parallel = parallel && rayon::current_num_threads() > 1;
         for stage in &self.schedule.stages {
             if parallel && stage.len() > 1 {
-                stage.par_iter().for_each(|block| self.evaluate_block(block, selectors, values));
+                stage
+                    .par_iter()
+                    .for_each(|block| self.evaluate_block(block, selectors, values));
             } else {
                 for block in stage {
                     self.evaluate_block(block, selectors, values);
@@ -187,7 +209,10 @@ impl Levelled {
         }
         for (step, product) in &block.products {
             let product = &self.program.steps[*step as usize].products[*product as usize];
-            let Scratch { difference, working } = &mut scratch;
+            let Scratch {
+                difference,
+                working,
+            } = &mut scratch;
             self.set_form(difference, &product.difference, selectors, values, working);
             self.decompose(difference, &product.constant, working);
             let mut out = self.write(values, *step);
@@ -201,7 +226,8 @@ impl Levelled {
         values.return_scratch(scratch);
     }
 
-    /// Transforms of the gadget digits of `difference + constant`, into `working`; `difference` is used up.
+    /// Transforms of the gadget digits of `difference + constant`, into `working`; `difference` is
+    /// used up.
     fn decompose(&self, difference: &mut [c64], constant: &Sparse, working: &mut Working) {
         let size = self.transform.fourier_size();
         let count = self.dimensions.glwe_dimension + 1;
@@ -227,7 +253,14 @@ impl Levelled {
     }
 
     /// `out = form`.
-    fn set_form(&self, out: &mut [c64], form: &Form, selectors: &FourierSelectors, values: &Values, working: &mut Working) {
+    fn set_form(
+        &self,
+        out: &mut [c64],
+        form: &Form,
+        selectors: &FourierSelectors,
+        values: &Values,
+        working: &mut Working,
+    ) {
         let rest = if let Some((Term { step, rotation: 0 }, rest)) = form.terms.split_first() {
             out.copy_from_slice(&self.read(values, *step));
             rest
@@ -248,11 +281,19 @@ impl Levelled {
         }
     }
 
-    /// `out += selector (.) plaintext`: a plaintext has no mask, so only the body rows of each level take part.
-    fn add_row(&self, out: &mut [c64], row: &RowTerm, selectors: &FourierSelectors, working: &mut Working) {
+    /// `out += selector (.) plaintext`: a plaintext has no mask, so only the body rows of each
+    /// level take part.
+    fn add_row(
+        &self,
+        out: &mut [c64],
+        row: &RowTerm,
+        selectors: &FourierSelectors,
+        working: &mut Working,
+    ) {
         let levels = self.gadget.levels as usize;
         let size = self.transform.fourier_size();
-        let body_row = |level| selectors.row(row.selector as usize, level, self.dimensions.glwe_dimension);
+        let body_row =
+            |level| selectors.row(row.selector as usize, level, self.dimensions.glwe_dimension);
         let mut digits = [0.0; 64];
         if let [(position, value)] = row.plaintext.coefficients() {
             digits
@@ -272,7 +313,10 @@ impl Levelled {
         polynomials.fill(c64::new(0.0, 0.0));
         for (position, value) in row.plaintext.coefficients() {
             let (at, turn) = self.folded(*position);
-            for (polynomial, digit) in polynomials.chunks_exact_mut(size).zip(kernel::scalar_digits(*value, self.gadget)) {
+            for (polynomial, digit) in polynomials
+                .chunks_exact_mut(size)
+                .zip(kernel::scalar_digits(*value, self.gadget))
+            {
                 polynomial[at] += turn * digit;
             }
         }
@@ -300,9 +344,17 @@ impl Levelled {
         if let Some(step) = self.program.result {
             let mut scratch = values.take_scratch(|| self.scratch());
             scratch.difference.copy_from_slice(&self.read(values, step));
-            let polynomials = out.mask.chunks_exact_mut(size).chain([out.body.as_mut_slice()]);
-            for (out, value) in polynomials.zip(scratch.difference.chunks_exact_mut(self.transform.fourier_size())) {
-                self.transform.backward_torus_in_place(out, value, &mut scratch.working.fft);
+            let polynomials = out
+                .mask
+                .chunks_exact_mut(size)
+                .chain([out.body.as_mut_slice()]);
+            for (out, value) in polynomials.zip(
+                scratch
+                    .difference
+                    .chunks_exact_mut(self.transform.fourier_size()),
+            ) {
+                self.transform
+                    .backward_torus_in_place(out, value, &mut scratch.working.fft);
             }
             values.return_scratch(scratch);
         } else {
@@ -324,13 +376,17 @@ impl Levelled {
         {
             values.slots.clear();
         }
-        values.slots.resize_with(self.schedule.slot_count, || RwLock::new(zeroed(len)));
+        values
+            .slots
+            .resize_with(self.schedule.slot_count, || RwLock::new(zeroed(len)));
         let digits = len * self.gadget.levels as usize;
         values
             .scratch
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner)
-            .retain(|scratch| scratch.working.digits.len() == digits && scratch.difference.len() == len);
+            .retain(|scratch| {
+                scratch.working.digits.len() == digits && scratch.difference.len() == len
+            });
     }
 
     fn scratch(&self) -> Scratch {
@@ -368,28 +424,36 @@ impl Values {
     }
 
     fn return_scratch(&self, scratch: Scratch) {
-        self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+        self.scratch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(scratch);
     }
 }
 
 fn zeroed(len: usize) -> AVec<c64> {
-    AVec::from_iter(CACHELINE_ALIGN, std::iter::repeat_n(c64::new(0.0, 0.0), len))
+    AVec::from_iter(
+        CACHELINE_ALIGN,
+        std::iter::repeat_n(c64::new(0.0, 0.0), len),
+    )
 }
 
 fn monomials(program: &Program, transform: &Transform) -> HashMap<u32, AVec<c64>> {
     let size = transform.polynomial_size() as u32;
     let mut scratch = transform.scratch();
     let mut monomials = HashMap::new();
-    let forms = program
-        .steps
-        .iter()
-        .flat_map(|step| std::iter::once(&step.linear).chain(step.products.iter().map(|product| &product.difference)));
+    let forms = program.steps.iter().flat_map(|step| {
+        std::iter::once(&step.linear).chain(step.products.iter().map(|product| &product.difference))
+    });
     for form in forms {
         let turned = form.terms.iter().map(|term| term.rotation % size);
-        let placed = form.rows.iter().filter_map(|row| match row.plaintext.coefficients() {
-            [(position, _)] => Some(*position),
-            _ => None,
-        });
+        let placed = form
+            .rows
+            .iter()
+            .filter_map(|row| match row.plaintext.coefficients() {
+                [(position, _)] => Some(*position),
+                _ => None,
+            });
         for shift in turned.chain(placed).filter(|shift| *shift != 0) {
             monomials.entry(shift).or_insert_with(|| {
                 let mut coefficients = vec![0; size as usize];

@@ -6,11 +6,13 @@
 //! query row -- expand --> selectors -- evaluate --> GLWE -- compress --> reply row
 //! ```
 //!
-//! A [`circuit::Circuit`] is what the compiler made of a model: sums of CMUX trees over encrypted selector bits, or plaintext weights for an
-//! encrypted feature vector. [`PreparedCircuit`] checks it, joins what can be joined and fixes an order of evaluation; [`clear`] runs the
-//! same circuits without encryption. Everything is levelled: no bootstrapping, noise only adds.
+//! A [`circuit::Circuit`] is what the compiler made of a model: sums of CMUX trees over encrypted
+//! selector bits, or plaintext weights for an encrypted feature vector. [`PreparedCircuit`] checks
+//! it, joins what can be joined and fixes an order of evaluation; [`clear`] runs the same circuits
+//! without encryption. Everything is levelled: no bootstrapping, noise only adds.
 //!
-//! This crate reads bytes that it is given and computes: no network, no files, no knowledge of where a model came from.
+//! This crate reads bytes that it is given and computes: no network, no files, no knowledge of
+//! where a model came from.
 //!
 //! ```
 //! use cipherfn_engine::circuit::{Circuit, Constant, LevelledCircuit, Node, Operand, Select};

@@ -1,4 +1,5 @@
-//! Linear models on an encrypted feature vector: one product with plaintext polynomials, no evaluation key.
+//! Linear models on an encrypted feature vector: one product with plaintext polynomials, no
+//! evaluation key.
 
 use crate::circuit::LinearCircuit;
 use crate::levelled::Glwe;
@@ -10,8 +11,9 @@ use cipherfn_scheme::query::TruncatedGlwe;
 #[derive(Debug)]
 pub(crate) struct Linear {
     transform: Transform,
-    /// One polynomial a ciphertext of the query: `sum of weights[c][i] X^(c - j stride)` over scores `c` and the features `i` of the
-    /// ciphertext, `j` their place in it. Coefficient `c` of the product with the input is score `c`.
+    /// One polynomial a ciphertext of the query: `sum of weights[c][i] X^(c - j stride)` over
+    /// scores `c` and the features `i` of the ciphertext, `j` their place in it. Coefficient
+    /// `c` of the product with the input is score `c`.
     weights: Vec<AVec<c64>>,
     bias: Vec<u64>,
 }
@@ -19,7 +21,10 @@ pub(crate) struct Linear {
 impl Linear {
     /// Bytes of memory that the prepared circuit takes.
     pub(crate) fn memory_len(&self) -> usize {
-        self.weights.iter().map(|weights| size_of_val(weights.as_slice())).sum()
+        self.weights
+            .iter()
+            .map(|weights| size_of_val(weights.as_slice()))
+            .sum()
     }
 
     /// Prepares a checked circuit.
@@ -32,7 +37,8 @@ impl Linear {
             let mut polynomial = vec![0; polynomial_size];
             for (score, weights) in circuit.weights.iter().enumerate() {
                 for (place, weight) in weights[first..].iter().take(block).enumerate() {
-                    // X^(-e) = -X^(N - e). Exponents differ in their remainder modulo the stride or in their place: each is hit once.
+                    // X^(-e) = -X^(N - e). Exponents differ in their remainder modulo the stride or
+                    // in their place: each is hit once.
                     let (position, weight) = match score.checked_sub(place * stride) {
                         Some(position) => (position, *weight),
                         None => (polynomial_size + score - place * stride, -*weight),
@@ -59,7 +65,12 @@ impl Linear {
         out.body.resize(size, 0);
         let mut scratch = self.transform.scratch();
         let [mut input, mut sum] = [(); 2].map(|()| zeroed(self.transform.fourier_size()));
-        for (component, out) in out.mask.chunks_exact_mut(size).chain([out.body.as_mut_slice()]).enumerate() {
+        for (component, out) in out
+            .mask
+            .chunks_exact_mut(size)
+            .chain([out.body.as_mut_slice()])
+            .enumerate()
+        {
             sum.fill(c64::new(0.0, 0.0));
             for (glwe, weights) in ciphertexts.iter().zip(&self.weights) {
                 let polynomial = glwe
@@ -68,10 +79,12 @@ impl Linear {
                     .chain([glwe.body.as_slice()])
                     .nth(component)
                     .unwrap_or_default();
-                self.transform.forward_torus(&mut input, polynomial, &mut scratch);
+                self.transform
+                    .forward_torus(&mut input, polynomial, &mut scratch);
                 multiply_add(&mut sum, &input, weights);
             }
-            self.transform.backward_torus_in_place(out, &mut sum, &mut scratch);
+            self.transform
+                .backward_torus_in_place(out, &mut sum, &mut scratch);
         }
         for (body, bias) in out.body.iter_mut().zip(&self.bias) {
             *body = body.wrapping_add(*bias);
@@ -80,5 +93,8 @@ impl Linear {
 }
 
 fn zeroed(len: usize) -> AVec<c64> {
-    AVec::from_iter(CACHELINE_ALIGN, std::iter::repeat_n(c64::new(0.0, 0.0), len))
+    AVec::from_iter(
+        CACHELINE_ALIGN,
+        std::iter::repeat_n(c64::new(0.0, 0.0), len),
+    )
 }

@@ -1,10 +1,10 @@
 //! From a circuit to the steps that evaluate it.
 //!
-//! A *step* is a value that is kept in memory: `terms + rows + sum of selector (.) difference`. Whatever is cheaper to recompute than
-//! to keep is folded into its users:
+//! A *step* is a value that is kept in memory: `terms + rows + sum of selector (.) difference`.
+//! Whatever is cheaper to recompute than to keep is folded into its users:
 //! - plaintext parts are tracked exactly, as polynomials, and never enter the Fourier domain;
-//! - a CMUX between two plaintexts is a *row term*, gadget digits of the plaintext times the selector's body rows. It is linear, so row
-//!   terms of one selector add up;
+//! - a CMUX between two plaintexts is a *row term*, gadget digits of the plaintext times the
+//!   selector's body rows. It is linear, so row terms of one selector add up;
 //! - sums are flattened into their only user, and CMUXes of one selector in one sum become one.
 
 use crate::circuit::{CircuitError, LevelledCircuit, Node, Operand, Rotated};
@@ -65,7 +65,10 @@ pub(crate) struct Product {
 }
 
 /// Lowers a checked circuit.
-pub(crate) fn lower(circuit: &LevelledCircuit, polynomial_size: usize) -> Result<Program, CircuitError> {
+pub(crate) fn lower(
+    circuit: &LevelledCircuit,
+    polynomial_size: usize,
+) -> Result<Program, CircuitError> {
     let constants: Vec<Sparse> = circuit.constants.iter().map(Sparse::from).collect();
     let uses = Uses::count(circuit);
     let mut lowering = Lowering {
@@ -83,12 +86,18 @@ pub(crate) fn lower(circuit: &LevelledCircuit, polynomial_size: usize) -> Result
             continue;
         }
         let expression = lowering.expression(node)?;
-        let kept = index != last && lowering.keep(&expression, uses.total[index], uses.only_added[index]);
-        let expression = if kept { lowering.materialise(expression) } else { expression };
+        let kept =
+            index != last && lowering.keep(&expression, uses.total[index], uses.only_added[index]);
+        let expression = if kept {
+            lowering.materialise(expression)
+        } else {
+            expression
+        };
         lowering.expressions.push(expression);
     }
     let result = lowering.expressions.pop().unwrap_or_default();
-    let empty = result.products.is_empty() && result.form.terms.is_empty() && result.form.rows.is_empty();
+    let empty =
+        result.products.is_empty() && result.form.terms.is_empty() && result.form.rows.is_empty();
     let materialised = lowering.materialise(result);
     let constant = materialised.constant;
     let result = if empty {
@@ -183,13 +192,19 @@ impl Lowering {
     fn add_operand(&self, sum: &mut Expression, operand: Operand, rotation: u32) {
         match operand {
             Operand::Zero => {}
-            Operand::Constant(id) => sum
-                .constant
-                .add_rotated(&self.constants[id as usize], rotation, self.polynomial_size),
-            Operand::Node(Rotated { node, rotation: turned }) => {
+            Operand::Constant(id) => sum.constant.add_rotated(
+                &self.constants[id as usize],
+                rotation,
+                self.polynomial_size,
+            ),
+            Operand::Node(Rotated {
+                node,
+                rotation: turned,
+            }) => {
                 let rotation = (rotation + turned) % (2 * self.polynomial_size);
                 let node = &self.expressions[node as usize];
-                sum.constant.add_rotated(&node.constant, rotation, self.polynomial_size);
+                sum.constant
+                    .add_rotated(&node.constant, rotation, self.polynomial_size);
                 self.add_form(&mut sum.form, &node.form, rotation);
                 for product in &node.products {
                     let mut turned = Product {
@@ -197,7 +212,9 @@ impl Lowering {
                         difference: Form::default(),
                         constant: Sparse::default(),
                     };
-                    turned.constant.add_rotated(&product.constant, rotation, self.polynomial_size);
+                    turned
+                        .constant
+                        .add_rotated(&product.constant, rotation, self.polynomial_size);
                     self.add_form(&mut turned.difference, &product.difference, rotation);
                     sum.products.push(turned);
                 }
@@ -222,7 +239,8 @@ impl Lowering {
         }));
     }
 
-    /// Joins what shares a selector, drops what cancels, and turns CMUXes of plaintexts into row terms.
+    /// Joins what shares a selector, drops what cancels, and turns CMUXes of plaintexts into row
+    /// terms.
     fn normalise(&mut self, sum: Expression) -> Result<Expression, CircuitError> {
         let Expression {
             constant,
@@ -232,9 +250,13 @@ impl Lowering {
         products.sort_by_key(|product| product.selector);
         let mut joined: Vec<Product> = Vec::with_capacity(products.len());
         for product in products {
-            match joined.last_mut().filter(|last| last.selector == product.selector) {
+            match joined
+                .last_mut()
+                .filter(|last| last.selector == product.selector)
+            {
                 Some(last) => {
-                    last.constant.add_rotated(&product.constant, 0, self.polynomial_size);
+                    last.constant
+                        .add_rotated(&product.constant, 0, self.polynomial_size);
                     last.difference.terms.extend(product.difference.terms);
                     last.difference.rows.extend(product.difference.rows);
                 }
@@ -263,7 +285,11 @@ impl Lowering {
                 limit: MAX_SIZE as u64,
             });
         }
-        Ok(Expression { constant, form, products })
+        Ok(Expression {
+            constant,
+            form,
+            products,
+        })
     }
 
     fn normalise_form(&self, form: &mut Form) {
@@ -271,7 +297,8 @@ impl Lowering {
         form.rows.dedup_by(|row, kept| {
             let same = row.selector == kept.selector;
             if same {
-                kept.plaintext.add_rotated(&row.plaintext, 0, self.polynomial_size);
+                kept.plaintext
+                    .add_rotated(&row.plaintext, 0, self.polynomial_size);
             }
             same
         });
@@ -280,20 +307,35 @@ impl Lowering {
         form.terms.sort_by_key(key);
         let mut terms = Vec::with_capacity(form.terms.len());
         for group in form.terms.chunk_by(|a, b| key(a) == key(b)) {
-            let (positive, negative): (Vec<Term>, Vec<Term>) = group.iter().partition(|term| term.rotation < self.polynomial_size);
+            let (positive, negative): (Vec<Term>, Vec<Term>) = group
+                .iter()
+                .partition(|term| term.rotation < self.polynomial_size);
             let cancelled = positive.len().min(negative.len());
-            terms.extend(positive.into_iter().skip(cancelled).chain(negative.into_iter().skip(cancelled)));
+            terms.extend(
+                positive
+                    .into_iter()
+                    .skip(cancelled)
+                    .chain(negative.into_iter().skip(cancelled)),
+            );
         }
         form.terms = terms;
     }
 
-    /// Whether to keep a value in memory, where it costs one write and a read a use, rather than fold it into its users.
+    /// Whether to keep a value in memory, where it costs one write and a read a use, rather than
+    /// fold it into its users.
     fn keep(&self, expression: &Expression, uses: u32, only_added: bool) -> bool {
         if !expression.products.is_empty() {
             return uses > 1 || !only_added;
         }
-        let row_cost = |row: &RowTerm| if row.plaintext.len() == 1 { self.levels } else { 2 * self.levels };
-        let cost = expression.form.terms.len() + expression.form.rows.iter().map(row_cost).sum::<usize>();
+        let row_cost = |row: &RowTerm| {
+            if row.plaintext.len() == 1 {
+                self.levels
+            } else {
+                2 * self.levels
+            }
+        };
+        let cost =
+            expression.form.terms.len() + expression.form.rows.iter().map(row_cost).sum::<usize>();
         let uses = uses as usize;
         uses > 1 && uses * cost > cost + 1 + uses
     }
@@ -305,7 +347,8 @@ impl Lowering {
             form: mut linear,
             mut products,
         } = expression;
-        let is_step = matches!(linear.terms[..], [Term { rotation: 0, .. }]) && linear.rows.is_empty();
+        let is_step =
+            matches!(linear.terms[..], [Term { rotation: 0, .. }]) && linear.rows.is_empty();
         if products.is_empty() && (linear.is_empty() || is_step) {
             return Expression {
                 constant,
@@ -352,6 +395,11 @@ impl Form {
 
     /// Terms and coefficients in it.
     fn len(&self) -> usize {
-        self.terms.len() + self.rows.iter().map(|row| row.plaintext.len()).sum::<usize>()
+        self.terms.len()
+            + self
+                .rows
+                .iter()
+                .map(|row| row.plaintext.len())
+                .sum::<usize>()
     }
 }

@@ -1,4 +1,5 @@
-//! A model ready to answer queries: what every server does between a query chunk and its reply chunk.
+//! A model ready to answer queries: what every server does between a query chunk and its reply
+//! chunk.
 
 use crate::bundle::Bundle;
 use crate::circuit::Circuit;
@@ -47,7 +48,9 @@ pub enum QueryError {
     #[error("this model needs the client's evaluation key")]
     NoKey,
     /// The key is of another set.
-    #[error("the evaluation key belongs to parameter set {found}, the model needs {needed}; make a key with this model's specs")]
+    #[error(
+        "the evaluation key belongs to parameter set {found}, the model needs {needed}; make a key with this model's specs"
+    )]
     KeySet {
         /// Set of the key.
         found: &'static str,
@@ -122,7 +125,12 @@ impl Model {
     }
 
     /// Checks that a chunk is for this model and this key. Models that need no key ignore it.
-    pub fn check(&self, tag: ParameterSetTag, head: &ChunkHead, key: Option<&Key>) -> Result<(), QueryError> {
+    pub fn check(
+        &self,
+        tag: ParameterSetTag,
+        head: &ChunkHead,
+        key: Option<&Key>,
+    ) -> Result<(), QueryError> {
         if head.specs != self.specs {
             return Err(QueryError::OtherSpecs {
                 found: head.specs,
@@ -151,7 +159,10 @@ impl Model {
 
     /// Checks that a key is of the model's parameter set.
     pub fn check_key(&self, key: &Key) -> Result<(), QueryError> {
-        let (found, needed) = (key.expanded.parameter_set().name, self.circuit.parameter_set().name);
+        let (found, needed) = (
+            key.expanded.parameter_set().name,
+            self.circuit.parameter_set().name,
+        );
         if self.needs_key && found != needed {
             return Err(QueryError::KeySet { found, needed });
         }
@@ -159,7 +170,11 @@ impl Model {
     }
 
     /// Answers rows, in parallel on the current rayon pool: one outcome a row, in their order.
-    pub fn answer_rows(&self, key: Option<&Key>, rows: &[Vec<u8>]) -> Vec<Result<Vec<u8>, EngineError>> {
+    pub fn answer_rows(
+        &self,
+        key: Option<&Key>,
+        rows: &[Vec<u8>],
+    ) -> Vec<Result<Vec<u8>, EngineError>> {
         let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
         let key = key.filter(|_| self.needs_key).map(|key| &key.expanded);
         self.circuit.evaluate_rows(key, &rows)
@@ -171,7 +186,11 @@ impl Model {
     }
 
     /// Outcomes as the reply to the chunk with this head.
-    pub fn reply(&self, head: &ChunkHead, outcomes: Vec<Result<Vec<u8>, EngineError>>) -> ReplyChunk {
+    pub fn reply(
+        &self,
+        head: &ChunkHead,
+        outcomes: Vec<Result<Vec<u8>, EngineError>>,
+    ) -> ReplyChunk {
         ReplyChunk {
             head: ChunkHead {
                 row_len: self.reply_row_bytes() as u32,

@@ -2,7 +2,8 @@
 
 use crate::circuit::Constant;
 
-/// Coefficients as (position, value in units of 2^-64): positions strictly increasing, no value zero.
+/// Coefficients as (position, value in units of 2^-64): positions strictly increasing, no value
+/// zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Sparse(Vec<(u32, u64)>);
 
@@ -25,16 +26,29 @@ impl Sparse {
             return;
         }
         let (shift, negated) = (rotation % polynomial_size, rotation >= polynomial_size);
-        // Positions from `polynomial_size - shift` on wrap around to the front, negated; both parts stay sorted.
-        let wrapped = other.0.partition_point(|(position, _)| *position < polynomial_size - shift);
+        // Positions from `polynomial_size - shift` on wrap around to the front, negated; both parts
+        // stay sorted.
+        let wrapped = other
+            .0
+            .partition_point(|(position, _)| *position < polynomial_size - shift);
         let turned = |(position, value): &(u32, u64)| {
             let (position, wraps) = match (position + shift).checked_sub(polynomial_size) {
                 Some(position) => (position, true),
                 None => (position + shift, false),
             };
-            (position, if wraps == negated { *value } else { value.wrapping_neg() })
+            (
+                position,
+                if wraps == negated {
+                    *value
+                } else {
+                    value.wrapping_neg()
+                },
+            )
         };
-        let other = other.0[wrapped..].iter().chain(&other.0[..wrapped]).map(turned);
+        let other = other.0[wrapped..]
+            .iter()
+            .chain(&other.0[..wrapped])
+            .map(turned);
         self.0 = merge(&self.0, other);
     }
 
@@ -48,7 +62,14 @@ impl Sparse {
 
 impl From<&Constant> for Sparse {
     fn from(constant: &Constant) -> Self {
-        Self(constant.0.iter().copied().filter(|(_, value)| *value != 0).collect())
+        Self(
+            constant
+                .0
+                .iter()
+                .copied()
+                .filter(|(_, value)| *value != 0)
+                .collect(),
+        )
     }
 }
 

@@ -13,8 +13,8 @@ use rayon::prelude::*;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// Rows go to threads whole while their memory, over all threads, stays below this; larger rows are evaluated one after the other on all
-/// threads, so that they share the caches.
+/// Rows go to threads whole while their memory, over all threads, stays below this; larger rows are
+/// evaluated one after the other on all threads, so that they share the caches.
 const ROW_PARALLEL_BYTES: u64 = 512 << 20;
 
 /// A checked circuit in the form that evaluates fast. Immutable: one serves all threads.
@@ -39,7 +39,8 @@ pub enum QueryShape {
     Linear(LinearQueryShape),
 }
 
-/// Memory of one evaluation at a time. It grows to what a circuit needs and is used again: keep one a thread.
+/// Memory of one evaluation at a time. It grows to what a circuit needs and is used again: keep one
+/// a thread.
 #[derive(Default)]
 pub struct Workspace {
     selectors: Option<FourierSelectors>,
@@ -72,7 +73,8 @@ impl PreparedCircuit {
                     gadget: circuit.gadget,
                     transport: circuit.transport,
                 };
-                let (coefficients, stride) = (circuit.coefficients as usize, circuit.stride as usize);
+                let (coefficients, stride) =
+                    (circuit.coefficients as usize, circuit.stride as usize);
                 Self {
                     kind: Kind::Levelled(shape, Levelled::new(circuit, dimensions)?),
                     reply: ReplyShape {
@@ -140,7 +142,12 @@ impl PreparedCircuit {
     }
 
     /// Evaluates one row, on all threads of the current rayon pool.
-    pub fn evaluate_row(&self, key: Option<&ExpandedEvaluationKey>, row: &[u8], workspace: &mut Workspace) -> Result<Vec<u8>, EngineError> {
+    pub fn evaluate_row(
+        &self,
+        key: Option<&ExpandedEvaluationKey>,
+        row: &[u8],
+        workspace: &mut Workspace,
+    ) -> Result<Vec<u8>, EngineError> {
         self.run(key, row, workspace, true).map(|(reply, _)| reply)
     }
 
@@ -155,13 +162,22 @@ impl PreparedCircuit {
     }
 
     /// Evaluates rows, on all threads of the current rayon pool: one outcome a row.
-    pub fn evaluate_rows(&self, key: Option<&ExpandedEvaluationKey>, rows: &[&[u8]]) -> Vec<Result<Vec<u8>, EngineError>> {
+    pub fn evaluate_rows(
+        &self,
+        key: Option<&ExpandedEvaluationKey>,
+        rows: &[&[u8]],
+    ) -> Vec<Result<Vec<u8>, EngineError>> {
         let threads = rayon::current_num_threads();
-        let whole = threads > 1 && rows.len() >= threads && self.statistics().bytes.saturating_mul(threads as u64) <= ROW_PARALLEL_BYTES;
+        let whole = threads > 1
+            && rows.len() >= threads
+            && self.statistics().bytes.saturating_mul(threads as u64) <= ROW_PARALLEL_BYTES;
         let evaluate = |rows: &[&[u8]], parallel: bool| {
             let mut workspace = Workspace::default();
             rows.iter()
-                .map(|row| self.run(key, row, &mut workspace, parallel).map(|(reply, _)| reply))
+                .map(|row| {
+                    self.run(key, row, &mut workspace, parallel)
+                        .map(|(reply, _)| reply)
+                })
                 .collect::<Vec<_>>()
         };
         if whole {
@@ -181,7 +197,11 @@ impl PreparedCircuit {
         parallel: bool,
     ) -> Result<(Vec<u8>, Timings), EngineError> {
         let start = Instant::now();
-        let Workspace { selectors, values, result } = workspace;
+        let Workspace {
+            selectors,
+            values,
+            result,
+        } = workspace;
         let expanded = match &self.kind {
             Kind::Levelled(shape, levelled) => {
                 let selectors = fit(selectors, shape);
@@ -208,12 +228,15 @@ impl PreparedCircuit {
     }
 }
 
-/// The selectors of the row before, if they have the same dimensions: fresh memory would cost a page fault every 4 KB.
-fn fit<'a>(selectors: &'a mut Option<FourierSelectors>, shape: &SelectorQueryShape) -> &'a mut FourierSelectors {
-    if selectors
-        .as_ref()
-        .is_some_and(|selectors| selectors.shape() != shape.ggsw() || selectors.len() != shape.selectors)
-    {
+/// The selectors of the row before, if they have the same dimensions: fresh memory would cost a
+/// page fault every 4 KB.
+fn fit<'a>(
+    selectors: &'a mut Option<FourierSelectors>,
+    shape: &SelectorQueryShape,
+) -> &'a mut FourierSelectors {
+    if selectors.as_ref().is_some_and(|selectors| {
+        selectors.shape() != shape.ggsw() || selectors.len() != shape.selectors
+    }) {
         *selectors = None;
     }
     selectors.get_or_insert_with(|| FourierSelectors::zeroed(shape.ggsw(), shape.selectors))

@@ -1,8 +1,9 @@
 //! The order of evaluation: what the cache sees and what threads share.
 //!
-//! A selector is large (192 KB at N = 2048, k = 1 and three levels), so steps that use the same one should follow each other; but the
-//! values between steps are large too (32 KB), and must not become too many. Steps are taken in depth-first order and cut into *segments*. In a
-//! segment, the next steps are always those of the selectors that most of the steps with known operands use.
+//! A selector is large (192 KB at N = 2048, k = 1 and three levels), so steps that use the same one
+//! should follow each other; but the values between steps are large too (32 KB), and must not
+//! become too many. Steps are taken in depth-first order and cut into *segments*. In a segment, the
+//! next steps are always those of the selectors that most of the steps with known operands use.
 
 use crate::lower::{Form, Program};
 use std::collections::{BTreeMap, HashMap};
@@ -48,14 +49,19 @@ impl Schedule {
         }
         let (slots, slot_count) = assign_slots(program, &stages);
         let stages = stages.iter().map(|stage| blocks(program, stage)).collect();
-        Self { stages, slots, slot_count }
+        Self {
+            stages,
+            slots,
+            slot_count,
+        }
     }
 }
 
 /// The steps that a step reads.
 fn operands(program: &Program, step: u32) -> impl Iterator<Item = u32> {
     let step = &program.steps[step as usize];
-    let forms = std::iter::once(&step.linear).chain(step.products.iter().map(|product| &product.difference));
+    let forms = std::iter::once(&step.linear)
+        .chain(step.products.iter().map(|product| &product.difference));
     forms.flat_map(|form: &Form| form.terms.iter().map(|term| term.step))
 }
 
@@ -63,7 +69,11 @@ fn operands(program: &Program, step: u32) -> impl Iterator<Item = u32> {
 fn depth_first(program: &Program) -> Vec<u32> {
     let mut order = Vec::with_capacity(program.steps.len());
     let mut visited = vec![false; program.steps.len()];
-    let mut stack: Vec<(u32, bool)> = program.result.map(|step| (step, false)).into_iter().collect();
+    let mut stack: Vec<(u32, bool)> = program
+        .result
+        .map(|step| (step, false))
+        .into_iter()
+        .collect();
     while let Some((step, expanded)) = stack.pop() {
         if expanded {
             order.push(step);
@@ -79,10 +89,14 @@ fn depth_first(program: &Program) -> Vec<u32> {
     order
 }
 
-/// Stages of a segment: of the steps whose operands are there, those of the selectors that most of them use. The others wait for more that
-/// use theirs.
+/// Stages of a segment: of the steps whose operands are there, those of the selectors that most of
+/// them use. The others wait for more that use theirs.
 fn by_selector(program: &Program, segment: &[u32]) -> Vec<Vec<u32>> {
-    let place: HashMap<u32, usize> = segment.iter().enumerate().map(|(place, step)| (*step, place)).collect();
+    let place: HashMap<u32, usize> = segment
+        .iter()
+        .enumerate()
+        .map(|(place, step)| (*step, place))
+        .collect();
     let mut waiting = vec![0_u32; segment.len()];
     let mut users: Vec<Vec<u32>> = vec![Vec::new(); segment.len()];
     for step in segment {
@@ -94,13 +108,21 @@ fn by_selector(program: &Program, segment: &[u32]) -> Vec<Vec<u32>> {
         }
     }
     let mut ready: BTreeMap<Option<u32>, Vec<u32>> = BTreeMap::new();
-    let add = |ready: &mut BTreeMap<Option<u32>, Vec<u32>>, step: u32| ready.entry(first_selector(program, step)).or_default().push(step);
+    let add = |ready: &mut BTreeMap<Option<u32>, Vec<u32>>, step: u32| {
+        ready
+            .entry(first_selector(program, step))
+            .or_default()
+            .push(step)
+    };
     for step in segment.iter().filter(|step| waiting[place[step]] == 0) {
         add(&mut ready, *step);
     }
     let mut stages = Vec::new();
     while !ready.is_empty() {
-        let mut groups: Vec<(usize, Option<u32>)> = ready.iter().map(|(selector, steps)| (steps.len(), *selector)).collect();
+        let mut groups: Vec<(usize, Option<u32>)> = ready
+            .iter()
+            .map(|(selector, steps)| (steps.len(), *selector))
+            .collect();
         groups.sort_by_key(|(len, selector)| (std::cmp::Reverse(*len), *selector));
         let mut stage = Vec::new();
         for (_, selector) in groups {
@@ -136,10 +158,13 @@ fn blocks(program: &Program, stage: &[u32]) -> Vec<Block> {
     let block = |steps: &[u32]| {
         let products = |step: &u32| {
             let step = *step;
-            (0..program.steps[step as usize].products.len() as u32).map(move |product| (step, product))
+            (0..program.steps[step as usize].products.len() as u32)
+                .map(move |product| (step, product))
         };
         let mut products: Vec<(u32, u32)> = steps.iter().flat_map(products).collect();
-        products.sort_by_key(|(step, product)| program.steps[*step as usize].products[*product as usize].selector);
+        products.sort_by_key(|(step, product)| {
+            program.steps[*step as usize].products[*product as usize].selector
+        });
         Block {
             steps: steps.to_vec(),
             products,
@@ -192,7 +217,10 @@ mod tests {
             } else {
                 vec![term(step - 1), term(step * 7 % (step - 1))]
             };
-            let difference = Form { terms, rows: Vec::new() };
+            let difference = Form {
+                terms,
+                rows: Vec::new(),
+            };
             let product = Product {
                 selector: step * 5 % 7,
                 difference,
@@ -231,26 +259,41 @@ mod tests {
                 }
             }
             assert_eq!(slots[schedule.slots[59] as usize], Some(59));
-            let evaluated: usize = schedule.stages.iter().flatten().map(|block| block.steps.len()).sum();
+            let evaluated: usize = schedule
+                .stages
+                .iter()
+                .flatten()
+                .map(|block| block.steps.len())
+                .sum();
             assert_eq!(evaluated, 60);
         }
     }
 
     #[test]
     fn steps_wait_for_others_of_their_selector() {
-        // Chains of two steps over selectors 0 and 1, 1 and 0, alternating: by level, each selector would come up twice.
+        // Chains of two steps over selectors 0 and 1, 1 and 0, alternating: by level, each selector
+        // would come up twice.
         let step = |operand: Option<u32>, selector: u32| {
-            let terms = operand.map(|step| Term { step, rotation: 0 }).into_iter().collect();
+            let terms = operand
+                .map(|step| Term { step, rotation: 0 })
+                .into_iter()
+                .collect();
             Step {
                 linear: Form::default(),
                 products: vec![Product {
                     selector,
-                    difference: Form { terms, rows: Vec::new() },
+                    difference: Form {
+                        terms,
+                        rows: Vec::new(),
+                    },
                     constant: Sparse::default(),
                 }],
             }
         };
-        let mut steps: Vec<Step> = (0..20).map(|_| step(None, 0)).chain((0..30).map(|_| step(None, 1))).collect();
+        let mut steps: Vec<Step> = (0..20)
+            .map(|_| step(None, 0))
+            .chain((0..30).map(|_| step(None, 1)))
+            .collect();
         steps.extend((20..50).map(|operand| step(Some(operand), 0)));
         let all: Vec<u32> = (0..80).collect();
         let program = Program {
@@ -259,7 +302,10 @@ mod tests {
             result: Some(79),
         };
         let stages = super::by_selector(&program, &all);
-        let selectors: Vec<Option<u32>> = stages.iter().map(|stage| super::first_selector(&program, stage[0])).collect();
+        let selectors: Vec<Option<u32>> = stages
+            .iter()
+            .map(|stage| super::first_selector(&program, stage[0]))
+            .collect();
         assert_eq!(selectors, [Some(1), Some(0)]);
         assert_eq!(stages.iter().map(Vec::len).collect::<Vec<_>>(), [30, 50]);
     }
@@ -268,10 +314,9 @@ mod tests {
     fn blocks_go_from_selector_to_selector() {
         let program = program();
         for block in Schedule::new(&program).stages.iter().flatten() {
-            let selectors = block
-                .products
-                .iter()
-                .map(|(step, product)| program.steps[*step as usize].products[*product as usize].selector);
+            let selectors = block.products.iter().map(|(step, product)| {
+                program.steps[*step as usize].products[*product as usize].selector
+            });
             assert!(selectors.is_sorted());
         }
     }

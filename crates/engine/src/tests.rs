@@ -14,8 +14,8 @@ mod noise;
 
 pub(crate) use circuits::Builder;
 
-/// Largest error of a result, as a fraction of the torus: over ten standard deviations of the circuits here, far below the differences
-/// between their constants (2^-6).
+/// Largest error of a result, as a fraction of the torus: over ten standard deviations of the
+/// circuits here, far below the differences between their constants (2^-6).
 const TOLERANCE: f64 = 1.0 / 512.0;
 
 /// A way to evaluate circuits.
@@ -28,7 +28,10 @@ struct Clear;
 
 impl BackEnd for Clear {
     fn evaluate(&self, circuit: &Circuit, input: ClearInput<'_>) -> Vec<u64> {
-        ClearCircuit::new(circuit.clone()).unwrap().evaluate(input).unwrap()
+        ClearCircuit::new(circuit.clone())
+            .unwrap()
+            .evaluate(input)
+            .unwrap()
     }
 }
 
@@ -45,7 +48,11 @@ struct Keys {
 fn keys(set: &'static ParameterSet) -> &'static Keys {
     static PACKED: OnceLock<Keys> = OnceLock::new();
     static KEYLESS: OnceLock<Keys> = OnceLock::new();
-    let slot = if set.packing.is_some() { &PACKED } else { &KEYLESS };
+    let slot = if set.packing.is_some() {
+        &PACKED
+    } else {
+        &KEYLESS
+    };
     slot.get_or_init(|| {
         let secret = SecretKey::generate(set);
         let evaluation = set
@@ -61,11 +68,18 @@ impl Encrypted {
         let prepared = PreparedCircuit::new(circuit).unwrap();
         let keys = keys(prepared.parameter_set());
         let row = match (prepared.query_shape(), input) {
-            (QueryShape::Selectors(shape), ClearInput::Selectors(bits)) => query::encrypt_selectors(&keys.secret, &shape, bits).unwrap(),
-            (QueryShape::Linear(shape), ClearInput::Linear(values)) => query::encrypt_linear(&keys.secret, &shape, values).unwrap(),
+            (QueryShape::Selectors(shape), ClearInput::Selectors(bits)) => {
+                query::encrypt_selectors(&keys.secret, &shape, bits).unwrap()
+            }
+            (QueryShape::Linear(shape), ClearInput::Linear(values)) => {
+                query::encrypt_linear(&keys.secret, &shape, values).unwrap()
+            }
             _ => panic!("input of another kind"),
         };
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.threads)
+            .build()
+            .unwrap();
         let reply = pool.install(|| {
             prepared
                 .evaluate_row(keys.evaluation.as_ref(), &row, &mut Workspace::default())
@@ -78,7 +92,12 @@ impl Encrypted {
 impl BackEnd for Encrypted {
     fn evaluate(&self, circuit: &Circuit, input: ClearInput<'_>) -> Vec<u64> {
         let (prepared, reply) = self.reply(circuit, input);
-        let phases = reply::decrypt(&keys(prepared.parameter_set()).secret, &prepared.reply_shape(), &reply).unwrap();
+        let phases = reply::decrypt(
+            &keys(prepared.parameter_set()).secret,
+            &prepared.reply_shape(),
+            &reply,
+        )
+        .unwrap();
         phases.into_iter().map(|phase| phase as u64).collect()
     }
 }
@@ -108,12 +127,27 @@ fn part(value: i64) -> u64 {
 }
 
 const SETS: [(&str, Transport, Gadget); 2] = [
-    ("cipherfn-128-n2048-m8-v1", Transport::Packed, Gadget { base_log: 6, levels: 4 }),
-    ("cipherfn-128-n512k4-v1", Transport::Ggsw, Gadget { base_log: 12, levels: 2 }),
+    (
+        "cipherfn-128-n2048-m8-v1",
+        Transport::Packed,
+        Gadget {
+            base_log: 6,
+            levels: 4,
+        },
+    ),
+    (
+        "cipherfn-128-n512k4-v1",
+        Transport::Ggsw,
+        Gadget {
+            base_log: 12,
+            levels: 2,
+        },
+    ),
 ];
 
 fn every_input(selectors: u32) -> impl Iterator<Item = Vec<bool>> {
-    (0..1u32 << selectors).map(move |index| (0..selectors).map(|bit| index >> bit & 1 == 1).collect())
+    (0..1u32 << selectors)
+        .map(move |index| (0..selectors).map(|bit| index >> bit & 1 == 1).collect())
 }
 
 #[test]
@@ -125,7 +159,12 @@ fn one_select_of_each_kind_of_operand() {
         let leaf = builder.select(0, Operand::Constant(one), Operand::Zero);
         let top = builder.select(1, Operand::Constant(other), leaf);
         let circuit = builder.finish(top, 1, 1);
-        for (bits, expected) in [([false, false], -9), ([true, false], -9), ([false, true], 5), ([true, true], 0)] {
+        for (bits, expected) in [
+            ([false, false], -9),
+            ([true, false], -9),
+            ([false, true], 5),
+            ([true, true], 0),
+        ] {
             check(&circuit, ClearInput::Selectors(&bits), &[part(expected)]);
         }
     }
@@ -135,7 +174,9 @@ fn one_select_of_each_kind_of_operand() {
 fn shared_subtrees_and_sums() {
     for set in SETS {
         let mut builder = Builder::new(set, 4);
-        let constants: Vec<Operand> = (1..=4).map(|i| Operand::Constant(builder.constant(&[(0, part(3 * i))]))).collect();
+        let constants: Vec<Operand> = (1..=4)
+            .map(|i| Operand::Constant(builder.constant(&[(0, part(3 * i))])))
+            .collect();
         let low = builder.select(0, constants[0], constants[1]);
         let middle = builder.select(1, low, constants[2]);
         // `middle` is used three times, as both sides of CMUXes and as an addend.
@@ -151,8 +192,12 @@ fn shared_subtrees_and_sums() {
             } else {
                 3
             };
-            let expected = if bits[2] { 12 } else { middle } + if bits[3] { middle } else { 3 } + middle;
-            assert_eq!(Clear.evaluate(&circuit, ClearInput::Selectors(&bits)), [part(expected)]);
+            let expected =
+                if bits[2] { 12 } else { middle } + if bits[3] { middle } else { 3 } + middle;
+            assert_eq!(
+                Clear.evaluate(&circuit, ClearInput::Selectors(&bits)),
+                [part(expected)]
+            );
         }
         for index in [0, 5, 10, 15] {
             let bits: Vec<bool> = (0..4).map(|bit| index >> bit & 1 == 1).collect();
@@ -190,7 +235,9 @@ fn oblivious_trees() {
         let depth = 4;
         let mut builder = Builder::new(set, depth);
         let size = ParameterSet::by_name(set.0).unwrap().polynomial_size as u32;
-        let leaves: Vec<(u32, u64)> = (0..1 << depth).map(|leaf| (leaf, part(i64::from(leaf) - 7))).collect();
+        let leaves: Vec<(u32, u64)> = (0..1 << depth)
+            .map(|leaf| (leaf, part(i64::from(leaf) - 7)))
+            .collect();
         let mut value = builder.plain(&leaves);
         for bit in 0..depth {
             // X^(-2^bit) brings leaf i + 2^bit to the place of leaf i.
@@ -198,11 +245,29 @@ fn oblivious_trees() {
                 node: value,
                 rotation: 2 * size - (1 << bit),
             });
-            value = builder.node(bit, Operand::Node(Rotated { node: value, rotation: 0 }), turned);
+            value = builder.node(
+                bit,
+                Operand::Node(Rotated {
+                    node: value,
+                    rotation: 0,
+                }),
+                turned,
+            );
         }
-        let circuit = builder.finish(Operand::Node(Rotated { node: value, rotation: 0 }), 1, 1);
+        let circuit = builder.finish(
+            Operand::Node(Rotated {
+                node: value,
+                rotation: 0,
+            }),
+            1,
+            1,
+        );
         for (leaf, bits) in every_input(depth).enumerate().step_by(3) {
-            check(&circuit, ClearInput::Selectors(&bits), &[part(leaf as i64 - 7)]);
+            check(
+                &circuit,
+                ClearInput::Selectors(&bits),
+                &[part(leaf as i64 - 7)],
+            );
         }
     }
 }
@@ -210,11 +275,15 @@ fn oblivious_trees() {
 #[test]
 fn the_number_of_threads_does_not_change_a_bit() {
     let mut builder = Builder::new(SETS[0], 6);
-    let constants: Vec<Operand> = (0..8).map(|i| Operand::Constant(builder.constant(&[(0, part(i))]))).collect();
+    let constants: Vec<Operand> = (0..8)
+        .map(|i| Operand::Constant(builder.constant(&[(0, part(i))])))
+        .collect();
     let trees: Vec<Operand> = (0..24u32)
         .map(|tree| {
             let leaves: Vec<Operand> = (0..4)
-                .map(|leaf| builder.select((tree + leaf) % 6, constants[leaf as usize], constants[7]))
+                .map(|leaf| {
+                    builder.select((tree + leaf) % 6, constants[leaf as usize], constants[7])
+                })
                 .collect();
             let low = builder.select((tree + 1) % 6, leaves[0], leaves[1]);
             let high = builder.select((tree + 2) % 6, leaves[2], leaves[3]);
@@ -229,11 +298,21 @@ fn the_number_of_threads_does_not_change_a_bit() {
     };
     let keys = keys(prepared.parameter_set());
     let rows: Vec<Vec<u8>> = (0..5)
-        .map(|row| query::encrypt_selectors(&keys.secret, &shape, &[row % 2 == 0, true, false, row > 2, true, row == 1]).unwrap())
+        .map(|row| {
+            query::encrypt_selectors(
+                &keys.secret,
+                &shape,
+                &[row % 2 == 0, true, false, row > 2, true, row == 1],
+            )
+            .unwrap()
+        })
         .collect();
     let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
     let replies = |threads| -> Vec<Vec<u8>> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
         pool.install(|| prepared.evaluate_rows(keys.evaluation.as_ref(), &rows))
             .into_iter()
             .map(Result::unwrap)
@@ -243,8 +322,15 @@ fn the_number_of_threads_does_not_change_a_bit() {
     assert_eq!(one, replies(2));
     assert_eq!(one, replies(3));
     let mut workspace = Workspace::default();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-    let again = pool.install(|| prepared.evaluate_row(keys.evaluation.as_ref(), rows[4], &mut workspace).unwrap());
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(2)
+        .build()
+        .unwrap();
+    let again = pool.install(|| {
+        prepared
+            .evaluate_row(keys.evaluation.as_ref(), rows[4], &mut workspace)
+            .unwrap()
+    });
     assert_eq!(one[4], again);
 }
 
@@ -261,8 +347,17 @@ fn each_row_has_its_own_outcome() {
     let keys = keys(prepared.parameter_set());
     let good = query::encrypt_selectors(&keys.secret, &shape, &[true]).unwrap();
     let outcomes = prepared.evaluate_rows(None, &[&good, &good[1..], &[], &good]);
-    assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false, true]);
-    assert!(outcomes[1].as_ref().unwrap_err().to_string().contains("bytes instead of"));
+    assert_eq!(
+        outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(),
+        [true, false, false, true]
+    );
+    assert!(
+        outcomes[1]
+            .as_ref()
+            .unwrap_err()
+            .to_string()
+            .contains("bytes instead of")
+    );
 }
 
 #[test]
@@ -280,7 +375,9 @@ fn a_workspace_serves_circuits_of_any_shape() {
         };
         let keys = keys(prepared.parameter_set());
         let row = query::encrypt_selectors(&keys.secret, &shape, &[true, false]).unwrap();
-        let reply = prepared.evaluate_row(keys.evaluation.as_ref(), &row, &mut workspace).unwrap();
+        let reply = prepared
+            .evaluate_row(keys.evaluation.as_ref(), &row, &mut workspace)
+            .unwrap();
         let phase = reply::decrypt(&keys.secret, &prepared.reply_shape(), &reply).unwrap()[0];
         assert_close(&[phase as u64], &[part(3)]);
     }
@@ -296,7 +393,9 @@ fn packed_queries_need_the_evaluation_key() {
         panic!("a levelled circuit")
     };
     let row = vec![0; shape.row_bytes()];
-    let error = prepared.evaluate_row(None, &row, &mut Workspace::default()).unwrap_err();
+    let error = prepared
+        .evaluate_row(None, &row, &mut Workspace::default())
+        .unwrap_err();
     assert!(error.to_string().contains("evaluation key"), "{error}");
 }
 
@@ -306,7 +405,11 @@ fn constant_circuits() {
         let mut builder = Builder::new(set, 1);
         let node = builder.plain(&[(0, part(11)), (4, part(-2))]);
         let circuit = builder.finish(Operand::Node(Rotated { node, rotation: 0 }), 2, 4);
-        check(&circuit, ClearInput::Selectors(&[true]), &[part(11), part(-2)]);
+        check(
+            &circuit,
+            ClearInput::Selectors(&[true]),
+            &[part(11), part(-2)],
+        );
     }
 }
 
@@ -330,7 +433,9 @@ fn linear_models() {
             body_bits: 48,
             reply_bits: 32,
         });
-        let values: Vec<u64> = (0..features).map(|feature| ((feature * 31 % 17 - 8) << 41) as u64).collect();
+        let values: Vec<u64> = (0..features)
+            .map(|feature| ((feature * 31 % 17 - 8) << 41) as u64)
+            .collect();
         let expected = Clear.evaluate(&circuit, ClearInput::Linear(&values));
         check(&circuit, ClearInput::Linear(&values), &expected);
     }
@@ -340,9 +445,16 @@ fn linear_models() {
 fn inputs_of_the_wrong_number_are_refused_in_the_clear() {
     let mut builder = Builder::new(SETS[0], 2);
     let node = builder.plain(&[(0, 1)]);
-    let circuit = ClearCircuit::new(builder.finish(Operand::Node(Rotated { node, rotation: 0 }), 1, 1)).unwrap();
-    let error = circuit.evaluate(ClearInput::Selectors(&[true])).unwrap_err();
-    assert_eq!(error.to_string(), "the circuit takes 2 selector bits, 1 selector bits were given");
+    let circuit =
+        ClearCircuit::new(builder.finish(Operand::Node(Rotated { node, rotation: 0 }), 1, 1))
+            .unwrap();
+    let error = circuit
+        .evaluate(ClearInput::Selectors(&[true]))
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the circuit takes 2 selector bits, 1 selector bits were given"
+    );
     assert!(circuit.evaluate(ClearInput::Linear(&[1, 2])).is_err());
 }
 

@@ -1,7 +1,7 @@
 //! What the service says over HTTP: routes, JSON documents, problem types and limits.
 //!
-//! Queries and replies are binary ([`crate::message`]); everything else is JSON. `docs/openapi.json` is the same as an OpenAPI document, and tests
-//! hold the service to it.
+//! Queries and replies are binary ([`crate::message`]); everything else is JSON.
+//! `docs/openapi.json` is the same as an OpenAPI document, and tests hold the service to it.
 
 mod key;
 mod model;
@@ -22,7 +22,8 @@ pub const JSON: &str = "application/json";
 /// Content type of errors (RFC 9457).
 pub const PROBLEM: &str = "application/problem+json";
 
-/// Largest request body in bytes. AWS Lambda takes 6 MB of event, in which a binary body is base64: 4 MiB pass, 5 do not.
+/// Largest request body in bytes. AWS Lambda takes 6 MB of event, in which a binary body is base64:
+/// 4 MiB pass, 5 do not.
 pub const MAX_REQUEST: usize = 4 << 20;
 /// Largest reply body in bytes; the same limit on the way back (4.4 MiB pass, 4.8 do not).
 pub const MAX_REPLY: usize = 4 << 20;

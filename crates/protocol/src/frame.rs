@@ -38,9 +38,15 @@ pub enum Kind {
 
 impl Kind {
     fn from_u16(value: u16) -> Option<Self> {
-        [Self::SecretKey, Self::EvaluationKey, Self::Query, Self::Reply, Self::Bundle]
-            .into_iter()
-            .find(|kind| *kind as u16 == value)
+        [
+            Self::SecretKey,
+            Self::EvaluationKey,
+            Self::Query,
+            Self::Reply,
+            Self::Bundle,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u16 == value)
     }
 
     /// Name for people.
@@ -188,7 +194,12 @@ pub fn encode(kind: Kind, parameter_set: ParameterSetTag, payload: &[u8]) -> Vec
 }
 
 /// Writes one frame to a stream.
-pub fn write(out: &mut impl Write, kind: Kind, parameter_set: ParameterSetTag, payload: &[u8]) -> io::Result<()> {
+pub fn write(
+    out: &mut impl Write,
+    kind: Kind,
+    parameter_set: ParameterSetTag,
+    payload: &[u8],
+) -> io::Result<()> {
     out.write_all(&encode(kind, parameter_set, payload))
 }
 
@@ -200,17 +211,24 @@ pub fn decode(bytes: &[u8], kind: Kind, limit: u64) -> Result<Frame, FrameError>
             kind,
             missing: HEADER_LEN as u64,
         }),
-        Some(_) if !rest.is_empty() => Err(FrameError::Trailing { kind, extra: rest.len() }),
+        Some(_) if !rest.is_empty() => Err(FrameError::Trailing {
+            kind,
+            extra: rest.len(),
+        }),
         Some(frame) => Ok(frame),
     }
 }
 
-/// Reads the next frame of `kind` from a stream, or `None` at its end. Nothing is allocated for a payload above `limit`, and
-/// no more than what arrives for one below it.
+/// Reads the next frame of `kind` from a stream, or `None` at its end. Nothing is allocated for a
+/// payload above `limit`, and no more than what arrives for one below it.
 pub fn read(input: &mut impl Read, kind: Kind, limit: u64) -> Result<Option<Frame>, FrameError> {
     let io = |source| FrameError::Io { kind, source };
     let mut header = Vec::with_capacity(HEADER_LEN);
-    input.by_ref().take(HEADER_LEN as u64).read_to_end(&mut header).map_err(io)?;
+    input
+        .by_ref()
+        .take(HEADER_LEN as u64)
+        .read_to_end(&mut header)
+        .map_err(io)?;
     if header.is_empty() {
         return Ok(None);
     }
@@ -225,13 +243,21 @@ pub fn read(input: &mut impl Read, kind: Kind, limit: u64) -> Result<Option<Fram
     };
     let found_kind = u16::from_le_bytes([header[8], header[9]]);
     if found_kind != kind as u16 {
-        let found =
-            Kind::from_u16(found_kind).map_or_else(|| format!("a file of unknown kind {found_kind}"), |kind| kind.with_article().into());
-        return Err(FrameError::WrongKind { expected: kind, found });
+        let found = Kind::from_u16(found_kind).map_or_else(
+            || format!("a file of unknown kind {found_kind}"),
+            |kind| kind.with_article().into(),
+        );
+        return Err(FrameError::WrongKind {
+            expected: kind,
+            found,
+        });
     }
     let version = u16::from_le_bytes([header[10], header[11]]);
     if version != kind.version() {
-        return Err(FrameError::Version { kind, found: version });
+        return Err(FrameError::Version {
+            kind,
+            found: version,
+        });
     }
     let mut tag = [0; 16];
     tag.copy_from_slice(&header[12..28]);
@@ -242,7 +268,11 @@ pub fn read(input: &mut impl Read, kind: Kind, limit: u64) -> Result<Option<Fram
         return Err(FrameError::TooLarge { kind, len, limit });
     }
     let mut payload = Vec::new();
-    input.by_ref().take(len).read_to_end(&mut payload).map_err(io)?;
+    input
+        .by_ref()
+        .take(len)
+        .read_to_end(&mut payload)
+        .map_err(io)?;
     if (payload.len() as u64) < len {
         return Err(FrameError::Truncated {
             kind,

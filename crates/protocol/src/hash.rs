@@ -39,7 +39,10 @@ impl Hash {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sha256([u8; 32]);
 
-as_hexadecimal!(Sha256, "a SHA-256 checksum is 64 hexadecimal digits, lower case");
+as_hexadecimal!(
+    Sha256,
+    "a SHA-256 checksum is 64 hexadecimal digits, lower case"
+);
 
 impl Sha256 {
     /// A checksum from its bytes.

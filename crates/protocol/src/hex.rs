@@ -28,7 +28,8 @@ const fn digit(character: u8) -> Option<u8> {
     }
 }
 
-/// `Display`, `Debug`, `FromStr`, `Serialize` and `Deserialize` of a newtype over `[u8; N]`, as hexadecimal text.
+/// `Display`, `Debug`, `FromStr`, `Serialize` and `Deserialize` of a newtype over `[u8; N]`, as
+/// hexadecimal text.
 macro_rules! as_hexadecimal {
     ($name:ident, $error:expr) => {
         impl std::fmt::Display for $name {
@@ -47,7 +48,9 @@ macro_rules! as_hexadecimal {
             type Err = $crate::hash::ParseHashError;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                $crate::hex::parse(text).map(Self).ok_or($crate::hash::ParseHashError($error))
+                $crate::hex::parse(text)
+                    .map(Self)
+                    .ok_or($crate::hash::ParseHashError($error))
             }
         }
 

@@ -1,13 +1,16 @@
 //! What client and server say to each other, and nothing that needs cryptography.
 //!
-//! - [`frame`]: the container of every binary file and body (magic, kind, version, parameter set, length, checksum)
+//! - [`frame`]: the container of every binary file and body (magic, kind, version, parameter set,
+//!   length, checksum)
 //! - [`message`]: queries and replies, in chunks of rows
 //! - [`api`]: what the service says over HTTP: routes, JSON documents, problems, limits
 //! - [`specs`]: the client specs, everything a client needs to encrypt a row and to read an answer
-//! - [`program`]: the row program, ONNX pre- and post-processing that runs on the client in the clear
+//! - [`program`]: the row program, ONNX pre- and post-processing that runs on the client in the
+//!   clear
 //! - [`quantise`]: feature value to bin, bin to selector bits
 //!
-//! This crate depends on no sibling and never on `tfhe`: a function that serves specs links no cryptography.
+//! This crate depends on no sibling and never on `tfhe`: a function that serves specs links no
+//! cryptography.
 
 pub mod api;
 pub mod frame;

@@ -1,7 +1,9 @@
-//! Queries and replies: encrypted rows and their outcomes, in chunks, so that a million rows stream in bounded memory.
+//! Queries and replies: encrypted rows and their outcomes, in chunks, so that a million rows stream
+//! in bounded memory.
 //!
-//! A file or body is a sequence of [frames](crate::frame) of one kind ([`Kind::Query`] or [`Kind::Reply`]), one chunk each. The last chunk says
-//! that it is the last: a stream that ends before is truncated. Payload of a chunk (integers little endian):
+//! A file or body is a sequence of [frames](crate::frame) of one kind ([`Kind::Query`] or
+//! [`Kind::Reply`]), one chunk each. The last chunk says that it is the last: a stream that ends
+//! before is truncated. Payload of a chunk (integers little endian):
 //!
 //! ```text
 //! offset  size  field
@@ -38,8 +40,8 @@ pub const MAX_EXPLANATION: usize = 1024;
 /// What a row became: a reply row, or why there is none.
 pub type Outcome = Result<Vec<u8>, String>;
 
-/// Names a secret key, the evaluation key made from it and the ciphertexts under it, so that a mix-up is an error and not a wrong answer.
-/// Random and public.
+/// Names a secret key, the evaluation key made from it and the ciphertexts under it, so that a
+/// mix-up is an error and not a wrong answer. Random and public.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId([u8; 16]);
 

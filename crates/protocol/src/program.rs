@@ -1,11 +1,14 @@
-//! The row program: what a client computes in the clear on one row, before encryption and after decryption.
+//! The row program: what a client computes in the clear on one row, before encryption and after
+//! decryption.
 //!
-//! A compiled model is cut at its encrypted estimator. Everything before it (scalers, imputers, encoders) becomes one row program from
-//! columns to the feature vector, everything behind it (link functions, normalisation, labels) another one from raw scores to the outputs.
+//! A compiled model is cut at its encrypted estimator. Everything before it (scalers, imputers,
+//! encoders) becomes one row program from columns to the feature vector, everything behind it (link
+//! functions, normalisation, labels) another one from raw scores to the outputs.
 //!
-//! A program is a list of steps in static single assignment form. Values are flat: shapes, broadcasting and axes are resolved when the
-//! program is made, so a step works on vectors of known kind and length, and [`RowProgram`] is type-checked once, on construction or
-//! deserialisation. Arithmetic is done in the kind of the operands (`f32` stays `f32`), as ONNX Runtime does.
+//! A program is a list of steps in static single assignment form. Values are flat: shapes,
+//! broadcasting and axes are resolved when the program is made, so a step works on vectors of known
+//! kind and length, and [`RowProgram`] is type-checked once, on construction or deserialisation.
+//! Arithmetic is done in the kind of the operands (`f32` stays `f32`), as ONNX Runtime does.
 //!
 //! ```
 //! use cipherfn_protocol::program::{BinaryFunction, Kind, Op, ProgramBuilder, Tensor, TensorType};
@@ -70,7 +73,8 @@ impl RowProgram {
         })
     }
 
-    /// Types of the inputs, in order. Input `i` takes as many consecutive columns of a table as it is long.
+    /// Types of the inputs, in order. Input `i` takes as many consecutive columns of a table as it
+    /// is long.
     pub fn inputs(&self) -> &[TensorType] {
         &self.parts.inputs
     }
@@ -78,7 +82,13 @@ impl RowProgram {
     /// Types of the outputs, in order.
     pub fn outputs(&self) -> Vec<TensorType> {
         check::types(&self.parts.inputs, &self.parts.steps)
-            .map(|types| self.parts.outputs.iter().map(|id| types[id.index()]).collect())
+            .map(|types| {
+                self.parts
+                    .outputs
+                    .iter()
+                    .map(|id| types[id.index()])
+                    .collect()
+            })
             .unwrap_or_default()
     }
 
@@ -94,7 +104,13 @@ impl RowProgram {
 
     /// Whether the program returns its inputs unchanged.
     pub fn is_identity(&self) -> bool {
-        self.parts.steps.is_empty() && self.parts.outputs.iter().map(|id| id.index()).eq(0..self.parts.inputs.len())
+        self.parts.steps.is_empty()
+            && self
+                .parts
+                .outputs
+                .iter()
+                .map(|id| id.index())
+                .eq(0..self.parts.inputs.len())
     }
 
     /// Runs the program on one row.

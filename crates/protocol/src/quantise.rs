@@ -2,7 +2,10 @@
 //!
 //! These are the client's arithmetic, and the compiler's simulation of the client.
 
-use crate::specs::{Decoding, Encoding, LinearEncoding, MissingBin, Predicate, Quantiser, ScoreDecoding, SelectorEncoding};
+use crate::specs::{
+    Decoding, Encoding, LinearEncoding, MissingBin, Predicate, Quantiser, ScoreDecoding,
+    SelectorEncoding,
+};
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +18,9 @@ const TORUS: f64 = 18_446_744_073_709_551_616.0;
 #[non_exhaustive]
 pub enum QuantiseError {
     /// NaN or an empty cell where the model gives it no meaning.
-    #[error("feature {name:?} is missing, and the model gives missing values no meaning; fill it in")]
+    #[error(
+        "feature {name:?} is missing, and the model gives missing values no meaning; fill it in"
+    )]
     Missing {
         /// The feature.
         name: String,
@@ -71,10 +76,13 @@ impl Quantiser {
         })
     }
 
-    /// The bin of `value`: the number of splits that it exceeds, as float32 compares, plus one where missing values come first.
+    /// The bin of `value`: the number of splits that it exceeds, as float32 compares, plus one
+    /// where missing values come first.
     pub fn bin(&self, value: f32) -> Result<u32, QuantiseError> {
         if value.is_nan() {
-            return self.missing_bin().ok_or_else(|| QuantiseError::Missing { name: self.name.clone() });
+            return self.missing_bin().ok_or_else(|| QuantiseError::Missing {
+                name: self.name.clone(),
+            });
         }
         if value.is_infinite() {
             return Err(QuantiseError::NotFinite {
@@ -92,7 +100,9 @@ impl Predicate {
     pub fn holds(&self, bin: u32) -> bool {
         match self {
             Self::Bit(bit) => bin >> bit & 1 == 1,
-            Self::Within(ranges) => ranges.iter().any(|&(start, end)| (start..end).contains(&bin)),
+            Self::Within(ranges) => ranges
+                .iter()
+                .any(|&(start, end)| (start..end).contains(&bin)),
         }
     }
 }
@@ -127,7 +137,11 @@ impl LinearEncoding {
             });
         }
         let entry = |(index, value): (usize, &f32)| {
-            let (name, centre, half_width) = (&self.names[index], self.centre[index], self.half_width[index]);
+            let (name, centre, half_width) = (
+                &self.names[index],
+                self.centre[index],
+                self.half_width[index],
+            );
             if value.is_nan() {
                 return Err(QuantiseError::Missing { name: name.clone() });
             }
@@ -168,7 +182,8 @@ impl Encoding {
 }
 
 impl ScoreDecoding {
-    /// The score at a phase in torus units of 2^-64: rounded to a multiple of the step, then limited to the model's range.
+    /// The score at a phase in torus units of 2^-64: rounded to a multiple of the step, then
+    /// limited to the model's range.
     pub fn score(&self, phase: i64) -> f64 {
         let raw = self.offset + self.scale * (phase as f64 / TORUS);
         let rounded = if self.step > 0.0 {
@@ -182,7 +197,8 @@ impl ScoreDecoding {
 }
 
 impl Decoding {
-    /// The raw scores of a decrypted reply, which has one phase a coefficient (torus units of 2^-64).
+    /// The raw scores of a decrypted reply, which has one phase a coefficient (torus units of
+    /// 2^-64).
     ///
     /// # Panics
     /// If there are fewer phases than `coefficients`.

@@ -1,6 +1,8 @@
-//! Client specs: all that a client needs to encrypt rows for one model and to read its answers, as a JSON document.
+//! Client specs: all that a client needs to encrypt rows for one model and to read its answers, as
+//! a JSON document.
 //!
-//! The document's exact bytes are hashed; a query carries that hash, so a server knows which version of a model it was made for.
+//! The document's exact bytes are hashed; a query carries that hash, so a server knows which
+//! version of a model it was made for.
 
 use crate::hash::{Hash, ParameterSetHash, SpecsHash};
 use crate::program::RowProgram;
@@ -110,7 +112,8 @@ pub struct SelectorEncoding {
     pub selectors: Vec<Selector>,
     /// Gadget of the selectors' GGSW ciphertexts.
     pub gadget: Gadget,
-    /// Whether bits travel packed (expanded with the evaluation key) or as seeded GGSW ciphertexts.
+    /// Whether bits travel packed (expanded with the evaluation key) or as seeded GGSW
+    /// ciphertexts.
     pub transport: Transport,
 }
 
@@ -134,7 +137,8 @@ pub struct Gadget {
     pub levels: u32,
 }
 
-/// Bins of one feature: bin index = number of `splits` that the value exceeds, so bin `i` is `(splits[i-1], splits[i]]`.
+/// Bins of one feature: bin index = number of `splits` that the value exceeds, so bin `i` is
+/// `(splits[i-1], splits[i]]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quantiser {
@@ -142,7 +146,8 @@ pub struct Quantiser {
     pub feature: u32,
     /// Name for errors and reports.
     pub name: String,
-    /// Strictly increasing split points; at least one, unless missing values have a bin of their own.
+    /// Strictly increasing split points; at least one, unless missing values have a bin of their
+    /// own.
     pub splits: Vec<f32>,
     /// Where a missing value (NaN) goes. Without it a missing value is an error.
     pub missing: Option<MissingBin>,
@@ -178,8 +183,8 @@ pub enum Predicate {
     Within(Vec<(u32, u32)>),
 }
 
-/// Input of a linear model. Feature `i` enters as `delta * (x_i - centre_i) / half_width_i` on the torus, in coefficient
-/// `(i % block) * stride` of ciphertext `i / block`.
+/// Input of a linear model. Feature `i` enters as `delta * (x_i - centre_i) / half_width_i` on the
+/// torus, in coefficient `(i % block) * stride` of ciphertext `i / block`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinearEncoding {
@@ -215,7 +220,8 @@ pub struct Decoding {
     pub failure_log2: f64,
 }
 
-/// One raw score: `offset + scale * phase`, rounded to a multiple of `step`, with phase in [-1/2, 1/2).
+/// One raw score: `offset + scale * phase`, rounded to a multiple of `step`, with phase in [-1/2,
+/// 1/2).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScoreDecoding {
@@ -227,7 +233,8 @@ pub struct ScoreDecoding {
     pub offset: f64,
     /// Rounding step in score units: the only resolution that is exposed.
     pub step: f64,
-    /// Largest absolute error, in score units, at the stated failure probability (rounding included).
+    /// Largest absolute error, in score units, at the stated failure probability (rounding
+    /// included).
     pub precision: f64,
     /// Smallest and largest score that the model can give.
     pub range: (f64, f64),
@@ -268,12 +275,15 @@ impl SpecsDocument {
         })
     }
 
-    /// Reads and checks a document; the bytes are kept as they are, since their hash names the document.
+    /// Reads and checks a document; the bytes are kept as they are, since their hash names the
+    /// document.
     pub fn from_json_bytes(bytes: &[u8]) -> Result<Self, SpecsError> {
         check_len(bytes)?;
         let version: Version = serde_json::from_slice(bytes).map_err(SpecsError::Json)?;
         if version.format != FORMAT {
-            return Err(SpecsError::Format { found: version.format });
+            return Err(SpecsError::Format {
+                found: version.format,
+            });
         }
         let specs: ClientSpecs = serde_json::from_slice(bytes).map_err(SpecsError::Json)?;
         validate::validate(&specs)?;
@@ -314,7 +324,9 @@ pub enum SpecsError {
     #[error("not a client-specs document: {0}; give the file written by `cipherfn specs`")]
     Json(#[source] serde_json::Error),
     /// Another layout version.
-    #[error("client specs have format {found}, this build reads format {FORMAT}; write them anew with this build")]
+    #[error(
+        "client specs have format {found}, this build reads format {FORMAT}; write them anew with this build"
+    )]
     Format {
         /// Version found.
         found: u32,

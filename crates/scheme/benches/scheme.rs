@@ -1,6 +1,8 @@
-//! Times of the scheme's operations on one thread, as ratios to `tfhe`'s own CMUX over the same selectors in the same run.
+//! Times of the scheme's operations on one thread, as ratios to `tfhe`'s own CMUX over the same
+//! selectors in the same run.
 //!
-//! `cargo bench -p cipherfn-scheme -- [NAME]` for the parameter sets whose name contains NAME; with `--test` every operation runs once.
+//! `cargo bench -p cipherfn-scheme -- [NAME]` for the parameter sets whose name contains NAME; with
+//! `--test` every operation runs once.
 
 use cipherfn_protocol::specs::{Gadget, Transport};
 use cipherfn_scheme::fourier::{Transform, c64};
@@ -14,8 +16,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 use tfhe::core_crypto::fft_impl::fft64::crypto::ggsw::FourierGgswCiphertext;
 use tfhe::core_crypto::prelude::{
-    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweCiphertext, GlweSize, PodStack, PolynomialSize,
-    cmux_assign_mem_optimized, cmux_assign_mem_optimized_requirement,
+    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweCiphertext, GlweSize,
+    PodStack, PolynomialSize, cmux_assign_mem_optimized, cmux_assign_mem_optimized_requirement,
 };
 
 fn main() -> Result<(), SchemeError> {
@@ -28,7 +30,9 @@ fn main() -> Result<(), SchemeError> {
         .skip(1)
         .find(|argument| !argument.starts_with('-'))
         .unwrap_or_default();
-    let mut sets = ParameterSet::all().iter().filter(|set| set.name.contains(&name));
+    let mut sets = ParameterSet::all()
+        .iter()
+        .filter(|set| set.name.contains(&name));
     pool.install(|| sets.try_for_each(|set| bench(&Timer { once }, set)))
 }
 
@@ -36,12 +40,19 @@ fn bench(timer: &Timer, set: &'static ParameterSet) -> Result<(), SchemeError> {
     println!("{}", set.name);
     let key = SecretKey::generate(set);
     let transform = Transform::new(set.polynomial_size);
-    let (mut scratch, mut values) = (transform.scratch(), vec![c64::new(0.5, 0.25); transform.fourier_size()]);
+    let (mut scratch, mut values) = (
+        transform.scratch(),
+        vec![c64::new(0.5, 0.25); transform.fourier_size()],
+    );
     let fft = timer.time(|| transform.forward_twisted(black_box(&mut values), &mut scratch));
     line("Fourier transform", fft, "");
     if set.packing.is_some() {
         let evaluation = EvaluationKey::generate(&key)?;
-        line("make an evaluation key", timer.time(|| EvaluationKey::generate(&key).is_ok()), "");
+        line(
+            "make an evaluation key",
+            timer.time(|| EvaluationKey::generate(&key).is_ok()),
+            "",
+        );
         let bytes = evaluation.file_len();
         line(
             "expand an evaluation key",
@@ -108,21 +119,36 @@ fn selectors(
     );
     let expand = timer.time(|| query::expand_selectors(expanded, &shape, &row, &mut out).is_ok());
     let slots = shape.selectors as f64 * f64::from(levels);
-    let each = |count: f64| format!("{:.2} us, {:.2} CMUX", expand * 1e6 / count, expand / cmux / count);
+    let each = |count: f64| {
+        format!(
+            "{:.2} us, {:.2} CMUX",
+            expand * 1e6 / count,
+            expand / cmux / count
+        )
+    };
     line(
         "expand selectors",
         expand,
-        &format!("a slot {}; a selector {}", each(slots), each(shape.selectors as f64)),
+        &format!(
+            "a slot {}; a selector {}",
+            each(slots),
+            each(shape.selectors as f64)
+        ),
     );
     Ok(())
 }
 
 /// `tfhe`'s CMUX over each selector in turn.
 fn tfhe_cmux(timer: &Timer, shape: &SelectorQueryShape, selectors: &FourierSelectors) -> f64 {
-    let (glwe_size, size) = (GlweSize(shape.set.glwe_dimension + 1), PolynomialSize(shape.set.polynomial_size));
+    let (glwe_size, size) = (
+        GlweSize(shape.set.glwe_dimension + 1),
+        PolynomialSize(shape.set.polynomial_size),
+    );
     let transform = Transform::new(size.0);
     let fft = transform.as_tfhe();
-    let mut memory = PodBuffer::new(cmux_assign_mem_optimized_requirement::<u64>(glwe_size, size, fft));
+    let mut memory = PodBuffer::new(cmux_assign_mem_optimized_requirement::<u64>(
+        glwe_size, size, fft,
+    ));
     let stack = PodStack::new(&mut memory);
     let ggsws: Vec<_> = (0..selectors.len())
         .map(|index| {
@@ -135,9 +161,18 @@ fn tfhe_cmux(timer: &Timer, shape: &SelectorQueryShape, selectors: &FourierSelec
             )
         })
         .collect();
-    let words = |factor: u64| (0..(glwe_size.0 * size.0) as u64).map(|i| (i + 1).wrapping_mul(factor)).collect();
-    let glwe = |words: Vec<u64>| GlweCiphertext::from_container(words, size, CiphertextModulus::new_native());
-    let (mut clear, mut set) = (glwe(words(0x9e37_79b9_7f4a_7c15)), glwe(words(0xbf58_476d_1ce4_e5b9)));
+    let words = |factor: u64| {
+        (0..(glwe_size.0 * size.0) as u64)
+            .map(|i| (i + 1).wrapping_mul(factor))
+            .collect()
+    };
+    let glwe = |words: Vec<u64>| {
+        GlweCiphertext::from_container(words, size, CiphertextModulus::new_native())
+    };
+    let (mut clear, mut set) = (
+        glwe(words(0x9e37_79b9_7f4a_7c15)),
+        glwe(words(0xbf58_476d_1ce4_e5b9)),
+    );
     let mut next = ggsws.iter().cycle();
     timer.time(|| {
         if let Some(ggsw) = next.next() {
@@ -146,7 +181,11 @@ fn tfhe_cmux(timer: &Timer, shape: &SelectorQueryShape, selectors: &FourierSelec
     })
 }
 
-fn linear_and_reply(timer: &Timer, key: &SecretKey, set: &'static ParameterSet) -> Result<(), SchemeError> {
+fn linear_and_reply(
+    timer: &Timer,
+    key: &SecretKey,
+    set: &'static ParameterSet,
+) -> Result<(), SchemeError> {
     let linear = LinearQueryShape {
         set,
         features: 30,
@@ -174,7 +213,11 @@ fn linear_and_reply(timer: &Timer, key: &SecretKey, set: &'static ParameterSet) 
     let glwe = &query::decode_linear(&linear, &row)?[0];
     let reply = reply::compress(&shape, &glwe.mask, &glwe.body)?;
     let compress = timer.time(|| reply::compress(&shape, &glwe.mask, &glwe.body).is_ok());
-    line("compress a reply to 20 bits", compress, &format!("{} bytes", reply.len()));
+    line(
+        "compress a reply to 20 bits",
+        compress,
+        &format!("{} bytes", reply.len()),
+    );
     line(
         "decrypt a reply of 10 scores",
         timer.time(|| reply::decrypt(key, &shape, &reply).is_ok()),
@@ -188,7 +231,8 @@ struct Timer {
 }
 
 impl Timer {
-    /// Seconds a call: the best of ten groups of calls, as other work on the machine only ever adds time.
+    /// Seconds a call: the best of ten groups of calls, as other work on the machine only ever adds
+    /// time.
     fn time<T>(&self, mut operation: impl FnMut() -> T) -> f64 {
         const GROUP: Duration = Duration::from_millis(50);
         let start = Instant::now();

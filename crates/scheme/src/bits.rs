@@ -1,7 +1,7 @@
 //! Torus words with their low bits rounded away, packed without gaps.
 //!
-//! A word keeps its `bits` most significant bits, rounded to nearest. The packed words form one little-endian bit stream, padded
-//! with zero bits to a whole byte.
+//! A word keeps its `bits` most significant bits, rounded to nearest. The packed words form one
+//! little-endian bit stream, padded with zero bits to a whole byte.
 
 use crate::error::SchemeError;
 
@@ -35,7 +35,12 @@ pub(crate) fn pack(out: &mut Vec<u8>, words: impl IntoIterator<Item = u64>, bits
 }
 
 /// Reads `out.len()` words from `packed`, which must be exactly their bytes.
-pub(crate) fn unpack(out: &mut [u64], packed: &[u8], bits: u32, what: &'static str) -> Result<(), SchemeError> {
+pub(crate) fn unpack(
+    out: &mut [u64],
+    packed: &[u8],
+    bits: u32,
+    what: &'static str,
+) -> Result<(), SchemeError> {
     let expected = packed_len(out.len(), bits);
     if packed.len() != expected {
         return Err(SchemeError::Length {
@@ -59,7 +64,11 @@ pub(crate) fn unpack(out: &mut [u64], packed: &[u8], bits: u32, what: &'static s
         pending >>= bits;
         filled -= bits;
     }
-    if pending == 0 { Ok(()) } else { Err(SchemeError::Padding { what }) }
+    if pending == 0 {
+        Ok(())
+    } else {
+        Err(SchemeError::Padding { what })
+    }
 }
 
 #[cfg(test)]
@@ -71,14 +80,18 @@ mod tests {
     fn words_survive_at_every_width() {
         for bits in 1..=64 {
             for count in [0, 1, 2, 7, 33] {
-                let words: Vec<u64> = (0..count as u64).map(|i| (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+                let words: Vec<u64> = (0..count as u64)
+                    .map(|i| (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+                    .collect();
                 let mut packed = Vec::new();
                 pack(&mut packed, words.iter().copied(), bits);
                 assert_eq!(packed.len(), packed_len(count, bits));
                 let mut back = vec![0; count];
                 unpack(&mut back, &packed, bits, "test").unwrap();
                 assert!(
-                    back.iter().zip(&words).all(|(back, word)| *back == round_to(*word, bits)),
+                    back.iter()
+                        .zip(&words)
+                        .all(|(back, word)| *back == round_to(*word, bits)),
                     "{bits} bits"
                 );
             }
@@ -98,7 +111,11 @@ mod tests {
         let mut packed = Vec::new();
         pack(
             &mut packed,
-            [0x8000_0000_0000_0000, 0xfff0_0000_0000_0000, 0x1230_0000_0000_0000],
+            [
+                0x8000_0000_0000_0000,
+                0xfff0_0000_0000_0000,
+                0x1230_0000_0000_0000,
+            ],
             12,
         );
         assert_eq!(packed, [0x00, 0xf8, 0xff, 0x23, 0x01]);
@@ -109,7 +126,11 @@ mod tests {
         let mut out = [0; 3];
         assert!(matches!(
             unpack(&mut out, &[0; 4], 12, "test"),
-            Err(SchemeError::Length { expected: 5, found: 4, .. })
+            Err(SchemeError::Length {
+                expected: 5,
+                found: 4,
+                ..
+            })
         ));
         assert!(matches!(
             unpack(&mut out, &[0, 0, 0, 0, 0x10], 12, "test"),

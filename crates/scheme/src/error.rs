@@ -18,13 +18,17 @@ pub enum SchemeError {
         known: String,
     },
     /// A file of a parameter set that is not in the table.
-    #[error("the {what} belongs to a parameter set that this build does not know; make it anew with this build")]
+    #[error(
+        "the {what} belongs to a parameter set that this build does not know; make it anew with this build"
+    )]
     UnknownParameterSetTag {
         /// Kind of the file.
         what: &'static str,
     },
     /// Two things of different parameter sets.
-    #[error("the {what} belongs to parameter set {found}, but {expected} is needed; make a key for that parameter set")]
+    #[error(
+        "the {what} belongs to parameter set {found}, but {expected} is needed; make a key for that parameter set"
+    )]
     ParameterSetMismatch {
         /// What does not fit.
         what: &'static str,
@@ -40,13 +44,17 @@ pub enum SchemeError {
         set: &'static str,
     },
     /// Packed selectors came without the key that expands them.
-    #[error("packed selectors need the evaluation key of parameter set {set}; register it and name it in the request")]
+    #[error(
+        "packed selectors need the evaluation key of parameter set {set}; register it and name it in the request"
+    )]
     EvaluationKeyMissing {
         /// The parameter set.
         set: &'static str,
     },
     /// Too few or too many bytes.
-    #[error("the {what} has {found} bytes instead of {expected}; make it anew with the current client specs")]
+    #[error(
+        "the {what} has {found} bytes instead of {expected}; make it anew with the current client specs"
+    )]
     Length {
         /// What was read.
         what: &'static str,

@@ -1,11 +1,13 @@
-//! Polynomials modulo X^N + 1 in the Fourier domain: `tfhe`'s negacyclic FFT with a fixed plan, and the multiply-adds on its output.
+//! Polynomials modulo X^N + 1 in the Fourier domain: `tfhe`'s negacyclic FFT with a fixed plan, and
+//! the multiply-adds on its output.
 //!
-//! `tfhe` picks FFT plans by measuring the machine, which costs 0.1 to 0.45 s a size at start and varies from run to run. A fixed
-//! plan is installed before the first use instead, and the same plan is used here, so values can be exchanged with `tfhe`.
+//! `tfhe` picks FFT plans by measuring the machine, which costs 0.1 to 0.45 s a size at start and
+//! varies from run to run. A fixed plan is installed before the first use instead, and the same
+//! plan is used here, so values can be exchanged with `tfhe`.
 //!
-//! A real polynomial of N coefficients is folded to N/2 complex values (`a_j + i a_(j + N/2)`), twisted by the powers of a primitive
-//! 2N-th root of unity, and transformed ("Fast and Error-Free Negacyclic Integer Convolution using Extended Fourier Transform",
-//! <https://eprint.iacr.org/2021/480>).
+//! A real polynomial of N coefficients is folded to N/2 complex values (`a_j + i a_(j + N/2)`),
+//! twisted by the powers of a primitive 2N-th root of unity, and transformed ("Fast and Error-Free
+//! Negacyclic Integer Convolution using Extended Fourier Transform", <https://eprint.iacr.org/2021/480>).
 
 use crate::parameters::ParameterSet;
 use aligned_vec::{AVec, CACHELINE_ALIGN};
@@ -13,7 +15,9 @@ use dyn_stack::{PodBuffer, PodStack};
 use pulp::{Arch, Simd, WithSimd};
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use tfhe::core_crypto::fft_impl::fft64::math::fft::{Fft, FftAlgo, FftView, Method, Plan, setup_custom_fft_plan};
+use tfhe::core_crypto::fft_impl::fft64::math::fft::{
+    Fft, FftAlgo, FftView, Method, Plan, setup_custom_fft_plan,
+};
 use tfhe::core_crypto::prelude::PolynomialSize;
 
 mod convert;
@@ -31,7 +35,8 @@ pub struct Transform {
     tables: Arc<Tables>,
 }
 
-/// Makes the transforms of every parameter set, so that the first request of a process does not wait for them.
+/// Makes the transforms of every parameter set, so that the first request of a process does not
+/// wait for them.
 pub fn warm_up() {
     for set in ParameterSet::all() {
         let _ = Transform::new(set.polynomial_size);
@@ -42,13 +47,16 @@ pub fn warm_up() {
 pub struct TransformScratch(PodBuffer);
 
 impl Transform {
-    /// The transform for polynomials of `polynomial_size` coefficients, a power of two of at least 32.
+    /// The transform for polynomials of `polynomial_size` coefficients, a power of two of at least
+    /// 32.
     pub fn new(polynomial_size: usize) -> Self {
         static TABLES: OnceLock<Mutex<Vec<Arc<Tables>>>> = OnceLock::new();
         let tables = TABLES.get_or_init(Mutex::default);
         // The list is only ever appended to, so it is whole even if a thread panicked here.
         let mut tables = tables.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = tables.iter().find(|tables| tables.plan.fft_size() * 2 == polynomial_size);
+        let known = tables
+            .iter()
+            .find(|tables| tables.plan.fft_size() * 2 == polynomial_size);
         let entry = known.cloned().unwrap_or_else(|| {
             let new = Arc::new(Tables::new(polynomial_size));
             setup_custom_fft_plan(new.plan.clone());
@@ -94,7 +102,12 @@ impl Transform {
     }
 
     /// Back to torus coefficients, reduced modulo 1. `values` is used up as working memory.
-    pub fn backward_torus_in_place(&self, out: &mut [u64], values: &mut [c64], scratch: &mut TransformScratch) {
+    pub fn backward_torus_in_place(
+        &self,
+        out: &mut [u64],
+        values: &mut [c64],
+        scratch: &mut TransformScratch,
+    ) {
         self.inverse_twisted(values, scratch);
         convert::unfold_torus(out, values, &self.tables.untwist);
     }
@@ -110,7 +123,8 @@ impl Transform {
         self.tables.plan.fwd(values, PodStack::new(&mut scratch.0));
     }
 
-    /// Inverse of [`Self::forward_twisted`], times N/2: times [`Self::untwist`] it gives the folded coefficients.
+    /// Inverse of [`Self::forward_twisted`], times N/2: times [`Self::untwist`] it gives the folded
+    /// coefficients.
     pub fn inverse_twisted(&self, values: &mut [c64], scratch: &mut TransformScratch) {
         self.tables.plan.inv(values, PodStack::new(&mut scratch.0));
     }
@@ -155,7 +169,10 @@ impl Tables {
         Self {
             plan: Plan::new(fourier_size, method),
             twist: AVec::from_iter(CACHELINE_ALIGN, (0..fourier_size).map(twist)),
-            untwist: AVec::from_iter(CACHELINE_ALIGN, (0..fourier_size).map(|j| twist(j).conj() / fourier_size as f64)),
+            untwist: AVec::from_iter(
+                CACHELINE_ALIGN,
+                (0..fourier_size).map(|j| twist(j).conj() / fourier_size as f64),
+            ),
         }
     }
 }
@@ -178,7 +195,10 @@ pub fn multiply_add(out: &mut [c64], lhs: &[c64], rhs: &[c64]) {
             }
         }
     }
-    assert!(out.len() == lhs.len() && out.len() == rhs.len(), "polynomials of one size");
+    assert!(
+        out.len() == lhs.len() && out.len() == rhs.len(),
+        "polynomials of one size"
+    );
     Arch::new().dispatch(MultiplyAdd(out, lhs, rhs));
 }
 

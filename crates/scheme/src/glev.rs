@@ -1,8 +1,11 @@
-//! Products of a torus polynomial with `GLev` ciphertexts in the Fourier domain, GLWE dimension 1: the core of key switching.
+//! Products of a torus polynomial with `GLev` ciphertexts in the Fourier domain, GLWE dimension 1:
+//! the core of key switching.
 //!
-//! The polynomial is decomposed into l balanced digits, `a = sum d_i B^-i` up to B^-l / 2; the product is `sum d_i GLev_i`, a GLWE encryption of `a`
-//! times the `GLev`'s message. Digits lie in [-B/2, B/2) at even coefficients and in (-B/2, B/2] at odd ones: a range that is the same
-//! everywhere gives digits a mean of -1/2, which the all-ones part of a binary key turns into 2 to 4 bits of extra noise.
+//! The polynomial is decomposed into l balanced digits, `a = sum d_i B^-i` up to B^-l / 2; the
+//! product is `sum d_i GLev_i`, a GLWE encryption of `a` times the `GLev`'s message. Digits lie in
+//! [-B/2, B/2) at even coefficients and in (-B/2, B/2] at odd ones: a range that is the same
+//! everywhere gives digits a mean of -1/2, which the all-ones part of a binary key turns into 2 to
+//! 4 bits of extra noise.
 
 use crate::fourier::{Transform, TransformScratch, c64};
 use aligned_vec::{AVec, CACHELINE_ALIGN};
@@ -94,7 +97,8 @@ impl Decomposer {
             for (parity, word) in input.iter().enumerate() {
                 // An automorphism keeps the parity of a coefficient's index.
                 let sign = (u64::from(position & size != 0) ^ (parity as u64 & 1)).wrapping_neg();
-                self.words[position & (size - 1)] = (word ^ sign).wrapping_sub(sign).wrapping_add(offset);
+                self.words[position & (size - 1)] =
+                    (word ^ sign).wrapping_sub(sign).wrapping_add(offset);
                 position = (position + exponent) & (2 * size - 1);
             }
         }
@@ -116,7 +120,8 @@ impl Decomposer {
     }
 }
 
-/// What makes each digit non-negative, B/2 a level, and rounds the rest: half of the last level's unit.
+/// What makes each digit non-negative, B/2 a level, and rounds the rest: half of the last level's
+/// unit.
 const fn offset(gadget: Gadget) -> u64 {
     let mut sum = 0u64;
     let mut level = 1;
@@ -125,7 +130,11 @@ const fn offset(gadget: Gadget) -> u64 {
         level += 1;
     }
     let used = gadget.base_log * gadget.levels;
-    if used < 64 { sum.wrapping_add(1 << (63 - used)) } else { sum }
+    if used < 64 {
+        sum.wrapping_add(1 << (63 - used))
+    } else {
+        sum
+    }
 }
 
 struct Digit<'a> {
@@ -146,7 +155,13 @@ impl NullaryFnOnce for Digit<'_> {
         let zero = f64::from_bits(INTEGER_BITS + (1 << (self.base_log - 1)));
         let digit = |word: &u64| f64::from_bits(word >> self.shift & mask | INTEGER_BITS) - zero;
         let (re, im) = self.words.split_at(self.out.len());
-        for (((out, re), im), (twist_re, twist_im)) in self.out.iter_mut().zip(re).zip(im).zip(self.twist_re.iter().zip(self.twist_im)) {
+        for (((out, re), im), (twist_re, twist_im)) in self
+            .out
+            .iter_mut()
+            .zip(re)
+            .zip(im)
+            .zip(self.twist_re.iter().zip(self.twist_im))
+        {
             let (re, im) = (digit(re), digit(im));
             *out = c64::new(re * twist_re - im * twist_im, re * twist_im + im * twist_re);
         }
@@ -172,9 +187,14 @@ impl WithSimd for Product<'_> {
         for (index, (mask, body)) in masks.zip(bodies).enumerate() {
             // The sums stay in registers.
             let (mut mask_sum, mut body_sum) = ([zero; UNROLL], [zero; UNROLL]);
-            for (digit, row) in self.digits.chunks_exact(size).zip(self.rows.chunks_exact(2 * size)) {
+            for (digit, row) in self
+                .digits
+                .chunks_exact(size)
+                .zip(self.rows.chunks_exact(2 * size))
+            {
                 let (row_mask, row_body) = row.split_at(size);
-                let [digit, row_mask, row_body] = [digit, row_mask, row_body].map(|values| &vectors::<S>(values)[index]);
+                let [digit, row_mask, row_body] =
+                    [digit, row_mask, row_body].map(|values| &vectors::<S>(values)[index]);
                 for i in 0..UNROLL {
                     mask_sum[i] = simd.mul_add_c64s(digit[i], row_mask[i], mask_sum[i]);
                     body_sum[i] = simd.mul_add_c64s(digit[i], row_body[i], body_sum[i]);
@@ -205,7 +225,8 @@ mod tests {
     use crate::fourier::Transform;
     use cipherfn_protocol::specs::Gadget;
 
-    /// Recomposes the transformed digits: `sum d_i B^-i` must be the input up to half a unit of the last level, at every coefficient.
+    /// Recomposes the transformed digits: `sum d_i B^-i` must be the input up to half a unit of the
+    /// last level, at every coefficient.
     #[test]
     fn digits_recompose() {
         let size = 512;
@@ -214,19 +235,26 @@ mod tests {
         for (base_log, levels) in [(3, 15), (7, 6), (10, 5), (16, 4), (23, 1)] {
             let gadget = Gadget { base_log, levels };
             let mut decomposer = Decomposer::new(&transform, levels as usize);
-            let input: Vec<u64> = (1..=size as u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+            let input: Vec<u64> = (1..=size as u64)
+                .map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+                .collect();
             let digits = decomposer.digits(&input, 1, gadget, &transform, &mut scratch);
             let mut sum = vec![c64::new(0.0, 0.0); size / 2];
             for (level, digit) in (1..).zip(digits.chunks_exact(size / 2)) {
                 let scale = 2f64.powi(-(base_log as i32) * level);
-                sum.iter_mut().zip(digit).for_each(|(sum, digit)| *sum += digit * scale);
+                sum.iter_mut()
+                    .zip(digit)
+                    .for_each(|(sum, digit)| *sum += digit * scale);
             }
             let mut back = vec![0; size];
             transform.backward_torus(&mut back, &sum, &mut scratch);
             let bound = 2f64.powi(63 - (base_log * levels) as i32) + 2f64.powi(20);
             for (back, input) in back.iter().zip(&input) {
                 let error = back.wrapping_sub(*input) as i64;
-                assert!((error as f64).abs() <= bound, "{base_log} x {levels}: {error}");
+                assert!(
+                    (error as f64).abs() <= bound,
+                    "{base_log} x {levels}: {error}"
+                );
             }
         }
     }

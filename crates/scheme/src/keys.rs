@@ -1,4 +1,5 @@
-//! Keys: the client's secret key, the evaluation key in the form that travels, and its expanded form.
+//! Keys: the client's secret key, the evaluation key in the form that travels, and its expanded
+//! form.
 
 mod evaluation;
 mod expanded;

@@ -10,8 +10,8 @@
 //! reply::decrypt <---------------------- row ----     reply::compress
 //! ```
 //!
-//! Key generation, encryption, random streams and the FFT are `tfhe`'s; the expansion of packed selectors is written here. This crate knows
-//! nothing of models.
+//! Key generation, encryption, random streams and the FFT are `tfhe`'s; the expansion of packed
+//! selectors is written here. This crate knows nothing of models.
 //!
 //! ```
 //! use cipherfn_protocol::specs::{Gadget, Transport};

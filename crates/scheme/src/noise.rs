@@ -1,8 +1,8 @@
 //! Noise: the variance of each operation's error, in units of the torus squared.
 //!
-//! B and l are a gadget's base and levels, sigma^2 the variance of fresh noise, N the polynomial size, k the GLWE dimension. Digits are taken
-//! as uniform in [-B/2, B/2), errors as independent and centred. The formulas for gadget products are those of TFHE (Chillotti et al.,
-//! <https://eprint.iacr.org/2018/421>, sections 3.3 and 4.2), averaged over a uniform binary key instead of bounded.
+//! B and l are a gadget's base and levels, sigma^2 the variance of fresh noise, N the polynomial
+//! size, k the GLWE dimension. Digits are taken as uniform in [-B/2, B/2), errors as independent
+//! and centred. The formulas for gadget products are those of TFHE (Chillotti et al., <https://eprint.iacr.org/2018/421>, sections 3.3 and 4.2), averaged over a uniform binary key instead of bounded.
 
 use crate::parameters::{Packing, ParameterSet};
 use cipherfn_protocol::specs::{Gadget, Transport};
@@ -10,17 +10,21 @@ use cipherfn_protocol::specs::{Gadget, Transport};
 #[cfg(test)]
 mod tests;
 
-/// By how much the standard deviation under one particular key may exceed what the formulas give. Guarantees must multiply predicted standard
-/// deviations by it, or by [`margin`]. The tests hold each key's measured deviation to it; the spread between keys is about 3 %.
+/// By how much the standard deviation under one particular key may exceed what the formulas give.
+/// Guarantees must multiply predicted standard deviations by it, or by [`margin`]. The tests hold
+/// each key's measured deviation to it; the spread between keys is about 3 %.
 pub const KEY_MARGIN: f64 = 1.125;
 
-/// By how much to multiply the standard deviation of a sum of CMUXes before it is taken for a normal variable's, down to a probability of
-/// 2^-40. The sum's error comes from `rows` mask rows in equal parts, or more in unequal ones of which none is larger.
+/// By how much to multiply the standard deviation of a sum of CMUXes before it is taken for a
+/// normal variable's, down to a probability of 2^-40. The sum's error comes from `rows` mask rows
+/// in equal parts, or more in unequal ones of which none is larger.
 ///
-/// Given the rows' errors the sum is normal: its digits are many and random. Its variance is the rows' mean square, and that varies from query to
-/// query: half of an expanded mask row's error is the body row's error times the all-ones half of the key, 81 % of which lies in a single
-/// Fourier mode. The mean square is an exponential variable for the most part, and the tail of the mixture is heavier than a normal one. The
-/// numbers bound the mixture's (in the tests). Rows that travel whole have errors of equal size everywhere.
+/// Given the rows' errors the sum is normal: its digits are many and random. Its variance is the
+/// rows' mean square, and that varies from query to query: half of an expanded mask row's error is
+/// the body row's error times the all-ones half of the key, 81 % of which lies in a single
+/// Fourier mode. The mean square is an exponential variable for the most part, and the tail of the
+/// mixture is heavier than a normal one. The numbers bound the mixture's (in the tests). Rows that
+/// travel whole have errors of equal size everywhere.
 pub fn margin(transport: Transport, rows: f64) -> f64 {
     match transport {
         Transport::Packed => KEY_MARGIN.max(1.01 + 1.05 / rows),
@@ -28,7 +32,8 @@ pub fn margin(transport: Transport, rows: f64) -> f64 {
     }
 }
 
-/// Relative error (standard deviation) of a product of two polynomials by the Fourier transform in `f64`, measured.
+/// Relative error (standard deviation) of a product of two polynomials by the Fourier transform in
+/// `f64`, measured.
 const FFT_ERROR: f64 = 2.0 * f64::EPSILON;
 
 /// Fresh encryption: TUniform(b) has variance (2^(2b+1) + 1) / 6 in units of 2^-64.
@@ -46,7 +51,8 @@ pub fn rounding(bits: u32) -> f64 {
 pub struct SelectorNoise {
     /// Body row: mean over the coefficients.
     pub body: f64,
-    /// Body row: the constant coefficient. The expansion concentrates its early levels' errors on few coefficients, this one among them.
+    /// Body row: the constant coefficient. The expansion concentrates its early levels' errors on
+    /// few coefficients, this one among them.
     pub body_constant: f64,
     /// Each mask row: mean over the coefficients.
     pub mask: f64,
@@ -58,7 +64,12 @@ pub struct SelectorNoise {
 /// For packed transport in a set without packing.
 pub fn selector(set: &ParameterSet, transport: Transport) -> SelectorNoise {
     match transport {
-        Transport::Packed => expanded(set, set.packing.as_ref().expect("packed transport is of a set with packing")),
+        Transport::Packed => expanded(
+            set,
+            set.packing
+                .as_ref()
+                .expect("packed transport is of a set with packing"),
+        ),
         Transport::Ggsw => {
             let row = fresh(set) + rounding(set.body_bits);
             SelectorNoise {
@@ -70,14 +81,18 @@ pub fn selector(set: &ParameterSet, transport: Transport) -> SelectorNoise {
     }
 }
 
-/// Errors of expanded selectors. Level j's key switch reaches a slot through m-1-j levels, each of which doubles the remaining
-/// coefficients and clears every other one: 2^(m-1-j) times the variance on average, 4^(m-1-j) times at the constant coefficient.
+/// Errors of expanded selectors. Level j's key switch reaches a slot through m-1-j levels, each of
+/// which doubles the remaining coefficients and clears every other one: 2^(m-1-j) times the
+/// variance on average, 4^(m-1-j) times at the constant coefficient.
 fn expanded(set: &ParameterSet, packing: &Packing) -> SelectorNoise {
     let m = packing.depth as i32;
     let query = fresh(set) + rounding(packing.query_body_bits);
     let sum = |growth: f64| {
         let levels = packing.key_switch.iter().zip(1..);
-        growth.powi(m) * query + levels.map(|(gadget, j)| growth.powi(m - j) * key_switch(set, *gadget)).sum::<f64>()
+        growth.powi(m) * query
+            + levels
+                .map(|(gadget, j)| growth.powi(m - j) * key_switch(set, *gadget))
+                .sum::<f64>()
     };
     let body = sum(2.0);
     let mask = set.polynomial_size as f64 / 2.0 * body + scheme_switch(set, packing.scheme_switch);
@@ -88,17 +103,20 @@ fn expanded(set: &ParameterSet, packing: &Packing) -> SelectorNoise {
     }
 }
 
-/// One automorphism key switch: `l N B^2/12 (sigma^2 + rounding) + N/12 B^(-2l)`, for a centred mask (half of the mask, key coefficients of -1 and 1), and the
-/// Fourier transform's error in mask and body.
+/// One automorphism key switch: `l N B^2/12 (sigma^2 + rounding) + N/12 B^(-2l)`, for a centred
+/// mask (half of the mask, key coefficients of -1 and 1), and the Fourier transform's error in mask
+/// and body.
 pub fn key_switch(set: &ParameterSet, gadget: Gadget) -> f64 {
     let size = set.polynomial_size as f64;
     // Key masks are centred: halves, uniform in [-1/4, 1/4).
-    let error = product_error(size, gadget, 1.0 / 48.0) * size + product_error(size, gadget, 1.0 / 12.0);
+    let error =
+        product_error(size, gadget, 1.0 / 48.0) * size + product_error(size, gadget, 1.0 / 12.0);
     product(set, gadget) + size * last_digit(gadget) + error
 }
 
-/// The product with the scheme-switching key, an encryption of 2 s^2: half the mask loses `B^-l`, times the norm of 2 s^2, about
-/// (2 N/3^(1/2) / 2)^2 N, as the coefficients of s^2 grow linearly from -N/4 to N/4.
+/// The product with the scheme-switching key, an encryption of 2 s^2: half the mask loses `B^-l`,
+/// times the norm of 2 s^2, about (2 N/3^(1/2) / 2)^2 N, as the coefficients of s^2 grow linearly
+/// from -N/4 to N/4.
 fn scheme_switch(set: &ParameterSet, gadget: Gadget) -> f64 {
     let size = set.polynomial_size as f64;
     let square_norm = size.powi(3) / 12.0;
@@ -109,8 +127,8 @@ fn scheme_switch(set: &ParameterSet, gadget: Gadget) -> f64 {
 /// One CMUX, `clear + selector (set - clear)`, on top of the selected branch's own error:
 /// `l N B^2/12 (V_body + k V_mask) + (1 + k N/2)/12 B^(-2l)`, and the Fourier transform's error.
 ///
-/// The last term is there only when the bit is 1; its mean over a binary key, which is no error of zero mean, is counted in the norm: key
-/// coefficients have mean square 1/2.
+/// The last term is there only when the bit is 1; its mean over a binary key, which is no error of
+/// zero mean, is counted in the norm: key coefficients have mean square 1/2.
 pub fn cmux(set: &ParameterSet, gadget: Gadget, selector: &SelectorNoise) -> f64 {
     let (size, k) = (set.polynomial_size as f64, set.glwe_dimension as f64);
     let rows = size * digits(gadget) * (selector.body + k * selector.mask);
@@ -118,25 +136,28 @@ pub fn cmux(set: &ParameterSet, gadget: Gadget, selector: &SelectorNoise) -> f64
     rows + (1.0 + k * size / 2.0) * last_digit(gadget) + error
 }
 
-/// A selector times a constant with one non-zero coefficient, decomposed into digits of which the squares sum to `digit_squares`: at that
-/// coefficient.
+/// A selector times a constant with one non-zero coefficient, decomposed into digits of which the
+/// squares sum to `digit_squares`: at that coefficient.
 pub fn scalar_product(selector: &SelectorNoise, digit_squares: f64) -> f64 {
     digit_squares * selector.body_constant
 }
 
-/// The rounding of a reply to `bits` bits with the mask's mean error taken off the body: `(k N/4 + 1) 2^(-2 bits) / 12`
-/// (`tfhe`'s centred mean noise reduction; without it k N/2 in place of k N/4).
+/// The rounding of a reply to `bits` bits with the mask's mean error taken off the body: `(k N/4 +
+/// 1) 2^(-2 bits) / 12` (`tfhe`'s centred mean noise reduction; without it k N/2 in place of k
+/// N/4).
 pub fn modulus_switch(set: &ParameterSet, bits: u32) -> f64 {
     (set.mask_len() as f64 / 4.0 + 1.0) * rounding(bits)
 }
 
-/// A linear model: fresh noise and the rounding of the bodies to `body_bits` bits, times the sum of the squared weights.
+/// A linear model: fresh noise and the rounding of the bodies to `body_bits` bits, times the sum of
+/// the squared weights.
 pub fn linear(set: &ParameterSet, weight_squares: f64, body_bits: u32) -> f64 {
     weight_squares * (fresh(set) + rounding(body_bits))
 }
 
-/// The Fourier transform's error in a linear model's product, in each result coefficient; `weight_squares` are those of all scores, which
-/// share the polynomial of weights. Errors of the mask are multiplied by the key.
+/// The Fourier transform's error in a linear model's product, in each result coefficient;
+/// `weight_squares` are those of all scores, which share the polynomial of weights. Errors of the
+/// mask are multiplied by the key.
 pub fn linear_transform(set: &ParameterSet, weight_squares: f64) -> f64 {
     FFT_ERROR * FFT_ERROR * weight_squares / 12.0 * (1.0 + set.mask_len() as f64 / 2.0)
 }
@@ -156,7 +177,8 @@ fn last_digit(gadget: Gadget) -> f64 {
     2f64.powi(-2 * (gadget.base_log * gadget.levels) as i32) / 12.0
 }
 
-/// The transform's error in one polynomial of a gadget product whose rows have coefficients of variance `row`.
+/// The transform's error in one polynomial of a gadget product whose rows have coefficients of
+/// variance `row`.
 fn product_error(size: f64, gadget: Gadget, row: f64) -> f64 {
     FFT_ERROR * FFT_ERROR * size * digits(gadget) * row
 }

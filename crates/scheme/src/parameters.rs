@@ -1,6 +1,7 @@
 //! Named parameter sets: ring, secret key, noise and the gadgets of the evaluation key.
 //!
-//! The ciphertext modulus is 2^64 and secret keys are uniform binary. An evaluation key belongs to a parameter set, not to a model.
+//! The ciphertext modulus is 2^64 and secret keys are uniform binary. An evaluation key belongs to
+//! a parameter set, not to a model.
 
 use crate::error::SchemeError;
 use cipherfn_protocol::frame::ParameterSetTag;
@@ -43,7 +44,8 @@ pub struct Packing {
     pub key_switch: &'static [Gadget],
     /// Gadget of the scheme-switching key.
     pub scheme_switch: Gadget,
-    /// Bits of a packed query's body coefficients that travel: fewer than elsewhere, as the expansion's own noise is larger.
+    /// Bits of a packed query's body coefficients that travel: fewer than elsewhere, as the
+    /// expansion's own noise is larger.
     pub query_body_bits: u32,
 }
 
@@ -64,7 +66,10 @@ impl ParameterSet {
     }
 
     /// The set whose files carry `tag`; `what` names the file in the error.
-    pub(crate) fn by_tag(tag: ParameterSetTag, what: &'static str) -> Result<&'static Self, SchemeError> {
+    pub(crate) fn by_tag(
+        tag: ParameterSetTag,
+        what: &'static str,
+    ) -> Result<&'static Self, SchemeError> {
         SETS.iter()
             .find(|set| set.tag() == tag)
             .ok_or(SchemeError::UnknownParameterSetTag { what })
@@ -74,16 +79,29 @@ impl ParameterSet {
     pub fn hash(&self) -> ParameterSetHash {
         let mut text = format!(
             "{} version={} k={} N={} q=2^64 key=binary noise=tuniform({}) body_bits={}",
-            self.name, self.version, self.glwe_dimension, self.polynomial_size, self.noise_bound_log2, self.body_bits
+            self.name,
+            self.version,
+            self.glwe_dimension,
+            self.polynomial_size,
+            self.noise_bound_log2,
+            self.body_bits
         );
         if let Some(packing) = &self.packing {
             let mut gadget = |name: &str, gadget: &Gadget| {
-                write!(text, " {name}={}x{}", gadget.base_log, gadget.levels).expect("writing to a string does not fail");
+                write!(text, " {name}={}x{}", gadget.base_log, gadget.levels)
+                    .expect("writing to a string does not fail");
             };
-            packing.key_switch.iter().for_each(|level| gadget("ks", level));
+            packing
+                .key_switch
+                .iter()
+                .for_each(|level| gadget("ks", level));
             gadget("ss", &packing.scheme_switch);
-            write!(text, " depth={} query_body_bits={}", packing.depth, packing.query_body_bits)
-                .expect("writing to a string does not fail");
+            write!(
+                text,
+                " depth={} query_body_bits={}",
+                packing.depth, packing.query_body_bits
+            )
+            .expect("writing to a string does not fail");
         }
         Hash::of(text.as_bytes())
     }
@@ -98,7 +116,11 @@ impl ParameterSet {
         self.glwe_dimension * self.polynomial_size
     }
 
-    pub(crate) fn require(&'static self, what: &'static str, found: &'static Self) -> Result<(), SchemeError> {
+    pub(crate) fn require(
+        &'static self,
+        what: &'static str,
+        found: &'static Self,
+    ) -> Result<(), SchemeError> {
         if std::ptr::eq(self, found) || self == found {
             return Ok(());
         }
@@ -130,12 +152,15 @@ const fn gadget(base_log: u32, levels: u32) -> Gadget {
     Gadget { base_log, levels }
 }
 
-/// Lattice-estimator figures quoted by `tfhe` for its own sets of GLWE dimension times polynomial size 2048.
-const SOURCE: &str = "tfhe 1.8.2, GLWE of total dimension 2048 with TUniform(17); lattice estimator";
+/// Lattice-estimator figures quoted by `tfhe` for its own sets of GLWE dimension times polynomial
+/// size 2048.
+const SOURCE: &str =
+    "tfhe 1.8.2, GLWE of total dimension 2048 with TUniform(17); lattice estimator";
 
-/// The key-switch gadgets minimise the variance of an expanded selector's rows ([`crate::noise::selector`]) plus a multiple of the number of
-/// digits to transform, `sum over levels j of 2^j l_j`, with the evaluation key below 1.40 MB (0.80 MB for the compact set): the first levels are
-/// few and their noise grows most, the last ones cost the time.
+/// The key-switch gadgets minimise the variance of an expanded selector's rows
+/// ([`crate::noise::selector`]) plus a multiple of the number of digits to transform, `sum over
+/// levels j of 2^j l_j`, with the evaluation key below 1.40 MB (0.80 MB for the compact set): the
+/// first levels are few and their noise grows most, the last ones cost the time.
 static SETS: [ParameterSet; 3] = [
     ParameterSet {
         name: "cipherfn-128-n2048-m8-v1",

@@ -46,7 +46,8 @@ pub(crate) fn square(input: &[u64]) -> Vec<u64> {
     out
 }
 
-/// `(1 + X + ... + X^(N-1)) * input`: coefficient p is the sum of the input up to p minus the sum after it.
+/// `(1 + X + ... + X^(N-1)) * input`: coefficient p is the sum of the input up to p minus the sum
+/// after it.
 pub(crate) fn times_all_ones(input: &[u64]) -> impl Iterator<Item = u64> {
     let total = input.iter().fold(0u64, |sum, word| sum.wrapping_add(*word));
     let mut until = 0u64;
@@ -56,8 +57,9 @@ pub(crate) fn times_all_ones(input: &[u64]) -> impl Iterator<Item = u64> {
     })
 }
 
-/// Brings a GLWE ciphertext under a binary key s into its centred form, in place: mask a/2 and body b - a/2 (1 + X + ... + X^(N-1)), a
-/// ciphertext of the same message under z = 2 s - (1 + X + ... + X^(N-1)). The mask loses its last bit, 2^-64.
+/// Brings a GLWE ciphertext under a binary key s into its centred form, in place: mask a/2 and body
+/// b - a/2 (1 + X + ... + X^(N-1)), a ciphertext of the same message under z = 2 s - (1 + X + ... +
+/// X^(N-1)). The mask loses its last bit, 2^-64.
 pub(crate) fn centre(mask: &mut [u64], body: &mut [u64]) {
     for word in mask.iter_mut() {
         *word = (*word as i64 >> 1) as u64;
@@ -86,7 +88,10 @@ mod tests {
     #[test]
     fn squares_are_negacyclic() {
         // (1 + 2 X + X^3)^2 = 1 + 4 X + 4 X^2 + 2 X^3 + 4 X^4 + X^6.
-        assert_eq!(square(&[1, 2, 0, 1]), [4u64.wrapping_neg().wrapping_add(1), 4, 3, 2]);
+        assert_eq!(
+            square(&[1, 2, 0, 1]),
+            [4u64.wrapping_neg().wrapping_add(1), 4, 3, 2]
+        );
     }
 
     #[test]
@@ -106,14 +111,24 @@ mod tests {
             for (i, a) in a.iter().enumerate() {
                 for (j, s) in key.iter().enumerate() {
                     let term = a.wrapping_mul(*s as u64);
-                    out[(i + j) % 4] = out[(i + j) % 4].wrapping_add(if i + j < 4 { term } else { term.wrapping_neg() });
+                    out[(i + j) % 4] = out[(i + j) % 4].wrapping_add(if i + j < 4 {
+                        term
+                    } else {
+                        term.wrapping_neg()
+                    });
                 }
             }
             out
         };
-        let (plain, centred) = (product(&mask, [1, 0, 1, 0]), product(&centred_mask, [1, -1, 1, -1]));
+        let (plain, centred) = (
+            product(&mask, [1, 0, 1, 0]),
+            product(&centred_mask, [1, -1, 1, -1]),
+        );
         for i in 0..4 {
-            assert_eq!(body[i].wrapping_sub(plain[i]), centred_body[i].wrapping_sub(centred[i]));
+            assert_eq!(
+                body[i].wrapping_sub(plain[i]),
+                centred_body[i].wrapping_sub(centred[i])
+            );
         }
     }
 }

@@ -14,7 +14,11 @@ use crate::parameters::ParameterSet;
 use crate::seeded::{MaskSeed, SEED_LEN};
 
 /// Splits a row into seed and bodies.
-fn split_seed<'a>(row: &'a [u8], expected: usize, what: &'static str) -> Result<(MaskSeed, &'a [u8]), SchemeError> {
+fn split_seed<'a>(
+    row: &'a [u8],
+    expected: usize,
+    what: &'static str,
+) -> Result<(MaskSeed, &'a [u8]), SchemeError> {
     match row.split_first_chunk::<SEED_LEN>() {
         Some((seed, bodies)) if row.len() == expected => Ok((*seed, bodies)),
         _ => Err(SchemeError::Length {

@@ -1,13 +1,16 @@
-//! Seeded GLWE encryption: the masks of all ciphertexts of an object are one pseudo-random stream, of which only the 16-byte seed travels.
+//! Seeded GLWE encryption: the masks of all ciphertexts of an object are one pseudo-random stream,
+//! of which only the 16-byte seed travels.
 
 use crate::parameters::ParameterSet;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Block};
 use tfhe::core_crypto::commons::generators::EncryptionRandomGenerator;
-use tfhe::core_crypto::commons::math::random::{CompressionSeed, DefaultRandomGenerator, Seed, TUniform};
+use tfhe::core_crypto::commons::math::random::{
+    CompressionSeed, DefaultRandomGenerator, Seed, TUniform,
+};
 use tfhe::core_crypto::prelude::{
-    CiphertextModulus, GlweCiphertextCount, GlweSecretKey, PlaintextList, PolynomialSize, SeededGlweCiphertextList,
-    encrypt_seeded_glwe_ciphertext_list_with_pre_seeded_generator,
+    CiphertextModulus, GlweCiphertextCount, GlweSecretKey, PlaintextList, PolynomialSize,
+    SeededGlweCiphertextList, encrypt_seeded_glwe_ciphertext_list_with_pre_seeded_generator,
 };
 use tfhe::core_crypto::seeders::new_seeder;
 
@@ -16,18 +19,33 @@ pub(crate) const SEED_LEN: usize = 16;
 /// Seed of a mask stream.
 pub(crate) type MaskSeed = [u8; SEED_LEN];
 
-/// Encrypts every polynomial of `plaintexts` (torus words) under `key`; gives the seed of the masks and the bodies.
+/// Encrypts every polynomial of `plaintexts` (torus words) under `key`; gives the seed of the masks
+/// and the bodies.
 ///
 /// Noise and seed are fresh from the system's entropy.
-pub(crate) fn encrypt(set: &ParameterSet, key: &GlweSecretKey<Vec<u64>>, plaintexts: &[u64]) -> (MaskSeed, Vec<u64>) {
+pub(crate) fn encrypt(
+    set: &ParameterSet,
+    key: &GlweSecretKey<Vec<u64>>,
+    plaintexts: &[u64],
+) -> (MaskSeed, Vec<u64>) {
     let size = PolynomialSize(set.polynomial_size);
     let mut seeder = new_seeder();
     let seed = seeder.seed();
     let compression = CompressionSeed::from(Seed(seed.0));
-    let mut generator = EncryptionRandomGenerator::<DefaultRandomGenerator>::new(compression.clone(), seeder.as_mut());
+    let mut generator = EncryptionRandomGenerator::<DefaultRandomGenerator>::new(
+        compression.clone(),
+        seeder.as_mut(),
+    );
     let count = GlweCiphertextCount(plaintexts.len() / set.polynomial_size);
     let glwe_size = key.glwe_dimension().to_glwe_size();
-    let mut bodies = SeededGlweCiphertextList::new(0u64, glwe_size, size, count, compression, CiphertextModulus::new_native());
+    let mut bodies = SeededGlweCiphertextList::new(
+        0u64,
+        glwe_size,
+        size,
+        count,
+        compression,
+        CiphertextModulus::new_native(),
+    );
     encrypt_seeded_glwe_ciphertext_list_with_pre_seeded_generator(
         key,
         &mut bodies,
@@ -83,7 +101,8 @@ mod tests {
     fn masks_are_the_stream_of_tfhe() {
         for seed in [0, 1, 0x0123_4567_89ab_cdef_0011_2233_4455_6677] {
             let mut theirs = vec![0u64; 1000];
-            RandomGenerator::<DefaultRandomGenerator>::new(Seed(seed)).fill_slice_with_random_uniform(&mut theirs);
+            RandomGenerator::<DefaultRandomGenerator>::new(Seed(seed))
+                .fill_slice_with_random_uniform(&mut theirs);
             let mut ours = vec![0u64; 1000];
             let mut masks = Masks::new(seed.to_le_bytes());
             ours.chunks_mut(250).for_each(|mask| masks.fill(mask));

@@ -34,8 +34,9 @@ impl GgswShape {
 
 /// A list of GGSW ciphertexts of bits in the Fourier domain.
 ///
-/// The layout is that of `tfhe`'s `FourierGgswCiphertext`: levels from the last (factor q / B^l) to the first (q / B); in a
-/// level k mask rows, then the body row; in a row k mask polynomials, then the body. Values are torus fractions.
+/// The layout is that of `tfhe`'s `FourierGgswCiphertext`: levels from the last (factor q / B^l) to
+/// the first (q / B); in a level k mask rows, then the body row; in a row k mask polynomials, then
+/// the body. Values are torus fractions.
 #[derive(Debug)]
 pub struct FourierSelectors {
     shape: GgswShape,
@@ -72,7 +73,8 @@ impl FourierSelectors {
         &self.data[index * len..(index + 1) * len]
     }
 
-    /// Row `row` (0 .. k: mask rows, k: body row) of stored level `level` (0 is the last level, factor q / B^l).
+    /// Row `row` (0 .. k: mask rows, k: body row) of stored level `level` (0 is the last level,
+    /// factor q / B^l).
     pub fn row(&self, index: usize, level: usize, row: usize) -> &[c64] {
         let len = self.shape.row_len();
         let start = (level * (self.shape.glwe_dimension + 1) + row) * len;

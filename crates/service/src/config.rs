@@ -1,4 +1,5 @@
-//! Configuration from environment variables, read once at start: what is missing or wrong stops the function with an error that names it.
+//! Configuration from environment variables, read once at start: what is missing or wrong stops the
+//! function with an error that names it.
 
 use std::env;
 use std::str::FromStr;
@@ -14,7 +15,8 @@ pub const KEY_QUOTA: &str = "CIPHERFN_KEY_QUOTA";
 pub const UPLOAD_TTL_SECONDS: &str = "CIPHERFN_UPLOAD_TTL_SECONDS";
 /// Smallest part of an upload in parts, in bytes; 5 MiB, S3's own limit, unless set.
 pub const MIN_PART_BYTES: &str = "CIPHERFN_MIN_PART_BYTES";
-/// Tenant of callers without an identity. For development only: whoever reaches the function is that tenant.
+/// Tenant of callers without an identity. For development only: whoever reaches the function is
+/// that tenant.
 pub const LOCAL_TENANT: &str = "CIPHERFN_LOCAL_TENANT";
 /// What is logged, in the syntax of `tracing`'s filters; `info` unless set.
 pub const LOG: &str = "CIPHERFN_LOG";
@@ -50,19 +52,29 @@ pub fn bucket() -> Result<String, ConfigError> {
     let what = "the name of the S3 bucket that holds models and keys";
     let value = text(BUCKET).ok_or(ConfigError::Missing { name: BUCKET, what })?;
     let valid = (3..=63).contains(&value.len())
-        && value
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
+        && value.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
+        });
     if valid {
         Ok(value)
     } else {
-        Err(ConfigError::Invalid { name: BUCKET, value, what })
+        Err(ConfigError::Invalid {
+            name: BUCKET,
+            value,
+            what,
+        })
     }
 }
 
 /// Memory of the function in bytes.
 pub fn memory() -> Result<u64, ConfigError> {
-    number(MEMORY_MB, 1024, 128..=1 << 20, "the function's memory in MB").map(|megabytes| megabytes << 20)
+    number(
+        MEMORY_MB,
+        1024,
+        128..=1 << 20,
+        "the function's memory in MB",
+    )
+    .map(|megabytes| megabytes << 20)
 }
 
 /// Rules for registered keys.
@@ -82,10 +94,32 @@ impl KeyRules {
     /// From the environment.
     pub fn from_env() -> Result<Self, ConfigError> {
         Ok(Self {
-            lifetime: Duration::from_hours(24 * number(KEY_TTL_DAYS, 90, 1..=3650, "a number of days from 1 to 3650")?),
-            quota: number(KEY_QUOTA, 10, 1..=10_000, "a number of keys from 1 to 10000")?,
-            upload_lifetime: Duration::from_secs(number(UPLOAD_TTL_SECONDS, 900, 1..=43_200, "a number of seconds from 1 to 43200")?),
-            min_part_bytes: number(MIN_PART_BYTES, 5 << 20, 1 << 10..=5 << 30, "a number of bytes from 1024 to 5 GiB")?,
+            lifetime: Duration::from_hours(
+                24 * number(
+                    KEY_TTL_DAYS,
+                    90,
+                    1..=3650,
+                    "a number of days from 1 to 3650",
+                )?,
+            ),
+            quota: number(
+                KEY_QUOTA,
+                10,
+                1..=10_000,
+                "a number of keys from 1 to 10000",
+            )?,
+            upload_lifetime: Duration::from_secs(number(
+                UPLOAD_TTL_SECONDS,
+                900,
+                1..=43_200,
+                "a number of seconds from 1 to 43200",
+            )?),
+            min_part_bytes: number(
+                MIN_PART_BYTES,
+                5 << 20,
+                1 << 10..=5 << 30,
+                "a number of bytes from 1024 to 5 GiB",
+            )?,
         })
     }
 }
@@ -101,7 +135,9 @@ fn number<T: FromStr + PartialOrd>(
     range: std::ops::RangeInclusive<T>,
     what: &'static str,
 ) -> Result<T, ConfigError> {
-    let Some(value) = text(name) else { return Ok(default) };
+    let Some(value) = text(name) else {
+        return Ok(default);
+    };
     match value.parse() {
         Ok(number) if range.contains(&number) => Ok(number),
         _ => Err(ConfigError::Invalid { name, value, what }),

@@ -7,21 +7,33 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::str::FromStr;
 
-/// The route of [`ROUTES`] that a request takes: method, pattern, and the value of the path's parameter, empty where it has none.
-pub fn route(function: Function, request: &Request) -> Result<(&'static str, &'static str, String), Problem> {
+/// The route of [`ROUTES`] that a request takes: method, pattern, and the value of the path's
+/// parameter, empty where it has none.
+pub fn route(
+    function: Function,
+    request: &Request,
+) -> Result<(&'static str, &'static str, String), Problem> {
     let path = request.raw_http_path();
     let mut allowed = Vec::new();
     for (method, pattern, of) in ROUTES {
-        let Some(parameter) = matches(pattern, path) else { continue };
+        let Some(parameter) = matches(pattern, path) else {
+            continue;
+        };
         if of == function && request.method().as_str() == method {
             return Ok((method, pattern, parameter));
         }
         allowed.push(method);
     }
     Err(if allowed.is_empty() {
-        Problem::new(ProblemType::UnknownRoute, "no such route; /v1/openapi.json lists all of them")
+        Problem::new(
+            ProblemType::UnknownRoute,
+            "no such route; /v1/openapi.json lists all of them",
+        )
     } else {
-        Problem::new(ProblemType::WrongMethod, format!("this route takes {}", allowed.join(" or ")))
+        Problem::new(
+            ProblemType::WrongMethod,
+            format!("this route takes {}", allowed.join(" or ")),
+        )
     })
 }
 
@@ -50,7 +62,11 @@ pub fn id<T: FromStr<Err: std::fmt::Display>>(what: &str, text: &str) -> Result<
 }
 
 /// The body, which must be of `content_type` and at most `limit` bytes.
-pub fn body<'a>(request: &'a Request, content_type: &str, limit: usize) -> Result<&'a [u8], Problem> {
+pub fn body<'a>(
+    request: &'a Request,
+    content_type: &str,
+    limit: usize,
+) -> Result<&'a [u8], Problem> {
     let found = request
         .headers()
         .get(header::CONTENT_TYPE)
@@ -90,7 +106,11 @@ pub fn json_body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
 }
 
 /// A response with a body.
-pub fn response(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response<Body> {
+pub fn response(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Body>,
+) -> Response<Body> {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -110,7 +130,11 @@ pub fn problem(problem: &Problem) -> Response<Body> {
     serialized(status, api::PROBLEM, problem)
 }
 
-fn serialized(status: StatusCode, content_type: &'static str, value: &impl Serialize) -> Response<Body> {
+fn serialized(
+    status: StatusCode,
+    content_type: &'static str,
+    value: &impl Serialize,
+) -> Response<Body> {
     match serde_json::to_string(value) {
         Ok(text) => response(status, content_type, text),
         Err(_) => response(StatusCode::INTERNAL_SERVER_ERROR, api::PROBLEM, Body::Empty),

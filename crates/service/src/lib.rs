@@ -1,4 +1,5 @@
-//! What the functions share: storage, tenants, configuration, telemetry, and problems over HTTP. No cryptography.
+//! What the functions share: storage, tenants, configuration, telemetry, and problems over HTTP. No
+//! cryptography.
 //!
 //! ```text
 //!   event ──► run ──► Call (tenant, deadline, metrics, trace) ──► handler ──► Response or Problem
@@ -6,7 +7,8 @@
 //!                                             Store: models/  keys/  quarantine/  (S3)
 //! ```
 //!
-//! A function's binary calls [`run()`] with its name and a handler; locally and deployed it is the same loop over the same AWS SDK.
+//! A function's binary calls [`run()`] with its name and a handler; locally and deployed it is the
+//! same loop over the same AWS SDK.
 
 pub mod config;
 pub mod http;

@@ -1,5 +1,5 @@
-//! The loop of every function: an event becomes a [`Call`], the handler's answer or problem a response. A panic is a 500 and the environment
-//! lives on.
+//! The loop of every function: an event becomes a [`Call`], the handler's answer or problem a
+//! response. A panic is a 500 and the environment lives on.
 
 use crate::config;
 use crate::http;
@@ -59,7 +59,9 @@ impl Call {
     fn new(request: &Request) -> Self {
         let context = request.lambda_context_ref();
         Self {
-            request_id: context.map(|context| context.request_id.clone()).unwrap_or_default(),
+            request_id: context
+                .map(|context| context.request_id.clone())
+                .unwrap_or_default(),
             metrics: Metrics::default(),
             trace: Trace::of(context.and_then(|context| context.xray_trace_id.as_deref())),
             tenant: Tenant::of_request(request),
@@ -74,7 +76,9 @@ impl Call {
 
     /// Time until AWS Lambda stops the invocation.
     pub fn remaining(&self) -> Duration {
-        self.deadline.duration_since(SystemTime::now()).unwrap_or_default()
+        self.deadline
+            .duration_since(SystemTime::now())
+            .unwrap_or_default()
     }
 
     /// Runs a stage, which is then in the metrics and in the trace.
@@ -106,8 +110,10 @@ where
         let start = Instant::now();
         let call = Arc::new(Call::new(&request));
         let was_cold = cold.swap(false, Ordering::Relaxed);
-        call.metrics.add(Metric::ColdStart, f64::from(u8::from(was_cold)));
-        call.metrics.add(Metric::RequestBytes, request.body().len() as f64);
+        call.metrics
+            .add(Metric::ColdStart, f64::from(u8::from(was_cold)));
+        call.metrics
+            .add(Metric::RequestBytes, request.body().len() as f64);
         let route = format!("{} {}", request.method(), route_pattern(function, &request));
         let outcome = AssertUnwindSafe(async { handler(request, call.clone()).await })
             .catch_unwind()
@@ -122,9 +128,16 @@ where
             }
         };
         let status = response.status();
-        call.metrics.add(Metric::Rejected, f64::from(u8::from(status.is_client_error())));
-        call.metrics.add(Metric::Failed, f64::from(u8::from(status.is_server_error())));
-        call.metrics.add(Metric::ReplyBytes, response.body().len() as f64);
+        call.metrics.add(
+            Metric::Rejected,
+            f64::from(u8::from(status.is_client_error())),
+        );
+        call.metrics.add(
+            Metric::Failed,
+            f64::from(u8::from(status.is_server_error())),
+        );
+        call.metrics
+            .add(Metric::ReplyBytes, response.body().len() as f64);
         call.metrics.add_time(Metric::Duration, start.elapsed());
         let mut properties = Map::new();
         properties.insert("request_id".into(), call.request_id.clone().into());
@@ -139,7 +152,8 @@ where
     .await
 }
 
-/// A point in time in milliseconds since 1970. `cargo lambda watch` gives the number of milliseconds that are left instead.
+/// A point in time in milliseconds since 1970. `cargo lambda watch` gives the number of
+/// milliseconds that are left instead.
 fn deadline(milliseconds: u64) -> SystemTime {
     let time = Duration::from_millis(milliseconds);
     if time < LONGEST {
@@ -149,7 +163,8 @@ fn deadline(milliseconds: u64) -> SystemTime {
     }
 }
 
-/// The pattern and not the path: ids stay out of the logs' dimensions, and hostile paths out of the logs.
+/// The pattern and not the path: ids stay out of the logs' dimensions, and hostile paths out of the
+/// logs.
 fn route_pattern(function: Function, request: &Request) -> &'static str {
     http::route(function, request).map_or("unknown", |(_, pattern, _)| pattern)
 }
@@ -166,11 +181,22 @@ fn explain(failure: Failure, call: &Call) -> Problem {
             problem
         }
         Failure::Store(error) if error.is_transient() => {
-            tracing::warn!(request_id = call.request_id, error = error.to_string(), "storage failed");
-            Problem::new(ProblemType::StorageUnavailable, "the service's storage did not answer; try again")
+            tracing::warn!(
+                request_id = call.request_id,
+                error = error.to_string(),
+                "storage failed"
+            );
+            Problem::new(
+                ProblemType::StorageUnavailable,
+                "the service's storage did not answer; try again",
+            )
         }
         Failure::Store(error) => {
-            tracing::error!(request_id = call.request_id, error = error.to_string(), "storage failed");
+            tracing::error!(
+                request_id = call.request_id,
+                error = error.to_string(),
+                "storage failed"
+            );
             internal(call)
         }
         Failure::Internal(text) => {

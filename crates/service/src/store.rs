@@ -8,8 +8,9 @@
 //! quarantine/{tenant}/{key id}/evaluation.cfk   what was uploaded and not yet checked; a lifecycle rule empties it
 //! ```
 //!
-//! Paths are made from parsed ids only ([`ModelName`](cipherfn_protocol::api::ModelName), [`Hash`](cipherfn_protocol::hash::Hash),
-//! [`KeyId`](cipherfn_protocol::message::KeyId), [`Tenant`](crate::Tenant)), whose characters cannot leave their place.
+//! Paths are made from parsed ids only ([`ModelName`](cipherfn_protocol::api::ModelName),
+//! [`Hash`](cipherfn_protocol::hash::Hash), [`KeyId`](cipherfn_protocol::message::KeyId),
+//! [`Tenant`](crate::Tenant)), whose characters cannot leave their place.
 
 mod error;
 mod keys;
@@ -39,7 +40,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// The bucket, with credentials, region and endpoint from the environment as every AWS SDK finds them.
+    /// The bucket, with credentials, region and endpoint from the environment as every AWS SDK
+    /// finds them.
     pub async fn connect(bucket: impl Into<String>) -> Self {
         Self::connect_to(bucket, None).await
     }
@@ -53,7 +55,8 @@ impl Store {
         Self::with(config, bucket)
     }
 
-    /// The bucket, by a configured S3 client's settings. Endpoints other than AWS's are addressed by path.
+    /// The bucket, by a configured S3 client's settings. Endpoints other than AWS's are addressed
+    /// by path.
     pub fn with(mut config: aws_sdk_s3::config::Builder, bucket: impl Into<String>) -> Self {
         if crate::config::text("AWS_ENDPOINT_URL_S3")
             .or(crate::config::text("AWS_ENDPOINT_URL"))
@@ -68,8 +71,15 @@ impl Store {
     }
 
     /// The bucket at `endpoint`, with static credentials: an S3 that is not AWS's.
-    pub fn at(endpoint: &str, region: &str, access_key: &str, secret_key: &str, bucket: impl Into<String>) -> Self {
-        let credentials = aws_credential_types::Credentials::new(access_key, secret_key, None, None, "static");
+    pub fn at(
+        endpoint: &str,
+        region: &str,
+        access_key: &str,
+        secret_key: &str,
+        bucket: impl Into<String>,
+    ) -> Self {
+        let credentials =
+            aws_credential_types::Credentials::new(access_key, secret_key, None, None, "static");
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(aws_sdk_s3::config::BehaviorVersion::v2026_01_12())
             .http_client(http_client())
@@ -100,7 +110,9 @@ pub async fn sdk_config() -> SdkConfig {
 
 fn http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .tls_provider(tls::Provider::Rustls(
+            tls::rustls_provider::CryptoMode::Ring,
+        ))
         .build_https()
 }
 

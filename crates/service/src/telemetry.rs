@@ -1,5 +1,6 @@
-//! Logs, metrics and traces of a function, all on what AWS Lambda gives: JSON lines on standard output, the embedded metric format in them, and
-//! datagrams to the X-Ray daemon. Nothing here ever holds a key, a row or a presigned URL.
+//! Logs, metrics and traces of a function, all on what AWS Lambda gives: JSON lines on standard
+//! output, the embedded metric format in them, and datagrams to the X-Ray daemon. Nothing here ever
+//! holds a key, a row or a presigned URL.
 
 mod metrics;
 mod trace;

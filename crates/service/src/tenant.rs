@@ -7,7 +7,8 @@ use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt};
 use std::fmt;
 
-/// A tenant: 32 hexadecimal digits, the hash of the caller's identity. Its keys lie under this prefix and no other tenant's id leads there.
+/// A tenant: 32 hexadecimal digits, the hash of the caller's identity. Its keys lie under this
+/// prefix and no other tenant's id leads there.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Tenant(String);
 
@@ -39,14 +40,28 @@ fn identity(request: &Request) -> Option<String> {
         _ => None,
     };
     if let Some(iam) = authorizer.and_then(|authorizer| authorizer.iam.as_ref()) {
-        let user = iam.user_id.as_deref().or(iam.caller_id.as_deref()).filter(|id| !id.is_empty())?;
+        let user = iam
+            .user_id
+            .as_deref()
+            .or(iam.caller_id.as_deref())
+            .filter(|id| !id.is_empty())?;
         // A role's id is followed by the session's name, which the caller chooses.
         let principal = user.split(':').next().unwrap_or(user);
-        return Some(format!("iam {} {principal}", iam.account_id.as_deref().unwrap_or_default()));
+        return Some(format!(
+            "iam {} {principal}",
+            iam.account_id.as_deref().unwrap_or_default()
+        ));
     }
     if let Some(jwt) = authorizer.and_then(|authorizer| authorizer.jwt.as_ref()) {
-        let subject = jwt.claims.get("sub").filter(|subject| !subject.is_empty())?;
-        let issuer = jwt.claims.get("iss").map(String::as_str).unwrap_or_default();
+        let subject = jwt
+            .claims
+            .get("sub")
+            .filter(|subject| !subject.is_empty())?;
+        let issuer = jwt
+            .claims
+            .get("iss")
+            .map(String::as_str)
+            .unwrap_or_default();
         return Some(format!("jwt {issuer} {subject}"));
     }
     config::text(config::LOCAL_TENANT).map(|name| format!("local {name}"))

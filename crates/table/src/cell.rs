@@ -4,9 +4,15 @@ use crate::error::{Place, TableError};
 use cipherfn_protocol::program::Tensor;
 use cipherfn_protocol::specs::InputColumn;
 
-/// Reads one cell as the kind of `tensor` and appends it. Empty cells and NaN are missing values, which become NaN (numbers) or the
-/// empty text where the column allows them; an integer is never missing.
-pub(crate) fn push(tensor: &mut Tensor, text: &str, column: &InputColumn, place: impl Fn() -> Place) -> Result<(), TableError> {
+/// Reads one cell as the kind of `tensor` and appends it. Empty cells and NaN are missing values,
+/// which become NaN (numbers) or the empty text where the column allows them; an integer is never
+/// missing.
+pub(crate) fn push(
+    tensor: &mut Tensor,
+    text: &str,
+    column: &InputColumn,
+    place: impl Fn() -> Place,
+) -> Result<(), TableError> {
     let missing = || TableError::Missing { place: place() };
     let number = Number {
         text: text.trim(),
@@ -60,7 +66,11 @@ impl<P: Fn() -> Place> Number<'_, P> {
     fn integer(&self, value: f64) -> Result<i64, TableError> {
         const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
         let whole = || (value.fract() == 0.0 && value.abs() <= EXACT).then_some(value as i64);
-        self.text.parse().ok().or_else(whole).ok_or_else(|| self.not_a_number())
+        self.text
+            .parse()
+            .ok()
+            .or_else(whole)
+            .ok_or_else(|| self.not_a_number())
     }
 
     fn not_a_number(&self) -> TableError {

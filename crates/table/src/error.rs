@@ -17,7 +17,11 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, line {}, column {:?}", self.source, self.line, self.column)
+        write!(
+            f,
+            "{}, line {}, column {:?}",
+            self.source, self.line, self.column
+        )
     }
 }
 
@@ -38,7 +42,9 @@ pub enum TableError {
         source_name: String,
     },
     /// A name given to two columns.
-    #[error("{source_name}, line 1: columns {first} and {second} are both named {name:?}; rename one")]
+    #[error(
+        "{source_name}, line 1: columns {first} and {second} are both named {name:?}; rename one"
+    )]
     DuplicateColumn {
         /// File.
         source_name: String,
@@ -82,7 +88,9 @@ pub enum TableError {
         line: u64,
     },
     /// A row above the limit, mostly after a quote that is never closed.
-    #[error("{source_name}, line {line}: the row is longer than {limit} bytes; check for a quote that is never closed")]
+    #[error(
+        "{source_name}, line {line}: the row is longer than {limit} bytes; check for a quote that is never closed"
+    )]
     TooLong {
         /// File.
         source_name: String,
@@ -102,7 +110,9 @@ pub enum TableError {
         kind: ColumnKind,
     },
     /// An empty cell or NaN without a meaning.
-    #[error("{place}: the value is missing and the model has no rule for missing values; fill it in or leave the row out")]
+    #[error(
+        "{place}: the value is missing and the model has no rule for missing values; fill it in or leave the row out"
+    )]
     Missing {
         /// Cell.
         place: Place,
@@ -129,7 +139,11 @@ pub enum TableError {
 
 fn missing_columns(names: &[String]) -> String {
     const SHOWN: usize = 5;
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
+    let shown: Vec<String> = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("{name:?}"))
+        .collect();
     let more = if names.len() > SHOWN {
         format!(" and {} more", names.len() - SHOWN)
     } else {

@@ -1,8 +1,9 @@
 //! Typed rows of a CSV file, by column name, one at a time.
 //!
-//! The first line names the columns. A [`Table`] has read that line; [`Table::select`] looks up the columns that a model needs and
-//! gives [`Rows`], an iterator of rows that holds one line in memory, whatever the file's size. A row comes as the inputs of a row
-//! program. Every error names the file, the line and the column, and says what to do.
+//! The first line names the columns. A [`Table`] has read that line; [`Table::select`] looks up the
+//! columns that a model needs and gives [`Rows`], an iterator of rows that holds one line in
+//! memory, whatever the file's size. A row comes as the inputs of a row program. Every error names
+//! the file, the line and the column, and says what to do.
 //!
 //! ```
 //! use cipherfn_protocol::program::{Kind, Tensor, TensorType};
@@ -25,7 +26,8 @@
 //! # Ok::<(), cipherfn_table::TableError>(())
 //! ```
 //!
-//! RFC 4180 text: commas, optional double quotes, LF or CRLF, UTF-8 with or without a byte order mark. Blank lines are skipped.
+//! RFC 4180 text: commas, optional double quotes, LF or CRLF, UTF-8 with or without a byte order
+//! mark. Blank lines are skipped.
 
 mod cell;
 mod error;

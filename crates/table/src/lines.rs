@@ -100,14 +100,17 @@ impl<R> Lines<R> {
 
     /// Text of one cell.
     pub(crate) fn cell(&self, index: usize) -> Result<&str, TableError> {
-        std::str::from_utf8(self.record.get(index).unwrap_or_default()).map_err(|_| TableError::NotUtf8 {
-            source_name: self.source_name.clone(),
-            line: self.line,
+        std::str::from_utf8(self.record.get(index).unwrap_or_default()).map_err(|_| {
+            TableError::NotUtf8 {
+                source_name: self.source_name.clone(),
+                line: self.line,
+            }
         })
     }
 }
 
-/// Bytes that may still be read for the current record. Shared by the reader inside the parser and the code around it.
+/// Bytes that may still be read for the current record. Shared by the reader inside the parser and
+/// the code around it.
 #[derive(Clone, Debug, Default)]
 struct Budget(Arc<AtomicU64>);
 
@@ -125,7 +128,8 @@ impl Budget {
     }
 }
 
-/// Turns CRLF into LF and ends the last line, so that the parser counts lines in one way; fails once the budget is spent.
+/// Turns CRLF into LF and ends the last line, so that the parser counts lines in one way; fails
+/// once the budget is spent.
 #[derive(Debug)]
 struct Normalised<R> {
     inner: R,
@@ -143,7 +147,10 @@ impl<R: Read> Read for Normalised<R> {
         }
         let start = usize::from(self.held);
         out[0] = b'\r';
-        let end = start + usize::try_from(self.budget.left()).unwrap_or(usize::MAX).min(out.len() - start);
+        let end = start
+            + usize::try_from(self.budget.left())
+                .unwrap_or(usize::MAX)
+                .min(out.len() - start);
         if end == start {
             return Err(io::Error::other("record above the limit"));
         }

@@ -39,7 +39,8 @@ impl<R: Read> Table<R> {
                 source_name: lines.source_name,
             });
         }
-        let names = (0..lines.width()).map(|index| lines.cell(index).map(|name| name.trim().to_owned()));
+        let names =
+            (0..lines.width()).map(|index| lines.cell(index).map(|name| name.trim().to_owned()));
         let header = names.collect::<Result<Vec<_>, _>>()?;
         let mut seen = HashMap::new();
         for (index, name) in header.iter().enumerate() {
@@ -61,17 +62,28 @@ impl<R: Read> Table<R> {
         &self.header
     }
 
-    /// Looks up `columns` by name. Input `i` of a row takes as many consecutive ones of them as it is long.
+    /// Looks up `columns` by name. Input `i` of a row takes as many consecutive ones of them as it
+    /// is long.
     ///
     /// # Panics
-    /// If the inputs' lengths do not add up to the number of columns; those of checked client specs do.
-    pub fn select(self, columns: &[InputColumn], inputs: &[TensorType]) -> Result<Rows<R>, TableError> {
+    /// If the inputs' lengths do not add up to the number of columns; those of checked client specs
+    /// do.
+    pub fn select(
+        self,
+        columns: &[InputColumn],
+        inputs: &[TensorType],
+    ) -> Result<Rows<R>, TableError> {
         assert_eq!(
             inputs.iter().map(|input| input.len).sum::<usize>(),
             columns.len(),
             "inputs take every column"
         );
-        let mut index: HashMap<&str, usize> = self.header.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
+        let mut index: HashMap<&str, usize> = self
+            .header
+            .iter()
+            .enumerate()
+            .map(|(index, name)| (name.as_str(), index))
+            .collect();
         let mut wanted = Vec::with_capacity(columns.len());
         let mut names = Vec::new();
         for column in columns {
@@ -118,7 +130,10 @@ impl<R> Rows<R> {
     /// Ends after `rows` rows.
     #[must_use]
     pub fn limit(self, rows: u64) -> Self {
-        Self { limit: rows, ..self }
+        Self {
+            limit: rows,
+            ..self
+        }
     }
 
     /// Name of the file in errors.
@@ -192,9 +207,13 @@ fn way_out(header: &[String], columns: &[InputColumn]) -> String {
             .any(|column| column.name != *name && column.name.eq_ignore_ascii_case(name))
     };
     if let [only] = header
-        && let Some(separator) = [';', '\t', '|'].into_iter().find(|separator| only.contains(*separator))
+        && let Some(separator) = [';', '\t', '|']
+            .into_iter()
+            .find(|separator| only.contains(*separator))
     {
-        return format!("the header seems to be separated by {separator:?}: separate cells by commas");
+        return format!(
+            "the header seems to be separated by {separator:?}: separate cells by commas"
+        );
     }
     if header.iter().all(|name| name.parse::<f64>().is_ok()) {
         return "the first line holds numbers: put the column names there".to_owned();
@@ -207,7 +226,11 @@ fn way_out(header: &[String], columns: &[InputColumn]) -> String {
 
 fn list(names: &[String]) -> String {
     const SHOWN: usize = 8;
-    let mut shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
+    let mut shown: Vec<String> = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("{name:?}"))
+        .collect();
     if names.len() > SHOWN {
         shown.push(format!("and {} more", names.len() - SHOWN));
     }

@@ -1,4 +1,5 @@
-//! The function that answers encrypted rows: `POST /v1/models/{model}/predict`, a query in, a reply out.
+//! The function that answers encrypted rows: `POST /v1/models/{model}/predict`, a query in, a reply
+//! out.
 //!
 //! ```text
 //!   query ──► head: specs hash, key id
@@ -8,8 +9,9 @@
 //!                   key    ──► Fourier form       warm, or S3 ┴──┴─► rows, in parallel ──► reply, if both checks held
 //! ```
 //!
-//! Warm, nothing but the two small checks goes to S3, and they run beside the evaluation: a model that was removed or a key that was deleted is
-//! refused by the next request of a warm environment. A key in memory counts only if its checksum is the registered one.
+//! Warm, nothing but the two small checks goes to S3, and they run beside the evaluation: a model
+//! that was removed or a key that was deleted is refused by the next request of a warm environment.
+//! A key in memory counts only if its checksum is the registered one.
 
 mod estimate;
 mod query;
@@ -40,10 +42,9 @@ pub async fn run() -> Result<(), Error> {
         warm: Warm::new(config::memory()?),
     };
     let infer = &infer;
-    cipherfn_service::run(
-        Function::Infer,
-        move |request, call| async move { infer.handle(&request, &call).await },
-    )
+    cipherfn_service::run(Function::Infer, move |request, call| async move {
+        infer.handle(&request, &call).await
+    })
     .await
 }
 
@@ -57,7 +58,11 @@ impl Infer {
         let (_, _, parameter) = http::route(Function::Infer, request)?;
         let name: ModelName = http::id("model", &parameter)?;
         let tenant = call.tenant()?;
-        let query = Arc::new(Query::parse(http::body(request, api::QUERY, api::MAX_REQUEST)?)?);
+        let query = Arc::new(Query::parse(http::body(
+            request,
+            api::QUERY,
+            api::MAX_REQUEST,
+        )?)?);
         for _ in 0..ATTEMPTS {
             if let Some(response) = self.attempt(&name, tenant, &query, call).await? {
                 return Ok(response);
@@ -69,8 +74,15 @@ impl Infer {
         )))
     }
 
-    /// Answers beside the checks; `None` where the key in memory turned out to be another file than the one that is registered.
-    async fn attempt(&self, name: &ModelName, tenant: &Tenant, query: &Arc<Query>, call: &Call) -> Result<Option<Response<Body>>, Failure> {
+    /// Answers beside the checks; `None` where the key in memory turned out to be another file than
+    /// the one that is registered.
+    async fn attempt(
+        &self,
+        name: &ModelName,
+        tenant: &Tenant,
+        query: &Arc<Query>,
+        call: &Call,
+    ) -> Result<Option<Response<Body>>, Failure> {
         let (specs, id) = (query.head().specs, query.head().key);
         let warm = self.warm.model(name, specs);
         // Models that need no key have clients that registered none.
@@ -90,16 +102,31 @@ impl Infer {
                     None => self.load_model(name, specs, call).await,
                 }
             };
-            let key = async { if keyless { Ok(None) } else { self.key(tenant, id, call).await } };
-            match tokio::join!(model, key) {
-                (Ok(model), _) if !model.model.needs_key() => {
-                    (false, self.answer(query, model, None, call).await.map(|answer| (None, answer)))
+            let key = async {
+                if keyless {
+                    Ok(None)
+                } else {
+                    self.key(tenant, id, call).await
                 }
+            };
+            match tokio::join!(model, key) {
+                (Ok(model), _) if !model.model.needs_key() => (
+                    false,
+                    self.answer(query, model, None, call)
+                        .await
+                        .map(|answer| (None, answer)),
+                ),
                 (Ok(model), Ok(key)) => {
                     let sha256 = key.as_ref().map(|key| key.sha256);
-                    (true, self.answer(query, model, key, call).await.map(|answer| (sha256, answer)))
+                    (
+                        true,
+                        self.answer(query, model, key, call)
+                            .await
+                            .map(|answer| (sha256, answer)),
+                    )
                 }
-                // Whether a model that did not load needs a key, nobody knows: its client may have registered none.
+                // Whether a model that did not load needs a key, nobody knows: its client may have
+                // registered none.
                 (Err(failure), _) => (false, Err(failure)),
                 (_, Err(failure)) => (true, Err(failure)),
             }
@@ -132,7 +159,14 @@ impl Infer {
         model.estimate.check(query.rows(), deadline)?;
         call.metrics.add(Metric::Rows, query.rows() as f64);
         let query = Arc::clone(query);
-        let work = move || query.answer(&model.model, key.as_ref().map(|key| &key.key), &model.estimate, deadline);
+        let work = move || {
+            query.answer(
+                &model.model,
+                key.as_ref().map(|key| &key.key),
+                &model.estimate,
+                deadline,
+            )
+        };
         let work = tokio::task::spawn_blocking(work);
         let reply = call.stage(Metric::Evaluate, work).await;
         let reply = reply.unwrap_or_else(|error| match error.try_into_panic() {
@@ -148,7 +182,8 @@ impl Infer {
     async fn check_version(&self, name: &ModelName, specs: SpecsHash) -> Result<(), Failure> {
         let Some(model) = self.store.model(name).await? else {
             self.warm.forget(name, specs);
-            let detail = format!("there is no model {name}; GET /v1/models lists those that there are");
+            let detail =
+                format!("there is no model {name}; GET /v1/models lists those that there are");
             return Err(Problem::new(ProblemType::UnknownModel, detail).into());
         };
         if model.versions.iter().any(|version| version.specs == specs) {
@@ -167,7 +202,8 @@ impl Infer {
         Err(problem.into())
     }
 
-    /// Checksum of the tenant's key, which must be active. Another tenant's key is as unknown as one that never was.
+    /// Checksum of the tenant's key, which must be active. Another tenant's key is as unknown as
+    /// one that never was.
     async fn check_key(&self, tenant: &Tenant, id: KeyId) -> Result<Sha256, Failure> {
         let record = self.store.record(tenant, id).await?;
         let problem = match &record {
@@ -175,7 +211,9 @@ impl Infer {
                 ProblemType::KeyExpired,
                 format!("the registration of key {id} has run out; register it again"),
             ),
-            Some(record) if record.status.state == KeyState::Active => return Ok(record.status.sha256),
+            Some(record) if record.status.state == KeyState::Active => {
+                return Ok(record.status.sha256);
+            }
             Some(_) => Problem::new(
                 ProblemType::KeyNotActive,
                 format!("key {id} is declared and not active; upload and complete it"),
@@ -187,15 +225,28 @@ impl Infer {
     }
 
     /// A model that is not warm.
-    async fn load_model(&self, name: &ModelName, specs: SpecsHash, call: &Call) -> Result<Arc<WarmModel>, Failure> {
-        let bytes = call.stage(Metric::ModelFetch, self.store.bundle(name, specs)).await?;
-        let bytes = bytes.ok_or_else(|| Failure::Internal(format!("the bundle {specs} of model {name} is missing")))?;
+    async fn load_model(
+        &self,
+        name: &ModelName,
+        specs: SpecsHash,
+        call: &Call,
+    ) -> Result<Arc<WarmModel>, Failure> {
+        let bytes = call
+            .stage(Metric::ModelFetch, self.store.bundle(name, specs))
+            .await?;
+        let bytes = bytes.ok_or_else(|| {
+            Failure::Internal(format!("the bundle {specs} of model {name} is missing"))
+        })?;
         let prepare = tokio::task::spawn_blocking(move || WarmModel::new(&bytes));
         let model = call.stage(Metric::ModelPrepare, prepare).await;
         let model = model
             .map_err(|error| error.to_string())
             .and_then(|model| model)
-            .map_err(|error| Failure::Internal(format!("the bundle {specs} of model {name} does not load: {error}")))?;
+            .map_err(|error| {
+                Failure::Internal(format!(
+                    "the bundle {specs} of model {name} does not load: {error}"
+                ))
+            })?;
         if model.model.specs() != specs {
             return Err(Failure::Internal(format!(
                 "the bundle {specs} of model {name} is that of other specs"
@@ -205,11 +256,19 @@ impl Infer {
     }
 
     /// The tenant's key, warm or from S3; `None` where there is none.
-    async fn key(&self, tenant: &Tenant, id: KeyId, call: &Call) -> Result<Option<Arc<WarmKey>>, Failure> {
+    async fn key(
+        &self,
+        tenant: &Tenant,
+        id: KeyId,
+        call: &Call,
+    ) -> Result<Option<Arc<WarmKey>>, Failure> {
         if let Some(key) = self.warm.key(tenant, id) {
             return Ok(Some(key));
         }
-        let Some(bytes) = call.stage(Metric::KeyFetch, self.store.key(tenant, id, api::MAX_KEY)).await? else {
+        let Some(bytes) = call
+            .stage(Metric::KeyFetch, self.store.key(tenant, id, api::MAX_KEY))
+            .await?
+        else {
             return Ok(None);
         };
         let expand = tokio::task::spawn_blocking(move || WarmKey::new(&bytes));
@@ -217,14 +276,22 @@ impl Infer {
         let key = key
             .map_err(|error| error.to_string())
             .and_then(|key| key)
-            .map_err(|error| Failure::Internal(format!("the stored key {id} does not load: {error}")))?;
+            .map_err(|error| {
+                Failure::Internal(format!("the stored key {id} does not load: {error}"))
+            })?;
         if key.key.id() != id {
-            return Err(Failure::Internal(format!("the stored key {id} is key {}", key.key.id())));
+            return Err(Failure::Internal(format!(
+                "the stored key {id} is key {}",
+                key.key.id()
+            )));
         }
         Ok(Some(self.warm.keep_key(tenant, key)))
     }
 }
 
 fn unknown_key(id: KeyId) -> Problem {
-    Problem::new(ProblemType::UnknownKey, format!("you have no key {id}; register it: POST /v1/keys"))
+    Problem::new(
+        ProblemType::UnknownKey,
+        format!("you have no key {id}; register it: POST /v1/keys"),
+    )
 }

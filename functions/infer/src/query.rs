@@ -34,10 +34,16 @@ impl Query {
     /// Parses a body: all chunks, to the last one.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Problem> {
         let chunks = Chunks::<_, QueryChunk>::new(body).collect::<Result<Vec<_>, _>>();
-        let chunks = chunks.map_err(|error| Problem::new(ProblemType::MalformedQuery, error.to_string()))?;
+        let chunks =
+            chunks.map_err(|error| Problem::new(ProblemType::MalformedQuery, error.to_string()))?;
         let tag = chunks.first().map(|(tag, _)| *tag);
         Ok(Self {
-            tag: tag.ok_or_else(|| Problem::new(ProblemType::MalformedQuery, "the body is empty; send a query"))?,
+            tag: tag.ok_or_else(|| {
+                Problem::new(
+                    ProblemType::MalformedQuery,
+                    "the body is empty; send a query",
+                )
+            })?,
             chunks: chunks.into_iter().map(|(_, chunk)| chunk).collect(),
         })
     }
@@ -77,10 +83,19 @@ impl Query {
         Err(problem)
     }
 
-    /// Evaluates all rows, in waves: between two of them the clock decides whether the rest can be done in time.
-    pub(crate) fn answer(&self, model: &Model, key: Option<&Key>, estimate: &Estimate, deadline: Instant) -> Result<Reply, Failure> {
+    /// Evaluates all rows, in waves: between two of them the clock decides whether the rest can be
+    /// done in time.
+    pub(crate) fn answer(
+        &self,
+        model: &Model,
+        key: Option<&Key>,
+        estimate: &Estimate,
+        deadline: Instant,
+    ) -> Result<Reply, Failure> {
         let mut reply = Reply {
-            bytes: Vec::with_capacity(self.rows() * (model.reply_row_bytes() + OUTCOME_OVERHEAD) + CHUNK_OVERHEAD),
+            bytes: Vec::with_capacity(
+                self.rows() * (model.reply_row_bytes() + OUTCOME_OVERHEAD) + CHUNK_OVERHEAD,
+            ),
             failed: 0,
         };
         let mut left = self.rows();
@@ -94,8 +109,12 @@ impl Query {
                 left -= wave.len();
             }
             reply.failed += outcomes.iter().filter(|outcome| outcome.is_err()).count();
-            write_chunk(&mut reply.bytes, self.tag, &model.reply(&chunk.head, outcomes))
-                .map_err(|error| Failure::Internal(error.to_string()))?;
+            write_chunk(
+                &mut reply.bytes,
+                self.tag,
+                &model.reply(&chunk.head, outcomes),
+            )
+            .map_err(|error| Failure::Internal(error.to_string()))?;
         }
         Ok(reply)
     }

@@ -1,4 +1,5 @@
-//! What stays in memory between requests: prepared models and expanded keys, the least recently used go first. Bounded in bytes.
+//! What stays in memory between requests: prepared models and expanded keys, the least recently
+//! used go first. Bounded in bytes.
 
 use crate::estimate::Estimate;
 use cipherfn_engine::{Bundle, Key, Model};
@@ -13,7 +14,8 @@ use sha2::Digest;
 use std::hash::Hash;
 use std::sync::Arc;
 
-/// Each cache may fill this part of the function's memory; the rest is for the rows under evaluation.
+/// Each cache may fill this part of the function's memory; the rest is for the rows under
+/// evaluation.
 const PART: u64 = 4;
 
 /// A model ready to answer.
@@ -64,7 +66,9 @@ impl Warm {
     /// Caches for a function with `memory` bytes.
     pub(crate) fn new(memory: u64) -> Self {
         Self {
-            models: cache(memory / PART, |model: &Arc<WarmModel>| model.model.circuit().memory_len()),
+            models: cache(memory / PART, |model: &Arc<WarmModel>| {
+                model.model.circuit().memory_len()
+            }),
             keys: cache(memory / PART, |key: &Arc<WarmKey>| key.key.memory_len()),
         }
     }
@@ -75,7 +79,8 @@ impl Warm {
 
     pub(crate) fn keep(&self, name: &ModelName, model: WarmModel) -> Arc<WarmModel> {
         let model = Arc::new(model);
-        self.models.insert((name.clone(), model.model.specs()), model.clone());
+        self.models
+            .insert((name.clone(), model.model.specs()), model.clone());
         model
     }
 
@@ -89,7 +94,8 @@ impl Warm {
 
     pub(crate) fn keep_key(&self, tenant: &Tenant, key: WarmKey) -> Arc<WarmKey> {
         let key = Arc::new(key);
-        self.keys.insert((tenant.clone(), key.key.id()), key.clone());
+        self.keys
+            .insert((tenant.clone(), key.key.id()), key.clone());
         key
     }
 
@@ -120,12 +126,21 @@ mod tests {
     #[test]
     fn keys_are_bounded_in_bytes_and_kept_apart() {
         let set = ParameterSet::by_name("cipherfn-128-n2048-m8-compact-v1").unwrap();
-        let key = || WarmKey::new(&EvaluationKey::generate(&SecretKey::generate(set)).unwrap().to_file_bytes()).unwrap();
+        let key = || {
+            WarmKey::new(
+                &EvaluationKey::generate(&SecretKey::generate(set))
+                    .unwrap()
+                    .to_file_bytes(),
+            )
+            .unwrap()
+        };
         let size = key().key.memory_len() as u64;
         // Room for two.
         let warm = Warm::new((2 * size + (64 << 10)) * PART);
         let (alice, bob) = (Tenant::of("alice"), Tenant::of("bob"));
-        let ids: Vec<KeyId> = (0..3).map(|_| warm.keep_key(&alice, key()).key.id()).collect();
+        let ids: Vec<KeyId> = (0..3)
+            .map(|_| warm.keep_key(&alice, key()).key.id())
+            .collect();
         warm.keys.run_pending_tasks();
         assert!(warm.key(&alice, ids[0]).is_none(), "the oldest one went");
         assert!(warm.key(&alice, ids[1]).is_some() && warm.key(&alice, ids[2]).is_some());

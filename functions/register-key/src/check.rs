@@ -6,7 +6,8 @@ use cipherfn_scheme::EvaluationKey;
 use cipherfn_scheme::parameters::ParameterSet;
 use sha2::{Digest, Sha256};
 
-/// Refuses sets that are unknown, have other numbers here, or have no evaluation key, and files that cannot be of the declared set.
+/// Refuses sets that are unknown, have other numbers here, or have no evaluation key, and files
+/// that cannot be of the declared set.
 pub(crate) fn declaration(declaration: &KeyDeclaration) -> Result<(), Problem> {
     let wrong = |detail: String| Err(Problem::new(ProblemType::WrongParameterSet, detail));
     let name = &declaration.parameter_set.name;
@@ -51,7 +52,11 @@ pub(crate) async fn upload(status: &KeyStatus, bytes: &Bytes) -> Result<(), Stri
 
 fn conforms(status: &KeyStatus, bytes: &[u8]) -> Result<(), String> {
     if bytes.len() as u64 != status.bytes {
-        return Err(format!("it has {} bytes, {} were declared", bytes.len(), status.bytes));
+        return Err(format!(
+            "it has {} bytes, {} were declared",
+            bytes.len(),
+            status.bytes
+        ));
     }
     if Sha256::digest(bytes).as_slice() != status.sha256.as_bytes() {
         return Err("its SHA-256 is not the declared one".to_owned());
@@ -65,7 +70,11 @@ fn conforms(status: &KeyStatus, bytes: &[u8]) -> Result<(), String> {
         ));
     }
     if key.id() != status.key {
-        return Err(format!("it was made from secret key {}, {} was declared", key.id(), status.key));
+        return Err(format!(
+            "it was made from secret key {}, {} was declared",
+            key.id(),
+            status.key
+        ));
     }
     Ok(())
 }
@@ -85,7 +94,10 @@ mod tests {
 
     fn key() -> (&'static ParameterSet, EvaluationKey) {
         let set = ParameterSet::by_name("cipherfn-128-n2048-m8-compact-v1").unwrap();
-        (set, EvaluationKey::generate(&SecretKey::generate(set)).unwrap())
+        (
+            set,
+            EvaluationKey::generate(&SecretKey::generate(set)).unwrap(),
+        )
     }
 
     #[test]
@@ -109,7 +121,10 @@ mod tests {
             declaration(&bad).unwrap_err().kind
         };
         assert_eq!(bad(|it| it.bytes += 1), ProblemType::MalformedRequest);
-        assert_eq!(bad(|it| it.parameter_set.name = "other".into()), ProblemType::WrongParameterSet);
+        assert_eq!(
+            bad(|it| it.parameter_set.name = "other".into()),
+            ProblemType::WrongParameterSet
+        );
         assert_eq!(
             bad(|it| it.parameter_set.hash = cipherfn_protocol::hash::Hash::of(b"")),
             ProblemType::WrongParameterSet
@@ -140,11 +155,23 @@ mod tests {
         let mut changed = bytes.clone();
         changed[100] ^= 1;
         assert!(conforms(&good, &changed).unwrap_err().contains("SHA-256"));
-        assert!(conforms(&status(key.id(), &changed), &changed).unwrap_err().contains("checksum"));
+        assert!(
+            conforms(&status(key.id(), &changed), &changed)
+                .unwrap_err()
+                .contains("checksum")
+        );
         let other = SecretKey::generate(set).id();
-        assert!(conforms(&status(other, &bytes), &bytes).unwrap_err().contains("secret key"));
+        assert!(
+            conforms(&status(other, &bytes), &bytes)
+                .unwrap_err()
+                .contains("secret key")
+        );
         let mut elsewhere = good.clone();
         elsewhere.parameter_set = "cipherfn-128-n2048-m8-v1".into();
-        assert!(conforms(&elsewhere, &bytes).unwrap_err().contains("parameter set"));
+        assert!(
+            conforms(&elsewhere, &bytes)
+                .unwrap_err()
+                .contains("parameter set")
+        );
     }
 }

@@ -10,7 +10,9 @@
 mod check;
 
 use bytes::Bytes;
-use cipherfn_protocol::api::{self, Function, KeyDeclaration, KeyState, KeyUpload, Problem, ProblemType};
+use cipherfn_protocol::api::{
+    self, Function, KeyDeclaration, KeyState, KeyUpload, Problem, ProblemType,
+};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_service::config::{self, KeyRules};
 use cipherfn_service::store::{Declared, Record};
@@ -102,8 +104,16 @@ impl Registry {
         }
     }
 
-    async fn activate(&self, tenant: &Tenant, record: Record, bytes: Bytes) -> Result<Response<Body>, Failure> {
-        let status = self.store.activate(tenant, record, bytes, self.rules.lifetime).await?;
+    async fn activate(
+        &self,
+        tenant: &Tenant,
+        record: Record,
+        bytes: Bytes,
+    ) -> Result<Response<Body>, Failure> {
+        let status = self
+            .store
+            .activate(tenant, record, bytes, self.rules.lifetime)
+            .await?;
         Ok(http::json(StatusCode::OK, &status))
     }
 
@@ -112,7 +122,9 @@ impl Registry {
             return Err(unknown(key).into());
         }
         let mut response = http::response(StatusCode::NO_CONTENT, api::JSON, Body::Empty);
-        response.headers_mut().remove(lambda_http::http::header::CONTENT_TYPE);
+        response
+            .headers_mut()
+            .remove(lambda_http::http::header::CONTENT_TYPE);
         Ok(response)
     }
 

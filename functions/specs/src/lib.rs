@@ -1,4 +1,5 @@
-//! The function that lists models and serves client specs. It links no cryptography, so it starts fast.
+//! The function that lists models and serves client specs. It links no cryptography, so it starts
+//! fast.
 //!
 //! | route | answer |
 //! |---|---|
@@ -23,10 +24,9 @@ pub async fn run() -> Result<(), Error> {
     telemetry::init();
     let store = Store::connect(config::bucket()?).await;
     let store = &store;
-    cipherfn_service::run(
-        Function::Specs,
-        move |request, call| async move { handle(store, &request, &call).await },
-    )
+    cipherfn_service::run(Function::Specs, move |request, call| async move {
+        handle(store, &request, &call).await
+    })
     .await
 }
 
@@ -43,7 +43,11 @@ async fn handle(store: &Store, request: &Request, call: &Call) -> Result<Respons
     }
 }
 
-async fn specs(store: &Store, request: &Request, name: &ModelName) -> Result<Response<Body>, Failure> {
+async fn specs(
+    store: &Store,
+    request: &Request,
+    name: &ModelName,
+) -> Result<Response<Body>, Failure> {
     let unknown = || {
         Problem::new(
             ProblemType::UnknownModel,
@@ -51,28 +55,38 @@ async fn specs(store: &Store, request: &Request, name: &ModelName) -> Result<Res
         )
     };
     let model = store.model(name).await?.ok_or_else(unknown)?;
-    let hash = match request.query_string_parameters_ref().and_then(|query| query.first("specs")) {
+    let hash = match request
+        .query_string_parameters_ref()
+        .and_then(|query| query.first("specs"))
+    {
         Some(text) => http::id::<SpecsHash>("version", text)?,
         None => model.current,
     };
     if model.versions.iter().all(|version| version.specs != hash) {
         let mut problem = Problem::new(
             ProblemType::StaleSpecs,
-            format!("model {name} has no live version {}; fetch the current specs", hash.short()),
+            format!(
+                "model {name} has no live version {}; fetch the current specs",
+                hash.short()
+            ),
         );
         problem.current_specs = Some(model.current);
         return Err(problem.into());
     }
     let etag = format!("\"{hash}\"");
     let known = request.headers().get_all(header::IF_NONE_MATCH).iter();
-    let mut known = known.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    let value = HeaderValue::from_str(&etag).map_err(|error| Failure::Internal(error.to_string()))?;
+    let mut known = known
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    let value =
+        HeaderValue::from_str(&etag).map_err(|error| Failure::Internal(error.to_string()))?;
     let mut response = if known.any(|value| value.trim().trim_start_matches("W/") == etag) {
         let mut response = Response::new(Body::Empty);
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response
     } else {
-        // The pointer names complete versions only; one that was removed since is as good as unknown.
+        // The pointer names complete versions only; one that was removed since is as good as
+        // unknown.
         let document = store.specs(name, hash).await?.ok_or_else(unknown)?;
         if document.len() > api::MAX_REPLY {
             redirect(&store.specs_url(name, hash, URL_LIFETIME).await?)?
@@ -82,9 +96,10 @@ async fn specs(store: &Store, request: &Request, name: &ModelName) -> Result<Res
     };
     response.headers_mut().insert(header::ETAG, value);
     // Cached by whoever likes to, asked for again each time.
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    response.headers_mut().insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-cache"),
+    );
     Ok(response)
 }
 

@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// The document, its schemas ready for use.
-pub(crate) static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::new(&serde_json::from_str(OPENAPI).expect("JSON")));
+pub(crate) static CONTRACT: LazyLock<Contract> =
+    LazyLock::new(|| Contract::new(&serde_json::from_str(OPENAPI).expect("JSON")));
 
 pub(crate) struct Contract {
     operations: Vec<Operation>,
@@ -37,9 +38,13 @@ impl Contract {
         for (path, item) in entries(&document["paths"]) {
             for (method, operation) in entries(item) {
                 let responses = entries(&operation["responses"]).map(|(status, response)| {
-                    let required = entries(&response["headers"]).filter(|(_, header)| header["required"] == true);
+                    let required = entries(&response["headers"])
+                        .filter(|(_, header)| header["required"] == true);
                     let response = Response {
-                        description: response["description"].as_str().unwrap_or_default().to_owned(),
+                        description: response["description"]
+                            .as_str()
+                            .unwrap_or_default()
+                            .to_owned(),
                         content: content(&response["content"], components),
                         headers: required.map(|(name, _)| name.clone()).collect(),
                     };
@@ -58,20 +63,25 @@ impl Contract {
 
     /// Method and path of every operation.
     pub(crate) fn operations(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.operations.iter().map(|it| (it.method.as_str(), it.path.as_str()))
+        self.operations
+            .iter()
+            .map(|it| (it.method.as_str(), it.path.as_str()))
     }
 
     /// What an exchange does that the document does not say.
     pub(crate) fn check(&self, request: &Request<Bytes>, answer: &Answer) -> Result<(), String> {
-        // API Gateway's own answers are not the functions': an unknown route, a refused caller, an event that is too large, a process that
-        // died. Its documentation has them.
+        // API Gateway's own answers are not the functions': an unknown route, a refused caller, an
+        // event that is too large, a process that died. Its documentation has them.
         if is_of_gateway(answer) {
             return Ok(());
         }
         let operation = self
             .operations
             .iter()
-            .find(|operation| operation.method == request.method().as_str() && matches(&operation.path, request.uri().path()))
+            .find(|operation| {
+                operation.method == request.method().as_str()
+                    && matches(&operation.path, request.uri().path())
+            })
             .ok_or("a function answered a route that is not documented")?;
         let response = operation
             .responses
@@ -93,16 +103,22 @@ impl Response {
             return if answer.body.is_empty() {
                 Ok(())
             } else {
-                Err(format!("status {} has no documented content, but a body", answer.status))
+                Err(format!(
+                    "status {} has no documented content, but a body",
+                    answer.status
+                ))
             };
         }
         let found = content_type(&answer.headers);
-        let schema = self
-            .content
-            .get(found)
-            .ok_or_else(|| format!("content type {found:?} is not documented for status {}", answer.status))?;
+        let schema = self.content.get(found).ok_or_else(|| {
+            format!(
+                "content type {found:?} is not documented for status {}",
+                answer.status
+            )
+        })?;
         if found.ends_with("json") {
-            let body: Value = serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
+            let body: Value =
+                serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
             schema
                 .validate(&body)
                 .map_err(|error| format!("{error} at {}", error.instance_path()))?;
@@ -117,12 +133,21 @@ impl Response {
     fn check_problem(&self, body: &Value, answer: &Answer) -> Result<(), String> {
         let kind = body["type"].as_str().unwrap_or_default();
         let slug = kind.rsplit(':').next().unwrap_or_default();
-        let documented = self.description.strip_prefix("Problem: ").unwrap_or_default();
+        let documented = self
+            .description
+            .strip_prefix("Problem: ")
+            .unwrap_or_default();
         if !documented.split(", ").any(|known| known == slug) {
-            return Err(format!("problem {slug} is not documented for status {}", answer.status));
+            return Err(format!(
+                "problem {slug} is not documented for status {}",
+                answer.status
+            ));
         }
         if body["status"] != answer.status {
-            return Err(format!("the problem says status {}, the answer {}", body["status"], answer.status));
+            return Err(format!(
+                "the problem says status {}, the answer {}",
+                body["status"], answer.status
+            ));
         }
         if body["request_id"].as_str().is_none_or(str::is_empty) {
             return Err("the problem does not name its request".to_owned());
@@ -146,8 +171,8 @@ impl Operation {
         if !found.eq_ignore_ascii_case(JSON) {
             return Ok(());
         }
-        let body: Value =
-            serde_json::from_slice(request.body()).map_err(|error| format!("a request was accepted that is no JSON: {error}"))?;
+        let body: Value = serde_json::from_slice(request.body())
+            .map_err(|error| format!("a request was accepted that is no JSON: {error}"))?;
         schema
             .validate(&body)
             .map_err(|error| format!("a request was accepted that is not as documented: {error}"))
@@ -172,7 +197,8 @@ fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
 }
 
 fn matches(pattern: &str, path: &str) -> bool {
-    let (pattern, path): (Vec<_>, Vec<_>) = (pattern.split('/').collect(), path.split('/').collect());
+    let (pattern, path): (Vec<_>, Vec<_>) =
+        (pattern.split('/').collect(), path.split('/').collect());
     pattern.len() == path.len()
         && pattern
             .iter()
@@ -196,13 +222,25 @@ mod tests {
     use cipherfn_protocol::api::{JSON, PROBLEM, QUERY, REPLY};
     use http::{HeaderMap, HeaderValue};
 
-    fn check(method: &str, path: &str, status: u16, content_type: &'static str, body: &'static str) -> Result<(), String> {
+    fn check(
+        method: &str,
+        path: &str,
+        status: u16,
+        content_type: &'static str,
+        body: &'static str,
+    ) -> Result<(), String> {
         let answer = Answer {
             status,
-            headers: HeaderMap::from_iter([(http::header::CONTENT_TYPE, HeaderValue::from_static(content_type))]),
+            headers: HeaderMap::from_iter([(
+                http::header::CONTENT_TYPE,
+                HeaderValue::from_static(content_type),
+            )]),
             body: Bytes::from_static(body.as_bytes()),
         };
-        CONTRACT.check(&request(method, path, &[("content-type", QUERY)], "{}"), &answer)
+        CONTRACT.check(
+            &request(method, path, &[("content-type", QUERY)], "{}"),
+            &answer,
+        )
     }
 
     #[test]
@@ -210,8 +248,14 @@ mod tests {
         let unknown = r#"{"type":"urn:cipherfn:problem:unknown-model","title":"t","status":404,"detail":"d","request_id":"r"}"#;
         let specs = "/v1/models/tree";
         assert_eq!(check("GET", specs, 404, PROBLEM, unknown), Ok(()));
-        assert_eq!(check("GET", "/v1/models", 200, JSON, r#"{"models":[]}"#), Ok(()));
-        assert_eq!(check("POST", "/v1/models/tree/predict", 200, REPLY, "reply"), Ok(()));
+        assert_eq!(
+            check("GET", "/v1/models", 200, JSON, r#"{"models":[]}"#),
+            Ok(())
+        );
+        assert_eq!(
+            check("POST", "/v1/models/tree/predict", 200, REPLY, "reply"),
+            Ok(())
+        );
         assert_eq!(
             check("GET", "/other", 404, JSON, r#"{"message":"Not Found"}"#),
             Ok(()),
@@ -241,7 +285,13 @@ mod tests {
             ("GET", "/v1/models", 200, JSON, r#"{"models":[],"more":1}"#),
             ("GET", "/v1/models", 200, JSON, r#"{"message":"OK"}"#),
             ("POST", "/v1/keys", 201, JSON, r#"{"status":{},"parts":[]}"#),
-            ("POST", "/v1/models/tree/predict", 200, "application/octet-stream", "reply"),
+            (
+                "POST",
+                "/v1/models/tree/predict",
+                200,
+                "application/octet-stream",
+                "reply",
+            ),
             ("DELETE", "/v1/keys/00", 204, JSON, "body"),
         ] {
             assert!(

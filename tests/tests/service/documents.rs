@@ -10,7 +10,10 @@ use std::path::Path;
 #[test]
 fn the_document_has_the_routes_and_no_others() {
     let documented: BTreeSet<_> = CONTRACT.operations().collect();
-    let routes: BTreeSet<_> = ROUTES.iter().map(|(method, path, _)| (*method, *path)).collect();
+    let routes: BTreeSet<_> = ROUTES
+        .iter()
+        .map(|(method, path, _)| (*method, *path))
+        .collect();
     assert_eq!(documented, routes);
 }
 
@@ -18,7 +21,10 @@ fn the_document_has_the_routes_and_no_others() {
 async fn the_service_serves_its_document() {
     let stack = Stack::start(|_| {}).await;
     let answer = stack.send("GET", "/v1/openapi.json", &[], "").await;
-    assert_eq!((answer.status, answer.body.as_ref()), (200, OPENAPI.as_bytes()));
+    assert_eq!(
+        (answer.status, answer.body.as_ref()),
+        (200, OPENAPI.as_bytes())
+    );
 }
 
 #[test]
@@ -27,10 +33,15 @@ fn every_problem_is_documented() {
     let page = std::fs::read_to_string(page).expect("the page");
     for kind in ProblemType::ALL {
         assert!(
-            OPENAPI.contains(&format!("Problem: {}", kind.slug())) || OPENAPI.contains(&format!(", {}", kind.slug())),
+            OPENAPI.contains(&format!("Problem: {}", kind.slug()))
+                || OPENAPI.contains(&format!(", {}", kind.slug())),
             "{}",
             kind.slug()
         );
-        assert!(page.contains(kind.slug()), "{} is missing in docs/common-errors.md", kind.slug());
+        assert!(
+            page.contains(kind.slug()),
+            "{} is missing in docs/common-errors.md",
+            kind.slug()
+        );
     }
 }

@@ -53,7 +53,9 @@ async fn ids_that_lead_elsewhere() {
             ("DELETE", format!("/v1/keys/{id}"), ""),
             ("POST", format!("/v1/keys/{id}/complete"), ""),
         ] {
-            let answer = stack.send(method, &target, &[("content-type", content_type)], "x").await;
+            let answer = stack
+                .send(method, &target, &[("content-type", content_type)], "x")
+                .await;
             let problem = answer.problem();
             assert_eq!(
                 (problem.status, problem.kind),
@@ -75,15 +77,26 @@ async fn ids_that_lead_elsewhere() {
         "/../v1/models",
     ] {
         let answer = stack.send("GET", target, &[], "").await;
-        assert!(answer.status == 404 && is_of_gateway(&answer), "{target}: {answer:?}");
+        assert!(
+            answer.status == 404 && is_of_gateway(&answer),
+            "{target}: {answer:?}"
+        );
     }
-    let version = stack.send("GET", "/v1/models/tree?specs=../../keys", &[], "").await;
+    let version = stack
+        .send("GET", "/v1/models/tree?specs=../../keys", &[], "")
+        .await;
     assert_eq!(version.problem().kind, ProblemType::MalformedRequest);
     let unknown = "0".repeat(64);
-    let version = stack.send("GET", &format!("/v1/models/tree?specs={unknown}"), &[], "").await;
+    let version = stack
+        .send("GET", &format!("/v1/models/tree?specs={unknown}"), &[], "")
+        .await;
     assert_eq!(version.problem().kind, ProblemType::StaleSpecs);
     assert_eq!(
-        stack.send("GET", "/v1/models/other", &[], "").await.problem().kind,
+        stack
+            .send("GET", "/v1/models/other", &[], "")
+            .await
+            .problem()
+            .kind,
         ProblemType::UnknownModel
     );
 }
@@ -106,19 +119,43 @@ async fn routes_and_methods_that_there_are_not() {
         ("BREW", "/v1/models"),
     ] {
         let answer = stack.send(method, target, &[], "").await;
-        assert!(answer.status == 404 && is_of_gateway(&answer), "{method} {target}: {answer:?}");
+        assert!(
+            answer.status == 404 && is_of_gateway(&answer),
+            "{method} {target}: {answer:?}"
+        );
     }
-    // A function that is asked all the same, by a function URL or by a route that does not fit, says what is wrong.
+    // A function that is asked all the same, by a function URL or by a route that does not fit,
+    // says what is wrong.
     for (function, method, path, kind) in [
         ("specs", "GET", "/", ProblemType::UnknownRoute),
         ("specs", "GET", "/v1/models/a/b", ProblemType::UnknownRoute),
-        ("register-key", "GET", "/v1/keys/a/b/c", ProblemType::UnknownRoute),
+        (
+            "register-key",
+            "GET",
+            "/v1/keys/a/b/c",
+            ProblemType::UnknownRoute,
+        ),
         ("infer", "POST", "/v1/predict", ProblemType::UnknownRoute),
         ("specs", "POST", "/v1/models", ProblemType::WrongMethod),
-        ("specs", "DELETE", "/v1/models/tree", ProblemType::WrongMethod),
+        (
+            "specs",
+            "DELETE",
+            "/v1/models/tree",
+            ProblemType::WrongMethod,
+        ),
         ("register-key", "GET", "/v1/keys", ProblemType::WrongMethod),
-        ("register-key", "PUT", "/v1/keys/00", ProblemType::WrongMethod),
-        ("infer", "GET", "/v1/models/tree/predict", ProblemType::WrongMethod),
+        (
+            "register-key",
+            "PUT",
+            "/v1/keys/00",
+            ProblemType::WrongMethod,
+        ),
+        (
+            "infer",
+            "GET",
+            "/v1/models/tree/predict",
+            ProblemType::WrongMethod,
+        ),
     ] {
         let answer = invoke(&stack, function, method, path, true).await;
         assert_eq!(answer.problem().kind, kind, "{function} {method} {path}");
@@ -133,9 +170,21 @@ async fn functions_that_are_asked_without_the_gateway_want_an_identity() {
         ("specs", "GET", "/v1/models/tree"),
         ("specs", "GET", "/v1/openapi.json"),
         ("register-key", "POST", "/v1/keys"),
-        ("register-key", "GET", "/v1/keys/00000000000000000000000000000000"),
-        ("register-key", "DELETE", "/v1/keys/00000000000000000000000000000000"),
-        ("register-key", "POST", "/v1/keys/00000000000000000000000000000000/complete"),
+        (
+            "register-key",
+            "GET",
+            "/v1/keys/00000000000000000000000000000000",
+        ),
+        (
+            "register-key",
+            "DELETE",
+            "/v1/keys/00000000000000000000000000000000",
+        ),
+        (
+            "register-key",
+            "POST",
+            "/v1/keys/00000000000000000000000000000000/complete",
+        ),
         ("infer", "POST", "/v1/models/tree/predict"),
     ] {
         let answer = invoke(&stack, function, method, path, false).await;
@@ -158,13 +207,23 @@ async fn invoke(stack: &Stack, function: &str, method: &str, path: &str, caller:
             "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "::1", "userAgent": ""}}
     });
     if caller {
-        event["requestContext"]["authorizer"] = json!({ "jwt": { "claims": { "sub": "local", "iss": "local" }, "scopes": null } });
+        event["requestContext"]["authorizer"] =
+            json!({ "jwt": { "claims": { "sub": "local", "iss": "local" }, "scopes": null } });
     }
-    let payload = stack.emulator.invoke(function, event.to_string()).await.expect("an answer");
+    let payload = stack
+        .emulator
+        .invoke(function, event.to_string())
+        .await
+        .expect("an answer");
     let payload: Value = serde_json::from_slice(&payload).expect("JSON");
     let mut headers = HeaderMap::new();
-    let content_type = payload["headers"]["content-type"].as_str().expect("a content type");
-    headers.insert("content-type", content_type.parse().expect("a content type"));
+    let content_type = payload["headers"]["content-type"]
+        .as_str()
+        .expect("a content type");
+    headers.insert(
+        "content-type",
+        content_type.parse().expect("a content type"),
+    );
     Answer {
         status: payload["statusCode"].as_u64().expect("a status") as u16,
         headers,
@@ -183,7 +242,9 @@ async fn bodies_of_another_type() {
         "multipart/form-data; boundary=x",
     ] {
         for (target, own) in [("/v1/models/tree/predict", QUERY), ("/v1/keys", JSON)] {
-            let answer = stack.send("POST", target, &[("content-type", content_type)], "x").await;
+            let answer = stack
+                .send("POST", target, &[("content-type", content_type)], "x")
+                .await;
             let problem = answer.problem();
             assert_eq!(
                 (problem.status, problem.kind),
@@ -192,12 +253,16 @@ async fn bodies_of_another_type() {
             );
             assert!(problem.detail.contains(own), "{}", problem.detail);
             let swapped = if own == QUERY { JSON } else { QUERY };
-            let answer = stack.send("POST", target, &[("content-type", swapped)], "{}").await;
+            let answer = stack
+                .send("POST", target, &[("content-type", swapped)], "{}")
+                .await;
             assert_eq!(answer.problem().kind, ProblemType::WrongContentType);
         }
     }
     let long = format!("text/{}", "x".repeat(5000));
-    let answer = stack.send("POST", "/v1/keys", &[("content-type", &long)], "x").await;
+    let answer = stack
+        .send("POST", "/v1/keys", &[("content-type", &long)], "x")
+        .await;
     assert!(answer.problem().detail.len() < 400);
 }
 
@@ -210,16 +275,33 @@ async fn queries_that_are_none() {
     let kind = async |body: &[u8]| stack.query("linear", body.to_vec()).await.problem().kind;
     // Truncated anywhere, and longer than it says.
     let step = (query.len() / 60).max(1);
-    for len in (0..query.len()).step_by(step).chain([1, 7, 8, 9, query.len() - 1]) {
-        assert_eq!(kind(&query[..len]).await, ProblemType::MalformedQuery, "{len} bytes");
+    for len in (0..query.len())
+        .step_by(step)
+        .chain([1, 7, 8, 9, query.len() - 1])
+    {
+        assert_eq!(
+            kind(&query[..len]).await,
+            ProblemType::MalformedQuery,
+            "{len} bytes"
+        );
     }
-    assert_eq!(kind(&[&query[..], &[0]].concat()).await, ProblemType::MalformedQuery);
-    assert_eq!(kind(&[&query[..], &query[..]].concat()).await, ProblemType::MalformedQuery);
+    assert_eq!(
+        kind(&[&query[..], &[0]].concat()).await,
+        ProblemType::MalformedQuery
+    );
+    assert_eq!(
+        kind(&[&query[..], &query[..]].concat()).await,
+        ProblemType::MalformedQuery
+    );
     // Changed anywhere.
     for position in (0..query.len()).step_by(step) {
         let mut changed = query.clone();
         changed[position] ^= 0x10;
-        assert_eq!(kind(&changed).await, ProblemType::MalformedQuery, "byte {position}");
+        assert_eq!(
+            kind(&changed).await,
+            ProblemType::MalformedQuery,
+            "byte {position}"
+        );
     }
     assert_eq!(kind(b"{}").await, ProblemType::MalformedQuery);
     assert_eq!(
@@ -233,7 +315,10 @@ async fn queries_that_are_none() {
 
 /// A query's only chunk, changed.
 fn changed(query: &[u8], change: impl FnOnce(&mut ParameterSetTag, &mut QueryChunk)) -> Vec<u8> {
-    let (mut tag, mut chunk) = Chunks::<_, QueryChunk>::new(query).next().expect("a chunk").expect("a query");
+    let (mut tag, mut chunk) = Chunks::<_, QueryChunk>::new(query)
+        .next()
+        .expect("a chunk")
+        .expect("a query");
     change(&mut tag, &mut chunk);
     let mut query = Vec::new();
     write_chunk(&mut query, tag, &chunk).expect("written");
@@ -253,7 +338,10 @@ async fn queries_of_other_models_and_keys() {
 
     let of_linear = linear.query(&LINEAR.rows(0, 2));
     let problem = stack.query("tree", of_linear).await.problem();
-    assert_eq!((problem.status, problem.kind), (410, ProblemType::StaleSpecs));
+    assert_eq!(
+        (problem.status, problem.kind),
+        (410, ProblemType::StaleSpecs)
+    );
     assert_eq!(problem.current_specs, Some(TREE.bundle.specs_hash()));
     assert_eq!(
         stack.query("nothing", query.clone()).await.problem().kind,
@@ -263,14 +351,21 @@ async fn queries_of_other_models_and_keys() {
     // A key of another parameter set, of nobody, and a model that needs none.
     let with_other_key = changed(&query, |_, chunk| chunk.head.key = other.key());
     let problem = stack.query("tree", with_other_key).await.problem();
-    assert_eq!((problem.status, problem.kind), (422, ProblemType::WrongParameterSet));
+    assert_eq!(
+        (problem.status, problem.kind),
+        (422, ProblemType::WrongParameterSet)
+    );
     let with_no_key = changed(&query, |_, chunk| chunk.head.key = linear.key());
-    assert_eq!(stack.query("tree", with_no_key).await.problem().kind, ProblemType::UnknownKey);
+    assert_eq!(
+        stack.query("tree", with_no_key).await.problem().kind,
+        ProblemType::UnknownKey
+    );
     // Another tag, and rows of another length.
-    let (other_tag, _) = Chunks::<_, QueryChunk>::new(other.query(&TREE_OF_OTHER_SET.rows(0, 1)).as_slice())
-        .next()
-        .expect("a chunk")
-        .expect("a query");
+    let (other_tag, _) =
+        Chunks::<_, QueryChunk>::new(other.query(&TREE_OF_OTHER_SET.rows(0, 1)).as_slice())
+            .next()
+            .expect("a chunk")
+            .expect("a query");
     let with_other_tag = changed(&query, |tag, _| *tag = other_tag);
     assert_eq!(
         stack.query("tree", with_other_tag).await.problem().kind,
@@ -302,8 +397,17 @@ async fn json_that_is_no_declaration() {
     let good = json!({
         "key": "0".repeat(32), "parameter_set": { "name": "s", "hash": hash }, "bytes": 3, "sha256": hash,
     });
-    let send = async |body: String| stack.send("POST", "/v1/keys", &[("content-type", JSON)], body).await.problem();
-    assert_eq!(send(good.to_string()).await.kind, ProblemType::WrongParameterSet, "well formed");
+    let send = async |body: String| {
+        stack
+            .send("POST", "/v1/keys", &[("content-type", JSON)], body)
+            .await
+            .problem()
+    };
+    assert_eq!(
+        send(good.to_string()).await.kind,
+        ProblemType::WrongParameterSet,
+        "well formed"
+    );
     let change = |name: &str, value: Value| {
         let mut changed = good.clone();
         changed[name] = value;
@@ -332,7 +436,10 @@ async fn json_that_is_no_declaration() {
         change("bytes", json!("3")),
         change("sha256", json!(hash[1..])),
         change("parameter_set", json!("s")),
-        change("parameter_set", json!({ "name": "s", "hash": hash, "more": 1 })),
+        change(
+            "parameter_set",
+            json!({ "name": "s", "hash": hash, "more": 1 }),
+        ),
         change("parts", json!({ "bytes": 5 })),
         change("parts", json!({ "bytes": 5, "sha256": [1] })),
         without("key"),
@@ -341,7 +448,11 @@ async fn json_that_is_no_declaration() {
         without("sha256"),
     ] {
         let problem = send(body.clone()).await;
-        assert_eq!((problem.status, problem.kind), (400, ProblemType::MalformedRequest), "{body:.200}");
+        assert_eq!(
+            (problem.status, problem.kind),
+            (400, ProblemType::MalformedRequest),
+            "{body:.200}"
+        );
         assert!(problem.detail.len() < 400, "{}", problem.detail);
     }
     assert!(stack.objects().await.is_empty());

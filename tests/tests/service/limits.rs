@@ -15,7 +15,12 @@ async fn bodies_that_are_too_large() {
     stack.publish("tree", &TREE.bundle, 2).await;
     let send = async |target: &str, content_type: &str, bytes: usize| {
         stack
-            .send("POST", target, &[("content-type", content_type)], vec![b'x'; bytes])
+            .send(
+                "POST",
+                target,
+                &[("content-type", content_type)],
+                vec![b'x'; bytes],
+            )
             .await
     };
     let predict = "/v1/models/tree/predict";
@@ -25,13 +30,19 @@ async fn bodies_that_are_too_large() {
         "just small enough"
     );
     let problem = send(predict, QUERY, MAX_REQUEST + 1).await.problem();
-    assert_eq!((problem.status, problem.kind), (413, ProblemType::BodyTooLarge));
+    assert_eq!(
+        (problem.status, problem.kind),
+        (413, ProblemType::BodyTooLarge)
+    );
     assert_eq!(
         send("/v1/keys", JSON, MAX_JSON).await.problem().kind,
         ProblemType::MalformedRequest,
         "just small enough"
     );
-    assert_eq!(send("/v1/keys", JSON, MAX_JSON + 1).await.problem().kind, ProblemType::BodyTooLarge);
+    assert_eq!(
+        send("/v1/keys", JSON, MAX_JSON + 1).await.problem().kind,
+        ProblemType::BodyTooLarge
+    );
     // What does not fit an event or is over 10 MB does not reach a function.
     for bytes in [5 << 20, 9 << 20, 11 << 20] {
         for (target, content_type) in [(predict, QUERY), ("/v1/keys", QUERY)] {
@@ -55,21 +66,39 @@ async fn a_reply_that_would_be_too_large_is_refused_before_the_work() {
     let query = caller.query(&LINEAR.rows(0, too_many));
     assert!(query.len() < MAX_REQUEST);
     let problem = stack.query("linear", query).await.problem();
-    assert_eq!((problem.status, problem.kind), (422, ProblemType::TooManyRows));
+    assert_eq!(
+        (problem.status, problem.kind),
+        (422, ProblemType::TooManyRows)
+    );
     assert!(!problem.is_retryable());
     let most = problem.most_rows.expect("what would fit") as usize;
     assert!(most < too_many);
 
     // Exactly as many are answered, and one more are not.
-    let problem = stack.query("linear", caller.query(&LINEAR.rows(0, most + 1))).await.problem();
+    let problem = stack
+        .query("linear", caller.query(&LINEAR.rows(0, most + 1)))
+        .await
+        .problem();
     assert_eq!(problem.kind, ProblemType::TooManyRows);
-    let answer = stack.query("linear", caller.query(&LINEAR.rows(0, most))).await;
+    let answer = stack
+        .query("linear", caller.query(&LINEAR.rows(0, most)))
+        .await;
     assert_eq!(answer.status, 200);
-    assert!(answer.body.len() <= MAX_REPLY && answer.body.len() + 2 * caller.client.reply_row_bytes() > MAX_REPLY);
+    assert!(
+        answer.body.len() <= MAX_REPLY
+            && answer.body.len() + 2 * caller.client.reply_row_bytes() > MAX_REPLY
+    );
     LINEAR.check(0, most, &caller.open(&answer.body));
 
     // The client splits such a table by itself.
-    LINEAR.check(0, too_many, &caller.predict(LINEAR.rows(0, too_many)).await.expect("answers"));
+    LINEAR.check(
+        0,
+        too_many,
+        &caller
+            .predict(LINEAR.rows(0, too_many))
+            .await
+            .expect("answers"),
+    );
     assert_eq!(stack.statuses("/predict"), [422, 422, 200, 200, 200]);
 }
 
@@ -79,7 +108,11 @@ async fn a_table_that_is_larger_than_a_request_is_split() {
     stack.publish("tree", &TREE.bundle, 2).await;
     let caller = Caller::registered(stack.service(|_| {}), "tree").await;
     let rows = MAX_REQUEST / caller.client.query_row_bytes() + 1;
-    TREE.check(0, rows, &caller.predict(TREE.rows(0, rows)).await.expect("answers"));
+    TREE.check(
+        0,
+        rows,
+        &caller.predict(TREE.rows(0, rows)).await.expect("answers"),
+    );
     assert_eq!(stack.statuses("/predict"), [200, 200]);
 }
 
@@ -90,7 +123,8 @@ async fn work_that_cannot_be_done_in_time_is_refused() {
     stack.publish("linear", &LINEAR.bundle, 2).await;
     let service = stack.service(|_| {});
     let caller = loop {
-        // A busy machine may take longer than that to fetch specs: then API Gateway answers, and the function starts anew.
+        // A busy machine may take longer than that to fetch specs: then API Gateway answers, and
+        // the function starts anew.
         if service.client(&name("linear")).await.is_ok() {
             break Caller::new(service, "linear").await;
         }
@@ -103,7 +137,10 @@ async fn work_that_cannot_be_done_in_time_is_refused() {
         }
     };
     let problem = answer.problem();
-    assert_eq!((problem.status, problem.kind), (503, ProblemType::OutOfTime));
+    assert_eq!(
+        (problem.status, problem.kind),
+        (503, ProblemType::OutOfTime)
+    );
     assert!(problem.is_retryable());
 }
 
@@ -118,7 +155,11 @@ async fn specs_that_are_too_large_for_an_answer_are_fetched_from_s3() {
         specs: specs.clone().into(),
         report: TREE.bundle.report.clone().into(),
     };
-    stack.store().publish(&name("large"), &version, 1).await.expect("published");
+    stack
+        .store()
+        .publish(&name("large"), &version, 1)
+        .await
+        .expect("published");
     let answer = stack.send("GET", "/v1/models/large", &[], "").await;
     assert_eq!(
         (answer.status, answer.header("etag")),
@@ -128,9 +169,19 @@ async fn specs_that_are_too_large_for_an_answer_are_fetched_from_s3() {
     let stored = wire::send(address, wire::request("GET", target, &[], ""))
         .await
         .expect("S3 answers");
-    assert_eq!((stored.status, stored.body.as_ref()), (200, specs.as_slice()));
+    assert_eq!(
+        (stored.status, stored.body.as_ref()),
+        (200, specs.as_slice())
+    );
     // The client follows, and sends S3 no identity.
-    let client = stack.service_of("token").client(&name("large")).await.expect("specs");
+    let client = stack
+        .service_of("token")
+        .client(&name("large"))
+        .await
+        .expect("specs");
     assert_eq!(client.specs().hash(), version.hash);
-    assert_eq!(client.parameter_set().name, TREE.client().parameter_set().name);
+    assert_eq!(
+        client.parameter_set().name,
+        TREE.client().parameter_set().name
+    );
 }

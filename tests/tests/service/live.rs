@@ -27,12 +27,29 @@ type Change<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
 
 /// Changes the one object whose key ends so; what it was before.
 async fn change(stack: &Stack, end: &str, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Vec<u8> {
-    let objects: Vec<_> = stack.objects().await.into_iter().filter(|object| object.ends_with(end)).collect();
-    let [key] = objects.as_slice() else { panic!("{objects:?}") };
+    let objects: Vec<_> = stack
+        .objects()
+        .await
+        .into_iter()
+        .filter(|object| object.ends_with(end))
+        .collect();
+    let [key] = objects.as_slice() else {
+        panic!("{objects:?}")
+    };
     let s3 = s3(stack);
-    let stored = s3.get_object().bucket(BUCKET).key(key).send().await.expect("the object");
+    let stored = s3
+        .get_object()
+        .bucket(BUCKET)
+        .key(key)
+        .send()
+        .await
+        .expect("the object");
     let before = stored.body.collect().await.expect("the object").to_vec();
-    let put = s3.put_object().bucket(BUCKET).key(key).body(change(&before).into());
+    let put = s3
+        .put_object()
+        .bucket(BUCKET)
+        .key(key)
+        .body(change(&before).into());
     put.send().await.expect("written");
     before
 }
@@ -53,21 +70,47 @@ async fn a_key_that_expires_between_register_and_predict() {
     stack.publish("tree", &TREE.bundle, 2).await;
     let caller = Caller::registered(stack.service(|_| {}), "tree").await;
     let query = caller.query(&TREE.rows(0, 1));
-    assert_eq!(stack.query("tree", query.clone()).await.content_type(), REPLY, "warm");
+    assert_eq!(
+        stack.query("tree", query.clone()).await.content_type(),
+        REPLY,
+        "warm"
+    );
     expire(&stack, &caller).await;
 
     let answer = stack.query("tree", query).await;
-    assert_eq!((answer.status, answer.problem().kind), (410, ProblemType::KeyExpired));
+    assert_eq!(
+        (answer.status, answer.problem().kind),
+        (410, ProblemType::KeyExpired)
+    );
     let error = caller.predict(TREE.rows(0, 1)).await.expect_err("expired");
-    assert!(matches!(error, ServiceError::KeyExpired { key } if key == caller.key()), "{error}");
+    assert!(
+        matches!(error, ServiceError::KeyExpired { key } if key == caller.key()),
+        "{error}"
+    );
     assert!(error.to_string().contains("`cipherfn register`"), "{error}");
-    let status = stack.send("GET", &format!("/v1/keys/{}", caller.key()), &[], "").await;
+    let status = stack
+        .send("GET", &format!("/v1/keys/{}", caller.key()), &[], "")
+        .await;
     assert_eq!(status.problem().kind, ProblemType::KeyExpired);
-    let complete = stack.send("POST", &format!("/v1/keys/{}/complete", caller.key()), &[], "").await;
+    let complete = stack
+        .send(
+            "POST",
+            &format!("/v1/keys/{}/complete", caller.key()),
+            &[],
+            "",
+        )
+        .await;
     assert_eq!(complete.problem().kind, ProblemType::KeyExpired);
 
-    assert!(matches!(caller.register().await, Ok(Registered::Uploaded(_))), "renewed");
-    TREE.check(0, 1, &caller.predict(TREE.rows(0, 1)).await.expect("answers"));
+    assert!(
+        matches!(caller.register().await, Ok(Registered::Uploaded(_))),
+        "renewed"
+    );
+    TREE.check(
+        0,
+        1,
+        &caller.predict(TREE.rows(0, 1)).await.expect("answers"),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,14 +120,25 @@ async fn a_key_that_is_deleted_while_warm() {
     let caller = Caller::registered(stack.service(|_| {}), "tree").await;
     let query = caller.query(&TREE.rows(0, 1));
     assert_eq!(stack.query("tree", query.clone()).await.status, 200, "warm");
-    caller.service.delete_key(caller.key()).await.expect("deleted");
+    caller
+        .service
+        .delete_key(caller.key())
+        .await
+        .expect("deleted");
     assert!(
-        stack.objects().await.iter().all(|object| object.starts_with("models/")),
+        stack
+            .objects()
+            .await
+            .iter()
+            .all(|object| object.starts_with("models/")),
         "nothing of the key is left"
     );
 
     let answer = stack.query("tree", query).await;
-    assert_eq!((answer.status, answer.problem().kind), (404, ProblemType::UnknownKey));
+    assert_eq!(
+        (answer.status, answer.problem().kind),
+        (404, ProblemType::UnknownKey)
+    );
     let error = caller.predict(TREE.rows(0, 1)).await.expect_err("deleted");
     assert!(matches!(error, ServiceError::UnknownKey { .. }), "{error}");
     assert!(error.to_string().contains("`cipherfn register`"), "{error}");
@@ -97,7 +151,11 @@ async fn a_key_that_is_deleted_while_warm() {
         Err(ServiceError::UnknownKey { .. })
     ));
     caller.register().await.expect("registered again");
-    TREE.check(0, 1, &caller.predict(TREE.rows(0, 1)).await.expect("answers"));
+    TREE.check(
+        0,
+        1,
+        &caller.predict(TREE.rows(0, 1)).await.expect("answers"),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,21 +165,43 @@ async fn a_model_that_is_removed_while_warm() {
     let caller = Caller::registered(stack.service(|_| {}), "tree").await;
     let query = caller.query(&TREE.rows(0, 1));
     assert_eq!(stack.query("tree", query.clone()).await.status, 200, "warm");
-    let (left, removed) = stack.store().remove(&name("tree"), None).await.expect("removed");
+    let (left, removed) = stack
+        .store()
+        .remove(&name("tree"), None)
+        .await
+        .expect("removed");
     assert!(left.is_none() && removed);
 
     let answer = stack.query("tree", query).await;
-    assert_eq!((answer.status, answer.problem().kind), (404, ProblemType::UnknownModel));
+    assert_eq!(
+        (answer.status, answer.problem().kind),
+        (404, ProblemType::UnknownModel)
+    );
     let error = caller.predict(TREE.rows(0, 1)).await.expect_err("removed");
-    assert!(matches!(error, ServiceError::UnknownModel { .. }), "{error}");
+    assert!(
+        matches!(error, ServiceError::UnknownModel { .. }),
+        "{error}"
+    );
     assert!(matches!(
         caller.service.client(&name("tree")).await,
         Err(ServiceError::UnknownModel { .. })
     ));
-    assert!(caller.service.models().await.expect("models").models.is_empty());
+    assert!(
+        caller
+            .service
+            .models()
+            .await
+            .expect("models")
+            .models
+            .is_empty()
+    );
     // Published again, it answers again.
     stack.publish("tree", &TREE.bundle, 2).await;
-    TREE.check(0, 1, &caller.predict(TREE.rows(0, 1)).await.expect("answers"));
+    TREE.check(
+        0,
+        1,
+        &caller.predict(TREE.rows(0, 1)).await.expect("answers"),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,7 +211,10 @@ async fn two_versions_answer_until_one_is_superseded() {
     let caller = Caller::registered(stack.service(|_| {}), "tree").await;
     let first = caller.client.clone();
     let summary = stack.publish("tree", &TREE_2.bundle, 2).await;
-    assert_eq!((summary.current, summary.versions.len()), (TREE_2.bundle.specs_hash(), 2));
+    assert_eq!(
+        (summary.current, summary.versions.len()),
+        (TREE_2.bundle.specs_hash(), 2)
+    );
 
     // Both at the same time, the old clients' and the new ones'.
     let second = caller.service.client(&name("tree")).await.expect("specs");
@@ -144,16 +227,32 @@ async fn two_versions_answer_until_one_is_superseded() {
     TREE_2.check(0, 5, &new.expect("the second version"));
 
     // Rolled back, new clients get the first one, and the second still answers.
-    let summary = stack.store().roll_back(&name("tree"), None).await.expect("rolled back");
-    assert_eq!(summary.expect("a version").current, TREE.bundle.specs_hash());
+    let summary = stack
+        .store()
+        .roll_back(&name("tree"), None)
+        .await
+        .expect("rolled back");
     assert_eq!(
-        caller.service.client(&name("tree")).await.expect("specs").specs().hash(),
+        summary.expect("a version").current,
+        TREE.bundle.specs_hash()
+    );
+    assert_eq!(
+        caller
+            .service
+            .client(&name("tree"))
+            .await
+            .expect("specs")
+            .specs()
+            .hash(),
         TREE.bundle.specs_hash()
     );
     TREE_2.check(
         0,
         2,
-        &caller.predict_with(&second, TREE_2.rows(0, 2)).await.expect("the second version"),
+        &caller
+            .predict_with(&second, TREE_2.rows(0, 2))
+            .await
+            .expect("the second version"),
     );
 
     // Superseded, the first one's queries are told what to fetch.
@@ -161,15 +260,26 @@ async fn two_versions_answer_until_one_is_superseded() {
     let summary = stack.publish("tree", &TREE_2.bundle, 1).await;
     assert_eq!(summary.versions.len(), 1);
     let problem = stack.query("tree", query).await.problem();
-    assert_eq!((problem.status, problem.kind), (410, ProblemType::StaleSpecs));
+    assert_eq!(
+        (problem.status, problem.kind),
+        (410, ProblemType::StaleSpecs)
+    );
     assert_eq!(problem.current_specs, Some(TREE_2.bundle.specs_hash()));
-    let error = caller.predict_with(&first, TREE.rows(0, 1)).await.expect_err("stale");
+    let error = caller
+        .predict_with(&first, TREE.rows(0, 1))
+        .await
+        .expect_err("stale");
     assert!(
         matches!(error, ServiceError::StaleSpecs { current, .. } if current == Some(TREE_2.bundle.specs_hash())),
         "{error}"
     );
     let gone = stack
-        .send("GET", &format!("/v1/models/tree?specs={}", TREE.bundle.specs_hash()), &[], "")
+        .send(
+            "GET",
+            &format!("/v1/models/tree?specs={}", TREE.bundle.specs_hash()),
+            &[],
+            "",
+        )
         .await;
     assert_eq!(gone.problem().kind, ProblemType::StaleSpecs);
     assert!(
@@ -196,9 +306,17 @@ async fn specs_travel_only_when_they_have_changed() {
     assert_eq!(client.specs().hash(), TREE_2.bundle.specs_hash());
     assert_eq!(stack.statuses("GET /v1/models/tree"), [200, 304, 200]);
     let old = stack
-        .send("GET", &format!("/v1/models/tree?specs={}", TREE.bundle.specs_hash()), &[], "")
+        .send(
+            "GET",
+            &format!("/v1/models/tree?specs={}", TREE.bundle.specs_hash()),
+            &[],
+            "",
+        )
         .await;
-    assert_eq!((old.status, old.body.as_ref()), (200, TREE.bundle.specs.as_slice()));
+    assert_eq!(
+        (old.status, old.body.as_ref()),
+        (200, TREE.bundle.specs.as_slice())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,11 +329,17 @@ async fn a_key_that_is_registered_anew_while_warm() {
             .faults()
             .requests()
             .iter()
-            .filter(|request| request.contains("keys/") && request.contains("evaluation.cfk?x-id=GetObject"))
+            .filter(|request| {
+                request.contains("keys/") && request.contains("evaluation.cfk?x-id=GetObject")
+            })
             .count()
     };
     for first in [0, 1] {
-        TREE.check(first, 1, &caller.predict(TREE.rows(first, 1)).await.expect("answers"));
+        TREE.check(
+            first,
+            1,
+            &caller.predict(TREE.rows(first, 1)).await.expect("answers"),
+        );
     }
     assert_eq!(fetches(), 1, "warm");
     // Another evaluation key of the same secret key has the same id.
@@ -226,17 +350,39 @@ async fn a_key_that_is_registered_anew_while_warm() {
         .expect("the file")
         .path;
     std::fs::remove_file(file).expect("removed");
-    caller.ring.fill(&caller.client, Existing::Keep).expect("another evaluation key");
+    caller
+        .ring
+        .fill(&caller.client, Existing::Keep)
+        .expect("another evaluation key");
     assert_ne!(caller.key_file(), before);
     assert!(
-        matches!(caller.register().await, Err(ServiceError::KeyConflict { .. })),
+        matches!(
+            caller.register().await,
+            Err(ServiceError::KeyConflict { .. })
+        ),
         "not in passing"
     );
-    caller.service.delete_key(caller.key()).await.expect("deleted");
+    caller
+        .service
+        .delete_key(caller.key())
+        .await
+        .expect("deleted");
     caller.register().await.expect("registered");
-    TREE.check(2, 1, &caller.predict(TREE.rows(2, 1)).await.expect("answers"));
-    assert_eq!(fetches(), 2, "the key in memory is no longer the registered one");
-    TREE.check(3, 1, &caller.predict(TREE.rows(3, 1)).await.expect("answers"));
+    TREE.check(
+        2,
+        1,
+        &caller.predict(TREE.rows(2, 1)).await.expect("answers"),
+    );
+    assert_eq!(
+        fetches(),
+        2,
+        "the key in memory is no longer the registered one"
+    );
+    TREE.check(
+        3,
+        1,
+        &caller.predict(TREE.rows(3, 1)).await.expect("answers"),
+    );
     assert_eq!(fetches(), 2, "warm again");
 }
 
@@ -246,19 +392,38 @@ async fn a_deletion_that_breaks_off_is_repeated() {
     stack.publish("tree", &TREE.bundle, 2).await;
     let caller = Caller::registered(stack.service(|_| {}), "tree").await;
     let target = format!("/v1/keys/{}", caller.key());
-    stack.faults().always("record.json?x-id=DeleteObject", Fault::SlowDown);
+    stack
+        .faults()
+        .always("record.json?x-id=DeleteObject", Fault::SlowDown);
     assert_eq!(
         stack.send("DELETE", &target, &[], "").await.problem().kind,
         ProblemType::StorageUnavailable
     );
     let answer = stack.query("tree", caller.query(&TREE.rows(0, 1))).await;
-    assert_eq!(answer.problem().kind, ProblemType::UnknownKey, "the key itself went first");
+    assert_eq!(
+        answer.problem().kind,
+        ProblemType::UnknownKey,
+        "the key itself went first"
+    );
     stack.faults().pass();
     assert_eq!(stack.send("DELETE", &target, &[], "").await.status, 204);
-    assert_eq!(stack.send("DELETE", &target, &[], "").await.problem().kind, ProblemType::UnknownKey);
-    assert!(stack.objects().await.iter().all(|object| object.starts_with("models/")));
+    assert_eq!(
+        stack.send("DELETE", &target, &[], "").await.problem().kind,
+        ProblemType::UnknownKey
+    );
+    assert!(
+        stack
+            .objects()
+            .await
+            .iter()
+            .all(|object| object.starts_with("models/"))
+    );
     caller.register().await.expect("registered again");
-    TREE.check(0, 1, &caller.predict(TREE.rows(0, 1)).await.expect("answers"));
+    TREE.check(
+        0,
+        1,
+        &caller.predict(TREE.rows(0, 1)).await.expect("answers"),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -274,7 +439,11 @@ async fn a_key_that_is_registered_by_many_at_once() {
             "{registered:?}"
         );
     }
-    TREE.check(0, 1, &caller.predict(TREE.rows(0, 1)).await.expect("answers"));
+    TREE.check(
+        0,
+        1,
+        &caller.predict(TREE.rows(0, 1)).await.expect("answers"),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -309,7 +478,10 @@ async fn stored_objects_that_do_not_load_are_no_answer() {
         for process in stack.emulator.process_ids("infer") {
             kill(process);
         }
-        wait_until("the processes are gone", || stack.emulator.process_ids("infer").is_empty()).await;
+        wait_until("the processes are gone", || {
+            stack.emulator.process_ids("infer").is_empty()
+        })
+        .await;
         let before = change(&stack, object, damage).await;
         let problem = stack.query("tree", query.clone()).await.problem();
         assert_eq!(
@@ -318,9 +490,16 @@ async fn stored_objects_that_do_not_load_are_no_answer() {
             "{object}: {}",
             problem.detail
         );
-        assert!(!problem.detail.contains(object), "the caller learns nothing of the bucket");
+        assert!(
+            !problem.detail.contains(object),
+            "the caller learns nothing of the bucket"
+        );
         // Mended, it answers again, in the same process.
         change(&stack, object, |_| before).await;
-        TREE.check(0, 2, &caller.open(&stack.query("tree", query.clone()).await.body));
+        TREE.check(
+            0,
+            2,
+            &caller.open(&stack.query("tree", query.clone()).await.body),
+        );
     }
 }

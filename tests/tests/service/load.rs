@@ -33,9 +33,25 @@ async fn every_client_gets_its_own_answers() {
                 }
                 // Rows of linear scores are told apart by their values.
                 if number % 2 == 0 {
-                    LINEAR.check(number, 1, &caller.1.predict(LINEAR.rows(number, 1)).await.expect("an answer"));
+                    LINEAR.check(
+                        number,
+                        1,
+                        &caller
+                            .1
+                            .predict(LINEAR.rows(number, 1))
+                            .await
+                            .expect("an answer"),
+                    );
                 } else {
-                    TREE.check(number, 1, &caller.0.predict(TREE.rows(number, 1)).await.expect("an answer"));
+                    TREE.check(
+                        number,
+                        1,
+                        &caller
+                            .0
+                            .predict(TREE.rows(number, 1))
+                            .await
+                            .expect("an answer"),
+                    );
                 }
                 done += 1;
             }
@@ -43,5 +59,9 @@ async fn every_client_gets_its_own_answers() {
     }
     let done: usize = clients.join_all().await.into_iter().sum();
     assert_eq!(done, PREDICTIONS);
-    assert_eq!(stack.statuses("/predict"), [200; PREDICTIONS], "none was lost and asked for again");
+    assert_eq!(
+        stack.statuses("/predict"),
+        [200; PREDICTIONS],
+        "none was lost and asked for again"
+    );
 }

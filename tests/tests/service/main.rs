@@ -1,4 +1,5 @@
-//! The service as it is deployed, on this machine: real function processes behind the emulator, a real S3, and the client library.
+//! The service as it is deployed, on this machine: real function processes behind the emulator, a
+//! real S3, and the client library.
 //!
 //! ```text
 //!   client ──► Witness ──► emulator ──► function processes ──► (FaultProxy) ──► embedded S3

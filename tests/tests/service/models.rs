@@ -15,7 +15,8 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use tempfile::TempDir;
 
 /// A decision tree, with evaluation keys.
-pub(crate) static TREE: LazyLock<Trained> = LazyLock::new(|| Trained::new("dt_bc", |options| options.profile = Profile::Compact));
+pub(crate) static TREE: LazyLock<Trained> =
+    LazyLock::new(|| Trained::new("dt_bc", |options| options.profile = Profile::Compact));
 /// The same tree with decoys: another version, with other specs.
 pub(crate) static TREE_2: LazyLock<Trained> = LazyLock::new(|| {
     Trained::new("dt_bc", |options| {
@@ -61,8 +62,16 @@ impl Trained {
 
     /// `count` rows from row `first` on, as CSV; after the last row comes the first one again.
     pub(crate) fn rows(&self, first: usize, count: usize) -> Vec<u8> {
-        let rows = self.rows.iter().cycle().skip(first % self.rows.len()).take(count);
-        let lines: Vec<&str> = std::iter::once(&self.header).chain(rows).map(String::as_str).collect();
+        let rows = self
+            .rows
+            .iter()
+            .cycle()
+            .skip(first % self.rows.len())
+            .take(count);
+        let lines: Vec<&str> = std::iter::once(&self.header)
+            .chain(rows)
+            .map(String::as_str)
+            .collect();
         lines.join("\n").into_bytes()
     }
 
@@ -71,25 +80,42 @@ impl Trained {
         let answers = self.answers.get_or_init(|| {
             let client = self.client();
             let secret = SecretKey::generate(client.parameter_set());
-            let key = client
-                .needs_evaluation_key()
-                .then(|| EvaluationKey::generate(&secret).expect("a key").to_file_bytes());
-            let server = Server::new(&self.bundle.to_bytes().expect("a bundle"), key.as_deref()).expect("a server");
-            let answers = predict(&client, &secret, &server, &self.rows(0, self.rows.len())).expect("answers");
+            let key = client.needs_evaluation_key().then(|| {
+                EvaluationKey::generate(&secret)
+                    .expect("a key")
+                    .to_file_bytes()
+            });
+            let server = Server::new(&self.bundle.to_bytes().expect("a bundle"), key.as_deref())
+                .expect("a server");
+            let answers = predict(&client, &secret, &server, &self.rows(0, self.rows.len()))
+                .expect("answers");
             cells(answers.as_bytes())
         });
-        answers.iter().cycle().skip(first % answers.len()).take(count).cloned().collect()
+        answers
+            .iter()
+            .cycle()
+            .skip(first % answers.len())
+            .take(count)
+            .cloned()
+            .collect()
     }
 
-    /// Checks answers to rows from row `first` on. Scores may differ by two steps: their noise can move them over the boundary of one.
+    /// Checks answers to rows from row `first` on. Scores may differ by two steps: their noise can
+    /// move them over the boundary of one.
     #[track_caller]
     pub(crate) fn check(&self, first: usize, count: usize, found: &[Vec<String>]) {
         let scores = &self.client().specs().specs().decoding.scores.clone();
-        let tolerance = scores.iter().map(|score| 2.0 * score.precision).fold(1e-6, f64::max);
+        let tolerance = scores
+            .iter()
+            .map(|score| 2.0 * score.precision)
+            .fold(1e-6, f64::max);
         let expected = self.answers(first, count);
         assert_eq!(found.len(), count);
         for (row, (found, expected)) in found.iter().zip(&expected).enumerate() {
-            let close = |(found, expected): (&String, &String)| match (found.parse::<f64>(), expected.parse::<f64>()) {
+            let close = |(found, expected): (&String, &String)| match (
+                found.parse::<f64>(),
+                expected.parse::<f64>(),
+            ) {
                 (Ok(found), Ok(expected)) => (found - expected).abs() <= tolerance.min(0.4),
                 _ => found == expected,
             };
@@ -116,7 +142,10 @@ impl Caller {
         let directory = tempfile::tempdir().expect("a directory");
         let ring = KeyRing::at(directory.path().join("keys"));
         ring.fill(&client, Existing::Keep).expect("keys");
-        let secret = Arc::new(ring.secret_key(client.parameter_set()).expect("the secret key"));
+        let secret = Arc::new(
+            ring.secret_key(client.parameter_set())
+                .expect("the secret key"),
+        );
         Self {
             service,
             client,
@@ -135,7 +164,9 @@ impl Caller {
     }
 
     pub(crate) async fn register(&self) -> Result<Registered, ServiceError> {
-        self.service.register(&self.ring, &self.client, |_| ()).await
+        self.service
+            .register(&self.ring, &self.client, |_| ())
+            .await
     }
 
     /// Id of the key.
@@ -145,7 +176,10 @@ impl Caller {
 
     /// The evaluation key's file.
     pub(crate) fn key_file(&self) -> Vec<u8> {
-        self.ring.evaluation_key_file(self.client.parameter_set()).expect("the file").bytes
+        self.ring
+            .evaluation_key_file(self.client.parameter_set())
+            .expect("the file")
+            .bytes
     }
 
     /// Predictions of rows, by the service; every row must have one.
@@ -154,22 +188,38 @@ impl Caller {
     }
 
     /// The same with the client of another version.
-    pub(crate) async fn predict_with(&self, client: &Arc<Client>, rows: Vec<u8>) -> Result<Vec<Vec<String>>, ServiceError> {
+    pub(crate) async fn predict_with(
+        &self,
+        client: &Arc<Client>,
+        rows: Vec<u8>,
+    ) -> Result<Vec<Vec<String>>, ServiceError> {
         let mut predictions = Vec::new();
         let rows = client.rows(Table::open("rows.csv", Cursor::new(rows)).expect("a table"))?;
-        let done = self
-            .service
-            .predict(&self.model, client, &self.secret, rows, &mut predictions, |_| ());
-        let Decrypted { failed, failures, .. } = done.await?;
+        let done = self.service.predict(
+            &self.model,
+            client,
+            &self.secret,
+            rows,
+            &mut predictions,
+            |_| (),
+        );
+        let Decrypted {
+            failed, failures, ..
+        } = done.await?;
         assert_eq!(failed, 0, "{failures:?}");
         Ok(cells(&predictions))
     }
 
     /// Rows encrypted as one query.
     pub(crate) fn query(&self, rows: &[u8]) -> Vec<u8> {
-        let rows = self.client.rows(Table::open("rows.csv", rows).expect("a table")).expect("rows");
+        let rows = self
+            .client
+            .rows(Table::open("rows.csv", rows).expect("a table"))
+            .expect("rows");
         let mut query = Vec::new();
-        self.client.encrypt(&self.secret, rows, &mut query, |_| ()).expect("a query");
+        self.client
+            .encrypt(&self.secret, rows, &mut query, |_| ())
+            .expect("a query");
         query
     }
 
@@ -185,6 +235,8 @@ impl Caller {
 
 fn cells(predictions: &[u8]) -> Vec<Vec<String>> {
     let mut reader = csv::Reader::from_reader(predictions);
-    let rows = reader.records().map(|row| row.expect("CSV").iter().map(str::to_owned).collect());
+    let rows = reader
+        .records()
+        .map(|row| row.expect("CSV").iter().map(str::to_owned).collect());
     rows.collect()
 }

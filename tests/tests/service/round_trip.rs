@@ -15,18 +15,41 @@ async fn published_registered_predicted() {
 
     let caller = Caller::new(service.clone(), "tree").await;
     assert_eq!(caller.client.specs().hash(), TREE.bundle.specs_hash());
-    assert!(matches!(caller.register().await, Ok(Registered::Uploaded(status)) if status.state == KeyState::Active));
-    assert!(matches!(caller.register().await, Ok(Registered::Active(_))), "once is enough");
-    assert_eq!(service.key_status(caller.key()).await.expect("a status").state, KeyState::Active);
+    assert!(
+        matches!(caller.register().await, Ok(Registered::Uploaded(status)) if status.state == KeyState::Active)
+    );
+    assert!(
+        matches!(caller.register().await, Ok(Registered::Active(_))),
+        "once is enough"
+    );
+    assert_eq!(
+        service
+            .key_status(caller.key())
+            .await
+            .expect("a status")
+            .state,
+        KeyState::Active
+    );
 
     // One row, and several of one request; cold and warm.
     TREE.check(0, 1, &caller.predict(TREE.rows(0, 1)).await.expect("cold"));
-    TREE.check(1, 2, &caller.predict(TREE.rows(1, 2)).await.expect("two rows"));
-    TREE.check(3, 20, &caller.predict(TREE.rows(3, 20)).await.expect("many rows"));
+    TREE.check(
+        1,
+        2,
+        &caller.predict(TREE.rows(1, 2)).await.expect("two rows"),
+    );
+    TREE.check(
+        3,
+        20,
+        &caller.predict(TREE.rows(3, 20)).await.expect("many rows"),
+    );
     assert_eq!(stack.statuses("/predict"), [200, 200, 200]);
 
     let objects = stack.objects().await;
-    assert!(objects.iter().all(|key| !key.starts_with("quarantine/")), "{objects:?}");
+    assert!(
+        objects.iter().all(|key| !key.starts_with("quarantine/")),
+        "{objects:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,7 +60,14 @@ async fn linear_and_keyless_models_need_no_registration() {
         let caller = Caller::new(stack.service(|_| {}), name).await;
         assert!(matches!(caller.register().await, Ok(Registered::NotNeeded)));
         for count in [1, 2, 20] {
-            trained.check(0, count, &caller.predict(trained.rows(0, count)).await.expect("answers"));
+            trained.check(
+                0,
+                count,
+                &caller
+                    .predict(trained.rows(0, count))
+                    .await
+                    .expect("answers"),
+            );
         }
     }
     assert!(stack.statuses("/v1/keys").is_empty());
@@ -53,7 +83,11 @@ async fn predictions_are_in_the_order_of_the_rows() {
         options.in_flight = NonZeroUsize::new(6).expect("not 0");
     };
     let caller = Caller::new(stack.service(small_requests), "linear").await;
-    LINEAR.check(0, 140, &caller.predict(LINEAR.rows(0, 140)).await.expect("answers"));
+    LINEAR.check(
+        0,
+        140,
+        &caller.predict(LINEAR.rows(0, 140)).await.expect("answers"),
+    );
     assert_eq!(stack.statuses("/predict"), [200; 47]);
 }
 
@@ -62,7 +96,11 @@ async fn models_and_keys_survive_a_restart() {
     let stack = Stack::start(|_| {}).await;
     stack.publish("tree", &TREE.bundle, 2).await;
     let mut caller = Caller::registered(stack.service(|_| {}), "tree").await;
-    TREE.check(0, 1, &caller.predict(TREE.rows(0, 1)).await.expect("answers"));
+    TREE.check(
+        0,
+        1,
+        &caller.predict(TREE.rows(0, 1)).await.expect("answers"),
+    );
     let models = caller.service.models().await.expect("models");
     let data = stack.stop().await;
 
@@ -72,7 +110,10 @@ async fn models_and_keys_survive_a_restart() {
     TREE.check(
         1,
         3,
-        &caller.predict(TREE.rows(1, 3)).await.expect("answers, without registering again"),
+        &caller
+            .predict(TREE.rows(1, 3))
+            .await
+            .expect("answers, without registering again"),
     );
     assert!(matches!(caller.register().await, Ok(Registered::Active(_))));
 }

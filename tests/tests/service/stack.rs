@@ -5,7 +5,9 @@ use crate::witness::Witness;
 use bytes::Bytes;
 use cipherfn_client::service::{Authentication, Retry, Service, ServiceOptions, Token};
 use cipherfn_emulator::faults::FaultProxy;
-use cipherfn_emulator::{Authorizer, Config, Emulator, EmulatorError, Function, Lifecycle, Route, Tenants};
+use cipherfn_emulator::{
+    Authorizer, Config, Emulator, EmulatorError, Function, Lifecycle, Route, Tenants,
+};
 use cipherfn_engine::Bundle;
 use cipherfn_protocol::api::{self, ModelName, ModelSummary, ROUTES};
 use cipherfn_service::store::Published;
@@ -65,7 +67,10 @@ impl Stack {
             part_bytes: 5 << 20,
         };
         change(&mut setup);
-        let data = setup.data.take().unwrap_or_else(|| tempfile::tempdir().expect("a directory"));
+        let data = setup
+            .data
+            .take()
+            .unwrap_or_else(|| tempfile::tempdir().expect("a directory"));
         let logs = Logs::default();
         let (emulator, proxy) = loop {
             let (config, proxy) = setup.config(&data, &logs).await;
@@ -88,7 +93,10 @@ impl Stack {
     /// What functions have printed, without the lines that AWS Lambda adds.
     pub(crate) fn logs(&self) -> Vec<String> {
         let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        logs.iter().filter(|line| !line.starts_with("REPORT ")).cloned().collect()
+        logs.iter()
+            .filter(|line| !line.starts_with("REPORT "))
+            .cloned()
+            .collect()
     }
 
     /// Stops it; its data stays.
@@ -113,15 +121,26 @@ impl Stack {
     }
 
     /// One request as it is given.
-    pub(crate) async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
-        let answer = wire::send(self.witness.address(), wire::request(method, target, headers, body)).await;
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        let answer = wire::send(
+            self.witness.address(),
+            wire::request(method, target, headers, body),
+        )
+        .await;
         answer.unwrap_or_else(|error| panic!("{method} {target:.200}: {error}"))
     }
 
     /// A query to a model.
     pub(crate) async fn query(&self, model: &str, query: impl Into<Bytes>) -> Answer {
         let target = format!("/v1/models/{model}/predict");
-        self.send("POST", &target, &[("content-type", api::QUERY)], query).await
+        self.send("POST", &target, &[("content-type", api::QUERY)], query)
+            .await
     }
 
     /// A client that waits little between attempts.
@@ -140,7 +159,9 @@ impl Stack {
 
     /// The client of a tenant with a token.
     pub(crate) fn service_of(&self, token: &str) -> Service {
-        self.service(|options| options.authentication = Authentication::Bearer(Token::new(token).expect("a token")))
+        self.service(|options| {
+            options.authentication = Authentication::Bearer(Token::new(token).expect("a token"))
+        })
     }
 
     /// The bucket.
@@ -163,15 +184,23 @@ impl Stack {
             specs: bundle.specs.clone().into(),
             report: bundle.report.clone().into(),
         };
-        let published = self.store().publish(&name.parse().expect("a name"), &version, keep).await;
+        let published = self
+            .store()
+            .publish(&name.parse().expect("a name"), &version, keep)
+            .await;
         published.expect("published")
     }
 }
 
 impl Setup {
     async fn config(&self, data: &TempDir, logs: &Logs) -> (Config, Option<FaultProxy>) {
-        let mut environment: Vec<(String, String)> = vec![(config::BUCKET.to_owned(), BUCKET.to_owned())];
-        environment.extend(self.environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        let mut environment: Vec<(String, String)> =
+            vec![(config::BUCKET.to_owned(), BUCKET.to_owned())];
+        environment.extend(
+            self.environment
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone())),
+        );
         let mut config = Config::new(data.path(), BUCKET);
         let mut proxy = None;
         if self.faulty {
@@ -189,7 +218,9 @@ impl Setup {
             function.timeout = self.timeout;
         }
         config.routes = ROUTES
-            .map(|(method, path, function)| Route::new(method.parse().expect("a method"), path, function.name()))
+            .map(|(method, path, function)| {
+                Route::new(method.parse().expect("a method"), path, function.name())
+            })
             .to_vec();
         config.authorizer = self.authorizer.clone();
         config.limits.queue_timeout = PATIENCE;
@@ -200,7 +231,11 @@ impl Setup {
             abort_multipart_after: Some(DAY),
         }];
         let logs = Arc::clone(logs);
-        config.log = Arc::new(move |_, line| logs.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned()));
+        config.log = Arc::new(move |_, line| {
+            logs.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(line.to_owned())
+        });
         (config, proxy)
     }
 }
@@ -241,7 +276,9 @@ pub(crate) async fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 
 /// Ends a process as the kernel would.
 pub(crate) fn kill(process: u32) {
-    let status = Command::new("kill").args(["-9", &process.to_string()]).status();
+    let status = Command::new("kill")
+        .args(["-9", &process.to_string()])
+        .status();
     assert!(status.expect("kill runs").success());
 }
 

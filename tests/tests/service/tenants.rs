@@ -17,15 +17,24 @@ use std::time::{Duration, SystemTime};
 /// What an answer tells, without the names of the request and of the key.
 fn told(answer: &Answer, key: KeyId) -> (u16, Vec<(String, String)>, String) {
     let mut body = answer.json();
-    assert!(body.as_object_mut().is_some_and(|body| body.remove("request_id").is_some()));
+    assert!(
+        body.as_object_mut()
+            .is_some_and(|body| body.remove("request_id").is_some())
+    );
     let mut headers: Vec<_> = answer
         .headers
         .iter()
-        .filter(|(name, _)| !["date", "apigw-requestid", "x-amzn-trace-id"].contains(&name.as_str()))
+        .filter(|(name, _)| {
+            !["date", "apigw-requestid", "x-amzn-trace-id"].contains(&name.as_str())
+        })
         .map(|(name, value)| (name.to_string(), value.to_str().expect("text").to_owned()))
         .collect();
     headers.sort();
-    (answer.status, headers, body.to_string().replace(&key.to_string(), "KEY"))
+    (
+        answer.status,
+        headers,
+        body.to_string().replace(&key.to_string(), "KEY"),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,22 +42,42 @@ async fn another_tenants_key_is_as_unknown_as_one_that_never_was() {
     let stack = Stack::start(|setup| setup.authorizer = tenants(&["alice", "bob"])).await;
     stack.publish("tree", &TREE.bundle, 2).await;
     let alice = Caller::registered(stack.service_of("alice-token"), "tree").await;
-    TREE.check(0, 1, &alice.predict(TREE.rows(0, 1)).await.expect("warm with alice's key"));
+    TREE.check(
+        0,
+        1,
+        &alice
+            .predict(TREE.rows(0, 1))
+            .await
+            .expect("warm with alice's key"),
+    );
     let nobody = Caller::new(stack.service_of("alice-token"), "tree").await;
 
     let as_bob = async |method: &str, target: &str, body: Vec<u8>| {
-        let headers = [("authorization", "Bearer bob-token"), ("content-type", QUERY)];
+        let headers = [
+            ("authorization", "Bearer bob-token"),
+            ("content-type", QUERY),
+        ];
         stack.send(method, target, &headers, body).await
     };
     for (method, rest) in [("GET", ""), ("DELETE", ""), ("POST", "/complete")] {
-        let of = async |key| told(&as_bob(method, &format!("/v1/keys/{key}{rest}"), Vec::new()).await, key);
+        let of = async |key| {
+            told(
+                &as_bob(method, &format!("/v1/keys/{key}{rest}"), Vec::new()).await,
+                key,
+            )
+        };
         let (alices, nobodys) = (of(alice.key()).await, of(nobody.key()).await);
         assert_eq!(alices, nobodys, "{method} {rest}");
         assert_eq!(alices.0, 404);
         assert!(alices.2.contains(ProblemType::UnknownKey.slug()));
     }
     let of = async |caller: &Caller| {
-        let answer = as_bob("POST", "/v1/models/tree/predict", caller.query(&TREE.rows(0, 1))).await;
+        let answer = as_bob(
+            "POST",
+            "/v1/models/tree/predict",
+            caller.query(&TREE.rows(0, 1)),
+        )
+        .await;
         told(&answer, caller.key())
     };
     let (alices, nobodys) = (of(&alice).await, of(&nobody).await);
@@ -57,13 +86,27 @@ async fn another_tenants_key_is_as_unknown_as_one_that_never_was() {
 
     // Nothing happened to it, and bob can register the same id for himself without touching hers.
     assert_eq!(
-        alice.service.key_status(alice.key()).await.expect("still there").state,
+        alice
+            .service
+            .key_status(alice.key())
+            .await
+            .expect("still there")
+            .state,
         KeyState::Active
     );
     let bob = stack.service_of("bob-token");
-    bob.register(&alice.ring, &alice.client, |_| ()).await.expect("registered");
+    bob.register(&alice.ring, &alice.client, |_| ())
+        .await
+        .expect("registered");
     bob.delete_key(alice.key()).await.expect("bob's is deleted");
-    TREE.check(0, 2, &alice.predict(TREE.rows(0, 2)).await.expect("alice's is not"));
+    TREE.check(
+        0,
+        2,
+        &alice
+            .predict(TREE.rows(0, 2))
+            .await
+            .expect("alice's is not"),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,18 +122,38 @@ async fn nobody_gets_in_without_an_identity() {
         "Basic YTpi",
         "alice-token",
     ] {
-        for (method, target) in [("GET", "/v1/models"), ("POST", "/v1/keys"), ("POST", "/v1/models/tree/predict")] {
-            let answer = stack.send(method, target, &[("authorization", authorization)], "").await;
+        for (method, target) in [
+            ("GET", "/v1/models"),
+            ("POST", "/v1/keys"),
+            ("POST", "/v1/models/tree/predict"),
+        ] {
+            let answer = stack
+                .send(method, target, &[("authorization", authorization)], "")
+                .await;
             assert_eq!(answer.status, 401, "{authorization:?} {target}");
         }
     }
-    assert!(stack.emulator.process_ids("specs").is_empty(), "no function was asked");
+    assert!(
+        stack.emulator.process_ids("specs").is_empty(),
+        "no function was asked"
+    );
     for service in [stack.service(|_| {}), stack.service_of("wrong")] {
         let error = service.models().await.expect_err("refused");
-        assert!(matches!(error, ServiceError::Denied { status: 401, .. }), "{error}");
+        assert!(
+            matches!(error, ServiceError::Denied { status: 401, .. }),
+            "{error}"
+        );
     }
-    assert_eq!(stack.statuses("GET /v1/models").len(), 7 + 2, "a refusal is not tried again");
-    stack.service_of("alice-token").models().await.expect("alice gets in");
+    assert_eq!(
+        stack.statuses("GET /v1/models").len(),
+        7 + 2,
+        "a refusal is not tried again"
+    );
+    stack
+        .service_of("alice-token")
+        .models()
+        .await
+        .expect("alice gets in");
 }
 
 const KEY_ID: &str = "AKIACAROL";
@@ -108,7 +171,9 @@ async fn signed_stack() -> Stack {
 
 fn signing(id: &str, secret: &str) -> Authentication {
     Authentication::SigV4 {
-        credentials: SharedCredentialsProvider::new(Credentials::new(id, secret, None, None, "test")),
+        credentials: SharedCredentialsProvider::new(Credentials::new(
+            id, secret, None, None, "test",
+        )),
         region: Some(REGION.to_owned()),
     }
 }
@@ -116,14 +181,29 @@ fn signing(id: &str, secret: &str) -> Authentication {
 #[tokio::test(flavor = "multi_thread")]
 async fn signatures_name_tenants() {
     let stack = signed_stack().await;
-    let service = |id: &str, secret: &str| stack.service(|options| options.authentication = signing(id, secret));
+    let service = |id: &str, secret: &str| {
+        stack.service(|options| options.authentication = signing(id, secret))
+    };
     let carol = Caller::registered(service(KEY_ID, SECRET), "tree").await;
-    TREE.check(0, 3, &carol.predict(TREE.rows(0, 3)).await.expect("answers"));
+    TREE.check(
+        0,
+        3,
+        &carol.predict(TREE.rows(0, 3)).await.expect("answers"),
+    );
     let dave = service("AKIADAVE", "daves-secret");
-    assert!(matches!(dave.key_status(carol.key()).await, Err(ServiceError::UnknownKey { .. })));
+    assert!(matches!(
+        dave.key_status(carol.key()).await,
+        Err(ServiceError::UnknownKey { .. })
+    ));
     for (id, secret) in [(KEY_ID, "daves-secret"), ("AKIANOBODY", SECRET)] {
-        let error = service(id, secret).client(&name("tree")).await.expect_err("refused");
-        assert!(matches!(error, ServiceError::Denied { status: 403, .. }), "{error}");
+        let error = service(id, secret)
+            .client(&name("tree"))
+            .await
+            .expect_err("refused");
+        assert!(
+            matches!(error, ServiceError::Denied { status: 403, .. }),
+            "{error}"
+        );
     }
 }
 
@@ -141,10 +221,17 @@ async fn signatures_of_a_wrong_clock_are_refused() {
             .build()
             .expect("complete");
         let url = format!("{}/v1/models", stack.url());
-        let request = SignableRequest::new("GET", &url, std::iter::empty(), SignableBody::Bytes(b"")).expect("signable");
-        let (instructions, _) = sign(request, &parameters.into()).expect("signed").into_parts();
+        let request =
+            SignableRequest::new("GET", &url, std::iter::empty(), SignableBody::Bytes(b""))
+                .expect("signable");
+        let (instructions, _) = sign(request, &parameters.into())
+            .expect("signed")
+            .into_parts();
         let (headers, _) = instructions.into_parts();
-        let headers: Vec<_> = headers.iter().map(|header| (header.name(), header.value())).collect();
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|header| (header.name(), header.value()))
+            .collect();
         stack.send("GET", "/v1/models", &headers, "").await.status
     };
     let (now, minute) = (SystemTime::now(), Duration::from_mins(1));
@@ -170,20 +257,36 @@ async fn logs_name_requests_and_no_secrets() {
     stack.publish("tree", &TREE.bundle, 2).await;
     let alice = Caller::registered(stack.service_of("alice-token"), "tree").await;
     alice.predict(TREE.rows(0, 2)).await.expect("answers");
-    let as_alice = async |target: &str| stack.send("GET", target, &[("authorization", "Bearer alice-token")], "").await;
-    let mut ids = vec![as_alice("/v1/models/%2e%2e%2fsecret").await, as_alice("/v1/keys/secret").await];
+    let as_alice = async |target: &str| {
+        stack
+            .send(
+                "GET",
+                target,
+                &[("authorization", "Bearer alice-token")],
+                "",
+            )
+            .await
+    };
+    let mut ids = vec![
+        as_alice("/v1/models/%2e%2e%2fsecret").await,
+        as_alice("/v1/keys/secret").await,
+    ];
     stack.faults().always("model.json", Fault::InternalError);
     ids.push(as_alice("/v1/models/tree").await);
-    let ids = ids.iter().map(|answer| answer.problem().request_id.expect("an id"));
+    let ids = ids
+        .iter()
+        .map(|answer| answer.problem().request_id.expect("an id"));
     let ids: Vec<_> = ids.collect();
     // A line may come later than the answer.
     wait_until("every request is in the logs", || {
-        ids.iter().all(|id| stack.logs().iter().any(|line| line.contains(id)))
+        ids.iter()
+            .all(|id| stack.logs().iter().any(|line| line.contains(id)))
     })
     .await;
 
     for line in stack.logs() {
-        let entry: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let entry: Value =
+            serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert!(entry.is_object(), "{line}");
         for secret in [
             "alice",
@@ -196,6 +299,13 @@ async fn logs_name_requests_and_no_secrets() {
             assert!(!line.contains(secret), "{secret} is in {line}");
         }
     }
-    let metrics = stack.logs().into_iter().filter(|line| line.contains("CloudWatchMetrics"));
-    assert_eq!(metrics.count(), stack.statuses("").len(), "one line of metrics a request");
+    let metrics = stack
+        .logs()
+        .into_iter()
+        .filter(|line| line.contains("CloudWatchMetrics"));
+    assert_eq!(
+        metrics.count(),
+        stack.statuses("").len(),
+        "one line of metrics a request"
+    );
 }

@@ -20,7 +20,9 @@ use time::OffsetDateTime;
 const PART: u64 = 256 << 10;
 
 fn small_parts(setup: &mut Setup) {
-    setup.environment.push((config::MIN_PART_BYTES, "1024".to_owned()));
+    setup
+        .environment
+        .push((config::MIN_PART_BYTES, "1024".to_owned()));
     setup.part_bytes = 1024;
 }
 
@@ -34,7 +36,10 @@ async fn an_upload_is_bound_to_its_signature_size_and_checksum() {
         "not declared"
     );
     let part = registration.part().await;
-    assert_eq!((part.number, part.offset, part.bytes), (1, 0, registration.file.len() as u64));
+    assert_eq!(
+        (part.number, part.offset, part.bytes),
+        (1, 0, registration.file.len() as u64)
+    );
     registration.nothing_arrived().await;
 
     // Another signature, or another place under the same one.
@@ -49,7 +54,11 @@ async fn an_upload_is_bound_to_its_signature_size_and_checksum() {
     registration.nothing_arrived().await;
 
     // Another size.
-    for bytes in [&registration.file[1..], &[&registration.file[..], &[0]].concat(), &[]] {
+    for bytes in [
+        &registration.file[1..],
+        &[&registration.file[..], &[0]].concat(),
+        &[],
+    ] {
         let answer = put(&part, bytes).await;
         assert!(matches!(answer.status, 400 | 403 | 411), "{answer:?}");
     }
@@ -71,14 +80,21 @@ async fn an_upload_is_bound_to_its_signature_size_and_checksum() {
     // Once, and only once.
     assert_eq!(registration.put(&part).await.status, 200);
     assert_eq!(registration.put(&part).await.status, 412);
-    assert!(registration.declare().await.parts.is_empty(), "nothing is missing");
+    assert!(
+        registration.declare().await.parts.is_empty(),
+        "nothing is missing"
+    );
     assert_eq!(registration.complete().await.status, 200);
     assert_eq!(
         registration.put(&part).await.status,
         200,
         "quarantine is empty again: the URL still works"
     );
-    assert_eq!(registration.status().await.state, KeyState::Active, "and changes nothing");
+    assert_eq!(
+        registration.status().await.state,
+        KeyState::Active,
+        "and changes nothing"
+    );
 }
 
 /// The same URL with the checksum taken out of what is sent.
@@ -91,12 +107,20 @@ fn without_checksum(part: &PartUpload) -> Vec<PartUpload> {
         .split('&')
         .filter(|parameter| !parameter.to_lowercase().starts_with("x-amz-checksum"));
     query.url = format!("{path}?{}", kept.collect::<Vec<_>>().join("&"));
-    [headers, query].into_iter().filter(|changed| changed != part).collect()
+    [headers, query]
+        .into_iter()
+        .filter(|changed| changed != part)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_expires() {
-    let stack = Stack::start(|setup| setup.environment.push((config::UPLOAD_TTL_SECONDS, "1".to_owned()))).await;
+    let stack = Stack::start(|setup| {
+        setup
+            .environment
+            .push((config::UPLOAD_TTL_SECONDS, "1".to_owned()))
+    })
+    .await;
     let registration = Registration::new(&stack);
     let part = registration.part().await;
     while OffsetDateTime::now_utc() <= part.expires + Duration::from_secs(1) {
@@ -115,7 +139,9 @@ async fn what_is_no_key_of_the_declaration_is_rejected() {
     let secret = SecretKey::generate(set);
     let key = EvaluationKey::generate(&secret).expect("a key");
     let good = key.to_file_bytes();
-    let of_other_secret = EvaluationKey::generate(&SecretKey::generate(set)).expect("a key").to_file_bytes();
+    let of_other_secret = EvaluationKey::generate(&SecretKey::generate(set))
+        .expect("a key")
+        .to_file_bytes();
     let other_set = TREE_OF_OTHER_SET.client().parameter_set();
     assert_ne!(other_set.name, set.name);
     let mut of_other_set = EvaluationKey::generate(&SecretKey::generate(other_set))
@@ -135,27 +161,50 @@ async fn what_is_no_key_of_the_declaration_is_rejected() {
         assert_eq!(registration.put(&part).await.status, 200);
         for _ in 0..2 {
             let problem = registration.complete().await.problem();
-            assert_eq!((problem.status, problem.kind), (422, ProblemType::KeyRejected));
-            assert!(problem.detail.contains(reason), "{} does not contain {reason:?}", problem.detail);
+            assert_eq!(
+                (problem.status, problem.kind),
+                (422, ProblemType::KeyRejected)
+            );
+            assert!(
+                problem.detail.contains(reason),
+                "{} does not contain {reason:?}",
+                problem.detail
+            );
         }
         let status = registration.status().await;
         assert_eq!(status.state, KeyState::Rejected);
-        assert!(status.reason.is_some_and(|text| !text.is_empty() && text.contains(reason)));
         assert!(
-            !stack.objects().await.iter().any(|object| object.ends_with("/evaluation.cfk")),
+            status
+                .reason
+                .is_some_and(|text| !text.is_empty() && text.contains(reason))
+        );
+        assert!(
+            !stack
+                .objects()
+                .await
+                .iter()
+                .any(|object| object.ends_with("/evaluation.cfk")),
             "nothing of it is kept"
         );
     }
     // Declared again with a sound file, the same id becomes active.
     Registration::of(&stack, &key, good).register().await;
-    assert!(!stack.objects().await.iter().any(|object| object.starts_with("quarantine/")));
+    assert!(
+        !stack
+            .objects()
+            .await
+            .iter()
+            .any(|object| object.starts_with("quarantine/"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn declarations_that_cannot_be() {
     let stack = Stack::start(|_| {}).await;
     let good = Registration::new(&stack).declaration;
-    let without_key = ParameterSet::all().iter().find(|set| EvaluationKey::file_bytes(set).is_none());
+    let without_key = ParameterSet::all()
+        .iter()
+        .find(|set| EvaluationKey::file_bytes(set).is_none());
     let keyless = without_key.expect("a set for models that need no key");
     let other = TREE_OF_OTHER_SET.client().parameter_set();
     let bad = async |change: &dyn Fn(&mut KeyDeclaration)| {
@@ -163,7 +212,10 @@ async fn declarations_that_cannot_be() {
         change(&mut declaration);
         declare(&stack, &declaration).await.problem().kind
     };
-    assert_eq!(bad(&|it| it.bytes += 1).await, ProblemType::MalformedRequest);
+    assert_eq!(
+        bad(&|it| it.bytes += 1).await,
+        ProblemType::MalformedRequest
+    );
     assert_eq!(
         bad(&|it| it.parameter_set.name = "../other".to_owned()).await,
         ProblemType::WrongParameterSet
@@ -190,7 +242,10 @@ async fn declarations_that_cannot_be() {
             sha256: vec![good.sha256; count],
         })
     };
-    assert_eq!(bad(&|it| it.parts = parts(0, 1)).await, ProblemType::MalformedRequest);
+    assert_eq!(
+        bad(&|it| it.parts = parts(0, 1)).await,
+        ProblemType::MalformedRequest
+    );
     assert_eq!(
         bad(&|it| it.parts = parts(1 << 20, 1)).await,
         ProblemType::MalformedRequest,
@@ -215,7 +270,10 @@ async fn an_upload_in_parts_goes_on_where_it_stopped() {
     stack.publish("tree", &TREE.bundle, 2).await;
     let part_bytes = NonZeroU64::new(PART).expect("not 0");
     let mut caller = Caller::new(stack.service(|_| {}), "tree").await;
-    let key = caller.ring.evaluation_key(caller.client.parameter_set()).expect("the key");
+    let key = caller
+        .ring
+        .evaluation_key(caller.client.parameter_set())
+        .expect("the key");
     let registration = Registration::of(&stack, &key, caller.key_file()).in_parts(PART);
 
     // Interrupted after the first part.
@@ -224,8 +282,17 @@ async fn an_upload_in_parts_goes_on_where_it_stopped() {
     assert!(count >= 3, "{count} parts");
     assert_eq!(upload.parts.len(), count);
     assert_eq!(registration.put(&upload.parts[0]).await.status, 200);
-    assert_eq!(registration.complete().await.problem().kind, ProblemType::UploadMissing);
-    let missing: Vec<u32> = registration.declare().await.parts.iter().map(|part| part.number).collect();
+    assert_eq!(
+        registration.complete().await.problem().kind,
+        ProblemType::UploadMissing
+    );
+    let missing: Vec<u32> = registration
+        .declare()
+        .await
+        .parts
+        .iter()
+        .map(|part| part.number)
+        .collect();
     assert_eq!(missing, (2..=count as u32).collect::<Vec<_>>());
     // A part is bound to its bytes as a whole file is.
     let answer = put(&upload.parts[1], &registration.file[..PART as usize]).await;
@@ -241,12 +308,31 @@ async fn an_upload_in_parts_goes_on_where_it_stopped() {
     .await;
     caller.service = stack.service(|options| options.part_bytes = part_bytes);
     let mut steps = Vec::new();
-    let registered = caller.service.register(&caller.ring, &caller.client, |step| steps.push(step)).await;
-    assert!(matches!(registered, Ok(Registered::Uploaded(_))), "{registered:?}");
+    let registered = caller
+        .service
+        .register(&caller.ring, &caller.client, |step| steps.push(step))
+        .await;
+    assert!(
+        matches!(registered, Ok(Registered::Uploaded(_))),
+        "{registered:?}"
+    );
     assert_eq!(steps.first(), Some(&Uploaded { bytes: PART, of }));
-    assert_eq!((steps.last(), steps.len()), (Some(&Uploaded { bytes: of, of }), count));
-    TREE.check(0, 2, &caller.predict(TREE.rows(0, 2)).await.expect("answers"));
-    assert!(!stack.objects().await.iter().any(|object| object.starts_with("quarantine/")));
+    assert_eq!(
+        (steps.last(), steps.len()),
+        (Some(&Uploaded { bytes: of, of }), count)
+    );
+    TREE.check(
+        0,
+        2,
+        &caller.predict(TREE.rows(0, 2)).await.expect("answers"),
+    );
+    assert!(
+        !stack
+            .objects()
+            .await
+            .iter()
+            .any(|object| object.starts_with("quarantine/"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,16 +347,28 @@ async fn parts_that_were_joined_and_not_yet_checked_are_found_again() {
         assert_eq!(registration.put(&part).await.status, 200);
     }
     // S3 joins the parts, and then fails.
-    stack.faults().always("evaluation.cfk?x-id=GetObject", Fault::InternalError);
-    assert_eq!(registration.complete().await.problem().kind, ProblemType::StorageUnavailable);
+    stack
+        .faults()
+        .always("evaluation.cfk?x-id=GetObject", Fault::InternalError);
+    assert_eq!(
+        registration.complete().await.problem().kind,
+        ProblemType::StorageUnavailable
+    );
     assert!(
-        stack.objects().await.iter().any(|object| object.starts_with("quarantine/")),
+        stack
+            .objects()
+            .await
+            .iter()
+            .any(|object| object.starts_with("quarantine/")),
         "joined"
     );
     stack.faults().pass();
     // Whoever starts over learns that nothing is missing.
     let upload = registration.declare().await;
-    assert_eq!((upload.status.state, upload.parts.len()), (KeyState::Pending, 0));
+    assert_eq!(
+        (upload.status.state, upload.parts.len()),
+        (KeyState::Pending, 0)
+    );
     assert_eq!(registration.complete().await.status, 200);
 }
 
@@ -280,7 +378,9 @@ async fn an_upload_in_parts_that_s3_has_dropped_starts_over() {
     let registration = Registration::new(&stack).in_parts(PART);
     let upload = registration.declare().await;
     assert_eq!(registration.put(&upload.parts[0]).await.status, 200);
-    stack.emulator.sweep(SystemTime::now() + Duration::from_hours(25));
+    stack
+        .emulator
+        .sweep(SystemTime::now() + Duration::from_hours(25));
     assert_eq!(registration.put(&upload.parts[1]).await.status, 404);
     registration.register().await;
 }
@@ -301,16 +401,23 @@ async fn complete_is_idempotent() {
     assert_eq!(first.body, second.body);
     // Declaring it again says that it is there, declaring another file that it is in the way.
     let again = registration.declare().await;
-    assert_eq!((again.status.state, again.parts.len()), (KeyState::Active, 0));
+    assert_eq!(
+        (again.status.state, again.parts.len()),
+        (KeyState::Active, 0)
+    );
     let mut other = registration.declaration.clone();
     other.sha256 = sha256(b"other");
-    assert_eq!(declare(&stack, &other).await.problem().kind, ProblemType::KeyConflict);
+    assert_eq!(
+        declare(&stack, &other).await.problem().kind,
+        ProblemType::KeyConflict
+    );
     assert_eq!(registration.status().await.state, KeyState::Active);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_has_as_many_keys_as_it_may() {
-    let stack = Stack::start(|setup| setup.environment.push((config::KEY_QUOTA, "2".to_owned()))).await;
+    let stack =
+        Stack::start(|setup| setup.environment.push((config::KEY_QUOTA, "2".to_owned()))).await;
     stack.publish("tree", &TREE.bundle, 2).await;
     let first = Registration::new(&stack);
     first.register().await;
@@ -320,7 +427,12 @@ async fn a_tenant_has_as_many_keys_as_it_may() {
     let error = caller.register().await.expect_err("full");
     assert!(matches!(error, ServiceError::KeyQuota { .. }), "{error}");
     assert_eq!(
-        caller.service.key_status(caller.key()).await.map(|status| status.state).ok(),
+        caller
+            .service
+            .key_status(caller.key())
+            .await
+            .map(|status| status.state)
+            .ok(),
         None,
         "nothing is declared"
     );
@@ -329,7 +441,11 @@ async fn a_tenant_has_as_many_keys_as_it_may() {
     second.register().await;
     assert_eq!(first.send("DELETE", "").await.status, 204);
     caller.register().await.expect("there is room again");
-    TREE.check(0, 1, &caller.predict(TREE.rows(0, 1)).await.expect("answers"));
+    TREE.check(
+        0,
+        1,
+        &caller.predict(TREE.rows(0, 1)).await.expect("answers"),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -338,17 +454,35 @@ async fn an_upload_that_never_completes_is_swept_away() {
     let registration = Registration::new(&stack);
     let part = registration.part().await;
     assert_eq!(registration.put(&part).await.status, 200);
-    let in_quarantine = async || stack.objects().await.iter().any(|object| object.starts_with("quarantine/"));
-    stack.emulator.sweep(SystemTime::now() + Duration::from_hours(23));
+    let in_quarantine = async || {
+        stack
+            .objects()
+            .await
+            .iter()
+            .any(|object| object.starts_with("quarantine/"))
+    };
+    stack
+        .emulator
+        .sweep(SystemTime::now() + Duration::from_hours(23));
     assert!(in_quarantine().await);
-    stack.emulator.sweep(SystemTime::now() + Duration::from_hours(25));
+    stack
+        .emulator
+        .sweep(SystemTime::now() + Duration::from_hours(25));
     assert!(!in_quarantine().await);
     registration.nothing_arrived().await;
     // What is active stays, however old.
     registration.register().await;
-    stack.emulator.sweep(SystemTime::now() + Duration::from_hours(24 * 365));
+    stack
+        .emulator
+        .sweep(SystemTime::now() + Duration::from_hours(24 * 365));
     assert_eq!(registration.status().await.state, KeyState::Active);
-    assert!(stack.objects().await.iter().any(|object| object.ends_with("evaluation.cfk")));
+    assert!(
+        stack
+            .objects()
+            .await
+            .iter()
+            .any(|object| object.ends_with("evaluation.cfk"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -357,15 +491,28 @@ async fn a_key_that_is_not_active_answers_nothing() {
     stack.publish("tree", &TREE.bundle, 2).await;
     let caller = Caller::new(stack.service(|_| {}), "tree").await;
     let query = caller.query(&TREE.rows(0, 1));
-    assert_eq!(stack.query("tree", query.clone()).await.problem().kind, ProblemType::UnknownKey);
-    let key = caller.ring.evaluation_key(caller.client.parameter_set()).expect("the key");
+    assert_eq!(
+        stack.query("tree", query.clone()).await.problem().kind,
+        ProblemType::UnknownKey
+    );
+    let key = caller
+        .ring
+        .evaluation_key(caller.client.parameter_set())
+        .expect("the key");
     let registration = Registration::of(&stack, &key, caller.key_file());
     let part = registration.part().await;
     assert_eq!(registration.put(&part).await.status, 200);
-    assert_eq!(stack.query("tree", query.clone()).await.problem().kind, ProblemType::KeyNotActive);
-    let error = caller.predict(TREE.rows(0, 1)).await.expect_err("not active");
+    assert_eq!(
+        stack.query("tree", query.clone()).await.problem().kind,
+        ProblemType::KeyNotActive
+    );
+    let error = caller
+        .predict(TREE.rows(0, 1))
+        .await
+        .expect_err("not active");
     assert!(
-        matches!(error, ServiceError::KeyNotActive { .. }) && error.to_string().contains("`cipherfn register`"),
+        matches!(error, ServiceError::KeyNotActive { .. })
+            && error.to_string().contains("`cipherfn register`"),
         "{error}"
     );
     assert_eq!(registration.complete().await.status, 200);

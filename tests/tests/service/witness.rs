@@ -1,4 +1,5 @@
-//! A proxy that watches: it passes everything on as it is, and holds every exchange to the contract, those of the client library included.
+//! A proxy that watches: it passes everything on as it is, and holds every exchange to the
+//! contract, those of the client library included.
 
 use crate::contract::CONTRACT;
 use crate::wire::{self, Answer};
@@ -38,11 +39,20 @@ impl Witness {
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (upstream, seen) = (upstream.clone(), Arc::clone(&watching));
-                let service = service_fn(move |request| pass_on(upstream.clone(), Arc::clone(&seen), request));
-                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                let service = service_fn(move |request| {
+                    pass_on(upstream.clone(), Arc::clone(&seen), request)
+                });
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service),
+                );
             }
         });
-        Self { address, seen, task }
+        Self {
+            address,
+            seen,
+            task,
+        }
     }
 
     /// `HOST:PORT`.
@@ -50,9 +60,14 @@ impl Witness {
         &self.address
     }
 
-    /// Statuses of the exchanges so far whose method and target contain `what`, in order of their answers.
+    /// Statuses of the exchanges so far whose method and target contain `what`, in order of their
+    /// answers.
     pub(crate) fn statuses(&self, what: &str) -> Vec<u16> {
-        let exchanges = self.seen.exchanges.lock().unwrap_or_else(PoisonError::into_inner);
+        let exchanges = self
+            .seen
+            .exchanges
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let of_interest = exchanges
             .iter()
             .filter(|(method, target, _)| format!("{method} {target}").contains(what));
@@ -64,13 +79,25 @@ impl Drop for Witness {
     fn drop(&mut self) {
         self.task.abort();
         if !std::thread::panicking() {
-            let violations = self.seen.violations.lock().unwrap_or_else(PoisonError::into_inner);
-            assert!(violations.is_empty(), "not as docs/openapi.json says:\n{}", violations.join("\n"));
+            let violations = self
+                .seen
+                .violations
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            assert!(
+                violations.is_empty(),
+                "not as docs/openapi.json says:\n{}",
+                violations.join("\n")
+            );
         }
     }
 }
 
-async fn pass_on(upstream: String, seen: Arc<Seen>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn pass_on(
+    upstream: String,
+    seen: Arc<Seen>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let (mut parts, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
         return Ok(refusal(StatusCode::BAD_REQUEST, "the request broke off"));
@@ -83,10 +110,19 @@ async fn pass_on(upstream: String, seen: Arc<Seen>, request: Request<Incoming>) 
     };
     let (method, target) = (request.method().to_string(), request.uri().to_string());
     if let Err(violation) = CONTRACT.check(&request, &answer) {
-        let mut violations = seen.violations.lock().unwrap_or_else(PoisonError::into_inner);
-        violations.push(format!("{method} {target:.200} ({}): {violation}", answer.status));
+        let mut violations = seen
+            .violations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        violations.push(format!(
+            "{method} {target:.200} ({}): {violation}",
+            answer.status
+        ));
     }
-    let mut exchanges = seen.exchanges.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut exchanges = seen
+        .exchanges
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     exchanges.push((method, target, answer.status));
     Ok(response(answer))
 }

@@ -106,10 +106,16 @@ impl Subject {
             let start = Instant::now();
             queries.push(match circuit.query_shape() {
                 QueryShape::Selectors(shape) => {
-                    let bits: Vec<bool> = (0..shape.selectors).map(|bit| (bit + row) % 3 == 0).collect();
+                    let bits: Vec<bool> = (0..shape.selectors)
+                        .map(|bit| (bit + row) % 3 == 0)
+                        .collect();
                     query::encrypt_selectors(&secret, &shape, &bits)?
                 }
-                QueryShape::Linear(shape) => query::encrypt_linear(&secret, &shape, &vec![(row as u64) << 40; shape.features])?,
+                QueryShape::Linear(shape) => query::encrypt_linear(
+                    &secret,
+                    &shape,
+                    &vec![(row as u64) << 40; shape.features],
+                )?,
             });
             times.push(start.elapsed().as_secs_f64());
         }
@@ -157,7 +163,9 @@ impl Subject {
 
     /// Slots that are expanded, one a selector and level; none where nothing is packed.
     pub(super) fn slots(&self) -> Option<usize> {
-        let packed = self.selector_shape().filter(|shape| shape.transport == Transport::Packed)?;
+        let packed = self
+            .selector_shape()
+            .filter(|shape| shape.transport == Transport::Packed)?;
         Some(packed.selectors * packed.gadget.levels as usize)
     }
 
@@ -176,7 +184,11 @@ impl Subject {
         self.evaluate(key.as_ref(), 0, &mut workspace)?;
         let mut timings = Vec::new();
         for row in 0..self.queries.len() {
-            timings.push(self.circuit.evaluate_row_timed(key.as_ref(), &self.queries[row], &mut workspace)?.1);
+            timings.push(
+                self.circuit
+                    .evaluate_row_timed(key.as_ref(), &self.queries[row], &mut workspace)?
+                    .1,
+            );
             progress();
         }
         let rows: Vec<&[u8]> = self.queries.iter().map(Vec::as_slice).collect();
@@ -211,7 +223,12 @@ impl Subject {
             .transpose()
     }
 
-    fn evaluate(&self, key: Option<&ExpandedEvaluationKey>, row: usize, workspace: &mut Workspace) -> Result<Vec<u8>> {
+    fn evaluate(
+        &self,
+        key: Option<&ExpandedEvaluationKey>,
+        row: usize,
+        workspace: &mut Workspace,
+    ) -> Result<Vec<u8>> {
         Ok(self
             .circuit
             .evaluate_row(key, self.queries.get(row).context("no rows")?, workspace)?)
@@ -229,7 +246,8 @@ impl Subject {
         Ok(median(times))
     }
 
-    /// Time of the circuit's CMUXes done one by one by `tfhe`, on one thread, over the selectors of each row.
+    /// Time of the circuit's CMUXes done one by one by `tfhe`, on one thread, over the selectors of
+    /// each row.
     fn reference(&self, key: Option<&ExpandedEvaluationKey>) -> Result<Option<f64>> {
         let Some(shape) = self.selector_shape().filter(|_| !self.cmuxes.is_empty()) else {
             return Ok(None);

@@ -6,13 +6,16 @@ use dyn_stack::{PodBuffer, PodStack};
 use std::time::{Duration, Instant};
 use tfhe::core_crypto::fft_impl::fft64::crypto::ggsw::FourierGgswCiphertext;
 use tfhe::core_crypto::prelude::{
-    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweCiphertext, GlweDimension, PolynomialSize,
-    cmux_assign_mem_optimized, cmux_assign_mem_optimized_requirement,
+    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweCiphertext,
+    GlweDimension, PolynomialSize, cmux_assign_mem_optimized,
+    cmux_assign_mem_optimized_requirement,
 };
 
-/// Time of `cmux_assign_mem_optimized` with each of the selectors `order` names, one after the other, on one thread.
+/// Time of `cmux_assign_mem_optimized` with each of the selectors `order` names, one after the
+/// other, on one thread.
 ///
-/// The GLWE operands stay in the cache, which favours `tfhe`: only the selectors travel, as in the circuit.
+/// The GLWE operands stay in the cache, which favours `tfhe`: only the selectors travel, as in the
+/// circuit.
 pub(super) fn one_by_one(selectors: &FourierSelectors, order: &[u32]) -> Duration {
     let shape = selectors.shape();
     let glwe_size = GlweDimension(shape.glwe_dimension).to_glwe_size();
@@ -20,7 +23,9 @@ pub(super) fn one_by_one(selectors: &FourierSelectors, order: &[u32]) -> Duratio
     let (base, levels) = (shape.gadget.base_log as usize, shape.gadget.levels as usize);
     let transform = Transform::new(shape.polynomial_size);
     let fft = transform.as_tfhe();
-    let mut memory = PodBuffer::new(cmux_assign_mem_optimized_requirement::<u64>(glwe_size, size, fft));
+    let mut memory = PodBuffer::new(cmux_assign_mem_optimized_requirement::<u64>(
+        glwe_size, size, fft,
+    ));
     let glwe = |seed: u64| {
         let words = (0..(glwe_size.0 * size.0) as u64)
             .map(|word| (word + seed).wrapping_mul(0x9e37_79b9_7f4a_7c15))

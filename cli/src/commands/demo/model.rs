@@ -1,4 +1,5 @@
-//! The demo's model and data: `XGBoost` (50 trees, depth 4) on scikit-learn's breast cancer data set.
+//! The demo's model and data: `XGBoost` (50 trees, depth 4) on scikit-learn's breast cancer data
+//! set.
 
 use anyhow::{Context, Result};
 use cipherfn_compiler::{Calibration, Options};
@@ -8,7 +9,12 @@ use serde::Deserialize;
 
 macro_rules! example {
     ($file:literal) => {
-        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/xgb_bc/", $file)).as_slice()
+        include_bytes!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../examples/xgb_bc/",
+            $file
+        ))
+        .as_slice()
     };
 }
 
@@ -36,7 +42,8 @@ pub(super) fn compile() -> Result<Bundle> {
         input: example!("train.csv"),
         target: Some("target".into()),
     };
-    let compiled = cipherfn_compiler::compile(example!("model.onnx"), calibration, &Options::new("xgb_bc"))?;
+    let compiled =
+        cipherfn_compiler::compile(example!("model.onnx"), calibration, &Options::new("xgb_bc"))?;
     Ok(compiled.bundle)
 }
 
@@ -48,5 +55,6 @@ pub(super) fn test_rows() -> Result<Table<&'static [u8]>> {
 /// The library's own answers to the test rows.
 pub(super) fn expected() -> Result<Vec<Expected>> {
     let rows = csv::Reader::from_reader(example!("expected.csv")).into_deserialize();
-    rows.collect::<Result<_, _>>().context("expected.csv is malformed")
+    rows.collect::<Result<_, _>>()
+        .context("expected.csv is malformed")
 }

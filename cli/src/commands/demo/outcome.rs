@@ -62,7 +62,13 @@ impl Row {
 
 impl Outcome {
     /// Sets decrypted predictions beside the library's own.
-    pub(super) fn new(client: &Client, predictions: &[u8], steps: Vec<Step>, engine: &Engine, stored: Vec<(String, u64)>) -> Result<Self> {
+    pub(super) fn new(
+        client: &Client,
+        predictions: &[u8],
+        steps: Vec<Step>,
+        engine: &Engine,
+        stored: Vec<(String, u64)>,
+    ) -> Result<Self> {
         let expected = model::expected()?;
         let mut rows = Vec::new();
         for (record, expected) in csv::Reader::from_reader(predictions)
@@ -80,7 +86,11 @@ impl Outcome {
         let decoding = &client.specs().specs().decoding;
         Ok(Self {
             rows,
-            precision: decoding.scores.iter().map(|score| score.precision).fold(0.0, f64::max),
+            precision: decoding
+                .scores
+                .iter()
+                .map(|score| score.precision)
+                .fold(0.0, f64::max),
             failure_log2: decoding.failure_log2,
             steps,
             engine: *engine,
@@ -88,7 +98,8 @@ impl Outcome {
         })
     }
 
-    /// Fails if an answer is off by more than the specs state, or a label differs where the margin exceeds that.
+    /// Fails if an answer is off by more than the specs state, or a label differs where the margin
+    /// exceeds that.
     pub(super) fn verdict(&self) -> Result<()> {
         // Probabilities are 32-bit floats: the score read back from them has an error of its own.
         const READ_BACK: f64 = 1e-3;
@@ -102,7 +113,11 @@ impl Outcome {
                 );
             }
             if row.label_differs() && row.expected.score().abs() > self.precision {
-                bail!("row {number}: the label is {}, the library's is {}", row.label, row.expected.label);
+                bail!(
+                    "row {number}: the label is {}, the library's is {}",
+                    row.label,
+                    row.expected.label
+                );
             }
         }
         Ok(())
@@ -125,7 +140,8 @@ impl Outcome {
             })
         };
         let step = |step: &Step| serde_json::json!({ "who": step.who, "what": step.what, "seconds": step.time.as_secs_f64(), "bytes": step.bytes, "of": step.of_what });
-        let stored = |(key, bytes): &(String, u64)| serde_json::json!({ "key": key, "bytes": bytes });
+        let stored =
+            |(key, bytes): &(String, u64)| serde_json::json!({ "key": key, "bytes": bytes });
         serde_json::json!({
             "rows": self.rows.iter().map(row).collect::<Vec<_>>(),
             "different_labels": self.different_labels(),
@@ -152,7 +168,11 @@ impl fmt::Display for Outcome {
         };
         let names = |names: [&str; 4]| names.map(ToOwned::to_owned).to_vec();
         let header = names(["row", "decrypted prediction", "XGBoost's own", "difference"]);
-        writeln!(f, "{}\n", table(header, self.rows.iter().enumerate().map(row)))?;
+        writeln!(
+            f,
+            "{}\n",
+            table(header, self.rows.iter().enumerate().map(row))
+        )?;
         writeln!(
             f,
             "{} of {} labels agree; largest error of a raw score {}, stated bound {} (exceeded with probability below 2^{:.0} a row)\n",
@@ -173,7 +193,10 @@ impl fmt::Display for Outcome {
         writeln!(
             f,
             "{}\n",
-            table(names(["step", "who", "time", "size"]), self.steps.iter().map(step))
+            table(
+                names(["step", "who", "time", "size"]),
+                self.steps.iter().map(step)
+            )
         )?;
         writeln!(
             f,
@@ -181,7 +204,10 @@ impl fmt::Display for Outcome {
             seconds(self.engine.seconds_a_row()),
             self.engine.duration / self.engine.evaluate
         )?;
-        writeln!(f, "all that the service holds; beside that it saw encrypted queries:")?;
+        writeln!(
+            f,
+            "all that the service holds; beside that it saw encrypted queries:"
+        )?;
         for (key, size) in &self.stored {
             writeln!(f, "  {key}  {}", bytes(*size))?;
         }
@@ -191,5 +217,12 @@ impl fmt::Display for Outcome {
 
 fn class(label: i64, probability_of_1: f64) -> String {
     let name = if label == 1 { "benign" } else { "malignant" };
-    format!("{name} {:.5}", if label == 1 { probability_of_1 } else { 1.0 - probability_of_1 })
+    format!(
+        "{name} {:.5}",
+        if label == 1 {
+            probability_of_1
+        } else {
+            1.0 - probability_of_1
+        }
+    )
 }

@@ -45,7 +45,10 @@ impl Outcome {
     fn percentile(&self, part: f64) -> f64 {
         let last = self.seen.latencies.len().saturating_sub(1);
         let index = (part * last as f64).round() as usize;
-        self.seen.latencies.get(index).map_or(0.0, Duration::as_secs_f64)
+        self.seen
+            .latencies
+            .get(index)
+            .map_or(0.0, Duration::as_secs_f64)
     }
 
     fn rate(&self) -> f64 {
@@ -70,7 +73,8 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percentiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)];
-        let latency = percentiles.map(|(name, part)| format!("{name} {}", seconds(self.percentile(part))));
+        let latency =
+            percentiles.map(|(name, part)| format!("{name} {}", seconds(self.percentile(part))));
         f.write_str(&facts([
             (
                 "predictions",
@@ -81,7 +85,10 @@ impl fmt::Display for Outcome {
                     self.seen.wrong.len()
                 ),
             ),
-            ("callers", format!("{} clients of {} tenants", self.clients, self.tenants)),
+            (
+                "callers",
+                format!("{} clients of {} tenants", self.clients, self.tenants),
+            ),
             ("rate", format!("{} a second", significant(self.rate()))),
             ("latency", latency.join(", ")),
         ]))

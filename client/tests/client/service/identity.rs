@@ -18,7 +18,13 @@ const REGION: &str = "eu-central-1";
 
 fn sigv4(session: Option<&str>) -> Authentication {
     Authentication::SigV4 {
-        credentials: SharedCredentialsProvider::new(Credentials::new("AKIDEXAMPLE", SECRET, session.map(str::to_owned), None, "test")),
+        credentials: SharedCredentialsProvider::new(Credentials::new(
+            "AKIDEXAMPLE",
+            SECRET,
+            session.map(str::to_owned),
+            None,
+            "test",
+        )),
         region: Some(REGION.to_owned()),
     }
 }
@@ -63,16 +69,29 @@ fn verify(request: &Request) {
         assert!(signed.split(';').any(|name| name == needed), "{signed}");
     }
     let headers = signed.split(';').fold(String::new(), |text, name| {
-        text + &format!("{name}:{}\n", request.headers()[name].to_str().unwrap().trim())
+        text + &format!(
+            "{name}:{}\n",
+            request.headers()[name].to_str().unwrap().trim()
+        )
     });
     let payload = hexadecimal(&Sha256::digest(request.body()));
-    let canonical = format!("{}\n{}\n\n{headers}\n{signed}\n{payload}", request.method(), request.uri().path());
+    let canonical = format!(
+        "{}\n{}\n\n{headers}\n{signed}\n{payload}",
+        request.method(),
+        request.uri().path()
+    );
     let when = request.headers()["x-amz-date"].to_str().unwrap();
     let scope = format!("{}/{REGION}/execute-api/aws4_request", &when[..8]);
     assert_eq!(field("Credential="), format!("AKIDEXAMPLE/{scope}"));
-    let to_sign = format!("AWS4-HMAC-SHA256\n{when}\n{scope}\n{}", hexadecimal(&Sha256::digest(canonical)));
+    let to_sign = format!(
+        "AWS4-HMAC-SHA256\n{when}\n{scope}\n{}",
+        hexadecimal(&Sha256::digest(canonical))
+    );
     let key = v4::generate_signing_key(SECRET, signed_at(request).into(), REGION, "execute-api");
-    assert_eq!(field("Signature="), v4::calculate_signature(key, to_sign.as_bytes()));
+    assert_eq!(
+        field("Signature="),
+        v4::calculate_signature(key, to_sign.as_bytes())
+    );
 }
 
 fn date(response: &mut super::server::Response, at: OffsetDateTime) {
@@ -93,7 +112,10 @@ async fn signatures_can_be_verified_and_are_new_for_every_attempt() {
         let seen = server.seen();
         assert_eq!(seen[0].uri().path(), "/prod/v1/models/echo/predict");
         assert_eq!(
-            seen[0].headers().get("x-amz-security-token").map(|token| token.to_str().unwrap()),
+            seen[0]
+                .headers()
+                .get("x-amz-security-token")
+                .map(|token| token.to_str().unwrap()),
             session
         );
         let signed = seen[0].headers()["authorization"].to_str().unwrap();
@@ -111,7 +133,11 @@ async fn a_wrong_clock_is_corrected_once() {
             if (signed_at(request) - theirs).abs() < time::Duration::minutes(5) {
                 return reply(answer(request.body()));
             }
-            let mut refusal = response(403, "application/json", r#"{"message":"Signature expired"}"#);
+            let mut refusal = response(
+                403,
+                "application/json",
+                r#"{"message":"Signature expired"}"#,
+            );
             date(&mut refusal, theirs);
             refusal
         })
@@ -128,20 +154,33 @@ async fn a_wrong_clock_is_corrected_once() {
 async fn a_refused_signature_tells_of_a_wrong_clock() {
     let server = Server::start(|_| {
         let mut refusal = response(403, "application/json", r#"{"message":"Forbidden"}"#);
-        date(&mut refusal, OffsetDateTime::now_utc() + Duration::from_secs(3605));
+        date(
+            &mut refusal,
+            OffsetDateTime::now_utc() + Duration::from_secs(3605),
+        );
         refusal
     })
     .await;
-    let error = predict(&with(&server.url, sigv4(None)).unwrap(), 1).await.unwrap_err().to_string();
-    assert!(error.contains("Forbidden") && error.contains("execute-api:Invoke"), "{error}");
+    let error = predict(&with(&server.url, sigv4(None)).unwrap(), 1)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("Forbidden") && error.contains("execute-api:Invoke"),
+        "{error}"
+    );
     assert!(
         error.ends_with("this machine's clock is 60 minutes behind the service's: set it right"),
         "{error}"
     );
     assert_eq!(server.seen().len(), 2);
 
-    let server = Server::start(|_| response(403, "application/json", r#"{"message":"Forbidden"}"#)).await;
-    let error = predict(&with(&server.url, sigv4(None)).unwrap(), 1).await.unwrap_err().to_string();
+    let server =
+        Server::start(|_| response(403, "application/json", r#"{"message":"Forbidden"}"#)).await;
+    let error = predict(&with(&server.url, sigv4(None)).unwrap(), 1)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(!error.contains("clock"), "{error}");
     assert_eq!(server.seen().len(), 1);
 }
@@ -155,7 +194,9 @@ async fn credentials_that_cannot_be_had_are_an_error() {
         where
             Self: 'a,
         {
-            future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("nobody is logged in")))
+            future::ProvideCredentials::ready(Err(CredentialsError::not_loaded(
+                "nobody is logged in",
+            )))
         }
     }
     let server = Server::start(|_| Answer::Reset).await;
@@ -163,7 +204,9 @@ async fn credentials_that_cannot_be_had_are_an_error() {
         credentials: SharedCredentialsProvider::new(Nobody),
         region: Some(REGION.to_owned()),
     };
-    let error = predict(&with(&server.url, authentication).unwrap(), 1).await.unwrap_err();
+    let error = predict(&with(&server.url, authentication).unwrap(), 1)
+        .await
+        .unwrap_err();
     assert!(matches!(error, ServiceError::Credentials { .. }), "{error}");
     assert!(server.seen().is_empty());
 }
@@ -178,14 +221,20 @@ async fn tokens_travel_and_are_never_shown() {
     let bearer = |text: &str| Authentication::Bearer(Token::new(text).unwrap());
     let service = with(&server.url, bearer("hunter2\n")).unwrap();
     assert_eq!(predict(&service, 1).await.unwrap(), predictions(1));
-    for (authentication, advice) in [(bearer("hunter3"), "may have expired"), (Authentication::None, "give a token")] {
+    for (authentication, advice) in [
+        (bearer("hunter3"), "may have expired"),
+        (Authentication::None, "give a token"),
+    ] {
         let service = with(&server.url, authentication).unwrap();
         let error = predict(&service, 1).await.unwrap_err();
         let text = format!("{error} {error:?} {service:?}");
         assert!(text.contains(advice) && !text.contains("hunter"), "{text}");
     }
     let signing = format!("{:?}", with(&server.url, sigv4(Some("hunter2"))).unwrap());
-    assert!(!signing.contains(SECRET) && !signing.contains("hunter2"), "{signing}");
+    assert!(
+        !signing.contains(SECRET) && !signing.contains("hunter2"),
+        "{signing}"
+    );
 }
 
 #[test]
@@ -206,7 +255,11 @@ fn others_must_not_read_along() {
         let error = Service::new(url, options()).unwrap_err();
         assert!(matches!(error, ServiceError::Url { .. }), "{error}");
     }
-    for url in ["https://service.example/prod", "http://localhost:8080", "http://[::1]:8080"] {
+    for url in [
+        "https://service.example/prod",
+        "http://localhost:8080",
+        "http://[::1]:8080",
+    ] {
         Service::new(url, options()).unwrap();
     }
 }
@@ -214,12 +267,22 @@ fn others_must_not_read_along() {
 #[test]
 fn signing_needs_a_region() {
     let authentication = || Authentication::SigV4 {
-        credentials: SharedCredentialsProvider::new(Credentials::new("AKIDEXAMPLE", SECRET, None, Some(SystemTime::now()), "test")),
+        credentials: SharedCredentialsProvider::new(Credentials::new(
+            "AKIDEXAMPLE",
+            SECRET,
+            None,
+            Some(SystemTime::now()),
+            "test",
+        )),
         region: None,
     };
     assert!(matches!(
         with("https://service.example", authentication()),
         Err(ServiceError::NoRegion { .. })
     ));
-    with("https://abc.execute-api.eu-west-1.amazonaws.com/prod", authentication()).unwrap();
+    with(
+        "https://abc.execute-api.eu-west-1.amazonaws.com/prod",
+        authentication(),
+    )
+    .unwrap();
 }

@@ -51,13 +51,19 @@ async fn predictions_are_in_the_order_of_the_rows_whichever_answer_comes_first()
         let (answered, body) = (Arc::clone(&answered), answer(request.body()));
         let turn = REQUESTS - 1 - arrived.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
-            answered.subscribe().wait_for(|count| *count == turn).await.unwrap();
+            answered
+                .subscribe()
+                .wait_for(|count| *count == turn)
+                .await
+                .unwrap();
             answered.send_modify(|count| *count += 1);
             reply(body).into()
         })
     })
     .await;
-    let written = predict(&batched(&server, 2, REQUESTS), 2 * REQUESTS).await.unwrap();
+    let written = predict(&batched(&server, 2, REQUESTS), 2 * REQUESTS)
+        .await
+        .unwrap();
     assert_eq!(written, predictions(2 * REQUESTS));
     assert_eq!(server.seen().len(), REQUESTS);
 }
@@ -79,7 +85,10 @@ async fn no_more_requests_are_under_way_than_allowed() {
         })
         .await
     };
-    assert_eq!(predict(&batched(&server, 3, 2), 50).await.unwrap(), predictions(50));
+    assert_eq!(
+        predict(&batched(&server, 3, 2), 50).await.unwrap(),
+        predictions(50)
+    );
     assert_eq!(server.seen().len(), 17);
     assert!(most.load(Ordering::SeqCst) <= 2);
 }
@@ -88,7 +97,10 @@ async fn no_more_requests_are_under_way_than_allowed() {
 async fn requests_stay_below_the_limits() {
     const ROWS: usize = 2000;
     let server = Server::start(echo).await;
-    assert_eq!(predict(&service(&server), ROWS).await.unwrap(), predictions(ROWS));
+    assert_eq!(
+        predict(&service(&server), ROWS).await.unwrap(),
+        predictions(ROWS)
+    );
     let seen = server.seen();
     assert_eq!(seen.iter().map(rows).sum::<usize>(), ROWS);
     assert!(seen.len() > 2);
@@ -105,7 +117,11 @@ async fn requests_stay_below_the_limits() {
         let fuller = |row| (rows + 1) * row + heads + 117;
         full += usize::from(fuller(query_row) > MAX_REQUEST || fuller(reply_row) > MAX_REPLY);
     }
-    assert_eq!(full, seen.len() - 1, "one more row would not fit, except in the last request");
+    assert_eq!(
+        full,
+        seen.len() - 1,
+        "one more row would not fit, except in the last request"
+    );
 }
 
 #[tokio::test]
@@ -118,7 +134,14 @@ async fn progress_counts_rows_and_futures_can_be_spawned() {
             .unwrap();
         let mut counts = Vec::new();
         let model = super::model();
-        let done = service.predict(&model, &CLIENT, &super::SECRET, rows, std::io::sink(), |count| counts.push(count));
+        let done = service.predict(
+            &model,
+            &CLIENT,
+            &super::SECRET,
+            rows,
+            std::io::sink(),
+            |count| counts.push(count),
+        );
         done.await.unwrap();
         counts
     });
@@ -137,23 +160,38 @@ async fn fewer_rows_are_sent_where_the_service_asks_for_it() {
             problem.into()
         })
         .await;
-        assert_eq!(predict(&batched(&server, 8, 1), 20).await.unwrap(), predictions(20));
+        assert_eq!(
+            predict(&batched(&server, 8, 1), 20).await.unwrap(),
+            predictions(20)
+        );
         let sizes: Vec<_> = server.seen().iter().map(rows).collect();
         assert_eq!(
             sizes.iter().filter(|size| **size > 3).count(),
             if most_rows == Some(3) { 1 } else { 2 },
             "{sizes:?}"
         );
-        assert!(sizes.iter().rev().skip(1).take(4).all(|size| *size <= expected), "{sizes:?}");
+        assert!(
+            sizes
+                .iter()
+                .rev()
+                .skip(1)
+                .take(4)
+                .all(|size| *size <= expected),
+            "{sizes:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn one_row_that_is_too_many_is_an_error() {
-    let server = Server::start(|_| Problem::new(ProblemType::TooManyRows, "a row takes an hour")).await;
+    let server =
+        Server::start(|_| Problem::new(ProblemType::TooManyRows, "a row takes an hour")).await;
     let error = predict(&service(&server), 3).await.unwrap_err();
     assert_eq!(error.problem().unwrap().kind, ProblemType::TooManyRows);
-    assert!(error.to_string().ends_with("a row takes an hour"), "{error}");
+    assert!(
+        error.to_string().ends_with("a row takes an hour"),
+        "{error}"
+    );
     assert_eq!(server.seen().iter().map(rows).collect::<Vec<_>>(), [3, 1]);
 }
 
@@ -163,11 +201,22 @@ async fn failures_that_pass_are_survived() {
         |_| Problem::new(ProblemType::Internal, "bug").into(),
         |_| Problem::new(ProblemType::StorageUnavailable, "slow down").into(),
         |_| Problem::new(ProblemType::OutOfTime, "later").into(),
-        |_| response(500, "application/json", r#"{"message":"Internal Server Error"}"#).into(),
+        |_| {
+            response(
+                500,
+                "application/json",
+                r#"{"message":"Internal Server Error"}"#,
+            )
+            .into()
+        },
         |_| response(502, "text/html", "<html>bad gateway</html>").into(),
         |_| response(504, "application/json", "{}").into(),
         |_| {
-            let mut response = response(429, "application/json", r#"{"message":"Too Many Requests"}"#);
+            let mut response = response(
+                429,
+                "application/json",
+                r#"{"message":"Too Many Requests"}"#,
+            );
             response.headers_mut().insert("retry-after", 0.into());
             response.into()
         },
@@ -193,38 +242,83 @@ async fn failures_that_pass_are_survived() {
 
 #[tokio::test]
 async fn attempts_end_and_are_told() {
-    let server = Server::start(|_| Problem::new(ProblemType::StorageUnavailable, "the store\u{1b}is away")).await;
+    let server =
+        Server::start(|_| Problem::new(ProblemType::StorageUnavailable, "the store\u{1b}is away"))
+            .await;
     let error = predict(&service(&server), 1).await.unwrap_err();
-    assert!(matches!(error, ServiceError::Problem { attempts: ATTEMPTS, .. }), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            ServiceError::Problem {
+                attempts: ATTEMPTS,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
     let text = error.to_string();
     let expected = format!(
         "POST {}/v1/models/echo/predict answered 503 storage unavailable after 4 attempts: ",
         server.url
     );
-    assert!(text.starts_with(&expected) && text.ends_with("the store is away"), "{text}");
+    assert!(
+        text.starts_with(&expected) && text.ends_with("the store is away"),
+        "{text}"
+    );
     assert_eq!(server.seen().len(), ATTEMPTS as usize);
 
     let server = Server::start(|_| Answer::Reset).await;
     let error = predict(&service(&server), 1).await.unwrap_err();
-    assert!(matches!(error, ServiceError::Unreachable { attempts: ATTEMPTS, .. }), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            ServiceError::Unreachable {
+                attempts: ATTEMPTS,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
     assert_eq!(server.seen().len(), ATTEMPTS as usize);
 
     let nobody = Service::new("http://127.0.0.1:1", options()).unwrap();
     let error = predict(&nobody, 1).await.unwrap_err();
-    assert!(matches!(error, ServiceError::Unreachable { attempts: ATTEMPTS, .. }), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            ServiceError::Unreachable {
+                attempts: ATTEMPTS,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
 async fn failed_rows_have_their_number_in_the_table() {
     let server = Server::start(|request| {
-        let outcome = |row, bytes| if row == 1 { Err("out of luck".to_owned()) } else { Ok(bytes) };
+        let outcome = |row, bytes| {
+            if row == 1 {
+                Err("out of luck".to_owned())
+            } else {
+                Ok(bytes)
+            }
+        };
         reply(answer_with(request.body(), outcome))
     })
     .await;
     let (result, written) = predict_csv(&batched(&server, 3, 2), table(6)).await;
     let decrypted = result.unwrap();
     assert_eq!((decrypted.rows, decrypted.failed), (6, 2));
-    assert_eq!(decrypted.failures.iter().map(|failure| failure.row).collect::<Vec<_>>(), [2, 5]);
+    assert_eq!(
+        decrypted
+            .failures
+            .iter()
+            .map(|failure| failure.row)
+            .collect::<Vec<_>>(),
+        [2, 5]
+    );
     assert_eq!(written.lines().filter(|line| *line == "\"\"").count(), 2);
 }
 
@@ -233,7 +327,10 @@ async fn a_row_that_cannot_be_encrypted_names_its_line() {
     let server = Server::start(echo).await;
     let (result, written) = predict_csv(&batched(&server, 2, 2), table(5) + "7\n").await;
     let error = result.unwrap_err().to_string();
-    assert!(error.starts_with("rows.csv, line 7: feature \"x\" is 7"), "{error}");
+    assert!(
+        error.starts_with("rows.csv, line 7: feature \"x\" is 7"),
+        "{error}"
+    );
     assert_eq!(written, predictions(4), "earlier rows are there");
 }
 
@@ -278,10 +375,19 @@ async fn a_table_is_read_no_further_than_requests_are_under_way() {
         read,
         line: b"padding,x\n".to_vec(),
     };
-    let rows = CLIENT.rows(cipherfn_table::Table::open("rows.csv", input).unwrap()).unwrap();
+    let rows = CLIENT
+        .rows(cipherfn_table::Table::open("rows.csv", input).unwrap())
+        .unwrap();
     let service = batched(&server, ROWS_A_REQUEST, IN_FLIGHT);
     let model = super::model();
-    let done = service.predict(&model, &CLIENT, &super::SECRET, rows, std::io::sink(), |_| ());
+    let done = service.predict(
+        &model,
+        &CLIENT,
+        &super::SECRET,
+        rows,
+        std::io::sink(),
+        |_| (),
+    );
     assert_eq!(done.await.unwrap().rows, ROWS as u64);
     // Requests under way, and a line that the parser has begun.
     assert!(ahead.load(Ordering::SeqCst) <= IN_FLIGHT * ROWS_A_REQUEST + 1);

@@ -33,19 +33,37 @@ async fn refusals_are_not_tried_again() {
         let text = error.to_string();
         let key = SECRET.id();
         match kind {
-            ProblemType::UnknownKey => assert!(matches!(error, ServiceError::UnknownKey { key: k } if k == key)),
-            ProblemType::KeyExpired => assert!(matches!(error, ServiceError::KeyExpired { key: k } if k == key)),
-            ProblemType::KeyNotActive => assert!(matches!(error, ServiceError::KeyNotActive { .. })),
-            ProblemType::UnknownModel => assert!(matches!(error, ServiceError::UnknownModel { .. })),
+            ProblemType::UnknownKey => {
+                assert!(matches!(error, ServiceError::UnknownKey { key: k } if k == key))
+            }
+            ProblemType::KeyExpired => {
+                assert!(matches!(error, ServiceError::KeyExpired { key: k } if k == key))
+            }
+            ProblemType::KeyNotActive => {
+                assert!(matches!(error, ServiceError::KeyNotActive { .. }))
+            }
+            ProblemType::UnknownModel => {
+                assert!(matches!(error, ServiceError::UnknownModel { .. }))
+            }
             ProblemType::StaleSpecs => {
                 let (old, new) = (CLIENT.specs().hash(), Hash::of(b"new"));
-                assert!(matches!(error, ServiceError::StaleSpecs { used, current: Some(current), .. } if (used, current) == (old, new)));
+                assert!(
+                    matches!(error, ServiceError::StaleSpecs { used, current: Some(current), .. } if (used, current) == (old, new))
+                );
             }
-            ProblemType::Unauthenticated => assert!(matches!(error, ServiceError::Denied { status: 401, .. })),
+            ProblemType::Unauthenticated => {
+                assert!(matches!(error, ServiceError::Denied { status: 401, .. }))
+            }
             _ => assert!(text.contains("because"), "{text}"),
         }
-        if matches!(kind, ProblemType::UnknownKey | ProblemType::KeyExpired | ProblemType::KeyNotActive) {
-            assert!(text.contains("`cipherfn register`") && text.contains(&key.to_string()), "{text}");
+        if matches!(
+            kind,
+            ProblemType::UnknownKey | ProblemType::KeyExpired | ProblemType::KeyNotActive
+        ) {
+            assert!(
+                text.contains("`cipherfn register`") && text.contains(&key.to_string()),
+                "{text}"
+            );
         }
     }
 }
@@ -53,7 +71,10 @@ async fn refusals_are_not_tried_again() {
 #[tokio::test]
 async fn refusals_of_gateways_are_not_tried_again() {
     for status in [400, 403, 404, 413] {
-        let server = Server::start(move |_| response(status, "application/json", r#"{"message":"no\nway"}"#)).await;
+        let server = Server::start(move |_| {
+            response(status, "application/json", r#"{"message":"no\nway"}"#)
+        })
+        .await;
         let error = predict(&service(&server), 1).await.unwrap_err().to_string();
         assert!(error.contains(&format!("status {status}")), "{error}");
         assert_eq!(server.seen().len(), 1);
@@ -85,19 +106,37 @@ async fn replies_that_do_not_fit_their_request_are_refused() {
             "sent 2 rows in reply to rows 1 to 3",
         ),
         (
-            |request| forged(request.body(), |chunk| chunk.outcomes.push(chunk.outcomes[0].clone())),
+            |request| {
+                forged(request.body(), |chunk| {
+                    chunk.outcomes.push(chunk.outcomes[0].clone())
+                })
+            },
             "sent 4 rows in reply to rows 1 to 3",
         ),
         (
-            |request| forged(request.body(), |chunk| chunk.head.key = SecretKey::generate(echo::set()).id()),
+            |request| {
+                forged(request.body(), |chunk| {
+                    chunk.head.key = SecretKey::generate(echo::set()).id()
+                })
+            },
             "under key",
         ),
         (
-            |request| forged(request.body(), |chunk| chunk.head.specs = Hash::of(b"other")),
+            |request| {
+                forged(request.body(), |chunk| {
+                    chunk.head.specs = Hash::of(b"other")
+                })
+            },
             "other specs",
         ),
-        (|request| forged(request.body(), |chunk| chunk.head.first_row = 1), "out of place"),
-        (|request| forged(request.body(), |chunk| chunk.head.last = false), "truncated"),
+        (
+            |request| forged(request.body(), |chunk| chunk.head.first_row = 1),
+            "out of place",
+        ),
+        (
+            |request| forged(request.body(), |chunk| chunk.head.last = false),
+            "truncated",
+        ),
         (
             |request| {
                 forged(request.body(), |chunk| {
@@ -131,7 +170,10 @@ async fn replies_that_do_not_fit_their_request_are_refused() {
             },
             "corrupt",
         ),
-        (|request| reply(request.body().clone()).into(), "this is a query"),
+        (
+            |request| reply(request.body().clone()).into(),
+            "this is a query",
+        ),
         (|_| reply("").into(), "truncated"),
         (
             |request| response(200, "text/plain", answer(request.body())).into(),
@@ -143,7 +185,10 @@ async fn replies_that_do_not_fit_their_request_are_refused() {
         let (result, written) = predict_csv(&service(&server), table(3)).await;
         let error = result.unwrap_err().to_string();
         assert!(error.contains(expected), "{expected}: {error}");
-        assert!(!written.contains('\n') || written == "prediction\n", "{written}");
+        assert!(
+            !written.contains('\n') || written == "prediction\n",
+            "{written}"
+        );
         assert_eq!(server.seen().len(), 1, "{expected}");
     }
 }
@@ -152,7 +197,10 @@ async fn replies_that_do_not_fit_their_request_are_refused() {
 async fn a_mixture_of_two_replies_is_refused() {
     let server = Server::start(|request| {
         let chunk = reply_chunks(request.body()).remove(0);
-        let head = ChunkHead { last: false, ..chunk.head };
+        let head = ChunkHead {
+            last: false,
+            ..chunk.head
+        };
         let other = ChunkHead {
             key: SecretKey::generate(echo::set()).id(),
             first_row: chunk.len() as u64,
@@ -160,19 +208,36 @@ async fn a_mixture_of_two_replies_is_refused() {
         };
         let mut bytes = Vec::new();
         for head in [head, other] {
-            write_chunk(&mut bytes, echo::set().tag(), &ReplyChunk { head, ..chunk.clone() }).unwrap();
+            write_chunk(
+                &mut bytes,
+                echo::set().tag(),
+                &ReplyChunk {
+                    head,
+                    ..chunk.clone()
+                },
+            )
+            .unwrap();
         }
         reply(bytes)
     })
     .await;
     let error = predict(&service(&server), 2).await.unwrap_err();
     assert!(error.to_string().contains("mixture"), "{error}");
-    assert!(matches!(error, ServiceError::Reply { first: 1, last: 2, .. }));
+    assert!(matches!(
+        error,
+        ServiceError::Reply {
+            first: 1,
+            last: 2,
+            ..
+        }
+    ));
 }
 
 #[tokio::test]
 async fn an_endless_reply_is_cut_short() {
-    let server = Server::start(|_| response(200, REPLY, vec![0; cipherfn_protocol::api::MAX_REPLY + 1])).await;
+    let server =
+        Server::start(|_| response(200, REPLY, vec![0; cipherfn_protocol::api::MAX_REPLY + 1]))
+            .await;
     let error = predict(&service(&server), 1).await.unwrap_err().to_string();
     assert!(error.contains("more than 4194304 bytes"), "{error}");
 }
@@ -186,8 +251,17 @@ async fn a_key_of_another_set_is_refused_before_anything_is_sent() {
         .rows(cipherfn_table::Table::open("rows.csv", std::io::Cursor::new(table(1))).unwrap())
         .unwrap();
     let result = service(&server)
-        .predict(&super::model(), &client.into(), &secret.into(), rows, Vec::new(), |_| ())
+        .predict(
+            &super::model(),
+            &client.into(),
+            &secret.into(),
+            rows,
+            Vec::new(),
+            |_| (),
+        )
         .await;
-    assert!(matches!(result, Err(ServiceError::Client(error)) if matches!(*error, ClientError::KeySet { .. })));
+    assert!(
+        matches!(result, Err(ServiceError::Client(error)) if matches!(*error, ClientError::KeySet { .. }))
+    );
     assert!(server.seen().is_empty());
 }

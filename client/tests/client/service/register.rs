@@ -30,7 +30,10 @@ static KEYS: LazyLock<(tempfile::TempDir, KeyRing)> = LazyLock::new(|| {
 });
 
 fn key_file() -> Vec<u8> {
-    KEYS.1.evaluation_key_file(CLIENT.parameter_set()).unwrap().bytes
+    KEYS.1
+        .evaluation_key_file(CLIENT.parameter_set())
+        .unwrap()
+        .bytes
 }
 
 /// Cuts the key into this many parts.
@@ -47,20 +50,30 @@ async fn register(service: &Service) -> (Result<Registered, ServiceError>, Vec<U
     let service = service.clone();
     let registration = tokio::spawn(async move {
         let mut steps = Vec::new();
-        let result = service.register(&KEYS.1, &CLIENT, |step| steps.push(step)).await;
+        let result = service
+            .register(&KEYS.1, &CLIENT, |step| steps.push(step))
+            .await;
         (result, steps)
     });
     registration.await.unwrap()
 }
 
-/// A registry in front of which `fault` may answer: it hears the request and which request of its kind this is, from 1.
-async fn registry(fault: impl Fn(&Request, usize, &Registry) -> Option<Answer> + Send + Sync + 'static) -> (Arc<Registry>, Server) {
+/// A registry in front of which `fault` may answer: it hears the request and which request of its
+/// kind this is, from 1.
+async fn registry(
+    fault: impl Fn(&Request, usize, &Registry) -> Option<Answer> + Send + Sync + 'static,
+) -> (Arc<Registry>, Server) {
     let registry = Arc::new(Registry::default());
     let counts = std::sync::Mutex::new(std::collections::BTreeMap::<String, usize>::new());
     let answering = Arc::clone(&registry);
     let server = Server::start(move |request| {
         let route = format!("{} {}", request.method(), request.uri().path());
-        let count = *counts.lock().unwrap().entry(route).and_modify(|count| *count += 1).or_insert(1);
+        let count = *counts
+            .lock()
+            .unwrap()
+            .entry(route)
+            .and_modify(|count| *count += 1)
+            .or_insert(1);
         fault(request, count, &answering).unwrap_or_else(|| answering.answer(request))
     })
     .await;
@@ -68,11 +81,18 @@ async fn registry(fault: impl Fn(&Request, usize, &Registry) -> Option<Answer> +
 }
 
 fn is_part(request: &Request, number: u32) -> bool {
-    request.uri().path().ends_with(&format!("/quarantine/{number}"))
+    request
+        .uri()
+        .path()
+        .ends_with(&format!("/quarantine/{number}"))
 }
 
 fn puts(server: &Server) -> usize {
-    server.routes().iter().filter(|route| route.starts_with("PUT")).count()
+    server
+        .routes()
+        .iter()
+        .filter(|route| route.starts_with("PUT"))
+        .count()
 }
 
 #[tokio::test]
@@ -98,8 +118,14 @@ async fn a_key_is_uploaded_once() {
         assert!(steps.is_empty());
         assert_eq!(puts(&server), parts);
         let key = status.key;
-        assert_eq!(service.key_status(key).await.unwrap().state, KeyState::Active);
-        assert_eq!(server.routes().last().unwrap(), &format!("GET /v1/keys/{key}"));
+        assert_eq!(
+            service.key_status(key).await.unwrap().state,
+            KeyState::Active
+        );
+        assert_eq!(
+            server.routes().last().unwrap(),
+            &format!("GET /v1/keys/{key}")
+        );
     }
 }
 
@@ -126,7 +152,10 @@ async fn an_interrupted_upload_goes_on_with_what_is_missing() {
         ),
         "{error}"
     );
-    assert!(!format!("{error} {error:?}").contains(SIGNATURE), "{error:?}");
+    assert!(
+        !format!("{error} {error:?}").contains(SIGNATURE),
+        "{error:?}"
+    );
 
     let before = puts(&server);
     broken.store(1, Ordering::SeqCst);
@@ -146,9 +175,15 @@ async fn faults_of_the_store_are_survived() {
         Some(response(status, "application/xml", body).into())
     };
     let faults: [Box<Fault>; 6] = [
-        Box::new(move |request, count, _| (request.method() == "PUT" && count < 4).then(|| slow_down(503, "SlowDown"))?),
-        Box::new(move |request, count, _| (request.method() == "PUT" && count < 4).then(|| slow_down(500, "InternalError"))?),
-        Box::new(move |request, count, _| (request.method() == "PUT" && count < 4).then(|| slow_down(400, "RequestTimeout"))?),
+        Box::new(move |request, count, _| {
+            (request.method() == "PUT" && count < 4).then(|| slow_down(503, "SlowDown"))?
+        }),
+        Box::new(move |request, count, _| {
+            (request.method() == "PUT" && count < 4).then(|| slow_down(500, "InternalError"))?
+        }),
+        Box::new(move |request, count, _| {
+            (request.method() == "PUT" && count < 4).then(|| slow_down(400, "RequestTimeout"))?
+        }),
         // The part arrives and the answer does not: trying again meets "if-none-match".
         Box::new(move |request, count, registry| {
             (request.method() == "PUT" && count < 3).then(|| {
@@ -157,7 +192,9 @@ async fn faults_of_the_store_are_survived() {
             })
         }),
         // The address has expired: a new one is asked for.
-        Box::new(move |request, count, _| (is_part(request, 2) && count == 1).then(|| slow_down(403, "AccessDenied"))?),
+        Box::new(move |request, count, _| {
+            (is_part(request, 2) && count == 1).then(|| slow_down(403, "AccessDenied"))?
+        }),
         // The last part is not visible at once.
         Box::new(|request, count, _| {
             (request.uri().path().ends_with("/complete") && count == 1)
@@ -167,7 +204,10 @@ async fn faults_of_the_store_are_survived() {
     for (index, fault) in faults.into_iter().enumerate() {
         let (registry, server) = registry(fault).await;
         let (result, _) = register(&service(&server, 3)).await;
-        assert!(matches!(result.unwrap(), Registered::Uploaded(_)), "fault {index}");
+        assert!(
+            matches!(result.unwrap(), Registered::Uploaded(_)),
+            "fault {index}"
+        );
         assert_eq!(registry.file(), key_file(), "fault {index}");
     }
 }
@@ -176,7 +216,9 @@ async fn faults_of_the_store_are_survived() {
 async fn a_store_that_refuses_is_not_asked_forever() {
     for (status, code, most) in [(400, "BadDigest", 1), (403, "SignatureDoesNotMatch", 2)] {
         let (_, server) = registry(move |request, _, _| {
-            let body = format!("<Error><Code>{code}</Code><StringToSign>{SIGNATURE}</StringToSign></Error>");
+            let body = format!(
+                "<Error><Code>{code}</Code><StringToSign>{SIGNATURE}</StringToSign></Error>"
+            );
             (request.method() == "PUT").then(|| response(status, "application/xml", body).into())
         })
         .await;
@@ -190,9 +232,15 @@ async fn a_store_that_refuses_is_not_asked_forever() {
 
 #[tokio::test]
 async fn refusals_of_the_service_are_named() {
-    for kind in [ProblemType::KeyQuota, ProblemType::KeyConflict, ProblemType::WrongParameterSet] {
-        let (_, server) =
-            registry(move |request, _, _| (request.uri().path() == "/v1/keys").then(|| Problem::new(kind, "because").into())).await;
+    for kind in [
+        ProblemType::KeyQuota,
+        ProblemType::KeyConflict,
+        ProblemType::WrongParameterSet,
+    ] {
+        let (_, server) = registry(move |request, _, _| {
+            (request.uri().path() == "/v1/keys").then(|| Problem::new(kind, "because").into())
+        })
+        .await;
         let error = register(&service(&server, 1)).await.0.unwrap_err();
         assert!(error.to_string().contains("because"), "{error}");
         match kind {
@@ -220,10 +268,14 @@ async fn refusals_of_the_service_are_named() {
 #[tokio::test]
 async fn an_expired_registration_is_renewed() {
     let (registry, server) = registry(|request, count, _| {
-        (request.method() == "GET" && count == 1).then(|| Problem::new(ProblemType::KeyExpired, "long ago").into())
+        (request.method() == "GET" && count == 1)
+            .then(|| Problem::new(ProblemType::KeyExpired, "long ago").into())
     })
     .await;
-    assert!(matches!(register(&service(&server, 1)).await.0.unwrap(), Registered::Uploaded(_)));
+    assert!(matches!(
+        register(&service(&server, 1)).await.0.unwrap(),
+        Registered::Uploaded(_)
+    ));
     assert_eq!(registry.file(), key_file());
 }
 
@@ -241,7 +293,8 @@ async fn parts_outside_the_file_are_refused() {
                 panic!("answers are whole")
             };
             if request.uri().path() == "/v1/keys" {
-                let mut upload: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+                let mut upload: serde_json::Value =
+                    serde_json::from_slice(response.body()).unwrap();
                 upload["parts"][0][field] = value.clone();
                 *response.body_mut() = serde_json::to_vec(&upload).unwrap().into();
             }
@@ -257,7 +310,9 @@ async fn parts_outside_the_file_are_refused() {
 #[tokio::test]
 async fn a_model_without_need_for_a_key_registers_none() {
     let (_, server) = registry(|_, _, _| None).await;
-    let result = service(&server, 1).register(&KEYS.1, &super::CLIENT, |_| ()).await;
+    let result = service(&server, 1)
+        .register(&KEYS.1, &super::CLIENT, |_| ())
+        .await;
     assert_eq!(result.unwrap(), Registered::NotNeeded);
     assert!(server.seen().is_empty());
 }
@@ -273,5 +328,8 @@ async fn deleting_is_harmless_to_repeat() {
     .await;
     let (service, key) = (service(&server, 1), super::SECRET.id());
     service.delete_key(key).await.unwrap();
-    assert!(matches!(service.delete_key(key).await, Err(ServiceError::UnknownKey { .. })));
+    assert!(matches!(
+        service.delete_key(key).await,
+        Err(ServiceError::UnknownKey { .. })
+    ));
 }

@@ -1,7 +1,9 @@
 //! What the service and S3 do when a key is registered, in memory.
 
 use super::server::{Answer, Request, Response, json, response};
-use cipherfn_protocol::api::{KeyDeclaration, KeyState, KeyStatus, KeyUpload, PartUpload, Problem, ProblemType};
+use cipherfn_protocol::api::{
+    KeyDeclaration, KeyState, KeyStatus, KeyUpload, PartUpload, Problem, ProblemType,
+};
 use cipherfn_protocol::hash::Sha256;
 use sha2::Digest;
 use std::collections::BTreeMap;
@@ -67,7 +69,11 @@ impl State {
             parameter_set: declared.parameter_set.name.clone(),
             bytes: declared.bytes,
             sha256: declared.sha256,
-            state: if self.active { KeyState::Active } else { KeyState::Pending },
+            state: if self.active {
+                KeyState::Active
+            } else {
+                KeyState::Pending
+            },
             reason: None,
             created: now,
             expires: now + Duration::days(30),
@@ -82,7 +88,12 @@ impl State {
         };
         let part = |(index, sha256): (usize, &Sha256)| {
             let offset = index as u64 * parts.bytes;
-            (index as u32 + 1, offset, parts.bytes.min(declared.bytes - offset), *sha256)
+            (
+                index as u32 + 1,
+                offset,
+                parts.bytes.min(declared.bytes - offset),
+                *sha256,
+            )
         };
         parts.sha256.iter().enumerate().map(part).collect()
     }
@@ -115,17 +126,34 @@ impl State {
 
     fn put(&mut self, request: &Request) -> Response {
         assert!(!request.headers().contains_key("authorization"));
-        assert_eq!(request.uri().query(), Some(format!("X-Amz-Signature={SIGNATURE}").as_str()));
-        let number: u32 = request.uri().path().rsplit('/').next().unwrap().parse().unwrap();
+        assert_eq!(
+            request.uri().query(),
+            Some(format!("X-Amz-Signature={SIGNATURE}").as_str())
+        );
+        let number: u32 = request
+            .uri()
+            .path()
+            .rsplit('/')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
         let (_, _, bytes, sha256) = self.parts()[number as usize - 1];
         let body = request.body();
         let found = Sha256::from_bytes(sha2::Sha256::digest(body).into());
         assert_eq!(request.headers()["content-length"], bytes.to_string());
-        assert_eq!(request.headers()["x-amz-checksum-sha256"], sha256.to_string());
+        assert_eq!(
+            request.headers()["x-amz-checksum-sha256"],
+            sha256.to_string()
+        );
         assert_eq!((body.len() as u64, found), (bytes, sha256));
         if self.stored.contains_key(&number) {
             assert_eq!(request.headers()["if-none-match"], "*");
-            return response(412, "application/xml", "<Error><Code>PreconditionFailed</Code></Error>");
+            return response(
+                412,
+                "application/xml",
+                "<Error><Code>PreconditionFailed</Code></Error>",
+            );
         }
         self.stored.insert(number, body.to_vec());
         response(200, "application/xml", "")

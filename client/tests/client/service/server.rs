@@ -32,7 +32,12 @@ impl From<Response> for Answer {
 
 impl From<Problem> for Answer {
     fn from(problem: Problem) -> Self {
-        response(problem.status, api::PROBLEM, serde_json::to_vec(&problem).unwrap()).into()
+        response(
+            problem.status,
+            api::PROBLEM,
+            serde_json::to_vec(&problem).unwrap(),
+        )
+        .into()
     }
 }
 
@@ -45,7 +50,10 @@ impl hyper::body::Body for Cut {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
     }
 }
@@ -60,7 +68,9 @@ pub(crate) struct Server {
 
 impl Server {
     /// Answers each request at once.
-    pub(crate) async fn start<A: Into<Answer>>(answer: impl Fn(&Request) -> A + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start<A: Into<Answer>>(
+        answer: impl Fn(&Request) -> A + Send + Sync + 'static,
+    ) -> Self {
         Self::start_waiting(move |request| {
             let answer = answer(request).into();
             Box::pin(async move { answer })
@@ -69,7 +79,9 @@ impl Server {
     }
 
     /// Answers each request when its future is ready.
-    pub(crate) async fn start_waiting(answer: impl Fn(&Request) -> Pending + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start_waiting(
+        answer: impl Fn(&Request) -> Pending + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -86,17 +98,24 @@ impl Server {
                         let pending = answer(&request);
                         log.lock().unwrap().push(request);
                         match pending.await {
-                            Answer::Whole(response) => Ok(response.map(|body| Body::Left(Full::new(body)))),
+                            Answer::Whole(response) => {
+                                Ok(response.map(|body| Body::Left(Full::new(body))))
+                            }
                             Answer::Cut(mut response) => {
                                 let announced = response.body().len() + 1;
-                                response.headers_mut().insert("content-length", announced.into());
+                                response
+                                    .headers_mut()
+                                    .insert("content-length", announced.into());
                                 Ok(response.map(|body| Body::Right(Cut(Some(body)))))
                             }
                             Answer::Reset => Err(io::Error::other("reset")),
                         }
                     }
                 });
-                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), serve));
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), serve),
+                );
             }
         });
         Self { url, seen }

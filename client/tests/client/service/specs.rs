@@ -12,16 +12,25 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 fn with_tag(mut response: Response, hash: Hash) -> Response {
-    response.headers_mut().insert(ETAG, format!("\"{hash}\"").parse().unwrap());
+    response
+        .headers_mut()
+        .insert(ETAG, format!("\"{hash}\"").parse().unwrap());
     response
 }
 
 /// As a service does: the whole document, or "not modified".
 fn serve(specs: &[u8], request: &Request) -> Answer {
-    assert_eq!((request.method().as_str(), request.uri().path()), ("GET", "/v1/models/echo"));
+    assert_eq!(
+        (request.method().as_str(), request.uri().path()),
+        ("GET", "/v1/models/echo")
+    );
     let hash = Hash::of(specs);
     let tag = format!("\"{hash}\"");
-    if request.headers().get(IF_NONE_MATCH).is_some_and(|held| held == tag.as_str()) {
+    if request
+        .headers()
+        .get(IF_NONE_MATCH)
+        .is_some_and(|held| held == tag.as_str())
+    {
         return with_tag(response(304, SPECS, ""), hash).into();
     }
     with_tag(response(200, SPECS, specs.to_vec()), hash).into()
@@ -36,13 +45,24 @@ fn cached(server: &Server, directory: &Path) -> Service {
 }
 
 fn cache_file(directory: &Path) -> PathBuf {
-    let files: Vec<_> = fs::read_dir(directory.join("deep/cache")).unwrap().collect();
+    let files: Vec<_> = fs::read_dir(directory.join("deep/cache"))
+        .unwrap()
+        .collect();
     assert_eq!(files.len(), 1);
     files[0].as_ref().unwrap().path()
 }
 
 fn conditions(server: &Server) -> Vec<Option<String>> {
-    let condition = |request: &Request| Some(request.headers().get(IF_NONE_MATCH)?.to_str().unwrap().to_owned());
+    let condition = |request: &Request| {
+        Some(
+            request
+                .headers()
+                .get(IF_NONE_MATCH)?
+                .to_str()
+                .unwrap()
+                .to_owned(),
+        )
+    };
     server.seen().iter().map(condition).collect()
 }
 
@@ -54,18 +74,30 @@ async fn unchanged_specs_travel_once() {
     let directory = tempfile::tempdir().unwrap();
     let first = Hash::of(&echo::specs("echo"));
     for _ in 0..2 {
-        let client = cached(&server, directory.path()).client(&model()).await.unwrap();
+        let client = cached(&server, directory.path())
+            .client(&model())
+            .await
+            .unwrap();
         assert_eq!(client.specs().hash(), first);
     }
     *specs.lock().unwrap() = echo::specs("changed");
     let second = Hash::of(&echo::specs("changed"));
     for _ in 0..2 {
-        let client = cached(&server, directory.path()).client(&model()).await.unwrap();
+        let client = cached(&server, directory.path())
+            .client(&model())
+            .await
+            .unwrap();
         assert_eq!(client.specs().hash(), second);
     }
     let tag = |hash: Hash| Some(format!("\"{hash}\""));
-    assert_eq!(conditions(&server), [None, tag(first), tag(first), tag(second)]);
-    assert_eq!(fs::read(cache_file(directory.path())).unwrap(), echo::specs("changed"));
+    assert_eq!(
+        conditions(&server),
+        [None, tag(first), tag(first), tag(second)]
+    );
+    assert_eq!(
+        fs::read(cache_file(directory.path())).unwrap(),
+        echo::specs("changed")
+    );
 }
 
 #[tokio::test]
@@ -74,7 +106,10 @@ async fn a_damaged_cache_costs_a_transfer_and_no_more() {
     let directory = tempfile::tempdir().unwrap();
     let service = cached(&server, directory.path());
     let spawned = service.clone();
-    tokio::spawn(async move { spawned.client(&model()).await }).await.unwrap().unwrap();
+    tokio::spawn(async move { spawned.client(&model()).await })
+        .await
+        .unwrap()
+        .unwrap();
     let file = cache_file(directory.path());
     for damage in [&b""[..], b"{}", &echo::specs("echo")[1..]] {
         fs::write(&file, damage).unwrap();
@@ -94,7 +129,9 @@ async fn specs_must_have_the_hash_that_names_them() {
     let forged = with_tag(response(200, SPECS, specs.clone()), Hash::of(b"other"));
     let server = Server::start(move |_| forged.clone()).await;
     let error = service(&server).client(&model()).await.unwrap_err();
-    assert!(matches!(error, ServiceError::SpecsHash { expected, .. } if expected == Hash::of(b"other")));
+    assert!(
+        matches!(error, ServiceError::SpecsHash { expected, .. } if expected == Hash::of(b"other"))
+    );
 
     let mut odd = response(200, SPECS, specs.clone());
     odd.headers_mut().insert(ETAG, "\"v1\"".parse().unwrap());
@@ -122,8 +159,11 @@ async fn a_redirect_is_followed_without_identity() {
     for status in [303, 307] {
         let target = format!("{}/bucket/specs.json?X-Amz-Signature=hunter2", store.url);
         let server = Server::start(move |_| {
-            let mut redirect = with_tag(response(status, SPECS, ""), Hash::of(&echo::specs("echo")));
-            redirect.headers_mut().insert(LOCATION, target.parse().unwrap());
+            let mut redirect =
+                with_tag(response(status, SPECS, ""), Hash::of(&echo::specs("echo")));
+            redirect
+                .headers_mut()
+                .insert(LOCATION, target.parse().unwrap());
             redirect
         })
         .await;
@@ -144,7 +184,14 @@ async fn a_redirect_is_followed_without_identity() {
 
 #[tokio::test]
 async fn redirects_that_fail_do_not_tell_their_signature() {
-    let store = Server::start(|_| response(403, "application/xml", "<Error><Code>AccessDenied</Code></Error>")).await;
+    let store = Server::start(|_| {
+        response(
+            403,
+            "application/xml",
+            "<Error><Code>AccessDenied</Code></Error>",
+        )
+    })
+    .await;
     let targets = [
         "http://store.example/specs?X-Amz-Signature=hunter2".to_owned(),
         format!("{}/specs?X-Amz-Signature=hunter2", store.url),
@@ -154,13 +201,18 @@ async fn redirects_that_fail_do_not_tell_their_signature() {
     for target in targets {
         let server = Server::start(move |_| {
             let mut redirect = with_tag(response(303, SPECS, ""), Hash::of(b"specs"));
-            redirect.headers_mut().insert(LOCATION, target.parse().unwrap());
+            redirect
+                .headers_mut()
+                .insert(LOCATION, target.parse().unwrap());
             redirect
         })
         .await;
         let error = service(&server).client(&model()).await.unwrap_err();
         let text = format!("{error} {error:?}");
-        assert!(!text.contains("hunter2") && !text.contains("Signature"), "{text}");
+        assert!(
+            !text.contains("hunter2") && !text.contains("Signature"),
+            "{text}"
+        );
     }
 }
 
@@ -187,6 +239,9 @@ async fn models_are_listed_and_unknown_ones_are_named() {
     assert!(matches!(error, ServiceError::UnknownModel { .. }));
     assert_eq!(
         error.to_string(),
-        format!("{}/prod has no model echo; `cipherfn models` lists those that it has", server.url)
+        format!(
+            "{}/prod has no model echo; `cipherfn models` lists those that it has",
+            server.url
+        )
     );
 }

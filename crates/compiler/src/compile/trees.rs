@@ -94,7 +94,11 @@ fn count(trees: &TreeEnsemble) -> Result<TreeCounts, CompileError> {
             });
         }
         counts.depth = counts.depth.max(depth);
-        let leaves = tree.nodes.iter().filter(|node| matches!(node, TreeNode::Leaf(_))).count();
+        let leaves = tree
+            .nodes
+            .iter()
+            .filter(|node| matches!(node, TreeNode::Leaf(_)))
+            .count();
         counts.leaves += leaves;
         counts.nodes += tree.nodes.len() - leaves;
     }
@@ -116,7 +120,12 @@ fn depth(tree: &Tree) -> usize {
 fn feature_infos(source: &Source<'_>) -> Result<Vec<FeatureInfo>, CompileError> {
     let missing = missing_features(source.model)?;
     let info = |(index, name): (usize, &String)| {
-        let mut values: Vec<f32> = source.rows.iter().map(|row| row[index]).filter(|value| value.is_finite()).collect();
+        let mut values: Vec<f32> = source
+            .rows
+            .iter()
+            .map(|row| row[index])
+            .filter(|value| value.is_finite())
+            .collect();
         values.sort_unstable_by(f32::total_cmp);
         FeatureInfo {
             name: name.clone(),
@@ -150,7 +159,12 @@ fn encoding(quantisation: &Quantisation, plan: &Plan) -> SelectorEncoding {
     let mut kept = Vec::new();
     let mut moved = vec![0; quantisation.quantisers.len()];
     for (index, quantiser) in quantisation.quantisers.iter().enumerate() {
-        if plan.lowered.selectors.iter().any(|selector| selector.quantiser as usize == index) {
+        if plan
+            .lowered
+            .selectors
+            .iter()
+            .any(|selector| selector.quantiser as usize == index)
+        {
             moved[index] = kept.len() as u32;
             kept.push(quantiser.clone());
         }
@@ -168,26 +182,34 @@ fn encoding(quantisation: &Quantisation, plan: &Plan) -> SelectorEncoding {
 }
 
 fn feature_report(source: &Source<'_>, quantisation: &Quantisation, plan: &Plan) -> FeatureReport {
-    let encoded = quantisation.quantisers.iter().enumerate().filter_map(|(index, quantiser)| {
-        let bits = plan
-            .lowered
-            .selectors
-            .iter()
-            .filter(|selector| selector.quantiser as usize == index)
-            .count() as u32;
-        let form = match plan.shape.forms[index] {
-            Form::Index => "index",
-            Form::Thermometer => "thermometer",
-        };
-        (bits > 0).then(|| EncodedFeature {
-            name: quantiser.name.clone(),
-            form: form.into(),
-            bins: Some(quantiser.bins()),
-            bits,
-        })
-    });
+    let encoded = quantisation
+        .quantisers
+        .iter()
+        .enumerate()
+        .filter_map(|(index, quantiser)| {
+            let bits = plan
+                .lowered
+                .selectors
+                .iter()
+                .filter(|selector| selector.quantiser as usize == index)
+                .count() as u32;
+            let form = match plan.shape.forms[index] {
+                Form::Index => "index",
+                Form::Thermometer => "thermometer",
+            };
+            (bits > 0).then(|| EncodedFeature {
+                name: quantiser.name.clone(),
+                form: form.into(),
+                bins: Some(quantiser.bins()),
+                bits,
+            })
+        });
     let encoded: Vec<EncodedFeature> = encoded.collect();
-    let splits: usize = quantisation.quantisers.iter().map(|quantiser| quantiser.splits.len()).sum();
+    let splits: usize = quantisation
+        .quantisers
+        .iter()
+        .map(|quantiser| quantiser.splits.len())
+        .sum();
     let revealed = match source.options.features {
         FeatureMode::Exact { decoys: 0 } => {
             format!(

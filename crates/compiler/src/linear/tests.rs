@@ -12,7 +12,11 @@ fn names() -> Vec<String> {
 
 fn model() -> LinearModel {
     LinearModel {
-        weights: vec![vec![0.5, 2.0, -3.0], vec![-0.5, -2.0, 3.0], vec![1.0, 0.0, 1.0]],
+        weights: vec![
+            vec![0.5, 2.0, -3.0],
+            vec![-0.5, -2.0, 3.0],
+            vec![1.0, 0.0, 1.0],
+        ],
         bias: vec![1.0, -1.0, 0.0],
     }
 }
@@ -29,8 +33,12 @@ fn ranges_are_widened() {
 #[test]
 fn features_of_little_weight_get_room() {
     let ranges = vec![(0.0, 1.0); 4];
-    let widened = widen(&[vec![8.0, 1.0, 0.0, 3.0], vec![1.0, 1.0, 0.0, 0.0]], ranges);
-    // Mean contributions are 3 and 0.5: feature 1 counts more in the second score, feature 3 is at the mean, feature 2 has no weight.
+    let widened = widen(
+        &[vec![8.0, 1.0, 0.0, 3.0], vec![1.0, 1.0, 0.0, 0.0]],
+        ranges,
+    );
+    // Mean contributions are 3 and 0.5: feature 1 counts more in the second score, feature 3 is at
+    // the mean, feature 2 has no weight.
     assert_eq!(widened, [(0.0, 1.0), (0.0, 1.0), (0.0, 16.0), (0.0, 1.0)]);
     let widened = widen(&[vec![8.0, 1.0, 0.0, 3.0]], vec![(0.0, 1.0); 4]);
     assert_eq!(widened, [(0.0, 1.0), (0.0, 3.0), (0.0, 16.0), (0.0, 1.0)]);
@@ -40,16 +48,40 @@ fn features_of_little_weight_get_room() {
 fn integer_weights_keep_the_precision_everywhere_in_the_box() {
     let plan = compile(&model(), &names(), &rows(), &Options::new("m")).unwrap();
     assert!(plan.bits >= PREFERRED_BITS, "{}", plan.bits);
-    assert_eq!(plan.scores.carried, [0, 2], "the second score is the first one's negative");
+    assert_eq!(
+        plan.scores.carried,
+        [0, 2],
+        "the second score is the first one's negative"
+    );
     let LinearEncoding {
-        centre, half_width, delta, ..
+        centre,
+        half_width,
+        delta,
+        ..
     } = &plan.encoding;
     // At every corner of the box, the integer weights give the score within the stated rounding.
     for corner in 0..8_u32 {
-        let signs: Vec<f64> = (0..3).map(|feature| if corner >> feature & 1 == 1 { 1.0 } else { -1.0 }).collect();
+        let signs: Vec<f64> = (0..3)
+            .map(|feature| {
+                if corner >> feature & 1 == 1 {
+                    1.0
+                } else {
+                    -1.0
+                }
+            })
+            .collect();
         for (output, score) in plan.outputs.iter().zip(&plan.scores.carried) {
-            let weights = &plan.circuit.weights[plan.scores.carried.iter().position(|other| other == score).unwrap()];
-            let phase: f64 = weights.iter().zip(&signs).map(|(weight, sign)| *weight as f64 * delta * sign).sum();
+            let weights = &plan.circuit.weights[plan
+                .scores
+                .carried
+                .iter()
+                .position(|other| other == score)
+                .unwrap()];
+            let phase: f64 = weights
+                .iter()
+                .zip(&signs)
+                .map(|(weight, sign)| *weight as f64 * delta * sign)
+                .sum();
             assert!(phase.abs() + output.budget.error < 0.5, "no wrap-around");
             let row = &model().weights[*score as usize];
             let exact: f64 = row
@@ -59,7 +91,11 @@ fn integer_weights_keep_the_precision_everywhere_in_the_box() {
                 .map(|((weight, sign), half)| weight * sign * half)
                 .sum();
             assert!((phase * output.scale - exact).abs() <= output.rounding + 1e-9);
-            let at_centre: f64 = row.iter().zip(centre).map(|(weight, centre)| weight * centre).sum();
+            let at_centre: f64 = row
+                .iter()
+                .zip(centre)
+                .map(|(weight, centre)| weight * centre)
+                .sum();
             let offset = plan.scores.scores[*score as usize].offset;
             assert!((offset - at_centre - model().bias[*score as usize]).abs() < 1e-9);
         }

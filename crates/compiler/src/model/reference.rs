@@ -1,4 +1,5 @@
-//! The model as a float computation: the reference for agreement, and for tests against the libraries' own outputs.
+//! The model as a float computation: the reference for agreement, and for tests against the
+//! libraries' own outputs.
 
 use super::{Estimator, LinearModel, Model, Test, Tree, TreeEnsemble, TreeNode};
 use cipherfn_protocol::program::{ProgramError, Tensor};
@@ -7,7 +8,8 @@ impl Model {
     /// Outputs for one row, all in the clear.
     pub fn predict(&self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, ProgramError> {
         let features = self.features_of(inputs)?;
-        self.postprocess.run(vec![Tensor::F64(self.estimator.raw_scores(&features))])
+        self.postprocess
+            .run(vec![Tensor::F64(self.estimator.raw_scores(&features))])
     }
 
     /// The feature vector of one row.
@@ -17,7 +19,13 @@ impl Model {
             .preprocess
             .run(inputs)?
             .into_iter()
-            .find_map(|output| if let Tensor::F32(features) = output { Some(features) } else { None })
+            .find_map(|output| {
+                if let Tensor::F32(features) = output {
+                    Some(features)
+                } else {
+                    None
+                }
+            })
             .unwrap_or_default())
     }
 }
@@ -35,7 +43,13 @@ impl Estimator {
 impl LinearModel {
     /// Raw scores for a feature vector.
     pub fn raw_scores(&self, features: &[f32]) -> Vec<f64> {
-        let dot = |weights: &[f64]| weights.iter().zip(features).map(|(w, &x)| w * f64::from(x)).sum::<f64>();
+        let dot = |weights: &[f64]| {
+            weights
+                .iter()
+                .zip(features)
+                .map(|(w, &x)| w * f64::from(x))
+                .sum::<f64>()
+        };
         self.weights
             .iter()
             .zip(&self.bias)
@@ -72,7 +86,11 @@ impl Tree {
                     no,
                 } => {
                     let value = features[*feature as usize];
-                    let goes_yes = if value.is_nan() { *missing_goes_yes } else { test.holds(value) };
+                    let goes_yes = if value.is_nan() {
+                        *missing_goes_yes
+                    } else {
+                        test.holds(value)
+                    };
                     node = &self.nodes[if goes_yes { *yes } else { *no } as usize];
                 }
             }

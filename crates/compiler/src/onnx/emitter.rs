@@ -4,7 +4,9 @@ use super::node::Node;
 use super::tensor::{Constant, ELEMENTS, Element, entries};
 use super::views::{View, broadcast, broadcast_shape, permuted};
 use crate::error::CompileError;
-use cipherfn_protocol::program::{BinaryFunction, Kind, Op, ProgramBuilder, ReduceFunction, Tensor, UnaryFunction, ValueId};
+use cipherfn_protocol::program::{
+    BinaryFunction, Kind, Op, ProgramBuilder, ReduceFunction, Tensor, UnaryFunction, ValueId,
+};
 
 /// A value of the program that is being made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,20 +32,33 @@ pub(crate) struct Emitter<'a> {
 
 impl Emitter<'_> {
     /// Adds a step whose result has this element type and shape.
-    pub(crate) fn push(&mut self, op: Op, element: Element, shape: Vec<usize>) -> Result<Operand, CompileError> {
+    pub(crate) fn push(
+        &mut self,
+        op: Op,
+        element: Element,
+        shape: Vec<usize>,
+    ) -> Result<Operand, CompileError> {
         if entries(&shape).is_none() {
-            return Err(self.node.invalid(format!("its result of shape {shape:?} is too large")));
+            return Err(self
+                .node
+                .invalid(format!("its result of shape {shape:?} is too large")));
         }
         let id = self.builder.push(&self.node.name.name, op)?;
         let result = self.builder.tensor_type(id);
         if result.kind != element.kind() || Some(result.len) != entries(&shape) {
-            return Err(self.node.invalid(format!("its result {result} does not have shape {shape:?}")));
+            return Err(self
+                .node
+                .invalid(format!("its result {result} does not have shape {shape:?}")));
         }
         Ok(Operand { id, element, shape })
     }
 
     pub(crate) fn constant(&mut self, constant: Constant) -> Result<Operand, CompileError> {
-        self.push(Op::Constant(constant.value), constant.element, constant.shape)
+        self.push(
+            Op::Constant(constant.value),
+            constant.element,
+            constant.shape,
+        )
     }
 
     /// A constant vector.
@@ -55,7 +70,11 @@ impl Emitter<'_> {
             Kind::Text => Element::Text,
         };
         let shape = vec![value.len()];
-        self.constant(Constant { element, shape, value })
+        self.constant(Constant {
+            element,
+            shape,
+            value,
+        })
     }
 
     /// One number as a float of `element`'s kind.
@@ -76,7 +95,11 @@ impl Emitter<'_> {
         self.builder.constant_value(operand.id)
     }
 
-    pub(crate) fn select(&mut self, operand: &Operand, view: View) -> Result<Operand, CompileError> {
+    pub(crate) fn select(
+        &mut self,
+        operand: &Operand,
+        view: View,
+    ) -> Result<Operand, CompileError> {
         if view.entries.iter().copied().eq(0..operand.len() as u32) {
             return Ok(Operand {
                 shape: view.shape,
@@ -100,10 +123,18 @@ impl Emitter<'_> {
         }
         let element = parts.first().map_or(Element::F32, |part| part.element);
         let len = parts.iter().map(Operand::len).sum();
-        self.push(Op::Concat(parts.iter().map(|part| part.id).collect()), element, vec![len])
+        self.push(
+            Op::Concat(parts.iter().map(|part| part.id).collect()),
+            element,
+            vec![len],
+        )
     }
 
-    pub(crate) fn cast(&mut self, operand: &Operand, element: Element) -> Result<Operand, CompileError> {
+    pub(crate) fn cast(
+        &mut self,
+        operand: &Operand,
+        element: Element,
+    ) -> Result<Operand, CompileError> {
         if operand.element == element {
             return Ok(operand.clone());
         }
@@ -120,8 +151,12 @@ impl Emitter<'_> {
                 ..operand.clone()
             });
         }
-        if element == Element::Text && (operand.element.is_float() || operand.element == Element::Bool) {
-            return Err(self.node.unsupported("it converts floats or bools to text", "integers to text"));
+        if element == Element::Text
+            && (operand.element.is_float() || operand.element == Element::Bool)
+        {
+            return Err(self
+                .node
+                .unsupported("it converts floats or bools to text", "integers to text"));
         }
         self.push(
             Op::Cast {
@@ -134,7 +169,11 @@ impl Emitter<'_> {
     }
 
     /// The operand repeated to `shape`.
-    pub(crate) fn spread(&mut self, operand: &Operand, shape: &[usize]) -> Result<Operand, CompileError> {
+    pub(crate) fn spread(
+        &mut self,
+        operand: &Operand,
+        shape: &[usize],
+    ) -> Result<Operand, CompileError> {
         let view = View {
             shape: shape.to_vec(),
             entries: broadcast(&operand.shape, shape),
@@ -142,13 +181,31 @@ impl Emitter<'_> {
         self.select(operand, view)
     }
 
-    pub(crate) fn common_shape(&self, left: &[usize], right: &[usize]) -> Result<Vec<usize>, CompileError> {
-        broadcast_shape(left, right).ok_or_else(|| self.node.invalid(format!("shapes {left:?} and {right:?} do not fit together")))
+    pub(crate) fn common_shape(
+        &self,
+        left: &[usize],
+        right: &[usize],
+    ) -> Result<Vec<usize>, CompileError> {
+        broadcast_shape(left, right).ok_or_else(|| {
+            self.node
+                .invalid(format!("shapes {left:?} and {right:?} do not fit together"))
+        })
     }
 
-    pub(crate) fn unary(&mut self, function: UnaryFunction, operand: &Operand) -> Result<Operand, CompileError> {
-        let predicate = matches!(function, UnaryFunction::Not | UnaryFunction::IsNan | UnaryFunction::IsInf);
-        let element = if predicate { Element::Bool } else { operand.element };
+    pub(crate) fn unary(
+        &mut self,
+        function: UnaryFunction,
+        operand: &Operand,
+    ) -> Result<Operand, CompileError> {
+        let predicate = matches!(
+            function,
+            UnaryFunction::Not | UnaryFunction::IsNan | UnaryFunction::IsInf
+        );
+        let element = if predicate {
+            Element::Bool
+        } else {
+            operand.element
+        };
         self.push(
             Op::Unary {
                 function,
@@ -160,7 +217,12 @@ impl Emitter<'_> {
     }
 
     /// Entrywise function with broadcasting; the operands have one kind.
-    pub(crate) fn binary(&mut self, function: BinaryFunction, left: &Operand, right: &Operand) -> Result<Operand, CompileError> {
+    pub(crate) fn binary(
+        &mut self,
+        function: BinaryFunction,
+        left: &Operand,
+        right: &Operand,
+    ) -> Result<Operand, CompileError> {
         use BinaryFunction::{Add, Div, Max, Min, Mod, Mul, Pow, Sub};
         let shape = self.common_shape(&left.shape, &right.shape)?;
         let mut sides = [left.clone(), right.clone()];
@@ -171,7 +233,11 @@ impl Emitter<'_> {
             }
         }
         let arithmetic = matches!(function, Add | Sub | Mul | Div | Pow | Mod | Min | Max);
-        let element = if arithmetic { left.element } else { Element::Bool };
+        let element = if arithmetic {
+            left.element
+        } else {
+            Element::Bool
+        };
         let [left, right] = sides;
         if entries(&shape) != Some(left.len().max(right.len())) {
             // An empty operand.
@@ -212,8 +278,14 @@ impl Emitter<'_> {
         )
     }
 
-    /// Moves `axes` (none means all) to the end. Gives the moved operand, the length of a group and the shape of one entry a group.
-    pub(crate) fn grouped(&mut self, operand: &Operand, axes: &[usize], keep: bool) -> Result<(Operand, usize, Vec<usize>), CompileError> {
+    /// Moves `axes` (none means all) to the end. Gives the moved operand, the length of a group and
+    /// the shape of one entry a group.
+    pub(crate) fn grouped(
+        &mut self,
+        operand: &Operand,
+        axes: &[usize],
+        keep: bool,
+    ) -> Result<(Operand, usize, Vec<usize>), CompileError> {
         let rank = operand.shape.len();
         let reduced = |axis: &usize| axes.is_empty() || axes.contains(axis);
         let (kept, dropped): (Vec<usize>, Vec<usize>) = (0..rank).partition(|axis| !reduced(axis));
@@ -231,10 +303,19 @@ impl Emitter<'_> {
     }
 
     /// `yes` where `condition` holds, else `no`, broadcast together.
-    pub(crate) fn choose(&mut self, condition: &Operand, yes: &Operand, no: &Operand) -> Result<Operand, CompileError> {
+    pub(crate) fn choose(
+        &mut self,
+        condition: &Operand,
+        yes: &Operand,
+        no: &Operand,
+    ) -> Result<Operand, CompileError> {
         let shape = self.common_shape(&condition.shape, &yes.shape)?;
         let shape = self.common_shape(&shape, &no.shape)?;
-        let [condition, yes, no] = [self.spread(condition, &shape)?, self.spread(yes, &shape)?, self.spread(no, &shape)?];
+        let [condition, yes, no] = [
+            self.spread(condition, &shape)?,
+            self.spread(yes, &shape)?,
+            self.spread(no, &shape)?,
+        ];
         let element = yes.element;
         self.push(
             Op::Where {

@@ -42,7 +42,11 @@ impl Collected {
     /// Combinations that differ by factor and offset alone share a raw score.
     pub(crate) fn place(&mut self, combination: &Combination) -> Option<Placed> {
         let &(_, factor) = combination.terms.first()?;
-        let terms: Vec<(Atom, f64)> = combination.terms.iter().map(|&(atom, own)| (atom, own / factor)).collect();
+        let terms: Vec<(Atom, f64)> = combination
+            .terms
+            .iter()
+            .map(|&(atom, own)| (atom, own / factor))
+            .collect();
         let key = format!("{terms:?}");
         let next = self.scores.len();
         let raw = *self.known.entry(key).or_insert(next);
@@ -60,7 +64,10 @@ impl Collected {
 
     /// Keeps these raw scores only, in this order.
     pub(crate) fn keep(&mut self, raw: &[u32]) {
-        self.scores = raw.iter().map(|&raw| std::mem::take(&mut self.scores[raw as usize])).collect();
+        self.scores = raw
+            .iter()
+            .map(|&raw| std::mem::take(&mut self.scores[raw as usize]))
+            .collect();
         self.known.clear();
     }
 
@@ -95,8 +102,17 @@ impl Collected {
     }
 
     /// The estimator, the feature vector (a value of `before`) and its length.
-    pub(crate) fn finish(&self, before: &mut ProgramBuilder, node: &Node) -> Result<(Estimator, ValueId, usize), CompileError> {
-        let atoms = || self.scores.iter().flat_map(|score| &score.terms).map(|&(atom, _)| atom);
+    pub(crate) fn finish(
+        &self,
+        before: &mut ProgramBuilder,
+        node: &Node,
+    ) -> Result<(Estimator, ValueId, usize), CompileError> {
+        let atoms = || {
+            self.scores
+                .iter()
+                .flat_map(|score| &score.terms)
+                .map(|&(atom, _)| atom)
+        };
         let linear = atoms().any(|atom| matches!(atom, Atom::Feature { .. }));
         let trees = atoms().any(|atom| matches!(atom, Atom::Target { .. }));
         match (linear, trees) {
@@ -113,7 +129,11 @@ impl Collected {
         }
     }
 
-    fn linear(&self, before: &mut ProgramBuilder, node: &Node) -> Result<(Estimator, ValueId, usize), CompileError> {
+    fn linear(
+        &self,
+        before: &mut ProgramBuilder,
+        node: &Node,
+    ) -> Result<(Estimator, ValueId, usize), CompileError> {
         let used: BTreeSet<(ValueId, u32)> = self
             .scores
             .iter()
@@ -128,7 +148,9 @@ impl Collected {
             .collect();
         let features = Features::gather(before, node, &used, &HashMap::new())?;
         if features.places.len().saturating_mul(self.scores.len()) > MAX_WEIGHTS {
-            return Err(node.invalid(format!("the linear model has more than {MAX_WEIGHTS} weights")));
+            return Err(node.invalid(format!(
+                "the linear model has more than {MAX_WEIGHTS} weights"
+            )));
         }
         let weights = self
             .scores
@@ -147,10 +169,18 @@ impl Collected {
             weights,
             bias: self.scores.iter().map(|score| score.constant).collect(),
         };
-        Ok((Estimator::Linear(model), features.vector, features.places.len()))
+        Ok((
+            Estimator::Linear(model),
+            features.vector,
+            features.places.len(),
+        ))
     }
 
-    fn trees(&self, before: &mut ProgramBuilder, node: &Node) -> Result<(Estimator, ValueId, usize), CompileError> {
+    fn trees(
+        &self,
+        before: &mut ProgramBuilder,
+        node: &Node,
+    ) -> Result<(Estimator, ValueId, usize), CompileError> {
         let mut uses = Uses::new();
         for (raw, score) in self.scores.iter().enumerate() {
             for &(atom, factor) in &score.terms {
@@ -167,8 +197,14 @@ impl Collected {
         let mut splits: HashMap<(ValueId, u32), Vec<f64>> = HashMap::new();
         for &ensemble in uses.keys() {
             let source = &self.ensembles[ensemble as usize];
-            // All entries, asked for or not: which ones the trees use is for the quantisation to show or hide.
-            if source.ensemble.trees.iter().any(|tree| tree.nodes.len() > 1) {
+            // All entries, asked for or not: which ones the trees use is for the quantisation to
+            // show or hide.
+            if source
+                .ensemble
+                .trees
+                .iter()
+                .any(|tree| tree.nodes.len() > 1)
+            {
                 let entries = before.tensor_type(source.value).len as u32;
                 used.extend((0..entries).map(|entry| (source.value, entry)));
             }
@@ -191,7 +227,9 @@ impl Collected {
         for (ensemble, targets) in &uses {
             let source = &self.ensembles[*ensemble as usize];
             for tree in &source.ensemble.trees {
-                trees.push(placed(tree, targets, |feature| features.places[&(source.value, feature)]));
+                trees.push(placed(tree, targets, |feature| {
+                    features.places[&(source.value, feature)]
+                }));
             }
         }
         let base = self.scores.iter().map(|score| score.constant).collect();
@@ -220,7 +258,9 @@ impl Collected {
                 .flat_map(|tree| &tree.nodes)
             {
                 if let TreeNode::Leaf(own) = leaf {
-                    values = own.iter().fold(values, |sum, (target, _)| sum.saturating_add(count(target)));
+                    values = own
+                        .iter()
+                        .fold(values, |sum, (target, _)| sum.saturating_add(count(target)));
                 }
             }
         }
@@ -232,7 +272,11 @@ impl Collected {
 }
 
 /// A tree with features and leaves in terms of the whole model.
-fn placed(tree: &Tree, targets: &BTreeMap<u32, Vec<(u32, f64)>>, place: impl Fn(u32) -> u32) -> Tree {
+fn placed(
+    tree: &Tree,
+    targets: &BTreeMap<u32, Vec<(u32, f64)>>,
+    place: impl Fn(u32) -> u32,
+) -> Tree {
     let leaf = |values: &[(u32, f64)]| {
         let mut sums: BTreeMap<u32, f64> = BTreeMap::new();
         for (target, value) in values {
@@ -240,7 +284,9 @@ fn placed(tree: &Tree, targets: &BTreeMap<u32, Vec<(u32, f64)>>, place: impl Fn(
                 *sums.entry(raw).or_default() += factor * value;
             }
         }
-        sums.into_iter().filter(|&(_, value)| value != 0.0).collect()
+        sums.into_iter()
+            .filter(|&(_, value)| value != 0.0)
+            .collect()
     };
     let nodes = tree
         .nodes
@@ -327,7 +373,11 @@ impl Features {
             [only] => *only,
             _ => before.push(&node.name.name, Op::Concat(parts))?,
         };
-        let places = used.iter().enumerate().map(|(place, &key)| (key, place as u32)).collect();
+        let places = used
+            .iter()
+            .enumerate()
+            .map(|(place, &key)| (key, place as u32))
+            .collect();
         Ok(Self { vector, places })
     }
 }
@@ -374,7 +424,10 @@ pub(crate) fn materialise(
         ),
     ];
     for (function, numbers, neutral) in steps {
-        if numbers.iter().any(|x: &f64| x.to_bits() != f64::to_bits(neutral)) {
+        if numbers
+            .iter()
+            .any(|x: &f64| x.to_bits() != f64::to_bits(neutral))
+        {
             let right = builder.constant(name, Tensor::F64(numbers))?;
             result = builder.push(
                 name,

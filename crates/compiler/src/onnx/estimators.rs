@@ -1,5 +1,6 @@
-//! Estimators of the machine-learning domain: sums that the server evaluates, and what ONNX Runtime 1.2x makes of them afterwards
-//! (`core/providers/cpu/ml`: tree ensembles, linear models, support vector machines).
+//! Estimators of the machine-learning domain: sums that the server evaluates, and what ONNX Runtime
+//! 1.2x makes of them afterwards (`core/providers/cpu/ml`: tree ensembles, linear models, support
+//! vector machines).
 
 mod decision;
 mod transform;
@@ -31,7 +32,8 @@ pub(crate) const OPERATORS: &[&str] = &[
 
 /// Whether the node is an estimator of the machine-learning domain.
 pub(crate) fn is_estimator(node: &Node) -> bool {
-    node.ml().is_some_and(|operator| OPERATORS.contains(&operator))
+    node.ml()
+        .is_some_and(|operator| OPERATORS.contains(&operator))
 }
 
 /// The features of an estimator.
@@ -67,7 +69,11 @@ impl Labels {
 
 impl Evaluator {
     /// The outputs of an estimator of the machine-learning domain; `None` if the node is none.
-    pub(crate) fn estimator(&mut self, node: &Node, inputs: &[Option<Value>]) -> Result<Option<Vec<Value>>, CompileError> {
+    pub(crate) fn estimator(
+        &mut self,
+        node: &Node,
+        inputs: &[Option<Value>],
+    ) -> Result<Option<Vec<Value>>, CompileError> {
         if !is_estimator(node) {
             return Ok(None);
         }
@@ -106,7 +112,11 @@ impl Evaluator {
         .map(Some)
     }
 
-    fn feature_input(&self, node: &Node, inputs: &[Option<Value>]) -> Result<FeatureInput, CompileError> {
+    fn feature_input(
+        &self,
+        node: &Node,
+        inputs: &[Option<Value>],
+    ) -> Result<FeatureInput, CompileError> {
         let Some(Some(input)) = inputs.first() else {
             return Err(node.invalid("input 0 is missing"));
         };
@@ -116,7 +126,10 @@ impl Evaluator {
                 .nonlinear
                 .as_ref()
                 .map_or_else(String::new, |name| format!(" through {name}"));
-            return Err(node.unsupported(format!("its input comes from another estimator{first}"), "one layer of estimators"));
+            return Err(node.unsupported(
+                format!("its input comes from another estimator{first}"),
+                "one layer of estimators",
+            ));
         };
         if input.element == Element::Text {
             return Err(node.invalid("its input is text"));
@@ -126,7 +139,10 @@ impl Evaluator {
         }
         let len = self.before.tensor_type(value).len;
         if !matches!(input.shape.as_slice(), [_] | [1, _]) || len == 0 {
-            return Err(node.unsupported(format!("its input has shape {:?} for one row", input.shape), "[rows, features]"));
+            return Err(node.unsupported(
+                format!("its input has shape {:?} for one row", input.shape),
+                "[rows, features]",
+            ));
         }
         let kind = if input.element == Element::F64 {
             SourceKind::Double
@@ -146,7 +162,11 @@ impl Evaluator {
 
     /// Target sums of an ensemble, averages divided, without base values.
     fn targets(&mut self, input: &FeatureInput, ensemble: Ensemble) -> Vec<Combination> {
-        let factor = if ensemble.average { 1.0 / ensemble.trees.len() as f64 } else { 1.0 };
+        let factor = if ensemble.average {
+            1.0 / ensemble.trees.len() as f64
+        } else {
+            1.0
+        };
         let id = self.collected.ensembles.len() as u32;
         let targets = ensemble.targets as u32;
         self.collected.ensembles.push(Source {
@@ -154,7 +174,13 @@ impl Evaluator {
             value: input.value,
         });
         (0..targets)
-            .map(|target| Combination::of_atom(Atom::Target { ensemble: id, target }).scaled(factor))
+            .map(|target| {
+                Combination::of_atom(Atom::Target {
+                    ensemble: id,
+                    target,
+                })
+                .scaled(factor)
+            })
             .collect()
     }
 
@@ -176,7 +202,8 @@ impl Evaluator {
         self.regression(node, scores, transform, element)
     }
 
-    /// Scores of shape `[1, targets]`, transformed. ONNX Runtime transforms a single target by `PROBIT` alone.
+    /// Scores of shape `[1, targets]`, transformed. ONNX Runtime transforms a single target by
+    /// `PROBIT` alone.
     fn regression(
         &mut self,
         node: &Node,
@@ -195,12 +222,20 @@ impl Evaluator {
 
     /// 1 for positive values, -1 for others.
     fn sign(&mut self, node: &Node, values: Vec<Value>) -> Result<Vec<Value>, CompileError> {
-        values.into_iter().map(|value| self.one_class(node, &value)).collect()
+        values
+            .into_iter()
+            .map(|value| self.one_class(node, &value))
+            .collect()
     }
 
-    fn tree_classifier(&mut self, node: &Node, input: &FeatureInput) -> Result<Vec<Value>, CompileError> {
+    fn tree_classifier(
+        &mut self,
+        node: &Node,
+        input: &FeatureInput,
+    ) -> Result<Vec<Value>, CompileError> {
         let labels = Labels::read(node, "classlabels_int64s")?;
-        let ensemble = trees::classifier(node, &self.tree_input(input.kind, input.len), labels.len())?;
+        let ensemble =
+            trees::classifier(node, &self.tree_input(input.kind, input.len), labels.len())?;
         let transform = ensemble.transform;
         let facts = decision::TreeFacts::of(&ensemble);
         let sums = self.targets(input, ensemble);
@@ -212,7 +247,11 @@ impl Evaluator {
         self.classified(node, decision, &labels)
     }
 
-    fn linear_classifier(&mut self, node: &Node, input: &FeatureInput) -> Result<Vec<Value>, CompileError> {
+    fn linear_classifier(
+        &mut self,
+        node: &Node,
+        input: &FeatureInput,
+    ) -> Result<Vec<Value>, CompileError> {
         let labels = Labels::read(node, "classlabels_ints")?;
         let scores = linear::classifier(node, input.len)?.of(input.value);
         let transform = Transform::of(node)?;
@@ -220,7 +259,11 @@ impl Evaluator {
         self.classified(node, decision, &labels)
     }
 
-    fn svm_classifier(&mut self, node: &Node, input: &FeatureInput) -> Result<Vec<Value>, CompileError> {
+    fn svm_classifier(
+        &mut self,
+        node: &Node,
+        input: &FeatureInput,
+    ) -> Result<Vec<Value>, CompileError> {
         if node.has("prob_a") || node.has("prob_b") {
             return Err(node.unsupported(
                 "it couples pairwise probabilities",
@@ -231,19 +274,29 @@ impl Evaluator {
         let transform = Transform::of(node)?;
         let positive = node.floats("coefficients")?.iter().all(|&x| x >= 0.0);
         let decision = match linear::svm_classifier(node, input.len, labels.len())? {
-            SvmClassifier::OneAClass(functions) => decision::svm_one_a_class(functions.of(input.value), transform, positive),
-            SvmClassifier::Pairs(functions) => decision::svm_pairs(node, functions.of(input.value), transform, labels.len())?,
+            SvmClassifier::OneAClass(functions) => {
+                decision::svm_one_a_class(functions.of(input.value), transform, positive)
+            }
+            SvmClassifier::Pairs(functions) => {
+                decision::svm_pairs(node, functions.of(input.value), transform, labels.len())?
+            }
         };
         self.classified(node, decision, &labels)
     }
 
     /// Label and scores of a classifier.
-    fn classified(&mut self, node: &Node, decision: Decision, labels: &Labels) -> Result<Vec<Value>, CompileError> {
+    fn classified(
+        &mut self,
+        node: &Node,
+        decision: Decision,
+        labels: &Labels,
+    ) -> Result<Vec<Value>, CompileError> {
         let names = labels.values.to_texts();
         self.classes.push(names.clone());
         let label = self.label(node, &decision, labels)?;
         let mut scores = scores_value(decision.scores, Element::F32);
-        scores.facts.classes = Some(names).filter(|names| Some(names.len()) == scores.shape.last().copied());
+        scores.facts.classes =
+            Some(names).filter(|names| Some(names.len()) == scores.shape.last().copied());
         let scores = self.transformed(node, scores, decision.transform)?;
         Ok(vec![label, scores])
     }

@@ -1,5 +1,6 @@
-//! Partial evaluation of the graph: every value is computed from the row alone (before the estimator), affine in the estimator's sums,
-//! or computed from them (behind it). Nothing here knows an exporter.
+//! Partial evaluation of the graph: every value is computed from the row alone (before the
+//! estimator), affine in the estimator's sums, or computed from them (behind it). Nothing here
+//! knows an exporter.
 
 mod behind;
 
@@ -64,7 +65,15 @@ impl Evaluator {
                 },
             );
         }
-        for (name, Constant { element, shape, value }) in sorted(&graph.constants) {
+        for (
+            name,
+            Constant {
+                element,
+                shape,
+                value,
+            },
+        ) in sorted(&graph.constants)
+        {
             let data = Data::Before(before.constant(name, value.clone())?);
             values.insert(
                 name.clone(),
@@ -94,9 +103,18 @@ impl Evaluator {
             if node.has_subgraph() {
                 return Err(node.unsupported("it has a subgraph", SUPPORTED));
             }
-            let inputs = node.inputs.iter().map(|name| self.values.get(name).cloned()).collect::<Vec<_>>();
+            let inputs = node
+                .inputs
+                .iter()
+                .map(|name| self.values.get(name).cloned())
+                .collect::<Vec<_>>();
             let outputs = self.node(node, inputs, before_estimators.contains(&position))?;
-            for (name, value) in node.outputs.iter().zip(outputs).filter(|(name, _)| !name.is_empty()) {
+            for (name, value) in node
+                .outputs
+                .iter()
+                .zip(outputs)
+                .filter(|(name, _)| !name.is_empty())
+            {
                 self.values.insert(name.clone(), value);
             }
         }
@@ -105,14 +123,25 @@ impl Evaluator {
 
     /// The value of this name.
     pub(crate) fn value(&self, name: &str) -> Result<Value, CompileError> {
-        self.values
-            .get(name)
-            .cloned()
-            .ok_or_else(|| CompileError::invalid(format!("output \"{name}\""), "its node does not give that many outputs"))
+        self.values.get(name).cloned().ok_or_else(|| {
+            CompileError::invalid(
+                format!("output \"{name}\""),
+                "its node does not give that many outputs",
+            )
+        })
     }
 
-    fn node(&mut self, node: &Node, mut inputs: Vec<Option<Value>>, before_estimator: bool) -> Result<Vec<Value>, CompileError> {
-        if let Some(value) = inputs.iter().flatten().find(|value| matches!(value.data, Data::Map(_))) {
+    fn node(
+        &mut self,
+        node: &Node,
+        mut inputs: Vec<Option<Value>>,
+        before_estimator: bool,
+    ) -> Result<Vec<Value>, CompileError> {
+        if let Some(value) = inputs
+            .iter()
+            .flatten()
+            .find(|value| matches!(value.data, Data::Map(_)))
+        {
             return Err(node.unsupported(
                 format!("it takes a sequence of maps of shape {:?}", value.shape),
                 "ZipMap as an output of the graph",
@@ -127,7 +156,10 @@ impl Evaluator {
         if !before_estimator && matches!(node.standard(), Some("MatMul" | "Gemm")) {
             self.start_linear(node, &mut inputs)?;
         }
-        if inputs.iter().flatten().any(|value| matches!(value.data, Data::Scores(_)))
+        if inputs
+            .iter()
+            .flatten()
+            .any(|value| matches!(value.data, Data::Scores(_)))
             && let Some(values) = self.affine(node, &inputs)?
         {
             return Ok(values);
@@ -144,7 +176,12 @@ impl Evaluator {
         if constant(left) && constant(right) {
             return Ok(());
         }
-        if let Some(nonlinear) = left.facts.nonlinear.clone().or_else(|| right.facts.nonlinear.clone()) {
+        if let Some(nonlinear) = left
+            .facts
+            .nonlinear
+            .clone()
+            .or_else(|| right.facts.nonlinear.clone())
+        {
             let problem = format!(
                 "a nonlinear function between two layers (the next one is node \"{}\")",
                 node.name.name
@@ -175,11 +212,17 @@ impl Evaluator {
     /// Counts work on scores.
     fn charge(&mut self, node: &Node, work: usize) -> Result<(), CompileError> {
         let left = self.budget.checked_sub(work);
-        self.budget = left.ok_or_else(|| node.invalid("the graph works on scores too often, or on too many at once"))?;
+        self.budget = left.ok_or_else(|| {
+            node.invalid("the graph works on scores too often, or on too many at once")
+        })?;
         Ok(())
     }
 
-    fn affine(&mut self, node: &Node, inputs: &[Option<Value>]) -> Result<Option<Vec<Value>>, CompileError> {
+    fn affine(
+        &mut self,
+        node: &Node,
+        inputs: &[Option<Value>],
+    ) -> Result<Option<Vec<Value>>, CompileError> {
         let mut arguments = Vec::with_capacity(inputs.len());
         for input in inputs {
             arguments.push(match input {
@@ -216,13 +259,20 @@ impl Evaluator {
             return Ok(None);
         };
         self.charge(node, results.iter().map(Scores::size).sum())?;
-        if results.iter().flat_map(|scores| &scores.entries).any(Combination::is_mixed) {
+        if results
+            .iter()
+            .flat_map(|scores| &scores.entries)
+            .any(Combination::is_mixed)
+        {
             return Err(node.unsupported(
                 "it adds linear functions and decision trees",
                 "sums of trees, or sums of linear functions",
             ));
         }
-        let first = inputs.iter().flatten().find(|value| matches!(value.data, Data::Scores(_)));
+        let first = inputs
+            .iter()
+            .flatten()
+            .find(|value| matches!(value.data, Data::Scores(_)));
         let element = match node.int("to", 0) {
             Ok(11) if node.standard() == Some("Cast") => Element::F64,
             Ok(1) if node.standard() == Some("Cast") => Element::F32,
@@ -230,7 +280,9 @@ impl Evaluator {
         };
         let classes = first.and_then(|value| value.facts.classes.clone());
         let value = |scores: Scores| {
-            let classes = classes.clone().filter(|classes| classes.len() == scores.entries.len());
+            let classes = classes
+                .clone()
+                .filter(|classes| classes.len() == scores.entries.len());
             Value {
                 element,
                 shape: scores.shape.clone(),
@@ -257,8 +309,15 @@ impl Evaluator {
                 other => other.clone(),
             });
         }
-        let operands: Vec<Option<Operand>> = placed.iter().map(|value| value.as_ref().and_then(operand)).collect();
-        let mut emitter = if behind { self.after(node) } else { self.before(node) };
+        let operands: Vec<Option<Operand>> = placed
+            .iter()
+            .map(|value| value.as_ref().and_then(operand))
+            .collect();
+        let mut emitter = if behind {
+            self.after(node)
+        } else {
+            self.before(node)
+        };
         let (results, moved) = match move_entries(&mut emitter, &operands)? {
             Some(results) => (results, true),
             None => match one_result(&mut emitter, &operands)? {
@@ -269,8 +328,20 @@ impl Evaluator {
         let mut values = Vec::with_capacity(results.len());
         for result in results {
             let builder = if behind { &self.after } else { &self.before };
-            let facts = facts::of(node, inputs, &placed, &result, moved, builder, &mut self.classes);
-            let data = if behind { Data::After(result.id) } else { Data::Before(result.id) };
+            let facts = facts::of(
+                node,
+                inputs,
+                &placed,
+                &result,
+                moved,
+                builder,
+                &mut self.classes,
+            );
+            let data = if behind {
+                Data::After(result.id)
+            } else {
+                Data::Before(result.id)
+            };
             values.push(Value {
                 element: result.element,
                 shape: result.shape,
@@ -300,7 +371,11 @@ impl Evaluator {
     }
 
     /// A map from class to value: the values, with the classes' names.
-    fn zip_map(&mut self, node: &Node, inputs: Vec<Option<Value>>) -> Result<Vec<Value>, CompileError> {
+    fn zip_map(
+        &mut self,
+        node: &Node,
+        inputs: Vec<Option<Value>>,
+    ) -> Result<Vec<Value>, CompileError> {
         let mut value = inputs
             .into_iter()
             .next()
@@ -308,11 +383,18 @@ impl Evaluator {
             .ok_or_else(|| node.invalid("input 0 is missing"))?;
         let mut names = node.texts("classlabels_strings")?;
         if names.is_empty() {
-            names = node.ints("classlabels_int64s")?.iter().map(ToString::to_string).collect();
+            names = node
+                .ints("classlabels_int64s")?
+                .iter()
+                .map(ToString::to_string)
+                .collect();
         }
         let entries: usize = value.shape.iter().product();
         if names.len() != entries {
-            return Err(node.invalid(format!("it names {} classes for {entries} values", names.len())));
+            return Err(node.invalid(format!(
+                "it names {} classes for {entries} values",
+                names.len()
+            )));
         }
         self.classes.push(names.clone());
         value.facts.classes = Some(names);
@@ -332,12 +414,16 @@ fn sorted<T>(map: &HashMap<String, T>) -> Vec<(&String, &T)> {
     entries
 }
 
-/// Positions of nodes that an estimator of the ML domain depends on: a matrix product among them is pre-processing.
+/// Positions of nodes that an estimator of the ML domain depends on: a matrix product among them is
+/// pre-processing.
 fn ancestors_of_estimators(nodes: &[Node]) -> HashSet<usize> {
     let mut wanted: HashSet<&str> = HashSet::new();
     let mut ancestors = HashSet::new();
     for (position, node) in nodes.iter().enumerate().rev() {
-        let needed = node.outputs.iter().any(|name| wanted.contains(name.as_str()));
+        let needed = node
+            .outputs
+            .iter()
+            .any(|name| wanted.contains(name.as_str()));
         if needed {
             ancestors.insert(position);
         }
@@ -359,17 +445,28 @@ fn operand(value: &Value) -> Option<Operand> {
     }
 }
 
-fn one_result(emitter: &mut Emitter<'_>, operands: &[Option<Operand>]) -> Result<Option<Operand>, CompileError> {
+fn one_result(
+    emitter: &mut Emitter<'_>,
+    operands: &[Option<Operand>],
+) -> Result<Option<Operand>, CompileError> {
     match standard::apply(emitter, operands)? {
         Some(result) => Ok(Some(result)),
         None => ml::apply(emitter, operands),
     }
 }
 
-fn move_entries(emitter: &mut Emitter<'_>, operands: &[Option<Operand>]) -> Result<Option<Vec<Operand>>, CompileError> {
+fn move_entries(
+    emitter: &mut Emitter<'_>,
+    operands: &[Option<Operand>],
+) -> Result<Option<Vec<Operand>>, CompileError> {
     let constants: Vec<Option<Tensor>> = operands
         .iter()
-        .map(|operand| operand.as_ref().and_then(|operand| emitter.constant_value(operand)).cloned())
+        .map(|operand| {
+            operand
+                .as_ref()
+                .and_then(|operand| emitter.constant_value(operand))
+                .cloned()
+        })
         .collect();
     let known: Vec<Option<Known<'_>>> = operands
         .iter()

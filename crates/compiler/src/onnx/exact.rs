@@ -1,8 +1,9 @@
 //! Refuses look-ups by a rounded score.
 //!
-//! Decrypted scores are approximations. A link function changes them a little where they change a little, and a label may differ where two
-//! scores are close; but a table looked up by a score that was made an integer, such as the number of the leaf that a row falls in, gives
-//! another entry altogether.
+//! Decrypted scores are approximations. A link function changes them a little where they change a
+//! little, and a label may differ where two scores are close; but a table looked up by a score that
+//! was made an integer, such as the number of the leaf that a row falls in, gives another entry
+//! altogether.
 
 use super::graph::Graph;
 use crate::error::CompileError;
@@ -23,7 +24,12 @@ enum Follows {
 pub(crate) fn check(program: &RowProgram, graph: &Graph) -> Result<(), CompileError> {
     let mut values = vec![Follows::Approximate; program.inputs().len()];
     for step in program.steps() {
-        let of = |id: &ValueId| values.get(id.index()).copied().unwrap_or(Follows::Approximate);
+        let of = |id: &ValueId| {
+            values
+                .get(id.index())
+                .copied()
+                .unwrap_or(Follows::Approximate)
+        };
         let looked_up = match &step.op {
             Op::Encode { argument, .. } | Op::OneHot { argument, .. } => Some(argument),
             Op::Pick { index, .. } => Some(index),
@@ -32,19 +38,32 @@ pub(crate) fn check(program: &RowProgram, graph: &Graph) -> Result<(), CompileEr
         if looked_up.is_some_and(|id| of(id) == Follows::Rounded) {
             let problem = "it looks up a score as an integer, but encrypted scores are approximate";
             let supported = "look-ups by labels; scores that are sums of leaf values";
-            return Err(match graph.nodes.iter().find(|node| node.name.name == step.node) {
-                Some(node) => node.unsupported(problem, supported),
-                None => CompileError::UnsupportedModel {
-                    problem: format!("step \"{}\": {problem}", step.node),
-                    supported: supported.into(),
+            return Err(
+                match graph.nodes.iter().find(|node| node.name.name == step.node) {
+                    Some(node) => node.unsupported(problem, supported),
+                    None => CompileError::UnsupportedModel {
+                        problem: format!("step \"{}\": {problem}", step.node),
+                        supported: supported.into(),
+                    },
                 },
-            });
+            );
         }
-        let arguments = step.op.arguments().iter().map(of).max().unwrap_or(Follows::Decided);
+        let arguments = step
+            .op
+            .arguments()
+            .iter()
+            .map(of)
+            .max()
+            .unwrap_or(Follows::Decided);
         values.push(match (&step.op, arguments) {
             (Op::ArgMax { .. }, _) => Follows::Decided,
             (Op::Binary { function, .. }, _) if compares(*function) => Follows::Decided,
-            (Op::Cast { kind: Kind::I64, .. }, Follows::Approximate) => Follows::Rounded,
+            (
+                Op::Cast {
+                    kind: Kind::I64, ..
+                },
+                Follows::Approximate,
+            ) => Follows::Rounded,
             (_, follows) => follows,
         });
     }

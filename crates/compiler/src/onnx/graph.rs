@@ -46,7 +46,9 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Graph, CompileError> {
         });
     }
     size::check(bytes)?;
-    let model = ModelProto::decode(bytes).map_err(|error| CompileError::NotOnnx { reason: error.to_string() })?;
+    let model = ModelProto::decode(bytes).map_err(|error| CompileError::NotOnnx {
+        reason: error.to_string(),
+    })?;
     let Some(graph) = model.graph else {
         return Err(CompileError::NotOnnx {
             reason: "it has no graph".into(),
@@ -81,7 +83,9 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Graph, CompileError> {
         .filter(|set| set.domain.is_empty() || set.domain == "ai.onnx")
         .map(|set| set.version)
         .max();
-    let producer = format!("{} {}", model.producer_name, model.producer_version).trim().to_owned();
+    let producer = format!("{} {}", model.producer_name, model.producer_version)
+        .trim()
+        .to_owned();
     // A model that uses the ML domain alone need not import the default one.
     checked(graph, producer, opset.unwrap_or(i64::MAX))
 }
@@ -107,7 +111,10 @@ fn checked(graph: GraphProto, producer: String, opset: i64) -> Result<Graph, Com
     let mut defined: HashSet<String> = constants.keys().cloned().collect();
     for input in &inputs {
         if !defined.insert(input.name.clone()) {
-            return Err(CompileError::invalid(format!("input \"{}\"", input.name), "it is defined twice"));
+            return Err(CompileError::invalid(
+                format!("input \"{}\"", input.name),
+                "it is defined twice",
+            ));
         }
     }
     let outputs: Vec<String> = graph.output.into_iter().map(|info| info.name).collect();
@@ -146,11 +153,19 @@ fn input(info: &ValueInfoProto) -> Result<Input, CompileError> {
         problem,
         supported: supported.to_owned(),
     };
-    let Some(tensor) = info.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref()) else {
+    let Some(tensor) = info
+        .r#type
+        .as_ref()
+        .and_then(|kind| kind.tensor_type.as_ref())
+    else {
         return Err(unsupported(format!("{place} is no tensor"), ELEMENTS));
     };
-    let element = Element::from_onnx(tensor.elem_type.into())
-        .ok_or_else(|| unsupported(format!("{place} has element type {}", tensor.elem_type), ELEMENTS))?;
+    let element = Element::from_onnx(tensor.elem_type.into()).ok_or_else(|| {
+        unsupported(
+            format!("{place} has element type {}", tensor.elem_type),
+            ELEMENTS,
+        )
+    })?;
     let Some(declared) = &tensor.shape else {
         return Err(unsupported(
             format!("{place} has no shape"),
@@ -170,7 +185,8 @@ fn input(info: &ValueInfoProto) -> Result<Input, CompileError> {
             }
             (_, Some(size)) => usize::try_from(size).unwrap_or(usize::MAX),
             (_, None) => {
-                let problem = format!("{place} does not say how many columns it has (dimension {axis})");
+                let problem =
+                    format!("{place} does not say how many columns it has (dimension {axis})");
                 return Err(unsupported(
                     problem,
                     "inputs of a fixed number of columns; export with [None, columns]",
@@ -192,17 +208,24 @@ fn input(info: &ValueInfoProto) -> Result<Input, CompileError> {
 }
 
 /// Drops nodes that no output depends on and sorts the others.
-fn ordered(nodes: Vec<Node>, defined: &HashSet<String>, outputs: &[String]) -> Result<Vec<Node>, CompileError> {
+fn ordered(
+    nodes: Vec<Node>,
+    defined: &HashSet<String>,
+    outputs: &[String],
+) -> Result<Vec<Node>, CompileError> {
     let mut producers: HashMap<String, usize> = HashMap::new();
     for (position, node) in nodes.iter().enumerate() {
         for output in node.outputs.iter().filter(|output| !output.is_empty()) {
             if defined.contains(output) || producers.insert(output.clone(), position).is_some() {
-                return Err(node.invalid(format!("its output \"{output}\" is already defined elsewhere")));
+                return Err(node.invalid(format!(
+                    "its output \"{output}\" is already defined elsewhere"
+                )));
             }
         }
     }
     let mut needed = vec![false; nodes.len()];
-    let mut open: Vec<(&str, Option<usize>)> = outputs.iter().map(|name| (name.as_str(), None)).collect();
+    let mut open: Vec<(&str, Option<usize>)> =
+        outputs.iter().map(|name| (name.as_str(), None)).collect();
     while let Some((name, user)) = open.pop() {
         match producers.get(name) {
             Some(&position) if !needed[position] => {
@@ -234,12 +257,17 @@ fn ordered(nodes: Vec<Node>, defined: &HashSet<String>, outputs: &[String]) -> R
     sorted(nodes)
 }
 
-/// Stable topological order (Kahn's algorithm; of several nodes that could be next, the first one in the file).
+/// Stable topological order (Kahn's algorithm; of several nodes that could be next, the first one
+/// in the file).
 fn sorted(nodes: Vec<Node>) -> Result<Vec<Node>, CompileError> {
     let producers: HashMap<&str, usize> = nodes
         .iter()
         .enumerate()
-        .flat_map(|(position, node)| node.outputs.iter().map(move |name| (name.as_str(), position)))
+        .flat_map(|(position, node)| {
+            node.outputs
+                .iter()
+                .map(move |name| (name.as_str(), position))
+        })
         .collect();
     let mut users = vec![Vec::new(); nodes.len()];
     let mut missing = vec![0_usize; nodes.len()];
@@ -251,7 +279,10 @@ fn sorted(nodes: Vec<Node>) -> Result<Vec<Node>, CompileError> {
             }
         }
     }
-    let mut ready: BinaryHeap<Reverse<usize>> = (0..nodes.len()).filter(|&position| missing[position] == 0).map(Reverse).collect();
+    let mut ready: BinaryHeap<Reverse<usize>> = (0..nodes.len())
+        .filter(|&position| missing[position] == 0)
+        .map(Reverse)
+        .collect();
     let mut order = Vec::with_capacity(nodes.len());
     while let Some(Reverse(position)) = ready.pop() {
         order.push(position);
@@ -263,8 +294,13 @@ fn sorted(nodes: Vec<Node>) -> Result<Vec<Node>, CompileError> {
         }
     }
     if let Some(position) = missing.iter().position(|&missing| missing > 0) {
-        return Err(nodes[position].invalid("the graph has a cycle: the node depends on its own output"));
+        return Err(
+            nodes[position].invalid("the graph has a cycle: the node depends on its own output")
+        );
     }
     let mut nodes: Vec<Option<Node>> = nodes.into_iter().map(Some).collect();
-    Ok(order.into_iter().filter_map(|position| nodes[position].take()).collect())
+    Ok(order
+        .into_iter()
+        .filter_map(|position| nodes[position].take())
+        .collect())
 }

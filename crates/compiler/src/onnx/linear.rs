@@ -19,7 +19,13 @@ impl Functions {
             value,
             entry: entry as u32,
         };
-        let terms = |weights: &[f64]| weights.iter().enumerate().map(|(entry, &weight)| (atom(entry), weight)).collect();
+        let terms = |weights: &[f64]| {
+            weights
+                .iter()
+                .enumerate()
+                .map(|(entry, &weight)| (atom(entry), weight))
+                .collect()
+        };
         self.weights
             .iter()
             .zip(&self.intercepts)
@@ -51,7 +57,11 @@ pub(crate) fn regressor(node: &Node, features: usize) -> Result<Functions, Compi
     functions(node, features, intercepts)
 }
 
-fn functions(node: &Node, features: usize, intercepts: Vec<f64>) -> Result<Functions, CompileError> {
+fn functions(
+    node: &Node,
+    features: usize,
+    intercepts: Vec<f64>,
+) -> Result<Functions, CompileError> {
     let coefficients = node.numbers("coefficients")?;
     if features == 0 || features.checked_mul(intercepts.len()) != Some(coefficients.len()) {
         let problem = format!(
@@ -71,14 +81,18 @@ fn functions(node: &Node, features: usize, intercepts: Vec<f64>) -> Result<Funct
 pub(crate) fn svm_regressor(node: &Node, features: usize) -> Result<Functions, CompileError> {
     let coefficients = node.numbers("coefficients")?;
     let rho = rho(node, 1)?;
-    let count = usize::try_from(node.int("n_supports", 0)?).map_err(|_| node.invalid("n_supports is negative"))?;
+    let count = usize::try_from(node.int("n_supports", 0)?)
+        .map_err(|_| node.invalid("n_supports is negative"))?;
     if count == 0 {
         return functions(node, features, rho);
     }
     linear_kernel(node)?;
     let vectors = support_vectors(node, count, features)?;
     if coefficients.len() != count {
-        return Err(node.invalid(format!("it has {} coefficients for {count} support vectors", coefficients.len())));
+        return Err(node.invalid(format!(
+            "it has {} coefficients for {count} support vectors",
+            coefficients.len()
+        )));
     }
     Ok(Functions {
         weights: vec![weighted(&vectors, &coefficients, features)],
@@ -95,20 +109,36 @@ pub(crate) enum SvmClassifier {
 }
 
 /// Reads a `SVMClassifier`.
-pub(crate) fn svm_classifier(node: &Node, features: usize, classes: usize) -> Result<SvmClassifier, CompileError> {
+pub(crate) fn svm_classifier(
+    node: &Node,
+    features: usize,
+    classes: usize,
+) -> Result<SvmClassifier, CompileError> {
     let counts = node
         .ints("vectors_per_class")?
         .iter()
-        .map(|&count| usize::try_from(count).map_err(|_| node.invalid("vectors_per_class has a negative entry")))
+        .map(|&count| {
+            usize::try_from(count)
+                .map_err(|_| node.invalid("vectors_per_class has a negative entry"))
+        })
         .collect::<Result<Vec<_>, _>>()?;
-    let total = counts.iter().fold(0_usize, |sum, &count| sum.saturating_add(count));
+    let total = counts
+        .iter()
+        .fold(0_usize, |sum, &count| sum.saturating_add(count));
     if total == 0 {
         let rho = rho(node, 1)?;
-        return Ok(SvmClassifier::OneAClass(functions(node, features, vec![rho[0]; classes])?));
+        return Ok(SvmClassifier::OneAClass(functions(
+            node,
+            features,
+            vec![rho[0]; classes],
+        )?));
     }
     linear_kernel(node)?;
     if counts.len() != classes || classes < 2 {
-        return Err(node.invalid(format!("it counts support vectors of {} classes, but has {classes}", counts.len())));
+        return Err(node.invalid(format!(
+            "it counts support vectors of {} classes, but has {classes}",
+            counts.len()
+        )));
     }
     let vectors = support_vectors(node, total, features)?;
     let coefficients = node.numbers("coefficients")?;
@@ -120,18 +150,32 @@ pub(crate) fn svm_classifier(node: &Node, features: usize, classes: usize) -> Re
     }
     let starts: Vec<usize> = counts
         .iter()
-        .scan(0, |start, count| Some(std::mem::replace(start, *start + count)))
+        .scan(0, |start, count| {
+            Some(std::mem::replace(start, *start + count))
+        })
         .collect();
     // Row `r` of the coefficients, for the support vectors of one class.
     let part = |row: usize, class: usize| {
         let range = starts[class]..starts[class] + counts[class];
         let own = &coefficients[row * total..(row + 1) * total];
-        weighted(&vectors[range.start * features..range.end * features], &own[range], features)
+        weighted(
+            &vectors[range.start * features..range.end * features],
+            &own[range],
+            features,
+        )
     };
-    let pairs: Vec<(usize, usize)> = (0..classes).flat_map(|i| (i + 1..classes).map(move |j| (i, j))).collect();
+    let pairs: Vec<(usize, usize)> = (0..classes)
+        .flat_map(|i| (i + 1..classes).map(move |j| (i, j)))
+        .collect();
     let weights = pairs
         .iter()
-        .map(|&(i, j)| part(j - 1, i).iter().zip(part(i, j)).map(|(x, y)| x + y).collect())
+        .map(|&(i, j)| {
+            part(j - 1, i)
+                .iter()
+                .zip(part(i, j))
+                .map(|(x, y)| x + y)
+                .collect()
+        })
         .collect();
     Ok(SvmClassifier::Pairs(Functions {
         weights,
@@ -149,7 +193,10 @@ fn linear_kernel(node: &Node) -> Result<(), CompileError> {
 fn rho(node: &Node, count: usize) -> Result<Vec<f64>, CompileError> {
     let mut rho = node.numbers("rho")?;
     if rho.len() < count {
-        return Err(node.invalid(format!("\"rho\" has {} entries instead of {count}", rho.len())));
+        return Err(node.invalid(format!(
+            "\"rho\" has {} entries instead of {count}",
+            rho.len()
+        )));
     }
     rho.truncate(count);
     Ok(rho)
@@ -170,7 +217,9 @@ fn support_vectors(node: &Node, count: usize, features: usize) -> Result<Vec<f64
 fn weighted(vectors: &[f64], coefficients: &[f64], features: usize) -> Vec<f64> {
     let mut sum = vec![0.0; features];
     for (vector, coefficient) in vectors.chunks(features).zip(coefficients) {
-        sum.iter_mut().zip(vector).for_each(|(sum, x)| *sum += coefficient * x);
+        sum.iter_mut()
+            .zip(vector)
+            .for_each(|(sum, x)| *sum += coefficient * x);
     }
     sum
 }

@@ -18,7 +18,10 @@ pub(crate) const OPERATORS: &[&str] = &[
 ];
 
 /// Adds the steps of a node; `None` if its operator is not one of this module.
-pub(crate) fn apply(emitter: &mut Emitter<'_>, inputs: Inputs<'_>) -> Result<Option<Operand>, CompileError> {
+pub(crate) fn apply(
+    emitter: &mut Emitter<'_>,
+    inputs: Inputs<'_>,
+) -> Result<Option<Operand>, CompileError> {
     let Some(operator) = emitter.node.ml() else {
         return Ok(None);
     };
@@ -36,12 +39,18 @@ pub(crate) fn apply(emitter: &mut Emitter<'_>, inputs: Inputs<'_>) -> Result<Opt
 }
 
 /// A constant with one entry a column, or one for all.
-fn per_column(emitter: &mut Emitter<'_>, value: Tensor, argument: &Operand, name: &str) -> Result<Operand, CompileError> {
+fn per_column(
+    emitter: &mut Emitter<'_>,
+    value: Tensor,
+    argument: &Operand,
+    name: &str,
+) -> Result<Operand, CompileError> {
     let columns = argument.shape.last().copied().unwrap_or(1);
     if value.len() != 1 && value.len() != columns {
-        return Err(emitter
-            .node
-            .invalid(format!("\"{name}\" has {} entries for {columns} columns", value.len())));
+        return Err(emitter.node.invalid(format!(
+            "\"{name}\" has {} entries for {columns} columns",
+            value.len()
+        )));
     }
     emitter.vector(value)
 }
@@ -49,7 +58,10 @@ fn per_column(emitter: &mut Emitter<'_>, value: Tensor, argument: &Operand, name
 fn scaler(emitter: &mut Emitter<'_>, inputs: Inputs<'_>) -> Result<Operand, CompileError> {
     let argument = required(emitter, inputs, 0)?;
     let mut result = emitter.cast(&argument, Element::F32)?;
-    for (name, function) in [("offset", BinaryFunction::Sub), ("scale", BinaryFunction::Mul)] {
+    for (name, function) in [
+        ("offset", BinaryFunction::Sub),
+        ("scale", BinaryFunction::Mul),
+    ] {
         let value = Tensor::F32(emitter.node.floats(name)?.to_vec());
         if !value.is_empty() {
             let value = per_column(emitter, value, &result, name)?;
@@ -94,7 +106,11 @@ fn normalizer(emitter: &mut Emitter<'_>, inputs: Inputs<'_>) -> Result<Operand, 
         "MAX" => Norm::Max,
         "L1" => Norm::L1,
         "L2" => Norm::L2,
-        other => return Err(emitter.node.invalid(format!("norm \"{other}\" is none of MAX, L1, L2"))),
+        other => {
+            return Err(emitter
+                .node
+                .invalid(format!("norm \"{other}\" is none of MAX, L1, L2")));
+        }
     };
     let argument = required(emitter, inputs, 0)?;
     let argument = emitter.cast(&argument, Element::F32)?;
@@ -127,10 +143,17 @@ fn one_hot_encoder(emitter: &mut Emitter<'_>, inputs: Inputs<'_>) -> Result<Oper
         Tensor::I64(emitter.node.ints("cats_int64s")?.to_vec())
     };
     if categories.is_empty() {
-        return Err(emitter.node.invalid("it has no categories for its input's type"));
+        return Err(emitter
+            .node
+            .invalid("it has no categories for its input's type"));
     }
     let unknown = emitter.node.int("zeros", 1)? != 0;
-    let shape = argument.shape.iter().copied().chain([categories.len()]).collect();
+    let shape = argument
+        .shape
+        .iter()
+        .copied()
+        .chain([categories.len()])
+        .collect();
     emitter.push(
         Op::OneHot {
             argument: argument.id,
@@ -144,22 +167,35 @@ fn one_hot_encoder(emitter: &mut Emitter<'_>, inputs: Inputs<'_>) -> Result<Oper
 
 fn label_encoder(emitter: &mut Emitter<'_>, inputs: Inputs<'_>) -> Result<Operand, CompileError> {
     let argument = required(emitter, inputs, 0)?;
-    let Mapping { keys, values, default } = if emitter.node.has("classes_strings") {
+    let Mapping {
+        keys,
+        values,
+        default,
+    } = if emitter.node.has("classes_strings") {
         first_version(emitter, argument.element)?
     } else {
         let keys = side(emitter, "keys")?;
         let values = side(emitter, "values")?;
         let default = default(emitter, values.element)?;
-        Mapping { keys, values, default }
+        Mapping {
+            keys,
+            values,
+            default,
+        }
     };
     if keys.element.kind() != argument.element.kind() {
-        let problem = format!("it maps {:?} entries but its input has {:?} ones", keys.element, argument.element);
+        let problem = format!(
+            "it maps {:?} entries but its input has {:?} ones",
+            keys.element, argument.element
+        );
         return Err(emitter.node.invalid(problem));
     }
     if keys.value.len() != values.value.len() {
-        return Err(emitter
-            .node
-            .invalid(format!("it has {} keys and {} values", keys.value.len(), values.value.len())));
+        return Err(emitter.node.invalid(format!(
+            "it has {} keys and {} values",
+            keys.value.len(),
+            values.value.len()
+        )));
     }
     let op = Op::Encode {
         argument: argument.id,
@@ -191,7 +227,11 @@ fn first_version(emitter: &Emitter<'_>, argument: Element) -> Result<Mapping, Co
         (indices, names)
     };
     let default = default(emitter, values.element)?;
-    Ok(Mapping { keys, values, default })
+    Ok(Mapping {
+        keys,
+        values,
+        default,
+    })
 }
 
 fn side(emitter: &Emitter<'_>, side: &str) -> Result<Constant, CompileError> {
@@ -199,7 +239,11 @@ fn side(emitter: &Emitter<'_>, side: &str) -> Result<Constant, CompileError> {
     if let Some(tensor) = node.tensor(&format!("{side}_tensor"))? {
         return Ok(tensor);
     }
-    let (strings, ints, floats) = (format!("{side}_strings"), format!("{side}_int64s"), format!("{side}_floats"));
+    let (strings, ints, floats) = (
+        format!("{side}_strings"),
+        format!("{side}_int64s"),
+        format!("{side}_floats"),
+    );
     let (element, value) = if node.has(&strings) {
         (Element::Text, Tensor::Text(node.texts(&strings)?))
     } else if node.has(&ints) {
@@ -233,11 +277,19 @@ fn default(emitter: &Emitter<'_>, element: Element) -> Result<Tensor, CompileErr
 }
 
 /// Look-up of computed places in a table with one row.
-fn array_feature_extractor(emitter: &mut Emitter<'_>, inputs: Inputs<'_>) -> Result<Operand, CompileError> {
+fn array_feature_extractor(
+    emitter: &mut Emitter<'_>,
+    inputs: Inputs<'_>,
+) -> Result<Operand, CompileError> {
     let (table, index) = (required(emitter, inputs, 0)?, required(emitter, inputs, 1)?);
     if table.shape.last().copied() != Some(table.len()) || table.len() == 0 {
-        let problem = format!("it looks up computed places in a table of shape {:?}", table.shape);
-        return Err(emitter.node.unsupported(problem, "computed places in one row, or constant places"));
+        let problem = format!(
+            "it looks up computed places in a table of shape {:?}",
+            table.shape
+        );
+        return Err(emitter
+            .node
+            .unsupported(problem, "computed places in one row, or constant places"));
     }
     let rank = table.shape.len().max(2);
     let shape = (1..rank).map(|_| 1).chain([index.len()]).collect();

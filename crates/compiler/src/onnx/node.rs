@@ -32,7 +32,11 @@ impl Node {
         } else {
             node.name
         };
-        let domain = if node.domain.is_empty() { DEFAULT.to_owned() } else { node.domain };
+        let domain = if node.domain.is_empty() {
+            DEFAULT.to_owned()
+        } else {
+            node.domain
+        };
         let name = NodeName {
             name,
             operator: node.op_type,
@@ -42,7 +46,10 @@ impl Node {
         for attribute in node.attribute {
             let key = attribute.name.clone();
             if attributes.insert(key.clone(), attribute).is_some() {
-                return Err(CompileError::invalid(&name, format!("attribute \"{key}\" is given twice")));
+                return Err(CompileError::invalid(
+                    &name,
+                    format!("attribute \"{key}\" is given twice"),
+                ));
             }
         }
         Ok(Self {
@@ -69,7 +76,11 @@ impl Node {
     }
 
     /// An error about what the node asks for.
-    pub(crate) fn unsupported(&self, problem: impl Into<String>, supported: impl Into<String>) -> CompileError {
+    pub(crate) fn unsupported(
+        &self,
+        problem: impl Into<String>,
+        supported: impl Into<String>,
+    ) -> CompileError {
         CompileError::Unsupported {
             node: self.name.clone(),
             problem: problem.into(),
@@ -83,7 +94,9 @@ impl Node {
 
     /// Whether a subgraph hangs on the node.
     pub(crate) fn has_subgraph(&self) -> bool {
-        self.attributes.values().any(|attribute| attribute.kind == attribute_type::GRAPH)
+        self.attributes
+            .values()
+            .any(|attribute| attribute.kind == attribute_type::GRAPH)
     }
 
     fn attribute(&self, name: &str, kind: i32) -> Result<Option<&AttributeProto>, CompileError> {
@@ -92,16 +105,23 @@ impl Node {
         };
         // Files of the first IR versions carry no type.
         if attribute.kind != kind && attribute.kind != 0 {
-            return Err(self.invalid(format!("attribute \"{name}\" has type {} instead of {kind}", attribute.kind)));
+            return Err(self.invalid(format!(
+                "attribute \"{name}\" has type {} instead of {kind}",
+                attribute.kind
+            )));
         }
         if !attribute.ref_attr_name.is_empty() {
-            return Err(self.invalid(format!("attribute \"{name}\" refers to a function's attribute")));
+            return Err(self.invalid(format!(
+                "attribute \"{name}\" refers to a function's attribute"
+            )));
         }
         Ok(Some(attribute))
     }
 
     pub(crate) fn int(&self, name: &str, default: i64) -> Result<i64, CompileError> {
-        Ok(self.attribute(name, attribute_type::INT)?.map_or(default, |attribute| attribute.i))
+        Ok(self
+            .attribute(name, attribute_type::INT)?
+            .map_or(default, |attribute| attribute.i))
     }
 
     pub(crate) fn float(&self, name: &str, default: f32) -> Result<f32, CompileError> {
@@ -111,7 +131,9 @@ impl Node {
     }
 
     pub(crate) fn ints(&self, name: &str) -> Result<&[i64], CompileError> {
-        Ok(self.attribute(name, attribute_type::INTS)?.map_or(&[], |attribute| &attribute.ints))
+        Ok(self
+            .attribute(name, attribute_type::INTS)?
+            .map_or(&[], |attribute| &attribute.ints))
     }
 
     pub(crate) fn floats(&self, name: &str) -> Result<&[f32], CompileError> {
@@ -122,7 +144,8 @@ impl Node {
 
     pub(crate) fn text(&self, name: &str, default: &str) -> Result<String, CompileError> {
         match self.attribute(name, attribute_type::STRING)? {
-            Some(attribute) => tensor::text(&attribute.s).map_err(|problem| self.invalid(format!("attribute \"{name}\": {problem}"))),
+            Some(attribute) => tensor::text(&attribute.s)
+                .map_err(|problem| self.invalid(format!("attribute \"{name}\": {problem}"))),
             None => Ok(default.to_owned()),
         }
     }
@@ -133,7 +156,10 @@ impl Node {
             .map_or(&[][..], |attribute| &attribute.strings);
         strings
             .iter()
-            .map(|bytes| tensor::text(bytes).map_err(|problem| self.invalid(format!("attribute \"{name}\": {problem}"))))
+            .map(|bytes| {
+                tensor::text(bytes)
+                    .map_err(|problem| self.invalid(format!("attribute \"{name}\": {problem}")))
+            })
             .collect()
     }
 
@@ -158,7 +184,9 @@ impl Node {
     pub(crate) fn any_numbers(&self, name: &str) -> Result<Vec<f64>, CompileError> {
         let as_tensor = format!("{name}_as_tensor");
         match self.tensor(&as_tensor)? {
-            Some(_) if self.has(name) => Err(self.invalid(format!("both \"{name}\" and \"{as_tensor}\" are given"))),
+            Some(_) if self.has(name) => {
+                Err(self.invalid(format!("both \"{name}\" and \"{as_tensor}\" are given")))
+            }
             Some(tensor) => self.as_numbers(&as_tensor, &tensor.value),
             None => Ok(self.floats(name)?.iter().map(|&x| f64::from(x)).collect()),
         }
@@ -174,7 +202,10 @@ impl Node {
     /// Refuses NaN and infinities.
     pub(crate) fn finite(&self, name: &str, numbers: Vec<f64>) -> Result<Vec<f64>, CompileError> {
         match numbers.iter().position(|x| !x.is_finite()) {
-            Some(at) => Err(self.invalid(format!("entry {at} of \"{name}\" is {}, not a finite number", numbers[at]))),
+            Some(at) => Err(self.invalid(format!(
+                "entry {at} of \"{name}\" is {}, not a finite number",
+                numbers[at]
+            ))),
             None => Ok(numbers),
         }
     }

@@ -24,7 +24,8 @@ impl Origin {
     }
 }
 
-/// For each entry of the program's first output, the one input entry (counted over all inputs) that it depends on.
+/// For each entry of the program's first output, the one input entry (counted over all inputs) that
+/// it depends on.
 pub(crate) fn of(program: &RowProgram) -> Vec<Option<u32>> {
     let mut values: Vec<Vec<Origin>> = Vec::new();
     let mut next = 0;
@@ -36,10 +37,19 @@ pub(crate) fn of(program: &RowProgram) -> Vec<Option<u32>> {
         let value = step_origins(&step.op, &values);
         values.push(value);
     }
-    let output = program.output_ids().first().map_or(&[][..], |id| &values[id.index()]);
+    let output = program
+        .output_ids()
+        .first()
+        .map_or(&[][..], |id| &values[id.index()]);
     output
         .iter()
-        .map(|origin| if let Origin::One(input) = origin { Some(*input) } else { None })
+        .map(|origin| {
+            if let Origin::One(input) = origin {
+                Some(*input)
+            } else {
+                None
+            }
+        })
         .collect()
 }
 
@@ -53,25 +63,49 @@ fn step_origins(op: &Op, values: &[Vec<Origin>]) -> Vec<Origin> {
     };
     match op {
         Op::Constant(value) => vec![Origin::Nothing; value.len()],
-        Op::Concat(parts) => parts.iter().flat_map(|part| entries(part).clone()).collect(),
-        Op::Select { source, entries: places } => places.iter().map(|&place| entries(source)[place as usize]).collect(),
-        Op::Pick { table, index, inner } => {
+        Op::Concat(parts) => parts
+            .iter()
+            .flat_map(|part| entries(part).clone())
+            .collect(),
+        Op::Select {
+            source,
+            entries: places,
+        } => places
+            .iter()
+            .map(|&place| entries(source)[place as usize])
+            .collect(),
+        Op::Pick {
+            table,
+            index,
+            inner,
+        } => {
             let table = Origin::all(entries(table).iter().copied());
             entries(index)
                 .iter()
                 .flat_map(|&index| std::iter::repeat_n(table.and(index), *inner))
                 .collect()
         }
-        Op::Cast { source: argument, .. } | Op::Unary { argument, .. } | Op::Encode { argument, .. } | Op::Narrow { argument, .. } => {
-            entries(argument).clone()
+        Op::Cast {
+            source: argument, ..
         }
-        Op::OneHot { argument, categories, .. } => entries(argument)
+        | Op::Unary { argument, .. }
+        | Op::Encode { argument, .. }
+        | Op::Narrow { argument, .. } => entries(argument).clone(),
+        Op::OneHot {
+            argument,
+            categories,
+            ..
+        } => entries(argument)
             .iter()
             .flat_map(|&origin| std::iter::repeat_n(origin, categories.len()))
             .collect(),
         Op::Binary { left, right, .. } => {
             let (left, right) = (entries(left), entries(right));
-            let len = if left.len() == 1 { right.len() } else { left.len() };
+            let len = if left.len() == 1 {
+                right.len()
+            } else {
+                left.len()
+            };
             left.iter()
                 .cycle()
                 .zip(right.iter().cycle())
@@ -95,8 +129,18 @@ fn step_origins(op: &Op, values: &[Vec<Origin>]) -> Vec<Origin> {
             let all = Origin::all(entries(left).iter().chain(entries(right)).copied());
             vec![all; rows * columns]
         }
-        Op::Reduce { argument, group, .. } | Op::ArgMax { argument, group, .. } => groups(argument, *group),
-        Op::Softmax { argument, group, .. } | Op::Normalize { argument, group, .. } => groups(argument, *group)
+        Op::Reduce {
+            argument, group, ..
+        }
+        | Op::ArgMax {
+            argument, group, ..
+        } => groups(argument, *group),
+        Op::Softmax {
+            argument, group, ..
+        }
+        | Op::Normalize {
+            argument, group, ..
+        } => groups(argument, *group)
             .into_iter()
             .flat_map(|origin| std::iter::repeat_n(origin, *group))
             .collect(),

@@ -34,7 +34,13 @@ pub(crate) fn finish(mut evaluator: Evaluator, graph: &Graph) -> Result<Model, C
     let last = &graph.nodes[graph.nodes.len() - 1];
     let ids: Vec<ValueId> = values
         .iter()
-        .filter_map(|(_, value)| if let Data::After(id) = value.data { Some(id) } else { None })
+        .filter_map(|(_, value)| {
+            if let Data::After(id) = value.data {
+                Some(id)
+            } else {
+                None
+            }
+        })
         .collect();
     let postprocess = without_unused_scores(&mut evaluator, &ids)?;
     exact::check(&postprocess, graph)?;
@@ -82,7 +88,10 @@ pub(crate) fn finish(mut evaluator: Evaluator, graph: &Graph) -> Result<Model, C
 }
 
 /// The program behind the estimator; raw scores that it does not read are dropped.
-fn without_unused_scores(evaluator: &mut Evaluator, outputs: &[ValueId]) -> Result<RowProgram, CompileError> {
+fn without_unused_scores(
+    evaluator: &mut Evaluator,
+    outputs: &[ValueId],
+) -> Result<RowProgram, CompileError> {
     let program = evaluator.after.finish(outputs)?;
     let read = program.steps().iter().filter_map(|step| match &step.op {
         Op::Select {
@@ -91,7 +100,12 @@ fn without_unused_scores(evaluator: &mut Evaluator, outputs: &[ValueId]) -> Resu
         } => Some(entries),
         _ => None,
     });
-    let used: Vec<u32> = read.flatten().copied().collect::<BTreeSet<_>>().into_iter().collect();
+    let used: Vec<u32> = read
+        .flatten()
+        .copied()
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
     evaluator.collected.keep(&used);
     evaluator.after.keep_entries(0, &used);
     Ok(evaluator.after.finish(outputs)?)
@@ -115,7 +129,9 @@ fn entries(value: &Value) -> usize {
 }
 
 fn task(values: &[(&String, Value)]) -> Task {
-    let classifies = |value: &Value| is_label(value) || (value.facts.range.is_probability() && entries(value) > 1);
+    let classifies = |value: &Value| {
+        is_label(value) || (value.facts.range.is_probability() && entries(value) > 1)
+    };
     if values.iter().any(|(_, value)| classifies(value)) {
         Task::Classification
     } else {
@@ -123,13 +139,18 @@ fn task(values: &[(&String, Value)]) -> Task {
     }
 }
 
-/// Names of the outputs that give one score each, where several do: those of the classes if there are as many, else the outputs' own.
+/// Names of the outputs that give one score each, where several do: those of the classes if there
+/// are as many, else the outputs' own.
 fn one_a_class(values: &[(&String, Value)], classes: &[Vec<String>]) -> Vec<Option<String>> {
     let single = |value: &Value| !is_label(value) && entries(value) == 1;
     let count = values.iter().filter(|(_, value)| single(value)).count();
-    let mut classes = classes.iter().find(|names| names.len() == count).map(|names| names.iter());
+    let mut classes = classes
+        .iter()
+        .find(|names| names.len() == count)
+        .map(|names| names.iter());
     let name = |(name, value): &(&String, Value)| {
-        let class = (count > 1 && single(value)).then(|| classes.as_mut().and_then(Iterator::next).unwrap_or(name));
+        let class = (count > 1 && single(value))
+            .then(|| classes.as_mut().and_then(Iterator::next).unwrap_or(name));
         class.cloned()
     };
     values.iter().map(name).collect()
@@ -137,7 +158,10 @@ fn one_a_class(values: &[(&String, Value)], classes: &[Vec<String>]) -> Vec<Opti
 
 /// An output cannot be compiled: the error names the node that gives it.
 fn unsupported(graph: &Graph, output: &str, problem: String, supported: &str) -> CompileError {
-    let giver = graph.nodes.iter().find(|node| node.outputs.iter().any(|name| name == output));
+    let giver = graph
+        .nodes
+        .iter()
+        .find(|node| node.outputs.iter().any(|name| name == output));
     match giver {
         Some(node) => node.unsupported(problem, supported),
         None => CompileError::UnsupportedModel {
@@ -166,10 +190,17 @@ fn field(
     if task == Task::Regression {
         return Ok(OutputField::Prediction);
     }
-    let own = value.facts.classes.iter().chain(classes).find(|names| names.len() == count);
+    let own = value
+        .facts
+        .classes
+        .iter()
+        .chain(classes)
+        .find(|names| names.len() == count);
     let names = match part {
         Some(name) => vec![name],
-        None => own.cloned().unwrap_or_else(|| (0..count).map(|class| class.to_string()).collect()),
+        None => own
+            .cloned()
+            .unwrap_or_else(|| (0..count).map(|class| class.to_string()).collect()),
     };
     Ok(if value.facts.range.is_probability() {
         OutputField::Probabilities(names)
@@ -180,14 +211,20 @@ fn field(
 
 /// Whether the empty text is one of the texts that the pre-processing knows.
 fn knows_empty(preprocess: &RowProgram) -> bool {
-    let among = |texts: &Tensor| matches!(texts, Tensor::Text(texts) if texts.iter().any(String::is_empty));
+    let among =
+        |texts: &Tensor| matches!(texts, Tensor::Text(texts) if texts.iter().any(String::is_empty));
     preprocess.steps().iter().any(|step| match &step.op {
-        Op::Constant(texts) | Op::OneHot { categories: texts, .. } | Op::Encode { keys: texts, .. } => among(texts),
+        Op::Constant(texts)
+        | Op::OneHot {
+            categories: texts, ..
+        }
+        | Op::Encode { keys: texts, .. } => among(texts),
         _ => false,
     })
 }
 
-/// Whether NaN means something: a node sends it somewhere on purpose, or the pre-processing asks for it.
+/// Whether NaN means something: a node sends it somewhere on purpose, or the pre-processing asks
+/// for it.
 fn missing(evaluator: &Evaluator, estimator: &Estimator, preprocess: &RowProgram) -> bool {
     let asked = preprocess.steps().iter().any(|step| {
         matches!(
@@ -198,6 +235,11 @@ fn missing(evaluator: &Evaluator, estimator: &Estimator, preprocess: &RowProgram
             }
         )
     });
-    let tracked = matches!(estimator, Estimator::Trees(_)) && evaluator.collected.ensembles.iter().any(|source| source.ensemble.missing);
+    let tracked = matches!(estimator, Estimator::Trees(_))
+        && evaluator
+            .collected
+            .ensembles
+            .iter()
+            .any(|source| source.ensemble.missing);
     asked || tracked
 }

@@ -1,5 +1,6 @@
-//! The part of the public ONNX schema (`onnx-ml.proto`, IR version 14) that is read here. Fields with other numbers are skipped by the
-//! decoder; those that change a model's meaning are declared so that they can be refused.
+//! The part of the public ONNX schema (`onnx-ml.proto`, IR version 14) that is read here. Fields
+//! with other numbers are skipped by the decoder; those that change a model's meaning are declared
+//! so that they can be refused.
 
 use prost::Message;
 

@@ -22,7 +22,10 @@ impl Range {
         low: 0.0,
         high: f64::INFINITY,
     };
-    pub(crate) const UNIT: Self = Self { low: 0.0, high: 1.0 };
+    pub(crate) const UNIT: Self = Self {
+        low: 0.0,
+        high: 1.0,
+    };
 
     pub(crate) const fn of(x: f64) -> Self {
         Self { low: x, high: x }

@@ -53,13 +53,19 @@ impl Combination {
             }
         }
         merged.retain(|&(_, factor)| factor != 0.0);
-        Self { constant, terms: merged }
+        Self {
+            constant,
+            terms: merged,
+        }
     }
 
     pub(crate) fn scaled(&self, factor: f64) -> Self {
         Self::of_terms(
             self.constant * factor,
-            self.terms.iter().map(|&(atom, own)| (atom, own * factor)).collect(),
+            self.terms
+                .iter()
+                .map(|&(atom, own)| (atom, own * factor))
+                .collect(),
         )
     }
 
@@ -84,7 +90,10 @@ impl Combination {
     pub(crate) fn is_mixed(&self) -> bool {
         // Atoms increase, and features come first.
         let ends = self.terms.first().zip(self.terms.last());
-        matches!(ends, Some(((Atom::Feature { .. }, _), (Atom::Target { .. }, _))))
+        matches!(
+            ends,
+            Some(((Atom::Feature { .. }, _), (Atom::Target { .. }, _)))
+        )
     }
 
     pub(crate) fn as_constant(&self) -> Option<f64> {
@@ -101,7 +110,11 @@ pub(crate) struct Scores {
 
 impl Scores {
     pub(crate) fn of_constant(shape: &[usize], value: &Tensor) -> Option<Self> {
-        let entries = value.to_f64()?.into_iter().map(Combination::of_constant).collect();
+        let entries = value
+            .to_f64()?
+            .into_iter()
+            .map(Combination::of_constant)
+            .collect();
         Some(Self {
             shape: shape.to_vec(),
             entries,
@@ -126,13 +139,19 @@ impl Scores {
 
     /// The entries at these places.
     fn take(&self, node: &Node, shape: Vec<usize>, places: &[u32]) -> Result<Self, CompileError> {
-        let terms: usize = places.iter().map(|&place| self.entries[place as usize].terms.len()).sum();
+        let terms: usize = places
+            .iter()
+            .map(|&place| self.entries[place as usize].terms.len())
+            .sum();
         if terms > MAX_TERMS {
             return Err(node.invalid(format!("its result has more than {MAX_TERMS} weights")));
         }
         Ok(Self {
             shape,
-            entries: places.iter().map(|&place| self.entries[place as usize].clone()).collect(),
+            entries: places
+                .iter()
+                .map(|&place| self.entries[place as usize].clone())
+                .collect(),
         })
     }
 }

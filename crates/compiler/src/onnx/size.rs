@@ -1,5 +1,5 @@
-//! A bound on what decoding allocates. An empty message takes two bytes in a file and hundreds in memory, so counts are checked before
-//! [`prost`] makes anything.
+//! A bound on what decoding allocates. An empty message takes two bytes in a file and hundreds in
+//! memory, so counts are checked before [`prost`] makes anything.
 
 use crate::error::CompileError;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
@@ -36,7 +36,9 @@ impl Kind {
             (Self::ValueInfo, 2) => Self::Type,
             (Self::Type, 1) => Self::TensorType,
             (Self::TensorType, 2) => Self::Shape,
-            (Self::Model, 8 | 25) | (Self::Graph, 15) | (Self::Tensor, 13) | (Self::Shape, 1) => Self::Leaf,
+            (Self::Model, 8 | 25) | (Self::Graph, 15) | (Self::Tensor, 13) | (Self::Shape, 1) => {
+                Self::Leaf
+            }
             _ => return None,
         })
     }
@@ -58,7 +60,8 @@ fn count(mut bytes: &[u8], kind: Kind, mut units: usize) -> Result<usize, String
     while !bytes.is_empty() && units <= MAX_UNITS {
         let (tag, wire) = decode_key(&mut bytes).map_err(|error| error.to_string())?;
         if wire != WireType::LengthDelimited {
-            skip_field(wire, tag, &mut bytes, DecodeContext::default()).map_err(|error| error.to_string())?;
+            skip_field(wire, tag, &mut bytes, DecodeContext::default())
+                .map_err(|error| error.to_string())?;
             continue;
         }
         let len = decode_varint(&mut bytes).map_err(|error| error.to_string())?;

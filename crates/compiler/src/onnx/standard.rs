@@ -7,13 +7,18 @@ pub(crate) use table::OPERATORS;
 use super::emitter::{Emitter, Operand};
 use super::tensor::{Constant, ELEMENTS, Element};
 use crate::error::CompileError;
-use cipherfn_protocol::program::{BinaryFunction, Norm, Op, ReduceFunction, SoftmaxKind, Tensor, UnaryFunction};
+use cipherfn_protocol::program::{
+    BinaryFunction, Norm, Op, ReduceFunction, SoftmaxKind, Tensor, UnaryFunction,
+};
 
 /// Inputs of a node; `None` for one that is left out.
 pub(crate) type Inputs<'a> = &'a [Option<Operand>];
 
 /// Adds the steps of a node; `None` if its operator is not one of this module.
-pub(crate) fn apply(emitter: &mut Emitter<'_>, inputs: Inputs<'_>) -> Result<Option<Operand>, CompileError> {
+pub(crate) fn apply(
+    emitter: &mut Emitter<'_>,
+    inputs: Inputs<'_>,
+) -> Result<Option<Operand>, CompileError> {
     let Some(operator) = emitter.node.standard().map(str::to_owned) else {
         return Ok(None);
     };
@@ -37,8 +42,11 @@ pub(crate) fn apply(emitter: &mut Emitter<'_>, inputs: Inputs<'_>) -> Result<Opt
         "Sum" | "Mean" | "Max" | "Min" => variadic(emitter, inputs, &operator),
         "Cast" => {
             let code = emitter.node.int("to", 0)?;
-            let element = Element::from_onnx(code)
-                .ok_or_else(|| emitter.node.unsupported(format!("it converts to element type {code}"), ELEMENTS))?;
+            let element = Element::from_onnx(code).ok_or_else(|| {
+                emitter
+                    .node
+                    .unsupported(format!("it converts to element type {code}"), ELEMENTS)
+            })?;
             let argument = required(emitter, inputs, 0)?;
             emitter.cast(&argument, element)
         }
@@ -63,7 +71,9 @@ pub(crate) fn apply(emitter: &mut Emitter<'_>, inputs: Inputs<'_>) -> Result<Opt
         "ConstantOfShape" => constant_of_shape(emitter, inputs),
         "Shape" => {
             let argument = required(emitter, inputs, 0)?;
-            emitter.constant(Constant::of_integers(argument.shape.iter().map(|&dim| dim as i64).collect()))
+            emitter.constant(Constant::of_integers(
+                argument.shape.iter().map(|&dim| dim as i64).collect(),
+            ))
         }
         "ArgMax" | "ArgMin" => arg_max(emitter, inputs, operator == "ArgMin"),
         "Softmax" => softmax(emitter, inputs, SoftmaxKind::Softmax),
@@ -81,7 +91,11 @@ pub(crate) fn apply(emitter: &mut Emitter<'_>, inputs: Inputs<'_>) -> Result<Opt
 }
 
 /// Input `index`, which must be there.
-pub(crate) fn required(emitter: &Emitter<'_>, inputs: Inputs<'_>, index: usize) -> Result<Operand, CompileError> {
+pub(crate) fn required(
+    emitter: &Emitter<'_>,
+    inputs: Inputs<'_>,
+    index: usize,
+) -> Result<Operand, CompileError> {
     inputs
         .get(index)
         .cloned()
@@ -90,19 +104,35 @@ pub(crate) fn required(emitter: &Emitter<'_>, inputs: Inputs<'_>, index: usize) 
 }
 
 fn axis(emitter: &Emitter<'_>, axis: i64, rank: usize) -> Result<usize, CompileError> {
-    let resolved = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
+    let resolved = if axis < 0 {
+        axis.saturating_add(rank as i64)
+    } else {
+        axis
+    };
     usize::try_from(resolved)
         .ok()
         .filter(|&axis| axis < rank)
-        .ok_or_else(|| emitter.node.invalid(format!("axis {axis} is outside rank {rank}")))
+        .ok_or_else(|| {
+            emitter
+                .node
+                .invalid(format!("axis {axis} is outside rank {rank}"))
+        })
 }
 
-fn reduce(emitter: &mut Emitter<'_>, inputs: Inputs<'_>, function: ReduceFunction) -> Result<Operand, CompileError> {
+fn reduce(
+    emitter: &mut Emitter<'_>,
+    inputs: Inputs<'_>,
+    function: ReduceFunction,
+) -> Result<Operand, CompileError> {
     let argument = required(emitter, inputs, 0)?;
     let axes = match inputs.get(1).and_then(Option::as_ref) {
         Some(axes) => match emitter.constant_value(axes) {
             Some(Tensor::I64(axes)) => axes.clone(),
-            _ => return Err(emitter.node.unsupported("its axes are computed from the row", "constant axes")),
+            _ => {
+                return Err(emitter
+                    .node
+                    .unsupported("its axes are computed from the row", "constant axes"));
+            }
         },
         None => emitter.node.ints("axes")?.to_vec(),
     };
@@ -117,7 +147,11 @@ fn reduce(emitter: &mut Emitter<'_>, inputs: Inputs<'_>, function: ReduceFunctio
     emitter.reduce(function, &argument, &axes, keep)
 }
 
-fn variadic(emitter: &mut Emitter<'_>, inputs: Inputs<'_>, operator: &str) -> Result<Operand, CompileError> {
+fn variadic(
+    emitter: &mut Emitter<'_>,
+    inputs: Inputs<'_>,
+    operator: &str,
+) -> Result<Operand, CompileError> {
     let function = match operator {
         "Max" => BinaryFunction::Max,
         "Min" => BinaryFunction::Min,
@@ -137,7 +171,10 @@ fn variadic(emitter: &mut Emitter<'_>, inputs: Inputs<'_>, operator: &str) -> Re
 
 fn clip(emitter: &mut Emitter<'_>, inputs: Inputs<'_>) -> Result<Operand, CompileError> {
     let mut result = required(emitter, inputs, 0)?;
-    for (index, name, function) in [(1, "min", BinaryFunction::Max), (2, "max", BinaryFunction::Min)] {
+    for (index, name, function) in [
+        (1, "min", BinaryFunction::Max),
+        (2, "max", BinaryFunction::Min),
+    ] {
         let bound = match inputs.get(index).cloned().flatten() {
             Some(bound) => bound,
             None if emitter.node.has(name) => {
@@ -157,33 +194,69 @@ fn constant(emitter: &Emitter<'_>) -> Result<Constant, CompileError> {
         return Ok(constant);
     }
     let (element, value, scalar) = if node.has("value_float") {
-        (Element::F32, Tensor::F32(vec![node.float("value_float", 0.0)?]), true)
+        (
+            Element::F32,
+            Tensor::F32(vec![node.float("value_float", 0.0)?]),
+            true,
+        )
     } else if node.has("value_floats") {
-        (Element::F32, Tensor::F32(node.floats("value_floats")?.to_vec()), false)
+        (
+            Element::F32,
+            Tensor::F32(node.floats("value_floats")?.to_vec()),
+            false,
+        )
     } else if node.has("value_int") {
-        (Element::Int, Tensor::I64(vec![node.int("value_int", 0)?]), true)
+        (
+            Element::Int,
+            Tensor::I64(vec![node.int("value_int", 0)?]),
+            true,
+        )
     } else if node.has("value_ints") {
-        (Element::Int, Tensor::I64(node.ints("value_ints")?.to_vec()), false)
+        (
+            Element::Int,
+            Tensor::I64(node.ints("value_ints")?.to_vec()),
+            false,
+        )
     } else if node.has("value_string") {
-        (Element::Text, Tensor::Text(vec![node.text("value_string", "")?]), true)
+        (
+            Element::Text,
+            Tensor::Text(vec![node.text("value_string", "")?]),
+            true,
+        )
     } else if node.has("value_strings") {
-        (Element::Text, Tensor::Text(node.texts("value_strings")?), false)
+        (
+            Element::Text,
+            Tensor::Text(node.texts("value_strings")?),
+            false,
+        )
     } else {
         return Err(node.unsupported("it has no dense value", ELEMENTS));
     };
     Ok(Constant {
         element,
-        shape: if scalar { Vec::new() } else { vec![value.len()] },
+        shape: if scalar {
+            Vec::new()
+        } else {
+            vec![value.len()]
+        },
         value,
     })
 }
 
-fn constant_of_shape(emitter: &mut Emitter<'_>, inputs: Inputs<'_>) -> Result<Operand, CompileError> {
+fn constant_of_shape(
+    emitter: &mut Emitter<'_>,
+    inputs: Inputs<'_>,
+) -> Result<Operand, CompileError> {
     let shape = required(emitter, inputs, 0)?;
     let Some(Tensor::I64(dims)) = emitter.constant_value(&shape) else {
-        return Err(emitter.node.unsupported("its shape is computed from the row", "a constant shape"));
+        return Err(emitter
+            .node
+            .unsupported("its shape is computed from the row", "a constant shape"));
     };
-    let shape: Vec<usize> = dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(usize::MAX)).collect();
+    let shape: Vec<usize> = dims
+        .iter()
+        .map(|&dim| usize::try_from(dim).unwrap_or(usize::MAX))
+        .collect();
     let value = emitter.node.tensor("value")?.unwrap_or(Constant {
         element: Element::F32,
         shape: vec![1],
@@ -194,12 +267,18 @@ fn constant_of_shape(emitter: &mut Emitter<'_>, inputs: Inputs<'_>) -> Result<Op
         ..value
     })?;
     if super::tensor::entries(&shape).is_none() {
-        return Err(emitter.node.invalid(format!("its shape {shape:?} is too large")));
+        return Err(emitter
+            .node
+            .invalid(format!("its shape {shape:?} is too large")));
     }
     emitter.spread(&value, &shape)
 }
 
-fn arg_max(emitter: &mut Emitter<'_>, inputs: Inputs<'_>, least: bool) -> Result<Operand, CompileError> {
+fn arg_max(
+    emitter: &mut Emitter<'_>,
+    inputs: Inputs<'_>,
+    least: bool,
+) -> Result<Operand, CompileError> {
     let mut argument = required(emitter, inputs, 0)?;
     if least {
         argument = emitter.unary(UnaryFunction::Neg, &argument)?;
@@ -219,16 +298,25 @@ fn arg_max(emitter: &mut Emitter<'_>, inputs: Inputs<'_>, least: bool) -> Result
     )
 }
 
-fn softmax(emitter: &mut Emitter<'_>, inputs: Inputs<'_>, variant: SoftmaxKind) -> Result<Operand, CompileError> {
+fn softmax(
+    emitter: &mut Emitter<'_>,
+    inputs: Inputs<'_>,
+    variant: SoftmaxKind,
+) -> Result<Operand, CompileError> {
     let argument = required(emitter, inputs, 0)?;
     // Until operator set 12 all axes from `axis` on were one group.
     let old = emitter.opset < 13;
     let rank = argument.shape.len();
-    let axis = axis(emitter, emitter.node.int("axis", if old { 1 } else { -1 })?, rank)?;
+    let axis = axis(
+        emitter,
+        emitter.node.int("axis", if old { 1 } else { -1 })?,
+        rank,
+    )?;
     if !old && axis + 1 != rank {
-        return Err(emitter
-            .node
-            .unsupported(format!("it works along axis {axis} of {rank}"), "softmax along the last axis"));
+        return Err(emitter.node.unsupported(
+            format!("it works along axis {axis} of {rank}"),
+            "softmax along the last axis",
+        ));
     }
     let group = argument.shape[axis..].iter().product();
     emitter.push(
@@ -242,19 +330,27 @@ fn softmax(emitter: &mut Emitter<'_>, inputs: Inputs<'_>, variant: SoftmaxKind) 
     )
 }
 
-fn lp_normalization(emitter: &mut Emitter<'_>, inputs: Inputs<'_>) -> Result<Operand, CompileError> {
+fn lp_normalization(
+    emitter: &mut Emitter<'_>,
+    inputs: Inputs<'_>,
+) -> Result<Operand, CompileError> {
     let argument = required(emitter, inputs, 0)?;
     let norm = match emitter.node.int("p", 2)? {
         1 => Norm::L1,
         2 => Norm::L2,
-        other => return Err(emitter.node.invalid(format!("norm {other} is neither 1 nor 2"))),
+        other => {
+            return Err(emitter
+                .node
+                .invalid(format!("norm {other} is neither 1 nor 2")));
+        }
     };
     let axis = axis(emitter, emitter.node.int("axis", -1)?, argument.shape.len())?;
     let group = argument.shape[axis];
     if axis + 1 != argument.shape.len() {
-        return Err(emitter
-            .node
-            .unsupported(format!("it works along axis {axis}"), "normalisation along the last axis"));
+        return Err(emitter.node.unsupported(
+            format!("it works along axis {axis}"),
+            "normalisation along the last axis",
+        ));
     }
     emitter.push(
         Op::Normalize {
@@ -268,20 +364,26 @@ fn lp_normalization(emitter: &mut Emitter<'_>, inputs: Inputs<'_>) -> Result<Ope
 }
 
 /// Matrix product by the rules of `numpy.matmul`, with a right factor of at most two dimensions.
-pub(crate) fn mat_mul(emitter: &mut Emitter<'_>, left: &Operand, right: &Operand) -> Result<Operand, CompileError> {
+pub(crate) fn mat_mul(
+    emitter: &mut Emitter<'_>,
+    left: &Operand,
+    right: &Operand,
+) -> Result<Operand, CompileError> {
     let (inner, columns, tail) = match right.shape.as_slice() {
         &[inner] => (inner, 1, None),
         &[inner, columns] => (inner, columns, Some(columns)),
         shape => {
-            return Err(emitter
-                .node
-                .unsupported(format!("its second factor has shape {shape:?}"), "vectors and matrices"));
+            return Err(emitter.node.unsupported(
+                format!("its second factor has shape {shape:?}"),
+                "vectors and matrices",
+            ));
         }
     };
     let Some((&last, head)) = left.shape.split_last().filter(|(last, _)| **last == inner) else {
-        return Err(emitter
-            .node
-            .invalid(format!("shapes {:?} and {:?} cannot be multiplied", left.shape, right.shape)));
+        return Err(emitter.node.invalid(format!(
+            "shapes {:?} and {:?} cannot be multiplied",
+            left.shape, right.shape
+        )));
     };
     let rows = head.iter().product();
     let shape = head.iter().copied().chain(tail).collect();
@@ -302,7 +404,9 @@ fn gemm(emitter: &mut Emitter<'_>, inputs: Inputs<'_>) -> Result<Operand, Compil
     let mut sides = [required(emitter, inputs, 0)?, required(emitter, inputs, 1)?];
     for (side, name) in sides.iter_mut().zip(["transA", "transB"]) {
         if side.shape.len() != 2 {
-            return Err(emitter.node.invalid(format!("its factor has shape {:?}", side.shape)));
+            return Err(emitter
+                .node
+                .invalid(format!("its factor has shape {:?}", side.shape)));
         }
         if emitter.node.int(name, 0)? != 0 {
             *side = emitter.select(side, super::views::permuted(&side.shape, &[1, 0]))?;
@@ -320,7 +424,11 @@ fn gemm(emitter: &mut Emitter<'_>, inputs: Inputs<'_>) -> Result<Operand, Compil
     Ok(result)
 }
 
-fn scaled(emitter: &mut Emitter<'_>, operand: &Operand, factor: f32) -> Result<Operand, CompileError> {
+fn scaled(
+    emitter: &mut Emitter<'_>,
+    operand: &Operand,
+    factor: f32,
+) -> Result<Operand, CompileError> {
     if factor.to_bits() == 1.0_f32.to_bits() {
         return Ok(operand.clone());
     }
@@ -342,7 +450,12 @@ fn gather(emitter: &mut Emitter<'_>, inputs: Inputs<'_>) -> Result<Operand, Comp
     if inner == 0 {
         return Err(emitter.node.invalid("its table is empty"));
     }
-    let shape = index.shape.iter().chain(&table.shape[1..]).copied().collect();
+    let shape = index
+        .shape
+        .iter()
+        .chain(&table.shape[1..])
+        .copied()
+        .collect();
     emitter.push(
         Op::Pick {
             table: table.id,

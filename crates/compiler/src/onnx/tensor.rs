@@ -84,9 +84,16 @@ pub(crate) fn read(tensor: &TensorProto, place: &str) -> Result<Constant, Compil
     let shape = tensor
         .dims
         .iter()
-        .map(|&dim| usize::try_from(dim).map_err(|_| invalid(format!("it has the negative dimension {dim}"))))
+        .map(|&dim| {
+            usize::try_from(dim)
+                .map_err(|_| invalid(format!("it has the negative dimension {dim}")))
+        })
         .collect::<Result<Vec<_>, _>>()?;
-    let len = entries(&shape).ok_or_else(|| invalid(format!("its shape {shape:?} has more than {MAX_LEN} entries")))?;
+    let len = entries(&shape).ok_or_else(|| {
+        invalid(format!(
+            "its shape {shape:?} has more than {MAX_LEN} entries"
+        ))
+    })?;
     let element = Element::from_onnx(tensor.data_type.into()).ok_or_else(|| {
         invalid(format!(
             "its element type {} is not supported (supported are {ELEMENTS})",
@@ -100,7 +107,11 @@ pub(crate) fn read(tensor: &TensorProto, place: &str) -> Result<Constant, Compil
             value.len()
         )));
     }
-    Ok(Constant { element, shape, value })
+    Ok(Constant {
+        element,
+        shape,
+        value,
+    })
 }
 
 fn content(tensor: &TensorProto) -> Result<Tensor, String> {
@@ -114,7 +125,13 @@ fn content(tensor: &TensorProto) -> Result<Tensor, String> {
         7 if from_raw => Tensor::I64(chunks(raw, i64::from_le_bytes)?),
         7 => Tensor::I64(tensor.int64_data.clone()),
         8 if from_raw => return Err("strings cannot be raw data".into()),
-        8 => Tensor::Text(tensor.string_data.iter().map(|bytes| text(bytes)).collect::<Result<_, _>>()?),
+        8 => Tensor::Text(
+            tensor
+                .string_data
+                .iter()
+                .map(|bytes| text(bytes))
+                .collect::<Result<_, _>>()?,
+        ),
         2 | 9 if from_raw => Tensor::I64(chunks(raw, |[byte]: [u8; 1]| i64::from(byte))?),
         3 if from_raw => Tensor::I64(chunks(raw, |[byte]: [u8; 1]| i64::from(byte as i8))?),
         4 if from_raw => Tensor::I64(chunks(raw, |bytes| i64::from(u16::from_le_bytes(bytes)))?),
@@ -132,7 +149,10 @@ fn chunks<const N: usize, T>(raw: &[u8], read: impl Fn([u8; N]) -> T) -> Result<
     if rest.is_empty() {
         Ok(whole.iter().map(|&bytes| read(bytes)).collect())
     } else {
-        Err(format!("its {} bytes of raw data are no whole number of entries", raw.len()))
+        Err(format!(
+            "its {} bytes of raw data are no whole number of entries",
+            raw.len()
+        ))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Files that break the format's rules, and ones that would break a careless reader.
 
 use super::proto::{
-    AttributeProto, DimensionProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
-    TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, attribute_type,
+    AttributeProto, DimensionProto, FunctionProto, GraphProto, ModelProto, NodeProto,
+    OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto,
+    TypeProto, ValueInfoProto, attribute_type,
 };
 use super::{read_model, size};
 use crate::model::{Estimator, Model, Test, TreeNode};
@@ -26,11 +27,19 @@ fn info(name: &str, dims: &[i64]) -> ValueInfoProto {
     };
     ValueInfoProto {
         name: name.into(),
-        r#type: Some(TypeProto { tensor_type: Some(tensor) }),
+        r#type: Some(TypeProto {
+            tensor_type: Some(tensor),
+        }),
     }
 }
 
-fn node(domain: &str, operator: &str, inputs: &[&str], outputs: &[&str], attribute: Vec<AttributeProto>) -> NodeProto {
+fn node(
+    domain: &str,
+    operator: &str,
+    inputs: &[&str],
+    outputs: &[&str],
+    attribute: Vec<AttributeProto>,
+) -> NodeProto {
     let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
     NodeProto {
         input: names(inputs),
@@ -70,7 +79,10 @@ fn int(name: &str, i: i64) -> AttributeProto {
 }
 
 fn strings(name: &str, strings: &[&str]) -> AttributeProto {
-    let strings = strings.iter().map(|text| text.as_bytes().to_vec()).collect();
+    let strings = strings
+        .iter()
+        .map(|text| text.as_bytes().to_vec())
+        .collect();
     AttributeProto {
         name: name.into(),
         strings,
@@ -126,7 +138,13 @@ fn tree() -> NodeProto {
         ints("target_treeids", &[0, 0]),
         floats("target_weights", &[-1.0, 2.0]),
     ];
-    node("ai.onnx.ml", "TreeEnsembleRegressor", &["X"], &["Y"], attributes)
+    node(
+        "ai.onnx.ml",
+        "TreeEnsembleRegressor",
+        &["X"],
+        &["Y"],
+        attributes,
+    )
 }
 
 fn with(mut node: NodeProto, attribute: AttributeProto) -> NodeProto {
@@ -146,7 +164,11 @@ fn linear() -> ModelProto {
 fn read(model: &ModelProto) -> Result<Model, String> {
     let start = Instant::now();
     let result = read_model(&model.encode_to_vec()).map_err(|error| error.to_string());
-    assert!(start.elapsed() < Duration::from_secs(20), "it took {:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "it took {:?}",
+        start.elapsed()
+    );
     result
 }
 
@@ -156,13 +178,18 @@ fn refused(model: &ModelProto, parts: &[&str]) {
 }
 
 fn predict(model: &Model, row: [f32; 2]) -> Vec<f64> {
-    model.predict(vec![Tensor::F32(row.to_vec())]).unwrap()[0].to_f64().unwrap()
+    model.predict(vec![Tensor::F32(row.to_vec())]).unwrap()[0]
+        .to_f64()
+        .unwrap()
 }
 
 #[test]
 fn the_plain_models_are_read() {
     let tree = read(&model(vec![tree()], Vec::new())).unwrap();
-    assert_eq!([predict(&tree, [0.5, 0.0]), predict(&tree, [0.6, 0.0])], [[-1.0], [2.0]]);
+    assert_eq!(
+        [predict(&tree, [0.5, 0.0]), predict(&tree, [0.6, 0.0])],
+        [[-1.0], [2.0]]
+    );
     let linear = read(&linear()).unwrap();
     assert_eq!(predict(&linear, [3.0, 4.0]), [2.0]);
 }
@@ -215,7 +242,12 @@ fn files_of_tiny_messages_are_refused_before_they_are_decoded() {
     let mut bytes = vec![0x3a];
     prost::encoding::encode_varint(nodes.len() as u64, &mut bytes);
     bytes.extend(nodes);
-    assert!(size::check(&bytes).unwrap_err().to_string().contains("too many"));
+    assert!(
+        size::check(&bytes)
+            .unwrap_err()
+            .to_string()
+            .contains("too many")
+    );
     assert!(
         read_model(&vec![0; super::graph::MAX_BYTES + 1])
             .unwrap_err()
@@ -250,16 +282,25 @@ fn dimensions_beyond_memory_are_refused() {
         ("Reshape", "cannot become"),
         ("Tile", "cannot be repeated"),
     ] {
-        let grown = model(vec![node("", operator, &["X", "S"], &["Y"], Vec::new())], vec![shape.clone()]);
+        let grown = model(
+            vec![node("", operator, &["X", "S"], &["Y"], Vec::new())],
+            vec![shape.clone()],
+        );
         refused(&grown, &[operator, part]);
     }
-    let filled = model(vec![node("", "ConstantOfShape", &["S"], &["Y"], Vec::new())], vec![shape]);
+    let filled = model(
+        vec![node("", "ConstantOfShape", &["S"], &["Y"], Vec::new())],
+        vec![shape],
+    );
     refused(&filled, &["ConstantOfShape", "too large"]);
 }
 
 #[test]
 fn inputs_must_have_a_known_width_and_free_rows() {
-    for (dims, part) in [(&[-1, -1][..], "how many columns"), (&[7, 2], "exactly 7 rows")] {
+    for (dims, part) in [
+        (&[-1, -1][..], "how many columns"),
+        (&[7, 2], "exactly 7 rows"),
+    ] {
         let mut bad = linear();
         bad.graph.as_mut().unwrap().input = vec![info("X", dims)];
         refused(&bad, &["input \"X\"", part]);
@@ -333,10 +374,20 @@ fn graphs_must_be_well_formed() {
         &["\"Y\" is already defined"],
     );
     let mut twice = linear();
-    twice.graph.as_mut().unwrap().initializer.push(tensor("W", &[2, 1], &[1.0, 1.0]));
+    twice
+        .graph
+        .as_mut()
+        .unwrap()
+        .initializer
+        .push(tensor("W", &[2, 1], &[1.0, 1.0]));
     refused(&twice, &["initializer \"W\"", "defined twice"]);
     let mut inputs = linear();
-    inputs.graph.as_mut().unwrap().input.push(info("X", &[-1, 2]));
+    inputs
+        .graph
+        .as_mut()
+        .unwrap()
+        .input
+        .push(info("X", &[-1, 2]));
     refused(&inputs, &["input \"X\"", "defined twice"]);
     let mut functions = linear();
     functions.functions.push(FunctionProto { name: "f".into() });
@@ -347,7 +398,10 @@ fn graphs_must_be_well_formed() {
         ..AttributeProto::default()
     };
     refused(
-        &model(vec![node("", "Loop", &["X"], &["Y"], vec![subgraph])], Vec::new()),
+        &model(
+            vec![node("", "Loop", &["X"], &["Y"], vec![subgraph])],
+            Vec::new(),
+        ),
         &["the Loop", "subgraph"],
     );
     refused(
@@ -355,7 +409,10 @@ fn graphs_must_be_well_formed() {
         &["output \"Y\" does not depend on an estimator"],
     );
     refused(
-        &model(vec![node("com.example", "Magic", &["X"], &["Y"], Vec::new())], Vec::new()),
+        &model(
+            vec![node("com.example", "Magic", &["X"], &["Y"], Vec::new())],
+            Vec::new(),
+        ),
         &["the Magic", "com.example", "supported"],
     );
     // Listed backwards, which is merely unusual.
@@ -392,18 +449,39 @@ fn malformed_trees_are_refused() {
         refused(&model, &[&["the TreeEnsembleRegressor"], parts].concat());
     };
     refused(ints("nodes_truenodeids", &[0, 0, 0]), &["cycle"]);
-    refused(ints("nodes_truenodeids", &[9, 0, 0]), &["leads to node 9, which it has not"]);
-    refused(ints("nodes_truenodeids", &[-1, 0, 0]), &["leads to node -1"]);
+    refused(
+        ints("nodes_truenodeids", &[9, 0, 0]),
+        &["leads to node 9, which it has not"],
+    );
+    refused(
+        ints("nodes_truenodeids", &[-1, 0, 0]),
+        &["leads to node -1"],
+    );
     refused(ints("nodes_truenodeids", &[1, 0]), &["different lengths"]);
-    refused(ints("nodes_missing_value_tracks_true", &[1]), &["different lengths"]);
-    refused(ints("nodes_nodeids", &[0, 1, 1]), &["node 1 of tree 0 is given twice"]);
-    refused(ints("nodes_featureids", &[2, 0, 0]), &["asks for feature 2 of 2"]);
-    refused(ints("nodes_featureids", &[-1, 0, 0]), &["asks for feature -1"]);
+    refused(
+        ints("nodes_missing_value_tracks_true", &[1]),
+        &["different lengths"],
+    );
+    refused(
+        ints("nodes_nodeids", &[0, 1, 1]),
+        &["node 1 of tree 0 is given twice"],
+    );
+    refused(
+        ints("nodes_featureids", &[2, 0, 0]),
+        &["asks for feature 2 of 2"],
+    );
+    refused(
+        ints("nodes_featureids", &[-1, 0, 0]),
+        &["asks for feature -1"],
+    );
     refused(
         strings("nodes_modes", &["BRANCH_MAYBE", "LEAF", "LEAF"]),
         &["node mode \"BRANCH_MAYBE\"", "BRANCH_LEQ"],
     );
-    refused(floats("target_weights", &[f32::NEG_INFINITY, 0.0]), &["target_weights", "-inf"]);
+    refused(
+        floats("target_weights", &[f32::NEG_INFINITY, 0.0]),
+        &["target_weights", "-inf"],
+    );
     refused(
         floats("target_weights", &[1.0]),
         &["\"target_*\" attributes have different lengths"],
@@ -416,18 +494,31 @@ fn malformed_trees_are_refused() {
         kind: attribute_type::STRING,
         ..AttributeProto::default()
     };
-    refused(text("aggregate_function", "MIN"), &["combined by MIN", "SUM and AVERAGE"]);
-    refused(text("post_transform", "SQUARE"), &["post_transform \"SQUARE\""]);
-    refused(ints("post_transform", &[1]), &["attribute \"post_transform\" has type"]);
+    refused(
+        text("aggregate_function", "MIN"),
+        &["combined by MIN", "SUM and AVERAGE"],
+    );
+    refused(
+        text("post_transform", "SQUARE"),
+        &["post_transform \"SQUARE\""],
+    );
+    refused(
+        ints("post_transform", &[1]),
+        &["attribute \"post_transform\" has type"],
+    );
 }
 
-/// Trees whose every level has one node that both branches of the level above lead to: `2^levels` paths.
+/// Trees whose every level has one node that both branches of the level above lead to: `2^levels`
+/// paths.
 #[test]
 fn shared_subtrees_are_copied_within_bounds() {
     let levels = |levels: i64| {
         let ids: Vec<i64> = (0..=levels).collect();
         let next: Vec<i64> = ids.iter().map(|id| (id + 1).min(levels)).collect();
-        let modes: Vec<&str> = ids.iter().map(|&id| if id == levels { "LEAF" } else { "BRANCH_LEQ" }).collect();
+        let modes: Vec<&str> = ids
+            .iter()
+            .map(|&id| if id == levels { "LEAF" } else { "BRANCH_LEQ" })
+            .collect();
         let attributes = [
             ints("nodes_treeids", &vec![0; ids.len()]),
             ints("nodes_nodeids", &ids),
@@ -484,7 +575,13 @@ fn a_second_layer_names_the_function_between() {
         node("", "Identity", &["B"], &["C"], Vec::new()),
         node("", "MatMul", &["C", "V"], &["Y"], Vec::new()),
     ];
-    let network = model(nodes, vec![tensor("W", &[2, 1], &[1.0, 1.0]), tensor("V", &[1, 1], &[1.0])]);
+    let network = model(
+        nodes,
+        vec![
+            tensor("W", &[2, 1], &[1.0, 1.0]),
+            tensor("V", &[1, 1], &[1.0]),
+        ],
+    );
     refused(
         &network,
         &[
@@ -494,7 +591,10 @@ fn a_second_layer_names_the_function_between() {
             "supported: tree ensembles",
         ],
     );
-    let mut stacked = model(vec![node("", "Sigmoid", &["T"], &["S"], Vec::new()), tree()], Vec::new());
+    let mut stacked = model(
+        vec![node("", "Sigmoid", &["T"], &["S"], Vec::new()), tree()],
+        Vec::new(),
+    );
     let graph = stacked.graph.as_mut().unwrap();
     graph.node.push(NodeProto {
         input: vec!["S".into()],
@@ -505,7 +605,10 @@ fn a_second_layer_names_the_function_between() {
     graph.node[1].output = vec!["T".into()];
     refused(
         &stacked,
-        &["\"second\"", "comes from another estimator through node \"the Sigmoid\""],
+        &[
+            "\"second\"",
+            "comes from another estimator through node \"the Sigmoid\"",
+        ],
     );
     let mixed = model(
         vec![
@@ -522,7 +625,13 @@ fn infinite_thresholds_part_missing_values_from_others() {
     let threshold = |mode: &str, value: f32| {
         let tree = with(tree(), floats("nodes_values", &[value, 0.0, 0.0]));
         let tree = with(tree, strings("nodes_modes", &[mode, "LEAF", "LEAF"]));
-        model(vec![with(tree, ints("nodes_missing_value_tracks_true", &[0, 0, 0]))], Vec::new())
+        model(
+            vec![with(
+                tree,
+                ints("nodes_missing_value_tracks_true", &[0, 0, 0]),
+            )],
+            Vec::new(),
+        )
     };
     let (on_true, on_false) = (-1.0, 2.0);
     for (mode, value, finite) in [
@@ -539,7 +648,11 @@ fn infinite_thresholds_part_missing_values_from_others() {
         for x in [f32::MIN, 0.0, f32::MAX] {
             assert_eq!(predict(&read, [x, 0.0]), [finite], "{mode} {value} of {x}");
         }
-        assert_eq!(predict(&read, [f32::NAN, 0.0]), [on_false], "{mode} {value}");
+        assert_eq!(
+            predict(&read, [f32::NAN, 0.0]),
+            [on_false],
+            "{mode} {value}"
+        );
     }
     refused(
         &threshold("BRANCH_LEQ", f32::NAN),
@@ -560,10 +673,17 @@ fn look_ups_by_a_rounded_score_are_refused() {
         node("ai.onnx.ml", "LabelEncoder", &["K"], &["Y"], attributes)
     };
     let cast = node("", "Cast", &["S"], &["K"], vec![int("to", 7)]);
-    let by_score = model(vec![tree.clone(), cast, encoder(ints("keys_int64s", &[-1, 2]))], Vec::new());
+    let by_score = model(
+        vec![tree.clone(), cast, encoder(ints("keys_int64s", &[-1, 2]))],
+        Vec::new(),
+    );
     refused(
         &by_score,
-        &["the LabelEncoder", "domain ai.onnx.ml", "encrypted scores are approximate"],
+        &[
+            "the LabelEncoder",
+            "domain ai.onnx.ml",
+            "encrypted scores are approximate",
+        ],
     );
     // What a comparison decides is exact.
     let compare = node("", "Greater", &["S", "zero"], &["G"], Vec::new());
@@ -577,15 +697,28 @@ fn look_ups_by_a_rounded_score_are_refused() {
 
 #[test]
 fn outputs_without_an_estimator_and_mixed_sums_name_their_node() {
-    let copied = model(vec![node("", "Neg", &["X"], &["Y"], Vec::new())], Vec::new());
+    let copied = model(
+        vec![node("", "Neg", &["X"], &["Y"], Vec::new())],
+        Vec::new(),
+    );
     refused(
         &copied,
-        &["the Neg", "operator Neg", "output \"Y\" does not depend on an estimator"],
+        &[
+            "the Neg",
+            "operator Neg",
+            "output \"Y\" does not depend on an estimator",
+        ],
     );
     let mut tree = tree();
     tree.output = vec!["T".into()];
     let product = node("", "MatMul", &["X", "W"], &["P"], Vec::new());
     let sum = node("", "Add", &["T", "P"], &["Y"], Vec::new());
-    let mixed = model(vec![tree, product, sum], vec![tensor("W", &[2, 1], &[2.0, -1.0])]);
-    refused(&mixed, &["the Add", "it adds linear functions and decision trees"]);
+    let mixed = model(
+        vec![tree, product, sum],
+        vec![tensor("W", &[2, 1], &[2.0, -1.0])],
+    );
+    refused(
+        &mixed,
+        &["the Add", "it adds linear functions and decision trees"],
+    );
 }

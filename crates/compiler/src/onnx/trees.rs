@@ -56,7 +56,11 @@ impl Ensemble {
             });
             leaves.reduce(Range::or).unwrap_or(Range::ALL)
         };
-        self.trees.iter().map(of_tree).reduce(Range::add).unwrap_or(Range::ALL)
+        self.trees
+            .iter()
+            .map(of_tree)
+            .reduce(Range::add)
+            .unwrap_or(Range::ALL)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Operators that only move entries: each output is a list of places in its data inputs. They are the same before the estimator, on its
-//! scores and behind it.
+//! Operators that only move entries: each output is a list of places in its data inputs. They are
+//! the same before the estimator, on its scores and behind it.
 
 mod places;
 mod slices;
@@ -38,7 +38,8 @@ pub(crate) struct Known<'a> {
     pub(crate) constant: Option<&'a Tensor>,
 }
 
-/// One output: its shape, and for each entry its place among the entries of all data inputs, one input after the other.
+/// One output: its shape, and for each entry its place among the entries of all data inputs, one
+/// input after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct View {
     pub(crate) shape: Vec<usize>,
@@ -53,23 +54,36 @@ pub(crate) fn data_inputs(node: &Node, inputs: usize) -> usize {
     }
 }
 
-/// The outputs of a moving operator; `None` if the node is none, or looks up places that are not constant.
-pub(crate) fn views(node: &Node, inputs: &[Option<Known<'_>>]) -> Result<Option<Vec<View>>, CompileError> {
-    let operator = node
-        .standard()
-        .or_else(|| node.ml().filter(|op| matches!(*op, "ArrayFeatureExtractor" | "FeatureVectorizer")));
+/// The outputs of a moving operator; `None` if the node is none, or looks up places that are not
+/// constant.
+pub(crate) fn views(
+    node: &Node,
+    inputs: &[Option<Known<'_>>],
+) -> Result<Option<Vec<View>>, CompileError> {
+    let operator = node.standard().or_else(|| {
+        node.ml()
+            .filter(|op| matches!(*op, "ArrayFeatureExtractor" | "FeatureVectorizer"))
+    });
     let Some(operator) = operator.filter(|operator| OPERATORS.contains(operator)) else {
         return Ok(None);
     };
     let reader = Reader { node, inputs };
     let data = reader.input(0)?;
     let all = || (0..data.shape.iter().product::<usize>() as u32).collect::<Vec<_>>();
-    let reshaped = |shape: Vec<usize>| Ok(vec![View { shape, entries: all() }]);
+    let reshaped = |shape: Vec<usize>| {
+        Ok(vec![View {
+            shape,
+            entries: all(),
+        }])
+    };
     let views = match operator {
         "Reshape" => reshaped(reader.reshape(data)?),
         "Flatten" => {
             let axis = reader.axis_up_to(node.int("axis", 1)?, data.shape.len())?;
-            reshaped(vec![data.shape[..axis].iter().product(), data.shape[axis..].iter().product()])
+            reshaped(vec![
+                data.shape[..axis].iter().product(),
+                data.shape[axis..].iter().product(),
+            ])
         }
         "Squeeze" => reshaped(reader.squeeze(data)?),
         "Unsqueeze" => reshaped(reader.unsqueeze(data)?),
@@ -78,15 +92,22 @@ pub(crate) fn views(node: &Node, inputs: &[Option<Known<'_>>]) -> Result<Option<
         "FeatureVectorizer" => reader.feature_vectorizer().map(|view| vec![view]),
         "Slice" => reader.slice(data).map(|view| vec![view]),
         "Split" => reader.split(data),
-        "Expand" | "Tile" => reader.repeat(data, operator == "Tile").map(|view| vec![view]),
+        "Expand" | "Tile" => reader
+            .repeat(data, operator == "Tile")
+            .map(|view| vec![view]),
         "Gather" | "ArrayFeatureExtractor" => match reader.places(1)? {
-            Some(places) => reader.gather(data, &places, operator == "Gather").map(|view| vec![view]),
+            Some(places) => reader
+                .gather(data, &places, operator == "Gather")
+                .map(|view| vec![view]),
             None => return Ok(None),
         },
         _ => reshaped(data.shape.to_vec()),
     }?;
     match views.iter().find(|view| entries(&view.shape).is_none()) {
-        Some(view) => Err(node.invalid(format!("its output of shape {:?} has more than {MAX_LEN} entries", view.shape))),
+        Some(view) => Err(node.invalid(format!(
+            "its output of shape {:?} has more than {MAX_LEN} entries",
+            view.shape
+        ))),
         None => Ok(Some(views)),
     }
 }
@@ -111,7 +132,8 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| self.node.invalid(format!("input {index} is missing")))
     }
 
-    /// Integers from input `index` or, in old operator sets, from an attribute; `None` if neither is there.
+    /// Integers from input `index` or, in old operator sets, from an attribute; `None` if neither
+    /// is there.
     fn integers(&self, index: usize, attribute: &str) -> Result<Option<Vec<i64>>, CompileError> {
         if self.node.has(attribute) {
             return Ok(Some(self.node.ints(attribute)?.to_vec()));
@@ -134,18 +156,28 @@ impl<'a> Reader<'a> {
     }
 
     fn axis_up_to(&self, axis: i64, rank: usize) -> Result<usize, CompileError> {
-        let resolved = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
+        let resolved = if axis < 0 {
+            axis.saturating_add(rank as i64)
+        } else {
+            axis
+        };
         usize::try_from(resolved)
             .ok()
             .filter(|&axis| axis <= rank)
-            .ok_or_else(|| self.node.invalid(format!("axis {axis} is outside rank {rank}")))
+            .ok_or_else(|| {
+                self.node
+                    .invalid(format!("axis {axis} is outside rank {rank}"))
+            })
     }
 
     fn axis(&self, axis: i64, rank: usize) -> Result<usize, CompileError> {
         self.axis_up_to(axis, rank)
             .ok()
             .filter(|&axis| axis < rank)
-            .ok_or_else(|| self.node.invalid(format!("axis {axis} is outside rank {rank}")))
+            .ok_or_else(|| {
+                self.node
+                    .invalid(format!("axis {axis} is outside rank {rank}"))
+            })
     }
 
     fn reshape(&self, data: Known<'_>) -> Result<Vec<usize>, CompileError> {
@@ -169,9 +201,10 @@ impl<'a> Reader<'a> {
             shape[axis] = total / known;
         }
         if entries(&shape) != Some(total) {
-            return Err(self
-                .node
-                .invalid(format!("shape {:?} cannot become {wanted:?} for one row", data.shape)));
+            return Err(self.node.invalid(format!(
+                "shape {:?} cannot become {wanted:?} for one row",
+                data.shape
+            )));
         }
         Ok(shape)
     }
@@ -179,13 +212,17 @@ impl<'a> Reader<'a> {
     fn squeeze(&self, data: Known<'_>) -> Result<Vec<usize>, CompileError> {
         let rank = data.shape.len();
         let dropped = match self.integers(1, "axes")? {
-            Some(axes) => axes.iter().map(|&axis| self.axis(axis, rank)).collect::<Result<Vec<_>, _>>()?,
+            Some(axes) => axes
+                .iter()
+                .map(|&axis| self.axis(axis, rank))
+                .collect::<Result<Vec<_>, _>>()?,
             None => (0..rank).filter(|&axis| data.shape[axis] == 1).collect(),
         };
         if let Some(axis) = dropped.iter().find(|&&axis| data.shape[axis] != 1) {
-            return Err(self
-                .node
-                .invalid(format!("axis {axis} of shape {:?} cannot be dropped", data.shape)));
+            return Err(self.node.invalid(format!(
+                "axis {axis} of shape {:?} cannot be dropped",
+                data.shape
+            )));
         }
         Ok((0..rank)
             .filter(|axis| !dropped.contains(axis))
@@ -196,10 +233,19 @@ impl<'a> Reader<'a> {
     fn unsqueeze(&self, data: Known<'_>) -> Result<Vec<usize>, CompileError> {
         let axes = self.required(1, "axes")?;
         let rank = data.shape.len() + axes.len();
-        let added = axes.iter().map(|&axis| self.axis(axis, rank)).collect::<Result<Vec<_>, _>>()?;
+        let added = axes
+            .iter()
+            .map(|&axis| self.axis(axis, rank))
+            .collect::<Result<Vec<_>, _>>()?;
         let mut rest = data.shape.iter();
         let shape: Vec<usize> = (0..rank)
-            .map(|axis| if added.contains(&axis) { Some(1) } else { rest.next().copied() })
+            .map(|axis| {
+                if added.contains(&axis) {
+                    Some(1)
+                } else {
+                    rest.next().copied()
+                }
+            })
             .map(|dim| dim.unwrap_or(1))
             .collect();
         if rest.next().is_some() {
@@ -220,7 +266,9 @@ impl<'a> Reader<'a> {
             (0..rank).rev().collect()
         };
         if (0..rank).any(|axis| !order.contains(&axis)) || order.len() != rank {
-            return Err(self.node.invalid(format!("{order:?} is no order of {rank} axes")));
+            return Err(self
+                .node
+                .invalid(format!("{order:?} is no order of {rank} axes")));
         }
         Ok(permuted(data.shape, &order))
     }
@@ -231,17 +279,23 @@ impl<'a> Reader<'a> {
             .collect::<Result<Vec<_>, _>>()?;
         let first = parts[0].shape;
         let axis = self.axis(self.node.int("axis", 1)?, first.len())?;
-        let fits = |shape: &[usize]| shape.len() == first.len() && (0..first.len()).all(|k| k == axis || shape[k] == first[k]);
+        let fits = |shape: &[usize]| {
+            shape.len() == first.len()
+                && (0..first.len()).all(|k| k == axis || shape[k] == first[k])
+        };
         if let Some(part) = parts.iter().find(|part| !fits(part.shape)) {
-            return Err(self
-                .node
-                .invalid(format!("shapes {first:?} and {:?} cannot be joined along axis {axis}", part.shape)));
+            return Err(self.node.invalid(format!(
+                "shapes {first:?} and {:?} cannot be joined along axis {axis}",
+                part.shape
+            )));
         }
         let outer: usize = first[..axis].iter().product();
         let mut shape = first.to_vec();
         shape[axis] = parts.iter().map(|part| part.shape[axis]).sum();
         if entries(&shape).is_none() {
-            return Err(self.node.invalid(format!("it makes more than {MAX_LEN} entries")));
+            return Err(self
+                .node
+                .invalid(format!("it makes more than {MAX_LEN} entries")));
         }
         let mut blocks = Vec::new();
         let mut start = 0;
@@ -251,9 +305,9 @@ impl<'a> Reader<'a> {
             start += outer * block;
         }
         let places = (0..outer).flat_map(|o| {
-            blocks
-                .iter()
-                .flat_map(move |&(start, block)| (start + o * block..start + (o + 1) * block).map(|place| place as u32))
+            blocks.iter().flat_map(move |&(start, block)| {
+                (start + o * block..start + (o + 1) * block).map(|place| place as u32)
+            })
         });
         Ok(View {
             shape,
@@ -273,9 +327,9 @@ impl<'a> Reader<'a> {
                 .map(|&width| usize::try_from(width).ok())
                 .eq(widths.iter().map(|&width| Some(width)))
         {
-            return Err(self
-                .node
-                .invalid(format!("inputs of {widths:?} columns are declared as {declared:?}")));
+            return Err(self.node.invalid(format!(
+                "inputs of {widths:?} columns are declared as {declared:?}"
+            )));
         }
         let total: usize = widths.iter().sum();
         Ok(View {
@@ -290,7 +344,10 @@ impl<'a> Reader<'a> {
             .iter()
             .map(|&dim| usize::try_from(dim).unwrap_or(usize::MAX))
             .collect();
-        let too_large = || self.node.invalid(format!("{:?} cannot be repeated to {counts:?}", data.shape));
+        let too_large = || {
+            self.node
+                .invalid(format!("{:?} cannot be repeated to {counts:?}", data.shape))
+        };
         if !tile {
             let shape = broadcast_shape(data.shape, &counts).ok_or_else(too_large)?;
             return Ok(View {
@@ -334,7 +391,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn gather(&self, data: Known<'_>, places: &Places, standard: bool) -> Result<View, CompileError> {
+    fn gather(
+        &self,
+        data: Known<'_>,
+        places: &Places,
+        standard: bool,
+    ) -> Result<View, CompileError> {
         let rank = data.shape.len();
         let axis = if standard {
             self.axis(self.node.int("axis", 0)?, rank)?
@@ -346,11 +408,18 @@ impl<'a> Reader<'a> {
             .entries
             .iter()
             .map(|&place| {
-                let resolved = if place < 0 { place.saturating_add(size as i64) } else { place };
+                let resolved = if place < 0 {
+                    place.saturating_add(size as i64)
+                } else {
+                    place
+                };
                 usize::try_from(resolved).ok().filter(|&place| place < size)
             })
             .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| self.node.invalid(format!("it takes places {:?} of {size}", places.entries)))?;
+            .ok_or_else(|| {
+                self.node
+                    .invalid(format!("it takes places {:?} of {size}", places.entries))
+            })?;
         let mut shape = data.shape[..axis].to_vec();
         if standard {
             shape.extend(&places.shape);
@@ -362,7 +431,9 @@ impl<'a> Reader<'a> {
         }
         shape.extend(&data.shape[axis + 1..]);
         if entries(&shape).is_none() {
-            return Err(self.node.invalid(format!("it makes more than {MAX_LEN} entries")));
+            return Err(self
+                .node
+                .invalid(format!("it makes more than {MAX_LEN} entries")));
         }
         Ok(View {
             shape,

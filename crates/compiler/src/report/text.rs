@@ -1,6 +1,9 @@
 //! The report for people.
 
-use super::{Agreement, FeatureReport, ModelReport, PrecisionReport, Report, SecurityReport, SizeReport, WorkReport};
+use super::{
+    Agreement, FeatureReport, ModelReport, PrecisionReport, Report, SecurityReport, SizeReport,
+    WorkReport,
+};
 use std::fmt::{self, Display, Formatter};
 
 impl Display for Report {
@@ -27,10 +30,17 @@ impl Display for ModelReport {
         line(
             f,
             "model",
-            format_args!("{} ({}, {}), from {}", self.name, self.family, self.task, self.producer),
+            format_args!(
+                "{} ({}, {}), from {}",
+                self.name, self.family, self.task, self.producer
+            ),
         )?;
         line(f, "", format_args!("{}", self.operators.join(", ")))?;
-        line(f, "", format_args!("{} features, {} raw scores", self.features, self.scores))?;
+        line(
+            f,
+            "",
+            format_args!("{} features, {} raw scores", self.features, self.scores),
+        )?;
         self.trees.map_or(Ok(()), |trees| {
             let counts = format_args!(
                 "{} trees, {} nodes, {} leaves, depth {}, {} distinct questions",
@@ -43,7 +53,12 @@ impl Display for ModelReport {
 
 impl Display for FeatureReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let of = |form: &str| self.encoded.iter().filter(|feature| feature.form == form).count();
+        let of = |form: &str| {
+            self.encoded
+                .iter()
+                .filter(|feature| feature.form == form)
+                .count()
+        };
         let forms: Vec<String> = ["index", "thermometer", "coefficient"]
             .into_iter()
             .filter(|form| of(form) > 0)
@@ -52,7 +67,12 @@ impl Display for FeatureReport {
         line(
             f,
             "features",
-            format_args!("{}: {} encrypted ({})", self.mode, self.encoded.len(), forms.join(", ")),
+            format_args!(
+                "{}: {} encrypted ({})",
+                self.mode,
+                self.encoded.len(),
+                forms.join(", ")
+            ),
         )?;
         line(f, "specs show", format_args!("{}", self.revealed))
     }
@@ -63,7 +83,10 @@ impl Display for SecurityReport {
         line(
             f,
             "security",
-            format_args!("{:.1} bits, {} ({})", self.bits, self.parameter_set, self.source),
+            format_args!(
+                "{:.1} bits, {} ({})",
+                self.bits, self.parameter_set, self.source
+            ),
         )?;
         let key = if self.needs_evaluation_key {
             "needs an evaluation key"
@@ -113,7 +136,10 @@ impl Display for WorkReport {
         line(
             f,
             "time",
-            format_args!("{:.2} ms a row predicted (one thread)", self.predicted_microseconds / 1000.0),
+            format_args!(
+                "{:.2} ms a row predicted (one thread)",
+                self.predicted_microseconds / 1000.0
+            ),
         )
     }
 }
@@ -128,7 +154,9 @@ impl Display for SizeReport {
         line(
             f,
             "bytes",
-            format_args!("evaluation key {evaluation_key}, query row {query_row}, reply row {reply_row}"),
+            format_args!(
+                "evaluation key {evaluation_key}, query row {query_row}, reply row {reply_row}"
+            ),
         )
     }
 }
@@ -143,20 +171,27 @@ impl Display for Agreement {
             largest_error,
             ..
         } = self;
-        let scores = format_args!("scores within the precision on {within_precision} of {rows} rows, largest error {largest_error:.3e}");
+        let scores = format_args!(
+            "scores within the precision on {within_precision} of {rows} rows, largest error {largest_error:.3e}"
+        );
         line(f, "agreement", scores)?;
         if self.has_labels {
             line(
                 f,
                 "",
-                format_args!("labels equal on {labels_equal} of {rows} rows, {margin_cases} closer than the precision"),
+                format_args!(
+                    "labels equal on {labels_equal} of {rows} rows, {margin_cases} closer than the precision"
+                ),
             )?;
         }
         if self.skipped > 0 {
             line(
                 f,
                 "",
-                format_args!("{} calibration rows were skipped: a client refuses them", self.skipped),
+                format_args!(
+                    "{} calibration rows were skipped: a client refuses them",
+                    self.skipped
+                ),
             )?;
         }
         Ok(())

@@ -11,7 +11,11 @@ fn stump(no: &[(u32, f64)], yes: &[(u32, f64)]) -> Tree {
         no: 2,
     };
     Tree {
-        nodes: vec![split, TreeNode::Leaf(yes.to_vec()), TreeNode::Leaf(no.to_vec())],
+        nodes: vec![
+            split,
+            TreeNode::Leaf(yes.to_vec()),
+            TreeNode::Leaf(no.to_vec()),
+        ],
     }
 }
 
@@ -38,7 +42,9 @@ fn complementary_probabilities_share_a_coefficient() {
     );
     let second = map.scores[1];
     assert!(
-        (second.factor + 1.0).abs() < 1e-12 && (second.offset - 2.25).abs() < 1e-12 && second.deviation < 1e-12,
+        (second.factor + 1.0).abs() < 1e-12
+            && (second.offset - 2.25).abs() < 1e-12
+            && second.deviation < 1e-12,
         "{second:?}"
     );
 }
@@ -46,7 +52,10 @@ fn complementary_probabilities_share_a_coefficient() {
 #[test]
 fn float32_rounding_is_a_deviation_not_a_coefficient() {
     let third = f64::from(1.0_f32 / 3.0);
-    let trees = vec![stump(&[(0, third), (1, f64::from(2.0_f32 / 3.0))], &[(0, 1.0), (1, 0.0)])];
+    let trees = vec![stump(
+        &[(0, third), (1, f64::from(2.0_f32 / 3.0))],
+        &[(0, 1.0), (1, 0.0)],
+    )];
     let map = ScoreMap::of_trees(&TreeEnsemble {
         scores: 2,
         base: vec![0.0; 2],
@@ -58,7 +67,10 @@ fn float32_rounding_is_a_deviation_not_a_coefficient() {
 
 #[test]
 fn independent_and_constant_scores() {
-    let trees = vec![stump(&[(0, 1.0)], &[(2, 1.0)]), stump(&[(0, 2.0), (2, 5.0)], &[])];
+    let trees = vec![
+        stump(&[(0, 1.0)], &[(2, 1.0)]),
+        stump(&[(0, 2.0), (2, 5.0)], &[]),
+    ];
     let map = ScoreMap::of_trees(&TreeEnsemble {
         scores: 3,
         base: vec![0.0, 4.0, 0.0],
@@ -83,7 +95,10 @@ fn scaled_rows_of_a_linear_model_share_a_coefficient() {
     let factors: Vec<f64> = map.scores.iter().map(|score| score.factor).collect();
     assert_eq!(factors, [1.0, -1.0, 3.0, 0.0, 1.0]);
     assert_eq!(
-        map.scores.iter().map(|score| score.offset).collect::<Vec<_>>(),
+        map.scores
+            .iter()
+            .map(|score| score.offset)
+            .collect::<Vec<_>>(),
         [1.0, 2.0, 3.0, 4.0, 5.0]
     );
 }

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 /// Index into [`BinnedEnsemble::predicates`].
 pub(crate) type PredicateId = u32;
 
-/// A question about a bin index: is it in the set? Bin 0 is in no set: a predicate and its opposite are one, with the branches swapped.
+/// A question about a bin index: is it in the set? Bin 0 is in no set: a predicate and its opposite
+/// are one, with the branches swapped.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Predicate {
     /// Index of the quantiser.
@@ -34,7 +35,8 @@ pub(crate) struct BinnedEnsemble {
 /// One tree in two forms.
 #[derive(Clone, Debug)]
 pub(crate) struct BinnedTree {
-    /// Nodes with children before their parents, the root last, without the nodes that their ancestors decide.
+    /// Nodes with children before their parents, the root last, without the nodes that their
+    /// ancestors decide.
     pub nodes: Vec<BinnedNode>,
     /// The tree as a table, where all nodes of a level ask the same.
     pub symmetric: Option<SymmetricTree>,
@@ -69,7 +71,11 @@ pub(crate) struct SymmetricTree {
 
 impl BinnedEnsemble {
     /// Bins `trees`, with one leaf value a carried score.
-    pub(crate) fn new(trees: &TreeEnsemble, quantisation: &Quantisation, scores: &ScoreMap) -> Self {
+    pub(crate) fn new(
+        trees: &TreeEnsemble,
+        quantisation: &Quantisation,
+        scores: &ScoreMap,
+    ) -> Self {
         let bins: Vec<u32> = quantisation
             .quantisers
             .iter()
@@ -106,8 +112,13 @@ type Question = (PredicateId, u32, u32);
 
 impl Binner<'_> {
     fn tree(&mut self, tree: &Tree) -> BinnedTree {
-        let questions: Vec<Option<Question>> = tree.nodes.iter().map(|node| self.question(node)).collect();
-        let mut allowed: Vec<BinSet> = self.bins.iter().map(|bins| BinSet::range(0, *bins)).collect();
+        let questions: Vec<Option<Question>> =
+            tree.nodes.iter().map(|node| self.question(node)).collect();
+        let mut allowed: Vec<BinSet> = self
+            .bins
+            .iter()
+            .map(|bins| BinSet::range(0, *bins))
+            .collect();
         let mut nodes = Vec::new();
         self.prune(tree, &questions, 0, &mut allowed, &mut nodes);
         BinnedTree {
@@ -131,7 +142,9 @@ impl Binner<'_> {
             .quantisation
             .quantiser_of(*feature)
             .expect("every feature of a split has a quantiser");
-        let answer = self.quantisation.answer(quantiser, *test, *missing_goes_yes);
+        let answer = self
+            .quantisation
+            .answer(quantiser, *test, *missing_goes_yes);
         let (set, clear, yes) = if answer.contains(0) {
             (answer.complement(self.bins[quantiser as usize]), *yes, *no)
         } else {
@@ -146,14 +159,27 @@ impl Binner<'_> {
     }
 
     /// Appends the sub-tree at `node` and returns its index.
-    fn prune(&self, tree: &Tree, questions: &[Option<Question>], node: u32, allowed: &mut [BinSet], out: &mut Vec<BinnedNode>) -> u32 {
+    fn prune(
+        &self,
+        tree: &Tree,
+        questions: &[Option<Question>],
+        node: u32,
+        allowed: &mut [BinSet],
+        out: &mut Vec<BinnedNode>,
+    ) -> u32 {
         let built = match questions[node as usize] {
             None => BinnedNode::Leaf(self.leaf(&tree.nodes[node as usize])),
             Some((predicate, clear, set)) => {
-                let Predicate { quantiser, set: bins } = &self.predicates[predicate as usize];
+                let Predicate {
+                    quantiser,
+                    set: bins,
+                } = &self.predicates[predicate as usize];
                 let quantiser = *quantiser as usize;
                 let here = allowed[quantiser].clone();
-                let (outside, inside) = (here.intersection(&bins.complement(self.bins[quantiser])), here.intersection(bins));
+                let (outside, inside) = (
+                    here.intersection(&bins.complement(self.bins[quantiser])),
+                    here.intersection(bins),
+                );
                 if inside.is_empty() {
                     return self.prune(tree, questions, clear, allowed, out);
                 }
@@ -181,7 +207,12 @@ impl Binner<'_> {
         let TreeNode::Leaf(values) = node else {
             unreachable!("a node without a question is a leaf")
         };
-        let value = |score: &u32| values.iter().find(|(index, _)| index == score).map_or(0.0, |(_, value)| *value);
+        let value = |score: &u32| {
+            values
+                .iter()
+                .find(|(index, _)| index == score)
+                .map_or(0.0, |(_, value)| *value)
+        };
         self.scores.carried.iter().map(value).collect()
     }
 
@@ -194,12 +225,19 @@ impl Binner<'_> {
                 Some((other, clear, set)) if other == predicate => Some([clear, set]),
                 _ => None,
             });
-            level = children.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect();
+            level = children
+                .collect::<Option<Vec<_>>>()?
+                .into_iter()
+                .flatten()
+                .collect();
         }
         let all_leaves = level.iter().all(|node| questions[*node as usize].is_none());
         (all_leaves && levels.len() > 1).then(|| SymmetricTree {
             levels,
-            leaves: level.iter().map(|node| self.leaf(&tree.nodes[*node as usize])).collect(),
+            leaves: level
+                .iter()
+                .map(|node| self.leaf(&tree.nodes[*node as usize]))
+                .collect(),
         })
     }
 }

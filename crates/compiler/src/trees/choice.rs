@@ -58,7 +58,8 @@ const SEARCH_BUDGET: usize = 400_000;
 const SEARCH_ROUNDS: usize = 3;
 /// During the search, how much dearer a missing bit of precision makes a circuit.
 const PENALTY: f64 = 8.0;
-/// Candidates that are looked at in their final units: the leaves' rounding makes more subtrees equal, and equal ones share their errors.
+/// Candidates that are looked at in their final units: the leaves' rounding makes more subtrees
+/// equal, and equal ones share their errors.
 const MAX_PLANS: usize = 8;
 /// Price of a query byte in microseconds: 1 ms for a packed ciphertext.
 const MICROSECONDS_A_BYTE: f64 = 1000.0 / 12_300.0;
@@ -77,23 +78,39 @@ pub(crate) fn choose(problem: &Problem<'_>, backends: &[Backend]) -> Plan {
         };
         for gadget in backend.gadgets() {
             let shapes = search.shapes(*gadget);
-            candidates.extend(shapes.into_iter().filter_map(|shape| search.assess(&shape, *gadget)));
+            candidates.extend(
+                shapes
+                    .into_iter()
+                    .filter_map(|shape| search.assess(&shape, *gadget)),
+            );
         }
     }
     // Those that reach the target first, cheapest first, then the others, most precise first.
     let rank = |candidate: &Candidate| {
         let missed = candidate.bits < problem.target;
-        (missed, if missed { -candidate.bits } else { candidate.price })
+        (
+            missed,
+            if missed {
+                -candidate.bits
+            } else {
+                candidate.price
+            },
+        )
     };
     let order = |a: &Candidate, b: &Candidate| {
         let (a, b) = (rank(a), rank(b));
         a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
     };
     candidates.sort_by(order);
-    candidates.dedup_by(|a, b| (a.backend.set.name, &a.shape, a.gadget) == (b.backend.set.name, &b.shape, b.gadget));
+    candidates.dedup_by(|a, b| {
+        (a.backend.set.name, &a.shape, a.gadget) == (b.backend.set.name, &b.shape, b.gadget)
+    });
     let mut best: Option<Plan> = None;
     for Candidate {
-        backend, shape, gadget, ..
+        backend,
+        shape,
+        gadget,
+        ..
     } in candidates.iter().take(MAX_PLANS)
     {
         let plan = plan(problem, *backend, shape, *gadget);
@@ -146,15 +163,30 @@ impl Search<'_> {
     /// Shapes worth a closer look with a gadget.
     fn shapes(&mut self, gadget: Gadget) -> Vec<Shape> {
         let quantisers = self.problem.ensemble.bins.len();
-        let thermometer = |feature: usize| if self.available(feature) { Form::Thermometer } else { Form::Index };
+        let thermometer = |feature: usize| {
+            if self.available(feature) {
+                Form::Thermometer
+            } else {
+                Form::Index
+            }
+        };
         let starts = [
             vec![Form::Index; quantisers],
             (0..quantisers).map(thermometer).collect(),
             self.guess(gadget),
         ];
-        let any_table = self.problem.ensemble.trees.iter().any(|tree| tree.symmetric.is_some());
+        let any_table = self
+            .problem
+            .ensemble
+            .trees
+            .iter()
+            .any(|tree| tree.symmetric.is_some());
         let mut shapes: Vec<Shape> = Vec::new();
-        for tables in if any_table { &[false, true][..] } else { &[false] } {
+        for tables in if any_table {
+            &[false, true][..]
+        } else {
+            &[false]
+        } {
             shapes.extend(starts.iter().map(|forms| Shape {
                 forms: forms.clone(),
                 tables: *tables,
@@ -169,7 +201,9 @@ impl Search<'_> {
                 found = Some((price, shape.clone()));
             }
         }
-        let Some((mut price, mut best)) = found else { return shapes };
+        let Some((mut price, mut best)) = found else {
+            return shapes;
+        };
         let mut improved = true;
         for _ in 0..SEARCH_ROUNDS {
             if !std::mem::replace(&mut improved, false) {
@@ -182,7 +216,10 @@ impl Search<'_> {
                 } else {
                     Form::Index
                 };
-                if let Some(cheaper) = self.penalised(&other, gadget).filter(|other| *other < price) {
+                if let Some(cheaper) = self
+                    .penalised(&other, gadget)
+                    .filter(|other| *other < price)
+                {
                     (price, best, improved) = (cheaper, other, true);
                 }
             }
@@ -211,16 +248,29 @@ impl Search<'_> {
         let mut tests = vec![0_u32; ensemble.bins.len()];
         let mut nodes = vec![0_u32; ensemble.bins.len()];
         for node in ensemble.trees.iter().flat_map(|tree| &tree.nodes) {
-            let BinnedNode::Split { predicate, allowed, .. } = node else {
+            let BinnedNode::Split {
+                predicate, allowed, ..
+            } = node
+            else {
                 continue;
             };
             let predicate = &ensemble.predicates[*predicate as usize];
             let feature = predicate.quantiser as usize;
-            tests[feature] += count(&Diagram::new(&predicate.set, allowed, index_bits(ensemble.bins[feature])));
+            tests[feature] += count(&Diagram::new(
+                &predicate.set,
+                allowed,
+                index_bits(ensemble.bins[feature]),
+            ));
             nodes[feature] += 1;
         }
         let form = |feature: usize| {
-            let slots = |selectors: u32| if self.backend.is_packed() { selectors * gadget.levels } else { 0 };
+            let slots = |selectors: u32| {
+                if self.backend.is_packed() {
+                    selectors * gadget.levels
+                } else {
+                    0
+                }
+            };
             let (bits, bins) = (index_bits(ensemble.bins[feature]), ensemble.bins[feature]);
             let index = Work {
                 selectors: bits,
@@ -228,7 +278,11 @@ impl Search<'_> {
                 cmuxes: tests[feature],
                 ..Work::default()
             };
-            let selectors = if self.problem.hides_use { bins - 1 } else { predicates[feature] };
+            let selectors = if self.problem.hides_use {
+                bins - 1
+            } else {
+                predicates[feature]
+            };
             let thermometer = Work {
                 selectors,
                 slots: slots(selectors),
@@ -254,7 +308,12 @@ impl Search<'_> {
     fn price(&mut self, shape: &Shape, gadget: Gadget) -> Option<f64> {
         let backend = self.backend;
         let lowered = &self.structure(shape)?.lowered;
-        let work = Work::of(&lowered.graph, lowered.selectors.len() as u32, gadget, backend.transport());
+        let work = Work::of(
+            &lowered.graph,
+            lowered.selectors.len() as u32,
+            gadget,
+            backend.transport(),
+        );
         Some(self.price_of(&work, gadget, &Costs::of(backend.set)))
     }
 
@@ -290,9 +349,17 @@ impl Search<'_> {
                 return None;
             }
             let n = self.backend.set.polynomial_size as u32;
-            let lowered = lower(self.problem.ensemble, shape, self.problem.hides_use, n, &self.units);
+            let lowered = lower(
+                self.problem.ensemble,
+                shape,
+                self.problem.hides_use,
+                n,
+                &self.units,
+            );
             let structure = lowered.map(|lowered| Structure::new(lowered, &self.units));
-            let size = structure.as_ref().map_or(1, |structure| structure.lowered.graph.nodes.len() + 1);
+            let size = structure
+                .as_ref()
+                .map_or(1, |structure| structure.lowered.graph.nodes.len() + 1);
             *self.budget = self.budget.saturating_sub(size);
             self.cache.insert(shape.clone(), structure);
         }
@@ -312,12 +379,18 @@ fn provisional_units(ensemble: &BinnedEnsemble) -> Vec<f64> {
     let mut total = vec![0.0; ensemble.coefficients];
     for tree in &ensemble.trees {
         let leaves = || {
-            tree.nodes
-                .iter()
-                .filter_map(|node| if let BinnedNode::Leaf(values) = node { Some(values) } else { None })
+            tree.nodes.iter().filter_map(|node| {
+                if let BinnedNode::Leaf(values) = node {
+                    Some(values)
+                } else {
+                    None
+                }
+            })
         };
         for (coefficient, total) in total.iter_mut().enumerate() {
-            *total += leaves().map(|leaf| leaf[coefficient].abs()).fold(0.0, f64::max);
+            *total += leaves()
+                .map(|leaf| leaf[coefficient].abs())
+                .fold(0.0, f64::max);
         }
     }
     total
@@ -334,7 +407,9 @@ fn provisional_units(ensemble: &BinnedEnsemble) -> Vec<f64> {
 
 /// Half the range of each coefficient in score units; never zero.
 fn half_ranges(lowered: &Lowered, units: &[f64]) -> Vec<f64> {
-    let half = |((low, high), rounding): (&(i64, i64), &f64)| (high.max(&-low).max(&1).to_owned() as f64) + rounding;
+    let half = |((low, high), rounding): (&(i64, i64), &f64)| {
+        (high.max(&-low).max(&1).to_owned() as f64) + rounding
+    };
     lowered
         .graph
         .ranges
@@ -347,16 +422,33 @@ fn half_ranges(lowered: &Lowered, units: &[f64]) -> Vec<f64> {
 }
 
 /// Error budget and guaranteed bits of a circuit whose constants are in `units`.
-fn assess(problem: &Problem<'_>, backend: Backend, gadget: Gadget, structure: &Structure, units: &[f64]) -> (Budget, f64) {
-    let Structure { lowered, half, paths } = structure;
+fn assess(
+    problem: &Problem<'_>,
+    backend: Backend,
+    gadget: Gadget,
+    structure: &Structure,
+    units: &[f64],
+) -> (Budget, f64) {
+    let Structure {
+        lowered,
+        half,
+        paths,
+    } = structure;
     let resolution = (-f64::from(gadget.base_log * gadget.levels)).exp2();
-    // All coefficients fill the torus, so one ratio of provisional to final units serves all; the largest is the safe one.
+    // All coefficients fill the torus, so one ratio of provisional to final units serves all; the
+    // largest is the safe one.
     let scale = units
         .iter()
         .zip(half)
         .map(|(unit, half)| unit / half * 0.5 / resolution)
         .fold(0.0, f64::max);
-    let variance = noise::variance(&lowered.graph, *paths, gadget, backend.variances(gadget), scale);
+    let variance = noise::variance(
+        &lowered.graph,
+        *paths,
+        gadget,
+        backend.variances(gadget),
+        scale,
+    );
     let rows = paths.selectors * f64::from(gadget.levels);
     let budget = backend.budget(variance, rows, problem.ensemble.coefficients);
     let rounding = problem.ensemble.trees.len() as f64 * 0.5 * resolution;
@@ -372,7 +464,8 @@ fn amplitude(budget: &Budget, rounding: f64) -> f64 {
 fn plan(problem: &Problem<'_>, backend: Backend, shape: &Shape, gadget: Gadget) -> Plan {
     let n = backend.set.polynomial_size as u32;
     let structure = |units: &[f64]| {
-        let lowered = lower(problem.ensemble, shape, problem.hides_use, n, units).expect("the search lowered this shape");
+        let lowered = lower(problem.ensemble, shape, problem.hides_use, n, units)
+            .expect("the search lowered this shape");
         Structure::new(lowered, units)
     };
     let provisional = provisional_units(problem.ensemble);
@@ -388,12 +481,21 @@ fn plan(problem: &Problem<'_>, backend: Backend, shape: &Shape, gadget: Gadget) 
     let fine = structure(&units);
     let (budget, _) = assess(problem, backend, gadget, &fine, &units);
     let Structure { lowered, half, .. } = fine;
-    let bits = half.iter().zip(&units).zip(&lowered.rounding).map(|((half, unit), rounding)| {
-        let precision = (1.5 * budget.error / resolution + rounding) * unit;
-        (2.0 * half / precision).log2()
-    });
+    let bits = half
+        .iter()
+        .zip(&units)
+        .zip(&lowered.rounding)
+        .map(|((half, unit), rounding)| {
+            let precision = (1.5 * budget.error / resolution + rounding) * unit;
+            (2.0 * half / precision).log2()
+        });
     let bits = bits.fold(f64::INFINITY, f64::min);
-    let work = Work::of(&lowered.graph, lowered.selectors.len() as u32, gadget, backend.transport());
+    let work = Work::of(
+        &lowered.graph,
+        lowered.selectors.len() as u32,
+        gadget,
+        backend.transport(),
+    );
     let costs = Costs::of(backend.set);
     let microseconds = costs.microseconds(&work, gadget, backend.ggsw_bytes(gadget));
     let query_bytes = backend.query_bytes(work.selectors, gadget);

@@ -39,10 +39,12 @@ impl Work {
         };
         for select in graph.nodes.iter().flat_map(|node| &node.selects) {
             match (select.clear, select.set) {
-                (Operand::Zero, Operand::Constant(difference)) => match graph.constants[difference as usize].len() {
-                    1 => work.scalar_selects += 1,
-                    _ => work.polynomial_selects += 1,
-                },
+                (Operand::Zero, Operand::Constant(difference)) => {
+                    match graph.constants[difference as usize].len() {
+                        1 => work.scalar_selects += 1,
+                        _ => work.polynomial_selects += 1,
+                    }
+                }
                 _ => work.cmuxes += 1,
             }
         }
@@ -52,8 +54,9 @@ impl Work {
 
 /// Microseconds of one thread, for a parameter set.
 ///
-/// Source: the circuits of eight tree models in the three profiles (13 to 2,400 CMUXes, 12 to 363 selectors), release build, one thread of
-/// an AMD EPYC with AVX2 (512 KB of second-level cache a core, 32 MB shared); the table gives each measured time within 30 %. Other machines
+/// Source: the circuits of eight tree models in the three profiles (13 to 2,400 CMUXes, 12 to 363
+/// selectors), release build, one thread of an AMD EPYC with AVX2 (512 KB of second-level cache a
+/// core, 32 MB shared); the table gives each measured time within 30 %. Other machines
 /// scale all entries about alike, and only their ratios decide.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Costs {
@@ -127,7 +130,8 @@ impl Costs {
     }
 }
 
-/// Key levels that a slot of a full ciphertext is multiplied with: level j of the expansion has 2^j key switches for 2^m slots.
+/// Key levels that a slot of a full ciphertext is multiplied with: level j of the expansion has 2^j
+/// key switches for 2^m slots.
 fn levels_a_slot(packing: &Packing) -> f64 {
     let key_switches = packing
         .key_switch

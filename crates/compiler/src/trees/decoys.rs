@@ -20,22 +20,40 @@ impl Style {
         for (splits, values) in features {
             on += splits
                 .iter()
-                .filter(|split| values.binary_search_by(|value| value.total_cmp(split)).is_ok())
+                .filter(|split| {
+                    values
+                        .binary_search_by(|value| value.total_cmp(split))
+                        .is_ok()
+                })
                 .count();
             all += splits.len();
         }
-        if 2 * on > all { Self::Values } else { Self::Midpoints }
+        if 2 * on > all {
+            Self::Values
+        } else {
+            Self::Midpoints
+        }
     }
 }
 
-/// `real` and `count` other split points, increasing. `values` are the feature's calibration values, sorted. The draw depends on nothing
-/// but the arguments.
-pub(crate) fn mix_in(real: &[f32], values: &[f32], count: u32, style: Style, model: Hash, feature: u32) -> Vec<f32> {
+/// `real` and `count` other split points, increasing. `values` are the feature's calibration
+/// values, sorted. The draw depends on nothing but the arguments.
+pub(crate) fn mix_in(
+    real: &[f32],
+    values: &[f32],
+    count: u32,
+    style: Style,
+    model: Hash,
+    feature: u32,
+) -> Vec<f32> {
     let mut distinct = values.to_vec();
     distinct.dedup();
     let mut candidates = match style {
         Style::Values => distinct.clone(),
-        Style::Midpoints => distinct.windows(2).map(|pair| between(pair[0], pair[1])).collect(),
+        Style::Midpoints => distinct
+            .windows(2)
+            .map(|pair| between(pair[0], pair[1]))
+            .collect(),
     };
     candidates.retain(|candidate| !real.contains(candidate));
     let mut random = Random::new(model, feature);
@@ -46,7 +64,11 @@ pub(crate) fn mix_in(real: &[f32], values: &[f32], count: u32, style: Style, mod
         chosen.push(candidates.swap_remove(index));
     }
     // Where the data has too few values, anywhere in its range.
-    let mut taken: BTreeSet<u32> = real.iter().chain(&chosen).map(|split| split.to_bits()).collect();
+    let mut taken: BTreeSet<u32> = real
+        .iter()
+        .chain(&chosen)
+        .map(|split| split.to_bits())
+        .collect();
     let (mut low, mut high) = span(real, &distinct);
     while chosen.len() < wanted {
         let split = (low + (high - low) * random.unit()) as f32 + 0.0;
@@ -55,7 +77,10 @@ pub(crate) fn mix_in(real: &[f32], values: &[f32], count: u32, style: Style, mod
         } else {
             // Two draws alike: the range may hold too few floats.
             let width = high - low;
-            (low, high) = ((low - width).max(f64::from(f32::MIN)), (high + width).min(f64::from(f32::MAX)));
+            (low, high) = (
+                (low - width).max(f64::from(f32::MIN)),
+                (high + width).min(f64::from(f32::MAX)),
+            );
         }
     }
     chosen.extend_from_slice(real);
@@ -67,7 +92,9 @@ pub(crate) fn mix_in(real: &[f32], values: &[f32], count: u32, style: Style, mod
 fn span(real: &[f32], values: &[f32]) -> (f64, f64) {
     let ends = [real.first(), real.last(), values.first(), values.last()];
     let ends = ends.into_iter().flatten().map(|value| f64::from(*value));
-    let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), end| (low.min(end), high.max(end)));
+    let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), end| {
+        (low.min(end), high.max(end))
+    });
     match (low < high, low.is_finite()) {
         (true, _) => (low, high),
         (false, true) => (low - low.abs().max(1.0), low + low.abs().max(1.0)),
@@ -81,7 +108,9 @@ struct Random(blake3::OutputReader);
 impl Random {
     fn new(model: Hash, feature: u32) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("cipherfn decoy split points v1");
-        hasher.update(model.as_bytes()).update(&feature.to_le_bytes());
+        hasher
+            .update(model.as_bytes())
+            .update(&feature.to_le_bytes());
         Self(hasher.finalize_xof())
     }
 

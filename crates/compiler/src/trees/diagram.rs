@@ -19,7 +19,8 @@ pub(crate) enum Diagram {
 }
 
 impl Diagram {
-    /// Whether a bin is in `set`, for bins in `allowed`; other bins may be answered either way, which removes tests.
+    /// Whether a bin is in `set`, for bins in `allowed`; other bins may be answered either way,
+    /// which removes tests.
     pub(crate) fn new(set: &BinSet, allowed: &BinSet, index_bits: u32) -> Self {
         build(&allowed.intersection(set), allowed, index_bits, 0).unwrap_or(Self::Answer(false))
     }
@@ -57,7 +58,9 @@ mod tests {
     fn answer(diagram: &Diagram, bin: u32) -> bool {
         match diagram {
             Diagram::Answer(answer) => *answer,
-            Diagram::Bit { bit, clear, set } => answer(if bin >> bit & 1 == 1 { set } else { clear }, bin),
+            Diagram::Bit { bit, clear, set } => {
+                answer(if bin >> bit & 1 == 1 { set } else { clear }, bin)
+            }
         }
     }
 
@@ -71,7 +74,9 @@ mod tests {
     fn set(mask: u32) -> BinSet {
         (0..16)
             .filter(|bin| mask >> bin & 1 == 1)
-            .fold(BinSet::default(), |set, bin| set.union(&BinSet::range(bin, bin + 1)))
+            .fold(BinSet::default(), |set, bin| {
+                set.union(&BinSet::range(bin, bin + 1))
+            })
     }
 
     proptest! {
@@ -98,8 +103,18 @@ mod tests {
 
     #[test]
     fn bins_that_cannot_occur_save_tests() {
-        assert_eq!(tests(&Diagram::new(&BinSet::range(5, 16), &BinSet::range(4, 6), 4)), 1);
+        assert_eq!(
+            tests(&Diagram::new(
+                &BinSet::range(5, 16),
+                &BinSet::range(4, 6),
+                4
+            )),
+            1
+        );
         // Nine bins need four bits; the last one is alone above 8.
-        assert_eq!(tests(&Diagram::new(&BinSet::range(8, 9), &BinSet::range(0, 9), 4)), 1);
+        assert_eq!(
+            tests(&Diagram::new(&BinSet::range(8, 9), &BinSet::range(0, 9), 4)),
+            1
+        );
     }
 }

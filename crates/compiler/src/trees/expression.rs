@@ -39,7 +39,9 @@ impl Selectors {
             let bins = ensemble.bins[index];
             let predicates: Vec<SelectorPredicate> = match form {
                 Form::Index => (0..index_bits(bins)).map(SelectorPredicate::Bit).collect(),
-                Form::Thermometer if hides_use => family(&used[index], bins)?.iter().map(within).collect(),
+                Form::Thermometer if hides_use => {
+                    family(&used[index], bins)?.iter().map(within).collect()
+                }
                 Form::Thermometer => used[index].iter().map(|set| within(set)).collect(),
             };
             list.extend(predicates.into_iter().map(|predicate| Selector {
@@ -61,10 +63,14 @@ impl Selectors {
     }
 
     fn id(&self, quantiser: u32, predicate: SelectorPredicate) -> u32 {
-        self.ids[&Selector { quantiser, predicate }]
+        self.ids[&Selector {
+            quantiser,
+            predicate,
+        }]
     }
 
-    /// How the bits answer a predicate, for bins in `allowed`: a diagram whose tests name selectors.
+    /// How the bits answer a predicate, for bins in `allowed`: a diagram whose tests name
+    /// selectors.
     pub(crate) fn decision(&self, predicate: &Predicate, allowed: &BinSet, bins: u32) -> Diagram {
         let Predicate { quantiser, set } = predicate;
         match self.forms[*quantiser as usize] {
@@ -102,17 +108,20 @@ fn within(set: &BinSet) -> SelectorPredicate {
     SelectorPredicate::Within(set.ranges().to_vec())
 }
 
-/// All comparisons with a split, of the one kind that the trees use; `None` if they use several kinds, since the choice of a kind for each
-/// split would tell which splits are used.
+/// All comparisons with a split, of the one kind that the trees use; `None` if they use several
+/// kinds, since the choice of a kind for each split would tell which splits are used.
 fn family(used: &BTreeSet<&BinSet>, bins: u32) -> Option<Vec<BinSet>> {
     let families: [Vec<BinSet>; 3] = [
         (1..bins).map(|start| BinSet::range(start, bins)).collect(),
-        (1..bins - 1).map(|start| BinSet::range(start, bins - 1)).collect(),
+        (1..bins - 1)
+            .map(|start| BinSet::range(start, bins - 1))
+            .collect(),
         (2..=bins).map(|end| BinSet::range(1, end)).collect(),
     ];
-    families
-        .into_iter()
-        .find(|family| used.iter().all(|set| set.is_empty() || family.contains(set)))
+    families.into_iter().find(|family| {
+        used.iter()
+            .all(|set| set.is_empty() || family.contains(set))
+    })
 }
 
 /// A node.
@@ -215,7 +224,16 @@ impl Expressions {
 }
 
 /// How encrypted bits answer a predicate of the ensemble.
-pub(crate) fn decision(ensemble: &BinnedEnsemble, selectors: &Selectors, predicate: PredicateId, allowed: &BinSet) -> Diagram {
+pub(crate) fn decision(
+    ensemble: &BinnedEnsemble,
+    selectors: &Selectors,
+    predicate: PredicateId,
+    allowed: &BinSet,
+) -> Diagram {
     let predicate = &ensemble.predicates[predicate as usize];
-    selectors.decision(predicate, allowed, ensemble.bins[predicate.quantiser as usize])
+    selectors.decision(
+        predicate,
+        allowed,
+        ensemble.bins[predicate.quantiser as usize],
+    )
 }

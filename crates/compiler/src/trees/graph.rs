@@ -1,7 +1,8 @@
 //! Sums of multiplexers, merged from the root.
 //!
-//! A score is the sum of all trees, and a CMUX is linear: the sum of CMUXes of one selector is one CMUX of sums. Applied from the root
-//! down this leaves at most one CMUX a selector in every sum. A sub-expression with several users is evaluated once, by itself.
+//! A score is the sum of all trees, and a CMUX is linear: the sum of CMUXes of one selector is one
+//! CMUX of sums. Applied from the root down this leaves at most one CMUX a selector in every sum. A
+//! sub-expression with several users is evaluated once, by itself.
 
 use crate::trees::expression::{Expression, ExpressionId, Expressions};
 use cipherfn_engine::circuit::{ConstantId, Node, NodeId, Operand, Rotated, Select};
@@ -100,7 +101,8 @@ impl Builder {
         }
     }
 
-    /// Adds `selector ? set : clear` to a sum, in a node of its own if the sum has a CMUX of that selector already.
+    /// Adds `selector ? set : clear` to a sum, in a node of its own if the sum has a CMUX of that
+    /// selector already.
     pub(crate) fn add_select(&mut self, sum: &mut Sum, selector: u32, clear: &Value, set: &Value) {
         if clear == set {
             return Self::add(sum, clear);
@@ -134,7 +136,11 @@ impl Builder {
 
     /// The value of a sum.
     pub(crate) fn value(&mut self, sum: Sum) -> Value {
-        match (sum.selects.is_empty(), sum.addends.as_slice(), sum.constant.is_empty()) {
+        match (
+            sum.selects.is_empty(),
+            sum.addends.as_slice(),
+            sum.constant.is_empty(),
+        ) {
             (true, [], _) => Value::Constant(sum.constant),
             (true, [only], true) => Value::Node(*only),
             _ => {
@@ -143,7 +149,10 @@ impl Builder {
                     self.nodes.push(node.clone());
                     self.nodes.len() as NodeId - 1
                 });
-                Value::Node(Rotated { node: id, rotation: 0 })
+                Value::Node(Rotated {
+                    node: id,
+                    rotation: 0,
+                })
             }
         }
     }
@@ -163,12 +172,21 @@ impl Builder {
         {
             let node = self.nodes.pop().expect("it is the last one");
             sum = Sum {
-                constant: node.constant.map_or_else(Polynomial::new, |id| self.constants[id as usize].clone()),
+                constant: node
+                    .constant
+                    .map_or_else(Polynomial::new, |id| self.constants[id as usize].clone()),
                 addends: node.addends,
-                selects: node.selects.into_iter().map(|select| (select.selector, select)).collect(),
+                selects: node
+                    .selects
+                    .into_iter()
+                    .map(|select| (select.selector, select))
+                    .collect(),
             };
         }
-        let centre: Vec<i64> = ranges.iter().map(|(low, high)| low + (high - low) / 2).collect();
+        let centre: Vec<i64> = ranges
+            .iter()
+            .map(|(low, high)| low + (high - low) / 2)
+            .collect();
         let shift = centre
             .iter()
             .enumerate()
@@ -190,7 +208,8 @@ impl Builder {
     }
 
     fn node(&mut self, mut sum: Sum) -> Node {
-        sum.addends.sort_unstable_by_key(|addend| (addend.node, addend.rotation));
+        sum.addends
+            .sort_unstable_by_key(|addend| (addend.node, addend.rotation));
         let constant = (!sum.constant.is_empty()).then(|| self.constant(&sum.constant));
         Node {
             constant,
@@ -235,8 +254,17 @@ impl Builder {
 }
 
 fn constant_ids(node: &mut Node) -> impl Iterator<Item = &mut ConstantId> {
-    let operands = node.selects.iter_mut().flat_map(|select| [&mut select.clear, &mut select.set]);
-    let operands = operands.filter_map(|operand| if let Operand::Constant(id) = operand { Some(id) } else { None });
+    let operands = node
+        .selects
+        .iter_mut()
+        .flat_map(|select| [&mut select.clear, &mut select.set]);
+    let operands = operands.filter_map(|operand| {
+        if let Operand::Constant(id) = operand {
+            Some(id)
+        } else {
+            None
+        }
+    });
     node.constant.iter_mut().chain(operands)
 }
 
@@ -261,7 +289,11 @@ pub(crate) struct Merger<'a> {
 
 impl<'a> Merger<'a> {
     /// For sums whose addends are all in `roots`.
-    pub(crate) fn new(expressions: &'a Expressions, roots: &[ExpressionId], coefficients: usize) -> Self {
+    pub(crate) fn new(
+        expressions: &'a Expressions,
+        roots: &[ExpressionId],
+        coefficients: usize,
+    ) -> Self {
         let mut uses = vec![0; expressions.nodes.len()];
         let mut reached = vec![false; expressions.nodes.len()];
         for root in roots {
@@ -300,12 +332,17 @@ impl<'a> Merger<'a> {
             match self.expressions.nodes[*term as usize] {
                 Expression::Leaf(leaf) => {
                     let values = &self.expressions.leaves[leaf as usize];
-                    for (coefficient, (value, range)) in values.iter().zip(&mut ranges).enumerate() {
+                    for (coefficient, (value, range)) in values.iter().zip(&mut ranges).enumerate()
+                    {
                         add_at(&mut sum.constant, coefficient as u32, *value);
                         *range = (range.0 + value, range.1 + value);
                     }
                 }
-                Expression::Select { selector, clear, set } if terms.len() == 1 || self.joins(*term) => {
+                Expression::Select {
+                    selector,
+                    clear,
+                    set,
+                } if terms.len() == 1 || self.joins(*term) => {
                     let group = groups.entry(selector).or_default();
                     group.0.push(clear);
                     group.1.push(set);
@@ -320,7 +357,11 @@ impl<'a> Merger<'a> {
         for (selector, (clear, set)) in groups {
             let (clear, set) = (self.sum(builder, clear), self.sum(builder, set));
             builder.add_select(&mut sum, selector, &clear.value, &set.value);
-            let either = clear.ranges.iter().zip(&set.ranges).map(|(a, b)| (a.0.min(b.0), a.1.max(b.1)));
+            let either = clear
+                .ranges
+                .iter()
+                .zip(&set.ranges)
+                .map(|(a, b)| (a.0.min(b.0), a.1.max(b.1)));
             add_ranges(&mut ranges, &either.collect::<Vec<_>>());
         }
         let value = builder.value(sum);
@@ -328,12 +369,16 @@ impl<'a> Merger<'a> {
         Addend { value, ranges }
     }
 
-    /// Whether a term merges into a sum: if nothing else uses it, or if it is a choice between constants, which costs little.
+    /// Whether a term merges into a sum: if nothing else uses it, or if it is a choice between
+    /// constants, which costs little.
     fn joins(&self, term: ExpressionId) -> bool {
-        let is_leaf = |id: ExpressionId| matches!(self.expressions.nodes[id as usize], Expression::Leaf(_));
+        let is_leaf =
+            |id: ExpressionId| matches!(self.expressions.nodes[id as usize], Expression::Leaf(_));
         match self.expressions.nodes[term as usize] {
             Expression::Leaf(_) => true,
-            Expression::Select { clear, set, .. } => self.uses[term as usize] == 1 || (is_leaf(clear) && is_leaf(set)),
+            Expression::Select { clear, set, .. } => {
+                self.uses[term as usize] == 1 || (is_leaf(clear) && is_leaf(set))
+            }
         }
     }
 }

@@ -30,9 +30,15 @@ pub(crate) struct Lowered {
     pub rounding: Vec<f64>,
 }
 
-/// Lowers an ensemble. `units` are score units a unit of the result, one a coefficient; `hides_use` keeps selectors that no tree reads.
-/// `None` if a form is not available.
-pub(crate) fn lower(ensemble: &BinnedEnsemble, shape: &Shape, hides_use: bool, polynomial_size: u32, units: &[f64]) -> Option<Lowered> {
+/// Lowers an ensemble. `units` are score units a unit of the result, one a coefficient; `hides_use`
+/// keeps selectors that no tree reads. `None` if a form is not available.
+pub(crate) fn lower(
+    ensemble: &BinnedEnsemble,
+    shape: &Shape,
+    hides_use: bool,
+    polynomial_size: u32,
+    units: &[f64],
+) -> Option<Lowered> {
     let selectors = Selectors::new(ensemble, &shape.forms, hides_use)?;
     let mut builder = Builder::new(polynomial_size);
     let is_table = |tree: &BinnedTree| {
@@ -42,9 +48,18 @@ pub(crate) fn lower(ensemble: &BinnedEnsemble, shape: &Shape, hides_use: bool, p
                 .as_ref()
                 .is_some_and(|tree| oblivious::fits(tree, ensemble.coefficients, polynomial_size))
     };
-    let (tables, plain): (Vec<&BinnedTree>, Vec<&BinnedTree>) = ensemble.trees.iter().partition(|tree| is_table(tree));
-    let tables: Vec<_> = tables.iter().filter_map(|tree| tree.symmetric.as_ref()).collect();
-    let round = |leaf: &[f64]| -> LeafUnits { leaf.iter().zip(units).map(|(value, unit)| (value / unit).round() as i64).collect() };
+    let (tables, plain): (Vec<&BinnedTree>, Vec<&BinnedTree>) =
+        ensemble.trees.iter().partition(|tree| is_table(tree));
+    let tables: Vec<_> = tables
+        .iter()
+        .filter_map(|tree| tree.symmetric.as_ref())
+        .collect();
+    let round = |leaf: &[f64]| -> LeafUnits {
+        leaf.iter()
+            .zip(units)
+            .map(|(value, unit)| (value / unit).round() as i64)
+            .collect()
+    };
     let mut addends = plain_sums(ensemble, &plain, &selectors, &mut builder, &round);
     addends.extend(oblivious::lower(
         &mut builder,
@@ -67,7 +82,8 @@ pub(crate) fn lower(ensemble: &BinnedEnsemble, shape: &Shape, hides_use: bool, p
     })
 }
 
-/// The sum of trees that are no tables: one sum, or one for each coefficient if no tree has leaves in two.
+/// The sum of trees that are no tables: one sum, or one for each coefficient if no tree has leaves
+/// in two.
 fn plain_sums(
     ensemble: &BinnedEnsemble,
     trees: &[&BinnedTree],
@@ -84,14 +100,22 @@ fn plain_sums(
             .collect();
         return vec![Merger::new(&expressions, &roots, ensemble.coefficients).sum(builder, roots)];
     };
-    // Sums are made at coefficient 0 and moved to their coefficient at the end: choices between constants stay scalar.
+    // Sums are made at coefficient 0 and moved to their coefficient at the end: choices between
+    // constants stay scalar.
     let mut roots: Vec<Vec<ExpressionId>> = vec![Vec::new(); ensemble.coefficients];
     for (tree, coefficient) in trees.iter().zip(&of_tree) {
-        roots[*coefficient].push(expressions.tree(ensemble, tree, selectors, &|leaf: &[f64]| vec![round(leaf)[*coefficient]]));
+        roots[*coefficient].push(
+            expressions.tree(ensemble, tree, selectors, &|leaf: &[f64]| {
+                vec![round(leaf)[*coefficient]]
+            }),
+        );
     }
     let mut merger = Merger::new(&expressions, &roots.concat(), 1);
     let mut moved = |(coefficient, roots): (usize, Vec<ExpressionId>)| {
-        let Addend { value, ranges: range } = merger.sum(builder, roots);
+        let Addend {
+            value,
+            ranges: range,
+        } = merger.sum(builder, roots);
         let mut ranges = vec![(0, 0); ensemble.coefficients];
         ranges[coefficient] = range[0];
         Addend {
@@ -104,25 +128,38 @@ fn plain_sums(
 
 /// The coefficient that a tree adds to, if it is only one.
 fn single_coefficient(tree: &BinnedTree) -> Option<usize> {
-    let mut leaves = tree
-        .nodes
-        .iter()
-        .filter_map(|node| if let BinnedNode::Leaf(values) = node { Some(values) } else { None });
+    let mut leaves = tree.nodes.iter().filter_map(|node| {
+        if let BinnedNode::Leaf(values) = node {
+            Some(values)
+        } else {
+            None
+        }
+    });
     let coefficient = leaves
         .clone()
         .find_map(|leaf| leaf.iter().position(|value| *value != 0.0))
         .unwrap_or(0);
     leaves
-        .all(|leaf| leaf.iter().enumerate().all(|(index, value)| index == coefficient || *value == 0.0))
+        .all(|leaf| {
+            leaf.iter()
+                .enumerate()
+                .all(|(index, value)| index == coefficient || *value == 0.0)
+        })
         .then_some(coefficient)
 }
 
 /// Renumbers the selectors that nodes read, and returns those.
 fn keep_used(nodes: &mut [Node], selectors: &[Selector]) -> Vec<Selector> {
     let mut used = vec![false; selectors.len()];
-    nodes.iter_mut().flat_map(selector_ids).for_each(|id| used[*id as usize] = true);
+    nodes
+        .iter_mut()
+        .flat_map(selector_ids)
+        .for_each(|id| used[*id as usize] = true);
     let moved = compact(&used);
-    nodes.iter_mut().flat_map(selector_ids).for_each(|id| *id = moved[*id as usize]);
+    nodes
+        .iter_mut()
+        .flat_map(selector_ids)
+        .for_each(|id| *id = moved[*id as usize]);
     selectors
         .iter()
         .zip(used)
@@ -151,6 +188,12 @@ fn rounding(ensemble: &BinnedEnsemble, units: &[f64]) -> Vec<f64> {
         leaves.fold(0.0, f64::max)
     };
     (0..ensemble.coefficients)
-        .map(|coefficient| ensemble.trees.iter().map(|tree| worst(tree, coefficient)).sum())
+        .map(|coefficient| {
+            ensemble
+                .trees
+                .iter()
+                .map(|tree| worst(tree, coefficient))
+                .sum()
+        })
         .collect()
 }

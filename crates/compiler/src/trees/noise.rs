@@ -1,9 +1,10 @@
 //! Bound on the error of a graph's result.
 //!
-//! Every CMUX whose operands are ciphertexts multiplies the selector's errors with digits of a ciphertext, which are as good as random and
-//! independent: variances add, unless it is the same CMUX that several parts of the result use. A choice between constants multiplies a
-//! selector row's error with *known* digits; a row that several choices use carries the same error into each, so their digits are added before
-//! they are squared.
+//! Every CMUX whose operands are ciphertexts multiplies the selector's errors with digits of a
+//! ciphertext, which are as good as random and independent: variances add, unless it is the same
+//! CMUX that several parts of the result use. A choice between constants multiplies a selector row'
+//! s error with *known* digits; a row that several choices use carries the same error into each, so
+//! their digits are added before they are squared.
 
 mod paths;
 
@@ -25,9 +26,16 @@ pub(crate) struct Variances {
     pub body_row: f64,
 }
 
-/// Variance of a result coefficient on the worst path, of which `paths` are the graph's. Constants of the graph are multiplied by `scale` to
-/// be in units of the gadget's resolution, `2^-(base_log * levels)`.
-pub(crate) fn variance(graph: &Graph, paths: Paths, gadget: Gadget, variances: Variances, scale: f64) -> f64 {
+/// Variance of a result coefficient on the worst path, of which `paths` are the graph's. Constants
+/// of the graph are multiplied by `scale` to be in units of the gadget's resolution, `2^-(base_log
+/// * levels)`.
+pub(crate) fn variance(
+    graph: &Graph,
+    paths: Paths,
+    gadget: Gadget,
+    variances: Variances,
+    scale: f64,
+) -> f64 {
     let rows: Vec<Vec<f64>> = graph
         .constants
         .iter()
@@ -46,14 +54,23 @@ pub(crate) fn variance(graph: &Graph, paths: Paths, gadget: Gadget, variances: V
         }
     }
     let digits = worst.pop().unwrap_or_default();
-    paths.cmuxes * variances.cmux + digits.iter().map(|(_, digits)| digits * digits).sum::<f64>() * variances.body_row
+    paths.cmuxes * variances.cmux
+        + digits
+            .iter()
+            .map(|(_, digits)| digits * digits)
+            .sum::<f64>()
+            * variances.body_row
 }
 
-/// Euclidean norm of the known digits that multiply each selector row on the worst path, by row index.
+/// Euclidean norm of the known digits that multiply each selector row on the worst path, by row
+/// index.
 type Digits = Vec<(u32, f64)>;
 
 fn operands(node: &Node) -> impl Iterator<Item = u32> {
-    let selected = node.selects.iter().flat_map(|select| [select.clear, select.set]);
+    let selected = node
+        .selects
+        .iter()
+        .flat_map(|select| [select.clear, select.set]);
     let selected = selected.filter_map(|operand| {
         if let Operand::Node(rotated) = operand {
             Some(rotated.node)
@@ -61,7 +78,10 @@ fn operands(node: &Node) -> impl Iterator<Item = u32> {
             None
         }
     });
-    node.addends.iter().map(|addend| addend.node).chain(selected)
+    node.addends
+        .iter()
+        .map(|addend| addend.node)
+        .chain(selected)
 }
 
 fn known_digits(node: &Node, gadget: Gadget, constants: &[Vec<f64>], known: &[Digits]) -> Digits {
@@ -79,7 +99,9 @@ fn known_digits(node: &Node, gadget: Gadget, constants: &[Vec<f64>], known: &[Di
         };
         let rows = match (of(select.clear), of(select.set)) {
             (None, None) => {
-                let Operand::Constant(difference) = select.set else { continue };
+                let Operand::Constant(difference) = select.set else {
+                    continue;
+                };
                 let first = select.selector * gadget.levels;
                 constants[difference as usize]
                     .iter()
@@ -126,10 +148,10 @@ fn combine(a: &[(u32, f64)], b: &[(u32, f64)], both: impl Fn(f64, f64) -> f64) -
 fn digit_norms(polynomial: &Polynomial, gadget: Gadget, scale: f64) -> Vec<f64> {
     let mut squares = vec![0.0; gadget.levels as usize];
     for value in polynomial.values() {
-        for (square, digit) in squares
-            .iter_mut()
-            .zip(balanced_digits((*value as f64 * scale).round() as i64, gadget))
-        {
+        for (square, digit) in squares.iter_mut().zip(balanced_digits(
+            (*value as f64 * scale).round() as i64,
+            gadget,
+        )) {
             *square += (digit * digit) as f64;
         }
     }
@@ -147,11 +169,16 @@ fn balanced_digits(value: i64, gadget: Gadget) -> impl Iterator<Item = i64> {
     })
 }
 
-/// `z` such that a normal variable exceeds `z` standard deviations, to either side, with probability at most `2^log2_probability`.
+/// `z` such that a normal variable exceeds `z` standard deviations, to either side, with
+/// probability at most `2^log2_probability`.
 ///
 /// By Mills' bound `P(|X| > z) < sqrt(2 / pi) * exp(-z^2 / 2) / z`.
 pub(crate) fn deviations(log2_probability: f64) -> f64 {
-    let log2_bound = |z: f64| (2.0 / std::f64::consts::PI).sqrt().log2() - z.log2() - z * z / 2.0 * std::f64::consts::LOG2_E;
+    let log2_bound = |z: f64| {
+        (2.0 / std::f64::consts::PI).sqrt().log2()
+            - z.log2()
+            - z * z / 2.0 * std::f64::consts::LOG2_E
+    };
     let (mut low, mut high) = (1.0, 64.0);
     for _ in 0..64 {
         let middle = f64::midpoint(low, high);

@@ -1,8 +1,10 @@
 //! Symmetric trees: one multiplexer a level, all leaves in one polynomial.
 //!
-//! The table `T(X) = sum over leaves i of leaf_i * X^(i * width)` is rotated by every answer: `v <- answer ? X^(-width * 2^j) v : v`. The
-//! leaf that the answers select ends at the constant coefficient. Levels may be taken in any order, and rotation is linear: trees whose
-//! outer levels agree share their multiplexers, so the levels form a trie, with the most frequent question outermost.
+//! The table `T(X) = sum over leaves i of leaf_i * X^(i * width)` is rotated by every answer: `v <-
+//! answer ? X^(-width * 2^j) v : v`. The leaf that the answers select ends at the constant
+//! coefficient. Levels may be taken in any order, and rotation is linear: trees whose outer levels
+//! agree share their multiplexers, so the levels form a trie, with the most frequent question
+//! outermost.
 
 use crate::bins::BinSet;
 use crate::trees::binned::{BinnedEnsemble, PredicateId, SymmetricTree};
@@ -16,7 +18,8 @@ const FEWEST_LEVELS: usize = 3;
 
 /// Whether a tree's table fits a polynomial, with room for all coefficients of a leaf.
 pub(crate) fn fits(tree: &SymmetricTree, coefficients: usize, polynomial_size: u32) -> bool {
-    tree.levels.len() >= FEWEST_LEVELS && tree.leaves.len() * coefficients <= polynomial_size as usize
+    tree.levels.len() >= FEWEST_LEVELS
+        && tree.leaves.len() * coefficients <= polynomial_size as usize
 }
 
 /// Lowers trees, one addend for each number of levels that occurs.
@@ -33,10 +36,15 @@ pub(crate) fn lower(
     for tree in trees {
         let leaves: Vec<LeafUnits> = tree.leaves.iter().map(|leaf| units(leaf)).collect();
         let levels = tree.levels.len();
-        let total = ranges.entry(levels).or_insert_with(|| vec![(0, 0); ensemble.coefficients]);
+        let total = ranges
+            .entry(levels)
+            .or_insert_with(|| vec![(0, 0); ensemble.coefficients]);
         for (coefficient, range) in total.iter_mut().enumerate() {
             let values = || leaves.iter().map(|leaf| leaf[coefficient]);
-            *range = (range.0 + values().min().unwrap_or(0), range.1 + values().max().unwrap_or(0));
+            *range = (
+                range.0 + values().min().unwrap_or(0),
+                range.1 + values().max().unwrap_or(0),
+            );
         }
         let rest = tree
             .levels
@@ -56,7 +64,9 @@ pub(crate) fn lower(
         selectors,
         polynomial_size,
     };
-    let total = by_levels.into_iter().map(|(levels, open)| trie.sum(open, levels as u32));
+    let total = by_levels
+        .into_iter()
+        .map(|(levels, open)| trie.sum(open, levels as u32));
     total
         .zip(ranges.into_values())
         .map(|(value, ranges)| Addend { value, ranges })
@@ -81,7 +91,11 @@ impl Open {
             let leaf: usize = (0..levels)
                 .map(|level| (index >> (levels - 1 - level) & 1) << self.order[level])
                 .sum();
-            for (coefficient, value) in self.leaves[leaf].iter().enumerate().filter(|(_, value)| **value != 0) {
+            for (coefficient, value) in self.leaves[leaf]
+                .iter()
+                .enumerate()
+                .filter(|(_, value)| **value != 0)
+            {
                 table.insert((index * width + coefficient) as u32, *value);
             }
         }
@@ -102,14 +116,19 @@ impl Trie<'_> {
         let mut sum = Sum::default();
         if levels == 0 {
             for tree in &open {
-                Builder::add(&mut sum, &Value::Constant(tree.table(self.ensemble.coefficients)));
+                Builder::add(
+                    &mut sum,
+                    &Value::Constant(tree.table(self.ensemble.coefficients)),
+                );
             }
             return self.builder.value(sum);
         }
-        let rotation = 2 * self.polynomial_size - self.ensemble.coefficients as u32 * (1 << (levels - 1));
+        let rotation =
+            2 * self.polynomial_size - self.ensemble.coefficients as u32 * (1 << (levels - 1));
         while let Some(question) = most_frequent(&open) {
-            let (mut taken, rest): (Vec<Open>, Vec<Open>) =
-                open.into_iter().partition(|tree| tree.rest.iter().any(|level| level.0 == question));
+            let (mut taken, rest): (Vec<Open>, Vec<Open>) = open
+                .into_iter()
+                .partition(|tree| tree.rest.iter().any(|level| level.0 == question));
             open = rest;
             for tree in &mut taken {
                 let at = tree
@@ -127,7 +146,8 @@ impl Trie<'_> {
             match decision(self.ensemble, self.selectors, question, &all) {
                 Diagram::Answer(answer) => Builder::add(&mut sum, if answer { &yes } else { &no }),
                 Diagram::Bit { bit, clear, set } => {
-                    let (clear, set) = (self.decide(&clear, &no, &yes), self.decide(&set, &no, &yes));
+                    let (clear, set) =
+                        (self.decide(&clear, &no, &yes), self.decide(&set, &no, &yes));
                     self.builder.add_select(&mut sum, bit, &clear, &set);
                 }
             }

@@ -34,16 +34,23 @@ pub(crate) struct Quantisation {
 
 impl Quantisation {
     /// Fits quantisers. Decoys are drawn from `model`, a hash of the model.
-    pub(crate) fn fit(trees: &TreeEnsemble, features: &[FeatureInfo], mode: FeatureMode, model: Hash) -> Self {
+    pub(crate) fn fit(
+        trees: &TreeEnsemble,
+        features: &[FeatureInfo],
+        mode: FeatureMode,
+        model: Hash,
+    ) -> Self {
         let uses = uses(trees);
         let (decoys, hides_use) = match mode {
             FeatureMode::Exact { decoys } => (decoys, decoys > 0),
             FeatureMode::Grid { .. } => (0, true),
         };
-        let style = decoys::Style::of(
-            uses.iter()
-                .map(|(feature, usage)| (usage.splits.as_slice(), features[*feature as usize].values.as_slice())),
-        );
+        let style = decoys::Style::of(uses.iter().map(|(feature, usage)| {
+            (
+                usage.splits.as_slice(),
+                features[*feature as usize].values.as_slice(),
+            )
+        }));
         let quantiser = |(index, info): (usize, &FeatureInfo)| {
             let feature = index as u32;
             let usage = uses.get(&feature);
@@ -52,15 +59,20 @@ impl Quantisation {
             }
             let real = usage.map_or(&[][..], |usage| usage.splits.as_slice());
             let splits = match mode {
-                FeatureMode::Exact { .. } if decoys > 0 => decoys::mix_in(real, &info.values, decoys, style, model, feature),
+                FeatureMode::Exact { .. } if decoys > 0 => {
+                    decoys::mix_in(real, &info.values, decoys, style, model, feature)
+                }
                 FeatureMode::Exact { .. } => real.to_vec(),
                 FeatureMode::Grid { bits } => quantile_splits(&info.values, bits),
             };
-            // With missing values on the side that most tests send them to, those tests stay single ranges.
+            // With missing values on the side that most tests send them to, those tests stay single
+            // ranges.
             let missing_first = usage.is_some_and(|usage| usage.missing_yes < 0);
-            let missing = info
-                .missing
-                .then_some(if missing_first { MissingBin::First } else { MissingBin::Last });
+            let missing = info.missing.then_some(if missing_first {
+                MissingBin::First
+            } else {
+                MissingBin::Last
+            });
             Some(Quantiser {
                 feature,
                 name: info.name.clone(),
@@ -91,9 +103,14 @@ impl Quantisation {
         let ordinary = splits.len() as u32 + 1;
         let exceeded = |value: f32| splits.partition_point(|split| value > *split) as u32;
         let (start, end) = match (test, self.mode) {
-            // The bin index is the number of splits exceeded: a value above the split at index `i` has at least `i + 1`.
-            (Test::Greater(threshold), FeatureMode::Exact { .. }) => (exceeded(threshold) + 1, ordinary),
-            (Test::Greater(threshold), FeatureMode::Grid { .. }) => (nearest(splits, threshold) + 1, ordinary),
+            // The bin index is the number of splits exceeded: a value above the split at index `i`
+            // has at least `i + 1`.
+            (Test::Greater(threshold), FeatureMode::Exact { .. }) => {
+                (exceeded(threshold) + 1, ordinary)
+            }
+            (Test::Greater(threshold), FeatureMode::Grid { .. }) => {
+                (nearest(splits, threshold) + 1, ordinary)
+            }
             (Test::Equal(value), _) => (exceeded(value), exceeded(value) + 1),
         };
         let shift = u32::from(quantiser.missing == Some(MissingBin::First));
@@ -151,9 +168,9 @@ fn uses(trees: &TreeEnsemble) -> BTreeMap<u32, Usage> {
 fn nearest(splits: &[f32], threshold: f32) -> u32 {
     let above = splits.partition_point(|split| *split < threshold);
     let distance = |index: usize| {
-        splits
-            .get(index)
-            .map_or(f64::INFINITY, |split| (f64::from(*split) - f64::from(threshold)).abs())
+        splits.get(index).map_or(f64::INFINITY, |split| {
+            (f64::from(*split) - f64::from(threshold)).abs()
+        })
     };
     match above.checked_sub(1) {
         Some(below) if distance(below) <= distance(above) => below as u32,
@@ -161,14 +178,17 @@ fn nearest(splits: &[f32], threshold: f32) -> u32 {
     }
 }
 
-/// At most `2^bits - 1` split points between the sorted `values`, with about equally many values in every bin; between all distinct
-/// values where these are few.
+/// At most `2^bits - 1` split points between the sorted `values`, with about equally many values in
+/// every bin; between all distinct values where these are few.
 fn quantile_splits(values: &[f32], bits: u32) -> Vec<f32> {
     let mut distinct = values.to_vec();
     distinct.dedup();
     let bins = 1_usize << bits;
     let mut splits: Vec<f32> = if distinct.len() <= bins {
-        distinct.windows(2).map(|pair| between(pair[0], pair[1])).collect()
+        distinct
+            .windows(2)
+            .map(|pair| between(pair[0], pair[1]))
+            .collect()
     } else {
         let cut = |index: usize| index * values.len() / bins;
         (1..bins)
@@ -184,8 +204,13 @@ fn quantile_splits(values: &[f32], bits: u32) -> Vec<f32> {
     splits
 }
 
-/// A split that `low` does not exceed and `high` does, in the middle where there are floats between.
+/// A split that `low` does not exceed and `high` does, in the middle where there are floats
+/// between.
 pub(crate) fn between(low: f32, high: f32) -> f32 {
     let middle = f64::midpoint(f64::from(low), f64::from(high)) as f32;
-    if middle < high { middle + 0.0 } else { low + 0.0 }
+    if middle < high {
+        middle + 0.0
+    } else {
+        low + 0.0
+    }
 }

@@ -13,7 +13,8 @@ use time::macros::format_description;
 
 const SERVICE: &str = "execute-api";
 const SKEW: Duration = Duration::from_mins(5);
-const DATE: &[BorrowedFormatItem<'_>] = format_description!("[year][month][day]T[hour][minute][second]Z");
+const DATE: &[BorrowedFormatItem<'_>] =
+    format_description!("[year][month][day]T[hour][minute][second]Z");
 
 /// An `Authorization: AWS4-HMAC-SHA256 ...` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,19 +56,33 @@ impl Authorization {
         })
     }
 
-    /// Whether the request was signed with `secret`, for this service, at most five minutes from `now`.
+    /// Whether the request was signed with `secret`, for this service, at most five minutes from
+    /// `now`.
     pub(crate) fn verify(&self, parts: &Parts, body: &[u8], secret: &str, now: SystemTime) -> bool {
-        self.expected(parts, body, secret, now).is_some_and(|expected| {
-            // Digests are compared, so that the time taken tells nothing about the signature.
-            Sha256::digest(expected.as_bytes()) == Sha256::digest(self.signature.as_bytes())
-        })
+        self.expected(parts, body, secret, now)
+            .is_some_and(|expected| {
+                // Digests are compared, so that the time taken tells nothing about the signature.
+                Sha256::digest(expected.as_bytes()) == Sha256::digest(self.signature.as_bytes())
+            })
     }
 
-    fn expected(&self, parts: &Parts, body: &[u8], secret: &str, now: SystemTime) -> Option<String> {
+    fn expected(
+        &self,
+        parts: &Parts,
+        body: &[u8],
+        secret: &str,
+        now: SystemTime,
+    ) -> Option<String> {
         let date = parts.headers.get("x-amz-date")?.to_str().ok()?;
         let time = SystemTime::from(PrimitiveDateTime::parse(date, DATE).ok()?.assume_utc());
-        let skew = now.duration_since(time).unwrap_or_else(|error| error.duration());
-        if skew > SKEW || self.service != SERVICE || !date.starts_with(&self.date) || self.date.len() != 8 {
+        let skew = now
+            .duration_since(time)
+            .unwrap_or_else(|error| error.duration());
+        if skew > SKEW
+            || self.service != SERVICE
+            || !date.starts_with(&self.date)
+            || self.date.len() != 8
+        {
             return None;
         }
         let signed = |name: &str| self.signed_headers.iter().any(|header| header == name);
@@ -102,7 +117,12 @@ impl Authorization {
             .settings(settings)
             .build()
             .ok()?;
-        Some(sign(request, &parameters.into()).ok()?.signature().to_owned())
+        Some(
+            sign(request, &parameters.into())
+                .ok()?
+                .signature()
+                .to_owned(),
+        )
     }
 }
 
@@ -112,10 +132,12 @@ mod tests {
 
     #[test]
     fn a_header_is_parsed_or_refused() {
-        let text =
-            "AWS4-HMAC-SHA256 Credential=AK/20260101/us-east-1/execute-api/aws4_request, SignedHeaders=host;x-amz-date, Signature=00";
+        let text = "AWS4-HMAC-SHA256 Credential=AK/20260101/us-east-1/execute-api/aws4_request, SignedHeaders=host;x-amz-date, Signature=00";
         let parsed = Authorization::parse(text).expect("complete");
-        assert_eq!((parsed.access_key_id.as_str(), parsed.signed_headers.len()), ("AK", 2));
+        assert_eq!(
+            (parsed.access_key_id.as_str(), parsed.signed_headers.len()),
+            ("AK", 2)
+        );
         for bad in [
             "",
             "Bearer x",

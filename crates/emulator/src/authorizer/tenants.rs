@@ -57,12 +57,14 @@ impl Tenants {
         };
         for (position, entry) in file.tenants.into_iter().enumerate() {
             let name = entry.name.clone();
-            tenants.add(entry).map_err(|(field, problem)| TenantsError::Field {
-                entry: position + 1,
-                name,
-                field,
-                problem,
-            })?;
+            tenants
+                .add(entry)
+                .map_err(|(field, problem)| TenantsError::Field {
+                    entry: position + 1,
+                    name,
+                    field,
+                    problem,
+                })?;
         }
         Ok(tenants)
     }
@@ -79,7 +81,12 @@ impl Tenants {
             access_key_id,
             secret_access_key,
         } = entry;
-        if name.is_empty() || name.len() > 64 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte)) {
+        if name.is_empty()
+            || name.len() > 64
+            || !name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte))
+        {
             return Err(("name", "has 1 to 64 letters, digits and +=,.@_-"));
         }
         if self.names.contains(&name) {
@@ -89,9 +96,15 @@ impl Tenants {
             (None, None, None) => return Err(("token", "is missing, and so is `access_key_id`")),
             (None, Some(_), None) => return Err(("secret_access_key", "is missing")),
             (_, None, Some(_)) => return Err(("access_key_id", "is missing")),
-            (Some(_), Some(_), _) => return Err(("token", "and `access_key_id` exclude each other: give one")),
+            (Some(_), Some(_), _) => {
+                return Err(("token", "and `access_key_id` exclude each other: give one"));
+            }
             (Some(token), None, None) => {
-                if token.is_empty() || token.contains(|character: char| character.is_whitespace() || character.is_control()) {
+                if token.is_empty()
+                    || token.contains(|character: char| {
+                        character.is_whitespace() || character.is_control()
+                    })
+                {
                     return Err(("token", "is empty or has spaces"));
                 }
                 if self.tokens.insert(digest(&token), name.clone()).is_some() {
@@ -128,7 +141,9 @@ impl Tenants {
 
     /// Name and secret access key.
     pub(super) fn by_access_key(&self, id: &str) -> Option<(&str, &str)> {
-        self.keys.get(id).map(|(name, secret)| (name.as_str(), secret.as_str()))
+        self.keys
+            .get(id)
+            .map(|(name, secret)| (name.as_str(), secret.as_str()))
     }
 }
 
@@ -176,7 +191,8 @@ mod tests {
 
     #[test]
     fn secrets_are_not_printed() {
-        let tenants = Tenants::from_json(br#"{"tenants":[{"name":"a","token":"hush"}]}"#).expect("valid");
+        let tenants =
+            Tenants::from_json(br#"{"tenants":[{"name":"a","token":"hush"}]}"#).expect("valid");
         assert_eq!(format!("{tenants:?}"), r#"Tenants(["a"])"#);
     }
 }

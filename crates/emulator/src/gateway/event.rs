@@ -17,7 +17,8 @@ use crate::authorizer::Caller;
 use crate::lambda::ACCOUNT;
 use crate::random;
 
-const TIME: &[BorrowedFormatItem<'_>] = format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
+const TIME: &[BorrowedFormatItem<'_>] =
+    format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
 
 /// Ids that a request gets.
 pub(crate) struct Ids {
@@ -47,7 +48,14 @@ impl Ids {
 }
 
 /// The event as JSON.
-pub(crate) fn build(parts: &Parts, body: &Bytes, matched: &Match<'_>, caller: &Caller, ids: &Ids, port: u16) -> Bytes {
+pub(crate) fn build(
+    parts: &Parts,
+    body: &Bytes,
+    matched: &Match<'_>,
+    caller: &Caller,
+    ids: &Ids,
+    port: u16,
+) -> Bytes {
     let now = time::OffsetDateTime::now_utc();
     let headers = headers(parts, ids, port);
     let host = headers.get("host").cloned().unwrap_or_default();
@@ -103,7 +111,11 @@ pub(crate) fn build(parts: &Parts, body: &Bytes, matched: &Match<'_>, caller: &C
 /// Names in lower case, values of one name joined by commas; cookies go into their own field.
 fn headers(parts: &Parts, ids: &Ids, port: u16) -> BTreeMap<String, String> {
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
-    for (name, value) in parts.headers.iter().filter(|(name, _)| **name != header::COOKIE) {
+    for (name, value) in parts
+        .headers
+        .iter()
+        .filter(|(name, _)| **name != header::COOKIE)
+    {
         let value = String::from_utf8_lossy(value.as_bytes());
         headers
             .entry(name.as_str().to_owned())
@@ -125,7 +137,10 @@ fn headers(parts: &Parts, ids: &Ids, port: u16) -> BTreeMap<String, String> {
 }
 
 fn cookies(headers: &HeaderMap) -> Vec<String> {
-    let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let values = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     values
         .flat_map(|value| value.split(';'))
         .map(|cookie| cookie.trim().to_owned())
@@ -147,7 +162,10 @@ fn query(query: &str) -> Map<String, Value> {
             })
             .or_insert_with(|| value.clone());
     }
-    parameters.into_iter().map(|(name, value)| (name, Value::String(value))).collect()
+    parameters
+        .into_iter()
+        .map(|(name, value)| (name, Value::String(value)))
+        .collect()
 }
 
 /// The body as text, and whether that is base64: for everything but text, JSON, JavaScript and XML.
@@ -158,10 +176,15 @@ fn encode(headers: &HeaderMap, body: &Bytes) -> (String, bool) {
         .unwrap_or("")
         .to_ascii_lowercase();
     let media_type = content_type.split(';').next().unwrap_or("").trim();
-    let textual =
-        media_type.starts_with("text/") || matches!(media_type, "application/json" | "application/javascript" | "application/xml");
+    let textual = media_type.starts_with("text/")
+        || matches!(
+            media_type,
+            "application/json" | "application/javascript" | "application/xml"
+        );
     match std::str::from_utf8(body) {
-        Ok(text) if textual && !headers.contains_key(header::CONTENT_ENCODING) => (text.to_owned(), false),
+        Ok(text) if textual && !headers.contains_key(header::CONTENT_ENCODING) => {
+            (text.to_owned(), false)
+        }
         _ => (STANDARD.encode(body), true),
     }
 }

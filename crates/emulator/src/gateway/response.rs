@@ -32,9 +32,10 @@ pub(crate) fn build(payload: &Bytes) -> Option<Response<Full<Bytes>>> {
     if value.get("statusCode").is_none() {
         // Format 2.0: JSON without a status code is the body itself.
         let mut response = Response::new(Full::new(payload.clone()));
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         return Some(response);
     }
     let payload: Payload = serde_json::from_value(value).ok()?;
@@ -66,15 +67,24 @@ pub(crate) fn build(payload: &Bytes) -> Option<Response<Full<Bytes>>> {
             .append(header::SET_COOKIE, HeaderValue::from_str(&cookie).ok()?);
     }
     // The server sets these itself.
-    for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION] {
+    for name in [
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::CONNECTION,
+    ] {
         response.headers_mut().remove(name);
     }
     Some(response)
 }
 
 fn parse(name: &str, value: &Value) -> Option<(HeaderName, HeaderValue)> {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(&text).ok()?))
+    let text = value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned);
+    Some((
+        HeaderName::from_bytes(name.as_bytes()).ok()?,
+        HeaderValue::from_str(&text).ok()?,
+    ))
 }
 
 #[cfg(test)]
@@ -82,7 +92,8 @@ mod tests {
     use super::*;
 
     fn status(payload: &str) -> Option<u16> {
-        build(&Bytes::copy_from_slice(payload.as_bytes())).map(|response| response.status().as_u16())
+        build(&Bytes::copy_from_slice(payload.as_bytes()))
+            .map(|response| response.status().as_u16())
     }
 
     #[test]

@@ -38,7 +38,10 @@ pub(crate) struct Match<'a> {
 
 impl Table {
     /// Parses the routes; each must name one of `functions`.
-    pub(crate) fn new<'a>(routes: &[Route], functions: impl Fn(&str) -> bool + 'a) -> Result<Self, EmulatorError> {
+    pub(crate) fn new<'a>(
+        routes: &[Route],
+        functions: impl Fn(&str) -> bool + 'a,
+    ) -> Result<Self, EmulatorError> {
         let mut entries: Vec<Entry> = Vec::with_capacity(routes.len());
         for route in routes {
             let fail = |problem: String| EmulatorError::Route {
@@ -55,7 +58,9 @@ impl Table {
                 .iter()
                 .any(|entry| entry.method == method && shape(&entry.segments) == shape(&segments))
             {
-                return Err(fail("another route has the same method and path".to_owned()));
+                return Err(fail(
+                    "another route has the same method and path".to_owned(),
+                ));
             }
             entries.push(Entry {
                 method,
@@ -114,7 +119,10 @@ fn parse(path: &str) -> Result<Vec<Segment>, &'static str> {
     let count = path.split('/').count();
     let mut segments = Vec::with_capacity(count);
     for (position, text) in path.split('/').enumerate() {
-        let Some(name) = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) else {
+        let Some(name) = text
+            .strip_prefix('{')
+            .and_then(|text| text.strip_suffix('}'))
+        else {
             if text.contains(['{', '}']) {
                 return Err("a parameter is a whole segment, such as `{model}`");
             }
@@ -122,7 +130,9 @@ fn parse(path: &str) -> Result<Vec<Segment>, &'static str> {
             continue;
         };
         match name.strip_suffix('+') {
-            Some(_) if position + 1 < count => return Err("`{name+}` can only be the last segment"),
+            Some(_) if position + 1 < count => {
+                return Err("`{name+}` can only be the last segment");
+            }
             Some(name) => segments.push(Segment::Rest(name.to_owned())),
             None if name.is_empty() => return Err("a parameter needs a name"),
             None => segments.push(Segment::Parameter(name.to_owned())),
@@ -131,7 +141,8 @@ fn parse(path: &str) -> Result<Vec<Segment>, &'static str> {
     Ok(segments)
 }
 
-/// Segments without the names of parameters: what must differ between routes, and sorts literal before parameter before rest.
+/// Segments without the names of parameters: what must differ between routes, and sorts literal
+/// before parameter before rest.
 fn shape(segments: &[Segment]) -> Vec<Segment> {
     let nameless = |segment: &Segment| match segment {
         Segment::Literal(text) => Segment::Literal(text.clone()),
@@ -147,8 +158,12 @@ pub(crate) fn decode(text: &str) -> String {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut position = 0;
     while let Some(byte) = bytes.get(position) {
-        let digits = text.get(position + 1..position + 3).filter(|_| *byte == b'%');
-        if let Some(digits) = digits.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit())) {
+        let digits = text
+            .get(position + 1..position + 3)
+            .filter(|_| *byte == b'%');
+        if let Some(digits) =
+            digits.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+        {
             decoded.extend(u8::from_str_radix(digits, 16));
             position += 3;
         } else {
@@ -166,13 +181,17 @@ mod tests {
     fn table(routes: &[(&str, &str)]) -> Result<Table, EmulatorError> {
         let routes: Vec<_> = routes
             .iter()
-            .map(|(method, path)| Route::new(method.parse().expect("method"), *path, path.to_string()))
+            .map(|(method, path)| {
+                Route::new(method.parse().expect("method"), *path, path.to_string())
+            })
             .collect();
         Table::new(&routes, |_| true)
     }
 
     fn function(table: &Table, method: &Method, path: &str) -> Option<String> {
-        table.find(method, path).map(|found| found.function.to_owned())
+        table
+            .find(method, path)
+            .map(|found| found.function.to_owned())
     }
 
     #[test]
@@ -184,12 +203,24 @@ mod tests {
             ("ANY", "/v1/models"),
         ])
         .expect("valid");
-        assert_eq!(function(&table, &Method::GET, "/v1/models").as_deref(), Some("/v1/models"));
-        assert_eq!(function(&table, &Method::GET, "/v1/x").as_deref(), Some("/v1/{model}"));
-        assert_eq!(function(&table, &Method::GET, "/v1/x/y").as_deref(), Some("/{all+}"));
+        assert_eq!(
+            function(&table, &Method::GET, "/v1/models").as_deref(),
+            Some("/v1/models")
+        );
+        assert_eq!(
+            function(&table, &Method::GET, "/v1/x").as_deref(),
+            Some("/v1/{model}")
+        );
+        assert_eq!(
+            function(&table, &Method::GET, "/v1/x/y").as_deref(),
+            Some("/{all+}")
+        );
         assert_eq!(function(&table, &Method::PUT, "/v1/x"), None);
         assert_eq!(
-            table.find(&Method::PUT, "/v1/models").map(|found| found.key).as_deref(),
+            table
+                .find(&Method::PUT, "/v1/models")
+                .map(|found| found.key)
+                .as_deref(),
             Some("ANY /v1/models")
         );
     }
@@ -197,7 +228,9 @@ mod tests {
     #[test]
     fn parameters_are_decoded_after_the_match() {
         let table = table(&[("GET", "/v1/models/{model}")]).expect("valid");
-        let found = table.find(&Method::GET, "/v1/models/a%2F..%2Fb%00%zz").expect("one segment");
+        let found = table
+            .find(&Method::GET, "/v1/models/a%2F..%2Fb%00%zz")
+            .expect("one segment");
         assert_eq!(found.parameters["model"], "a/../b\0%zz");
         assert!(table.find(&Method::GET, "/v1/models/").is_none());
         assert!(table.find(&Method::GET, "/v1/models/a/").is_none());
@@ -210,7 +243,8 @@ mod tests {
         assert!(table(&[("GET", "/x{a}")]).is_err());
         assert!(table(&[("GET", "/{}")]).is_err());
         assert!(table(&[("GET", "/{a}"), ("GET", "/{b}")]).is_err());
-        let error = Table::new(&[Route::new(Method::GET, "/", "f")], |_| false).expect_err("no function");
+        let error =
+            Table::new(&[Route::new(Method::GET, "/", "f")], |_| false).expect_err("no function");
         assert_eq!(error.to_string(), "route GET /: there is no function \"f\"");
     }
 }

@@ -1,4 +1,5 @@
-//! One execution environment: a process, the Runtime API that it speaks to, and what it has been asked.
+//! One execution environment: a process, the Runtime API that it speaks to, and what it has been
+//! asked.
 
 use std::process::Stdio;
 use std::sync::{Arc, PoisonError};
@@ -38,27 +39,55 @@ impl Environment {
     /// Starts a process and waits until it asks for its first invocation.
     pub(crate) async fn start(host: &Arc<Host>) -> Result<Self, InvokeError> {
         let init = |error: String| InvokeError::Init(error);
-        let listener = server::listen(0).await.map_err(|error| init(error.to_string()))?;
+        let listener = server::listen(0)
+            .await
+            .map_err(|error| init(error.to_string()))?;
         let (invocations, queue) = mpsc::channel(1);
         let (phase, mut phases) = watch::channel(Phase::Starting);
-        let api = RuntimeApi::new(&host.function.name, queue, phase, host.limits.response_bytes);
+        let api = RuntimeApi::new(
+            &host.function.name,
+            queue,
+            phase,
+            host.limits.response_bytes,
+        );
         let api = Server::start(listener, api).map_err(|error| init(error.to_string()))?;
 
         let child = command(host, &api.address().to_string()).spawn();
-        let mut child = child.map_err(|error| init(format!("cannot start {}: {error}", host.function.program.display())))?;
-        for pipe in [child.stdout.take().map(log::stdout), child.stderr.take().map(log::stderr)]
-            .into_iter()
-            .flatten()
+        let mut child = child.map_err(|error| {
+            init(format!(
+                "cannot start {}: {error}",
+                host.function.program.display()
+            ))
+        })?;
+        for pipe in [
+            child.stdout.take().map(log::stdout),
+            child.stderr.take().map(log::stderr),
+        ]
+        .into_iter()
+        .flatten()
         {
-            tokio::spawn(log::forward(pipe, host.function.name.clone(), Arc::clone(&host.log)));
+            tokio::spawn(log::forward(
+                pipe,
+                host.function.name.clone(),
+                Arc::clone(&host.log),
+            ));
         }
         let (exit, exited) = watch::channel(None);
         let (kill, killed) = oneshot::channel();
         let process = child.id();
         if let Some(process) = process {
-            host.processes.lock().unwrap_or_else(PoisonError::into_inner).insert(process);
+            host.processes
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(process);
         }
-        tokio::spawn(watch_process(child, process, Arc::clone(host), killed, exit));
+        tokio::spawn(watch_process(
+            child,
+            process,
+            Arc::clone(host),
+            killed,
+            exit,
+        ));
         let mut environment = Self {
             host: Arc::clone(host),
             invocations,
@@ -80,7 +109,10 @@ impl Environment {
         match tokio::time::timeout(host.limits.init_timeout, ready).await {
             Ok(Ok(())) => Ok(environment),
             Ok(Err(error)) => Err(error),
-            Err(_) => Err(init(format!("no request for an invocation within {:?}", host.limits.init_timeout))),
+            Err(_) => Err(init(format!(
+                "no request for an invocation within {:?}",
+                host.limits.init_timeout
+            ))),
         }
     }
 
@@ -89,7 +121,8 @@ impl Environment {
         self.exited.borrow().is_none()
     }
 
-    /// Gives the process an event and waits for what it says, at most for the function's timeout. Returns the request's id with it.
+    /// Gives the process an event and waits for what it says, at most for the function's timeout.
+    /// Returns the request's id with it.
     pub(crate) async fn invoke(&mut self, event: Bytes, trace: &str) -> (String, Outcome) {
         let timeout = self.host.function.timeout;
         let request = random::uuid();
@@ -118,12 +151,17 @@ impl Environment {
             }
             () = tokio::time::sleep(timeout) => Some(Err(InvokeError::TimedOut(timeout))),
         };
-        let lost = || Err(InvokeError::Crashed("the connection to the runtime was lost".to_owned()));
+        let lost = || {
+            Err(InvokeError::Crashed(
+                "the connection to the runtime was lost".to_owned(),
+            ))
+        };
         (request, Outcome::Done(outcome.unwrap_or_else(lost)))
     }
 }
 
-/// The environment variables of Lambda, and little else: nothing of the caller's may leak into a function.
+/// The environment variables of Lambda, and little else: nothing of the caller's may leak into a
+/// function.
 fn command(host: &Host, runtime_api: &str) -> Command {
     let Function {
         name,
@@ -183,9 +221,14 @@ async fn watch_process(
         }
     };
     if let Some(process) = process {
-        host.processes.lock().unwrap_or_else(PoisonError::into_inner).remove(&process);
+        host.processes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&process);
     }
-    exit.send_replace(Some(status.map_or_else(|error| error.to_string(), |status| status.to_string())));
+    exit.send_replace(Some(
+        status.map_or_else(|error| error.to_string(), |status| status.to_string()),
+    ));
     host.ended.notify_waiters();
 }
 

@@ -24,7 +24,10 @@ pub(crate) async fn forward(pipe: Pipe, function: String, sink: LogSink) {
         if available.is_empty() {
             break;
         }
-        let end = available.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+        let end = available
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map(|at| at + 1);
         let count = end.unwrap_or(available.len());
         line.extend_from_slice(&available[..count]);
         reader.consume(count);

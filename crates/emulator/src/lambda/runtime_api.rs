@@ -58,7 +58,12 @@ struct Running {
 }
 
 impl RuntimeApi {
-    pub(crate) fn new(function: &str, queue: mpsc::Receiver<Invocation>, phase: watch::Sender<Phase>, response_bytes: usize) -> Self {
+    pub(crate) fn new(
+        function: &str,
+        queue: mpsc::Receiver<Invocation>,
+        phase: watch::Sender<Phase>,
+        response_bytes: usize,
+    ) -> Self {
         let (queue, running) = (Mutex::new(queue), StdMutex::default());
         Self(Arc::new(State {
             function: function.to_owned(),
@@ -84,20 +89,32 @@ impl hyper::service::Service<Request<Incoming>> for RuntimeApi {
 impl State {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let path = request.uri().path().to_owned();
-        let segments: Vec<&str> = path.strip_prefix(PREFIX).unwrap_or_default().split('/').collect();
+        let segments: Vec<&str> = path
+            .strip_prefix(PREFIX)
+            .unwrap_or_default()
+            .split('/')
+            .collect();
         match (request.method(), &segments[..]) {
             (&Method::GET, ["invocation", "next"]) => self.next().await,
             (&Method::POST, ["invocation", id, "response"]) => self.response(id, request).await,
             (&Method::POST, ["invocation", id, "error"]) => self.error(id, request).await,
             (&Method::POST, ["init", "error"]) => self.init_error(request).await,
-            _ => refusal(StatusCode::NOT_FOUND, "InvalidRequest", "no such operation of the Runtime API"),
+            _ => refusal(
+                StatusCode::NOT_FOUND,
+                "InvalidRequest",
+                "no such operation of the Runtime API",
+            ),
         }
     }
 
     async fn next(&self) -> Response<Full<Bytes>> {
         self.phase.send_replace(Phase::Ready);
         let Some(invocation) = self.queue.lock().await.recv().await else {
-            return refusal(StatusCode::GONE, "Stopping", "the execution environment is shut down");
+            return refusal(
+                StatusCode::GONE,
+                "Stopping",
+                "the execution environment is shut down",
+            );
         };
         let Invocation {
             id,
@@ -108,8 +125,14 @@ impl State {
             delivered,
         } = invocation;
         delivered.send_replace(true);
-        let deadline = deadline.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-        let arn = format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{}", self.function);
+        let deadline = deadline
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis();
+        let arn = format!(
+            "arn:aws:lambda:{REGION}:{ACCOUNT}:function:{}",
+            self.function
+        );
         let response = Response::builder()
             .header("content-type", "application/json")
             .header("lambda-runtime-aws-request-id", &id)
@@ -130,7 +153,11 @@ impl State {
     async fn response(&self, id: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let body = body::read(request.into_body(), self.response_bytes).await;
         let Some(running) = self.take(id) else {
-            return refusal(StatusCode::BAD_REQUEST, "InvalidRequestID", "no invocation of that id is running");
+            return refusal(
+                StatusCode::BAD_REQUEST,
+                "InvalidRequestID",
+                "no invocation of that id is running",
+            );
         };
         match body {
             Ok(body) => {
@@ -139,13 +166,25 @@ impl State {
             }
             Err(body::Error::TooLarge) => {
                 let limit = self.response_bytes;
-                let _ = running.answer.send(Err(InvokeError::ResponseTooLarge { limit }));
+                let _ = running
+                    .answer
+                    .send(Err(InvokeError::ResponseTooLarge { limit }));
                 let message = format!("Exceeded maximum allowed payload size ({limit} bytes).");
-                refusal(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
+                refusal(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "RequestEntityTooLarge",
+                    &message,
+                )
             }
             Err(body::Error::Broken) => {
-                let _ = running.answer.send(Err(InvokeError::Crashed("the response broke off".to_owned())));
-                refusal(StatusCode::BAD_REQUEST, "InvalidRequest", "the response broke off")
+                let _ = running.answer.send(Err(InvokeError::Crashed(
+                    "the response broke off".to_owned(),
+                )));
+                refusal(
+                    StatusCode::BAD_REQUEST,
+                    "InvalidRequest",
+                    "the response broke off",
+                )
             }
         }
     }
@@ -153,14 +192,19 @@ impl State {
     async fn error(&self, id: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let report = error_report(request).await;
         let Some(running) = self.take(id) else {
-            return refusal(StatusCode::BAD_REQUEST, "InvalidRequestID", "no invocation of that id is running");
+            return refusal(
+                StatusCode::BAD_REQUEST,
+                "InvalidRequestID",
+                "no invocation of that id is running",
+            );
         };
         let _ = running.answer.send(Err(InvokeError::Function(report)));
         accepted()
     }
 
     async fn init_error(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        self.phase.send_replace(Phase::Failed(error_report(request).await));
+        self.phase
+            .send_replace(Phase::Failed(error_report(request).await));
         accepted()
     }
 
@@ -176,9 +220,17 @@ impl State {
 
 /// `{"errorType": ..., "errorMessage": ...}` in one line.
 async fn error_report(request: Request<Incoming>) -> String {
-    let body = body::read(request.into_body(), ERROR_LIMIT).await.unwrap_or_default();
+    let body = body::read(request.into_body(), ERROR_LIMIT)
+        .await
+        .unwrap_or_default();
     let report: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-    let field = |name: &str| report.get(name).and_then(serde_json::Value::as_str).unwrap_or("unknown").to_owned();
+    let field = |name: &str| {
+        report
+            .get(name)
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or("unknown")
+            .to_owned()
+    };
     format!("{}: {}", field("errorType"), field("errorMessage"))
 }
 
@@ -187,7 +239,10 @@ fn accepted() -> Response<Full<Bytes>> {
 }
 
 fn refusal(status: StatusCode, kind: &str, message: &str) -> Response<Full<Bytes>> {
-    json(status, &serde_json::json!({ "errorType": kind, "errorMessage": message }))
+    json(
+        status,
+        &serde_json::json!({ "errorType": kind, "errorMessage": message }),
+    )
 }
 
 fn json(status: StatusCode, value: &serde_json::Value) -> Response<Full<Bytes>> {

@@ -1,4 +1,5 @@
-//! Checksums of objects: those declared by a client, those computed, and S3's composite of the parts'.
+//! Checksums of objects: those declared by a client, those computed, and S3's composite of the
+//! parts'.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -61,7 +62,9 @@ impl Checksums {
     pub(crate) fn verify(&self, declared: &Self) -> S3Result<()> {
         let mut computed = self.clone();
         let mut declared = declared.clone();
-        for ((name, computed), (_, declared)) in computed.fields().into_iter().zip(declared.fields()) {
+        for ((name, computed), (_, declared)) in
+            computed.fields().into_iter().zip(declared.fields())
+        {
             if declared.is_some() && declared != computed {
                 return Err(s3_error!(
                     BadDigest,
@@ -73,7 +76,8 @@ impl Checksums {
         Ok(())
     }
 
-    /// S3's `COMPOSITE` checksums: the digest of the parts' digests, with the number of parts. Algorithms that a part lacks are left out.
+    /// S3's `COMPOSITE` checksums: the digest of the parts' digests, with the number of parts.
+    /// Algorithms that a part lacks are left out.
     pub(crate) fn composite(parts: &[Self]) -> Self {
         let mut copies = parts.to_vec();
         let mut columns: Vec<_> = copies.iter_mut().map(Self::fields).collect();
@@ -136,7 +140,11 @@ impl From<Checksum> for Checksums {
 }
 
 /// A hasher for what an upload declares in its headers, its trailer or by the algorithm's name.
-pub(crate) fn hasher(declared: &Checksums, algorithm: Option<&ChecksumAlgorithm>, headers: &HeaderMap) -> ChecksumHasher {
+pub(crate) fn hasher(
+    declared: &Checksums,
+    algorithm: Option<&ChecksumAlgorithm>,
+    headers: &HeaderMap,
+) -> ChecksumHasher {
     let trailer = headers
         .get("x-amz-trailer")
         .and_then(|value| value.to_str().ok())

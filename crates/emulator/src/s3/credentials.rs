@@ -23,7 +23,9 @@ impl AccessKey {
     pub(crate) fn of_directory(directory: &Path) -> Result<Self, EmulatorError> {
         let path = directory.join("credentials.json");
         match fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map_err(|_| EmulatorError::Credentials { path }),
+            Ok(text) => {
+                serde_json::from_slice(&text).map_err(|_| EmulatorError::Credentials { path })
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = Self {
                     id: format!("AKIA{}", random::hex(8).to_ascii_uppercase()),
@@ -43,13 +45,17 @@ impl AccessKey {
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(path)?.write_all(&serde_json::to_vec_pretty(self)?)
+        options
+            .open(path)?
+            .write_all(&serde_json::to_vec_pretty(self)?)
     }
 }
 
 impl fmt::Debug for AccessKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessKey").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("AccessKey")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -65,7 +71,11 @@ impl DirectoryLock {
         let path = directory.join("lock");
         let open = || {
             fs::create_dir_all(directory)?;
-            File::options().write(true).create(true).truncate(false).open(&path)
+            File::options()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)
         };
         let file = open().map_err(|source| EmulatorError::Data {
             path: path.clone(),

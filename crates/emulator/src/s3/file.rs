@@ -3,7 +3,8 @@
 //! ```text
 //! content | record (JSON) | length of the record (4 bytes, big endian) | magic (4 bytes)
 //! ```
-//! Content and record become visible with one rename, so a reader sees both or neither. Names of files never contain a client's text.
+//! Content and record become visible with one rename, so a reader sees both or neither. Names of
+//! files never contain a client's text.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -74,7 +75,11 @@ pub(crate) struct Staged {
 
 impl Staged {
     /// Writes a body to a new file below `directory`.
-    pub(crate) async fn receive(directory: &Path, body: StreamingBlob, hasher: ChecksumHasher) -> S3Result<Self> {
+    pub(crate) async fn receive(
+        directory: &Path,
+        body: StreamingBlob,
+        hasher: ChecksumHasher,
+    ) -> S3Result<Self> {
         Self::write(
             directory,
             body.map(|chunk| chunk.map_err(|error| upload_error(&error.to_string()))),
@@ -96,7 +101,9 @@ impl Staged {
             md5: [0; 16],
             checksums: Checksums::default(),
         };
-        let file = tokio::fs::File::create_new(&staged.path).await.map_err(S3Error::internal_error)?;
+        let file = tokio::fs::File::create_new(&staged.path)
+            .await
+            .map_err(S3Error::internal_error)?;
         let mut file = tokio::io::BufWriter::with_capacity(CHUNK, file);
         let mut md5 = Md5::new();
         let mut chunks = std::pin::pin!(chunks);
@@ -105,7 +112,9 @@ impl Staged {
             md5.update(&chunk);
             hasher.update(&chunk);
             staged.size += chunk.len() as u64;
-            file.write_all(&chunk).await.map_err(S3Error::internal_error)?;
+            file.write_all(&chunk)
+                .await
+                .map_err(S3Error::internal_error)?;
         }
         file.flush().await.map_err(S3Error::internal_error)?;
         staged.md5 = md5.finalize();
@@ -152,26 +161,35 @@ pub(crate) fn read_record<T: DeserializeOwned>(path: &Path) -> io::Result<Option
     file.seek(SeekFrom::Start(start))?;
     let mut record = vec![0; size as usize];
     file.read_exact(&mut record)?;
-    Ok(serde_json::from_slice(&record).ok().map(|record| (record, start)))
+    Ok(serde_json::from_slice(&record)
+        .ok()
+        .map(|record| (record, start)))
 }
 
 /// `length` bytes of a file from `start`, read as they are asked for.
-pub(crate) fn read(mut file: File, start: u64, length: u64) -> io::Result<impl Stream<Item = io::Result<Bytes>> + Send + Sync> {
+pub(crate) fn read(
+    mut file: File,
+    start: u64,
+    length: u64,
+) -> io::Result<impl Stream<Item = io::Result<Bytes>> + Send + Sync> {
     file.seek(SeekFrom::Start(start))?;
     let mut file = tokio::fs::File::from_std(file);
     file.set_max_buf_size(CHUNK);
-    Ok(futures_util::stream::try_unfold((file, length), |(mut file, left)| async move {
-        if left == 0 {
-            return Ok(None);
-        }
-        let mut chunk = vec![0; left.min(CHUNK as u64) as usize];
-        let count = file.read(&mut chunk).await?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        chunk.truncate(count);
-        Ok(Some((Bytes::from(chunk), (file, left - count as u64))))
-    }))
+    Ok(futures_util::stream::try_unfold(
+        (file, length),
+        |(mut file, left)| async move {
+            if left == 0 {
+                return Ok(None);
+            }
+            let mut chunk = vec![0; left.min(CHUNK as u64) as usize];
+            let count = file.read(&mut chunk).await?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            chunk.truncate(count);
+            Ok(Some((Bytes::from(chunk), (file, left - count as u64))))
+        },
+    ))
 }
 
 fn append(path: &Path, record: &impl Serialize) -> io::Result<()> {
@@ -185,12 +203,20 @@ fn append(path: &Path, record: &impl Serialize) -> io::Result<()> {
 fn upload_error(message: &str) -> S3Error {
     if message.contains("Sha256Mismatch") {
         let mut error = S3Error::new(S3ErrorCode::Custom("XAmzContentSHA256Mismatch".into()));
-        error.set_message("The provided 'x-amz-content-sha256' header does not match what was computed.");
+        error.set_message(
+            "The provided 'x-amz-content-sha256' header does not match what was computed.",
+        );
         error.set_status_code(http::StatusCode::BAD_REQUEST);
         error
     } else if message.contains("SignatureMismatch") {
-        S3Error::with_message(S3ErrorCode::SignatureDoesNotMatch, "a chunk's signature does not match")
+        S3Error::with_message(
+            S3ErrorCode::SignatureDoesNotMatch,
+            "a chunk's signature does not match",
+        )
     } else {
-        S3Error::with_message(S3ErrorCode::IncompleteBody, "The request body terminated unexpectedly")
+        S3Error::with_message(
+            S3ErrorCode::IncompleteBody,
+            "The request body terminated unexpectedly",
+        )
     }
 }

@@ -8,7 +8,9 @@ use crate::Lifecycle;
 
 /// Applies the rules to every bucket, as of `now`.
 pub(crate) fn sweep(store: &Store, rules: &[Lifecycle], now: SystemTime) {
-    let old = |time: SystemTime, age: Duration| now.duration_since(time).is_ok_and(|passed| passed >= age);
+    let old = |time: SystemTime, age: Duration| {
+        now.duration_since(time).is_ok_and(|passed| passed >= age)
+    };
     for (_, bucket) in store.buckets() {
         for rule in rules {
             if let Some(age) = rule.expire_after {
@@ -32,7 +34,10 @@ pub(crate) fn sweep(store: &Store, rules: &[Lifecycle], now: SystemTime) {
                 let uploads: Vec<String> = bucket
                     .uploads()
                     .iter()
-                    .filter(|(_, upload)| upload.start.key.starts_with(&rule.prefix) && old(upload.start.initiated, age))
+                    .filter(|(_, upload)| {
+                        upload.start.key.starts_with(&rule.prefix)
+                            && old(upload.start.initiated, age)
+                    })
                     .map(|(id, _)| id.clone())
                     .collect();
                 for id in uploads {

@@ -1,16 +1,25 @@
 //! `ListObjectsV2` and its older form.
 
-use s3s::dto::{CommonPrefix, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, Object};
+use s3s::dto::{
+    CommonPrefix, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output,
+    Object,
+};
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::store::Store;
 
 const PAGE: i32 = 1000;
 
-pub(crate) fn list_v2(store: &Store, req: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
+pub(crate) fn list_v2(
+    store: &Store,
+    req: S3Request<ListObjectsV2Input>,
+) -> S3Result<S3Response<ListObjectsV2Output>> {
     let input = req.input;
     let limit = input.max_keys.unwrap_or(PAGE).clamp(0, PAGE);
-    let after = input.continuation_token.as_deref().or(input.start_after.as_deref());
+    let after = input
+        .continuation_token
+        .as_deref()
+        .or(input.start_after.as_deref());
     let page = page(
         store,
         &input.bucket,
@@ -35,7 +44,10 @@ pub(crate) fn list_v2(store: &Store, req: S3Request<ListObjectsV2Input>) -> S3Re
     }))
 }
 
-pub(crate) fn list(store: &Store, req: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
+pub(crate) fn list(
+    store: &Store,
+    req: S3Request<ListObjectsInput>,
+) -> S3Result<S3Response<ListObjectsOutput>> {
     let input = req.input;
     let limit = input.max_keys.unwrap_or(PAGE).clamp(0, PAGE);
     let page = page(
@@ -67,7 +79,14 @@ struct Page {
     next: Option<String>,
 }
 
-fn page(store: &Store, bucket: &str, prefix: Option<&str>, delimiter: Option<&str>, after: Option<&str>, limit: i32) -> S3Result<Page> {
+fn page(
+    store: &Store,
+    bucket: &str,
+    prefix: Option<&str>,
+    delimiter: Option<&str>,
+    after: Option<&str>,
+    limit: i32,
+) -> S3Result<Page> {
     let prefix = prefix.unwrap_or("");
     let delimiter = delimiter.filter(|delimiter| !delimiter.is_empty());
     let mut page = Page {
@@ -78,7 +97,10 @@ fn page(store: &Store, bucket: &str, prefix: Option<&str>, delimiter: Option<&st
     let mut last: Option<String> = None;
     for record in store.bucket(bucket)?.list(prefix, after) {
         let rest = &record.key[prefix.len()..];
-        let group = delimiter.and_then(|delimiter| rest.find(delimiter).map(|at| &record.key[..prefix.len() + at + delimiter.len()]));
+        let group = delimiter.and_then(|delimiter| {
+            rest.find(delimiter)
+                .map(|at| &record.key[..prefix.len() + at + delimiter.len()])
+        });
         // A prefix counts once, and not again on the page after it.
         if group.is_some_and(|group| last.as_deref() == Some(group) || after == Some(group)) {
             continue;

@@ -8,10 +8,11 @@ use std::time::SystemTime;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use s3s::crypto::{Checksum as _, Md5};
 use s3s::dto::{
-    AbortMultipartUploadInput, AbortMultipartUploadOutput, ChecksumAlgorithm, ChecksumType, CompleteMultipartUploadInput,
-    CompleteMultipartUploadOutput, CompletedPart, CreateMultipartUploadInput, CreateMultipartUploadOutput, ListMultipartUploadsInput,
-    ListMultipartUploadsOutput, ListPartsInput, ListPartsOutput, MultipartUpload, Part, StreamingBlob, Timestamp, UploadPartInput,
-    UploadPartOutput,
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, ChecksumAlgorithm, ChecksumType,
+    CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CompletedPart,
+    CreateMultipartUploadInput, CreateMultipartUploadOutput, ListMultipartUploadsInput,
+    ListMultipartUploadsOutput, ListPartsInput, ListPartsOutput, MultipartUpload, Part,
+    StreamingBlob, Timestamp, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
@@ -24,7 +25,10 @@ use crate::random;
 
 const PARTS: i32 = 10_000;
 
-pub(crate) fn create(store: &Store, req: S3Request<CreateMultipartUploadInput>) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+pub(crate) fn create(
+    store: &Store,
+    req: S3Request<CreateMultipartUploadInput>,
+) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
     let input = req.input;
     check_key(&input.key)?;
     let bucket = store.bucket(&input.bucket)?;
@@ -41,7 +45,10 @@ pub(crate) fn create(store: &Store, req: S3Request<CreateMultipartUploadInput>) 
         key: input.key.clone(),
         initiated: SystemTime::now(),
         headers,
-        algorithm: input.checksum_algorithm.as_ref().map(|name| name.as_str().to_owned()),
+        algorithm: input
+            .checksum_algorithm
+            .as_ref()
+            .map(|name| name.as_str().to_owned()),
         full,
     };
     let id = random::hex(24);
@@ -61,13 +68,19 @@ pub(crate) fn create(store: &Store, req: S3Request<CreateMultipartUploadInput>) 
         bucket: Some(input.bucket),
         key: Some(input.key),
         upload_id: Some(id),
-        checksum_type: input.checksum_algorithm.is_some().then(|| checksum_type(full)),
+        checksum_type: input
+            .checksum_algorithm
+            .is_some()
+            .then(|| checksum_type(full)),
         checksum_algorithm: input.checksum_algorithm,
         ..Default::default()
     }))
 }
 
-pub(crate) async fn upload_part(store: &Store, req: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+pub(crate) async fn upload_part(
+    store: &Store,
+    req: S3Request<UploadPartInput>,
+) -> S3Result<S3Response<UploadPartOutput>> {
     let input = req.input;
     let bucket = store.bucket(&input.bucket)?;
     let upload = find(&bucket, &input.upload_id, &input.key)?;
@@ -77,7 +90,10 @@ pub(crate) async fn upload_part(store: &Store, req: S3Request<UploadPartInput>) 
             "Part number must be an integer between 1 and 10000, inclusive"
         ));
     }
-    if input.content_length.is_some_and(|length| length > PUT_LIMIT) {
+    if input
+        .content_length
+        .is_some_and(|length| length > PUT_LIMIT)
+    {
         return Err(s3_error!(EntityTooLarge));
     }
     let mut declared = declared!(input);
@@ -86,7 +102,9 @@ pub(crate) async fn upload_part(store: &Store, req: S3Request<UploadPartInput>) 
         .clone()
         .or_else(|| upload.start.algorithm.clone().map(ChecksumAlgorithm::from));
     let hasher = hasher(&declared, algorithm.as_ref(), &req.headers);
-    let body = input.body.unwrap_or_else(|| StreamingBlob::from(s3s::Body::empty()));
+    let body = input
+        .body
+        .unwrap_or_else(|| StreamingBlob::from(s3s::Body::empty()));
     let staged = Staged::receive(&bucket.staging(), body, hasher).await?;
     if let Some(trailers) = req.trailing_headers.and_then(|trailers| trailers.take()) {
         declared.merge_trailers(&trailers);
@@ -110,12 +128,19 @@ pub(crate) async fn upload_part(store: &Store, req: S3Request<UploadPartInput>) 
     let mut parts = lock(&upload.parts);
     // The upload may have been completed or aborted while the body arrived.
     find(&bucket, &input.upload_id, &input.key)?;
-    staged.publish(&bucket.upload_path(&input.upload_id).join(part.number.to_string()))?;
+    staged.publish(
+        &bucket
+            .upload_path(&input.upload_id)
+            .join(part.number.to_string()),
+    )?;
     parts.insert(part.number, part);
     Ok(S3Response::new(output))
 }
 
-pub(crate) fn list_parts(store: &Store, req: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
+pub(crate) fn list_parts(
+    store: &Store,
+    req: S3Request<ListPartsInput>,
+) -> S3Result<S3Response<ListPartsOutput>> {
     let input = req.input;
     let upload = find(&*store.bucket(&input.bucket)?, &input.upload_id, &input.key)?;
     let limit = input.max_parts.unwrap_or(1000).clamp(0, 1000);
@@ -134,15 +159,25 @@ pub(crate) fn list_parts(store: &Store, req: S3Request<ListPartsInput>) -> S3Res
         max_parts: Some(limit),
         part_number_marker: Some(after),
         is_truncated: Some(truncated),
-        next_part_number_marker: parts.last().filter(|_| truncated).and_then(|part| part.part_number),
-        checksum_type: upload.start.algorithm.is_some().then(|| checksum_type(upload.start.full)),
+        next_part_number_marker: parts
+            .last()
+            .filter(|_| truncated)
+            .and_then(|part| part.part_number),
+        checksum_type: upload
+            .start
+            .algorithm
+            .is_some()
+            .then(|| checksum_type(upload.start.full)),
         checksum_algorithm: upload.start.algorithm.clone().map(ChecksumAlgorithm::from),
         parts: Some(parts),
         ..Default::default()
     }))
 }
 
-pub(crate) fn list_uploads(store: &Store, req: S3Request<ListMultipartUploadsInput>) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+pub(crate) fn list_uploads(
+    store: &Store,
+    req: S3Request<ListMultipartUploadsInput>,
+) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
     let input = req.input;
     let bucket = store.bucket(&input.bucket)?;
     let prefix = input.prefix.as_deref().unwrap_or("");
@@ -164,12 +199,14 @@ pub(crate) fn list_uploads(store: &Store, req: S3Request<ListMultipartUploadsInp
     let truncated = uploads.len() > limit as usize;
     uploads.truncate(limit as usize);
     let last = uploads.last().filter(|_| truncated).cloned();
-    let uploads = uploads.into_iter().map(|(key, id, initiated)| MultipartUpload {
-        key: Some(key),
-        upload_id: Some(id),
-        initiated: Some(Timestamp::from(initiated)),
-        ..Default::default()
-    });
+    let uploads = uploads
+        .into_iter()
+        .map(|(key, id, initiated)| MultipartUpload {
+            key: Some(key),
+            upload_id: Some(id),
+            initiated: Some(Timestamp::from(initiated)),
+            ..Default::default()
+        });
     Ok(S3Response::new(ListMultipartUploadsOutput {
         bucket: Some(input.bucket),
         uploads: Some(uploads.collect()),
@@ -232,7 +269,12 @@ pub(crate) async fn complete(
     let checksums = if upload.start.full {
         staged.checksums.clone()
     } else {
-        Checksums::composite(&parts.iter().map(|part| part.checksums.clone()).collect::<Vec<_>>())
+        Checksums::composite(
+            &parts
+                .iter()
+                .map(|part| part.checksums.clone())
+                .collect::<Vec<_>>(),
+        )
     };
     checksums.verify(&whole)?;
 
@@ -268,7 +310,10 @@ pub(crate) async fn complete(
     Ok(S3Response::new(output))
 }
 
-pub(crate) fn abort(store: &Store, req: &S3Request<AbortMultipartUploadInput>) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+pub(crate) fn abort(
+    store: &Store,
+    req: &S3Request<AbortMultipartUploadInput>,
+) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
     let bucket = store.bucket(&req.input.bucket)?;
     find(&bucket, &req.input.upload_id, &req.input.key)?;
     drop_upload(&bucket, &req.input.upload_id)?;
@@ -284,21 +329,40 @@ const NONE: Checksums = Checksums {
 };
 
 /// The parts that a completion names, checked as S3 does.
-fn chosen(parts: &BTreeMap<i32, PartRecord>, named: &[CompletedPart], minimum: u64) -> S3Result<Vec<PartRecord>> {
+fn chosen(
+    parts: &BTreeMap<i32, PartRecord>,
+    named: &[CompletedPart],
+    minimum: u64,
+) -> S3Result<Vec<PartRecord>> {
     if named.is_empty() {
-        return Err(s3_error!(MalformedXML, "You must specify at least one part"));
+        return Err(s3_error!(
+            MalformedXML,
+            "You must specify at least one part"
+        ));
     }
     if !named.is_sorted_by(|a, b| a.part_number < b.part_number) {
-        return Err(s3_error!(InvalidPartOrder, "The list of parts was not in ascending order."));
+        return Err(s3_error!(
+            InvalidPartOrder,
+            "The list of parts was not in ascending order."
+        ));
     }
     let mut chosen = Vec::with_capacity(named.len());
     for (position, name) in named.iter().enumerate() {
         let part = name
             .part_number
             .and_then(|number| parts.get(&number))
-            .filter(|part| name.e_tag.as_ref().is_some_and(|etag| etag.value() == part.etag))
+            .filter(|part| {
+                name.e_tag
+                    .as_ref()
+                    .is_some_and(|etag| etag.value() == part.etag)
+            })
             .filter(|part| part.checksums.verify(&declared!(name)).is_ok())
-            .ok_or_else(|| s3_error!(InvalidPart, "One or more of the specified parts could not be found."))?;
+            .ok_or_else(|| {
+                s3_error!(
+                    InvalidPart,
+                    "One or more of the specified parts could not be found."
+                )
+            })?;
         if part.size < minimum && position + 1 < named.len() {
             return Err(s3_error!(
                 EntityTooSmall,
@@ -323,5 +387,9 @@ fn listed(part: &PartRecord) -> Part {
 }
 
 fn checksum_type(full: bool) -> ChecksumType {
-    ChecksumType::from_static(if full { ChecksumType::FULL_OBJECT } else { ChecksumType::COMPOSITE })
+    ChecksumType::from_static(if full {
+        ChecksumType::FULL_OBJECT
+    } else {
+        ChecksumType::COMPOSITE
+    })
 }

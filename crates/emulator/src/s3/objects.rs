@@ -7,9 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue, header};
 use s3s::dto::{
-    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput,
-    DeleteObjectsOutput, DeletedObject, ETagCondition, Error as DeleteError, GetObjectInput, GetObjectOutput, HeadObjectInput,
-    HeadObjectOutput, Metadata, MetadataDirective, PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp,
+    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, DeleteObjectInput,
+    DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETagCondition,
+    Error as DeleteError, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
+    Metadata, MetadataDirective, PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp,
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
@@ -31,7 +32,12 @@ macro_rules! headers {
             content_disposition: $input.content_disposition.clone(),
             content_language: $input.content_language.clone(),
             cache_control: $input.cache_control.clone(),
-            metadata: $input.metadata.clone().unwrap_or_default().into_iter().collect(),
+            metadata: $input
+                .metadata
+                .clone()
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
         }
     };
 }
@@ -41,7 +47,12 @@ pub(crate) use headers;
 macro_rules! set_headers {
     ($output:expr, $headers:expr) => {{
         let headers = &$headers;
-        $output.content_type = Some(headers.content_type.clone().unwrap_or_else(|| "binary/octet-stream".to_owned()));
+        $output.content_type = Some(
+            headers
+                .content_type
+                .clone()
+                .unwrap_or_else(|| "binary/octet-stream".to_owned()),
+        );
         $output.content_encoding = headers.content_encoding.clone();
         $output.content_disposition = headers.content_disposition.clone();
         $output.content_language = headers.content_language.clone();
@@ -50,18 +61,26 @@ macro_rules! set_headers {
     }};
 }
 
-pub(crate) async fn put(store: &Store, req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+pub(crate) async fn put(
+    store: &Store,
+    req: S3Request<PutObjectInput>,
+) -> S3Result<S3Response<PutObjectOutput>> {
     let input = req.input;
     check_key(&input.key)?;
     let bucket = store.bucket(&input.bucket)?;
-    if input.content_length.is_some_and(|length| length > PUT_LIMIT) {
+    if input
+        .content_length
+        .is_some_and(|length| length > PUT_LIMIT)
+    {
         return Err(s3_error!(EntityTooLarge));
     }
     let mut declared = declared!(input);
     let hasher = hasher(&declared, input.checksum_algorithm.as_ref(), &req.headers);
     let headers = headers!(input);
     headers.check()?;
-    let body = input.body.unwrap_or_else(|| StreamingBlob::from(s3s::Body::empty()));
+    let body = input
+        .body
+        .unwrap_or_else(|| StreamingBlob::from(s3s::Body::empty()));
     let staged = Staged::receive(&bucket.staging(), body, hasher).await?;
     if let Some(trailers) = req.trailing_headers.and_then(|trailers| trailers.take()) {
         declared.merge_trailers(&trailers);
@@ -91,7 +110,10 @@ pub(crate) async fn put(store: &Store, req: S3Request<PutObjectInput>) -> S3Resu
     Ok(S3Response::new(output))
 }
 
-pub(crate) fn get(store: &Store, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+pub(crate) fn get(
+    store: &Store,
+    req: S3Request<GetObjectInput>,
+) -> S3Result<S3Response<GetObjectOutput>> {
     let input = req.input;
     check_key(&input.key)?;
     let bucket = store.bucket(&input.bucket)?;
@@ -104,7 +126,11 @@ pub(crate) fn get(store: &Store, req: S3Request<GetObjectInput>) -> S3Result<S3R
     }
     .check(&record)?;
     let range = match input.range {
-        Some(range) => Some(range.check(record.size).map_err(|_| range_error(record.size))?),
+        Some(range) => Some(
+            range
+                .check(record.size)
+                .map_err(|_| range_error(record.size))?,
+        ),
         None => None,
     };
     let span = range.clone().unwrap_or(0..record.size);
@@ -113,7 +139,8 @@ pub(crate) fn get(store: &Store, req: S3Request<GetObjectInput>) -> S3Result<S3R
     let mut output = GetObjectOutput {
         body: Some(StreamingBlob::wrap(body)),
         content_length: Some(length as i64),
-        content_range: range.map(|range| format!("bytes {}-{}/{}", range.start, range.end - 1, record.size)),
+        content_range: range
+            .map(|range| format!("bytes {}-{}/{}", range.start, range.end - 1, record.size)),
         accept_ranges: Some("bytes".to_owned()),
         last_modified: Some(record.modified()),
         e_tag: Some(record.etag()),
@@ -127,11 +154,16 @@ pub(crate) fn get(store: &Store, req: S3Request<GetObjectInput>) -> S3Result<S3R
     Ok(S3Response::new(output))
 }
 
-pub(crate) fn head(store: &Store, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+pub(crate) fn head(
+    store: &Store,
+    req: S3Request<HeadObjectInput>,
+) -> S3Result<S3Response<HeadObjectOutput>> {
     let input = req.input;
     check_key(&input.key)?;
     let bucket = store.bucket(&input.bucket)?;
-    let record = bucket.object(&input.key).ok_or_else(|| s3_error!(NoSuchKey))?;
+    let record = bucket
+        .object(&input.key)
+        .ok_or_else(|| s3_error!(NoSuchKey))?;
     ReadCondition {
         matches: input.if_match,
         none_match: input.if_none_match,
@@ -154,7 +186,10 @@ pub(crate) fn head(store: &Store, req: S3Request<HeadObjectInput>) -> S3Result<S
     Ok(S3Response::new(output))
 }
 
-pub(crate) async fn copy(store: &Arc<Store>, req: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+pub(crate) async fn copy(
+    store: &Arc<Store>,
+    req: S3Request<CopyObjectInput>,
+) -> S3Result<S3Response<CopyObjectOutput>> {
     let input = req.input;
     check_key(&input.key)?;
     let CopySource::Bucket {
@@ -163,7 +198,10 @@ pub(crate) async fn copy(store: &Arc<Store>, req: S3Request<CopyObjectInput>) ->
         ..
     } = &input.copy_source
     else {
-        return Err(s3_error!(NotImplemented, "only objects of buckets can be copied"));
+        return Err(s3_error!(
+            NotImplemented,
+            "only objects of buckets can be copied"
+        ));
     };
     check_key(source_key)?;
     let bucket = store.bucket(&input.bucket)?;
@@ -195,11 +233,20 @@ pub(crate) async fn copy(store: &Arc<Store>, req: S3Request<CopyObjectInput>) ->
         }
     })?;
 
-    let headers = if replace { headers!(input) } else { source.headers.clone() };
+    let headers = if replace {
+        headers!(input)
+    } else {
+        source.headers.clone()
+    };
     headers.check()?;
     let chunks = file::read(content, 0, source.size).map_err(S3Error::internal_error)?;
-    let chunks = futures_util::StreamExt::map(chunks, |chunk| chunk.map_err(S3Error::internal_error));
-    let hasher = hasher(&source.checksums, input.checksum_algorithm.as_ref(), &HeaderMap::new());
+    let chunks =
+        futures_util::StreamExt::map(chunks, |chunk| chunk.map_err(S3Error::internal_error));
+    let hasher = hasher(
+        &source.checksums,
+        input.checksum_algorithm.as_ref(),
+        &HeaderMap::new(),
+    );
     let staged = Staged::write(&bucket.staging(), chunks, hasher).await?;
     let record = Record {
         key: input.key,
@@ -223,18 +270,26 @@ pub(crate) async fn copy(store: &Arc<Store>, req: S3Request<CopyObjectInput>) ->
     }))
 }
 
-pub(crate) fn delete(store: &Store, req: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+pub(crate) fn delete(
+    store: &Store,
+    req: S3Request<DeleteObjectInput>,
+) -> S3Result<S3Response<DeleteObjectOutput>> {
     let input = req.input;
     check_key(&input.key)?;
     let condition = input.if_match.and_then(ETagCondition::into_etag);
-    store.bucket(&input.bucket)?.delete(&input.key, |record| match &condition {
-        Some(etag) if !etag.strong_cmp(&record.etag()) => Err(precondition_failed("If-Match")),
-        _ => Ok(()),
-    })?;
+    store
+        .bucket(&input.bucket)?
+        .delete(&input.key, |record| match &condition {
+            Some(etag) if !etag.strong_cmp(&record.etag()) => Err(precondition_failed("If-Match")),
+            _ => Ok(()),
+        })?;
     Ok(S3Response::new(DeleteObjectOutput::default()))
 }
 
-pub(crate) fn delete_several(store: &Store, req: S3Request<DeleteObjectsInput>) -> S3Result<S3Response<DeleteObjectsOutput>> {
+pub(crate) fn delete_several(
+    store: &Store,
+    req: S3Request<DeleteObjectsInput>,
+) -> S3Result<S3Response<DeleteObjectsOutput>> {
     let bucket = store.bucket(&req.input.bucket)?;
     let quiet = req.input.delete.quiet.unwrap_or(false);
     let (mut deleted, mut errors) = (Vec::new(), Vec::new());
@@ -260,13 +315,17 @@ pub(crate) fn delete_several(store: &Store, req: S3Request<DeleteObjectsInput>) 
     }))
 }
 
-/// Refuses keys that S3 refuses. None of them could leave the data directory: see [`Bucket::object_path`](super::store::Bucket::object_path).
+/// Refuses keys that S3 refuses. None of them could leave the data directory: see
+/// [`Bucket::object_path`](super::store::Bucket::object_path).
 pub(crate) fn check_key(key: &str) -> S3Result<()> {
     if key.split('/').any(|segment| segment == "..") {
         return Err(s3_error!(InvalidURI, "Couldn't parse the specified URI."));
     }
     if key.is_empty() || key.contains('\0') {
-        return Err(s3_error!(InvalidArgument, "the key is empty or contains NUL"));
+        return Err(s3_error!(
+            InvalidArgument,
+            "the key is empty or contains NUL"
+        ));
     }
     Ok(())
 }
@@ -280,7 +339,10 @@ pub(crate) fn check_received(staged: &Staged, content_md5: Option<&str>) -> S3Re
             BadDigest,
             "The Content-MD5 you specified did not match what we received."
         )),
-        Some(_) => Err(s3_error!(InvalidDigest, "The Content-MD5 you specified is not valid.")),
+        Some(_) => Err(s3_error!(
+            InvalidDigest,
+            "The Content-MD5 you specified is not valid."
+        )),
     }
 }
 
@@ -298,15 +360,27 @@ impl ReadCondition {
         let modified = seconds(record.modified());
         let etag = record.etag();
         if let Some(condition) = &self.matches {
-            if condition.as_etag().is_some_and(|wanted| !wanted.strong_cmp(&etag)) {
+            if condition
+                .as_etag()
+                .is_some_and(|wanted| !wanted.strong_cmp(&etag))
+            {
                 return Err(precondition_failed("If-Match"));
             }
-        } else if self.unmodified_since.clone().is_some_and(|since| modified > seconds(since)) {
+        } else if self
+            .unmodified_since
+            .clone()
+            .is_some_and(|since| modified > seconds(since))
+        {
             return Err(precondition_failed("If-Unmodified-Since"));
         }
         let unchanged = match &self.none_match {
-            Some(condition) => condition.as_etag().is_none_or(|known| known.weak_cmp(&etag)),
-            None => self.modified_since.clone().is_some_and(|since| modified <= seconds(since)),
+            Some(condition) => condition
+                .as_etag()
+                .is_none_or(|known| known.weak_cmp(&etag)),
+            None => self
+                .modified_since
+                .clone()
+                .is_some_and(|since| modified <= seconds(since)),
         };
         if unchanged {
             let mut error = S3Error::new(S3ErrorCode::NotModified);
@@ -324,7 +398,11 @@ impl ReadCondition {
 impl Headers {
     /// S3's limit on user metadata.
     pub(crate) fn check(&self) -> S3Result<()> {
-        let size: usize = self.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let size: usize = self
+            .metadata
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
         if size > METADATA_LIMIT {
             return Err(s3_error!(
                 MetadataTooLarge,

@@ -17,8 +17,8 @@ use super::store::lock;
 /// A refused body is read up to this size, so that the client gets to see why.
 const DRAIN: usize = 256 << 20;
 
-/// Answers requests with `s3s`, and reads what a refused upload still sends: a connection closed in the middle of an upload would
-/// reach the client as a reset instead of as S3's answer.
+/// Answers requests with `s3s`, and reads what a refused upload still sends: a connection closed in
+/// the middle of an upload would reach the client as a reset instead of as S3's answer.
 #[derive(Clone, Debug)]
 pub(crate) struct S3Front(pub(crate) S3Service);
 
@@ -63,7 +63,10 @@ impl Body for SharedBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         Pin::new(&mut *lock(&self.0)).poll_frame(context)
     }
 

@@ -60,7 +60,11 @@ impl Store {
         let mut buckets = BTreeMap::new();
         for entry in fs::read_dir(root).map_err(fail)? {
             let path = entry.map_err(fail)?.path();
-            let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|_| path.is_dir()) else {
+            let Some(name) = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .filter(|_| path.is_dir())
+            else {
                 continue;
             };
             if path.join(MARKER).is_file() {
@@ -139,10 +143,14 @@ impl Bucket {
         for entry in fs::read_dir(directory.join("objects"))? {
             let path = entry?.path();
             match read_record::<Record>(&path)? {
-                Some((record, size)) if record.size == size && bucket.object_path(&record.key) == path => {
+                Some((record, size))
+                    if record.size == size && bucket.object_path(&record.key) == path =>
+                {
                     lock(&bucket.objects).insert(record.key.clone(), Arc::new(record));
                 }
-                _ => tracing::warn!(path = %path.display(), "not an object of the embedded S3; left alone"),
+                _ => {
+                    tracing::warn!(path = %path.display(), "not an object of the embedded S3; left alone")
+                }
             }
         }
         for entry in fs::read_dir(directory.join("uploads"))? {
@@ -160,7 +168,9 @@ impl Bucket {
 
     /// File of a key. A digest: no key can name another file.
     pub(crate) fn object_path(&self, key: &str) -> PathBuf {
-        self.directory.join("objects").join(random::to_hex(&Sha256::digest(key.as_bytes())))
+        self.directory
+            .join("objects")
+            .join(random::to_hex(&Sha256::digest(key.as_bytes())))
     }
 
     /// Directory of an upload, whose id is one of ours.
@@ -173,8 +183,13 @@ impl Bucket {
         lock(&self.objects).get(key).cloned()
     }
 
-    /// The object of a key with its content opened in the same moment: an overwrite cannot come in between.
-    pub(crate) fn with_object<T>(&self, key: &str, open: impl FnOnce(&Path) -> io::Result<T>) -> S3Result<(Arc<Record>, T)> {
+    /// The object of a key with its content opened in the same moment: an overwrite cannot come in
+    /// between.
+    pub(crate) fn with_object<T>(
+        &self,
+        key: &str,
+        open: impl FnOnce(&Path) -> io::Result<T>,
+    ) -> S3Result<(Arc<Record>, T)> {
         let objects = lock(&self.objects);
         let record = objects
             .get(key)
@@ -185,7 +200,12 @@ impl Bucket {
     }
 
     /// Makes a staged body the object of its key, if the condition holds at that moment.
-    pub(crate) fn commit(&self, staged: Staged, record: Record, condition: &WriteCondition) -> S3Result<Arc<Record>> {
+    pub(crate) fn commit(
+        &self,
+        staged: Staged,
+        record: Record,
+        condition: &WriteCondition,
+    ) -> S3Result<Arc<Record>> {
         staged.seal(&record)?;
         let mut objects = lock(&self.objects);
         condition.check(objects.get(&record.key).map(Arc::as_ref))?;
@@ -196,13 +216,21 @@ impl Bucket {
     }
 
     /// Deletes the object of a key if `unless` does not refuse it; an absent one is no error.
-    pub(crate) fn delete(&self, key: &str, check: impl FnOnce(&Record) -> S3Result<()>) -> S3Result<()> {
+    pub(crate) fn delete(
+        &self,
+        key: &str,
+        check: impl FnOnce(&Record) -> S3Result<()>,
+    ) -> S3Result<()> {
         let mut objects = lock(&self.objects);
-        let Some(record) = objects.get(key) else { return Ok(()) };
+        let Some(record) = objects.get(key) else {
+            return Ok(());
+        };
         check(record)?;
         objects.remove(key);
         match fs::remove_file(self.object_path(key)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(S3Error::internal_error(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(S3Error::internal_error(error))
+            }
             _ => Ok(()),
         }
     }
@@ -210,7 +238,10 @@ impl Bucket {
     /// Objects whose key starts with `prefix` and is greater than `after`, by key.
     pub(crate) fn list(&self, prefix: &str, after: Option<&str>) -> Vec<Arc<Record>> {
         let objects = lock(&self.objects);
-        let from = objects.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
+        let from = objects.range::<str, _>((
+            std::ops::Bound::Included(prefix),
+            std::ops::Bound::Unbounded,
+        ));
         from.take_while(|(key, _)| key.starts_with(prefix))
             .filter(|(key, _)| after.is_none_or(|after| key.as_str() > after))
             .map(|(_, record)| Arc::clone(record))
@@ -229,11 +260,17 @@ fn mark(directory: &Path) -> io::Result<()> {
     let marker = directory.join(MARKER);
     match fs::read(&marker) {
         Ok(layout) if layout == LAYOUT => Ok(()),
-        Ok(_) => Err(io::Error::other("made by another version of the embedded S3")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::read_dir(directory)?.next() {
-            Some(_) => Err(io::Error::other("the directory has files that are not the embedded S3's")),
-            None => fs::write(marker, LAYOUT),
-        },
+        Ok(_) => Err(io::Error::other(
+            "made by another version of the embedded S3",
+        )),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            match fs::read_dir(directory)?.next() {
+                Some(_) => Err(io::Error::other(
+                    "the directory has files that are not the embedded S3's",
+                )),
+                None => fs::write(marker, LAYOUT),
+            }
+        }
         Err(error) => Err(error),
     }
 }
@@ -244,12 +281,17 @@ impl WriteCondition {
             let Some(record) = current else {
                 return Err(s3_error!(NoSuchKey, "The specified key does not exist."));
             };
-            if condition.as_etag().is_some_and(|etag| !etag.strong_cmp(&record.etag())) {
+            if condition
+                .as_etag()
+                .is_some_and(|etag| !etag.strong_cmp(&record.etag()))
+            {
                 return Err(precondition_failed("If-Match"));
             }
         }
         if let (Some(condition), Some(record)) = (&self.if_none_match, current)
-            && condition.as_etag().is_none_or(|etag| etag.weak_cmp(&record.etag()))
+            && condition
+                .as_etag()
+                .is_none_or(|etag| etag.weak_cmp(&record.etag()))
         {
             return Err(precondition_failed("If-None-Match"));
         }
@@ -266,7 +308,8 @@ pub(crate) fn precondition_failed(condition: &str) -> S3Error {
     )
 }
 
-/// Locks; a panic elsewhere left no half-made change behind, as every change is one insertion or removal.
+/// Locks; a panic elsewhere left no half-made change behind, as every change is one insertion or
+/// removal.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

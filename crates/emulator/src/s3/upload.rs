@@ -75,7 +75,11 @@ impl Upload {
 
 /// The upload of that id and key.
 pub(crate) fn find(bucket: &Bucket, id: &str, key: &str) -> S3Result<Arc<Upload>> {
-    let upload = bucket.uploads().get(id).filter(|upload| upload.start.key == key).cloned();
+    let upload = bucket
+        .uploads()
+        .get(id)
+        .filter(|upload| upload.start.key == key)
+        .cloned();
     upload.ok_or_else(|| {
         s3_error!(
             NoSuchUpload,

@@ -12,7 +12,9 @@ use crate::support::{BUCKET, emulator, s3_client, s3_client_with};
 #[tokio::test]
 async fn faults_come_and_go() {
     let (emulator, _data) = emulator(|_| {}).await;
-    let proxy = FaultProxy::start(emulator.s3_endpoint()).await.expect("starts");
+    let proxy = FaultProxy::start(emulator.s3_endpoint())
+        .await
+        .expect("starts");
     let client = s3_client(proxy.url(), emulator.credentials());
     let body = vec![7; 300_000];
     client
@@ -56,7 +58,13 @@ async fn faults_come_and_go() {
     proxy.pass();
 
     proxy.next(1, "", Fault::ResetAfter(100_000));
-    let answer = client.get_object().bucket(BUCKET).key("k").send().await.expect("the head arrives");
+    let answer = client
+        .get_object()
+        .bucket(BUCKET)
+        .key("k")
+        .send()
+        .await
+        .expect("the head arrives");
     answer.body.collect().await.expect_err("the body does not");
     proxy.next(1, "", Fault::ResetRequestAfter(1000));
     let put = client
@@ -75,15 +83,31 @@ async fn faults_come_and_go() {
         .await
         .expect_err("it did not arrive");
     proxy.next(1, "", Fault::Delay(Duration::from_millis(20)));
-    let answer = client.get_object().bucket(BUCKET).key("k").send().await.expect("late");
-    assert_eq!(answer.body.collect().await.expect("whole").into_bytes(), body);
-    assert!(proxy.requests().iter().any(|request| request.starts_with("PUT /test-bucket/k2")));
+    let answer = client
+        .get_object()
+        .bucket(BUCKET)
+        .key("k")
+        .send()
+        .await
+        .expect("late");
+    assert_eq!(
+        answer.body.collect().await.expect("whole").into_bytes(),
+        body
+    );
+    assert!(
+        proxy
+            .requests()
+            .iter()
+            .any(|request| request.starts_with("PUT /test-bucket/k2"))
+    );
 }
 
 #[tokio::test]
 async fn a_client_that_retries_gets_through() {
     let (emulator, _data) = emulator(|_| {}).await;
-    let proxy = FaultProxy::start(emulator.s3_endpoint()).await.expect("starts");
+    let proxy = FaultProxy::start(emulator.s3_endpoint())
+        .await
+        .expect("starts");
     let retry = RetryConfig::standard()
         .with_max_attempts(3)
         .with_initial_backoff(Duration::from_millis(1));

@@ -6,7 +6,9 @@ use std::time::Duration;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, Delete, MetadataDirective, ObjectIdentifier};
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, ChecksumMode, Delete, MetadataDirective, ObjectIdentifier,
+};
 use cipherfn_emulator::{Lifecycle, S3Server};
 
 use crate::support::{BUCKET, s3_client};
@@ -57,7 +59,9 @@ where
     R: std::fmt::Debug,
     E: ProvideErrorMetadata + std::fmt::Debug,
 {
-    error.code().map_or_else(|| format!("{error:?}"), str::to_owned)
+    error
+        .code()
+        .map_or_else(|| format!("{error:?}"), str::to_owned)
 }
 
 pub(crate) fn status<E>(error: &SdkError<E>) -> u16 {
@@ -78,26 +82,60 @@ async fn objects_are_put_read_and_deleted() {
         .send()
         .await
         .expect("put");
-    let got = client.get_object().bucket(BUCKET).key("a/b c/ä+%").send().await.expect("get");
+    let got = client
+        .get_object()
+        .bucket(BUCKET)
+        .key("a/b c/ä+%")
+        .send()
+        .await
+        .expect("get");
     assert_eq!(got.e_tag(), Some("\"5d41402abc4b2a76b9719d911017c592\""));
-    assert_eq!((got.content_type(), got.content_length()), (Some("text/x"), Some(5)));
     assert_eq!(
-        got.metadata().and_then(|metadata| metadata.get("owner")).map(String::as_str),
+        (got.content_type(), got.content_length()),
+        (Some("text/x"), Some(5))
+    );
+    assert_eq!(
+        got.metadata()
+            .and_then(|metadata| metadata.get("owner"))
+            .map(String::as_str),
         Some("alice")
     );
     assert_eq!(got.body.collect().await.expect("whole").to_vec(), b"hello");
-    let head = client.head_object().bucket(BUCKET).key("a/b c/ä+%").send().await.expect("head");
-    assert_eq!((head.content_length(), head.content_type()), (Some(5), Some("text/x")));
+    let head = client
+        .head_object()
+        .bucket(BUCKET)
+        .key("a/b c/ä+%")
+        .send()
+        .await
+        .expect("head");
+    assert_eq!(
+        (head.content_length(), head.content_type()),
+        (Some(5), Some("text/x"))
+    );
 
     // A key may be the directory of another.
     put(&client, "a", b"file").await;
     assert_eq!(read(&client, "a").await.as_deref(), Some(&b"file"[..]));
     assert_eq!(
-        status(&client.head_object().bucket(BUCKET).key("a/b c").send().await.expect_err("a prefix")),
+        status(
+            &client
+                .head_object()
+                .bucket(BUCKET)
+                .key("a/b c")
+                .send()
+                .await
+                .expect_err("a prefix")
+        ),
         404
     );
 
-    client.delete_object().bucket(BUCKET).key("a").send().await.expect("deleted");
+    client
+        .delete_object()
+        .bucket(BUCKET)
+        .key("a")
+        .send()
+        .await
+        .expect("deleted");
     client
         .delete_object()
         .bucket(BUCKET)
@@ -132,12 +170,18 @@ async fn an_upload_that_fails_its_checksum_leaves_nothing() {
             .body(ByteStream::from_static(b"hello"))
             .send()
     };
-    assert_eq!(code(&upload("k", OTHER).await.expect_err("wrong checksum")), "BadDigest");
+    assert_eq!(
+        code(&upload("k", OTHER).await.expect_err("wrong checksum")),
+        "BadDigest"
+    );
     assert_eq!(read(&client, "k").await, None);
 
     let put = upload("k", HELLO).await.expect("right checksum");
     assert_eq!(put.checksum_sha256(), Some(HELLO));
-    assert_eq!(code(&upload("k", OTHER).await.expect_err("wrong checksum")), "BadDigest");
+    assert_eq!(
+        code(&upload("k", OTHER).await.expect_err("wrong checksum")),
+        "BadDigest"
+    );
     assert_eq!(
         read(&client, "k").await.as_deref(),
         Some(&b"hello"[..]),
@@ -152,7 +196,13 @@ async fn an_upload_that_fails_its_checksum_leaves_nothing() {
         .await
         .expect("head");
     assert_eq!(head.checksum_sha256(), Some(HELLO));
-    let plain = client.head_object().bucket(BUCKET).key("k").send().await.expect("head");
+    let plain = client
+        .head_object()
+        .bucket(BUCKET)
+        .key("k")
+        .send()
+        .await
+        .expect("head");
     assert_eq!(plain.checksum_sha256(), None);
 
     for algorithm in [
@@ -161,13 +211,21 @@ async fn an_upload_that_fails_its_checksum_leaves_nothing() {
         ChecksumAlgorithm::Sha1,
         ChecksumAlgorithm::Crc64Nvme,
     ] {
-        let put = client.put_object().bucket(BUCKET).key("sums").checksum_algorithm(algorithm.clone());
+        let put = client
+            .put_object()
+            .bucket(BUCKET)
+            .key("sums")
+            .checksum_algorithm(algorithm.clone());
         put.body(ByteStream::from_static(b"hello"))
             .send()
             .await
             .unwrap_or_else(|error| panic!("{algorithm}: {error:?}"));
         // The client verifies what it reads.
-        assert_eq!(read(&client, "sums").await.as_deref(), Some(&b"hello"[..]), "{algorithm}");
+        assert_eq!(
+            read(&client, "sums").await.as_deref(),
+            Some(&b"hello"[..]),
+            "{algorithm}"
+        );
     }
     // A body that is not in memory has its checksum in a trailer.
     let file = data.path().join("body");
@@ -180,10 +238,22 @@ async fn an_upload_that_fails_its_checksum_leaves_nothing() {
         .checksum_algorithm(ChecksumAlgorithm::Sha256)
         .body(body);
     assert!(put.send().await.expect("put").checksum_sha256().is_some());
-    assert_eq!(read(&client, "file").await.map(|body| body.len()), Some(300_000));
-    let md5 = client.put_object().bucket(BUCKET).key("m").content_md5("AAAAAAAAAAAAAAAAAAAAAA==");
     assert_eq!(
-        code(&md5.body(ByteStream::from_static(b"x")).send().await.expect_err("wrong MD5")),
+        read(&client, "file").await.map(|body| body.len()),
+        Some(300_000)
+    );
+    let md5 = client
+        .put_object()
+        .bucket(BUCKET)
+        .key("m")
+        .content_md5("AAAAAAAAAAAAAAAAAAAAAA==");
+    assert_eq!(
+        code(
+            &md5.body(ByteStream::from_static(b"x"))
+                .send()
+                .await
+                .expect_err("wrong MD5")
+        ),
         "BadDigest"
     );
     assert_eq!(read(&client, "m").await, None);
@@ -195,11 +265,28 @@ async fn several_objects_are_deleted_at_once() {
     let (_server, client) = server(data.path()).await;
     put(&client, "a", b"1").await;
     put(&client, "b", b"2").await;
-    let objects = ["a", "b", "none"].map(|key| ObjectIdentifier::builder().key(key).build().expect("complete"));
-    let delete = Delete::builder().set_objects(Some(objects.to_vec())).build().expect("complete");
-    let output = client.delete_objects().bucket(BUCKET).delete(delete).send().await.expect("deleted");
+    let objects = ["a", "b", "none"].map(|key| {
+        ObjectIdentifier::builder()
+            .key(key)
+            .build()
+            .expect("complete")
+    });
+    let delete = Delete::builder()
+        .set_objects(Some(objects.to_vec()))
+        .build()
+        .expect("complete");
+    let output = client
+        .delete_objects()
+        .bucket(BUCKET)
+        .delete(delete)
+        .send()
+        .await
+        .expect("deleted");
     assert_eq!(output.deleted().len(), 3);
-    assert_eq!((read(&client, "a").await, read(&client, "b").await), (None, None));
+    assert_eq!(
+        (read(&client, "a").await, read(&client, "b").await),
+        (None, None)
+    );
 }
 
 #[tokio::test]
@@ -219,9 +306,24 @@ async fn copies() {
         .expect("put")
         .e_tag
         .expect("ETag");
-    let copy = |to: &'static str| client.copy_object().bucket(BUCKET).key(to).copy_source(format!("{BUCKET}/from/x"));
-    let output = copy("to").copy_source_if_match(&etag).send().await.expect("copied");
-    assert_eq!(output.copy_object_result().and_then(|result| result.e_tag()), Some(etag.as_str()));
+    let copy = |to: &'static str| {
+        client
+            .copy_object()
+            .bucket(BUCKET)
+            .key(to)
+            .copy_source(format!("{BUCKET}/from/x"))
+    };
+    let output = copy("to")
+        .copy_source_if_match(&etag)
+        .send()
+        .await
+        .expect("copied");
+    assert_eq!(
+        output
+            .copy_object_result()
+            .and_then(|result| result.e_tag()),
+        Some(etag.as_str())
+    );
     let head = client
         .head_object()
         .bucket(BUCKET)
@@ -231,7 +333,10 @@ async fn copies() {
         .await
         .expect("head");
     assert_eq!(
-        (head.checksum_sha256(), head.metadata().expect("metadata")["m"].as_str()),
+        (
+            head.checksum_sha256(),
+            head.metadata().expect("metadata")["m"].as_str()
+        ),
         (Some(HELLO), "1")
     );
     assert_eq!(read(&client, "to").await.as_deref(), Some(&b"hello"[..]));
@@ -242,13 +347,28 @@ async fn copies() {
         .send()
         .await
         .expect("copied");
-    let head = client.head_object().bucket(BUCKET).key("new").send().await.expect("head");
+    let head = client
+        .head_object()
+        .bucket(BUCKET)
+        .key("new")
+        .send()
+        .await
+        .expect("head");
     assert_eq!(head.metadata().expect("metadata")["m"], "2");
     assert_eq!(
-        code(&copy("to").copy_source_if_match("\"0\"").send().await.expect_err("another")),
+        code(
+            &copy("to")
+                .copy_source_if_match("\"0\"")
+                .send()
+                .await
+                .expect_err("another")
+        ),
         "PreconditionFailed"
     );
-    assert_eq!(code(&copy("from/x").send().await.expect_err("changes nothing")), "InvalidRequest");
+    assert_eq!(
+        code(&copy("from/x").send().await.expect_err("changes nothing")),
+        "InvalidRequest"
+    );
     let absent = client
         .copy_object()
         .bucket(BUCKET)
@@ -271,10 +391,26 @@ async fn keys_cannot_leave_the_data_directory() {
         "../credentials.json",
         "x/..",
     ] {
-        let error = client.get_object().bucket(BUCKET).key(key).send().await.expect_err(key);
-        assert!(matches!(status(&error), 400 | 403 | 404), "{key}: {error:?}");
+        let error = client
+            .get_object()
+            .bucket(BUCKET)
+            .key(key)
+            .send()
+            .await
+            .expect_err(key);
+        assert!(
+            matches!(status(&error), 400 | 403 | 404),
+            "{key}: {error:?}"
+        );
         let body = ByteStream::from_static(b"x");
-        client.put_object().bucket(BUCKET).key(key).body(body).send().await.expect_err(key);
+        client
+            .put_object()
+            .bucket(BUCKET)
+            .key(key)
+            .body(body)
+            .send()
+            .await
+            .expect_err(key);
         client
             .copy_object()
             .bucket(BUCKET)
@@ -305,7 +441,10 @@ async fn keys_cannot_leave_the_data_directory() {
         .expect_err("too long");
     assert_eq!(code(&error), "KeyTooLongError");
     put(&client, "/absolute//key/./.", b"as it is").await;
-    assert_eq!(read(&client, "/absolute//key/./.").await.as_deref(), Some(&b"as it is"[..]));
+    assert_eq!(
+        read(&client, "/absolute//key/./.").await.as_deref(),
+        Some(&b"as it is"[..])
+    );
     let mut names: Vec<_> = std::fs::read_dir(parent.path())
         .expect("read")
         .map(|entry| entry.expect("entry").file_name())

@@ -13,15 +13,27 @@ async fn a_restart_keeps_objects_and_credentials() {
     let (first, client) = server(data.path()).await;
     put(&client, "kept", b"hello").await;
     put(&client, "gone", b"hello").await;
-    client.delete_object().bucket(BUCKET).key("gone").send().await.expect("deleted");
-    let credentials = (first.credentials().0.to_owned(), first.credentials().1.to_owned());
+    client
+        .delete_object()
+        .bucket(BUCKET)
+        .key("gone")
+        .send()
+        .await
+        .expect("deleted");
+    let credentials = (
+        first.credentials().0.to_owned(),
+        first.credentials().1.to_owned(),
+    );
     first.stop().await;
 
     // What a crash may leave.
     std::fs::write(data.path().join(BUCKET).join("objects/damaged"), "x").expect("written");
     std::fs::write(data.path().join(BUCKET).join("staging/half"), "x").expect("written");
     let (second, client) = server(data.path()).await;
-    assert_eq!(second.credentials(), (credentials.0.as_str(), credentials.1.as_str()));
+    assert_eq!(
+        second.credentials(),
+        (credentials.0.as_str(), credentials.1.as_str())
+    );
     assert_eq!(read(&client, "kept").await.as_deref(), Some(&b"hello"[..]));
     assert_eq!(read(&client, "gone").await, None);
     assert_eq!(
@@ -61,7 +73,14 @@ async fn directories_that_are_not_ours_are_left_alone() {
         .await
         .expect_err("it is no bucket");
     first.stop().await;
-    let refused = S3Server::start(data.path(), 0, "other-bucket", Vec::new(), Duration::from_hours(1)).await;
+    let refused = S3Server::start(
+        data.path(),
+        0,
+        "other-bucket",
+        Vec::new(),
+        Duration::from_hours(1),
+    )
+    .await;
     assert!(
         refused
             .expect_err("not ours")

@@ -15,11 +15,22 @@ async fn begin(client: &Client, key: &str) -> String {
         .bucket(BUCKET)
         .key(key)
         .checksum_algorithm(ChecksumAlgorithm::Sha256);
-    create.metadata("m", "1").send().await.expect("begun").upload_id.expect("id")
+    create
+        .metadata("m", "1")
+        .send()
+        .await
+        .expect("begun")
+        .upload_id
+        .expect("id")
 }
 
 async fn part(client: &Client, key: &str, id: &str, number: i32, body: Vec<u8>) -> CompletedPart {
-    let upload = client.upload_part().bucket(BUCKET).key(key).upload_id(id).part_number(number);
+    let upload = client
+        .upload_part()
+        .bucket(BUCKET)
+        .key(key)
+        .upload_id(id)
+        .part_number(number);
     let output = upload
         .checksum_algorithm(ChecksumAlgorithm::Sha256)
         .body(ByteStream::from(body))
@@ -66,7 +77,10 @@ async fn parts_become_one_object() {
         .collect();
     assert_eq!(
         numbers,
-        [(Some(2), Some(PART as i64), head.e_tag()), (Some(7), Some(4), tail.e_tag())]
+        [
+            (Some(2), Some(PART as i64), head.e_tag()),
+            (Some(7), Some(4), tail.e_tag())
+        ]
     );
     let page = client
         .list_parts()
@@ -77,18 +91,50 @@ async fn parts_become_one_object() {
         .send()
         .await
         .expect("listed");
-    assert_eq!((page.is_truncated(), page.next_part_number_marker()), (Some(true), Some("2")));
-    let uploads = client.list_multipart_uploads().bucket(BUCKET).send().await.expect("listed");
     assert_eq!(
-        uploads.uploads().iter().map(|upload| upload.upload_id()).collect::<Vec<_>>(),
+        (page.is_truncated(), page.next_part_number_marker()),
+        (Some(true), Some("2"))
+    );
+    let uploads = client
+        .list_multipart_uploads()
+        .bucket(BUCKET)
+        .send()
+        .await
+        .expect("listed");
+    assert_eq!(
+        uploads
+            .uploads()
+            .iter()
+            .map(|upload| upload.upload_id())
+            .collect::<Vec<_>>(),
         [Some(id.as_str())]
     );
-    assert_eq!(read(&client, "k").await, None, "not there before it is complete");
+    assert_eq!(
+        read(&client, "k").await,
+        None,
+        "not there before it is complete"
+    );
 
-    let complete = client.complete_multipart_upload().bucket(BUCKET).key("k").upload_id(&id);
-    let output = complete.multipart_upload(list(&[&head, &tail])).send().await.expect("complete");
-    assert!(output.e_tag().is_some_and(|etag| etag.ends_with("-2\"")), "{output:?}");
-    assert!(output.checksum_sha256().is_some_and(|sum| sum.ends_with("-2")), "{output:?}");
+    let complete = client
+        .complete_multipart_upload()
+        .bucket(BUCKET)
+        .key("k")
+        .upload_id(&id);
+    let output = complete
+        .multipart_upload(list(&[&head, &tail]))
+        .send()
+        .await
+        .expect("complete");
+    assert!(
+        output.e_tag().is_some_and(|etag| etag.ends_with("-2\"")),
+        "{output:?}"
+    );
+    assert!(
+        output
+            .checksum_sha256()
+            .is_some_and(|sum| sum.ends_with("-2")),
+        "{output:?}"
+    );
     let mut whole = vec![1; PART];
     whole.extend(b"tail");
     assert_eq!(read(&client, "k").await, Some(whole));
@@ -123,8 +169,14 @@ async fn wrong_completions_are_refused_and_can_be_repeated() {
         part(&client, "k", &id, 2, vec![2; 10]).await,
     );
     let small = part(&client, "k", &id, 3, vec![3; 10]).await;
-    let unknown = CompletedPart::builder().part_number(4).e_tag("\"0\"").build();
-    let other = CompletedPart::builder().part_number(1).set_e_tag(b.e_tag.clone()).build();
+    let unknown = CompletedPart::builder()
+        .part_number(4)
+        .e_tag("\"0\"")
+        .build();
+    let other = CompletedPart::builder()
+        .part_number(1)
+        .set_e_tag(b.e_tag.clone())
+        .build();
     let complete = |parts: CompletedMultipartUpload| {
         client
             .complete_multipart_upload()
@@ -140,22 +192,47 @@ async fn wrong_completions_are_refused_and_can_be_repeated() {
         (list(&[&other]), "InvalidPart"),
         (list(&[&a, &b, &small]), "EntityTooSmall"),
     ] {
-        assert_eq!(code(&complete(parts).send().await.expect_err(expected)), expected);
+        assert_eq!(
+            code(&complete(parts).send().await.expect_err(expected)),
+            expected
+        );
     }
     assert_eq!(
-        code(&complete(list(&[&a])).mpu_object_size(1).send().await.expect_err("size")),
+        code(
+            &complete(list(&[&a]))
+                .mpu_object_size(1)
+                .send()
+                .await
+                .expect_err("size")
+        ),
         "InvalidRequest"
     );
     assert_eq!(
-        code(&complete(list(&[&a])).checksum_sha256("AA==-1").send().await.expect_err("sum")),
+        code(
+            &complete(list(&[&a]))
+                .checksum_sha256("AA==-1")
+                .send()
+                .await
+                .expect_err("sum")
+        ),
         "BadDigest"
     );
     put(&client, "k", b"first").await;
-    let error = complete(list(&[&a, &b])).if_none_match("*").send().await.expect_err("there is one");
+    let error = complete(list(&[&a, &b]))
+        .if_none_match("*")
+        .send()
+        .await
+        .expect_err("there is one");
     assert_eq!(code(&error), "PreconditionFailed");
     assert_eq!(read(&client, "k").await.as_deref(), Some(&b"first"[..]));
-    complete(list(&[&a, &b])).send().await.expect("nothing was lost");
-    assert_eq!(read(&client, "k").await.map(|body| body.len()), Some(PART + 10));
+    complete(list(&[&a, &b]))
+        .send()
+        .await
+        .expect("nothing was lost");
+    assert_eq!(
+        read(&client, "k").await.map(|body| body.len()),
+        Some(PART + 10)
+    );
 }
 
 #[tokio::test]
@@ -173,7 +250,10 @@ async fn a_part_that_fails_its_checksum_is_not_kept() {
             .body(ByteStream::from_static(b"x"))
     };
     let wrong = upload("k", &id, 1).checksum_sha256("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
-    assert_eq!(code(&wrong.send().await.expect_err("wrong checksum")), "BadDigest");
+    assert_eq!(
+        code(&wrong.send().await.expect_err("wrong checksum")),
+        "BadDigest"
+    );
     assert!(
         client
             .list_parts()
@@ -187,14 +267,27 @@ async fn a_part_that_fails_its_checksum_is_not_kept() {
             .is_empty()
     );
     assert_eq!(
-        code(&upload("other", &id, 1).send().await.expect_err("another key")),
+        code(
+            &upload("other", &id, 1)
+                .send()
+                .await
+                .expect_err("another key")
+        ),
         "NoSuchUpload"
     );
     assert_eq!(
-        code(&upload("k", "../../x", 1).send().await.expect_err("no upload")),
+        code(
+            &upload("k", "../../x", 1)
+                .send()
+                .await
+                .expect_err("no upload")
+        ),
         "NoSuchUpload"
     );
-    assert_eq!(code(&upload("k", &id, 10_001).send().await.expect_err("number")), "InvalidArgument");
+    assert_eq!(
+        code(&upload("k", &id, 10_001).send().await.expect_err("number")),
+        "InvalidArgument"
+    );
 }
 
 #[tokio::test]
@@ -217,11 +310,22 @@ async fn aborted_uploads_leave_nothing() {
         .key("k")
         .upload_id(&id)
         .multipart_upload(list(&[&sent]));
-    assert_eq!(code(&complete.send().await.expect_err("aborted")), "NoSuchUpload");
     assert_eq!(
-        std::fs::read_dir(data.path().join(BUCKET).join("uploads")).expect("read").count(),
+        code(&complete.send().await.expect_err("aborted")),
+        "NoSuchUpload"
+    );
+    assert_eq!(
+        std::fs::read_dir(data.path().join(BUCKET).join("uploads"))
+            .expect("read")
+            .count(),
         0
     );
-    let again = client.abort_multipart_upload().bucket(BUCKET).key("k").upload_id(&id).send().await;
+    let again = client
+        .abort_multipart_upload()
+        .bucket(BUCKET)
+        .key("k")
+        .upload_id(&id)
+        .send()
+        .await;
     assert_eq!(code(&again.expect_err("gone")), "NoSuchUpload");
 }

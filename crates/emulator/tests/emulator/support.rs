@@ -1,7 +1,7 @@
 //! Functions to run, and clients to call them with.
 //!
-//! The functions are this test binary, started again: the test `function_process` is a Lambda function where the Runtime API is there,
-//! and nothing otherwise.
+//! The functions are this test binary, started again: the test `function_process` is a Lambda
+//! function where the Runtime API is there, and nothing otherwise.
 
 use std::ffi::OsString;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,7 +33,10 @@ fn function_process() {
         Ok("hang") => std::thread::sleep(std::time::Duration::from_hours(1)),
         _ => {}
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("runtime");
     let result = runtime.block_on(async {
         if std::env::var("MODE").as_deref() == Ok("http") {
             lambda_http::run(lambda_http::service_fn(http_function)).await
@@ -49,7 +52,10 @@ static INVOCATIONS: AtomicUsize = AtomicUsize::new(0);
 /// Does what the first segment of the path says.
 async fn function(event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
     let count = INVOCATIONS.fetch_add(1, Ordering::SeqCst) + 1;
-    let path = event.payload["rawPath"].as_str().unwrap_or_default().to_owned();
+    let path = event.payload["rawPath"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let body = match segments[..] {
         ["event"] => event.payload,
@@ -76,29 +82,51 @@ async fn function(event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Er
             eprintln!("err {text}");
             Value::Null
         }
-        ["size", size] => return Ok(json!({ "statusCode": 200, "body": "x".repeat(size.parse()?) })),
+        ["size", size] => {
+            return Ok(json!({ "statusCode": 200, "body": "x".repeat(size.parse()?) }));
+        }
         ["cookies"] => {
-            return Ok(json!({ "statusCode": 201, "cookies": ["a=1", "b=2"], "headers": { "X-Answer": "yes" }, "body": "text" }));
+            return Ok(
+                json!({ "statusCode": 201, "cookies": ["a=1", "b=2"], "headers": { "X-Answer": "yes" }, "body": "text" }),
+            );
         }
         _ => Value::Null,
     };
-    Ok(json!({ "statusCode": 200, "headers": { "content-type": "application/json" }, "body": body.to_string() }))
+    Ok(
+        json!({ "statusCode": 200, "headers": { "content-type": "application/json" }, "body": body.to_string() }),
+    )
 }
 
 /// Sends the body back with what `lambda_http` makes of the event.
-async fn http_function(request: lambda_http::Request) -> Result<lambda_http::Response<lambda_http::Body>, lambda_http::Error> {
+async fn http_function(
+    request: lambda_http::Request,
+) -> Result<lambda_http::Response<lambda_http::Body>, lambda_http::Error> {
     use lambda_http::RequestExt as _;
-    let model = request.path_parameters().first("model").unwrap_or_default().to_owned();
-    let query = request.query_string_parameters().first("q").unwrap_or_default().to_owned();
+    let model = request
+        .path_parameters()
+        .first("model")
+        .unwrap_or_default()
+        .to_owned();
+    let query = request
+        .query_string_parameters()
+        .first("q")
+        .unwrap_or_default()
+        .to_owned();
     let body = request.body().as_ref().to_vec();
-    let response = lambda_http::Response::builder().header("x-model", model).header("x-query", query);
-    Ok(response.header("content-type", "application/octet-stream").body(body.into())?)
+    let response = lambda_http::Response::builder()
+        .header("x-model", model)
+        .header("x-query", query);
+    Ok(response
+        .header("content-type", "application/octet-stream")
+        .body(body.into())?)
 }
 
 /// A function that is this binary.
 pub(crate) fn function_of(name: &str) -> Function {
     let mut function = Function::new(name, std::env::current_exe().expect("path of this binary"));
-    function.arguments = ["support::function_process", "--exact", "--nocapture"].map(OsString::from).to_vec();
+    function.arguments = ["support::function_process", "--exact", "--nocapture"]
+        .map(OsString::from)
+        .to_vec();
     function
 }
 
@@ -106,7 +134,11 @@ pub(crate) fn function_of(name: &str) -> Function {
 pub(crate) fn config(data: &tempfile::TempDir) -> Config {
     let mut config = Config::new(data.path(), BUCKET);
     config.functions = vec![function_of("f")];
-    config.routes = vec![Route::new(Method::from_bytes(b"ANY").expect("a token"), "/{rest+}", "f")];
+    config.routes = vec![Route::new(
+        Method::from_bytes(b"ANY").expect("a token"),
+        "/{rest+}",
+        "f",
+    )];
     config
 }
 
@@ -125,7 +157,13 @@ pub(crate) struct Lines(Arc<Mutex<Vec<String>>>);
 impl Lines {
     pub(crate) fn sink(&self) -> cipherfn_emulator::LogSink {
         let lines = self.clone();
-        Arc::new(move |function, line| lines.0.lock().expect("not poisoned").push(format!("{function}: {line}")))
+        Arc::new(move |function, line| {
+            lines
+                .0
+                .lock()
+                .expect("not poisoned")
+                .push(format!("{function}: {line}"))
+        })
     }
 
     pub(crate) fn all(&self) -> Vec<String> {
@@ -138,7 +176,11 @@ pub(crate) struct Gate(TcpListener);
 
 impl Gate {
     pub(crate) async fn new() -> Self {
-        Self(TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port"))
+        Self(
+            TcpListener::bind(("127.0.0.1", 0))
+                .await
+                .expect("a free port"),
+        )
     }
 
     pub(crate) fn path(&self) -> String {
@@ -171,16 +213,30 @@ impl Answer {
     }
 
     pub(crate) fn message(&self) -> (u16, String) {
-        (self.status.as_u16(), self.json()["message"].as_str().unwrap_or_default().to_owned())
+        (
+            self.status.as_u16(),
+            self.json()["message"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+        )
     }
 }
 
 /// Sends a request; `Err` where the connection broke.
 pub(crate) async fn send(request: Request<Bytes>) -> Result<Answer, String> {
-    let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let response = client.request(request.map(Full::new)).await.map_err(|error| format!("{error:?}"))?;
+    let client: Client<HttpConnector, Full<Bytes>> =
+        Client::builder(TokioExecutor::new()).build_http();
+    let response = client
+        .request(request.map(Full::new))
+        .await
+        .map_err(|error| format!("{error:?}"))?;
     let (parts, body) = response.into_parts();
-    let body = body.collect().await.map_err(|error| format!("{error:?}"))?.to_bytes();
+    let body = body
+        .collect()
+        .await
+        .map_err(|error| format!("{error:?}"))?
+        .to_bytes();
     Ok(Answer {
         status: parts.status,
         headers: parts.headers,
@@ -189,15 +245,23 @@ pub(crate) async fn send(request: Request<Bytes>) -> Result<Answer, String> {
 }
 
 pub(crate) async fn get(url: impl AsRef<str>) -> Answer {
-    send(Request::get(url.as_ref()).body(Bytes::new()).expect("valid"))
-        .await
-        .expect("answered")
+    send(
+        Request::get(url.as_ref())
+            .body(Bytes::new())
+            .expect("valid"),
+    )
+    .await
+    .expect("answered")
 }
 
 pub(crate) async fn post(url: impl AsRef<str>, body: impl Into<Bytes>) -> Answer {
-    send(Request::post(url.as_ref()).body(body.into()).expect("valid"))
-        .await
-        .expect("answered")
+    send(
+        Request::post(url.as_ref())
+            .body(body.into())
+            .expect("valid"),
+    )
+    .await
+    .expect("answered")
 }
 
 /// The real client for an S3 at `endpoint`, without retries.
@@ -205,7 +269,11 @@ pub(crate) fn s3_client(endpoint: &str, (id, secret): (&str, &str)) -> aws_sdk_s
     s3_client_with(endpoint, (id, secret), RetryConfig::disabled())
 }
 
-pub(crate) fn s3_client_with(endpoint: &str, (id, secret): (&str, &str), retry: RetryConfig) -> aws_sdk_s3::Client {
+pub(crate) fn s3_client_with(
+    endpoint: &str,
+    (id, secret): (&str, &str),
+    retry: RetryConfig,
+) -> aws_sdk_s3::Client {
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::from_static("us-east-1"))

@@ -1,5 +1,7 @@
 use super::{Bundle, MAX_BYTES};
-use crate::circuit::{Circuit, CircuitError, Constant, LevelledCircuit, LinearCircuit, Node, Operand, Rotated, Select};
+use crate::circuit::{
+    Circuit, CircuitError, Constant, LevelledCircuit, LinearCircuit, Node, Operand, Rotated, Select,
+};
 use crate::error::EngineError;
 use crate::{PreparedCircuit, codec};
 use cipherfn_protocol::frame::{self, FrameError, Kind};
@@ -11,7 +13,11 @@ const SET: &str = "cipherfn-128-n512k4-v1";
 
 fn levelled() -> LevelledCircuit {
     let operand = |node| Operand::Node(Rotated { node, rotation: 0 });
-    let select = |selector, clear, set| Select { selector, clear, set };
+    let select = |selector, clear, set| Select {
+        selector,
+        clear,
+        set,
+    };
     let node = |selects| Node {
         constant: None,
         addends: Vec::new(),
@@ -20,9 +26,15 @@ fn levelled() -> LevelledCircuit {
     LevelledCircuit {
         parameter_set: SET.into(),
         selectors: 3,
-        gadget: Gadget { base_log: 12, levels: 2 },
+        gadget: Gadget {
+            base_log: 12,
+            levels: 2,
+        },
         transport: Transport::Ggsw,
-        constants: vec![Constant(vec![(0, 1 << 60)]), Constant(vec![(0, 3), (7, u64::MAX)])],
+        constants: vec![
+            Constant(vec![(0, 1 << 60)]),
+            Constant(vec![(0, 3), (7, u64::MAX)]),
+        ],
         nodes: vec![
             node(vec![select(0, Operand::Zero, Operand::Constant(0))]),
             node(vec![
@@ -31,7 +43,10 @@ fn levelled() -> LevelledCircuit {
             ]),
             Node {
                 constant: Some(1),
-                addends: vec![Rotated { node: 1, rotation: 1023 }],
+                addends: vec![Rotated {
+                    node: 1,
+                    rotation: 1023,
+                }],
                 selects: Vec::new(),
             },
         ],
@@ -64,15 +79,25 @@ fn bundle(circuit: Circuit) -> Bundle {
 /// A bundle's file, whatever its circuit.
 fn unchecked(circuit: Circuit) -> Vec<u8> {
     let payload = codec::encode(&bundle(circuit), MAX_BYTES).unwrap();
-    frame::encode(Kind::Bundle, ParameterSet::by_name(SET).unwrap().tag(), &payload)
+    frame::encode(
+        Kind::Bundle,
+        ParameterSet::by_name(SET).unwrap().tag(),
+        &payload,
+    )
 }
 
 fn circuit_error(circuit: Circuit) -> CircuitError {
     assert!(
-        matches!(bundle(circuit.clone()).to_bytes(), Err(EngineError::Circuit(_))),
+        matches!(
+            bundle(circuit.clone()).to_bytes(),
+            Err(EngineError::Circuit(_))
+        ),
         "written though invalid"
     );
-    assert!(PreparedCircuit::new(&circuit).is_err(), "prepared though invalid");
+    assert!(
+        PreparedCircuit::new(&circuit).is_err(),
+        "prepared though invalid"
+    );
     match Bundle::from_bytes(&unchecked(circuit)) {
         Err(EngineError::Circuit(error)) => error,
         other => panic!("{other:?}"),
@@ -148,7 +173,10 @@ fn truncated_and_altered_files_are_named() {
     let bytes = bundle(Circuit::Levelled(levelled())).to_bytes().unwrap();
     for len in 0..bytes.len() {
         let error = Bundle::from_bytes(&bytes[..len]).unwrap_err();
-        assert!(matches!(error, EngineError::Frame(FrameError::Truncated { .. })), "{len}: {error}");
+        assert!(
+            matches!(error, EngineError::Frame(FrameError::Truncated { .. })),
+            "{len}: {error}"
+        );
     }
     for index in 0..bytes.len() {
         let mut altered = bytes.clone();
@@ -167,9 +195,15 @@ fn payloads_with_a_good_checksum_are_still_checked() {
     let payload = codec::encode(&bundle(Circuit::Levelled(levelled())), MAX_BYTES).unwrap();
     let read = |payload: &[u8]| Bundle::from_bytes(&frame::encode(Kind::Bundle, tag, payload));
     for len in 0..payload.len() {
-        assert!(matches!(read(&payload[..len]), Err(EngineError::Payload(_))), "{len}");
+        assert!(
+            matches!(read(&payload[..len]), Err(EngineError::Payload(_))),
+            "{len}"
+        );
     }
-    assert!(matches!(read(&[payload.as_slice(), &[0]].concat()), Err(EngineError::Payload(_))));
+    assert!(matches!(
+        read(&[payload.as_slice(), &[0]].concat()),
+        Err(EngineError::Payload(_))
+    ));
     for index in 0..payload.len() {
         for value in [0, 1, 0x7f, 0xfb, 0xfd, 0xff] {
             let mut altered = payload.clone();
@@ -191,8 +225,15 @@ fn giant_counts_fail_fast() {
     // 2^62 constants in a file of forty bytes.
     payload.push(253);
     payload.extend_from_slice(&(1u64 << 62).to_le_bytes());
-    let bytes = frame::encode(Kind::Bundle, ParameterSet::by_name(SET).unwrap().tag(), &payload);
-    assert!(matches!(Bundle::from_bytes(&bytes), Err(EngineError::Payload(_))));
+    let bytes = frame::encode(
+        Kind::Bundle,
+        ParameterSet::by_name(SET).unwrap().tag(),
+        &payload,
+    );
+    assert!(matches!(
+        Bundle::from_bytes(&bytes),
+        Err(EngineError::Payload(_))
+    ));
     assert!(start.elapsed() < Duration::from_secs(1));
 }
 
@@ -200,8 +241,12 @@ fn giant_counts_fail_fast() {
 fn a_header_of_another_parameter_set_is_refused() {
     let payload = codec::encode(&bundle(Circuit::Levelled(levelled())), MAX_BYTES).unwrap();
     let other = ParameterSet::by_name("cipherfn-128-n2048-m8-v1").unwrap();
-    let error = Bundle::from_bytes(&frame::encode(Kind::Bundle, other.tag(), &payload)).unwrap_err();
-    assert!(matches!(error, EngineError::ParameterSetTag { .. }), "{error}");
+    let error =
+        Bundle::from_bytes(&frame::encode(Kind::Bundle, other.tag(), &payload)).unwrap_err();
+    assert!(
+        matches!(error, EngineError::ParameterSetTag { .. }),
+        "{error}"
+    );
     let unknown = Circuit::Levelled(LevelledCircuit {
         parameter_set: "nonesuch".into(),
         ..levelled()
@@ -216,8 +261,16 @@ fn a_header_of_another_parameter_set_is_refused() {
 
 #[test]
 fn every_rule_of_levelled_circuits_has_its_error() {
-    let cycle = |circuit: &mut LevelledCircuit| circuit.nodes[1].selects[0].clear = Operand::Node(Rotated { node: 1, rotation: 0 });
-    assert_eq!(broken(cycle), "node 1 uses node 1, which does not come before it (a cycle)");
+    let cycle = |circuit: &mut LevelledCircuit| {
+        circuit.nodes[1].selects[0].clear = Operand::Node(Rotated {
+            node: 1,
+            rotation: 0,
+        })
+    };
+    assert_eq!(
+        broken(cycle),
+        "node 1 uses node 1, which does not come before it (a cycle)"
+    );
     assert!(
         broken(|c| c.nodes[0].addends.push(Rotated {
             node: u32::MAX,
@@ -229,19 +282,37 @@ fn every_rule_of_levelled_circuits_has_its_error() {
         broken(|c| c.nodes[2].addends[0].rotation = 1024),
         "node 2 rotates by 1024, which is not below 1024"
     );
-    assert_eq!(broken(|c| c.nodes[0].constant = Some(2)), "node 0 uses constant 2 of 2");
+    assert_eq!(
+        broken(|c| c.nodes[0].constant = Some(2)),
+        "node 0 uses constant 2 of 2"
+    );
     assert_eq!(
         broken(|c| c.nodes[0].selects[0].set = Operand::Constant(9)),
         "node 0 uses constant 9 of 2"
     );
-    assert_eq!(broken(|c| c.nodes[0].selects[0].selector = 3), "node 0 uses selector 3 of 3");
-    assert_eq!(broken(|c| c.nodes[1].selects[1].selector = 1), "node 1 selects twice by selector 1");
+    assert_eq!(
+        broken(|c| c.nodes[0].selects[0].selector = 3),
+        "node 0 uses selector 3 of 3"
+    );
+    assert_eq!(
+        broken(|c| c.nodes[1].selects[1].selector = 1),
+        "node 1 selects twice by selector 1"
+    );
     assert!(broken(|c| c.constants[1].0[1].0 = 512).starts_with("constant 1 has position 512"));
     assert!(broken(|c| c.constants[1].0[1].0 = 0).starts_with("constant 1 has position 0"));
-    assert_eq!(broken(|c| c.nodes.clear()), "node count is 0, it must be between 1 and 4194304");
+    assert_eq!(
+        broken(|c| c.nodes.clear()),
+        "node count is 0, it must be between 1 and 4194304"
+    );
     assert!(broken(|c| c.selectors = u32::MAX).starts_with("selector count is 4294967295"));
     assert!(broken(|c| c.gadget.base_log = 0).starts_with("gadget base"));
-    assert!(broken(|c| c.gadget = Gadget { base_log: 12, levels: 5 }).starts_with("gadget levels is 5"));
+    assert!(
+        broken(|c| c.gadget = Gadget {
+            base_log: 12,
+            levels: 5
+        })
+        .starts_with("gadget levels is 5")
+    );
     assert!(broken(|c| c.gadget.levels = u32::MAX).starts_with("gadget levels"));
     assert!(broken(|c| c.coefficients = 0).starts_with("result coefficient count is 0"));
     assert!(broken(|c| c.stride = 0).starts_with("stride is 0"));
@@ -252,12 +323,18 @@ fn every_rule_of_levelled_circuits_has_its_error() {
 #[test]
 fn every_rule_of_linear_circuits_has_its_error() {
     assert!(broken_linear(|c| c.weights.clear()).starts_with("output count is 0"));
-    assert!(broken_linear(|c| c.weights.iter_mut().for_each(Vec::clear)).starts_with("feature count is 0"));
+    assert!(
+        broken_linear(|c| c.weights.iter_mut().for_each(Vec::clear))
+            .starts_with("feature count is 0")
+    );
     assert_eq!(
         broken_linear(|c| c.weights[1].truncate(1)),
         "output 1 has 1 weights, output 0 has 3"
     );
-    assert_eq!(broken_linear(|c| c.bias.push(0)), "bias count is 3, it must be 2");
+    assert_eq!(
+        broken_linear(|c| c.bias.push(0)),
+        "bias count is 3, it must be 2"
+    );
     assert_eq!(broken_linear(|c| c.stride = 3), "stride is 3, it must be 2");
     assert!(broken_linear(|c| c.block = 0).starts_with("block is 0"));
     assert!(broken_linear(|c| c.block = 257).starts_with("block is 257"));
@@ -297,12 +374,20 @@ fn what_would_take_too_much_memory_is_refused_quickly() {
             selects: Vec::new(),
         });
     }
-    PreparedCircuit::new(&Circuit::Levelled(LevelledCircuit { nodes, ..levelled() })).unwrap();
+    PreparedCircuit::new(&Circuit::Levelled(LevelledCircuit {
+        nodes,
+        ..levelled()
+    }))
+    .unwrap();
     // Dense plaintexts, turned and added again and again.
     let dense = Constant((0..512).map(|position| (position, 1)).collect());
     let nodes = (0..100_000).map(|node: u32| Node {
         constant: Some(0),
-        addends: node.checked_sub(1).map(|node| Rotated { node, rotation: 3 }).into_iter().collect(),
+        addends: node
+            .checked_sub(1)
+            .map(|node| Rotated { node, rotation: 3 })
+            .into_iter()
+            .collect(),
         selects: vec![select(0), select(1)],
     });
     let circuit = LevelledCircuit {
@@ -312,7 +397,10 @@ fn what_would_take_too_much_memory_is_refused_quickly() {
     };
     let error = PreparedCircuit::new(&Circuit::Levelled(circuit));
     assert!(
-        matches!(error, Err(EngineError::Circuit(CircuitError::TooLarge { .. }))),
+        matches!(
+            error,
+            Err(EngineError::Circuit(CircuitError::TooLarge { .. }))
+        ),
         "{error:?}"
     );
     assert!(start.elapsed() < Duration::from_secs(30));

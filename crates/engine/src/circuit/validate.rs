@@ -69,7 +69,9 @@ pub enum CircuitError {
         selector: u32,
     },
     /// Positions of a constant that repeat, go back, or lie outside the polynomial.
-    #[error("constant {constant} has position {position}: positions must increase strictly and lie below {limit}")]
+    #[error(
+        "constant {constant} has position {position}: positions must increase strictly and lie below {limit}"
+    )]
     Position {
         /// The constant.
         constant: usize,
@@ -125,12 +127,37 @@ pub(crate) fn validate(circuit: &Circuit, dimensions: Dimensions) -> Result<(), 
 }
 
 fn levelled(circuit: &LevelledCircuit, polynomial_size: usize) -> Result<(), CircuitError> {
-    within("selector count", u64::from(circuit.selectors), 0, u64::from(MAX_SELECTORS))?;
-    within("node count", circuit.nodes.len() as u64, 1, MAX_NODES as u64)?;
+    within(
+        "selector count",
+        u64::from(circuit.selectors),
+        0,
+        u64::from(MAX_SELECTORS),
+    )?;
+    within(
+        "node count",
+        circuit.nodes.len() as u64,
+        1,
+        MAX_NODES as u64,
+    )?;
     let Gadget { base_log, levels } = circuit.gadget;
-    within("gadget base (log2)", u64::from(base_log), 1, u64::from(MAX_GADGET_BITS))?;
-    within("gadget levels", u64::from(levels), 1, u64::from(MAX_GADGET_BITS / base_log))?;
-    outputs(circuit.coefficients, circuit.stride, circuit.reply_bits, polynomial_size)?;
+    within(
+        "gadget base (log2)",
+        u64::from(base_log),
+        1,
+        u64::from(MAX_GADGET_BITS),
+    )?;
+    within(
+        "gadget levels",
+        u64::from(levels),
+        1,
+        u64::from(MAX_GADGET_BITS / base_log),
+    )?;
+    outputs(
+        circuit.coefficients,
+        circuit.stride,
+        circuit.reply_bits,
+        polynomial_size,
+    )?;
     for (index, constant) in circuit.constants.iter().enumerate() {
         positions(index, constant, polynomial_size)?;
     }
@@ -147,19 +174,54 @@ fn linear(circuit: &LinearCircuit, polynomial_size: usize) -> Result<(), Circuit
     within("output count", circuit.weights.len() as u64, 1, size)?;
     let outputs_len = circuit.weights.len();
     let features = circuit.weights[0].len();
-    within("feature count", features as u64, 1, u64::from(MAX_SELECTORS))?;
-    if let Some((output, row)) = circuit.weights.iter().enumerate().find(|(_, row)| row.len() != features) {
+    within(
+        "feature count",
+        features as u64,
+        1,
+        u64::from(MAX_SELECTORS),
+    )?;
+    if let Some((output, row)) = circuit
+        .weights
+        .iter()
+        .enumerate()
+        .find(|(_, row)| row.len() != features)
+    {
         return Err(CircuitError::Ragged {
             output,
             found: row.len(),
             expected: features,
         });
     }
-    within("bias count", circuit.bias.len() as u64, outputs_len as u64, outputs_len as u64)?;
-    within("stride", u64::from(circuit.stride), outputs_len as u64, outputs_len as u64)?;
-    within("block", u64::from(circuit.block), 1, size / outputs_len as u64)?;
-    within("body bits", u64::from(circuit.body_bits), 1, u64::from(MAX_COEFFICIENT_BITS))?;
-    within("reply bits", u64::from(circuit.reply_bits), 1, u64::from(MAX_COEFFICIENT_BITS))?;
+    within(
+        "bias count",
+        circuit.bias.len() as u64,
+        outputs_len as u64,
+        outputs_len as u64,
+    )?;
+    within(
+        "stride",
+        u64::from(circuit.stride),
+        outputs_len as u64,
+        outputs_len as u64,
+    )?;
+    within(
+        "block",
+        u64::from(circuit.block),
+        1,
+        size / outputs_len as u64,
+    )?;
+    within(
+        "body bits",
+        u64::from(circuit.body_bits),
+        1,
+        u64::from(MAX_COEFFICIENT_BITS),
+    )?;
+    within(
+        "reply bits",
+        u64::from(circuit.reply_bits),
+        1,
+        u64::from(MAX_COEFFICIENT_BITS),
+    )?;
     let largest = circuit
         .weights
         .iter()
@@ -170,15 +232,34 @@ fn linear(circuit: &LinearCircuit, polynomial_size: usize) -> Result<(), Circuit
     within("largest weight", largest, 0, MAX_WEIGHT)
 }
 
-fn outputs(coefficients: u32, stride: u32, reply_bits: u32, polynomial_size: usize) -> Result<(), CircuitError> {
+fn outputs(
+    coefficients: u32,
+    stride: u32,
+    reply_bits: u32,
+    polynomial_size: usize,
+) -> Result<(), CircuitError> {
     let size = polynomial_size as u64;
     within("result coefficient count", u64::from(coefficients), 1, size)?;
     within("stride", u64::from(stride), 1, size)?;
-    within("last result position", u64::from(coefficients - 1) * u64::from(stride), 0, size - 1)?;
-    within("reply bits", u64::from(reply_bits), 1, u64::from(MAX_COEFFICIENT_BITS))
+    within(
+        "last result position",
+        u64::from(coefficients - 1) * u64::from(stride),
+        0,
+        size - 1,
+    )?;
+    within(
+        "reply bits",
+        u64::from(reply_bits),
+        1,
+        u64::from(MAX_COEFFICIENT_BITS),
+    )
 }
 
-fn positions(index: usize, constant: &Constant, polynomial_size: usize) -> Result<(), CircuitError> {
+fn positions(
+    index: usize,
+    constant: &Constant,
+    polynomial_size: usize,
+) -> Result<(), CircuitError> {
     let mut least = 0;
     for (position, _) in &constant.0 {
         if u64::from(*position) < least || *position as usize >= polynomial_size {
@@ -229,7 +310,8 @@ fn check_node(
         Ok(())
     };
     let constants = circuit.constants.len();
-    node.constant.map_or(Ok(()), |constant| exists("constant", constant, constants))?;
+    node.constant
+        .map_or(Ok(()), |constant| exists("constant", constant, constants))?;
     node.addends.iter().try_for_each(rotated)?;
     seen.clear();
     for select in &node.selects {
@@ -260,5 +342,9 @@ fn within(field: &'static str, found: u64, least: u64, most: u64) -> Result<(), 
     } else {
         format!("between {least} and {most}")
     };
-    Err(CircuitError::OutOfRange { field, found, allowed })
+    Err(CircuitError::OutOfRange {
+        field,
+        found,
+        allowed,
+    })
 }

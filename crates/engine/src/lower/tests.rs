@@ -3,7 +3,14 @@ use crate::tests::Builder;
 use crate::{PreparedCircuit, Statistics};
 use cipherfn_protocol::specs::{Gadget, Transport};
 
-const SET: (&str, Transport, Gadget) = ("cipherfn-128-n512k4-v1", Transport::Ggsw, Gadget { base_log: 12, levels: 2 });
+const SET: (&str, Transport, Gadget) = (
+    "cipherfn-128-n512k4-v1",
+    Transport::Ggsw,
+    Gadget {
+        base_log: 12,
+        levels: 2,
+    },
+);
 
 fn statistics(circuit: &Circuit) -> Statistics {
     PreparedCircuit::new(circuit).unwrap().statistics()
@@ -15,7 +22,8 @@ fn rotated(node: u32, rotation: u32) -> Operand {
 
 /// A complete tree of depth 2 whose selectors start at `first`.
 fn tree(builder: &mut Builder, root: u32, first: u32) -> Operand {
-    let [a, b, c, d] = [1, 2, 3, 4].map(|value| Operand::Constant(builder.constant(&[(0, value << 55)])));
+    let [a, b, c, d] =
+        [1, 2, 3, 4].map(|value| Operand::Constant(builder.constant(&[(0, value << 55)])));
     let low = builder.select(first, a, b);
     let high = builder.select(first + 1, c, d);
     builder.select(root, low, high)
@@ -41,7 +49,11 @@ fn bottom_nodes_are_not_kept() {
 #[test]
 fn roots_with_one_selector_join() {
     let mut builder = Builder::new(SET, 6);
-    let trees = [tree(&mut builder, 5, 0), tree(&mut builder, 5, 2), tree(&mut builder, 4, 0)];
+    let trees = [
+        tree(&mut builder, 5, 0),
+        tree(&mut builder, 5, 2),
+        tree(&mut builder, 4, 0),
+    ];
     let top = builder.sum(&trees);
     let statistics = statistics(&builder.finish(top, 1, 1));
     assert_eq!((statistics.cmuxes, statistics.values), (2, 1));
@@ -50,7 +62,9 @@ fn roots_with_one_selector_join() {
 #[test]
 fn oblivious_trees_take_a_product_a_level() {
     let mut builder = Builder::new(SET, 5);
-    let leaves: Vec<(u32, u64)> = (0..32).map(|leaf| (leaf, u64::from(leaf + 1) << 50)).collect();
+    let leaves: Vec<(u32, u64)> = (0..32)
+        .map(|leaf| (leaf, u64::from(leaf + 1) << 50))
+        .collect();
     let mut value = builder.plain(&leaves);
     for bit in 0..5 {
         value = builder.node(bit, rotated(value, 0), rotated(value, 1024 - (1 << bit)));
@@ -78,7 +92,9 @@ fn what_cancels_or_is_not_needed_costs_nothing() {
 #[test]
 fn long_sums_are_cut_for_threads() {
     let mut builder = Builder::new(SET, 64);
-    let trees: Vec<Operand> = (0..20).map(|root| tree(&mut builder, root, 20 + 2 * root)).collect();
+    let trees: Vec<Operand> = (0..20)
+        .map(|root| tree(&mut builder, root, 20 + 2 * root))
+        .collect();
     let top = builder.sum(&trees);
     let statistics = statistics(&builder.finish(top, 1, 1));
     // Parts of 8, 8 and 4 products, and their sum.

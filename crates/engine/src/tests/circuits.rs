@@ -44,7 +44,11 @@ impl Builder {
         self.push(Node {
             constant: None,
             addends: Vec::new(),
-            selects: vec![Select { selector, clear, set }],
+            selects: vec![Select {
+                selector,
+                clear,
+                set,
+            }],
         })
     }
 
@@ -96,9 +100,13 @@ impl Builder {
     }
 }
 
-/// An index into [`SETS`], a random circuit of up to twelve nodes for it, and bits for its selectors.
+/// An index into [`SETS`], a random circuit of up to twelve nodes for it, and bits for its
+/// selectors.
 pub(super) fn random() -> impl Strategy<Value = (usize, Circuit, Vec<bool>)> {
-    let node = (any::<[u8; 8]>(), prop::collection::vec(any::<[u8; 6]>(), 0..3));
+    let node = (
+        any::<[u8; 8]>(),
+        prop::collection::vec(any::<[u8; 6]>(), 0..3),
+    );
     (
         0..SETS.len(),
         prop::collection::vec(node, 1..12),
@@ -106,7 +114,8 @@ pub(super) fn random() -> impl Strategy<Value = (usize, Circuit, Vec<bool>)> {
     )
         .prop_map(|(set, nodes, bits)| {
             let mut builder = Builder::new(SETS[set], bits.len() as u32);
-            let size = ParameterSet::by_name(SETS[set].0).map_or(512, |set| set.polynomial_size as u32);
+            let size =
+                ParameterSet::by_name(SETS[set].0).map_or(512, |set| set.polynomial_size as u32);
             let constants = [
                 builder.constant(&[(0, part(3))]),
                 builder.constant(&[(0, part(-5)), (1, part(2))]),
@@ -123,7 +132,8 @@ pub(super) fn random() -> impl Strategy<Value = (usize, Circuit, Vec<bool>)> {
                     1 | 2 if index > 0 => Operand::Node(earlier(byte)),
                     _ => Operand::Constant(constants[byte as usize % constants.len()]),
                 };
-                let constant = (seed[0] % 2 == 0).then_some(constants[seed[1] as usize % constants.len()]);
+                let constant =
+                    (seed[0] % 2 == 0).then_some(constants[seed[1] as usize % constants.len()]);
                 let addends = seed[2..4]
                     .iter()
                     .take(if index > 0 { seed[4] as usize % 3 } else { 0 })

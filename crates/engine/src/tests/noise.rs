@@ -1,4 +1,5 @@
-//! Measured noise against the scheme's variance functions, on fresh GGSW ciphertexts: 4 keys, all 512 coefficients of each result.
+//! Measured noise against the scheme's variance functions, on fresh GGSW ciphertexts: 4 keys, all
+//! 512 coefficients of each result.
 
 use super::{Builder, SETS, part};
 use crate::circuit::{Circuit, LevelledCircuit, Operand};
@@ -14,14 +15,20 @@ fn measured(builder: Builder, top: Operand) -> f64 {
     let Circuit::Levelled(circuit) = builder.finish(top, 512, 1) else {
         panic!("a levelled circuit")
     };
-    let prepared = PreparedCircuit::new(&Circuit::Levelled(LevelledCircuit { reply_bits: 64, ..circuit })).unwrap();
+    let prepared = PreparedCircuit::new(&Circuit::Levelled(LevelledCircuit {
+        reply_bits: 64,
+        ..circuit
+    }))
+    .unwrap();
     let QueryShape::Selectors(shape) = prepared.query_shape() else {
         panic!("a levelled circuit")
     };
     let squares = (0..KEYS).flat_map(|_| {
         let key = SecretKey::generate(prepared.parameter_set());
         let row = query::encrypt_selectors(&key, &shape, &vec![true; shape.selectors]).unwrap();
-        let reply = prepared.evaluate_row(None, &row, &mut Workspace::default()).unwrap();
+        let reply = prepared
+            .evaluate_row(None, &row, &mut Workspace::default())
+            .unwrap();
         let phases = reply::decrypt(&key, &prepared.reply_shape(), &reply).unwrap();
         phases
             .into_iter()
@@ -32,7 +39,8 @@ fn measured(builder: Builder, top: Operand) -> f64 {
     squares.sum::<f64>() / (KEYS * 511) as f64
 }
 
-/// 2,044 squares of normal variables have a relative standard deviation of 3 %; 25 % is eight of them.
+/// 2,044 squares of normal variables have a relative standard deviation of 3 %; 25 % is eight of
+/// them.
 const TOLERANCE: f64 = 1.25;
 
 fn assert_between(measured: f64, least: f64, most: f64) {
@@ -51,9 +59,10 @@ fn bottom_nodes_add_body_noise_times_digits() {
     let top = builder.select(0, Operand::Zero, Operand::Constant(one));
     let digit_squares = 2f64.powi(16) + 2f64.powi(8);
     let rows = noise::selector(set, SETS[1].1).body * digit_squares;
-    // Fresh rows are so precise that the transforms' rounding shows: two units in the last place of values uniform in the torus, in the body
-    // and, times the key, in the mask.
-    let transforms = digit_squares / 12.0 * (2.0 * f64::EPSILON).powi(2) * (1.0 + set.mask_len() as f64 / 2.0);
+    // Fresh rows are so precise that the transforms' rounding shows: two units in the last place of
+    // values uniform in the torus, in the body and, times the key, in the mask.
+    let transforms =
+        digit_squares / 12.0 * (2.0 * f64::EPSILON).powi(2) * (1.0 + set.mask_len() as f64 / 2.0);
     assert_between(measured(builder, top), rows, rows + transforms);
 }
 
@@ -61,8 +70,12 @@ fn bottom_nodes_add_body_noise_times_digits() {
 fn cmuxes_add_what_the_scheme_says() {
     let (name, transport, _) = SETS[1];
     let set = ParameterSet::by_name(name).unwrap();
-    // Three levels: with fewer, the last digit's error dominates, and its product with a key of positive mean varies with the key.
-    let gadget = Gadget { base_log: 12, levels: 3 };
+    // Three levels: with fewer, the last digit's error dominates, and its product with a key of
+    // positive mean varies with the key.
+    let gadget = Gadget {
+        base_log: 12,
+        levels: 3,
+    };
     let mut builder = Builder::new((name, transport, gadget), 2);
     let one = builder.constant(&[(0, part(5))]);
     let low = builder.select(0, Operand::Zero, Operand::Constant(one));
@@ -70,6 +83,11 @@ fn cmuxes_add_what_the_scheme_says() {
     let selector = noise::selector(set, transport);
     let digits = 3.0 * 512.0 * 2f64.powi(24) / 12.0;
     let rows = digits * (selector.body + set.glwe_dimension as f64 * selector.mask);
-    // Above the rows' own noise the prediction bounds the last digit's error and the transforms' rounding.
-    assert_between(measured(builder, top), rows, noise::cmux(set, gadget, &selector));
+    // Above the rows' own noise the prediction bounds the last digit's error and the transforms'
+    // rounding.
+    assert_between(
+        measured(builder, top),
+        rows,
+        noise::cmux(set, gadget, &selector),
+    );
 }

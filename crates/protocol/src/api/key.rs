@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
-/// Body of `POST /v1/keys`: what will be uploaded. Declaring the same key again is harmless: it says which parts are still missing.
+/// Body of `POST /v1/keys`: what will be uploaded. Declaring the same key again is harmless: it
+/// says which parts are still missing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyDeclaration {
@@ -50,7 +51,8 @@ pub struct KeyUpload {
     pub parts: Vec<PartUpload>,
 }
 
-/// One presigned upload: `method` `url` with exactly these `headers` and the bytes from `offset` on.
+/// One presigned upload: `method` `url` with exactly these `headers` and the bytes from `offset`
+/// on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PartUpload {

@@ -9,7 +9,8 @@ use time::OffsetDateTime;
 /// Longest name.
 const MAX_LEN: usize = 64;
 
-/// Name of a published model: 1 to 64 of `a-z 0-9 - _`, beginning with a letter or digit. Safe in a path, an URL and an S3 key.
+/// Name of a published model: 1 to 64 of `a-z 0-9 - _`, beginning with a letter or digit. Safe in a
+/// path, an URL and an S3 key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ModelName(String);
 
@@ -22,7 +23,9 @@ impl ModelName {
 
 /// Text that is no model name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a model name is 1 to {MAX_LEN} of the characters a-z, 0-9, - and _, and begins with a letter or digit")]
+#[error(
+    "a model name is 1 to {MAX_LEN} of the characters a-z, 0-9, - and _, and begins with a letter or digit"
+)]
 pub struct ParseModelNameError;
 
 impl FromStr for ModelName {
@@ -33,7 +36,9 @@ impl FromStr for ModelName {
         let bytes = text.as_bytes();
         let valid = bytes.len() <= MAX_LEN
             && bytes.first().is_some_and(|byte| alphanumeric(*byte))
-            && bytes.iter().all(|byte| alphanumeric(*byte) || matches!(byte, b'-' | b'_'));
+            && bytes
+                .iter()
+                .all(|byte| alphanumeric(*byte) || matches!(byte, b'-' | b'_'));
         if valid {
             Ok(Self(text.to_owned()))
         } else {
@@ -56,7 +61,9 @@ impl Serialize for ModelName {
 
 impl<'de> Deserialize<'de> for ModelName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 

@@ -29,12 +29,17 @@ fn problem_types_are_stable_urns() {
     for kind in ProblemType::ALL {
         let problem = Problem::new(*kind, "why");
         let json = serde_json::to_value(&problem).unwrap();
-        assert_eq!(json["type"], format!("urn:cipherfn:problem:{}", kind.slug()));
+        assert_eq!(
+            json["type"],
+            format!("urn:cipherfn:problem:{}", kind.slug())
+        );
         assert_eq!(json["status"], kind.status());
         assert_eq!(serde_json::from_value::<Problem>(json).unwrap(), problem);
     }
-    let later: Problem =
-        serde_json::from_str(r#"{"type":"urn:cipherfn:problem:new","title":"t","status":503,"detail":"d","more":1}"#).unwrap();
+    let later: Problem = serde_json::from_str(
+        r#"{"type":"urn:cipherfn:problem:new","title":"t","status":503,"detail":"d","more":1}"#,
+    )
+    .unwrap();
     assert_eq!(later.kind, ProblemType::Unknown);
     assert!(later.is_retryable());
 }
@@ -56,7 +61,10 @@ fn declarations_have_exactly_these_fields() {
         ("0a0b", "0A0B"),
         ("0e0f", "0e0f00"),
     ] {
-        assert!(serde_json::from_str::<KeyDeclaration>(&json.replacen(from, to, 1)).is_err(), "{to}");
+        assert!(
+            serde_json::from_str::<KeyDeclaration>(&json.replacen(from, to, 1)).is_err(),
+            "{to}"
+        );
     }
 }
 
@@ -64,7 +72,9 @@ fn declarations_have_exactly_these_fields() {
 fn no_route_is_there_twice() {
     for (index, (method, path, _)) in ROUTES.iter().enumerate() {
         assert!(
-            ROUTES[..index].iter().all(|route| (route.0, route.1) != (*method, *path)),
+            ROUTES[..index]
+                .iter()
+                .all(|route| (route.0, route.1) != (*method, *path)),
             "{method} {path}"
         );
     }

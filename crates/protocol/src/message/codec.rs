@@ -1,6 +1,9 @@
 //! Payloads of chunks to and from bytes.
 
-use super::{Chunk, ChunkHead, KeyId, MAX_EXPLANATION, MAX_ROWS, MessageError, Outcome, QueryChunk, ReplyChunk};
+use super::{
+    Chunk, ChunkHead, KeyId, MAX_EXPLANATION, MAX_ROWS, MessageError, Outcome, QueryChunk,
+    ReplyChunk,
+};
 use crate::frame::Kind;
 use crate::hash::SpecsHash;
 
@@ -21,10 +24,15 @@ impl Chunk for QueryChunk {
     }
 
     fn to_payload(&self) -> Vec<u8> {
-        let mut payload = Vec::with_capacity(HEAD_LEN + self.rows.len() * self.head.row_len as usize);
+        let mut payload =
+            Vec::with_capacity(HEAD_LEN + self.rows.len() * self.head.row_len as usize);
         write_head(&mut payload, &self.head, self.rows.len());
         for row in &self.rows {
-            debug_assert_eq!(row.len(), self.head.row_len as usize, "rows have the head's length");
+            debug_assert_eq!(
+                row.len(),
+                self.head.row_len as usize,
+                "rows have the head's length"
+            );
             payload.extend_from_slice(row);
         }
         payload
@@ -42,7 +50,9 @@ impl Chunk for QueryChunk {
         }
         Ok(Self {
             head,
-            rows: (0..count).map(|row| reader.rest[row * row_len..][..row_len].to_vec()).collect(),
+            rows: (0..count)
+                .map(|row| reader.rest[row * row_len..][..row_len].to_vec())
+                .collect(),
         })
     }
 }
@@ -59,12 +69,17 @@ impl Chunk for ReplyChunk {
     }
 
     fn to_payload(&self) -> Vec<u8> {
-        let mut payload = Vec::with_capacity(HEAD_LEN + self.outcomes.len() * (1 + self.head.row_len as usize));
+        let mut payload =
+            Vec::with_capacity(HEAD_LEN + self.outcomes.len() * (1 + self.head.row_len as usize));
         write_head(&mut payload, &self.head, self.outcomes.len());
         for outcome in &self.outcomes {
             match outcome {
                 Ok(row) => {
-                    debug_assert_eq!(row.len(), self.head.row_len as usize, "rows have the head's length");
+                    debug_assert_eq!(
+                        row.len(),
+                        self.head.row_len as usize,
+                        "rows have the head's length"
+                    );
                     payload.push(DONE);
                     payload.extend_from_slice(row);
                 }
@@ -114,17 +129,26 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     const fn malformed(&self, reason: &'static str) -> MessageError {
-        MessageError::Malformed { kind: self.kind, reason }
+        MessageError::Malformed {
+            kind: self.kind,
+            reason,
+        }
     }
 
     fn take(&mut self, len: usize) -> Result<&'a [u8], MessageError> {
-        let (taken, rest) = self.rest.split_at_checked(len).ok_or(self.malformed("it ends inside a row"))?;
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(len)
+            .ok_or(self.malformed("it ends inside a row"))?;
         self.rest = rest;
         Ok(taken)
     }
 
     fn array<const LEN: usize>(&mut self) -> Result<[u8; LEN], MessageError> {
-        let (taken, rest) = self.rest.split_first_chunk().ok_or(self.malformed("it ends inside a field"))?;
+        let (taken, rest) = self
+            .rest
+            .split_first_chunk()
+            .ok_or(self.malformed("it ends inside a field"))?;
         self.rest = rest;
         Ok(*taken)
     }
@@ -169,7 +193,8 @@ impl<'a> Reader<'a> {
                 if len > MAX_EXPLANATION {
                     return Err(self.malformed("an explanation is too long"));
                 }
-                let text = std::str::from_utf8(self.take(len)?).map_err(|_| self.malformed("an explanation is not UTF-8"))?;
+                let text = std::str::from_utf8(self.take(len)?)
+                    .map_err(|_| self.malformed("an explanation is not UTF-8"))?;
                 Ok(Err(text.to_owned()))
             }
             _ => Err(self.malformed("unknown outcome")),

@@ -6,15 +6,19 @@ use std::io::{self, Read, Write};
 use std::marker::PhantomData;
 
 /// Writes one chunk as a frame.
-pub fn write_chunk(out: &mut impl Write, parameter_set: ParameterSetTag, chunk: &impl Chunk) -> io::Result<()> {
+pub fn write_chunk(
+    out: &mut impl Write,
+    parameter_set: ParameterSetTag,
+    chunk: &impl Chunk,
+) -> io::Result<()> {
     fn kind_of<C: Chunk>(_: &C) -> Kind {
         C::KIND
     }
     frame::write(out, kind_of(chunk), parameter_set, &chunk.to_payload())
 }
 
-/// Reads a whole message chunk by chunk: an iterator that checks that chunks belong together, that none is missing and that nothing follows
-/// the last one. It ends after its first error.
+/// Reads a whole message chunk by chunk: an iterator that checks that chunks belong together, that
+/// none is missing and that nothing follows the last one. It ends after its first error.
 #[derive(Debug)]
 pub struct Chunks<R, C> {
     input: R,
@@ -56,12 +60,27 @@ impl<R: Read, C: Chunk> Chunks<R, C> {
             return match self.input.read(&mut byte) {
                 Ok(0) => Ok(None),
                 Ok(_) => Err(MessageError::Trailing { kind: C::KIND }),
-                Err(source) => Err(FrameError::Io { kind: C::KIND, source }.into()),
+                Err(source) => Err(FrameError::Io {
+                    kind: C::KIND,
+                    source,
+                }
+                .into()),
             };
         }
-        let Some(Frame { parameter_set, payload }) = frame::read(&mut self.input, C::KIND, MAX_CHUNK)? else {
-            let rows = if let Next::Following { row, .. } = next { row } else { 0 };
-            return Err(MessageError::Unfinished { kind: C::KIND, rows });
+        let Some(Frame {
+            parameter_set,
+            payload,
+        }) = frame::read(&mut self.input, C::KIND, MAX_CHUNK)?
+        else {
+            let rows = if let Next::Following { row, .. } = next {
+                row
+            } else {
+                0
+            };
+            return Err(MessageError::Unfinished {
+                kind: C::KIND,
+                rows,
+            });
         };
         let chunk = C::from_payload(&payload)?;
         let head = *chunk.head();

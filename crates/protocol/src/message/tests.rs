@@ -30,7 +30,9 @@ fn stream(chunks: &[QueryChunk]) -> Vec<u8> {
 }
 
 fn read(bytes: &[u8]) -> Result<Vec<QueryChunk>, MessageError> {
-    Chunks::new(bytes).map(|chunk| chunk.map(|(_, chunk)| chunk)).collect()
+    Chunks::new(bytes)
+        .map(|chunk| chunk.map(|(_, chunk)| chunk))
+        .collect()
 }
 
 #[test]
@@ -106,20 +108,29 @@ fn every_truncation_and_flag_is_refused() {
     let query = query(0, true, &[&[1, 2], &[3, 4]]).to_payload();
     for end in 0..query.len() {
         assert!(
-            matches!(QueryChunk::from_payload(&query[..end]), Err(MessageError::Malformed { .. })),
+            matches!(
+                QueryChunk::from_payload(&query[..end]),
+                Err(MessageError::Malformed { .. })
+            ),
             "query of {end} bytes"
         );
     }
     for end in 0..reply.len() {
         assert!(
-            matches!(ReplyChunk::from_payload(&reply[..end]), Err(MessageError::Malformed { .. })),
+            matches!(
+                ReplyChunk::from_payload(&reply[..end]),
+                Err(MessageError::Malformed { .. })
+            ),
             "reply of {end} bytes"
         );
     }
     for (offset, byte) in [(56, 2), (57, 0), (57, 3), (61, 0), (60, 0xff), (59, 0x11)] {
         let mut bytes = query.clone();
         bytes[offset] = byte;
-        assert!(QueryChunk::from_payload(&bytes).is_err(), "byte {offset} = {byte}");
+        assert!(
+            QueryChunk::from_payload(&bytes).is_err(),
+            "byte {offset} = {byte}"
+        );
     }
     let mut overflow = query.clone();
     overflow[48..56].fill(0xff);
@@ -127,7 +138,10 @@ fn every_truncation_and_flag_is_refused() {
     for (offset, byte) in [(65, 2), (60, 0xff), (69, 0xff)] {
         let mut bytes = reply.clone();
         bytes[offset] = byte;
-        assert!(ReplyChunk::from_payload(&bytes).is_err(), "byte {offset} = {byte}");
+        assert!(
+            ReplyChunk::from_payload(&bytes).is_err(),
+            "byte {offset} = {byte}"
+        );
     }
     assert!(ReplyChunk::from_payload(&[reply, vec![0]].concat()).is_err());
 }
@@ -146,18 +160,29 @@ fn chunks_in_order() {
 fn incomplete_and_mixed_streams_are_refused() {
     let first = query(0, false, &[&[1, 2]]);
     let last = query(1, true, &[&[3, 4]]);
-    assert!(matches!(read(&[]), Err(MessageError::Unfinished { rows: 0, .. })));
+    assert!(matches!(
+        read(&[]),
+        Err(MessageError::Unfinished { rows: 0, .. })
+    ));
     assert!(matches!(
         read(&stream(std::slice::from_ref(&first))),
         Err(MessageError::Unfinished { rows: 1, .. })
     ));
     assert!(matches!(
         read(&stream(std::slice::from_ref(&last))),
-        Err(MessageError::OutOfOrder { expected: 0, found: 1, .. })
+        Err(MessageError::OutOfOrder {
+            expected: 0,
+            found: 1,
+            ..
+        })
     ));
     assert!(matches!(
         read(&stream(&[first.clone(), first.clone()])),
-        Err(MessageError::OutOfOrder { expected: 1, found: 0, .. })
+        Err(MessageError::OutOfOrder {
+            expected: 1,
+            found: 0,
+            ..
+        })
     ));
     assert!(matches!(
         read(&stream(&[first.clone(), last.clone(), last.clone()])),
@@ -187,7 +212,10 @@ fn other_kinds_are_named() {
         .next()
         .unwrap()
         .unwrap_err();
-    assert_eq!(error.to_string(), "this is a query, not a reply; give the right file");
+    assert_eq!(
+        error.to_string(),
+        "this is a query, not a reply; give the right file"
+    );
 }
 
 #[test]

@@ -5,7 +5,8 @@ use super::{Op, Parts, ProgramError, RowProgram, Step, Tensor, TensorType, Value
 use crate::hash::Hash;
 use std::collections::HashMap;
 
-/// Builds a [`RowProgram`]. Equal steps are made once, and steps whose arguments are constants are carried out at once.
+/// Builds a [`RowProgram`]. Equal steps are made once, and steps whose arguments are constants are
+/// carried out at once.
 #[derive(Clone, Debug)]
 pub struct ProgramBuilder {
     inputs: Vec<TensorType>,
@@ -34,10 +35,14 @@ impl ProgramBuilder {
         ValueId(index as u32)
     }
 
-    /// Keeps these entries of an input, in this order, and adapts the [`Op::Select`] steps that read it. A step that reads another entry
-    /// is refused by [`Self::finish`] if it is needed.
+    /// Keeps these entries of an input, in this order, and adapts the [`Op::Select`] steps that
+    /// read it. A step that reads another entry is refused by [`Self::finish`] if it is needed.
     pub fn keep_entries(&mut self, input: usize, kept: &[u32]) {
-        let places: HashMap<u32, u32> = kept.iter().zip(0..).map(|(&entry, place)| (entry, place)).collect();
+        let places: HashMap<u32, u32> = kept
+            .iter()
+            .zip(0..)
+            .map(|(&entry, place)| (entry, place))
+            .collect();
         for step in &mut self.steps {
             if let Op::Select { source, entries } = &mut step.op
                 && source.index() == input
@@ -65,13 +70,19 @@ impl ProgramBuilder {
             result = value.tensor_type();
             op = Op::Constant(value);
         }
-        let key = Hash::of(&serde_json::to_vec(&op).map_err(|error| ProgramError::invalid(node, error.to_string()))?);
+        let key = Hash::of(
+            &serde_json::to_vec(&op)
+                .map_err(|error| ProgramError::invalid(node, error.to_string()))?,
+        );
         if let Some(&id) = self.known.get(&key) {
             return Ok(id);
         }
         let id = ValueId(self.types.len() as u32);
         self.types.push(result);
-        self.steps.push(Step { node: node.to_owned(), op });
+        self.steps.push(Step {
+            node: node.to_owned(),
+            op,
+        });
         self.known.insert(key, id);
         Ok(id)
     }
@@ -83,7 +94,11 @@ impl ProgramBuilder {
 
     /// The value, if it is a constant.
     pub fn constant_value(&self, id: ValueId) -> Option<&Tensor> {
-        match &self.steps.get(id.index().checked_sub(self.inputs.len())?)?.op {
+        match &self
+            .steps
+            .get(id.index().checked_sub(self.inputs.len())?)?
+            .op
+        {
             Op::Constant(value) => Some(value),
             _ => None,
         }
@@ -94,7 +109,9 @@ impl ProgramBuilder {
         let inputs = self.inputs.len();
         let mut needed = vec![false; self.types.len()];
         for id in outputs {
-            *needed.get_mut(id.index()).ok_or_else(|| ProgramError::undefined("output", *id))? = true;
+            *needed
+                .get_mut(id.index())
+                .ok_or_else(|| ProgramError::undefined("output", *id))? = true;
         }
         for (position, step) in self.steps.iter().enumerate().rev() {
             if needed[inputs + position] {
@@ -105,7 +122,12 @@ impl ProgramBuilder {
         }
         let mut new: Vec<ValueId> = (0..self.types.len() as u32).map(ValueId).collect();
         let mut steps = Vec::new();
-        for (position, step) in self.steps.iter().enumerate().filter(|(position, _)| needed[inputs + position]) {
+        for (position, step) in self
+            .steps
+            .iter()
+            .enumerate()
+            .filter(|(position, _)| needed[inputs + position])
+        {
             new[inputs + position] = ValueId((inputs + steps.len()) as u32);
             let mut step = step.clone();
             step.op.rename(|id| new[id.index()]);
@@ -124,7 +146,11 @@ impl ProgramBuilder {
         if arguments.is_empty() {
             return Ok(None);
         }
-        let Some(values) = arguments.iter().map(|&id| self.constant_value(id)).collect::<Option<Vec<_>>>() else {
+        let Some(values) = arguments
+            .iter()
+            .map(|&id| self.constant_value(id))
+            .collect::<Option<Vec<_>>>()
+        else {
             return Ok(None);
         };
         evaluate::apply(node, op, &values).map(Some)

@@ -1,6 +1,10 @@
-//! Types of values: every rule that a step must keep, so that running it can only fail on a row's content.
+//! Types of values: every rule that a step must keep, so that running it can only fail on a row's
+//! content.
 
-use super::{BinaryFunction, Kind, MAX_LEN, MAX_WORK, Op, ProgramError, Step, Tensor, TensorType, UnaryFunction, ValueId};
+use super::{
+    BinaryFunction, Kind, MAX_LEN, MAX_WORK, Op, ProgramError, Step, Tensor, TensorType,
+    UnaryFunction, ValueId,
+};
 
 /// What a program has spent of [`MAX_WORK`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,7 +20,10 @@ impl Budget {
 }
 
 /// Types of all values of a program, inputs first.
-pub(super) fn types(inputs: &[TensorType], steps: &[Step]) -> Result<Vec<TensorType>, ProgramError> {
+pub(super) fn types(
+    inputs: &[TensorType],
+    steps: &[Step],
+) -> Result<Vec<TensorType>, ProgramError> {
     let mut budget = Budget::default();
     let mut types = Vec::with_capacity(inputs.len() + steps.len());
     for input in inputs {
@@ -31,7 +38,12 @@ pub(super) fn types(inputs: &[TensorType], steps: &[Step]) -> Result<Vec<TensorT
 }
 
 /// Type of a step's result, given the types of the values before it.
-pub(super) fn result_type(node: &str, op: &Op, types: &[TensorType], budget: &mut Budget) -> Result<TensorType, ProgramError> {
+pub(super) fn result_type(
+    node: &str,
+    op: &Op,
+    types: &[TensorType],
+    budget: &mut Budget,
+) -> Result<TensorType, ProgramError> {
     let rules = Rules { node, types };
     let (result, work) = rules.apply(op)?;
     within(node, result.len, MAX_LEN)?;
@@ -113,11 +125,19 @@ impl Rules<'_> {
                 len: self.cast(*source, *kind)?,
             }),
             Op::Unary { function, argument } => plain(self.unary(*function, *argument)?),
-            Op::Binary { function, left, right } => plain(self.binary(*function, *left, *right)?),
+            Op::Binary {
+                function,
+                left,
+                right,
+            } => plain(self.binary(*function, *left, *right)?),
             Op::Where { condition, yes, no } => {
-                let (condition, yes, no) = (self.integer(*condition)?, self.of(*yes)?, self.of(*no)?);
+                let (condition, yes, no) =
+                    (self.integer(*condition)?, self.of(*yes)?, self.of(*no)?);
                 if yes != no || condition.len != yes.len {
-                    return self.fail(format!("chooses between {yes} and {no} by {} conditions", condition.len));
+                    return self.fail(format!(
+                        "chooses between {yes} and {no} by {} conditions",
+                        condition.len
+                    ));
                 }
                 plain(yes)
             }
@@ -129,15 +149,26 @@ impl Rules<'_> {
                 columns,
             } => {
                 let (left, right) = (self.number(*left)?, self.number(*right)?);
-                let fits =
-                    left.kind == right.kind && rows.checked_mul(*inner) == Some(left.len) && inner.checked_mul(*columns) == Some(right.len);
+                let fits = left.kind == right.kind
+                    && rows.checked_mul(*inner) == Some(left.len)
+                    && inner.checked_mul(*columns) == Some(right.len);
                 if !fits {
-                    return self.fail(format!("multiplies {left} and {right} as {rows} x {inner} and {inner} x {columns}"));
+                    return self.fail(format!(
+                        "multiplies {left} and {right} as {rows} x {inner} and {inner} x {columns}"
+                    ));
                 }
                 let len = rows.saturating_mul(*columns);
-                Ok((TensorType { kind: left.kind, len }, len.saturating_mul(*inner)))
+                Ok((
+                    TensorType {
+                        kind: left.kind,
+                        len,
+                    },
+                    len.saturating_mul(*inner),
+                ))
             }
-            Op::Reduce { argument, group, .. } => {
+            Op::Reduce {
+                argument, group, ..
+            } => {
                 let argument = self.number(*argument)?;
                 Ok((
                     TensorType {
@@ -147,7 +178,9 @@ impl Rules<'_> {
                     argument.len,
                 ))
             }
-            Op::ArgMax { argument, group, .. } => {
+            Op::ArgMax {
+                argument, group, ..
+            } => {
                 let argument = self.number(*argument)?;
                 Ok((
                     TensorType {
@@ -157,12 +190,21 @@ impl Rules<'_> {
                     argument.len,
                 ))
             }
-            Op::Softmax { argument, group, .. } | Op::Normalize { argument, group, .. } => {
+            Op::Softmax {
+                argument, group, ..
+            }
+            | Op::Normalize {
+                argument, group, ..
+            } => {
                 let argument = self.float(*argument)?;
                 self.groups(argument, *group)?;
                 plain(argument)
             }
-            Op::Select { .. } | Op::Pick { .. } | Op::Encode { .. } | Op::OneHot { .. } | Op::Narrow { .. } => self.look_up(op),
+            Op::Select { .. }
+            | Op::Pick { .. }
+            | Op::Encode { .. }
+            | Op::OneHot { .. }
+            | Op::Narrow { .. } => self.look_up(op),
         }
     }
 
@@ -182,7 +224,11 @@ impl Rules<'_> {
                     0,
                 ))
             }
-            Op::Pick { table, index, inner } => {
+            Op::Pick {
+                table,
+                index,
+                inner,
+            } => {
                 let (table, index) = (self.of(*table)?, self.integer(*index)?);
                 self.groups(table, *inner)?;
                 Ok((
@@ -200,8 +246,12 @@ impl Rules<'_> {
                 default,
             } => {
                 let argument = self.of(*argument)?;
-                let default_fits = |default: &Tensor| default.len() == 1 && default.kind() == values.kind();
-                if argument.kind != keys.kind() || keys.len() != values.len() || !default.as_ref().is_none_or(default_fits) {
+                let default_fits =
+                    |default: &Tensor| default.len() == 1 && default.kind() == values.kind();
+                if argument.kind != keys.kind()
+                    || keys.len() != values.len()
+                    || !default.as_ref().is_none_or(default_fits)
+                {
                     return self.fail(format!(
                         "maps {argument} by {} keys and {} values",
                         keys.tensor_type(),
@@ -217,10 +267,17 @@ impl Rules<'_> {
                     argument.len.saturating_mul(keys.len()),
                 ))
             }
-            Op::OneHot { argument, categories, .. } => {
+            Op::OneHot {
+                argument,
+                categories,
+                ..
+            } => {
                 let argument = self.of(*argument)?;
                 if argument.kind != categories.kind() {
-                    return self.fail(format!("encodes {argument} with {} categories", categories.tensor_type()));
+                    return self.fail(format!(
+                        "encodes {argument} with {} categories",
+                        categories.tensor_type()
+                    ));
                 }
                 Ok((
                     TensorType {
@@ -232,10 +289,17 @@ impl Rules<'_> {
             }
             Op::Narrow { argument, splits } => {
                 let argument = self.float(*argument)?;
-                let increasing =
-                    |splits: &Vec<f64>| splits.iter().all(|x| x.is_finite()) && splits.windows(2).all(|pair| pair[0] < pair[1]);
-                if argument.kind != Kind::F64 || splits.len() != argument.len || !splits.iter().all(increasing) {
-                    return self.fail("takes 64-bit floats and increasing finite split points of each entry");
+                let increasing = |splits: &Vec<f64>| {
+                    splits.iter().all(|x| x.is_finite())
+                        && splits.windows(2).all(|pair| pair[0] < pair[1])
+                };
+                if argument.kind != Kind::F64
+                    || splits.len() != argument.len
+                    || !splits.iter().all(increasing)
+                {
+                    return self.fail(
+                        "takes 64-bit floats and increasing finite split points of each entry",
+                    );
                 }
                 Ok((
                     TensorType {
@@ -250,7 +314,10 @@ impl Rules<'_> {
     }
 
     fn concat(&self, parts: &[ValueId]) -> Result<TensorType, ProgramError> {
-        let types = parts.iter().map(|&id| self.of(id)).collect::<Result<Vec<_>, _>>()?;
+        let types = parts
+            .iter()
+            .map(|&id| self.of(id))
+            .collect::<Result<Vec<_>, _>>()?;
         let Some(first) = types.first() else {
             return self.fail("joins no values");
         };
@@ -259,7 +326,9 @@ impl Rules<'_> {
         }
         Ok(TensorType {
             kind: first.kind,
-            len: types.iter().fold(0, |sum, part| sum.saturating_add(part.len)),
+            len: types
+                .iter()
+                .fold(0, |sum, part| sum.saturating_add(part.len)),
         })
     }
 
@@ -271,7 +340,11 @@ impl Rules<'_> {
         Ok(source.len)
     }
 
-    fn unary(&self, function: UnaryFunction, argument: ValueId) -> Result<TensorType, ProgramError> {
+    fn unary(
+        &self,
+        function: UnaryFunction,
+        argument: ValueId,
+    ) -> Result<TensorType, ProgramError> {
         use UnaryFunction::{Abs, IsInf, IsNan, Neg, Not, Sign};
         Ok(match function {
             Not => self.integer(argument)?,
@@ -284,8 +357,15 @@ impl Rules<'_> {
         })
     }
 
-    fn binary(&self, function: BinaryFunction, left: ValueId, right: ValueId) -> Result<TensorType, ProgramError> {
-        use BinaryFunction::{And, Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual, Or, Xor};
+    fn binary(
+        &self,
+        function: BinaryFunction,
+        left: ValueId,
+        right: ValueId,
+    ) -> Result<TensorType, ProgramError> {
+        use BinaryFunction::{
+            And, Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual, Or, Xor,
+        };
         let (left, right) = match function {
             Equal | NotEqual => (self.of(left)?, self.of(right)?),
             And | Or | Xor => (self.integer(left)?, self.integer(right)?),

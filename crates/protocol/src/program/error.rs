@@ -15,7 +15,9 @@ pub enum ProgramError {
         problem: String,
     },
     /// The program would be too large.
-    #[error("row program step \"{node}\" makes the program too large: {amount} exceeds the limit of {limit}")]
+    #[error(
+        "row program step \"{node}\" makes the program too large: {amount} exceeds the limit of {limit}"
+    )]
     TooLarge {
         /// ONNX node of the step.
         node: String,

@@ -27,13 +27,21 @@ pub(super) fn run(parts: &Parts, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, Pro
         let value = match &step.op {
             Op::Constant(value) => Cow::Borrowed(value),
             op => {
-                let arguments: Vec<&Tensor> = op.arguments().iter().map(|id| values[id.index()].as_ref()).collect();
+                let arguments: Vec<&Tensor> = op
+                    .arguments()
+                    .iter()
+                    .map(|id| values[id.index()].as_ref())
+                    .collect();
                 Cow::Owned(apply(&step.node, op, &arguments)?)
             }
         };
         values.push(value);
     }
-    Ok(parts.outputs.iter().map(|id| values[id.index()].clone().into_owned()).collect())
+    Ok(parts
+        .outputs
+        .iter()
+        .map(|id| values[id.index()].clone().into_owned())
+        .collect())
 }
 
 /// Carries out one type-checked operation.
@@ -45,25 +53,64 @@ pub(super) fn apply(node: &str, op: &Op, arguments: &[&Tensor]) -> Result<Tensor
         (Op::Pick { inner, .. }, [table, Tensor::I64(index)]) => pick(node, table, index, *inner)?,
         (Op::Cast { kind, .. }, [source]) => cast(node, source, *kind)?,
         (Op::Unary { function, .. }, [argument]) => functions::unary(*function, argument),
-        (Op::Binary { function, .. }, [left, right]) => {
-            functions::binary(*function, left, right).ok_or_else(|| ProgramError::DivisionByZero { node: node.to_owned() })?
-        }
+        (Op::Binary { function, .. }, [left, right]) => functions::binary(*function, left, right)
+            .ok_or_else(|| {
+            ProgramError::DivisionByZero {
+                node: node.to_owned(),
+            }
+        })?,
         (Op::Where { .. }, [Tensor::I64(condition), yes, no]) => choose(condition, yes, no),
-        (Op::MatMul { inner, columns, .. }, [left, right]) => mat_mul(left, right, *inner, *columns),
-        (Op::Reduce { function, group, .. }, [argument]) => reduce(*function, argument, *group),
-        (Op::ArgMax { group, last, .. }, [argument]) => arg_max(argument, *group, *last),
-        (Op::Softmax { variant, group, .. }, [argument]) => functions::softmax(*variant, argument, *group),
-        (Op::Normalize { norm, group, .. }, [argument]) => functions::normalize(*norm, argument, *group),
-        (Op::Encode { keys, values, default, .. }, [argument]) => encode(node, argument, keys, values, default.as_ref())?,
-        (Op::OneHot { categories, unknown, .. }, [argument]) => one_hot(node, argument, categories, *unknown)?,
-        (Op::Narrow { splits, .. }, [Tensor::F64(argument)]) => {
-            Tensor::F32(argument.iter().zip(splits).map(|(&x, splits)| narrow(x, splits)).collect())
+        (Op::MatMul { inner, columns, .. }, [left, right]) => {
+            mat_mul(left, right, *inner, *columns)
         }
-        _ => return Err(ProgramError::invalid(node, "its arguments do not fit its operation")),
+        (
+            Op::Reduce {
+                function, group, ..
+            },
+            [argument],
+        ) => reduce(*function, argument, *group),
+        (Op::ArgMax { group, last, .. }, [argument]) => arg_max(argument, *group, *last),
+        (Op::Softmax { variant, group, .. }, [argument]) => {
+            functions::softmax(*variant, argument, *group)
+        }
+        (Op::Normalize { norm, group, .. }, [argument]) => {
+            functions::normalize(*norm, argument, *group)
+        }
+        (
+            Op::Encode {
+                keys,
+                values,
+                default,
+                ..
+            },
+            [argument],
+        ) => encode(node, argument, keys, values, default.as_ref())?,
+        (
+            Op::OneHot {
+                categories,
+                unknown,
+                ..
+            },
+            [argument],
+        ) => one_hot(node, argument, categories, *unknown)?,
+        (Op::Narrow { splits, .. }, [Tensor::F64(argument)]) => Tensor::F32(
+            argument
+                .iter()
+                .zip(splits)
+                .map(|(&x, splits)| narrow(x, splits))
+                .collect(),
+        ),
+        _ => {
+            return Err(ProgramError::invalid(
+                node,
+                "its arguments do not fit its operation",
+            ));
+        }
     })
 }
 
-/// Applies an expression to the entries of a tensor of any kind and wraps the result in the same kind.
+/// Applies an expression to the entries of a tensor of any kind and wraps the result in the same
+/// kind.
 macro_rules! each_kind {
     ($tensor:expr, $entries:ident => $result:expr) => {
         match $tensor {
@@ -94,7 +141,10 @@ fn concat(parts: &[&Tensor]) -> Tensor {
 
 fn select(source: &Tensor, entries: &[u32]) -> Tensor {
     fn pick<T: Clone>(all: &[T], entries: &[u32]) -> Vec<T> {
-        entries.iter().map(|&entry| all[entry as usize].clone()).collect()
+        entries
+            .iter()
+            .map(|&entry| all[entry as usize].clone())
+            .collect()
     }
     each_kind!(source, all => pick(all, entries))
 }
@@ -104,20 +154,31 @@ fn pick(node: &str, table: &Tensor, index: &[i64], inner: usize) -> Result<Tenso
     let starts = index
         .iter()
         .map(|&k| {
-            let block = usize::try_from(if k < 0 { k.saturating_add(blocks as i64) } else { k }).ok();
+            let block = usize::try_from(if k < 0 {
+                k.saturating_add(blocks as i64)
+            } else {
+                k
+            })
+            .ok();
             let outside = || ProgramError::IndexOutOfRange {
                 node: node.to_owned(),
                 index: k,
                 blocks,
             };
-            block.filter(|&block| block < blocks).map(|block| block * inner).ok_or_else(outside)
+            block
+                .filter(|&block| block < blocks)
+                .map(|block| block * inner)
+                .ok_or_else(outside)
         })
         .collect::<Result<Vec<_>, _>>()?;
     Ok(each_kind!(table, all => blocks_at(all, &starts, inner)))
 }
 
 fn blocks_at<T: Clone>(all: &[T], starts: &[usize], len: usize) -> Vec<T> {
-    starts.iter().flat_map(|&start| all[start..start + len].to_vec()).collect()
+    starts
+        .iter()
+        .flat_map(|&start| all[start..start + len].to_vec())
+        .collect()
 }
 
 fn choose(condition: &[i64], yes: &Tensor, no: &Tensor) -> Tensor {
@@ -185,18 +246,36 @@ fn mat_mul(left: &Tensor, right: &Tensor, inner: usize, columns: usize) -> Tenso
         result
     }
     match (left, right) {
-        (Tensor::F32(left), Tensor::F32(right)) => Tensor::F32(product(left, right, inner, columns)),
-        (Tensor::F64(left), Tensor::F64(right)) => Tensor::F64(product(left, right, inner, columns)),
-        (Tensor::I64(left), Tensor::I64(right)) => Tensor::I64(product(left, right, inner, columns)),
+        (Tensor::F32(left), Tensor::F32(right)) => {
+            Tensor::F32(product(left, right, inner, columns))
+        }
+        (Tensor::F64(left), Tensor::F64(right)) => {
+            Tensor::F64(product(left, right, inner, columns))
+        }
+        (Tensor::I64(left), Tensor::I64(right)) => {
+            Tensor::I64(product(left, right, inner, columns))
+        }
         _ => left.clone(),
     }
 }
 
 fn reduce(function: ReduceFunction, argument: &Tensor, group: usize) -> Tensor {
     match argument {
-        Tensor::F32(all) => Tensor::F32(all.chunks(group).map(|group| functions::reduce(function, group)).collect()),
-        Tensor::F64(all) => Tensor::F64(all.chunks(group).map(|group| functions::reduce(function, group)).collect()),
-        Tensor::I64(all) => Tensor::I64(all.chunks(group).map(|group| functions::reduce(function, group)).collect()),
+        Tensor::F32(all) => Tensor::F32(
+            all.chunks(group)
+                .map(|group| functions::reduce(function, group))
+                .collect(),
+        ),
+        Tensor::F64(all) => Tensor::F64(
+            all.chunks(group)
+                .map(|group| functions::reduce(function, group))
+                .collect(),
+        ),
+        Tensor::I64(all) => Tensor::I64(
+            all.chunks(group)
+                .map(|group| functions::reduce(function, group))
+                .collect(),
+        ),
         Tensor::Text(_) => argument.clone(),
     }
 }
@@ -204,15 +283,21 @@ fn reduce(function: ReduceFunction, argument: &Tensor, group: usize) -> Tensor {
 fn arg_max(argument: &Tensor, group: usize, last: bool) -> Tensor {
     fn place<T: PartialOrd>(group: &[T], last: bool) -> i64 {
         let better = |x: &T, best: &T| if last { x >= best } else { x > best };
-        group
-            .iter()
-            .enumerate()
-            .fold(0, |best, (place, x)| if better(x, &group[best]) { place } else { best }) as i64
+        group.iter().enumerate().fold(
+            0,
+            |best, (place, x)| if better(x, &group[best]) { place } else { best },
+        ) as i64
     }
     match argument {
-        Tensor::F32(all) => Tensor::I64(all.chunks(group).map(|group| place(group, last)).collect()),
-        Tensor::F64(all) => Tensor::I64(all.chunks(group).map(|group| place(group, last)).collect()),
-        Tensor::I64(all) => Tensor::I64(all.chunks(group).map(|group| place(group, last)).collect()),
+        Tensor::F32(all) => {
+            Tensor::I64(all.chunks(group).map(|group| place(group, last)).collect())
+        }
+        Tensor::F64(all) => {
+            Tensor::I64(all.chunks(group).map(|group| place(group, last)).collect())
+        }
+        Tensor::I64(all) => {
+            Tensor::I64(all.chunks(group).map(|group| place(group, last)).collect())
+        }
         Tensor::Text(_) => Tensor::I64(Vec::new()),
     }
 }
@@ -228,10 +313,22 @@ fn places(argument: &Tensor, keys: &Tensor) -> Vec<Option<usize>> {
         x == y || (x.is_nan() && y.is_nan())
     }
     match (argument, keys) {
-        (Tensor::F32(all), Tensor::F32(keys)) => all.iter().map(|&x| keys.iter().position(|&key| same_f32(x, key))).collect(),
-        (Tensor::F64(all), Tensor::F64(keys)) => all.iter().map(|&x| keys.iter().position(|&key| same_f64(x, key))).collect(),
-        (Tensor::I64(all), Tensor::I64(keys)) => all.iter().map(|x| keys.iter().position(|key| key == x)).collect(),
-        (Tensor::Text(all), Tensor::Text(keys)) => all.iter().map(|x| keys.iter().position(|key| key == x)).collect(),
+        (Tensor::F32(all), Tensor::F32(keys)) => all
+            .iter()
+            .map(|&x| keys.iter().position(|&key| same_f32(x, key)))
+            .collect(),
+        (Tensor::F64(all), Tensor::F64(keys)) => all
+            .iter()
+            .map(|&x| keys.iter().position(|&key| same_f64(x, key)))
+            .collect(),
+        (Tensor::I64(all), Tensor::I64(keys)) => all
+            .iter()
+            .map(|x| keys.iter().position(|key| key == x))
+            .collect(),
+        (Tensor::Text(all), Tensor::Text(keys)) => all
+            .iter()
+            .map(|x| keys.iter().position(|key| key == x))
+            .collect(),
         _ => vec![None; argument.len()],
     }
 }
@@ -248,7 +345,13 @@ fn unknown(node: &str, argument: &Tensor, place: usize, known: &Tensor) -> Progr
     }
 }
 
-fn encode(node: &str, argument: &Tensor, keys: &Tensor, values: &Tensor, default: Option<&Tensor>) -> Result<Tensor, ProgramError> {
+fn encode(
+    node: &str,
+    argument: &Tensor,
+    keys: &Tensor,
+    values: &Tensor,
+    default: Option<&Tensor>,
+) -> Result<Tensor, ProgramError> {
     let table = default.map_or_else(|| values.clone(), |default| concat(&[values, default]));
     let entries = places(argument, keys)
         .into_iter()
@@ -262,7 +365,12 @@ fn encode(node: &str, argument: &Tensor, keys: &Tensor, values: &Tensor, default
     Ok(select(&table, &entries))
 }
 
-fn one_hot(node: &str, argument: &Tensor, categories: &Tensor, allow_unknown: bool) -> Result<Tensor, ProgramError> {
+fn one_hot(
+    node: &str,
+    argument: &Tensor,
+    categories: &Tensor,
+    allow_unknown: bool,
+) -> Result<Tensor, ProgramError> {
     let width = categories.len();
     let mut result = vec![0.0; argument.len() * width];
     for (at, place) in places(argument, categories).into_iter().enumerate() {
@@ -279,7 +387,9 @@ fn one_hot(node: &str, argument: &Tensor, categories: &Tensor, allow_unknown: bo
 fn narrow(x: f64, splits: &[f64]) -> f32 {
     let nearest = x as f32;
     let below = splits.partition_point(|&split| split < x);
-    let exceeded = below.checked_sub(1).map(|at| functions::round_down(splits[at]));
+    let exceeded = below
+        .checked_sub(1)
+        .map(|at| functions::round_down(splits[at]));
     let not_exceeded = splits.get(below).map(|&split| functions::round_down(split));
     match (exceeded, not_exceeded) {
         _ if x.is_nan() => f32::NAN,

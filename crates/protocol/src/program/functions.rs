@@ -89,9 +89,13 @@ impl Number for i64 {
     }
     fn modulo(self, other: Self) -> Option<Self> {
         // ONNX `Mod` of integers takes the divisor's sign.
-        (other != 0)
-            .then(|| self.wrapping_rem(other))
-            .map(|r| if r != 0 && (r < 0) != (other < 0) { r + other } else { r })
+        (other != 0).then(|| self.wrapping_rem(other)).map(|r| {
+            if r != 0 && (r < 0) != (other < 0) {
+                r + other
+            } else {
+                r
+            }
+        })
     }
     fn pow(self, other: Self) -> Self {
         (self as f64).powf(other as f64) as i64
@@ -122,7 +126,11 @@ impl Number for i64 {
 /// Largest 32-bit float that is not above `x`.
 pub(super) fn round_down(x: f64) -> f32 {
     let nearest = x as f32;
-    if f64::from(nearest) > x { nearest.next_down() } else { nearest }
+    if f64::from(nearest) > x {
+        nearest.next_down()
+    } else {
+        nearest
+    }
 }
 
 pub(super) fn unary(function: UnaryFunction, argument: &Tensor) -> Tensor {
@@ -132,10 +140,18 @@ pub(super) fn unary(function: UnaryFunction, argument: &Tensor) -> Tensor {
         (Neg, Tensor::I64(all)) => Tensor::I64(all.iter().map(|&x| Number::neg(x)).collect()),
         (Abs, Tensor::I64(all)) => Tensor::I64(all.iter().map(|&x| Number::abs(x)).collect()),
         (Sign, Tensor::I64(all)) => Tensor::I64(all.iter().map(|x| x.signum()).collect()),
-        (IsNan, Tensor::F32(all)) => Tensor::I64(all.iter().map(|x| i64::from(x.is_nan())).collect()),
-        (IsNan, Tensor::F64(all)) => Tensor::I64(all.iter().map(|x| i64::from(x.is_nan())).collect()),
-        (IsInf, Tensor::F32(all)) => Tensor::I64(all.iter().map(|x| i64::from(x.is_infinite())).collect()),
-        (IsInf, Tensor::F64(all)) => Tensor::I64(all.iter().map(|x| i64::from(x.is_infinite())).collect()),
+        (IsNan, Tensor::F32(all)) => {
+            Tensor::I64(all.iter().map(|x| i64::from(x.is_nan())).collect())
+        }
+        (IsNan, Tensor::F64(all)) => {
+            Tensor::I64(all.iter().map(|x| i64::from(x.is_nan())).collect())
+        }
+        (IsInf, Tensor::F32(all)) => {
+            Tensor::I64(all.iter().map(|x| i64::from(x.is_infinite())).collect())
+        }
+        (IsInf, Tensor::F64(all)) => {
+            Tensor::I64(all.iter().map(|x| i64::from(x.is_infinite())).collect())
+        }
         (_, Tensor::F32(all)) => Tensor::F32(all.iter().map(|&x| unary_f32(function, x)).collect()),
         (_, Tensor::F64(all)) => Tensor::F64(all.iter().map(|&x| unary_f64(function, x)).collect()),
         _ => argument.clone(),
@@ -161,7 +177,11 @@ macro_rules! unary_float {
                 UnaryFunction::Sigmoid => {
                     // The exponential of a negative number never overflows.
                     let positive = 1.0 / (1.0 + (-x.abs()).exp());
-                    if x < 0.0 { (x.exp() * positive) } else { positive }
+                    if x < 0.0 {
+                        (x.exp() * positive)
+                    } else {
+                        positive
+                    }
                 }
                 UnaryFunction::Tanh => x.tanh(),
                 UnaryFunction::Sin => x.sin(),
@@ -178,8 +198,12 @@ macro_rules! unary_float {
 unary_float!(unary_f32, f32);
 unary_float!(unary_f64, f64);
 
-/// Winitzki's approximation of the inverse error function, with the constants of ONNX Runtime's `PROBIT` post-transform.
-#[expect(clippy::approx_constant, reason = "the constant of ONNX Runtime, to give its answers")]
+/// Winitzki's approximation of the inverse error function, with the constants of ONNX Runtime's
+/// `PROBIT` post-transform.
+#[expect(
+    clippy::approx_constant,
+    reason = "the constant of ONNX Runtime, to give its answers"
+)]
 fn probit(probability: f32) -> f32 {
     let y = 2.0 * probability - 1.0;
     let log = ((1.0 - y) * (1.0 + y)).ln();
@@ -188,8 +212,8 @@ fn probit(probability: f32) -> f32 {
     std::f32::consts::SQRT_2 * if y < 0.0 { -root } else { root }
 }
 
-/// Error function: Maclaurin series for small, continued fraction of the complement for large arguments (Abramowitz and Stegun 7.1.5
-/// and 7.1.14).
+/// Error function: Maclaurin series for small, continued fraction of the complement for large
+/// arguments (Abramowitz and Stegun 7.1.5 and 7.1.14).
 fn erf(x: f64) -> f64 {
     let a = x.abs();
     let value = if a < 2.5 {
@@ -201,7 +225,9 @@ fn erf(x: f64) -> f64 {
         }
         sum * std::f64::consts::FRAC_2_SQRT_PI
     } else {
-        let fraction = (1..=60).rev().fold(0.0, |tail, n| f64::from(n) / 2.0 / (a + tail));
+        let fraction = (1..=60)
+            .rev()
+            .fold(0.0, |tail, n| f64::from(n) / 2.0 / (a + tail));
         1.0 - (-a * a).exp() / (a + fraction) / std::f64::consts::PI.sqrt()
     };
     if x.is_nan() { x } else { value.copysign(x) }
@@ -222,13 +248,19 @@ pub(super) fn binary(function: BinaryFunction, left: &Tensor, right: &Tensor) ->
 
 /// Entries of both operands side by side, the shorter one repeated.
 fn pairs<'a, T>(left: &'a [T], right: &'a [T]) -> impl Iterator<Item = (&'a T, &'a T)> {
-    let len = if left.len() == 1 { right.len() } else { left.len() };
+    let len = if left.len() == 1 {
+        right.len()
+    } else {
+        left.len()
+    };
     left.iter().cycle().zip(right.iter().cycle()).take(len)
 }
 
 fn predicate(function: BinaryFunction, left: &Tensor, right: &Tensor) -> Option<Vec<i64>> {
     fn compare<T: PartialOrd>(left: &[T], right: &[T], holds: impl Fn(&T, &T) -> bool) -> Vec<i64> {
-        pairs(left, right).map(|(x, y)| i64::from(holds(x, y))).collect()
+        pairs(left, right)
+            .map(|(x, y)| i64::from(holds(x, y)))
+            .collect()
     }
     fn all<T: PartialOrd>(function: BinaryFunction, left: &[T], right: &[T]) -> Option<Vec<i64>> {
         Some(match function {
@@ -276,7 +308,9 @@ pub(super) fn reduce<T: Number>(function: ReduceFunction, group: &[T]) -> T {
     let sum = |f: &dyn Fn(T) -> T| group.iter().fold(T::ZERO, |sum, &x| sum.add(f(x)));
     let best = |better: &dyn Fn(&T, &T) -> bool| {
         let first = group.first().copied().unwrap_or(T::ZERO);
-        group.iter().fold(first, |best, x| if better(x, &best) { *x } else { best })
+        group
+            .iter()
+            .fold(first, |best, x| if better(x, &best) { *x } else { best })
     };
     match function {
         ReduceFunction::Sum => sum(&|x| x),
@@ -296,8 +330,16 @@ pub(super) fn reduce<T: Number>(function: ReduceFunction, group: &[T]) -> T {
 
 pub(super) fn softmax(variant: SoftmaxKind, argument: &Tensor, group: usize) -> Tensor {
     match argument {
-        Tensor::F32(all) => Tensor::F32(all.chunks(group).flat_map(|group| softmax_group(variant, group, 1e-7)).collect()),
-        Tensor::F64(all) => Tensor::F64(all.chunks(group).flat_map(|group| softmax_group(variant, group, 1e-7)).collect()),
+        Tensor::F32(all) => Tensor::F32(
+            all.chunks(group)
+                .flat_map(|group| softmax_group(variant, group, 1e-7))
+                .collect(),
+        ),
+        Tensor::F64(all) => Tensor::F64(
+            all.chunks(group)
+                .flat_map(|group| softmax_group(variant, group, 1e-7))
+                .collect(),
+        ),
         _ => argument.clone(),
     }
 }
@@ -317,7 +359,10 @@ fn softmax_group<T: Number>(variant: SoftmaxKind, group: &[T], near_zero: T) -> 
         SoftmaxKind::SkipZero => {
             let counts = |x: T| x > near_zero || x < near_zero.neg();
             let scale = max.neg().exp();
-            let terms = group.iter().zip(&exps).map(|(&x, &e)| if counts(x) { e } else { x.mul(scale) });
+            let terms = group
+                .iter()
+                .zip(&exps)
+                .map(|(&x, &e)| if counts(x) { e } else { x.mul(scale) });
             let sum = group
                 .iter()
                 .zip(&exps)
@@ -330,8 +375,16 @@ fn softmax_group<T: Number>(variant: SoftmaxKind, group: &[T], near_zero: T) -> 
 
 pub(super) fn normalize(norm: Norm, argument: &Tensor, group: usize) -> Tensor {
     match argument {
-        Tensor::F32(all) => Tensor::F32(all.chunks(group).flat_map(|group| normalize_group(norm, group)).collect()),
-        Tensor::F64(all) => Tensor::F64(all.chunks(group).flat_map(|group| normalize_group(norm, group)).collect()),
+        Tensor::F32(all) => Tensor::F32(
+            all.chunks(group)
+                .flat_map(|group| normalize_group(norm, group))
+                .collect(),
+        ),
+        Tensor::F64(all) => Tensor::F64(
+            all.chunks(group)
+                .flat_map(|group| normalize_group(norm, group))
+                .collect(),
+        ),
         _ => argument.clone(),
     }
 }

@@ -25,7 +25,8 @@ pub struct Step {
     pub op: Op,
 }
 
-/// What a step computes. Binary operations take operands of equal kind, and of equal length or with one of length 1.
+/// What a step computes. Binary operations take operands of equal kind, and of equal length or with
+/// one of length 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Op {
@@ -40,7 +41,8 @@ pub enum Op {
         /// Which ones, in order.
         entries: Vec<u32>,
     },
-    /// Look-up of whole blocks: for each `k` of `index`, `table[k * inner .. (k + 1) * inner]`. A negative `k` counts from the end.
+    /// Look-up of whole blocks: for each `k` of `index`, `table[k * inner .. (k + 1) * inner]`. A
+    /// negative `k` counts from the end.
     Pick {
         /// Table of blocks.
         table: ValueId,
@@ -130,7 +132,8 @@ pub enum Op {
         /// Group length.
         group: usize,
     },
-    /// Maps each entry from `keys` to `values`; NaN is equal to itself here. Without a default an unknown entry is an error.
+    /// Maps each entry from `keys` to `values`; NaN is equal to itself here. Without a default an
+    /// unknown entry is an error.
     Encode {
         /// Argument.
         argument: ValueId,
@@ -150,8 +153,8 @@ pub enum Op {
         /// Whether an unknown entry gives all zeros instead of an error.
         unknown: bool,
     },
-    /// 64-bit to 32-bit floats that stay on the same side of every split point: `x > s` exactly if the result exceeds `s` rounded
-    /// down to 32 bits.
+    /// 64-bit to 32-bit floats that stay on the same side of every split point: `x > s` exactly if
+    /// the result exceeds `s` rounded down to 32 bits.
     Narrow {
         /// Argument.
         argument: ValueId,
@@ -240,7 +243,8 @@ pub enum SoftmaxKind {
     Softmax,
     /// Its logarithm.
     LogSoftmax,
-    /// `SOFTMAX_ZERO` of `ai.onnx.ml`: entries within 1e-7 of zero are multiplied by `exp(-max)` instead.
+    /// `SOFTMAX_ZERO` of `ai.onnx.ml`: entries within 1e-7 of zero are multiplied by `exp(-max)`
+    /// instead.
     SkipZero,
 }
 
@@ -272,7 +276,9 @@ impl Op {
             | Self::Encode { argument, .. }
             | Self::OneHot { argument, .. }
             | Self::Narrow { argument, .. } => vec![*argument],
-            Self::Binary { left, right, .. } | Self::MatMul { left, right, .. } => vec![*left, *right],
+            Self::Binary { left, right, .. } | Self::MatMul { left, right, .. } => {
+                vec![*left, *right]
+            }
             Self::Where { condition, yes, no } => vec![*condition, *yes, *no],
         }
     }

@@ -44,7 +44,8 @@ impl fmt::Display for TensorType {
     }
 }
 
-/// One row's value: a flat vector. NaN and infinities are serialised as the texts `NaN`, `inf` and `-inf`.
+/// One row's value: a flat vector. NaN and infinities are serialised as the texts `NaN`, `inf` and
+/// `-inf`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tensor {
@@ -92,7 +93,8 @@ impl Tensor {
         }
     }
 
-    /// The entries as text, for labels and reports: shortest decimal that reads back to the same number.
+    /// The entries as text, for labels and reports: shortest decimal that reads back to the same
+    /// number.
     pub fn to_texts(&self) -> Vec<String> {
         match self {
             Self::F32(entries) => entries.iter().map(ToString::to_string).collect(),
@@ -150,11 +152,10 @@ enum Written<T> {
 }
 
 fn write_floats<T: Float, S: Serializer>(entries: &[T], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(
-        entries
-            .iter()
-            .map(|&x| x.text().map_or(Written::Number(x), |text| Written::Text(text.to_owned()))),
-    )
+    serializer.collect_seq(entries.iter().map(|&x| {
+        x.text()
+            .map_or(Written::Number(x), |text| Written::Text(text.to_owned()))
+    }))
 }
 
 fn read_floats<'de, T: Float, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
@@ -167,7 +168,9 @@ fn read_floats<'de, T: Float, D: Deserializer<'de>>(deserializer: D) -> Result<V
                 "NaN" => Ok(T::NAN),
                 "inf" => Ok(T::INFINITY),
                 "-inf" => Ok(T::NEG_INFINITY),
-                _ => Err(serde::de::Error::custom(format!("\"{text}\" is not a number"))),
+                _ => Err(serde::de::Error::custom(format!(
+                    "\"{text}\" is not a number"
+                ))),
             },
         })
         .collect()

@@ -1,7 +1,10 @@
 use super::*;
 
 fn floats(len: usize) -> TensorType {
-    TensorType { kind: Kind::F32, len }
+    TensorType {
+        kind: Kind::F32,
+        len,
+    }
 }
 
 #[test]
@@ -49,21 +52,38 @@ fn constants_fold_and_equal_steps_merge() {
 #[test]
 fn ill_typed_programs_are_refused_when_read() {
     let refused = |json: &str, part: &str| {
-        let error = serde_json::from_str::<RowProgram>(json).unwrap_err().to_string();
+        let error = serde_json::from_str::<RowProgram>(json)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(part), "{error}");
     };
-    let program = |step: &str| format!(r#"{{"inputs":[{{"kind":"f32","len":2}}],"steps":[{{"node":"n","op":{step}}}],"outputs":[1]}}"#);
-    refused(&program(r#"{"select":{"source":0,"entries":[2]}}"#), "selects entry 2 of 2");
-    refused(&program(r#"{"select":{"source":1,"entries":[0]}}"#), "value 1 is not defined");
+    let program = |step: &str| {
+        format!(
+            r#"{{"inputs":[{{"kind":"f32","len":2}}],"steps":[{{"node":"n","op":{step}}}],"outputs":[1]}}"#
+        )
+    };
+    refused(
+        &program(r#"{"select":{"source":0,"entries":[2]}}"#),
+        "selects entry 2 of 2",
+    );
+    refused(
+        &program(r#"{"select":{"source":1,"entries":[0]}}"#),
+        "value 1 is not defined",
+    );
     refused(
         &program(r#"{"reduce":{"function":"sum","argument":0,"group":0}}"#),
         "no groups of 0",
     );
     refused(
-        &program(r#"{"mat_mul":{"left":0,"right":0,"rows":4294967296,"inner":4294967296,"columns":1}}"#),
+        &program(
+            r#"{"mat_mul":{"left":0,"right":0,"rows":4294967296,"inner":4294967296,"columns":1}}"#,
+        ),
         "multiplies",
     );
-    refused(&program(r#"{"pick":{"table":0,"index":0,"inner":1}}"#), "takes integers");
+    refused(
+        &program(r#"{"pick":{"table":0,"index":0,"inner":1}}"#),
+        "takes integers",
+    );
     refused(
         r#"{"inputs":[{"kind":"f32","len":1152921504606846976}],"steps":[],"outputs":[0]}"#,
         "too large",
@@ -75,8 +95,17 @@ fn ill_typed_programs_are_refused_when_read() {
 fn rows_of_another_type_are_refused() {
     let program = RowProgram::identity(vec![floats(2)]).unwrap();
     assert!(program.is_identity());
-    assert_eq!(program.run(vec![]).unwrap_err(), ProgramError::InputCount { expected: 1, found: 0 });
-    let found = TensorType { kind: Kind::F64, len: 2 };
+    assert_eq!(
+        program.run(vec![]).unwrap_err(),
+        ProgramError::InputCount {
+            expected: 1,
+            found: 0
+        }
+    );
+    let found = TensorType {
+        kind: Kind::F64,
+        len: 2,
+    };
     let error = program.run(vec![Tensor::F64(vec![0.0; 2])]).unwrap_err();
     assert_eq!(
         error,
@@ -91,7 +120,11 @@ fn rows_of_another_type_are_refused() {
 #[test]
 fn functions_match_known_values() {
     let apply = |function, x: f64| {
-        let mut builder = ProgramBuilder::new(vec![TensorType { kind: Kind::F64, len: 1 }]).unwrap();
+        let mut builder = ProgramBuilder::new(vec![TensorType {
+            kind: Kind::F64,
+            len: 1,
+        }])
+        .unwrap();
         let result = builder
             .push(
                 "f",
@@ -114,7 +147,10 @@ fn functions_match_known_values() {
     };
     let close = |function, x, y: f64| {
         let got = apply(function, x);
-        assert!((got - y).abs() <= 1e-12 * y.abs().max(1e-3), "{function:?}({x}) is {got}, not {y}");
+        assert!(
+            (got - y).abs() <= 1e-12 * y.abs().max(1e-3),
+            "{function:?}({x}) is {got}, not {y}"
+        );
     };
     close(UnaryFunction::Erf, 0.5, 0.520_499_877_813_046_5);
     close(UnaryFunction::Erf, -2.4, -0.999_311_486_103_355);
@@ -140,14 +176,21 @@ fn normalisation_leaves_zero_groups() {
         .unwrap();
     let program = builder.finish(&[result]).unwrap();
     let row = vec![Tensor::F32(vec![1.0, -3.0, 0.0, 0.0])];
-    assert_eq!(program.run(row).unwrap(), vec![Tensor::F32(vec![0.25, -0.75, 0.0, 0.0])]);
+    assert_eq!(
+        program.run(row).unwrap(),
+        vec![Tensor::F32(vec![0.25, -0.75, 0.0, 0.0])]
+    );
 }
 
 #[test]
 fn narrowing_keeps_the_side_of_every_split() {
     // 0.1 is no 32-bit float: the floats around it are 0.099999994 and 0.1 (rounded up).
     let splits = vec![vec![0.1_f64, 16_777_217.0]];
-    let mut builder = ProgramBuilder::new(vec![TensorType { kind: Kind::F64, len: 1 }]).unwrap();
+    let mut builder = ProgramBuilder::new(vec![TensorType {
+        kind: Kind::F64,
+        len: 1,
+    }])
+    .unwrap();
     let result = builder
         .push(
             "n",
@@ -186,7 +229,11 @@ fn narrowing_keeps_the_side_of_every_split() {
 
 #[test]
 fn unknown_categories_are_named() {
-    let mut builder = ProgramBuilder::new(vec![TensorType { kind: Kind::Text, len: 1 }]).unwrap();
+    let mut builder = ProgramBuilder::new(vec![TensorType {
+        kind: Kind::Text,
+        len: 1,
+    }])
+    .unwrap();
     let categories = Tensor::Text(vec!["red".into(), "green".into()]);
     let op = |unknown| Op::OneHot {
         argument: ValueId(0),
@@ -200,7 +247,12 @@ fn unknown_categories_are_named() {
         builder.finish(&[lax]).unwrap().run(row()).unwrap(),
         vec![Tensor::F32(vec![0.0, 0.0])]
     );
-    let error = builder.finish(&[strict]).unwrap().run(row()).unwrap_err().to_string();
+    let error = builder
+        .finish(&[strict])
+        .unwrap()
+        .run(row())
+        .unwrap_err()
+        .to_string();
     assert_eq!(
         error,
         "\"blue\" is not a value that step \"onehot\" of the model knows; it knows red, green"

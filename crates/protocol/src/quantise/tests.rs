@@ -13,10 +13,20 @@ fn quantiser(splits: &[f32], missing: Option<MissingBin>) -> Quantiser {
 #[test]
 fn a_bin_counts_the_splits_exceeded() {
     let quantiser = quantiser(&[-1.0, 0.0, 2.5], None);
-    let bins: Vec<u32> = [-2.0, -1.0, -0.5, -0.0, 0.0, f32::from_bits(1), 2.5, 2.500_000_2, f32::MAX]
-        .iter()
-        .map(|value| quantiser.bin(*value).unwrap())
-        .collect();
+    let bins: Vec<u32> = [
+        -2.0,
+        -1.0,
+        -0.5,
+        -0.0,
+        0.0,
+        f32::from_bits(1),
+        2.5,
+        2.500_000_2,
+        f32::MAX,
+    ]
+    .iter()
+    .map(|value| quantiser.bin(*value).unwrap())
+    .collect();
     assert_eq!(bins, [0, 0, 1, 1, 1, 2, 2, 3, 3]);
     assert_eq!((quantiser.bins(), quantiser.index_bits()), (4, 2));
 }
@@ -28,16 +38,31 @@ fn missing_values_have_a_bin_or_are_an_error() {
         Err(QuantiseError::Missing { name: "age".into() })
     );
     let first = quantiser(&[1.0], Some(MissingBin::First));
-    assert_eq!([f32::NAN, 0.0, 2.0].map(|value| first.bin(value).unwrap()), [0, 1, 2]);
+    assert_eq!(
+        [f32::NAN, 0.0, 2.0].map(|value| first.bin(value).unwrap()),
+        [0, 1, 2]
+    );
     let last = quantiser(&[1.0], Some(MissingBin::Last));
-    assert_eq!([f32::NAN, 0.0, 2.0].map(|value| last.bin(value).unwrap()), [2, 0, 1]);
-    assert!(matches!(last.bin(f32::INFINITY), Err(QuantiseError::NotFinite { .. })));
-    assert!(matches!(last.bin(f32::NEG_INFINITY), Err(QuantiseError::NotFinite { .. })));
+    assert_eq!(
+        [f32::NAN, 0.0, 2.0].map(|value| last.bin(value).unwrap()),
+        [2, 0, 1]
+    );
+    assert!(matches!(
+        last.bin(f32::INFINITY),
+        Err(QuantiseError::NotFinite { .. })
+    ));
+    assert!(matches!(
+        last.bin(f32::NEG_INFINITY),
+        Err(QuantiseError::NotFinite { .. })
+    ));
 }
 
 #[test]
 fn selector_bits_are_index_bits_and_range_tests() {
-    let selector = |predicate| Selector { quantiser: 0, predicate };
+    let selector = |predicate| Selector {
+        quantiser: 0,
+        predicate,
+    };
     let encoding = SelectorEncoding {
         quantisers: vec![Quantiser {
             feature: 1,
@@ -48,13 +73,22 @@ fn selector_bits_are_index_bits_and_range_tests() {
             selector(Predicate::Bit(1)),
             selector(Predicate::Within(vec![(0, 1), (2, 4)])),
         ],
-        gadget: Gadget { base_log: 6, levels: 4 },
+        gadget: Gadget {
+            base_log: 6,
+            levels: 4,
+        },
         transport: Transport::Packed,
     };
     assert_eq!(encoding.bits(&[9.0, -1.0]).unwrap(), [false, false, true]);
     assert_eq!(encoding.bits(&[9.0, 0.5]).unwrap(), [true, false, false]);
     assert_eq!(encoding.bits(&[9.0, 2.5]).unwrap(), [true, true, true]);
-    assert_eq!(encoding.bits(&[9.0]), Err(QuantiseError::Width { expected: 2, found: 1 }));
+    assert_eq!(
+        encoding.bits(&[9.0]),
+        Err(QuantiseError::Width {
+            expected: 2,
+            found: 1
+        })
+    );
 }
 
 #[test]
@@ -68,19 +102,32 @@ fn linear_messages_scale_the_range_to_delta() {
         stride: 1,
         body_bits: 32,
     };
-    assert_eq!(encoding.messages(&[12.0, -0.5]).unwrap(), [1 << 62, (-(1_i64 << 61)) as u64]);
+    assert_eq!(
+        encoding.messages(&[12.0, -0.5]).unwrap(),
+        [1 << 62, (-(1_i64 << 61)) as u64]
+    );
     assert!(matches!(
         encoding.messages(&[12.5, 0.0]),
-        Err(QuantiseError::OutsideRange { low: 8.0, high: 12.0, .. })
+        Err(QuantiseError::OutsideRange {
+            low: 8.0,
+            high: 12.0,
+            ..
+        })
     ));
-    assert!(matches!(encoding.messages(&[f32::NAN, 0.0]), Err(QuantiseError::Missing { .. })));
+    assert!(matches!(
+        encoding.messages(&[f32::NAN, 0.0]),
+        Err(QuantiseError::Missing { .. })
+    ));
     assert!(matches!(
         encoding.messages(&[f32::INFINITY, 0.0]),
         Err(QuantiseError::NotFinite { .. })
     ));
     assert!(matches!(
         encoding.messages(&[0.0]),
-        Err(QuantiseError::Width { expected: 2, found: 1 })
+        Err(QuantiseError::Width {
+            expected: 2,
+            found: 1
+        })
     ));
 }
 

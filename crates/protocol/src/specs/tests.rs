@@ -40,7 +40,10 @@ fn a_document_round_trips_and_keeps_its_bytes() {
     assert_eq!(read.bytes(), spaced);
     assert_eq!(read.hash(), Hash::of(&spaced));
     let canonical = SpecsDocument::new(read.specs().clone()).unwrap();
-    assert_eq!(SpecsDocument::from_json_bytes(canonical.bytes()).unwrap(), canonical);
+    assert_eq!(
+        SpecsDocument::from_json_bytes(canonical.bytes()).unwrap(),
+        canonical
+    );
     let Encoding::Selectors(encoding) = &canonical.specs().encoding else {
         panic!("selectors")
     };
@@ -88,17 +91,41 @@ fn every_bad_field_is_named() {
             "encoding.gadget",
         ),
         ("/decoding/reply_bits", json!(65), "decoding.reply_bits"),
-        ("/decoding/coefficients", json!(1_u32 << 31), "decoding.coefficients"),
-        ("/decoding/failure_log2", json!(0.0), "decoding.failure_log2"),
+        (
+            "/decoding/coefficients",
+            json!(1_u32 << 31),
+            "decoding.coefficients",
+        ),
+        (
+            "/decoding/failure_log2",
+            json!(0.0),
+            "decoding.failure_log2",
+        ),
         ("/decoding/scores", json!([]), "decoding.scores"),
-        ("/decoding/scores/0/coefficient", json!(2), "decoding.scores[0].coefficient"),
-        ("/decoding/scores/0/step", json!(0.0), "decoding.scores[0].step"),
-        ("/decoding/scores/0/range", json!([1.0, 0.0]), "decoding.scores[0].range"),
+        (
+            "/decoding/scores/0/coefficient",
+            json!(2),
+            "decoding.scores[0].coefficient",
+        ),
+        (
+            "/decoding/scores/0/step",
+            json!(0.0),
+            "decoding.scores[0].step",
+        ),
+        (
+            "/decoding/scores/0/range",
+            json!([1.0, 0.0]),
+            "decoding.scores[0].range",
+        ),
         ("/outputs", json!([{"probabilities": []}]), "outputs[0]"),
         ("/outputs", json!(["label", "prediction"]), "outputs"),
         ("/preprocess", identity(Kind::F64), "preprocess"),
         ("/postprocess", identity(Kind::F32), "postprocess"),
-        ("/encoding/selectors/quantisers/0/feature", json!(1), "preprocess"),
+        (
+            "/encoding/selectors/quantisers/0/feature",
+            json!(1),
+            "preprocess",
+        ),
     ];
     read(&document()).unwrap();
     for (path, value, field) in cases {
@@ -136,7 +163,10 @@ fn linear_encodings_are_checked() {
 
 #[test]
 fn foreign_documents_are_refused() {
-    assert!(matches!(SpecsDocument::from_json_bytes(b"\x08\x07onnx"), Err(SpecsError::Json(_))));
+    assert!(matches!(
+        SpecsDocument::from_json_bytes(b"\x08\x07onnx"),
+        Err(SpecsError::Json(_))
+    ));
     let mut newer = document();
     newer["format"] = json!(2);
     newer["surprise"] = json!(1);

@@ -1,8 +1,9 @@
-//! Checks of a parsed document: afterwards every index is in range, every number finite and every list of the length that others imply.
+//! Checks of a parsed document: afterwards every index is in range, every number finite and every
+//! list of the length that others imply.
 
 use super::{
-    ClientSpecs, Decoding, Encoding, FORMAT, Gadget, InputColumn, LinearEncoding, OutputField, Predicate, Quantiser, ScoreDecoding,
-    SelectorEncoding, SpecsError,
+    ClientSpecs, Decoding, Encoding, FORMAT, Gadget, InputColumn, LinearEncoding, OutputField,
+    Predicate, Quantiser, ScoreDecoding, SelectorEncoding, SpecsError,
 };
 use crate::program::{Kind, TensorType};
 use std::collections::HashSet;
@@ -20,7 +21,9 @@ const MAX_NAME: usize = 4096;
 
 pub(super) fn validate(specs: &ClientSpecs) -> Result<(), SpecsError> {
     if specs.format != FORMAT {
-        return Err(SpecsError::Format { found: specs.format });
+        return Err(SpecsError::Format {
+            found: specs.format,
+        });
     }
     name("model.name", &specs.model.name)?;
     name("parameter_set.name", &specs.parameter_set.name)?;
@@ -46,7 +49,12 @@ fn programs(specs: &ClientSpecs) -> Result<(), SpecsError> {
     })?;
     let features = specs.encoding.features();
     let fits = match specs.preprocess.outputs().as_slice() {
-        [TensorType { kind: Kind::F32, len }] => match specs.encoding {
+        [
+            TensorType {
+                kind: Kind::F32,
+                len,
+            },
+        ] => match specs.encoding {
             Encoding::Selectors(_) => *len >= features,
             Encoding::Linear(_) => *len == features,
         },
@@ -55,7 +63,9 @@ fn programs(specs: &ClientSpecs) -> Result<(), SpecsError> {
     check(fits, || {
         (
             "preprocess".into(),
-            format!("does not give one f32 vector of the {features} features that the encoding reads"),
+            format!(
+                "does not give one f32 vector of the {features} features that the encoding reads"
+            ),
         )
     })?;
     let scores = specs.decoding.scores.len();
@@ -65,7 +75,12 @@ fn programs(specs: &ClientSpecs) -> Result<(), SpecsError> {
                 kind: Kind::F64,
                 len: scores,
             }],
-        || ("postprocess".into(), format!("does not take one f64 vector of {scores} scores")),
+        || {
+            (
+                "postprocess".into(),
+                format!("does not take one f64 vector of {scores} scores"),
+            )
+        },
     )?;
     let results = specs.postprocess.outputs().len();
     check(results == specs.outputs.len(), || {
@@ -82,22 +97,36 @@ fn columns(columns: &[InputColumn]) -> Result<(), SpecsError> {
     for (index, column) in columns.iter().enumerate() {
         name(&format!("columns[{index}].name"), &column.name)?;
         check(seen.insert(&column.name), || {
-            (format!("columns[{index}].name"), format!("{:?} appears twice", column.name))
+            (
+                format!("columns[{index}].name"),
+                format!("{:?} appears twice", column.name),
+            )
         })?;
     }
     Ok(())
 }
 
 fn selectors(encoding: &SelectorEncoding) -> Result<(), SpecsError> {
-    count("encoding.quantisers", encoding.quantisers.len(), 0, MAX_WIDTH)?;
+    count(
+        "encoding.quantisers",
+        encoding.quantisers.len(),
+        0,
+        MAX_WIDTH,
+    )?;
     let mut seen = HashSet::new();
     for (index, quantiser) in encoding.quantisers.iter().enumerate() {
         let field = |part: &str| format!("encoding.quantisers[{index}].{part}");
         check(seen.insert(quantiser.feature), || {
-            (field("feature"), format!("{} appears twice", quantiser.feature))
+            (
+                field("feature"),
+                format!("{} appears twice", quantiser.feature),
+            )
         })?;
         check((quantiser.feature as usize) < MAX_WIDTH, || {
-            (field("feature"), format!("{} is not below {MAX_WIDTH}", quantiser.feature))
+            (
+                field("feature"),
+                format!("{} is not below {MAX_WIDTH}", quantiser.feature),
+            )
         })?;
         name(&field("name"), &quantiser.name)?;
         count(
@@ -106,26 +135,36 @@ fn selectors(encoding: &SelectorEncoding) -> Result<(), SpecsError> {
             usize::from(quantiser.missing.is_none()),
             MAX_SPLITS,
         )?;
-        check(quantiser.splits.iter().all(|split| split.is_finite()), || {
-            (field("splits"), "holds a number that is not finite".into())
-        })?;
-        check(quantiser.splits.windows(2).all(|pair| pair[0] < pair[1]), || {
-            (field("splits"), "is not strictly increasing".into())
-        })?;
+        check(
+            quantiser.splits.iter().all(|split| split.is_finite()),
+            || (field("splits"), "holds a number that is not finite".into()),
+        )?;
+        check(
+            quantiser.splits.windows(2).all(|pair| pair[0] < pair[1]),
+            || (field("splits"), "is not strictly increasing".into()),
+        )?;
     }
-    count("encoding.selectors", encoding.selectors.len(), 0, MAX_SELECTORS)?;
+    count(
+        "encoding.selectors",
+        encoding.selectors.len(),
+        0,
+        MAX_SELECTORS,
+    )?;
     for (index, selector) in encoding.selectors.iter().enumerate() {
         let field = |part: &str| format!("encoding.selectors[{index}].{part}");
-        let quantiser = encoding.quantisers.get(selector.quantiser as usize).ok_or_else(|| {
-            invalid(
-                field("quantiser"),
-                format!(
-                    "{} is not below the number of quantisers, {}",
-                    selector.quantiser,
-                    encoding.quantisers.len()
-                ),
-            )
-        })?;
+        let quantiser = encoding
+            .quantisers
+            .get(selector.quantiser as usize)
+            .ok_or_else(|| {
+                invalid(
+                    field("quantiser"),
+                    format!(
+                        "{} is not below the number of quantisers, {}",
+                        selector.quantiser,
+                        encoding.quantisers.len()
+                    ),
+                )
+            })?;
         predicate(&field("predicate"), &selector.predicate, quantiser)?;
     }
     gadget(encoding.gadget)
@@ -136,7 +175,10 @@ fn predicate(field: &str, predicate: &Predicate, quantiser: &Quantiser) -> Resul
         Predicate::Bit(bit) => {
             let bits = quantiser.index_bits();
             check(*bit < bits, || {
-                (field.into(), format!("names bit {bit} of a bin index of {bits} bits"))
+                (
+                    field.into(),
+                    format!("names bit {bit} of a bin index of {bits} bits"),
+                )
             })
         }
         Predicate::Within(ranges) => {
@@ -145,21 +187,31 @@ fn predicate(field: &str, predicate: &Predicate, quantiser: &Quantiser) -> Resul
                 (field.into(), "has an empty range".into())
             })?;
             check(ranges.windows(2).all(|pair| pair[0].1 < pair[1].0), || {
-                (field.into(), "has ranges that are not sorted and apart".into())
+                (
+                    field.into(),
+                    "has ranges that are not sorted and apart".into(),
+                )
             })?;
             let bins = quantiser.bins();
             let end = ranges.last().map_or(0, |range| range.1);
-            check(end <= bins, || (field.into(), format!("reaches bin {end} of {bins}")))
+            check(end <= bins, || {
+                (field.into(), format!("reaches bin {end} of {bins}"))
+            })
         }
     }
 }
 
 fn gadget(gadget: Gadget) -> Result<(), SpecsError> {
-    let ok = (1..=32).contains(&gadget.base_log) && (1..=63).contains(&gadget.levels) && gadget.base_log * gadget.levels <= 63;
+    let ok = (1..=32).contains(&gadget.base_log)
+        && (1..=63).contains(&gadget.levels)
+        && gadget.base_log * gadget.levels <= 63;
     check(ok, || {
         (
             "encoding.gadget".into(),
-            format!("{} x {} bits does not fit a 64-bit torus", gadget.levels, gadget.base_log),
+            format!(
+                "{} x {} bits does not fit a 64-bit torus",
+                gadget.levels, gadget.base_log
+            ),
         )
     })
 }
@@ -170,37 +222,62 @@ fn linear(encoding: &LinearEncoding) -> Result<(), SpecsError> {
     for (index, text) in encoding.names.iter().enumerate() {
         name(&format!("encoding.names[{index}]"), text)?;
     }
-    for (field, values) in [("encoding.centre", &encoding.centre), ("encoding.half_width", &encoding.half_width)] {
+    for (field, values) in [
+        ("encoding.centre", &encoding.centre),
+        ("encoding.half_width", &encoding.half_width),
+    ] {
         check(values.len() == features, || {
-            (field.into(), format!("has {} entries for {features} features", values.len()))
+            (
+                field.into(),
+                format!("has {} entries for {features} features", values.len()),
+            )
         })?;
         check(values.iter().all(|value| value.is_finite()), || {
             (field.into(), "holds a number that is not finite".into())
         })?;
     }
     check(encoding.half_width.iter().all(|value| *value > 0.0), || {
-        ("encoding.half_width".into(), "holds a number that is not positive".into())
+        (
+            "encoding.half_width".into(),
+            "holds a number that is not positive".into(),
+        )
     })?;
     check(encoding.delta > 0.0 && encoding.delta < 0.5, || {
-        ("encoding.delta".into(), format!("{} is not between 0 and 0.5", encoding.delta))
+        (
+            "encoding.delta".into(),
+            format!("{} is not between 0 and 0.5", encoding.delta),
+        )
     })?;
     extent("encoding.block", encoding.block, encoding.stride)?;
     check((1..=64).contains(&encoding.body_bits), || {
-        ("encoding.body_bits".into(), format!("{} is not in 1 ..= 64", encoding.body_bits))
+        (
+            "encoding.body_bits".into(),
+            format!("{} is not in 1 ..= 64", encoding.body_bits),
+        )
     })
 }
 
 fn decoding(decoding: &Decoding) -> Result<(), SpecsError> {
     check((1..=64).contains(&decoding.reply_bits), || {
-        ("decoding.reply_bits".into(), format!("{} is not in 1 ..= 64", decoding.reply_bits))
-    })?;
-    extent("decoding.coefficients", decoding.coefficients, decoding.stride)?;
-    check(decoding.failure_log2.is_finite() && decoding.failure_log2 < 0.0, || {
         (
-            "decoding.failure_log2".into(),
-            format!("{} is not a negative number", decoding.failure_log2),
+            "decoding.reply_bits".into(),
+            format!("{} is not in 1 ..= 64", decoding.reply_bits),
         )
     })?;
+    extent(
+        "decoding.coefficients",
+        decoding.coefficients,
+        decoding.stride,
+    )?;
+    check(
+        decoding.failure_log2.is_finite() && decoding.failure_log2 < 0.0,
+        || {
+            (
+                "decoding.failure_log2".into(),
+                format!("{} is not a negative number", decoding.failure_log2),
+            )
+        },
+    )?;
     count("decoding.scores", decoding.scores.len(), 1, MAX_WIDTH)?;
     decoding
         .scores
@@ -209,10 +286,17 @@ fn decoding(decoding: &Decoding) -> Result<(), SpecsError> {
         .try_for_each(|(index, score)| score_decoding(index, score, decoding.coefficients))
 }
 
-fn score_decoding(index: usize, score: &ScoreDecoding, coefficients: u32) -> Result<(), SpecsError> {
+fn score_decoding(
+    index: usize,
+    score: &ScoreDecoding,
+    coefficients: u32,
+) -> Result<(), SpecsError> {
     let field = |part: &str| format!("decoding.scores[{index}].{part}");
     check(score.coefficient < coefficients, || {
-        (field("coefficient"), format!("{} is not below {coefficients}", score.coefficient))
+        (
+            field("coefficient"),
+            format!("{} is not below {coefficients}", score.coefficient),
+        )
     })?;
     for (part, value) in [
         ("scale", score.scale),
@@ -222,15 +306,23 @@ fn score_decoding(index: usize, score: &ScoreDecoding, coefficients: u32) -> Res
         ("range", score.range.0),
         ("range", score.range.1),
     ] {
-        check(value.is_finite(), || (field(part), format!("{value} is not finite")))?;
+        check(value.is_finite(), || {
+            (field(part), format!("{value} is not finite"))
+        })?;
     }
-    check(score.step > 0.0 || (score.scale == 0.0 && score.step == 0.0), || {
-        (field("step"), format!("{} is not positive", score.step))
-    })?;
+    check(
+        score.step > 0.0 || (score.scale == 0.0 && score.step == 0.0),
+        || (field("step"), format!("{} is not positive", score.step)),
+    )?;
     check(score.precision >= 0.0, || {
-        (field("precision"), format!("{} is negative", score.precision))
+        (
+            field("precision"),
+            format!("{} is negative", score.precision),
+        )
     })?;
-    check(score.range.0 <= score.range.1, || (field("range"), "ends before it starts".into()))
+    check(score.range.0 <= score.range.1, || {
+        (field("range"), "ends before it starts".into())
+    })
 }
 
 fn outputs(outputs: &[OutputField]) -> Result<(), SpecsError> {
@@ -246,19 +338,28 @@ fn outputs(outputs: &[OutputField]) -> Result<(), SpecsError> {
 fn extent(field: &str, count: u32, stride: u32) -> Result<(), SpecsError> {
     let reach = u64::from(count) * u64::from(stride);
     check((1..=MAX_POLYNOMIAL).contains(&reach), || {
-        (field.into(), format!("{count} at distance {stride} does not fit a polynomial"))
+        (
+            field.into(),
+            format!("{count} at distance {stride} does not fit a polynomial"),
+        )
     })
 }
 
 fn count(field: &str, len: usize, least: usize, most: usize) -> Result<(), SpecsError> {
     check((least..=most).contains(&len), || {
-        (field.into(), format!("has {len} entries, not {least} to {most}"))
+        (
+            field.into(),
+            format!("has {len} entries, not {least} to {most}"),
+        )
     })
 }
 
 fn name(field: &str, text: &str) -> Result<(), SpecsError> {
     check(!text.is_empty() && text.len() <= MAX_NAME, || {
-        (field.into(), format!("is not a name of 1 to {MAX_NAME} bytes"))
+        (
+            field.into(),
+            format!("is not a name of 1 to {MAX_NAME} bytes"),
+        )
     })
 }
 

@@ -1,6 +1,8 @@
-//! Between 64-bit words and floats, in plain arithmetic that compilers vectorise on every instruction set.
+//! Between 64-bit words and floats, in plain arithmetic that compilers vectorise on every
+//! instruction set.
 //!
-//! AVX2 has no conversion between 64-bit integers and floats, so both directions go through the bits of floats with a known exponent.
+//! AVX2 has no conversion between 64-bit integers and floats, so both directions go through the
+//! bits of floats with a known exponent.
 
 use super::{c64, multiply_assign};
 use pulp::{Arch, Simd, WithSimd, bytemuck};
@@ -28,17 +30,30 @@ pub fn frac(x: f64) -> f64 {
 
 /// `out[j] = scale * twist[j] * (input[j] + i input[j + N/2])`, words read as signed integers.
 pub(super) fn fold_integers(out: &mut [c64], input: &[u64], scale: f64, twist: &[c64]) {
-    assert!(input.len() == 2 * out.len() && twist.len() == out.len(), "polynomials of one size");
-    Arch::new().dispatch(Fold { out, input, scale, twist });
+    assert!(
+        input.len() == 2 * out.len() && twist.len() == out.len(),
+        "polynomials of one size"
+    );
+    Arch::new().dispatch(Fold {
+        out,
+        input,
+        scale,
+        twist,
+    });
 }
 
-/// Inverse of [`fold_integers`] on the torus: fractions modulo 1, in units of 2^-64. `untwist` is normalised.
+/// Inverse of [`fold_integers`] on the torus: fractions modulo 1, in units of 2^-64. `untwist` is
+/// normalised.
 pub(super) fn unfold_torus(out: &mut [u64], values: &[c64], untwist: &[c64]) {
     assert!(
         out.len() == 2 * values.len() && untwist.len() == values.len(),
         "polynomials of one size"
     );
-    Arch::new().dispatch(Unfold { out, values, untwist });
+    Arch::new().dispatch(Unfold {
+        out,
+        values,
+        untwist,
+    });
 }
 
 struct Fold<'a> {
@@ -61,7 +76,10 @@ impl WithSimd for Fold<'_> {
             .zip(re.chunks(BLOCK).zip(im.chunks(BLOCK)));
         for ((out, twist), (re, im)) in blocks {
             for ((out, re), im) in out.iter_mut().zip(re).zip(im) {
-                *out = c64::new(signed_to_float(*re) * self.scale, signed_to_float(*im) * self.scale);
+                *out = c64::new(
+                    signed_to_float(*re) * self.scale,
+                    signed_to_float(*im) * self.scale,
+                );
             }
             multiply_assign(simd, out, twist);
         }
@@ -82,7 +100,12 @@ impl WithSimd for Unfold<'_> {
         let mut block = [c64::new(0.0, 0.0); BLOCK];
         let (re, im) = self.out.split_at_mut(self.values.len());
         let outputs = re.chunks_mut(BLOCK).zip(im.chunks_mut(BLOCK));
-        for ((values, untwist), (re, im)) in self.values.chunks(BLOCK).zip(self.untwist.chunks(BLOCK)).zip(outputs) {
+        for ((values, untwist), (re, im)) in self
+            .values
+            .chunks(BLOCK)
+            .zip(self.untwist.chunks(BLOCK))
+            .zip(outputs)
+        {
             let block = &mut block[..values.len()];
             block.copy_from_slice(values);
             multiply_assign(simd, block, untwist);
@@ -137,7 +160,11 @@ mod tests {
             0x1234_5678_9abc_def0,
             u64::MAX << 20,
         ] {
-            assert_eq!(signed_to_float(word).to_bits(), (word as i64 as f64).to_bits(), "{word:#x}");
+            assert_eq!(
+                signed_to_float(word).to_bits(),
+                (word as i64 as f64).to_bits(),
+                "{word:#x}"
+            );
         }
     }
 
@@ -148,6 +175,9 @@ mod tests {
         assert_eq!(fraction_to_torus(0.5), 1 << 63);
         assert_eq!(fraction_to_torus(-0.5), 1 << 63);
         assert_eq!(fraction_to_torus(-(2f64.powi(-64))), u64::MAX);
-        assert_eq!(fraction_to_torus(2f64.powi(-33) + 2f64.powi(-60)), (1 << 31) + 16);
+        assert_eq!(
+            fraction_to_torus(2f64.powi(-33) + 2f64.powi(-60)),
+            (1 << 31) + 16
+        );
     }
 }

@@ -1,5 +1,7 @@
 use super::{Transform, c64};
-use tfhe::core_crypto::fft_impl::fft64::math::polynomial::{FourierPolynomialMutView, FourierPolynomialView};
+use tfhe::core_crypto::fft_impl::fft64::math::polynomial::{
+    FourierPolynomialMutView, FourierPolynomialView,
+};
 use tfhe::core_crypto::prelude::Polynomial;
 
 /// A fixed sequence of words (splitmix64).
@@ -24,7 +26,8 @@ fn values_are_those_of_tfhe() {
         transform.forward_torus(&mut ours, &input, &mut scratch);
         let mut theirs = ours.clone();
         let view = transform.as_tfhe();
-        let mut memory = dyn_stack::PodBuffer::new(view.forward_scratch().or(view.backward_scratch()));
+        let mut memory =
+            dyn_stack::PodBuffer::new(view.forward_scratch().or(view.backward_scratch()));
         let stack = dyn_stack::PodStack::new(&mut memory);
         view.forward_as_torus(
             FourierPolynomialMutView { data: &mut theirs },
@@ -76,6 +79,9 @@ fn products_are_negacyclic() {
             }
         };
         let expected = at(3).wrapping_mul(5).wrapping_sub(at(510).wrapping_mul(7));
-        assert!((out.wrapping_sub(expected) as i64).unsigned_abs() < 1 << 24, "coefficient {i}");
+        assert!(
+            (out.wrapping_sub(expected) as i64).unsigned_abs() < 1 << 24,
+            "coefficient {i}"
+        );
     }
 }

@@ -15,7 +15,8 @@ use rayon::prelude::*;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-/// An evaluation key in the Fourier domain, shared by all threads. About 32 KB a GLWE ciphertext of the key.
+/// An evaluation key in the Fourier domain, shared by all threads. About 32 KB a GLWE ciphertext of
+/// the key.
 pub struct ExpandedEvaluationKey {
     set: &'static ParameterSet,
     packing: &'static Packing,
@@ -26,7 +27,8 @@ pub struct ExpandedEvaluationKey {
     scheme_switch: FourierGlev,
     /// 1 + X + ... + X^(N-1).
     all_ones: AVec<c64>,
-    /// -X^(-2^(m-1)): the factor of the key-switched ciphertext in the odd branch of the last level.
+    /// -X^(-2^(m-1)): the factor of the key-switched ciphertext in the odd branch of the last
+    /// level.
     minus_last_monomial: AVec<c64>,
     /// Working memory that no thread uses at the moment.
     idle: Mutex<Vec<Memory>>,
@@ -76,7 +78,11 @@ impl ExpandedEvaluationKey {
                 .for_each(|(out, row)| out.copy_from_slice(row));
             FourierGlev::new(gadget, joined)
         };
-        let automorphisms = packing.key_switch.iter().map(|gadget| take(*gadget)).collect();
+        let automorphisms = packing
+            .key_switch
+            .iter()
+            .map(|gadget| take(*gadget))
+            .collect();
         let scheme_switch = take(packing.scheme_switch);
         let mut scratch = transform.scratch();
         let mut constant = |words: &[u64]| {

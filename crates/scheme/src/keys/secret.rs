@@ -9,7 +9,9 @@ use cipherfn_protocol::message::KeyId;
 use std::fmt;
 use tfhe::core_crypto::commons::generators::SecretRandomGenerator;
 use tfhe::core_crypto::commons::math::random::DefaultRandomGenerator;
-use tfhe::core_crypto::prelude::{GlweDimension, GlweSecretKey, PolynomialSize, allocate_and_generate_new_binary_glwe_secret_key};
+use tfhe::core_crypto::prelude::{
+    GlweDimension, GlweSecretKey, PolynomialSize, allocate_and_generate_new_binary_glwe_secret_key,
+};
 use tfhe::core_crypto::seeders::new_seeder;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -24,7 +26,8 @@ pub struct SecretKey {
 impl SecretKey {
     /// A new key from the system's entropy.
     pub fn generate(set: &'static ParameterSet) -> Self {
-        let mut generator = SecretRandomGenerator::<DefaultRandomGenerator>::new(new_seeder().seed());
+        let mut generator =
+            SecretRandomGenerator::<DefaultRandomGenerator>::new(new_seeder().seed());
         let key = allocate_and_generate_new_binary_glwe_secret_key(
             GlweDimension(set.glwe_dimension),
             PolynomialSize(set.polynomial_size),
@@ -38,11 +41,14 @@ impl SecretKey {
         self.set
     }
 
-    /// Its id: a hash of the key under a context of its own. Public: 2^(k N) keys are too many to try.
+    /// Its id: a hash of the key under a context of its own. Public: 2^(k N) keys are too many to
+    /// try.
     pub fn id(&self) -> KeyId {
         const CONTEXT: &[u8] = b"cipherfn key id v1 ";
         let bits = self.packed_bits();
-        let mut text = Zeroizing::new(Vec::with_capacity(CONTEXT.len() + self.set.name.len() + bits.len()));
+        let mut text = Zeroizing::new(Vec::with_capacity(
+            CONTEXT.len() + self.set.name.len() + bits.len(),
+        ));
         text.extend_from_slice(CONTEXT);
         text.extend_from_slice(self.set.name.as_bytes());
         text.extend_from_slice(&bits);
@@ -51,9 +57,14 @@ impl SecretKey {
         KeyId::from_bytes(id)
     }
 
-    /// The file's bytes: a frame whose payload is the key's bits, k N of them, least significant bit first.
+    /// The file's bytes: a frame whose payload is the key's bits, k N of them, least significant
+    /// bit first.
     pub fn to_file_bytes(&self) -> Zeroizing<Vec<u8>> {
-        Zeroizing::new(frame::encode(Kind::SecretKey, self.set.tag(), &self.packed_bits()))
+        Zeroizing::new(frame::encode(
+            Kind::SecretKey,
+            self.set.tag(),
+            &self.packed_bits(),
+        ))
     }
 
     /// Reads a file of exactly these bytes.
@@ -74,7 +85,9 @@ impl SecretKey {
                 found: payload.len(),
             });
         }
-        let bits = payload.iter().flat_map(|byte| (0..8).map(move |i| u64::from(byte >> i & 1)));
+        let bits = payload
+            .iter()
+            .flat_map(|byte| (0..8).map(move |i| u64::from(byte >> i & 1)));
         let mut coefficients = Vec::with_capacity(set.mask_len());
         coefficients.extend(bits);
         Ok(Self {
@@ -85,7 +98,11 @@ impl SecretKey {
 
     /// The key's bits, least significant bit of a byte first.
     fn packed_bits(&self) -> Zeroizing<Vec<u8>> {
-        let pack = |bits: &[u64]| bits.iter().rev().fold(0u8, |byte, bit| byte << 1 | *bit as u8);
+        let pack = |bits: &[u64]| {
+            bits.iter()
+                .rev()
+                .fold(0u8, |byte, bit| byte << 1 | *bit as u8)
+        };
         Zeroizing::new(self.coefficients().chunks(8).map(pack).collect())
     }
 
@@ -103,7 +120,10 @@ impl SecretKey {
     pub(crate) fn mask_product(&self, mask: &[u64], position: usize) -> u64 {
         let size = self.set.polynomial_size;
         let mut sum = 0u64;
-        for (mask, key) in mask.chunks_exact(size).zip(self.coefficients().chunks_exact(size)) {
+        for (mask, key) in mask
+            .chunks_exact(size)
+            .zip(self.coefficients().chunks_exact(size))
+        {
             let (until, after) = mask.split_at(position + 1);
             let (key_until, key_after) = key.split_at(position + 1);
             for (mask, key) in until.iter().zip(key_until.iter().rev()) {

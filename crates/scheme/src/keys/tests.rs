@@ -26,7 +26,10 @@ fn secret_keys_survive_their_file() {
 #[test]
 fn secret_keys_do_not_show_themselves() {
     let text = format!("{:?}", SecretKey::generate(set(BALANCED)));
-    assert_eq!(text, "SecretKey { parameter_set: \"cipherfn-128-n2048-m8-v1\", .. }");
+    assert_eq!(
+        text,
+        "SecretKey { parameter_set: \"cipherfn-128-n2048-m8-v1\", .. }"
+    );
 }
 
 #[test]
@@ -44,21 +47,32 @@ fn evaluation_keys_survive_their_file() {
 
 #[test]
 fn damaged_keys_are_refused() {
-    let bytes = EvaluationKey::generate(&SecretKey::generate(set(COMPACT))).unwrap().to_file_bytes();
+    let bytes = EvaluationKey::generate(&SecretKey::generate(set(COMPACT)))
+        .unwrap()
+        .to_file_bytes();
     let read = |bytes: &[u8]| EvaluationKey::from_file_bytes(bytes).unwrap_err();
-    assert!(matches!(read(&bytes[..1000]), SchemeError::Frame(FrameError::Truncated { .. })));
+    assert!(matches!(
+        read(&bytes[..1000]),
+        SchemeError::Frame(FrameError::Truncated { .. })
+    ));
     assert!(matches!(
         read(&[&bytes[..], &[0]].concat()),
         SchemeError::Frame(FrameError::Trailing { .. })
     ));
     let mut flipped = bytes.clone();
     flipped[5000] ^= 1;
-    assert!(matches!(read(&flipped), SchemeError::Frame(FrameError::Corrupt { .. })));
+    assert!(matches!(
+        read(&flipped),
+        SchemeError::Frame(FrameError::Corrupt { .. })
+    ));
     assert!(matches!(
         SecretKey::from_file_bytes(&bytes).unwrap_err(),
         SchemeError::Frame(FrameError::WrongKind { .. })
     ));
-    assert!(matches!(read(&[]), SchemeError::Frame(FrameError::Truncated { .. })));
+    assert!(matches!(
+        read(&[]),
+        SchemeError::Frame(FrameError::Truncated { .. })
+    ));
     assert!(matches!(
         read(b"PK\x03\x04 something else"),
         SchemeError::Frame(FrameError::Foreign { .. })
@@ -68,13 +82,29 @@ fn damaged_keys_are_refused() {
 #[test]
 fn keys_of_the_wrong_set_or_length_are_refused() {
     let file = |kind, tag, len: usize| frame::encode(kind, tag, &vec![0; len]);
-    let compact = EvaluationKey::generate(&SecretKey::generate(set(COMPACT))).unwrap().to_file_bytes();
+    let compact = EvaluationKey::generate(&SecretKey::generate(set(COMPACT)))
+        .unwrap()
+        .to_file_bytes();
     let len = compact.len() - frame::HEADER_LEN;
-    let evaluation = |tag, len| EvaluationKey::from_file_bytes(&file(Kind::EvaluationKey, tag, len)).unwrap_err();
-    assert!(matches!(evaluation(set(BALANCED).tag(), len), SchemeError::Length { .. }));
-    assert!(matches!(evaluation(set(COMPACT).tag(), len - 1), SchemeError::Length { .. }));
-    assert!(matches!(evaluation(set(COMPACT).tag(), 0), SchemeError::Length { .. }));
-    assert!(matches!(evaluation(set(KEYLESS).tag(), len), SchemeError::NoPacking { .. }));
+    let evaluation = |tag, len| {
+        EvaluationKey::from_file_bytes(&file(Kind::EvaluationKey, tag, len)).unwrap_err()
+    };
+    assert!(matches!(
+        evaluation(set(BALANCED).tag(), len),
+        SchemeError::Length { .. }
+    ));
+    assert!(matches!(
+        evaluation(set(COMPACT).tag(), len - 1),
+        SchemeError::Length { .. }
+    ));
+    assert!(matches!(
+        evaluation(set(COMPACT).tag(), 0),
+        SchemeError::Length { .. }
+    ));
+    assert!(matches!(
+        evaluation(set(KEYLESS).tag(), len),
+        SchemeError::NoPacking { .. }
+    ));
     assert!(matches!(
         evaluation(ParameterSetTag::NONE, len),
         SchemeError::UnknownParameterSetTag { .. }
@@ -83,7 +113,9 @@ fn keys_of_the_wrong_set_or_length_are_refused() {
         evaluation(set(COMPACT).tag(), 10 << 20),
         SchemeError::Frame(FrameError::TooLarge { .. })
     ));
-    let secret = |len| SecretKey::from_file_bytes(&file(Kind::SecretKey, set(KEYLESS).tag(), len)).unwrap_err();
+    let secret = |len| {
+        SecretKey::from_file_bytes(&file(Kind::SecretKey, set(KEYLESS).tag(), len)).unwrap_err()
+    };
     assert!(matches!(
         secret(255),
         SchemeError::Length {

@@ -1,13 +1,19 @@
-//! Every formula against measurement, under several keys: the mean over the keys within [`TOLERANCE`] bits of the standard deviation, and each
-//! key below the prediction times [`KEY_MARGIN`].
+//! Every formula against measurement, under several keys: the mean over the keys within
+//! [`TOLERANCE`] bits of the standard deviation, and each key below the prediction times
+//! [`KEY_MARGIN`].
 
-use super::{KEY_MARGIN, cmux, fresh, linear, margin, modulus_switch, rounding, scalar_product, selector};
+use super::{
+    KEY_MARGIN, cmux, fresh, linear, margin, modulus_switch, rounding, scalar_product, selector,
+};
 
 mod mixture;
 use crate::fourier::Transform;
 use crate::keys::{EvaluationKey, SecretKey};
 use crate::parameters::ParameterSet;
-use crate::query::{LinearQueryShape, SelectorQueryShape, decode_linear, encrypt_linear, encrypt_selectors, expand_selectors};
+use crate::query::{
+    LinearQueryShape, SelectorQueryShape, decode_linear, encrypt_linear, encrypt_selectors,
+    expand_selectors,
+};
 use crate::reply::{self, ReplyShape};
 use crate::seeded::Masks;
 use crate::selectors::FourierSelectors;
@@ -15,12 +21,13 @@ use cipherfn_protocol::specs::{Gadget, Transport};
 use dyn_stack::{PodBuffer, PodStack};
 use tfhe::core_crypto::fft_impl::fft64::crypto::ggsw::FourierGgswCiphertext;
 use tfhe::core_crypto::prelude::{
-    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweCiphertext, GlweSize, PolynomialSize, cmux_assign_mem_optimized,
-    cmux_assign_mem_optimized_requirement,
+    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweCiphertext, GlweSize,
+    PolynomialSize, cmux_assign_mem_optimized, cmux_assign_mem_optimized_requirement,
 };
 
-/// Bits of standard deviation. Every check has at least 1,000 samples a key, and those of CMUXes, whose errors are alike within a polynomial, at
-/// least 64 polynomials a key: the measurement itself is off by 0.1 bit at most.
+/// Bits of standard deviation. Every check has at least 1,000 samples a key, and those of CMUXes,
+/// whose errors are alike within a polynomial, at least 64 polynomials a key: the measurement
+/// itself is off by 0.1 bit at most.
 const TOLERANCE: f64 = 0.2;
 const KEYS: usize = 4;
 /// Inputs of each single CMUX.
@@ -31,16 +38,22 @@ const CHAINS: usize = 64;
 #[test]
 fn expanded_rows() {
     for set in packed_sets() {
-        let gadget = Gadget { base_log: 6, levels: 4 };
+        let gadget = Gadget {
+            base_log: 6,
+            levels: 4,
+        };
         let predicted = selector(set, Transport::Packed);
         let measure = |row: usize| {
             move |expanded: &Expanded| {
-                let errors = |index| (0..4).flat_map(move |level| expanded.row_errors(index, level, row));
+                let errors =
+                    |index| (0..4).flat_map(move |level| expanded.row_errors(index, level, row));
                 (0..16).flat_map(errors).collect::<Vec<_>>()
             }
         };
         // 16 selectors x 4 levels x 2,048 coefficients a key.
-        let keys: Vec<Expanded> = (0..KEYS).map(|_| Expanded::new(set, gadget, Transport::Packed, 256)).collect();
+        let keys: Vec<Expanded> = (0..KEYS)
+            .map(|_| Expanded::new(set, gadget, Transport::Packed, 256))
+            .collect();
         check("body row", predicted.body, keys.iter().map(measure(1)));
         check("mask row", predicted.mask, keys.iter().map(measure(0)));
         // One coefficient of 1,024 slots a key.
@@ -49,27 +62,41 @@ fn expanded_rows() {
                 .map(|slot| expanded.row_error(slot / 4, slot % 4, 1, 0))
                 .collect::<Vec<_>>()
         };
-        check("constant coefficient", scalar_product(&predicted, 1.0), keys.iter().map(constant));
+        check(
+            "constant coefficient",
+            scalar_product(&predicted, 1.0),
+            keys.iter().map(constant),
+        );
     }
 }
 
 #[test]
 fn uploaded_rows() {
     let set = ParameterSet::by_name("cipherfn-128-n512k4-v1").unwrap();
-    let gadget = Gadget { base_log: 15, levels: 2 };
+    let gadget = Gadget {
+        base_log: 15,
+        levels: 2,
+    };
     let keys = (0..KEYS).map(|_| Expanded::new(set, gadget, Transport::Ggsw, 2));
     // 2 selectors x 2 levels x 5 rows x 512 coefficients a key.
     let errors = keys.map(|expanded| {
-        let rows = (0..2).flat_map(|index| (0..2).flat_map(move |level| (0..5).map(move |row| (index, level, row))));
+        let rows = (0..2).flat_map(|index| {
+            (0..2).flat_map(move |level| (0..5).map(move |row| (index, level, row)))
+        });
         rows.flat_map(|(index, level, row)| expanded.row_errors(index, level, row))
             .collect::<Vec<_>>()
     });
     // Into the Fourier domain and back: half of a product's error, in body and mask.
     let transforms = (1.0 + set.mask_len() as f64 / 2.0) / 12.0 * (super::FFT_ERROR / 2.0).powi(2);
-    check("uploaded rows", selector(set, Transport::Ggsw).mask + transforms, errors);
+    check(
+        "uploaded rows",
+        selector(set, Transport::Ggsw).mask + transforms,
+        errors,
+    );
 }
 
-/// `tfhe`'s CMUX over our selectors between random ciphertexts without noise: right results, predicted error.
+/// `tfhe`'s CMUX over our selectors between random ciphertexts without noise: right results,
+/// predicted error.
 #[test]
 fn cmuxes_over_expanded_selectors() {
     for set in packed_sets() {
@@ -87,18 +114,25 @@ fn cmuxes_over_uploaded_selectors() {
     }
 }
 
-/// 32 selectors under each key: each that is 1 in [`SINGLES`] CMUXes, and [`CHAINS`] chains of all that are 0.
+/// 32 selectors under each key: each that is 1 in [`SINGLES`] CMUXes, and [`CHAINS`] chains of all
+/// that are 0.
 ///
-/// The all-ones part of the key makes the errors of one polynomial alike, so many CMUXes count for more than many coefficients.
+/// The all-ones part of the key makes the errors of one polynomial alike, so many CMUXes count for
+/// more than many coefficients.
 fn cmuxes(set: &'static ParameterSet, gadget: Gadget, transport: Transport) {
     const SELECTORS: usize = 32;
     let predicted = cmux(set, gadget, &selector(set, transport));
-    let keys: Vec<Expanded> = (0..KEYS).map(|_| Expanded::new(set, gadget, transport, SELECTORS)).collect();
-    let (ones, zeros): (Vec<usize>, Vec<usize>) = (0..SELECTORS).partition(|index| Expanded::bit(*index));
+    let keys: Vec<Expanded> = (0..KEYS)
+        .map(|_| Expanded::new(set, gadget, transport, SELECTORS))
+        .collect();
+    let (ones, zeros): (Vec<usize>, Vec<usize>) =
+        (0..SELECTORS).partition(|index| Expanded::bit(*index));
     // A bit of 1 leaves the whole rounding error, a bit of 0 none.
     let singles = |expanded: &Expanded| {
         let inputs = expanded.noiseless_ciphertexts();
-        let cmuxes = ones.iter().flat_map(|index| (0..SINGLES).map(move |input| ([*index], input)));
+        let cmuxes = ones
+            .iter()
+            .flat_map(|index| (0..SINGLES).map(move |input| ([*index], input)));
         cmuxes
             .flat_map(|(indices, input)| expanded.chain(&inputs, &indices, input))
             .collect::<Vec<_>>()
@@ -111,8 +145,13 @@ fn cmuxes(set: &'static ParameterSet, gadget: Gadget, transport: Transport) {
             .flat_map(|input| expanded.chain(&inputs, &zeros, input))
             .collect::<Vec<_>>()
     };
-    let without_rounding = predicted - (1.0 + set.mask_len() as f64 / 2.0) * super::last_digit(gadget);
-    check("a chain of CMUXes", zeros.len() as f64 * without_rounding, keys.iter().map(chains));
+    let without_rounding =
+        predicted - (1.0 + set.mask_len() as f64 / 2.0) * super::last_digit(gadget);
+    check(
+        "a chain of CMUXes",
+        zeros.len() as f64 * without_rounding,
+        keys.iter().map(chains),
+    );
 }
 
 #[test]
@@ -158,7 +197,9 @@ fn linear_inputs() {
                 stride: 2,
                 body_bits,
             };
-            let messages: Vec<u64> = (0..1024u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+            let messages: Vec<u64> = (0..1024u64)
+                .map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+                .collect();
             let errors = (0..KEYS).map(|_| {
                 let key = SecretKey::generate(set);
                 let row = encrypt_linear(&key, &shape, &messages).unwrap();
@@ -185,17 +226,28 @@ fn fresh_noise_is_within_the_first_body_bits_that_stay_home() {
 }
 
 fn packed_sets() -> impl Iterator<Item = &'static ParameterSet> {
-    ParameterSet::all().iter().filter(|set| set.packing.is_some())
+    ParameterSet::all()
+        .iter()
+        .filter(|set| set.packing.is_some())
 }
 
 /// Holds measured errors (units of 2^-64), one list a key, to a predicted variance (torus squared).
 fn check(what: &str, predicted: f64, errors: impl Iterator<Item = Vec<i64>>) {
-    let variance =
-        |errors: Vec<i64>| errors.iter().map(|error| (*error as f64 * 2f64.powi(-64)).powi(2)).sum::<f64>() / errors.len() as f64;
+    let variance = |errors: Vec<i64>| {
+        errors
+            .iter()
+            .map(|error| (*error as f64 * 2f64.powi(-64)).powi(2))
+            .sum::<f64>()
+            / errors.len() as f64
+    };
     let keys: Vec<f64> = errors.map(variance).collect();
     let mean = keys.iter().sum::<f64>() / keys.len() as f64;
     let bits = |variance: f64| variance.log2() / 2.0;
-    let list = keys.iter().map(|key| format!("{:.2}", bits(*key))).collect::<Vec<_>>().join(", ");
+    let list = keys
+        .iter()
+        .map(|key| format!("{:.2}", bits(*key)))
+        .collect::<Vec<_>>()
+        .join(", ");
     println!(
         "{what}: predicted 2^{:.2}, measured 2^{:.2} (by key: {list})",
         bits(predicted),
@@ -222,7 +274,12 @@ struct Expanded {
 }
 
 impl Expanded {
-    fn new(set: &'static ParameterSet, gadget: Gadget, transport: Transport, selectors: usize) -> Self {
+    fn new(
+        set: &'static ParameterSet,
+        gadget: Gadget,
+        transport: Transport,
+        selectors: usize,
+    ) -> Self {
         let key = SecretKey::generate(set);
         let expanded = set
             .packing
@@ -249,7 +306,9 @@ impl Expanded {
     fn row_errors(&self, index: usize, level: usize, row: usize) -> Vec<i64> {
         let size = self.key.parameter_set().polynomial_size;
         let words = self.row(index, level, row);
-        (0..size).map(|position| self.error(&words, index, level, row, position)).collect()
+        (0..size)
+            .map(|position| self.error(&words, index, level, row, position))
+            .collect()
     }
 
     fn row_error(&self, index: usize, level: usize, row: usize, position: usize) -> i64 {
@@ -262,7 +321,10 @@ impl Expanded {
         let transform = Transform::new(set.polynomial_size);
         let mut scratch = transform.scratch();
         let mut words = vec![0; set.mask_len() + set.polynomial_size];
-        let values = self.selectors.row(index, level, row).chunks_exact(transform.fourier_size());
+        let values = self
+            .selectors
+            .row(index, level, row)
+            .chunks_exact(transform.fourier_size());
         for (out, values) in words.chunks_exact_mut(set.polynomial_size).zip(values) {
             transform.backward_torus(out, values, &mut scratch);
         }
@@ -289,20 +351,31 @@ impl Expanded {
     }
 
     fn noiseless_ciphertexts(&self) -> Vec<Noiseless> {
-        (0..=CHAINS).map(|index| Noiseless::random(&self.key, index)).collect()
+        (0..=CHAINS)
+            .map(|index| Noiseless::random(&self.key, index))
+            .collect()
     }
 
-    /// Starts with one of `inputs` and selects between it and another one for each of the selectors in turn; errors of the result at
-    /// 32 coefficients.
+    /// Starts with one of `inputs` and selects between it and another one for each of the selectors
+    /// in turn; errors of the result at 32 coefficients.
     fn chain(&self, inputs: &[Noiseless], indices: &[usize], first: usize) -> Vec<i64> {
         let set = self.key.parameter_set();
-        let (glwe_size, size) = (GlweSize(set.glwe_dimension + 1), PolynomialSize(set.polynomial_size));
+        let (glwe_size, size) = (
+            GlweSize(set.glwe_dimension + 1),
+            PolynomialSize(set.polynomial_size),
+        );
         let transform = Transform::new(size.0);
         let fft = transform.as_tfhe();
-        let mut memory = PodBuffer::new(cmux_assign_mem_optimized_requirement::<u64>(glwe_size, size, fft));
+        let mut memory = PodBuffer::new(cmux_assign_mem_optimized_requirement::<u64>(
+            glwe_size, size, fft,
+        ));
         let Gadget { base_log, levels } = self.selectors.shape().gadget;
         let glwe = |glwe: &Noiseless| {
-            GlweCiphertext::from_container([glwe.mask.as_slice(), &glwe.body].concat(), size, CiphertextModulus::new_native())
+            GlweCiphertext::from_container(
+                [glwe.mask.as_slice(), &glwe.body].concat(),
+                size,
+                CiphertextModulus::new_native(),
+            )
         };
         let start = &inputs[first % inputs.len()];
         let mut result = glwe(start);
@@ -316,13 +389,20 @@ impl Expanded {
                 DecompositionBaseLog(base_log as usize),
                 DecompositionLevelCount(levels as usize),
             );
-            cmux_assign_mem_optimized(&mut result, &mut glwe(other), &ggsw, fft, PodStack::new(&mut memory));
+            cmux_assign_mem_optimized(
+                &mut result,
+                &mut glwe(other),
+                &ggsw,
+                fft,
+                PodStack::new(&mut memory),
+            );
             if Self::bit(*index) {
                 message = &other.message;
             }
         }
         let (mask, body) = result.as_ref().split_at(set.mask_len());
-        let phase = |position: usize| body[position].wrapping_sub(self.key.mask_product(mask, position));
+        let phase =
+            |position: usize| body[position].wrapping_sub(self.key.mask_product(mask, position));
         (0..size.0)
             .step_by(size.0 / 32)
             .map(|position| phase(position).wrapping_sub(message[position]) as i64)
@@ -349,6 +429,10 @@ impl Noiseless {
             .enumerate()
             .map(|(position, message)| message.wrapping_add(key.mask_product(&mask, position)))
             .collect();
-        Self { mask, body, message }
+        Self {
+            mask,
+            body,
+            message,
+        }
     }
 }

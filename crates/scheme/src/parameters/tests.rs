@@ -2,8 +2,9 @@ use super::{ParameterSet, SETS};
 use crate::error::SchemeError;
 use std::collections::HashSet;
 
-/// log2 of the smallest standard deviation, as a fraction of the torus, that gives 128 bits of security at a given key dimension with a 64-bit
-/// modulus: points of `tfhe`'s Gaussian curve, linear between.
+/// log2 of the smallest standard deviation, as a fraction of the torus, that gives 128 bits of
+/// security at a given key dimension with a 64-bit modulus: points of `tfhe`'s Gaussian curve,
+/// linear between.
 const SECURITY_CURVE: [(f64, f64); 3] = [(747.0, -15.94), (866.0, -18.90), (2048.0, -48.32)];
 
 fn is_secure(dimension: usize, noise_bound_log2: u32) -> bool {
@@ -22,7 +23,11 @@ fn is_secure(dimension: usize, noise_bound_log2: u32) -> bool {
 #[test]
 fn every_set_is_on_the_secure_side_of_the_curve() {
     for set in ParameterSet::all() {
-        assert!(is_secure(set.mask_len(), set.noise_bound_log2), "{}", set.name);
+        assert!(
+            is_secure(set.mask_len(), set.noise_bound_log2),
+            "{}",
+            set.name
+        );
         assert!(set.security_bits >= 128.0);
         assert!(!set.source.is_empty());
     }
@@ -30,9 +35,13 @@ fn every_set_is_on_the_secure_side_of_the_curve() {
 
 #[test]
 fn the_curve_refuses_insecure_pairs() {
-    const INSECURE_PAIRS: [(usize, u32); 5] = [(2048, 15), (1024, 17), (1024, 40), (512, 17), (4096, 3)];
+    const INSECURE_PAIRS: [(usize, u32); 5] =
+        [(2048, 15), (1024, 17), (1024, 40), (512, 17), (4096, 3)];
     for (dimension, noise) in INSECURE_PAIRS {
-        assert!(!is_secure(dimension, noise), "{dimension}, TUniform({noise})");
+        assert!(
+            !is_secure(dimension, noise),
+            "{dimension}, TUniform({noise})"
+        );
     }
     assert!(is_secure(1024, 42));
 }
@@ -43,7 +52,10 @@ fn tfhe_agrees() {
     use tfhe::core_crypto::commons::noise_formulas::secure_noise::minimal_lwe_bound_for_132_bits_security_tuniform;
     use tfhe::core_crypto::prelude::LweDimension;
     for set in ParameterSet::all() {
-        let least = minimal_lwe_bound_for_132_bits_security_tuniform(LweDimension(set.mask_len()), 2f64.powi(64));
+        let least = minimal_lwe_bound_for_132_bits_security_tuniform(
+            LweDimension(set.mask_len()),
+            2f64.powi(64),
+        );
         assert!(set.noise_bound_log2 >= least, "{}: {least}", set.name);
     }
 }
@@ -62,7 +74,8 @@ fn names_and_hashes_are_unique() {
     assert!(error.to_string().contains(SETS[0].name));
 }
 
-/// A change of any number changes the hash, and with it the tag of every key: old keys would be refused, so the version must rise.
+/// A change of any number changes the hash, and with it the tag of every key: old keys would be
+/// refused, so the version must rise.
 #[test]
 fn numbers_stay_as_published() {
     let hashes = SETS.each_ref().map(|set| (set.name, set.hash().short()));
@@ -71,13 +84,18 @@ fn numbers_stay_as_published() {
         ("cipherfn-128-n2048-m8-compact-v1", "1324bc39"),
         ("cipherfn-128-n512k4-v1", "09bfaeae"),
     ];
-    assert_eq!(hashes, published.map(|(name, hash)| (name, hash.to_owned())));
+    assert_eq!(
+        hashes,
+        published.map(|(name, hash)| (name, hash.to_owned()))
+    );
 }
 
 #[test]
 fn packings_are_whole() {
     for set in &SETS {
-        let Some(packing) = &set.packing else { continue };
+        let Some(packing) = &set.packing else {
+            continue;
+        };
         assert_eq!(set.glwe_dimension, 1);
         assert_eq!(packing.key_switch.len(), packing.depth as usize);
         assert!(packing.slots() <= set.polynomial_size);

@@ -1,8 +1,10 @@
-//! The input of a linear model: GLWE ciphertexts of which only the body coefficients that reach a result travel.
+//! The input of a linear model: GLWE ciphertexts of which only the body coefficients that reach a
+//! result travel.
 //!
-//! Result `c` of `C` is coefficient `c` of the input times a weight polynomial whose exponents are `c' - j C` for every result `c'` and
-//! feature `j` of the ciphertext, so body coefficients `c - c' + j C` reach it: `-(C - 1) ..= F C - 1` for `F` features. Those between the
-//! features encrypt zero, but the mask's product with the key is in them and has to cancel.
+//! Result `c` of `C` is coefficient `c` of the input times a weight polynomial whose exponents are
+//! `c' - j C` for every result `c'` and feature `j` of the ciphertext, so body coefficients `c - c'
+//! + j C` reach it: `-(C - 1) ..= F C - 1` for `F` features. Those between the features encrypt
+//! zero, but the mask's product with the key is in them and has to cancel.
 
 use super::{shape_error, split_seed};
 use crate::bits::{self, packed_len};
@@ -15,7 +17,8 @@ use zeroize::Zeroizing;
 /// Most features of a row.
 const MAX_FEATURES: usize = 1 << 20;
 
-/// Dimensions of a linear query row. Feature `i` is coefficient `(i % block) * stride` of ciphertext `i / block`.
+/// Dimensions of a linear query row. Feature `i` is coefficient `(i % block) * stride` of
+/// ciphertext `i / block`.
 #[derive(Clone, Copy, Debug)]
 pub struct LinearQueryShape {
     /// Parameter set of the ciphertexts.
@@ -59,7 +62,9 @@ impl LinearQueryShape {
         if features == 0 {
             return 0;
         }
-        let needed = features.saturating_mul(self.stride).saturating_add(self.stride.saturating_sub(1));
+        let needed = features
+            .saturating_mul(self.stride)
+            .saturating_add(self.stride.saturating_sub(1));
         if needed < self.set.polynomial_size {
             needed
         } else {
@@ -67,7 +72,8 @@ impl LinearQueryShape {
         }
     }
 
-    /// Positions of these coefficients, in the order of travel: up from 0, then those below 0, which wrap around to the end.
+    /// Positions of these coefficients, in the order of travel: up from 0, then those below 0,
+    /// which wrap around to the end.
     fn body_positions(&self, features: usize) -> impl Iterator<Item = usize> {
         let (size, len) = (self.set.polynomial_size, self.body_len(features));
         let below = self.stride.saturating_sub(1).min(len);
@@ -81,7 +87,11 @@ impl LinearQueryShape {
 
     /// Number of ciphertexts in a row.
     pub const fn ciphertexts(&self) -> usize {
-        if self.block == 0 { 0 } else { self.features.div_ceil(self.block) }
+        if self.block == 0 {
+            0
+        } else {
+            self.features.div_ceil(self.block)
+        }
     }
 
     fn check(&self) -> Result<(), SchemeError> {
@@ -91,7 +101,10 @@ impl LinearQueryShape {
         }
         let end = self.block.saturating_sub(1).saturating_mul(self.stride);
         if self.block == 0 || self.stride == 0 || end >= self.set.polynomial_size {
-            return problem(format!("{} features at distance {} in a ciphertext", self.block, self.stride));
+            return problem(format!(
+                "{} features at distance {} in a ciphertext",
+                self.block, self.stride
+            ));
         }
         if !(1..=64).contains(&self.body_bits) {
             return problem(format!("bodies of {} bits", self.body_bits));
@@ -105,8 +118,13 @@ impl LinearQueryShape {
     }
 }
 
-/// Encrypts a row: `messages` are torus words (units of 2^-64), one a feature. Gives exactly [`LinearQueryShape::row_bytes`] bytes.
-pub fn encrypt_linear(key: &SecretKey, shape: &LinearQueryShape, messages: &[u64]) -> Result<Vec<u8>, SchemeError> {
+/// Encrypts a row: `messages` are torus words (units of 2^-64), one a feature. Gives exactly
+/// [`LinearQueryShape::row_bytes`] bytes.
+pub fn encrypt_linear(
+    key: &SecretKey,
+    shape: &LinearQueryShape,
+    messages: &[u64],
+) -> Result<Vec<u8>, SchemeError> {
     shape.check()?;
     shape.set.require("secret key", key.parameter_set())?;
     if messages.len() != shape.features {
@@ -123,14 +141,23 @@ pub fn encrypt_linear(key: &SecretKey, shape: &LinearQueryShape, messages: &[u64
     let (seed, bodies) = seeded::encrypt(shape.set, key.as_tfhe(), &plaintexts);
     let mut row = Vec::with_capacity(shape.row_bytes());
     row.extend_from_slice(&seed);
-    let bodies = bodies.chunks_exact(shape.set.polynomial_size).zip(shape.blocks());
-    let words = bodies.flat_map(|(body, features)| shape.body_positions(features).map(|position| body[position]));
+    let bodies = bodies
+        .chunks_exact(shape.set.polynomial_size)
+        .zip(shape.blocks());
+    let words = bodies.flat_map(|(body, features)| {
+        shape
+            .body_positions(features)
+            .map(|position| body[position])
+    });
     bits::pack(&mut row, words, shape.body_bits);
     Ok(row)
 }
 
 /// Decompresses a row into its ciphertexts.
-pub fn decode_linear(shape: &LinearQueryShape, row: &[u8]) -> Result<Vec<TruncatedGlwe>, SchemeError> {
+pub fn decode_linear(
+    shape: &LinearQueryShape,
+    row: &[u8],
+) -> Result<Vec<TruncatedGlwe>, SchemeError> {
     shape.check()?;
     let (seed, packed) = split_seed(row, shape.row_bytes(), "query row")?;
     let mut words = vec![0; shape.words()];

@@ -36,7 +36,10 @@ impl SelectorQueryShape {
             (Some(packing), Transport::Packed) => packing.query_body_bits,
             _ => self.set.body_bits,
         };
-        SEED_LEN.saturating_add(self.ciphertexts().saturating_mul(packed_len(self.set.polynomial_size, bits)))
+        SEED_LEN.saturating_add(
+            self.ciphertexts()
+                .saturating_mul(packed_len(self.set.polynomial_size, bits)),
+        )
     }
 
     /// Number of GLWE ciphertexts in a row.
@@ -61,16 +64,32 @@ impl SelectorQueryShape {
     fn check(&self) -> Result<Option<&'static Packing>, SchemeError> {
         let Gadget { base_log, levels } = self.gadget;
         if self.selectors > MAX_SELECTORS {
-            return Err(shape_error(self.set, "selector query", format!("{} selectors", self.selectors)));
+            return Err(shape_error(
+                self.set,
+                "selector query",
+                format!("{} selectors", self.selectors),
+            ));
         }
         let packing = match self.transport {
-            Transport::Packed => Some(self.set.packing.as_ref().ok_or(SchemeError::NoPacking { set: self.set.name })?),
+            Transport::Packed => Some(
+                self.set
+                    .packing
+                    .as_ref()
+                    .ok_or(SchemeError::NoPacking { set: self.set.name })?,
+            ),
             Transport::Ggsw => None,
         };
-        // A packed message is divided by the number of slots and must stay above the last bit that travels.
-        let available = packing.map_or(self.set.body_bits, |packing| packing.query_body_bits - packing.depth);
+        // A packed message is divided by the number of slots and must stay above the last bit that
+        // travels.
+        let available = packing.map_or(self.set.body_bits, |packing| {
+            packing.query_body_bits - packing.depth
+        });
         if base_log == 0 || levels == 0 || base_log.saturating_mul(levels) > available {
-            return Err(shape_error(self.set, "selector query", format!("gadget {base_log} x {levels}")));
+            return Err(shape_error(
+                self.set,
+                "selector query",
+                format!("gadget {base_log} x {levels}"),
+            ));
         }
         Ok(packing)
     }
@@ -82,7 +101,11 @@ impl SelectorQueryShape {
 }
 
 /// Encrypts one row of selector bits. Gives exactly [`SelectorQueryShape::row_bytes`] bytes.
-pub fn encrypt_selectors(key: &SecretKey, shape: &SelectorQueryShape, bits: &[bool]) -> Result<Vec<u8>, SchemeError> {
+pub fn encrypt_selectors(
+    key: &SecretKey,
+    shape: &SelectorQueryShape,
+    bits: &[bool],
+) -> Result<Vec<u8>, SchemeError> {
     let packing = shape.check()?;
     shape.set.require("secret key", key.parameter_set())?;
     if bits.len() != shape.selectors {
@@ -93,7 +116,10 @@ pub fn encrypt_selectors(key: &SecretKey, shape: &SelectorQueryShape, bits: &[bo
         });
     }
     let (plaintexts, body_bits) = match packing {
-        Some(packing) => (packed_plaintexts(shape, packing, bits), packing.query_body_bits),
+        Some(packing) => (
+            packed_plaintexts(shape, packing, bits),
+            packing.query_body_bits,
+        ),
         None => (ggsw_plaintexts(key, shape, bits), shape.set.body_bits),
     };
     let (seed, bodies) = seeded::encrypt(shape.set, key.as_tfhe(), &plaintexts);
@@ -105,8 +131,8 @@ pub fn encrypt_selectors(key: &SecretKey, shape: &SelectorQueryShape, bits: &[bo
     Ok(row)
 }
 
-/// Brings one row into GGSW form, on all threads of the current pool: `out` has `shape.ggsw()` and one entry a selector. Packed rows need
-/// the evaluation key.
+/// Brings one row into GGSW form, on all threads of the current pool: `out` has `shape.ggsw()` and
+/// one entry a selector. Packed rows need the evaluation key.
 pub fn expand_selectors(
     key: Option<&ExpandedEvaluationKey>,
     shape: &SelectorQueryShape,
@@ -122,13 +148,19 @@ pub fn expand_selectors(
         });
     }
     if out.shape() != shape.ggsw() {
-        return Err(shape_error(shape.set, "selector memory", format!("{:?}", out.shape())));
+        return Err(shape_error(
+            shape.set,
+            "selector memory",
+            format!("{:?}", out.shape()),
+        ));
     }
     let (seed, bodies) = split_seed(row, shape.row_bytes(), "query row")?;
     let masks = Masks::new(seed);
     match packing {
         Some(_) => {
-            let key = key.ok_or(SchemeError::EvaluationKeyMissing { set: shape.set.name })?;
+            let key = key.ok_or(SchemeError::EvaluationKeyMissing {
+                set: shape.set.name,
+            })?;
             shape.set.require("evaluation key", key.parameter_set())?;
             expand::expand(key, masks, bodies, out)
         }
@@ -136,9 +168,13 @@ pub fn expand_selectors(
     }
 }
 
-/// Slot `i`, level `i % l` (counted from the last) of selector `i / l`, is coefficient `i`, bits reversed, of its ciphertext: so the slots
-/// of a subtree of the expansion are consecutive.
-fn packed_plaintexts(shape: &SelectorQueryShape, packing: &Packing, bits: &[bool]) -> Zeroizing<Vec<u64>> {
+/// Slot `i`, level `i % l` (counted from the last) of selector `i / l`, is coefficient `i`, bits
+/// reversed, of its ciphertext: so the slots of a subtree of the expansion are consecutive.
+fn packed_plaintexts(
+    shape: &SelectorQueryShape,
+    packing: &Packing,
+    bits: &[bool],
+) -> Zeroizing<Vec<u64>> {
     let size = shape.set.polynomial_size;
     let levels = shape.gadget.levels as usize;
     let mut plaintexts = Zeroizing::new(vec![0; shape.ciphertexts() * size]);
@@ -152,13 +188,21 @@ fn packed_plaintexts(shape: &SelectorQueryShape, packing: &Packing, bits: &[bool
 }
 
 /// The rows of GGSW ciphertexts in the order of [`FourierSelectors`].
-fn ggsw_plaintexts(key: &SecretKey, shape: &SelectorQueryShape, bits: &[bool]) -> Zeroizing<Vec<u64>> {
+fn ggsw_plaintexts(
+    key: &SecretKey,
+    shape: &SelectorQueryShape,
+    bits: &[bool],
+) -> Zeroizing<Vec<u64>> {
     let size = shape.set.polynomial_size;
     let mut plaintexts = Zeroizing::new(Vec::with_capacity(shape.ciphertexts() * size));
     for bit in bits {
         for level in 0..shape.gadget.levels as usize {
             let scaled = u64::from(*bit) << shape.factor_log2(level);
-            plaintexts.extend(key.coefficients().iter().map(|s| s.wrapping_mul(scaled).wrapping_neg()));
+            plaintexts.extend(
+                key.coefficients()
+                    .iter()
+                    .map(|s| s.wrapping_mul(scaled).wrapping_neg()),
+            );
             let body = plaintexts.len();
             plaintexts.resize(body + size, 0);
             plaintexts[body] = scaled;
@@ -167,19 +211,28 @@ fn ggsw_plaintexts(key: &SecretKey, shape: &SelectorQueryShape, bits: &[bool]) -
     plaintexts
 }
 
-fn transform_ggsws(shape: &SelectorQueryShape, mut masks: Masks, bodies: &[u8], out: &mut FourierSelectors) -> Result<(), SchemeError> {
+fn transform_ggsws(
+    shape: &SelectorQueryShape,
+    mut masks: Masks,
+    bodies: &[u8],
+    out: &mut FourierSelectors,
+) -> Result<(), SchemeError> {
     let set = shape.set;
     let transform = Transform::new(set.polynomial_size);
     let rows_per_ggsw = shape.gadget.levels as usize * (set.glwe_dimension + 1);
     let body_len = packed_len(set.polynomial_size, set.body_bits);
-    let fill = |scratch: &mut _, mask: &mut [u64], body: &mut [u64], packed: &[u8], row: &mut [_]| {
-        bits::unpack(body, packed, set.body_bits, "query row")?;
-        let polynomials = mask.chunks_exact(set.polynomial_size).chain([&*body]);
-        for (out, polynomial) in row.chunks_exact_mut(transform.fourier_size()).zip(polynomials) {
-            transform.forward_torus(out, polynomial, scratch);
-        }
-        Ok(())
-    };
+    let fill =
+        |scratch: &mut _, mask: &mut [u64], body: &mut [u64], packed: &[u8], row: &mut [_]| {
+            bits::unpack(body, packed, set.body_bits, "query row")?;
+            let polynomials = mask.chunks_exact(set.polynomial_size).chain([&*body]);
+            for (out, polynomial) in row
+                .chunks_exact_mut(transform.fourier_size())
+                .zip(polynomials)
+            {
+                transform.forward_torus(out, polynomial, scratch);
+            }
+            Ok(())
+        };
     let mask_len = rows_per_ggsw * set.mask_len();
     let ggsw = |mask: &mut Vec<u64>, packed: &[u8], ggsw: &mut [_]| {
         let mut scratch = transform.scratch();

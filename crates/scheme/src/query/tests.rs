@@ -1,4 +1,7 @@
-use super::{LinearQueryShape, SelectorQueryShape, decode_linear, encrypt_linear, encrypt_selectors, expand_selectors};
+use super::{
+    LinearQueryShape, SelectorQueryShape, decode_linear, encrypt_linear, encrypt_selectors,
+    expand_selectors,
+};
 use crate::error::SchemeError;
 use crate::keys::{EvaluationKey, SecretKey};
 use crate::parameters::ParameterSet;
@@ -8,7 +11,10 @@ use cipherfn_protocol::specs::{Gadget, Transport};
 const BALANCED: &str = "cipherfn-128-n2048-m8-v1";
 const COMPACT: &str = "cipherfn-128-n2048-m8-compact-v1";
 const KEYLESS: &str = "cipherfn-128-n512k4-v1";
-const GADGET: Gadget = Gadget { base_log: 6, levels: 4 };
+const GADGET: Gadget = Gadget {
+    base_log: 6,
+    levels: 4,
+};
 
 fn set(name: &str) -> &'static ParameterSet {
     ParameterSet::by_name(name).unwrap()
@@ -31,7 +37,10 @@ fn sizes() {
     let shape = SelectorQueryShape {
         set: set(KEYLESS),
         selectors: 3,
-        gadget: Gadget { base_log: 15, levels: 2 },
+        gadget: Gadget {
+            base_log: 15,
+            levels: 2,
+        },
         transport: Transport::Ggsw,
     };
     assert_eq!(shape.row_bytes(), 16 + 3 * 2 * 5 * 512 * 6);
@@ -45,7 +54,8 @@ fn sizes() {
     assert_eq!(shape.row_bytes(), 16 + 150);
 }
 
-/// Expansion on several threads gives the same bits as on one, for full, partial and several ciphertexts.
+/// Expansion on several threads gives the same bits as on one, for full, partial and several
+/// ciphertexts.
 #[test]
 fn threads_do_not_change_the_result() {
     let key = SecretKey::generate(set(BALANCED));
@@ -55,9 +65,13 @@ fn threads_do_not_change_the_result() {
         let bits: Vec<bool> = (0..selectors).map(|i| i % 2 == 0).collect();
         let row = encrypt_selectors(&key, &shape, &bits).unwrap();
         let [one, three] = [1, 3].map(|threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
             let mut out = FourierSelectors::zeroed(shape.ggsw(), selectors);
-            pool.install(|| expand_selectors(Some(&expanded), &shape, &row, &mut out)).unwrap();
+            pool.install(|| expand_selectors(Some(&expanded), &shape, &row, &mut out))
+                .unwrap();
             out
         });
         assert!((0..selectors).all(|index| one.ggsw(index) == three.ggsw(index)));
@@ -70,7 +84,9 @@ fn misuse_is_named() {
     let shape = packed(2, GADGET);
     let row = encrypt_selectors(&key, &shape, &[true, false]).unwrap();
     let mut out = FourierSelectors::zeroed(shape.ggsw(), 2);
-    let expand = |key: Option<&_>, shape: &_, row: &[u8], out: &mut _| expand_selectors(key, shape, row, out).unwrap_err();
+    let expand = |key: Option<&_>, shape: &_, row: &[u8], out: &mut _| {
+        expand_selectors(key, shape, row, out).unwrap_err()
+    };
     assert!(matches!(
         expand(None, &shape, &row, &mut out),
         SchemeError::EvaluationKeyMissing { .. }
@@ -94,20 +110,43 @@ fn misuse_is_named() {
             ..
         }
     ));
-    assert!(matches!(expand(None, &shape, &[], &mut out), SchemeError::Length { found: 0, .. }));
+    assert!(matches!(
+        expand(None, &shape, &[], &mut out),
+        SchemeError::Length { found: 0, .. }
+    ));
     assert!(matches!(
         expand(None, &packed(3, GADGET), &row, &mut out),
-        SchemeError::Count { expected: 3, found: 2, .. }
+        SchemeError::Count {
+            expected: 3,
+            found: 2,
+            ..
+        }
     ));
-    let other = packed(2, Gadget { base_log: 8, levels: 3 });
-    assert!(matches!(expand(None, &other, &row, &mut out), SchemeError::Shape { .. }));
+    let other = packed(
+        2,
+        Gadget {
+            base_log: 8,
+            levels: 3,
+        },
+    );
+    assert!(matches!(
+        expand(None, &other, &row, &mut out),
+        SchemeError::Shape { .. }
+    ));
     assert!(matches!(
         encrypt_selectors(&key, &shape, &[true]),
-        Err(SchemeError::Count { expected: 2, found: 1, .. })
+        Err(SchemeError::Count {
+            expected: 2,
+            found: 1,
+            ..
+        })
     ));
     assert!(matches!(
         encrypt_selectors(&SecretKey::generate(set(KEYLESS)), &shape, &[true; 2]),
-        Err(SchemeError::ParameterSetMismatch { what: "secret key", .. })
+        Err(SchemeError::ParameterSetMismatch {
+            what: "secret key",
+            ..
+        })
     ));
 }
 
@@ -117,7 +156,10 @@ fn shapes_that_do_not_fit_are_refused() {
     for (base_log, levels) in [(0, 1), (1, 0), (11, 3), (u32::MAX, 2), (33, 1)] {
         let shape = packed(1, Gadget { base_log, levels });
         assert!(
-            matches!(encrypt_selectors(&key, &shape, &[true]), Err(SchemeError::Shape { .. })),
+            matches!(
+                encrypt_selectors(&key, &shape, &[true]),
+                Err(SchemeError::Shape { .. })
+            ),
             "{base_log} x {levels}"
         );
     }
@@ -148,8 +190,14 @@ fn shapes_that_do_not_fit_are_refused() {
             stride,
             body_bits,
         };
-        assert!(matches!(encrypt_linear(&key, &shape, &[0; 5]), Err(SchemeError::Shape { .. })));
-        assert!(matches!(decode_linear(&shape, &[]), Err(SchemeError::Shape { .. })));
+        assert!(matches!(
+            encrypt_linear(&key, &shape, &[0; 5]),
+            Err(SchemeError::Shape { .. })
+        ));
+        assert!(matches!(
+            decode_linear(&shape, &[]),
+            Err(SchemeError::Shape { .. })
+        ));
     }
 }
 
@@ -170,9 +218,16 @@ fn linear_rows_of_the_wrong_form_are_refused() {
         Err(SchemeError::Length { .. })
     ));
     *row.last_mut().unwrap() |= 0x80;
-    assert!(matches!(decode_linear(&shape, &row), Err(SchemeError::Padding { .. })));
+    assert!(matches!(
+        decode_linear(&shape, &row),
+        Err(SchemeError::Padding { .. })
+    ));
     assert!(matches!(
         encrypt_linear(&key, &shape, &[0; 2]),
-        Err(SchemeError::Count { expected: 3, found: 2, .. })
+        Err(SchemeError::Count {
+            expected: 3,
+            found: 2,
+            ..
+        })
     ));
 }

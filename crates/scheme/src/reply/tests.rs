@@ -17,7 +17,14 @@ fn shape() -> ReplyShape {
 #[test]
 fn sizes() {
     assert_eq!(shape().row_bytes(), (2048 + 3) * 3);
-    assert_eq!(ReplyShape { bits: 20, ..shape() }.row_bytes(), 5128);
+    assert_eq!(
+        ReplyShape {
+            bits: 20,
+            ..shape()
+        }
+        .row_bytes(),
+        5128
+    );
 }
 
 #[test]
@@ -28,7 +35,10 @@ fn coefficients_come_back() {
         body[position] = value;
     }
     let row = compress(&shape(), &vec![0; 2048], &body).unwrap();
-    assert_eq!(decrypt(&key, &shape(), &row).unwrap(), [1 << 62, 0, -(1 << 62)]);
+    assert_eq!(
+        decrypt(&key, &shape(), &row).unwrap(),
+        [1 << 62, 0, -(1 << 62)]
+    );
 }
 
 #[test]
@@ -69,15 +79,24 @@ fn misuse_is_named() {
             coefficients: 411,
             ..shape()
         },
-        ReplyShape { stride: 0, ..shape() },
+        ReplyShape {
+            stride: 0,
+            ..shape()
+        },
         ReplyShape {
             stride: usize::MAX,
             ..shape()
         },
         ReplyShape { bits: 0, ..shape() },
-        ReplyShape { bits: 65, ..shape() },
+        ReplyShape {
+            bits: 65,
+            ..shape()
+        },
     ] {
-        assert!(matches!(decrypt(&key, &bad, &row), Err(SchemeError::Shape { .. })));
+        assert!(matches!(
+            decrypt(&key, &bad, &row),
+            Err(SchemeError::Shape { .. })
+        ));
         assert!(matches!(
             compress(&bad, &vec![0; 2048], &vec![0; 2048]),
             Err(SchemeError::Shape { .. })

@@ -11,12 +11,18 @@ fn request(method: &str, path: &str) -> Request {
             "stage": "$default", "time": "t", "timeEpoch": 0,
             "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "::1", "userAgent": ""}}
     });
-    serde_json::from_value::<LambdaRequest>(event).unwrap().into()
+    serde_json::from_value::<LambdaRequest>(event)
+        .unwrap()
+        .into()
 }
 
 #[test]
 fn routes_are_found() {
-    let found = route(Function::RegisterKey, &request("POST", "/v1/keys/ab/complete")).unwrap();
+    let found = route(
+        Function::RegisterKey,
+        &request("POST", "/v1/keys/ab/complete"),
+    )
+    .unwrap();
     assert_eq!(found, ("POST", "/v1/keys/{id}/complete", "ab".to_owned()));
     let found = route(Function::Specs, &request("GET", "/v1/models")).unwrap();
     assert_eq!(found, ("GET", "/v1/models", String::new()));
@@ -34,17 +40,25 @@ fn other_routes_and_methods_are_refused() {
         "/v2/models",
     ] {
         assert_eq!(
-            route(Function::Specs, &request("GET", path)).unwrap_err().kind,
+            route(Function::Specs, &request("GET", path))
+                .unwrap_err()
+                .kind,
             ProblemType::UnknownRoute,
             "{path}"
         );
     }
     let problem = route(Function::RegisterKey, &request("PUT", "/v1/keys/ab")).unwrap_err();
     assert_eq!(problem.kind, ProblemType::WrongMethod);
-    assert!(problem.detail.contains("GET or DELETE"), "{}", problem.detail);
+    assert!(
+        problem.detail.contains("GET or DELETE"),
+        "{}",
+        problem.detail
+    );
     // Of another function.
     assert_eq!(
-        route(Function::Infer, &request("GET", "/v1/models")).unwrap_err().kind,
+        route(Function::Infer, &request("GET", "/v1/models"))
+            .unwrap_err()
+            .kind,
         ProblemType::WrongMethod
     );
 }
@@ -63,10 +77,16 @@ fn bodies_have_a_type_and_a_limit() {
     let mut request = request("POST", "/v1/keys");
     *request.method_mut() = Method::POST;
     *request.body_mut() = Body::Binary(vec![0; 11]);
-    assert_eq!(body(&request, "a/b", 11).unwrap_err().kind, ProblemType::WrongContentType);
+    assert_eq!(
+        body(&request, "a/b", 11).unwrap_err().kind,
+        ProblemType::WrongContentType
+    );
     request
         .headers_mut()
         .insert(header::CONTENT_TYPE, "A/b; charset=x".parse().unwrap());
     assert_eq!(body(&request, "a/b", 11).unwrap().len(), 11);
-    assert_eq!(body(&request, "a/b", 10).unwrap_err().kind, ProblemType::BodyTooLarge);
+    assert_eq!(
+        body(&request, "a/b", 10).unwrap_err().kind,
+        ProblemType::BodyTooLarge
+    );
 }

@@ -31,7 +31,9 @@ pub enum StoreError {
         message: String,
     },
     /// Larger than it may be.
-    #[error("{key} has {bytes} bytes, more than the {limit} that it may have; publish or register it again")]
+    #[error(
+        "{key} has {bytes} bytes, more than the {limit} that it may have; publish or register it again"
+    )]
     TooLarge {
         /// Key.
         key: String,
@@ -87,7 +89,9 @@ impl StoreError {
 /// S3's own words, or what kept it from saying any.
 fn describe<E: ProvideErrorMetadata + Error + 'static>(error: &E) -> String {
     if let Some(message) = error.message() {
-        return error.code().map_or_else(|| message.to_owned(), |code| format!("{code}: {message}"));
+        return error
+            .code()
+            .map_or_else(|| message.to_owned(), |code| format!("{code}: {message}"));
     }
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -105,7 +109,8 @@ pub(super) trait RawStatus {
 
 impl<E> RawStatus for SdkError<E, aws_sdk_s3::config::http::HttpResponse> {
     fn raw_status(&self) -> Option<u16> {
-        self.raw_response().map(|response| response.status().as_u16())
+        self.raw_response()
+            .map(|response| response.status().as_u16())
     }
 }
 
@@ -115,7 +120,9 @@ pub(super) fn is_missing<E>(error: &SdkError<E, aws_sdk_s3::config::http::HttpRe
 }
 
 /// Whether a condition of the request did not hold.
-pub(super) fn is_precondition<E>(error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> bool {
+pub(super) fn is_precondition<E>(
+    error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>,
+) -> bool {
     // 409: another conditional write was under way.
     matches!(error.raw_status(), Some(409 | 412))
 }

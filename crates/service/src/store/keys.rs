@@ -12,7 +12,8 @@ use cipherfn_protocol::message::KeyId;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How long a registration may stay unfinished. A lifecycle rule of the bucket empties the quarantine after the same time.
+/// How long a registration may stay unfinished. A lifecycle rule of the bucket empties the
+/// quarantine after the same time.
 const PENDING: Duration = Duration::from_hours(24);
 /// Most parts of an upload: S3's limit.
 const MAX_PARTS: u64 = 10_000;
@@ -76,12 +77,20 @@ impl Record {
             sha256,
             ..
         } = &self.status;
-        (*bytes, *sha256, parameter_set) == (declaration.bytes, declaration.sha256, &declaration.parameter_set.name)
+        (*bytes, *sha256, parameter_set)
+            == (
+                declaration.bytes,
+                declaration.sha256,
+                &declaration.parameter_set.name,
+            )
     }
 
     /// Whether a declaration continues this registration.
     fn goes_on(&self, declaration: &KeyDeclaration) -> bool {
-        self.status.state == KeyState::Pending && !self.is_expired() && self.is_of(declaration) && self.parts == declaration.parts
+        self.status.state == KeyState::Pending
+            && !self.is_expired()
+            && self.is_of(declaration)
+            && self.parts == declaration.parts
     }
 
     /// The parts to upload: one, the whole file, unless it is cut.
@@ -110,16 +119,33 @@ impl Record {
 impl Store {
     /// The registration of a tenant's key.
     pub async fn record(&self, tenant: &Tenant, key: KeyId) -> Result<Option<Record>, StoreError> {
-        Ok(self.document(&record_path(tenant, key)).await?.map(|(record, _)| record))
+        Ok(self
+            .document(&record_path(tenant, key))
+            .await?
+            .map(|(record, _)| record))
     }
 
     /// The file of an active key.
-    pub async fn key(&self, tenant: &Tenant, key: KeyId, limit: u64) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.get(&key_path(tenant, key), limit).await?.map(|object| object.bytes))
+    pub async fn key(
+        &self,
+        tenant: &Tenant,
+        key: KeyId,
+        limit: u64,
+    ) -> Result<Option<Bytes>, StoreError> {
+        Ok(self
+            .get(&key_path(tenant, key), limit)
+            .await?
+            .map(|object| object.bytes))
     }
 
-    /// Registers a key that will be uploaded. Declaring the same again goes on with an unfinished upload.
-    pub async fn declare(&self, tenant: &Tenant, declaration: &KeyDeclaration, rules: &KeyRules) -> Result<Declared, StoreError> {
+    /// Registers a key that will be uploaded. Declaring the same again goes on with an unfinished
+    /// upload.
+    pub async fn declare(
+        &self,
+        tenant: &Tenant,
+        declaration: &KeyDeclaration,
+        rules: &KeyRules,
+    ) -> Result<Declared, StoreError> {
         if let Err(reason) = check_parts(declaration, rules) {
             return Ok(Declared::BadParts(reason));
         }
@@ -142,17 +168,23 @@ impl Store {
             None => Record::new(declaration),
         };
         let path = quarantine_path(tenant, declaration.key);
-        // Parts may be joined and not yet checked: then nothing is missing, and their upload is gone.
+        // Parts may be joined and not yet checked: then nothing is missing, and their upload is
+        // gone.
         let whole = self.size(&path).await? == Some(record.status.bytes);
         if !whole && record.parts.is_some() && !self.is_under_way(&path, &record).await? {
             record.upload = Some(self.begin_parts(&path).await?);
         }
-        self.put_document(&record_path(tenant, declaration.key), &record, Condition::Always)
-            .await?;
+        self.put_document(
+            &record_path(tenant, declaration.key),
+            &record,
+            Condition::Always,
+        )
+        .await?;
         let parts = if whole {
             Vec::new()
         } else {
-            self.missing_parts(&path, &record, rules.upload_lifetime).await?
+            self.missing_parts(&path, &record, rules.upload_lifetime)
+                .await?
         };
         Ok(Declared::Pending(KeyUpload {
             status: record.status,
@@ -161,7 +193,11 @@ impl Store {
     }
 
     /// What was uploaded for a pending registration; `None` while something is missing.
-    pub async fn uploaded(&self, tenant: &Tenant, record: &Record) -> Result<Option<Bytes>, StoreError> {
+    pub async fn uploaded(
+        &self,
+        tenant: &Tenant,
+        record: &Record,
+    ) -> Result<Option<Bytes>, StoreError> {
         let path = quarantine_path(tenant, record.status.key);
         if let Some(id) = &record.upload
             && let Some(arrived) = self.arrived_parts(&path, id).await?
@@ -176,31 +212,56 @@ impl Store {
             }
             self.join_parts(&path, id, &found).await?;
         }
-        Ok(self.get(&path, record.status.bytes).await?.map(|object| object.bytes))
+        Ok(self
+            .get(&path, record.status.bytes)
+            .await?
+            .map(|object| object.bytes))
     }
 
-    /// Makes a checked key usable. `bytes` are those that were checked, not what lies in quarantine by now.
-    pub async fn activate(&self, tenant: &Tenant, mut record: Record, bytes: Bytes, lifetime: Duration) -> Result<KeyStatus, StoreError> {
+    /// Makes a checked key usable. `bytes` are those that were checked, not what lies in quarantine
+    /// by now.
+    pub async fn activate(
+        &self,
+        tenant: &Tenant,
+        mut record: Record,
+        bytes: Bytes,
+        lifetime: Duration,
+    ) -> Result<KeyStatus, StoreError> {
         let key = record.status.key;
-        self.put(&key_path(tenant, key), bytes, "application/octet-stream", Condition::Always)
-            .await?;
+        self.put(
+            &key_path(tenant, key),
+            bytes,
+            "application/octet-stream",
+            Condition::Always,
+        )
+        .await?;
         record.status.state = KeyState::Active;
         record.status.reason = None;
         record.status.expires = now() + lifetime;
         (record.parts, record.upload) = (None, None);
-        self.put_document(&record_path(tenant, key), &record, Condition::Always).await?;
+        self.put_document(&record_path(tenant, key), &record, Condition::Always)
+            .await?;
         self.delete(&quarantine_path(tenant, key)).await?;
         Ok(record.status)
     }
 
     /// Records why an upload is no key, and discards it.
-    pub async fn reject(&self, tenant: &Tenant, mut record: Record, reason: String) -> Result<KeyStatus, StoreError> {
+    pub async fn reject(
+        &self,
+        tenant: &Tenant,
+        mut record: Record,
+        reason: String,
+    ) -> Result<KeyStatus, StoreError> {
         self.discard_upload(tenant, &record).await?;
         record.status.state = KeyState::Rejected;
         record.status.reason = Some(reason);
         (record.parts, record.upload) = (None, None);
-        self.put_document(&record_path(tenant, record.status.key), &record, Condition::Always)
-            .await?;
+        self.put_document(
+            &record_path(tenant, record.status.key),
+            &record,
+            Condition::Always,
+        )
+        .await?;
         Ok(record.status)
     }
 
@@ -224,7 +285,10 @@ impl Store {
             if count < quota {
                 return Ok(false);
             }
-            let expired = self.record(tenant, key).await?.is_none_or(|record| record.is_expired());
+            let expired = self
+                .record(tenant, key)
+                .await?
+                .is_none_or(|record| record.is_expired());
             if expired && self.delete_key(tenant, key).await? {
                 count -= 1;
             }
@@ -240,7 +304,12 @@ impl Store {
         }
     }
 
-    async fn missing_parts(&self, path: &str, record: &Record, lifetime: Duration) -> Result<Vec<PartUpload>, StoreError> {
+    async fn missing_parts(
+        &self,
+        path: &str,
+        record: &Record,
+        lifetime: Duration,
+    ) -> Result<Vec<PartUpload>, StoreError> {
         let mut missing = Vec::new();
         if let Some(id) = &record.upload {
             let arrived = self.arrived_parts(path, id).await?.unwrap_or_default();
@@ -267,7 +336,9 @@ impl Store {
 }
 
 fn check_parts(declaration: &KeyDeclaration, rules: &KeyRules) -> Result<(), String> {
-    let Some(parts) = &declaration.parts else { return Ok(()) };
+    let Some(parts) = &declaration.parts else {
+        return Ok(());
+    };
     if parts.bytes < rules.min_part_bytes {
         return Err(format!(
             "parts of {} bytes are too small; the smallest part is {} bytes",

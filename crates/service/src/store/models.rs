@@ -35,7 +35,9 @@ impl Store {
     pub async fn models(&self) -> Result<Vec<ModelSummary>, StoreError> {
         let names = self.folders("models/").await?;
         // Folders that are no model's are none of ours.
-        let names = names.into_iter().filter_map(|name| name.parse::<ModelName>().ok());
+        let names = names
+            .into_iter()
+            .filter_map(|name| name.parse::<ModelName>().ok());
         let models: Vec<Option<ModelSummary>> = stream::iter(names)
             .map(|name| async move { self.model(&name).await })
             .buffered(IN_FLIGHT)
@@ -50,26 +52,49 @@ impl Store {
     }
 
     /// The specs document of a version.
-    pub async fn specs(&self, name: &ModelName, hash: SpecsHash) -> Result<Option<Bytes>, StoreError> {
-        let object = self.get(&part(name, hash, "specs.json"), specs::MAX_BYTES).await?;
+    pub async fn specs(
+        &self,
+        name: &ModelName,
+        hash: SpecsHash,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let object = self
+            .get(&part(name, hash, "specs.json"), specs::MAX_BYTES)
+            .await?;
         Ok(object.map(|object| object.bytes))
     }
 
     /// The bundle of a version.
-    pub async fn bundle(&self, name: &ModelName, hash: SpecsHash) -> Result<Option<Bytes>, StoreError> {
-        let object = self.get(&part(name, hash, "bundle.cfn"), MAX_BUNDLE).await?;
+    pub async fn bundle(
+        &self,
+        name: &ModelName,
+        hash: SpecsHash,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let object = self
+            .get(&part(name, hash, "bundle.cfn"), MAX_BUNDLE)
+            .await?;
         Ok(object.map(|object| object.bytes))
     }
 
-    /// An URL that gives a version's specs for a while, for documents that are too large for an answer.
-    pub async fn specs_url(&self, name: &ModelName, hash: SpecsHash, lifetime: Duration) -> Result<String, StoreError> {
+    /// An URL that gives a version's specs for a while, for documents that are too large for an
+    /// answer.
+    pub async fn specs_url(
+        &self,
+        name: &ModelName,
+        hash: SpecsHash,
+        lifetime: Duration,
+    ) -> Result<String, StoreError> {
         let key = part(name, hash, "specs.json");
         self.presigned_get(&key, lifetime).await
     }
 
-    /// Publishes a version and makes it the current one; the `keep` newest versions stay live, the others are removed. Publishing a
-    /// version that is there makes it current again.
-    pub async fn publish(&self, name: &ModelName, version: &Published, keep: usize) -> Result<ModelSummary, StoreError> {
+    /// Publishes a version and makes it the current one; the `keep` newest versions stay live, the
+    /// others are removed. Publishing a version that is there makes it current again.
+    pub async fn publish(
+        &self,
+        name: &ModelName,
+        version: &Published,
+        keep: usize,
+    ) -> Result<ModelSummary, StoreError> {
         // The pointer comes last: a version that it names is complete.
         for (file, bytes, content_type) in [
             ("bundle.cfn", &version.bundle, "application/octet-stream"),
@@ -77,7 +102,8 @@ impl Store {
             ("report.json", &version.report, "application/json"),
         ] {
             let key = part(name, version.hash, file);
-            self.put(&key, bytes.clone(), content_type, Condition::Always).await?;
+            self.put(&key, bytes.clone(), content_type, Condition::Always)
+                .await?;
         }
         let entry = Version {
             specs: version.hash,
@@ -102,14 +128,21 @@ impl Store {
         Ok(model.unwrap_or_else(|| unreachable!("publishing leaves a model")))
     }
 
-    /// Makes another live version the current one: `to`, or the newest that is not current. `None` where there is no such model or version.
-    pub async fn roll_back(&self, name: &ModelName, to: Option<SpecsHash>) -> Result<Option<ModelSummary>, StoreError> {
+    /// Makes another live version the current one: `to`, or the newest that is not current. `None`
+    /// where there is no such model or version.
+    pub async fn roll_back(
+        &self,
+        name: &ModelName,
+        to: Option<SpecsHash>,
+    ) -> Result<Option<ModelSummary>, StoreError> {
         let mut found = false;
         let model = self
             .change(name, |model| {
                 let mut model = model?;
                 let target = model.versions.iter().map(|version| version.specs);
-                let target = target.into_iter().find(|hash| to.map_or(*hash != model.current, |to| *hash == to));
+                let target = target
+                    .into_iter()
+                    .find(|hash| to.map_or(*hash != model.current, |to| *hash == to));
                 found = target.is_some();
                 model.current = target.unwrap_or(model.current);
                 Some(model)
@@ -118,9 +151,13 @@ impl Store {
         Ok(model.filter(|_| found))
     }
 
-    /// Removes a version, or the whole model: afterwards no query of it is answered. What is left, or `None` where nothing is; the `bool`
-    /// says whether something was removed.
-    pub async fn remove(&self, name: &ModelName, version: Option<SpecsHash>) -> Result<(Option<ModelSummary>, bool), StoreError> {
+    /// Removes a version, or the whole model: afterwards no query of it is answered. What is left,
+    /// or `None` where nothing is; the `bool` says whether something was removed.
+    pub async fn remove(
+        &self,
+        name: &ModelName,
+        version: Option<SpecsHash>,
+    ) -> Result<(Option<ModelSummary>, bool), StoreError> {
         let mut dropped = Vec::new();
         let model = self
             .change(name, |model| {
@@ -131,7 +168,11 @@ impl Store {
                     .partition(|known| version.is_some_and(|version| known.specs != version));
                 (model.versions, dropped) = (kept, gone);
                 let newest = model.versions.first()?.specs;
-                if model.versions.iter().all(|known| known.specs != model.current) {
+                if model
+                    .versions
+                    .iter()
+                    .all(|known| known.specs != model.current)
+                {
                     model.current = newest;
                 }
                 Some(model)
@@ -141,7 +182,8 @@ impl Store {
         Ok((model, !dropped.is_empty()))
     }
 
-    /// Changes a model's pointer; `None` removes it. Others may change it meanwhile: then the change is computed anew.
+    /// Changes a model's pointer; `None` removes it. Others may change it meanwhile: then the
+    /// change is computed anew.
     async fn change(
         &self,
         name: &ModelName,
@@ -161,13 +203,19 @@ impl Store {
                     true
                 }
                 (Some(model), None) => self.put_document(&key, model, Condition::Absent).await?,
-                (Some(model), Some(etag)) => self.put_document(&key, model, Condition::Unchanged(etag)).await?,
+                (Some(model), Some(etag)) => {
+                    self.put_document(&key, model, Condition::Unchanged(etag))
+                        .await?
+                }
             };
             if written {
                 return Ok(after);
             }
         }
-        Err(StoreError::Contended { key, attempts: ATTEMPTS })
+        Err(StoreError::Contended {
+            key,
+            attempts: ATTEMPTS,
+        })
     }
 
     async fn remove_files(&self, name: &ModelName, versions: &[Version]) -> Result<(), StoreError> {

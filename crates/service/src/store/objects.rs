@@ -42,7 +42,8 @@ struct Part {
 }
 
 impl Store {
-    /// An object of at most `limit` bytes, or `None` where there is none. Large ones come by concurrent ranged GETs.
+    /// An object of at most `limit` bytes, or `None` where there is none. Large ones come by
+    /// concurrent ranged GETs.
     pub(super) async fn get(&self, key: &str, limit: u64) -> Result<Option<Object>, StoreError> {
         let Some(first) = self.get_range(key, 0, RANGE, None).await? else {
             return Ok(None);
@@ -91,7 +92,13 @@ impl Store {
     }
 
     /// The SDK repeats a request that failed, but not one whose body breaks off: that is done here.
-    async fn get_range(&self, key: &str, start: u64, len: u64, etag: Option<&str>) -> Result<Option<Part>, StoreError> {
+    async fn get_range(
+        &self,
+        key: &str,
+        start: u64,
+        len: u64,
+        etag: Option<&str>,
+    ) -> Result<Option<Part>, StoreError> {
         let mut attempt = 1;
         loop {
             // On the heap: the SDK's futures are large, and this one is part of many.
@@ -102,7 +109,13 @@ impl Store {
         }
     }
 
-    async fn get_range_once(&self, key: &str, start: u64, len: u64, etag: Option<&str>) -> Result<Option<Part>, StoreError> {
+    async fn get_range_once(
+        &self,
+        key: &str,
+        start: u64,
+        len: u64,
+        etag: Option<&str>,
+    ) -> Result<Option<Part>, StoreError> {
         let request = self.s3.get_object().bucket(&self.bucket).key(key);
         let request = request
             .range(format!("bytes={start}-{}", start + len - 1))
@@ -119,14 +132,23 @@ impl Store {
         let total = output
             .content_range()
             .and_then(|range| range.rsplit('/').next()?.parse().ok())
-            .or(output.content_length().and_then(|len| u64::try_from(len).ok()))
+            .or(output
+                .content_length()
+                .and_then(|len| u64::try_from(len).ok()))
             .ok_or_else(|| broken("the answer names no length".to_owned()))?;
         let etag = output.e_tag().unwrap_or_default().to_owned();
-        let body = output.body.collect().await.map_err(|error| broken(error.to_string()))?;
+        let body = output
+            .body
+            .collect()
+            .await
+            .map_err(|error| broken(error.to_string()))?;
         let bytes = body.into_bytes();
         let expected = total.saturating_sub(start).min(len);
         if bytes.len() as u64 != expected {
-            return Err(broken(format!("{} of {expected} bytes arrived", bytes.len())));
+            return Err(broken(format!(
+                "{} of {expected} bytes arrived",
+                bytes.len()
+            )));
         }
         Ok(Some(Part {
             object: Object { bytes, etag },
@@ -135,7 +157,10 @@ impl Store {
     }
 
     /// A JSON document and its ETag.
-    pub(super) async fn document<T: DeserializeOwned>(&self, key: &str) -> Result<Option<(T, String)>, StoreError> {
+    pub(super) async fn document<T: DeserializeOwned>(
+        &self,
+        key: &str,
+    ) -> Result<Option<(T, String)>, StoreError> {
         let Some(object) = self.get(key, MAX_DOCUMENT).await? else {
             return Ok(None);
         };
@@ -147,8 +172,19 @@ impl Store {
     }
 
     /// Writes an object; `false` where the condition did not hold.
-    pub(super) async fn put(&self, key: &str, bytes: Bytes, content_type: &str, condition: Condition<'_>) -> Result<bool, StoreError> {
-        let request = self.s3.put_object().bucket(&self.bucket).key(key).content_type(content_type);
+    pub(super) async fn put(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        content_type: &str,
+        condition: Condition<'_>,
+    ) -> Result<bool, StoreError> {
+        let request = self
+            .s3
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .content_type(content_type);
         let request = match condition {
             Condition::Always => request,
             Condition::Absent => request.if_none_match("*"),
@@ -156,25 +192,43 @@ impl Store {
         };
         match request.body(ByteStream::from(bytes)).send().await {
             Ok(_) => Ok(true),
-            Err(error) if !matches!(condition, Condition::Always) && is_precondition(&error) => Ok(false),
+            Err(error) if !matches!(condition, Condition::Always) && is_precondition(&error) => {
+                Ok(false)
+            }
             Err(error) => Err(StoreError::new("PUT", key, &error)),
         }
     }
 
     /// Writes a JSON document; `false` where the condition did not hold.
-    pub(super) async fn put_document(&self, key: &str, value: &impl Serialize, condition: Condition<'_>) -> Result<bool, StoreError> {
+    pub(super) async fn put_document(
+        &self,
+        key: &str,
+        value: &impl Serialize,
+        condition: Condition<'_>,
+    ) -> Result<bool, StoreError> {
         let bytes = serde_json::to_vec(value).map_err(|error| StoreError::Corrupt {
             key: key.to_owned(),
             reason: error.to_string(),
         })?;
-        self.put(key, bytes.into(), "application/json", condition).await
+        self.put(key, bytes.into(), "application/json", condition)
+            .await
     }
 
     /// Bytes of an object.
     pub(super) async fn size(&self, key: &str) -> Result<Option<u64>, StoreError> {
-        match self.s3.head_object().bucket(&self.bucket).key(key).send().await {
+        match self
+            .s3
+            .head_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .send()
+            .await
+        {
             Ok(output) => Ok(Some(
-                output.content_length().and_then(|len| u64::try_from(len).ok()).unwrap_or_default(),
+                output
+                    .content_length()
+                    .and_then(|len| u64::try_from(len).ok())
+                    .unwrap_or_default(),
             )),
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(StoreError::new("HEAD", key, &error)),
@@ -183,7 +237,14 @@ impl Store {
 
     /// Removes an object, if it is there.
     pub(super) async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        match self.s3.delete_object().bucket(&self.bucket).key(key).send().await {
+        match self
+            .s3
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .send()
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) if is_missing(&error) => Ok(()),
             Err(error) => Err(StoreError::new("DELETE", key, &error)),
@@ -193,7 +254,12 @@ impl Store {
     /// Keys and sizes of all objects, in order.
     pub async fn objects(&self) -> Result<Vec<(String, u64)>, StoreError> {
         let mut objects = Vec::new();
-        let mut pages = self.s3.list_objects_v2().bucket(&self.bucket).into_paginator().send();
+        let mut pages = self
+            .s3
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .into_paginator()
+            .send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| StoreError::new("LIST", "", &error))?;
             objects.extend(page.contents().iter().filter_map(|object| {
@@ -217,8 +283,13 @@ impl Store {
             .send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| StoreError::new("LIST", prefix, &error))?;
-            let names = page.common_prefixes().iter().filter_map(|folder| folder.prefix());
-            folders.extend(names.filter_map(|name| Some(name.strip_prefix(prefix)?.trim_end_matches('/').to_owned())));
+            let names = page
+                .common_prefixes()
+                .iter()
+                .filter_map(|folder| folder.prefix());
+            folders.extend(names.filter_map(|name| {
+                Some(name.strip_prefix(prefix)?.trim_end_matches('/').to_owned())
+            }));
         }
         folders.sort();
         Ok(folders)

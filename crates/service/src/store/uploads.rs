@@ -33,13 +33,19 @@ pub(super) struct Arrived {
 impl Arrived {
     pub(super) fn is(&self, part: &Part) -> bool {
         let sum = BASE64_STANDARD.encode(part.sha256.as_bytes());
-        self.number == part.number && self.bytes == part.bytes && self.sha256.as_ref().is_none_or(|found| *found == sum)
+        self.number == part.number
+            && self.bytes == part.bytes
+            && self.sha256.as_ref().is_none_or(|found| *found == sum)
     }
 }
 
 impl Store {
     /// An URL that gives an object for a while.
-    pub(super) async fn presigned_get(&self, key: &str, lifetime: Duration) -> Result<String, StoreError> {
+    pub(super) async fn presigned_get(
+        &self,
+        key: &str,
+        lifetime: Duration,
+    ) -> Result<String, StoreError> {
         let request = self.s3.get_object().bucket(&self.bucket).key(key);
         let presigned = request.presigned(presigning(key, lifetime)?).await;
         Ok(presigned
@@ -49,7 +55,12 @@ impl Store {
     }
 
     /// A PUT of exactly this part as a whole object that is not there yet.
-    pub(super) async fn presigned_put(&self, key: &str, part: &Part, lifetime: Duration) -> Result<PartUpload, StoreError> {
+    pub(super) async fn presigned_put(
+        &self,
+        key: &str,
+        part: &Part,
+        lifetime: Duration,
+    ) -> Result<PartUpload, StoreError> {
         let request = self.s3.put_object().bucket(&self.bucket).key(key);
         let request = request
             .content_length(i64::try_from(part.bytes).unwrap_or(i64::MAX))
@@ -64,8 +75,19 @@ impl Store {
     }
 
     /// A PUT of exactly this part of an upload.
-    pub(super) async fn presigned_part(&self, key: &str, id: &str, part: &Part, lifetime: Duration) -> Result<PartUpload, StoreError> {
-        let request = self.s3.upload_part().bucket(&self.bucket).key(key).upload_id(id);
+    pub(super) async fn presigned_part(
+        &self,
+        key: &str,
+        id: &str,
+        part: &Part,
+        lifetime: Duration,
+    ) -> Result<PartUpload, StoreError> {
+        let request = self
+            .s3
+            .upload_part()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(id);
         let request = request
             .part_number(i32::try_from(part.number).unwrap_or(i32::MAX))
             .content_length(i64::try_from(part.bytes).unwrap_or(i64::MAX))
@@ -80,17 +102,31 @@ impl Store {
 
     /// Begins an upload in parts; its id.
     pub(super) async fn begin_parts(&self, key: &str) -> Result<String, StoreError> {
-        let request = self.s3.create_multipart_upload().bucket(&self.bucket).key(key);
-        let output = request.checksum_algorithm(ChecksumAlgorithm::Sha256).send().await;
+        let request = self
+            .s3
+            .create_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key);
+        let output = request
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+            .send()
+            .await;
         let output = output.map_err(|error| StoreError::new("begin upload of", key, &error))?;
-        output.upload_id().map(str::to_owned).ok_or_else(|| StoreError::Corrupt {
-            key: key.to_owned(),
-            reason: "S3 gave the upload no id".to_owned(),
-        })
+        output
+            .upload_id()
+            .map(str::to_owned)
+            .ok_or_else(|| StoreError::Corrupt {
+                key: key.to_owned(),
+                reason: "S3 gave the upload no id".to_owned(),
+            })
     }
 
     /// The parts that have arrived; `None` where there is no such upload (any more).
-    pub(super) async fn arrived_parts(&self, key: &str, id: &str) -> Result<Option<Vec<Arrived>>, StoreError> {
+    pub(super) async fn arrived_parts(
+        &self,
+        key: &str,
+        id: &str,
+    ) -> Result<Option<Vec<Arrived>>, StoreError> {
         let mut arrived = Vec::new();
         let mut pages = self
             .s3
@@ -119,7 +155,12 @@ impl Store {
     }
 
     /// Joins the parts to an object.
-    pub(super) async fn join_parts(&self, key: &str, id: &str, parts: &[Arrived]) -> Result<(), StoreError> {
+    pub(super) async fn join_parts(
+        &self,
+        key: &str,
+        id: &str,
+        parts: &[Arrived],
+    ) -> Result<(), StoreError> {
         let parts = parts.iter().map(|part| {
             CompletedPart::builder()
                 .part_number(i32::try_from(part.number).unwrap_or(i32::MAX))
@@ -127,8 +168,15 @@ impl Store {
                 .set_checksum_sha256(part.sha256.clone())
                 .build()
         });
-        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();
-        let request = self.s3.complete_multipart_upload().bucket(&self.bucket).key(key).upload_id(id);
+        let parts = CompletedMultipartUpload::builder()
+            .set_parts(Some(parts.collect()))
+            .build();
+        let request = self
+            .s3
+            .complete_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(id);
         match request.multipart_upload(parts).send().await {
             Ok(_) => Ok(()),
             Err(error) => Err(StoreError::new("complete upload of", key, &error)),
@@ -137,7 +185,12 @@ impl Store {
 
     /// Gives an upload up, if it is there.
     pub(super) async fn abort_parts(&self, key: &str, id: &str) -> Result<(), StoreError> {
-        let request = self.s3.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(id);
+        let request = self
+            .s3
+            .abort_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(id);
         match request.send().await {
             Ok(_) => Ok(()),
             Err(error) if is_missing(&error) => Ok(()),
@@ -167,6 +220,7 @@ fn upload(part: &Part, presigned: &PresignedRequest, lifetime: Duration) -> Part
         method: presigned.method().to_owned(),
         url: presigned.uri().to_owned(),
         headers,
-        expires: super::models::now() + time::Duration::try_from(lifetime).unwrap_or(time::Duration::ZERO),
+        expires: super::models::now()
+            + time::Duration::try_from(lifetime).unwrap_or(time::Duration::ZERO),
     }
 }

@@ -40,7 +40,12 @@ pub enum Metric {
 impl Metric {
     const fn unit(self) -> &'static str {
         match self {
-            Self::KeyFetch | Self::KeyExpand | Self::ModelFetch | Self::ModelPrepare | Self::Evaluate | Self::Duration => "Milliseconds",
+            Self::KeyFetch
+            | Self::KeyExpand
+            | Self::ModelFetch
+            | Self::ModelPrepare
+            | Self::Evaluate
+            | Self::Duration => "Milliseconds",
             Self::RequestBytes | Self::ReplyBytes => "Bytes",
             _ => "Count",
         }
@@ -73,7 +78,9 @@ impl Metrics {
             .iter()
             .map(|(metric, _)| json!({ "Name": format!("{metric:?}"), "Unit": metric.unit() }))
             .collect();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let mut line = properties;
         line.insert("FunctionName".into(), function.into());
         for (metric, value) in values.iter() {

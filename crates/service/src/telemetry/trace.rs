@@ -1,5 +1,5 @@
-//! X-Ray subsegments: one a stage, sent to the daemon that AWS Lambda runs beside a function with active tracing. Locally there is no daemon and
-//! nothing is sent.
+//! X-Ray subsegments: one a stage, sent to the daemon that AWS Lambda runs beside a function with
+//! active tracing. Locally there is no daemon and nothing is sent.
 
 use crate::config;
 use std::net::UdpSocket;
@@ -17,7 +17,8 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// From an invocation's trace header, `Root=...;Parent=...;Sampled=1`; none where it isn't sampled or there is no daemon.
+    /// From an invocation's trace header, `Root=...;Parent=...;Sampled=1`; none where it isn't
+    /// sampled or there is no daemon.
     pub fn of(header: Option<&str>) -> Option<Self> {
         Self::to(&config::text(DAEMON)?, header?)
     }
@@ -34,17 +35,31 @@ impl Trace {
         }
         let (root, parent) = (field("Root")?, field("Parent")?);
         // `udp:host:port tcp:host:port`, or one address.
-        let address = daemon.split(' ').find_map(|part| part.strip_prefix("udp:")).unwrap_or(daemon);
+        let address = daemon
+            .split(' ')
+            .find_map(|part| part.strip_prefix("udp:"))
+            .unwrap_or(daemon);
         let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
         socket.connect(address).ok()?;
         socket.set_nonblocking(true).ok()?;
-        Some(Self { root, parent, socket })
+        Some(Self {
+            root,
+            parent,
+            socket,
+        })
     }
 
     /// Reports a finished stage. A lost datagram is a gap in a picture and nothing else.
     pub fn stage(&self, name: &str, start: SystemTime, end: SystemTime) {
-        let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        let id = cipherfn_protocol::hash::Hash::of(format!("{} {name} {start:?} {end:?}", self.parent).as_bytes()).to_string();
+        let seconds = |time: SystemTime| {
+            time.duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs_f64()
+        };
+        let id = cipherfn_protocol::hash::Hash::of(
+            format!("{} {name} {start:?} {end:?}", self.parent).as_bytes(),
+        )
+        .to_string();
         let segment = serde_json::json!({
             "type": "subsegment",
             "name": name,

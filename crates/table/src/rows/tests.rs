@@ -31,7 +31,9 @@ fn number(name: &str) -> InputColumn {
 }
 
 fn read(csv: &[u8], columns: &[InputColumn]) -> Result<Vec<Vec<Tensor>>, TableError> {
-    Table::open("t.csv", csv)?.select(columns, &inputs(columns))?.collect()
+    Table::open("t.csv", csv)?
+        .select(columns, &inputs(columns))?
+        .collect()
 }
 
 fn error(csv: &[u8], columns: &[InputColumn]) -> String {
@@ -40,7 +42,11 @@ fn error(csv: &[u8], columns: &[InputColumn]) -> String {
 
 #[test]
 fn byte_order_mark_crlf_quotes_and_blank_lines() {
-    let rows = read(b"\xef\xbb\xbf\"a\", b \r\n1,\"2\"\r\n\r\n3, 4 \r\n", &[number("b"), number("a")]).unwrap();
+    let rows = read(
+        b"\xef\xbb\xbf\"a\", b \r\n1,\"2\"\r\n\r\n3, 4 \r\n",
+        &[number("b"), number("a")],
+    )
+    .unwrap();
     assert_eq!(
         rows,
         [
@@ -70,7 +76,10 @@ fn types() {
     );
     assert!(matches!(&rows[1][0], Tensor::F32(values) if values[0].is_nan()));
     assert!(matches!(&rows[1][1], Tensor::F64(values) if values[0].is_nan()));
-    assert_eq!(rows[1][2..], [Tensor::I64(vec![3]), Tensor::Text(vec![String::new()])]);
+    assert_eq!(
+        rows[1][2..],
+        [Tensor::I64(vec![3]), Tensor::Text(vec![String::new()])]
+    );
 }
 
 #[test]
@@ -96,7 +105,9 @@ fn bad_cells_name_line_and_column() {
 #[test]
 fn line_numbers_count_blank_lines_and_lines_inside_quotes() {
     let b = [number("b")];
-    assert!(error(b"a,b\r\n\"x\r\ny\",1\r\n\r\n1,bad\r\n", &b).starts_with("t.csv, line 5, column"));
+    assert!(
+        error(b"a,b\r\n\"x\r\ny\",1\r\n\r\n1,bad\r\n", &b).starts_with("t.csv, line 5, column")
+    );
     assert!(error(b"a,b\n\n\n1,bad\n", &b).starts_with("t.csv, line 4, column"));
     assert!(error(b"a,b\r\n1,2\r\n1,bad\r\n", &b).starts_with("t.csv, line 3, column"));
 }
@@ -104,18 +115,29 @@ fn line_numbers_count_blank_lines_and_lines_inside_quotes() {
 #[test]
 fn bad_files() {
     let a = [number("a")];
-    assert_eq!(error(b"", &a), "t.csv is empty; give a CSV file whose first line names the columns");
+    assert_eq!(
+        error(b"", &a),
+        "t.csv is empty; give a CSV file whose first line names the columns"
+    );
     assert_eq!(
         error(b"\n\n", &a),
         "t.csv is empty; give a CSV file whose first line names the columns"
     );
-    assert_eq!(error(b"a\n", &a), "t.csv has a header and no rows; add at least one row");
+    assert_eq!(
+        error(b"a\n", &a),
+        "t.csv has a header and no rows; add at least one row"
+    );
     assert_eq!(
         error(b"a,b,a\n1,2,3\n", &a),
         "t.csv, line 1: columns 1 and 3 are both named \"a\"; rename one"
     );
-    assert!(error(b"a,b\n1,2\n1,2,3\n", &a).starts_with("t.csv, line 3: 3 cells where the header has 2;"));
-    assert!(error(b"a,b\n1,2\n1\n", &a).starts_with("t.csv, line 3: 1 cells where the header has 2;"));
+    assert!(
+        error(b"a,b\n1,2\n1,2,3\n", &a)
+            .starts_with("t.csv, line 3: 3 cells where the header has 2;")
+    );
+    assert!(
+        error(b"a,b\n1,2\n1\n", &a).starts_with("t.csv, line 3: 1 cells where the header has 2;")
+    );
     assert!(error(b"a\n1\n\xff\n", &a).starts_with("t.csv, line 3: not UTF-8"));
     assert!(
         error(
@@ -139,7 +161,9 @@ fn missing_columns_say_why() {
     );
     assert!(error(b"age;bmi\n1;2\n", &columns).contains("separated by ';'"));
     assert!(error(b"1,2\n1,2\n", &columns).contains("the first line holds numbers"));
-    assert!(error(b"Age,bmi\n1,2\n", &columns).contains("case-sensitive and the header has \"Age\""));
+    assert!(
+        error(b"Age,bmi\n1,2\n", &columns).contains("case-sensitive and the header has \"Age\"")
+    );
 }
 
 #[test]
@@ -177,15 +201,31 @@ fn the_same_column_may_be_wanted_twice() {
 
 #[test]
 fn an_input_takes_consecutive_columns() {
-    let columns = [number("b"), number("a"), column("t", ColumnKind::Text, false)];
-    let inputs = [TensorType { kind: Kind::F32, len: 2 }, TensorType { kind: Kind::Text, len: 1 }];
+    let columns = [
+        number("b"),
+        number("a"),
+        column("t", ColumnKind::Text, false),
+    ];
+    let inputs = [
+        TensorType {
+            kind: Kind::F32,
+            len: 2,
+        },
+        TensorType {
+            kind: Kind::Text,
+            len: 1,
+        },
+    ];
     let rows: Vec<_> = Table::open("t.csv", &b"a,b,t\n1,2,x\n"[..])
         .unwrap()
         .select(&columns, &inputs)
         .unwrap()
         .map(Result::unwrap)
         .collect();
-    assert_eq!(rows, [[Tensor::F32(vec![2.0, 1.0]), Tensor::Text(vec!["x".into()])]]);
+    assert_eq!(
+        rows,
+        [[Tensor::F32(vec![2.0, 1.0]), Tensor::Text(vec!["x".into()])]]
+    );
 }
 
 #[test]

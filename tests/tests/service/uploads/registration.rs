@@ -3,7 +3,9 @@
 use crate::models::TREE;
 use crate::stack::Stack;
 use crate::wire::{self, Answer};
-use cipherfn_protocol::api::{JSON, KeyDeclaration, KeyState, KeyStatus, KeyUpload, PartUpload, Parts, ProblemType};
+use cipherfn_protocol::api::{
+    JSON, KeyDeclaration, KeyState, KeyStatus, KeyUpload, PartUpload, Parts, ProblemType,
+};
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_protocol::specs::ParameterSetRef;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
@@ -19,7 +21,8 @@ pub(crate) struct Registration<'a> {
 impl<'a> Registration<'a> {
     /// A new key of the tree's parameter set.
     pub(crate) fn new(stack: &'a Stack) -> Self {
-        let key = EvaluationKey::generate(&SecretKey::generate(TREE.client().parameter_set())).expect("a key");
+        let key = EvaluationKey::generate(&SecretKey::generate(TREE.client().parameter_set()))
+            .expect("a key");
         Self::of(stack, &key, key.to_file_bytes())
     }
 
@@ -36,7 +39,11 @@ impl<'a> Registration<'a> {
             sha256: sha256(&file),
             parts: None,
         };
-        Self { stack, declaration, file }
+        Self {
+            stack,
+            declaration,
+            file,
+        }
     }
 
     pub(crate) fn in_parts(mut self, bytes: u64) -> Self {
@@ -47,7 +54,12 @@ impl<'a> Registration<'a> {
 
     pub(crate) async fn send(&self, method: &str, rest: &str) -> Answer {
         self.stack
-            .send(method, &format!("/v1/keys/{}{rest}", self.declaration.key), &[], "")
+            .send(
+                method,
+                &format!("/v1/keys/{}{rest}", self.declaration.key),
+                &[],
+                "",
+            )
             .await
     }
 
@@ -64,7 +76,10 @@ impl<'a> Registration<'a> {
     /// Declares, and gives the one part.
     pub(crate) async fn part(&self) -> PartUpload {
         let mut upload = self.declare().await;
-        assert_eq!((upload.status.state, upload.parts.len()), (KeyState::Pending, 1));
+        assert_eq!(
+            (upload.status.state, upload.parts.len()),
+            (KeyState::Pending, 1)
+        );
         upload.parts.remove(0)
     }
 
@@ -99,15 +114,27 @@ impl<'a> Registration<'a> {
 
     /// Nothing has arrived, and the registration is where it was.
     pub(crate) async fn nothing_arrived(&self) {
-        assert_eq!(self.complete().await.problem().kind, ProblemType::UploadMissing);
+        assert_eq!(
+            self.complete().await.problem().kind,
+            ProblemType::UploadMissing
+        );
         assert_eq!(self.status().await.state, KeyState::Pending);
-        assert!(!self.stack.objects().await.iter().any(|object| object.ends_with("/evaluation.cfk")));
+        assert!(
+            !self
+                .stack
+                .objects()
+                .await
+                .iter()
+                .any(|object| object.ends_with("/evaluation.cfk"))
+        );
     }
 }
 
 pub(crate) async fn declare(stack: &Stack, declaration: &KeyDeclaration) -> Answer {
     let body = serde_json::to_vec(declaration).expect("JSON");
-    stack.send("POST", "/v1/keys", &[("content-type", JSON)], body).await
+    stack
+        .send("POST", "/v1/keys", &[("content-type", JSON)], body)
+        .await
 }
 
 /// Sends bytes to a presigned URL with exactly the headers that belong to it.
@@ -116,7 +143,9 @@ pub(crate) async fn put(part: &PartUpload, bytes: &[u8]) -> Answer {
         .headers
         .iter()
         .filter(|(name, _)| !matches!(name.as_str(), "host" | "content-length"));
-    let headers: Vec<_> = headers.map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let headers: Vec<_> = headers
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
     let (address, target) = wire::split(&part.url);
     let request = wire::request(&part.method, target, &headers, bytes.to_vec());
     wire::send(address, request).await.expect("S3 answers")

@@ -28,15 +28,23 @@ pub(super) enum Rule {
         below: Tensor,
     },
     /// Index of the first largest of these classes' sums.
-    Largest { classes: Vec<usize>, sums: Vec<Combination> },
-    /// Of two classes, the second one as soon as the larger sum passes the threshold, whichever it is; else that of the larger sum.
+    Largest {
+        classes: Vec<usize>,
+        sums: Vec<Combination>,
+    },
+    /// Of two classes, the second one as soon as the larger sum passes the threshold, whichever it
+    /// is; else that of the larger sum.
     LargestAbove {
         sums: Vec<Combination>,
         threshold: f64,
         inclusive: bool,
     },
-    /// Index of the first class with the most votes; a pair `i < j` of classes votes for `i` if its sum is positive.
-    Votes { pairs: Vec<Combination>, classes: usize },
+    /// Index of the first class with the most votes; a pair `i < j` of classes votes for `i` if its
+    /// sum is positive.
+    Votes {
+        pairs: Vec<Combination>,
+        classes: usize,
+    },
 }
 
 /// What decides how ONNX Runtime reads a tree classifier's sums.
@@ -122,15 +130,28 @@ pub(super) fn two_classes(
     complemented(node, rule, deciding, transform, all_positive)
 }
 
-/// Two scores from one: `[1 - s, s]` for probabilities, else `[-s, s]`. Of the transforms only LOGISTIC is applied.
-fn complemented(node: &Node, rule: Rule, sum: Combination, transform: Transform, probability: bool) -> Result<Decision, CompileError> {
+/// Two scores from one: `[1 - s, s]` for probabilities, else `[-s, s]`. Of the transforms only
+/// LOGISTIC is applied.
+fn complemented(
+    node: &Node,
+    rule: Rule,
+    sum: Combination,
+    transform: Transform,
+    probability: bool,
+) -> Result<Decision, CompileError> {
     let opposite = sum.scaled(-1.0);
     let (first, transform) = match transform {
         Transform::Probit => {
-            return Err(node.unsupported("PROBIT of a single score for two classes", "NONE, LOGISTIC, SOFTMAX, SOFTMAX_ZERO"));
+            return Err(node.unsupported(
+                "PROBIT of a single score for two classes",
+                "NONE, LOGISTIC, SOFTMAX, SOFTMAX_ZERO",
+            ));
         }
         Transform::Logistic => (opposite, Transform::Logistic),
-        _ if probability => (opposite.plus(&Combination::of_constant(1.0)), Transform::None),
+        _ if probability => (
+            opposite.plus(&Combination::of_constant(1.0)),
+            Transform::None,
+        ),
         _ => (opposite, Transform::None),
     };
     Ok(Decision {
@@ -141,7 +162,11 @@ fn complemented(node: &Node, rule: Rule, sum: Combination, transform: Transform,
 }
 
 /// A tree classifier of more than two classes: the largest sum among the classes that get one.
-pub(super) fn many_classes(mut sums: Vec<Combination>, transform: Transform, facts: &TreeFacts) -> Decision {
+pub(super) fn many_classes(
+    mut sums: Vec<Combination>,
+    transform: Transform,
+    facts: &TreeFacts,
+) -> Decision {
     for (sum, base) in sums.iter_mut().zip(&facts.base) {
         sum.constant += base;
     }
@@ -160,7 +185,12 @@ pub(super) fn many_classes(mut sums: Vec<Combination>, transform: Transform, fac
 }
 
 /// `LinearClassifier`.
-pub(super) fn linear(node: &Node, scores: Vec<Combination>, transform: Transform, labels: &Labels) -> Result<Decision, CompileError> {
+pub(super) fn linear(
+    node: &Node,
+    scores: Vec<Combination>,
+    transform: Transform,
+    labels: &Labels,
+) -> Result<Decision, CompileError> {
     if let [sum] = scores.as_slice() {
         let rule = Rule::Threshold {
             sum: sum.clone(),
@@ -177,17 +207,29 @@ pub(super) fn linear(node: &Node, scores: Vec<Combination>, transform: Transform
         return complemented(node, rule, sum.clone(), transform, true);
     }
     if scores.len() != labels.len() {
-        return Err(node.invalid(format!("it has {} intercepts for {} class labels", scores.len(), labels.len())));
+        return Err(node.invalid(format!(
+            "it has {} intercepts for {} class labels",
+            scores.len(),
+            labels.len()
+        )));
     }
     let rule = Rule::Largest {
         classes: (0..scores.len()).collect(),
         sums: scores.clone(),
     };
-    Ok(Decision { rule, scores, transform })
+    Ok(Decision {
+        rule,
+        scores,
+        transform,
+    })
 }
 
 /// `SVMClassifier` without support vectors.
-pub(super) fn svm_one_a_class(scores: Vec<Combination>, transform: Transform, positive: bool) -> Decision {
+pub(super) fn svm_one_a_class(
+    scores: Vec<Combination>,
+    transform: Transform,
+    positive: bool,
+) -> Decision {
     let rule = if scores.len() == 2 {
         Rule::LargestAbove {
             sums: scores.clone(),
@@ -200,24 +242,42 @@ pub(super) fn svm_one_a_class(scores: Vec<Combination>, transform: Transform, po
             sums: scores.clone(),
         }
     };
-    Decision { rule, scores, transform }
+    Decision {
+        rule,
+        scores,
+        transform,
+    }
 }
 
 /// `SVMClassifier` with one function for each pair of classes.
-pub(super) fn svm_pairs(node: &Node, pairs: Vec<Combination>, transform: Transform, classes: usize) -> Result<Decision, CompileError> {
+pub(super) fn svm_pairs(
+    node: &Node,
+    pairs: Vec<Combination>,
+    transform: Transform,
+    classes: usize,
+) -> Result<Decision, CompileError> {
     let rule = Rule::Votes {
         pairs: pairs.clone(),
         classes,
     };
     match <[Combination; 1]>::try_from(pairs) {
         Ok([one]) => complemented(node, rule, one, transform, transform != Transform::None),
-        Err(scores) => Ok(Decision { rule, scores, transform }),
+        Err(scores) => Ok(Decision {
+            rule,
+            scores,
+            transform,
+        }),
     }
 }
 
 impl Evaluator {
     /// The predicted label, of shape `[1]`.
-    pub(super) fn label(&mut self, node: &Node, decision: &Decision, labels: &Labels) -> Result<Value, CompileError> {
+    pub(super) fn label(
+        &mut self,
+        node: &Node,
+        decision: &Decision,
+        labels: &Labels,
+    ) -> Result<Value, CompileError> {
         let index = match &decision.rule {
             Rule::Threshold {
                 sum,
@@ -230,7 +290,10 @@ impl Evaluator {
                 let mut emitter = self.after(node);
                 let threshold = emitter.number(Element::F32, *threshold)?;
                 let exceeds = emitter.binary(BinaryFunction::Greater, &sum, &threshold)?;
-                let [above, below] = [emitter.vector(above.clone())?, emitter.vector(below.clone())?];
+                let [above, below] = [
+                    emitter.vector(above.clone())?,
+                    emitter.vector(below.clone())?,
+                ];
                 emitter.choose(&exceeds, &above, &below)?
             }
             Rule::Largest { classes, sums } => {
@@ -246,7 +309,9 @@ impl Evaluator {
                 if classes.iter().copied().eq(0..labels.len()) {
                     largest
                 } else {
-                    let table = emitter.vector(Tensor::I64(classes.iter().map(|&class| class as i64).collect()))?;
+                    let table = emitter.vector(Tensor::I64(
+                        classes.iter().map(|&class| class as i64).collect(),
+                    ))?;
                     emitter.push(
                         Op::Pick {
                             table: table.id,
@@ -327,7 +392,9 @@ impl Evaluator {
         let zero = emitter.number(Element::F32, 0.0)?;
         let first = emitter.binary(BinaryFunction::Greater, sums, &zero)?;
         let first = emitter.cast(&first, Element::Int)?;
-        let pairs: Vec<(usize, usize)> = (0..classes).flat_map(|i| (i + 1..classes).map(move |j| (i, j))).collect();
+        let pairs: Vec<(usize, usize)> = (0..classes)
+            .flat_map(|i| (i + 1..classes).map(move |j| (i, j)))
+            .collect();
         // votes = for_second + won_by_first * (for_first - for_second), one row a pair.
         let mut changes = vec![0_i64; pairs.len() * classes];
         let mut start = vec![0_i64; classes];

@@ -12,7 +12,12 @@ use cipherfn_protocol::program::{BinaryFunction, Op, SoftmaxKind, UnaryFunction}
 
 impl Evaluator {
     /// The scores after a post-transform; they stay scores where there is none.
-    pub(super) fn transformed(&mut self, node: &Node, value: Value, transform: Transform) -> Result<Value, CompileError> {
+    pub(super) fn transformed(
+        &mut self,
+        node: &Node,
+        value: Value,
+        transform: Transform,
+    ) -> Result<Value, CompileError> {
         if transform == Transform::None {
             return Ok(value);
         }

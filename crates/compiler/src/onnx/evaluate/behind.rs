@@ -19,7 +19,10 @@ impl Evaluator {
             Data::Before(id) => {
                 let Some(constant) = self.before.constant_value(*id).cloned() else {
                     let supported = "outputs that depend on the row through the estimator alone";
-                    return Err(node.unsupported("it joins the row's own values with the estimator's result", supported));
+                    return Err(node.unsupported(
+                        "it joins the row's own values with the estimator's result",
+                        supported,
+                    ));
                 };
                 let constant = Constant {
                     element: value.element,
@@ -41,7 +44,8 @@ impl Evaluator {
                     node,
                     opset: self.opset,
                 };
-                let result = match materialise(&mut self.collected, &mut emitter, &scores.entries)? {
+                let result = match materialise(&mut self.collected, &mut emitter, &scores.entries)?
+                {
                     Some(id) => Operand {
                         id,
                         element: Element::F64,
@@ -66,7 +70,12 @@ impl Evaluator {
 
     /// Range of sums of trees over all leaves, where it takes no longer than it is worth.
     fn range_of(&self, scores: &Scores) -> Range {
-        if self.collected.tree_nodes().saturating_mul(scores.entries.len()) > MAX_WORK {
+        if self
+            .collected
+            .tree_nodes()
+            .saturating_mul(scores.entries.len())
+            > MAX_WORK
+        {
             return Range::ALL;
         }
         let ranges = scores
@@ -74,6 +83,8 @@ impl Evaluator {
             .iter()
             .map(|entry| self.collected.bounds(entry))
             .collect::<Option<Vec<_>>>();
-        ranges.and_then(|ranges| ranges.into_iter().reduce(Range::or)).unwrap_or(Range::ALL)
+        ranges
+            .and_then(|ranges| ranges.into_iter().reduce(Range::or))
+            .unwrap_or(Range::ALL)
     }
 }

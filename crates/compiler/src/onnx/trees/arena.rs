@@ -77,7 +77,8 @@ impl<'a> Builder<'a> {
             .collect()
     }
 
-    /// The tree below `root`. A subtree that several nodes share is copied, as exporters of categorical splits share them.
+    /// The tree below `root`. A subtree that several nodes share is copied, as exporters of
+    /// categorical splits share them.
     pub(super) fn tree(&mut self, raw: &[RawNode], root: usize) -> Result<Tree, CompileError> {
         self.refuse_cycles(raw, root)?;
         let mut nodes: Vec<TreeNode> = Vec::new();
@@ -129,11 +130,15 @@ impl<'a> Builder<'a> {
         self.room = match self.room.checked_sub(1) {
             Some(room) => room,
             None => {
-                return Err(self.node.invalid(format!("the model's trees have more than {MAX_NODES} nodes")));
+                return Err(self.node.invalid(format!(
+                    "the model's trees have more than {MAX_NODES} nodes"
+                )));
             }
         };
         if depth > MAX_DEPTH {
-            return Err(self.node.invalid(format!("a tree is deeper than {MAX_DEPTH} levels")));
+            return Err(self
+                .node
+                .invalid(format!("a tree is deeper than {MAX_DEPTH} levels")));
         }
         Ok(())
     }
@@ -160,9 +165,9 @@ impl<'a> Builder<'a> {
             match states.get(&child) {
                 None => stack.push((child, 0)),
                 Some(State::Open) => {
-                    return Err(self
-                        .node
-                        .invalid(format!("a tree has a cycle: a branch of node {at} leads back to node {child}")));
+                    return Err(self.node.invalid(format!(
+                        "a tree has a cycle: a branch of node {at} leads back to node {child}"
+                    )));
                 }
                 Some(State::Done) => {}
             }
@@ -177,17 +182,30 @@ impl<'a> Builder<'a> {
         Ok(match mode {
             Mode::LessOrEqual => (self.greater(split.feature, value)?, false, missing),
             Mode::Greater => (self.greater(split.feature, value)?, true, missing),
-            Mode::Less => (self.greater(split.feature, self.below(value))?, false, missing),
-            Mode::GreaterOrEqual => (self.greater(split.feature, self.below(value))?, true, missing),
+            Mode::Less => (
+                self.greater(split.feature, self.below(value))?,
+                false,
+                missing,
+            ),
+            Mode::GreaterOrEqual => (
+                self.greater(split.feature, self.below(value))?,
+                true,
+                missing,
+            ),
             Mode::Equal => (self.equal(split.feature, value)?, true, missing),
             // NaN differs from every number.
             Mode::NotEqual => (self.equal(split.feature, value)?, false, true),
-            Mode::Member => return Err(self.node.invalid("a BRANCH_MEMBER node is used as a comparison")),
+            Mode::Member => {
+                return Err(self
+                    .node
+                    .invalid("a BRANCH_MEMBER node is used as a comparison"));
+            }
         })
     }
 
-    /// An infinite threshold as one that parts finite numbers, which alone reach the trees, in the same way. Trees that ask for nothing but
-    /// whether a value is missing have such thresholds.
+    /// An infinite threshold as one that parts finite numbers, which alone reach the trees, in the
+    /// same way. Trees that ask for nothing but whether a value is missing have such
+    /// thresholds.
     fn finite(&self, split: &RawSplit) -> Result<(Mode, f64), CompileError> {
         let (mode, value) = (split.mode, split.value);
         if value.is_finite() {
@@ -195,20 +213,30 @@ impl<'a> Builder<'a> {
         }
         let problem = |what: &str| {
             let feature = split.feature;
-            self.node.invalid(format!("a threshold of feature {feature} is {value}{what}"))
+            self.node
+                .invalid(format!("a threshold of feature {feature} is {value}{what}"))
         };
         let positive = value > 0.0;
         let takes_all = match mode {
             _ if value.is_nan() => return Err(problem(", not a number")),
             Mode::LessOrEqual | Mode::Less => positive,
             Mode::GreaterOrEqual | Mode::Greater => !positive,
-            Mode::Equal | Mode::NotEqual | Mode::Member => return Err(problem(" in a comparison for equality")),
+            Mode::Equal | Mode::NotEqual | Mode::Member => {
+                return Err(problem(" in a comparison for equality"));
+            }
         };
         let largest = match self.kind {
             SourceKind::Single => f64::from(f32::MAX),
             SourceKind::Double => f64::MAX,
         };
-        Ok((if takes_all { Mode::LessOrEqual } else { Mode::Greater }, largest))
+        Ok((
+            if takes_all {
+                Mode::LessOrEqual
+            } else {
+                Mode::Greater
+            },
+            largest,
+        ))
     }
 
     /// The number just below `value` among those that the input can hold.
@@ -217,7 +245,11 @@ impl<'a> Builder<'a> {
             // `x >= value` for a 32-bit `x` is `x >= value` rounded up.
             SourceKind::Single => {
                 let nearest = value as f32;
-                f64::from(if f64::from(nearest) < value { nearest } else { nearest.next_down() })
+                f64::from(if f64::from(nearest) < value {
+                    nearest
+                } else {
+                    nearest.next_down()
+                })
             }
             SourceKind::Double => value.next_down(),
         }
@@ -234,9 +266,10 @@ impl<'a> Builder<'a> {
             nearest
         };
         if !rounded.is_finite() {
-            return Err(self
-                .node
-                .unsupported(format!("threshold {threshold} of feature {feature}"), "thresholds of 32-bit range"));
+            return Err(self.node.unsupported(
+                format!("threshold {threshold} of feature {feature}"),
+                "thresholds of 32-bit range",
+            ));
         }
         Ok(Test::Greater(rounded))
     }
@@ -246,12 +279,16 @@ impl<'a> Builder<'a> {
         #[expect(clippy::float_cmp, reason = "asks whether the conversion was exact")]
         if f64::from(narrow) != value {
             let problem = format!("it compares feature {feature} for equality with {value}");
-            return Err(self
-                .node
-                .unsupported(problem, "equality with numbers that 32-bit floats hold exactly"));
+            return Err(self.node.unsupported(
+                problem,
+                "equality with numbers that 32-bit floats hold exactly",
+            ));
         }
         if self.kind == SourceKind::Double {
-            self.splits.entry(feature).or_default().extend([value.next_down(), value]);
+            self.splits
+                .entry(feature)
+                .or_default()
+                .extend([value.next_down(), value]);
         }
         Ok(Test::Equal(narrow))
     }

@@ -7,7 +7,11 @@ use crate::onnx::node::Node;
 use std::collections::{HashMap, HashSet};
 
 /// Reads a `TreeEnsembleClassifier`: one target a class, in the order of the class labels.
-pub(crate) fn classifier(node: &Node, input: &TreeInput, classes: usize) -> Result<Ensemble, CompileError> {
+pub(crate) fn classifier(
+    node: &Node,
+    input: &TreeInput,
+    classes: usize,
+) -> Result<Ensemble, CompileError> {
     read(node, input, classes, "class")
 }
 
@@ -20,11 +24,21 @@ pub(crate) fn regressor(node: &Node, input: &TreeInput) -> Result<Ensemble, Comp
     }
 }
 
-fn read(node: &Node, input: &TreeInput, targets: usize, prefix: &str) -> Result<Ensemble, CompileError> {
+fn read(
+    node: &Node,
+    input: &TreeInput,
+    targets: usize,
+    prefix: &str,
+) -> Result<Ensemble, CompileError> {
     let average = match node.text("aggregate_function", "SUM")?.as_str() {
         "SUM" => false,
         "AVERAGE" => true,
-        other => return Err(node.unsupported(format!("its trees are combined by {other}"), "SUM and AVERAGE")),
+        other => {
+            return Err(node.unsupported(
+                format!("its trees are combined by {other}"),
+                "SUM and AVERAGE",
+            ));
+        }
     };
     let attributes = Attributes::read(node)?;
     let leaves = leaves(node, prefix, targets)?;
@@ -55,17 +69,25 @@ fn leaves(node: &Node, prefix: &str, targets: usize) -> Result<Leaves, CompileEr
     let weights = node.numbers(&format!("{prefix}_weights"))?;
     if ids.len() != node_ids.len() || ids.len() != tree_ids.len() || ids.len() != weights.len() {
         let lengths = (ids.len(), node_ids.len(), tree_ids.len(), weights.len());
-        return Err(node.invalid(format!("its \"{prefix}_*\" attributes have different lengths {lengths:?}")));
+        return Err(node.invalid(format!(
+            "its \"{prefix}_*\" attributes have different lengths {lengths:?}"
+        )));
     }
     if ids.is_empty() {
         return Err(node.invalid(format!("it has no \"{prefix}_weights\"")));
     }
     let mut leaves = Leaves::new();
-    for (((&id, &node_id), &tree_id), &weight) in ids.iter().zip(node_ids).zip(tree_ids).zip(&weights) {
+    for (((&id, &node_id), &tree_id), &weight) in
+        ids.iter().zip(node_ids).zip(tree_ids).zip(&weights)
+    {
         let target = usize::try_from(id)
             .ok()
             .filter(|&target| target < targets)
-            .ok_or_else(|| node.invalid(format!("a leaf of tree {tree_id} adds to {prefix} {id} of {targets}")))?;
+            .ok_or_else(|| {
+                node.invalid(format!(
+                    "a leaf of tree {tree_id} adds to {prefix} {id} of {targets}"
+                ))
+            })?;
         let values = leaves.entry((tree_id, node_id)).or_default();
         match values.iter_mut().find(|(own, _)| *own == target as u32) {
             Some((_, sum)) => *sum += weight,
@@ -111,7 +133,9 @@ impl<'a> Attributes<'a> {
             own.modes.len(),
             own.values.len(),
         ];
-        if lengths.iter().any(|&other| other != len) || !(own.missing.is_empty() || own.missing.len() == len) {
+        if lengths.iter().any(|&other| other != len)
+            || !(own.missing.is_empty() || own.missing.len() == len)
+        {
             return Err(node.invalid(format!(
                 "its \"nodes_*\" attributes have different lengths: {len} tree ids, others {lengths:?}"
             )));
@@ -141,9 +165,19 @@ impl<'a> Attributes<'a> {
         ranges
     }
 
-    fn raw(&self, node: &Node, range: std::ops::Range<usize>, features: usize, leaves: &Leaves) -> Result<Vec<RawNode>, CompileError> {
+    fn raw(
+        &self,
+        node: &Node,
+        range: std::ops::Range<usize>,
+        features: usize,
+        leaves: &Leaves,
+    ) -> Result<Vec<RawNode>, CompileError> {
         let tree = self.tree_ids[range.start];
-        let places: HashMap<i64, usize> = range.clone().enumerate().map(|(place, at)| (self.node_ids[at], place)).collect();
+        let places: HashMap<i64, usize> = range
+            .clone()
+            .enumerate()
+            .map(|(place, at)| (self.node_ids[at], place))
+            .collect();
         let child = |at: usize, id: i64| {
             let place = places.get(&id).copied();
             place.ok_or_else(|| {
@@ -156,7 +190,12 @@ impl<'a> Attributes<'a> {
         range
             .map(|at| {
                 if self.modes[at] == "LEAF" {
-                    return Ok(RawNode::Leaf(leaves.get(&(tree, self.node_ids[at])).cloned().unwrap_or_default()));
+                    return Ok(RawNode::Leaf(
+                        leaves
+                            .get(&(tree, self.node_ids[at]))
+                            .cloned()
+                            .unwrap_or_default(),
+                    ));
                 }
                 let feature = u32::try_from(self.features[at])
                     .ok()
@@ -190,7 +229,8 @@ fn mode(node: &Node, name: &str) -> Result<Mode, CompileError> {
         "BRANCH_EQ" => Mode::Equal,
         "BRANCH_NEQ" => Mode::NotEqual,
         other => {
-            let supported = "BRANCH_LEQ, BRANCH_LT, BRANCH_GTE, BRANCH_GT, BRANCH_EQ, BRANCH_NEQ, LEAF";
+            let supported =
+                "BRANCH_LEQ, BRANCH_LT, BRANCH_GTE, BRANCH_GT, BRANCH_EQ, BRANCH_NEQ, LEAF";
             return Err(node.unsupported(format!("node mode \"{other}\""), supported));
         }
     })

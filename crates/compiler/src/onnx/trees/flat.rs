@@ -11,7 +11,12 @@ pub(crate) fn ensemble(node: &Node, input: &TreeInput) -> Result<Ensemble, Compi
     let average = match node.int("aggregate_function", 1)? {
         0 => true,
         1 => false,
-        other => return Err(node.unsupported(format!("its trees are combined by function {other}"), "SUM (1) and AVERAGE (0)")),
+        other => {
+            return Err(node.unsupported(
+                format!("its trees are combined by function {other}"),
+                "SUM (1) and AVERAGE (0)",
+            ));
+        }
     };
     let transform = match node.int("post_transform", 0)? {
         0 => Transform::None,
@@ -67,8 +72,14 @@ fn raw(node: &Node, features: usize, targets: usize) -> Result<Vec<RawNode>, Com
         return Err(node.invalid("\"nodes_modes\" holds no integers"));
     };
     let values = node.as_numbers("nodes_splits", &required(node, "nodes_splits")?)?;
-    let [on_true, on_false] = [node.ints("nodes_truenodeids")?, node.ints("nodes_falsenodeids")?];
-    let [true_leafs, false_leafs] = [node.ints("nodes_trueleafs")?, node.ints("nodes_falseleafs")?];
+    let [on_true, on_false] = [
+        node.ints("nodes_truenodeids")?,
+        node.ints("nodes_falsenodeids")?,
+    ];
+    let [true_leafs, false_leafs] = [
+        node.ints("nodes_trueleafs")?,
+        node.ints("nodes_falseleafs")?,
+    ];
     let missing = node.ints("nodes_missing_value_tracks_true")?;
     let lengths = [
         modes.len(),
@@ -78,13 +89,19 @@ fn raw(node: &Node, features: usize, targets: usize) -> Result<Vec<RawNode>, Com
         true_leafs.len(),
         false_leafs.len(),
     ];
-    if count == 0 || lengths.iter().any(|&len| len != count) || !(missing.is_empty() || missing.len() == count) {
+    if count == 0
+        || lengths.iter().any(|&len| len != count)
+        || !(missing.is_empty() || missing.len() == count)
+    {
         return Err(node.invalid(format!(
             "its \"nodes_*\" attributes have different lengths: {count} feature ids, others {lengths:?}"
         )));
     }
     let leaf_targets = node.ints("leaf_targetids")?;
-    let leaf_weights = node.finite("leaf_weights", node.as_numbers("leaf_weights", &required(node, "leaf_weights")?)?)?;
+    let leaf_weights = node.finite(
+        "leaf_weights",
+        node.as_numbers("leaf_weights", &required(node, "leaf_weights")?)?,
+    )?;
     if leaf_targets.len() != leaf_weights.len() {
         return Err(node.invalid(format!(
             "it has {} leaf targets and {} leaf weights",
@@ -93,8 +110,15 @@ fn raw(node: &Node, features: usize, targets: usize) -> Result<Vec<RawNode>, Com
         )));
     }
     let child = |at: usize, id: i64, leaf: i64| {
-        let (len, offset) = if leaf == 0 { (count, 0) } else { (leaf_weights.len(), count) };
-        let place = usize::try_from(id).ok().filter(|&place| place < len).map(|place| place + offset);
+        let (len, offset) = if leaf == 0 {
+            (count, 0)
+        } else {
+            (leaf_weights.len(), count)
+        };
+        let place = usize::try_from(id)
+            .ok()
+            .filter(|&place| place < len)
+            .map(|place| place + offset);
         place.ok_or_else(|| {
             node.invalid(format!(
                 "a branch of node {at} leads to {} {id} of {len}",
@@ -105,12 +129,23 @@ fn raw(node: &Node, features: usize, targets: usize) -> Result<Vec<RawNode>, Com
     let mut sets = member_sets(node)?.into_iter();
     let mut raw = Vec::with_capacity(count + leaf_weights.len());
     for at in 0..count {
-        let feature = u32::try_from(feature_ids[at]).ok().filter(|&feature| (feature as usize) < features);
-        let feature = feature.ok_or_else(|| node.invalid(format!("node {at} asks for feature {} of {features}", feature_ids[at])))?;
-        let mode = mode(modes[at]).ok_or_else(|| node.unsupported(format!("node mode {}", modes[at]), "modes 0 to 6"))?;
+        let feature = u32::try_from(feature_ids[at])
+            .ok()
+            .filter(|&feature| (feature as usize) < features);
+        let feature = feature.ok_or_else(|| {
+            node.invalid(format!(
+                "node {at} asks for feature {} of {features}",
+                feature_ids[at]
+            ))
+        })?;
+        let mode = mode(modes[at])
+            .ok_or_else(|| node.unsupported(format!("node mode {}", modes[at]), "modes 0 to 6"))?;
         let members = if mode == Mode::Member {
-            sets.next()
-                .ok_or_else(|| node.invalid("\"membership_values\" has fewer sets than there are BRANCH_MEMBER nodes"))?
+            sets.next().ok_or_else(|| {
+                node.invalid(
+                    "\"membership_values\" has fewer sets than there are BRANCH_MEMBER nodes",
+                )
+            })?
         } else {
             Vec::new()
         };
@@ -125,8 +160,12 @@ fn raw(node: &Node, features: usize, targets: usize) -> Result<Vec<RawNode>, Com
         }));
     }
     for (&target, &weight) in leaf_targets.iter().zip(&leaf_weights) {
-        let target = u32::try_from(target).ok().filter(|&target| (target as usize) < targets);
-        let target = target.ok_or_else(|| node.invalid(format!("a leaf adds to a target that is none of {targets}")))?;
+        let target = u32::try_from(target)
+            .ok()
+            .filter(|&target| (target as usize) < targets);
+        let target = target.ok_or_else(|| {
+            node.invalid(format!("a leaf adds to a target that is none of {targets}"))
+        })?;
         raw.push(RawNode::Leaf(vec![(target, weight)]));
     }
     Ok(raw)

@@ -9,9 +9,9 @@ pub(crate) fn along(shape: &[usize], axis: usize, picked: &[usize]) -> Vec<u32> 
     let outer: usize = shape[..axis].iter().product();
     let block = shape[axis] * inner;
     let row = |start: usize| {
-        picked
-            .iter()
-            .flat_map(move |&k| (start + k * inner..start + (k + 1) * inner).map(|place| place as u32))
+        picked.iter().flat_map(move |&k| {
+            (start + k * inner..start + (k + 1) * inner).map(|place| place as u32)
+        })
     };
     (0..outer).flat_map(|o| row(o * block)).collect()
 }
@@ -22,21 +22,35 @@ pub(crate) fn broadcast(from: &[usize], shape: &[usize]) -> Vec<u32> {
     let offset = shape.len() - from.len();
     let mut from_len = 1;
     for (axis, &size) in shape.iter().enumerate() {
-        let own = if axis < offset { 1 } else { from[axis - offset] };
+        let own = if axis < offset {
+            1
+        } else {
+            from[axis - offset]
+        };
         from_len *= own;
         places = places
             .iter()
-            .flat_map(|&place| (0..size).map(move |k| place * own as u32 + if own == 1 { 0 } else { k as u32 }))
+            .flat_map(|&place| {
+                (0..size).map(move |k| place * own as u32 + if own == 1 { 0 } else { k as u32 })
+            })
             .collect();
     }
-    debug_assert!(places.iter().all(|&place| (place as usize) < from_len.max(1)));
+    debug_assert!(
+        places
+            .iter()
+            .all(|&place| (place as usize) < from_len.max(1))
+    );
     places
 }
 
 /// Shape of two tensors broadcast together, as `numpy.broadcast_shapes` does.
 pub(crate) fn broadcast_shape(left: &[usize], right: &[usize]) -> Option<Vec<usize>> {
     let rank = left.len().max(right.len());
-    let dim = |shape: &[usize], axis: usize| (axis + shape.len()).checked_sub(rank).map_or(1, |axis| shape[axis]);
+    let dim = |shape: &[usize], axis: usize| {
+        (axis + shape.len())
+            .checked_sub(rank)
+            .map_or(1, |axis| shape[axis])
+    };
     (0..rank)
         .map(|axis| match (dim(left, axis), dim(right, axis)) {
             (l, r) if l == r => Some(l),

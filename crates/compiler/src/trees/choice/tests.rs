@@ -31,13 +31,18 @@ fn tree(numbers: &mut Numbers, depth: u32, thresholds: u32) -> Tree {
         no: 2 * index + 2,
     };
     let mut nodes: Vec<TreeNode> = (0..inner).map(|index| split(index, numbers)).collect();
-    nodes.extend((0..=inner).map(|_| TreeNode::Leaf(vec![(0, f64::from(numbers.below(2001)) / 1000.0 - 1.0)])));
+    nodes.extend(
+        (0..=inner)
+            .map(|_| TreeNode::Leaf(vec![(0, f64::from(numbers.below(2001)) / 1000.0 - 1.0)])),
+    );
     Tree { nodes }
 }
 
 fn binned(trees: u32, depth: u32, thresholds: u32, mode: FeatureMode) -> (BinnedEnsemble, bool) {
     let mut numbers = Numbers(1);
-    let trees = (0..trees).map(|_| tree(&mut numbers, depth, thresholds)).collect();
+    let trees = (0..trees)
+        .map(|_| tree(&mut numbers, depth, thresholds))
+        .collect();
     let trees = TreeEnsemble {
         scores: 1,
         base: vec![0.0],
@@ -83,7 +88,10 @@ fn a_hundred_random_trees_on_a_grid() {
     );
     assert!(plan.bits >= 8.5, "{}", plan.bits);
     assert!(
-        plan.shape.forms.iter().all(|form| *form == plan.shape.forms[0]),
+        plan.shape
+            .forms
+            .iter()
+            .all(|form| *form == plan.shape.forms[0]),
         "alike features get one form"
     );
 }
@@ -106,10 +114,15 @@ fn one_large_tree_of_fine_features() {
 #[test]
 fn the_compact_profile_has_the_fewest_bytes() {
     let (ensemble, hides_use) = binned(10, 4, 15, FeatureMode::Exact { decoys: 0 });
-    let [balanced, compact, keyless] =
-        [Profile::Balanced, Profile::Compact, Profile::Keyless].map(|profile| chosen(&ensemble, hides_use, profile, 9.0));
+    let [balanced, compact, keyless] = [Profile::Balanced, Profile::Compact, Profile::Keyless]
+        .map(|profile| chosen(&ensemble, hides_use, profile, 9.0));
     let bytes = |plan: &Plan| plan.backend.key_bytes() + plan.query_bytes;
-    assert!(bytes(&compact) < bytes(&balanced), "{} {}", bytes(&compact), bytes(&balanced));
+    assert!(
+        bytes(&compact) < bytes(&balanced),
+        "{} {}",
+        bytes(&compact),
+        bytes(&balanced)
+    );
     assert_eq!(keyless.backend.key_bytes(), 0);
     assert!(balanced.bits >= 9.0 && compact.bits >= 9.0 && keyless.bits >= 9.0);
 }

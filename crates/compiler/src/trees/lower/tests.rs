@@ -17,13 +17,18 @@ const POLYNOMIAL_SIZE: u32 = 2048;
 const SHIFT: u32 = 44;
 
 fn test() -> impl Strategy<Value = Test> {
-    let threshold = (0_usize..5).prop_map(|index| VALUES[index] + if index % 2 == 0 { 0.0 } else { 0.5 });
+    let threshold =
+        (0_usize..5).prop_map(|index| VALUES[index] + if index % 2 == 0 { 0.0 } else { 0.5 });
     prop_oneof![3 => threshold.prop_map(Test::Greater), 1 => (0_usize..5).prop_map(|index| Test::Equal(VALUES[index]))]
 }
 
 fn leaf(scores: u32) -> impl Strategy<Value = Vec<(u32, f64)>> {
-    proptest::collection::btree_map(0..scores, -4_i32..5, 0..=scores as usize)
-        .prop_map(|values| values.into_iter().map(|(score, value)| (score, f64::from(value))).collect())
+    proptest::collection::btree_map(0..scores, -4_i32..5, 0..=scores as usize).prop_map(|values| {
+        values
+            .into_iter()
+            .map(|(score, value)| (score, f64::from(value)))
+            .collect()
+    })
 }
 
 #[derive(Clone, Debug)]
@@ -52,10 +57,15 @@ fn flatten(shape: &Sketch, nodes: &mut Vec<TreeNode>) -> u32 {
 }
 
 fn tree(scores: u32) -> impl Strategy<Value = Tree> {
-    let shape = leaf(scores).prop_map(Sketch::Leaf).prop_recursive(5, 32, 2, |inner| {
-        (0..FEATURES, test(), any::<bool>(), inner.clone(), inner)
-            .prop_map(|(feature, test, missing, yes, no)| Sketch::Split(feature, test, missing, Box::new(yes), Box::new(no)))
-    });
+    let shape = leaf(scores)
+        .prop_map(Sketch::Leaf)
+        .prop_recursive(5, 32, 2, |inner| {
+            (0..FEATURES, test(), any::<bool>(), inner.clone(), inner).prop_map(
+                |(feature, test, missing, yes, no)| {
+                    Sketch::Split(feature, test, missing, Box::new(yes), Box::new(no))
+                },
+            )
+        });
     shape.prop_map(|shape| {
         let mut nodes = Vec::new();
         flatten(&shape, &mut nodes);
@@ -78,7 +88,10 @@ fn symmetric_tree(scores: u32) -> impl Strategy<Value = Tree> {
                 no: 2 * index + 2,
             }
         };
-        let leaves = leaves.into_iter().take(1 << levels.len()).map(TreeNode::Leaf);
+        let leaves = leaves
+            .into_iter()
+            .take(1 << levels.len())
+            .map(TreeNode::Leaf);
         Tree {
             nodes: (0..inner).map(split).chain(leaves).collect(),
         }
@@ -87,12 +100,17 @@ fn symmetric_tree(scores: u32) -> impl Strategy<Value = Tree> {
 
 fn ensemble() -> impl Strategy<Value = TreeEnsemble> {
     (1_u32..4).prop_flat_map(|scores| {
-        let trees = proptest::collection::vec(prop_oneof![3 => tree(scores), 1 => symmetric_tree(scores)], 1..6);
-        (trees, proptest::collection::vec(-3_i32..4, scores as usize)).prop_map(move |(trees, base)| TreeEnsemble {
-            scores: scores as usize,
-            base: base.into_iter().map(f64::from).collect(),
-            trees,
-        })
+        let trees = proptest::collection::vec(
+            prop_oneof![3 => tree(scores), 1 => symmetric_tree(scores)],
+            1..6,
+        );
+        (trees, proptest::collection::vec(-3_i32..4, scores as usize)).prop_map(
+            move |(trees, base)| TreeEnsemble {
+                scores: scores as usize,
+                base: base.into_iter().map(f64::from).collect(),
+                trees,
+            },
+        )
     })
 }
 
@@ -116,16 +134,31 @@ fn constant(polynomial: &Polynomial) -> Constant {
     )
 }
 
-/// Whether the lowered ensemble gives the float model's scores on every combination of feature values.
-fn agrees(trees: &TreeEnsemble, quantisation: &Quantisation, shape: &Shape, missing: bool) -> Result<(), TestCaseError> {
+/// Whether the lowered ensemble gives the float model's scores on every combination of feature
+/// values.
+fn agrees(
+    trees: &TreeEnsemble,
+    quantisation: &Quantisation,
+    shape: &Shape,
+    missing: bool,
+) -> Result<(), TestCaseError> {
     let scores = ScoreMap::of_trees(trees);
     let binned = BinnedEnsemble::new(trees, quantisation, &scores);
     let units = vec![1.0; scores.carried.len()];
-    let Some(lowered) = lower(&binned, shape, quantisation.hides_use, POLYNOMIAL_SIZE, &units) else {
+    let Some(lowered) = lower(
+        &binned,
+        shape,
+        quantisation.hides_use,
+        POLYNOMIAL_SIZE,
+        &units,
+    ) else {
         return Ok(());
     };
     prop_assert!(lowered.rounding.iter().all(|rounding| *rounding == 0.0));
-    let gadget = Gadget { base_log: 5, levels: 4 };
+    let gadget = Gadget {
+        base_log: 5,
+        levels: 4,
+    };
     let circuit = LevelledCircuit {
         parameter_set: "cipherfn-128-n2048-m8-v1".into(),
         selectors: lowered.selectors.len() as u32,
@@ -137,7 +170,8 @@ fn agrees(trees: &TreeEnsemble, quantisation: &Quantisation, shape: &Shape, miss
         stride: 1,
         reply_bits: 32,
     };
-    let circuit = ClearCircuit::new(Circuit::Levelled(circuit)).map_err(|error| TestCaseError::fail(error.to_string()))?;
+    let circuit = ClearCircuit::new(Circuit::Levelled(circuit))
+        .map_err(|error| TestCaseError::fail(error.to_string()))?;
     let encoding = SelectorEncoding {
         quantisers: quantisation.quantisers.clone(),
         selectors: lowered.selectors.clone(),
@@ -146,20 +180,32 @@ fn agrees(trees: &TreeEnsemble, quantisation: &Quantisation, shape: &Shape, miss
     };
     let count = VALUES.len() - usize::from(!missing);
     for row in 0..count.pow(FEATURES) {
-        let row: Vec<f32> = (0..FEATURES).map(|feature| VALUES[row / count.pow(feature) % count]).collect();
-        let result = circuit.evaluate(ClearInput::Selectors(&encoding.bits(&row).unwrap())).unwrap();
+        let row: Vec<f32> = (0..FEATURES)
+            .map(|feature| VALUES[row / count.pow(feature) % count])
+            .collect();
+        let result = circuit
+            .evaluate(ClearInput::Selectors(&encoding.bits(&row).unwrap()))
+            .unwrap();
         let values: Vec<f64> = result
             .iter()
             .zip(&lowered.graph.ranges)
             .zip(&lowered.graph.centre)
             .map(|((value, range), centre)| {
                 let units = (*value as i64) >> SHIFT;
-                assert!((range.0..=range.1).contains(&units), "{units} outside {range:?}");
+                assert!(
+                    (range.0..=range.1).contains(&units),
+                    "{units} outside {range:?}"
+                );
                 (units + centre) as f64
             })
             .collect();
         for (found, affine) in trees.raw_scores(&row).iter().zip(&scores.scores) {
-            let value = affine.offset + affine.factor * values.get(affine.coefficient as usize).copied().unwrap_or(0.0);
+            let value = affine.offset
+                + affine.factor
+                    * values
+                        .get(affine.coefficient as usize)
+                        .copied()
+                        .unwrap_or(0.0);
             prop_assert!(
                 (value - found).abs() <= affine.deviation + 1e-9,
                 "{} instead of {} at {:?}",
@@ -219,7 +265,11 @@ fn stump(feature: u32, threshold: f32) -> Tree {
         no: 2,
     };
     Tree {
-        nodes: vec![split, TreeNode::Leaf(vec![(0, 1.0)]), TreeNode::Leaf(vec![(0, 0.0)])],
+        nodes: vec![
+            split,
+            TreeNode::Leaf(vec![(0, 1.0)]),
+            TreeNode::Leaf(vec![(0, 0.0)]),
+        ],
     }
 }
 
@@ -229,7 +279,12 @@ fn lowered(trees: Vec<Tree>, form: Form, tables: bool) -> Lowered {
         base: vec![0.0],
         trees,
     };
-    let quantisation = Quantisation::fit(&trees, &features(false), FeatureMode::Exact { decoys: 0 }, Hash::of(b"model"));
+    let quantisation = Quantisation::fit(
+        &trees,
+        &features(false),
+        FeatureMode::Exact { decoys: 0 },
+        Hash::of(b"model"),
+    );
     let binned = BinnedEnsemble::new(&trees, &quantisation, &ScoreMap::of_trees(&trees));
     let shape = Shape {
         forms: vec![form; quantisation.quantisers.len()],
@@ -240,7 +295,11 @@ fn lowered(trees: Vec<Tree>, form: Form, tables: bool) -> Lowered {
 
 #[test]
 fn stumps_of_one_predicate_are_one_choice() {
-    let lowered = lowered(vec![stump(0, 1.0), stump(0, 1.0), stump(1, 1.0)], Form::Thermometer, false);
+    let lowered = lowered(
+        vec![stump(0, 1.0), stump(0, 1.0), stump(1, 1.0)],
+        Form::Thermometer,
+        false,
+    );
     assert_eq!(lowered.graph.nodes.len(), 1);
     assert_eq!(lowered.graph.nodes[0].selects.len(), 2);
     assert_eq!(lowered.graph.ranges, [(-1, 2)]);
@@ -258,7 +317,13 @@ fn nodes_that_ancestors_decide_are_gone() {
     };
     let leaf = |value| TreeNode::Leaf(vec![(0, value)]);
     let tree = Tree {
-        nodes: vec![split(1.0, 1, 2), split(0.0, 3, 4), leaf(0.0), leaf(5.0), leaf(9.0)],
+        nodes: vec![
+            split(1.0, 1, 2),
+            split(0.0, 3, 4),
+            leaf(0.0),
+            leaf(5.0),
+            leaf(9.0),
+        ],
     };
     let lowered = lowered(vec![tree], Form::Thermometer, false);
     assert_eq!(lowered.selectors.len(), 1);
@@ -279,7 +344,8 @@ fn a_symmetric_tree_takes_one_multiplexer_a_level() {
         }
     };
     let tree = |seed: u32| {
-        let leaves = (0..16).map(|leaf: u32| TreeNode::Leaf(vec![(0, f64::from(leaf.wrapping_mul(seed) % 13))]));
+        let leaves = (0..16)
+            .map(|leaf: u32| TreeNode::Leaf(vec![(0, f64::from(leaf.wrapping_mul(seed) % 13))]));
         Tree {
             nodes: (0..15).map(split).chain(leaves).collect(),
         }

@@ -1,16 +1,19 @@
-//! The worst path: how much error the CMUXes between ciphertexts add on it, and how few selectors it may come from.
+//! The worst path: how much error the CMUXes between ciphertexts add on it, and how few selectors
+//! it may come from.
 
 use super::{combine, operands};
 use crate::trees::graph::Graph;
 use cipherfn_engine::circuit::{Node, Operand};
 
-/// What holds for every path through a graph, from the constants to the result. A path takes one branch of every CMUX and all addends.
+/// What holds for every path through a graph, from the constants to the result. A path takes one
+/// branch of every CMUX and all addends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Paths {
-    /// Variance that CMUXes between ciphertexts add, in units of one CMUX's. One that a path reaches k times counts k^2 times: it carries the
-    /// same error every time.
+    /// Variance that CMUXes between ciphertexts add, in units of one CMUX's. One that a path
+    /// reaches k times counts k^2 times: it carries the same error every time.
     pub cmuxes: f64,
-    /// Selectors that this variance comes from, if each of them gives as much as any may give; infinite where there is no variance.
+    /// Selectors that this variance comes from, if each of them gives as much as any may give;
+    /// infinite where there is no variance.
     pub selectors: f64,
 }
 
@@ -55,10 +58,17 @@ impl Paths {
         let repeated = repeated(nodes, &uses, &result.shared);
         let own = combine(&result.selectors, &repeated, |a, b| a + b);
         let cmuxes = result.visits + repeated.iter().map(|(_, more)| more).sum::<f64>();
-        let most = own.iter().map(|(_, variance)| *variance).fold(0.0, f64::max);
+        let most = own
+            .iter()
+            .map(|(_, variance)| *variance)
+            .fold(0.0, f64::max);
         Self {
             cmuxes,
-            selectors: if most > 0.0 { cmuxes / most } else { f64::INFINITY },
+            selectors: if most > 0.0 {
+                cmuxes / most
+            } else {
+                f64::INFINITY
+            },
         }
     }
 }
@@ -99,7 +109,8 @@ fn reach(node: &Node, known: &[Reach]) -> Reach {
     total
 }
 
-/// For each selector, by how much its CMUXes' variance exceeds their visits: k^2 - k for one that some path reaches k times.
+/// For each selector, by how much its CMUXes' variance exceeds their visits: k^2 - k for one that
+/// some path reaches k times.
 fn repeated(nodes: &[Node], uses: &[u32], shared: &[(u32, f64)]) -> Vec<(u32, f64)> {
     let mut times = vec![1.0_f64; nodes.len()];
     for (node, reached) in shared {
@@ -114,7 +125,9 @@ fn repeated(nodes: &[Node], uses: &[u32], shared: &[(u32, f64)]) -> Vec<(u32, f6
         }
         let between_ciphertexts = |operand: Operand| matches!(operand, Operand::Node(_));
         for select in &node.selects {
-            if reached > 1.0 && (between_ciphertexts(select.clear) || between_ciphertexts(select.set)) {
+            if reached > 1.0
+                && (between_ciphertexts(select.clear) || between_ciphertexts(select.set))
+            {
                 *more.entry(select.selector).or_default() += reached * reached - reached;
             }
         }

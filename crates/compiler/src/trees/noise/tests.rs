@@ -1,28 +1,50 @@
 use super::*;
 use cipherfn_engine::circuit::{Rotated, Select};
 
-const GADGET: Gadget = Gadget { base_log: 4, levels: 3 };
-const UNIT: Variances = Variances { cmux: 1.0, body_row: 1.0 };
+const GADGET: Gadget = Gadget {
+    base_log: 4,
+    levels: 3,
+};
+const UNIT: Variances = Variances {
+    cmux: 1.0,
+    body_row: 1.0,
+};
 
 fn assert_close(found: f64, expected: f64) {
-    assert!((found - expected).abs() < 1e-9, "{found} instead of {expected}");
+    assert!(
+        (found - expected).abs() < 1e-9,
+        "{found} instead of {expected}"
+    );
 }
 
 fn node(id: u32) -> Operand {
-    Operand::Node(Rotated { node: id, rotation: 0 })
+    Operand::Node(Rotated {
+        node: id,
+        rotation: 0,
+    })
 }
 
 fn select(selector: u32, clear: Operand, set: Operand) -> Select {
-    Select { selector, clear, set }
+    Select {
+        selector,
+        clear,
+        set,
+    }
 }
 
 fn graph(constants: &[i64], nodes: Vec<(Vec<u32>, Vec<Select>)>) -> Graph {
     let nodes = nodes.into_iter().map(|(addends, selects)| Node {
         constant: None,
-        addends: addends.into_iter().map(|node| Rotated { node, rotation: 0 }).collect(),
+        addends: addends
+            .into_iter()
+            .map(|node| Rotated { node, rotation: 0 })
+            .collect(),
         selects,
     });
-    let constants = constants.iter().map(|value| Polynomial::from([(0, *value)])).collect();
+    let constants = constants
+        .iter()
+        .map(|value| Polynomial::from([(0, *value)]))
+        .collect();
     Graph {
         constants,
         nodes: nodes.collect(),
@@ -48,7 +70,12 @@ fn digits_are_balanced_and_recompose() {
 #[test]
 fn choices_of_one_selector_add_before_they_are_squared() {
     // Both sums hold 3 * row 0 of selector 0: 6 * 6, not 3 * 3 + 3 * 3.
-    let choice = |selector| (vec![], vec![select(selector, Operand::Zero, Operand::Constant(0))]);
+    let choice = |selector| {
+        (
+            vec![],
+            vec![select(selector, Operand::Zero, Operand::Constant(0))],
+        )
+    };
     let same = graph(&[3], vec![choice(0), choice(0), (vec![0, 1], vec![])]);
     assert_close(bound(&same, 1.0), 36.0);
     let other = graph(&[3], vec![choice(0), choice(1), (vec![0, 1], vec![])]);
@@ -57,7 +84,12 @@ fn choices_of_one_selector_add_before_they_are_squared() {
 
 #[test]
 fn a_path_takes_one_branch_and_all_addends() {
-    let choice = |constant| (vec![], vec![select(7, Operand::Zero, Operand::Constant(constant))]);
+    let choice = |constant| {
+        (
+            vec![],
+            vec![select(7, Operand::Zero, Operand::Constant(constant))],
+        )
+    };
     let nodes = vec![
         choice(0),
         choice(1),
@@ -65,8 +97,9 @@ fn a_path_takes_one_branch_and_all_addends() {
         (vec![], vec![select(1, node(2), Operand::Zero)]),
         (vec![2, 3], vec![select(2, node(3), node(2))]),
     ];
-    // Nodes 2 and 3 have 1 and 2 CMUXes. The last one adds node 2, node 3 and a choice between them: node 2 may be reached three times and node 3
-    // twice, so their CMUXes count 9 and 4, beside the last one. The row of selector 7 is met three times, with 2 at worst.
+    // Nodes 2 and 3 have 1 and 2 CMUXes. The last one adds node 2, node 3 and a choice between
+    // them: node 2 may be reached three times and node 3 twice, so their CMUXes count 9 and 4,
+    // beside the last one. The row of selector 7 is met three times, with 2 at worst.
     assert_close(bound(&graph(&[1, 2], nodes), 1.0), 14.0 + 36.0);
 }
 
@@ -123,6 +156,10 @@ fn scales_apply_to_constants() {
 fn normal_tails() {
     // Two-sided tails of 1.96 and 7.14 deviations: 5 % and 2^-40.
     assert!((deviations(0.05_f64.log2()) - 1.96).abs() < 0.15);
-    assert!((deviations(-40.0) - 7.14).abs() < 0.02, "{}", deviations(-40.0));
+    assert!(
+        (deviations(-40.0) - 7.14).abs() < 0.02,
+        "{}",
+        deviations(-40.0)
+    );
     assert!(deviations(-50.0) > deviations(-40.0));
 }

@@ -35,7 +35,12 @@ fn infos(missing: bool, values: &[f32]) -> Vec<FeatureInfo> {
 
 fn fit(tests: &[(Test, bool)], missing: bool, mode: FeatureMode) -> Quantisation {
     let values: Vec<f32> = (0..100_u8).map(f32::from).collect();
-    Quantisation::fit(&ensemble(tests), &infos(missing, &values), mode, Hash::of(b"m"))
+    Quantisation::fit(
+        &ensemble(tests),
+        &infos(missing, &values),
+        mode,
+        Hash::of(b"m"),
+    )
 }
 
 const EXACT: FeatureMode = FeatureMode::Exact { decoys: 0 };
@@ -44,7 +49,11 @@ const EXACT: FeatureMode = FeatureMode::Exact { decoys: 0 };
 fn check(quantisation: &Quantisation, test: Test, missing_goes_yes: bool, value: f32) {
     let set = quantisation.answer(0, test, missing_goes_yes);
     let bin = quantisation.quantisers[0].bin(value).unwrap();
-    let expected = if value.is_nan() { missing_goes_yes } else { test.holds(value) };
+    let expected = if value.is_nan() {
+        missing_goes_yes
+    } else {
+        test.holds(value)
+    };
     assert_eq!(set.contains(bin), expected, "{test:?} {value}");
 }
 
@@ -88,17 +97,35 @@ fn missing_values_go_where_most_tests_send_them() {
     };
     assert_eq!(missing(&[true, true, false]), Some(MissingBin::Last));
     assert_eq!(missing(&[true, false, false]), Some(MissingBin::First));
-    assert_eq!(fit(&[(Test::Greater(0.0), true)], false, EXACT).quantisers[0].missing, None);
+    assert_eq!(
+        fit(&[(Test::Greater(0.0), true)], false, EXACT).quantisers[0].missing,
+        None
+    );
 }
 
 #[test]
 fn thresholds_snap_to_the_nearest_edge_of_a_grid() {
-    let quantisation = fit(&[(Test::Greater(30.0), false)], false, FeatureMode::Grid { bits: 2 });
+    let quantisation = fit(
+        &[(Test::Greater(30.0), false)],
+        false,
+        FeatureMode::Grid { bits: 2 },
+    );
     assert_eq!(quantisation.quantisers[0].splits, [24.5, 49.5, 74.5]);
     assert!(quantisation.hides_use);
-    let start = |threshold| quantisation.answer(0, Test::Greater(threshold), false).ranges()[0].0;
-    assert_eq!([0.0, 24.5, 36.9, 37.1, 74.0, 1e9].map(start), [1, 1, 1, 2, 3, 3]);
-    assert_eq!(quantisation.answer(0, Test::Equal(30.0), false), BinSet::range(1, 2));
+    let start = |threshold| {
+        quantisation
+            .answer(0, Test::Greater(threshold), false)
+            .ranges()[0]
+            .0
+    };
+    assert_eq!(
+        [0.0, 24.5, 36.9, 37.1, 74.0, 1e9].map(start),
+        [1, 1, 1, 2, 3, 3]
+    );
+    assert_eq!(
+        quantisation.answer(0, Test::Equal(30.0), false),
+        BinSet::range(1, 2)
+    );
 }
 
 #[test]
@@ -127,13 +154,24 @@ fn a_split_between_neighbours_separates_them() {
 fn decoys_are_many_distinct_deterministic_and_alike() {
     let values: Vec<f32> = (0..50_u8).map(|value| f32::from(value) * 0.5).collect();
     let real = [0.25, 10.25];
-    let mix = |seed: &[u8], feature| decoys::mix_in(&real, &values, 20, Style::Midpoints, Hash::of(seed), feature);
+    let mix = |seed: &[u8], feature| {
+        decoys::mix_in(
+            &real,
+            &values,
+            20,
+            Style::Midpoints,
+            Hash::of(seed),
+            feature,
+        )
+    };
     let mixed = mix(b"a", 0);
     assert_eq!(mixed.len(), 22);
     assert!(mixed.windows(2).all(|pair| pair[0] < pair[1]));
     assert!(real.iter().all(|split| mixed.contains(split)));
     assert!(
-        mixed.iter().all(|split| ((split / 0.5).fract() - 0.5).abs() < 1e-6),
+        mixed
+            .iter()
+            .all(|split| ((split / 0.5).fract() - 0.5).abs() < 1e-6),
         "midpoints like the real ones: {mixed:?}"
     );
     assert_eq!(mixed, mix(b"a", 0));
@@ -146,6 +184,12 @@ fn decoys_are_many_distinct_deterministic_and_alike() {
             "{values:?}"
         );
     }
-    assert_eq!(Style::of([(&values[3..6], values.as_slice())].into_iter()), Style::Values);
-    assert_eq!(Style::of([(&real[..], values.as_slice())].into_iter()), Style::Midpoints);
+    assert_eq!(
+        Style::of([(&values[3..6], values.as_slice())].into_iter()),
+        Style::Values
+    );
+    assert_eq!(
+        Style::of([(&real[..], values.as_slice())].into_iter()),
+        Style::Midpoints
+    );
 }
