@@ -2,9 +2,9 @@
 // compressed to the reply as it is. The crate's documentation test includes this file too; so
 // neither needs compiler or engine.
 
+use cipherfn_program::{Kind, RowProgram, TensorType};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::{ChunkHead, Chunks, Outcome, QueryChunk, ReplyChunk, write_chunk};
-use cipherfn_protocol::program::{Kind, RowProgram, TensorType};
 use cipherfn_protocol::specs::{
     ClientSpecs, ColumnKind, Decoding, Encoding, FORMAT, InputColumn, LinearEncoding, ModelSummary,
     OutputField, ParameterSetRef, ScoreDecoding, SpecsDocument,

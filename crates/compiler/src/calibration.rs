@@ -3,7 +3,7 @@
 
 use crate::error::CompileError;
 use crate::model::{Estimator, Model};
-use cipherfn_protocol::program::Tensor;
+use cipherfn_program::Tensor;
 use cipherfn_protocol::specs::{ColumnKind, InputColumn};
 use cipherfn_table::Table;
 use std::io::Read;

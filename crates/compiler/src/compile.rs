@@ -14,8 +14,8 @@ use crate::scores::ScoreMap;
 use crate::simulate::Simulation;
 use cipherfn_engine::Bundle;
 use cipherfn_engine::circuit::Circuit;
+use cipherfn_program::{Kind, Tensor};
 use cipherfn_protocol::hash::Hash;
-use cipherfn_protocol::program::{Kind, Tensor};
 use cipherfn_protocol::specs::{
     ClientSpecs, Decoding, Encoding, FORMAT, InputColumn, ModelSummary, ParameterSetRef,
     ScoreDecoding, SpecsDocument,

@@ -1,7 +1,7 @@
 //! Why a model cannot be compiled.
 
 use cipherfn_engine::EngineError;
-use cipherfn_protocol::program::ProgramError;
+use cipherfn_program::ProgramError;
 use cipherfn_protocol::specs::SpecsError;
 use cipherfn_table::TableError;
 

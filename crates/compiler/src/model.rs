@@ -5,7 +5,7 @@
 //! [`Estimator`] between them is what the server evaluates under encryption.
 
 use crate::error::CompileError;
-use cipherfn_protocol::program::RowProgram;
+use cipherfn_program::RowProgram;
 use cipherfn_protocol::specs::{ColumnKind, OutputField};
 
 pub mod reference;

@@ -6,8 +6,8 @@ use crate::model::Model;
 use crate::report::Agreement;
 use cipherfn_engine::circuit::Circuit;
 use cipherfn_engine::clear::{ClearCircuit, ClearInput};
+use cipherfn_program::Tensor;
 use cipherfn_protocol::hash::Hash;
-use cipherfn_protocol::program::Tensor;
 use cipherfn_protocol::specs::{Decoding, Encoding, OutputField};
 
 /// Most rows that are simulated.

@@ -8,7 +8,7 @@ use cipherfn_compiler::{
 };
 use cipherfn_engine::Bundle;
 use cipherfn_engine::clear::{ClearCircuit, ClearInput};
-use cipherfn_protocol::program::Tensor;
+use cipherfn_program::Tensor;
 use cipherfn_protocol::specs::{Encoding, InputColumn, Predicate, SpecsDocument};
 use cipherfn_table::Table;
 use std::fs;

@@ -2,7 +2,7 @@
 //! ONNX Runtime and the libraries.
 
 use cipherfn_compiler::model::{Estimator, Model, Task, TreeNode, read_model};
-use cipherfn_protocol::program::{Kind, Tensor};
+use cipherfn_program::{Kind, Tensor};
 use cipherfn_protocol::specs::OutputField;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -129,7 +129,7 @@ fn check_shape(model: &Model) {
     // Programs survive the client specs.
     for program in [&model.preprocess, &model.postprocess] {
         let json = serde_json::to_string(program).unwrap();
-        let back: cipherfn_protocol::program::RowProgram = serde_json::from_str(&json).unwrap();
+        let back: cipherfn_program::RowProgram = serde_json::from_str(&json).unwrap();
         assert_eq!(serde_json::to_string(&back).unwrap(), json);
     }
 }

@@ -5,11 +5,9 @@
 //! - [`message`]: queries and replies, in chunks of rows
 //! - [`api`]: what the service says over HTTP: routes, JSON documents, problems, limits
 //! - [`specs`]: the client specs, everything a client needs to encrypt a row and to read an answer
-//! - [`program`]: the row program, ONNX pre- and post-processing that runs on the client in the
-//!   clear
 //! - [`quantise`]: feature value to bin, bin to selector bits
 //!
-//! This crate depends on no sibling and never on `tfhe`: a function that serves specs links no
+//! Of its siblings this crate depends on `cipherfn-program` alone, and never on `tfhe`: a function that serves specs links no
 //! cryptography.
 
 pub mod api;
@@ -17,6 +15,5 @@ pub mod frame;
 pub mod hash;
 mod hex;
 pub mod message;
-pub mod program;
 pub mod quantise;
 pub mod specs;

@@ -5,7 +5,7 @@
 //! version of a model it was made for.
 
 use crate::hash::{Hash, ParameterSetHash, SpecsHash};
-use crate::program::RowProgram;
+use cipherfn_program::RowProgram;
 use serde::{Deserialize, Serialize};
 
 mod validate;

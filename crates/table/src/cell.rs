@@ -1,7 +1,7 @@
 //! Text of one cell to a value.
 
 use crate::error::{Place, TableError};
-use cipherfn_protocol::program::Tensor;
+use cipherfn_program::Tensor;
 use cipherfn_protocol::specs::InputColumn;
 
 /// Reads one cell as the kind of `tensor` and appends it. Empty cells and NaN are missing values,

@@ -6,7 +6,7 @@
 //! the file, the line and the column, and says what to do.
 //!
 //! ```
-//! use cipherfn_protocol::program::{Kind, Tensor, TensorType};
+//! use cipherfn_program::{Kind, Tensor, TensorType};
 //! use cipherfn_protocol::specs::{ColumnKind, InputColumn};
 //! use cipherfn_table::Table;
 //!

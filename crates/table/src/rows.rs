@@ -3,7 +3,7 @@
 use crate::cell;
 use crate::error::{Place, TableError};
 use crate::lines::Lines;
-use cipherfn_protocol::program::{Kind, Tensor, TensorType};
+use cipherfn_program::{Kind, Tensor, TensorType};
 use cipherfn_protocol::specs::InputColumn;
 use std::collections::HashMap;
 use std::io::Read;

@@ -2,7 +2,7 @@
 //! libraries' own outputs.
 
 use super::{Estimator, LinearModel, Model, Test, Tree, TreeEnsemble, TreeNode};
-use cipherfn_protocol::program::{ProgramError, Tensor};
+use cipherfn_program::{ProgramError, Tensor};
 
 impl Model {
     /// Outputs for one row, all in the clear.

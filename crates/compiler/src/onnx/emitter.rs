@@ -4,7 +4,7 @@ use super::node::Node;
 use super::tensor::{Constant, ELEMENTS, Element, entries};
 use super::views::{View, broadcast, broadcast_shape, permuted};
 use crate::error::CompileError;
-use cipherfn_protocol::program::{
+use cipherfn_program::{
     BinaryFunction, Kind, Op, ProgramBuilder, ReduceFunction, Tensor, UnaryFunction, ValueId,
 };
 

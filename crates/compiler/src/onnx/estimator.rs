@@ -7,7 +7,7 @@ use super::scores::{Atom, Combination};
 use super::trees::Ensemble;
 use crate::error::CompileError;
 use crate::model::{Estimator, LinearModel, Tree, TreeEnsemble, TreeNode};
-use cipherfn_protocol::program::{Kind, Op, ProgramBuilder, Tensor, ValueId};
+use cipherfn_program::{Kind, Op, ProgramBuilder, Tensor, ValueId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Most weights of a linear model, or leaf values of an ensemble.
@@ -413,12 +413,12 @@ pub(crate) fn materialise(
     )?;
     let steps = [
         (
-            cipherfn_protocol::program::BinaryFunction::Mul,
+            cipherfn_program::BinaryFunction::Mul,
             placed.iter().map(|score| score.factor).collect::<Vec<_>>(),
             1.0,
         ),
         (
-            cipherfn_protocol::program::BinaryFunction::Add,
+            cipherfn_program::BinaryFunction::Add,
             placed.iter().map(|score| score.offset).collect(),
             0.0,
         ),

@@ -15,7 +15,7 @@ use super::tensor::Element;
 use super::trees::{self, Ensemble, MAX_NODES, SourceKind, Transform, TreeInput};
 use super::value::{Data, Facts, Value};
 use crate::error::CompileError;
-use cipherfn_protocol::program::{Tensor, ValueId};
+use cipherfn_program::{Tensor, ValueId};
 use decision::Decision;
 use std::rc::Rc;
 

@@ -15,7 +15,7 @@ use super::value::{Data, Facts, Value};
 use super::views::{self, Known};
 use super::{SUPPORTED, ml, standard};
 use crate::error::CompileError;
-use cipherfn_protocol::program::{Kind, MAX_LEN, ProgramBuilder, Tensor, TensorType};
+use cipherfn_program::{Kind, MAX_LEN, ProgramBuilder, Tensor, TensorType};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 

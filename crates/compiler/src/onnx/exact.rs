@@ -7,7 +7,7 @@
 
 use super::graph::Graph;
 use crate::error::CompileError;
-use cipherfn_protocol::program::{BinaryFunction, Kind, Op, RowProgram, ValueId};
+use cipherfn_program::{BinaryFunction, Kind, Op, RowProgram, ValueId};
 
 /// How a value follows from the scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,7 +5,7 @@ use super::node::Node;
 use super::range::Range;
 use super::tensor::Element;
 use super::value::{Data, Facts, Value};
-use cipherfn_protocol::program::{ProgramBuilder, Tensor, ValueId};
+use cipherfn_program::{ProgramBuilder, Tensor, ValueId};
 
 /// Facts of a node's result. `inputs` are its inputs as the graph has them, `placed` the same on
 /// the side of the estimator where the node is evaluated; `moved` says that the node only moves

@@ -5,7 +5,7 @@ use super::proto::{GraphProto, ModelProto, ValueInfoProto};
 use super::size;
 use super::tensor::{self, Constant, ELEMENTS, Element};
 use crate::error::CompileError;
-use cipherfn_protocol::program::MAX_LEN;
+use cipherfn_program::MAX_LEN;
 use prost::Message;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};

@@ -3,7 +3,7 @@
 use super::node::Node;
 use super::scores::{Atom, Combination};
 use crate::error::CompileError;
-use cipherfn_protocol::program::ValueId;
+use cipherfn_program::ValueId;
 
 /// Weights of linear functions: `functions x features` and one intercept a function.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,7 @@ use super::emitter::{Emitter, Operand};
 use super::standard::{Inputs, required};
 use super::tensor::{Constant, Element};
 use crate::error::CompileError;
-use cipherfn_protocol::program::{BinaryFunction, Norm, Op, Tensor, UnaryFunction};
+use cipherfn_program::{BinaryFunction, Norm, Op, Tensor, UnaryFunction};
 
 /// The operators of this module.
 pub(crate) const OPERATORS: &[&str] = &[

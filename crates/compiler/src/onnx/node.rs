@@ -3,7 +3,7 @@
 use super::proto::{AttributeProto, NodeProto, attribute_type};
 use super::tensor::{self, Constant};
 use crate::error::{CompileError, NodeName};
-use cipherfn_protocol::program::Tensor;
+use cipherfn_program::Tensor;
 use std::collections::HashMap;
 
 /// Domain of the classical machine-learning operators.

@@ -1,6 +1,6 @@
 //! Which input each feature comes from.
 
-use cipherfn_protocol::program::{Op, RowProgram};
+use cipherfn_program::{Op, RowProgram};
 
 /// What an entry depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub(crate) fn of(program: &RowProgram) -> Vec<Option<u32>> {
 }
 
 fn step_origins(op: &Op, values: &[Vec<Origin>]) -> Vec<Origin> {
-    let entries = |id: &cipherfn_protocol::program::ValueId| &values[id.index()];
+    let entries = |id: &cipherfn_program::ValueId| &values[id.index()];
     let groups = |id, group: usize| {
         entries(id)
             .chunks(group.max(1))

@@ -7,7 +7,7 @@ use super::value::{Data, Value};
 use super::{SUPPORTED, exact, origins};
 use crate::error::CompileError;
 use crate::model::{Column, Estimator, Model, Summary, Task};
-use cipherfn_protocol::program::{Op, RowProgram, Tensor, UnaryFunction, ValueId};
+use cipherfn_program::{Op, RowProgram, Tensor, UnaryFunction, ValueId};
 use cipherfn_protocol::specs::{ColumnKind, OutputField};
 use std::collections::BTreeSet;
 

@@ -6,7 +6,7 @@ pub(crate) use apply::{Argument, OPERATORS, apply};
 
 use super::node::Node;
 use crate::error::CompileError;
-use cipherfn_protocol::program::{Tensor, ValueId};
+use cipherfn_program::{Tensor, ValueId};
 
 /// Most terms of all combinations of one value.
 const MAX_TERMS: usize = 1 << 21;

@@ -7,7 +7,7 @@ pub(crate) use table::OPERATORS;
 use super::emitter::{Emitter, Operand};
 use super::tensor::{Constant, ELEMENTS, Element};
 use crate::error::CompileError;
-use cipherfn_protocol::program::{
+use cipherfn_program::{
     BinaryFunction, Norm, Op, ReduceFunction, SoftmaxKind, Tensor, UnaryFunction,
 };
 

@@ -2,7 +2,7 @@
 
 use super::proto::TensorProto;
 use crate::error::CompileError;
-use cipherfn_protocol::program::{Kind, MAX_LEN, Tensor};
+use cipherfn_program::{Kind, MAX_LEN, Tensor};
 
 /// ONNX element type, as far as it is told apart here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use super::proto::{
 };
 use super::{read_model, size};
 use crate::model::{Estimator, Model, Test, TreeNode};
-use cipherfn_protocol::program::Tensor;
+use cipherfn_program::Tensor;
 use prost::Message;
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,7 @@ use super::range::Range;
 use super::scores::Scores;
 use super::tensor::Element;
 use crate::error::NodeName;
-use cipherfn_protocol::program::ValueId;
+use cipherfn_program::ValueId;
 use std::rc::Rc;
 
 /// A value of the graph.

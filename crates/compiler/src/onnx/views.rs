@@ -9,7 +9,7 @@ pub(crate) use places::{along, broadcast, broadcast_shape, permuted};
 use super::node::Node;
 use super::tensor::entries;
 use crate::error::CompileError;
-use cipherfn_protocol::program::{MAX_LEN, Tensor};
+use cipherfn_program::{MAX_LEN, Tensor};
 use places::with;
 
 /// The operators of this module.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::program::{Kind, TensorType};
+use cipherfn_program::{Kind, TensorType};
 use serde_json::{Value, json};
 
 fn identity(kind: Kind) -> Value {

@@ -5,7 +5,7 @@ use super::{
     ClientSpecs, Decoding, Encoding, FORMAT, Gadget, InputColumn, LinearEncoding, OutputField,
     Predicate, Quantiser, ScoreDecoding, SelectorEncoding, SpecsError,
 };
-use crate::program::{Kind, TensorType};
+use cipherfn_program::{Kind, TensorType};
 use std::collections::HashSet;
 
 /// Most columns, features, scores or outputs.

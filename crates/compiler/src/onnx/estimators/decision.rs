@@ -9,7 +9,7 @@ use crate::onnx::scores::Combination;
 use crate::onnx::tensor::{Constant, Element};
 use crate::onnx::trees::{Ensemble, Transform};
 use crate::onnx::value::{Data, Facts, Value};
-use cipherfn_protocol::program::{BinaryFunction, Op, ReduceFunction, Tensor};
+use cipherfn_program::{BinaryFunction, Op, ReduceFunction, Tensor};
 
 /// A classifier's result.
 pub(super) struct Decision {

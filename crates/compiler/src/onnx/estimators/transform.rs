@@ -8,7 +8,7 @@ use crate::onnx::range::Range;
 use crate::onnx::tensor::Element;
 use crate::onnx::trees::Transform;
 use crate::onnx::value::{Data, Facts, Value};
-use cipherfn_protocol::program::{BinaryFunction, Op, SoftmaxKind, UnaryFunction};
+use cipherfn_program::{BinaryFunction, Op, SoftmaxKind, UnaryFunction};
 
 impl Evaluator {
     /// The scores after a post-transform; they stay scores where there is none.

@@ -9,7 +9,7 @@ use crate::onnx::range::Range;
 use crate::onnx::scores::Scores;
 use crate::onnx::tensor::{Constant, Element};
 use crate::onnx::value::{Data, Value};
-use cipherfn_protocol::program::Tensor;
+use cipherfn_program::Tensor;
 
 impl Evaluator {
     /// The value as one behind the estimator.

@@ -4,7 +4,7 @@ use super::{Combination, MAX_TERMS, Scores};
 use crate::error::CompileError;
 use crate::onnx::node::Node;
 use crate::onnx::views::{self, Known, broadcast, broadcast_shape, permuted};
-use cipherfn_protocol::program::Tensor;
+use cipherfn_program::Tensor;
 use std::borrow::Cow;
 
 /// The operators of this module, beside those that only move entries.

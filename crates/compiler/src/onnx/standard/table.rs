@@ -1,6 +1,6 @@
 //! Operators that are one step, and the names of all.
 
-use cipherfn_protocol::program::{BinaryFunction, ReduceFunction, UnaryFunction};
+use cipherfn_program::{BinaryFunction, ReduceFunction, UnaryFunction};
 
 /// The operators of the parent module.
 pub(crate) const OPERATORS: &[&str] = &[

@@ -4,7 +4,7 @@ use super::arena::{Builder, Mode, RawNode, RawSplit};
 use super::{Ensemble, Transform, TreeInput};
 use crate::error::CompileError;
 use crate::onnx::node::Node;
-use cipherfn_protocol::program::Tensor;
+use cipherfn_program::Tensor;
 
 /// Reads a `TreeEnsemble`.
 pub(crate) fn ensemble(node: &Node, input: &TreeInput) -> Result<Ensemble, CompileError> {

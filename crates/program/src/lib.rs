@@ -11,14 +11,14 @@
 //! Arithmetic is done in the kind of the operands (`f32` stays `f32`), as ONNX Runtime does.
 //!
 //! ```
-//! use cipherfn_protocol::program::{BinaryFunction, Kind, Op, ProgramBuilder, Tensor, TensorType};
+//! use cipherfn_program::{BinaryFunction, Kind, Op, ProgramBuilder, Tensor, TensorType};
 //!
 //! let mut builder = ProgramBuilder::new(vec![TensorType { kind: Kind::F32, len: 2 }])?;
 //! let offset = builder.constant("scaler", Tensor::F32(vec![1.0, 2.0]))?;
 //! let shifted = builder.push("scaler", Op::Binary { function: BinaryFunction::Sub, left: builder.input(0), right: offset })?;
 //! let program = builder.finish(&[shifted])?;
 //! assert_eq!(program.run(vec![Tensor::F32(vec![1.5, 1.5])])?, vec![Tensor::F32(vec![0.5, -0.5])]);
-//! # Ok::<(), cipherfn_protocol::program::ProgramError>(())
+//! # Ok::<(), cipherfn_program::ProgramError>(())
 //! ```
 
 mod builder;

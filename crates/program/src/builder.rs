@@ -2,7 +2,7 @@
 
 use super::check::{self, Budget};
 use super::{Op, Parts, ProgramError, RowProgram, Step, Tensor, TensorType, ValueId, evaluate};
-use crate::hash::Hash;
+use blake3::Hash;
 use std::collections::HashMap;
 
 /// Builds a [`RowProgram`]. Equal steps are made once, and steps whose arguments are constants are
@@ -70,7 +70,7 @@ impl ProgramBuilder {
             result = value.tensor_type();
             op = Op::Constant(value);
         }
-        let key = Hash::of(
+        let key = blake3::hash(
             &serde_json::to_vec(&op)
                 .map_err(|error| ProgramError::invalid(node, error.to_string()))?,
         );
