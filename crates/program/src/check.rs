@@ -120,10 +120,7 @@ impl Rules<'_> {
         match op {
             Op::Constant(value) => plain(value.tensor_type()),
             Op::Concat(parts) => plain(self.concat(parts)?),
-            Op::Cast { source, kind } => plain(TensorType {
-                kind: *kind,
-                len: self.cast(*source, *kind)?,
-            }),
+            Op::Cast { source, kind } => plain(TensorType::new(*kind, self.cast(*source, *kind)?)),
             Op::Unary { function, argument } => plain(self.unary(*function, *argument)?),
             Op::Binary {
                 function,
@@ -171,10 +168,7 @@ impl Rules<'_> {
             } => {
                 let argument = self.number(*argument)?;
                 Ok((
-                    TensorType {
-                        kind: argument.kind,
-                        len: self.groups(argument, *group)?,
-                    },
+                    TensorType::new(argument.kind, self.groups(argument, *group)?),
                     argument.len,
                 ))
             }
@@ -183,10 +177,7 @@ impl Rules<'_> {
             } => {
                 let argument = self.number(*argument)?;
                 Ok((
-                    TensorType {
-                        kind: Kind::I64,
-                        len: self.groups(argument, *group)?,
-                    },
+                    TensorType::new(Kind::I64, self.groups(argument, *group)?),
                     argument.len,
                 ))
             }
@@ -216,13 +207,7 @@ impl Rules<'_> {
                 if let Some(entry) = entries.iter().find(|&&entry| entry as usize >= source.len) {
                     return self.fail(format!("selects entry {entry} of {}", source.len));
                 }
-                Ok((
-                    TensorType {
-                        kind: source.kind,
-                        len: entries.len(),
-                    },
-                    0,
-                ))
+                Ok((TensorType::new(source.kind, entries.len()), 0))
             }
             Op::Pick {
                 table,
@@ -232,10 +217,7 @@ impl Rules<'_> {
                 let (table, index) = (self.of(*table)?, self.integer(*index)?);
                 self.groups(table, *inner)?;
                 Ok((
-                    TensorType {
-                        kind: table.kind,
-                        len: index.len.saturating_mul(*inner),
-                    },
+                    TensorType::new(table.kind, index.len.saturating_mul(*inner)),
                     0,
                 ))
             }
@@ -260,10 +242,7 @@ impl Rules<'_> {
                 }
                 within(self.node, keys.len(), MAX_LEN)?;
                 Ok((
-                    TensorType {
-                        kind: values.kind(),
-                        len: argument.len,
-                    },
+                    TensorType::new(values.kind(), argument.len),
                     argument.len.saturating_mul(keys.len()),
                 ))
             }
@@ -280,10 +259,7 @@ impl Rules<'_> {
                     ));
                 }
                 Ok((
-                    TensorType {
-                        kind: Kind::F32,
-                        len: argument.len.saturating_mul(categories.len()),
-                    },
+                    TensorType::new(Kind::F32, argument.len.saturating_mul(categories.len())),
                     0,
                 ))
             }
@@ -302,10 +278,7 @@ impl Rules<'_> {
                     );
                 }
                 Ok((
-                    TensorType {
-                        kind: Kind::F32,
-                        len: argument.len,
-                    },
+                    TensorType::new(Kind::F32, argument.len),
                     splits.iter().map(Vec::len).sum(),
                 ))
             }
@@ -324,12 +297,12 @@ impl Rules<'_> {
         if types.iter().any(|part| part.kind != first.kind) {
             return self.fail("joins values of different kinds");
         }
-        Ok(TensorType {
-            kind: first.kind,
-            len: types
+        Ok(TensorType::new(
+            first.kind,
+            types
                 .iter()
                 .fold(0, |sum, part| sum.saturating_add(part.len)),
-        })
+        ))
     }
 
     fn cast(&self, source: ValueId, kind: Kind) -> Result<usize, ProgramError> {
@@ -348,10 +321,7 @@ impl Rules<'_> {
         use UnaryFunction::{Abs, IsInf, IsNan, Neg, Not, Sign};
         Ok(match function {
             Not => self.integer(argument)?,
-            IsNan | IsInf => TensorType {
-                kind: Kind::I64,
-                len: self.float(argument)?.len,
-            },
+            IsNan | IsInf => TensorType::new(Kind::I64, self.float(argument)?.len),
             Abs | Neg | Sign => self.number(argument)?,
             _ => self.float(argument)?,
         })

@@ -38,6 +38,13 @@ pub struct TensorType {
     pub len: usize,
 }
 
+impl TensorType {
+    /// `len` entries of `kind`.
+    pub const fn new(kind: Kind, len: usize) -> Self {
+        Self { kind, len }
+    }
+}
+
 impl fmt::Display for TensorType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} x {}", self.len, self.kind)
