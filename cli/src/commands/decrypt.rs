@@ -48,7 +48,7 @@ impl Decrypt {
         let (input, progress) = terminal.watch(input, len, "decrypting");
         let decrypted = client
             .decrypt(&secret, input, &mut output, |rows| {
-                progress.set_message(format!("{rows} rows"))
+                progress.set_message(format!("{rows} rows"));
             })
             .with_context(|| self.input.name())?;
         progress.finish_and_clear();

@@ -87,7 +87,7 @@ impl Dev {
             functions: self.functions.as_deref(),
             log: if self.verbose {
                 Arc::new(|function: &str, line: &str| {
-                    terminal::notice(&format!("{function}: {line}"))
+                    terminal::notice(&format!("{function}: {line}"));
                 })
             } else {
                 Arc::new(|_: &str, _: &str| ())

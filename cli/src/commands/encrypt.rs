@@ -45,7 +45,7 @@ impl Encrypt {
         let (input, progress) = terminal.watch(input, len, "encrypting");
         let rows = select(&client, Table::open(self.input.name(), input)?)?;
         let encrypted = client.encrypt(&secret, rows, &mut output, |rows| {
-            progress.set_message(format!("{rows} rows"))
+            progress.set_message(format!("{rows} rows"));
         })?;
         output.finish()?;
         progress.finish_and_clear();

@@ -47,7 +47,7 @@ impl Evaluate {
         let (input, progress) = terminal.watch(input, len, "evaluating");
         let answered = server
             .answer(input, &mut output, |rows| {
-                progress.set_message(format!("{rows} rows"))
+                progress.set_message(format!("{rows} rows"));
             })
             .with_context(|| self.input.name())?;
         output.finish()?;

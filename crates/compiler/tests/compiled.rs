@@ -269,12 +269,12 @@ fn precision_out_of_reach_is_an_error_that_names_the_best() {
     };
     assert!(wanted > 29.0 && best > 5.0 && best < 30.0, "{best}");
     let reached = try_compile(&library("rf_bc"), |options| {
-        options.precision = Some(best.floor() - 1.0)
+        options.precision = Some(best.floor() - 1.0);
     })
     .unwrap();
     assert!(reached.report.precision.guaranteed_bits >= best.floor() - 1.0);
     let error = try_compile(&library("logreg_bc"), |options| {
-        options.precision = Some(40.0)
+        options.precision = Some(40.0);
     })
     .unwrap_err();
     assert!(matches!(error, CompileError::Precision { .. }), "{error}");

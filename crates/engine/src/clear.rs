@@ -150,10 +150,10 @@ fn levelled(
             match operand {
                 Operand::Zero => {}
                 Operand::Constant(constant) => {
-                    sum.add_rotated(&constants[constant as usize], 0, polynomial_size)
+                    sum.add_rotated(&constants[constant as usize], 0, polynomial_size);
                 }
                 Operand::Node(Rotated { node, rotation }) => {
-                    sum.add_rotated(&values[node as usize], rotation, polynomial_size)
+                    sum.add_rotated(&values[node as usize], rotation, polynomial_size);
                 }
             }
         }

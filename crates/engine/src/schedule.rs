@@ -112,7 +112,7 @@ fn by_selector(program: &Program, segment: &[u32]) -> Vec<Vec<u32>> {
         ready
             .entry(first_selector(program, step))
             .or_default()
-            .push(step)
+            .push(step);
     };
     for step in segment.iter().filter(|step| waiting[place[step]] == 0) {
         add(&mut ready, *step);

@@ -58,7 +58,7 @@ pub(crate) fn expand(
                 scope.spawn(move |_| expander.fork(0, node, out));
             } else {
                 key.with_memory(|memory| {
-                    expander.subtree(0, &mut node, out, &mut memory.odd, &mut memory.work)
+                    expander.subtree(0, &mut node, out, &mut memory.odd, &mut memory.work);
                 });
             }
         }
@@ -152,7 +152,7 @@ impl<'a> Expander<'a> {
     fn fork(&self, level: u32, mut node: Node, out: &mut [c64]) {
         if level >= PARALLEL_LEVELS.min(self.depth - 1) || out.len() <= self.even_len(level) {
             return self.key.with_memory(|memory| {
-                self.subtree(level, &mut node, out, &mut memory.odd, &mut memory.work)
+                self.subtree(level, &mut node, out, &mut memory.odd, &mut memory.work);
             });
         }
         let mut odd = Node::new(self.size);

@@ -142,9 +142,9 @@ pub fn scalar_product(selector: &SelectorNoise, digit_squares: f64) -> f64 {
     digit_squares * selector.body_constant
 }
 
-/// The rounding of a reply to `bits` bits with the mask's mean error taken off the body: `(k N/4 +
-/// 1) 2^(-2 bits) / 12` (`tfhe`'s centred mean noise reduction; without it k N/2 in place of k
-/// N/4).
+/// The rounding of a reply to `bits` bits with the mask's mean error taken off the body:
+/// `(k N/4 + 1) 2^(-2 bits) / 12` (`tfhe`'s centred mean noise reduction; without it `k N/2` in
+/// place of `k N/4`).
 pub fn modulus_switch(set: &ParameterSet, bits: u32) -> f64 {
     (set.mask_len() as f64 / 4.0 + 1.0) * rounding(bits)
 }

@@ -160,7 +160,7 @@ impl Stack {
     /// The client of a tenant with a token.
     pub(crate) fn service_of(&self, token: &str) -> Service {
         self.service(|options| {
-            options.authentication = Authentication::Bearer(Token::new(token).expect("a token"))
+            options.authentication = Authentication::Bearer(Token::new(token).expect("a token"));
         })
     }
 
@@ -234,7 +234,7 @@ impl Setup {
         config.log = Arc::new(move |_, line| {
             logs.lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .push(line.to_owned())
+                .push(line.to_owned());
         });
         (config, proxy)
     }

@@ -118,7 +118,7 @@ async fn an_upload_expires() {
     let stack = Stack::start(|setup| {
         setup
             .environment
-            .push((config::UPLOAD_TTL_SECONDS, "1".to_owned()))
+            .push((config::UPLOAD_TTL_SECONDS, "1".to_owned()));
     })
     .await;
     let registration = Registration::new(&stack);

@@ -34,16 +34,16 @@ async fn refusals_are_not_tried_again() {
         let key = SECRET.id();
         match kind {
             ProblemType::UnknownKey => {
-                assert!(matches!(error, ServiceError::UnknownKey { key: k } if k == key))
+                assert!(matches!(error, ServiceError::UnknownKey { key: k } if k == key));
             }
             ProblemType::KeyExpired => {
-                assert!(matches!(error, ServiceError::KeyExpired { key: k } if k == key))
+                assert!(matches!(error, ServiceError::KeyExpired { key: k } if k == key));
             }
             ProblemType::KeyNotActive => {
-                assert!(matches!(error, ServiceError::KeyNotActive { .. }))
+                assert!(matches!(error, ServiceError::KeyNotActive { .. }));
             }
             ProblemType::UnknownModel => {
-                assert!(matches!(error, ServiceError::UnknownModel { .. }))
+                assert!(matches!(error, ServiceError::UnknownModel { .. }));
             }
             ProblemType::StaleSpecs => {
                 let (old, new) = (CLIENT.specs().hash(), Hash::of(b"new"));
@@ -52,7 +52,7 @@ async fn refusals_are_not_tried_again() {
                 );
             }
             ProblemType::Unauthenticated => {
-                assert!(matches!(error, ServiceError::Denied { status: 401, .. }))
+                assert!(matches!(error, ServiceError::Denied { status: 401, .. }));
             }
             _ => assert!(text.contains("because"), "{text}"),
         }
@@ -108,7 +108,7 @@ async fn replies_that_do_not_fit_their_request_are_refused() {
         (
             |request| {
                 forged(request.body(), |chunk| {
-                    chunk.outcomes.push(chunk.outcomes[0].clone())
+                    chunk.outcomes.push(chunk.outcomes[0].clone());
                 })
             },
             "sent 4 rows in reply to rows 1 to 3",
@@ -116,7 +116,7 @@ async fn replies_that_do_not_fit_their_request_are_refused() {
         (
             |request| {
                 forged(request.body(), |chunk| {
-                    chunk.head.key = SecretKey::generate(echo::set()).id()
+                    chunk.head.key = SecretKey::generate(echo::set()).id();
                 })
             },
             "under key",
@@ -124,7 +124,7 @@ async fn replies_that_do_not_fit_their_request_are_refused() {
         (
             |request| {
                 forged(request.body(), |chunk| {
-                    chunk.head.specs = Hash::of(b"other")
+                    chunk.head.specs = Hash::of(b"other");
                 })
             },
             "other specs",

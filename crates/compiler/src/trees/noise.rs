@@ -27,8 +27,8 @@ pub(crate) struct Variances {
 }
 
 /// Variance of a result coefficient on the worst path, of which `paths` are the graph's. Constants
-/// of the graph are multiplied by `scale` to be in units of the gadget's resolution, `2^-(base_log
-/// * levels)`.
+/// of the graph are multiplied by `scale` to be in units of the gadget's resolution,
+/// `2^-(base_log * levels)`.
 pub(crate) fn variance(
     graph: &Graph,
     paths: Paths,

@@ -149,7 +149,7 @@ impl Bucket {
                     lock(&bucket.objects).insert(record.key.clone(), Arc::new(record));
                 }
                 _ => {
-                    tracing::warn!(path = %path.display(), "not an object of the embedded S3; left alone")
+                    tracing::warn!(path = %path.display(), "not an object of the embedded S3; left alone");
                 }
             }
         }

@@ -306,7 +306,7 @@ async fn a_process_that_does_not_start_is_500() {
 #[tokio::test]
 async fn functions_see_lambdas_environment_and_nothing_of_ours() {
     let (emulator, _data) = emulator(|config| {
-        config.functions[0].environment = vec![("MINE".to_owned(), "1".to_owned())]
+        config.functions[0].environment = vec![("MINE".to_owned(), "1".to_owned())];
     })
     .await;
     let environment = get(format!("{}/environment", emulator.url())).await.json();

@@ -162,7 +162,7 @@ impl Lines {
                 .0
                 .lock()
                 .expect("not poisoned")
-                .push(format!("{function}: {line}"))
+                .push(format!("{function}: {line}"));
         })
     }
 

@@ -265,7 +265,7 @@ fn every_rule_of_levelled_circuits_has_its_error() {
         circuit.nodes[1].selects[0].clear = Operand::Node(Rotated {
             node: 1,
             rotation: 0,
-        })
+        });
     };
     assert_eq!(
         broken(cycle),

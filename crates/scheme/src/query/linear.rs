@@ -2,9 +2,9 @@
 //! result travel.
 //!
 //! Result `c` of `C` is coefficient `c` of the input times a weight polynomial whose exponents are
-//! `c' - j C` for every result `c'` and feature `j` of the ciphertext, so body coefficients `c - c'
-//! + j C` reach it: `-(C - 1) ..= F C - 1` for `F` features. Those between the features encrypt
-//! zero, but the mask's product with the key is in them and has to cancel.
+//! `c' - j C` for every result `c'` and feature `j` of the ciphertext, so body coefficients
+//! `c - c' + j C` reach it: `-(C - 1) ..= F C - 1` for `F` features. Those between the features
+//! encrypt zero, but the mask's product with the key is in them and has to cancel.
 
 use super::{shape_error, split_seed};
 use crate::bits::{self, packed_len};
