@@ -41,7 +41,8 @@ impl<R: Read> Calibration<R> {
     pub(crate) fn read(self, model: &mut Model) -> Result<CalibrationRows, CompileError> {
         let table = Table::open(self.source_name.as_str(), self.input)?;
         let own: Vec<bool> = model.columns.iter().map(|input| input.missing).collect();
-        if matches!(model.estimator, Estimator::Trees(_)) {
+        let is_trees = |estimator: &Estimator| matches!(estimator, Estimator::Trees(_));
+        if model.estimators.iter().all(is_trees) {
             for input in model
                 .columns
                 .iter_mut()

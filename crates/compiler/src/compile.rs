@@ -141,9 +141,15 @@ fn compile_here(
         model,
         options,
     };
-    let parts = match &model.estimator {
-        Estimator::Trees(ensemble) => trees::compile(ensemble, &source)?,
-        Estimator::Linear(linear) => compile_linear(linear, &source)?,
+    let parts = match model.estimators.as_slice() {
+        [Estimator::Trees(ensemble)] => trees::compile(ensemble, &source)?,
+        [Estimator::Linear(linear)] => compile_linear(linear, &source)?,
+        estimators => {
+            return Err(CompileError::UnsupportedModel {
+                problem: format!("it combines {} estimators", estimators.len()),
+                supported: "one tree ensemble or one linear model".into(),
+            });
+        }
     };
     let decoding = Decoding {
         reply_bits: parts.reply_bits,
@@ -364,9 +370,9 @@ fn compile_linear(model: &LinearModel, source: &Source<'_>) -> Result<Parts, Com
 
 fn report(source: &Source<'_>, parts: &Parts, agreement: crate::report::Agreement) -> Report {
     let Source { model, options, .. } = source;
-    let family = match model.estimator {
-        Estimator::Trees(TreeEnsemble { .. }) => "tree ensemble",
-        Estimator::Linear(_) => "linear",
+    let family = match parts.encoding {
+        Encoding::Selectors(_) => "tree ensemble",
+        Encoding::Linear(_) => "linear",
     };
     let set = parts.backend.set;
     let needs_key = parts.needs_key && options.profile != Profile::Keyless;
@@ -396,7 +402,7 @@ fn report(source: &Source<'_>, parts: &Parts, agreement: crate::report::Agreemen
             producer: model.summary.producer.clone(),
             operators: model.summary.operators.clone(),
             features: model.features,
-            scores: model.estimator.scores(),
+            scores: model.scores(),
             trees: parts.trees,
         },
         features: parts.features.clone(),

@@ -1,8 +1,8 @@
-//! The typed intermediate representation: a model cut at its estimator.
+//! The typed intermediate representation: a model cut at its estimators.
 //!
 //! [`read_model`] evaluates the graph partially. What depends on the input alone becomes
-//! [`Model::preprocess`], what depends on the estimator's scores [`Model::postprocess`]; the
-//! [`Estimator`] between them is what the server evaluates under encryption.
+//! [`Model::preprocess`], what depends on the estimators' scores [`Model::postprocess`]; the
+//! [`Estimator`]s between them are what the server evaluates under encryption.
 
 use crate::error::CompileError;
 use cipherfn_program::RowProgram;
@@ -32,14 +32,22 @@ pub struct Model {
     /// For each feature, the column that alone determines it, counted over all inputs' entries;
     /// `None` where several do.
     pub origins: Vec<Option<u32>>,
-    /// What is evaluated under encryption: features to raw scores.
-    pub estimator: Estimator,
+    /// What is evaluated under encryption, at least one: the features to raw scores. Several are a
+    /// mixture (voting, stacking); the model's raw scores are all of theirs, in this order.
+    pub estimators: Vec<Estimator>,
     /// From the raw scores (one `f64` input) to the outputs.
     pub postprocess: RowProgram,
     /// Meaning of the post-processing program's outputs, in order.
     pub outputs: Vec<OutputField>,
     /// For people.
     pub summary: Summary,
+}
+
+impl Model {
+    /// Number of raw scores of all estimators.
+    pub fn scores(&self) -> usize {
+        self.estimators.iter().map(Estimator::scores).sum()
+    }
 }
 
 /// One input of the ONNX graph.

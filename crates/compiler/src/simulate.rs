@@ -44,7 +44,7 @@ impl Simulation<'_> {
             ..Agreement::default()
         };
         for features in rows.iter().take(MAX_ROWS) {
-            let exact = self.model.estimator.raw_scores(features);
+            let exact = self.model.raw_scores(features);
             if exact.iter().any(|score| !score.is_finite()) {
                 agreement.skipped += 1;
                 continue;

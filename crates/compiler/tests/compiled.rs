@@ -90,7 +90,7 @@ fn check_in_the_clear(name: &str, compiled: &Compiled) {
                 .unwrap(),
         };
         let phases: Vec<i64> = phases.into_iter().map(|phase| phase as i64).collect();
-        let exact = model.estimator.raw_scores(&features);
+        let exact = model.raw_scores(&features);
         for ((score, exact), decoding) in specs
             .decoding
             .scores(&phases)
@@ -387,7 +387,7 @@ fn labels_of_the_compiled_model_are_the_float_models() {
             "{name}: {agreement:?}"
         );
         let features = &rows(&folder, "test.csv", &model, &compiled.specs.specs().columns)[0];
-        let scores = model.estimator.raw_scores(features);
+        let scores = model.raw_scores(features);
         assert_eq!(
             model
                 .postprocess

@@ -67,7 +67,7 @@ fn errors(run: &Run, compiled: &Compiled, features: &[Vec<f32>]) -> Vec<f64> {
         let decoded = specs.decoding.scores(&phases);
         for ((decoded, exact), score) in decoded
             .iter()
-            .zip(model.estimator.raw_scores(row))
+            .zip(model.raw_scores(row))
             .zip(&specs.decoding.scores)
         {
             if run.features == EXACT {

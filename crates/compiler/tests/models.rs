@@ -99,7 +99,10 @@ fn check_shape(model: &Model) {
     assert_eq!(model.preprocess.outputs()[0].len, model.features);
     assert_eq!(model.origins.len(), model.features);
     assert_eq!(model.postprocess.outputs().len(), model.outputs.len());
-    if let Estimator::Trees(ensemble) = &model.estimator {
+    for estimator in &model.estimators {
+        let Estimator::Trees(ensemble) = estimator else {
+            continue;
+        };
         for tree in &ensemble.trees {
             let mut reached = vec![0; tree.nodes.len()];
             reached[0] = 1;

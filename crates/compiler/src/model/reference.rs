@@ -9,7 +9,15 @@ impl Model {
     pub fn predict(&self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, ProgramError> {
         let features = self.features_of(inputs)?;
         self.postprocess
-            .run(vec![Tensor::F64(self.estimator.raw_scores(&features))])
+            .run(vec![Tensor::F64(self.raw_scores(&features))])
+    }
+
+    /// Raw scores of all estimators for a feature vector, in 64-bit arithmetic.
+    pub fn raw_scores(&self, features: &[f32]) -> Vec<f64> {
+        self.estimators
+            .iter()
+            .flat_map(|estimator| estimator.raw_scores(features))
+            .collect()
     }
 
     /// The feature vector of one row.

@@ -80,7 +80,7 @@ pub(crate) fn finish(mut evaluator: Evaluator, graph: &Graph) -> Result<Model, C
         preprocess,
         features,
         origins,
-        estimator,
+        estimators: vec![estimator],
         postprocess,
         outputs,
         summary,

@@ -535,7 +535,7 @@ fn shared_subtrees_are_copied_within_bounds() {
         model(vec![attributes.into_iter().fold(tree(), with)], Vec::new())
     };
     let small = read(&levels(4)).unwrap();
-    let Estimator::Trees(ensemble) = &small.estimator else {
+    let [Estimator::Trees(ensemble)] = small.estimators.as_slice() else {
         panic!("no trees")
     };
     assert_eq!(ensemble.trees[0].nodes.len(), 31);
@@ -552,7 +552,7 @@ fn thresholds_move_to_the_adjacent_float() {
             floats("nodes_values", &[threshold, 0.0, 0.0]),
         );
         let model = read(&model(vec![node], Vec::new())).unwrap();
-        let Estimator::Trees(ensemble) = model.estimator else {
+        let [Estimator::Trees(ensemble)] = model.estimators.as_slice() else {
             panic!("no trees")
         };
         match ensemble.trees[0].nodes[0] {
