@@ -1,7 +1,7 @@
 //! What a parameter set makes of a circuit: noise, sizes.
 
+use crate::families::trees::noise::{Variances, deviations};
 use crate::options::Profile;
-use crate::trees::noise::{Variances, deviations};
 use cipherfn_protocol::specs::{Gadget, Transport};
 use cipherfn_scheme::noise;
 use cipherfn_scheme::parameters::ParameterSet;

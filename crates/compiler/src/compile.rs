@@ -3,14 +3,14 @@
 use crate::backend::{Backend, FAILURE_LOG2};
 use crate::calibration::{Calibration, CalibrationRows};
 use crate::error::CompileError;
-use crate::linear;
+use crate::families::scores::ScoreMap;
+use crate::families::{self, linear};
 use crate::model::{Estimator, LinearModel, Model, TreeEnsemble, read_model};
 use crate::options::{DEFAULT_PRECISION, FeatureMode, Options, Profile};
 use crate::report::{
     FeatureReport, ModelReport, PrecisionReport, Report, SecurityReport, SizeReport, TreeCounts,
     WorkReport,
 };
-use crate::scores::ScoreMap;
 use crate::simulate::Simulation;
 use cipherfn_engine::Bundle;
 use cipherfn_engine::circuit::Circuit;
@@ -21,8 +21,6 @@ use cipherfn_protocol::specs::{
     ScoreDecoding, SpecsDocument,
 };
 use std::io::Read;
-
-mod trees;
 
 /// A compiled model.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,7 +140,7 @@ fn compile_here(
         options,
     };
     let parts = match model.estimators.as_slice() {
-        [Estimator::Trees(ensemble)] => trees::compile(ensemble, &source)?,
+        [Estimator::Trees(ensemble)] => families::trees::plan::compile(ensemble, &source)?,
         [Estimator::Linear(linear)] => compile_linear(linear, &source)?,
         estimators => {
             return Err(CompileError::UnsupportedModel {
@@ -261,7 +259,7 @@ pub(crate) fn score_decodings(
     scores: &ScoreMap,
     coefficients: &[Coefficient],
 ) -> Vec<ScoreDecoding> {
-    let decoding = |affine: &crate::scores::Affine| {
+    let decoding = |affine: &crate::families::scores::Affine| {
         let Some(Coefficient {
             scale,
             centre,

@@ -12,22 +12,19 @@
 //! the same input gives the same bytes.
 
 mod backend;
-mod bins;
 mod calibration;
 mod compile;
 pub mod error;
-mod linear;
+mod families;
 pub mod model;
 mod onnx;
 mod options;
 pub mod report;
-mod scores;
 mod simulate;
-mod trees;
 
 pub use calibration::{Calibration, MAX_ROWS};
 pub use compile::{Compiled, compile};
 pub use error::{CompileError, NodeName};
+pub use families::trees::cost::Work;
 pub use options::{DEFAULT_PRECISION, FeatureMode, Options, ParseOptionError, Profile};
 pub use report::Report;
-pub use trees::cost::Work;

@@ -1,6 +1,6 @@
 //! The compile report: what was compiled, what it reveals, how precise it is, what it costs.
 
-use crate::trees::cost::Work;
+use crate::families::trees::cost::Work;
 use cipherfn_protocol::specs::Gadget;
 use serde::{Deserialize, Serialize};
 

@@ -1,9 +1,9 @@
 //! Split points of every feature.
 
-use crate::bins::BinSet;
+use crate::families::trees::bins::BinSet;
+use crate::families::trees::decoys;
 use crate::model::{Test, TreeEnsemble, TreeNode};
 use crate::options::FeatureMode;
-use crate::trees::decoys;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{MissingBin, Quantiser};
 use std::collections::BTreeMap;

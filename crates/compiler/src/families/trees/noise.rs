@@ -10,7 +10,7 @@ mod paths;
 
 pub(crate) use paths::Paths;
 
-use crate::trees::graph::{Graph, Polynomial};
+use crate::families::trees::graph::{Graph, Polynomial};
 use cipherfn_engine::circuit::{Node, Operand};
 use cipherfn_protocol::specs::Gadget;
 

@@ -1,9 +1,9 @@
 use super::*;
+use crate::families::scores::ScoreMap;
+use crate::families::trees::graph::Polynomial;
+use crate::families::trees::quantisation::{FeatureInfo, Quantisation};
 use crate::model::{Test, Tree, TreeEnsemble, TreeNode};
 use crate::options::FeatureMode;
-use crate::scores::ScoreMap;
-use crate::trees::graph::Polynomial;
-use crate::trees::quantisation::{FeatureInfo, Quantisation};
 use cipherfn_engine::circuit::{Circuit, Constant, LevelledCircuit};
 use cipherfn_engine::clear::{ClearCircuit, ClearInput};
 use cipherfn_protocol::hash::Hash;

@@ -1,6 +1,6 @@
 use super::*;
+use crate::families::trees::decoys::Style;
 use crate::model::Tree;
-use crate::trees::decoys::Style;
 
 fn ensemble(tests: &[(Test, bool)]) -> TreeEnsemble {
     let tree = |(test, missing): &(Test, bool)| Tree {

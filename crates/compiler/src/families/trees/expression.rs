@@ -2,9 +2,11 @@
 //!
 //! A node is a multiplexer of one encrypted bit; equal sub-expressions of all trees are one.
 
-use crate::bins::BinSet;
-use crate::trees::binned::{BinnedEnsemble, BinnedNode, BinnedTree, Predicate, PredicateId};
-use crate::trees::diagram::Diagram;
+use crate::families::trees::binned::{
+    BinnedEnsemble, BinnedNode, BinnedTree, Predicate, PredicateId,
+};
+use crate::families::trees::bins::BinSet;
+use crate::families::trees::diagram::Diagram;
 use cipherfn_protocol::specs::{Predicate as SelectorPredicate, Selector};
 use std::collections::{BTreeSet, HashMap};
 

@@ -6,11 +6,11 @@
 //! agree share their multiplexers, so the levels form a trie, with the most frequent question
 //! outermost.
 
-use crate::bins::BinSet;
-use crate::trees::binned::{BinnedEnsemble, PredicateId, SymmetricTree};
-use crate::trees::diagram::Diagram;
-use crate::trees::expression::{LeafUnits, Selectors, decision};
-use crate::trees::graph::{Addend, Builder, Polynomial, Sum, Value};
+use crate::families::trees::binned::{BinnedEnsemble, PredicateId, SymmetricTree};
+use crate::families::trees::bins::BinSet;
+use crate::families::trees::diagram::Diagram;
+use crate::families::trees::expression::{LeafUnits, Selectors, decision};
+use crate::families::trees::graph::{Addend, Builder, Polynomial, Sum, Value};
 use std::collections::BTreeMap;
 
 /// Trees of fewer levels are not cheaper in this form.

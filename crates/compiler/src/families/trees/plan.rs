@@ -1,23 +1,23 @@
 //! Tree ensembles.
 
-use super::{Coefficient, Parts, Source, missing_features, score_decodings, target};
 use crate::backend::Backend;
+use crate::compile::{Coefficient, Parts, Source, missing_features, score_decodings, target};
 use crate::error::CompileError;
+use crate::families::scores::ScoreMap;
+use crate::families::trees::binned::BinnedEnsemble;
+use crate::families::trees::choice::{Plan, Problem, choose};
+use crate::families::trees::expression::Form;
+use crate::families::trees::quantisation::{FeatureInfo, Quantisation};
 use crate::model::{Tree, TreeEnsemble, TreeNode};
 use crate::options::FeatureMode;
 use crate::report::{EncodedFeature, FeatureReport, TreeCounts, WorkReport};
-use crate::scores::ScoreMap;
-use crate::trees::binned::BinnedEnsemble;
-use crate::trees::choice::{Plan, Problem, choose};
-use crate::trees::expression::Form;
-use crate::trees::quantisation::{FeatureInfo, Quantisation};
 use cipherfn_engine::circuit::{Circuit, Constant, LevelledCircuit};
 use cipherfn_protocol::specs::{Encoding, Selector, SelectorEncoding};
 
 /// Most inner nodes on a path.
 const MAX_DEPTH: usize = 1024;
 
-pub(super) fn compile(trees: &TreeEnsemble, source: &Source<'_>) -> Result<Parts, CompileError> {
+pub(crate) fn compile(trees: &TreeEnsemble, source: &Source<'_>) -> Result<Parts, CompileError> {
     let mut counts = count(trees)?;
     let features = feature_infos(source)?;
     let quantisation = Quantisation::fit(trees, &features, source.options.features, source.hash);

@@ -1,9 +1,9 @@
 //! From binned trees to a graph.
 
-use crate::trees::binned::{BinnedEnsemble, BinnedNode, BinnedTree};
-use crate::trees::expression::{ExpressionId, Expressions, Form, LeafUnits, Selectors};
-use crate::trees::graph::{Addend, Builder, Graph, Merger, compact};
-use crate::trees::oblivious;
+use crate::families::trees::binned::{BinnedEnsemble, BinnedNode, BinnedTree};
+use crate::families::trees::expression::{ExpressionId, Expressions, Form, LeafUnits, Selectors};
+use crate::families::trees::graph::{Addend, Builder, Graph, Merger, compact};
+use crate::families::trees::oblivious;
 use cipherfn_engine::circuit::Node;
 use cipherfn_protocol::specs::Selector;
 

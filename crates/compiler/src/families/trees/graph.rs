@@ -4,7 +4,7 @@
 //! CMUX of sums. Applied from the root down this leaves at most one CMUX a selector in every sum. A
 //! sub-expression with several users is evaluated once, by itself.
 
-use crate::trees::expression::{Expression, ExpressionId, Expressions};
+use crate::families::trees::expression::{Expression, ExpressionId, Expressions};
 use cipherfn_engine::circuit::{ConstantId, Node, NodeId, Operand, Rotated, Select};
 use std::collections::{BTreeMap, HashMap};
 

@@ -2,7 +2,7 @@
 //! it may come from.
 
 use super::{combine, operands};
-use crate::trees::graph::Graph;
+use crate::families::trees::graph::Graph;
 use cipherfn_engine::circuit::{Node, Operand};
 
 /// What holds for every path through a graph, from the constants to the result. A path takes one

@@ -1,9 +1,9 @@
 //! Trees over sets of bins.
 
-use crate::bins::BinSet;
+use crate::families::scores::ScoreMap;
+use crate::families::trees::bins::BinSet;
+use crate::families::trees::quantisation::Quantisation;
 use crate::model::{Tree, TreeEnsemble, TreeNode};
-use crate::scores::ScoreMap;
-use crate::trees::quantisation::Quantisation;
 use std::collections::HashMap;
 
 /// Index into [`BinnedEnsemble::predicates`].

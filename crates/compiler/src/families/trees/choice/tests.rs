@@ -1,8 +1,8 @@
 use super::*;
+use crate::families::scores::ScoreMap;
+use crate::families::trees::quantisation::{FeatureInfo, Quantisation};
 use crate::model::{Test, Tree, TreeEnsemble, TreeNode};
 use crate::options::FeatureMode;
-use crate::scores::ScoreMap;
-use crate::trees::quantisation::{FeatureInfo, Quantisation};
 use cipherfn_protocol::hash::Hash;
 
 const FEATURES: u32 = 30;

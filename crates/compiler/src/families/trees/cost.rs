@@ -1,6 +1,6 @@
 //! Predicted work.
 
-use crate::trees::graph::Graph;
+use crate::families::trees::graph::Graph;
 use cipherfn_engine::circuit::Operand;
 use cipherfn_protocol::specs::{Gadget, Transport};
 use cipherfn_scheme::parameters::{Packing, ParameterSet};

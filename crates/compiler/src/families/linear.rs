@@ -7,10 +7,10 @@
 
 use crate::backend::{Backend, Budget};
 use crate::error::CompileError;
+use crate::families::scores::ScoreMap;
 use crate::model::LinearModel;
 use crate::options::{DEFAULT_PRECISION, Options, Profile};
 use crate::report::EncodedFeature;
-use crate::scores::ScoreMap;
 use cipherfn_engine::circuit::LinearCircuit;
 use cipherfn_protocol::specs::LinearEncoding;
 use cipherfn_scheme::noise;

@@ -1,6 +1,6 @@
 //! Split points that no tree uses, made like those that trees use.
 
-use crate::trees::quantisation::between;
+use crate::families::trees::quantisation::between;
 use cipherfn_protocol::hash::Hash;
 use std::collections::BTreeSet;
 

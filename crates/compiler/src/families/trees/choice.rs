@@ -1,13 +1,13 @@
 //! The cheapest circuit that is precise enough.
 
 use crate::backend::{Backend, Budget};
+use crate::families::trees::binned::{BinnedEnsemble, BinnedNode};
+use crate::families::trees::cost::{Costs, Work};
+use crate::families::trees::diagram::Diagram;
+use crate::families::trees::expression::{Form, Selectors, index_bits};
+use crate::families::trees::lower::{Lowered, Shape, lower};
+use crate::families::trees::noise::{self, Paths};
 use crate::options::Profile;
-use crate::trees::binned::{BinnedEnsemble, BinnedNode};
-use crate::trees::cost::{Costs, Work};
-use crate::trees::diagram::Diagram;
-use crate::trees::expression::{Form, Selectors, index_bits};
-use crate::trees::lower::{Lowered, Shape, lower};
-use crate::trees::noise::{self, Paths};
 use cipherfn_protocol::specs::Gadget;
 use std::collections::HashMap;
 

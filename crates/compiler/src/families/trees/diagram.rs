@@ -1,6 +1,6 @@
 //! Decision diagrams over the bits of a bin index.
 
-use crate::bins::BinSet;
+use crate::families::trees::bins::BinSet;
 
 /// Tests index bits, the most significant first, until the answer is known.
 #[derive(Clone, Debug, PartialEq, Eq)]

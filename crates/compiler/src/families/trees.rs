@@ -13,6 +13,7 @@
 //! ```
 
 pub(crate) mod binned;
+pub(crate) mod bins;
 pub(crate) mod choice;
 pub(crate) mod cost;
 pub(crate) mod decoys;
@@ -22,4 +23,5 @@ pub(crate) mod graph;
 pub(crate) mod lower;
 pub(crate) mod noise;
 pub(crate) mod oblivious;
+pub(crate) mod plan;
 pub(crate) mod quantisation;
