@@ -1,7 +1,7 @@
 //! Which service a command of the client talks to, and as whom.
 
 use anyhow::{Context, Result, bail};
-use cipherfn_client::service::{Authentication, Service, ServiceOptions, Token};
+use cipherfn_client_http::{Authentication, Service, ServiceOptions, Token};
 use cipherfn_service::store;
 use clap::ValueEnum;
 use std::env;

@@ -3,30 +3,25 @@
 //!
 //! ```text
 //!   client specs ──► Client ──► encrypt: CSV rows ──► pre-process ──► quantise ──► query ──► (server)
-//!   key ring ──────────┘
+//!   secret key ────────┘
 //!                               decrypt: reply ──► phases ──► scores, rounded ──► post-process ──► predictions
 //! ```
 //!
-//! [`service`] does the same over HTTP: it registers the evaluation key once and sends rows in as
-//! many requests as it takes.
-//!
-//! It reads nothing but client specs, a key ring and replies, and never sees a model: that stays
+//! It reads nothing but client specs, keys and replies, opens no files and no connections (the crate
+//! `cipherfn-client-http` keeps a key ring and talks to a service), and never sees a model: that stays
 //! with the server, together with the compiler and the engine. A [`Client`] is made from the specs
 //! of one model and works on single rows ([`Client::encrypt_row`], [`Client::decrypt_row`]) or on
 //! whole streams ([`Client::encrypt`], [`Client::decrypt`]) in bounded memory.
 //!
 //! ```
 //! # mod server { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/client/echo.rs")); }
-//! use cipherfn_client::{Client, Existing, KeyRing};
+//! use cipherfn_client::Client;
+//! use cipherfn_scheme::SecretKey;
 //! use cipherfn_table::Table;
 //!
-//! # let directory = tempfile::tempdir()?;
-//! # std::env::set_current_dir(&directory)?;
 //! # let specs = server::specs("echo");
 //! let client = Client::from_specs(&specs)?;
-//! let keys = KeyRing::at("keys");
-//! keys.fill(&client, Existing::Keep)?; // makes keys/secret.cfk, and keys/evaluation.cfk if the server needs one
-//! let secret = keys.secret_key(client.parameter_set())?;
+//! let secret = SecretKey::generate(client.parameter_set());
 //!
 //! let rows = client.rows(Table::open("rows.csv", "x\n-1.5\n0.25\n".as_bytes())?)?;
 //! let mut query = Vec::new();
@@ -45,13 +40,10 @@ mod client;
 mod decrypt;
 mod encrypt;
 mod error;
-mod keyring;
 mod prediction;
-pub mod service;
 
 pub use client::Client;
-pub use decrypt::{Decrypted, Failure};
-pub use encrypt::Encrypted;
+pub use decrypt::{Answer, Decrypted, Failure, PredictionWriter};
+pub use encrypt::{Batch, Encrypted, next_batch};
 pub use error::{ClientError, RowError};
-pub use keyring::{EvaluationKeyFile, Existing, Filled, KeyRing, State};
 pub use prediction::Prediction;

@@ -4,7 +4,8 @@ use super::{Force, Threads};
 use crate::files::{Content, Destination, Source};
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};
-use cipherfn_client::{Decrypted, KeyRing};
+use cipherfn_client::Decrypted;
+use cipherfn_client_http::KeyRing;
 use std::path::PathBuf;
 
 /// Decrypt a reply to predictions

@@ -3,7 +3,7 @@
 use crate::files::Source;
 use crate::terminal::{self, Terminal};
 use anyhow::Result;
-use cipherfn_client::{Existing, KeyRing, State};
+use cipherfn_client_http::{Existing, KeyRing, State};
 use std::path::PathBuf;
 
 /// Make the keys that a model needs in a key ring

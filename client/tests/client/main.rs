@@ -1,10 +1,8 @@
 //! Encryption and decryption of whole tables, against a server that returns what it got.
 
 mod echo;
-mod keyring;
-mod service;
 
-use cipherfn_client::{Client, ClientError, Existing, KeyRing};
+use cipherfn_client::{Client, ClientError};
 use cipherfn_protocol::frame::FrameError;
 use cipherfn_protocol::message::MessageError;
 use cipherfn_scheme::SecretKey;
@@ -142,26 +140,4 @@ fn specs_of_another_build_are_refused() {
         .unwrap()
         .replace(set().name, "cipherfn-64-fast");
     assert!(Client::from_specs(json.as_bytes()).is_err());
-}
-
-#[test]
-fn a_key_ring_serves_further_models() {
-    let directory = tempfile::tempdir().unwrap();
-    let ring = KeyRing::at(directory.path().join("keys"));
-    assert!(matches!(
-        ring.secret_key(set()),
-        Err(ClientError::NoKey { .. })
-    ));
-    ring.fill(&client(), Existing::Keep).unwrap();
-    let key = ring.secret_key(set()).unwrap();
-    ring.fill(
-        &Client::from_specs(&specs("second")).unwrap(),
-        Existing::Keep,
-    )
-    .unwrap();
-    let query = encrypt(&client(), &key, "x\n1\n").unwrap();
-    assert_eq!(
-        decrypt(&client(), &ring.secret_key(set()).unwrap(), &answer(&query)).unwrap(),
-        "prediction\n1.0\n"
-    );
 }

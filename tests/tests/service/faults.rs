@@ -3,7 +3,7 @@
 use crate::models::{Caller, LINEAR, TREE};
 use crate::stack::{BUCKET, Stack, function_of, kill, wait_until};
 use crate::wire::{self, Answer};
-use cipherfn_client::service::ServiceError;
+use cipherfn_client_http::ServiceError;
 use cipherfn_emulator::faults::Fault;
 use cipherfn_emulator::{Config, Emulator, Route};
 use cipherfn_protocol::api::{PROBLEM, ProblemType};

@@ -3,8 +3,8 @@
 use crate::models::{Caller, TREE, TREE_2};
 use crate::stack::{BUCKET, REGION, Stack, kill, name, wait_until};
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
-use cipherfn_client::Existing;
-use cipherfn_client::service::{Registered, ServiceError};
+use cipherfn_client_http::Existing;
+use cipherfn_client_http::{Registered, ServiceError};
 use cipherfn_emulator::faults::Fault;
 use cipherfn_protocol::api::{ProblemType, REPLY};
 use serde_json::Value;

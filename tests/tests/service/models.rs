@@ -1,8 +1,9 @@
 //! Models, compiled once a test process, and callers with keys of their own.
 
 use crate::stack::name;
-use cipherfn_client::service::{Registered, Service, ServiceError};
-use cipherfn_client::{Client, Decrypted, Existing, KeyRing};
+use cipherfn_client::{Client, Decrypted};
+use cipherfn_client_http::{Existing, KeyRing};
+use cipherfn_client_http::{Registered, Service, ServiceError};
 use cipherfn_compiler::{FeatureMode, Options, Profile};
 use cipherfn_engine::Bundle;
 use cipherfn_protocol::api::ModelName;

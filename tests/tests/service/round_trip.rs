@@ -2,7 +2,7 @@
 
 use crate::models::{Caller, LINEAR, TREE, TREE_WITHOUT_KEY};
 use crate::stack::Stack;
-use cipherfn_client::service::{Registered, ServiceOptions};
+use cipherfn_client_http::{Registered, ServiceOptions};
 use cipherfn_protocol::api::KeyState;
 use std::num::NonZeroUsize;
 

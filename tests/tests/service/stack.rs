@@ -3,7 +3,7 @@
 use crate::wire::{self, Answer};
 use crate::witness::Witness;
 use bytes::Bytes;
-use cipherfn_client::service::{Authentication, Retry, Service, ServiceOptions, Token};
+use cipherfn_client_http::{Authentication, Retry, Service, ServiceOptions, Token};
 use cipherfn_emulator::faults::FaultProxy;
 use cipherfn_emulator::{
     Authorizer, Config, Emulator, EmulatorError, Function, Lifecycle, Route, Tenants,

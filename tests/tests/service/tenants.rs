@@ -7,7 +7,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
-use cipherfn_client::service::{Authentication, ServiceError};
+use cipherfn_client_http::{Authentication, ServiceError};
 use cipherfn_emulator::faults::Fault;
 use cipherfn_protocol::api::{KeyState, ProblemType, QUERY};
 use cipherfn_protocol::message::KeyId;

@@ -4,7 +4,7 @@ mod registration;
 
 use crate::models::{Caller, TREE, TREE_OF_OTHER_SET};
 use crate::stack::{Setup, Stack};
-use cipherfn_client::service::{Registered, ServiceError, Uploaded};
+use cipherfn_client_http::{Registered, ServiceError, Uploaded};
 use cipherfn_emulator::faults::Fault;
 use cipherfn_protocol::api::{KeyDeclaration, KeyState, PartUpload, Parts, ProblemType};
 use cipherfn_protocol::specs::ParameterSetRef;

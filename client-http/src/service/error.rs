@@ -1,7 +1,8 @@
 //! What can go wrong with a service.
 
-use crate::error::ClientError;
+use crate::error::KeyRingError;
 use aws_credential_types::provider::error::CredentialsError;
+use cipherfn_client::ClientError;
 use cipherfn_protocol::api::{ModelName, Problem, ProblemType};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::message::KeyId;
@@ -12,9 +13,12 @@ use std::fmt;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServiceError {
-    /// The rows, the keys, the specs or the output, on this side.
+    /// The rows, the specs or the output, on this side.
     #[error(transparent)]
     Client(Box<ClientError>),
+    /// The key ring.
+    #[error(transparent)]
+    KeyRing(Box<KeyRingError>),
     /// An address that cannot be a service's.
     #[error("{url} {reason}")]
     Url {
@@ -328,6 +332,12 @@ impl fmt::Display for Skew {
 impl From<ClientError> for ServiceError {
     fn from(error: ClientError) -> Self {
         Self::Client(Box::new(error))
+    }
+}
+
+impl From<KeyRingError> for ServiceError {
+    fn from(error: KeyRingError) -> Self {
+        Self::KeyRing(Box::new(error))
     }
 }
 

@@ -1,7 +1,7 @@
 //! How many rows go into one request.
 
 use super::error::ServiceError;
-use crate::client::Client;
+use cipherfn_client::Client;
 use cipherfn_protocol::api::{MAX_REPLY, MAX_REQUEST, ModelName};
 use cipherfn_protocol::frame::HEADER_LEN;
 use cipherfn_protocol::message::{MAX_EXPLANATION, rows_a_chunk};

@@ -1,10 +1,10 @@
 //! Errors that no further attempt mends, and replies that are not believed.
 
-use super::server::{Answer, Request, Server, reply, response};
-use super::{CLIENT, SECRET, predict, predict_csv, service, table};
 use crate::echo::{self, answer};
-use cipherfn_client::service::ServiceError;
+use crate::server::{Answer, Request, Server, reply, response};
+use crate::{CLIENT, SECRET, predict, predict_csv, service, table};
 use cipherfn_client::{Client, ClientError};
+use cipherfn_client_http::ServiceError;
 use cipherfn_protocol::api::{Problem, ProblemType, REPLY};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::{Chunk, ChunkHead, Chunks, ReplyChunk, write_chunk};

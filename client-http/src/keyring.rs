@@ -10,8 +10,8 @@
 //!
 //! Keys belong to a parameter set and not to a model: every model of the set uses the same ones.
 
-use crate::client::Client;
-use crate::error::ClientError;
+use crate::error::KeyRingError;
+use cipherfn_client::Client;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
@@ -90,7 +90,7 @@ impl KeyRing {
     /// Makes the keys that `client`'s model needs and that are not there yet. A model without need
     /// for an evaluation key gets only the secret key; a later one adds the evaluation key from
     /// the same secret key.
-    pub fn fill(&self, client: &Client, existing: Existing) -> Result<Filled, ClientError> {
+    pub fn fill(&self, client: &Client, existing: Existing) -> Result<Filled, KeyRingError> {
         let set = client.parameter_set();
         self.create_directory()?;
         let slot = self.slot(set)?;
@@ -99,7 +99,7 @@ impl KeyRing {
             Some(key) if !replace => (key, State::Kept(slot.secret)),
             _ => {
                 if slot.evaluation.exists() && !replace {
-                    return Err(ClientError::Orphan {
+                    return Err(KeyRingError::Orphan {
                         path: slot.evaluation,
                     });
                 }
@@ -116,7 +116,7 @@ impl KeyRing {
         let evaluation = if slot.evaluation.exists() {
             let (found, expected) = (read_evaluation(&slot.evaluation)?.id(), key.id());
             if found != expected {
-                return Err(ClientError::Mismatch {
+                return Err(KeyRingError::Mismatch {
                     path: slot.evaluation,
                     found,
                     expected,
@@ -134,14 +134,17 @@ impl KeyRing {
     }
 
     /// The secret key of a parameter set.
-    pub fn secret_key(&self, set: &'static ParameterSet) -> Result<SecretKey, ClientError> {
+    pub fn secret_key(&self, set: &'static ParameterSet) -> Result<SecretKey, KeyRingError> {
         self.slot(set)?
             .key
             .ok_or_else(|| self.no_key("secret key", set))
     }
 
     /// The evaluation key of a parameter set.
-    pub fn evaluation_key(&self, set: &'static ParameterSet) -> Result<EvaluationKey, ClientError> {
+    pub fn evaluation_key(
+        &self,
+        set: &'static ParameterSet,
+    ) -> Result<EvaluationKey, KeyRingError> {
         let path = self.slot(set)?.evaluation;
         if path.exists() {
             read_evaluation(&path)
@@ -154,13 +157,13 @@ impl KeyRing {
     pub fn evaluation_key_file(
         &self,
         set: &'static ParameterSet,
-    ) -> Result<EvaluationKeyFile, ClientError> {
+    ) -> Result<EvaluationKeyFile, KeyRingError> {
         let slot = self.slot(set)?;
         let path = slot.evaluation;
         let bytes = read(&path)?.ok_or_else(|| self.no_key("evaluation key", set))?;
         let found = parse_evaluation(&path, &bytes)?.id();
         match slot.key.map(|key| key.id()) {
-            Some(expected) if expected != found => Err(ClientError::Mismatch {
+            Some(expected) if expected != found => Err(KeyRingError::Mismatch {
                 path,
                 found,
                 expected,
@@ -173,8 +176,8 @@ impl KeyRing {
         }
     }
 
-    fn no_key(&self, kind: &'static str, set: &ParameterSet) -> ClientError {
-        ClientError::NoKey {
+    fn no_key(&self, kind: &'static str, set: &ParameterSet) -> KeyRingError {
+        KeyRingError::NoKey {
             directory: self.directory.clone(),
             kind,
             set: set.name,
@@ -183,7 +186,7 @@ impl KeyRing {
 
     /// The files of a set: `secret.cfk` if that is of this set or of none, otherwise files named
     /// after the set.
-    fn slot(&self, set: &'static ParameterSet) -> Result<Slot, ClientError> {
+    fn slot(&self, set: &'static ParameterSet) -> Result<Slot, KeyRingError> {
         let file = |name: String| self.directory.join(name);
         let plain = [file("secret.cfk".into()), file("evaluation.cfk".into())];
         let named = [
@@ -210,7 +213,7 @@ impl KeyRing {
         })
     }
 
-    fn create_directory(&self) -> Result<(), ClientError> {
+    fn create_directory(&self) -> Result<(), KeyRingError> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
@@ -228,40 +231,40 @@ struct Slot {
     key: Option<SecretKey>,
 }
 
-fn read_evaluation(path: &Path) -> Result<EvaluationKey, ClientError> {
-    let bytes = read(path)?.ok_or_else(|| ClientError::Io {
+fn read_evaluation(path: &Path) -> Result<EvaluationKey, KeyRingError> {
+    let bytes = read(path)?.ok_or_else(|| KeyRingError::Io {
         path: path.to_owned(),
         source: io::ErrorKind::NotFound.into(),
     })?;
     parse_evaluation(path, &bytes)
 }
 
-fn parse_evaluation(path: &Path, bytes: &[u8]) -> Result<EvaluationKey, ClientError> {
-    EvaluationKey::from_file_bytes(bytes).map_err(|source| ClientError::KeyFile {
+fn parse_evaluation(path: &Path, bytes: &[u8]) -> Result<EvaluationKey, KeyRingError> {
+    EvaluationKey::from_file_bytes(bytes).map_err(|source| KeyRingError::KeyFile {
         path: path.to_owned(),
         source,
     })
 }
 
-fn read_secret(path: &Path) -> Result<Option<SecretKey>, ClientError> {
+fn read_secret(path: &Path) -> Result<Option<SecretKey>, KeyRingError> {
     let Some(bytes) = read(path)?.map(Zeroizing::new) else {
         return Ok(None);
     };
     SecretKey::from_file_bytes(&bytes)
         .map(Some)
-        .map_err(|source| ClientError::KeyFile {
+        .map_err(|source| KeyRingError::KeyFile {
             path: path.to_owned(),
             source,
         })
 }
 
 /// The bytes of a file, or `None` where there is none.
-fn read(path: &Path) -> Result<Option<Vec<u8>>, ClientError> {
+fn read(path: &Path) -> Result<Option<Vec<u8>>, KeyRingError> {
     let file = match fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => {
-            return Err(ClientError::Io {
+            return Err(KeyRingError::Io {
                 path: path.to_owned(),
                 source,
             });
@@ -275,7 +278,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, ClientError> {
 }
 
 /// Writes a file readable by its owner alone, whole or not at all.
-pub(crate) fn write(path: &Path, bytes: &[u8], replace: bool) -> Result<(), ClientError> {
+pub(crate) fn write(path: &Path, bytes: &[u8], replace: bool) -> Result<(), KeyRingError> {
     let directory = path.parent().unwrap_or(Path::new("."));
     // Temporary files have mode 0600 from the start.
     let mut file = tempfile::NamedTempFile::new_in(directory).map_err(io_error(path))?;
@@ -287,14 +290,14 @@ pub(crate) fn write(path: &Path, bytes: &[u8], replace: bool) -> Result<(), Clie
     } else {
         file.persist_noclobber(path)
     };
-    persisted.map(drop).map_err(|error| ClientError::Io {
+    persisted.map(drop).map_err(|error| KeyRingError::Io {
         path: path.to_owned(),
         source: error.error,
     })
 }
 
-fn io_error(path: &Path) -> impl FnOnce(io::Error) -> ClientError + '_ {
-    |source| ClientError::Io {
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> KeyRingError + '_ {
+    |source| KeyRingError::Io {
         path: path.to_owned(),
         source,
     }

@@ -1,6 +1,6 @@
 //! What the service and S3 do when a key is registered, in memory.
 
-use super::server::{Answer, Request, Response, json, response};
+use crate::server::{Answer, Request, Response, json, response};
 use cipherfn_protocol::api::{
     KeyDeclaration, KeyState, KeyStatus, KeyUpload, PartUpload, Problem, ProblemType,
 };

@@ -38,8 +38,7 @@ use transport::{Answer, Call, Clock};
 /// One endpoint, with its connections. Clones share them. Works inside a tokio runtime.
 ///
 /// ```no_run
-/// use cipherfn_client::service::{Authentication, Service, ServiceOptions, Token};
-/// use cipherfn_client::{Existing, KeyRing};
+/// use cipherfn_client_http::{Authentication, Existing, KeyRing, Service, ServiceOptions, Token};
 /// use cipherfn_table::Table;
 /// use std::fs::File;
 /// use std::sync::Arc;

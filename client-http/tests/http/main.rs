@@ -1,6 +1,10 @@
-//! The client over HTTP, against a real server on loopback.
+//! The key ring, and the client over HTTP against a real server on loopback.
 
+// One echo model serves both crates' tests.
+#[path = "../../../client/tests/client/echo.rs"]
+mod echo;
 mod identity;
+mod keyring;
 mod predict;
 mod refusals;
 mod register;
@@ -8,9 +12,8 @@ mod registry;
 mod server;
 mod specs;
 
-use crate::echo;
-use cipherfn_client::service::{Retry, Service, ServiceError, ServiceOptions};
 use cipherfn_client::{Client, Decrypted};
+use cipherfn_client_http::{Retry, Service, ServiceError, ServiceOptions};
 use cipherfn_protocol::api::ModelName;
 use cipherfn_scheme::SecretKey;
 use cipherfn_table::Table;

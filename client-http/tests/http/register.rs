@@ -1,11 +1,12 @@
 //! Registration of evaluation keys.
 
-use super::registry::{Registry, SIGNATURE};
-use super::server::{Answer, Request, Server, response};
-use super::{ATTEMPTS, options};
 use crate::echo;
-use cipherfn_client::service::{Registered, Service, ServiceError, ServiceOptions, Uploaded};
-use cipherfn_client::{Client, Existing, KeyRing};
+use crate::registry::{Registry, SIGNATURE};
+use crate::server::{Answer, Request, Server, response};
+use crate::{ATTEMPTS, options};
+use cipherfn_client::Client;
+use cipherfn_client_http::{Existing, KeyRing};
+use cipherfn_client_http::{Registered, Service, ServiceError, ServiceOptions, Uploaded};
 use cipherfn_protocol::api::{KeyState, Problem, ProblemType};
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,9 +1,9 @@
 //! Batches, their order, and failures that pass.
 
-use super::server::{Answer, Request, Server, reply, response};
-use super::{ATTEMPTS, CLIENT, options, predict, predict_csv, predictions, service, table};
 use crate::echo::{answer, answer_with};
-use cipherfn_client::service::{Service, ServiceError, ServiceOptions};
+use crate::server::{Answer, Request, Server, reply, response};
+use crate::{ATTEMPTS, CLIENT, options, predict, predict_csv, predictions, service, table};
+use cipherfn_client_http::{Service, ServiceError, ServiceOptions};
 use cipherfn_protocol::api::{MAX_REPLY, MAX_REQUEST, Problem, ProblemType, QUERY};
 use cipherfn_protocol::message::{Chunks, MAX_EXPLANATION, QueryChunk};
 use std::num::NonZeroUsize;

@@ -1,9 +1,9 @@
 //! Client specs and their cache.
 
-use super::server::{Answer, Request, Response, Server, json, response};
-use super::{model, options, service};
 use crate::echo;
-use cipherfn_client::service::{Authentication, Service, ServiceError, ServiceOptions, Token};
+use crate::server::{Answer, Request, Response, Server, json, response};
+use crate::{model, options, service};
+use cipherfn_client_http::{Authentication, Service, ServiceError, ServiceOptions, Token};
 use cipherfn_protocol::api::{ModelList, ModelSummary, Problem, ProblemType, SPECS};
 use cipherfn_protocol::hash::Hash;
 use http::header::{AUTHORIZATION, ETAG, IF_NONE_MATCH, LOCATION};

@@ -1,7 +1,8 @@
 //! The key ring's files.
 
 use crate::echo;
-use cipherfn_client::{Client, ClientError, Existing, KeyRing, State};
+use cipherfn_client::Client;
+use cipherfn_client_http::{Existing, KeyRing, KeyRingError, State};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use std::fs;
@@ -67,7 +68,7 @@ fn a_second_set_gets_files_of_its_own() {
     let ring = KeyRing::at(directory.path());
     assert!(matches!(
         ring.secret_key(first),
-        Err(ClientError::NoKey { .. })
+        Err(KeyRingError::NoKey { .. })
     ));
     ring.fill(&client(), Existing::Keep).unwrap();
     assert!(
@@ -100,7 +101,7 @@ fn an_evaluation_key_without_its_secret_key_is_an_error() {
     .unwrap();
     assert!(matches!(
         ring.fill(&client(), Existing::Keep),
-        Err(ClientError::Orphan { .. })
+        Err(KeyRingError::Orphan { .. })
     ));
     fs::write(
         directory.path().join("secret.cfk"),
@@ -109,7 +110,7 @@ fn an_evaluation_key_without_its_secret_key_is_an_error() {
     .unwrap();
     assert!(matches!(
         ring.fill(&client(), Existing::Keep),
-        Err(ClientError::Mismatch { .. })
+        Err(KeyRingError::Mismatch { .. })
     ));
     ring.fill(&client(), Existing::Replace).unwrap();
     assert!(!path.exists(), "the key of the replaced secret key is gone");
@@ -124,4 +125,19 @@ fn a_corrupt_key_names_its_file() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("secret.cfk: "), "{error}");
+}
+
+#[test]
+fn a_key_ring_serves_further_models() {
+    let directory = tempfile::tempdir().unwrap();
+    let ring = KeyRing::at(directory.path().join("keys"));
+    assert!(matches!(
+        ring.secret_key(echo::set()),
+        Err(KeyRingError::NoKey { .. })
+    ));
+    ring.fill(&client(), Existing::Keep).unwrap();
+    let first = ring.secret_key(echo::set()).unwrap().id();
+    let second = Client::from_specs(&echo::specs("second")).unwrap();
+    ring.fill(&second, Existing::Keep).unwrap();
+    assert_eq!(ring.secret_key(echo::set()).unwrap().id(), first);
 }

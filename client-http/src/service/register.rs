@@ -3,10 +3,10 @@
 use super::error::ServiceError;
 use super::transport::Call;
 use super::{Service, blocking};
-use crate::client::Client;
-use crate::error::ClientError;
+use crate::error::KeyRingError;
 use crate::keyring::{EvaluationKeyFile, KeyRing};
 use bytes::Bytes;
+use cipherfn_client::Client;
 use cipherfn_protocol::api::{
     self, KeyDeclaration, KeyState, KeyStatus, KeyUpload, Parts, ProblemType,
 };
@@ -99,7 +99,7 @@ impl Service {
         let read = move || {
             let file = keys.evaluation_key_file(set)?;
             let declaration = declaration(&file, set, part_bytes);
-            Ok::<_, ClientError>((Bytes::from(file.bytes), declaration))
+            Ok::<_, KeyRingError>((Bytes::from(file.bytes), declaration))
         };
         let (file, declaration) = blocking(read).await??;
         if declaration.bytes > api::MAX_KEY {

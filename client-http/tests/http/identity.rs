@@ -1,12 +1,12 @@
 //! Tokens, signatures and addresses.
 
-use super::server::{Answer, Request, Server, reply, response};
-use super::{options, predict, predictions};
 use crate::echo::answer;
+use crate::server::{Answer, Request, Server, reply, response};
+use crate::{options, predict, predictions};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{SharedCredentialsProvider, error::CredentialsError, future};
 use aws_sigv4::sign::v4;
-use cipherfn_client::service::{Authentication, Service, ServiceError, ServiceOptions, Token};
+use cipherfn_client_http::{Authentication, Service, ServiceError, ServiceOptions, Token};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
@@ -94,7 +94,7 @@ fn verify(request: &Request) {
     );
 }
 
-fn date(response: &mut super::server::Response, at: OffsetDateTime) {
+fn date(response: &mut crate::server::Response, at: OffsetDateTime) {
     let text = at.format(&Rfc2822).unwrap().replace("+0000", "GMT");
     response.headers_mut().insert("date", text.parse().unwrap());
 }

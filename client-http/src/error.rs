@@ -1,0 +1,57 @@
+//! What can go wrong with a key ring.
+
+use cipherfn_protocol::message::KeyId;
+use cipherfn_scheme::SchemeError;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a key ring cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyRingError {
+    /// Keys or parameter sets.
+    #[error(transparent)]
+    Scheme(#[from] SchemeError),
+    /// No key of the wanted set in a key ring.
+    #[error("{} holds no {kind} for parameter set {set}; make one with `cipherfn keygen SPECS -o {}`", .directory.display(), .directory.display())]
+    NoKey {
+        /// The key ring.
+        directory: PathBuf,
+        /// `secret key` or `evaluation key`.
+        kind: &'static str,
+        /// The set.
+        set: &'static str,
+    },
+    /// An evaluation key whose secret key is gone.
+    #[error("{} has no secret key beside it; put its secret key back, or replace both with --force", .path.display())]
+    Orphan {
+        /// The evaluation key.
+        path: PathBuf,
+    },
+    /// An evaluation key made from another secret key.
+    #[error("{} was made from another secret key (id {found}) than the one beside it (id {expected}); remove it and run `cipherfn keygen` again", .path.display())]
+    Mismatch {
+        /// The evaluation key.
+        path: PathBuf,
+        /// Its key id.
+        found: KeyId,
+        /// Id of the secret key.
+        expected: KeyId,
+    },
+    /// A key file that cannot be used.
+    #[error("{}: {source}", .path.display())]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// Cause.
+        source: SchemeError,
+    },
+    /// A file or directory of the key ring.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// Cause.
+        source: io::Error,
+    },
+}
