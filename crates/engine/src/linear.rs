@@ -1,9 +1,9 @@
 //! Linear models on an encrypted feature vector: one product with plaintext polynomials, no
 //! evaluation key.
 
-use crate::circuit::LinearCircuit;
 use crate::levelled::Glwe;
 use aligned_vec::{AVec, CACHELINE_ALIGN};
+use cipherfn_circuit::circuit::LinearCircuit;
 use cipherfn_scheme::fourier::{Transform, c64, multiply_add};
 use cipherfn_scheme::query::TruncatedGlwe;
 

@@ -1,9 +1,9 @@
 //! Prepared circuits and their evaluation on encrypted rows.
 
-use crate::circuit::{Circuit, Dimensions, validate};
 use crate::error::EngineError;
 use crate::levelled::{Glwe, Levelled, Statistics, Values};
 use crate::linear::Linear;
+use cipherfn_circuit::circuit::{Circuit, validate};
 use cipherfn_scheme::ExpandedEvaluationKey;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{self, LinearQueryShape, SelectorQueryShape};
@@ -63,7 +63,7 @@ impl PreparedCircuit {
     /// Checks and prepares a circuit.
     pub fn new(circuit: &Circuit) -> Result<Self, EngineError> {
         let set = ParameterSet::by_name(circuit.parameter_set())?;
-        let dimensions = Dimensions::of(set);
+        let dimensions = crate::dimensions(set);
         validate(circuit, dimensions)?;
         Ok(match circuit {
             Circuit::Levelled(circuit) => {
