@@ -12,8 +12,8 @@ use crate::report::{
     WorkReport,
 };
 use crate::simulate::Simulation;
-use cipherfn_circuit::Bundle;
-use cipherfn_circuit::circuit::Circuit;
+use cipherfn_engine::Bundle;
+use cipherfn_engine::circuit::Circuit;
 use cipherfn_program::{Kind, Tensor};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{
@@ -406,8 +406,8 @@ fn report(source: &Source<'_>, parts: &Parts, agreement: crate::report::Agreemen
         features: parts.features.clone(),
         security: SecurityReport {
             parameter_set: set.name.into(),
-            bits: set.security_bits,
-            source: set.source.into(),
+            bits: set.ring.security_bits,
+            source: set.ring.source.into(),
             profile: options.profile.name().into(),
             needs_evaluation_key: needs_key,
         },

@@ -6,7 +6,7 @@
 //! bit a distinct predicate. Times are of the circuit alone; the line printed before each
 //! group says how many CMUXes it has and how long the query's expansion takes.
 
-use cipherfn_circuit::circuit::{
+use cipherfn_engine::circuit::{
     Circuit, Constant, LevelledCircuit, LinearCircuit, Node, Operand, Rotated, Select,
 };
 use cipherfn_engine::{PreparedCircuit, QueryShape, Workspace};
@@ -157,8 +157,8 @@ fn one_by_one(
     selectors: &FourierSelectors,
     set: &ParameterSet,
 ) -> Duration {
-    let glwe_size = GlweDimension(set.glwe_dimension).to_glwe_size();
-    let polynomial_size = PolynomialSize(set.polynomial_size);
+    let glwe_size = GlweDimension(set.ring.glwe_dimension).to_glwe_size();
+    let polynomial_size = PolynomialSize(set.ring.polynomial_size);
     let [mut clear, mut other] = [0u64, 1 << 60].map(|fill| {
         GlweCiphertext::new(
             fill,

@@ -2,6 +2,7 @@
 
 use super::{Circuit, Constant, LevelledCircuit, LinearCircuit, Node, Operand, Rotated};
 use cipherfn_protocol::specs::Gadget;
+use cipherfn_scheme::parameters::ParameterSet;
 use std::collections::HashSet;
 
 /// Most selectors of a query row.
@@ -101,15 +102,24 @@ pub enum CircuitError {
 
 /// Dimensions of a circuit's ciphertexts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dimensions {
+pub(crate) struct Dimensions {
     /// k.
-    pub glwe_dimension: usize,
+    pub(crate) glwe_dimension: usize,
     /// N.
-    pub polynomial_size: usize,
+    pub(crate) polynomial_size: usize,
+}
+
+impl Dimensions {
+    pub(crate) const fn of(set: &ParameterSet) -> Self {
+        Self {
+            glwe_dimension: set.ring.glwe_dimension,
+            polynomial_size: set.ring.polynomial_size,
+        }
+    }
 }
 
 /// Checks every rule in time and memory linear in the circuit's size.
-pub fn validate(circuit: &Circuit, dimensions: Dimensions) -> Result<(), CircuitError> {
+pub(crate) fn validate(circuit: &Circuit, dimensions: Dimensions) -> Result<(), CircuitError> {
     match circuit {
         Circuit::Levelled(circuit) => levelled(circuit, dimensions.polynomial_size),
         Circuit::Linear(circuit) => linear(circuit, dimensions.polynomial_size),
