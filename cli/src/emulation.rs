@@ -4,8 +4,8 @@ use crate::bucket::{DEV_BUCKET, DevFile};
 use crate::files::Source;
 use crate::server;
 use anyhow::{Context, Result, bail};
+use cipherfn_circuit::Bundle;
 use cipherfn_emulator::{Authorizer, Config, Emulator, Function, Lifecycle, LogSink, Route};
-use cipherfn_engine::Bundle;
 use cipherfn_protocol::api::{self, ModelName, ModelSummary, ROUTES};
 use cipherfn_service::store::Published;
 use cipherfn_service::{Store, config};
@@ -143,7 +143,7 @@ pub(crate) async fn publish(
 ) -> Result<ModelSummary> {
     let version = Published {
         hash: bundle.specs_hash(),
-        bundle: bundle.to_bytes()?.into(),
+        bundle: cipherfn_engine::bundle::write(bundle)?.into(),
         specs: bundle.specs.clone().into(),
         report: bundle.report.clone().into(),
     };

@@ -3,11 +3,12 @@
 
 use crate::files::Source;
 use anyhow::{Context, Result, bail};
-use cipherfn_engine::{Bundle, Key, Model, bundle};
+use cipherfn_circuit::{Bundle, bundle};
 use cipherfn_protocol::api::MAX_KEY;
 use cipherfn_protocol::frame::HEADER_LEN;
 use cipherfn_protocol::message::{Chunks, QueryChunk, write_chunk};
 use cipherfn_scheme::EvaluationKey;
+use cipherfn_serving::{Key, Model};
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ pub(crate) fn read_bundle(source: &Source) -> Result<Bundle> {
 
 /// Parses a bundle's bytes, which came from `source`.
 pub(crate) fn parse_bundle(bytes: &[u8], source: &Source) -> Result<Bundle> {
-    Bundle::from_bytes(bytes).with_context(|| source.name())
+    cipherfn_engine::bundle::read(bytes).with_context(|| source.name())
 }
 
 /// Reads an evaluation key.

@@ -3,9 +3,9 @@
 
 use cipherfn_client::Client;
 use cipherfn_compiler::{Calibration, Compiled, Options};
-use cipherfn_engine::{Bundle, Key, Model};
 use cipherfn_protocol::message::{Chunks, QueryChunk, write_chunk};
 use cipherfn_scheme::{EvaluationKey, SecretKey};
+use cipherfn_serving::{Key, Model};
 use cipherfn_table::Table;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ impl Server {
             .map(EvaluationKey::from_file_bytes)
             .transpose()?;
         Ok(Self {
-            model: Model::new(&Bundle::from_bytes(bundle)?)?,
+            model: Model::new(&cipherfn_engine::bundle::read(bundle)?)?,
             key: key.as_ref().map(Key::new).transpose()?,
         })
     }

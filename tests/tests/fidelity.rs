@@ -84,7 +84,7 @@ fn check(folder: &Path, rows: usize, label: &str) -> Result<()> {
         .then(|| EvaluationKey::generate(&secret))
         .transpose()?;
     let server = Server::new(
-        &compiled.bundle.to_bytes()?,
+        &cipherfn_engine::bundle::write(&compiled.bundle)?,
         key.map(|key| key.to_file_bytes()).as_deref(),
     )?;
     let read = |file| std::fs::read_to_string(folder.join(file)).map(|text| head(&text, rows));

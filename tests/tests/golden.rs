@@ -2,7 +2,6 @@
 //! be written the same way again.
 
 use cipherfn_client::Client;
-use cipherfn_engine::Bundle;
 use cipherfn_protocol::api::{
     KeyDeclaration, KeyStatus, KeyUpload, ModelList, ModelSummary, Problem,
 };
@@ -42,9 +41,9 @@ fn keys_keep_their_bytes() {
 fn bundles_keep_their_bytes() {
     for model in ["tree", "linear"] {
         let bytes = file(&format!("{model}.cfn"));
-        let bundle = Bundle::from_bytes(&bytes).unwrap();
+        let bundle = cipherfn_engine::bundle::read(&bytes).unwrap();
         assert_eq!(bundle.specs, file(&format!("{model}.specs.json")));
-        assert_eq!(bundle.to_bytes().unwrap(), bytes);
+        assert_eq!(cipherfn_engine::bundle::write(&bundle).unwrap(), bytes);
     }
 }
 

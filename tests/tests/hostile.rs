@@ -2,7 +2,7 @@
 //! never a panic, in bounded time and memory.
 
 use cipherfn_client::Client;
-use cipherfn_engine::{Bundle, PreparedCircuit};
+use cipherfn_engine::PreparedCircuit;
 use cipherfn_protocol::frame::{self, HEADER_LEN, Kind};
 use cipherfn_protocol::message::{Chunks, QueryChunk, ReplyChunk};
 use cipherfn_protocol::specs::SpecsDocument;
@@ -34,7 +34,7 @@ static FILES: LazyLock<Vec<(Kind, Vec<u8>, Parser)>> = LazyLock::new(|| {
                 .map_err(text)
         }),
         (Kind::Bundle, read("tree.cfn"), |bytes| {
-            Bundle::from_bytes(bytes).map(drop).map_err(text)
+            cipherfn_engine::bundle::read(bytes).map(drop).map_err(text)
         }),
         (Kind::Query, read("tree.cfq"), messages::<QueryChunk>),
         (Kind::Reply, read("tree.cfr"), messages::<ReplyChunk>),
@@ -206,7 +206,7 @@ proptest! {
             let index = index.index(payload.len());
             payload[index] = byte;
         });
-        if let Ok(bundle) = Bundle::from_bytes(&forged) {
+        if let Ok(bundle) = cipherfn_engine::bundle::read(&forged) {
             let _ = PreparedCircuit::new(&bundle.circuit);
         }
     }

@@ -80,7 +80,7 @@ impl Compile {
         let compiled = cipherfn_compiler::compile(&model, calibration, &options)
             .with_context(|| self.model.name())?;
         progress.finish_and_clear();
-        output.write_all(&compiled.bundle.to_bytes()?)?;
+        output.write_all(&cipherfn_engine::bundle::write(&compiled.bundle)?)?;
         output.finish()?;
         if let Some(mut report) = report {
             serde_json::to_writer_pretty(&mut report, &compiled.report)?;

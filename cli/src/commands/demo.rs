@@ -102,7 +102,7 @@ impl Demo {
             "owner",
             "compile the model",
             start,
-            bundle.to_bytes()?.len() as u64,
+            cipherfn_engine::bundle::write(&bundle)?.len() as u64,
             "bundle",
         );
 

@@ -12,8 +12,8 @@ use crate::report::{
     WorkReport,
 };
 use crate::simulate::Simulation;
-use cipherfn_engine::Bundle;
-use cipherfn_engine::circuit::Circuit;
+use cipherfn_circuit::Bundle;
+use cipherfn_circuit::circuit::Circuit;
 use cipherfn_program::{Kind, Tensor};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{

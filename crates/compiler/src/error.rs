@@ -1,5 +1,6 @@
 //! Why a model cannot be compiled.
 
+use cipherfn_circuit::BundleError;
 use cipherfn_engine::EngineError;
 use cipherfn_program::ProgramError;
 use cipherfn_protocol::specs::SpecsError;
@@ -119,6 +120,9 @@ pub enum CompileError {
     /// The compiled circuit breaks a limit.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The compiled circuit has no bytes.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// The compiled specs break a limit.
     #[error(transparent)]
     Specs(#[from] SpecsError),

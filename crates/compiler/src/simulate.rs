@@ -4,7 +4,7 @@
 use crate::error::CompileError;
 use crate::model::Model;
 use crate::report::Agreement;
-use cipherfn_engine::circuit::Circuit;
+use cipherfn_circuit::circuit::Circuit;
 use cipherfn_engine::clear::{ClearCircuit, ClearInput};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::hash::Hash;

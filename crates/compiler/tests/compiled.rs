@@ -6,7 +6,6 @@ use cipherfn_compiler::model::{Model, read_model};
 use cipherfn_compiler::{
     Calibration, CompileError, Compiled, FeatureMode, Options, Profile, Report, compile,
 };
-use cipherfn_engine::Bundle;
 use cipherfn_engine::clear::{ClearCircuit, ClearInput};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::specs::{Encoding, InputColumn, Predicate, SpecsDocument};
@@ -159,10 +158,12 @@ fn the_same_input_gives_the_same_bytes() {
             })
         });
         assert_eq!(
-            one.bundle.to_bytes().unwrap(),
-            two.bundle.to_bytes().unwrap()
+            cipherfn_engine::bundle::write(&one.bundle).unwrap(),
+            cipherfn_engine::bundle::write(&two.bundle).unwrap()
         );
-        let bundle = Bundle::from_bytes(&one.bundle.to_bytes().unwrap()).unwrap();
+        let bundle =
+            cipherfn_engine::bundle::read(&cipherfn_engine::bundle::write(&one.bundle).unwrap())
+                .unwrap();
         assert_eq!(
             SpecsDocument::from_json_bytes(&bundle.specs).unwrap(),
             one.specs

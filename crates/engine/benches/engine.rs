@@ -6,7 +6,7 @@
 //! bit a distinct predicate. Times are of the circuit alone; the line printed before each
 //! group says how many CMUXes it has and how long the query's expansion takes.
 
-use cipherfn_engine::circuit::{
+use cipherfn_circuit::circuit::{
     Circuit, Constant, LevelledCircuit, LinearCircuit, Node, Operand, Rotated, Select,
 };
 use cipherfn_engine::{PreparedCircuit, QueryShape, Workspace};

@@ -3,11 +3,11 @@
 //!
 //! The compiler simulates models with it, and the tests hold the encrypted back-end to it.
 
-use crate::circuit::{
-    Circuit, CircuitError, Dimensions, LevelledCircuit, LinearCircuit, Operand, Rotated, validate,
-};
 use crate::error::EngineError;
 use crate::polynomial::Sparse;
+use cipherfn_circuit::circuit::{
+    Circuit, CircuitError, Dimensions, LevelledCircuit, LinearCircuit, Operand, Rotated, validate,
+};
 use cipherfn_scheme::parameters::ParameterSet;
 
 /// A checked circuit that evaluates in the clear.
@@ -45,7 +45,7 @@ impl ClearCircuit {
     /// Checks a circuit.
     pub fn new(circuit: Circuit) -> Result<Self, EngineError> {
         let set = ParameterSet::by_name(circuit.parameter_set())?;
-        Ok(Self::with_dimensions(circuit, Dimensions::of(set))?)
+        Ok(Self::with_dimensions(circuit, crate::dimensions(set))?)
     }
 
     pub(crate) fn with_dimensions(

@@ -1,11 +1,11 @@
 //! Levelled circuits on encrypted selectors.
 
-use crate::circuit::{CircuitError, Dimensions, LevelledCircuit};
 use crate::kernel::{self, Component};
 use crate::lower::{self, Form, Program, RowTerm, Term};
 use crate::polynomial::Sparse;
 use crate::schedule::{Block, Schedule};
 use aligned_vec::{AVec, CACHELINE_ALIGN};
+use cipherfn_circuit::circuit::{CircuitError, Dimensions, LevelledCircuit};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::Glwe;
 use cipherfn_scheme::fourier::{TORUS, Transform, TransformScratch, c64};

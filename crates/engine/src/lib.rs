@@ -6,7 +6,7 @@
 //! query row -- expand --> selectors -- evaluate --> GLWE -- compress --> reply row
 //! ```
 //!
-//! A [`circuit::Circuit`] is what the compiler made of a model: sums of CMUX trees over encrypted
+//! A [`Circuit`](cipherfn_circuit::circuit::Circuit) is what the compiler made of a model: sums of CMUX trees over encrypted
 //! selector bits, or plaintext weights for an encrypted feature vector. [`PreparedCircuit`] checks
 //! it, joins what can be joined and fixes an order of evaluation; [`clear`] runs the same circuits
 //! without encryption. Everything is levelled: no bootstrapping, noise only adds.
@@ -15,7 +15,7 @@
 //! where a model came from.
 //!
 //! ```
-//! use cipherfn_engine::circuit::{Circuit, Constant, LevelledCircuit, Node, Operand, Select};
+//! use cipherfn_circuit::circuit::{Circuit, Constant, LevelledCircuit, Node, Operand, Select};
 //! use cipherfn_engine::{PreparedCircuit, QueryShape, Workspace};
 //! use cipherfn_protocol::specs::{Gadget, Transport};
 //! use cipherfn_scheme::{SecretKey, query, reply};
@@ -48,15 +48,12 @@
 //! ```
 
 pub mod bundle;
-pub mod circuit;
 pub mod clear;
-mod codec;
 mod error;
 mod kernel;
 mod levelled;
 mod linear;
 mod lower;
-mod model;
 mod polynomial;
 mod prepared;
 mod schedule;
@@ -64,8 +61,17 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
-pub use bundle::Bundle;
 pub use error::EngineError;
 pub use levelled::Statistics;
-pub use model::{Key, Model, QueryError};
 pub use prepared::{PreparedCircuit, QueryShape, Timings, Workspace};
+
+use cipherfn_circuit::Dimensions;
+use cipherfn_scheme::parameters::ParameterSet;
+
+/// Dimensions of a set's ciphertexts.
+const fn dimensions(set: &ParameterSet) -> Dimensions {
+    Dimensions {
+        glwe_dimension: set.ring.glwe_dimension,
+        polynomial_size: set.ring.polynomial_size,
+    }
+}

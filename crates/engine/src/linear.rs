@@ -1,8 +1,8 @@
 //! Linear models on an encrypted feature vector: one product with plaintext polynomials, no
 //! evaluation key.
 
-use crate::circuit::LinearCircuit;
 use aligned_vec::{AVec, CACHELINE_ALIGN};
+use cipherfn_circuit::circuit::LinearCircuit;
 use cipherfn_scheme::Glwe;
 use cipherfn_scheme::fourier::{Transform, c64, multiply_add};
 

@@ -7,8 +7,8 @@
 //!   selector's body rows. It is linear, so row terms of one selector add up;
 //! - sums are flattened into their only user, and CMUXes of one selector in one sum become one.
 
-use crate::circuit::{CircuitError, LevelledCircuit, Node, Operand, Rotated};
 use crate::polynomial::Sparse;
+use cipherfn_circuit::circuit::{CircuitError, LevelledCircuit, Node, Operand, Rotated};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Sparse plaintext polynomials modulo X^N + 1 over the torus.
 
-use crate::circuit::Constant;
+use cipherfn_circuit::circuit::Constant;
 
 /// Coefficients as (position, value in units of 2^-64): positions strictly increasing, no value
 /// zero.
@@ -95,7 +95,7 @@ fn merge(lhs: &[(u32, u64)], rhs: impl Iterator<Item = (u32, u64)>) -> Vec<(u32,
 #[cfg(test)]
 mod tests {
     use super::Sparse;
-    use crate::circuit::Constant;
+    use cipherfn_circuit::circuit::Constant;
 
     fn sparse(coefficients: &[(u32, u64)]) -> Sparse {
         Sparse::from(&Constant(coefficients.to_vec()))

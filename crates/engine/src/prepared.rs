@@ -1,9 +1,9 @@
 //! Prepared circuits and their evaluation on encrypted rows.
 
-use crate::circuit::{Circuit, Dimensions, validate};
 use crate::error::EngineError;
 use crate::levelled::{Levelled, Statistics, Values};
 use crate::linear::Linear;
+use cipherfn_circuit::circuit::{Circuit, validate};
 use cipherfn_scheme::ExpandedEvaluationKey;
 use cipherfn_scheme::Glwe;
 use cipherfn_scheme::parameters::ParameterSet;
@@ -64,7 +64,7 @@ impl PreparedCircuit {
     /// Checks and prepares a circuit.
     pub fn new(circuit: &Circuit) -> Result<Self, EngineError> {
         let set = ParameterSet::by_name(circuit.parameter_set())?;
-        let dimensions = Dimensions::of(set);
+        let dimensions = crate::dimensions(set);
         validate(circuit, dimensions)?;
         Ok(match circuit {
             Circuit::Levelled(circuit) => {

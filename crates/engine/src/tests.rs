@@ -1,14 +1,15 @@
 //! One suite, two back-ends: circuits evaluate to the same on cleartext bits and on encrypted ones.
 
-use crate::circuit::{Circuit, LinearCircuit, Operand, Rotated};
 use crate::clear::{ClearCircuit, ClearInput};
 use crate::{PreparedCircuit, QueryShape, Workspace};
+use cipherfn_circuit::circuit::{Circuit, LinearCircuit, Operand, Rotated};
 use cipherfn_protocol::specs::{Gadget, Transport};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey, query, reply};
 use proptest::prelude::*;
 use std::sync::OnceLock;
 
+mod bundles;
 mod circuits;
 mod noise;
 

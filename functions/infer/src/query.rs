@@ -1,11 +1,11 @@
 //! A query from its body, and its reply.
 
 use crate::estimate::Estimate;
-use cipherfn_engine::{Key, Model, QueryError};
 use cipherfn_protocol::api::{MAX_REPLY, Problem, ProblemType};
 use cipherfn_protocol::frame::{HEADER_LEN, ParameterSetTag};
 use cipherfn_protocol::message::{ChunkHead, Chunks, MAX_EXPLANATION, QueryChunk, write_chunk};
 use cipherfn_service::Failure;
+use cipherfn_serving::{Key, Model, QueryError};
 use std::time::Instant;
 
 /// Rows that are evaluated before the clock is looked at again.

@@ -2,12 +2,12 @@
 //! used go first. Bounded in bytes.
 
 use crate::estimate::Estimate;
-use cipherfn_engine::{Bundle, Key, Model};
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::hash::{Sha256, SpecsHash};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::EvaluationKey;
 use cipherfn_service::Tenant;
+use cipherfn_serving::{Key, Model};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use sha2::Digest;
@@ -43,7 +43,7 @@ pub(crate) struct Warm {
 impl WarmModel {
     /// Prepares a stored bundle.
     pub(crate) fn new(bytes: &[u8]) -> Result<Self, String> {
-        let model = Bundle::from_bytes(bytes).and_then(|bundle| Model::new(&bundle));
+        let model = cipherfn_engine::bundle::read(bytes).and_then(|bundle| Model::new(&bundle));
         Ok(Self {
             model: model.map_err(|error| error.to_string())?,
             estimate: Estimate::default(),

@@ -151,7 +151,9 @@ async fn specs_that_are_too_large_for_an_answer_are_fetched_from_s3() {
     specs.resize(MAX_REPLY + 1, b' ');
     let version = Published {
         hash: Hash::of(&specs),
-        bundle: TREE.bundle.to_bytes().expect("a bundle").into(),
+        bundle: cipherfn_engine::bundle::write(&TREE.bundle)
+            .expect("a bundle")
+            .into(),
         specs: specs.clone().into(),
         report: TREE.bundle.report.clone().into(),
     };

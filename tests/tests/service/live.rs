@@ -453,7 +453,7 @@ async fn stored_objects_that_do_not_load_are_no_answer() {
     let caller = Caller::registered(stack.service(|_| {}), "tree").await;
     let query = caller.query(&TREE.rows(0, 2));
     let other_key = Caller::new(stack.service(|_| {}), "tree").await.key_file();
-    let other_model = TREE_2.bundle.to_bytes().expect("a bundle");
+    let other_model = cipherfn_engine::bundle::write(&TREE_2.bundle).expect("a bundle");
     let flipped = |bytes: &[u8]| {
         let mut bytes = bytes.to_vec();
         let middle = bytes.len() / 2;

@@ -1,11 +1,11 @@
 //! Models, compiled once a test process, and callers with keys of their own.
 
 use crate::stack::name;
+use cipherfn_circuit::Bundle;
 use cipherfn_client::{Client, Decrypted};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_client_http::{Registered, Service, ServiceError};
 use cipherfn_compiler::{FeatureMode, Options, Profile};
-use cipherfn_engine::Bundle;
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
@@ -86,8 +86,11 @@ impl Trained {
                     .expect("a key")
                     .to_file_bytes()
             });
-            let server = Server::new(&self.bundle.to_bytes().expect("a bundle"), key.as_deref())
-                .expect("a server");
+            let server = Server::new(
+                &cipherfn_engine::bundle::write(&self.bundle).expect("a bundle"),
+                key.as_deref(),
+            )
+            .expect("a server");
             let answers = predict(&client, &secret, &server, &self.rows(0, self.rows.len()))
                 .expect("answers");
             cells(answers.as_bytes())

@@ -3,12 +3,12 @@
 use crate::wire::{self, Answer};
 use crate::witness::Witness;
 use bytes::Bytes;
+use cipherfn_circuit::Bundle;
 use cipherfn_client_http::{Authentication, Retry, Service, ServiceOptions, Token};
 use cipherfn_emulator::faults::FaultProxy;
 use cipherfn_emulator::{
     Authorizer, Config, Emulator, EmulatorError, Function, Lifecycle, Route, Tenants,
 };
-use cipherfn_engine::Bundle;
 use cipherfn_protocol::api::{self, ModelName, ModelSummary, ROUTES};
 use cipherfn_service::store::Published;
 use cipherfn_service::{Store, config};
@@ -180,7 +180,9 @@ impl Stack {
     pub(crate) async fn publish(&self, name: &str, bundle: &Bundle, keep: usize) -> ModelSummary {
         let version = Published {
             hash: bundle.specs_hash(),
-            bundle: bundle.to_bytes().expect("a bundle").into(),
+            bundle: cipherfn_engine::bundle::write(bundle)
+                .expect("a bundle")
+                .into(),
             specs: bundle.specs.clone().into(),
             report: bundle.report.clone().into(),
         };

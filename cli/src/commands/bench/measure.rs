@@ -2,8 +2,9 @@
 
 use super::reference;
 use anyhow::{Context, Result};
-use cipherfn_engine::circuit::Circuit;
-use cipherfn_engine::{Bundle, PreparedCircuit, QueryShape, Workspace};
+use cipherfn_circuit::Bundle;
+use cipherfn_circuit::circuit::Circuit;
+use cipherfn_engine::{PreparedCircuit, QueryShape, Workspace};
 use cipherfn_protocol::specs::Transport;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{self, SelectorQueryShape};

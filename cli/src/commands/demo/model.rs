@@ -2,8 +2,8 @@
 //! set.
 
 use anyhow::{Context, Result};
+use cipherfn_circuit::Bundle;
 use cipherfn_compiler::{Calibration, Options};
-use cipherfn_engine::Bundle;
 use cipherfn_table::Table;
 use serde::Deserialize;
 

@@ -11,7 +11,7 @@ use crate::families::scores::ScoreMap;
 use crate::model::LinearModel;
 use crate::options::{DEFAULT_PRECISION, Options, Profile};
 use crate::report::EncodedFeature;
-use cipherfn_engine::circuit::LinearCircuit;
+use cipherfn_circuit::circuit::LinearCircuit;
 use cipherfn_protocol::specs::LinearEncoding;
 use cipherfn_scheme::noise;
 use cipherfn_scheme::query::LinearQueryShape;

@@ -1,6 +1,6 @@
-use crate::circuit::{Circuit, Operand, Rotated};
 use crate::tests::Builder;
 use crate::{PreparedCircuit, Statistics};
+use cipherfn_circuit::circuit::{Circuit, Operand, Rotated};
 use cipherfn_protocol::specs::{Gadget, Transport};
 
 const SET: (&str, Transport, Gadget) = (

@@ -1,7 +1,9 @@
 //! Circuits for tests: a builder, and random small ones.
 
 use super::{SETS, part};
-use crate::circuit::{Circuit, Constant, LevelledCircuit, Node, Operand, Rotated, Select};
+use cipherfn_circuit::circuit::{
+    Circuit, Constant, LevelledCircuit, Node, Operand, Rotated, Select,
+};
 use cipherfn_protocol::specs::{Gadget, Transport};
 use cipherfn_scheme::parameters::ParameterSet;
 use proptest::prelude::*;

@@ -2,8 +2,8 @@
 //! 512 coefficients of each result.
 
 use super::{Builder, SETS, part};
-use crate::circuit::{Circuit, LevelledCircuit, Operand};
 use crate::{PreparedCircuit, QueryShape, Workspace};
+use cipherfn_circuit::circuit::{Circuit, LevelledCircuit, Operand};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{SecretKey, noise, query, reply};

@@ -1,7 +1,7 @@
 //! Predicted work.
 
 use crate::families::trees::graph::Graph;
-use cipherfn_engine::circuit::Operand;
+use cipherfn_circuit::circuit::Operand;
 use cipherfn_protocol::specs::{Gadget, Transport};
 use cipherfn_scheme::parameters::{Packing, ParameterSet};
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@
 //! sub-expression with several users is evaluated once, by itself.
 
 use crate::families::trees::expression::{Expression, ExpressionId, Expressions};
-use cipherfn_engine::circuit::{ConstantId, Node, NodeId, Operand, Rotated, Select};
+use cipherfn_circuit::circuit::{ConstantId, Node, NodeId, Operand, Rotated, Select};
 use std::collections::{BTreeMap, HashMap};
 
 /// A sparse polynomial: value at each position, in units that the caller chose.

@@ -4,7 +4,7 @@ use crate::families::trees::binned::{BinnedEnsemble, BinnedNode, BinnedTree};
 use crate::families::trees::expression::{ExpressionId, Expressions, Form, LeafUnits, Selectors};
 use crate::families::trees::graph::{Addend, Builder, Graph, Merger, compact};
 use crate::families::trees::oblivious;
-use cipherfn_engine::circuit::Node;
+use cipherfn_circuit::circuit::Node;
 use cipherfn_protocol::specs::Selector;
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod paths;
 pub(crate) use paths::Paths;
 
 use crate::families::trees::graph::{Graph, Polynomial};
-use cipherfn_engine::circuit::{Node, Operand};
+use cipherfn_circuit::circuit::{Node, Operand};
 use cipherfn_protocol::specs::Gadget;
 
 #[cfg(test)]

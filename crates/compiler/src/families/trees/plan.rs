@@ -11,7 +11,7 @@ use crate::families::trees::quantisation::{FeatureInfo, Quantisation};
 use crate::model::{Tree, TreeEnsemble, TreeNode};
 use crate::options::FeatureMode;
 use crate::report::{EncodedFeature, FeatureReport, TreeCounts, WorkReport};
-use cipherfn_engine::circuit::{Circuit, Constant, LevelledCircuit};
+use cipherfn_circuit::circuit::{Circuit, Constant, LevelledCircuit};
 use cipherfn_protocol::specs::{Encoding, Selector, SelectorEncoding};
 
 /// Most inner nodes on a path.

@@ -4,7 +4,7 @@ use crate::families::trees::graph::Polynomial;
 use crate::families::trees::quantisation::{FeatureInfo, Quantisation};
 use crate::model::{Test, Tree, TreeEnsemble, TreeNode};
 use crate::options::FeatureMode;
-use cipherfn_engine::circuit::{Circuit, Constant, LevelledCircuit};
+use cipherfn_circuit::circuit::{Circuit, Constant, LevelledCircuit};
 use cipherfn_engine::clear::{ClearCircuit, ClearInput};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{Gadget, SelectorEncoding, Transport};

@@ -3,7 +3,7 @@
 
 use super::{combine, operands};
 use crate::families::trees::graph::Graph;
-use cipherfn_engine::circuit::{Node, Operand};
+use cipherfn_circuit::circuit::{Node, Operand};
 
 /// What holds for every path through a graph, from the constants to the result. A path takes one
 /// branch of every CMUX and all addends.

@@ -1,5 +1,5 @@
 use super::*;
-use cipherfn_engine::circuit::{Rotated, Select};
+use cipherfn_circuit::circuit::{Rotated, Select};
 
 const GADGET: Gadget = Gadget {
     base_log: 4,

@@ -2,7 +2,6 @@
 
 use super::{Circuit, Constant, LevelledCircuit, LinearCircuit, Node, Operand, Rotated};
 use cipherfn_protocol::specs::Gadget;
-use cipherfn_scheme::parameters::ParameterSet;
 use std::collections::HashSet;
 
 /// Most selectors of a query row.
@@ -102,24 +101,15 @@ pub enum CircuitError {
 
 /// Dimensions of a circuit's ciphertexts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Dimensions {
+pub struct Dimensions {
     /// k.
-    pub(crate) glwe_dimension: usize,
+    pub glwe_dimension: usize,
     /// N.
-    pub(crate) polynomial_size: usize,
-}
-
-impl Dimensions {
-    pub(crate) const fn of(set: &ParameterSet) -> Self {
-        Self {
-            glwe_dimension: set.ring.glwe_dimension,
-            polynomial_size: set.ring.polynomial_size,
-        }
-    }
+    pub polynomial_size: usize,
 }
 
 /// Checks every rule in time and memory linear in the circuit's size.
-pub(crate) fn validate(circuit: &Circuit, dimensions: Dimensions) -> Result<(), CircuitError> {
+pub fn validate(circuit: &Circuit, dimensions: Dimensions) -> Result<(), CircuitError> {
     match circuit {
         Circuit::Levelled(circuit) => levelled(circuit, dimensions.polynomial_size),
         Circuit::Linear(circuit) => linear(circuit, dimensions.polynomial_size),

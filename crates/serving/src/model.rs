@@ -1,14 +1,11 @@
 //! A model ready to answer queries: what every server does between a query chunk and its reply
 //! chunk.
 
-use crate::bundle::Bundle;
-use crate::circuit::Circuit;
-use crate::error::EngineError;
-use crate::prepared::{PreparedCircuit, QueryShape};
+use cipherfn_circuit::Bundle;
+use cipherfn_engine::{EngineError, PreparedCircuit, QueryShape};
 use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::message::{ChunkHead, KeyId, QueryChunk, ReplyChunk};
-use cipherfn_protocol::specs::Transport;
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SchemeError};
 
 /// A prepared bundle.
@@ -201,12 +198,5 @@ impl Model {
                 .map(|outcome| outcome.map_err(|error| error.to_string()))
                 .collect(),
         }
-    }
-}
-
-impl Circuit {
-    /// Whether its queries are expanded with an evaluation key.
-    pub fn needs_evaluation_key(&self) -> bool {
-        matches!(self, Self::Levelled(circuit) if circuit.transport == Transport::Packed)
     }
 }

@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 
 mod validate;
 
-pub use validate::CircuitError;
-pub(crate) use validate::{Dimensions, validate};
+pub use validate::{CircuitError, Dimensions, validate};
 
 /// A compiled model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +30,11 @@ impl Circuit {
             Self::Levelled(circuit) => &circuit.parameter_set,
             Self::Linear(circuit) => &circuit.parameter_set,
         }
+    }
+
+    /// Whether its queries are expanded with an evaluation key.
+    pub fn needs_evaluation_key(&self) -> bool {
+        matches!(self, Self::Levelled(circuit) if circuit.transport == Transport::Packed)
     }
 }
 

@@ -1,15 +1,42 @@
-use super::{Bundle, MAX_BYTES};
+use super::{Bundle, BundleError, MAX_BYTES, SetFacts};
 use crate::circuit::{
-    Circuit, CircuitError, Constant, LevelledCircuit, LinearCircuit, Node, Operand, Rotated, Select,
+    Circuit, CircuitError, Constant, Dimensions, LevelledCircuit, LinearCircuit, Node, Operand,
+    Rotated, Select,
 };
-use crate::error::EngineError;
-use crate::{PreparedCircuit, codec};
-use cipherfn_protocol::frame::{self, FrameError, Kind};
+use crate::codec;
+use cipherfn_protocol::frame::{self, FrameError, Kind, ParameterSetTag};
+use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{Gadget, Transport};
-use cipherfn_scheme::parameters::ParameterSet;
 use std::time::{Duration, Instant};
 
 const SET: &str = "cipherfn-128-n512k4-v1";
+
+fn tag() -> ParameterSetTag {
+    Hash::of(SET.as_bytes()).into()
+}
+
+/// The only set of these tests.
+fn find(name: &str) -> Result<SetFacts, BundleError> {
+    let facts = SetFacts {
+        dimensions: Dimensions {
+            glwe_dimension: 4,
+            polynomial_size: 512,
+        },
+        tag: tag(),
+    };
+    let unknown = || BundleError::ParameterSetTag {
+        circuit: name.to_owned(),
+    };
+    (name == SET).then_some(facts).ok_or_else(unknown)
+}
+
+fn read(bytes: &[u8]) -> Result<Bundle, BundleError> {
+    Bundle::from_bytes(bytes, find)
+}
+
+fn write(bundle: &Bundle) -> Result<Vec<u8>, BundleError> {
+    bundle.to_bytes(find)
+}
 
 fn levelled() -> LevelledCircuit {
     let operand = |node| Operand::Node(Rotated { node, rotation: 0 });
@@ -79,27 +106,19 @@ fn bundle(circuit: Circuit) -> Bundle {
 /// A bundle's file, whatever its circuit.
 fn unchecked(circuit: Circuit) -> Vec<u8> {
     let payload = codec::encode(&bundle(circuit), MAX_BYTES).unwrap();
-    frame::encode(
-        Kind::Bundle,
-        ParameterSet::by_name(SET).unwrap().tag(),
-        &payload,
-    )
+    frame::encode(Kind::Bundle, tag(), &payload)
 }
 
 fn circuit_error(circuit: Circuit) -> CircuitError {
     assert!(
         matches!(
-            bundle(circuit.clone()).to_bytes(),
-            Err(EngineError::Circuit(_))
+            write(&bundle(circuit.clone())),
+            Err(BundleError::Circuit(_))
         ),
         "written though invalid"
     );
-    assert!(
-        PreparedCircuit::new(&circuit).is_err(),
-        "prepared though invalid"
-    );
-    match Bundle::from_bytes(&unchecked(circuit)) {
-        Err(EngineError::Circuit(error)) => error,
+    match read(&unchecked(circuit)) {
+        Err(BundleError::Circuit(error)) => error,
         other => panic!("{other:?}"),
     }
 }
@@ -120,9 +139,9 @@ fn broken_linear(change: impl FnOnce(&mut LinearCircuit)) -> String {
 fn files_come_back_and_are_deterministic() {
     for circuit in [Circuit::Levelled(levelled()), Circuit::Linear(linear())] {
         let bundle = bundle(circuit);
-        let bytes = bundle.to_bytes().unwrap();
-        assert_eq!(bytes, bundle.clone().to_bytes().unwrap());
-        assert_eq!(Bundle::from_bytes(&bytes).unwrap(), bundle);
+        let bytes = write(&bundle).unwrap();
+        assert_eq!(bytes, write(&bundle.clone()).unwrap());
+        assert_eq!(read(&bytes).unwrap(), bundle);
     }
 }
 
@@ -170,50 +189,39 @@ fn the_payload_is_these_bytes() {
 
 #[test]
 fn truncated_and_altered_files_are_named() {
-    let bytes = bundle(Circuit::Levelled(levelled())).to_bytes().unwrap();
+    let bytes = write(&bundle(Circuit::Levelled(levelled()))).unwrap();
     for len in 0..bytes.len() {
-        let error = Bundle::from_bytes(&bytes[..len]).unwrap_err();
+        let error = read(&bytes[..len]).unwrap_err();
         assert!(
-            matches!(error, EngineError::Frame(FrameError::Truncated { .. })),
+            matches!(error, BundleError::Frame(FrameError::Truncated { .. })),
             "{len}: {error}"
         );
     }
     for index in 0..bytes.len() {
         let mut altered = bytes.clone();
         altered[index] ^= 0x10;
-        assert!(Bundle::from_bytes(&altered).is_err(), "byte {index}");
+        assert!(read(&altered).is_err(), "byte {index}");
     }
     assert!(matches!(
-        Bundle::from_bytes(&[bytes.as_slice(), b"x"].concat()),
-        Err(EngineError::Frame(FrameError::Trailing { extra: 1, .. }))
+        read(&[bytes.as_slice(), b"x"].concat()),
+        Err(BundleError::Frame(FrameError::Trailing { extra: 1, .. }))
     ));
 }
 
 #[test]
 fn payloads_with_a_good_checksum_are_still_checked() {
-    let tag = ParameterSet::by_name(SET).unwrap().tag();
     let payload = codec::encode(&bundle(Circuit::Levelled(levelled())), MAX_BYTES).unwrap();
-    let read = |payload: &[u8]| Bundle::from_bytes(&frame::encode(Kind::Bundle, tag, payload));
+    let read = |payload: &[u8]| read(&frame::encode(Kind::Bundle, tag(), payload));
     for len in 0..payload.len() {
         assert!(
-            matches!(read(&payload[..len]), Err(EngineError::Payload(_))),
+            matches!(read(&payload[..len]), Err(BundleError::Payload(_))),
             "{len}"
         );
     }
     assert!(matches!(
         read(&[payload.as_slice(), &[0]].concat()),
-        Err(EngineError::Payload(_))
+        Err(BundleError::Payload(_))
     ));
-    for index in 0..payload.len() {
-        for value in [0, 1, 0x7f, 0xfb, 0xfd, 0xff] {
-            let mut altered = payload.clone();
-            altered[index] = value;
-            // Some changes give another valid bundle; none may panic, hang or take much memory.
-            if let Ok(bundle) = read(&altered) {
-                PreparedCircuit::new(&bundle.circuit).ok();
-            }
-        }
-    }
 }
 
 #[test]
@@ -225,37 +233,19 @@ fn giant_counts_fail_fast() {
     // 2^62 constants in a file of forty bytes.
     payload.push(253);
     payload.extend_from_slice(&(1u64 << 62).to_le_bytes());
-    let bytes = frame::encode(
-        Kind::Bundle,
-        ParameterSet::by_name(SET).unwrap().tag(),
-        &payload,
-    );
-    assert!(matches!(
-        Bundle::from_bytes(&bytes),
-        Err(EngineError::Payload(_))
-    ));
+    let bytes = frame::encode(Kind::Bundle, tag(), &payload);
+    assert!(matches!(read(&bytes), Err(BundleError::Payload(_))));
     assert!(start.elapsed() < Duration::from_secs(1));
 }
 
 #[test]
 fn a_header_of_another_parameter_set_is_refused() {
     let payload = codec::encode(&bundle(Circuit::Levelled(levelled())), MAX_BYTES).unwrap();
-    let other = ParameterSet::by_name("cipherfn-128-n2048-m8-v1").unwrap();
-    let error =
-        Bundle::from_bytes(&frame::encode(Kind::Bundle, other.tag(), &payload)).unwrap_err();
+    let other = Hash::of(b"another set").into();
+    let error = read(&frame::encode(Kind::Bundle, other, &payload)).unwrap_err();
     assert!(
-        matches!(error, EngineError::ParameterSetTag { .. }),
+        matches!(error, BundleError::ParameterSetTag { .. }),
         "{error}"
-    );
-    let unknown = Circuit::Levelled(LevelledCircuit {
-        parameter_set: "nonesuch".into(),
-        ..levelled()
-    });
-    assert!(
-        Bundle::from_bytes(&unchecked(unknown))
-            .unwrap_err()
-            .to_string()
-            .contains("nonesuch")
     );
 }
 
@@ -341,67 +331,4 @@ fn every_rule_of_linear_circuits_has_its_error() {
     assert!(broken_linear(|c| c.weights[0][0] = i64::MIN).starts_with("largest weight"));
     assert!(broken_linear(|c| c.body_bits = 0).starts_with("body bits is 0"));
     assert!(broken_linear(|c| c.reply_bits = 0).starts_with("reply bits is 0"));
-}
-
-#[test]
-fn what_would_take_too_much_memory_is_refused_quickly() {
-    let start = Instant::now();
-    let select = |selector| Select {
-        selector,
-        clear: Operand::Zero,
-        set: Operand::Constant(0),
-    };
-    // 2^18 selectors of 400 KB.
-    let wide = LevelledCircuit {
-        selectors: 1 << 18,
-        ..levelled()
-    };
-    assert!(matches!(
-        PreparedCircuit::new(&Circuit::Levelled(wide)),
-        Err(EngineError::Circuit(CircuitError::TooLarge { .. }))
-    ));
-    // Doubling sums: 2^200 terms if they were all written out.
-    let mut nodes = vec![Node {
-        constant: None,
-        addends: Vec::new(),
-        selects: vec![select(0), select(1)],
-    }];
-    for node in 0..200 {
-        let twice = [Rotated { node, rotation: 1 }, Rotated { node, rotation: 0 }];
-        nodes.push(Node {
-            constant: None,
-            addends: twice.to_vec(),
-            selects: Vec::new(),
-        });
-    }
-    PreparedCircuit::new(&Circuit::Levelled(LevelledCircuit {
-        nodes,
-        ..levelled()
-    }))
-    .unwrap();
-    // Dense plaintexts, turned and added again and again.
-    let dense = Constant((0..512).map(|position| (position, 1)).collect());
-    let nodes = (0..100_000).map(|node: u32| Node {
-        constant: Some(0),
-        addends: node
-            .checked_sub(1)
-            .map(|node| Rotated { node, rotation: 3 })
-            .into_iter()
-            .collect(),
-        selects: vec![select(0), select(1)],
-    });
-    let circuit = LevelledCircuit {
-        constants: vec![dense],
-        nodes: nodes.collect(),
-        ..levelled()
-    };
-    let error = PreparedCircuit::new(&Circuit::Levelled(circuit));
-    assert!(
-        matches!(
-            error,
-            Err(EngineError::Circuit(CircuitError::TooLarge { .. }))
-        ),
-        "{error:?}"
-    );
-    assert!(start.elapsed() < Duration::from_secs(30));
 }
