@@ -37,7 +37,7 @@ impl RowError<'_> {
         1.0 - scheme_switch(self.set, self.packing.scheme_switch) / self.mask()
     }
 
-    /// `C x`, with `C = sum over levels j of A_j A_j^T V_j`, where A_j takes level j's error through
+    /// `C x`, with `C = sum over levels j of A_j A_j^T V_j`, where `A_j` takes level j's error through
     /// the later levels: products of 1 + sigma, sigma the automorphism of a level.
     fn covariance(&self, input: &[f64]) -> Vec<f64> {
         let plus_image = |values: &[f64], level: u32, transposed: bool| {
@@ -103,7 +103,9 @@ impl RowError<'_> {
         let largest = largest_eigenvalues(size, EIGENVALUES, |input| {
             let inner = self.covariance(&self.times_key(input, true));
             let mut out = self.times_key(&inner, false);
-            out.iter_mut().for_each(|value| *value *= scale);
+            for value in &mut out {
+                *value *= scale;
+            }
             out
         });
         Spectrum {

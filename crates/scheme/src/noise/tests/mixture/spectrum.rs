@@ -24,7 +24,9 @@ pub(super) fn largest_eigenvalues(
         for _ in 0..STEPS {
             orthogonalise(&mut next, &basis);
             let norm = dot(&next, &next).sqrt();
-            next.iter_mut().for_each(|value| *value /= norm);
+            for value in &mut next {
+                *value /= norm;
+            }
             if !diagonal.is_empty() {
                 beside.push(norm);
             }
