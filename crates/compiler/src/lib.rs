@@ -1,7 +1,7 @@
 //! ONNX in, bundle out.
 //!
 //! ```text
-//! model.onnx --> model::read_model --> Model: pre-processing | estimator | post-processing
+//! model.onnx --> read::read_model --> Model: pre-processing | estimator | post-processing
 //!                                                                |
 //! calibration rows ------------------------------------------> compile
 //!                                                                |
@@ -19,6 +19,7 @@ mod families;
 pub mod model;
 mod onnx;
 mod options;
+pub mod read;
 pub mod report;
 mod simulate;
 

@@ -1,7 +1,7 @@
-//! ONNX front-end: bytes to the typed model.
+//! ONNX graphs to the typed model.
 //!
 //! ```text
-//! bytes --graph--> nodes in order --evaluate--> before | scores | behind --outputs--> Model
+//! nodes in order --evaluate--> before | scores | behind --outputs--> Model
 //! ```
 //!
 //! [`evaluate`] is a partial evaluator: steps before the estimator and behind it go to two row
@@ -14,38 +14,32 @@ mod estimators;
 mod evaluate;
 mod exact;
 mod facts;
-mod graph;
 mod linear;
 mod ml;
-mod node;
 mod origins;
 mod outputs;
-mod proto;
 mod range;
 mod scores;
-mod size;
 mod standard;
-mod tensor;
-#[cfg(test)]
-mod tests;
 mod trees;
 mod value;
 mod views;
 
 use crate::error::CompileError;
 use crate::model::Model;
+use crate::read::onnx::graph::Graph;
+use crate::read::onnx::node;
 
 /// What can be compiled, for errors.
 const SUPPORTED: &str = "tree ensembles (TreeEnsembleClassifier, TreeEnsembleRegressor, TreeEnsemble), linear models (LinearClassifier, \
     LinearRegressor, SVMClassifier and SVMRegressor with a linear kernel, MatMul, Gemm), with preparation of the row before them and link \
     functions, normalisation and labels behind them";
 
-/// Reads an ONNX model into the typed intermediate representation.
-pub(crate) fn read_model(bytes: &[u8]) -> Result<Model, CompileError> {
-    let graph = graph::read(bytes)?;
-    let mut evaluator = evaluate::Evaluator::new(&graph)?;
-    evaluator.run(&graph)?;
-    outputs::finish(evaluator, &graph)
+/// The typed intermediate representation of an ONNX graph.
+pub(crate) fn model(graph: &Graph) -> Result<Model, CompileError> {
+    let mut evaluator = evaluate::Evaluator::new(graph)?;
+    evaluator.run(graph)?;
+    outputs::finish(evaluator, graph)
 }
 
 /// Every operator that is understood, with its domain, sorted: for documentation and reports.

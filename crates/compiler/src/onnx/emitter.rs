@@ -1,9 +1,9 @@
 //! Shaped values on top of the flat steps of a row program.
 
-use super::node::Node;
-use super::tensor::{Constant, ELEMENTS, Element, entries};
 use super::views::{View, broadcast, broadcast_shape, permuted};
 use crate::error::CompileError;
+use crate::read::onnx::node::Node;
+use crate::read::onnx::tensor::{Constant, ELEMENTS, Element, entries};
 use cipherfn_program::{
     BinaryFunction, Kind, Op, ProgramBuilder, ReduceFunction, Tensor, UnaryFunction, ValueId,
 };

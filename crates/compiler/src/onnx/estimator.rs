@@ -1,12 +1,12 @@
 //! What the server evaluates: collected while the graph is evaluated, put together at the end.
 
 use super::emitter::Emitter;
-use super::node::Node;
 use super::range::Range;
 use super::scores::{Atom, Combination};
 use super::trees::Ensemble;
 use crate::error::CompileError;
 use crate::model::{Estimator, LinearModel, Tree, TreeEnsemble, TreeNode};
+use crate::read::onnx::node::Node;
 use cipherfn_program::{Kind, Op, ProgramBuilder, Tensor, ValueId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

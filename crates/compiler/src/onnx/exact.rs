@@ -5,8 +5,8 @@
 //! was made an integer, such as the number of the leaf that a row falls in, gives another entry
 //! altogether.
 
-use super::graph::Graph;
 use crate::error::CompileError;
+use crate::read::onnx::graph::Graph;
 use cipherfn_program::{BinaryFunction, Kind, Op, RowProgram, ValueId};
 
 /// How a value follows from the scores.

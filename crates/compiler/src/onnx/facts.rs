@@ -1,10 +1,10 @@
 //! What is known of values by construction: ranges, labels, class names.
 
 use super::emitter::Operand;
-use super::node::Node;
 use super::range::Range;
-use super::tensor::Element;
 use super::value::{Data, Facts, Value};
+use crate::read::onnx::node::Node;
+use crate::read::onnx::tensor::Element;
 use cipherfn_program::{ProgramBuilder, Tensor, ValueId};
 
 /// Facts of a node's result. `inputs` are its inputs as the graph has them, `placed` the same on

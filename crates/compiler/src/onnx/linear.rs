@@ -1,8 +1,8 @@
 //! Linear estimators of the machine-learning domain as weights and intercepts.
 
-use super::node::Node;
 use super::scores::{Atom, Combination};
 use crate::error::CompileError;
+use crate::read::onnx::node::Node;
 use cipherfn_program::ValueId;
 
 /// Weights of linear functions: `functions x features` and one intercept a function.

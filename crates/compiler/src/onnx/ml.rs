@@ -2,8 +2,8 @@
 
 use super::emitter::{Emitter, Operand};
 use super::standard::{Inputs, required};
-use super::tensor::{Constant, Element};
 use crate::error::CompileError;
+use crate::read::onnx::tensor::{Constant, Element};
 use cipherfn_program::{BinaryFunction, Norm, Op, Tensor, UnaryFunction};
 
 /// The operators of this module.

@@ -1,12 +1,12 @@
 //! Meaning of the graph's outputs, and the finished model.
 
 use super::evaluate::Evaluator;
-use super::graph::Graph;
-use super::tensor::Element;
 use super::value::{Data, Value};
 use super::{SUPPORTED, exact, origins};
 use crate::error::CompileError;
 use crate::model::{Column, Estimator, Model, Summary, Task};
+use crate::read::onnx::graph::Graph;
+use crate::read::onnx::tensor::Element;
 use cipherfn_program::{Op, RowProgram, Tensor, UnaryFunction, ValueId};
 use cipherfn_protocol::specs::{ColumnKind, OutputField};
 use std::collections::BTreeSet;

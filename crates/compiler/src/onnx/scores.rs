@@ -4,8 +4,8 @@ mod apply;
 
 pub(crate) use apply::{Argument, OPERATORS, apply};
 
-use super::node::Node;
 use crate::error::CompileError;
+use crate::read::onnx::node::Node;
 use cipherfn_program::{Tensor, ValueId};
 
 /// Most terms of all combinations of one value.

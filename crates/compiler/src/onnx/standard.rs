@@ -5,8 +5,8 @@ mod table;
 pub(crate) use table::OPERATORS;
 
 use super::emitter::{Emitter, Operand};
-use super::tensor::{Constant, ELEMENTS, Element};
 use crate::error::CompileError;
+use crate::read::onnx::tensor::{Constant, ELEMENTS, Element};
 use cipherfn_program::{
     BinaryFunction, Norm, Op, ReduceFunction, SoftmaxKind, Tensor, UnaryFunction,
 };
@@ -266,7 +266,7 @@ fn constant_of_shape(
         shape: Vec::new(),
         ..value
     })?;
-    if super::tensor::entries(&shape).is_none() {
+    if crate::read::onnx::tensor::entries(&shape).is_none() {
         return Err(emitter
             .node
             .invalid(format!("its shape {shape:?} is too large")));

@@ -8,10 +8,10 @@ pub(crate) use arena::SourceKind;
 pub(crate) use classic::{classifier, regressor};
 pub(crate) use flat::ensemble;
 
-use super::node::Node;
 use super::range::Range;
 use crate::error::CompileError;
 use crate::model::{Tree, TreeNode};
+use crate::read::onnx::node::Node;
 
 /// Most nodes of all trees of a model, shared subtrees counted as often as they are reached.
 pub(crate) const MAX_NODES: usize = 1 << 21;

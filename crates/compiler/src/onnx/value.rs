@@ -2,8 +2,8 @@
 
 use super::range::Range;
 use super::scores::Scores;
-use super::tensor::Element;
 use crate::error::NodeName;
+use crate::read::onnx::tensor::Element;
 use cipherfn_program::ValueId;
 use std::rc::Rc;
 

@@ -6,9 +6,9 @@ mod slices;
 
 pub(crate) use places::{along, broadcast, broadcast_shape, permuted};
 
-use super::node::Node;
-use super::tensor::entries;
 use crate::error::CompileError;
+use crate::read::onnx::node::Node;
+use crate::read::onnx::tensor::entries;
 use cipherfn_program::{MAX_LEN, Tensor};
 use places::with;
 

@@ -4,11 +4,11 @@ use super::{Labels, operand, scores_value};
 use crate::error::CompileError;
 use crate::model::TreeNode;
 use crate::onnx::evaluate::Evaluator;
-use crate::onnx::node::Node;
 use crate::onnx::scores::Combination;
-use crate::onnx::tensor::{Constant, Element};
 use crate::onnx::trees::{Ensemble, Transform};
 use crate::onnx::value::{Data, Facts, Value};
+use crate::read::onnx::node::Node;
+use crate::read::onnx::tensor::{Constant, Element};
 use cipherfn_program::{BinaryFunction, Op, ReduceFunction, Tensor};
 
 /// A classifier's result.

@@ -3,11 +3,11 @@
 use super::operand;
 use crate::error::CompileError;
 use crate::onnx::evaluate::Evaluator;
-use crate::onnx::node::Node;
 use crate::onnx::range::Range;
-use crate::onnx::tensor::Element;
 use crate::onnx::trees::Transform;
 use crate::onnx::value::{Data, Facts, Value};
+use crate::read::onnx::node::Node;
+use crate::read::onnx::tensor::Element;
 use cipherfn_program::{BinaryFunction, Op, SoftmaxKind, UnaryFunction};
 
 impl Evaluator {

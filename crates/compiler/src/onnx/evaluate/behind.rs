@@ -4,11 +4,11 @@ use super::{Evaluator, MAX_WORK};
 use crate::error::CompileError;
 use crate::onnx::emitter::{Emitter, Operand};
 use crate::onnx::estimator::materialise;
-use crate::onnx::node::Node;
 use crate::onnx::range::Range;
 use crate::onnx::scores::Scores;
-use crate::onnx::tensor::{Constant, Element};
 use crate::onnx::value::{Data, Value};
+use crate::read::onnx::node::Node;
+use crate::read::onnx::tensor::{Constant, Element};
 use cipherfn_program::Tensor;
 
 impl Evaluator {

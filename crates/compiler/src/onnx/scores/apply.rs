@@ -2,8 +2,8 @@
 
 use super::{Combination, MAX_TERMS, Scores};
 use crate::error::CompileError;
-use crate::onnx::node::Node;
 use crate::onnx::views::{self, Known, broadcast, broadcast_shape, permuted};
+use crate::read::onnx::node::Node;
 use cipherfn_program::Tensor;
 use std::borrow::Cow;
 

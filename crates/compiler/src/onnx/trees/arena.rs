@@ -3,7 +3,7 @@
 use super::{MAX_DEPTH, MAX_NODES, TreeInput};
 use crate::error::CompileError;
 use crate::model::{Test, Tree, TreeNode};
-use crate::onnx::node::Node;
+use crate::read::onnx::node::Node;
 use std::collections::{BTreeMap, HashMap};
 
 /// Numbers that the trees compare.

@@ -3,7 +3,7 @@
 use super::arena::{Builder, Mode, RawNode, RawSplit};
 use super::{Ensemble, Transform, TreeInput};
 use crate::error::CompileError;
-use crate::onnx::node::Node;
+use crate::read::onnx::node::Node;
 use std::collections::{HashMap, HashSet};
 
 /// Reads a `TreeEnsembleClassifier`: one target a class, in the order of the class labels.

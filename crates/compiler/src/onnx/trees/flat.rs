@@ -3,7 +3,7 @@
 use super::arena::{Builder, Mode, RawNode, RawSplit};
 use super::{Ensemble, Transform, TreeInput};
 use crate::error::CompileError;
-use crate::onnx::node::Node;
+use crate::read::onnx::node::Node;
 use cipherfn_program::Tensor;
 
 /// Reads a `TreeEnsemble`.

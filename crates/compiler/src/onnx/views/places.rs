@@ -1,7 +1,7 @@
 //! Index arithmetic on shapes.
 
 use super::View;
-use crate::onnx::tensor::entries;
+use crate::read::onnx::tensor::entries;
 
 /// Places of the entries with index `picked` along `axis`, row-major.
 pub(crate) fn along(shape: &[usize], axis: usize, picked: &[usize]) -> Vec<u32> {

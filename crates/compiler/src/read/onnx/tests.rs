@@ -5,8 +5,9 @@ use super::proto::{
     OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto,
     TypeProto, ValueInfoProto, attribute_type,
 };
-use super::{read_model, size};
+use super::size;
 use crate::model::{Estimator, Model, Test, TreeNode};
+use crate::read::read_model;
 use cipherfn_program::Tensor;
 use prost::Message;
 use std::time::{Duration, Instant};
