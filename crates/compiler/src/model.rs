@@ -153,6 +153,16 @@ pub enum TreeNode {
     },
 }
 
+impl TreeNode {
+    /// What a leaf adds to which scores.
+    pub(crate) fn as_leaf(&self) -> Option<&[(u32, f64)]> {
+        match self {
+            Self::Leaf(values) => Some(values),
+            Self::Split { .. } => None,
+        }
+    }
+}
+
 /// A predicate of one 32-bit feature. Every ONNX branch mode is one of these, up to a swap of the
 /// children and a step to the adjacent float.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,7 +2,9 @@
 
 pub(crate) mod onnx;
 
+use crate::cut::{Provenance, cut};
 use crate::error::CompileError;
+use crate::lower::{lower, operators};
 use crate::model::Model;
 
 /// Reads a model file.
@@ -10,10 +12,17 @@ use crate::model::Model;
 /// # Errors
 /// Bytes that are no model, and models that cannot be compiled, with the node or field at fault.
 pub fn read_model(bytes: &[u8]) -> Result<Model, CompileError> {
-    crate::onnx::model(&onnx::graph::read(bytes)?)
+    let graph = onnx::graph::read(bytes)?;
+    let operations = lower(&graph)?;
+    let provenance = Provenance {
+        producer: graph.producer,
+        graph: graph.name,
+        operators: graph.operators,
+    };
+    cut(operations, provenance)
 }
 
 /// Every ONNX operator that [`read_model`] understands, with its domain.
 pub fn supported_operators() -> Vec<String> {
-    crate::onnx::operators()
+    operators()
 }

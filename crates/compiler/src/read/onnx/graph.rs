@@ -1,6 +1,6 @@
 //! From bytes to a graph whose nodes are in order of evaluation.
 
-use super::node::Node;
+use super::node::{self, Node};
 use super::proto::{GraphProto, ModelProto, ValueInfoProto};
 use super::size;
 use super::tensor::{self, Constant, ELEMENTS, Element};
@@ -19,8 +19,8 @@ const MAX_NODES: usize = 1 << 16;
 pub(crate) struct Graph {
     pub(crate) producer: String,
     pub(crate) name: String,
-    /// Version of the default operator set.
-    pub(crate) opset: i64,
+    /// Versions of the operator sets, by domain.
+    pub(crate) versions: HashMap<String, i64>,
     pub(crate) inputs: Vec<Input>,
     pub(crate) constants: HashMap<String, Constant>,
     /// Nodes that the outputs depend on; every input is defined before it is used.
@@ -77,20 +77,22 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Graph, CompileError> {
             format!("it has {} nodes, more than {MAX_NODES}", graph.node.len()),
         ));
     }
-    let opset = model
-        .opset_import
-        .iter()
-        .filter(|set| set.domain.is_empty() || set.domain == "ai.onnx")
-        .map(|set| set.version)
-        .max();
+    let mut versions = HashMap::new();
+    for set in model.opset_import {
+        let newest = versions.entry(node::domain(set.domain)).or_insert(0);
+        *newest = set.version.max(*newest);
+    }
     let producer = format!("{} {}", model.producer_name, model.producer_version)
         .trim()
         .to_owned();
-    // A model that uses the ML domain alone need not import the default one.
-    checked(graph, producer, opset.unwrap_or(i64::MAX))
+    checked(graph, producer, versions)
 }
 
-fn checked(graph: GraphProto, producer: String, opset: i64) -> Result<Graph, CompileError> {
+fn checked(
+    graph: GraphProto,
+    producer: String,
+    versions: HashMap<String, i64>,
+) -> Result<Graph, CompileError> {
     let mut constants = HashMap::new();
     for initializer in &graph.initializer {
         let place = format!("initializer \"{}\"", initializer.name);
@@ -138,7 +140,7 @@ fn checked(graph: GraphProto, producer: String, opset: i64) -> Result<Graph, Com
     Ok(Graph {
         producer,
         name: graph.name,
-        opset,
+        versions,
         inputs,
         constants,
         nodes,

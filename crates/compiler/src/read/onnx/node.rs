@@ -6,11 +6,6 @@ use crate::error::{CompileError, NodeName};
 use cipherfn_program::Tensor;
 use std::collections::HashMap;
 
-/// Domain of the classical machine-learning operators.
-pub(crate) const ML: &str = "ai.onnx.ml";
-/// Name of the default domain, which is written as the empty string.
-const DEFAULT: &str = "ai.onnx";
-
 /// A node of the graph.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
@@ -32,15 +27,10 @@ impl Node {
         } else {
             node.name
         };
-        let domain = if node.domain.is_empty() {
-            DEFAULT.to_owned()
-        } else {
-            node.domain
-        };
         let name = NodeName {
             name,
             operator: node.op_type,
-            domain,
+            domain: domain(node.domain),
         };
         let mut attributes = HashMap::new();
         for attribute in node.attribute {
@@ -58,16 +48,6 @@ impl Node {
             outputs: node.output,
             attributes,
         })
-    }
-
-    /// Operator, if it is of the default domain.
-    pub(crate) fn standard(&self) -> Option<&str> {
-        (self.name.domain == DEFAULT).then_some(self.name.operator.as_str())
-    }
-
-    /// Operator, if it is of the machine-learning domain.
-    pub(crate) fn ml(&self) -> Option<&str> {
-        (self.name.domain == ML).then_some(self.name.operator.as_str())
     }
 
     /// An error about the node's form.
@@ -208,5 +188,14 @@ impl Node {
             ))),
             None => Ok(numbers),
         }
+    }
+}
+
+/// A domain's name; the default domain is written as the empty string.
+pub(super) fn domain(name: String) -> String {
+    if name.is_empty() {
+        "ai.onnx".to_owned()
+    } else {
+        name
     }
 }

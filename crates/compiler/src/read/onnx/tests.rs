@@ -697,7 +697,7 @@ fn look_ups_by_a_rounded_score_are_refused() {
 }
 
 #[test]
-fn outputs_without_an_estimator_and_mixed_sums_name_their_node() {
+fn outputs_without_an_estimator_name_their_node() {
     let copied = model(
         vec![node("", "Neg", &["X"], &["Y"], Vec::new())],
         Vec::new(),
@@ -710,16 +710,62 @@ fn outputs_without_an_estimator_and_mixed_sums_name_their_node() {
             "output \"Y\" does not depend on an estimator",
         ],
     );
+}
+
+#[test]
+fn sums_of_trees_and_linear_functions_are_two_estimators() {
     let mut tree = tree();
     tree.output = vec!["T".into()];
     let product = node("", "MatMul", &["X", "W"], &["P"], Vec::new());
-    let sum = node("", "Add", &["T", "P"], &["Y"], Vec::new());
+    let sum = node("", "Sub", &["T", "P"], &["Y"], Vec::new());
     let mixed = model(
         vec![tree, product, sum],
         vec![tensor("W", &[2, 1], &[2.0, -1.0])],
     );
+    let mixed = read(&mixed).unwrap();
+    let [Estimator::Trees(_), Estimator::Linear(_)] = mixed.estimators.as_slice() else {
+        panic!("{:?}", mixed.estimators)
+    };
+    assert_eq!(predict(&mixed, [0.5, 3.0]), [-1.0 - (1.0 - 3.0)]);
+    assert_eq!(predict(&mixed, [1.0, 0.0]), [2.0 - 2.0]);
+}
+
+#[test]
+fn operator_sets_that_are_not_known_are_refused() {
+    for (domain, version, parts) in [
+        (
+            "",
+            99,
+            [
+                "the MatMul",
+                "version 99 of the operator set ai.onnx",
+                "versions 1 to",
+            ],
+        ),
+        (
+            "",
+            0,
+            [
+                "the MatMul",
+                "version 0 of the operator set ai.onnx",
+                "target opset",
+            ],
+        ),
+    ] {
+        let mut model = linear();
+        model.opset_import = vec![OperatorSetIdProto {
+            domain: domain.into(),
+            version,
+        }];
+        refused(&model, &parts);
+    }
+    let mut trees = model(vec![tree()], Vec::new());
+    trees.opset_import[1].version = 6;
     refused(
-        &mixed,
-        &["the Add", "it adds linear functions and decision trees"],
+        &trees,
+        &["the TreeEnsembleRegressor", "version 6", "1 to 5"],
     );
+    // A set that is not named is the newest known one.
+    trees.opset_import.clear();
+    assert!(read(&trees).is_ok());
 }
