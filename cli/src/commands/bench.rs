@@ -112,7 +112,7 @@ fn text(bundle_bytes: usize, subject: &Subject, runs: &[Measured]) -> String {
         format!(
             "{}, {} bits of security",
             subject.set().name,
-            subject.set().security_bits
+            subject.set().ring.security_bits
         ),
     )];
     if let (Some(cmuxes), Some(selectors)) = (subject.cmuxes(), subject.selectors()) {

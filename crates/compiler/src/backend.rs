@@ -77,7 +77,7 @@ impl Backend {
 
     /// Whether selectors are expanded by the server.
     pub(crate) const fn is_packed(self) -> bool {
-        self.set.packing.is_some()
+        self.set.packing().is_some()
     }
 
     /// Gadgets to try.
@@ -103,7 +103,7 @@ impl Backend {
             .unwrap_or(40);
         self.budget_with(
             variance,
-            noise::margin(self.transport(), rows),
+            noise::margin(self.set, self.transport(), rows),
             coefficients,
             reply_bits,
         )
@@ -159,16 +159,17 @@ impl Backend {
 
     /// Bytes of the evaluation key, 0 without one.
     pub(crate) fn key_bytes(self) -> usize {
-        self.set.packing.as_ref().map_or(0, |packing| {
-            packing.key_rows() * self.set.polynomial_size * self.set.body_bits as usize / 8
+        self.set.packing().map_or(0, |packing| {
+            packing.key_rows() * self.set.ring.polynomial_size * self.set.ring.body_bits as usize
+                / 8
         })
     }
 
     /// Bytes of one expanded selector.
     pub(crate) fn ggsw_bytes(self, gadget: Gadget) -> usize {
         let shape = GgswShape {
-            glwe_dimension: self.set.glwe_dimension,
-            polynomial_size: self.set.polynomial_size,
+            glwe_dimension: self.set.ring.glwe_dimension,
+            polynomial_size: self.set.ring.polynomial_size,
             gadget,
         };
         shape.ggsw_len() * 16

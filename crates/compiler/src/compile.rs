@@ -406,8 +406,8 @@ fn report(source: &Source<'_>, parts: &Parts, agreement: crate::report::Agreemen
         features: parts.features.clone(),
         security: SecurityReport {
             parameter_set: set.name.into(),
-            bits: set.security_bits,
-            source: set.source.into(),
+            bits: set.ring.security_bits,
+            source: set.ring.source.into(),
             profile: options.profile.name().into(),
             needs_evaluation_key: needs_key,
         },

@@ -157,8 +157,8 @@ fn one_by_one(
     selectors: &FourierSelectors,
     set: &ParameterSet,
 ) -> Duration {
-    let glwe_size = GlweDimension(set.glwe_dimension).to_glwe_size();
-    let polynomial_size = PolynomialSize(set.polynomial_size);
+    let glwe_size = GlweDimension(set.ring.glwe_dimension).to_glwe_size();
+    let polynomial_size = PolynomialSize(set.ring.polynomial_size);
     let [mut clear, mut other] = [0u64, 1 << 60].map(|fill| {
         GlweCiphertext::new(
             fill,

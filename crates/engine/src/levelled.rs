@@ -7,6 +7,7 @@ use crate::schedule::{Block, Schedule};
 use aligned_vec::{AVec, CACHELINE_ALIGN};
 use cipherfn_circuit::circuit::{CircuitError, Dimensions, LevelledCircuit};
 use cipherfn_protocol::specs::Gadget;
+use cipherfn_scheme::Glwe;
 use cipherfn_scheme::fourier::{TORUS, Transform, TransformScratch, c64};
 use cipherfn_scheme::selectors::{FourierSelectors, GgswShape};
 use rayon::prelude::*;
@@ -37,15 +38,6 @@ pub(crate) struct Levelled {
 pub(crate) struct Values {
     slots: Vec<RwLock<AVec<c64>>>,
     scratch: Mutex<Vec<Scratch>>,
-}
-
-/// A ciphertext over the torus in units of 2^-64: k mask polynomials, the body.
-#[derive(Debug, Default)]
-pub(crate) struct Glwe {
-    /// k N coefficients.
-    pub(crate) mask: Vec<u64>,
-    /// N coefficients.
-    pub(crate) body: Vec<u64>,
 }
 
 /// What the evaluation of a circuit consists of.

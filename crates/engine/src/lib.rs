@@ -71,7 +71,7 @@ use cipherfn_scheme::parameters::ParameterSet;
 /// Dimensions of a set's ciphertexts.
 const fn dimensions(set: &ParameterSet) -> Dimensions {
     Dimensions {
-        glwe_dimension: set.glwe_dimension,
-        polynomial_size: set.polynomial_size,
+        glwe_dimension: set.ring.glwe_dimension,
+        polynomial_size: set.ring.polynomial_size,
     }
 }

@@ -1,11 +1,10 @@
 //! Linear models on an encrypted feature vector: one product with plaintext polynomials, no
 //! evaluation key.
 
-use crate::levelled::Glwe;
 use aligned_vec::{AVec, CACHELINE_ALIGN};
 use cipherfn_circuit::circuit::LinearCircuit;
+use cipherfn_scheme::Glwe;
 use cipherfn_scheme::fourier::{Transform, c64, multiply_add};
-use cipherfn_scheme::query::TruncatedGlwe;
 
 /// A linear circuit with its weights in the Fourier domain.
 #[derive(Debug)]
@@ -58,7 +57,7 @@ impl Linear {
     }
 
     /// Evaluates on one row's ciphertexts.
-    pub(crate) fn evaluate(&self, ciphertexts: &[TruncatedGlwe], out: &mut Glwe) {
+    pub(crate) fn evaluate(&self, ciphertexts: &[Glwe], out: &mut Glwe) {
         let size = self.transform.polynomial_size();
         let components = ciphertexts.first().map_or(1, |glwe| glwe.mask.len() / size);
         out.mask.resize(components * size, 0);

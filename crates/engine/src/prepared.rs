@@ -1,10 +1,11 @@
 //! Prepared circuits and their evaluation on encrypted rows.
 
 use crate::error::EngineError;
-use crate::levelled::{Glwe, Levelled, Statistics, Values};
+use crate::levelled::{Levelled, Statistics, Values};
 use crate::linear::Linear;
 use cipherfn_circuit::circuit::{Circuit, validate};
 use cipherfn_scheme::ExpandedEvaluationKey;
+use cipherfn_scheme::Glwe;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{self, LinearQueryShape, SelectorQueryShape};
 use cipherfn_scheme::reply::{self, ReplyShape};
@@ -95,7 +96,7 @@ impl PreparedCircuit {
                     body_bits: circuit.body_bits,
                 };
                 Self {
-                    kind: Kind::Linear(shape, Linear::new(circuit, set.polynomial_size)),
+                    kind: Kind::Linear(shape, Linear::new(circuit, set.ring.polynomial_size)),
                     reply: ReplyShape {
                         set,
                         coefficients: circuit.weights.len(),

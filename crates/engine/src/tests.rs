@@ -49,7 +49,7 @@ struct Keys {
 fn keys(set: &'static ParameterSet) -> &'static Keys {
     static PACKED: OnceLock<Keys> = OnceLock::new();
     static KEYLESS: OnceLock<Keys> = OnceLock::new();
-    let slot = if set.packing.is_some() {
+    let slot = if set.packing().is_some() {
         &PACKED
     } else {
         &KEYLESS
@@ -57,8 +57,7 @@ fn keys(set: &'static ParameterSet) -> &'static Keys {
     slot.get_or_init(|| {
         let secret = SecretKey::generate(set);
         let evaluation = set
-            .packing
-            .as_ref()
+            .packing()
             .map(|_| EvaluationKey::generate(&secret).unwrap().expand().unwrap());
         Keys { secret, evaluation }
     })
@@ -235,7 +234,7 @@ fn oblivious_trees() {
     for set in SETS {
         let depth = 4;
         let mut builder = Builder::new(set, depth);
-        let size = ParameterSet::by_name(set.0).unwrap().polynomial_size as u32;
+        let size = ParameterSet::by_name(set.0).unwrap().ring.polynomial_size as u32;
         let leaves: Vec<(u32, u64)> = (0..1 << depth)
             .map(|leaf| (leaf, part(i64::from(leaf) - 7)))
             .collect();

@@ -39,14 +39,14 @@ fn main() -> Result<(), SchemeError> {
 fn bench(timer: &Timer, set: &'static ParameterSet) -> Result<(), SchemeError> {
     println!("{}", set.name);
     let key = SecretKey::generate(set);
-    let transform = Transform::new(set.polynomial_size);
+    let transform = Transform::new(set.ring.polynomial_size);
     let (mut scratch, mut values) = (
         transform.scratch(),
         vec![c64::new(0.5, 0.25); transform.fourier_size()],
     );
     let fft = timer.time(|| transform.forward_twisted(black_box(&mut values), &mut scratch));
     line("Fourier transform", fft, "");
-    if set.packing.is_some() {
+    if set.packing().is_some() {
         let evaluation = EvaluationKey::generate(&key)?;
         line(
             "make an evaluation key",
@@ -141,8 +141,8 @@ fn selectors(
 /// `tfhe`'s CMUX over each selector in turn.
 fn tfhe_cmux(timer: &Timer, shape: &SelectorQueryShape, selectors: &FourierSelectors) -> f64 {
     let (glwe_size, size) = (
-        GlweSize(shape.set.glwe_dimension + 1),
-        PolynomialSize(shape.set.polynomial_size),
+        GlweSize(shape.set.ring.glwe_dimension + 1),
+        PolynomialSize(shape.set.ring.polynomial_size),
     );
     let transform = Transform::new(size.0);
     let fft = transform.as_tfhe();

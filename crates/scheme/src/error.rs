@@ -1,6 +1,7 @@
 //! What can go wrong with parameter sets, keys and ciphertexts.
 
 use cipherfn_protocol::frame::FrameError;
+use cipherfn_protocol::message::KeyId;
 
 /// Failure of an operation of this crate. All of them are permanent: the same input fails again.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,56 @@ pub enum SchemeError {
         expected: &'static str,
         /// Parameter set that was given.
         found: &'static str,
+    },
+    /// A part that the set's evaluation key does not have.
+    #[error("the evaluation key of parameter set {set} has no part \"{name}\"; it has {}", if .known.is_empty() { "none".to_owned() } else { .known.join(", ") })]
+    UnknownKeyPart {
+        /// Name that was asked for.
+        name: String,
+        /// The parameter set.
+        set: &'static str,
+        /// Names that exist.
+        known: Vec<&'static str>,
+    },
+    /// A file that names no part of its set.
+    #[error(
+        "the evaluation key is no part of parameter set {set} that this build knows; make it anew with this build"
+    )]
+    UnlabelledKeyPart {
+        /// The parameter set.
+        set: &'static str,
+    },
+    /// An operation needs a part that is not there.
+    #[error(
+        "part \"{part}\" of the evaluation key of parameter set {set} is needed; register it as well"
+    )]
+    KeyPartMissing {
+        /// The part.
+        part: &'static str,
+        /// The parameter set.
+        set: &'static str,
+    },
+    /// Two parts of different keys.
+    #[error(
+        "part \"{part}\" belongs to secret key {found}, the other parts to {expected}; give the parts of one key ring"
+    )]
+    OtherSecretKey {
+        /// The part.
+        part: &'static str,
+        /// Id of the key that it was added to.
+        expected: KeyId,
+        /// Id that it has.
+        found: KeyId,
+    },
+    /// Packing would leave coefficients that the key holder must not see.
+    #[error(
+        "replies that leave data in other coefficients cannot be packed with the key of parameter set {set}, which clears all but every {kept}th of them; use a parameter set whose key has log2 N levels"
+    )]
+    CannotClear {
+        /// The parameter set.
+        set: &'static str,
+        /// Distance of the coefficients that stay.
+        kept: usize,
     },
     /// An evaluation key was asked of a set that has none.
     #[error("parameter set {set} has no evaluation key; its selectors travel as GGSW ciphertexts")]

@@ -39,7 +39,7 @@ pub struct Transform {
 /// wait for them.
 pub fn warm_up() {
     for set in ParameterSet::all() {
-        let _ = Transform::new(set.polynomial_size);
+        let _ = Transform::new(set.ring.polynomial_size);
     }
 }
 

@@ -5,9 +5,11 @@
 //! SecretKey -- EvaluationKey::generate -- file -->    EvaluationKey -- expand --> ExpandedEvaluationKey
 //!     |                                                                                   |
 //! query::encrypt_selectors ------------- row --->     query::expand_selectors --> FourierSelectors (GGSW ciphertexts)
+//! query::encrypt_group ----------------- rows -->     query::expand_row -------> the same, row by row
 //! query::encrypt_linear ---------------- row --->     query::decode_linear ----> GLWE ciphertexts
 //!                                                             (the engine works on them)
 //! reply::decrypt <---------------------- row ----     reply::compress
+//! reply::decrypt_packed <--------------- rows ---     reply::pack
 //! ```
 //!
 //! Key generation, encryption, random streams and the FFT are `tfhe`'s; the expansion of packed
@@ -33,18 +35,25 @@
 )]
 
 mod bits;
+mod centred;
 mod error;
 mod expand;
 pub mod fourier;
 mod glev;
+mod glwe;
+mod kernels;
 mod keys;
 pub mod noise;
+pub mod operations;
 pub mod parameters;
 mod polynomial;
 pub mod query;
 pub mod reply;
 mod seeded;
 pub mod selectors;
+#[cfg(test)]
+mod testing;
 
 pub use error::SchemeError;
+pub use glwe::Glwe;
 pub use keys::{EvaluationKey, ExpandedEvaluationKey, SecretKey};

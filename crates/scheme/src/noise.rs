@@ -22,14 +22,17 @@ pub const KEY_MARGIN: f64 = 1.125;
 /// Given the rows' errors the sum is normal: its digits are many and random. Its variance is the
 /// rows' mean square, and that varies from query to query: half of an expanded mask row's error is
 /// the body row's error times the all-ones half of the key, 81 % of which lies in a single
-/// Fourier mode. The mean square is an exponential variable for the most part, and the tail of the
-/// mixture is heavier than a normal one. The numbers bound the mixture's (in the tests). Rows that
-/// travel whole have errors of equal size everywhere.
-pub fn margin(transport: Transport, rows: f64) -> f64 {
-    match transport {
-        Transport::Packed => KEY_MARGIN.max(1.01 + 1.05 / rows),
-        Transport::Ggsw => KEY_MARGIN,
-    }
+/// Fourier mode, and a deep expansion gathers a fifth of the body row's error in one coefficient.
+/// The mean square is an exponential variable for the most part, and the tail of the mixture is
+/// heavier than a normal one. The numbers bound the mixture's (in the tests), for the set's deepest
+/// expansion. Rows that travel whole have errors of equal size everywhere.
+pub fn margin(set: &ParameterSet, transport: Transport, rows: f64) -> f64 {
+    let (most, share) = match (transport, set.packing()) {
+        (Transport::Packed, Some(packing)) if packing.depth() > 8 => (1.06, 1.6),
+        (Transport::Packed, Some(_)) => (1.01, 1.05),
+        _ => return KEY_MARGIN,
+    };
+    KEY_MARGIN.max(most + share / rows)
 }
 
 /// Relative error (standard deviation) of a product of two polynomials by the Fourier transform in
@@ -38,7 +41,7 @@ const FFT_ERROR: f64 = 2.0 * f64::EPSILON;
 
 /// Fresh encryption: TUniform(b) has variance (2^(2b+1) + 1) / 6 in units of 2^-64.
 pub fn fresh(set: &ParameterSet) -> f64 {
-    (2f64.powi(2 * set.noise_bound_log2 as i32 + 1) + 1.0) / 6.0 * 2f64.powi(-128)
+    (2f64.powi(2 * set.ring.noise_bound_log2 as i32 + 1) + 1.0) / 6.0 * 2f64.powi(-128)
 }
 
 /// Rounding a word to `bits` bits: uniform in half a unit.
@@ -58,20 +61,21 @@ pub struct SelectorNoise {
     pub mask: f64,
 }
 
-/// Errors of selectors that travelled by `transport`.
+/// Errors of selectors that travelled by `transport`; packed ones at the set's full depth, which
+/// bounds those at any other.
 ///
 /// # Panics
 /// For packed transport in a set without packing.
 pub fn selector(set: &ParameterSet, transport: Transport) -> SelectorNoise {
     match transport {
-        Transport::Packed => expanded(
-            set,
-            set.packing
-                .as_ref()
-                .expect("packed transport is of a set with packing"),
-        ),
+        Transport::Packed => {
+            let packing = set
+                .packing()
+                .expect("packed transport is of a set with packing");
+            expanded(set, packing, packing.depth())
+        }
         Transport::Ggsw => {
-            let row = fresh(set) + rounding(set.body_bits);
+            let row = fresh(set) + rounding(set.ring.body_bits);
             SelectorNoise {
                 body: row,
                 body_constant: row,
@@ -81,21 +85,23 @@ pub fn selector(set: &ParameterSet, transport: Transport) -> SelectorNoise {
     }
 }
 
-/// Errors of expanded selectors. Level j's key switch reaches a slot through m-1-j levels, each of
-/// which doubles the remaining coefficients and clears every other one: 2^(m-1-j) times the
-/// variance on average, 4^(m-1-j) times at the constant coefficient.
-fn expanded(set: &ParameterSet, packing: &Packing) -> SelectorNoise {
-    let m = packing.depth as i32;
+/// Errors of selectors that are expanded in `depth` levels, m. Level j's key switch reaches a slot
+/// through m-1-j levels, each of which doubles the remaining coefficients and clears every other
+/// one: 2^(m-1-j) times the variance on average, 4^(m-1-j) times at the constant coefficient and
+/// the other multiples of 2^m.
+pub fn expanded(set: &ParameterSet, packing: &Packing, depth: u32) -> SelectorNoise {
+    let m = depth as i32;
     let query = fresh(set) + rounding(packing.query_body_bits);
     let sum = |growth: f64| {
-        let levels = packing.key_switch.iter().zip(1..);
+        let levels = packing.key_switch.iter().zip(1..=m);
         growth.powi(m) * query
             + levels
                 .map(|(gadget, j)| growth.powi(m - j) * key_switch(set, *gadget))
                 .sum::<f64>()
     };
     let body = sum(2.0);
-    let mask = set.polynomial_size as f64 / 2.0 * body + scheme_switch(set, packing.scheme_switch);
+    let size = set.ring.polynomial_size as f64;
+    let mask = size / 2.0 * body + scheme_switch(set, packing.scheme_switch);
     SelectorNoise {
         body,
         body_constant: sum(4.0),
@@ -107,7 +113,7 @@ fn expanded(set: &ParameterSet, packing: &Packing) -> SelectorNoise {
 /// mask (half of the mask, key coefficients of -1 and 1), and the Fourier transform's error in mask
 /// and body.
 pub fn key_switch(set: &ParameterSet, gadget: Gadget) -> f64 {
-    let size = set.polynomial_size as f64;
+    let size = set.ring.polynomial_size as f64;
     // Key masks are centred: halves, uniform in [-1/4, 1/4).
     let error =
         product_error(size, gadget, 1.0 / 48.0) * size + product_error(size, gadget, 1.0 / 12.0);
@@ -118,7 +124,7 @@ pub fn key_switch(set: &ParameterSet, gadget: Gadget) -> f64 {
 /// times the norm of 2 s^2, about (2 N/3^(1/2) / 2)^2 N, as the coefficients of s^2 grow linearly
 /// from -N/4 to N/4.
 fn scheme_switch(set: &ParameterSet, gadget: Gadget) -> f64 {
-    let size = set.polynomial_size as f64;
+    let size = set.ring.polynomial_size as f64;
     let square_norm = size.powi(3) / 12.0;
     let error = product_error(size, gadget, 1.0 / 12.0) * (1.0 + size / 2.0);
     product(set, gadget) + square_norm * last_digit(gadget) + error
@@ -130,7 +136,10 @@ fn scheme_switch(set: &ParameterSet, gadget: Gadget) -> f64 {
 /// The last term is there only when the bit is 1; its mean over a binary key, which is no error of
 /// zero mean, is counted in the norm: key coefficients have mean square 1/2.
 pub fn cmux(set: &ParameterSet, gadget: Gadget, selector: &SelectorNoise) -> f64 {
-    let (size, k) = (set.polynomial_size as f64, set.glwe_dimension as f64);
+    let (size, k) = (
+        set.ring.polynomial_size as f64,
+        set.ring.glwe_dimension as f64,
+    );
     let rows = size * digits(gadget) * (selector.body + k * selector.mask);
     let error = product_error(size, gadget, 1.0 / 12.0) * (k + 1.0) * (1.0 + k * size / 2.0);
     rows + (1.0 + k * size / 2.0) * last_digit(gadget) + error
@@ -169,7 +178,7 @@ fn digits(gadget: Gadget) -> f64 {
 
 /// The error of key rows in a product with a decomposed polynomial.
 fn product(set: &ParameterSet, gadget: Gadget) -> f64 {
-    set.polynomial_size as f64 * digits(gadget) * (fresh(set) + rounding(set.body_bits))
+    set.ring.polynomial_size as f64 * digits(gadget) * (fresh(set) + rounding(set.ring.body_bits))
 }
 
 /// What a decomposition leaves over, uniform in half a unit of the last level.

@@ -5,6 +5,11 @@ pub(crate) const fn expansion_exponent(size: usize, level: u32) -> usize {
     (size >> level) + 1
 }
 
+/// The automorphism X -> X^-1, as a positive exponent.
+pub(crate) const fn inverse_exponent(size: usize) -> usize {
+    2 * size - 1
+}
+
 /// `out(X) = input(X^exponent)`, for an odd exponent.
 pub(crate) fn automorphism(out: &mut [u64], input: &[u64], exponent: usize) {
     let size = input.len();
@@ -69,9 +74,39 @@ pub(crate) fn centre(mask: &mut [u64], body: &mut [u64]) {
         .for_each(|(body, product)| *body = body.wrapping_sub(product));
 }
 
+/// Divides by 2^`by`, words read as signed, rounding to nearest.
+pub(crate) fn shift_right(words: &mut [u64], by: u32) {
+    if by == 0 {
+        return;
+    }
+    for word in words {
+        let signed = *word as i64;
+        *word = ((signed >> by) + (signed >> (by - 1) & 1)) as u64;
+    }
+}
+
+/// `X^power input`, for a power below 2 N.
+pub(crate) fn rotate(input: &[u64], power: usize) -> Vec<u64> {
+    let size = input.len();
+    let shift = power & (size - 1);
+    let negated = |words: &[u64], negate: bool| {
+        let sign = u64::from(negate).wrapping_neg();
+        words
+            .iter()
+            .map(move |word| (word ^ sign).wrapping_sub(sign))
+            .collect::<Vec<_>>()
+    };
+    let (kept, wrapped) = input.split_at(size - shift);
+    let mut out = negated(wrapped, power < size);
+    out.extend(negated(kept, power >= size));
+    out
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{add_automorphism, automorphism, centre, square, times_all_ones};
+    use super::{
+        add_automorphism, automorphism, centre, rotate, shift_right, square, times_all_ones,
+    };
 
     #[test]
     fn automorphisms_permute_and_negate() {
@@ -83,6 +118,28 @@ mod tests {
         assert_eq!(out, [1, 2u64.wrapping_neg(), 3, 4u64.wrapping_neg()]);
         add_automorphism(&mut out, &[1, 2, 3, 4], 5);
         assert_eq!(out, [2, 4u64.wrapping_neg(), 6, 8u64.wrapping_neg()]);
+    }
+
+    #[test]
+    fn rotations_are_negacyclic() {
+        let negative = u64::wrapping_neg;
+        assert_eq!(rotate(&[1, 2, 3, 4], 0), [1, 2, 3, 4]);
+        assert_eq!(rotate(&[1, 2, 3, 4], 1), [negative(4), 1, 2, 3]);
+        assert_eq!(
+            rotate(&[1, 2, 3, 4], 4),
+            [negative(1), negative(2), negative(3), negative(4)]
+        );
+        assert_eq!(rotate(&[1, 2, 3, 4], 7), [2, 3, 4, negative(1)]);
+    }
+
+    #[test]
+    fn shifts_round_to_nearest() {
+        let minus = u64::wrapping_neg;
+        let mut words = [0, 7, 8, minus(7), minus(9), 1 << 63];
+        shift_right(&mut words, 4);
+        assert_eq!(words, [0, 0, 1, 0, minus(1), minus(1 << 59)]);
+        shift_right(&mut words, 0);
+        assert_eq!(words[2], 1);
     }
 
     #[test]

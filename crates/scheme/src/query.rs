@@ -1,12 +1,14 @@
 //! Query rows: selectors, packed or as GGSW ciphertexts, and the inputs of linear models.
 
+mod group;
 mod linear;
 mod selectors;
 
 #[cfg(test)]
 mod tests;
 
-pub use linear::{LinearQueryShape, TruncatedGlwe, decode_linear, encrypt_linear};
+pub use group::{GroupShape, encrypt_digits, encrypt_group, expand_row};
+pub use linear::{LinearQueryShape, decode_linear, encrypt_linear};
 pub use selectors::{SelectorQueryShape, encrypt_selectors, expand_selectors};
 
 use crate::error::SchemeError;

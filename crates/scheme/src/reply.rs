@@ -6,8 +6,12 @@ use crate::error::SchemeError;
 use crate::keys::SecretKey;
 use crate::parameters::ParameterSet;
 
+mod packed;
+
 #[cfg(test)]
 mod tests;
+
+pub use packed::{PackedShape, Remainder, decrypt_packed, pack};
 
 /// Dimensions of a reply row.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +50,7 @@ impl ReplyShape {
             .coefficients
             .saturating_sub(1)
             .saturating_mul(self.stride);
-        if end >= self.set.polynomial_size
+        if end >= self.set.ring.polynomial_size
             || (self.stride == 0 && self.coefficients > 1)
             || self.coefficients == 0
         {
@@ -72,12 +76,33 @@ impl ReplyShape {
 /// reduction.)
 pub fn compress(shape: &ReplyShape, mask: &[u64], body: &[u64]) -> Result<Vec<u8>, SchemeError> {
     shape.check()?;
-    let size = shape.set.polynomial_size;
     count("mask coefficients", shape.set.mask_len(), mask.len())?;
-    count("body coefficients", size, body.len())?;
+    count(
+        "body coefficients",
+        shape.set.ring.polynomial_size,
+        body.len(),
+    )?;
+    Ok(compress_at(
+        shape.set,
+        shape.bits,
+        mask,
+        body,
+        shape.positions(),
+    ))
+}
+
+/// [`compress`] with the body coefficients at `positions`, ascending.
+fn compress_at(
+    set: &ParameterSet,
+    bits: u32,
+    mask: &[u64],
+    body: &[u64],
+    positions: impl Iterator<Item = usize>,
+) -> Vec<u8> {
+    let size = set.ring.polynomial_size;
     let switched: Vec<u64> = mask
         .iter()
-        .map(|word| bits::round_to(*word, shape.bits))
+        .map(|word| bits::round_to(*word, bits))
         .collect();
     let error = |i: usize| i128::from(switched[i].wrapping_sub(mask[i]) as i64);
     let totals: i128 = (0..mask.len()).map(error).sum();
@@ -85,7 +110,7 @@ pub fn compress(shape: &ReplyShape, mask: &[u64], body: &[u64]) -> Result<Vec<u8
     // it.
     let mut until = 0;
     let mut next = 0;
-    let body = shape.positions().map(|position| {
+    let body = positions.map(|position| {
         for i in next..=position {
             until += mask
                 .chunks_exact(size)
@@ -96,10 +121,10 @@ pub fn compress(shape: &ReplyShape, mask: &[u64], body: &[u64]) -> Result<Vec<u8
         next = position + 1;
         body[position].wrapping_add(((2 * until - totals) / 2) as u64)
     });
-    let mut row = Vec::with_capacity(shape.row_bytes());
     let body: Vec<u64> = body.collect();
-    bits::pack(&mut row, switched.iter().copied().chain(body), shape.bits);
-    Ok(row)
+    let mut row = Vec::with_capacity(bits::packed_len(mask.len() + body.len(), bits));
+    bits::pack(&mut row, switched.iter().copied().chain(body), bits);
+    row
 }
 
 /// The phase of each result coefficient, in units of 2^-64, signed.
@@ -109,15 +134,24 @@ pub fn compress(shape: &ReplyShape, mask: &[u64], body: &[u64]) -> Result<Vec<u8
 pub fn decrypt(key: &SecretKey, shape: &ReplyShape, row: &[u8]) -> Result<Vec<i64>, SchemeError> {
     shape.check()?;
     shape.set.require("secret key", key.parameter_set())?;
-    let mask_len = shape.set.mask_len();
-    let mut words = vec![0; mask_len + shape.coefficients];
-    bits::unpack(&mut words, row, shape.bits, "reply row")?;
+    let positions: Vec<usize> = shape.positions().collect();
+    decrypt_at(key, shape.bits, row, &positions)
+}
+
+/// [`decrypt`] of the body coefficients at `positions`.
+fn decrypt_at(
+    key: &SecretKey,
+    bits: u32,
+    row: &[u8],
+    positions: &[usize],
+) -> Result<Vec<i64>, SchemeError> {
+    let mask_len = key.parameter_set().mask_len();
+    let mut words = vec![0; mask_len + positions.len()];
+    bits::unpack(&mut words, row, bits, "reply row")?;
     let (mask, body) = words.split_at(mask_len);
-    Ok(shape
-        .positions()
-        .zip(body)
-        .map(|(position, body)| body.wrapping_sub(key.mask_product(mask, position)) as i64)
-        .collect())
+    let products = key.mask_products(mask, positions);
+    let phase = |(body, product): (&u64, u64)| body.wrapping_sub(product) as i64;
+    Ok(body.iter().zip(products).map(phase).collect())
 }
 
 fn count(what: &'static str, expected: usize, found: usize) -> Result<(), SchemeError> {

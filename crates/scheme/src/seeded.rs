@@ -28,7 +28,7 @@ pub(crate) fn encrypt(
     key: &GlweSecretKey<Vec<u64>>,
     plaintexts: &[u64],
 ) -> (MaskSeed, Vec<u64>) {
-    let size = PolynomialSize(set.polynomial_size);
+    let size = PolynomialSize(set.ring.polynomial_size);
     let mut seeder = new_seeder();
     let seed = seeder.seed();
     let compression = CompressionSeed::from(Seed(seed.0));
@@ -36,7 +36,7 @@ pub(crate) fn encrypt(
         compression.clone(),
         seeder.as_mut(),
     );
-    let count = GlweCiphertextCount(plaintexts.len() / set.polynomial_size);
+    let count = GlweCiphertextCount(plaintexts.len() / set.ring.polynomial_size);
     let glwe_size = key.glwe_dimension().to_glwe_size();
     let mut bodies = SeededGlweCiphertextList::new(
         0u64,
@@ -50,7 +50,7 @@ pub(crate) fn encrypt(
         key,
         &mut bodies,
         &PlaintextList::from_container(plaintexts),
-        TUniform::new(set.noise_bound_log2),
+        TUniform::new(set.ring.noise_bound_log2),
         &mut generator,
     );
     (seed.0.to_le_bytes(), bodies.into_container())
@@ -70,6 +70,11 @@ impl Masks {
             cipher: Aes128::new(&seed.into()),
             counter: 0,
         }
+    }
+
+    /// Leaves out `words` words, an even number.
+    pub(crate) fn skip(&mut self, words: usize) {
+        self.counter += words as u128 / 2;
     }
 
     /// The mask of the next ciphertext: k N words, an even number.

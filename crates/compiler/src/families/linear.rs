@@ -114,7 +114,7 @@ pub(crate) fn compile(
     let seen = calibration_ranges(linear, &scores, rows, &carried);
     let fit = fit(backend, &carried, &seen, options)?;
     let stride = carried.len() as u32;
-    let block = (names.len() as u32).min(backend.set.polynomial_size as u32 / stride);
+    let block = (names.len() as u32).min(backend.set.ring.polynomial_size as u32 / stride);
     let encoding = LinearEncoding {
         names: names.to_vec(),
         centre: ranges.iter().map(|range| range.0).collect(),
@@ -254,7 +254,7 @@ fn calibration_ranges(
 }
 
 fn query_bytes(backend: Backend, features: usize, stride: usize, body_bits: u32) -> usize {
-    let block = features.min(backend.set.polynomial_size / stride);
+    let block = features.min(backend.set.ring.polynomial_size / stride);
     LinearQueryShape {
         set: backend.set,
         features,
@@ -308,12 +308,12 @@ fn fit(
             for reply_bits in 8..=reply_limit {
                 // The widest bodies first: if they do not reach it, none does.
                 let fits = |body_bits| rounded.fit(backend, seen, body_bits, reply_bits);
-                let widest = fits(backend.set.body_bits);
+                let widest = fits(backend.set.ring.body_bits);
                 best = best.max(widest.bits);
                 if widest.bits < wanted {
                     continue;
                 }
-                let fewest = (8..backend.set.body_bits)
+                let fewest = (8..backend.set.ring.body_bits)
                     .map(fits)
                     .find(|fit| fit.bits >= wanted)
                     .unwrap_or(widest);

@@ -116,8 +116,8 @@ pub(super) fn random() -> impl Strategy<Value = (usize, Circuit, Vec<bool>)> {
     )
         .prop_map(|(set, nodes, bits)| {
             let mut builder = Builder::new(SETS[set], bits.len() as u32);
-            let size =
-                ParameterSet::by_name(SETS[set].0).map_or(512, |set| set.polynomial_size as u32);
+            let size = ParameterSet::by_name(SETS[set].0)
+                .map_or(512, |set| set.ring.polynomial_size as u32);
             let constants = [
                 builder.constant(&[(0, part(3))]),
                 builder.constant(&[(0, part(-5)), (1, part(2))]),

@@ -82,7 +82,7 @@ fn cmuxes_add_what_the_scheme_says() {
     let top = builder.select(1, Operand::Zero, low);
     let selector = noise::selector(set, transport);
     let digits = 3.0 * 512.0 * 2f64.powi(24) / 12.0;
-    let rows = digits * (selector.body + set.glwe_dimension as f64 * selector.mask);
+    let rows = digits * (selector.body + set.ring.glwe_dimension as f64 * selector.mask);
     // Above the rows' own noise the prediction bounds the last digit's error and the transforms'
     // rounding.
     assert_between(

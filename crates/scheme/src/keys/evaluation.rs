@@ -3,21 +3,20 @@
 use crate::bits::{self, packed_len};
 use crate::error::SchemeError;
 use crate::keys::{ExpandedEvaluationKey, SecretKey};
-use crate::parameters::{Packing, ParameterSet};
+use crate::parameters::{KeyPart, KeyPartContents, ParameterSet};
 use crate::polynomial;
-use crate::seeded::{self, MaskSeed, SEED_LEN};
-use cipherfn_protocol::frame::{self, HEADER_LEN, Kind};
+use crate::seeded::{self, MaskSeed};
+use cipherfn_protocol::frame::{self, Kind};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_protocol::specs::Gadget;
 use std::fmt;
 use zeroize::Zeroizing;
 
-const KEY_ID_LEN: usize = size_of::<KeyId>();
-
-/// What a server needs to expand packed selectors: `GLev` encryptions, seeded and bit-packed, of
+/// One part of an evaluation key: `GLev` encryptions, seeded and bit-packed. The parts are
 ///
-/// - z(X^(N/2^j + 1)) for each level j of the expansion, the automorphism keys, and
-/// - 2 s^2, the scheme-switching key,
+/// - the *expansion*: z(X^(N/2^j + 1)) for each level j, the automorphism keys, and 2 s^2, the
+///   scheme-switching key;
+/// - the *inverse*: z(X^-1);
 ///
 /// where z = 2 s - (1 + X + ... + X^(N-1)) is the secret key s with coefficients -1 and 1 in place
 /// of 0 and 1. They encrypt functions of the secret key under itself: circular security is assumed,
@@ -27,7 +26,7 @@ const KEY_ID_LEN: usize = size_of::<KeyId>();
 #[derive(Clone)]
 pub struct EvaluationKey {
     set: &'static ParameterSet,
-    packing: &'static Packing,
+    part: &'static KeyPart,
     /// Id of the secret key.
     id: KeyId,
     seed: MaskSeed,
@@ -36,41 +35,36 @@ pub struct EvaluationKey {
 }
 
 impl EvaluationKey {
-    /// Makes the key of a secret key.
+    /// Makes the expansion of a secret key.
     pub fn generate(key: &SecretKey) -> Result<Self, SchemeError> {
         let set = key.parameter_set();
-        let packing = packing(set)?;
-        let size = set.polynomial_size;
-        let centred: Zeroizing<Vec<u64>> = Zeroizing::new(
-            key.coefficients()
-                .iter()
-                .map(|bit| (bit << 1).wrapping_sub(1))
-                .collect(),
-        );
-        let mut plaintexts = Zeroizing::new(Vec::with_capacity(packing.key_rows() * size));
-        let mut image = Zeroizing::new(vec![0; size]);
-        for (level, gadget) in packing.key_switch.iter().enumerate() {
-            polynomial::automorphism(
-                &mut image,
-                &centred,
-                polynomial::expansion_exponent(size, level as u32),
-            );
-            append_glev(&mut plaintexts, &image, *gadget);
+        let part = set
+            .parts
+            .first()
+            .ok_or(SchemeError::NoPacking { set: set.name })?;
+        Self::generate_part(key, part.name)
+    }
+
+    /// Makes the part called `name`.
+    pub fn generate_part(key: &SecretKey, name: &str) -> Result<Self, SchemeError> {
+        let set = key.parameter_set();
+        let part = set.part(name)?;
+        let size = set.ring.polynomial_size;
+        let mut plaintexts = Zeroizing::new(Vec::with_capacity(part.contents.rows() * size));
+        for (message, gadget) in messages(key, &part.contents)
+            .iter()
+            .zip(part.contents.gadgets())
+        {
+            append_glev(&mut plaintexts, message, gadget);
         }
-        let square = Zeroizing::new(polynomial::square(key.coefficients()));
-        image
-            .iter_mut()
-            .zip(square.iter())
-            .for_each(|(image, square)| *image = square << 1);
-        append_glev(&mut plaintexts, &image, packing.scheme_switch);
         let (seed, words) = seeded::encrypt(set, key.as_tfhe(), &plaintexts);
-        let mut bodies = Vec::with_capacity(packed_len(words.len(), set.body_bits));
+        let mut bodies = Vec::with_capacity(part.payload_len(set));
         for row in words.chunks_exact(size) {
-            bits::pack(&mut bodies, row.iter().copied(), set.body_bits);
+            bits::pack(&mut bodies, row.iter().copied(), set.ring.body_bits);
         }
         Ok(Self {
             set,
-            packing,
+            part,
             id: key.id(),
             seed,
             bodies,
@@ -87,69 +81,75 @@ impl EvaluationKey {
         self.id
     }
 
-    /// Bytes of the file of any key of `set`, or `None` where the set has no evaluation key.
+    /// Which part it is.
+    pub const fn part(&self) -> &'static KeyPart {
+        self.part
+    }
+
+    /// Bytes of the file of any expansion of `set`, or `None` where the set has no evaluation key.
     pub fn file_bytes(set: &ParameterSet) -> Option<usize> {
-        set.packing
-            .as_ref()
-            .map(|packing| HEADER_LEN + payload_len(set, packing))
+        set.parts.first().map(|part| part.file_bytes(set))
     }
 
     /// Bytes of the file.
     pub fn file_len(&self) -> usize {
-        HEADER_LEN + payload_len(self.set, self.packing)
+        self.part.file_bytes(self.set)
     }
 
-    /// The file's bytes: a frame whose payload is the secret key's id, the seed and the packed
-    /// bodies.
+    /// The file's bytes: a frame whose payload is the part's label, the secret key's id, the seed
+    /// and the packed bodies.
     pub fn to_file_bytes(&self) -> Vec<u8> {
-        let payload = [self.id.as_bytes().as_slice(), &self.seed, &self.bodies].concat();
+        let payload = [
+            &self.part.label(self.set),
+            self.id.as_bytes().as_slice(),
+            &self.seed,
+            &self.bodies,
+        ]
+        .concat();
         frame::encode(Kind::EvaluationKey, self.set.tag(), &payload)
     }
 
     /// Reads a file of exactly these bytes. Every dimension follows from the parameter set, so a
     /// key of the right length is well formed.
     pub fn from_file_bytes(bytes: &[u8]) -> Result<Self, SchemeError> {
-        let limit = ParameterSet::all()
+        let sizes = ParameterSet::all()
             .iter()
-            .filter_map(|set| {
-                set.packing
-                    .as_ref()
-                    .map(|packing| payload_len(set, packing))
-            })
-            .max();
-        let frame = frame::decode(bytes, Kind::EvaluationKey, limit.unwrap_or_default() as u64)?;
+            .flat_map(|set| set.parts.iter().map(|part| part.payload_len(set)));
+        let limit = sizes.max().unwrap_or_default() as u64;
+        let frame = frame::decode(bytes, Kind::EvaluationKey, limit)?;
         let set = ParameterSet::by_tag(frame.parameter_set, Kind::EvaluationKey.name())?;
-        let packing = packing(set)?;
-        let length = SchemeError::Length {
-            what: Kind::EvaluationKey.name(),
-            expected: payload_len(set, packing),
-            found: frame.payload.len(),
-        };
-        let split = frame
-            .payload
-            .split_first_chunk()
-            .and_then(|(id, rest)| Some((id, rest.split_first_chunk()?)));
-        match split {
-            Some((id, (seed, bodies))) if frame.payload.len() == payload_len(set, packing) => {
-                Ok(Self {
-                    set,
-                    packing,
-                    id: KeyId::from_bytes(*id),
-                    seed: *seed,
-                    bodies: bodies.to_vec(),
-                })
-            }
-            _ => Err(length),
+        if set.parts.is_empty() {
+            return Err(SchemeError::NoPacking { set: set.name });
         }
+        let part = set
+            .parts
+            .iter()
+            .find(|part| frame.payload.starts_with(&part.label(set)))
+            .ok_or(SchemeError::UnlabelledKeyPart { set: set.name })?;
+        let expected = part.payload_len(set);
+        let split = || {
+            let payload = frame.payload.get(part.label(set).len()..)?;
+            let (id, rest) = payload.split_first_chunk()?;
+            let (seed, bodies) = rest.split_first_chunk()?;
+            (frame.payload.len() == expected).then_some((*id, *seed, bodies))
+        };
+        let (id, seed, bodies) = split().ok_or(SchemeError::Length {
+            what: Kind::EvaluationKey.name(),
+            expected,
+            found: frame.payload.len(),
+        })?;
+        Ok(Self {
+            set,
+            part,
+            id: KeyId::from_bytes(id),
+            seed,
+            bodies: bodies.to_vec(),
+        })
     }
 
-    /// Brings the key into the Fourier domain, on all threads of the current pool.
+    /// Brings an expansion into the Fourier domain, on all threads of the current pool.
     pub fn expand(&self) -> Result<ExpandedEvaluationKey, SchemeError> {
         ExpandedEvaluationKey::new(self)
-    }
-
-    pub(super) const fn packing(&self) -> &'static Packing {
-        self.packing
     }
 
     pub(super) const fn seed(&self) -> MaskSeed {
@@ -158,8 +158,10 @@ impl EvaluationKey {
 
     /// The packed body of each row.
     pub(super) fn rows(&self) -> impl Iterator<Item = &[u8]> {
-        self.bodies
-            .chunks_exact(packed_len(self.set.polynomial_size, self.set.body_bits))
+        self.bodies.chunks_exact(packed_len(
+            self.set.ring.polynomial_size,
+            self.set.ring.body_bits,
+        ))
     }
 }
 
@@ -167,19 +169,34 @@ impl fmt::Debug for EvaluationKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EvaluationKey")
             .field("parameter_set", &self.set.name)
+            .field("part", &self.part.name)
             .field("file_len", &self.file_len())
             .finish_non_exhaustive()
     }
 }
 
-fn packing(set: &'static ParameterSet) -> Result<&'static Packing, SchemeError> {
-    set.packing
-        .as_ref()
-        .ok_or(SchemeError::NoPacking { set: set.name })
-}
-
-fn payload_len(set: &ParameterSet, packing: &Packing) -> usize {
-    KEY_ID_LEN + SEED_LEN + packing.key_rows() * packed_len(set.polynomial_size, set.body_bits)
+/// What the `GLev` ciphertexts of a part encrypt, in their order.
+fn messages(key: &SecretKey, contents: &KeyPartContents) -> Vec<Zeroizing<Vec<u64>>> {
+    let size = key.parameter_set().ring.polynomial_size;
+    let centred = key.coefficients().iter();
+    let centred: Zeroizing<Vec<u64>> =
+        Zeroizing::new(centred.map(|bit| (bit << 1).wrapping_sub(1)).collect());
+    let image = |exponent: usize| {
+        let mut image = Zeroizing::new(vec![0; size]);
+        polynomial::automorphism(&mut image, &centred, exponent);
+        image
+    };
+    match contents {
+        KeyPartContents::Expansion(packing) => {
+            let mut square = Zeroizing::new(polynomial::square(key.coefficients()));
+            square.iter_mut().for_each(|word| *word <<= 1);
+            (0..packing.depth())
+                .map(|level| image(polynomial::expansion_exponent(size, level)))
+                .chain([square])
+                .collect()
+        }
+        KeyPartContents::Inverse { .. } => vec![image(polynomial::inverse_exponent(size))],
+    }
 }
 
 /// Appends `polynomial` 2^64 / B^i for i = 1 .. levels.

@@ -1,89 +1,57 @@
 //! The evaluation key ready for use.
 
 use crate::bits;
+use crate::centred::Memory;
 use crate::error::SchemeError;
-use crate::expand::Memory;
 use crate::fourier::{Transform, c64};
 use crate::glev::{FourierGlev, zeroed};
 use crate::keys::EvaluationKey;
-use crate::parameters::{Packing, ParameterSet};
+use crate::parameters::{KeyPartContents, Packing, ParameterSet};
 use crate::polynomial;
 use crate::seeded::Masks;
 use aligned_vec::AVec;
+use cipherfn_protocol::message::KeyId;
 use cipherfn_protocol::specs::Gadget;
 use rayon::prelude::*;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-/// An evaluation key in the Fourier domain, shared by all threads. About 32 KB a GLWE ciphertext of
-/// the key.
+/// An evaluation key in the Fourier domain, shared by all threads: the expansion, and what further
+/// parts were added. About 32 KB a GLWE ciphertext of the key.
 pub struct ExpandedEvaluationKey {
     set: &'static ParameterSet,
     packing: &'static Packing,
+    /// Id of the secret key.
+    id: KeyId,
     transform: Transform,
     /// One a level of the expansion: minus the automorphism keys, centred.
     automorphisms: Vec<FourierGlev>,
     /// Encrypts 2 s^2.
     scheme_switch: FourierGlev,
+    /// Minus the key of X -> X^-1, centred.
+    inverse: Option<FourierGlev>,
     /// 1 + X + ... + X^(N-1).
     all_ones: AVec<c64>,
-    /// -X^(-2^(m-1)): the factor of the key-switched ciphertext in the odd branch of the last
-    /// level.
-    minus_last_monomial: AVec<c64>,
+    /// -X^(-2^j) for each level j: the factor of the key-switched ciphertext in the odd branch of
+    /// an expansion's last level.
+    minus_monomials: Vec<AVec<c64>>,
     /// Working memory that no thread uses at the moment.
     idle: Mutex<Vec<Memory>>,
 }
 
 impl ExpandedEvaluationKey {
     pub(super) fn new(key: &EvaluationKey) -> Result<Self, SchemeError> {
-        let (set, packing) = (key.parameter_set(), key.packing());
-        let transform = Transform::new(set.polynomial_size);
-        let size = set.polynomial_size;
-        let mut masks = Masks::new(key.seed());
-        let rows: Vec<(Vec<u64>, &[u8])> = key
-            .rows()
-            .map(|body| {
-                let mut mask = vec![0; size];
-                masks.fill(&mut mask);
-                (mask, body)
-            })
-            .collect();
-        let automorphism_rows = rows.len() - packing.scheme_switch.levels as usize;
-        let rows = rows.into_par_iter().enumerate().map_init(
-            || transform.scratch(),
-            |scratch, (index, (mut mask, packed))| {
-                let mut body = vec![0; size];
-                bits::unpack(&mut body, packed, set.body_bits, "evaluation key")?;
-                if index < automorphism_rows {
-                    polynomial::centre(&mut mask, &mut body);
-                    [&mut mask, &mut body]
-                        .into_iter()
-                        .flatten()
-                        .for_each(|word| *word = word.wrapping_neg());
-                }
-                let mut row = zeroed(size);
-                let (row_mask, row_body) = row.split_at_mut(size / 2);
-                transform.forward_torus(row_mask, &mask, scratch);
-                transform.forward_torus(row_body, &body, scratch);
-                Ok(row)
-            },
-        );
-        let rows = rows.collect::<Result<Vec<_>, SchemeError>>()?;
-        let mut rows = rows.iter();
-        let mut take = |gadget: Gadget| {
-            let mut joined = zeroed(gadget.levels as usize * size);
-            joined
-                .chunks_exact_mut(size)
-                .zip(rows.by_ref())
-                .for_each(|(out, row)| out.copy_from_slice(row));
-            FourierGlev::new(gadget, joined)
+        let set = key.parameter_set();
+        let KeyPartContents::Expansion(packing) = &key.part().contents else {
+            return Err(SchemeError::KeyPartMissing {
+                part: set.parts[0].name,
+                set: set.name,
+            });
         };
-        let automorphisms = packing
-            .key_switch
-            .iter()
-            .map(|gadget| take(*gadget))
-            .collect();
-        let scheme_switch = take(packing.scheme_switch);
+        let size = set.ring.polynomial_size;
+        let transform = Transform::new(size);
+        let mut automorphisms = fourier_glevs(key, &transform, packing.key_switch.len())?;
+        let scheme_switch = automorphisms.remove(packing.key_switch.len());
         let mut scratch = transform.scratch();
         let mut constant = |words: &[u64]| {
             let mut values = zeroed(size / 2);
@@ -91,19 +59,49 @@ impl ExpandedEvaluationKey {
             values
         };
         let all_ones = constant(&vec![1; size]);
-        let mut monomial = vec![0u64; size];
-        monomial[size - packing.slots() / 2] = 1;
-        let minus_last_monomial = constant(&monomial);
+        let minus_monomials = (0..packing.depth())
+            .map(|level| {
+                let mut monomial = vec![0u64; size];
+                monomial[size - (1 << level)] = 1;
+                constant(&monomial)
+            })
+            .collect();
         Ok(Self {
             set,
             packing,
+            id: key.id(),
             transform,
             automorphisms,
             scheme_switch,
+            inverse: None,
             all_ones,
-            minus_last_monomial,
+            minus_monomials,
             idle: Mutex::default(),
         })
+    }
+
+    /// Adds a further part of the same key.
+    pub fn add(&mut self, part: &EvaluationKey) -> Result<(), SchemeError> {
+        self.set.require("evaluation key", part.parameter_set())?;
+        if part.id() != self.id {
+            return Err(SchemeError::OtherSecretKey {
+                part: part.part().name,
+                expected: self.id,
+                found: part.id(),
+            });
+        }
+        match part.part().contents {
+            KeyPartContents::Expansion(_) => {}
+            KeyPartContents::Inverse { .. } => {
+                self.inverse = fourier_glevs(part, &self.transform, 1)?.pop();
+            }
+        }
+        Ok(())
+    }
+
+    /// Id of the secret key that it was made from.
+    pub const fn id(&self) -> KeyId {
+        self.id
     }
 
     /// Its parameter set.
@@ -113,7 +111,13 @@ impl ExpandedEvaluationKey {
 
     /// Bytes of memory that it takes.
     pub fn memory_len(&self) -> usize {
-        self.packing.key_rows() * self.set.polynomial_size * size_of::<c64>()
+        let parts = self.set.parts.iter();
+        let held = parts.filter(|part| match part.contents {
+            KeyPartContents::Expansion(_) => true,
+            KeyPartContents::Inverse { .. } => self.inverse.is_some(),
+        });
+        let rows: usize = held.map(|part| part.contents.rows()).sum();
+        rows * self.set.ring.polynomial_size * size_of::<c64>()
     }
 
     pub(crate) const fn packing(&self) -> &'static Packing {
@@ -129,7 +133,12 @@ impl ExpandedEvaluationKey {
         // The list is whole between its single calls, so a panic elsewhere does no harm.
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = idle().pop();
-        let mut memory = taken.unwrap_or_else(|| Memory::new(&self.transform, self.packing));
+        let mut memory = taken.unwrap_or_else(|| {
+            let parts = self.set.parts.iter();
+            let gadgets = parts.flat_map(|part| part.contents.gadgets());
+            let levels = gadgets.map(|gadget| gadget.levels).max();
+            Memory::new(&self.transform, self.packing, levels.unwrap_or_default())
+        });
         let result = work(&mut memory);
         idle().push(memory);
         result
@@ -143,13 +152,76 @@ impl ExpandedEvaluationKey {
         &self.all_ones
     }
 
-    pub(crate) fn minus_last_monomial(&self) -> &[c64] {
-        &self.minus_last_monomial
+    pub(crate) fn minus_monomial(&self, level: u32) -> &[c64] {
+        &self.minus_monomials[level as usize]
+    }
+
+    /// The key of X -> X^-1.
+    pub(crate) fn inverse(&self) -> Result<&FourierGlev, SchemeError> {
+        self.inverse.as_ref().ok_or(SchemeError::KeyPartMissing {
+            part: "inverse",
+            set: self.set.name,
+        })
     }
 
     pub(crate) const fn scheme_switch(&self) -> &FourierGlev {
         &self.scheme_switch
     }
+}
+
+/// The `GLev` ciphertexts of a part. The first `automorphisms` of them are brought into centred form
+/// and negated, as their product with the mask is taken off.
+fn fourier_glevs(
+    key: &EvaluationKey,
+    transform: &Transform,
+    automorphisms: usize,
+) -> Result<Vec<FourierGlev>, SchemeError> {
+    let ring = &key.parameter_set().ring;
+    let size = ring.polynomial_size;
+    let gadgets: Vec<Gadget> = key.part().contents.gadgets().collect();
+    let automorphism_rows: usize = gadgets[..automorphisms]
+        .iter()
+        .map(|gadget| gadget.levels as usize)
+        .sum();
+    let mut masks = Masks::new(key.seed());
+    let rows: Vec<(Vec<u64>, &[u8])> = key
+        .rows()
+        .map(|body| {
+            let mut mask = vec![0; size];
+            masks.fill(&mut mask);
+            (mask, body)
+        })
+        .collect();
+    let rows = rows.into_par_iter().enumerate().map_init(
+        || transform.scratch(),
+        |scratch, (index, (mut mask, packed))| {
+            let mut body = vec![0; size];
+            bits::unpack(&mut body, packed, ring.body_bits, "evaluation key")?;
+            if index < automorphism_rows {
+                polynomial::centre(&mut mask, &mut body);
+                [&mut mask, &mut body]
+                    .into_iter()
+                    .flatten()
+                    .for_each(|word| *word = word.wrapping_neg());
+            }
+            let mut row = zeroed(size);
+            let (row_mask, row_body) = row.split_at_mut(size / 2);
+            transform.forward_torus(row_mask, &mask, scratch);
+            transform.forward_torus(row_body, &body, scratch);
+            Ok(row)
+        },
+    );
+    let rows = rows.collect::<Result<Vec<_>, SchemeError>>()?;
+    let mut rows = rows.iter();
+    let take = |gadget: Gadget| {
+        let mut joined = zeroed(gadget.levels as usize * size);
+        joined
+            .chunks_exact_mut(size)
+            .zip(rows.by_ref())
+            .for_each(|(out, row)| out.copy_from_slice(row));
+        FourierGlev::new(gadget, joined)
+    };
+    Ok(gadgets.into_iter().map(take).collect())
 }
 
 impl fmt::Debug for ExpandedEvaluationKey {

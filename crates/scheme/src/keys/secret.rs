@@ -29,8 +29,8 @@ impl SecretKey {
         let mut generator =
             SecretRandomGenerator::<DefaultRandomGenerator>::new(new_seeder().seed());
         let key = allocate_and_generate_new_binary_glwe_secret_key(
-            GlweDimension(set.glwe_dimension),
-            PolynomialSize(set.polynomial_size),
+            GlweDimension(set.ring.glwe_dimension),
+            PolynomialSize(set.ring.polynomial_size),
             &mut generator,
         );
         Self { set, key }
@@ -92,7 +92,10 @@ impl SecretKey {
         coefficients.extend(bits);
         Ok(Self {
             set,
-            key: GlweSecretKey::from_container(coefficients, PolynomialSize(set.polynomial_size)),
+            key: GlweSecretKey::from_container(
+                coefficients,
+                PolynomialSize(set.ring.polynomial_size),
+            ),
         })
     }
 
@@ -116,9 +119,17 @@ impl SecretKey {
         self.key.as_ref()
     }
 
+    /// Coefficients of the product of a mask (k N words) and the key.
+    pub(crate) fn mask_products(&self, mask: &[u64], positions: &[usize]) -> Vec<u64> {
+        positions
+            .iter()
+            .map(|position| self.mask_product(mask, *position))
+            .collect()
+    }
+
     /// Coefficient `position` of the product of a mask (k N words) and the key.
     pub(crate) fn mask_product(&self, mask: &[u64], position: usize) -> u64 {
-        let size = self.set.polynomial_size;
+        let size = self.set.ring.polynomial_size;
         let mut sum = 0u64;
         for (mask, key) in mask
             .chunks_exact(size)

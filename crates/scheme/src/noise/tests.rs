@@ -15,8 +15,8 @@ use crate::query::{
     expand_selectors,
 };
 use crate::reply::{self, ReplyShape};
-use crate::seeded::Masks;
 use crate::selectors::FourierSelectors;
+use crate::testing::Noiseless;
 use cipherfn_protocol::specs::{Gadget, Transport};
 use dyn_stack::{PodBuffer, PodStack};
 use tfhe::core_crypto::fft_impl::fft64::crypto::ggsw::FourierGgswCiphertext;
@@ -169,7 +169,7 @@ fn modulus_switches() {
                 let key = SecretKey::generate(set);
                 let error = |index| {
                     let glwe = Noiseless::random(&key, key_index * 64 + index);
-                    let row = reply::compress(&shape, &glwe.mask, &glwe.body).unwrap();
+                    let row = reply::compress(&shape, &glwe.glwe.mask, &glwe.glwe.body).unwrap();
                     assert_eq!(row.len(), shape.row_bytes());
                     let phases = reply::decrypt(&key, &shape, &row).unwrap();
                     let expected = glwe.message.into_iter().step_by(shape.stride);
@@ -221,14 +221,14 @@ fn linear_inputs() {
 fn fresh_noise_is_within_the_first_body_bits_that_stay_home() {
     for set in ParameterSet::all() {
         // Rounding costs less than a tenth of a bit.
-        assert!(rounding(set.body_bits) < 0.07 * fresh(set));
+        assert!(rounding(set.ring.body_bits) < 0.07 * fresh(set));
     }
 }
 
 fn packed_sets() -> impl Iterator<Item = &'static ParameterSet> {
     ParameterSet::all()
         .iter()
-        .filter(|set| set.packing.is_some())
+        .filter(|set| set.packing().is_some())
 }
 
 /// Holds measured errors (units of 2^-64), one list a key, to a predicted variance (torus squared).
@@ -282,8 +282,7 @@ impl Expanded {
     ) -> Self {
         let key = SecretKey::generate(set);
         let expanded = set
-            .packing
-            .as_ref()
+            .packing()
             .map(|_| EvaluationKey::generate(&key).unwrap().expand().unwrap());
         let shape = SelectorQueryShape {
             set,
@@ -304,7 +303,7 @@ impl Expanded {
     }
 
     fn row_errors(&self, index: usize, level: usize, row: usize) -> Vec<i64> {
-        let size = self.key.parameter_set().polynomial_size;
+        let size = self.key.parameter_set().ring.polynomial_size;
         let words = self.row(index, level, row);
         (0..size)
             .map(|position| self.error(&words, index, level, row, position))
@@ -318,14 +317,14 @@ impl Expanded {
     /// A row back in coefficients: mask, then body.
     fn row(&self, index: usize, level: usize, row: usize) -> Vec<u64> {
         let set = self.key.parameter_set();
-        let transform = Transform::new(set.polynomial_size);
+        let transform = Transform::new(set.ring.polynomial_size);
         let mut scratch = transform.scratch();
-        let mut words = vec![0; set.mask_len() + set.polynomial_size];
+        let mut words = vec![0; set.mask_len() + set.ring.polynomial_size];
         let values = self
             .selectors
             .row(index, level, row)
             .chunks_exact(transform.fourier_size());
-        for (out, values) in words.chunks_exact_mut(set.polynomial_size).zip(values) {
+        for (out, values) in words.chunks_exact_mut(set.ring.polynomial_size).zip(values) {
             transform.backward_torus(out, values, &mut scratch);
         }
         words
@@ -335,8 +334,8 @@ impl Expanded {
         let set = self.key.parameter_set();
         let Gadget { base_log, levels } = self.selectors.shape().gadget;
         let factor = u64::from(Self::bit(index)) << (64 - base_log * (levels - level as u32));
-        let expected = if row < set.glwe_dimension {
-            self.key.coefficients()[row * set.polynomial_size + position]
+        let expected = if row < set.ring.glwe_dimension {
+            self.key.coefficients()[row * set.ring.polynomial_size + position]
                 .wrapping_mul(factor)
                 .wrapping_neg()
         } else if position == 0 {
@@ -361,8 +360,8 @@ impl Expanded {
     fn chain(&self, inputs: &[Noiseless], indices: &[usize], first: usize) -> Vec<i64> {
         let set = self.key.parameter_set();
         let (glwe_size, size) = (
-            GlweSize(set.glwe_dimension + 1),
-            PolynomialSize(set.polynomial_size),
+            GlweSize(set.ring.glwe_dimension + 1),
+            PolynomialSize(set.ring.polynomial_size),
         );
         let transform = Transform::new(size.0);
         let fft = transform.as_tfhe();
@@ -372,7 +371,7 @@ impl Expanded {
         let Gadget { base_log, levels } = self.selectors.shape().gadget;
         let glwe = |glwe: &Noiseless| {
             GlweCiphertext::from_container(
-                [glwe.mask.as_slice(), &glwe.body].concat(),
+                [glwe.glwe.mask.as_slice(), &glwe.glwe.body].concat(),
                 size,
                 CiphertextModulus::new_native(),
             )
@@ -407,32 +406,5 @@ impl Expanded {
             .step_by(size.0 / 32)
             .map(|position| phase(position).wrapping_sub(message[position]) as i64)
             .collect()
-    }
-}
-
-/// An encryption without noise of a random message.
-struct Noiseless {
-    mask: Vec<u64>,
-    body: Vec<u64>,
-    message: Vec<u64>,
-}
-
-impl Noiseless {
-    fn random(key: &SecretKey, index: usize) -> Self {
-        let set = key.parameter_set();
-        let mut masks = Masks::new((index as u128).to_le_bytes());
-        let (mut mask, mut message) = (vec![0; set.mask_len()], vec![0; set.polynomial_size]);
-        masks.fill(&mut mask);
-        masks.fill(&mut message);
-        let body = message
-            .iter()
-            .enumerate()
-            .map(|(position, message)| message.wrapping_add(key.mask_product(&mask, position)))
-            .collect();
-        Self {
-            mask,
-            body,
-            message,
-        }
     }
 }

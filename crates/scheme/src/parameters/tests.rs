@@ -1,4 +1,5 @@
-use super::{ParameterSet, SETS};
+use super::ParameterSet;
+use super::sets::SETS;
 use crate::error::SchemeError;
 use std::collections::HashSet;
 
@@ -24,12 +25,12 @@ fn is_secure(dimension: usize, noise_bound_log2: u32) -> bool {
 fn every_set_is_on_the_secure_side_of_the_curve() {
     for set in ParameterSet::all() {
         assert!(
-            is_secure(set.mask_len(), set.noise_bound_log2),
+            is_secure(set.mask_len(), set.ring.noise_bound_log2),
             "{}",
             set.name
         );
-        assert!(set.security_bits >= 128.0);
-        assert!(!set.source.is_empty());
+        assert!(set.ring.security_bits >= 128.0);
+        assert!(!set.ring.source.is_empty());
     }
 }
 
@@ -56,7 +57,7 @@ fn tfhe_agrees() {
             LweDimension(set.mask_len()),
             2f64.powi(64),
         );
-        assert!(set.noise_bound_log2 >= least, "{}: {least}", set.name);
+        assert!(set.ring.noise_bound_log2 >= least, "{}: {least}", set.name);
     }
 }
 
@@ -83,6 +84,7 @@ fn numbers_stay_as_published() {
         ("cipherfn-128-n2048-m8-v1", "b85f5840"),
         ("cipherfn-128-n2048-m8-compact-v1", "1324bc39"),
         ("cipherfn-128-n512k4-v1", "09bfaeae"),
+        ("cipherfn-128-n2048-m11-v1", "b928d048"),
     ];
     assert_eq!(
         hashes,
@@ -93,13 +95,15 @@ fn numbers_stay_as_published() {
 #[test]
 fn packings_are_whole() {
     for set in &SETS {
-        let Some(packing) = &set.packing else {
+        let Some(packing) = set.packing() else {
             continue;
         };
-        assert_eq!(set.glwe_dimension, 1);
-        assert_eq!(packing.key_switch.len(), packing.depth as usize);
-        assert!(packing.slots() <= set.polynomial_size);
-        for gadget in packing.key_switch.iter().chain([&packing.scheme_switch]) {
+        assert_eq!(set.ring.glwe_dimension, 1);
+        assert!(packing.slots() <= set.ring.polynomial_size);
+        assert_eq!(set.parts[0].name, "expansion");
+        let names: HashSet<_> = set.parts.iter().map(|part| part.name).collect();
+        assert_eq!(names.len(), set.parts.len());
+        for gadget in set.parts.iter().flat_map(|part| part.contents.gadgets()) {
             assert!(gadget.base_log * gadget.levels <= 64);
         }
     }

@@ -9,6 +9,7 @@
 use super::{shape_error, split_seed};
 use crate::bits::{self, packed_len};
 use crate::error::SchemeError;
+use crate::glwe::Glwe;
 use crate::keys::SecretKey;
 use crate::parameters::ParameterSet;
 use crate::seeded::{self, Masks, SEED_LEN};
@@ -31,15 +32,6 @@ pub struct LinearQueryShape {
     pub stride: usize,
     /// Bits of a body coefficient that travel.
     pub body_bits: u32,
-}
-
-/// A GLWE ciphertext of which only some body coefficients are known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TruncatedGlwe {
-    /// The mask: k N torus words.
-    pub mask: Vec<u64>,
-    /// The body: N torus words, zero where it did not travel.
-    pub body: Vec<u64>,
 }
 
 impl LinearQueryShape {
@@ -65,17 +57,17 @@ impl LinearQueryShape {
         let needed = features
             .saturating_mul(self.stride)
             .saturating_add(self.stride.saturating_sub(1));
-        if needed < self.set.polynomial_size {
+        if needed < self.set.ring.polynomial_size {
             needed
         } else {
-            self.set.polynomial_size
+            self.set.ring.polynomial_size
         }
     }
 
     /// Positions of these coefficients, in the order of travel: up from 0, then those below 0,
     /// which wrap around to the end.
     fn body_positions(&self, features: usize) -> impl Iterator<Item = usize> {
-        let (size, len) = (self.set.polynomial_size, self.body_len(features));
+        let (size, len) = (self.set.ring.polynomial_size, self.body_len(features));
         let below = self.stride.saturating_sub(1).min(len);
         (0..len - below).chain(size - below..size)
     }
@@ -100,7 +92,7 @@ impl LinearQueryShape {
             return problem(format!("{} features", self.features));
         }
         let end = self.block.saturating_sub(1).saturating_mul(self.stride);
-        if self.block == 0 || self.stride == 0 || end >= self.set.polynomial_size {
+        if self.block == 0 || self.stride == 0 || end >= self.set.ring.polynomial_size {
             return problem(format!(
                 "{} features at distance {} in a ciphertext",
                 self.block, self.stride
@@ -114,7 +106,7 @@ impl LinearQueryShape {
 
     /// Where feature `index` lies in the ciphertexts' coefficients, one ciphertext after the other.
     const fn position(&self, index: usize) -> usize {
-        index / self.block * self.set.polynomial_size + index % self.block * self.stride
+        index / self.block * self.set.ring.polynomial_size + index % self.block * self.stride
     }
 }
 
@@ -134,7 +126,10 @@ pub fn encrypt_linear(
             found: messages.len(),
         });
     }
-    let mut plaintexts = Zeroizing::new(vec![0; shape.ciphertexts() * shape.set.polynomial_size]);
+    let mut plaintexts = Zeroizing::new(vec![
+        0;
+        shape.ciphertexts() * shape.set.ring.polynomial_size
+    ]);
     for (index, message) in messages.iter().enumerate() {
         plaintexts[shape.position(index)] = *message;
     }
@@ -142,7 +137,7 @@ pub fn encrypt_linear(
     let mut row = Vec::with_capacity(shape.row_bytes());
     row.extend_from_slice(&seed);
     let bodies = bodies
-        .chunks_exact(shape.set.polynomial_size)
+        .chunks_exact(shape.set.ring.polynomial_size)
         .zip(shape.blocks());
     let words = bodies.flat_map(|(body, features)| {
         shape
@@ -154,10 +149,7 @@ pub fn encrypt_linear(
 }
 
 /// Decompresses a row into its ciphertexts.
-pub fn decode_linear(
-    shape: &LinearQueryShape,
-    row: &[u8],
-) -> Result<Vec<TruncatedGlwe>, SchemeError> {
+pub fn decode_linear(shape: &LinearQueryShape, row: &[u8]) -> Result<Vec<Glwe>, SchemeError> {
     shape.check()?;
     let (seed, packed) = split_seed(row, shape.row_bytes(), "query row")?;
     let mut words = vec![0; shape.words()];
@@ -165,9 +157,9 @@ pub fn decode_linear(
     let mut masks = Masks::new(seed);
     let mut words = words.into_iter();
     let ciphertext = |features: usize| {
-        let mut glwe = TruncatedGlwe {
+        let mut glwe = Glwe {
             mask: vec![0; shape.set.mask_len()],
-            body: vec![0; shape.set.polynomial_size],
+            body: vec![0; shape.set.ring.polynomial_size],
         };
         masks.fill(&mut glwe.mask);
         shape

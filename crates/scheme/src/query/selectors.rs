@@ -1,12 +1,11 @@
 //! Encrypted selector bits on their way to the server.
 
-use super::{shape_error, split_seed};
+use super::{GroupShape, encrypt_group, expand_row, shape_error, split_seed};
 use crate::bits::{self, packed_len};
 use crate::error::SchemeError;
-use crate::expand;
 use crate::fourier::Transform;
 use crate::keys::{ExpandedEvaluationKey, SecretKey};
-use crate::parameters::{Packing, ParameterSet};
+use crate::parameters::ParameterSet;
 use crate::seeded::{self, Masks, SEED_LEN};
 use crate::selectors::{FourierSelectors, GgswShape};
 use cipherfn_protocol::specs::{Gadget, Transport};
@@ -30,72 +29,90 @@ pub struct SelectorQueryShape {
 }
 
 impl SelectorQueryShape {
-    /// Bytes of one row: seed, then the bodies of all ciphertexts.
+    /// Bytes of one row in ciphertexts of its own: seed, then the bodies of all of them.
     pub const fn row_bytes(&self) -> usize {
-        let bits = match (&self.set.packing, self.transport) {
-            (Some(packing), Transport::Packed) => packing.query_body_bits,
-            _ => self.set.body_bits,
-        };
-        SEED_LEN.saturating_add(
-            self.ciphertexts()
-                .saturating_mul(packed_len(self.set.polynomial_size, bits)),
-        )
+        match (self.set.packing(), self.transport) {
+            (Some(packing), Transport::Packed) => GroupShape::single(*self, packing).bytes(),
+            _ => SEED_LEN.saturating_add(self.ciphertexts().saturating_mul(packed_len(
+                self.set.ring.polynomial_size,
+                self.set.ring.body_bits,
+            ))),
+        }
     }
 
-    /// Number of GLWE ciphertexts in a row.
+    /// Number of GLWE ciphertexts in such a row.
     pub const fn ciphertexts(&self) -> usize {
-        let slots = self.selectors.saturating_mul(self.gadget.levels as usize);
-        match (&self.set.packing, self.transport) {
-            (Some(packing), Transport::Packed) => slots.div_ceil(packing.slots()),
-            _ => slots.saturating_mul(self.set.glwe_dimension + 1),
+        match (self.set.packing(), self.transport) {
+            (Some(packing), Transport::Packed) => GroupShape::single(*self, packing).ciphertexts(),
+            _ => self
+                .selectors
+                .saturating_mul(self.gadget.levels as usize)
+                .saturating_mul(self.set.ring.glwe_dimension + 1),
         }
     }
 
     /// Dimensions of each GGSW ciphertext that a row expands to.
     pub const fn ggsw(&self) -> GgswShape {
         GgswShape {
-            glwe_dimension: self.set.glwe_dimension,
-            polynomial_size: self.set.polynomial_size,
+            glwe_dimension: self.set.ring.glwe_dimension,
+            polynomial_size: self.set.ring.polynomial_size,
             gadget: self.gadget,
         }
     }
 
-    /// The packing, for packed transport.
-    fn check(&self) -> Result<Option<&'static Packing>, SchemeError> {
+    /// Selectors must be few enough, and their gadget must fit into `available` bits.
+    pub(super) fn check_sizes(&self, available: u32) -> Result<(), SchemeError> {
         let Gadget { base_log, levels } = self.gadget;
+        let problem = |problem| Err(shape_error(self.set, "selector query", problem));
         if self.selectors > MAX_SELECTORS {
-            return Err(shape_error(
-                self.set,
-                "selector query",
-                format!("{} selectors", self.selectors),
-            ));
+            return problem(format!("{} selectors", self.selectors));
         }
-        let packing = match self.transport {
-            Transport::Packed => Some(
-                self.set
-                    .packing
-                    .as_ref()
-                    .ok_or(SchemeError::NoPacking { set: self.set.name })?,
-            ),
-            Transport::Ggsw => None,
-        };
-        // A packed message is divided by the number of slots and must stay above the last bit that
-        // travels.
-        let available = packing.map_or(self.set.body_bits, |packing| {
-            packing.query_body_bits - packing.depth
-        });
         if base_log == 0 || levels == 0 || base_log.saturating_mul(levels) > available {
+            return problem(format!("gadget {base_log} x {levels}"));
+        }
+        Ok(())
+    }
+
+    /// `out` must have the dimensions of a row.
+    pub(super) fn check_memory(&self, out: &FourierSelectors) -> Result<(), SchemeError> {
+        if out.len() != self.selectors {
+            return Err(SchemeError::Count {
+                what: "selectors of memory",
+                expected: self.selectors,
+                found: out.len(),
+            });
+        }
+        if out.shape() != self.ggsw() {
             return Err(shape_error(
                 self.set,
-                "selector query",
-                format!("gadget {base_log} x {levels}"),
+                "selector memory",
+                format!("{:?}", out.shape()),
             ));
         }
-        Ok(packing)
+        Ok(())
+    }
+
+    /// A row as a group of its own, for packed transport.
+    fn as_group(&self) -> Result<Option<GroupShape>, SchemeError> {
+        match self.transport {
+            Transport::Packed => {
+                let packing = self
+                    .set
+                    .packing()
+                    .ok_or(SchemeError::NoPacking { set: self.set.name })?;
+                let group = GroupShape::single(*self, packing);
+                group.check()?;
+                Ok(Some(group))
+            }
+            Transport::Ggsw => {
+                self.check_sizes(self.set.ring.body_bits)?;
+                Ok(None)
+            }
+        }
     }
 
     /// log2 of q / B^i for the stored level `level`, which counts from the last.
-    const fn factor_log2(&self, level: usize) -> u32 {
+    pub(super) const fn factor_log2(&self, level: usize) -> u32 {
         64 - self.gadget.base_log * (self.gadget.levels - level as u32)
     }
 }
@@ -106,7 +123,9 @@ pub fn encrypt_selectors(
     shape: &SelectorQueryShape,
     bits: &[bool],
 ) -> Result<Vec<u8>, SchemeError> {
-    let packing = shape.check()?;
+    if let Some(group) = shape.as_group()? {
+        return encrypt_group(key, &group, &[bits]);
+    }
     shape.set.require("secret key", key.parameter_set())?;
     if bits.len() != shape.selectors {
         return Err(SchemeError::Count {
@@ -115,18 +134,12 @@ pub fn encrypt_selectors(
             found: bits.len(),
         });
     }
-    let (plaintexts, body_bits) = match packing {
-        Some(packing) => (
-            packed_plaintexts(shape, packing, bits),
-            packing.query_body_bits,
-        ),
-        None => (ggsw_plaintexts(key, shape, bits), shape.set.body_bits),
-    };
+    let plaintexts = ggsw_plaintexts(key, shape, bits);
     let (seed, bodies) = seeded::encrypt(shape.set, key.as_tfhe(), &plaintexts);
     let mut row = Vec::with_capacity(shape.row_bytes());
     row.extend_from_slice(&seed);
-    for body in bodies.chunks_exact(shape.set.polynomial_size) {
-        bits::pack(&mut row, body.iter().copied(), body_bits);
+    for body in bodies.chunks_exact(shape.set.ring.polynomial_size) {
+        bits::pack(&mut row, body.iter().copied(), shape.set.ring.body_bits);
     }
     Ok(row)
 }
@@ -139,52 +152,18 @@ pub fn expand_selectors(
     row: &[u8],
     out: &mut FourierSelectors,
 ) -> Result<(), SchemeError> {
-    let packing = shape.check()?;
-    if out.len() != shape.selectors {
-        return Err(SchemeError::Count {
-            what: "selectors of memory",
-            expected: shape.selectors,
-            found: out.len(),
-        });
-    }
-    if out.shape() != shape.ggsw() {
-        return Err(shape_error(
-            shape.set,
-            "selector memory",
-            format!("{:?}", out.shape()),
-        ));
-    }
+    let group = shape.as_group()?;
+    shape.check_memory(out)?;
     let (seed, bodies) = split_seed(row, shape.row_bytes(), "query row")?;
-    let masks = Masks::new(seed);
-    match packing {
-        Some(_) => {
+    match group {
+        Some(group) => {
             let key = key.ok_or(SchemeError::EvaluationKeyMissing {
                 set: shape.set.name,
             })?;
-            shape.set.require("evaluation key", key.parameter_set())?;
-            expand::expand(key, masks, bodies, out)
+            expand_row(key, &group, row, 0, out)
         }
-        None => transform_ggsws(shape, masks, bodies, out),
+        None => transform_ggsws(shape, Masks::new(seed), bodies, out),
     }
-}
-
-/// Slot `i`, level `i % l` (counted from the last) of selector `i / l`, is coefficient `i`, bits
-/// reversed, of its ciphertext: so the slots of a subtree of the expansion are consecutive.
-fn packed_plaintexts(
-    shape: &SelectorQueryShape,
-    packing: &Packing,
-    bits: &[bool],
-) -> Zeroizing<Vec<u64>> {
-    let size = shape.set.polynomial_size;
-    let levels = shape.gadget.levels as usize;
-    let mut plaintexts = Zeroizing::new(vec![0; shape.ciphertexts() * size]);
-    for slot in 0..bits.len() * levels {
-        let (ciphertext, index) = (slot / packing.slots(), slot % packing.slots());
-        let coefficient = index.reverse_bits() >> (usize::BITS - packing.depth);
-        let scaled = 1 << (shape.factor_log2(slot % levels) - packing.depth);
-        plaintexts[ciphertext * size + coefficient] = u64::from(bits[slot / levels]) * scaled;
-    }
-    plaintexts
 }
 
 /// The rows of GGSW ciphertexts in the order of [`FourierSelectors`].
@@ -193,7 +172,7 @@ fn ggsw_plaintexts(
     shape: &SelectorQueryShape,
     bits: &[bool],
 ) -> Zeroizing<Vec<u64>> {
-    let size = shape.set.polynomial_size;
+    let size = shape.set.ring.polynomial_size;
     let mut plaintexts = Zeroizing::new(Vec::with_capacity(shape.ciphertexts() * size));
     for bit in bits {
         for level in 0..shape.gadget.levels as usize {
@@ -218,13 +197,13 @@ fn transform_ggsws(
     out: &mut FourierSelectors,
 ) -> Result<(), SchemeError> {
     let set = shape.set;
-    let transform = Transform::new(set.polynomial_size);
-    let rows_per_ggsw = shape.gadget.levels as usize * (set.glwe_dimension + 1);
-    let body_len = packed_len(set.polynomial_size, set.body_bits);
+    let transform = Transform::new(set.ring.polynomial_size);
+    let rows_per_ggsw = shape.gadget.levels as usize * (set.ring.glwe_dimension + 1);
+    let body_len = packed_len(set.ring.polynomial_size, set.ring.body_bits);
     let fill =
         |scratch: &mut _, mask: &mut [u64], body: &mut [u64], packed: &[u8], row: &mut [_]| {
-            bits::unpack(body, packed, set.body_bits, "query row")?;
-            let polynomials = mask.chunks_exact(set.polynomial_size).chain([&*body]);
+            bits::unpack(body, packed, set.ring.body_bits, "query row")?;
+            let polynomials = mask.chunks_exact(set.ring.polynomial_size).chain([&*body]);
             for (out, polynomial) in row
                 .chunks_exact_mut(transform.fourier_size())
                 .zip(polynomials)
@@ -236,7 +215,7 @@ fn transform_ggsws(
     let mask_len = rows_per_ggsw * set.mask_len();
     let ggsw = |mask: &mut Vec<u64>, packed: &[u8], ggsw: &mut [_]| {
         let mut scratch = transform.scratch();
-        let mut body = vec![0; set.polynomial_size];
+        let mut body = vec![0; set.ring.polynomial_size];
         let rows = ggsw
             .chunks_exact_mut(shape.ggsw().row_len())
             .zip(mask.chunks_exact_mut(set.mask_len()));

@@ -348,7 +348,7 @@ impl Search<'_> {
             if *self.budget == 0 && !plain {
                 return None;
             }
-            let n = self.backend.set.polynomial_size as u32;
+            let n = self.backend.set.ring.polynomial_size as u32;
             let lowered = lower(
                 self.problem.ensemble,
                 shape,
@@ -462,7 +462,7 @@ fn amplitude(budget: &Budget, rounding: f64) -> f64 {
 }
 
 fn plan(problem: &Problem<'_>, backend: Backend, shape: &Shape, gadget: Gadget) -> Plan {
-    let n = backend.set.polynomial_size as u32;
+    let n = backend.set.ring.polynomial_size as u32;
     let structure = |units: &[f64]| {
         let lowered = lower(problem.ensemble, shape, problem.hides_use, n, units)
             .expect("the search lowered this shape");

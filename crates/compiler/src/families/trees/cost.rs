@@ -106,10 +106,13 @@ impl Costs {
     /// The costs of a parameter set.
     pub(crate) fn of(set: &ParameterSet) -> Self {
         let slot = set
-            .packing
-            .as_ref()
+            .packing()
             .map_or(0.0, |packing| SLOT + KEY_LEVEL * levels_a_slot(packing));
-        let table = if set.glwe_dimension == 1 { N2048 } else { N512 };
+        let table = if set.ring.glwe_dimension == 1 {
+            N2048
+        } else {
+            N512
+        };
         Self { slot, ..table }
     }
 

@@ -1,10 +1,10 @@
-//! The expansion's passes over whole polynomials.
+//! Passes over whole polynomials of the expansion and of traces.
 
 use crate::fourier::c64;
 use pulp::{Arch, Simd, WithSimd};
 
 /// `even += t` and `odd = X^-shift (even - t)`, with the old `even`.
-pub(super) fn butterfly(even: &mut [u64], t: &[u64], odd: Option<&mut Vec<u64>>, shift: usize) {
+pub(crate) fn butterfly(even: &mut [u64], t: &[u64], odd: Option<&mut Vec<u64>>, shift: usize) {
     Arch::new().dispatch(|| {
         let Some(odd) = odd else {
             return even
@@ -27,12 +27,12 @@ pub(super) fn butterfly(even: &mut [u64], t: &[u64], odd: Option<&mut Vec<u64>>,
 }
 
 /// `out += rhs`.
-pub(super) fn add(out: &mut [c64], rhs: &[c64]) {
+pub(crate) fn add(out: &mut [c64], rhs: &[c64]) {
     Arch::new().dispatch(|| out.iter_mut().zip(rhs).for_each(|(out, rhs)| *out += rhs));
 }
 
 /// `out = sum over levels i = 1, 2, ... of digits_i / B^i`.
-pub(super) fn recompose(out: &mut [c64], digits: &[c64], base_log: u32) {
+pub(crate) fn recompose(out: &mut [c64], digits: &[c64], base_log: u32) {
     Arch::new().dispatch(|| {
         let size = out.len();
         let base = f64::from(1u32 << base_log);
@@ -49,7 +49,7 @@ pub(super) fn recompose(out: &mut [c64], digits: &[c64], base_log: u32) {
 
 /// From a centred ciphertext (`mask`, `centred_body`) under z to the rows under the binary key:
 /// `body = centred_body + h mask` with h = 1 + X + ..., `mask_row += body`, and `mask` doubled.
-pub(super) fn uncentre(
+pub(crate) fn uncentre(
     mask: &mut [c64],
     body: &mut [c64],
     mask_row: &mut [c64],

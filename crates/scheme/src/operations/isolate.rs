@@ -1,0 +1,54 @@
+//! Clearing all coefficients of a ciphertext but one.
+
+use crate::centred::{Centred, shift_variance};
+use crate::error::SchemeError;
+use crate::glwe::Glwe;
+use crate::keys::ExpandedEvaluationKey;
+use crate::noise;
+use crate::operations::{require_all_levels, require_size};
+use crate::parameters::{Packing, ParameterSet};
+use crate::polynomial;
+
+/// An encryption of coefficient `position` of the message as the constant coefficient, and of zero
+/// elsewhere. A duty before a result is handed out whose other coefficients hold a table or weights
+/// that the key holder must not see.
+///
+/// With c' = X^-position c / 2^(log2 N), for j = 0, 1, ...: `c' <- c' + c'(X^(N/2^j + 1))`, which
+/// doubles the coefficients at multiples of 2^(j+1) and clears the others; after log2 N levels the
+/// constant one is left, times N. Fine keys come first, as the first levels' errors grow most.
+pub fn isolate(
+    key: &ExpandedEvaluationKey,
+    glwe: &Glwe,
+    position: usize,
+) -> Result<Glwe, SchemeError> {
+    let set = key.parameter_set();
+    require_all_levels(set, key.packing())?;
+    require_size(set, glwe)?;
+    let size = set.ring.polynomial_size;
+    let turned = 2 * size - position % size;
+    let glwe = Glwe {
+        mask: polynomial::rotate(&glwe.mask, turned % (2 * size)),
+        body: polynomial::rotate(&glwe.body, turned % (2 * size)),
+    };
+    let depth = key.packing().depth();
+    let mut node = Centred::divided(&glwe, depth);
+    key.with_memory(|memory| {
+        for level in 0..depth {
+            key.split(level, &mut node, None, &mut memory.work);
+        }
+    });
+    Ok(node.into_glwe())
+}
+
+/// Variance that it adds to the coefficient: the key switch of level j is doubled by each of the
+/// m - 1 - j levels after it, so `sum 4^(m-1-j) V_ks(j)`, and the shift's rounding.
+pub fn variance(set: &ParameterSet, packing: &Packing) -> f64 {
+    let switches = packing
+        .key_switch
+        .iter()
+        .rev()
+        .zip(0..)
+        .map(|(gadget, later)| 4f64.powi(later) * noise::key_switch(set, *gadget))
+        .sum::<f64>();
+    switches + shift_variance(set.ring.polynomial_size, packing.depth())
+}

@@ -1,0 +1,129 @@
+//! Merging wanted coefficients of many ciphertexts into one ("packing LWEs", Chen, Dai, Kim and
+//! Song, <https://eprint.iacr.org/2020/015>), in centred form and with the division by N first.
+
+use crate::centred::{Centred, Memory, shift_variance};
+use crate::error::SchemeError;
+use crate::glwe::Glwe;
+use crate::keys::ExpandedEvaluationKey;
+use crate::noise;
+use crate::operations::require_size;
+use crate::parameters::{Packing, ParameterSet};
+use crate::polynomial::{self, expansion_exponent};
+
+/// Merges of this many ciphertexts or fewer stay on one thread: about a millisecond of work.
+const SEQUENTIAL_ITEMS: usize = 32;
+
+/// Puts the coefficients at multiples of 2^`levels` of each ciphertext, its *items*, into one, and
+/// clears all others: those of ciphertext i are moved up by i 2^`levels` / n, for n ciphertexts, a
+/// power of two or rounded up to one. None counts as zero.
+///
+/// For c = (even, odd), of half the ciphertexts each, merged already, and j = `levels` - log2 n:
+///
+/// ```text
+/// o = X^(2^j) odd
+/// c = even + o + key switch of (even - o)(X^(N/2^j + 1))
+/// ```
+///
+/// doubles what stands at multiples of 2^(j+1) in even and at odd multiples of 2^j in o, and clears
+/// the rest. The keys' order is forced: coarse first. When one ciphertext is left, the levels below
+/// j clear what stands between its items.
+pub(crate) fn pack(
+    key: &ExpandedEvaluationKey,
+    levels: u32,
+    items: &[Option<Glwe>],
+) -> Result<Glwe, SchemeError> {
+    let set = key.parameter_set();
+    items
+        .iter()
+        .flatten()
+        .try_for_each(|glwe| require_size(set, glwe))?;
+    let height = items.len().next_power_of_two().ilog2();
+    let merger = Merger { key, levels, items };
+    let merged = merger.tree(height, 0, 1);
+    let mut node = merged.unwrap_or_else(|| Centred::zero(set.ring.polynomial_size));
+    key.with_memory(|memory| {
+        for level in (0..levels - height).rev() {
+            key.split(level, &mut node, None, &mut memory.work);
+        }
+    });
+    Ok(node.into_glwe())
+}
+
+/// Variance that packing by at most all levels adds to each coefficient: the key switch of level j
+/// is doubled by each of the j levels after it, `sum 4^j V_ks(j)`, and the shift's rounding. The
+/// number of ciphertexts does not matter.
+pub fn variance(set: &ParameterSet, packing: &Packing) -> f64 {
+    let switches = packing
+        .key_switch
+        .iter()
+        .zip(0..)
+        .map(|(gadget, later)| 4f64.powi(later) * noise::key_switch(set, *gadget))
+        .sum::<f64>();
+    switches + shift_variance(set.ring.polynomial_size, packing.depth())
+}
+
+struct Merger<'a> {
+    key: &'a ExpandedEvaluationKey,
+    levels: u32,
+    items: &'a [Option<Glwe>],
+}
+
+impl Merger<'_> {
+    /// Merges the 2^height ciphertexts first, first + step, ...
+    fn tree(&self, height: u32, first: usize, step: usize) -> Option<Centred> {
+        if height == 0 {
+            let item = self.items.get(first)?.as_ref()?;
+            return Some(Centred::divided(item, self.levels));
+        }
+        let even = || self.tree(height - 1, first, 2 * step);
+        let odd = || self.tree(height - 1, first + step, 2 * step);
+        let (even, odd) = if 1 << height > SEQUENTIAL_ITEMS {
+            rayon::join(even, odd)
+        } else {
+            (even(), odd())
+        };
+        let level = self.levels - height;
+        self.key.with_memory(|memory| match (even, odd) {
+            (None, None) => None,
+            (Some(mut even), None) => {
+                self.key.split(level, &mut even, None, &mut memory.work);
+                Some(even)
+            }
+            (even, Some(odd)) => Some(self.merge(level, even, &odd, memory)),
+        })
+    }
+
+    fn merge(
+        &self,
+        level: u32,
+        even: Option<Centred>,
+        odd: &Centred,
+        memory: &mut Memory,
+    ) -> Centred {
+        let size = odd.mask.len();
+        let mut sum = even.unwrap_or_else(|| Centred::zero(size));
+        let mut difference = Centred::zero(size);
+        for (sum, difference, odd) in [
+            (&mut sum.mask, &mut difference.mask, &odd.mask),
+            (&mut sum.body, &mut difference.body, &odd.body),
+        ] {
+            let odd = polynomial::rotate(odd, 1 << level);
+            for ((sum, difference), odd) in sum.iter_mut().zip(difference).zip(odd) {
+                *difference = sum.wrapping_sub(odd);
+                *sum = sum.wrapping_add(odd);
+            }
+        }
+        let image = self.key.automorphic_image(
+            self.key.automorphism(level),
+            expansion_exponent(size, level),
+            &difference,
+            &mut memory.work,
+        );
+        for (sum, image) in [(&mut sum.mask, image.mask), (&mut sum.body, image.body)] {
+            for (sum, image) in sum.iter_mut().zip(image) {
+                *sum = sum.wrapping_add(image);
+            }
+        }
+        sum
+    }
+}

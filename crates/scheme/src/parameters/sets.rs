@@ -1,0 +1,126 @@
+//! The table of parameter sets.
+
+use super::{KeyPart, KeyPartContents, Packing, ParameterSet, Ring};
+use cipherfn_protocol::specs::Gadget;
+
+const fn gadget(base_log: u32, levels: u32) -> Gadget {
+    Gadget { base_log, levels }
+}
+
+/// Lattice-estimator figures quoted by `tfhe` for its own sets of GLWE dimension times polynomial
+/// size 2048.
+const SOURCE: &str =
+    "tfhe 1.8.2, GLWE of total dimension 2048 with TUniform(17); lattice estimator";
+
+const fn ring(glwe_dimension: usize, polynomial_size: usize) -> Ring {
+    Ring {
+        glwe_dimension,
+        polynomial_size,
+        noise_bound_log2: 17,
+        security_bits: 134.8,
+        source: SOURCE,
+        body_bits: 48,
+    }
+}
+
+const fn expansion(
+    file_version: u16,
+    key_switch: &'static [Gadget],
+    query_body_bits: u32,
+) -> KeyPart {
+    KeyPart {
+        name: "expansion",
+        file_version,
+        contents: KeyPartContents::Expansion(Packing {
+            key_switch,
+            scheme_switch: gadget(11, 4),
+            query_body_bits,
+        }),
+    }
+}
+
+/// The key-switch gadgets minimise the variance of an expanded selector's rows
+/// ([`crate::noise::selector`]) plus a multiple of the number of digits to transform, `sum over
+/// levels j of 2^j l_j`, with the evaluation key below 1.40 MB (0.80 MB for the compact set, 2.2 MB
+/// for the wide one): the first levels are few and their noise grows most, the last ones cost the
+/// time.
+///
+/// The wide set's bodies need 44 bits: three levels more multiply the query's rounding by 2^3, and
+/// at 40 bits it would be most of a slot's error.
+pub(super) static SETS: [ParameterSet; 4] = [
+    ParameterSet {
+        name: "cipherfn-128-n2048-m8-v1",
+        version: 1,
+        ring: ring(1, 2048),
+        parts: &[expansion(
+            1,
+            &[
+                gadget(2, 23),
+                gadget(2, 23),
+                gadget(3, 15),
+                gadget(4, 11),
+                gadget(4, 11),
+                gadget(5, 9),
+                gadget(6, 7),
+                gadget(7, 6),
+            ],
+            40,
+        )],
+    },
+    ParameterSet {
+        name: "cipherfn-128-n2048-m8-compact-v1",
+        version: 1,
+        ring: ring(1, 2048),
+        parts: &[expansion(
+            1,
+            &[
+                gadget(4, 11),
+                gadget(5, 9),
+                gadget(5, 9),
+                gadget(6, 7),
+                gadget(6, 7),
+                gadget(7, 6),
+                gadget(8, 5),
+                gadget(8, 5),
+            ],
+            40,
+        )],
+    },
+    ParameterSet {
+        name: "cipherfn-128-n512k4-v1",
+        version: 1,
+        ring: ring(4, 512),
+        parts: &[],
+    },
+    ParameterSet {
+        name: "cipherfn-128-n2048-m11-v1",
+        version: 1,
+        ring: ring(1, 2048),
+        parts: &[
+            expansion(
+                2,
+                &[
+                    gadget(2, 23),
+                    gadget(2, 23),
+                    gadget(2, 23),
+                    gadget(3, 15),
+                    gadget(3, 15),
+                    gadget(4, 11),
+                    gadget(4, 11),
+                    gadget(4, 11),
+                    gadget(5, 9),
+                    gadget(6, 7),
+                    gadget(7, 6),
+                ],
+                44,
+            ),
+            KeyPart {
+                name: "inverse",
+                file_version: 2,
+                contents: KeyPartContents::Inverse {
+                    gadget: gadget(4, 11),
+                },
+            },
+        ],
+    },
+];

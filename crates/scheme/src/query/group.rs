@@ -1,0 +1,257 @@
+//! Rows of one request whose packed selectors share ciphertexts.
+//!
+//! A packed ciphertext costs 10 to 12 KB whether it carries 2^5 or 2^11 slots, and its expansion
+//! one key switch a slot either way. So the *depth* of packing is a choice of the query: any from 5
+//! levels to those of the key, and the rows of a request fill each ciphertext between them.
+
+use super::{SelectorQueryShape, shape_error, split_seed};
+use crate::bits::{self, packed_len};
+use crate::error::SchemeError;
+use crate::expand::{self, Packed};
+use crate::keys::{ExpandedEvaluationKey, SecretKey};
+use crate::parameters::{MIN_DEPTH, Packing};
+use crate::seeded::{self, SEED_LEN};
+use crate::selectors::FourierSelectors;
+use cipherfn_protocol::specs::Transport;
+use zeroize::Zeroizing;
+
+/// Dimensions of a group of rows.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupShape {
+    /// Dimensions of each row; packed.
+    pub shape: SelectorQueryShape,
+    /// Levels of the expansion: a ciphertext holds 2^depth slots. From 5 to [`Packing::depth`].
+    pub depth: u32,
+    /// Number of rows.
+    pub rows: usize,
+}
+
+impl GroupShape {
+    /// One row in ciphertexts of its own, of the key's full depth.
+    pub(super) const fn single(shape: SelectorQueryShape, packing: &Packing) -> Self {
+        Self {
+            shape,
+            depth: packing.depth(),
+            rows: 1,
+        }
+    }
+
+    /// Rows that one ciphertext has room for; 0 if a row needs more than one.
+    pub const fn rows_a_ciphertext(&self) -> usize {
+        match self.slots_a_row() {
+            0 => usize::MAX,
+            slots => self.slots() / slots,
+        }
+    }
+
+    /// Number of GLWE ciphertexts.
+    pub const fn ciphertexts(&self) -> usize {
+        match (self.slots_a_row(), self.rows_a_ciphertext()) {
+            (0, _) => 0,
+            (slots, 0) => self.rows.saturating_mul(slots).div_ceil(self.slots()),
+            (_, rows) => self.rows.div_ceil(rows),
+        }
+    }
+
+    /// Bytes of the whole group: seed, then the bodies of all ciphertexts.
+    pub const fn bytes(&self) -> usize {
+        let bits = match self.shape.set.packing() {
+            Some(packing) => packing.query_body_bits,
+            None => self.shape.set.ring.body_bits,
+        };
+        SEED_LEN.saturating_add(
+            self.ciphertexts()
+                .saturating_mul(packed_len(self.shape.set.ring.polynomial_size, bits)),
+        )
+    }
+
+    /// Slots of a ciphertext.
+    const fn slots(&self) -> usize {
+        1 << self.depth
+    }
+
+    const fn slots_a_row(&self) -> usize {
+        let levels = self.shape.gadget.levels as usize;
+        self.shape.selectors.saturating_mul(levels)
+    }
+
+    /// First slot of a row, counted over all ciphertexts.
+    ///
+    /// Rows that fit never cross from one ciphertext to the next, and start at multiples of the
+    /// largest power of two that costs no row its place: expanding a range costs up to two key
+    /// switches more for each level that its ends do not lie on (231 slots at 8 x 256 of 2,048: 3
+    /// more than a ciphertext of their own, and 19 at 8 x 231).
+    fn first_slot(&self, row: usize) -> usize {
+        let (needed, rows) = (self.slots_a_row(), self.rows_a_ciphertext());
+        if needed == 0 || rows == 0 {
+            return row * needed;
+        }
+        let mut stride = self.slots() / rows;
+        while stride & (stride - 1) >= needed {
+            stride &= stride - 1;
+        }
+        row / rows * self.slots() + row % rows * stride
+    }
+
+    pub(super) fn check(&self) -> Result<&'static Packing, SchemeError> {
+        let set = self.shape.set;
+        let problem = |problem| Err(shape_error(set, "group of query rows", problem));
+        if self.shape.transport != Transport::Packed {
+            return problem("selectors that travel whole".to_owned());
+        }
+        let packing = set
+            .packing()
+            .ok_or(SchemeError::NoPacking { set: set.name })?;
+        if !(MIN_DEPTH..=packing.depth()).contains(&self.depth) {
+            return problem(format!("a depth of {}", self.depth));
+        }
+        // A packed message is divided by the number of slots and must stay above the last bit that
+        // travels.
+        self.shape
+            .check_sizes(packing.query_body_bits - self.depth)?;
+        Ok(packing)
+    }
+}
+
+/// Encrypts rows of selector bits. Gives exactly [`GroupShape::bytes`] bytes.
+pub fn encrypt_group<R: AsRef<[bool]>>(
+    key: &SecretKey,
+    group: &GroupShape,
+    rows: &[R],
+) -> Result<Vec<u8>, SchemeError> {
+    group.check()?;
+    let count = |row: &R| count("selector bits", group.shape.selectors, row.as_ref().len());
+    rows.iter().try_for_each(count)?;
+    encrypt(key, group, rows.len(), |row, selector| {
+        rows[row].as_ref()[selector].then_some(0)
+    })
+}
+
+/// Encrypts rows of *digit selectors*: selector d of 0 .. 2^`log2_values` - 1 is the GGSW
+/// encryption of X^(2^depth d). It costs what a bit costs, as the slots of a query of fewer than
+/// log2 N levels keep the coefficients at multiples of 2^depth, and an external product with it
+/// has the noise of a CMUX, [`crate::noise::cmux`]. A value of N / 2^depth or more turns the sign.
+///
+/// Up to 2^(1 + log2 N - depth) values: 16 at 8 levels and N = 2048, 128 at 5.
+pub fn encrypt_digits<R: AsRef<[u32]>>(
+    key: &SecretKey,
+    group: &GroupShape,
+    log2_values: u32,
+    rows: &[R],
+) -> Result<Vec<u8>, SchemeError> {
+    group.check()?;
+    let room = 1 + group.shape.set.ring.polynomial_size.ilog2() - group.depth;
+    if log2_values > room {
+        return Err(shape_error(
+            group.shape.set,
+            "group of query rows",
+            format!("digits of {log2_values} bits at a depth of {}", group.depth),
+        ));
+    }
+    for row in rows {
+        count("digits", group.shape.selectors, row.as_ref().len())?;
+        if let Some(digit) = row
+            .as_ref()
+            .iter()
+            .find(|digit| **digit >> log2_values != 0)
+        {
+            return Err(shape_error(
+                group.shape.set,
+                "digit selector",
+                format!("the value {digit}, above {log2_values} bits,"),
+            ));
+        }
+    }
+    encrypt(key, group, rows.len(), |row, selector| {
+        Some((rows[row].as_ref()[selector] as usize) << group.depth)
+    })
+}
+
+/// Brings one row of a group into GGSW form, on all threads of the current pool. Bit for bit what
+/// expanding all rows at once would give.
+pub fn expand_row(
+    key: &ExpandedEvaluationKey,
+    group: &GroupShape,
+    bytes: &[u8],
+    row: usize,
+    out: &mut FourierSelectors,
+) -> Result<(), SchemeError> {
+    group.check()?;
+    group.shape.check_memory(out)?;
+    if row >= group.rows {
+        return Err(SchemeError::Count {
+            what: "rows",
+            expected: group.rows,
+            found: row + 1,
+        });
+    }
+    let set = group.shape.set;
+    set.require("evaluation key", key.parameter_set())?;
+    let (seed, bodies) = split_seed(bytes, group.bytes(), "group of query rows")?;
+    let packed = Packed {
+        seed,
+        bodies,
+        depth: group.depth,
+    };
+    expand::expand(key, packed, group.first_slot(row), out)
+}
+
+/// Encrypts gadget multiples of the monomials that `exponent` gives for a row and a selector; None
+/// is zero.
+///
+/// Slot `i` of a ciphertext, level `i % l` (counted from the last) of selector `i / l`, is
+/// coefficient `i`, bits reversed: so the slots of a subtree of the expansion are consecutive.
+pub(super) fn encrypt(
+    key: &SecretKey,
+    group: &GroupShape,
+    rows: usize,
+    exponent: impl Fn(usize, usize) -> Option<usize>,
+) -> Result<Vec<u8>, SchemeError> {
+    let packing = group.check()?;
+    let GroupShape { shape, depth, .. } = group;
+    shape.set.require("secret key", key.parameter_set())?;
+    count("rows", group.rows, rows)?;
+    let size = shape.set.ring.polynomial_size;
+    let mut plaintexts = Zeroizing::new(vec![0; group.ciphertexts() * size]);
+    for row in 0..rows {
+        let mut slot = group.first_slot(row);
+        for selector in 0..shape.selectors {
+            let monomial = exponent(row, selector);
+            for level in 0..shape.gadget.levels as usize {
+                if let Some(exponent) = monomial {
+                    let (ciphertext, index) = (slot / group.slots(), slot % group.slots());
+                    let reversed = index.reverse_bits() >> (usize::BITS - depth);
+                    let position = (reversed + exponent) % (2 * size);
+                    let scaled = 1u64 << (shape.factor_log2(level) - depth);
+                    plaintexts[ciphertext * size + position % size] = if position < size {
+                        scaled
+                    } else {
+                        scaled.wrapping_neg()
+                    };
+                }
+                slot += 1;
+            }
+        }
+    }
+    let (seed, bodies) = seeded::encrypt(shape.set, key.as_tfhe(), &plaintexts);
+    let mut bytes = Vec::with_capacity(group.bytes());
+    bytes.extend_from_slice(&seed);
+    for body in bodies.chunks_exact(size) {
+        bits::pack(&mut bytes, body.iter().copied(), packing.query_body_bits);
+    }
+    Ok(bytes)
+}
+
+fn count(what: &'static str, expected: usize, found: usize) -> Result<(), SchemeError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(SchemeError::Count {
+        what,
+        expected,
+        found,
+    })
+}
+
+#[cfg(test)]
+mod tests;
