@@ -183,7 +183,7 @@ async fn what_is_no_key_of_the_declaration_is_rejected() {
                 .objects()
                 .await
                 .iter()
-                .any(|object| object.ends_with(".cfk")),
+                .any(|object| object.ends_with("/expansion.cfk")),
             "nothing of it is kept"
         );
     }
@@ -481,7 +481,7 @@ async fn an_upload_that_never_completes_is_swept_away() {
             .objects()
             .await
             .iter()
-            .any(|object| object.ends_with(".cfk"))
+            .any(|object| object.ends_with("/expansion.cfk"))
     );
 }
 
