@@ -6,6 +6,7 @@ use cipherfn_protocol::api::{
     KeyDeclaration, KeyStatus, KeyUpload, ModelList, ModelSummary, Problem,
 };
 use cipherfn_protocol::message::{Chunks, QueryChunk, ReplyChunk, write_chunk};
+use cipherfn_protocol::specs::SpecsDocument;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_tests::{Server, decrypt, golden};
 use serde::Serialize;
@@ -34,6 +35,16 @@ fn keys_keep_their_bytes() {
     let key = EvaluationKey::from_file_bytes(&file("evaluation.cfk")).unwrap();
     assert_eq!(key.to_file_bytes(), file("evaluation.cfk"));
     assert_eq!(key.id(), secret().id());
+}
+
+#[test]
+fn specs_keep_their_bytes() {
+    for model in ["tree", "linear"] {
+        let bytes = file(&format!("{model}.specs.json"));
+        let specs = SpecsDocument::from_json_bytes(&bytes).unwrap();
+        assert_eq!(specs.format(), 1);
+        assert_eq!(specs.version_1().unwrap().unwrap().bytes(), bytes);
+    }
 }
 
 #[test]

@@ -123,9 +123,9 @@ fn announced_lengths_are_not_believed() {
 
 /// Writes a new checksum after a change of the payload, as an attacker would.
 fn forge(kind: Kind, bytes: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut frame = frame::decode(bytes, kind, u64::MAX).expect("a good file");
+    let mut frame = frame::decode(bytes, kind, &[1, 2], u64::MAX).expect("a good file");
     change(&mut frame.payload);
-    frame::encode(kind, frame.parameter_set, &frame.payload)
+    frame::encode(kind, frame.version, frame.parameter_set, &frame.payload)
 }
 
 #[test]

@@ -6,8 +6,8 @@ use cipherfn_program::{Kind, RowProgram, TensorType};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::{ChunkHead, Chunks, Outcome, QueryChunk, ReplyChunk, write_chunk};
 use cipherfn_protocol::specs::{
-    ClientSpecs, ColumnKind, Decoding, Encoding, FORMAT, InputColumn, LinearEncoding, ModelSummary,
-    OutputField, ParameterSetRef, ScoreDecoding, SpecsDocument,
+    ClientSpecs, ColumnKind, Decoding, Encoding, InputColumn, LinearEncoding, ModelSummary,
+    OutputField, ParameterSetRef, ReplyForm, ScoreDecoding, SpecsDocument,
 };
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{LinearQueryShape, decode_linear};
@@ -24,7 +24,6 @@ pub(crate) fn specs(name: &str) -> Vec<u8> {
         RowProgram::identity(vec![TensorType { kind, len: 1 }]).expect("a program of no steps")
     };
     let specs = ClientSpecs {
-        format: FORMAT,
         model: ModelSummary {
             name: name.into(),
             family: "linear".into(),
@@ -40,8 +39,9 @@ pub(crate) fn specs(name: &str) -> Vec<u8> {
             kind: ColumnKind::Float32,
             missing: false,
         }],
+        key_parts: Vec::new(),
         preprocess: one(Kind::F32),
-        encoding: Encoding::Linear(LinearEncoding {
+        inputs: vec![Encoding::Linear(LinearEncoding {
             names: vec!["x".into()],
             centre: vec![0.0],
             half_width: vec![2.0],
@@ -49,11 +49,13 @@ pub(crate) fn specs(name: &str) -> Vec<u8> {
             block: 1,
             stride: 1,
             body_bits: 48,
-        }),
+        })],
         decoding: Decoding {
-            reply_bits: 24,
-            coefficients: 1,
-            stride: 1,
+            replies: vec![ReplyForm {
+                reply_bits: 24,
+                coefficients: 1,
+                stride: 1,
+            }],
             scores: vec![ScoreDecoding {
                 coefficient: 0,
                 scale: 8.0,

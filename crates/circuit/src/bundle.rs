@@ -82,7 +82,7 @@ impl Bundle {
         let set = find(self.circuit.parameter_set())?;
         self.check(set.dimensions)?;
         let payload = codec::encode(self, MAX_BYTES).map_err(BundleError::Payload)?;
-        Ok(frame::encode(Kind::Bundle, set.tag, &payload))
+        Ok(frame::encode(Kind::Bundle, 1, set.tag, &payload))
     }
 
     /// Reads a file and checks the circuit. `find` looks up the parameter set.
@@ -90,7 +90,8 @@ impl Bundle {
         bytes: &[u8],
         find: impl FnOnce(&str) -> Result<SetFacts, E>,
     ) -> Result<Self, E> {
-        let frame = frame::decode(bytes, Kind::Bundle, MAX_BYTES).map_err(BundleError::Frame)?;
+        let frame =
+            frame::decode(bytes, Kind::Bundle, &[1], MAX_BYTES).map_err(BundleError::Frame)?;
         let bundle: Self =
             codec::decode(&frame.payload, MAX_BYTES).map_err(BundleError::Payload)?;
         let set = find(bundle.circuit.parameter_set())?;

@@ -17,8 +17,8 @@ use cipherfn_circuit::circuit::Circuit;
 use cipherfn_program::{Kind, Tensor};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{
-    ClientSpecs, Decoding, Encoding, FORMAT, InputColumn, ModelSummary, ParameterSetRef,
-    ScoreDecoding, SpecsDocument,
+    ClientSpecs, Decoding, EXPANSION, Encoding, InputColumn, ModelSummary, ParameterSetRef,
+    ReplyForm, ScoreDecoding, SpecsDocument,
 };
 use std::io::Read;
 
@@ -150,9 +150,11 @@ fn compile_here(
         }
     };
     let decoding = Decoding {
-        reply_bits: parts.reply_bits,
-        coefficients: parts.coefficients,
-        stride: 1,
+        replies: vec![ReplyForm {
+            reply_bits: parts.reply_bits,
+            coefficients: parts.coefficients,
+            stride: 1,
+        }],
         scores: parts.scores.clone(),
         failure_log2: FAILURE_LOG2,
     };
@@ -167,7 +169,6 @@ fn compile_here(
     let agreement = simulation.run(&source.rows)?;
     let report = report(&source, &parts, agreement);
     let specs = ClientSpecs {
-        format: FORMAT,
         model: ModelSummary {
             name: report.model.name.clone(),
             family: report.model.family.clone(),
@@ -178,9 +179,14 @@ fn compile_here(
             name: parts.backend.set.name.to_owned(),
             hash: parts.backend.set.hash(),
         },
+        key_parts: if parts.circuit.needs_evaluation_key() {
+            vec![EXPANSION.to_owned()]
+        } else {
+            Vec::new()
+        },
         columns: calibration.columns,
         preprocess: model.preprocess.clone(),
-        encoding: parts.encoding,
+        inputs: vec![parts.encoding],
         decoding,
         postprocess: model.postprocess.clone(),
         outputs: model.outputs.clone(),

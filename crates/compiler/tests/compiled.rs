@@ -80,7 +80,7 @@ fn check_in_the_clear(name: &str, compiled: &Compiled) {
     let circuit = ClearCircuit::new(compiled.bundle.circuit.clone()).unwrap();
     let mut accepted = 0;
     for features in rows(&folder, "test.csv", &model, &specs.columns) {
-        let phases = match &specs.encoding {
+        let phases = match &specs.inputs[0] {
             Encoding::Selectors(encoding) => circuit
                 .evaluate(ClearInput::Selectors(&encoding.bits(&features).unwrap()))
                 .unwrap(),
@@ -185,7 +185,7 @@ fn decoys_hide_which_split_points_are_used() {
         }),
     );
     check_in_the_clear("xgb_bc", &hidden);
-    let selectors = |compiled: &Compiled| match &compiled.specs.specs().encoding {
+    let selectors = |compiled: &Compiled| match &compiled.specs.specs().inputs[0] {
         Encoding::Selectors(encoding) => encoding.clone(),
         Encoding::Linear(_) => panic!("a tree ensemble has selectors"),
     };
@@ -228,7 +228,7 @@ fn a_grid_keeps_thresholds_on_the_server() {
     let compiled = compiled("xgb_bc", |options| {
         options.features = FeatureMode::Grid { bits: 6 }
     });
-    let Encoding::Selectors(encoding) = &compiled.specs.specs().encoding else {
+    let Encoding::Selectors(encoding) = &compiled.specs.specs().inputs[0] else {
         panic!("a tree ensemble has selectors")
     };
     let calibration = rows(

@@ -39,7 +39,7 @@ fn errors(run: &Run, compiled: &Compiled, features: &[Vec<f32>]) -> Vec<f64> {
     let model = float_model(run);
     let mut errors = Vec::new();
     for row in features {
-        let input = match &specs.encoding {
+        let input = match &specs.inputs[0] {
             Encoding::Selectors(encoding) => Input::Bits(encoding.bits(row).unwrap()),
             Encoding::Linear(encoding) => Input::Messages(encoding.messages(row).unwrap()),
         };

@@ -1,6 +1,16 @@
-//! The row program: what a client computes in the clear on one row, before encryption and after
-//! decryption.
+//! What a client computes in the clear on one row, before encryption and after decryption: the row
+//! program, and the arithmetic between its values and what is encrypted.
 //!
+//! ```text
+//!   columns ──► row program ──► feature vector ──► bins, bits, amplitudes ──► encryption
+//!   outputs ◄── row program ◄── scores ◄── phases ◄────────────────────────── decryption
+//! ```
+//!
+//! Types for a run only: how they are stored and sent is the business of `cipherfn-protocol`. The
+//! serialised form of a row program is the exception, since a program is data of one form wherever
+//! it stands.
+//!
+//! # Row programs
 //! A compiled model is cut at its encrypted estimator. Everything before it (scalers, imputers,
 //! encoders) becomes one row program from columns to the feature vector, everything behind it (link
 //! functions, normalisation, labels) another one from raw scores to the outputs.
@@ -23,17 +33,28 @@
 
 mod builder;
 mod check;
+mod columns;
+mod decoding;
+mod encoding;
 mod error;
 mod evaluate;
 mod functions;
 mod op;
+mod quantise;
 mod tensor;
 #[cfg(test)]
 mod tests;
 
 pub use builder::ProgramBuilder;
+pub use columns::{ColumnKind, InputColumn, OutputField};
+pub use decoding::{Decoding, ReplyForm, ScoreDecoding};
+pub use encoding::{
+    Encoding, Gadget, LinearEncoding, MissingBin, Predicate, Quantiser, Selector, SelectorEncoding,
+    Transport,
+};
 pub use error::ProgramError;
 pub use op::{BinaryFunction, Norm, Op, ReduceFunction, SoftmaxKind, Step, UnaryFunction, ValueId};
+pub use quantise::QuantiseError;
 pub use tensor::{Kind, Tensor, TensorType};
 
 use serde::{Deserialize, Serialize, Serializer};

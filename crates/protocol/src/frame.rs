@@ -14,6 +14,7 @@
 //! The checksum finds corruption, not forgery: whoever stores a file can also write a new checksum.
 
 use crate::hash::ParameterSetHash;
+use crate::versions;
 use std::io::{self, Read, Write};
 
 const MAGIC: &[u8; 8] = b"cipherfn";
@@ -70,11 +71,6 @@ impl Kind {
             Self::Bundle => "a bundle",
         }
     }
-
-    /// The format version that this build writes and reads.
-    pub const fn version(self) -> u16 {
-        1
-    }
 }
 
 /// First half of a parameter set's hash, as frames carry it.
@@ -97,6 +93,8 @@ impl From<ParameterSetHash> for ParameterSetTag {
 /// A decoded frame: header checked, payload not yet parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
+    /// Format version, one of those that the reader knows.
+    pub version: u16,
     /// Parameter set of the payload.
     pub parameter_set: ParameterSetTag,
     /// The bytes inside.
@@ -122,12 +120,14 @@ pub enum FrameError {
         found: String,
     },
     /// Written by another format version.
-    #[error("{} format version {found} is not supported, this build reads version {}; make it anew with this build", .kind.name(), .kind.version())]
+    #[error("{} format version {found} is not supported, this build reads {}; make it anew with this build", .kind.name(), versions::list(.known))]
     Version {
         /// Kind of the frame.
         kind: Kind,
         /// Version found.
         found: u16,
+        /// Versions that the reader knows.
+        known: &'static [u16],
     },
     /// Longer than the limit for its kind.
     #[error("{} of {len} bytes exceeds the limit of {limit} bytes", .kind.name())]
@@ -179,12 +179,12 @@ fn checksum(header: &[u8], payload: &[u8]) -> [u8; 16] {
     out
 }
 
-/// Wraps `payload`.
-pub fn encode(kind: Kind, parameter_set: ParameterSetTag, payload: &[u8]) -> Vec<u8> {
+/// Wraps `payload`, which is of format `version`.
+pub fn encode(kind: Kind, version: u16, parameter_set: ParameterSetTag, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER_LEN + payload.len());
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&(kind as u16).to_le_bytes());
-    bytes.extend_from_slice(&kind.version().to_le_bytes());
+    bytes.extend_from_slice(&version.to_le_bytes());
     bytes.extend_from_slice(&parameter_set.0);
     bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
     let sum = checksum(&bytes, payload);
@@ -197,16 +197,23 @@ pub fn encode(kind: Kind, parameter_set: ParameterSetTag, payload: &[u8]) -> Vec
 pub fn write(
     out: &mut impl Write,
     kind: Kind,
+    version: u16,
     parameter_set: ParameterSetTag,
     payload: &[u8],
 ) -> io::Result<()> {
-    out.write_all(&encode(kind, parameter_set, payload))
+    out.write_all(&encode(kind, version, parameter_set, payload))
 }
 
-/// Reads bytes that hold exactly one frame of `kind`, payload at most `limit` bytes.
-pub fn decode(bytes: &[u8], kind: Kind, limit: u64) -> Result<Frame, FrameError> {
+/// Reads bytes that hold exactly one frame of `kind` in one of the `known` versions, payload at
+/// most `limit` bytes.
+pub fn decode(
+    bytes: &[u8],
+    kind: Kind,
+    known: &'static [u16],
+    limit: u64,
+) -> Result<Frame, FrameError> {
     let mut rest = bytes;
-    match read(&mut rest, kind, limit)? {
+    match read(&mut rest, kind, known, limit)? {
         None => Err(FrameError::Truncated {
             kind,
             missing: HEADER_LEN as u64,
@@ -221,7 +228,12 @@ pub fn decode(bytes: &[u8], kind: Kind, limit: u64) -> Result<Frame, FrameError>
 
 /// Reads the next frame of `kind` from a stream, or `None` at its end. Nothing is allocated for a
 /// payload above `limit`, and no more than what arrives for one below it.
-pub fn read(input: &mut impl Read, kind: Kind, limit: u64) -> Result<Option<Frame>, FrameError> {
+pub fn read(
+    input: &mut impl Read,
+    kind: Kind,
+    known: &'static [u16],
+    limit: u64,
+) -> Result<Option<Frame>, FrameError> {
     let io = |source| FrameError::Io { kind, source };
     let mut header = Vec::with_capacity(HEADER_LEN);
     input
@@ -253,10 +265,11 @@ pub fn read(input: &mut impl Read, kind: Kind, limit: u64) -> Result<Option<Fram
         });
     }
     let version = u16::from_le_bytes([header[10], header[11]]);
-    if version != kind.version() {
+    if !known.contains(&version) {
         return Err(FrameError::Version {
             kind,
             found: version,
+            known,
         });
     }
     let mut tag = [0; 16];
@@ -283,6 +296,7 @@ pub fn read(input: &mut impl Read, kind: Kind, limit: u64) -> Result<Option<Fram
         return Err(FrameError::Corrupt { kind });
     }
     Ok(Some(Frame {
+        version,
         parameter_set: ParameterSetTag(tag),
         payload,
     }))

@@ -5,7 +5,6 @@
 //! - [`message`]: queries and replies, in chunks of rows
 //! - [`api`]: what the service says over HTTP: routes, JSON documents, problems, limits
 //! - [`specs`]: the client specs, everything a client needs to encrypt a row and to read an answer
-//! - [`quantise`]: feature value to bin, bin to selector bits
 //!
 //! Of its siblings this crate depends on `cipherfn-program` alone, and never on `tfhe`: a function that serves specs links no
 //! cryptography.
@@ -15,5 +14,5 @@ pub mod frame;
 pub mod hash;
 mod hex;
 pub mod message;
-pub mod quantise;
 pub mod specs;
+pub mod versions;

@@ -5,37 +5,48 @@
 //! version of a model it was made for.
 
 use crate::hash::{Hash, ParameterSetHash, SpecsHash};
-use cipherfn_program::RowProgram;
+use crate::versions::{Versions, json_version, list};
 use serde::{Deserialize, Serialize};
+use v1::SpecsV1;
+use v2::SpecsV2;
 
+mod v1;
+mod v2;
 mod validate;
+mod wire;
 
 #[cfg(test)]
 mod tests;
 
-/// Version of the document's layout.
-pub const FORMAT: u32 = 1;
+pub use cipherfn_program::{
+    ColumnKind, Decoding, Encoding, Gadget, InputColumn, LinearEncoding, MissingBin, OutputField,
+    Predicate, Quantiser, ReplyForm, RowProgram, ScoreDecoding, Selector, SelectorEncoding,
+    Transport,
+};
+
 /// Largest document that is read.
 pub const MAX_BYTES: u64 = 64 << 20;
+/// Name of the part of an evaluation key that expands packed selectors.
+pub const EXPANSION: &str = "expansion";
 
-/// The document.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What a client knows of a model.
+#[derive(Clone, Debug, PartialEq)]
 pub struct ClientSpecs {
-    /// Layout version, [`FORMAT`].
-    pub format: u32,
     /// What the model is, for people.
     pub model: ModelSummary,
     /// Hash of the circuit that answers: another circuit gives other specs.
     pub circuit: Hash,
     /// Parameter set of keys and ciphertexts.
     pub parameter_set: ParameterSetRef,
+    /// Parts of the set's evaluation key that the server needs; none for a model without key.
+    pub key_parts: Vec<String>,
     /// Columns that a row must have, in the order of the program's inputs.
     pub columns: Vec<InputColumn>,
     /// From columns to the feature vector (one output, `f32`, one entry a feature).
     pub preprocess: RowProgram,
-    /// From the feature vector to a query row.
-    pub encoding: Encoding,
+    /// From the feature vector to a query row: one encoding an input of the circuit. The row is
+    /// their rows, one after the other.
+    pub inputs: Vec<Encoding>,
     /// From the reply's coefficients to the model's raw scores.
     pub decoding: Decoding,
     /// From the raw scores (one input, `f64`, one entry a score) to the outputs.
@@ -45,8 +56,7 @@ pub struct ClientSpecs {
 }
 
 /// What the model is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelSummary {
     /// Name given at compile time.
     pub name: String,
@@ -66,237 +76,85 @@ pub struct ParameterSetRef {
     pub hash: ParameterSetHash,
 }
 
-/// One column of the input table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InputColumn {
-    /// Header name.
-    pub name: String,
-    /// Type of its cells.
-    pub kind: ColumnKind,
-    /// Whether an empty cell or NaN has a meaning for the model.
-    pub missing: bool,
+crate::versions! {
+    /// Specs as documents.
+    enum SpecsVersions, read by serde_json::from_slice, error serde_json::Error {
+        /// One input, one output.
+        V1(SpecsV1) = 1,
+        /// Several, and parts of keys.
+        V2(SpecsV2) = 2,
+    }
 }
 
-/// Type of a column's cells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ColumnKind {
-    /// 32-bit float, as ONNX models take.
-    Float32,
-    /// 64-bit float.
-    Float64,
-    /// 64-bit integer.
-    Int64,
-    /// Text.
-    Text,
-}
+impl TryFrom<SpecsVersions> for ClientSpecs {
+    type Error = SpecsError;
 
-/// How a feature vector becomes a query row.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Encoding {
-    /// Selector bits.
-    Selectors(SelectorEncoding),
-    /// Coefficients of a linear model's input.
-    Linear(LinearEncoding),
-}
-
-/// Selector bits of quantised features.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SelectorEncoding {
-    /// One quantiser a used feature.
-    pub quantisers: Vec<Quantiser>,
-    /// The bits to encrypt, in order.
-    pub selectors: Vec<Selector>,
-    /// Gadget of the selectors' GGSW ciphertexts.
-    pub gadget: Gadget,
-    /// Whether bits travel packed (expanded with the evaluation key) or as seeded GGSW
-    /// ciphertexts.
-    pub transport: Transport,
-}
-
-/// Form in which selectors travel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Transport {
-    /// Gadget-scaled bits in the coefficients of seeded GLWE ciphertexts.
-    Packed,
-    /// One seeded GGSW ciphertext a selector, no evaluation key.
-    Ggsw,
-}
-
-/// Base and level count of a gadget decomposition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Gadget {
-    /// log2 of the base.
-    pub base_log: u32,
-    /// Number of levels.
-    pub levels: u32,
-}
-
-/// Bins of one feature: bin index = number of `splits` that the value exceeds, so bin `i` is
-/// `(splits[i-1], splits[i]]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Quantiser {
-    /// Index into the feature vector.
-    pub feature: u32,
-    /// Name for errors and reports.
-    pub name: String,
-    /// Strictly increasing split points; at least one, unless missing values have a bin of their
-    /// own.
-    pub splits: Vec<f32>,
-    /// Where a missing value (NaN) goes. Without it a missing value is an error.
-    pub missing: Option<MissingBin>,
-}
-
-/// Bin of missing values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MissingBin {
-    /// Index 0; every other bin moves up by one.
-    First,
-    /// One past the last ordinary bin.
-    Last,
-}
-
-/// One encrypted bit.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Selector {
-    /// Index into `quantisers`.
-    pub quantiser: u32,
-    /// Which bit of it.
-    pub predicate: Predicate,
-}
-
-/// A boolean function of a bin index.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Predicate {
-    /// Bit `i` (0 is the least significant) of the bin index.
-    Bit(u32),
-    /// True for bins in one of the half-open ranges, sorted and disjoint.
-    Within(Vec<(u32, u32)>),
-}
-
-/// Input of a linear model. Feature `i` enters as `delta * (x_i - centre_i) / half_width_i` on the
-/// torus, in coefficient `(i % block) * stride` of ciphertext `i / block`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LinearEncoding {
-    /// Names for errors.
-    pub names: Vec<String>,
-    /// Middle of each feature's range.
-    pub centre: Vec<f64>,
-    /// Half of each feature's range; a value outside `centre ± half_width` is an error.
-    pub half_width: Vec<f64>,
-    /// Torus amplitude of a feature at the end of its range, as a fraction of the torus.
-    pub delta: f64,
-    /// Features in one ciphertext.
-    pub block: u32,
-    /// Distance of features in coefficients: the number of outputs.
-    pub stride: u32,
-    /// Bits of a body coefficient that travel.
-    pub body_bits: u32,
-}
-
-/// How the coefficients of a decrypted reply become scores.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Decoding {
-    /// Bits of each coefficient of a reply.
-    pub reply_bits: u32,
-    /// Number of body coefficients in a reply: the positions 0, `stride`, 2 `stride`, ...
-    pub coefficients: u32,
-    /// Distance of result coefficients.
-    pub stride: u32,
-    /// One entry a raw score of the model.
-    pub scores: Vec<ScoreDecoding>,
-    /// log2 of the probability that some score of a row is off by more than its precision.
-    pub failure_log2: f64,
-}
-
-/// One raw score: `offset + scale * phase`, rounded to a multiple of `step`, with phase in [-1/2,
-/// 1/2).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ScoreDecoding {
-    /// Which result coefficient holds it.
-    pub coefficient: u32,
-    /// Score units per torus; its sign may be negative; 0 for a constant score.
-    pub scale: f64,
-    /// Score at phase zero.
-    pub offset: f64,
-    /// Rounding step in score units: the only resolution that is exposed.
-    pub step: f64,
-    /// Largest absolute error, in score units, at the stated failure probability (rounding
-    /// included).
-    pub precision: f64,
-    /// Smallest and largest score that the model can give.
-    pub range: (f64, f64),
-}
-
-/// What one output of the post-processing program is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OutputField {
-    /// The predicted class: one entry, integer or text.
-    Label,
-    /// A probability a class, with the class names.
-    Probabilities(Vec<String>),
-    /// A score a class, with the class names.
-    Scores(Vec<String>),
-    /// A regressor's values.
-    Prediction,
+    fn try_from(document: SpecsVersions) -> Result<Self, SpecsError> {
+        let format = document.version();
+        let specs = match document {
+            SpecsVersions::V1(document) => SpecsV2::from(document).into(),
+            SpecsVersions::V2(document) => document.into(),
+        };
+        validate::validate(&specs, format)?;
+        Ok(specs)
+    }
 }
 
 /// Specs with the bytes that they were read from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpecsDocument {
     specs: ClientSpecs,
+    format: u16,
     bytes: Vec<u8>,
     hash: SpecsHash,
 }
 
 impl SpecsDocument {
-    /// Checks `specs` and writes them in their canonical form, compact JSON.
+    /// Checks `specs` and writes them in their canonical form, compact JSON of the newest format.
     pub fn new(specs: ClientSpecs) -> Result<Self, SpecsError> {
-        validate::validate(&specs)?;
-        let bytes = serde_json::to_vec(&specs).map_err(SpecsError::Json)?;
-        check_len(&bytes)?;
-        Ok(Self {
-            specs,
-            hash: Hash::of(&bytes),
-            bytes,
-        })
+        validate::validate(&specs, 2)?;
+        let bytes = serde_json::to_vec(&SpecsV2::from(specs.clone())).map_err(SpecsError::Json)?;
+        Self::of(specs, 2, bytes)
+    }
+
+    /// The same in format 1 for clients of version 1, or `None` where that cannot be said in it.
+    pub fn version_1(&self) -> Result<Option<Self>, SpecsError> {
+        let Some(document) = SpecsV1::of(self.specs.clone().into()) else {
+            return Ok(None);
+        };
+        let bytes = serde_json::to_vec(&document).map_err(SpecsError::Json)?;
+        Self::of(self.specs.clone(), 1, bytes).map(Some)
     }
 
     /// Reads and checks a document; the bytes are kept as they are, since their hash names the
     /// document.
     pub fn from_json_bytes(bytes: &[u8]) -> Result<Self, SpecsError> {
         check_len(bytes)?;
-        let version: Version = serde_json::from_slice(bytes).map_err(SpecsError::Json)?;
-        if version.format != FORMAT {
-            return Err(SpecsError::Format {
-                found: version.format,
-            });
-        }
-        let specs: ClientSpecs = serde_json::from_slice(bytes).map_err(SpecsError::Json)?;
-        validate::validate(&specs)?;
+        let format = json_version(bytes).map_err(SpecsError::Json)?;
+        let document = SpecsVersions::read(format, bytes)
+            .ok_or(SpecsError::Format { found: format })?
+            .map_err(SpecsError::Json)?;
+        Self::of(document.try_into()?, format, bytes.to_vec())
+    }
+
+    fn of(specs: ClientSpecs, format: u16, bytes: Vec<u8>) -> Result<Self, SpecsError> {
+        check_len(&bytes)?;
         Ok(Self {
             specs,
-            bytes: bytes.to_vec(),
-            hash: Hash::of(bytes),
+            format,
+            hash: Hash::of(&bytes),
+            bytes,
         })
     }
 
     /// The parsed document.
     pub const fn specs(&self) -> &ClientSpecs {
         &self.specs
+    }
+
+    /// Format of the document. Clients speak version 1 to a service that gave them format 1.
+    pub const fn format(&self) -> u16 {
+        self.format
     }
 
     /// The exact bytes.
@@ -325,11 +183,12 @@ pub enum SpecsError {
     Json(#[source] serde_json::Error),
     /// Another layout version.
     #[error(
-        "client specs have format {found}, this build reads format {FORMAT}; write them anew with this build"
+        "client specs have format {found}, this build reads {}; write them anew with this build",
+        list(SpecsVersions::VERSIONS)
     )]
     Format {
         /// Version found.
-        found: u32,
+        found: u16,
     },
     /// A value that no compiler writes.
     #[error("client specs are invalid: {field} {problem}; fetch them again")]
@@ -348,10 +207,4 @@ fn check_len(bytes: &[u8]) -> Result<(), SpecsError> {
     } else {
         Ok(())
     }
-}
-
-/// Only the version, whatever else the document holds.
-#[derive(Deserialize)]
-struct Version {
-    format: u32,
 }

@@ -106,7 +106,7 @@ fn bundle(circuit: Circuit) -> Bundle {
 /// A bundle's file, whatever its circuit.
 fn unchecked(circuit: Circuit) -> Vec<u8> {
     let payload = codec::encode(&bundle(circuit), MAX_BYTES).unwrap();
-    frame::encode(Kind::Bundle, tag(), &payload)
+    frame::encode(Kind::Bundle, 1, tag(), &payload)
 }
 
 fn circuit_error(circuit: Circuit) -> CircuitError {
@@ -211,7 +211,7 @@ fn truncated_and_altered_files_are_named() {
 #[test]
 fn payloads_with_a_good_checksum_are_still_checked() {
     let payload = codec::encode(&bundle(Circuit::Levelled(levelled())), MAX_BYTES).unwrap();
-    let read = |payload: &[u8]| read(&frame::encode(Kind::Bundle, tag(), payload));
+    let read = |payload: &[u8]| read(&frame::encode(Kind::Bundle, 1, tag(), payload));
     for len in 0..payload.len() {
         assert!(
             matches!(read(&payload[..len]), Err(BundleError::Payload(_))),
@@ -233,7 +233,7 @@ fn giant_counts_fail_fast() {
     // 2^62 constants in a file of forty bytes.
     payload.push(253);
     payload.extend_from_slice(&(1u64 << 62).to_le_bytes());
-    let bytes = frame::encode(Kind::Bundle, tag(), &payload);
+    let bytes = frame::encode(Kind::Bundle, 1, tag(), &payload);
     assert!(matches!(read(&bytes), Err(BundleError::Payload(_))));
     assert!(start.elapsed() < Duration::from_secs(1));
 }
@@ -242,7 +242,7 @@ fn giant_counts_fail_fast() {
 fn a_header_of_another_parameter_set_is_refused() {
     let payload = codec::encode(&bundle(Circuit::Levelled(levelled())), MAX_BYTES).unwrap();
     let other = Hash::of(b"another set").into();
-    let error = read(&frame::encode(Kind::Bundle, other, &payload)).unwrap_err();
+    let error = read(&frame::encode(Kind::Bundle, 1, other, &payload)).unwrap_err();
     assert!(
         matches!(error, BundleError::ParameterSetTag { .. }),
         "{error}"

@@ -46,15 +46,18 @@ fn with(circuit: Circuit) -> Bundle {
 #[test]
 fn altered_payloads_are_prepared_or_refused() {
     let file = bundle::write(&with(Circuit::Levelled(levelled()))).unwrap();
-    let frame = frame::decode(&file, Kind::Bundle, u64::MAX).unwrap();
+    let frame = frame::decode(&file, Kind::Bundle, &[1, 2], u64::MAX).unwrap();
     for index in 0..frame.payload.len() {
         for value in [0, 1, 0x7f, 0xfb, 0xfd, 0xff] {
             let mut altered = frame.payload.clone();
             altered[index] = value;
             // Some changes give another valid bundle; none may panic, hang or take much memory.
-            if let Ok(bundle) =
-                bundle::read(&frame::encode(Kind::Bundle, frame.parameter_set, &altered))
-            {
+            if let Ok(bundle) = bundle::read(&frame::encode(
+                Kind::Bundle,
+                frame.version,
+                frame.parameter_set,
+                &altered,
+            )) {
                 PreparedCircuit::new(&bundle.circuit).ok();
             }
         }

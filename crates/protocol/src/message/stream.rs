@@ -14,7 +14,7 @@ pub fn write_chunk(
     fn kind_of<C: Chunk>(_: &C) -> Kind {
         C::KIND
     }
-    frame::write(out, kind_of(chunk), parameter_set, &chunk.to_payload())
+    frame::write(out, kind_of(chunk), 1, parameter_set, &chunk.to_payload())
 }
 
 /// Reads a whole message chunk by chunk: an iterator that checks that chunks belong together, that
@@ -70,7 +70,8 @@ impl<R: Read, C: Chunk> Chunks<R, C> {
         let Some(Frame {
             parameter_set,
             payload,
-        }) = frame::read(&mut self.input, C::KIND, MAX_CHUNK)?
+            ..
+        }) = frame::read(&mut self.input, C::KIND, &[1], MAX_CHUNK)?
         else {
             let rows = if let Next::Following { row, .. } = next {
                 row

@@ -1,4 +1,5 @@
 use super::*;
+use crate::versions::Versions;
 use cipherfn_program::{Kind, TensorType};
 use serde_json::{Value, json};
 
@@ -6,6 +7,7 @@ fn identity(kind: Kind) -> Value {
     serde_json::to_value(RowProgram::identity(vec![TensorType { kind, len: 1 }]).unwrap()).unwrap()
 }
 
+/// A document of format 1.
 fn document() -> Value {
     json!({
         "format": 1,
@@ -29,6 +31,21 @@ fn document() -> Value {
     })
 }
 
+/// The same of format 2.
+fn document_2() -> Value {
+    let mut document = document();
+    document["format"] = json!(2);
+    document["key_parts"] = json!(["expansion"]);
+    let fields = document.as_object_mut().unwrap();
+    let encoding = fields.remove("encoding").unwrap();
+    fields.insert("inputs".into(), json!([encoding]));
+    let decoding = document["decoding"].as_object_mut().unwrap();
+    let reply = ["reply_bits", "coefficients", "stride"]
+        .map(|field| (field.to_owned(), decoding.remove(field).unwrap()));
+    decoding.insert("replies".into(), json!([serde_json::Map::from_iter(reply)]));
+    document
+}
+
 fn read(value: &Value) -> Result<SpecsDocument, SpecsError> {
     SpecsDocument::from_json_bytes(&serde_json::to_vec(value).unwrap())
 }
@@ -44,7 +61,7 @@ fn a_document_round_trips_and_keeps_its_bytes() {
         SpecsDocument::from_json_bytes(canonical.bytes()).unwrap(),
         canonical
     );
-    let Encoding::Selectors(encoding) = &canonical.specs().encoding else {
+    let Encoding::Selectors(encoding) = &canonical.specs().inputs[0] else {
         panic!("selectors")
     };
     assert_eq!(encoding.quantisers[0].splits, [0.1_f32, 0.2, 1.5]);
@@ -168,10 +185,136 @@ fn foreign_documents_are_refused() {
         Err(SpecsError::Json(_))
     ));
     let mut newer = document();
-    newer["format"] = json!(2);
+    newer["format"] = json!(3);
     newer["surprise"] = json!(1);
-    assert!(matches!(read(&newer), Err(SpecsError::Format { found: 2 })));
-    let mut extra = document();
-    extra["surprise"] = json!(1);
-    assert!(matches!(read(&extra), Err(SpecsError::Json(_))));
+    let error = read(&newer).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "client specs have format 3, this build reads versions 1 and 2; write them anew with this build"
+    );
+}
+
+#[test]
+fn unknown_fields_are_tolerated_where_they_cannot_change_an_answer() {
+    let extended = |mut document: Value, path: &str| {
+        document.pointer_mut(path).unwrap()["surprise"] = json!(1);
+        read(&document)
+    };
+    extended(document_2(), "").unwrap();
+    assert!(matches!(extended(document(), ""), Err(SpecsError::Json(_))));
+    for path in [
+        "/model",
+        "/inputs/0/selectors",
+        "/inputs/0/selectors/quantisers/0",
+        "/decoding",
+        "/decoding/replies/0",
+        "/decoding/scores/0",
+        "/columns/0",
+        "/preprocess",
+    ] {
+        assert!(
+            matches!(extended(document_2(), path), Err(SpecsError::Json(_))),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn both_formats_say_the_same() {
+    let (one, two) = (read(&document()).unwrap(), read(&document_2()).unwrap());
+    assert_eq!(one.specs(), two.specs());
+    assert_eq!((one.format(), two.format()), (1, 2));
+    assert_ne!(one.hash(), two.hash());
+    let back = two.version_1().unwrap().expect("one input, one output");
+    assert_eq!(back.format(), 1);
+    assert_eq!(
+        serde_json::from_slice::<Value>(back.bytes()).unwrap(),
+        document()
+    );
+    assert_eq!(SpecsDocument::new(one.specs().clone()).unwrap().format(), 2);
+}
+
+#[test]
+fn what_format_1_cannot_say_has_no_document_of_it() {
+    let mut parts = document_2();
+    parts["key_parts"] = json!(["expansion", "inverse"]);
+    assert_eq!(read(&parts).unwrap().version_1().unwrap(), None);
+    let mut inputs = document_2();
+    let input = inputs["inputs"][0].clone();
+    inputs["inputs"].as_array_mut().unwrap().push(input);
+    assert_eq!(read(&inputs).unwrap().version_1().unwrap(), None);
+    let mut replies = document_2();
+    let reply = replies["decoding"]["replies"][0].clone();
+    let list = replies["decoding"]["replies"].as_array_mut().unwrap();
+    list.push(reply);
+    // Coefficients are numbered over both outputs.
+    replies["decoding"]["scores"][0]["coefficient"] = json!(3);
+    let read_back = read(&replies).unwrap();
+    assert_eq!(read_back.specs().decoding.coefficients(), 4);
+    assert_eq!(read_back.version_1().unwrap(), None);
+}
+
+#[test]
+fn fields_of_format_2_are_named() {
+    for (path, value, field) in [
+        ("/key_parts", json!(["a", "a"]), "key_parts[1]"),
+        ("/key_parts", json!([""]), "key_parts[0]"),
+        ("/inputs", json!([]), "inputs"),
+        (
+            "/inputs/0/selectors/quantisers/0/splits",
+            json!([1.0, 1.0]),
+            "inputs[0].quantisers[0].splits",
+        ),
+        ("/decoding/replies", json!([]), "decoding.replies"),
+        (
+            "/decoding/replies/0/reply_bits",
+            json!(65),
+            "decoding.replies[0].reply_bits",
+        ),
+    ] {
+        let mut broken = document_2();
+        *broken.pointer_mut(path).unwrap() = value;
+        match read(&broken) {
+            Err(SpecsError::Invalid { field: found, .. }) => assert_eq!(found, field),
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+}
+
+/// How a format is added: a wire type, a line of the enum, an arm of the conversion. The documents
+/// of before keep their meaning.
+#[test]
+fn a_further_format_takes_a_wire_type_and_an_arm() {
+    /// Format 3, made up: says beside format 2 who compiled the model.
+    #[derive(Clone, Debug, PartialEq, Deserialize)]
+    struct SpecsV3 {
+        compiled_by: String,
+        #[serde(flatten)]
+        rest: SpecsV2,
+    }
+    crate::versions! {
+        enum FutureVersions, read by serde_json::from_slice, error serde_json::Error {
+            V1(SpecsV1) = 1,
+            V2(SpecsV2) = 2,
+            V3(SpecsV3) = 3,
+        }
+    }
+    fn read_future(value: &Value) -> (ClientSpecs, Option<String>) {
+        let bytes = serde_json::to_vec(value).unwrap();
+        let document = FutureVersions::read(json_version(&bytes).unwrap(), &bytes);
+        match document.expect("a known format").unwrap() {
+            FutureVersions::V1(document) => (SpecsV2::from(document).into(), None),
+            FutureVersions::V2(document) => (document.into(), None),
+            FutureVersions::V3(document) => (document.rest.into(), Some(document.compiled_by)),
+        }
+    }
+    let specs = read(&document()).unwrap().specs().clone();
+    let mut newer = document_2();
+    newer["format"] = json!(3);
+    newer["compiled_by"] = json!("somebody");
+    assert_eq!(read_future(&document()), (specs.clone(), None));
+    assert_eq!(read_future(&document_2()), (specs.clone(), None));
+    assert_eq!(read_future(&newer), (specs, Some("somebody".into())));
+    assert_eq!(FutureVersions::VERSIONS, [1, 2, 3]);
+    assert!(matches!(read(&newer), Err(SpecsError::Format { found: 3 })));
 }

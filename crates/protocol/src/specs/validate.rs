@@ -2,8 +2,8 @@
 //! list of the length that others imply.
 
 use super::{
-    ClientSpecs, Decoding, Encoding, FORMAT, Gadget, InputColumn, LinearEncoding, OutputField,
-    Predicate, Quantiser, ScoreDecoding, SelectorEncoding, SpecsError,
+    ClientSpecs, Decoding, Encoding, Gadget, InputColumn, LinearEncoding, OutputField, Predicate,
+    Quantiser, ScoreDecoding, SelectorEncoding, SpecsError,
 };
 use cipherfn_program::{Kind, TensorType};
 use std::collections::HashSet;
@@ -14,25 +14,33 @@ const MAX_WIDTH: usize = 1 << 16;
 const MAX_SPLITS: usize = 1 << 20;
 /// Most selectors of a row.
 const MAX_SELECTORS: usize = 1 << 20;
+/// Most inputs and outputs of a circuit.
+const MAX_INPUTS: usize = 64;
+/// Most parts of an evaluation key.
+const MAX_KEY_PARTS: usize = 16;
 /// Most coefficients of a ciphertext polynomial.
 const MAX_POLYNOMIAL: u64 = 1 << 16;
 /// Longest name in bytes.
 const MAX_NAME: usize = 4096;
 
-pub(super) fn validate(specs: &ClientSpecs) -> Result<(), SpecsError> {
-    if specs.format != FORMAT {
-        return Err(SpecsError::Format {
-            found: specs.format,
-        });
-    }
+/// Checks specs that a document of `format` holds; errors name that format's fields.
+pub(super) fn validate(specs: &ClientSpecs, format: u16) -> Result<(), SpecsError> {
     name("model.name", &specs.model.name)?;
     name("parameter_set.name", &specs.parameter_set.name)?;
     columns(&specs.columns)?;
-    match &specs.encoding {
-        Encoding::Selectors(encoding) => selectors(encoding)?,
-        Encoding::Linear(encoding) => linear(encoding)?,
+    key_parts(&specs.key_parts)?;
+    count("inputs", specs.inputs.len(), 1, MAX_INPUTS)?;
+    for (index, encoding) in specs.inputs.iter().enumerate() {
+        let at = match format {
+            1 => "encoding".to_owned(),
+            _ => format!("inputs[{index}]"),
+        };
+        match encoding {
+            Encoding::Selectors(encoding) => selectors(&at, encoding)?,
+            Encoding::Linear(encoding) => linear(&at, encoding)?,
+        }
     }
-    decoding(&specs.decoding)?;
+    decoding(&specs.decoding, format)?;
     outputs(&specs.outputs)?;
     programs(specs)
 }
@@ -47,17 +55,22 @@ fn programs(specs: &ClientSpecs) -> Result<(), SpecsError> {
             format!("reads {entries} entries of {} columns", specs.columns.len()),
         )
     })?;
-    let features = specs.encoding.features();
+    let features = specs
+        .inputs
+        .iter()
+        .map(Encoding::features)
+        .max()
+        .unwrap_or(0);
     let fits = match specs.preprocess.outputs().as_slice() {
         [
             TensorType {
                 kind: Kind::F32,
                 len,
             },
-        ] => match specs.encoding {
+        ] => specs.inputs.iter().all(|input| match input {
             Encoding::Selectors(_) => *len >= features,
-            Encoding::Linear(_) => *len == features,
-        },
+            Encoding::Linear(encoding) => *len == encoding.names.len(),
+        }),
         _ => false,
     };
     check(fits, || {
@@ -106,16 +119,29 @@ fn columns(columns: &[InputColumn]) -> Result<(), SpecsError> {
     Ok(())
 }
 
-fn selectors(encoding: &SelectorEncoding) -> Result<(), SpecsError> {
+fn key_parts(parts: &[String]) -> Result<(), SpecsError> {
+    count("key_parts", parts.len(), 0, MAX_KEY_PARTS)?;
+    let mut seen = HashSet::new();
+    for (index, part) in parts.iter().enumerate() {
+        let field = format!("key_parts[{index}]");
+        name(&field, part)?;
+        check(seen.insert(part), || {
+            (field, format!("{part:?} appears twice"))
+        })?;
+    }
+    Ok(())
+}
+
+fn selectors(at: &str, encoding: &SelectorEncoding) -> Result<(), SpecsError> {
     count(
-        "encoding.quantisers",
+        &format!("{at}.quantisers"),
         encoding.quantisers.len(),
         0,
         MAX_WIDTH,
     )?;
     let mut seen = HashSet::new();
     for (index, quantiser) in encoding.quantisers.iter().enumerate() {
-        let field = |part: &str| format!("encoding.quantisers[{index}].{part}");
+        let field = |part: &str| format!("{at}.quantisers[{index}].{part}");
         check(seen.insert(quantiser.feature), || {
             (
                 field("feature"),
@@ -145,13 +171,13 @@ fn selectors(encoding: &SelectorEncoding) -> Result<(), SpecsError> {
         )?;
     }
     count(
-        "encoding.selectors",
+        &format!("{at}.selectors"),
         encoding.selectors.len(),
         0,
         MAX_SELECTORS,
     )?;
     for (index, selector) in encoding.selectors.iter().enumerate() {
-        let field = |part: &str| format!("encoding.selectors[{index}].{part}");
+        let field = |part: &str| format!("{at}.selectors[{index}].{part}");
         let quantiser = encoding
             .quantisers
             .get(selector.quantiser as usize)
@@ -167,7 +193,7 @@ fn selectors(encoding: &SelectorEncoding) -> Result<(), SpecsError> {
             })?;
         predicate(&field("predicate"), &selector.predicate, quantiser)?;
     }
-    gadget(encoding.gadget)
+    gadget(at, encoding.gadget)
 }
 
 fn predicate(field: &str, predicate: &Predicate, quantiser: &Quantiser) -> Result<(), SpecsError> {
@@ -201,13 +227,13 @@ fn predicate(field: &str, predicate: &Predicate, quantiser: &Quantiser) -> Resul
     }
 }
 
-fn gadget(gadget: Gadget) -> Result<(), SpecsError> {
+fn gadget(at: &str, gadget: Gadget) -> Result<(), SpecsError> {
     let ok = (1..=32).contains(&gadget.base_log)
         && (1..=63).contains(&gadget.levels)
         && gadget.base_log * gadget.levels <= 63;
     check(ok, || {
         (
-            "encoding.gadget".into(),
+            format!("{at}.gadget"),
             format!(
                 "{} x {} bits does not fit a 64-bit torus",
                 gadget.levels, gadget.base_log
@@ -216,59 +242,67 @@ fn gadget(gadget: Gadget) -> Result<(), SpecsError> {
     })
 }
 
-fn linear(encoding: &LinearEncoding) -> Result<(), SpecsError> {
+fn linear(at: &str, encoding: &LinearEncoding) -> Result<(), SpecsError> {
     let features = encoding.names.len();
-    count("encoding.names", features, 1, MAX_WIDTH)?;
+    count(&format!("{at}.names"), features, 1, MAX_WIDTH)?;
     for (index, text) in encoding.names.iter().enumerate() {
-        name(&format!("encoding.names[{index}]"), text)?;
+        name(&format!("{at}.names[{index}]"), text)?;
     }
     for (field, values) in [
-        ("encoding.centre", &encoding.centre),
-        ("encoding.half_width", &encoding.half_width),
+        ("centre", &encoding.centre),
+        ("half_width", &encoding.half_width),
     ] {
+        let field = format!("{at}.{field}");
         check(values.len() == features, || {
             (
-                field.into(),
+                field.clone(),
                 format!("has {} entries for {features} features", values.len()),
             )
         })?;
         check(values.iter().all(|value| value.is_finite()), || {
-            (field.into(), "holds a number that is not finite".into())
+            (field, "holds a number that is not finite".into())
         })?;
     }
     check(encoding.half_width.iter().all(|value| *value > 0.0), || {
         (
-            "encoding.half_width".into(),
+            format!("{at}.half_width"),
             "holds a number that is not positive".into(),
         )
     })?;
     check(encoding.delta > 0.0 && encoding.delta < 0.5, || {
         (
-            "encoding.delta".into(),
+            format!("{at}.delta"),
             format!("{} is not between 0 and 0.5", encoding.delta),
         )
     })?;
-    extent("encoding.block", encoding.block, encoding.stride)?;
+    extent(&format!("{at}.block"), encoding.block, encoding.stride)?;
     check((1..=64).contains(&encoding.body_bits), || {
         (
-            "encoding.body_bits".into(),
+            format!("{at}.body_bits"),
             format!("{} is not in 1 ..= 64", encoding.body_bits),
         )
     })
 }
 
-fn decoding(decoding: &Decoding) -> Result<(), SpecsError> {
-    check((1..=64).contains(&decoding.reply_bits), || {
-        (
-            "decoding.reply_bits".into(),
-            format!("{} is not in 1 ..= 64", decoding.reply_bits),
-        )
-    })?;
-    extent(
-        "decoding.coefficients",
-        decoding.coefficients,
-        decoding.stride,
-    )?;
+fn decoding(decoding: &Decoding, format: u16) -> Result<(), SpecsError> {
+    count("decoding.replies", decoding.replies.len(), 1, MAX_INPUTS)?;
+    for (index, reply) in decoding.replies.iter().enumerate() {
+        let at = match format {
+            1 => "decoding".to_owned(),
+            _ => format!("decoding.replies[{index}]"),
+        };
+        check((1..=64).contains(&reply.reply_bits), || {
+            (
+                format!("{at}.reply_bits"),
+                format!("{} is not in 1 ..= 64", reply.reply_bits),
+            )
+        })?;
+        extent(
+            &format!("{at}.coefficients"),
+            reply.coefficients,
+            reply.stride,
+        )?;
+    }
     check(
         decoding.failure_log2.is_finite() && decoding.failure_log2 < 0.0,
         || {
@@ -283,7 +317,7 @@ fn decoding(decoding: &Decoding) -> Result<(), SpecsError> {
         .scores
         .iter()
         .enumerate()
-        .try_for_each(|(index, score)| score_decoding(index, score, decoding.coefficients))
+        .try_for_each(|(index, score)| score_decoding(index, score, decoding.coefficients()))
 }
 
 fn score_decoding(

@@ -106,7 +106,7 @@ impl EvaluationKey {
             &self.bodies,
         ]
         .concat();
-        frame::encode(Kind::EvaluationKey, self.set.tag(), &payload)
+        frame::encode(Kind::EvaluationKey, 1, self.set.tag(), &payload)
     }
 
     /// Reads a file of exactly these bytes. Every dimension follows from the parameter set, so a
@@ -116,7 +116,7 @@ impl EvaluationKey {
             .iter()
             .flat_map(|set| set.parts.iter().map(|part| part.payload_len(set)));
         let limit = sizes.max().unwrap_or_default() as u64;
-        let frame = frame::decode(bytes, Kind::EvaluationKey, limit)?;
+        let frame = frame::decode(bytes, Kind::EvaluationKey, &[1], limit)?;
         let set = ParameterSet::by_tag(frame.parameter_set, Kind::EvaluationKey.name())?;
         if set.parts.is_empty() {
             return Err(SchemeError::NoPacking { set: set.name });

@@ -62,6 +62,7 @@ impl SecretKey {
     pub fn to_file_bytes(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(frame::encode(
             Kind::SecretKey,
+            1,
             self.set.tag(),
             &self.packed_bits(),
         ))
@@ -74,7 +75,7 @@ impl SecretKey {
             .map(|set| packed_len(set.mask_len(), 1))
             .max()
             .unwrap_or_default();
-        let frame = frame::decode(bytes, Kind::SecretKey, limit as u64)?;
+        let frame = frame::decode(bytes, Kind::SecretKey, &[1], limit as u64)?;
         let payload = Zeroizing::new(frame.payload);
         let set = ParameterSet::by_tag(frame.parameter_set, Kind::SecretKey.name())?;
         let expected = packed_len(set.mask_len(), 1);

@@ -81,7 +81,7 @@ fn damaged_keys_are_refused() {
 
 #[test]
 fn keys_of_the_wrong_set_or_length_are_refused() {
-    let file = |kind, tag, len: usize| frame::encode(kind, tag, &vec![0; len]);
+    let file = |kind, tag, len: usize| frame::encode(kind, 1, tag, &vec![0; len]);
     let compact = EvaluationKey::generate(&SecretKey::generate(set(COMPACT)))
         .unwrap()
         .to_file_bytes();

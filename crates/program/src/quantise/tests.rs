@@ -1,5 +1,5 @@
 use super::*;
-use crate::specs::{Gadget, Selector, Transport};
+use crate::encoding::{Gadget, Selector, Transport};
 
 fn quantiser(splits: &[f32], missing: Option<MissingBin>) -> Quantiser {
     Quantiser {
@@ -129,28 +129,4 @@ fn linear_messages_scale_the_range_to_delta() {
             found: 1
         })
     ));
-}
-
-#[test]
-fn scores_show_multiples_of_the_step_inside_the_range() {
-    let score = ScoreDecoding {
-        coefficient: 0,
-        scale: -8.0,
-        offset: 1.0,
-        step: 0.25,
-        precision: 0.375,
-        range: (-2.0, 2.1),
-    };
-    let quarter = 1_i64 << 62;
-    let phases = [0, quarter, quarter / 2 + (1 << 50), -quarter];
-    let scores: Vec<f64> = phases.iter().map(|phase| score.score(*phase)).collect();
-    assert_eq!(scores, [1.0, -1.0, 0.0, 2.1]);
-    let constant = ScoreDecoding {
-        scale: 0.0,
-        offset: 0.3,
-        step: 0.0,
-        range: (0.3, 0.3),
-        ..score
-    };
-    assert_eq!(vec![constant.score(12345)], [0.3]);
 }

@@ -1,17 +1,14 @@
-//! Feature value to bin, bin to selector bits; feature value to torus; phase to score.
+//! Feature value to bin, bin to selector bits; feature value to torus.
 //!
 //! These are the client's arithmetic, and the compiler's simulation of the client.
 
-use crate::specs::{
-    Decoding, Encoding, LinearEncoding, MissingBin, Predicate, Quantiser, ScoreDecoding,
-    SelectorEncoding,
+use crate::decoding::TORUS;
+use crate::encoding::{
+    Encoding, LinearEncoding, MissingBin, Predicate, Quantiser, SelectorEncoding,
 };
 
 #[cfg(test)]
 mod tests;
-
-/// 2^64: torus units of a whole turn.
-const TORUS: f64 = 18_446_744_073_709_551_616.0;
 
 /// A feature vector that cannot be encoded.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -178,34 +175,5 @@ impl Encoding {
                 .unwrap_or(0),
             Self::Linear(encoding) => encoding.names.len(),
         }
-    }
-}
-
-impl ScoreDecoding {
-    /// The score at a phase in torus units of 2^-64: rounded to a multiple of the step, then
-    /// limited to the model's range.
-    pub fn score(&self, phase: i64) -> f64 {
-        let raw = self.offset + self.scale * (phase as f64 / TORUS);
-        let rounded = if self.step > 0.0 {
-            (raw / self.step).round() * self.step
-        } else {
-            raw
-        };
-        // Adding zero turns -0 into 0: its sign is noise.
-        rounded.clamp(self.range.0, self.range.1) + 0.0
-    }
-}
-
-impl Decoding {
-    /// The raw scores of a decrypted reply, which has one phase a coefficient (torus units of
-    /// 2^-64).
-    ///
-    /// # Panics
-    /// If there are fewer phases than `coefficients`.
-    pub fn scores(&self, phases: &[i64]) -> Vec<f64> {
-        self.scores
-            .iter()
-            .map(|score| score.score(phases[score.coefficient as usize]))
-            .collect()
     }
 }

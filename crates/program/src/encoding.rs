@@ -1,0 +1,108 @@
+//! From a feature vector to what is encrypted: bins, selector bits, torus amplitudes.
+
+use serde::{Deserialize, Serialize};
+
+/// How a feature vector becomes a query row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Encoding {
+    /// Selector bits.
+    Selectors(SelectorEncoding),
+    /// Coefficients of a linear model's input.
+    Linear(LinearEncoding),
+}
+
+/// Selector bits of quantised features.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SelectorEncoding {
+    /// One quantiser a used feature.
+    pub quantisers: Vec<Quantiser>,
+    /// The bits to encrypt, in order.
+    pub selectors: Vec<Selector>,
+    /// Gadget of the selectors' GGSW ciphertexts.
+    pub gadget: Gadget,
+    /// Whether bits travel packed (expanded with the evaluation key) or as seeded GGSW
+    /// ciphertexts.
+    pub transport: Transport,
+}
+
+/// Form in which selectors travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// Gadget-scaled bits in the coefficients of seeded GLWE ciphertexts.
+    Packed,
+    /// One seeded GGSW ciphertext a selector, no evaluation key.
+    Ggsw,
+}
+
+/// Base and level count of a gadget decomposition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gadget {
+    /// log2 of the base.
+    pub base_log: u32,
+    /// Number of levels.
+    pub levels: u32,
+}
+
+/// Bins of one feature: bin index = number of `splits` that the value exceeds, so bin `i` is
+/// `(splits[i-1], splits[i]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quantiser {
+    /// Index into the feature vector.
+    pub feature: u32,
+    /// Name for errors and reports.
+    pub name: String,
+    /// Strictly increasing split points; at least one, unless missing values have a bin of their
+    /// own.
+    pub splits: Vec<f32>,
+    /// Where a missing value (NaN) goes. Without it a missing value is an error.
+    pub missing: Option<MissingBin>,
+}
+
+/// Bin of missing values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingBin {
+    /// Index 0; every other bin moves up by one.
+    First,
+    /// One past the last ordinary bin.
+    Last,
+}
+
+/// One encrypted bit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Selector {
+    /// Index into `quantisers`.
+    pub quantiser: u32,
+    /// Which bit of it.
+    pub predicate: Predicate,
+}
+
+/// A boolean function of a bin index.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Predicate {
+    /// Bit `i` (0 is the least significant) of the bin index.
+    Bit(u32),
+    /// True for bins in one of the half-open ranges, sorted and disjoint.
+    Within(Vec<(u32, u32)>),
+}
+
+/// Input of a linear model. Feature `i` enters as `delta * (x_i - centre_i) / half_width_i` on the
+/// torus, in coefficient `(i % block) * stride` of ciphertext `i / block`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinearEncoding {
+    /// Names for errors.
+    pub names: Vec<String>,
+    /// Middle of each feature's range.
+    pub centre: Vec<f64>,
+    /// Half of each feature's range; a value outside `centre ± half_width` is an error.
+    pub half_width: Vec<f64>,
+    /// Torus amplitude of a feature at the end of its range, as a fraction of the torus.
+    pub delta: f64,
+    /// Features in one ciphertext.
+    pub block: u32,
+    /// Distance of features in coefficients: the number of outputs.
+    pub stride: u32,
+    /// Bits of a body coefficient that travel.
+    pub body_bits: u32,
+}

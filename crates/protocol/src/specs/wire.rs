@@ -1,0 +1,206 @@
+//! Pieces of a client-specs document that all versions share, as they are written. Each is the
+//! wire form of the run-time type of its name; a piece that changes gets a form of its own in the
+//! module of the version that changes it.
+//!
+//! Unknown fields are refused here in every version: one that says how a row is encoded or an
+//! answer decoded would be a wrong answer if it were ignored.
+
+use cipherfn_program::{self as program, Gadget, Transport};
+use serde::{Deserialize, Serialize};
+
+/// A wire type and the run-time type that it stands for.
+pub(super) trait Wire {
+    /// The run-time type.
+    type Run;
+    /// For writing.
+    fn of(run: Self::Run) -> Self;
+    /// As read.
+    fn run(self) -> Self::Run;
+}
+
+/// Structs of the fields of their run-time type.
+macro_rules! wire_structs {
+    ($(struct $name:ident { $($field:ident: $type:ty,)+ })+) => {$(
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct $name {
+            $(pub(super) $field: $type,)+
+        }
+
+        impl Wire for $name {
+            type Run = program::$name;
+
+            fn of(run: Self::Run) -> Self {
+                Self { $($field: Wire::of(run.$field),)+ }
+            }
+
+            fn run(self) -> Self::Run {
+                program::$name { $($field: self.$field.run(),)+ }
+            }
+        }
+    )+};
+}
+
+/// Enums of the variants of their run-time type.
+macro_rules! wire_enums {
+    ($(enum $name:ident { $($variant:ident $(($inner:ident: $type:ty))?,)+ })+) => {$(
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub(super) enum $name {
+            $($variant $(($type))?,)+
+        }
+
+        impl Wire for $name {
+            type Run = program::$name;
+
+            fn of(run: Self::Run) -> Self {
+                match run {
+                    $(program::$name::$variant $(($inner))? => {
+                        Self::$variant $((Wire::of($inner)))?
+                    })+
+                }
+            }
+
+            fn run(self) -> Self::Run {
+                match self {
+                    $(Self::$variant $(($inner))? => {
+                        program::$name::$variant $(($inner.run()))?
+                    })+
+                }
+            }
+        }
+    )+};
+}
+
+/// Types that are written as they are.
+macro_rules! wire_as_is {
+    ($($type:ty),+) => {$(
+        impl Wire for $type {
+            type Run = Self;
+
+            fn of(run: Self) -> Self {
+                run
+            }
+
+            fn run(self) -> Self {
+                self
+            }
+        }
+    )+};
+}
+
+wire_structs! {
+    struct InputColumn {
+        name: String,
+        kind: ColumnKind,
+        missing: bool,
+    }
+    struct SelectorEncoding {
+        quantisers: Vec<Quantiser>,
+        selectors: Vec<Selector>,
+        gadget: Gadget,
+        transport: Transport,
+    }
+    struct Quantiser {
+        feature: u32,
+        name: String,
+        splits: Vec<f32>,
+        missing: Option<MissingBin>,
+    }
+    struct Selector {
+        quantiser: u32,
+        predicate: Predicate,
+    }
+    struct LinearEncoding {
+        names: Vec<String>,
+        centre: Vec<f64>,
+        half_width: Vec<f64>,
+        delta: f64,
+        block: u32,
+        stride: u32,
+        body_bits: u32,
+    }
+    struct ReplyForm {
+        reply_bits: u32,
+        coefficients: u32,
+        stride: u32,
+    }
+    struct ScoreDecoding {
+        coefficient: u32,
+        scale: f64,
+        offset: f64,
+        step: f64,
+        precision: f64,
+        range: (f64, f64),
+    }
+}
+
+wire_enums! {
+    enum ColumnKind {
+        Float32,
+        Float64,
+        Int64,
+        Text,
+    }
+    enum Encoding {
+        Selectors(encoding: SelectorEncoding),
+        Linear(encoding: LinearEncoding),
+    }
+    enum MissingBin {
+        First,
+        Last,
+    }
+    enum Predicate {
+        Bit(bit: u32),
+        Within(ranges: Vec<(u32, u32)>),
+    }
+    enum OutputField {
+        Label,
+        Probabilities(classes: Vec<String>),
+        Scores(classes: Vec<String>),
+        Prediction,
+    }
+}
+
+impl Encoding {
+    /// Whether it is of packed selectors.
+    pub(super) fn is_packed(&self) -> bool {
+        matches!(self, Self::Selectors(encoding) if encoding.transport == Transport::Packed)
+    }
+}
+
+wire_as_is!(
+    bool,
+    u32,
+    f32,
+    f64,
+    String,
+    (u32, u32),
+    (f64, f64),
+    Gadget,
+    Transport
+);
+
+impl<T: Wire> Wire for Vec<T> {
+    type Run = Vec<T::Run>;
+
+    fn of(run: Self::Run) -> Self {
+        run.into_iter().map(T::of).collect()
+    }
+
+    fn run(self) -> Self::Run {
+        self.into_iter().map(T::run).collect()
+    }
+}
+
+impl<T: Wire> Wire for Option<T> {
+    type Run = Option<T::Run>;
+
+    fn of(run: Self::Run) -> Self {
+        run.map(T::of)
+    }
+
+    fn run(self) -> Self::Run {
+        self.map(T::run)
+    }
+}
