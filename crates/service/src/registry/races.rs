@@ -449,7 +449,12 @@ fn corrupt_documents_have_a_way_out() {
     assert!(!alone(caller.register(key(3), b"content", false)));
     // A damaged file is uploaded anew.
     let objects = alone(caller.objects());
-    spoil(objects.iter().find(|key| key.ends_with(".cfk")).unwrap());
+    spoil(
+        objects
+            .iter()
+            .find(|key| key.ends_with("/expansion.cfk"))
+            .unwrap(),
+    );
     assert!(alone(caller.register(key(2), b"content", false)));
     let objects = alone(caller.objects());
     assert_eq!(objects.len(), 2, "{objects:?}");
