@@ -5,8 +5,9 @@ use crate::calibration::{Calibration, CalibrationRows};
 use crate::error::CompileError;
 use crate::families::scores::ScoreMap;
 use crate::families::{self, linear};
-use crate::model::{Estimator, LinearModel, Model, read_model};
+use crate::model::{Estimator, LinearModel, Model};
 use crate::options::{DEFAULT_PRECISION, FeatureMode, Options, Profile};
+use crate::read::read_model;
 use crate::report::{
     FeatureReport, ModelReport, PrecisionReport, Report, SecurityReport, SizeReport, TreeCounts,
     WorkReport,

@@ -2,7 +2,8 @@
 //! the circuit, evaluated in the clear, against the float model on the test rows; reports;
 //! determinism.
 
-use cipherfn_compiler::model::{Model, read_model};
+use cipherfn_compiler::model::Model;
+use cipherfn_compiler::read::read_model;
 use cipherfn_compiler::{
     Calibration, CompileError, Compiled, FeatureMode, Options, Profile, Report, compile,
 };

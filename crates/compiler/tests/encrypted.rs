@@ -1,6 +1,7 @@
 //! Compiled models on really encrypted rows: errors stay below the stated bounds, key by key.
 
-use cipherfn_compiler::model::{Model, read_model};
+use cipherfn_compiler::model::Model;
+use cipherfn_compiler::read::read_model;
 use cipherfn_compiler::{Calibration, Compiled, FeatureMode, Options, Profile, compile};
 use cipherfn_engine::clear::{ClearCircuit, ClearInput};
 use cipherfn_engine::{PreparedCircuit, QueryShape, Workspace};
