@@ -1,27 +1,6 @@
-//! What lies in the bucket. One implementation: the S3 API, of AWS or of the embedded server.
-//!
-//! ```text
-//! models/{name}/model.json                      which versions are live, and which one is current
-//! models/{name}/{specs hash}/bundle.cfn         specs.json  report.json
-//! keys/{tenant}/{key id}/record.json            the registration
-//! keys/{tenant}/{key id}/evaluation.cfk         the checked key
-//! quarantine/{tenant}/{key id}/evaluation.cfk   what was uploaded and not yet checked; a lifecycle rule empties it
-//! ```
-//!
-//! Paths are made from parsed ids only ([`ModelName`](cipherfn_protocol::api::ModelName),
-//! [`Hash`](cipherfn_protocol::hash::Hash), [`KeyId`](cipherfn_protocol::message::KeyId),
-//! [`Tenant`](crate::Tenant)), whose characters cannot leave their place.
+//! Where the bucket is, and how long its answers are waited for.
 
-mod error;
-mod keys;
-mod models;
-mod objects;
-mod uploads;
-
-pub use error::StoreError;
-pub use keys::{Declared, Record};
-pub use models::Published;
-
+use super::S3;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -32,14 +11,7 @@ use std::time::Duration;
 /// Attempts of one request to S3, with exponential backoff in between.
 const ATTEMPTS: u32 = 4;
 
-/// The bucket.
-#[derive(Clone, Debug)]
-pub struct Store {
-    s3: aws_sdk_s3::Client,
-    bucket: String,
-}
-
-impl Store {
+impl S3 {
     /// The bucket, with credentials, region and endpoint from the environment as every AWS SDK
     /// finds them.
     pub async fn connect(bucket: impl Into<String>) -> Self {
@@ -65,8 +37,8 @@ impl Store {
             config.set_force_path_style(Some(true));
         }
         Self {
-            s3: aws_sdk_s3::Client::from_conf(config.build()),
-            bucket: bucket.into(),
+            client: aws_sdk_s3::Client::from_conf(config.build()),
+            name: bucket.into(),
         }
     }
 
@@ -90,11 +62,6 @@ impl Store {
             .force_path_style(true)
             .credentials_provider(credentials);
         Self::with(config, bucket)
-    }
-
-    /// Name of the bucket.
-    pub fn bucket(&self) -> &str {
-        &self.bucket
     }
 }
 

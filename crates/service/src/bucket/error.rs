@@ -4,10 +4,10 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use std::error::Error;
 use std::fmt::Debug;
 
-/// An error of the store.
+/// An error of the bucket, or of what lies in it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum StoreError {
+pub enum StorageError {
     /// S3 refused, failed or could not be reached.
     #[error("{operation} {key} failed: {message}")]
     S3 {
@@ -50,6 +50,17 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
+    /// A stored document of a later format than this build knows.
+    #[error("{key} has format {format}, which this build does not know; use a newer one")]
+    Newer {
+        /// Key.
+        key: String,
+        /// Its format.
+        format: u64,
+    },
+    /// No random numbers.
+    #[error("the operating system gave no random numbers: {0}")]
+    Random(getrandom::Error),
     /// Others keep changing the same document.
     #[error("{key} was changed by others {attempts} times in a row; try again")]
     Contended {
@@ -60,7 +71,7 @@ pub enum StoreError {
     },
 }
 
-impl StoreError {
+impl StorageError {
     pub(super) fn new<E, R>(operation: &'static str, key: &str, error: &SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -81,7 +92,9 @@ impl StoreError {
         match self {
             Self::S3 { status, .. } => status.is_none_or(|status| status == 429 || status >= 500),
             Self::Broken { .. } | Self::Contended { .. } => true,
-            Self::TooLarge { .. } | Self::Corrupt { .. } => false,
+            Self::TooLarge { .. } | Self::Corrupt { .. } | Self::Newer { .. } | Self::Random(_) => {
+                false
+            }
         }
     }
 }
@@ -125,4 +138,9 @@ pub(super) fn is_precondition<E>(
 ) -> bool {
     // 409: another conditional write was under way.
     matches!(error.raw_status(), Some(409 | 412))
+}
+
+/// Whether the object ends before the range begins.
+pub(super) fn is_no_range<E>(error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> bool {
+    error.raw_status() == Some(416)
 }
