@@ -1,7 +1,8 @@
 //! Every model of `tests/models` and of `tests/libraries`: read, and evaluated in floats against
 //! ONNX Runtime and the libraries.
 
-use cipherfn_compiler::model::{Estimator, Model, Task, TreeNode, read_model};
+use cipherfn_compiler::model::{Estimator, Model, Task, TreeNode};
+use cipherfn_compiler::read::read_model;
 use cipherfn_program::{Kind, Tensor};
 use cipherfn_protocol::specs::OutputField;
 use std::fs;

@@ -133,6 +133,14 @@ pub enum SchemeError {
         /// Number given.
         found: usize,
     },
+    /// Values of another kind than an input takes.
+    #[error("{found} were given where the shape has {expected}")]
+    OtherInput {
+        /// What the shape has, in words.
+        expected: String,
+        /// What was given, in words.
+        found: String,
+    },
     /// A shape that the parameter set cannot hold.
     #[error("a {what} with {problem} does not fit parameter set {set}; compile the model again")]
     Shape {

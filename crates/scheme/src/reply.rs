@@ -155,6 +155,30 @@ fn decrypt_at(
     Ok(body.iter().zip(products).map(phase).collect())
 }
 
+/// The phases of a row that is the concatenation of rows of these shapes, in order.
+pub fn decrypt_row(
+    key: &SecretKey,
+    shapes: &[ReplyShape],
+    row: &[u8],
+) -> Result<Vec<i64>, SchemeError> {
+    let expected: usize = shapes.iter().map(ReplyShape::row_bytes).sum();
+    if row.len() != expected {
+        return Err(SchemeError::Length {
+            what: "reply row",
+            expected,
+            found: row.len(),
+        });
+    }
+    let mut phases = Vec::new();
+    let mut rest = row;
+    for shape in shapes {
+        let (part, after) = rest.split_at(shape.row_bytes());
+        phases.extend(decrypt(key, shape, part)?);
+        rest = after;
+    }
+    Ok(phases)
+}
+
 fn count(what: &'static str, expected: usize, found: usize) -> Result<(), SchemeError> {
     if expected == found {
         Ok(())

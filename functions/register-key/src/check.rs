@@ -1,10 +1,11 @@
 //! What a key must be before a query can name it.
 
 use bytes::Bytes;
-use cipherfn_protocol::api::{KeyDeclaration, KeyStatus, MAX_KEY, Problem, ProblemType};
+use cipherfn_protocol::api::{KeyDeclaration, MAX_KEY, Problem, ProblemType};
+use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::EvaluationKey;
 use cipherfn_scheme::parameters::ParameterSet;
-use sha2::{Digest, Sha256};
+use cipherfn_service::registry::{KeyFile, Record};
 
 /// Refuses sets that are unknown, have other numbers here, or have no evaluation key, and files
 /// that cannot be of the declared set.
@@ -43,37 +44,35 @@ pub(crate) fn declaration(declaration: &KeyDeclaration) -> Result<(), Problem> {
 ///
 /// # Errors
 /// Why it is no key of the declaration.
-pub(crate) async fn upload(status: &KeyStatus, bytes: &Bytes) -> Result<(), String> {
-    let (status, bytes) = (status.clone(), bytes.clone());
-    tokio::task::spawn_blocking(move || conforms(&status, &bytes))
+pub(crate) async fn upload(record: &Record, file: KeyFile, bytes: &Bytes) -> Result<(), String> {
+    let (key, set, bytes) = (record.key, record.parameter_set.clone(), bytes.clone());
+    tokio::task::spawn_blocking(move || conforms(key, &set, file, &bytes))
         .await
         .unwrap_or_else(|_| Err("checking it failed".to_owned()))
 }
 
-fn conforms(status: &KeyStatus, bytes: &[u8]) -> Result<(), String> {
-    if bytes.len() as u64 != status.bytes {
+fn conforms(declared: KeyId, set: &str, file: KeyFile, bytes: &[u8]) -> Result<(), String> {
+    if bytes.len() as u64 != file.bytes {
         return Err(format!(
             "it has {} bytes, {} were declared",
             bytes.len(),
-            status.bytes
+            file.bytes
         ));
     }
-    if Sha256::digest(bytes).as_slice() != status.sha256.as_bytes() {
+    if !file.is(bytes) {
         return Err("its SHA-256 is not the declared one".to_owned());
     }
     let key = EvaluationKey::from_file_bytes(bytes).map_err(|error| error.to_string())?;
-    if key.parameter_set().name != status.parameter_set {
+    if key.parameter_set().name != set {
         return Err(format!(
-            "it is of parameter set {}, {} was declared",
-            key.parameter_set().name,
-            status.parameter_set
+            "it is of parameter set {}, {set} was declared",
+            key.parameter_set().name
         ));
     }
-    if key.id() != status.key {
+    if key.id() != declared {
         return Err(format!(
-            "it was made from secret key {}, {} was declared",
-            key.id(),
-            status.key
+            "it was made from secret key {}, {declared} was declared",
+            key.id()
         ));
     }
     Ok(())
@@ -87,10 +86,8 @@ fn known() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cipherfn_protocol::api::KeyState;
     use cipherfn_protocol::specs::ParameterSetRef;
     use cipherfn_scheme::SecretKey;
-    use time::OffsetDateTime;
 
     fn key() -> (&'static ParameterSet, EvaluationKey) {
         let set = ParameterSet::by_name("cipherfn-128-n2048-m8-compact-v1").unwrap();
@@ -139,39 +136,26 @@ mod tests {
     fn uploads_must_be_what_was_declared() {
         let (set, key) = key();
         let bytes = key.to_file_bytes();
-        let status = |key, bytes: &[u8]| KeyStatus {
-            key,
-            parameter_set: set.name.into(),
+        let file = |bytes: &[u8]| KeyFile {
             bytes: bytes.len() as u64,
-            sha256: cipherfn_protocol::hash::Sha256::from_bytes(Sha256::digest(bytes).into()),
-            state: KeyState::Pending,
-            reason: None,
-            created: OffsetDateTime::UNIX_EPOCH,
-            expires: OffsetDateTime::UNIX_EPOCH,
+            sha256: sha256(bytes),
         };
-        let good = status(key.id(), &bytes);
-        assert_eq!(conforms(&good, &bytes), Ok(()));
-        assert!(conforms(&good, &bytes[1..]).unwrap_err().contains("bytes"));
+        let (id, good) = (key.id(), file(&bytes));
+        let reason =
+            |id, set: &str, file, bytes: &[u8]| conforms(id, set, file, bytes).unwrap_err();
+        assert_eq!(conforms(id, set.name, good, &bytes), Ok(()));
+        assert!(reason(id, set.name, good, &bytes[1..]).contains("bytes"));
         let mut changed = bytes.clone();
         changed[100] ^= 1;
-        assert!(conforms(&good, &changed).unwrap_err().contains("SHA-256"));
-        assert!(
-            conforms(&status(key.id(), &changed), &changed)
-                .unwrap_err()
-                .contains("checksum")
-        );
+        assert!(reason(id, set.name, good, &changed).contains("SHA-256"));
+        assert!(reason(id, set.name, file(&changed), &changed).contains("checksum"));
         let other = SecretKey::generate(set).id();
-        assert!(
-            conforms(&status(other, &bytes), &bytes)
-                .unwrap_err()
-                .contains("secret key")
-        );
-        let mut elsewhere = good.clone();
-        elsewhere.parameter_set = "cipherfn-128-n2048-m8-v1".into();
-        assert!(
-            conforms(&elsewhere, &bytes)
-                .unwrap_err()
-                .contains("parameter set")
-        );
+        assert!(reason(other, set.name, good, &bytes).contains("secret key"));
+        assert!(reason(id, "cipherfn-128-n2048-m8-v1", good, &bytes).contains("parameter set"));
+    }
+
+    fn sha256(bytes: &[u8]) -> cipherfn_protocol::hash::Sha256 {
+        use sha2::Digest;
+        cipherfn_protocol::hash::Sha256::from_bytes(sha2::Sha256::digest(bytes).into())
     }
 }
