@@ -7,9 +7,10 @@ use cipherfn_compiler::read::read_model;
 use cipherfn_compiler::{
     Calibration, CompileError, Compiled, FeatureMode, Options, Profile, Report, compile,
 };
-use cipherfn_engine::clear::{ClearCircuit, ClearInput};
+use cipherfn_engine::ClearCircuit;
 use cipherfn_program::Tensor;
 use cipherfn_protocol::specs::{Encoding, InputColumn, Predicate, SpecsDocument};
+use cipherfn_scheme::query::InputValues;
 use cipherfn_table::Table;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -81,14 +82,8 @@ fn check_in_the_clear(name: &str, compiled: &Compiled) {
     let circuit = ClearCircuit::new(compiled.bundle.circuit.clone()).unwrap();
     let mut accepted = 0;
     for features in rows(&folder, "test.csv", &model, &specs.columns) {
-        let phases = match &specs.inputs[0] {
-            Encoding::Selectors(encoding) => circuit
-                .evaluate(ClearInput::Selectors(&encoding.bits(&features).unwrap()))
-                .unwrap(),
-            Encoding::Linear(encoding) => circuit
-                .evaluate(ClearInput::Linear(&encoding.messages(&features).unwrap()))
-                .unwrap(),
-        };
+        let values = InputValues::all(&specs.inputs, &features).unwrap();
+        let phases = circuit.evaluate(&values).unwrap();
         let phases: Vec<i64> = phases.into_iter().map(|phase| phase as i64).collect();
         let exact = model.raw_scores(&features);
         for ((score, exact), decoding) in specs
