@@ -5,6 +5,7 @@ pub(crate) mod affine;
 pub(crate) mod classes;
 pub(crate) mod exact;
 pub(crate) mod labels;
+mod leafwise;
 pub(crate) mod missing;
 pub(crate) mod origins;
 pub(crate) mod places;

@@ -4,13 +4,15 @@
 //! columns --preprocess--> features --estimators--> raw scores --postprocess--> outputs
 //! ```
 
+mod combiner;
 mod features;
 mod outputs;
 mod postprocess;
 mod scores;
 mod trees;
 
-use crate::analyse::{exact, missing, origins, places};
+use crate::analyse::places::{Places, places};
+use crate::analyse::{exact, missing, origins};
 use crate::error::CompileError;
 use crate::ir::Ir;
 use crate::model::{Model, Summary};
@@ -29,12 +31,13 @@ pub(crate) struct Provenance {
 
 /// The typed model of these operations.
 pub(crate) fn cut(mut ir: Ir, provenance: Provenance) -> Result<Model, CompileError> {
-    let places = places::places(&ir)?;
+    let Places { places, made } = places(&ir)?;
+    ir.estimators.extend(made);
     outputs::depend_on_estimators(&ir, &places)?;
     let scores = RawScores::of(&ir, &places);
-    let postprocess = postprocess::program(&ir, &places, &scores)?;
+    let (task, answers) = outputs::answers(&ir, &places, &scores);
+    let postprocess = postprocess::program(&ir, &places, &scores, &answers)?;
     exact::check(&postprocess, &ir)?;
-    let (task, outputs) = outputs::fields(&ir, &places, &scores)?;
     let cut = features::cut(&mut ir, &scores)?;
     let known = missing::knows_nan(&ir, &cut.preprocess);
     let known_text = missing::knows_empty_text(&cut.preprocess);
@@ -52,7 +55,7 @@ pub(crate) fn cut(mut ir: Ir, provenance: Provenance) -> Result<Model, CompileEr
         features: cut.features,
         estimators: cut.estimators,
         postprocess,
-        outputs,
+        outputs: answers.into_iter().map(|answer| answer.field).collect(),
         summary: Summary {
             producer: provenance.producer,
             graph: provenance.graph,

@@ -44,7 +44,7 @@ pub(crate) fn lower(graph: &Graph) -> Result<Ir, CompileError> {
         };
         values.insert(name, operand);
     }
-    let mut maps: HashSet<&str> = HashSet::new();
+    let mut sequences: HashSet<&str> = HashSet::new();
     for node in &graph.nodes {
         if node.has_subgraph() {
             return Err(node.unsupported("it has a subgraph", SUPPORTED));
@@ -57,15 +57,12 @@ pub(crate) fn lower(graph: &Graph) -> Result<Ir, CompileError> {
         if let Some(at) = node
             .inputs
             .iter()
-            .position(|name| maps.contains(name.as_str()))
+            .position(|name| sequences.contains(name.as_str()))
         {
             let shape = inputs[at].as_ref().map(|map| map.shape.as_slice());
             return Err(node.unsupported(
-                format!(
-                    "it takes a sequence of maps of shape {:?}",
-                    shape.unwrap_or(&[])
-                ),
-                "ZipMap as an output of the graph",
+                format!("it takes a sequence of shape {:?}", shape.unwrap_or(&[])),
+                "sequences as outputs of the graph",
             ));
         }
         let (operator, version) = registry::find(node, graph)?;
@@ -77,15 +74,15 @@ pub(crate) fn lower(graph: &Graph) -> Result<Ir, CompileError> {
             node,
             version,
             inputs: &inputs,
-            gives_maps: false,
+            gives_sequences: false,
         };
         let outputs = (operator.lower)(&mut emitter)?;
-        let gives_maps = emitter.gives_maps;
+        let gives_sequences = emitter.gives_sequences;
         let named = node.outputs.iter().zip(outputs);
         for (name, value) in named.filter(|(name, _)| !name.is_empty()) {
             values.insert(name, value);
-            if gives_maps {
-                maps.insert(name);
+            if gives_sequences {
+                sequences.insert(name);
             }
         }
     }

@@ -16,23 +16,28 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Models of `tests/libraries` by family.
-const TREES: [&str; 8] = [
+const TREES: [&str; 12] = [
     "dt_bc",
+    "forest_two_outputs",
     "gbc_bc",
+    "isolation_forest",
+    "lgbm_all_leaves_positive",
     "lgbm_bc",
     "rf_bc",
     "rfreg_diabetes",
+    "stacking",
     "xgb_bc",
     "xgb_wine",
     "xgbreg_diabetes",
 ];
-const LINEAR: [&str; 6] = [
+const LINEAR: [&str; 7] = [
     "linearsvc_bc",
     "linreg_diabetes",
     "logreg_bc",
     "logreg_digits",
     "pipeline_scaler_logreg_bc",
     "ridge_diabetes",
+    "three_labels_a_row",
 ];
 
 fn library(name: &str) -> PathBuf {
@@ -46,10 +51,12 @@ fn try_compile(folder: &Path, change: impl FnOnce(&mut Options)) -> Result<Compi
     let rows = fs::read(folder.join("train.csv")).unwrap();
     let mut options = Options::new(folder.file_name().unwrap().to_str().unwrap());
     change(&mut options);
+    let header = rows.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let labelled = header.trim_ascii_end().ends_with(b",target");
     let calibration = Calibration {
         source_name: "train.csv".into(),
         input: rows.as_slice(),
-        target: Some("target".into()),
+        target: labelled.then(|| "target".into()),
     };
     compile(&model, calibration, &options)
 }

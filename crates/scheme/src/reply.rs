@@ -149,8 +149,9 @@ fn decrypt_at(
     let mut words = vec![0; mask_len + positions.len()];
     bits::unpack(&mut words, row, bits, "reply row")?;
     let (mask, body) = words.split_at(mask_len);
-    let products = key.mask_products(mask, positions);
-    let phase = |(body, product): (&u64, u64)| body.wrapping_sub(product) as i64;
+    let mut multiplier = key.multiplier();
+    let products = multiplier.product_at(mask, positions);
+    let phase = |(body, product): (&u64, &u64)| body.wrapping_sub(*product) as i64;
     Ok(body.iter().zip(products).map(phase).collect())
 }
 

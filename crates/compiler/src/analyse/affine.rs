@@ -13,7 +13,7 @@ const MAX_WORK: usize = 1 << 25;
 
 /// An argument of an operation: one combination an entry, or a constant.
 pub(crate) enum Argument<'a> {
-    Affine(&'a Rc<[Combination]>),
+    Affine(Rc<[Combination]>),
     Constant(&'a Tensor),
 }
 
@@ -232,7 +232,7 @@ impl<'a> Affine<'a> {
 }
 
 /// Whether the operation is affine in an argument for some values of the others.
-fn is_candidate(op: &Op) -> bool {
+pub(crate) fn is_candidate(op: &Op) -> bool {
     match op {
         Op::Concat(_) | Op::Select { .. } | Op::MatMul { .. } => true,
         Op::Unary { function, .. } => *function == UnaryFunction::Neg,

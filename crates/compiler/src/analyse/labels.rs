@@ -14,7 +14,8 @@ pub(crate) fn labels(ir: &Ir) -> Vec<bool> {
             Op::ArgMax { .. } => true,
             Op::Cast { source, .. } | Op::Select { source, .. } => of(source),
             Op::Encode { argument, .. } => of(argument),
-            Op::Pick { index, .. } => of(index),
+            // Rows of a table are no names.
+            Op::Pick { index, inner, .. } => *inner == 1 && of(index),
             Op::Concat(parts) => parts.iter().all(of),
             // One number or another, as a condition says: the decision between two classes.
             Op::Where { yes, no, .. } => {
@@ -31,7 +32,11 @@ pub(crate) fn labels(ir: &Ir) -> Vec<bool> {
 /// Names of classes that are looked up by the number of the predicted one, in order.
 pub(crate) fn class_names(ir: &Ir, labels: &[bool]) -> Vec<Vec<String>> {
     let looked_up = ir.program.steps().iter().filter_map(|step| match &step.op {
-        Op::Pick { table, index, .. } if labels[index.index()] => Some(*table),
+        Op::Pick {
+            table,
+            index,
+            inner: 1,
+        } if labels[index.index()] => Some(*table),
         _ => None,
     });
     looked_up

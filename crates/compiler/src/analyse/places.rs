@@ -5,11 +5,16 @@
 //! itself. The rest lies behind. An estimator over a value behind others (stacking) lies behind,
 //! too: the client evaluates it.
 
-use super::affine::{Affine, Argument};
+use super::affine::{Affine, Argument, is_candidate};
+use super::leafwise::Leafwise;
 use crate::error::CompileError;
-use crate::ir::{Atom, Combination, Function, Ir, LinearMap, SUPPORTED};
+use crate::ir::{Atom, Combination, Ensemble, Estimator, Function, Ir, LinearMap, SUPPORTED};
 use cipherfn_program::{Kind, Op, ValueId};
 use std::rc::Rc;
+
+/// Most nodes of trees that the client evaluates: each is a few steps of its program, and a part of
+/// the model that the specs show.
+const MAX_CLIENT_NODES: usize = 1024;
 
 /// Where a value lies.
 #[derive(Clone, Debug)]
@@ -39,14 +44,23 @@ impl Place {
     }
 }
 
-/// The place of every value, by id.
-pub(crate) fn places(ir: &Ir) -> Result<Vec<Place>, CompileError> {
+/// Where all values lie.
+pub(crate) struct Places {
+    /// By id.
+    pub(crate) places: Vec<Place>,
+    /// Estimators that combinations name beside the model's own, to come after them.
+    pub(crate) made: Vec<Estimator>,
+}
+
+/// The place of every value.
+pub(crate) fn places(ir: &Ir) -> Result<Places, CompileError> {
     let needed = ir.ancestors(ir.outputs.iter().map(|output| output.value));
     let mut pass = Pass {
         ir,
         // A matrix product on the way to a stated estimator prepares the row.
         preparation: ir.ancestors(ir.estimators.iter().map(|estimator| estimator.argument)),
         affine: Affine::new(ir),
+        leafwise: Leafwise::new(ir),
         places: Vec::with_capacity(needed.len()),
     };
     for (index, needed) in needed.into_iter().enumerate() {
@@ -57,13 +71,37 @@ pub(crate) fn places(ir: &Ir) -> Result<Vec<Place>, CompileError> {
         };
         pass.places.push(place);
     }
-    Ok(pass.places)
+    let mut places = pass.places;
+    drop_passed_over(ir, &mut places);
+    Ok(Places {
+        places,
+        made: pass.leafwise.made,
+    })
+}
+
+/// Values behind the estimators that only affine ones were computed from are of no use any more.
+fn drop_passed_over(ir: &Ir, places: &mut [Place]) {
+    let mut live = vec![false; places.len()];
+    let mut open: Vec<ValueId> = ir.outputs.iter().map(|output| output.value).collect();
+    while let Some(id) = open.pop() {
+        if !std::mem::replace(&mut live[id.index()], true)
+            && matches!(places[id.index()], Place::Behind { .. })
+        {
+            open.extend(ir.arguments(id));
+        }
+    }
+    for (place, live) in places.iter_mut().zip(live) {
+        if matches!(place, Place::Behind { .. }) && !live {
+            *place = Place::Unused;
+        }
+    }
 }
 
 struct Pass<'a> {
     ir: &'a Ir,
     preparation: Vec<bool>,
     affine: Affine<'a>,
+    leafwise: Leafwise<'a>,
     places: Vec<Place>,
 }
 
@@ -97,7 +135,7 @@ impl Pass<'_> {
         if arguments.iter().map(lies).all(Place::is_known) {
             return Ok(Place::Before);
         }
-        if let Some(place) = self.affine(id, &step.op)? {
+        if let Some(place) = self.affine(id, &step.op, false)? {
             return Ok(place);
         }
         if joins {
@@ -106,6 +144,12 @@ impl Pass<'_> {
                 "it joins the row's own values with the estimator's result",
                 "outputs that depend on the row through the estimator alone",
             ));
+        }
+        if !self.leafwise.visit(id, &step.op, &self.places)
+            && is_candidate(&step.op)
+            && let Some(place) = self.affine(id, &step.op, true)?
+        {
+            return Ok(place);
         }
         let moves = matches!(step.op, Op::Select { .. } | Op::Concat(_) | Op::Cast { .. });
         let nonlinear = arguments.iter().find_map(|id| self.nonlinear(*id));
@@ -139,24 +183,32 @@ impl Pass<'_> {
             Place::Affine(entries) => Rc::clone(entries),
             _ => return Ok(Place::Behind { nonlinear: None }),
         };
-        let arguments = [Argument::Affine(&features), Argument::Constant(weights)];
+        let arguments = [Argument::Affine(features), Argument::Constant(weights)];
         let product = self.affine.apply(id, op, &arguments)?;
         Ok(product.map_or(Place::Behind { nonlinear: None }, Place::Affine))
     }
 
-    /// The value as combinations, if it is affine in its arguments and some of them are
-    /// combinations.
-    fn affine(&mut self, id: ValueId, op: &Op) -> Result<Option<Place>, CompileError> {
+    /// The value as combinations, if it is affine in its arguments and these are known or
+    /// combinations; or, with `made`, can be made combinations.
+    fn affine(&mut self, id: ValueId, op: &Op, made: bool) -> Result<Option<Place>, CompileError> {
         let mut arguments = Vec::new();
         for argument in op.arguments() {
-            arguments.push(match &self.places[argument.index()] {
-                Place::Affine(entries) => Argument::Affine(entries),
-                Place::Constant => match self.ir.program.constant_value(argument) {
-                    Some(value) => Argument::Constant(value),
-                    None => return Ok(None),
-                },
-                _ => return Ok(None),
-            });
+            let own = match &self.places[argument.index()] {
+                Place::Affine(entries) => Some(Argument::Affine(Rc::clone(entries))),
+                Place::Constant => {
+                    let value = self.ir.program.constant_value(argument);
+                    value.map(Argument::Constant)
+                }
+                Place::Behind { .. } if made => {
+                    let entries = self.leafwise.combinations(argument);
+                    entries.map(Argument::Affine)
+                }
+                _ => None,
+            };
+            match own {
+                Some(own) => arguments.push(own),
+                None => return Ok(None),
+            }
         }
         let result = self.affine.apply(id, op, &arguments)?;
         Ok(result.map(Place::Affine))
@@ -173,16 +225,8 @@ impl Pass<'_> {
         let argument = estimator.argument;
         match &estimator.function {
             Function::Trees(ensemble) => {
-                if !matches!(self.of(argument), Place::Before) {
-                    let through = self.nonlinear(argument).and_then(|id| ir.step(id));
-                    let through = through.and_then(|step| ir.nodes.get(&step.node));
-                    let through =
-                        through.map_or_else(String::new, |node| format!(" through {node}"));
-                    return Err(ir.unsupported(
-                        id,
-                        format!("its input comes from another estimator{through}"),
-                        "trees over the row itself; linear models over other estimators (stacking)",
-                    ));
+                if !self.of(argument).is_before() {
+                    return self.trees_behind(id, argument, ensemble);
                 }
                 let factor = if ensemble.average {
                     1.0 / ensemble.trees.len() as f64
@@ -200,6 +244,28 @@ impl Pass<'_> {
             }
             Function::Linear(map) => self.linear(id, argument, map),
         }
+    }
+
+    /// Trees over other estimators' results: the client evaluates them, if they are few.
+    fn trees_behind(
+        &self,
+        id: ValueId,
+        argument: ValueId,
+        ensemble: &Ensemble,
+    ) -> Result<Place, CompileError> {
+        if ensemble.nodes() <= MAX_CLIENT_NODES {
+            let nonlinear = Some(id);
+            return Ok(Place::Behind { nonlinear });
+        }
+        let through = self.nonlinear(argument).and_then(|id| self.ir.step(id));
+        let through = through.and_then(|step| self.ir.nodes.get(&step.node));
+        let through = through.map_or_else(String::new, |node| format!(" through {node}"));
+        Err(self.ir.unsupported(
+            id,
+            format!("its input comes from another estimator{through}, and its trees are large"),
+            "over other estimators: linear models, and trees of at most 1,024 nodes, which the \
+             client evaluates",
+        ))
     }
 
     fn linear(

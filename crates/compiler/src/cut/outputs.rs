@@ -42,12 +42,16 @@ impl Known<'_> {
     }
 }
 
-/// The task, and what each output holds.
-pub(super) fn fields(
-    ir: &Ir,
-    places: &[Place],
-    scores: &RawScores,
-) -> Result<(Task, Vec<OutputField>), CompileError> {
+/// A column of answers, or a few of one meaning.
+pub(super) struct Answer {
+    pub(super) value: ValueId,
+    /// One entry of the value; all of them if there is none.
+    pub(super) entry: Option<u32>,
+    pub(super) field: OutputField,
+}
+
+/// The task, and what the outputs answer, in order.
+pub(super) fn answers(ir: &Ir, places: &[Place], scores: &RawScores) -> (Task, Vec<Answer>) {
     let boundary: Vec<bool> = (0..places.len() as u32)
         .map(|id| scores.placed(ValueId(id)).is_some())
         .collect();
@@ -77,47 +81,69 @@ pub(super) fn fields(
         .iter()
         .find(|names| names.len() == count)
         .map(|names| names.iter());
-    let mut fields = Vec::with_capacity(outputs.len());
+    let of_labels = outputs.iter().filter(|own| own.label);
+    let labels = of_labels.map(|own| own.entries).max().unwrap_or(0);
+    let mut answers = Vec::with_capacity(outputs.len());
     for own in &outputs {
+        let value = own.output.value;
+        if own.label && own.entries > 1 {
+            answers.extend((0..own.entries as u32).map(|entry| Answer {
+                value,
+                entry: Some(entry),
+                field: OutputField::Label,
+            }));
+            continue;
+        }
         let part = (count > 1 && own.is_score()).then(|| {
             let class = one_a_class.as_mut().and_then(Iterator::next);
             class.unwrap_or(&own.output.name).clone()
         });
-        fields.push(field(own, task, part, &names)?);
+        answers.push(Answer {
+            value,
+            entry: None,
+            field: field(own, task, part, labels, &names),
+        });
     }
-    Ok((task, fields))
+    (task, answers)
 }
 
+/// What an output holds, beside `labels` labels a row.
 fn field(
     own: &Known<'_>,
     task: Task,
     part: Option<String>,
+    labels: usize,
     names: &[Vec<String>],
-) -> Result<OutputField, CompileError> {
-    let count = own.entries;
+) -> OutputField {
     if own.label {
-        if count != 1 {
-            let problem = format!("output \"{}\" gives {count} labels a row", own.output.name);
-            let node = own.output.node.as_ref();
-            return Err(unsupported(node, problem, "one label a row"));
-        }
-        return Ok(OutputField::Label);
+        return OutputField::Label;
     }
     if task == Task::Regression {
-        return Ok(OutputField::Prediction);
+        return OutputField::Prediction;
     }
-    let of_classes = || {
-        let all = names.iter().map(Vec::as_slice);
-        let mut all = own.classes.into_iter().chain(all);
+    let of = |count: usize| {
+        let mut all = own
+            .classes
+            .into_iter()
+            .chain(names.iter().map(Vec::as_slice));
         match all.find(|names| names.len() == count) {
             Some(names) => names.to_vec(),
             None => (0..count).map(|class| class.to_string()).collect(),
         }
     };
-    let names = part.map_or_else(of_classes, |name| vec![name]);
-    Ok(if own.range.is_probability() {
+    let names = match part {
+        Some(name) => vec![name],
+        // Numbers for each class of each label.
+        None if labels > 1 && own.classes.is_none() && own.entries.is_multiple_of(labels) => {
+            let classes = of(own.entries / labels);
+            let of_label = |label| classes.iter().map(move |class| format!("{label}_{class}"));
+            (0..labels).flat_map(of_label).collect()
+        }
+        None => of(own.entries),
+    };
+    if own.range.is_probability() {
         OutputField::Probabilities(names)
     } else {
         OutputField::Scores(names)
-    })
+    }
 }

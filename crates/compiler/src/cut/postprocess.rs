@@ -1,19 +1,22 @@
 //! The program behind the estimators: from raw scores to outputs, on the client.
 
+use super::combiner::Steps;
+use super::outputs::Answer;
 use super::scores::{Placed, RawScores};
 use crate::analyse::places::Place;
 use crate::error::CompileError;
-use crate::ir::{Function, Ir, LinearMap};
+use crate::ir::{Function, Ir};
 use cipherfn_program::{
     BinaryFunction, Kind, Op, ProgramBuilder, RowProgram, Tensor, TensorType, ValueId,
 };
 use std::collections::HashMap;
 
-/// The program from raw scores, one 64-bit input, to the outputs.
+/// The program from raw scores, one 64-bit input, to the answers.
 pub(crate) fn program(
     ir: &Ir,
     places: &[Place],
     scores: &RawScores,
+    answers: &[Answer],
 ) -> Result<RowProgram, CompileError> {
     let input = TensorType {
         kind: Kind::F64,
@@ -30,7 +33,7 @@ pub(crate) fn program(
             program.copy(ValueId(index as u32))?;
         }
     }
-    let outputs = ir.outputs.iter().map(|output| program.value(output.value));
+    let outputs = answers.iter().map(|answer| program.answer(answer));
     let outputs = outputs.collect::<Result<Vec<_>, _>>()?;
     Ok(program.builder.finish(&outputs)?)
 }
@@ -68,6 +71,16 @@ impl Program<'_> {
         Ok(())
     }
 
+    fn answer(&mut self, answer: &Answer) -> Result<ValueId, CompileError> {
+        let source = self.value(answer.value)?;
+        let Some(entry) = answer.entry else {
+            return Ok(source);
+        };
+        let node = self.ir.step(answer.value).map_or("", |step| &step.node);
+        let entries = vec![entry];
+        Ok(self.builder.push(node, Op::Select { source, entries })?)
+    }
+
     fn value(&mut self, id: ValueId) -> Result<ValueId, CompileError> {
         if let Some(&value) = self.values.get(&id) {
             return Ok(value);
@@ -75,7 +88,8 @@ impl Program<'_> {
         let node = self.ir.step(id).map_or("", |step| &step.node);
         let value = if let Some(placed) = self.scores.placed(id) {
             let value = self.sums(node, placed)?;
-            self.cast(node, value, self.ir.program.tensor_type(id).kind)?
+            let kind = self.ir.program.tensor_type(id).kind;
+            self.steps(node).cast(value, kind)?
         } else if let Some(constant) = self.ir.program.constant_value(id) {
             self.builder.constant(node, constant.clone())?
         } else {
@@ -110,7 +124,7 @@ impl Program<'_> {
             let own = self.with(node, BinaryFunction::Mul, own, factors, 1.0)?;
             sum = Some(match sum {
                 None => own,
-                Some(left) => self.binary(node, BinaryFunction::Add, left, own)?,
+                Some(left) => self.steps(node).binary(BinaryFunction::Add, left, own)?,
             });
         }
         match sum {
@@ -119,52 +133,31 @@ impl Program<'_> {
         }
     }
 
-    /// Results of a linear estimator over values behind others, in 32 bits as ONNX Runtime has it.
+    /// Results of an estimator over values behind others.
     fn results(
         &mut self,
         id: ValueId,
         node: &str,
         entries: &[u32],
     ) -> Result<ValueId, CompileError> {
-        let estimator = entries
-            .first()
-            .map(|&entry| &self.ir.estimators[self.ir.estimator(entry).0]);
-        let Some((Function::Linear(map), argument)) =
-            estimator.map(|own| (&own.function, own.argument))
-        else {
-            return Err(self
-                .ir
-                .invalid(id, "its trees are behind another estimator"));
+        let ir = self.ir;
+        let Some(&first) = entries.first() else {
+            return Err(ir.invalid(id, "it has no results"));
         };
-        let argument = self.value(argument)?;
-        let argument = self.cast(node, argument, Kind::F32)?;
-        let functions = self.product(node, argument, map)?;
-        self.cast(node, functions, Kind::F64)
+        let estimator = &ir.estimators[ir.estimator(first).0];
+        let argument = self.value(estimator.argument)?;
+        let mut steps = self.steps(node);
+        let argument = steps.cast(argument, Kind::F32)?;
+        let results = match &estimator.function {
+            Function::Linear(map) => steps.linear(argument, map)?,
+            Function::Trees(ensemble) => steps.trees(argument, ensemble)?,
+        };
+        steps.cast(results, Kind::F64)
     }
 
-    fn product(
-        &mut self,
-        node: &str,
-        left: ValueId,
-        map: &LinearMap,
-    ) -> Result<ValueId, CompileError> {
-        let (inner, columns) = (self.builder.tensor_type(left).len, map.weights.len());
-        let entry = |k: usize, column: usize| map.weights[column][k] as f32;
-        let weights = (0..inner).flat_map(|k| (0..columns).map(move |column| entry(k, column)));
-        let right = self
-            .builder
-            .constant(node, Tensor::F32(weights.collect()))?;
-        let op = Op::MatMul {
-            left,
-            right,
-            rows: 1,
-            inner,
-            columns,
-        };
-        let product = self.builder.push(node, op)?;
-        let intercepts = map.intercepts.iter().map(|&x| x as f32).collect();
-        let intercepts = self.builder.constant(node, Tensor::F32(intercepts))?;
-        self.binary(node, BinaryFunction::Add, product, intercepts)
+    fn steps<'b>(&'b mut self, node: &'b str) -> Steps<'b> {
+        let builder = &mut self.builder;
+        Steps { builder, node }
     }
 
     /// A function with constants, unless they are all neutral.
@@ -180,28 +173,6 @@ impl Program<'_> {
             return Ok(left);
         }
         let right = self.builder.constant(node, Tensor::F64(numbers))?;
-        self.binary(node, function, left, right)
-    }
-
-    fn binary(
-        &mut self,
-        node: &str,
-        function: BinaryFunction,
-        left: ValueId,
-        right: ValueId,
-    ) -> Result<ValueId, CompileError> {
-        let op = Op::Binary {
-            function,
-            left,
-            right,
-        };
-        Ok(self.builder.push(node, op)?)
-    }
-
-    fn cast(&mut self, node: &str, source: ValueId, kind: Kind) -> Result<ValueId, CompileError> {
-        if self.builder.tensor_type(source).kind == kind {
-            return Ok(source);
-        }
-        Ok(self.builder.push(node, Op::Cast { source, kind })?)
+        self.steps(node).binary(function, left, right)
     }
 }

@@ -106,7 +106,9 @@ impl Emitter<'_> {
             _ => single = !second,
         }
         let deciding = sums[usize::from(second)].clone();
-        let all_positive = one_counted && facts.positive;
+        // ONNX Runtime asks for 0.5 whatever comes behind, and so gives label 0 beside a probability
+        // above one half; of a logistic function 0 is the middle, as libraries have it.
+        let all_positive = one_counted && facts.positive && transform != Transform::Logistic;
         let index = self.exceeds(&deciding, if all_positive { 0.5 } else { 0.0 })?;
         if single {
             return self.complemented(index, &deciding, transform, all_positive);

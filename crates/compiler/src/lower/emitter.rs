@@ -35,8 +35,8 @@ pub(crate) struct Emitter<'a> {
     pub(crate) version: i64,
     /// `None` for one that is left out.
     pub(crate) inputs: &'a [Option<Operand>],
-    /// Set where the outputs are sequences of maps, which no other node can take.
-    pub(crate) gives_maps: bool,
+    /// Set where the outputs are sequences, which no other node can take.
+    pub(crate) gives_sequences: bool,
 }
 
 /// The node's inputs and attributes.

@@ -90,6 +90,7 @@ static OPERATORS: &[&[Operator]] = &[
     o::reshape::OPERATORS,
     o::scaler::OPERATORS,
     o::select::OPERATORS,
+    o::sequence::OPERATORS,
     o::slice::OPERATORS,
     o::softmax::OPERATORS,
     o::split::OPERATORS,
@@ -98,7 +99,6 @@ static OPERATORS: &[&[Operator]] = &[
     o::trees::OPERATORS,
     o::unary::OPERATORS,
     o::variadic::OPERATORS,
-    o::zip_map::OPERATORS,
 ];
 
 /// Every operator with its domain, sorted: for documentation and reports.

@@ -2,9 +2,9 @@
 //! computed ones pick from a table.
 
 use crate::error::CompileError;
-use crate::lower::emitter::{Emitter, Operand};
+use crate::lower::emitter::{Emitter, Operand, reshaped};
 use crate::lower::registry::{Operator, ml, standard};
-use crate::lower::shapes::{View, along};
+use crate::lower::shapes::{View, along, permuted};
 use crate::read::onnx::tensor::entries;
 use cipherfn_program::{MAX_LEN, Tensor};
 
@@ -19,19 +19,7 @@ fn gather(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
     if let Some(places) = places(emitter, &index, data.shape[axis])? {
         return selected(emitter, &data, axis, &places, &index.shape);
     }
-    if axis != 0 {
-        return Err(emitter.node.unsupported(
-            "it looks up computed places along another axis than the first",
-            "axis 0, or constant places",
-        ));
-    }
-    let inner: usize = data.shape[1..].iter().product();
-    if inner == 0 {
-        return Err(emitter.node.invalid("its table is empty"));
-    }
-    let shape = index.shape.iter().chain(&data.shape[1..]).copied();
-    let shape = shape.collect();
-    Ok(vec![emitter.pick(&data, &index, inner, shape)?])
+    picked(emitter, &data, axis, &index, &index.shape)
 }
 
 /// Along the last axis; the result has at least two dimensions.
@@ -39,22 +27,12 @@ fn array_feature_extractor(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, Co
     let (data, index) = (emitter.input(0)?, emitter.input(1)?);
     let rank = data.shape.len();
     let axis = emitter.axis(-1, rank)?;
-    if let Some(places) = places(emitter, &index, data.shape[axis])? {
-        let count = [1, places.len()];
-        let own = &count[usize::from(rank > 1)..];
-        return selected(emitter, &data, axis, &places, own);
+    let count = [1, index.len()];
+    let own = &count[usize::from(rank > 1)..];
+    match places(emitter, &index, data.shape[axis])? {
+        Some(places) => selected(emitter, &data, axis, &places, own),
+        None => picked(emitter, &data, axis, &index, own),
     }
-    if data.columns() != data.len() || data.len() == 0 {
-        return Err(emitter.node.unsupported(
-            format!(
-                "it looks up computed places in a table of shape {:?}",
-                data.shape
-            ),
-            "computed places in one row, or constant places",
-        ));
-    }
-    let shape = (1..rank.max(2)).map(|_| 1).chain([index.len()]).collect();
-    Ok(vec![emitter.pick(&data, &index, 1, shape)?])
 }
 
 /// Places among `size` that are constant.
@@ -96,4 +74,33 @@ fn selected(
         entries: along(&data.shape, axis, places),
     };
     Ok(vec![emitter.select(data, view)?])
+}
+
+/// The same with computed places: blocks of the value with that axis first, and the axis moved back.
+fn picked(
+    emitter: &mut Emitter<'_>,
+    data: &Operand,
+    axis: usize,
+    index: &Operand,
+    own: &[usize],
+) -> Result<Vec<Operand>, CompileError> {
+    let rank = data.shape.len();
+    if data.len() == 0 {
+        return Err(emitter.node.invalid("its table is empty"));
+    }
+    let inner = data.len() / data.shape[axis];
+    let others = (0..rank).filter(|&other| other != axis);
+    let order: Vec<usize> = std::iter::once(axis).chain(others).collect();
+    let table = emitter.select(data, permuted(&data.shape, &order))?;
+    let mut shape = table.shape.clone();
+    shape[0] = index.len();
+    if entries(&shape).is_none() {
+        let problem = format!("it makes more than {MAX_LEN} entries");
+        return Err(emitter.node.invalid(problem));
+    }
+    let picked = emitter.pick(&table, index, inner, shape)?;
+    let back: Vec<usize> = (1..=axis).chain([0]).chain(axis + 1..rank).collect();
+    let result = emitter.select(&picked, permuted(&picked.shape, &back))?;
+    let (head, tail) = (&data.shape[..axis], &data.shape[axis + 1..]);
+    Ok(vec![reshaped(&result, [head, own, tail].concat())])
 }

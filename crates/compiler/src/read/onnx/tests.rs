@@ -592,25 +592,6 @@ fn a_second_layer_names_the_function_between() {
             "supported: tree ensembles",
         ],
     );
-    let mut stacked = model(
-        vec![node("", "Sigmoid", &["T"], &["S"], Vec::new()), tree()],
-        Vec::new(),
-    );
-    let graph = stacked.graph.as_mut().unwrap();
-    graph.node.push(NodeProto {
-        input: vec!["S".into()],
-        output: vec!["Y".into()],
-        name: "second".into(),
-        ..tree()
-    });
-    graph.node[1].output = vec!["T".into()];
-    refused(
-        &stacked,
-        &[
-            "\"second\"",
-            "comes from another estimator through node \"the Sigmoid\"",
-        ],
-    );
     let mixed = model(
         vec![
             node("", "MatMul", &["X", "W"], &["A"], Vec::new()),
@@ -619,6 +600,62 @@ fn a_second_layer_names_the_function_between() {
         vec![tensor("W", &[2, 1], &[1.0, 1.0])],
     );
     refused(&mixed, &["the Mul", "joins the row's own values"]);
+}
+
+/// A tree, a function of it, and a tree or a linear model over that.
+#[test]
+fn estimators_over_others_are_evaluated_behind_them() {
+    let stacked = |second: NodeProto| {
+        let mut first = tree();
+        first.output = vec!["T".into()];
+        let between = node("", "Sigmoid", &["T"], &["S"], Vec::new());
+        let second = NodeProto {
+            input: vec!["S".into()],
+            name: "second".into(),
+            ..second
+        };
+        model(vec![first, between, second], Vec::new())
+    };
+    let first = |x: f32| if x <= 0.5 { -1.0_f64 } else { 2.0 };
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let linear = vec![
+        floats("coefficients", &[3.0]),
+        floats("intercepts", &[-0.5]),
+    ];
+    let linear = node("ai.onnx.ml", "LinearRegressor", &["S"], &["Y"], linear);
+    let of_trees = read(&stacked(tree())).unwrap();
+    let of_linear = read(&stacked(linear)).unwrap();
+    for x in [0.0, 1.0] {
+        let between = sigmoid(first(x));
+        let of_tree = if between <= 0.5 { -1.0 } else { 2.0 };
+        assert_eq!(predict(&of_trees, [x, 0.0]), [of_tree]);
+        let found = predict(&of_linear, [x, 0.0])[0];
+        assert!((found - (3.0 * between - 0.5)).abs() < 1e-6, "{found}");
+    }
+    // Four hundred stumps are more than the client evaluates.
+    let parts = [
+        "\"second\"",
+        "comes from another estimator through node \"the Sigmoid\"",
+        "linear models, and trees of at most",
+    ];
+    let bushes = (0..400_i64).flat_map(|id| [id; 3]).collect::<Vec<_>>();
+    let of_each = |own: [i64; 3]| own.repeat(400);
+    let pairs = (0..400_i64).flat_map(|id| [id; 2]).collect::<Vec<_>>();
+    let attributes = [
+        ints("nodes_treeids", &bushes),
+        ints("nodes_nodeids", &of_each([0, 1, 2])),
+        ints("nodes_featureids", &of_each([0; 3])),
+        ints("nodes_truenodeids", &of_each([1, 0, 0])),
+        ints("nodes_falsenodeids", &of_each([2, 0, 0])),
+        strings("nodes_modes", &["BRANCH_LEQ", "LEAF", "LEAF"].repeat(400)),
+        floats("nodes_values", &[0.5; 1200]),
+        ints("target_ids", &[0; 800]),
+        ints("target_nodeids", &[1, 2].repeat(400)),
+        ints("target_treeids", &pairs),
+        floats("target_weights", &[1.0; 800]),
+    ];
+    let many = attributes.into_iter().fold(tree(), with);
+    refused(&stacked(many), &parts);
 }
 
 #[test]

@@ -1,10 +1,21 @@
-//! `ZipMap`: names the classes of scores. A sequence of maps can only be an output of the graph.
+//! Sequences, which can only be outputs of the graph: `SequenceConstruct`, and `ZipMap`, which
+//! names the classes of scores.
 
 use crate::error::CompileError;
 use crate::lower::emitter::{Emitter, Operand};
-use crate::lower::registry::{Operator, ml};
+use crate::lower::registry::{Operator, ml, standard};
 
-pub(in crate::lower) const OPERATORS: &[Operator] = &[ml("ZipMap", 1, zip_map)];
+pub(in crate::lower) const OPERATORS: &[Operator] = &[
+    standard("SequenceConstruct", 11, sequence_construct),
+    ml("ZipMap", 1, zip_map),
+];
+
+/// Entries of all values, one after the other.
+fn sequence_construct(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
+    let parts = emitter.all_inputs()?;
+    emitter.gives_sequences = true;
+    Ok(vec![emitter.join(&parts)?])
+}
 
 fn zip_map(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
     let (value, node) = (emitter.input(0)?, emitter.node);
@@ -21,6 +32,6 @@ fn zip_map(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
         )));
     }
     emitter.ir.classes.insert(value.id, names);
-    emitter.gives_maps = true;
+    emitter.gives_sequences = true;
     Ok(vec![value])
 }
