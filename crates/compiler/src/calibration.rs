@@ -58,7 +58,7 @@ impl<R: Read> Calibration<R> {
             &self.source_name,
         )?;
         let rows = table
-            .select(&columns, model.preprocess.inputs())?
+            .select(&columns, &model.preprocess)?
             .take(MAX_ROWS)
             .collect::<Result<Vec<_>, _>>()?;
         let mut gaps = Vec::new();

@@ -6,8 +6,8 @@
 //! the file, the line and the column, and says what to do.
 //!
 //! ```
-//! use cipherfn_program::{Kind, Tensor, TensorType};
-//! use cipherfn_protocol::specs::{ColumnKind, InputColumn};
+//! use cipherfn_program::{Kind, RowProgram, Tensor, TensorType};
+//! use cipherfn_program::{ColumnKind, InputColumn};
 //! use cipherfn_table::Table;
 //!
 //! let csv = "age,city,bmi\n31,Basel,22.5\n47,Lyon,nan\n";
@@ -16,23 +16,31 @@
 //!
 //! // One input of two floats: the columns "bmi" and "age".
 //! let columns = ["bmi", "age"].map(|name| InputColumn { name: name.into(), kind: ColumnKind::Float32, missing: false });
-//! let mut rows = table.select(&columns, &[TensorType { kind: Kind::F32, len: 2 }])?;
+//! let program = RowProgram::identity(vec![TensorType { kind: Kind::F32, len: 2 }])?;
+//! let mut rows = table.select(&columns, &program)?;
 //! assert_eq!(rows.ignored(), ["city"]);
 //! assert_eq!(rows.next().unwrap()?, [Tensor::F32(vec![22.5, 31.0])]);
 //! assert_eq!(
 //!     rows.next().unwrap().unwrap_err().to_string(),
 //!     "people.csv, line 3, column \"bmi\": the value is missing and the model has no rule for missing values; fill it in or leave the row out",
 //! );
-//! # Ok::<(), cipherfn_table::TableError>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! RFC 4180 text: commas, optional double quotes, LF or CRLF, UTF-8 with or without a byte order
-//! mark. Blank lines are skipped.
+//! Text is RFC 4180 (commas, optional double quotes, UTF-8 with or without a byte order mark) or in
+//! another [`Format`]; lines end in LF, CRLF or CR; gzip is read as it is. Blank lines are skipped.
+//! A row that cannot be read does not lose the others: see [`Rows::next_row`].
+//! [`PredictionWriter`] is the way back.
 
 mod cell;
 mod error;
-mod lines;
+mod format;
+mod predictions;
+mod records;
 mod rows;
 
-pub use error::{Place, TableError};
-pub use rows::{Rows, Table};
+pub use cell::CellError;
+pub use error::{Hint, Place, TableError};
+pub use format::{Decimal, Format, Separator};
+pub use predictions::PredictionWriter;
+pub use rows::{Row, Rows, Table};
