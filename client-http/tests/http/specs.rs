@@ -240,7 +240,7 @@ async fn models_are_listed_and_unknown_ones_are_named() {
     assert_eq!(
         error.to_string(),
         format!(
-            "{}/prod has no model echo; `cipherfn models` lists those that it has",
+            "{}/prod has no model echo; ask it for those that it has",
             server.url
         )
     );
