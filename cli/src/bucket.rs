@@ -1,7 +1,7 @@
 //! Which bucket a command of the model's owner works on.
 
 use anyhow::{Context, Result, bail};
-use cipherfn_service::Store;
+use cipherfn_service::{Registry, S3};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::Write;
@@ -80,24 +80,27 @@ impl DevFile {
             .with_context(|| format!("{} is not what `cipherfn dev` wrote", path.display()))
     }
 
-    /// Its bucket.
-    pub(crate) fn store(&self) -> Store {
-        Store::at(
+    /// What is in its bucket.
+    pub(crate) fn registry(&self) -> Registry {
+        Registry::new(S3::at(
             &self.s3_endpoint,
             &self.region,
             &self.access_key_id,
             &self.secret_access_key,
             &self.bucket,
-        )
+        ))
     }
 }
 
 impl BucketArguments {
     /// Opens it.
-    pub(crate) async fn open(&self) -> Result<Store> {
+    pub(crate) async fn open(&self) -> Result<Registry> {
         match (&self.bucket, &self.dev) {
-            (_, Some(directory)) => Ok(DevFile::read(directory)?.store()),
-            (Some(bucket), None) => Ok(Store::connect_to(bucket, self.endpoint.as_deref()).await),
+            (_, Some(directory)) => Ok(DevFile::read(directory)?.registry()),
+            (Some(bucket), None) => {
+                let bucket = S3::connect_to(bucket, self.endpoint.as_deref()).await;
+                Ok(Registry::new(bucket))
+            }
             (None, None) => bail!(
                 "which bucket? give --bucket NAME, or --dev DIRECTORY for a local `cipherfn dev`"
             ),

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use cipherfn_client_http::{Authentication, Service, ServiceOptions, Token};
-use cipherfn_service::store;
+use cipherfn_service::bucket;
 use clap::ValueEnum;
 use std::env;
 use std::fs;
@@ -89,7 +89,7 @@ impl Connection {
                 bail!("there is no bearer token; give --token-file, or set {TOKEN}")
             }
             (Auth::Auto | Auth::Aws, None) => {
-                let config = store::sdk_config().await;
+                let config = bucket::sdk_config().await;
                 let credentials = config
                     .credentials_provider()
                     .context("there are no AWS credentials to sign with")?;

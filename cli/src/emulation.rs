@@ -7,14 +7,16 @@ use anyhow::{Context, Result, bail};
 use cipherfn_circuit::Bundle;
 use cipherfn_emulator::{Authorizer, Config, Emulator, Function, Lifecycle, LogSink, Route};
 use cipherfn_protocol::api::{self, ModelName, ModelSummary, ROUTES};
-use cipherfn_service::store::Published;
-use cipherfn_service::{Store, config};
+use cipherfn_service::registry::Published;
+use cipherfn_service::{Registry, config};
 use std::env;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use time::OffsetDateTime;
 
 /// Versions of a model that stay live unless said otherwise: the current one and the one before.
-pub(crate) const KEEP: usize = 2;
+pub(crate) const KEEP: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 /// A day: how long unfinished uploads stay.
 const QUARANTINE: Duration = Duration::from_hours(24);
 /// Settings that the functions take over from this process.
@@ -136,10 +138,10 @@ impl std::str::FromStr for Publication {
 
 /// Publishes a bundle that was read and checked.
 pub(crate) async fn publish(
-    store: &Store,
+    registry: &Registry,
     name: &ModelName,
     bundle: &Bundle,
-    keep: usize,
+    keep: NonZeroUsize,
 ) -> Result<ModelSummary> {
     let version = Published {
         hash: bundle.specs_hash(),
@@ -147,15 +149,16 @@ pub(crate) async fn publish(
         specs: bundle.specs.clone().into(),
         report: bundle.report.clone().into(),
     };
-    let published = store.publish(name, &version, keep).await;
-    published.with_context(|| format!("cannot publish to bucket {}", store.bucket()))
+    let now = OffsetDateTime::now_utc();
+    let published = registry.publish(name, &version, keep, now).await;
+    published.with_context(|| format!("cannot publish to bucket {}", registry.bucket().name()))
 }
 
 /// Publishes bundles' files.
-pub(crate) async fn publish_files(store: &Store, publications: &[Publication]) -> Result<()> {
+pub(crate) async fn publish_files(registry: &Registry, publications: &[Publication]) -> Result<()> {
     for Publication { name, file } in publications {
         let bundle = server::read_bundle(&Source::File(file.clone()))?;
-        publish(store, name, &bundle, KEEP).await?;
+        publish(registry, name, &bundle, KEEP).await?;
     }
     Ok(())
 }

@@ -8,7 +8,6 @@ use cipherfn_protocol::api::{
 use cipherfn_protocol::message::{Chunks, QueryChunk, ReplyChunk, write_chunk};
 use cipherfn_protocol::specs::SpecsDocument;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
-use cipherfn_service::store::Record;
 use cipherfn_tests::{Server, decrypt, golden};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -97,10 +96,7 @@ fn documents_of_the_service_keep_their_bytes() {
     document::<KeyStatus>("key-status");
     document::<KeyStatus>("key-status-rejected");
     document::<ModelList>("model-list");
-    // In the bucket.
     document::<ModelSummary>("model");
-    document::<Record>("record");
-    document::<Record>("record-pending");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use cipherfn_client_http::{Service, ServiceOptions};
 use cipherfn_emulator::{Authorizer, Emulator, LogSink};
 use cipherfn_protocol::api::{Function, ModelName};
 use cipherfn_scheme::SecretKey;
+use cipherfn_service::bucket::Bucket;
 use outcome::{Engine, Outcome};
 use std::fs;
 use std::path::Path;
@@ -110,8 +111,8 @@ impl Demo {
         let measured = Measurements::default();
         let emulator = service(&directory.path().join("service"), measured.sink()).await?;
         let model: ModelName = MODEL.parse()?;
-        let store = emulation::dev_file(&emulator).store();
-        emulation::publish(&store, &model, &bundle, KEEP).await?;
+        let registry = emulation::dev_file(&emulator).registry();
+        emulation::publish(&registry, &model, &bundle, KEEP).await?;
         step(
             "owner",
             "start the service, publish",
@@ -170,7 +171,8 @@ impl Demo {
         );
         progress.finish_and_clear();
 
-        let stored = store.objects().await?;
+        let stored = registry.bucket().list("").await?.into_iter();
+        let stored = stored.map(|entry| (entry.key, entry.bytes)).collect();
         emulator.stop().await;
         let outcome = Outcome::new(&client, &predictions, steps, &measured.last()?, stored)?;
         terminal.report(&outcome.json(), || outcome.to_string())?;

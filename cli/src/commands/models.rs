@@ -4,10 +4,11 @@ use super::block_on;
 use crate::bucket::BucketArguments;
 use crate::connection::Connection;
 use crate::terminal::{self, Terminal};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use cipherfn_protocol::api::{ModelList, ModelName, ModelSummary};
 use cipherfn_protocol::hash::SpecsHash;
 use clap::{Args, Subcommand};
+use time::OffsetDateTime;
 
 /// List published models, roll one back, or remove one
 ///
@@ -60,8 +61,13 @@ impl Models {
                 terminal.report(&list, || text(&list))
             }
             (None, None) => {
-                let models = block_on(async { Ok(self.bucket.open().await?.models().await?) })?;
-                let list = ModelList { models };
+                let found = block_on(async { Ok(self.bucket.open().await?.models().await?) })?;
+                for error in found.corrupt {
+                    eprintln!("warning: {error}, or remove the model");
+                }
+                let list = ModelList {
+                    models: found.models,
+                };
                 terminal.report(&list, || text(&list))
             }
             (Some(_), Some(_)) => bail!(
@@ -72,29 +78,43 @@ impl Models {
     }
 
     async fn change(&self, action: &Action, terminal: Terminal) -> Result<()> {
-        let store = self.bucket.open().await?;
-        let (Action::RollBack { name, to: prefix }
-        | Action::Remove {
-            name,
-            version: prefix,
-        }) = action;
-        let Some(model) = store.model(name).await? else {
-            bail!("there is no model {name}; `cipherfn models` lists those that there are");
+        let registry = self.bucket.open().await?;
+        let missing = |name: &ModelName| {
+            format!("there is no model {name}; `cipherfn models` lists those that there are")
         };
-        let version = prefix
-            .as_deref()
-            .map(|prefix| find(&model, prefix))
-            .transpose()?;
-        let left = match action {
-            Action::RollBack { .. } => {
-                let Some(model) = store.roll_back(name, version).await? else {
+        let version = async |name: &ModelName, prefix: &Option<String>| match prefix {
+            None => Ok(None),
+            Some(prefix) => {
+                let model = registry.model(name).await?;
+                let model = model.with_context(|| missing(name))?;
+                find(&model.summary(), prefix).map(Some)
+            }
+        };
+        let (name, left) = match action {
+            Action::RollBack { name, to } => {
+                let to = version(name, to).await?;
+                if registry.model(name).await?.is_none() {
+                    bail!(missing(name));
+                }
+                let Some(model) = registry.roll_back(name, to).await? else {
                     bail!(
                         "model {name} has no other live version to roll back to; publish the earlier bundle again"
                     );
                 };
-                Some(model)
+                (name, Some(model))
             }
-            Action::Remove { .. } => store.remove(name, version).await?.0,
+            Action::Remove {
+                name,
+                version: prefix,
+            } => {
+                let version = version(name, prefix).await?;
+                let now = OffsetDateTime::now_utc();
+                let (left, removed) = registry.remove(name, version, now).await?;
+                if !removed {
+                    bail!(missing(name));
+                }
+                (name, left)
+            }
         };
         let list = ModelList {
             models: left.into_iter().collect(),

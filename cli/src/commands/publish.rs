@@ -23,7 +23,7 @@ pub(crate) struct Publish {
     #[arg(long, value_name = "NAME")]
     name: ModelName,
     /// Versions of the model that stay live, this one included
-    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::new(KEEP).unwrap_or(NonZeroUsize::MIN))]
+    #[arg(long, value_name = "N", default_value_t = KEEP)]
     keep: NonZeroUsize,
     #[command(flatten)]
     bucket: BucketArguments,
@@ -33,8 +33,8 @@ impl Publish {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
         let bundle = server::read_bundle(&self.bundle)?;
         let model = block_on(async {
-            let store = self.bucket.open().await?;
-            emulation::publish(&store, &self.name, &bundle, self.keep.get()).await
+            let registry = self.bucket.open().await?;
+            emulation::publish(&registry, &self.name, &bundle, self.keep).await
         })?;
         terminal.report(&model, || {
             terminal::facts([

@@ -545,7 +545,8 @@ fn the_demo_agrees_with_the_library() {
         names,
         [
             "bundle.cfn",
-            "evaluation.cfk",
+            "expansion.cfk",
+            "index.json",
             "model.json",
             "record.json",
             "report.json",

@@ -1,10 +1,14 @@
 //! Bundles: a compiled model as one portable file.
 
-use crate::circuit::{Circuit, CircuitError, Dimensions, validate};
+use crate::circuit::Circuit;
 use crate::codec;
+use crate::validate::{CircuitError, Dimensions};
+use crate::wire::{v1, v2};
 use cipherfn_protocol::frame::{self, FrameError, Kind, ParameterSetTag};
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs;
+use cipherfn_protocol::versions::Versions;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
@@ -15,15 +19,73 @@ pub const MAX_BYTES: u64 = 256 << 20;
 
 /// A compiled model: what the server evaluates, what clients need, and what was reported at compile
 /// time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Bundle {
     /// For the server.
     pub circuit: Circuit,
     /// The client specs: the exact bytes of the JSON document, whose hash names this version of
     /// the model.
     pub specs: Vec<u8>,
+    /// The same as a document of format 1, for clients that know no other; `None` where `specs` is
+    /// such a document itself, or where it cannot be said in one.
+    pub specs_v1: Option<Vec<u8>>,
     /// The compile report, a JSON document.
     pub report: Vec<u8>,
+}
+
+/// File version 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct BundleV1 {
+    circuit: v1::Circuit,
+    specs: Vec<u8>,
+    report: Vec<u8>,
+}
+
+/// File version 2.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct BundleV2 {
+    circuit: v2::Circuit,
+    specs: Vec<u8>,
+    specs_v1: Option<Vec<u8>>,
+    report: Vec<u8>,
+}
+
+cipherfn_protocol::versions! {
+    /// Bundles as files.
+    enum BundleVersions, read by decode, error bincode::Error {
+        /// One kind of input and one output.
+        V1(BundleV1) = 1,
+        /// Any circuit, and specs of two formats.
+        V2(BundleV2) = 2,
+    }
+}
+
+/// File version that is written.
+const NEWEST: u16 = 2;
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, bincode::Error> {
+    codec::decode(bytes, MAX_BYTES)
+}
+
+impl TryFrom<BundleVersions> for Bundle {
+    type Error = CircuitError;
+
+    fn try_from(file: BundleVersions) -> Result<Self, CircuitError> {
+        Ok(match file {
+            BundleVersions::V1(file) => Self {
+                circuit: file.circuit.try_into()?,
+                specs: file.specs,
+                specs_v1: None,
+                report: file.report,
+            },
+            BundleVersions::V2(file) => Self {
+                circuit: file.circuit.into(),
+                specs: file.specs,
+                specs_v1: file.specs_v1,
+                report: file.report,
+            },
+        })
+    }
 }
 
 /// What a bundle has to know of its circuit's parameter set, which the scheme knows by name.
@@ -44,7 +106,7 @@ pub enum BundleError {
     Frame(#[from] FrameError),
     /// The bundle's payload does not parse.
     #[error("the bundle is corrupt: {0}; compile the model again with this build")]
-    Payload(#[source] bincode::Error),
+    Payload(#[from] bincode::Error),
     /// The circuit breaks a rule.
     #[error("the circuit is invalid: {0}; compile the model again with this build")]
     Circuit(#[from] CircuitError),
@@ -79,10 +141,16 @@ impl Bundle {
         &self,
         find: impl FnOnce(&str) -> Result<SetFacts, E>,
     ) -> Result<Vec<u8>, E> {
-        let set = find(self.circuit.parameter_set())?;
+        let set = find(&self.circuit.parameter_set)?;
         self.check(set.dimensions)?;
-        let payload = codec::encode(self, MAX_BYTES).map_err(BundleError::Payload)?;
-        Ok(frame::encode(Kind::Bundle, 1, set.tag, &payload))
+        let file = BundleV2 {
+            circuit: (&self.circuit).into(),
+            specs: self.specs.clone(),
+            specs_v1: self.specs_v1.clone(),
+            report: self.report.clone(),
+        };
+        let payload = codec::encode(&file, MAX_BYTES).map_err(BundleError::Payload)?;
+        Ok(frame::encode(Kind::Bundle, NEWEST, set.tag, &payload))
     }
 
     /// Reads a file and checks the circuit. `find` looks up the parameter set.
@@ -90,15 +158,15 @@ impl Bundle {
         bytes: &[u8],
         find: impl FnOnce(&str) -> Result<SetFacts, E>,
     ) -> Result<Self, E> {
-        let frame =
-            frame::decode(bytes, Kind::Bundle, &[1], MAX_BYTES).map_err(BundleError::Frame)?;
-        let bundle: Self =
-            codec::decode(&frame.payload, MAX_BYTES).map_err(BundleError::Payload)?;
-        let set = find(bundle.circuit.parameter_set())?;
+        let frame = frame::decode(bytes, Kind::Bundle, BundleVersions::VERSIONS, MAX_BYTES)
+            .map_err(BundleError::Frame)?;
+        let file: BundleVersions = BundleVersions::from_frame::<BundleError>(&frame, Kind::Bundle)?;
+        let bundle = Self::try_from(file).map_err(BundleError::Circuit)?;
+        let set = find(&bundle.circuit.parameter_set)?;
         bundle.check(set.dimensions)?;
         if set.tag != frame.parameter_set {
             return Err(BundleError::ParameterSetTag {
-                circuit: bundle.circuit.parameter_set().to_owned(),
+                circuit: bundle.circuit.parameter_set,
             }
             .into());
         }
@@ -111,7 +179,11 @@ impl Bundle {
     }
 
     fn check(&self, dimensions: Dimensions) -> Result<(), BundleError> {
-        for (part, len) in [("specs", self.specs.len()), ("report", self.report.len())] {
+        let version_1 = self.specs_v1.as_ref().map_or(0, Vec::len);
+        for (part, len) in [
+            ("specs", self.specs.len().max(version_1)),
+            ("report", self.report.len()),
+        ] {
             if len as u64 > specs::MAX_BYTES {
                 return Err(BundleError::PartTooLarge {
                     part,
@@ -120,15 +192,6 @@ impl Bundle {
                 });
             }
         }
-        Ok(validate(&self.circuit, dimensions)?)
-    }
-}
-
-impl Circuit {
-    /// Hash of the circuit's bytes, which the client specs name.
-    pub fn hash(&self) -> Result<Hash, BundleError> {
-        codec::encode(self, MAX_BYTES)
-            .map(|bytes| Hash::of(&bytes))
-            .map_err(BundleError::Payload)
+        Ok(self.circuit.validate(dimensions)?)
     }
 }

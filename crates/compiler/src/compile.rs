@@ -5,15 +5,15 @@ use crate::calibration::{Calibration, CalibrationRows};
 use crate::error::CompileError;
 use crate::families::scores::ScoreMap;
 use crate::families::{self, linear};
-use crate::model::{Estimator, LinearModel, Model, read_model};
+use crate::model::{Estimator, LinearModel, Model};
 use crate::options::{DEFAULT_PRECISION, FeatureMode, Options, Profile};
+use crate::read::read_model;
 use crate::report::{
     FeatureReport, ModelReport, PrecisionReport, Report, SecurityReport, SizeReport, TreeCounts,
     WorkReport,
 };
 use crate::simulate::Simulation;
-use cipherfn_circuit::Bundle;
-use cipherfn_circuit::circuit::Circuit;
+use cipherfn_circuit::{Bundle, Circuit};
 use cipherfn_program::{Kind, Tensor};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{
@@ -196,6 +196,7 @@ fn compile_here(
     let bundle = Bundle {
         circuit: parts.circuit,
         specs: specs.bytes().to_vec(),
+        specs_v1: specs.version_1()?.map(|document| document.bytes().to_vec()),
         report: json,
     };
     Ok(Compiled {
@@ -367,7 +368,7 @@ fn compile_linear(model: &LinearModel, source: &Source<'_>) -> Result<Parts, Com
         trees: None,
         warnings,
         backend: plan.backend,
-        circuit: Circuit::Linear(plan.circuit),
+        circuit: plan.circuit,
         encoding: Encoding::Linear(plan.encoding),
     })
 }

@@ -1,7 +1,8 @@
 //! ONNX in, bundle out.
 //!
 //! ```text
-//! model.onnx --> model::read_model --> Model: pre-processing | estimator | post-processing
+//! model.onnx --read--> graph --lower--> operations --analyse, cut--> Model:
+//!                                       pre-processing | estimators | post-processing
 //!                                                                |
 //! calibration rows ------------------------------------------> compile
 //!                                                                |
@@ -11,14 +12,18 @@
 //! A compiled model is a function of the ONNX bytes, the calibration rows and the options alone:
 //! the same input gives the same bytes.
 
+mod analyse;
 mod backend;
 mod calibration;
 mod compile;
+mod cut;
 pub mod error;
 mod families;
+mod ir;
+mod lower;
 pub mod model;
-mod onnx;
 mod options;
+pub mod read;
 pub mod report;
 mod simulate;
 

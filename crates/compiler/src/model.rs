@@ -1,24 +1,13 @@
 //! The typed intermediate representation: a model cut at its estimators.
 //!
-//! [`read_model`] evaluates the graph partially. What depends on the input alone becomes
+//! [`read_model`](crate::read::read_model) evaluates the graph partially. What depends on the input alone becomes
 //! [`Model::preprocess`], what depends on the estimators' scores [`Model::postprocess`]; the
 //! [`Estimator`]s between them are what the server evaluates under encryption.
 
-use crate::error::CompileError;
 use cipherfn_program::RowProgram;
 use cipherfn_protocol::specs::{ColumnKind, OutputField};
 
 pub mod reference;
-
-/// Reads an ONNX model.
-pub fn read_model(bytes: &[u8]) -> Result<Model, CompileError> {
-    crate::onnx::read_model(bytes)
-}
-
-/// Every operator that [`read_model`] understands, with its domain.
-pub fn supported_operators() -> Vec<String> {
-    crate::onnx::operators()
-}
 
 /// A model that can be compiled.
 #[derive(Clone, Debug, PartialEq)]
@@ -162,6 +151,16 @@ pub enum TreeNode {
         /// Node where the answer is no.
         no: u32,
     },
+}
+
+impl TreeNode {
+    /// What a leaf adds to which scores.
+    pub(crate) fn as_leaf(&self) -> Option<&[(u32, f64)]> {
+        match self {
+            Self::Leaf(values) => Some(values),
+            Self::Split { .. } => None,
+        }
+    }
 }
 
 /// A predicate of one 32-bit feature. Every ONNX branch mode is one of these, up to a swap of the

@@ -4,11 +4,12 @@
 use crate::error::CompileError;
 use crate::model::Model;
 use crate::report::Agreement;
-use cipherfn_circuit::circuit::Circuit;
-use cipherfn_engine::clear::{ClearCircuit, ClearInput};
+use cipherfn_circuit::Circuit;
+use cipherfn_engine::ClearCircuit;
 use cipherfn_program::Tensor;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{Decoding, Encoding, OutputField};
+use cipherfn_scheme::query::InputValues;
 
 /// Most rows that are simulated.
 const MAX_ROWS: usize = 2_000;
@@ -78,15 +79,10 @@ impl Simulation<'_> {
         features: &[f32],
         noise: &mut Gaussian,
     ) -> Option<Vec<i64>> {
-        let result = match self.encoding {
-            Encoding::Selectors(encoding) => {
-                circuit.evaluate(ClearInput::Selectors(&encoding.bits(features).ok()?))
-            }
-            Encoding::Linear(encoding) => {
-                circuit.evaluate(ClearInput::Linear(&encoding.messages(features).ok()?))
-            }
-        };
-        let result = result.expect("the encoding makes the inputs that the circuit takes");
+        let values = InputValues::of(self.encoding, features).ok()?;
+        let result = circuit
+            .evaluate(&[values])
+            .expect("the encoding makes the inputs that the circuit takes");
         let turn = 64_f64.exp2() * self.deviation;
         Some(
             result

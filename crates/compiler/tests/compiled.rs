@@ -2,35 +2,42 @@
 //! the circuit, evaluated in the clear, against the float model on the test rows; reports;
 //! determinism.
 
-use cipherfn_compiler::model::{Model, read_model};
+use cipherfn_compiler::model::Model;
+use cipherfn_compiler::read::read_model;
 use cipherfn_compiler::{
     Calibration, CompileError, Compiled, FeatureMode, Options, Profile, Report, compile,
 };
-use cipherfn_engine::clear::{ClearCircuit, ClearInput};
+use cipherfn_engine::ClearCircuit;
 use cipherfn_program::Tensor;
 use cipherfn_protocol::specs::{Encoding, InputColumn, Predicate, SpecsDocument};
+use cipherfn_scheme::query::InputValues;
 use cipherfn_table::Table;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Models of `tests/libraries` by family.
-const TREES: [&str; 8] = [
+const TREES: [&str; 12] = [
     "dt_bc",
+    "forest_two_outputs",
     "gbc_bc",
+    "isolation_forest",
+    "lgbm_all_leaves_positive",
     "lgbm_bc",
     "rf_bc",
     "rfreg_diabetes",
+    "stacking",
     "xgb_bc",
     "xgb_wine",
     "xgbreg_diabetes",
 ];
-const LINEAR: [&str; 6] = [
+const LINEAR: [&str; 7] = [
     "linearsvc_bc",
     "linreg_diabetes",
     "logreg_bc",
     "logreg_digits",
     "pipeline_scaler_logreg_bc",
     "ridge_diabetes",
+    "three_labels_a_row",
 ];
 
 fn library(name: &str) -> PathBuf {
@@ -44,10 +51,12 @@ fn try_compile(folder: &Path, change: impl FnOnce(&mut Options)) -> Result<Compi
     let rows = fs::read(folder.join("train.csv")).unwrap();
     let mut options = Options::new(folder.file_name().unwrap().to_str().unwrap());
     change(&mut options);
+    let header = rows.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let labelled = header.trim_ascii_end().ends_with(b",target");
     let calibration = Calibration {
         source_name: "train.csv".into(),
         input: rows.as_slice(),
-        target: Some("target".into()),
+        target: labelled.then(|| "target".into()),
     };
     compile(&model, calibration, &options)
 }
@@ -80,14 +89,8 @@ fn check_in_the_clear(name: &str, compiled: &Compiled) {
     let circuit = ClearCircuit::new(compiled.bundle.circuit.clone()).unwrap();
     let mut accepted = 0;
     for features in rows(&folder, "test.csv", &model, &specs.columns) {
-        let phases = match &specs.inputs[0] {
-            Encoding::Selectors(encoding) => circuit
-                .evaluate(ClearInput::Selectors(&encoding.bits(&features).unwrap()))
-                .unwrap(),
-            Encoding::Linear(encoding) => circuit
-                .evaluate(ClearInput::Linear(&encoding.messages(&features).unwrap()))
-                .unwrap(),
-        };
+        let values = InputValues::all(&specs.inputs, &features).unwrap();
+        let phases = circuit.evaluate(&values).unwrap();
         let phases: Vec<i64> = phases.into_iter().map(|phase| phase as i64).collect();
         let exact = model.raw_scores(&features);
         for ((score, exact), decoding) in specs

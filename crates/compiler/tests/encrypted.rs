@@ -1,11 +1,11 @@
 //! Compiled models on really encrypted rows: errors stay below the stated bounds, key by key.
 
-use cipherfn_compiler::model::{Model, read_model};
+use cipherfn_compiler::model::Model;
+use cipherfn_compiler::read::read_model;
 use cipherfn_compiler::{Calibration, Compiled, FeatureMode, Options, Profile, compile};
-use cipherfn_engine::clear::{ClearCircuit, ClearInput};
-use cipherfn_engine::{PreparedCircuit, QueryShape, Workspace};
-use cipherfn_protocol::specs::Encoding;
-use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey, query, reply};
+use cipherfn_engine::{ClearCircuit, PreparedCircuit, Workspace};
+use cipherfn_scheme::query::{InputValues, encrypt_row};
+use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey, reply};
 use cipherfn_table::Table;
 use std::fs;
 use std::path::Path;
@@ -20,12 +20,6 @@ struct Run {
 
 const EXACT: FeatureMode = FeatureMode::Exact { decoys: 0 };
 
-/// One input in the clear.
-enum Input {
-    Bits(Vec<bool>),
-    Messages(Vec<u64>),
-}
-
 /// Errors of the result coefficients' phases of all rows under one key, as fractions of the torus.
 fn errors(run: &Run, compiled: &Compiled, features: &[Vec<f32>]) -> Vec<f64> {
     let specs = compiled.specs.specs();
@@ -39,27 +33,15 @@ fn errors(run: &Run, compiled: &Compiled, features: &[Vec<f32>]) -> Vec<f64> {
     let model = float_model(run);
     let mut errors = Vec::new();
     for row in features {
-        let input = match &specs.inputs[0] {
-            Encoding::Selectors(encoding) => Input::Bits(encoding.bits(row).unwrap()),
-            Encoding::Linear(encoding) => Input::Messages(encoding.messages(row).unwrap()),
-        };
-        let (query, wanted) = match (&input, prepared.query_shape()) {
-            (Input::Bits(bits), QueryShape::Selectors(shape)) => (
-                query::encrypt_selectors(&key, &shape, bits).unwrap(),
-                clear.evaluate(ClearInput::Selectors(bits)).unwrap(),
-            ),
-            (Input::Messages(messages), QueryShape::Linear(shape)) => (
-                query::encrypt_linear(&key, &shape, messages).unwrap(),
-                clear.evaluate(ClearInput::Linear(messages)).unwrap(),
-            ),
-            _ => panic!("the specs' encoding is the circuit's"),
-        };
+        let values = InputValues::all(&specs.inputs, row).unwrap();
+        let query = encrypt_row(&key, prepared.inputs(), &values).unwrap();
+        let wanted = clear.evaluate(&values).unwrap();
         assert_eq!(query.len(), compiled.report.sizes.query_row);
         let answer = prepared
             .evaluate_row(expanded.as_ref(), &query, &mut workspace)
             .unwrap();
         assert_eq!(answer.len(), compiled.report.sizes.reply_row);
-        let phases = reply::decrypt(&key, &prepared.reply_shape(), &answer).unwrap();
+        let phases = reply::decrypt_row(&key, prepared.outputs(), &answer).unwrap();
         let error = |(phase, wanted): (&i64, &u64)| {
             phase.wrapping_sub(*wanted as i64) as f64 / 64_f64.exp2()
         };

@@ -1,7 +1,8 @@
 //! Every model of `tests/models` and of `tests/libraries`: read, and evaluated in floats against
 //! ONNX Runtime and the libraries.
 
-use cipherfn_compiler::model::{Estimator, Model, Task, TreeNode, read_model};
+use cipherfn_compiler::model::{Estimator, Model, Task, TreeNode};
+use cipherfn_compiler::read::read_model;
 use cipherfn_program::{Kind, Tensor};
 use cipherfn_protocol::specs::OutputField;
 use std::fs;
@@ -182,7 +183,10 @@ fn own_models_match_onnx_runtime() {
 fn models_match_their_libraries() {
     let names = [
         "dt_bc",
+        "forest_two_outputs",
         "gbc_bc",
+        "isolation_forest",
+        "lgbm_all_leaves_positive",
         "lgbm_bc",
         "linearsvc_bc",
         "linreg_diabetes",
@@ -192,6 +196,9 @@ fn models_match_their_libraries() {
         "rf_bc",
         "rfreg_diabetes",
         "ridge_diabetes",
+        "stacking",
+        "three_labels_a_row",
+        "voting_mixed",
         "xgb_bc",
         "xgb_wine",
         "xgbreg_diabetes",
@@ -213,32 +220,58 @@ fn models_match_their_libraries() {
                 }
                 let place = format!("{name} row {number}");
                 let outputs = model.predict(inputs(&model, row)).unwrap();
+                let columns = |prefixes: &[&str]| -> Vec<String> {
+                    let cells = header.iter().zip(expected);
+                    let ours = |column: &str| prefixes.iter().any(|own| column.starts_with(own));
+                    let ours = cells.filter(|(column, _)| ours(column));
+                    ours.map(|(_, cell)| cell.clone()).collect()
+                };
+                let mut labels = columns(&["label"]).into_iter();
                 for (field, output) in model.outputs.iter().zip(&outputs) {
-                    let columns = |prefix: &str| -> Vec<String> {
-                        header
-                            .iter()
-                            .zip(expected)
-                            .filter(|(column, _)| column.starts_with(prefix))
-                            .map(|(_, cell)| cell.clone())
-                            .collect()
-                    };
                     match field {
-                        OutputField::Label => same(output, &columns("label"), 0.0, &place),
+                        OutputField::Label => {
+                            same(output, &[labels.next().unwrap()], 0.0, &place);
+                        }
                         OutputField::Probabilities(classes) => {
                             assert_eq!(classes.len(), output.len());
-                            same(output, &columns("p"), 1e-5, &place);
+                            same(output, &columns(&["p"]), 1e-5, &place);
                         }
                         // The library gives one decision value, for the positive class.
                         OutputField::Scores(_) => {
                             let last = output.to_f64().unwrap().pop().unwrap();
-                            same(&Tensor::F64(vec![last]), &columns("decision"), 1e-5, &place);
+                            let expected = columns(&["decision", "score"]);
+                            same(&Tensor::F64(vec![last]), &expected, 1e-5, &place);
                         }
-                        OutputField::Prediction => same(output, &columns("y"), 1e-5, &place),
+                        OutputField::Prediction => same(output, &columns(&["y"]), 1e-5, &place),
                     }
                 }
+                assert_eq!(labels.next(), None, "{place}");
             }
         },
     );
+}
+
+/// What the server evaluates of a mixture, and that the client learns no more than it needs.
+#[test]
+fn mixtures_and_functions_of_leaves_are_few_scores() {
+    let families = |name: &str| {
+        let model = load(&root().join("tests/libraries").join(name));
+        let family = |estimator: &Estimator| match estimator {
+            Estimator::Trees(trees) => ("trees", trees.scores),
+            Estimator::Linear(linear) => ("linear", linear.bias.len()),
+        };
+        let families: Vec<_> = model.estimators.iter().map(family).collect();
+        (families, model.outputs.len())
+    };
+    // The forest's probability and the margin of the boosted trees, one logit of the linear model.
+    let voting = (vec![("trees", 2), ("linear", 1)], 2);
+    assert_eq!(families("voting_mixed"), voting);
+    assert_eq!(families("stacking"), (vec![("trees", 2)], 2));
+    // The sum of all depths.
+    assert_eq!(families("isolation_forest"), (vec![("trees", 1)], 2));
+    // Two labels and the probabilities of three classes each.
+    assert_eq!(families("forest_two_outputs"), (vec![("trees", 6)], 3));
+    assert_eq!(families("three_labels_a_row"), (vec![("linear", 3)], 4));
 }
 
 #[test]
@@ -297,6 +330,11 @@ fn meaning_of_outputs_follows_from_construction() {
         outputs("rf_columns"),
         (Task::Classification, label_and_wines)
     );
+    let model = load(&root().join("tests/libraries/forest_two_outputs"));
+    let names = ["0_0", "0_1", "0_2", "1_0", "1_1", "1_2"];
+    let labels = [OutputField::Label, OutputField::Label];
+    let probabilities = OutputField::Probabilities(classes(&names));
+    assert_eq!(model.outputs, [&labels[..], &[probabilities]].concat());
     assert_eq!(
         outputs("glm_chain"),
         (Task::Regression, vec![OutputField::Prediction])

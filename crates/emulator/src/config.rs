@@ -160,6 +160,8 @@ pub struct Limits {
     pub response_bytes: usize,
     /// Time an HTTP API waits for a function: 30 s.
     pub gateway_timeout: Duration,
+    /// How long the HTTP API waits for the next bytes of a request's body (10 s); then it answers 408.
+    pub body_timeout: Duration,
     /// Time from process start to the first request for an invocation: 10 s.
     pub init_timeout: Duration,
     /// Time a request waits for a busy function before 503. AWS does not wait, but starts up to
@@ -176,6 +178,7 @@ impl Default for Limits {
             event_bytes: 6_291_556,
             response_bytes: 6_291_556,
             gateway_timeout: Duration::from_secs(30),
+            body_timeout: crate::body::STALLED,
             init_timeout: Duration::from_secs(10),
             queue_timeout: Duration::from_secs(10),
             part_bytes: 5 << 20,

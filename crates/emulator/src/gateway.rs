@@ -84,7 +84,7 @@ impl State {
     ) -> Result<Response<Full<Bytes>>, Failure> {
         let (parts, body) = request.into_parts();
         // Read first: an answer that comes before the end of an upload may not reach the client.
-        let body = body::read(body, self.limits.request_bytes).await;
+        let body = body::read(body, self.limits.request_bytes, self.limits.body_timeout).await;
         let matched = self
             .routes
             .find(&parts.method, parts.uri.path())
@@ -93,6 +93,7 @@ impl State {
             Ok(body) => body,
             Err(body::Error::TooLarge) => return Err(Failure::RequestTooLarge),
             Err(body::Error::Broken) => return Err(Failure::BadRequest),
+            Err(body::Error::Stalled) => return Err(Failure::RequestTimeout),
         };
         let caller = self
             .authorizer
@@ -125,6 +126,7 @@ impl State {
 #[derive(Debug)]
 enum Failure {
     BadRequest,
+    RequestTimeout,
     Refused(Refusal),
     NotFound,
     RequestTooLarge,
@@ -137,6 +139,7 @@ impl Failure {
     fn response(self) -> Response<Full<Bytes>> {
         let (status, message) = match self {
             Self::BadRequest => (StatusCode::BAD_REQUEST, "Bad Request"),
+            Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
             Self::Refused(Refusal::Unauthorized) => (StatusCode::UNAUTHORIZED, "Unauthorized"),
             Self::Refused(Refusal::Forbidden) => (StatusCode::FORBIDDEN, "Forbidden"),
             Self::NotFound => (StatusCode::NOT_FOUND, "Not Found"),

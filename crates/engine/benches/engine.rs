@@ -7,11 +7,13 @@
 //! group says how many CMUXes it has and how long the query's expansion takes.
 
 use cipherfn_circuit::circuit::{
-    Circuit, Constant, LevelledCircuit, LinearCircuit, Node, Operand, Rotated, Select,
+    Circuit, Constant, ConstantId, FeatureInput, Input, InputId, Node, NodeId, Operand, Output,
+    Product, Rotated, Select, SelectorForm, SelectorGroup, SelectorId, Sum,
 };
-use cipherfn_engine::{PreparedCircuit, QueryShape, Workspace};
+use cipherfn_engine::{PreparedCircuit, Workspace};
 use cipherfn_protocol::specs::{Gadget, Transport};
 use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::query::{InputShape, InputValues};
 use cipherfn_scheme::selectors::FourierSelectors;
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey, query};
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -35,9 +37,9 @@ enum Form {
 }
 
 struct Ensemble {
-    nodes: Vec<Node>,
+    nodes: Vec<Sum>,
     constants: Vec<Constant>,
-    known: HashMap<Node, u32>,
+    known: HashMap<Sum, NodeId>,
     thresholds: HashMap<(u32, u32), u32>,
     state: u64,
     form: Form,
@@ -67,34 +69,34 @@ impl Ensemble {
                 }
             })
             .collect();
-        ensemble.nodes.push(Node {
-            constant: None,
+        ensemble.nodes.push(Sum {
             addends,
-            selects: Vec::new(),
+            ..Sum::default()
         });
         let selectors = if let Form::Chain = form {
             FEATURES * BITS
         } else {
             ensemble.thresholds.len() as u32
         };
-        Circuit::Levelled(LevelledCircuit {
+        Circuit {
             parameter_set: SET.into(),
-            selectors,
-            gadget,
-            transport: Transport::Packed,
+            inputs: vec![Input::Selectors(SelectorGroup {
+                count: selectors,
+                gadget,
+                transport: Transport::Packed,
+                form: SelectorForm::Bits,
+            })],
             constants: ensemble.constants,
-            nodes: ensemble.nodes,
-            coefficients: 1,
-            stride: 1,
-            reply_bits: 24,
-        })
+            outputs: vec![output(ensemble.nodes.len() as u32 - 1)],
+            nodes: ensemble.nodes.into_iter().map(Node::Sum).collect(),
+        }
     }
 
     fn tree(&mut self, depth: u32) -> Operand {
         if depth == 0 {
             let leaf = self.draw() >> 8;
             self.constants.push(Constant(vec![(0, leaf)]));
-            return Operand::Constant(self.constants.len() as u32 - 1);
+            return Operand::Constant(ConstantId(self.constants.len() as u32 - 1));
         }
         let (feature, threshold) = (
             (self.draw() % u64::from(FEATURES)) as u32,
@@ -121,16 +123,15 @@ impl Ensemble {
     }
 
     fn select(&mut self, selector: u32, clear: Operand, set: Operand) -> Operand {
-        let node = Node {
-            constant: None,
-            addends: Vec::new(),
+        let node = Sum {
             selects: vec![Select {
-                selector,
+                selector: SelectorId::first(selector),
                 clear,
                 set,
             }],
+            ..Sum::default()
         };
-        let next = self.nodes.len() as u32;
+        let next = NodeId(self.nodes.len() as u32);
         let index = *self.known.entry(node.clone()).or_insert(next);
         if index == next {
             self.nodes.push(node);
@@ -151,12 +152,22 @@ impl Ensemble {
     }
 }
 
+fn output(node: u32) -> Output {
+    Output {
+        node: NodeId(node),
+        coefficients: 1,
+        stride: 1,
+        reply_bits: 24,
+    }
+}
+
 /// The CMUXes of a circuit in its own order, one by one, on ciphertexts that stay in the cache.
 fn one_by_one(
-    circuit: &LevelledCircuit,
+    circuit: &Circuit,
+    shape: &query::SelectorQueryShape,
     selectors: &FourierSelectors,
-    set: &ParameterSet,
 ) -> Duration {
+    let set = shape.set;
     let glwe_size = GlweDimension(set.ring.glwe_dimension).to_glwe_size();
     let polynomial_size = PolynomialSize(set.ring.polynomial_size);
     let [mut clear, mut other] = [0u64, 1 << 60].map(|fill| {
@@ -174,12 +185,12 @@ fn one_by_one(
             .unaligned_bytes_required(),
     );
     let (base, levels) = (
-        DecompositionBaseLog(circuit.gadget.base_log as usize),
-        DecompositionLevelCount(circuit.gadget.levels as usize),
+        DecompositionBaseLog(shape.gadget.base_log as usize),
+        DecompositionLevelCount(shape.gadget.levels as usize),
     );
     let start = Instant::now();
-    for select in circuit.nodes.iter().flat_map(|node| &node.selects) {
-        let values = selectors.ggsw(select.selector as usize);
+    for select in circuit.selects() {
+        let values = selectors.ggsw(select.selector.index as usize);
         let ggsw =
             FourierGgswCiphertext::from_container(values, glwe_size, polynomial_size, base, levels);
         cmux_assign_mem_optimized(
@@ -229,13 +240,11 @@ fn bench_ensemble(
     key: &ExpandedEvaluationKey,
 ) {
     let prepared = PreparedCircuit::new(circuit).expect("a valid circuit");
-    let (QueryShape::Selectors(shape), Circuit::Levelled(levelled)) =
-        (prepared.query_shape(), circuit)
-    else {
+    let [InputShape::Selectors(shape)] = prepared.inputs() else {
         return;
     };
     let bits: Vec<bool> = (0..shape.selectors).map(|bit| bit % 3 == 0).collect();
-    let row = query::encrypt_selectors(secret, &shape, &bits).expect("bits of this shape");
+    let row = query::encrypt_selectors(secret, shape, &bits).expect("bits of this shape");
     let mut workspace = Workspace::default();
     let mut timings = || {
         prepared
@@ -245,7 +254,7 @@ fn bench_ensemble(
     };
     timings();
     let statistics = prepared.statistics();
-    let selects: usize = levelled.nodes.iter().map(|node| node.selects.len()).sum();
+    let selects = circuit.selects().count();
     println!(
         "{name}: {selects} selects, {} selectors, query {} bytes, {:?}; {statistics:?}",
         shape.selectors,
@@ -253,7 +262,7 @@ fn bench_ensemble(
         timings()
     );
     let mut selectors = FourierSelectors::zeroed(shape.ggsw(), shape.selectors);
-    query::expand_selectors(Some(key), &shape, &row, &mut selectors).expect("a valid row");
+    query::expand_selectors(Some(key), shape, &row, &mut selectors).expect("a valid row");
     let mut group = criterion.benchmark_group(name);
     group.sample_size(10);
     group.bench_function("engine", |bencher| {
@@ -262,7 +271,7 @@ fn bench_ensemble(
     group.bench_function("tfhe one by one", |bencher| {
         bencher.iter_custom(|count| {
             (0..count)
-                .map(|_| one_by_one(levelled, &selectors, prepared.parameter_set()))
+                .map(|_| one_by_one(circuit, shape, &selectors))
                 .sum()
         });
     });
@@ -270,21 +279,26 @@ fn bench_ensemble(
 }
 
 fn linear(criterion: &mut Criterion) {
-    let circuit = Circuit::Linear(LinearCircuit {
+    let circuit = Circuit {
         parameter_set: SET.into(),
-        weights: vec![(0..30).map(|i| i * 1999 - 30_000).collect()],
-        bias: vec![0],
-        block: 2048,
-        stride: 1,
-        body_bits: 48,
-        reply_bits: 24,
-    });
-    let prepared = PreparedCircuit::new(&circuit).expect("a valid circuit");
-    let QueryShape::Linear(shape) = prepared.query_shape() else {
-        return;
+        inputs: vec![Input::Features(FeatureInput {
+            features: 30,
+            block: 2048,
+            stride: 1,
+            body_bits: 48,
+        })],
+        constants: Vec::new(),
+        nodes: vec![Node::Product(Product {
+            input: InputId(0),
+            weights: vec![(0..30).map(|i| i * 1999 - 30_000).collect()],
+            constant: None,
+        })],
+        outputs: vec![output(0)],
     };
-    let row = query::encrypt_linear(&SecretKey::generate(shape.set), &shape, &[1 << 40; 30])
-        .expect("a valid row");
+    let prepared = PreparedCircuit::new(&circuit).expect("a valid circuit");
+    let key = SecretKey::generate(prepared.parameter_set());
+    let values = [InputValues::Features(vec![1 << 40; 30])];
+    let row = query::encrypt_row(&key, prepared.inputs(), &values).expect("a valid row");
     let mut workspace = Workspace::default();
     criterion.bench_function("linear, 30 features, whole row", |bencher| {
         bencher.iter(|| {

@@ -1,36 +1,23 @@
-//! The cleartext back-end: the same circuits on selector bits or torus inputs, exactly and without
-//! keys.
+//! The cleartext evaluator: the same circuits on selector bits and feature vectors in the clear,
+//! exactly and without keys.
 //!
-//! The compiler simulates models with it, and the tests hold the encrypted back-end to it.
+//! The compiler simulates models with it, and the tests hold the encrypted evaluator to it.
 
 use crate::error::EngineError;
-use crate::polynomial::Sparse;
+use crate::evaluator::{self, Evaluator};
+use crate::polynomial::{Coefficient, Sparse};
 use cipherfn_circuit::circuit::{
-    Circuit, CircuitError, Dimensions, LevelledCircuit, LinearCircuit, Operand, Rotated, validate,
+    Circuit, Input, NodeId, Operand, Output, Product, SelectorId, Sum,
 };
 use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::query::InputValues;
+use std::convert::Infallible;
 
 /// A checked circuit that evaluates in the clear.
 #[derive(Debug)]
-pub struct ClearCircuit(Kind);
-
-#[derive(Debug)]
-enum Kind {
-    Levelled {
-        circuit: LevelledCircuit,
-        constants: Vec<Sparse>,
-        polynomial_size: u32,
-    },
-    Linear(LinearCircuit),
-}
-
-/// One row's inputs in the clear.
-#[derive(Clone, Copy, Debug)]
-pub enum ClearInput<'a> {
-    /// One bit a selector.
-    Selectors(&'a [bool]),
-    /// One torus value (units of 2^-64) a feature.
-    Linear(&'a [u64]),
+pub struct ClearCircuit {
+    circuit: Circuit,
+    polynomial_size: u32,
 }
 
 /// Inputs that do not fit the circuit.
@@ -44,138 +31,124 @@ pub struct ClearInputError {
 impl ClearCircuit {
     /// Checks a circuit.
     pub fn new(circuit: Circuit) -> Result<Self, EngineError> {
-        let set = ParameterSet::by_name(circuit.parameter_set())?;
-        Ok(Self::with_dimensions(circuit, crate::dimensions(set))?)
+        let set = ParameterSet::by_name(&circuit.parameter_set)?;
+        circuit.validate(crate::dimensions(set))?;
+        Ok(Self {
+            circuit,
+            polynomial_size: set.ring.polynomial_size as u32,
+        })
     }
 
-    pub(crate) fn with_dimensions(
-        circuit: Circuit,
-        dimensions: Dimensions,
-    ) -> Result<Self, CircuitError> {
-        validate(&circuit, dimensions)?;
-        Ok(Self(match circuit {
-            Circuit::Levelled(circuit) => {
-                let constants = circuit.constants.iter().map(Sparse::from).collect();
-                Kind::Levelled {
-                    circuit,
-                    constants,
-                    polynomial_size: dimensions.polynomial_size as u32,
-                }
-            }
-            Circuit::Linear(circuit) => Kind::Linear(circuit),
-        }))
-    }
-
-    /// The result coefficients, in units of 2^-64: what decryption gives but for the noise.
-    pub fn evaluate(&self, input: ClearInput<'_>) -> Result<Vec<u64>, ClearInputError> {
-        match (&self.0, input) {
-            (
-                Kind::Levelled {
-                    circuit,
-                    constants,
-                    polynomial_size,
-                },
-                ClearInput::Selectors(bits),
-            ) if bits.len() == circuit.selectors as usize => {
-                Ok(levelled(circuit, constants, *polynomial_size, bits))
-            }
-            (Kind::Linear(circuit), ClearInput::Linear(values))
-                if values.len() == circuit.weights[0].len() =>
-            {
-                Ok(linear(circuit, values))
-            }
-            _ => Err(ClearInputError {
-                expected: self.expected(),
-                found: input.describe(),
-            }),
+    /// The result coefficients of all outputs, in units of 2^-64: what decryption gives but for the
+    /// noise. `inputs` holds the values of each input.
+    pub fn evaluate(&self, inputs: &[InputValues]) -> Result<Vec<u64>, ClearInputError> {
+        if !self.takes(inputs) {
+            return Err(ClearInputError {
+                expected: list(self.circuit.inputs.iter().map(describe)),
+                found: list(inputs.iter().map(InputValues::describe)),
+            });
         }
+        let mut row = Row {
+            circuit: self,
+            inputs,
+        };
+        let Ok(outputs) = evaluator::evaluate(&self.circuit, &mut row);
+        Ok(outputs.concat())
     }
 
-    fn expected(&self) -> String {
-        match &self.0 {
-            Kind::Levelled { circuit, .. } => format!("{} selector bits", circuit.selectors),
-            Kind::Linear(circuit) => format!("{} linear inputs", circuit.weights[0].len()),
-        }
+    fn takes(&self, inputs: &[InputValues]) -> bool {
+        let fits = |(input, values): (&Input, &InputValues)| match (input, values) {
+            (Input::Selectors(group), InputValues::Bits(bits)) => {
+                bits.len() == group.count as usize
+            }
+            (Input::Features(input), InputValues::Features(values)) => {
+                values.len() == input.features as usize
+            }
+            _ => false,
+        };
+        inputs.len() == self.circuit.inputs.len()
+            && self.circuit.inputs.iter().zip(inputs).all(fits)
     }
 }
 
-impl ClearInput<'_> {
-    fn describe(&self) -> String {
-        match self {
-            Self::Selectors(bits) => format!("{} selector bits", bits.len()),
-            Self::Linear(values) => format!("{} linear inputs", values.len()),
-        }
-    }
+/// One row. Only what the bits make the result depend on is evaluated: about one path a tree.
+struct Row<'a> {
+    circuit: &'a ClearCircuit,
+    inputs: &'a [InputValues],
 }
 
-/// Evaluates only what the bits make the result depend on: about one path a tree.
-fn levelled(
-    circuit: &LevelledCircuit,
-    constants: &[Sparse],
-    polynomial_size: u32,
-    bits: &[bool],
-) -> Vec<u64> {
-    let chosen = |node: usize| {
-        let node = &circuit.nodes[node];
-        let selected = node.selects.iter().map(|select| {
-            if bits[select.selector as usize] {
-                select.set
-            } else {
-                select.clear
-            }
-        });
-        let constant = node.constant.map_or(Operand::Zero, Operand::Constant);
-        node.addends
-            .iter()
-            .map(|addend| Operand::Node(*addend))
-            .chain(selected)
-            .chain([constant])
-    };
-    let last = circuit.nodes.len() - 1;
-    let mut needed = vec![false; circuit.nodes.len()];
-    needed[last] = true;
-    for index in (0..=last).rev() {
-        if needed[index] {
-            for operand in chosen(index) {
-                if let Operand::Node(Rotated { node, .. }) = operand {
-                    needed[node as usize] = true;
-                }
+impl Evaluator for Row<'_> {
+    type Glwe = Sparse;
+    type Output = Vec<u64>;
+    type Error = Infallible;
+
+    fn reads(&self, sum: &Sum, read: &mut dyn FnMut(NodeId)) {
+        for operand in sum.chosen(|selector| self.bit(selector)) {
+            if let Operand::Node(rotated) = operand {
+                read(rotated.node);
             }
         }
     }
-    let mut values = vec![Sparse::default(); circuit.nodes.len()];
-    for index in (0..=last).filter(|index| needed[*index]) {
-        let mut sum = Sparse::default();
-        for operand in chosen(index) {
+
+    fn sum(&mut self, _: NodeId, sum: &Sum, values: &[Sparse]) -> Result<Sparse, Infallible> {
+        let mut coefficients = Vec::new();
+        for operand in sum.chosen(|selector| self.bit(selector)) {
             match operand {
                 Operand::Zero => {}
-                Operand::Constant(constant) => {
-                    sum.add_rotated(&constants[constant as usize], 0, polynomial_size);
+                Operand::Constant(id) => {
+                    coefficients.extend_from_slice(&self.circuit.circuit.constants[id.index()].0);
                 }
-                Operand::Node(Rotated { node, rotation }) => {
-                    sum.add_rotated(&values[node as usize], rotation, polynomial_size);
-                }
+                Operand::Node(rotated) => coefficients.extend(Sparse::rotated(
+                    values[rotated.node.index()].coefficients(),
+                    rotated.rotation,
+                    self.circuit.polynomial_size,
+                )),
             }
         }
-        values[index] = sum;
+        Ok(Sparse::sum(coefficients))
     }
-    (0..circuit.coefficients)
-        .map(|index| values[last].at(index * circuit.stride))
-        .collect()
+
+    fn product(&mut self, _: NodeId, product: &Product) -> Result<Sparse, Infallible> {
+        let InputValues::Features(values) = &self.inputs[product.input.index()] else {
+            unreachable!("checked: a product is of a feature vector")
+        };
+        let score = |weights: &Vec<i64>| {
+            let products = weights.iter().zip(values);
+            products
+                .map(|(weight, value)| value.wrapping_mul(*weight as u64))
+                .fold(0, u64::wrapping_add)
+        };
+        let scores = (0..).zip(product.weights.iter().map(score));
+        let constant = product
+            .constant
+            .map_or(&[][..], |id| &self.circuit.circuit.constants[id.index()].0);
+        let coefficients: Vec<Coefficient> = scores.chain(constant.iter().copied()).collect();
+        Ok(Sparse::sum(coefficients))
+    }
+
+    fn output(&mut self, output: &Output, value: &Sparse) -> Result<Vec<u64>, Infallible> {
+        Ok((0..output.coefficients)
+            .map(|index| value.at(index * output.stride))
+            .collect())
+    }
 }
 
-fn linear(circuit: &LinearCircuit, values: &[u64]) -> Vec<u64> {
-    let score = |(weights, bias): (&Vec<i64>, &u64)| {
-        let products = weights
-            .iter()
-            .zip(values)
-            .map(|(weight, value)| value.wrapping_mul(*weight as u64));
-        products.fold(*bias, u64::wrapping_add)
-    };
-    circuit
-        .weights
-        .iter()
-        .zip(&circuit.bias)
-        .map(score)
-        .collect()
+impl Row<'_> {
+    fn bit(&self, selector: SelectorId) -> bool {
+        match &self.inputs[selector.input.index()] {
+            InputValues::Bits(bits) => bits[selector.index as usize],
+            InputValues::Features(_) => unreachable!("checked: selectors are of a group"),
+        }
+    }
+}
+
+fn describe(input: &Input) -> String {
+    match input {
+        Input::Selectors(group) => format!("{} selector bits", group.count),
+        Input::Features(input) => format!("{} features", input.features),
+    }
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join(" and ")
 }

@@ -13,6 +13,14 @@ pub enum EngineError {
     /// The circuit breaks a rule.
     #[error("the circuit is invalid: {0}; compile the model again with this build")]
     Circuit(#[from] CircuitError),
+    /// A group of digits, which nothing reads.
+    #[error(
+        "input {input} of the circuit is made of digits, which no node of this build reads; compile the model again with this build"
+    )]
+    Digits {
+        /// The input.
+        input: usize,
+    },
     /// An unknown parameter set, a key of another set, or a ciphertext that does not fit.
     #[error(transparent)]
     Scheme(#[from] SchemeError),

@@ -1,69 +1,84 @@
-//! Prepared circuits and their evaluation on encrypted rows.
+//! Evaluation of circuits, on encrypted rows and in the clear.
 //!
 //! ```text
-//! Bundle (file) -> Circuit -- PreparedCircuit::new --> PreparedCircuit
-//!                                                          |
-//! query row -- expand --> selectors -- evaluate --> GLWE -- compress --> reply row
+//!             Circuit --- Evaluator ---+--> ClearCircuit: values in the clear --> coefficients
+//!                                      |
+//!                                      `--> PreparedCircuit: steps, their order
+//!                                                |
+//! query row -- expand --> selectors, vectors -- evaluate --> GLWEs -- compress --> reply row
 //! ```
 //!
-//! A [`Circuit`](cipherfn_circuit::circuit::Circuit) is what the compiler made of a model: sums of CMUX trees over encrypted
-//! selector bits, or plaintext weights for an encrypted feature vector. [`PreparedCircuit`] checks
-//! it, joins what can be joined and fixes an order of evaluation; [`clear`] runs the same circuits
-//! without encryption. Everything is levelled: no bootstrapping, noise only adds.
+//! A [`Circuit`](cipherfn_circuit::Circuit) is what the compiler made of a model: a graph of GLWE
+//! values over encrypted inputs. What its nodes mean is said once, by the trait [`Evaluator`].
+//! [`PreparedCircuit`] interprets a circuit in terms of steps, joins what can be joined, and fixes
+//! an order of evaluation; [`ClearCircuit`] runs the same circuits without encryption. Everything is
+//! levelled: no bootstrapping, noise only adds.
 //!
 //! This crate reads bytes that it is given and computes: no network, no files, no knowledge of
 //! where a model came from.
 //!
 //! ```
-//! use cipherfn_circuit::circuit::{Circuit, Constant, LevelledCircuit, Node, Operand, Select};
-//! use cipherfn_engine::{PreparedCircuit, QueryShape, Workspace};
+//! use cipherfn_circuit::circuit::{
+//!     Circuit, Constant, ConstantId, Input, Node, NodeId, Operand, Output, Select, SelectorForm,
+//!     SelectorGroup, SelectorId, Sum,
+//! };
+//! use cipherfn_engine::{ClearCircuit, PreparedCircuit, Workspace};
 //! use cipherfn_protocol::specs::{Gadget, Transport};
-//! use cipherfn_scheme::{SecretKey, query, reply};
+//! use cipherfn_scheme::query::{InputValues, encrypt_row};
+//! use cipherfn_scheme::{SecretKey, reply};
 //!
 //! // bit ? 3/8 : 1/8
-//! let circuit = Circuit::Levelled(LevelledCircuit {
+//! let circuit = Circuit {
 //!     parameter_set: "cipherfn-128-n512k4-v1".into(),
-//!     selectors: 1,
-//!     gadget: Gadget { base_log: 23, levels: 1 },
-//!     transport: Transport::Ggsw,
+//!     inputs: vec![Input::Selectors(SelectorGroup {
+//!         count: 1,
+//!         gadget: Gadget { base_log: 23, levels: 1 },
+//!         transport: Transport::Ggsw,
+//!         form: SelectorForm::Bits,
+//!     })],
 //!     constants: vec![Constant(vec![(0, 1 << 61)]), Constant(vec![(0, 3 << 61)])],
-//!     nodes: vec![Node {
-//!         constant: None,
-//!         addends: vec![],
-//!         selects: vec![Select { selector: 0, clear: Operand::Constant(0), set: Operand::Constant(1) }],
-//!     }],
-//!     coefficients: 1,
-//!     stride: 1,
-//!     reply_bits: 24,
-//! });
-//! let prepared = PreparedCircuit::new(&circuit)?;
-//! let QueryShape::Selectors(shape) = prepared.query_shape() else { unreachable!() };
+//!     nodes: vec![Node::Sum(Sum {
+//!         selects: vec![Select {
+//!             selector: SelectorId::first(0),
+//!             clear: Operand::Constant(ConstantId(0)),
+//!             set: Operand::Constant(ConstantId(1)),
+//!         }],
+//!         ..Sum::default()
+//!     })],
+//!     outputs: vec![Output { node: NodeId(0), coefficients: 1, stride: 1, reply_bits: 24 }],
+//! };
+//! let row = [InputValues::Bits(vec![true])];
+//! let exact = ClearCircuit::new(circuit.clone())?.evaluate(&row)?;
+//! assert_eq!(exact, [3 << 61]);
 //!
+//! let prepared = PreparedCircuit::new(&circuit)?;
 //! let key = SecretKey::generate(prepared.parameter_set());
-//! let query = query::encrypt_selectors(&key, &shape, &[true])?;
-//! let row = prepared.evaluate_row(None, &query, &mut Workspace::default())?;
-//! let phase = reply::decrypt(&key, &prepared.reply_shape(), &row)?[0] as f64 / 2f64.powi(64);
-//! assert!((phase - 0.375).abs() < 1e-3);
+//! let query = encrypt_row(&key, prepared.inputs(), &row)?;
+//! let reply = prepared.evaluate_row(None, &query, &mut Workspace::default())?;
+//! let phases = reply::decrypt_row(&key, prepared.outputs(), &reply)?;
+//! assert!((phases[0] as f64 / 2f64.powi(64) - 0.375).abs() < 1e-3);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 pub mod bundle;
-pub mod clear;
+mod clear;
 mod error;
+mod evaluator;
 mod kernel;
-mod levelled;
-mod linear;
 mod lower;
 mod polynomial;
 mod prepared;
+mod run;
 mod schedule;
 
 #[cfg(test)]
 mod tests;
 
+pub use clear::{ClearCircuit, ClearInputError};
 pub use error::EngineError;
-pub use levelled::Statistics;
-pub use prepared::{PreparedCircuit, QueryShape, Timings, Workspace};
+pub use evaluator::Evaluator;
+pub use prepared::{PreparedCircuit, Timings, Workspace};
+pub use run::Statistics;
 
 use cipherfn_circuit::Dimensions;
 use cipherfn_scheme::parameters::ParameterSet;

@@ -1,38 +1,62 @@
 //! From a circuit to the steps that evaluate it.
 //!
-//! A *step* is a value that is kept in memory: `terms + rows + sum of selector (.) difference`.
-//! Whatever is cheaper to recompute than to keep is folded into its users:
+//! A *step* is a value that is kept in memory: `terms + rows + sum of selector (.) difference`, or
+//! the product of weights and a feature vector. Whatever is cheaper to recompute than to keep is
+//! folded into its users:
 //! - plaintext parts are tracked exactly, as polynomials, and never enter the Fourier domain;
 //! - a CMUX between two plaintexts is a *row term*, gadget digits of the plaintext times the
 //!   selector's body rows. It is linear, so row terms of one selector add up;
 //! - sums are flattened into their only user, and CMUXes of one selector in one sum become one.
 
-use crate::polynomial::Sparse;
-use cipherfn_circuit::circuit::{CircuitError, LevelledCircuit, Node, Operand, Rotated};
+mod budget;
+mod expression;
+mod uses;
 
 #[cfg(test)]
 mod tests;
 
-/// Terms and plaintext coefficients that lowering may create, over all nodes.
-const MAX_SIZE: usize = 1 << 25;
-/// CMUXes of a step; longer sums are cut into parts that threads share.
-const MAX_PRODUCTS: usize = 8;
+use crate::evaluator::{self, Evaluator};
+use crate::polynomial::Sparse;
+use budget::Budget;
+use cipherfn_circuit::CircuitError;
+use cipherfn_circuit::circuit::{Circuit, Input, NodeId, Output, Product, SelectorId, Sum};
+use expression::{Context, Expression};
+use uses::Uses;
 
-/// The steps of a circuit, in topological order, and its result.
+/// CMUXes of a step; longer sums are cut into parts that threads share.
+const MAX_EXTERNALS: usize = 8;
+
+/// The steps of a circuit, in topological order, and its results.
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) steps: Vec<Step>,
-    /// Plaintext part of the result.
+    /// One an output.
+    pub(crate) results: Vec<Outcome>,
+}
+
+/// The value of an output.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// Plaintext part.
     pub(crate) constant: Sparse,
-    /// Its ciphertext part: the value of this step, if there is one.
-    pub(crate) result: Option<u32>,
+    /// Ciphertext part: the value of this step, if there is one.
+    pub(crate) step: Option<u32>,
 }
 
 /// A value that is kept.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Of earlier steps and selectors.
+    Sum(SumStep),
+    /// Of a feature vector: the node that says the weights.
+    Product(NodeId),
+}
+
+/// `linear + sum of externals`.
 #[derive(Debug, Default)]
-pub(crate) struct Step {
+pub(crate) struct SumStep {
     pub(crate) linear: Form,
-    pub(crate) products: Vec<Product>,
+    pub(crate) externals: Vec<External>,
 }
 
 /// `terms + rows`.
@@ -52,292 +76,125 @@ pub(crate) struct Term {
 /// `selector (.) plaintext`.
 #[derive(Clone, Debug)]
 pub(crate) struct RowTerm {
-    pub(crate) selector: u32,
+    pub(crate) selector: SelectorId,
     pub(crate) plaintext: Sparse,
 }
 
-/// `selector (.) (difference + constant)`.
+/// The external product `selector (.) (difference + constant)`.
 #[derive(Clone, Debug)]
-pub(crate) struct Product {
-    pub(crate) selector: u32,
+pub(crate) struct External {
+    pub(crate) selector: SelectorId,
     pub(crate) difference: Form,
     pub(crate) constant: Sparse,
 }
 
 /// Lowers a checked circuit.
-pub(crate) fn lower(
-    circuit: &LevelledCircuit,
-    polynomial_size: usize,
-) -> Result<Program, CircuitError> {
-    let constants: Vec<Sparse> = circuit.constants.iter().map(Sparse::from).collect();
-    let uses = Uses::count(circuit);
+pub(crate) fn lower(circuit: &Circuit, polynomial_size: usize) -> Result<Program, CircuitError> {
     let mut lowering = Lowering {
+        circuit,
         polynomial_size: polynomial_size as u32,
-        levels: circuit.gadget.levels as usize,
-        constants,
-        expressions: Vec::with_capacity(circuit.nodes.len()),
+        uses: uses::count(circuit),
         steps: Vec::new(),
-        size: 0,
+        budget: Budget::default(),
     };
-    let last = circuit.nodes.len() - 1;
-    for (index, node) in circuit.nodes.iter().enumerate() {
-        if uses.total[index] == 0 && index != last {
-            lowering.expressions.push(Expression::default());
-            continue;
-        }
-        let expression = lowering.expression(node)?;
-        let kept =
-            index != last && lowering.keep(&expression, uses.total[index], uses.only_added[index]);
-        let expression = if kept {
-            lowering.materialise(expression)
-        } else {
-            expression
-        };
-        lowering.expressions.push(expression);
-    }
-    let result = lowering.expressions.pop().unwrap_or_default();
-    let empty =
-        result.products.is_empty() && result.form.terms.is_empty() && result.form.rows.is_empty();
-    let materialised = lowering.materialise(result);
-    let constant = materialised.constant;
-    let result = if empty {
-        None
-    } else {
-        materialised.form.terms.first().map(|term| term.step)
-    };
+    let results = evaluator::evaluate(circuit, &mut lowering)?;
     Ok(Program {
         steps: lowering.steps,
-        constant,
-        result,
+        results,
     })
 }
 
-/// How often a node's value is needed by nodes that the result needs.
-struct Uses {
-    total: Vec<u32>,
-    /// Every use is as an addend.
-    only_added: Vec<bool>,
-}
-
-impl Uses {
-    fn count(circuit: &LevelledCircuit) -> Self {
-        let len = circuit.nodes.len();
-        let mut uses = Self {
-            total: vec![0; len],
-            only_added: vec![true; len],
-        };
-        for (index, node) in circuit.nodes.iter().enumerate().rev() {
-            if uses.total[index] == 0 && index + 1 != len {
-                continue;
-            }
-            for addend in &node.addends {
-                uses.total[addend.node as usize] += 1;
-            }
-            for select in &node.selects {
-                // The value at 0 is needed twice: in the sum and in the difference.
-                for (operand, times) in [(select.clear, 2), (select.set, 1)] {
-                    if let Operand::Node(operand) = operand {
-                        uses.total[operand.node as usize] += times;
-                        uses.only_added[operand.node as usize] = false;
-                    }
-                }
-            }
-        }
-        uses
-    }
-}
-
-/// A node's value in terms of steps and selectors.
-#[derive(Clone, Debug, Default)]
-struct Expression {
-    constant: Sparse,
-    form: Form,
-    products: Vec<Product>,
-}
-
-struct Lowering {
+struct Lowering<'a> {
+    circuit: &'a Circuit,
     polynomial_size: u32,
-    levels: usize,
-    constants: Vec<Sparse>,
-    expressions: Vec<Expression>,
+    uses: Vec<Uses>,
     steps: Vec<Step>,
-    size: usize,
+    budget: Budget,
 }
 
-impl Lowering {
-    fn expression(&mut self, node: &Node) -> Result<Expression, CircuitError> {
-        let mut sum = Expression::default();
-        if let Some(constant) = node.constant {
-            self.add_operand(&mut sum, Operand::Constant(constant), 0);
-        }
-        for addend in &node.addends {
-            self.add_operand(&mut sum, Operand::Node(*addend), 0);
-        }
-        for select in &node.selects {
-            self.add_operand(&mut sum, select.clear, 0);
-            let mut difference = Expression::default();
-            self.add_operand(&mut difference, select.set, 0);
-            self.add_operand(&mut difference, select.clear, self.polynomial_size);
-            let (selector, constant) = (select.selector, difference.constant);
-            sum.products.push(Product {
-                selector,
-                difference: difference.form,
-                constant,
-            });
-        }
-        self.normalise(sum)
+impl Evaluator for Lowering<'_> {
+    type Glwe = Expression;
+    type Output = Outcome;
+    type Error = CircuitError;
+
+    fn reads(&self, sum: &Sum, read: &mut dyn FnMut(NodeId)) {
+        sum.reads().for_each(|rotated| read(rotated.node));
     }
 
-    /// Adds `X^rotation * operand`.
-    fn add_operand(&self, sum: &mut Expression, operand: Operand, rotation: u32) {
-        match operand {
-            Operand::Zero => {}
-            Operand::Constant(id) => sum.constant.add_rotated(
-                &self.constants[id as usize],
-                rotation,
-                self.polynomial_size,
-            ),
-            Operand::Node(Rotated {
-                node,
-                rotation: turned,
-            }) => {
-                let rotation = (rotation + turned) % (2 * self.polynomial_size);
-                let node = &self.expressions[node as usize];
-                sum.constant
-                    .add_rotated(&node.constant, rotation, self.polynomial_size);
-                self.add_form(&mut sum.form, &node.form, rotation);
-                for product in &node.products {
-                    let mut turned = Product {
-                        selector: product.selector,
-                        difference: Form::default(),
-                        constant: Sparse::default(),
-                    };
-                    turned
-                        .constant
-                        .add_rotated(&product.constant, rotation, self.polynomial_size);
-                    self.add_form(&mut turned.difference, &product.difference, rotation);
-                    sum.products.push(turned);
-                }
-            }
+    fn sum(
+        &mut self,
+        node: NodeId,
+        sum: &Sum,
+        values: &[Expression],
+    ) -> Result<Expression, CircuitError> {
+        let context = Context {
+            constants: &self.circuit.constants,
+            values,
+            polynomial_size: self.polynomial_size,
+        };
+        let expression = context.sum(sum, &mut self.budget)?;
+        if self.keep(&expression, self.uses[node.index()]) {
+            Ok(self.materialise(expression))
+        } else {
+            Ok(expression)
         }
     }
 
-    /// Adds `X^rotation * form`.
-    fn add_form(&self, sum: &mut Form, form: &Form, rotation: u32) {
-        let modulus = 2 * self.polynomial_size;
-        sum.terms.extend(form.terms.iter().map(|term| Term {
-            step: term.step,
-            rotation: (term.rotation + rotation) % modulus,
-        }));
-        sum.rows.extend(form.rows.iter().map(|row| {
-            let mut plaintext = Sparse::default();
-            plaintext.add_rotated(&row.plaintext, rotation, self.polynomial_size);
-            RowTerm {
-                selector: row.selector,
-                plaintext,
-            }
-        }));
-    }
-
-    /// Joins what shares a selector, drops what cancels, and turns CMUXes of plaintexts into row
-    /// terms.
-    fn normalise(&mut self, sum: Expression) -> Result<Expression, CircuitError> {
-        let Expression {
-            constant,
-            mut form,
-            mut products,
-        } = sum;
-        products.sort_by_key(|product| product.selector);
-        let mut joined: Vec<Product> = Vec::with_capacity(products.len());
-        for product in products {
-            match joined
-                .last_mut()
-                .filter(|last| last.selector == product.selector)
-            {
-                Some(last) => {
-                    last.constant
-                        .add_rotated(&product.constant, 0, self.polynomial_size);
-                    last.difference.terms.extend(product.difference.terms);
-                    last.difference.rows.extend(product.difference.rows);
-                }
-                None => joined.push(product),
-            }
-        }
-        let mut size = constant.len();
-        let mut products = Vec::with_capacity(joined.len());
-        for mut product in joined {
-            self.normalise_form(&mut product.difference);
-            if product.difference.is_empty() {
-                form.rows.push(RowTerm {
-                    selector: product.selector,
-                    plaintext: product.constant,
-                });
-            } else {
-                size += product.constant.len() + product.difference.len();
-                products.push(product);
-            }
-        }
-        self.normalise_form(&mut form);
-        self.size += size + form.len();
-        if self.size > MAX_SIZE {
-            return Err(CircuitError::TooLarge {
-                unit: "plaintext coefficients",
-                limit: MAX_SIZE as u64,
-            });
-        }
+    fn product(&mut self, node: NodeId, product: &Product) -> Result<Expression, CircuitError> {
+        let constant = product
+            .constant
+            .map_or_else(Vec::new, |id| self.circuit.constants[id.index()].0.clone());
+        let term = self.push(Step::Product(node));
         Ok(Expression {
-            constant,
-            form,
-            products,
+            constant: Sparse::sum(constant),
+            form: Form {
+                terms: vec![term],
+                rows: Vec::new(),
+            },
+            externals: Vec::new(),
         })
     }
 
-    fn normalise_form(&self, form: &mut Form) {
-        form.rows.sort_by_key(|row| row.selector);
-        form.rows.dedup_by(|row, kept| {
-            let same = row.selector == kept.selector;
-            if same {
-                kept.plaintext
-                    .add_rotated(&row.plaintext, 0, self.polynomial_size);
-            }
-            same
-        });
-        form.rows.retain(|row| !row.plaintext.is_zero());
-        let key = |term: &Term| (term.step, term.rotation % self.polynomial_size);
-        form.terms.sort_by_key(key);
-        let mut terms = Vec::with_capacity(form.terms.len());
-        for group in form.terms.chunk_by(|a, b| key(a) == key(b)) {
-            let (positive, negative): (Vec<Term>, Vec<Term>) = group
-                .iter()
-                .partition(|term| term.rotation < self.polynomial_size);
-            let cancelled = positive.len().min(negative.len());
-            terms.extend(
-                positive
-                    .into_iter()
-                    .skip(cancelled)
-                    .chain(negative.into_iter().skip(cancelled)),
-            );
-        }
-        form.terms = terms;
+    fn output(&mut self, _: &Output, value: &Expression) -> Result<Outcome, CircuitError> {
+        let Expression { constant, form, .. } = self.materialise(value.clone());
+        Ok(Outcome {
+            constant,
+            step: form.terms.first().map(|term| term.step),
+        })
     }
+}
 
+impl Lowering<'_> {
     /// Whether to keep a value in memory, where it costs one write and a read a use, rather than
-    /// fold it into its users.
-    fn keep(&self, expression: &Expression, uses: u32, only_added: bool) -> bool {
-        if !expression.products.is_empty() {
-            return uses > 1 || !only_added;
+    /// fold it into its users. Costs count reads of a whole ciphertext.
+    fn keep(&self, expression: &Expression, uses: Uses) -> bool {
+        if uses.total == 0 {
+            // An output, which is kept when its turn comes.
+            return false;
+        }
+        let total = uses.total as usize + usize::from(uses.is_output);
+        if !expression.externals.is_empty() {
+            return total > 1 || !uses.only_added;
         }
         let row_cost = |row: &RowTerm| {
+            let levels = self.levels(row.selector);
+            // A plaintext of several coefficients has to be transformed.
             if row.plaintext.len() == 1 {
-                self.levels
+                levels
             } else {
-                2 * self.levels
+                2 * levels
             }
         };
-        let cost =
-            expression.form.terms.len() + expression.form.rows.iter().map(row_cost).sum::<usize>();
-        let uses = uses as usize;
-        uses > 1 && uses * cost > cost + 1 + uses
+        let form = &expression.form;
+        let cost = form.terms.len() + form.rows.iter().map(row_cost).sum::<usize>();
+        total > 1 && total * cost > cost + 1 + total
+    }
+
+    fn levels(&self, selector: SelectorId) -> usize {
+        match &self.circuit.inputs[selector.input.index()] {
+            Input::Selectors(group) => group.gadget.levels as usize,
+            Input::Features(_) => unreachable!("checked: a selector is of a group"),
+        }
     }
 
     /// Makes a step of all but the plaintext part.
@@ -345,37 +202,37 @@ impl Lowering {
         let Expression {
             constant,
             form: mut linear,
-            mut products,
+            mut externals,
         } = expression;
         let is_step =
             matches!(linear.terms[..], [Term { rotation: 0, .. }]) && linear.rows.is_empty();
-        if products.is_empty() && (linear.is_empty() || is_step) {
+        if externals.is_empty() && (linear.is_empty() || is_step) {
             return Expression {
                 constant,
                 form: linear,
-                products,
+                externals,
             };
         }
-        if products.len() > MAX_PRODUCTS {
-            let mut rest = products.into_iter().peekable();
+        if externals.len() > MAX_EXTERNALS {
+            let mut rest = externals.into_iter().peekable();
             while rest.peek().is_some() {
-                let products = rest.by_ref().take(MAX_PRODUCTS).collect();
-                let part = self.push(Step {
+                let externals = rest.by_ref().take(MAX_EXTERNALS).collect();
+                let part = self.push(Step::Sum(SumStep {
                     linear: Form::default(),
-                    products,
-                });
+                    externals,
+                }));
                 linear.terms.push(part);
             }
-            products = Vec::new();
+            externals = Vec::new();
         }
-        let term = self.push(Step { linear, products });
+        let term = self.push(Step::Sum(SumStep { linear, externals }));
         Expression {
             constant,
             form: Form {
                 terms: vec![term],
                 rows: Vec::new(),
             },
-            products: Vec::new(),
+            externals: Vec::new(),
         }
     }
 
@@ -388,18 +245,43 @@ impl Lowering {
     }
 }
 
+impl Step {
+    /// The forms that a step reads, those of its external products last.
+    pub(crate) fn forms(&self) -> impl Iterator<Item = &Form> {
+        let sum = match self {
+            Self::Sum(sum) => Some(sum),
+            Self::Product(_) => None,
+        };
+        sum.into_iter().flat_map(|sum| {
+            std::iter::once(&sum.linear)
+                .chain(sum.externals.iter().map(|external| &external.difference))
+        })
+    }
+
+    /// Its external products.
+    pub(crate) fn externals(&self) -> &[External] {
+        match self {
+            Self::Sum(sum) => &sum.externals,
+            Self::Product(_) => &[],
+        }
+    }
+}
+
+impl External {
+    const fn zero(selector: SelectorId) -> Self {
+        Self {
+            selector,
+            difference: Form {
+                terms: Vec::new(),
+                rows: Vec::new(),
+            },
+            constant: Sparse::zero(),
+        }
+    }
+}
+
 impl Form {
     pub(crate) fn is_empty(&self) -> bool {
         self.terms.is_empty() && self.rows.is_empty()
-    }
-
-    /// Terms and coefficients in it.
-    fn len(&self) -> usize {
-        self.terms.len()
-            + self
-                .rows
-                .iter()
-                .map(|row| row.plaintext.len())
-                .sum::<usize>()
     }
 }

@@ -1,15 +1,13 @@
 //! Prepared circuits and their evaluation on encrypted rows.
 
 use crate::error::EngineError;
-use crate::levelled::{Levelled, Statistics, Values};
-use crate::linear::Linear;
-use cipherfn_circuit::circuit::{Circuit, validate};
-use cipherfn_scheme::ExpandedEvaluationKey;
-use cipherfn_scheme::Glwe;
+use crate::run::{Executable, Expanded, Statistics, Values};
+use cipherfn_circuit::circuit::{Circuit, Input, Output, SelectorForm};
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_scheme::query::{self, LinearQueryShape, SelectorQueryShape};
+use cipherfn_scheme::query::{self, InputShape, LinearQueryShape, SelectorQueryShape};
 use cipherfn_scheme::reply::{self, ReplyShape};
 use cipherfn_scheme::selectors::FourierSelectors;
+use cipherfn_scheme::{ExpandedEvaluationKey, Glwe, SchemeError};
 use rayon::prelude::*;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -21,32 +19,19 @@ const ROW_PARALLEL_BYTES: u64 = 512 << 20;
 /// A checked circuit in the form that evaluates fast. Immutable: one serves all threads.
 #[derive(Debug)]
 pub struct PreparedCircuit {
-    kind: Kind,
-    reply: ReplyShape,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Levelled(SelectorQueryShape, Levelled),
-    Linear(LinearQueryShape, Linear),
-}
-
-/// Dimensions of a circuit's query rows.
-#[derive(Clone, Copy, Debug)]
-pub enum QueryShape {
-    /// Encrypted selector bits.
-    Selectors(SelectorQueryShape),
-    /// An encrypted feature vector.
-    Linear(LinearQueryShape),
+    set: &'static ParameterSet,
+    inputs: Vec<InputShape>,
+    outputs: Vec<ReplyShape>,
+    executable: Executable,
 }
 
 /// Memory of one evaluation at a time. It grows to what a circuit needs and is used again: keep one
 /// a thread.
 #[derive(Default)]
 pub struct Workspace {
-    selectors: Option<FourierSelectors>,
+    inputs: Vec<Expanded>,
     values: Values,
-    result: Glwe,
+    results: Vec<Glwe>,
 }
 
 /// Where the time of a row went.
@@ -56,90 +41,63 @@ pub struct Timings {
     pub expand: Duration,
     /// Circuit.
     pub evaluate: Duration,
-    /// Ciphertext to reply row.
+    /// Ciphertexts to reply row.
     pub compress: Duration,
 }
 
 impl PreparedCircuit {
     /// Checks and prepares a circuit.
     pub fn new(circuit: &Circuit) -> Result<Self, EngineError> {
-        let set = ParameterSet::by_name(circuit.parameter_set())?;
+        let set = ParameterSet::by_name(&circuit.parameter_set)?;
         let dimensions = crate::dimensions(set);
-        validate(circuit, dimensions)?;
-        Ok(match circuit {
-            Circuit::Levelled(circuit) => {
-                let shape = SelectorQueryShape {
-                    set,
-                    selectors: circuit.selectors as usize,
-                    gadget: circuit.gadget,
-                    transport: circuit.transport,
-                };
-                let (coefficients, stride) =
-                    (circuit.coefficients as usize, circuit.stride as usize);
-                Self {
-                    kind: Kind::Levelled(shape, Levelled::new(circuit, dimensions)?),
-                    reply: ReplyShape {
-                        set,
-                        coefficients,
-                        stride,
-                        bits: circuit.reply_bits,
-                    },
-                }
-            }
-            Circuit::Linear(circuit) => {
-                let (features, block) = (circuit.weights[0].len(), circuit.block as usize);
-                let shape = LinearQueryShape {
-                    set,
-                    features,
-                    block,
-                    stride: circuit.stride as usize,
-                    body_bits: circuit.body_bits,
-                };
-                Self {
-                    kind: Kind::Linear(shape, Linear::new(circuit, set.ring.polynomial_size)),
-                    reply: ReplyShape {
-                        set,
-                        coefficients: circuit.weights.len(),
-                        stride: 1,
-                        bits: circuit.reply_bits,
-                    },
-                }
-            }
+        circuit.validate(dimensions)?;
+        let inputs = circuit.inputs.iter().enumerate();
+        let inputs = inputs.map(|(index, input)| input_shape(set, index, input));
+        Ok(Self {
+            set,
+            inputs: inputs.collect::<Result<_, _>>()?,
+            outputs: circuit
+                .outputs
+                .iter()
+                .map(|output| reply_shape(set, output))
+                .collect(),
+            executable: Executable::new(circuit, dimensions)?,
         })
     }
 
     /// Parameter set of keys and ciphertexts.
     pub const fn parameter_set(&self) -> &'static ParameterSet {
-        self.reply.set
+        self.set
     }
 
-    /// Dimensions of a query row.
-    pub const fn query_shape(&self) -> QueryShape {
-        match &self.kind {
-            Kind::Levelled(shape, _) => QueryShape::Selectors(*shape),
-            Kind::Linear(shape, _) => QueryShape::Linear(*shape),
-        }
+    /// Dimensions of a query row's parts, one an input.
+    pub fn inputs(&self) -> &[InputShape] {
+        &self.inputs
     }
 
-    /// Dimensions of a reply row.
-    pub const fn reply_shape(&self) -> ReplyShape {
-        self.reply
+    /// Dimensions of a reply row's parts, one an output.
+    pub fn outputs(&self) -> &[ReplyShape] {
+        &self.outputs
     }
 
-    /// What an evaluation consists of; all zero for a linear model.
-    pub fn statistics(&self) -> Statistics {
-        match &self.kind {
-            Kind::Levelled(_, levelled) => levelled.statistics(),
-            Kind::Linear(..) => Statistics::default(),
-        }
+    /// Bytes of a query row.
+    pub fn query_row_bytes(&self) -> usize {
+        self.inputs.iter().map(InputShape::row_bytes).sum()
+    }
+
+    /// Bytes of a reply row.
+    pub fn reply_row_bytes(&self) -> usize {
+        self.outputs.iter().map(ReplyShape::row_bytes).sum()
+    }
+
+    /// What an evaluation consists of.
+    pub const fn statistics(&self) -> Statistics {
+        self.executable.statistics()
     }
 
     /// Bytes of memory that it takes, about.
     pub fn memory_len(&self) -> usize {
-        match &self.kind {
-            Kind::Levelled(_, levelled) => levelled.memory_len(),
-            Kind::Linear(_, linear) => linear.memory_len(),
-        }
+        self.executable.memory_len()
     }
 
     /// Evaluates one row, on all threads of the current rayon pool.
@@ -198,28 +156,16 @@ impl PreparedCircuit {
         parallel: bool,
     ) -> Result<(Vec<u8>, Timings), EngineError> {
         let start = Instant::now();
+        self.expand(key, row, workspace)?;
+        let expanded = Instant::now();
         let Workspace {
-            selectors,
+            inputs,
             values,
-            result,
+            results,
         } = workspace;
-        let expanded = match &self.kind {
-            Kind::Levelled(shape, levelled) => {
-                let selectors = fit(selectors, shape);
-                query::expand_selectors(key, shape, row, selectors)?;
-                let expanded = Instant::now();
-                levelled.evaluate(selectors, values, result, parallel);
-                expanded
-            }
-            Kind::Linear(shape, linear) => {
-                let ciphertexts = query::decode_linear(shape, row)?;
-                let expanded = Instant::now();
-                linear.evaluate(&ciphertexts, result);
-                expanded
-            }
-        };
+        self.executable.evaluate(inputs, values, results, parallel);
         let evaluated = Instant::now();
-        let reply = reply::compress(&self.reply, &result.mask, &result.body)?;
+        let reply = self.compress(results)?;
         let timings = Timings {
             expand: expanded - start,
             evaluate: evaluated - expanded,
@@ -227,20 +173,118 @@ impl PreparedCircuit {
         };
         Ok((reply, timings))
     }
+
+    /// Query row to ciphertexts.
+    fn expand(
+        &self,
+        key: Option<&ExpandedEvaluationKey>,
+        row: &[u8],
+        workspace: &mut Workspace,
+    ) -> Result<(), EngineError> {
+        if row.len() != self.query_row_bytes() {
+            return Err(SchemeError::Length {
+                what: "query row",
+                expected: self.query_row_bytes(),
+                found: row.len(),
+            }
+            .into());
+        }
+        workspace.fit(&self.inputs);
+        let mut rest = row;
+        for (shape, input) in self.inputs.iter().zip(&mut workspace.inputs) {
+            let (part, after) = rest.split_at(shape.row_bytes());
+            rest = after;
+            match (shape, input) {
+                (InputShape::Selectors(shape), Expanded::Selectors(selectors)) => {
+                    query::expand_selectors(key, shape, part, selectors)?;
+                }
+                (InputShape::Features(shape), input) => {
+                    *input = Expanded::Features(query::decode_linear(shape, part)?);
+                }
+                (InputShape::Selectors(_), Expanded::Features(_)) => {
+                    unreachable!("memory was made for this shape")
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ciphertexts to reply row.
+    fn compress(&self, results: &[Glwe]) -> Result<Vec<u8>, EngineError> {
+        let mut row = Vec::new();
+        for (shape, result) in self.outputs.iter().zip(results) {
+            let part = reply::compress(shape, &result.mask, &result.body)?;
+            if row.is_empty() {
+                row = part;
+            } else {
+                row.extend(part);
+            }
+        }
+        Ok(row)
+    }
 }
 
-/// The selectors of the row before, if they have the same dimensions: fresh memory would cost a
-/// page fault every 4 KB.
-fn fit<'a>(
-    selectors: &'a mut Option<FourierSelectors>,
-    shape: &SelectorQueryShape,
-) -> &'a mut FourierSelectors {
-    if selectors.as_ref().is_some_and(|selectors| {
-        selectors.shape() != shape.ggsw() || selectors.len() != shape.selectors
-    }) {
-        *selectors = None;
+impl Workspace {
+    /// Makes room for inputs of these shapes: the selectors of the row before, if they have the same
+    /// dimensions.
+    fn fit(&mut self, shapes: &[InputShape]) {
+        self.inputs.truncate(shapes.len());
+        for (index, shape) in shapes.iter().enumerate() {
+            let fits = match (shape, self.inputs.get(index)) {
+                (InputShape::Selectors(shape), Some(Expanded::Selectors(selectors))) => {
+                    selectors.shape() == shape.ggsw() && selectors.len() == shape.selectors
+                }
+                (InputShape::Features(_), Some(Expanded::Features(_))) => true,
+                _ => false,
+            };
+            if fits {
+                continue;
+            }
+            let fresh = match shape {
+                InputShape::Selectors(shape) => {
+                    Expanded::Selectors(FourierSelectors::zeroed(shape.ggsw(), shape.selectors))
+                }
+                InputShape::Features(_) => Expanded::Features(Vec::new()),
+            };
+            // What came after is of another circuit.
+            self.inputs.truncate(index);
+            self.inputs.push(fresh);
+        }
     }
-    selectors.get_or_insert_with(|| FourierSelectors::zeroed(shape.ggsw(), shape.selectors))
+}
+
+fn input_shape(
+    set: &'static ParameterSet,
+    index: usize,
+    input: &Input,
+) -> Result<InputShape, EngineError> {
+    match input {
+        Input::Selectors(group) => match group.form {
+            SelectorForm::Bits => Ok(InputShape::Selectors(SelectorQueryShape {
+                set,
+                selectors: group.count as usize,
+                gadget: group.gadget,
+                transport: group.transport,
+            })),
+            SelectorForm::Digits { .. } => Err(EngineError::Digits { input: index }),
+        },
+        Input::Features(input) => Ok(InputShape::Features(LinearQueryShape {
+            set,
+            features: input.features as usize,
+            block: input.block as usize,
+            stride: input.stride as usize,
+            body_bits: input.body_bits,
+        })),
+    }
+}
+
+fn reply_shape(set: &'static ParameterSet, output: &Output) -> ReplyShape {
+    ReplyShape {
+        set,
+        coefficients: output.coefficients as usize,
+        stride: output.stride as usize,
+        bits: output.reply_bits,
+    }
 }
 
 impl fmt::Debug for Workspace {

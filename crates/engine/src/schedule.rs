@@ -5,8 +5,13 @@
 //! become too many. Steps are taken in depth-first order and cut into *segments*. In a segment, the
 //! next steps are always those of the selectors that most of the steps with known operands use.
 
-use crate::lower::{Form, Program};
-use std::collections::{BTreeMap, HashMap};
+use crate::lower::{Program, Step};
+use cipherfn_circuit::circuit::SelectorId;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
+
+#[cfg(test)]
+mod tests;
 
 /// Steps of a segment: at most 128 MB of values at N = 2048, k = 1.
 const SEGMENT: usize = 4096;
@@ -32,8 +37,8 @@ pub(crate) struct Schedule {
 #[derive(Debug)]
 pub(crate) struct Block {
     pub(crate) steps: Vec<u32>,
-    /// (step, index of its product), sorted by selector.
-    pub(crate) products: Vec<(u32, u32)>,
+    /// (step, index of its external product), sorted by selector.
+    pub(crate) externals: Vec<(u32, u32)>,
 }
 
 impl Schedule {
@@ -59,20 +64,18 @@ impl Schedule {
 
 /// The steps that a step reads.
 fn operands(program: &Program, step: u32) -> impl Iterator<Item = u32> {
-    let step = &program.steps[step as usize];
-    let forms = std::iter::once(&step.linear)
-        .chain(step.products.iter().map(|product| &product.difference));
-    forms.flat_map(|form: &Form| form.terms.iter().map(|term| term.step))
+    program.steps[step as usize]
+        .forms()
+        .flat_map(|form| form.terms.iter().map(|term| term.step))
 }
 
-/// Every step after what it reads, depth first, from the result.
+/// Every step after what it reads, depth first, from the results.
 fn depth_first(program: &Program) -> Vec<u32> {
     let mut order = Vec::with_capacity(program.steps.len());
     let mut visited = vec![false; program.steps.len()];
-    let mut stack: Vec<(u32, bool)> = program
-        .result
-        .map(|step| (step, false))
-        .into_iter()
+    let results = program.results.iter().rev();
+    let mut stack: Vec<(u32, bool)> = results
+        .filter_map(|result| Some((result.step?, false)))
         .collect();
     while let Some((step, expanded)) = stack.pop() {
         if expanded {
@@ -107,36 +110,24 @@ fn by_selector(program: &Program, segment: &[u32]) -> Vec<Vec<u32>> {
             }
         }
     }
-    let mut ready: BTreeMap<Option<u32>, Vec<u32>> = BTreeMap::new();
-    let add = |ready: &mut BTreeMap<Option<u32>, Vec<u32>>, step: u32| {
-        ready
-            .entry(first_selector(program, step))
-            .or_default()
-            .push(step);
-    };
+    let mut ready = Ready::default();
     for step in segment.iter().filter(|step| waiting[place[step]] == 0) {
-        add(&mut ready, *step);
+        ready.add(first_selector(&program.steps[*step as usize]), *step);
     }
     let mut stages = Vec::new();
-    while !ready.is_empty() {
-        let mut groups: Vec<(usize, Option<u32>)> = ready
-            .iter()
-            .map(|(selector, steps)| (steps.len(), *selector))
-            .collect();
-        groups.sort_by_key(|(len, selector)| (std::cmp::Reverse(*len), *selector));
+    while !ready.order.is_empty() {
         let mut stage = Vec::new();
-        for (_, selector) in groups {
-            stage.extend(ready.remove(&selector).unwrap_or_default());
-            if stage.len() >= STAGE {
-                break;
-            }
+        while stage.len() < STAGE
+            && let Some(steps) = ready.pop()
+        {
+            stage.extend(steps);
         }
         for step in &stage {
             for user in &users[place[step]] {
                 let left = &mut waiting[place[user]];
                 *left -= 1;
                 if *left == 0 {
-                    add(&mut ready, *user);
+                    ready.add(first_selector(&program.steps[*user as usize]), *user);
                 }
             }
         }
@@ -145,29 +136,50 @@ fn by_selector(program: &Program, segment: &[u32]) -> Vec<Vec<u32>> {
     stages
 }
 
-fn first_selector(program: &Program, step: u32) -> Option<u32> {
-    let step = &program.steps[step as usize];
-    step.products
-        .first()
-        .map(|product| product.selector)
-        .or(step.linear.rows.first().map(|row| row.selector))
+/// Steps whose operands are there, by selector. Groups are kept in the order in which they go:
+/// sorting them for every stage takes the square of the number of selectors.
+#[derive(Default)]
+struct Ready {
+    groups: HashMap<Option<SelectorId>, Vec<u32>>,
+    /// The largest group first.
+    order: BTreeSet<(Reverse<usize>, Option<SelectorId>)>,
+}
+
+impl Ready {
+    fn add(&mut self, selector: Option<SelectorId>, step: u32) {
+        let group = self.groups.entry(selector).or_default();
+        self.order.remove(&(Reverse(group.len()), selector));
+        group.push(step);
+        self.order.insert((Reverse(group.len()), selector));
+    }
+
+    fn pop(&mut self) -> Option<Vec<u32>> {
+        let (_, selector) = self.order.pop_first()?;
+        self.groups.remove(&selector)
+    }
+}
+
+fn first_selector(step: &Step) -> Option<SelectorId> {
+    let row = || Some(step.forms().next()?.rows.first()?.selector);
+    let external = step.externals().first();
+    external.map(|external| external.selector).or_else(row)
 }
 
 fn blocks(program: &Program, stage: &[u32]) -> Vec<Block> {
     let len = (stage.len() / BLOCKS).clamp(1, MAX_BLOCK);
     let block = |steps: &[u32]| {
-        let products = |step: &u32| {
+        let externals = |step: &u32| {
             let step = *step;
-            (0..program.steps[step as usize].products.len() as u32)
-                .map(move |product| (step, product))
+            (0..program.steps[step as usize].externals().len() as u32)
+                .map(move |external| (step, external))
         };
-        let mut products: Vec<(u32, u32)> = steps.iter().flat_map(products).collect();
-        products.sort_by_key(|(step, product)| {
-            program.steps[*step as usize].products[*product as usize].selector
+        let mut externals: Vec<(u32, u32)> = steps.iter().flat_map(externals).collect();
+        externals.sort_by_key(|(step, external)| {
+            program.steps[*step as usize].externals()[*external as usize].selector
         });
         Block {
             steps: steps.to_vec(),
-            products,
+            externals,
         }
     };
     stage.chunks(len).map(block).collect()
@@ -182,8 +194,8 @@ fn assign_slots(program: &Program, stages: &[Vec<u32>]) -> (Vec<u32>, usize) {
             operands(program, *step).for_each(|operand| last_read[operand as usize] = stage);
         }
     }
-    if let Some(result) = program.result {
-        last_read[result as usize] = stages.len();
+    for step in program.results.iter().filter_map(|result| result.step) {
+        last_read[step as usize] = stages.len();
     }
     let mut dying = vec![Vec::new(); stages.len() + 1];
     let mut slots = vec![0; program.steps.len()];
@@ -200,124 +212,4 @@ fn assign_slots(program: &Program, stages: &[Vec<u32>]) -> (Vec<u32>, usize) {
         free.append(&mut dying[stage]);
     }
     (slots, count as usize)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Schedule;
-    use crate::lower::{Form, Product, Program, Step, Term};
-    use crate::polynomial::Sparse;
-
-    /// 60 steps, each a CMUX of two earlier ones, all needed.
-    fn program() -> Program {
-        let term = |step| Term { step, rotation: 0 };
-        let step = |step: u32| {
-            let terms = if step < 2 {
-                Vec::new()
-            } else {
-                vec![term(step - 1), term(step * 7 % (step - 1))]
-            };
-            let difference = Form {
-                terms,
-                rows: Vec::new(),
-            };
-            let product = Product {
-                selector: step * 5 % 7,
-                difference,
-                constant: Sparse::default(),
-            };
-            Step {
-                linear: Form::default(),
-                products: vec![product],
-            }
-        };
-        Program {
-            steps: (0..60).map(step).collect(),
-            constant: Sparse::default(),
-            result: Some(59),
-        }
-    }
-
-    #[test]
-    fn values_are_there_when_they_are_read() {
-        let program = program();
-        for segment in [1, 3, 16, 1000] {
-            let schedule = Schedule::with_segment(&program, segment);
-            let mut slots = vec![None; schedule.slot_count];
-            for stage in &schedule.stages {
-                for (step, _) in stage.iter().flat_map(|block| &block.products) {
-                    for term in &program.steps[*step as usize].products[0].difference.terms {
-                        assert_eq!(
-                            slots[schedule.slots[term.step as usize] as usize],
-                            Some(term.step),
-                            "segment {segment}"
-                        );
-                    }
-                }
-                for step in stage.iter().flat_map(|block| &block.steps) {
-                    slots[schedule.slots[*step as usize] as usize] = Some(*step);
-                }
-            }
-            assert_eq!(slots[schedule.slots[59] as usize], Some(59));
-            let evaluated: usize = schedule
-                .stages
-                .iter()
-                .flatten()
-                .map(|block| block.steps.len())
-                .sum();
-            assert_eq!(evaluated, 60);
-        }
-    }
-
-    #[test]
-    fn steps_wait_for_others_of_their_selector() {
-        // Chains of two steps over selectors 0 and 1, 1 and 0, alternating: by level, each selector
-        // would come up twice.
-        let step = |operand: Option<u32>, selector: u32| {
-            let terms = operand
-                .map(|step| Term { step, rotation: 0 })
-                .into_iter()
-                .collect();
-            Step {
-                linear: Form::default(),
-                products: vec![Product {
-                    selector,
-                    difference: Form {
-                        terms,
-                        rows: Vec::new(),
-                    },
-                    constant: Sparse::default(),
-                }],
-            }
-        };
-        let mut steps: Vec<Step> = (0..20)
-            .map(|_| step(None, 0))
-            .chain((0..30).map(|_| step(None, 1)))
-            .collect();
-        steps.extend((20..50).map(|operand| step(Some(operand), 0)));
-        let all: Vec<u32> = (0..80).collect();
-        let program = Program {
-            steps,
-            constant: Sparse::default(),
-            result: Some(79),
-        };
-        let stages = super::by_selector(&program, &all);
-        let selectors: Vec<Option<u32>> = stages
-            .iter()
-            .map(|stage| super::first_selector(&program, stage[0]))
-            .collect();
-        assert_eq!(selectors, [Some(1), Some(0)]);
-        assert_eq!(stages.iter().map(Vec::len).collect::<Vec<_>>(), [30, 50]);
-    }
-
-    #[test]
-    fn blocks_go_from_selector_to_selector() {
-        let program = program();
-        for block in Schedule::new(&program).stages.iter().flatten() {
-            let selectors = block.products.iter().map(|(step, product)| {
-                program.steps[*step as usize].products[*product as usize].selector
-            });
-            assert!(selectors.is_sorted());
-        }
-    }
 }

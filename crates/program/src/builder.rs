@@ -87,6 +87,11 @@ impl ProgramBuilder {
         Ok(id)
     }
 
+    /// The steps so far, in order; the first one's value comes after the inputs.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
     /// Kind and length of a value.
     pub fn tensor_type(&self, id: ValueId) -> TensorType {
         self.types[id.index()]

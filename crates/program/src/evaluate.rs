@@ -44,8 +44,11 @@ pub(super) fn run(parts: &Parts, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, Pro
         .collect())
 }
 
-/// Carries out one type-checked operation.
-pub(super) fn apply(node: &str, op: &Op, arguments: &[&Tensor]) -> Result<Tensor, ProgramError> {
+/// Carries out one operation on arguments of the kinds and lengths that it takes.
+///
+/// # Errors
+/// What only a row's content shows: a division of integers by zero, an unknown entry.
+pub fn apply(node: &str, op: &Op, arguments: &[&Tensor]) -> Result<Tensor, ProgramError> {
     Ok(match (op, arguments) {
         (Op::Constant(value), _) => value.clone(),
         (Op::Concat(_), parts) => concat(parts),

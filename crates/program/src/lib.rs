@@ -53,6 +53,7 @@ pub use encoding::{
     Transport,
 };
 pub use error::ProgramError;
+pub use evaluate::apply as evaluate;
 pub use op::{BinaryFunction, Norm, Op, ReduceFunction, SoftmaxKind, Step, UnaryFunction, ValueId};
 pub use quantise::QuantiseError;
 pub use tensor::{Kind, Tensor, TensorType};

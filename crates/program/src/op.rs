@@ -284,7 +284,7 @@ impl Op {
     }
 
     /// Replaces every value that the operation reads.
-    pub(super) fn rename(&mut self, mut new: impl FnMut(ValueId) -> ValueId) {
+    pub fn rename(&mut self, mut new: impl FnMut(ValueId) -> ValueId) {
         match self {
             Self::Constant(_) => {}
             Self::Concat(parts) => parts.iter_mut().for_each(|id| *id = new(*id)),

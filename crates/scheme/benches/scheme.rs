@@ -1,23 +1,31 @@
 //! Times of the scheme's operations on one thread, as ratios to `tfhe`'s own CMUX over the same
-//! selectors in the same run.
+//! selectors and to its own encryption, in the same run.
 //!
 //! `cargo bench -p cipherfn-scheme -- [NAME]` for the parameter sets whose name contains NAME; with
 //! `--test` every operation runs once.
 
 use cipherfn_protocol::specs::{Gadget, Transport};
 use cipherfn_scheme::fourier::{Transform, c64};
+use cipherfn_scheme::operations::isolate;
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_scheme::query::{self, LinearQueryShape, SelectorQueryShape};
-use cipherfn_scheme::reply::{self, ReplyShape};
+use cipherfn_scheme::query::{self, GroupShape, LinearQueryShape, SelectorQueryShape};
+use cipherfn_scheme::reply::{self, PackedShape, Remainder, ReplyShape};
 use cipherfn_scheme::selectors::FourierSelectors;
 use cipherfn_scheme::{EvaluationKey, SchemeError, SecretKey};
 use dyn_stack::PodBuffer;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
+use tfhe::core_crypto::commons::generators::{DeterministicSeeder, SecretRandomGenerator};
+use tfhe::core_crypto::commons::math::random::{
+    CompressionSeed, DefaultRandomGenerator, Seed, Seeder, TUniform,
+};
 use tfhe::core_crypto::fft_impl::fft64::crypto::ggsw::FourierGgswCiphertext;
 use tfhe::core_crypto::prelude::{
-    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweCiphertext, GlweSize,
-    PodStack, PolynomialSize, cmux_assign_mem_optimized, cmux_assign_mem_optimized_requirement,
+    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweCiphertext,
+    GlweCiphertextCount, GlweDimension, GlweSecretKeyOwned, GlweSize, PlaintextCount,
+    PlaintextList, PodStack, PolynomialSize, SeededGlweCiphertextList,
+    allocate_and_generate_new_binary_glwe_secret_key, cmux_assign_mem_optimized,
+    cmux_assign_mem_optimized_requirement, encrypt_seeded_glwe_ciphertext_list,
 };
 
 fn main() -> Result<(), SchemeError> {
@@ -90,6 +98,12 @@ fn bench(timer: &Timer, set: &'static ParameterSet) -> Result<(), SchemeError> {
             )?;
         }
     }
+    if set
+        .packing()
+        .is_some_and(|packing| packing.slots() == set.ring.polynomial_size)
+    {
+        wide(timer, &key, set)?;
+    }
     linear_and_reply(timer, &key, set)
 }
 
@@ -112,11 +126,11 @@ fn selectors(
         shape.ciphertexts(),
         row.len()
     );
-    line(
-        "encrypt selectors",
-        timer.time(|| query::encrypt_selectors(key, &shape, &bits).is_ok()),
-        &sizes,
-    );
+    let theirs = tfhe_encryption(timer, shape.set, shape.ciphertexts());
+    line("tfhe encryption of as many", theirs, "");
+    let encrypt = timer.time(|| query::encrypt_selectors(key, &shape, &bits).is_ok());
+    let ratio = format!("{:.3} of tfhe; {sizes}", encrypt / theirs);
+    line("encrypt selectors", encrypt, &ratio);
     let expand = timer.time(|| query::expand_selectors(expanded, &shape, &row, &mut out).is_ok());
     let slots = shape.selectors as f64 * f64::from(levels);
     let each = |count: f64| {
@@ -135,6 +149,96 @@ fn selectors(
             each(shape.selectors as f64)
         ),
     );
+    Ok(())
+}
+
+/// `tfhe`'s own encryption of seeded ciphertexts.
+fn tfhe_encryption(timer: &Timer, set: &ParameterSet, ciphertexts: usize) -> f64 {
+    let size = PolynomialSize(set.ring.polynomial_size);
+    let mut seeder = DeterministicSeeder::<DefaultRandomGenerator>::new(Seed(0));
+    let mut secret = SecretRandomGenerator::<DefaultRandomGenerator>::new(seeder.seed());
+    let key: GlweSecretKeyOwned<u64> = allocate_and_generate_new_binary_glwe_secret_key(
+        GlweDimension(set.ring.glwe_dimension),
+        size,
+        &mut secret,
+    );
+    let plaintexts = PlaintextList::new(0, PlaintextCount(ciphertexts * size.0));
+    let mut list = SeededGlweCiphertextList::new(
+        0u64,
+        GlweDimension(set.ring.glwe_dimension).to_glwe_size(),
+        size,
+        GlweCiphertextCount(ciphertexts),
+        CompressionSeed::from(seeder.seed()),
+        CiphertextModulus::new_native(),
+    );
+    let noise = TUniform::new(set.ring.noise_bound_log2);
+    timer.time(|| {
+        encrypt_seeded_glwe_ciphertext_list(&key, &mut list, &plaintexts, noise, &mut seeder);
+    })
+}
+
+/// Operations of the wide set on many results and rows.
+fn wide(timer: &Timer, key: &SecretKey, set: &'static ParameterSet) -> Result<(), SchemeError> {
+    let expanded = EvaluationKey::generate(key)?.expand()?;
+    let shape = SelectorQueryShape {
+        set,
+        selectors: 77,
+        gadget: Gadget {
+            base_log: 8,
+            levels: 3,
+        },
+        transport: Transport::Packed,
+    };
+    let bits: Vec<bool> = (0..shape.selectors).map(|i| i % 3 == 0).collect();
+    let mut out = FourierSelectors::zeroed(shape.ggsw(), shape.selectors);
+    for (depth, rows) in [(8, 1), (11, 1), (11, 8)] {
+        let group = GroupShape { shape, depth, rows };
+        let bytes = query::encrypt_group(key, &group, &vec![&bits; rows])?;
+        let mut row = (0..rows).cycle();
+        let expand = timer.time(|| {
+            let row = row.next().unwrap_or_default();
+            query::expand_row(&expanded, &group, &bytes, row, &mut out).is_ok()
+        });
+        line(
+            &format!("expand a row of {rows}, depth {depth}"),
+            expand,
+            &format!("{} bytes a row", bytes.len() / rows),
+        );
+    }
+    let linear = LinearQueryShape {
+        set,
+        features: 30,
+        block: 30,
+        stride: 1,
+        body_bits: 40,
+    };
+    let row = query::encrypt_linear(key, &linear, &[1 << 40; 30])?;
+    let glwe = query::decode_linear(&linear, &row)?.remove(0);
+    let isolate = timer.time(|| isolate::isolate(&expanded, &glwe, 0).is_ok());
+    line("isolate a coefficient", isolate, "");
+    for rows in [8, 64, 512] {
+        let shape = PackedShape {
+            row: ReplyShape {
+                set,
+                coefficients: 1,
+                stride: 1,
+                bits: 20,
+            },
+            rows,
+            remainder: Remainder::Data,
+        };
+        let results = vec![Some(glwe.clone()); rows];
+        let pack = timer.time(|| reply::pack(&expanded, &shape, &results).is_ok());
+        line(
+            &format!("pack {rows} results"),
+            pack,
+            &format!(
+                "a result {:.1} us, {} bytes",
+                pack * 1e6 / rows as f64,
+                shape.bytes() / rows
+            ),
+        );
+    }
     Ok(())
 }
 
@@ -194,11 +298,11 @@ fn linear_and_reply(
         body_bits: 40,
     };
     let row = query::encrypt_linear(key, &linear, &[1 << 40; 30])?;
-    line(
-        "encrypt 30 linear inputs",
-        timer.time(|| query::encrypt_linear(key, &linear, &[1 << 40; 30]).is_ok()),
-        "",
-    );
+    let theirs = tfhe_encryption(timer, set, 1);
+    line("tfhe encryption of a GLWE", theirs, "");
+    let encrypt = timer.time(|| query::encrypt_linear(key, &linear, &[1 << 40; 30]).is_ok());
+    let ratio = format!("{:.3} of tfhe", encrypt / theirs);
+    line("encrypt 30 linear inputs", encrypt, &ratio);
     line(
         "decode 30 linear inputs",
         timer.time(|| query::decode_linear(&linear, &row).is_ok()),

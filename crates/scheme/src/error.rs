@@ -38,6 +38,9 @@ pub enum SchemeError {
         /// Parameter set that was given.
         found: &'static str,
     },
+    /// The operating system gave no random bytes.
+    #[error("the operating system gives no random bytes: {0}; nothing can be encrypted without")]
+    Randomness(getrandom::Error),
     /// A part that the set's evaluation key does not have.
     #[error("the evaluation key of parameter set {set} has no part \"{name}\"; it has {}", if .known.is_empty() { "none".to_owned() } else { .known.join(", ") })]
     UnknownKeyPart {
@@ -129,6 +132,14 @@ pub enum SchemeError {
         expected: usize,
         /// Number given.
         found: usize,
+    },
+    /// Values of another kind than an input takes.
+    #[error("{found} were given where the shape has {expected}")]
+    OtherInput {
+        /// What the shape has, in words.
+        expected: String,
+        /// What was given, in words.
+        found: String,
     },
     /// A shape that the parameter set cannot hold.
     #[error("a {what} with {problem} does not fit parameter set {set}; compile the model again")]

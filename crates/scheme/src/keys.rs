@@ -10,4 +10,5 @@ mod tests;
 
 pub use evaluation::EvaluationKey;
 pub use expanded::ExpandedEvaluationKey;
+pub(crate) use secret::Multiplier;
 pub use secret::SecretKey;

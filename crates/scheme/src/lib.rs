@@ -12,8 +12,9 @@
 //! reply::decrypt_packed <--------------- rows ---     reply::pack
 //! ```
 //!
-//! Key generation, encryption, random streams and the FFT are `tfhe`'s; the expansion of packed
-//! selectors is written here. This crate knows nothing of models.
+//! The FFT is `tfhe`'s; keys, encryption and what works on ciphertexts are written here: `tfhe` draws
+//! masks and noise a byte at a time, and has no expansion of packed selectors. Masks are its stream
+//! all the same, and a ciphertext is one of its own. This crate knows nothing of models.
 //!
 //! ```
 //! use cipherfn_protocol::specs::{Gadget, Transport};
@@ -48,6 +49,7 @@ pub mod operations;
 pub mod parameters;
 mod polynomial;
 pub mod query;
+mod random;
 pub mod reply;
 mod seeded;
 pub mod selectors;

@@ -33,24 +33,6 @@ pub(crate) fn add_automorphism(out: &mut [u64], input: &[u64], exponent: usize) 
     }
 }
 
-/// `input^2`, by the definition: used once a key.
-pub(crate) fn square(input: &[u64]) -> Vec<u64> {
-    let mut out = vec![0u64; input.len()];
-    for (i, factor) in input.iter().enumerate() {
-        let (wrapped, plain) = out.split_at_mut(i);
-        let (low, high) = input.split_at(input.len() - i);
-        plain
-            .iter_mut()
-            .zip(low)
-            .for_each(|(out, word)| *out = out.wrapping_add(factor.wrapping_mul(*word)));
-        wrapped
-            .iter_mut()
-            .zip(high)
-            .for_each(|(out, word)| *out = out.wrapping_sub(factor.wrapping_mul(*word)));
-    }
-    out
-}
-
 /// `(1 + X + ... + X^(N-1)) * input`: coefficient p is the sum of the input up to p minus the sum
 /// after it.
 pub(crate) fn times_all_ones(input: &[u64]) -> impl Iterator<Item = u64> {
@@ -104,9 +86,7 @@ pub(crate) fn rotate(input: &[u64], power: usize) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        add_automorphism, automorphism, centre, rotate, shift_right, square, times_all_ones,
-    };
+    use super::{add_automorphism, automorphism, centre, rotate, shift_right, times_all_ones};
 
     #[test]
     fn automorphisms_permute_and_negate() {
@@ -140,15 +120,6 @@ mod tests {
         assert_eq!(words, [0, 0, 1, 0, minus(1), minus(1 << 59)]);
         shift_right(&mut words, 0);
         assert_eq!(words[2], 1);
-    }
-
-    #[test]
-    fn squares_are_negacyclic() {
-        // (1 + 2 X + X^3)^2 = 1 + 4 X + 4 X^2 + 2 X^3 + 4 X^4 + X^6.
-        assert_eq!(
-            square(&[1, 2, 0, 1]),
-            [4u64.wrapping_neg().wrapping_add(1), 4, 3, 2]
-        );
     }
 
     #[test]

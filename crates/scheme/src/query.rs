@@ -1,6 +1,7 @@
 //! Query rows: selectors, packed or as GGSW ciphertexts, and the inputs of linear models.
 
 mod group;
+mod input;
 mod linear;
 mod selectors;
 
@@ -8,6 +9,7 @@ mod selectors;
 mod tests;
 
 pub use group::{GroupShape, encrypt_digits, encrypt_group, expand_row};
+pub use input::{InputShape, InputValues, encrypt_row};
 pub use linear::{LinearQueryShape, decode_linear, encrypt_linear};
 pub use selectors::{SelectorQueryShape, encrypt_selectors, expand_selectors};
 

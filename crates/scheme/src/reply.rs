@@ -149,9 +149,34 @@ fn decrypt_at(
     let mut words = vec![0; mask_len + positions.len()];
     bits::unpack(&mut words, row, bits, "reply row")?;
     let (mask, body) = words.split_at(mask_len);
-    let products = key.mask_products(mask, positions);
-    let phase = |(body, product): (&u64, u64)| body.wrapping_sub(product) as i64;
+    let mut multiplier = key.multiplier();
+    let products = multiplier.product_at(mask, positions);
+    let phase = |(body, product): (&u64, &u64)| body.wrapping_sub(*product) as i64;
     Ok(body.iter().zip(products).map(phase).collect())
+}
+
+/// The phases of a row that is the concatenation of rows of these shapes, in order.
+pub fn decrypt_row(
+    key: &SecretKey,
+    shapes: &[ReplyShape],
+    row: &[u8],
+) -> Result<Vec<i64>, SchemeError> {
+    let expected: usize = shapes.iter().map(ReplyShape::row_bytes).sum();
+    if row.len() != expected {
+        return Err(SchemeError::Length {
+            what: "reply row",
+            expected,
+            found: row.len(),
+        });
+    }
+    let mut phases = Vec::new();
+    let mut rest = row;
+    for shape in shapes {
+        let (part, after) = rest.split_at(shape.row_bytes());
+        phases.extend(decrypt(key, shape, part)?);
+        rest = after;
+    }
+    Ok(phases)
 }
 
 fn count(what: &'static str, expected: usize, found: usize) -> Result<(), SchemeError> {

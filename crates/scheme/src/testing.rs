@@ -13,30 +13,27 @@ pub(crate) struct Noiseless {
 impl Noiseless {
     pub(crate) fn random(key: &SecretKey, index: usize) -> Self {
         let set = key.parameter_set();
-        let size = set.ring.polynomial_size;
         let mut masks = Masks::new((index as u128).to_le_bytes());
-        let (mut mask, mut message) = (vec![0; set.mask_len()], vec![0; size]);
+        let mut mask = vec![0; set.mask_len()];
+        let mut message = vec![0; set.ring.polynomial_size];
         masks.fill(&mut mask);
         masks.fill(&mut message);
-        let positions: Vec<usize> = (0..size).collect();
-        let products = key.mask_products(&mask, &positions);
-        let body = message.iter().zip(products);
-        let body = body.map(|(message, product)| message.wrapping_add(product));
+        let mut multiplier = key.multiplier();
+        let body = message.iter().zip(multiplier.product(&mask));
+        let body = body
+            .map(|(message, product)| message.wrapping_add(*product))
+            .collect();
         Self {
-            glwe: Glwe {
-                body: body.collect(),
-                mask,
-            },
+            glwe: Glwe { mask, body },
             message,
         }
     }
 }
 
 /// The phases of all coefficients.
-pub(crate) fn phases(key: &SecretKey, glwe: &Glwe) -> Vec<u64> {
-    let positions: Vec<usize> = (0..glwe.body.len()).collect();
-    let products = key.mask_products(&glwe.mask, &positions);
-    let body = glwe.body.iter().zip(products);
-    body.map(|(body, product)| body.wrapping_sub(product))
+pub(crate) fn phases(key: &SecretKey, mask: &[u64], body: &[u64]) -> Vec<u64> {
+    let mut multiplier = key.multiplier();
+    let body = body.iter().zip(multiplier.product(mask));
+    body.map(|(body, product)| body.wrapping_sub(*product))
         .collect()
 }

@@ -1,9 +1,9 @@
 //! The loop of every function: an event becomes a [`Call`], the handler's answer or problem a
 //! response. A panic is a 500 and the environment lives on.
 
+use crate::bucket::StorageError;
 use crate::config;
 use crate::http;
-use crate::store::StoreError;
 use crate::telemetry::{Metric, Metrics, Trace};
 use crate::tenant::Tenant;
 use cipherfn_protocol::api::{Function, Problem, ProblemType};
@@ -14,6 +14,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use time::OffsetDateTime;
 
 /// Name of the deployed function, set by AWS Lambda.
 const FUNCTION_NAME: &str = "AWS_LAMBDA_FUNCTION_NAME";
@@ -25,6 +26,8 @@ const LONGEST: Duration = Duration::from_hours(24);
 pub struct Call {
     /// Names it in logs and problems.
     pub request_id: String,
+    /// When it came, in whole seconds.
+    pub now: OffsetDateTime,
     /// What it measures.
     pub metrics: Metrics,
     trace: Option<Trace>,
@@ -37,8 +40,10 @@ pub struct Call {
 pub enum Failure {
     /// The caller's to mend.
     Problem(Problem),
-    /// S3's fault, or that of a stored object.
-    Store(StoreError),
+    /// The bucket's fault, or that of a stored object.
+    Storage(StorageError),
+    /// That of a stored object, and the caller has a way out.
+    Damaged(StorageError, Problem),
     /// Ours; the text is for the log.
     Internal(String),
 }
@@ -49,9 +54,9 @@ impl From<Problem> for Failure {
     }
 }
 
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
     }
 }
 
@@ -62,6 +67,7 @@ impl Call {
             request_id: context
                 .map(|context| context.request_id.clone())
                 .unwrap_or_default(),
+            now: now(),
             metrics: Metrics::default(),
             trace: Trace::of(context.and_then(|context| context.xray_trace_id.as_deref())),
             tenant: Tenant::of_request(request),
@@ -79,6 +85,15 @@ impl Call {
         self.deadline
             .duration_since(SystemTime::now())
             .unwrap_or_default()
+    }
+
+    /// Tells the operator of something that the caller does not see.
+    pub fn warn(&self, what: &str, error: &StorageError) {
+        tracing::warn!(
+            request_id = self.request_id,
+            error = error.to_string(),
+            "{what}"
+        );
     }
 
     /// Runs a stage, which is then in the metrics and in the trace.
@@ -152,6 +167,12 @@ where
     .await
 }
 
+/// The time of day in whole seconds, as documents have it.
+fn now() -> OffsetDateTime {
+    let now = OffsetDateTime::now_utc();
+    now.replace_nanosecond(0).unwrap_or(now)
+}
+
 /// A point in time in milliseconds since 1970. `cargo lambda watch` gives the number of
 /// milliseconds that are left instead.
 fn deadline(milliseconds: u64) -> SystemTime {
@@ -180,7 +201,7 @@ fn explain(failure: Failure, call: &Call) -> Problem {
             );
             problem
         }
-        Failure::Store(error) if error.is_transient() => {
+        Failure::Storage(error) if error.is_transient() => {
             tracing::warn!(
                 request_id = call.request_id,
                 error = error.to_string(),
@@ -191,13 +212,22 @@ fn explain(failure: Failure, call: &Call) -> Problem {
                 "the service's storage did not answer; try again",
             )
         }
-        Failure::Store(error) => {
+        Failure::Storage(error) => {
             tracing::error!(
                 request_id = call.request_id,
                 error = error.to_string(),
                 "storage failed"
             );
             internal(call)
+        }
+        Failure::Damaged(error, problem) => {
+            tracing::error!(
+                request_id = call.request_id,
+                error = error.to_string(),
+                problem = problem.kind.slug(),
+                "a stored object is damaged"
+            );
+            problem
         }
         Failure::Internal(text) => {
             tracing::error!(request_id = call.request_id, error = text, "internal error");

@@ -2,9 +2,9 @@
 //! chunk.
 
 use cipherfn_circuit::Bundle;
-use cipherfn_engine::{EngineError, PreparedCircuit, QueryShape};
+use cipherfn_engine::{EngineError, PreparedCircuit};
 use cipherfn_protocol::frame::ParameterSetTag;
-use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::message::{ChunkHead, KeyId, QueryChunk, ReplyChunk};
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SchemeError};
 
@@ -13,6 +13,8 @@ use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SchemeError};
 pub struct Model {
     circuit: PreparedCircuit,
     specs: SpecsHash,
+    /// Of the document for clients of version 1.
+    specs_v1: Option<SpecsHash>,
     needs_key: bool,
 }
 
@@ -92,6 +94,7 @@ impl Model {
         Ok(Self {
             circuit: PreparedCircuit::new(&bundle.circuit)?,
             specs: bundle.specs_hash(),
+            specs_v1: bundle.specs_v1.as_deref().map(Hash::of),
             needs_key: bundle.circuit.needs_evaluation_key(),
         })
     }
@@ -99,6 +102,12 @@ impl Model {
     /// Hash of the client specs.
     pub const fn specs(&self) -> SpecsHash {
         self.specs
+    }
+
+    /// Whether rows that were made for specs with this hash are for this model: specs of either
+    /// format are.
+    pub fn knows(&self, specs: SpecsHash) -> bool {
+        self.specs == specs || self.specs_v1 == Some(specs)
     }
 
     /// Whether queries are expanded with an evaluation key.
@@ -113,7 +122,7 @@ impl Model {
 
     /// Bytes of a row's answer.
     pub fn reply_row_bytes(&self) -> usize {
-        self.circuit.reply_shape().row_bytes()
+        self.circuit.reply_row_bytes()
     }
 
     /// Parameter set that replies carry.
@@ -128,17 +137,13 @@ impl Model {
         head: &ChunkHead,
         key: Option<&Key>,
     ) -> Result<(), QueryError> {
-        if head.specs != self.specs {
+        if !self.knows(head.specs) {
             return Err(QueryError::OtherSpecs {
                 found: head.specs,
                 expected: self.specs,
             });
         }
-        let row_bytes = match self.circuit.query_shape() {
-            QueryShape::Selectors(shape) => shape.row_bytes(),
-            QueryShape::Linear(shape) => shape.row_bytes(),
-        };
-        if tag != self.tag() || head.row_len as usize != row_bytes {
+        if tag != self.tag() || head.row_len as usize != self.circuit.query_row_bytes() {
             return Err(QueryError::Form);
         }
         if self.needs_key {

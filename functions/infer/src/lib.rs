@@ -3,25 +3,27 @@
 //!
 //! ```text
 //!   query ──► head: specs hash, key id
-//!               ├── is the version live?   S3, every time        ┐
-//!               ├── is the key active?     S3, every time        │ at the same time
-//!               └── bundle ──► prepared circuit   warm, or S3 ┐  │
-//!                   key    ──► Fourier form       warm, or S3 ┴──┴─► rows, in parallel ──► reply, if both checks held
+//!               ├── is the version live?   S3, every time ──► bundle ──► prepared circuit   warm, or S3 ┐
+//!               └── is the key active?     S3, every time ──► key    ──► Fourier form       warm, or S3 ┴─► rows, in parallel ──► reply
 //! ```
 //!
 //! Warm, nothing but the two small checks goes to S3, and they run beside the evaluation: a model
 //! that was removed or a key that was deleted is refused by the next request of a warm environment.
-//! A key in memory counts only if its checksum is the registered one.
+//! Cold, they say where the files are. A key in memory counts only if its checksum is the registered
+//! one.
 
 mod estimate;
 mod query;
 mod warm;
 
-use cipherfn_protocol::api::{self, Function, KeyState, ModelName, Problem, ProblemType};
-use cipherfn_protocol::hash::{Sha256, SpecsHash};
+use cipherfn_protocol::api::{self, Function, ModelName, Problem, ProblemType};
+use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::message::KeyId;
+use cipherfn_service::registry::{KeyFile, LiveVersion, PartName, Place, Registration};
 use cipherfn_service::telemetry::Metric;
-use cipherfn_service::{Call, Failure, Store, Tenant, config, http, telemetry};
+use cipherfn_service::{
+    Call, Failure, Registry, S3, StorageError, Tenant, config, http, telemetry,
+};
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Error, Request, Response};
 use query::Query;
@@ -29,7 +31,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use warm::{Warm, WarmKey, WarmModel};
 
-/// How often a request is answered anew because its key was registered anew meanwhile.
+/// How often a request is answered anew because its model or key changed meanwhile.
 const ATTEMPTS: u32 = 3;
 
 /// The function: reads its configuration, then answers until the environment ends.
@@ -38,7 +40,7 @@ pub async fn run() -> Result<(), Error> {
     // Plans of the Fourier transforms are made while the first request is on its way.
     std::thread::spawn(cipherfn_scheme::fourier::warm_up);
     let infer = Infer {
-        store: Store::connect(config::bucket()?).await,
+        registry: Registry::new(S3::connect(config::bucket()?).await),
         warm: Warm::new(config::memory()?),
     };
     let infer = &infer;
@@ -49,7 +51,7 @@ pub async fn run() -> Result<(), Error> {
 }
 
 struct Infer {
-    store: Store,
+    registry: Registry,
     warm: Warm,
 }
 
@@ -69,13 +71,13 @@ impl Infer {
             }
         }
         Err(Failure::Internal(format!(
-            "key {} is registered anew all the time",
+            "model {name} or key {} changes all the time",
             query.head().key
         )))
     }
 
-    /// Answers beside the checks; `None` where the key in memory turned out to be another file than
-    /// the one that is registered.
+    /// Answers beside the checks; `None` where model or key turned out to be no longer what was
+    /// loaded.
     async fn attempt(
         &self,
         name: &ModelName,
@@ -84,47 +86,47 @@ impl Infer {
         call: &Call,
     ) -> Result<Option<Response<Body>>, Failure> {
         let (specs, id) = (query.head().specs, query.head().key);
-        let warm = self.warm.model(name, specs);
+        let (warm_model, warm_key) = (self.warm.model(name, specs), self.warm.key(tenant, id));
         // Models that need no key have clients that registered none.
-        let keyless = warm.as_ref().is_some_and(|model| !model.model.needs_key());
-        let version = self.check_version(name, specs);
+        let keyless = warm_model
+            .as_ref()
+            .is_some_and(|model| !model.model.needs_key());
+        // What is warm is used beside its check; what is cold is found by it.
+        let version = async {
+            match &warm_model {
+                Some(_) => self.live_version(name, specs).await.map(drop),
+                None => Ok(()),
+            }
+        };
         let registered = async {
-            if keyless {
-                Ok(None)
-            } else {
-                self.check_key(tenant, id).await.map(Some)
+            match &warm_key {
+                Some(_) if !keyless => self.active_part(tenant, id, call).await.map(Some),
+                _ => Ok(None),
             }
         };
         let answer = async {
             let model = async {
-                match warm {
-                    Some(model) => Ok(model),
+                match &warm_model {
+                    Some(model) => Ok(Some(Arc::clone(model))),
                     None => self.load_model(name, specs, call).await,
                 }
             };
             let key = async {
-                if keyless {
-                    Ok(None)
-                } else {
-                    self.key(tenant, id, call).await
+                match &warm_key {
+                    Some(key) => Ok(Some(Arc::clone(key))),
+                    None if keyless => Ok(None),
+                    None => self.load_key(tenant, id, call).await,
                 }
             };
             match tokio::join!(model, key) {
-                (Ok(model), _) if !model.model.needs_key() => (
-                    false,
-                    self.answer(query, model, None, call)
-                        .await
-                        .map(|answer| (None, answer)),
-                ),
-                (Ok(model), Ok(key)) => {
-                    let sha256 = key.as_ref().map(|key| key.sha256);
-                    (
-                        true,
-                        self.answer(query, model, key, call)
-                            .await
-                            .map(|answer| (sha256, answer)),
-                    )
+                (Ok(Some(model)), _) if !model.model.needs_key() => {
+                    (false, self.answer(query, model, None, call).await.map(Some))
                 }
+                (Ok(Some(model)), Ok(Some(key))) => {
+                    let answer = self.answer(query, model, Some(key), call).await;
+                    (true, answer.map(Some))
+                }
+                (Ok(_), Ok(_)) => (true, Ok(None)),
                 // Whether a model that did not load needs a key, nobody knows: its client may have
                 // registered none.
                 (Err(failure), _) => (false, Err(failure)),
@@ -134,16 +136,14 @@ impl Infer {
         let (version, registered, (needs_key, answer)) = tokio::join!(version, registered, answer);
         // What a check says comes before what loading and answering made of it.
         version?;
-        if !needs_key {
-            return answer.map(|(_, response)| Some(response));
+        if needs_key
+            && let Some((file, _)) = registered?
+            && warm_key.is_some_and(|key| key.sha256 != file.sha256)
+        {
+            self.warm.forget_key(tenant, id);
+            return Ok(None);
         }
-        let registered = registered?;
-        let (used, response) = answer?;
-        if used == registered {
-            return Ok(Some(response));
-        }
-        self.warm.forget_key(tenant, id);
-        Ok(None)
+        answer
     }
 
     /// Evaluates the rows, if there is time and room for all of them.
@@ -178,16 +178,20 @@ impl Infer {
         Ok(http::response(StatusCode::OK, api::REPLY, reply.bytes))
     }
 
-    /// Whether the version is live.
-    async fn check_version(&self, name: &ModelName, specs: SpecsHash) -> Result<(), Failure> {
-        let Some(model) = self.store.model(name).await? else {
+    /// The version, which must be live.
+    async fn live_version(
+        &self,
+        name: &ModelName,
+        specs: SpecsHash,
+    ) -> Result<LiveVersion, Failure> {
+        let Some(model) = self.registry.model(name).await? else {
             self.warm.forget(name, specs);
             let detail =
                 format!("there is no model {name}; GET /v1/models lists those that there are");
             return Err(Problem::new(ProblemType::UnknownModel, detail).into());
         };
-        if model.versions.iter().any(|version| version.specs == specs) {
-            return Ok(());
+        if let Some(version) = model.version(specs) {
+            return Ok(version.clone());
         }
         self.warm.forget(name, specs);
         let mut problem = Problem::new(
@@ -202,18 +206,31 @@ impl Infer {
         Err(problem.into())
     }
 
-    /// Checksum of the tenant's key, which must be active. Another tenant's key is as unknown as
-    /// one that never was.
-    async fn check_key(&self, tenant: &Tenant, id: KeyId) -> Result<Sha256, Failure> {
-        let record = self.store.record(tenant, id).await?;
-        let problem = match &record {
-            Some(record) if record.is_expired() => Problem::new(
+    /// File of the tenant's key, which must be active. Another tenant's key is as unknown as one
+    /// that never was.
+    async fn active_part(
+        &self,
+        tenant: &Tenant,
+        id: KeyId,
+        call: &Call,
+    ) -> Result<(KeyFile, Place), Failure> {
+        let record = match self.registry.record(tenant, id).await {
+            Err(error @ StorageError::Corrupt { .. }) => {
+                let detail = format!(
+                    "the registration of key {id} cannot be read; register it again, or delete it"
+                );
+                let problem = Problem::new(ProblemType::UnknownKey, detail);
+                return Err(Failure::Damaged(error, problem));
+            }
+            record => record?,
+        };
+        let part = PartName::expansion();
+        let problem = match record.as_ref().and_then(|record| record.parts.get(&part)) {
+            Some(registration) if registration.is_expired(call.now) => Problem::new(
                 ProblemType::KeyExpired,
                 format!("the registration of key {id} has run out; register it again"),
             ),
-            Some(record) if record.status.state == KeyState::Active => {
-                return Ok(record.status.sha256);
-            }
+            Some(Registration::Active { file, place, .. }) => return Ok((*file, *place)),
             Some(_) => Problem::new(
                 ProblemType::KeyNotActive,
                 format!("key {id} is declared and not active; upload and complete it"),
@@ -224,19 +241,20 @@ impl Infer {
         Err(problem.into())
     }
 
-    /// A model that is not warm.
+    /// A model that is not warm; `None` where it ceased to be live meanwhile.
     async fn load_model(
         &self,
         name: &ModelName,
         specs: SpecsHash,
         call: &Call,
-    ) -> Result<Arc<WarmModel>, Failure> {
-        let bytes = call
-            .stage(Metric::ModelFetch, self.store.bundle(name, specs))
-            .await?;
-        let bytes = bytes.ok_or_else(|| {
-            Failure::Internal(format!("the bundle {specs} of model {name} is missing"))
-        })?;
+    ) -> Result<Option<Arc<WarmModel>>, Failure> {
+        let fetch = async {
+            let version = self.live_version(name, specs).await?;
+            Ok::<_, Failure>(self.registry.bundle(name, &version).await?)
+        };
+        let Some(bytes) = call.stage(Metric::ModelFetch, fetch).await? else {
+            return Ok(None);
+        };
         let prepare = tokio::task::spawn_blocking(move || WarmModel::new(&bytes));
         let model = call.stage(Metric::ModelPrepare, prepare).await;
         let model = model
@@ -252,26 +270,34 @@ impl Infer {
                 "the bundle {specs} of model {name} is that of other specs"
             )));
         }
-        Ok(self.warm.keep(name, model))
+        Ok(Some(self.warm.keep(name, model)))
     }
 
-    /// The tenant's key, warm or from S3; `None` where there is none.
-    async fn key(
+    /// The tenant's key, which is not warm; `None` where it was deleted meanwhile.
+    async fn load_key(
         &self,
         tenant: &Tenant,
         id: KeyId,
         call: &Call,
     ) -> Result<Option<Arc<WarmKey>>, Failure> {
-        if let Some(key) = self.warm.key(tenant, id) {
-            return Ok(Some(key));
-        }
-        let Some(bytes) = call
-            .stage(Metric::KeyFetch, self.store.key(tenant, id, api::MAX_KEY))
-            .await?
-        else {
+        let part = PartName::expansion();
+        let fetch = async {
+            let file = self.active_part(tenant, id, call).await?;
+            match self.registry.part(tenant, id, &part, file).await {
+                Err(error @ StorageError::Corrupt { .. }) => {
+                    let detail = format!(
+                        "the stored part {part} of key {id} is damaged; register the key again"
+                    );
+                    let problem = Problem::new(ProblemType::KeyNotActive, detail);
+                    Err(Failure::Damaged(error, problem))
+                }
+                bytes => Ok(bytes?.map(|bytes| (bytes, file.0.sha256))),
+            }
+        };
+        let Some((bytes, sha256)) = call.stage(Metric::KeyFetch, fetch).await? else {
             return Ok(None);
         };
-        let expand = tokio::task::spawn_blocking(move || WarmKey::new(&bytes));
+        let expand = tokio::task::spawn_blocking(move || WarmKey::new(&bytes, sha256));
         let key = call.stage(Metric::KeyExpand, expand).await;
         let key = key
             .map_err(|error| error.to_string())
@@ -279,12 +305,6 @@ impl Infer {
             .map_err(|error| {
                 Failure::Internal(format!("the stored key {id} does not load: {error}"))
             })?;
-        if key.key.id() != id {
-            return Err(Failure::Internal(format!(
-                "the stored key {id} is key {}",
-                key.key.id()
-            )));
-        }
         Ok(Some(self.warm.keep_key(tenant, key)))
     }
 }

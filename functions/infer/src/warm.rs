@@ -10,7 +10,6 @@ use cipherfn_service::Tenant;
 use cipherfn_serving::{Key, Model};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use sha2::Digest;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -52,12 +51,12 @@ impl WarmModel {
 }
 
 impl WarmKey {
-    /// Brings a stored key into the Fourier domain.
-    pub(crate) fn new(bytes: &[u8]) -> Result<Self, String> {
+    /// Brings a stored key, which has this checksum, into the Fourier domain.
+    pub(crate) fn new(bytes: &[u8], sha256: Sha256) -> Result<Self, String> {
         let key = EvaluationKey::from_file_bytes(bytes).and_then(|key| Key::new(&key));
         Ok(Self {
             key: key.map_err(|error| error.to_string())?,
-            sha256: Sha256::from_bytes(sha2::Sha256::digest(bytes).into()),
+            sha256,
         })
     }
 }
@@ -131,6 +130,7 @@ mod tests {
                 &EvaluationKey::generate(&SecretKey::generate(set))
                     .unwrap()
                     .to_file_bytes(),
+                Sha256::from_bytes([0; 32]),
             )
             .unwrap()
         };

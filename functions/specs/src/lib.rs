@@ -9,7 +9,8 @@
 
 use cipherfn_protocol::api::{self, Function, ModelList, ModelName, Problem, ProblemType};
 use cipherfn_protocol::hash::SpecsHash;
-use cipherfn_service::{Call, Failure, Store, config, http, telemetry};
+use cipherfn_service::registry::Models;
+use cipherfn_service::{Call, Failure, Registry, S3, config, http, telemetry};
 use lambda_http::http::{HeaderValue, StatusCode, header};
 use lambda_http::{Body, Error, Request, RequestExt, Response};
 use std::time::Duration;
@@ -22,29 +23,36 @@ const URL_LIFETIME: Duration = Duration::from_mins(5);
 /// The function: reads its configuration, then answers until the environment ends.
 pub async fn run() -> Result<(), Error> {
     telemetry::init();
-    let store = Store::connect(config::bucket()?).await;
-    let store = &store;
+    let registry = Registry::new(S3::connect(config::bucket()?).await);
+    let registry = &registry;
     cipherfn_service::run(Function::Specs, move |request, call| async move {
-        handle(store, &request, &call).await
+        handle(registry, &request, &call).await
     })
     .await
 }
 
-async fn handle(store: &Store, request: &Request, call: &Call) -> Result<Response<Body>, Failure> {
+async fn handle(
+    registry: &Registry,
+    request: &Request,
+    call: &Call,
+) -> Result<Response<Body>, Failure> {
     let (_, pattern, parameter) = http::route(Function::Specs, request)?;
     call.tenant()?;
     match pattern {
         "/v1/openapi.json" => Ok(http::response(StatusCode::OK, api::JSON, OPENAPI)),
         "/v1/models" => {
-            let models = store.models().await?;
+            let Models { models, corrupt } = registry.models().await?;
+            for error in corrupt {
+                call.warn("a model is missing in the list", &error);
+            }
             Ok(http::json(StatusCode::OK, &ModelList { models }))
         }
-        _ => specs(store, request, &http::id("model", &parameter)?).await,
+        _ => specs(registry, request, &http::id("model", &parameter)?).await,
     }
 }
 
 async fn specs(
-    store: &Store,
+    registry: &Registry,
     request: &Request,
     name: &ModelName,
 ) -> Result<Response<Body>, Failure> {
@@ -54,7 +62,7 @@ async fn specs(
             format!("there is no model {name}; GET /v1/models lists those that there are"),
         )
     };
-    let model = store.model(name).await?.ok_or_else(unknown)?;
+    let model = registry.model(name).await?.ok_or_else(unknown)?;
     let hash = match request
         .query_string_parameters_ref()
         .and_then(|query| query.first("specs"))
@@ -62,7 +70,7 @@ async fn specs(
         Some(text) => http::id::<SpecsHash>("version", text)?,
         None => model.current,
     };
-    if model.versions.iter().all(|version| version.specs != hash) {
+    let Some(version) = model.version(hash) else {
         let mut problem = Problem::new(
             ProblemType::StaleSpecs,
             format!(
@@ -72,7 +80,7 @@ async fn specs(
         );
         problem.current_specs = Some(model.current);
         return Err(problem.into());
-    }
+    };
     let etag = format!("\"{hash}\"");
     let known = request.headers().get_all(header::IF_NONE_MATCH).iter();
     let mut known = known
@@ -87,9 +95,10 @@ async fn specs(
     } else {
         // The pointer names complete versions only; one that was removed since is as good as
         // unknown.
-        let document = store.specs(name, hash).await?.ok_or_else(unknown)?;
+        let document = registry.specs(name, version).await?.ok_or_else(unknown)?;
         if document.len() > api::MAX_REPLY {
-            redirect(&store.specs_url(name, hash, URL_LIFETIME).await?)?
+            let request = registry.specs_request(name, version, URL_LIFETIME).await?;
+            redirect(&request.url)?
         } else {
             http::response(StatusCode::OK, api::SPECS, document.to_vec())
         }

@@ -106,7 +106,7 @@ async fn a_panic_is_an_answer_and_the_process_lives_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_of_s3_that_pass_are_not_noticed() {
     for fault in [Fault::InternalError, Fault::SlowDown] {
-        for object in ["bundle.cfn", "evaluation.cfk", "record.json", "model.json"] {
+        for object in ["bundle.cfn", "expansion.cfk", "record.json", "model.json"] {
             let (stack, caller) = stack("tree").await;
             stack.faults().next(ATTEMPTS - 1, object, fault.clone());
             TREE.check(
@@ -124,7 +124,7 @@ async fn connections_that_break_off_are_not_noticed() {
     let (stack, caller) = stack("tree").await;
     for (object, bytes) in [
         ("bundle.cfn", 1000),
-        ("evaluation.cfk", 100_000),
+        ("expansion.cfk", 100_000),
         ("record.json", 10),
         ("model.json", 0),
     ] {
@@ -160,7 +160,7 @@ async fn an_s3_that_does_not_answer_is_asked_again() {
     // Longer than a function waits for the start of an answer.
     stack
         .faults()
-        .next(1, "evaluation.cfk", Fault::Delay(Duration::from_secs(7)));
+        .next(1, "expansion.cfk", Fault::Delay(Duration::from_secs(7)));
     TREE.check(
         0,
         3,
@@ -176,8 +176,8 @@ async fn a_broken_s3_is_a_problem_and_never_a_wrong_answer() {
     let faults = [
         ("bundle.cfn", Fault::InternalError),
         ("bundle.cfn", Fault::ResetAfter(1000)),
-        ("evaluation.cfk", Fault::SlowDown),
-        ("evaluation.cfk", Fault::ResetAfter(100_000)),
+        ("expansion.cfk", Fault::SlowDown),
+        ("expansion.cfk", Fault::ResetAfter(100_000)),
         ("record.json", Fault::InternalError),
         ("record.json", Fault::ResetAfter(1)),
         ("model.json", Fault::SlowDown),
@@ -268,7 +268,7 @@ async fn specs_and_registration_survive_a_failing_s3() {
     stack.faults().next(3, "GetObject", Fault::InternalError);
     stack
         .faults()
-        .next(1, "evaluation.cfk", Fault::ResetRequestAfter(100_000));
+        .next(1, "expansion.cfk", Fault::ResetRequestAfter(100_000));
     caller.register().await.expect("registered");
     TREE.check(
         0,

@@ -6,8 +6,10 @@ use crate::stack::{Stack, name};
 use crate::wire;
 use cipherfn_protocol::api::{JSON, MAX_JSON, MAX_REPLY, MAX_REQUEST, ProblemType, QUERY};
 use cipherfn_protocol::hash::Hash;
-use cipherfn_service::store::Published;
+use cipherfn_service::registry::Published;
+use std::num::NonZeroUsize;
 use std::time::Duration;
+use time::OffsetDateTime;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_are_too_large() {
@@ -157,11 +159,10 @@ async fn specs_that_are_too_large_for_an_answer_are_fetched_from_s3() {
         specs: specs.clone().into(),
         report: TREE.bundle.report.clone().into(),
     };
-    stack
-        .store()
-        .publish(&name("large"), &version, 1)
-        .await
-        .expect("published");
+    let (keep, now) = (NonZeroUsize::MIN, OffsetDateTime::now_utc());
+    let published = stack.registry();
+    let published = published.publish(&name("large"), &version, keep, now).await;
+    published.expect("published");
     let answer = stack.send("GET", "/v1/models/large", &[], "").await;
     assert_eq!(
         (answer.status, answer.header("etag")),

@@ -8,6 +8,8 @@ use cipherfn_client_http::{Registered, ServiceError};
 use cipherfn_emulator::faults::Fault;
 use cipherfn_protocol::api::{ProblemType, REPLY};
 use serde_json::Value;
+use std::time::Duration;
+use time::OffsetDateTime;
 
 /// The bucket, for changes that the service itself does not make.
 fn s3(stack: &Stack) -> aws_sdk_s3::Client {
@@ -58,7 +60,7 @@ async fn change(stack: &Stack, end: &str, change: impl FnOnce(&[u8]) -> Vec<u8>)
 async fn expire(stack: &Stack, caller: &Caller) {
     change(stack, &format!("{}/record.json", caller.key()), |record| {
         let mut record: Value = serde_json::from_slice(record).expect("JSON");
-        record["status"]["expires"] = "2020-01-01T00:00:00Z".into();
+        record["parts"]["expansion"]["until"] = "2020-01-01T00:00:00Z".into();
         record.to_string().into_bytes()
     })
     .await;
@@ -125,14 +127,7 @@ async fn a_key_that_is_deleted_while_warm() {
         .delete_key(caller.key())
         .await
         .expect("deleted");
-    assert!(
-        stack
-            .objects()
-            .await
-            .iter()
-            .all(|object| object.starts_with("models/")),
-        "nothing of the key is left"
-    );
+    assert_eq!(stack.key_objects().await, [""; 0], "nothing of it is left");
 
     let answer = stack.query("tree", query).await;
     assert_eq!(
@@ -166,8 +161,8 @@ async fn a_model_that_is_removed_while_warm() {
     let query = caller.query(&TREE.rows(0, 1));
     assert_eq!(stack.query("tree", query.clone()).await.status, 200, "warm");
     let (left, removed) = stack
-        .store()
-        .remove(&name("tree"), None)
+        .registry()
+        .remove(&name("tree"), None, OffsetDateTime::now_utc())
         .await
         .expect("removed");
     assert!(left.is_none() && removed);
@@ -228,7 +223,7 @@ async fn two_versions_answer_until_one_is_superseded() {
 
     // Rolled back, new clients get the first one, and the second still answers.
     let summary = stack
-        .store()
+        .registry()
         .roll_back(&name("tree"), None)
         .await
         .expect("rolled back");
@@ -282,13 +277,12 @@ async fn two_versions_answer_until_one_is_superseded() {
         )
         .await;
     assert_eq!(gone.problem().kind, ProblemType::StaleSpecs);
-    assert!(
-        !stack
-            .objects()
-            .await
-            .iter()
-            .any(|object| object.contains(&TREE.bundle.specs_hash().to_string()))
-    );
+    // Its files go a while later.
+    assert_eq!(stack.objects().await.len(), 1 + 3 * 3 + 3);
+    let later = OffsetDateTime::now_utc() + Duration::from_mins(16);
+    let collected = stack.registry().collect(&name("tree"), later).await;
+    collected.expect("collected");
+    assert_eq!(stack.objects().await.len(), 1 + 3 + 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -330,7 +324,7 @@ async fn a_key_that_is_registered_anew_while_warm() {
             .requests()
             .iter()
             .filter(|request| {
-                request.contains("keys/") && request.contains("evaluation.cfk?x-id=GetObject")
+                request.contains("keys/") && request.contains("expansion.cfk?x-id=GetObject")
             })
             .count()
     };
@@ -403,7 +397,7 @@ async fn a_deletion_that_breaks_off_is_repeated() {
     assert_eq!(
         answer.problem().kind,
         ProblemType::UnknownKey,
-        "the key itself went first"
+        "the record was emptied first"
     );
     stack.faults().pass();
     assert_eq!(stack.send("DELETE", &target, &[], "").await.status, 204);
@@ -411,13 +405,7 @@ async fn a_deletion_that_breaks_off_is_repeated() {
         stack.send("DELETE", &target, &[], "").await.problem().kind,
         ProblemType::UnknownKey
     );
-    assert!(
-        stack
-            .objects()
-            .await
-            .iter()
-            .all(|object| object.starts_with("models/"))
-    );
+    assert_eq!(stack.key_objects().await, [""; 0]);
     caller.register().await.expect("registered again");
     TREE.check(
         0,
@@ -462,18 +450,21 @@ async fn stored_objects_that_do_not_load_are_no_answer() {
     };
     let cut = |bytes: &[u8]| bytes[..bytes.len() - 1].to_vec();
     let no_document = |_: &[u8]| b"{}".to_vec();
-    let changes: [(&str, Change<'_>); 9] = [
-        ("bundle.cfn", &flipped),
-        ("bundle.cfn", &cut),
-        ("bundle.cfn", &|_| other_model.clone()),
-        ("evaluation.cfk", &flipped),
-        ("evaluation.cfk", &cut),
-        ("evaluation.cfk", &|_| other_key.clone()),
-        ("record.json", &no_document),
-        ("model.json", &no_document),
-        ("model.json", &cut),
+    let internal = (500, ProblemType::Internal);
+    let damaged = (409, ProblemType::KeyNotActive);
+    let unreadable = (404, ProblemType::UnknownKey);
+    let changes: [(&str, Change<'_>, _); 9] = [
+        ("bundle.cfn", &flipped, internal),
+        ("bundle.cfn", &cut, internal),
+        ("bundle.cfn", &|_| other_model.clone(), internal),
+        ("expansion.cfk", &flipped, damaged),
+        ("expansion.cfk", &cut, damaged),
+        ("expansion.cfk", &|_| other_key.clone(), damaged),
+        ("record.json", &no_document, unreadable),
+        ("model.json", &no_document, internal),
+        ("model.json", &cut, internal),
     ];
-    for (object, damage) in changes {
+    for (object, damage, expected) in changes {
         // Cold.
         for process in stack.emulator.process_ids("infer") {
             kill(process);
@@ -486,7 +477,7 @@ async fn stored_objects_that_do_not_load_are_no_answer() {
         let problem = stack.query("tree", query.clone()).await.problem();
         assert_eq!(
             (problem.status, problem.kind),
-            (500, ProblemType::Internal),
+            expected,
             "{object}: {}",
             problem.detail
         );

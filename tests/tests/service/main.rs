@@ -6,6 +6,7 @@
 //!              every exchange is held to docs/openapi.json
 //! ```
 
+mod bucket;
 mod contract;
 mod documents;
 mod faults;
@@ -14,6 +15,7 @@ mod limits;
 mod live;
 mod load;
 mod models;
+mod races;
 mod round_trip;
 mod stack;
 mod tenants;

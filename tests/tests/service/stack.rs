@@ -10,14 +10,16 @@ use cipherfn_emulator::{
     Authorizer, Config, Emulator, EmulatorError, Function, Lifecycle, Route, Tenants,
 };
 use cipherfn_protocol::api::{self, ModelName, ModelSummary, ROUTES};
-use cipherfn_service::store::Published;
-use cipherfn_service::{Store, config};
+use cipherfn_service::bucket::Bucket;
+use cipherfn_service::registry::Published;
+use cipherfn_service::{Registry, S3, config};
 use std::net::TcpListener;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use time::OffsetDateTime;
 
 /// Name of the bucket.
 pub(crate) const BUCKET: &str = "cipherfn-tests";
@@ -164,16 +166,25 @@ impl Stack {
         })
     }
 
-    /// The bucket.
-    pub(crate) fn store(&self) -> Store {
+    /// What is in the bucket.
+    pub(crate) fn registry(&self) -> Registry {
         let (id, secret) = self.emulator.credentials();
-        Store::at(self.emulator.s3_endpoint(), REGION, id, secret, BUCKET)
+        let endpoint = self.emulator.s3_endpoint();
+        Registry::new(S3::at(endpoint, REGION, id, secret, BUCKET))
     }
 
     /// Keys of all objects.
     pub(crate) async fn objects(&self) -> Vec<String> {
-        let objects = self.store().objects().await.expect("a listing");
-        objects.into_iter().map(|(key, _)| key).collect()
+        let objects = self.registry().bucket().list("").await;
+        let objects = objects.expect("a listing").into_iter();
+        objects.map(|object| object.key).collect()
+    }
+
+    /// Keys of all objects that hold something of tenants' keys: all but the models' and indices.
+    pub(crate) async fn key_objects(&self) -> Vec<String> {
+        let mut objects = self.objects().await;
+        objects.retain(|key| !key.starts_with("models/") && !key.ends_with("/index.json"));
+        objects
     }
 
     /// Publishes a bundle.
@@ -186,9 +197,11 @@ impl Stack {
             specs: bundle.specs.clone().into(),
             report: bundle.report.clone().into(),
         };
+        let name = name.parse().expect("a name");
+        let keep = NonZeroUsize::new(keep).expect("one or more");
         let published = self
-            .store()
-            .publish(&name.parse().expect("a name"), &version, keep)
+            .registry()
+            .publish(&name, &version, keep, OffsetDateTime::now_utc())
             .await;
         published.expect("published")
     }

@@ -11,6 +11,7 @@ use cipherfn_client_http::{Authentication, ServiceError};
 use cipherfn_emulator::faults::Fault;
 use cipherfn_protocol::api::{KeyState, ProblemType, QUERY};
 use cipherfn_protocol::message::KeyId;
+use cipherfn_service::config;
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 
@@ -252,6 +253,8 @@ async fn logs_name_requests_and_no_secrets() {
     let stack = Stack::start(|setup| {
         setup.authorizer = tenants(&["alice"]);
         setup.faulty = true;
+        // Whatever is asked for.
+        setup.environment.push((config::LOG, "trace".to_owned()));
     })
     .await;
     stack.publish("tree", &TREE.bundle, 2).await;

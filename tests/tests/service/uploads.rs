@@ -1,6 +1,6 @@
 //! Registration of evaluation keys as the client library does it, and as it must not be done.
 
-mod registration;
+pub(crate) mod registration;
 
 use crate::models::{Caller, TREE, TREE_OF_OTHER_SET};
 use crate::stack::{Setup, Stack};
@@ -183,7 +183,7 @@ async fn what_is_no_key_of_the_declaration_is_rejected() {
                 .objects()
                 .await
                 .iter()
-                .any(|object| object.ends_with("/evaluation.cfk")),
+                .any(|object| object.ends_with("/expansion.cfk")),
             "nothing of it is kept"
         );
     }
@@ -349,7 +349,7 @@ async fn parts_that_were_joined_and_not_yet_checked_are_found_again() {
     // S3 joins the parts, and then fails.
     stack
         .faults()
-        .always("evaluation.cfk?x-id=GetObject", Fault::InternalError);
+        .always("expansion.cfk?x-id=GetObject", Fault::InternalError);
     assert_eq!(
         registration.complete().await.problem().kind,
         ProblemType::StorageUnavailable
@@ -481,7 +481,7 @@ async fn an_upload_that_never_completes_is_swept_away() {
             .objects()
             .await
             .iter()
-            .any(|object| object.ends_with("evaluation.cfk"))
+            .any(|object| object.ends_with("/expansion.cfk"))
     );
 }
 

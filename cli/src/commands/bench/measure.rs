@@ -3,11 +3,11 @@
 use super::reference;
 use anyhow::{Context, Result};
 use cipherfn_circuit::Bundle;
-use cipherfn_circuit::circuit::Circuit;
-use cipherfn_engine::{PreparedCircuit, QueryShape, Workspace};
+use cipherfn_circuit::circuit::SelectorId;
+use cipherfn_engine::{PreparedCircuit, Workspace};
 use cipherfn_protocol::specs::Transport;
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_scheme::query::{self, SelectorQueryShape};
+use cipherfn_scheme::query::{self, InputShape, InputValues, SelectorQueryShape};
 use cipherfn_scheme::selectors::FourierSelectors;
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey, reply};
 use serde::Serialize;
@@ -17,7 +17,7 @@ use std::time::Instant;
 pub(super) struct Subject {
     circuit: PreparedCircuit,
     /// The selector of each CMUX, in the circuit's order.
-    cmuxes: Vec<u32>,
+    cmuxes: Vec<SelectorId>,
     secret: SecretKey,
     evaluation_key: Option<Vec<u8>>,
     queries: Vec<Vec<u8>>,
@@ -105,34 +105,21 @@ impl Subject {
         let mut queries = Vec::new();
         for row in 0..rows {
             let start = Instant::now();
-            queries.push(match circuit.query_shape() {
-                QueryShape::Selectors(shape) => {
-                    let bits: Vec<bool> = (0..shape.selectors)
-                        .map(|bit| (bit + row) % 3 == 0)
-                        .collect();
-                    query::encrypt_selectors(&secret, &shape, &bits)?
-                }
-                QueryShape::Linear(shape) => query::encrypt_linear(
-                    &secret,
-                    &shape,
-                    &vec![(row as u64) << 40; shape.features],
-                )?,
-            });
+            let values: Vec<InputValues> = circuit
+                .inputs()
+                .iter()
+                .map(|shape| some_values(shape, row))
+                .collect();
+            queries.push(query::encrypt_row(&secret, circuit.inputs(), &values)?);
             times.push(start.elapsed().as_secs_f64());
         }
-        let cmuxes = match &bundle.circuit {
-            Circuit::Levelled(circuit) => circuit
-                .nodes
-                .iter()
-                .flat_map(|node| node.selects.iter().map(|select| select.selector))
-                .collect(),
-            Circuit::Linear(_) => Vec::new(),
-        };
+        let cmuxes = bundle.circuit.selects().map(|select| select.selector);
+        let cmuxes = cmuxes.collect();
         let sizes = Sizes {
             secret_key: secret.to_file_bytes().len() as u64,
             evaluation_key: evaluation_key.as_ref().map_or(0, Vec::len) as u64,
             query_row: queries.first().map_or(0, Vec::len) as u64,
-            reply_row: circuit.reply_shape().row_bytes() as u64,
+            reply_row: circuit.reply_row_bytes() as u64,
         };
         let client = ClientTimes {
             make_keys,
@@ -159,20 +146,23 @@ impl Subject {
 
     /// Number of selectors; none for linear models.
     pub(super) fn selectors(&self) -> Option<usize> {
-        self.selector_shape().map(|shape| shape.selectors)
+        let selectors = self.groups().map(|(_, shape)| shape.selectors);
+        selectors.reduce(usize::saturating_add)
     }
 
     /// Slots that are expanded, one a selector and level; none where nothing is packed.
     pub(super) fn slots(&self) -> Option<usize> {
         let packed = self
-            .selector_shape()
-            .filter(|shape| shape.transport == Transport::Packed)?;
-        Some(packed.selectors * packed.gadget.levels as usize)
+            .groups()
+            .filter(|(_, shape)| shape.transport == Transport::Packed);
+        packed
+            .map(|(_, shape)| shape.selectors * shape.gadget.levels as usize)
+            .reduce(usize::saturating_add)
     }
 
     /// Number of CMUXes; none for linear models.
     pub(super) fn cmuxes(&self) -> Option<usize> {
-        self.selector_shape().map(|_| self.cmuxes.len())
+        self.selectors().map(|_| self.cmuxes.len())
     }
 
     /// Measures the server on the current rayon pool.
@@ -210,11 +200,13 @@ impl Subject {
         })
     }
 
-    fn selector_shape(&self) -> Option<SelectorQueryShape> {
-        match self.circuit.query_shape() {
-            QueryShape::Selectors(shape) => Some(shape),
-            QueryShape::Linear(_) => None,
-        }
+    /// The groups of selectors, each with its input's number.
+    fn groups(&self) -> impl Iterator<Item = (usize, &SelectorQueryShape)> {
+        let inputs = self.circuit.inputs().iter().enumerate();
+        inputs.filter_map(|(index, shape)| match shape {
+            InputShape::Selectors(shape) => Some((index, shape)),
+            InputShape::Features(_) => None,
+        })
     }
 
     fn load_key(&self) -> Result<Option<ExpandedEvaluationKey>> {
@@ -241,7 +233,7 @@ impl Subject {
         let mut times = Vec::new();
         for _ in 0..REPEATS {
             let start = Instant::now();
-            reply::decrypt(&self.secret, &self.circuit.reply_shape(), &answer)?;
+            reply::decrypt_row(&self.secret, self.circuit.outputs(), &answer)?;
             times.push(start.elapsed().as_secs_f64());
         }
         Ok(median(times))
@@ -250,16 +242,39 @@ impl Subject {
     /// Time of the circuit's CMUXes done one by one by `tfhe`, on one thread, over the selectors of
     /// each row.
     fn reference(&self, key: Option<&ExpandedEvaluationKey>) -> Result<Option<f64>> {
-        let Some(shape) = self.selector_shape().filter(|_| !self.cmuxes.is_empty()) else {
+        if self.cmuxes.is_empty() {
             return Ok(None);
-        };
-        let mut selectors = FourierSelectors::zeroed(shape.ggsw(), shape.selectors);
-        let mut times = Vec::new();
-        for row in &self.queries {
-            query::expand_selectors(key, &shape, row, &mut selectors)?;
-            times.push(reference::one_by_one(&selectors, &self.cmuxes).as_secs_f64());
+        }
+        let mut times = vec![0.0; self.queries.len()];
+        for (input, shape) in self.groups() {
+            let before: usize = self.circuit.inputs()[..input]
+                .iter()
+                .map(InputShape::row_bytes)
+                .sum();
+            let cmuxes = self.cmuxes.iter().filter(|id| id.input.index() == input);
+            let cmuxes: Vec<u32> = cmuxes.map(|id| id.index).collect();
+            let mut selectors = FourierSelectors::zeroed(shape.ggsw(), shape.selectors);
+            for (row, time) in self.queries.iter().zip(&mut times) {
+                let part = &row[before..][..shape.row_bytes()];
+                query::expand_selectors(key, shape, part, &mut selectors)?;
+                *time += reference::one_by_one(&selectors, &cmuxes).as_secs_f64();
+            }
         }
         Ok(Some(median(times)))
+    }
+}
+
+/// Values of an input that differ from row to row.
+fn some_values(shape: &InputShape, row: usize) -> InputValues {
+    match shape {
+        InputShape::Selectors(shape) => InputValues::Bits(
+            (0..shape.selectors)
+                .map(|bit| (bit + row).is_multiple_of(3))
+                .collect(),
+        ),
+        InputShape::Features(shape) => {
+            InputValues::Features(vec![(row as u64) << 40; shape.features])
+        }
     }
 }
 

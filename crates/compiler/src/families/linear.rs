@@ -11,7 +11,8 @@ use crate::families::scores::ScoreMap;
 use crate::model::LinearModel;
 use crate::options::{DEFAULT_PRECISION, Options, Profile};
 use crate::report::EncodedFeature;
-use cipherfn_circuit::circuit::LinearCircuit;
+use cipherfn_circuit::Circuit;
+use cipherfn_circuit::circuit::{FeatureInput, Input, InputId, Node, NodeId, Output, Product};
 use cipherfn_protocol::specs::LinearEncoding;
 use cipherfn_scheme::noise;
 use cipherfn_scheme::query::LinearQueryShape;
@@ -25,8 +26,8 @@ pub(crate) struct LinearPlan {
     pub backend: Backend,
     /// How features enter.
     pub encoding: LinearEncoding,
-    /// Integer weights.
-    pub circuit: LinearCircuit,
+    /// One product with integer weights.
+    pub circuit: Circuit,
     /// How scores come from coefficients.
     pub scores: ScoreMap,
     /// For each coefficient.
@@ -124,14 +125,26 @@ pub(crate) fn compile(
         stride,
         body_bits: fit.body_bits,
     };
-    let circuit = LinearCircuit {
+    let circuit = Circuit {
         parameter_set: backend.set.name.to_owned(),
-        bias: vec![0; fit.weights.len()],
-        weights: fit.weights,
-        block,
-        stride,
-        body_bits: fit.body_bits,
-        reply_bits: fit.reply_bits,
+        inputs: vec![Input::Features(FeatureInput {
+            features: names.len() as u32,
+            block,
+            stride,
+            body_bits: fit.body_bits,
+        })],
+        constants: Vec::new(),
+        nodes: vec![Node::Product(Product {
+            input: InputId(0),
+            weights: fit.weights,
+            constant: None,
+        })],
+        outputs: vec![Output {
+            node: NodeId(0),
+            coefficients: stride,
+            stride: 1,
+            reply_bits: fit.reply_bits,
+        }],
     };
     let query_bytes = query_bytes(backend, names.len(), stride as usize, fit.body_bits);
     Ok(LinearPlan {
@@ -152,7 +165,7 @@ pub(crate) fn encoded_features(plan: &LinearPlan) -> Vec<EncodedFeature> {
         name: name.clone(),
         form: "coefficient".into(),
         bins: None,
-        bits: plan.circuit.body_bits,
+        bits: plan.encoding.body_bits,
     };
     plan.encoding.names.iter().map(entry).collect()
 }
@@ -164,7 +177,7 @@ pub(crate) fn predicted_microseconds(plan: &LinearPlan) -> f64 {
             .encoding
             .names
             .len()
-            .div_ceil(plan.circuit.block as usize) as f64
+            .div_ceil(plan.encoding.block as usize) as f64
 }
 
 /// (centre, half width) of each feature: the calibration rows' range, widened.

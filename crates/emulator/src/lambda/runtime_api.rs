@@ -151,7 +151,7 @@ impl State {
     }
 
     async fn response(&self, id: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let body = body::read(request.into_body(), self.response_bytes).await;
+        let body = body::read(request.into_body(), self.response_bytes, body::STALLED).await;
         let Some(running) = self.take(id) else {
             return refusal(
                 StatusCode::BAD_REQUEST,
@@ -176,7 +176,7 @@ impl State {
                     &message,
                 )
             }
-            Err(body::Error::Broken) => {
+            Err(body::Error::Broken | body::Error::Stalled) => {
                 let _ = running.answer.send(Err(InvokeError::Crashed(
                     "the response broke off".to_owned(),
                 )));
@@ -220,7 +220,7 @@ impl State {
 
 /// `{"errorType": ..., "errorMessage": ...}` in one line.
 async fn error_report(request: Request<Incoming>) -> String {
-    let body = body::read(request.into_body(), ERROR_LIMIT)
+    let body = body::read(request.into_body(), ERROR_LIMIT, body::STALLED)
         .await
         .unwrap_or_default();
     let report: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();

@@ -3,8 +3,9 @@
 //! ```text
 //! content | record (JSON) | length of the record (4 bytes, big endian) | magic (4 bytes)
 //! ```
-//! Content and record become visible with one rename, so a reader sees both or neither. Names of
-//! files never contain a client's text.
+//! Content and record become visible with one rename, so a reader sees both or neither. What is
+//! acknowledged survives the machine: a file is synced before its rename, its directory after it.
+//! Names of files never contain a client's text.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::checksum::Checksums;
+use crate::body::STALLED;
 use crate::random;
 
 const MAGIC: [u8; 4] = *b"s3o1";
@@ -107,7 +109,10 @@ impl Staged {
         let mut file = tokio::io::BufWriter::with_capacity(CHUNK, file);
         let mut md5 = Md5::new();
         let mut chunks = std::pin::pin!(chunks);
-        while let Some(chunk) = chunks.next().await {
+        while let Some(chunk) = tokio::time::timeout(STALLED, chunks.next())
+            .await
+            .map_err(|_| stalled())?
+        {
             let chunk = chunk?;
             md5.update(&chunk);
             hasher.update(&chunk);
@@ -129,7 +134,9 @@ impl Staged {
 
     /// Gives the file its name, in place of a former one.
     pub(crate) fn publish(self, path: &Path) -> S3Result<()> {
-        std::fs::rename(&self.path, path).map_err(S3Error::internal_error)
+        std::fs::rename(&self.path, path)
+            .and_then(|()| sync_directory_of(path))
+            .map_err(S3Error::internal_error)
     }
 }
 
@@ -196,7 +203,31 @@ fn append(path: &Path, record: &impl Serialize) -> io::Result<()> {
     let record = serde_json::to_vec(record)?;
     let mut file = File::options().append(true).open(path)?;
     let size = u32::try_from(record.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
-    file.write_all(&[&record[..], &size.to_be_bytes(), &MAGIC].concat())
+    file.write_all(&[&record[..], &size.to_be_bytes(), &MAGIC].concat())?;
+    file.sync_all()
+}
+
+/// A small file of its own, and its directory's name for it, and the directory's own.
+pub(crate) fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = File::create_new(path)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    sync_directory_of(path)?;
+    path.parent().map_or(Ok(()), sync_directory_of)
+}
+
+/// Makes the names last that were added to or taken from a file's directory.
+pub(crate) fn sync_directory_of(path: &Path) -> io::Result<()> {
+    path.parent()
+        .map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+}
+
+/// S3's answer to a body that stops arriving.
+fn stalled() -> S3Error {
+    S3Error::with_message(
+        S3ErrorCode::RequestTimeout,
+        "Your socket connection to the server was not read from or written to within the timeout period.",
+    )
 }
 
 /// S3's answer to a body that did not arrive as declared, from the protocol layer's error.

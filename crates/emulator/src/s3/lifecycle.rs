@@ -21,7 +21,7 @@ pub(crate) fn sweep(store: &Store, rules: &[Lifecycle], now: SystemTime) {
                 {
                     // It may have been replaced since it was listed.
                     let result = bucket.delete(&record.key, |current| {
-                        if old(current.modified, age) {
+                        if current.is_none_or(|current| old(current.modified, age)) {
                             Ok(())
                         } else {
                             Err(s3s::s3_error!(PreconditionFailed))

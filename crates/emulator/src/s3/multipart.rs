@@ -55,7 +55,7 @@ pub(crate) fn create(
     let directory = bucket.upload_path(&id);
     let text = serde_json::to_vec(&start).map_err(S3Error::internal_error)?;
     fs::create_dir(&directory)
-        .and_then(|()| fs::write(directory.join("upload"), text))
+        .and_then(|()| file::write_synced(&directory.join("upload"), &text))
         .map_err(S3Error::internal_error)?;
     bucket.uploads().insert(
         id.clone(),

@@ -276,13 +276,13 @@ pub(crate) fn delete(
 ) -> S3Result<S3Response<DeleteObjectOutput>> {
     let input = req.input;
     check_key(&input.key)?;
-    let condition = input.if_match.and_then(ETagCondition::into_etag);
+    let condition = WriteCondition {
+        if_match: input.if_match,
+        if_none_match: None,
+    };
     store
         .bucket(&input.bucket)?
-        .delete(&input.key, |record| match &condition {
-            Some(etag) if !etag.strong_cmp(&record.etag()) => Err(precondition_failed("If-Match")),
-            _ => Ok(()),
-        })?;
+        .delete(&input.key, |record| condition.check(record))?;
     Ok(S3Response::new(DeleteObjectOutput::default()))
 }
 

@@ -19,7 +19,7 @@ use s3s::dto::ETagCondition;
 use s3s::{S3Error, S3Result, s3_error};
 use sha2::{Digest as _, Sha256};
 
-use super::file::{Record, Staged, read_record};
+use super::file::{Record, Staged, read_record, sync_directory_of};
 use super::upload::Upload;
 use crate::{EmulatorError, Limits, random};
 
@@ -215,19 +215,19 @@ impl Bucket {
         Ok(record)
     }
 
-    /// Deletes the object of a key if `unless` does not refuse it; an absent one is no error.
+    /// Deletes the object of a key if `check` does not refuse it, or its absence.
     pub(crate) fn delete(
         &self,
         key: &str,
-        check: impl FnOnce(&Record) -> S3Result<()>,
+        check: impl FnOnce(Option<&Record>) -> S3Result<()>,
     ) -> S3Result<()> {
         let mut objects = lock(&self.objects);
-        let Some(record) = objects.get(key) else {
+        check(objects.get(key).map(Arc::as_ref))?;
+        if objects.remove(key).is_none() {
             return Ok(());
-        };
-        check(record)?;
-        objects.remove(key);
-        match fs::remove_file(self.object_path(key)) {
+        }
+        let path = self.object_path(key);
+        match fs::remove_file(&path).and_then(|()| sync_directory_of(&path)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(S3Error::internal_error(error))
             }
@@ -276,7 +276,7 @@ fn mark(directory: &Path) -> io::Result<()> {
 }
 
 impl WriteCondition {
-    fn check(&self, current: Option<&Record>) -> S3Result<()> {
+    pub(crate) fn check(&self, current: Option<&Record>) -> S3Result<()> {
         if let Some(condition) = &self.if_match {
             let Some(record) = current else {
                 return Err(s3_error!(NoSuchKey, "The specified key does not exist."));

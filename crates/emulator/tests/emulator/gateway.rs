@@ -8,6 +8,7 @@ use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use cipherfn_emulator::{Authorizer, Emulator, EmulatorError, Route, Tenants};
 use http::{Method, Request};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{config, emulator, function_of, get, post, send};
 
@@ -357,4 +358,24 @@ async fn a_bad_configuration_does_not_start() {
     Emulator::start(config(&data))
         .await
         .expect("the directory is free again");
+}
+
+#[tokio::test]
+async fn a_body_that_stops_arriving_is_not_waited_for() {
+    let (emulator, _data) = emulator(|config| {
+        config.limits.body_timeout = Duration::from_millis(200);
+    })
+    .await;
+    let address = emulator.url().trim_start_matches("http://").to_owned();
+    let mut stream = tokio::net::TcpStream::connect(&address)
+        .await
+        .expect("connects");
+    let half = b"POST /event HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nhalf";
+    stream.write_all(half).await.expect("sent");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\"Request Timeout\"}") {
+        let read = stream.read_buf(&mut answer).await.expect("an answer");
+        assert_ne!(read, 0, "{}", String::from_utf8_lossy(&answer));
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 408 "));
 }

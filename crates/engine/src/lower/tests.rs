@@ -1,9 +1,9 @@
-use crate::tests::Builder;
+use crate::tests::{Builder, Set, operand};
 use crate::{PreparedCircuit, Statistics};
-use cipherfn_circuit::circuit::{Circuit, Operand, Rotated};
+use cipherfn_circuit::circuit::{Circuit, NodeId, Operand, Rotated};
 use cipherfn_protocol::specs::{Gadget, Transport};
 
-const SET: (&str, Transport, Gadget) = (
+const SET: Set = (
     "cipherfn-128-n512k4-v1",
     Transport::Ggsw,
     Gadget {
@@ -16,14 +16,13 @@ fn statistics(circuit: &Circuit) -> Statistics {
     PreparedCircuit::new(circuit).unwrap().statistics()
 }
 
-fn rotated(node: u32, rotation: u32) -> Operand {
+fn rotated(node: NodeId, rotation: u32) -> Operand {
     Operand::Node(Rotated { node, rotation })
 }
 
 /// A complete tree of depth 2 whose selectors start at `first`.
 fn tree(builder: &mut Builder, root: u32, first: u32) -> Operand {
-    let [a, b, c, d] =
-        [1, 2, 3, 4].map(|value| Operand::Constant(builder.constant(&[(0, value << 55)])));
+    let [a, b, c, d] = [1, 2, 3, 4].map(|value| builder.scalar(value << 55));
     let low = builder.select(first, a, b);
     let high = builder.select(first + 1, c, d);
     builder.select(root, low, high)
@@ -67,9 +66,9 @@ fn oblivious_trees_take_a_product_a_level() {
         .collect();
     let mut value = builder.plain(&leaves);
     for bit in 0..5 {
-        value = builder.node(bit, rotated(value, 0), rotated(value, 1024 - (1 << bit)));
+        value = builder.node(bit, operand(value), rotated(value, 1024 - (1 << bit)));
     }
-    let statistics = statistics(&builder.finish(rotated(value, 0), 1, 1));
+    let statistics = statistics(&builder.finish(operand(value), 1, 1));
     assert_eq!((statistics.cmuxes, statistics.polynomial_cmuxes), (4, 1));
 }
 

@@ -1,65 +1,114 @@
 //! Circuits for tests: a builder, and random small ones.
 
-use super::{SETS, part};
+use super::{SETS, Set, part};
 use cipherfn_circuit::circuit::{
-    Circuit, Constant, LevelledCircuit, Node, Operand, Rotated, Select,
+    Circuit, Constant, ConstantId, FeatureInput, Input, InputId, Node, NodeId, Operand, Output,
+    Product, Rotated, Select, SelectorForm, SelectorGroup, SelectorId, Sum,
 };
-use cipherfn_protocol::specs::{Gadget, Transport};
 use cipherfn_scheme::parameters::ParameterSet;
 use proptest::prelude::*;
 
-/// Builds levelled circuits node by node.
-pub(crate) struct Builder(LevelledCircuit);
+/// Builds circuits node by node.
+pub(crate) struct Builder(Circuit);
+
+/// A node as it is.
+pub(crate) fn operand(node: NodeId) -> Operand {
+    Operand::Node(Rotated { node, rotation: 0 })
+}
 
 impl Builder {
-    pub(crate) fn new((set, transport, gadget): (&str, Transport, Gadget), selectors: u32) -> Self {
-        Self(LevelledCircuit {
-            parameter_set: set.into(),
-            selectors,
-            gadget,
-            transport,
+    /// A circuit whose first input is a group of bits.
+    pub(crate) fn new(set: Set, selectors: u32) -> Self {
+        let mut builder = Self(Circuit {
+            parameter_set: set.0.into(),
+            inputs: Vec::new(),
             constants: Vec::new(),
             nodes: Vec::new(),
-            coefficients: 1,
-            stride: 1,
-            reply_bits: 32,
-        })
+            outputs: Vec::new(),
+        });
+        builder.bits_of(set, selectors);
+        builder
     }
 
-    pub(crate) fn constant(&mut self, coefficients: &[(u32, u64)]) -> u32 {
+    /// A further group of bits.
+    pub(crate) fn bits_of(&mut self, (_, transport, gadget): Set, count: u32) -> InputId {
+        self.input(Input::Selectors(SelectorGroup {
+            count,
+            gadget,
+            transport,
+            form: SelectorForm::Bits,
+        }))
+    }
+
+    /// A feature vector.
+    pub(crate) fn features(&mut self, features: u32, block: u32, stride: u32) -> InputId {
+        self.input(Input::Features(FeatureInput {
+            features,
+            block,
+            stride,
+            body_bits: 48,
+        }))
+    }
+
+    pub(crate) fn input(&mut self, input: Input) -> InputId {
+        self.0.inputs.push(input);
+        InputId(self.0.inputs.len() as u32 - 1)
+    }
+
+    pub(crate) fn constant(&mut self, coefficients: &[(u32, u64)]) -> ConstantId {
         self.0.constants.push(Constant(coefficients.to_vec()));
-        self.0.constants.len() as u32 - 1
+        ConstantId(self.0.constants.len() as u32 - 1)
+    }
+
+    /// A plaintext of one coefficient, as an operand.
+    pub(crate) fn scalar(&mut self, value: u64) -> Operand {
+        Operand::Constant(self.constant(&[(0, value)]))
     }
 
     /// A node that is a plaintext.
-    pub(crate) fn plain(&mut self, coefficients: &[(u32, u64)]) -> u32 {
+    pub(crate) fn plain(&mut self, coefficients: &[(u32, u64)]) -> NodeId {
         let constant = Some(self.constant(coefficients));
-        self.push(Node {
+        self.push(Node::Sum(Sum {
             constant,
-            addends: Vec::new(),
-            selects: Vec::new(),
-        })
+            ..Sum::default()
+        }))
+    }
+
+    /// A node that is one CMUX by a selector of the first input.
+    pub(crate) fn node(&mut self, selector: u32, clear: Operand, set: Operand) -> NodeId {
+        self.cmux(SelectorId::first(selector), clear, set)
     }
 
     /// A node that is one CMUX.
-    pub(crate) fn node(&mut self, selector: u32, clear: Operand, set: Operand) -> u32 {
-        self.push(Node {
-            constant: None,
-            addends: Vec::new(),
+    pub(crate) fn cmux(&mut self, selector: SelectorId, clear: Operand, set: Operand) -> NodeId {
+        self.push(Node::Sum(Sum {
             selects: vec![Select {
                 selector,
                 clear,
                 set,
             }],
-        })
+            ..Sum::default()
+        }))
     }
 
     /// [`Self::node`], as an operand.
     pub(crate) fn select(&mut self, selector: u32, clear: Operand, set: Operand) -> Operand {
-        Operand::Node(Rotated {
-            node: self.node(selector, clear, set),
-            rotation: 0,
-        })
+        operand(self.node(selector, clear, set))
+    }
+
+    /// Scores of a feature vector.
+    pub(crate) fn product(
+        &mut self,
+        input: InputId,
+        weights: Vec<Vec<i64>>,
+        bias: &[(u32, u64)],
+    ) -> NodeId {
+        let constant = (!bias.is_empty()).then(|| self.constant(bias));
+        self.push(Node::Product(Product {
+            input,
+            weights,
+            constant,
+        }))
     }
 
     /// The sum of nodes.
@@ -68,37 +117,42 @@ impl Builder {
             Operand::Node(node) => Some(*node),
             _ => None,
         });
-        let node = Node {
-            constant: None,
+        let sum = Sum {
             addends: addends.collect(),
-            selects: Vec::new(),
+            ..Sum::default()
         };
-        Operand::Node(Rotated {
-            node: self.push(node),
-            rotation: 0,
-        })
+        operand(self.push(Node::Sum(sum)))
     }
 
-    /// The circuit whose result is `top`.
-    pub(crate) fn finish(mut self, top: Operand, coefficients: u32, stride: u32) -> Circuit {
-        if top
-            != (Operand::Node(Rotated {
-                node: self.0.nodes.len() as u32 - 1,
-                rotation: 0,
-            }))
-        {
-            self.sum(&[top]);
-        }
-        Circuit::Levelled(LevelledCircuit {
+    /// A value that travels.
+    pub(crate) fn output(&mut self, node: NodeId, coefficients: u32, stride: u32) {
+        self.0.outputs.push(Output {
+            node,
             coefficients,
             stride,
-            ..self.0
-        })
+            reply_bits: 32,
+        });
     }
 
-    pub(crate) fn push(&mut self, node: Node) -> u32 {
+    /// The circuit whose only result is `top`.
+    pub(crate) fn finish(mut self, top: Operand, coefficients: u32, stride: u32) -> Circuit {
+        let last = |builder: &Self| NodeId(builder.0.nodes.len() as u32 - 1);
+        if top != operand(last(&self)) {
+            self.sum(&[top]);
+        }
+        let last = last(&self);
+        self.output(last, coefficients, stride);
+        self.0
+    }
+
+    /// The circuit with the outputs that it was given.
+    pub(crate) fn build(self) -> Circuit {
+        self.0
+    }
+
+    pub(crate) fn push(&mut self, node: Node) -> NodeId {
         self.0.nodes.push(node);
-        self.0.nodes.len() as u32 - 1
+        NodeId(self.0.nodes.len() as u32 - 1)
     }
 }
 
@@ -126,10 +180,10 @@ pub(super) fn random() -> impl Strategy<Value = (usize, Circuit, Vec<bool>)> {
             ];
             for (index, (seed, selects)) in nodes.iter().enumerate() {
                 let earlier = |byte: u8| Rotated {
-                    node: u32::from(byte) % index as u32,
+                    node: NodeId(u32::from(byte) % index as u32),
                     rotation: rotation(byte, size),
                 };
-                let operand = |kind: u8, byte: u8| match kind % 4 {
+                let side = |kind: u8, byte: u8| match kind % 4 {
                     0 => Operand::Zero,
                     1 | 2 if index > 0 => Operand::Node(earlier(byte)),
                     _ => Operand::Constant(constants[byte as usize % constants.len()]),
@@ -142,21 +196,20 @@ pub(super) fn random() -> impl Strategy<Value = (usize, Circuit, Vec<bool>)> {
                     .map(|byte| earlier(*byte))
                     .collect();
                 let selects = selects.iter().enumerate().map(|(place, bytes)| Select {
-                    selector: (u32::from(seed[5]) + place as u32) % bits.len() as u32,
-                    clear: operand(bytes[0], bytes[1]),
-                    set: operand(bytes[2], bytes[3]),
+                    selector: SelectorId::first(
+                        (u32::from(seed[5]) + place as u32) % bits.len() as u32,
+                    ),
+                    clear: side(bytes[0], bytes[1]),
+                    set: side(bytes[2], bytes[3]),
                 });
                 let selects = selects.collect();
-                builder.push(Node {
+                builder.push(Node::Sum(Sum {
                     constant,
                     addends,
                     selects,
-                });
+                }));
             }
-            let top = Operand::Node(Rotated {
-                node: nodes.len() as u32 - 1,
-                rotation: 0,
-            });
+            let top = operand(NodeId(nodes.len() as u32 - 1));
             (set, builder.finish(top, 4, 1), bits)
         })
 }

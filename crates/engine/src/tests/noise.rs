@@ -2,34 +2,31 @@
 //! 512 coefficients of each result.
 
 use super::{Builder, SETS, part};
-use crate::{PreparedCircuit, QueryShape, Workspace};
-use cipherfn_circuit::circuit::{Circuit, LevelledCircuit, Operand};
+use crate::{PreparedCircuit, Workspace};
+use cipherfn_circuit::circuit::Operand;
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_scheme::{SecretKey, noise, query, reply};
+use cipherfn_scheme::query::{InputShape, InputValues, encrypt_row};
+use cipherfn_scheme::{SecretKey, noise, reply};
 
 const KEYS: usize = 4;
 
 /// Mean square of the errors of all coefficients but the first, over [`KEYS`] keys, all bits set.
 fn measured(builder: Builder, top: Operand) -> f64 {
-    let Circuit::Levelled(circuit) = builder.finish(top, 512, 1) else {
-        panic!("a levelled circuit")
+    let mut circuit = builder.finish(top, 512, 1);
+    circuit.outputs[0].reply_bits = 64;
+    let prepared = PreparedCircuit::new(&circuit).unwrap();
+    let [InputShape::Selectors(shape)] = prepared.inputs() else {
+        panic!("one group of bits")
     };
-    let prepared = PreparedCircuit::new(&Circuit::Levelled(LevelledCircuit {
-        reply_bits: 64,
-        ..circuit
-    }))
-    .unwrap();
-    let QueryShape::Selectors(shape) = prepared.query_shape() else {
-        panic!("a levelled circuit")
-    };
+    let values = [InputValues::Bits(vec![true; shape.selectors])];
     let squares = (0..KEYS).flat_map(|_| {
         let key = SecretKey::generate(prepared.parameter_set());
-        let row = query::encrypt_selectors(&key, &shape, &vec![true; shape.selectors]).unwrap();
+        let row = encrypt_row(&key, prepared.inputs(), &values).unwrap();
         let reply = prepared
             .evaluate_row(None, &row, &mut Workspace::default())
             .unwrap();
-        let phases = reply::decrypt(&key, &prepared.reply_shape(), &reply).unwrap();
+        let phases = reply::decrypt_row(&key, prepared.outputs(), &reply).unwrap();
         phases
             .into_iter()
             .skip(1)
@@ -55,8 +52,8 @@ fn bottom_nodes_add_body_noise_times_digits() {
     let set = ParameterSet::by_name(SETS[1].0).unwrap();
     let mut builder = Builder::new(SETS[1], 1);
     // Base 2^12: 2^-4 + 2^-20 has the digits 2^8 and 2^4.
-    let one = builder.constant(&[(0, (1 << 60) + (1 << 44))]);
-    let top = builder.select(0, Operand::Zero, Operand::Constant(one));
+    let one = builder.scalar((1 << 60) + (1 << 44));
+    let top = builder.select(0, Operand::Zero, one);
     let digit_squares = 2f64.powi(16) + 2f64.powi(8);
     let rows = noise::selector(set, SETS[1].1).body * digit_squares;
     // Fresh rows are so precise that the transforms' rounding shows: two units in the last place of
@@ -77,8 +74,8 @@ fn cmuxes_add_what_the_scheme_says() {
         levels: 3,
     };
     let mut builder = Builder::new((name, transport, gadget), 2);
-    let one = builder.constant(&[(0, part(5))]);
-    let low = builder.select(0, Operand::Zero, Operand::Constant(one));
+    let one = builder.scalar(part(5));
+    let low = builder.select(0, Operand::Zero, one);
     let top = builder.select(1, Operand::Zero, low);
     let selector = noise::selector(set, transport);
     let digits = 3.0 * 512.0 * 2f64.powi(24) / 12.0;

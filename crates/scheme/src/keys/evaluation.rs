@@ -5,7 +5,7 @@ use crate::error::SchemeError;
 use crate::keys::{ExpandedEvaluationKey, SecretKey};
 use crate::parameters::{KeyPart, KeyPartContents, ParameterSet};
 use crate::polynomial;
-use crate::seeded::{self, MaskSeed};
+use crate::seeded::{Encryptor, MaskSeed};
 use cipherfn_protocol::frame::{self, Kind};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_protocol::specs::Gadget;
@@ -57,16 +57,17 @@ impl EvaluationKey {
         {
             append_glev(&mut plaintexts, message, gadget);
         }
-        let (seed, words) = seeded::encrypt(set, key.as_tfhe(), &plaintexts);
+        let mut encryptor = Encryptor::new(key)?;
         let mut bodies = Vec::with_capacity(part.payload_len(set));
-        for row in words.chunks_exact(size) {
+        for row in plaintexts.chunks_exact_mut(size) {
+            encryptor.encrypt(row);
             bits::pack(&mut bodies, row.iter().copied(), set.ring.body_bits);
         }
         Ok(Self {
             set,
             part,
             id: key.id(),
-            seed,
+            seed: encryptor.seed(),
             bodies,
         })
     }
@@ -106,7 +107,12 @@ impl EvaluationKey {
             &self.bodies,
         ]
         .concat();
-        frame::encode(Kind::EvaluationKey, 1, self.set.tag(), &payload)
+        frame::encode(
+            Kind::EvaluationKey,
+            self.part.file_version,
+            self.set.tag(),
+            &payload,
+        )
     }
 
     /// Reads a file of exactly these bytes. Every dimension follows from the parameter set, so a
@@ -116,7 +122,7 @@ impl EvaluationKey {
             .iter()
             .flat_map(|set| set.parts.iter().map(|part| part.payload_len(set)));
         let limit = sizes.max().unwrap_or_default() as u64;
-        let frame = frame::decode(bytes, Kind::EvaluationKey, &[1], limit)?;
+        let frame = frame::decode(bytes, Kind::EvaluationKey, &[1, 2], limit)?;
         let set = ParameterSet::by_tag(frame.parameter_set, Kind::EvaluationKey.name())?;
         if set.parts.is_empty() {
             return Err(SchemeError::NoPacking { set: set.name });
@@ -124,7 +130,9 @@ impl EvaluationKey {
         let part = set
             .parts
             .iter()
-            .find(|part| frame.payload.starts_with(&part.label(set)))
+            .find(|part| {
+                part.file_version == frame.version && frame.payload.starts_with(&part.label(set))
+            })
             .ok_or(SchemeError::UnlabelledKeyPart { set: set.name })?;
         let expected = part.payload_len(set);
         let split = || {
@@ -188,8 +196,10 @@ fn messages(key: &SecretKey, contents: &KeyPartContents) -> Vec<Zeroizing<Vec<u6
     };
     match contents {
         KeyPartContents::Expansion(packing) => {
-            let mut square = Zeroizing::new(polynomial::square(key.coefficients()));
-            square.iter_mut().for_each(|word| *word <<= 1);
+            // The key's product with itself as a mask, twice.
+            let mut multiplier = key.multiplier();
+            let square = multiplier.product(key.coefficients()).iter();
+            let square = Zeroizing::new(square.map(|word| word << 1).collect());
             (0..packing.depth())
                 .map(|level| image(polynomial::expansion_exponent(size, level)))
                 .chain([square])

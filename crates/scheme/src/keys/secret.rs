@@ -3,37 +3,86 @@
 use crate::bits::packed_len;
 use crate::error::SchemeError;
 use crate::parameters::ParameterSet;
+use crate::random;
 use cipherfn_protocol::frame::{self, Kind};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
+use product::Factor;
 use std::fmt;
-use tfhe::core_crypto::commons::generators::SecretRandomGenerator;
-use tfhe::core_crypto::commons::math::random::DefaultRandomGenerator;
-use tfhe::core_crypto::prelude::{
-    GlweDimension, GlweSecretKey, PolynomialSize, allocate_and_generate_new_binary_glwe_secret_key,
-};
-use tfhe::core_crypto::seeders::new_seeder;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
+
+mod product;
+
+pub(crate) use product::Multiplier;
 
 /// A uniform binary GLWE secret key. Only the client holds one.
 ///
 /// It is erased from memory when dropped, and `Debug` shows the parameter set alone.
 pub struct SecretKey {
     set: &'static ParameterSet,
-    key: GlweSecretKey<Vec<u64>>,
+    origin: Origin,
+    /// The k N coefficients, 0 or 1.
+    coefficients: Zeroizing<Vec<u64>>,
+    factor: Factor,
 }
+
+/// What a file holds: the coefficients follow from it.
+enum Origin {
+    /// Version 1: the coefficients themselves, as bits.
+    Bits,
+    /// Version 2: what they are expanded from, and what their id is salted with.
+    Seed {
+        seed: Zeroizing<[u8; SEED_LEN]>,
+        salt: [u8; SALT_LEN],
+    },
+}
+
+/// Twice the security level: the seed is as hard to find by a quantum search as the key.
+const SEED_LEN: usize = 32;
+const SALT_LEN: usize = 16;
+
+/// What separates the coefficients from any other use of the seed.
+const COEFFICIENTS_CONTEXT: &str = "cipherfn secret key v2 coefficients";
+/// What separates the id from any other use of the seed.
+const ID_CONTEXT: &str = "cipherfn secret key v2 id";
 
 impl SecretKey {
     /// A new key from the system's entropy.
+    ///
+    /// # Panics
+    /// If the operating system has no random bytes to give, as the standard library's maps do.
     pub fn generate(set: &'static ParameterSet) -> Self {
-        let mut generator =
-            SecretRandomGenerator::<DefaultRandomGenerator>::new(new_seeder().seed());
-        let key = allocate_and_generate_new_binary_glwe_secret_key(
-            GlweDimension(set.ring.glwe_dimension),
-            PolynomialSize(set.ring.polynomial_size),
-            &mut generator,
+        let random = |seed: Result<_, SchemeError>| seed.expect("the system gives random bytes");
+        let salt = random::seed().expect("the system gives random bytes");
+        Self::from_seed(set, random(random::seed()), *salt)
+    }
+
+    fn from_seed(
+        set: &'static ParameterSet,
+        seed: Zeroizing<[u8; SEED_LEN]>,
+        salt: [u8; SALT_LEN],
+    ) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key(COEFFICIENTS_CONTEXT);
+        hasher.update(set.hash().as_bytes()).update(seed.as_ref());
+        let mut bits = Zeroizing::new(vec![0; packed_len(set.mask_len(), 1)]);
+        hasher.finalize_xof().fill(&mut bits);
+        Self::new(set, Origin::Seed { seed, salt }, &bits)
+    }
+
+    /// From the coefficients, least significant bit of a byte first.
+    fn new(set: &'static ParameterSet, origin: Origin, bits: &[u8]) -> Self {
+        let mut coefficients = Zeroizing::new(Vec::with_capacity(set.mask_len()));
+        coefficients.extend(
+            bits.iter()
+                .flat_map(|byte| (0..8).map(move |i| u64::from(byte >> i & 1))),
         );
-        Self { set, key }
+        let factor = Factor::new(&coefficients, set.ring.polynomial_size);
+        Self {
+            set,
+            origin,
+            coefficients,
+            factor,
+        }
     }
 
     /// Its parameter set.
@@ -41,44 +90,65 @@ impl SecretKey {
         self.set
     }
 
-    /// Its id: a hash of the key under a context of its own. Public: 2^(k N) keys are too many to
-    /// try.
+    /// Its id: a hash of the key under a context of its own. Public. One search cannot aim at many
+    /// keys, as each id has a salt; those of version 1 files have none.
     pub fn id(&self) -> KeyId {
-        const CONTEXT: &[u8] = b"cipherfn key id v1 ";
-        let bits = self.packed_bits();
-        let mut text = Zeroizing::new(Vec::with_capacity(
-            CONTEXT.len() + self.set.name.len() + bits.len(),
-        ));
-        text.extend_from_slice(CONTEXT);
-        text.extend_from_slice(self.set.name.as_bytes());
-        text.extend_from_slice(&bits);
+        let hash = match &self.origin {
+            Origin::Seed { seed, salt } => {
+                let mut hasher = blake3::Hasher::new_derive_key(ID_CONTEXT);
+                hasher
+                    .update(self.set.hash().as_bytes())
+                    .update(salt)
+                    .update(seed.as_ref());
+                *hasher.finalize().as_bytes()
+            }
+            Origin::Bits => {
+                let text = [
+                    b"cipherfn key id v1 ".as_slice(),
+                    self.set.name.as_bytes(),
+                    &self.packed_bits(),
+                ];
+                *Hash::of(&Zeroizing::new(text.concat())).as_bytes()
+            }
+        };
         let mut id = [0; 16];
-        id.copy_from_slice(&Hash::of(&text).as_bytes()[..16]);
+        id.copy_from_slice(&hash[..16]);
         KeyId::from_bytes(id)
     }
 
-    /// The file's bytes: a frame whose payload is the key's bits, k N of them, least significant
+    /// The file's bytes: a frame of version 2 whose payload is salt and seed; of a key that was read
+    /// from a version 1 file, one of version 1 with the key's bits, k N of them, least significant
     /// bit first.
     pub fn to_file_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let (version, payload) = match &self.origin {
+            Origin::Seed { seed, salt } => {
+                let payload = [salt.as_slice(), seed.as_slice()].concat();
+                (2, Zeroizing::new(payload))
+            }
+            Origin::Bits => (1, self.packed_bits()),
+        };
         Zeroizing::new(frame::encode(
             Kind::SecretKey,
-            1,
+            version,
             self.set.tag(),
-            &self.packed_bits(),
+            &payload,
         ))
     }
 
-    /// Reads a file of exactly these bytes.
+    /// Reads a file of exactly these bytes, of either version.
     pub fn from_file_bytes(bytes: &[u8]) -> Result<Self, SchemeError> {
         let limit = ParameterSet::all()
             .iter()
             .map(|set| packed_len(set.mask_len(), 1))
-            .max()
-            .unwrap_or_default();
-        let frame = frame::decode(bytes, Kind::SecretKey, &[1], limit as u64)?;
+            .max();
+        let limit = limit.unwrap_or_default() as u64;
+        let frame = frame::decode(bytes, Kind::SecretKey, &[1, 2], limit)?;
         let payload = Zeroizing::new(frame.payload);
         let set = ParameterSet::by_tag(frame.parameter_set, Kind::SecretKey.name())?;
-        let expected = packed_len(set.mask_len(), 1);
+        let expected = match frame.version {
+            1 => packed_len(set.mask_len(), 1),
+            _ => SALT_LEN + SEED_LEN,
+        };
         if payload.len() != expected {
             return Err(SchemeError::Length {
                 what: Kind::SecretKey.name(),
@@ -86,18 +156,13 @@ impl SecretKey {
                 found: payload.len(),
             });
         }
-        let bits = payload
-            .iter()
-            .flat_map(|byte| (0..8).map(move |i| u64::from(byte >> i & 1)));
-        let mut coefficients = Vec::with_capacity(set.mask_len());
-        coefficients.extend(bits);
-        Ok(Self {
-            set,
-            key: GlweSecretKey::from_container(
-                coefficients,
-                PolynomialSize(set.ring.polynomial_size),
-            ),
-        })
+        if frame.version == 1 {
+            return Ok(Self::new(set, Origin::Bits, &payload));
+        }
+        let (mut salt, mut seed) = ([0; SALT_LEN], Zeroizing::new([0; SEED_LEN]));
+        salt.copy_from_slice(&payload[..SALT_LEN]);
+        seed.copy_from_slice(&payload[SALT_LEN..]);
+        Ok(Self::from_seed(set, seed, salt))
     }
 
     /// The key's bits, least significant bit of a byte first.
@@ -110,42 +175,14 @@ impl SecretKey {
         Zeroizing::new(self.coefficients().chunks(8).map(pack).collect())
     }
 
-    /// `tfhe`'s form.
-    pub(crate) const fn as_tfhe(&self) -> &GlweSecretKey<Vec<u64>> {
-        &self.key
-    }
-
     /// The k N coefficients, 0 or 1.
     pub(crate) fn coefficients(&self) -> &[u64] {
-        self.key.as_ref()
+        &self.coefficients
     }
 
-    /// Coefficients of the product of a mask (k N words) and the key.
-    pub(crate) fn mask_products(&self, mask: &[u64], positions: &[usize]) -> Vec<u64> {
-        positions
-            .iter()
-            .map(|position| self.mask_product(mask, *position))
-            .collect()
-    }
-
-    /// Coefficient `position` of the product of a mask (k N words) and the key.
-    pub(crate) fn mask_product(&self, mask: &[u64], position: usize) -> u64 {
-        let size = self.set.ring.polynomial_size;
-        let mut sum = 0u64;
-        for (mask, key) in mask
-            .chunks_exact(size)
-            .zip(self.coefficients().chunks_exact(size))
-        {
-            let (until, after) = mask.split_at(position + 1);
-            let (key_until, key_after) = key.split_at(position + 1);
-            for (mask, key) in until.iter().zip(key_until.iter().rev()) {
-                sum = sum.wrapping_add(mask.wrapping_mul(*key));
-            }
-            for (mask, key) in after.iter().zip(key_after.iter().rev()) {
-                sum = sum.wrapping_sub(mask.wrapping_mul(*key));
-            }
-        }
-        sum
+    /// For products with masks.
+    pub(crate) fn multiplier(&self) -> Multiplier<'_> {
+        Multiplier::new(&self.factor)
     }
 }
 
@@ -154,11 +191,5 @@ impl fmt::Debug for SecretKey {
         f.debug_struct("SecretKey")
             .field("parameter_set", &self.set.name)
             .finish_non_exhaustive()
-    }
-}
-
-impl Drop for SecretKey {
-    fn drop(&mut self) {
-        self.key.as_mut().zeroize();
     }
 }

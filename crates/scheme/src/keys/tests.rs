@@ -2,9 +2,11 @@ use super::{EvaluationKey, SecretKey};
 use crate::error::SchemeError;
 use crate::parameters::ParameterSet;
 use cipherfn_protocol::frame::{self, FrameError, Kind, ParameterSetTag};
+use cipherfn_protocol::hash::Hash;
 
 const BALANCED: &str = "cipherfn-128-n2048-m8-v1";
 const COMPACT: &str = "cipherfn-128-n2048-m8-compact-v1";
+const WIDE: &str = "cipherfn-128-n2048-m11-v1";
 const KEYLESS: &str = "cipherfn-128-n512k4-v1";
 
 fn set(name: &str) -> &'static ParameterSet {
@@ -16,11 +18,48 @@ fn secret_keys_survive_their_file() {
     for set in ParameterSet::all() {
         let key = SecretKey::generate(set);
         let bytes = key.to_file_bytes();
-        assert_eq!(bytes.len(), frame::HEADER_LEN + 256);
+        // Salt and seed.
+        assert_eq!(bytes.len(), frame::HEADER_LEN + 16 + 32);
         let back = SecretKey::from_file_bytes(&bytes).unwrap();
         assert_eq!(back.coefficients(), key.coefficients());
-        assert_eq!(back.parameter_set(), set);
+        assert_eq!((back.parameter_set(), back.id()), (set, key.id()));
     }
+}
+
+/// A file of version 1 holds the coefficients as bits; written again it is the same, and its id is
+/// that of before.
+#[test]
+fn secret_keys_of_version_1_stay_as_they_are() {
+    let set = set(BALANCED);
+    let bits: Vec<u8> = (0..256).map(|i: u32| (i * 37 + 11) as u8).collect();
+    let bytes = frame::encode(Kind::SecretKey, 1, set.tag(), &bits);
+    let key = SecretKey::from_file_bytes(&bytes).unwrap();
+    assert_eq!(*key.to_file_bytes(), bytes);
+    assert_eq!(key.coefficients()[..8], [1, 1, 0, 1, 0, 0, 0, 0]);
+    let text = [
+        b"cipherfn key id v1 ".as_slice(),
+        BALANCED.as_bytes(),
+        &bits,
+    ]
+    .concat();
+    assert_eq!(key.id().as_bytes()[..], Hash::of(&text).as_bytes()[..16]);
+}
+
+/// Keys of one seed and two salts are one key of two ids; another set makes another key of the
+/// seed. The bits are balanced: 1,024 of 2,048 within 5 standard deviations of 22.6.
+#[test]
+fn secret_keys_follow_from_their_seed() {
+    let file = |set: &ParameterSet, salt: u8| {
+        let payload = [vec![salt; 16], vec![7; 32]].concat();
+        let bytes = frame::encode(Kind::SecretKey, 2, set.tag(), &payload);
+        SecretKey::from_file_bytes(&bytes).unwrap()
+    };
+    let (one, other) = (file(set(BALANCED), 1), file(set(BALANCED), 2));
+    assert_eq!(one.coefficients(), other.coefficients());
+    assert_ne!(one.id(), other.id());
+    assert_ne!(one.coefficients(), file(set(COMPACT), 1).coefficients());
+    let ones: u64 = one.coefficients().iter().sum();
+    assert!(ones.abs_diff(1024) < 113, "{ones}");
 }
 
 #[test]
@@ -43,6 +82,32 @@ fn evaluation_keys_survive_their_file() {
         assert_eq!(back.parameter_set().name, name);
         assert_eq!(back.to_file_bytes(), bytes);
     }
+}
+
+/// The parts of the wide set: below 2.2 MB together, each with a label of its own.
+#[test]
+fn parts_survive_their_files() {
+    let secret = SecretKey::generate(set(WIDE));
+    let mut total = 0;
+    for part in secret.parameter_set().parts {
+        let key = EvaluationKey::generate_part(&secret, part.name).unwrap();
+        let bytes = key.to_file_bytes();
+        assert_eq!(bytes.len(), part.file_bytes(set(WIDE)));
+        total += bytes.len();
+        let back = EvaluationKey::from_file_bytes(&bytes).unwrap();
+        assert_eq!((back.part(), back.id()), (part, secret.id()));
+        assert_eq!(back.to_file_bytes(), bytes);
+    }
+    assert!(total <= 2_200_000, "{total} bytes");
+    assert!(matches!(
+        EvaluationKey::generate_part(&secret, "bootstrap"),
+        Err(SchemeError::UnknownKeyPart { .. })
+    ));
+    let unlabelled = frame::encode(Kind::EvaluationKey, 2, set(WIDE).tag(), &[0; 100]);
+    assert!(matches!(
+        EvaluationKey::from_file_bytes(&unlabelled),
+        Err(SchemeError::UnlabelledKeyPart { .. })
+    ));
 }
 
 #[test]

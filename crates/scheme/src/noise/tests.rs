@@ -14,9 +14,10 @@ use crate::query::{
     LinearQueryShape, SelectorQueryShape, decode_linear, encrypt_linear, encrypt_selectors,
     expand_selectors,
 };
+use crate::random::reproducible;
 use crate::reply::{self, ReplyShape};
 use crate::selectors::FourierSelectors;
-use crate::testing::Noiseless;
+use crate::testing::{Noiseless, phases};
 use cipherfn_protocol::specs::{Gadget, Transport};
 use dyn_stack::{PodBuffer, PodStack};
 use tfhe::core_crypto::fft_impl::fft64::crypto::ggsw::FourierGgswCiphertext;
@@ -37,6 +38,7 @@ const CHAINS: usize = 64;
 
 #[test]
 fn expanded_rows() {
+    reproducible::seeds("expanded_rows");
     for set in packed_sets() {
         let gadget = Gadget {
             base_log: 6,
@@ -72,6 +74,7 @@ fn expanded_rows() {
 
 #[test]
 fn uploaded_rows() {
+    reproducible::seeds("uploaded_rows");
     let set = ParameterSet::by_name("cipherfn-128-n512k4-v1").unwrap();
     let gadget = Gadget {
         base_log: 15,
@@ -99,6 +102,7 @@ fn uploaded_rows() {
 /// predicted error.
 #[test]
 fn cmuxes_over_expanded_selectors() {
+    reproducible::seeds("cmuxes_over_expanded_selectors");
     for set in packed_sets() {
         for (base_log, levels) in [(8, 3), (6, 4), (4, 6)] {
             cmuxes(set, Gadget { base_log, levels }, Transport::Packed);
@@ -108,6 +112,7 @@ fn cmuxes_over_expanded_selectors() {
 
 #[test]
 fn cmuxes_over_uploaded_selectors() {
+    reproducible::seeds("cmuxes_over_uploaded_selectors");
     let set = ParameterSet::by_name("cipherfn-128-n512k4-v1").unwrap();
     for (base_log, levels) in [(23, 1), (15, 2)] {
         cmuxes(set, Gadget { base_log, levels }, Transport::Ggsw);
@@ -156,6 +161,7 @@ fn cmuxes(set: &'static ParameterSet, gadget: Gadget, transport: Transport) {
 
 #[test]
 fn modulus_switches() {
+    reproducible::seeds("modulus_switches");
     for set in ParameterSet::all() {
         for bits in [14, 20] {
             let shape = ReplyShape {
@@ -188,6 +194,7 @@ fn modulus_switches() {
 
 #[test]
 fn linear_inputs() {
+    reproducible::seeds("linear_inputs");
     for set in ParameterSet::all() {
         for body_bits in [64, 46, 40] {
             let shape = LinearQueryShape {
@@ -204,13 +211,13 @@ fn linear_inputs() {
                 let key = SecretKey::generate(set);
                 let row = encrypt_linear(&key, &shape, &messages).unwrap();
                 let glwes = decode_linear(&shape, &row).unwrap();
-                let error = |(index, message): (usize, &u64)| {
-                    let (glwe, position) = (&glwes[index / 250], index % 250 * 2);
-                    glwe.body[position]
-                        .wrapping_sub(key.mask_product(&glwe.mask, position))
-                        .wrapping_sub(*message) as i64
-                };
-                messages.iter().enumerate().map(error).collect::<Vec<_>>()
+                let glwes = glwes.iter().zip(messages.chunks(250));
+                let errors = glwes.flat_map(|(glwe, messages)| {
+                    let phases = phases(&key, &glwe.mask, &glwe.body);
+                    let phases = phases.into_iter().step_by(2).zip(messages);
+                    phases.map(|(phase, message)| phase.wrapping_sub(*message) as i64)
+                });
+                errors.collect::<Vec<_>>()
             });
             check("linear input", linear(set, 1.0, body_bits), errors);
         }
@@ -302,16 +309,23 @@ impl Expanded {
         index % 3 == 1
     }
 
+    /// Errors of all coefficients of a row.
     fn row_errors(&self, index: usize, level: usize, row: usize) -> Vec<i64> {
-        let size = self.key.parameter_set().ring.polynomial_size;
         let words = self.row(index, level, row);
-        (0..size)
-            .map(|position| self.error(&words, index, level, row, position))
+        let (mask, body) = words.split_at(self.key.parameter_set().mask_len());
+        let phases = phases(&self.key, mask, body).into_iter().enumerate();
+        phases
+            .map(|(position, phase)| self.error(phase, index, level, row, position))
             .collect()
     }
 
+    /// Error of one coefficient of a row.
     fn row_error(&self, index: usize, level: usize, row: usize, position: usize) -> i64 {
-        self.error(&self.row(index, level, row), index, level, row, position)
+        let words = self.row(index, level, row);
+        let (mask, body) = words.split_at(self.key.parameter_set().mask_len());
+        let product = self.key.multiplier().product_at(mask, &[position])[0];
+        let phase = body[position].wrapping_sub(product);
+        self.error(phase, index, level, row, position)
     }
 
     /// A row back in coefficients: mask, then body.
@@ -330,7 +344,7 @@ impl Expanded {
         words
     }
 
-    fn error(&self, words: &[u64], index: usize, level: usize, row: usize, position: usize) -> i64 {
+    fn error(&self, phase: u64, index: usize, level: usize, row: usize, position: usize) -> i64 {
         let set = self.key.parameter_set();
         let Gadget { base_log, levels } = self.selectors.shape().gadget;
         let factor = u64::from(Self::bit(index)) << (64 - base_log * (levels - level as u32));
@@ -343,10 +357,7 @@ impl Expanded {
         } else {
             0
         };
-        let (mask, body) = words.split_at(set.mask_len());
-        body[position]
-            .wrapping_sub(self.key.mask_product(mask, position))
-            .wrapping_sub(expected) as i64
+        phase.wrapping_sub(expected) as i64
     }
 
     fn noiseless_ciphertexts(&self) -> Vec<Noiseless> {
@@ -400,11 +411,17 @@ impl Expanded {
             }
         }
         let (mask, body) = result.as_ref().split_at(set.mask_len());
-        let phase =
-            |position: usize| body[position].wrapping_sub(self.key.mask_product(mask, position));
-        (0..size.0)
-            .step_by(size.0 / 32)
-            .map(|position| phase(position).wrapping_sub(message[position]) as i64)
+        let positions: Vec<usize> = (0..size.0).step_by(size.0 / 32).collect();
+        let mut multiplier = self.key.multiplier();
+        let products = multiplier.product_at(mask, &positions);
+        positions
+            .iter()
+            .zip(products)
+            .map(|(position, product)| {
+                body[*position]
+                    .wrapping_sub(*product)
+                    .wrapping_sub(message[*position]) as i64
+            })
             .collect()
     }
 }

@@ -6,6 +6,7 @@ use crate::error::SchemeError;
 use crate::glwe::Glwe;
 use crate::keys::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use crate::parameters::{Packing, ParameterSet};
+use crate::random::reproducible;
 use crate::testing::{Noiseless, phases};
 
 const WIDE: &str = "cipherfn-128-n2048-m11-v1";
@@ -25,6 +26,10 @@ fn keys(name: &str) -> (SecretKey, ExpandedEvaluationKey) {
 fn packing(name: &str) -> (&'static ParameterSet, &'static Packing) {
     let set = ParameterSet::by_name(name).unwrap();
     (set, set.packing().unwrap())
+}
+
+fn opened(key: &SecretKey, glwe: &Glwe) -> Vec<u64> {
+    phases(key, &glwe.mask, &glwe.body)
 }
 
 fn error(found: u64, expected: u64) -> f64 {
@@ -49,11 +54,12 @@ fn check(what: &str, predicted: f64, errors: &[f64], tolerance: f64) {
 /// its own.
 #[test]
 fn inversion() {
+    reproducible::seeds("inversion");
     let mut errors = Vec::new();
     for index in 0..KEYS {
         let (secret, key) = keys(WIDE);
         let input = Noiseless::random(&secret, index);
-        let found = phases(&secret, &invert::invert(&key, &input.glwe).unwrap());
+        let found = opened(&secret, &invert::invert(&key, &input.glwe).unwrap());
         errors.push(error(found[0], input.message[0]));
         let rest = input.message[1..].iter().rev().zip(&found[1..]);
         errors.extend(rest.map(|(message, found)| error(*found, message.wrapping_neg())));
@@ -66,6 +72,7 @@ fn inversion() {
 /// within 5 %, so 0.4 bit is five times their spread and more. Nothing is left elsewhere.
 #[test]
 fn isolation() {
+    reproducible::seeds("isolation");
     let (set, levels) = packing(WIDE);
     let predicted = isolate::variance(set, levels);
     let mut errors = Vec::new();
@@ -75,7 +82,7 @@ fn isolation() {
             let input = Noiseless::random(&secret, 64 * first + index);
             let position = index * 811 % 2048;
             let out = isolate::isolate(&key, &input.glwe, position).unwrap();
-            let found = phases(&secret, &out);
+            let found = opened(&secret, &out);
             errors.push(error(found[0], input.message[position]));
             let largest = found[1..].iter().map(|phase| error(*phase, 0).abs());
             let largest = largest.fold(0.0, f64::max);
@@ -89,6 +96,7 @@ fn isolation() {
 /// comes to its place with the same error, gaps are zero, and so is all between.
 #[test]
 fn packing_of_one_coefficient_each() {
+    reproducible::seeds("packing_of_one_coefficient_each");
     let (set, levels) = packing(WIDE);
     let predicted = pack::variance(set, levels);
     let mut errors = Vec::new();
@@ -102,7 +110,7 @@ fn packing_of_one_coefficient_each() {
             let items: Vec<Option<Glwe>> = (0..count)
                 .map(|item| of(item).map(|input| input.glwe.clone()))
                 .collect();
-            let found = phases(&secret, &pack::pack(&key, 11, &items).unwrap());
+            let found = opened(&secret, &pack::pack(&key, 11, &items).unwrap());
             let step = 2048 / count.next_power_of_two();
             for (position, found) in found.into_iter().enumerate() {
                 let item = (position % step == 0).then_some(position / step);
@@ -125,6 +133,7 @@ fn packing_of_one_coefficient_each() {
 /// ciphertext.
 #[test]
 fn packing_of_several_coefficients_each() {
+    reproducible::seeds("packing_of_several_coefficients_each");
     let (secret, key) = keys(WIDE);
     let inputs: Vec<Noiseless> = (0..5)
         .map(|index| Noiseless::random(&secret, index))
@@ -133,7 +142,7 @@ fn packing_of_several_coefficients_each() {
         .iter()
         .map(|input| Some(input.glwe.clone()))
         .collect();
-    let found = phases(&secret, &pack::pack(&key, 9, &items).unwrap());
+    let found = opened(&secret, &pack::pack(&key, 9, &items).unwrap());
     let (set, levels) = packing(WIDE);
     let bound = 8.0 * pack::variance(set, levels).sqrt();
     for (place, input) in inputs.iter().enumerate() {

@@ -10,7 +10,7 @@ use crate::error::SchemeError;
 use crate::expand::{self, Packed};
 use crate::keys::{ExpandedEvaluationKey, SecretKey};
 use crate::parameters::{MIN_DEPTH, Packing};
-use crate::seeded::{self, SEED_LEN};
+use crate::seeded::{Encryptor, SEED_LEN};
 use crate::selectors::FourierSelectors;
 use cipherfn_protocol::specs::Transport;
 use zeroize::Zeroizing;
@@ -233,10 +233,11 @@ pub(super) fn encrypt(
             }
         }
     }
-    let (seed, bodies) = seeded::encrypt(shape.set, key.as_tfhe(), &plaintexts);
+    let mut encryptor = Encryptor::new(key)?;
     let mut bytes = Vec::with_capacity(group.bytes());
-    bytes.extend_from_slice(&seed);
-    for body in bodies.chunks_exact(size) {
+    bytes.extend_from_slice(&encryptor.seed());
+    for body in plaintexts.chunks_exact_mut(size) {
+        encryptor.encrypt(body);
         bits::pack(&mut bytes, body.iter().copied(), packing.query_body_bits);
     }
     Ok(bytes)

@@ -12,7 +12,7 @@ use crate::error::SchemeError;
 use crate::glwe::Glwe;
 use crate::keys::SecretKey;
 use crate::parameters::ParameterSet;
-use crate::seeded::{self, Masks, SEED_LEN};
+use crate::seeded::{Encryptor, Masks, SEED_LEN};
 use zeroize::Zeroizing;
 
 /// Most features of a row.
@@ -103,11 +103,6 @@ impl LinearQueryShape {
         }
         Ok(())
     }
-
-    /// Where feature `index` lies in the ciphertexts' coefficients, one ciphertext after the other.
-    const fn position(&self, index: usize) -> usize {
-        index / self.block * self.set.ring.polynomial_size + index % self.block * self.stride
-    }
 }
 
 /// Encrypts a row: `messages` are torus words (units of 2^-64), one a feature. Gives exactly
@@ -126,25 +121,21 @@ pub fn encrypt_linear(
             found: messages.len(),
         });
     }
-    let mut plaintexts = Zeroizing::new(vec![
-        0;
-        shape.ciphertexts() * shape.set.ring.polynomial_size
-    ]);
-    for (index, message) in messages.iter().enumerate() {
-        plaintexts[shape.position(index)] = *message;
+    let mut encryptor = Encryptor::new(key)?;
+    let mut words = Zeroizing::new(Vec::with_capacity(shape.words()));
+    for (features, messages) in shape.blocks().zip(messages.chunks(shape.block)) {
+        let positions: Vec<usize> = shape.body_positions(features).collect();
+        let first = words.len();
+        words.resize(first + positions.len(), 0);
+        // Feature i of a ciphertext is coefficient i stride, and positions start 0, 1, 2, ...
+        for (index, message) in messages.iter().enumerate() {
+            words[first + index * shape.stride] = *message;
+        }
+        encryptor.encrypt_at(&positions, &mut words[first..]);
     }
-    let (seed, bodies) = seeded::encrypt(shape.set, key.as_tfhe(), &plaintexts);
     let mut row = Vec::with_capacity(shape.row_bytes());
-    row.extend_from_slice(&seed);
-    let bodies = bodies
-        .chunks_exact(shape.set.ring.polynomial_size)
-        .zip(shape.blocks());
-    let words = bodies.flat_map(|(body, features)| {
-        shape
-            .body_positions(features)
-            .map(|position| body[position])
-    });
-    bits::pack(&mut row, words, shape.body_bits);
+    row.extend_from_slice(&encryptor.seed());
+    bits::pack(&mut row, words.iter().copied(), shape.body_bits);
     Ok(row)
 }
 

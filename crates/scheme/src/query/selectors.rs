@@ -6,7 +6,7 @@ use crate::error::SchemeError;
 use crate::fourier::Transform;
 use crate::keys::{ExpandedEvaluationKey, SecretKey};
 use crate::parameters::ParameterSet;
-use crate::seeded::{self, Masks, SEED_LEN};
+use crate::seeded::{Encryptor, Masks, SEED_LEN};
 use crate::selectors::{FourierSelectors, GgswShape};
 use cipherfn_protocol::specs::{Gadget, Transport};
 use rayon::prelude::*;
@@ -134,11 +134,12 @@ pub fn encrypt_selectors(
             found: bits.len(),
         });
     }
-    let plaintexts = ggsw_plaintexts(key, shape, bits);
-    let (seed, bodies) = seeded::encrypt(shape.set, key.as_tfhe(), &plaintexts);
+    let mut plaintexts = ggsw_plaintexts(key, shape, bits);
+    let mut encryptor = Encryptor::new(key)?;
     let mut row = Vec::with_capacity(shape.row_bytes());
-    row.extend_from_slice(&seed);
-    for body in bodies.chunks_exact(shape.set.ring.polynomial_size) {
+    row.extend_from_slice(&encryptor.seed());
+    for body in plaintexts.chunks_exact_mut(shape.set.ring.polynomial_size) {
+        encryptor.encrypt(body);
         bits::pack(&mut row, body.iter().copied(), shape.set.ring.body_bits);
     }
     Ok(row)

@@ -125,7 +125,7 @@ impl<'a> Registration<'a> {
                 .objects()
                 .await
                 .iter()
-                .any(|object| object.ends_with("/evaluation.cfk"))
+                .any(|object| object.ends_with("/expansion.cfk"))
         );
     }
 }

@@ -59,6 +59,12 @@ fn integer_weights_keep_the_precision_everywhere_in_the_box() {
         delta,
         ..
     } = &plan.encoding;
+    let Node::Product(Product {
+        weights: integers, ..
+    }) = &plan.circuit.nodes[0]
+    else {
+        panic!("one product")
+    };
     // At every corner of the box, the integer weights give the score within the stated rounding.
     for corner in 0..8_u32 {
         let signs: Vec<f64> = (0..3)
@@ -71,7 +77,7 @@ fn integer_weights_keep_the_precision_everywhere_in_the_box() {
             })
             .collect();
         for (output, score) in plan.outputs.iter().zip(&plan.scores.carried) {
-            let weights = &plan.circuit.weights[plan
+            let weights = &integers[plan
                 .scores
                 .carried
                 .iter()

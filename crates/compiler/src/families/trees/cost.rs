@@ -40,7 +40,7 @@ impl Work {
         for select in graph.nodes.iter().flat_map(|node| &node.selects) {
             match (select.clear, select.set) {
                 (Operand::Zero, Operand::Constant(difference)) => {
-                    match graph.constants[difference as usize].len() {
+                    match graph.constants[difference.index()].len() {
                         1 => work.scalar_selects += 1,
                         _ => work.polynomial_selects += 1,
                     }

@@ -5,7 +5,9 @@
 //! sub-expression with several users is evaluated once, by itself.
 
 use crate::families::trees::expression::{Expression, ExpressionId, Expressions};
-use cipherfn_circuit::circuit::{ConstantId, Node, NodeId, Operand, Rotated, Select};
+use cipherfn_circuit::circuit::{
+    ConstantId, NodeId, Operand, Rotated, Select, SelectorId, Sum as Node,
+};
 use std::collections::{BTreeMap, HashMap};
 
 /// A sparse polynomial: value at each position, in units that the caller chose.
@@ -120,13 +122,13 @@ impl Builder {
                 let mut difference = set.clone();
                 add_polynomial(&mut difference, clear, -1);
                 Select {
-                    selector,
+                    selector: SelectorId::first(selector),
                     clear: Operand::Zero,
                     set: self.operand(&Value::Constant(difference)),
                 }
             }
             _ => Select {
-                selector,
+                selector: SelectorId::first(selector),
                 clear: self.operand(clear),
                 set: self.operand(set),
             },
@@ -147,7 +149,7 @@ impl Builder {
                 let node = self.node(sum);
                 let id = *self.node_ids.entry(node).or_insert_with_key(|node| {
                     self.nodes.push(node.clone());
-                    self.nodes.len() as NodeId - 1
+                    NodeId(self.nodes.len() as u32 - 1)
                 });
                 Value::Node(Rotated {
                     node: id,
@@ -168,18 +170,18 @@ impl Builder {
         // A single node without other users is the result itself.
         if let ([only], true) = (sum.addends.as_slice(), sum.constant.is_empty())
             && only.rotation == 0
-            && only.node as usize + 1 == self.nodes.len()
+            && only.node.index() + 1 == self.nodes.len()
         {
             let node = self.nodes.pop().expect("it is the last one");
             sum = Sum {
                 constant: node
                     .constant
-                    .map_or_else(Polynomial::new, |id| self.constants[id as usize].clone()),
+                    .map_or_else(Polynomial::new, |id| self.constants[id.index()].clone()),
                 addends: node.addends,
                 selects: node
                     .selects
                     .into_iter()
-                    .map(|select| (select.selector, select))
+                    .map(|select| (select.selector.index, select))
                     .collect(),
             };
         }
@@ -230,7 +232,7 @@ impl Builder {
         if let Some(id) = self.constant_ids.get(polynomial) {
             return *id;
         }
-        let id = self.constants.len() as ConstantId;
+        let id = ConstantId(self.constants.len() as u32);
         self.constants.push(polynomial.clone());
         self.constant_ids.insert(polynomial.clone(), id);
         id
@@ -242,12 +244,12 @@ impl Builder {
         self.nodes
             .iter_mut()
             .flat_map(constant_ids)
-            .for_each(|id| used[*id as usize] = true);
+            .for_each(|id| used[id.index()] = true);
         let moved = compact(&used);
         self.nodes
             .iter_mut()
             .flat_map(constant_ids)
-            .for_each(|id| *id = moved[*id as usize]);
+            .for_each(|id| *id = ConstantId(moved[id.index()]));
         let mut keep = used.into_iter();
         self.constants.retain(|_| keep.next().unwrap_or(false));
     }

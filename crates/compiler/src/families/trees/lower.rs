@@ -4,7 +4,7 @@ use crate::families::trees::binned::{BinnedEnsemble, BinnedNode, BinnedTree};
 use crate::families::trees::expression::{ExpressionId, Expressions, Form, LeafUnits, Selectors};
 use crate::families::trees::graph::{Addend, Builder, Graph, Merger, compact};
 use crate::families::trees::oblivious;
-use cipherfn_circuit::circuit::Node;
+use cipherfn_circuit::circuit::Sum as Node;
 use cipherfn_protocol::specs::Selector;
 
 #[cfg(test)]
@@ -169,7 +169,9 @@ fn keep_used(nodes: &mut [Node], selectors: &[Selector]) -> Vec<Selector> {
 }
 
 fn selector_ids(node: &mut Node) -> impl Iterator<Item = &mut u32> {
-    node.selects.iter_mut().map(|select| &mut select.selector)
+    node.selects
+        .iter_mut()
+        .map(|select| &mut select.selector.index)
 }
 
 fn rounding(ensemble: &BinnedEnsemble, units: &[f64]) -> Vec<f64> {

@@ -11,7 +11,7 @@ mod paths;
 pub(crate) use paths::Paths;
 
 use crate::families::trees::graph::{Graph, Polynomial};
-use cipherfn_circuit::circuit::{Node, Operand};
+use cipherfn_circuit::circuit::{Operand, Sum as Node};
 use cipherfn_protocol::specs::Gadget;
 
 #[cfg(test)]
@@ -44,13 +44,13 @@ pub(crate) fn variance(
     let mut worst: Vec<Digits> = Vec::with_capacity(graph.nodes.len());
     let mut last_use = vec![0; graph.nodes.len()];
     for (index, node) in graph.nodes.iter().enumerate() {
-        operands(node).for_each(|operand| last_use[operand as usize] = index);
+        operands(node).for_each(|operand| last_use[operand] = index);
     }
     for (index, node) in graph.nodes.iter().enumerate() {
         let digits = known_digits(node, gadget, &rows, &worst);
         worst.push(digits);
-        for operand in operands(node).filter(|operand| last_use[*operand as usize] == index) {
-            worst[operand as usize] = Digits::new();
+        for operand in operands(node).filter(|operand| last_use[*operand] == index) {
+            worst[operand] = Digits::new();
         }
     }
     let digits = worst.pop().unwrap_or_default();
@@ -66,33 +66,19 @@ pub(crate) fn variance(
 /// index.
 type Digits = Vec<(u32, f64)>;
 
-fn operands(node: &Node) -> impl Iterator<Item = u32> {
-    let selected = node
-        .selects
-        .iter()
-        .flat_map(|select| [select.clear, select.set]);
-    let selected = selected.filter_map(|operand| {
-        if let Operand::Node(rotated) = operand {
-            Some(rotated.node)
-        } else {
-            None
-        }
-    });
-    node.addends
-        .iter()
-        .map(|addend| addend.node)
-        .chain(selected)
+fn operands(node: &Node) -> impl Iterator<Item = usize> {
+    node.reads().map(|rotated| rotated.node.index())
 }
 
 fn known_digits(node: &Node, gadget: Gadget, constants: &[Vec<f64>], known: &[Digits]) -> Digits {
     let mut total = Digits::new();
     for addend in &node.addends {
-        total = combine(&total, &known[addend.node as usize], |a, b| a + b);
+        total = combine(&total, &known[addend.node.index()], |a, b| a + b);
     }
     for select in &node.selects {
         let of = |operand: Operand| {
             if let Operand::Node(rotated) = operand {
-                Some(known[rotated.node as usize].as_slice())
+                Some(known[rotated.node.index()].as_slice())
             } else {
                 None
             }
@@ -102,8 +88,8 @@ fn known_digits(node: &Node, gadget: Gadget, constants: &[Vec<f64>], known: &[Di
                 let Operand::Constant(difference) = select.set else {
                     continue;
                 };
-                let first = select.selector * gadget.levels;
-                constants[difference as usize]
+                let first = select.selector.index * gadget.levels;
+                constants[difference.index()]
                     .iter()
                     .zip(first..)
                     .map(|(digits, row)| (row, *digits))

@@ -11,7 +11,10 @@ use crate::families::trees::quantisation::{FeatureInfo, Quantisation};
 use crate::model::{Tree, TreeEnsemble, TreeNode};
 use crate::options::FeatureMode;
 use crate::report::{EncodedFeature, FeatureReport, TreeCounts, WorkReport};
-use cipherfn_circuit::circuit::{Circuit, Constant, LevelledCircuit};
+use cipherfn_circuit::Circuit;
+use cipherfn_circuit::circuit::{
+    Constant, Input, Node, NodeId, Output, SelectorForm, SelectorGroup,
+};
 use cipherfn_protocol::specs::{Encoding, Selector, SelectorEncoding};
 
 /// Most inner nodes on a path.
@@ -74,7 +77,7 @@ pub(crate) fn compile(trees: &TreeEnsemble, source: &Source<'_>) -> Result<Parts
         trees: Some(counts),
         warnings,
         backend: plan.backend,
-        circuit: Circuit::Levelled(circuit(plan)),
+        circuit: circuit(plan),
         encoding: Encoding::Selectors(encoding),
     })
 }
@@ -233,7 +236,7 @@ fn feature_report(source: &Source<'_>, quantisation: &Quantisation, plan: &Plan)
     }
 }
 
-fn circuit(plan: Plan) -> LevelledCircuit {
+fn circuit(plan: Plan) -> Circuit {
     let shift = 64 - plan.gadget.base_log * plan.gadget.levels;
     let constants = plan.lowered.graph.constants.iter().map(|polynomial| {
         Constant(
@@ -243,15 +246,28 @@ fn circuit(plan: Plan) -> LevelledCircuit {
                 .collect(),
         )
     });
-    LevelledCircuit {
+    let nodes: Vec<Node> = plan
+        .lowered
+        .graph
+        .nodes
+        .into_iter()
+        .map(Node::Sum)
+        .collect();
+    Circuit {
         parameter_set: plan.backend.set.name.to_owned(),
-        selectors: plan.lowered.selectors.len() as u32,
-        gadget: plan.gadget,
-        transport: plan.backend.transport(),
+        inputs: vec![Input::Selectors(SelectorGroup {
+            count: plan.lowered.selectors.len() as u32,
+            gadget: plan.gadget,
+            transport: plan.backend.transport(),
+            form: SelectorForm::Bits,
+        })],
         constants: constants.collect(),
-        nodes: plan.lowered.graph.nodes,
-        coefficients: plan.units.len() as u32,
-        stride: 1,
-        reply_bits: plan.budget.reply_bits,
+        outputs: vec![Output {
+            node: NodeId(nodes.len() as u32 - 1),
+            coefficients: plan.units.len() as u32,
+            stride: 1,
+            reply_bits: plan.budget.reply_bits,
+        }],
+        nodes,
     }
 }

@@ -55,7 +55,8 @@ fn bits(selectors: &FourierSelectors) -> Vec<bool> {
             let [mut mask, mut body] = [vec![0; 2048], vec![0; 2048]];
             transform.backward_torus(&mut mask, &row[..1024], &mut scratch);
             transform.backward_torus(&mut body, &row[1024..], &mut scratch);
-            let phase = body[0].wrapping_sub(secret.mask_products(&mask, &[0])[0]);
+            let product = secret.multiplier().product_at(&mask, &[0])[0];
+            let phase = body[0].wrapping_sub(product);
             (phase.wrapping_add(1 << 55) >> 56) == 1
         })
         .collect()

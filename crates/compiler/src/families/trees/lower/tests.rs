@@ -4,10 +4,13 @@ use crate::families::trees::graph::Polynomial;
 use crate::families::trees::quantisation::{FeatureInfo, Quantisation};
 use crate::model::{Test, Tree, TreeEnsemble, TreeNode};
 use crate::options::FeatureMode;
-use cipherfn_circuit::circuit::{Circuit, Constant, LevelledCircuit};
-use cipherfn_engine::clear::{ClearCircuit, ClearInput};
+use cipherfn_circuit::circuit::{
+    Circuit, Constant, Input, Node, NodeId, Output, SelectorForm, SelectorGroup,
+};
+use cipherfn_engine::ClearCircuit;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{Gadget, SelectorEncoding, Transport};
+use cipherfn_scheme::query::InputValues;
 use proptest::prelude::*;
 
 const FEATURES: u32 = 3;
@@ -159,19 +162,26 @@ fn agrees(
         base_log: 5,
         levels: 4,
     };
-    let circuit = LevelledCircuit {
+    let nodes = lowered.graph.nodes.iter().cloned().map(Node::Sum);
+    let circuit = Circuit {
         parameter_set: "cipherfn-128-n2048-m8-v1".into(),
-        selectors: lowered.selectors.len() as u32,
-        gadget,
-        transport: Transport::Packed,
+        inputs: vec![Input::Selectors(SelectorGroup {
+            count: lowered.selectors.len() as u32,
+            gadget,
+            transport: Transport::Packed,
+            form: SelectorForm::Bits,
+        })],
         constants: lowered.graph.constants.iter().map(constant).collect(),
-        nodes: lowered.graph.nodes.clone(),
-        coefficients: units.len().max(1) as u32,
-        stride: 1,
-        reply_bits: 32,
+        outputs: vec![Output {
+            node: NodeId(nodes.len() as u32 - 1),
+            coefficients: units.len().max(1) as u32,
+            stride: 1,
+            reply_bits: 32,
+        }],
+        nodes: nodes.collect(),
     };
-    let circuit = ClearCircuit::new(Circuit::Levelled(circuit))
-        .map_err(|error| TestCaseError::fail(error.to_string()))?;
+    let circuit =
+        ClearCircuit::new(circuit).map_err(|error| TestCaseError::fail(error.to_string()))?;
     let encoding = SelectorEncoding {
         quantisers: quantisation.quantisers.clone(),
         selectors: lowered.selectors.clone(),
@@ -184,7 +194,7 @@ fn agrees(
             .map(|feature| VALUES[row / count.pow(feature) % count])
             .collect();
         let result = circuit
-            .evaluate(ClearInput::Selectors(&encoding.bits(&row).unwrap()))
+            .evaluate(&[InputValues::Bits(encoding.bits(&row).unwrap())])
             .unwrap();
         let values: Vec<f64> = result
             .iter()

@@ -3,7 +3,7 @@
 
 use super::{combine, operands};
 use crate::families::trees::graph::Graph;
-use cipherfn_circuit::circuit::{Node, Operand};
+use cipherfn_circuit::circuit::{Operand, Sum as Node};
 
 /// What holds for every path through a graph, from the constants to the result. A path takes one
 /// branch of every CMUX and all addends.
@@ -34,8 +34,8 @@ impl Paths {
         let (mut uses, mut last_use) = (vec![0_u32; nodes.len()], vec![0; nodes.len()]);
         for (index, node) in nodes.iter().enumerate() {
             for operand in operands(node) {
-                uses[operand as usize] += 1;
-                last_use[operand as usize] = index;
+                uses[operand] += 1;
+                last_use[operand] = index;
             }
         }
         let mut known: Vec<Reach> = Vec::with_capacity(nodes.len());
@@ -45,8 +45,8 @@ impl Paths {
                 reach.shared = combine(&reach.shared, &[(index as u32, 1.0)], |a, b| a + b);
             }
             known.push(reach);
-            for operand in operands(node).filter(|operand| last_use[*operand as usize] == index) {
-                known[operand as usize] = Reach::default();
+            for operand in operands(node).filter(|operand| last_use[*operand] == index) {
+                known[operand] = Reach::default();
             }
         }
         let Some(result) = known.pop() else {
@@ -81,12 +81,12 @@ fn reach(node: &Node, known: &[Reach]) -> Reach {
         total.shared = combine(&total.shared, &other.shared, |a, b| a + b);
     };
     for addend in &node.addends {
-        add(&known[addend.node as usize]);
+        add(&known[addend.node.index()]);
     }
     for select in &node.selects {
         let of = |operand: Operand| {
             if let Operand::Node(rotated) = operand {
-                Some(&known[rotated.node as usize])
+                Some(&known[rotated.node.index()])
             } else {
                 None
             }
@@ -100,7 +100,7 @@ fn reach(node: &Node, known: &[Reach]) -> Reach {
             visits: 1.0 + clear.visits.max(set.visits),
             selectors: combine(
                 &combine(&clear.selectors, &set.selectors, f64::max),
-                &[(select.selector, 1.0)],
+                &[(select.selector.index, 1.0)],
                 |a, b| a + b,
             ),
             shared: combine(&clear.shared, &set.shared, f64::max),
@@ -120,15 +120,15 @@ fn repeated(nodes: &[Node], uses: &[u32], shared: &[(u32, f64)]) -> Vec<(u32, f6
     // Users come after what they use.
     for (index, node) in nodes.iter().enumerate().rev() {
         let reached = times[index];
-        for operand in operands(node).filter(|operand| uses[*operand as usize] == 1) {
-            times[operand as usize] = reached;
+        for operand in operands(node).filter(|operand| uses[*operand] == 1) {
+            times[operand] = reached;
         }
         let between_ciphertexts = |operand: Operand| matches!(operand, Operand::Node(_));
         for select in &node.selects {
             if reached > 1.0
                 && (between_ciphertexts(select.clear) || between_ciphertexts(select.set))
             {
-                *more.entry(select.selector).or_default() += reached * reached - reached;
+                *more.entry(select.selector.index).or_default() += reached * reached - reached;
             }
         }
     }

@@ -1,5 +1,5 @@
 use super::*;
-use cipherfn_circuit::circuit::{Rotated, Select};
+use cipherfn_circuit::circuit::{ConstantId, NodeId, Rotated, Select, SelectorId};
 
 const GADGET: Gadget = Gadget {
     base_log: 4,
@@ -19,14 +19,14 @@ fn assert_close(found: f64, expected: f64) {
 
 fn node(id: u32) -> Operand {
     Operand::Node(Rotated {
-        node: id,
+        node: NodeId(id),
         rotation: 0,
     })
 }
 
 fn select(selector: u32, clear: Operand, set: Operand) -> Select {
     Select {
-        selector,
+        selector: SelectorId::first(selector),
         clear,
         set,
     }
@@ -37,7 +37,10 @@ fn graph(constants: &[i64], nodes: Vec<(Vec<u32>, Vec<Select>)>) -> Graph {
         constant: None,
         addends: addends
             .into_iter()
-            .map(|node| Rotated { node, rotation: 0 })
+            .map(|node| Rotated {
+                node: NodeId(node),
+                rotation: 0,
+            })
             .collect(),
         selects,
     });
@@ -73,7 +76,11 @@ fn choices_of_one_selector_add_before_they_are_squared() {
     let choice = |selector| {
         (
             vec![],
-            vec![select(selector, Operand::Zero, Operand::Constant(0))],
+            vec![select(
+                selector,
+                Operand::Zero,
+                Operand::Constant(ConstantId(0)),
+            )],
         )
     };
     let same = graph(&[3], vec![choice(0), choice(0), (vec![0, 1], vec![])]);
@@ -87,7 +94,11 @@ fn a_path_takes_one_branch_and_all_addends() {
     let choice = |constant| {
         (
             vec![],
-            vec![select(7, Operand::Zero, Operand::Constant(constant))],
+            vec![select(
+                7,
+                Operand::Zero,
+                Operand::Constant(ConstantId(constant)),
+            )],
         )
     };
     let nodes = vec![
@@ -105,7 +116,7 @@ fn a_path_takes_one_branch_and_all_addends() {
 
 #[test]
 fn a_shared_part_carries_one_error() {
-    let (zero, leaf) = (Operand::Zero, Operand::Constant(0));
+    let (zero, leaf) = (Operand::Zero, Operand::Constant(ConstantId(0)));
     // Node 1 chooses between node 0 and zero; the result adds it to itself by way of two choices.
     let by_way = |selectors: [u32; 2]| {
         let nodes = vec![
@@ -135,7 +146,10 @@ fn a_shared_part_carries_one_error() {
 
 #[test]
 fn choices_between_constants_concentrate_nothing() {
-    let nodes = vec![(vec![], vec![select(0, Operand::Zero, Operand::Constant(0))])];
+    let nodes = vec![(
+        vec![],
+        vec![select(0, Operand::Zero, Operand::Constant(ConstantId(0)))],
+    )];
     let paths = Paths::of(&graph(&[8], nodes));
     assert_eq!(
         paths,
@@ -148,7 +162,10 @@ fn choices_between_constants_concentrate_nothing() {
 
 #[test]
 fn scales_apply_to_constants() {
-    let nodes = vec![(vec![], vec![select(0, Operand::Zero, Operand::Constant(0))])];
+    let nodes = vec![(
+        vec![],
+        vec![select(0, Operand::Zero, Operand::Constant(ConstantId(0)))],
+    )];
     assert_close(bound(&graph(&[8], nodes), 0.25), 4.0);
 }
 

@@ -1,0 +1,141 @@
+//! Circuits for this crate's tests.
+
+use crate::circuit::{
+    Circuit, Constant, ConstantId, FeatureInput, Input, InputId, Node, NodeId, Operand, Output,
+    Product, Rotated, Select, SelectorForm, SelectorGroup, SelectorId, Sum,
+};
+use crate::validate::Dimensions;
+use cipherfn_protocol::specs::{Gadget, Transport};
+
+pub(crate) const SET: &str = "cipherfn-128-n512k4-v1";
+
+pub(crate) const DIMENSIONS: Dimensions = Dimensions {
+    glwe_dimension: 4,
+    polynomial_size: 512,
+};
+
+fn operand(node: u32) -> Operand {
+    Operand::Node(Rotated {
+        node: NodeId(node),
+        rotation: 0,
+    })
+}
+
+fn constant(id: u32) -> Operand {
+    Operand::Constant(ConstantId(id))
+}
+
+pub(crate) fn select(selector: u32, clear: Operand, set: Operand) -> Select {
+    Select {
+        selector: SelectorId::first(selector),
+        clear,
+        set,
+    }
+}
+
+fn output(node: u32, coefficients: u32, stride: u32) -> Output {
+    Output {
+        node: NodeId(node),
+        coefficients,
+        stride,
+        reply_bits: 24,
+    }
+}
+
+/// Three sums over three bits.
+pub(crate) fn levelled() -> Circuit {
+    let sum = |selects: Vec<Select>| {
+        Node::Sum(Sum {
+            selects,
+            ..Sum::default()
+        })
+    };
+    Circuit {
+        parameter_set: SET.into(),
+        inputs: vec![Input::Selectors(SelectorGroup {
+            count: 3,
+            gadget: Gadget {
+                base_log: 12,
+                levels: 2,
+            },
+            transport: Transport::Ggsw,
+            form: SelectorForm::Bits,
+        })],
+        constants: vec![
+            Constant(vec![(0, 1 << 60)]),
+            Constant(vec![(0, 3), (7, u64::MAX)]),
+        ],
+        nodes: vec![
+            sum(vec![select(0, Operand::Zero, constant(0))]),
+            sum(vec![
+                select(1, operand(0), constant(1)),
+                select(2, Operand::Zero, operand(0)),
+            ]),
+            Node::Sum(Sum {
+                constant: Some(ConstantId(1)),
+                addends: vec![Rotated {
+                    node: NodeId(1),
+                    rotation: 1023,
+                }],
+                selects: Vec::new(),
+            }),
+        ],
+        outputs: vec![output(2, 2, 7)],
+    }
+}
+
+/// Two scores of three features.
+pub(crate) fn linear() -> Circuit {
+    Circuit {
+        parameter_set: SET.into(),
+        inputs: vec![Input::Features(FeatureInput {
+            features: 3,
+            block: 2,
+            stride: 2,
+            body_bits: 48,
+        })],
+        constants: vec![Constant(vec![(0, 7), (1, 8)])],
+        nodes: vec![Node::Product(Product {
+            input: InputId(0),
+            weights: vec![vec![1, -2, 3], vec![-4, 5, 6]],
+            constant: Some(ConstantId(0)),
+        })],
+        outputs: vec![output(0, 2, 1)],
+    }
+}
+
+/// A tree and a product, their sum and the tree as outputs, beside digits that nothing reads.
+pub(crate) fn mixture() -> Circuit {
+    let mut circuit = levelled();
+    circuit.inputs.push(Input::Features(FeatureInput {
+        features: 2,
+        block: 2,
+        stride: 3,
+        body_bits: 40,
+    }));
+    circuit.inputs.push(Input::Selectors(SelectorGroup {
+        count: 5,
+        gadget: Gadget {
+            base_log: 6,
+            levels: 4,
+        },
+        transport: Transport::Packed,
+        form: SelectorForm::Digits { log2_values: 3 },
+    }));
+    circuit.nodes.push(Node::Product(Product {
+        input: InputId(1),
+        weights: vec![vec![1, -2], vec![0, 5]],
+        constant: None,
+    }));
+    circuit.nodes.push(Node::Sum(Sum {
+        addends: [2, 3]
+            .map(|node| Rotated {
+                node: NodeId(node),
+                rotation: 0,
+            })
+            .to_vec(),
+        ..Sum::default()
+    }));
+    circuit.outputs = vec![output(4, 2, 1), output(2, 1, 1)];
+    circuit
+}

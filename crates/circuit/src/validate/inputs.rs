@@ -1,0 +1,62 @@
+//! Selector groups and feature vectors.
+
+use super::{CircuitError, within};
+use crate::circuit::{FeatureInput, Input, SelectorForm, SelectorGroup};
+use cipherfn_protocol::specs::Gadget;
+
+/// Most inputs: each has a row of its own in a query.
+const MAX_INPUTS: u64 = 64;
+/// Most selectors of a query row.
+const MAX_SELECTORS: u64 = 1 << 18;
+/// Most features of a query row.
+const MAX_FEATURES: u64 = 1 << 18;
+/// Most base bits times levels: digits are computed exactly in 53 bits.
+const MAX_GADGET_BITS: u32 = 48;
+/// Most bits of a coefficient that travels.
+pub(super) const MAX_COEFFICIENT_BITS: u64 = 64;
+
+pub(super) fn check(inputs: &[Input], polynomial_size: usize) -> Result<(), CircuitError> {
+    within("input count", inputs.len(), 1..=MAX_INPUTS)?;
+    let (mut selectors, mut features) = (0, 0);
+    for input in inputs {
+        match input {
+            Input::Selectors(group) => {
+                check_group(group, polynomial_size)?;
+                selectors += u64::from(group.count);
+            }
+            Input::Features(input) => {
+                check_features(input, polynomial_size)?;
+                features += u64::from(input.features);
+            }
+        }
+    }
+    within("selector count", selectors, 0..=MAX_SELECTORS)?;
+    within("feature count", features, 0..=MAX_FEATURES)
+}
+
+fn check_group(group: &SelectorGroup, polynomial_size: usize) -> Result<(), CircuitError> {
+    let Gadget { base_log, levels } = group.gadget;
+    within(
+        "gadget base (log2)",
+        base_log,
+        1..=u64::from(MAX_GADGET_BITS),
+    )?;
+    let most = u64::from(MAX_GADGET_BITS / base_log);
+    within("gadget levels", levels, 1..=most)?;
+    match group.form {
+        SelectorForm::Bits => Ok(()),
+        SelectorForm::Digits { log2_values } => within(
+            "digit values (log2)",
+            log2_values,
+            1..=u64::from(polynomial_size.ilog2() + 1),
+        ),
+    }
+}
+
+fn check_features(input: &FeatureInput, polynomial_size: usize) -> Result<(), CircuitError> {
+    let size = polynomial_size as u64;
+    within("feature count", input.features, 1..=MAX_FEATURES)?;
+    within("feature stride", input.stride, 1..=size)?;
+    within("block", input.block, 1..=size / u64::from(input.stride))?;
+    within("body bits", input.body_bits, 1..=MAX_COEFFICIENT_BITS)
+}

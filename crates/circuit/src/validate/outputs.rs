@@ -1,0 +1,28 @@
+//! What travels.
+
+use super::inputs::MAX_COEFFICIENT_BITS;
+use super::{CircuitError, within};
+use crate::circuit::{Circuit, OutputId};
+
+/// Most outputs: each is a ciphertext in a reply.
+const MAX_OUTPUTS: u64 = 64;
+
+pub(super) fn check(circuit: &Circuit, polynomial_size: usize) -> Result<(), CircuitError> {
+    let size = polynomial_size as u64;
+    within("output count", circuit.outputs.len(), 1..=MAX_OUTPUTS)?;
+    for (index, output) in circuit.outputs.iter().enumerate() {
+        if output.node.index() >= circuit.nodes.len() {
+            return Err(CircuitError::NoNode {
+                output: OutputId(index as u32),
+                node: output.node,
+                count: circuit.nodes.len(),
+            });
+        }
+        within("result coefficient count", output.coefficients, 1..=size)?;
+        within("stride", output.stride, 1..=size)?;
+        let last = u64::from(output.coefficients - 1) * u64::from(output.stride);
+        within("last result position", last, 0..=size - 1)?;
+        within("reply bits", output.reply_bits, 1..=MAX_COEFFICIENT_BITS)?;
+    }
+    Ok(())
+}

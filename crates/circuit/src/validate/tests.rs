@@ -1,0 +1,166 @@
+use super::Dimensions;
+use crate::circuit::{
+    Circuit, ConstantId, FeatureInput, Input, InputId, Node, NodeId, Operand, Product, Rotated,
+    SelectorForm, SelectorGroup, Sum,
+};
+use crate::samples::{DIMENSIONS, levelled, linear, mixture};
+
+/// What is wrong with a circuit after a change.
+fn broken(mut circuit: Circuit, change: impl FnOnce(&mut Circuit)) -> String {
+    change(&mut circuit);
+    circuit.validate(DIMENSIONS).unwrap_err().to_string()
+}
+
+fn sum(circuit: &mut Circuit, node: usize) -> &mut Sum {
+    match &mut circuit.nodes[node] {
+        Node::Sum(sum) => sum,
+        Node::Product(_) => panic!("node {node} is a product"),
+    }
+}
+
+fn product(circuit: &mut Circuit) -> &mut Product {
+    match &mut circuit.nodes[0] {
+        Node::Product(product) => product,
+        Node::Sum(_) => panic!("node 0 is a sum"),
+    }
+}
+
+fn group(circuit: &mut Circuit) -> &mut SelectorGroup {
+    match &mut circuit.inputs[0] {
+        Input::Selectors(group) => group,
+        Input::Features(_) => panic!("input 0 is a feature vector"),
+    }
+}
+
+fn features(circuit: &mut Circuit) -> &mut FeatureInput {
+    match &mut circuit.inputs[0] {
+        Input::Features(input) => input,
+        Input::Selectors(_) => panic!("input 0 is a group"),
+    }
+}
+
+#[test]
+fn circuits_of_every_kind_are_valid() {
+    for circuit in [levelled(), linear(), mixture()] {
+        circuit.validate(DIMENSIONS).unwrap();
+    }
+    // Positions and rotations that fit 512 coefficients do not fit 4.
+    let small = Dimensions {
+        polynomial_size: 4,
+        ..DIMENSIONS
+    };
+    assert!(levelled().validate(small).is_err());
+}
+
+#[test]
+fn every_rule_of_sums_has_its_error() {
+    let turned = |node, rotation| Rotated {
+        node: NodeId(node),
+        rotation,
+    };
+    assert_eq!(
+        broken(levelled(), |c| sum(c, 1).selects[0].clear =
+            Operand::Node(turned(1, 0))),
+        "node 1 uses node 1, which does not come before it (a cycle)"
+    );
+    assert!(
+        broken(levelled(), |c| sum(c, 0).addends.push(turned(u32::MAX, 0)))
+            .starts_with("node 0 uses node 4294967295")
+    );
+    assert_eq!(
+        broken(levelled(), |c| sum(c, 2).addends[0].rotation = 1024),
+        "node 2 rotates by 1024, which is not below 1024"
+    );
+    assert_eq!(
+        broken(levelled(), |c| sum(c, 0).constant = Some(ConstantId(2))),
+        "node 0 uses constant 2 of 2"
+    );
+    assert_eq!(
+        broken(levelled(), |c| sum(c, 0).selects[0].set =
+            Operand::Constant(ConstantId(9))),
+        "node 0 uses constant 9 of 2"
+    );
+    assert_eq!(
+        broken(levelled(), |c| sum(c, 0).selects[0].selector.index = 3),
+        "node 0 uses selector 3 of 3 of input 0"
+    );
+    assert_eq!(
+        broken(levelled(), |c| sum(c, 1).selects[1].selector.index = 1),
+        "node 1 selects twice by selector 1 of input 0"
+    );
+    for input in [1, 2, 3] {
+        assert_eq!(
+            broken(mixture(), |c| sum(c, 0).selects[0].selector.input =
+                InputId(input)),
+            format!("node 0 uses input {input}, which is no group of bits")
+        );
+    }
+}
+
+#[test]
+fn every_rule_of_products_has_its_error() {
+    assert!(broken(linear(), |c| product(c).weights.clear()).starts_with("score count is 0"));
+    assert!(
+        broken(linear(), |c| product(c).weights.push(vec![0; 3]))
+            .starts_with("score count is 3, it must be between 1 and 2")
+    );
+    assert_eq!(
+        broken(linear(), |c| product(c).weights[1].truncate(1)),
+        "score 1 of node 0 has 1 weights for 3 features"
+    );
+    assert!(
+        broken(linear(), |c| product(c).weights[0][0] = i64::MIN).starts_with("largest weight")
+    );
+    assert_eq!(
+        broken(linear(), |c| product(c).constant = Some(ConstantId(1))),
+        "node 0 uses constant 1 of 1"
+    );
+    assert_eq!(
+        broken(linear(), |c| product(c).input = InputId(1)),
+        "node 0 uses input 1, which is no feature vector"
+    );
+}
+
+#[test]
+fn every_rule_of_inputs_has_its_error() {
+    assert!(broken(levelled(), |c| c.inputs.clear()).starts_with("input count is 0"));
+    assert!(
+        broken(levelled(), |c| group(c).count = u32::MAX)
+            .starts_with("selector count is 4294967295")
+    );
+    assert!(broken(levelled(), |c| group(c).gadget.base_log = 0).starts_with("gadget base"));
+    assert!(broken(levelled(), |c| group(c).gadget.levels = 5).starts_with("gadget levels is 5"));
+    assert!(broken(levelled(), |c| group(c).gadget.levels = u32::MAX).starts_with("gadget levels"));
+    assert!(
+        broken(levelled(), |c| group(c).form =
+            SelectorForm::Digits { log2_values: 11 })
+        .starts_with("digit values (log2) is 11, it must be between 1 and 10")
+    );
+    assert!(broken(linear(), |c| features(c).features = 0).starts_with("feature count is 0"));
+    assert!(broken(linear(), |c| features(c).stride = 0).starts_with("feature stride is 0"));
+    assert!(broken(linear(), |c| features(c).block = 0).starts_with("block is 0"));
+    assert!(broken(linear(), |c| features(c).block = 257).starts_with("block is 257"));
+    assert!(broken(linear(), |c| features(c).body_bits = 0).starts_with("body bits is 0"));
+}
+
+#[test]
+fn every_rule_of_constants_and_outputs_has_its_error() {
+    let position = |at: usize, position| broken(levelled(), |c| c.constants[1].0[at].0 = position);
+    assert!(position(1, 512).starts_with("constant 1 has position 512"));
+    assert!(position(1, 0).starts_with("constant 1 has position 0"));
+    assert_eq!(
+        broken(levelled(), |c| c.nodes.clear()),
+        "node count is 0, it must be between 1 and 4194304"
+    );
+    assert!(broken(levelled(), |c| c.outputs.clear()).starts_with("output count is 0"));
+    assert_eq!(
+        broken(levelled(), |c| c.outputs[0].node = NodeId(3)),
+        "output 0 is node 3 of 3"
+    );
+    let output =
+        |change: fn(&mut crate::circuit::Output)| broken(levelled(), |c| change(&mut c.outputs[0]));
+    assert!(output(|o| o.coefficients = 0).starts_with("result coefficient count is 0"));
+    assert!(output(|o| o.stride = 0).starts_with("stride is 0"));
+    assert!(output(|o| o.stride = 512).starts_with("last result position is 512"));
+    assert!(output(|o| o.reply_bits = 65).starts_with("reply bits is 65"));
+}

@@ -1,0 +1,158 @@
+use super::{v1, v2};
+use crate::circuit::{Circuit, Constant, Node, NodeId, Output, Sum};
+use crate::codec;
+use crate::samples::{SET, levelled, linear, mixture};
+
+const LIMIT: u64 = 1 << 20;
+
+fn head(bytes: &mut Vec<u8>) {
+    bytes.push(SET.len() as u8);
+    bytes.extend_from_slice(SET.as_bytes());
+}
+
+/// One constant and a node that is it.
+fn constant() -> Circuit {
+    let mut circuit = levelled();
+    circuit.constants = vec![Constant(vec![(3, 300)])];
+    circuit.nodes = vec![Node::Sum(Sum {
+        constant: Some(crate::circuit::ConstantId(0)),
+        ..Sum::default()
+    })];
+    circuit.outputs[0].node = NodeId(0);
+    circuit
+}
+
+/// The layouts are fixed: a file written today is read by every later build of its version.
+#[test]
+fn version_1_has_these_bytes() {
+    let mut expected = vec![0]; // levelled
+    head(&mut expected);
+    expected.extend_from_slice(&[
+        3, // selectors
+        12, 2, // gadget
+        1, // transport: GGSW
+        1, 1, 3, 251, 44, 1, // one constant with one coefficient: position 3, value 300
+        1, // one node
+        1, 0, // constant 0
+        0, // no addends
+        0, // no selects
+        2, 7, 24, // coefficients, stride, reply bits
+    ]);
+    let wire = v1::Circuit::from_circuit(&constant()).unwrap();
+    assert_eq!(codec::encode(&wire, LIMIT).unwrap(), expected);
+    let mut expected = vec![1]; // linear
+    head(&mut expected);
+    expected.extend_from_slice(&[
+        2, 3, 2, 3, 6, // two rows of three weights, zigzag
+        3, 7, 10, 12, //
+        2, 7, 8, // bias
+        2, 2, 48, 24, // block, stride, body bits, reply bits
+    ]);
+    let wire = v1::Circuit::from_circuit(&linear()).unwrap();
+    assert_eq!(codec::encode(&wire, LIMIT).unwrap(), expected);
+}
+
+#[test]
+fn version_2_has_these_bytes() {
+    let mut expected = Vec::new();
+    head(&mut expected);
+    expected.extend_from_slice(&[
+        3, // inputs
+        0, 3, 12, 2, 1, // bits: count, gadget, transport
+        1, 2, 2, 3, 40, // features: count, block, stride, body bits
+        2, 5, 6, 4, 0, 3, // digits: count, gadget, transport, values
+        0, // no constants
+        2, // nodes
+        0, 0, 1, 0, 251, 255, 3, 0, // sum: no constant, one addend (node 0, rotation 1023)
+        1, 1, 2, 2, 2, 3, 2, 0, 10, 0, // product: input, two rows of weights, no constant
+        2, // outputs
+        4, 2, 1, 24, //
+        2, 1, 1, 24, //
+    ]);
+    let mut circuit = mixture();
+    circuit.constants.clear();
+    circuit.nodes = vec![
+        Node::Sum(Sum {
+            addends: vec![crate::circuit::Rotated {
+                node: NodeId(0),
+                rotation: 1023,
+            }],
+            ..Sum::default()
+        }),
+        circuit.nodes[3].clone(),
+    ];
+    let bytes = codec::encode(&v2::Circuit::from(&circuit), LIMIT).unwrap();
+    assert_eq!(bytes, expected);
+}
+
+#[test]
+fn circuits_come_back_from_every_version_that_can_say_them() {
+    for circuit in [levelled(), linear(), mixture()] {
+        let bytes = codec::encode(&v2::Circuit::from(&circuit), LIMIT).unwrap();
+        let wire: v2::Circuit = codec::decode(&bytes, LIMIT).unwrap();
+        assert_eq!(Circuit::from(wire), circuit);
+    }
+    for circuit in [levelled(), linear()] {
+        let wire = v1::Circuit::from_circuit(&circuit).unwrap();
+        assert_eq!(Circuit::try_from(wire).unwrap(), circuit);
+    }
+    let mut unbiased = linear();
+    unbiased.constants.clear();
+    if let Node::Product(product) = &mut unbiased.nodes[0] {
+        product.constant = None;
+    }
+    let wire = v1::Circuit::from_circuit(&unbiased).unwrap();
+    assert_eq!(Circuit::try_from(wire).unwrap(), unbiased);
+}
+
+#[test]
+fn what_version_1_cannot_say_has_no_bytes_of_it() {
+    assert!(v1::Circuit::from_circuit(&mixture()).is_none());
+    let change = |circuit: Circuit, change: fn(&mut Circuit)| {
+        let mut circuit = circuit;
+        change(&mut circuit);
+        v1::Circuit::from_circuit(&circuit)
+    };
+    let further: fn(&mut Circuit) = |circuit| {
+        let output: Output = circuit.outputs[0];
+        circuit.outputs.push(output);
+    };
+    assert!(change(levelled(), further).is_none());
+    assert!(change(levelled(), |circuit| circuit.outputs[0].node = NodeId(1)).is_none());
+    assert!(change(linear(), |circuit| circuit.outputs[0].coefficients = 1).is_none());
+    assert!(change(linear(), |circuit| circuit.constants[0].0[1].0 = 2).is_none());
+}
+
+#[test]
+fn a_circuits_hash_is_that_of_the_oldest_version_that_can_say_it() {
+    let wire = v1::Circuit::from_circuit(&levelled()).unwrap();
+    let bytes = codec::encode(&wire, LIMIT).unwrap();
+    assert_eq!(
+        levelled().hash().unwrap(),
+        cipherfn_protocol::hash::Hash::of(&bytes)
+    );
+    let bytes = codec::encode(&v2::Circuit::from(&mixture()), LIMIT).unwrap();
+    assert_eq!(
+        mixture().hash().unwrap(),
+        cipherfn_protocol::hash::Hash::of(&bytes)
+    );
+}
+
+#[test]
+fn version_1_products_keep_version_1s_rules() {
+    let v1::Circuit::Linear(wire) = v1::Circuit::from_circuit(&linear()).unwrap() else {
+        panic!("a linear circuit")
+    };
+    let refused = |change: fn(&mut v1::LinearCircuit)| {
+        let mut wire = wire.clone();
+        change(&mut wire);
+        Circuit::try_from(v1::Circuit::Linear(wire))
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        refused(|wire| wire.bias.push(0)),
+        "bias count is 3, it must be 2"
+    );
+    assert_eq!(refused(|wire| wire.stride = 3), "stride is 3, it must be 2");
+}

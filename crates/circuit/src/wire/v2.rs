@@ -1,0 +1,271 @@
+//! Version 2: any inputs, nodes and outputs. What version 1 could say of an operand is said the same
+//! way.
+
+use super::v1::{Gadget, Operand, Rotated, Transport};
+use crate::circuit::{
+    self, ConstantId, FeatureInput, InputId, NodeId, SelectorForm, SelectorGroup, SelectorId,
+};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Circuit {
+    parameter_set: String,
+    inputs: Vec<Input>,
+    constants: Vec<Vec<(u32, u64)>>,
+    nodes: Vec<Node>,
+    outputs: Vec<Output>,
+}
+
+/// New kinds are added at the end: a variant is its number in the file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Input {
+    Bits {
+        count: u32,
+        gadget: Gadget,
+        transport: Transport,
+    },
+    Features {
+        features: u32,
+        block: u32,
+        stride: u32,
+        body_bits: u32,
+    },
+    Digits {
+        count: u32,
+        gadget: Gadget,
+        transport: Transport,
+        log2_values: u32,
+    },
+}
+
+/// New kinds are added at the end: a variant is its number in the file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Node {
+    Sum {
+        constant: Option<u32>,
+        addends: Vec<Rotated>,
+        selects: Vec<Select>,
+    },
+    Product {
+        input: u32,
+        weights: Vec<Vec<i64>>,
+        constant: Option<u32>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Select {
+    input: u32,
+    selector: u32,
+    clear: Operand,
+    set: Operand,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Output {
+    node: u32,
+    coefficients: u32,
+    stride: u32,
+    reply_bits: u32,
+}
+
+impl From<Circuit> for circuit::Circuit {
+    fn from(circuit: Circuit) -> Self {
+        Self {
+            parameter_set: circuit.parameter_set,
+            inputs: circuit.inputs.into_iter().map(Into::into).collect(),
+            constants: circuit
+                .constants
+                .into_iter()
+                .map(circuit::Constant)
+                .collect(),
+            nodes: circuit.nodes.into_iter().map(Into::into).collect(),
+            outputs: circuit.outputs.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&circuit::Circuit> for Circuit {
+    fn from(circuit: &circuit::Circuit) -> Self {
+        Self {
+            parameter_set: circuit.parameter_set.clone(),
+            inputs: circuit.inputs.iter().map(Into::into).collect(),
+            constants: circuit
+                .constants
+                .iter()
+                .map(|constant| constant.0.clone())
+                .collect(),
+            nodes: circuit.nodes.iter().map(Into::into).collect(),
+            outputs: circuit.outputs.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<Input> for circuit::Input {
+    fn from(input: Input) -> Self {
+        let group = |count, gadget, transport, form| {
+            Self::Selectors(SelectorGroup {
+                count,
+                gadget: Gadget::into(gadget),
+                transport: Transport::into(transport),
+                form,
+            })
+        };
+        match input {
+            Input::Bits {
+                count,
+                gadget,
+                transport,
+            } => group(count, gadget, transport, SelectorForm::Bits),
+            Input::Digits {
+                count,
+                gadget,
+                transport,
+                log2_values,
+            } => group(
+                count,
+                gadget,
+                transport,
+                SelectorForm::Digits { log2_values },
+            ),
+            Input::Features {
+                features,
+                block,
+                stride,
+                body_bits,
+            } => Self::Features(FeatureInput {
+                features,
+                block,
+                stride,
+                body_bits,
+            }),
+        }
+    }
+}
+
+impl From<&circuit::Input> for Input {
+    fn from(input: &circuit::Input) -> Self {
+        match *input {
+            circuit::Input::Selectors(SelectorGroup {
+                count,
+                gadget,
+                transport,
+                form: SelectorForm::Bits,
+            }) => Self::Bits {
+                count,
+                gadget: gadget.into(),
+                transport: transport.into(),
+            },
+            circuit::Input::Selectors(SelectorGroup {
+                count,
+                gadget,
+                transport,
+                form: SelectorForm::Digits { log2_values },
+            }) => Self::Digits {
+                count,
+                gadget: gadget.into(),
+                transport: transport.into(),
+                log2_values,
+            },
+            circuit::Input::Features(FeatureInput {
+                features,
+                block,
+                stride,
+                body_bits,
+            }) => Self::Features {
+                features,
+                block,
+                stride,
+                body_bits,
+            },
+        }
+    }
+}
+
+impl From<Node> for circuit::Node {
+    fn from(node: Node) -> Self {
+        match node {
+            Node::Sum {
+                constant,
+                addends,
+                selects,
+            } => Self::Sum(circuit::Sum {
+                constant: constant.map(ConstantId),
+                addends: addends.into_iter().map(Into::into).collect(),
+                selects: selects.into_iter().map(Into::into).collect(),
+            }),
+            Node::Product {
+                input,
+                weights,
+                constant,
+            } => Self::Product(circuit::Product {
+                input: InputId(input),
+                weights,
+                constant: constant.map(ConstantId),
+            }),
+        }
+    }
+}
+
+impl From<&circuit::Node> for Node {
+    fn from(node: &circuit::Node) -> Self {
+        match node {
+            circuit::Node::Sum(sum) => Self::Sum {
+                constant: sum.constant.map(|id| id.0),
+                addends: sum.addends.iter().map(Into::into).collect(),
+                selects: sum.selects.iter().map(Into::into).collect(),
+            },
+            circuit::Node::Product(product) => Self::Product {
+                input: product.input.0,
+                weights: product.weights.clone(),
+                constant: product.constant.map(|id| id.0),
+            },
+        }
+    }
+}
+
+impl From<Select> for circuit::Select {
+    fn from(select: Select) -> Self {
+        Self {
+            selector: SelectorId {
+                input: InputId(select.input),
+                index: select.selector,
+            },
+            clear: select.clear.into(),
+            set: select.set.into(),
+        }
+    }
+}
+
+impl From<&circuit::Select> for Select {
+    fn from(select: &circuit::Select) -> Self {
+        Self {
+            input: select.selector.input.0,
+            selector: select.selector.index,
+            clear: (&select.clear).into(),
+            set: (&select.set).into(),
+        }
+    }
+}
+
+impl From<Output> for circuit::Output {
+    fn from(output: Output) -> Self {
+        Self {
+            node: NodeId(output.node),
+            coefficients: output.coefficients,
+            stride: output.stride,
+            reply_bits: output.reply_bits,
+        }
+    }
+}
+
+impl From<&circuit::Output> for Output {
+    fn from(output: &circuit::Output) -> Self {
+        Self {
+            node: output.node.0,
+            coefficients: output.coefficients,
+            stride: output.stride,
+            reply_bits: output.reply_bits,
+        }
+    }
+}

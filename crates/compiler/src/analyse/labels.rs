@@ -1,0 +1,46 @@
+//! Which values are predicted classes.
+
+use crate::ir::Ir;
+use cipherfn_program::{Kind, Op, ValueId};
+
+/// For each value, whether its entries are predicted classes or their numbers.
+pub(crate) fn labels(ir: &Ir) -> Vec<bool> {
+    let mut labels = vec![false; ir.first_step()];
+    for index in labels.len()..ir.first_step() + ir.program.steps().len() {
+        let id = ValueId(index as u32);
+        let of = |id: &ValueId| labels[id.index()];
+        let constant = |id: &ValueId| ir.program.constant_value(*id).is_some();
+        let own = ir.step(id).is_some_and(|step| match &step.op {
+            Op::ArgMax { .. } => true,
+            Op::Cast { source, .. } | Op::Select { source, .. } => of(source),
+            Op::Encode { argument, .. } => of(argument),
+            // Rows of a table are no names.
+            Op::Pick { index, inner, .. } => *inner == 1 && of(index),
+            Op::Concat(parts) => parts.iter().all(of),
+            // One number or another, as a condition says: the decision between two classes.
+            Op::Where { yes, no, .. } => {
+                ir.program.tensor_type(id).kind == Kind::I64
+                    && [yes, no].into_iter().all(|id| of(id) || constant(id))
+            }
+            _ => false,
+        });
+        labels.push(own);
+    }
+    labels
+}
+
+/// Names of classes that are looked up by the number of the predicted one, in order.
+pub(crate) fn class_names(ir: &Ir, labels: &[bool]) -> Vec<Vec<String>> {
+    let looked_up = ir.program.steps().iter().filter_map(|step| match &step.op {
+        Op::Pick {
+            table,
+            index,
+            inner: 1,
+        } if labels[index.index()] => Some(*table),
+        _ => None,
+    });
+    looked_up
+        .filter_map(|table| ir.program.constant_value(table))
+        .map(cipherfn_program::Tensor::to_texts)
+        .collect()
+}

@@ -1,0 +1,312 @@
+//! Where each value lies with respect to the encrypted estimators.
+//!
+//! What is computed from the columns alone lies before them. What an estimator gives of such a
+//! value, and everything affine in it, is in them: it costs the server no more than the estimator
+//! itself. The rest lies behind. An estimator over a value behind others (stacking) lies behind,
+//! too: the client evaluates it.
+
+use super::affine::{Affine, Argument, is_candidate};
+use super::leafwise::Leafwise;
+use crate::error::CompileError;
+use crate::ir::{Atom, Combination, Ensemble, Estimator, Function, Ir, LinearMap, SUPPORTED};
+use cipherfn_program::{Kind, Op, ValueId};
+use std::rc::Rc;
+
+/// Most nodes of trees that the client evaluates: each is a few steps of its program, and a part of
+/// the model that the specs show.
+const MAX_CLIENT_NODES: usize = 1024;
+
+/// Where a value lies.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// No output depends on it.
+    Unused,
+    Constant,
+    /// Computed from the columns.
+    Before,
+    /// One combination of features and targets an entry.
+    Affine(Rc<[Combination]>),
+    /// Computed from estimators' results.
+    Behind {
+        /// The first value on the way here that left the affine domain.
+        nonlinear: Option<ValueId>,
+    },
+}
+
+impl Place {
+    const fn is_before(&self) -> bool {
+        matches!(self, Self::Before)
+    }
+
+    /// Whether it is known before any estimator is evaluated.
+    const fn is_known(&self) -> bool {
+        matches!(self, Self::Before | Self::Constant)
+    }
+}
+
+/// Where all values lie.
+pub(crate) struct Places {
+    /// By id.
+    pub(crate) places: Vec<Place>,
+    /// Estimators that combinations name beside the model's own, to come after them.
+    pub(crate) made: Vec<Estimator>,
+}
+
+/// The place of every value.
+pub(crate) fn places(ir: &Ir) -> Result<Places, CompileError> {
+    let needed = ir.ancestors(ir.outputs.iter().map(|output| output.value));
+    let mut pass = Pass {
+        ir,
+        // A matrix product on the way to a stated estimator prepares the row.
+        preparation: ir.ancestors(ir.estimators.iter().map(|estimator| estimator.argument)),
+        affine: Affine::new(ir),
+        leafwise: Leafwise::new(ir),
+        places: Vec::with_capacity(needed.len()),
+    };
+    for (index, needed) in needed.into_iter().enumerate() {
+        let place = if needed {
+            pass.place(ValueId(index as u32))?
+        } else {
+            Place::Unused
+        };
+        pass.places.push(place);
+    }
+    let mut places = pass.places;
+    drop_passed_over(ir, &mut places);
+    Ok(Places {
+        places,
+        made: pass.leafwise.made,
+    })
+}
+
+/// Values behind the estimators that only affine ones were computed from are of no use any more.
+fn drop_passed_over(ir: &Ir, places: &mut [Place]) {
+    let mut live = vec![false; places.len()];
+    let mut open: Vec<ValueId> = ir.outputs.iter().map(|output| output.value).collect();
+    while let Some(id) = open.pop() {
+        if !std::mem::replace(&mut live[id.index()], true)
+            && matches!(places[id.index()], Place::Behind { .. })
+        {
+            open.extend(ir.arguments(id));
+        }
+    }
+    for (place, live) in places.iter_mut().zip(live) {
+        if matches!(place, Place::Behind { .. }) && !live {
+            *place = Place::Unused;
+        }
+    }
+}
+
+struct Pass<'a> {
+    ir: &'a Ir,
+    preparation: Vec<bool>,
+    affine: Affine<'a>,
+    leafwise: Leafwise<'a>,
+    places: Vec<Place>,
+}
+
+impl Pass<'_> {
+    fn of(&self, id: ValueId) -> &Place {
+        &self.places[id.index()]
+    }
+
+    fn place(&mut self, id: ValueId) -> Result<Place, CompileError> {
+        let ir = self.ir;
+        let Some(step) = ir.step(id) else {
+            return Ok(Place::Before);
+        };
+        if let Op::Constant(_) = &step.op {
+            return Ok(Place::Constant);
+        }
+        if let Op::Select { source, entries } = &step.op
+            && *source == ir.results()
+        {
+            return self.results(id, entries);
+        }
+        if let Op::MatMul { left, right, .. } = step.op
+            && !self.preparation[id.index()]
+            && matches!(ir.program.tensor_type(id).kind, Kind::F32 | Kind::F64)
+        {
+            return self.product(id, &step.op, left, right);
+        }
+        let arguments = step.op.arguments();
+        let lies = |id: &ValueId| self.of(*id);
+        let joins = arguments.iter().map(lies).any(Place::is_before);
+        if arguments.iter().map(lies).all(Place::is_known) {
+            return Ok(Place::Before);
+        }
+        if let Some(place) = self.affine(id, &step.op, false)? {
+            return Ok(place);
+        }
+        if joins {
+            return Err(ir.unsupported(
+                id,
+                "it joins the row's own values with the estimator's result",
+                "outputs that depend on the row through the estimator alone",
+            ));
+        }
+        if !self.leafwise.visit(id, &step.op, &self.places)
+            && is_candidate(&step.op)
+            && let Some(place) = self.affine(id, &step.op, true)?
+        {
+            return Ok(place);
+        }
+        let moves = matches!(step.op, Op::Select { .. } | Op::Concat(_) | Op::Cast { .. });
+        let nonlinear = arguments.iter().find_map(|id| self.nonlinear(*id));
+        Ok(Place::Behind {
+            nonlinear: nonlinear.or((!moves).then_some(id)),
+        })
+    }
+
+    /// A matrix product that no stated estimator depends on: a linear model, or a layer of a
+    /// network.
+    fn product(
+        &mut self,
+        id: ValueId,
+        op: &Op,
+        left: ValueId,
+        right: ValueId,
+    ) -> Result<Place, CompileError> {
+        let ir = self.ir;
+        if let Some(first) = [left, right].into_iter().find_map(|id| self.nonlinear(id)) {
+            let next = ir.step(id).map_or("", |step| &step.node);
+            let problem = format!(
+                "a nonlinear function between two layers (the next one is node \"{next}\")"
+            );
+            return Err(ir.unsupported(first, problem, SUPPORTED));
+        }
+        let Some(weights) = ir.program.constant_value(right) else {
+            return Err(ir.unsupported(id, "its second factor is not constant", SUPPORTED));
+        };
+        let features = match self.of(left) {
+            Place::Before => self.features(left),
+            Place::Affine(entries) => Rc::clone(entries),
+            _ => return Ok(Place::Behind { nonlinear: None }),
+        };
+        let arguments = [Argument::Affine(features), Argument::Constant(weights)];
+        let product = self.affine.apply(id, op, &arguments)?;
+        Ok(product.map_or(Place::Behind { nonlinear: None }, Place::Affine))
+    }
+
+    /// The value as combinations, if it is affine in its arguments and these are known or
+    /// combinations; or, with `made`, can be made combinations.
+    fn affine(&mut self, id: ValueId, op: &Op, made: bool) -> Result<Option<Place>, CompileError> {
+        let mut arguments = Vec::new();
+        for argument in op.arguments() {
+            let own = match &self.places[argument.index()] {
+                Place::Affine(entries) => Some(Argument::Affine(Rc::clone(entries))),
+                Place::Constant => {
+                    let value = self.ir.program.constant_value(argument);
+                    value.map(Argument::Constant)
+                }
+                Place::Behind { .. } if made => {
+                    let entries = self.leafwise.combinations(argument);
+                    entries.map(Argument::Affine)
+                }
+                _ => None,
+            };
+            match own {
+                Some(own) => arguments.push(own),
+                None => return Ok(None),
+            }
+        }
+        let result = self.affine.apply(id, op, &arguments)?;
+        Ok(result.map(Place::Affine))
+    }
+
+    /// Results of an estimator.
+    fn results(&mut self, id: ValueId, entries: &[u32]) -> Result<Place, CompileError> {
+        let ir = self.ir;
+        let Some(&first) = entries.first() else {
+            return Ok(Place::Constant);
+        };
+        let (index, _) = ir.estimator(first);
+        let estimator = &ir.estimators[index];
+        let argument = estimator.argument;
+        match &estimator.function {
+            Function::Trees(ensemble) => {
+                if !self.of(argument).is_before() {
+                    return self.trees_behind(id, argument, ensemble);
+                }
+                let factor = if ensemble.average {
+                    1.0 / ensemble.trees.len() as f64
+                } else {
+                    1.0
+                };
+                let target = |&entry: &u32| {
+                    let atom = Atom::Target {
+                        estimator: index as u32,
+                        target: ir.estimator(entry).1 as u32,
+                    };
+                    Combination::of_atom(atom, factor)
+                };
+                Ok(Place::Affine(entries.iter().map(target).collect()))
+            }
+            Function::Linear(map) => self.linear(id, argument, map),
+        }
+    }
+
+    /// Trees over other estimators' results: the client evaluates them, if they are few.
+    fn trees_behind(
+        &self,
+        id: ValueId,
+        argument: ValueId,
+        ensemble: &Ensemble,
+    ) -> Result<Place, CompileError> {
+        if ensemble.nodes() <= MAX_CLIENT_NODES {
+            let nonlinear = Some(id);
+            return Ok(Place::Behind { nonlinear });
+        }
+        let through = self.nonlinear(argument).and_then(|id| self.ir.step(id));
+        let through = through.and_then(|step| self.ir.nodes.get(&step.node));
+        let through = through.map_or_else(String::new, |node| format!(" through {node}"));
+        Err(self.ir.unsupported(
+            id,
+            format!("its input comes from another estimator{through}, and its trees are large"),
+            "over other estimators: linear models, and trees of at most 1,024 nodes, which the \
+             client evaluates",
+        ))
+    }
+
+    fn linear(
+        &mut self,
+        id: ValueId,
+        argument: ValueId,
+        map: &LinearMap,
+    ) -> Result<Place, CompileError> {
+        let features = match self.of(argument) {
+            Place::Affine(entries) => Rc::clone(entries),
+            Place::Before => self.features(argument),
+            _ => {
+                let nonlinear = Some(id);
+                return Ok(Place::Behind { nonlinear });
+            }
+        };
+        Ok(Place::Affine(self.affine.map(id, &features, map)?))
+    }
+
+    /// The entries of a value before the estimators.
+    fn features(&self, mut value: ValueId) -> Rc<[Combination]> {
+        let program = &self.ir.program;
+        // What was widened is encrypted as it was.
+        while let Some(Op::Cast {
+            source,
+            kind: Kind::F64,
+        }) = self.ir.step(value).map(|step| &step.op)
+            && program.tensor_type(*source).kind != Kind::Text
+        {
+            value = *source;
+        }
+        let feature = |entry| Combination::of_atom(Atom::Feature { value, entry }, 1.0);
+        (0..program.tensor_type(value).len as u32)
+            .map(feature)
+            .collect()
+    }
+
+    fn nonlinear(&self, id: ValueId) -> Option<ValueId> {
+        match self.of(id) {
+            Place::Behind { nonlinear } => *nonlinear,
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The cut at the encrypted estimators: from operations to the typed model.
+//!
+//! ```text
+//! columns --preprocess--> features --estimators--> raw scores --postprocess--> outputs
+//! ```
+
+mod combiner;
+mod features;
+mod outputs;
+mod postprocess;
+mod scores;
+mod trees;
+
+use crate::analyse::places::{Places, places};
+use crate::analyse::{exact, missing, origins};
+use crate::error::CompileError;
+use crate::ir::Ir;
+use crate::model::{Model, Summary};
+use cipherfn_protocol::specs::ColumnKind;
+use scores::RawScores;
+
+/// Where a model comes from.
+pub(crate) struct Provenance {
+    /// Exporter and version.
+    pub(crate) producer: String,
+    /// The model's name in the file.
+    pub(crate) graph: String,
+    /// Operators with their domains, in order of appearance, each once.
+    pub(crate) operators: Vec<String>,
+}
+
+/// The typed model of these operations.
+pub(crate) fn cut(mut ir: Ir, provenance: Provenance) -> Result<Model, CompileError> {
+    let Places { places, made } = places(&ir)?;
+    ir.estimators.extend(made);
+    outputs::depend_on_estimators(&ir, &places)?;
+    let scores = RawScores::of(&ir, &places);
+    let (task, answers) = outputs::answers(&ir, &places, &scores);
+    let postprocess = postprocess::program(&ir, &places, &scores, &answers)?;
+    exact::check(&postprocess, &ir)?;
+    let cut = features::cut(&mut ir, &scores)?;
+    let known = missing::knows_nan(&ir, &cut.preprocess);
+    let known_text = missing::knows_empty_text(&cut.preprocess);
+    for column in &mut ir.columns {
+        column.missing = match column.kind {
+            ColumnKind::Text => known_text,
+            ColumnKind::Float32 | ColumnKind::Float64 => known,
+            ColumnKind::Int64 => false,
+        };
+    }
+    Ok(Model {
+        columns: ir.columns,
+        origins: origins::of(&cut.preprocess),
+        preprocess: cut.preprocess,
+        features: cut.features,
+        estimators: cut.estimators,
+        postprocess,
+        outputs: answers.into_iter().map(|answer| answer.field).collect(),
+        summary: Summary {
+            producer: provenance.producer,
+            graph: provenance.graph,
+            task,
+            operators: provenance.operators,
+        },
+    })
+}

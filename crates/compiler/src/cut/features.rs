@@ -1,0 +1,160 @@
+//! The feature vector, and the estimators over it.
+
+use super::scores::RawScores;
+use super::trees;
+use crate::error::CompileError;
+use crate::ir::{Atom, Combination, Ir, SUPPORTED};
+use crate::model::{Estimator, LinearModel};
+use cipherfn_program::{Kind, Op, ProgramBuilder, RowProgram, TensorType, ValueId};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Most weights of a linear model, or leaf values of an ensemble.
+pub(super) const MAX_WEIGHTS: usize = 1 << 23;
+
+/// What the client computes before encryption and what the server evaluates.
+pub(super) struct Cut {
+    pub(super) preprocess: RowProgram,
+    pub(super) features: usize,
+    pub(super) estimators: Vec<Estimator>,
+}
+
+/// Entries of values before the estimators.
+pub(super) type Entries = BTreeSet<(ValueId, u32)>;
+
+/// Split points of 64-bit entries, increasing.
+pub(super) type Splits = HashMap<(ValueId, u32), Vec<f64>>;
+
+/// Where entries are in the feature vector.
+pub(super) type FeaturePlaces = HashMap<(ValueId, u32), u32>;
+
+/// The estimators that give these raw scores.
+pub(super) fn cut(ir: &mut Ir, scores: &RawScores) -> Result<Cut, CompileError> {
+    if scores.len() == 0 {
+        return Err(CompileError::UnsupportedModel {
+            problem: "its outputs depend on no estimator".into(),
+            supported: SUPPORTED.into(),
+        });
+    }
+    let mut used = linear_entries(&scores.linear);
+    let ensembles = trees::Uses::of(&scores.trees);
+    let splits = ensembles.entries(ir, &mut used);
+    if used.is_empty() {
+        return Err(CompileError::UnsupportedModel {
+            problem: "its trees ask for no feature: it always gives the same answer".into(),
+            supported: "trees with at least one split".into(),
+        });
+    }
+    let places: FeaturePlaces = used.iter().copied().zip(0..).collect();
+    let mut estimators = Vec::new();
+    if !scores.trees.is_empty() {
+        let trees = ensembles.placed(ir, &scores.trees, &places)?;
+        estimators.push(Estimator::Trees(trees));
+    }
+    if !scores.linear.is_empty() {
+        estimators.push(Estimator::Linear(linear(&scores.linear, &places)?));
+    }
+    let vector = gather(&mut ir.program, &used, &splits)?;
+    Ok(Cut {
+        preprocess: preprocess(ir, vector)?,
+        features: used.len(),
+        estimators,
+    })
+}
+
+fn linear_entries(scores: &[Combination]) -> Entries {
+    let atoms = scores.iter().flat_map(|score| &score.terms);
+    let entry = |&(atom, _): &(Atom, f64)| match atom {
+        Atom::Feature { value, entry } => Some((value, entry)),
+        Atom::Target { .. } => None,
+    };
+    atoms.filter_map(entry).collect()
+}
+
+fn linear(scores: &[Combination], places: &FeaturePlaces) -> Result<LinearModel, CompileError> {
+    if places.len().saturating_mul(scores.len()) > MAX_WEIGHTS {
+        let problem = format!("the linear model has more than {MAX_WEIGHTS} weights");
+        return Err(CompileError::invalid("the graph", problem));
+    }
+    let weights = |score: &Combination| {
+        let mut row = vec![0.0; places.len()];
+        for (atom, factor) in &score.terms {
+            if let Atom::Feature { value, entry } = atom {
+                row[places[&(*value, *entry)] as usize] = *factor;
+            }
+        }
+        row
+    };
+    Ok(LinearModel {
+        weights: scores.iter().map(weights).collect(),
+        bias: scores.iter().map(|score| score.constant).collect(),
+    })
+}
+
+/// Puts the used entries of all values side by side, as 32-bit floats.
+fn gather(
+    program: &mut ProgramBuilder,
+    used: &Entries,
+    splits: &Splits,
+) -> Result<ValueId, CompileError> {
+    let name = "features";
+    let mut by_value: BTreeMap<ValueId, Vec<u32>> = BTreeMap::new();
+    for &(value, entry) in used {
+        by_value.entry(value).or_default().push(entry);
+    }
+    let mut parts = Vec::new();
+    for (&value, entries) in &by_value {
+        let source = program.tensor_type(value);
+        let selected = if entries.iter().copied().eq(0..source.len as u32) {
+            value
+        } else {
+            let entries = entries.clone();
+            let source = value;
+            program.push(name, Op::Select { source, entries })?
+        };
+        let own = |&entry: &u32| splits.get(&(value, entry)).cloned().unwrap_or_default();
+        parts.push(match source.kind {
+            Kind::F32 => selected,
+            Kind::F64 => {
+                let narrow = Op::Narrow {
+                    argument: selected,
+                    splits: entries.iter().map(own).collect(),
+                };
+                program.push(name, narrow)?
+            }
+            _ => {
+                let cast = Op::Cast {
+                    source: selected,
+                    kind: Kind::F32,
+                };
+                program.push(name, cast)?
+            }
+        });
+    }
+    match parts.as_slice() {
+        [only] => Ok(*only),
+        _ => Ok(program.push(name, Op::Concat(parts))?),
+    }
+}
+
+/// The program from the columns to the feature vector.
+fn preprocess(ir: &Ir, vector: ValueId) -> Result<RowProgram, CompileError> {
+    let columns: Vec<TensorType> = (0..ir.columns.len() as u32)
+        .map(|column| ir.program.tensor_type(ValueId(column)))
+        .collect();
+    let mut builder = ProgramBuilder::new(columns)?;
+    let mut values: HashMap<ValueId, ValueId> = (0..ir.columns.len())
+        .map(|column| (ValueId(column as u32), builder.input(column)))
+        .collect();
+    let needed = ir.ancestors([vector]);
+    for (step, index) in ir.program.steps().iter().zip(ir.first_step()..) {
+        if needed[index] {
+            let mut op = step.op.clone();
+            op.rename(|id| values.get(&id).copied().unwrap_or(id));
+            let value = builder.push(&step.node, op)?;
+            values.insert(ValueId(index as u32), value);
+        }
+    }
+    let vector = values.get(&vector).copied();
+    let vector = vector.ok_or_else(|| CompileError::invalid("the graph", "it has no features"))?;
+    Ok(builder.finish(&[vector])?)
+}

@@ -1,0 +1,102 @@
+//! Which sums the estimators evaluate: the affine values that something behind them asks for.
+
+use crate::analyse::places::Place;
+use crate::ir::{Atom, Combination, Ir};
+use cipherfn_program::ValueId;
+use std::collections::HashMap;
+
+/// Raw scores, those of trees first, and how the boundary follows from them.
+#[derive(Default)]
+pub(crate) struct RawScores {
+    pub(crate) trees: Vec<Combination>,
+    pub(crate) linear: Vec<Combination>,
+    /// Raw scores by their terms, divided by the first factor.
+    known: HashMap<Vec<(Atom, u64)>, usize>,
+    /// Affine values that outputs or values behind the estimators are computed from.
+    placed: HashMap<ValueId, Vec<Placed>>,
+}
+
+/// A number as `offset` plus raw scores times factors; of each family at most one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Placed {
+    pub(crate) offset: f64,
+    pub(crate) trees: Option<(usize, f64)>,
+    pub(crate) linear: Option<(usize, f64)>,
+}
+
+impl RawScores {
+    /// The scores that are asked for.
+    pub(crate) fn of(ir: &Ir, places: &[Place]) -> Self {
+        let mut scores = Self::default();
+        for (index, place) in places.iter().enumerate() {
+            if matches!(place, Place::Behind { .. }) {
+                for argument in ir.arguments(ValueId(index as u32)) {
+                    scores.ask_for(argument, places);
+                }
+            }
+        }
+        for output in &ir.outputs {
+            scores.ask_for(output.value, places);
+        }
+        scores
+    }
+
+    /// How the entries of an affine value on the boundary follow from the raw scores.
+    pub(crate) fn placed(&self, id: ValueId) -> Option<&[Placed]> {
+        self.placed.get(&id).map(Vec::as_slice)
+    }
+
+    /// Number of raw scores.
+    pub(crate) fn len(&self) -> usize {
+        self.trees.len() + self.linear.len()
+    }
+
+    fn ask_for(&mut self, id: ValueId, places: &[Place]) {
+        if let Place::Affine(entries) = &places[id.index()]
+            && !self.placed.contains_key(&id)
+        {
+            let placed = entries.iter().map(|entry| self.place(entry)).collect();
+            self.placed.insert(id, placed);
+        }
+    }
+
+    /// The server evaluates what differs by factor and offset alone once. What sums trees and
+    /// linear functions is two scores: each family has precision and encoding of its own.
+    fn place(&mut self, combination: &Combination) -> Placed {
+        let terms = &combination.terms;
+        let (trees, linear) = terms.split_at(terms.partition_point(|(atom, _)| !atom.is_feature()));
+        let mut placed = Placed {
+            offset: combination.constant,
+            ..Placed::default()
+        };
+        placed.trees = self.raw(trees, &mut placed.offset);
+        placed.linear = self.raw(linear, &mut placed.offset);
+        placed
+    }
+
+    /// The raw score of these terms, which takes the offset along, and the factor to it.
+    fn raw(&mut self, terms: &[(Atom, f64)], offset: &mut f64) -> Option<(usize, f64)> {
+        let &(atom, factor) = terms.first()?;
+        let scores = if atom.is_feature() {
+            &mut self.linear
+        } else {
+            &mut self.trees
+        };
+        let ratio = |&(atom, own): &(Atom, f64)| (atom, (own / factor).to_bits());
+        let next = scores.len();
+        let raw = *self
+            .known
+            .entry(terms.iter().map(ratio).collect())
+            .or_insert(next);
+        if raw == next {
+            scores.push(Combination {
+                constant: *offset,
+                terms: terms.to_vec(),
+            });
+        }
+        let own = &scores[raw];
+        let factor = factor / own.terms.first().map_or(1.0, |&(_, first)| first);
+        *offset -= factor * own.constant;
+        Some((raw, factor))
+    }
+}

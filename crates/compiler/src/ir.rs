@@ -1,0 +1,256 @@
+//! The compiler's own representation of a model, before it is cut: one row program over the row
+//! and the estimators' results.
+//!
+//! Every operator of every file format is lowered to the few operations of
+//! [`cipherfn_program::Op`] once, wherever it stands; what lies before the encrypted
+//! estimators, in them and behind them is found afterwards, by passes over these operations
+//! (`analyse`).
+//!
+//! ```text
+//! columns --\                                             /--> outputs
+//!            >-- steps: constant, select, unary, binary, ..
+//! results --/        | argument                           \--> argument of an estimator
+//!    ^               v
+//!    '------- trees, linear maps
+//! ```
+
+mod combination;
+mod ensemble;
+mod range;
+
+pub(crate) use combination::{Atom, Combination};
+pub(crate) use ensemble::Ensemble;
+pub(crate) use range::Range;
+
+use crate::error::{CompileError, NodeName};
+use crate::model::Column;
+use cipherfn_program::{Kind, MAX_LEN, Op, ProgramBuilder, Step, TensorType, ValueId};
+use std::collections::HashMap;
+
+/// What can be compiled, for errors.
+pub(crate) const SUPPORTED: &str = "tree ensembles (TreeEnsembleClassifier, \
+    TreeEnsembleRegressor, TreeEnsemble), linear models (LinearClassifier, LinearRegressor, \
+    SVMClassifier and SVMRegressor with a linear kernel, MatMul, Gemm), with preparation of the \
+    row before them and link functions, normalisation and labels behind them";
+
+/// A model as operations.
+pub(crate) struct Ir {
+    /// Its inputs are the columns and, last, the results of the estimators, one after the other.
+    pub(crate) program: ProgramBuilder,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) estimators: Vec<Estimator>,
+    pub(crate) outputs: Vec<Output>,
+    /// Class names of values that hold one number a class.
+    pub(crate) classes: HashMap<ValueId, Vec<String>>,
+    /// The nodes that steps come from, by name.
+    pub(crate) nodes: HashMap<String, NodeName>,
+}
+
+/// Functions of a value that can be evaluated under encryption.
+pub(crate) struct Estimator {
+    pub(crate) argument: ValueId,
+    /// Place of its first result among all results.
+    pub(crate) first: usize,
+    pub(crate) function: Function,
+}
+
+/// What an estimator computes.
+pub(crate) enum Function {
+    /// One result a target.
+    Trees(Ensemble),
+    /// One result a row of weights.
+    Linear(LinearMap),
+}
+
+/// Weights of linear functions: `functions x features` and one intercept a function.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LinearMap {
+    pub(crate) weights: Vec<Vec<f64>>,
+    pub(crate) intercepts: Vec<f64>,
+}
+
+/// An output of the model.
+pub(crate) struct Output {
+    pub(crate) name: String,
+    pub(crate) value: ValueId,
+    /// The node that gives it.
+    pub(crate) node: Option<NodeName>,
+}
+
+impl Function {
+    fn results(&self) -> usize {
+        match self {
+            Self::Trees(ensemble) => ensemble.targets,
+            Self::Linear(map) => map.intercepts.len(),
+        }
+    }
+}
+
+impl Ir {
+    /// A model of these columns, without steps.
+    pub(crate) fn new(columns: Vec<Column>, kinds: Vec<Kind>) -> Result<Self, CompileError> {
+        let of_column = |(column, kind): (&Column, Kind)| TensorType {
+            kind,
+            len: column.width,
+        };
+        // The number of results is known at the end.
+        let results = TensorType {
+            kind: Kind::F64,
+            len: MAX_LEN,
+        };
+        let inputs = columns.iter().zip(kinds).map(of_column);
+        Ok(Self {
+            program: ProgramBuilder::new(inputs.chain([results]).collect())?,
+            columns,
+            estimators: Vec::new(),
+            outputs: Vec::new(),
+            classes: HashMap::new(),
+            nodes: HashMap::new(),
+        })
+    }
+
+    /// The results of all estimators.
+    pub(crate) fn results(&self) -> ValueId {
+        ValueId(self.columns.len() as u32)
+    }
+
+    /// Adds an estimator. Gives its results, 64-bit floats, as a step of `node`.
+    pub(crate) fn estimate(
+        &mut self,
+        node: &str,
+        argument: ValueId,
+        function: Function,
+    ) -> Result<ValueId, CompileError> {
+        let first = self.estimators.last().map_or(0, Estimator::end);
+        let estimator = Estimator {
+            argument,
+            first,
+            function,
+        };
+        let end = estimator.end();
+        if end > MAX_LEN {
+            return Err(CompileError::invalid(
+                "the graph",
+                format!("its estimators have more than {MAX_LEN} results"),
+            ));
+        }
+        self.estimators.push(estimator);
+        let entries = (first as u32..end as u32).collect();
+        let source = self.results();
+        Ok(self.program.push(node, Op::Select { source, entries })?)
+    }
+
+    /// The estimator that gives this entry of [`Self::results`], and which of its results it is.
+    pub(crate) fn estimator(&self, entry: u32) -> (usize, usize) {
+        let after = |own: &Estimator| own.first <= entry as usize;
+        let index = self.estimators.partition_point(after).saturating_sub(1);
+        (index, entry as usize - self.estimators[index].first)
+    }
+
+    /// All tree ensembles.
+    pub(crate) fn ensembles(&self) -> impl Iterator<Item = &Ensemble> {
+        self.estimators
+            .iter()
+            .filter_map(|own| match &own.function {
+                Function::Trees(ensemble) => Some(ensemble),
+                Function::Linear(_) => None,
+            })
+    }
+
+    /// Id of the first step's value.
+    pub(crate) fn first_step(&self) -> usize {
+        self.columns.len() + 1
+    }
+
+    /// The step that gives a value; `None` for an input.
+    pub(crate) fn step(&self, id: ValueId) -> Option<&Step> {
+        let place = id.index().checked_sub(self.first_step())?;
+        self.program.steps().get(place)
+    }
+
+    /// Values that a value is computed from; for results of an estimator, its argument.
+    pub(crate) fn arguments(&self, id: ValueId) -> Vec<ValueId> {
+        match self.step(id).map(|step| &step.op) {
+            None => Vec::new(),
+            Some(Op::Select { source, entries }) if *source == self.results() => {
+                let mut arguments: Vec<ValueId> = entries
+                    .iter()
+                    .map(|&entry| self.estimators[self.estimator(entry).0].argument)
+                    .collect();
+                arguments.dedup();
+                arguments
+            }
+            Some(op) => op.arguments(),
+        }
+    }
+
+    /// Which values these ones are computed from, themselves included, by id.
+    pub(crate) fn ancestors(&self, of: impl IntoIterator<Item = ValueId>) -> Vec<bool> {
+        let mut needed = vec![false; self.first_step() + self.program.steps().len()];
+        for id in of {
+            needed[id.index()] = true;
+        }
+        // Steps, and the arguments of estimators, come before what is computed from them.
+        for index in (0..needed.len()).rev() {
+            if needed[index] {
+                for argument in self.arguments(ValueId(index as u32)) {
+                    needed[argument.index()] = true;
+                }
+            }
+        }
+        needed
+    }
+
+    /// An error of the node that a value's step comes from.
+    pub(crate) fn unsupported(
+        &self,
+        id: ValueId,
+        problem: impl Into<String>,
+        supported: &str,
+    ) -> CompileError {
+        let name = self.step(id).map_or("", |step| &step.node);
+        self.unsupported_step(name, problem, supported)
+    }
+
+    /// An error of the node that steps of this name come from.
+    pub(crate) fn unsupported_step(
+        &self,
+        name: &str,
+        problem: impl Into<String>,
+        supported: &str,
+    ) -> CompileError {
+        unsupported(self.nodes.get(name), problem.into(), supported)
+    }
+
+    /// An error about the form of the node that a value's step comes from.
+    pub(crate) fn invalid(&self, id: ValueId, problem: impl Into<String>) -> CompileError {
+        let name = self.step(id).map_or("the model", |step| &step.node);
+        match self.nodes.get(name) {
+            Some(node) => CompileError::invalid(node, problem),
+            None => CompileError::invalid(name, problem),
+        }
+    }
+}
+
+impl Estimator {
+    fn end(&self) -> usize {
+        self.first + self.function.results()
+    }
+}
+
+/// An error that names the node, if there is one.
+pub(crate) fn unsupported(
+    node: Option<&NodeName>,
+    problem: String,
+    supported: &str,
+) -> CompileError {
+    let supported = supported.to_owned();
+    match node.cloned() {
+        Some(node) => CompileError::Unsupported {
+            node,
+            problem,
+            supported,
+        },
+        None => CompileError::UnsupportedModel { problem, supported },
+    }
+}

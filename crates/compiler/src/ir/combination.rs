@@ -1,0 +1,79 @@
+//! Affine forms in features and in the estimators' results.
+
+use cipherfn_program::ValueId;
+
+/// What a combination is a sum of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Atom {
+    /// A target of a tree ensemble.
+    Target { estimator: u32, target: u32 },
+    /// An entry of a value that is computed from the row.
+    Feature { value: ValueId, entry: u32 },
+}
+
+impl Atom {
+    pub(crate) const fn is_feature(self) -> bool {
+        matches!(self, Self::Feature { .. })
+    }
+}
+
+/// `constant + sum of factor * atom`; atoms increase, factors are not zero.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Combination {
+    pub(crate) constant: f64,
+    pub(crate) terms: Vec<(Atom, f64)>,
+}
+
+impl Combination {
+    pub(crate) fn of_constant(constant: f64) -> Self {
+        Self {
+            constant,
+            terms: Vec::new(),
+        }
+    }
+
+    pub(crate) fn of_atom(atom: Atom, factor: f64) -> Self {
+        Self::of_terms(0.0, vec![(atom, factor)])
+    }
+
+    /// A combination of terms in any order.
+    pub(crate) fn of_terms(constant: f64, mut terms: Vec<(Atom, f64)>) -> Self {
+        terms.sort_by_key(|&(atom, _)| atom);
+        let mut merged: Vec<(Atom, f64)> = Vec::with_capacity(terms.len());
+        for (atom, factor) in terms {
+            match merged.last_mut() {
+                Some((last, sum)) if *last == atom => *sum += factor,
+                _ => merged.push((atom, factor)),
+            }
+        }
+        merged.retain(|&(_, factor)| factor != 0.0);
+        Self {
+            constant,
+            terms: merged,
+        }
+    }
+
+    pub(crate) fn scaled(&self, factor: f64) -> Self {
+        Self::sum([(self, factor)])
+    }
+
+    /// Sum of combinations with factors.
+    pub(crate) fn sum<'a>(parts: impl IntoIterator<Item = (&'a Self, f64)>) -> Self {
+        let mut constant = 0.0;
+        let mut terms = Vec::new();
+        for (part, factor) in parts {
+            constant += part.constant * factor;
+            terms.extend(part.terms.iter().map(|&(atom, own)| (atom, own * factor)));
+        }
+        Self::of_terms(constant, terms)
+    }
+
+    pub(crate) fn as_constant(&self) -> Option<f64> {
+        self.terms.is_empty().then_some(self.constant)
+    }
+
+    /// Terms and constant: what working on it costs.
+    pub(crate) fn size(&self) -> usize {
+        self.terms.len() + 1
+    }
+}

@@ -1,0 +1,30 @@
+//! The operators, one file each, or one for a few that share their meaning.
+
+pub(super) mod arg_max;
+pub(super) mod binarizer;
+pub(super) mod binary;
+pub(super) mod cast;
+pub(super) mod clip;
+pub(super) mod concat;
+pub(super) mod constant;
+pub(super) mod gather;
+pub(super) mod imputer;
+pub(super) mod label_encoder;
+pub(super) mod linear;
+pub(super) mod mat_mul;
+pub(super) mod normalize;
+pub(super) mod one_hot_encoder;
+pub(super) mod reduce;
+pub(super) mod repeat;
+pub(super) mod reshape;
+pub(super) mod scaler;
+pub(super) mod select;
+pub(super) mod sequence;
+pub(super) mod slice;
+pub(super) mod softmax;
+pub(super) mod split;
+pub(super) mod support_vectors;
+pub(super) mod transpose;
+pub(super) mod trees;
+pub(super) mod unary;
+pub(super) mod variadic;

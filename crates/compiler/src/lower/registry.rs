@@ -1,0 +1,148 @@
+//! Every operator that is understood.
+//!
+//! An operator's name, domain, versions, attributes, shapes and meaning stand in one file of
+//! `operators`; adding one touches that file and, for a new file, the list below.
+
+use super::emitter::{Emitter, Operand};
+use super::operators as o;
+use crate::error::CompileError;
+use crate::ir::SUPPORTED;
+use crate::read::onnx::graph::Graph;
+use crate::read::onnx::node::Node;
+
+/// An operator of ONNX.
+pub(crate) struct Operator {
+    pub(crate) name: &'static str,
+    pub(crate) domain: Domain,
+    /// First version of the domain's operator set in which the operator means what `lower` says.
+    pub(crate) since: i64,
+    /// Adds the steps of a node. Gives its outputs.
+    pub(crate) lower: Lower,
+}
+
+/// Adds the steps of a node. Gives its outputs.
+pub(crate) type Lower = fn(&mut Emitter<'_>) -> Result<Vec<Operand>, CompileError>;
+
+/// A set of operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Domain {
+    /// The default domain.
+    Standard,
+    /// Classical machine learning.
+    Ml,
+}
+
+impl Domain {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "ai.onnx",
+            Self::Ml => "ai.onnx.ml",
+        }
+    }
+
+    /// The newest version whose operators were compared with what is lowered here: newer ones may
+    /// give a known name another meaning, so they are refused instead of guessed at.
+    const fn newest(self) -> i64 {
+        match self {
+            Self::Standard => 25,
+            Self::Ml => 5,
+        }
+    }
+}
+
+/// An operator of the default domain.
+pub(crate) const fn standard(name: &'static str, since: i64, lower: Lower) -> Operator {
+    Operator {
+        name,
+        domain: Domain::Standard,
+        since,
+        lower,
+    }
+}
+
+/// An operator of the machine-learning domain.
+pub(crate) const fn ml(name: &'static str, since: i64, lower: Lower) -> Operator {
+    Operator {
+        name,
+        domain: Domain::Ml,
+        since,
+        lower,
+    }
+}
+
+static OPERATORS: &[&[Operator]] = &[
+    o::arg_max::OPERATORS,
+    o::binarizer::OPERATORS,
+    o::binary::OPERATORS,
+    o::cast::OPERATORS,
+    o::clip::OPERATORS,
+    o::concat::OPERATORS,
+    o::constant::OPERATORS,
+    o::gather::OPERATORS,
+    o::imputer::OPERATORS,
+    o::label_encoder::OPERATORS,
+    o::linear::OPERATORS,
+    o::mat_mul::OPERATORS,
+    o::normalize::OPERATORS,
+    o::one_hot_encoder::OPERATORS,
+    o::reduce::OPERATORS,
+    o::repeat::OPERATORS,
+    o::reshape::OPERATORS,
+    o::scaler::OPERATORS,
+    o::select::OPERATORS,
+    o::sequence::OPERATORS,
+    o::slice::OPERATORS,
+    o::softmax::OPERATORS,
+    o::split::OPERATORS,
+    o::support_vectors::OPERATORS,
+    o::transpose::OPERATORS,
+    o::trees::OPERATORS,
+    o::unary::OPERATORS,
+    o::variadic::OPERATORS,
+];
+
+/// Every operator with its domain, sorted: for documentation and reports.
+pub(crate) fn names() -> Vec<String> {
+    let name = |operator: &Operator| format!("{} ({})", operator.name, operator.domain.name());
+    let mut names: Vec<String> = OPERATORS.iter().copied().flatten().map(name).collect();
+    names.sort();
+    names
+}
+
+/// A node's operator, and the version of its operator set.
+pub(super) fn find(node: &Node, graph: &Graph) -> Result<(&'static Operator, i64), CompileError> {
+    let mut all = OPERATORS.iter().copied().flatten();
+    let named =
+        |own: &&Operator| own.name == node.name.operator && own.domain.name() == node.name.domain;
+    let operator = all
+        .find(named)
+        .ok_or_else(|| node.unsupported("this operator", SUPPORTED))?;
+    let (domain, newest) = (operator.domain.name(), operator.domain.newest());
+    // Files may leave out a set; what they then mean is for the exporter's ONNX to say.
+    let version = graph.versions.get(domain).copied().unwrap_or(newest);
+    if (operator.since..=newest).contains(&version) {
+        return Ok((operator, version));
+    }
+    Err(node.unsupported(
+        format!("it is of version {version} of the operator set {domain}"),
+        format!(
+            "versions {} to {newest}; export with such a target opset",
+            operator.since
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OPERATORS, names};
+
+    #[test]
+    fn operators_are_listed_once_and_known_from_a_version_on() {
+        let names = names();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+        for operator in OPERATORS.iter().copied().flatten() {
+            let versions = 1..=operator.domain.newest();
+            assert!(versions.contains(&operator.since), "{}", operator.name);
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! ONNX files: bytes to a checked graph whose nodes are in order of evaluation. What the nodes mean
+//! is not known here.
+
+pub(crate) mod graph;
+pub(crate) mod node;
+mod proto;
+mod size;
+pub(crate) mod tensor;
+#[cfg(test)]
+mod tests;

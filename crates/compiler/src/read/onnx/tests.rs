@@ -1,0 +1,808 @@
+//! Files that break the format's rules, and ones that would break a careless reader.
+
+use super::proto::{
+    AttributeProto, DimensionProto, FunctionProto, GraphProto, ModelProto, NodeProto,
+    OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto,
+    TypeProto, ValueInfoProto, attribute_type,
+};
+use super::size;
+use crate::model::{Estimator, Model, Test, TreeNode};
+use crate::read::read_model;
+use cipherfn_program::Tensor;
+use prost::Message;
+use std::time::{Duration, Instant};
+
+const FLOAT: i32 = 1;
+
+fn info(name: &str, dims: &[i64]) -> ValueInfoProto {
+    let dim = |&dim: &i64| DimensionProto {
+        dim_value: (dim >= 0).then_some(dim),
+        dim_param: None,
+    };
+    let shape = TensorShapeProto {
+        dim: dims.iter().map(dim).collect(),
+    };
+    let tensor = TensorTypeProto {
+        elem_type: FLOAT,
+        shape: Some(shape),
+    };
+    ValueInfoProto {
+        name: name.into(),
+        r#type: Some(TypeProto {
+            tensor_type: Some(tensor),
+        }),
+    }
+}
+
+fn node(
+    domain: &str,
+    operator: &str,
+    inputs: &[&str],
+    outputs: &[&str],
+    attribute: Vec<AttributeProto>,
+) -> NodeProto {
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+    NodeProto {
+        input: names(inputs),
+        output: names(outputs),
+        name: format!("the {operator}"),
+        op_type: operator.into(),
+        attribute,
+        domain: domain.into(),
+    }
+}
+
+fn ints(name: &str, ints: &[i64]) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        ints: ints.to_vec(),
+        kind: attribute_type::INTS,
+        ..AttributeProto::default()
+    }
+}
+
+fn floats(name: &str, floats: &[f32]) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        floats: floats.to_vec(),
+        kind: attribute_type::FLOATS,
+        ..AttributeProto::default()
+    }
+}
+
+fn int(name: &str, i: i64) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        i,
+        kind: attribute_type::INT,
+        ..AttributeProto::default()
+    }
+}
+
+fn strings(name: &str, strings: &[&str]) -> AttributeProto {
+    let strings = strings
+        .iter()
+        .map(|text| text.as_bytes().to_vec())
+        .collect();
+    AttributeProto {
+        name: name.into(),
+        strings,
+        kind: attribute_type::STRINGS,
+        ..AttributeProto::default()
+    }
+}
+
+fn tensor(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
+    TensorProto {
+        name: name.into(),
+        dims: dims.to_vec(),
+        data_type: FLOAT,
+        float_data: values.to_vec(),
+        ..TensorProto::default()
+    }
+}
+
+fn model(nodes: Vec<NodeProto>, initializer: Vec<TensorProto>) -> ModelProto {
+    let graph = GraphProto {
+        node: nodes,
+        name: "g".into(),
+        initializer,
+        input: vec![info("X", &[-1, 2])],
+        output: vec![info("Y", &[-1, 1])],
+        ..GraphProto::default()
+    };
+    let opset = |domain: &str, version| OperatorSetIdProto {
+        domain: domain.into(),
+        version,
+    };
+    ModelProto {
+        ir_version: 8,
+        opset_import: vec![opset("", 17), opset("ai.onnx.ml", 3)],
+        graph: Some(graph),
+        ..ModelProto::default()
+    }
+}
+
+/// A regressor: node 0 compares feature 0 with 0.5, nodes 1 and 2 are leaves.
+fn tree() -> NodeProto {
+    let attributes = vec![
+        int("n_targets", 1),
+        ints("nodes_treeids", &[0, 0, 0]),
+        ints("nodes_nodeids", &[0, 1, 2]),
+        ints("nodes_featureids", &[0, 0, 0]),
+        ints("nodes_truenodeids", &[1, 0, 0]),
+        ints("nodes_falsenodeids", &[2, 0, 0]),
+        strings("nodes_modes", &["BRANCH_LEQ", "LEAF", "LEAF"]),
+        floats("nodes_values", &[0.5, 0.0, 0.0]),
+        ints("target_ids", &[0, 0]),
+        ints("target_nodeids", &[1, 2]),
+        ints("target_treeids", &[0, 0]),
+        floats("target_weights", &[-1.0, 2.0]),
+    ];
+    node(
+        "ai.onnx.ml",
+        "TreeEnsembleRegressor",
+        &["X"],
+        &["Y"],
+        attributes,
+    )
+}
+
+fn with(mut node: NodeProto, attribute: AttributeProto) -> NodeProto {
+    node.attribute.retain(|own| own.name != attribute.name);
+    node.attribute.push(attribute);
+    node
+}
+
+/// `X W -> Y` with two weights.
+fn linear() -> ModelProto {
+    model(
+        vec![node("", "MatMul", &["X", "W"], &["Y"], Vec::new())],
+        vec![tensor("W", &[2, 1], &[2.0, -1.0])],
+    )
+}
+
+fn read(model: &ModelProto) -> Result<Model, String> {
+    let start = Instant::now();
+    let result = read_model(&model.encode_to_vec()).map_err(|error| error.to_string());
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "it took {:?}",
+        start.elapsed()
+    );
+    result
+}
+
+fn refused(model: &ModelProto, parts: &[&str]) {
+    let error = read(model).unwrap_err();
+    assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+}
+
+fn predict(model: &Model, row: [f32; 2]) -> Vec<f64> {
+    model.predict(vec![Tensor::F32(row.to_vec())]).unwrap()[0]
+        .to_f64()
+        .unwrap()
+}
+
+#[test]
+fn the_plain_models_are_read() {
+    let tree = read(&model(vec![tree()], Vec::new())).unwrap();
+    assert_eq!(
+        [predict(&tree, [0.5, 0.0]), predict(&tree, [0.6, 0.0])],
+        [[-1.0], [2.0]]
+    );
+    let linear = read(&linear()).unwrap();
+    assert_eq!(predict(&linear, [3.0, 4.0]), [2.0]);
+}
+
+#[test]
+fn bytes_that_are_no_onnx_model_are_refused() {
+    let good = linear().encode_to_vec();
+    let text: &[u8] = b"this is a text file, not a model";
+    for bytes in [
+        &[][..],
+        text,
+        &[0xff; 100],
+        &good[..good.len() - 3],
+        &[0x3a, 0xff, 0xff, 0xff, 0xff, 0x7f],
+    ] {
+        let error = read_model(bytes).unwrap_err().to_string();
+        assert!(error.contains("not an ONNX model"), "{error}");
+    }
+}
+
+#[test]
+fn every_truncation_and_many_corruptions_give_errors_not_panics() {
+    let models = [model(vec![tree()], Vec::new()), linear()].map(|model| model.encode_to_vec());
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as usize
+    };
+    for good in models {
+        for len in 0..good.len() {
+            let _ = read_model(&good[..len]);
+        }
+        for _ in 0..4000 {
+            let mut bad = good.clone();
+            for _ in 0..=random() % 3 {
+                let at = random() % bad.len();
+                bad[at] = [0, 1, 0x7f, 0x80, 0xff, random() as u8][random() % 6];
+            }
+            let _ = read_model(&bad);
+        }
+    }
+}
+
+#[test]
+fn files_of_tiny_messages_are_refused_before_they_are_decoded() {
+    // Empty nodes: two bytes each in the file, some two hundred each in memory.
+    let nodes = [0x0a, 0x00].repeat(2 << 20);
+    let mut bytes = vec![0x3a];
+    prost::encoding::encode_varint(nodes.len() as u64, &mut bytes);
+    bytes.extend(nodes);
+    assert!(
+        size::check(&bytes)
+            .unwrap_err()
+            .to_string()
+            .contains("too many")
+    );
+    assert!(
+        read_model(&vec![0; super::graph::MAX_BYTES + 1])
+            .unwrap_err()
+            .to_string()
+            .contains("more than the limit")
+    );
+}
+
+#[test]
+fn dimensions_beyond_memory_are_refused() {
+    let mut wide = linear();
+    wide.graph.as_mut().unwrap().input = vec![info("X", &[-1, 1 << 60])];
+    refused(&wide, &["input \"X\"", "more than"]);
+    let mut product = linear();
+    product.graph.as_mut().unwrap().input = vec![info("X", &[-1, 1 << 32, 1 << 32])];
+    refused(&product, &["input \"X\"", "more than"]);
+    let mut weight = linear();
+    weight.graph.as_mut().unwrap().initializer = vec![tensor("W", &[1 << 60, 1], &[1.0])];
+    refused(&weight, &["initializer \"W\"", "more than"]);
+    let mut negative = linear();
+    negative.graph.as_mut().unwrap().initializer = vec![tensor("W", &[2, -1], &[1.0, 2.0])];
+    refused(&negative, &["initializer \"W\"", "negative dimension -1"]);
+    let shape = TensorProto {
+        name: "S".into(),
+        dims: vec![2],
+        data_type: 7,
+        int64_data: vec![1 << 60, 2],
+        ..TensorProto::default()
+    };
+    for (operator, part) in [
+        ("Expand", "cannot be repeated"),
+        ("Reshape", "cannot become"),
+        ("Tile", "cannot be repeated"),
+    ] {
+        let grown = model(
+            vec![node("", operator, &["X", "S"], &["Y"], Vec::new())],
+            vec![shape.clone()],
+        );
+        refused(&grown, &[operator, part]);
+    }
+    let filled = model(
+        vec![node("", "ConstantOfShape", &["S"], &["Y"], Vec::new())],
+        vec![shape],
+    );
+    refused(&filled, &["ConstantOfShape", "too large"]);
+}
+
+#[test]
+fn inputs_must_have_a_known_width_and_free_rows() {
+    for (dims, part) in [
+        (&[-1, -1][..], "how many columns"),
+        (&[7, 2], "exactly 7 rows"),
+    ] {
+        let mut bad = linear();
+        bad.graph.as_mut().unwrap().input = vec![info("X", dims)];
+        refused(&bad, &["input \"X\"", part]);
+    }
+    let mut untyped = linear();
+    untyped.graph.as_mut().unwrap().input[0].r#type = None;
+    refused(&untyped, &["input \"X\" is no tensor"]);
+}
+
+#[test]
+fn tensors_must_hold_what_they_say() {
+    let weight = |weight: TensorProto| {
+        let mut model = linear();
+        model.graph.as_mut().unwrap().initializer = vec![weight];
+        model
+    };
+    refused(
+        &weight(tensor("W", &[2, 1], &[1.0])),
+        &["initializer \"W\"", "has 2 entries but its data 1"],
+    );
+    let raw = TensorProto {
+        raw_data: vec![0; 7],
+        float_data: Vec::new(),
+        ..tensor("W", &[2, 1], &[])
+    };
+    refused(&weight(raw), &["initializer \"W\"", "7 bytes of raw data"]);
+    let half = TensorProto {
+        data_type: 10,
+        ..tensor("W", &[2, 1], &[1.0, 2.0])
+    };
+    refused(&weight(half), &["initializer \"W\"", "element type 10"]);
+    let mut external = tensor("W", &[2, 1], &[]);
+    external.data_location = 1;
+    external.external_data = vec![StringStringEntryProto {
+        key: "location".into(),
+        value: "../../etc/passwd".into(),
+    }];
+    refused(&weight(external), &["initializer \"W\"", "another file"]);
+    refused(
+        &weight(tensor("W", &[2, 1], &[f32::NAN, 1.0])),
+        &["MatMul", "NaN, not a finite number"],
+    );
+    refused(
+        &weight(tensor("W", &[2, 1], &[1.0, f32::INFINITY])),
+        &["MatMul", "inf, not a finite number"],
+    );
+}
+
+#[test]
+fn graphs_must_be_well_formed() {
+    let identity = |from: &str, to: &str| node("", "Identity", &[from], &[to], Vec::new());
+    let cycle = model(
+        vec![
+            node("", "Add", &["X", "B"], &["A"], Vec::new()),
+            identity("A", "B"),
+            identity("B", "Y"),
+        ],
+        Vec::new(),
+    );
+    refused(&cycle, &["the Add", "cycle"]);
+    refused(
+        &model(vec![identity("nowhere", "Y")], Vec::new()),
+        &["the Identity", "\"nowhere\" is not defined"],
+    );
+    refused(
+        &model(vec![identity("X", "Z")], Vec::new()),
+        &["output \"Y\"", "no node defines it"],
+    );
+    refused(
+        &model(vec![identity("X", "Y"), identity("X", "Y")], Vec::new()),
+        &["\"Y\" is already defined"],
+    );
+    let mut twice = linear();
+    twice
+        .graph
+        .as_mut()
+        .unwrap()
+        .initializer
+        .push(tensor("W", &[2, 1], &[1.0, 1.0]));
+    refused(&twice, &["initializer \"W\"", "defined twice"]);
+    let mut inputs = linear();
+    inputs
+        .graph
+        .as_mut()
+        .unwrap()
+        .input
+        .push(info("X", &[-1, 2]));
+    refused(&inputs, &["input \"X\"", "defined twice"]);
+    let mut functions = linear();
+    functions.functions.push(FunctionProto { name: "f".into() });
+    refused(&functions, &["function \"f\"", "inline"]);
+    let subgraph = AttributeProto {
+        name: "body".into(),
+        kind: attribute_type::GRAPH,
+        ..AttributeProto::default()
+    };
+    refused(
+        &model(
+            vec![node("", "Loop", &["X"], &["Y"], vec![subgraph])],
+            Vec::new(),
+        ),
+        &["the Loop", "subgraph"],
+    );
+    refused(
+        &model(vec![identity("X", "Y")], Vec::new()),
+        &["output \"Y\" does not depend on an estimator"],
+    );
+    refused(
+        &model(
+            vec![node("com.example", "Magic", &["X"], &["Y"], Vec::new())],
+            Vec::new(),
+        ),
+        &["the Magic", "com.example", "supported"],
+    );
+    // Listed backwards, which is merely unusual.
+    let mut backwards = model(vec![identity("T", "Y"), tree()], Vec::new());
+    backwards.graph.as_mut().unwrap().node[1].output = vec!["T".into()];
+    assert_eq!(predict(&read(&backwards).unwrap(), [0.0, 0.0]), [-1.0]);
+}
+
+#[test]
+fn a_long_chain_of_nodes_is_read_in_bounded_time() {
+    let mut nodes: Vec<NodeProto> = (0..20_000)
+        .map(|k| {
+            node(
+                "",
+                "Identity",
+                &[&if k == 0 { "X".into() } else { format!("v{k}") }],
+                &[&format!("v{}", k + 1)],
+                Vec::new(),
+            )
+        })
+        .collect();
+    nodes.push(NodeProto {
+        input: vec!["v20000".into()],
+        ..tree()
+    });
+    nodes.reverse();
+    assert!(read(&model(nodes, Vec::new())).is_ok());
+}
+
+#[test]
+fn malformed_trees_are_refused() {
+    let refused = |attribute: AttributeProto, parts: &[&str]| {
+        let model = model(vec![with(tree(), attribute)], Vec::new());
+        refused(&model, &[&["the TreeEnsembleRegressor"], parts].concat());
+    };
+    refused(ints("nodes_truenodeids", &[0, 0, 0]), &["cycle"]);
+    refused(
+        ints("nodes_truenodeids", &[9, 0, 0]),
+        &["leads to node 9, which it has not"],
+    );
+    refused(
+        ints("nodes_truenodeids", &[-1, 0, 0]),
+        &["leads to node -1"],
+    );
+    refused(ints("nodes_truenodeids", &[1, 0]), &["different lengths"]);
+    refused(
+        ints("nodes_missing_value_tracks_true", &[1]),
+        &["different lengths"],
+    );
+    refused(
+        ints("nodes_nodeids", &[0, 1, 1]),
+        &["node 1 of tree 0 is given twice"],
+    );
+    refused(
+        ints("nodes_featureids", &[2, 0, 0]),
+        &["asks for feature 2 of 2"],
+    );
+    refused(
+        ints("nodes_featureids", &[-1, 0, 0]),
+        &["asks for feature -1"],
+    );
+    refused(
+        strings("nodes_modes", &["BRANCH_MAYBE", "LEAF", "LEAF"]),
+        &["node mode \"BRANCH_MAYBE\"", "BRANCH_LEQ"],
+    );
+    refused(
+        floats("target_weights", &[f32::NEG_INFINITY, 0.0]),
+        &["target_weights", "-inf"],
+    );
+    refused(
+        floats("target_weights", &[1.0]),
+        &["\"target_*\" attributes have different lengths"],
+    );
+    refused(ints("target_ids", &[0, 5]), &["adds to target 5 of 1"]);
+    refused(int("n_targets", 1 << 60), &["n_targets"]);
+    let text = |name: &str, s: &str| AttributeProto {
+        name: name.into(),
+        s: s.into(),
+        kind: attribute_type::STRING,
+        ..AttributeProto::default()
+    };
+    refused(
+        text("aggregate_function", "MIN"),
+        &["combined by MIN", "SUM and AVERAGE"],
+    );
+    refused(
+        text("post_transform", "SQUARE"),
+        &["post_transform \"SQUARE\""],
+    );
+    refused(
+        ints("post_transform", &[1]),
+        &["attribute \"post_transform\" has type"],
+    );
+}
+
+/// Trees whose every level has one node that both branches of the level above lead to: `2^levels`
+/// paths.
+#[test]
+fn shared_subtrees_are_copied_within_bounds() {
+    let levels = |levels: i64| {
+        let ids: Vec<i64> = (0..=levels).collect();
+        let next: Vec<i64> = ids.iter().map(|id| (id + 1).min(levels)).collect();
+        let modes: Vec<&str> = ids
+            .iter()
+            .map(|&id| if id == levels { "LEAF" } else { "BRANCH_LEQ" })
+            .collect();
+        let attributes = [
+            ints("nodes_treeids", &vec![0; ids.len()]),
+            ints("nodes_nodeids", &ids),
+            ints("nodes_featureids", &vec![0; ids.len()]),
+            ints("nodes_truenodeids", &next),
+            ints("nodes_falsenodeids", &next),
+            strings("nodes_modes", &modes),
+            floats("nodes_values", &vec![0.5; ids.len()]),
+            ints("target_ids", &[0]),
+            ints("target_nodeids", &[levels]),
+            ints("target_treeids", &[0]),
+            floats("target_weights", &[3.0]),
+        ];
+        model(vec![attributes.into_iter().fold(tree(), with)], Vec::new())
+    };
+    let small = read(&levels(4)).unwrap();
+    let [Estimator::Trees(ensemble)] = small.estimators.as_slice() else {
+        panic!("no trees")
+    };
+    assert_eq!(ensemble.trees[0].nodes.len(), 31);
+    assert_eq!(predict(&small, [0.0, 0.0]), [3.0]);
+    refused(&levels(60), &["the TreeEnsembleRegressor", "nodes"]);
+    refused(&levels(100_000), &["the TreeEnsembleRegressor"]);
+}
+
+#[test]
+fn thresholds_move_to_the_adjacent_float() {
+    let test = |mode: &str, threshold: f32| {
+        let node = with(
+            with(tree(), strings("nodes_modes", &[mode, "LEAF", "LEAF"])),
+            floats("nodes_values", &[threshold, 0.0, 0.0]),
+        );
+        let model = read(&model(vec![node], Vec::new())).unwrap();
+        let [Estimator::Trees(ensemble)] = model.estimators.as_slice() else {
+            panic!("no trees")
+        };
+        match ensemble.trees[0].nodes[0] {
+            TreeNode::Split { test, .. } => test,
+            TreeNode::Leaf(_) => panic!("no split"),
+        }
+    };
+    assert_eq!(test("BRANCH_LEQ", 0.5), Test::Greater(0.5));
+    assert_eq!(test("BRANCH_LT", 0.5), Test::Greater(0.5_f32.next_down()));
+    assert_eq!(test("BRANCH_GTE", 0.0), Test::Greater(0.0_f32.next_down()));
+    assert_eq!(test("BRANCH_GT", -1.0), Test::Greater(-1.0));
+    assert_eq!(test("BRANCH_NEQ", 2.0), Test::Equal(2.0));
+}
+
+#[test]
+fn a_second_layer_names_the_function_between() {
+    let nodes = vec![
+        node("", "MatMul", &["X", "W"], &["A"], Vec::new()),
+        node("", "Tanh", &["A"], &["B"], Vec::new()),
+        node("", "Identity", &["B"], &["C"], Vec::new()),
+        node("", "MatMul", &["C", "V"], &["Y"], Vec::new()),
+    ];
+    let network = model(
+        nodes,
+        vec![
+            tensor("W", &[2, 1], &[1.0, 1.0]),
+            tensor("V", &[1, 1], &[1.0]),
+        ],
+    );
+    refused(
+        &network,
+        &[
+            "the Tanh",
+            "operator Tanh",
+            "next one is node \"the MatMul\"",
+            "supported: tree ensembles",
+        ],
+    );
+    let mixed = model(
+        vec![
+            node("", "MatMul", &["X", "W"], &["A"], Vec::new()),
+            node("", "Mul", &["A", "X"], &["Y"], Vec::new()),
+        ],
+        vec![tensor("W", &[2, 1], &[1.0, 1.0])],
+    );
+    refused(&mixed, &["the Mul", "joins the row's own values"]);
+}
+
+/// A tree, a function of it, and a tree or a linear model over that.
+#[test]
+fn estimators_over_others_are_evaluated_behind_them() {
+    let stacked = |second: NodeProto| {
+        let mut first = tree();
+        first.output = vec!["T".into()];
+        let between = node("", "Sigmoid", &["T"], &["S"], Vec::new());
+        let second = NodeProto {
+            input: vec!["S".into()],
+            name: "second".into(),
+            ..second
+        };
+        model(vec![first, between, second], Vec::new())
+    };
+    let first = |x: f32| if x <= 0.5 { -1.0_f64 } else { 2.0 };
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let linear = vec![
+        floats("coefficients", &[3.0]),
+        floats("intercepts", &[-0.5]),
+    ];
+    let linear = node("ai.onnx.ml", "LinearRegressor", &["S"], &["Y"], linear);
+    let of_trees = read(&stacked(tree())).unwrap();
+    let of_linear = read(&stacked(linear)).unwrap();
+    for x in [0.0, 1.0] {
+        let between = sigmoid(first(x));
+        let of_tree = if between <= 0.5 { -1.0 } else { 2.0 };
+        assert_eq!(predict(&of_trees, [x, 0.0]), [of_tree]);
+        let found = predict(&of_linear, [x, 0.0])[0];
+        assert!((found - (3.0 * between - 0.5)).abs() < 1e-6, "{found}");
+    }
+    // Four hundred stumps are more than the client evaluates.
+    let parts = [
+        "\"second\"",
+        "comes from another estimator through node \"the Sigmoid\"",
+        "linear models, and trees of at most",
+    ];
+    let bushes = (0..400_i64).flat_map(|id| [id; 3]).collect::<Vec<_>>();
+    let of_each = |own: [i64; 3]| own.repeat(400);
+    let pairs = (0..400_i64).flat_map(|id| [id; 2]).collect::<Vec<_>>();
+    let attributes = [
+        ints("nodes_treeids", &bushes),
+        ints("nodes_nodeids", &of_each([0, 1, 2])),
+        ints("nodes_featureids", &of_each([0; 3])),
+        ints("nodes_truenodeids", &of_each([1, 0, 0])),
+        ints("nodes_falsenodeids", &of_each([2, 0, 0])),
+        strings("nodes_modes", &["BRANCH_LEQ", "LEAF", "LEAF"].repeat(400)),
+        floats("nodes_values", &[0.5; 1200]),
+        ints("target_ids", &[0; 800]),
+        ints("target_nodeids", &[1, 2].repeat(400)),
+        ints("target_treeids", &pairs),
+        floats("target_weights", &[1.0; 800]),
+    ];
+    let many = attributes.into_iter().fold(tree(), with);
+    refused(&stacked(many), &parts);
+}
+
+#[test]
+fn infinite_thresholds_part_missing_values_from_others() {
+    let threshold = |mode: &str, value: f32| {
+        let tree = with(tree(), floats("nodes_values", &[value, 0.0, 0.0]));
+        let tree = with(tree, strings("nodes_modes", &[mode, "LEAF", "LEAF"]));
+        model(
+            vec![with(
+                tree,
+                ints("nodes_missing_value_tracks_true", &[0, 0, 0]),
+            )],
+            Vec::new(),
+        )
+    };
+    let (on_true, on_false) = (-1.0, 2.0);
+    for (mode, value, finite) in [
+        ("BRANCH_LEQ", f32::INFINITY, on_true),
+        ("BRANCH_LT", f32::INFINITY, on_true),
+        ("BRANCH_GT", f32::INFINITY, on_false),
+        ("BRANCH_GTE", f32::INFINITY, on_false),
+        ("BRANCH_LEQ", f32::NEG_INFINITY, on_false),
+        ("BRANCH_LT", f32::NEG_INFINITY, on_false),
+        ("BRANCH_GT", f32::NEG_INFINITY, on_true),
+        ("BRANCH_GTE", f32::NEG_INFINITY, on_true),
+    ] {
+        let read = read(&threshold(mode, value)).unwrap();
+        for x in [f32::MIN, 0.0, f32::MAX] {
+            assert_eq!(predict(&read, [x, 0.0]), [finite], "{mode} {value} of {x}");
+        }
+        assert_eq!(
+            predict(&read, [f32::NAN, 0.0]),
+            [on_false],
+            "{mode} {value}"
+        );
+    }
+    refused(
+        &threshold("BRANCH_LEQ", f32::NAN),
+        &["TreeEnsembleRegressor", "feature 0 is NaN, not a number"],
+    );
+    refused(
+        &threshold("BRANCH_EQ", f32::INFINITY),
+        &["feature 0 is inf in a comparison for equality"],
+    );
+}
+
+#[test]
+fn look_ups_by_a_rounded_score_are_refused() {
+    let mut tree = tree();
+    tree.output = vec!["S".into()];
+    let encoder = |keys: AttributeProto| {
+        let attributes = vec![keys, floats("values_floats", &[3.0, 4.0])];
+        node("ai.onnx.ml", "LabelEncoder", &["K"], &["Y"], attributes)
+    };
+    let cast = node("", "Cast", &["S"], &["K"], vec![int("to", 7)]);
+    let by_score = model(
+        vec![tree.clone(), cast, encoder(ints("keys_int64s", &[-1, 2]))],
+        Vec::new(),
+    );
+    refused(
+        &by_score,
+        &[
+            "the LabelEncoder",
+            "domain ai.onnx.ml",
+            "encrypted scores are approximate",
+        ],
+    );
+    // What a comparison decides is exact.
+    let compare = node("", "Greater", &["S", "zero"], &["G"], Vec::new());
+    let cast = node("", "Cast", &["G"], &["K"], vec![int("to", 7)]);
+    let by_label = model(
+        vec![tree, compare, cast, encoder(ints("keys_int64s", &[0, 1]))],
+        vec![tensor("zero", &[1], &[0.0])],
+    );
+    assert_eq!(predict(&read(&by_label).unwrap(), [0.6, 0.0]), [4.0]);
+}
+
+#[test]
+fn outputs_without_an_estimator_name_their_node() {
+    let copied = model(
+        vec![node("", "Neg", &["X"], &["Y"], Vec::new())],
+        Vec::new(),
+    );
+    refused(
+        &copied,
+        &[
+            "the Neg",
+            "operator Neg",
+            "output \"Y\" does not depend on an estimator",
+        ],
+    );
+}
+
+#[test]
+fn sums_of_trees_and_linear_functions_are_two_estimators() {
+    let mut tree = tree();
+    tree.output = vec!["T".into()];
+    let product = node("", "MatMul", &["X", "W"], &["P"], Vec::new());
+    let sum = node("", "Sub", &["T", "P"], &["Y"], Vec::new());
+    let mixed = model(
+        vec![tree, product, sum],
+        vec![tensor("W", &[2, 1], &[2.0, -1.0])],
+    );
+    let mixed = read(&mixed).unwrap();
+    let [Estimator::Trees(_), Estimator::Linear(_)] = mixed.estimators.as_slice() else {
+        panic!("{:?}", mixed.estimators)
+    };
+    assert_eq!(predict(&mixed, [0.5, 3.0]), [-1.0 - (1.0 - 3.0)]);
+    assert_eq!(predict(&mixed, [1.0, 0.0]), [2.0 - 2.0]);
+}
+
+#[test]
+fn operator_sets_that_are_not_known_are_refused() {
+    for (domain, version, parts) in [
+        (
+            "",
+            99,
+            [
+                "the MatMul",
+                "version 99 of the operator set ai.onnx",
+                "versions 1 to",
+            ],
+        ),
+        (
+            "",
+            0,
+            [
+                "the MatMul",
+                "version 0 of the operator set ai.onnx",
+                "target opset",
+            ],
+        ),
+    ] {
+        let mut model = linear();
+        model.opset_import = vec![OperatorSetIdProto {
+            domain: domain.into(),
+            version,
+        }];
+        refused(&model, &parts);
+    }
+    let mut trees = model(vec![tree()], Vec::new());
+    trees.opset_import[1].version = 6;
+    refused(
+        &trees,
+        &["the TreeEnsembleRegressor", "version 6", "1 to 5"],
+    );
+    // A set that is not named is the newest known one.
+    trees.opset_import.clear();
+    assert!(read(&trees).is_ok());
+}

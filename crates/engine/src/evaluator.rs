@@ -1,0 +1,66 @@
+//! What a circuit's nodes mean, whatever stands for a value.
+
+use cipherfn_circuit::circuit::{Circuit, Node, NodeId, Output, Product, Sum};
+
+/// A way to compute with GLWE values: one method a kind of node, and one for what travels.
+///
+/// [`ClearCircuit`](crate::ClearCircuit) computes with plaintext polynomials, for one row.
+/// [`PreparedCircuit`](crate::PreparedCircuit) computes with expressions, once a circuit: what it
+/// makes of them are the steps that run on the ciphertexts of every row. Both follow
+/// [`evaluate`], so a further kind of node is one more method that neither can forget.
+pub trait Evaluator {
+    /// A GLWE value; the default stands for one that nothing needs.
+    type Glwe: Default;
+    /// What travels of a value.
+    type Output;
+    /// Why a value cannot be computed.
+    type Error;
+
+    /// Names the nodes whose values [`Self::sum`] will read.
+    fn reads(&self, sum: &Sum, read: &mut dyn FnMut(NodeId));
+
+    /// `constant + addends + CMUXes`; `values` are those of the nodes before.
+    fn sum(
+        &mut self,
+        node: NodeId,
+        sum: &Sum,
+        values: &[Self::Glwe],
+    ) -> Result<Self::Glwe, Self::Error>;
+
+    /// Weights times a feature vector.
+    fn product(&mut self, node: NodeId, product: &Product) -> Result<Self::Glwe, Self::Error>;
+
+    /// The coefficients of a value that travel.
+    fn output(&mut self, output: &Output, value: &Self::Glwe) -> Result<Self::Output, Self::Error>;
+}
+
+/// Follows a checked circuit from its inputs to its outputs. Nodes that no output needs are left
+/// out.
+pub(crate) fn evaluate<E: Evaluator>(
+    circuit: &Circuit,
+    evaluator: &mut E,
+) -> Result<Vec<E::Output>, E::Error> {
+    let mut needed = vec![false; circuit.nodes.len()];
+    for output in &circuit.outputs {
+        needed[output.node.index()] = true;
+    }
+    for index in (0..circuit.nodes.len()).rev() {
+        if let (true, Node::Sum(sum)) = (needed[index], &circuit.nodes[index]) {
+            evaluator.reads(sum, &mut |node| needed[node.index()] = true);
+        }
+    }
+    let mut values = Vec::with_capacity(circuit.nodes.len());
+    for (index, (node, needed)) in circuit.nodes.iter().zip(needed).enumerate() {
+        let id = NodeId(index as u32);
+        values.push(match node {
+            _ if !needed => E::Glwe::default(),
+            Node::Sum(sum) => evaluator.sum(id, sum, &values)?,
+            Node::Product(product) => evaluator.product(id, product)?,
+        });
+    }
+    circuit
+        .outputs
+        .iter()
+        .map(|output| evaluator.output(output, &values[output.node.index()]))
+        .collect()
+}

@@ -1,0 +1,428 @@
+//! The steps of a circuit on the ciphertexts of one row.
+
+mod memory;
+mod statistics;
+mod weights;
+
+pub(crate) use memory::{Expanded, Values};
+pub use statistics::Statistics;
+
+use crate::kernel::{self, Component};
+use crate::lower::{self, External, Form, Outcome, Program, RowTerm, Step, SumStep, Term};
+use crate::schedule::{Block, Schedule};
+use aligned_vec::AVec;
+use cipherfn_circuit::circuit::{Circuit, Input, InputId, SelectorId};
+use cipherfn_circuit::{CircuitError, Dimensions};
+use cipherfn_protocol::specs::Gadget;
+use cipherfn_scheme::Glwe;
+use cipherfn_scheme::fourier::{TORUS, Transform, c64};
+use cipherfn_scheme::selectors::{FourierSelectors, GgswShape};
+use memory::{Scratch, Working, zeroed};
+use rayon::prelude::*;
+use std::collections::HashMap;
+use weights::Products;
+
+/// Memory for the selectors and values of one row.
+const MAX_BYTES: u64 = 8 << 30;
+/// Memory of a CMUX in program and schedule, rounded up.
+const STEP_BYTES: usize = 256;
+
+/// A circuit's steps, their order, and the transforms of its plaintexts.
+#[derive(Debug)]
+pub(crate) struct Executable {
+    dimensions: Dimensions,
+    /// One an input that is a group of selectors.
+    gadgets: Vec<Option<Gadget>>,
+    /// The most levels of a gadget, at least 1.
+    levels: usize,
+    program: Program,
+    schedule: Schedule,
+    products: Products,
+    transform: Transform,
+    /// Transforms of X^p for every p that a term or a constant needs.
+    monomials: HashMap<u32, AVec<c64>>,
+    statistics: Statistics,
+}
+
+impl Executable {
+    /// Prepares a checked circuit.
+    pub(crate) fn new(circuit: &Circuit, dimensions: Dimensions) -> Result<Self, CircuitError> {
+        let selectors = selector_bytes(circuit, dimensions);
+        within_memory(selectors)?;
+        let transform = Transform::new(dimensions.polynomial_size);
+        let products = Products::new(circuit, &transform)?;
+        let program = lower::lower(circuit, dimensions.polynomial_size)?;
+        let schedule = Schedule::new(&program);
+        let gadgets: Vec<Option<Gadget>> = circuit.inputs.iter().map(gadget).collect();
+        let levels = gadgets.iter().flatten().map(|gadget| gadget.levels).max();
+        let mut executable = Self {
+            dimensions,
+            gadgets,
+            levels: levels.unwrap_or(1) as usize,
+            monomials: monomials(&program, &transform),
+            statistics: Statistics::of(&program),
+            program,
+            schedule,
+            products,
+            transform,
+        };
+        let values = (executable.schedule.slot_count * executable.value_len()) as u64;
+        let bytes = selectors + values * size_of::<c64>() as u64;
+        within_memory(bytes)?;
+        executable.statistics.live_values = executable.schedule.slot_count;
+        executable.statistics.bytes = bytes;
+        Ok(executable)
+    }
+
+    /// Bytes of memory that the prepared circuit takes: the transforms of its plaintexts, and steps
+    /// of about [`STEP_BYTES`] a CMUX.
+    pub(crate) fn memory_len(&self) -> usize {
+        let monomials: usize = self
+            .monomials
+            .values()
+            .map(|monomial| size_of_val(monomial.as_slice()))
+            .sum();
+        monomials + self.products.memory_len() + self.statistics.all_cmuxes() * STEP_BYTES
+    }
+
+    pub(crate) const fn statistics(&self) -> Statistics {
+        self.statistics
+    }
+
+    /// Evaluates on one row's inputs, a result an output; with `parallel`, on the threads of the
+    /// current rayon pool. The results do not depend on their number.
+    pub(crate) fn evaluate(
+        &self,
+        inputs: &[Expanded],
+        values: &mut Values,
+        results: &mut Vec<Glwe>,
+        parallel: bool,
+    ) {
+        let len = self.value_len();
+        values.fit(self.schedule.slot_count, len, len * self.levels);
+        let parallel = parallel && rayon::current_num_threads() > 1;
+        for stage in &self.schedule.stages {
+            if parallel && stage.len() > 1 {
+                stage
+                    .par_iter()
+                    .for_each(|block| self.evaluate_block(block, inputs, values));
+            } else {
+                for block in stage {
+                    self.evaluate_block(block, inputs, values);
+                }
+            }
+        }
+        results.resize_with(self.program.results.len(), Glwe::default);
+        for (index, (result, out)) in self.program.results.iter().zip(results).enumerate() {
+            let again = self.program.results[index + 1..]
+                .iter()
+                .any(|later| later.step == result.step);
+            self.extract(result, again, values, out);
+        }
+    }
+
+    fn value_len(&self) -> usize {
+        (self.dimensions.glwe_dimension + 1) * self.transform.fourier_size()
+    }
+
+    fn slot(&self, step: u32) -> u32 {
+        self.schedule.slots[step as usize]
+    }
+
+    fn gadget(&self, selector: SelectorId) -> Gadget {
+        self.gadgets[selector.input.index()].expect("checked: selectors are of a group")
+    }
+
+    fn evaluate_block(&self, block: &Block, inputs: &[Expanded], values: &Values) {
+        let row = Row { inputs, values };
+        values.with_scratch(
+            || self.scratch(),
+            |scratch| {
+                for step in &block.steps {
+                    let mut out = values.write(self.slot(*step));
+                    match &self.program.steps[*step as usize] {
+                        Step::Sum(SumStep { linear, .. }) => {
+                            self.set_form(&mut out, linear, row, &mut scratch.working);
+                        }
+                        Step::Product(node) => {
+                            let weights = self.products.get(*node);
+                            weights.multiply(
+                                &mut out,
+                                row.features(weights.input),
+                                &self.transform,
+                                &mut scratch.working.digits[..self.transform.fourier_size()],
+                                &mut scratch.working.fft,
+                            );
+                        }
+                    }
+                }
+                for (step, external) in &block.externals {
+                    let external =
+                        &self.program.steps[*step as usize].externals()[*external as usize];
+                    let gadget = self.gadget(external.selector);
+                    let digits = self.decompose(external, gadget, row, scratch);
+                    kernel::add_products(
+                        &mut values.write(self.slot(*step)),
+                        row.selectors(external.selector)
+                            .ggsw(external.selector.index as usize),
+                        digits,
+                        self.transform.fourier_size(),
+                    );
+                }
+            },
+        );
+    }
+
+    /// Transforms of the gadget digits of `difference + constant`.
+    fn decompose<'a>(
+        &self,
+        external: &External,
+        gadget: Gadget,
+        row: Row<'_>,
+        scratch: &'a mut Scratch,
+    ) -> &'a [c64] {
+        let Scratch {
+            difference,
+            working,
+        } = scratch;
+        self.set_form(difference, &external.difference, row, working);
+        let size = self.transform.fourier_size();
+        let count = self.dimensions.glwe_dimension + 1;
+        let digits = &mut working.digits[..difference.len() * gadget.levels as usize];
+        for (index, polynomial) in difference.chunks_exact_mut(size).enumerate() {
+            self.transform.inverse_twisted(polynomial, &mut working.fft);
+            if index + 1 == count {
+                for (position, value) in external.constant.coefficients() {
+                    let (at, turn) = self.folded(*position);
+                    polynomial[at] += turn * (*value as i64 as f64 / TORUS * size as f64);
+                }
+            }
+            kernel::decompose(
+                digits,
+                polynomial,
+                Component { index, count },
+                gadget,
+                &self.transform,
+            );
+        }
+        for polynomial in digits.chunks_exact_mut(size) {
+            self.transform.forward_twisted(polynomial, &mut working.fft);
+        }
+        digits
+    }
+
+    /// `out = form`.
+    fn set_form(&self, out: &mut [c64], form: &Form, row: Row<'_>, working: &mut Working) {
+        let read = |step| row.values.read(self.slot(step));
+        let rest = if let Some((Term { step, rotation: 0 }, rest)) = form.terms.split_first() {
+            out.copy_from_slice(&read(*step));
+            rest
+        } else {
+            out.fill(c64::new(0.0, 0.0));
+            &form.terms
+        };
+        let size = self.dimensions.polynomial_size as u32;
+        for term in rest {
+            let (value, negated) = (read(term.step), term.rotation >= size);
+            match term.rotation % size {
+                0 => kernel::add(out, &value, negated),
+                shift => kernel::add_rotated(out, &value, &self.monomials[&shift], negated),
+            }
+        }
+        for term in &form.rows {
+            self.add_row(out, term, row.selectors(term.selector), working);
+        }
+    }
+
+    /// `out += selector (.) plaintext`: a plaintext has no mask, so only the body rows of each
+    /// level take part.
+    fn add_row(
+        &self,
+        out: &mut [c64],
+        row: &RowTerm,
+        selectors: &FourierSelectors,
+        working: &mut Working,
+    ) {
+        let gadget = self.gadget(row.selector);
+        let levels = gadget.levels as usize;
+        let size = self.transform.fourier_size();
+        let index = row.selector.index as usize;
+        let body_row = |level| selectors.row(index, level, self.dimensions.glwe_dimension);
+        let mut digits = [0.0; 64];
+        if let [(position, value)] = row.plaintext.coefficients() {
+            digits
+                .iter_mut()
+                .zip(kernel::scalar_digits(*value, gadget))
+                .for_each(|(slot, digit)| *slot = digit);
+            let digits = &digits[..levels];
+            if *position == 0 {
+                return kernel::add_scaled_rows(out, (0..levels).map(body_row), digits);
+            }
+            let turned = &mut working.digits[..out.len()];
+            turned.fill(c64::new(0.0, 0.0));
+            kernel::add_scaled_rows(turned, (0..levels).map(body_row), digits);
+            return kernel::add_rotated(out, turned, &self.monomials[position], false);
+        }
+        let polynomials = &mut working.digits[..levels * size];
+        polynomials.fill(c64::new(0.0, 0.0));
+        for (position, value) in row.plaintext.coefficients() {
+            let (at, turn) = self.folded(*position);
+            for (polynomial, digit) in polynomials
+                .chunks_exact_mut(size)
+                .zip(kernel::scalar_digits(*value, gadget))
+            {
+                polynomial[at] += turn * digit;
+            }
+        }
+        for (level, polynomial) in polynomials.chunks_exact_mut(size).enumerate() {
+            self.transform.forward_twisted(polynomial, &mut working.fft);
+            kernel::add_products(out, body_row(level), polynomial, size);
+        }
+    }
+
+    /// Index and factor of a coefficient in a folded, twisted polynomial.
+    fn folded(&self, position: u32) -> (usize, c64) {
+        let (position, size) = (position as usize, self.transform.fourier_size());
+        let twist = self.transform.twist();
+        if position < size {
+            (position, twist[position])
+        } else {
+            (position - size, c64::new(0.0, 1.0) * twist[position - size])
+        }
+    }
+
+    /// Brings a result back from the Fourier domain: in its own memory, unless it is wanted `again`.
+    fn extract(&self, result: &Outcome, again: bool, values: &Values, out: &mut Glwe) {
+        let size = self.dimensions.polynomial_size;
+        out.mask.resize(self.dimensions.glwe_dimension * size, 0);
+        out.body.resize(size, 0);
+        if let Some(step) = result.step {
+            let slot = self.slot(step);
+            values.with_scratch(
+                || self.scratch(),
+                |Scratch {
+                     difference,
+                     working,
+                 }| {
+                    if again {
+                        difference.copy_from_slice(&values.read(slot));
+                        self.bring_back(difference, out, working);
+                    } else {
+                        self.bring_back(&mut values.write(slot), out, working);
+                    }
+                },
+            );
+        } else {
+            out.mask.fill(0);
+            out.body.fill(0);
+        }
+        for (position, value) in result.constant.coefficients() {
+            out.body[*position as usize] = out.body[*position as usize].wrapping_add(*value);
+        }
+    }
+
+    fn bring_back(&self, value: &mut [c64], out: &mut Glwe, working: &mut Working) {
+        let polynomials = out
+            .mask
+            .chunks_exact_mut(self.dimensions.polynomial_size)
+            .chain([out.body.as_mut_slice()]);
+        for (out, value) in polynomials.zip(value.chunks_exact_mut(self.transform.fourier_size())) {
+            self.transform
+                .backward_torus_in_place(out, value, &mut working.fft);
+        }
+    }
+
+    fn scratch(&self) -> Scratch {
+        let len = self.value_len();
+        let working = Working {
+            digits: zeroed(len * self.levels),
+            fft: self.transform.scratch(),
+        };
+        Scratch {
+            difference: zeroed(len),
+            working,
+        }
+    }
+}
+
+/// What the steps of one row read.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    inputs: &'a [Expanded],
+    values: &'a Values,
+}
+
+impl<'a> Row<'a> {
+    fn selectors(self, selector: SelectorId) -> &'a FourierSelectors {
+        match &self.inputs[selector.input.index()] {
+            Expanded::Selectors(selectors) => selectors,
+            Expanded::Features(_) => unreachable!("checked: selectors are of a group"),
+        }
+    }
+
+    fn features(self, input: InputId) -> &'a [Glwe] {
+        match &self.inputs[input.index()] {
+            Expanded::Features(ciphertexts) => ciphertexts,
+            Expanded::Selectors(_) => unreachable!("checked: a product is of a feature vector"),
+        }
+    }
+}
+
+fn gadget(input: &Input) -> Option<Gadget> {
+    match input {
+        Input::Selectors(group) => Some(group.gadget),
+        Input::Features(_) => None,
+    }
+}
+
+/// Memory of a row's selectors.
+fn selector_bytes(circuit: &Circuit, dimensions: Dimensions) -> u64 {
+    let bytes = |input: &Input| match input {
+        Input::Selectors(group) => {
+            let shape = GgswShape {
+                glwe_dimension: dimensions.glwe_dimension,
+                polynomial_size: dimensions.polynomial_size,
+                gadget: group.gadget,
+            };
+            u64::from(group.count) * (shape.ggsw_len() * size_of::<c64>()) as u64
+        }
+        Input::Features(_) => 0,
+    };
+    circuit.inputs.iter().map(bytes).sum()
+}
+
+fn within_memory(bytes: u64) -> Result<(), CircuitError> {
+    if bytes <= MAX_BYTES {
+        return Ok(());
+    }
+    Err(CircuitError::TooLarge {
+        unit: "bytes of selectors and values",
+        limit: MAX_BYTES,
+    })
+}
+
+fn monomials(program: &Program, transform: &Transform) -> HashMap<u32, AVec<c64>> {
+    let size = transform.polynomial_size() as u32;
+    let mut scratch = transform.scratch();
+    let mut monomials = HashMap::new();
+    for form in program.steps.iter().flat_map(Step::forms) {
+        let turned = form.terms.iter().map(|term| term.rotation % size);
+        let placed = form
+            .rows
+            .iter()
+            .filter_map(|row| match row.plaintext.coefficients() {
+                [(position, _)] => Some(*position),
+                _ => None,
+            });
+        for shift in turned.chain(placed).filter(|shift| *shift != 0) {
+            monomials.entry(shift).or_insert_with(|| {
+                let mut coefficients = vec![0; size as usize];
+                coefficients[shift as usize] = 1;
+                let mut out = zeroed(transform.fourier_size());
+                transform.forward_integer(&mut out, &coefficients, &mut scratch);
+                out
+            });
+        }
+    }
+    monomials
+}

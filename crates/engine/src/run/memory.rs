@@ -1,0 +1,87 @@
+//! Memory of evaluations. It grows to what a circuit needs and is used again: fresh memory costs a
+//! page fault every 4 KB.
+
+use aligned_vec::{AVec, CACHELINE_ALIGN};
+use cipherfn_scheme::Glwe;
+use cipherfn_scheme::fourier::{TransformScratch, c64};
+use cipherfn_scheme::selectors::FourierSelectors;
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// One input of a row, as the circuit computes with it.
+#[derive(Debug)]
+pub(crate) enum Expanded {
+    /// GGSW ciphertexts.
+    Selectors(FourierSelectors),
+    /// GLWE ciphertexts.
+    Features(Vec<Glwe>),
+}
+
+/// The values between steps, each behind a lock of its own: the blocks of a stage write different
+/// ones and read those of earlier stages.
+#[derive(Default)]
+pub(crate) struct Values {
+    slots: Vec<RwLock<AVec<c64>>>,
+    scratch: Mutex<Vec<Scratch>>,
+}
+
+/// Working memory of one thread.
+pub(super) struct Scratch {
+    pub(super) difference: AVec<c64>,
+    pub(super) working: Working,
+}
+
+pub(super) struct Working {
+    pub(super) digits: AVec<c64>,
+    pub(super) fft: TransformScratch,
+}
+
+impl Values {
+    /// Makes room for `slots` values of `len`, with scratch of `digits`.
+    pub(super) fn fit(&mut self, slots: usize, len: usize, digits: usize) {
+        let other = |slot: &mut RwLock<AVec<c64>>| {
+            slot.get_mut().unwrap_or_else(PoisonError::into_inner).len() != len
+        };
+        if self.slots.iter_mut().any(other) {
+            self.slots.clear();
+        }
+        self.slots.resize_with(slots, || RwLock::new(zeroed(len)));
+        self.scratch
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|scratch| {
+                scratch.working.digits.len() == digits && scratch.difference.len() == len
+            });
+    }
+
+    pub(super) fn read(&self, slot: u32) -> RwLockReadGuard<'_, AVec<c64>> {
+        self.slots[slot as usize]
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn write(&self, slot: u32) -> RwLockWriteGuard<'_, AVec<c64>> {
+        self.slots[slot as usize]
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `work` with working memory, which is kept for the next caller.
+    pub(super) fn with_scratch(
+        &self,
+        make: impl FnOnce() -> Scratch,
+        work: impl FnOnce(&mut Scratch),
+    ) {
+        let idle = || self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = idle().pop();
+        let mut scratch = taken.unwrap_or_else(make);
+        work(&mut scratch);
+        idle().push(scratch);
+    }
+}
+
+pub(super) fn zeroed(len: usize) -> AVec<c64> {
+    AVec::from_iter(
+        CACHELINE_ALIGN,
+        std::iter::repeat_n(c64::new(0.0, 0.0), len),
+    )
+}

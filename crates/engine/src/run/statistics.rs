@@ -1,0 +1,48 @@
+//! What an evaluation consists of.
+
+use crate::lower::{Form, Program};
+
+/// What the evaluation of a circuit consists of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Statistics {
+    /// CMUXes of ciphertexts: (levels + 1)(k + 1) transforms each.
+    pub cmuxes: usize,
+    /// CMUXes of plaintexts that differ in one coefficient: no transform.
+    pub scalar_cmuxes: usize,
+    /// CMUXes of plaintexts that differ in several coefficients: a transform a level.
+    pub polynomial_cmuxes: usize,
+    /// Values that are written to memory.
+    pub values: usize,
+    /// Values that live at once.
+    pub live_values: usize,
+    /// Memory of selectors and values, in bytes.
+    pub bytes: u64,
+}
+
+impl Statistics {
+    /// Of a program's steps.
+    pub(super) fn of(program: &Program) -> Self {
+        let mut statistics = Self {
+            values: program.steps.len(),
+            ..Self::default()
+        };
+        for step in &program.steps {
+            statistics.cmuxes += step.externals().len();
+            step.forms().for_each(|form| statistics.add_rows(form));
+        }
+        statistics
+    }
+
+    fn add_rows(&mut self, form: &Form) {
+        let scalar = |row: &&crate::lower::RowTerm| row.plaintext.len() == 1;
+        let scalar = form.rows.iter().filter(scalar).count();
+        self.scalar_cmuxes += scalar;
+        self.polynomial_cmuxes += form.rows.len() - scalar;
+    }
+
+    /// CMUXes of every kind.
+    pub(super) const fn all_cmuxes(&self) -> usize {
+        self.cmuxes + self.scalar_cmuxes + self.polynomial_cmuxes
+    }
+}

@@ -1,0 +1,197 @@
+//! Randomness: seeds from the operating system, and the streams that they are expanded to.
+//!
+//! Every seed, on every platform, is the operating system's (`getrandom`; in a browser
+//! `crypto.getRandomValues`). `tfhe`'s own choice is the processor's RDSEED alone where there is
+//! one, and a panic on wasm32.
+
+use crate::error::SchemeError;
+use aes::cipher::consts::U16;
+use aes::cipher::{BlockCipherEncrypt, BlockSizeUser, Key, KeyInit};
+use aes::{Aes128, Aes256, Block};
+use zeroize::Zeroizing;
+
+/// `N` bytes from the operating system.
+pub(crate) fn seed<const N: usize>() -> Result<Zeroizing<[u8; N]>, SchemeError> {
+    let mut seed = Zeroizing::new([0; N]);
+    #[cfg(test)]
+    if reproducible::fill(seed.as_mut()) {
+        return Ok(seed);
+    }
+    getrandom::fill(seed.as_mut()).map_err(SchemeError::Randomness)?;
+    Ok(seed)
+}
+
+/// AES of the counter 0, 1, ... (little endian), as words.
+pub(crate) struct AesStream<C> {
+    cipher: C,
+    counter: u128,
+}
+
+impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + KeyInit> AesStream<C> {
+    fn with_key(key: &Key<C>) -> Self {
+        Self {
+            cipher: C::new(key),
+            counter: 0,
+        }
+    }
+
+    /// The next words, an even number.
+    pub(crate) fn fill(&mut self, out: &mut [u64]) {
+        // As many as the vector units of any processor work on at a time.
+        const BLOCKS: usize = 32;
+        debug_assert!(out.len().is_multiple_of(2), "whole blocks");
+        let mut blocks = [Block::default(); BLOCKS];
+        for words in out.chunks_mut(2 * BLOCKS) {
+            let blocks = &mut blocks[..words.len() / 2];
+            for block in blocks.iter_mut() {
+                *block = self.counter.to_le_bytes().into();
+                self.counter += 1;
+            }
+            self.cipher.encrypt_blocks(blocks);
+            for (words, block) in words.chunks_exact_mut(2).zip(blocks) {
+                let value = u128::from_le_bytes((*block).into());
+                (words[0], words[1]) = (value as u64, (value >> 64) as u64);
+            }
+        }
+    }
+
+    /// Leaves out `words` words, an even number.
+    pub(crate) fn skip(&mut self, words: usize) {
+        self.counter += words as u128 / 2;
+    }
+}
+
+/// The mask stream of a seed: AES-128.
+///
+/// `tfhe`'s generator gives the same stream a byte at a time, at a fifteenth of the speed or less.
+pub(crate) type Masks = AesStream<Aes128>;
+
+/// Bytes of a mask seed.
+pub(crate) const SEED_LEN: usize = 16;
+/// Seed of a mask stream. It travels.
+pub(crate) type MaskSeed = [u8; SEED_LEN];
+
+impl Masks {
+    pub(crate) fn new(seed: MaskSeed) -> Self {
+        Self::with_key(&seed.into())
+    }
+}
+
+/// Noise of `TUniform(b)`: AES-256 under a key that is used for one object and forgotten.
+pub(crate) struct Noise {
+    stream: AesStream<Aes256>,
+    bound_log2: u32,
+}
+
+impl Noise {
+    pub(crate) fn new(seed: &[u8; 32], bound_log2: u32) -> Self {
+        // Two samples a word.
+        debug_assert!(bound_log2 <= 30, "b + 2 bits of a half word");
+        Self {
+            stream: AesStream::with_key(&(*seed).into()),
+            bound_log2,
+        }
+    }
+
+    /// Adds a sample to each word.
+    pub(crate) fn add(&mut self, out: &mut [u64]) {
+        let mut random = Zeroizing::new([0; 64]);
+        for out in out.chunks_mut(2 * random.len()) {
+            let random = &mut random[..out.len().div_ceil(4) * 2];
+            self.stream.fill(random);
+            for (out, random) in out.chunks_mut(2).zip(random.iter()) {
+                for (out, random) in out.iter_mut().zip([*random, random >> 32]) {
+                    *out = out.wrapping_add(t_uniform(random, self.bound_log2));
+                }
+            }
+        }
+    }
+}
+
+/// A sample of `TUniform(b)` from b + 2 uniform bits: -2^b and 2^b with probability 2^-(b+2), all
+/// between with twice that.
+const fn t_uniform(random: u64, bound_log2: u32) -> u64 {
+    let bits = random & ((1 << (bound_log2 + 2)) - 1);
+    (bits >> 1)
+        .wrapping_add(bits & 1)
+        .wrapping_sub(1 << bound_log2)
+}
+
+/// Seeds that are the same in every run, for the tests of distributions: with seeds of the system
+/// they would fail now and then, however wide their tolerance.
+#[cfg(test)]
+pub(crate) mod reproducible {
+    use std::cell::RefCell;
+
+    thread_local! {
+        static STREAM: RefCell<Option<blake3::OutputReader>> = const { RefCell::new(None) };
+    }
+
+    /// From here on this thread's seeds follow from `name`.
+    pub(crate) fn seeds(name: &str) {
+        let mut hasher = blake3::Hasher::new();
+        let stream = hasher.update(name.as_bytes()).finalize_xof();
+        STREAM.with_borrow_mut(|own| *own = Some(stream));
+    }
+
+    pub(super) fn fill(seed: &mut [u8]) -> bool {
+        STREAM.with_borrow_mut(|stream| stream.as_mut().map(|stream| stream.fill(seed)).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Masks, Noise, seed, t_uniform};
+    use tfhe::core_crypto::commons::math::random::{DefaultRandomGenerator, RandomGenerator, Seed};
+
+    #[test]
+    fn masks_are_the_stream_of_tfhe() {
+        for seed in [0, 1, 0x0123_4567_89ab_cdef_0011_2233_4455_6677] {
+            let mut theirs = vec![0u64; 1000];
+            RandomGenerator::<DefaultRandomGenerator>::new(Seed(seed))
+                .fill_slice_with_random_uniform(&mut theirs);
+            let mut ours = vec![0u64; 1000];
+            let mut masks = Masks::new(seed.to_le_bytes());
+            ours.chunks_mut(250).for_each(|mask| masks.fill(mask));
+            assert_eq!(ours, theirs);
+            let mut masks = Masks::new(seed.to_le_bytes());
+            masks.skip(600);
+            masks.fill(&mut ours[..10]);
+            assert_eq!(ours[..10], theirs[600..610]);
+        }
+    }
+
+    /// All 2^(b+2) values of the random bits.
+    #[test]
+    fn samples_have_the_distribution() {
+        for bound in [1, 4] {
+            let mut counts = vec![0; (2 << bound) + 1];
+            for random in 0..1 << (bound + 2) {
+                // Bits above do not matter.
+                let sample = t_uniform(random | 0xabcd << 40, bound) as i64;
+                counts[(sample + (1 << bound)) as usize] += 1;
+            }
+            let last = counts.len() - 1;
+            assert_eq!((counts[0], counts[last]), (1, 1));
+            assert!(counts[1..last].iter().all(|count| *count == 2));
+        }
+    }
+
+    #[test]
+    fn noise_does_not_repeat() {
+        let mut words = vec![0; 1001];
+        let mut noise = Noise::new(&[7; 32], 17);
+        words.chunks_mut(333).for_each(|words| noise.add(words));
+        let mut sorted = words.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        // Of 1,001 samples of 2^18 values about two coincide.
+        assert!(sorted.len() > 980, "{}", sorted.len());
+        assert!(words.iter().all(|word| (*word as i64).abs() <= 1 << 17));
+    }
+
+    #[test]
+    fn seeds_differ() {
+        assert_ne!(*seed::<32>().unwrap(), *seed::<32>().unwrap());
+    }
+}

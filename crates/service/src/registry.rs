@@ -1,0 +1,66 @@
+//! Published models and tenants' keys, as documents in a bucket.
+//!
+//! ```text
+//! models/{name}/model.json                        which versions are live, and which one is current
+//! models/{name}/{publication}/bundle.cfn          specs.json  report.json
+//! keys/{tenant}/index.json                        the tenant's registrations: what its quota counts
+//! keys/{tenant}/{key id}/record.json              what is registered under an id
+//! keys/{tenant}/{key id}/{upload}/{part}.cfk      a checked part of the key
+//! quarantine/{tenant}/{key id}/{upload}/{part}.cfk   what was uploaded and not yet checked
+//! ```
+//!
+//! Version 1 had `{specs hash}` for `{publication}` and `evaluation.cfk` for `{upload}/{part}.cfk`;
+//! both are read as they are.
+//!
+//! A document is a value: what may become of it is a pure function ([`Registration::next`],
+//! [`Model`]), and it is written only over what the function was given (compare-and-swap), so of two
+//! changes at once one is computed again. Names of publications and uploads are random and never
+//! used twice: what no document names any more can be deleted without a look at who else is at work.
+//!
+//! Paths are made from parsed ids only ([`ModelName`](cipherfn_protocol::api::ModelName),
+//! [`KeyId`](cipherfn_protocol::message::KeyId), [`Tenant`](crate::Tenant), [`PartName`],
+//! [`UniqueId`]), whose characters cannot leave their place.
+
+mod document;
+mod keys;
+mod model;
+mod models;
+mod part;
+mod quota;
+#[cfg(test)]
+mod races;
+mod record;
+mod registration;
+mod unique;
+
+pub use keys::{Checked, Declared, MissingPiece, Settled};
+pub use model::{Folder, LiveVersion, Model};
+pub use models::{Models, Published};
+pub use part::PartName;
+pub use record::{Declaration, DeclaredPart, Record};
+pub use registration::{Event, KeyFile, Place, Refusal, Registration};
+pub use unique::UniqueId;
+
+use crate::bucket::{Bucket, S3};
+
+/// How often a change that others came before is computed again. One of all that try at the same
+/// time gets through, so this is how many can.
+const ATTEMPTS: u32 = 32;
+
+/// What is in a bucket.
+#[derive(Clone, Debug)]
+pub struct Registry<B = S3> {
+    bucket: B,
+}
+
+impl<B: Bucket> Registry<B> {
+    /// The registry in a bucket.
+    pub fn new(bucket: B) -> Self {
+        Self { bucket }
+    }
+
+    /// The bucket.
+    pub fn bucket(&self) -> &B {
+        &self.bucket
+    }
+}

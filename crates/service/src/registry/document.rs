@@ -1,0 +1,123 @@
+//! JSON documents of several formats, read with what it takes to write over them.
+
+use crate::bucket::{Bucket, Condition, Etag, StorageError};
+use cipherfn_protocol::versions::{Versions, json_version};
+
+/// Largest document that is read, in bytes.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// A stored type. Reads every format it ever had, writes the newest.
+pub(super) trait Document: Sized {
+    /// Its formats.
+    type Versions: Versions<Error = serde_json::Error>;
+
+    /// The value of a document of any format, or why it makes no sense.
+    fn migrate(document: Self::Versions) -> Result<Self, String>;
+    /// The document in the newest format.
+    fn to_json(&self) -> serde_json::Result<Vec<u8>>;
+
+    fn from_json(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let format = json_version(bytes)?;
+        let document = Self::Versions::read(format, bytes).ok_or(Unreadable::Newer(format))?;
+        Self::migrate(document?).map_err(Unreadable::Corrupt)
+    }
+}
+
+/// Why bytes are no document.
+#[derive(Debug)]
+pub(super) enum Unreadable {
+    /// They make no sense.
+    Corrupt(String),
+    /// They are of a later build's format.
+    Newer(u16),
+}
+
+impl From<serde_json::Error> for Unreadable {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Corrupt(error.to_string())
+    }
+}
+
+/// What lies in a document's place.
+#[derive(Debug)]
+pub(super) enum Stored<T> {
+    /// Nothing.
+    Absent,
+    /// A document.
+    Sound(T, Etag),
+    /// Bytes that are none; they can be written over as a document can.
+    Corrupt(StorageError, Etag),
+}
+
+impl<T> Stored<T> {
+    /// The document, if it is one.
+    pub(super) fn value(&self) -> Option<&T> {
+        match self {
+            Self::Sound(value, _) => Some(value),
+            Self::Absent | Self::Corrupt(..) => None,
+        }
+    }
+
+    /// The document, if there is one; what is corrupt is an error.
+    pub(super) fn sound(self) -> Result<Option<T>, StorageError> {
+        match self {
+            Self::Absent => Ok(None),
+            Self::Sound(value, _) => Ok(Some(value)),
+            Self::Corrupt(error, _) => Err(error),
+        }
+    }
+
+    /// Tag of what is there.
+    pub(super) fn etag(&self) -> Option<&Etag> {
+        match self {
+            Self::Absent => None,
+            Self::Sound(_, etag) | Self::Corrupt(_, etag) => Some(etag),
+        }
+    }
+
+    /// Holds as long as nobody else has written.
+    pub(super) fn unchanged(&self) -> Condition<'_> {
+        self.etag().map_or(Condition::Absent, Condition::Unchanged)
+    }
+}
+
+/// Reads a document.
+pub(super) async fn read<T: Document>(
+    bucket: &impl Bucket,
+    key: &str,
+) -> Result<Stored<T>, StorageError> {
+    let Some(object) = bucket.get(key, MAX_BYTES).await? else {
+        return Ok(Stored::Absent);
+    };
+    match T::from_json(&object.bytes) {
+        Ok(value) => Ok(Stored::Sound(value, object.etag)),
+        Err(Unreadable::Corrupt(reason)) => {
+            let key = key.to_owned();
+            Ok(Stored::Corrupt(
+                StorageError::Corrupt { key, reason },
+                object.etag,
+            ))
+        }
+        // Never written over: it makes sense to somebody.
+        Err(Unreadable::Newer(format)) => Err(StorageError::Newer {
+            key: key.to_owned(),
+            format,
+        }),
+    }
+}
+
+/// Writes a document; `None` where the condition did not hold.
+pub(super) async fn write<T: Document>(
+    bucket: &impl Bucket,
+    key: &str,
+    value: &T,
+    condition: Condition<'_>,
+) -> Result<Option<Etag>, StorageError> {
+    let bytes = value.to_json().map_err(|error| StorageError::Corrupt {
+        key: key.to_owned(),
+        reason: error.to_string(),
+    })?;
+    bucket
+        .put(key, bytes.into(), "application/json", condition)
+        .await
+}

@@ -1,0 +1,302 @@
+//! Published models and their versions.
+
+use super::document::{self, Stored};
+use super::model::{Folder, LiveVersion, Model};
+use super::{ATTEMPTS, Registry, UniqueId};
+use crate::bucket::{Bucket, Condition, Entry, Presigned, StorageError};
+use bytes::Bytes;
+use cipherfn_protocol::api::{ModelName, ModelSummary};
+use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::specs;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+use time::OffsetDateTime;
+
+/// Largest bundle that is read, in bytes.
+const MAX_BUNDLE: u64 = (256 << 20) + 4096;
+/// Models that are looked up at the same time.
+const IN_FLIGHT: usize = 16;
+/// How long the files of a version that is no longer live are kept for those who have begun to read
+/// them: no function runs longer.
+const RETIRED: Duration = Duration::from_mins(15);
+/// How long files are kept that no model names: they may be those of a publication under way.
+const STRAY: Duration = Duration::from_hours(24);
+
+const BUNDLE: &str = "bundle.cfn";
+const SPECS: &str = "specs.json";
+const REPORT: &str = "report.json";
+
+/// What is published: the parts of a bundle.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// Hash of the specs.
+    pub hash: SpecsHash,
+    /// The bundle file.
+    pub bundle: Bytes,
+    /// The client specs document.
+    pub specs: Bytes,
+    /// The compile report.
+    pub report: Bytes,
+}
+
+/// All models.
+#[derive(Debug)]
+pub struct Models {
+    /// In order of their names.
+    pub models: Vec<ModelSummary>,
+    /// Why others are not among them; publishing or removing those mends it.
+    pub corrupt: Vec<StorageError>,
+}
+
+impl<B: Bucket> Registry<B> {
+    /// All models.
+    pub async fn models(&self) -> Result<Models, StorageError> {
+        let names = self.bucket.folders("models/").await?;
+        // Folders that are no model's are none of ours.
+        let names: Vec<ModelName> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        let stored: Vec<_> = names.iter().map(|name| self.stored_model(name)).collect();
+        let stored: Vec<_> = stream::iter(stored)
+            .buffered(IN_FLIGHT)
+            .try_collect()
+            .await?;
+        let mut models = Models {
+            models: Vec::new(),
+            corrupt: Vec::new(),
+        };
+        for stored in stored {
+            match stored {
+                Stored::Sound(model, _) => models.models.push(model.summary()),
+                Stored::Corrupt(error, _) => models.corrupt.push(error),
+                Stored::Absent => (),
+            }
+        }
+        Ok(models)
+    }
+
+    /// A model and its live versions.
+    pub async fn model(&self, name: &ModelName) -> Result<Option<Model>, StorageError> {
+        self.stored_model(name).await?.sound()
+    }
+
+    /// The specs document of a version.
+    pub async fn specs(
+        &self,
+        name: &ModelName,
+        version: &LiveVersion,
+    ) -> Result<Option<Bytes>, StorageError> {
+        let path = file(name, version.folder, SPECS);
+        let object = self.bucket.get(&path, specs::MAX_BYTES).await?;
+        Ok(object.map(|object| object.bytes))
+    }
+
+    /// The bundle of a version.
+    pub async fn bundle(
+        &self,
+        name: &ModelName,
+        version: &LiveVersion,
+    ) -> Result<Option<Bytes>, StorageError> {
+        let path = file(name, version.folder, BUNDLE);
+        let object = self.bucket.get(&path, MAX_BUNDLE).await?;
+        Ok(object.map(|object| object.bytes))
+    }
+
+    /// A request that gives a version's specs for a while, for documents that are too large for an
+    /// answer.
+    pub async fn specs_request(
+        &self,
+        name: &ModelName,
+        version: &LiveVersion,
+        lifetime: Duration,
+    ) -> Result<Presigned, StorageError> {
+        let path = file(name, version.folder, SPECS);
+        self.bucket.presign_get(&path, lifetime).await
+    }
+
+    /// Publishes a version and makes it the current one; the `keep` newest versions stay live.
+    /// Publishing a version that is there makes it current again. A pointer that cannot be read is
+    /// written over.
+    pub async fn publish(
+        &self,
+        name: &ModelName,
+        version: &Published,
+        keep: NonZeroUsize,
+        now: OffsetDateTime,
+    ) -> Result<ModelSummary, StorageError> {
+        let folder = Folder::Publication(UniqueId::random()?);
+        // The pointer comes last: a version that it names is complete.
+        for (part, bytes, content_type) in [
+            (BUNDLE, &version.bundle, "application/octet-stream"),
+            (SPECS, &version.specs, "application/json"),
+            (REPORT, &version.report, "application/json"),
+        ] {
+            let path = file(name, folder, part);
+            self.bucket
+                .put(&path, bytes.clone(), content_type, Condition::Always)
+                .await?;
+        }
+        let live = LiveVersion {
+            specs: version.hash,
+            folder,
+            bundle_bytes: version.bundle.len() as u64,
+            published: now,
+        };
+        for _ in 0..ATTEMPTS {
+            let stored = self.stored_model(name).await?;
+            let model = Model::published(stored.value(), name, live.clone(), keep, now);
+            if self.replace(&stored, &model).await? {
+                self.collect(name, now).await?;
+                return Ok(model.summary());
+            }
+        }
+        Err(contended(name))
+    }
+
+    /// Makes another live version the current one: `to`, or the newest that is not current. `None`
+    /// where there is no such model or version.
+    pub async fn roll_back(
+        &self,
+        name: &ModelName,
+        to: Option<SpecsHash>,
+    ) -> Result<Option<ModelSummary>, StorageError> {
+        for _ in 0..ATTEMPTS {
+            let stored = self.stored_model(name).await?;
+            let Some(model) = stored.value().and_then(|model| model.rolled_back(to)) else {
+                return stored.sound().map(|_| None);
+            };
+            if self.replace(&stored, &model).await? {
+                return Ok(Some(model.summary()));
+            }
+        }
+        Err(contended(name))
+    }
+
+    /// Removes a version, or the whole model: afterwards no query of it is answered. What is left,
+    /// or `None` where nothing is; the `bool` says whether something was removed. A pointer that
+    /// cannot be read goes with the whole model.
+    pub async fn remove(
+        &self,
+        name: &ModelName,
+        version: Option<SpecsHash>,
+        now: OffsetDateTime,
+    ) -> Result<(Option<ModelSummary>, bool), StorageError> {
+        for _ in 0..ATTEMPTS {
+            let stored = self.stored_model(name).await?;
+            let (known, etag) = match &stored {
+                Stored::Absent => break,
+                Stored::Sound(model, etag) => (Some(model), etag),
+                Stored::Corrupt(_, etag) if version.is_none() => (None, etag),
+                Stored::Corrupt(..) => return stored.sound().map(|_| (None, false)),
+            };
+            let left = known.and_then(|model| model.without(version));
+            let done = match &left {
+                Some(model) => self.replace(&stored, model).await?,
+                None => self.bucket.delete(&pointer(name), Some(etag)).await?,
+            };
+            if done {
+                // Nobody names these any more, and nobody will again.
+                for folder in known.into_iter().flat_map(Model::folders) {
+                    if left.as_ref().is_none_or(|left| !left.names(folder)) {
+                        self.remove_folder(name, folder).await?;
+                    }
+                }
+                self.collect(name, now).await?;
+                let removed = known.is_none() || left.as_ref() != known;
+                return Ok((left.map(|left| left.summary()), removed));
+            }
+        }
+        if self.stored_model(name).await?.etag().is_some() {
+            return Err(contended(name));
+        }
+        self.collect(name, now).await?;
+        Ok((None, false))
+    }
+
+    /// Removes files that no model names and nobody can be reading or writing by now: those of
+    /// versions that ceased to be live a while ago, and of publications that broke off.
+    pub async fn collect(&self, name: &ModelName, now: OffsetDateTime) -> Result<(), StorageError> {
+        // Listed before the pointer is read: a publication that is over by then is in the pointer.
+        let objects = self.bucket.list(&format!("models/{name}/")).await?;
+        let stored = self.stored_model(name).await?;
+        if matches!(stored, Stored::Corrupt(..)) {
+            return Ok(());
+        }
+        let mut due = Vec::new();
+        for (folder, written) in folders(name, &objects) {
+            let model = stored.value();
+            let retired = model.and_then(|model| {
+                let retired = model.retired.iter();
+                retired.into_iter().find(|retired| retired.folder == folder)
+            });
+            let is_due = match retired {
+                Some(retired) => retired.since + RETIRED <= now,
+                None => !model.is_some_and(|model| model.names(folder)) && written + STRAY <= now,
+            };
+            if is_due {
+                self.remove_folder(name, folder).await?;
+                due.push(folder);
+            }
+        }
+        if let Some(model) = stored.value()
+            && model.retired.iter().any(|it| due.contains(&it.folder))
+        {
+            let mut model = model.clone();
+            model.retired.retain(|it| !due.contains(&it.folder));
+            // Whoever came before does the same, sooner or later.
+            self.replace(&stored, &model).await?;
+        }
+        Ok(())
+    }
+
+    async fn stored_model(&self, name: &ModelName) -> Result<Stored<Model>, StorageError> {
+        document::read(&self.bucket, &pointer(name)).await
+    }
+
+    /// Writes a model over what was read; `false` where somebody else came before.
+    async fn replace(&self, stored: &Stored<Model>, model: &Model) -> Result<bool, StorageError> {
+        if stored.value() == Some(model) {
+            return Ok(true);
+        }
+        let path = pointer(&model.name);
+        let written = document::write(&self.bucket, &path, model, stored.unchanged()).await?;
+        Ok(written.is_some())
+    }
+
+    async fn remove_folder(&self, name: &ModelName, folder: Folder) -> Result<(), StorageError> {
+        for part in [BUNDLE, SPECS, REPORT] {
+            self.bucket.delete(&file(name, folder, part), None).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Folders of a model, and when their last file was written.
+fn folders(name: &ModelName, objects: &[Entry]) -> BTreeMap<Folder, OffsetDateTime> {
+    let mut folders = BTreeMap::new();
+    let prefix = format!("models/{name}/");
+    for object in objects {
+        let folder = object.key.strip_prefix(&prefix);
+        let folder = folder.and_then(|rest| rest.split_once('/')?.0.parse().ok());
+        if let Some(folder) = folder {
+            let written = folders.entry(folder).or_insert(object.modified);
+            *written = object.modified.max(*written);
+        }
+    }
+    folders
+}
+
+fn contended(name: &ModelName) -> StorageError {
+    StorageError::Contended {
+        key: pointer(name),
+        attempts: ATTEMPTS,
+    }
+}
+
+fn pointer(name: &ModelName) -> String {
+    format!("models/{name}/model.json")
+}
+
+fn file(name: &ModelName, folder: Folder, part: &str) -> String {
+    format!("models/{name}/{folder}/{part}")
+}
