@@ -1,57 +1,74 @@
 //! What a key must be before a query can name it.
 
 use bytes::Bytes;
-use cipherfn_protocol::api::{KeyDeclaration, MAX_KEY, Problem, ProblemType};
+use cipherfn_protocol::api::{MAX_KEY, Problem, ProblemType};
 use cipherfn_protocol::message::KeyId;
+use cipherfn_protocol::specs::ParameterSetRef;
 use cipherfn_scheme::EvaluationKey;
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_service::registry::{KeyFile, Record};
+use cipherfn_service::registry::{Declaration, KeyFile, PartName, Record};
 
-/// Refuses sets that are unknown, have other numbers here, or have no evaluation key, and files
-/// that cannot be of the declared set.
-pub(crate) fn declaration(declaration: &KeyDeclaration) -> Result<(), Problem> {
+/// Refuses sets that are unknown, have other numbers here, or have no evaluation key, and parts that
+/// the set does not have or that have another size.
+pub(crate) fn declaration(set: &ParameterSetRef, declaration: &Declaration) -> Result<(), Problem> {
     let wrong = |detail: String| Err(Problem::new(ProblemType::WrongParameterSet, detail));
-    let name = &declaration.parameter_set.name;
-    let Ok(set) = ParameterSet::by_name(name) else {
+    let malformed = |detail: String| Err(Problem::new(ProblemType::MalformedRequest, detail));
+    let name = &set.name;
+    let Ok(known) = ParameterSet::by_name(name) else {
         return wrong(format!(
             "parameter_set: this service knows no set of that name; it knows {}",
-            known()
+            names(ParameterSet::all().iter().map(|set| set.name))
         ));
     };
-    if set.hash() != declaration.parameter_set.hash {
+    if known.hash() != set.hash {
         return wrong(format!(
             "parameter_set: {name} has other numbers here; use the client version that the specs were made with"
         ));
     }
-    let Some(bytes) = EvaluationKey::file_bytes(set) else {
+    if known.parts.is_empty() {
         return wrong(format!(
             "parameter_set: {name} has no evaluation key; queries of its models need none"
         ));
-    };
-    if declaration.bytes != bytes as u64 || declaration.bytes > MAX_KEY {
-        return Err(Problem::new(
-            ProblemType::MalformedRequest,
-            format!(
-                "bytes: an evaluation key of {name} has {bytes} bytes, {} are declared",
-                declaration.bytes
-            ),
-        ));
+    }
+    for (part, declared) in &declaration.parts {
+        let Ok(known_part) = known.part(part.as_str()) else {
+            return malformed(format!(
+                "an evaluation key of {name} has no part {part}; it has {}",
+                names(known.parts.iter().map(|part| part.name))
+            ));
+        };
+        let (bytes, found) = (known_part.file_bytes(known) as u64, declared.file.bytes);
+        if found != bytes || found > MAX_KEY {
+            return malformed(format!(
+                "bytes: the part {part} of an evaluation key of {name} has {bytes} bytes, {found} are declared"
+            ));
+        }
     }
     Ok(())
 }
 
-/// Checks an upload in full: size, checksum, every dimension, set and id.
+/// Checks an uploaded part in full: size, checksum, every dimension, set, part and id.
 ///
 /// # Errors
-/// Why it is no key of the declaration.
-pub(crate) async fn upload(record: &Record, file: KeyFile, bytes: &Bytes) -> Result<(), String> {
-    let (key, set, bytes) = (record.key, record.parameter_set.clone(), bytes.clone());
-    tokio::task::spawn_blocking(move || conforms(key, &set, file, &bytes))
+/// Why it is not what was declared.
+pub(crate) async fn upload(
+    record: &Record,
+    part: &PartName,
+    file: KeyFile,
+    bytes: &Bytes,
+) -> Result<(), String> {
+    let (key, set) = (record.key, record.parameter_set.clone());
+    let (part, bytes) = (part.clone(), bytes.clone());
+    tokio::task::spawn_blocking(move || conforms((key, &set, &part), file, &bytes))
         .await
         .unwrap_or_else(|_| Err("checking it failed".to_owned()))
 }
 
-fn conforms(declared: KeyId, set: &str, file: KeyFile, bytes: &[u8]) -> Result<(), String> {
+fn conforms(
+    (declared, set, part): (KeyId, &str, &PartName),
+    file: KeyFile,
+    bytes: &[u8],
+) -> Result<(), String> {
     if bytes.len() as u64 != file.bytes {
         return Err(format!(
             "it has {} bytes, {} were declared",
@@ -63,10 +80,15 @@ fn conforms(declared: KeyId, set: &str, file: KeyFile, bytes: &[u8]) -> Result<(
         return Err("its SHA-256 is not the declared one".to_owned());
     }
     let key = EvaluationKey::from_file_bytes(bytes).map_err(|error| error.to_string())?;
-    if key.parameter_set().name != set {
+    let (found_set, found_part) = (key.parameter_set().name, key.part().name);
+    if found_set != set {
         return Err(format!(
-            "it is of parameter set {}, {set} was declared",
-            key.parameter_set().name
+            "it is of parameter set {found_set}, {set} was declared"
+        ));
+    }
+    if found_part != part.as_str() {
+        return Err(format!(
+            "it is the part {found_part} of a key, {part} was declared"
         ));
     }
     if key.id() != declared {
@@ -78,84 +100,85 @@ fn conforms(declared: KeyId, set: &str, file: KeyFile, bytes: &[u8]) -> Result<(
     Ok(())
 }
 
-fn known() -> String {
-    let names: Vec<&str> = ParameterSet::all().iter().map(|set| set.name).collect();
-    names.join(", ")
+fn names(names: impl Iterator<Item = &'static str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cipherfn_protocol::specs::ParameterSetRef;
+    use cipherfn_protocol::api::KeyDeclaration;
+    use cipherfn_protocol::hash::{Hash, Sha256};
     use cipherfn_scheme::SecretKey;
+    use sha2::Digest;
 
-    fn key() -> (&'static ParameterSet, EvaluationKey) {
-        let set = ParameterSet::by_name("cipherfn-128-n2048-m8-compact-v1").unwrap();
-        (
-            set,
-            EvaluationKey::generate(&SecretKey::generate(set)).unwrap(),
-        )
+    fn set() -> &'static ParameterSet {
+        ParameterSet::by_name("cipherfn-128-n2048-m8-compact-v1").unwrap()
     }
 
     #[test]
     fn declarations_must_fit_their_set() {
-        let (set, key) = key();
-        let bytes = key.to_file_bytes().len() as u64;
         let good = KeyDeclaration {
-            key: key.id(),
+            key: KeyId::from_bytes([0; 16]),
             parameter_set: ParameterSetRef {
-                name: set.name.into(),
-                hash: set.hash(),
+                name: set().name.into(),
+                hash: set().hash(),
             },
-            bytes,
-            sha256: cipherfn_protocol::hash::Sha256::from_bytes([0; 32]),
+            bytes: EvaluationKey::file_bytes(set()).unwrap() as u64,
+            sha256: Sha256::from_bytes([0; 32]),
             parts: None,
         };
-        assert_eq!(declaration(&good), Ok(()));
+        let check = |it: KeyDeclaration| declaration(&it.parameter_set.clone(), &it.into());
+        assert_eq!(check(good.clone()), Ok(()));
         let bad = |change: fn(&mut KeyDeclaration)| {
             let mut bad = good.clone();
             change(&mut bad);
-            declaration(&bad).unwrap_err().kind
+            check(bad).unwrap_err().kind
         };
         assert_eq!(bad(|it| it.bytes += 1), ProblemType::MalformedRequest);
-        assert_eq!(
-            bad(|it| it.parameter_set.name = "other".into()),
-            ProblemType::WrongParameterSet
-        );
-        assert_eq!(
-            bad(|it| it.parameter_set.hash = cipherfn_protocol::hash::Hash::of(b"")),
-            ProblemType::WrongParameterSet
-        );
+        let wrong = ProblemType::WrongParameterSet;
+        assert_eq!(bad(|it| it.parameter_set.name = "other".into()), wrong);
+        assert_eq!(bad(|it| it.parameter_set.hash = Hash::of(b"")), wrong);
         assert_eq!(
             bad(|it| it.parameter_set.name = "cipherfn-128-n512k4-v1".into()),
-            ProblemType::WrongParameterSet
+            wrong
+        );
+
+        let mut other: Declaration = good.clone().into();
+        let part = other.parts.pop_first().unwrap().1;
+        other.parts.insert("inverse".parse().unwrap(), part);
+        let problem = declaration(&good.parameter_set, &other).unwrap_err();
+        assert_eq!(problem.kind, ProblemType::MalformedRequest);
+        assert!(
+            problem.detail.contains("has no part inverse"),
+            "{}",
+            problem.detail
         );
     }
 
     #[test]
     fn uploads_must_be_what_was_declared() {
-        let (set, key) = key();
+        let key = EvaluationKey::generate(&SecretKey::generate(set())).unwrap();
         let bytes = key.to_file_bytes();
         let file = |bytes: &[u8]| KeyFile {
             bytes: bytes.len() as u64,
-            sha256: sha256(bytes),
+            sha256: Sha256::from_bytes(sha2::Sha256::digest(bytes).into()),
         };
-        let (id, good) = (key.id(), file(&bytes));
-        let reason =
-            |id, set: &str, file, bytes: &[u8]| conforms(id, set, file, bytes).unwrap_err();
-        assert_eq!(conforms(id, set.name, good, &bytes), Ok(()));
-        assert!(reason(id, set.name, good, &bytes[1..]).contains("bytes"));
+        let (part, good) = (PartName::expansion(), file(&bytes));
+        let declared = (key.id(), set().name, &part);
+        let reason = |declared, file, bytes: &[u8]| conforms(declared, file, bytes).unwrap_err();
+        assert_eq!(conforms(declared, good, &bytes), Ok(()));
+        assert!(reason(declared, good, &bytes[1..]).contains("bytes"));
         let mut changed = bytes.clone();
         changed[100] ^= 1;
-        assert!(reason(id, set.name, good, &changed).contains("SHA-256"));
-        assert!(reason(id, set.name, file(&changed), &changed).contains("checksum"));
-        let other = SecretKey::generate(set).id();
-        assert!(reason(other, set.name, good, &bytes).contains("secret key"));
-        assert!(reason(id, "cipherfn-128-n2048-m8-v1", good, &bytes).contains("parameter set"));
-    }
-
-    fn sha256(bytes: &[u8]) -> cipherfn_protocol::hash::Sha256 {
-        use sha2::Digest;
-        cipherfn_protocol::hash::Sha256::from_bytes(sha2::Sha256::digest(bytes).into())
+        assert!(reason(declared, good, &changed).contains("SHA-256"));
+        assert!(reason(declared, file(&changed), &changed).contains("checksum"));
+        let other = (SecretKey::generate(set()).id(), set().name, &part);
+        assert!(reason(other, good, &bytes).contains("secret key"));
+        let other = (key.id(), "cipherfn-128-n2048-m8-v1", &part);
+        assert!(reason(other, good, &bytes).contains("parameter set"));
+        let inverse = "inverse".parse().unwrap();
+        let other = (key.id(), set().name, &inverse);
+        assert!(reason(other, good, &bytes).contains("the part expansion"));
     }
 }

@@ -65,9 +65,9 @@ impl Keys {
         call: &Call,
     ) -> Result<Response<Body>, Failure> {
         let declaration: KeyDeclaration = http::json_body(request)?;
-        check::declaration(&declaration)?;
-        let key = declaration.key;
+        let (key, set) = (declaration.key, declaration.parameter_set.clone());
         let declaration = declaration.into();
+        check::declaration(&set, &declaration)?;
         let declared = self
             .registry
             .declare(tenant, &declaration, &self.rules, call.now)
@@ -144,7 +144,7 @@ impl Keys {
         let checked = Checked {
             part: part.clone(),
             place,
-            verdict: check::upload(record, pending.file(), &bytes).await,
+            verdict: check::upload(record, part, pending.file(), &bytes).await,
             bytes,
         };
         self.registry

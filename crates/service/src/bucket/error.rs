@@ -56,7 +56,7 @@ pub enum StorageError {
         /// Key.
         key: String,
         /// Its format.
-        format: u64,
+        format: u16,
     },
     /// No random numbers.
     #[error("the operating system gave no random numbers: {0}")]

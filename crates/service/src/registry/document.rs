@@ -1,15 +1,26 @@
 //! JSON documents of several formats, read with what it takes to write over them.
 
 use crate::bucket::{Bucket, Condition, Etag, StorageError};
-use serde::Deserialize;
+use cipherfn_protocol::versions::{Versions, json_version};
 
 /// Largest document that is read, in bytes.
 const MAX_BYTES: u64 = 4 << 20;
 
 /// A stored type. Reads every format it ever had, writes the newest.
 pub(super) trait Document: Sized {
-    fn from_json(bytes: &[u8]) -> Result<Self, Unreadable>;
+    /// Its formats.
+    type Versions: Versions<Error = serde_json::Error>;
+
+    /// The value of a document of any format, or why it makes no sense.
+    fn migrate(document: Self::Versions) -> Result<Self, String>;
+    /// The document in the newest format.
     fn to_json(&self) -> serde_json::Result<Vec<u8>>;
+
+    fn from_json(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let format = json_version(bytes)?;
+        let document = Self::Versions::read(format, bytes).ok_or(Unreadable::Newer(format))?;
+        Self::migrate(document?).map_err(Unreadable::Corrupt)
+    }
 }
 
 /// Why bytes are no document.
@@ -18,26 +29,13 @@ pub(super) enum Unreadable {
     /// They make no sense.
     Corrupt(String),
     /// They are of a later build's format.
-    Newer(u64),
+    Newer(u16),
 }
 
 impl From<serde_json::Error> for Unreadable {
     fn from(error: serde_json::Error) -> Self {
         Self::Corrupt(error.to_string())
     }
-}
-
-/// The format that a document says it has; the first formats said nothing.
-pub(super) fn format(bytes: &[u8]) -> Result<u64, Unreadable> {
-    #[derive(Deserialize)]
-    struct Format {
-        #[serde(default = "first")]
-        format: u64,
-    }
-    const fn first() -> u64 {
-        1
-    }
-    Ok(serde_json::from_slice::<Format>(bytes)?.format)
 }
 
 /// What lies in a document's place.

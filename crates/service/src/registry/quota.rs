@@ -5,7 +5,7 @@
 //! only after the record is gone. So an entry whose record is missing, or is another registration's,
 //! is one that nobody will use again, and every usable key has an entry.
 
-use super::document::{self, Document, Stored, Unreadable, format};
+use super::document::{self, Document, Stored};
 use super::{ATTEMPTS, Registry, UniqueId};
 use crate::Tenant;
 use crate::bucket::{Bucket, StorageError};
@@ -22,7 +22,15 @@ const IN_FLIGHT: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Index(BTreeMap<KeyId, UniqueId>);
 
-#[derive(Serialize, Deserialize)]
+cipherfn_protocol::versions! {
+    /// A stored index.
+    enum IndexVersions, read by serde_json::from_slice, error serde_json::Error {
+        /// Registrations by key.
+        V1(IndexV1) = 1,
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct IndexV1 {
     format: u64,
@@ -30,11 +38,11 @@ struct IndexV1 {
 }
 
 impl Document for Index {
-    fn from_json(bytes: &[u8]) -> Result<Self, Unreadable> {
-        match format(bytes)? {
-            1 => Ok(Self(serde_json::from_slice::<IndexV1>(bytes)?.keys)),
-            newer => Err(Unreadable::Newer(newer)),
-        }
+    type Versions = IndexVersions;
+
+    fn migrate(document: IndexVersions) -> Result<Self, String> {
+        let IndexVersions::V1(index) = document;
+        Ok(Self(index.keys))
     }
 
     fn to_json(&self) -> serde_json::Result<Vec<u8>> {

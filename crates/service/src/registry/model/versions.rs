@@ -1,7 +1,7 @@
 //! Models as they are stored: every format there ever was.
 
 use super::{Folder, LiveVersion, Model, Retired};
-use crate::registry::document::{Document, Unreadable, format};
+use crate::registry::document::Document;
 use cipherfn_protocol::api::{ModelName, ModelSummary, Version};
 use cipherfn_protocol::hash::SpecsHash;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -9,17 +9,21 @@ use std::fmt;
 use std::str::FromStr;
 use time::OffsetDateTime;
 
-/// A stored model.
-enum ModelVersions {
-    /// What clients see, and nothing else.
-    V1(ModelSummary),
-    V2(ModelV2),
+cipherfn_protocol::versions! {
+    /// A stored model.
+    pub(in crate::registry) enum ModelVersions,
+    read by serde_json::from_slice, error serde_json::Error {
+        /// What clients see, and nothing else.
+        V1(ModelSummary) = 1,
+        /// Each version in a folder of its own.
+        V2(ModelV2) = 2,
+    }
 }
 
-/// Each version in a folder of its own.
-#[derive(Serialize, Deserialize)]
+/// What clients see, and where the files are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ModelV2 {
+pub(in crate::registry) struct ModelV2 {
     format: u64,
     name: ModelName,
     current: SpecsHash,
@@ -28,7 +32,7 @@ struct ModelV2 {
     retired: Vec<RetiredV2>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LiveVersionV2 {
     specs: SpecsHash,
@@ -38,7 +42,7 @@ struct LiveVersionV2 {
     published: OffsetDateTime,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RetiredV2 {
     folder: Folder,
@@ -47,32 +51,21 @@ struct RetiredV2 {
 }
 
 impl Document for Model {
-    fn from_json(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let versions = match format(bytes)? {
-            1 => ModelVersions::V1(serde_json::from_slice(bytes)?),
-            2 => ModelVersions::V2(serde_json::from_slice(bytes)?),
-            newer => return Err(Unreadable::Newer(newer)),
+    type Versions = ModelVersions;
+
+    fn migrate(document: ModelVersions) -> Result<Self, String> {
+        let model: Self = match document {
+            ModelVersions::V1(model) => model.into(),
+            ModelVersions::V2(model) => model.into(),
         };
-        let model = Self::from(versions);
         if model.version(model.current).is_none() {
-            return Err(Unreadable::Corrupt(
-                "the current version is not a live one".to_owned(),
-            ));
+            return Err("the current version is not a live one".to_owned());
         }
         Ok(model)
     }
 
     fn to_json(&self) -> serde_json::Result<Vec<u8>> {
         serde_json::to_vec(&ModelV2::from(self))
-    }
-}
-
-impl From<ModelVersions> for Model {
-    fn from(versions: ModelVersions) -> Self {
-        match versions {
-            ModelVersions::V1(model) => model.into(),
-            ModelVersions::V2(model) => model.into(),
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Record;
 use crate::bucket::UploadId;
-use crate::registry::document::{Document, Unreadable, format};
+use crate::registry::document::Document;
 use crate::registry::{KeyFile, PartName, Place, Registration, UniqueId};
 use cipherfn_protocol::api::{KeyState, KeyStatus, Parts as Pieces};
 use cipherfn_protocol::hash::Sha256;
@@ -11,16 +11,21 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
-/// A stored record.
-enum RecordVersions {
-    V1(RecordV1),
-    V2(RecordV2),
+cipherfn_protocol::versions! {
+    /// A stored record.
+    pub(in crate::registry) enum RecordVersions,
+    read by serde_json::from_slice, error serde_json::Error {
+        /// One file a key.
+        V1(RecordV1) = 1,
+        /// Parts by name.
+        V2(RecordV2) = 2,
+    }
 }
 
-/// One file a key, and what the tenant saw of it.
-#[derive(Deserialize)]
+/// The one file, and what the tenant saw of it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RecordV1 {
+pub(in crate::registry) struct RecordV1 {
     status: KeyStatus,
     #[serde(default)]
     parts: Option<Pieces>,
@@ -29,9 +34,9 @@ struct RecordV1 {
 }
 
 /// Parts by name.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RecordV2 {
+pub(in crate::registry) struct RecordV2 {
     format: u64,
     registration: UniqueId,
     key: KeyId,
@@ -39,7 +44,7 @@ struct RecordV2 {
     parts: BTreeMap<PartName, RegistrationV2>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case", deny_unknown_fields)]
 enum RegistrationV2 {
     Pending {
@@ -79,26 +84,17 @@ enum RegistrationV2 {
 }
 
 impl Document for Record {
-    fn from_json(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let versions = match format(bytes)? {
-            1 => RecordVersions::V1(serde_json::from_slice(bytes)?),
-            2 => RecordVersions::V2(serde_json::from_slice(bytes)?),
-            newer => return Err(Unreadable::Newer(newer)),
-        };
-        Ok(versions.into())
+    type Versions = RecordVersions;
+
+    fn migrate(document: RecordVersions) -> Result<Self, String> {
+        Ok(match document {
+            RecordVersions::V1(record) => record.into(),
+            RecordVersions::V2(record) => record.into(),
+        })
     }
 
     fn to_json(&self) -> serde_json::Result<Vec<u8>> {
         serde_json::to_vec(&RecordV2::from(self))
-    }
-}
-
-impl From<RecordVersions> for Record {
-    fn from(versions: RecordVersions) -> Self {
-        match versions {
-            RecordVersions::V1(record) => record.into(),
-            RecordVersions::V2(record) => record.into(),
-        }
     }
 }
 
