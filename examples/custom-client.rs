@@ -4,7 +4,7 @@
 //! `cargo run --package cipherfn-examples --example custom-client`
 
 use cipherfn_circuit::Bundle;
-use cipherfn_client::{Answer, Client, ClientError, InputRow};
+use cipherfn_client::{Answer, Client, InputRow};
 use cipherfn_compiler::{Calibration, Options, compile};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::message::{Chunks, QueryChunk, write_chunk};
@@ -61,12 +61,10 @@ fn ask(
 ) -> Result<Answer, Box<dyn Error>> {
     let mut encrypted = client.encrypt_rows(secret, &[row])?;
     let (to, reply) = mpsc::channel();
-    requests.send((client.query(secret, &encrypted.rows), to))?;
-    let mut answers = Vec::new();
-    client.decrypt(secret, reply.recv()?.as_slice(), |more| {
-        answers.extend(more);
-        Ok::<_, ClientError>(())
-    })?;
+    let nonce = client.nonce()?;
+    requests.send((client.query(secret, nonce, &encrypted.rows), to))?;
+    // The reply to another query is an error.
+    let mut answers = client.open(secret, nonce, 0, &reply.recv()?)?;
     let answer = answers.pop().ok_or("a reply without rows")?;
     let mark = encrypted.marks.pop().ok_or("a mark a row")?;
     Ok(answer.marked(mark))

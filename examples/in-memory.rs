@@ -3,7 +3,7 @@
 //!
 //! `cargo run --package cipherfn-examples --example in-memory`
 
-use cipherfn_client::{Batch, Client, ClientError, Values};
+use cipherfn_client::{Batch, Client, Values};
 use cipherfn_compiler::{Calibration, Options, compile};
 use cipherfn_protocol::message::{Chunks, QueryChunk, write_chunk};
 use cipherfn_scheme::{EvaluationKey, SecretKey};
@@ -33,7 +33,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // It encrypts columns, as a data frame has them.
     let rows = client.rows(&columns(TEST_ROWS)?)?;
     let encrypted = client.encrypt_rows(&secret, &rows)?;
-    let query = client.query(&secret, &encrypted.rows);
+    let nonce = client.nonce()?;
+    let query = client.query(&secret, nonce, &encrypted.rows);
 
     // The server has the bundle and the evaluation key, and sees nothing but the query.
     let model = Model::new(&compiled.bundle)?;
@@ -46,11 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     // The client decrypts.
-    let mut answers = Vec::new();
-    client.decrypt(&secret, reply.as_slice(), |more| {
-        answers.extend(more);
-        Ok::<_, ClientError>(())
-    })?;
+    let answers = client.open(&secret, nonce, 0, &reply)?;
     for (name, column) in client.predictions(&answers).columns() {
         println!("{name}: {:?}", column.values());
     }

@@ -5,7 +5,7 @@
 //! `cargo run --package cipherfn-examples --example without-lambda`
 
 use cipherfn_circuit::Bundle;
-use cipherfn_client::{Client, ClientError};
+use cipherfn_client::Client;
 use cipherfn_compiler::{Calibration, Options, Profile, compile};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::message::{Chunks, KeyId, QueryChunk, write_chunk};
@@ -13,7 +13,7 @@ use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_serving::{Key, Model};
 use std::collections::HashMap;
 use std::error::Error;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
@@ -88,15 +88,16 @@ fn ask(
     let row = Ok(vec![Tensor::F32(vec![0.5; width])]);
     let encrypted = client.encrypt_rows(secret, &[row])?;
     let mut connection = TcpStream::connect(server)?;
-    connection.write_all(&client.query(secret, &encrypted.rows))?;
+    let nonce = client.nonce()?;
+    connection.write_all(&client.query(secret, nonce, &encrypted.rows))?;
     connection.shutdown(Shutdown::Write)?;
-    let mut outputs = Vec::new();
-    client.decrypt(secret, connection, |answers| {
-        let predictions = answers.into_iter().filter_map(|answer| answer.prediction);
-        outputs.extend(predictions.flat_map(|prediction| prediction.outputs));
-        Ok::<_, ClientError>(())
-    })?;
-    Ok(outputs)
+    let mut reply = Vec::new();
+    connection.read_to_end(&mut reply)?;
+    let answers = client.open(secret, nonce, 0, &reply)?;
+    let predictions = answers.into_iter().filter_map(|answer| answer.prediction);
+    Ok(predictions
+        .flat_map(|prediction| prediction.outputs)
+        .collect())
 }
 
 #[test]

@@ -28,15 +28,12 @@
 //!
 //! let batch = Batch::new().with("x", Values::F64(vec![-1.5, 0.25, f64::NAN]));
 //! let encrypted = client.encrypt_rows(&secret, &client.rows(&batch)?)?;
-//! let query = client.query(&secret, &encrypted.rows);
+//! let nonce = client.nonce()?;
+//! let query = client.query(&secret, nonce, &encrypted.rows);
 //!
 //! let reply = server::answer(&query); // elsewhere, without the secret key
 //!
-//! let mut answers = Vec::new();
-//! client.decrypt(&secret, reply.as_slice(), |more| {
-//!     answers.extend(more);
-//!     Ok::<_, cipherfn_client::ClientError>(())
-//! })?;
+//! let answers = client.open(&secret, nonce, 0, &reply)?;
 //! let marked = answers.into_iter().zip(encrypted.marks);
 //! let answers: Vec<_> = marked.map(|(answer, mark)| answer.marked(mark)).collect();
 //! let predictions = client.predictions(&answers);

@@ -100,14 +100,13 @@ impl Predict {
                 break;
             }
             let encrypted = client.encrypt_rows(&secret, &batch)?;
-            let query = client.query(&secret, &encrypted.rows);
+            let nonce = client.nonce()?;
+            let query = client.query(&secret, nonce, &encrypted.rows);
             let mut reply = Vec::new();
             time += server.answer(query.as_slice(), &mut reply, |_| ())?.time;
-            let mut marks = encrypted.marks.into_iter();
-            client.decrypt(&secret, reply.as_slice(), |answers| {
-                let marked = answers.into_iter().zip(marks.by_ref());
-                predictions.take(marked.map(|(answer, mark)| answer.marked(mark)).collect())
-            })?;
+            let answers = client.open(&secret, nonce, predictions.rows(), &reply)?;
+            let marked = answers.into_iter().zip(encrypted.marks);
+            predictions.take(marked.map(|(answer, mark)| answer.marked(mark)).collect())?;
             progress.set_message(format!("{} rows", predictions.rows()));
         }
         progress.finish_and_clear();

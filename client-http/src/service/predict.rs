@@ -14,9 +14,9 @@ use super::error::ServiceError;
 use super::transport::Call;
 use super::{Service, blocking};
 use bytes::Bytes;
-use cipherfn_client::{Answer, Client, ClientError, EncryptedRows, InputRow};
+use cipherfn_client::{Answer, Client, EncryptedRows, InputRow};
 use cipherfn_protocol::api::{self, ModelName, Problem, ProblemType};
-use cipherfn_protocol::message::{Chunks, ReplyChunk};
+use cipherfn_protocol::message::Nonce;
 use cipherfn_scheme::SecretKey;
 use futures_util::{StreamExt, stream};
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -188,7 +188,8 @@ impl Run {
             Arc::clone(&self.secret),
             Arc::clone(&batch.encrypted),
         );
-        let query = move || client.query(&secret, &encrypted.rows[start..start + count]);
+        let nonce = client.nonce()?;
+        let query = move || client.query(&secret, nonce, &encrypted.rows[start..start + count]);
         let query = blocking(query).await?;
         let call = Call::new(Method::POST, format!("/v1/models/{}/predict", self.model))
             .header(ACCEPT, HeaderValue::from_static(api::REPLY))
@@ -206,7 +207,7 @@ impl Run {
             );
             return Err(self.service.answer_error(&call, reason));
         }
-        self.open(answer.body, batch.first + start as u64, count as u64)
+        self.open(answer.body, nonce, batch.first + start as u64, count as u64)
             .await
     }
 
@@ -214,18 +215,12 @@ impl Run {
     async fn open(
         &self,
         reply: Bytes,
+        nonce: Option<Nonce>,
         first_row: u64,
         count: u64,
     ) -> Result<Vec<Answer>, ServiceError> {
         let (client, secret) = (Arc::clone(&self.client), Arc::clone(&self.secret));
-        let decrypted = blocking(move || {
-            let mut answers = Vec::new();
-            for chunk in Chunks::<_, ReplyChunk>::new(reply.as_ref()) {
-                let (tag, chunk) = chunk?;
-                answers.extend(client.decrypt_chunk(&secret, tag, &chunk, first_row)?);
-            }
-            Ok::<_, ClientError>(answers)
-        });
+        let decrypted = blocking(move || client.open(&secret, nonce, first_row, &reply));
         let model = self.model.clone();
         let (first, last) = (first_row + 1, first_row + count);
         match decrypted.await? {

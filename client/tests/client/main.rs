@@ -5,7 +5,8 @@ mod echo;
 use cipherfn_client::{Answer, Batch, Client, ClientError, Column, InputRow, Mark, Values};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::frame::FrameError;
-use cipherfn_protocol::message::{Chunks, MessageError, QueryChunk};
+use cipherfn_protocol::message::{ChunkHead, Chunks, MessageError, QueryChunk};
+use cipherfn_protocol::specs::SpecsDocument;
 use cipherfn_scheme::SecretKey;
 use echo::{answer, answer_with, set, specs};
 
@@ -98,7 +99,8 @@ fn what_the_server_sees_does_not_depend_on_values() {
         row(2.5),
     ];
     let encrypted = client.encrypt_rows(&key, &bad).unwrap();
-    let query = client.query(&key, &encrypted.rows);
+    let nonce = client.nonce().unwrap();
+    let query = client.query(&key, nonce, &encrypted.rows);
     let good = encrypt(&client, &key, vec![row(1.0); 5]).unwrap();
     assert_eq!(query.len(), good.len());
     let chunks: Vec<_> = Chunks::<_, QueryChunk>::new(query.as_slice())
@@ -106,7 +108,12 @@ fn what_the_server_sees_does_not_depend_on_values() {
         .collect();
     assert_eq!(chunks, [5]);
 
-    let answers = decrypt(&client, &key, &answer(&query)).unwrap();
+    let answers = client.open(&key, nonce, 0, &answer(&query)).unwrap();
+    let other = client.nonce().unwrap();
+    assert!(matches!(
+        client.open(&key, other, 0, &answer(&query)),
+        Err(ClientError::OtherQuery)
+    ));
     assert_eq!(client.marks(&bad).collect::<Vec<_>>(), encrypted.marks);
     let marked = answers.into_iter().zip(encrypted.marks);
     let answers: Vec<_> = marked.map(|(answer, mark)| answer.marked(mark)).collect();
@@ -166,6 +173,28 @@ fn columns_of_other_kinds_are_converted_and_checked() {
         client.rows(&other),
         Err(ClientError::MissingColumns { .. })
     ));
+}
+
+#[test]
+fn a_client_speaks_the_version_of_its_specs() {
+    let key = SecretKey::generate(set());
+    let document = SpecsDocument::from_json_bytes(&specs("echo")).unwrap();
+    let older = document
+        .version_1()
+        .unwrap()
+        .expect("one input, one output");
+    for (document, version) in [(document, 2), (older, 1)] {
+        let client = Client::new(document).unwrap();
+        let query = encrypt(&client, &key, vec![row(1.0)]).unwrap();
+        let heads: Vec<ChunkHead> = Chunks::<_, QueryChunk>::new(query.as_slice())
+            .map(|chunk| chunk.unwrap().1.head)
+            .collect();
+        assert_eq!(
+            heads.iter().map(ChunkHead::version).collect::<Vec<_>>(),
+            [version]
+        );
+        assert!(decrypt(&client, &key, &answer(&query)).is_ok());
+    }
 }
 
 #[test]
