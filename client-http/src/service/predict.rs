@@ -177,7 +177,7 @@ impl Run {
             Arc::clone(&batch.rows),
         );
         let query = blocking(move || client.query(&secret, &rows[start..start + count])).await?;
-        let call = Call::new(Method::POST, format!("/v1/models/{}/predict", self.model))
+        let call = Call::new(Method::POST, format!("/v2/models/{}/predict", self.model))
             .header(ACCEPT, HeaderValue::from_static(api::REPLY))
             .body(api::QUERY, query);
         let (answer, _) = self
