@@ -2,6 +2,7 @@
 //! be written the same way again.
 
 use cipherfn_client::Client;
+use cipherfn_engine::bundle;
 use cipherfn_protocol::api::{
     KeyDeclaration, KeyStatus, KeyUpload, ModelList, ModelSummary, Problem,
 };
@@ -14,6 +15,12 @@ use serde::de::DeserializeOwned;
 
 fn file(name: &str) -> Vec<u8> {
     std::fs::read(golden().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// A file of format version 2.
+fn newest(name: &str) -> Vec<u8> {
+    let path = golden().with_file_name("v2").join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// What `decrypt` printed when the files were made.
@@ -47,14 +54,31 @@ fn specs_keep_their_bytes() {
     }
 }
 
+/// Files of version 1 are read, and written as the files of version 2 that lie beside them. Their
+/// specs go on naming their circuits.
 #[test]
-fn bundles_keep_their_bytes() {
+fn bundles_keep_their_meaning() {
     for model in ["tree", "linear"] {
-        let bytes = file(&format!("{model}.cfn"));
-        let bundle = cipherfn_engine::bundle::read(&bytes).unwrap();
-        assert_eq!(bundle.specs, file(&format!("{model}.specs.json")));
-        assert_eq!(cipherfn_engine::bundle::write(&bundle).unwrap(), bytes);
+        let one = bundle::read(&file(&format!("{model}.cfn"))).unwrap();
+        assert_eq!(one.specs, file(&format!("{model}.specs.json")));
+        let specs = SpecsDocument::from_json_bytes(&one.specs).unwrap();
+        assert_eq!(one.circuit.hash().unwrap(), specs.specs().circuit);
+        let two = newest(&format!("{model}.cfn"));
+        assert_eq!(bundle::read(&two).unwrap(), one);
+        assert_eq!(bundle::write(&one).unwrap(), two);
     }
+}
+
+/// A tree whose leaves are linear models, beside a score of its own: what version 1 cannot say.
+#[test]
+fn bundles_of_mixtures_keep_their_bytes() {
+    let bytes = newest("mixture.cfn");
+    let mixture = bundle::read(&bytes).unwrap();
+    assert_eq!(bundle::write(&mixture).unwrap(), bytes);
+    assert_eq!(
+        mixture.circuit.to_string(),
+        String::from_utf8(newest("mixture.txt")).unwrap()
+    );
 }
 
 #[test]
