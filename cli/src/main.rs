@@ -19,6 +19,7 @@ mod server;
 mod table;
 mod terminal;
 
+use cipherfn_compiler::CompileError;
 use clap::Parser;
 use commands::Command;
 use std::io;
@@ -52,6 +53,9 @@ Example:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
+/// Exit code of wrong usage, as `clap` has it.
+const USAGE: u8 = 2;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     no_core_dumps();
@@ -62,11 +66,16 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::error(terminal, &error);
-            ExitCode::FAILURE
+            if is_usage(&error) {
+                USAGE.into()
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
 
+<<<<<<< HEAD
 /// Keeps the memory of a process that may hold a secret key from being written to a file when it
 /// crashes. Where the system has no such limit there is nothing to do.
 fn no_core_dumps() {
@@ -79,6 +88,12 @@ fn no_core_dumps() {
         };
         let _ = setrlimit(Resource::Core, none);
     }
+=======
+fn is_usage(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<CompileError>()
+        .is_some_and(CompileError::is_usage)
+>>>>>>> main
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

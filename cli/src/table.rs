@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// How a table of rows is written.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Table")]
 pub(crate) struct TableOptions {
     /// What separates the cells: a character, or tab [default: a comma, or what the header shows]
     #[arg(long, value_name = "CHARACTER", value_parser = separator)]

@@ -40,11 +40,11 @@ pub(crate) struct Decrypt {
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnError::Mark)]
     on_error: OnError,
     #[command(flatten)]
-    table: TableOptions,
-    #[command(flatten)]
     threads: Threads,
     #[command(flatten)]
     force: Force,
+    #[command(flatten, next_help_heading = "Table")]
+    table: TableOptions,
 }
 
 impl Decrypt {
