@@ -75,7 +75,6 @@ fn main() -> ExitCode {
     }
 }
 
-<<<<<<< HEAD
 /// Keeps the memory of a process that may hold a secret key from being written to a file when it
 /// crashes. Where the system has no such limit there is nothing to do.
 fn no_core_dumps() {
@@ -88,12 +87,12 @@ fn no_core_dumps() {
         };
         let _ = setrlimit(Resource::Core, none);
     }
-=======
+}
+
 fn is_usage(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<CompileError>()
         .is_some_and(CompileError::is_usage)
->>>>>>> main
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

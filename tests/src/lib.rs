@@ -106,7 +106,7 @@ pub fn input_rows<E: From<TableError>>(
     csv: impl Read,
 ) -> std::result::Result<impl Iterator<Item = std::result::Result<InputRow, E>>, E> {
     let specs = client.specs().specs();
-    let rows = Table::open("rows.csv", csv)?.select(&specs.columns, &specs.preprocess)?;
+    let rows = Table::open("rows.csv", csv)?.select(&specs.columns, specs.preprocess.inputs())?;
     Ok(rows.map(|row| Ok(Ok(row?))))
 }
 

@@ -203,7 +203,7 @@ async fn predict(
 ) -> Result<Vec<Prediction>> {
     let specs = client.specs().specs();
     let rows = model::test_rows()?
-        .select(&specs.columns, &specs.preprocess)?
+        .select(&specs.columns, specs.preprocess.inputs())?
         .limit(rows)
         .map(|row| Ok(Ok(row?)));
     let mut predictions = Vec::new();

@@ -236,7 +236,7 @@ impl Caller {
     async fn predict(&self, model: &ModelName, csv: &[u8]) -> Result<Vec<f64>> {
         let specs = self.client.specs().specs();
         let rows = Table::open("row", std::io::Cursor::new(csv.to_vec()))?
-            .select(&specs.columns, &specs.preprocess)?
+            .select(&specs.columns, specs.preprocess.inputs())?
             .map(|row| Ok::<_, anyhow::Error>(Ok(row?)));
         let mut values = Vec::new();
         let take = |answers: Vec<Answer>| {

@@ -108,16 +108,6 @@ impl CalibrationRows {
                 input.missing = true;
             }
         }
-<<<<<<< HEAD
-        let mut columns = match_columns(
-            model,
-            table.header(),
-            self.target.as_deref(),
-            &self.source_name,
-        )?;
-        let rows = table
-            .select(&columns, &model.preprocess)?
-=======
         let columns::Matched {
             mut columns,
             mut notes,
@@ -136,10 +126,11 @@ impl CalibrationRows {
             kind: Kind::Text,
             len: source.targets.len(),
         });
-        let mut table = table.select(&read, &inputs)?;
+        let mut table = table
+            .select(&read, &inputs)?
+            .missing_texts(&model.preprocess);
         let mut rows = table
             .by_ref()
->>>>>>> main
             .take(MAX_ROWS)
             .collect::<Result<Vec<_>, _>>()?;
         let count = rows.len() + table.map_while(Result::ok).count();

@@ -72,7 +72,7 @@ fn rows(folder: &Path, file: &str, model: &Model, columns: &[InputColumn]) -> Ve
     let text = fs::read(folder.join(file)).unwrap();
     let rows = Table::open(file, text.as_slice())
         .unwrap()
-        .select(columns, &model.preprocess)
+        .select(columns, model.preprocess.inputs())
         .unwrap();
     rows.map(|row| model.features_of(row.unwrap()).unwrap())
         .collect()

@@ -81,7 +81,7 @@ fn rows(run: &Run, compiled: &Compiled) -> Vec<Vec<f32>> {
     let text = fs::read(folder(run.name).join("test.csv")).unwrap();
     let rows = Table::open("test.csv", text.as_slice())
         .unwrap()
-        .select(&compiled.specs.specs().columns, &model.preprocess)
+        .select(&compiled.specs.specs().columns, model.preprocess.inputs())
         .unwrap();
     rows.take(run.rows)
         .map(|row| model.features_of(row.unwrap()).unwrap())

@@ -11,6 +11,7 @@ impl RowProgram {
     /// step looks it up, else `nan`, which is what exporters write for the missing category of an
     /// encoder of texts.
     pub fn missing_text(&self, input: usize) -> Option<&'static str> {
+        self.inputs().get(input)?;
         let mut copies = HashSet::from([ValueId(input as u32)]);
         let mut known = [false; 2];
         for (id, step) in (self.inputs().len() as u32..).zip(self.steps()) {

@@ -6,7 +6,7 @@
 //! the file, the line and the column, and says what to do.
 //!
 //! ```
-//! use cipherfn_program::{Kind, RowProgram, Tensor, TensorType};
+//! use cipherfn_program::{Kind, Tensor, TensorType};
 //! use cipherfn_program::{ColumnKind, InputColumn};
 //! use cipherfn_table::Table;
 //!
@@ -16,15 +16,14 @@
 //!
 //! // One input of two floats: the columns "bmi" and "age".
 //! let columns = ["bmi", "age"].map(|name| InputColumn { name: name.into(), kind: ColumnKind::Float32, missing: false });
-//! let program = RowProgram::identity(vec![TensorType { kind: Kind::F32, len: 2 }])?;
-//! let mut rows = table.select(&columns, &program)?;
+//! let mut rows = table.select(&columns, &[TensorType { kind: Kind::F32, len: 2 }])?;
 //! assert_eq!(rows.ignored(), ["city"]);
 //! assert_eq!(rows.next().unwrap()?, [Tensor::F32(vec![22.5, 31.0])]);
 //! assert_eq!(
 //!     rows.next().unwrap().unwrap_err().to_string(),
 //!     "people.csv, line 3, column \"bmi\": the value is missing and the model has no rule for missing values; fill it in or leave the row out",
 //! );
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok::<(), cipherfn_table::TableError>(())
 //! ```
 //!
 //! Text is RFC 4180 (commas, optional double quotes, UTF-8 with or without a byte order mark) or in

@@ -45,7 +45,7 @@ pub struct Rows<R> {
 pub struct Row {
     /// The program's inputs, or what is wrong with the row.
     pub inputs: Result<Vec<Tensor>, TableError>,
-    /// Cells of the columns named by [`Rows::keep`], as they are.
+    /// Cells of the columns that [`Table::select_and_keep`] keeps, as they are.
     pub kept: Vec<Vec<u8>>,
 }
 
@@ -95,8 +95,8 @@ impl<R: Read> Table<R> {
         Ok(())
     }
 
-    /// Looks up `columns` by name. Input `i` of `program` takes as many consecutive ones of them as
-    /// it is long. Other columns may be unnamed or share a name.
+    /// Looks up `columns` by name. Input `i` of a row takes as many consecutive ones of them as it
+    /// is long. Other columns may be unnamed or share a name.
     ///
     /// # Panics
     /// If the inputs' lengths do not add up to the number of columns; those of checked client specs
@@ -104,31 +104,26 @@ impl<R: Read> Table<R> {
     pub fn select(
         self,
         columns: &[InputColumn],
-        program: &RowProgram,
+        inputs: &[TensorType],
     ) -> Result<Rows<R>, TableError> {
-        let inputs = program.inputs();
         assert_eq!(
             inputs.iter().map(|input| input.len).sum::<usize>(),
             columns.len(),
             "inputs take every column"
         );
-        let missing_texts = inputs
-            .iter()
-            .enumerate()
-            .flat_map(|(input, shape)| vec![program.missing_text(input); shape.len]);
         let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
         for (index, name) in self.header.iter().enumerate() {
             places.entry(name).or_default().push(index);
         }
         let mut wanted = Vec::with_capacity(columns.len());
         let mut names = Vec::new();
-        for (column, missing_text) in columns.iter().zip(missing_texts) {
+        for column in columns {
             match places.get(column.name.trim()).map(Vec::as_slice) {
                 Some([index]) => wanted.push((
                     *index,
                     Column {
                         input: column.clone(),
-                        missing_text: missing_text.map(str::to_owned),
+                        missing_text: None,
                         booleans: false,
                     },
                 )),
@@ -174,7 +169,8 @@ impl<R: Read> Table<R> {
         })
     }
 
-    /// As [`Self::select`], with cells of the columns `kept` beside each row, as they are.
+    /// The columns that `program` reads, and cells of the columns `kept` beside each row, as they
+    /// are.
     pub fn select_and_keep(
         self,
         columns: &[InputColumn],
@@ -197,7 +193,9 @@ impl<R: Read> Table<R> {
                 hint,
             });
         }
-        let mut rows = self.select(columns, program)?;
+        let mut rows = self
+            .select(columns, program.inputs())?
+            .missing_texts(program);
         rows.ignored.retain(|name| !kept.contains(name));
         rows.kept = places;
         Ok(rows)
@@ -217,6 +215,19 @@ impl<R> Rows<R> {
             limit: rows,
             ..self
         }
+    }
+
+    /// Takes an empty cell of a column of texts for the text by which `program` knows a missing
+    /// value, where it knows one.
+    #[must_use]
+    pub fn missing_texts(mut self, program: &RowProgram) -> Self {
+        let mut wanted = self.wanted.iter_mut();
+        for (input, shape) in program.inputs().iter().enumerate() {
+            for (_, column) in wanted.by_ref().take(shape.len) {
+                column.missing_text = program.missing_text(input).map(str::to_owned);
+            }
+        }
+        self
     }
 
     /// Takes True and False for 1 and 0 in every column of numbers, not only where the model says

@@ -31,7 +31,7 @@ fn number(name: &str) -> InputColumn {
 
 fn read(csv: &[u8], columns: &[InputColumn]) -> Result<Vec<Vec<Tensor>>, TableError> {
     Table::open("t.csv", csv)?
-        .select(columns, &inputs(columns))?
+        .select(columns, inputs(columns).inputs())?
         .collect()
 }
 
@@ -171,7 +171,7 @@ fn a_quote_that_is_never_closed_is_bounded() {
     let endless = std::io::Read::chain(&b"a\n1\n\"x"[..], std::io::repeat(b'y'));
     let mut rows = Table::open("t.csv", endless)
         .unwrap()
-        .select(&[number("a")], &inputs(&[number("a")]))
+        .select(&[number("a")], inputs(&[number("a")]).inputs())
         .unwrap();
     assert!(rows.next().unwrap().is_ok());
     assert!(
@@ -188,7 +188,7 @@ fn a_quote_that_is_never_closed_is_bounded() {
 fn a_limit_leaves_the_rest_unread() {
     let rows = Table::open("t.csv", &b"a\n1\n2\nbad\n"[..])
         .unwrap()
-        .select(&[number("a")], &inputs(&[number("a")]))
+        .select(&[number("a")], inputs(&[number("a")]).inputs())
         .unwrap();
     assert_eq!(rows.limit(2).map(Result::unwrap).count(), 2);
 }
@@ -219,7 +219,7 @@ fn an_input_takes_consecutive_columns() {
     .unwrap();
     let rows: Vec<_> = Table::open("t.csv", &b"a,b,t\n1,2,x\n"[..])
         .unwrap()
-        .select(&columns, &inputs)
+        .select(&columns, inputs.inputs())
         .unwrap()
         .map(Result::unwrap)
         .collect();
@@ -245,7 +245,7 @@ fn line_ends_are_found_however_the_bytes_arrive() {
     let whole = read(csv, &columns).unwrap();
     let dribbled: Result<Vec<_>, _> = Table::open("t.csv", Dribble(csv))
         .unwrap()
-        .select(&columns, &inputs(&columns))
+        .select(&columns, inputs(&columns).inputs())
         .unwrap()
         .collect();
     assert_eq!(dribbled.unwrap(), whole);
@@ -256,7 +256,7 @@ fn line_ends_are_found_however_the_bytes_arrive() {
 fn read_as(csv: &[u8], format: Format) -> Result<Vec<Vec<Tensor>>, TableError> {
     let columns = [number("a"), number("b")];
     Table::open_as("t.csv", csv, format)?
-        .select(&columns, &inputs(&columns))?
+        .select(&columns, inputs(&columns).inputs())?
         .collect()
 }
 
@@ -368,7 +368,7 @@ fn booleans_are_numbers_where_the_column_says_so() {
     let columns = [number("a"), number("b")];
     let mut rows = Table::open("t.csv", &b"a,b\nTrue,1\nFalse,True\n"[..])
         .unwrap()
-        .select(&columns, &inputs(&columns))
+        .select(&columns, inputs(&columns).inputs())
         .unwrap()
         .accept_booleans();
     assert!(rows.by_ref().all(|row| row.is_ok()));
