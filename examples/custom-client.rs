@@ -21,11 +21,7 @@ const TRAINING_ROWS: &[u8] = include_bytes!("../tests/libraries/ridge_diabetes/t
 type Request = (Vec<u8>, Sender<Vec<u8>>);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let calibration = Calibration {
-        source_name: "train.csv".into(),
-        input: TRAINING_ROWS,
-        target: Some("target".into()),
-    };
+    let calibration = Calibration::new("train.csv", TRAINING_ROWS).with_target("target");
     let bundle = compile(MODEL, calibration, &Options::new("diabetes"))?.bundle;
     let specs = bundle.specs.clone();
     let (requests, inbox) = mpsc::channel();

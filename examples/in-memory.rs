@@ -18,11 +18,7 @@ const ROWS: usize = 3;
 
 fn main() -> Result<(), Box<dyn Error>> {
     // The developer compiles the model. The training rows name its columns and tell its ranges.
-    let calibration = Calibration {
-        source_name: "train.csv".into(),
-        input: TRAINING_ROWS,
-        target: Some("target".into()),
-    };
+    let calibration = Calibration::new("train.csv", TRAINING_ROWS).with_target("target");
     let compiled = compile(MODEL, calibration, &Options::new("breast cancer"))?;
 
     // The client has the specs and makes keys for them.

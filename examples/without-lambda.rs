@@ -22,11 +22,7 @@ const TRAINING_ROWS: &[u8] = include_bytes!("../tests/libraries/dt_bc/train.csv"
 const CLIENTS: usize = 2;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let calibration = Calibration {
-        source_name: "train.csv".into(),
-        input: TRAINING_ROWS,
-        target: Some("target".into()),
-    };
+    let calibration = Calibration::new("train.csv", TRAINING_ROWS).with_target("target");
     let mut options = Options::new("breast cancer");
     options.profile = Profile::Compact;
     let bundle = compile(MODEL, calibration, &options)?.bundle;

@@ -95,16 +95,16 @@ pub fn predict(
     rows: &[u8],
 ) -> Result<String> {
     let mut query = Vec::new();
-    let rows = input_rows::<Box<dyn Error>>(client, rows)?;
+    let rows = input_rows::<Box<dyn Error>, _>(client, rows)?;
     client.encrypt(secret, rows, &mut query, |_| ())?;
     decrypt(client, secret, &server.answer(&query)?)
 }
 
 /// The rows of a CSV text as the client takes them; a bad one is an error.
-pub fn input_rows<E: From<TableError>>(
+pub fn input_rows<E: From<TableError>, R: Read>(
     client: &Client,
-    csv: impl Read,
-) -> std::result::Result<impl Iterator<Item = std::result::Result<InputRow, E>>, E> {
+    csv: R,
+) -> std::result::Result<impl Iterator<Item = std::result::Result<InputRow, E>> + use<E, R>, E> {
     let specs = client.specs().specs();
     let rows = Table::open("rows.csv", csv)?.select(&specs.columns, specs.preprocess.inputs())?;
     Ok(rows.map(|row| Ok(Ok(row?))))
