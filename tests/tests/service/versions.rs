@@ -120,25 +120,32 @@ async fn a_key_is_registered_in_parts() {
     .await;
     let key = Key::new();
     let complete = async || key.send(&stack, Route::CompleteKey, ApiVersion::V2).await;
-    use KeyState::{Active, Pending};
-
     // One part after the other, the second in pieces.
     let declared = key.declare(&stack, &["expansion"], None).await;
     assert_eq!(declared.status, 201, "{declared:?}");
     assert_eq!(complete().await.problem().kind, ProblemType::UploadMissing);
     key.upload(&declared, |_| ()).await;
     assert_eq!(complete().await.status, 200);
-    assert_eq!(key.states(&stack).await, names(&[("expansion", Active)]));
+    assert_eq!(
+        key.states(&stack).await,
+        names(&[("expansion", KeyState::Active)])
+    );
     let declared = key.declare(&stack, &["inverse"], Some(16 << 10)).await;
     assert_eq!(
         key.states(&stack).await,
-        names(&[("expansion", Active), ("inverse", Pending)])
+        names(&[
+            ("expansion", KeyState::Active),
+            ("inverse", KeyState::Pending)
+        ])
     );
     let upload: KeyUpload = serde_json::from_slice(&declared.body).expect("an upload");
     assert!(upload.pieces.len() > 1 && upload.pieces.iter().all(|it| it.part == "inverse"));
     key.upload(&declared, |_| ()).await;
     assert_eq!(complete().await.status, 200);
-    let both = names(&[("expansion", Active), ("inverse", Active)]);
+    let both = names(&[
+        ("expansion", KeyState::Active),
+        ("inverse", KeyState::Active),
+    ]);
     assert_eq!(key.states(&stack).await, both);
 
     // Nothing is missing; a client of version 1 sees the part that it knows.
