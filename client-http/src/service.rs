@@ -126,7 +126,7 @@ impl Service {
         let ask = async |version| {
             let call = prepare(Call::new(Method::GET, route.path(version, parameter)));
             let (answer, _) = self.call(&call).await?;
-            Ok((call, answer))
+            Ok::<_, ServiceError>((call, answer))
         };
         match ask(ApiVersion::V2).await {
             Err(newest) if newest.is_no_route() => match ask(ApiVersion::V1).await {
