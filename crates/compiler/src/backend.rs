@@ -89,15 +89,15 @@ impl Backend {
     pub(crate) fn variances(self, gadget: Gadget) -> Variances {
         let selector = noise::selector(self.set, self.transport());
         Variances {
-            cmux: noise::cmux(self.set, gadget, &selector),
-            body_row: noise::scalar_product(&selector, 1.0),
+            cmux: noise::cmux(self.set, gadget, &selector).get(),
+            body_row: noise::scalar_product(&selector, 1.0).get(),
         }
     }
 
     /// The error bound of a result of `coefficients` coefficients that has `variance`, from at
     /// least `rows` selector rows in equal parts, before it is rounded for the reply.
     pub(crate) fn budget(self, variance: f64, rows: f64, coefficients: usize) -> Budget {
-        let switched = |bits: u32| noise::modulus_switch(self.set, bits);
+        let switched = |bits: u32| noise::modulus_switch(self.set, bits).get();
         let reply_bits = (8..=40)
             .find(|bits| switched(*bits) <= REPLY_SHARE * variance)
             .unwrap_or(40);
@@ -126,7 +126,8 @@ impl Backend {
         coefficients: usize,
         reply_bits: u32,
     ) -> Budget {
-        let deviation = (variance + noise::modulus_switch(self.set, reply_bits)).sqrt() * margin;
+        let deviation =
+            (variance + noise::modulus_switch(self.set, reply_bits).get()).sqrt() * margin;
         let error = deviations(FAILURE_LOG2 - (coefficients as f64).log2()) * deviation;
         Budget {
             deviation,
