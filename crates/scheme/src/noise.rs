@@ -120,14 +120,15 @@ pub fn key_switch(set: &ParameterSet, gadget: Gadget) -> f64 {
     product(set, gadget) + size * last_digit(gadget) + error
 }
 
-/// The product with the scheme-switching key, an encryption of 2 s^2: half the mask loses `B^-l`,
-/// times the norm of 2 s^2, about (2 N/3^(1/2) / 2)^2 N, as the coefficients of s^2 grow linearly
-/// from -N/4 to N/4.
+/// The product with the scheme-switching key, an encryption of 2 s^2. What the decomposition of a
+/// slot's centred mask leaves, half of B^-l at most, is left out of the body row's mask as well, so
+/// in the mask row it meets 2 s^2 - (1 + X + ...) s = z s, of norm (3/4)^(1/2) N on average, and
+/// not 2 s^2, which is N^(1/2) times as long.
 fn scheme_switch(set: &ParameterSet, gadget: Gadget) -> f64 {
     let size = set.ring.polynomial_size as f64;
-    let square_norm = size.powi(3) / 12.0;
+    let norm = 0.75 * size.powi(2);
     let error = product_error(size, gadget, 1.0 / 12.0) * (1.0 + size / 2.0);
-    product(set, gadget) + square_norm * last_digit(gadget) + error
+    product(set, gadget) + norm * last_digit(gadget) + error
 }
 
 /// One CMUX, `clear + selector (set - clear)`, on top of the selected branch's own error:
