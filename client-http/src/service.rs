@@ -1,9 +1,9 @@
 //! A service over HTTP: models, keys and predictions of one endpoint.
 //!
 //! ```text
-//!   Service::client     GET  /v1/models/{model}            specs, cached by their hash
+//!   Service::client     GET  /v2/models/{model}            specs, cached by their hash
 //!   Service::register   POST /v1/keys, PUT to S3, complete the evaluation key, once
-//!   Service::predict    POST /v1/models/{model}/predict    rows in, predictions out, in order
+//!   Service::predict    POST /v2/models/{model}/predict    rows in, predictions out, in order
 //! ```
 //!
 //! Every request can be repeated without harm, and is, where its failure can pass. Nothing that a
@@ -111,7 +111,7 @@ impl Service {
 
     /// The models that the service has.
     pub async fn models(&self) -> Result<ModelList, ServiceError> {
-        let call = Call::new(Method::GET, "/v1/models".to_owned());
+        let call = Call::new(Method::GET, "/v2/models".to_owned());
         let (answer, _) = self.call(&call).await?;
         self.json(&call, &answer)
     }

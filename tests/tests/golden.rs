@@ -4,7 +4,7 @@
 use cipherfn_client::Client;
 use cipherfn_engine::bundle;
 use cipherfn_protocol::api::{
-    KeyDeclaration, KeyStatus, KeyUpload, ModelList, ModelSummary, Problem,
+    KeyDeclaration, KeyStatus, KeyUpload, ModelList, ModelSummary, Problem, v2,
 };
 use cipherfn_protocol::message::{Chunks, QueryChunk, ReplyChunk, write_chunk};
 use cipherfn_protocol::specs::SpecsDocument;
@@ -103,7 +103,10 @@ fn messages_keep_their_bytes() {
 
 /// A JSON document of the service keeps parsing, and is written the same way again.
 fn document<T: DeserializeOwned + Serialize>(name: &str) {
-    let bytes = file(&format!("http/{name}.json"));
+    keeps_its_bytes::<T>(name, file(&format!("http/{name}.json")));
+}
+
+fn keeps_its_bytes<T: DeserializeOwned + Serialize>(name: &str, bytes: Vec<u8>) {
     let document: T =
         serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
     let again = serde_json::to_string(&document).unwrap();
@@ -121,6 +124,10 @@ fn documents_of_the_service_keep_their_bytes() {
     document::<KeyStatus>("key-status-rejected");
     document::<ModelList>("model-list");
     document::<ModelSummary>("model");
+    let newest = |name: &str| newest(&format!("http/{name}.json"));
+    keeps_its_bytes::<v2::KeyDeclaration>("declaration", newest("key-declaration"));
+    keeps_its_bytes::<v2::KeyStatus>("status", newest("key-status"));
+    keeps_its_bytes::<v2::KeyUpload>("upload", newest("key-upload"));
 }
 
 #[test]

@@ -179,7 +179,7 @@ impl Run {
         let nonce = client.nonce()?;
         let query = move || client.query(&secret, nonce, &rows[start..start + count]);
         let query = blocking(query).await?;
-        let call = Call::new(Method::POST, format!("/v1/models/{}/predict", self.model))
+        let call = Call::new(Method::POST, format!("/v2/models/{}/predict", self.model))
             .header(ACCEPT, HeaderValue::from_static(api::REPLY))
             .body(api::QUERY, query);
         let (answer, _) = self

@@ -33,7 +33,7 @@ impl Service {
         let held = cached
             .as_ref()
             .map(|bytes| (Hash::of(bytes), bytes.clone()));
-        let mut call = Call::new(Method::GET, format!("/v1/models/{model}"));
+        let mut call = Call::new(Method::GET, format!("/v2/models/{model}"));
         call.most = MAX_BYTES as usize;
         if let Some((hash, _)) = &held
             && let Ok(value) = HeaderValue::try_from(format!("\"{hash}\""))

@@ -22,7 +22,7 @@ fn with_tag(mut response: Response, hash: Hash) -> Response {
 fn serve(specs: &[u8], request: &Request) -> Answer {
     assert_eq!(
         (request.method().as_str(), request.uri().path()),
-        ("GET", "/v1/models/echo")
+        ("GET", "/v2/models/echo")
     );
     let hash = Hash::of(specs);
     let tag = format!("\"{hash}\"");
@@ -227,7 +227,7 @@ async fn models_are_listed_and_unknown_ones_are_named() {
     };
     let answer = list.clone();
     let server = Server::start(move |request| {
-        if request.uri().path() == "/prod/v1/models" {
+        if request.uri().path() == "/prod/v2/models" {
             return Answer::from(json(&answer));
         }
         Problem::new(ProblemType::UnknownModel, "no model").into()
