@@ -17,7 +17,7 @@ use bytes::Bytes;
 use cipherfn_client::Client;
 use cipherfn_client::ClientError;
 use cipherfn_client::{Answer, Decrypted, PredictionWriter, next_batch};
-use cipherfn_protocol::api::{self, ModelName, Problem, ProblemType};
+use cipherfn_protocol::api::{self, ApiVersion, ModelName, Problem, ProblemType, Route};
 use cipherfn_protocol::message::{Chunks, Nonce, ReplyChunk};
 use cipherfn_scheme::SecretKey;
 use cipherfn_table::Rows;
@@ -179,7 +179,12 @@ impl Run {
         let nonce = client.nonce()?;
         let query = move || client.query(&secret, nonce, &rows[start..start + count]);
         let query = blocking(query).await?;
-        let call = Call::new(Method::POST, format!("/v2/models/{}/predict", self.model))
+        let version = match self.client.specs().format() {
+            1 => ApiVersion::V1,
+            _ => ApiVersion::V2,
+        };
+        let path = Route::Predict.path(version, self.model.as_str());
+        let call = Call::new(Method::POST, path)
             .header(ACCEPT, HeaderValue::from_static(api::REPLY))
             .body(api::QUERY, query);
         let (answer, _) = self
