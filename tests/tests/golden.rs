@@ -1,5 +1,5 @@
-//! Files of format version 1, byte for byte: they must keep loading, give the same predictions, and
-//! be written the same way again.
+//! Files of every format version, byte for byte: they must keep loading, give the same predictions,
+//! and be written the same way again.
 
 use cipherfn_client::Client;
 use cipherfn_engine::bundle;
@@ -54,6 +54,19 @@ fn specs_keep_their_bytes() {
     }
 }
 
+#[test]
+fn specs_of_format_2_keep_their_bytes() {
+    for model in ["tree", "linear"] {
+        let bytes = newest(&format!("{model}.specs.json"));
+        let specs = SpecsDocument::from_json_bytes(&bytes).unwrap();
+        assert_eq!(specs.format(), 2);
+        let again = SpecsDocument::new(specs.specs().clone()).unwrap();
+        assert_eq!(again.bytes(), bytes);
+        let older = specs.version_1().unwrap().unwrap();
+        assert_eq!(older.bytes(), file(&format!("{model}.specs.json")));
+    }
+}
+
 /// Files of version 1 are read, and written as the files of version 2 that lie beside them. Their
 /// specs go on naming their circuits.
 #[test]
@@ -83,7 +96,12 @@ fn bundles_of_mixtures_keep_their_bytes() {
 
 #[test]
 fn messages_keep_their_bytes() {
-    for model in ["tree", "linear"] {
+    for (model, file) in [
+        ("tree", file as fn(&str) -> Vec<u8>),
+        ("linear", file),
+        ("tree", newest),
+        ("linear", newest),
+    ] {
         let query = file(&format!("{model}.cfq"));
         let mut again = Vec::new();
         for chunk in Chunks::<_, QueryChunk>::new(query.as_slice()) {
@@ -134,6 +152,10 @@ fn documents_of_the_service_keep_their_bytes() {
 fn replies_decrypt_to_the_same_predictions() {
     for model in ["tree", "linear"] {
         let decrypted = decrypt(&client(model), &secret(), &file(&format!("{model}.cfr"))).unwrap();
+        assert_eq!(decrypted, predictions(model));
+        // The same ciphertexts in messages of version 2.
+        let client = Client::from_specs(&newest(&format!("{model}.specs.json"))).unwrap();
+        let decrypted = decrypt(&client, &secret(), &newest(&format!("{model}.cfr"))).unwrap();
         assert_eq!(decrypted, predictions(model));
     }
 }
