@@ -4,10 +4,10 @@ use super::error::ServiceError;
 use cipherfn_client::Client;
 use cipherfn_protocol::api::{MAX_REPLY, MAX_REQUEST, ModelName};
 use cipherfn_protocol::frame::HEADER_LEN;
-use cipherfn_protocol::message::{MAX_EXPLANATION, rows_a_chunk};
+use cipherfn_protocol::message::{HEAD_LEN, MAX_EXPLANATION, rows_a_chunk};
 
 /// Bytes of a chunk beside its rows: the frame's header and the chunk's head.
-const CHUNK_HEADER: usize = HEADER_LEN + 65;
+const CHUNK_HEADER: usize = HEADER_LEN + HEAD_LEN;
 
 /// Most rows whose query and whose reply are within the service's limits, even if every row fails
 /// with the longest explanation.

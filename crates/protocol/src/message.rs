@@ -29,6 +29,7 @@ use crate::hex::as_hexadecimal;
 mod codec;
 mod stream;
 
+pub use codec::HEAD_LEN;
 pub use stream::{Chunks, frame_of, write_chunk};
 
 /// Versions of messages that are read.

@@ -7,8 +7,8 @@ use super::{
 use crate::frame::Kind;
 use crate::hash::SpecsHash;
 
-/// Bytes of a head of the newest version.
-const HEAD_LEN: usize = 81;
+/// Bytes of a chunk's head in the newest version, the longest.
+pub const HEAD_LEN: usize = 81;
 const LAST: u8 = 1;
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
