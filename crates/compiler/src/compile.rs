@@ -7,7 +7,7 @@ use crate::families::scores::ScoreMap;
 use crate::families::{self, linear};
 use crate::model::{Estimator, LinearModel, Model};
 use crate::options::{DEFAULT_PRECISION, FeatureMode, Options, Profile};
-use crate::read::read_model;
+use crate::read::{read_model, read_model_with_classes};
 use crate::report::{
     FeatureReport, ModelReport, PrecisionReport, Report, SecurityReport, SizeReport, TreeCounts,
     WorkReport,
@@ -44,7 +44,10 @@ pub fn compile<R: Read>(
     options: &Options,
 ) -> Result<Compiled, CompileError> {
     check(options)?;
-    let mut model = read_model(model_bytes)?;
+    let mut model = match &options.classes {
+        Some(classes) => read_model_with_classes(model_bytes, classes)?,
+        None => read_model(model_bytes)?,
+    };
     let calibration = calibration.read(&mut model)?;
     std::thread::scope(|scope| {
         let work = || compile_here(&model, Hash::of(model_bytes), calibration, options);
@@ -406,6 +409,7 @@ fn report(source: &Source<'_>, parts: &Parts, agreement: crate::report::Agreemen
             task: model.summary.task.name().into(),
             producer: model.summary.producer.clone(),
             operators: model.summary.operators.clone(),
+            notes: model.summary.notes.clone(),
             features: model.features,
             scores: model.scores(),
             trees: parts.trees,

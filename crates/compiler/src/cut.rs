@@ -61,6 +61,7 @@ pub(crate) fn cut(mut ir: Ir, provenance: Provenance) -> Result<Model, CompileEr
             graph: provenance.graph,
             task,
             operators: provenance.operators,
+            notes: Vec::new(),
         },
     })
 }

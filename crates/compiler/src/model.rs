@@ -64,6 +64,8 @@ pub struct Summary {
     pub task: Task,
     /// The graph's operators with their domains, in order of appearance, each once.
     pub operators: Vec<String>,
+    /// What the reader decided where the file leaves a choice.
+    pub notes: Vec<String>,
 }
 
 /// What a model does.

@@ -19,6 +19,8 @@ pub struct Options {
     pub precision: Option<f64>,
     /// What is scarce.
     pub profile: Profile,
+    /// Names of the classes, in order, for a file of a library that holds none.
+    pub classes: Option<Vec<String>>,
 }
 
 impl Options {
@@ -29,6 +31,7 @@ impl Options {
             features: FeatureMode::Exact { decoys: 0 },
             precision: None,
             profile: Profile::Balanced,
+            classes: None,
         }
     }
 }

@@ -39,8 +39,11 @@ pub struct ModelReport {
     pub task: String,
     /// Exporter and version.
     pub producer: String,
-    /// Operators of the ONNX graph.
+    /// Operators of the ONNX graph, or what a library's file boosts.
     pub operators: Vec<String>,
+    /// What the reader decided where the file leaves a choice, and what follows for the client.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// Length of the feature vector.
     pub features: usize,
     /// Raw scores.

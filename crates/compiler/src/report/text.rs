@@ -41,6 +41,9 @@ impl Display for ModelReport {
             "",
             format_args!("{} features, {} raw scores", self.features, self.scores),
         )?;
+        self.notes
+            .iter()
+            .try_for_each(|note| line(f, "note", format_args!("{note}")))?;
         self.trees.map_or(Ok(()), |trees| {
             let counts = format_args!(
                 "{} trees, {} nodes, {} leaves, depth {}, {} distinct questions",
