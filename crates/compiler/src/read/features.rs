@@ -139,8 +139,8 @@ impl Features {
         if let Names::Own(names) = &names {
             let mut sorted: Vec<&String> = names.iter().collect();
             sorted.sort();
-            if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-                let problem = format!("two columns have the name {:?}", pair[0]);
+            if let Some([name, ..]) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+                let problem = format!("two columns have the name {name:?}");
                 return Err(library.invalid("the feature names", problem));
             }
             if let Some(at) = names.iter().position(String::is_empty) {
@@ -178,13 +178,11 @@ impl Features {
         if let Names::Position(count) = self.names {
             self.names = Names::Own((0..count).map(|column| format!("f{column}")).collect());
         }
-        match self.cells.get_mut(column) {
-            Some(own) => *own = cells,
-            None => {
-                let problem = format!("there is no column {column}");
-                return Err(self.library.invalid("the categories", problem));
-            }
-        }
+        let Some(own) = self.cells.get_mut(column) else {
+            let problem = format!("there is no column {column}");
+            return Err(self.library.invalid("the categories", problem));
+        };
+        *own = cells;
         Ok(())
     }
 
@@ -204,21 +202,20 @@ impl Features {
         column: u32,
         members: Members,
     ) -> Result<FeatureId, CompileError> {
-        let set = match self.sets.get(&members) {
-            Some(&set) => set,
-            None => {
-                self.member_count += members.len();
-                self.library.count(
-                    place,
-                    self.member_count,
-                    MAX_VALUES,
-                    "categories of all sets up to here",
-                )?;
-                let set = self.members.len() as u32;
-                self.members.push(members.clone());
-                self.sets.insert(members, set);
-                set
-            }
+        let set = if let Some(&set) = self.sets.get(&members) {
+            set
+        } else {
+            self.member_count += members.len();
+            self.library.count(
+                place,
+                self.member_count,
+                MAX_VALUES,
+                "categories of all sets up to here",
+            )?;
+            let set = self.members.len() as u32;
+            self.members.push(members.clone());
+            self.sets.insert(members, set);
+            set
         };
         Ok(self.feature(column, View::Member(set)))
     }
@@ -233,8 +230,8 @@ impl Features {
     pub(crate) fn finish(mut self) -> Result<(Vec<Column>, RowProgram, Vector), CompileError> {
         for thresholds in &mut self.thresholds {
             thresholds.sort_by(f64::total_cmp);
-            // Both zeros are one threshold.
-            thresholds.dedup_by(|a, b| a == b);
+            // The sum makes both zeros one threshold.
+            thresholds.dedup_by_key(|threshold| (*threshold + 0.0).to_bits());
         }
         let mut order: Vec<u32> = (0..self.list.len() as u32).collect();
         order.sort_by_key(|&feature| self.list[feature as usize]);

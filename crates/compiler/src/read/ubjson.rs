@@ -34,14 +34,14 @@ pub(crate) fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T
 
 /// Why bytes are not the value that is wanted.
 #[derive(Debug, thiserror::Error)]
-#[error("{problem}{}", at(.position))]
+#[error("{problem}{}", at(*.position))]
 pub(crate) struct Error {
     problem: String,
     /// Byte where reading stopped.
     position: Option<usize>,
 }
 
-fn at(position: &Option<usize>) -> String {
+fn at(position: Option<usize>) -> String {
     position.map_or_else(String::new, |at| format!(" at byte {at}"))
 }
 

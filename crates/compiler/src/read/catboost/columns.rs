@@ -34,10 +34,7 @@ impl Columns {
         for (kind, features) in others {
             if let Some(feature) = features.first() {
                 return Err(LIBRARY.unsupported(
-                    format!(
-                        "column {} {:?}",
-                        feature.flat_feature_index, feature.feature_id
-                    ),
+                    format!("column {} {:?}", feature.column, feature.name),
                     format!("it is a {kind} feature"),
                     "numbers, and categories with one-hot splits",
                 ));
@@ -51,19 +48,16 @@ impl Columns {
             nan_value_treatment,
         } in &info.float_features
         {
-            let entry = (feature.flat_feature_index as u32, *nan_value_treatment);
-            if floats.insert(feature.feature_index, entry).is_some() {
+            let entry = (feature.column as u32, *nan_value_treatment);
+            if floats.insert(feature.index, entry).is_some() {
                 return Err(twice("float_features", feature));
             }
         }
         let mut categorical = HashMap::new();
         for feature in &info.categorical_features {
-            let column = feature.flat_feature_index;
+            let column = feature.column;
             features.set_cells(column, Cells::Hashed)?;
-            if categorical
-                .insert(feature.feature_index, column as u32)
-                .is_some()
-            {
+            if categorical.insert(feature.index, column as u32).is_some() {
                 return Err(twice("categorical_features", feature));
             }
         }
@@ -89,7 +83,7 @@ impl Columns {
         place: impl Display,
         split: &Split,
     ) -> Result<Question, CompileError> {
-        match split.split_type.as_str() {
+        match split.kind.as_str() {
             "FloatFeature" => self.comparison(place, split),
             "OneHotFeature" => self.membership(place, split),
             other => Err(LIBRARY.unsupported(
@@ -117,7 +111,7 @@ impl Columns {
             feature: self.features.feature(column, View::Plain),
             // Borders are 32-bit floats, written with all digits.
             threshold: (border as f32).into(),
-            missing_goes_above: treatment == NanTreatment::AsTrue,
+            missing_goes_above: treatment == NanTreatment::AboveAll,
         })
     }
 
@@ -154,7 +148,7 @@ impl Columns {
 }
 
 fn twice(list: &str, feature: &Feature) -> CompileError {
-    let problem = format!("feature_index {} stands there twice", feature.feature_index);
+    let problem = format!("feature_index {} stands there twice", feature.index);
     LIBRARY.invalid(format!("features_info.{list}"), problem)
 }
 
@@ -162,13 +156,13 @@ fn twice(list: &str, feature: &Feature) -> CompileError {
 fn names(info: &FeaturesInfo) -> Result<Names, CompileError> {
     let floats = info.float_features.iter().map(|float| &float.feature);
     let all: Vec<&Feature> = floats.chain(&info.categorical_features).collect();
-    let last = all.iter().map(|feature| feature.flat_feature_index).max();
+    let last = all.iter().map(|feature| feature.column).max();
     let count = last.map_or(0, |last| last.saturating_add(1));
     LIBRARY.count("features_info", count, MAX_COLUMNS, "columns")?;
     let mut names: Vec<Option<&str>> = vec![None; count];
     for feature in &all {
-        let column = feature.flat_feature_index;
-        if names[column].replace(&feature.feature_id).is_some() {
+        let column = feature.column;
+        if names[column].replace(&feature.name).is_some() {
             let problem = format!("flat_feature_index {column} stands there twice");
             return Err(LIBRARY.invalid("features_info", problem));
         }

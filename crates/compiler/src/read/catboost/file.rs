@@ -73,12 +73,14 @@ pub(super) struct HashedText {
 #[derive(Debug, Deserialize)]
 pub(super) struct Feature {
     /// Name of the column, possibly empty.
-    #[serde(default)]
-    pub(super) feature_id: String,
+    #[serde(default, rename = "feature_id")]
+    pub(super) name: String,
     /// Place among the features of its kind.
-    pub(super) feature_index: usize,
+    #[serde(rename = "feature_index")]
+    pub(super) index: usize,
     /// Place among all columns.
-    pub(super) flat_feature_index: usize,
+    #[serde(rename = "flat_feature_index")]
+    pub(super) column: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -94,9 +96,12 @@ pub(super) struct FloatFeature {
 pub(super) enum NanTreatment {
     /// NaN: it exceeds nothing.
     #[default]
-    AsIs,
-    AsFalse,
-    AsTrue,
+    #[serde(rename = "AsIs")]
+    Kept,
+    #[serde(rename = "AsFalse")]
+    BelowAll,
+    #[serde(rename = "AsTrue")]
+    AboveAll,
 }
 
 /// A tree that asks the same question of all nodes of a level: the answer to split `i` is bit `i`
@@ -125,7 +130,8 @@ pub(super) struct LinkedNode {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Split {
-    pub(super) split_type: String,
+    #[serde(rename = "split_type")]
+    pub(super) kind: String,
     #[serde(default)]
     pub(super) float_feature_index: Option<usize>,
     #[serde(default)]

@@ -118,14 +118,13 @@ impl FileTree {
                 return Err(LIBRARY.invalid(place, format!("set of categories {set}")));
             }
             let set = set as usize;
-            let member = match sets.get(&(set, column)) {
-                Some(&member) => member,
-                None => {
-                    let members = Members::Codes(self.codes(place, set)?);
-                    let member = features.member(place, column, members)?;
-                    sets.insert((set, column), member);
-                    member
-                }
+            let member = if let Some(&member) = sets.get(&(set, column)) {
+                member
+            } else {
+                let members = Members::Codes(self.codes(place, set)?);
+                let member = features.member(place, column, members)?;
+                sets.insert((set, column), member);
+                member
             };
             return Ok(FileNode::Split {
                 feature: member,

@@ -85,7 +85,7 @@ impl TryFrom<BoosterFields> for Booster {
                 parameters: model.gbtree_model_param,
                 iteration_indptr: model.iteration_indptr,
                 tree_info: model.tree_info.ok_or_else(|| missing("tree_info"))?,
-                trees: model.trees.ok_or_else(|| missing("trees"))?,
+                list: model.trees.ok_or_else(|| missing("trees"))?,
             })
         };
         match fields.name.as_str() {
@@ -148,7 +148,7 @@ pub(super) struct Trees {
     pub(super) iteration_indptr: Vec<usize>,
     /// Score of each tree.
     pub(super) tree_info: Vec<i64>,
-    pub(super) trees: Vec<FileTree>,
+    pub(super) list: Vec<FileTree>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -14,7 +14,7 @@ pub(super) fn used(
     scores: usize,
     notes: &mut Vec<String>,
 ) -> Result<Range<usize>, CompileError> {
-    let trees = model.trees.len();
+    let trees = model.list.len();
     let Some(best) = attributes.get("best_iteration") else {
         return Ok(0..trees);
     };

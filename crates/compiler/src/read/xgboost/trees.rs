@@ -21,7 +21,7 @@ pub(super) fn read(
     scores: usize,
     features: &mut Features,
 ) -> Result<Forest, CompileError> {
-    let count = model.trees.len();
+    let count = model.list.len();
     let lengths = [
         ("tree_info", Some(model.tree_info.len())),
         ("weight_drop", weights.map(<[Float]>::len)),
@@ -41,7 +41,7 @@ pub(super) fn read(
                 let problem = format!("score {} of {scores}", model.tree_info[index]);
                 LIBRARY.invalid(format!("tree_info of tree {index}"), problem)
             })?;
-        let tree = OneTree::new(&model.trees[index], index, scores)?;
+        let tree = OneTree::new(&model.list[index], index, scores)?;
         let nodes = (0..tree.len)
             .map(|node| tree.node(node, score, weight, features))
             .collect::<Result<Vec<_>, _>>()?;
