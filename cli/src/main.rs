@@ -17,6 +17,7 @@ mod files;
 mod server;
 mod terminal;
 
+use cipherfn_compiler::CompileError;
 use clap::Parser;
 use commands::Command;
 use std::io;
@@ -50,6 +51,9 @@ Example:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
+/// Exit code of wrong usage, as `clap` has it.
+const USAGE: u8 = 2;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let terminal = Terminal::new(if cli.json { Form::Json } else { Form::Text });
@@ -59,9 +63,19 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::error(terminal, &error);
-            ExitCode::FAILURE
+            if is_usage(&error) {
+                USAGE.into()
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
+}
+
+fn is_usage(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<CompileError>()
+        .is_some_and(CompileError::is_usage)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

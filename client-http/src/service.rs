@@ -1,9 +1,9 @@
 //! A service over HTTP: models, keys and predictions of one endpoint.
 //!
 //! ```text
-//!   Service::client     GET  /v1/models/{model}            specs, cached by their hash
+//!   Service::client     GET  /v2/models/{model}            specs, cached by their hash
 //!   Service::register   POST /v1/keys, PUT to S3, complete the evaluation key, once
-//!   Service::predict    POST /v1/models/{model}/predict    rows in, predictions out, in order
+//!   Service::predict    POST /v2/models/{model}/predict    rows in, predictions out, in order
 //! ```
 //!
 //! Every request can be repeated without harm, and is, where its failure can pass. Nothing that a
@@ -26,7 +26,7 @@ pub use error::{ServiceError, Skew};
 pub use options::{Authentication, ParseTokenError, Retry, ServiceOptions, Timeouts, Token};
 pub use register::{Registered, Uploaded};
 
-use cipherfn_protocol::api::{KeyStatus, ModelList, ProblemType};
+use cipherfn_protocol::api::{ApiVersion, KeyStatus, ModelList, ProblemType, Route};
 use cipherfn_protocol::message::KeyId;
 use endpoint::Endpoint;
 use http::Method;
@@ -111,9 +111,30 @@ impl Service {
 
     /// The models that the service has.
     pub async fn models(&self) -> Result<ModelList, ServiceError> {
-        let call = Call::new(Method::GET, "/v1/models".to_owned());
-        let (answer, _) = self.call(&call).await?;
+        let (call, answer) = self.get(Route::Models, "", |call| call).await?;
         self.json(&call, &answer)
+    }
+
+    /// Asks for a document of the newest version, or of version 1 where the service is older and
+    /// has no other.
+    async fn get(
+        &self,
+        route: Route,
+        parameter: &str,
+        prepare: impl Fn(Call) -> Call,
+    ) -> Result<(Call, Answer), ServiceError> {
+        let ask = async |version| {
+            let call = prepare(Call::new(Method::GET, route.path(version, parameter)));
+            let (answer, _) = self.call(&call).await?;
+            Ok::<_, ServiceError>((call, answer))
+        };
+        match ask(ApiVersion::V2).await {
+            Err(newest) if newest.is_no_route() => match ask(ApiVersion::V1).await {
+                Err(older) if older.is_no_route() => Err(newest),
+                result => result,
+            },
+            result => result,
+        }
     }
 
     /// Where the registration of an evaluation key stands.

@@ -39,11 +39,11 @@ pub fn compile(folder: &Path, change: impl FnOnce(&mut Options)) -> Result<Compi
         .any(|name| name == "target");
     let mut options = Options::new("model");
     change(&mut options);
-    let calibration = Calibration {
-        source_name: calibration.display().to_string(),
-        input: std::fs::File::open(&calibration)?,
-        target: target.then(|| "target".into()),
-    };
+    let rows = std::fs::File::open(&calibration)?;
+    let mut calibration = Calibration::new(calibration.display().to_string(), rows);
+    if target {
+        calibration = calibration.with_target("target");
+    }
     Ok(cipherfn_compiler::compile(
         &std::fs::read(folder.join("model.onnx"))?,
         calibration,

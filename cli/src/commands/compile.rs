@@ -4,8 +4,8 @@ use super::Force;
 use crate::files::{Content, Destination, Source};
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, bail};
-use cipherfn_compiler::{Calibration, FeatureMode, Options, Profile};
-use std::io::Write;
+use cipherfn_compiler::{Calibration, ColumnSource, Expected, FeatureMode, Options, Profile};
+use std::io::{Read, Write};
 
 /// Largest model that is read, in bytes.
 const MAX_MODEL: u64 = 1 << 30;
@@ -27,9 +27,27 @@ pub(crate) struct Compile {
     /// compiled model
     #[arg(long, value_name = "FILE")]
     calibration: Source,
-    /// Column of the calibration rows that is not an input of the model
+    /// Column of the calibration rows that the model predicts, once for each prediction: it is no
+    /// input, and the report says how well the model does
     #[arg(long, value_name = "COLUMN")]
-    target: Option<String>,
+    target: Vec<String>,
+    /// Columns of the calibration rows that are left out
+    #[arg(long, value_name = "COLUMN", num_args = 1..)]
+    drop: Vec<String>,
+    /// The columns in the order of the training, for models that do not name their features
+    /// [default: the file's order]
+    #[arg(long, value_name = "COLUMN", num_args = 1..)]
+    columns: Vec<String>,
+    /// The library's own predictions as CSV, one row a row (all columns that the model predicts, or
+    /// the first alone): compiling fails if the model's differ
+    #[arg(long, value_name = "FILE")]
+    expected: Option<Source>,
+    /// The rows of --expected [default: the calibration rows]
+    #[arg(long, value_name = "FILE", requires = "expected")]
+    rows: Option<Source>,
+    /// Least percentage of the calibration rows whose label must stay the model's
+    #[arg(long, value_name = "PERCENT", default_value_t = 99.0)]
+    min_agreement: f64,
     /// The bundle to write, - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
@@ -46,11 +64,11 @@ pub(crate) struct Compile {
     /// Bits of the score range to guarantee [default: 10, or as many as can be reached]
     #[arg(long, value_name = "BITS")]
     precision: Option<f64>,
-    /// What is scarce: balanced (server time), compact (bytes of key and query) or keyless (no
-    /// evaluation key)
+    /// What is scarce: balanced (server time), compact (bytes of key and query), keyless (no
+    /// evaluation key) or wide (bytes a row of large requests)
     #[arg(
         long,
-        value_name = "balanced | compact | keyless",
+        value_name = "balanced | compact | keyless | wide",
         default_value = "balanced"
     )]
     profile: Profile,
@@ -75,12 +93,7 @@ impl Compile {
             .map(|report| report.create(Content::Text, force))
             .transpose()?;
         let model = self.model.read_all(MAX_MODEL)?;
-        let (input, _) = self.calibration.open()?;
-        let calibration = Calibration {
-            source_name: self.calibration.name(),
-            input,
-            target: self.target.clone(),
-        };
+        let calibration = self.calibration()?;
         let options = self.options()?;
         let progress = terminal.progress(None, crate::terminal::Unit::Rows, "compiling");
         let compiled = cipherfn_compiler::compile(&model, calibration, &options)
@@ -96,6 +109,31 @@ impl Compile {
         terminal
             .beside_data(self.output.is_stdout())
             .report(&compiled.report, || compiled.report.to_string())
+    }
+
+    fn calibration(&self) -> Result<Calibration<Box<dyn Read + Send>>> {
+        let open = |source: &Source| -> Result<(String, Box<dyn Read + Send>)> {
+            Ok((source.name(), source.open()?.0))
+        };
+        let expected = |source: &Source| -> Result<_> {
+            let (source_name, predictions) = open(source)?;
+            Ok(Expected {
+                source_name,
+                predictions,
+                rows: self.rows.as_ref().map(open).transpose()?,
+            })
+        };
+        let (source_name, input) = open(&self.calibration)?;
+        Ok(Calibration {
+            source_name,
+            input,
+            columns: ColumnSource {
+                targets: self.target.clone(),
+                dropped: self.drop.clone(),
+                order: self.columns.clone(),
+            },
+            expected: self.expected.as_ref().map(expected).transpose()?,
+        })
     }
 
     fn options(&self) -> Result<Options> {
@@ -123,6 +161,7 @@ impl Compile {
             precision: self.precision,
             profile: self.profile,
             classes: self.classes.clone(),
+            min_agreement: self.min_agreement / 100.0,
         })
     }
 }

@@ -550,7 +550,8 @@ fn the_demo_agrees_with_the_library() {
             "model.json",
             "record.json",
             "report.json",
-            "specs.json"
+            "specs.json",
+            "specs.v1.json"
         ]
     );
 }

@@ -59,7 +59,7 @@ impl Endpoint {
     /// Address of a route, which starts with a slash.
     pub(crate) fn url(&self, path: &str) -> String {
         let function = match path {
-            _ if path.starts_with("/v1/keys") => Function::RegisterKey,
+            _ if path.split('/').nth(2) == Some("keys") => Function::RegisterKey,
             _ if path.ends_with("/predict") => Function::Infer,
             _ => Function::Specs,
         };
@@ -133,9 +133,9 @@ mod tests {
         );
         for (path, function) in [
             ("/v1/models", "specs"),
-            ("/v1/models/a", "specs"),
+            ("/v2/models/a", "specs"),
             ("/v1/models/keys", "specs"),
-            ("/v1/models/a/predict", "infer"),
+            ("/v2/models/a/predict", "infer"),
             ("/v1/keys", "register-key"),
             ("/v1/keys/00/complete", "register-key"),
         ] {

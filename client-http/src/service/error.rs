@@ -290,6 +290,16 @@ impl ServiceError {
         }
     }
 
+    /// Whether the service has no such route: that of a version before does not have the newest.
+    pub(crate) fn is_no_route(&self) -> bool {
+        match self {
+            Self::Problem { problem, .. } => problem.kind == ProblemType::UnknownRoute,
+            // The HTTP API in front of the functions knows the routes too.
+            Self::Status { status, .. } => *status == 404,
+            _ => false,
+        }
+    }
+
     /// In the words of a request about `key`.
     pub(crate) fn about_key(self, key: KeyId) -> Self {
         let Self::Problem { problem, .. } = &self else {

@@ -17,8 +17,8 @@ use bytes::Bytes;
 use cipherfn_client::Client;
 use cipherfn_client::ClientError;
 use cipherfn_client::{Answer, Decrypted, PredictionWriter, next_batch};
-use cipherfn_protocol::api::{self, ModelName, Problem, ProblemType};
-use cipherfn_protocol::message::{Chunks, ReplyChunk};
+use cipherfn_protocol::api::{self, ApiVersion, ModelName, Problem, ProblemType, Route};
+use cipherfn_protocol::message::{Chunks, Nonce, ReplyChunk};
 use cipherfn_scheme::SecretKey;
 use cipherfn_table::Rows;
 use futures_util::{StreamExt, stream};
@@ -176,8 +176,15 @@ impl Run {
             Arc::clone(&self.secret),
             Arc::clone(&batch.rows),
         );
-        let query = blocking(move || client.query(&secret, &rows[start..start + count])).await?;
-        let call = Call::new(Method::POST, format!("/v1/models/{}/predict", self.model))
+        let nonce = client.nonce()?;
+        let query = move || client.query(&secret, nonce, &rows[start..start + count]);
+        let query = blocking(query).await?;
+        let version = match self.client.specs().format() {
+            1 => ApiVersion::V1,
+            _ => ApiVersion::V2,
+        };
+        let path = Route::Predict.path(version, self.model.as_str());
+        let call = Call::new(Method::POST, path)
             .header(ACCEPT, HeaderValue::from_static(api::REPLY))
             .body(api::QUERY, query);
         let (answer, _) = self
@@ -193,7 +200,7 @@ impl Run {
             );
             return Err(self.service.answer_error(&call, reason));
         }
-        self.open(answer.body, batch.first + start as u64, count as u64)
+        self.open(answer.body, nonce, batch.first + start as u64, count as u64)
             .await
     }
 
@@ -201,6 +208,7 @@ impl Run {
     async fn open(
         &self,
         reply: Bytes,
+        nonce: Option<Nonce>,
         first_row: u64,
         count: u64,
     ) -> Result<Vec<Answer>, ServiceError> {
@@ -209,6 +217,9 @@ impl Run {
             let mut answers = Vec::new();
             for chunk in Chunks::<_, ReplyChunk>::new(reply.as_ref()) {
                 let (tag, chunk) = chunk?;
+                if chunk.head.nonce != nonce {
+                    return Err(ClientError::OtherQuery);
+                }
                 answers.extend(client.decrypt_chunk(&secret, tag, &chunk, first_row)?);
             }
             Ok::<_, ClientError>(answers)

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 fn echo(request: &Request) -> Answer {
     assert_eq!(
         (request.method().as_str(), request.uri().path()),
-        ("POST", "/v1/models/echo/predict")
+        ("POST", "/v2/models/echo/predict")
     );
     assert_eq!(request.headers()["content-type"], QUERY);
     reply(answer(request.body())).into()
@@ -258,7 +258,7 @@ async fn attempts_end_and_are_told() {
     );
     let text = error.to_string();
     let expected = format!(
-        "POST {}/v1/models/echo/predict answered 503 storage unavailable after 4 attempts: ",
+        "POST {}/v2/models/echo/predict answered 503 storage unavailable after 4 attempts: ",
         server.url
     );
     assert!(

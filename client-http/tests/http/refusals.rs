@@ -7,7 +7,7 @@ use cipherfn_client::{Client, ClientError};
 use cipherfn_client_http::ServiceError;
 use cipherfn_protocol::api::{Problem, ProblemType, REPLY};
 use cipherfn_protocol::hash::Hash;
-use cipherfn_protocol::message::{Chunk, ChunkHead, Chunks, ReplyChunk, write_chunk};
+use cipherfn_protocol::message::{Chunk, ChunkHead, Chunks, Nonce, ReplyChunk, write_chunk};
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::parameters::ParameterSet;
 
@@ -100,7 +100,7 @@ type Forgery = fn(&Request) -> Answer;
 
 #[tokio::test]
 async fn replies_that_do_not_fit_their_request_are_refused() {
-    let forgeries: [(Forgery, &str); 13] = [
+    let forgeries: [(Forgery, &str); 15] = [
         (
             |request| forged(request.body(), |chunk| drop(chunk.outcomes.pop())),
             "sent 2 rows in reply to rows 1 to 3",
@@ -128,6 +128,19 @@ async fn replies_that_do_not_fit_their_request_are_refused() {
                 })
             },
             "other specs",
+        ),
+        // The reply to another query of as many rows, and one that names no query.
+        (
+            |request| {
+                forged(request.body(), |chunk| {
+                    chunk.head.nonce = Some(Nonce::from_bytes([1; 16]));
+                })
+            },
+            "belongs to another query",
+        ),
+        (
+            |request| forged(request.body(), |chunk| chunk.head.nonce = None),
+            "belongs to another query",
         ),
         (
             |request| forged(request.body(), |chunk| chunk.head.first_row = 1),

@@ -4,7 +4,8 @@ mod echo;
 
 use cipherfn_client::{Client, ClientError};
 use cipherfn_protocol::frame::FrameError;
-use cipherfn_protocol::message::MessageError;
+use cipherfn_protocol::message::{ChunkHead, Chunks, MessageError, QueryChunk};
+use cipherfn_protocol::specs::SpecsDocument;
 use cipherfn_scheme::SecretKey;
 use cipherfn_table::Table;
 use echo::{answer, answer_with, set, specs};
@@ -98,6 +99,28 @@ fn a_row_out_of_range_names_its_line() {
         error.starts_with("rows.csv, line 4: feature \"x\" is 2.5, outside the range -2 to 2"),
         "{error}"
     );
+}
+
+#[test]
+fn a_client_speaks_the_version_of_its_specs() {
+    let key = SecretKey::generate(set());
+    let document = SpecsDocument::from_json_bytes(&specs("echo")).unwrap();
+    let older = document
+        .version_1()
+        .unwrap()
+        .expect("one input, one output");
+    for (document, version) in [(document, 2), (older, 1)] {
+        let client = Client::new(document).unwrap();
+        let query = encrypt(&client, &key, "x\n1\n").unwrap();
+        let heads: Vec<ChunkHead> = Chunks::<_, QueryChunk>::new(query.as_slice())
+            .map(|chunk| chunk.unwrap().1.head)
+            .collect();
+        assert_eq!(
+            heads.iter().map(ChunkHead::version).collect::<Vec<_>>(),
+            [version]
+        );
+        assert!(decrypt(&client, &key, &answer(&query)).is_ok());
+    }
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! What a parameter set makes of a circuit: noise, sizes.
 
-use crate::families::trees::noise::{Variances, deviations};
+use crate::cost::Work;
 use crate::options::Profile;
 use cipherfn_protocol::specs::{Gadget, Transport};
 use cipherfn_scheme::noise;
-use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_scheme::query::SelectorQueryShape;
-use cipherfn_scheme::reply::ReplyShape;
-use cipherfn_scheme::selectors::GgswShape;
+use cipherfn_scheme::operations::pack;
+use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
+use cipherfn_scheme::query::{GroupShape, SelectorQueryShape};
+use cipherfn_scheme::reply::{PackedShape, Remainder, ReplyShape};
+use std::collections::BTreeMap;
 
 /// log2 of the probability that some score of a row is off by more than its precision.
 pub(crate) const FAILURE_LOG2: f64 = -40.0;
@@ -19,6 +20,19 @@ const REPLY_SHARE: f64 = 0.03;
 pub(crate) struct Backend {
     /// The set.
     pub set: &'static ParameterSet,
+    /// Results of the circuit that share the probability of failure.
+    results: usize,
+    /// Whether results of many rows are packed into common ciphertexts.
+    packs_replies: bool,
+}
+
+/// Variances (fractions of the torus, squared) that the parameter set and gadget give.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Variances {
+    /// Added by one CMUX between ciphertexts.
+    pub cmux: f64,
+    /// Of one coefficient of a selector's body row.
+    pub body_row: f64,
 }
 
 /// Bound on the error of a result coefficient.
@@ -49,8 +63,8 @@ const fn gadget(base_log: u32, levels: u32) -> Gadget {
 }
 
 impl Backend {
-    /// The sets for a profile, the preferred one first.
-    pub(crate) fn for_profile(profile: Profile) -> Vec<Self> {
+    /// The sets for a profile, the preferred one first, for circuits of `results` outputs.
+    pub(crate) fn for_profile(profile: Profile, results: usize) -> Vec<Self> {
         let names: &[&str] = match profile {
             Profile::Balanced => &["cipherfn-128-n2048-m8-v1"],
             Profile::Compact => &[
@@ -58,11 +72,16 @@ impl Backend {
                 "cipherfn-128-n2048-m8-v1",
             ],
             Profile::Keyless => &["cipherfn-128-n512k4-v1"],
+            Profile::Wide => &["cipherfn-128-n2048-m11-v1"],
         };
         names
             .iter()
             .filter_map(|name| ParameterSet::by_name(name).ok())
-            .map(|set| Self { set })
+            .map(|set| Self {
+                set,
+                results,
+                packs_replies: profile == Profile::Wide,
+            })
             .collect()
     }
 
@@ -80,6 +99,15 @@ impl Backend {
         self.set.packing().is_some()
     }
 
+    /// Slots that a query of `selectors` selectors expands to; none where they travel whole.
+    pub(crate) const fn slots(self, selectors: u32, gadget: Gadget) -> u32 {
+        if self.is_packed() {
+            selectors * gadget.levels
+        } else {
+            0
+        }
+    }
+
     /// Gadgets to try.
     pub(crate) const fn gadgets(self) -> &'static [Gadget] {
         if self.is_packed() { &PACKED } else { &WHOLE }
@@ -89,15 +117,15 @@ impl Backend {
     pub(crate) fn variances(self, gadget: Gadget) -> Variances {
         let selector = noise::selector(self.set, self.transport());
         Variances {
-            cmux: noise::cmux(self.set, gadget, &selector),
-            body_row: noise::scalar_product(&selector, 1.0),
+            cmux: noise::cmux(self.set, gadget, &selector).get(),
+            body_row: noise::scalar_product(&selector, 1.0).get(),
         }
     }
 
     /// The error bound of a result of `coefficients` coefficients that has `variance`, from at
     /// least `rows` selector rows in equal parts, before it is rounded for the reply.
     pub(crate) fn budget(self, variance: f64, rows: f64, coefficients: usize) -> Budget {
-        let switched = |bits: u32| noise::modulus_switch(self.set, bits);
+        let switched = |bits: u32| noise::modulus_switch(self.set, bits).get();
         let reply_bits = (8..=40)
             .find(|bits| switched(*bits) <= REPLY_SHARE * variance)
             .unwrap_or(40);
@@ -126,8 +154,14 @@ impl Backend {
         coefficients: usize,
         reply_bits: u32,
     ) -> Budget {
-        let deviation = (variance + noise::modulus_switch(self.set, reply_bits)).sqrt() * margin;
-        let error = deviations(FAILURE_LOG2 - (coefficients as f64).log2()) * deviation;
+        let packing = match self.set.packing() {
+            Some(packing) if self.packs_replies => pack::variance(self.set, packing).get(),
+            _ => 0.0,
+        };
+        let reply = noise::modulus_switch(self.set, reply_bits).get();
+        let deviation = (variance + packing + reply).sqrt() * margin;
+        let failure = FAILURE_LOG2 - ((coefficients * self.results) as f64).log2();
+        let error = deviations(failure) * deviation;
         Budget {
             deviation,
             error,
@@ -137,41 +171,130 @@ impl Backend {
 
     /// Bytes of a query row of selectors.
     pub(crate) fn query_bytes(self, selectors: u32, gadget: Gadget) -> usize {
+        self.query_shape(selectors, gadget).row_bytes()
+    }
+
+    fn query_shape(self, selectors: u32, gadget: Gadget) -> SelectorQueryShape {
         SelectorQueryShape {
             set: self.set,
             selectors: selectors as usize,
             gadget,
             transport: self.transport(),
         }
-        .row_bytes()
+    }
+
+    /// Bytes of a query row of selectors that decide between circuits. In batches rows share
+    /// ciphertexts, so that every slot counts; whole ciphertexts would make the search take as many
+    /// slots as fill one.
+    pub(crate) fn priced_query_bytes(self, work: &Work, gadget: Gadget, profile: Profile) -> f64 {
+        match self.set.packing() {
+            Some(packing) if profile == Profile::Wide => {
+                let body = self.set.ring.polynomial_size * packing.query_body_bits as usize / 8;
+                f64::from(work.slots) * body as f64 / packing.slots() as f64
+            }
+            _ => self.query_bytes(work.selectors, gadget) as f64,
+        }
+    }
+
+    /// Bytes of a row of selectors in a request that fills ciphertexts; as alone without packing.
+    pub(crate) fn shared_query_bytes(self, selectors: u32, gadget: Gadget) -> usize {
+        let Some(packing) = self.set.packing() else {
+            return self.query_bytes(selectors, gadget);
+        };
+        let shape = self.query_shape(selectors, gadget);
+        let group = |rows| GroupShape {
+            shape,
+            depth: packing.depth(),
+            rows,
+        };
+        let rows = group(1).rows_a_ciphertext().clamp(1, packing.slots());
+        group(rows).bytes().div_ceil(rows)
+    }
+
+    /// Bytes of a reply row among as many as one ciphertext holds.
+    pub(crate) fn shared_reply_bytes(
+        self,
+        coefficients: usize,
+        bits: u32,
+        remainder: Remainder,
+    ) -> usize {
+        let row = self.reply_shape(coefficients, bits);
+        match PackedShape::most_rows(&row, remainder) {
+            0 => row.row_bytes(),
+            rows => {
+                let packed = PackedShape {
+                    row,
+                    rows,
+                    remainder,
+                };
+                packed.bytes().div_ceil(rows)
+            }
+        }
     }
 
     /// Bytes of a reply row.
     pub(crate) fn reply_bytes(self, coefficients: usize, bits: u32) -> usize {
+        self.reply_shape(coefficients, bits).row_bytes()
+    }
+
+    const fn reply_shape(self, coefficients: usize, bits: u32) -> ReplyShape {
         ReplyShape {
             set: self.set,
             coefficients,
             stride: 1,
             bits,
         }
-        .row_bytes()
     }
 
-    /// Bytes of the evaluation key, 0 without one.
+    /// Bytes of the files of all parts of the evaluation key, 0 without one.
     pub(crate) fn key_bytes(self) -> usize {
-        self.set.packing().map_or(0, |packing| {
-            packing.key_rows() * self.set.ring.polynomial_size * self.set.ring.body_bits as usize
-                / 8
-        })
+        self.file_bytes(self.set.parts)
     }
 
-    /// Bytes of one expanded selector.
-    pub(crate) fn ggsw_bytes(self, gadget: Gadget) -> usize {
-        let shape = GgswShape {
-            glwe_dimension: self.set.ring.glwe_dimension,
-            polynomial_size: self.set.ring.polynomial_size,
-            gadget,
-        };
-        shape.ggsw_len() * 16
+    /// Bytes of the files of different key parts, each counted once.
+    pub(crate) fn file_bytes(self, parts: impl IntoIterator<Item = &'static KeyPart>) -> usize {
+        let sizes = parts
+            .into_iter()
+            .map(|part| (part.name, part.file_bytes(self.set)));
+        sizes.collect::<BTreeMap<_, _>>().into_values().sum()
+    }
+}
+
+/// `z` such that a normal variable exceeds `z` standard deviations, to either side, with
+/// probability at most `2^log2_probability`.
+///
+/// By Mills' bound `P(|X| > z) < sqrt(2 / pi) * exp(-z^2 / 2) / z`.
+fn deviations(log2_probability: f64) -> f64 {
+    let log2_bound = |z: f64| {
+        (2.0 / std::f64::consts::PI).sqrt().log2()
+            - z.log2()
+            - z * z / 2.0 * std::f64::consts::LOG2_E
+    };
+    let (mut low, mut high) = (1.0, 64.0);
+    for _ in 0..64 {
+        let middle = f64::midpoint(low, high);
+        if log2_bound(middle) > log2_probability {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    high
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn normal_tails() {
+        // Two-sided tails of 1.96 and 7.14 deviations: 5 % and 2^-40.
+        assert!((deviations(0.05_f64.log2()) - 1.96).abs() < 0.15);
+        assert!(
+            (deviations(-40.0) - 7.14).abs() < 0.02,
+            "{}",
+            deviations(-40.0)
+        );
+        assert!(deviations(-50.0) > deviations(-40.0));
     }
 }

@@ -3,10 +3,15 @@
 
 use crate::error::CompileError;
 use crate::model::{Estimator, Model};
-use cipherfn_program::Tensor;
+use cipherfn_program::{Kind, Tensor, TensorType};
 use cipherfn_protocol::specs::{ColumnKind, InputColumn};
 use cipherfn_table::Table;
 use std::io::Read;
+
+mod columns;
+mod order;
+
+pub use columns::ColumnSource;
 
 /// Most rows that are read.
 pub const MAX_ROWS: usize = 20_000;
@@ -18,71 +23,180 @@ pub struct Calibration<R> {
     pub source_name: String,
     /// The text.
     pub input: R,
-    /// Column that is no input, if the file has one.
-    pub target: Option<String>,
+    /// Which of its columns are what.
+    pub columns: ColumnSource,
+    /// The library's own predictions, to compare the model with before it is compiled.
+    pub expected: Option<Expected<R>>,
+}
+
+/// Predictions to compare with.
+#[derive(Debug)]
+pub struct Expected<R> {
+    /// Name for errors.
+    pub source_name: String,
+    /// CSV, one row a row of input: all columns of the model's predictions in their order, or the
+    /// first of them (the label; the predicted value).
+    pub predictions: R,
+    /// The rows that were predicted, with a name for errors; `None` for the calibration rows.
+    pub rows: Option<(String, R)>,
+}
+
+impl<R> Calibration<R> {
+    /// Rows whose columns are all inputs of the model.
+    pub fn new(source_name: impl Into<String>, input: R) -> Self {
+        Self {
+            source_name: source_name.into(),
+            input,
+            columns: ColumnSource::default(),
+            expected: None,
+        }
+    }
+
+    /// `column` holds what the model should predict: it is no input, and the report says how well
+    /// the model does.
+    #[must_use]
+    pub fn with_target(mut self, column: impl Into<String>) -> Self {
+        self.columns.targets.push(column.into());
+        self
+    }
 }
 
 /// The file as the model reads it.
 pub(crate) struct CalibrationRows {
+    /// Name for errors.
+    pub source_name: String,
     /// One a column, in the order of the program's inputs.
     pub columns: Vec<InputColumn>,
     /// Program inputs, at most [`MAX_ROWS`] rows.
     pub rows: Vec<Vec<Tensor>>,
+    /// Names of the target columns.
+    pub targets: Vec<String>,
+    /// For each row, the cells of the target columns.
+    pub target_cells: Vec<Vec<String>>,
+    /// Rows of the file.
+    pub count: usize,
+    /// How the file's columns were matched with the model's inputs, where that is not plain.
+    pub notes: Vec<String>,
+    /// What is doubtful about the match.
+    pub warnings: Vec<String>,
     /// Names of columns with missing values that no node of the model mentions.
     pub gaps: Vec<String>,
 }
 
-impl<R: Read> Calibration<R> {
+impl CalibrationRows {
     /// Matches the columns with the model's inputs and reads the rows.
     ///
     /// A tree answers rows with missing values even if none of its nodes says where they go: a
     /// comparison with NaN is false. Some exporters rely on it, so calibration rows that have
     /// missing values allow them, in the inputs where they do.
-    pub(crate) fn read(self, model: &mut Model) -> Result<CalibrationRows, CompileError> {
-        let table = Table::open(self.source_name.as_str(), self.input)?;
+    pub(crate) fn read<R: Read>(
+        source_name: String,
+        input: R,
+        source: &ColumnSource,
+        model: &mut Model,
+    ) -> Result<Self, CompileError> {
+        let table = Table::open(source_name.as_str(), input)?;
         let own: Vec<bool> = model.columns.iter().map(|input| input.missing).collect();
         let is_trees = |estimator: &Estimator| matches!(estimator, Estimator::Trees(_));
         if model.estimators.iter().all(is_trees) {
+            let is_float = |kind| matches!(kind, ColumnKind::Float32 | ColumnKind::Float64);
             for input in model
                 .columns
                 .iter_mut()
-                .filter(|input| matches!(input.kind, ColumnKind::Float32 | ColumnKind::Float64))
+                .filter(|input| is_float(input.kind))
             {
                 input.missing = true;
             }
         }
-        let mut columns = match_columns(
-            model,
-            table.header(),
-            self.target.as_deref(),
-            &self.source_name,
-        )?;
-        let rows = table
-            .select(&columns, model.preprocess.inputs())?
+        let columns::Matched {
+            mut columns,
+            mut notes,
+        } = columns::match_with(&source_name, &model.columns, table.header(), source)?;
+        let is_unnamed = matches!(model.columns.as_slice(), [input] if input.width > 1)
+            && source.order.is_empty()
+            && source.targets.len() == 1;
+        let targets = source.targets.iter().map(|name| InputColumn {
+            name: name.clone(),
+            kind: ColumnKind::Text,
+            missing: true,
+        });
+        let read: Vec<InputColumn> = columns.iter().cloned().chain(targets).collect();
+        let mut inputs = model.preprocess.inputs().to_vec();
+        inputs.push(TensorType {
+            kind: Kind::Text,
+            len: source.targets.len(),
+        });
+        let mut table = table.select(&read, &inputs)?;
+        let mut rows = table
+            .by_ref()
             .take(MAX_ROWS)
             .collect::<Result<Vec<_>, _>>()?;
-        let mut gaps = Vec::new();
-        let mut next = 0;
-        for (index, (input, own)) in model.columns.iter_mut().zip(own).enumerate() {
-            let columns = &mut columns[next..next + input.width];
-            next += input.width;
-            if own || !input.missing {
-                continue;
+        let count = rows.len() + table.map_while(Result::ok).count();
+        let target_cells = rows.iter_mut().map(|row| match row.pop() {
+            Some(Tensor::Text(cells)) => cells,
+            _ => Vec::new(),
+        });
+        let target_cells: Vec<Vec<String>> = target_cells.collect();
+        let mut warnings = Vec::new();
+        if is_unnamed {
+            let target: Vec<&str> = target_cells
+                .iter()
+                .filter_map(|cells| Some(cells.first()?.trim()))
+                .collect();
+            if let Some(order) = order::better(model, &rows, &target) {
+                columns = order.iter().map(|index| columns[*index].clone()).collect();
+                for row in &mut rows {
+                    row[0] = order::in_order(&row[0], &order);
+                }
+                let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+                notes.clear();
+                warnings.push(format!(
+                    "the model names no features, and in {source_name}'s order of columns it does \
+                     not predict the target: the order that predicts it is taken instead: {}. \
+                     Check it against the training, or give it (--columns)",
+                    names.join(", ")
+                ));
             }
-            let missing = |entry: usize| rows.iter().any(|row| is_nan(&row[index], entry));
-            let found: Vec<usize> = (0..input.width).filter(|entry| missing(*entry)).collect();
-            input.missing = !found.is_empty();
-            for column in columns.iter_mut() {
-                column.missing = input.missing;
-            }
-            gaps.extend(found.into_iter().map(|entry| columns[entry].name.clone()));
         }
-        Ok(CalibrationRows {
+        let gaps = allow_gaps(model, &own, &mut columns, &rows);
+        Ok(Self {
+            source_name,
             columns,
             rows,
+            targets: source.targets.clone(),
+            target_cells,
+            count,
+            notes,
+            warnings,
             gaps,
         })
     }
+}
+
+/// Lets the inputs whose calibration rows have missing values take them, and names their columns.
+fn allow_gaps(
+    model: &mut Model,
+    own: &[bool],
+    columns: &mut [InputColumn],
+    rows: &[Vec<Tensor>],
+) -> Vec<String> {
+    let mut gaps = Vec::new();
+    let mut rest = columns;
+    for (index, (input, own)) in model.columns.iter_mut().zip(own).enumerate() {
+        let columns;
+        (columns, rest) = rest.split_at_mut(input.width);
+        if *own || !input.missing {
+            continue;
+        }
+        let missing = |entry: usize| rows.iter().any(|row| is_nan(&row[index], entry));
+        let found: Vec<usize> = (0..input.width).filter(|entry| missing(*entry)).collect();
+        input.missing = !found.is_empty();
+        for column in columns.iter_mut() {
+            column.missing = input.missing;
+        }
+        gaps.extend(found.into_iter().map(|entry| columns[entry].name.clone()));
+    }
+    gaps
 }
 
 fn is_nan(tensor: &Tensor, entry: usize) -> bool {
@@ -90,75 +204,5 @@ fn is_nan(tensor: &Tensor, entry: usize) -> bool {
         Tensor::F32(values) => values[entry].is_nan(),
         Tensor::F64(values) => values[entry].is_nan(),
         Tensor::I64(_) | Tensor::Text(_) => false,
-    }
-}
-
-/// The file's column for each entry of each input. One wide input takes the columns in the file's
-/// order; several are matched by name.
-fn match_columns(
-    model: &Model,
-    header: &[String],
-    target: Option<&str>,
-    source_name: &str,
-) -> Result<Vec<InputColumn>, CompileError> {
-    if let Some(target) = target.filter(|target| !header.iter().any(|name| name == target)) {
-        return Err(CompileError::Target {
-            source_name: source_name.into(),
-            target: target.into(),
-            found: header.join(", "),
-        });
-    }
-    let names: Vec<&String> = header
-        .iter()
-        .filter(|name| Some(name.as_str()) != target)
-        .collect();
-    let mismatch = |model: String| {
-        let found = names
-            .iter()
-            .map(|name| name.as_str())
-            .collect::<Vec<_>>()
-            .join(", ");
-        CompileError::Columns {
-            source_name: source_name.into(),
-            model,
-            count: names.len(),
-            found,
-        }
-    };
-    match model.columns.as_slice() {
-        [input] if input.width == names.len() => Ok(names
-            .into_iter()
-            .map(|name| InputColumn {
-                name: name.clone(),
-                kind: input.kind,
-                missing: input.missing,
-            })
-            .collect()),
-        [input] if input.width != 1 => Err(mismatch(format!(
-            "one input {:?} of {} entries",
-            input.name, input.width
-        ))),
-        inputs => {
-            let wanted = || {
-                inputs
-                    .iter()
-                    .map(|input| input.name.as_str())
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            };
-            let by_name = |input: &crate::model::Column| {
-                let found = input.width == 1 && names.iter().any(|name| **name == input.name);
-                found.then(|| InputColumn {
-                    name: input.name.clone(),
-                    kind: input.kind,
-                    missing: input.missing,
-                })
-            };
-            inputs
-                .iter()
-                .map(by_name)
-                .collect::<Option<Vec<_>>>()
-                .ok_or_else(|| mismatch(format!("the inputs {}", wanted())))
-        }
     }
 }

@@ -35,6 +35,13 @@ pub(crate) fn cut(mut ir: Ir, provenance: Provenance) -> Result<Model, CompileEr
     ir.estimators.extend(made);
     outputs::depend_on_estimators(&ir, &places)?;
     let scores = RawScores::of(&ir, &places);
+    let combiners = postprocess::combiners(&ir, &places);
+    ir.notes.extend(combiners.iter().map(|node| {
+        format!(
+            "{node} takes other estimators' results: the client evaluates it, and its parameters \
+             are in the client specs"
+        )
+    }));
     let (task, answers) = outputs::answers(&ir, &places, &scores);
     let postprocess = postprocess::program(&ir, &places, &scores, &answers)?;
     exact::check(&postprocess, &ir)?;
@@ -61,7 +68,7 @@ pub(crate) fn cut(mut ir: Ir, provenance: Provenance) -> Result<Model, CompileEr
             graph: provenance.graph,
             task,
             operators: provenance.operators,
-            notes: Vec::new(),
+            notes: ir.notes,
         },
     })
 }

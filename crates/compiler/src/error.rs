@@ -95,19 +95,19 @@ pub enum CompileError {
     /// The calibration rows cannot be read.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// No column has the target's name.
-    #[error("{source_name} has no column {target:?}; its columns are: {found}")]
-    Target {
+    /// No column has a name that was given.
+    #[error("{source_name} has no column {column:?}; its columns are: {found}")]
+    NoSuchColumn {
         /// The file.
         source_name: String,
         /// The name given.
-        target: String,
+        column: String,
         /// Names found.
         found: String,
     },
     /// The calibration rows' columns are not the model's.
     #[error(
-        "{source_name} does not fit the model: the model has {model}, the file has {count} columns besides the target: {found}"
+        "{source_name} does not fit the model, which has {model}; besides the columns that are left out the file has {count}: {found}; {way_out}"
     )]
     Columns {
         /// The file.
@@ -118,6 +118,47 @@ pub enum CompileError {
         count: usize,
         /// Names found.
         found: String,
+        /// What to do.
+        way_out: String,
+    },
+    /// Predictions that are no list of the model's predictions for the rows.
+    #[error("{source_name} cannot be compared with the model: {problem}")]
+    Incomparable {
+        /// The file of predictions.
+        source_name: String,
+        /// What does not fit, and the way out.
+        problem: String,
+    },
+    /// The model's predictions are not the library's.
+    #[error(
+        "the model in this file is not the one that made {source_name}: {differing} of {rows} rows differ:\n{}\n{cause}",
+        first.join("\n")
+    )]
+    Disagreement {
+        /// The file of predictions.
+        source_name: String,
+        /// Rows that differ.
+        differing: usize,
+        /// Rows compared.
+        rows: usize,
+        /// The first of them, in words.
+        first: Vec<String>,
+        /// What is known to make such files differ, and the way out.
+        cause: String,
+    },
+    /// Quantisation and noise change too many labels.
+    #[error(
+        "the compiled model gives {equal} of {rows} calibration rows the label that the model gives, fewer than the {least} % asked for: {way_out}, or allow it with --min-agreement"
+    )]
+    Agreement {
+        /// Rows with the same label.
+        equal: u64,
+        /// Rows compared.
+        rows: u64,
+        /// Percentage asked for.
+        least: f64,
+        /// What to try.
+        way_out: String,
     },
     /// Every row gets the same scores.
     #[error(
@@ -159,7 +200,7 @@ pub enum CompileError {
     /// The compiled circuit breaks a limit.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The compiled circuit has no bytes.
+    /// The bundle breaks a limit.
     #[error(transparent)]
     Bundle(#[from] BundleError),
     /// The compiled specs break a limit.
@@ -171,6 +212,11 @@ pub enum CompileError {
 }
 
 impl CompileError {
+    /// Whether the call was wrong rather than the model: files that do not belong together.
+    pub const fn is_usage(&self) -> bool {
+        matches!(self, Self::Incomparable { .. })
+    }
+
     pub(crate) fn invalid(place: impl std::fmt::Display, problem: impl Into<String>) -> Self {
         Self::Invalid {
             place: place.to_string(),

@@ -1,5 +1,218 @@
-//! The families of estimators that can be evaluated under encryption.
+//! The families of estimators that can be evaluated under encryption: peers behind [`Family`].
+//!
+//! A model's estimators are gathered into one [`Region`] a family: trees of several ensembles share
+//! selectors and one reply, linear maps share a ciphertext. Each region is planned on its own, under
+//! one parameter set for all of them.
 
-pub(crate) mod linear;
-pub(crate) mod scores;
-pub(crate) mod trees;
+use crate::backend::Backend;
+use crate::cost::price;
+use crate::error::CompileError;
+use crate::features::Features;
+use crate::model::{Estimator, LinearModel, TreeEnsemble, TreeNode};
+use crate::options::Options;
+use crate::report::{FeatureReport, SharedSizes, TreeCounts, WorkReport};
+use cipherfn_circuit::Circuit;
+use cipherfn_protocol::hash::Hash;
+use cipherfn_protocol::specs::{Encoding, ScoreDecoding};
+use cipherfn_scheme::parameters::KeyPart;
+
+mod linear;
+mod scores;
+mod trees;
+
+#[cfg(test)]
+mod tests;
+
+/// A kind of estimator.
+pub(crate) trait Family {
+    /// Word for reports and specs.
+    fn name(&self) -> &'static str;
+
+    /// The cheapest circuit that reaches the wanted precision, or the most precise one.
+    fn plan(&self, setting: &Setting<'_>) -> Result<Plan, CompileError>;
+}
+
+/// What a family plans for.
+#[derive(Clone, Copy)]
+pub(crate) struct Setting<'a> {
+    /// The features.
+    pub features: &'a Features,
+    /// What the developer asks for.
+    pub options: &'a Options,
+    /// Hash of the model's bytes: whatever is drawn is drawn from it.
+    pub seed: Hash,
+    /// The parameter set.
+    pub backend: Backend,
+}
+
+/// A region, ready to become part of the model's circuit and specs.
+pub(crate) struct Plan {
+    /// Circuit of this region alone.
+    pub circuit: Circuit,
+    /// How the client encodes the circuit's inputs.
+    pub encoding: Encoding,
+    /// How the client reads the circuit's outputs.
+    pub reading: Reading,
+    /// For the report.
+    pub facts: Facts,
+}
+
+/// From the coefficients of a region's reply to its scores.
+pub(crate) struct Reading {
+    /// One entry a score of the region.
+    pub scores: Vec<ScoreDecoding>,
+    /// Standard deviation of a result coefficient, as a fraction of the torus.
+    pub deviation: f64,
+}
+
+/// What the report says of a region.
+#[derive(Clone)]
+pub(crate) struct Facts {
+    /// Guaranteed bits wanted.
+    pub target_bits: f64,
+    /// Guaranteed bits.
+    pub bits: f64,
+    /// Of which range.
+    pub range_of: &'static str,
+    /// Encoding of the features.
+    pub features: FeatureReport,
+    /// Work for one row.
+    pub work: WorkReport,
+    /// Size of the ensemble.
+    pub trees: Option<TreeCounts>,
+    /// Bytes of a query row.
+    pub query_bytes: usize,
+    /// Bytes of a reply row.
+    pub reply_bytes: usize,
+    /// Both in a request of many rows, where the set lets them share ciphertexts.
+    pub shared: Option<SharedSizes>,
+    /// Parts of the evaluation key that the server needs; none for a circuit without key.
+    pub key_parts: &'static [KeyPart],
+    /// What to look at before deploying.
+    pub warnings: Vec<String>,
+}
+
+/// The estimators of one family.
+pub(crate) struct Region {
+    /// All of them as one.
+    pub estimator: Estimator,
+    /// Which of the model's raw scores are its scores.
+    pub scores: Vec<usize>,
+}
+
+impl Estimator {
+    /// Its family.
+    pub(crate) fn family(&self) -> &dyn Family {
+        match self {
+            Self::Trees(trees) => trees,
+            Self::Linear(linear) => linear,
+        }
+    }
+}
+
+/// Gathers estimators by family, in order of appearance.
+pub(crate) fn regions(estimators: &[Estimator]) -> Vec<Region> {
+    let mut regions: Vec<Region> = Vec::new();
+    let mut first = 0;
+    for estimator in estimators {
+        let own = first..first + estimator.scores();
+        first = own.end;
+        let is_joined = regions.iter_mut().any(|region| {
+            let is_joined = join(&mut region.estimator, estimator);
+            if is_joined {
+                region.scores.extend(own.clone());
+            }
+            is_joined
+        });
+        if !is_joined {
+            regions.push(Region {
+                estimator: estimator.clone(),
+                scores: own.collect(),
+            });
+        }
+    }
+    regions
+}
+
+/// Appends the scores of `other`, if it is of the same family.
+fn join(estimator: &mut Estimator, other: &Estimator) -> bool {
+    match (estimator, other) {
+        (Estimator::Linear(linear), Estimator::Linear(LinearModel { weights, bias })) => {
+            linear.weights.extend_from_slice(weights);
+            linear.bias.extend_from_slice(bias);
+        }
+        (
+            Estimator::Trees(ensemble),
+            Estimator::Trees(TreeEnsemble {
+                scores,
+                base,
+                trees,
+            }),
+        ) => {
+            let shift = ensemble.scores as u32;
+            ensemble.scores += scores;
+            ensemble.base.extend_from_slice(base);
+            for mut tree in trees.iter().cloned() {
+                for node in &mut tree.nodes {
+                    if let TreeNode::Leaf(values) = node {
+                        for (score, _) in values {
+                            *score += shift;
+                        }
+                    }
+                }
+                ensemble.trees.push(tree);
+            }
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// Plans all regions under the parameter set that suits them best.
+pub(crate) fn plan(
+    regions: &[Region],
+    features: &Features,
+    options: &Options,
+    seed: Hash,
+) -> Result<(Backend, Vec<Plan>), CompileError> {
+    let mut best: Option<(f64, f64, Backend, Vec<Plan>)> = None;
+    for backend in Backend::for_profile(options.profile, regions.len()) {
+        let setting = Setting {
+            features,
+            options,
+            seed,
+            backend,
+        };
+        let plans = regions
+            .iter()
+            .map(|region| region.estimator.family().plan(&setting))
+            .collect::<Result<Vec<_>, _>>()?;
+        // Sets that reach the target come first, the cheapest of them; then the most precise one.
+        let short = plans
+            .iter()
+            .map(|plan| plan.facts.target_bits - plan.facts.bits);
+        let short = short.fold(0.0, f64::max);
+        let facts = || plans.iter().map(|plan| &plan.facts);
+        let price = price(
+            options.profile,
+            facts().map(|facts| facts.work.predicted_microseconds).sum(),
+            facts().map(|facts| facts.query_bytes).sum::<usize>() as f64,
+            backend.file_bytes(facts().flat_map(|facts| facts.key_parts)),
+        );
+        if best
+            .as_ref()
+            .is_none_or(|(least, cheapest, ..)| (short, price) < (*least, *cheapest))
+        {
+            best = Some((short, price, backend, plans));
+        }
+    }
+    let (short, _, backend, plans) = best.ok_or(CompileError::Constant)?;
+    match (options.precision, short > 0.0) {
+        (Some(wanted), true) => Err(CompileError::Precision {
+            wanted,
+            best: wanted - short,
+            profile: options.profile.name(),
+        }),
+        _ => Ok((backend, plans)),
+    }
+}

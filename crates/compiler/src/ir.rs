@@ -17,6 +17,8 @@
 mod combination;
 mod ensemble;
 mod range;
+#[cfg(test)]
+mod samples;
 
 pub(crate) use combination::{Atom, Combination};
 pub(crate) use ensemble::Ensemble;
@@ -44,6 +46,8 @@ pub(crate) struct Ir {
     pub(crate) classes: HashMap<ValueId, Vec<String>>,
     /// The nodes that steps come from, by name.
     pub(crate) nodes: HashMap<String, NodeName>,
+    /// What was decided where the file leaves a choice, for people.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Functions of a value that can be evaluated under encryption.
@@ -106,6 +110,7 @@ impl Ir {
             outputs: Vec::new(),
             classes: HashMap::new(),
             nodes: HashMap::new(),
+            notes: Vec::new(),
         })
     }
 

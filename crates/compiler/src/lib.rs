@@ -16,20 +16,27 @@ mod analyse;
 mod backend;
 mod calibration;
 mod compile;
+mod cost;
 mod cut;
 pub mod error;
+mod expected;
 mod families;
+mod features;
 mod ir;
+mod labels;
 mod lower;
 pub mod model;
 mod options;
+mod quality;
 pub mod read;
 pub mod report;
 mod simulate;
 
-pub use calibration::{Calibration, MAX_ROWS};
+pub use calibration::{Calibration, ColumnSource, Expected, MAX_ROWS};
 pub use compile::{Compiled, compile};
+pub use cost::Work;
 pub use error::{CompileError, NodeName};
-pub use families::trees::cost::Work;
-pub use options::{DEFAULT_PRECISION, FeatureMode, Options, ParseOptionError, Profile};
+pub use options::{
+    DEFAULT_AGREEMENT, DEFAULT_PRECISION, FeatureMode, Options, ParseOptionError, Profile,
+};
 pub use report::Report;

@@ -1,6 +1,6 @@
 //! The compile report: what was compiled, what it reveals, how precise it is, what it costs.
 
-use crate::families::trees::cost::Work;
+use crate::cost::Work;
 use cipherfn_protocol::specs::Gadget;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,16 @@ pub struct Report {
     pub sizes: SizeReport,
     /// The compiled model on the calibration rows.
     pub agreement: Agreement,
+    /// How well the model predicts the targets of the calibration rows.
+    #[serde(default)]
+    pub targets: Vec<TargetReport>,
+    /// Rows on which the model gives the library's own predictions, if there were any to compare
+    /// with.
+    #[serde(default)]
+    pub expected_rows: Option<u64>,
+    /// What to know: how columns were matched, what the specs show.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// What to look at before deploying.
     pub warnings: Vec<String>,
 }
@@ -41,9 +51,6 @@ pub struct ModelReport {
     pub producer: String,
     /// Operators of the ONNX graph, or what a library's file boosts.
     pub operators: Vec<String>,
-    /// What the reader decided where the file leaves a choice, and what follows for the client.
-    #[serde(default)]
-    pub notes: Vec<String>,
     /// Length of the feature vector.
     pub features: usize,
     /// Raw scores.
@@ -123,6 +130,30 @@ pub struct PrecisionReport {
     pub noise_deviation: f64,
 }
 
+/// How well one target is predicted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TargetReport {
+    /// The column.
+    pub target: String,
+    /// Rows compared.
+    pub rows: u64,
+    /// Of the model.
+    pub clear: Quality,
+    /// Of the compiled model, with noise.
+    pub simulated: Quality,
+}
+
+/// Measures of predictions; those that make no sense for a model are left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Quality {
+    /// Part of the rows with the right label.
+    pub accuracy: Option<f64>,
+    /// Area under the receiver's curve, of two classes.
+    pub auc: Option<f64>,
+    /// Explained part of the variance.
+    pub r2: Option<f64>,
+}
+
 /// Work for one row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorkReport {
@@ -142,6 +173,18 @@ pub struct SizeReport {
     /// One query row.
     pub query_row: usize,
     /// One reply row.
+    pub reply_row: usize,
+    /// A row in a request of many, where rows share ciphertexts.
+    #[serde(default)]
+    pub shared: Option<SharedSizes>,
+}
+
+/// Sizes of a row among as many as ciphertexts have room for, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedSizes {
+    /// Its share of the query.
+    pub query_row: usize,
+    /// Its share of the reply.
     pub reply_row: usize,
 }
 

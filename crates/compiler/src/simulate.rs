@@ -20,31 +20,40 @@ pub(crate) struct Simulation<'a> {
     pub model: &'a Model,
     /// The compiled circuit.
     pub circuit: &'a Circuit,
-    /// The client's encoding.
-    pub encoding: &'a Encoding,
+    /// The client's encoding of each circuit input.
+    pub inputs: &'a [Encoding],
     /// The client's decoding.
     pub decoding: &'a Decoding,
-    /// Standard deviation of a result coefficient, as a fraction of the torus.
-    pub deviation: f64,
+    /// Standard deviation of each result coefficient, as a fraction of the torus.
+    pub deviations: &'a [f64],
     /// Starts the noise: the same model gets the same noise.
     pub seed: Hash,
 }
 
+/// A row's outputs.
+pub(crate) struct SimulatedRow {
+    /// Index among the rows given.
+    pub index: usize,
+    /// The float model's.
+    pub exact: Vec<Tensor>,
+    /// The compiled model's.
+    pub simulated: Vec<Tensor>,
+}
+
 impl Simulation<'_> {
-    /// Runs feature vectors.
-    pub(crate) fn run(&self, rows: &[Vec<f32>]) -> Result<Agreement, CompileError> {
+    /// Runs feature vectors. Rows that the client would refuse are missing in the list.
+    pub(crate) fn run(
+        &self,
+        rows: &[Vec<f32>],
+    ) -> Result<(Agreement, Vec<SimulatedRow>), CompileError> {
         let circuit = ClearCircuit::new(self.circuit.clone())?;
         let mut noise = Gaussian::new(self.seed);
-        let label = self
-            .model
-            .outputs
-            .iter()
-            .position(|output| *output == OutputField::Label);
         let mut agreement = Agreement {
-            has_labels: label.is_some(),
+            has_labels: self.model.outputs.contains(&OutputField::Label),
             ..Agreement::default()
         };
-        for features in rows.iter().take(MAX_ROWS) {
+        let mut outputs = Vec::new();
+        for (index, features) in rows.iter().take(MAX_ROWS).enumerate() {
             let exact = self.model.raw_scores(features);
             if exact.iter().any(|score| !score.is_finite()) {
                 agreement.skipped += 1;
@@ -63,13 +72,19 @@ impl Simulation<'_> {
                 within &= error <= score.precision;
             }
             agreement.within_precision += u64::from(within);
-            if let Some(label) = label {
-                let wanted = self.label(&exact, label)?;
-                agreement.labels_equal += u64::from(self.label(&decoded, label)? == wanted);
-                agreement.margin_cases += u64::from(self.is_margin_case(&exact, label, &wanted)?);
+            let row = SimulatedRow {
+                index,
+                exact: self.outputs(&exact)?,
+                simulated: self.outputs(&decoded)?,
+            };
+            if agreement.has_labels {
+                let equal = self.same_labels(&row.exact, &row.simulated);
+                agreement.labels_equal += u64::from(equal);
+                agreement.margin_cases += u64::from(self.is_margin_case(&exact, &row.exact)?);
             }
+            outputs.push(row);
         }
-        Ok(agreement)
+        Ok((agreement, outputs))
     }
 
     /// The noisy result, or `None` for a row that the client would refuse.
@@ -79,35 +94,31 @@ impl Simulation<'_> {
         features: &[f32],
         noise: &mut Gaussian,
     ) -> Option<Vec<i64>> {
-        let values = InputValues::of(self.encoding, features).ok()?;
+        let values = InputValues::all(self.inputs, features).ok()?;
         let result = circuit
-            .evaluate(&[values])
+            .evaluate(&values)
             .expect("the encoding makes the inputs that the circuit takes");
-        let turn = 64_f64.exp2() * self.deviation;
-        Some(
-            result
-                .into_iter()
-                .map(|phase| (phase as i64).wrapping_add((noise.next() * turn) as i64))
-                .collect(),
-        )
+        let noisy = result.into_iter().zip(self.deviations);
+        let phases = noisy.map(|(phase, deviation)| {
+            let error = (noise.next() * deviation * 64_f64.exp2()) as i64;
+            (phase as i64).wrapping_add(error)
+        });
+        Some(phases.collect())
     }
 
-    fn label(&self, scores: &[f64], label: usize) -> Result<Tensor, CompileError> {
-        let mut outputs = self
-            .model
-            .postprocess
-            .run(vec![Tensor::F64(scores.to_vec())])?;
-        Ok(outputs.swap_remove(label))
+    fn outputs(&self, scores: &[f64]) -> Result<Vec<Tensor>, CompileError> {
+        let scores = Tensor::F64(scores.to_vec());
+        Ok(self.model.postprocess.run(vec![scores])?)
+    }
+
+    fn same_labels(&self, one: &[Tensor], other: &[Tensor]) -> bool {
+        let mut outputs = one.iter().zip(other).zip(&self.model.outputs);
+        outputs.all(|((one, other), field)| *field != OutputField::Label || one == other)
     }
 
     /// Whether errors within the precision can change the label: tried at the corners that move one
     /// score against all others.
-    fn is_margin_case(
-        &self,
-        exact: &[f64],
-        label: usize,
-        wanted: &Tensor,
-    ) -> Result<bool, CompileError> {
+    fn is_margin_case(&self, exact: &[f64], outputs: &[Tensor]) -> Result<bool, CompileError> {
         let precision = |index: usize| self.decoding.scores[index].precision;
         for risen in 0..exact.len() {
             for sign in [1.0, -1.0] {
@@ -115,7 +126,7 @@ impl Simulation<'_> {
                     score + precision(index) * if index == risen { sign } else { -sign }
                 };
                 let moved: Vec<f64> = exact.iter().enumerate().map(moved).collect();
-                if self.label(&moved, label)? != *wanted {
+                if !self.same_labels(outputs, &self.outputs(&moved)?) {
                     return Ok(true);
                 }
             }

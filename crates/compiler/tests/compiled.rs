@@ -52,12 +52,10 @@ fn try_compile(folder: &Path, change: impl FnOnce(&mut Options)) -> Result<Compi
     let mut options = Options::new(folder.file_name().unwrap().to_str().unwrap());
     change(&mut options);
     let header = rows.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let labelled = header.trim_ascii_end().ends_with(b",target");
-    let calibration = Calibration {
-        source_name: "train.csv".into(),
-        input: rows.as_slice(),
-        target: labelled.then(|| "target".into()),
-    };
+    let mut calibration = Calibration::new("train.csv", rows.as_slice());
+    if header.trim_ascii_end().ends_with(b",target") {
+        calibration = calibration.with_target("target");
+    }
     compile(&model, calibration, &options)
 }
 
@@ -126,6 +124,28 @@ fn trees_are_exact_up_to_the_stated_rounding() {
             println!("{}", compiled.report);
         }
     }
+}
+
+/// Rows of large requests share ciphertexts both ways.
+#[test]
+fn wide_circuits_have_few_bytes_a_row() {
+    let [usual, wide] = [Profile::Balanced, Profile::Wide]
+        .map(|profile| compiled("xgb_bc", |options| options.profile = profile));
+    println!("{}", wide.report);
+    check_in_the_clear("xgb_bc", &wide);
+    let shared = wide.report.sizes.shared.unwrap();
+    assert!(shared.query_row <= 1450, "{shared:?}");
+    assert!(shared.reply_row <= 60, "{shared:?}");
+    let [before, after] = [&usual, &wide].map(|compiled| &compiled.report.work);
+    assert!(
+        after.predicted_microseconds <= 1.1 * before.predicted_microseconds,
+        "{before:?} {after:?}"
+    );
+    assert!(wide.report.precision.guaranteed_bits >= 9.5);
+    let linear = compiled("logreg_bc", |options| options.profile = Profile::Wide);
+    let shared = linear.report.sizes.shared.unwrap();
+    assert!(shared.reply_row <= 16, "{shared:?}");
+    assert!(linear.report.precision.guaranteed_bits >= 12.0);
 }
 
 #[test]
@@ -290,11 +310,11 @@ fn calibration_columns_must_fit() {
     let model = fs::read(folder.join("model.onnx")).unwrap();
     let text = fs::read(folder.join("train.csv")).unwrap();
     let compile = |text: &[u8], target: Option<&str>| {
-        let calibration = Calibration {
-            source_name: "train.csv".into(),
-            input: text,
-            target: target.map(str::to_owned),
-        };
+        let mut calibration = Calibration::new("train.csv", text);
+        calibration
+            .columns
+            .targets
+            .extend(target.map(str::to_owned));
         compile(&model, calibration, &Options::new("m")).unwrap_err()
     };
     assert!(matches!(
@@ -303,7 +323,7 @@ fn calibration_columns_must_fit() {
     ));
     assert!(matches!(
         compile(&text, Some("label")),
-        CompileError::Target { .. }
+        CompileError::NoSuchColumn { .. }
     ));
     assert!(matches!(
         compile(b"a,b\n1,2\n", None),
@@ -323,11 +343,7 @@ fn calibration_rows_decide_on_missing_values_that_trees_do_not_mention() {
             let (header, rows) = text.split_once('\n').unwrap();
             text = format!("{header}\n{}", &rows[rows.find(',').unwrap()..]);
         }
-        let calibration = Calibration {
-            source_name: "train.csv".into(),
-            input: text.as_bytes(),
-            target: Some("target".into()),
-        };
+        let calibration = Calibration::new("train.csv", text.as_bytes()).with_target("target");
         compile(&model, calibration, &Options::new("m"))
     };
     let accepted = |compiled: &Compiled| {

@@ -275,6 +275,28 @@ fn mixtures_and_functions_of_leaves_are_few_scores() {
 }
 
 #[test]
+fn departures_from_the_graph_are_noted() {
+    for (name, part) in [
+        ("lgbm_all_leaves_positive", "labels follow the probability"),
+        ("stacking", "the client evaluates it"),
+    ] {
+        let notes = load(&root().join("tests/libraries").join(name))
+            .summary
+            .notes;
+        assert!(
+            matches!(notes.as_slice(), [note] if note.contains(part)),
+            "{notes:?}"
+        );
+    }
+    assert!(
+        load(&root().join("tests/libraries/xgb_bc"))
+            .summary
+            .notes
+            .is_empty()
+    );
+}
+
+#[test]
 fn meaning_of_outputs_follows_from_construction() {
     let outputs = |name: &str| {
         let model = load(&root().join("tests/models").join(name));

@@ -5,7 +5,7 @@
 
 use cipherfn_compiler::model::Model;
 use cipherfn_compiler::read::{read_model, read_model_with_classes};
-use cipherfn_compiler::{Calibration, Options, compile};
+use cipherfn_compiler::{Calibration, ColumnSource, Options, compile};
 use cipherfn_program::{Kind, Tensor};
 use cipherfn_protocol::specs::OutputField;
 use proptest::prelude::*;
@@ -178,7 +178,8 @@ fn compiled_files_stay_within_their_precision() {
         let calibration = Calibration {
             source_name: "rows.csv".into(),
             input: finite.as_bytes(),
-            target: None,
+            columns: ColumnSource::default(),
+            expected: None,
         };
         let bytes = fs::read(model_file(&folder).unwrap()).unwrap();
         let compiled = compile(&bytes, calibration, &Options::new(case))

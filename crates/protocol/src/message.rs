@@ -3,19 +3,24 @@
 //!
 //! A file or body is a sequence of [frames](crate::frame) of one kind ([`Kind::Query`] or
 //! [`Kind::Reply`]), one chunk each. The last chunk says that it is the last: a stream that ends
-//! before is truncated. Payload of a chunk (integers little endian):
+//! before is truncated. Payload of a chunk of version 2 (integers little endian):
 //!
 //! ```text
 //! offset  size  field
 //!      0    32  hash of the client specs that the rows were made for
 //!     32    16  id of the secret key that the rows are encrypted under
-//!     48     8  number of the chunk's first row, from 0
-//!     56     1  flags: 1 = last chunk
-//!     57     4  rows in the chunk, n
-//!     61     4  bytes of a row, r
-//!     65     -  query: n times r bytes
+//!     48    16  nonce of the query, which its reply repeats
+//!     64     8  number of the chunk's first row, from 0
+//!     72     1  flags: 1 = last chunk
+//!     73     4  rows in the chunk, n
+//!     77     4  bytes of a row, r
+//!     81     -  query: n times r bytes
 //!               reply: n outcomes, each 0 and r bytes, or 1, a length (4 bytes) and that many bytes of UTF-8 (why the row failed)
 //! ```
+
+//! Version 1 has no nonce, and what follows it stands 16 bytes earlier. A query is answered in its
+//! own version. Nonce and number of rows bind a reply to its query: a client that checks both
+//! notices a mix-up of requests, though not a server that computes wrongly.
 
 use crate::frame::{FrameError, Kind};
 use crate::hash::SpecsHash;
@@ -24,8 +29,10 @@ use crate::hex::as_hexadecimal;
 mod codec;
 mod stream;
 
-pub use stream::{Chunks, write_chunk};
+pub use stream::{Chunks, frame_of, write_chunk};
 
+/// Versions of messages that are read.
+pub const VERSIONS: &[u16] = &[1, 2];
 /// Largest payload of a chunk that is read.
 pub const MAX_CHUNK: u64 = 256 << 20;
 /// Most rows of a chunk that is read.
@@ -59,6 +66,31 @@ impl KeyId {
     }
 }
 
+/// Names one query, so that a reply to another one is not taken for its own. Random and public.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Nonce([u8; 16]);
+
+as_hexadecimal!(Nonce, "a nonce is 32 hexadecimal digits, lower case");
+
+impl Nonce {
+    /// A new one, from the operating system's random numbers.
+    pub fn random() -> Result<Self, MessageError> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(MessageError::Random)?;
+        Ok(Self(bytes))
+    }
+
+    /// A nonce from its bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
 /// What every chunk starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkHead {
@@ -66,6 +98,8 @@ pub struct ChunkHead {
     pub specs: SpecsHash,
     /// Secret key that the rows are encrypted under.
     pub key: KeyId,
+    /// Names the query; none in messages of version 1.
+    pub nonce: Option<Nonce>,
     /// Number of the first row, from 0.
     pub first_row: u64,
     /// Whether no chunk follows.
@@ -92,6 +126,16 @@ pub struct ReplyChunk {
     pub outcomes: Vec<Outcome>,
 }
 
+impl ChunkHead {
+    /// Version of the message.
+    pub const fn version(&self) -> u16 {
+        match self.nonce {
+            None => 1,
+            Some(_) => 2,
+        }
+    }
+}
+
 /// A message that travels in chunks.
 pub trait Chunk: Sized {
     /// Kind of its frames.
@@ -104,10 +148,10 @@ pub trait Chunk: Sized {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// The payload.
+    /// The payload, in the version of the head.
     fn to_payload(&self) -> Vec<u8>;
-    /// Parses a payload; every byte must be accounted for.
-    fn from_payload(payload: &[u8]) -> Result<Self, MessageError>;
+    /// Parses a payload of `version`, one of [`VERSIONS`]; every byte must be accounted for.
+    fn from_payload(version: u16, payload: &[u8]) -> Result<Self, MessageError>;
 }
 
 /// How many rows of `row_len` bytes to put into a chunk.
@@ -139,7 +183,7 @@ pub enum MessageError {
         rows: u64,
     },
     /// Chunks of different messages.
-    #[error("{} is a mixture: the chunk at row {row} belongs to other specs, keys or parameters than the first one; keep files apart", .kind.name())]
+    #[error("{} is a mixture: the chunk at row {row} belongs to another query, other specs, keys or parameters than the first one; keep files apart", .kind.name())]
     Mixed {
         /// Kind of the message.
         kind: Kind,
@@ -156,6 +200,9 @@ pub enum MessageError {
         /// Row found.
         found: u64,
     },
+    /// The operating system gave no random numbers.
+    #[error("the operating system gives no random numbers: {0}")]
+    Random(#[source] getrandom::Error),
     /// Bytes follow the last chunk.
     #[error("bytes follow the last chunk of the {}; keep files apart", .kind.name())]
     Trailing {

@@ -1,8 +1,16 @@
 //! What the tests of several modules need.
 
+use crate::fourier::Transform;
 use crate::glwe::Glwe;
 use crate::keys::SecretKey;
 use crate::seeded::Masks;
+use crate::selectors::FourierSelectors;
+use dyn_stack::{PodBuffer, PodStack};
+use tfhe::core_crypto::fft_impl::fft64::crypto::ggsw::FourierGgswCiphertext;
+use tfhe::core_crypto::prelude::{
+    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweCiphertext, GlweSize,
+    PolynomialSize, cmux_assign_mem_optimized, cmux_assign_mem_optimized_requirement,
+};
 
 /// An encryption without noise of a random message.
 pub(crate) struct Noiseless {
@@ -36,4 +44,46 @@ pub(crate) fn phases(key: &SecretKey, mask: &[u64], body: &[u64]) -> Vec<u64> {
     let body = body.iter().zip(multiplier.product(mask));
     body.map(|(body, product)| body.wrapping_sub(*product))
         .collect()
+}
+
+/// `tfhe`'s CMUX by one of our selectors.
+pub(crate) fn tfhe_cmux(
+    selectors: &FourierSelectors,
+    index: usize,
+    clear: &Glwe,
+    set: &Glwe,
+) -> Glwe {
+    let shape = selectors.shape();
+    let glwe_size = GlweSize(shape.glwe_dimension + 1);
+    let size = PolynomialSize(shape.polynomial_size);
+    let transform = Transform::new(size.0);
+    let fft = transform.as_tfhe();
+    let requirement = cmux_assign_mem_optimized_requirement::<u64>(glwe_size, size, fft);
+    let ciphertext = |glwe: &Glwe| {
+        GlweCiphertext::from_container(
+            [glwe.mask.as_slice(), &glwe.body].concat(),
+            size,
+            CiphertextModulus::new_native(),
+        )
+    };
+    let ggsw = FourierGgswCiphertext::from_container(
+        selectors.ggsw(index),
+        glwe_size,
+        size,
+        DecompositionBaseLog(shape.gadget.base_log as usize),
+        DecompositionLevelCount(shape.gadget.levels as usize),
+    );
+    let mut result = ciphertext(clear);
+    cmux_assign_mem_optimized(
+        &mut result,
+        &mut ciphertext(set),
+        &ggsw,
+        fft,
+        PodStack::new(&mut PodBuffer::new(requirement)),
+    );
+    let (mask, body) = result.as_ref().split_at(clear.mask.len());
+    Glwe {
+        mask: mask.to_vec(),
+        body: body.to_vec(),
+    }
 }

@@ -1,5 +1,5 @@
-//! The function that answers encrypted rows: `POST /v1/models/{model}/predict`, a query in, a reply
-//! out.
+//! The function that answers encrypted rows: `POST /v2/models/{model}/predict`, a query in, a reply
+//! out. Under `/v1` problems name specs of format 1; queries are answered in kind under both.
 //!
 //! ```text
 //!   query ──► head: specs hash, key id
@@ -16,7 +16,9 @@ mod estimate;
 mod query;
 mod warm;
 
-use cipherfn_protocol::api::{self, Function, ModelName, Problem, ProblemType};
+use cipherfn_protocol::api::{
+    self, ApiVersion, Function, ModelName, Problem, ProblemType, Requested,
+};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_service::registry::{KeyFile, LiveVersion, PartName, Place, Registration};
@@ -57,8 +59,10 @@ struct Infer {
 
 impl Infer {
     async fn handle(&self, request: &Request, call: &Call) -> Result<Response<Body>, Failure> {
-        let (_, _, parameter) = http::route(Function::Infer, request)?;
-        let name: ModelName = http::id("model", &parameter)?;
+        let Requested {
+            version, parameter, ..
+        } = http::route(Function::Infer, request)?;
+        let name: ModelName = http::id("model", parameter)?;
         let tenant = call.tenant()?;
         let query = Arc::new(Query::parse(http::body(
             request,
@@ -66,7 +70,7 @@ impl Infer {
             api::MAX_REQUEST,
         )?)?);
         for _ in 0..ATTEMPTS {
-            if let Some(response) = self.attempt(&name, tenant, &query, call).await? {
+            if let Some(response) = self.attempt((version, &name), tenant, &query, call).await? {
                 return Ok(response);
             }
         }
@@ -80,7 +84,7 @@ impl Infer {
     /// loaded.
     async fn attempt(
         &self,
-        name: &ModelName,
+        (api, name): (ApiVersion, &ModelName),
         tenant: &Tenant,
         query: &Arc<Query>,
         call: &Call,
@@ -94,7 +98,7 @@ impl Infer {
         // What is warm is used beside its check; what is cold is found by it.
         let version = async {
             match &warm_model {
-                Some(_) => self.live_version(name, specs).await.map(drop),
+                Some(_) => self.live_version(api, name, specs).await.map(drop),
                 None => Ok(()),
             }
         };
@@ -108,7 +112,7 @@ impl Infer {
             let model = async {
                 match &warm_model {
                     Some(model) => Ok(Some(Arc::clone(model))),
-                    None => self.load_model(name, specs, call).await,
+                    None => self.load_model((api, name), specs, call).await,
                 }
             };
             let key = async {
@@ -181,28 +185,30 @@ impl Infer {
     /// The version, which must be live.
     async fn live_version(
         &self,
+        api: ApiVersion,
         name: &ModelName,
         specs: SpecsHash,
     ) -> Result<LiveVersion, Failure> {
         let Some(model) = self.registry.model(name).await? else {
             self.warm.forget(name, specs);
             let detail =
-                format!("there is no model {name}; GET /v1/models lists those that there are");
+                format!("there is no model {name}; GET /v2/models lists those that there are");
             return Err(Problem::new(ProblemType::UnknownModel, detail).into());
         };
         if let Some(version) = model.version(specs) {
             return Ok(version.clone());
         }
         self.warm.forget(name, specs);
+        let current = model.current(api);
+        let current_text = current.map_or_else(String::new, |hash| format!(" ({})", hash.short()));
         let mut problem = Problem::new(
             ProblemType::StaleSpecs,
             format!(
-                "the query was made for specs {} of model {name}, which are not live; fetch the current specs ({}) and encrypt the rows again",
-                specs.short(),
-                model.current.short()
+                "the query was made for specs {} of model {name}, which are not live; fetch the current specs{current_text} and encrypt the rows again",
+                specs.short()
             ),
         );
-        problem.current_specs = Some(model.current);
+        problem.current_specs = current;
         Err(problem.into())
     }
 
@@ -225,17 +231,26 @@ impl Infer {
             record => record?,
         };
         let part = PartName::expansion();
-        let problem = match record.as_ref().and_then(|record| record.parts.get(&part)) {
-            Some(registration) if registration.is_expired(call.now) => Problem::new(
+        let parts = record.as_ref().map(|record| &record.parts);
+        let problem = match parts.map(|parts| parts.get(&part)) {
+            None => unknown_key(id),
+            Some(None) => {
+                let detail = format!(
+                    "the model needs the part {part} of key {id}, which you have not registered; register it: POST /v2/keys"
+                );
+                let mut problem = Problem::new(ProblemType::MissingKeyPart, detail);
+                problem.missing_part = Some(part.to_string());
+                problem
+            }
+            Some(Some(registration)) if registration.is_expired(call.now) => Problem::new(
                 ProblemType::KeyExpired,
                 format!("the registration of key {id} has run out; register it again"),
             ),
-            Some(Registration::Active { file, place, .. }) => return Ok((*file, *place)),
-            Some(_) => Problem::new(
+            Some(Some(Registration::Active { file, place, .. })) => return Ok((*file, *place)),
+            Some(Some(_)) => Problem::new(
                 ProblemType::KeyNotActive,
                 format!("key {id} is declared and not active; upload and complete it"),
             ),
-            None => unknown_key(id),
         };
         self.warm.forget_key(tenant, id);
         Err(problem.into())
@@ -244,12 +259,12 @@ impl Infer {
     /// A model that is not warm; `None` where it ceased to be live meanwhile.
     async fn load_model(
         &self,
-        name: &ModelName,
+        (api, name): (ApiVersion, &ModelName),
         specs: SpecsHash,
         call: &Call,
     ) -> Result<Option<Arc<WarmModel>>, Failure> {
         let fetch = async {
-            let version = self.live_version(name, specs).await?;
+            let version = self.live_version(api, name, specs).await?;
             Ok::<_, Failure>(self.registry.bundle(name, &version).await?)
         };
         let Some(bytes) = call.stage(Metric::ModelFetch, fetch).await? else {
@@ -265,12 +280,12 @@ impl Infer {
                     "the bundle {specs} of model {name} does not load: {error}"
                 ))
             })?;
-        if model.model.specs() != specs {
+        if !model.model.knows(specs) {
             return Err(Failure::Internal(format!(
                 "the bundle {specs} of model {name} is that of other specs"
             )));
         }
-        Ok(Some(self.warm.keep(name, model)))
+        Ok(Some(self.warm.keep(name, specs, model)))
     }
 
     /// The tenant's key, which is not warm; `None` where it was deleted meanwhile.

@@ -76,10 +76,15 @@ impl Warm {
         self.models.get(&(name.clone(), specs))
     }
 
-    pub(crate) fn keep(&self, name: &ModelName, model: WarmModel) -> Arc<WarmModel> {
+    /// Keeps a model for queries of these specs.
+    pub(crate) fn keep(
+        &self,
+        name: &ModelName,
+        specs: SpecsHash,
+        model: WarmModel,
+    ) -> Arc<WarmModel> {
         let model = Arc::new(model);
-        self.models
-            .insert((name.clone(), model.model.specs()), model.clone());
+        self.models.insert((name.clone(), specs), model.clone());
         model
     }
 

@@ -37,11 +37,7 @@ impl Expected {
 
 /// Compiles the model with its training rows for calibration.
 pub(super) fn compile() -> Result<Bundle> {
-    let calibration = Calibration {
-        source_name: "train.csv".into(),
-        input: example!("train.csv"),
-        target: Some("target".into()),
-    };
+    let calibration = Calibration::new("train.csv", example!("train.csv")).with_target("target");
     let compiled =
         cipherfn_compiler::compile(example!("model.onnx"), calibration, &Options::new("xgb_bc"))?;
     Ok(compiled.bundle)

@@ -254,3 +254,70 @@ fn size(entries: &[Combination]) -> usize {
 fn constants(entries: &[Combination]) -> Option<Vec<f64>> {
     entries.iter().map(Combination::as_constant).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::analyse::places::{Place, places};
+    use crate::ir::{Atom, Combination, Ir};
+    use cipherfn_program::{BinaryFunction, Op, ReduceFunction, UnaryFunction, ValueId};
+
+    fn binary(ir: &mut Ir, function: BinaryFunction, left: ValueId, right: ValueId) -> ValueId {
+        ir.add(Op::Binary {
+            function,
+            left,
+            right,
+        })
+    }
+
+    fn combinations(ir: &Ir) -> Option<Vec<Combination>> {
+        let places = places(ir).unwrap().places;
+        match &places[ir.outputs[0].value.index()] {
+            Place::Affine(entries) => Some(entries.to_vec()),
+            _ => None,
+        }
+    }
+
+    const fn target(target: u32) -> Atom {
+        let estimator = 0;
+        Atom::Target { estimator, target }
+    }
+
+    #[test]
+    fn sums_scales_and_reductions_are_combinations() {
+        let mut ir = Ir::sample();
+        let tree = ir.stump(&[1.0, 2.0], &[3.0, 4.0]);
+        let (factors, offset) = (ir.numbers(&[2.0, -1.0]), ir.numbers(&[0.5]));
+        let scaled = binary(&mut ir, BinaryFunction::Mul, factors, tree);
+        let moved = binary(&mut ir, BinaryFunction::Sub, offset, scaled);
+        let mean = ir.add(Op::Reduce {
+            function: ReduceFunction::Mean,
+            argument: moved,
+            group: 2,
+        });
+        let expected = Combination::of_terms(0.5, vec![(target(0), -1.0), (target(1), 0.5)]);
+        assert_eq!(combinations(&ir.giving(mean)), Some(vec![expected]));
+    }
+
+    #[test]
+    fn products_of_scores_and_links_are_not_affine() {
+        let mut ir = Ir::sample();
+        let tree = ir.stump(&[1.0], &[3.0]);
+        let square = binary(&mut ir, BinaryFunction::Mul, tree, tree);
+        let link = ir.add(Op::Unary {
+            function: UnaryFunction::Exp,
+            argument: tree,
+        });
+        let ir = ir.giving(square);
+        assert_eq!(combinations(&ir), None);
+        assert_eq!(combinations(&ir.giving(link)), None);
+    }
+
+    #[test]
+    fn factors_must_be_finite() {
+        let mut ir = Ir::sample();
+        let (tree, zero) = (ir.stump(&[1.0], &[3.0]), ir.numbers(&[0.0]));
+        let quotient = binary(&mut ir, BinaryFunction::Div, tree, zero);
+        let error = places(&ir.giving(quotient)).err().unwrap().to_string();
+        assert!(error.contains("entry 0 of \"factor\" is inf"), "{error}");
+    }
+}

@@ -26,3 +26,29 @@ pub(crate) fn classes(ir: &Ir) -> Vec<Option<&[String]>> {
     }
     classes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::classes;
+    use crate::ir::Ir;
+    use cipherfn_program::{Op, UnaryFunction};
+
+    #[test]
+    fn names_go_along_as_long_as_there_are_as_many_numbers() {
+        let mut ir = Ir::sample();
+        let scores = ir.stump(&[1.0, 0.0], &[0.0, 1.0]);
+        let names = vec!["a".to_owned(), "b".to_owned()];
+        ir.classes.insert(scores, names.clone());
+        let links = ir.add(Op::Unary {
+            function: UnaryFunction::Sigmoid,
+            argument: scores,
+        });
+        let one = ir.add(Op::Select {
+            source: links,
+            entries: vec![1],
+        });
+        let found = classes(&ir);
+        assert_eq!(found[links.index()], Some(names.as_slice()));
+        assert_eq!(found[one.index()], None);
+    }
+}

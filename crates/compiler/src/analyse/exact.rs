@@ -69,3 +69,47 @@ const fn compares(function: BinaryFunction) -> bool {
         F::Equal | F::NotEqual | F::Less | F::LessOrEqual | F::Greater | F::GreaterOrEqual
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+    use crate::ir::Ir;
+    use cipherfn_program::{BinaryFunction, Kind, Op, ProgramBuilder, Tensor, TensorType, ValueId};
+
+    /// Whether a look-up is allowed by what `decide` makes of a score.
+    fn allowed(decide: impl Fn(&mut ProgramBuilder, ValueId) -> ValueId) -> bool {
+        let score = TensorType {
+            kind: Kind::F64,
+            len: 1,
+        };
+        let mut builder = ProgramBuilder::new(vec![score]).unwrap();
+        let score = builder.input(0);
+        let argument = decide(&mut builder, score);
+        let look_up = Op::Encode {
+            argument,
+            keys: Tensor::I64(vec![0, 1]),
+            values: Tensor::F32(vec![3.0, 4.0]),
+            default: None,
+        };
+        let value = builder.push("node", look_up).unwrap();
+        check(&builder.finish(&[value]).unwrap(), &Ir::sample()).is_ok()
+    }
+
+    #[test]
+    fn comparisons_decide_and_rounding_does_not() {
+        let kind = Kind::I64;
+        assert!(!allowed(|builder, source| {
+            builder.push("node", Op::Cast { source, kind }).unwrap()
+        }));
+        assert!(allowed(|builder, left| {
+            let right = builder.constant("node", Tensor::F64(vec![0.5])).unwrap();
+            let function = BinaryFunction::Greater;
+            let compares = Op::Binary {
+                function,
+                left,
+                right,
+            };
+            builder.push("node", compares).unwrap()
+        }));
+    }
+}

@@ -44,3 +44,35 @@ pub(crate) fn class_names(ir: &Ir, labels: &[bool]) -> Vec<Vec<String>> {
         .map(cipherfn_program::Tensor::to_texts)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{class_names, labels};
+    use crate::ir::Ir;
+    use cipherfn_program::{Op, Tensor};
+
+    #[test]
+    fn what_is_looked_up_by_the_largest_is_a_label() {
+        let mut ir = Ir::sample();
+        let scores = ir.stump(&[1.0, 0.0], &[0.0, 1.0]);
+        let index = ir.add(Op::ArgMax {
+            argument: scores,
+            group: 2,
+            last: false,
+        });
+        let names = ir.add(Op::Constant(Tensor::Text(vec!["no".into(), "yes".into()])));
+        let rows = ir.numbers(&[1.0, 2.0, 3.0, 4.0]);
+        let mut pick = |table, inner| {
+            ir.add(Op::Pick {
+                table,
+                index,
+                inner,
+            })
+        };
+        let (label, row) = (pick(names, 1), pick(rows, 2));
+        let found = labels(&ir);
+        assert!(found[index.index()] && found[label.index()]);
+        assert!(!found[scores.index()] && !found[row.index()]);
+        assert_eq!(class_names(&ir, &found), [["no", "yes"]]);
+    }
+}

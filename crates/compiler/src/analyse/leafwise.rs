@@ -209,3 +209,74 @@ fn looks_up(op: &Op) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::analyse::places::{Place, places};
+    use crate::ir::{Function, Ir};
+    use cipherfn_program::{BinaryFunction, Kind, Op, Tensor, ValueId};
+
+    /// The number of a stump's leaf, and what a table has for it.
+    fn looked_up(ir: &mut Ir, table: &[f32]) -> ValueId {
+        let source = ir.stump(&[0.0], &[1.0]);
+        let kind = Kind::I64;
+        let argument = ir.add(Op::Cast { source, kind });
+        ir.add(Op::Encode {
+            argument,
+            keys: Tensor::I64(vec![0, 1]),
+            values: Tensor::F32(table.to_vec()),
+            default: None,
+        })
+    }
+
+    #[test]
+    fn tables_of_leaves_become_leaves() {
+        let mut ir = Ir::sample();
+        let (left, right) = (
+            looked_up(&mut ir, &[3.0, 4.0]),
+            looked_up(&mut ir, &[5.0, 7.0]),
+        );
+        let function = BinaryFunction::Add;
+        let sum = ir.add(Op::Binary {
+            function,
+            left,
+            right,
+        });
+        let ir = ir.giving(sum);
+        let found = places(&ir).unwrap();
+        assert!(matches!(found.places[sum.index()], Place::Affine(_)));
+        assert!(matches!(found.places[left.index()], Place::Unused));
+        let leaves = found.made.iter().flat_map(|made| match &made.function {
+            Function::Trees(trees) => trees.leaves().collect::<Vec<_>>(),
+            Function::Linear(_) => Vec::new(),
+        });
+        let values: Vec<f64> = leaves.flatten().map(|&(_, value)| value).collect();
+        assert_eq!(values, [3.0, 4.0, 5.0, 7.0]);
+    }
+
+    #[test]
+    fn decisions_of_one_tree_stay_decisions() {
+        let mut ir = Ir::sample();
+        let vote = |ir: &mut Ir| {
+            let (left, right) = (ir.stump(&[0.0], &[1.0]), ir.numbers(&[0.5]));
+            let function = BinaryFunction::Greater;
+            let source = ir.add(Op::Binary {
+                function,
+                left,
+                right,
+            });
+            let kind = Kind::F32;
+            ir.add(Op::Cast { source, kind })
+        };
+        let (left, right) = (vote(&mut ir), vote(&mut ir));
+        let function = BinaryFunction::Add;
+        let votes = ir.add(Op::Binary {
+            function,
+            left,
+            right,
+        });
+        let found = places(&ir.giving(votes)).unwrap();
+        assert!(matches!(found.places[votes.index()], Place::Behind { .. }));
+        assert!(found.made.is_empty());
+    }
+}

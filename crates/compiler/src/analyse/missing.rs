@@ -30,3 +30,36 @@ pub(crate) fn knows_empty_text(preprocess: &RowProgram) -> bool {
         _ => false,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{knows_empty_text, knows_nan};
+    use crate::ir::Ir;
+    use cipherfn_program::{Kind, Op, ProgramBuilder, Tensor, TensorType, UnaryFunction};
+
+    #[test]
+    fn programs_that_ask_for_missing_values_know_them() {
+        let program = |kind, op: fn(_) -> Op| {
+            let mut builder = ProgramBuilder::new(vec![TensorType { kind, len: 1 }]).unwrap();
+            let value = builder.push("node", op(builder.input(0))).unwrap();
+            builder.finish(&[value]).unwrap()
+        };
+        let unary = |function| program(Kind::F32, function);
+        let asks = unary(|argument| Op::Unary {
+            function: UnaryFunction::IsNan,
+            argument,
+        });
+        let copies = unary(|argument| Op::Unary {
+            function: UnaryFunction::Neg,
+            argument,
+        });
+        let ir = Ir::sample();
+        assert!(knows_nan(&ir, &asks) && !knows_nan(&ir, &copies));
+        let encodes = program(Kind::Text, |argument| Op::OneHot {
+            argument,
+            categories: Tensor::Text(vec!["a".into(), String::new()]),
+            unknown: true,
+        });
+        assert!(knows_empty_text(&encodes) && !knows_empty_text(&copies));
+    }
+}

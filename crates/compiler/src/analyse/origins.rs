@@ -146,3 +146,34 @@ fn step_origins(op: &Op, values: &[Vec<Origin>]) -> Vec<Origin> {
             .collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::of;
+    use cipherfn_program::{BinaryFunction, Kind, Op, ProgramBuilder, Tensor, TensorType};
+
+    #[test]
+    fn features_of_one_input_name_it() {
+        let inputs = vec![
+            TensorType {
+                kind: Kind::F32,
+                len: 2,
+            };
+            2
+        ];
+        let mut builder = ProgramBuilder::new(inputs).unwrap();
+        let (first, second) = (builder.input(0), builder.input(1));
+        let constant = builder.constant("node", Tensor::F32(vec![2.0])).unwrap();
+        let binary = |left, right| Op::Binary {
+            function: BinaryFunction::Mul,
+            left,
+            right,
+        };
+        let scaled = builder.push("node", binary(second, constant)).unwrap();
+        let mixed = builder.push("node", binary(first, second)).unwrap();
+        let parts = vec![scaled, mixed, constant];
+        let vector = builder.push("node", Op::Concat(parts)).unwrap();
+        let program = builder.finish(&[vector]).unwrap();
+        assert_eq!(of(&program), [Some(2), Some(3), None, None, None]);
+    }
+}

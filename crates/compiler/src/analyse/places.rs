@@ -310,3 +310,76 @@ impl Pass<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Place, places};
+    use crate::ir::{Function, Ir, LinearMap};
+    use cipherfn_program::{Op, UnaryFunction, ValueId};
+
+    fn product(ir: &mut Ir, left: ValueId, weights: &[f32]) -> ValueId {
+        let right = ir.numbers(weights);
+        ir.add(Op::MatMul {
+            left,
+            right,
+            rows: 1,
+            inner: weights.len(),
+            columns: 1,
+        })
+    }
+
+    fn sigmoid(ir: &mut Ir, argument: ValueId) -> ValueId {
+        let function = UnaryFunction::Sigmoid;
+        ir.add(Op::Unary { function, argument })
+    }
+
+    fn linear(ir: &mut Ir, argument: ValueId) -> ValueId {
+        let map = LinearMap {
+            weights: vec![vec![1.0]],
+            intercepts: vec![0.0],
+        };
+        let map = Function::Linear(map);
+        ir.estimate("linear", argument, map).unwrap()
+    }
+
+    #[test]
+    fn a_product_prepares_a_stated_estimator_or_is_one() {
+        let mut ir = Ir::sample();
+        let prepared = product(&mut ir, ValueId(0), &[1.0, 2.0]);
+        let score = linear(&mut ir, prepared);
+        let ir = ir.giving(score);
+        let found = places(&ir).unwrap().places;
+        assert!(matches!(found[prepared.index()], Place::Before));
+        assert!(matches!(found[score.index()], Place::Affine(_)));
+        let mut ir = Ir::sample();
+        let score = product(&mut ir, ValueId(0), &[1.0, 2.0]);
+        let unused = sigmoid(&mut ir, score);
+        let found = places(&ir.giving(score)).unwrap().places;
+        assert!(matches!(found[score.index()], Place::Affine(_)));
+        assert!(matches!(found[unused.index()], Place::Unused));
+    }
+
+    #[test]
+    fn an_estimator_over_another_one_lies_behind_it() {
+        let mut ir = Ir::sample();
+        let tree = ir.stump(&[1.0], &[3.0]);
+        let link = sigmoid(&mut ir, tree);
+        let of_link = linear(&mut ir, link);
+        let of_tree = linear(&mut ir, tree);
+        let ir = ir.giving(of_link);
+        let found = places(&ir).unwrap().places;
+        assert!(matches!(found[of_link.index()], Place::Behind { .. }));
+        let found = places(&ir.giving(of_tree)).unwrap().places;
+        assert!(matches!(found[of_tree.index()], Place::Affine(_)));
+    }
+
+    #[test]
+    fn a_product_behind_a_link_is_a_network() {
+        let mut ir = Ir::sample();
+        let first = product(&mut ir, ValueId(0), &[1.0, 2.0]);
+        let link = sigmoid(&mut ir, first);
+        let second = product(&mut ir, link, &[1.0]);
+        let error = places(&ir.giving(second)).err().unwrap().to_string();
+        assert!(error.contains("between two layers"), "{error}");
+    }
+}

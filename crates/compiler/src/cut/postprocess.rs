@@ -4,7 +4,7 @@ use super::combiner::Steps;
 use super::outputs::Answer;
 use super::scores::{Placed, RawScores};
 use crate::analyse::places::Place;
-use crate::error::CompileError;
+use crate::error::{CompileError, NodeName};
 use crate::ir::{Function, Ir};
 use cipherfn_program::{
     BinaryFunction, Kind, Op, ProgramBuilder, RowProgram, Tensor, TensorType, ValueId,
@@ -36,6 +36,22 @@ pub(crate) fn program(
     let outputs = answers.iter().map(|answer| program.answer(answer));
     let outputs = outputs.collect::<Result<Vec<_>, _>>()?;
     Ok(program.builder.finish(&outputs)?)
+}
+
+/// The nodes that are estimators over others' results.
+pub(crate) fn combiners(ir: &Ir, places: &[Place]) -> Vec<NodeName> {
+    let behind = places
+        .iter()
+        .zip(0..)
+        .filter_map(|(place, id)| match place {
+            Place::Behind { .. } => ir.step(ValueId(id)),
+            _ => None,
+        });
+    let combines = |op: &Op| matches!(op, Op::Select { source, .. } if *source == ir.results());
+    behind
+        .filter(|step| combines(&step.op))
+        .filter_map(|step| ir.nodes.get(&step.node).cloned())
+        .collect()
 }
 
 struct Program<'a> {

@@ -5,6 +5,7 @@
 //! and the client derives each by its own scale and offset.
 
 use crate::model::{TreeEnsemble, TreeNode};
+use cipherfn_protocol::specs::ScoreDecoding;
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,21 @@ pub(crate) struct ScoreMap {
     pub scores: Vec<Affine>,
 }
 
+/// A result coefficient in score units.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Coefficient {
+    /// A whole torus.
+    pub scale: f64,
+    /// Score at phase zero, without the scores' own offset.
+    pub centre: f64,
+    /// Bound on the encrypted error, as a fraction of the torus.
+    pub error: f64,
+    /// Largest error from rounded leaves or weights.
+    pub rounding: f64,
+    /// Half the range.
+    pub half: f64,
+}
+
 /// Largest deviation of a derived score in parts of its range: float32 rounding of leaves and
 /// weights, nothing more.
 const TOLERANCE: f64 = 1.0 / (1 << 20) as f64;
@@ -49,6 +65,22 @@ impl ScoreMap {
                 .map(|weight| Part(vec![-weight, *weight]))
                 .collect()
         })
+    }
+
+    /// Decoding of every score from the coefficients.
+    pub(crate) fn decodings(&self, coefficients: &[Coefficient]) -> Vec<ScoreDecoding> {
+        let decoding = |affine: &Affine| match coefficients.get(affine.coefficient as usize) {
+            Some(coefficient) if affine.factor != 0.0 => coefficient.decoding(affine),
+            _ => ScoreDecoding {
+                coefficient: 0,
+                scale: 0.0,
+                offset: affine.offset,
+                step: 0.0,
+                precision: 0.0,
+                range: (affine.offset, affine.offset),
+            },
+        };
+        self.scores.iter().map(decoding).collect()
     }
 
     fn of(base: &[f64], parts: impl Fn(usize) -> Vec<Part>) -> Self {
@@ -91,6 +123,23 @@ impl ScoreMap {
         Self {
             carried: carried.into_iter().map(|(score, _)| score).collect(),
             scores,
+        }
+    }
+}
+
+impl Coefficient {
+    fn decoding(&self, affine: &Affine) -> ScoreDecoding {
+        let factor = affine.factor.abs();
+        let offset = affine.offset + affine.factor * self.centre;
+        let step = factor * self.error * self.scale;
+        let reach = factor * self.half + affine.deviation;
+        ScoreDecoding {
+            coefficient: affine.coefficient,
+            scale: affine.factor * self.scale,
+            offset,
+            step,
+            precision: 1.5 * step + factor * self.rounding + affine.deviation,
+            range: (offset - reach, offset + reach),
         }
     }
 }

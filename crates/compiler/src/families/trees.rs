@@ -12,16 +12,182 @@
 //!   choice         form of every feature, gadget: the cheapest that is precise enough
 //! ```
 
-pub(crate) mod binned;
-pub(crate) mod bins;
-pub(crate) mod choice;
-pub(crate) mod cost;
-pub(crate) mod decoys;
-pub(crate) mod diagram;
-pub(crate) mod expression;
-pub(crate) mod graph;
-pub(crate) mod lower;
-pub(crate) mod noise;
-pub(crate) mod oblivious;
-pub(crate) mod plan;
-pub(crate) mod quantisation;
+mod binned;
+mod bins;
+mod choice;
+mod decoys;
+mod diagram;
+mod expression;
+mod facts;
+mod graph;
+mod lower;
+mod noise;
+mod oblivious;
+mod quantisation;
+
+use super::scores::{Coefficient, ScoreMap};
+use super::{Facts, Family, Plan, Reading, Setting};
+use crate::error::CompileError;
+use crate::model::TreeEnsemble;
+use crate::options::Profile;
+use crate::report::{SharedSizes, WorkReport};
+use binned::BinnedEnsemble;
+use choice::{Choice, Problem, choose};
+use cipherfn_circuit::Circuit;
+use cipherfn_circuit::circuit::{
+    Constant, Input, Node, NodeId, Output, SelectorForm, SelectorGroup,
+};
+use cipherfn_protocol::specs::{Encoding, Selector, SelectorEncoding};
+use cipherfn_scheme::reply::Remainder;
+use quantisation::{FeatureInfo, Quantisation};
+
+impl Family for TreeEnsemble {
+    fn name(&self) -> &'static str {
+        "tree ensemble"
+    }
+
+    fn plan(&self, setting: &Setting<'_>) -> Result<Plan, CompileError> {
+        let Setting {
+            features,
+            options,
+            seed,
+            backend,
+        } = *setting;
+        let mut counts = facts::count(self)?;
+        let infos = FeatureInfo::of(features);
+        let quantisation = Quantisation::fit(self, &infos, options.features, seed);
+        let scores = ScoreMap::of_trees(self);
+        if scores.carried.is_empty() {
+            return Err(CompileError::Constant);
+        }
+        let ensemble = BinnedEnsemble::new(self, &quantisation, &scores);
+        counts.predicates = ensemble.predicates.len();
+        let target = options
+            .precision
+            .unwrap_or(options.profile.usual_precision());
+        let choice = choose(&Problem {
+            ensemble: &ensemble,
+            hides_use: quantisation.hides_use,
+            profile: options.profile,
+            target,
+            backend,
+        });
+        let selectors = choice.lowered.selectors.len() as u32;
+        if selectors == 0 {
+            return Err(CompileError::Constant);
+        }
+        let coefficients = coefficients(&choice);
+        let mut warnings = Vec::new();
+        if choice.bits < target {
+            warnings.push(format!(
+                "{:.1} bits of precision are guaranteed instead of the usual {target}",
+                choice.bits
+            ));
+        }
+        Ok(Plan {
+            encoding: Encoding::Selectors(encoding(&quantisation, &choice, setting)),
+            reading: Reading {
+                scores: scores.decodings(&coefficients),
+                deviation: choice.budget.deviation,
+            },
+            facts: Facts {
+                target_bits: target,
+                bits: choice.bits,
+                range_of: "every possible row",
+                features: facts::features(options.features, &quantisation, &choice),
+                work: WorkReport {
+                    gadget: Some(choice.gadget),
+                    counts: Some(choice.work),
+                    predicted_microseconds: choice.microseconds,
+                },
+                trees: Some(counts),
+                query_bytes: backend.query_bytes(selectors, choice.gadget),
+                reply_bytes: backend.reply_bytes(coefficients.len(), choice.budget.reply_bits),
+                shared: (options.profile == Profile::Wide).then(|| SharedSizes {
+                    query_row: backend.shared_query_bytes(selectors, choice.gadget),
+                    reply_row: backend.shared_reply_bytes(
+                        coefficients.len(),
+                        choice.budget.reply_bits,
+                        Remainder::Noise,
+                    ),
+                }),
+                key_parts: backend.set.parts,
+                warnings,
+            },
+            circuit: circuit(choice, setting),
+        })
+    }
+}
+
+fn coefficients(choice: &Choice) -> Vec<Coefficient> {
+    let whole = f64::from(choice.gadget.base_log * choice.gadget.levels).exp2();
+    let graph = &choice.lowered.graph;
+    let coefficient = |index: usize| {
+        let unit = choice.units[index];
+        let (low, high) = graph.ranges[index];
+        let rounding = choice.lowered.rounding[index] * unit;
+        Coefficient {
+            scale: unit * whole,
+            centre: graph.centre[index] as f64 * unit,
+            error: choice.budget.error,
+            rounding,
+            half: high.max(-low) as f64 * unit + rounding,
+        }
+    };
+    (0..choice.units.len()).map(coefficient).collect()
+}
+
+/// Quantisers that the selectors use, in the order of features, and the selectors.
+fn encoding(
+    quantisation: &Quantisation,
+    choice: &Choice,
+    setting: &Setting<'_>,
+) -> SelectorEncoding {
+    let selectors = &choice.lowered.selectors;
+    let used: Vec<bool> = (0..quantisation.quantisers.len() as u32)
+        .map(|index| selectors.iter().any(|selector| selector.quantiser == index))
+        .collect();
+    let moved = graph::compact(&used);
+    let quantisers = quantisation.quantisers.iter().zip(&used);
+    let selector = |selector: &Selector| Selector {
+        quantiser: moved[selector.quantiser as usize],
+        predicate: selector.predicate.clone(),
+    };
+    SelectorEncoding {
+        quantisers: quantisers
+            .filter(|(_, used)| **used)
+            .map(|(quantiser, _)| quantiser.clone())
+            .collect(),
+        selectors: selectors.iter().map(selector).collect(),
+        gadget: choice.gadget,
+        transport: setting.backend.transport(),
+    }
+}
+
+fn circuit(choice: Choice, setting: &Setting<'_>) -> Circuit {
+    let shift = 64 - choice.gadget.base_log * choice.gadget.levels;
+    let graph = choice.lowered.graph;
+    let constants = graph.constants.iter().map(|polynomial| {
+        let torus = polynomial
+            .iter()
+            .map(|(position, units)| (*position, (*units as u64) << shift));
+        Constant(torus.collect())
+    });
+    Circuit {
+        parameter_set: setting.backend.set.name.to_owned(),
+        inputs: vec![Input::Selectors(SelectorGroup {
+            count: choice.lowered.selectors.len() as u32,
+            gadget: choice.gadget,
+            transport: setting.backend.transport(),
+            form: SelectorForm::Bits,
+        })],
+        constants: constants.collect(),
+        outputs: vec![Output {
+            node: NodeId(graph.nodes.len() as u32 - 1),
+            coefficients: choice.units.len() as u32,
+            stride: 1,
+            reply_bits: choice.budget.reply_bits,
+        }],
+        nodes: graph.nodes.into_iter().map(Node::Sum).collect(),
+    }
+}

@@ -108,7 +108,15 @@ impl Emitter<'_> {
         let deciding = sums[usize::from(second)].clone();
         // ONNX Runtime asks for 0.5 whatever comes behind, and so gives label 0 beside a probability
         // above one half; of a logistic function 0 is the middle, as libraries have it.
-        let all_positive = one_counted && facts.positive && transform != Transform::Logistic;
+        let logistic = transform == Transform::Logistic;
+        let all_positive = one_counted && facts.positive && !logistic;
+        if one_counted && facts.positive && logistic {
+            self.ir.notes.push(format!(
+                "{}: labels follow the probability, as in the library; ONNX Runtime gives label 0 \
+                 up to a score of 0.5, because all leaves are positive",
+                self.node.name
+            ));
+        }
         let index = self.exceeds(&deciding, if all_positive { 0.5 } else { 0.0 })?;
         if single {
             return self.complemented(index, &deciding, transform, all_positive);

@@ -1,8 +1,8 @@
 //! The report for people.
 
 use super::{
-    Agreement, FeatureReport, ModelReport, PrecisionReport, Report, SecurityReport, SizeReport,
-    WorkReport,
+    Agreement, FeatureReport, ModelReport, PrecisionReport, Quality, Report, SecurityReport,
+    SizeReport, TargetReport, WorkReport,
 };
 use std::fmt::{self, Display, Formatter};
 
@@ -15,9 +15,20 @@ impl Display for Report {
         self.work.fmt(f)?;
         self.sizes.fmt(f)?;
         self.agreement.fmt(f)?;
-        self.warnings
-            .iter()
-            .try_for_each(|warning| line(f, "warning", format_args!("{warning}")))
+        for target in &self.targets {
+            target.fmt(f)?;
+        }
+        if let Some(rows) = self.expected_rows {
+            let equal =
+                format_args!("the model gives the library's own predictions on {rows} rows");
+            line(f, "expected", equal)?;
+        }
+        for (key, texts) in [("note", &self.notes), ("warning", &self.warnings)] {
+            for text in texts {
+                line(f, key, format_args!("{text}"))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -41,9 +52,6 @@ impl Display for ModelReport {
             "",
             format_args!("{} features, {} raw scores", self.features, self.scores),
         )?;
-        self.notes
-            .iter()
-            .try_for_each(|note| line(f, "note", format_args!("{note}")))?;
         self.trees.map_or(Ok(()), |trees| {
             let counts = format_args!(
                 "{} trees, {} nodes, {} leaves, depth {}, {} distinct questions",
@@ -118,6 +126,35 @@ impl Display for PrecisionReport {
     }
 }
 
+impl Display for TargetReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self {
+            target,
+            rows,
+            clear,
+            simulated,
+        } = self;
+        let measures = format_args!("{target:?} on {rows} rows: {clear}; compiled: {simulated}");
+        line(f, "target", measures)
+    }
+}
+
+impl Display for Quality {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let percent = |part: f64| format!("accuracy {:.1} %", 100.0 * part);
+        let measures = [
+            self.accuracy.map(percent),
+            self.auc.map(|auc| format!("AUC {auc:.3}")),
+            self.r2.map(|r2| format!("R2 {r2:.3}")),
+        ];
+        let measures: Vec<String> = measures.into_iter().flatten().collect();
+        match measures.as_slice() {
+            [] => f.write_str("nothing to compare"),
+            measures => f.write_str(&measures.join(", ")),
+        }
+    }
+}
+
 impl Display for WorkReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if let (Some(gadget), Some(work)) = (self.gadget, self.counts) {
@@ -153,6 +190,7 @@ impl Display for SizeReport {
             evaluation_key,
             query_row,
             reply_row,
+            shared,
         } = self;
         line(
             f,
@@ -160,7 +198,14 @@ impl Display for SizeReport {
             format_args!(
                 "evaluation key {evaluation_key}, query row {query_row}, reply row {reply_row}"
             ),
-        )
+        )?;
+        shared.map_or(Ok(()), |shared| {
+            let bytes = format_args!(
+                "in requests of many rows: query row {}, reply row {}",
+                shared.query_row, shared.reply_row
+            );
+            line(f, "", bytes)
+        })
     }
 }
 

@@ -1,13 +1,14 @@
 //! Payloads of chunks to and from bytes.
 
 use super::{
-    Chunk, ChunkHead, KeyId, MAX_EXPLANATION, MAX_ROWS, MessageError, Outcome, QueryChunk,
+    Chunk, ChunkHead, KeyId, MAX_EXPLANATION, MAX_ROWS, MessageError, Nonce, Outcome, QueryChunk,
     ReplyChunk,
 };
 use crate::frame::Kind;
 use crate::hash::SpecsHash;
 
-const HEAD_LEN: usize = 65;
+/// Bytes of a head of the newest version.
+const HEAD_LEN: usize = 81;
 const LAST: u8 = 1;
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
@@ -38,12 +39,12 @@ impl Chunk for QueryChunk {
         payload
     }
 
-    fn from_payload(payload: &[u8]) -> Result<Self, MessageError> {
+    fn from_payload(version: u16, payload: &[u8]) -> Result<Self, MessageError> {
         let mut reader = Reader {
             kind: Self::KIND,
             rest: payload,
         };
-        let (head, count) = reader.head()?;
+        let (head, count) = reader.head(version)?;
         let row_len = head.row_len as usize;
         if count.checked_mul(row_len) != Some(reader.rest.len()) {
             return Err(reader.malformed("its rows do not fill it"));
@@ -94,12 +95,12 @@ impl Chunk for ReplyChunk {
         payload
     }
 
-    fn from_payload(payload: &[u8]) -> Result<Self, MessageError> {
+    fn from_payload(version: u16, payload: &[u8]) -> Result<Self, MessageError> {
         let mut reader = Reader {
             kind: Self::KIND,
             rest: payload,
         };
-        let (head, count) = reader.head()?;
+        let (head, count) = reader.head(version)?;
         if count > reader.rest.len() {
             return Err(reader.malformed("it announces more rows than it has bytes"));
         }
@@ -116,6 +117,9 @@ impl Chunk for ReplyChunk {
 fn write_head(payload: &mut Vec<u8>, head: &ChunkHead, count: usize) {
     payload.extend_from_slice(head.specs.as_bytes());
     payload.extend_from_slice(head.key.as_bytes());
+    if let Some(nonce) = head.nonce {
+        payload.extend_from_slice(nonce.as_bytes());
+    }
     payload.extend_from_slice(&head.first_row.to_le_bytes());
     payload.push(if head.last { LAST } else { 0 });
     payload.extend_from_slice(&(count as u32).to_le_bytes());
@@ -153,9 +157,13 @@ impl<'a> Reader<'a> {
         Ok(*taken)
     }
 
-    fn head(&mut self) -> Result<(ChunkHead, usize), MessageError> {
+    fn head(&mut self, version: u16) -> Result<(ChunkHead, usize), MessageError> {
         let specs = SpecsHash::from_bytes(self.array()?);
         let key = KeyId::from_bytes(self.array()?);
+        let nonce = match version {
+            1 => None,
+            _ => Some(Nonce::from_bytes(self.array()?)),
+        };
         let first_row = u64::from_le_bytes(self.array()?);
         let last = match self.array()? {
             [0] => false,
@@ -177,6 +185,7 @@ impl<'a> Reader<'a> {
             ChunkHead {
                 specs,
                 key,
+                nonce,
                 first_row,
                 last,
                 row_len,

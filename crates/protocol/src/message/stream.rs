@@ -1,7 +1,7 @@
 //! Chunks to and from a stream of frames.
 
-use super::{Chunk, ChunkHead, MAX_CHUNK, MessageError};
-use crate::frame::{self, Frame, FrameError, Kind, ParameterSetTag};
+use super::{Chunk, ChunkHead, MAX_CHUNK, MessageError, VERSIONS};
+use crate::frame::{self, Frame, FrameError, ParameterSetTag};
 use std::io::{self, Read, Write};
 use std::marker::PhantomData;
 
@@ -11,10 +11,17 @@ pub fn write_chunk(
     parameter_set: ParameterSetTag,
     chunk: &impl Chunk,
 ) -> io::Result<()> {
-    fn kind_of<C: Chunk>(_: &C) -> Kind {
-        C::KIND
-    }
-    frame::write(out, kind_of(chunk), 1, parameter_set, &chunk.to_payload())
+    out.write_all(&frame_of(parameter_set, chunk))
+}
+
+/// One chunk as a frame.
+pub fn frame_of<C: Chunk>(parameter_set: ParameterSetTag, chunk: &C) -> Vec<u8> {
+    frame::encode(
+        C::KIND,
+        chunk.head().version(),
+        parameter_set,
+        &chunk.to_payload(),
+    )
 }
 
 /// Reads a whole message chunk by chunk: an iterator that checks that chunks belong together, that
@@ -70,8 +77,8 @@ impl<R: Read, C: Chunk> Chunks<R, C> {
         let Some(Frame {
             parameter_set,
             payload,
-            ..
-        }) = frame::read(&mut self.input, C::KIND, &[1], MAX_CHUNK)?
+            version,
+        }) = frame::read(&mut self.input, C::KIND, VERSIONS, MAX_CHUNK)?
         else {
             let rows = if let Next::Following { row, .. } = next {
                 row
@@ -83,7 +90,7 @@ impl<R: Read, C: Chunk> Chunks<R, C> {
                 rows,
             });
         };
-        let chunk = C::from_payload(&payload)?;
+        let chunk = C::from_payload(version, &payload)?;
         let head = *chunk.head();
         let expected_row = match next {
             Next::Following {
@@ -123,5 +130,6 @@ impl<R: Read, C: Chunk> Iterator for Chunks<R, C> {
 }
 
 fn belong_together(one: &ChunkHead, other: &ChunkHead) -> bool {
-    (one.specs, one.key, one.row_len) == (other.specs, other.key, other.row_len)
+    (one.specs, one.key, one.nonce, one.row_len)
+        == (other.specs, other.key, other.nonce, other.row_len)
 }

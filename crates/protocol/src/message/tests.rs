@@ -13,6 +13,7 @@ fn query(first_row: u64, last: bool, rows: &[&[u8]]) -> QueryChunk {
         head: ChunkHead {
             specs: specs(),
             key: KEY,
+            nonce: None,
             first_row,
             last,
             row_len: 2,
@@ -46,7 +47,7 @@ fn exact_bytes_of_a_query_payload() {
     expected.extend_from_slice(&[0xaa, 0xbb, 0xcc, 0xdd]);
     let chunk = query(7, true, &[&[0xaa, 0xbb], &[0xcc, 0xdd]]);
     assert_eq!(chunk.to_payload(), expected);
-    assert_eq!(QueryChunk::from_payload(&expected).unwrap(), chunk);
+    assert_eq!(QueryChunk::from_payload(1, &expected).unwrap(), chunk);
 }
 
 #[test]
@@ -54,6 +55,7 @@ fn exact_bytes_of_a_reply_payload() {
     let head = ChunkHead {
         specs: specs(),
         key: KEY,
+        nonce: None,
         first_row: 0,
         last: false,
         row_len: 2,
@@ -71,7 +73,7 @@ fn exact_bytes_of_a_reply_payload() {
     expected.extend_from_slice(&[0, 5, 6]); // done
     expected.extend_from_slice(&[1, 2, 0, 0, 0, b'n', b'o']); // failed
     assert_eq!(chunk.to_payload(), expected);
-    assert_eq!(ReplyChunk::from_payload(&expected).unwrap(), chunk);
+    assert_eq!(ReplyChunk::from_payload(1, &expected).unwrap(), chunk);
 }
 
 #[test]
@@ -79,6 +81,7 @@ fn long_explanations_are_cut_at_a_character() {
     let head = ChunkHead {
         specs: specs(),
         key: KEY,
+        nonce: None,
         first_row: 0,
         last: true,
         row_len: 2,
@@ -87,7 +90,7 @@ fn long_explanations_are_cut_at_a_character() {
         head,
         outcomes: vec![Err("€".repeat(1000))],
     };
-    let back = ReplyChunk::from_payload(&chunk.to_payload()).unwrap();
+    let back = ReplyChunk::from_payload(1, &chunk.to_payload()).unwrap();
     assert_eq!(back.outcomes, [Err("€".repeat(341))]);
 }
 
@@ -96,6 +99,7 @@ fn every_truncation_and_flag_is_refused() {
     let head = ChunkHead {
         specs: specs(),
         key: KEY,
+        nonce: None,
         first_row: 0,
         last: true,
         row_len: 2,
@@ -109,7 +113,7 @@ fn every_truncation_and_flag_is_refused() {
     for end in 0..query.len() {
         assert!(
             matches!(
-                QueryChunk::from_payload(&query[..end]),
+                QueryChunk::from_payload(1, &query[..end]),
                 Err(MessageError::Malformed { .. })
             ),
             "query of {end} bytes"
@@ -118,7 +122,7 @@ fn every_truncation_and_flag_is_refused() {
     for end in 0..reply.len() {
         assert!(
             matches!(
-                ReplyChunk::from_payload(&reply[..end]),
+                ReplyChunk::from_payload(1, &reply[..end]),
                 Err(MessageError::Malformed { .. })
             ),
             "reply of {end} bytes"
@@ -128,22 +132,22 @@ fn every_truncation_and_flag_is_refused() {
         let mut bytes = query.clone();
         bytes[offset] = byte;
         assert!(
-            QueryChunk::from_payload(&bytes).is_err(),
+            QueryChunk::from_payload(1, &bytes).is_err(),
             "byte {offset} = {byte}"
         );
     }
     let mut overflow = query.clone();
     overflow[48..56].fill(0xff);
-    assert!(QueryChunk::from_payload(&overflow).is_err());
+    assert!(QueryChunk::from_payload(1, &overflow).is_err());
     for (offset, byte) in [(65, 2), (60, 0xff), (69, 0xff)] {
         let mut bytes = reply.clone();
         bytes[offset] = byte;
         assert!(
-            ReplyChunk::from_payload(&bytes).is_err(),
+            ReplyChunk::from_payload(1, &bytes).is_err(),
             "byte {offset} = {byte}"
         );
     }
-    assert!(ReplyChunk::from_payload(&[reply, vec![0]].concat()).is_err());
+    assert!(ReplyChunk::from_payload(1, &[reply, vec![0]].concat()).is_err());
 }
 
 #[test]
@@ -223,4 +227,75 @@ fn chunk_sizes() {
     assert_eq!(rows_a_chunk(0), 4096);
     assert_eq!(rows_a_chunk(34_000), 61);
     assert_eq!(rows_a_chunk(1 << 30), 1);
+}
+
+/// The same with a nonce.
+fn bound(mut chunk: QueryChunk, nonce: u8) -> QueryChunk {
+    chunk.head.nonce = Some(Nonce::from_bytes([nonce; 16]));
+    chunk
+}
+
+#[test]
+fn version_2_has_a_nonce_behind_the_key() {
+    let chunk = bound(query(7, true, &[&[0xaa, 0xbb]]), 3);
+    let mut expected = specs().as_bytes().to_vec();
+    expected.extend_from_slice(&[9; 16]); // key
+    expected.extend_from_slice(&[3; 16]); // nonce
+    expected.extend_from_slice(&[7, 0, 0, 0, 0, 0, 0, 0]); // first row
+    expected.push(1); // last
+    expected.extend_from_slice(&[1, 0, 0, 0]); // rows
+    expected.extend_from_slice(&[2, 0, 0, 0]); // bytes of a row
+    expected.extend_from_slice(&[0xaa, 0xbb]);
+    assert_eq!(chunk.to_payload(), expected);
+    assert_eq!(QueryChunk::from_payload(2, &expected).unwrap(), chunk);
+    let reply = ReplyChunk {
+        head: chunk.head,
+        outcomes: vec![Err("no".into())],
+    };
+    expected.truncate(81);
+    expected.extend_from_slice(&[1, 2, 0, 0, 0, b'n', b'o']);
+    assert_eq!(reply.to_payload(), expected);
+    assert_eq!(ReplyChunk::from_payload(2, &expected).unwrap(), reply);
+    for end in 0..expected.len() {
+        assert!(ReplyChunk::from_payload(2, &expected[..end]).is_err());
+    }
+}
+
+#[test]
+fn frames_name_the_version_of_their_chunk() {
+    let chunks = [
+        query(0, true, &[&[1, 2]]),
+        bound(query(0, true, &[&[1, 2]]), 3),
+    ];
+    for (chunk, version) in chunks.iter().zip([1, 2]) {
+        let bytes = stream(std::slice::from_ref(chunk));
+        assert_eq!(bytes[10..12], [version, 0]);
+        assert_eq!(read(&bytes).unwrap(), std::slice::from_ref(chunk));
+    }
+    let mut newer = stream(&chunks[1..]);
+    newer[10] = 3;
+    assert_eq!(
+        read(&newer).unwrap_err().to_string(),
+        "query format version 3 is not supported, this build reads versions 1 and 2; make it anew \
+         with this build"
+    );
+}
+
+#[test]
+fn chunks_of_two_queries_or_versions_do_not_mix() {
+    let first = bound(query(0, false, &[&[1, 2]]), 3);
+    let last = query(1, true, &[&[3, 4]]);
+    let whole = [first.clone(), bound(last.clone(), 3)];
+    assert_eq!(read(&stream(&whole)).unwrap(), whole);
+    for other in [bound(last.clone(), 4), last] {
+        assert!(matches!(
+            read(&stream(&[first.clone(), other])),
+            Err(MessageError::Mixed { row: 1, .. })
+        ));
+    }
+}
+
+#[test]
+fn nonces_differ() {
+    assert_ne!(Nonce::random().unwrap(), Nonce::random().unwrap());
 }

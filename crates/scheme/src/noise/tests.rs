@@ -1,13 +1,22 @@
 //! Every formula against measurement, under several keys: the mean over the keys within
 //! [`TOLERANCE`] bits of the standard deviation, and each key below the prediction times
 //! [`KEY_MARGIN`].
+//!
+//! All seeds are fixed, so a check either holds in every run or in none. With seeds of the system
+//! the checks of single keys would fail now and then, as those did that drew them: a key's
+//! measurement has some 40 mask rows, whose mean square varies by a third to a half of itself (see
+//! `mixture`), so it is off by 0.03 to 0.06 bit, and a spread of 0.17 bit is the third to fifth
+//! standard deviation of that.
 
 use super::{
-    KEY_MARGIN, cmux, fresh, linear, margin, modulus_switch, rounding, scalar_product, selector,
+    KEY_MARGIN, Variance, cmux, fresh, linear, margin, modulus_switch, rounding, scalar_product,
+    selector,
 };
 
+mod depth;
 mod mixture;
 use crate::fourier::Transform;
+use crate::glwe::Glwe;
 use crate::keys::{EvaluationKey, SecretKey};
 use crate::parameters::ParameterSet;
 use crate::query::{
@@ -17,14 +26,8 @@ use crate::query::{
 use crate::random::reproducible;
 use crate::reply::{self, ReplyShape};
 use crate::selectors::FourierSelectors;
-use crate::testing::{Noiseless, phases};
+use crate::testing::{Noiseless, phases, tfhe_cmux};
 use cipherfn_protocol::specs::{Gadget, Transport};
-use dyn_stack::{PodBuffer, PodStack};
-use tfhe::core_crypto::fft_impl::fft64::crypto::ggsw::FourierGgswCiphertext;
-use tfhe::core_crypto::prelude::{
-    CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweCiphertext, GlweSize,
-    PolynomialSize, cmux_assign_mem_optimized, cmux_assign_mem_optimized_requirement,
-};
 
 /// Bits of standard deviation. Every check has at least 1,000 samples a key, and those of CMUXes,
 /// whose errors are alike within a polynomial, at least 64 polynomials a key: the measurement
@@ -93,7 +96,7 @@ fn uploaded_rows() {
     let transforms = (1.0 + set.mask_len() as f64 / 2.0) / 12.0 * (super::FFT_ERROR / 2.0).powi(2);
     check(
         "uploaded rows",
-        selector(set, Transport::Ggsw).mask + transforms,
+        selector(set, Transport::Ggsw).mask + Variance::new(transforms),
         errors,
     );
 }
@@ -150,8 +153,8 @@ fn cmuxes(set: &'static ParameterSet, gadget: Gadget, transport: Transport) {
             .flat_map(|input| expanded.chain(&inputs, &zeros, input))
             .collect::<Vec<_>>()
     };
-    let without_rounding =
-        predicted - (1.0 + set.mask_len() as f64 / 2.0) * super::last_digit(gadget);
+    let rounding = (1.0 + set.mask_len() as f64 / 2.0) * super::last_digit(gadget);
+    let without_rounding = Variance::new(predicted.get() - rounding.get());
     check(
         "a chain of CMUXes",
         zeros.len() as f64 * without_rounding,
@@ -239,17 +242,16 @@ fn packed_sets() -> impl Iterator<Item = &'static ParameterSet> {
 }
 
 /// Holds measured errors (units of 2^-64), one list a key, to a predicted variance (torus squared).
-fn check(what: &str, predicted: f64, errors: impl Iterator<Item = Vec<i64>>) {
+fn check(what: &str, predicted: Variance, errors: impl Iterator<Item = Vec<i64>>) {
     let variance = |errors: Vec<i64>| {
-        errors
+        let squares = errors
             .iter()
-            .map(|error| (*error as f64 * 2f64.powi(-64)).powi(2))
-            .sum::<f64>()
-            / errors.len() as f64
+            .map(|error| (*error as f64 * 2f64.powi(-64)).powi(2));
+        Variance::new(squares.sum::<f64>() / errors.len() as f64)
     };
-    let keys: Vec<f64> = errors.map(variance).collect();
-    let mean = keys.iter().sum::<f64>() / keys.len() as f64;
-    let bits = |variance: f64| variance.log2() / 2.0;
+    let keys: Vec<Variance> = errors.map(variance).collect();
+    let mean = 1.0 / keys.len() as f64 * keys.iter().copied().sum::<Variance>();
+    let bits = |variance: Variance| variance.deviation().log2();
     let list = keys
         .iter()
         .map(|key| format!("{:.2}", bits(*key)))
@@ -265,12 +267,11 @@ fn check(what: &str, predicted: f64, errors: impl Iterator<Item = Vec<i64>>) {
         "{what}: predicted 2^{:.2}, measured {list}",
         bits(predicted)
     );
-    let worst = keys.iter().copied().fold(0.0, f64::max);
+    let allowed = KEY_MARGIN * predicted.deviation();
     assert!(
-        worst.sqrt() < predicted.sqrt() * KEY_MARGIN,
-        "{what}: predicted 2^{:.2}, worst key {:.2}",
-        bits(predicted),
-        bits(worst)
+        keys.iter().all(|key| key.deviation() < allowed),
+        "{what}: predicted 2^{:.2}, worst key among {list}",
+        bits(predicted)
     );
 }
 
@@ -281,6 +282,7 @@ struct Expanded {
 }
 
 impl Expanded {
+    /// A row in ciphertexts of its own.
     fn new(
         set: &'static ParameterSet,
         gadget: Gadget,
@@ -369,59 +371,25 @@ impl Expanded {
     /// Starts with one of `inputs` and selects between it and another one for each of the selectors
     /// in turn; errors of the result at 32 coefficients.
     fn chain(&self, inputs: &[Noiseless], indices: &[usize], first: usize) -> Vec<i64> {
-        let set = self.key.parameter_set();
-        let (glwe_size, size) = (
-            GlweSize(set.ring.glwe_dimension + 1),
-            PolynomialSize(set.ring.polynomial_size),
-        );
-        let transform = Transform::new(size.0);
-        let fft = transform.as_tfhe();
-        let mut memory = PodBuffer::new(cmux_assign_mem_optimized_requirement::<u64>(
-            glwe_size, size, fft,
-        ));
-        let Gadget { base_log, levels } = self.selectors.shape().gadget;
-        let glwe = |glwe: &Noiseless| {
-            GlweCiphertext::from_container(
-                [glwe.glwe.mask.as_slice(), &glwe.glwe.body].concat(),
-                size,
-                CiphertextModulus::new_native(),
-            )
-        };
         let start = &inputs[first % inputs.len()];
-        let mut result = glwe(start);
+        let mut result = start.glwe.clone();
         let mut message = &start.message;
         for (step, index) in indices.iter().enumerate() {
             let other = &inputs[(first + step + 1) % inputs.len()];
-            let ggsw = FourierGgswCiphertext::from_container(
-                self.selectors.ggsw(*index),
-                glwe_size,
-                size,
-                DecompositionBaseLog(base_log as usize),
-                DecompositionLevelCount(levels as usize),
-            );
-            cmux_assign_mem_optimized(
-                &mut result,
-                &mut glwe(other),
-                &ggsw,
-                fft,
-                PodStack::new(&mut memory),
-            );
+            result = tfhe_cmux(&self.selectors, *index, &result, &other.glwe);
             if Self::bit(*index) {
                 message = &other.message;
             }
         }
-        let (mask, body) = result.as_ref().split_at(set.mask_len());
-        let positions: Vec<usize> = (0..size.0).step_by(size.0 / 32).collect();
-        let mut multiplier = self.key.multiplier();
-        let products = multiplier.product_at(mask, &positions);
-        positions
-            .iter()
-            .zip(products)
-            .map(|(position, product)| {
-                body[*position]
-                    .wrapping_sub(*product)
-                    .wrapping_sub(message[*position]) as i64
-            })
-            .collect()
+        errors_of(&self.key, &result, message)
     }
+}
+
+/// Errors of a ciphertext at 32 coefficients.
+fn errors_of(key: &SecretKey, glwe: &Glwe, message: &[u64]) -> Vec<i64> {
+    let phases = phases(key, &glwe.mask, &glwe.body).into_iter();
+    let errors = phases
+        .zip(message)
+        .map(|(phase, message)| phase.wrapping_sub(*message) as i64);
+    errors.step_by(message.len() / 32).collect()
 }

@@ -1,13 +1,34 @@
 use super::*;
+use crate::backend::Backend;
+use crate::features::Features;
+use crate::options::Options;
+use cipherfn_protocol::hash::Hash;
 
-fn rows() -> Vec<Vec<f32>> {
-    (0..20_u16)
-        .map(|row| vec![f32::from(row), 5.0, f32::from(row * row) / 100.0])
-        .collect()
+fn features(rows: Vec<Vec<f32>>) -> Features {
+    let features = rows[0].len();
+    Features {
+        names: (0..features).map(|feature| format!("f{feature}")).collect(),
+        missing: vec![false; features],
+        rows,
+    }
 }
 
-fn names() -> Vec<String> {
-    ["a", "b", "c"].map(str::to_owned).to_vec()
+fn rows() -> Features {
+    let row = |row: u16| vec![f32::from(row), 5.0, f32::from(row * row) / 100.0];
+    features((0..20).map(row).collect())
+}
+
+fn planned(model: &LinearModel, precision: Option<f64>) -> Result<Plan, CompileError> {
+    let options = Options {
+        precision,
+        ..Options::new("m")
+    };
+    model.plan(&Setting {
+        features: &rows(),
+        options: &options,
+        seed: Hash::of(b"m"),
+        backend: Backend::for_profile(options.profile, 1)[0],
+    })
 }
 
 fn model() -> LinearModel {
@@ -23,87 +44,73 @@ fn model() -> LinearModel {
 
 #[test]
 fn ranges_are_widened() {
-    let ranges = input_ranges(&rows(), 3);
+    let ranges = ranges::inputs(&rows());
     assert_eq!(ranges[0], (9.5, 2.5 * 19.0));
     assert_eq!(ranges[1], (5.0, 2.5 * 5.0), "a constant");
     assert!((ranges[2].1 - 2.5 * 3.61).abs() < 1e-6);
-    assert_eq!(input_ranges(&[vec![f32::NAN]], 1), [(0.0, 2.5)]);
+    assert_eq!(
+        ranges::inputs(&features(vec![vec![f32::NAN]])),
+        [(0.0, 2.5)]
+    );
 }
 
 #[test]
 fn features_of_little_weight_get_room() {
     let ranges = vec![(0.0, 1.0); 4];
-    let widened = widen(
+    let widened = ranges::widen(
         &[vec![8.0, 1.0, 0.0, 3.0], vec![1.0, 1.0, 0.0, 0.0]],
         ranges,
     );
     // Mean contributions are 3 and 0.5: feature 1 counts more in the second score, feature 3 is at
     // the mean, feature 2 has no weight.
     assert_eq!(widened, [(0.0, 1.0), (0.0, 1.0), (0.0, 16.0), (0.0, 1.0)]);
-    let widened = widen(&[vec![8.0, 1.0, 0.0, 3.0]], vec![(0.0, 1.0); 4]);
+    let widened = ranges::widen(&[vec![8.0, 1.0, 0.0, 3.0]], vec![(0.0, 1.0); 4]);
     assert_eq!(widened, [(0.0, 1.0), (0.0, 3.0), (0.0, 16.0), (0.0, 1.0)]);
 }
 
 #[test]
 fn integer_weights_keep_the_precision_everywhere_in_the_box() {
-    let plan = compile(&model(), &names(), &rows(), &Options::new("m")).unwrap();
-    assert!(plan.bits >= PREFERRED_BITS, "{}", plan.bits);
-    assert_eq!(
-        plan.scores.carried,
-        [0, 2],
-        "the second score is the first one's negative"
-    );
-    let LinearEncoding {
-        centre,
-        half_width,
-        delta,
-        ..
-    } = &plan.encoding;
-    let Node::Product(Product {
-        weights: integers, ..
-    }) = &plan.circuit.nodes[0]
+    let plan = planned(&model(), None).unwrap();
+    assert!(plan.facts.bits >= PREFERRED_BITS, "{}", plan.facts.bits);
+    let ([Node::Product(product)], Encoding::Linear(encoding)) =
+        (plan.circuit.nodes.as_slice(), &plan.encoding)
     else {
-        panic!("one product")
+        panic!("a linear plan")
     };
-    // At every corner of the box, the integer weights give the score within the stated rounding.
+    let scores = &plan.reading.scores;
+    let carried = |score: usize| scores[score].coefficient as usize;
+    assert_eq!(
+        [0, 1, 2].map(carried),
+        [0, 0, 1],
+        "the second is the first one's negative"
+    );
+    assert!((scores[1].scale + scores[0].scale).abs() < 1e-12);
+    // At every corner of the box, the integer weights give the score within the stated precision.
     for corner in 0..8_u32 {
-        let signs: Vec<f64> = (0..3)
-            .map(|feature| {
-                if corner >> feature & 1 == 1 {
-                    1.0
-                } else {
-                    -1.0
-                }
-            })
-            .collect();
-        for (output, score) in plan.outputs.iter().zip(&plan.scores.carried) {
-            let weights = &integers[plan
-                .scores
-                .carried
-                .iter()
-                .position(|other| other == score)
-                .unwrap()];
-            let phase: f64 = weights
-                .iter()
-                .zip(&signs)
-                .map(|(weight, sign)| *weight as f64 * delta * sign)
+        let sign = |feature: u32| f64::from(corner >> feature & 1) * 2.0 - 1.0;
+        let signs = [0, 1, 2].map(sign);
+        for (index, score) in scores.iter().enumerate() {
+            let terms = product.weights[carried(index)].iter().zip(&signs);
+            let phase: f64 = terms
+                .map(|(weight, sign)| *weight as f64 * encoding.delta * sign)
                 .sum();
-            assert!(phase.abs() + output.budget.error < 0.5, "no wrap-around");
-            let row = &model().weights[*score as usize];
-            let exact: f64 = row
-                .iter()
-                .zip(&signs)
-                .zip(half_width)
-                .map(|((weight, sign), half)| weight * sign * half)
-                .sum();
-            assert!((phase * output.scale - exact).abs() <= output.rounding + 1e-9);
-            let at_centre: f64 = row
-                .iter()
-                .zip(centre)
-                .map(|(weight, centre)| weight * centre)
-                .sum();
-            let offset = plan.scores.scores[*score as usize].offset;
-            assert!((offset - at_centre - model().bias[*score as usize]).abs() < 1e-9);
+            assert!(
+                phase.abs() + score.step / score.scale.abs() < 0.5,
+                "no wrap-around"
+            );
+            let exact: f64 = (0..3)
+                .map(|feature| {
+                    let at =
+                        encoding.centre[feature] + signs[feature] * encoding.half_width[feature];
+                    model().weights[index][feature] * at
+                })
+                .sum::<f64>()
+                + model().bias[index];
+            let error = (score.offset + score.scale * phase - exact).abs();
+            assert!(
+                error <= score.precision - 1.5 * score.step + 1e-9,
+                "{error}"
+            );
         }
     }
 }
@@ -114,30 +121,17 @@ fn constant_models_are_an_error() {
         weights: vec![vec![0.0; 3]],
         bias: vec![1.0],
     };
-    assert!(matches!(
-        compile(&model, &names(), &rows(), &Options::new("m")),
-        Err(CompileError::Constant)
-    ));
+    assert!(matches!(planned(&model, None), Err(CompileError::Constant)));
 }
 
 #[test]
 fn more_precision_takes_more_bits_until_it_is_out_of_reach() {
-    let at = |bits: f64| {
-        compile(
-            &model(),
-            &names(),
-            &rows(),
-            &Options {
-                precision: Some(bits),
-                ..Options::new("m")
-            },
-        )
-    };
-    let (coarse, fine) = (at(8.0).unwrap(), at(14.0).unwrap());
-    assert!(coarse.bits >= 8.0 && fine.bits >= 14.0);
-    assert!(coarse.reply_bits < fine.reply_bits && coarse.query_bytes < fine.query_bytes);
-    let Err(CompileError::Precision { best, .. }) = at(40.0) else {
-        panic!("40 bits cannot be reached")
-    };
+    let at = |bits: f64| planned(&model(), Some(bits)).unwrap();
+    let bits = |plan: &Plan| plan.circuit.outputs[0].reply_bits;
+    let (coarse, fine, beyond) = (at(8.0), at(14.0), at(40.0));
+    assert!(coarse.facts.bits >= 8.0 && fine.facts.bits >= 14.0);
+    assert!(bits(&coarse) < bits(&fine));
+    assert!(coarse.facts.query_bytes < fine.facts.query_bytes);
+    let best = beyond.facts.bits;
     assert!(best > 14.0 && best < 40.0, "{best}");
 }

@@ -42,6 +42,16 @@ pub(crate) struct BinnedTree {
     pub symmetric: Option<SymmetricTree>,
 }
 
+impl BinnedTree {
+    /// The leaves, one value a coefficient.
+    pub(crate) fn leaves(&self) -> impl Iterator<Item = &[f64]> {
+        self.nodes.iter().filter_map(|node| match node {
+            BinnedNode::Leaf(values) => Some(values.as_slice()),
+            BinnedNode::Split { .. } => None,
+        })
+    }
+}
+
 /// A node.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum BinnedNode {

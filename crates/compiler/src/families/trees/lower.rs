@@ -1,11 +1,13 @@
 //! From binned trees to a graph.
 
-use crate::families::trees::binned::{BinnedEnsemble, BinnedNode, BinnedTree};
+use crate::backend::Backend;
+use crate::cost::Work;
+use crate::families::trees::binned::{BinnedEnsemble, BinnedTree};
 use crate::families::trees::expression::{ExpressionId, Expressions, Form, LeafUnits, Selectors};
 use crate::families::trees::graph::{Addend, Builder, Graph, Merger, compact};
 use crate::families::trees::oblivious;
-use cipherfn_circuit::circuit::Sum as Node;
-use cipherfn_protocol::specs::Selector;
+use cipherfn_circuit::circuit::{Operand, Sum as Node};
+use cipherfn_protocol::specs::{Gadget, Selector};
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +30,31 @@ pub(crate) struct Lowered {
     pub selectors: Vec<Selector>,
     /// For each coefficient, the largest sum of rounding errors of leaves, in units.
     pub rounding: Vec<f64>,
+}
+
+impl Lowered {
+    /// Counts the circuit's work.
+    pub(crate) fn work(&self, gadget: Gadget, backend: Backend) -> Work {
+        let selectors = self.selectors.len() as u32;
+        let mut work = Work {
+            selectors,
+            slots: backend.slots(selectors, gadget),
+            nodes: self.graph.nodes.len() as u32,
+            ..Work::default()
+        };
+        for select in self.graph.nodes.iter().flat_map(|node| &node.selects) {
+            match (select.clear, select.set) {
+                (Operand::Zero, Operand::Constant(difference)) => {
+                    match self.graph.constants[difference.index()].len() {
+                        1 => work.scalar_selects += 1,
+                        _ => work.polynomial_selects += 1,
+                    }
+                }
+                _ => work.cmuxes += 1,
+            }
+        }
+        work
+    }
 }
 
 /// Lowers an ensemble. `units` are score units a unit of the result, one a coefficient; `hides_use`
@@ -128,18 +155,11 @@ fn plain_sums(
 
 /// The coefficient that a tree adds to, if it is only one.
 fn single_coefficient(tree: &BinnedTree) -> Option<usize> {
-    let mut leaves = tree.nodes.iter().filter_map(|node| {
-        if let BinnedNode::Leaf(values) = node {
-            Some(values)
-        } else {
-            None
-        }
-    });
-    let coefficient = leaves
-        .clone()
+    let coefficient = tree
+        .leaves()
         .find_map(|leaf| leaf.iter().position(|value| *value != 0.0))
         .unwrap_or(0);
-    leaves
+    tree.leaves()
         .all(|leaf| {
             leaf.iter()
                 .enumerate()
@@ -180,14 +200,8 @@ fn rounding(ensemble: &BinnedEnsemble, units: &[f64]) -> Vec<f64> {
         (value - value.round()).abs()
     };
     let worst = |tree: &BinnedTree, coefficient: usize| {
-        let leaves = tree.nodes.iter().filter_map(|node| {
-            if let BinnedNode::Leaf(values) = node {
-                Some(error(values, coefficient))
-            } else {
-                None
-            }
-        });
-        leaves.fold(0.0, f64::max)
+        let errors = tree.leaves().map(|leaf| error(leaf, coefficient));
+        errors.fold(0.0, f64::max)
     };
     (0..ensemble.coefficients)
         .map(|coefficient| {

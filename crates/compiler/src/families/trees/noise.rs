@@ -10,21 +10,13 @@ mod paths;
 
 pub(crate) use paths::Paths;
 
+use crate::backend::Variances;
 use crate::families::trees::graph::{Graph, Polynomial};
 use cipherfn_circuit::circuit::{Operand, Sum as Node};
 use cipherfn_protocol::specs::Gadget;
 
 #[cfg(test)]
 mod tests;
-
-/// Variances (fractions of the torus, squared) that the parameter set and gadget give.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Variances {
-    /// Added by one CMUX between ciphertexts.
-    pub cmux: f64,
-    /// Of one coefficient of a selector's body row.
-    pub body_row: f64,
-}
 
 /// Variance of a result coefficient on the worst path, of which `paths` are the graph's. Constants
 /// of the graph are multiplied by `scale` to be in units of the gadget's resolution,
@@ -153,26 +145,4 @@ fn balanced_digits(value: i64, gadget: Gadget) -> impl Iterator<Item = i64> {
         rest = (rest - digit) / base;
         digit
     })
-}
-
-/// `z` such that a normal variable exceeds `z` standard deviations, to either side, with
-/// probability at most `2^log2_probability`.
-///
-/// By Mills' bound `P(|X| > z) < sqrt(2 / pi) * exp(-z^2 / 2) / z`.
-pub(crate) fn deviations(log2_probability: f64) -> f64 {
-    let log2_bound = |z: f64| {
-        (2.0 / std::f64::consts::PI).sqrt().log2()
-            - z.log2()
-            - z * z / 2.0 * std::f64::consts::LOG2_E
-    };
-    let (mut low, mut high) = (1.0, 64.0);
-    for _ in 0..64 {
-        let middle = f64::midpoint(low, high);
-        if log2_bound(middle) > log2_probability {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    high
 }

@@ -2,11 +2,15 @@
 
 use crate::families::trees::bins::BinSet;
 use crate::families::trees::decoys;
+use crate::features::Features;
 use crate::model::{Test, TreeEnsemble, TreeNode};
 use crate::options::FeatureMode;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{MissingBin, Quantiser};
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::iter;
+use std::ops::Range;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +24,22 @@ pub(crate) struct FeatureInfo {
     pub missing: bool,
     /// Its values in the calibration rows, finite, sorted.
     pub values: Vec<f32>,
+}
+
+impl FeatureInfo {
+    /// What calibration rows show of all features.
+    pub(crate) fn of(features: &Features) -> Vec<Self> {
+        let info = |index: usize| {
+            let mut values: Vec<f32> = features.finite_values(index).collect();
+            values.sort_unstable_by(f32::total_cmp);
+            Self {
+                name: features.names[index].clone(),
+                missing: features.missing[index],
+                values,
+            }
+        };
+        (0..features.names.len()).map(info).collect()
+    }
 }
 
 /// The quantisers of an ensemble.
@@ -180,28 +200,45 @@ fn nearest(splits: &[f32], threshold: f32) -> u32 {
 
 /// At most `2^bits - 1` split points between the sorted `values`, with about equally many values in
 /// every bin; between all distinct values where these are few.
+///
+/// A quantile inside a run of equal values moves to the nearer end of the run, and where several
+/// quantiles meet the fullest bins are halved in their place: without both, a column of whole
+/// numbers keeps a fifth of its edges, and a model loses as much of its thresholds.
 fn quantile_splits(values: &[f32], bits: u32) -> Vec<f32> {
-    let mut distinct = values.to_vec();
-    distinct.dedup();
     let bins = 1_usize << bits;
-    let mut splits: Vec<f32> = if distinct.len() <= bins {
-        distinct
-            .windows(2)
-            .map(|pair| between(pair[0], pair[1]))
-            .collect()
-    } else {
-        let cut = |index: usize| index * values.len() / bins;
-        (1..bins)
-            .map(cut)
-            .filter(|&cut| cut > 0 && values[cut - 1] < values[cut])
-            .map(|cut| between(values[cut - 1], values[cut]))
-            .collect()
-    };
-    splits.dedup();
-    if splits.is_empty() {
-        splits.push(distinct.first().copied().unwrap_or(0.0));
+    let quantile = |index: usize| boundary(values, 0..values.len(), index * values.len() / bins);
+    let mut cuts: BTreeSet<usize> = (1..bins).filter_map(quantile).collect();
+    let ends = || cuts.iter().copied().chain([values.len()]);
+    let bin = |(start, end): (usize, usize)| (end - start, Reverse(start));
+    let mut open: BinaryHeap<_> = iter::once(0).chain(ends()).zip(ends()).map(bin).collect();
+    while cuts.len() + 1 < bins
+        && let Some((len, Reverse(start))) = open.pop()
+    {
+        let end = start + len;
+        if let Some(cut) = boundary(values, start..end, start + len / 2) {
+            cuts.insert(cut);
+            open.extend([(start, cut), (cut, end)].map(bin));
+        }
     }
-    splits
+    if cuts.is_empty() {
+        return vec![values.first().copied().unwrap_or(0.0)];
+    }
+    cuts.into_iter()
+        .map(|cut| between(values[cut - 1], values[cut]))
+        .collect()
+}
+
+/// The index nearest to `at`, inside `range`, where a value differs from the one before it.
+fn boundary(values: &[f32], range: Range<usize>, at: usize) -> Option<usize> {
+    let value = *values[range.clone()].get(at - range.start)?;
+    let own = &values[range.clone()];
+    let run = [
+        range.start + own.partition_point(|other| *other < value),
+        range.start + own.partition_point(|other| *other <= value),
+    ];
+    run.into_iter()
+        .filter(|end| range.start < *end && *end < range.end)
+        .min_by_key(|end| end.abs_diff(at))
 }
 
 /// A split that `low` does not exceed and `high` does, in the middle where there are floats

@@ -62,36 +62,44 @@ fn binned(trees: u32, depth: u32, thresholds: u32, mode: FeatureMode) -> (Binned
     )
 }
 
-fn chosen(ensemble: &BinnedEnsemble, hides_use: bool, profile: Profile, target: f64) -> Plan {
-    choose(
-        &Problem {
-            ensemble,
-            hides_use,
-            profile,
-            target,
-        },
-        &Backend::for_profile(profile),
-    )
+/// The choice under the profile's first parameter set.
+fn chosen(ensemble: &BinnedEnsemble, hides_use: bool, profile: Profile, target: f64) -> Choice {
+    choose(&problem(ensemble, hides_use, profile, target))
+}
+
+fn problem(
+    ensemble: &BinnedEnsemble,
+    hides_use: bool,
+    profile: Profile,
+    target: f64,
+) -> Problem<'_> {
+    Problem {
+        ensemble,
+        hides_use,
+        profile,
+        target,
+        backend: Backend::for_profile(profile, 1)[0],
+    }
 }
 
 #[test]
 fn a_hundred_random_trees_on_a_grid() {
     let (ensemble, hides_use) = binned(100, 6, 63, FeatureMode::Grid { bits: 6 });
-    let plan = chosen(&ensemble, hides_use, Profile::Balanced, 8.5);
+    let choice = chosen(&ensemble, hides_use, Profile::Balanced, 8.5);
     println!(
-        "{:?} {:?} {:.2} bits, {:.1} ms, {} bytes",
-        plan.gadget,
-        plan.work,
-        plan.bits,
-        plan.microseconds / 1000.0,
-        plan.query_bytes
+        "{:?} {:?} {:.2} bits, {:.1} ms",
+        choice.gadget,
+        choice.work,
+        choice.bits,
+        choice.microseconds / 1000.0
     );
-    assert!(plan.bits >= 8.5, "{}", plan.bits);
+    assert!(choice.bits >= 8.5, "{}", choice.bits);
     assert!(
-        plan.shape
+        choice
+            .shape
             .forms
             .iter()
-            .all(|form| *form == plan.shape.forms[0]),
+            .all(|form| *form == choice.shape.forms[0]),
         "alike features get one form"
     );
 }
@@ -99,16 +107,15 @@ fn a_hundred_random_trees_on_a_grid() {
 #[test]
 fn one_large_tree_of_fine_features() {
     let (ensemble, hides_use) = binned(1, 10, 60_000, FeatureMode::Exact { decoys: 0 });
-    let plan = chosen(&ensemble, hides_use, Profile::Balanced, 10.0);
+    let choice = chosen(&ensemble, hides_use, Profile::Balanced, 10.0);
     println!(
-        "{:?} {:?} {:.2} bits, {:.1} ms, {} bytes",
-        plan.gadget,
-        plan.work,
-        plan.bits,
-        plan.microseconds / 1000.0,
-        plan.query_bytes
+        "{:?} {:?} {:.2} bits, {:.1} ms",
+        choice.gadget,
+        choice.work,
+        choice.bits,
+        choice.microseconds / 1000.0
     );
-    assert!(plan.bits >= 10.0, "{}", plan.bits);
+    assert!(choice.bits >= 10.0, "{}", choice.bits);
 }
 
 #[test]
@@ -116,14 +123,16 @@ fn the_compact_profile_has_the_fewest_bytes() {
     let (ensemble, hides_use) = binned(10, 4, 15, FeatureMode::Exact { decoys: 0 });
     let [balanced, compact, keyless] = [Profile::Balanced, Profile::Compact, Profile::Keyless]
         .map(|profile| chosen(&ensemble, hides_use, profile, 9.0));
-    let bytes = |plan: &Plan| plan.backend.key_bytes() + plan.query_bytes;
-    assert!(
-        bytes(&compact) < bytes(&balanced),
-        "{} {}",
-        bytes(&compact),
-        bytes(&balanced)
+    let bytes = |choice: &Choice, profile| {
+        let backend = Backend::for_profile(profile, 1)[0];
+        backend.key_bytes() + backend.query_bytes(choice.work.selectors, choice.gadget)
+    };
+    let (fewest, usual) = (
+        bytes(&compact, Profile::Compact),
+        bytes(&balanced, Profile::Balanced),
     );
-    assert_eq!(keyless.backend.key_bytes(), 0);
+    assert!(fewest < usual, "{fewest} {usual}");
+    assert_eq!(keyless.work.slots, 0, "selectors travel whole");
     assert!(balanced.bits >= 9.0 && compact.bits >= 9.0 && keyless.bits >= 9.0);
 }
 

@@ -168,15 +168,3 @@ fn scales_apply_to_constants() {
     )];
     assert_close(bound(&graph(&[8], nodes), 0.25), 4.0);
 }
-
-#[test]
-fn normal_tails() {
-    // Two-sided tails of 1.96 and 7.14 deviations: 5 % and 2^-40.
-    assert!((deviations(0.05_f64.log2()) - 1.96).abs() < 0.15);
-    assert!(
-        (deviations(-40.0) - 7.14).abs() < 0.02,
-        "{}",
-        deviations(-40.0)
-    );
-    assert!(deviations(-50.0) > deviations(-40.0));
-}

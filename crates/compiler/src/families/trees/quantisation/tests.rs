@@ -1,6 +1,7 @@
 use super::*;
 use crate::families::trees::decoys::Style;
 use crate::model::Tree;
+use proptest::prelude::*;
 
 fn ensemble(tests: &[(Test, bool)]) -> TreeEnsemble {
     let tree = |(test, missing): &(Test, bool)| Tree {
@@ -135,6 +136,46 @@ fn grids_of_few_or_no_values_have_an_edge() {
     assert_eq!(quantile_splits(&[1.0, 1.0, 2.0, 5.0], 4), [1.5, 3.5]);
     let many: Vec<f32> = (0..1000_u16).map(f32::from).collect();
     assert_eq!(quantile_splits(&many, 6).len(), 63);
+}
+
+#[test]
+fn columns_of_whole_numbers_keep_their_edges() {
+    // 2,000 values of 0 to 99, crowded at the lower end as ages, counts and amounts are.
+    let mut values: Vec<f32> = (0..2000_u32).map(|i| ((i * i) / 40_404) as f32).collect();
+    values.sort_unstable_by(f32::total_cmp);
+    assert_eq!(quantile_splits(&values, 4).len(), 15);
+    // A third of the rows is 0: one bin holds them, the others share the rest.
+    let heavy: Vec<f32> = (0..900_u16)
+        .map(|i| f32::from(i.saturating_sub(300)))
+        .collect();
+    let splits = quantile_splits(&heavy, 3);
+    assert_eq!((splits.len(), splits[0]), (7, 0.5));
+}
+
+proptest! {
+    /// With ties of any kind: as many edges as there is room or values for, none inside a run, and
+    /// no bin that could have been halved holds more than two quantiles and two runs.
+    #[test]
+    fn grids_of_tied_values_use_all_their_edges(
+        mut values in prop::collection::vec((0_u8..40).prop_map(|v| f32::from(v) - 9.0), 1..300),
+        bits in 1_u32..5,
+    ) {
+        values.sort_unstable_by(f32::total_cmp);
+        let splits = quantile_splits(&values, bits);
+        let mut distinct = values.clone();
+        distinct.dedup();
+        let room = (1_usize << bits) - 1;
+        prop_assert_eq!(splits.len(), room.min(distinct.len() - 1).max(1));
+        prop_assert!(splits.windows(2).all(|pair| pair[0] < pair[1]));
+        let longest = values.chunk_by(|a, b| a.total_cmp(b).is_eq()).map(<[f32]>::len).max();
+        let bin = |value: &f32| splits.partition_point(|split| value > split);
+        let mut counts = vec![0; splits.len() + 1];
+        for value in &values {
+            counts[bin(value)] += 1;
+        }
+        let quantile = values.len().div_ceil(room + 1);
+        prop_assert!(counts.iter().all(|n| *n <= 2 * quantile + 2 * longest.unwrap_or(0)));
+    }
 }
 
 #[test]

@@ -1,0 +1,178 @@
+//! The order of columns that a model without feature names was trained on, told by the target.
+//!
+//! Rows in another order than the training's still compile, and the model then answers nonsense.
+//! Where the file's order predicts the target badly, orders are searched for one that predicts it
+//! far better: by all permutations of few columns, by swaps of many.
+
+use crate::labels::same_label;
+use crate::model::Model;
+use cipherfn_program::Tensor;
+use cipherfn_protocol::specs::OutputField;
+
+/// Rows that orders are tried on: enough for five standard errors, few enough for a second.
+const ROWS: usize = 150;
+/// Columns of which all orders are tried, 720.
+const FEW: usize = 6;
+/// Sweeps over all swaps.
+const SWEEPS: usize = 4;
+/// Standard errors by which an order must beat the file's: the best of 720 useless orders beats it
+/// by three.
+const STANDARD_ERRORS: f64 = 5.0;
+/// A file's order that explains this part of the target's likelihood or variance is not doubted.
+const GOOD: f64 = 0.3;
+
+/// A better order of the entries of the model's only input, if the rows show one: entry `i` should
+/// be the file's column `order[i]`.
+pub(super) fn better(model: &Model, rows: &[Vec<Tensor>], target: &[&str]) -> Option<Vec<usize>> {
+    let trial = Trial::new(model, &rows[..rows.len().min(ROWS)], target)?;
+    let width = rows.first()?.first()?.len();
+    let file: Vec<usize> = (0..width).collect();
+    let before = trial.losses(&file)?;
+    if mean(&before) < (1.0 - GOOD) * trial.chance {
+        return None;
+    }
+    let mut best = (mean(&before), file);
+    if width <= FEW {
+        permutations(&mut (0..width).collect(), 0, &mut |order| {
+            trial.keep_better(&mut best, order);
+        });
+    } else {
+        for _ in 0..SWEEPS {
+            let start = best.0;
+            for first in 0..width {
+                for second in first + 1..width {
+                    let mut order = best.1.clone();
+                    order.swap(first, second);
+                    trial.keep_better(&mut best, &order);
+                }
+            }
+            if best.0 >= start {
+                break;
+            }
+        }
+    }
+    let after = trial.losses(&best.1)?;
+    let gains: Vec<f64> = before.iter().zip(&after).map(|(a, b)| a - b).collect();
+    let error = (variance(&gains) / gains.len() as f64).sqrt();
+    (mean(&gains) > STANDARD_ERRORS * error && best.0 < (1.0 - GOOD) * trial.chance)
+        .then_some(best.1)
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+fn variance(values: &[f64]) -> f64 {
+    let middle = mean(values);
+    let squares: Vec<f64> = values
+        .iter()
+        .map(|value| (value - middle).powi(2))
+        .collect();
+    mean(&squares)
+}
+
+/// All orders of `items[from..]`.
+fn permutations(items: &mut Vec<usize>, from: usize, each: &mut impl FnMut(&[usize])) {
+    if from == items.len() {
+        return each(items);
+    }
+    for index in from..items.len() {
+        items[from..=index].rotate_right(1);
+        permutations(items, from + 1, each);
+        items[from..=index].rotate_left(1);
+    }
+}
+
+/// Rows and targets.
+struct Trial<'a> {
+    model: &'a Model,
+    rows: &'a [Vec<Tensor>],
+    target: Vec<Wanted>,
+    /// Loss without any knowledge of the rows.
+    chance: f64,
+}
+
+/// What the model should predict.
+enum Wanted {
+    /// The class at an index of the probabilities.
+    Class(usize),
+    /// A value.
+    Value(f64),
+}
+
+impl<'a> Trial<'a> {
+    /// `None` where the target says nothing of the predictions.
+    fn new(model: &'a Model, rows: &'a [Vec<Tensor>], target: &[&str]) -> Option<Self> {
+        let classes = model.outputs.iter().find_map(|field| match field {
+            OutputField::Probabilities(classes) => Some(classes),
+            _ => None,
+        });
+        let wanted = |cell: &&str| match classes {
+            Some(classes) => classes
+                .iter()
+                .position(|class| same_label(cell, class))
+                .map(Wanted::Class),
+            None => cell.parse().ok().map(Wanted::Value),
+        };
+        let target: Vec<Wanted> = target
+            .iter()
+            .take(rows.len())
+            .map(wanted)
+            .collect::<Option<_>>()?;
+        let chance = if let Some(classes) = classes {
+            (classes.len() as f64).ln()
+        } else {
+            let values = target.iter().filter_map(|wanted| match wanted {
+                Wanted::Value(value) => Some(*value),
+                Wanted::Class(_) => None,
+            });
+            variance(&values.collect::<Vec<_>>())
+        };
+        Some(Self {
+            model,
+            rows,
+            target,
+            chance,
+        })
+    }
+
+    /// Loss of each row with the input's entries in an order: logarithmic for classes, squared for
+    /// values.
+    fn losses(&self, order: &[usize]) -> Option<Vec<f64>> {
+        let loss = |(row, wanted): (&Vec<Tensor>, &Wanted)| {
+            let inputs = row.iter().map(|tensor| in_order(tensor, order)).collect();
+            let outputs = self.model.predict(inputs).ok()?;
+            let fields = outputs.iter().zip(&self.model.outputs);
+            match wanted {
+                Wanted::Class(class) => fields
+                    .filter(|(_, field)| matches!(field, OutputField::Probabilities(_)))
+                    .find_map(|(tensor, _)| Some(-tensor.to_f64()?.get(*class)?.max(1e-6).ln())),
+                Wanted::Value(value) => fields
+                    .filter(|(_, field)| **field == OutputField::Prediction)
+                    .find_map(|(tensor, _)| Some((tensor.to_f64()?.first()? - value).powi(2))),
+            }
+        };
+        self.rows.iter().zip(&self.target).map(loss).collect()
+    }
+
+    fn keep_better(&self, best: &mut (f64, Vec<usize>), order: &[usize]) {
+        if let Some(losses) = self.losses(order)
+            && mean(&losses) < best.0
+        {
+            *best = (mean(&losses), order.to_vec());
+        }
+    }
+}
+
+/// A tensor whose entry `i` is the given one's `order[i]`.
+pub(super) fn in_order(tensor: &Tensor, order: &[usize]) -> Tensor {
+    fn picked<T: Clone>(values: &[T], order: &[usize]) -> Vec<T> {
+        order.iter().map(|index| values[*index].clone()).collect()
+    }
+    match tensor {
+        Tensor::F32(values) => Tensor::F32(picked(values, order)),
+        Tensor::F64(values) => Tensor::F64(picked(values, order)),
+        Tensor::I64(values) => Tensor::I64(picked(values, order)),
+        Tensor::Text(values) => Tensor::Text(picked(values, order)),
+    }
+}

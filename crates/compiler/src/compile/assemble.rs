@@ -1,0 +1,147 @@
+//! One circuit, one encoding a circuit input and one decoding, from the plans of all regions.
+
+use crate::backend::FAILURE_LOG2;
+use crate::families::{Facts, Plan, Region};
+use cipherfn_circuit::Circuit;
+use cipherfn_circuit::circuit::{ConstantId, InputId, Node, NodeId, Operand, SelectorId};
+use cipherfn_protocol::specs::{Decoding, Encoding, ReplyForm, ScoreDecoding};
+
+#[cfg(test)]
+mod tests;
+
+/// A model's circuit and what belongs to it.
+pub(super) struct Assembly {
+    pub(super) circuit: Circuit,
+    /// One a circuit input.
+    pub(super) inputs: Vec<Encoding>,
+    pub(super) decoding: Decoding,
+    /// Standard deviation of each result coefficient, as a fraction of the torus.
+    pub(super) deviations: Vec<f64>,
+    /// One entry a region.
+    pub(super) facts: Vec<Facts>,
+}
+
+impl Assembly {
+    /// Puts the regions' circuits beside each other; `set` names the parameter set of all.
+    pub(super) fn of(set: &str, regions: &[Region], plans: Vec<Plan>) -> Self {
+        let scores = regions.iter().map(|region| region.scores.len()).sum();
+        let mut assembly = Self {
+            circuit: Circuit {
+                parameter_set: set.to_owned(),
+                inputs: Vec::new(),
+                constants: Vec::new(),
+                nodes: Vec::new(),
+                outputs: Vec::new(),
+            },
+            inputs: Vec::new(),
+            decoding: Decoding {
+                replies: Vec::new(),
+                scores: Vec::new(),
+                failure_log2: FAILURE_LOG2,
+            },
+            deviations: Vec::new(),
+            facts: Vec::new(),
+        };
+        let mut decodings: Vec<Option<ScoreDecoding>> = vec![None; scores];
+        for (region, plan) in regions.iter().zip(plans) {
+            let first = assembly.deviations.len() as u32;
+            for (score, mut decoding) in region.scores.iter().zip(plan.reading.scores) {
+                decoding.coefficient += first;
+                decodings[*score] = Some(decoding);
+            }
+            assembly
+                .deviations
+                .extend(vec![plan.reading.deviation; plan.circuit.coefficients()]);
+            let replies = plan.circuit.outputs.iter().map(|output| ReplyForm {
+                reply_bits: output.reply_bits,
+                coefficients: output.coefficients,
+                stride: output.stride,
+            });
+            assembly.decoding.replies.extend(replies);
+            assembly.inputs.push(plan.encoding);
+            assembly.facts.push(plan.facts);
+            append(&mut assembly.circuit, plan.circuit);
+        }
+        assembly.decoding.scores = decodings.into_iter().flatten().collect();
+        assembly
+    }
+
+    /// The noisiest result coefficient's standard deviation.
+    pub(super) fn deviation(&self) -> f64 {
+        self.deviations.iter().copied().fold(0.0, f64::max)
+    }
+}
+
+/// Appends a circuit whose parts are counted from zero.
+fn append(circuit: &mut Circuit, other: Circuit) {
+    let shift = Shift {
+        inputs: circuit.inputs.len() as u32,
+        constants: circuit.constants.len() as u32,
+        nodes: circuit.nodes.len() as u32,
+    };
+    circuit.inputs.extend(other.inputs);
+    circuit.constants.extend(other.constants);
+    let nodes = other.nodes.into_iter().map(|mut node| {
+        shift.node(&mut node);
+        node
+    });
+    circuit.nodes.extend(nodes);
+    let outputs = other.outputs.into_iter().map(|mut output| {
+        shift.node_id(&mut output.node);
+        output
+    });
+    circuit.outputs.extend(outputs);
+}
+
+/// By how much names move.
+struct Shift {
+    inputs: u32,
+    constants: u32,
+    nodes: u32,
+}
+
+impl Shift {
+    fn node(&self, node: &mut Node) {
+        match node {
+            Node::Sum(sum) => {
+                sum.constant.iter_mut().for_each(|id| self.constant_id(id));
+                for addend in &mut sum.addends {
+                    self.node_id(&mut addend.node);
+                }
+                for select in &mut sum.selects {
+                    let SelectorId { input, .. } = &mut select.selector;
+                    self.input_id(input);
+                    self.operand(&mut select.clear);
+                    self.operand(&mut select.set);
+                }
+            }
+            Node::Product(product) => {
+                self.input_id(&mut product.input);
+                product
+                    .constant
+                    .iter_mut()
+                    .for_each(|id| self.constant_id(id));
+            }
+        }
+    }
+
+    fn operand(&self, operand: &mut Operand) {
+        match operand {
+            Operand::Zero => {}
+            Operand::Constant(id) => self.constant_id(id),
+            Operand::Node(rotated) => self.node_id(&mut rotated.node),
+        }
+    }
+
+    fn input_id(&self, id: &mut InputId) {
+        id.0 += self.inputs;
+    }
+
+    fn constant_id(&self, id: &mut ConstantId) {
+        id.0 += self.constants;
+    }
+
+    fn node_id(&self, id: &mut NodeId) {
+        id.0 += self.nodes;
+    }
+}

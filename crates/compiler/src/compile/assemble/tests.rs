@@ -1,0 +1,86 @@
+use super::*;
+use crate::families;
+use crate::features::Features;
+use crate::model::{Estimator, LinearModel, Test, Tree, TreeEnsemble, TreeNode};
+use crate::options::Options;
+use cipherfn_engine::{PreparedCircuit, Workspace};
+use cipherfn_protocol::hash::Hash;
+use cipherfn_scheme::query::{InputValues, encrypt_row};
+use cipherfn_scheme::{EvaluationKey, SecretKey, reply};
+
+fn line(weights: [f64; 2], bias: f64) -> Estimator {
+    Estimator::Linear(LinearModel {
+        weights: vec![weights.to_vec()],
+        bias: vec![bias],
+    })
+}
+
+/// Trees of one split each.
+fn stumps(splits: &[(u32, f32, f64)]) -> Estimator {
+    let tree = |(feature, threshold, leaf): &(u32, f32, f64)| Tree {
+        nodes: vec![
+            TreeNode::Split {
+                feature: *feature,
+                test: Test::Greater(*threshold),
+                missing_goes_yes: false,
+                yes: 1,
+                no: 2,
+            },
+            TreeNode::Leaf(vec![(0, *leaf)]),
+            TreeNode::Leaf(vec![(0, -leaf)]),
+        ],
+    };
+    Estimator::Trees(TreeEnsemble {
+        scores: 1,
+        base: vec![0.25],
+        trees: splits.iter().map(tree).collect(),
+    })
+}
+
+#[test]
+fn a_mixture_of_families_is_one_circuit_on_encrypted_rows() {
+    let estimators = [
+        line([2.0, -1.0], 0.5),
+        stumps(&[(0, 3.5, 1.0), (1, 0.5, 0.25), (0, 6.5, -0.5)]),
+        line([0.0, 4.0], -1.0),
+        stumps(&[(1, 1.5, 8.0), (0, 2.5, 4.0)]),
+    ];
+    let rows: Vec<Vec<f32>> = (0..24_u8)
+        .map(|row| vec![f32::from(row % 8), f32::from(row % 3)])
+        .collect();
+    let features = Features {
+        names: vec!["a".into(), "b".into()],
+        missing: vec![false; 2],
+        rows: rows.clone(),
+    };
+    let regions = families::regions(&estimators);
+    let (backend, plans) =
+        families::plan(&regions, &features, &Options::new("m"), Hash::of(b"m")).unwrap();
+    let assembly = Assembly::of(backend.set.name, &regions, plans);
+    assert_eq!(
+        (assembly.inputs.len(), assembly.circuit.outputs.len()),
+        (2, 2)
+    );
+    let prepared = PreparedCircuit::new(&assembly.circuit).unwrap();
+    let key = SecretKey::generate(prepared.parameter_set());
+    let expanded = EvaluationKey::generate(&key).unwrap().expand().unwrap();
+    let mut workspace = Workspace::default();
+    for row in rows.iter().step_by(5) {
+        let values = InputValues::all(&assembly.inputs, row).unwrap();
+        let query = encrypt_row(&key, prepared.inputs(), &values).unwrap();
+        let answer = prepared
+            .evaluate_row(Some(&expanded), &query, &mut workspace)
+            .unwrap();
+        let phases = reply::decrypt_row(&key, prepared.outputs(), &answer).unwrap();
+        let exact = estimators
+            .iter()
+            .flat_map(|estimator| estimator.raw_scores(row));
+        let decoded = assembly.decoding.scores(&phases);
+        assert_eq!(decoded.len(), 4);
+        for ((decoded, exact), score) in decoded.iter().zip(exact).zip(&assembly.decoding.scores) {
+            let error = (decoded - exact).abs();
+            assert!(error <= score.precision, "{decoded} instead of {exact}");
+            assert!(score.precision < 0.1, "{}", score.precision);
+        }
+    }
+}

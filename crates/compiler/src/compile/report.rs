@@ -1,0 +1,209 @@
+//! The report of a compiled model, from what its regions say.
+
+use crate::backend::{Backend, FAILURE_LOG2};
+use crate::error::CompileError;
+use crate::families::Facts;
+use crate::model::Model;
+use crate::options::{FeatureMode, Options};
+use crate::report::{
+    Agreement, FeatureReport, ModelReport, PrecisionReport, Report, SecurityReport, SharedSizes,
+    SizeReport, TargetReport, WorkReport,
+};
+use cipherfn_protocol::specs::ScoreDecoding;
+
+/// What the report is about.
+pub(super) struct Subject<'a> {
+    pub(super) model: &'a Model,
+    pub(super) options: &'a Options,
+    /// Families of the estimators, in words.
+    pub(super) family: String,
+    pub(super) backend: Backend,
+    /// One entry a region, at least one.
+    pub(super) regions: &'a [Facts],
+    pub(super) scores: &'a [ScoreDecoding],
+    /// Standard deviation of the noisiest result coefficient, as a fraction of the torus.
+    pub(super) deviation: f64,
+    pub(super) checks: Checks,
+}
+
+/// What calibration rows and simulation show.
+pub(super) struct Checks {
+    pub(super) agreement: Agreement,
+    pub(super) targets: Vec<TargetReport>,
+    /// What is doubtful about columns and targets.
+    pub(super) warnings: Vec<String>,
+    /// Rows on which the model gives the library's own predictions.
+    pub(super) expected_rows: Option<usize>,
+    /// Names of columns with missing values that no node of the model mentions.
+    pub(super) gaps: Vec<String>,
+    /// How columns were matched.
+    pub(super) notes: Vec<String>,
+}
+
+/// Below this part of equal labels a model is compiled with a warning.
+const USUAL_AGREEMENT: f64 = 0.999;
+
+impl Subject<'_> {
+    /// The report; an error where too few labels agree.
+    pub(super) fn report(self) -> Result<Report, CompileError> {
+        let Self { model, options, .. } = self;
+        let mut warnings = self.checks.warnings();
+        warnings.extend(self.agreement_warning()?);
+        let (first, others) = self.regions.split_first().expect("a model has a region");
+        let facts = others
+            .iter()
+            .fold(first.clone(), |facts, other| join(&facts, other));
+        let mut notes = self.checks.notes;
+        if model.estimators.len() > 1 {
+            notes.push(format!(
+                "the model combines {} estimators: the server gives the scores of each, and the \
+                 specs show how the client combines them",
+                model.estimators.len()
+            ));
+        }
+        warnings.extend(facts.warnings);
+        Ok(Report {
+            model: ModelReport {
+                name: options.name.clone(),
+                family: self.family,
+                task: model.summary.task.name().into(),
+                producer: model.summary.producer.clone(),
+                operators: model.summary.operators.clone(),
+                features: model.features,
+                scores: model.scores(),
+                trees: facts.trees,
+            },
+            features: facts.features,
+            security: SecurityReport {
+                parameter_set: self.backend.set.name.into(),
+                bits: self.backend.set.ring.security_bits,
+                source: self.backend.set.ring.source.into(),
+                profile: options.profile.name().into(),
+                needs_evaluation_key: !facts.key_parts.is_empty(),
+            },
+            precision: PrecisionReport {
+                target_bits: facts.target_bits,
+                guaranteed_bits: facts.bits,
+                range_of: facts.range_of.into(),
+                failure_log2: FAILURE_LOG2,
+                scores: self.scores.iter().map(|score| score.precision).collect(),
+                noise_deviation: self.deviation,
+            },
+            work: facts.work,
+            sizes: SizeReport {
+                evaluation_key: self.backend.file_bytes(facts.key_parts),
+                query_row: facts.query_bytes,
+                reply_row: facts.reply_bytes,
+                shared: facts.shared,
+            },
+            agreement: self.checks.agreement,
+            targets: self.checks.targets,
+            expected_rows: self.checks.expected_rows.map(|rows| rows as u64),
+            notes,
+            warnings,
+        })
+    }
+
+    /// Whether the compiled model's labels are the model's.
+    fn agreement_warning(&self) -> Result<Option<String>, CompileError> {
+        let Agreement {
+            rows,
+            labels_equal: equal,
+            has_labels,
+            ..
+        } = self.checks.agreement;
+        let part = equal as f64 / rows as f64;
+        if !has_labels || rows == 0 || part >= USUAL_AGREEMENT {
+            return Ok(None);
+        }
+        let way_out = match self.options.features {
+            FeatureMode::Grid { bits } => format!(
+                "use a finer grid (--features grid:{}), or the model's own split points \
+                 (--features exact)",
+                (bits + 2).min(16)
+            ),
+            FeatureMode::Exact { .. } => "guarantee more bits of the scores (--precision)".into(),
+        };
+        if part < self.options.min_agreement {
+            return Err(CompileError::Agreement {
+                equal,
+                rows,
+                least: 100.0 * self.options.min_agreement,
+                way_out,
+            });
+        }
+        Ok(Some(format!(
+            "the compiled model gives {} of {rows} calibration rows another label than the model; \
+             to change that, {way_out}",
+            rows - equal
+        )))
+    }
+}
+
+impl Checks {
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.warnings.clone();
+        if let Some((first, others)) = self.gaps.split_first() {
+            let more = match others.len() {
+                0 => String::new(),
+                count => format!(" and {count} more"),
+            };
+            warnings.push(format!(
+                "the calibration rows have missing values that no node of the model mentions \
+                 (column {first:?}{more}): they are accepted, and comparisons with them are false, \
+                 as in ONNX Runtime; if that is not meant, leave such rows out"
+            ));
+        }
+        if self.agreement.skipped > 0 {
+            warnings.push(format!(
+                "{} calibration rows have missing or infinite values that the model gives no \
+                 meaning",
+                self.agreement.skipped
+            ));
+        }
+        warnings
+    }
+}
+
+/// What holds for two regions together: precision is that of the worse one.
+fn join(one: &Facts, other: &Facts) -> Facts {
+    let reserve = |facts: &Facts| facts.bits - facts.target_bits;
+    let worse = if reserve(one) <= reserve(other) {
+        one
+    } else {
+        other
+    };
+    let features = |a: &FeatureReport, b: &FeatureReport| FeatureReport {
+        mode: format!("{} and {}", a.mode, b.mode),
+        revealed: format!("{}; {}", a.revealed, b.revealed),
+        encoded: [a.encoded.as_slice(), b.encoded.as_slice()].concat(),
+    };
+    Facts {
+        target_bits: worse.target_bits,
+        bits: worse.bits,
+        range_of: worse.range_of,
+        features: features(&one.features, &other.features),
+        work: WorkReport {
+            gadget: one.work.gadget.or(other.work.gadget),
+            counts: one.work.counts.or(other.work.counts),
+            predicted_microseconds: one.work.predicted_microseconds
+                + other.work.predicted_microseconds,
+        },
+        trees: one.trees.or(other.trees),
+        query_bytes: one.query_bytes + other.query_bytes,
+        reply_bytes: one.reply_bytes + other.reply_bytes,
+        shared: one
+            .shared
+            .zip(other.shared)
+            .map(|(one, other)| SharedSizes {
+                query_row: one.query_row + other.query_row,
+                reply_row: one.reply_row + other.reply_row,
+            }),
+        key_parts: if one.key_parts.is_empty() {
+            other.key_parts
+        } else {
+            one.key_parts
+        },
+        warnings: [one.warnings.as_slice(), other.warnings.as_slice()].concat(),
+    }
+}

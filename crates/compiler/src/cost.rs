@@ -1,0 +1,171 @@
+//! Predicted work: what a circuit takes, from the numbers of its parameter set.
+//!
+//! Everything that the server does with ciphertexts is Fourier transforms of polynomials and
+//! multiply-adds of transformed ones. Counting both and what they read gives the time of any ring,
+//! so a new parameter set needs no table of its own.
+
+use crate::options::Profile;
+use cipherfn_protocol::specs::Gadget;
+use cipherfn_scheme::parameters::{Packing, ParameterSet};
+use serde::{Deserialize, Serialize};
+
+#[cfg(test)]
+mod tests;
+
+/// What the server does for one row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Work {
+    /// Encrypted bits.
+    pub selectors: u32,
+    /// Ciphertexts that the query expands to; 0 where selectors travel whole.
+    pub slots: u32,
+    /// CMUXes between ciphertexts.
+    pub cmuxes: u32,
+    /// Choices between two constants of one coefficient.
+    pub scalar_selects: u32,
+    /// Choices between two constants of several coefficients.
+    pub polynomial_selects: u32,
+    /// Sums that are kept.
+    pub nodes: u32,
+}
+
+/// Microseconds of one thread, for a ring of polynomial size N and GLWE dimension k.
+///
+/// Source of the constants: the circuits of eight tree models in the three profiles (13 to 2,400
+/// CMUXes, 12 to 363 selectors), release build, one thread of an AMD EPYC with AVX2 (512 KB of
+/// second-level cache a core, 32 MB shared). Other machines scale all of them about alike, and only
+/// their ratios decide.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Costs {
+    size: f64,
+    /// Polynomials of a GLWE ciphertext, k + 1.
+    polynomials: f64,
+    /// Levels of key-switching keys that a slot is multiplied with; `None` without expansion.
+    levels_a_slot: Option<f64>,
+}
+
+/// Digits of a polynomial and their transform, a coefficient and halving: 3.0 us at N = 2048.
+const FORWARD: f64 = 3.0 / (2048.0 * 11.0);
+/// A transform back, rounded to the torus: dearer than [`FORWARD`] by the conversion to integers.
+const INVERSE: f64 = 4.0 / (2048.0 * 11.0);
+/// A complex multiply-add, with the 16 bytes that it reads.
+const PRODUCT: f64 = 0.85e-3;
+/// A multiply-add of a choice between constants: nothing but memory traffic, as no transform hides
+/// the wait for the selector's row. Taken for [`PRODUCT`], thermometers of hundreds of bits look
+/// twice as good as they are.
+const STREAMED: f64 = 1.7e-3;
+/// A word of a mask, expanded from its seed.
+const MASK_WORD: f64 = 3.4e-3;
+/// A coefficient of a reply, switched to fewer bits.
+const REPLY_COEFFICIENT: f64 = 2e-3;
+/// Up to this many bytes of selectors are met in a cache.
+const CACHE: f64 = 16e6;
+/// How much longer choices wait for memory, each time the selectors double beyond that.
+const CACHE_MISS: f64 = 0.2;
+/// Price of a query byte in microseconds: 1 ms for a packed ciphertext of 12.3 KB, which is what a
+/// slow uplink (100 Mbit/s) takes for it.
+const MICROSECONDS_A_BYTE: f64 = 1000.0 / 12_300.0;
+
+impl Costs {
+    /// The costs of a parameter set.
+    pub(crate) fn of(set: &ParameterSet) -> Self {
+        Self {
+            size: set.ring.polynomial_size as f64,
+            polynomials: (set.ring.glwe_dimension + 1) as f64,
+            levels_a_slot: set.packing().map(levels_a_slot),
+        }
+    }
+
+    /// Microseconds of one row of a levelled circuit.
+    pub(crate) fn microseconds(&self, work: &Work, gadget: Gadget) -> f64 {
+        let levels = f64::from(gadget.levels);
+        let memory = f64::from(work.selectors) * levels * self.rows_products() * 16.0;
+        let slowdown = 1.0 + CACHE_MISS * (memory / CACHE).max(1.0).log2();
+        let expansion = if work.slots > 0 {
+            self.slot() * f64::from(work.slots)
+        } else {
+            self.whole_level() * levels * f64::from(work.selectors)
+        };
+        let choices = f64::from(work.cmuxes) * self.cmux(levels)
+            + f64::from(work.scalar_selects) * self.scalar(levels)
+            + f64::from(work.polynomial_selects) * (self.scalar(levels) + levels * self.forward());
+        expansion + choices * slowdown + self.reply()
+    }
+
+    /// Microseconds of one row of a linear map whose features fill `ciphertexts` ciphertexts.
+    pub(crate) fn linear_microseconds(&self, ciphertexts: usize) -> f64 {
+        let masks = (self.polynomials - 1.0) * self.size * MASK_WORD;
+        let product = self.polynomials * (self.forward() + self.size / 2.0 * PRODUCT);
+        (masks + product) * ciphertexts as f64 + self.reply()
+    }
+
+    fn transform(&self) -> f64 {
+        self.size * self.size.log2()
+    }
+
+    fn forward(&self) -> f64 {
+        FORWARD * self.transform()
+    }
+
+    /// Multiply-adds of one level of a GGSW ciphertext: (k + 1) rows of k + 1 polynomials.
+    fn rows_products(&self) -> f64 {
+        self.polynomials * self.polynomials * self.size / 2.0
+    }
+
+    /// One level of a key times a polynomial.
+    fn key_level(&self) -> f64 {
+        self.forward() + self.polynomials * self.size / 2.0 * PRODUCT
+    }
+
+    /// A slot: its share of the key switches (one a slot), and the scheme switch, whose result
+    /// stays transformed.
+    fn slot(&self) -> f64 {
+        self.levels_a_slot.unwrap_or(0.0) * self.key_level()
+            + self.polynomials * INVERSE * self.transform()
+    }
+
+    /// A level of a selector that travels whole: masks from seeds, then transforms of all rows.
+    fn whole_level(&self) -> f64 {
+        let masks = self.polynomials * (self.polynomials - 1.0) * self.size * MASK_WORD;
+        masks + self.polynomials * self.polynomials * self.forward()
+    }
+
+    /// A CMUX between ciphertexts: (k + 1) transforms back and `levels` as many forth.
+    fn cmux(&self, levels: f64) -> f64 {
+        self.polynomials * (INVERSE * self.transform() + levels * self.forward())
+            + levels * self.rows_products() * PRODUCT
+    }
+
+    /// A choice between constants of one coefficient: the body row's polynomials times a number.
+    fn scalar(&self, levels: f64) -> f64 {
+        levels * self.polynomials * self.size / 2.0 * STREAMED
+    }
+
+    fn reply(&self) -> f64 {
+        self.polynomials * INVERSE * self.transform()
+            + (self.polynomials - 1.0) * self.size * REPLY_COEFFICIENT
+    }
+}
+
+/// Key levels that a slot of a full ciphertext is multiplied with: level j of the expansion has 2^j
+/// key switches for 2^m slots.
+fn levels_a_slot(packing: &Packing) -> f64 {
+    let key_switches = packing
+        .key_switch
+        .iter()
+        .rev()
+        .zip(1..)
+        .map(|(gadget, halvings)| f64::from(gadget.levels) * f64::from(-halvings).exp2());
+    key_switches.sum::<f64>() + f64::from(packing.scheme_switch.levels)
+}
+
+/// What a profile minimises; only differences count.
+pub(crate) fn price(profile: Profile, microseconds: f64, query: f64, key: usize) -> f64 {
+    match profile {
+        Profile::Balanced | Profile::Keyless | Profile::Wide => {
+            microseconds + query * MICROSECONDS_A_BYTE
+        }
+        // Bytes first; time decides between equals.
+        Profile::Compact => (query + key as f64) * 1e6 + microseconds,
+    }
+}

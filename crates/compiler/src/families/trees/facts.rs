@@ -1,0 +1,98 @@
+//! What the report says of an ensemble.
+
+use super::choice::Choice;
+use super::expression::Form;
+use super::quantisation::Quantisation;
+use crate::error::CompileError;
+use crate::model::{Tree, TreeEnsemble, TreeNode};
+use crate::options::FeatureMode;
+use crate::report::{EncodedFeature, FeatureReport, TreeCounts};
+
+/// Most inner nodes on a path: trees are followed recursively, with a test for each index bit of
+/// each node.
+const MAX_DEPTH: usize = 1024;
+
+/// Counts an ensemble's parts; an error for trees that are too deep.
+pub(super) fn count(trees: &TreeEnsemble) -> Result<TreeCounts, CompileError> {
+    let mut counts = TreeCounts {
+        trees: trees.trees.len(),
+        ..TreeCounts::default()
+    };
+    for (index, tree) in trees.trees.iter().enumerate() {
+        let depth = depth(tree);
+        if depth > MAX_DEPTH {
+            return Err(CompileError::TooDeep {
+                tree: index,
+                depth,
+                limit: MAX_DEPTH,
+            });
+        }
+        counts.depth = counts.depth.max(depth);
+        let is_leaf = |node: &&TreeNode| matches!(node, TreeNode::Leaf(_));
+        let leaves = tree.nodes.iter().filter(is_leaf).count();
+        counts.leaves += leaves;
+        counts.nodes += tree.nodes.len() - leaves;
+    }
+    Ok(counts)
+}
+
+/// Children come after their parent.
+fn depth(tree: &Tree) -> usize {
+    let mut depths = vec![0; tree.nodes.len()];
+    for (index, node) in tree.nodes.iter().enumerate() {
+        if let TreeNode::Split { yes, no, .. } = node {
+            depths[*yes as usize] = depths[index] + 1;
+            depths[*no as usize] = depths[index] + 1;
+        }
+    }
+    depths.into_iter().max().unwrap_or(0)
+}
+
+/// How the features are encoded, and what the client specs show of the model.
+pub(super) fn features(
+    mode: FeatureMode,
+    quantisation: &Quantisation,
+    choice: &Choice,
+) -> FeatureReport {
+    let selectors = &choice.lowered.selectors;
+    let encoded = quantisation.quantisers.iter().zip(0_u32..);
+    let encoded = encoded.filter_map(|(quantiser, index)| {
+        let own = selectors
+            .iter()
+            .filter(|selector| selector.quantiser == index);
+        let bits = own.count() as u32;
+        let form = match choice.shape.forms[index as usize] {
+            Form::Index => "index",
+            Form::Thermometer => "thermometer",
+        };
+        (bits > 0).then(|| EncodedFeature {
+            name: quantiser.name.clone(),
+            form: form.into(),
+            bins: Some(quantiser.bins()),
+            bits,
+        })
+    });
+    let encoded: Vec<EncodedFeature> = encoded.collect();
+    let splits = quantisation.quantisers.iter();
+    let splits: usize = splits.map(|quantiser| quantiser.splits.len()).sum();
+    let used = encoded.len();
+    let revealed = match mode {
+        FeatureMode::Exact { decoys: 0 } => format!(
+            "which {used} features the model uses and its {splits} split points of them, not its \
+             trees, paths or leaf values"
+        ),
+        FeatureMode::Exact { decoys } => format!(
+            "{splits} split points of all {used} features, {decoys} a feature of which no tree \
+             uses; not which are real, nor trees, paths or leaf values"
+        ),
+        FeatureMode::Grid { .. } => format!(
+            "which {used} features the model uses and {splits} quantiles of the calibration rows; \
+             not the model's thresholds, trees, paths or leaf values"
+        ),
+    };
+    FeatureReport {
+        mode: mode.to_string(),
+        revealed: format!("{revealed}; the range of scores"),
+        encoded,
+    }
+}

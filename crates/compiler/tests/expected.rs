@@ -1,0 +1,179 @@
+//! Models that are not the ones that the library trained, and calibration files as people have
+//! them: found by the library's own predictions, by names and by the target.
+
+use cipherfn_compiler::{Calibration, CompileError, Compiled, Expected, Options, compile};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests")
+}
+
+/// Compiles a model with its training rows, compared with predictions for other rows.
+fn compare(folder: &Path, rows: &str) -> Result<Compiled, CompileError> {
+    let read = |file: &str| fs::read(folder.join(file)).unwrap();
+    let (train, expected, rows_text) = (read("train.csv"), read("expected.csv"), read(rows));
+    let header = String::from_utf8_lossy(&train);
+    let header = header.lines().next().unwrap_or_default();
+    let mut calibration = Calibration::new("train.csv", train.as_slice());
+    for target in ["y", "target"] {
+        if header.split(',').any(|name| name == target) {
+            calibration = calibration.with_target(target);
+        }
+    }
+    calibration.expected = Some(Expected {
+        source_name: "expected.csv".into(),
+        predictions: expected.as_slice(),
+        rows: Some((rows.into(), rows_text.as_slice())),
+    });
+    compile(&read("model.onnx"), calibration, &Options::new("m"))
+}
+
+#[test]
+fn models_that_lost_something_fail_and_say_what() {
+    for (case, cause) in [
+        ("catboost-poisson-onnx", "leaves out the exponential"),
+        (
+            "forest-trained-with-nan",
+            "no node of the file says where missing values go",
+        ),
+        ("hgb-categorical", "categorical splits"),
+        ("lgbm-64-bit-thresholds", "64-bit numbers"),
+        ("sparse-one-hot-xgb", "sparse matrix"),
+        ("xgb-forest-mode-onnx", "num_parallel_tree="),
+    ] {
+        let error = compare(&tests().join("cases").join(case), "rows.csv").unwrap_err();
+        println!("{case}: {error}");
+        let CompileError::Disagreement {
+            differing,
+            first,
+            cause: found,
+            ..
+        } = &error
+        else {
+            panic!("{case}: {error}")
+        };
+        assert!(*differing > 0 && first[0].contains("row "), "{case}");
+        assert!(found.contains(cause), "{case}: {found}");
+        assert!(!error.is_usage());
+    }
+}
+
+#[test]
+fn right_models_compile_under_the_comparison() {
+    for name in [
+        "xgb_bc",
+        "rf_bc",
+        "gbc_bc",
+        "logreg_digits",
+        "ridge_diabetes",
+        "xgb_wine",
+    ] {
+        let compiled = compare(&tests().join("libraries").join(name), "test.csv")
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(compiled.report.expected_rows.is_some_and(|rows| rows >= 30));
+        let [target] = compiled.report.targets.as_slice() else {
+            panic!("{name}: one target")
+        };
+        let quality = target.clear;
+        assert!(
+            quality
+                .accuracy
+                .or(quality.r2)
+                .is_some_and(|found| found > 0.4),
+            "{quality}"
+        );
+        assert!(
+            compiled.report.warnings.is_empty(),
+            "{:?}",
+            compiled.report.warnings
+        );
+    }
+}
+
+#[test]
+fn predictions_that_are_no_predictions_for_the_rows_are_a_usage_error() {
+    let folder = tests().join("libraries/xgb_bc");
+    let model = fs::read(folder.join("model.onnx")).unwrap();
+    let train = fs::read(folder.join("train.csv")).unwrap();
+    let expected = fs::read_to_string(folder.join("expected.csv")).unwrap();
+    let fewer = expected.trim_end().rsplit_once('\n').unwrap().0.to_owned();
+    let columns = expected.replace('\n', ",0\n");
+    for wrong in [fewer, columns] {
+        let mut calibration = Calibration::new("train.csv", train.as_slice()).with_target("target");
+        calibration.expected = Some(Expected {
+            source_name: "expected.csv".into(),
+            predictions: wrong.as_bytes(),
+            rows: Some(("train.csv".into(), train.as_slice())),
+        });
+        let error = compile(&model, calibration, &Options::new("m")).unwrap_err();
+        assert!(
+            matches!(error, CompileError::Incomparable { .. }),
+            "{error}"
+        );
+        assert!(error.is_usage());
+    }
+}
+
+/// A model without feature names takes columns in the file's order; in another one it is a wrong
+/// model. The target shows it and the order that is right, which can also be given.
+#[test]
+fn columns_in_another_order_give_the_same_model() {
+    let folder = tests().join("cases/csv-files");
+    let model = fs::read(folder.join("model.onnx")).unwrap();
+    let compile = |file: &str, order: &[&str]| {
+        let text = fs::read(folder.join(file)).unwrap();
+        let mut calibration = Calibration::new(file, text.as_slice()).with_target("target");
+        calibration.columns.order = order.iter().map(ToString::to_string).collect();
+        compile(&model, calibration, &Options::new("m")).unwrap()
+    };
+    let right = compile("train.csv", &[]);
+    assert!(right.report.targets[0].clear.accuracy > Some(0.95));
+    assert!(
+        right.report.notes[0].contains("the file's order"),
+        "{:?}",
+        right.report.notes
+    );
+    let found = compile("cal-shuffled.csv", &[]);
+    assert_eq!(found.specs, right.specs);
+    let warning = &found.report.warnings[0];
+    assert!(
+        warning.contains("is taken instead: sepal length (cm), sepal width (cm)"),
+        "{warning}"
+    );
+    let order = [
+        "sepal length (cm)",
+        "sepal width (cm)",
+        "petal length (cm)",
+        "petal width (cm)",
+    ];
+    let ordered = compile("cal-shuffled.csv", &order);
+    assert_eq!(ordered.specs, right.specs);
+    assert!(
+        ordered.report.warnings.is_empty(),
+        "{:?}",
+        ordered.report.warnings
+    );
+    let indexed = compile("cal-index-column.csv", &[]);
+    assert!(
+        indexed.report.notes[0].contains("without a name"),
+        "{:?}",
+        indexed.report.notes
+    );
+    assert_eq!(indexed.specs.specs().columns, right.specs.specs().columns);
+}
+
+/// Soft voting of a logistic regression, a forest and XGBoost.
+#[test]
+fn a_mixture_of_families_is_the_librarys_model() {
+    let compiled = compare(&tests().join("cases/voting-mixed"), "rows.csv").unwrap();
+    let report = &compiled.report;
+    assert_eq!(report.expected_rows, Some(100));
+    assert!(report.model.family.contains("linear") && report.model.family.contains("tree"));
+    assert!(
+        report.notes.iter().any(|note| note.contains("combines")),
+        "{report}"
+    );
+    assert!(report.warnings.is_empty(), "{report}");
+    assert_eq!(compiled.specs.specs().inputs.len(), 2);
+}
