@@ -38,12 +38,11 @@ use transport::{Answer, Call, Clock};
 /// One endpoint, with its connections. Clones share them. Works inside a tokio runtime.
 ///
 /// ```no_run
+/// use cipherfn_client::{Batch, Values};
 /// use cipherfn_client_http::{Authentication, Existing, KeyRing, Service, ServiceOptions, Token};
-/// use cipherfn_table::Table;
-/// use std::fs::File;
 /// use std::sync::Arc;
 ///
-/// # async fn predictions() -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn predictions() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 /// let options = ServiceOptions {
 ///     authentication: Authentication::Bearer(Token::new(std::env::var("TOKEN")?)?),
 ///     specs_cache: Some("cache/specs".into()),
@@ -58,10 +57,12 @@ use transport::{Answer, Call, Clock};
 /// service.register(&keys, &client, |_| ()).await?; // once; nothing happens where the key is active already
 ///
 /// let secret = Arc::new(keys.secret_key(client.parameter_set())?);
-/// let rows = client.rows(Table::open("rows.csv", File::open("rows.csv")?)?)?;
-/// let predictions = File::create("predictions.csv")?;
-/// let done = service.predict(&model, &client, &secret, rows, predictions, |_rows_so_far| ()).await?;
-/// println!("{} rows, {} without a prediction", done.rows, done.failed);
+/// let batch = Batch::new().with("amount", Values::F64(vec![12.5, 4000.0]));
+/// let rows = client.rows(&batch)?.into_iter().map(Ok);
+/// let mut answers = Vec::new();
+/// let take = |more| { answers.extend(more); Ok::<_, cipherfn_client_http::ServiceError>(()) };
+/// service.predict(&model, &client, &secret, rows, take).await?;
+/// println!("{:?}", client.predictions(&answers));
 /// # Ok(())
 /// # }
 /// ```

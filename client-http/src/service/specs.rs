@@ -92,11 +92,11 @@ impl Service {
         let target = base
             .and_then(|base| base.join(target))
             .ok()
-            .filter(|url| !target.is_empty() && endpoint::is_protected(url))
+            .filter(|url| !target.is_empty() && self.0.endpoint.may_point_to(url))
             .ok_or_else(|| {
                 self.answer_error(
                     call,
-                    "a redirect to an address that is missing or not https",
+                    "a redirect to an address that is missing, not https, or on this machine",
                 )
             })?;
         let route = || format!("GET {}", endpoint::redacted(&target));

@@ -2,13 +2,12 @@
 
 use crate::echo;
 use crate::server::{Answer, Request, Response, Server, json, reply, response};
-use crate::{SECRET, model, options, predictions, service, table};
+use crate::{SECRET, model, options, predictions, service, table, values};
 use cipherfn_client_http::{Authentication, Service, ServiceError, ServiceOptions, Token};
 use cipherfn_protocol::api::{ModelList, ModelSummary, Problem, ProblemType, SPECS};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::{Chunks, QueryChunk};
 use cipherfn_protocol::specs::SpecsDocument;
-use cipherfn_table::Table;
 use http::header::{AUTHORIZATION, ETAG, IF_NONE_MATCH, LOCATION};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -91,14 +90,17 @@ async fn a_service_of_version_1_is_spoken_to_in_version_1() {
     let service = service(&server);
     let client = service.client(&model()).await.unwrap();
     assert_eq!(client.specs().format(), 1);
-    let table = Table::open("rows.csv", std::io::Cursor::new(table(3))).unwrap();
-    let rows = client.rows(table).unwrap();
-    let mut written = Vec::new();
+    let rows = table(3).into_iter().map(Ok::<_, ServiceError>);
+    let mut answers = Vec::new();
+    let take = |more| {
+        answers.extend(more);
+        Ok(())
+    };
     service
-        .predict(&model(), &client, &SECRET, rows, &mut written, |_| ())
+        .predict(&model(), &client, &SECRET, rows, take)
         .await
         .unwrap();
-    assert_eq!(String::from_utf8(written).unwrap(), predictions(3));
+    assert_eq!(values(&answers), predictions(3));
     let seen = server.seen();
     let paths: Vec<&str> = seen.iter().map(|request| request.uri().path()).collect();
     assert_eq!(
@@ -288,7 +290,7 @@ async fn models_are_listed_and_unknown_ones_are_named() {
     assert_eq!(
         error.to_string(),
         format!(
-            "{}/prod has no model echo; `cipherfn models` lists those that it has",
+            "{}/prod has no model echo; ask it for those that it has",
             server.url
         )
     );

@@ -12,9 +12,7 @@
 //! Cold, they say where the files are. A key in memory counts only if its checksum is the registered
 //! one.
 
-mod estimate;
-mod query;
-mod warm;
+mod refusal;
 
 use cipherfn_protocol::api::{
     self, ApiVersion, Function, ModelName, Problem, ProblemType, Requested,
@@ -26,12 +24,11 @@ use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{
     Call, Failure, Registry, S3, StorageError, Tenant, config, http, telemetry,
 };
+use cipherfn_serving::{Query, Warm, WarmKey, WarmModel};
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Error, Request, Response};
-use query::Query;
 use std::sync::Arc;
 use std::time::Instant;
-use warm::{Warm, WarmKey, WarmModel};
 
 /// How often a request is answered anew because its model or key changed meanwhile.
 const ATTEMPTS: u32 = 3;
@@ -54,7 +51,7 @@ pub async fn run() -> Result<(), Error> {
 
 struct Infer {
     registry: Registry,
-    warm: Warm,
+    warm: Warm<(ModelName, SpecsHash), (Tenant, KeyId)>,
 }
 
 impl Infer {
@@ -64,11 +61,9 @@ impl Infer {
         } = http::route(Function::Infer, request)?;
         let name: ModelName = http::id("model", parameter)?;
         let tenant = call.tenant()?;
-        let query = Arc::new(Query::parse(http::body(
-            request,
-            api::QUERY,
-            api::MAX_REQUEST,
-        )?)?);
+        let body = http::body(request, api::QUERY, api::MAX_REQUEST)?;
+        let query = Query::parse(body).map_err(|error| refusal::malformed(&error))?;
+        let query = Arc::new(query);
         for _ in 0..ATTEMPTS {
             if let Some(response) = self.attempt((version, &name), tenant, &query, call).await? {
                 return Ok(response);
@@ -90,7 +85,8 @@ impl Infer {
         call: &Call,
     ) -> Result<Option<Response<Body>>, Failure> {
         let (specs, id) = (query.head().specs, query.head().key);
-        let (warm_model, warm_key) = (self.warm.model(name, specs), self.warm.key(tenant, id));
+        let warm_model = self.warm.model(&(name.clone(), specs));
+        let warm_key = self.warm.key(&(tenant.clone(), id));
         // Models that need no key have clients that registered none.
         let keyless = warm_model
             .as_ref()
@@ -144,7 +140,7 @@ impl Infer {
             && let Some((file, _)) = registered?
             && warm_key.is_some_and(|key| key.sha256 != file.sha256)
         {
-            self.warm.forget_key(tenant, id);
+            self.warm.forget_key(&(tenant.clone(), id));
             return Ok(None);
         }
         answer
@@ -158,18 +154,22 @@ impl Infer {
         key: Option<Arc<WarmKey>>,
         call: &Call,
     ) -> Result<Response<Body>, Failure> {
-        query.check(&model.model, key.as_ref().map(|key| &key.key))?;
+        query
+            .check(&model.model, key.as_ref().map(|key| &key.key))
+            .map_err(|error| refusal::misdirected(&error))?;
+        query
+            .check_reply(&model.model, api::MAX_REPLY)
+            .map_err(|error| refusal::too_large(&error))?;
         let deadline = Instant::now() + call.remaining();
-        model.estimate.check(query.rows(), deadline)?;
+        let in_time = model.estimate.check(query.rows(), deadline);
+        in_time.map_err(|error| refusal::too_late(&error))?;
         call.metrics.add(Metric::Rows, query.rows() as f64);
         let query = Arc::clone(query);
         let work = move || {
-            query.answer(
-                &model.model,
-                key.as_ref().map(|key| &key.key),
-                &model.estimate,
-                deadline,
-            )
+            let key = key.as_ref().map(|key| &key.key);
+            query
+                .answer(&model.model, key, &model.estimate, deadline)
+                .map_err(|error| Failure::from(refusal::too_late(&error)))
         };
         let work = tokio::task::spawn_blocking(work);
         let reply = call.stage(Metric::Evaluate, work).await;
@@ -190,7 +190,7 @@ impl Infer {
         specs: SpecsHash,
     ) -> Result<LiveVersion, Failure> {
         let Some(model) = self.registry.model(name).await? else {
-            self.warm.forget(name, specs);
+            self.warm.forget_model(&(name.clone(), specs));
             let detail =
                 format!("there is no model {name}; GET /v2/models lists those that there are");
             return Err(Problem::new(ProblemType::UnknownModel, detail).into());
@@ -198,7 +198,7 @@ impl Infer {
         if let Some(version) = model.version(specs) {
             return Ok(version.clone());
         }
-        self.warm.forget(name, specs);
+        self.warm.forget_model(&(name.clone(), specs));
         let current = model.current(api);
         let current_text = current.map_or_else(String::new, |hash| format!(" ({})", hash.short()));
         let mut problem = Problem::new(
@@ -252,7 +252,7 @@ impl Infer {
                 format!("key {id} is declared and not active; upload and complete it"),
             ),
         };
-        self.warm.forget_key(tenant, id);
+        self.warm.forget_key(&(tenant.clone(), id));
         Err(problem.into())
     }
 
@@ -274,7 +274,7 @@ impl Infer {
         let model = call.stage(Metric::ModelPrepare, prepare).await;
         let model = model
             .map_err(|error| error.to_string())
-            .and_then(|model| model)
+            .and_then(|model| model.map_err(|error| error.to_string()))
             .map_err(|error| {
                 Failure::Internal(format!(
                     "the bundle {specs} of model {name} does not load: {error}"
@@ -285,7 +285,7 @@ impl Infer {
                 "the bundle {specs} of model {name} is that of other specs"
             )));
         }
-        Ok(Some(self.warm.keep(name, specs, model)))
+        Ok(Some(self.warm.keep_model((name.clone(), specs), model)))
     }
 
     /// The tenant's key, which is not warm; `None` where it was deleted meanwhile.
@@ -316,11 +316,11 @@ impl Infer {
         let key = call.stage(Metric::KeyExpand, expand).await;
         let key = key
             .map_err(|error| error.to_string())
-            .and_then(|key| key)
+            .and_then(|key| key.map_err(|error| error.to_string()))
             .map_err(|error| {
                 Failure::Internal(format!("the stored key {id} does not load: {error}"))
             })?;
-        Ok(Some(self.warm.keep_key(tenant, key)))
+        Ok(Some(self.warm.keep_key((tenant.clone(), id), key)))
     }
 }
 
