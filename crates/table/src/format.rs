@@ -145,7 +145,7 @@ fn decompress<R: Read>(mut input: R) -> io::Result<Decompressed<R>> {
     })
 }
 
-/// Appends the next line with its end, LF or CR; false at the end of the input.
+/// Appends the next line with its end, LF, CRLF or CR; false at the end of the input.
 fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     let start = line.len();
     loop {
@@ -154,6 +154,10 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
         let taken = end.map_or(bytes.len(), |end| end + 1);
         line.extend_from_slice(&bytes[..taken]);
         input.consume(taken);
+        if line.ends_with(b"\r") && input.fill_buf()?.first() == Some(&b'\n') {
+            line.push(b'\n');
+            input.consume(1);
+        }
         if end.is_some() || taken == 0 || (line.len() - start) as u64 > MAX_LINE {
             return Ok(line.len() > start);
         }
@@ -171,7 +175,8 @@ fn said(line: &[u8]) -> Option<u8> {
 }
 
 fn is_skipped(line: &[u8], comment: Option<u8>) -> bool {
-    matches!(line, b"\n" | b"\r") || (comment.is_some() && line.first() == comment.as_ref())
+    matches!(line, b"\n" | b"\r\n" | b"\r")
+        || (comment.is_some() && line.first() == comment.as_ref())
 }
 
 /// A comma, unless the header has none outside quotes and one of the other separators.
