@@ -53,7 +53,7 @@ impl Subject<'_> {
         let facts = others
             .iter()
             .fold(first.clone(), |facts, other| join(&facts, other));
-        let mut notes = self.checks.notes;
+        let mut notes = [model.summary.notes.clone(), self.checks.notes].concat();
         if model.estimators.len() > 1 {
             notes.push(format!(
                 "the model combines {} estimators: the server gives the scores of each, and the \
