@@ -141,7 +141,7 @@ class CheckTemplate(unittest.TestCase):
         self.assert_problem("GET /v1/openapi.json of the template is not in", paths={path: item for path, item in self.paths.items() if "openapi" not in path})
         self.assert_problem("PUT /v1/new of docs/openapi.json is not in the template", paths={**self.paths, "/v1/new": {"put": {}, "parameters": []}})
         self.assert_problem("does not authorise", "AuthorizationType: !If [UseJwt, JWT, AWS_IAM]", "AuthorizationType: NONE")
-        self.assert_problem("may not invoke InferFunction", "POST/v1/models/*/predict", "POST/v1/models/*/guess")
+        self.assert_problem("may not invoke InferFunction", "POST/v*/models/*/predict", "POST/v*/models/*/guess")
 
     def test_policies(self):
         self.assert_problem("InferRole: s3:PutObject on models/\\* is more", "Sid: ReadModelsAndKeys\n                Effect: Allow\n                Action: [s3:GetObject", "Sid: ReadModelsAndKeys\n                Effect: Allow\n                Action: [s3:GetObject, s3:PutObject")

@@ -6,7 +6,7 @@ use crate::server;
 use anyhow::{Context, Result, bail};
 use cipherfn_circuit::Bundle;
 use cipherfn_emulator::{Authorizer, Config, Emulator, Function, Lifecycle, LogSink, Route};
-use cipherfn_protocol::api::{self, ModelName, ModelSummary, ROUTES};
+use cipherfn_protocol::api::{self, ModelName, ModelSummary};
 use cipherfn_service::registry::Published;
 use cipherfn_service::{Registry, config};
 use std::env;
@@ -46,16 +46,21 @@ impl Setup<'_> {
     /// Starts it.
     pub(crate) async fn start(self) -> Result<Emulator> {
         let functions = api::Function::ALL.map(|function| self.function(function));
-        let routes = ROUTES.map(|(method, path, function)| {
-            let method = http::Method::from_bytes(method.as_bytes());
-            Ok::<_, http::method::InvalidMethod>(Route::new(method?, path, function.name()))
+        let routes = api::Route::everywhere().map(|(version, route)| {
+            let method = http::Method::from_bytes(route.method().as_bytes())?;
+            let function = route.function().name();
+            Ok::<_, http::method::InvalidMethod>(Route::new(
+                method,
+                route.pattern(version),
+                function,
+            ))
         });
         let config = Config {
             port: self.ports.0,
             s3_port: self.ports.1,
             authorizer: self.authorizer,
             functions: functions.into_iter().collect::<Result<_>>()?,
-            routes: routes.into_iter().collect::<Result<_, _>>()?,
+            routes: routes.collect::<Result<_, _>>()?,
             lifecycle: lifecycle(),
             log: self.log,
             ..Config::new(self.data, DEV_BUCKET)
@@ -147,11 +152,14 @@ pub(crate) async fn publish(
         hash: bundle.specs_hash(),
         bundle: cipherfn_engine::bundle::write(bundle)?.into(),
         specs: bundle.specs.clone().into(),
+        specs_v1: bundle.specs_v1.clone().map(Into::into),
         report: bundle.report.clone().into(),
     };
     let now = OffsetDateTime::now_utc();
     let published = registry.publish(name, &version, keep, now).await;
-    published.with_context(|| format!("cannot publish to bucket {}", registry.bucket().name()))
+    let model = published
+        .with_context(|| format!("cannot publish to bucket {}", registry.bucket().name()))?;
+    Ok(model.summary())
 }
 
 /// Publishes bundles' files.

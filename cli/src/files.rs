@@ -6,15 +6,18 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use tempfile::NamedTempFile;
 
 /// Where to read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Source {
     /// `-`.
     Stdin,
     /// A file.
     File(PathBuf),
+    /// What came from standard input, in a temporary file.
+    Spooled(Arc<File>),
 }
 
 impl FromStr for Source {
@@ -33,7 +36,7 @@ impl Source {
     /// Name in messages.
     pub(crate) fn name(&self) -> String {
         match self {
-            Self::Stdin => "standard input".to_owned(),
+            Self::Stdin | Self::Spooled(_) => "standard input".to_owned(),
             Self::File(path) => path.display().to_string(),
         }
     }
@@ -42,6 +45,12 @@ impl Source {
     pub(crate) fn open(&self) -> Result<(Box<dyn Read + Send>, Option<u64>)> {
         match self {
             Self::Stdin => Ok((Box::new(io::stdin()), None)),
+            Self::Spooled(file) => {
+                let mut file = file.try_clone()?;
+                file.rewind()?;
+                let len = file.metadata()?.len();
+                Ok((Box::new(BufReader::new(file)), Some(len)))
+            }
             Self::File(path) => {
                 let file =
                     File::open(path).with_context(|| format!("cannot open {}", path.display()))?;

@@ -14,7 +14,9 @@ mod commands;
 mod connection;
 mod emulation;
 mod files;
+mod remedies;
 mod server;
+mod table;
 mod terminal;
 
 use cipherfn_compiler::CompileError;
@@ -56,6 +58,7 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    no_core_dumps();
     let terminal = Terminal::new(if cli.json { Form::Json } else { Form::Text });
     match cli.command.run(terminal) {
         Ok(()) => ExitCode::SUCCESS,
@@ -69,6 +72,20 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         }
+    }
+}
+
+/// Keeps the memory of a process that may hold a secret key from being written to a file when it
+/// crashes. Where the system has no such limit there is nothing to do.
+fn no_core_dumps() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let none = Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        };
+        let _ = setrlimit(Resource::Core, none);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What people and programs see: tables, JSON, notices, progress, sizes and times.
 
+use crate::remedies;
 use anyhow::Result;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -55,7 +56,7 @@ impl Terminal {
     ) -> Result<()> {
         let text = match self.form {
             Form::Json => serde_json::to_string_pretty(value)?,
-            Form::Text => text(),
+            Form::Text => printable(&text()),
         };
         self.write(text.trim_end())
     }
@@ -119,7 +120,15 @@ pub(crate) enum Unit {
 
 /// A remark on standard error. That nobody listens is no failure.
 pub(crate) fn notice(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", printable(text));
+}
+
+/// Text without what a terminal would obey: parts of it may come from a file or a service.
+fn printable(text: &str) -> String {
+    text.replace(
+        |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t'),
+        " ",
+    )
 }
 
 /// A table without rules, numbers (every column but the first) to the right.
@@ -202,8 +211,15 @@ fn explain(error: &anyhow::Error) -> String {
 pub(crate) fn error(terminal: Terminal, error: &anyhow::Error) {
     let text = explain(error);
     if terminal.is_json() {
-        notice(&serde_json::json!({ "error": text }).to_string());
+        let value = match remedies::advice(error) {
+            Some(advice) => serde_json::json!({ "error": text, "help": advice }),
+            None => serde_json::json!({ "error": text }),
+        };
+        notice(&value.to_string());
     } else {
         notice(&format!("error: {text}"));
+        if let Some(advice) = remedies::advice(error) {
+            notice(&format!("help: {advice}"));
+        }
     }
 }

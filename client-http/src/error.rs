@@ -1,5 +1,6 @@
 //! What can go wrong with a key ring.
 
+use cipherfn_client::Remedy;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::SchemeError;
 use std::io;
@@ -13,7 +14,7 @@ pub enum KeyRingError {
     #[error(transparent)]
     Scheme(#[from] SchemeError),
     /// No key of the wanted set in a key ring.
-    #[error("{} holds no {kind} for parameter set {set}; make one with `cipherfn keygen SPECS -o {}`", .directory.display(), .directory.display())]
+    #[error("{} holds no {kind} for parameter set {set}; make the keys of that set", .directory.display())]
     NoKey {
         /// The key ring.
         directory: PathBuf,
@@ -23,13 +24,13 @@ pub enum KeyRingError {
         set: &'static str,
     },
     /// An evaluation key whose secret key is gone.
-    #[error("{} has no secret key beside it; put its secret key back, or replace both with --force", .path.display())]
+    #[error("{} has no secret key beside it; put its secret key back, or replace both", .path.display())]
     Orphan {
         /// The evaluation key.
         path: PathBuf,
     },
     /// An evaluation key made from another secret key.
-    #[error("{} was made from another secret key (id {found}) than the one beside it (id {expected}); remove it and run `cipherfn keygen` again", .path.display())]
+    #[error("{} was made from another secret key (id {found}) than the one beside it (id {expected}); remove it, and make it again from that one", .path.display())]
     Mismatch {
         /// The evaluation key.
         path: PathBuf,
@@ -46,6 +47,14 @@ pub enum KeyRingError {
         /// Cause.
         source: SchemeError,
     },
+    /// A secret that others may read, or a directory in which they may put files.
+    #[error("{} is open to others than its owner (mode {mode:03o}); restrict it, and replace the keys if somebody else could read them", .path.display())]
+    Lax {
+        /// The file or directory.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// A file or directory of the key ring.
     #[error("{}: {source}", .path.display())]
     Io {
@@ -54,4 +63,20 @@ pub enum KeyRingError {
         /// Cause.
         source: io::Error,
     },
+}
+
+impl KeyRingError {
+    /// What to do about it, where a caller can do something.
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::NoKey { set, .. } => Some(Remedy::MakeKeys {
+                set: (*set).to_owned(),
+            }),
+            Self::Orphan { .. } | Self::Mismatch { .. } => Some(Remedy::ReplaceKeys),
+            Self::Lax { path, .. } => Some(Remedy::Restrict {
+                path: path.display().to_string(),
+            }),
+            _ => None,
+        }
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! keys/                        0700
+//!   .gitignore                 everything: keys do not belong into a repository
+//!   .lock                      held while keys are made: of several processes one makes them
 //!   secret.cfk                 0600, of the first parameter set
 //!   evaluation.cfk             made from it; the server gets this one
 //!   secret-SET.cfk             of any further set
@@ -22,6 +24,9 @@ use zeroize::Zeroizing;
 
 /// Largest key file that is read.
 const MAX_KEY_FILE: u64 = 64 << 20;
+
+/// How the names of files begin that are not yet whole.
+const UNFINISHED: &str = ".unfinished-";
 
 /// The key ring in one directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +97,7 @@ impl KeyRing {
     /// the same secret key.
     pub fn fill(&self, client: &Client, existing: Existing) -> Result<Filled, KeyRingError> {
         let set = client.parameter_set();
-        self.create_directory()?;
+        let _lock = self.lock()?;
         let slot = self.slot(set)?;
         let replace = existing == Existing::Replace;
         let (key, secret) = match slot.key {
@@ -213,15 +218,62 @@ impl KeyRing {
         })
     }
 
-    fn create_directory(&self) -> Result<(), KeyRingError> {
+    /// Makes the directory if need be and waits until no other process changes it; until the file
+    /// is dropped none does. What a process that was killed left half written is removed.
+    fn lock(&self) -> Result<fs::File, KeyRingError> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder
             .create(&self.directory)
-            .map_err(io_error(&self.directory))
+            .map_err(io_error(&self.directory))?;
+        self.check_directory()?;
+        let path = self.directory.join(".lock");
+        let mut options = fs::File::options();
+        options.create(true).truncate(false).write(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let lock = options.open(&path).map_err(io_error(&path))?;
+        lock.lock().map_err(io_error(&path))?;
+        for entry in fs::read_dir(&self.directory).map_err(io_error(&self.directory))? {
+            let entry = entry.map_err(io_error(&self.directory))?;
+            let name = entry.file_name();
+            if name.to_string_lossy().starts_with(UNFINISHED) {
+                fs::remove_file(entry.path()).map_err(io_error(&entry.path()))?;
+            }
+        }
+        let ignore = self.directory.join(".gitignore");
+        if !ignore.exists() {
+            write(&ignore, b"*\n", true)?;
+        }
+        Ok(lock)
     }
+
+    /// Refuses a directory in which others could put keys of their own.
+    fn check_directory(&self) -> Result<(), KeyRingError> {
+        let metadata = fs::metadata(&self.directory).map_err(io_error(&self.directory))?;
+        refuse_mode(&self.directory, &metadata, 0o022)
+    }
+}
+
+/// Refuses a file or directory with one of these permissions. Elsewhere than on Unix nothing is
+/// known of them.
+fn refuse_mode(path: &Path, metadata: &fs::Metadata, refused: u32) -> Result<(), KeyRingError> {
+    #[cfg(unix)]
+    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
+    #[cfg(not(unix))]
+    let mode = {
+        let _ = metadata;
+        0
+    };
+    if mode & refused == 0 {
+        return Ok(());
+    }
+    Err(KeyRingError::Lax {
+        path: path.to_owned(),
+        mode,
+    })
 }
 
 /// Where the keys of one set lie.
@@ -250,6 +302,8 @@ fn read_secret(path: &Path) -> Result<Option<SecretKey>, KeyRingError> {
     let Some(bytes) = read(path)?.map(Zeroizing::new) else {
         return Ok(None);
     };
+    let metadata = fs::metadata(path).map_err(io_error(path))?;
+    refuse_mode(path, &metadata, 0o077)?;
     SecretKey::from_file_bytes(&bytes)
         .map(Some)
         .map_err(|source| KeyRingError::KeyFile {
@@ -281,7 +335,10 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, KeyRingError> {
 pub(crate) fn write(path: &Path, bytes: &[u8], replace: bool) -> Result<(), KeyRingError> {
     let directory = path.parent().unwrap_or(Path::new("."));
     // Temporary files have mode 0600 from the start.
-    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(io_error(path))?;
+    let mut file = tempfile::Builder::new()
+        .prefix(UNFINISHED)
+        .tempfile_in(directory)
+        .map_err(io_error(path))?;
     file.write_all(bytes)
         .and_then(|()| file.as_file().sync_all())
         .map_err(io_error(path))?;

@@ -1,9 +1,9 @@
 //! A service over HTTP: models, keys and predictions of one endpoint.
 //!
 //! ```text
-//!   Service::client     GET  /v1/models/{model}            specs, cached by their hash
+//!   Service::client     GET  /v2/models/{model}            specs, cached by their hash
 //!   Service::register   POST /v1/keys, PUT to S3, complete the evaluation key, once
-//!   Service::predict    POST /v1/models/{model}/predict    rows in, predictions out, in order
+//!   Service::predict    POST /v2/models/{model}/predict    rows in, predictions out, in order
 //! ```
 //!
 //! Every request can be repeated without harm, and is, where its failure can pass. Nothing that a
@@ -26,7 +26,7 @@ pub use error::{ServiceError, Skew};
 pub use options::{Authentication, ParseTokenError, Retry, ServiceOptions, Timeouts, Token};
 pub use register::{Registered, Uploaded};
 
-use cipherfn_protocol::api::{KeyStatus, ModelList, ProblemType};
+use cipherfn_protocol::api::{ApiVersion, KeyStatus, ModelList, ProblemType, Route};
 use cipherfn_protocol::message::KeyId;
 use endpoint::Endpoint;
 use http::Method;
@@ -38,12 +38,11 @@ use transport::{Answer, Call, Clock};
 /// One endpoint, with its connections. Clones share them. Works inside a tokio runtime.
 ///
 /// ```no_run
+/// use cipherfn_client::{Batch, Values};
 /// use cipherfn_client_http::{Authentication, Existing, KeyRing, Service, ServiceOptions, Token};
-/// use cipherfn_table::Table;
-/// use std::fs::File;
 /// use std::sync::Arc;
 ///
-/// # async fn predictions() -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn predictions() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 /// let options = ServiceOptions {
 ///     authentication: Authentication::Bearer(Token::new(std::env::var("TOKEN")?)?),
 ///     specs_cache: Some("cache/specs".into()),
@@ -58,10 +57,12 @@ use transport::{Answer, Call, Clock};
 /// service.register(&keys, &client, |_| ()).await?; // once; nothing happens where the key is active already
 ///
 /// let secret = Arc::new(keys.secret_key(client.parameter_set())?);
-/// let rows = client.rows(Table::open("rows.csv", File::open("rows.csv")?)?)?;
-/// let predictions = File::create("predictions.csv")?;
-/// let done = service.predict(&model, &client, &secret, rows, predictions, |_rows_so_far| ()).await?;
-/// println!("{} rows, {} without a prediction", done.rows, done.failed);
+/// let batch = Batch::new().with("amount", Values::F64(vec![12.5, 4000.0]));
+/// let rows = client.rows(&batch)?.into_iter().map(Ok);
+/// let mut answers = Vec::new();
+/// let take = |more| { answers.extend(more); Ok::<_, cipherfn_client_http::ServiceError>(()) };
+/// service.predict(&model, &client, &secret, rows, take).await?;
+/// println!("{:?}", client.predictions(&answers));
 /// # Ok(())
 /// # }
 /// ```
@@ -111,9 +112,30 @@ impl Service {
 
     /// The models that the service has.
     pub async fn models(&self) -> Result<ModelList, ServiceError> {
-        let call = Call::new(Method::GET, "/v1/models".to_owned());
-        let (answer, _) = self.call(&call).await?;
+        let (call, answer) = self.get(Route::Models, "", |call| call).await?;
         self.json(&call, &answer)
+    }
+
+    /// Asks for a document of the newest version, or of version 1 where the service is older and
+    /// has no other.
+    async fn get(
+        &self,
+        route: Route,
+        parameter: &str,
+        prepare: impl Fn(Call) -> Call,
+    ) -> Result<(Call, Answer), ServiceError> {
+        let ask = async |version| {
+            let call = prepare(Call::new(Method::GET, route.path(version, parameter)));
+            let (answer, _) = self.call(&call).await?;
+            Ok::<_, ServiceError>((call, answer))
+        };
+        match ask(ApiVersion::V2).await {
+            Err(newest) if newest.is_no_route() => match ask(ApiVersion::V1).await {
+                Err(older) if older.is_no_route() => Err(newest),
+                result => result,
+            },
+            result => result,
+        }
     }
 
     /// Where the registration of an evaluation key stands.

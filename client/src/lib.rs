@@ -1,49 +1,59 @@
-//! The client's side of private inference: keys, encryption of rows, decryption of answers. The
-//! only holder of secret keys.
+//! The client's side of private inference: encryption of rows, decryption of answers. The only
+//! holder of secret keys.
 //!
 //! ```text
-//!   client specs ──► Client ──► encrypt: CSV rows ──► pre-process ──► quantise ──► query ──► (server)
-//!   secret key ────────┘
-//!                               decrypt: reply ──► phases ──► scores, rounded ──► post-process ──► predictions
+//!   typed rows, columns ──► Client ──► pre-process ──► quantise ──► encrypt ──► query ──► (server)
+//!   client specs, secret key ──┘
+//!   predictions ◄── post-process ◄── scores, rounded ◄── phases ◄── decrypt ◄── reply ◄──┘
 //! ```
 //!
-//! It reads nothing but client specs, keys and replies, opens no files and no connections (the crate
-//! `cipherfn-client-http` keeps a key ring and talks to a service), and never sees a model: that stays
-//! with the server, together with the compiler and the engine. A [`Client`] is made from the specs
-//! of one model and works on single rows ([`Client::encrypt_row`], [`Client::decrypt_row`]) or on
-//! whole streams ([`Client::encrypt`], [`Client::decrypt`]) in bounded memory.
+//! It reads nothing but client specs, keys and replies, never sees a model, opens no files and no
+//! connections, and so runs in a browser too: `cipherfn-table` reads rows from CSV text,
+//! `cipherfn-client-http` keeps a key ring and talks to a service. A [`Client`] is made from the
+//! specs of one model. Rows come as the inputs of the specs' pre-processing program
+//! ([`InputRow`]), or as columns ([`Batch`], with the feature `arrow` from record batches);
+//! answers come one a row ([`Answer`]) or as columns.
+//!
+//! A row that cannot be encoded is sent as zeros and has no answer: what the server sees does not
+//! depend on the values of a row.
 //!
 //! ```
 //! # mod server { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/client/echo.rs")); }
-//! use cipherfn_client::Client;
+//! use cipherfn_client::{Batch, Client, Values};
 //! use cipherfn_scheme::SecretKey;
-//! use cipherfn_table::Table;
 //!
 //! # let specs = server::specs("echo");
 //! let client = Client::from_specs(&specs)?;
 //! let secret = SecretKey::generate(client.parameter_set());
 //!
-//! let rows = client.rows(Table::open("rows.csv", "x\n-1.5\n0.25\n".as_bytes())?)?;
-//! let mut query = Vec::new();
-//! client.encrypt(&secret, rows, &mut query, |_rows_so_far| ())?;
+//! let batch = Batch::new().with("x", Values::F64(vec![-1.5, 0.25, f64::NAN]));
+//! let encrypted = client.encrypt_rows(&secret, &client.rows(&batch)?)?;
+//! let nonce = client.nonce()?;
+//! let query = client.query(&secret, nonce, &encrypted.rows);
 //!
 //! let reply = server::answer(&query); // elsewhere, without the secret key
 //!
-//! let mut predictions = Vec::new();
-//! let decrypted = client.decrypt(&secret, reply.as_slice(), &mut predictions, |_rows_so_far| ())?;
-//! assert_eq!(decrypted.failed, 0);
-//! assert_eq!(predictions, b"prediction\n-1.5\n0.25\n");
+//! let answers = client.open(&secret, nonce, 0, &reply)?;
+//! let marked = answers.into_iter().zip(encrypted.marks);
+//! let answers: Vec<_> = marked.map(|(answer, mark)| answer.marked(mark)).collect();
+//! let predictions = client.predictions(&answers);
+//! let column = predictions.column("prediction").expect("a regressor's");
+//! assert_eq!(column.values(), &Values::F64(vec![-1.5, 0.25, 0.0]));
+//! assert_eq!(column.validity(), Some(&[true, true, false][..]));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "arrow")]
+mod arrow;
+mod batch;
 mod client;
 mod decrypt;
 mod encrypt;
 mod error;
 mod prediction;
 
+pub use batch::{Batch, Column, Values};
 pub use client::Client;
-pub use decrypt::{Answer, Decrypted, Failure, PredictionWriter};
-pub use encrypt::{Batch, Encrypted, next_batch};
-pub use error::{ClientError, RowError};
-pub use prediction::Prediction;
+pub use encrypt::{Encrypted, EncryptedRows, InputRow, Mark};
+pub use error::{ClientError, Remedy, RowError};
+pub use prediction::{Answer, Prediction};

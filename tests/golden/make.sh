@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes the golden files of the current format version anew: `tests/golden/make.sh`. Only for a new version: files of released versions stay as they are.
+# Makes the golden files of a new format version: `tests/golden/make.sh v3`. Files of released versions stay as they are.
+# Those of v2 are v1's ciphertexts in messages, specs and bundles of version 2, so that they have v1's keys and predictions.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cipherfn() { cargo run --quiet --release --package cipherfn-cli -- "$@"; }
-out=tests/golden/v1
-mkdir -p "$out"
-find "$out" -maxdepth 1 -type f -delete # http/ is written by hand
+out=tests/golden/${1:?give the version, such as v3}
+mkdir "$out"
 while read -r name model; do
     rows=$(mktemp)
     head -4 "tests/libraries/$model/test.csv" >"$rows"

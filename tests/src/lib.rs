@@ -1,13 +1,15 @@
 //! End to end, golden and hostile-input tests of the whole workspace, and the small harness they
 //! share: a model on the server's side, a client with keys, and nothing between them but bytes.
 
-use cipherfn_client::Client;
+use cipherfn_client::{Answer, Client, InputRow};
 use cipherfn_compiler::{Calibration, Compiled, Options};
+use cipherfn_program::Tensor;
 use cipherfn_protocol::message::{Chunks, QueryChunk, write_chunk};
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_serving::{Key, Model};
-use cipherfn_table::Table;
+use cipherfn_table::{PredictionWriter, Table, TableError};
 use std::error::Error;
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 /// Any error: tests only show it.
@@ -93,21 +95,46 @@ pub fn predict(
     rows: &[u8],
 ) -> Result<String> {
     let mut query = Vec::new();
-    client.encrypt(
-        secret,
-        client.rows(Table::open("rows.csv", rows)?)?,
-        &mut query,
-        |_| (),
-    )?;
+    let rows = input_rows::<Box<dyn Error>, _>(client, rows)?;
+    client.encrypt(secret, rows, &mut query, |_| ())?;
     decrypt(client, secret, &server.answer(&query)?)
+}
+
+/// The rows of a CSV text as the client takes them; a bad one is an error.
+pub fn input_rows<E: From<TableError>, R: Read>(
+    client: &Client,
+    csv: R,
+) -> std::result::Result<impl Iterator<Item = std::result::Result<InputRow, E>> + use<E, R>, E> {
+    let specs = client.specs().specs();
+    let rows = Table::open("rows.csv", csv)?.select(&specs.columns, specs.preprocess.inputs())?;
+    Ok(rows.map(|row| Ok(Ok(row?))))
 }
 
 /// Decrypts a reply of which every row must have an answer.
 pub fn decrypt(client: &Client, secret: &SecretKey, reply: &[u8]) -> Result<String> {
-    let mut predictions = Vec::new();
-    let decrypted = client.decrypt(secret, reply, &mut predictions, |_| ())?;
-    if decrypted.failed > 0 {
-        return Err(format!("{} rows failed: {:?}", decrypted.failed, decrypted.failures).into());
+    let mut answers = Vec::new();
+    client.decrypt(secret, reply, |more| {
+        answers.extend(more);
+        Ok::<_, Box<dyn Error>>(())
+    })?;
+    predictions(client, &answers)
+}
+
+/// Answers as CSV text, to the last digit; every row must have one.
+pub fn predictions(client: &Client, answers: &[Answer]) -> Result<String> {
+    let spool = Cursor::new(Vec::new());
+    let mut writer = PredictionWriter::new(client.prediction_columns(), spool);
+    for answer in answers {
+        let failed = || format!("a row failed: {:?}", answer.remark);
+        let prediction = answer.prediction.as_ref().ok_or_else(failed)?;
+        let cells = prediction.outputs.iter().flat_map(|tensor| match tensor {
+            Tensor::F32(values) => values.iter().map(|value| format!("{value:?}")).collect(),
+            Tensor::F64(values) => values.iter().map(|value| format!("{value:?}")).collect(),
+            Tensor::I64(_) | Tensor::Text(_) => tensor.to_texts(),
+        });
+        writer.write(cells, answer.remark.as_deref())?;
     }
-    Ok(String::from_utf8(predictions)?)
+    let mut csv = Vec::new();
+    writer.finish(&mut csv)?;
+    Ok(String::from_utf8(csv)?)
 }

@@ -1,10 +1,10 @@
-//! Files of format version 1, byte for byte: they must keep loading, give the same predictions, and
-//! be written the same way again.
+//! Files of every format version, byte for byte: they must keep loading, give the same predictions,
+//! and be written the same way again.
 
 use cipherfn_client::Client;
 use cipherfn_engine::bundle;
 use cipherfn_protocol::api::{
-    KeyDeclaration, KeyStatus, KeyUpload, ModelList, ModelSummary, Problem,
+    KeyDeclaration, KeyStatus, KeyUpload, ModelList, ModelSummary, Problem, v2,
 };
 use cipherfn_protocol::message::{Chunks, QueryChunk, ReplyChunk, write_chunk};
 use cipherfn_protocol::specs::SpecsDocument;
@@ -54,6 +54,19 @@ fn specs_keep_their_bytes() {
     }
 }
 
+#[test]
+fn specs_of_format_2_keep_their_bytes() {
+    for model in ["tree", "linear"] {
+        let bytes = newest(&format!("{model}.specs.json"));
+        let specs = SpecsDocument::from_json_bytes(&bytes).unwrap();
+        assert_eq!(specs.format(), 2);
+        let again = SpecsDocument::new(specs.specs().clone()).unwrap();
+        assert_eq!(again.bytes(), bytes);
+        let older = specs.version_1().unwrap().unwrap();
+        assert_eq!(older.bytes(), file(&format!("{model}.specs.json")));
+    }
+}
+
 /// Files of version 1 are read, and written as the files of version 2 that lie beside them. Their
 /// specs go on naming their circuits.
 #[test]
@@ -83,7 +96,12 @@ fn bundles_of_mixtures_keep_their_bytes() {
 
 #[test]
 fn messages_keep_their_bytes() {
-    for model in ["tree", "linear"] {
+    for (model, file) in [
+        ("tree", file as fn(&str) -> Vec<u8>),
+        ("linear", file),
+        ("tree", newest),
+        ("linear", newest),
+    ] {
         let query = file(&format!("{model}.cfq"));
         let mut again = Vec::new();
         for chunk in Chunks::<_, QueryChunk>::new(query.as_slice()) {
@@ -103,7 +121,10 @@ fn messages_keep_their_bytes() {
 
 /// A JSON document of the service keeps parsing, and is written the same way again.
 fn document<T: DeserializeOwned + Serialize>(name: &str) {
-    let bytes = file(&format!("http/{name}.json"));
+    keeps_its_bytes::<T>(name, file(&format!("http/{name}.json")));
+}
+
+fn keeps_its_bytes<T: DeserializeOwned + Serialize>(name: &str, bytes: Vec<u8>) {
     let document: T =
         serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
     let again = serde_json::to_string(&document).unwrap();
@@ -121,12 +142,20 @@ fn documents_of_the_service_keep_their_bytes() {
     document::<KeyStatus>("key-status-rejected");
     document::<ModelList>("model-list");
     document::<ModelSummary>("model");
+    let newest = |name: &str| newest(&format!("http/{name}.json"));
+    keeps_its_bytes::<v2::KeyDeclaration>("declaration", newest("key-declaration"));
+    keeps_its_bytes::<v2::KeyStatus>("status", newest("key-status"));
+    keeps_its_bytes::<v2::KeyUpload>("upload", newest("key-upload"));
 }
 
 #[test]
 fn replies_decrypt_to_the_same_predictions() {
     for model in ["tree", "linear"] {
         let decrypted = decrypt(&client(model), &secret(), &file(&format!("{model}.cfr"))).unwrap();
+        assert_eq!(decrypted, predictions(model));
+        // The same ciphertexts in messages of version 2.
+        let client = Client::from_specs(&newest(&format!("{model}.specs.json"))).unwrap();
+        let decrypted = decrypt(&client, &secret(), &newest(&format!("{model}.cfr"))).unwrap();
         assert_eq!(decrypted, predictions(model));
     }
 }

@@ -147,7 +147,7 @@ impl Compile {
                 || "model".to_owned(),
                 |stem| stem.to_string_lossy().into_owned(),
             ),
-            Source::Stdin => "model".to_owned(),
+            Source::Stdin | Source::Spooled(_) => "model".to_owned(),
         });
         Ok(Options {
             name,

@@ -6,8 +6,8 @@ mod outcome;
 use super::{block_on, register};
 use crate::emulation::{self, KEEP, Setup};
 use crate::terminal::{self, Terminal};
-use anyhow::{Context, Result, bail};
-use cipherfn_client::Client;
+use anyhow::{Context, Result};
+use cipherfn_client::{Answer, Client, Prediction};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_client_http::{Service, ServiceOptions};
 use cipherfn_emulator::{Authorizer, Emulator, LogSink};
@@ -193,28 +193,29 @@ async fn service(data: &Path, log: LogSink) -> Result<Emulator> {
     setup.start().await
 }
 
-/// Predictions of the first test rows, as CSV.
+/// Predictions of the first test rows.
 async fn predict(
     service: &Service,
     model: &ModelName,
     client: &Arc<Client>,
     secret: &Arc<SecretKey>,
     rows: u64,
-) -> Result<Vec<u8>> {
-    let rows = client.rows(model::test_rows()?)?.limit(rows);
+) -> Result<Vec<Prediction>> {
+    let specs = client.specs().specs();
+    let rows = model::test_rows()?
+        .select(&specs.columns, specs.preprocess.inputs())?
+        .limit(rows)
+        .map(|row| Ok(Ok(row?)));
     let mut predictions = Vec::new();
-    let done = service
-        .predict(model, client, secret, rows, &mut predictions, |_| ())
-        .await?;
-    match done.failures.first() {
-        Some(first) => bail!(
-            "{} of {} rows failed; the first: {}",
-            done.failed,
-            done.rows,
-            first.reason
-        ),
-        None => Ok(predictions),
-    }
+    let take = |answers: Vec<Answer>| {
+        for answer in answers {
+            let reason = || answer.remark.clone().unwrap_or_default();
+            predictions.push(answer.prediction.clone().with_context(reason)?);
+        }
+        Ok::<_, anyhow::Error>(())
+    };
+    service.predict(model, client, secret, rows, take).await?;
+    Ok(predictions)
 }
 
 /// What the function measured, from its log.

@@ -2,13 +2,12 @@
 
 use super::{Force, Threads};
 use crate::files::{Content, Destination, Source};
+use crate::table::{self, OnError, TableOptions};
 use crate::terminal::{self, Terminal};
-use anyhow::{Context, Result};
-use cipherfn_client::Client;
+use anyhow::{Context, Result, anyhow, bail};
+use cipherfn_client::{Client, Mark};
 use cipherfn_client_http::KeyRing;
 use cipherfn_protocol::specs;
-use cipherfn_table::{Rows, Table};
-use std::io::Read;
 use std::path::PathBuf;
 
 /// Encrypt the rows of a CSV file
@@ -30,10 +29,16 @@ pub(crate) struct Encrypt {
     /// The query to write, - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
+    /// What becomes of a row that cannot be read: with mark it is sent as zeros, and `decrypt
+    /// --rows` says why it has no prediction
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnError::Fail)]
+    on_error: OnError,
     #[command(flatten)]
     threads: Threads,
     #[command(flatten)]
     force: Force,
+    #[command(flatten, next_help_heading = "Table")]
+    table: TableOptions,
 }
 
 impl Encrypt {
@@ -42,16 +47,37 @@ impl Encrypt {
         let client = read_client(&self.specs)?;
         let secret = KeyRing::at(&self.keys).secret_key(client.parameter_set())?;
         let mut output = self.output.create(Content::Binary, self.force.force)?;
-        let (input, len) = self.input.open()?;
-        let (input, progress) = terminal.watch(input, len, "encrypting");
-        let rows = select(&client, Table::open(self.input.name(), input)?)?;
+        let (table, progress) = self.table.open(&self.input, terminal, "encrypting")?;
+        let (rows, _) = table::select(&client, table, &[], u64::MAX)?;
+        let rows = rows.map(|row| match row {
+            Ok(Err(reason)) if self.on_error == OnError::Fail => Err(anyhow!(reason)),
+            row => row,
+        });
         let encrypted = client.encrypt(&secret, rows, &mut output, |rows| {
             progress.set_message(format!("{rows} rows"));
         })?;
+        let unusable = |(row, mark): &(u64, Mark)| match mark {
+            Mark::Unusable(reason) => Some((row + 1, reason.clone())),
+            _ => None,
+        };
+        let failed: Vec<_> = encrypted.marks.iter().filter_map(unusable).collect();
+        if let [(row, reason), ..] = failed.as_slice() {
+            let what = format!(
+                "{} of {} rows cannot be encoded; the first is row {row}: {reason}",
+                failed.len(),
+                encrypted.rows
+            );
+            if self.on_error == OnError::Fail {
+                bail!("{what}; correct or remove them, or use --on-error mark");
+            }
+            terminal::notice(&format!(
+                "warning: {what}; they are sent as zeros: give these rows to decrypt with --rows"
+            ));
+        }
         output.finish()?;
         progress.finish_and_clear();
         let row_bytes = client.query_row_bytes();
-        let value = serde_json::json!({ "rows": encrypted.rows, "bytes_a_row": row_bytes, "key": secret.id().to_string() });
+        let value = serde_json::json!({ "rows": encrypted.rows, "failed": failed.len(), "bytes_a_row": row_bytes, "key": secret.id().to_string() });
         terminal
             .beside_data(self.output.is_stdout())
             .report(&value, || {
@@ -74,22 +100,4 @@ impl Encrypt {
 pub(crate) fn read_client(source: &Source) -> Result<Client> {
     let bytes = source.read_all(specs::MAX_BYTES)?;
     Client::from_specs(&bytes).with_context(|| source.name())
-}
-
-/// The model's columns of a table, with a notice of the others.
-pub(crate) fn select<R: Read>(client: &Client, table: Table<R>) -> Result<Rows<R>> {
-    let rows = client.rows(table)?;
-    let ignored = rows.ignored();
-    if let [first, ..] = ignored {
-        let more = if ignored.len() > 1 {
-            format!(" and {} more", ignored.len() - 1)
-        } else {
-            String::new()
-        };
-        terminal::notice(&format!(
-            "note: {}: ignoring column {first:?}{more}, which the model does not use",
-            rows.source_name()
-        ));
-    }
-    Ok(rows)
 }

@@ -7,9 +7,10 @@ use crate::connection::Connection;
 use crate::files::Source;
 use crate::terminal::{Terminal, Unit};
 use anyhow::{Context, Result, bail};
-use cipherfn_client::Client;
+use cipherfn_client::{Answer, Client};
 use cipherfn_client_http::{Authentication, Service, ServiceOptions, Token};
 use cipherfn_client_http::{Existing, KeyRing};
+use cipherfn_program::Tensor;
 use cipherfn_protocol::api::ModelName;
 use cipherfn_scheme::SecretKey;
 use cipherfn_table::Table;
@@ -233,28 +234,29 @@ impl Load {
 impl Caller {
     /// The numeric predictions of one row.
     async fn predict(&self, model: &ModelName, csv: &[u8]) -> Result<Vec<f64>> {
-        let rows = self
-            .client
-            .rows(Table::open("row", std::io::Cursor::new(csv.to_vec()))?)?;
-        let mut predictions = Vec::new();
-        let done = self.service.predict(
-            model,
-            &self.client,
-            &self.secret,
-            rows,
-            &mut predictions,
-            |_| (),
-        );
-        let done = done.await?;
-        if done.failed > 0 {
-            bail!("the row failed: {}", done.failures[0].reason);
-        }
-        let mut reader = csv::Reader::from_reader(predictions.as_slice());
-        let record = reader
-            .records()
-            .next()
-            .context("no prediction came back")??;
-        Ok(record.iter().filter_map(|cell| cell.parse().ok()).collect())
+        let specs = self.client.specs().specs();
+        let rows = Table::open("row", std::io::Cursor::new(csv.to_vec()))?
+            .select(&specs.columns, specs.preprocess.inputs())?
+            .map(|row| Ok::<_, anyhow::Error>(Ok(row?)));
+        let mut values = Vec::new();
+        let take = |answers: Vec<Answer>| {
+            for answer in answers {
+                let reason = || answer.remark.clone().unwrap_or_default();
+                let prediction = answer.prediction.as_ref().with_context(reason)?;
+                values.extend(
+                    prediction
+                        .outputs
+                        .iter()
+                        .filter_map(Tensor::to_f64)
+                        .flatten(),
+                );
+            }
+            Ok(())
+        };
+        self.service
+            .predict(model, &self.client, &self.secret, rows, take)
+            .await?;
+        Ok(values)
     }
 }
 

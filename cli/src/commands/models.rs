@@ -7,6 +7,7 @@ use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};
 use cipherfn_protocol::api::{ModelList, ModelName, ModelSummary};
 use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_service::registry::Model;
 use clap::{Args, Subcommand};
 use time::OffsetDateTime;
 
@@ -66,7 +67,7 @@ impl Models {
                     eprintln!("warning: {error}, or remove the model");
                 }
                 let list = ModelList {
-                    models: found.models,
+                    models: found.models.iter().map(Model::summary).collect(),
                 };
                 terminal.report(&list, || text(&list))
             }
@@ -117,7 +118,7 @@ impl Models {
             }
         };
         let list = ModelList {
-            models: left.into_iter().collect(),
+            models: left.iter().map(Model::summary).collect(),
         };
         terminal.report(&list, || {
             if list.models.is_empty() {

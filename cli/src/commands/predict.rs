@@ -1,24 +1,23 @@
 //! `cipherfn predict`.
 
-use super::{Force, Threads, block_on, encrypt, register};
+use super::{Force, Threads, block_on, register};
 use crate::connection::Connection;
 use crate::files::{Content, Destination, Output, Source};
-use crate::server::{self, Answered, Server};
+use crate::server::{self, Server};
+use crate::table::{self, InputRows, OnError, Predictions, TableOptions};
 use crate::terminal::{self, Terminal};
-use anyhow::{Context, Result, anyhow, bail};
-use cipherfn_client::{Client, Decrypted};
-use cipherfn_client_http::ServiceError;
-use cipherfn_client_http::{Existing, KeyRing};
+use anyhow::{Context, Result, bail};
+use cipherfn_client::Client;
+use cipherfn_client_http::{Existing, KeyRing, ServiceError};
 use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::message::rows_a_chunk;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
-use cipherfn_table::{Rows, Table};
 use indicatif::ProgressBar;
-use std::io::{self, Read, Write};
+use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Predict rows: by a service that never sees them, or with a bundle on this machine
 ///
@@ -54,10 +53,18 @@ pub(crate) struct Predict {
     /// keys, forgotten afterwards]
     #[arg(long, value_name = "DIRECTORY")]
     keys: Option<PathBuf>,
+    /// Columns of the rows to carry into the predictions, such as an id; may be repeated
+    #[arg(long, value_name = "COLUMN")]
+    keep: Vec<String>,
+    /// What becomes of a row that cannot be read or answered
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnError::Mark)]
+    on_error: OnError,
     #[command(flatten)]
     threads: Threads,
     #[command(flatten)]
     force: Force,
+    #[command(flatten, next_help_heading = "Table")]
+    table: TableOptions,
     #[command(flatten, next_help_heading = "Service")]
     connection: Connection,
 }
@@ -77,26 +84,35 @@ impl Predict {
         }
     }
 
+    /// Encrypts, evaluates and decrypts a batch of rows after the other.
     fn here(&self, source: &Source, terminal: Terminal) -> Result<()> {
         let bundle = server::read_bundle(source)?;
         let client = Client::from_specs(&bundle.specs).with_context(|| source.name())?;
         let mut output = self.output.create(Content::Text, self.force.force)?;
+        let (mut rows, mut predictions, progress) = self.rows(&self.input, &client, terminal)?;
         let (secret, evaluation) = self.keys(&client)?;
         let server = Server::new(&bundle, evaluation.as_ref())?;
-
-        let (rows, progress) = self.rows(&client, terminal)?;
-        let message = |rows| progress.set_message(format!("{rows} rows"));
-        let (answered, decrypted) =
-            pipeline(&client, &secret, &server, rows, &mut output, message)?;
+        let size = rows_a_chunk(client.query_row_bytes());
+        let mut time = Duration::ZERO;
+        loop {
+            let batch = rows.by_ref().take(size).collect::<Result<Vec<_>>>()?;
+            if batch.is_empty() {
+                break;
+            }
+            let encrypted = client.encrypt_rows(&secret, &batch)?;
+            let nonce = client.nonce()?;
+            let query = client.query(&secret, nonce, &encrypted.rows);
+            let mut reply = Vec::new();
+            time += server.answer(query.as_slice(), &mut reply, |_| ())?.time;
+            let answers = client.open(&secret, nonce, predictions.rows(), &reply)?;
+            let marked = answers.into_iter().zip(encrypted.marks);
+            predictions.take(marked.map(|(answer, mark)| answer.marked(mark)).collect())?;
+            progress.set_message(format!("{} rows", predictions.rows()));
+        }
         progress.finish_and_clear();
-        complete(&decrypted)?;
+        let done = predictions.finish(&mut output, self.on_error)?;
         output.finish()?;
-        self.report(
-            &client,
-            decrypted.rows,
-            answered.time.as_secs_f64(),
-            terminal,
-        )
+        self.report(&client, done, time.as_secs_f64(), terminal)
     }
 
     async fn elsewhere(
@@ -107,59 +123,72 @@ impl Predict {
         mut output: Output,
         terminal: Terminal,
     ) -> Result<()> {
+        // What the file alone shows is refused before anybody hears of it; what specs say of its
+        // values never is, or a service could read rows through refusals.
+        let input = match self.on_error {
+            OnError::Fail => self.table.check(&self.input)?,
+            OnError::Mark => self.input.clone(),
+        };
         let service = self.connection.open(url).await?;
         let mut client = service.client(model).await?;
-        let mut again = !matches!(self.input, Source::Stdin);
+        let mut again = !matches!(input, Source::Stdin);
         loop {
             ring.fill(&client, Existing::Keep)?;
             register::register(&service, &ring, &client, terminal).await?;
             let secret = Arc::new(ring.secret_key(client.parameter_set())?);
-            let (rows, progress) = self.rows(&client, terminal)?;
+            let (rows, mut predictions, progress) = self.rows(&input, &client, terminal)?;
             let start = Instant::now();
-            let message = |rows| progress.set_message(format!("{rows} rows"));
-            let done = service
-                .predict(model, &client, &secret, rows, &mut output, message)
-                .await;
+            let take = |answers| {
+                predictions.take(answers)?;
+                progress.set_message(format!("{} rows", predictions.rows()));
+                Ok::<_, anyhow::Error>(())
+            };
+            let done = service.predict(model, &client, &secret, rows, take).await;
             progress.finish_and_clear();
             match done {
                 // The model was published anew between specs and rows: start over with its new
                 // specs, once.
-                Err(ServiceError::StaleSpecs { .. }) if again => {
+                Err(error) if again && is_stale(&error) => {
                     again = false;
-                    output = self.output.create(Content::Text, self.force.force)?;
                     client = service.client(model).await?;
                 }
-                Err(error) => return Err(error.into()),
-                Ok(decrypted) => {
-                    complete(&decrypted)?;
+                Err(error) => return Err(error),
+                Ok(_) => {
+                    let done = predictions.finish(&mut output, self.on_error)?;
                     output.finish()?;
-                    return self.report(
-                        &client,
-                        decrypted.rows,
-                        start.elapsed().as_secs_f64(),
-                        terminal,
-                    );
+                    return self.report(&client, done, start.elapsed().as_secs_f64(), terminal);
                 }
             }
         }
     }
 
-    /// The rows under a progress bar.
+    /// The rows under a progress bar, and where their answers go.
     fn rows(
         &self,
+        input: &Source,
         client: &Client,
         terminal: Terminal,
-    ) -> Result<(Rows<impl Read + Send + use<>>, ProgressBar)> {
-        let (input, len) = self.input.open()?;
-        let (input, progress) = terminal.watch(input, len, "predicting");
+    ) -> Result<(
+        InputRows<impl Read + Send + use<>>,
+        Predictions,
+        ProgressBar,
+    )> {
+        let (table, progress) = self.table.open(input, terminal, "predicting")?;
         let limit = self.limit.map_or(u64::MAX, |limit| limit.get() as u64);
-        let rows = encrypt::select(client, Table::open(self.input.name(), input)?)?.limit(limit);
-        Ok((rows, progress))
+        let (rows, predictions) = table::select(client, table, &self.keep, limit)?;
+        Ok((rows, predictions, progress))
     }
 
-    fn report(&self, client: &Client, rows: u64, seconds: f64, terminal: Terminal) -> Result<()> {
+    fn report(
+        &self,
+        client: &Client,
+        (rows, failed): (u64, u64),
+        seconds: f64,
+        terminal: Terminal,
+    ) -> Result<()> {
         let value = serde_json::json!({
             "rows": rows,
+            "failed": failed,
             "columns": client.prediction_columns(),
             "seconds": seconds,
             "seconds_a_row": seconds / rows as f64,
@@ -206,55 +235,6 @@ impl Predict {
     }
 }
 
-/// Predictions are written for all rows or for none.
-fn complete(decrypted: &Decrypted) -> Result<()> {
-    match decrypted.failures.first() {
-        Some(first) if decrypted.failed > 0 => bail!(
-            "{} of {} rows failed, so no predictions were written; the first: {}",
-            decrypted.failed,
-            decrypted.rows,
-            first.reason
-        ),
-        _ => Ok(()),
-    }
-}
-
-/// Runs client and server side by side, joined by pipes: chunks stream from the table to the
-/// predictions.
-fn pipeline(
-    client: &Client,
-    secret: &SecretKey,
-    server: &Server,
-    rows: Rows<impl Read + Send>,
-    predictions: impl Write,
-    progress: impl FnMut(u64),
-) -> Result<(Answered, Decrypted)> {
-    let (query_out, query_in) = io::pipe()?;
-    let (reply_out, reply_in) = io::pipe()?;
-    let (encrypted, answered, decrypted) = thread::scope(|scope| {
-        let encrypting = scope.spawn(move || client.encrypt(secret, rows, query_in, |_| ()));
-        let answering = scope.spawn(move || server.answer(query_out, reply_in, |_| ()));
-        let decrypted = client.decrypt(secret, reply_out, predictions, progress);
-        (encrypting.join(), answering.join(), decrypted)
-    });
-    let joined = |_| anyhow!("a thread stopped unexpectedly");
-    let (encrypted, answered) = (
-        encrypted.map_err(joined)?.map_err(anyhow::Error::from),
-        answered.map_err(joined)?,
-    );
-    // One failure breaks the pipes of the others: report the one that came first.
-    if let Err(error) = encrypted
-        && !crate::is_broken_pipe(&error)
-    {
-        return Err(error);
-    }
-    let answered = match answered {
-        Err(error) if crate::is_broken_pipe(&error) => None,
-        answered => Some(answered?),
-    };
-    let decrypted = decrypted?;
-    Ok((
-        answered.ok_or_else(|| anyhow!("the evaluation stopped early"))?,
-        decrypted,
-    ))
+fn is_stale(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ServiceError::StaleSpecs { .. }))
 }

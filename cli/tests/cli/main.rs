@@ -2,6 +2,7 @@
 
 mod service;
 mod support;
+mod tables;
 
 use cipherfn_protocol::message::{Chunks, ReplyChunk, write_chunk};
 use serde_json::Value;
@@ -396,7 +397,7 @@ fn with_a_failed_row(reply: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_partial_reply_is_never_passed_off_as_whole() {
+fn a_row_that_the_server_failed_on_is_marked() {
     let sandbox = Sandbox::new();
     let bundle = compiled("linreg_diabetes");
     success(&sandbox.run(&["specs", bundle, "-o", "s.json"]));
@@ -419,21 +420,21 @@ fn a_partial_reply_is_never_passed_off_as_whole() {
     let decrypt = [
         "decrypt", "s.json", "--keys", "keys", "--input", "f.cfr", "-o",
     ];
-    let error = failure(&sandbox.run(&[&decrypt[..], &["p.csv"]].concat()));
+    let run = sandbox.run(&[&decrypt[..], &["-", "--on-error", "fail"]].concat());
+    assert!(failure(&run).contains("the first is row 2: out of memory") && run.stdout.is_empty());
+    let run = sandbox.run(&[&decrypt[..], &["p.csv"]].concat());
+    success(&run);
+    let notice = String::from_utf8(run.stderr).unwrap();
     assert!(
-        error.contains("row 2: out of memory") && error.contains("failed on 1 of 3 rows"),
-        "{error}"
+        notice.contains("1 of 3 rows have no prediction"),
+        "{notice}"
     );
-    assert!(!sandbox.path("p.csv").exists());
-    let run = sandbox.run(&[&decrypt[..], &["-"]].concat());
-    assert!(failure(&run).contains("--partial") && run.stdout.is_empty());
-    failure(&sandbox.run(&[&decrypt[..], &["p.csv", "--partial"]].concat()));
-    let predictions: Vec<String> = sandbox
-        .read("p.csv")
-        .lines()
-        .map(ToOwned::to_owned)
-        .collect();
-    assert_eq!((predictions.len(), predictions[2].as_str()), (4, "\"\""));
+    let predictions = sandbox.read("p.csv");
+    let predictions: Vec<_> = predictions.lines().collect();
+    assert_eq!(
+        (predictions[0], predictions[2]),
+        ("prediction,error", ",out of memory")
+    );
 }
 
 #[test]
@@ -550,7 +551,8 @@ fn the_demo_agrees_with_the_library() {
             "model.json",
             "record.json",
             "report.json",
-            "specs.json"
+            "specs.json",
+            "specs.v1.json"
         ]
     );
 }

@@ -59,7 +59,7 @@ impl Endpoint {
     /// Address of a route, which starts with a slash.
     pub(crate) fn url(&self, path: &str) -> String {
         let function = match path {
-            _ if path.starts_with("/v1/keys") => Function::RegisterKey,
+            _ if path.split('/').nth(2) == Some("keys") => Function::RegisterKey,
             _ if path.ends_with("/predict") => Function::Infer,
             _ => Function::Specs,
         };
@@ -75,6 +75,12 @@ impl Endpoint {
         self.loopback
     }
 
+    /// Whether an address that the service names may be sent to: nobody on the way can read along,
+    /// and a service elsewhere cannot point to what runs on this machine.
+    pub(crate) fn may_point_to(&self, url: &Url) -> bool {
+        is_protected(url) && (self.loopback || !is_loopback(url))
+    }
+
     /// The region in `ID.execute-api.REGION.amazonaws.com`.
     pub(crate) fn region(&self) -> Option<&str> {
         let mut labels = self.host.split('.').skip(1);
@@ -86,7 +92,7 @@ impl Endpoint {
 }
 
 /// Whether nobody on the way can read along: TLS, or this machine.
-pub(crate) fn is_protected(url: &Url) -> bool {
+fn is_protected(url: &Url) -> bool {
     url.scheme() == "https" || url.scheme() == "http" && is_loopback(url)
 }
 
@@ -133,9 +139,9 @@ mod tests {
         );
         for (path, function) in [
             ("/v1/models", "specs"),
-            ("/v1/models/a", "specs"),
+            ("/v2/models/a", "specs"),
             ("/v1/models/keys", "specs"),
-            ("/v1/models/a/predict", "infer"),
+            ("/v2/models/a/predict", "infer"),
             ("/v1/keys", "register-key"),
             ("/v1/keys/00/complete", "register-key"),
         ] {
@@ -164,6 +170,23 @@ mod tests {
             let error = Endpoint::parse(text).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_service_elsewhere_does_not_point_to_this_machine() {
+        let may = |service: &str, to: &str| {
+            let to = to.parse().unwrap();
+            Endpoint::parse(service).unwrap().may_point_to(&to)
+        };
+        assert!(may(
+            "https://a.example",
+            "https://bucket.example/key?X-Amz-Signature=1"
+        ));
+        assert!(!may("https://a.example", "http://bucket.example/key"));
+        assert!(!may("https://a.example", "http://127.0.0.1:9000/key"));
+        assert!(!may("https://a.example", "https://localhost/key"));
+        assert!(may("http://127.0.0.1:1", "http://localhost:2/key"));
+        assert!(may("http://127.0.0.1:1", "https://bucket.example/key"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::error::KeyRingError;
 use aws_credential_types::provider::error::CredentialsError;
-use cipherfn_client::ClientError;
+use cipherfn_client::{ClientError, Remedy};
 use cipherfn_protocol::api::{ModelName, Problem, ProblemType};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::message::KeyId;
@@ -116,7 +116,7 @@ pub enum ServiceError {
         reason: String,
     },
     /// No such model.
-    #[error("{url} has no model {model}; `cipherfn models` lists those that it has")]
+    #[error("{url} has no model {model}; ask it for those that it has")]
     UnknownModel {
         /// The service.
         url: String,
@@ -146,22 +146,20 @@ pub enum ServiceError {
         current: Option<SpecsHash>,
     },
     /// The service does not have the evaluation key.
-    #[error("the service does not have evaluation key {key}; register it with `cipherfn register`")]
+    #[error("the service does not have evaluation key {key}; register it")]
     UnknownKey {
         /// Its id.
         key: KeyId,
     },
     /// The registration ran out.
-    #[error(
-        "the registration of evaluation key {key} has expired; renew it with `cipherfn register`"
-    )]
+    #[error("the registration of evaluation key {key} has expired; register the key again")]
     KeyExpired {
         /// Its id.
         key: KeyId,
     },
     /// Declared and not completed, or rejected.
     #[error(
-        "evaluation key {key} is not active: {detail}; finish its registration with `cipherfn register`"
+        "evaluation key {key} is not active: {detail}; register it again, which goes on where it stopped"
     )]
     KeyNotActive {
         /// Its id.
@@ -171,7 +169,7 @@ pub enum ServiceError {
     },
     /// The service does not take the file for an evaluation key.
     #[error(
-        "the service rejects evaluation key {key}: {reason}; make a new one with `cipherfn keygen` of the service's version"
+        "the service rejects evaluation key {key}: {reason}; make a new one with a client of the service's version"
     )]
     KeyRejected {
         /// Its id.
@@ -201,7 +199,7 @@ pub enum ServiceError {
     },
     /// The evaluation key is larger than services take.
     #[error(
-        "evaluation key {key} has {bytes} bytes, services take at most {limit}; compile the model with `--profile compact`"
+        "evaluation key {key} has {bytes} bytes, services take at most {limit}; the model has to be compiled for a smaller one"
     )]
     KeyTooLarge {
         /// Its id.
@@ -227,7 +225,7 @@ pub enum ServiceError {
     },
     /// One row does not fit a request.
     #[error(
-        "one encrypted row of model {model} has {bytes} bytes, a request at most {limit}; compile the model with a smaller query, for example `--profile balanced`"
+        "one encrypted row of model {model} has {bytes} bytes, a request at most {limit}; the model has to be compiled for a smaller query"
     )]
     RowTooLarge {
         /// The model.
@@ -279,6 +277,30 @@ impl ServiceError {
         }
     }
 
+    /// What to do about it, where a caller can do something.
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::Client(error) => error.remedy(),
+            Self::KeyRing(error) => error.remedy(),
+            Self::Reply { source, .. } => source.remedy(),
+            Self::UnknownModel { .. } => Some(Remedy::ListModels),
+            Self::SpecsHash { .. } | Self::StaleSpecs { .. } => Some(Remedy::FetchSpecs),
+            Self::UnknownKey { key }
+            | Self::KeyExpired { key }
+            | Self::KeyNotActive { key, .. } => Some(Remedy::RegisterKey { key: *key }),
+            Self::KeyRejected { .. } => Some(Remedy::ReplaceKeys),
+            Self::KeyConflict { key, .. } | Self::KeyQuota { key, .. } => {
+                Some(Remedy::DeleteKey { key: *key })
+            }
+            Self::KeyTooLarge { .. } => Some(Remedy::CompileSmallerKey),
+            Self::RowTooLarge { .. } => Some(Remedy::CompileSmallerQuery),
+            Self::Unreachable { .. } | Self::Status { .. } | Self::Upload { .. } => {
+                Some(Remedy::TryAgain)
+            }
+            _ => None,
+        }
+    }
+
     /// In the words of a request for `model`.
     pub(crate) fn about_model(self, url: &str, model: &ModelName) -> Self {
         match self.problem() {
@@ -287,6 +309,16 @@ impl ServiceError {
                 model: model.clone(),
             },
             _ => self,
+        }
+    }
+
+    /// Whether the service has no such route: that of a version before does not have the newest.
+    pub(crate) fn is_no_route(&self) -> bool {
+        match self {
+            Self::Problem { problem, .. } => problem.kind == ProblemType::UnknownRoute,
+            // The HTTP API in front of the functions knows the routes too.
+            Self::Status { status, .. } => *status == 404,
+            _ => false,
         }
     }
 

@@ -14,40 +14,37 @@ use super::error::ServiceError;
 use super::transport::Call;
 use super::{Service, blocking};
 use bytes::Bytes;
-use cipherfn_client::Client;
-use cipherfn_client::ClientError;
-use cipherfn_client::{Answer, Decrypted, PredictionWriter, next_batch};
-use cipherfn_protocol::api::{self, ModelName, Problem, ProblemType};
-use cipherfn_protocol::message::{Chunks, Nonce, ReplyChunk};
+use cipherfn_client::{Answer, Client, EncryptedRows, InputRow};
+use cipherfn_protocol::api::{self, ApiVersion, ModelName, Problem, ProblemType, Route};
+use cipherfn_protocol::message::Nonce;
 use cipherfn_scheme::SecretKey;
-use cipherfn_table::Rows;
 use futures_util::{StreamExt, stream};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Method};
-use std::io::{Read, Write};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 impl Service {
-    /// Sends a table's rows encrypted and writes the predictions as CSV, one line a row in the
-    /// order of the rows, a line of empty cells for a row that failed; as [`Client::encrypt`]
-    /// and [`Client::decrypt`] do with files. `progress` hears the number of rows so far.
+    /// Sends rows encrypted; `take` gets their answers in the order of the rows, some at a time.
+    /// Gives the number of rows.
     ///
-    /// Computation runs beside the runtime's threads; `output` is written to from the calling task.
-    /// After an error, what was written is the start of the predictions and not all of them.
-    /// [`ServiceError::StaleSpecs`] means that the model has changed: make a new client and
-    /// start over.
-    pub async fn predict<R: Read + Send + 'static, W: Write>(
+    /// Number, order and size of the requests depend on the number of rows alone: a row that
+    /// cannot be encoded is sent as zeros, and its answer says why it has no prediction.
+    /// Computation runs beside the runtime's threads; `take` is called from the calling task.
+    /// [`ServiceError::StaleSpecs`] means that the model has changed: make a new client and start
+    /// over. The first error of `rows` ends the work, after the answers to the rows before it.
+    pub async fn predict<E>(
         &self,
         model: &ModelName,
         client: &Arc<Client>,
         secret: &Arc<SecretKey>,
-        rows: Rows<R>,
-        output: W,
-        mut progress: impl FnMut(u64),
-    ) -> Result<Decrypted, ServiceError> {
-        client.check_key(secret)?;
+        rows: impl Iterator<Item = Result<InputRow, E>> + Send + 'static,
+        mut take: impl FnMut(Vec<Answer>) -> Result<(), E>,
+    ) -> Result<u64, E>
+    where
+        E: From<ServiceError> + Send + 'static,
+    {
         let options = &self.0.options;
         let most = rows_a_request(client, model)?;
         let run = Arc::new(Run {
@@ -61,7 +58,6 @@ impl Service {
                     .map_or(most, |rows| rows.get().min(most)),
             ),
         });
-        let mut predictions = PredictionWriter::new(client, output)?;
         let batches = stream::unfold(Some(Source { rows, next: 0 }), {
             let run = Arc::clone(&run);
             move |source| Arc::clone(&run).next_batch(source)
@@ -70,10 +66,13 @@ impl Service {
             .map(|batch| Arc::clone(&run).answers(batch))
             .buffered(options.in_flight.get());
         let mut answers = pin!(answers);
+        let mut count = 0;
         while let Some(answers) = answers.next().await {
-            progress(predictions.write(answers?)?);
+            let answers = answers?;
+            count += answers.len() as u64;
+            take(answers)?;
         }
-        Ok(predictions.finish()?)
+        Ok(count)
     }
 }
 
@@ -88,60 +87,73 @@ struct Run {
 }
 
 /// The table, with the number of its next row from 0.
-struct Source<R> {
-    rows: Rows<R>,
+struct Source<I> {
+    rows: I,
     next: u64,
 }
 
 /// Encrypted rows, with the number of the first one from 0.
 struct Batch {
     first: u64,
-    rows: Arc<Vec<Vec<u8>>>,
+    encrypted: Arc<EncryptedRows>,
 }
 
 impl Run {
     /// Encrypts the next rows. The source is gone after its last row and after an error.
-    async fn next_batch<R: Read + Send + 'static>(
+    async fn next_batch<I, E>(
         self: Arc<Self>,
-        source: Option<Source<R>>,
-    ) -> Option<(Result<Batch, ServiceError>, Option<Source<R>>)> {
+        source: Option<Source<I>>,
+    ) -> Option<(Result<Batch, E>, Option<Source<I>>)>
+    where
+        I: Iterator<Item = Result<InputRow, E>> + Send + 'static,
+        E: From<ServiceError> + Send + 'static,
+    {
         let mut source = source?;
         let count = self.most_rows.load(Ordering::Relaxed);
         let (client, secret) = (Arc::clone(&self.client), Arc::clone(&self.secret));
         let encrypt = move || {
-            let batch = next_batch(&mut source.rows, count)?;
-            let rows = client.encrypt_batch(&secret, source.rows.source_name(), batch)?;
-            Ok::<_, ClientError>((rows, source))
+            let rows = source
+                .rows
+                .by_ref()
+                .take(count)
+                .collect::<Result<Vec<_>, E>>()?;
+            let encrypted = client
+                .encrypt_rows(&secret, &rows)
+                .map_err(ServiceError::from)?;
+            Ok::<_, E>((encrypted, source))
         };
         match blocking(encrypt).await {
-            Ok(Ok((rows, _))) if rows.is_empty() => None,
-            Ok(Ok((rows, mut source))) => {
+            Ok(Ok((encrypted, _))) if encrypted.rows.is_empty() => None,
+            Ok(Ok((encrypted, mut source))) => {
                 let first = source.next;
-                source.next += rows.len() as u64;
-                let rows = Arc::new(rows);
-                Some((Ok(Batch { first, rows }), Some(source)))
+                source.next += encrypted.rows.len() as u64;
+                let encrypted = Arc::new(encrypted);
+                Some((Ok(Batch { first, encrypted }), Some(source)))
             }
-            Ok(Err(error)) => Some((Err(error.into()), None)),
-            Err(error) => Some((Err(error), None)),
+            Ok(Err(error)) => Some((Err(error), None)),
+            Err(error) => Some((Err(error.into()), None)),
         }
     }
 
     /// The answers to a batch, in one request or in more where the service takes fewer rows.
-    async fn answers(
+    async fn answers<E: From<ServiceError>>(
         self: Arc<Self>,
-        batch: Result<Batch, ServiceError>,
-    ) -> Result<Vec<Answer>, ServiceError> {
+        batch: Result<Batch, E>,
+    ) -> Result<Vec<Answer>, E> {
         let batch = batch?;
-        let mut answers = Vec::with_capacity(batch.rows.len());
-        while answers.len() < batch.rows.len() {
-            let left = batch.rows.len() - answers.len();
+        let rows = batch.encrypted.rows.len();
+        let mut answers = Vec::with_capacity(rows);
+        while answers.len() < rows {
+            let left = rows - answers.len();
             let count = left.min(self.most_rows.load(Ordering::Relaxed));
             match self.request(&batch, answers.len(), count).await {
                 Ok(more) => answers.extend(more),
                 Err(error) => self.shrink(count, error)?,
             }
         }
-        Ok(answers)
+        let marks = batch.encrypted.marks.iter().cloned();
+        let marked = answers.into_iter().zip(marks);
+        Ok(marked.map(|(answer, mark)| answer.marked(mark)).collect())
     }
 
     /// Remembers how many rows the service takes, where that is what the error says and fewer than
@@ -171,15 +183,20 @@ impl Run {
         start: usize,
         count: usize,
     ) -> Result<Vec<Answer>, ServiceError> {
-        let (client, secret, rows) = (
+        let (client, secret, encrypted) = (
             Arc::clone(&self.client),
             Arc::clone(&self.secret),
-            Arc::clone(&batch.rows),
+            Arc::clone(&batch.encrypted),
         );
         let nonce = client.nonce()?;
-        let query = move || client.query(&secret, nonce, &rows[start..start + count]);
+        let query = move || client.query(&secret, nonce, &encrypted.rows[start..start + count]);
         let query = blocking(query).await?;
-        let call = Call::new(Method::POST, format!("/v1/models/{}/predict", self.model))
+        let version = match self.client.specs().format() {
+            1 => ApiVersion::V1,
+            _ => ApiVersion::V2,
+        };
+        let path = Route::Predict.path(version, self.model.as_str());
+        let call = Call::new(Method::POST, path)
             .header(ACCEPT, HeaderValue::from_static(api::REPLY))
             .body(api::QUERY, query);
         let (answer, _) = self
@@ -208,17 +225,7 @@ impl Run {
         count: u64,
     ) -> Result<Vec<Answer>, ServiceError> {
         let (client, secret) = (Arc::clone(&self.client), Arc::clone(&self.secret));
-        let decrypted = blocking(move || {
-            let mut answers = Vec::new();
-            for chunk in Chunks::<_, ReplyChunk>::new(reply.as_ref()) {
-                let (tag, chunk) = chunk?;
-                if chunk.head.nonce != nonce {
-                    return Err(ClientError::OtherQuery);
-                }
-                answers.extend(client.decrypt_chunk(&secret, tag, &chunk, first_row)?);
-            }
-            Ok::<_, ClientError>(answers)
-        });
+        let decrypted = blocking(move || client.open(&secret, nonce, first_row, &reply));
         let model = self.model.clone();
         let (first, last) = (first_row + 1, first_row + count);
         match decrypted.await? {

@@ -8,11 +8,11 @@ use super::{Service, blocking};
 use crate::keyring;
 use bytes::Bytes;
 use cipherfn_client::Client;
-use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::api::{ModelName, Route};
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs::MAX_BYTES;
 use http::header::{ETAG, IF_NONE_MATCH, LOCATION};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, StatusCode};
 use reqwest::Url;
 use std::fs;
 use std::io::Read;
@@ -33,15 +33,18 @@ impl Service {
         let held = cached
             .as_ref()
             .map(|bytes| (Hash::of(bytes), bytes.clone()));
-        let mut call = Call::new(Method::GET, format!("/v1/models/{model}"));
-        call.most = MAX_BYTES as usize;
-        if let Some((hash, _)) = &held
-            && let Ok(value) = HeaderValue::try_from(format!("\"{hash}\""))
-        {
-            call = call.header(IF_NONE_MATCH, value);
-        }
-        let (answer, _) = self
-            .call(&call)
+        let tag = held
+            .as_ref()
+            .and_then(|(hash, _)| HeaderValue::try_from(format!("\"{hash}\"")).ok());
+        let prepare = |mut call: Call| {
+            call.most = MAX_BYTES as usize;
+            match &tag {
+                Some(tag) => call.header(IF_NONE_MATCH, tag.clone()),
+                None => call,
+            }
+        };
+        let (call, answer) = self
+            .get(Route::Specs, model.as_str(), prepare)
             .await
             .map_err(|error| error.about_model(self.url(), model))?;
         let named = named_hash(&answer);
@@ -89,11 +92,11 @@ impl Service {
         let target = base
             .and_then(|base| base.join(target))
             .ok()
-            .filter(|url| !target.is_empty() && endpoint::is_protected(url))
+            .filter(|url| !target.is_empty() && self.0.endpoint.may_point_to(url))
             .ok_or_else(|| {
                 self.answer_error(
                     call,
-                    "a redirect to an address that is missing or not https",
+                    "a redirect to an address that is missing, not https, or on this machine",
                 )
             })?;
         let route = || format!("GET {}", endpoint::redacted(&target));

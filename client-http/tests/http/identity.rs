@@ -110,7 +110,7 @@ async fn signatures_can_be_verified_and_are_new_for_every_attempt() {
         let service = with(&format!("{}/prod", server.url), sigv4(session)).unwrap();
         assert_eq!(predict(&service, 3).await.unwrap(), predictions(3));
         let seen = server.seen();
-        assert_eq!(seen[0].uri().path(), "/prod/v1/models/echo/predict");
+        assert_eq!(seen[0].uri().path(), "/prod/v2/models/echo/predict");
         assert_eq!(
             seen[0]
                 .headers()

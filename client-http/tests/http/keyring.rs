@@ -1,7 +1,7 @@
 //! The key ring's files.
 
 use crate::echo;
-use cipherfn_client::Client;
+use cipherfn_client::{Client, Remedy};
 use cipherfn_client_http::{Existing, KeyRing, KeyRingError, State};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
@@ -28,11 +28,78 @@ fn secrets_are_for_their_owner_alone() {
         matches!(filled.secret, State::Written(ref file, _) if *file == path.join("secret.cfk"))
     );
     assert_eq!(filled.evaluation, State::NotNeeded);
+    assert_eq!(files(&path), [".gitignore", ".lock", "secret.cfk"]);
+    assert_eq!(fs::read(path.join(".gitignore")).unwrap(), b"*\n");
+}
+
+/// Names of what is in a directory.
+fn files(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn several_at_once_make_one_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keys");
+    let ids: Vec<_> = std::thread::scope(|scope| {
+        let fill = || {
+            let ring = KeyRing::at(&path);
+            ring.fill(&client(), Existing::Keep).unwrap();
+            ring.secret_key(echo::set()).unwrap().id()
+        };
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(fill)).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    assert!(ids.iter().all(|id| *id == ids[0]));
+}
+
+#[test]
+fn what_was_left_half_written_is_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join(".unfinished-x1"), b"half a key").unwrap();
+    let ring = KeyRing::at(directory.path());
+    ring.fill(&client(), Existing::Keep).unwrap();
     assert_eq!(
-        fs::read_dir(&path).unwrap().count(),
-        1,
-        "no temporary file is left"
+        files(directory.path()),
+        [".gitignore", ".lock", "secret.cfk"]
     );
+}
+
+#[test]
+fn what_others_may_read_or_write_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keys");
+    let ring = KeyRing::at(&path);
+    ring.fill(&client(), Existing::Keep).unwrap();
+    let secret = path.join("secret.cfk");
+    let set_mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set_mode(&secret, 0o640);
+    let error = ring.secret_key(echo::set()).unwrap_err();
+    assert!(matches!(error, KeyRingError::Lax { mode: 0o640, .. }));
+    assert!(matches!(error.remedy(), Some(Remedy::Restrict { .. })));
+    set_mode(&secret, 0o600);
+    set_mode(&path, 0o770);
+    assert!(matches!(
+        ring.fill(&client(), Existing::Keep),
+        Err(KeyRingError::Lax { mode: 0o770, .. })
+    ));
+}
+
+/// A secret key's file, as an earlier release left it.
+fn write_secret(directory: &Path, set: &'static ParameterSet) {
+    let path = directory.join("secret.cfk");
+    fs::write(&path, SecretKey::generate(set).to_file_bytes()).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 #[test]
@@ -60,11 +127,7 @@ fn a_second_set_gets_files_of_its_own() {
     let [first, second, ..] = ParameterSet::all() else {
         panic!("at least two sets")
     };
-    fs::write(
-        directory.path().join("secret.cfk"),
-        SecretKey::generate(second).to_file_bytes(),
-    )
-    .unwrap();
+    write_secret(directory.path(), second);
     let ring = KeyRing::at(directory.path());
     assert!(matches!(
         ring.secret_key(first),
@@ -103,11 +166,7 @@ fn an_evaluation_key_without_its_secret_key_is_an_error() {
         ring.fill(&client(), Existing::Keep),
         Err(KeyRingError::Orphan { .. })
     ));
-    fs::write(
-        directory.path().join("secret.cfk"),
-        SecretKey::generate(echo::set()).to_file_bytes(),
-    )
-    .unwrap();
+    write_secret(directory.path(), echo::set());
     assert!(matches!(
         ring.fill(&client(), Existing::Keep),
         Err(KeyRingError::Mismatch { .. })
@@ -119,7 +178,9 @@ fn an_evaluation_key_without_its_secret_key_is_an_error() {
 #[test]
 fn a_corrupt_key_names_its_file() {
     let directory = tempfile::tempdir().unwrap();
-    fs::write(directory.path().join("secret.cfk"), b"not a key").unwrap();
+    let secret = directory.path().join("secret.cfk");
+    fs::write(&secret, b"not a key").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
     let error = KeyRing::at(directory.path())
         .secret_key(echo::set())
         .unwrap_err()

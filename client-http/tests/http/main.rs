@@ -12,11 +12,11 @@ mod registry;
 mod server;
 mod specs;
 
-use cipherfn_client::{Client, Decrypted};
+use cipherfn_client::{Answer, Client, InputRow};
 use cipherfn_client_http::{Retry, Service, ServiceError, ServiceOptions};
+use cipherfn_program::Tensor;
 use cipherfn_protocol::api::ModelName;
 use cipherfn_scheme::SecretKey;
-use cipherfn_table::Table;
 use server::Server;
 use std::num::NonZeroU32;
 use std::sync::{Arc, LazyLock};
@@ -55,35 +55,43 @@ fn value(row: usize) -> f64 {
     f64::from(row as u32 % 33) / 8.0 - 2.0
 }
 
-fn table(rows: usize) -> String {
-    (0..rows).fold("x\n".to_owned(), |csv, row| {
-        csv + &format!("{}\n", value(row))
-    })
+fn table(rows: usize) -> Vec<InputRow> {
+    (0..rows)
+        .map(|row| Ok(vec![Tensor::F32(vec![value(row) as f32])]))
+        .collect()
 }
 
 /// What a table of these rows becomes.
-fn predictions(rows: usize) -> String {
-    (0..rows).fold("prediction\n".to_owned(), |csv, row| {
-        csv + &format!("{:?}\n", value(row))
-    })
+fn predictions(rows: usize) -> Vec<Option<f64>> {
+    (0..rows).map(|row| Some(value(row))).collect()
 }
 
-/// Predicts a CSV table; gives what was written too.
-async fn predict_csv(service: &Service, csv: String) -> (Result<Decrypted, ServiceError>, String) {
-    let mut written = Vec::new();
-    let rows = CLIENT
-        .rows(Table::open("rows.csv", std::io::Cursor::new(csv)).unwrap())
-        .unwrap();
+/// The answers to rows, and what ended them.
+async fn answers(
+    service: &Service,
+    rows: Vec<InputRow>,
+) -> (Result<u64, ServiceError>, Vec<Answer>) {
+    let mut answers = Vec::new();
+    let take = |more| {
+        answers.extend(more);
+        Ok(())
+    };
+    let rows = rows.into_iter().map(Ok);
     let result = service
-        .predict(&model(), &CLIENT, &SECRET, rows, &mut written, |_| ())
+        .predict(&model(), &CLIENT, &SECRET, rows, take)
         .await;
-    (result, String::from_utf8(written).unwrap())
+    (result, answers)
 }
 
-async fn predict(service: &Service, rows: usize) -> Result<String, ServiceError> {
-    let (result, written) = predict_csv(service, table(rows)).await;
-    result.map(|decrypted| {
-        assert_eq!((decrypted.rows, decrypted.failed), (rows as u64, 0));
-        written
+fn values(answers: &[Answer]) -> Vec<Option<f64>> {
+    let value = |answer: &Answer| Some(answer.prediction.as_ref()?.scores[0]);
+    answers.iter().map(value).collect()
+}
+
+async fn predict(service: &Service, rows: usize) -> Result<Vec<Option<f64>>, ServiceError> {
+    let (result, answers) = answers(service, table(rows)).await;
+    result.map(|count| {
+        assert_eq!(count, rows as u64);
+        values(&answers)
     })
 }

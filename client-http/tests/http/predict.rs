@@ -2,8 +2,10 @@
 
 use crate::echo::{answer, answer_with};
 use crate::server::{Answer, Request, Server, reply, response};
-use crate::{ATTEMPTS, CLIENT, options, predict, predict_csv, predictions, service, table};
+use crate::{ATTEMPTS, CLIENT, answers, options, predict, predictions, service, table};
+use cipherfn_client::Answer as RowAnswer;
 use cipherfn_client_http::{Service, ServiceError, ServiceOptions};
+use cipherfn_program::Tensor;
 use cipherfn_protocol::api::{MAX_REPLY, MAX_REQUEST, Problem, ProblemType, QUERY};
 use cipherfn_protocol::message::{Chunks, MAX_EXPLANATION, QueryChunk};
 use std::num::NonZeroUsize;
@@ -14,7 +16,7 @@ use tokio::sync::watch;
 fn echo(request: &Request) -> Answer {
     assert_eq!(
         (request.method().as_str(), request.uri().path()),
-        ("POST", "/v1/models/echo/predict")
+        ("POST", "/v2/models/echo/predict")
     );
     assert_eq!(request.headers()["content-type"], QUERY);
     reply(answer(request.body())).into()
@@ -125,27 +127,22 @@ async fn requests_stay_below_the_limits() {
 }
 
 #[tokio::test]
-async fn progress_counts_rows_and_futures_can_be_spawned() {
+async fn answers_come_as_requests_end_and_futures_can_be_spawned() {
     let server = Server::start(echo).await;
     let service = batched(&server, 4, 3);
     let counts = tokio::spawn(async move {
-        let rows = CLIENT
-            .rows(cipherfn_table::Table::open("rows.csv", std::io::Cursor::new(table(10))).unwrap())
-            .unwrap();
         let mut counts = Vec::new();
         let model = super::model();
-        let done = service.predict(
-            &model,
-            &CLIENT,
-            &super::SECRET,
-            rows,
-            std::io::sink(),
-            |count| counts.push(count),
-        );
-        done.await.unwrap();
+        let rows = table(10).into_iter().map(Ok);
+        let take = |answers: Vec<RowAnswer>| {
+            counts.push(answers.len());
+            Ok::<_, ServiceError>(())
+        };
+        let done = service.predict(&model, &CLIENT, &super::SECRET, rows, take);
+        assert_eq!(done.await.unwrap(), 10);
         counts
     });
-    assert_eq!(counts.await.unwrap(), [4, 8, 10]);
+    assert_eq!(counts.await.unwrap(), [4, 4, 2]);
 }
 
 #[tokio::test]
@@ -258,7 +255,7 @@ async fn attempts_end_and_are_told() {
     );
     let text = error.to_string();
     let expected = format!(
-        "POST {}/v1/models/echo/predict answered 503 storage unavailable after 4 attempts: ",
+        "POST {}/v2/models/echo/predict answered 503 storage unavailable after 4 attempts: ",
         server.url
     );
     assert!(
@@ -308,51 +305,61 @@ async fn failed_rows_have_their_number_in_the_table() {
         reply(answer_with(request.body(), outcome))
     })
     .await;
-    let (result, written) = predict_csv(&batched(&server, 3, 2), table(6)).await;
-    let decrypted = result.unwrap();
-    assert_eq!((decrypted.rows, decrypted.failed), (6, 2));
-    assert_eq!(
-        decrypted
-            .failures
-            .iter()
-            .map(|failure| failure.row)
-            .collect::<Vec<_>>(),
-        [2, 5]
-    );
-    assert_eq!(written.lines().filter(|line| *line == "\"\"").count(), 2);
+    let (result, answers) = answers(&batched(&server, 3, 2), table(6)).await;
+    assert_eq!(result.unwrap(), 6);
+    let failed = answers
+        .iter()
+        .enumerate()
+        .filter(|(_, answer)| answer.prediction.is_none());
+    let failed: Vec<_> = failed
+        .map(|(row, answer)| (row, answer.remark.as_deref()))
+        .collect();
+    assert_eq!(failed, [(1, Some("out of luck")), (4, Some("out of luck"))]);
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_encrypted_names_its_line() {
-    let server = Server::start(echo).await;
-    let (result, written) = predict_csv(&batched(&server, 2, 2), table(5) + "7\n").await;
-    let error = result.unwrap_err().to_string();
-    assert!(
-        error.starts_with("rows.csv, line 7: feature \"x\" is 7"),
-        "{error}"
-    );
-    assert_eq!(written, predictions(4), "earlier rows are there");
-}
-
-/// A table that is made while it is read: each line is longer than what a reader buffers.
-struct Endless {
-    left: usize,
-    read: Arc<AtomicUsize>,
-    line: Vec<u8>,
-}
-
-impl std::io::Read for Endless {
-    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-        if self.line.is_empty() && self.left > 0 {
-            self.left -= 1;
-            self.read.fetch_add(1, Ordering::SeqCst);
-            self.line = format!("{},0.5\n", "-".repeat(16 << 10)).into_bytes();
-        }
-        let len = out.len().min(self.line.len());
-        out[..len].copy_from_slice(&self.line[..len]);
-        self.line.drain(..len);
-        Ok(len)
+async fn requests_are_the_same_whatever_the_rows_hold() {
+    let mut bodies = Vec::new();
+    let bad = |row: usize| match row {
+        1 => Ok(vec![Tensor::F32(vec![f32::NAN])]),
+        2 => Err("not a number".to_owned()),
+        4 => Ok(vec![Tensor::F32(vec![f32::INFINITY])]),
+        _ => Ok(vec![Tensor::F32(vec![0.5])]),
+    };
+    for rows in [table(5), (0..5).map(bad).collect()] {
+        let server = Server::start(echo).await;
+        let (result, answers) = answers(&batched(&server, 2, 1), rows).await;
+        assert_eq!(result.unwrap(), 5);
+        let seen = server.seen();
+        let lengths: Vec<_> = seen.iter().map(|request| request.body().len()).collect();
+        bodies.push((
+            lengths,
+            answers
+                .iter()
+                .filter(|answer| answer.remark.is_some())
+                .count(),
+        ));
     }
+    assert_eq!(bodies[0].0, bodies[1].0);
+    assert_eq!([bodies[0].1, bodies[1].1], [0, 3]);
+}
+
+#[tokio::test]
+async fn an_unreadable_table_ends_after_the_answers_before() {
+    let server = Server::start(echo).await;
+    let rows = table(4).into_iter().map(Ok);
+    let broken = || ServiceError::Cancelled;
+    let rows = rows.chain([Err(broken())]);
+    let mut count = 0;
+    let take = |answers: Vec<RowAnswer>| {
+        count += answers.len();
+        Ok(())
+    };
+    let service = batched(&server, 2, 2);
+    let model = super::model();
+    let done = service.predict(&model, &CLIENT, &super::SECRET, rows, take);
+    assert!(matches!(done.await, Err(ServiceError::Cancelled)));
+    assert_eq!(count, 4, "earlier answers are there");
 }
 
 #[tokio::test]
@@ -370,25 +377,13 @@ async fn a_table_is_read_no_further_than_requests_are_under_way() {
         echo(request)
     })
     .await;
-    let input = Endless {
-        left: ROWS,
-        read,
-        line: b"padding,x\n".to_vec(),
-    };
-    let rows = CLIENT
-        .rows(cipherfn_table::Table::open("rows.csv", input).unwrap())
-        .unwrap();
+    let rows = (0..ROWS).map(move |_| {
+        read.fetch_add(1, Ordering::SeqCst);
+        Ok::<_, ServiceError>(Ok(vec![Tensor::F32(vec![0.5])]))
+    });
     let service = batched(&server, ROWS_A_REQUEST, IN_FLIGHT);
     let model = super::model();
-    let done = service.predict(
-        &model,
-        &CLIENT,
-        &super::SECRET,
-        rows,
-        std::io::sink(),
-        |_| (),
-    );
-    assert_eq!(done.await.unwrap().rows, ROWS as u64);
-    // Requests under way, and a line that the parser has begun.
-    assert!(ahead.load(Ordering::SeqCst) <= IN_FLIGHT * ROWS_A_REQUEST + 1);
+    let done = service.predict(&model, &CLIENT, &super::SECRET, rows, |_| Ok(()));
+    assert_eq!(done.await.unwrap(), ROWS as u64);
+    assert!(ahead.load(Ordering::SeqCst) <= IN_FLIGHT * ROWS_A_REQUEST);
 }

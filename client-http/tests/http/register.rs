@@ -8,13 +8,17 @@ use cipherfn_client::Client;
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_client_http::{Registered, Service, ServiceError, ServiceOptions, Uploaded};
 use cipherfn_protocol::api::{KeyState, Problem, ProblemType};
+use cipherfn_protocol::specs::SpecsDocument;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 /// The echo model's specs with packed selectors, which need an evaluation key.
 static CLIENT: LazyLock<Client> = LazyLock::new(|| {
-    let mut specs: serde_json::Value = serde_json::from_slice(&echo::specs("packed")).unwrap();
+    let document = SpecsDocument::from_json_bytes(&echo::specs("packed")).unwrap();
+    // Of a document of version 1 the need for a key follows from its encoding.
+    let document = document.version_1().unwrap().unwrap();
+    let mut specs: serde_json::Value = serde_json::from_slice(document.bytes()).unwrap();
     specs["encoding"] = serde_json::json!({"selectors": {
         "quantisers": [{"feature": 0, "name": "x", "splits": [0.0], "missing": null}],
         "selectors": [{"quantiser": 0, "predicate": {"bit": 0}}],

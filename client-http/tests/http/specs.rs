@@ -1,11 +1,13 @@
 //! Client specs and their cache.
 
 use crate::echo;
-use crate::server::{Answer, Request, Response, Server, json, response};
-use crate::{model, options, service};
+use crate::server::{Answer, Request, Response, Server, json, reply, response};
+use crate::{SECRET, model, options, predictions, service, table, values};
 use cipherfn_client_http::{Authentication, Service, ServiceError, ServiceOptions, Token};
 use cipherfn_protocol::api::{ModelList, ModelSummary, Problem, ProblemType, SPECS};
 use cipherfn_protocol::hash::Hash;
+use cipherfn_protocol::message::{Chunks, QueryChunk};
+use cipherfn_protocol::specs::SpecsDocument;
 use http::header::{AUTHORIZATION, ETAG, IF_NONE_MATCH, LOCATION};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +24,7 @@ fn with_tag(mut response: Response, hash: Hash) -> Response {
 fn serve(specs: &[u8], request: &Request) -> Answer {
     assert_eq!(
         (request.method().as_str(), request.uri().path()),
-        ("GET", "/v1/models/echo")
+        ("GET", "/v2/models/echo")
     );
     let hash = Hash::of(specs);
     let tag = format!("\"{hash}\"");
@@ -64,6 +66,54 @@ fn conditions(server: &Server) -> Vec<Option<String>> {
         )
     };
     server.seen().iter().map(condition).collect()
+}
+
+#[tokio::test]
+async fn a_service_of_version_1_is_spoken_to_in_version_1() {
+    let document = SpecsDocument::from_json_bytes(&echo::specs("echo")).unwrap();
+    let older = document
+        .version_1()
+        .unwrap()
+        .expect("one input, one output");
+    let specs = older.bytes().to_vec();
+    let server = Server::start(move |request| -> Answer {
+        match request.uri().path() {
+            "/v1/models/echo" => {
+                with_tag(response(200, SPECS, specs.clone()), Hash::of(&specs)).into()
+            }
+            "/v1/models/echo/predict" => reply(echo::answer(request.body())).into(),
+            // As an HTTP API answers a route that it does not have.
+            _ => response(404, "application/json", r#"{"message":"Not Found"}"#).into(),
+        }
+    })
+    .await;
+    let service = service(&server);
+    let client = service.client(&model()).await.unwrap();
+    assert_eq!(client.specs().format(), 1);
+    let rows = table(3).into_iter().map(Ok::<_, ServiceError>);
+    let mut answers = Vec::new();
+    let take = |more| {
+        answers.extend(more);
+        Ok(())
+    };
+    service
+        .predict(&model(), &client, &SECRET, rows, take)
+        .await
+        .unwrap();
+    assert_eq!(values(&answers), predictions(3));
+    let seen = server.seen();
+    let paths: Vec<&str> = seen.iter().map(|request| request.uri().path()).collect();
+    assert_eq!(
+        paths,
+        [
+            "/v2/models/echo",
+            "/v1/models/echo",
+            "/v1/models/echo/predict"
+        ]
+    );
+    for chunk in Chunks::<_, QueryChunk>::new(seen[2].body().as_ref()) {
+        assert_eq!(chunk.unwrap().1.head.version(), 1);
+    }
 }
 
 #[tokio::test]
@@ -227,7 +277,7 @@ async fn models_are_listed_and_unknown_ones_are_named() {
     };
     let answer = list.clone();
     let server = Server::start(move |request| {
-        if request.uri().path() == "/prod/v1/models" {
+        if request.uri().path() == "/prod/v2/models" {
             return Answer::from(json(&answer));
         }
         Problem::new(ProblemType::UnknownModel, "no model").into()
@@ -240,7 +290,7 @@ async fn models_are_listed_and_unknown_ones_are_named() {
     assert_eq!(
         error.to_string(),
         format!(
-            "{}/prod has no model echo; `cipherfn models` lists those that it has",
+            "{}/prod has no model echo; ask it for those that it has",
             server.url
         )
     );

@@ -61,7 +61,7 @@ pub(crate) fn specs(name: &str) -> Vec<u8> {
                 scale: 8.0,
                 offset: 0.0,
                 step: 0.125,
-                precision: 0.125,
+                precision: 0.001,
                 range: (-2.0, 2.0),
             }],
             failure_log2: -40.0,

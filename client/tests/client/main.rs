@@ -1,45 +1,59 @@
-//! Encryption and decryption of whole tables, against a server that returns what it got.
+//! Encryption and decryption of whole batches, against a server that returns what it got.
 
 mod echo;
 
-use cipherfn_client::{Client, ClientError};
+use cipherfn_client::{Answer, Batch, Client, ClientError, Column, InputRow, Mark, Values};
+use cipherfn_program::Tensor;
 use cipherfn_protocol::frame::FrameError;
 use cipherfn_protocol::message::{ChunkHead, Chunks, MessageError, QueryChunk};
 use cipherfn_protocol::specs::SpecsDocument;
 use cipherfn_scheme::SecretKey;
-use cipherfn_table::Table;
 use echo::{answer, answer_with, set, specs};
-use std::fmt::Write as _;
 
 fn client() -> Client {
     Client::from_specs(&specs("echo")).unwrap()
 }
 
-fn encrypt(client: &Client, key: &SecretKey, csv: &str) -> Result<Vec<u8>, ClientError> {
+#[expect(clippy::unnecessary_wraps, reason = "rows on their way in may be bad")]
+fn row(value: f32) -> InputRow {
+    Ok(vec![Tensor::F32(vec![value])])
+}
+
+fn encrypt(client: &Client, key: &SecretKey, rows: Vec<InputRow>) -> Result<Vec<u8>, ClientError> {
     let mut query = Vec::new();
-    client.encrypt(
-        key,
-        client.rows(Table::open("rows.csv", csv.as_bytes())?)?,
-        &mut query,
-        |_| (),
-    )?;
+    client.encrypt::<ClientError>(key, rows.into_iter().map(Ok), &mut query, |_| ())?;
     Ok(query)
 }
 
-fn decrypt(client: &Client, key: &SecretKey, reply: &[u8]) -> Result<String, ClientError> {
-    let mut predictions = Vec::new();
-    client.decrypt(key, reply, &mut predictions, |_| ())?;
-    Ok(String::from_utf8(predictions).unwrap())
+fn decrypt(client: &Client, key: &SecretKey, reply: &[u8]) -> Result<Vec<Answer>, ClientError> {
+    let mut answers = Vec::new();
+    client.decrypt(key, reply, |more| {
+        answers.extend(more);
+        Ok::<_, ClientError>(())
+    })?;
+    Ok(answers)
+}
+
+fn values(client: &Client, answers: &[Answer]) -> Vec<f64> {
+    match client
+        .predictions(answers)
+        .column("prediction")
+        .unwrap()
+        .values()
+    {
+        Values::F64(values) => values.clone(),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
 fn rows_come_back_to_the_stated_precision() {
     let (client, key) = (client(), SecretKey::generate(set()));
-    let query = encrypt(&client, &key, "id,x\n1,-2\n2,0.24\n3,1.5\n").unwrap();
-    assert_eq!(
-        decrypt(&client, &key, &answer(&query)).unwrap(),
-        "prediction\n-2.0\n0.25\n1.5\n"
-    );
+    let query = encrypt(&client, &key, [-2.0, 0.24, 1.5].map(row).to_vec()).unwrap();
+    let answers = decrypt(&client, &key, &answer(&query)).unwrap();
+    assert_eq!(values(&client, &answers), [-2.0, 0.25, 1.5]);
+    let margins = &answers[0].prediction.as_ref().unwrap().margins;
+    assert!((margins[0][0] - 0.001).abs() < 1e-9, "{margins:?}");
 }
 
 #[test]
@@ -47,58 +61,118 @@ fn many_chunks_keep_their_order() {
     let (client, key) = (client(), SecretKey::generate(set()));
     let rows = 2 * cipherfn_protocol::message::rows_a_chunk(client.query_row_bytes()) + 3;
     let value = |row: usize| f64::from(row as u32 % 33) / 8.0 - 2.0;
-    let mut csv = String::from("x\n");
-    for row in 0..rows {
-        writeln!(csv, "{}", value(row)).unwrap();
-    }
-    let predictions = decrypt(
-        &client,
-        &key,
-        &answer(&encrypt(&client, &key, &csv).unwrap()),
-    )
-    .unwrap();
-    assert_eq!(predictions.lines().count(), rows + 1);
-    for (row, line) in predictions.lines().skip(1).enumerate() {
-        assert_eq!(line, format!("{:?}", value(row)), "row {row}");
-    }
+    let inputs = (0..rows).map(|number| row(value(number) as f32)).collect();
+    let query = encrypt(&client, &key, inputs).unwrap();
+    let answers = decrypt(&client, &key, &answer(&query)).unwrap();
+    let expected: Vec<f64> = (0..rows).map(value).collect();
+    assert_eq!(values(&client, &answers), expected);
 }
 
 #[test]
-fn failed_rows_are_counted_and_leave_empty_cells() {
+fn failed_rows_have_a_reason_and_no_prediction() {
     let (client, key) = (client(), SecretKey::generate(set()));
-    let query = encrypt(&client, &key, "x\n1\n-1\n0\n").unwrap();
+    let query = encrypt(&client, &key, [1.0, -1.0, 0.0].map(row).to_vec()).unwrap();
     let reply = answer_with(&query, |row, bytes| {
         if row == 1 {
-            Err("out of luck".into())
+            Err("out of \u{1b}[31mluck\n".into())
         } else {
             Ok(bytes)
         }
     });
-    let mut predictions = Vec::new();
-    let decrypted = client
-        .decrypt(&key, reply.as_slice(), &mut predictions, |_| ())
-        .unwrap();
-    assert_eq!((decrypted.rows, decrypted.failed), (3, 1));
-    assert_eq!(
-        (
-            decrypted.failures[0].row,
-            decrypted.failures[0].reason.as_str()
-        ),
-        (2, "out of luck")
-    );
-    assert_eq!(predictions, b"prediction\n1.0\n\"\"\n0.0\n");
+    let answers = decrypt(&client, &key, &reply).unwrap();
+    assert_eq!(answers[1].prediction, None);
+    // Nothing that a terminal would obey.
+    assert_eq!(answers[1].remark.as_deref(), Some("out of  [31mluck "));
+    let predictions = client.predictions(&answers);
+    let validity = predictions.column("prediction").unwrap().validity();
+    assert_eq!(validity, Some(&[true, false, true][..]));
 }
 
 #[test]
-fn a_row_out_of_range_names_its_line() {
+fn what_the_server_sees_does_not_depend_on_values() {
     let (client, key) = (client(), SecretKey::generate(set()));
-    let error = encrypt(&client, &key, "x\n1\n\n2.5\n")
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.starts_with("rows.csv, line 4: feature \"x\" is 2.5, outside the range -2 to 2"),
-        "{error}"
+    let bad = vec![
+        row(1.0),
+        row(f32::NAN),
+        Err("unreadable".into()),
+        row(f32::INFINITY),
+        row(2.5),
+    ];
+    let encrypted = client.encrypt_rows(&key, &bad).unwrap();
+    let nonce = client.nonce().unwrap();
+    let query = client.query(&key, nonce, &encrypted.rows);
+    let good = encrypt(&client, &key, vec![row(1.0); 5]).unwrap();
+    assert_eq!(query.len(), good.len());
+    let chunks: Vec<_> = Chunks::<_, QueryChunk>::new(query.as_slice())
+        .map(|chunk| chunk.unwrap().1.rows.len())
+        .collect();
+    assert_eq!(chunks, [5]);
+
+    let answers = client.open(&key, nonce, 0, &answer(&query)).unwrap();
+    let other = client.nonce().unwrap();
+    assert!(matches!(
+        client.open(&key, other, 0, &answer(&query)),
+        Err(ClientError::OtherQuery)
+    ));
+    assert_eq!(client.marks(&bad).collect::<Vec<_>>(), encrypted.marks);
+    let marked = answers.into_iter().zip(encrypted.marks);
+    let answers: Vec<_> = marked.map(|(answer, mark)| answer.marked(mark)).collect();
+    let predicted: Vec<_> = answers
+        .iter()
+        .map(|answer| {
+            answer
+                .prediction
+                .as_ref()
+                .map(|prediction| prediction.scores[0])
+        })
+        .collect();
+    assert_eq!(predicted, [Some(1.0), None, None, Some(2.0), Some(2.0)]);
+    let remark = |row: usize| answers[row].remark.as_deref().unwrap_or_default();
+    assert_eq!(remark(0), "");
+    assert!(remark(1).contains("\"x\" is missing"), "{}", remark(1));
+    assert_eq!(remark(2), "unreadable");
+    assert!(remark(3).starts_with("\"x\" is inf, and was limited to the range -2 to 2"));
+    assert!(remark(4).starts_with("\"x\" is 2.5, and was limited"));
+}
+
+#[test]
+fn an_unusable_row_has_no_answer_whatever_the_server_says() {
+    let prediction = cipherfn_client::Prediction {
+        scores: vec![1.0],
+        outputs: vec![Tensor::F64(vec![1.0])],
+        margins: vec![vec![0.0]],
+    };
+    let answer = Answer {
+        prediction: Some(prediction),
+        remark: None,
+    };
+    assert_eq!(answer.clone().marked(Mark::Sound), answer);
+    let marked = answer.marked(Mark::Unusable("no".into()));
+    assert_eq!(
+        (marked.prediction, marked.remark.as_deref()),
+        (None, Some("no"))
     );
+}
+
+#[test]
+fn columns_of_other_kinds_are_converted_and_checked() {
+    let client = client();
+    let input = |column: Column| {
+        let batch = Batch::new().with("x", column);
+        client.rows(&batch).unwrap().swap_remove(0)
+    };
+    assert_eq!(input(Values::F64(vec![0.5]).into()), row(0.5));
+    assert_eq!(input(Values::I64(vec![-1]).into()), row(-1.0));
+    assert_eq!(input(Values::Bool(vec![true]).into()), row(1.0));
+    let text = input(Values::Text(vec!["0.5".into()]).into()).unwrap_err();
+    assert!(text.starts_with("column \"x\": \"0.5\" is text"), "{text}");
+    let missing = input(Column::new(Values::I64(vec![1]), Some(vec![false]))).unwrap_err();
+    assert!(missing.contains("no rule for missing values"), "{missing}");
+    let other = Batch::new().with("X", Values::F64(vec![0.5]));
+    assert!(matches!(
+        client.rows(&other),
+        Err(ClientError::MissingColumns { .. })
+    ));
 }
 
 #[test]
@@ -111,7 +185,7 @@ fn a_client_speaks_the_version_of_its_specs() {
         .expect("one input, one output");
     for (document, version) in [(document, 2), (older, 1)] {
         let client = Client::new(document).unwrap();
-        let query = encrypt(&client, &key, "x\n1\n").unwrap();
+        let query = encrypt(&client, &key, vec![row(1.0)]).unwrap();
         let heads: Vec<ChunkHead> = Chunks::<_, QueryChunk>::new(query.as_slice())
             .map(|chunk| chunk.unwrap().1.head)
             .collect();
@@ -126,7 +200,8 @@ fn a_client_speaks_the_version_of_its_specs() {
 #[test]
 fn replies_of_other_keys_and_specs_are_refused() {
     let (client, key) = (client(), SecretKey::generate(set()));
-    let reply = answer(&encrypt(&client, &key, "x\n1\n").unwrap());
+    let query = encrypt(&client, &key, vec![row(1.0)]).unwrap();
+    let reply = answer(&query);
     let other_key = SecretKey::generate(set());
     assert!(matches!(
         decrypt(&client, &other_key, &reply),
@@ -137,7 +212,6 @@ fn replies_of_other_keys_and_specs_are_refused() {
         decrypt(&other_client, &key, &reply),
         Err(ClientError::OtherSpecs { .. })
     ));
-    let query = encrypt(&client, &key, "x\n1\n").unwrap();
     assert!(matches!(
         decrypt(&client, &key, &query),
         Err(ClientError::Message(MessageError::Frame(

@@ -117,15 +117,15 @@ impl Backend {
     pub(crate) fn variances(self, gadget: Gadget) -> Variances {
         let selector = noise::selector(self.set, self.transport());
         Variances {
-            cmux: noise::cmux(self.set, gadget, &selector),
-            body_row: noise::scalar_product(&selector, 1.0),
+            cmux: noise::cmux(self.set, gadget, &selector).get(),
+            body_row: noise::scalar_product(&selector, 1.0).get(),
         }
     }
 
     /// The error bound of a result of `coefficients` coefficients that has `variance`, from at
     /// least `rows` selector rows in equal parts, before it is rounded for the reply.
     pub(crate) fn budget(self, variance: f64, rows: f64, coefficients: usize) -> Budget {
-        let switched = |bits: u32| noise::modulus_switch(self.set, bits);
+        let switched = |bits: u32| noise::modulus_switch(self.set, bits).get();
         let reply_bits = (8..=40)
             .find(|bits| switched(*bits) <= REPLY_SHARE * variance)
             .unwrap_or(40);
@@ -155,10 +155,10 @@ impl Backend {
         reply_bits: u32,
     ) -> Budget {
         let packing = match self.set.packing() {
-            Some(packing) if self.packs_replies => pack::variance(self.set, packing),
+            Some(packing) if self.packs_replies => pack::variance(self.set, packing).get(),
             _ => 0.0,
         };
-        let reply = noise::modulus_switch(self.set, reply_bits);
+        let reply = noise::modulus_switch(self.set, reply_bits).get();
         let deviation = (variance + packing + reply).sqrt() * margin;
         let failure = FAILURE_LOG2 - ((coefficients * self.results) as f64).log2();
         let error = deviations(failure) * deviation;

@@ -126,7 +126,9 @@ impl CalibrationRows {
             kind: Kind::Text,
             len: source.targets.len(),
         });
-        let mut table = table.select(&read, &inputs)?;
+        let mut table = table
+            .select(&read, &inputs)?
+            .missing_texts(&model.preprocess);
         let mut rows = table
             .by_ref()
             .take(MAX_ROWS)

@@ -138,7 +138,7 @@ pub enum CompileError {
     },
     /// The precision asked for is out of reach.
     #[error(
-        "{wanted} bits of precision cannot be reached in the {profile} profile; the best is {best:.1} bits: ask for less, or try --profile keyless"
+        "{wanted} bits of precision cannot be reached in the {profile} profile; the best is {best:.1} bits: ask for less, or compile for the keyless profile"
     )]
     Precision {
         /// Bits asked for.

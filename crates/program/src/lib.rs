@@ -39,6 +39,7 @@ mod encoding;
 mod error;
 mod evaluate;
 mod functions;
+mod missing;
 mod op;
 mod quantise;
 mod tensor;

@@ -22,28 +22,6 @@ pub enum QuantiseError {
         /// The feature.
         name: String,
     },
-    /// Positive or negative infinity.
-    #[error("feature {name:?} is {value}; give a finite number")]
-    NotFinite {
-        /// The feature.
-        name: String,
-        /// Its value.
-        value: f32,
-    },
-    /// Outside the range that the model was compiled for.
-    #[error(
-        "feature {name:?} is {value}, outside the range {low} to {high} that the model was compiled for; compile it with calibration rows that reach further"
-    )]
-    OutsideRange {
-        /// The feature.
-        name: String,
-        /// Its value.
-        value: f32,
-        /// Smallest value accepted.
-        low: f64,
-        /// Largest value accepted.
-        high: f64,
-    },
     /// A feature vector of another width.
     #[error("the feature vector has {found} entries, the encoding needs {expected}")]
     Width {
@@ -74,17 +52,11 @@ impl Quantiser {
     }
 
     /// The bin of `value`: the number of splits that it exceeds, as float32 compares, plus one
-    /// where missing values come first.
+    /// where missing values come first. An infinite value exceeds all splits or none.
     pub fn bin(&self, value: f32) -> Result<u32, QuantiseError> {
         if value.is_nan() {
             return self.missing_bin().ok_or_else(|| QuantiseError::Missing {
                 name: self.name.clone(),
-            });
-        }
-        if value.is_infinite() {
-            return Err(QuantiseError::NotFinite {
-                name: self.name.clone(),
-                value,
             });
         }
         let exceeded = self.splits.partition_point(|split| value > *split) as u32;
@@ -125,7 +97,8 @@ impl SelectorEncoding {
 }
 
 impl LinearEncoding {
-    /// Torus values (units of 2^-64) of a feature vector, one a feature.
+    /// Torus values (units of 2^-64) of a feature vector, one a feature. A value outside its range
+    /// becomes the end of the range that is nearer: see [`Self::limited`].
     pub fn messages(&self, features: &[f32]) -> Result<Vec<u64>, QuantiseError> {
         if features.len() != self.names.len() {
             return Err(QuantiseError::Width {
@@ -134,32 +107,32 @@ impl LinearEncoding {
             });
         }
         let entry = |(index, value): (usize, &f32)| {
-            let (name, centre, half_width) = (
-                &self.names[index],
-                self.centre[index],
-                self.half_width[index],
-            );
             if value.is_nan() {
-                return Err(QuantiseError::Missing { name: name.clone() });
+                let name = self.names[index].clone();
+                return Err(QuantiseError::Missing { name });
             }
-            if value.is_infinite() {
-                return Err(QuantiseError::NotFinite {
-                    name: name.clone(),
-                    value: *value,
-                });
-            }
-            let relative = (f64::from(*value) - centre) / half_width;
-            if relative.abs() > 1.0 {
-                return Err(QuantiseError::OutsideRange {
-                    name: name.clone(),
-                    value: *value,
-                    low: centre - half_width,
-                    high: centre + half_width,
-                });
-            }
+            let relative = self.relative(index, *value).clamp(-1.0, 1.0);
             Ok((relative * self.delta * TORUS).round() as i64 as u64)
         };
         features.iter().enumerate().map(entry).collect()
+    }
+
+    /// Index of each feature whose value is outside the range that the model was compiled for,
+    /// where a linear function says the less the further away.
+    pub fn limited<'a>(&'a self, features: &'a [f32]) -> impl Iterator<Item = usize> + 'a {
+        let is_outside =
+            |(index, value): &(usize, &f32)| self.relative(*index, **value).abs() > 1.0;
+        features
+            .iter()
+            .take(self.names.len())
+            .enumerate()
+            .filter(is_outside)
+            .map(|(index, _)| index)
+    }
+
+    /// A value in half widths from the centre of its feature's range.
+    fn relative(&self, index: usize, value: f32) -> f64 {
+        (f64::from(value) - self.centre[index]) / self.half_width[index]
     }
 }
 

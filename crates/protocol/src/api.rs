@@ -6,10 +6,13 @@
 mod key;
 mod model;
 mod problem;
+mod route;
+pub mod v2;
 
 pub use key::{KeyDeclaration, KeyState, KeyStatus, KeyUpload, PartUpload, Parts};
 pub use model::{ModelList, ModelName, ModelSummary, ParseModelNameError, Version};
 pub use problem::{Problem, ProblemType};
+pub use route::{ApiVersion, NoRoute, Requested, Route};
 
 /// Content type of a query, the body of a prediction request.
 pub const QUERY: &str = "application/vnd.cipherfn.query";
@@ -56,18 +59,6 @@ impl Function {
         }
     }
 }
-
-/// Every route: method, path with parameters in braces, and the function that answers it.
-pub const ROUTES: [(&str, &str, Function); 8] = [
-    ("GET", "/v1/models", Function::Specs),
-    ("GET", "/v1/models/{model}", Function::Specs),
-    ("GET", "/v1/openapi.json", Function::Specs),
-    ("POST", "/v1/keys", Function::RegisterKey),
-    ("POST", "/v1/keys/{id}/complete", Function::RegisterKey),
-    ("GET", "/v1/keys/{id}", Function::RegisterKey),
-    ("DELETE", "/v1/keys/{id}", Function::RegisterKey),
-    ("POST", "/v1/models/{model}/predict", Function::Infer),
-];
 
 #[cfg(test)]
 mod tests;

@@ -179,7 +179,9 @@ pub enum SpecsError {
         len: u64,
     },
     /// Not JSON, or not of this layout.
-    #[error("not a client-specs document: {0}; give the file written by `cipherfn specs`")]
+    #[error(
+        "not a client-specs document: {0}; give the specs that the bundle holds or the service has"
+    )]
     Json(#[source] serde_json::Error),
     /// Another layout version.
     #[error(

@@ -11,6 +11,7 @@ use crate::glev::{Decomposer, FourierGlev, zeroed};
 use crate::glwe::Glwe;
 use crate::kernels;
 use crate::keys::ExpandedEvaluationKey;
+use crate::noise::{self, Variance};
 use crate::parameters::Packing;
 use crate::polynomial::{self, expansion_exponent};
 use aligned_vec::AVec;
@@ -62,8 +63,8 @@ impl Centred {
 
 /// Variance of what [`Centred::divided`] rounds off, after the trace: mask and body by half a unit
 /// of 2^-64 at most, times N coefficients of -1 and 1.
-pub(crate) fn shift_variance(size: usize, levels: u32) -> f64 {
-    4f64.powi(levels as i32) * (size as f64 + 1.0) / 12.0 * 2f64.powi(-128)
+pub(crate) fn shift_variance(size: usize, levels: u32) -> Variance {
+    4f64.powi(levels as i32) * (size as f64 + 1.0) * noise::rounding(64)
 }
 
 /// Working memory of one thread.

@@ -7,8 +7,12 @@
 use crate::parameters::{Packing, ParameterSet};
 use cipherfn_protocol::specs::{Gadget, Transport};
 
+mod variance;
+
 #[cfg(test)]
 mod tests;
+
+pub use variance::{Deviation, Variance};
 
 /// By how much the standard deviation under one particular key may exceed what the formulas give.
 /// Guarantees must multiply predicted standard deviations by it, or by [`margin`]. The tests hold
@@ -40,25 +44,26 @@ pub fn margin(set: &ParameterSet, transport: Transport, rows: f64) -> f64 {
 const FFT_ERROR: f64 = 2.0 * f64::EPSILON;
 
 /// Fresh encryption: TUniform(b) has variance (2^(2b+1) + 1) / 6 in units of 2^-64.
-pub fn fresh(set: &ParameterSet) -> f64 {
-    (2f64.powi(2 * set.ring.noise_bound_log2 as i32 + 1) + 1.0) / 6.0 * 2f64.powi(-128)
+pub fn fresh(set: &ParameterSet) -> Variance {
+    let square = (2f64.powi(2 * set.ring.noise_bound_log2 as i32 + 1) + 1.0) / 6.0;
+    Variance::new(square * 2f64.powi(-128))
 }
 
 /// Rounding a word to `bits` bits: uniform in half a unit.
-pub fn rounding(bits: u32) -> f64 {
-    2f64.powi(-2 * bits as i32) / 12.0
+pub fn rounding(bits: u32) -> Variance {
+    Variance::new(2f64.powi(-2 * bits as i32) / 12.0)
 }
 
 /// Errors of a selector's GGSW ciphertext.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SelectorNoise {
     /// Body row: mean over the coefficients.
-    pub body: f64,
+    pub body: Variance,
     /// Body row: the constant coefficient. The expansion concentrates its early levels' errors on
     /// few coefficients, this one among them.
-    pub body_constant: f64,
+    pub body_constant: Variance,
     /// Each mask row: mean over the coefficients.
-    pub mask: f64,
+    pub mask: Variance,
 }
 
 /// Errors of selectors that travelled by `transport`; packed ones at the set's full depth, which
@@ -97,7 +102,7 @@ pub fn expanded(set: &ParameterSet, packing: &Packing, depth: u32) -> SelectorNo
         growth.powi(m) * query
             + levels
                 .map(|(gadget, j)| growth.powi(m - j) * key_switch(set, *gadget))
-                .sum::<f64>()
+                .sum::<Variance>()
     };
     let body = sum(2.0);
     let size = set.ring.polynomial_size as f64;
@@ -112,22 +117,22 @@ pub fn expanded(set: &ParameterSet, packing: &Packing, depth: u32) -> SelectorNo
 /// One automorphism key switch: `l N B^2/12 (sigma^2 + rounding) + N/12 B^(-2l)`, for a centred
 /// mask (half of the mask, key coefficients of -1 and 1), and the Fourier transform's error in mask
 /// and body.
-pub fn key_switch(set: &ParameterSet, gadget: Gadget) -> f64 {
+pub fn key_switch(set: &ParameterSet, gadget: Gadget) -> Variance {
     let size = set.ring.polynomial_size as f64;
     // Key masks are centred: halves, uniform in [-1/4, 1/4).
     let error =
-        product_error(size, gadget, 1.0 / 48.0) * size + product_error(size, gadget, 1.0 / 12.0);
+        size * product_error(size, gadget, 1.0 / 48.0) + product_error(size, gadget, 1.0 / 12.0);
     product(set, gadget) + size * last_digit(gadget) + error
 }
 
 /// The product with the scheme-switching key, an encryption of 2 s^2. What the decomposition of a
 /// slot's centred mask leaves, half of B^-l at most, is left out of the body row's mask as well, so
 /// in the mask row it meets 2 s^2 - (1 + X + ...) s = z s, of norm (3/4)^(1/2) N on average, and
-/// not 2 s^2, which is N^(1/2) times as long.
-fn scheme_switch(set: &ParameterSet, gadget: Gadget) -> f64 {
+/// not 2 s^2, which is some 15 times as long.
+fn scheme_switch(set: &ParameterSet, gadget: Gadget) -> Variance {
     let size = set.ring.polynomial_size as f64;
     let norm = 0.75 * size.powi(2);
-    let error = product_error(size, gadget, 1.0 / 12.0) * (1.0 + size / 2.0);
+    let error = (1.0 + size / 2.0) * product_error(size, gadget, 1.0 / 12.0);
     product(set, gadget) + norm * last_digit(gadget) + error
 }
 
@@ -136,40 +141,41 @@ fn scheme_switch(set: &ParameterSet, gadget: Gadget) -> f64 {
 ///
 /// The last term is there only when the bit is 1; its mean over a binary key, which is no error of
 /// zero mean, is counted in the norm: key coefficients have mean square 1/2.
-pub fn cmux(set: &ParameterSet, gadget: Gadget, selector: &SelectorNoise) -> f64 {
+pub fn cmux(set: &ParameterSet, gadget: Gadget, selector: &SelectorNoise) -> Variance {
     let (size, k) = (
         set.ring.polynomial_size as f64,
         set.ring.glwe_dimension as f64,
     );
     let rows = size * digits(gadget) * (selector.body + k * selector.mask);
-    let error = product_error(size, gadget, 1.0 / 12.0) * (k + 1.0) * (1.0 + k * size / 2.0);
+    let error = (k + 1.0) * (1.0 + k * size / 2.0) * product_error(size, gadget, 1.0 / 12.0);
     rows + (1.0 + k * size / 2.0) * last_digit(gadget) + error
 }
 
 /// A selector times a constant with one non-zero coefficient, decomposed into digits of which the
 /// squares sum to `digit_squares`: at that coefficient.
-pub fn scalar_product(selector: &SelectorNoise, digit_squares: f64) -> f64 {
+pub fn scalar_product(selector: &SelectorNoise, digit_squares: f64) -> Variance {
     digit_squares * selector.body_constant
 }
 
 /// The rounding of a reply to `bits` bits with the mask's mean error taken off the body:
 /// `(k N/4 + 1) 2^(-2 bits) / 12` (`tfhe`'s centred mean noise reduction; without it `k N/2` in
 /// place of `k N/4`).
-pub fn modulus_switch(set: &ParameterSet, bits: u32) -> f64 {
+pub fn modulus_switch(set: &ParameterSet, bits: u32) -> Variance {
     (set.mask_len() as f64 / 4.0 + 1.0) * rounding(bits)
 }
 
 /// A linear model: fresh noise and the rounding of the bodies to `body_bits` bits, times the sum of
 /// the squared weights.
-pub fn linear(set: &ParameterSet, weight_squares: f64, body_bits: u32) -> f64 {
+pub fn linear(set: &ParameterSet, weight_squares: f64, body_bits: u32) -> Variance {
     weight_squares * (fresh(set) + rounding(body_bits))
 }
 
 /// The Fourier transform's error in a linear model's product, in each result coefficient;
 /// `weight_squares` are those of all scores, which share the polynomial of weights. Errors of the
 /// mask are multiplied by the key.
-pub fn linear_transform(set: &ParameterSet, weight_squares: f64) -> f64 {
-    FFT_ERROR * FFT_ERROR * weight_squares / 12.0 * (1.0 + set.mask_len() as f64 / 2.0)
+pub fn linear_transform(set: &ParameterSet, weight_squares: f64) -> Variance {
+    let products = weight_squares / 12.0 * (1.0 + set.mask_len() as f64 / 2.0);
+    Variance::new(FFT_ERROR * FFT_ERROR * products)
 }
 
 /// Mean sum of the squares of l digits, uniform in [-B/2, B/2): `l (B^2 + 2)/12`.
@@ -178,17 +184,17 @@ fn digits(gadget: Gadget) -> f64 {
 }
 
 /// The error of key rows in a product with a decomposed polynomial.
-fn product(set: &ParameterSet, gadget: Gadget) -> f64 {
+fn product(set: &ParameterSet, gadget: Gadget) -> Variance {
     set.ring.polynomial_size as f64 * digits(gadget) * (fresh(set) + rounding(set.ring.body_bits))
 }
 
 /// What a decomposition leaves over, uniform in half a unit of the last level.
-fn last_digit(gadget: Gadget) -> f64 {
-    2f64.powi(-2 * (gadget.base_log * gadget.levels) as i32) / 12.0
+fn last_digit(gadget: Gadget) -> Variance {
+    rounding(gadget.base_log * gadget.levels)
 }
 
 /// The transform's error in one polynomial of a gadget product whose rows have coefficients of
 /// variance `row`.
-fn product_error(size: f64, gadget: Gadget, row: f64) -> f64 {
-    FFT_ERROR * FFT_ERROR * size * digits(gadget) * row
+fn product_error(size: f64, gadget: Gadget, row: f64) -> Variance {
+    Variance::new(FFT_ERROR * FFT_ERROR * size * digits(gadget) * row)
 }

@@ -1,54 +1,29 @@
 //! Requests and responses: routes, bodies of a declared type and size, JSON, problems.
 
-use cipherfn_protocol::api::{self, Function, Problem, ProblemType, ROUTES};
+use cipherfn_protocol::api::{self, Function, NoRoute, Problem, ProblemType, Requested, Route};
 use lambda_http::http::{HeaderValue, StatusCode, header};
 use lambda_http::{Body, Request, RequestExt, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::str::FromStr;
 
-/// The route of [`ROUTES`] that a request takes: method, pattern, and the value of the path's
-/// parameter, empty where it has none.
-pub fn route(
-    function: Function,
-    request: &Request,
-) -> Result<(&'static str, &'static str, String), Problem> {
-    let path = request.raw_http_path();
-    let mut allowed = Vec::new();
-    for (method, pattern, of) in ROUTES {
-        let Some(parameter) = matches(pattern, path) else {
-            continue;
-        };
-        if of == function && request.method().as_str() == method {
-            return Ok((method, pattern, parameter));
-        }
-        allowed.push(method);
-    }
-    Err(if allowed.is_empty() {
-        Problem::new(
-            ProblemType::UnknownRoute,
-            "no such route; /v1/openapi.json lists all of them",
-        )
-    } else {
+/// The route that a request takes, which must be one of this function's.
+pub fn route(function: Function, request: &Request) -> Result<Requested<'_>, Problem> {
+    let wrong_method = |methods: &[&str]| {
         Problem::new(
             ProblemType::WrongMethod,
-            format!("this route takes {}", allowed.join(" or ")),
+            format!("this route takes {}", methods.join(" or ")),
         )
-    })
-}
-
-/// Matches a path with a pattern of at most one parameter, and gives the parameter's value.
-fn matches(pattern: &str, path: &str) -> Option<String> {
-    let (mut parameter, mut rest) = (String::new(), path.split('/'));
-    for part in pattern.split('/') {
-        let value = rest.next()?;
-        if part.starts_with('{') {
-            value.clone_into(&mut parameter);
-        } else if part != value {
-            return None;
-        }
+    };
+    match Route::find(request.method().as_str(), request.raw_http_path()) {
+        Ok(requested) if requested.route.function() == function => Ok(requested),
+        Ok(requested) => Err(wrong_method(&[requested.route.method()])),
+        Err(NoRoute::Method(methods)) => Err(wrong_method(&methods)),
+        Err(NoRoute::Path) => Err(Problem::new(
+            ProblemType::UnknownRoute,
+            "no such route; /v2/openapi.json lists all of them",
+        )),
     }
-    rest.next().is_none().then_some(parameter)
 }
 
 /// Parses an id from outside; `what` it names.

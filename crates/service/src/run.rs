@@ -186,8 +186,11 @@ fn deadline(milliseconds: u64) -> SystemTime {
 
 /// The pattern and not the path: ids stay out of the logs' dimensions, and hostile paths out of the
 /// logs.
-fn route_pattern(function: Function, request: &Request) -> &'static str {
-    http::route(function, request).map_or("unknown", |(_, pattern, _)| pattern)
+fn route_pattern(function: Function, request: &Request) -> String {
+    http::route(function, request).map_or_else(
+        |_| "unknown".to_owned(),
+        |requested| requested.route.pattern(requested.version),
+    )
 }
 
 fn explain(failure: Failure, call: &Call) -> Problem {

@@ -2,13 +2,20 @@
 //! command on one machine, goes through it.
 //!
 //! ```text
-//! Bundle --> Model --.
-//!                     >-- answer: query chunk --> reply chunk
-//! EvaluationKey --> Key
+//! bundle ---> Model --.                       Warm: models and keys in memory
+//!                      >-- Query: answer ---> Reply
+//! key file -> Key ----'         |
+//!                           Estimate: is there time for the rows that are left?
 //! ```
 //!
 //! It computes on bytes that it is given: no network, no files, no secret keys.
 
+mod estimate;
 mod model;
+mod query;
+mod warm;
 
+pub use estimate::{Estimate, OutOfTime};
 pub use model::{Key, Model, QueryError};
+pub use query::{Query, Reply, ReplyTooLarge};
+pub use warm::{Warm, WarmKey, WarmModel};

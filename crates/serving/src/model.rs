@@ -31,7 +31,7 @@ pub struct Key {
 pub enum QueryError {
     /// Made for another model or another version of it.
     #[error(
-        "the query was made for another model or for older specs (hash {}, this model has {}); get this model's specs (`cipherfn specs` writes them, a service serves them) and encrypt the rows again",
+        "the query was made for another model or for older specs (hash {}, this model has {}); fetch this model's specs and encrypt the rows again",
         .found.short(), .expected.short()
     )]
     OtherSpecs {

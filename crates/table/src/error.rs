@@ -1,6 +1,6 @@
 //! What can be wrong with a table.
 
-use cipherfn_protocol::specs::ColumnKind;
+use crate::cell::CellError;
 use std::fmt;
 use std::io;
 
@@ -25,7 +25,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why a table cannot be read.
+/// Why a table cannot be read, or one of its rows.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TableError {
@@ -42,9 +42,7 @@ pub enum TableError {
         source_name: String,
     },
     /// A name given to two columns.
-    #[error(
-        "{source_name}, line 1: columns {first} and {second} are both named {name:?}; rename one"
-    )]
+    #[error("{source_name}: columns {first} and {second} are both named {name:?}; rename one")]
     DuplicateColumn {
         /// File.
         source_name: String,
@@ -56,18 +54,32 @@ pub enum TableError {
         second: usize,
     },
     /// Columns that the model needs and the header lacks.
-    #[error("{source_name}, line 1: {}; {way_out}", missing_columns(.names))]
+    #[error("{source_name}, header: {}; {hint}", missing_columns(.names))]
     MissingColumns {
         /// File.
         source_name: String,
         /// Names that are missing.
         names: Vec<String>,
-        /// What to do.
-        way_out: String,
+        /// What the header looks like, and what to do about it.
+        hint: Hint,
+    },
+    /// Cells that another byte than the comma separates hold numbers with decimal commas.
+    #[error(
+        "{source_name}: the numbers have decimal commas, as in \"1,5\"; say so when reading the table, or write decimal points"
+    )]
+    DecimalComma {
+        /// File.
+        source_name: String,
+    },
+    /// Text of 16-bit characters.
+    #[error("{source_name} is UTF-16 text; save the file as UTF-8 CSV")]
+    Utf16 {
+        /// File.
+        source_name: String,
     },
     /// A row with more or fewer cells than the header.
     #[error(
-        "{source_name}, line {line}: {found} cells where the header has {expected}; quote cells that contain commas, and close every quote"
+        "{source_name}, line {line}: {found} cells where the header has {expected}; quote cells that contain the separator, and close every quote"
     )]
     Ragged {
         /// File.
@@ -79,18 +91,18 @@ pub enum TableError {
         /// Cells of the row.
         found: usize,
     },
-    /// Bytes that are not UTF-8.
-    #[error("{source_name}, line {line}: not UTF-8 text; save the file as UTF-8 CSV")]
-    NotUtf8 {
+    /// A quote that is never closed: every row after it would be one cell.
+    #[error(
+        "{source_name}, line {line}: a quote that is opened here is never closed; close it, or write \"\"\"\" for a quote in a cell"
+    )]
+    UnclosedQuote {
         /// File.
         source_name: String,
-        /// Line where the row starts.
+        /// Line of the quote.
         line: u64,
     },
-    /// A row above the limit, mostly after a quote that is never closed.
-    #[error(
-        "{source_name}, line {line}: the row is longer than {limit} bytes; check for a quote that is never closed"
-    )]
+    /// A row above the limit.
+    #[error("{source_name}, line {line}: the row is longer than {limit} bytes; shorten it")]
     TooLong {
         /// File.
         source_name: String,
@@ -99,33 +111,13 @@ pub enum TableError {
         /// Limit in bytes.
         limit: u64,
     },
-    /// Text where a number must be.
-    #[error("{place}: {text:?} is not {}; correct the cell", kind_name(*.kind))]
-    NotANumber {
-        /// Cell.
+    /// A cell that the model cannot take.
+    #[error("{place}: {source}")]
+    Cell {
+        /// Which one.
         place: Place,
-        /// What it holds, shortened.
-        text: String,
-        /// What it should hold.
-        kind: ColumnKind,
-    },
-    /// An empty cell or NaN without a meaning.
-    #[error(
-        "{place}: the value is missing and the model has no rule for missing values; fill it in or leave the row out"
-    )]
-    Missing {
-        /// Cell.
-        place: Place,
-    },
-    /// Infinite, or too large for the type.
-    #[error("{place}: {text:?} is not finite as {}; give a finite value", kind_name(*.kind))]
-    NotFinite {
-        /// Cell.
-        place: Place,
-        /// What it holds, shortened.
-        text: String,
-        /// What it should hold.
-        kind: ColumnKind,
+        /// What is wrong with it.
+        source: CellError,
     },
     /// The stream failed.
     #[error("reading {source_name} failed: {cause}")]
@@ -135,31 +127,89 @@ pub enum TableError {
         /// Cause.
         cause: io::Error,
     },
+    /// Predictions cannot be written.
+    #[error("writing the predictions failed: {0}")]
+    Write(#[source] io::Error),
 }
 
+impl TableError {
+    /// Whether only one row is lost: those after it can be read.
+    pub const fn is_of_a_row(&self) -> bool {
+        matches!(self, Self::Ragged { .. } | Self::Cell { .. })
+    }
+}
+
+/// Why columns were not found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Hint {
+    /// The header looks like one column because another byte separates its names.
+    Separator(u8),
+    /// The first line holds numbers.
+    NoHeader,
+    /// Names of the header that differ in case, white space or punctuation only, each with the
+    /// name that is wanted.
+    Near(Vec<(String, String)>),
+    /// The header's names.
+    Header(Vec<String>),
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Separator(separator) => write!(
+                f,
+                "the header seems to be separated by {:?}: say so when reading the table, or separate cells by commas",
+                char::from(*separator)
+            ),
+            Self::NoHeader => {
+                f.write_str("the first line holds numbers: put the column names there")
+            }
+            Self::Near(pairs) => {
+                let shown: Vec<String> = pairs
+                    .iter()
+                    .take(SHOWN)
+                    .map(|(found, wanted)| format!("{found:?} to {wanted:?}"))
+                    .collect();
+                write!(
+                    f,
+                    "names must be equal to the letter: rename {}{}",
+                    shown.join(", "),
+                    more(pairs.len())
+                )
+            }
+            Self::Header(names) => write!(
+                f,
+                "the header has {}{}: add or rename columns",
+                list(names),
+                more(names.len())
+            ),
+        }
+    }
+}
+
+/// Most names that are shown.
+const SHOWN: usize = 8;
+
 fn missing_columns(names: &[String]) -> String {
-    const SHOWN: usize = 5;
+    match names {
+        [name] => format!("column {name:?} is missing"),
+        _ => format!("columns {}{} are missing", list(names), more(names.len())),
+    }
+}
+
+fn list(names: &[String]) -> String {
     let shown: Vec<String> = names
         .iter()
         .take(SHOWN)
         .map(|name| format!("{name:?}"))
         .collect();
-    let more = if names.len() > SHOWN {
-        format!(" and {} more", names.len() - SHOWN)
-    } else {
-        String::new()
-    };
-    match names.len() {
-        1 => format!("column {} is missing", shown[0]),
-        _ => format!("columns {}{more} are missing", shown.join(", ")),
-    }
+    shown.join(", ")
 }
 
-const fn kind_name(kind: ColumnKind) -> &'static str {
-    match kind {
-        ColumnKind::Float32 => "a 32-bit number",
-        ColumnKind::Float64 => "a 64-bit number",
-        ColumnKind::Int64 => "a whole number",
-        ColumnKind::Text => "text",
+fn more(names: usize) -> String {
+    match names.saturating_sub(SHOWN) {
+        0 => String::new(),
+        unshown => format!(" and {unshown} more"),
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use cipherfn_program::{Kind, Tensor, TensorType};
-//! use cipherfn_protocol::specs::{ColumnKind, InputColumn};
+//! use cipherfn_program::{ColumnKind, InputColumn};
 //! use cipherfn_table::Table;
 //!
 //! let csv = "age,city,bmi\n31,Basel,22.5\n47,Lyon,nan\n";
@@ -26,13 +26,20 @@
 //! # Ok::<(), cipherfn_table::TableError>(())
 //! ```
 //!
-//! RFC 4180 text: commas, optional double quotes, LF or CRLF, UTF-8 with or without a byte order
-//! mark. Blank lines are skipped.
+//! Text is RFC 4180 (commas, optional double quotes, UTF-8 with or without a byte order mark) or in
+//! another [`Format`]; lines end in LF, CRLF or CR; gzip is read as it is. Blank lines are skipped.
+//! A row that cannot be read does not lose the others: see [`Rows::next_row`].
+//! [`PredictionWriter`] is the way back.
 
 mod cell;
 mod error;
-mod lines;
+mod format;
+mod predictions;
+mod records;
 mod rows;
 
-pub use error::{Place, TableError};
-pub use rows::{Rows, Table};
+pub use cell::CellError;
+pub use error::{Hint, Place, TableError};
+pub use format::{Decimal, Format, Separator};
+pub use predictions::PredictionWriter;
+pub use rows::{Row, Rows, Table};

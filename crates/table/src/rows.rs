@@ -1,69 +1,102 @@
 //! Header and rows.
 
-use crate::cell;
-use crate::error::{Place, TableError};
-use crate::lines::Lines;
-use cipherfn_program::{Kind, Tensor, TensorType};
-use cipherfn_protocol::specs::InputColumn;
+use crate::cell::{self, Column};
+use crate::error::{Hint, Place, TableError};
+use crate::format::{Decimal, Format};
+use crate::records::Records;
+use cipherfn_program::InputColumn;
+use cipherfn_program::{Kind, RowProgram, Tensor, TensorType};
 use std::collections::HashMap;
 use std::io::Read;
 
 /// A CSV stream whose header has been read.
 #[derive(Debug)]
 pub struct Table<R> {
-    lines: Lines<R>,
+    records: Records<R>,
     header: Vec<String>,
+    decimal: Decimal,
 }
 
 /// Typed rows of a [`Table`]: each is the inputs of a row program.
 ///
-/// The iterator ends after its first error. A table without rows gives [`TableError::NoRows`].
+/// As an iterator it ends after its first error, be it a row's; [`Rows::next_row`] goes on behind a
+/// bad row. A table without rows gives [`TableError::NoRows`].
 #[derive(Debug)]
 pub struct Rows<R> {
-    lines: Lines<R>,
-    /// Cell index and type of each wanted column.
-    wanted: Vec<(usize, InputColumn)>,
+    records: Records<R>,
+    decimal: Decimal,
+    /// Cells of a row.
+    width: usize,
+    /// Cell index and column of each wanted one.
+    wanted: Vec<(usize, Column)>,
     inputs: Vec<TensorType>,
+    /// Cell indices of columns that travel beside the row.
+    kept: Vec<usize>,
     ignored: Vec<String>,
+    /// Whether each wanted column held nothing but True and False so far.
+    boolean: Vec<bool>,
     count: u64,
     limit: u64,
     done: bool,
 }
 
+/// One row.
+#[derive(Debug)]
+pub struct Row {
+    /// The program's inputs, or what is wrong with the row.
+    pub inputs: Result<Vec<Tensor>, TableError>,
+    /// Cells of the columns that [`Table::select_and_keep`] keeps, as they are.
+    pub kept: Vec<Vec<u8>>,
+}
+
 impl<R: Read> Table<R> {
-    /// Reads the header. `source_name` stands for the file in errors.
+    /// Reads the header of RFC 4180 text. `source_name` stands for the file in errors.
     pub fn open(source_name: impl Into<String>, input: R) -> Result<Self, TableError> {
-        let mut lines = Lines::new(source_name.into(), input);
-        if !lines.advance()? {
-            return Err(TableError::Empty {
-                source_name: lines.source_name,
-            });
-        }
-        let names =
-            (0..lines.width()).map(|index| lines.cell(index).map(|name| name.trim().to_owned()));
-        let header = names.collect::<Result<Vec<_>, _>>()?;
-        let mut seen = HashMap::new();
-        for (index, name) in header.iter().enumerate() {
-            if let Some(first) = seen.insert(name, index) {
-                let (first, second) = (first + 1, index + 1);
-                return Err(TableError::DuplicateColumn {
-                    source_name: lines.source_name,
-                    name: name.clone(),
-                    first,
-                    second,
-                });
-            }
-        }
-        Ok(Self { lines, header })
+        Self::open_as(source_name, input, Format::default())
     }
 
-    /// Column names in the file's order.
+    /// Reads the header of text in another format.
+    pub fn open_as(
+        source_name: impl Into<String>,
+        input: R,
+        format: Format,
+    ) -> Result<Self, TableError> {
+        let mut records = Records::new(source_name.into(), input, format)?;
+        if !records.advance()? {
+            return Err(TableError::Empty {
+                source_name: records.source_name,
+            });
+        }
+        let name = |index| match std::str::from_utf8(records.bytes(index)) {
+            Ok(name) => name.trim().replace('\u{a0}', " "),
+            // Only a column that is looked up must have a name that can be read.
+            Err(_) => String::from_utf8_lossy(records.bytes(index)).into_owned(),
+        };
+        let header = (0..records.width()).map(name).collect();
+        Ok(Self {
+            records,
+            header,
+            decimal: format.decimal,
+        })
+    }
+
+    /// Column names in the file's order, without white space around them.
     pub fn header(&self) -> &[String] {
         &self.header
     }
 
+    /// Reads to the end, and refuses a row of another number of cells than the header.
+    pub fn check(mut self) -> Result<(), TableError> {
+        while self.records.advance()? {
+            if self.records.width() != self.header.len() {
+                return Err(ragged(&self.records, self.header.len()));
+            }
+        }
+        Ok(())
+    }
+
     /// Looks up `columns` by name. Input `i` of a row takes as many consecutive ones of them as it
-    /// is long.
+    /// is long. Other columns may be unnamed or share a name.
     ///
     /// # Panics
     /// If the inputs' lengths do not add up to the number of columns; those of checked client specs
@@ -78,46 +111,94 @@ impl<R: Read> Table<R> {
             columns.len(),
             "inputs take every column"
         );
-        let mut index: HashMap<&str, usize> = self
-            .header
-            .iter()
-            .enumerate()
-            .map(|(index, name)| (name.as_str(), index))
-            .collect();
+        let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (index, name) in self.header.iter().enumerate() {
+            places.entry(name).or_default().push(index);
+        }
         let mut wanted = Vec::with_capacity(columns.len());
         let mut names = Vec::new();
         for column in columns {
-            match index.get(column.name.as_str()) {
-                Some(index) => wanted.push((*index, column.clone())),
-                None => names.push(column.name.clone()),
+            match places.get(column.name.trim()).map(Vec::as_slice) {
+                Some([index]) => wanted.push((
+                    *index,
+                    Column {
+                        input: column.clone(),
+                        missing_text: None,
+                        booleans: false,
+                    },
+                )),
+                Some([first, second, ..]) => {
+                    return Err(TableError::DuplicateColumn {
+                        name: column.name.clone(),
+                        first: first + 1,
+                        second: second + 1,
+                        source_name: self.records.source_name,
+                    });
+                }
+                _ => names.push(column.name.clone()),
             }
         }
         if !names.is_empty() {
-            let way_out = way_out(&self.header, columns);
+            let hint = hint(&self.header, &names, self.records.separator());
             return Err(TableError::MissingColumns {
-                source_name: self.lines.source_name,
+                source_name: self.records.source_name,
                 names,
-                way_out,
+                hint,
             });
         }
-        for column in columns {
-            index.remove(column.name.as_str());
-        }
+        let is_wanted = |index: usize| wanted.iter().any(|(place, _)| *place == index);
         let ignored = self
             .header
             .iter()
-            .filter(|name| index.contains_key(name.as_str()))
-            .cloned()
+            .enumerate()
+            .filter(|(index, name)| !name.is_empty() && !is_wanted(*index))
+            .map(|(_, name)| name.clone())
             .collect();
         Ok(Rows {
-            lines: self.lines,
+            width: self.header.len(),
+            boolean: vec![true; wanted.len()],
             wanted,
             inputs: inputs.to_vec(),
+            kept: Vec::new(),
             ignored,
+            decimal: self.decimal,
+            records: self.records,
             count: 0,
             limit: u64::MAX,
             done: false,
         })
+    }
+
+    /// The columns that `program` reads, and cells of the columns `kept` beside each row, as they
+    /// are.
+    pub fn select_and_keep(
+        self,
+        columns: &[InputColumn],
+        program: &RowProgram,
+        kept: &[String],
+    ) -> Result<Rows<R>, TableError> {
+        let mut places = Vec::with_capacity(kept.len());
+        let mut names = Vec::new();
+        for name in kept {
+            match self.header.iter().position(|column| column == name) {
+                Some(index) => places.push(index),
+                None => names.push(name.clone()),
+            }
+        }
+        if !names.is_empty() {
+            let hint = hint(&self.header, &names, self.records.separator());
+            return Err(TableError::MissingColumns {
+                source_name: self.records.source_name,
+                names,
+                hint,
+            });
+        }
+        let mut rows = self
+            .select(columns, program.inputs())?
+            .missing_texts(program);
+        rows.ignored.retain(|name| !kept.contains(name));
+        rows.kept = places;
+        Ok(rows)
     }
 }
 
@@ -136,14 +217,43 @@ impl<R> Rows<R> {
         }
     }
 
+    /// Takes an empty cell of a column of texts for the text by which `program` knows a missing
+    /// value, where it knows one.
+    #[must_use]
+    pub fn missing_texts(mut self, program: &RowProgram) -> Self {
+        let mut wanted = self.wanted.iter_mut();
+        for (input, shape) in program.inputs().iter().enumerate() {
+            for (_, column) in wanted.by_ref().take(shape.len) {
+                column.missing_text = program.missing_text(input).map(str::to_owned);
+            }
+        }
+        self
+    }
+
+    /// Takes True and False for 1 and 0 in every column of numbers, not only where the model says
+    /// so: for the rows that tell what a column holds.
+    #[must_use]
+    pub fn accept_booleans(mut self) -> Self {
+        for (_, column) in &mut self.wanted {
+            column.booleans = true;
+        }
+        self
+    }
+
+    /// Whether each wanted column held True or False in every row so far.
+    pub fn boolean(&self) -> Vec<bool> {
+        let some = self.count > 0;
+        self.boolean.iter().map(|all| *all && some).collect()
+    }
+
     /// Name of the file in errors.
     pub fn source_name(&self) -> &str {
-        &self.lines.source_name
+        &self.records.source_name
     }
 
     /// Line of the last row returned.
     pub const fn line(&self) -> u64 {
-        self.lines.line()
+        self.records.start()
     }
 }
 
@@ -151,42 +261,75 @@ impl<R: Read> Iterator for Rows<R> {
     type Item = Result<Vec<Tensor>, TableError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.done || self.count == self.limit {
+        if self.done {
             return None;
         }
-        let row = self.read().transpose();
-        self.done = !matches!(row, Some(Ok(_)));
-        row
+        let row = self
+            .next_row()
+            .and_then(|row| row.map(|row| row.inputs).transpose());
+        self.done = !matches!(row, Ok(Some(_)));
+        row.transpose()
     }
 }
 
 impl<R: Read> Rows<R> {
-    fn read(&mut self) -> Result<Option<Vec<Tensor>>, TableError> {
-        if !self.lines.advance()? {
-            return if self.count == 0 {
-                Err(TableError::NoRows {
-                    source_name: self.lines.source_name.clone(),
-                })
-            } else {
-                Ok(None)
+    /// The next row, good or bad; an error is one of the whole file.
+    pub fn next_row(&mut self) -> Result<Option<Row>, TableError> {
+        if self.count == self.limit {
+            return Ok(None);
+        }
+        if !self.records.advance()? {
+            return match self.count {
+                0 => Err(TableError::NoRows {
+                    source_name: self.records.source_name.clone(),
+                }),
+                _ => Ok(None),
             };
         }
         self.count += 1;
-        let mut wanted = self.wanted.iter();
+        let kept = self
+            .kept
+            .iter()
+            .map(|index| self.records.bytes(*index).to_vec())
+            .collect();
+        let inputs = self.inputs();
+        Ok(Some(Row { inputs, kept }))
+    }
+
+    fn inputs(&mut self) -> Result<Vec<Tensor>, TableError> {
+        if self.records.width() != self.width {
+            return Err(ragged(&self.records, self.width));
+        }
+        let mut wanted = self.wanted.iter().zip(&mut self.boolean);
         let mut row = Vec::with_capacity(self.inputs.len());
         for input in &self.inputs {
             let mut tensor = with_capacity(*input);
-            for (index, column) in wanted.by_ref().take(input.len) {
-                let place = || Place {
-                    source: self.lines.source_name.clone(),
-                    line: self.lines.line(),
-                    column: column.name.clone(),
-                };
-                cell::push(&mut tensor, self.lines.cell(*index)?, column, place)?;
+            for ((index, column), boolean) in wanted.by_ref().take(input.len) {
+                let bytes = self.records.bytes(*index);
+                *boolean &=
+                    cell::push(&mut tensor, bytes, column, self.decimal).map_err(|source| {
+                        TableError::Cell {
+                            place: Place {
+                                source: self.records.source_name.clone(),
+                                line: self.records.start(),
+                                column: column.input.name.clone(),
+                            },
+                            source,
+                        }
+                    })?;
             }
             row.push(tensor);
         }
-        Ok(Some(row))
+        Ok(row)
+    }
+}
+
+fn ragged<R>(records: &Records<R>, expected: usize) -> TableError {
+    TableError::Ragged {
+        source_name: records.source_name.clone(),
+        line: records.start(),
+        expected,
+        found: records.width(),
     }
 }
 
@@ -199,42 +342,34 @@ fn with_capacity(input: TensorType) -> Tensor {
     }
 }
 
-/// Advice for columns that were not found.
-fn way_out(header: &[String], columns: &[InputColumn]) -> String {
-    let differs_by_case = |name: &String| {
-        columns
-            .iter()
-            .any(|column| column.name != *name && column.name.eq_ignore_ascii_case(name))
-    };
+/// Why columns were not found.
+fn hint(header: &[String], names: &[String], separator: u8) -> Hint {
     if let [only] = header
-        && let Some(separator) = [';', '\t', '|']
+        && let Some(found) = [b';', b'\t', b'|']
             .into_iter()
-            .find(|separator| only.contains(*separator))
+            .find(|found| *found != separator && only.contains(char::from(*found)))
     {
-        return format!(
-            "the header seems to be separated by {separator:?}: separate cells by commas"
-        );
+        return Hint::Separator(found);
     }
     if header.iter().all(|name| name.parse::<f64>().is_ok()) {
-        return "the first line holds numbers: put the column names there".to_owned();
+        return Hint::NoHeader;
     }
-    if let Some(name) = header.iter().find(|name| differs_by_case(name)) {
-        return format!("names are case-sensitive and the header has {name:?}: rename it");
-    }
-    format!("the header has {}: add or rename columns", list(header))
-}
-
-fn list(names: &[String]) -> String {
-    const SHOWN: usize = 8;
-    let mut shown: Vec<String> = names
+    let plain = |name: &str| -> String {
+        let letters = name.chars().filter(|letter| letter.is_alphanumeric());
+        letters.flat_map(char::to_lowercase).collect()
+    };
+    let near: Vec<_> = names
         .iter()
-        .take(SHOWN)
-        .map(|name| format!("{name:?}"))
+        .filter_map(|wanted| {
+            let found = header.iter().find(|name| plain(name) == plain(wanted))?;
+            Some((found.clone(), wanted.clone()))
+        })
         .collect();
-    if names.len() > SHOWN {
-        shown.push(format!("and {} more", names.len() - SHOWN));
+    if near.is_empty() {
+        Hint::Header(header.to_vec())
+    } else {
+        Hint::Near(near)
     }
-    shown.join(", ")
 }
 
 #[cfg(test)]

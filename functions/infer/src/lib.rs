@@ -1,5 +1,5 @@
-//! The function that answers encrypted rows: `POST /v1/models/{model}/predict`, a query in, a reply
-//! out.
+//! The function that answers encrypted rows: `POST /v2/models/{model}/predict`, a query in, a reply
+//! out. Under `/v1` problems name specs of format 1; queries are answered in kind under both.
 //!
 //! ```text
 //!   query ──► head: specs hash, key id
@@ -12,11 +12,11 @@
 //! Cold, they say where the files are. A key in memory counts only if its checksum is the registered
 //! one.
 
-mod estimate;
-mod query;
-mod warm;
+mod refusal;
 
-use cipherfn_protocol::api::{self, Function, ModelName, Problem, ProblemType};
+use cipherfn_protocol::api::{
+    self, ApiVersion, Function, ModelName, Problem, ProblemType, Requested,
+};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_service::registry::{KeyFile, LiveVersion, PartName, Place, Registration};
@@ -24,12 +24,11 @@ use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{
     Call, Failure, Registry, S3, StorageError, Tenant, config, http, telemetry,
 };
+use cipherfn_serving::{Query, Warm, WarmKey, WarmModel};
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Error, Request, Response};
-use query::Query;
 use std::sync::Arc;
 use std::time::Instant;
-use warm::{Warm, WarmKey, WarmModel};
 
 /// How often a request is answered anew because its model or key changed meanwhile.
 const ATTEMPTS: u32 = 3;
@@ -52,21 +51,21 @@ pub async fn run() -> Result<(), Error> {
 
 struct Infer {
     registry: Registry,
-    warm: Warm,
+    warm: Warm<(ModelName, SpecsHash), (Tenant, KeyId)>,
 }
 
 impl Infer {
     async fn handle(&self, request: &Request, call: &Call) -> Result<Response<Body>, Failure> {
-        let (_, _, parameter) = http::route(Function::Infer, request)?;
-        let name: ModelName = http::id("model", &parameter)?;
+        let Requested {
+            version, parameter, ..
+        } = http::route(Function::Infer, request)?;
+        let name: ModelName = http::id("model", parameter)?;
         let tenant = call.tenant()?;
-        let query = Arc::new(Query::parse(http::body(
-            request,
-            api::QUERY,
-            api::MAX_REQUEST,
-        )?)?);
+        let body = http::body(request, api::QUERY, api::MAX_REQUEST)?;
+        let query = Query::parse(body).map_err(|error| refusal::malformed(&error))?;
+        let query = Arc::new(query);
         for _ in 0..ATTEMPTS {
-            if let Some(response) = self.attempt(&name, tenant, &query, call).await? {
+            if let Some(response) = self.attempt((version, &name), tenant, &query, call).await? {
                 return Ok(response);
             }
         }
@@ -80,13 +79,14 @@ impl Infer {
     /// loaded.
     async fn attempt(
         &self,
-        name: &ModelName,
+        (api, name): (ApiVersion, &ModelName),
         tenant: &Tenant,
         query: &Arc<Query>,
         call: &Call,
     ) -> Result<Option<Response<Body>>, Failure> {
         let (specs, id) = (query.head().specs, query.head().key);
-        let (warm_model, warm_key) = (self.warm.model(name, specs), self.warm.key(tenant, id));
+        let warm_model = self.warm.model(&(name.clone(), specs));
+        let warm_key = self.warm.key(&(tenant.clone(), id));
         // Models that need no key have clients that registered none.
         let keyless = warm_model
             .as_ref()
@@ -94,7 +94,7 @@ impl Infer {
         // What is warm is used beside its check; what is cold is found by it.
         let version = async {
             match &warm_model {
-                Some(_) => self.live_version(name, specs).await.map(drop),
+                Some(_) => self.live_version(api, name, specs).await.map(drop),
                 None => Ok(()),
             }
         };
@@ -108,7 +108,7 @@ impl Infer {
             let model = async {
                 match &warm_model {
                     Some(model) => Ok(Some(Arc::clone(model))),
-                    None => self.load_model(name, specs, call).await,
+                    None => self.load_model((api, name), specs, call).await,
                 }
             };
             let key = async {
@@ -140,7 +140,7 @@ impl Infer {
             && let Some((file, _)) = registered?
             && warm_key.is_some_and(|key| key.sha256 != file.sha256)
         {
-            self.warm.forget_key(tenant, id);
+            self.warm.forget_key(&(tenant.clone(), id));
             return Ok(None);
         }
         answer
@@ -154,18 +154,22 @@ impl Infer {
         key: Option<Arc<WarmKey>>,
         call: &Call,
     ) -> Result<Response<Body>, Failure> {
-        query.check(&model.model, key.as_ref().map(|key| &key.key))?;
+        query
+            .check(&model.model, key.as_ref().map(|key| &key.key))
+            .map_err(|error| refusal::misdirected(&error))?;
+        query
+            .check_reply(&model.model, api::MAX_REPLY)
+            .map_err(|error| refusal::too_large(&error))?;
         let deadline = Instant::now() + call.remaining();
-        model.estimate.check(query.rows(), deadline)?;
+        let in_time = model.estimate.check(query.rows(), deadline);
+        in_time.map_err(|error| refusal::too_late(&error))?;
         call.metrics.add(Metric::Rows, query.rows() as f64);
         let query = Arc::clone(query);
         let work = move || {
-            query.answer(
-                &model.model,
-                key.as_ref().map(|key| &key.key),
-                &model.estimate,
-                deadline,
-            )
+            let key = key.as_ref().map(|key| &key.key);
+            query
+                .answer(&model.model, key, &model.estimate, deadline)
+                .map_err(|error| Failure::from(refusal::too_late(&error)))
         };
         let work = tokio::task::spawn_blocking(work);
         let reply = call.stage(Metric::Evaluate, work).await;
@@ -181,28 +185,30 @@ impl Infer {
     /// The version, which must be live.
     async fn live_version(
         &self,
+        api: ApiVersion,
         name: &ModelName,
         specs: SpecsHash,
     ) -> Result<LiveVersion, Failure> {
         let Some(model) = self.registry.model(name).await? else {
-            self.warm.forget(name, specs);
+            self.warm.forget_model(&(name.clone(), specs));
             let detail =
-                format!("there is no model {name}; GET /v1/models lists those that there are");
+                format!("there is no model {name}; GET /v2/models lists those that there are");
             return Err(Problem::new(ProblemType::UnknownModel, detail).into());
         };
         if let Some(version) = model.version(specs) {
             return Ok(version.clone());
         }
-        self.warm.forget(name, specs);
+        self.warm.forget_model(&(name.clone(), specs));
+        let current = model.current(api);
+        let current_text = current.map_or_else(String::new, |hash| format!(" ({})", hash.short()));
         let mut problem = Problem::new(
             ProblemType::StaleSpecs,
             format!(
-                "the query was made for specs {} of model {name}, which are not live; fetch the current specs ({}) and encrypt the rows again",
-                specs.short(),
-                model.current.short()
+                "the query was made for specs {} of model {name}, which are not live; fetch the current specs{current_text} and encrypt the rows again",
+                specs.short()
             ),
         );
-        problem.current_specs = Some(model.current);
+        problem.current_specs = current;
         Err(problem.into())
     }
 
@@ -225,31 +231,40 @@ impl Infer {
             record => record?,
         };
         let part = PartName::expansion();
-        let problem = match record.as_ref().and_then(|record| record.parts.get(&part)) {
-            Some(registration) if registration.is_expired(call.now) => Problem::new(
+        let parts = record.as_ref().map(|record| &record.parts);
+        let problem = match parts.map(|parts| parts.get(&part)) {
+            None => unknown_key(id),
+            Some(None) => {
+                let detail = format!(
+                    "the model needs the part {part} of key {id}, which you have not registered; register it: POST /v2/keys"
+                );
+                let mut problem = Problem::new(ProblemType::MissingKeyPart, detail);
+                problem.missing_part = Some(part.to_string());
+                problem
+            }
+            Some(Some(registration)) if registration.is_expired(call.now) => Problem::new(
                 ProblemType::KeyExpired,
                 format!("the registration of key {id} has run out; register it again"),
             ),
-            Some(Registration::Active { file, place, .. }) => return Ok((*file, *place)),
-            Some(_) => Problem::new(
+            Some(Some(Registration::Active { file, place, .. })) => return Ok((*file, *place)),
+            Some(Some(_)) => Problem::new(
                 ProblemType::KeyNotActive,
                 format!("key {id} is declared and not active; upload and complete it"),
             ),
-            None => unknown_key(id),
         };
-        self.warm.forget_key(tenant, id);
+        self.warm.forget_key(&(tenant.clone(), id));
         Err(problem.into())
     }
 
     /// A model that is not warm; `None` where it ceased to be live meanwhile.
     async fn load_model(
         &self,
-        name: &ModelName,
+        (api, name): (ApiVersion, &ModelName),
         specs: SpecsHash,
         call: &Call,
     ) -> Result<Option<Arc<WarmModel>>, Failure> {
         let fetch = async {
-            let version = self.live_version(name, specs).await?;
+            let version = self.live_version(api, name, specs).await?;
             Ok::<_, Failure>(self.registry.bundle(name, &version).await?)
         };
         let Some(bytes) = call.stage(Metric::ModelFetch, fetch).await? else {
@@ -259,18 +274,18 @@ impl Infer {
         let model = call.stage(Metric::ModelPrepare, prepare).await;
         let model = model
             .map_err(|error| error.to_string())
-            .and_then(|model| model)
+            .and_then(|model| model.map_err(|error| error.to_string()))
             .map_err(|error| {
                 Failure::Internal(format!(
                     "the bundle {specs} of model {name} does not load: {error}"
                 ))
             })?;
-        if model.model.specs() != specs {
+        if !model.model.knows(specs) {
             return Err(Failure::Internal(format!(
                 "the bundle {specs} of model {name} is that of other specs"
             )));
         }
-        Ok(Some(self.warm.keep(name, model)))
+        Ok(Some(self.warm.keep_model((name.clone(), specs), model)))
     }
 
     /// The tenant's key, which is not warm; `None` where it was deleted meanwhile.
@@ -301,11 +316,11 @@ impl Infer {
         let key = call.stage(Metric::KeyExpand, expand).await;
         let key = key
             .map_err(|error| error.to_string())
-            .and_then(|key| key)
+            .and_then(|key| key.map_err(|error| error.to_string()))
             .map_err(|error| {
                 Failure::Internal(format!("the stored key {id} does not load: {error}"))
             })?;
-        Ok(Some(self.warm.keep_key(tenant, key)))
+        Ok(Some(self.warm.keep_key((tenant.clone(), id), key)))
     }
 }
 

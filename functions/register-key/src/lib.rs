@@ -2,15 +2,18 @@
 //!
 //! | route | what |
 //! |---|---|
-//! | `POST /v1/keys` | declare a key: where to upload it, bound to exactly its size and checksum, once |
-//! | `POST /v1/keys/{id}/complete` | check what was uploaded and move it from quarantine to the tenant's keys |
-//! | `GET /v1/keys/{id}` | where a registration stands |
-//! | `DELETE /v1/keys/{id}` | delete the key now |
+//! | `POST /v2/keys` | declare parts of a key: where to upload each, bound to exactly its size and checksum, once |
+//! | `POST /v2/keys/{id}/complete` | check what was uploaded and move it from quarantine to the tenant's keys |
+//! | `GET /v2/keys/{id}` | where a registration stands |
+//! | `DELETE /v2/keys/{id}` | delete the key now |
+//!
+//! Under `/v1` a key is one file, which is the part `expansion`.
 
 mod check;
 mod v1;
+mod v2;
 
-use cipherfn_protocol::api::{self, Function, KeyDeclaration, Problem, ProblemType};
+use cipherfn_protocol::api::{self, ApiVersion, Function, Problem, ProblemType, Requested, Route};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_service::config::{self, KeyRules};
 use cipherfn_service::registry::{Checked, Declared, PartName, Record, Registration};
@@ -42,32 +45,39 @@ struct Keys {
 
 impl Keys {
     async fn handle(&self, request: &Request, call: &Call) -> Result<Response<Body>, Failure> {
-        let (method, pattern, parameter) = http::route(Function::RegisterKey, request)?;
+        let Requested {
+            version,
+            route,
+            parameter,
+        } = http::route(Function::RegisterKey, request)?;
         let tenant = call.tenant()?;
-        if pattern == "/v1/keys" {
-            return self.declare(tenant, request, call).await;
+        if route == Route::DeclareKey {
+            return self.declare(version, tenant, request, call).await;
         }
-        let key: KeyId = http::id("key", &parameter)?;
-        match (method, pattern) {
-            ("POST", _) => self.complete(tenant, key, call).await,
-            ("DELETE", _) => self.delete(tenant, key).await,
+        let key: KeyId = http::id("key", parameter)?;
+        match route {
+            Route::CompleteKey => self.complete(version, tenant, key, call).await,
+            Route::DeleteKey => self.delete(tenant, key).await,
             _ => {
-                let record = self.record(tenant, key, call).await?;
-                Ok(http::json(StatusCode::OK, &v1::status(&record)?))
+                let record = self.record(version, tenant, key, call).await?;
+                status(version, &record)
             }
         }
     }
 
     async fn declare(
         &self,
+        version: ApiVersion,
         tenant: &Tenant,
         request: &Request,
         call: &Call,
     ) -> Result<Response<Body>, Failure> {
-        let declaration: KeyDeclaration = http::json_body(request)?;
-        let (key, set) = (declaration.key, declaration.parameter_set.clone());
-        let declaration = declaration.into();
+        let (set, declaration) = match version {
+            ApiVersion::V1 => v1::declaration(http::json_body(request)?),
+            ApiVersion::V2 => v2::declaration(http::json_body(request)?)?,
+        };
         check::declaration(&set, &declaration)?;
+        let key = declaration.key;
         let declared = self
             .registry
             .declare(tenant, &declaration, &self.rules, call.now)
@@ -79,12 +89,15 @@ impl Keys {
                 } else {
                     StatusCode::CREATED
                 };
-                return Ok(http::json(status, &v1::upload(&record, missing)?));
+                return Ok(match version {
+                    ApiVersion::V1 => http::json(status, &v1::upload(&record, missing)?),
+                    ApiVersion::V2 => http::json(status, &v2::upload(&record, missing)),
+                });
             }
             Declared::Conflict => Problem::new(
                 ProblemType::KeyConflict,
                 format!(
-                    "key {key} is registered with other content; delete it first: DELETE /v1/keys/{key}"
+                    "key {key} is registered with other content; delete it first: DELETE /v2/keys/{key}"
                 ),
             ),
             Declared::Quota => Problem::new(
@@ -101,30 +114,38 @@ impl Keys {
         Err(problem.into())
     }
 
+    /// Checks every part that is pending; those that version 1 knows, for its clients.
     async fn complete(
         &self,
+        version: ApiVersion,
         tenant: &Tenant,
         key: KeyId,
         call: &Call,
     ) -> Result<Response<Body>, Failure> {
         for _ in 0..ATTEMPTS {
-            let record = self.record(tenant, key, call).await?;
-            let part = PartName::expansion();
-            match record.parts.get(&part) {
-                Some(Registration::Active { .. }) => {
-                    return Ok(http::json(StatusCode::OK, &v1::status(&record)?));
+            let record = self.record(version, tenant, key, call).await?;
+            let parts = record.parts.iter();
+            let parts: Vec<_> = parts
+                .filter(|(part, state)| {
+                    !state.is_expired(call.now)
+                        && (version != ApiVersion::V1 || **part == PartName::expansion())
+                })
+                .collect();
+            let is_pending = |state: &Registration| matches!(state, Registration::Pending { .. });
+            if !parts.iter().any(|(_, state)| is_pending(state)) {
+                for (part, state) in parts {
+                    if let Registration::Rejected { reason, .. } = state {
+                        return Err(rejected(key, part, reason).into());
+                    }
                 }
-                Some(Registration::Rejected { reason, .. }) => {
-                    return Err(rejected(key, reason).into());
-                }
-                // What it says is in the record, or the record is another one: read again.
-                Some(pending) => {
-                    self.check(tenant, &record, &part, pending, call).await?;
-                }
-                None => return Err(unknown(key).into()),
+                return status(version, &record);
             }
+            for (part, state) in parts.into_iter().filter(|(_, state)| is_pending(state)) {
+                self.check(tenant, &record, part, state, call).await?;
+            }
+            // What came of it is in the record, or the record is another one: read again.
         }
-        Err(upload_missing(key).into())
+        Err(upload_missing(key, &PartName::expansion()).into())
     }
 
     /// Checks a part that was uploaded, and records what came of it.
@@ -139,7 +160,7 @@ impl Keys {
         let key = record.key;
         let uploaded = self.registry.uploaded(tenant, key, part, pending).await?;
         let (Some(bytes), Some(place)) = (uploaded, pending.place()) else {
-            return Err(upload_missing(key).into());
+            return Err(upload_missing(key, part).into());
         };
         let checked = Checked {
             part: part.clone(),
@@ -163,48 +184,63 @@ impl Keys {
     }
 
     /// A registration that has not run out.
-    async fn record(&self, tenant: &Tenant, key: KeyId, call: &Call) -> Result<Record, Failure> {
-        match self.registry.record(tenant, key).await {
-            Ok(None) => Err(unknown(key).into()),
-            Ok(Some(record)) if record.is_expired(call.now) => Err(Problem::new(
-                ProblemType::KeyExpired,
-                format!("the registration of key {key} has run out; register it again"),
-            )
-            .into()),
-            Ok(Some(record)) => Ok(record),
-            Err(error @ StorageError::Corrupt { .. }) => Err(Failure::Damaged(
-                error,
-                Problem::new(
-                    ProblemType::UnknownKey,
-                    format!(
-                        "the registration of key {key} cannot be read; register it again, or delete it"
-                    ),
-                ),
-            )),
-            Err(error) => Err(error.into()),
+    async fn record(
+        &self,
+        version: ApiVersion,
+        tenant: &Tenant,
+        key: KeyId,
+        call: &Call,
+    ) -> Result<Record, Failure> {
+        let record = match self.registry.record(tenant, key).await {
+            Err(error @ StorageError::Corrupt { .. }) => {
+                let detail = format!(
+                    "the registration of key {key} cannot be read; register it again, or delete it"
+                );
+                let problem = Problem::new(ProblemType::UnknownKey, detail);
+                return Err(Failure::Damaged(error, problem));
+            }
+            record => record?.ok_or_else(|| unknown(key))?,
+        };
+        let is_expired = match version {
+            ApiVersion::V1 => v1::part(&record)?.is_expired(call.now),
+            ApiVersion::V2 => record.is_expired(call.now),
+        };
+        if is_expired {
+            let detail = format!("the registration of key {key} has run out; register it again");
+            return Err(Problem::new(ProblemType::KeyExpired, detail).into());
         }
+        Ok(record)
     }
+}
+
+fn status(version: ApiVersion, record: &Record) -> Result<Response<Body>, Failure> {
+    Ok(match version {
+        ApiVersion::V1 => http::json(StatusCode::OK, &v1::status(record)?),
+        ApiVersion::V2 => http::json(StatusCode::OK, &v2::status(record)),
+    })
 }
 
 fn unknown(key: KeyId) -> Problem {
     Problem::new(
         ProblemType::UnknownKey,
-        format!("you have no key {key}; register it: POST /v1/keys"),
+        format!("you have no key {key}; register it: POST /v2/keys"),
     )
 }
 
-fn upload_missing(key: KeyId) -> Problem {
+fn upload_missing(key: KeyId, part: &PartName) -> Problem {
     Problem::new(
         ProblemType::UploadMissing,
         format!(
-            "not everything of key {key} has arrived; declare it again to learn which parts are missing"
+            "not everything of the part {part} of key {key} has arrived; declare it again to learn what is missing"
         ),
     )
 }
 
-fn rejected(key: KeyId, reason: &str) -> Problem {
+fn rejected(key: KeyId, part: &PartName, reason: &str) -> Problem {
     Problem::new(
         ProblemType::KeyRejected,
-        format!("key {key} was rejected: {reason}; make a sound key and declare it again"),
+        format!(
+            "the part {part} of key {key} was rejected: {reason}; make a sound key and declare it again"
+        ),
     )
 }

@@ -1,16 +1,23 @@
 //! Version 1 of the documents: a key is one file, which is the part `expansion`.
 
-use cipherfn_protocol::api::{KeyState, KeyStatus, KeyUpload, PartUpload, Problem, ProblemType};
-use cipherfn_service::registry::{MissingPiece, PartName, Record, Registration};
+use cipherfn_protocol::api::{KeyDeclaration, KeyUpload, PartUpload};
+use cipherfn_protocol::api::{KeyStatus, Problem, ProblemType};
+use cipherfn_protocol::specs::ParameterSetRef;
+use cipherfn_service::registry::{Declaration, MissingPiece, PartName, Record, Registration};
 use std::collections::BTreeMap;
 
-/// Where the registration stands.
+/// What a client declares.
+pub(crate) fn declaration(document: KeyDeclaration) -> (ParameterSetRef, Declaration) {
+    (document.parameter_set.clone(), document.into())
+}
+
+/// The one part.
 ///
 /// # Errors
-/// The key is registered without that part.
-pub(crate) fn status(record: &Record) -> Result<KeyStatus, Problem> {
+/// The key is registered without it.
+pub(crate) fn part(record: &Record) -> Result<&Registration, Problem> {
     let part = PartName::expansion();
-    let registration = record.parts.get(&part).ok_or_else(|| {
+    record.parts.get(&part).ok_or_else(|| {
         Problem::new(
             ProblemType::UnknownKey,
             format!(
@@ -18,12 +25,16 @@ pub(crate) fn status(record: &Record) -> Result<KeyStatus, Problem> {
                 record.key
             ),
         )
-    })?;
-    let (state, reason) = match registration {
-        Registration::Pending { .. } => (KeyState::Pending, None),
-        Registration::Active { .. } => (KeyState::Active, None),
-        Registration::Rejected { reason, .. } => (KeyState::Rejected, Some(reason.clone())),
-    };
+    })
+}
+
+/// Where the registration stands.
+///
+/// # Errors
+/// The key is registered without that part.
+pub(crate) fn status(record: &Record) -> Result<KeyStatus, Problem> {
+    let registration = part(record)?;
+    let (state, reason) = super::v2::state(registration);
     let file = registration.file();
     Ok(KeyStatus {
         key: record.key,

@@ -3,11 +3,15 @@
 //!
 //! | route | answer |
 //! |---|---|
-//! | `GET /v1/models` | every model and its live versions |
-//! | `GET /v1/models/{model}` | client specs of the current version, or of `?specs=HASH`; `ETag` is the specs hash |
-//! | `GET /v1/openapi.json` | the service's OpenAPI document |
+//! | `GET /v2/models` | every model and its live versions |
+//! | `GET /v2/models/{model}` | client specs of the current version, or of `?specs=HASH`; `ETag` is the specs hash |
+//! | `GET /v2/openapi.json` | the service's OpenAPI document |
+//!
+//! Under `/v1` they show what can be said in specs of format 1.
 
-use cipherfn_protocol::api::{self, Function, ModelList, ModelName, Problem, ProblemType};
+use cipherfn_protocol::api::{
+    self, ApiVersion, Function, ModelList, ModelName, Problem, ProblemType, Requested, Route,
+};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_service::registry::Models;
 use cipherfn_service::{Call, Failure, Registry, S3, config, http, telemetry};
@@ -36,39 +40,52 @@ async fn handle(
     request: &Request,
     call: &Call,
 ) -> Result<Response<Body>, Failure> {
-    let (_, pattern, parameter) = http::route(Function::Specs, request)?;
+    let Requested {
+        version,
+        route,
+        parameter,
+    } = http::route(Function::Specs, request)?;
     call.tenant()?;
-    match pattern {
-        "/v1/openapi.json" => Ok(http::response(StatusCode::OK, api::JSON, OPENAPI)),
-        "/v1/models" => {
+    match route {
+        Route::OpenApi => Ok(http::response(StatusCode::OK, api::JSON, OPENAPI)),
+        Route::Models => {
             let Models { models, corrupt } = registry.models().await?;
             for error in corrupt {
                 call.warn("a model is missing in the list", &error);
             }
+            let models = models.iter().filter_map(|model| model.summary_for(version));
+            let models = models.collect();
             Ok(http::json(StatusCode::OK, &ModelList { models }))
         }
-        _ => specs(registry, request, &http::id("model", &parameter)?).await,
+        _ => specs(registry, request, version, &http::id("model", parameter)?).await,
     }
 }
 
 async fn specs(
     registry: &Registry,
     request: &Request,
+    api_version: ApiVersion,
     name: &ModelName,
 ) -> Result<Response<Body>, Failure> {
     let unknown = || {
         Problem::new(
             ProblemType::UnknownModel,
-            format!("there is no model {name}; GET /v1/models lists those that there are"),
+            format!("there is no model {name}; GET /v2/models lists those that there are"),
         )
     };
     let model = registry.model(name).await?.ok_or_else(unknown)?;
+    let current = model.current(api_version).ok_or_else(|| {
+        Problem::new(
+            ProblemType::NewerClientNeeded,
+            format!("model {name} cannot be said to clients of version 1; use a newer client"),
+        )
+    })?;
     let hash = match request
         .query_string_parameters_ref()
         .and_then(|query| query.first("specs"))
     {
         Some(text) => http::id::<SpecsHash>("version", text)?,
-        None => model.current,
+        None => current,
     };
     let Some(version) = model.version(hash) else {
         let mut problem = Problem::new(
@@ -78,7 +95,7 @@ async fn specs(
                 hash.short()
             ),
         );
-        problem.current_specs = Some(model.current);
+        problem.current_specs = Some(current);
         return Err(problem.into());
     };
     let etag = format!("\"{hash}\"");
@@ -95,9 +112,13 @@ async fn specs(
     } else {
         // The pointer names complete versions only; one that was removed since is as good as
         // unknown.
-        let document = registry.specs(name, version).await?.ok_or_else(unknown)?;
+        let document = registry
+            .specs(name, version, hash)
+            .await?
+            .ok_or_else(unknown)?;
         if document.len() > api::MAX_REPLY {
-            let request = registry.specs_request(name, version, URL_LIFETIME).await?;
+            let request = registry.specs_request(name, version, hash, URL_LIFETIME);
+            let request = request.await?;
             redirect(&request.url)?
         } else {
             http::response(StatusCode::OK, api::SPECS, document.to_vec())

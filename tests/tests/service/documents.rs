@@ -3,16 +3,19 @@
 use crate::contract::CONTRACT;
 use crate::stack::Stack;
 use cipherfn_function_specs::OPENAPI;
-use cipherfn_protocol::api::{ProblemType, ROUTES};
+use cipherfn_protocol::api::{ProblemType, Route};
 use std::collections::BTreeSet;
 use std::path::Path;
 
 #[test]
 fn the_document_has_the_routes_and_no_others() {
-    let documented: BTreeSet<_> = CONTRACT.operations().collect();
-    let routes: BTreeSet<_> = ROUTES
-        .iter()
-        .map(|(method, path, _)| (*method, *path))
+    let documented = CONTRACT.operations();
+    let documented: BTreeSet<_> = documented
+        .map(|(method, path)| (method, path.to_owned()))
+        .collect();
+    let routes = Route::everywhere();
+    let routes: BTreeSet<_> = routes
+        .map(|(version, route)| (route.method(), route.pattern(version)))
         .collect();
     assert_eq!(documented, routes);
 }

@@ -109,7 +109,7 @@ async fn routes_and_methods_that_there_are_not() {
         ("GET", "/"),
         ("GET", "/v1"),
         ("GET", "/v1/models/"),
-        ("GET", "/v2/models"),
+        ("GET", "/v3/models"),
         ("GET", "/v1/keys"),
         ("PUT", "/v1/models/tree"),
         ("DELETE", "/v1/models/tree"),

@@ -157,13 +157,14 @@ async fn specs_that_are_too_large_for_an_answer_are_fetched_from_s3() {
             .expect("a bundle")
             .into(),
         specs: specs.clone().into(),
+        specs_v1: None,
         report: TREE.bundle.report.clone().into(),
     };
     let (keep, now) = (NonZeroUsize::MIN, OffsetDateTime::now_utc());
     let published = stack.registry();
     let published = published.publish(&name("large"), &version, keep, now).await;
     published.expect("published");
-    let answer = stack.send("GET", "/v1/models/large", &[], "").await;
+    let answer = stack.send("GET", "/v2/models/large", &[], "").await;
     assert_eq!(
         (answer.status, answer.header("etag")),
         (307, format!("\"{}\"", version.hash).as_str())

@@ -28,7 +28,11 @@ fn s3(stack: &Stack) -> aws_sdk_s3::Client {
 type Change<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
 
 /// Changes the one object whose key ends so; what it was before.
-async fn change(stack: &Stack, end: &str, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Vec<u8> {
+pub(crate) async fn change(
+    stack: &Stack,
+    end: &str,
+    change: impl FnOnce(&[u8]) -> Vec<u8>,
+) -> Vec<u8> {
     let objects: Vec<_> = stack
         .objects()
         .await
@@ -278,11 +282,11 @@ async fn two_versions_answer_until_one_is_superseded() {
         .await;
     assert_eq!(gone.problem().kind, ProblemType::StaleSpecs);
     // Its files go a while later.
-    assert_eq!(stack.objects().await.len(), 1 + 3 * 3 + 3);
+    assert_eq!(stack.objects().await.len(), 1 + 3 * 4 + 3);
     let later = OffsetDateTime::now_utc() + Duration::from_mins(16);
     let collected = stack.registry().collect(&name("tree"), later).await;
     collected.expect("collected");
-    assert_eq!(stack.objects().await.len(), 1 + 3 + 3);
+    assert_eq!(stack.objects().await.len(), 1 + 4 + 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -298,7 +302,7 @@ async fn specs_travel_only_when_they_have_changed() {
     stack.publish("tree", &TREE_2.bundle, 2).await;
     let client = service.client(&name("tree")).await.expect("specs");
     assert_eq!(client.specs().hash(), TREE_2.bundle.specs_hash());
-    assert_eq!(stack.statuses("GET /v1/models/tree"), [200, 304, 200]);
+    assert_eq!(stack.statuses("GET /v2/models/tree"), [200, 304, 200]);
     let old = stack
         .send(
             "GET",

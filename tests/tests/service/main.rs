@@ -20,5 +20,6 @@ mod round_trip;
 mod stack;
 mod tenants;
 mod uploads;
+mod versions;
 mod wire;
 mod witness;

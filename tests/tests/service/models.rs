@@ -2,15 +2,16 @@
 
 use crate::stack::name;
 use cipherfn_circuit::Bundle;
-use cipherfn_client::{Client, Decrypted};
+use cipherfn_client::Client;
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_client_http::{Registered, Service, ServiceError};
 use cipherfn_compiler::{FeatureMode, Options, Profile};
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
-use cipherfn_table::Table;
+use cipherfn_table::TableError;
 use cipherfn_tests::{Server, compile, library_models, predict};
+use std::error::Error;
 use std::io::Cursor;
 use std::sync::{Arc, LazyLock, OnceLock};
 use tempfile::TempDir;
@@ -197,32 +198,27 @@ impl Caller {
         client: &Arc<Client>,
         rows: Vec<u8>,
     ) -> Result<Vec<Vec<String>>, ServiceError> {
-        let mut predictions = Vec::new();
-        let rows = client.rows(Table::open("rows.csv", Cursor::new(rows)).expect("a table"))?;
-        let done = self.service.predict(
-            &self.model,
-            client,
-            &self.secret,
-            rows,
-            &mut predictions,
-            |_| (),
-        );
-        let Decrypted {
-            failed, failures, ..
-        } = done.await?;
-        assert_eq!(failed, 0, "{failures:?}");
-        Ok(cells(&predictions))
+        let rows = cipherfn_tests::input_rows(client, Cursor::new(rows));
+        let rows = rows.unwrap_or_else(|error: TableError| panic!("{error}"));
+        let mut answers = Vec::new();
+        let take = |more| {
+            answers.extend(more);
+            Ok::<_, ServiceError>(())
+        };
+        let rows = rows.map(|row| Ok(row.expect("a row")));
+        self.service
+            .predict(&self.model, client, &self.secret, rows, take)
+            .await?;
+        let csv = cipherfn_tests::predictions(client, &answers).expect("predictions");
+        Ok(cells(csv.as_bytes()))
     }
 
     /// Rows encrypted as one query.
     pub(crate) fn query(&self, rows: &[u8]) -> Vec<u8> {
-        let rows = self
-            .client
-            .rows(Table::open("rows.csv", rows).expect("a table"))
-            .expect("rows");
+        let rows = cipherfn_tests::input_rows(&self.client, rows).expect("rows");
         let mut query = Vec::new();
         self.client
-            .encrypt(&self.secret, rows, &mut query, |_| ())
+            .encrypt::<Box<dyn Error>>(&self.secret, rows, &mut query, |_| ())
             .expect("a query");
         query
     }

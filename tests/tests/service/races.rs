@@ -31,6 +31,7 @@ fn published(text: &str) -> Published {
         hash: Hash::of(text.as_bytes()),
         bundle: bytes.clone(),
         specs: bytes.clone(),
+        specs_v1: None,
         report: bytes,
     }
 }

@@ -9,7 +9,7 @@ use cipherfn_emulator::faults::FaultProxy;
 use cipherfn_emulator::{
     Authorizer, Config, Emulator, EmulatorError, Function, Lifecycle, Route, Tenants,
 };
-use cipherfn_protocol::api::{self, ModelName, ModelSummary, ROUTES};
+use cipherfn_protocol::api::{self, ModelName, ModelSummary};
 use cipherfn_service::bucket::Bucket;
 use cipherfn_service::registry::Published;
 use cipherfn_service::{Registry, S3, config};
@@ -140,7 +140,7 @@ impl Stack {
 
     /// A query to a model.
     pub(crate) async fn query(&self, model: &str, query: impl Into<Bytes>) -> Answer {
-        let target = format!("/v1/models/{model}/predict");
+        let target = format!("/v2/models/{model}/predict");
         self.send("POST", &target, &[("content-type", api::QUERY)], query)
             .await
     }
@@ -195,6 +195,7 @@ impl Stack {
                 .expect("a bundle")
                 .into(),
             specs: bundle.specs.clone().into(),
+            specs_v1: bundle.specs_v1.clone().map(Into::into),
             report: bundle.report.clone().into(),
         };
         let name = name.parse().expect("a name");
@@ -203,7 +204,7 @@ impl Stack {
             .registry()
             .publish(&name, &version, keep, OffsetDateTime::now_utc())
             .await;
-        published.expect("published")
+        published.expect("published").summary()
     }
 }
 
@@ -232,11 +233,11 @@ impl Setup {
         for function in &mut config.functions {
             function.timeout = self.timeout;
         }
-        config.routes = ROUTES
-            .map(|(method, path, function)| {
-                Route::new(method.parse().expect("a method"), path, function.name())
-            })
-            .to_vec();
+        let routes = api::Route::everywhere().map(|(version, route)| {
+            let method = route.method().parse().expect("a method");
+            Route::new(method, route.pattern(version), route.function().name())
+        });
+        config.routes = routes.collect();
         config.authorizer = self.authorizer.clone();
         config.limits.queue_timeout = PATIENCE;
         config.limits.part_bytes = self.part_bytes;

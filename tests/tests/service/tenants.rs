@@ -146,8 +146,11 @@ async fn nobody_gets_in_without_an_identity() {
         );
     }
     assert_eq!(
-        stack.statuses("GET /v1/models").len(),
-        7 + 2,
+        (
+            stack.statuses("GET /v1/models").len(),
+            stack.statuses("GET /v2/models").len()
+        ),
+        (7, 2),
         "a refusal is not tried again"
     );
     stack

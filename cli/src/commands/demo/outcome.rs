@@ -3,8 +3,9 @@
 use super::Step;
 use super::model::{self, Expected};
 use crate::terminal::{bytes, seconds, significant, table};
-use anyhow::{Context, Result, bail};
-use cipherfn_client::Client;
+use anyhow::{Result, bail};
+use cipherfn_client::{Client, Prediction};
+use cipherfn_program::Tensor;
 use serde::Deserialize;
 use std::fmt;
 
@@ -64,18 +65,22 @@ impl Outcome {
     /// Sets decrypted predictions beside the library's own.
     pub(super) fn new(
         client: &Client,
-        predictions: &[u8],
+        predictions: &[Prediction],
         steps: Vec<Step>,
         engine: &Engine,
         stored: Vec<(String, u64)>,
     ) -> Result<Self> {
         let expected = model::expected()?;
         let mut rows = Vec::new();
-        for (record, expected) in csv::Reader::from_reader(predictions)
-            .into_deserialize::<(i64, f64, f64)>()
-            .zip(expected)
-        {
-            let (label, p0, p1) = record.context("unexpected form of the predictions")?;
+        for (prediction, expected) in predictions.iter().zip(expected) {
+            let [Tensor::I64(label), Tensor::F32(probabilities)] = prediction.outputs.as_slice()
+            else {
+                bail!("unexpected form of the predictions");
+            };
+            let ([label], [p0, p1]) = (label.as_slice(), probabilities.as_slice()) else {
+                bail!("unexpected number of classes");
+            };
+            let (label, p0, p1) = (*label, f64::from(*p0), f64::from(*p1));
             rows.push(Row {
                 label,
                 probability: p1,

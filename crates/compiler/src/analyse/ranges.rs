@@ -80,6 +80,7 @@ impl Pass<'_> {
             Op::Select { source, .. } if *source == self.ir.results() => Range::ALL,
             Op::Select { source, .. } | Op::Cast { source, .. } => self.of(*source),
             Op::Where { yes, no, .. } => union(&[*yes, *no]),
+            Op::Pick { table, .. } => self.of(*table),
             Op::Unary { function, argument } => unary(*function, self.of(*argument)),
             Op::Binary {
                 function: B::Div,
@@ -290,5 +291,28 @@ mod tests {
         let ir = ir.giving(share);
         assert_eq!(range(&ir), Range::UNIT);
         assert_eq!(range(&ir.giving(other)), Range::ALL);
+    }
+
+    #[test]
+    fn what_is_picked_ranges_over_the_table() {
+        let mut ir = Ir::sample();
+        let scores = ir.stump(&[1.0, 0.0], &[0.0, 1.0]);
+        let index = ir.add(Op::ArgMax {
+            argument: scores,
+            group: 2,
+            last: false,
+        });
+        let table = ir.numbers(&[0.25, 0.75]);
+        let inner = 1;
+        let picked = ir.add(Op::Pick {
+            table,
+            index,
+            inner,
+        });
+        let expected = Range {
+            low: 0.25,
+            high: 0.75,
+        };
+        assert_eq!(range(&ir.giving(picked)), expected);
     }
 }

@@ -55,7 +55,7 @@ fn bottom_nodes_add_body_noise_times_digits() {
     let one = builder.scalar((1 << 60) + (1 << 44));
     let top = builder.select(0, Operand::Zero, one);
     let digit_squares = 2f64.powi(16) + 2f64.powi(8);
-    let rows = noise::selector(set, SETS[1].1).body * digit_squares;
+    let rows = digit_squares * noise::selector(set, SETS[1].1).body.get();
     // Fresh rows are so precise that the transforms' rounding shows: two units in the last place of
     // values uniform in the torus, in the body and, times the key, in the mask.
     let transforms =
@@ -84,7 +84,7 @@ fn cmuxes_add_what_the_scheme_says() {
     // rounding.
     assert_between(
         measured(builder, top),
-        rows,
-        noise::cmux(set, gadget, &selector),
+        rows.get(),
+        noise::cmux(set, gadget, &selector).get(),
     );
 }

@@ -26,6 +26,9 @@ pub struct Problem {
     /// With [`ProblemType::TooManyRows`]: how many rows a request may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub most_rows: Option<u64>,
+    /// With [`ProblemType::MissingKeyPart`]: the part's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_part: Option<String>,
 }
 
 impl Problem {
@@ -39,6 +42,7 @@ impl Problem {
             request_id: None,
             current_specs: None,
             most_rows: None,
+            missing_part: None,
         }
     }
 
@@ -113,8 +117,12 @@ problem_types! {
     KeyConflict = "key-conflict", 409, "key registered with other content";
     /// Declared and not completed, or rejected.
     KeyNotActive = "key-not-active", 409, "key not active";
+    /// The model needs a part of the key that is not registered.
+    MissingKeyPart = "missing-key-part", 409, "missing key part";
     /// The query was made for specs that are not live.
     StaleSpecs = "stale-specs", 410, "stale specs";
+    /// The model's specs cannot be said in this version of the API.
+    NewerClientNeeded = "newer-client-needed", 410, "newer client needed";
     /// The registration ran out.
     KeyExpired = "key-expired", 410, "key expired";
     /// The body is larger than the route takes.

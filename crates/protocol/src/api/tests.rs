@@ -1,4 +1,4 @@
-use super::{KeyDeclaration, ModelName, Problem, ProblemType, ROUTES};
+use super::{KeyDeclaration, ModelName, Problem, ProblemType};
 
 #[test]
 fn model_names_are_safe_in_paths() {
@@ -64,18 +64,6 @@ fn declarations_have_exactly_these_fields() {
         assert!(
             serde_json::from_str::<KeyDeclaration>(&json.replacen(from, to, 1)).is_err(),
             "{to}"
-        );
-    }
-}
-
-#[test]
-fn no_route_is_there_twice() {
-    for (index, (method, path, _)) in ROUTES.iter().enumerate() {
-        assert!(
-            ROUTES[..index]
-                .iter()
-                .all(|route| (route.0, route.1) != (*method, *path)),
-            "{method} {path}"
         );
     }
 }

@@ -9,7 +9,8 @@
 //! standard deviation of that.
 
 use super::{
-    KEY_MARGIN, cmux, fresh, linear, margin, modulus_switch, rounding, scalar_product, selector,
+    KEY_MARGIN, Variance, cmux, fresh, linear, margin, modulus_switch, rounding, scalar_product,
+    selector,
 };
 
 mod depth;
@@ -95,7 +96,7 @@ fn uploaded_rows() {
     let transforms = (1.0 + set.mask_len() as f64 / 2.0) / 12.0 * (super::FFT_ERROR / 2.0).powi(2);
     check(
         "uploaded rows",
-        selector(set, Transport::Ggsw).mask + transforms,
+        selector(set, Transport::Ggsw).mask + Variance::new(transforms),
         errors,
     );
 }
@@ -152,8 +153,8 @@ fn cmuxes(set: &'static ParameterSet, gadget: Gadget, transport: Transport) {
             .flat_map(|input| expanded.chain(&inputs, &zeros, input))
             .collect::<Vec<_>>()
     };
-    let without_rounding =
-        predicted - (1.0 + set.mask_len() as f64 / 2.0) * super::last_digit(gadget);
+    let rounding = (1.0 + set.mask_len() as f64 / 2.0) * super::last_digit(gadget);
+    let without_rounding = Variance::new(predicted.get() - rounding.get());
     check(
         "a chain of CMUXes",
         zeros.len() as f64 * without_rounding,
@@ -241,17 +242,16 @@ fn packed_sets() -> impl Iterator<Item = &'static ParameterSet> {
 }
 
 /// Holds measured errors (units of 2^-64), one list a key, to a predicted variance (torus squared).
-fn check(what: &str, predicted: f64, errors: impl Iterator<Item = Vec<i64>>) {
+fn check(what: &str, predicted: Variance, errors: impl Iterator<Item = Vec<i64>>) {
     let variance = |errors: Vec<i64>| {
-        errors
+        let squares = errors
             .iter()
-            .map(|error| (*error as f64 * 2f64.powi(-64)).powi(2))
-            .sum::<f64>()
-            / errors.len() as f64
+            .map(|error| (*error as f64 * 2f64.powi(-64)).powi(2));
+        Variance::new(squares.sum::<f64>() / errors.len() as f64)
     };
-    let keys: Vec<f64> = errors.map(variance).collect();
-    let mean = keys.iter().sum::<f64>() / keys.len() as f64;
-    let bits = |variance: f64| variance.log2() / 2.0;
+    let keys: Vec<Variance> = errors.map(variance).collect();
+    let mean = 1.0 / keys.len() as f64 * keys.iter().copied().sum::<Variance>();
+    let bits = |variance: Variance| variance.deviation().log2();
     let list = keys
         .iter()
         .map(|key| format!("{:.2}", bits(*key)))
@@ -267,12 +267,11 @@ fn check(what: &str, predicted: f64, errors: impl Iterator<Item = Vec<i64>>) {
         "{what}: predicted 2^{:.2}, measured {list}",
         bits(predicted)
     );
-    let worst = keys.iter().copied().fold(0.0, f64::max);
+    let allowed = KEY_MARGIN * predicted.deviation();
     assert!(
-        worst.sqrt() < predicted.sqrt() * KEY_MARGIN,
-        "{what}: predicted 2^{:.2}, worst key {:.2}",
-        bits(predicted),
-        bits(worst)
+        keys.iter().all(|key| key.deviation() < allowed),
+        "{what}: predicted 2^{:.2}, worst key among {list}",
+        bits(predicted)
     );
 }
 

@@ -4,7 +4,7 @@ use crate::centred::Centred;
 use crate::error::SchemeError;
 use crate::glwe::Glwe;
 use crate::keys::ExpandedEvaluationKey;
-use crate::noise;
+use crate::noise::{self, Variance};
 use crate::parameters::{KeyPartContents, ParameterSet};
 use crate::polynomial::inverse_exponent;
 
@@ -22,7 +22,7 @@ pub fn invert(key: &ExpandedEvaluationKey, glwe: &Glwe) -> Result<Glwe, SchemeEr
 }
 
 /// Variance that it adds: one key switch. None where the set has no such key.
-pub fn variance(set: &ParameterSet) -> Option<f64> {
+pub fn variance(set: &ParameterSet) -> Option<Variance> {
     set.parts.iter().find_map(|part| match part.contents {
         KeyPartContents::Inverse { gadget } => Some(noise::key_switch(set, gadget)),
         KeyPartContents::Expansion(_) => None,

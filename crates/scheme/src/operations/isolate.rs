@@ -4,7 +4,7 @@ use crate::centred::{Centred, shift_variance};
 use crate::error::SchemeError;
 use crate::glwe::Glwe;
 use crate::keys::ExpandedEvaluationKey;
-use crate::noise;
+use crate::noise::{self, Variance};
 use crate::operations::{require_all_levels, require_size};
 use crate::parameters::{Packing, ParameterSet};
 use crate::polynomial;
@@ -42,13 +42,13 @@ pub fn isolate(
 
 /// Variance that it adds to the coefficient: the key switch of level j is doubled by each of the
 /// m - 1 - j levels after it, so `sum 4^(m-1-j) V_ks(j)`, and the shift's rounding.
-pub fn variance(set: &ParameterSet, packing: &Packing) -> f64 {
+pub fn variance(set: &ParameterSet, packing: &Packing) -> Variance {
     let switches = packing
         .key_switch
         .iter()
         .rev()
         .zip(0..)
         .map(|(gadget, later)| 4f64.powi(later) * noise::key_switch(set, *gadget))
-        .sum::<f64>();
+        .sum::<Variance>();
     switches + shift_variance(set.ring.polynomial_size, packing.depth())
 }

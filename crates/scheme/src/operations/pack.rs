@@ -5,7 +5,7 @@ use crate::centred::{Centred, Memory, shift_variance};
 use crate::error::SchemeError;
 use crate::glwe::Glwe;
 use crate::keys::ExpandedEvaluationKey;
-use crate::noise;
+use crate::noise::{self, Variance};
 use crate::operations::require_size;
 use crate::parameters::{Packing, ParameterSet};
 use crate::polynomial::{self, expansion_exponent};
@@ -52,13 +52,13 @@ pub(crate) fn pack(
 /// Variance that packing by at most all levels adds to each coefficient: the key switch of level j
 /// is doubled by each of the j levels after it, `sum 4^j V_ks(j)`, and the shift's rounding. The
 /// number of ciphertexts does not matter.
-pub fn variance(set: &ParameterSet, packing: &Packing) -> f64 {
+pub fn variance(set: &ParameterSet, packing: &Packing) -> Variance {
     let switches = packing
         .key_switch
         .iter()
         .zip(0..)
         .map(|(gadget, later)| 4f64.powi(later) * noise::key_switch(set, *gadget))
-        .sum::<f64>();
+        .sum::<Variance>();
     switches + shift_variance(set.ring.polynomial_size, packing.depth())
 }
 

@@ -5,6 +5,7 @@ use super::{invert, isolate, pack};
 use crate::error::SchemeError;
 use crate::glwe::Glwe;
 use crate::keys::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
+use crate::noise::Variance;
 use crate::parameters::{Packing, ParameterSet};
 use crate::random::reproducible;
 use crate::testing::{Noiseless, phases};
@@ -37,9 +38,9 @@ fn error(found: u64, expected: u64) -> f64 {
 }
 
 /// Holds errors to a variance: the standard deviation within `tolerance` bits.
-fn check(what: &str, predicted: f64, errors: &[f64], tolerance: f64) {
+fn check(what: &str, predicted: Variance, errors: &[f64], tolerance: f64) {
     let variance = errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64;
-    let [predicted, found] = [predicted, variance].map(|variance| variance.log2() / 2.0);
+    let (predicted, found) = (predicted.deviation().log2(), variance.log2() / 2.0);
     println!(
         "{what}: predicted 2^{predicted:.2}, measured 2^{found:.2}, {} samples",
         errors.len()
@@ -86,7 +87,10 @@ fn isolation() {
             errors.push(error(found[0], input.message[position]));
             let largest = found[1..].iter().map(|phase| error(*phase, 0).abs());
             let largest = largest.fold(0.0, f64::max);
-            assert!(largest < 8.0 * predicted.sqrt(), "{largest} is left");
+            assert!(
+                largest < 8.0 * predicted.deviation().get(),
+                "{largest} is left"
+            );
         }
     }
     check("isolate", predicted, &errors, 0.4);
@@ -117,7 +121,7 @@ fn packing_of_one_coefficient_each() {
                 match item.filter(|item| *item < count).and_then(of) {
                     Some(input) => errors.push(error(found, input.message[0])),
                     None => assert!(
-                        error(found, 0).abs() < 8.0 * predicted.sqrt(),
+                        error(found, 0).abs() < 8.0 * predicted.deviation().get(),
                         "{count} at {position}"
                     ),
                 }
@@ -144,7 +148,7 @@ fn packing_of_several_coefficients_each() {
         .collect();
     let found = opened(&secret, &pack::pack(&key, 9, &items).unwrap());
     let (set, levels) = packing(WIDE);
-    let bound = 8.0 * pack::variance(set, levels).sqrt();
+    let bound = 8.0 * pack::variance(set, levels).deviation().get();
     for (place, input) in inputs.iter().enumerate() {
         for position in (0..2048).step_by(512) {
             let error = error(found[position + place * 64], input.message[position]);

@@ -1,5 +1,5 @@
 use super::{body, id, route};
-use cipherfn_protocol::api::{Function, ModelName, ProblemType};
+use cipherfn_protocol::api::{ApiVersion, Function, ModelName, ProblemType, Route};
 use lambda_http::http::{Method, header};
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Body, Request};
@@ -18,14 +18,18 @@ fn request(method: &str, path: &str) -> Request {
 
 #[test]
 fn routes_are_found() {
-    let found = route(
-        Function::RegisterKey,
-        &request("POST", "/v1/keys/ab/complete"),
-    )
-    .unwrap();
-    assert_eq!(found, ("POST", "/v1/keys/{id}/complete", "ab".to_owned()));
-    let found = route(Function::Specs, &request("GET", "/v1/models")).unwrap();
-    assert_eq!(found, ("GET", "/v1/models", String::new()));
+    let complete = request("POST", "/v2/keys/ab/complete");
+    let found = route(Function::RegisterKey, &complete).unwrap();
+    assert_eq!(
+        (found.version, found.route, found.parameter),
+        (ApiVersion::V2, Route::CompleteKey, "ab")
+    );
+    let models = request("GET", "/v1/models");
+    let found = route(Function::Specs, &models).unwrap();
+    assert_eq!(
+        (found.version, found.route, found.parameter),
+        (ApiVersion::V1, Route::Models, "")
+    );
 }
 
 #[test]
@@ -37,7 +41,7 @@ fn other_routes_and_methods_are_refused() {
         "/v1/models/a/b",
         "/v1/keys/a/complete/",
         "//v1/models",
-        "/v2/models",
+        "/v3/models",
     ] {
         assert_eq!(
             route(Function::Specs, &request("GET", path))

@@ -3,7 +3,7 @@
 mod versions;
 
 use super::UniqueId;
-use cipherfn_protocol::api::{ModelName, ModelSummary, Version};
+use cipherfn_protocol::api::{ApiVersion, ModelName, ModelSummary, Version};
 use cipherfn_protocol::hash::SpecsHash;
 use std::num::NonZeroUsize;
 use time::OffsetDateTime;
@@ -26,6 +26,9 @@ pub struct Model {
 pub struct LiveVersion {
     /// Hash of its client specs, which names it.
     pub specs: SpecsHash,
+    /// Hash of its specs as a document of format 1, for clients of version 1: the same, or another
+    /// document's; `None` where they cannot be said in that format.
+    pub specs_v1: Option<SpecsHash>,
     /// Where its files are.
     pub folder: Folder,
     /// Bytes of its bundle.
@@ -116,9 +119,24 @@ impl Model {
         })
     }
 
-    /// The live version of these specs.
+    /// The live version of these specs, of either format.
     pub fn version(&self, specs: SpecsHash) -> Option<&LiveVersion> {
-        self.versions.iter().find(|version| version.specs == specs)
+        let mut versions = self.versions.iter();
+        versions.find(|version| version.specs == specs || version.specs_v1 == Some(specs))
+    }
+
+    /// Hash of the specs that new clients of a version of the API get: those of the current
+    /// version, or of the newest one that can be said to them. `None` where none can.
+    pub fn current(&self, api: ApiVersion) -> Option<SpecsHash> {
+        let newest = || {
+            self.versions
+                .iter()
+                .find_map(|version| version.specs_of(api))
+        };
+        let current = self.version(self.current);
+        current
+            .and_then(|version| version.specs_of(api))
+            .or_else(newest)
     }
 
     /// Folders of live and of retired versions.
@@ -131,17 +149,41 @@ impl Model {
         self.folders().any(|known| known == folder)
     }
 
-    /// What clients and developers see.
+    /// What its developer sees: all of it.
     pub fn summary(&self) -> ModelSummary {
-        let version = |version: &LiveVersion| Version {
-            specs: version.specs,
-            bundle_bytes: version.bundle_bytes,
-            published: version.published,
-        };
         ModelSummary {
             name: self.name.clone(),
             current: self.current,
-            versions: self.versions.iter().map(version).collect(),
+            versions: self.versions.iter().map(|it| it.shown(it.specs)).collect(),
+        }
+    }
+
+    /// What clients of a version of the API see: those versions of the model that can be said to
+    /// them. `None` where there is none.
+    pub fn summary_for(&self, api: ApiVersion) -> Option<ModelSummary> {
+        let version = |version: &LiveVersion| Some(version.shown(version.specs_of(api)?));
+        Some(ModelSummary {
+            name: self.name.clone(),
+            current: self.current(api)?,
+            versions: self.versions.iter().filter_map(version).collect(),
+        })
+    }
+}
+
+impl LiveVersion {
+    /// Hash of its specs as clients of a version of the API know them.
+    pub fn specs_of(&self, api: ApiVersion) -> Option<SpecsHash> {
+        match api {
+            ApiVersion::V1 => self.specs_v1,
+            ApiVersion::V2 => Some(self.specs),
+        }
+    }
+
+    fn shown(&self, specs: SpecsHash) -> Version {
+        Version {
+            specs,
+            bundle_bytes: self.bundle_bytes,
+            published: self.published,
         }
     }
 }

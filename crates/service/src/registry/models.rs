@@ -5,9 +5,10 @@ use super::model::{Folder, LiveVersion, Model};
 use super::{ATTEMPTS, Registry, UniqueId};
 use crate::bucket::{Bucket, Condition, Entry, Presigned, StorageError};
 use bytes::Bytes;
-use cipherfn_protocol::api::{ModelName, ModelSummary};
-use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs;
+use cipherfn_protocol::versions::json_version;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -26,6 +27,7 @@ const STRAY: Duration = Duration::from_hours(24);
 
 const BUNDLE: &str = "bundle.cfn";
 const SPECS: &str = "specs.json";
+const SPECS_V1: &str = "specs.v1.json";
 const REPORT: &str = "report.json";
 
 /// What is published: the parts of a bundle.
@@ -37,6 +39,8 @@ pub struct Published {
     pub bundle: Bytes,
     /// The client specs document.
     pub specs: Bytes,
+    /// The same as a document of format 1, where it is not one and can be said in one.
+    pub specs_v1: Option<Bytes>,
     /// The compile report.
     pub report: Bytes,
 }
@@ -45,7 +49,7 @@ pub struct Published {
 #[derive(Debug)]
 pub struct Models {
     /// In order of their names.
-    pub models: Vec<ModelSummary>,
+    pub models: Vec<Model>,
     /// Why others are not among them; publishing or removing those mends it.
     pub corrupt: Vec<StorageError>,
 }
@@ -67,7 +71,7 @@ impl<B: Bucket> Registry<B> {
         };
         for stored in stored {
             match stored {
-                Stored::Sound(model, _) => models.models.push(model.summary()),
+                Stored::Sound(model, _) => models.models.push(model),
                 Stored::Corrupt(error, _) => models.corrupt.push(error),
                 Stored::Absent => (),
             }
@@ -80,13 +84,14 @@ impl<B: Bucket> Registry<B> {
         self.stored_model(name).await?.sound()
     }
 
-    /// The specs document of a version.
+    /// A version's specs document of this hash.
     pub async fn specs(
         &self,
         name: &ModelName,
         version: &LiveVersion,
+        hash: SpecsHash,
     ) -> Result<Option<Bytes>, StorageError> {
-        let path = file(name, version.folder, SPECS);
+        let path = specs_path(name, version, hash);
         let object = self.bucket.get(&path, specs::MAX_BYTES).await?;
         Ok(object.map(|object| object.bytes))
     }
@@ -108,9 +113,10 @@ impl<B: Bucket> Registry<B> {
         &self,
         name: &ModelName,
         version: &LiveVersion,
+        hash: SpecsHash,
         lifetime: Duration,
     ) -> Result<Presigned, StorageError> {
-        let path = file(name, version.folder, SPECS);
+        let path = specs_path(name, version, hash);
         self.bucket.presign_get(&path, lifetime).await
     }
 
@@ -123,14 +129,17 @@ impl<B: Bucket> Registry<B> {
         version: &Published,
         keep: NonZeroUsize,
         now: OffsetDateTime,
-    ) -> Result<ModelSummary, StorageError> {
+    ) -> Result<Model, StorageError> {
         let folder = Folder::Publication(UniqueId::random()?);
-        // The pointer comes last: a version that it names is complete.
-        for (part, bytes, content_type) in [
+        let json = "application/json";
+        let mut files = vec![
             (BUNDLE, &version.bundle, "application/octet-stream"),
-            (SPECS, &version.specs, "application/json"),
-            (REPORT, &version.report, "application/json"),
-        ] {
+            (SPECS, &version.specs, json),
+            (REPORT, &version.report, json),
+        ];
+        files.extend(version.specs_v1.iter().map(|specs| (SPECS_V1, specs, json)));
+        // The pointer comes last: a version that it names is complete.
+        for (part, bytes, content_type) in files {
             let path = file(name, folder, part);
             self.bucket
                 .put(&path, bytes.clone(), content_type, Condition::Always)
@@ -138,6 +147,10 @@ impl<B: Bucket> Registry<B> {
         }
         let live = LiveVersion {
             specs: version.hash,
+            specs_v1: match &version.specs_v1 {
+                Some(document) => Some(Hash::of(document)),
+                None => (json_version(&version.specs).ok() == Some(1)).then_some(version.hash),
+            },
             folder,
             bundle_bytes: version.bundle.len() as u64,
             published: now,
@@ -147,7 +160,7 @@ impl<B: Bucket> Registry<B> {
             let model = Model::published(stored.value(), name, live.clone(), keep, now);
             if self.replace(&stored, &model).await? {
                 self.collect(name, now).await?;
-                return Ok(model.summary());
+                return Ok(model);
             }
         }
         Err(contended(name))
@@ -159,14 +172,14 @@ impl<B: Bucket> Registry<B> {
         &self,
         name: &ModelName,
         to: Option<SpecsHash>,
-    ) -> Result<Option<ModelSummary>, StorageError> {
+    ) -> Result<Option<Model>, StorageError> {
         for _ in 0..ATTEMPTS {
             let stored = self.stored_model(name).await?;
             let Some(model) = stored.value().and_then(|model| model.rolled_back(to)) else {
                 return stored.sound().map(|_| None);
             };
             if self.replace(&stored, &model).await? {
-                return Ok(Some(model.summary()));
+                return Ok(Some(model));
             }
         }
         Err(contended(name))
@@ -180,7 +193,7 @@ impl<B: Bucket> Registry<B> {
         name: &ModelName,
         version: Option<SpecsHash>,
         now: OffsetDateTime,
-    ) -> Result<(Option<ModelSummary>, bool), StorageError> {
+    ) -> Result<(Option<Model>, bool), StorageError> {
         for _ in 0..ATTEMPTS {
             let stored = self.stored_model(name).await?;
             let (known, etag) = match &stored {
@@ -203,7 +216,7 @@ impl<B: Bucket> Registry<B> {
                 }
                 self.collect(name, now).await?;
                 let removed = known.is_none() || left.as_ref() != known;
-                return Ok((left.map(|left| left.summary()), removed));
+                return Ok((left, removed));
             }
         }
         if self.stored_model(name).await?.etag().is_some() {
@@ -264,7 +277,7 @@ impl<B: Bucket> Registry<B> {
     }
 
     async fn remove_folder(&self, name: &ModelName, folder: Folder) -> Result<(), StorageError> {
-        for part in [BUNDLE, SPECS, REPORT] {
+        for part in [BUNDLE, SPECS, SPECS_V1, REPORT] {
             self.bucket.delete(&file(name, folder, part), None).await?;
         }
         Ok(())
@@ -295,6 +308,12 @@ fn contended(name: &ModelName) -> StorageError {
 
 fn pointer(name: &ModelName) -> String {
     format!("models/{name}/model.json")
+}
+
+fn specs_path(name: &ModelName, version: &LiveVersion, hash: SpecsHash) -> String {
+    let of_version_1 = version.specs != hash && version.specs_v1 == Some(hash);
+    let part = if of_version_1 { SPECS_V1 } else { SPECS };
+    file(name, version.folder, part)
 }
 
 fn file(name: &ModelName, folder: Folder, part: &str) -> String {

@@ -293,6 +293,7 @@ fn published(text: &'static str) -> Published {
         hash: hash(text),
         bundle: bytes.clone(),
         specs: bytes.clone(),
+        specs_v1: None,
         report: bytes,
     }
 }
@@ -331,7 +332,11 @@ fn live(registry: &Registry<Memory>, seed: u64) -> Vec<SpecsHash> {
         let bundle = alone(registry.bundle(&model(), version)).unwrap();
         let bundle = bundle.unwrap_or_else(|| panic!("seed {seed}: {version:?} is not there"));
         assert_eq!(Hash::of(&bundle), version.specs, "seed {seed}");
-        assert!(alone(registry.specs(&model(), version)).unwrap().is_some());
+        assert!(
+            alone(registry.specs(&model(), version, version.specs))
+                .unwrap()
+                .is_some()
+        );
     }
     let mut live: Vec<_> = found.versions.iter().map(|it| it.specs).collect();
     live.sort();

@@ -1,5 +1,6 @@
 use super::*;
-use cipherfn_protocol::specs::ColumnKind;
+use crate::format::Separator;
+use cipherfn_program::ColumnKind;
 
 fn column(name: &str, kind: ColumnKind, missing: bool) -> InputColumn {
     InputColumn {
@@ -10,20 +11,18 @@ fn column(name: &str, kind: ColumnKind, missing: bool) -> InputColumn {
 }
 
 /// One input a column.
-fn inputs(columns: &[InputColumn]) -> Vec<TensorType> {
+fn inputs(columns: &[InputColumn]) -> RowProgram {
     let kind = |column: &InputColumn| match column.kind {
         ColumnKind::Float32 => Kind::F32,
         ColumnKind::Float64 => Kind::F64,
         ColumnKind::Int64 => Kind::I64,
         ColumnKind::Text => Kind::Text,
     };
-    columns
-        .iter()
-        .map(|column| TensorType {
-            kind: kind(column),
-            len: 1,
-        })
-        .collect()
+    let inputs = columns.iter().map(|column| TensorType {
+        kind: kind(column),
+        len: 1,
+    });
+    RowProgram::identity(inputs.collect()).unwrap()
 }
 
 fn number(name: &str) -> InputColumn {
@@ -32,7 +31,7 @@ fn number(name: &str) -> InputColumn {
 
 fn read(csv: &[u8], columns: &[InputColumn]) -> Result<Vec<Vec<Tensor>>, TableError> {
     Table::open("t.csv", csv)?
-        .select(columns, &inputs(columns))?
+        .select(columns, inputs(columns).inputs())?
         .collect()
 }
 
@@ -94,8 +93,8 @@ fn bad_cells_name_line_and_column() {
         "t.csv, line 2, column \"a\": the value is missing and the model has no rule for missing values; fill it in or leave the row out"
     );
     assert!(error(b"a\nnan\n", &a).contains("missing"));
-    assert!(error(b"a\n-inf\n", &a).contains("\"-inf\" is not finite"));
-    assert!(error(b"a\n1e39\n", &a).contains("not finite as a 32-bit number"));
+    assert!(error(b"a\n\"1,005.8\"\n", &a).contains("separate thousands or decimals"));
+    assert!(error(b"a\nTrue\n", &a).contains("\"True\" is not a 32-bit number"));
     let integer = [column("a", ColumnKind::Int64, true)];
     assert!(error(b"a\n1.5\n", &integer).contains("not a whole number"));
     assert!(error(b"a\n1e30\n", &integer).contains("not a whole number"));
@@ -129,7 +128,7 @@ fn bad_files() {
     );
     assert_eq!(
         error(b"a,b,a\n1,2,3\n", &a),
-        "t.csv, line 1: columns 1 and 3 are both named \"a\"; rename one"
+        "t.csv: columns 1 and 3 are both named \"a\"; rename one"
     );
     assert!(
         error(b"a,b\n1,2\n1,2,3\n", &a)
@@ -138,7 +137,10 @@ fn bad_files() {
     assert!(
         error(b"a,b\n1,2\n1\n", &a).starts_with("t.csv, line 3: 1 cells where the header has 2;")
     );
-    assert!(error(b"a\n1\n\xff\n", &a).starts_with("t.csv, line 3: not UTF-8"));
+    assert_eq!(
+        error(b"a\n1\n\xff\n", &a),
+        "t.csv, line 3, column \"a\": the cell is not UTF-8 text; save the file as UTF-8"
+    );
     assert!(
         error(
             "\u{feff}a\n1\n"
@@ -148,7 +150,7 @@ fn bad_files() {
                 .as_slice(),
             &a
         )
-        .contains("not UTF-8")
+        .contains("UTF-16")
     );
 }
 
@@ -157,13 +159,11 @@ fn missing_columns_say_why() {
     let columns = [number("age"), number("bmi")];
     assert_eq!(
         error(b"age,x\n1,2\n", &columns),
-        "t.csv, line 1: column \"bmi\" is missing; the header has \"age\", \"x\": add or rename columns"
+        "t.csv, header: column \"bmi\" is missing; the header has \"age\", \"x\": add or rename columns"
     );
     assert!(error(b"age;bmi\n1;2\n", &columns).contains("separated by ';'"));
     assert!(error(b"1,2\n1,2\n", &columns).contains("the first line holds numbers"));
-    assert!(
-        error(b"Age,bmi\n1,2\n", &columns).contains("case-sensitive and the header has \"Age\"")
-    );
+    assert!(error(b"Age,bmi\n1,2\n", &columns).ends_with("rename \"Age\" to \"age\""));
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_quote_that_is_never_closed_is_bounded() {
     let endless = std::io::Read::chain(&b"a\n1\n\"x"[..], std::io::repeat(b'y'));
     let mut rows = Table::open("t.csv", endless)
         .unwrap()
-        .select(&[number("a")], &inputs(&[number("a")]))
+        .select(&[number("a")], inputs(&[number("a")]).inputs())
         .unwrap();
     assert!(rows.next().unwrap().is_ok());
     assert!(
@@ -179,7 +179,7 @@ fn a_quote_that_is_never_closed_is_bounded() {
             .unwrap()
             .unwrap_err()
             .to_string()
-            .starts_with("t.csv, line 3: the row is longer than 16777216 bytes")
+            .starts_with("t.csv, line 3: a quote that is opened here is never closed")
     );
     assert!(rows.next().is_none());
 }
@@ -188,7 +188,7 @@ fn a_quote_that_is_never_closed_is_bounded() {
 fn a_limit_leaves_the_rest_unread() {
     let rows = Table::open("t.csv", &b"a\n1\n2\nbad\n"[..])
         .unwrap()
-        .select(&[number("a")], &inputs(&[number("a")]))
+        .select(&[number("a")], inputs(&[number("a")]).inputs())
         .unwrap();
     assert_eq!(rows.limit(2).map(Result::unwrap).count(), 2);
 }
@@ -206,7 +206,7 @@ fn an_input_takes_consecutive_columns() {
         number("a"),
         column("t", ColumnKind::Text, false),
     ];
-    let inputs = [
+    let inputs = RowProgram::identity(vec![
         TensorType {
             kind: Kind::F32,
             len: 2,
@@ -215,10 +215,11 @@ fn an_input_takes_consecutive_columns() {
             kind: Kind::Text,
             len: 1,
         },
-    ];
+    ])
+    .unwrap();
     let rows: Vec<_> = Table::open("t.csv", &b"a,b,t\n1,2,x\n"[..])
         .unwrap()
-        .select(&columns, &inputs)
+        .select(&columns, inputs.inputs())
         .unwrap()
         .map(Result::unwrap)
         .collect();
@@ -244,9 +245,132 @@ fn line_ends_are_found_however_the_bytes_arrive() {
     let whole = read(csv, &columns).unwrap();
     let dribbled: Result<Vec<_>, _> = Table::open("t.csv", Dribble(csv))
         .unwrap()
-        .select(&columns, &inputs(&columns))
+        .select(&columns, inputs(&columns).inputs())
         .unwrap()
         .collect();
     assert_eq!(dribbled.unwrap(), whole);
-    assert_eq!(whole[1][1], Tensor::Text(vec!["y\rz\n".into()]));
+    assert_eq!(whole[1][1], Tensor::Text(vec!["y\rz\r\n".into()]));
+}
+
+/// Rows of two columns of numbers, in another format.
+fn read_as(csv: &[u8], format: Format) -> Result<Vec<Vec<Tensor>>, TableError> {
+    let columns = [number("a"), number("b")];
+    Table::open_as("t.csv", csv, format)?
+        .select(&columns, inputs(&columns).inputs())?
+        .collect()
+}
+
+fn numbers(a: f32, b: f32) -> [Tensor; 2] {
+    [a, b].map(|value| Tensor::F32(vec![value]))
+}
+
+#[test]
+fn separators_are_told_or_found() {
+    let found = Format {
+        separator: Separator::Found,
+        ..Format::default()
+    };
+    for separator in [b',', b';', b'\t', b'|'] {
+        let csv: Vec<u8> = b"a,\"b\"\n1.5,2\n"
+            .iter()
+            .map(|byte| if *byte == b',' { separator } else { *byte })
+            .collect();
+        assert_eq!(read_as(&csv, found).unwrap(), [numbers(1.5, 2.0)]);
+        let told = Format {
+            separator: Separator::Given(separator),
+            ..Format::default()
+        };
+        assert_eq!(read_as(&csv, told).unwrap(), [numbers(1.5, 2.0)]);
+    }
+    let said = read_as(b"sep=;\r\na;b\r\n1;x\r\n", Format::default()).unwrap_err();
+    assert!(said.to_string().starts_with("t.csv, line 3, column \"b\""));
+    // A bar in a name is no separator beside a comma.
+    let rows = read_as(b"a,b,c|d\n1,2,3\n", found).unwrap();
+    assert_eq!(rows, [numbers(1.0, 2.0)]);
+}
+
+#[test]
+fn decimal_commas_are_told_and_never_guessed() {
+    let csv = b"a;b\n1,5;-2,25\n3;4\n";
+    let found = Format {
+        separator: Separator::Found,
+        ..Format::default()
+    };
+    assert!(matches!(
+        read_as(csv, found),
+        Err(TableError::DecimalComma { .. })
+    ));
+    let told = Format {
+        decimal: Decimal::Comma,
+        ..found
+    };
+    assert_eq!(
+        read_as(csv, told).unwrap(),
+        [numbers(1.5, -2.25), numbers(3.0, 4.0)]
+    );
+    assert!(read_as(b"a;b\n1.005,5;1\n", told).is_err());
+}
+
+#[test]
+fn comments_gzip_and_rows_of_nothing() {
+    let commented = Format {
+        comment: Some(b'#'),
+        ..Format::default()
+    };
+    let csv = b"# made by hand\n\na,b\n# \"not a quote\n1,2\n,\n3,4";
+    let rows = [numbers(1.0, 2.0), numbers(3.0, 4.0)];
+    assert_eq!(read_as(csv, commented).unwrap(), rows);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, csv).unwrap();
+    assert_eq!(read_as(&packed.finish().unwrap(), commented).unwrap(), rows);
+}
+
+#[test]
+fn unused_columns_may_be_anything() {
+    let csv = b",a,x,x,b,St\xe4dte,\r1,2,a,b,3,K\xf6ln,\r";
+    assert_eq!(
+        read_as(csv, Format::default()).unwrap(),
+        [numbers(2.0, 3.0)]
+    );
+}
+
+#[test]
+fn a_bad_row_does_not_lose_the_others() {
+    let columns = [number("a")];
+    let table = Table::open("t.csv", &b"id,a\nx,1\ny,bad\nz\nw,inf\n"[..]).unwrap();
+    let mut rows = table
+        .select_and_keep(&columns, &inputs(&columns), &["id".to_owned()])
+        .unwrap();
+    let mut found = Vec::new();
+    while let Some(row) = rows.next_row().unwrap() {
+        found.push((row.kept[0].clone(), row.inputs.is_ok()));
+    }
+    let expected = [("x", true), ("y", false), ("z", false), ("w", true)];
+    assert_eq!(found, expected.map(|(id, good)| (id.into(), good)));
+    assert!(rows.ignored().is_empty());
+}
+
+#[test]
+fn words_for_missing_values() {
+    let columns = [column("a", ColumnKind::Float64, true)];
+    for word in ["NA", "null", "None", "#N/A", "n/a", "<NA>", "NaN", "\"\""] {
+        let rows = read(format!("a\n{word}\n").as_bytes(), &columns).unwrap();
+        assert!(matches!(&rows[0][0], Tensor::F64(values) if values[0].is_nan()));
+    }
+    assert!(error(b"a\nNA\n", &[number("a")]).contains("missing"));
+}
+
+#[test]
+fn booleans_are_numbers_where_the_column_says_so() {
+    let integer = [column("a", ColumnKind::Int64, false)];
+    let rows = read(b"a\nTrue\nFALSE\n", &integer).unwrap();
+    assert_eq!(rows, [[Tensor::I64(vec![1])], [Tensor::I64(vec![0])]]);
+    let columns = [number("a"), number("b")];
+    let mut rows = Table::open("t.csv", &b"a,b\nTrue,1\nFalse,True\n"[..])
+        .unwrap()
+        .select(&columns, inputs(&columns).inputs())
+        .unwrap()
+        .accept_booleans();
+    assert!(rows.by_ref().all(|row| row.is_ok()));
+    assert_eq!(rows.boolean(), [true, false]);
 }

@@ -192,7 +192,7 @@ impl Rounded {
         // them, at positions without a feature too.
         let variance = noise::linear(backend.set, self.squares, body_bits)
             + noise::linear_transform(backend.set, self.squares);
-        let budget = backend.linear_budget(variance, self.outputs.len(), reply_bits);
+        let budget = backend.linear_budget(variance.get(), self.outputs.len(), reply_bits);
         let output = |output: &RoundedOutput| LinearOutput {
             scale: output.unit / self.delta,
             half: output.half,

@@ -28,13 +28,14 @@ struct RowError<'a> {
 }
 
 impl RowError<'_> {
+    /// Mean square of a mask row, in torus squared.
     fn mask(&self) -> f64 {
-        expanded(self.set, self.packing, self.depth).mask
+        expanded(self.set, self.packing, self.depth).mask.get()
     }
 
     /// Share of a mask row's variance that is the body row's error times the key: the trace.
     fn share(&self) -> f64 {
-        1.0 - scheme_switch(self.set, self.packing.scheme_switch) / self.mask()
+        1.0 - scheme_switch(self.set, self.packing.scheme_switch).get() / self.mask()
     }
 
     /// `C x`, with `C = sum over levels j of A_j A_j^T V_j`, where `A_j` takes level j's error through
@@ -60,8 +61,9 @@ impl RowError<'_> {
         for level in (0..self.depth).rev() {
             down.push(plus_image(&down[down.len() - 1], level, true));
         }
-        let scaled = |values: Vec<f64>, variance: f64| -> Vec<f64> {
-            values.into_iter().map(|value| value * variance).collect()
+        let scaled = |values: Vec<f64>, variance: Variance| -> Vec<f64> {
+            let scaled = values.into_iter().map(|value| value * variance.get());
+            scaled.collect()
         };
         let query = fresh(self.set) + rounding(self.packing.query_body_bits);
         let mut up = scaled(down.pop().unwrap(), query);
@@ -168,7 +170,8 @@ impl Mixture {
             let count = f64::from(gadget.levels) * later;
             for mode in modes(2) {
                 let share = spectrum.share / 2.0 * mode;
-                let mean = share * later * key_switch(error.set, *gadget) / body;
+                let part = later * key_switch(error.set, *gadget);
+                let mean = share * part.get() / body.get();
                 mixture.parts.push((mean / count, count));
                 mixture.fixed -= mean;
             }

@@ -1,6 +1,7 @@
 use super::{Folder, LiveVersion, Model};
 use crate::registry::UniqueId;
 use crate::registry::document::{Document, Unreadable};
+use cipherfn_protocol::api::ApiVersion;
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use std::num::NonZeroUsize;
 use time::OffsetDateTime;
@@ -14,6 +15,7 @@ fn hash(text: &str) -> SpecsHash {
 fn version(specs: &str, folder: &str) -> LiveVersion {
     LiveVersion {
         specs: hash(specs),
+        specs_v1: None,
         folder: Folder::Publication(UniqueId::derived(folder)),
         bundle_bytes: 10,
         published: NOW,
@@ -72,8 +74,10 @@ fn versions_roll_back_and_go() {
 fn documents_of_both_formats_are_read() {
     let old = include_bytes!("../../../../../tests/golden/v1/http/model.json");
     let model = Model::from_json(old).unwrap();
-    let summary = serde_json::to_vec(&model.summary()).unwrap();
-    assert_eq!(summary, old, "clients see the same");
+    for api in ApiVersion::ALL {
+        let summary = serde_json::to_vec(&model.summary_for(api)).unwrap();
+        assert_eq!(summary, old, "clients see the same");
+    }
     let folders = model.versions.iter().map(|version| version.folder);
     assert!(
         folders.eq(live(&model).into_iter().map(Folder::Specs)),
@@ -85,6 +89,21 @@ fn documents_of_both_formats_are_read() {
     assert_eq!(model.to_json().unwrap(), golden);
     assert!(matches!(model.versions[0].folder, Folder::Publication(_)));
     assert_eq!((model.versions.len(), model.retired.len()), (2, 1));
+    // Its newest version has specs of both formats, the one before only of the newer one.
+    let first = model.versions[0].specs_v1.unwrap();
+    assert_ne!(first, model.versions[0].specs);
+    assert_eq!(model.version(first), Some(&model.versions[0]));
+    let shown = model.summary_for(ApiVersion::V1).unwrap();
+    assert_eq!((shown.current, shown.versions.len()), (first, 1));
+    let back = model.rolled_back(None).unwrap();
+    assert_eq!(
+        back.current(ApiVersion::V1),
+        Some(first),
+        "the newest that can be said"
+    );
+    assert_eq!(back.current(ApiVersion::V2), Some(back.current));
+    let left = back.without(Some(model.current)).unwrap();
+    assert_eq!(left.summary_for(ApiVersion::V1), None);
 
     let newer = br#"{"format":3,"anything":[]}"#;
     assert!(matches!(Model::from_json(newer), Err(Unreadable::Newer(3))));

@@ -36,6 +36,8 @@ pub(in crate::registry) struct ModelV2 {
 #[serde(deny_unknown_fields)]
 struct LiveVersionV2 {
     specs: SpecsHash,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    specs_v1: Option<SpecsHash>,
     folder: Folder,
     bundle_bytes: u64,
     #[serde(with = "time::serde::rfc3339")]
@@ -73,6 +75,7 @@ impl From<ModelSummary> for Model {
     fn from(model: ModelSummary) -> Self {
         let version = |version: Version| LiveVersion {
             specs: version.specs,
+            specs_v1: Some(version.specs),
             folder: Folder::Specs(version.specs),
             bundle_bytes: version.bundle_bytes,
             published: version.published,
@@ -90,6 +93,7 @@ impl From<ModelV2> for Model {
     fn from(model: ModelV2) -> Self {
         let version = |version: LiveVersionV2| LiveVersion {
             specs: version.specs,
+            specs_v1: version.specs_v1,
             folder: version.folder,
             bundle_bytes: version.bundle_bytes,
             published: version.published,
@@ -108,6 +112,7 @@ impl From<&Model> for ModelV2 {
     fn from(model: &Model) -> Self {
         let version = |version: &LiveVersion| LiveVersionV2 {
             specs: version.specs,
+            specs_v1: version.specs_v1,
             folder: version.folder,
             bundle_bytes: version.bundle_bytes,
             published: version.published,

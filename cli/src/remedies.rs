@@ -1,0 +1,77 @@
+//! What to do about an error, in the words of the command line: the libraries only say which
+//! remedy there is, as their callers may be in Python or in a browser.
+
+use cipherfn_client::{ClientError, Remedy};
+use cipherfn_client_http::{KeyRingError, ServiceError};
+use cipherfn_protocol::specs::SpecsError;
+use cipherfn_serving::QueryError;
+use cipherfn_table::TableError;
+
+/// What helps against the first cause of `error` that anything helps against.
+pub(crate) fn advice(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        let remedy = None
+            .or_else(|| cause.downcast_ref::<ServiceError>()?.remedy())
+            .or_else(|| cause.downcast_ref::<KeyRingError>()?.remedy())
+            .or_else(|| cause.downcast_ref::<ClientError>()?.remedy());
+        match (remedy, cause.downcast_ref()) {
+            (Some(remedy), _) => words(&remedy),
+            (None, Some(TableError::DecimalComma { .. })) => Some("use --decimal-comma".to_owned()),
+            (None, _) => {
+                let other_specs =
+                    matches!(cause.downcast_ref(), Some(QueryError::OtherSpecs { .. }));
+                (other_specs || cause.is::<SpecsError>())
+                    .then(|| words(&Remedy::FetchSpecs))
+                    .flatten()
+            }
+        }
+    })
+}
+
+/// A remedy as commands and options.
+fn words(remedy: &Remedy) -> Option<String> {
+    let text = match remedy {
+        Remedy::FetchSpecs => {
+            "`cipherfn specs BUNDLE -o SPECS` writes them; `cipherfn predict --service` fetches them"
+        }
+        Remedy::CompileAnew => {
+            "use the release that compiled the model, or `cipherfn compile` again"
+        }
+        Remedy::CompileSmallerKey => "`cipherfn compile --profile compact` makes a smaller one",
+        Remedy::CompileSmallerQuery => "`cipherfn compile --profile balanced` makes a smaller one",
+        Remedy::MakeKeys { .. } => {
+            "`cipherfn keygen SPECS -o KEYS` makes them; another directory takes those of another set"
+        }
+        Remedy::RegisterKey { .. } => {
+            "`cipherfn register --service URL --model NAME --keys KEYS` does it"
+        }
+        Remedy::DeleteKey { .. } => {
+            "`cipherfn register --service URL --model NAME --keys KEYS --delete` deletes the key in KEYS"
+        }
+        Remedy::UseKeysOfQuery { .. } => "name its directory with --keys",
+        Remedy::ReplaceKeys => "`cipherfn keygen SPECS -o KEYS --force` replaces both keys",
+        Remedy::Restrict { path } => return Some(format!("`chmod go-rwx {path}` does it")),
+        Remedy::ListModels => "`cipherfn models --service URL` lists those that it has",
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::advice;
+    use anyhow::Context;
+    use cipherfn_client::ClientError;
+
+    #[test]
+    fn a_remedy_is_found_under_other_words() {
+        let error: anyhow::Result<()> = Err(ClientError::KeySet {
+            found: "one",
+            needed: "another",
+        })
+        .context("while predicting");
+        let advice = advice(&error.unwrap_err()).unwrap();
+        assert!(advice.contains("cipherfn keygen"), "{advice}");
+        assert_eq!(super::advice(&anyhow::anyhow!("no idea")), None);
+    }
+}

@@ -1,0 +1,240 @@
+//! CSV files between people and the client: rows in, predictions out.
+
+use crate::files::Source;
+use crate::terminal::{self, Terminal};
+use anyhow::{Result, bail};
+use cipherfn_client::{Answer, Client, InputRow};
+use cipherfn_table::{Decimal, Format, PredictionWriter, Rows, Separator, Table};
+use indicatif::ProgressBar;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How a table of rows is written.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct TableOptions {
+    /// What separates the cells: a character, or tab [default: a comma, or what the header shows]
+    #[arg(long, value_name = "CHARACTER", value_parser = separator)]
+    separator: Option<u8>,
+    /// Numbers have decimal commas, as in 1,5
+    #[arg(long)]
+    decimal_comma: bool,
+    /// Skip lines that start with this character
+    #[arg(long, value_name = "CHARACTER", value_parser = character)]
+    comment: Option<u8>,
+}
+
+/// What becomes of a row that cannot be read or answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum OnError {
+    /// Leave its prediction empty and say why in a column "error"
+    Mark,
+    /// Write nothing and exit with 1
+    Fail,
+}
+
+impl TableOptions {
+    fn format(&self) -> Format {
+        Format {
+            separator: self.separator.map_or(Separator::Found, Separator::Given),
+            decimal: if self.decimal_comma {
+                Decimal::Comma
+            } else {
+                Decimal::Point
+            },
+            comment: self.comment,
+        }
+    }
+
+    /// Opens a table under a progress bar, and reads its header.
+    pub(crate) fn open(
+        &self,
+        source: &Source,
+        terminal: Terminal,
+        what: &'static str,
+    ) -> Result<(Table<impl Read + Send + use<>>, ProgressBar)> {
+        let (input, len) = source.open()?;
+        let (input, progress) = terminal.watch(input, len, what);
+        let table = Table::open_as(source.name(), input, self.format())?;
+        Ok((table, progress))
+    }
+
+    /// Reads a table to its end before anything is done with it, so that nobody hears of a table
+    /// whose lines are malformed. Gives the source to read it from again: what comes from standard
+    /// input waits in a temporary file.
+    pub(crate) fn check(&self, source: &Source) -> Result<Source> {
+        let (mut input, _) = source.open()?;
+        let (input, again): (Box<dyn Read>, _) = match source {
+            Source::File(_) => (input, source.clone()),
+            Source::Stdin | Source::Spooled(_) => {
+                let mut spool = tempfile::tempfile()?;
+                io::copy(&mut input, &mut spool)?;
+                spool.rewind()?;
+                let again = Source::Spooled(Arc::new(spool.try_clone()?));
+                (Box::new(spool), again)
+            }
+        };
+        Table::open_as(source.name(), input, self.format())?.check()?;
+        Ok(again)
+    }
+}
+
+/// The model's rows of a table, good and bad. Cells of other columns that are wanted beside the
+/// predictions wait in a queue.
+pub(crate) struct InputRows<R> {
+    rows: Rows<R>,
+    kept: Kept,
+    done: bool,
+}
+
+/// Cells on their way around the service, a row after the other.
+type Kept = Arc<Mutex<VecDeque<Vec<Vec<u8>>>>>;
+
+/// The model's columns of a table, with a notice of the others, and the columns `keep` for the
+/// predictions.
+pub(crate) fn select<R: Read>(
+    client: &Client,
+    table: Table<R>,
+    keep: &[String],
+    limit: u64,
+) -> Result<(InputRows<R>, Predictions)> {
+    let specs = client.specs().specs();
+    let rows = table
+        .select_and_keep(&specs.columns, &specs.preprocess, keep)?
+        .limit(limit);
+    if let [first, others @ ..] = rows.ignored() {
+        let more = match others.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        terminal::notice(&format!(
+            "note: {}: ignoring column {first:?}{more}, which the model does not use",
+            rows.source_name()
+        ));
+    }
+    let kept = Kept::default();
+    let predictions = Predictions {
+        kept: Arc::clone(&kept),
+        ..Predictions::new(client, keep)?
+    };
+    let rows = InputRows {
+        rows,
+        kept,
+        done: false,
+    };
+    Ok((rows, predictions))
+}
+
+impl<R: Read> Iterator for InputRows<R> {
+    type Item = Result<InputRow>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        match self.rows.next_row() {
+            Ok(Some(row)) => {
+                lock(&self.kept).push_back(row.kept);
+                Some(Ok(row.inputs.map_err(|error| error.to_string())))
+            }
+            Ok(None) => None,
+            Err(error) => {
+                self.done = true;
+                Some(Err(error.into()))
+            }
+        }
+    }
+}
+
+/// Answers on their way to a CSV file.
+pub(crate) struct Predictions {
+    writer: PredictionWriter<File>,
+    /// Columns of a prediction.
+    cells: usize,
+    kept: Kept,
+    rows: u64,
+    failed: u64,
+    /// Number of the first failed row, from 1, and why it failed.
+    first: Option<(u64, String)>,
+}
+
+impl Predictions {
+    /// Predictions of a client's model, behind the columns `keep`.
+    pub(crate) fn new(client: &Client, keep: &[String]) -> Result<Self> {
+        let columns = client.prediction_columns();
+        let cells = columns.len();
+        let columns = keep.iter().cloned().chain(columns).collect();
+        Ok(Self {
+            writer: PredictionWriter::new(columns, tempfile::tempfile()?),
+            cells,
+            kept: Kept::default(),
+            rows: 0,
+            failed: 0,
+            first: None,
+        })
+    }
+
+    /// Takes the answers to the next rows.
+    pub(crate) fn take(&mut self, answers: Vec<Answer>) -> Result<()> {
+        for answer in answers {
+            self.rows += 1;
+            let kept = lock(&self.kept).pop_front().unwrap_or_default();
+            let remark = answer.remark.as_deref();
+            let cells: Vec<_> = if let Some(prediction) = &answer.prediction {
+                prediction.cells().collect()
+            } else {
+                self.failed += 1;
+                let reason = remark.unwrap_or_default().to_owned();
+                self.first.get_or_insert((self.rows, reason));
+                vec![String::new(); self.cells]
+            };
+            let cells = kept
+                .into_iter()
+                .chain(cells.into_iter().map(String::into_bytes));
+            self.writer.write(cells, remark)?;
+        }
+        Ok(())
+    }
+
+    /// Number of rows so far.
+    pub(crate) const fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Writes them all, or none if some row failed and `on_error` says so. Gives the numbers of
+    /// rows and of failed ones.
+    pub(crate) fn finish(self, out: impl Write, on_error: OnError) -> Result<(u64, u64)> {
+        if let Some((number, reason)) = self.first {
+            let (failed, rows) = (self.failed, self.rows);
+            if on_error == OnError::Fail {
+                bail!(
+                    "{failed} of {rows} rows have no prediction, so none were written; the first is row {number}: {reason}"
+                );
+            }
+            terminal::notice(&format!(
+                "warning: {failed} of {rows} rows have no prediction: see the column \"error\"; the first is row {number}: {reason}"
+            ));
+        }
+        self.writer.finish(out)?;
+        Ok((self.rows, self.failed))
+    }
+}
+
+fn lock(kept: &Kept) -> std::sync::MutexGuard<'_, VecDeque<Vec<Vec<u8>>>> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn separator(text: &str) -> Result<u8, String> {
+    match text {
+        "tab" | "\\t" | "\t" => Ok(b'\t'),
+        _ => character(text),
+    }
+}
+
+fn character(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        [byte] if byte.is_ascii_punctuation() && *byte != b'"' => Ok(*byte),
+        _ => Err("give one character, such as ;".to_owned()),
+    }
+}

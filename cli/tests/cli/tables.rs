@@ -1,0 +1,193 @@
+//! Tables as people write them, and bad rows, which must not lose the good ones.
+
+use crate::support::{Sandbox, compiled, failure, library_model, lines, success};
+use std::fs;
+
+/// A linear model of ten columns; rows of it take no time.
+const MODEL: &str = "linreg_diabetes";
+
+/// The header and the first rows of the model's test rows.
+fn rows(count: usize) -> String {
+    let path = library_model(MODEL).join("test.csv");
+    lines(&fs::read_to_string(path).unwrap(), count)
+}
+
+fn predict(sandbox: &Sandbox, file: &[u8], more: &[&str]) -> std::process::Output {
+    fs::write(sandbox.path("rows.csv"), file).unwrap();
+    let command = [
+        "predict",
+        "--bundle",
+        compiled(MODEL),
+        "--input",
+        "rows.csv",
+    ];
+    sandbox.run(&[&command[..], &["-o", "-"], more].concat())
+}
+
+/// Predictions as cells.
+fn cells(csv: &str) -> Vec<Vec<String>> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .from_reader(csv.as_bytes());
+    reader
+        .records()
+        .map(|record| record.unwrap().iter().map(str::to_owned).collect())
+        .collect()
+}
+
+#[test]
+fn the_same_rows_in_many_forms() {
+    let sandbox = Sandbox::new();
+    let plain = rows(3);
+    // Every run draws its own noise: answers are equal but for the last digit.
+    let values = |csv: &str| -> Vec<f64> {
+        let cells = cells(csv);
+        assert_eq!(cells[0], ["prediction"], "{csv}");
+        cells[1..]
+            .iter()
+            .map(|row| row[0].parse().unwrap())
+            .collect()
+    };
+    let expected = values(&success(&predict(&sandbox, plain.as_bytes(), &[])));
+    assert_eq!(expected.len(), 3);
+    let each_line = |change: &dyn Fn(&str) -> String| -> String {
+        plain.lines().map(|line| change(line) + "\n").collect()
+    };
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, plain.as_bytes()).unwrap();
+    let forms: Vec<(Vec<u8>, &[&str])> = vec![
+        (
+            format!("\u{feff}{}", plain.replace('\n', "\r\n")).into(),
+            &[],
+        ),
+        (plain.replace('\n', "\r").into(), &[]),
+        (plain.replace(',', "\t").into(), &[]),
+        (plain.replace(',', ";").into(), &["--separator", ";"]),
+        (
+            plain.replace(',', ";").replace('.', ",").into(),
+            &["--decimal-comma"],
+        ),
+        (format!("sep=,\n{plain}").into(), &[]),
+        (format!("# exported\n{plain}").into(), &["--comment", "#"]),
+        (each_line(&|line| format!("{line},,")).into(), &[]),
+        (format!("{plain},,,,,,,,,,\n\n").into(), &[]),
+        (each_line(&|line| format!("x,{line},x")).into(), &[]),
+        (packed.finish().unwrap(), &[]),
+    ];
+    for (form, options) in forms {
+        let found = values(&success(&predict(&sandbox, &form, options)));
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(
+                (found - expected).abs() < 1.0,
+                "{options:?}: {found} {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_bad_row_is_marked_and_the_others_are_answered() {
+    let sandbox = Sandbox::new();
+    let plain = rows(4);
+    let mut lines: Vec<String> = plain.lines().map(str::to_owned).collect();
+    lines[0] += ",id";
+    for (number, line) in lines.iter_mut().enumerate().skip(1) {
+        *line = format!("{line},row {number}");
+    }
+    lines[2] = lines[2].replacen(|letter: char| letter != ',', "NA", 1);
+    lines[3] = "1,2".to_owned();
+    let first_comma = lines[4].find(',').unwrap();
+    lines[4].replace_range(..first_comma, "1e6");
+    let file = lines.join("\n");
+    let run = predict(&sandbox, file.as_bytes(), &["--keep", "id"]);
+    let found = cells(&success(&run));
+    let notice = String::from_utf8(run.stderr).unwrap();
+    assert!(
+        notice.contains("2 of 4 rows have no prediction"),
+        "{notice}"
+    );
+    assert_eq!(found[0], ["id", "prediction", "error"]);
+    assert_eq!((found[1][0].as_str(), found[1][2].as_str()), ("row 1", ""));
+    assert!(found[1][1].parse::<f64>().is_ok());
+    assert_eq!(found[2][1], "");
+    assert!(
+        found[2][2].starts_with("rows.csv, line 3, column \"age\""),
+        "{:?}",
+        found[2]
+    );
+    assert_eq!(found[3][1], "");
+    assert!(
+        found[3][2].contains("2 cells where the header has 12"),
+        "{:?}",
+        found[3]
+    );
+    // A value out of range is limited, and said to be.
+    assert!(found[4][1].parse::<f64>().is_ok());
+    assert!(
+        found[4][2].contains("limited to the range"),
+        "{:?}",
+        found[4]
+    );
+
+    let run = predict(&sandbox, file.as_bytes(), &["--on-error", "fail"]);
+    assert!(failure(&run).contains("2 of 4 rows have no prediction") && run.stdout.is_empty());
+}
+
+#[test]
+fn files_that_cannot_be_meant_are_refused_with_the_way_out() {
+    let sandbox = Sandbox::new();
+    let plain = rows(2);
+    let body = plain.split_once('\n').unwrap().1;
+    for (file, reason) in [
+        (body.to_owned(), "the first line holds numbers"),
+        (plain.to_uppercase(), "rename \"AGE\" to \"age\""),
+        (plain.replace(',', ";").replace('.', ","), "--decimal-comma"),
+        (
+            plain.replacen('\n', "\n\"", 1),
+            "rows.csv, line 2: a quote that is opened here",
+        ),
+        (String::new(), "rows.csv is empty"),
+        (rows(0), "has a header and no rows"),
+    ] {
+        let error = failure(&predict(&sandbox, file.as_bytes(), &[]));
+        assert!(error.contains(reason), "{reason}: {error}");
+    }
+}
+
+#[test]
+fn marks_of_an_encrypted_file_come_from_its_rows() {
+    let sandbox = Sandbox::new();
+    success(&sandbox.run(&["specs", compiled(MODEL), "-o", "s.json"]));
+    success(&sandbox.run(&["keygen", "s.json", "-o", "keys"]));
+    let file = rows(2) + "0,0,oops,0,0,0,0,0,0,0,0\n";
+    sandbox.write("rows.csv", &file);
+    let encrypt = [
+        "encrypt", "s.json", "--keys", "keys", "--input", "rows.csv", "-o", "q.cfq",
+    ];
+    let error = failure(&sandbox.run(&encrypt));
+    assert!(error.contains("line 4, column \"bmi\""), "{error}");
+    success(&sandbox.run(&[&encrypt[..], &["--on-error", "mark"]].concat()));
+    success(&sandbox.run(&[
+        "evaluate",
+        compiled(MODEL),
+        "--input",
+        "q.cfq",
+        "-o",
+        "r.cfr",
+    ]));
+    let decrypt = [
+        "decrypt", "s.json", "--keys", "keys", "--input", "r.cfr", "-o", "-",
+    ];
+    let csv = success(&sandbox.run(&[&decrypt[..], &["--rows", "rows.csv"]].concat()));
+    let found = cells(&csv);
+    assert_eq!((found.len(), found[3][0].as_str()), (4, ""));
+    assert!(
+        found[3][1].contains("\"oops\" is not a 32-bit number"),
+        "{:?}",
+        found[3]
+    );
+    sandbox.write("other.csv", &rows(2));
+    let error = failure(&sandbox.run(&[&decrypt[..], &["--rows", "other.csv"]].concat()));
+    assert!(error.contains("another number of rows"), "{error}");
+}

@@ -1,0 +1,213 @@
+//! Routes: one list for the functions that answer them, clients that call them, the HTTP API in
+//! front and its documentation.
+
+use super::Function;
+
+/// Version of documents and messages: the first segment of every path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ApiVersion {
+    /// Keys of one file, specs of format 1.
+    V1,
+    /// Keys of several parts, specs of the newest format.
+    V2,
+}
+
+/// What can be asked for, in every version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// The list of models.
+    Models,
+    /// Client specs of a model.
+    Specs,
+    /// The OpenAPI document, which describes all versions.
+    OpenApi,
+    /// Declares a key.
+    DeclareKey,
+    /// Checks what was uploaded for a key.
+    CompleteKey,
+    /// Where a key stands.
+    KeyStatus,
+    /// Deletes a key.
+    DeleteKey,
+    /// Answers a query.
+    Predict,
+}
+
+/// A request's route, and the value of its path's parameter: empty where it has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requested<'a> {
+    /// Version.
+    pub version: ApiVersion,
+    /// Route.
+    pub route: Route,
+    /// A model's name or a key's id, not parsed.
+    pub parameter: &'a str,
+}
+
+/// Why a request has no route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoRoute {
+    /// There is no such path.
+    Path,
+    /// The path takes other methods, these.
+    Method(Vec<&'static str>),
+}
+
+impl ApiVersion {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::V1, Self::V2];
+
+    /// First segment of its paths.
+    pub const fn segment(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+        }
+    }
+}
+
+impl Route {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Models,
+        Self::Specs,
+        Self::OpenApi,
+        Self::DeclareKey,
+        Self::CompleteKey,
+        Self::KeyStatus,
+        Self::DeleteKey,
+        Self::Predict,
+    ];
+
+    /// Every route in every version.
+    pub fn everywhere() -> impl Iterator<Item = (ApiVersion, Self)> {
+        let versions = ApiVersion::ALL.into_iter();
+        versions.flat_map(|version| Self::ALL.into_iter().map(move |route| (version, route)))
+    }
+
+    /// HTTP method.
+    pub const fn method(self) -> &'static str {
+        match self {
+            Self::Models | Self::Specs | Self::OpenApi | Self::KeyStatus => "GET",
+            Self::DeclareKey | Self::CompleteKey | Self::Predict => "POST",
+            Self::DeleteKey => "DELETE",
+        }
+    }
+
+    /// The function that answers it.
+    pub const fn function(self) -> Function {
+        match self {
+            Self::Models | Self::Specs | Self::OpenApi => Function::Specs,
+            Self::DeclareKey | Self::CompleteKey | Self::KeyStatus | Self::DeleteKey => {
+                Function::RegisterKey
+            }
+            Self::Predict => Function::Infer,
+        }
+    }
+
+    /// Path with its parameter in braces.
+    pub fn pattern(self, version: ApiVersion) -> String {
+        format!("/{}{}", version.segment(), self.rest())
+    }
+
+    /// Path with a value for its parameter, where it has one.
+    pub fn path(self, version: ApiVersion, parameter: &str) -> String {
+        let segments = self.rest().split('/').map(|segment| {
+            if segment.starts_with('{') {
+                parameter
+            } else {
+                segment
+            }
+        });
+        let rest = segments.collect::<Vec<_>>().join("/");
+        format!("/{}{rest}", version.segment())
+    }
+
+    /// The route that a request takes.
+    pub fn find<'a>(method: &str, path: &'a str) -> Result<Requested<'a>, NoRoute> {
+        let mut allowed = Vec::new();
+        for (version, route) in Self::everywhere() {
+            let Some(parameter) = matches(version.segment(), route.rest(), path) else {
+                continue;
+            };
+            if route.method() == method {
+                return Ok(Requested {
+                    version,
+                    route,
+                    parameter,
+                });
+            }
+            allowed.push(route.method());
+        }
+        Err(if allowed.is_empty() {
+            NoRoute::Path
+        } else {
+            NoRoute::Method(allowed)
+        })
+    }
+
+    /// Path below the version.
+    const fn rest(self) -> &'static str {
+        match self {
+            Self::Models => "/models",
+            Self::Specs => "/models/{model}",
+            Self::OpenApi => "/openapi.json",
+            Self::DeclareKey => "/keys",
+            Self::CompleteKey => "/keys/{id}/complete",
+            Self::KeyStatus | Self::DeleteKey => "/keys/{id}",
+            Self::Predict => "/models/{model}/predict",
+        }
+    }
+}
+
+/// Matches a path with a pattern of at most one parameter, and gives the parameter's value.
+fn matches<'a>(version: &str, pattern: &str, path: &'a str) -> Option<&'a str> {
+    let path = path.strip_prefix('/')?.strip_prefix(version)?;
+    let (mut parameter, mut rest) = ("", path.split('/'));
+    for part in pattern.split('/') {
+        let value = rest.next()?;
+        if part.starts_with('{') {
+            parameter = value;
+        } else if part != value {
+            return None;
+        }
+    }
+    rest.next().is_none().then_some(parameter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ApiVersion, NoRoute, Requested, Route};
+
+    #[test]
+    fn every_route_is_found_by_its_path_and_no_other() {
+        for (version, route) in Route::everywhere() {
+            let path = route.path(version, "x");
+            assert_eq!(route.pattern(version).contains('{'), path.contains("/x"));
+            let found = Route::find(route.method(), &path).unwrap();
+            assert_eq!((found.version, found.route), (version, route));
+            assert_eq!(found.parameter == "x", path.contains("/x"));
+        }
+        let predict = Requested {
+            version: ApiVersion::V2,
+            route: Route::Predict,
+            parameter: "fraud",
+        };
+        assert_eq!(Route::find("POST", "/v2/models/fraud/predict"), Ok(predict));
+        let other = NoRoute::Method(vec!["GET", "DELETE"]);
+        assert_eq!(Route::find("PUT", "/v1/keys/0"), Err(other));
+        for path in [
+            "",
+            "/",
+            "/v1",
+            "/v3/models",
+            "/v1/models/",
+            "/v1/models/a/b",
+            "v1/models",
+        ] {
+            let found = Route::find("GET", path);
+            // An empty name is a name that does not parse.
+            assert_eq!(found.is_ok(), path == "/v1/models/", "{path}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Documents of version 2: a key is registered in parts, each a file of its own.
+//!
+//! ```text
+//! POST /v2/keys                 declare parts: name, size, checksums --> where to put each piece
+//! PUT  (presigned, to S3)       one a piece, bound to exactly that size and checksum
+//! POST /v2/keys/{id}/complete   every pending part is checked, then active
+//! ```
+//! What version 1 calls the parts of an upload are pieces here.
+
+use super::{KeyState, Parts};
+use crate::hash::Sha256;
+use crate::message::KeyId;
+use crate::specs::ParameterSetRef;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use time::OffsetDateTime;
+
+/// How a file is cut that travels in several pieces.
+pub type Pieces = Parts;
+
+/// Body of `POST /v2/keys`: parts that will be uploaded. Declaring the same again is harmless: it
+/// says which pieces are still missing. Parts that were declared before stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyDeclaration {
+    /// Id of the secret key that the evaluation key was made from; it names the registration.
+    pub key: KeyId,
+    /// Its parameter set.
+    pub parameter_set: ParameterSetRef,
+    /// Parts by name, one or more.
+    pub parts: BTreeMap<String, PartDeclaration>,
+}
+
+/// One part of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartDeclaration {
+    /// Bytes of its file.
+    pub bytes: u64,
+    /// SHA-256 of the file.
+    pub sha256: Sha256,
+    /// How the file is cut where it travels in several pieces; absent for a single upload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pieces: Option<Pieces>,
+}
+
+/// Answer to `POST /v2/keys`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyUpload {
+    /// The registration.
+    pub status: KeyStatus,
+    /// Pieces of the declared parts that have not arrived.
+    pub pieces: Vec<PieceUpload>,
+}
+
+/// One presigned upload: `method` `url` with exactly these `headers` and the bytes from `offset`
+/// on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PieceUpload {
+    /// Name of the part.
+    pub part: String,
+    /// Number of the piece, from 1.
+    pub number: u32,
+    /// First byte of the part's file.
+    pub offset: u64,
+    /// Number of bytes.
+    pub bytes: u64,
+    /// HTTP method.
+    pub method: String,
+    /// Presigned URL.
+    pub url: String,
+    /// Headers that the signature covers.
+    pub headers: BTreeMap<String, String>,
+    /// When the URL stops working.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires: OffsetDateTime,
+}
+
+/// A registration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyStatus {
+    /// Id of the secret key.
+    pub key: KeyId,
+    /// Name of the parameter set.
+    pub parameter_set: String,
+    /// Parts by name.
+    pub parts: BTreeMap<String, PartStatus>,
+}
+
+/// Where a part stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartStatus {
+    /// Bytes of its file.
+    pub bytes: u64,
+    /// SHA-256 of the file.
+    pub sha256: Sha256,
+    /// Where it stands.
+    pub state: KeyState,
+    /// Why it was rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it was declared.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created: OffsetDateTime,
+    /// When it stops being usable and may be deleted.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires: OffsetDateTime,
+}

@@ -1,0 +1,149 @@
+//! What stays in memory between requests: prepared models and expanded keys, the least recently
+//! used go first. Bounded in bytes.
+
+use crate::{Estimate, Key, Model};
+use cipherfn_engine::{EngineError, bundle};
+use cipherfn_protocol::hash::Sha256;
+use cipherfn_scheme::{EvaluationKey, SchemeError};
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use std::hash::Hash;
+use std::sync::Arc;
+
+/// Each cache may fill this part of the function's memory; the rest is for the rows under
+/// evaluation.
+const PART: u64 = 4;
+
+/// A model ready to answer.
+#[derive(Debug)]
+pub struct WarmModel {
+    /// The model.
+    pub model: Model,
+    /// How long its rows take here.
+    pub estimate: Estimate,
+}
+
+/// A key ready for expansion of queries.
+#[derive(Debug)]
+pub struct WarmKey {
+    /// The key.
+    pub key: Key,
+    /// Of the file it came from: an id can be registered anew with another file.
+    pub sha256: Sha256,
+}
+
+/// Models and keys in memory, by what names them.
+pub struct Warm<M, K> {
+    models: Cache<M, Arc<WarmModel>>,
+    keys: Cache<K, Arc<WarmKey>>,
+}
+
+impl WarmModel {
+    /// Prepares a stored bundle.
+    pub fn new(bytes: &[u8]) -> Result<Self, EngineError> {
+        Ok(Self {
+            model: Model::new(&bundle::read(bytes)?)?,
+            estimate: Estimate::default(),
+        })
+    }
+}
+
+impl WarmKey {
+    /// Brings a stored key, which has this checksum, into the Fourier domain.
+    pub fn new(bytes: &[u8], sha256: Sha256) -> Result<Self, SchemeError> {
+        Ok(Self {
+            key: Key::new(&EvaluationKey::from_file_bytes(bytes)?)?,
+            sha256,
+        })
+    }
+}
+
+impl<M, K> Warm<M, K>
+where
+    M: Hash + Eq + Send + Sync + 'static,
+    K: Hash + Eq + Send + Sync + 'static,
+{
+    /// Caches for a function with `memory` bytes.
+    pub fn new(memory: u64) -> Self {
+        Self {
+            models: cache(memory / PART, |model: &Arc<WarmModel>| {
+                model.model.circuit().memory_len()
+            }),
+            keys: cache(memory / PART, |key: &Arc<WarmKey>| key.key.memory_len()),
+        }
+    }
+
+    /// The model, if it is in memory.
+    pub fn model(&self, name: &M) -> Option<Arc<WarmModel>> {
+        self.models.get(name)
+    }
+
+    /// Keeps a model.
+    pub fn keep_model(&self, name: M, model: WarmModel) -> Arc<WarmModel> {
+        let model = Arc::new(model);
+        self.models.insert(name, Arc::clone(&model));
+        model
+    }
+
+    /// Lets go of a model.
+    pub fn forget_model(&self, name: &M) {
+        self.models.invalidate(name);
+    }
+
+    /// The key, if it is in memory.
+    pub fn key(&self, name: &K) -> Option<Arc<WarmKey>> {
+        self.keys.get(name)
+    }
+
+    /// Keeps a key.
+    pub fn keep_key(&self, name: K, key: WarmKey) -> Arc<WarmKey> {
+        let key = Arc::new(key);
+        self.keys.insert(name, Arc::clone(&key));
+        key
+    }
+
+    /// Lets go of a key.
+    pub fn forget_key(&self, name: &K) {
+        self.keys.invalidate(name);
+    }
+}
+
+/// Weighs in KiB: a weight is a `u32`.
+fn cache<K, V>(bytes: u64, size: fn(&V) -> usize) -> Cache<K, V>
+where
+    K: Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    Cache::builder()
+        .max_capacity(bytes >> 10)
+        .weigher(move |_, value| u32::try_from((size(value) >> 10) + 1).unwrap_or(u32::MAX))
+        .eviction_policy(EvictionPolicy::lru())
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cipherfn_scheme::SecretKey;
+    use cipherfn_scheme::parameters::ParameterSet;
+
+    #[test]
+    fn keys_are_bounded_in_bytes_and_kept_apart() {
+        let set = ParameterSet::by_name("cipherfn-128-n2048-m8-compact-v1").unwrap();
+        let secret = SecretKey::generate(set);
+        let file = EvaluationKey::generate(&secret).unwrap().to_file_bytes();
+        let key = || WarmKey::new(&file, Sha256::from_bytes([0; 32])).unwrap();
+        let size = key().key.memory_len() as u64;
+        // Room for two.
+        let warm = Warm::<&str, (&str, u32)>::new((2 * size + (64 << 10)) * PART);
+        for id in 0..3 {
+            warm.keep_key(("alice", id), key());
+        }
+        warm.keys.run_pending_tasks();
+        assert!(warm.key(&("alice", 0)).is_none(), "the oldest one went");
+        assert!(warm.key(&("alice", 1)).is_some() && warm.key(&("alice", 2)).is_some());
+        assert!(warm.key(&("bob", 1)).is_none(), "another tenant's");
+        warm.forget_key(&("alice", 1));
+        assert!(warm.key(&("alice", 1)).is_none());
+    }
+}

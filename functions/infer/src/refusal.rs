@@ -1,0 +1,39 @@
+//! What serving refuses, as problems of the API.
+
+use cipherfn_protocol::api::{Problem, ProblemType};
+use cipherfn_protocol::message::MessageError;
+use cipherfn_serving::{OutOfTime, QueryError, ReplyTooLarge};
+
+/// A body that is no query.
+pub(crate) fn malformed(error: &MessageError) -> Problem {
+    Problem::new(ProblemType::MalformedQuery, error.to_string())
+}
+
+/// A query for another model or key.
+pub(crate) fn misdirected(error: &QueryError) -> Problem {
+    let kind = match error {
+        QueryError::KeySet { .. } => ProblemType::WrongParameterSet,
+        QueryError::NoKey => ProblemType::UnknownKey,
+        _ => ProblemType::MalformedQuery,
+    };
+    Problem::new(kind, error.to_string())
+}
+
+/// More rows than a reply has room for.
+pub(crate) fn too_large(error: &ReplyTooLarge) -> Problem {
+    too_many_rows(error.to_string(), error.most as u64)
+}
+
+/// More rows than there is time for.
+pub(crate) fn too_late(error: &OutOfTime) -> Problem {
+    match error {
+        OutOfTime::TooManyRows { most, .. } => too_many_rows(error.to_string(), *most),
+        _ => Problem::new(ProblemType::OutOfTime, error.to_string()),
+    }
+}
+
+fn too_many_rows(detail: String, most: u64) -> Problem {
+    let mut problem = Problem::new(ProblemType::TooManyRows, detail);
+    problem.most_rows = Some(most);
+    problem
+}
