@@ -10,16 +10,18 @@ use std::io::{Read, Write};
 /// Largest model that is read, in bytes.
 const MAX_MODEL: u64 = 1 << 30;
 
-/// Compile an ONNX model to a bundle
+/// Compile a model to a bundle
 ///
+/// Reads ONNX models, and what XGBoost (.json, .ubj), LightGBM (.txt) and CatBoost (.json) save.
 /// Prints a report: precision guaranteed, predicted time, sizes, and what the client specs reveal
 /// of the model.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cipherfn compile model.onnx --calibration train.csv --target target -o fraud.cfn
+  cipherfn compile model.json --calibration train.csv --target target --classes no,yes -o m.cfn
   cipherfn compile model.onnx --calibration train.csv --features grid:6 --precision 9 -o m.cfn")]
 pub(crate) struct Compile {
-    /// The ONNX model, - for standard input
+    /// The model, - for standard input
     model: Source,
     /// Rows as CSV: the header names the model's columns, the rows calibrate ranges and check the
     /// compiled model
@@ -70,6 +72,10 @@ pub(crate) struct Compile {
         default_value = "balanced"
     )]
     profile: Profile,
+    /// Names of the classes, in order, for a file of XGBoost or LightGBM, which holds none
+    /// [default: 0, 1, ...]
+    #[arg(long, value_name = "NAME,NAME...", value_delimiter = ',')]
+    classes: Option<Vec<String>>,
     /// Write the report as JSON to this file too
     #[arg(long, value_name = "FILE")]
     report: Option<Destination>,
@@ -154,6 +160,7 @@ impl Compile {
             features,
             precision: self.precision,
             profile: self.profile,
+            classes: self.classes.clone(),
             min_agreement: self.min_agreement / 100.0,
         })
     }

@@ -8,7 +8,7 @@ use crate::features::Features;
 use crate::model::Model;
 use crate::options::Options;
 use crate::quality::Targets;
-use crate::read::read_model;
+use crate::read::{read_model, read_model_with_classes};
 use crate::report::Report;
 use crate::simulate::Simulation;
 use cipherfn_circuit::Bundle;
@@ -45,7 +45,10 @@ pub fn compile<R: Read>(
     options: &Options,
 ) -> Result<Compiled, CompileError> {
     options.check()?;
-    let mut model = read_model(model_bytes)?;
+    let mut model = match &options.classes {
+        Some(classes) => read_model_with_classes(model_bytes, classes)?,
+        None => read_model(model_bytes)?,
+    };
     let Calibration {
         source_name,
         input,

@@ -11,13 +11,16 @@ use cipherfn_table::TableError;
 #[non_exhaustive]
 pub enum CompileError {
     /// Bytes that are no ONNX model.
-    #[error("this is not an ONNX model: {reason}; give the .onnx file that the exporter wrote")]
+    #[error(
+        "this is not an ONNX model: {reason}; give the .onnx file that the exporter wrote, or what \
+         save_model of XGBoost (.json, .ubj), LightGBM (.txt) or CatBoost (.json) writes"
+    )]
     NotOnnx {
         /// What fails.
         reason: String,
     },
     /// A model above the size limit.
-    #[error("the ONNX model has {len} bytes, more than the limit of {limit}")]
+    #[error("the model has {len} bytes, more than the limit of {limit}")]
     TooLarge {
         /// Bytes given.
         len: usize,
@@ -49,6 +52,42 @@ pub enum CompileError {
         problem: String,
         /// What does.
         supported: String,
+    },
+    /// A file of a library that breaks the format's rules.
+    #[error("invalid {library} model: {place}: {problem}")]
+    InvalidFile {
+        /// The library.
+        library: String,
+        /// Field, tree or node.
+        place: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A valid file of a library that uses something that cannot be compiled.
+    #[error("unsupported {library} model: {place}: {problem}; supported: {way_out}")]
+    UnsupportedFile {
+        /// The library.
+        library: String,
+        /// Field, tree or node.
+        place: String,
+        /// What is not supported.
+        problem: String,
+        /// What is.
+        way_out: String,
+    },
+    /// A model in a form that is not read.
+    #[error("this is {found}, which is not read; write the form that is in Python: {way_out}")]
+    WrongForm {
+        /// What the file is.
+        found: String,
+        /// The line that converts it.
+        way_out: String,
+    },
+    /// JSON that is no model.
+    #[error("this is JSON, but no model of XGBoost or CatBoost: {problem}")]
+    UnknownJson {
+        /// What is missing, or where it stops being JSON.
+        problem: String,
     },
     /// A step of pre- or post-processing cannot be formed.
     #[error(transparent)]

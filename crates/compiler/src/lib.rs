@@ -1,15 +1,15 @@
-//! ONNX in, bundle out.
+//! Model file in, bundle out.
 //!
 //! ```text
-//! model.onnx --read--> graph --lower--> operations --analyse, cut--> Model:
-//!                                       pre-processing | estimators | post-processing
+//! ONNX file --read--> graph --lower--> operations --analyse, cut--> Model:
+//! file of a library --read------------> pre-processing | estimators | post-processing
 //!                                                                |
 //! calibration rows ------------------------------------------> compile
 //!                                                                |
 //!                      circuit (for the server), client specs (for the client), report (for people)
 //! ```
 //!
-//! A compiled model is a function of the ONNX bytes, the calibration rows and the options alone:
+//! A compiled model is a function of the model's bytes, the calibration rows and the options alone:
 //! the same input gives the same bytes.
 
 mod analyse;

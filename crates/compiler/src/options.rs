@@ -26,6 +26,8 @@ pub struct Options {
     pub precision: Option<f64>,
     /// What is scarce.
     pub profile: Profile,
+    /// Names of the classes, in order, for a file of a library that holds none.
+    pub classes: Option<Vec<String>>,
     /// Part of the calibration rows, 0 to 1, that must get the label that the model gives them when
     /// quantisation and noise are simulated; an error below it.
     pub min_agreement: f64,
@@ -39,6 +41,7 @@ impl Options {
             features: FeatureMode::Exact { decoys: 0 },
             precision: None,
             profile: Profile::Balanced,
+            classes: None,
             min_agreement: DEFAULT_AGREEMENT,
         }
     }

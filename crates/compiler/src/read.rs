@@ -1,17 +1,79 @@
-//! From the bytes of a model file to the typed model.
+//! Model files in, typed models out.
+//!
+//! ```text
+//! bytes --format--> ONNX: a graph, lowered and cut ------------------> Model
+//!              \\--> XGBoost, LightGBM, CatBoost: columns, trees, link --/
+//! ```
+//!
+//! The libraries' own files give the libraries' own predictions: a file is read as the library that
+//! wrote it reads it.
 
+mod answer;
+mod catboost;
+mod features;
+mod forest;
+mod format;
+mod json;
+mod library;
+mod lightgbm;
 pub(crate) mod onnx;
+mod source;
+mod ubjson;
+mod xgboost;
 
 use crate::cut::{Provenance, cut};
 use crate::error::CompileError;
 use crate::lower::{lower, operators};
 use crate::model::Model;
+use format::Format;
+use source::Reading;
 
-/// Reads a model file.
+/// Reads a model file; its content tells the format.
 ///
 /// # Errors
 /// Bytes that are no model, and models that cannot be compiled, with the node or field at fault.
 pub fn read_model(bytes: &[u8]) -> Result<Model, CompileError> {
+    read(bytes, Reading::default())
+}
+
+/// Reads a file of XGBoost, LightGBM or CatBoost and names its classes, in order.
+///
+/// # Errors
+/// As [`read_model`]; class names whose number is not that of the classes, and ONNX models, which
+/// name their classes themselves.
+pub fn read_model_with_classes(bytes: &[u8], classes: &[String]) -> Result<Model, CompileError> {
+    let classes = Some(classes);
+    read(bytes, Reading { classes })
+}
+
+/// Every ONNX operator that [`read_model`] understands, with its domain.
+pub fn supported_operators() -> Vec<String> {
+    operators()
+}
+
+fn read(bytes: &[u8], reading: Reading<'_>) -> Result<Model, CompileError> {
+    let format = Format::of(bytes)?;
+    if format != Format::Onnx && bytes.len() > library::MAX_BYTES {
+        return Err(CompileError::TooLarge {
+            len: bytes.len(),
+            limit: library::MAX_BYTES,
+        });
+    }
+    match format {
+        Format::Onnx if reading.classes.is_some() => Err(CompileError::Option {
+            option: "classes",
+            found: "given for an ONNX model, which names its classes".into(),
+            expected: "it for files of XGBoost, LightGBM and CatBoost only",
+        }),
+        Format::Onnx => read_onnx(bytes),
+        Format::XgBoostJson => xgboost::read_json(bytes, reading),
+        Format::XgBoostUbjson => xgboost::read_ubjson(bytes, reading),
+        Format::LightGbm => lightgbm::read(bytes, reading),
+        Format::CatBoost => catboost::read(bytes, reading),
+    }
+}
+
+fn read_onnx(bytes: &[u8]) -> Result<Model, CompileError> {
     let graph = onnx::graph::read(bytes)?;
     let operations = lower(&graph)?;
     let provenance = Provenance {
@@ -20,9 +82,4 @@ pub fn read_model(bytes: &[u8]) -> Result<Model, CompileError> {
         operators: graph.operators,
     };
     cut(operations, provenance)
-}
-
-/// Every ONNX operator that [`read_model`] understands, with its domain.
-pub fn supported_operators() -> Vec<String> {
-    operators()
 }

@@ -50,7 +50,7 @@ pub struct ModelReport {
     pub task: String,
     /// Exporter and version.
     pub producer: String,
-    /// Operators of the ONNX graph.
+    /// Operators of the ONNX graph, or what a library's file boosts.
     pub operators: Vec<String>,
     /// Length of the feature vector.
     pub features: usize,

@@ -1,0 +1,165 @@
+//! From linked nodes, as a file gives them, to trees in arena form.
+
+use super::features::{FeatureId, Features, Vector, View};
+use super::library::{Library, MAX_DEPTH, MAX_NODES, MAX_VALUES, NodePlace, TreePlace};
+use crate::error::CompileError;
+use crate::model::{Test, Tree, TreeEnsemble, TreeNode};
+
+/// A node as a file gives it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum FileNode {
+    /// What the leaf adds to which scores, scores increasing.
+    Leaf(Vec<(u32, f64)>),
+    /// `x > threshold`, in 64-bit arithmetic.
+    Split {
+        feature: FeatureId,
+        threshold: f64,
+        /// Whether NaN goes where values above the threshold go.
+        missing_goes_above: bool,
+        above: usize,
+        below: usize,
+    },
+}
+
+impl FileNode {
+    /// A split that only asks whether the column's value is missing.
+    pub(crate) fn missing(
+        features: &mut Features,
+        column: u32,
+        missing: usize,
+        present: usize,
+    ) -> Self {
+        Self::Split {
+            feature: features.feature(column, View::IsMissing),
+            threshold: 0.5,
+            missing_goes_above: false,
+            above: missing,
+            below: present,
+        }
+    }
+}
+
+/// Collects the trees of one file within the bounds of [`super::library`].
+#[derive(Debug)]
+pub(crate) struct Forest {
+    library: Library,
+    trees: Vec<Vec<FileNode>>,
+    nodes: usize,
+    values: usize,
+}
+
+impl Forest {
+    pub(crate) const fn new(library: Library) -> Self {
+        Self {
+            library,
+            trees: Vec::new(),
+            nodes: 0,
+            values: 0,
+        }
+    }
+
+    /// Adds a tree whose root is node 0. Nodes that it does not reach are left out.
+    ///
+    /// # Errors
+    /// A child that is none of the nodes, a node that is reached twice (a cycle is a case of it), a
+    /// leaf or threshold that is not finite, and trees that are too deep or too large.
+    pub(crate) fn add(
+        &mut self,
+        features: &mut Features,
+        nodes: Vec<FileNode>,
+    ) -> Result<(), CompileError> {
+        let tree = self.trees.len();
+        let library = self.library;
+        self.nodes += nodes.len().max(1);
+        library.count(TreePlace(tree), self.nodes, MAX_NODES, "nodes up to here")?;
+        if nodes.is_empty() {
+            return Err(library.invalid(TreePlace(tree), "it has no node"));
+        }
+        let mut slots: Vec<Option<FileNode>> = nodes.into_iter().map(Some).collect();
+        let mut ordered = Vec::new();
+        // Where each parent's link to the node stands: its place among the ordered, and the side.
+        let mut open = vec![(0, 0, None)];
+        while let Some((at, depth, link)) = open.pop() {
+            let place = NodePlace { tree, node: at };
+            if depth > MAX_DEPTH {
+                return Err(
+                    library.invalid(place, format!("it lies deeper than {MAX_DEPTH} levels"))
+                );
+            }
+            let mut node = match slots.get_mut(at) {
+                Some(slot) => slot.take().ok_or_else(|| {
+                    library.invalid(place, "two branches lead to it, or one leads back to it")
+                })?,
+                None => {
+                    return Err(library.invalid(
+                        TreePlace(tree),
+                        format!("a branch leads to node {at} of {}", slots.len()),
+                    ));
+                }
+            };
+            let own = ordered.len();
+            match &mut node {
+                FileNode::Leaf(values) => {
+                    self.values += values.len();
+                    library.count(place, self.values, MAX_VALUES, "leaf values up to here")?;
+                    if let Some((_, value)) = values.iter().find(|(_, value)| !value.is_finite()) {
+                        return Err(library.invalid(place, format!("its value is {value}")));
+                    }
+                }
+                FileNode::Split {
+                    feature,
+                    threshold,
+                    above,
+                    below,
+                    ..
+                } => {
+                    if !threshold.is_finite() {
+                        return Err(library.invalid(place, format!("its threshold is {threshold}")));
+                    }
+                    features.compare(*feature, *threshold);
+                    open.push((*below, depth + 1, Some((own, false))));
+                    open.push((*above, depth + 1, Some((own, true))));
+                }
+            }
+            ordered.push(node);
+            if let Some((parent, is_above)) = link
+                && let Some(FileNode::Split { above, below, .. }) = ordered.get_mut(parent)
+            {
+                *(if is_above { above } else { below }) = own;
+            }
+        }
+        self.trees.push(ordered);
+        Ok(())
+    }
+
+    /// The ensemble over the finished feature vector.
+    pub(crate) fn finish(self, base: Vec<f64>, vector: &Vector) -> TreeEnsemble {
+        let node = |node| match node {
+            FileNode::Leaf(values) => TreeNode::Leaf(values),
+            FileNode::Split {
+                feature,
+                threshold,
+                missing_goes_above,
+                above,
+                below,
+            } => {
+                let (feature, threshold) = vector.place(feature, threshold);
+                TreeNode::Split {
+                    feature,
+                    test: Test::Greater(threshold),
+                    missing_goes_yes: missing_goes_above,
+                    yes: above as u32,
+                    no: below as u32,
+                }
+            }
+        };
+        let tree = |nodes: Vec<FileNode>| Tree {
+            nodes: nodes.into_iter().map(node).collect(),
+        };
+        TreeEnsemble {
+            scores: base.len(),
+            base,
+            trees: self.trees.into_iter().map(tree).collect(),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Trees of a file.
+
+use super::LIBRARY;
+use super::text::{File, Section};
+use crate::error::CompileError;
+use crate::read::features::{FeatureId, Features, Members, View, ZERO};
+use crate::read::forest::{FileNode, Forest};
+use crate::read::library::{MAX_NODES, MAX_VALUES, NodePlace, TreePlace};
+use std::collections::HashMap;
+
+/// Bits of a node's `decision_type`.
+const IS_CATEGORICAL: u8 = 1;
+const DEFAULT_LEFT: u8 = 2;
+/// Codes are compared as 32-bit floats, which count no further.
+const MAX_CODE: u32 = 1 << 24;
+
+/// Reads all trees; averages are folded into the leaves.
+pub(super) fn read(
+    file: &File<'_>,
+    scores: usize,
+    features: &mut Features,
+) -> Result<Forest, CompileError> {
+    let trees = file.trees.len();
+    if !trees.is_multiple_of(scores) {
+        let problem = format!("{trees} trees, {scores} in each round");
+        return Err(LIBRARY.invalid("num_tree_per_iteration", problem));
+    }
+    let average = file.header.get("average_output").is_some();
+    let divisor = if average {
+        (trees / scores).max(1) as f64
+    } else {
+        1.0
+    };
+    let mut forest = Forest::new(LIBRARY);
+    for (index, section) in file.trees.iter().enumerate() {
+        let tree = FileTree::read(section, index)?;
+        let leaf = |value: f64| FileNode::Leaf(vec![((index % scores) as u32, value / divisor)]);
+        let mut sets = HashMap::new();
+        let mut nodes = (0..tree.splits)
+            .map(|node| tree.split(node, features, &mut sets))
+            .collect::<Result<Vec<_>, _>>()?;
+        nodes.extend(tree.leaf_value.iter().map(|&value| leaf(value)));
+        forest.add(features, nodes)?;
+    }
+    Ok(forest)
+}
+
+/// A tree's lists: nodes `0 .. splits` are splits, and leaf `i` is node `splits + i`.
+struct FileTree {
+    index: usize,
+    splits: usize,
+    split_feature: Vec<u32>,
+    threshold: Vec<f64>,
+    decision_type: Vec<u8>,
+    left_child: Vec<i64>,
+    right_child: Vec<i64>,
+    leaf_value: Vec<f64>,
+    cat_boundaries: Vec<usize>,
+    cat_threshold: Vec<u32>,
+}
+
+impl FileTree {
+    fn read(section: &Section<'_>, index: usize) -> Result<Self, CompileError> {
+        if section
+            .get("is_linear")
+            .is_some_and(|flag| flag.trim() != "0")
+        {
+            return Err(LIBRARY.unsupported(
+                TreePlace(index),
+                "its leaves are linear models (linear_tree)",
+                "train with linear_tree=False",
+            ));
+        }
+        let leaves = section.count("num_leaves")?;
+        LIBRARY.count(TreePlace(index), leaves, MAX_NODES, "leaves")?;
+        let splits = leaves
+            .checked_sub(1)
+            .ok_or_else(|| section.invalid("num_leaves is 0"))?;
+        let sets = section.count("num_cat")?;
+        let boundaries = if sets == 0 { 0 } else { sets.saturating_add(1) };
+        let cat_boundaries: Vec<usize> = section.list("cat_boundaries", boundaries)?;
+        let words = cat_boundaries.last().copied().unwrap_or(0);
+        Ok(Self {
+            index,
+            splits,
+            split_feature: section.list("split_feature", splits)?,
+            threshold: section.list("threshold", splits)?,
+            decision_type: section.list("decision_type", splits)?,
+            left_child: section.list("left_child", splits)?,
+            right_child: section.list("right_child", splits)?,
+            leaf_value: section.list("leaf_value", leaves)?,
+            cat_threshold: section.list("cat_threshold", words)?,
+            cat_boundaries,
+        })
+    }
+
+    fn split(
+        &self,
+        node: usize,
+        features: &mut Features,
+        sets: &mut HashMap<(usize, u32), FeatureId>,
+    ) -> Result<FileNode, CompileError> {
+        let place = NodePlace {
+            tree: self.index,
+            node,
+        };
+        let column = self.split_feature[node];
+        if column as usize >= features.columns() {
+            let problem = format!("feature {column} of {}", features.columns());
+            return Err(LIBRARY.invalid(place, problem));
+        }
+        let left = self.child(place, self.left_child[node])?;
+        let right = self.child(place, self.right_child[node])?;
+        let decision = self.decision_type[node];
+        if decision & IS_CATEGORICAL != 0 {
+            let set = self.threshold[node];
+            if !(set >= 0.0 && set + 1.0 < self.cat_boundaries.len() as f64) {
+                return Err(LIBRARY.invalid(place, format!("set of categories {set}")));
+            }
+            let set = set as usize;
+            let member = if let Some(&member) = sets.get(&(set, column)) {
+                member
+            } else {
+                let members = Members::Codes(self.codes(place, set)?);
+                let member = features.member(place, column, members)?;
+                sets.insert((set, column), member);
+                member
+            };
+            return Ok(FileNode::Split {
+                feature: member,
+                threshold: 0.5,
+                missing_goes_above: false,
+                above: left,
+                below: right,
+            });
+        }
+        let view = match (decision >> 2) & 3 {
+            0 => View::MissingIsZero,
+            1 => View::ZeroIsMissing,
+            2 => View::Plain,
+            other => return Err(LIBRARY.invalid(place, format!("missing values of kind {other}"))),
+        };
+        let threshold = outside_zero(self.threshold[node]);
+        let default_left = decision & DEFAULT_LEFT != 0;
+        // Every number is at most infinity: only missing values go right.
+        if threshold == f64::INFINITY && view == View::Plain && !default_left {
+            return Ok(FileNode::missing(features, column, right, left));
+        }
+        Ok(FileNode::Split {
+            feature: features.feature(column, view),
+            threshold,
+            missing_goes_above: !default_left,
+            above: right,
+            below: left,
+        })
+    }
+
+    /// The node that a child's number stands for: leaves are negative.
+    fn child(&self, place: NodePlace, id: i64) -> Result<usize, CompileError> {
+        let (at, count, offset) = if id < 0 {
+            (!id, self.leaf_value.len(), self.splits)
+        } else {
+            (id, self.splits, 0)
+        };
+        usize::try_from(at)
+            .ok()
+            .filter(|&at| at < count)
+            .map(|at| at + offset)
+            .ok_or_else(|| {
+                let problem = format!("a branch leads to {id}, there are {} splits", self.splits);
+                LIBRARY.invalid(place, problem)
+            })
+    }
+
+    /// Members of a bit set, increasing.
+    fn codes(&self, place: NodePlace, set: usize) -> Result<Vec<u32>, CompileError> {
+        let invalid = |problem: String| LIBRARY.invalid(place, problem);
+        let (start, end) = (self.cat_boundaries[set], self.cat_boundaries[set + 1]);
+        let words = self
+            .cat_threshold
+            .get(start..end)
+            .ok_or_else(|| invalid(format!("set of categories {set} is none of the file's")))?;
+        let count: usize = words.iter().map(|word| word.count_ones() as usize).sum();
+        LIBRARY.count(place, count, MAX_VALUES, "categories")?;
+        let codes = words.iter().enumerate().flat_map(|(at, &word)| {
+            let bits = (0..32u32).filter(move |bit| word >> bit & 1 == 1);
+            bits.map(move |bit| at as u64 * 32 + u64::from(bit))
+        });
+        codes
+            .map(|code| {
+                u32::try_from(code)
+                    .ok()
+                    .filter(|&code| code < MAX_CODE)
+                    .ok_or_else(|| invalid(format!("category {code}, more than {MAX_CODE}")))
+            })
+            .collect()
+    }
+}
+
+/// The threshold that parts values as the library does: it takes numbers up to [`ZERO`] for 0 before
+/// any tree sees them (seen in version 4: a value equal to the threshold `-ZERO` goes right).
+fn outside_zero(threshold: f64) -> f64 {
+    if (-ZERO..0.0).contains(&threshold) {
+        (-ZERO).next_down()
+    } else if (0.0..=ZERO).contains(&threshold) {
+        ZERO
+    } else {
+        threshold
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ZERO, outside_zero};
+
+    #[test]
+    fn what_counts_as_zero_lies_on_the_side_of_zero() {
+        let thresholds = [-1.0, -ZERO, -1e-36, 0.0, 1e-36, ZERO, 1.0];
+        let near = [ZERO, ZERO.next_up(), ZERO.next_down(), 1e-300, 0.0];
+        for value in near.iter().flat_map(|&value| [value, -value]) {
+            let seen = if value.abs() <= ZERO { 0.0 } else { value };
+            for threshold in thresholds {
+                let found = value > outside_zero(threshold);
+                assert_eq!(found, seen > threshold, "{value} > {threshold}");
+            }
+        }
+    }
+}
