@@ -31,8 +31,7 @@ pub struct Report {
     /// with.
     #[serde(default)]
     pub expected_rows: Option<u64>,
-    /// What to know: where the answer departs from the file, how columns were matched, what the
-    /// specs show.
+    /// What to know: how columns were matched, what the specs show.
     #[serde(default)]
     pub notes: Vec<String>,
     /// What to look at before deploying.

@@ -53,12 +53,8 @@ impl Subject<'_> {
         let facts = others
             .iter()
             .fold(first.clone(), |facts, other| join(&facts, other));
-<<<<<<< HEAD
-        let mut notes = [model.summary.notes.clone(), self.checks.notes].concat();
-=======
         let mut notes = model.summary.notes.clone();
         notes.extend(self.checks.notes);
->>>>>>> main
         if model.estimators.len() > 1 {
             notes.push(format!(
                 "the model combines {} estimators: the server gives the scores of each, and the \
