@@ -4,6 +4,7 @@ pub(crate) mod registration;
 
 use crate::models::{Caller, TREE, TREE_OF_OTHER_SET};
 use crate::stack::{Setup, Stack};
+use cipherfn_client::Remedy;
 use cipherfn_client_http::{Registered, ServiceError, Uploaded};
 use cipherfn_emulator::faults::Fault;
 use cipherfn_protocol::api::{KeyDeclaration, KeyState, PartUpload, Parts, ProblemType};
@@ -512,7 +513,7 @@ async fn a_key_that_is_not_active_answers_nothing() {
         .expect_err("not active");
     assert!(
         matches!(error, ServiceError::KeyNotActive { .. })
-            && error.to_string().contains("`cipherfn register`"),
+            && matches!(error.remedy(), Some(Remedy::RegisterKey { key }) if key == caller.key()),
         "{error}"
     );
     assert_eq!(registration.complete().await.status, 200);
