@@ -99,6 +99,11 @@ impl Backend {
         self.set.packing().is_some()
     }
 
+    /// The key parts that expand its queries.
+    pub(crate) fn expansion(self) -> &'static [KeyPart] {
+        self.set.expansion().map_or(&[], std::slice::from_ref)
+    }
+
     /// Slots that a query of `selectors` selectors expands to; none where they travel whole.
     pub(crate) const fn slots(self, selectors: u32, gadget: Gadget) -> u32 {
         if self.is_packed() {

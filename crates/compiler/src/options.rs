@@ -116,7 +116,8 @@ pub enum Profile {
     Compact,
     /// No evaluation key: selectors travel as whole ciphertexts.
     Keyless,
-    /// Bytes a row of requests of many rows, which share ciphertexts both ways, for a larger key.
+    /// Bytes a row where rows share ciphertexts both ways, for a larger key. Messages hold rows
+    /// apart so far: until they do not, a query is as large as in other profiles.
     Wide,
 }
 

@@ -102,7 +102,7 @@ impl ParameterSet {
     }
 
     /// The part that expands packed selectors: the first one, where there is any.
-    const fn expansion(&self) -> Option<&'static KeyPart> {
+    pub const fn expansion(&self) -> Option<&'static KeyPart> {
         self.parts.first()
     }
 

@@ -97,7 +97,6 @@ impl Family for LinearModel {
                 trees: None,
                 query_bytes: fit.query_bytes(backend),
                 reply_bytes: backend.reply_bytes(coefficients.len(), fit.reply_bits),
-                // Only packed replies need a key, and only this profile asks for one.
                 shared: is_wide.then(|| SharedSizes {
                     query_row: fit.query_bytes(backend),
                     reply_row: backend.shared_reply_bytes(
@@ -106,7 +105,7 @@ impl Family for LinearModel {
                         Remainder::Data,
                     ),
                 }),
-                key_parts: if is_wide { backend.set.parts } else { &[] },
+                key_parts: &[],
                 warnings,
             },
             circuit: Circuit {

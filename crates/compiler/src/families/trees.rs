@@ -111,7 +111,7 @@ impl Family for TreeEnsemble {
                         Remainder::Noise,
                     ),
                 }),
-                key_parts: backend.set.parts,
+                key_parts: backend.expansion(),
                 warnings,
             },
             circuit: circuit(choice, setting),

@@ -201,7 +201,7 @@ impl Display for SizeReport {
         )?;
         shared.map_or(Ok(()), |shared| {
             let bytes = format_args!(
-                "in requests of many rows: query row {}, reply row {}",
+                "where rows share ciphertexts, which requests do not yet: query row {}, reply row {}",
                 shared.query_row, shared.reply_row
             );
             line(f, "", bytes)
