@@ -7,7 +7,7 @@ use cipherfn_circuit::circuit::{Circuit, Node, NodeId, Output, Product, Sum};
 /// [`ClearCircuit`](crate::ClearCircuit) computes with plaintext polynomials, for one row.
 /// [`PreparedCircuit`](crate::PreparedCircuit) computes with expressions, once a circuit: what it
 /// makes of them are the steps that run on the ciphertexts of every row. Both follow
-/// [`evaluate`], so a further kind of node is one more method that neither can forget.
+/// `evaluate`, so a further kind of node is one more method that neither can forget.
 pub trait Evaluator {
     /// A GLWE value; the default stands for one that nothing needs.
     type Glwe: Default;

@@ -33,7 +33,7 @@ pub struct ParameterSet {
     pub parts: &'static [KeyPart],
 }
 
-/// A module over Z[X]/(X^N + 1) with the noise that makes it secure.
+/// A module over `Z[X]/(X^N + 1)` with the noise that makes it secure.
 #[derive(Debug, PartialEq)]
 pub struct Ring {
     /// GLWE dimension k.
