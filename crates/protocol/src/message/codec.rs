@@ -175,6 +175,10 @@ impl<'a> Reader<'a> {
         if count == 0 {
             return Err(self.malformed("a chunk without rows"));
         }
+        // Rows of no bytes would cost memory that no byte of the message pays for.
+        if row_len == 0 {
+            return Err(self.malformed("rows without bytes"));
+        }
         if count as usize > MAX_ROWS {
             return Err(self.malformed("a chunk of too many rows"));
         }

@@ -94,6 +94,16 @@ fn long_explanations_are_cut_at_a_character() {
     assert_eq!(back.outcomes, [Err("€".repeat(341))]);
 }
 
+/// A million of them would fit into a message of a hundred bytes.
+#[test]
+fn rows_without_bytes_are_refused() {
+    let mut bytes = query(0, true, &[&[1, 2], &[3, 4]]).to_payload();
+    bytes.truncate(bytes.len() - 4);
+    bytes[61] = 0;
+    let error = QueryChunk::from_payload(1, &bytes).unwrap_err();
+    assert!(error.to_string().contains("rows without bytes"), "{error}");
+}
+
 #[test]
 fn every_truncation_and_flag_is_refused() {
     let head = ChunkHead {
