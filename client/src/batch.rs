@@ -6,6 +6,9 @@ use crate::error::ClientError;
 use cipherfn_program::{Kind, Tensor};
 use cipherfn_protocol::specs::InputColumn;
 
+/// Largest float that is a whole number without doubt, 2^53.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// Named columns of equal length.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
@@ -226,7 +229,9 @@ fn push(
         (Tensor::F32(all), number, _) => all.push(number.unwrap_or(f64::NAN) as f32),
         (Tensor::F64(all), number, _) => all.push(number.unwrap_or(f64::NAN)),
         (Tensor::I64(all), Some(_), Values::I64(values)) => all.push(values[row]),
-        (Tensor::I64(all), Some(number), _) if number.fract() == 0.0 => all.push(number as i64),
+        (Tensor::I64(all), Some(number), _) if number.fract() == 0.0 && number.abs() <= EXACT => {
+            all.push(number as i64);
+        }
         (Tensor::I64(_), Some(number), _) => {
             return Err(format!("{number} is not a whole number; correct it"));
         }
