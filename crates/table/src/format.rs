@@ -108,14 +108,14 @@ pub(crate) fn open<R: Read>(
         start = read_line(&mut input, &mut head).map_err(failed)?;
     }
     // The header is the first line that is neither blank nor a comment.
-    let mut from = 0;
-    while start && is_skipped(&head[from..], format.comment) {
-        from = head.len();
+    while start && is_skipped(&head, format.comment) {
+        head.clear();
+        line += 1;
         start = read_line(&mut input, &mut head).map_err(failed)?;
     }
     let separator = said.unwrap_or(match format.separator {
         Separator::Given(separator) => separator,
-        Separator::Found => found(&head[from..]),
+        Separator::Found => found(&head),
     });
     let from = head.len();
     read_line(&mut input, &mut head).map_err(failed)?;

@@ -6,10 +6,15 @@
 
 use crate::error::TableError;
 use crate::format::{self, Format, Text};
+use std::collections::VecDeque;
 use std::io::{BufRead, Read};
 
 /// Largest record, in bytes: a quote that is never closed must not pull a whole file into memory.
 pub(crate) const MAX_RECORD: usize = 16 << 20;
+
+/// Most groups of lines of nothing but separators, each of another width or place, that are kept
+/// until it is known whether a row follows.
+const MAX_BARE: usize = 1 << 16;
 
 /// A CSV text, with one record in memory.
 #[derive(Debug)]
@@ -17,6 +22,26 @@ pub(crate) struct Records<R> {
     pub(crate) source_name: String,
     text: Text<R>,
     record: Record,
+    /// Lines of nothing but separators before the record that was read.
+    bare: VecDeque<Bare>,
+    /// That record, while those lines are given.
+    held: Option<Held>,
+}
+
+/// Consecutive lines of nothing but separators.
+#[derive(Debug)]
+struct Bare {
+    start: u64,
+    lines: u64,
+    width: usize,
+}
+
+/// A record that waits: its cells, where they end, and its line.
+#[derive(Debug)]
+struct Held {
+    cells: Vec<u8>,
+    ends: Vec<usize>,
+    start: u64,
 }
 
 /// The record that is read, byte by byte.
@@ -73,21 +98,81 @@ impl<R: Read> Records<R> {
             source_name,
             text: opened.text,
             record,
+            bare: VecDeque::new(),
+            held: None,
         })
     }
 
-    /// Reads the next record; false at the end. Blank lines, comments and lines of nothing but
-    /// separators are no records.
+    /// Reads the header: the first record with text in it; false at the end.
+    pub(crate) fn header(&mut self) -> Result<bool, TableError> {
+        let found = self.next_written()?;
+        self.bare.clear();
+        Ok(found)
+    }
+
+    /// Reads the next record; false at the end. Blank lines and comments are no records, and neither
+    /// are lines of nothing but separators at the end, as spreadsheets write them. Such a line
+    /// between others is a row whose values are all missing, as data frames write it.
     pub(crate) fn advance(&mut self) -> Result<bool, TableError> {
+        if self.bare.is_empty() && self.held.is_none() {
+            if !self.next_written()? {
+                return Ok(false);
+            }
+            if self.bare.is_empty() {
+                return Ok(true);
+            }
+            self.held = Some(Held {
+                cells: std::mem::take(&mut self.record.cells),
+                ends: std::mem::take(&mut self.record.ends),
+                start: self.record.start,
+            });
+        }
+        if let Some(bare) = self.bare.front_mut() {
+            self.record.cells.clear();
+            self.record.ends = vec![0; bare.width];
+            self.record.start = bare.start;
+            bare.start += 1;
+            bare.lines -= 1;
+            if bare.lines == 0 {
+                self.bare.pop_front();
+            }
+        } else if let Some(held) = self.held.take() {
+            self.record.cells = held.cells;
+            self.record.ends = held.ends;
+            self.record.start = held.start;
+        }
+        Ok(true)
+    }
+
+    /// Reads the next record with text in it, and notes the lines of nothing but separators before;
+    /// false at the end.
+    fn next_written(&mut self) -> Result<bool, TableError> {
         loop {
             self.record.cells.clear();
             self.record.ends.clear();
             self.record.quoted = false;
             if !self.read()? {
+                self.bare.clear();
                 return Ok(false);
             }
+            let (start, width) = (self.record.start, self.width());
             if self.record.quoted || !self.record.cells.is_empty() {
                 return Ok(true);
+            }
+            if width == 1 {
+                continue;
+            }
+            let is_full = self.bare.len() == MAX_BARE;
+            match self.bare.back_mut() {
+                Some(bare) if bare.width == width && bare.start + bare.lines == start => {
+                    bare.lines += 1;
+                }
+                _ if is_full => return Err(self.too_long()),
+                _ => self.bare.push_back(Bare {
+                    start,
+                    lines: 1,
+                    width,
+                }),
             }
         }
     }
@@ -110,7 +195,8 @@ impl<R: Read> Records<R> {
             if end.is_some() {
                 return Ok(true);
             }
-            if self.record.cells.len() > MAX_RECORD {
+            // A separator alone costs the end of a cell.
+            if self.record.cells.len() + size_of_val(&*self.record.ends) > MAX_RECORD {
                 return Err(self.too_long());
             }
         }

@@ -62,7 +62,7 @@ impl<R: Read> Table<R> {
         format: Format,
     ) -> Result<Self, TableError> {
         let mut records = Records::new(source_name.into(), input, format)?;
-        if !records.advance()? {
+        if !records.header()? {
             return Err(TableError::Empty {
                 source_name: records.source_name,
             });

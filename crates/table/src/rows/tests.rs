@@ -317,12 +317,31 @@ fn comments_gzip_and_rows_of_nothing() {
         comment: Some(b'#'),
         ..Format::default()
     };
-    let csv = b"# made by hand\n\na,b\n# \"not a quote\n1,2\n,\n3,4";
+    let csv = b"# made by hand\n\na,b\n# \"not a quote\n1,2\n3,4\n,\n\n,\n";
     let rows = [numbers(1.0, 2.0), numbers(3.0, 4.0)];
     assert_eq!(read_as(csv, commented).unwrap(), rows);
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut packed, csv).unwrap();
     assert_eq!(read_as(&packed.finish().unwrap(), commented).unwrap(), rows);
+}
+
+/// Data frames write a row of missing values as separators alone, spreadsheets whole pages of them
+/// at the end.
+#[test]
+fn a_line_of_separators_between_rows_is_a_row() {
+    let columns = ["a", "b"].map(|name| column(name, ColumnKind::Float32, true));
+    let csv = b",\na,b\n1,2\n,\n,\n\n,\n3,4\n,\n,\n";
+    let rows = read(csv, &columns).unwrap();
+    let present: Vec<bool> = rows
+        .iter()
+        .map(|row| !matches!(&row[0], Tensor::F32(values) if values[0].is_nan()))
+        .collect();
+    assert_eq!(present, [true, false, false, false, true]);
+    assert!(
+        error(b"a,b\n1,2\n,\n3,4\n", &["a", "b"].map(number))
+            .starts_with("t.csv, line 3, column \"a\""),
+        "where missing values have no meaning, it is a bad row"
+    );
 }
 
 #[test]
