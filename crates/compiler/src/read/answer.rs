@@ -114,6 +114,14 @@ pub(crate) fn behind(
     let mut steps = Steps::new(scores)?;
     let raw = steps.builder.input(0);
     let names = classes.texts(count);
+    let is_doubtful =
+        |(index, name): &(usize, &String)| name.is_empty() || names[..*index].contains(name);
+    if let Some((_, name)) = names.iter().enumerate().find(is_doubtful) {
+        return Err(library.invalid(
+            "the classes",
+            format!("{name:?} is no name of its own: name each class once, in order"),
+        ));
+    }
     let (task, outputs) = match *answer {
         Answer::Values(link) => (
             Task::Regression,
