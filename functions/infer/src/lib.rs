@@ -327,6 +327,6 @@ impl Infer {
 fn unknown_key(id: KeyId) -> Problem {
     Problem::new(
         ProblemType::UnknownKey,
-        format!("you have no key {id}; register it: POST /v1/keys"),
+        format!("you have no key {id}; register it: POST /v1/keys or /v2/keys"),
     )
 }

@@ -145,6 +145,11 @@ impl Model {
         live.chain(self.retired.iter().map(|retired| retired.folder))
     }
 
+    /// Whether a live version has the folder.
+    pub(super) fn lives(&self, folder: Folder) -> bool {
+        self.versions.iter().any(|version| version.folder == folder)
+    }
+
     pub(super) fn names(&self, folder: Folder) -> bool {
         self.folders().any(|known| known == folder)
     }

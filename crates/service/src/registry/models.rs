@@ -159,7 +159,7 @@ impl<B: Bucket> Registry<B> {
             let stored = self.stored_model(name).await?;
             let model = Model::published(stored.value(), name, live.clone(), keep, now);
             if self.replace(&stored, &model).await? {
-                self.collect(name, now).await?;
+                self.tidy(name, now).await;
                 return Ok(model);
             }
         }
@@ -214,7 +214,7 @@ impl<B: Bucket> Registry<B> {
                         self.remove_folder(name, folder).await?;
                     }
                 }
-                self.collect(name, now).await?;
+                self.tidy(name, now).await;
                 let removed = known.is_none() || left.as_ref() != known;
                 return Ok((left, removed));
             }
@@ -222,8 +222,20 @@ impl<B: Bucket> Registry<B> {
         if self.stored_model(name).await?.etag().is_some() {
             return Err(contended(name));
         }
-        self.collect(name, now).await?;
+        self.tidy(name, now).await;
         Ok((None, false))
+    }
+
+    /// [`Self::collect`] after a change that is made: whether it succeeds says nothing of the change,
+    /// and the next one does it again.
+    async fn tidy(&self, name: &ModelName, now: OffsetDateTime) {
+        if let Err(error) = self.collect(name, now).await {
+            tracing::warn!(
+                model = name.as_str(),
+                error = error.to_string(),
+                "files that nobody names are left"
+            );
+        }
     }
 
     /// Removes files that no model names and nobody can be reading or writing by now: those of
@@ -243,7 +255,11 @@ impl<B: Bucket> Registry<B> {
                 retired.into_iter().find(|retired| retired.folder == folder)
             });
             let is_due = match retired {
-                Some(retired) => retired.since + RETIRED <= now,
+                // A folder that is named again lives, whatever was said of it before.
+                Some(retired) => {
+                    !model.is_some_and(|model| model.lives(folder))
+                        && retired.since + RETIRED <= now
+                }
                 None => !model.is_some_and(|model| model.names(folder)) && written + STRAY <= now,
             };
             if is_due {
