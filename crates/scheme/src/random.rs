@@ -8,7 +8,7 @@ use crate::error::SchemeError;
 use aes::cipher::consts::U16;
 use aes::cipher::{BlockCipherEncrypt, BlockSizeUser, Key, KeyInit};
 use aes::{Aes128, Aes256, Block};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// `N` bytes from the operating system.
 pub(crate) fn seed<const N: usize>() -> Result<Zeroizing<[u8; N]>, SchemeError> {
@@ -52,6 +52,10 @@ impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + KeyInit> AesStream
                 let value = u128::from_le_bytes((*block).into());
                 (words[0], words[1]) = (value as u64, (value >> 64) as u64);
             }
+        }
+        // They can be noise, and noise with its ciphertext is equations for the key.
+        for block in &mut blocks {
+            block.as_mut_slice().zeroize();
         }
     }
 
