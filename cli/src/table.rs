@@ -113,6 +113,18 @@ pub(crate) fn select<R: Read>(
             rows.source_name()
         ));
     }
+    let mut taken = client.prediction_columns();
+    taken.push("error".to_owned());
+    for name in keep {
+        if taken.contains(name) {
+            bail!(
+                "--keep {name}: the predictions have a column of that name already; rename the \
+                 column in {}, or leave it out",
+                rows.source_name()
+            );
+        }
+        taken.push(name.clone());
+    }
     let kept = Kept::default();
     let predictions = Predictions {
         kept: Arc::clone(&kept),
