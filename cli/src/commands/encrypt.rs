@@ -74,6 +74,19 @@ impl Encrypt {
                 "warning: {what}; they are sent as zeros: give these rows to decrypt with --rows"
             ));
         }
+        let limited = |(row, mark): &(u64, Mark)| match mark {
+            Mark::Limited(remark) => Some((row + 1, remark.clone())),
+            _ => None,
+        };
+        let limited: Vec<_> = encrypted.marks.iter().filter_map(limited).collect();
+        if let [(row, remark), ..] = limited.as_slice() {
+            terminal::notice(&format!(
+                "warning: {} of {} rows have limited values; the first is row {row}: {remark}; give \
+                 these rows to decrypt with --rows, which marks them",
+                limited.len(),
+                encrypted.rows
+            ));
+        }
         output.finish()?;
         progress.finish_and_clear();
         let row_bytes = client.query_row_bytes();
