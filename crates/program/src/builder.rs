@@ -35,28 +35,6 @@ impl ProgramBuilder {
         ValueId(index as u32)
     }
 
-    /// Keeps these entries of an input, in this order, and adapts the [`Op::Select`] steps that
-    /// read it. A step that reads another entry is refused by [`Self::finish`] if it is needed.
-    pub fn keep_entries(&mut self, input: usize, kept: &[u32]) {
-        let places: HashMap<u32, u32> = kept
-            .iter()
-            .zip(0..)
-            .map(|(&entry, place)| (entry, place))
-            .collect();
-        for step in &mut self.steps {
-            if let Op::Select { source, entries } = &mut step.op
-                && source.index() == input
-            {
-                for entry in entries {
-                    *entry = places.get(entry).copied().unwrap_or(u32::MAX);
-                }
-            }
-        }
-        if let Some(input) = self.inputs.get_mut(input) {
-            input.len = kept.len();
-        }
-    }
-
     /// Adds a constant.
     pub fn constant(&mut self, node: &str, value: Tensor) -> Result<ValueId, ProgramError> {
         self.push(node, Op::Constant(value))

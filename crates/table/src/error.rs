@@ -132,13 +132,6 @@ pub enum TableError {
     Write(#[source] io::Error),
 }
 
-impl TableError {
-    /// Whether only one row is lost: those after it can be read.
-    pub const fn is_of_a_row(&self) -> bool {
-        matches!(self, Self::Ragged { .. } | Self::Cell { .. })
-    }
-}
-
 /// Why columns were not found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -126,13 +126,4 @@ impl Packing {
     pub const fn slots(&self) -> usize {
         1 << self.depth()
     }
-
-    /// GLWE ciphertexts in the part of the evaluation key.
-    pub fn key_rows(&self) -> usize {
-        self.key_switch
-            .iter()
-            .chain([&self.scheme_switch])
-            .map(|gadget| gadget.levels as usize)
-            .sum()
-    }
 }
