@@ -15,6 +15,7 @@ use crate::noise::{self, Variance};
 use crate::parameters::Packing;
 use crate::polynomial::{self, expansion_exponent};
 use aligned_vec::AVec;
+use cipherfn_protocol::specs::Bits;
 
 /// A centred ciphertext.
 #[derive(Clone)]
@@ -64,7 +65,7 @@ impl Centred {
 /// Variance of what [`Centred::divided`] rounds off, after the trace: mask and body by half a unit
 /// of 2^-64 at most, times N coefficients of -1 and 1.
 pub(crate) fn shift_variance(size: usize, levels: u32) -> Variance {
-    4f64.powi(levels as i32) * (size as f64 + 1.0) * noise::rounding(64)
+    4f64.powi(levels as i32) * (size as f64 + 1.0) * noise::rounding(Bits::ALL)
 }
 
 /// Working memory of one thread.
@@ -90,7 +91,9 @@ impl Memory {
         let size = transform.polynomial_size();
         let fourier = || zeroed(transform.fourier_size());
         Self {
-            odd: (0..packing.depth()).map(|_| Centred::zero(size)).collect(),
+            odd: (0..packing.depth().levels())
+                .map(|_| Centred::zero(size))
+                .collect(),
             work: Work {
                 decomposer: Decomposer::new(transform, levels as usize),
                 scratch: transform.scratch(),
