@@ -35,6 +35,7 @@ impl Deviation {
     }
 
     /// The larger one.
+    #[must_use]
     pub const fn max(self, other: Self) -> Self {
         Self(self.0.max(other.0))
     }
