@@ -16,9 +16,12 @@ use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{Encoding, ScoreDecoding};
 use cipherfn_scheme::parameters::KeyPart;
 
+mod constant;
 mod linear;
 mod scores;
 mod trees;
+
+pub(crate) use constant::fold_constants;
 
 #[cfg(test)]
 mod tests;
