@@ -2,7 +2,8 @@
 //! key and no row in the clear comes near.
 
 use crate::files::Source;
-use anyhow::{Context, Result, bail};
+use crate::usage::bail_usage;
+use anyhow::{Context, Result};
 use cipherfn_circuit::{Bundle, bundle};
 use cipherfn_protocol::api::MAX_KEY;
 use cipherfn_protocol::frame::HEADER_LEN;
@@ -59,7 +60,7 @@ impl Server {
             .transpose()?;
         match &key {
             None if model.needs_key() => {
-                bail!(
+                bail_usage!(
                     "this model needs the client's evaluation key; give it with --evaluation-key keys/evaluation.cfk"
                 )
             }

@@ -8,9 +8,13 @@
 //!   evaluation.cfk             made from it; the server gets this one
 //!   secret-SET.cfk             of any further set
 //!   evaluation-SET.cfk
+//!   queries/NONCE.json         of each query that was written to a file, what its rows' answers
+//!                              are worth; of no use once the reply is decrypted
 //! ```
 //!
 //! Keys belong to a parameter set and not to a model: every model of the set uses the same ones.
+
+mod queries;
 
 use crate::error::KeyRingError;
 use cipherfn_client::Client;

@@ -41,7 +41,15 @@ impl Evaluate {
             .as_ref()
             .map(server::read_evaluation_key)
             .transpose()?;
-        let mut output = self.output.create(Content::Binary, self.force.force)?;
+        let inputs = [
+            Some(&self.bundle),
+            self.evaluation_key.as_ref(),
+            Some(&self.input),
+        ];
+        let inputs: Vec<&Source> = inputs.into_iter().flatten().collect();
+        let mut output = self
+            .output
+            .create(Content::Binary, self.force.force, &inputs)?;
         let server = Server::new(&bundle, key.as_ref())?;
         let (input, len) = self.input.open()?;
         let (input, progress) = terminal.watch(input, len, "evaluating");
