@@ -144,14 +144,13 @@ impl KeyRing {
             }
             states.insert(part.name, State::Kept(directory.path(&name)));
         }
-        let (key, secret) = match kept {
-            Some(key) => (key, State::Kept(secret)),
-            None => {
-                let key = SecretKey::generate(set);
-                let bytes = key.to_file_bytes();
-                directory.write(&files.secret(), &bytes)?;
-                (key, State::Written(secret, bytes.len() as u64))
-            }
+        let (key, secret) = if let Some(key) = kept {
+            (key, State::Kept(secret))
+        } else {
+            let key = SecretKey::generate(set);
+            let bytes = key.to_file_bytes();
+            directory.write(&files.secret(), &bytes)?;
+            (key, State::Written(secret, bytes.len() as u64))
         };
         for part in parts {
             if states.contains_key(part.name) {

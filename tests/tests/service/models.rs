@@ -150,7 +150,7 @@ fn wide(key_parts: &[&str]) -> Trained {
     let mut specs: serde_json::Value = serde_json::from_slice(&bundle.specs).expect("specs");
     specs["parameter_set"] = serde_json::json!({ "name": set.name, "hash": set.hash() });
     specs["key_parts"] = serde_json::json!(key_parts);
-    bundle.circuit.parameter_set = set.name.to_owned();
+    set.name.clone_into(&mut bundle.circuit.parameter_set);
     bundle.specs = serde_json::to_vec(&specs).expect("JSON");
     bundle.specs_v1 = None;
     trained
