@@ -130,9 +130,10 @@ impl Compilation<'_> {
                 _ => Vec::new(),
             },
         };
-        let doubts = match model.summary.exported {
-            true => doubts.warnings(),
-            false => Vec::new(),
+        let doubts = if model.summary.exported {
+            doubts.warnings()
+        } else {
+            Vec::new()
         };
         let family = |region: &Region| region.estimator.family().name();
         let report = Subject {

@@ -70,7 +70,7 @@ impl Doubts<'_> {
         let is_rounded = |value: f32| {
             let text = value.to_string();
             text.parse()
-                .is_ok_and(|exact: f64| exact != f64::from(value))
+                .is_ok_and(|exact: f64| exact.to_bits() != f64::from(value).to_bits())
         };
         let on_split = |row: &Vec<f32>| {
             let mut values = row.iter().enumerate();
@@ -90,8 +90,8 @@ impl Doubts<'_> {
         ))
     }
 
-    /// Whether the library compares in 64 bits: LightGBM and HistGradientBoosting, whose nodes say
-    /// where missing values go. XGBoost's split points are 32-bit ones, scikit-learn's other trees
+    /// Whether the library compares in 64 bits: LightGBM and scikit-learn's histogram boosting, whose
+    /// nodes say where missing values go. XGBoost's split points are 32-bit ones, scikit-learn's other trees
     /// take 32-bit values.
     fn compares_64_bits(&self) -> bool {
         let producer = &self.model.summary.producer;
@@ -106,7 +106,11 @@ impl Doubts<'_> {
     fn sparse_zeros(&self) -> Option<String> {
         let is_indicator = |feature: usize| {
             let mut values = self.features.rows.iter().map(|row| row[feature]);
-            values.all(|value| value == 0.0 || value == 1.0)
+            values.all(|value| {
+                [0.0_f32, 1.0]
+                    .map(f32::to_bits)
+                    .contains(&(value + 0.0).to_bits())
+            })
         };
         let indicators: Vec<bool> = (0..self.model.features).map(is_indicator).collect();
         let (mut all, mut idle) = (0, Vec::new());
