@@ -3,14 +3,15 @@
 //! A row that cannot be encoded is sent as zeros, whose answer looks like any other. So `queries/`
 //! holds a file for each query, named by the nonce that its reply repeats.
 
-use super::{KeyRing, io_error, write};
+use super::KeyRing;
+use super::directory::{Directory, Refused};
 use crate::error::KeyRingError;
 use cipherfn_client::{Encrypted, Mark};
 use cipherfn_protocol::message::Nonce;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
-use std::io::{self, BufReader};
-use std::path::PathBuf;
+
+/// The folder in the key ring's.
+const FOLDER: &str = "queries";
 
 /// The stored form. Fields that are not known are of a later release, which knows more of the rows.
 #[derive(Serialize, Deserialize)]
@@ -34,15 +35,9 @@ struct MarkedRow {
 impl KeyRing {
     /// Keeps what there is to say about the rows of a query, for [`Self::recall`].
     pub fn remember(&self, nonce: Nonce, encrypted: &Encrypted) -> Result<(), KeyRingError> {
-        let _lock = self.lock()?;
-        let path = self.record(nonce);
-        let directory = self.directory.join("queries");
-        match fs::create_dir(&directory) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(io_error(&directory)(error));
-            }
-            _ => {}
-        }
+        Directory::create(&self.directory)?;
+        let directory = Directory::create(&self.directory.join(FOLDER))?;
+        let name = file_name(nonce);
         let marks = encrypted.marks.iter().map(|(row, mark)| MarkedRow {
             row: *row,
             unusable: match mark {
@@ -58,21 +53,22 @@ impl KeyRing {
             rows: encrypted.rows,
             marks: marks.collect(),
         };
-        let json = serde_json::to_vec(&record).map_err(|error| io_error(&path)(error.into()))?;
-        write(&path, &json, false)
+        let json = serde_json::to_vec(&record).map_err(unreadable(&directory, &name))?;
+        directory.write(&name, &json)
     }
 
     /// What there is to say about the rows of a query that was encrypted with this key ring, in
     /// their order; `None` if it was not.
     pub fn recall(&self, nonce: Nonce) -> Result<Option<Encrypted>, KeyRingError> {
-        let path = self.record(nonce);
-        let file = match File::open(&path) {
-            Ok(file) => BufReader::new(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(io_error(&path)(error)),
+        let Some(directory) = Directory::open(&self.directory.join(FOLDER))? else {
+            return Ok(None);
+        };
+        let name = file_name(nonce);
+        let Some(json) = directory.read(&name, Refused::OthersAnything)? else {
+            return Ok(None);
         };
         let record: Record =
-            serde_json::from_reader(file).map_err(|error| io_error(&path)(error.into()))?;
+            serde_json::from_slice(&json).map_err(unreadable(&directory, &name))?;
         let mark = |marked: MarkedRow| match (marked.unusable, marked.limited) {
             (Some(reason), _) => (marked.row, Mark::Unusable(reason)),
             (None, Some(remark)) => (marked.row, Mark::Limited(remark)),
@@ -86,8 +82,16 @@ impl KeyRing {
             marks,
         }))
     }
+}
 
-    fn record(&self, nonce: Nonce) -> PathBuf {
-        self.directory.join("queries").join(format!("{nonce}.json"))
+fn file_name(nonce: Nonce) -> String {
+    format!("{nonce}.json")
+}
+
+fn unreadable(directory: &Directory, name: &str) -> impl FnOnce(serde_json::Error) -> KeyRingError {
+    let path = directory.path(name);
+    |error| KeyRingError::Io {
+        path,
+        source: error.into(),
     }
 }
