@@ -15,6 +15,8 @@ pub use columns::ColumnSource;
 
 /// Most rows that are read.
 pub const MAX_ROWS: usize = 20_000;
+/// Fewer say too little of the ranges of values for a warning to be noise.
+const FEW_ROWS: usize = 20;
 
 /// A CSV file of calibration rows.
 #[derive(Debug)]
@@ -108,6 +110,12 @@ impl CalibrationRows {
                 input.missing = true;
             }
         }
+        // Before the columns are looked for: a file of one column that should be several.
+        let unknown = |name: &&String| !table.header().contains(name);
+        let unknown: Vec<String> = source.targets.iter().filter(unknown).cloned().collect();
+        if !unknown.is_empty() && table.header().len() == 1 {
+            return Err(table.missing(&unknown).into());
+        }
         let columns::Matched {
             mut columns,
             mut notes,
@@ -146,6 +154,13 @@ impl CalibrationRows {
         });
         let target_cells: Vec<Vec<String>> = target_cells.collect();
         let mut warnings = Vec::new();
+        if count < FEW_ROWS {
+            warnings.push(format!(
+                "{source_name} has only {count} row{}: ranges and agreement are those of these rows; \
+                 give a hundred or more that look like the rows to predict",
+                if count == 1 { "" } else { "s" }
+            ));
+        }
         if is_unnamed {
             let target: Vec<&str> = target_cells
                 .iter()

@@ -186,6 +186,8 @@ fn columns_in_another_order_give_the_same_model() {
         "{:?}",
         ordered.report.warnings
     );
+    let alone = compile("cal-1-row.csv", &[]).report.warnings;
+    assert!(alone[0].contains("has only 1 row:"), "{alone:?}");
     let indexed = compile("cal-index-column.csv", &[]);
     assert!(
         indexed
@@ -197,6 +199,18 @@ fn columns_in_another_order_give_the_same_model() {
         indexed.report.notes
     );
     assert_eq!(indexed.specs.specs().columns, right.specs.specs().columns);
+}
+
+#[test]
+fn calibration_rows_that_semicolons_separate_are_named() {
+    let folder = tests().join("cases/csv-files");
+    let train = fs::read_to_string(folder.join("train.csv")).unwrap();
+    let train = train.replace(',', ";");
+    let calibration = Calibration::new("train.csv", train.as_bytes()).with_target("target");
+    let model = fs::read(folder.join("model.onnx")).unwrap();
+    let error = compile(&model, calibration, &Options::new("m")).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("separate cells by commas"), "{error}");
 }
 
 /// Soft voting of a logistic regression, a forest and XGBoost.

@@ -87,6 +87,15 @@ impl<R: Read> Table<R> {
         &self.records.source_name
     }
 
+    /// That columns of these names are missing, and what the header shows of the reason.
+    pub fn missing(&self, names: &[String]) -> TableError {
+        TableError::MissingColumns {
+            source_name: self.records.source_name.clone(),
+            names: names.to_vec(),
+            hint: hint(&self.header, names, self.records.separator()),
+        }
+    }
+
     /// Reads to the end, and refuses a row of another number of cells than the header.
     pub fn check(mut self) -> Result<(), TableError> {
         while self.records.advance()? {
@@ -144,12 +153,7 @@ impl<R: Read> Table<R> {
             }
         }
         if !names.is_empty() {
-            let hint = hint(&self.header, &names, self.records.separator());
-            return Err(TableError::MissingColumns {
-                source_name: self.records.source_name,
-                names,
-                hint,
-            });
+            return Err(self.missing(&names));
         }
         let is_wanted = |index: usize| wanted.iter().any(|(place, _)| *place == index);
         let ignored = self
@@ -190,12 +194,7 @@ impl<R: Read> Table<R> {
             }
         }
         if !names.is_empty() {
-            let hint = hint(&self.header, &names, self.records.separator());
-            return Err(TableError::MissingColumns {
-                source_name: self.records.source_name,
-                names,
-                hint,
-            });
+            return Err(self.missing(&names));
         }
         let mut rows = self
             .select(columns, program.inputs())?
