@@ -21,6 +21,16 @@ pub enum EngineError {
         /// The input.
         input: usize,
     },
+    /// Ciphertexts that several rows share.
+    #[error(
+        "the query ciphertexts that {rows} rows share cannot be read, this row's among them: {source}"
+    )]
+    Shared {
+        /// Rows that share them.
+        rows: usize,
+        /// Cause.
+        source: SchemeError,
+    },
     /// An unknown parameter set, a key of another set, or a ciphertext that does not fit.
     #[error(transparent)]
     Scheme(#[from] SchemeError),

@@ -7,11 +7,13 @@ use crate::keys::SecretKey;
 use crate::parameters::ParameterSet;
 
 mod packed;
+mod rows;
 
 #[cfg(test)]
 mod tests;
 
 pub use packed::{PackedShape, Remainder, decrypt_packed, pack};
+pub use rows::PackedRows;
 
 /// Dimensions of a reply row.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,8 @@ use cipherfn_circuit::Bundle;
 use cipherfn_engine::{EngineError, PreparedCircuit};
 use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::hash::{Hash, SpecsHash};
-use cipherfn_protocol::message::{ChunkHead, KeyId, QueryChunk, ReplyChunk};
+use cipherfn_protocol::message::{ChunkHead, KeyId, QueryChunk};
+use cipherfn_scheme::query::GroupForm;
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SchemeError};
 
 /// A prepared bundle.
@@ -40,9 +41,17 @@ pub enum QueryError {
         /// Specs of the model.
         expected: SpecsHash,
     },
-    /// Rows of another parameter set or length than the specs prescribe.
+    /// Rows of another parameter set, length or grouping than the specs prescribe.
     #[error("the query's rows do not have the form that its specs prescribe; make it anew")]
     Form,
+    /// Results that cannot be packed.
+    #[error(
+        "the query asks for packed results, which keys of parameter set {set} cannot make; make it anew"
+    )]
+    CannotPack {
+        /// Set of the model.
+        set: &'static str,
+    },
     /// A model that expands packed selectors was given no key.
     #[error("this model needs the client's evaluation key")]
     NoKey,
@@ -110,9 +119,15 @@ impl Model {
         self.specs == specs || self.specs_v1 == Some(specs)
     }
 
-    /// Whether queries are expanded with an evaluation key.
+    /// Whether queries are expanded with an evaluation key. Whatever the model, one whose results
+    /// are to be packed needs it too: [`Self::needs_key_for`].
     pub const fn needs_key(&self) -> bool {
         self.needs_key
+    }
+
+    /// Whether a query with this head is answered with an evaluation key.
+    pub const fn needs_key_for(&self, head: &ChunkHead) -> bool {
+        self.needs_key || head.packed
     }
 
     /// The circuit.
@@ -130,23 +145,38 @@ impl Model {
         self.circuit.parameter_set().tag()
     }
 
-    /// Checks that a chunk is for this model and this key. Models that need no key ignore it.
+    /// Checks that a chunk is for this model and this key, and its rows as long as their number
+    /// and depth say. Where no key is needed none is looked at.
     pub fn check(
         &self,
         tag: ParameterSetTag,
-        head: &ChunkHead,
+        chunk: &QueryChunk,
         key: Option<&Key>,
     ) -> Result<(), QueryError> {
+        let head = &chunk.head;
         if !self.knows(head.specs) {
             return Err(QueryError::OtherSpecs {
                 found: head.specs,
                 expected: self.specs,
             });
         }
-        if tag != self.tag() || head.row_len as usize != self.circuit.query_row_bytes() {
+        let fits = |rows, len| self.circuit.group_bytes(self.form(head, rows)) == Some(len);
+        let full = head.group.map_or(1, |group| group.rows as usize);
+        if tag != self.tag()
+            || !fits(full, head.row_len as usize)
+            || !chunk
+                .groups
+                .iter()
+                .all(|group| fits(group.rows, group.bytes.len()))
+        {
             return Err(QueryError::Form);
         }
-        if self.needs_key {
+        if head.packed && self.circuit.packed().is_none() {
+            return Err(QueryError::CannotPack {
+                set: self.circuit.parameter_set().name,
+            });
+        }
+        if self.needs_key_for(head) {
             let key = key.ok_or(QueryError::NoKey)?;
             self.check_key(key)?;
             if key.id != head.key {
@@ -165,43 +195,22 @@ impl Model {
             key.expanded.parameter_set().name,
             self.circuit.parameter_set().name,
         );
-        if self.needs_key && found != needed {
+        if found != needed {
             return Err(QueryError::KeySet { found, needed });
         }
         Ok(())
     }
 
-    /// Answers rows, in parallel on the current rayon pool: one outcome a row, in their order.
-    pub fn answer_rows(
-        &self,
-        key: Option<&Key>,
-        rows: &[Vec<u8>],
-    ) -> Vec<Result<Vec<u8>, EngineError>> {
-        let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
-        let key = key.filter(|_| self.needs_key).map(|key| &key.expanded);
-        self.circuit.evaluate_rows(key, &rows)
+    /// How `rows` rows of a query lie together.
+    pub(crate) fn form(&self, head: &ChunkHead, rows: usize) -> GroupForm {
+        let single = GroupForm::single(self.circuit.parameter_set());
+        let depth = head.group.map_or(single.depth, |group| group.depth.into());
+        GroupForm { depth, rows }
     }
+}
 
-    /// Answers a chunk: [`Self::answer_rows`] as a reply to it.
-    pub fn answer(&self, key: Option<&Key>, chunk: &QueryChunk) -> ReplyChunk {
-        self.reply(&chunk.head, self.answer_rows(key, &chunk.rows))
-    }
-
-    /// Outcomes as the reply to the chunk with this head.
-    pub fn reply(
-        &self,
-        head: &ChunkHead,
-        outcomes: Vec<Result<Vec<u8>, EngineError>>,
-    ) -> ReplyChunk {
-        ReplyChunk {
-            head: ChunkHead {
-                row_len: self.reply_row_bytes() as u32,
-                ..*head
-            },
-            outcomes: outcomes
-                .into_iter()
-                .map(|outcome| outcome.map_err(|error| error.to_string()))
-                .collect(),
-        }
+impl Key {
+    pub(crate) const fn expanded(&self) -> &ExpandedEvaluationKey {
+        &self.expanded
     }
 }

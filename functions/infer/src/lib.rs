@@ -88,9 +88,8 @@ impl Infer {
         let warm_model = self.warm.model(&(name.clone(), specs));
         let warm_key = self.warm.key(&(tenant.clone(), id));
         // Models that need no key have clients that registered none.
-        let keyless = warm_model
-            .as_ref()
-            .is_some_and(|model| !model.model.needs_key());
+        let needs_key = |model: &WarmModel| model.model.needs_key_for(query.head());
+        let keyless = warm_model.as_deref().is_some_and(|model| !needs_key(model));
         // What is warm is used beside its check; what is cold is found by it.
         let version = async {
             match &warm_model {
@@ -119,7 +118,7 @@ impl Infer {
                 }
             };
             match tokio::join!(model, key) {
-                (Ok(Some(model)), _) if !model.model.needs_key() => {
+                (Ok(Some(model)), _) if !needs_key(&model) => {
                     (false, self.answer(query, model, None, call).await.map(Some))
                 }
                 (Ok(Some(model)), Ok(Some(key))) => {
@@ -161,7 +160,7 @@ impl Infer {
             .check_reply(&model.model, api::MAX_REPLY)
             .map_err(|error| refusal::too_large(&error))?;
         let deadline = Instant::now() + call.remaining();
-        let in_time = model.estimate.check(query.rows(), deadline);
+        let in_time = model.estimate.check(query.work(&model.model), deadline);
         in_time.map_err(|error| refusal::too_late(&error))?;
         call.metrics.add(Metric::Rows, query.rows() as f64);
         let query = Arc::clone(query);

@@ -182,7 +182,8 @@ impl Subject {
             );
             progress();
         }
-        let rows: Vec<&[u8]> = self.queries.iter().map(Vec::as_slice).collect();
+        let rows = self.queries.iter().map(|row| self.circuit.alone(row));
+        let rows: Vec<_> = rows.collect();
         let start = Instant::now();
         self.circuit
             .evaluate_rows(key.as_ref(), &rows)
