@@ -21,6 +21,14 @@ pub enum EngineError {
         /// The input.
         input: usize,
     },
+    /// A group of rows for a circuit whose rows have no ciphertexts to share.
+    #[error(
+        "a group of {rows} rows, which share no ciphertexts of this model; make the query anew"
+    )]
+    NothingShared {
+        /// Rows of the group.
+        rows: usize,
+    },
     /// Ciphertexts that several rows share.
     #[error(
         "the query ciphertexts that {rows} rows share cannot be read, this row's among them: {source}"

@@ -96,14 +96,16 @@ impl PreparedCircuit {
         self.inputs.iter().map(InputShape::row_bytes).sum()
     }
 
-    /// Bytes of the rows of a group; `None` if they cannot lie together like that: no input of the
-    /// circuit shares ciphertexts, or not at this depth.
-    pub fn group_bytes(&self, form: GroupForm) -> Option<usize> {
-        let groups = || self.inputs.iter().filter_map(|shape| shape.group(form));
-        let fits = (form.rows == 1 || groups().next().is_some())
-            && groups().all(|group| group.check().is_ok());
+    /// Bytes of the rows of a group; an error if they cannot lie together like that: no input of
+    /// the circuit shares ciphertexts, or not at this depth.
+    pub fn group_bytes(&self, form: GroupForm) -> Result<usize, EngineError> {
+        let mut groups = self.inputs.iter().filter_map(|shape| shape.group(form));
+        if form.rows > 1 && groups.clone().next().is_none() {
+            return Err(EngineError::NothingShared { rows: form.rows });
+        }
+        groups.try_for_each(|group| group.check().map(drop))?;
         let parts = self.inputs.iter().map(|shape| shape.group_bytes(form));
-        fits.then(|| parts.fold(0, usize::saturating_add))
+        Ok(parts.fold(0, usize::saturating_add))
     }
 
     /// How the results of many rows are packed, where the parameter set can.
@@ -234,8 +236,7 @@ impl PreparedCircuit {
             1 => EngineError::Scheme(source),
             rows => EngineError::Shared { rows, source },
         };
-        let bytes = self.inputs.iter().map(|shape| shape.group_bytes(form));
-        let expected = bytes.fold(0, usize::saturating_add);
+        let expected = self.group_bytes(form)?;
         if group.len() != expected {
             return Err(shared(SchemeError::Length {
                 what: "query row",

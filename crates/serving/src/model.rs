@@ -6,6 +6,7 @@ use cipherfn_engine::{EngineError, PreparedCircuit};
 use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::message::{ChunkHead, KeyId, QueryChunk};
+use cipherfn_scheme::parameters::Depth;
 use cipherfn_scheme::query::GroupForm;
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SchemeError};
 
@@ -91,6 +92,11 @@ impl Key {
         self.id
     }
 
+    /// The key in the Fourier domain.
+    pub const fn expanded(&self) -> &ExpandedEvaluationKey {
+        &self.expanded
+    }
+
     /// Bytes of memory that it takes.
     pub fn memory_len(&self) -> usize {
         self.expanded.memory_len()
@@ -160,7 +166,8 @@ impl Model {
                 expected: self.specs,
             });
         }
-        let fits = |rows, len| self.circuit.group_bytes(self.form(head, rows)) == Some(len);
+        let bytes = |rows| self.circuit.group_bytes(self.form(head, rows)).ok();
+        let fits = |rows, len| bytes(rows) == Some(len);
         let full = head.group.map_or(1, |group| group.rows as usize);
         if tag != self.tag()
             || !fits(full, head.row_len as usize)
@@ -204,13 +211,9 @@ impl Model {
     /// How `rows` rows of a query lie together.
     pub(crate) fn form(&self, head: &ChunkHead, rows: usize) -> GroupForm {
         let single = GroupForm::single(self.circuit.parameter_set());
-        let depth = head.group.map_or(single.depth, |group| group.depth.into());
+        let depth = head
+            .group
+            .map_or(single.depth, |group| Depth::new(group.depth.into()));
         GroupForm { depth, rows }
-    }
-}
-
-impl Key {
-    pub(crate) const fn expanded(&self) -> &ExpandedEvaluationKey {
-        &self.expanded
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::error::SchemeError;
 use crate::keys::SecretKey;
-use crate::parameters::ParameterSet;
+use crate::parameters::{Depth, ParameterSet};
 use cipherfn_program::QuantiseError;
 use cipherfn_protocol::specs::{Encoding, Transport};
 
@@ -33,7 +33,7 @@ pub enum InputValues {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupForm {
     /// Levels that packed ciphertexts are expanded by.
-    pub depth: u32,
+    pub depth: Depth,
     /// Number of rows.
     pub rows: usize,
 }
@@ -48,7 +48,7 @@ impl GroupForm {
         Self {
             depth: match set.packing() {
                 Some(packing) => packing.depth(),
-                None => 0,
+                None => Depth::new(0),
             },
             rows: 1,
         }
@@ -225,4 +225,55 @@ pub fn encrypt_rows<R: AsRef<[InputValues]>>(
         }
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cipherfn_protocol::specs::{Bits, Gadget};
+
+    fn rows(set: &str, selectors: usize, limit: usize) -> usize {
+        let set = ParameterSet::by_name(set).unwrap();
+        let shape = SelectorQueryShape {
+            set,
+            selectors,
+            gadget: Gadget {
+                base_log: 7,
+                levels: 3,
+            },
+            transport: Transport::Packed,
+        };
+        let features = InputShape::Features(LinearQueryShape {
+            set,
+            features: 3,
+            block: 3,
+            stride: 1,
+            body_bits: Bits::new(40),
+        });
+        let shapes = [features, InputShape::Selectors(shape)];
+        GroupForm::fullest(set, &shapes, limit).rows
+    }
+
+    #[test]
+    fn groups_fill_a_ciphertext_or_share_the_last_of_several() {
+        const WIDE: &str = "cipherfn-128-n2048-m11-v1";
+        const BALANCED: &str = "cipherfn-128-n2048-m8-v1";
+        for (set, selectors, expected) in [
+            (WIDE, 77, 8),     // 231 slots of 2,048
+            (WIDE, 1, 682),    // 3
+            (WIDE, 600, 1),    // 1,800: no room for a second
+            (WIDE, 900, 3),    // 2,700: 4 ciphertexts for 3 rows instead of 6
+            (WIDE, 2048, 1),   // 6,144: nothing is wasted
+            (WIDE, 0, 1),      // nothing is shared
+            (BALANCED, 77, 1), // 231 of 256
+            (BALANCED, 20, 4), // 60
+        ] {
+            assert_eq!(
+                rows(set, selectors, 1 << 20),
+                expected,
+                "{set}: {selectors}"
+            );
+        }
+        assert_eq!(rows(WIDE, 900, 40_000), 2, "three take 45 KB");
+    }
 }

@@ -51,8 +51,9 @@ impl<'a> PackedRows<'a> {
     pub fn key_switches(&self, rows: usize) -> usize {
         let blocks = rows.div_ceil(self.rows_a_block);
         let one = |shape: &ReplyShape| {
-            let levels = shape.set.packing().map_or(0, |packing| packing.depth());
-            rows * shape.coefficients + blocks * levels as usize
+            let packing = shape.set.packing();
+            let levels = packing.map_or(0, |packing| packing.key_switch.len());
+            rows * shape.coefficients + blocks * levels
         };
         self.shapes.iter().map(one).sum()
     }
@@ -151,6 +152,7 @@ mod tests {
     use crate::keys::EvaluationKey;
     use crate::parameters::ParameterSet;
     use crate::testing::Noiseless;
+    use cipherfn_protocol::specs::Bits;
 
     const WIDE: &str = "cipherfn-128-n2048-m11-v1";
 
@@ -159,7 +161,7 @@ mod tests {
             set: ParameterSet::by_name(set).unwrap(),
             coefficients,
             stride: 1,
-            bits: 24,
+            bits: Bits::new(24),
         }
     }
 
