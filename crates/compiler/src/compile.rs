@@ -59,6 +59,7 @@ pub fn compile<R: Read>(
     let expected_rows = expected
         .map(|expected| expected::check(expected, &model, &rows))
         .transpose()?;
+    families::fold_constants(&mut model)?;
     let compilation = Compilation {
         model,
         seed: Hash::of(model_bytes),

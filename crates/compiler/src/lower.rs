@@ -9,8 +9,6 @@ mod shapes;
 mod transform;
 mod trees;
 
-pub(crate) use registry::names as operators;
-
 use crate::error::CompileError;
 use crate::ir::{Ir, Output, SUPPORTED};
 use crate::model::Column;

@@ -2,6 +2,7 @@
 //! them: found by the library's own predictions, by names and by the target.
 
 use cipherfn_compiler::{Calibration, CompileError, Compiled, Expected, Options, compile};
+use cipherfn_protocol::specs::ColumnKind;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -56,6 +57,31 @@ fn models_that_lost_something_fail_and_say_what() {
         assert!(*differing > 0 && first[0].contains("row "), "{case}");
         assert!(found.contains(cause), "{case}: {found}");
         assert!(!error.is_usage());
+    }
+}
+
+#[test]
+fn models_that_lost_nothing_compile_under_the_comparison() {
+    for case in [
+        "boolean-columns",
+        "empty-cell-is-missing-category",
+        "no-splits",
+        "one-class",
+        "renamed-columns-ordinal",
+    ] {
+        let compiled = compare(&tests().join("cases").join(case), "rows.csv")
+            .unwrap_or_else(|error| panic!("{case}: {error}"));
+        let report = &compiled.report;
+        assert!(
+            report.expected_rows.is_some_and(|rows| rows >= 30),
+            "{case}"
+        );
+        let is_constant = matches!(case, "no-splits" | "one-class");
+        let said = report.notes.iter().any(|note| note.contains("same answer"));
+        assert_eq!(said, is_constant, "{case}: {:?}", report.notes);
+        let columns = &compiled.specs.specs().columns;
+        let is_boolean = columns[0].kind == ColumnKind::Int64;
+        assert_eq!(is_boolean, case == "boolean-columns", "{columns:?}");
     }
 }
 

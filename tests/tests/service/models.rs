@@ -10,7 +10,7 @@ use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_table::TableError;
-use cipherfn_tests::{Server, compile, library_models, predict};
+use cipherfn_tests::{Encrypted, Server, compile, library_models, predict};
 use std::error::Error;
 use std::io::Cursor;
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -98,8 +98,12 @@ impl Trained {
                 key.as_deref(),
             )
             .expect("a server");
-            let answers = predict(&client, &secret, &server, &self.rows(0, self.rows.len()))
-                .expect("answers");
+            let evaluator = Encrypted {
+                client: &client,
+                secret: &secret,
+                server: &server,
+            };
+            let answers = predict(&evaluator, &self.rows(0, self.rows.len())).expect("answers");
             cells(answers.as_bytes())
         });
         answers
