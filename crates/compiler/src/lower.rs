@@ -3,6 +3,7 @@
 
 mod decision;
 mod emitter;
+mod isotonic;
 mod operators;
 mod registry;
 mod shapes;

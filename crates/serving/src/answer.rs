@@ -27,7 +27,7 @@ impl Model {
         chunk: &QueryChunk,
         clock: &mut C,
     ) -> Result<ReplyChunk, C::Late> {
-        let key = key.filter(|_| self.needs_key_for(&chunk.head));
+        let key = key.filter(|_| self.needs_key());
         let key = key.map(Key::expanded);
         let rows = chunk.groups.iter().flat_map(|group| {
             let form = self.form(&chunk.head, group.rows);
@@ -38,7 +38,7 @@ impl Model {
             })
         });
         let rows: Vec<_> = rows.collect();
-        let packed = self.circuit().packed().filter(|_| chunk.head.packed);
+        let packed = self.packed().filter(|_| chunk.head.packed);
         let mut reply = ReplyChunk {
             head: ChunkHead {
                 row_len: self.reply_row_bytes() as u32,

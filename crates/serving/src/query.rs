@@ -74,7 +74,7 @@ impl Query {
     /// Checks that the answers fit into a reply of `limit` bytes, whatever becomes of the rows.
     pub fn check_reply(&self, model: &Model, limit: usize) -> Result<(), ReplyTooLarge> {
         let row = model.reply_row_bytes();
-        let packed = self.head().packed.then(|| model.circuit().packed());
+        let packed = self.head().packed.then(|| model.packed());
         let bytes = |rows: usize| match packed.flatten() {
             // A further chunk costs a further mask at most.
             Some(packed) => packed.bytes(rows) + (self.chunks.len() - 1) * row + rows * FAILURE,
@@ -100,7 +100,7 @@ impl Query {
 
     /// What answering it takes.
     pub fn work(&self, model: &Model) -> Work {
-        let packed = self.head().packed.then(|| model.circuit().packed());
+        let packed = self.head().packed.then(|| model.packed());
         let packed = packed.flatten();
         let key_switches = |chunk: &QueryChunk| match packed {
             Some(packed) => packed.key_switches(chunk.len()),

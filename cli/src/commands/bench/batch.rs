@@ -41,7 +41,10 @@ impl Batch {
                 bytes,
             })
         });
-        let packed = circuit.packed().filter(|packed| packed.saves(rows.len()));
+        let model = Model::new(bundle)?;
+        let packed = model
+            .packed()
+            .is_some_and(|packed| packed.saves(rows.len()));
         let head = ChunkHead {
             specs: bundle.specs_hash(),
             key: secret.id(),
@@ -53,10 +56,10 @@ impl Batch {
                 depth: form.depth.levels() as u8,
                 rows: form.rows as u32,
             }),
-            packed: packed.is_some(),
+            packed,
         };
         Ok(Self {
-            model: Model::new(bundle)?,
+            model,
             tag: set.tag(),
             chunk: QueryChunk {
                 head,
