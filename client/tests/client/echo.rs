@@ -110,6 +110,7 @@ pub(crate) fn answer_with(query: &[u8], outcome: impl Fn(u64, Vec<u8>) -> Outcom
         let chunk = ReplyChunk {
             head: ChunkHead {
                 row_len,
+                packed: false,
                 ..chunk.head
             },
             outcomes,
