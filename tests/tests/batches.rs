@@ -31,7 +31,7 @@ impl Wide {
         let compiled = compile(folder, |options| options.profile = Profile::Wide)?;
         let client = Client::new(compiled.specs.clone())?;
         assert!(!client.key_parts().is_empty(), "linear models pack with it");
-        let secret = SecretKey::generate(client.parameter_set());
+        let secret = SecretKey::generate(client.parameter_set())?;
         let test = std::fs::read(folder.join("test.csv"))?;
         let read = input_rows::<Box<dyn Error>, _>(&client, test.as_slice())?;
         Ok(Self {
@@ -228,7 +228,7 @@ fn models_that_cannot_are_not_asked_to() {
     let folder = library_models().join("dt_bc");
     let compiled = compile(&folder, |options| options.profile = Profile::Compact).unwrap();
     let client = Client::new(compiled.specs.clone()).unwrap();
-    let secret = SecretKey::generate(client.parameter_set());
+    let secret = SecretKey::generate(client.parameter_set()).unwrap();
     let model = Model::new(&compiled.bundle).unwrap();
     let key = Key::new(&EvaluationKey::generate(&secret).unwrap()).unwrap();
     let test = std::fs::read(folder.join("test.csv")).unwrap();

@@ -54,7 +54,7 @@ fn expected(row: usize) -> [i64; 2] {
 fn rows_of_a_group_are_answered_one_by_one_and_packed() {
     const ROWS: usize = 5;
     let prepared = PreparedCircuit::new(&circuit()).unwrap();
-    let secret = SecretKey::generate(prepared.parameter_set());
+    let secret = SecretKey::generate(prepared.parameter_set()).unwrap();
     let key = EvaluationKey::generate(&secret).unwrap().expand().unwrap();
     let form = GroupForm {
         depth: Depth::new(6),
@@ -136,7 +136,7 @@ fn groups_that_no_query_has_are_refused() {
         linear.group_bytes(form(11, 2)),
         Err(EngineError::NothingShared { rows: 2 })
     ));
-    let secret = SecretKey::generate(linear.parameter_set());
+    let secret = SecretKey::generate(linear.parameter_set()).unwrap();
     let row = [InputValues::Features(vec![part(5)])];
     let row = encrypt_row(&secret, linear.inputs(), &row).unwrap();
     let reply = linear.evaluate_row(None, &row, &mut Workspace::default());

@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn rows_come_back_in_order() {
         let shapes = [shape(WIDE, 700), shape(WIDE, 1)];
-        let secret = SecretKey::generate(shapes[0].set);
+        let secret = SecretKey::generate(shapes[0].set).unwrap();
         let key = EvaluationKey::generate(&secret).unwrap().expand().unwrap();
         let inputs: Vec<Noiseless> = (0..3)
             .map(|index| Noiseless::random(&secret, index))
