@@ -1,7 +1,7 @@
 //! `cipherfn compile`.
 
-use super::Force;
 use crate::files::{Content, Destination, Source};
+use crate::shared::Force;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, bail};
 use cipherfn_compiler::{Calibration, ColumnSource, Expected, FeatureMode, Options, Profile};
