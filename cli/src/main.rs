@@ -1,8 +1,8 @@
 //! The `cipherfn` command: compile a model, make keys, encrypt rows, evaluate them blindly, decrypt
 //! the answers.
 //!
-//! Each command is a thin module of [`commands`] over the libraries; [`files`] and [`terminal`]
-//! hold what they share. Exit codes: 0 done, 1 failed, 2 wrong usage.
+//! Each command is a thin module of [`commands`] over the libraries; [`shared`], [`files`] and
+//! [`terminal`] hold what they have in common. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 #![allow(
     rustdoc::invalid_html_tags,
@@ -16,11 +16,12 @@ mod emulation;
 mod files;
 mod remedies;
 mod server;
+mod shared;
 mod table;
 mod terminal;
+mod usage;
 
-use cipherfn_compiler::CompileError;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use commands::Command;
 use std::io;
 use std::process::ExitCode;
@@ -53,21 +54,18 @@ Example:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
-/// Exit code of wrong usage, as `clap` has it.
-const USAGE: u8 = 2;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     no_core_dumps();
     let terminal = Terminal::new(if cli.json { Form::Json } else { Form::Text });
-    match cli.command.run(terminal) {
+    match cli.command.run(Cli::command, terminal) {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of a pipe has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::error(terminal, &error);
-            if is_usage(&error) {
-                USAGE.into()
+            if usage::is_usage(&error) {
+                usage::CODE.into()
             } else {
                 ExitCode::FAILURE
             }
@@ -87,12 +85,6 @@ fn no_core_dumps() {
         };
         let _ = setrlimit(Resource::Core, none);
     }
-}
-
-fn is_usage(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<CompileError>()
-        .is_some_and(CompileError::is_usage)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
