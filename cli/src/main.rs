@@ -16,6 +16,7 @@ mod emulation;
 mod files;
 mod remedies;
 mod server;
+mod signing;
 mod table;
 mod terminal;
 

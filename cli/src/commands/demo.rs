@@ -5,6 +5,7 @@ mod outcome;
 
 use super::{block_on, register};
 use crate::emulation::{self, KEEP, Setup};
+use crate::signing::Developer;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result};
 use cipherfn_client::{Answer, Client, Prediction};
@@ -112,7 +113,8 @@ impl Demo {
         let emulator = service(&directory.path().join("service"), measured.sink()).await?;
         let model: ModelName = MODEL.parse()?;
         let registry = emulation::dev_file(&emulator).registry();
-        emulation::publish(&registry, &model, &bundle, KEEP).await?;
+        let developer = Developer::of_the_moment()?;
+        emulation::publish(&registry, &model, &bundle, &developer, KEEP).await?;
         step(
             "owner",
             "start the service, publish",

@@ -162,7 +162,9 @@ async fn specs_that_are_too_large_for_an_answer_are_fetched_from_s3() {
     };
     let (keep, now) = (NonZeroUsize::MIN, OffsetDateTime::now_utc());
     let published = stack.registry();
-    let published = published.publish(&name("large"), &version, keep, now).await;
+    let published = published
+        .publish(&name("large"), &version, &|_, _| None, keep, now)
+        .await;
     published.expect("published");
     let answer = stack.send("GET", "/v2/models/large", &[], "").await;
     assert_eq!(

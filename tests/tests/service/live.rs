@@ -173,7 +173,7 @@ async fn a_model_that_is_removed_while_warm() {
     assert_eq!(stack.query("tree", query.clone()).await.status, 200, "warm");
     let (left, removed) = stack
         .registry()
-        .remove(&name("tree"), None, OffsetDateTime::now_utc())
+        .remove(&name("tree"), None, &|_, _| None, OffsetDateTime::now_utc())
         .await
         .expect("removed");
     assert!(left.is_none() && removed);
@@ -235,7 +235,7 @@ async fn two_versions_answer_until_one_is_superseded() {
     // Rolled back, new clients get the first one, and the second still answers.
     let summary = stack
         .registry()
-        .roll_back(&name("tree"), None)
+        .roll_back(&name("tree"), None, &|_, _| None)
         .await
         .expect("rolled back");
     assert_eq!(
