@@ -6,7 +6,7 @@ use cipherfn_program::{Kind, RowProgram, TensorType};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::{ChunkHead, Chunks, Outcome, QueryChunk, ReplyChunk, write_chunk};
 use cipherfn_protocol::specs::{
-    ClientSpecs, ColumnKind, Decoding, Encoding, InputColumn, LinearEncoding, ModelSummary,
+    Bits, ClientSpecs, ColumnKind, Decoding, Encoding, InputColumn, LinearEncoding, ModelSummary,
     OutputField, ParameterSetRef, ReplyForm, ScoreDecoding, SpecsDocument,
 };
 use cipherfn_scheme::parameters::ParameterSet;
@@ -48,11 +48,11 @@ pub(crate) fn specs(name: &str) -> Vec<u8> {
             delta: 0.25,
             block: 1,
             stride: 1,
-            body_bits: 48,
+            body_bits: Bits::new(48),
         })],
         decoding: Decoding {
             replies: vec![ReplyForm {
-                reply_bits: 24,
+                reply_bits: Bits::new(24),
                 coefficients: 1,
                 stride: 1,
             }],
@@ -82,14 +82,14 @@ pub(crate) fn answer_row(row: &[u8]) -> Vec<u8> {
         features: 1,
         block: 1,
         stride: 1,
-        body_bits: 48,
+        body_bits: Bits::new(48),
     };
     let ciphertexts = decode_linear(&query, row).expect("a row of a query");
     let reply = ReplyShape {
         set: set(),
         coefficients: 1,
         stride: 1,
-        bits: 24,
+        bits: Bits::new(24),
     };
     compress(&reply, &ciphertexts[0].mask, &ciphertexts[0].body).expect("a reply of this shape")
 }

@@ -4,7 +4,7 @@ mod id;
 
 pub use id::{ConstantId, InputId, NodeId, OutputId, SelectorId};
 
-use cipherfn_protocol::specs::{Gadget, Transport};
+use cipherfn_protocol::specs::{Bits, Gadget, Transport};
 
 /// A compiled model: inputs that the client encrypts, a directed acyclic graph of GLWE values over
 /// them, and the values that travel back.
@@ -69,7 +69,7 @@ pub struct FeatureInput {
     /// Distance of features in coefficients: at least the scores of every product of it.
     pub stride: u32,
     /// Bits of a body coefficient that travel.
-    pub body_bits: u32,
+    pub body_bits: Bits,
 }
 
 /// A sparse plaintext polynomial: (position, torus value in units of 2^-64), positions strictly
@@ -153,7 +153,7 @@ pub struct Output {
     /// ... at positions 0, `stride`, 2 `stride`, ...
     pub stride: u32,
     /// Bits of each, and of the mask's.
-    pub reply_bits: u32,
+    pub reply_bits: Bits,
 }
 
 impl Circuit {

@@ -17,7 +17,7 @@
 //!     SelectorGroup, SelectorId, Sum,
 //! };
 //! use cipherfn_circuit::Dimensions;
-//! use cipherfn_protocol::specs::{Gadget, Transport};
+//! use cipherfn_protocol::specs::{Bits, Gadget, Transport};
 //!
 //! // bit ? 3/8 : 1/8
 //! let circuit = Circuit {
@@ -37,7 +37,7 @@
 //!         }],
 //!         ..Sum::default()
 //!     })],
-//!     outputs: vec![Output { node: NodeId(0), coefficients: 1, stride: 1, reply_bits: 24 }],
+//!     outputs: vec![Output { node: NodeId(0), coefficients: 1, stride: 1, reply_bits: Bits::new(24) }],
 //! };
 //! circuit.validate(Dimensions { glwe_dimension: 4, polynomial_size: 512 })?;
 //! assert_eq!(

@@ -5,7 +5,7 @@ use crate::circuit::{
     Product, Rotated, Select, SelectorForm, SelectorGroup, SelectorId, Sum,
 };
 use crate::validate::Dimensions;
-use cipherfn_protocol::specs::{Gadget, Transport};
+use cipherfn_protocol::specs::{Bits, Gadget, Transport};
 
 pub(crate) const SET: &str = "cipherfn-128-n512k4-v1";
 
@@ -38,7 +38,7 @@ fn output(node: u32, coefficients: u32, stride: u32) -> Output {
         node: NodeId(node),
         coefficients,
         stride,
-        reply_bits: 24,
+        reply_bits: Bits::new(24),
     }
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn linear() -> Circuit {
             features: 3,
             block: 2,
             stride: 2,
-            body_bits: 48,
+            body_bits: Bits::new(48),
         })],
         constants: vec![Constant(vec![(0, 7), (1, 8)])],
         nodes: vec![Node::Product(Product {
@@ -111,7 +111,7 @@ pub(crate) fn mixture() -> Circuit {
         features: 2,
         block: 2,
         stride: 3,
-        body_bits: 40,
+        body_bits: Bits::new(40),
     }));
     circuit.inputs.push(Input::Selectors(SelectorGroup {
         count: 5,

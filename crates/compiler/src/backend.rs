@@ -2,8 +2,8 @@
 
 use crate::cost::Work;
 use crate::options::Profile;
-use cipherfn_protocol::specs::{Gadget, Transport};
-use cipherfn_scheme::noise;
+use cipherfn_protocol::specs::{Bits, Gadget, Transport};
+use cipherfn_scheme::noise::{self, Deviation, Variance};
 use cipherfn_scheme::operations::pack;
 use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_scheme::query::{GroupShape, SelectorQueryShape};
@@ -26,24 +26,28 @@ pub(crate) struct Backend {
     packs_replies: bool,
 }
 
-/// Variances (fractions of the torus, squared) that the parameter set and gadget give.
+/// Variances that the parameter set and gadget give.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Variances {
     /// Added by one CMUX between ciphertexts.
-    pub cmux: f64,
+    pub cmux: Variance,
     /// Of one coefficient of a selector's body row.
-    pub body_row: f64,
+    pub body_row: Variance,
 }
+
+/// An amplitude or error in parts of the torus, which a scale turns into score units.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub(crate) struct TorusFraction(pub f64);
 
 /// Bound on the error of a result coefficient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Budget {
-    /// Standard deviation under the worst key, as a fraction of the torus.
-    pub deviation: f64,
-    /// Largest error at the stated probability, as a fraction of the torus.
-    pub error: f64,
+    /// Standard deviation under the worst key.
+    pub deviation: Deviation,
+    /// Largest error at the stated probability.
+    pub error: TorusFraction,
     /// Bits of a reply's coefficients.
-    pub reply_bits: u32,
+    pub reply_bits: Bits,
 }
 
 /// Gadgets of expanded selectors that are tried.
@@ -60,6 +64,13 @@ const WHOLE: [Gadget; 4] = [gadget(23, 1), gadget(15, 2), gadget(12, 3), gadget(
 
 const fn gadget(base_log: u32, levels: u32) -> Gadget {
     Gadget { base_log, levels }
+}
+
+impl TorusFraction {
+    /// In score units, of which the whole torus is `scale`.
+    pub(crate) fn in_scores(self, scale: f64) -> f64 {
+        self.0 * scale
+    }
 }
 
 impl Backend {
@@ -122,18 +133,19 @@ impl Backend {
     pub(crate) fn variances(self, gadget: Gadget) -> Variances {
         let selector = noise::selector(self.set, self.transport());
         Variances {
-            cmux: noise::cmux(self.set, gadget, &selector).get(),
-            body_row: noise::scalar_product(&selector, 1.0).get(),
+            cmux: noise::cmux(self.set, gadget, &selector),
+            body_row: noise::scalar_product(&selector, 1.0),
         }
     }
 
     /// The error bound of a result of `coefficients` coefficients that has `variance`, from at
     /// least `rows` selector rows in equal parts, before it is rounded for the reply.
-    pub(crate) fn budget(self, variance: f64, rows: f64, coefficients: usize) -> Budget {
-        let switched = |bits: u32| noise::modulus_switch(self.set, bits).get();
-        let reply_bits = (8..=40)
+    pub(crate) fn budget(self, variance: Variance, rows: f64, coefficients: usize) -> Budget {
+        let switched = |bits| noise::modulus_switch(self.set, bits);
+        let reply_bits = (8..40)
+            .map(Bits::new)
             .find(|bits| switched(*bits) <= REPLY_SHARE * variance)
-            .unwrap_or(40);
+            .unwrap_or(Bits::new(40));
         self.budget_with(
             variance,
             noise::margin(self.set, self.transport(), rows),
@@ -145,28 +157,28 @@ impl Backend {
     /// The error bound of a linear model's result for replies of given bits.
     pub(crate) fn linear_budget(
         self,
-        variance: f64,
+        variance: Variance,
         coefficients: usize,
-        reply_bits: u32,
+        reply_bits: Bits,
     ) -> Budget {
         self.budget_with(variance, noise::KEY_MARGIN, coefficients, reply_bits)
     }
 
     fn budget_with(
         self,
-        variance: f64,
+        variance: Variance,
         margin: f64,
         coefficients: usize,
-        reply_bits: u32,
+        reply_bits: Bits,
     ) -> Budget {
         let packing = match self.set.packing() {
-            Some(packing) if self.packs_replies => pack::variance(self.set, packing).get(),
-            _ => 0.0,
+            Some(packing) if self.packs_replies => pack::variance(self.set, packing),
+            _ => Variance::default(),
         };
-        let reply = noise::modulus_switch(self.set, reply_bits).get();
-        let deviation = (variance + packing + reply).sqrt() * margin;
+        let reply = noise::modulus_switch(self.set, reply_bits);
+        let deviation = margin * (variance + packing + reply).deviation();
         let failure = FAILURE_LOG2 - ((coefficients * self.results) as f64).log2();
-        let error = deviations(failure) * deviation;
+        let error = TorusFraction((deviations(failure) * deviation).get());
         Budget {
             deviation,
             error,
@@ -194,7 +206,8 @@ impl Backend {
     pub(crate) fn priced_query_bytes(self, work: &Work, gadget: Gadget, profile: Profile) -> f64 {
         match self.set.packing() {
             Some(packing) if profile == Profile::Wide => {
-                let body = self.set.ring.polynomial_size * packing.query_body_bits as usize / 8;
+                let body =
+                    self.set.ring.polynomial_size * packing.query_body_bits.get() as usize / 8;
                 f64::from(work.slots) * body as f64 / packing.slots() as f64
             }
             _ => self.query_bytes(work.selectors, gadget) as f64,
@@ -220,7 +233,7 @@ impl Backend {
     pub(crate) fn shared_reply_bytes(
         self,
         coefficients: usize,
-        bits: u32,
+        bits: Bits,
         remainder: Remainder,
     ) -> usize {
         let row = self.reply_shape(coefficients, bits);
@@ -238,11 +251,11 @@ impl Backend {
     }
 
     /// Bytes of a reply row.
-    pub(crate) fn reply_bytes(self, coefficients: usize, bits: u32) -> usize {
+    pub(crate) fn reply_bytes(self, coefficients: usize, bits: Bits) -> usize {
         self.reply_shape(coefficients, bits).row_bytes()
     }
 
-    const fn reply_shape(self, coefficients: usize, bits: u32) -> ReplyShape {
+    const fn reply_shape(self, coefficients: usize, bits: Bits) -> ReplyShape {
         ReplyShape {
             set: self.set,
             coefficients,

@@ -14,6 +14,7 @@ use crate::report::{FeatureReport, SharedSizes, TreeCounts, WorkReport};
 use cipherfn_circuit::Circuit;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{Encoding, ScoreDecoding};
+use cipherfn_scheme::noise::Deviation;
 use cipherfn_scheme::parameters::KeyPart;
 
 mod linear;
@@ -61,8 +62,8 @@ pub(crate) struct Plan {
 pub(crate) struct Reading {
     /// One entry a score of the region.
     pub scores: Vec<ScoreDecoding>,
-    /// Standard deviation of a result coefficient, as a fraction of the torus.
-    pub deviation: f64,
+    /// Standard deviation of a result coefficient.
+    pub deviation: Deviation,
 }
 
 /// What the report says of a region.

@@ -9,6 +9,7 @@ use cipherfn_engine::ClearCircuit;
 use cipherfn_program::Tensor;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{Decoding, Encoding, OutputField};
+use cipherfn_scheme::noise::Deviation;
 use cipherfn_scheme::query::InputValues;
 
 /// Most rows that are simulated.
@@ -24,8 +25,8 @@ pub(crate) struct Simulation<'a> {
     pub inputs: &'a [Encoding],
     /// The client's decoding.
     pub decoding: &'a Decoding,
-    /// Standard deviation of each result coefficient, as a fraction of the torus.
-    pub deviations: &'a [f64],
+    /// Standard deviation of each result coefficient.
+    pub deviations: &'a [Deviation],
     /// Starts the noise: the same model gets the same noise.
     pub seed: Hash,
 }
@@ -100,7 +101,7 @@ impl Simulation<'_> {
             .expect("the encoding makes the inputs that the circuit takes");
         let noisy = result.into_iter().zip(self.deviations);
         let phases = noisy.map(|(phase, deviation)| {
-            let error = (noise.next() * deviation * 64_f64.exp2()) as i64;
+            let error = (noise.next() * deviation.get() * 64_f64.exp2()) as i64;
             (phase as i64).wrapping_add(error)
         });
         Some(phases.collect())

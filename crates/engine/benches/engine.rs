@@ -11,7 +11,7 @@ use cipherfn_circuit::circuit::{
     Product, Rotated, Select, SelectorForm, SelectorGroup, SelectorId, Sum,
 };
 use cipherfn_engine::{PreparedCircuit, Workspace};
-use cipherfn_protocol::specs::{Gadget, Transport};
+use cipherfn_protocol::specs::{Bits, Gadget, Transport};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{InputShape, InputValues};
 use cipherfn_scheme::selectors::FourierSelectors;
@@ -157,7 +157,7 @@ fn output(node: u32) -> Output {
         node: NodeId(node),
         coefficients: 1,
         stride: 1,
-        reply_bits: 24,
+        reply_bits: Bits::new(24),
     }
 }
 
@@ -285,7 +285,7 @@ fn linear(criterion: &mut Criterion) {
             features: 30,
             block: 2048,
             stride: 1,
-            body_bits: 48,
+            body_bits: Bits::new(48),
         })],
         constants: Vec::new(),
         nodes: vec![Node::Product(Product {

@@ -23,7 +23,7 @@
 //!     SelectorGroup, SelectorId, Sum,
 //! };
 //! use cipherfn_engine::{ClearCircuit, PreparedCircuit, Workspace};
-//! use cipherfn_protocol::specs::{Gadget, Transport};
+//! use cipherfn_protocol::specs::{Bits, Gadget, Transport};
 //! use cipherfn_scheme::query::{InputValues, encrypt_row};
 //! use cipherfn_scheme::{SecretKey, reply};
 //!
@@ -45,7 +45,7 @@
 //!         }],
 //!         ..Sum::default()
 //!     })],
-//!     outputs: vec![Output { node: NodeId(0), coefficients: 1, stride: 1, reply_bits: 24 }],
+//!     outputs: vec![Output { node: NodeId(0), coefficients: 1, stride: 1, reply_bits: Bits::new(24) }],
 //! };
 //! let row = [InputValues::Bits(vec![true])];
 //! let exact = ClearCircuit::new(circuit.clone())?.evaluate(&row)?;

@@ -1,5 +1,7 @@
 //! From the phases of a decrypted reply to scores.
 
+use crate::Bits;
+
 /// 2^64: torus units of a whole turn.
 pub(crate) const TORUS: f64 = 18_446_744_073_709_551_616.0;
 
@@ -19,7 +21,7 @@ pub struct Decoding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplyForm {
     /// Bits of each coefficient of a reply.
-    pub reply_bits: u32,
+    pub reply_bits: Bits,
     /// Number of body coefficients in a reply: the positions 0, `stride`, 2 `stride`, ...
     pub coefficients: u32,
     /// Distance of result coefficients.

@@ -1,5 +1,6 @@
 //! From a feature vector to what is encrypted: bins, selector bits, torus amplitudes.
 
+use crate::Bits;
 use serde::{Deserialize, Serialize};
 
 /// How a feature vector becomes a query row.
@@ -104,5 +105,5 @@ pub struct LinearEncoding {
     /// Distance of features in coefficients: the number of outputs.
     pub stride: u32,
     /// Bits of a body coefficient that travel.
-    pub body_bits: u32,
+    pub body_bits: Bits,
 }

@@ -31,6 +31,7 @@
 //! # Ok::<(), cipherfn_program::ProgramError>(())
 //! ```
 
+mod bits;
 mod builder;
 mod check;
 mod columns;
@@ -46,6 +47,7 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 
+pub use bits::Bits;
 pub use builder::ProgramBuilder;
 pub use columns::{ColumnKind, InputColumn, OutputField};
 pub use decoding::{Decoding, ReplyForm, ScoreDecoding};

@@ -19,9 +19,9 @@ mod wire;
 mod tests;
 
 pub use cipherfn_program::{
-    ColumnKind, Decoding, Encoding, Gadget, InputColumn, LinearEncoding, MissingBin, OutputField,
-    Predicate, Quantiser, ReplyForm, RowProgram, ScoreDecoding, Selector, SelectorEncoding,
-    Transport,
+    Bits, ColumnKind, Decoding, Encoding, Gadget, InputColumn, LinearEncoding, MissingBin,
+    OutputField, Predicate, Quantiser, ReplyForm, RowProgram, ScoreDecoding, Selector,
+    SelectorEncoding, Transport,
 };
 
 /// Largest document that is read.

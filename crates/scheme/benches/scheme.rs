@@ -4,10 +4,10 @@
 //! `cargo bench -p cipherfn-scheme -- [NAME]` for the parameter sets whose name contains NAME; with
 //! `--test` every operation runs once.
 
-use cipherfn_protocol::specs::{Gadget, Transport};
+use cipherfn_protocol::specs::{Bits, Gadget, Transport};
 use cipherfn_scheme::fourier::{Transform, c64};
 use cipherfn_scheme::operations::isolate;
-use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::parameters::{Depth, ParameterSet};
 use cipherfn_scheme::query::{self, GroupShape, LinearQueryShape, SelectorQueryShape};
 use cipherfn_scheme::reply::{self, PackedShape, Remainder, ReplyShape};
 use cipherfn_scheme::selectors::FourierSelectors;
@@ -192,7 +192,11 @@ fn wide(timer: &Timer, key: &SecretKey, set: &'static ParameterSet) -> Result<()
     let bits: Vec<bool> = (0..shape.selectors).map(|i| i % 3 == 0).collect();
     let mut out = FourierSelectors::zeroed(shape.ggsw(), shape.selectors);
     for (depth, rows) in [(8, 1), (11, 1), (11, 8)] {
-        let group = GroupShape { shape, depth, rows };
+        let group = GroupShape {
+            shape,
+            depth: Depth::new(depth),
+            rows,
+        };
         let bytes = query::encrypt_group(key, &group, &vec![&bits; rows])?;
         let mut row = (0..rows).cycle();
         let expand = timer.time(|| {
@@ -210,7 +214,7 @@ fn wide(timer: &Timer, key: &SecretKey, set: &'static ParameterSet) -> Result<()
         features: 30,
         block: 30,
         stride: 1,
-        body_bits: 40,
+        body_bits: Bits::new(40),
     };
     let row = query::encrypt_linear(key, &linear, &[1 << 40; 30])?;
     let glwe = query::decode_linear(&linear, &row)?.remove(0);
@@ -222,7 +226,7 @@ fn wide(timer: &Timer, key: &SecretKey, set: &'static ParameterSet) -> Result<()
                 set,
                 coefficients: 1,
                 stride: 1,
-                bits: 20,
+                bits: Bits::new(20),
             },
             rows,
             remainder: Remainder::Data,
@@ -295,7 +299,7 @@ fn linear_and_reply(
         features: 30,
         block: 30,
         stride: 1,
-        body_bits: 40,
+        body_bits: Bits::new(40),
     };
     let row = query::encrypt_linear(key, &linear, &[1 << 40; 30])?;
     let theirs = tfhe_encryption(timer, set, 1);
@@ -312,7 +316,7 @@ fn linear_and_reply(
         set,
         coefficients: 10,
         stride: 1,
-        bits: 20,
+        bits: Bits::new(20),
     };
     let glwe = &query::decode_linear(&linear, &row)?[0];
     let reply = reply::compress(&shape, &glwe.mask, &glwe.body)?;

@@ -4,14 +4,16 @@
 //! little-endian bit stream, padded with zero bits to a whole byte.
 
 use crate::error::SchemeError;
+use cipherfn_protocol::specs::Bits;
 
 /// Bytes of `count` words of `bits` bits.
-pub(crate) const fn packed_len(count: usize, bits: u32) -> usize {
-    count.saturating_mul(bits as usize).div_ceil(8)
+pub(crate) const fn packed_len(count: usize, bits: Bits) -> usize {
+    count.saturating_mul(bits.get() as usize).div_ceil(8)
 }
 
 /// Rounds a torus word (units of 2^-64) to its `bits` most significant bits, modulo 1.
-pub(crate) const fn round_to(word: u64, bits: u32) -> u64 {
+pub(crate) const fn round_to(word: u64, bits: Bits) -> u64 {
+    let bits = bits.get();
     if bits >= 64 {
         return word;
     }
@@ -19,12 +21,13 @@ pub(crate) const fn round_to(word: u64, bits: u32) -> u64 {
 }
 
 /// Appends `words` to `out`, `bits` (1 to 64) bits each.
-pub(crate) fn pack(out: &mut Vec<u8>, words: impl IntoIterator<Item = u64>, bits: u32) {
+pub(crate) fn pack(out: &mut Vec<u8>, words: impl IntoIterator<Item = u64>, bits: Bits) {
+    let width = bits.get();
     let mut pending: u128 = 0;
     let mut filled = 0;
     for word in words {
-        pending |= u128::from(round_to(word, bits) >> (64 - bits)) << filled;
-        filled += bits;
+        pending |= u128::from(round_to(word, bits) >> (64 - width)) << filled;
+        filled += width;
         while filled >= 32 {
             out.extend_from_slice(&(pending as u32).to_le_bytes());
             pending >>= 32;
@@ -38,7 +41,7 @@ pub(crate) fn pack(out: &mut Vec<u8>, words: impl IntoIterator<Item = u64>, bits
 pub(crate) fn unpack(
     out: &mut [u64],
     packed: &[u8],
-    bits: u32,
+    bits: Bits,
     what: &'static str,
 ) -> Result<(), SchemeError> {
     let expected = packed_len(out.len(), bits);
@@ -49,6 +52,7 @@ pub(crate) fn unpack(
             found: packed.len(),
         });
     }
+    let bits = bits.get();
     let mut bytes = packed.chunks(4);
     let mut pending: u128 = 0;
     let mut filled = 0;
@@ -75,10 +79,11 @@ pub(crate) fn unpack(
 mod tests {
     use super::{pack, packed_len, round_to, unpack};
     use crate::error::SchemeError;
+    use cipherfn_protocol::specs::Bits;
 
     #[test]
     fn words_survive_at_every_width() {
-        for bits in 1..=64 {
+        for bits in (1..=64).map(Bits::new) {
             for count in [0, 1, 2, 7, 33] {
                 let words: Vec<u64> = (0..count as u64)
                     .map(|i| (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
@@ -100,10 +105,10 @@ mod tests {
 
     #[test]
     fn rounding_is_to_nearest_modulo_one() {
-        assert_eq!(round_to(0x0000_7fff, 48), 0);
-        assert_eq!(round_to(0x0000_8000, 48), 0x1_0000);
-        assert_eq!(round_to(u64::MAX, 48), 0);
-        assert_eq!(round_to(u64::MAX, 64), u64::MAX);
+        assert_eq!(round_to(0x0000_7fff, Bits::new(48)), 0);
+        assert_eq!(round_to(0x0000_8000, Bits::new(48)), 0x1_0000);
+        assert_eq!(round_to(u64::MAX, Bits::new(48)), 0);
+        assert_eq!(round_to(u64::MAX, Bits::ALL), u64::MAX);
     }
 
     #[test]
@@ -116,7 +121,7 @@ mod tests {
                 0xfff0_0000_0000_0000,
                 0x1230_0000_0000_0000,
             ],
-            12,
+            Bits::new(12),
         );
         assert_eq!(packed, [0x00, 0xf8, 0xff, 0x23, 0x01]);
     }
@@ -125,7 +130,7 @@ mod tests {
     fn wrong_lengths_and_padding_are_refused() {
         let mut out = [0; 3];
         assert!(matches!(
-            unpack(&mut out, &[0; 4], 12, "test"),
+            unpack(&mut out, &[0; 4], Bits::new(12), "test"),
             Err(SchemeError::Length {
                 expected: 5,
                 found: 4,
@@ -133,7 +138,7 @@ mod tests {
             })
         ));
         assert!(matches!(
-            unpack(&mut out, &[0, 0, 0, 0, 0x10], 12, "test"),
+            unpack(&mut out, &[0, 0, 0, 0, 0x10], Bits::new(12), "test"),
             Err(SchemeError::Padding { .. })
         ));
     }

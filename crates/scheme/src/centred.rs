@@ -1,5 +1,5 @@
-//! Ciphertexts in centred form, and one level of automorphism key switching on them: the step that
-//! expansion, isolation and packing repeat.
+//! Ciphertexts in centred form, on which automorphism key switching works, and the memory that it
+//! takes.
 //!
 //! In centred form a ciphertext has half the mask, under the key z = 2 s - (1 + X + ... + X^(N-1))
 //! with coefficients -1 and 1. A floating-point error d of a mask costs d z there instead of d s,
@@ -7,14 +7,13 @@
 //! binary key has mean 1/2. It makes exact (split) arithmetic unnecessary.
 
 use crate::fourier::{Transform, TransformScratch, c64};
-use crate::glev::{Decomposer, FourierGlev, zeroed};
+use crate::glev::{Decomposer, zeroed};
 use crate::glwe::Glwe;
-use crate::kernels;
-use crate::keys::ExpandedEvaluationKey;
 use crate::noise::{self, Variance};
 use crate::parameters::Packing;
-use crate::polynomial::{self, expansion_exponent};
+use crate::polynomial;
 use aligned_vec::AVec;
+use cipherfn_protocol::specs::Bits;
 
 /// A centred ciphertext.
 #[derive(Clone)]
@@ -64,7 +63,7 @@ impl Centred {
 /// Variance of what [`Centred::divided`] rounds off, after the trace: mask and body by half a unit
 /// of 2^-64 at most, times N coefficients of -1 and 1.
 pub(crate) fn shift_variance(size: usize, levels: u32) -> Variance {
-    4f64.powi(levels as i32) * (size as f64 + 1.0) * noise::rounding(64)
+    4f64.powi(levels as i32) * (size as f64 + 1.0) * noise::rounding(Bits::ALL)
 }
 
 /// Working memory of one thread.
@@ -90,7 +89,9 @@ impl Memory {
         let size = transform.polynomial_size();
         let fourier = || zeroed(transform.fourier_size());
         Self {
-            odd: (0..packing.depth()).map(|_| Centred::zero(size)).collect(),
+            odd: (0..packing.depth().levels())
+                .map(|_| Centred::zero(size))
+                .collect(),
             work: Work {
                 decomposer: Decomposer::new(transform, levels as usize),
                 scratch: transform.scratch(),
@@ -101,66 +102,5 @@ impl Memory {
                 odd: fourier(),
             },
         }
-    }
-}
-
-impl ExpandedEvaluationKey {
-    /// Key switch of the mask of `c(X^exponent)` by `glev`, into `work.mask` and `work.body`; the
-    /// body's image is still to be added.
-    pub(crate) fn key_switch(
-        &self,
-        glev: &FourierGlev,
-        exponent: usize,
-        mask: &[u64],
-        work: &mut Work,
-    ) {
-        let digits = work.decomposer.digits(
-            mask,
-            exponent,
-            glev.gadget(),
-            self.transform(),
-            &mut work.scratch,
-        );
-        glev.product(&mut work.mask, &mut work.body, digits);
-    }
-
-    /// One level of an expansion: `node` becomes its even branch, `c + t` with t the key switch of
-    /// c(X^(N/2^level + 1)), and `odd` X^(-2^level) (c - t).
-    pub(crate) fn split(
-        &self,
-        level: u32,
-        node: &mut Centred,
-        odd: Option<&mut Centred>,
-        work: &mut Work,
-    ) {
-        let transform = self.transform();
-        let shift = 1 << level;
-        let exponent = expansion_exponent(node.mask.len(), level);
-        self.key_switch(self.automorphism(level), exponent, &node.mask, work);
-        let (odd_mask, odd_body) = odd.map_or((None, None), |odd| {
-            (Some(&mut odd.mask), Some(&mut odd.body))
-        });
-        transform.backward_torus_in_place(&mut work.words, &mut work.mask, &mut work.scratch);
-        kernels::butterfly(&mut node.mask, &work.words, odd_mask, shift);
-        transform.backward_torus_in_place(&mut work.words, &mut work.body, &mut work.scratch);
-        polynomial::add_automorphism(&mut work.words, &node.body, exponent);
-        kernels::butterfly(&mut node.body, &work.words, odd_body, shift);
-    }
-
-    /// The image of `node` under X -> X^exponent, with `glev` the key of that automorphism.
-    pub(crate) fn automorphic_image(
-        &self,
-        glev: &FourierGlev,
-        exponent: usize,
-        node: &Centred,
-        work: &mut Work,
-    ) -> Centred {
-        let transform = self.transform();
-        let mut image = Centred::zero(node.mask.len());
-        self.key_switch(glev, exponent, &node.mask, work);
-        transform.backward_torus_in_place(&mut image.mask, &mut work.mask, &mut work.scratch);
-        transform.backward_torus_in_place(&mut image.body, &mut work.body, &mut work.scratch);
-        polynomial::add_automorphism(&mut image.body, &node.body, exponent);
-        image
     }
 }

@@ -24,6 +24,7 @@ use crate::error::SchemeError;
 use crate::fourier::{c64, multiply_add};
 use crate::kernels;
 use crate::keys::ExpandedEvaluationKey;
+use crate::parameters::Depth;
 use crate::polynomial::{self, expansion_exponent};
 use crate::seeded::{MaskSeed, Masks};
 use crate::selectors::FourierSelectors;
@@ -40,7 +41,7 @@ pub(crate) struct Packed<'a> {
     /// Their bodies, of the set's `query_body_bits`.
     pub(crate) bodies: &'a [u8],
     /// Levels of the expansion: 2^depth slots a ciphertext.
-    pub(crate) depth: u32,
+    pub(crate) depth: Depth,
 }
 
 /// Fills `out` with consecutive slots from slot `first` on, counted over all ciphertexts.
@@ -53,7 +54,7 @@ pub(crate) fn expand(
     let expander = Expander::new(key, packed.depth);
     let body_bits = key.packing().query_body_bits;
     let parallel = rayon::current_num_threads() > 1;
-    let slots = 1 << packed.depth;
+    let slots = packed.depth.slots();
     let (skipped, mut first) = (first / slots, first % slots);
     let mut masks = Masks::new(packed.seed);
     masks.skip(skipped * expander.size);
@@ -88,11 +89,11 @@ pub(crate) fn expand(
 struct Expander<'a> {
     key: &'a ExpandedEvaluationKey,
     size: usize,
-    depth: u32,
+    depth: Depth,
 }
 
 impl<'a> Expander<'a> {
-    fn new(key: &'a ExpandedEvaluationKey, depth: u32) -> Self {
+    fn new(key: &'a ExpandedEvaluationKey, depth: Depth) -> Self {
         Self {
             key,
             size: key.parameter_set().ring.polynomial_size,
@@ -107,7 +108,7 @@ impl<'a> Expander<'a> {
 
     /// Slots of each branch of a node of `level`.
     const fn half(&self, level: u32) -> usize {
-        1 << (self.depth - 1 - level)
+        1 << (self.depth.levels() - 1 - level)
     }
 
     /// What of `out`, whose slots start `first` slots into a node of `level`, belongs to the even
@@ -167,7 +168,7 @@ impl<'a> Expander<'a> {
         let Some((odd, rest)) = odds.split_first_mut() else {
             return;
         };
-        if level + 1 == self.depth {
+        if level + 1 == self.depth.levels() {
             return self.leaves(level, node, odd, first, out, work);
         }
         let (even_out, odd_out) = self.branches(level, first, out);

@@ -35,6 +35,7 @@
     reason = "kernels must be inlined into the function that enables the instruction set"
 )]
 
+mod automorphism;
 mod bits;
 mod centred;
 mod error;

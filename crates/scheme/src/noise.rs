@@ -4,8 +4,8 @@
 //! size, k the GLWE dimension. Digits are taken as uniform in [-B/2, B/2), errors as independent
 //! and centred. The formulas for gadget products are those of TFHE (Chillotti et al., <https://eprint.iacr.org/2018/421>, sections 3.3 and 4.2), averaged over a uniform binary key instead of bounded.
 
-use crate::parameters::{Packing, ParameterSet};
-use cipherfn_protocol::specs::{Gadget, Transport};
+use crate::parameters::{Depth, Packing, ParameterSet};
+use cipherfn_protocol::specs::{Bits, Gadget, Transport};
 
 mod variance;
 
@@ -32,7 +32,7 @@ pub const KEY_MARGIN: f64 = 1.125;
 /// expansion. Rows that travel whole have errors of equal size everywhere.
 pub fn margin(set: &ParameterSet, transport: Transport, rows: f64) -> f64 {
     let (most, share) = match (transport, set.packing()) {
-        (Transport::Packed, Some(packing)) if packing.depth() > 8 => (1.06, 1.6),
+        (Transport::Packed, Some(packing)) if packing.depth() > Depth::new(8) => (1.06, 1.6),
         (Transport::Packed, Some(_)) => (1.02, 1.05),
         _ => return KEY_MARGIN,
     };
@@ -50,8 +50,8 @@ pub fn fresh(set: &ParameterSet) -> Variance {
 }
 
 /// Rounding a word to `bits` bits: uniform in half a unit.
-pub fn rounding(bits: u32) -> Variance {
-    Variance::new(2f64.powi(-2 * bits as i32) / 12.0)
+pub fn rounding(bits: Bits) -> Variance {
+    Variance::new(2f64.powi(-2 * bits.get() as i32) / 12.0)
 }
 
 /// Errors of a selector's GGSW ciphertext.
@@ -94,8 +94,8 @@ pub fn selector(set: &ParameterSet, transport: Transport) -> SelectorNoise {
 /// through m-1-j levels, each of which doubles the remaining coefficients and clears every other
 /// one: 2^(m-1-j) times the variance on average, 4^(m-1-j) times at the constant coefficient and
 /// the other multiples of 2^m.
-pub fn expanded(set: &ParameterSet, packing: &Packing, depth: u32) -> SelectorNoise {
-    let m = depth as i32;
+pub fn expanded(set: &ParameterSet, packing: &Packing, depth: Depth) -> SelectorNoise {
+    let m = depth.levels() as i32;
     let query = fresh(set) + rounding(packing.query_body_bits);
     let sum = |growth: f64| {
         let levels = packing.key_switch.iter().zip(1..=m);
@@ -160,13 +160,13 @@ pub fn scalar_product(selector: &SelectorNoise, digit_squares: f64) -> Variance 
 /// The rounding of a reply to `bits` bits with the mask's mean error taken off the body:
 /// `(k N/4 + 1) 2^(-2 bits) / 12` (`tfhe`'s centred mean noise reduction; without it `k N/2` in
 /// place of `k N/4`).
-pub fn modulus_switch(set: &ParameterSet, bits: u32) -> Variance {
+pub fn modulus_switch(set: &ParameterSet, bits: Bits) -> Variance {
     (set.mask_len() as f64 / 4.0 + 1.0) * rounding(bits)
 }
 
 /// A linear model: fresh noise and the rounding of the bodies to `body_bits` bits, times the sum of
 /// the squared weights.
-pub fn linear(set: &ParameterSet, weight_squares: f64, body_bits: u32) -> Variance {
+pub fn linear(set: &ParameterSet, weight_squares: f64, body_bits: Bits) -> Variance {
     weight_squares * (fresh(set) + rounding(body_bits))
 }
 
@@ -190,7 +190,7 @@ fn product(set: &ParameterSet, gadget: Gadget) -> Variance {
 
 /// What a decomposition leaves over, uniform in half a unit of the last level.
 fn last_digit(gadget: Gadget) -> Variance {
-    rounding(gadget.base_log * gadget.levels)
+    rounding(Bits::new(gadget.base_log * gadget.levels))
 }
 
 /// The transform's error in one polynomial of a gadget product whose rows have coefficients of

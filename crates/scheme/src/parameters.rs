@@ -7,6 +7,7 @@
 use crate::error::SchemeError;
 use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::hash::{Hash, ParameterSetHash};
+use cipherfn_protocol::specs::Bits;
 
 mod part;
 mod sets;
@@ -15,7 +16,7 @@ mod sets;
 mod tests;
 
 pub(crate) use part::MIN_DEPTH;
-pub use part::{KeyPart, KeyPartContents, Packing};
+pub use part::{Depth, KeyPart, KeyPartContents, Packing};
 
 /// A named, versioned parameter set.
 ///
@@ -47,7 +48,7 @@ pub struct Ring {
     /// Where dimension, noise and estimate come from.
     pub source: &'static str,
     /// Bits of a fresh body coefficient that travel; the rest lies below its noise.
-    pub body_bits: u32,
+    pub body_bits: Bits,
 }
 
 impl ParameterSet {

@@ -5,6 +5,7 @@ use crate::bits;
 use crate::error::SchemeError;
 use crate::keys::SecretKey;
 use crate::parameters::ParameterSet;
+use cipherfn_protocol::specs::Bits;
 
 mod packed;
 
@@ -23,7 +24,7 @@ pub struct ReplyShape {
     /// ... at positions 0, `stride`, 2 `stride`, ...
     pub stride: usize,
     /// Bits of each coefficient, mask and body alike.
-    pub bits: u32,
+    pub bits: Bits,
 }
 
 impl ReplyShape {
@@ -43,7 +44,7 @@ impl ReplyShape {
                 set: self.set.name,
             })
         };
-        if !(1..=64).contains(&self.bits) {
+        if !self.bits.is_valid() {
             return problem(format!("{} bits a coefficient", self.bits));
         }
         let end = self
@@ -94,7 +95,7 @@ pub fn compress(shape: &ReplyShape, mask: &[u64], body: &[u64]) -> Result<Vec<u8
 /// [`compress`] with the body coefficients at `positions`, ascending.
 fn compress_at(
     set: &ParameterSet,
-    bits: u32,
+    bits: Bits,
     mask: &[u64],
     body: &[u64],
     positions: impl Iterator<Item = usize>,
@@ -141,7 +142,7 @@ pub fn decrypt(key: &SecretKey, shape: &ReplyShape, row: &[u8]) -> Result<Vec<i6
 /// [`decrypt`] of the body coefficients at `positions`.
 fn decrypt_at(
     key: &SecretKey,
-    bits: u32,
+    bits: Bits,
     row: &[u8],
     positions: &[usize],
 ) -> Result<Vec<i64>, SchemeError> {

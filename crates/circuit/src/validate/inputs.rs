@@ -2,7 +2,7 @@
 
 use super::{CircuitError, within};
 use crate::circuit::{FeatureInput, Input, SelectorForm, SelectorGroup};
-use cipherfn_protocol::specs::Gadget;
+use cipherfn_protocol::specs::{Bits, Gadget};
 
 /// Most inputs: each has a row of its own in a query.
 const MAX_INPUTS: u64 = 64;
@@ -13,7 +13,7 @@ const MAX_FEATURES: u64 = 1 << 18;
 /// Most base bits times levels: digits are computed exactly in 53 bits.
 const MAX_GADGET_BITS: u32 = 48;
 /// Most bits of a coefficient that travels.
-pub(super) const MAX_COEFFICIENT_BITS: u64 = 64;
+pub(super) const MAX_COEFFICIENT_BITS: u64 = Bits::ALL.get() as u64;
 
 pub(super) fn check(inputs: &[Input], polynomial_size: usize) -> Result<(), CircuitError> {
     within("input count", inputs.len(), 1..=MAX_INPUTS)?;
@@ -58,5 +58,5 @@ fn check_features(input: &FeatureInput, polynomial_size: usize) -> Result<(), Ci
     within("feature count", input.features, 1..=MAX_FEATURES)?;
     within("feature stride", input.stride, 1..=size)?;
     within("block", input.block, 1..=size / u64::from(input.stride))?;
-    within("body bits", input.body_bits, 1..=MAX_COEFFICIENT_BITS)
+    within("body bits", input.body_bits.get(), 1..=MAX_COEFFICIENT_BITS)
 }

@@ -22,7 +22,11 @@ pub(super) fn check(circuit: &Circuit, polynomial_size: usize) -> Result<(), Cir
         within("stride", output.stride, 1..=size)?;
         let last = u64::from(output.coefficients - 1) * u64::from(output.stride);
         within("last result position", last, 0..=size - 1)?;
-        within("reply bits", output.reply_bits, 1..=MAX_COEFFICIENT_BITS)?;
+        within(
+            "reply bits",
+            output.reply_bits.get(),
+            1..=MAX_COEFFICIENT_BITS,
+        )?;
     }
     Ok(())
 }

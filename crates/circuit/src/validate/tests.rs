@@ -4,6 +4,7 @@ use crate::circuit::{
     SelectorForm, SelectorGroup, Sum,
 };
 use crate::samples::{DIMENSIONS, levelled, linear, mixture};
+use cipherfn_protocol::specs::Bits;
 
 /// What is wrong with a circuit after a change.
 fn broken(mut circuit: Circuit, change: impl FnOnce(&mut Circuit)) -> String {
@@ -140,7 +141,9 @@ fn every_rule_of_inputs_has_its_error() {
     assert!(broken(linear(), |c| features(c).stride = 0).starts_with("feature stride is 0"));
     assert!(broken(linear(), |c| features(c).block = 0).starts_with("block is 0"));
     assert!(broken(linear(), |c| features(c).block = 257).starts_with("block is 257"));
-    assert!(broken(linear(), |c| features(c).body_bits = 0).starts_with("body bits is 0"));
+    assert!(
+        broken(linear(), |c| features(c).body_bits = Bits::new(0)).starts_with("body bits is 0")
+    );
 }
 
 #[test]
@@ -162,5 +165,5 @@ fn every_rule_of_constants_and_outputs_has_its_error() {
     assert!(output(|o| o.coefficients = 0).starts_with("result coefficient count is 0"));
     assert!(output(|o| o.stride = 0).starts_with("stride is 0"));
     assert!(output(|o| o.stride = 512).starts_with("last result position is 512"));
-    assert!(output(|o| o.reply_bits = 65).starts_with("reply bits is 65"));
+    assert!(output(|o| o.reply_bits = Bits::new(65)).starts_with("reply bits is 65"));
 }

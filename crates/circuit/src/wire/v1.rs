@@ -5,7 +5,7 @@ use crate::circuit::{
     SelectorGroup, SelectorId, Sum,
 };
 use crate::validate::CircuitError;
-use cipherfn_protocol::specs;
+use cipherfn_protocol::specs::{self, Bits};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -116,7 +116,7 @@ impl From<LevelledCircuit> for circuit::Circuit {
                 node: NodeId(last as u32),
                 coefficients: levelled.coefficients,
                 stride: levelled.stride,
-                reply_bits: levelled.reply_bits,
+                reply_bits: Bits::new(levelled.reply_bits),
             }],
         }
     }
@@ -153,7 +153,7 @@ impl TryFrom<LinearCircuit> for circuit::Circuit {
                 features: linear.weights.first().map_or(0, Vec::len) as u32,
                 block: linear.block,
                 stride: linear.stride,
-                body_bits: linear.body_bits,
+                body_bits: Bits::new(linear.body_bits),
             })],
             constants: biased.then_some(bias).into_iter().collect(),
             nodes: vec![circuit::Node::Product(Product {
@@ -165,7 +165,7 @@ impl TryFrom<LinearCircuit> for circuit::Circuit {
                 node: NodeId(0),
                 coefficients: scores as u32,
                 stride: 1,
-                reply_bits: linear.reply_bits,
+                reply_bits: Bits::new(linear.reply_bits),
             }],
         })
     }
@@ -214,7 +214,7 @@ impl LevelledCircuit {
             nodes: circuit.nodes.iter().map(node).collect::<Option<_>>()?,
             coefficients: output.coefficients,
             stride: output.stride,
-            reply_bits: output.reply_bits,
+            reply_bits: output.reply_bits.get(),
         })
     }
 }
@@ -244,8 +244,8 @@ impl LinearCircuit {
             bias,
             block: input.block,
             stride: input.stride,
-            body_bits: input.body_bits,
-            reply_bits: output.reply_bits,
+            body_bits: input.body_bits.get(),
+            reply_bits: output.reply_bits.get(),
         })
     }
 }

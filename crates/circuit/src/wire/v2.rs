@@ -5,6 +5,7 @@ use super::v1::{Gadget, Operand, Rotated, Transport};
 use crate::circuit::{
     self, ConstantId, FeatureInput, InputId, NodeId, SelectorForm, SelectorGroup, SelectorId,
 };
+use cipherfn_protocol::specs::Bits;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -137,7 +138,7 @@ impl From<Input> for circuit::Input {
                 features,
                 block,
                 stride,
-                body_bits,
+                body_bits: Bits::new(body_bits),
             }),
         }
     }
@@ -176,7 +177,7 @@ impl From<&circuit::Input> for Input {
                 features,
                 block,
                 stride,
-                body_bits,
+                body_bits: body_bits.get(),
             },
         }
     }
@@ -254,7 +255,7 @@ impl From<Output> for circuit::Output {
             node: NodeId(output.node),
             coefficients: output.coefficients,
             stride: output.stride,
-            reply_bits: output.reply_bits,
+            reply_bits: Bits::new(output.reply_bits),
         }
     }
 }
@@ -265,7 +266,7 @@ impl From<&circuit::Output> for Output {
             node: output.node.0,
             coefficients: output.coefficients,
             stride: output.stride,
-            reply_bits: output.reply_bits,
+            reply_bits: output.reply_bits.get(),
         }
     }
 }

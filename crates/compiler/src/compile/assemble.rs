@@ -5,6 +5,7 @@ use crate::families::{Facts, Plan, Region};
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{ConstantId, InputId, Node, NodeId, Operand, SelectorId};
 use cipherfn_protocol::specs::{Decoding, Encoding, ReplyForm, ScoreDecoding};
+use cipherfn_scheme::noise::Deviation;
 
 #[cfg(test)]
 mod tests;
@@ -15,8 +16,8 @@ pub(super) struct Assembly {
     /// One a circuit input.
     pub(super) inputs: Vec<Encoding>,
     pub(super) decoding: Decoding,
-    /// Standard deviation of each result coefficient, as a fraction of the torus.
-    pub(super) deviations: Vec<f64>,
+    /// Standard deviation of each result coefficient.
+    pub(super) deviations: Vec<Deviation>,
     /// One entry a region.
     pub(super) facts: Vec<Facts>,
 }
@@ -67,8 +68,9 @@ impl Assembly {
     }
 
     /// The noisiest result coefficient's standard deviation.
-    pub(super) fn deviation(&self) -> f64 {
-        self.deviations.iter().copied().fold(0.0, f64::max)
+    pub(super) fn deviation(&self) -> Deviation {
+        let deviations = self.deviations.iter().copied();
+        deviations.fold(Deviation::default(), Deviation::max)
     }
 }
 

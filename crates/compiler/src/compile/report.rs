@@ -10,6 +10,7 @@ use crate::report::{
     SizeReport, TargetReport, WorkReport,
 };
 use cipherfn_protocol::specs::ScoreDecoding;
+use cipherfn_scheme::noise::Deviation;
 
 /// What the report is about.
 pub(super) struct Subject<'a> {
@@ -21,8 +22,8 @@ pub(super) struct Subject<'a> {
     /// One entry a region, at least one.
     pub(super) regions: &'a [Facts],
     pub(super) scores: &'a [ScoreDecoding],
-    /// Standard deviation of the noisiest result coefficient, as a fraction of the torus.
-    pub(super) deviation: f64,
+    /// Standard deviation of the noisiest result coefficient.
+    pub(super) deviation: Deviation,
     pub(super) checks: Checks,
 }
 
@@ -88,7 +89,7 @@ impl Subject<'_> {
                 range_of: facts.range_of.into(),
                 failure_log2: FAILURE_LOG2,
                 scores: self.scores.iter().map(|score| score.precision).collect(),
-                noise_deviation: self.deviation,
+                noise_deviation: self.deviation.get(),
             },
             work: facts.work,
             sizes: SizeReport {

@@ -17,7 +17,8 @@ use crate::options::Profile;
 use crate::report::{EncodedFeature, FeatureReport, SharedSizes, WorkReport};
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{FeatureInput, Input, InputId, Node, NodeId, Output, Product};
-use cipherfn_protocol::specs::{Encoding, LinearEncoding};
+use cipherfn_protocol::specs::{Bits, Encoding, LinearEncoding};
+use cipherfn_scheme::noise::Deviation;
 use cipherfn_scheme::reply::Remainder;
 use fit::{Fit, Goal, LEAST_BITS, LinearOutput, PREFERRED_BITS, fit};
 
@@ -25,9 +26,9 @@ use fit::{Fit, Goal, LEAST_BITS, LinearOutput, PREFERRED_BITS, fit};
 mod tests;
 
 /// Bits of a reply's coefficients that suffice when nothing is asked for: 6.4 KB.
-const REPLY_BITS: u32 = 25;
+const REPLY_BITS: Bits = Bits::new(25);
 /// The same where bytes are scarce.
-const COMPACT_REPLY_BITS: u32 = 24;
+const COMPACT_REPLY_BITS: Bits = Bits::new(24);
 
 impl Family for LinearModel {
     fn name(&self) -> &'static str {
@@ -82,13 +83,13 @@ impl Family for LinearModel {
             encoding: Encoding::Linear(encoding(&features.names, &ranges, &fit, block)),
             reading: Reading {
                 scores: scores.decodings(&coefficients),
-                deviation: deviations.fold(0.0, f64::max),
+                deviation: deviations.fold(Deviation::default(), Deviation::max),
             },
             facts: Facts {
                 target_bits: options.precision.unwrap_or(PREFERRED_BITS),
                 bits: fit.bits,
                 range_of: "the calibration rows",
-                features: feature_report(&features.names, fit.body_bits),
+                features: feature_report(&features.names, fit.body_bits.get()),
                 work: WorkReport {
                     gadget: None,
                     counts: None,

@@ -4,6 +4,7 @@
 //! one, a linear classifier's two rows are each other's negative. Such scores share a coefficient,
 //! and the client derives each by its own scale and offset.
 
+use crate::backend::TorusFraction;
 use crate::model::{TreeEnsemble, TreeNode};
 use cipherfn_protocol::specs::ScoreDecoding;
 
@@ -39,8 +40,8 @@ pub(crate) struct Coefficient {
     pub scale: f64,
     /// Score at phase zero, without the scores' own offset.
     pub centre: f64,
-    /// Bound on the encrypted error, as a fraction of the torus.
-    pub error: f64,
+    /// Bound on the encrypted error.
+    pub error: TorusFraction,
     /// Largest error from rounded leaves or weights.
     pub rounding: f64,
     /// Half the range.
@@ -131,7 +132,7 @@ impl Coefficient {
     fn decoding(&self, affine: &Affine) -> ScoreDecoding {
         let factor = affine.factor.abs();
         let offset = affine.offset + affine.factor * self.centre;
-        let step = factor * self.error * self.scale;
+        let step = factor * self.error.in_scores(self.scale);
         let reach = factor * self.half + affine.deviation;
         ScoreDecoding {
             coefficient: affine.coefficient,

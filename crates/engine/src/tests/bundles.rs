@@ -9,7 +9,7 @@ use cipherfn_circuit::circuit::{
     SelectorId, Sum,
 };
 use cipherfn_protocol::frame::{self, Kind};
-use cipherfn_protocol::specs::{Gadget, Transport};
+use cipherfn_protocol::specs::{Bits, Gadget, Transport};
 use std::time::{Duration, Instant};
 
 const SET: Set = (
@@ -110,7 +110,7 @@ fn over_bits(constants: Vec<Constant>, sums: Vec<Sum>) -> Circuit {
         node: NodeId(sums.len() as u32 - 1),
         coefficients: 1,
         stride: 1,
-        reply_bits: 24,
+        reply_bits: Bits::new(24),
     }];
     circuit.nodes = sums.into_iter().map(Node::Sum).collect();
     circuit

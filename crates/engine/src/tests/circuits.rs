@@ -5,6 +5,7 @@ use cipherfn_circuit::circuit::{
     Circuit, Constant, ConstantId, FeatureInput, Input, InputId, Node, NodeId, Operand, Output,
     Product, Rotated, Select, SelectorForm, SelectorGroup, SelectorId, Sum,
 };
+use cipherfn_protocol::specs::Bits;
 use cipherfn_scheme::parameters::ParameterSet;
 use proptest::prelude::*;
 
@@ -46,7 +47,7 @@ impl Builder {
             features,
             block,
             stride,
-            body_bits: 48,
+            body_bits: Bits::new(48),
         }))
     }
 
@@ -130,7 +131,7 @@ impl Builder {
             node,
             coefficients,
             stride,
-            reply_bits: 32,
+            reply_bits: Bits::new(32),
         });
     }
 

@@ -4,7 +4,7 @@
 use super::{Builder, SETS, part};
 use crate::{PreparedCircuit, Workspace};
 use cipherfn_circuit::circuit::Operand;
-use cipherfn_protocol::specs::Gadget;
+use cipherfn_protocol::specs::{Bits, Gadget};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{InputShape, InputValues, encrypt_row};
 use cipherfn_scheme::{SecretKey, noise, reply};
@@ -14,7 +14,7 @@ const KEYS: usize = 4;
 /// Mean square of the errors of all coefficients but the first, over [`KEYS`] keys, all bits set.
 fn measured(builder: Builder, top: Operand) -> f64 {
     let mut circuit = builder.finish(top, 512, 1);
-    circuit.outputs[0].reply_bits = 64;
+    circuit.outputs[0].reply_bits = Bits::new(64);
     let prepared = PreparedCircuit::new(&circuit).unwrap();
     let [InputShape::Selectors(shape)] = prepared.inputs() else {
         panic!("one group of bits")

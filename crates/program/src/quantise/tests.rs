@@ -1,4 +1,5 @@
 use super::*;
+use crate::Bits;
 use crate::encoding::{Gadget, Selector, Transport};
 
 fn quantiser(splits: &[f32], missing: Option<MissingBin>) -> Quantiser {
@@ -97,7 +98,7 @@ fn linear_messages_scale_the_range_to_delta() {
         delta: 0.25,
         block: 2,
         stride: 1,
-        body_bits: 32,
+        body_bits: Bits::new(32),
     };
     assert_eq!(
         encoding.messages(&[12.0, -0.5]).unwrap(),

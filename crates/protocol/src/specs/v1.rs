@@ -5,7 +5,7 @@ use super::v2::{self, Model, SpecsV2};
 use super::wire::{Encoding, InputColumn, OutputField, ReplyForm, ScoreDecoding};
 use super::{EXPANSION, ParameterSetRef};
 use crate::hash::Hash;
-use cipherfn_program::RowProgram;
+use cipherfn_program::{Bits, RowProgram};
 use serde::{Deserialize, Serialize};
 
 /// The document.
@@ -27,7 +27,7 @@ pub(super) struct SpecsV1 {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Decoding {
-    reply_bits: u32,
+    reply_bits: Bits,
     coefficients: u32,
     stride: u32,
     scores: Vec<ScoreDecoding>,

@@ -276,7 +276,7 @@ fn linear(at: &str, encoding: &LinearEncoding) -> Result<(), SpecsError> {
         )
     })?;
     extent(&format!("{at}.block"), encoding.block, encoding.stride)?;
-    check((1..=64).contains(&encoding.body_bits), || {
+    check(encoding.body_bits.is_valid(), || {
         (
             format!("{at}.body_bits"),
             format!("{} is not in 1 ..= 64", encoding.body_bits),
@@ -291,7 +291,7 @@ fn decoding(decoding: &Decoding, format: u16) -> Result<(), SpecsError> {
             1 => "decoding".to_owned(),
             _ => format!("decoding.replies[{index}]"),
         };
-        check((1..=64).contains(&reply.reply_bits), || {
+        check(reply.reply_bits.is_valid(), || {
             (
                 format!("{at}.reply_bits"),
                 format!("{} is not in 1 ..= 64", reply.reply_bits),

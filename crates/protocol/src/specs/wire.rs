@@ -5,7 +5,7 @@
 //! Unknown fields are refused here in every version: one that says how a row is encoded or an
 //! answer decoded would be a wrong answer if it were ignored.
 
-use cipherfn_program::{self as program, Gadget, Transport};
+use cipherfn_program::{self as program, Bits, Gadget, Transport};
 use serde::{Deserialize, Serialize};
 
 /// A wire type and the run-time type that it stands for.
@@ -118,10 +118,10 @@ wire_structs! {
         delta: f64,
         block: u32,
         stride: u32,
-        body_bits: u32,
+        body_bits: Bits,
     }
     struct ReplyForm {
-        reply_bits: u32,
+        reply_bits: Bits,
         coefficients: u32,
         stride: u32,
     }
@@ -177,6 +177,7 @@ wire_as_is!(
     String,
     (u32, u32),
     (f64, f64),
+    Bits,
     Gadget,
     Transport
 );

@@ -200,7 +200,7 @@ fn messages(key: &SecretKey, contents: &KeyPartContents) -> Vec<Zeroizing<Vec<u6
             let mut multiplier = key.multiplier();
             let square = multiplier.product(key.coefficients()).iter();
             let square = Zeroizing::new(square.map(|word| word << 1).collect());
-            (0..packing.depth())
+            (0..packing.depth().levels())
                 .map(|level| image(polynomial::expansion_exponent(size, level)))
                 .chain([square])
                 .collect()

@@ -59,7 +59,7 @@ impl ExpandedEvaluationKey {
             values
         };
         let all_ones = constant(&vec![1; size]);
-        let minus_monomials = (0..packing.depth())
+        let minus_monomials = (0..packing.depth().levels())
             .map(|level| {
                 let mut monomial = vec![0u64; size];
                 monomial[size - (1 << level)] = 1;

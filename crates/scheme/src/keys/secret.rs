@@ -7,6 +7,7 @@ use crate::random;
 use cipherfn_protocol::frame::{self, Kind};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
+use cipherfn_protocol::specs::Bits;
 use product::Factor;
 use std::fmt;
 use zeroize::Zeroizing;
@@ -38,6 +39,8 @@ enum Origin {
 }
 
 /// Twice the security level: the seed is as hard to find by a quantum search as the key.
+/// A coefficient of the key, 0 or 1.
+const COEFFICIENT_BITS: Bits = Bits::new(1);
 const SEED_LEN: usize = 32;
 const SALT_LEN: usize = 16;
 
@@ -64,7 +67,7 @@ impl SecretKey {
     ) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key(COEFFICIENTS_CONTEXT);
         hasher.update(set.hash().as_bytes()).update(seed.as_ref());
-        let mut bits = Zeroizing::new(vec![0; packed_len(set.mask_len(), 1)]);
+        let mut bits = Zeroizing::new(vec![0; packed_len(set.mask_len(), COEFFICIENT_BITS)]);
         hasher.finalize_xof().fill(&mut bits);
         Self::new(set, Origin::Seed { seed, salt }, &bits)
     }
@@ -139,14 +142,14 @@ impl SecretKey {
     pub fn from_file_bytes(bytes: &[u8]) -> Result<Self, SchemeError> {
         let limit = ParameterSet::all()
             .iter()
-            .map(|set| packed_len(set.mask_len(), 1))
+            .map(|set| packed_len(set.mask_len(), COEFFICIENT_BITS))
             .max();
         let limit = limit.unwrap_or_default() as u64;
         let frame = frame::decode(bytes, Kind::SecretKey, &[1, 2], limit)?;
         let payload = Zeroizing::new(frame.payload);
         let set = ParameterSet::by_tag(frame.parameter_set, Kind::SecretKey.name())?;
         let expected = match frame.version {
-            1 => packed_len(set.mask_len(), 1),
+            1 => packed_len(set.mask_len(), COEFFICIENT_BITS),
             _ => SALT_LEN + SEED_LEN,
         };
         if payload.len() != expected {

@@ -27,7 +27,7 @@ use crate::random::reproducible;
 use crate::reply::{self, ReplyShape};
 use crate::selectors::FourierSelectors;
 use crate::testing::{Noiseless, phases, tfhe_cmux};
-use cipherfn_protocol::specs::{Gadget, Transport};
+use cipherfn_protocol::specs::{Bits, Gadget, Transport};
 
 /// Bits of standard deviation. Every check has at least 1,000 samples a key, and those of CMUXes,
 /// whose errors are alike within a polynomial, at least 64 polynomials a key: the measurement
@@ -166,7 +166,7 @@ fn cmuxes(set: &'static ParameterSet, gadget: Gadget, transport: Transport) {
 fn modulus_switches() {
     reproducible::seeds("modulus_switches");
     for set in ParameterSet::all() {
-        for bits in [14, 20] {
+        for bits in [14, 20].map(Bits::new) {
             let shape = ReplyShape {
                 set,
                 coefficients: 16,
@@ -199,7 +199,7 @@ fn modulus_switches() {
 fn linear_inputs() {
     reproducible::seeds("linear_inputs");
     for set in ParameterSet::all() {
-        for body_bits in [64, 46, 40] {
+        for body_bits in [64, 46, 40].map(Bits::new) {
             let shape = LinearQueryShape {
                 set,
                 features: 1024,

@@ -34,6 +34,12 @@ impl Deviation {
         self.0
     }
 
+    /// The larger one.
+    #[must_use]
+    pub const fn max(self, other: Self) -> Self {
+        Self(self.0.max(other.0))
+    }
+
     /// Bits below the torus, negative.
     pub fn log2(self) -> f64 {
         self.0.log2()

@@ -30,7 +30,7 @@ pub fn isolate(
         mask: polynomial::rotate(&glwe.mask, turned % (2 * size)),
         body: polynomial::rotate(&glwe.body, turned % (2 * size)),
     };
-    let depth = key.packing().depth();
+    let depth = key.packing().depth().levels();
     let mut node = Centred::divided(&glwe, depth);
     key.with_memory(|memory| {
         for level in 0..depth {
@@ -50,5 +50,5 @@ pub fn variance(set: &ParameterSet, packing: &Packing) -> Variance {
         .zip(0..)
         .map(|(gadget, later)| 4f64.powi(later) * noise::key_switch(set, *gadget))
         .sum::<Variance>();
-    switches + shift_variance(set.ring.polynomial_size, packing.depth())
+    switches + shift_variance(set.ring.polynomial_size, packing.depth().levels())
 }

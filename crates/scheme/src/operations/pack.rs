@@ -59,7 +59,7 @@ pub fn variance(set: &ParameterSet, packing: &Packing) -> Variance {
         .zip(0..)
         .map(|(gadget, later)| 4f64.powi(later) * noise::key_switch(set, *gadget))
         .sum::<Variance>();
-    switches + shift_variance(set.ring.polynomial_size, packing.depth())
+    switches + shift_variance(set.ring.polynomial_size, packing.depth().levels())
 }
 
 struct Merger<'a> {

@@ -6,7 +6,7 @@ use crate::seeded::SEED_LEN;
 use cipherfn_protocol::frame::HEADER_LEN;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
-use cipherfn_protocol::specs::Gadget;
+use cipherfn_protocol::specs::{Bits, Gadget};
 use std::fmt;
 
 /// One part of a set's evaluation key: made, uploaded and checked on its own.
@@ -43,12 +43,39 @@ pub struct Packing {
     pub scheme_switch: Gadget,
     /// Bits of a packed query's body coefficients that travel: fewer than elsewhere, as the
     /// expansion's own noise is larger.
-    pub query_body_bits: u32,
+    pub query_body_bits: Bits,
 }
+
+/// Levels of an expansion, or of packing: a ciphertext of a query of this depth has 2^depth slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Depth(u32);
 
 /// Fewest levels of an expansion that a query may ask for. A ciphertext of fewer slots would cost
 /// more bytes a slot than a GGSW ciphertext of the keyless set.
-pub(crate) const MIN_DEPTH: u32 = 5;
+pub(crate) const MIN_DEPTH: Depth = Depth(5);
+
+impl Depth {
+    /// So many levels.
+    pub const fn new(levels: u32) -> Self {
+        Self(levels)
+    }
+
+    /// Number of levels.
+    pub const fn levels(self) -> u32 {
+        self.0
+    }
+
+    /// Slots of a ciphertext.
+    pub const fn slots(self) -> usize {
+        1 << self.0
+    }
+}
+
+impl fmt::Display for Depth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 impl KeyPart {
     /// Hash of the part's name and of every number in it and in its set.
@@ -118,12 +145,12 @@ impl fmt::Display for KeyPartContents {
 
 impl Packing {
     /// Levels m of the whole expansion.
-    pub const fn depth(&self) -> u32 {
-        self.key_switch.len() as u32
+    pub const fn depth(&self) -> Depth {
+        Depth(self.key_switch.len() as u32)
     }
 
     /// Slots of a ciphertext that is expanded to the full depth: 2^m.
     pub const fn slots(&self) -> usize {
-        1 << self.depth()
+        self.depth().slots()
     }
 }

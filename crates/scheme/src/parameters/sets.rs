@@ -1,7 +1,7 @@
 //! The table of parameter sets.
 
 use super::{KeyPart, KeyPartContents, Packing, ParameterSet, Ring};
-use cipherfn_protocol::specs::Gadget;
+use cipherfn_protocol::specs::{Bits, Gadget};
 
 const fn gadget(base_log: u32, levels: u32) -> Gadget {
     Gadget { base_log, levels }
@@ -19,14 +19,14 @@ const fn ring(glwe_dimension: usize, polynomial_size: usize) -> Ring {
         noise_bound_log2: 17,
         security_bits: 134.8,
         source: SOURCE,
-        body_bits: 48,
+        body_bits: Bits::new(48),
     }
 }
 
 const fn expansion(
     file_version: u16,
     key_switch: &'static [Gadget],
-    query_body_bits: u32,
+    query_body_bits: Bits,
 ) -> KeyPart {
     KeyPart {
         name: "expansion",
@@ -64,7 +64,7 @@ pub(super) static SETS: [ParameterSet; 4] = [
                 gadget(6, 7),
                 gadget(7, 6),
             ],
-            40,
+            Bits::new(40),
         )],
     },
     ParameterSet {
@@ -83,7 +83,7 @@ pub(super) static SETS: [ParameterSet; 4] = [
                 gadget(8, 5),
                 gadget(8, 5),
             ],
-            40,
+            Bits::new(40),
         )],
     },
     ParameterSet {
@@ -112,7 +112,7 @@ pub(super) static SETS: [ParameterSet; 4] = [
                     gadget(6, 7),
                     gadget(7, 6),
                 ],
-                44,
+                Bits::new(44),
             ),
             KeyPart {
                 name: "inverse",

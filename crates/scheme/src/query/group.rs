@@ -9,10 +9,10 @@ use crate::bits::{self, packed_len};
 use crate::error::SchemeError;
 use crate::expand::{self, Packed};
 use crate::keys::{ExpandedEvaluationKey, SecretKey};
-use crate::parameters::{MIN_DEPTH, Packing};
+use crate::parameters::{Depth, MIN_DEPTH, Packing};
 use crate::seeded::{Encryptor, SEED_LEN};
 use crate::selectors::FourierSelectors;
-use cipherfn_protocol::specs::Transport;
+use cipherfn_protocol::specs::{Bits, Transport};
 use zeroize::Zeroizing;
 
 /// Dimensions of a group of rows.
@@ -21,7 +21,7 @@ pub struct GroupShape {
     /// Dimensions of each row; packed.
     pub shape: SelectorQueryShape,
     /// Levels of the expansion: a ciphertext holds 2^depth slots. From 5 to [`Packing::depth`].
-    pub depth: u32,
+    pub depth: Depth,
     /// Number of rows.
     pub rows: usize,
 }
@@ -67,7 +67,7 @@ impl GroupShape {
 
     /// Slots of a ciphertext.
     const fn slots(&self) -> usize {
-        1 << self.depth
+        self.depth.slots()
     }
 
     const fn slots_a_row(&self) -> usize {
@@ -107,8 +107,8 @@ impl GroupShape {
         }
         // A packed message is divided by the number of slots and must stay above the last bit that
         // travels.
-        self.shape
-            .check_sizes(packing.query_body_bits - self.depth)?;
+        let left = packing.query_body_bits.get() - self.depth.levels();
+        self.shape.check_sizes(Bits::new(left))?;
         Ok(packing)
     }
 }
@@ -140,7 +140,7 @@ pub fn encrypt_digits<R: AsRef<[u32]>>(
     rows: &[R],
 ) -> Result<Vec<u8>, SchemeError> {
     group.check()?;
-    let room = 1 + group.shape.set.ring.polynomial_size.ilog2() - group.depth;
+    let room = 1 + group.shape.set.ring.polynomial_size.ilog2() - group.depth.levels();
     if log2_values > room {
         return Err(shape_error(
             group.shape.set,
@@ -163,7 +163,7 @@ pub fn encrypt_digits<R: AsRef<[u32]>>(
         }
     }
     encrypt(key, group, rows.len(), |row, selector| {
-        Some((rows[row].as_ref()[selector] as usize) << group.depth)
+        Some(rows[row].as_ref()[selector] as usize * group.depth.slots())
     })
 }
 
@@ -220,9 +220,9 @@ pub(super) fn encrypt(
             for level in 0..shape.gadget.levels as usize {
                 if let Some(exponent) = monomial {
                     let (ciphertext, index) = (slot / group.slots(), slot % group.slots());
-                    let reversed = index.reverse_bits() >> (usize::BITS - depth);
+                    let reversed = index.reverse_bits() >> (usize::BITS - depth.levels());
                     let position = (reversed + exponent) % (2 * size);
-                    let scaled = 1u64 << (shape.factor_log2(level) - depth);
+                    let scaled = 1u64 << (shape.factor_log2(level) - depth.levels());
                     plaintexts[ciphertext * size + position % size] = if position < size {
                         scaled
                     } else {

@@ -13,6 +13,7 @@ use crate::glwe::Glwe;
 use crate::keys::SecretKey;
 use crate::parameters::ParameterSet;
 use crate::seeded::{Encryptor, Masks, SEED_LEN};
+use cipherfn_protocol::specs::Bits;
 use zeroize::Zeroizing;
 
 /// Most features of a row.
@@ -31,7 +32,7 @@ pub struct LinearQueryShape {
     /// Distance of features in coefficients.
     pub stride: usize,
     /// Bits of a body coefficient that travel.
-    pub body_bits: u32,
+    pub body_bits: Bits,
 }
 
 impl LinearQueryShape {
@@ -98,7 +99,7 @@ impl LinearQueryShape {
                 self.block, self.stride
             ));
         }
-        if !(1..=64).contains(&self.body_bits) {
+        if !self.body_bits.is_valid() {
             return problem(format!("bodies of {} bits", self.body_bits));
         }
         Ok(())

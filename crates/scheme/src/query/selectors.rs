@@ -8,7 +8,7 @@ use crate::keys::{ExpandedEvaluationKey, SecretKey};
 use crate::parameters::ParameterSet;
 use crate::seeded::{Encryptor, Masks, SEED_LEN};
 use crate::selectors::{FourierSelectors, GgswShape};
-use cipherfn_protocol::specs::{Gadget, Transport};
+use cipherfn_protocol::specs::{Bits, Gadget, Transport};
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
@@ -61,13 +61,13 @@ impl SelectorQueryShape {
     }
 
     /// Selectors must be few enough, and their gadget must fit into `available` bits.
-    pub(super) fn check_sizes(&self, available: u32) -> Result<(), SchemeError> {
+    pub(super) fn check_sizes(&self, available: Bits) -> Result<(), SchemeError> {
         let Gadget { base_log, levels } = self.gadget;
         let problem = |problem| Err(shape_error(self.set, "selector query", problem));
         if self.selectors > MAX_SELECTORS {
             return problem(format!("{} selectors", self.selectors));
         }
-        if base_log == 0 || levels == 0 || base_log.saturating_mul(levels) > available {
+        if base_log == 0 || levels == 0 || base_log.saturating_mul(levels) > available.get() {
             return problem(format!("gadget {base_log} x {levels}"));
         }
         Ok(())

@@ -2,6 +2,7 @@ use super::{ReplyShape, compress, decrypt};
 use crate::error::SchemeError;
 use crate::keys::SecretKey;
 use crate::parameters::ParameterSet;
+use cipherfn_protocol::specs::Bits;
 
 const SET: &str = "cipherfn-128-n2048-m8-v1";
 
@@ -10,7 +11,7 @@ fn shape() -> ReplyShape {
         set: ParameterSet::by_name(SET).unwrap(),
         coefficients: 3,
         stride: 5,
-        bits: 24,
+        bits: Bits::new(24),
     }
 }
 
@@ -19,7 +20,7 @@ fn sizes() {
     assert_eq!(shape().row_bytes(), (2048 + 3) * 3);
     assert_eq!(
         ReplyShape {
-            bits: 20,
+            bits: Bits::new(20),
             ..shape()
         }
         .row_bytes(),
@@ -87,9 +88,12 @@ fn misuse_is_named() {
             stride: usize::MAX,
             ..shape()
         },
-        ReplyShape { bits: 0, ..shape() },
         ReplyShape {
-            bits: 65,
+            bits: Bits::new(0),
+            ..shape()
+        },
+        ReplyShape {
+            bits: Bits::new(65),
             ..shape()
         },
     ] {

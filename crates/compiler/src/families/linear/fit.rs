@@ -1,6 +1,7 @@
 //! Integer weights, and the fewest bits that carry the wanted precision.
 
 use crate::backend::{Backend, Budget};
+use cipherfn_protocol::specs::Bits;
 use cipherfn_scheme::noise;
 use cipherfn_scheme::query::LinearQueryShape;
 
@@ -11,7 +12,7 @@ pub(super) const LEAST_BITS: f64 = 12.0;
 /// ... and the bits first tried.
 pub(super) const PREFERRED_BITS: f64 = 13.0;
 /// Bits of a reply's coefficients at most.
-const MOST_REPLY_BITS: u32 = 40;
+const MOST_REPLY_BITS: Bits = Bits::new(40);
 
 /// One result coefficient.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,7 +30,7 @@ pub(super) struct LinearOutput {
 impl LinearOutput {
     /// Largest error of a decoded score, which is rounded to multiples of the error bound.
     pub(super) fn precision(&self) -> f64 {
-        1.5 * self.budget.error * self.scale + self.rounding
+        1.5 * self.budget.error.in_scores(self.scale) + self.rounding
     }
 }
 
@@ -38,9 +39,9 @@ pub(super) struct Fit {
     /// Torus amplitude of a feature at the end of its range.
     pub(super) delta: f64,
     /// Bits of a body coefficient that travel.
-    pub(super) body_bits: u32,
+    pub(super) body_bits: Bits,
     /// Bits of a reply's coefficients.
-    pub(super) reply_bits: u32,
+    pub(super) reply_bits: Bits,
     /// Integer weights, one row a coefficient.
     pub(super) weights: Vec<Vec<i64>>,
     /// For each coefficient.
@@ -61,7 +62,7 @@ pub(super) struct Goal<'a> {
     pub(super) precision: Option<f64>,
     /// Bits of a reply's coefficients that are not exceeded if less than the usual precision would
     /// not justify it.
-    pub(super) usual_reply_bits: u32,
+    pub(super) usual_reply_bits: Bits,
 }
 
 /// The fewest bytes that reach the wanted precision, or the most precise numbers.
@@ -86,7 +87,7 @@ pub(super) fn fit(goal: &Goal<'_>) -> Fit {
         let wanted = if least.is_finite() { least } else { best };
         let mut found: Option<(usize, Fit)> = None;
         for rounded in &rounded {
-            for reply_bits in 8..=reply_limit {
+            for reply_bits in (8..=reply_limit.get()).map(Bits::new) {
                 // The widest bodies first: if they do not reach it, none does.
                 let fits = |body_bits| rounded.fit(goal.backend, goal.seen, body_bits, reply_bits);
                 let widest = fits(goal.backend.set.ring.body_bits);
@@ -94,8 +95,8 @@ pub(super) fn fit(goal: &Goal<'_>) -> Fit {
                 if widest.bits < wanted {
                     continue;
                 }
-                let fewest = (8..goal.backend.set.ring.body_bits)
-                    .map(fits)
+                let fewest = (8..goal.backend.set.ring.body_bits.get())
+                    .map(|bits| fits(Bits::new(bits)))
                     .find(|fit| fit.bits >= wanted)
                     .unwrap_or(widest);
                 let bytes = fewest.bytes(goal.backend);
@@ -187,12 +188,12 @@ impl Rounded {
         }
     }
 
-    fn fit(&self, backend: Backend, seen: &[f64], body_bits: u32, reply_bits: u32) -> Fit {
+    fn fit(&self, backend: Backend, seen: &[f64], body_bits: Bits, reply_bits: Bits) -> Fit {
         // One polynomial holds the weights of all scores: every result coefficient meets all of
         // them, at positions without a feature too.
         let variance = noise::linear(backend.set, self.squares, body_bits)
             + noise::linear_transform(backend.set, self.squares);
-        let budget = backend.linear_budget(variance.get(), self.outputs.len(), reply_bits);
+        let budget = backend.linear_budget(variance, self.outputs.len(), reply_bits);
         let output = |output: &RoundedOutput| LinearOutput {
             scale: output.unit / self.delta,
             half: output.half,

@@ -112,7 +112,7 @@ fn settle(problem: &Problem<'_>, shape: Shape, gadget: Gadget) -> Choice {
     let Structure { lowered, half, .. } = fine;
     let coefficients = half.iter().zip(&units).zip(&lowered.rounding);
     let bits = coefficients.map(|((half, unit), rounding)| {
-        let precision = (1.5 * budget.error / resolution + rounding) * unit;
+        let precision = (1.5 * budget.error.0 / resolution + rounding) * unit;
         (2.0 * half / precision).log2()
     });
     let bits = bits.fold(f64::INFINITY, f64::min);

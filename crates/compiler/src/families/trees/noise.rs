@@ -14,6 +14,7 @@ use crate::backend::Variances;
 use crate::families::trees::graph::{Graph, Polynomial};
 use cipherfn_circuit::circuit::{Operand, Sum as Node};
 use cipherfn_protocol::specs::Gadget;
+use cipherfn_scheme::noise::Variance;
 
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,7 @@ pub(crate) fn variance(
     gadget: Gadget,
     variances: Variances,
     scale: f64,
-) -> f64 {
+) -> Variance {
     let rows: Vec<Vec<f64>> = graph
         .constants
         .iter()

@@ -3,7 +3,7 @@
 use super::*;
 use crate::keys::ExpandedEvaluationKey;
 use crate::noise::{SelectorNoise, expanded};
-use crate::parameters::MIN_DEPTH;
+use crate::parameters::{Depth, MIN_DEPTH};
 use crate::polynomial::rotate;
 use crate::query::{GroupShape, encrypt_digits, encrypt_group, expand_row};
 
@@ -12,7 +12,7 @@ const GADGET: Gadget = Gadget {
     levels: 4,
 };
 
-fn group(set: &'static ParameterSet, depth: u32, selectors: usize) -> GroupShape {
+fn group(set: &'static ParameterSet, depth: Depth, selectors: usize) -> GroupShape {
     GroupShape {
         shape: SelectorQueryShape {
             set,
@@ -43,8 +43,8 @@ fn the_full_depth_is_the_noisiest() {
         let packing = set.packing().unwrap();
         let noise = |depth| expanded(set, packing, depth);
         assert_eq!(noise(packing.depth()), selector(set, Transport::Packed));
-        for depth in MIN_DEPTH..packing.depth() {
-            let (less, more) = (noise(depth), noise(depth + 1));
+        for depth in MIN_DEPTH.levels()..packing.depth().levels() {
+            let [less, more] = [depth, depth + 1].map(|depth| noise(Depth::new(depth)));
             assert!(less.body < more.body, "{} {depth}", set.name);
             assert!(less.body_constant < more.body_constant);
             assert!(less.mask < more.mask);
@@ -57,7 +57,7 @@ fn the_full_depth_is_the_noisiest() {
 fn rows_of_shallow_queries() {
     reproducible::seeds("rows_of_shallow_queries");
     let set = ParameterSet::by_name("cipherfn-128-n2048-m11-v1").unwrap();
-    for depth in [MIN_DEPTH, 8] {
+    for depth in [MIN_DEPTH, Depth::new(8)] {
         let group = group(set, depth, 16);
         let rows: Vec<Expanded> = (0..KEYS)
             .map(|_| {
@@ -97,7 +97,7 @@ fn rows_of_shallow_queries() {
 fn digit_selectors_turn_with_the_noise_of_a_bit() {
     reproducible::seeds("digit_selectors_turn_with_the_noise_of_a_bit");
     for set in packed_sets() {
-        let group = group(set, 8, 32);
+        let group = group(set, Depth::new(8), 32);
         let zero = Glwe {
             mask: vec![0; 2048],
             body: vec![0; 2048],

@@ -8,7 +8,7 @@
 
 use super::*;
 use crate::noise::{expanded, key_switch, scheme_switch};
-use crate::parameters::{MIN_DEPTH, Packing};
+use crate::parameters::{Depth, MIN_DEPTH, Packing};
 use crate::polynomial::expansion_exponent;
 use spectrum::largest_eigenvalues;
 
@@ -23,7 +23,7 @@ const EIGENVALUES: usize = 16;
 struct RowError<'a> {
     set: &'a ParameterSet,
     packing: &'a Packing,
-    depth: u32,
+    depth: Depth,
     key: Vec<u64>,
 }
 
@@ -58,7 +58,7 @@ impl RowError<'_> {
             out
         };
         let mut down = vec![input.to_vec()];
-        for level in (0..self.depth).rev() {
+        for level in (0..self.depth.levels()).rev() {
             down.push(plus_image(&down[down.len() - 1], level, true));
         }
         let scaled = |values: Vec<f64>, variance: Variance| -> Vec<f64> {
@@ -67,7 +67,7 @@ impl RowError<'_> {
         };
         let query = fresh(self.set) + rounding(self.packing.query_body_bits);
         let mut up = scaled(down.pop().unwrap(), query);
-        for (level, gadget) in (0..self.depth).zip(self.packing.key_switch) {
+        for (level, gadget) in (0..self.depth.levels()).zip(self.packing.key_switch) {
             up = plus_image(&up, level, false);
             let own = scaled(down.pop().unwrap(), key_switch(self.set, *gadget));
             up.iter_mut().zip(own).for_each(|(up, own)| *up += own);
@@ -165,8 +165,8 @@ impl Mixture {
         // The key: errors of the key switches' own rows in the largest modes, as many as
         // automorphisms of later levels map to them. Their mean is in the rows' part.
         let body = expanded(error.set, error.packing, error.depth).body;
-        for (level, gadget) in (0..error.depth).zip(error.packing.key_switch) {
-            let later = 2_f64.powi((error.depth - 1 - level) as i32);
+        for (level, gadget) in (0..error.depth.levels()).zip(error.packing.key_switch) {
+            let later = 2_f64.powi((error.depth.levels() - 1 - level) as i32);
             let count = f64::from(gadget.levels) * later;
             for mode in modes(2) {
                 let share = spectrum.share / 2.0 * mode;
@@ -212,10 +212,10 @@ fn row_errors() -> impl Iterator<Item = RowError<'static>> {
     reproducible::seeds("mixture");
     packed_sets().flat_map(|set| {
         let packing = set.packing().unwrap();
-        (MIN_DEPTH..=packing.depth()).map(move |depth| RowError {
+        (MIN_DEPTH.levels()..=packing.depth().levels()).map(move |depth| RowError {
             set,
             packing,
-            depth,
+            depth: Depth::new(depth),
             key: SecretKey::generate(set).coefficients().to_vec(),
         })
     })

@@ -2,7 +2,7 @@ use super::{GroupShape, encrypt_digits, encrypt_group, expand_row};
 use crate::error::SchemeError;
 use crate::fourier::Transform;
 use crate::keys::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
-use crate::parameters::ParameterSet;
+use crate::parameters::{Depth, ParameterSet};
 use crate::query::{SelectorQueryShape, encrypt_selectors};
 use crate::selectors::FourierSelectors;
 use cipherfn_protocol::specs::{Gadget, Transport};
@@ -27,7 +27,7 @@ fn group(selectors: usize, depth: u32, rows: usize) -> GroupShape {
             },
             transport: Transport::Packed,
         },
-        depth,
+        depth: Depth::new(depth),
         rows,
     }
 }

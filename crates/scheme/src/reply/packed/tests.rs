@@ -5,6 +5,7 @@ use crate::keys::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use crate::parameters::ParameterSet;
 use crate::reply::ReplyShape;
 use crate::testing::Noiseless;
+use cipherfn_protocol::specs::Bits;
 
 const WIDE: &str = "cipherfn-128-n2048-m11-v1";
 const BALANCED: &str = "cipherfn-128-n2048-m8-v1";
@@ -15,7 +16,7 @@ fn row(set: &str, coefficients: usize, stride: usize) -> ReplyShape {
         set: ParameterSet::by_name(set).unwrap(),
         coefficients,
         stride,
-        bits: 24,
+        bits: Bits::new(24),
     }
 }
 
@@ -117,7 +118,7 @@ fn capacity() {
     // 64 results of 20 bits.
     let shape = PackedShape {
         row: ReplyShape {
-            bits: 20,
+            bits: Bits::new(20),
             ..row(WIDE, 1, 1)
         },
         rows: 64,

@@ -101,11 +101,11 @@ pub(super) fn assess(
     let rows = paths.selectors * f64::from(gadget.levels);
     let budget = backend.budget(variance, rows, problem.ensemble.coefficients);
     let rounding = rounding(problem, gadget);
-    let bits = (2.0 * amplitude(&budget, rounding) / (1.5 * budget.error + rounding)).log2();
+    let bits = (2.0 * amplitude(&budget, rounding) / (1.5 * budget.error.0 + rounding)).log2();
     (budget, bits)
 }
 
 /// Half the part of the torus that scores may fill, so that errors cannot carry them around.
 pub(super) fn amplitude(budget: &Budget, rounding: f64) -> f64 {
-    (0.5 - budget.error - 4.0 * rounding).max(1e-3)
+    (0.5 - budget.error.0 - 4.0 * rounding).max(1e-3)
 }

@@ -9,7 +9,7 @@ use cipherfn_circuit::circuit::{
 };
 use cipherfn_engine::ClearCircuit;
 use cipherfn_protocol::hash::Hash;
-use cipherfn_protocol::specs::{Gadget, SelectorEncoding, Transport};
+use cipherfn_protocol::specs::{Bits, Gadget, SelectorEncoding, Transport};
 use cipherfn_scheme::query::InputValues;
 use proptest::prelude::*;
 
@@ -176,7 +176,7 @@ fn agrees(
             node: NodeId(nodes.len() as u32 - 1),
             coefficients: units.len().max(1) as u32,
             stride: 1,
-            reply_bits: 32,
+            reply_bits: Bits::new(32),
         }],
         nodes: nodes.collect(),
     };

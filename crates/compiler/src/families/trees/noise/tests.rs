@@ -6,8 +6,8 @@ const GADGET: Gadget = Gadget {
     levels: 3,
 };
 const UNIT: Variances = Variances {
-    cmux: 1.0,
-    body_row: 1.0,
+    cmux: Variance::new(1.0),
+    body_row: Variance::new(1.0),
 };
 
 fn assert_close(found: f64, expected: f64) {
@@ -57,7 +57,7 @@ fn graph(constants: &[i64], nodes: Vec<(Vec<u32>, Vec<Select>)>) -> Graph {
 }
 
 fn bound(graph: &Graph, scale: f64) -> f64 {
-    variance(graph, Paths::of(graph), GADGET, UNIT, scale)
+    variance(graph, Paths::of(graph), GADGET, UNIT, scale).get()
 }
 
 #[test]
