@@ -19,6 +19,7 @@ mod server;
 mod signing;
 mod table;
 mod terminal;
+mod trust;
 
 use cipherfn_compiler::CompileError;
 use clap::Parser;

@@ -8,9 +8,12 @@
 //!   evaluation.cfk             made from it; the server gets this one
 //!   secret-SET.cfk             of any further set
 //!   evaluation-SET.cfk
+//!   models.json                whose specs of each model are taken
 //! ```
 //!
 //! Keys belong to a parameter set and not to a model: every model of the set uses the same ones.
+
+mod pins;
 
 use crate::error::KeyRingError;
 use cipherfn_client::Client;

@@ -8,7 +8,7 @@ use crate::emulation::{self, KEEP, Setup};
 use crate::signing::Developer;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result};
-use cipherfn_client::{Answer, Client, Prediction};
+use cipherfn_client::{Accept, Answer, Client, Prediction};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_client_http::{Service, ServiceOptions};
 use cipherfn_emulator::{Authorizer, Emulator, LogSink};
@@ -125,8 +125,9 @@ impl Demo {
 
         let start = Instant::now();
         let service = Service::new(emulator.url(), ServiceOptions::default())?;
-        let client = service.client(&model).await?;
         let ring = KeyRing::at(directory.path().join("keys"));
+        let accept = Accept::Developer(developer.public());
+        let client = service.client(&model, &ring, &accept).await?.client;
         ring.fill(&client, Existing::Keep)?;
         let secret = Arc::new(ring.secret_key(client.parameter_set())?);
         let key_bytes = ring

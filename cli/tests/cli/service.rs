@@ -142,10 +142,12 @@ fn from_publishing_to_predictions_and_back() {
         "-o",
         grid,
     ]));
-    let published =
+    let mut published =
         json(&success(&sandbox.run(&[
             "--json", "publish", grid, "--name", "tree", "--dev", "data",
         ])));
+    let developer = published.as_object_mut().unwrap().remove("developer");
+    assert_eq!(sandbox.mode(".config/cipherfn/signing.key"), 0o600);
     assert_eq!(published["versions"].as_array().unwrap().len(), 2);
     let listed = json(&success(&sandbox.run(&[
         "--json",
@@ -163,6 +165,11 @@ fn from_publishing_to_predictions_and_back() {
         "data",
     ])));
     assert_ne!(back["models"][0]["current"], published["current"]);
+    // Stated anew, the older version is the developer's newest word to clients.
+    let again = [&["--json"], predict.as_slice(), &["--force"]].concat();
+    let again = json(&success(&sandbox.run(&again)));
+    assert_eq!(again["specs"], back["models"][0]["current"]);
+    assert_eq!(Some(&again["developer"]), developer.as_ref());
     assert!(success(&sandbox.run(&["models", "--dev", "data"])).contains("tree"));
 
     // A restart keeps models and keys.
