@@ -1,6 +1,10 @@
 //! End to end, golden and hostile-input tests of the whole workspace, and the small harness they
 //! share: a model on the server's side, a client with keys, and nothing between them but bytes.
 
+mod evaluator;
+
+pub use evaluator::{Clear, Encrypted, Evaluator};
+
 use cipherfn_client::{Answer, Client, InputRow};
 use cipherfn_compiler::{Calibration, Compiled, Options};
 use cipherfn_program::Tensor;
@@ -87,17 +91,12 @@ impl Server {
     }
 }
 
-/// Encrypts `rows` (CSV text), has them answered, and gives the predictions (CSV text).
-pub fn predict(
-    client: &Client,
-    secret: &SecretKey,
-    server: &Server,
-    rows: &[u8],
-) -> Result<String> {
-    let mut query = Vec::new();
+/// Has `rows` (CSV text) answered, and gives the predictions (CSV text).
+pub fn predict(evaluator: &dyn Evaluator, rows: &[u8]) -> Result<String> {
+    let (client, secret) = evaluator.client();
     let rows = input_rows::<Box<dyn Error>, _>(client, rows)?;
-    client.encrypt(secret, rows, &mut query, |_| ())?;
-    decrypt(client, secret, &server.answer(&query)?)
+    let reply = evaluator.reply(rows.collect::<Result<_>>()?)?;
+    decrypt(client, secret, &reply)
 }
 
 /// The rows of a CSV text as the client takes them; a bad one is an error.

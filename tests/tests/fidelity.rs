@@ -1,9 +1,12 @@
-//! Every model of the kinds that are supported, every test row, really encrypted: labels are the
-//! library's own wherever its margin exceeds the stated precision, and values lie within it.
+//! Every model of the kinds that are supported, every test row, in the clear and really encrypted:
+//! labels are the library's own wherever its margin exceeds the stated precision, and values lie
+//! within it.
 
 use cipherfn_client::Client;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
-use cipherfn_tests::{Result, Server, compile, library_models, own_models, predict};
+use cipherfn_tests::{
+    Clear, Encrypted, Evaluator, Result, Server, compile, library_models, own_models, predict,
+};
 use std::path::{Path, PathBuf};
 
 /// `expected.csv` has 32-bit values in decimal.
@@ -72,28 +75,17 @@ fn head(csv: &str, rows: usize) -> String {
         .collect()
 }
 
-/// Compares at most `rows` rows. `label` names the column of `expected.csv` that holds a
-/// classifier's label.
+/// Compares at most `rows` rows, in the clear and encrypted. `label` names the column of
+/// `expected.csv` that holds a classifier's label.
 fn check(folder: &Path, rows: usize, label: &str) -> Result<()> {
-    let name = folder.display();
     let compiled = compile(folder, |_| ())?;
     let client = Client::new(compiled.specs.clone())?;
     let secret = SecretKey::generate(client.parameter_set());
-    let key = client
-        .needs_evaluation_key()
+    let key = (!client.key_parts().is_empty())
         .then(|| EvaluationKey::generate(&secret))
         .transpose()?;
-    let server = Server::new(
-        &cipherfn_engine::bundle::write(&compiled.bundle)?,
-        key.map(|key| key.to_file_bytes()).as_deref(),
-    )?;
-    let read = |file| std::fs::read_to_string(folder.join(file)).map(|text| head(&text, rows));
-    let found = parse(
-        predict(&client, &secret, &server, read("test.csv")?.as_bytes())?.as_bytes(),
-        "label",
-    )?;
-    let label = if found.labels.is_some() { label } else { "" };
-    let wanted = parse(read("expected.csv")?.as_bytes(), label)?;
+    let bundle = cipherfn_engine::bundle::write(&compiled.bundle)?;
+    let server = Server::new(&bundle, key.map(|key| key.to_file_bytes()).as_deref())?;
     // Logistic and softmax have slopes below 1: a probability is off by less than its score.
     let precision = compiled
         .report
@@ -102,6 +94,30 @@ fn check(folder: &Path, rows: usize, label: &str) -> Result<()> {
         .iter()
         .copied()
         .fold(0.0, f64::max);
+    let clear = Clear::new(&client, &secret, &bundle)?;
+    check_with(&clear, folder, rows, label, precision)?;
+    let encrypted = Encrypted {
+        client: &client,
+        secret: &secret,
+        server: &server,
+    };
+    check_with(&encrypted, folder, rows, label, precision)
+}
+
+/// Holds an evaluator to the library's values, up to `precision`.
+fn check_with(
+    evaluator: &dyn Evaluator,
+    folder: &Path,
+    rows: usize,
+    label: &str,
+    precision: f64,
+) -> Result<()> {
+    let name = folder.display();
+    let read = |file| std::fs::read_to_string(folder.join(file)).map(|text| head(&text, rows));
+    let found = predict(evaluator, read("test.csv")?.as_bytes())?;
+    let found = parse(found.as_bytes(), "label")?;
+    let label = if found.labels.is_some() { label } else { "" };
+    let wanted = parse(read("expected.csv")?.as_bytes(), label)?;
     assert_eq!(found.values.len(), wanted.values.len(), "{name}: rows");
     for (row, (found, wanted)) in found.values.iter().zip(&wanted.values).enumerate() {
         // A linear SVM's one decision value is our scores -d and d.
@@ -138,7 +154,7 @@ fn check_all(models: impl Iterator<Item = PathBuf>, rows: usize, label: &str) {
 }
 
 #[test]
-fn encrypted_predictions_are_the_librarys() {
+fn predictions_are_the_librarys() {
     check_all(
         MODELS.iter().map(|name| library_models().join(name)),
         usize::MAX,
@@ -149,7 +165,7 @@ fn encrypted_predictions_are_the_librarys() {
 /// Models of every exporter, branch mode, post-transform and pre-processing step, against ONNX
 /// Runtime's outputs: the label first.
 #[test]
-fn encrypted_predictions_are_onnx_runtimes() {
+fn predictions_are_onnx_runtimes() {
     let folders = std::fs::read_dir(own_models()).expect("the models lie in the repository");
     let mut models: Vec<PathBuf> = folders
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))

@@ -12,7 +12,7 @@ use cipherfn_protocol::specs::SpecsDocument;
 use cipherfn_protocol::statement::SignedStatement;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_signing::{SigningKey, verify};
-use cipherfn_tests::{Server, decrypt, golden};
+use cipherfn_tests::{Clear, Server, decrypt, golden, library_models, predict};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -191,5 +191,23 @@ fn queries_are_answered_alike() {
             decrypt(&client(model), &secret(), &reply).unwrap(),
             predictions(model)
         );
+    }
+}
+
+/// The rows of those queries, in the clear: the first of the library's test rows.
+#[test]
+fn circuits_mean_the_same_in_the_clear() {
+    for (model, library) in [("tree", "dt_bc"), ("linear", "logreg_bc")] {
+        let rows = std::fs::read_to_string(library_models().join(library).join("test.csv"));
+        let rows: String = rows.unwrap().split_inclusive('\n').take(4).collect();
+        let (client, secret) = (client(model), secret());
+        for bundle in [
+            file(&format!("{model}.cfn")),
+            newest(&format!("{model}.cfn")),
+        ] {
+            let clear = Clear::new(&client, &secret, &bundle).unwrap();
+            let found = predict(&clear, rows.as_bytes()).unwrap();
+            assert_eq!(found, predictions(model));
+        }
     }
 }

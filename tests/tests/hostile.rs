@@ -1,12 +1,14 @@
 //! Truncated, corrupt, foreign and malicious bytes of every kind: a named error or a valid object,
 //! never a panic, in bounded time and memory.
 
+use cipherfn_circuit::Circuit;
 use cipherfn_client::Client;
-use cipherfn_engine::PreparedCircuit;
+use cipherfn_engine::{ClearCircuit, PreparedCircuit};
 use cipherfn_protocol::frame::{self, HEADER_LEN, Kind};
 use cipherfn_protocol::message::{Chunks, QueryChunk, ReplyChunk};
 use cipherfn_protocol::specs::SpecsDocument;
-use cipherfn_scheme::{EvaluationKey, SecretKey};
+use cipherfn_scheme::query::{InputShape, InputValues};
+use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use cipherfn_tests::{Server, decrypt, golden};
 use proptest::prelude::*;
 use std::sync::LazyLock;
@@ -187,6 +189,44 @@ fn specs_with_other_fields_are_refused() {
     }
 }
 
+/// Both evaluators agree on whether a circuit is one, and answer a row of those that are.
+fn answered_or_refused(circuit: &Circuit) {
+    match (
+        PreparedCircuit::new(circuit),
+        ClearCircuit::new(circuit.clone()),
+    ) {
+        (Ok(prepared), Ok(clear)) => {
+            let inputs: Vec<InputValues> = prepared.inputs().iter().map(zeros).collect();
+            let coefficients: usize = prepared.outputs().iter().map(|out| out.coefficients).sum();
+            assert_eq!(clear.evaluate(&inputs).unwrap().len(), coefficients);
+            // A query of nothing but zeros is some ciphertext.
+            let row = vec![0; prepared.query_row_bytes()];
+            let key = KEY.parameter_set().name == prepared.parameter_set().name;
+            let reply = prepared.evaluate_rows(key.then_some(&KEY), &[&row]);
+            match &reply[0] {
+                Ok(reply) => assert_eq!(reply.len(), prepared.reply_row_bytes()),
+                Err(error) => assert!(error.to_string().contains("evaluation key"), "{error}"),
+            }
+        }
+        // What is too large to prepare may still be small enough to follow in the clear.
+        (Err(_), _) => {}
+        (Ok(_), Err(error)) => panic!("refused in the clear alone: {error}"),
+    }
+}
+
+fn zeros(shape: &InputShape) -> InputValues {
+    match shape {
+        InputShape::Selectors(shape) => InputValues::Bits(vec![false; shape.selectors]),
+        InputShape::Features(shape) => InputValues::Features(vec![0; shape.features]),
+    }
+}
+
+static KEY: LazyLock<ExpandedEvaluationKey> = LazyLock::new(|| {
+    let bytes = std::fs::read(golden().join("evaluation.cfk")).expect("golden files exist");
+    let key = EvaluationKey::from_file_bytes(&bytes).expect("a good key");
+    key.expand().expect("an expansion")
+});
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -207,7 +247,7 @@ proptest! {
             payload[index] = byte;
         });
         if let Ok(bundle) = cipherfn_engine::bundle::read(&forged) {
-            let _ = PreparedCircuit::new(&bundle.circuit);
+            answered_or_refused(&bundle.circuit);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is remembered of models: whose specs are taken, by service and model.
 
-use super::{KeyRing, read, write};
+use super::KeyRing;
+use super::directory::{Directory, Refused};
 use crate::error::KeyRingError;
 use cipherfn_client::{Accept, Offer, Pin, Verdict};
 use cipherfn_protocol::api::ModelName;
@@ -53,13 +54,13 @@ impl KeyRing {
         offer: &Offer,
         accept: &Accept,
     ) -> Result<Verdict, KeyRingError> {
-        let _lock = self.lock()?;
-        let path = self.directory.join(FILE);
+        let directory = Directory::create(&self.directory)?;
+        let _lock = directory.lock()?;
         let unreadable = |reason: String| KeyRingError::Pins {
-            path: path.clone(),
+            path: directory.path(FILE),
             reason,
         };
-        let mut models = match read(&path)? {
+        let mut models = match directory.read(FILE, Refused::OthersWrite)? {
             Some(bytes) => parse(&bytes).map_err(unreadable)?,
             None => Vec::new(),
         };
@@ -79,7 +80,7 @@ impl KeyRing {
         let document = PinsV1 { format: 1, models };
         let json = serde_json::to_vec_pretty(&document);
         let json = json.map_err(|error| unreadable(error.to_string()))?;
-        write(&path, &json, true)?;
+        directory.write(FILE, &json)?;
         Ok(verdict)
     }
 }

@@ -5,7 +5,7 @@ use super::error::ServiceError;
 use super::retry;
 use super::transport::{self, Answer, Call, Cause};
 use super::{Service, blocking};
-use crate::keyring::{self, KeyRing};
+use crate::keyring::KeyRing;
 use bytes::Bytes;
 use cipherfn_client::{Accept, Client, Offer, Verdict};
 use cipherfn_protocol::api::{ModelName, Route, STATEMENT};
@@ -16,7 +16,7 @@ use http::header::{ETAG, IF_NONE_MATCH, LOCATION};
 use http::{HeaderValue, StatusCode};
 use reqwest::Url;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -103,7 +103,7 @@ impl Service {
                 && cached.as_ref() != Some(&bytes)
             {
                 let directory = path.parent().unwrap_or(Path::new("."));
-                let _ = fs::create_dir_all(directory).map(|()| keyring::write(&path, &bytes, true));
+                let _ = fs::create_dir_all(directory).and_then(|()| write(&path, &bytes));
             }
             let client = Client::from_specs(&bytes)?;
             let offer = Offer {
@@ -208,4 +208,12 @@ fn statement(answer: &Answer) -> Result<Option<SignedStatement>, StatementError>
     value
         .map(|value| SignedStatement::from_json(value.as_bytes()))
         .transpose()
+}
+
+/// Writes a file whole or not at all.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
 }

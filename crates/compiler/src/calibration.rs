@@ -128,11 +128,17 @@ impl CalibrationRows {
         });
         let mut table = table
             .select(&read, &inputs)?
-            .missing_texts(&model.preprocess);
+            .missing_texts(&model.preprocess)
+            .accept_booleans();
         let mut rows = table
             .by_ref()
             .take(MAX_ROWS)
             .collect::<Result<Vec<_>, _>>()?;
+        for (column, is_boolean) in columns.iter_mut().zip(table.boolean()) {
+            if is_boolean {
+                column.kind = ColumnKind::Int64;
+            }
+        }
         let count = rows.len() + table.map_while(Result::ok).count();
         let target_cells = rows.iter_mut().map(|row| match row.pop() {
             Some(Tensor::Text(cells)) => cells,

@@ -1,6 +1,7 @@
 //! From ONNX bytes and calibration rows to a compiled model.
 
 use crate::calibration::{Calibration, CalibrationRows};
+use crate::doubts::Doubts;
 use crate::error::CompileError;
 use crate::expected;
 use crate::families::{self, Region};
@@ -59,6 +60,7 @@ pub fn compile<R: Read>(
     let expected_rows = expected
         .map(|expected| expected::check(expected, &model, &rows))
         .transpose()?;
+    families::fold_constants(&mut model)?;
     let compilation = Compilation {
         model,
         seed: Hash::of(model_bytes),
@@ -116,6 +118,23 @@ impl Compilation<'_> {
             cells: &rows.target_cells,
         };
         let (targets, target_warnings) = targets.assess(&model, &simulated);
+        let doubts = Doubts {
+            model: &model,
+            features: &features,
+            target: match rows.targets.len() {
+                1 => rows
+                    .target_cells
+                    .iter()
+                    .map(|cells| cells[0].as_str())
+                    .collect(),
+                _ => Vec::new(),
+            },
+        };
+        let doubts = if model.summary.exported {
+            doubts.warnings()
+        } else {
+            Vec::new()
+        };
         let family = |region: &Region| region.estimator.family().name();
         let report = Subject {
             model: &model,
@@ -129,6 +148,7 @@ impl Compilation<'_> {
                 agreement,
                 targets,
                 warnings: [rows.warnings, target_warnings].concat(),
+                doubts,
                 expected_rows,
                 gaps: rows.gaps,
                 notes: rows.notes,

@@ -67,6 +67,7 @@ pub(crate) fn cut(mut ir: Ir, provenance: Provenance) -> Result<Model, CompileEr
             producer: provenance.producer,
             graph: provenance.graph,
             task,
+            exported: true,
             operators: provenance.operators,
             notes: ir.notes,
         },

@@ -160,9 +160,9 @@ pub enum CompileError {
         /// What to try.
         way_out: String,
     },
-    /// Every row gets the same scores.
+    /// The grid holds no question that the model asks.
     #[error(
-        "the model gives every row the same scores; there is nothing to compute on encrypted data"
+        "the grid of the calibration rows keeps none of the model's split points, so that every row would get the same scores: give more rows, or exact features"
     )]
     Constant,
     /// A tree that is too deep.

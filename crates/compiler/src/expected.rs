@@ -68,6 +68,7 @@ pub(crate) fn check<R: Read>(
             let rows = Table::open(name.as_str(), input)?
                 .select(&calibration.columns, model.preprocess.inputs())
                 .map_err(|error| incomparable(error.to_string()))?
+                .missing_texts(&model.preprocess)
                 .collect::<Result<Vec<_>, _>>()?;
             other = (rows, name);
             (other.0.as_slice(), other.0.len(), &other.1)

@@ -17,9 +17,12 @@ use cipherfn_protocol::specs::{Encoding, ScoreDecoding};
 use cipherfn_scheme::noise::Deviation;
 use cipherfn_scheme::parameters::KeyPart;
 
+mod constant;
 mod linear;
 mod scores;
 mod trees;
+
+pub(crate) use constant::fold_constants;
 
 #[cfg(test)]
 mod tests;

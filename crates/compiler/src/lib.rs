@@ -15,9 +15,11 @@
 mod analyse;
 mod backend;
 mod calibration;
+mod causes;
 mod compile;
 mod cost;
 mod cut;
+mod doubts;
 pub mod error;
 mod expected;
 mod families;

@@ -3,13 +3,12 @@
 
 mod decision;
 mod emitter;
+mod isotonic;
 mod operators;
 mod registry;
 mod shapes;
 mod transform;
 mod trees;
-
-pub(crate) use registry::names as operators;
 
 use crate::error::CompileError;
 use crate::ir::{Ir, Output, SUPPORTED};

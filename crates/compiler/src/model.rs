@@ -62,6 +62,8 @@ pub struct Summary {
     pub graph: String,
     /// `classification` or `regression`.
     pub task: Task,
+    /// Whether the file is an export, which may have lost something, rather than the library's own.
+    pub exported: bool,
     /// The graph's operators with their domains, in order of appearance, each once.
     pub operators: Vec<String>,
     /// What the reader decided where the file leaves a choice.

@@ -23,7 +23,7 @@ mod xgboost;
 
 use crate::cut::{Provenance, cut};
 use crate::error::CompileError;
-use crate::lower::{lower, operators};
+use crate::lower::lower;
 use crate::model::Model;
 use format::Format;
 use source::Reading;
@@ -44,11 +44,6 @@ pub fn read_model(bytes: &[u8]) -> Result<Model, CompileError> {
 pub fn read_model_with_classes(bytes: &[u8], classes: &[String]) -> Result<Model, CompileError> {
     let classes = Some(classes);
     read(bytes, Reading { classes })
-}
-
-/// Every ONNX operator that [`read_model`] understands, with its domain.
-pub fn supported_operators() -> Vec<String> {
-    operators()
 }
 
 fn read(bytes: &[u8], reading: Reading<'_>) -> Result<Model, CompileError> {

@@ -1,4 +1,16 @@
 //! Compiled models on really encrypted rows: errors stay below the stated bounds, key by key.
+//!
+//! Keys and noise are of the system. A right program fails in fewer than one of 10^6 runs:
+//!
+//! - An error is over a score's precision with a probability of 2^-40 a row by guarantee, and over
+//!   seven deviations in fewer than 2^-38: there are some 3,000 of them, 1e-8.
+//! - A key's root mean square is held to the predicted deviation, 1.125 times what the worst path
+//!   under a usual key has or more, and six standard errors: for n errors their mean square is x =
+//!   1.27 (1 + 6 / sqrt(2 n))^2 times its expectation, by Chernoff's bound with a probability below
+//!   `exp(-n/2 (x - 1 - ln x))`: 2e-9 at n = 10, less at more.
+//! - The errors of all keys together are held to a twelfth (linear models: a quarter) of the
+//!   predicted deviation from below. They have two fifths of it and more (measured), so the mean
+//!   square of n = 20 would be a 25th of its expectation: 2e-10 by the same bound.
 
 use cipherfn_compiler::model::Model;
 use cipherfn_compiler::read::read_model;
@@ -89,8 +101,8 @@ fn rows(run: &Run, compiled: &Compiled) -> Vec<Vec<f32>> {
 }
 
 /// Every error is below the bound; their root mean square under each key is below the predicted
-/// deviation, which is for the worst path and key (four standard errors of the measurement are
-/// allowed), and not absurdly far below it (the bound would be wasteful).
+/// deviation, which is for the worst path and key, and under all keys together not absurdly far
+/// below it (the bound would be wasteful).
 fn check(run: &Run, waste: f64) {
     let model = fs::read(folder(run.name).join("model.onnx")).unwrap();
     let train = fs::read(folder(run.name).join("train.csv")).unwrap();
@@ -104,10 +116,10 @@ fn check(run: &Run, waste: f64) {
     let precision = &compiled.report.precision;
     let predicted = precision.noise_deviation;
     let features = rows(run, &compiled);
+    let mut all = Vec::new();
     for key in 0..run.keys {
         let errors = errors(run, &compiled, &features);
-        let measured =
-            (errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64).sqrt();
+        let measured = root_mean_square(&errors);
         let largest = errors
             .iter()
             .fold(0.0_f64, |largest, error| largest.max(error.abs()));
@@ -118,19 +130,25 @@ fn check(run: &Run, waste: f64) {
             predicted.log2(),
             largest.log2()
         );
-        let tolerance = 1.0 + 4.0 / (2.0 * errors.len() as f64).sqrt();
+        let tolerance = 1.0 + 6.0 / (2.0 * errors.len() as f64).sqrt();
         assert!(
             measured < predicted * tolerance,
             "{}: {measured} against {predicted}",
             run.name
         );
-        assert!(
-            measured > predicted / waste,
-            "{}: {measured} against {predicted}",
-            run.name
-        );
         assert!(largest < 7.0 * predicted);
+        all.extend(errors);
     }
+    let measured = root_mean_square(&all);
+    assert!(
+        measured > predicted / waste,
+        "{}: {measured} against {predicted}",
+        run.name
+    );
+}
+
+fn root_mean_square(errors: &[f64]) -> f64 {
+    (errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64).sqrt()
 }
 
 #[test]
@@ -151,7 +169,7 @@ fn trees_keep_their_bounds() {
                 keys,
                 rows,
             },
-            8.0,
+            12.0,
         );
     }
 }
@@ -168,7 +186,7 @@ fn other_profiles_keep_their_bounds() {
                     keys: 2,
                     rows: 30,
                 },
-                8.0,
+                12.0,
             );
         }
     }
@@ -184,7 +202,7 @@ fn a_grid_keeps_its_bounds() {
             keys: 1,
             rows: 15,
         },
-        8.0,
+        12.0,
     );
 }
 

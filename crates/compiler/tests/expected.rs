@@ -2,6 +2,7 @@
 //! them: found by the library's own predictions, by names and by the target.
 
 use cipherfn_compiler::{Calibration, CompileError, Compiled, Expected, Options, compile};
+use cipherfn_protocol::specs::ColumnKind;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -39,6 +40,7 @@ fn models_that_lost_something_fail_and_say_what() {
         ),
         ("hgb-categorical", "categorical splits"),
         ("lgbm-64-bit-thresholds", "64-bit numbers"),
+        ("lgbm-one-versus-all", "multiclassova"),
         ("sparse-one-hot-xgb", "sparse matrix"),
         ("xgb-forest-mode-onnx", "num_parallel_tree="),
     ] {
@@ -56,6 +58,32 @@ fn models_that_lost_something_fail_and_say_what() {
         assert!(*differing > 0 && first[0].contains("row "), "{case}");
         assert!(found.contains(cause), "{case}: {found}");
         assert!(!error.is_usage());
+    }
+}
+
+#[test]
+fn models_that_lost_nothing_compile_under_the_comparison() {
+    for case in [
+        "boolean-columns",
+        "calibrated-isotonic",
+        "empty-cell-is-missing-category",
+        "no-splits",
+        "one-class",
+        "renamed-columns-ordinal",
+    ] {
+        let compiled = compare(&tests().join("cases").join(case), "rows.csv")
+            .unwrap_or_else(|error| panic!("{case}: {error}"));
+        let report = &compiled.report;
+        assert!(
+            report.expected_rows.is_some_and(|rows| rows >= 30),
+            "{case}"
+        );
+        let is_constant = matches!(case, "no-splits" | "one-class");
+        let said = report.notes.iter().any(|note| note.contains("same answer"));
+        assert_eq!(said, is_constant, "{case}: {:?}", report.notes);
+        let columns = &compiled.specs.specs().columns;
+        let is_boolean = columns[0].kind == ColumnKind::Int64;
+        assert_eq!(is_boolean, case == "boolean-columns", "{columns:?}");
     }
 }
 
@@ -184,4 +212,38 @@ fn a_mixture_of_families_is_the_librarys_model() {
     );
     assert!(report.warnings.is_empty(), "{report}");
     assert_eq!(compiled.specs.specs().inputs.len(), 2);
+}
+
+/// Without the library's predictions, what the file and the calibration rows show is a warning.
+#[test]
+fn known_losses_are_warnings_without_the_comparison() {
+    for (case, cause) in [
+        ("catboost-poisson-onnx", "leaves out the exponential"),
+        ("forest-trained-with-nan", "drop the directions"),
+        ("hgb-categorical", "categorical splits"),
+        ("lgbm-one-versus-all", "multiclassova"),
+        ("sparse-one-hot-xgb", "sparse matrix"),
+        ("xgb-forest-mode-onnx", "num_parallel_tree="),
+    ] {
+        let folder = tests().join("cases").join(case);
+        let (model, train) = (
+            fs::read(folder.join("model.onnx")).unwrap(),
+            fs::read_to_string(folder.join("train.csv")).unwrap(),
+        );
+        let header = train.lines().next().unwrap();
+        let target = header.rsplit(',').next().unwrap();
+        let calibration = Calibration::new("train.csv", train.as_bytes()).with_target(target);
+        let options = Options {
+            min_agreement: 0.0,
+            ..Options::new("m")
+        };
+        let warnings = compile(&model, calibration, &options)
+            .unwrap()
+            .report
+            .warnings;
+        assert!(
+            warnings.iter().any(|warning| warning.contains(cause)),
+            "{case}: {warnings:#?}"
+        );
+    }
 }

@@ -5,7 +5,8 @@
 pub struct InputColumn {
     /// Header name.
     pub name: String,
-    /// Type of its cells.
+    /// Type of its cells. Where it is not that of the input which the cells feed, they are
+    /// converted: columns of booleans feed floats.
     pub kind: ColumnKind,
     /// Whether an empty cell or NaN has a meaning for the model.
     pub missing: bool,
@@ -18,7 +19,7 @@ pub enum ColumnKind {
     Float32,
     /// 64-bit float.
     Float64,
-    /// 64-bit integer.
+    /// 64-bit integer, or True and False for 1 and 0.
     Int64,
     /// Text.
     Text,

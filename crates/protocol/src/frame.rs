@@ -15,7 +15,7 @@
 
 use crate::hash::ParameterSetHash;
 use crate::versions;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 const MAGIC: &[u8; 8] = b"cipherfn";
 /// Bytes before the payload.
@@ -191,17 +191,6 @@ pub fn encode(kind: Kind, version: u16, parameter_set: ParameterSetTag, payload:
     bytes.extend_from_slice(&sum);
     bytes.extend_from_slice(payload);
     bytes
-}
-
-/// Writes one frame to a stream.
-pub fn write(
-    out: &mut impl Write,
-    kind: Kind,
-    version: u16,
-    parameter_set: ParameterSetTag,
-    payload: &[u8],
-) -> io::Result<()> {
-    out.write_all(&encode(kind, version, parameter_set, payload))
 }
 
 /// Reads bytes that hold exactly one frame of `kind` in one of the `known` versions, payload at

@@ -17,7 +17,18 @@ pub(crate) struct Column {
     /// The text that the model knows for a missing value, in a column of texts.
     pub(crate) missing_text: Option<String>,
     /// Whether True and False are numbers here.
-    pub(crate) booleans: bool,
+    pub(crate) booleans: Booleans,
+}
+
+/// Whether True and False are the numbers 1 and 0 in a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Booleans {
+    /// They are: the model says so.
+    Taken,
+    /// They are not.
+    Refused,
+    /// The first cell that is not missing decides.
+    Open,
 }
 
 /// What is wrong with a cell; lower case and without its place.
@@ -58,23 +69,22 @@ pub enum CellError {
     NotUtf8,
 }
 
-/// Reads one cell as the kind of `tensor` and appends it; true where it was True or False.
+/// Reads one cell as the kind of `tensor` and appends it.
 ///
 /// A missing value becomes NaN (numbers) or the text that the model knows for it; an integer is
 /// never missing. Infinite floats are values.
 pub(crate) fn push(
     tensor: &mut Tensor,
     bytes: &[u8],
-    column: &Column,
+    column: &mut Column,
     decimal: Decimal,
-) -> Result<bool, CellError> {
+) -> Result<(), CellError> {
     let text = std::str::from_utf8(bytes).map_err(|_| CellError::NotUtf8)?;
-    let number = Number {
+    let mut number = Number {
         text: text.trim(),
         column,
         decimal,
     };
-    let boolean = number.boolean();
     match tensor {
         Tensor::Text(values) => values.push(if text.is_empty() {
             match &column.missing_text {
@@ -85,17 +95,17 @@ pub(crate) fn push(
         } else {
             text.to_owned()
         }),
-        Tensor::F32(values) => values.push(number.float(boolean, f32::NAN)?),
-        Tensor::F64(values) => values.push(number.float(boolean, f64::NAN)?),
-        Tensor::I64(values) => values.push(number.integer(boolean)?),
+        Tensor::F32(values) => values.push(number.float(f32::NAN)?),
+        Tensor::F64(values) => values.push(number.float(f64::NAN)?),
+        Tensor::I64(values) => values.push(number.integer()?),
     }
-    Ok(boolean.is_some())
+    Ok(())
 }
 
 /// A cell that must hold a number.
 struct Number<'a> {
     text: &'a str,
-    column: &'a Column,
+    column: &'a mut Column,
     decimal: Decimal,
 }
 
@@ -116,23 +126,28 @@ impl Number<'_> {
                 .any(|word| self.text.eq_ignore_ascii_case(word))
     }
 
-    fn float<F: FromStr + From<u8>>(
-        &self,
-        boolean: Option<bool>,
-        missing: F,
-    ) -> Result<F, CellError> {
-        match boolean {
-            Some(truth) if self.column.booleans => return Ok(F::from(u8::from(truth))),
-            _ if self.is_missing() && self.column.input.missing => return Ok(missing),
-            _ => {}
+    fn float<F: FromStr + From<u8>>(&mut self, missing: F) -> Result<F, CellError> {
+        if self.is_missing() {
+            let is_known = self.column.input.missing;
+            return is_known.then_some(missing).ok_or(CellError::Missing);
         }
-        self.parse()
+        let boolean = self.boolean();
+        if self.column.booleans == Booleans::Open {
+            self.column.booleans = match boolean {
+                Some(_) => Booleans::Taken,
+                None => Booleans::Refused,
+            };
+        }
+        match boolean {
+            Some(truth) if self.column.booleans == Booleans::Taken => Ok(F::from(u8::from(truth))),
+            _ => self.parse(),
+        }
     }
 
     /// `3`, and `3.0` as data frames write integers next to missing values.
-    fn integer(&self, boolean: Option<bool>) -> Result<i64, CellError> {
+    fn integer(&self) -> Result<i64, CellError> {
         const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
-        if let Some(truth) = boolean {
+        if let Some(truth) = self.boolean() {
             return Ok(i64::from(truth));
         }
         let value: f64 = self.parse()?;

@@ -1,11 +1,10 @@
 //! Header and rows.
 
-use crate::cell::{self, Column};
+use crate::cell::{self, Booleans, Column};
 use crate::error::{Hint, Place, TableError};
 use crate::format::{Decimal, Format};
 use crate::records::Records;
-use cipherfn_program::InputColumn;
-use cipherfn_program::{Kind, RowProgram, Tensor, TensorType};
+use cipherfn_program::{ColumnKind, InputColumn, Kind, RowProgram, Tensor, TensorType};
 use std::collections::HashMap;
 use std::io::Read;
 
@@ -33,8 +32,6 @@ pub struct Rows<R> {
     /// Cell indices of columns that travel beside the row.
     kept: Vec<usize>,
     ignored: Vec<String>,
-    /// Whether each wanted column held nothing but True and False so far.
-    boolean: Vec<bool>,
     count: u64,
     limit: u64,
     done: bool,
@@ -124,7 +121,10 @@ impl<R: Read> Table<R> {
                     Column {
                         input: column.clone(),
                         missing_text: None,
-                        booleans: false,
+                        booleans: match column.kind {
+                            ColumnKind::Int64 => Booleans::Taken,
+                            _ => Booleans::Refused,
+                        },
                     },
                 )),
                 Some([first, second, ..]) => {
@@ -156,7 +156,6 @@ impl<R: Read> Table<R> {
             .collect();
         Ok(Rows {
             width: self.header.len(),
-            boolean: vec![true; wanted.len()],
             wanted,
             inputs: inputs.to_vec(),
             kept: Vec::new(),
@@ -230,20 +229,20 @@ impl<R> Rows<R> {
         self
     }
 
-    /// Takes True and False for 1 and 0 in every column of numbers, not only where the model says
-    /// so: for the rows that tell what a column holds.
+    /// Takes True and False for 1 and 0 in every column that begins with one of them, not only
+    /// where the model says so: for the rows that tell what a column holds.
     #[must_use]
     pub fn accept_booleans(mut self) -> Self {
         for (_, column) in &mut self.wanted {
-            column.booleans = true;
+            column.booleans = Booleans::Open;
         }
         self
     }
 
-    /// Whether each wanted column held True or False in every row so far.
-    pub fn boolean(&self) -> Vec<bool> {
-        let some = self.count > 0;
-        self.boolean.iter().map(|all| *all && some).collect()
+    /// Whether each wanted column began with True or False.
+    pub fn boolean(&self) -> impl Iterator<Item = bool> {
+        let taken = |(_, column): &(_, Column)| column.booleans == Booleans::Taken;
+        self.wanted.iter().map(taken)
     }
 
     /// Name of the file in errors.
@@ -300,23 +299,22 @@ impl<R: Read> Rows<R> {
         if self.records.width() != self.width {
             return Err(ragged(&self.records, self.width));
         }
-        let mut wanted = self.wanted.iter().zip(&mut self.boolean);
+        let mut wanted = self.wanted.iter_mut();
         let mut row = Vec::with_capacity(self.inputs.len());
         for input in &self.inputs {
             let mut tensor = with_capacity(*input);
-            for ((index, column), boolean) in wanted.by_ref().take(input.len) {
+            for (index, column) in wanted.by_ref().take(input.len) {
                 let bytes = self.records.bytes(*index);
-                *boolean &=
-                    cell::push(&mut tensor, bytes, column, self.decimal).map_err(|source| {
-                        TableError::Cell {
-                            place: Place {
-                                source: self.records.source_name.clone(),
-                                line: self.records.start(),
-                                column: column.input.name.clone(),
-                            },
-                            source,
-                        }
-                    })?;
+                cell::push(&mut tensor, bytes, column, self.decimal).map_err(|source| {
+                    TableError::Cell {
+                        place: Place {
+                            source: self.records.source_name.clone(),
+                            line: self.records.start(),
+                            column: column.input.name.clone(),
+                        },
+                        source,
+                    }
+                })?;
             }
             row.push(tensor);
         }

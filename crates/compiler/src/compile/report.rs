@@ -33,6 +33,8 @@ pub(super) struct Checks {
     pub(super) targets: Vec<TargetReport>,
     /// What is doubtful about columns and targets.
     pub(super) warnings: Vec<String>,
+    /// What an export seems to have lost.
+    pub(super) doubts: Vec<String>,
     /// Rows on which the model gives the library's own predictions.
     pub(super) expected_rows: Option<usize>,
     /// Names of columns with missing values that no node of the model mentions.
@@ -127,6 +129,11 @@ impl Subject<'_> {
             FeatureMode::Exact { .. } => "guarantee more bits of the scores (--precision)".into(),
         };
         if part < self.options.min_agreement {
+            // A model that lost something often has scores next to each other.
+            let way_out = match self.checks.doubts.first() {
+                Some(doubt) => format!("see to the export first ({doubt}), or {way_out}"),
+                None => way_out,
+            };
             return Err(CompileError::Agreement {
                 equal,
                 rows,
@@ -144,7 +151,7 @@ impl Subject<'_> {
 
 impl Checks {
     fn warnings(&self) -> Vec<String> {
-        let mut warnings = self.warnings.clone();
+        let mut warnings = [self.warnings.as_slice(), &self.doubts].concat();
         if let Some((first, others)) = self.gaps.split_first() {
             let more = match others.len() {
                 0 => String::new(),
@@ -153,7 +160,8 @@ impl Checks {
             warnings.push(format!(
                 "the calibration rows have missing values that no node of the model mentions \
                  (column {first:?}{more}): they are accepted, and comparisons with them are false, \
-                 as in ONNX Runtime; if that is not meant, leave such rows out"
+                 as in ONNX Runtime. Exports of scikit-learn's trees drop the directions that the \
+                 library has learned: compare with its predictions, or leave such rows out"
             ));
         }
         if self.agreement.skipped > 0 {

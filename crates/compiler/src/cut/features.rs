@@ -3,9 +3,9 @@
 use super::scores::RawScores;
 use super::trees;
 use crate::error::CompileError;
-use crate::ir::{Atom, Combination, Ir, SUPPORTED};
+use crate::ir::{Atom, Combination, Ir};
 use crate::model::{Estimator, LinearModel};
-use cipherfn_program::{Kind, Op, ProgramBuilder, RowProgram, TensorType, ValueId};
+use cipherfn_program::{Kind, Op, ProgramBuilder, RowProgram, Tensor, TensorType, ValueId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Most weights of a linear model, or leaf values of an ensemble.
@@ -29,21 +29,9 @@ pub(super) type FeaturePlaces = HashMap<(ValueId, u32), u32>;
 
 /// The estimators that give these raw scores.
 pub(super) fn cut(ir: &mut Ir, scores: &RawScores) -> Result<Cut, CompileError> {
-    if scores.len() == 0 {
-        return Err(CompileError::UnsupportedModel {
-            problem: "its outputs depend on no estimator".into(),
-            supported: SUPPORTED.into(),
-        });
-    }
     let mut used = linear_entries(&scores.linear);
     let ensembles = trees::Uses::of(&scores.trees);
     let splits = ensembles.entries(ir, &mut used);
-    if used.is_empty() {
-        return Err(CompileError::UnsupportedModel {
-            problem: "its trees ask for no feature: it always gives the same answer".into(),
-            supported: "trees with at least one split".into(),
-        });
-    }
     let places: FeaturePlaces = used.iter().copied().zip(0..).collect();
     let mut estimators = Vec::new();
     if !scores.trees.is_empty() {
@@ -53,10 +41,14 @@ pub(super) fn cut(ir: &mut Ir, scores: &RawScores) -> Result<Cut, CompileError> 
     if !scores.linear.is_empty() {
         estimators.push(Estimator::Linear(linear(&scores.linear, &places)?));
     }
-    let vector = gather(&mut ir.program, &used, &splits)?;
+    // A constant model asks for nothing: its vector is a zero.
+    let vector = match used.len() {
+        0 => ir.program.constant("features", Tensor::F32(vec![0.0]))?,
+        _ => gather(&mut ir.program, &used, &splits)?,
+    };
     Ok(Cut {
         preprocess: preprocess(ir, vector)?,
-        features: used.len(),
+        features: used.len().max(1),
         estimators,
     })
 }
@@ -76,7 +68,7 @@ fn linear(scores: &[Combination], places: &FeaturePlaces) -> Result<LinearModel,
         return Err(CompileError::invalid("the graph", problem));
     }
     let weights = |score: &Combination| {
-        let mut row = vec![0.0; places.len()];
+        let mut row = vec![0.0; places.len().max(1)];
         for (atom, factor) in &score.terms {
             if let Atom::Feature { value, entry } = atom {
                 row[places[&(*value, *entry)] as usize] = *factor;

@@ -11,11 +11,11 @@ use crate::model::Task;
 use cipherfn_program::{Kind, ValueId};
 use cipherfn_protocol::specs::OutputField;
 
-/// Refuses outputs that need no encryption.
+/// Refuses outputs that follow from the row without anything encrypted.
 pub(super) fn depend_on_estimators(ir: &Ir, places: &[Place]) -> Result<(), CompileError> {
     for output in &ir.outputs {
         let place = &places[output.value.index()];
-        if matches!(place, Place::Before | Place::Constant) {
+        if matches!(place, Place::Before) {
             let problem = format!("output \"{}\" does not depend on an estimator", output.name);
             return Err(unsupported(output.node.as_ref(), problem, SUPPORTED));
         }

@@ -4,8 +4,9 @@
 //! what it is known to lose.
 
 use super::{Cell, Comparison, cells};
+use crate::causes::{self, sigmoid};
 use crate::error::CompileError;
-use crate::model::{Estimator, Test, TreeEnsemble, TreeNode};
+use crate::model::Test;
 use cipherfn_program::Tensor;
 
 /// Part of the rows that differ which a cause must explain to be named.
@@ -15,6 +16,7 @@ const EXPLAINED: f64 = 0.9;
 pub(super) fn of(comparison: &Comparison<'_>) -> Result<String, CompileError> {
     let tried = [
         link(comparison),
+        one_versus_all(comparison)?,
         split_points(comparison)?,
         zeros(comparison)?,
         forest_mode(comparison)?,
@@ -24,8 +26,9 @@ pub(super) fn of(comparison: &Comparison<'_>) -> Result<String, CompileError> {
     let known: Vec<String> = tried.into_iter().flatten().collect();
     Ok(if known.is_empty() {
         "no known cause explains it; known are: forest mode and multi-target trees with the wrong \
-         classes, categorical splits as `<= 0`, dropped directions of missing values, exponentials \
-         left out, 64-bit split points, zeros of sparse columns, columns in another order. Give \
+         classes, one class against all others, categorical splits as `<= 0`, dropped directions \
+         of missing values, exponentials left out, 64-bit split points, zeros of sparse columns, \
+         columns in another order. Give \
          the library's own model file, or export the model anew"
             .to_owned()
     } else {
@@ -39,8 +42,7 @@ impl Comparison<'_> {
     fn explained_by(&self, scores: impl Fn(Vec<f32>) -> Vec<f64>) -> Result<bool, CompileError> {
         let mut explained = 0;
         for row in &self.differing {
-            let features = self.model.features_of(self.rows[*row].clone())?;
-            let scores = Tensor::F64(scores(features));
+            let scores = Tensor::F64(scores(self.features(*row)?));
             let outputs = self.model.postprocess.run(vec![scores])?;
             let found = cells(outputs, &self.model.outputs);
             explained += usize::from(self.agrees(*row, &found));
@@ -48,31 +50,12 @@ impl Comparison<'_> {
         Ok(self.is_most(explained))
     }
 
+    fn features(&self, row: usize) -> Result<Vec<f32>, CompileError> {
+        Ok(self.model.features_of(self.rows[row].clone())?)
+    }
+
     fn is_most(&self, explained: usize) -> bool {
         explained as f64 >= EXPLAINED * self.differing.len() as f64
-    }
-
-    fn ensembles(&self) -> impl Iterator<Item = &TreeEnsemble> + Clone {
-        let estimators = self.model.estimators.iter();
-        estimators.filter_map(|estimator| match estimator {
-            Estimator::Trees(trees) => Some(trees),
-            Estimator::Linear(_) => None,
-        })
-    }
-
-    /// Feature, test and whether missing values go to yes, of every split.
-    fn splits(&self) -> impl Iterator<Item = (usize, Test, bool)> + Clone {
-        let trees = self.ensembles().flat_map(|ensemble| &ensemble.trees);
-        let nodes = trees.flat_map(|tree| &tree.nodes);
-        nodes.filter_map(|node| match node {
-            TreeNode::Split {
-                feature,
-                test,
-                missing_goes_yes,
-                ..
-            } => Some((*feature as usize, *test, *missing_goes_yes)),
-            TreeNode::Leaf(_) => None,
-        })
     }
 }
 
@@ -88,19 +71,39 @@ fn link(comparison: &Comparison<'_>) -> Option<String> {
     let rows = comparison.differing.iter();
     let explained = rows.filter(|row| comparison.agrees(**row, &exponentials(**row)));
     comparison.is_most(explained.count()).then(|| {
-        "the expected values are the exponentials of the model's: the export leaves out the \
-         exponential of the objective (Poisson, gamma, Tweedie). Give the library's own model \
-         file, or take the exponential of the predictions yourself and compare with their \
-         logarithms"
-            .to_owned()
+        format!(
+            "the expected values are the exponentials of the model's: {}",
+            causes::EXPONENTIAL
+        )
     })
+}
+
+/// Scores of classes that do not exclude each other, each through a logistic function.
+fn one_versus_all(comparison: &Comparison<'_>) -> Result<Option<String>, CompileError> {
+    if comparison.model.scores() < 3 {
+        return Ok(None);
+    }
+    let mut explained = 0;
+    for row in &comparison.differing {
+        let features = comparison.features(*row)?;
+        let scores = comparison.model.raw_scores(&features);
+        let mut probabilities = scores.into_iter().map(sigmoid);
+        let cells = comparison.found[*row].iter().map(|cell| match cell {
+            Cell::Number(number) => Cell::Number(probabilities.next().unwrap_or(*number)),
+            Cell::Label(label) => Cell::Label(label.clone()),
+        });
+        let cells: Vec<Cell> = cells.collect();
+        explained += usize::from(comparison.agrees(*row, &cells));
+    }
+    Ok(comparison
+        .is_most(explained)
+        .then(|| causes::ONE_VERSUS_ALL.to_owned()))
 }
 
 /// Split points of 64 bits that values of 64 bits lie on: in 32 bits both are another number.
 fn split_points(comparison: &Comparison<'_>) -> Result<Option<String>, CompileError> {
     let order = |a: &(usize, f32), b: &(usize, f32)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1));
-    let mut thresholds: Vec<(usize, f32)> = comparison
-        .splits()
+    let mut thresholds: Vec<(usize, f32)> = causes::splits(comparison.model)
         .filter_map(|(feature, test, _)| match test {
             Test::Greater(threshold) => Some((feature, threshold)),
             Test::Equal(_) => None,
@@ -114,23 +117,20 @@ fn split_points(comparison: &Comparison<'_>) -> Result<Option<String>, CompileEr
     };
     let mut lying = 0;
     for row in &comparison.differing {
-        let features = comparison
-            .model
-            .features_of(comparison.rows[*row].clone())?;
-        let mut features = features.into_iter().enumerate();
+        let mut features = comparison.features(*row)?.into_iter().enumerate();
         lying += usize::from(features.any(|(feature, value)| is_split(feature, value)));
     }
     Ok(comparison.is_most(lying).then(|| {
-        "values of these rows lie on split points: the library's are 64-bit numbers (LightGBM, \
-         scikit-learn), the file holds them as 32-bit ones. Give the library's own model file, \
-         which has them in full"
-            .to_owned()
+        format!(
+            "values of these rows lie on split points: {}",
+            causes::SPLIT_POINTS
+        )
     }))
 }
 
 /// Zeros of a sparse matrix, which are missing values for XGBoost and LightGBM.
 fn zeros(comparison: &Comparison<'_>) -> Result<Option<String>, CompileError> {
-    if comparison.ensembles().next().is_none() {
+    if causes::ensembles(comparison.model).next().is_none() {
         return Ok(None);
     }
     let missing = |value: f32| if value == 0.0 { f32::NAN } else { value };
@@ -139,41 +139,18 @@ fn zeros(comparison: &Comparison<'_>) -> Result<Option<String>, CompileError> {
         comparison.model.raw_scores(&features)
     })?;
     Ok(explained.then(|| {
-        "with missing values in place of zeros the model gives what is expected: it was trained on \
-         a sparse matrix (a sparse one-hot encoder), whose zeros the library takes as missing, and \
-         the export does not. Train on dense columns (sparse_output=False) and export anew"
-            .to_owned()
+        format!(
+            "with missing values in place of zeros the model gives what is expected: {}",
+            causes::SPARSE_ZEROS
+        )
     }))
 }
 
 /// Several trees a round and class, given to the classes in turn.
 fn forest_mode(comparison: &Comparison<'_>) -> Result<Option<String>, CompileError> {
-    let [Estimator::Trees(ensemble)] = comparison.model.estimators.as_slice() else {
-        return Ok(None);
-    };
-    let classes = ensemble.scores;
-    if classes < 3 || ensemble.trees.len() % classes != 0 {
-        return Ok(None);
-    }
-    let rounds = ensemble.trees.len() / classes;
-    for parallel in (2..=rounds).filter(|parallel| rounds % parallel == 0) {
-        let mut regrouped = ensemble.clone();
-        for (index, tree) in regrouped.trees.iter_mut().enumerate() {
-            let class = (index / parallel % classes) as u32;
-            for node in &mut tree.nodes {
-                if let TreeNode::Leaf(values) = node {
-                    for (score, _) in values {
-                        *score = class;
-                    }
-                }
-            }
-        }
+    for (parallel, regrouped) in causes::forest_modes(comparison.model) {
         if comparison.explained_by(|features| regrouped.raw_scores(&features))? {
-            return Ok(Some(format!(
-                "the file gives trees to the wrong classes: the model was trained in forest mode \
-                 (num_parallel_tree={parallel}), which the export does not know. Give the \
-                 library's own model file (save_model)"
-            )));
+            return Ok(Some(causes::forest_mode(parallel)));
         }
     }
     Ok(None)
@@ -182,38 +159,30 @@ fn forest_mode(comparison: &Comparison<'_>) -> Result<Option<String>, CompileErr
 /// Missing values in a file that does not say where they go.
 fn directions(comparison: &Comparison<'_>) -> Result<Option<String>, CompileError> {
     // A comparison with a missing value is false: without directions all go to one side.
-    let mut sides = comparison.splits().map(|(_, _, goes_yes)| goes_yes);
+    let mut sides = causes::splits(comparison.model).map(|(_, _, goes_yes)| goes_yes);
     let first = sides.next();
     if first.is_none() || sides.any(|side| Some(side) != first) {
         return Ok(None);
     }
     let mut missing = 0;
     for row in &comparison.differing {
-        let features = comparison
-            .model
-            .features_of(comparison.rows[*row].clone())?;
+        let features = comparison.features(*row)?;
         missing += usize::from(features.iter().any(|value| value.is_nan()));
     }
     Ok(comparison.is_most(missing).then(|| {
-        "these rows have missing values, and no node of the file says where missing values go: \
-         the export drops the directions that the library has learned (scikit-learn's trees), so \
-         that every comparison with one is false. Fill missing values in before the model \
-         (SimpleImputer in the pipeline), train and export anew"
-            .to_owned()
+        format!(
+            "these rows have missing values, and no node of the file says where missing values \
+             go: {}",
+            causes::DIRECTIONS
+        )
     }))
 }
 
 /// Categorical splits that became comparisons with zero.
 fn categories(comparison: &Comparison<'_>) -> Option<String> {
-    let is_suspicious = |feature: &usize| {
-        let tests = || comparison.splits().filter(|split| split.0 == *feature);
-        tests().count() > 1 && tests().all(|split| split.1 == Test::Greater(0.0))
-    };
-    let feature = (0..comparison.model.features).find(is_suspicious)?;
+    let feature = causes::compared_with_zero(comparison.model).next()?;
     Some(format!(
-        "all splits of feature {feature} compare it with 0: categorical splits (of \
-         HistGradientBoosting, LightGBM) are exported so, without their sets of categories. Encode \
-         the categories before the model (OneHotEncoder), train and export anew, or give the \
-         library's own model file"
+        "all splits of feature {feature} compare it with 0: {}",
+        causes::CATEGORIES
     ))
 }

@@ -45,14 +45,13 @@ impl Family for LinearModel {
         let ranges = ranges::widen(&self.weights, ranges::inputs(features));
         let weights = ranges::contributions(&self.weights, &ranges);
         let scores = ScoreMap::of_linear(&weights, &self.at_centres(&ranges));
-        if scores.carried.is_empty() {
-            return Err(CompileError::Constant);
-        }
-        let carried: Vec<&[f64]> = scores
-            .carried
-            .iter()
-            .map(|score| weights[*score as usize].as_slice())
-            .collect();
+        let row = |score: &u32| weights[*score as usize].as_slice();
+        // A reply has a coefficient where no score needs one, too: nothing reads it.
+        let unread = vec![1.0; features.names.len()];
+        let carried: Vec<&[f64]> = match scores.carried.as_slice() {
+            [] => vec![&unread],
+            scores => scores.iter().map(row).collect(),
+        };
         let fit = fit(&Goal {
             backend,
             weights: &carried,

@@ -47,6 +47,7 @@ impl Source {
             summary: Summary {
                 producer: self.producer,
                 graph: self.graph.clone(),
+                exported: false,
                 task: behind.task,
                 operators: vec![self.graph],
                 notes: self.notes,

@@ -6,6 +6,7 @@ use cipherfn_circuit::circuit::{NodeId, Operand, Rotated, SelectorId};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::InputValues;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 /// Makes a test of each case, for each evaluator.
 macro_rules! suite {
@@ -316,6 +317,8 @@ fn outputs_that_share_values(backend: &impl Backend) {
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 24,
+        // The same circuits in every run, so that their noise is known.
+        rng_seed: RngSeed::Fixed(1),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

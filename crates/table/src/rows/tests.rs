@@ -385,11 +385,22 @@ fn booleans_are_numbers_where_the_column_says_so() {
     let rows = read(b"a\nTrue\nFALSE\n", &integer).unwrap();
     assert_eq!(rows, [[Tensor::I64(vec![1])], [Tensor::I64(vec![0])]]);
     let columns = [number("a"), number("b")];
-    let mut rows = Table::open("t.csv", &b"a,b\nTrue,1\nFalse,True\n"[..])
+    let mut rows = Table::open("t.csv", &b"a,b\nTrue,1\n0,2\nFalse,True\n"[..])
         .unwrap()
         .select(&columns, inputs(&columns).inputs())
         .unwrap()
         .accept_booleans();
-    assert!(rows.by_ref().all(|row| row.is_ok()));
-    assert_eq!(rows.boolean(), [true, false]);
+    let read: Vec<bool> = rows.by_ref().map(|row| row.is_ok()).collect();
+    assert_eq!(read, [true, true, false], "numbers and True do not mix");
+    assert_eq!(rows.boolean().collect::<Vec<_>>(), [true, false]);
+    // What the rows have told is the kind of the column's cells, in a vector of floats too.
+    let told = [InputColumn {
+        kind: ColumnKind::Int64,
+        ..number("a")
+    }];
+    let mut rows = Table::open("t.csv", &b"a\nTrue\n0\n"[..])
+        .unwrap()
+        .select(&told, inputs(&columns[..1]).inputs())
+        .unwrap();
+    assert!(rows.all(|row| row.is_ok()));
 }

@@ -116,12 +116,20 @@ fn integer_weights_keep_the_precision_everywhere_in_the_box() {
 }
 
 #[test]
-fn constant_models_are_an_error() {
+fn constant_models_are_answered_without_the_reply() {
     let model = LinearModel {
         weights: vec![vec![0.0; 3]],
         bias: vec![1.0],
     };
-    assert!(matches!(planned(&model, None), Err(CompileError::Constant)));
+    let plan = planned(&model, None).unwrap();
+    let [score] = plan.reading.scores.as_slice() else {
+        panic!("one score")
+    };
+    assert_eq!(
+        (score.scale, score.offset, score.precision),
+        (0.0, 1.0, 0.0)
+    );
+    assert_eq!(plan.circuit.coefficients(), 1);
 }
 
 #[test]

@@ -31,7 +31,10 @@ fn array_feature_extractor(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, Co
     let own = &count[usize::from(rank > 1)..];
     match places(emitter, &index, data.shape[axis])? {
         Some(places) => selected(emitter, &data, axis, &places, own),
-        None => picked(emitter, &data, axis, &index, own),
+        None => match emitter.interpolated(&data, &index)? {
+            Some(value) => Ok(vec![reshaped(&value, own.to_vec())]),
+            None => picked(emitter, &data, axis, &index, own),
+        },
     }
 }
 

@@ -66,7 +66,6 @@ fn classifier(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
     let facts = TreeFacts::of(&ensemble, base);
     let sums = emitter.estimate(&features, Function::Trees(ensemble))?;
     let decision = match labels.len() {
-        1 => return Err(node.unsupported("it has one class", "two or more classes")),
         2 => emitter.two_classes(&sums, transform, &facts)?,
         _ => emitter.many_classes(&sums, transform, &facts)?,
     };

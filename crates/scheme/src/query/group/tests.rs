@@ -43,7 +43,8 @@ fn rows(group: &GroupShape) -> Vec<Vec<bool>> {
         .collect()
 }
 
-/// The constant coefficient of each body row, without the gadget's factor, must be the bit.
+/// The constant coefficient of each body row, without the gadget's factor, must be the bit. Half of
+/// the factor, 2^-9, is thousands of standard deviations of its error.
 fn bits(selectors: &FourierSelectors) -> Vec<bool> {
     let transform = Transform::new(2048);
     let mut scratch = transform.scratch();

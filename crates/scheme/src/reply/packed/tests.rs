@@ -3,6 +3,7 @@ use crate::error::SchemeError;
 use crate::glwe::Glwe;
 use crate::keys::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use crate::parameters::ParameterSet;
+use crate::random::reproducible;
 use crate::reply::ReplyShape;
 use crate::testing::Noiseless;
 use cipherfn_protocol::specs::Bits;
@@ -60,6 +61,7 @@ fn round_trip(
 /// a row without result reads as zero without harm to the others.
 #[test]
 fn results_come_back() {
+    reproducible::seeds("results_come_back");
     let keys = keys(WIDE);
     let inputs: Vec<Noiseless> = (0..8)
         .map(|index| Noiseless::random(&keys.0, index))
@@ -81,6 +83,7 @@ fn results_come_back() {
 /// The key of eight levels packs results beside noise: here zero in place of it.
 #[test]
 fn the_short_key_packs_results_beside_noise() {
+    reproducible::seeds("the_short_key_packs_results_beside_noise");
     let keys = keys(BALANCED);
     let inputs: Vec<Noiseless> = (0..8)
         .map(|index| {

@@ -1,0 +1,113 @@
+//! What exporters are known to lose, in words with the way out, and the means to find it.
+
+use crate::model::{Estimator, Model, Test, TreeEnsemble, TreeNode};
+
+/// Objectives with a logarithmic link.
+pub(crate) const EXPONENTIAL: &str = "the export leaves out the exponential of the objective \
+    (Poisson, gamma, Tweedie). Give the library's own model file, or take the exponential of the \
+    predictions yourself and compare with their logarithms";
+
+/// Split points of 64 bits that values of 64 bits lie on: in 32 bits both are another number.
+pub(crate) const SPLIT_POINTS: &str = "the library's are 64-bit numbers (LightGBM, scikit-learn), \
+    the file holds them as 32-bit ones. Give the library's own model file, which has them in full";
+
+/// Zeros of a sparse matrix, which are missing values for XGBoost.
+pub(crate) const SPARSE_ZEROS: &str = "it was trained on a sparse matrix (a sparse one-hot \
+    encoder), whose zeros the library takes as missing, and the export does not. Train on dense \
+    columns (sparse_output=False) and export anew";
+
+/// Comparisons with a missing value are false.
+pub(crate) const DIRECTIONS: &str = "the export drops the directions that the library has learned \
+    (scikit-learn's trees), so that every comparison with one is false. Fill missing values in \
+    before the model (SimpleImputer in the pipeline), train and export anew";
+
+/// Categorical splits that became comparisons with zero.
+pub(crate) const CATEGORIES: &str = "categorical splits (of HistGradientBoosting, LightGBM) are \
+    exported so, without their sets of categories. Encode the categories before the model \
+    (OneHotEncoder), train and export anew, or give the library's own model file";
+
+/// Classes that are scored one by one.
+pub(crate) const ONE_VERSUS_ALL: &str = "the model was trained one class against all others \
+    (multiclassova), and the export takes it for one of exclusive classes, so that probabilities \
+    are others. Give the library's own model file";
+
+/// Several trees a round and class, given to the classes in turn.
+pub(crate) fn forest_mode(parallel: usize) -> String {
+    format!(
+        "the file gives trees to the wrong classes: the model was trained in forest mode \
+         (num_parallel_tree={parallel}), which the export does not know. Give the library's own \
+         model file (save_model)"
+    )
+}
+
+/// All tree ensembles of a model.
+pub(crate) fn ensembles(model: &Model) -> impl Iterator<Item = &TreeEnsemble> + Clone {
+    let estimators = model.estimators.iter();
+    estimators.filter_map(|estimator| match estimator {
+        Estimator::Trees(trees) => Some(trees),
+        Estimator::Linear(_) => None,
+    })
+}
+
+/// Feature, test and whether missing values go to yes, of every split.
+pub(crate) fn splits(model: &Model) -> impl Iterator<Item = (usize, Test, bool)> + Clone {
+    let trees = ensembles(model).flat_map(|ensemble| &ensemble.trees);
+    let nodes = trees.flat_map(|tree| &tree.nodes);
+    nodes.filter_map(|node| match node {
+        TreeNode::Split {
+            feature,
+            test,
+            missing_goes_yes,
+            ..
+        } => Some((*feature as usize, *test, *missing_goes_yes)),
+        TreeNode::Leaf(_) => None,
+    })
+}
+
+/// Features that are compared with zero and nothing else.
+pub(crate) fn compared_with_zero(model: &Model) -> impl Iterator<Item = usize> {
+    let is_one = |feature: &usize| {
+        let mut tests = splits(model).filter(|split| split.0 == *feature).peekable();
+        tests.peek().is_some() && tests.all(|split| split.1 == Test::Greater(0.0))
+    };
+    (0..model.features).filter(is_one)
+}
+
+/// The model's trees as forest mode gives them to the classes, for every number of trees a round
+/// and class that is possible, with that number.
+pub(crate) fn forest_modes(model: &Model) -> impl Iterator<Item = (usize, TreeEnsemble)> {
+    let ensemble = match model.estimators.as_slice() {
+        [Estimator::Trees(ensemble)] if ensemble.scores > 2 => Some(ensemble),
+        _ => None,
+    };
+    ensemble.into_iter().flat_map(|ensemble| {
+        let (trees, classes) = (ensemble.trees.len(), ensemble.scores);
+        let rounds = if trees % classes == 0 {
+            trees / classes
+        } else {
+            0
+        };
+        let possible = (2..=rounds).filter(move |parallel| rounds % parallel == 0);
+        possible.map(|parallel| (parallel, regrouped(ensemble, parallel)))
+    })
+}
+
+fn regrouped(ensemble: &TreeEnsemble, parallel: usize) -> TreeEnsemble {
+    let mut regrouped = ensemble.clone();
+    for (index, tree) in regrouped.trees.iter_mut().enumerate() {
+        let class = (index / parallel % ensemble.scores) as u32;
+        for node in &mut tree.nodes {
+            if let TreeNode::Leaf(values) = node {
+                for (score, _) in values {
+                    *score = class;
+                }
+            }
+        }
+    }
+    regrouped
+}
+
+/// `1 / (1 + exp(-x))`.
+pub(crate) fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
