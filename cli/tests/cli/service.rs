@@ -70,6 +70,31 @@ fn rows(model: &str, count: usize) -> String {
     )
 }
 
+/// Another version of the tree.
+fn grid_version(sandbox: &Sandbox) -> String {
+    let grid = sandbox.path("grid.cfn");
+    let model = library_model("dt_bc");
+    let (onnx, train) = (model.join("model.onnx"), model.join("train.csv"));
+    let (onnx, train, grid) = (
+        onnx.to_str().unwrap(),
+        train.to_str().unwrap(),
+        grid.to_str().unwrap(),
+    );
+    success(&sandbox.run(&[
+        "compile",
+        onnx,
+        "--calibration",
+        train,
+        "--target",
+        "target",
+        "--features",
+        "grid:6",
+        "-o",
+        grid,
+    ]));
+    grid.to_owned()
+}
+
 #[test]
 fn from_publishing_to_predictions_and_back() {
     let sandbox = Sandbox::new();
@@ -122,26 +147,7 @@ fn from_publishing_to_predictions_and_back() {
     assert!(failure(&sandbox.run(&predict)).contains("--force"));
 
     // Two versions live; the older one can be made current again.
-    let grid = sandbox.path("grid.cfn");
-    let model = library_model("dt_bc");
-    let (onnx, train) = (model.join("model.onnx"), model.join("train.csv"));
-    let (onnx, train, grid) = (
-        onnx.to_str().unwrap(),
-        train.to_str().unwrap(),
-        grid.to_str().unwrap(),
-    );
-    success(&sandbox.run(&[
-        "compile",
-        onnx,
-        "--calibration",
-        train,
-        "--target",
-        "target",
-        "--features",
-        "grid:6",
-        "-o",
-        grid,
-    ]));
+    let grid = &grid_version(&sandbox);
     let mut published =
         json(&success(&sandbox.run(&[
             "--json", "publish", grid, "--name", "tree", "--dev", "data",

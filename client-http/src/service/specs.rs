@@ -57,7 +57,7 @@ impl Service {
         let prepare = |mut call: Call| {
             call.most = MAX_BYTES as usize;
             if let Accept::Specs(hash) = accept {
-                call.path.push_str(&format!("?specs={hash}"));
+                call.path = format!("{}?specs={hash}", call.path);
             }
             match &tag {
                 Some(tag) => call.header(IF_NONE_MATCH, tag.clone()),
