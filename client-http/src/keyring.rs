@@ -11,6 +11,8 @@
 //!   secret-SET.cfk             of any further set
 //!   expansion-SET.cfk
 //!   models.json                whose specs of each model are taken
+//!   queries/NONCE.json         of each query that was written to a file, what its rows' answers
+//!                              are worth; of no use once the reply is decrypted
 //! ```
 //!
 //! Keys belong to a parameter set and not to a model: every model of the set uses the same ones. In
@@ -19,6 +21,7 @@
 
 mod directory;
 mod pins;
+mod queries;
 
 use crate::error::KeyRingError;
 use cipherfn_client::Client;

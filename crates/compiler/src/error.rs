@@ -214,7 +214,7 @@ pub enum CompileError {
 impl CompileError {
     /// Whether the call was wrong rather than the model: files that do not belong together.
     pub const fn is_usage(&self) -> bool {
-        matches!(self, Self::Incomparable { .. })
+        matches!(self, Self::Incomparable { .. } | Self::Option { .. })
     }
 
     pub(crate) fn invalid(place: impl std::fmt::Display, problem: impl Into<String>) -> Self {
