@@ -3,8 +3,9 @@
 mod model;
 mod outcome;
 
-use super::{block_on, register};
+use super::register;
 use crate::emulation::{self, KEEP, Setup};
+use crate::shared::block_on;
 use crate::signing::Developer;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result};

@@ -1,8 +1,8 @@
 //! `cipherfn dev`.
 
-use super::block_on;
 use crate::bucket::{DEV_BUCKET, DevFile};
 use crate::emulation::{self, Publication, Setup};
+use crate::shared::block_on;
 use crate::signing::SigningArguments;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result};

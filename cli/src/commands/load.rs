@@ -2,9 +2,10 @@
 
 mod outcome;
 
-use super::{block_on, register};
+use super::register;
 use crate::connection::Connection;
 use crate::files::Source;
+use crate::shared::block_on;
 use crate::terminal::{Terminal, Unit};
 use crate::trust::TrustArguments;
 use anyhow::{Context, Result, bail};

@@ -1,8 +1,8 @@
 //! `cipherfn models`.
 
-use super::block_on;
 use crate::bucket::BucketArguments;
 use crate::connection::Connection;
+use crate::shared::block_on;
 use crate::signing::SigningArguments;
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;

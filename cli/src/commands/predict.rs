@@ -1,9 +1,10 @@
 //! `cipherfn predict`.
 
-use super::{Force, Threads, block_on, register};
+use super::register;
 use crate::connection::Connection;
 use crate::files::{Content, Destination, Output, Source};
 use crate::server::{self, Server};
+use crate::shared::{Force, Threads, block_on};
 use crate::table::{self, InputRows, OnError, Predictions, TableOptions};
 use crate::terminal::{self, Terminal};
 use crate::trust::{self, TrustArguments};

@@ -1,10 +1,10 @@
 //! `cipherfn publish`.
 
-use super::block_on;
 use crate::bucket::BucketArguments;
 use crate::emulation::{self, KEEP};
 use crate::files::Source;
 use crate::server;
+use crate::shared::block_on;
 use crate::signing::SigningArguments;
 use crate::terminal::{self, Terminal};
 use anyhow::Result;

@@ -1,7 +1,7 @@
 //! `cipherfn register`.
 
-use super::block_on;
 use crate::connection::Connection;
+use crate::shared::block_on;
 use crate::terminal::{self, Terminal, Unit};
 use crate::trust::TrustArguments;
 use anyhow::Result;
