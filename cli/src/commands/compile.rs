@@ -2,9 +2,12 @@
 
 use super::Force;
 use crate::files::{Content, Destination, Source};
+use crate::table::TableOptions;
 use crate::terminal::Terminal;
-use anyhow::{Context, Result, bail};
-use cipherfn_compiler::{Calibration, ColumnSource, Expected, FeatureMode, Options, Profile};
+use anyhow::{Context, Result};
+use cipherfn_compiler::{
+    Calibration, ColumnSource, CompileError, Expected, FeatureMode, Options, Profile,
+};
 use std::io::{Read, Write};
 
 /// Largest model that is read, in bytes.
@@ -31,12 +34,12 @@ pub(crate) struct Compile {
     /// input, and the report says how well the model does
     #[arg(long, value_name = "COLUMN")]
     target: Vec<String>,
-    /// Columns of the calibration rows that are left out
-    #[arg(long, value_name = "COLUMN", num_args = 1..)]
+    /// Column of the calibration rows that is left out; may be repeated
+    #[arg(long, value_name = "COLUMN")]
     drop: Vec<String>,
-    /// The columns in the order of the training, for models that do not name their features
-    /// [default: the file's order]
-    #[arg(long, value_name = "COLUMN", num_args = 1..)]
+    /// The columns in the order of the training, for models that do not name their features; may
+    /// be repeated [default: the file's order]
+    #[arg(long, value_name = "COLUMN,COLUMN...", value_delimiter = ',')]
     columns: Vec<String>,
     /// The library's own predictions as CSV, one row a row (all columns that the model predicts, or
     /// the first alone): compiling fails if the model's differ
@@ -81,6 +84,8 @@ pub(crate) struct Compile {
     report: Option<Destination>,
     #[command(flatten)]
     force: Force,
+    #[command(flatten, next_help_heading = "Tables")]
+    table: TableOptions,
 }
 
 impl Compile {
@@ -127,6 +132,7 @@ impl Compile {
         Ok(Calibration {
             source_name,
             input,
+            format: self.table.told(),
             columns: ColumnSource {
                 targets: self.target.clone(),
                 dropped: self.drop.clone(),
@@ -142,9 +148,15 @@ impl Compile {
                 decoys: self.decoys,
             },
             FeatureMode::Grid { .. } if self.decoys > 0 => {
-                bail!(
-                    "--decoys hides exact split points among others; a grid has none to hide: leave one out"
-                )
+                return Err(CompileError::Option {
+                    option: "decoys",
+                    found: format!(
+                        "{} beside a grid, which has no split points to hide",
+                        self.decoys
+                    ),
+                    expected: "one of both",
+                }
+                .into());
             }
             grid @ FeatureMode::Grid { .. } => grid,
         };
