@@ -46,7 +46,7 @@ Example:
     cipherfn keygen fraud.specs.json -o keys/
     cipherfn encrypt fraud.specs.json --keys keys/ --input rows.csv -o query.cfq
   the server
-    cipherfn evaluate fraud.cfn --evaluation-key keys/evaluation.cfk --input query.cfq \\
+    cipherfn evaluate fraud.cfn --evaluation-key keys/expansion.cfk --input query.cfq \\
       -o reply.cfr
   the client
     cipherfn decrypt fraud.specs.json --keys keys/ --input reply.cfr -o predictions.csv

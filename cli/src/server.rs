@@ -24,8 +24,8 @@ pub(crate) fn parse_bundle(bytes: &[u8], source: &Source) -> Result<Bundle> {
     cipherfn_engine::bundle::read(bytes).with_context(|| source.name())
 }
 
-/// Reads an evaluation key.
-pub(crate) fn read_evaluation_key(source: &Source) -> Result<EvaluationKey> {
+/// Reads a part of an evaluation key.
+pub(crate) fn read_key_part(source: &Source) -> Result<EvaluationKey> {
     EvaluationKey::from_file_bytes(&source.read_all(MAX_KEY)?).with_context(|| source.name())
 }
 
@@ -49,18 +49,22 @@ pub(crate) struct Answered {
 }
 
 impl Server {
-    /// Prepares a bundle's circuit and expands the evaluation key.
-    pub(crate) fn new(bundle: &Bundle, key: Option<&EvaluationKey>) -> Result<Self> {
+    /// Prepares a bundle's circuit and expands the parts of the evaluation key.
+    pub(crate) fn new(bundle: &Bundle, parts: &[EvaluationKey]) -> Result<Self> {
         let model = Model::new(bundle)?;
         // Linear models and uploaded GGSW ciphertexts are evaluated without a key.
-        let key = key
-            .filter(|_| model.needs_key())
-            .map(Key::new)
-            .transpose()?;
+        let key = if model.needs_key() {
+            Key::of_parts(parts)?
+        } else {
+            None
+        };
         match &key {
             None if model.needs_key() => {
+                let parts = model.key_parts().iter();
+                let files: Vec<_> = parts.map(|part| format!("keys/{part}.cfk")).collect();
                 bail!(
-                    "this model needs the client's evaluation key; give it with --evaluation-key keys/evaluation.cfk"
+                    "this model needs the client's evaluation key; give it with --evaluation-key {}",
+                    files.join(" --evaluation-key ")
                 )
             }
             Some(key) => model.check_key(key)?,

@@ -14,30 +14,40 @@ pub enum KeyRingError {
     #[error(transparent)]
     Scheme(#[from] SchemeError),
     /// No key of the wanted set in a key ring.
-    #[error("{} holds no {kind} for parameter set {set}; make the keys of that set", .directory.display())]
+    #[error("{} holds no {what} for parameter set {set}; make the keys of that set", .directory.display())]
     NoKey {
         /// The key ring.
         directory: PathBuf,
-        /// `secret key` or `evaluation key`.
-        kind: &'static str,
+        /// The secret key, or which part of the evaluation key.
+        what: String,
         /// The set.
         set: &'static str,
     },
-    /// An evaluation key whose secret key is gone.
-    #[error("{} has no secret key beside it; put its secret key back, or replace both", .path.display())]
+    /// Part of an evaluation key whose secret key is gone.
+    #[error("{} has no secret key beside it; put its secret key back, or replace all of them", .path.display())]
     Orphan {
-        /// The evaluation key.
+        /// The part.
         path: PathBuf,
     },
-    /// An evaluation key made from another secret key.
+    /// Part of an evaluation key made from another secret key.
     #[error("{} was made from another secret key (id {found}) than the one beside it (id {expected}); remove it, and make it again from that one", .path.display())]
     Mismatch {
-        /// The evaluation key.
+        /// The part.
         path: PathBuf,
         /// Its key id.
         found: KeyId,
         /// Id of the secret key.
         expected: KeyId,
+    },
+    /// A file that holds another part of an evaluation key than its name says.
+    #[error("{} holds the part {found} of an evaluation key instead of the part {expected}; remove it, and make the keys that are missing", .path.display())]
+    OtherPart {
+        /// The file.
+        path: PathBuf,
+        /// Part that it holds.
+        found: &'static str,
+        /// Part that its name says.
+        expected: &'static str,
     },
     /// A key file that cannot be used.
     #[error("{}: {source}", .path.display())]
@@ -54,6 +64,20 @@ pub enum KeyRingError {
         path: PathBuf,
         /// Its permissions.
         mode: u32,
+    },
+    /// A file or directory of another user, who can change it at any time.
+    #[error("{} belongs to another user (id {owner}), who can change it; use a key ring of your own", .path.display())]
+    Owner {
+        /// The file or directory.
+        path: PathBuf,
+        /// Its owner's user id.
+        owner: u32,
+    },
+    /// A directory, a pipe or a device where a key should be.
+    #[error("{} is not a file; remove it, and make the keys that are missing", .path.display())]
+    NotAFile {
+        /// What is there.
+        path: PathBuf,
     },
     /// A file or directory of the key ring.
     #[error("{}: {source}", .path.display())]

@@ -1,32 +1,36 @@
-//! A directory of keys: one secret key and at most one evaluation key a parameter set.
+//! A directory of keys: of a parameter set the secret key, and those parts of its evaluation key
+//! that some model has needed.
 //!
 //! ```text
 //! keys/                        0700
 //!   .gitignore                 everything: keys do not belong into a repository
 //!   .lock                      held while keys are made: of several processes one makes them
 //!   secret.cfk                 0600, of the first parameter set
-//!   evaluation.cfk             made from it; the server gets this one
+//!   expansion.cfk              parts of the evaluation key, made from it;
+//!   inverse.cfk                the server gets these
 //!   secret-SET.cfk             of any further set
-//!   evaluation-SET.cfk
+//!   expansion-SET.cfk
 //! ```
 //!
-//! Keys belong to a parameter set and not to a model: every model of the set uses the same ones.
+//! Keys belong to a parameter set and not to a model: every model of the set uses the same ones. In
+//! older key rings the expansion is called `evaluation.cfk`: it is found under that name, and
+//! renamed when keys are made.
+
+mod directory;
 
 use crate::error::KeyRingError;
 use cipherfn_client::Client;
 use cipherfn_protocol::message::KeyId;
-use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_protocol::specs::EXPANSION;
+use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_scheme::{EvaluationKey, SecretKey};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
-use std::{fmt, fs};
-use zeroize::Zeroizing;
+use directory::{Directory, Refused};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
 
-/// Largest key file that is read.
-const MAX_KEY_FILE: u64 = 64 << 20;
-
-/// How the names of files begin that are not yet whole.
-const UNFINISHED: &str = ".unfinished-";
+/// What older key rings call the expansion.
+const OLD_EXPANSION: &str = "evaluation";
 
 /// The key ring in one directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +54,6 @@ pub enum State {
     Written(PathBuf, u64),
     /// Already there and left alone.
     Kept(PathBuf),
-    /// The model needs none.
-    NotNeeded,
 }
 
 /// What [`KeyRing::fill`] did.
@@ -59,24 +61,27 @@ pub enum State {
 pub struct Filled {
     /// The secret key.
     pub secret: State,
-    /// The evaluation key.
-    pub evaluation: State,
+    /// Parts of the evaluation key by name: those that are needed, and what else is there.
+    pub parts: BTreeMap<&'static str, State>,
 }
 
-/// An evaluation key as it lies on disk.
-#[derive(Clone, PartialEq, Eq)]
-pub struct EvaluationKeyFile {
+/// A part of an evaluation key as it lies on disk.
+#[derive(Clone, PartialEq)]
+pub struct KeyPartFile {
+    /// Which part.
+    pub part: &'static KeyPart,
     /// Id of the secret key that it was made from.
     pub key: KeyId,
     /// Where it lies.
     pub path: PathBuf,
-    /// Its bytes, which hold a checked evaluation key.
+    /// Its bytes, which hold a checked part.
     pub bytes: Vec<u8>,
 }
 
-impl fmt::Debug for EvaluationKeyFile {
+impl fmt::Debug for KeyPartFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EvaluationKeyFile")
+        f.debug_struct("KeyPartFile")
+            .field("part", &self.part.name)
             .field("key", &self.key)
             .field("path", &self.path)
             .field("bytes", &self.bytes.len())
@@ -92,270 +97,229 @@ impl KeyRing {
         }
     }
 
-    /// Makes the keys that `client`'s model needs and that are not there yet. A model without need
-    /// for an evaluation key gets only the secret key; a later one adds the evaluation key from
-    /// the same secret key.
+    /// Makes the keys that `client`'s model needs and that are not there yet: a secret key, and
+    /// parts of its evaluation key. A later model adds what it needs from the same secret key.
     pub fn fill(&self, client: &Client, existing: Existing) -> Result<Filled, KeyRingError> {
-        let set = client.parameter_set();
-        let _lock = self.lock()?;
-        let slot = self.slot(set)?;
-        let replace = existing == Existing::Replace;
-        let (key, secret) = match slot.key {
-            Some(key) if !replace => (key, State::Kept(slot.secret)),
-            _ => {
-                if slot.evaluation.exists() && !replace {
-                    return Err(KeyRingError::Orphan {
-                        path: slot.evaluation,
-                    });
+        self.fill_parts(client.parameter_set(), client.key_parts(), existing)
+    }
+
+    /// The same for these parts of a set's evaluation key.
+    pub fn fill_parts(
+        &self,
+        set: &'static ParameterSet,
+        parts: &[&'static KeyPart],
+        existing: Existing,
+    ) -> Result<Filled, KeyRingError> {
+        let directory = Directory::create(&self.directory)?;
+        let _lock = directory.lock()?;
+        if directory
+            .read(".gitignore", Refused::OthersWrite)?
+            .is_none()
+        {
+            directory.write(".gitignore", b"*\n")?;
+        }
+        let Slot { files, key } = slot(&directory, set)?;
+        let replaced = existing == Existing::Replace;
+        let kept = key.filter(|_| !replaced);
+        let mut states = BTreeMap::new();
+        let secret = directory.path(&files.secret());
+        for part in set.parts {
+            if replaced {
+                // Those of the replaced secret key must not outlive it.
+                for name in files.part(part) {
+                    directory.remove(&name)?;
                 }
-                let key = SecretKey::generate(set);
-                let bytes = key.to_file_bytes();
-                // An evaluation key of the replaced secret key must not outlive it.
-                if replace && slot.evaluation.exists() {
-                    fs::remove_file(&slot.evaluation).map_err(io_error(&slot.evaluation))?;
-                }
-                write(&slot.secret, &bytes, replace)?;
-                (key, State::Written(slot.secret, bytes.len() as u64))
+                continue;
             }
-        };
-        let evaluation = if slot.evaluation.exists() {
-            let (found, expected) = (read_evaluation(&slot.evaluation)?.id(), key.id());
-            if found != expected {
-                return Err(KeyRingError::Mismatch {
-                    path: slot.evaluation,
-                    found,
-                    expected,
-                });
+            let Some(file) = read_part(&directory, &files, part)? else {
+                continue;
+            };
+            match &kept {
+                None => return Err(KeyRingError::Orphan { path: file.path }),
+                Some(key) => file.check(key)?,
             }
-            State::Kept(slot.evaluation)
-        } else if client.needs_evaluation_key() {
-            let bytes = EvaluationKey::generate(&key)?.to_file_bytes();
-            write(&slot.evaluation, &bytes, replace)?;
-            State::Written(slot.evaluation, bytes.len() as u64)
+            let [name, old] = files.part(part);
+            if file.path == directory.path(&old) && name != old {
+                directory.rename(&old, &name)?;
+            }
+            states.insert(part.name, State::Kept(directory.path(&name)));
+        }
+        let (key, secret) = if let Some(key) = kept {
+            (key, State::Kept(secret))
         } else {
-            State::NotNeeded
+            let key = SecretKey::generate(set);
+            let bytes = key.to_file_bytes();
+            directory.write(&files.secret(), &bytes)?;
+            (key, State::Written(secret, bytes.len() as u64))
         };
-        Ok(Filled { secret, evaluation })
+        for part in parts {
+            if states.contains_key(part.name) {
+                continue;
+            }
+            let bytes = EvaluationKey::generate_part(&key, part.name)?.to_file_bytes();
+            let [name, _] = files.part(part);
+            directory.write(&name, &bytes)?;
+            let state = State::Written(directory.path(&name), bytes.len() as u64);
+            states.insert(part.name, state);
+        }
+        Ok(Filled {
+            secret,
+            parts: states,
+        })
     }
 
     /// The secret key of a parameter set.
     pub fn secret_key(&self, set: &'static ParameterSet) -> Result<SecretKey, KeyRingError> {
-        self.slot(set)?
-            .key
-            .ok_or_else(|| self.no_key("secret key", set))
+        let no_key = || self.no_key("secret key".to_owned(), set);
+        let directory = Directory::open(&self.directory)?.ok_or_else(no_key)?;
+        slot(&directory, set)?.key.ok_or_else(no_key)
     }
 
-    /// The evaluation key of a parameter set.
-    pub fn evaluation_key(
+    /// A part of a parameter set's evaluation key.
+    pub fn key_part(
         &self,
         set: &'static ParameterSet,
+        part: &'static KeyPart,
     ) -> Result<EvaluationKey, KeyRingError> {
-        let path = self.slot(set)?.evaluation;
-        if path.exists() {
-            read_evaluation(&path)
-        } else {
-            Err(self.no_key("evaluation key", set))
-        }
+        let file = self.key_part_file(set, part)?;
+        EvaluationKey::from_file_bytes(&file.bytes).map_err(|source| KeyRingError::KeyFile {
+            path: file.path,
+            source,
+        })
     }
 
-    /// The file of a parameter set's evaluation key, for registration with a service.
-    pub fn evaluation_key_file(
+    /// The file of a part, for registration with a service.
+    pub fn key_part_file(
         &self,
         set: &'static ParameterSet,
-    ) -> Result<EvaluationKeyFile, KeyRingError> {
-        let slot = self.slot(set)?;
-        let path = slot.evaluation;
-        let bytes = read(&path)?.ok_or_else(|| self.no_key("evaluation key", set))?;
-        let found = parse_evaluation(&path, &bytes)?.id();
-        match slot.key.map(|key| key.id()) {
-            Some(expected) if expected != found => Err(KeyRingError::Mismatch {
-                path,
-                found,
-                expected,
-            }),
-            _ => Ok(EvaluationKeyFile {
-                key: found,
-                path,
-                bytes,
-            }),
+        part: &'static KeyPart,
+    ) -> Result<KeyPartFile, KeyRingError> {
+        let no_key = || self.no_key(format!("part {} of an evaluation key", part.name), set);
+        let directory = Directory::open(&self.directory)?.ok_or_else(no_key)?;
+        let Slot { files, key } = slot(&directory, set)?;
+        let file = read_part(&directory, &files, part)?.ok_or_else(no_key)?;
+        if let Some(key) = key {
+            file.check(&key)?;
         }
+        Ok(file)
     }
 
-    fn no_key(&self, kind: &'static str, set: &ParameterSet) -> KeyRingError {
+    fn no_key(&self, what: String, set: &ParameterSet) -> KeyRingError {
         KeyRingError::NoKey {
             directory: self.directory.clone(),
-            kind,
+            what,
             set: set.name,
         }
     }
+}
 
-    /// The files of a set: `secret.cfk` if that is of this set or of none, otherwise files named
-    /// after the set.
-    fn slot(&self, set: &'static ParameterSet) -> Result<Slot, KeyRingError> {
-        let file = |name: String| self.directory.join(name);
-        let plain = [file("secret.cfk".into()), file("evaluation.cfk".into())];
-        let named = [
-            file(format!("secret-{}.cfk", set.name)),
-            file(format!("evaluation-{}.cfk", set.name)),
-        ];
-        let plain_is_free = !plain[0].exists();
-        for [secret, evaluation] in [named.clone(), plain.clone()] {
-            if let Some(key) = read_secret(&secret)?
-                && key.parameter_set().name == set.name
-            {
-                return Ok(Slot {
-                    secret,
-                    evaluation,
-                    key: Some(key),
-                });
-            }
+impl KeyPartFile {
+    /// Refuses a part of another secret key.
+    fn check(&self, secret: &SecretKey) -> Result<(), KeyRingError> {
+        let (found, expected) = (self.key, secret.id());
+        if found == expected {
+            return Ok(());
         }
-        let [secret, evaluation] = if plain_is_free { plain } else { named };
-        Ok(Slot {
-            secret,
-            evaluation,
-            key: None,
+        Err(KeyRingError::Mismatch {
+            path: self.path.clone(),
+            found,
+            expected,
         })
     }
+}
 
-    /// Makes the directory if need be and waits until no other process changes it; until the file
-    /// is dropped none does. What a process that was killed left half written is removed.
-    fn lock(&self) -> Result<fs::File, KeyRingError> {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder
-            .create(&self.directory)
-            .map_err(io_error(&self.directory))?;
-        self.check_directory()?;
-        let path = self.directory.join(".lock");
-        let mut options = fs::File::options();
-        options.create(true).truncate(false).write(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let lock = options.open(&path).map_err(io_error(&path))?;
-        lock.lock().map_err(io_error(&path))?;
-        for entry in fs::read_dir(&self.directory).map_err(io_error(&self.directory))? {
-            let entry = entry.map_err(io_error(&self.directory))?;
-            let name = entry.file_name();
-            if name.to_string_lossy().starts_with(UNFINISHED) {
-                fs::remove_file(entry.path()).map_err(io_error(&entry.path()))?;
-            }
-        }
-        let ignore = self.directory.join(".gitignore");
-        if !ignore.exists() {
-            write(&ignore, b"*\n", true)?;
-        }
-        Ok(lock)
+/// Names of the files of one set.
+struct Files {
+    /// What stands before `.cfk`: nothing, or the set's name.
+    suffix: String,
+}
+
+impl Files {
+    fn secret(&self) -> String {
+        format!("secret{}.cfk", self.suffix)
     }
 
-    /// Refuses a directory in which others could put keys of their own.
-    fn check_directory(&self) -> Result<(), KeyRingError> {
-        let metadata = fs::metadata(&self.directory).map_err(io_error(&self.directory))?;
-        refuse_mode(&self.directory, &metadata, 0o022)
+    /// The name of a part's file, and what it is called in older key rings.
+    fn part(&self, part: &KeyPart) -> [String; 2] {
+        let old = match part.name {
+            EXPANSION => OLD_EXPANSION,
+            name => name,
+        };
+        [part.name, old].map(|name| format!("{name}{}.cfk", self.suffix))
     }
 }
 
-/// Refuses a file or directory with one of these permissions. Elsewhere than on Unix nothing is
-/// known of them.
-fn refuse_mode(path: &Path, metadata: &fs::Metadata, refused: u32) -> Result<(), KeyRingError> {
-    #[cfg(unix)]
-    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
-    #[cfg(not(unix))]
-    let mode = {
-        let _ = metadata;
-        0
-    };
-    if mode & refused == 0 {
-        return Ok(());
-    }
-    Err(KeyRingError::Lax {
-        path: path.to_owned(),
-        mode,
-    })
-}
-
-/// Where the keys of one set lie.
+/// Where the keys of one set lie, and its secret key if there is one.
 struct Slot {
-    secret: PathBuf,
-    evaluation: PathBuf,
+    files: Files,
     key: Option<SecretKey>,
 }
 
-fn read_evaluation(path: &Path) -> Result<EvaluationKey, KeyRingError> {
-    let bytes = read(path)?.ok_or_else(|| KeyRingError::Io {
-        path: path.to_owned(),
-        source: io::ErrorKind::NotFound.into(),
-    })?;
-    parse_evaluation(path, &bytes)
-}
-
-fn parse_evaluation(path: &Path, bytes: &[u8]) -> Result<EvaluationKey, KeyRingError> {
-    EvaluationKey::from_file_bytes(bytes).map_err(|source| KeyRingError::KeyFile {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-fn read_secret(path: &Path) -> Result<Option<SecretKey>, KeyRingError> {
-    let Some(bytes) = read(path)?.map(Zeroizing::new) else {
-        return Ok(None);
+/// The files of a set: `secret.cfk` if that is of this set or of none, otherwise files named after
+/// the set.
+fn slot(directory: &Directory, set: &'static ParameterSet) -> Result<Slot, KeyRingError> {
+    let named = || Files {
+        suffix: format!("-{}", set.name),
     };
-    let metadata = fs::metadata(path).map_err(io_error(path))?;
-    refuse_mode(path, &metadata, 0o077)?;
-    SecretKey::from_file_bytes(&bytes)
-        .map(Some)
-        .map_err(|source| KeyRingError::KeyFile {
-            path: path.to_owned(),
-            source,
-        })
-}
-
-/// The bytes of a file, or `None` where there is none.
-fn read(path: &Path) -> Result<Option<Vec<u8>>, KeyRingError> {
-    let file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => {
-            return Err(KeyRingError::Io {
-                path: path.to_owned(),
-                source,
+    let plain = || Files {
+        suffix: String::new(),
+    };
+    let mut plain_is_free = true;
+    for files in [named(), plain()] {
+        let Some(key) = read_secret(directory, &files.secret())? else {
+            continue;
+        };
+        if key.parameter_set().name == set.name {
+            return Ok(Slot {
+                files,
+                key: Some(key),
             });
         }
-    };
-    let mut bytes = Vec::new();
-    file.take(MAX_KEY_FILE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(io_error(path))?;
-    Ok(Some(bytes))
-}
-
-/// Writes a file readable by its owner alone, whole or not at all.
-pub(crate) fn write(path: &Path, bytes: &[u8], replace: bool) -> Result<(), KeyRingError> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    // Temporary files have mode 0600 from the start.
-    let mut file = tempfile::Builder::new()
-        .prefix(UNFINISHED)
-        .tempfile_in(directory)
-        .map_err(io_error(path))?;
-    file.write_all(bytes)
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(io_error(path))?;
-    let persisted = if replace {
-        file.persist(path)
-    } else {
-        file.persist_noclobber(path)
-    };
-    persisted.map(drop).map_err(|error| KeyRingError::Io {
-        path: path.to_owned(),
-        source: error.error,
-    })
-}
-
-fn io_error(path: &Path) -> impl FnOnce(io::Error) -> KeyRingError + '_ {
-    |source| KeyRingError::Io {
-        path: path.to_owned(),
-        source,
+        plain_is_free &= !files.suffix.is_empty();
     }
+    let files = if plain_is_free { plain() } else { named() };
+    Ok(Slot { files, key: None })
+}
+
+fn read_secret(directory: &Directory, name: &str) -> Result<Option<SecretKey>, KeyRingError> {
+    let Some(bytes) = directory.read(name, Refused::OthersAnything)? else {
+        return Ok(None);
+    };
+    let key = SecretKey::from_file_bytes(&bytes).map_err(|source| KeyRingError::KeyFile {
+        path: directory.path(name),
+        source,
+    })?;
+    Ok(Some(key))
+}
+
+fn read_part(
+    directory: &Directory,
+    files: &Files,
+    part: &'static KeyPart,
+) -> Result<Option<KeyPartFile>, KeyRingError> {
+    for name in files.part(part) {
+        let Some(mut bytes) = directory.read(&name, Refused::OthersWrite)? else {
+            continue;
+        };
+        let path = directory.path(&name);
+        let found =
+            EvaluationKey::from_file_bytes(&bytes).map_err(|source| KeyRingError::KeyFile {
+                path: path.clone(),
+                source,
+            })?;
+        if found.part() != part {
+            return Err(KeyRingError::OtherPart {
+                path,
+                found: found.part().name,
+                expected: part.name,
+            });
+        }
+        return Ok(Some(KeyPartFile {
+            part,
+            key: found.id(),
+            path,
+            bytes: std::mem::take(&mut bytes),
+        }));
+    }
+    Ok(None)
 }

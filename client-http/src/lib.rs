@@ -1,15 +1,15 @@
 //! The client over HTTP, and its key ring in files: what the core crate `cipherfn-client` leaves
 //! out because it reads no files and opens no connections.
 //!
-//! [`KeyRing`] keeps one secret key and its evaluation key a parameter set in a directory.
-//! [`Service`] registers the evaluation key once and sends rows in as many requests as it takes.
+//! [`KeyRing`] keeps one secret key and parts of its evaluation key a parameter set in a directory.
+//! [`Service`] registers the parts once and sends rows in as many requests as it takes.
 
 mod error;
 mod keyring;
 mod service;
 
 pub use error::KeyRingError;
-pub use keyring::{EvaluationKeyFile, Existing, Filled, KeyRing, State};
+pub use keyring::{Existing, Filled, KeyPartFile, KeyRing, State};
 pub use service::{
     Authentication, ParseTokenError, Registered, Retry, Service, ServiceError, ServiceOptions,
     Skew, Timeouts, Token, Uploaded,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Service::client     GET  /v2/models/{model}            specs, cached by their hash
-//!   Service::register   POST /v1/keys, PUT to S3, complete the evaluation key, once
+//!   Service::register   POST /v2/keys, PUT to S3, complete: parts of the evaluation key, once
 //!   Service::predict    POST /v2/models/{model}/predict    rows in, predictions out, in order
 //! ```
 //!
@@ -26,7 +26,8 @@ pub use error::{ServiceError, Skew};
 pub use options::{Authentication, ParseTokenError, Retry, ServiceOptions, Timeouts, Token};
 pub use register::{Registered, Uploaded};
 
-use cipherfn_protocol::api::{ApiVersion, KeyStatus, ModelList, ProblemType, Route};
+use cipherfn_protocol::api::v2::KeyStatus;
+use cipherfn_protocol::api::{self, ApiVersion, ModelList, ProblemType, Route};
 use cipherfn_protocol::message::KeyId;
 use endpoint::Endpoint;
 use http::Method;
@@ -40,7 +41,6 @@ use transport::{Answer, Call, Clock};
 /// ```no_run
 /// use cipherfn_client::{Batch, Values};
 /// use cipherfn_client_http::{Authentication, Existing, KeyRing, Service, ServiceOptions, Token};
-/// use std::sync::Arc;
 ///
 /// # async fn predictions() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 /// let options = ServiceOptions {
@@ -54,14 +54,13 @@ use transport::{Answer, Call, Clock};
 ///
 /// let keys = KeyRing::at("keys");
 /// keys.fill(&client, Existing::Keep)?;
-/// service.register(&keys, &client, |_| ()).await?; // once; nothing happens where the key is active already
+/// service.register(&keys, &client, |_| ()).await?; // once; nothing happens where its parts are active already
 ///
-/// let secret = Arc::new(keys.secret_key(client.parameter_set())?);
 /// let batch = Batch::new().with("amount", Values::F64(vec![12.5, 4000.0]));
 /// let rows = client.rows(&batch)?.into_iter().map(Ok);
 /// let mut answers = Vec::new();
 /// let take = |more| { answers.extend(more); Ok::<_, cipherfn_client_http::ServiceError>(()) };
-/// service.predict(&model, &client, &secret, rows, take).await?;
+/// service.predict(&model, &client, &keys, rows, take).await?;
 /// println!("{:?}", client.predictions(&answers));
 /// # Ok(())
 /// # }
@@ -116,19 +115,10 @@ impl Service {
         self.json(&call, &answer)
     }
 
-    /// Asks for a document of the newest version, or of version 1 where the service is older and
-    /// has no other.
-    async fn get(
-        &self,
-        route: Route,
-        parameter: &str,
-        prepare: impl Fn(Call) -> Call,
-    ) -> Result<(Call, Answer), ServiceError> {
-        let ask = async |version| {
-            let call = prepare(Call::new(Method::GET, route.path(version, parameter)));
-            let (answer, _) = self.call(&call).await?;
-            Ok::<_, ServiceError>((call, answer))
-        };
+    /// Asks in the newest version, or in version 1 where the service is older and has no other.
+    async fn newest<T, F: Future<Output = Result<T, ServiceError>>>(
+        ask: impl Fn(ApiVersion) -> F,
+    ) -> Result<T, ServiceError> {
         match ask(ApiVersion::V2).await {
             Err(newest) if newest.is_no_route() => match ask(ApiVersion::V1).await {
                 Err(older) if older.is_no_route() => Err(newest),
@@ -138,31 +128,84 @@ impl Service {
         }
     }
 
+    /// Asks for a document.
+    async fn get(
+        &self,
+        route: Route,
+        parameter: &str,
+        prepare: impl Fn(Call) -> Call,
+    ) -> Result<(Call, Answer), ServiceError> {
+        let prepare = &prepare;
+        Self::newest(move |version| async move {
+            let call = prepare(Call::new(Method::GET, route.path(version, parameter)));
+            let (answer, _) = self.call(&call).await?;
+            Ok((call, answer))
+        })
+        .await
+    }
+
     /// Where the registration of an evaluation key stands.
     pub async fn key_status(&self, key: KeyId) -> Result<KeyStatus, ServiceError> {
-        let call = Call::new(Method::GET, format!("/v1/keys/{key}"));
+        Self::newest(|version| self.key_status_in(version, key)).await
+    }
+
+    /// The version that the service speaks, and what is registered.
+    async fn registered(
+        &self,
+        key: KeyId,
+    ) -> Result<(ApiVersion, Option<KeyStatus>), ServiceError> {
+        Self::newest(move |version| async move {
+            match self.key_status_in(version, key).await {
+                Ok(status) => Ok((version, Some(status))),
+                Err(ServiceError::UnknownKey { .. } | ServiceError::KeyExpired { .. }) => {
+                    Ok((version, None))
+                }
+                Err(error) => Err(error),
+            }
+        })
+        .await
+    }
+
+    async fn key_status_in(
+        &self,
+        version: ApiVersion,
+        key: KeyId,
+    ) -> Result<KeyStatus, ServiceError> {
+        let path = Route::KeyStatus.path(version, &key.to_string());
+        let call = Call::new(Method::GET, path);
         let (answer, _) = self
             .call(&call)
             .await
             .map_err(|error| error.about_key(key))?;
-        self.status(&call, &answer, key)
+        self.status((version, key), &call, &answer)
     }
 
-    /// Deletes an evaluation key from the service, now.
+    /// Deletes an evaluation key from the service with all its parts, now.
     pub async fn delete_key(&self, key: KeyId) -> Result<(), ServiceError> {
-        let call = Call::new(Method::DELETE, format!("/v1/keys/{key}"));
-        match self.call(&call).await {
-            // The attempt before was heard, its answer was not.
-            Err(ServiceError::Problem {
-                attempts, problem, ..
-            }) if attempts > 1 && problem.kind == ProblemType::UnknownKey => Ok(()),
-            result => result.map(drop).map_err(|error| error.about_key(key)),
-        }
+        Self::newest(move |version| async move {
+            let path = Route::DeleteKey.path(version, &key.to_string());
+            match self.call(&Call::new(Method::DELETE, path)).await {
+                // The attempt before was heard, its answer was not.
+                Err(ServiceError::Problem {
+                    attempts, problem, ..
+                }) if attempts > 1 && problem.kind == ProblemType::UnknownKey => Ok(()),
+                result => result.map(drop).map_err(|error| error.about_key(key)),
+            }
+        })
+        .await
     }
 
     /// The status of `key` and of no other.
-    fn status(&self, call: &Call, answer: &Answer, key: KeyId) -> Result<KeyStatus, ServiceError> {
-        let status: KeyStatus = self.json(call, answer)?;
+    fn status(
+        &self,
+        (version, key): (ApiVersion, KeyId),
+        call: &Call,
+        answer: &Answer,
+    ) -> Result<KeyStatus, ServiceError> {
+        let status: KeyStatus = match version {
+            ApiVersion::V1 => self.json::<api::KeyStatus>(call, answer)?.into(),
+            ApiVersion::V2 => self.json(call, answer)?,
+        };
         if status.key == key {
             Ok(status)
         } else {

@@ -13,7 +13,7 @@ while read -r name model; do
     cipherfn specs "$out/$name.cfn" -o "$out/$name.specs.json"
     cipherfn keygen "$out/$name.specs.json" -o "$out"
     cipherfn encrypt "$out/$name.specs.json" --keys "$out" --input "$rows" -o "$out/$name.cfq"
-    cipherfn evaluate "$out/$name.cfn" --evaluation-key "$out/evaluation.cfk" --input "$out/$name.cfq" -o "$out/$name.cfr"
+    cipherfn evaluate "$out/$name.cfn" --evaluation-key "$out/expansion.cfk" --input "$out/$name.cfq" -o "$out/$name.cfr"
     cipherfn decrypt "$out/$name.specs.json" --keys "$out" --input "$out/$name.cfr" -o "$out/$name.predictions.csv"
     rm "$rows"
 done <<'MODELS'

@@ -81,8 +81,7 @@ fn check(folder: &Path, rows: usize, label: &str) -> Result<()> {
     let compiled = compile(folder, |_| ())?;
     let client = Client::new(compiled.specs.clone())?;
     let secret = SecretKey::generate(client.parameter_set());
-    let key = client
-        .needs_evaluation_key()
+    let key = (!client.key_parts().is_empty())
         .then(|| EvaluationKey::generate(&secret))
         .transpose()?;
     let bundle = cipherfn_engine::bundle::write(&compiled.bundle)?;

@@ -12,7 +12,6 @@ use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_client_http::{Service, ServiceOptions};
 use cipherfn_emulator::{Authorizer, Emulator, LogSink};
 use cipherfn_protocol::api::{Function, ModelName};
-use cipherfn_scheme::SecretKey;
 use cipherfn_service::bucket::Bucket;
 use outcome::{Engine, Outcome};
 use std::fs;
@@ -126,11 +125,9 @@ impl Demo {
         let client = service.client(&model).await?;
         let ring = KeyRing::at(directory.path().join("keys"));
         ring.fill(&client, Existing::Keep)?;
-        let secret = Arc::new(ring.secret_key(client.parameter_set())?);
-        let key_bytes = ring
-            .evaluation_key_file(client.parameter_set())?
-            .bytes
-            .len() as u64;
+        let set = client.parameter_set();
+        let parts = client.key_parts().iter();
+        let key_bytes = parts.map(|part| part.file_bytes(set) as u64).sum();
         step(
             "client",
             "fetch specs, make keys",
@@ -151,7 +148,7 @@ impl Demo {
 
         let query_bytes = client.query_row_bytes() as u64;
         let start = Instant::now();
-        predict(&service, &model, &client, &secret, 1).await?;
+        predict(&service, &model, &client, &ring, 1).await?;
         step(
             "client",
             "predict one row (cold start of the function)",
@@ -161,7 +158,7 @@ impl Demo {
         );
 
         let start = Instant::now();
-        let predictions = predict(&service, &model, &client, &secret, self.rows.limit()).await?;
+        let predictions = predict(&service, &model, &client, &ring, self.rows.limit()).await?;
         step(
             "client",
             "predict all rows (warm)",
@@ -198,7 +195,7 @@ async fn predict(
     service: &Service,
     model: &ModelName,
     client: &Arc<Client>,
-    secret: &Arc<SecretKey>,
+    keys: &KeyRing,
     rows: u64,
 ) -> Result<Vec<Prediction>> {
     let specs = client.specs().specs();
@@ -214,7 +211,7 @@ async fn predict(
         }
         Ok::<_, anyhow::Error>(())
     };
-    service.predict(model, client, secret, rows, take).await?;
+    service.predict(model, client, keys, rows, take).await?;
     Ok(predictions)
 }
 

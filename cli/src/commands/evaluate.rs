@@ -12,14 +12,15 @@ use anyhow::{Context, Result, bail};
 /// outcome a row.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  cipherfn evaluate fraud.cfn --evaluation-key evaluation.cfk --input query.cfq -o reply.cfr"
+    after_help = "Example:\n  cipherfn evaluate fraud.cfn --evaluation-key keys/expansion.cfk --input query.cfq -o reply.cfr"
 )]
 pub(crate) struct Evaluate {
     /// The bundle
     bundle: Source,
-    /// The client's evaluation key; linear models and the keyless profile need none
+    /// The client's evaluation key: a file a part that the model needs; linear models and the keyless
+    /// profile need none
     #[arg(long, value_name = "FILE")]
-    evaluation_key: Option<Source>,
+    evaluation_key: Vec<Source>,
     /// The query, - for standard input
     #[arg(long, value_name = "FILE")]
     input: Source,
@@ -36,13 +37,10 @@ impl Evaluate {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
         self.threads.apply()?;
         let bundle = server::read_bundle(&self.bundle)?;
-        let key = self
-            .evaluation_key
-            .as_ref()
-            .map(server::read_evaluation_key)
-            .transpose()?;
+        let parts = self.evaluation_key.iter().map(server::read_key_part);
+        let parts = parts.collect::<Result<Vec<_>>>()?;
         let mut output = self.output.create(Content::Binary, self.force.force)?;
-        let server = Server::new(&bundle, key.as_ref())?;
+        let server = Server::new(&bundle, &parts)?;
         let (input, len) = self.input.open()?;
         let (input, progress) = terminal.watch(input, len, "evaluating");
         let answered = server

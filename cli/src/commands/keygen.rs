@@ -9,7 +9,8 @@ use std::path::PathBuf;
 /// Make the keys that a model needs in a key ring
 ///
 /// Keys belong to a parameter set, not to a model: keys that are already there are used again, and
-/// never overwritten without --force. secret.cfk stays with you; evaluation.cfk goes to the server.
+/// never overwritten without --force. secret.cfk stays with you; the parts of the evaluation key, such as
+/// expansion.cfk, go to the server. A model that needs a further part adds it from the same secret key.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cipherfn keygen fraud.specs.json -o keys/")]
 pub(crate) struct Keygen {
@@ -37,14 +38,23 @@ impl Keygen {
         let value = serde_json::json!({
             "parameter_set": client.parameter_set().name,
             "secret_key": json(&filled.secret),
-            "evaluation_key": json(&filled.evaluation),
+            "key_parts": filled
+                .parts
+                .iter()
+                .map(|(part, state)| ((*part).to_owned(), json(state)))
+                .collect::<serde_json::Map<_, _>>(),
         });
         terminal.report(&value, || {
-            terminal::facts([
+            let mut facts = vec![
                 ("parameters", client.parameter_set().name.to_owned()),
                 ("secret key", text(&filled.secret, "never give it away")),
-                ("evaluation key", text(&filled.evaluation, "for the server")),
-            ])
+            ];
+            let parts = filled.parts.iter();
+            facts.extend(parts.map(|(part, state)| (*part, text(state, "for the server"))));
+            if filled.parts.is_empty() {
+                facts.push(("evaluation key", "not needed by this model".to_owned()));
+            }
+            terminal::facts(facts)
         })
     }
 }
@@ -55,7 +65,6 @@ fn json(state: &State) -> serde_json::Value {
             serde_json::json!({ "state": "written", "path": path, "bytes": bytes })
         }
         State::Kept(path) => serde_json::json!({ "state": "kept", "path": path }),
-        State::NotNeeded => serde_json::json!({ "state": "not needed" }),
     }
 }
 
@@ -65,6 +74,5 @@ fn text(state: &State, use_for: &str) -> String {
             format!("{}, {}: {use_for}", path.display(), terminal::bytes(*bytes))
         }
         State::Kept(path) => format!("{} is already there and is used as it is", path.display()),
-        State::NotNeeded => "not needed by this model".to_owned(),
     }
 }

@@ -12,7 +12,6 @@ use cipherfn_client_http::{Authentication, Service, ServiceOptions, Token};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::api::ModelName;
-use cipherfn_scheme::SecretKey;
 use cipherfn_table::Table;
 use outcome::Outcome;
 use serde::Deserialize;
@@ -75,7 +74,7 @@ struct Tenant {
 struct Caller {
     service: Service,
     client: Arc<Client>,
-    secret: Arc<SecretKey>,
+    ring: KeyRing,
     /// Gone with the last client.
     _keys: tempfile::TempDir,
 }
@@ -187,11 +186,10 @@ impl Load {
             let ring = KeyRing::at(keys.path());
             ring.fill(&client, Existing::Keep)?;
             register::register(&service, &ring, &client, terminal).await?;
-            let secret = Arc::new(ring.secret_key(client.parameter_set())?);
             callers.push(Arc::new(Caller {
                 service,
                 client,
-                secret,
+                ring,
                 _keys: keys,
             }));
         }
@@ -254,7 +252,7 @@ impl Caller {
             Ok(())
         };
         self.service
-            .predict(model, &self.client, &self.secret, rows, take)
+            .predict(model, &self.client, &self.ring, rows, take)
             .await?;
         Ok(values)
     }

@@ -16,13 +16,12 @@ use indicatif::ProgressBar;
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Predict rows: by a service that never sees them, or with a bundle on this machine
 ///
-/// With --service: fetches the model's specs, makes or reuses keys, registers the evaluation key
-/// once, and sends the rows encrypted. With --bundle: encrypts, evaluates and decrypts here, to try
+/// With --service: fetches the model's specs, makes or reuses keys, registers the parts of the
+/// evaluation key that the model needs, once, and sends the rows encrypted. With --bundle: encrypts, evaluates and decrypts here, to try
 /// a bundle.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -90,8 +89,8 @@ impl Predict {
         let client = Client::from_specs(&bundle.specs).with_context(|| source.name())?;
         let mut output = self.output.create(Content::Text, self.force.force)?;
         let (mut rows, mut predictions, progress) = self.rows(&self.input, &client, terminal)?;
-        let (secret, evaluation) = self.keys(&client)?;
-        let server = Server::new(&bundle, evaluation.as_ref())?;
+        let (secret, parts) = self.keys(&client)?;
+        let server = Server::new(&bundle, &parts)?;
         let size = rows_a_chunk(client.query_row_bytes());
         let mut time = Duration::ZERO;
         loop {
@@ -135,7 +134,6 @@ impl Predict {
         loop {
             ring.fill(&client, Existing::Keep)?;
             register::register(&service, &ring, &client, terminal).await?;
-            let secret = Arc::new(ring.secret_key(client.parameter_set())?);
             let (rows, mut predictions, progress) = self.rows(&input, &client, terminal)?;
             let start = Instant::now();
             let take = |answers| {
@@ -143,7 +141,7 @@ impl Predict {
                 progress.set_message(format!("{} rows", predictions.rows()));
                 Ok::<_, anyhow::Error>(())
             };
-            let done = service.predict(model, &client, &secret, rows, take).await;
+            let done = service.predict(model, &client, &ring, rows, take).await;
             progress.finish_and_clear();
             match done {
                 // The model was published anew between specs and rows: start over with its new
@@ -216,22 +214,19 @@ impl Predict {
             })
     }
 
-    fn keys(&self, client: &Client) -> Result<(SecretKey, Option<EvaluationKey>)> {
+    fn keys(&self, client: &Client) -> Result<(SecretKey, Vec<EvaluationKey>)> {
         let set = client.parameter_set();
-        let wanted = client.needs_evaluation_key();
+        let parts = client.key_parts().iter();
         if let Some(directory) = &self.keys {
             let ring = KeyRing::at(directory);
             ring.fill(client, Existing::Keep)?;
-            return Ok((
-                ring.secret_key(set)?,
-                wanted.then(|| ring.evaluation_key(set)).transpose()?,
-            ));
+            let parts = parts.map(|part| ring.key_part(set, part));
+            return Ok((ring.secret_key(set)?, parts.collect::<Result<_, _>>()?));
         }
         let secret = SecretKey::generate(set);
-        let evaluation = wanted
-            .then(|| EvaluationKey::generate(&secret))
-            .transpose()?;
-        Ok((secret, evaluation))
+        let parts = parts.map(|part| EvaluationKey::generate_part(&secret, part.name));
+        let parts = parts.collect::<Result<_, _>>()?;
+        Ok((secret, parts))
     }
 }
 

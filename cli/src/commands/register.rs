@@ -7,15 +7,17 @@ use anyhow::Result;
 use cipherfn_client::Client;
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_client_http::{Registered, Service, Uploaded};
-use cipherfn_protocol::api::{KeyStatus, ModelName};
+use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::api::v2::KeyStatus;
 use cipherfn_protocol::message::KeyId;
 use std::path::PathBuf;
 
 /// Register the key ring's evaluation key with a service, look at its registration, or delete it
 ///
-/// Makes the keys that the model needs and that are not there yet. One registration serves every
-/// model of the same parameter set; registering again does no harm, and an interrupted upload goes
-/// on where it stopped. The secret key stays in the key ring.
+/// An evaluation key has parts. Makes those that the model needs and that are not in the key ring
+/// yet, and uploads those that the service does not have. One registration serves every model of
+/// the same parameter set that needs the same parts; registering again does no harm, and an
+/// interrupted upload goes on where it stopped. The secret key stays in the key ring.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  cipherfn register --service https://abc123.execute-api.eu-central-1.amazonaws.com --model fraud --keys keys/"
@@ -96,12 +98,15 @@ pub(crate) async fn register(
 
 fn report(terminal: Terminal, status: &KeyStatus) -> Result<()> {
     terminal.report(status, || {
-        terminal::facts([
+        let mut facts = vec![
             ("key", status.key.to_string()),
-            ("state", format!("{:?}", status.state).to_lowercase()),
             ("parameters", status.parameter_set.clone()),
-            ("size", terminal::bytes(status.bytes)),
-            ("expires", terminal::date(status.expires)),
-        ])
+        ];
+        facts.extend(status.parts.iter().map(|(name, part)| {
+            let state = format!("{:?}", part.state).to_lowercase();
+            let (size, expires) = (terminal::bytes(part.bytes), terminal::date(part.expires));
+            (name.as_str(), format!("{state}, {size}, expires {expires}"))
+        }));
+        terminal::facts(facts)
     })
 }

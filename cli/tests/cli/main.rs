@@ -63,7 +63,7 @@ fn a_tree_ensemble_from_onnx_to_predictions() {
         "evaluate",
         "m.cfn",
         "--evaluation-key",
-        "keys/evaluation.cfk",
+        "keys/expansion.cfk",
         "--input",
         "query.cfq",
         "-o",
@@ -119,7 +119,7 @@ fn a_linear_model_needs_no_evaluation_key_and_shares_a_key_ring() {
         "--json",
     ])))
     .unwrap();
-    assert_eq!(made["evaluation_key"]["state"], "not needed");
+    assert_eq!(made["key_parts"], serde_json::json!({}));
     let before = fs::read(sandbox.path("keys/secret.cfk")).unwrap();
 
     sandbox.write(
@@ -176,7 +176,7 @@ fn a_linear_model_needs_no_evaluation_key_and_shares_a_key_ring() {
     .unwrap();
     if made["parameter_set"] == "cipherfn-128-n2048-m8-v1" {
         assert_eq!(made["secret_key"]["state"], "kept");
-        assert_eq!(made["evaluation_key"]["state"], "written");
+        assert_eq!(made["key_parts"]["expansion"]["state"], "written");
     }
     assert_eq!(fs::read(sandbox.path("keys/secret.cfk")).unwrap(), before);
     let again: Value = serde_json::from_str(&success(&sandbox.run(&[
@@ -187,7 +187,7 @@ fn a_linear_model_needs_no_evaluation_key_and_shares_a_key_ring() {
         "--json",
     ])))
     .unwrap();
-    assert_eq!(again["evaluation_key"]["state"], "kept");
+    assert_eq!(again["key_parts"]["expansion"]["state"], "kept");
 }
 
 #[test]
@@ -461,16 +461,10 @@ fn a_foreign_evaluation_key_is_an_error() {
         "{error}"
     );
     let error = failure(
-        &sandbox.run(
-            &[
-                &evaluate[..],
-                &["--evaluation-key", "theirs/evaluation.cfk"],
-            ]
-            .concat(),
-        ),
+        &sandbox.run(&[&evaluate[..], &["--evaluation-key", "theirs/expansion.cfk"]].concat()),
     );
     assert!(error.contains("of the same key ring"), "{error}");
-    success(&sandbox.run(&[&evaluate[..], &["--evaluation-key", "mine/evaluation.cfk"]].concat()));
+    success(&sandbox.run(&[&evaluate[..], &["--evaluation-key", "mine/expansion.cfk"]].concat()));
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn from_publishing_to_predictions_and_back() {
     // Registered once; again does nothing.
     let register = [&["--json", "register"], service.as_slice()].concat();
     let first = json(&success(&sandbox.run(&register)));
-    assert_eq!(first["state"], "active");
+    assert_eq!(first["parts"]["expansion"]["state"], "active");
     assert_eq!(json(&success(&sandbox.run(&register))), first);
     assert_eq!(sandbox.mode("keys/secret.cfk"), 0o600);
     assert_eq!(

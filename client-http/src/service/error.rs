@@ -209,13 +209,35 @@ pub enum ServiceError {
         /// The limit.
         limit: u64,
     },
-    /// A part of the key did not arrive.
-    #[error("part {part} of evaluation key {key} did not arrive at {to}{}: {cause}; run the registration again, it goes on where it stopped", after(*.attempts))]
+    /// The service knows of no parts of keys.
+    #[error(
+        "the service speaks version 1 and takes evaluation keys of one part; the model needs the parts {parts} of key {key}: tell the operator to update it"
+    )]
+    NoParts {
+        /// Id of the key.
+        key: KeyId,
+        /// Names of the parts that it lacks.
+        parts: String,
+    },
+    /// The model needs a part of the key that the service does not have.
+    #[error(
+        "the service does not have the part {part} of evaluation key {key}, which the model needs; register it"
+    )]
+    MissingKeyPart {
+        /// Id of the key.
+        key: KeyId,
+        /// Name of the part.
+        part: String,
+    },
+    /// A piece of the key did not arrive.
+    #[error("piece {piece} of the part {part} of evaluation key {key} did not arrive at {to}{}: {cause}; run the registration again, it goes on where it stopped", after(*.attempts))]
     Upload {
         /// Id of the key.
         key: KeyId,
-        /// Number of the part.
-        part: u32,
+        /// Name of the part.
+        part: String,
+        /// Number of the piece.
+        piece: u32,
         /// Where it should go, without the signature.
         to: String,
         /// Attempts made.
@@ -287,6 +309,7 @@ impl ServiceError {
             Self::SpecsHash { .. } | Self::StaleSpecs { .. } => Some(Remedy::FetchSpecs),
             Self::UnknownKey { key }
             | Self::KeyExpired { key }
+            | Self::MissingKeyPart { key, .. }
             | Self::KeyNotActive { key, .. } => Some(Remedy::RegisterKey { key: *key }),
             Self::KeyRejected { .. } => Some(Remedy::ReplaceKeys),
             Self::KeyConflict { key, .. } | Self::KeyQuota { key, .. } => {
@@ -338,6 +361,10 @@ impl ServiceError {
             },
             ProblemType::KeyConflict => Self::KeyConflict { key, detail },
             ProblemType::KeyQuota => Self::KeyQuota { key, detail },
+            ProblemType::MissingKeyPart => match problem.missing_part.clone() {
+                Some(part) => Self::MissingKeyPart { key, part },
+                None => self,
+            },
             _ => self,
         }
     }

@@ -15,15 +15,15 @@ pub struct ServiceOptions {
     pub authentication: Authentication,
     /// When to try again.
     pub retry: Retry,
-    /// Requests, or parts of a key, that are under way at a time. Memory grows with it: some 16
+    /// Requests, or pieces of a key, that are under way at a time. Memory grows with it: some 16
     /// MiB each.
     pub in_flight: NonZeroUsize,
     /// Most rows of one request. Without it a request has as many as fit; fewer spread a table
     /// over more functions.
     pub rows_a_request: Option<NonZeroUsize>,
-    /// A larger evaluation key is uploaded in parts of this many bytes. S3 takes no parts below 5
-    /// MiB, the last one excepted.
-    pub part_bytes: NonZeroU64,
+    /// A larger part of an evaluation key is uploaded in pieces of this many bytes. S3 takes no
+    /// pieces below 5 MiB, the last one excepted.
+    pub piece_bytes: NonZeroU64,
     /// Directory for client specs, which are then transferred only when they have changed.
     pub specs_cache: Option<PathBuf>,
     /// When to give up on an answer.
@@ -37,7 +37,7 @@ impl Default for ServiceOptions {
             retry: Retry::default(),
             in_flight: NonZeroUsize::new(4).unwrap_or(NonZeroUsize::MIN),
             rows_a_request: None,
-            part_bytes: NonZeroU64::new(8 << 20).unwrap_or(NonZeroU64::MIN),
+            piece_bytes: NonZeroU64::new(8 << 20).unwrap_or(NonZeroU64::MIN),
             specs_cache: None,
             timeouts: Timeouts::default(),
         }

@@ -13,6 +13,7 @@ use super::batch::rows_a_request;
 use super::error::ServiceError;
 use super::transport::Call;
 use super::{Service, blocking};
+use crate::keyring::KeyRing;
 use bytes::Bytes;
 use cipherfn_client::{Answer, Client, EncryptedRows, InputRow};
 use cipherfn_protocol::api::{self, ApiVersion, ModelName, Problem, ProblemType, Route};
@@ -21,24 +22,27 @@ use cipherfn_scheme::SecretKey;
 use futures_util::{StreamExt, stream};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Method};
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Mutex;
 
 impl Service {
-    /// Sends rows encrypted; `take` gets their answers in the order of the rows, some at a time.
+    /// Sends rows encrypted under the key ring's secret key; `take` gets their answers in the order of the rows, some at a time.
     /// Gives the number of rows.
     ///
     /// Number, order and size of the requests depend on the number of rows alone: a row that
     /// cannot be encoded is sent as zeros, and its answer says why it has no prediction.
     /// Computation runs beside the runtime's threads; `take` is called from the calling task.
+    /// A part of the key that the service turns out to lack is made and registered, once.
     /// [`ServiceError::StaleSpecs`] means that the model has changed: make a new client and start
     /// over. The first error of `rows` ends the work, after the answers to the rows before it.
     pub async fn predict<E>(
         &self,
         model: &ModelName,
         client: &Arc<Client>,
-        secret: &Arc<SecretKey>,
+        keys: &KeyRing,
         rows: impl Iterator<Item = Result<InputRow, E>> + Send + 'static,
         mut take: impl FnMut(Vec<Answer>) -> Result<(), E>,
     ) -> Result<u64, E>
@@ -47,11 +51,16 @@ impl Service {
     {
         let options = &self.0.options;
         let most = rows_a_request(client, model)?;
+        let (ring, set) = (keys.clone(), client.parameter_set());
+        let secret = blocking(move || ring.secret_key(set)).await?;
+        let secret = Arc::new(secret.map_err(ServiceError::from)?);
         let run = Arc::new(Run {
             service: self.clone(),
             model: model.clone(),
             client: Arc::clone(client),
-            secret: Arc::clone(secret),
+            keys: keys.clone(),
+            secret,
+            supplied: Mutex::default(),
             most_rows: AtomicUsize::new(
                 options
                     .rows_a_request
@@ -81,7 +90,11 @@ struct Run {
     service: Service,
     model: ModelName,
     client: Arc<Client>,
+    keys: KeyRing,
     secret: Arc<SecretKey>,
+    /// Parts of the key that were registered because the service lacked them. Locked meanwhile:
+    /// requests side by side lack the same ones.
+    supplied: Mutex<BTreeSet<String>>,
     /// Most rows of a request, as far as is known.
     most_rows: AtomicUsize,
 }
@@ -146,7 +159,7 @@ impl Run {
         while answers.len() < rows {
             let left = rows - answers.len();
             let count = left.min(self.most_rows.load(Ordering::Relaxed));
-            match self.request(&batch, answers.len(), count).await {
+            match self.request_with_key(&batch, answers.len(), count).await {
                 Ok(more) => answers.extend(more),
                 Err(error) => self.shrink(count, error)?,
             }
@@ -173,6 +186,29 @@ impl Run {
                 Ok(())
             }
             _ => Err(error),
+        }
+    }
+
+    /// One request, again with each part of the key that the service turns out to lack.
+    async fn request_with_key(
+        &self,
+        batch: &Batch,
+        start: usize,
+        count: usize,
+    ) -> Result<Vec<Answer>, ServiceError> {
+        let mut asked = BTreeSet::new();
+        loop {
+            match self.request(batch, start, count).await {
+                Err(ServiceError::MissingKeyPart { part, .. }) if asked.insert(part.clone()) => {
+                    let mut supplied = self.supplied.lock().await;
+                    if !supplied.contains(&part) {
+                        let set = self.client.parameter_set();
+                        self.service.supply(&self.keys, set, &part).await?;
+                        supplied.insert(part);
+                    }
+                }
+                result => return result,
+            }
         }
     }
 

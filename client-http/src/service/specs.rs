@@ -5,7 +5,6 @@ use super::error::ServiceError;
 use super::retry;
 use super::transport::{self, Answer, Call, Cause};
 use super::{Service, blocking};
-use crate::keyring;
 use bytes::Bytes;
 use cipherfn_client::Client;
 use cipherfn_protocol::api::{ModelName, Route};
@@ -15,7 +14,7 @@ use http::header::{ETAG, IF_NONE_MATCH, LOCATION};
 use http::{HeaderValue, StatusCode};
 use reqwest::Url;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -78,7 +77,7 @@ impl Service {
                 && cached.as_ref() != Some(&bytes)
             {
                 let directory = path.parent().unwrap_or(Path::new("."));
-                let _ = fs::create_dir_all(directory).map(|()| keyring::write(&path, &bytes, true));
+                let _ = fs::create_dir_all(directory).and_then(|()| write(&path, &bytes));
             }
             Client::from_specs(&bytes)
         });
@@ -164,4 +163,12 @@ fn read(path: &Path) -> Option<Bytes> {
         .read_to_end(&mut bytes)
         .ok()?;
     Some(bytes.into())
+}
+
+/// Writes a file whole or not at all.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
 }

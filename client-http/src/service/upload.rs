@@ -1,4 +1,4 @@
-//! One part of a key to a presigned address.
+//! One piece of a key to a presigned address.
 
 use super::Service;
 use super::endpoint::{self, Endpoint};
@@ -6,7 +6,8 @@ use super::error::ServiceError;
 use super::retry::{self, Failure};
 use super::transport::{self, Answer, Cause};
 use bytes::Bytes;
-use cipherfn_protocol::api::PartUpload;
+use cipherfn_protocol::api::v2::PieceUpload;
+use cipherfn_protocol::api::{ApiVersion, Route};
 use cipherfn_protocol::message::KeyId;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -15,31 +16,36 @@ use reqwest::Url;
 /// Largest answer to an upload that is read, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
 
-/// A part that did not arrive.
+/// A piece that did not arrive.
 #[derive(Debug)]
-pub(crate) struct PartFailure {
+pub(crate) struct PieceFailure {
     pub(crate) error: ServiceError,
-    /// Whether asking for the missing parts again can help.
+    /// Whether asking for what is missing again can help.
     pub(crate) renew: bool,
 }
 
 impl Service {
-    /// Uploads one part of `file`. A part that is there already is as good as one that arrives.
+    /// Uploads one piece of a part's file. A piece that is there already is as good as one that arrives.
     pub(crate) async fn put(
         &self,
         key: KeyId,
-        part: &PartUpload,
+        piece: &PieceUpload,
         file: &Bytes,
-    ) -> Result<(), PartFailure> {
-        let Some((url, headers, body)) = request(&self.0.endpoint, part, file) else {
+    ) -> Result<(), PieceFailure> {
+        let Some((url, headers, body)) = request(&self.0.endpoint, piece, file) else {
             let error = ServiceError::Answer {
-                route: format!("POST {}", self.0.endpoint.url("/v1/keys")),
+                route: format!(
+                    "POST {}",
+                    self.0
+                        .endpoint
+                        .url(&Route::DeclareKey.path(ApiVersion::V2, ""))
+                ),
                 reason: format!(
-                    "part {} of the upload lies outside the file or cannot be sent there",
-                    part.number
+                    "piece {} of the part {:?} lies outside the file or cannot be sent there",
+                    piece.number, piece.part
                 ),
             };
-            return Err(PartFailure {
+            return Err(PieceFailure {
                 error,
                 renew: false,
             });
@@ -58,7 +64,7 @@ impl Service {
         };
         let (cause, renew) = match cause {
             Cause::Ours(error) => {
-                return Err(PartFailure {
+                return Err(PieceFailure {
                     error,
                     renew: false,
                 });
@@ -68,45 +74,46 @@ impl Service {
         };
         let error = ServiceError::Upload {
             key,
-            part: part.number,
+            part: piece.part.clone(),
+            piece: piece.number,
             to: endpoint::redacted(&url),
             attempts,
             cause,
         };
-        Err(PartFailure { error, renew })
+        Err(PieceFailure { error, renew })
     }
 }
 
 /// Address, headers and body, where all of them make sense.
 fn request(
     endpoint: &Endpoint,
-    part: &PartUpload,
+    piece: &PieceUpload,
     file: &Bytes,
 ) -> Option<(Url, HeaderMap, Bytes)> {
-    let url = Url::parse(&part.url).ok()?;
+    let url = Url::parse(&piece.url).ok()?;
     if !endpoint.may_point_to(&url) {
         return None;
     }
-    if part.method != Method::PUT.as_str() {
+    if piece.method != Method::PUT.as_str() {
         return None;
     }
     let mut headers = HeaderMap::new();
-    for (name, value) in &part.headers {
+    for (name, value) in &piece.headers {
         let name = HeaderName::try_from(name).ok()?;
         // These two follow from the address and the body.
         if name != HOST && name != CONTENT_LENGTH {
             headers.insert(name, HeaderValue::try_from(value).ok()?);
         }
     }
-    let range = usize::try_from(part.offset).ok()?
-        ..usize::try_from(part.offset.checked_add(part.bytes)?).ok()?;
+    let range = usize::try_from(piece.offset).ok()?
+        ..usize::try_from(piece.offset.checked_add(piece.bytes)?).ok()?;
     file.get(range.clone())?;
     Some((url, headers, file.slice(range)))
 }
 
 fn judge(answer: Answer) -> Result<(), Failure<Cause>> {
     let status = answer.status;
-    // "If-None-Match: *" failed: the part is there. What it holds is checked by `complete`.
+    // "If-None-Match: *" failed: the piece is there. What it holds is checked by `complete`.
     if status.is_success() || status == StatusCode::PRECONDITION_FAILED {
         return Ok(());
     }

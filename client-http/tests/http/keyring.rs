@@ -27,7 +27,7 @@ fn secrets_are_for_their_owner_alone() {
     assert!(
         matches!(filled.secret, State::Written(ref file, _) if *file == path.join("secret.cfk"))
     );
-    assert_eq!(filled.evaluation, State::NotNeeded);
+    assert!(filled.parts.is_empty());
     assert_eq!(files(&path), [".gitignore", ".lock", "secret.cfk"]);
     assert_eq!(fs::read(path.join(".gitignore")).unwrap(), b"*\n");
 }
@@ -88,11 +88,112 @@ fn what_others_may_read_or_write_is_refused() {
     assert!(matches!(error, KeyRingError::Lax { mode: 0o640, .. }));
     assert!(matches!(error.remedy(), Some(Remedy::Restrict { .. })));
     set_mode(&secret, 0o600);
+    // In a directory that others may write, nothing is what it was.
     set_mode(&path, 0o770);
+    let lax = |result| matches!(result, Err(KeyRingError::Lax { mode: 0o770, .. }));
+    assert!(lax(ring.fill(&client(), Existing::Keep).map(drop)));
+    assert!(lax(ring.secret_key(echo::set()).map(drop)));
+    let part = &echo::set().parts[0];
+    assert!(lax(ring.key_part_file(echo::set(), part).map(drop)));
+}
+
+#[test]
+fn links_pipes_and_directories_are_no_keys() {
+    let directory = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    write_secret(elsewhere.path(), echo::set());
+    let secret = directory.path().join("secret.cfk");
+    let ring = KeyRing::at(directory.path());
+    let refused = || {
+        let read = ring.secret_key(echo::set()).map(drop);
+        let fill = ring.fill(&client(), Existing::Keep).map(drop);
+        assert_eq!(
+            read.unwrap_err().to_string(),
+            fill.as_ref().unwrap_err().to_string()
+        );
+        fill.unwrap_err().to_string()
+    };
+    std::os::unix::fs::symlink(elsewhere.path().join("secret.cfk"), &secret).unwrap();
+    assert!(refused().contains("symbolic link"));
+    fs::remove_file(&secret).unwrap();
+    fs::create_dir(&secret).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(refused().contains("not a file"));
+    fs::remove_dir(&secret).unwrap();
+    // Nobody writes into it: opening it must not wait.
+    let made = std::process::Command::new("mkfifo")
+        .args(["-m", "600"])
+        .arg(&secret)
+        .status();
+    assert!(made.unwrap().success());
+    assert!(refused().contains("not a file"));
+}
+
+#[test]
+fn parts_are_made_when_a_model_needs_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let ring = KeyRing::at(directory.path());
+    let mut sets = ParameterSet::all().iter();
+    let set = sets.find(|set| set.parts.len() > 1).unwrap();
+    let [first, second] = set.parts else {
+        panic!("two parts")
+    };
+    let filled = ring.fill_parts(set, &[first], Existing::Keep).unwrap();
+    assert_eq!(filled.parts.keys().collect::<Vec<_>>(), [&first.name]);
+    let before = ring.key_part_file(set, first).unwrap();
     assert!(matches!(
-        ring.fill(&client(), Existing::Keep),
-        Err(KeyRingError::Lax { mode: 0o770, .. })
+        ring.key_part_file(set, second),
+        Err(KeyRingError::NoKey { .. })
     ));
+    let filled = ring.fill_parts(set, &[first, second], Existing::Keep);
+    let filled = filled.unwrap();
+    assert_eq!(filled.parts[first.name], State::Kept(before.path.clone()));
+    assert!(matches!(filled.parts[second.name], State::Written(..)));
+    assert_eq!(ring.key_part_file(set, first).unwrap(), before);
+    let added = ring.key_part(set, second).unwrap();
+    assert_eq!((added.part(), added.id()), (second, before.key));
+
+    // A file of another part under its name.
+    fs::copy(&before.path, directory.path().join("inverse.cfk")).unwrap();
+    assert!(matches!(
+        ring.key_part(set, second),
+        Err(KeyRingError::OtherPart { .. })
+    ));
+    // New keys take the place of all of them.
+    ring.fill_parts(set, &[first], Existing::Replace).unwrap();
+    assert_eq!(
+        files(directory.path()),
+        [".gitignore", ".lock", "expansion.cfk", "secret.cfk"]
+    );
+    let after = ring.secret_key(set).unwrap().id();
+    assert_ne!(after, before.key);
+}
+
+/// Version 1 called the expansion `evaluation.cfk`.
+#[test]
+fn old_key_rings_are_read_and_brought_up_to_date() {
+    let directory = tempfile::tempdir().unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/v1");
+    for (name, mode) in [("secret.cfk", 0o600), ("evaluation.cfk", 0o644)] {
+        let path = directory.path().join(name);
+        fs::copy(golden.join(name), &path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let ring = KeyRing::at(directory.path());
+    let set = ParameterSet::by_name("cipherfn-128-n2048-m8-compact-v1").unwrap();
+    let part = &set.parts[0];
+    let before = ring.key_part_file(set, part).unwrap();
+    assert_eq!(before.key, ring.secret_key(set).unwrap().id());
+    assert_eq!(before.path, directory.path().join("evaluation.cfk"));
+
+    let filled = ring.fill_parts(set, &[part], Existing::Keep).unwrap();
+    let path = directory.path().join("expansion.cfk");
+    assert_eq!(filled.parts[part.name], State::Kept(path));
+    assert_eq!(
+        files(directory.path()),
+        [".gitignore", ".lock", "expansion.cfk", "secret.cfk"]
+    );
+    assert_eq!(ring.key_part_file(set, part).unwrap().bytes, before.bytes);
 }
 
 /// A secret key's file, as an earlier release left it.

@@ -13,22 +13,36 @@ mod server;
 mod specs;
 
 use cipherfn_client::{Answer, Client, InputRow};
-use cipherfn_client_http::{Retry, Service, ServiceError, ServiceOptions};
+use cipherfn_client_http::{Existing, KeyRing, Retry, Service, ServiceError, ServiceOptions};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::api::ModelName;
-use cipherfn_scheme::SecretKey;
+use cipherfn_protocol::message::KeyId;
 use server::Server;
 use std::num::NonZeroU32;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// Attempts of a request in tests.
 const ATTEMPTS: u32 = 4;
 
 static CLIENT: LazyLock<Arc<Client>> =
     LazyLock::new(|| Arc::new(Client::from_specs(&echo::specs("echo")).unwrap()));
-static SECRET: LazyLock<Arc<SecretKey>> =
-    LazyLock::new(|| Arc::new(SecretKey::generate(echo::set())));
+/// Keys of the echo model.
+static KEYS: LazyLock<(TempDir, KeyRing)> = LazyLock::new(|| keys(&CLIENT));
+
+/// A key ring with what a client's model needs.
+fn keys(client: &Client) -> (TempDir, KeyRing) {
+    let directory = tempfile::tempdir().unwrap();
+    let ring = KeyRing::at(directory.path());
+    ring.fill(client, Existing::Keep).unwrap();
+    (directory, ring)
+}
+
+/// Id of the secret key.
+fn key() -> KeyId {
+    KEYS.1.secret_key(echo::set()).unwrap().id()
+}
 
 fn model() -> ModelName {
     "echo".parse().unwrap()
@@ -78,7 +92,7 @@ async fn answers(
     };
     let rows = rows.into_iter().map(Ok);
     let result = service
-        .predict(&model(), &CLIENT, &SECRET, rows, take)
+        .predict(&model(), &CLIENT, &KEYS.1, rows, take)
         .await;
     (result, answers)
 }

@@ -138,7 +138,7 @@ async fn answers_come_as_requests_end_and_futures_can_be_spawned() {
             counts.push(answers.len());
             Ok::<_, ServiceError>(())
         };
-        let done = service.predict(&model, &CLIENT, &super::SECRET, rows, take);
+        let done = service.predict(&model, &CLIENT, &super::KEYS.1, rows, take);
         assert_eq!(done.await.unwrap(), 10);
         counts
     });
@@ -357,7 +357,7 @@ async fn an_unreadable_table_ends_after_the_answers_before() {
     };
     let service = batched(&server, 2, 2);
     let model = super::model();
-    let done = service.predict(&model, &CLIENT, &super::SECRET, rows, take);
+    let done = service.predict(&model, &CLIENT, &super::KEYS.1, rows, take);
     assert!(matches!(done.await, Err(ServiceError::Cancelled)));
     assert_eq!(count, 4, "earlier answers are there");
 }
@@ -383,7 +383,7 @@ async fn a_table_is_read_no_further_than_requests_are_under_way() {
     });
     let service = batched(&server, ROWS_A_REQUEST, IN_FLIGHT);
     let model = super::model();
-    let done = service.predict(&model, &CLIENT, &super::SECRET, rows, |_| Ok(()));
+    let done = service.predict(&model, &CLIENT, &super::KEYS.1, rows, |_| Ok(()));
     assert_eq!(done.await.unwrap(), ROWS as u64);
     assert!(ahead.load(Ordering::SeqCst) <= IN_FLIGHT * ROWS_A_REQUEST);
 }

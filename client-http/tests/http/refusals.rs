@@ -2,9 +2,8 @@
 
 use crate::echo::{self, answer};
 use crate::server::{Answer, Request, Server, reply, response};
-use crate::{CLIENT, SECRET, answers, predict, service, table};
-use cipherfn_client::{Client, ClientError};
-use cipherfn_client_http::ServiceError;
+use crate::{CLIENT, answers, key, predict, service, table};
+use cipherfn_client_http::{Existing, KeyRing, KeyRingError, ServiceError};
 use cipherfn_protocol::api::{Problem, ProblemType, REPLY};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::{Chunk, ChunkHead, Chunks, Nonce, ReplyChunk, write_chunk};
@@ -31,7 +30,7 @@ async fn refusals_are_not_tried_again() {
     {
         let error = refused(*kind).await;
         let text = error.to_string();
-        let key = SECRET.id();
+        let key = key();
         match kind {
             ProblemType::UnknownKey => {
                 assert!(matches!(error, ServiceError::UnknownKey { key: k } if k == key));
@@ -253,17 +252,18 @@ async fn an_endless_reply_is_cut_short() {
 }
 
 #[tokio::test]
-async fn a_key_of_another_set_is_refused_before_anything_is_sent() {
+async fn a_key_ring_without_the_key_is_refused_before_anything_is_sent() {
     let server = Server::start(|_| Answer::Reset).await;
-    let secret = SecretKey::generate(&ParameterSet::all()[1]);
-    let client = Client::from_specs(&echo::specs("echo")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let ring = KeyRing::at(directory.path());
+    let set = &ParameterSet::all()[1];
+    ring.fill_parts(set, &[], Existing::Keep).unwrap();
     let rows = table(1).into_iter().map(Ok);
-    let (client, secret) = (client.into(), secret.into());
     let result = service(&server)
-        .predict(&super::model(), &client, &secret, rows, |_| Ok(()))
+        .predict(&super::model(), &CLIENT, &ring, rows, |_| Ok(()))
         .await;
     assert!(
-        matches!(result, Err(ServiceError::Client(error)) if matches!(*error, ClientError::KeySet { .. }))
+        matches!(result, Err(ServiceError::KeyRing(error)) if matches!(*error, KeyRingError::NoKey { .. }))
     );
     assert!(server.seen().is_empty());
 }

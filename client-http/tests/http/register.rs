@@ -3,15 +3,18 @@
 use crate::echo;
 use crate::registry::{Registry, SIGNATURE};
 use crate::server::{Answer, Request, Server, response};
-use crate::{ATTEMPTS, options};
+use crate::{ATTEMPTS, keys, model, options, table};
 use cipherfn_client::Client;
-use cipherfn_client_http::{Existing, KeyRing};
-use cipherfn_client_http::{Registered, Service, ServiceError, ServiceOptions, Uploaded};
-use cipherfn_protocol::api::{KeyState, Problem, ProblemType};
+use cipherfn_client_http::{
+    Existing, KeyRing, Registered, Service, ServiceError, ServiceOptions, Uploaded,
+};
+use cipherfn_protocol::api::{KeyState, Problem, ProblemType, REPLY};
 use cipherfn_protocol::specs::SpecsDocument;
+use cipherfn_scheme::parameters::ParameterSet;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
+use tempfile::TempDir;
 
 /// The echo model's specs with packed selectors, which need an evaluation key.
 static CLIENT: LazyLock<Client> = LazyLock::new(|| {
@@ -27,24 +30,32 @@ static CLIENT: LazyLock<Client> = LazyLock::new(|| {
     }});
     Client::from_specs(&serde_json::to_vec(&specs).unwrap()).unwrap()
 });
-static KEYS: LazyLock<(tempfile::TempDir, KeyRing)> = LazyLock::new(|| {
-    let directory = tempfile::tempdir().unwrap();
-    let ring = KeyRing::at(directory.path());
-    ring.fill(&CLIENT, Existing::Keep).unwrap();
-    (directory, ring)
-});
+static KEYS: LazyLock<(TempDir, KeyRing)> = LazyLock::new(|| keys(&CLIENT));
 
 fn key_file() -> Vec<u8> {
-    KEYS.1
-        .evaluation_key_file(CLIENT.parameter_set())
-        .unwrap()
-        .bytes
+    let file = KEYS
+        .1
+        .key_part_file(CLIENT.parameter_set(), CLIENT.key_parts()[0]);
+    file.unwrap().bytes
 }
 
-/// Cuts the key into this many parts.
+/// The echo model's specs in a set with several parts, of which the model needs these.
+fn wide_client(parts: &[&str]) -> Arc<Client> {
+    let mut specs: serde_json::Value = serde_json::from_slice(&echo::specs("wide")).unwrap();
+    specs["parameter_set"] = serde_json::json!({"name": WIDE.name, "hash": WIDE.hash()});
+    specs["key_parts"] = serde_json::json!(parts);
+    Arc::new(Client::from_specs(&serde_json::to_vec(&specs).unwrap()).unwrap())
+}
+
+static WIDE: LazyLock<&ParameterSet> = LazyLock::new(|| {
+    let mut sets = ParameterSet::all().iter();
+    sets.find(|set| set.parts.len() > 1).unwrap()
+});
+
+/// Cuts the key into this many pieces.
 fn service(server: &Server, parts: usize) -> Service {
     let options = ServiceOptions {
-        part_bytes: NonZeroU64::new(key_file().len().div_ceil(parts) as u64).unwrap(),
+        piece_bytes: NonZeroU64::new(key_file().len().div_ceil(parts) as u64).unwrap(),
         ..options()
     };
     Service::new(&server.url, options).unwrap()
@@ -68,7 +79,15 @@ async fn register(service: &Service) -> (Result<Registered, ServiceError>, Vec<U
 async fn registry(
     fault: impl Fn(&Request, usize, &Registry) -> Option<Answer> + Send + Sync + 'static,
 ) -> (Arc<Registry>, Server) {
-    let registry = Arc::new(Registry::default());
+    registry_of("v2", fault).await
+}
+
+/// The same of a service of this version.
+async fn registry_of(
+    version: &'static str,
+    fault: impl Fn(&Request, usize, &Registry) -> Option<Answer> + Send + Sync + 'static,
+) -> (Arc<Registry>, Server) {
+    let registry = Arc::new(Registry::new(version));
     let counts = std::sync::Mutex::new(std::collections::BTreeMap::<String, usize>::new());
     let answering = Arc::clone(&registry);
     let server = Server::start(move |request| {
@@ -89,7 +108,7 @@ fn is_part(request: &Request, number: u32) -> bool {
     request
         .uri()
         .path()
-        .ends_with(&format!("/quarantine/{number}"))
+        .ends_with(&format!("/quarantine/expansion/{number}"))
 }
 
 fn puts(server: &Server) -> usize {
@@ -102,15 +121,15 @@ fn puts(server: &Server) -> usize {
 
 #[tokio::test]
 async fn a_key_is_uploaded_once() {
-    for parts in [1, 3] {
-        let (registry, server) = registry(|_, _, _| None).await;
+    for (version, parts) in [("v2", 1), ("v2", 3), ("v1", 1), ("v1", 3)] {
+        let (registry, server) = registry_of(version, |_, _, _| None).await;
         let service = service(&server, parts);
         let (result, steps) = register(&service).await;
         let Registered::Uploaded(status) = result.unwrap() else {
             panic!("nothing was there")
         };
-        assert_eq!(status.state, KeyState::Active);
-        assert_eq!(registry.file(), key_file());
+        assert_eq!(status.parts["expansion"].state, KeyState::Active);
+        assert_eq!(registry.file("expansion"), key_file());
         let of = key_file().len() as u64;
         assert_eq!(
             (steps[0], *steps.last().unwrap()),
@@ -123,13 +142,11 @@ async fn a_key_is_uploaded_once() {
         assert!(steps.is_empty());
         assert_eq!(puts(&server), parts);
         let key = status.key;
-        assert_eq!(
-            service.key_status(key).await.unwrap().state,
-            KeyState::Active
-        );
+        let again = service.key_status(key).await.unwrap();
+        assert_eq!(again.parts["expansion"].state, KeyState::Active);
         assert_eq!(
             server.routes().last().unwrap(),
-            &format!("GET /v1/keys/{key}")
+            &format!("GET /{version}/keys/{key}")
         );
     }
 }
@@ -150,7 +167,7 @@ async fn an_interrupted_upload_goes_on_with_what_is_missing() {
         matches!(
             error,
             ServiceError::Upload {
-                part: 2,
+                piece: 2,
                 attempts: ATTEMPTS,
                 ..
             }
@@ -168,7 +185,7 @@ async fn an_interrupted_upload_goes_on_with_what_is_missing() {
     assert!(matches!(result.unwrap(), Registered::Uploaded(_)));
     assert_eq!(puts(&server), before + 1, "only the missing part travels");
     assert!(steps[0].bytes > 0 && steps[0].bytes < steps[0].of);
-    assert_eq!(registry.file(), key_file());
+    assert_eq!(registry.file("expansion"), key_file());
 }
 
 type Fault = dyn Fn(&Request, usize, &Registry) -> Option<Answer> + Send + Sync;
@@ -213,7 +230,7 @@ async fn faults_of_the_store_are_survived() {
             matches!(result.unwrap(), Registered::Uploaded(_)),
             "fault {index}"
         );
-        assert_eq!(registry.file(), key_file(), "fault {index}");
+        assert_eq!(registry.file("expansion"), key_file(), "fault {index}");
     }
 }
 
@@ -243,7 +260,7 @@ async fn refusals_of_the_service_are_named() {
         ProblemType::WrongParameterSet,
     ] {
         let (_, server) = registry(move |request, _, _| {
-            (request.uri().path() == "/v1/keys").then(|| Problem::new(kind, "because").into())
+            (request.uri().path() == "/v2/keys").then(|| Problem::new(kind, "because").into())
         })
         .await;
         let error = register(&service(&server, 1)).await.0.unwrap_err();
@@ -281,11 +298,11 @@ async fn an_expired_registration_is_renewed() {
         register(&service(&server, 1)).await.0.unwrap(),
         Registered::Uploaded(_)
     ));
-    assert_eq!(registry.file(), key_file());
+    assert_eq!(registry.file("expansion"), key_file());
 }
 
 #[tokio::test]
-async fn parts_outside_the_file_are_refused() {
+async fn pieces_outside_the_file_are_refused() {
     for (field, value) in [
         ("offset", serde_json::json!(1)),
         ("bytes", serde_json::json!(u64::MAX)),
@@ -297,10 +314,10 @@ async fn parts_outside_the_file_are_refused() {
             let Answer::Whole(mut response) = registry.answer(request) else {
                 panic!("answers are whole")
             };
-            if request.uri().path() == "/v1/keys" {
+            if request.uri().path() == "/v2/keys" {
                 let mut upload: serde_json::Value =
                     serde_json::from_slice(response.body()).unwrap();
-                upload["parts"][0][field] = value.clone();
+                upload["pieces"][0][field] = value.clone();
                 *response.body_mut() = serde_json::to_vec(&upload).unwrap().into();
             }
             Some(response.into())
@@ -331,10 +348,108 @@ async fn deleting_is_harmless_to_repeat() {
         })
     })
     .await;
-    let (service, key) = (service(&server, 1), super::SECRET.id());
+    let (service, key) = (service(&server, 1), super::key());
     service.delete_key(key).await.unwrap();
     assert!(matches!(
         service.delete_key(key).await,
         Err(ServiceError::UnknownKey { .. })
     ));
+}
+
+#[tokio::test]
+async fn only_parts_that_are_needed_and_missing_travel() {
+    let (registry, server) = registry(|_, _, _| None).await;
+    let service = Service::new(&server.url, options()).unwrap();
+    let one = wide_client(&["expansion"]);
+    let (_directory, ring) = keys(&one);
+    let both = wide_client(&["expansion", "inverse"]);
+    assert!(
+        service.register(&ring, &both, |_| ()).await.is_err(),
+        "the ring has one part"
+    );
+    assert_eq!(puts(&server), 0);
+    let registered = service.register(&ring, &one, |_| ()).await.unwrap();
+    assert!(matches!(registered, Registered::Uploaded(_)));
+    assert_eq!(puts(&server), 1);
+
+    ring.fill(&both, Existing::Keep).unwrap();
+    let mut steps = Vec::new();
+    let registered = service.register(&ring, &both, |step| steps.push(step));
+    let Registered::Uploaded(status) = registered.await.unwrap() else {
+        panic!("a part was missing")
+    };
+    assert_eq!(puts(&server), 2);
+    let of = WIDE.part("inverse").unwrap().file_bytes(*WIDE) as u64;
+    assert_eq!(steps.last(), Some(&Uploaded { bytes: of, of }));
+    assert!(
+        status
+            .parts
+            .values()
+            .all(|part| part.state == KeyState::Active)
+    );
+    for part in both.key_parts() {
+        let file = ring.key_part_file(*WIDE, part).unwrap();
+        assert_eq!(registry.file(part.name), file.bytes);
+    }
+    // A model that needs less finds it.
+    let registered = service.register(&ring, &one, |_| ()).await.unwrap();
+    assert!(matches!(registered, Registered::Active(_)));
+}
+
+#[tokio::test]
+async fn a_service_of_version_1_takes_no_parts() {
+    let (_, server) = registry_of("v1", |_, _, _| None).await;
+    let service = Service::new(&server.url, options()).unwrap();
+    let client = wide_client(&["expansion", "inverse"]);
+    let (_directory, ring) = keys(&client);
+    let error = service.register(&ring, &client, |_| ()).await.unwrap_err();
+    assert!(
+        matches!(&error, ServiceError::NoParts { parts, .. } if parts == "expansion, inverse"),
+        "{error}"
+    );
+    assert_eq!(puts(&server), 0);
+}
+
+/// The service asks for a part that the specs did not name.
+#[tokio::test]
+async fn a_missing_part_is_made_and_registered_once() {
+    let (registry, server) = registry(|request, _, registry| {
+        let path = request.uri().path();
+        path.ends_with("/predict").then(|| {
+            if registry.has("inverse") {
+                return response(200, REPLY, echo::answer(request.body())).into();
+            }
+            let mut problem = Problem::new(ProblemType::MissingKeyPart, "the inverse is missing");
+            problem.missing_part = Some("inverse".to_owned());
+            problem.into()
+        })
+    })
+    .await;
+    let (service, model) = (Service::new(&server.url, options()).unwrap(), model());
+    let client = wide_client(&["expansion"]);
+    let (_directory, ring) = keys(&client);
+    let rows = table(10).into_iter().map(Ok::<_, ServiceError>);
+    let done = service.predict(&model, &client, &ring, rows, |_| Ok(()));
+    assert_eq!(done.await.unwrap(), 10);
+    assert_eq!(puts(&server), 1);
+    let part = WIDE.part("inverse").unwrap();
+    let file = ring.key_part_file(*WIDE, part).unwrap();
+    assert_eq!(registry.file("inverse"), file.bytes);
+
+    // One that the set does not have, or that is missing whatever was registered.
+    for part in ["bootstrap", "expansion"] {
+        let (_, server) = self::registry(move |request, _, _| {
+            request.uri().path().ends_with("/predict").then(|| {
+                let mut problem = Problem::new(ProblemType::MissingKeyPart, "it is missing");
+                problem.missing_part = Some(part.to_owned());
+                problem.into()
+            })
+        })
+        .await;
+        let service = Service::new(&server.url, options()).unwrap();
+        let rows = table(1).into_iter().map(Ok::<_, ServiceError>);
+        let done = service.predict(&model, &client, &ring, rows, |_| Ok(()));
+        let error = done.await.unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::echo;
 use crate::server::{Answer, Request, Response, Server, json, reply, response};
-use crate::{SECRET, model, options, predictions, service, table, values};
+use crate::{KEYS, model, options, predictions, service, table, values};
 use cipherfn_client_http::{Authentication, Service, ServiceError, ServiceOptions, Token};
 use cipherfn_protocol::api::{ModelList, ModelSummary, Problem, ProblemType, SPECS};
 use cipherfn_protocol::hash::Hash;
@@ -97,7 +97,7 @@ async fn a_service_of_version_1_is_spoken_to_in_version_1() {
         Ok(())
     };
     service
-        .predict(&model(), &client, &SECRET, rows, take)
+        .predict(&model(), &client, &KEYS.1, rows, take)
         .await
         .unwrap();
     assert_eq!(values(&answers), predictions(3));

@@ -9,7 +9,7 @@ use http::request::Parts;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::lambda::ACCOUNT;
+use crate::account::ACCOUNT;
 pub use tenants::Tenants;
 
 /// Who may call the HTTP API.

@@ -14,10 +14,6 @@ use tokio::sync::Semaphore;
 use crate::{Function, Limits, LogSink, server};
 use environment::{Environment, Outcome};
 
-/// AWS account and region of everything here.
-pub(crate) const ACCOUNT: &str = "000000000000";
-pub(crate) const REGION: &str = "us-east-1";
-
 /// An invocation is tried again in another environment when one dies before it takes the event.
 const DELIVERIES: usize = 3;
 

@@ -29,6 +29,7 @@
 //! # }
 //! ```
 
+mod account;
 mod authorizer;
 mod body;
 mod config;

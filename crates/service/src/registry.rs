@@ -31,6 +31,7 @@ mod quota;
 mod races;
 mod record;
 mod registration;
+mod store;
 mod unique;
 
 pub use keys::{Checked, Declared, MissingPiece, Settled};
@@ -39,28 +40,5 @@ pub use models::{Models, Published};
 pub use part::{ParsePartNameError, PartName};
 pub use record::{Declaration, DeclaredPart, Record};
 pub use registration::{Event, KeyFile, Place, Refusal, Registration};
+pub use store::Registry;
 pub use unique::UniqueId;
-
-use crate::bucket::{Bucket, S3};
-
-/// How often a change that others came before is computed again. One of all that try at the same
-/// time gets through, so this is how many can.
-const ATTEMPTS: u32 = 32;
-
-/// What is in a bucket.
-#[derive(Clone, Debug)]
-pub struct Registry<B = S3> {
-    bucket: B,
-}
-
-impl<B: Bucket> Registry<B> {
-    /// The registry in a bucket.
-    pub fn new(bucket: B) -> Self {
-        Self { bucket }
-    }
-
-    /// The bucket.
-    pub fn bucket(&self) -> &B {
-        &self.bucket
-    }
-}

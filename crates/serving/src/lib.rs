@@ -4,7 +4,7 @@
 //! ```text
 //! bundle ---> Model --.                       Warm: models and keys in memory
 //!                      >-- Query: answer ---> Reply
-//! key file -> Key ----'         |
+//! key parts > Key ----'         |
 //!                           Estimate: is there time for the rows that are left?
 //! ```
 //!
@@ -16,6 +16,6 @@ mod query;
 mod warm;
 
 pub use estimate::{Estimate, OutOfTime};
-pub use model::{Key, Model, QueryError};
+pub use model::{Key, Model, ModelError, QueryError};
 pub use query::{Query, Reply, ReplyTooLarge};
 pub use warm::{Warm, WarmKey, WarmModel};

@@ -6,7 +6,9 @@ use cipherfn_engine::{EngineError, PreparedCircuit};
 use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::message::{ChunkHead, KeyId, QueryChunk, ReplyChunk};
+use cipherfn_protocol::specs::{EXPANSION, SpecsDocument, SpecsError};
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SchemeError};
+use std::collections::BTreeSet;
 
 /// A prepared bundle.
 #[derive(Debug)]
@@ -15,14 +17,26 @@ pub struct Model {
     specs: SpecsHash,
     /// Of the document for clients of version 1.
     specs_v1: Option<SpecsHash>,
-    needs_key: bool,
+    key_parts: BTreeSet<String>,
 }
 
-/// A client's evaluation key, expanded.
+/// A client's evaluation key, expanded: its expansion, and what further parts were added.
 #[derive(Debug)]
 pub struct Key {
-    id: KeyId,
     expanded: ExpandedEvaluationKey,
+    parts: BTreeSet<&'static str>,
+}
+
+/// Why a bundle cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// Its circuit.
+    #[error(transparent)]
+    Circuit(#[from] EngineError),
+    /// Its client specs, which say what parts of a key the model needs.
+    #[error(transparent)]
+    Specs(#[from] SpecsError),
 }
 
 /// Why a query is not for this model and key.
@@ -46,6 +60,12 @@ pub enum QueryError {
     /// A model that expands packed selectors was given no key.
     #[error("this model needs the client's evaluation key")]
     NoKey,
+    /// A part of the evaluation key is not there.
+    #[error("this model needs the part {part} of the client's evaluation key; give it as well")]
+    MissingPart {
+        /// Name of the part.
+        part: String,
+    },
     /// The key is of another set.
     #[error(
         "the evaluation key belongs to parameter set {found}, the model needs {needed}; make a key with this model's specs"
@@ -69,17 +89,46 @@ pub enum QueryError {
 }
 
 impl Key {
-    /// Brings a key into the Fourier domain.
-    pub fn new(key: &EvaluationKey) -> Result<Self, SchemeError> {
+    /// Brings an expansion into the Fourier domain.
+    pub fn new(expansion: &EvaluationKey) -> Result<Self, SchemeError> {
         Ok(Self {
-            id: key.id(),
-            expanded: key.expand()?,
+            expanded: expansion.expand()?,
+            parts: BTreeSet::from([expansion.part().name]),
         })
+    }
+
+    /// The same with all parts of a key, in any order; `None` where there are none.
+    pub fn of_parts(parts: &[EvaluationKey]) -> Result<Option<Self>, SchemeError> {
+        let is_expansion = |part: &EvaluationKey| part.part().name == EXPANSION;
+        let Some(first) = parts
+            .iter()
+            .find(|part| is_expansion(part))
+            .or(parts.first())
+        else {
+            return Ok(None);
+        };
+        let mut key = Self::new(first)?;
+        for part in parts.iter().filter(|part| !is_expansion(part)) {
+            key.add(part)?;
+        }
+        Ok(Some(key))
+    }
+
+    /// Adds a further part of the same key.
+    pub fn add(&mut self, part: &EvaluationKey) -> Result<(), SchemeError> {
+        self.expanded.add(part)?;
+        self.parts.insert(part.part().name);
+        Ok(())
+    }
+
+    /// Whether it has the part of this name.
+    pub fn has(&self, part: &str) -> bool {
+        self.parts.contains(part)
     }
 
     /// Id of the secret key.
     pub const fn id(&self) -> KeyId {
-        self.id
+        self.expanded.id()
     }
 
     /// Bytes of memory that it takes.
@@ -90,12 +139,17 @@ impl Key {
 
 impl Model {
     /// Prepares a bundle's circuit.
-    pub fn new(bundle: &Bundle) -> Result<Self, EngineError> {
+    pub fn new(bundle: &Bundle) -> Result<Self, ModelError> {
+        let document = SpecsDocument::from_json_bytes(&bundle.specs)?;
+        let mut key_parts: BTreeSet<String> = document.specs().key_parts.iter().cloned().collect();
+        if bundle.circuit.needs_evaluation_key() {
+            key_parts.insert(EXPANSION.to_owned());
+        }
         Ok(Self {
             circuit: PreparedCircuit::new(&bundle.circuit)?,
-            specs: bundle.specs_hash(),
+            specs: document.hash(),
             specs_v1: bundle.specs_v1.as_deref().map(Hash::of),
-            needs_key: bundle.circuit.needs_evaluation_key(),
+            key_parts,
         })
     }
 
@@ -110,9 +164,15 @@ impl Model {
         self.specs == specs || self.specs_v1 == Some(specs)
     }
 
-    /// Whether queries are expanded with an evaluation key.
-    pub const fn needs_key(&self) -> bool {
-        self.needs_key
+    /// Names of the parts of a client's evaluation key that queries are answered with: those that
+    /// the specs tell clients to register.
+    pub const fn key_parts(&self) -> &BTreeSet<String> {
+        &self.key_parts
+    }
+
+    /// Whether queries are answered with an evaluation key.
+    pub fn needs_key(&self) -> bool {
+        !self.key_parts.is_empty()
     }
 
     /// The circuit.
@@ -146,29 +206,32 @@ impl Model {
         if tag != self.tag() || head.row_len as usize != self.circuit.query_row_bytes() {
             return Err(QueryError::Form);
         }
-        if self.needs_key {
+        if self.needs_key() {
             let key = key.ok_or(QueryError::NoKey)?;
             self.check_key(key)?;
-            if key.id != head.key {
+            if key.id() != head.key {
                 return Err(QueryError::OtherKey {
                     found: head.key,
-                    given: key.id,
+                    given: key.id(),
                 });
             }
         }
         Ok(())
     }
 
-    /// Checks that a key is of the model's parameter set.
+    /// Checks that a key is of the model's parameter set and has the parts that the model needs.
     pub fn check_key(&self, key: &Key) -> Result<(), QueryError> {
         let (found, needed) = (
             key.expanded.parameter_set().name,
             self.circuit.parameter_set().name,
         );
-        if self.needs_key && found != needed {
+        if self.needs_key() && found != needed {
             return Err(QueryError::KeySet { found, needed });
         }
-        Ok(())
+        match self.key_parts.iter().find(|part| !key.has(part)) {
+            Some(part) => Err(QueryError::MissingPart { part: part.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// Answers rows, in parallel on the current rayon pool: one outcome a row, in their order.
@@ -178,7 +241,7 @@ impl Model {
         rows: &[Vec<u8>],
     ) -> Vec<Result<Vec<u8>, EngineError>> {
         let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
-        let key = key.filter(|_| self.needs_key).map(|key| &key.expanded);
+        let key = key.filter(|_| self.needs_key()).map(|key| &key.expanded);
         self.circuit.evaluate_rows(key, &rows)
     }
 

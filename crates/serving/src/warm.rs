@@ -1,12 +1,13 @@
 //! What stays in memory between requests: prepared models and expanded keys, the least recently
 //! used go first. Bounded in bytes.
 
-use crate::{Estimate, Key, Model};
-use cipherfn_engine::{EngineError, bundle};
+use crate::{Estimate, Key, Model, ModelError};
+use cipherfn_engine::bundle;
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_scheme::{EvaluationKey, SchemeError};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -28,8 +29,8 @@ pub struct WarmModel {
 pub struct WarmKey {
     /// The key.
     pub key: Key,
-    /// Of the file it came from: an id can be registered anew with another file.
-    pub sha256: Sha256,
+    /// Checksums of the files it came from, by part: an id can be registered anew with other ones.
+    pub files: BTreeMap<&'static str, Sha256>,
 }
 
 /// Models and keys in memory, by what names them.
@@ -40,7 +41,7 @@ pub struct Warm<M, K> {
 
 impl WarmModel {
     /// Prepares a stored bundle.
-    pub fn new(bytes: &[u8]) -> Result<Self, EngineError> {
+    pub fn new(bytes: &[u8]) -> Result<Self, ModelError> {
         Ok(Self {
             model: Model::new(&bundle::read(bytes)?)?,
             estimate: Estimate::default(),
@@ -49,12 +50,28 @@ impl WarmModel {
 }
 
 impl WarmKey {
-    /// Brings a stored key, which has this checksum, into the Fourier domain.
-    pub fn new(bytes: &[u8], sha256: Sha256) -> Result<Self, SchemeError> {
-        Ok(Self {
-            key: Key::new(&EvaluationKey::from_file_bytes(bytes)?)?,
-            sha256,
-        })
+    /// Brings stored parts of a key, each with its checksum, into the Fourier domain, and adds them
+    /// to what there is of the key; `None` where there is nothing.
+    pub fn load<B: AsRef<[u8]>>(
+        held: Option<Self>,
+        files: &[(B, Sha256)],
+    ) -> Result<Option<Self>, SchemeError> {
+        let read = |(bytes, _): &(B, Sha256)| EvaluationKey::from_file_bytes(bytes.as_ref());
+        let parts = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let names = parts.iter().map(|part| part.part().name);
+        let checksums = names.zip(files.iter().map(|(_, sha256)| *sha256));
+        let (key, mut files) = match held {
+            Some(Self { mut key, files }) => {
+                parts.iter().try_for_each(|part| key.add(part))?;
+                (key, files)
+            }
+            None => match Key::of_parts(&parts)? {
+                Some(key) => (key, BTreeMap::new()),
+                None => return Ok(None),
+            },
+        };
+        files.extend(checksums);
+        Ok(Some(Self { key, files }))
     }
 }
 
@@ -132,7 +149,8 @@ mod tests {
         let set = ParameterSet::by_name("cipherfn-128-n2048-m8-compact-v1").unwrap();
         let secret = SecretKey::generate(set);
         let file = EvaluationKey::generate(&secret).unwrap().to_file_bytes();
-        let key = || WarmKey::new(&file, Sha256::from_bytes([0; 32])).unwrap();
+        let files = [(file, Sha256::from_bytes([0; 32]))];
+        let key = || WarmKey::load(None, &files).unwrap().unwrap();
         let size = key().key.memory_len() as u64;
         // Room for two.
         let warm = Warm::<&str, (&str, u32)>::new((2 * size + (64 << 10)) * PART);

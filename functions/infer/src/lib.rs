@@ -4,14 +4,15 @@
 //! ```text
 //!   query ──► head: specs hash, key id
 //!               ├── is the version live?   S3, every time ──► bundle ──► prepared circuit   warm, or S3 ┐
-//!               └── is the key active?     S3, every time ──► key    ──► Fourier form       warm, or S3 ┴─► rows, in parallel ──► reply
+//!               └── are its parts active?  S3, every time ──► parts  ──► Fourier form       warm, or S3 ┴─► rows, in parallel ──► reply
 //! ```
 //!
 //! Warm, nothing but the two small checks goes to S3, and they run beside the evaluation: a model
 //! that was removed or a key that was deleted is refused by the next request of a warm environment.
-//! Cold, they say where the files are. A key in memory counts only if its checksum is the registered
-//! one.
+//! Cold, they say where the files are. Of a key those parts are loaded that the model needs; one in
+//! memory counts only if its parts' checksums are the registered ones.
 
+mod keys;
 mod refusal;
 
 use cipherfn_protocol::api::{
@@ -19,14 +20,14 @@ use cipherfn_protocol::api::{
 };
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::message::KeyId;
-use cipherfn_service::registry::{KeyFile, LiveVersion, PartName, Place, Registration};
+use cipherfn_protocol::specs::EXPANSION;
+use cipherfn_service::registry::LiveVersion;
 use cipherfn_service::telemetry::Metric;
-use cipherfn_service::{
-    Call, Failure, Registry, S3, StorageError, Tenant, config, http, telemetry,
-};
+use cipherfn_service::{Call, Failure, Registry, S3, Tenant, config, http, telemetry};
 use cipherfn_serving::{Query, Warm, WarmKey, WarmModel};
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Error, Request, Response};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -100,7 +101,7 @@ impl Infer {
         };
         let registered = async {
             match &warm_key {
-                Some(_) if !keyless => self.active_part(tenant, id, call).await.map(Some),
+                Some(_) if !keyless => self.record(tenant, id).await.map(Some),
                 _ => Ok(None),
             }
         };
@@ -112,36 +113,54 @@ impl Infer {
                 }
             };
             let key = async {
-                match &warm_key {
-                    Some(key) => Ok(Some(Arc::clone(key))),
-                    None if keyless => Ok(None),
-                    None => self.load_key(tenant, id, call).await,
+                if keyless || warm_key.is_some() {
+                    return Ok(None);
                 }
+                // What a model needs that is not there yet is at least the expansion, or nothing.
+                let parts = warm_model.as_ref().map_or_else(
+                    || BTreeSet::from([EXPANSION.to_owned()]),
+                    |model| model.model.key_parts().clone(),
+                );
+                self.load_key(tenant, id, (None, parts), call).await
             };
-            match tokio::join!(model, key) {
-                (Ok(Some(model)), _) if !model.model.needs_key() => {
-                    (false, self.answer(query, model, None, call).await.map(Some))
-                }
-                (Ok(Some(model)), Ok(Some(key))) => {
-                    let answer = self.answer(query, model, Some(key), call).await;
-                    (true, answer.map(Some))
-                }
-                (Ok(_), Ok(_)) => (true, Ok(None)),
+            let (model, fresh) = tokio::join!(model, key);
+            let model = match model {
+                Ok(Some(model)) => model,
+                Ok(None) => return (None, Ok(None)),
                 // Whether a model that did not load needs a key, nobody knows: its client may have
                 // registered none.
-                (Err(failure), _) => (false, Err(failure)),
-                (_, Err(failure)) => (true, Err(failure)),
+                Err(failure) => return (None, Err(failure)),
+            };
+            if !model.model.needs_key() {
+                let answer = self.answer(query, model, None, call).await;
+                return (None, answer.map(Some));
             }
+            let parts = Some(model.model.key_parts().clone());
+            let key = match fresh {
+                Ok(fresh) => {
+                    self.complete_key(tenant, id, (warm_key.clone(), fresh), &model, call)
+                        .await
+                }
+                Err(failure) => Err(failure),
+            };
+            let answer = match key {
+                Ok(Some(key)) => self.answer(query, model, Some(key), call).await.map(Some),
+                Ok(None) => Ok(None),
+                Err(failure) => Err(failure),
+            };
+            (parts, answer)
         };
-        let (version, registered, (needs_key, answer)) = tokio::join!(version, registered, answer);
+        let (version, registered, (parts, answer)) = tokio::join!(version, registered, answer);
         // What a check says comes before what loading and answering made of it.
         version?;
-        if needs_key
-            && let Some((file, _)) = registered?
-            && warm_key.is_some_and(|key| key.sha256 != file.sha256)
+        if let (Some(parts), Some(key)) = (parts, warm_key)
+            && let Some(record) = registered?
         {
-            self.warm.forget_key(&(tenant.clone(), id));
-            return Ok(None);
+            let active = self.active_parts(tenant, id, record.as_ref(), &parts, call)?;
+            if !keys::are_held(&key, &active) {
+                self.warm.forget_key(&(tenant.clone(), id));
+                return Ok(None);
+            }
         }
         answer
     }
@@ -212,50 +231,6 @@ impl Infer {
         Err(problem.into())
     }
 
-    /// File of the tenant's key, which must be active. Another tenant's key is as unknown as one
-    /// that never was.
-    async fn active_part(
-        &self,
-        tenant: &Tenant,
-        id: KeyId,
-        call: &Call,
-    ) -> Result<(KeyFile, Place), Failure> {
-        let record = match self.registry.record(tenant, id).await {
-            Err(error @ StorageError::Corrupt { .. }) => {
-                let detail = format!(
-                    "the registration of key {id} cannot be read; register it again, or delete it"
-                );
-                let problem = Problem::new(ProblemType::UnknownKey, detail);
-                return Err(Failure::Damaged(error, problem));
-            }
-            record => record?,
-        };
-        let part = PartName::expansion();
-        let parts = record.as_ref().map(|record| &record.parts);
-        let problem = match parts.map(|parts| parts.get(&part)) {
-            None => unknown_key(id),
-            Some(None) => {
-                let detail = format!(
-                    "the model needs the part {part} of key {id}, which you have not registered; register it: POST /v2/keys"
-                );
-                let mut problem = Problem::new(ProblemType::MissingKeyPart, detail);
-                problem.missing_part = Some(part.to_string());
-                problem
-            }
-            Some(Some(registration)) if registration.is_expired(call.now) => Problem::new(
-                ProblemType::KeyExpired,
-                format!("the registration of key {id} has run out; register it again"),
-            ),
-            Some(Some(Registration::Active { file, place, .. })) => return Ok((*file, *place)),
-            Some(Some(_)) => Problem::new(
-                ProblemType::KeyNotActive,
-                format!("key {id} is declared and not active; upload and complete it"),
-            ),
-        };
-        self.warm.forget_key(&(tenant.clone(), id));
-        Err(problem.into())
-    }
-
     /// A model that is not warm; `None` where it ceased to be live meanwhile.
     async fn load_model(
         &self,
@@ -287,46 +262,4 @@ impl Infer {
         }
         Ok(Some(self.warm.keep_model((name.clone(), specs), model)))
     }
-
-    /// The tenant's key, which is not warm; `None` where it was deleted meanwhile.
-    async fn load_key(
-        &self,
-        tenant: &Tenant,
-        id: KeyId,
-        call: &Call,
-    ) -> Result<Option<Arc<WarmKey>>, Failure> {
-        let part = PartName::expansion();
-        let fetch = async {
-            let file = self.active_part(tenant, id, call).await?;
-            match self.registry.part(tenant, id, &part, file).await {
-                Err(error @ StorageError::Corrupt { .. }) => {
-                    let detail = format!(
-                        "the stored part {part} of key {id} is damaged; register the key again"
-                    );
-                    let problem = Problem::new(ProblemType::KeyNotActive, detail);
-                    Err(Failure::Damaged(error, problem))
-                }
-                bytes => Ok(bytes?.map(|bytes| (bytes, file.0.sha256))),
-            }
-        };
-        let Some((bytes, sha256)) = call.stage(Metric::KeyFetch, fetch).await? else {
-            return Ok(None);
-        };
-        let expand = tokio::task::spawn_blocking(move || WarmKey::new(&bytes, sha256));
-        let key = call.stage(Metric::KeyExpand, expand).await;
-        let key = key
-            .map_err(|error| error.to_string())
-            .and_then(|key| key.map_err(|error| error.to_string()))
-            .map_err(|error| {
-                Failure::Internal(format!("the stored key {id} does not load: {error}"))
-            })?;
-        Ok(Some(self.warm.keep_key((tenant.clone(), id), key)))
-    }
-}
-
-fn unknown_key(id: KeyId) -> Problem {
-    Problem::new(
-        ProblemType::UnknownKey,
-        format!("you have no key {id}; register it: POST /v1/keys or /v2/keys"),
-    )
 }

@@ -14,6 +14,7 @@ pub(crate) fn misdirected(error: &QueryError) -> Problem {
     let kind = match error {
         QueryError::KeySet { .. } => ProblemType::WrongParameterSet,
         QueryError::NoKey => ProblemType::UnknownKey,
+        QueryError::MissingPart { .. } => ProblemType::MissingKeyPart,
         _ => ProblemType::MalformedQuery,
     };
     Problem::new(kind, error.to_string())

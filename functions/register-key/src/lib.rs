@@ -140,15 +140,22 @@ impl Keys {
                 }
                 return status(version, &record);
             }
+            let mut missing = None;
             for (part, state) in parts.into_iter().filter(|(_, state)| is_pending(state)) {
-                self.check(tenant, &record, part, state, call).await?;
+                if !self.check(tenant, &record, part, state, call).await? {
+                    missing = missing.or(Some(part));
+                }
+            }
+            // Those that have arrived are settled, whatever became of the others.
+            if let Some(part) = missing {
+                return Err(upload_missing(key, part).into());
             }
             // What came of it is in the record, or the record is another one: read again.
         }
         Err(upload_missing(key, &PartName::expansion()).into())
     }
 
-    /// Checks a part that was uploaded, and records what came of it.
+    /// Checks a part and records what came of it; `false` where not everything of it has arrived.
     async fn check(
         &self,
         tenant: &Tenant,
@@ -156,11 +163,11 @@ impl Keys {
         part: &PartName,
         pending: &Registration,
         call: &Call,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let key = record.key;
         let uploaded = self.registry.uploaded(tenant, key, part, pending).await?;
         let (Some(bytes), Some(place)) = (uploaded, pending.place()) else {
-            return Err(upload_missing(key, part).into());
+            return Ok(false);
         };
         let checked = Checked {
             part: part.clone(),
@@ -171,7 +178,7 @@ impl Keys {
         self.registry
             .settle(tenant, key, checked, &self.rules, call.now)
             .await?;
-        Ok(())
+        Ok(true)
     }
 
     async fn delete(&self, tenant: &Tenant, key: KeyId) -> Result<Response<Body>, Failure> {

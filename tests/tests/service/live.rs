@@ -351,7 +351,7 @@ async fn a_key_that_is_registered_anew_while_warm() {
     let before = caller.key_file();
     let file = caller
         .ring
-        .evaluation_key_file(caller.client.parameter_set())
+        .key_part_file(caller.client.parameter_set(), caller.client.key_parts()[0])
         .expect("the file")
         .path;
     std::fs::remove_file(file).expect("removed");

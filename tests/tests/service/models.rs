@@ -6,8 +6,9 @@ use cipherfn_client::Client;
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_client_http::{Registered, Service, ServiceError};
 use cipherfn_compiler::{FeatureMode, Options, Profile};
-use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::api::{KeyState, ModelName};
 use cipherfn_protocol::message::KeyId;
+use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_table::TableError;
 use cipherfn_tests::{Encrypted, Server, compile, library_models, predict};
@@ -32,6 +33,11 @@ pub(crate) static TREE_OF_OTHER_SET: LazyLock<Trained> =
 /// The same tree without evaluation keys.
 pub(crate) static TREE_WITHOUT_KEY: LazyLock<Trained> =
     LazyLock::new(|| Trained::new("dt_bc", |options| options.profile = Profile::Keyless));
+/// The same tree for keys of several parts, of which it needs the expansion.
+pub(crate) static TREE_OF_WIDE_SET: LazyLock<Trained> = LazyLock::new(|| wide(&["expansion"]));
+/// The same, and says that it needs all parts.
+pub(crate) static TREE_OF_ALL_PARTS: LazyLock<Trained> =
+    LazyLock::new(|| wide(&["expansion", "inverse"]));
 /// Logistic regression, without evaluation keys.
 pub(crate) static LINEAR: LazyLock<Trained> = LazyLock::new(|| Trained::new("logreg_bc", |_| ()));
 
@@ -82,7 +88,7 @@ impl Trained {
         let answers = self.answers.get_or_init(|| {
             let client = self.client();
             let secret = SecretKey::generate(client.parameter_set());
-            let key = client.needs_evaluation_key().then(|| {
+            let key = (!client.key_parts().is_empty()).then(|| {
                 EvaluationKey::generate(&secret)
                     .expect("a key")
                     .to_file_bytes()
@@ -134,6 +140,22 @@ impl Trained {
     }
 }
 
+/// The tree in the set with several key parts: queries are packed deeper there, and no more.
+fn wide(key_parts: &[&str]) -> Trained {
+    let mut sets = ParameterSet::all().iter();
+    let set = sets.find(|set| set.parts.len() > 1);
+    let set = set.expect("a set with several parts");
+    let mut trained = Trained::new("dt_bc", |options| options.profile = Profile::Balanced);
+    let bundle = &mut trained.bundle;
+    let mut specs: serde_json::Value = serde_json::from_slice(&bundle.specs).expect("specs");
+    specs["parameter_set"] = serde_json::json!({ "name": set.name, "hash": set.hash() });
+    specs["key_parts"] = serde_json::json!(key_parts);
+    set.name.clone_into(&mut bundle.circuit.parameter_set);
+    bundle.specs = serde_json::to_vec(&specs).expect("JSON");
+    bundle.specs_v1 = None;
+    trained
+}
+
 /// Somebody with keys of their own, at a service.
 pub(crate) struct Caller {
     pub(crate) service: Service,
@@ -178,17 +200,27 @@ impl Caller {
             .await
     }
 
+    /// Where the key's expansion stands at the service.
+    pub(crate) async fn key_state(&self) -> Result<KeyState, ServiceError> {
+        let status = self.service.key_status(self.key()).await?;
+        Ok(status.parts["expansion"].state)
+    }
+
     /// Id of the key.
     pub(crate) fn key(&self) -> KeyId {
         self.secret.id()
     }
 
+    /// The evaluation key: its expansion.
+    pub(crate) fn evaluation_key(&self) -> EvaluationKey {
+        let part = self.client.key_parts()[0];
+        let key = self.ring.key_part(self.client.parameter_set(), part);
+        key.expect("the key")
+    }
+
     /// The evaluation key's file.
     pub(crate) fn key_file(&self) -> Vec<u8> {
-        self.ring
-            .evaluation_key_file(self.client.parameter_set())
-            .expect("the file")
-            .bytes
+        self.evaluation_key().to_file_bytes()
     }
 
     /// Predictions of rows, by the service; every row must have one.
@@ -202,6 +234,24 @@ impl Caller {
         client: &Arc<Client>,
         rows: Vec<u8>,
     ) -> Result<Vec<Vec<String>>, ServiceError> {
+        self.send(&self.model, client, rows).await
+    }
+
+    /// The same by another model, for which the client is.
+    pub(crate) async fn predict_of(
+        &self,
+        model: &str,
+        rows: Vec<u8>,
+    ) -> Result<Vec<Vec<String>>, ServiceError> {
+        self.send(&name(model), &self.client, rows).await
+    }
+
+    async fn send(
+        &self,
+        model: &ModelName,
+        client: &Arc<Client>,
+        rows: Vec<u8>,
+    ) -> Result<Vec<Vec<String>>, ServiceError> {
         let rows = cipherfn_tests::input_rows(client, Cursor::new(rows));
         let rows = rows.unwrap_or_else(|error: TableError| panic!("{error}"));
         let mut answers = Vec::new();
@@ -211,7 +261,7 @@ impl Caller {
         };
         let rows = rows.map(|row| Ok(row.expect("a row")));
         self.service
-            .predict(&self.model, client, &self.secret, rows, take)
+            .predict(model, client, &self.ring, rows, take)
             .await?;
         let csv = cipherfn_tests::predictions(client, &answers).expect("predictions");
         Ok(cells(csv.as_bytes()))

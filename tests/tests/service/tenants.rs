@@ -87,12 +87,7 @@ async fn another_tenants_key_is_as_unknown_as_one_that_never_was() {
 
     // Nothing happened to it, and bob can register the same id for himself without touching hers.
     assert_eq!(
-        alice
-            .service
-            .key_status(alice.key())
-            .await
-            .expect("still there")
-            .state,
+        alice.key_state().await.expect("still there"),
         KeyState::Active
     );
     let bob = stack.service_of("bob-token");

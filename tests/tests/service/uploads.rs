@@ -271,10 +271,7 @@ async fn an_upload_in_parts_goes_on_where_it_stopped() {
     stack.publish("tree", &TREE.bundle, 2).await;
     let part_bytes = NonZeroU64::new(PART).expect("not 0");
     let mut caller = Caller::new(stack.service(|_| {}), "tree").await;
-    let key = caller
-        .ring
-        .evaluation_key(caller.client.parameter_set())
-        .expect("the key");
+    let key = caller.evaluation_key();
     let registration = Registration::of(&stack, &key, caller.key_file()).in_parts(PART);
 
     // Interrupted after the first part.
@@ -307,7 +304,7 @@ async fn an_upload_in_parts_goes_on_where_it_stopped() {
         setup.data = Some(data);
     })
     .await;
-    caller.service = stack.service(|options| options.part_bytes = part_bytes);
+    caller.service = stack.service(|options| options.piece_bytes = part_bytes);
     let mut steps = Vec::new();
     let registered = caller
         .service
@@ -427,16 +424,7 @@ async fn a_tenant_has_as_many_keys_as_it_may() {
     let caller = Caller::new(stack.service(|_| {}), "tree").await;
     let error = caller.register().await.expect_err("full");
     assert!(matches!(error, ServiceError::KeyQuota { .. }), "{error}");
-    assert_eq!(
-        caller
-            .service
-            .key_status(caller.key())
-            .await
-            .map(|status| status.state)
-            .ok(),
-        None,
-        "nothing is declared"
-    );
+    assert_eq!(caller.key_state().await.ok(), None, "nothing is declared");
     // Those that are there go on.
     first.declare().await;
     second.register().await;
@@ -496,10 +484,7 @@ async fn a_key_that_is_not_active_answers_nothing() {
         stack.query("tree", query.clone()).await.problem().kind,
         ProblemType::UnknownKey
     );
-    let key = caller
-        .ring
-        .evaluation_key(caller.client.parameter_set())
-        .expect("the key");
+    let key = caller.evaluation_key();
     let registration = Registration::of(&stack, &key, caller.key_file());
     let part = registration.part().await;
     assert_eq!(registration.put(&part).await.status, 200);

@@ -1,8 +1,8 @@
 //! Clients of version 1 and of version 2 at the same service.
 
 use crate::live::change;
-use crate::models::{Caller, TREE};
-use crate::stack::Stack;
+use crate::models::{Caller, TREE, TREE_OF_ALL_PARTS, TREE_OF_WIDE_SET};
+use crate::stack::{Stack, name};
 use crate::uploads::registration::{Registration, put, sha256};
 use crate::wire::Answer;
 use cipherfn_client::Client;
@@ -232,6 +232,35 @@ async fn a_query_that_needs_a_missing_part_is_told_which() {
     assert_eq!(problem.missing_part.as_deref(), Some("expansion"));
 }
 
+/// Two models of one set, of which one needs a part more: cold and warm.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_model_needs_is_loaded_and_what_is_missing_supplied() {
+    let (all, one) = (&*TREE_OF_ALL_PARTS, &*TREE_OF_WIDE_SET);
+    let stack = Stack::start(|_| {}).await;
+    stack.publish("all", &all.bundle, 2).await;
+    stack.publish("one", &one.bundle, 2).await;
+    let mut caller = Caller::registered(stack.service(|_| {}), "one").await;
+    // Cold, the model is known only after the key is on its way.
+    let client = caller.service.client(&name("all")).await.expect("specs");
+    caller.client = client;
+    let query = caller.query(&all.rows(0, 1));
+    let problem = stack.query("all", query.clone()).await.problem();
+    assert_eq!(
+        (problem.kind, problem.missing_part.as_deref()),
+        (ProblemType::MissingKeyPart, Some("inverse"))
+    );
+    // The client makes it, uploads it and tries again. The key in memory gets its second part.
+    let found = caller.predict_of("all", all.rows(0, 2)).await;
+    all.check(0, 2, &found.expect("answers"));
+    let status = caller.service.key_status(caller.key()).await.expect("it");
+    let states = status.parts.values().map(|part| part.state);
+    assert_eq!(states.collect::<Vec<_>>(), [KeyState::Active; 2]);
+    let found = caller.predict_of("all", all.rows(2, 2)).await;
+    all.check(2, 2, &found.expect("answers"));
+    let objects = stack.key_objects().await;
+    assert_eq!(objects.len(), 3, "{objects:?}");
+}
+
 /// Specs, a registration and a query of a client that knows nothing newer.
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_of_version_1_are_served_as_before() {
@@ -258,8 +287,7 @@ async fn clients_of_version_1_are_served_as_before() {
     assert_eq!(answer.body.as_ref(), TREE.bundle.specs.as_slice());
 
     let mut caller = Caller::new(stack.service(|_| {}), "tree").await;
-    let key = caller.ring.evaluation_key(caller.client.parameter_set());
-    let registration = Registration::of(&stack, &key.expect("the key"), caller.key_file());
+    let registration = Registration::of(&stack, &caller.evaluation_key(), caller.key_file());
     registration.register().await;
     caller.client = Client::from_specs(specs).expect("specs").into();
     let query = caller.query(&TREE.rows(0, 2));

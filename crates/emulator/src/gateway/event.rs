@@ -13,8 +13,8 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use super::routes::{Match, decode};
+use crate::account::ACCOUNT;
 use crate::authorizer::Caller;
-use crate::lambda::ACCOUNT;
 use crate::random;
 
 const TIME: &[BorrowedFormatItem<'_>] =

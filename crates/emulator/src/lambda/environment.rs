@@ -10,7 +10,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::runtime_api::{Invocation, Phase, RuntimeApi};
-use super::{Host, InvokeError, REGION, log};
+use super::{Host, InvokeError, log};
+use crate::account::REGION;
 use crate::server::{self, Server};
 use crate::{Function, random};
 

@@ -11,7 +11,8 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
-use super::{ACCOUNT, InvokeError, REGION};
+use super::InvokeError;
+use crate::account::{ACCOUNT, REGION};
 use crate::body;
 
 const PREFIX: &str = "/2018-06-01/runtime/";

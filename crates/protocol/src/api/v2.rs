@@ -7,10 +7,10 @@
 //! ```
 //! What version 1 calls the parts of an upload are pieces here.
 
-use super::{KeyState, Parts};
+use super::{self as v1, KeyState, Parts};
 use crate::hash::Sha256;
 use crate::message::KeyId;
-use crate::specs::ParameterSetRef;
+use crate::specs::{EXPANSION, ParameterSetRef};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
@@ -109,4 +109,59 @@ pub struct PartStatus {
     /// When it stops being usable and may be deleted.
     #[serde(with = "time::serde::rfc3339")]
     pub expires: OffsetDateTime,
+}
+
+impl KeyDeclaration {
+    /// The same for a service of version 1, where a key is its expansion; `None` for other parts.
+    pub fn version_1(&self) -> Option<v1::KeyDeclaration> {
+        let part = self
+            .parts
+            .get(EXPANSION)
+            .filter(|_| self.parts.len() == 1)?;
+        Some(v1::KeyDeclaration {
+            key: self.key,
+            parameter_set: self.parameter_set.clone(),
+            bytes: part.bytes,
+            sha256: part.sha256,
+            parts: part.pieces.clone(),
+        })
+    }
+}
+
+/// What version 1 calls a key is its expansion.
+impl From<v1::KeyStatus> for KeyStatus {
+    fn from(status: v1::KeyStatus) -> Self {
+        let part = PartStatus {
+            bytes: status.bytes,
+            sha256: status.sha256,
+            state: status.state,
+            reason: status.reason,
+            created: status.created,
+            expires: status.expires,
+        };
+        Self {
+            key: status.key,
+            parameter_set: status.parameter_set,
+            parts: BTreeMap::from([(EXPANSION.to_owned(), part)]),
+        }
+    }
+}
+
+impl From<v1::KeyUpload> for KeyUpload {
+    fn from(upload: v1::KeyUpload) -> Self {
+        let piece = |piece: v1::PartUpload| PieceUpload {
+            part: EXPANSION.to_owned(),
+            number: piece.number,
+            offset: piece.offset,
+            bytes: piece.bytes,
+            method: piece.method,
+            url: piece.url,
+            headers: piece.headers,
+            expires: piece.expires,
+        };
+        Self {
+            status: upload.status.into(),
+            pieces: upload.parts.into_iter().map(piece).collect(),
+        }
+    }
 }

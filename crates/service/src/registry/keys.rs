@@ -5,7 +5,8 @@ mod delete;
 mod settle;
 
 use super::document::{self, Stored};
-use super::{ATTEMPTS, KeyFile, PartName, Place, Record, Registration, Registry};
+use super::store::ATTEMPTS;
+use super::{KeyFile, PartName, Place, Record, Registration, Registry};
 use crate::Tenant;
 use crate::bucket::{Bucket, Condition, Etag, Piece, Presigned, StorageError};
 use bytes::Bytes;

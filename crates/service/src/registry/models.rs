@@ -2,7 +2,8 @@
 
 use super::document::{self, Stored};
 use super::model::{Folder, LiveVersion, Model};
-use super::{ATTEMPTS, Registry, UniqueId};
+use super::store::ATTEMPTS;
+use super::{Registry, UniqueId};
 use crate::bucket::{Bucket, Condition, Entry, Presigned, StorageError};
 use bytes::Bytes;
 use cipherfn_protocol::api::ModelName;

@@ -6,7 +6,8 @@
 //! is one that nobody will use again, and every usable key has an entry.
 
 use super::document::{self, Document, Stored};
-use super::{ATTEMPTS, Registry, UniqueId};
+use super::store::ATTEMPTS;
+use super::{Registry, UniqueId};
 use crate::Tenant;
 use crate::bucket::{Bucket, StorageError};
 use cipherfn_protocol::message::KeyId;

@@ -5,9 +5,9 @@ use crate::Tenant;
 use crate::bucket::{Bucket, StorageError, UploadId};
 use crate::config::KeyRules;
 use crate::registry::document::Stored;
+use crate::registry::store::ATTEMPTS;
 use crate::registry::{
-    ATTEMPTS, Declaration, DeclaredPart, Event, PartName, Record, Refusal, Registration, Registry,
-    UniqueId,
+    Declaration, DeclaredPart, Event, PartName, Record, Refusal, Registration, Registry, UniqueId,
 };
 use std::collections::BTreeMap;
 use time::OffsetDateTime;

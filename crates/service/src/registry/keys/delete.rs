@@ -3,7 +3,8 @@
 use super::{contended, quarantine_path, record_path};
 use crate::Tenant;
 use crate::bucket::{Bucket, Condition, Etag, StorageError};
-use crate::registry::{ATTEMPTS, Record, Registration, Registry, UniqueId};
+use crate::registry::store::ATTEMPTS;
+use crate::registry::{Record, Registration, Registry, UniqueId};
 use cipherfn_protocol::message::KeyId;
 use std::collections::BTreeMap;
 
