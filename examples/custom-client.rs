@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Everything that the client knows is in the specs. This model is linear: it needs no
     // evaluation key.
     let client = Client::from_specs(&specs)?;
-    let secret = SecretKey::generate(client.parameter_set());
+    let secret = SecretKey::generate(client.parameter_set())?;
     let width = client.specs().specs().columns.len();
     let row = |value: f32| -> InputRow { Ok(vec![Tensor::F32(vec![value; width])]) };
     for row in [row(0.01), row(f32::NAN), row(-0.02)] {

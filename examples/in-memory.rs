@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // The client has the specs and makes keys for them.
     let client = Client::from_specs(&compiled.bundle.specs)?;
-    let secret = SecretKey::generate(client.parameter_set());
+    let secret = SecretKey::generate(client.parameter_set())?;
     let evaluation = EvaluationKey::generate(&secret)?;
 
     // It encrypts columns, as a data frame has them.

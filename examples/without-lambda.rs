@@ -28,9 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let bundle = compile(MODEL, calibration, &options)?.bundle;
 
     let client = Client::from_specs(&bundle.specs)?;
-    let secrets: Vec<_> = (0..CLIENTS)
-        .map(|_| SecretKey::generate(client.parameter_set()))
-        .collect();
+    let secrets = (0..CLIENTS).map(|_| SecretKey::generate(client.parameter_set()));
+    let secrets = secrets.collect::<Result<Vec<_>, _>>()?;
     let evaluation = secrets.iter().map(EvaluationKey::generate);
     let evaluation = evaluation.collect::<Result<Vec<_>, _>>()?;
 

@@ -147,7 +147,7 @@ impl KeyRing {
         let (key, secret) = if let Some(key) = kept {
             (key, State::Kept(secret))
         } else {
-            let key = SecretKey::generate(set);
+            let key = SecretKey::generate(set)?;
             let bytes = key.to_file_bytes();
             directory.write(&files.secret(), &bytes)?;
             (key, State::Written(secret, bytes.len() as u64))

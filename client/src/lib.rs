@@ -24,7 +24,7 @@
 //!
 //! # let specs = server::specs("echo");
 //! let client = Client::from_specs(&specs)?;
-//! let secret = SecretKey::generate(client.parameter_set());
+//! let secret = SecretKey::generate(client.parameter_set())?;
 //!
 //! let batch = Batch::new().with("x", Values::F64(vec![-1.5, 0.25, f64::NAN]));
 //! let encrypted = client.encrypt_rows(&secret, &client.rows(&batch)?)?;

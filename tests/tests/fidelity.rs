@@ -80,7 +80,7 @@ fn head(csv: &str, rows: usize) -> String {
 fn check(folder: &Path, rows: usize, label: &str) -> Result<()> {
     let compiled = compile(folder, |_| ())?;
     let client = Client::new(compiled.specs.clone())?;
-    let secret = SecretKey::generate(client.parameter_set());
+    let secret = SecretKey::generate(client.parameter_set()).expect("random bytes");
     let key = (!client.key_parts().is_empty())
         .then(|| EvaluationKey::generate(&secret))
         .transpose()?;

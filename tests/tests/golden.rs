@@ -9,9 +9,13 @@ use cipherfn_protocol::api::{
 use cipherfn_protocol::message::{Chunks, QueryChunk, ReplyChunk, write_chunk};
 use cipherfn_protocol::specs::SpecsDocument;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
+use cipherfn_serving::Key;
 use cipherfn_tests::{Clear, Server, decrypt, golden, library_models, predict};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+/// Id of the secret key among the files of version 2.
+const WIDE_KEY: &str = "df1fa5117e0f16ce0d5950b82bc9d02c";
 
 fn file(name: &str) -> Vec<u8> {
     std::fs::read(golden().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -42,6 +46,32 @@ fn keys_keep_their_bytes() {
     let key = EvaluationKey::from_file_bytes(&file("evaluation.cfk")).unwrap();
     assert_eq!(key.to_file_bytes(), file("evaluation.cfk"));
     assert_eq!(key.id(), secret().id());
+}
+
+/// A secret key of version 2, and both parts of its evaluation key.
+#[test]
+fn keys_of_version_2_keep_their_bytes() {
+    let file = newest("wide/secret.cfk");
+    let secret = SecretKey::from_file_bytes(&file).unwrap();
+    assert_eq!(*secret.to_file_bytes(), file);
+    assert_eq!(secret.id().to_string(), WIDE_KEY);
+    let parts = ["expansion", "inverse"].map(|name| {
+        let file = newest(&format!("wide/{name}.cfk"));
+        let part = EvaluationKey::from_file_bytes(&file).unwrap();
+        assert_eq!(part.to_file_bytes(), file);
+        assert_eq!((part.part().name, part.id()), (name, secret.id()));
+        part
+    });
+    // They are keys: what was encrypted under them is answered, and decrypts.
+    let key = Key::of_parts(&parts).unwrap().unwrap();
+    assert!(key.has("inverse"));
+    let file = |end: &str| newest(&format!("wide.{end}"));
+    let server = Server::new(&file("cfn"), Some(&parts[0].to_file_bytes())).unwrap();
+    let client = Client::from_specs(&file("specs.json")).unwrap();
+    let expected = String::from_utf8(file("predictions.csv")).unwrap();
+    for reply in [file("cfr"), server.answer(&file("cfq")).unwrap()] {
+        assert_eq!(decrypt(&client, &secret, &reply).unwrap(), expected);
+    }
 }
 
 #[test]

@@ -223,7 +223,7 @@ impl Predict {
             let parts = parts.map(|part| ring.key_part(set, part));
             return Ok((ring.secret_key(set)?, parts.collect::<Result<_, _>>()?));
         }
-        let secret = SecretKey::generate(set);
+        let secret = SecretKey::generate(set)?;
         let parts = parts.map(|part| EvaluationKey::generate_part(&secret, part.name));
         let parts = parts.collect::<Result<_, _>>()?;
         Ok((secret, parts))

@@ -199,7 +199,7 @@ fn old_key_rings_are_read_and_brought_up_to_date() {
 /// A secret key's file, as an earlier release left it.
 fn write_secret(directory: &Path, set: &'static ParameterSet) {
     let path = directory.join("secret.cfk");
-    fs::write(&path, SecretKey::generate(set).to_file_bytes()).unwrap();
+    fs::write(&path, SecretKey::generate(set).unwrap().to_file_bytes()).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
@@ -258,7 +258,7 @@ fn an_evaluation_key_without_its_secret_key_is_an_error() {
     let path = directory.path().join("evaluation.cfk");
     fs::write(
         &path,
-        EvaluationKey::generate(&SecretKey::generate(echo::set()))
+        EvaluationKey::generate(&SecretKey::generate(echo::set()).unwrap())
             .unwrap()
             .to_file_bytes(),
     )

@@ -115,7 +115,7 @@ async fn replies_that_do_not_fit_their_request_are_refused() {
         (
             |request| {
                 forged(request.body(), |chunk| {
-                    chunk.head.key = SecretKey::generate(echo::set()).id();
+                    chunk.head.key = SecretKey::generate(echo::set()).unwrap().id();
                 })
             },
             "under key",
@@ -211,7 +211,7 @@ async fn a_mixture_of_two_replies_is_refused() {
             ..chunk.head
         };
         let other = ChunkHead {
-            key: SecretKey::generate(echo::set()).id(),
+            key: SecretKey::generate(echo::set()).unwrap().id(),
             first_row: chunk.len() as u64,
             ..chunk.head
         };

@@ -48,7 +48,7 @@ fn values(client: &Client, answers: &[Answer]) -> Vec<f64> {
 
 #[test]
 fn rows_come_back_to_the_stated_precision() {
-    let (client, key) = (client(), SecretKey::generate(set()));
+    let (client, key) = (client(), SecretKey::generate(set()).unwrap());
     let query = encrypt(&client, &key, [-2.0, 0.24, 1.5].map(row).to_vec()).unwrap();
     let answers = decrypt(&client, &key, &answer(&query)).unwrap();
     assert_eq!(values(&client, &answers), [-2.0, 0.25, 1.5]);
@@ -58,7 +58,7 @@ fn rows_come_back_to_the_stated_precision() {
 
 #[test]
 fn many_chunks_keep_their_order() {
-    let (client, key) = (client(), SecretKey::generate(set()));
+    let (client, key) = (client(), SecretKey::generate(set()).unwrap());
     let rows = 2 * cipherfn_protocol::message::rows_a_chunk(client.query_row_bytes()) + 3;
     let value = |row: usize| f64::from(row as u32 % 33) / 8.0 - 2.0;
     let inputs = (0..rows).map(|number| row(value(number) as f32)).collect();
@@ -70,7 +70,7 @@ fn many_chunks_keep_their_order() {
 
 #[test]
 fn failed_rows_have_a_reason_and_no_prediction() {
-    let (client, key) = (client(), SecretKey::generate(set()));
+    let (client, key) = (client(), SecretKey::generate(set()).unwrap());
     let query = encrypt(&client, &key, [1.0, -1.0, 0.0].map(row).to_vec()).unwrap();
     let reply = answer_with(&query, |row, bytes| {
         if row == 1 {
@@ -90,7 +90,7 @@ fn failed_rows_have_a_reason_and_no_prediction() {
 
 #[test]
 fn what_the_server_sees_does_not_depend_on_values() {
-    let (client, key) = (client(), SecretKey::generate(set()));
+    let (client, key) = (client(), SecretKey::generate(set()).unwrap());
     let bad = vec![
         row(1.0),
         row(f32::NAN),
@@ -177,7 +177,7 @@ fn columns_of_other_kinds_are_converted_and_checked() {
 
 #[test]
 fn a_client_speaks_the_version_of_its_specs() {
-    let key = SecretKey::generate(set());
+    let key = SecretKey::generate(set()).unwrap();
     let document = SpecsDocument::from_json_bytes(&specs("echo")).unwrap();
     let older = document
         .version_1()
@@ -199,10 +199,10 @@ fn a_client_speaks_the_version_of_its_specs() {
 
 #[test]
 fn replies_of_other_keys_and_specs_are_refused() {
-    let (client, key) = (client(), SecretKey::generate(set()));
+    let (client, key) = (client(), SecretKey::generate(set()).unwrap());
     let query = encrypt(&client, &key, vec![row(1.0)]).unwrap();
     let reply = answer(&query);
-    let other_key = SecretKey::generate(set());
+    let other_key = SecretKey::generate(set()).unwrap();
     assert!(matches!(
         decrypt(&client, &other_key, &reply),
         Err(ClientError::OtherKey { .. })

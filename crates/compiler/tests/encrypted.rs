@@ -37,7 +37,7 @@ fn errors(run: &Run, compiled: &Compiled, features: &[Vec<f32>]) -> Vec<f64> {
     let specs = compiled.specs.specs();
     let prepared = PreparedCircuit::new(&compiled.bundle.circuit).unwrap();
     let clear = ClearCircuit::new(compiled.bundle.circuit.clone()).unwrap();
-    let key = SecretKey::generate(prepared.parameter_set());
+    let key = SecretKey::generate(prepared.parameter_set()).unwrap();
     let needs_key = compiled.report.security.needs_evaluation_key;
     let expanded: Option<ExpandedEvaluationKey> =
         needs_key.then(|| EvaluationKey::generate(&key).unwrap().expand().unwrap());

@@ -207,7 +207,7 @@ fn one_by_one(
 
 fn ensembles(criterion: &mut Criterion) {
     let set = ParameterSet::by_name(SET).expect("a known set");
-    let secret = SecretKey::generate(set);
+    let secret = SecretKey::generate(set).unwrap();
     let key = EvaluationKey::generate(&secret)
         .and_then(|key| key.expand())
         .expect("a set with packing");
@@ -296,7 +296,7 @@ fn linear(criterion: &mut Criterion) {
         outputs: vec![output(0)],
     };
     let prepared = PreparedCircuit::new(&circuit).expect("a valid circuit");
-    let key = SecretKey::generate(prepared.parameter_set());
+    let key = SecretKey::generate(prepared.parameter_set()).unwrap();
     let values = [InputValues::Features(vec![1 << 40; 30])];
     let row = query::encrypt_row(&key, prepared.inputs(), &values).expect("a valid row");
     let mut workspace = Workspace::default();

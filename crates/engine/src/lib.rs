@@ -52,7 +52,7 @@
 //! assert_eq!(exact, [3 << 61]);
 //!
 //! let prepared = PreparedCircuit::new(&circuit)?;
-//! let key = SecretKey::generate(prepared.parameter_set());
+//! let key = SecretKey::generate(prepared.parameter_set())?;
 //! let query = encrypt_row(&key, prepared.inputs(), &row)?;
 //! let reply = prepared.evaluate_row(None, &query, &mut Workspace::default())?;
 //! let phases = reply::decrypt_row(&key, prepared.outputs(), &reply)?;

@@ -16,10 +16,14 @@
 use crate::hash::ParameterSetHash;
 use crate::versions;
 use std::io::{self, Read};
+use zeroize::Zeroizing;
 
 const MAGIC: &[u8; 8] = b"cipherfn";
 /// Bytes before the payload.
 pub const HEADER_LEN: usize = 52;
+/// Bytes of a payload that are allocated before they arrive. Secret keys are shorter: a buffer that
+/// grows leaves copies behind.
+const AT_ONCE: u64 = 64 << 10;
 
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,7 +176,8 @@ pub enum FrameError {
 }
 
 fn checksum(header: &[u8], payload: &[u8]) -> [u8; 16] {
-    let mut hasher = blake3::Hasher::new();
+    // Its state holds the end of the payload, which may be a secret.
+    let mut hasher = Zeroizing::new(blake3::Hasher::new());
     hasher.update(header).update(payload);
     let mut out = [0; 16];
     out.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
@@ -269,7 +274,7 @@ pub fn read(
     if len > limit {
         return Err(FrameError::TooLarge { kind, len, limit });
     }
-    let mut payload = Vec::new();
+    let mut payload = Vec::with_capacity(len.min(AT_ONCE) as usize);
     input
         .by_ref()
         .take(len)

@@ -46,7 +46,7 @@ fn main() -> Result<(), SchemeError> {
 
 fn bench(timer: &Timer, set: &'static ParameterSet) -> Result<(), SchemeError> {
     println!("{}", set.name);
-    let key = SecretKey::generate(set);
+    let key = SecretKey::generate(set)?;
     let transform = Transform::new(set.ring.polynomial_size);
     let (mut scratch, mut values) = (
         transform.scratch(),

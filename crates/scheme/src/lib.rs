@@ -21,7 +21,7 @@
 //! use cipherfn_scheme::{SecretKey, parameters::ParameterSet, query, selectors::FourierSelectors};
 //!
 //! let set = ParameterSet::by_name("cipherfn-128-n512k4-v1")?;
-//! let key = SecretKey::generate(set);
+//! let key = SecretKey::generate(set)?;
 //! let gadget = Gadget { base_log: 23, levels: 1 };
 //! let shape = query::SelectorQueryShape { set, selectors: 2, gadget, transport: Transport::Ggsw };
 //! let row = query::encrypt_selectors(&key, &shape, &[true, false])?;

@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn ciphertexts_are_those_of_tfhe() {
         for set in ParameterSet::all() {
-            let key = SecretKey::generate(set);
+            let key = SecretKey::generate(set).unwrap();
             let size = set.ring.polynomial_size;
             let theirs =
                 GlweSecretKey::from_container(key.coefficients().to_vec(), PolynomialSize(size));

@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn keys_are_bounded_in_bytes_and_kept_apart() {
         let set = ParameterSet::by_name("cipherfn-128-n2048-m8-compact-v1").unwrap();
-        let secret = SecretKey::generate(set);
+        let secret = SecretKey::generate(set).unwrap();
         let file = EvaluationKey::generate(&secret).unwrap().to_file_bytes();
         let files = [(file, Sha256::from_bytes([0; 32]))];
         let key = || WarmKey::load(None, &files).unwrap().unwrap();

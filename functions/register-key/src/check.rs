@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn uploads_must_be_what_was_declared() {
-        let key = EvaluationKey::generate(&SecretKey::generate(set())).unwrap();
+        let key = EvaluationKey::generate(&SecretKey::generate(set()).unwrap()).unwrap();
         let bytes = key.to_file_bytes();
         let file = |bytes: &[u8]| KeyFile {
             bytes: bytes.len() as u64,
@@ -173,7 +173,7 @@ mod tests {
         changed[100] ^= 1;
         assert!(reason(declared, good, &changed).contains("SHA-256"));
         assert!(reason(declared, file(&changed), &changed).contains("checksum"));
-        let other = (SecretKey::generate(set()).id(), set().name, &part);
+        let other = (SecretKey::generate(set()).unwrap().id(), set().name, &part);
         assert!(reason(other, good, &bytes).contains("secret key"));
         let other = (key.id(), "cipherfn-128-n2048-m8-v1", &part);
         assert!(reason(other, good, &bytes).contains("parameter set"));

@@ -87,7 +87,7 @@ impl Trained {
     pub(crate) fn answers(&self, first: usize, count: usize) -> Vec<Vec<String>> {
         let answers = self.answers.get_or_init(|| {
             let client = self.client();
-            let secret = SecretKey::generate(client.parameter_set());
+            let secret = SecretKey::generate(client.parameter_set()).expect("random bytes");
             let key = (!client.key_parts().is_empty()).then(|| {
                 EvaluationKey::generate(&secret)
                     .expect("a key")

@@ -137,17 +137,18 @@ async fn an_upload_expires() {
 async fn what_is_no_key_of_the_declaration_is_rejected() {
     let stack = Stack::start(|_| {}).await;
     let set = TREE.client().parameter_set();
-    let secret = SecretKey::generate(set);
+    let secret = SecretKey::generate(set).expect("random bytes");
     let key = EvaluationKey::generate(&secret).expect("a key");
     let good = key.to_file_bytes();
-    let of_other_secret = EvaluationKey::generate(&SecretKey::generate(set))
+    let of_other_secret = EvaluationKey::generate(&SecretKey::generate(set).expect("random bytes"))
         .expect("a key")
         .to_file_bytes();
     let other_set = TREE_OF_OTHER_SET.client().parameter_set();
     assert_ne!(other_set.name, set.name);
-    let mut of_other_set = EvaluationKey::generate(&SecretKey::generate(other_set))
-        .expect("a key")
-        .to_file_bytes();
+    let mut of_other_set =
+        EvaluationKey::generate(&SecretKey::generate(other_set).expect("random bytes"))
+            .expect("a key")
+            .to_file_bytes();
     of_other_set.resize(good.len(), 0);
     let mut corrupt = good.clone();
     corrupt[good.len() / 2] ^= 1;

@@ -30,7 +30,7 @@ impl Key {
         let mut sets = ParameterSet::all().iter();
         let set = sets.find(|set| set.parts.len() > 1);
         let set = set.expect("a set with several parts");
-        let secret = SecretKey::generate(set);
+        let secret = SecretKey::generate(set).expect("random bytes");
         let file = |name: &str| {
             let part = EvaluationKey::generate_part(&secret, name).expect("a part");
             (name.to_owned(), part.to_file_bytes())

@@ -94,7 +94,7 @@ impl Subject {
         let circuit = PreparedCircuit::new(&bundle.circuit)?;
         let set = circuit.parameter_set();
         let start = Instant::now();
-        let secret = SecretKey::generate(set);
+        let secret = SecretKey::generate(set)?;
         let needs_key = bundle.circuit.needs_evaluation_key();
         let evaluation_key = needs_key
             .then(|| EvaluationKey::generate(&secret))

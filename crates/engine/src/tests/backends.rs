@@ -85,7 +85,7 @@ pub(super) fn keys(set: &'static ParameterSet) -> &'static Keys {
         &KEYLESS
     };
     slot.get_or_init(|| {
-        let secret = SecretKey::generate(set);
+        let secret = SecretKey::generate(set).unwrap();
         let evaluation = set
             .packing()
             .map(|_| EvaluationKey::generate(&secret).unwrap().expand().unwrap());

@@ -22,7 +22,7 @@ fn measured(builder: Builder, top: Operand) -> f64 {
     };
     let values = [InputValues::Bits(vec![true; shape.selectors])];
     let squares = (0..KEYS).flat_map(|_| {
-        let key = SecretKey::generate(prepared.parameter_set());
+        let key = SecretKey::generate(prepared.parameter_set()).unwrap();
         let row = encrypt_row(&key, prepared.inputs(), &values).unwrap();
         let reply = prepared
             .evaluate_row(None, &row, &mut Workspace::default())

@@ -5,12 +5,11 @@ use crate::error::SchemeError;
 use crate::parameters::ParameterSet;
 use crate::random;
 use cipherfn_protocol::frame::{self, Kind};
-use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_protocol::specs::Bits;
 use product::Factor;
 use std::fmt;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 mod product;
 
@@ -52,12 +51,10 @@ const ID_CONTEXT: &str = "cipherfn secret key v2 id";
 impl SecretKey {
     /// A new key from the system's entropy.
     ///
-    /// # Panics
-    /// If the operating system has no random bytes to give, as the standard library's maps do.
-    pub fn generate(set: &'static ParameterSet) -> Self {
-        let random = |seed: Result<_, SchemeError>| seed.expect("the system gives random bytes");
-        let salt = random::seed().expect("the system gives random bytes");
-        Self::from_seed(set, random(random::seed()), *salt)
+    /// # Errors
+    /// The operating system has no random bytes to give.
+    pub fn generate(set: &'static ParameterSet) -> Result<Self, SchemeError> {
+        Ok(Self::from_seed(set, random::seed()?, *random::seed()?))
     }
 
     fn from_seed(
@@ -65,10 +62,10 @@ impl SecretKey {
         seed: Zeroizing<[u8; SEED_LEN]>,
         salt: [u8; SALT_LEN],
     ) -> Self {
-        let mut hasher = blake3::Hasher::new_derive_key(COEFFICIENTS_CONTEXT);
+        let mut hasher = Zeroizing::new(blake3::Hasher::new_derive_key(COEFFICIENTS_CONTEXT));
         hasher.update(set.hash().as_bytes()).update(seed.as_ref());
         let mut bits = Zeroizing::new(vec![0; packed_len(set.mask_len(), COEFFICIENT_BITS)]);
-        hasher.finalize_xof().fill(&mut bits);
+        Zeroizing::new(hasher.finalize_xof()).fill(&mut bits);
         Self::new(set, Origin::Seed { seed, salt }, &bits)
     }
 
@@ -96,26 +93,23 @@ impl SecretKey {
     /// Its id: a hash of the key under a context of its own. Public. One search cannot aim at many
     /// keys, as each id has a salt; those of version 1 files have none.
     pub fn id(&self) -> KeyId {
-        let hash = match &self.origin {
-            Origin::Seed { seed, salt } => {
-                let mut hasher = blake3::Hasher::new_derive_key(ID_CONTEXT);
-                hasher
-                    .update(self.set.hash().as_bytes())
-                    .update(salt)
-                    .update(seed.as_ref());
-                *hasher.finalize().as_bytes()
-            }
-            Origin::Bits => {
-                let text = [
-                    b"cipherfn key id v1 ".as_slice(),
-                    self.set.name.as_bytes(),
-                    &self.packed_bits(),
-                ];
-                *Hash::of(&Zeroizing::new(text.concat())).as_bytes()
-            }
+        let mut hasher = match &self.origin {
+            Origin::Seed { .. } => blake3::Hasher::new_derive_key(ID_CONTEXT),
+            Origin::Bits => blake3::Hasher::new(),
+        };
+        match &self.origin {
+            Origin::Seed { seed, salt } => hasher
+                .update(self.set.hash().as_bytes())
+                .update(salt)
+                .update(seed.as_ref()),
+            Origin::Bits => hasher
+                .update(b"cipherfn key id v1 ")
+                .update(self.set.name.as_bytes())
+                .update(&self.packed_bits()),
         };
         let mut id = [0; 16];
-        id.copy_from_slice(&hash[..16]);
+        id.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        hasher.zeroize();
         KeyId::from_bytes(id)
     }
 

@@ -16,7 +16,7 @@ fn set(name: &str) -> &'static ParameterSet {
 #[test]
 fn secret_keys_survive_their_file() {
     for set in ParameterSet::all() {
-        let key = SecretKey::generate(set);
+        let key = SecretKey::generate(set).unwrap();
         let bytes = key.to_file_bytes();
         // Salt and seed.
         assert_eq!(bytes.len(), frame::HEADER_LEN + 16 + 32);
@@ -64,7 +64,7 @@ fn secret_keys_follow_from_their_seed() {
 
 #[test]
 fn secret_keys_do_not_show_themselves() {
-    let text = format!("{:?}", SecretKey::generate(set(BALANCED)));
+    let text = format!("{:?}", SecretKey::generate(set(BALANCED)).unwrap());
     assert_eq!(
         text,
         "SecretKey { parameter_set: \"cipherfn-128-n2048-m8-v1\", .. }"
@@ -74,7 +74,7 @@ fn secret_keys_do_not_show_themselves() {
 #[test]
 fn evaluation_keys_survive_their_file() {
     for (name, limit) in [(BALANCED, 1_400_000), (COMPACT, 800_000)] {
-        let key = EvaluationKey::generate(&SecretKey::generate(set(name))).unwrap();
+        let key = EvaluationKey::generate(&SecretKey::generate(set(name)).unwrap()).unwrap();
         let bytes = key.to_file_bytes();
         assert_eq!(bytes.len(), key.file_len());
         assert!(bytes.len() <= limit, "{name}: {} bytes", bytes.len());
@@ -87,7 +87,7 @@ fn evaluation_keys_survive_their_file() {
 /// The parts of the wide set: below 2.2 MB together, each with a label of its own.
 #[test]
 fn parts_survive_their_files() {
-    let secret = SecretKey::generate(set(WIDE));
+    let secret = SecretKey::generate(set(WIDE)).unwrap();
     let mut total = 0;
     for part in secret.parameter_set().parts {
         let key = EvaluationKey::generate_part(&secret, part.name).unwrap();
@@ -112,7 +112,7 @@ fn parts_survive_their_files() {
 
 #[test]
 fn damaged_keys_are_refused() {
-    let bytes = EvaluationKey::generate(&SecretKey::generate(set(COMPACT)))
+    let bytes = EvaluationKey::generate(&SecretKey::generate(set(COMPACT)).unwrap())
         .unwrap()
         .to_file_bytes();
     let read = |bytes: &[u8]| EvaluationKey::from_file_bytes(bytes).unwrap_err();
@@ -147,7 +147,7 @@ fn damaged_keys_are_refused() {
 #[test]
 fn keys_of_the_wrong_set_or_length_are_refused() {
     let file = |kind, tag, len: usize| frame::encode(kind, 1, tag, &vec![0; len]);
-    let compact = EvaluationKey::generate(&SecretKey::generate(set(COMPACT)))
+    let compact = EvaluationKey::generate(&SecretKey::generate(set(COMPACT)).unwrap())
         .unwrap()
         .to_file_bytes();
     let len = compact.len() - frame::HEADER_LEN;
@@ -190,7 +190,7 @@ fn keys_of_the_wrong_set_or_length_are_refused() {
         }
     ));
     assert!(matches!(
-        EvaluationKey::generate(&SecretKey::generate(set(KEYLESS))),
+        EvaluationKey::generate(&SecretKey::generate(set(KEYLESS)).unwrap()),
         Err(SchemeError::NoPacking { .. })
     ));
 }

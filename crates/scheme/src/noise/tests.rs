@@ -175,7 +175,7 @@ fn modulus_switches() {
             };
             // 64 ciphertexts x 16 coefficients a key.
             let errors = (0..KEYS).map(|key_index| {
-                let key = SecretKey::generate(set);
+                let key = SecretKey::generate(set).unwrap();
                 let error = |index| {
                     let glwe = Noiseless::random(&key, key_index * 64 + index);
                     let row = reply::compress(&shape, &glwe.glwe.mask, &glwe.glwe.body).unwrap();
@@ -211,7 +211,7 @@ fn linear_inputs() {
                 .map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15))
                 .collect();
             let errors = (0..KEYS).map(|_| {
-                let key = SecretKey::generate(set);
+                let key = SecretKey::generate(set).unwrap();
                 let row = encrypt_linear(&key, &shape, &messages).unwrap();
                 let glwes = decode_linear(&shape, &row).unwrap();
                 let glwes = glwes.iter().zip(messages.chunks(250));
@@ -289,7 +289,7 @@ impl Expanded {
         transport: Transport,
         selectors: usize,
     ) -> Self {
-        let key = SecretKey::generate(set);
+        let key = SecretKey::generate(set).unwrap();
         let expanded = set
             .packing()
             .map(|_| EvaluationKey::generate(&key).unwrap().expand().unwrap());

@@ -15,7 +15,7 @@ const BALANCED: &str = "cipherfn-128-n2048-m8-v1";
 const KEYS: usize = 3;
 
 fn keys(name: &str) -> (SecretKey, ExpandedEvaluationKey) {
-    let secret = SecretKey::generate(ParameterSet::by_name(name).unwrap());
+    let secret = SecretKey::generate(ParameterSet::by_name(name).unwrap()).unwrap();
     let mut key = EvaluationKey::generate(&secret).unwrap().expand().unwrap();
     if name == WIDE {
         let inverse = EvaluationKey::generate_part(&secret, "inverse").unwrap();

@@ -58,7 +58,7 @@ fn sizes() {
 /// ciphertexts.
 #[test]
 fn threads_do_not_change_the_result() {
-    let key = SecretKey::generate(set(BALANCED));
+    let key = SecretKey::generate(set(BALANCED)).unwrap();
     let expanded = EvaluationKey::generate(&key).unwrap().expand().unwrap();
     for selectors in [0, 1, 33, 70] {
         let shape = packed(selectors, GADGET);
@@ -80,7 +80,7 @@ fn threads_do_not_change_the_result() {
 
 #[test]
 fn misuse_is_named() {
-    let key = SecretKey::generate(set(BALANCED));
+    let key = SecretKey::generate(set(BALANCED)).unwrap();
     let shape = packed(2, GADGET);
     let row = encrypt_selectors(&key, &shape, &[true, false]).unwrap();
     let mut out = FourierSelectors::zeroed(shape.ggsw(), 2);
@@ -91,7 +91,7 @@ fn misuse_is_named() {
         expand(None, &shape, &row, &mut out),
         SchemeError::EvaluationKeyMissing { .. }
     ));
-    let foreign = EvaluationKey::generate(&SecretKey::generate(set(COMPACT)))
+    let foreign = EvaluationKey::generate(&SecretKey::generate(set(COMPACT)).unwrap())
         .unwrap()
         .expand()
         .unwrap();
@@ -142,7 +142,11 @@ fn misuse_is_named() {
         })
     ));
     assert!(matches!(
-        encrypt_selectors(&SecretKey::generate(set(KEYLESS)), &shape, &[true; 2]),
+        encrypt_selectors(
+            &SecretKey::generate(set(KEYLESS)).unwrap(),
+            &shape,
+            &[true; 2]
+        ),
         Err(SchemeError::ParameterSetMismatch {
             what: "secret key",
             ..
@@ -152,7 +156,7 @@ fn misuse_is_named() {
 
 #[test]
 fn shapes_that_do_not_fit_are_refused() {
-    let key = SecretKey::generate(set(BALANCED));
+    let key = SecretKey::generate(set(BALANCED)).unwrap();
     for (base_log, levels) in [(0, 1), (1, 0), (11, 3), (u32::MAX, 2), (33, 1)] {
         let shape = packed(1, Gadget { base_log, levels });
         assert!(
@@ -203,7 +207,7 @@ fn shapes_that_do_not_fit_are_refused() {
 
 #[test]
 fn linear_rows_of_the_wrong_form_are_refused() {
-    let key = SecretKey::generate(set(BALANCED));
+    let key = SecretKey::generate(set(BALANCED)).unwrap();
     let shape = LinearQueryShape {
         set: set(BALANCED),
         features: 3,

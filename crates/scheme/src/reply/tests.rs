@@ -30,7 +30,7 @@ fn sizes() {
 
 #[test]
 fn coefficients_come_back() {
-    let key = SecretKey::generate(shape().set);
+    let key = SecretKey::generate(shape().set).unwrap();
     let mut body = vec![u64::MAX / 3; 2048];
     for (position, value) in [(0, 1 << 62), (5, 0), (10, 3 << 62)] {
         body[position] = value;
@@ -44,7 +44,7 @@ fn coefficients_come_back() {
 
 #[test]
 fn misuse_is_named() {
-    let key = SecretKey::generate(shape().set);
+    let key = SecretKey::generate(shape().set).unwrap();
     let row = compress(&shape(), &vec![0; 2048], &vec![0; 2048]).unwrap();
     assert!(matches!(
         decrypt(&key, &shape(), &row[1..]),
@@ -66,7 +66,8 @@ fn misuse_is_named() {
         compress(&shape(), &vec![0; 2048], &vec![0; 2049]),
         Err(SchemeError::Count { .. })
     ));
-    let foreign = SecretKey::generate(ParameterSet::by_name("cipherfn-128-n512k4-v1").unwrap());
+    let foreign =
+        SecretKey::generate(ParameterSet::by_name("cipherfn-128-n512k4-v1").unwrap()).unwrap();
     assert!(matches!(
         decrypt(&foreign, &shape(), &row),
         Err(SchemeError::ParameterSetMismatch { .. })

@@ -21,8 +21,10 @@ pub(crate) struct Registration<'a> {
 impl<'a> Registration<'a> {
     /// A new key of the tree's parameter set.
     pub(crate) fn new(stack: &'a Stack) -> Self {
-        let key = EvaluationKey::generate(&SecretKey::generate(TREE.client().parameter_set()))
-            .expect("a key");
+        let key = EvaluationKey::generate(
+            &SecretKey::generate(TREE.client().parameter_set()).expect("random bytes"),
+        )
+        .expect("a key");
         Self::of(stack, &key, key.to_file_bytes())
     }
 

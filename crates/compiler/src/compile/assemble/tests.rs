@@ -62,7 +62,7 @@ fn a_mixture_of_families_is_one_circuit_on_encrypted_rows() {
         (2, 2)
     );
     let prepared = PreparedCircuit::new(&assembly.circuit).unwrap();
-    let key = SecretKey::generate(prepared.parameter_set());
+    let key = SecretKey::generate(prepared.parameter_set()).unwrap();
     let expanded = EvaluationKey::generate(&key).unwrap().expand().unwrap();
     let mut workspace = Workspace::default();
     for row in rows.iter().step_by(5) {

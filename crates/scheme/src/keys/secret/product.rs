@@ -78,7 +78,8 @@ impl<'a> Multiplier<'a> {
             values: fourier(),
             sum: fourier(),
             product: Zeroizing::new(vec![0; transform.polynomial_size()]),
-            some: Zeroizing::default(),
+            // Never more: a buffer that grows leaves copies behind.
+            some: Zeroizing::new(Vec::with_capacity(transform.polynomial_size())),
         }
     }
 

@@ -31,7 +31,7 @@ fn predicted(group: &GroupShape) -> SelectorNoise {
 }
 
 fn keys(set: &'static ParameterSet) -> (SecretKey, ExpandedEvaluationKey) {
-    let secret = SecretKey::generate(set);
+    let secret = SecretKey::generate(set).unwrap();
     let key = EvaluationKey::generate(&secret).unwrap().expand().unwrap();
     (secret, key)
 }

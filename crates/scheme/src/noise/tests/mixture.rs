@@ -216,7 +216,7 @@ fn row_errors() -> impl Iterator<Item = RowError<'static>> {
             set,
             packing,
             depth: Depth::new(depth),
-            key: SecretKey::generate(set).coefficients().to_vec(),
+            key: SecretKey::generate(set).unwrap().coefficients().to_vec(),
         })
     })
 }

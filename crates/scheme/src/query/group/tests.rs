@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 const WIDE: &str = "cipherfn-128-n2048-m11-v1";
 
 static KEYS: LazyLock<(SecretKey, ExpandedEvaluationKey)> = LazyLock::new(|| {
-    let secret = SecretKey::generate(ParameterSet::by_name(WIDE).unwrap());
+    let secret = SecretKey::generate(ParameterSet::by_name(WIDE).unwrap()).unwrap();
     let key = EvaluationKey::generate(&secret).unwrap().expand().unwrap();
     (secret, key)
 });

@@ -22,7 +22,7 @@ fn row(set: &str, coefficients: usize, stride: usize) -> ReplyShape {
 }
 
 fn keys(set: &str) -> (SecretKey, ExpandedEvaluationKey) {
-    let secret = SecretKey::generate(ParameterSet::by_name(set).unwrap());
+    let secret = SecretKey::generate(ParameterSet::by_name(set).unwrap()).unwrap();
     let key = EvaluationKey::generate(&secret).unwrap().expand().unwrap();
     (secret, key)
 }
