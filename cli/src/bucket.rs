@@ -1,6 +1,7 @@
 //! Which bucket a command of the model's owner works on.
 
-use anyhow::{Context, Result, bail};
+use crate::usage::bail_usage;
+use anyhow::{Context, Result};
 use cipherfn_service::{Registry, S3};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -101,7 +102,7 @@ impl BucketArguments {
                 let bucket = S3::connect_to(bucket, self.endpoint.as_deref()).await;
                 Ok(Registry::new(bucket))
             }
-            (None, None) => bail!(
+            (None, None) => bail_usage!(
                 "which bucket? give --bucket NAME, or --dev DIRECTORY for a local `cipherfn dev`"
             ),
         }

@@ -1,6 +1,7 @@
 //! Which service a command of the client talks to, and as whom.
 
-use anyhow::{Context, Result, bail};
+use crate::usage::bail_usage;
+use anyhow::{Context, Result};
 use cipherfn_client_http::{Authentication, Service, ServiceOptions, Token};
 use cipherfn_service::bucket;
 use clap::ValueEnum;
@@ -86,7 +87,7 @@ impl Connection {
                 Token::new(token).context("the bearer token is malformed")?,
             )),
             (Auth::Token, None) => {
-                bail!("there is no bearer token; give --token-file, or set {TOKEN}")
+                bail_usage!("there is no bearer token; give --token-file, or set {TOKEN}")
             }
             (Auth::Auto | Auth::Aws, None) => {
                 let config = bucket::sdk_config().await;

@@ -1,6 +1,7 @@
 //! Inputs and outputs: files, or `-` for standard input and output. An output appears whole or not
 //! at all.
 
+use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Seek, Write};
@@ -16,7 +17,7 @@ pub(crate) enum Source {
     Stdin,
     /// A file.
     File(PathBuf),
-    /// What came from standard input, in a temporary file.
+    /// What came from a pipe, in a temporary file.
     Spooled(Arc<File>),
 }
 
@@ -64,6 +65,18 @@ impl Source {
                 Ok((Box::new(BufReader::with_capacity(1 << 16, file)), len))
             }
         }
+    }
+
+    /// A source that can be read more than once: what comes from standard input or another pipe
+    /// waits in a temporary file.
+    pub(crate) fn repeatable(&self) -> Result<Self> {
+        let (mut input, len) = self.open()?;
+        if len.is_some() {
+            return Ok(self.clone());
+        }
+        let mut spool = tempfile::tempfile().context("cannot make a temporary file")?;
+        io::copy(&mut input, &mut spool).with_context(|| format!("cannot read {}", self.name()))?;
+        Ok(Self::Spooled(Arc::new(spool)))
     }
 
     /// All of it, at most `limit` bytes.
@@ -126,12 +139,43 @@ impl Destination {
         *self == Self::Stdout
     }
 
-    /// Starts an output. An existing file is an error unless `force` is given; to be called before
-    /// any long work.
-    pub(crate) fn create(&self, content: Content, force: bool) -> Result<Output> {
+    /// Whether an input is the file to write, by whatever name: a link's target is the same file.
+    fn is_same_file(&self, input: &Source) -> bool {
+        let (Self::File(output), Source::File(input)) = (self, input) else {
+            return false;
+        };
+        let identity = |path: &Path| {
+            let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+            #[cfg(unix)]
+            let identity = {
+                use std::os::unix::fs::MetadataExt;
+                (metadata.dev(), metadata.ino())
+            };
+            #[cfg(not(unix))]
+            let identity = fs::canonicalize(path).ok()?;
+            Some(identity)
+        };
+        identity(output).is_some_and(|output| identity(input) == Some(output))
+    }
+
+    /// Starts an output. An existing file is an error unless `force` is given, and one of the
+    /// `inputs` always; to be called before any long work.
+    pub(crate) fn create(
+        &self,
+        content: Content,
+        force: bool,
+        inputs: &[&Source],
+    ) -> Result<Output> {
+        if let Some(input) = inputs.iter().find(|input| self.is_same_file(input)) {
+            bail_usage!(
+                "{} is read and would be overwritten ({} is the same file); name another file to write",
+                input.name(),
+                self.name()
+            );
+        }
         let path = match self {
             Self::Stdout if content == Content::Binary && io::stdout().is_terminal() => {
-                bail!(
+                bail_usage!(
                     "this output is binary and standard output is a terminal; name a file with -o, or pipe it on"
                 )
             }

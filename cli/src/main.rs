@@ -18,8 +18,8 @@ mod remedies;
 mod server;
 mod table;
 mod terminal;
+mod usage;
 
-use cipherfn_compiler::CompileError;
 use clap::Parser;
 use commands::Command;
 use std::io;
@@ -53,9 +53,6 @@ Example:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
-/// Exit code of wrong usage, as `clap` has it.
-const USAGE: u8 = 2;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     no_core_dumps();
@@ -66,8 +63,8 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::error(terminal, &error);
-            if is_usage(&error) {
-                USAGE.into()
+            if usage::is_usage(&error) {
+                usage::CODE.into()
             } else {
                 ExitCode::FAILURE
             }
@@ -87,12 +84,6 @@ fn no_core_dumps() {
         };
         let _ = setrlimit(Resource::Core, none);
     }
-}
-
-fn is_usage(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<CompileError>()
-        .is_some_and(CompileError::is_usage)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

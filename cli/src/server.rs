@@ -2,7 +2,8 @@
 //! key and no row in the clear comes near.
 
 use crate::files::Source;
-use anyhow::{Context, Result, bail};
+use crate::usage::bail_usage;
+use anyhow::{Context, Result};
 use cipherfn_circuit::{Bundle, bundle};
 use cipherfn_protocol::api::MAX_KEY;
 use cipherfn_protocol::frame::HEADER_LEN;
@@ -62,7 +63,7 @@ impl Server {
             None if model.needs_key() => {
                 let parts = model.key_parts().iter();
                 let files: Vec<_> = parts.map(|part| format!("keys/{part}.cfk")).collect();
-                bail!(
+                bail_usage!(
                     "this model needs the client's evaluation key; give it with --evaluation-key {}",
                     files.join(" --evaluation-key ")
                 )

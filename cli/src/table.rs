@@ -2,13 +2,14 @@
 
 use crate::files::Source;
 use crate::terminal::{self, Terminal};
+use crate::usage::bail_usage;
 use anyhow::{Result, bail};
 use cipherfn_client::{Answer, Client, InputRow};
-use cipherfn_table::{Decimal, Format, PredictionWriter, Rows, Separator, Table};
+use cipherfn_table::{Decimal, ERROR, Format, PredictionWriter, REMARK, Rows, Separator, Table};
 use indicatif::ProgressBar;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How a table of rows is written.
@@ -29,7 +30,8 @@ pub(crate) struct TableOptions {
 /// What becomes of a row that cannot be read or answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum OnError {
-    /// Leave its prediction empty and say why in a column "error"
+    /// Leave its prediction empty and say why in a column "error"; where a value was limited to
+    /// what the model was compiled for, the prediction stays and a column "remark" says so
     Mark,
     /// Write nothing and exit with 1
     Fail,
@@ -73,18 +75,8 @@ impl TableOptions {
     /// whose lines are malformed. Gives the source to read it from again: what comes from standard
     /// input waits in a temporary file.
     pub(crate) fn check(&self, source: &Source) -> Result<Source> {
-        let (mut input, _) = source.open()?;
-        let (input, again): (Box<dyn Read>, _) = match source {
-            Source::File(_) => (input, source.clone()),
-            Source::Stdin | Source::Spooled(_) => {
-                let mut spool = tempfile::tempfile()?;
-                io::copy(&mut input, &mut spool)?;
-                spool.rewind()?;
-                let again = Source::Spooled(Arc::new(spool.try_clone()?));
-                (Box::new(spool), again)
-            }
-        };
-        Table::open_as(source.name(), input, self.format())?.check()?;
+        let again = source.repeatable()?;
+        Table::open_as(source.name(), again.open()?.0, self.format())?.check()?;
         Ok(again)
     }
 }
@@ -109,6 +101,13 @@ pub(crate) fn select<R: Read>(
     limit: u64,
 ) -> Result<(InputRows<R>, Predictions)> {
     let specs = client.specs().specs();
+    if let Some(name) = keep.iter().find(|name| !table.header().contains(name)) {
+        bail_usage!(
+            "--keep {name}: {} has no such column; it has {}",
+            table.source_name(),
+            table.header().join(", ")
+        );
+    }
     let rows = table
         .select_and_keep(&specs.columns, &specs.preprocess, keep)?
         .limit(limit);
@@ -123,10 +122,10 @@ pub(crate) fn select<R: Read>(
         ));
     }
     let mut taken = client.prediction_columns();
-    taken.push("error".to_owned());
+    taken.extend([ERROR, REMARK].map(str::to_owned));
     for name in keep {
         if taken.contains(name) {
-            bail!(
+            bail_usage!(
                 "--keep {name}: the predictions have a column of that name already; rename the \
                  column in {}, or leave it out",
                 rows.source_name()
@@ -175,9 +174,25 @@ pub(crate) struct Predictions {
     cells: usize,
     kept: Kept,
     rows: u64,
-    failed: u64,
-    /// Number of the first failed row, from 1, and why it failed.
+    /// Rows without prediction.
+    failed: Noted,
+    /// Rows with a remark beside their prediction.
+    remarked: Noted,
+}
+
+/// Rows of which there is something to say.
+#[derive(Default)]
+struct Noted {
+    rows: u64,
+    /// Number of the first one, from 1, and what there is to say.
     first: Option<(u64, String)>,
+}
+
+impl Noted {
+    fn note(&mut self, row: u64, text: &str) {
+        self.rows += 1;
+        self.first.get_or_insert_with(|| (row, text.to_owned()));
+    }
 }
 
 impl Predictions {
@@ -191,8 +206,8 @@ impl Predictions {
             cells,
             kept: Kept::default(),
             rows: 0,
-            failed: 0,
-            first: None,
+            failed: Noted::default(),
+            remarked: Noted::default(),
         })
     }
 
@@ -201,19 +216,21 @@ impl Predictions {
         for answer in answers {
             self.rows += 1;
             let kept = lock(&self.kept).pop_front().unwrap_or_default();
-            let remark = answer.remark.as_deref();
-            let cells: Vec<_> = if let Some(prediction) = &answer.prediction {
-                prediction.cells().collect()
+            let note = answer.remark.as_deref();
+            let (cells, error, remark) = if let Some(prediction) = &answer.prediction {
+                if let Some(remark) = note {
+                    self.remarked.note(self.rows, remark);
+                }
+                (prediction.cells().collect(), None, note)
             } else {
-                self.failed += 1;
-                let reason = remark.unwrap_or_default().to_owned();
-                self.first.get_or_insert((self.rows, reason));
-                vec![String::new(); self.cells]
+                let reason = note.unwrap_or_default();
+                self.failed.note(self.rows, reason);
+                (vec![String::new(); self.cells], Some(reason), None)
             };
             let cells = kept
                 .into_iter()
                 .chain(cells.into_iter().map(String::into_bytes));
-            self.writer.write(cells, remark)?;
+            self.writer.write(cells, error, remark)?;
         }
         Ok(())
     }
@@ -226,8 +243,15 @@ impl Predictions {
     /// Writes them all, or none if some row failed and `on_error` says so. Gives the numbers of
     /// rows and of failed ones.
     pub(crate) fn finish(self, out: impl Write, on_error: OnError) -> Result<(u64, u64)> {
-        if let Some((number, reason)) = self.first {
-            let (failed, rows) = (self.failed, self.rows);
+        let rows = self.rows;
+        if let Some((number, remark)) = self.remarked.first {
+            let remarked = self.remarked.rows;
+            terminal::notice(&format!(
+                "warning: {remarked} of {rows} predictions have a remark: see the column \"remark\"; the first is row {number}: {remark}"
+            ));
+        }
+        let failed = self.failed.rows;
+        if let Some((number, reason)) = self.failed.first {
             if on_error == OnError::Fail {
                 bail!(
                     "{failed} of {rows} rows have no prediction, so none were written; the first is row {number}: {reason}"
@@ -238,7 +262,7 @@ impl Predictions {
             ));
         }
         self.writer.finish(out)?;
-        Ok((self.rows, self.failed))
+        Ok((rows, failed))
     }
 }
 

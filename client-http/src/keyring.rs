@@ -10,6 +10,8 @@
 //!   inverse.cfk                the server gets these
 //!   secret-SET.cfk             of any further set
 //!   expansion-SET.cfk
+//!   queries/NONCE.json         of each query that was written to a file, what its rows' answers
+//!                              are worth; of no use once the reply is decrypted
 //! ```
 //!
 //! Keys belong to a parameter set and not to a model: every model of the set uses the same ones. In
@@ -17,6 +19,7 @@
 //! renamed when keys are made.
 
 mod directory;
+mod queries;
 
 use crate::error::KeyRingError;
 use cipherfn_client::Client;

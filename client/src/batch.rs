@@ -194,6 +194,8 @@ fn push(
         Values::F64(values) => Some(values[row]),
         Values::I64(values) => Some(values[row] as f64),
         Values::Bool(values) => Some(f64::from(u8::from(values[row]))),
+        // No text is a missing one, as in a file.
+        Values::Text(values) if values[row].is_empty() && matches!(tensor, Tensor::Text(_)) => None,
         Values::Text(values) => {
             let text = &values[row];
             return match tensor {
@@ -238,4 +240,28 @@ fn push(
         (Tensor::I64(_), None, _) => return Err(missing.to_owned()),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Column, Values, push};
+    use cipherfn_program::{ColumnKind, InputColumn, Tensor};
+
+    #[test]
+    fn no_text_is_a_missing_one() {
+        let column = Column::from(Values::Text(vec![String::new(), "a".into()]));
+        let read = |row, known, missing| {
+            let wanted = InputColumn {
+                name: "letter".into(),
+                kind: ColumnKind::Text,
+                missing,
+            };
+            let mut tensor = Tensor::Text(Vec::new());
+            push(&mut tensor, &column, row, &wanted, known).map(|()| tensor.to_texts().concat())
+        };
+        assert_eq!(read(0, Some("nan"), false).as_deref(), Ok("nan"));
+        assert_eq!(read(0, None, true).as_deref(), Ok(""));
+        assert!(read(0, None, false).unwrap_err().contains("missing"));
+        assert_eq!(read(1, Some("nan"), false).as_deref(), Ok("a"));
+    }
 }

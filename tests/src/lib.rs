@@ -131,7 +131,7 @@ pub fn predictions(client: &Client, answers: &[Answer]) -> Result<String> {
             Tensor::F64(values) => values.iter().map(|value| format!("{value:?}")).collect(),
             Tensor::I64(_) | Tensor::Text(_) => tensor.to_texts(),
         });
-        writer.write(cells, answer.remark.as_deref())?;
+        writer.write(cells, None, answer.remark.as_deref())?;
     }
     let mut csv = Vec::new();
     writer.finish(&mut csv)?;

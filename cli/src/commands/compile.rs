@@ -4,10 +4,9 @@ use super::Force;
 use crate::files::{Content, Destination, Source};
 use crate::table::TableOptions;
 use crate::terminal::Terminal;
+use crate::usage::bail_usage;
 use anyhow::{Context, Result};
-use cipherfn_compiler::{
-    Calibration, ColumnSource, CompileError, Expected, FeatureMode, Options, Profile,
-};
+use cipherfn_compiler::{Calibration, ColumnSource, Expected, FeatureMode, Options, Profile};
 use std::io::{Read, Write};
 
 /// Largest model that is read, in bytes.
@@ -91,11 +90,16 @@ pub(crate) struct Compile {
 impl Compile {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
         let force = self.force.force;
-        let mut output = self.output.create(Content::Binary, force)?;
+        let inputs = [Some(&self.model), Some(&self.calibration)];
+        let inputs = inputs
+            .into_iter()
+            .chain([self.expected.as_ref(), self.rows.as_ref()]);
+        let inputs: Vec<&Source> = inputs.flatten().collect();
+        let mut output = self.output.create(Content::Binary, force, &inputs)?;
         let report = self
             .report
             .as_ref()
-            .map(|report| report.create(Content::Text, force))
+            .map(|report| report.create(Content::Text, force, &inputs))
             .transpose()?;
         let model = self.model.read_all(MAX_MODEL)?;
         let calibration = self.calibration()?;
@@ -148,15 +152,9 @@ impl Compile {
                 decoys: self.decoys,
             },
             FeatureMode::Grid { .. } if self.decoys > 0 => {
-                return Err(CompileError::Option {
-                    option: "decoys",
-                    found: format!(
-                        "{} beside a grid, which has no split points to hide",
-                        self.decoys
-                    ),
-                    expected: "one of both",
-                }
-                .into());
+                bail_usage!(
+                    "--decoys hides exact split points among others; a grid has none to hide: leave one out"
+                )
             }
             grid @ FeatureMode::Grid { .. } => grid,
         };

@@ -2,11 +2,13 @@
 
 use super::{Force, Threads};
 use crate::files::{Content, Destination, Source};
-use crate::table::{self, OnError, Predictions, TableOptions};
+use crate::table::{self, InputRows, OnError, Predictions, TableOptions};
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};
-use cipherfn_client::{Answer, Client, InputRow};
+use cipherfn_client::{Answer, Client, Encrypted, Mark};
 use cipherfn_client_http::KeyRing;
+use cipherfn_protocol::message::{Chunks, ReplyChunk};
+use std::io::Read;
 use std::path::PathBuf;
 
 /// Decrypt a reply to predictions
@@ -30,7 +32,8 @@ pub(crate) struct Decrypt {
     /// The predictions to write as CSV, - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
-    /// The rows that the query was made from: their bad ones are marked as such
+    /// The rows that the query was made from, for --keep, or where the key ring does not know the
+    /// query: the bad ones have no prediction
     #[arg(long, value_name = "FILE")]
     rows: Option<Source>,
     /// Columns of the rows to carry into the predictions, such as an id; may be repeated
@@ -51,26 +54,35 @@ impl Decrypt {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
         self.threads.apply()?;
         let client = super::encrypt::read_client(&self.specs)?;
-        let secret = KeyRing::at(&self.keys).secret_key(client.parameter_set())?;
-        let mut output = self.output.create(Content::Text, self.force.force)?;
-        let mut rows: Option<Box<dyn Iterator<Item = Result<InputRow>>>> = None;
-        let mut predictions = match &self.rows {
+        let ring = KeyRing::at(&self.keys);
+        let secret = ring.secret_key(client.parameter_set())?;
+        let inputs = [Some(&self.specs), Some(&self.input), self.rows.as_ref()];
+        let inputs: Vec<&Source> = inputs.into_iter().flatten().collect();
+        let mut output = self
+            .output
+            .create(Content::Text, self.force.force, &inputs)?;
+        let reply = self.input.repeatable()?;
+        let (mut marks, mut predictions): (Box<dyn Marks>, _) = match &self.rows {
             Some(source) => {
                 let (table, _) = self.table.open(source, terminal, "rows")?;
                 let (input, predictions) = table::select(&client, table, &self.keep, u64::MAX)?;
-                rows = Some(Box::new(input));
-                predictions
+                let rows = RowsAgain {
+                    client: &client,
+                    rows: input,
+                };
+                (Box::new(rows), predictions)
             }
-            None => Predictions::new(&client, &[])?,
+            None => (
+                Box::new(self.recall(&ring, &reply)?),
+                Predictions::new(&client, &[])?,
+            ),
         };
-        let (input, len) = self.input.open()?;
+        let (input, len) = reply.open()?;
         let (input, progress) = terminal.watch(input, len, "decrypting");
         let take = |answers: Vec<Answer>| {
-            let answers = match &mut rows {
-                Some(rows) => marked(&client, answers, rows)?,
-                None => answers,
-            };
-            predictions.take(answers)?;
+            let own = marks.next(predictions.rows(), answers.len())?;
+            let marked = answers.into_iter().zip(own);
+            predictions.take(marked.map(|(answer, mark)| answer.marked(mark)).collect())?;
             progress.set_message(format!("{} rows", predictions.rows()));
             Ok::<_, anyhow::Error>(())
         };
@@ -78,9 +90,7 @@ impl Decrypt {
             .decrypt(&secret, input, take)
             .with_context(|| self.input.name())?;
         progress.finish_and_clear();
-        if rows.is_some_and(|mut rows| rows.next().is_some()) {
-            bail!(UNEQUAL);
-        }
+        marks.end(predictions.rows())?;
         let (rows, failed) = predictions.finish(&mut output, self.on_error)?;
         output.finish()?;
         let value = serde_json::json!({ "rows": rows, "failed": failed, "columns": client.prediction_columns() });
@@ -93,21 +103,85 @@ impl Decrypt {
                 ])
             })
     }
+
+    /// What the key ring knows of the query that the reply answers. Replies of version 1 name none,
+    /// and their queries have no rows that mean nothing.
+    fn recall(&self, ring: &KeyRing, reply: &Source) -> Result<Recalled> {
+        let first = Chunks::<_, ReplyChunk>::new(reply.open()?.0).next();
+        let first = first.transpose().with_context(|| self.input.name())?;
+        let Some(nonce) = first.and_then(|(_, chunk)| chunk.head.nonce) else {
+            return Ok(Recalled(None));
+        };
+        match ring.recall(nonce)? {
+            Some(encrypted) => Ok(Recalled(Some(encrypted))),
+            None => bail!(
+                "{} does not know the query that {} answers, and so not which of its rows could not be encoded; give the rows with --rows, or the key ring that encrypted them",
+                self.keys.display(),
+                self.input.name()
+            ),
+        }
+    }
 }
+
+/// What the client knows of a reply's rows.
+trait Marks {
+    /// Of `count` rows from number `first` on, from 0.
+    fn next(&mut self, first: u64, count: usize) -> Result<Vec<Mark>>;
+
+    /// Refuses a reply of another number of rows.
+    fn end(&mut self, rows: u64) -> Result<()>;
+}
+
+/// From the rows themselves.
+struct RowsAgain<'a, R> {
+    client: &'a Client,
+    rows: InputRows<R>,
+}
+
+/// From the key ring.
+struct Recalled(Option<Encrypted>);
 
 const UNEQUAL: &str =
     "the reply has another number of rows than --rows; give the rows that its query was made from";
 
-/// Answers with what the client itself knows of their rows.
-fn marked(
-    client: &Client,
-    answers: Vec<Answer>,
-    rows: &mut dyn Iterator<Item = Result<InputRow>>,
-) -> Result<Vec<Answer>> {
-    let rows = rows.take(answers.len()).collect::<Result<Vec<_>>>()?;
-    if rows.len() < answers.len() {
-        bail!(UNEQUAL);
+impl<R: Read> Marks for RowsAgain<'_, R> {
+    fn next(&mut self, _: u64, count: usize) -> Result<Vec<Mark>> {
+        let rows = self.rows.by_ref().take(count).collect::<Result<Vec<_>>>()?;
+        if rows.len() < count {
+            bail!(UNEQUAL);
+        }
+        Ok(self.client.marks(&rows).collect())
     }
-    let marked = answers.into_iter().zip(client.marks(&rows));
-    Ok(marked.map(|(answer, mark)| answer.marked(mark)).collect())
+
+    fn end(&mut self, _: u64) -> Result<()> {
+        if self.rows.next().is_some() {
+            bail!(UNEQUAL);
+        }
+        Ok(())
+    }
+}
+
+impl Marks for Recalled {
+    fn next(&mut self, first: u64, count: usize) -> Result<Vec<Mark>> {
+        let mut marks = vec![Mark::Sound; count];
+        let known = self.0.as_ref().map_or(&[][..], |query| &query.marks);
+        let known = &known[known.partition_point(|(row, _)| *row < first)..];
+        for (row, mark) in known
+            .iter()
+            .take_while(|(row, _)| row - first < count as u64)
+        {
+            marks[(row - first) as usize] = mark.clone();
+        }
+        Ok(marks)
+    }
+
+    fn end(&mut self, rows: u64) -> Result<()> {
+        match &self.0 {
+            Some(query) if query.rows != rows => bail!(
+                "the reply has {rows} rows and its query had {}; have the query answered again",
+                query.rows
+            ),
+            _ => Ok(()),
+        }
+    }
 }

@@ -29,8 +29,8 @@ pub(crate) struct Encrypt {
     /// The query to write, - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
-    /// What becomes of a row that cannot be read: with mark it is sent as zeros, and `decrypt
-    /// --rows` says why it has no prediction
+    /// What becomes of a row that cannot be read: with mark it is sent as zeros, the key ring
+    /// remembers it, and `decrypt` says why it has no prediction
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnError::Fail)]
     on_error: OnError,
     #[command(flatten)]
@@ -45,8 +45,12 @@ impl Encrypt {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
         self.threads.apply()?;
         let client = read_client(&self.specs)?;
-        let secret = KeyRing::at(&self.keys).secret_key(client.parameter_set())?;
-        let mut output = self.output.create(Content::Binary, self.force.force)?;
+        let ring = KeyRing::at(&self.keys);
+        let secret = ring.secret_key(client.parameter_set())?;
+        let inputs = [&self.specs, &self.input];
+        let mut output = self
+            .output
+            .create(Content::Binary, self.force.force, &inputs)?;
         let (table, progress) = self.table.open(&self.input, terminal, "encrypting")?;
         let (rows, _) = table::select(&client, table, &[], u64::MAX)?;
         let rows = rows.map(|row| match row {
@@ -70,8 +74,13 @@ impl Encrypt {
             if self.on_error == OnError::Fail {
                 bail!("{what}; correct or remove them, or use --on-error mark");
             }
+            if encrypted.nonce.is_none() {
+                bail!(
+                    "{what}; nothing in replies of format 1 tells which rows to leave out: correct or remove them, or get specs of a newer release"
+                );
+            }
             terminal::notice(&format!(
-                "warning: {what}; they are sent as zeros: give these rows to decrypt with --rows"
+                "warning: {what}; they are sent as zeros, and decrypted with this key ring as rows without prediction"
             ));
         }
         let limited = |(row, mark): &(u64, Mark)| match mark {
@@ -81,11 +90,14 @@ impl Encrypt {
         let limited: Vec<_> = encrypted.marks.iter().filter_map(limited).collect();
         if let [(row, remark), ..] = limited.as_slice() {
             terminal::notice(&format!(
-                "warning: {} of {} rows have limited values; the first is row {row}: {remark}; give \
-                 these rows to decrypt with --rows, which marks them",
+                "warning: {} of {} rows have limited values; the first is row {row}: {remark}",
                 limited.len(),
                 encrypted.rows
             ));
+        }
+        // First what the answers are worth, then the query that they answer.
+        if let Some(nonce) = encrypted.nonce {
+            ring.remember(nonce, &encrypted)?;
         }
         output.finish()?;
         progress.finish_and_clear();

@@ -39,7 +39,11 @@ impl Evaluate {
         let bundle = server::read_bundle(&self.bundle)?;
         let parts = self.evaluation_key.iter().map(server::read_key_part);
         let parts = parts.collect::<Result<Vec<_>>>()?;
-        let mut output = self.output.create(Content::Binary, self.force.force)?;
+        let inputs = [&self.bundle, &self.input];
+        let inputs: Vec<&Source> = inputs.into_iter().chain(&self.evaluation_key).collect();
+        let mut output = self
+            .output
+            .create(Content::Binary, self.force.force, &inputs)?;
         let server = Server::new(&bundle, &parts)?;
         let (input, len) = self.input.open()?;
         let (input, progress) = terminal.watch(input, len, "evaluating");

@@ -4,6 +4,7 @@ use super::block_on;
 use crate::bucket::BucketArguments;
 use crate::connection::Connection;
 use crate::terminal::{self, Terminal};
+use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
 use cipherfn_protocol::api::{ModelList, ModelName, ModelSummary};
 use cipherfn_protocol::hash::SpecsHash;
@@ -71,7 +72,7 @@ impl Models {
                 };
                 terminal.report(&list, || text(&list))
             }
-            (Some(_), Some(_)) => bail!(
+            (Some(_), Some(_)) => bail_usage!(
                 "models are changed in their bucket; give --bucket or --dev in place of --service"
             ),
             (Some(action), None) => block_on(self.change(action, terminal)),

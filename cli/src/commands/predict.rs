@@ -6,7 +6,8 @@ use crate::files::{Content, Destination, Output, Source};
 use crate::server::{self, Server};
 use crate::table::{self, InputRows, OnError, Predictions, TableOptions};
 use crate::terminal::{self, Terminal};
-use anyhow::{Context, Result, bail};
+use crate::usage::bail_usage;
+use anyhow::{Context, Result};
 use cipherfn_client::Client;
 use cipherfn_client_http::{Existing, KeyRing, ServiceError};
 use cipherfn_protocol::api::ModelName;
@@ -74,11 +75,15 @@ impl Predict {
         match (&self.bundle, &self.service, &self.model, &self.keys) {
             (Some(bundle), ..) => self.here(bundle, terminal),
             (None, Some(url), Some(model), Some(keys)) => {
-                let output = self.output.create(Content::Text, self.force.force)?;
+                let output = self
+                    .output
+                    .create(Content::Text, self.force.force, &[&self.input])?;
                 block_on(self.elsewhere(url, model, KeyRing::at(keys), output, terminal))
             }
             _ => {
-                bail!("give --bundle FILE, or --service URL with --model NAME and --keys DIRECTORY")
+                bail_usage!(
+                    "give --bundle FILE, or --service URL with --model NAME and --keys DIRECTORY"
+                )
             }
         }
     }
@@ -87,7 +92,10 @@ impl Predict {
     fn here(&self, source: &Source, terminal: Terminal) -> Result<()> {
         let bundle = server::read_bundle(source)?;
         let client = Client::from_specs(&bundle.specs).with_context(|| source.name())?;
-        let mut output = self.output.create(Content::Text, self.force.force)?;
+        let inputs = [source, &self.input];
+        let mut output = self
+            .output
+            .create(Content::Text, self.force.force, &inputs)?;
         let (mut rows, mut predictions, progress) = self.rows(&self.input, &client, terminal)?;
         let (secret, parts) = self.keys(&client)?;
         let server = Server::new(&bundle, &parts)?;

@@ -25,7 +25,9 @@ impl Specs {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
         let bundle = server::read_bundle(&self.bundle)?;
         let specs = SpecsDocument::from_json_bytes(&bundle.specs)?;
-        let mut output = self.output.create(Content::Text, self.force.force)?;
+        let mut output = self
+            .output
+            .create(Content::Text, self.force.force, &[&self.bundle])?;
         output.write_all(specs.bytes())?;
         output.finish()?;
         if self.output.is_stdout() {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
-use support::{Sandbox, compiled, failure, library_model, lines, success};
+use support::{Sandbox, compiled, failure, library_model, lines, success, usage};
 
 /// Rows of a CSV text as numbers.
 fn numbers(csv: &str) -> Vec<Vec<f64>> {
@@ -455,7 +455,7 @@ fn a_foreign_evaluation_key_is_an_error() {
         "encrypt", "s.json", "--keys", "mine", "--input", "rows.csv", "-o", "q.cfq",
     ]));
     let evaluate = ["evaluate", bundle, "--input", "q.cfq", "-o", "r.cfr"];
-    let error = failure(&sandbox.run(&evaluate));
+    let error = usage(&sandbox.run(&evaluate));
     assert!(
         error.contains("needs the client's evaluation key"),
         "{error}"

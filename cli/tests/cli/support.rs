@@ -84,8 +84,19 @@ pub(crate) fn success(output: &Output) -> String {
 /// Standard error of a run that failed with exit code 1.
 #[track_caller]
 pub(crate) fn failure(output: &Output) -> String {
+    error_of(output, 1)
+}
+
+/// Standard error of a run that was refused as wrong usage, with exit code 2.
+#[track_caller]
+pub(crate) fn usage(output: &Output) -> String {
+    error_of(output, 2)
+}
+
+#[track_caller]
+fn error_of(output: &Output, code: i32) -> String {
     let error = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert_eq!(output.status.code(), Some(code), "{error}");
     assert!(error.contains("error: "), "{error}");
     error
 }

@@ -1,6 +1,6 @@
 //! Tables as people write them, and bad rows, which must not lose the good ones.
 
-use crate::support::{Sandbox, compiled, failure, library_model, lines, success};
+use crate::support::{Sandbox, compiled, failure, library_model, lines, success, usage};
 use std::fs;
 
 /// A linear model of ten columns; rows of it take no time.
@@ -107,7 +107,7 @@ fn a_bad_row_is_marked_and_the_others_are_answered() {
         notice.contains("2 of 4 rows have no prediction"),
         "{notice}"
     );
-    assert_eq!(found[0], ["id", "prediction", "error"]);
+    assert_eq!(found[0], ["id", "prediction", "error", "remark"]);
     assert_eq!((found[1][0].as_str(), found[1][2].as_str()), ("row 1", ""));
     assert!(found[1][1].parse::<f64>().is_ok());
     assert_eq!(found[2][1], "");
@@ -124,10 +124,15 @@ fn a_bad_row_is_marked_and_the_others_are_answered() {
     );
     // A value out of range is limited, and said to be.
     assert!(found[4][1].parse::<f64>().is_ok());
+    assert_eq!(found[4][2], "");
     assert!(
-        found[4][2].contains("limited to the range"),
+        found[4][3].contains("limited to the range"),
         "{:?}",
         found[4]
+    );
+    assert!(
+        notice.contains("1 of 4 predictions have a remark"),
+        "{notice}"
     );
 
     let run = predict(&sandbox, file.as_bytes(), &["--on-error", "fail"]);
@@ -156,7 +161,7 @@ fn files_that_cannot_be_meant_are_refused_with_the_way_out() {
 }
 
 #[test]
-fn marks_of_an_encrypted_file_come_from_its_rows() {
+fn bad_rows_of_an_encrypted_file_have_no_prediction() {
     let sandbox = Sandbox::new();
     success(&sandbox.run(&["specs", compiled(MODEL), "-o", "s.json"]));
     success(&sandbox.run(&["keygen", "s.json", "-o", "keys"]));
@@ -179,15 +184,91 @@ fn marks_of_an_encrypted_file_come_from_its_rows() {
     let decrypt = [
         "decrypt", "s.json", "--keys", "keys", "--input", "r.cfr", "-o", "-",
     ];
-    let csv = success(&sandbox.run(&[&decrypt[..], &["--rows", "rows.csv"]].concat()));
-    let found = cells(&csv);
-    assert_eq!((found.len(), found[3][0].as_str()), (4, ""));
-    assert!(
-        found[3][1].contains("\"oops\" is not a 32-bit number"),
-        "{:?}",
-        found[3]
-    );
+    // The key ring knows, and so do the rows.
+    for rows in [&[][..], &["--rows", "rows.csv"]] {
+        let csv = success(&sandbox.run(&[&decrypt[..], rows].concat()));
+        let found = cells(&csv);
+        assert_eq!((found.len(), found[3][0].as_str()), (4, ""));
+        assert!(
+            found[3][1].contains("\"oops\" is not a 32-bit number"),
+            "{:?}",
+            found[3]
+        );
+    }
+    let pipe = [
+        "decrypt", "s.json", "--keys", "keys", "--input", "-", "-o", "-",
+    ];
+    let reply = fs::read(sandbox.path("r.cfr")).unwrap();
+    let piped = String::from_utf8(sandbox.pipe(&pipe, &reply).stdout).unwrap();
+    assert_eq!(cells(&piped)[3][0], "");
+    // Without either nothing plausible is written for it.
+    fs::remove_dir_all(sandbox.path("keys/queries")).unwrap();
+    let error = failure(&sandbox.run(&decrypt));
+    assert!(error.contains("give the rows with --rows"), "{error}");
     sandbox.write("other.csv", &rows(2));
     let error = failure(&sandbox.run(&[&decrypt[..], &["--rows", "other.csv"]].concat()));
     assert!(error.contains("another number of rows"), "{error}");
+}
+
+/// Whatever it is called, and whatever --force says.
+#[test]
+fn an_input_is_never_overwritten() {
+    let sandbox = Sandbox::new();
+    let file = rows(2);
+    sandbox.write("rows.csv", &file);
+    std::os::unix::fs::symlink("rows.csv", sandbox.path("symbolic.csv")).unwrap();
+    fs::hard_link(sandbox.path("rows.csv"), sandbox.path("hard.csv")).unwrap();
+    fs::create_dir(sandbox.path("folder")).unwrap();
+    for output in ["rows.csv", "folder/../rows.csv", "symbolic.csv", "hard.csv"] {
+        let command = [
+            "predict",
+            "--bundle",
+            compiled(MODEL),
+            "--input",
+            "rows.csv",
+            "--force",
+            "-o",
+            output,
+        ];
+        let error = usage(&sandbox.run(&command));
+        assert!(error.contains("would be overwritten"), "{error}");
+        assert_eq!(sandbox.read("rows.csv"), file);
+    }
+    success(&sandbox.run(&["specs", compiled(MODEL), "-o", "s.json"]));
+    success(&sandbox.run(&["keygen", "s.json", "-o", "keys"]));
+    let encrypt = [
+        "encrypt", "s.json", "--keys", "keys", "--input", "rows.csv", "-o", "s.json", "--force",
+    ];
+    usage(&sandbox.run(&encrypt));
+}
+
+#[test]
+fn wrong_usage_has_an_exit_code_of_its_own() {
+    let sandbox = Sandbox::new();
+    let file = rows(1).replacen('\n', ",remark\n", 1);
+    let file = format!("{},x\n", file.trim_end());
+    for keep in ["nonesuch", "remark"] {
+        let error = usage(&predict(&sandbox, file.as_bytes(), &["--keep", keep]));
+        assert!(error.contains(&format!("--keep {keep}")), "{error}");
+    }
+    usage(&sandbox.run(&["models"]));
+    let model = library_model(MODEL);
+    let (model, rows) = (model.join("model.onnx"), model.join("train.csv"));
+    let compile = [
+        "compile",
+        model.to_str().unwrap(),
+        "--calibration",
+        rows.to_str().unwrap(),
+        "--target",
+        "target",
+        "-o",
+        "m.cfn",
+    ];
+    for wrong in [
+        ["--classes", "a,b"],
+        ["--precision", "99"],
+        ["--min-agreement", "200"],
+    ] {
+        usage(&sandbox.run(&[&compile[..], &wrong].concat()));
+    }
 }

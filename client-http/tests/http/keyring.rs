@@ -1,8 +1,9 @@
 //! The key ring's files.
 
 use crate::echo;
-use cipherfn_client::{Client, Remedy};
+use cipherfn_client::{Client, Encrypted, Mark, Remedy};
 use cipherfn_client_http::{Existing, KeyRing, KeyRingError, State};
+use cipherfn_protocol::message::Nonce;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use std::fs;
@@ -302,4 +303,28 @@ fn a_key_ring_serves_further_models() {
     let second = Client::from_specs(&echo::specs("second")).unwrap();
     ring.fill(&second, Existing::Keep).unwrap();
     assert_eq!(ring.secret_key(echo::set()).unwrap().id(), first);
+}
+
+#[test]
+fn what_rows_are_worth_is_remembered_by_query() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keys");
+    let ring = KeyRing::at(&path);
+    let [nonce, other] = [1, 2].map(|byte| Nonce::from_bytes([byte; 16]));
+    let encrypted = Encrypted {
+        nonce: Some(nonce),
+        rows: 9,
+        marks: vec![
+            (3, Mark::Unusable("\"x\" is missing".into())),
+            (8, Mark::Limited("\"x\" is 7".into())),
+        ],
+    };
+    ring.remember(nonce, &encrypted).unwrap();
+    assert_eq!(ring.recall(nonce).unwrap(), Some(encrypted));
+    assert_eq!(ring.recall(other).unwrap(), None);
+    let file = path.join(format!("queries/{nonce}.json"));
+    assert_eq!((mode(&path), mode(&file)), (0o700, 0o600));
+    fs::write(&file, "{").unwrap();
+    let error = ring.recall(nonce).unwrap_err().to_string();
+    assert!(error.contains(&file.display().to_string()), "{error}");
 }

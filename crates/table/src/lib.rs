@@ -41,5 +41,5 @@ mod rows;
 pub use cell::CellError;
 pub use error::{Hint, Place, TableError};
 pub use format::{Decimal, Format, Separator};
-pub use predictions::PredictionWriter;
+pub use predictions::{ERROR, PredictionWriter, REMARK};
 pub use rows::{Row, Rows, Table};

@@ -82,6 +82,11 @@ impl<R: Read> Table<R> {
         &self.header
     }
 
+    /// Name of the file in errors.
+    pub fn source_name(&self) -> &str {
+        &self.records.source_name
+    }
+
     /// Reads to the end, and refuses a row of another number of cells than the header.
     pub fn check(mut self) -> Result<(), TableError> {
         while self.records.advance()? {
