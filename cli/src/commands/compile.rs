@@ -1,7 +1,7 @@
 //! `cipherfn compile`.
 
-use super::Force;
 use crate::files::{Content, Destination, Source};
+use crate::shared::Force;
 use crate::table::TableOptions;
 use crate::terminal::Terminal;
 use crate::usage::bail_usage;

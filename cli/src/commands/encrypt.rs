@@ -1,7 +1,7 @@
 //! `cipherfn encrypt`.
 
-use super::{Force, Threads};
 use crate::files::{Content, Destination, Source};
+use crate::shared::{Force, Threads};
 use crate::table::{self, OnError, TableOptions};
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, anyhow, bail};
