@@ -19,9 +19,8 @@ mod register;
 mod specs;
 
 use crate::terminal::Terminal;
-use anyhow::{Context, Result};
-use clap::{Args, Subcommand};
-use std::num::NonZeroUsize;
+use anyhow::Result;
+use clap::Subcommand;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -46,8 +45,8 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Runs it.
-    pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
+    /// Runs it. `program` describes the whole command line.
+    pub(crate) fn run(self, program: fn() -> clap::Command, terminal: Terminal) -> Result<()> {
         match self {
             Self::Compile(command) => command.run(terminal),
             Self::Inspect(command) => command.run(terminal),
@@ -64,45 +63,8 @@ impl Command {
             Self::Load(command) => command.run(terminal),
             Self::Bench(command) => command.run(terminal),
             Self::Demo(command) => command.run(terminal),
-            Self::Completions(command) => command.run(terminal),
+            Self::Completions(command) => command.run(program(), terminal),
             Self::Function(command) => command.run(),
         }
     }
-}
-
-/// Runs what waits for a network.
-pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    runtime.context("cannot start the runtime")?.block_on(work)
-}
-
-/// The number of threads of parallel work.
-#[derive(Clone, Copy, Debug, Args)]
-pub(crate) struct Threads {
-    /// Threads to use [default: all cores]
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
-}
-
-impl Threads {
-    /// Sets the number for the whole process; to be called once, before any parallel work.
-    fn apply(self) -> Result<()> {
-        let Some(threads) = self.threads else {
-            return Ok(());
-        };
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.get())
-            .build_global()
-            .context("cannot start threads")
-    }
-}
-
-/// Overwriting.
-#[derive(Clone, Copy, Debug, Args)]
-pub(crate) struct Force {
-    /// Overwrite the output if it exists
-    #[arg(long)]
-    force: bool,
 }

@@ -1,8 +1,8 @@
 //! The `cipherfn` command: compile a model, make keys, encrypt rows, evaluate them blindly, decrypt
 //! the answers.
 //!
-//! Each command is a thin module of [`commands`] over the libraries; [`files`] and [`terminal`]
-//! hold what they share. Exit codes: 0 done, 1 failed, 2 wrong usage.
+//! Each command is a thin module of [`commands`] over the libraries; [`shared`], [`files`] and
+//! [`terminal`] hold what they have in common. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 #![allow(
     rustdoc::invalid_html_tags,
@@ -16,11 +16,14 @@ mod emulation;
 mod files;
 mod remedies;
 mod server;
+mod shared;
+mod signing;
 mod table;
 mod terminal;
+mod trust;
 mod usage;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use commands::Command;
 use std::io;
 use std::process::ExitCode;
@@ -57,7 +60,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     no_core_dumps();
     let terminal = Terminal::new(if cli.json { Form::Json } else { Form::Text });
-    match cli.command.run(terminal) {
+    match cli.command.run(Cli::command, terminal) {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of a pipe has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,

@@ -6,10 +6,13 @@ use cipherfn_engine::bundle;
 use cipherfn_protocol::api::{
     KeyDeclaration, KeyStatus, KeyUpload, ModelList, ModelSummary, Problem, v2,
 };
+use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::{Chunks, QueryChunk, ReplyChunk, write_chunk};
 use cipherfn_protocol::specs::SpecsDocument;
+use cipherfn_protocol::statement::SignedStatement;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_serving::Key;
+use cipherfn_signing::{SigningKey, verify};
 use cipherfn_tests::{Clear, Server, decrypt, golden, library_models, predict};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -97,6 +100,22 @@ fn specs_of_format_2_keep_their_bytes() {
     }
 }
 
+/// RFC 8032's signatures have one value a key and message, so the whole document is fixed.
+#[test]
+fn statements_keep_their_bytes() {
+    let text = format!("cipherfn-signing-key-1 {}\n", "0123456789abcdef".repeat(4));
+    let key = SigningKey::from_text(&text).unwrap();
+    assert_eq!(*key.to_text(), text);
+    let bytes = newest("tree.statement.json");
+    let signed = SignedStatement::from_json(&bytes).unwrap();
+    verify(&signed).unwrap();
+    assert_eq!(signed.statement.specs, Hash::of(&newest("tree.specs.json")));
+    assert_eq!(
+        key.sign(signed.statement).to_json().unwrap().as_bytes(),
+        bytes
+    );
+}
+
 /// Files of version 1 are read, and written as the files of version 2 that lie beside them. Their
 /// specs go on naming their circuits.
 #[test]
@@ -131,6 +150,7 @@ fn messages_keep_their_bytes() {
         ("linear", file),
         ("tree", newest),
         ("linear", newest),
+        ("batch", newest),
     ] {
         let query = file(&format!("{model}.cfq"));
         let mut again = Vec::new();
@@ -203,6 +223,28 @@ fn queries_are_answered_alike() {
             predictions(model)
         );
     }
+}
+
+/// A query whose rows share ciphertexts, and its packed reply. The evaluation key is a new one of
+/// the same secret, so a score may lie a step further; labels do not.
+#[test]
+fn batches_keep_their_meaning() {
+    let secret = SecretKey::from_file_bytes(&newest("batch.secret.cfk")).unwrap();
+    let client = Client::from_specs(&newest("batch.specs.json")).unwrap();
+    let expected = String::from_utf8(newest("batch.predictions.csv")).unwrap();
+    let decrypted = decrypt(&client, &secret, &newest("batch.cfr")).unwrap();
+    assert_eq!(decrypted, expected);
+
+    let key = EvaluationKey::generate(&secret).unwrap().to_file_bytes();
+    let server = Server::new(&newest("batch.cfn"), Some(&key)).unwrap();
+    let reply = server.answer(&newest("batch.cfq")).unwrap();
+    assert_eq!(reply.len(), newest("batch.cfr").len());
+    let decrypted = decrypt(&client, &secret, &reply).unwrap();
+    let labels = |csv: &str| -> Vec<String> {
+        let labels = csv.lines().filter_map(|line| line.split(',').next());
+        labels.map(str::to_owned).collect()
+    };
+    assert_eq!(labels(&decrypted), labels(&expected));
 }
 
 /// The rows of those queries, in the clear: the first of the library's test rows.

@@ -2,7 +2,6 @@
 
 use crate::terminal::Terminal;
 use anyhow::Result;
-use clap::CommandFactory;
 use clap_complete::Shell;
 
 /// Print a shell's completion script
@@ -16,15 +15,10 @@ pub(crate) struct Completions {
 }
 
 impl Completions {
-    pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
+    pub(crate) fn run(self, mut program: clap::Command, terminal: Terminal) -> Result<()> {
         // Through a buffer: the generator panics when a pipe is closed.
         let mut script = Vec::new();
-        clap_complete::generate(
-            self.shell,
-            &mut crate::Cli::command(),
-            "cipherfn",
-            &mut script,
-        );
+        clap_complete::generate(self.shell, &mut program, "cipherfn", &mut script);
         let script = String::from_utf8(script)?;
         terminal.report(
             &serde_json::json!({ "shell": self.shell.to_string(), "script": script }),

@@ -1,7 +1,7 @@
 //! `cipherfn decrypt`.
 
-use super::{Force, Threads};
 use crate::files::{Content, Destination, Source};
+use crate::shared::{Force, Threads};
 use crate::table::{self, InputRows, OnError, Predictions, TableOptions};
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};

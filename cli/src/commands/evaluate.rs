@@ -1,8 +1,8 @@
 //! `cipherfn evaluate`.
 
-use super::{Force, Threads};
 use crate::files::{Content, Destination, Source};
 use crate::server::{self, Server};
+use crate::shared::{Force, Threads};
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};
 

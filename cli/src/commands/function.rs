@@ -20,7 +20,7 @@ enum Name {
 
 impl Function {
     pub(crate) fn run(self) -> Result<()> {
-        super::block_on(async {
+        crate::shared::block_on(async {
             let done = match self.name {
                 Name::Specs => cipherfn_function_specs::run().await,
                 Name::RegisterKey => cipherfn_function_register_key::run().await,

@@ -1,8 +1,8 @@
 //! `cipherfn specs`.
 
-use super::Force;
 use crate::files::{Content, Destination, Source};
 use crate::server;
+use crate::shared::Force;
 use crate::terminal::{self, Terminal};
 use anyhow::Result;
 use cipherfn_protocol::specs::SpecsDocument;

@@ -5,7 +5,7 @@ use crate::error::CompileError;
 use crate::model::{Estimator, Model};
 use cipherfn_program::{Kind, Tensor, TensorType};
 use cipherfn_protocol::specs::{ColumnKind, InputColumn};
-use cipherfn_table::Table;
+use cipherfn_table::{Format, Table};
 use std::io::Read;
 
 mod columns;
@@ -15,8 +15,6 @@ pub use columns::ColumnSource;
 
 /// Most rows that are read.
 pub const MAX_ROWS: usize = 20_000;
-/// Fewer say too little of the ranges of values for a warning to be noise.
-const FEW_ROWS: usize = 20;
 
 /// A CSV file of calibration rows.
 #[derive(Debug)]
@@ -25,6 +23,8 @@ pub struct Calibration<R> {
     pub source_name: String,
     /// The text.
     pub input: R,
+    /// How it and the files of [`Self::expected`] write their tables.
+    pub format: Format,
     /// Which of its columns are what.
     pub columns: ColumnSource,
     /// The library's own predictions, to compare the model with before it is compiled.
@@ -49,6 +49,7 @@ impl<R> Calibration<R> {
         Self {
             source_name: source_name.into(),
             input,
+            format: Format::default(),
             columns: ColumnSource::default(),
             expected: None,
         }
@@ -94,10 +95,12 @@ impl CalibrationRows {
     pub(crate) fn read<R: Read>(
         source_name: String,
         input: R,
+        format: Format,
         source: &ColumnSource,
         model: &mut Model,
     ) -> Result<Self, CompileError> {
-        let table = Table::open(source_name.as_str(), input)?;
+        let table = Table::open_as(source_name.as_str(), input, format)?;
+        columns::check_header(&source_name, &model.columns, table.header())?;
         let own: Vec<bool> = model.columns.iter().map(|input| input.missing).collect();
         let is_trees = |estimator: &Estimator| matches!(estimator, Estimator::Trees(_));
         if model.estimators.iter().all(is_trees) {
@@ -109,12 +112,6 @@ impl CalibrationRows {
             {
                 input.missing = true;
             }
-        }
-        // Before the columns are looked for: a file of one column that should be several.
-        let unknown = |name: &&String| !table.header().contains(name);
-        let unknown: Vec<String> = source.targets.iter().filter(unknown).cloned().collect();
-        if !unknown.is_empty() && table.header().len() == 1 {
-            return Err(table.missing(&unknown).into());
         }
         let columns::Matched {
             mut columns,
@@ -154,11 +151,10 @@ impl CalibrationRows {
         });
         let target_cells: Vec<Vec<String>> = target_cells.collect();
         let mut warnings = Vec::new();
-        if count < FEW_ROWS {
+        if count == 1 {
             warnings.push(format!(
-                "{source_name} has only {count} row{}: ranges and agreement are those of these rows; \
-                 give a hundred or more that look like the rows to predict",
-                if count == 1 { "" } else { "s" }
+                "{source_name} has one row, which shows no range and no distribution of any \
+                 column: give rows as they will be predicted, some hundreds if there are"
             ));
         }
         if is_unnamed {
@@ -176,7 +172,7 @@ impl CalibrationRows {
                 warnings.push(format!(
                     "the model names no features, and in {source_name}'s order of columns it does \
                      not predict the target: the order that predicts it is taken instead: {}. \
-                     Check it against the training, or give it (--columns)",
+                     Check it against the training, or give it",
                     names.join(", ")
                 ));
             }

@@ -88,7 +88,7 @@ impl<R: Read> Table<R> {
     }
 
     /// That columns of these names are missing, and what the header shows of the reason.
-    pub fn missing(&self, names: &[String]) -> TableError {
+    fn missing(&self, names: &[String]) -> TableError {
         TableError::MissingColumns {
             source_name: self.records.source_name.clone(),
             names: names.to_vec(),
