@@ -3,11 +3,12 @@
 use crate::bucket::{DEV_BUCKET, DevFile};
 use crate::files::Source;
 use crate::server;
+use crate::signing::{Developer, SigningArguments};
 use anyhow::{Context, Result, bail};
 use cipherfn_circuit::Bundle;
 use cipherfn_emulator::{Authorizer, Config, Emulator, Function, Lifecycle, LogSink, Route};
 use cipherfn_protocol::api::{self, ModelName, ModelSummary};
-use cipherfn_service::registry::Published;
+use cipherfn_service::registry::{Model, Published};
 use cipherfn_service::{Registry, config};
 use std::env;
 use std::num::NonZeroUsize;
@@ -141,11 +142,12 @@ impl std::str::FromStr for Publication {
     }
 }
 
-/// Publishes a bundle that was read and checked.
+/// Publishes a bundle that was read and checked, with its developer's statement.
 pub(crate) async fn publish(
     registry: &Registry,
     name: &ModelName,
     bundle: &Bundle,
+    developer: &Developer,
     keep: NonZeroUsize,
 ) -> Result<ModelSummary> {
     let version = Published {
@@ -156,17 +158,27 @@ pub(crate) async fn publish(
         report: bundle.report.clone().into(),
     };
     let now = OffsetDateTime::now_utc();
-    let published = registry.publish(name, &version, keep, now).await;
+    let sign = |known: Option<&Model>, specs| Some(developer.sign(name, known, specs));
+    let published = registry.publish(name, &version, &sign, keep, now).await;
     let model = published
         .with_context(|| format!("cannot publish to bucket {}", registry.bucket().name()))?;
     Ok(model.summary())
 }
 
 /// Publishes bundles' files.
-pub(crate) async fn publish_files(registry: &Registry, publications: &[Publication]) -> Result<()> {
+pub(crate) async fn publish_files(
+    registry: &Registry,
+    publications: &[Publication],
+    signing: &SigningArguments,
+) -> Result<()> {
+    if publications.is_empty() {
+        return Ok(());
+    }
+    let developer = signing.developer()?;
+    developer.introduce();
     for Publication { name, file } in publications {
         let bundle = server::read_bundle(&Source::File(file.clone()))?;
-        publish(registry, name, &bundle, KEEP).await?;
+        publish(registry, name, &bundle, &developer, KEEP).await?;
     }
     Ok(())
 }

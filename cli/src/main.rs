@@ -17,8 +17,10 @@ mod files;
 mod remedies;
 mod server;
 mod shared;
+mod signing;
 mod table;
 mod terminal;
+mod trust;
 mod usage;
 
 use clap::{CommandFactory, Parser};

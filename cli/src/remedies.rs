@@ -51,6 +51,9 @@ fn words(remedy: &Remedy) -> Option<String> {
         Remedy::UseKeysOfQuery { .. } => "name its directory with --keys",
         Remedy::ReplaceKeys => "`cipherfn keygen SPECS -o KEYS --force` replaces both keys",
         Remedy::Restrict { path } => return Some(format!("`chmod go-rwx {path}` does it")),
+        Remedy::AcceptSpecs => {
+            "ask the developer; then --trust KEY takes specs that this key has signed, --accept-specs those that the service has"
+        }
         Remedy::ListModels => "`cipherfn models --service URL` lists those that it has",
         _ => return None,
     };

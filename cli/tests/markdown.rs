@@ -57,6 +57,7 @@ fn run_page(page: &Path) -> usize {
             .args(["-euo", "pipefail", "-c", &block])
             .current_dir(directory.path())
             .env("PATH", &path)
+            .env("HOME", directory.path())
             .output()
             .expect("bash runs");
         assert!(

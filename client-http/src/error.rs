@@ -1,6 +1,6 @@
 //! What can go wrong with a key ring.
 
-use cipherfn_client::Remedy;
+use cipherfn_client::{Remedy, TrustError};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::SchemeError;
 use std::io;
@@ -65,6 +65,17 @@ pub enum KeyRingError {
         /// Its permissions.
         mode: u32,
     },
+    /// Specs that are not the known developer's.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// What is remembered of models cannot be read.
+    #[error("{}: {reason}; remove it to begin anew, then the next specs of each model are believed", .path.display())]
+    Pins {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A file or directory of another user, who can change it at any time.
     #[error("{} belongs to another user (id {owner}), who can change it; use a key ring of your own", .path.display())]
     Owner {
@@ -96,6 +107,7 @@ impl KeyRingError {
             Self::NoKey { set, .. } => Some(Remedy::MakeKeys {
                 set: (*set).to_owned(),
             }),
+            Self::Trust(error) => error.remedy(),
             Self::Orphan { .. } | Self::Mismatch { .. } => Some(Remedy::ReplaceKeys),
             Self::Lax { path, .. } => Some(Remedy::Restrict {
                 path: path.display().to_string(),

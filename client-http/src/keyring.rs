@@ -10,6 +10,7 @@
 //!   inverse.cfk                the server gets these
 //!   secret-SET.cfk             of any further set
 //!   expansion-SET.cfk
+//!   models.json                whose specs of each model are taken
 //!   queries/NONCE.json         of each query that was written to a file, what its rows' answers
 //!                              are worth; of no use once the reply is decrypted
 //! ```
@@ -19,6 +20,7 @@
 //! renamed when keys are made.
 
 mod directory;
+mod pins;
 mod queries;
 
 use crate::error::KeyRingError;

@@ -11,6 +11,6 @@ mod service;
 pub use error::KeyRingError;
 pub use keyring::{Existing, Filled, KeyPartFile, KeyRing, State};
 pub use service::{
-    Authentication, ParseTokenError, Registered, Retry, Service, ServiceError, ServiceOptions,
-    Skew, Timeouts, Token, Uploaded,
+    Authentication, Fetched, ParseTokenError, Registered, Retry, Service, ServiceError,
+    ServiceOptions, Skew, Timeouts, Token, Uploaded,
 };

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Every request can be repeated without harm, and is, where its failure can pass. Nothing that a
-//! service sends is believed: specs must have the hash that names them, replies the specs, the key
+//! service sends is believed: specs must have the hash that names them and be the known developer's, replies the specs, the key
 //! and the number of rows of their request.
 
 mod batch;
@@ -25,6 +25,7 @@ mod upload;
 pub use error::{ServiceError, Skew};
 pub use options::{Authentication, ParseTokenError, Retry, ServiceOptions, Timeouts, Token};
 pub use register::{Registered, Uploaded};
+pub use specs::Fetched;
 
 use cipherfn_protocol::api::v2::KeyStatus;
 use cipherfn_protocol::api::{self, ApiVersion, ModelList, ProblemType, Route};
@@ -39,7 +40,7 @@ use transport::{Answer, Call, Clock};
 /// One endpoint, with its connections. Clones share them. Works inside a tokio runtime.
 ///
 /// ```no_run
-/// use cipherfn_client::{Batch, Values};
+/// use cipherfn_client::{Accept, Batch, Values};
 /// use cipherfn_client_http::{Authentication, Existing, KeyRing, Service, ServiceOptions, Token};
 ///
 /// # async fn predictions() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -50,9 +51,9 @@ use transport::{Answer, Call, Clock};
 /// };
 /// let service = Service::new("https://abc123.execute-api.eu-central-1.amazonaws.com/prod", options)?;
 /// let model = "fraud".parse()?;
-/// let client = service.client(&model).await?;
-///
 /// let keys = KeyRing::at("keys");
+/// let client = service.client(&model, &keys, &Accept::Pinned).await?.client;
+///
 /// keys.fill(&client, Existing::Keep)?;
 /// service.register(&keys, &client, |_| ()).await?; // once; nothing happens where its parts are active already
 ///

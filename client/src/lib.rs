@@ -14,6 +14,10 @@
 //! ([`InputRow`]), or as columns ([`Batch`], with the feature `arrow` from record batches);
 //! answers come one a row ([`Answer`]) or as columns.
 //!
+//! Specs decide what a row is encrypted as, so a client holds a service to the model's developer:
+//! [`Offer::judge`] takes specs by their developer's signature and what is known of them, a
+//! [`Pin`].
+//!
 //! A row that cannot be encoded is sent as zeros and has no answer: what the server sees does not
 //! depend on the values of a row.
 //!
@@ -51,9 +55,11 @@ mod decrypt;
 mod encrypt;
 mod error;
 mod prediction;
+mod trust;
 
 pub use batch::{Batch, Column, Values};
 pub use client::Client;
 pub use encrypt::{Encrypted, EncryptedRows, InputRow, Mark};
 pub use error::{ClientError, Remedy, RowError};
 pub use prediction::{Answer, Prediction};
+pub use trust::{Accept, Offer, Pin, TrustError, Verdict};

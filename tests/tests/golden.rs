@@ -6,10 +6,13 @@ use cipherfn_engine::bundle;
 use cipherfn_protocol::api::{
     KeyDeclaration, KeyStatus, KeyUpload, ModelList, ModelSummary, Problem, v2,
 };
+use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::{Chunks, QueryChunk, ReplyChunk, write_chunk};
 use cipherfn_protocol::specs::SpecsDocument;
+use cipherfn_protocol::statement::SignedStatement;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_serving::Key;
+use cipherfn_signing::{SigningKey, verify};
 use cipherfn_tests::{Clear, Server, decrypt, golden, library_models, predict};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -95,6 +98,22 @@ fn specs_of_format_2_keep_their_bytes() {
         let older = specs.version_1().unwrap().unwrap();
         assert_eq!(older.bytes(), file(&format!("{model}.specs.json")));
     }
+}
+
+/// RFC 8032's signatures have one value a key and message, so the whole document is fixed.
+#[test]
+fn statements_keep_their_bytes() {
+    let text = format!("cipherfn-signing-key-1 {}\n", "0123456789abcdef".repeat(4));
+    let key = SigningKey::from_text(&text).unwrap();
+    assert_eq!(*key.to_text(), text);
+    let bytes = newest("tree.statement.json");
+    let signed = SignedStatement::from_json(&bytes).unwrap();
+    verify(&signed).unwrap();
+    assert_eq!(signed.statement.specs, Hash::of(&newest("tree.specs.json")));
+    assert_eq!(
+        key.sign(signed.statement).to_json().unwrap().as_bytes(),
+        bytes
+    );
 }
 
 /// Files of version 1 are read, and written as the files of version 2 that lie beside them. Their

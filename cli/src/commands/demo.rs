@@ -6,9 +6,10 @@ mod outcome;
 use super::register;
 use crate::emulation::{self, KEEP, Setup};
 use crate::shared::block_on;
+use crate::signing::Developer;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result};
-use cipherfn_client::{Answer, Client, Prediction};
+use cipherfn_client::{Accept, Answer, Client, Prediction};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_client_http::{Service, ServiceOptions};
 use cipherfn_emulator::{Authorizer, Emulator, LogSink};
@@ -112,7 +113,8 @@ impl Demo {
         let emulator = service(&directory.path().join("service"), measured.sink()).await?;
         let model: ModelName = MODEL.parse()?;
         let registry = emulation::dev_file(&emulator).registry();
-        emulation::publish(&registry, &model, &bundle, KEEP).await?;
+        let developer = Developer::of_the_moment()?;
+        emulation::publish(&registry, &model, &bundle, &developer, KEEP).await?;
         step(
             "owner",
             "start the service, publish",
@@ -123,8 +125,9 @@ impl Demo {
 
         let start = Instant::now();
         let service = Service::new(emulator.url(), ServiceOptions::default())?;
-        let client = service.client(&model).await?;
         let ring = KeyRing::at(directory.path().join("keys"));
+        let accept = Accept::Developer(developer.public());
+        let client = service.client(&model, &ring, &accept).await?.client;
         ring.fill(&client, Existing::Keep)?;
         let set = client.parameter_set();
         let parts = client.key_parts().iter();

@@ -3,6 +3,7 @@
 use crate::bucket::{DEV_BUCKET, DevFile};
 use crate::emulation::{self, Publication, Setup};
 use crate::shared::block_on;
+use crate::signing::SigningArguments;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result};
 use cipherfn_emulator::{Authorizer, S3Server, Tenants};
@@ -40,6 +41,8 @@ pub(crate) struct Dev {
     /// Publish a bundle at start; may be given several times
     #[arg(long, value_name = "NAME=BUNDLE")]
     publish: Vec<Publication>,
+    #[command(flatten)]
+    signing: SigningArguments,
     /// Callers with their tokens or access keys, as JSON [default: everybody is the same tenant]
     #[arg(long, value_name = "FILE")]
     tenants: Option<PathBuf>,
@@ -111,7 +114,7 @@ impl Dev {
 
     /// Publishes, says where everything is, and waits to be stopped.
     async fn ready(&self, file: &DevFile, url: &str, terminal: Terminal) -> Result<()> {
-        emulation::publish_files(&file.registry(), &self.publish).await?;
+        emulation::publish_files(&file.registry(), &self.publish, &self.signing).await?;
         let dev_file = file.write(&self.data)?;
         let value = serde_json::json!({ "url": file.url, "s3_endpoint": file.s3_endpoint, "bucket": file.bucket, "data": self.data });
         terminal.report(&value, || {

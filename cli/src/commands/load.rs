@@ -7,6 +7,7 @@ use crate::connection::Connection;
 use crate::files::Source;
 use crate::shared::block_on;
 use crate::terminal::{Terminal, Unit};
+use crate::trust::TrustArguments;
 use anyhow::{Context, Result, bail};
 use cipherfn_client::{Answer, Client};
 use cipherfn_client_http::{Authentication, Service, ServiceOptions, Token};
@@ -58,6 +59,8 @@ pub(crate) struct Load {
     tenants: Option<Source>,
     #[command(flatten)]
     connection: Connection,
+    #[command(flatten)]
+    trust: TrustArguments,
 }
 
 #[derive(Deserialize)]
@@ -182,9 +185,10 @@ impl Load {
         }
         let mut callers = Vec::new();
         for service in services {
-            let client = service.client(&self.model).await?;
             let keys = tempfile::tempdir().context("cannot make a temporary directory")?;
             let ring = KeyRing::at(keys.path());
+            let accept = self.trust.accept();
+            let client = service.client(&self.model, &ring, &accept).await?.client;
             ring.fill(&client, Existing::Keep)?;
             register::register(&service, &ring, &client, terminal).await?;
             callers.push(Arc::new(Caller {

@@ -3,11 +3,13 @@
 use crate::bucket::BucketArguments;
 use crate::connection::Connection;
 use crate::shared::block_on;
+use crate::signing::SigningArguments;
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
 use cipherfn_protocol::api::{ModelList, ModelName, ModelSummary};
 use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::statement::SignedStatement;
 use cipherfn_service::registry::Model;
 use clap::{Args, Subcommand};
 use time::OffsetDateTime;
@@ -26,6 +28,8 @@ pub(crate) struct Models {
     action: Option<Action>,
     #[command(flatten)]
     bucket: BucketArguments,
+    #[command(flatten)]
+    signing: SigningArguments,
     /// List the models of the service at this address
     #[arg(long, value_name = "URL", conflicts_with_all = ["bucket", "dev"])]
     service: Option<String>,
@@ -95,10 +99,10 @@ impl Models {
         let (name, left) = match action {
             Action::RollBack { name, to } => {
                 let to = version(name, to).await?;
-                if registry.model(name).await?.is_none() {
-                    bail!(missing(name));
-                }
-                let Some(model) = registry.roll_back(name, to).await? else {
+                let known = registry.model(name).await?;
+                let known = known.with_context(|| missing(name))?;
+                let sign = self.sign(&known, known.rolled_back(to).as_ref())?;
+                let Some(model) = registry.roll_back(name, to, &sign).await? else {
                     bail!(
                         "model {name} has no other live version to roll back to; publish the earlier bundle again"
                     );
@@ -111,7 +115,14 @@ impl Models {
             } => {
                 let version = version(name, prefix).await?;
                 let now = OffsetDateTime::now_utc();
-                let (left, removed) = registry.remove(name, version, now).await?;
+                let (left, removed) = if version.is_some()
+                    && let Some(known) = registry.model(name).await?
+                {
+                    let sign = self.sign(&known, known.without(version).as_ref())?;
+                    registry.remove(name, version, &sign, now).await?
+                } else {
+                    registry.remove(name, version, &|_, _| None, now).await?
+                };
                 if !removed {
                     bail!(missing(name));
                 }
@@ -128,6 +139,32 @@ impl Models {
                 text(&list)
             }
         })
+    }
+}
+
+impl Models {
+    /// States that another version of a signed model is the current one, as clients want to see it
+    /// stated. Fails where this developer cannot: clients would refuse the version.
+    fn sign(
+        &self,
+        known: &Model,
+        changed: Option<&Model>,
+    ) -> Result<impl Fn(Option<&Model>, SpecsHash) -> Option<SignedStatement> + Sync + use<>> {
+        let (name, current) = (known.name.clone(), changed.map(|model| model.current));
+        let needed = known.statement().is_some() && current.is_some_and(|it| it != known.current);
+        let developer = if needed { self.signing.known()? } else { None };
+        let sign =
+            move |known: Option<&Model>, specs| developer.as_ref()?.sign_again(&name, known, specs);
+        if let (true, Some(current)) = (needed, current)
+            && sign(Some(known), current).is_none()
+        {
+            bail!(
+                "version {} of model {} is not signed with this signing key, so clients would refuse it; give its developer's key with --signing-key, or publish its bundle again",
+                current.short(),
+                known.name
+            );
+        }
+        Ok(sign)
     }
 }
 

@@ -7,10 +7,11 @@ use crate::server::{self, Server};
 use crate::shared::{Force, Threads, block_on};
 use crate::table::{self, InputRows, OnError, Predictions, TableOptions};
 use crate::terminal::{self, Terminal};
+use crate::trust::{self, TrustArguments};
 use crate::usage::bail_usage;
 use anyhow::{Context, Result};
 use cipherfn_client::Client;
-use cipherfn_client_http::{Existing, KeyRing, ServiceError};
+use cipherfn_client_http::{Existing, Fetched, KeyRing, ServiceError};
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::message::rows_a_chunk;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
@@ -18,6 +19,7 @@ use indicatif::ProgressBar;
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Predict rows: by a service that never sees them, or with a bundle on this machine
@@ -68,6 +70,8 @@ pub(crate) struct Predict {
     table: TableOptions,
     #[command(flatten, next_help_heading = "Service")]
     connection: Connection,
+    #[command(flatten, next_help_heading = "Service")]
+    trust: TrustArguments,
 }
 
 impl Predict {
@@ -120,7 +124,7 @@ impl Predict {
         progress.finish_and_clear();
         let done = predictions.finish(&mut output, self.on_error)?;
         output.finish()?;
-        self.report(&client, done, time.as_secs_f64(), terminal)
+        self.report(&client, None, done, time.as_secs_f64(), terminal)
     }
 
     async fn elsewhere(
@@ -138,9 +142,11 @@ impl Predict {
             OnError::Mark => self.input.clone(),
         };
         let service = self.connection.open(url).await?;
-        let mut client = service.client(model).await?;
+        let accept = self.trust.accept();
+        let mut fetched = service.client(model, &ring, &accept).await?;
         let mut again = !matches!(input, Source::Stdin);
         loop {
+            let client = Arc::clone(&fetched.client);
             ring.fill(&client, Existing::Keep)?;
             register::register(&service, &ring, &client, terminal).await?;
             let (rows, mut predictions, progress) = self.rows(&input, &client, terminal)?;
@@ -154,16 +160,19 @@ impl Predict {
             progress.finish_and_clear();
             match done {
                 // The model was published anew between specs and rows: start over with its new
-                // specs, once.
+                // specs, once, if they are newer ones of the same developer. Whether a service
+                // says so cannot depend on the values of rows, and it cannot make up specs.
                 Err(error) if again && is_stale(&error) => {
                     again = false;
-                    client = service.client(model).await?;
+                    let accept = self.trust.accept_again();
+                    fetched = service.client(model, &ring, &accept).await?;
                 }
                 Err(error) => return Err(error),
                 Ok(_) => {
                     let done = predictions.finish(&mut output, self.on_error)?;
                     output.finish()?;
-                    return self.report(&client, done, start.elapsed().as_secs_f64(), terminal);
+                    let seconds = start.elapsed().as_secs_f64();
+                    return self.report(&client, Some(&fetched), done, seconds, terminal);
                 }
             }
         }
@@ -189,17 +198,24 @@ impl Predict {
     fn report(
         &self,
         client: &Client,
+        fetched: Option<&Fetched>,
         (rows, failed): (u64, u64),
         seconds: f64,
         terminal: Terminal,
     ) -> Result<()> {
-        let value = serde_json::json!({
+        let specs = fetched.map(trust::whose);
+        let mut value = serde_json::json!({
             "rows": rows,
             "failed": failed,
             "columns": client.prediction_columns(),
             "seconds": seconds,
             "seconds_a_row": seconds / rows as f64,
         });
+        if let Some(fetched) = fetched {
+            value["specs"] = fetched.client.specs().hash().to_string().into();
+            value["developer"] = serde_json::to_value(fetched.developer)?;
+            value["trust"] = fetched.verdict.to_string().into();
+        }
         let what = if self.service.is_some() {
             "time"
         } else {
@@ -208,7 +224,7 @@ impl Predict {
         terminal
             .beside_data(self.output.is_stdout())
             .report(&value, || {
-                terminal::facts([
+                let mut facts = vec![
                     ("predictions", self.output.name()),
                     ("rows", rows.to_string()),
                     (
@@ -219,7 +235,9 @@ impl Predict {
                             terminal::seconds(seconds / rows as f64)
                         ),
                     ),
-                ])
+                ];
+                facts.extend(specs.map(|specs| ("specs", specs)));
+                terminal::facts(facts)
             })
     }
 

@@ -5,6 +5,7 @@ use crate::emulation::{self, KEEP};
 use crate::files::Source;
 use crate::server;
 use crate::shared::block_on;
+use crate::signing::SigningArguments;
 use crate::terminal::{self, Terminal};
 use anyhow::Result;
 use cipherfn_protocol::api::ModelName;
@@ -13,7 +14,8 @@ use std::num::NonZeroUsize;
 /// Publish a bundle: from then on the service answers its queries
 ///
 /// The version becomes the current one. Versions before it stay live for clients that still have
-/// their specs, the newest ones first, up to --keep.
+/// their specs, the newest ones first, up to --keep. The specs are signed with the developer's
+/// signing key: clients take newer specs of the model under the same key, and no others.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cipherfn publish fraud.cfn --name fraud --bucket my-bucket")]
 pub(crate) struct Publish {
@@ -26,21 +28,40 @@ pub(crate) struct Publish {
     #[arg(long, value_name = "N", default_value_t = KEEP)]
     keep: NonZeroUsize,
     #[command(flatten)]
+    signing: SigningArguments,
+    #[command(flatten)]
     bucket: BucketArguments,
 }
 
 impl Publish {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
         let bundle = server::read_bundle(&self.bundle)?;
+        let developer = self.signing.developer()?;
+        developer.introduce();
         let model = block_on(async {
             let registry = self.bucket.open().await?;
-            emulation::publish(&registry, &self.name, &bundle, self.keep).await
+            // A model that cannot be read is written over.
+            if let Ok(Some(known)) = registry.model(&self.name).await
+                && let Some(signed) = known.statement()
+                && signed.key != developer.public()
+            {
+                terminal::notice(&format!(
+                    "warning: model {} was signed by {} before; its clients refuse these specs until they trust {}",
+                    self.name,
+                    signed.key,
+                    developer.public()
+                ));
+            }
+            emulation::publish(&registry, &self.name, &bundle, &developer, self.keep).await
         })?;
-        terminal.report(&model, || {
+        let mut value = serde_json::to_value(&model)?;
+        value["developer"] = serde_json::to_value(developer.public())?;
+        terminal.report(&value, || {
             terminal::facts([
                 ("model", self.name.to_string()),
                 ("version", bundle.specs_hash().short()),
                 ("live versions", model.versions.len().to_string()),
+                ("signed by", developer.public().to_string()),
             ])
         })
     }

@@ -3,6 +3,7 @@
 use crate::connection::Connection;
 use crate::shared::block_on;
 use crate::terminal::{self, Terminal, Unit};
+use crate::trust::TrustArguments;
 use anyhow::Result;
 use cipherfn_client::Client;
 use cipherfn_client_http::{Existing, KeyRing};
@@ -40,6 +41,8 @@ pub(crate) struct Register {
     delete: bool,
     #[command(flatten)]
     connection: Connection,
+    #[command(flatten)]
+    trust: TrustArguments,
 }
 
 impl Register {
@@ -49,8 +52,9 @@ impl Register {
 
     async fn work(&self, terminal: Terminal) -> Result<()> {
         let service = self.connection.open(&self.service).await?;
-        let client = service.client(&self.model).await?;
         let ring = KeyRing::at(&self.keys);
+        let accept = self.trust.accept();
+        let client = service.client(&self.model, &ring, &accept).await?.client;
         if self.delete || self.status {
             let key = ring.secret_key(client.parameter_set())?.id();
             if self.delete {

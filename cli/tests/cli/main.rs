@@ -3,6 +3,7 @@
 mod service;
 mod support;
 mod tables;
+mod trust;
 
 use cipherfn_protocol::message::{Chunks, ReplyChunk, write_chunk};
 use serde_json::Value;

@@ -70,6 +70,31 @@ fn rows(model: &str, count: usize) -> String {
     )
 }
 
+/// Another version of the tree.
+fn grid_version(sandbox: &Sandbox) -> String {
+    let grid = sandbox.path("grid.cfn");
+    let model = library_model("dt_bc");
+    let (onnx, train) = (model.join("model.onnx"), model.join("train.csv"));
+    let (onnx, train, grid) = (
+        onnx.to_str().unwrap(),
+        train.to_str().unwrap(),
+        grid.to_str().unwrap(),
+    );
+    success(&sandbox.run(&[
+        "compile",
+        onnx,
+        "--calibration",
+        train,
+        "--target",
+        "target",
+        "--features",
+        "grid:6",
+        "-o",
+        grid,
+    ]));
+    grid.to_owned()
+}
+
 #[test]
 fn from_publishing_to_predictions_and_back() {
     let sandbox = Sandbox::new();
@@ -122,30 +147,13 @@ fn from_publishing_to_predictions_and_back() {
     assert!(failure(&sandbox.run(&predict)).contains("--force"));
 
     // Two versions live; the older one can be made current again.
-    let grid = sandbox.path("grid.cfn");
-    let model = library_model("dt_bc");
-    let (onnx, train) = (model.join("model.onnx"), model.join("train.csv"));
-    let (onnx, train, grid) = (
-        onnx.to_str().unwrap(),
-        train.to_str().unwrap(),
-        grid.to_str().unwrap(),
-    );
-    success(&sandbox.run(&[
-        "compile",
-        onnx,
-        "--calibration",
-        train,
-        "--target",
-        "target",
-        "--features",
-        "grid:6",
-        "-o",
-        grid,
-    ]));
-    let published =
+    let grid = &grid_version(&sandbox);
+    let mut published =
         json(&success(&sandbox.run(&[
             "--json", "publish", grid, "--name", "tree", "--dev", "data",
         ])));
+    let developer = published.as_object_mut().unwrap().remove("developer");
+    assert_eq!(sandbox.mode(".config/cipherfn/signing.key"), 0o600);
     assert_eq!(published["versions"].as_array().unwrap().len(), 2);
     let listed = json(&success(&sandbox.run(&[
         "--json",
@@ -163,6 +171,11 @@ fn from_publishing_to_predictions_and_back() {
         "data",
     ])));
     assert_ne!(back["models"][0]["current"], published["current"]);
+    // Stated anew, the older version is the developer's newest word to clients.
+    let again = [&["--json"], predict.as_slice(), &["--force"]].concat();
+    let again = json(&success(&sandbox.run(&again)));
+    assert_eq!(again["specs"], back["models"][0]["current"]);
+    assert_eq!(Some(&again["developer"]), developer.as_ref());
     assert!(success(&sandbox.run(&["models", "--dev", "data"])).contains("tree"));
 
     // A restart keeps models and keys.

@@ -66,6 +66,11 @@ impl Sandbox {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cipherfn"));
         command.args(arguments).current_dir(self.0.path());
+        // Nothing of the user's is read or written.
+        command.env("HOME", self.0.path());
+        command
+            .env_remove("XDG_CONFIG_HOME")
+            .env_remove("XDG_CACHE_HOME");
         command
     }
 }

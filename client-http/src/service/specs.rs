@@ -5,11 +5,13 @@ use super::error::ServiceError;
 use super::retry;
 use super::transport::{self, Answer, Call, Cause};
 use super::{Service, blocking};
+use crate::keyring::KeyRing;
 use bytes::Bytes;
-use cipherfn_client::Client;
-use cipherfn_protocol::api::{ModelName, Route};
+use cipherfn_client::{Accept, Client, Offer, Verdict};
+use cipherfn_protocol::api::{ModelName, Route, STATEMENT};
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs::MAX_BYTES;
+use cipherfn_protocol::statement::{PublicKey, SignedStatement, StatementError};
 use http::header::{ETAG, IF_NONE_MATCH, LOCATION};
 use http::{HeaderValue, StatusCode};
 use reqwest::Url;
@@ -18,11 +20,28 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// A model's client, and whose specs it has.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// The client.
+    pub client: Arc<Client>,
+    /// Who has signed its specs; `None` where nobody has.
+    pub developer: Option<PublicKey>,
+    /// Why they are taken.
+    pub verdict: Verdict,
+}
+
 impl Service {
-    /// A model's client, from its current specs. With [`super::ServiceOptions::specs_cache`] they
+    /// A model's client, from its current specs, or from those that `accept` names, and why they are
+    /// taken: by what `ring` remembers of the model at this service ([`Offer::judge`]). With [`super::ServiceOptions::specs_cache`] they
     /// are transferred only when they have changed; a cache that cannot be written or was
     /// damaged costs a transfer and no more.
-    pub async fn client(&self, model: &ModelName) -> Result<Arc<Client>, ServiceError> {
+    pub async fn client(
+        &self,
+        model: &ModelName,
+        ring: &KeyRing,
+        accept: &Accept,
+    ) -> Result<Fetched, ServiceError> {
         let path = self.cache_path(model);
         let cached = match path.clone() {
             Some(path) => blocking(move || read(&path)).await?,
@@ -37,6 +56,9 @@ impl Service {
             .and_then(|(hash, _)| HeaderValue::try_from(format!("\"{hash}\"")).ok());
         let prepare = |mut call: Call| {
             call.most = MAX_BYTES as usize;
+            if let Accept::Specs(hash) = accept {
+                call.path = format!("{}?specs={hash}", call.path);
+            }
             match &tag {
                 Some(tag) => call.header(IF_NONE_MATCH, tag.clone()),
                 None => call,
@@ -47,6 +69,8 @@ impl Service {
             .await
             .map_err(|error| error.about_model(self.url(), model))?;
         let named = named_hash(&answer);
+        let statement = statement(&answer);
+        let statement = statement.map_err(|error| self.answer_error(&call, error.to_string()))?;
         let bytes = match (answer.status, held) {
             (StatusCode::NOT_MODIFIED, Some((hash, bytes)))
                 if named.is_none_or(|named| named == hash) =>
@@ -72,6 +96,8 @@ impl Service {
             }
             (status, _) => return Err(self.answer_error(&call, format!("status {status}"))),
         };
+        let (ring, service, accept) = (ring.clone(), self.url().to_owned(), accept.clone());
+        let model = model.clone();
         let client = blocking(move || {
             if let Some(path) = path
                 && cached.as_ref() != Some(&bytes)
@@ -79,9 +105,20 @@ impl Service {
                 let directory = path.parent().unwrap_or(Path::new("."));
                 let _ = fs::create_dir_all(directory).and_then(|()| write(&path, &bytes));
             }
-            Client::from_specs(&bytes)
+            let client = Client::from_specs(&bytes)?;
+            let offer = Offer {
+                model,
+                specs: client.specs().hash(),
+                statement,
+            };
+            let verdict = ring.judge(&service, &offer, &accept)?;
+            Ok::<_, ServiceError>(Fetched {
+                client: Arc::new(client),
+                developer: offer.statement.map(|signed| signed.key),
+                verdict,
+            })
         });
-        Ok(Arc::new(client.await?.map_err(ServiceError::from)?))
+        client.await?
     }
 
     /// Fetches from where the service points to: a presigned URL, which needs no identity and gets
@@ -163,6 +200,14 @@ fn read(path: &Path) -> Option<Bytes> {
         .read_to_end(&mut bytes)
         .ok()?;
     Some(bytes.into())
+}
+
+/// The developer's statement beside the specs, if there is one.
+fn statement(answer: &Answer) -> Result<Option<SignedStatement>, StatementError> {
+    let value = answer.headers.get(STATEMENT);
+    value
+        .map(|value| SignedStatement::from_json(value.as_bytes()))
+        .transpose()
 }
 
 /// Writes a file whole or not at all.

@@ -11,8 +11,9 @@ mod register;
 mod registry;
 mod server;
 mod specs;
+mod trust;
 
-use cipherfn_client::{Answer, Client, InputRow};
+use cipherfn_client::{Accept, Answer, Client, InputRow};
 use cipherfn_client_http::{Existing, KeyRing, Retry, Service, ServiceError, ServiceOptions};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::api::ModelName;
@@ -62,6 +63,14 @@ fn options() -> ServiceOptions {
 
 fn service(server: &Server) -> Service {
     Service::new(&server.url, options()).unwrap()
+}
+
+/// The client of whatever the service offers.
+async fn fetch(service: &Service) -> Result<Arc<Client>, ServiceError> {
+    let directory = tempfile::tempdir().unwrap();
+    let ring = KeyRing::at(directory.path());
+    let fetched = service.client(&model(), &ring, &Accept::Pinned).await;
+    fetched.map(|fetched| fetched.client)
 }
 
 /// Value of a row, exact after its way through the model.

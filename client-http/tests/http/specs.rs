@@ -2,7 +2,7 @@
 
 use crate::echo;
 use crate::server::{Answer, Request, Response, Server, json, reply, response};
-use crate::{KEYS, model, options, predictions, service, table, values};
+use crate::{KEYS, fetch, model, options, predictions, service, table, values};
 use cipherfn_client_http::{Authentication, Service, ServiceError, ServiceOptions, Token};
 use cipherfn_protocol::api::{ModelList, ModelSummary, Problem, ProblemType, SPECS};
 use cipherfn_protocol::hash::Hash;
@@ -88,7 +88,7 @@ async fn a_service_of_version_1_is_spoken_to_in_version_1() {
     })
     .await;
     let service = service(&server);
-    let client = service.client(&model()).await.unwrap();
+    let client = fetch(&service).await.unwrap();
     assert_eq!(client.specs().format(), 1);
     let rows = table(3).into_iter().map(Ok::<_, ServiceError>);
     let mut answers = Vec::new();
@@ -124,19 +124,13 @@ async fn unchanged_specs_travel_once() {
     let directory = tempfile::tempdir().unwrap();
     let first = Hash::of(&echo::specs("echo"));
     for _ in 0..2 {
-        let client = cached(&server, directory.path())
-            .client(&model())
-            .await
-            .unwrap();
+        let client = fetch(&cached(&server, directory.path())).await.unwrap();
         assert_eq!(client.specs().hash(), first);
     }
     *specs.lock().unwrap() = echo::specs("changed");
     let second = Hash::of(&echo::specs("changed"));
     for _ in 0..2 {
-        let client = cached(&server, directory.path())
-            .client(&model())
-            .await
-            .unwrap();
+        let client = fetch(&cached(&server, directory.path())).await.unwrap();
         assert_eq!(client.specs().hash(), second);
     }
     let tag = |hash: Hash| Some(format!("\"{hash}\""));
@@ -156,21 +150,21 @@ async fn a_damaged_cache_costs_a_transfer_and_no_more() {
     let directory = tempfile::tempdir().unwrap();
     let service = cached(&server, directory.path());
     let spawned = service.clone();
-    tokio::spawn(async move { spawned.client(&model()).await })
+    tokio::spawn(async move { fetch(&spawned).await })
         .await
         .unwrap()
         .unwrap();
     let file = cache_file(directory.path());
     for damage in [&b""[..], b"{}", &echo::specs("echo")[1..]] {
         fs::write(&file, damage).unwrap();
-        let client = service.client(&model()).await.unwrap();
+        let client = fetch(&service).await.unwrap();
         assert_eq!(client.specs().bytes(), echo::specs("echo"));
         assert_eq!(fs::read(&file).unwrap(), echo::specs("echo"));
     }
     // A cache that cannot be written is none.
     fs::remove_dir_all(directory.path().join("deep")).unwrap();
     fs::write(directory.path().join("deep"), "a file").unwrap();
-    service.client(&model()).await.unwrap();
+    fetch(&service).await.unwrap();
 }
 
 #[tokio::test]
@@ -178,7 +172,7 @@ async fn specs_must_have_the_hash_that_names_them() {
     let specs = echo::specs("echo");
     let forged = with_tag(response(200, SPECS, specs.clone()), Hash::of(b"other"));
     let server = Server::start(move |_| forged.clone()).await;
-    let error = service(&server).client(&model()).await.unwrap_err();
+    let error = fetch(&service(&server)).await.unwrap_err();
     assert!(
         matches!(error, ServiceError::SpecsHash { expected, .. } if expected == Hash::of(b"other"))
     );
@@ -192,7 +186,7 @@ async fn specs_must_have_the_hash_that_names_them() {
         response(302, SPECS, ""),
     ] {
         let server = Server::start(move |_| nameless.clone()).await;
-        let error = service(&server).client(&model()).await.unwrap_err();
+        let error = fetch(&service(&server)).await.unwrap_err();
         assert!(matches!(error, ServiceError::Answer { .. }), "{error}");
     }
 
@@ -200,7 +194,7 @@ async fn specs_must_have_the_hash_that_names_them() {
     weak.headers_mut()
         .insert(ETAG, format!("W/\"{}\"", Hash::of(&specs)).parse().unwrap());
     let server = Server::start(move |_| weak.clone()).await;
-    service(&server).client(&model()).await.unwrap();
+    fetch(&service(&server)).await.unwrap();
 }
 
 #[tokio::test]
@@ -223,7 +217,7 @@ async fn a_redirect_is_followed_without_identity() {
             ..options()
         };
         let service = Service::new(&server.url, options).unwrap();
-        service.client(&model()).await.unwrap();
+        fetch(&service).await.unwrap();
         assert!(server.seen()[0].headers().contains_key(AUTHORIZATION));
     }
     for request in store.seen() {
@@ -257,7 +251,7 @@ async fn redirects_that_fail_do_not_tell_their_signature() {
             redirect
         })
         .await;
-        let error = service(&server).client(&model()).await.unwrap_err();
+        let error = fetch(&service(&server)).await.unwrap_err();
         let text = format!("{error} {error:?}");
         assert!(
             !text.contains("hunter2") && !text.contains("Signature"),
@@ -285,7 +279,7 @@ async fn models_are_listed_and_unknown_ones_are_named() {
     .await;
     let service = Service::new(&format!("{}/prod/", server.url), options()).unwrap();
     assert_eq!(service.models().await.unwrap(), list);
-    let error = service.client(&model()).await.unwrap_err();
+    let error = fetch(&service).await.unwrap_err();
     assert!(matches!(error, ServiceError::UnknownModel { .. }));
     assert_eq!(
         error.to_string(),

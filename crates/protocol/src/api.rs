@@ -20,6 +20,8 @@ pub const QUERY: &str = "application/vnd.cipherfn.query";
 pub const REPLY: &str = "application/vnd.cipherfn.reply";
 /// Content type of client specs.
 pub const SPECS: &str = "application/vnd.cipherfn.specs+json";
+/// Header beside client specs: their developer's signed statement, a JSON document.
+pub const STATEMENT: &str = "cipherfn-statement";
 /// Content type of every other answer.
 pub const JSON: &str = "application/json";
 /// Content type of errors (RFC 9457).

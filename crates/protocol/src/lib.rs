@@ -5,6 +5,7 @@
 //! - [`message`]: queries and replies, in chunks of rows
 //! - [`api`]: what the service says over HTTP: routes, JSON documents, problems, limits
 //! - [`specs`]: the client specs, everything a client needs to encrypt a row and to read an answer
+//! - [`statement`]: whose specs they are, as their developer signs it
 //!
 //! Of its siblings this crate depends on `cipherfn-program` alone, and never on `tfhe`: a function that serves specs links no
 //! cryptography.
@@ -15,4 +16,5 @@ pub mod hash;
 mod hex;
 pub mod message;
 pub mod specs;
+pub mod statement;
 pub mod versions;

@@ -36,7 +36,7 @@ mod unique;
 
 pub use keys::{Checked, Declared, MissingPiece, Settled};
 pub use model::{Folder, LiveVersion, Model};
-pub use models::{Models, Published};
+pub use models::{Models, Published, Sign};
 pub use part::{ParsePartNameError, PartName};
 pub use record::{Declaration, DeclaredPart, Record};
 pub use registration::{Event, KeyFile, Place, Refusal, Registration};

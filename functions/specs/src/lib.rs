@@ -4,10 +4,10 @@
 //! | route | answer |
 //! |---|---|
 //! | `GET /v2/models` | every model and its live versions |
-//! | `GET /v2/models/{model}` | client specs of the current version, or of `?specs=HASH`; `ETag` is the specs hash |
+//! | `GET /v2/models/{model}` | client specs of the current version, or of `?specs=HASH`; `ETag` is the specs hash, `Cipherfn-Statement` their developer's signed statement |
 //! | `GET /v2/openapi.json` | the service's OpenAPI document |
 //!
-//! Under `/v1` they show what can be said in specs of format 1.
+//! Under `/v1` they show what can be said in specs of format 1, without statement.
 
 use cipherfn_protocol::api::{
     self, ApiVersion, Function, ModelList, ModelName, Problem, ProblemType, Requested, Route,
@@ -125,6 +125,17 @@ async fn specs(
         }
     };
     response.headers_mut().insert(header::ETAG, value);
+    // A statement is about the specs of version 2 alone. It may be newer than the document that the
+    // client has, so "not modified" brings it too.
+    if let Some(statement) = &version.statement
+        && statement.statement.specs == hash
+    {
+        let json = statement.to_json();
+        let json = json.map_err(|error| Failure::Internal(error.to_string()))?;
+        let value =
+            HeaderValue::from_str(&json).map_err(|error| Failure::Internal(error.to_string()))?;
+        response.headers_mut().insert(api::STATEMENT, value);
+    }
     // Cached by whoever likes to, asked for again each time.
     response.headers_mut().insert(
         header::CACHE_CONTROL,

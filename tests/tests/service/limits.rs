@@ -1,7 +1,7 @@
 //! Sizes: AWS's limits and ours.
 
 use crate::contract::is_of_gateway;
-use crate::models::{Caller, LINEAR, TREE};
+use crate::models::{Caller, LINEAR, TREE, fetch};
 use crate::stack::{Stack, name};
 use crate::wire;
 use cipherfn_protocol::api::{JSON, MAX_JSON, MAX_REPLY, MAX_REQUEST, ProblemType, QUERY};
@@ -127,7 +127,7 @@ async fn work_that_cannot_be_done_in_time_is_refused() {
     let caller = loop {
         // A busy machine may take longer than that to fetch specs: then API Gateway answers, and
         // the function starts anew.
-        if service.client(&name("linear")).await.is_ok() {
+        if fetch(&service, "linear").await.is_ok() {
             break Caller::new(service, "linear").await;
         }
     };
@@ -162,7 +162,9 @@ async fn specs_that_are_too_large_for_an_answer_are_fetched_from_s3() {
     };
     let (keep, now) = (NonZeroUsize::MIN, OffsetDateTime::now_utc());
     let published = stack.registry();
-    let published = published.publish(&name("large"), &version, keep, now).await;
+    let published = published
+        .publish(&name("large"), &version, &|_, _| None, keep, now)
+        .await;
     published.expect("published");
     let answer = stack.send("GET", "/v2/models/large", &[], "").await;
     assert_eq!(
@@ -178,9 +180,7 @@ async fn specs_that_are_too_large_for_an_answer_are_fetched_from_s3() {
         (200, specs.as_slice())
     );
     // The client follows, and sends S3 no identity.
-    let client = stack
-        .service_of("token")
-        .client(&name("large"))
+    let client = fetch(&stack.service_of("token"), "large")
         .await
         .expect("specs");
     assert_eq!(client.specs().hash(), version.hash);

@@ -5,7 +5,7 @@ mod tamper;
 
 pub(crate) use tamper::change;
 
-use crate::models::{Caller, TREE, TREE_2};
+use crate::models::{Caller, TREE, TREE_2, fetch};
 use crate::stack::{Stack, kill, name, wait_until};
 use cipherfn_client_http::ServiceError;
 use cipherfn_protocol::api::ProblemType;
@@ -21,7 +21,7 @@ async fn a_model_that_is_removed_while_warm() {
     assert_eq!(stack.query("tree", query.clone()).await.status, 200, "warm");
     let (left, removed) = stack
         .registry()
-        .remove(&name("tree"), None, OffsetDateTime::now_utc())
+        .remove(&name("tree"), None, &|_, _| None, OffsetDateTime::now_utc())
         .await
         .expect("removed");
     assert!(left.is_none() && removed);
@@ -37,7 +37,7 @@ async fn a_model_that_is_removed_while_warm() {
         "{error}"
     );
     assert!(matches!(
-        caller.service.client(&name("tree")).await,
+        fetch(&caller.service, "tree").await,
         Err(ServiceError::UnknownModel { .. })
     ));
     assert!(
@@ -71,7 +71,7 @@ async fn two_versions_answer_until_one_is_superseded() {
     );
 
     // Both at the same time, the old clients' and the new ones'.
-    let second = caller.service.client(&name("tree")).await.expect("specs");
+    let second = fetch(&caller.service, "tree").await.expect("specs");
     assert_eq!(second.specs().hash(), TREE_2.bundle.specs_hash());
     let (old, new) = tokio::join!(
         caller.predict_with(&first, TREE.rows(0, 5)),
@@ -83,7 +83,7 @@ async fn two_versions_answer_until_one_is_superseded() {
     // Rolled back, new clients get the first one, and the second still answers.
     let summary = stack
         .registry()
-        .roll_back(&name("tree"), None)
+        .roll_back(&name("tree"), None, &|_, _| None)
         .await
         .expect("rolled back");
     assert_eq!(
@@ -91,9 +91,7 @@ async fn two_versions_answer_until_one_is_superseded() {
         TREE.bundle.specs_hash()
     );
     assert_eq!(
-        caller
-            .service
-            .client(&name("tree"))
+        fetch(&caller.service, "tree")
             .await
             .expect("specs")
             .specs()
@@ -151,11 +149,11 @@ async fn specs_travel_only_when_they_have_changed() {
     let cache = tempfile::tempdir().expect("a directory");
     let service = stack.service(|options| options.specs_cache = Some(cache.path().to_owned()));
     for _ in 0..2 {
-        let client = service.client(&name("tree")).await.expect("specs");
+        let client = fetch(&service, "tree").await.expect("specs");
         assert_eq!(client.specs().hash(), TREE.bundle.specs_hash());
     }
     stack.publish("tree", &TREE_2.bundle, 2).await;
-    let client = service.client(&name("tree")).await.expect("specs");
+    let client = fetch(&service, "tree").await.expect("specs");
     assert_eq!(client.specs().hash(), TREE_2.bundle.specs_hash());
     assert_eq!(stack.statuses("GET /v2/models/tree"), [200, 304, 200]);
     let old = stack

@@ -18,6 +18,7 @@ mod models;
 mod races;
 mod round_trip;
 mod stack;
+mod statements;
 mod tenants;
 mod uploads;
 mod versions;

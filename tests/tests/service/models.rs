@@ -2,7 +2,7 @@
 
 use crate::stack::name;
 use cipherfn_circuit::Bundle;
-use cipherfn_client::Client;
+use cipherfn_client::{Accept, Client};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_client_http::{Registered, Service, ServiceError};
 use cipherfn_compiler::{FeatureMode, Options, Profile};
@@ -140,6 +140,14 @@ impl Trained {
     }
 }
 
+/// The client of whatever the service offers.
+pub(crate) async fn fetch(service: &Service, model: &str) -> Result<Arc<Client>, ServiceError> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ring = KeyRing::at(directory.path());
+    let fetched = service.client(&name(model), &ring, &Accept::Pinned).await;
+    fetched.map(|fetched| fetched.client)
+}
+
 /// The tree in the set with several key parts: queries are packed deeper there, and no more.
 fn wide(key_parts: &[&str]) -> Trained {
     let mut sets = ParameterSet::all().iter();
@@ -169,7 +177,7 @@ pub(crate) struct Caller {
 impl Caller {
     /// Fetches the model's specs and makes keys.
     pub(crate) async fn new(service: Service, model: &str) -> Self {
-        let client = service.client(&name(model)).await.expect("specs");
+        let client = fetch(&service, model).await.expect("specs");
         let directory = tempfile::tempdir().expect("a directory");
         let ring = KeyRing::at(directory.path().join("keys"));
         ring.fill(&client, Existing::Keep).expect("keys");

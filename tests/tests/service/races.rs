@@ -40,7 +40,9 @@ async fn publish(registry: Registry, name: ModelName, text: String) {
     let keep = NonZeroUsize::new(4).expect("not 0");
     let now = OffsetDateTime::now_utc();
     let version = published(&text);
-    let published = registry.publish(&name, &version, keep, now).await;
+    let published = registry
+        .publish(&name, &version, &|_, _| None, keep, now)
+        .await;
     published.expect("published");
 }
 
@@ -65,7 +67,7 @@ async fn three_publishers_at_once_lose_nothing() {
     for round in 0..ROUNDS {
         let name: ModelName = format!("model-{}", round % 10).parse().expect("a name");
         registry
-            .remove(&name, None, OffsetDateTime::now_utc())
+            .remove(&name, None, &|_, _| None, OffsetDateTime::now_utc())
             .await
             .expect("removed");
         let mut tasks = JoinSet::new();
@@ -85,7 +87,7 @@ async fn removing_beside_publishing_loses_nothing() {
         let name: ModelName = format!("model-{}", round % 10).parse().expect("a name");
         let version = (round % 2 == 0).then(|| Hash::of(b"a"));
         registry
-            .remove(&name, None, OffsetDateTime::now_utc())
+            .remove(&name, None, &|_, _| None, OffsetDateTime::now_utc())
             .await
             .expect("removed");
         publish(registry.clone(), name.clone(), "a".to_owned()).await;
@@ -95,7 +97,7 @@ async fn removing_beside_publishing_loses_nothing() {
         }
         let (remover, of) = (registry.clone(), name.clone());
         tasks.spawn(async move {
-            let removed = remover.remove(&of, version, OffsetDateTime::now_utc());
+            let removed = remover.remove(&of, version, &|_, _| None, OffsetDateTime::now_utc());
             assert!(removed.await.expect("removed").1);
         });
         tasks.join_all().await;

@@ -10,13 +10,17 @@ use cipherfn_emulator::{
     Authorizer, Config, Emulator, EmulatorError, Function, Lifecycle, Route, Tenants,
 };
 use cipherfn_protocol::api::{self, ModelName, ModelSummary};
+use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::statement::{Serial, SignedStatement, Statement};
 use cipherfn_service::bucket::Bucket;
-use cipherfn_service::registry::Published;
+use cipherfn_service::registry::{Model, Published};
 use cipherfn_service::{Registry, S3, config};
+use cipherfn_signing::SigningKey;
 use std::net::TcpListener;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use time::OffsetDateTime;
@@ -29,6 +33,10 @@ pub(crate) const REGION: &str = "us-east-1";
 const PATIENCE: Duration = Duration::from_mins(1);
 /// A day: how long unfinished uploads stay.
 const DAY: Duration = Duration::from_hours(24);
+
+/// Signs what tests publish.
+pub(crate) static DEVELOPER: LazyLock<SigningKey> =
+    LazyLock::new(|| SigningKey::generate().expect("a key"));
 
 /// What a test changes.
 pub(crate) struct Setup {
@@ -187,7 +195,7 @@ impl Stack {
         objects
     }
 
-    /// Publishes a bundle.
+    /// Publishes a bundle, signed by [`DEVELOPER`].
     pub(crate) async fn publish(&self, name: &str, bundle: &Bundle, keep: usize) -> ModelSummary {
         let version = Published {
             hash: bundle.specs_hash(),
@@ -198,14 +206,25 @@ impl Stack {
             specs_v1: bundle.specs_v1.clone().map(Into::into),
             report: bundle.report.clone().into(),
         };
-        let name = name.parse().expect("a name");
+        let name: ModelName = name.parse().expect("a name");
+        let sign = |_: Option<&Model>, specs| Some(statement(&name, specs));
         let keep = NonZeroUsize::new(keep).expect("one or more");
         let published = self
             .registry()
-            .publish(&name, &version, keep, OffsetDateTime::now_utc())
+            .publish(&name, &version, &sign, keep, OffsetDateTime::now_utc())
             .await;
         published.expect("published").summary()
     }
+}
+
+/// A newer statement of [`DEVELOPER`] than all before.
+pub(crate) fn statement(model: &ModelName, specs: SpecsHash) -> SignedStatement {
+    static SERIAL: AtomicU64 = AtomicU64::new(1);
+    DEVELOPER.sign(Statement {
+        model: model.clone(),
+        specs,
+        serial: Serial(SERIAL.fetch_add(1, Ordering::Relaxed)),
+    })
 }
 
 impl Setup {

@@ -1,7 +1,7 @@
 //! Tenants see nothing of each other.
 
-use crate::models::{Caller, TREE};
-use crate::stack::{REGION, Stack, name, tenants, tenants_of, wait_until};
+use crate::models::{Caller, TREE, fetch};
+use crate::stack::{REGION, Stack, tenants, tenants_of, wait_until};
 use crate::wire::Answer;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -195,10 +195,8 @@ async fn signatures_name_tenants() {
         Err(ServiceError::UnknownKey { .. })
     ));
     for (id, secret) in [(KEY_ID, "daves-secret"), ("AKIANOBODY", SECRET)] {
-        let error = service(id, secret)
-            .client(&name("tree"))
-            .await
-            .expect_err("refused");
+        let error = fetch(&service(id, secret), "tree").await;
+        let error = error.expect_err("refused");
         assert!(
             matches!(error, ServiceError::Denied { status: 403, .. }),
             "{error}"

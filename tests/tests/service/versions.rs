@@ -1,8 +1,8 @@
 //! Clients of version 1 and of version 2 at the same service.
 
 use crate::live::change;
-use crate::models::{Caller, TREE, TREE_OF_ALL_PARTS, TREE_OF_WIDE_SET};
-use crate::stack::{Stack, name};
+use crate::models::{Caller, TREE, TREE_OF_ALL_PARTS, TREE_OF_WIDE_SET, fetch};
+use crate::stack::Stack;
 use crate::uploads::registration::{Registration, put, sha256};
 use crate::wire::Answer;
 use cipherfn_client::Client;
@@ -241,7 +241,7 @@ async fn what_a_model_needs_is_loaded_and_what_is_missing_supplied() {
     stack.publish("one", &one.bundle, 2).await;
     let mut caller = Caller::registered(stack.service(|_| {}), "one").await;
     // Cold, the model is known only after the key is on its way.
-    let client = caller.service.client(&name("all")).await.expect("specs");
+    let client = fetch(&caller.service, "all").await.expect("specs");
     caller.client = client;
     let query = caller.query(&all.rows(0, 1));
     let problem = stack.query("all", query.clone()).await.problem();

@@ -5,6 +5,7 @@ mod versions;
 use super::UniqueId;
 use cipherfn_protocol::api::{ApiVersion, ModelName, ModelSummary, Version};
 use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::statement::SignedStatement;
 use std::num::NonZeroUsize;
 use time::OffsetDateTime;
 
@@ -29,6 +30,9 @@ pub struct LiveVersion {
     /// Hash of its specs as a document of format 1, for clients of version 1: the same, or another
     /// document's; `None` where they cannot be said in that format.
     pub specs_v1: Option<SpecsHash>,
+    /// Its developer's statement that these are the model's specs; `None` where it was published
+    /// without one.
+    pub statement: Option<SignedStatement>,
     /// Where its files are.
     pub folder: Folder,
     /// Bytes of its bundle.
@@ -117,6 +121,24 @@ impl Model {
             versions,
             ..self.clone()
         })
+    }
+
+    /// The newest statement on the model that its live versions have, as they came.
+    pub fn statement(&self) -> Option<&SignedStatement> {
+        let statements = self.versions.iter();
+        statements
+            .filter_map(|version| version.statement.as_ref())
+            .max_by_key(|signed| signed.statement.serial)
+    }
+
+    /// The model with a statement on its current version. Clients refuse statements that are older
+    /// than one that they know, so a version that becomes current again needs a new one.
+    pub(super) fn stated(mut self, statement: Option<SignedStatement>) -> Self {
+        let mut versions = self.versions.iter_mut();
+        if let Some(version) = versions.find(|version| version.specs == self.current) {
+            version.statement = statement;
+        }
+        self
     }
 
     /// The live version of these specs, of either format.

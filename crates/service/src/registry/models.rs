@@ -9,6 +9,7 @@ use bytes::Bytes;
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs;
+use cipherfn_protocol::statement::SignedStatement;
 use cipherfn_protocol::versions::json_version;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use std::collections::BTreeMap;
@@ -45,6 +46,10 @@ pub struct Published {
     /// The compile report.
     pub report: Bytes,
 }
+
+/// Makes a developer's statement that specs are those of the model that is there now; `None` leaves
+/// them unsigned. It is asked again where the model has changed meanwhile.
+pub type Sign<'a> = dyn Fn(Option<&Model>, SpecsHash) -> Option<SignedStatement> + Sync + 'a;
 
 /// All models.
 #[derive(Debug)]
@@ -121,13 +126,15 @@ impl<B: Bucket> Registry<B> {
         self.bucket.presign_get(&path, lifetime).await
     }
 
-    /// Publishes a version and makes it the current one; the `keep` newest versions stay live.
+    /// Publishes a version and makes it the current one, with a statement of `sign`; the `keep`
+    /// newest versions stay live.
     /// Publishing a version that is there makes it current again. A pointer that cannot be read is
     /// written over.
     pub async fn publish(
         &self,
         name: &ModelName,
         version: &Published,
+        sign: &Sign<'_>,
         keep: NonZeroUsize,
         now: OffsetDateTime,
     ) -> Result<Model, StorageError> {
@@ -152,13 +159,19 @@ impl<B: Bucket> Registry<B> {
                 Some(document) => Some(Hash::of(document)),
                 None => (json_version(&version.specs).ok() == Some(1)).then_some(version.hash),
             },
+            statement: None,
             folder,
             bundle_bytes: version.bundle.len() as u64,
             published: now,
         };
         for _ in 0..ATTEMPTS {
             let stored = self.stored_model(name).await?;
-            let model = Model::published(stored.value(), name, live.clone(), keep, now);
+            let known = stored.value();
+            let live = LiveVersion {
+                statement: sign(known, live.specs),
+                ..live.clone()
+            };
+            let model = Model::published(known, name, live, keep, now);
             if self.replace(&stored, &model).await? {
                 self.tidy(name, now).await;
                 return Ok(model);
@@ -168,17 +181,21 @@ impl<B: Bucket> Registry<B> {
     }
 
     /// Makes another live version the current one: `to`, or the newest that is not current. `None`
-    /// where there is no such model or version.
+    /// where there is no such model or version. `sign` states anew which specs are the model's.
     pub async fn roll_back(
         &self,
         name: &ModelName,
         to: Option<SpecsHash>,
+        sign: &Sign<'_>,
     ) -> Result<Option<Model>, StorageError> {
         for _ in 0..ATTEMPTS {
             let stored = self.stored_model(name).await?;
-            let Some(model) = stored.value().and_then(|model| model.rolled_back(to)) else {
+            let known = stored.value();
+            let Some(model) = known.and_then(|model| model.rolled_back(to)) else {
                 return stored.sound().map(|_| None);
             };
+            let statement = sign(known, model.current);
+            let model = model.stated(statement);
             if self.replace(&stored, &model).await? {
                 return Ok(Some(model));
             }
@@ -187,12 +204,14 @@ impl<B: Bucket> Registry<B> {
     }
 
     /// Removes a version, or the whole model: afterwards no query of it is answered. What is left,
-    /// or `None` where nothing is; the `bool` says whether something was removed. A pointer that
-    /// cannot be read goes with the whole model.
+    /// or `None` where nothing is; the `bool` says whether something was removed. Where another
+    /// version becomes the current one, `sign` states so. A pointer that cannot be read goes with
+    /// the whole model.
     pub async fn remove(
         &self,
         name: &ModelName,
         version: Option<SpecsHash>,
+        sign: &Sign<'_>,
         now: OffsetDateTime,
     ) -> Result<(Option<Model>, bool), StorageError> {
         for _ in 0..ATTEMPTS {
@@ -204,6 +223,13 @@ impl<B: Bucket> Registry<B> {
                 Stored::Corrupt(..) => return stored.sound().map(|_| (None, false)),
             };
             let left = known.and_then(|model| model.without(version));
+            let left = left.map(|left| match known {
+                Some(known) if known.current != left.current => {
+                    let statement = sign(Some(known), left.current);
+                    left.stated(statement)
+                }
+                _ => left,
+            });
             let done = match &left {
                 Some(model) => self.replace(&stored, model).await?,
                 None => self.bucket.delete(&pointer(name), Some(etag)).await?,

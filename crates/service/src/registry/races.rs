@@ -316,7 +316,7 @@ fn publish<'a>(
         let keep = NonZeroUsize::new(keep).unwrap();
         let version = published(text);
         registry
-            .publish(&model(), &version, keep, now)
+            .publish(&model(), &version, &|_, _| None, keep, now)
             .await
             .unwrap();
     }
@@ -373,7 +373,9 @@ fn removing_beside_publishing_removes_what_it_is_told_to() {
         let registry = Registry::new(Memory::default());
         alone(publish(&registry, "a", 4, NOW));
         let one = async {
-            let removed = registry.remove(&model(), Some(hash("a")), NOW).await;
+            let removed = registry
+                .remove(&model(), Some(hash("a")), &|_, _| None, NOW)
+                .await;
             assert!(removed.unwrap().1);
         };
         let tasks = vec![
@@ -386,7 +388,7 @@ fn removing_beside_publishing_removes_what_it_is_told_to() {
 
         // All of it: what comes after is there, and whole; nothing else is left.
         let all = async {
-            let removed = registry.remove(&model(), None, NOW).await;
+            let removed = registry.remove(&model(), None, &|_, _| None, NOW).await;
             assert!(removed.unwrap().1);
         };
         let tasks = vec![
@@ -471,13 +473,13 @@ fn corrupt_documents_have_a_way_out() {
     spoil("models/other/model.json");
     let models = alone(registry.models()).unwrap();
     assert_eq!((models.models.len(), models.corrupt.len()), (0, 2));
-    assert!(alone(registry.roll_back(&model(), None)).is_err());
+    assert!(alone(registry.roll_back(&model(), None, &|_, _| None)).is_err());
     alone(publish(registry, "a", 2, NOW));
     let models = alone(registry.models()).unwrap();
     assert_eq!((models.models.len(), models.corrupt.len()), (1, 1));
     let other = "other".parse().unwrap();
     assert_eq!(
-        alone(registry.remove(&other, None, NOW)).unwrap(),
+        alone(registry.remove(&other, None, &|_, _| None, NOW)).unwrap(),
         (None, true)
     );
     assert!(alone(registry.models()).unwrap().corrupt.is_empty());
@@ -486,7 +488,7 @@ fn corrupt_documents_have_a_way_out() {
     let path = "models/other/model.json";
     let put = bucket.put(path, newer, "application/json", Condition::Always);
     assert!(alone(put).unwrap().is_some());
-    assert!(alone(registry.remove(&other, None, NOW)).is_err());
+    assert!(alone(registry.remove(&other, None, &|_, _| None, NOW)).is_err());
     let keep = NonZeroUsize::MIN;
-    assert!(alone(registry.publish(&other, &published("a"), keep, NOW)).is_err());
+    assert!(alone(registry.publish(&other, &published("a"), &|_, _| None, keep, NOW)).is_err());
 }

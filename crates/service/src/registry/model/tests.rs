@@ -3,6 +3,7 @@ use crate::registry::UniqueId;
 use crate::registry::document::{Document, Unreadable};
 use cipherfn_protocol::api::ApiVersion;
 use cipherfn_protocol::hash::{Hash, SpecsHash};
+use cipherfn_protocol::statement::{PublicKey, Serial, Signature, SignedStatement, Statement};
 use std::num::NonZeroUsize;
 use time::OffsetDateTime;
 
@@ -16,6 +17,7 @@ fn version(specs: &str, folder: &str) -> LiveVersion {
     LiveVersion {
         specs: hash(specs),
         specs_v1: None,
+        statement: None,
         folder: Folder::Publication(UniqueId::derived(folder)),
         bundle_bytes: 10,
         published: NOW,
@@ -68,6 +70,31 @@ fn versions_roll_back_and_go() {
     assert_eq!(left.without(Some(hash("a"))), None);
     assert_eq!(model.without(None), None);
     assert_eq!(model.without(Some(hash("c"))), Some(model));
+}
+
+#[test]
+fn the_current_version_can_be_stated_anew() {
+    let signed = |serial, specs| SignedStatement {
+        statement: Statement {
+            model: "fraud".parse().unwrap(),
+            specs,
+            serial: Serial(serial),
+        },
+        key: PublicKey::from_bytes([1; 32]),
+        signature: Signature::from_bytes([2; 64]),
+    };
+    let model = publish(Some(&publish(None, "a", "1", 2)), "b", "2", 2);
+    assert_eq!(model.statement(), None);
+    let model = model.stated(Some(signed(5, hash("b"))));
+    let back = model.rolled_back(None).unwrap();
+    let back = back.stated(Some(signed(6, hash("a"))));
+    let statement = |specs| {
+        let version = back.version(hash(specs)).unwrap();
+        version.statement.as_ref().unwrap().statement.serial
+    };
+    assert_eq!((statement("a"), statement("b")), (Serial(6), Serial(5)));
+    assert_eq!(back.statement().unwrap().statement.serial, Serial(6));
+    assert_eq!(Model::from_json(&back.to_json().unwrap()).unwrap(), back);
 }
 
 #[test]

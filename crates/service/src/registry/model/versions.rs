@@ -4,6 +4,7 @@ use super::{Folder, LiveVersion, Model, Retired};
 use crate::registry::document::Document;
 use cipherfn_protocol::api::{ModelName, ModelSummary, Version};
 use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::statement::SignedStatement;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
@@ -38,6 +39,8 @@ struct LiveVersionV2 {
     specs: SpecsHash,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     specs_v1: Option<SpecsHash>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    statement: Option<SignedStatement>,
     folder: Folder,
     bundle_bytes: u64,
     #[serde(with = "time::serde::rfc3339")]
@@ -76,6 +79,7 @@ impl From<ModelSummary> for Model {
         let version = |version: Version| LiveVersion {
             specs: version.specs,
             specs_v1: Some(version.specs),
+            statement: None,
             folder: Folder::Specs(version.specs),
             bundle_bytes: version.bundle_bytes,
             published: version.published,
@@ -94,6 +98,7 @@ impl From<ModelV2> for Model {
         let version = |version: LiveVersionV2| LiveVersion {
             specs: version.specs,
             specs_v1: version.specs_v1,
+            statement: version.statement,
             folder: version.folder,
             bundle_bytes: version.bundle_bytes,
             published: version.published,
@@ -113,6 +118,7 @@ impl From<&Model> for ModelV2 {
         let version = |version: &LiveVersion| LiveVersionV2 {
             specs: version.specs,
             specs_v1: version.specs_v1,
+            statement: version.statement.clone(),
             folder: version.folder,
             bundle_bytes: version.bundle_bytes,
             published: version.published,

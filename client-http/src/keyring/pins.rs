@@ -1,0 +1,123 @@
+//! What is remembered of models: whose specs are taken, by service and model.
+
+use super::KeyRing;
+use super::directory::{Directory, Refused};
+use crate::error::KeyRingError;
+use cipherfn_client::{Accept, Offer, Pin, Verdict};
+use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::statement::{PublicKey, Serial};
+use cipherfn_protocol::versions::{Versions, json_version};
+use serde::{Deserialize, Serialize};
+
+/// The file in a key ring.
+const FILE: &str = "models.json";
+
+cipherfn_protocol::versions! {
+    /// What is remembered, as a document.
+    enum PinsVersions, read by serde_json::from_slice, error serde_json::Error {
+        /// A developer and the newest statement, or specs.
+        V1(PinsV1) = 1,
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PinsV1 {
+    format: u16,
+    models: Vec<PinV1>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PinV1 {
+    service: String,
+    model: ModelName,
+    specs: SpecsHash,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    developer: Option<DeveloperV1>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeveloperV1 {
+    key: PublicKey,
+    newest: Serial,
+}
+
+impl KeyRing {
+    /// Judges specs that the service at `service` offers, and remembers what they are taken for.
+    /// Of several processes one judges at a time.
+    pub fn judge(
+        &self,
+        service: &str,
+        offer: &Offer,
+        accept: &Accept,
+    ) -> Result<Verdict, KeyRingError> {
+        let directory = Directory::create(&self.directory)?;
+        let _lock = directory.lock()?;
+        let unreadable = |reason: String| KeyRingError::Pins {
+            path: directory.path(FILE),
+            reason,
+        };
+        let mut models = match directory.read(FILE, Refused::OthersWrite)? {
+            Some(bytes) => parse(&bytes).map_err(unreadable)?,
+            None => Vec::new(),
+        };
+        let known = models
+            .iter_mut()
+            .find(|known| known.service == service && known.model == offer.model);
+        let pin = known.as_deref().map(PinV1::pin);
+        let (after, verdict) = offer.judge(pin.as_ref(), accept)?;
+        if pin.as_ref() == Some(&after) {
+            return Ok(verdict);
+        }
+        let after = PinV1::of(service, &offer.model, &after);
+        match known {
+            Some(known) => *known = after,
+            None => models.push(after),
+        }
+        let document = PinsV1 { format: 1, models };
+        let json = serde_json::to_vec_pretty(&document);
+        let json = json.map_err(|error| unreadable(error.to_string()))?;
+        directory.write(FILE, &json)?;
+        Ok(verdict)
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Vec<PinV1>, String> {
+    let format = json_version(bytes).map_err(|error| error.to_string())?;
+    let document = PinsVersions::read(format, bytes)
+        .ok_or_else(|| format!("format {format} is a later client's; use that"))?;
+    let PinsVersions::V1(document) = document.map_err(|error| error.to_string())?;
+    Ok(document.models)
+}
+
+impl PinV1 {
+    fn of(service: &str, model: &ModelName, pin: &Pin) -> Self {
+        let (specs, developer) = match pin {
+            Pin::Developer { key, newest, specs } => {
+                let (key, newest) = (*key, *newest);
+                (*specs, Some(DeveloperV1 { key, newest }))
+            }
+            Pin::Specs(specs) => (*specs, None),
+        };
+        Self {
+            service: service.to_owned(),
+            model: model.clone(),
+            specs,
+            developer,
+        }
+    }
+
+    fn pin(&self) -> Pin {
+        match &self.developer {
+            Some(developer) => Pin::Developer {
+                key: developer.key,
+                newest: developer.newest,
+                specs: self.specs,
+            },
+            None => Pin::Specs(self.specs),
+        }
+    }
+}
