@@ -6,10 +6,10 @@
 
 use crate::backend::Backend;
 use crate::cost::price;
-use crate::error::CompileError;
+use crate::error::{CompileError, Remedy};
 use crate::features::Features;
 use crate::model::{Estimator, LinearModel, TreeEnsemble, TreeNode};
-use crate::options::Options;
+use crate::options::{Options, Profile};
 use crate::report::{FeatureReport, SharedSizes, TreeCounts, WorkReport};
 use cipherfn_circuit::Circuit;
 use cipherfn_protocol::hash::Hash;
@@ -212,11 +212,24 @@ pub(crate) fn plan(
     }
     let (short, _, backend, plans) = best.ok_or(CompileError::Constant)?;
     match (options.precision, short > 0.0) {
-        (Some(wanted), true) => Err(CompileError::Precision {
-            wanted,
-            best: wanted - short,
-            profile: options.profile.name(),
-        }),
+        (Some(wanted), true) => {
+            let keyless = Options {
+                profile: Profile::Keyless,
+                ..options.clone()
+            };
+            // Rounded down, or the next call would fail, too.
+            let best = ((wanted - short) * 10.0).floor() / 10.0;
+            Err(CompileError::Precision {
+                wanted,
+                best,
+                profile: options.profile.name(),
+                remedy: Remedy::LessPrecision {
+                    best,
+                    keyless: options.profile != Profile::Keyless
+                        && plan(regions, features, &keyless, seed).is_ok(),
+                },
+            })
+        }
         _ => Ok((backend, plans)),
     }
 }
