@@ -113,15 +113,15 @@ async fn queries_of_other_models_and_keys() {
     );
     let with_short_rows = changed(&query, |_, chunk| {
         chunk.head.row_len -= 1;
-        for row in &mut chunk.rows {
-            row.truncate(chunk.head.row_len as usize);
+        for row in &mut chunk.groups {
+            row.bytes.truncate(chunk.head.row_len as usize);
         }
     });
     assert_eq!(
         stack.query("tree", with_short_rows).await.problem().kind,
         ProblemType::MalformedQuery
     );
-    let without_rows = changed(&query, |_, chunk| chunk.rows.clear());
+    let without_rows = changed(&query, |_, chunk| chunk.groups.clear());
     let answer = stack.query("tree", without_rows).await;
     assert!(
         answer.status == 200 || answer.problem().kind == ProblemType::MalformedQuery,
