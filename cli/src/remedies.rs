@@ -3,6 +3,7 @@
 
 use cipherfn_client::{ClientError, Remedy};
 use cipherfn_client_http::{KeyRingError, ServiceError};
+use cipherfn_compiler::CompileError;
 use cipherfn_protocol::specs::SpecsError;
 use cipherfn_serving::QueryError;
 use cipherfn_table::TableError;
@@ -14,8 +15,10 @@ pub(crate) fn advice(error: &anyhow::Error) -> Option<String> {
             .or_else(|| cause.downcast_ref::<ServiceError>()?.remedy())
             .or_else(|| cause.downcast_ref::<KeyRingError>()?.remedy())
             .or_else(|| cause.downcast_ref::<ClientError>()?.remedy());
+        let compiling = cause.downcast_ref().and_then(CompileError::remedy);
         match (remedy, cause.downcast_ref()) {
             (Some(remedy), _) => words(&remedy),
+            (None, _) if compiling.is_some() => compiling.and_then(compile_words),
             (None, Some(TableError::DecimalComma { .. })) => Some("use --decimal-comma".to_owned()),
             (None, _) => {
                 let other_specs =
@@ -58,6 +61,41 @@ fn words(remedy: &Remedy) -> Option<String> {
         _ => return None,
     };
     Some(text.to_owned())
+}
+
+/// A remedy as options of `cipherfn compile`.
+fn compile_words(remedy: &cipherfn_compiler::Remedy) -> Option<String> {
+    use cipherfn_compiler::Remedy;
+    Some(match remedy {
+        Remedy::NameTarget { column } => format!(
+            "--target {column:?} if the model predicts it; --drop COLUMN for one that is no input"
+        ),
+        Remedy::Separator { found } => {
+            format!(
+                "--separator '{}' reads it",
+                char::from(*found).escape_default()
+            )
+        }
+        Remedy::LeaveOut => {
+            "--target COLUMN for what the model predicts, --drop COLUMN for each that is no input"
+                .to_owned()
+        }
+        Remedy::FinerGrid { bits } => format!(
+            "--features grid:{bits} or --features exact; --min-agreement PERCENT allows other labels"
+        ),
+        Remedy::MorePrecision { than } => format!(
+            "--precision above the {than:.1} bits of now; --min-agreement PERCENT allows other labels"
+        ),
+        Remedy::LessPrecision { best, keyless } => {
+            let other = if *keyless {
+                ", or --profile keyless"
+            } else {
+                ""
+            };
+            format!("--precision {best:.1} or less{other}")
+        }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How a table of rows is written.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct TableOptions {
-    /// What separates the cells: a character, or tab [default: a comma, or what the header shows]
+    /// What separates the cells: a character, or tab [default: a comma; in rows to predict also what
+    /// their header shows]
     #[arg(long, value_name = "CHARACTER", value_parser = separator)]
     separator: Option<u8>,
     /// Numbers have decimal commas, as in 1,5
@@ -37,6 +38,14 @@ pub(crate) enum OnError {
 }
 
 impl TableOptions {
+    /// The same for rows that a model is made of: a separator that nobody told is a comma.
+    pub(crate) fn told(&self) -> Format {
+        Format {
+            separator: Separator::Given(self.separator.unwrap_or(b',')),
+            ..self.format()
+        }
+    }
+
     fn format(&self) -> Format {
         Format {
             separator: self.separator.map_or(Separator::Found, Separator::Given),

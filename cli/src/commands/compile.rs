@@ -2,6 +2,7 @@
 
 use crate::files::{Content, Destination, Source};
 use crate::shared::Force;
+use crate::table::TableOptions;
 use crate::terminal::Terminal;
 use crate::usage::bail_usage;
 use anyhow::{Context, Result};
@@ -32,12 +33,12 @@ pub(crate) struct Compile {
     /// input, and the report says how well the model does
     #[arg(long, value_name = "COLUMN")]
     target: Vec<String>,
-    /// Columns of the calibration rows that are left out
-    #[arg(long, value_name = "COLUMN", num_args = 1..)]
+    /// Column of the calibration rows that is left out; may be repeated
+    #[arg(long, value_name = "COLUMN")]
     drop: Vec<String>,
-    /// The columns in the order of the training, for models that do not name their features
-    /// [default: the file's order]
-    #[arg(long, value_name = "COLUMN", num_args = 1..)]
+    /// The columns in the order of the training, for models that do not name their features; may
+    /// be repeated [default: the file's order]
+    #[arg(long, value_name = "COLUMN,COLUMN...", value_delimiter = ',')]
     columns: Vec<String>,
     /// The library's own predictions as CSV, one row a row (all columns that the model predicts, or
     /// the first alone): compiling fails if the model's differ
@@ -66,7 +67,7 @@ pub(crate) struct Compile {
     #[arg(long, value_name = "BITS")]
     precision: Option<f64>,
     /// What is scarce: balanced (server time), compact (bytes of key and query), keyless (no
-    /// evaluation key) or wide (bytes a row where rows share ciphertexts, which requests do not yet)
+    /// evaluation key) or wide (bytes a row in requests of many rows, which share ciphertexts)
     #[arg(
         long,
         value_name = "balanced | compact | keyless | wide",
@@ -82,6 +83,8 @@ pub(crate) struct Compile {
     report: Option<Destination>,
     #[command(flatten)]
     force: Force,
+    #[command(flatten, next_help_heading = "Tables")]
+    table: TableOptions,
 }
 
 impl Compile {
@@ -133,6 +136,7 @@ impl Compile {
         Ok(Calibration {
             source_name,
             input,
+            format: self.table.told(),
             columns: ColumnSource {
                 targets: self.target.clone(),
                 dropped: self.drop.clone(),

@@ -5,7 +5,7 @@ use crate::error::CompileError;
 use crate::model::{Estimator, Model};
 use cipherfn_program::{Kind, Tensor, TensorType};
 use cipherfn_protocol::specs::{ColumnKind, InputColumn};
-use cipherfn_table::Table;
+use cipherfn_table::{Format, Table};
 use std::io::Read;
 
 mod columns;
@@ -23,6 +23,8 @@ pub struct Calibration<R> {
     pub source_name: String,
     /// The text.
     pub input: R,
+    /// How it and the files of [`Self::expected`] write their tables.
+    pub format: Format,
     /// Which of its columns are what.
     pub columns: ColumnSource,
     /// The library's own predictions, to compare the model with before it is compiled.
@@ -47,6 +49,7 @@ impl<R> Calibration<R> {
         Self {
             source_name: source_name.into(),
             input,
+            format: Format::default(),
             columns: ColumnSource::default(),
             expected: None,
         }
@@ -92,10 +95,12 @@ impl CalibrationRows {
     pub(crate) fn read<R: Read>(
         source_name: String,
         input: R,
+        format: Format,
         source: &ColumnSource,
         model: &mut Model,
     ) -> Result<Self, CompileError> {
-        let table = Table::open(source_name.as_str(), input)?;
+        let table = Table::open_as(source_name.as_str(), input, format)?;
+        columns::check_header(&source_name, &model.columns, table.header())?;
         let own: Vec<bool> = model.columns.iter().map(|input| input.missing).collect();
         let is_trees = |estimator: &Estimator| matches!(estimator, Estimator::Trees(_));
         if model.estimators.iter().all(is_trees) {
@@ -146,6 +151,12 @@ impl CalibrationRows {
         });
         let target_cells: Vec<Vec<String>> = target_cells.collect();
         let mut warnings = Vec::new();
+        if count == 1 {
+            warnings.push(format!(
+                "{source_name} has one row, which shows no range and no distribution of any \
+                 column: give rows as they will be predicted, some hundreds if there are"
+            ));
+        }
         if is_unnamed {
             let target: Vec<&str> = target_cells
                 .iter()
@@ -161,7 +172,7 @@ impl CalibrationRows {
                 warnings.push(format!(
                     "the model names no features, and in {source_name}'s order of columns it does \
                      not predict the target: the order that predicts it is taken instead: {}. \
-                     Check it against the training, or give it (--columns)",
+                     Check it against the training, or give it",
                     names.join(", ")
                 ));
             }

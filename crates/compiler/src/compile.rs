@@ -6,6 +6,7 @@ use crate::error::CompileError;
 use crate::expected;
 use crate::families::{self, Region};
 use crate::features::Features;
+use crate::labels;
 use crate::model::Model;
 use crate::options::Options;
 use crate::quality::Targets;
@@ -53,13 +54,23 @@ pub fn compile<R: Read>(
     let Calibration {
         source_name,
         input,
+        format,
         columns,
         expected,
     } = calibration;
-    let rows = CalibrationRows::read(source_name, input, &columns, &mut model)?;
-    let expected_rows = expected
-        .map(|expected| expected::check(expected, &model, &rows))
+    let mut rows = CalibrationRows::read(source_name, input, format, &columns, &mut model)?;
+    let classes = options.classes.as_deref();
+    if let Some(classes) = classes.filter(|_| labels::has_one(&model)) {
+        for column in 0..rows.targets.len() {
+            labels::name_codes(&mut rows.target_cells, column, classes);
+        }
+    }
+    let agreeing = expected
+        .map(|expected| expected::check(expected, format, &model, classes, &rows))
         .transpose()?;
+    let expected_rows = agreeing.as_ref().map(|agreeing| agreeing.rows);
+    rows.notes
+        .extend(agreeing.and_then(|agreeing| agreeing.note));
     families::fold_constants(&mut model)?;
     let compilation = Compilation {
         model,
@@ -150,6 +161,7 @@ impl Compilation<'_> {
                 warnings: [rows.warnings, target_warnings].concat(),
                 doubts,
                 expected_rows,
+                rows: rows.count,
                 gaps: rows.gaps,
                 notes: rows.notes,
             },

@@ -107,7 +107,7 @@ pub enum CompileError {
     },
     /// The calibration rows' columns are not the model's.
     #[error(
-        "{source_name} does not fit the model, which has {model}; besides the columns that are left out the file has {count}: {found}; {way_out}"
+        "{source_name} does not fit the model, which has {model}; besides the columns that are left out the file has {count}: {found}; {problem}"
     )]
     Columns {
         /// The file.
@@ -118,8 +118,18 @@ pub enum CompileError {
         count: usize,
         /// Names found.
         found: String,
-        /// What to do.
-        way_out: String,
+        /// What does not fit.
+        problem: String,
+        /// What helps, beside other columns.
+        remedy: Option<Remedy>,
+    },
+    /// A calibration file whose first line is a row.
+    #[error(
+        "{source_name} has no header: its first line holds numbers; write a first line that names the columns"
+    )]
+    NoHeader {
+        /// The file.
+        source_name: String,
     },
     /// Predictions that are no list of the model's predictions for the rows.
     #[error("{source_name} cannot be compared with the model: {problem}")]
@@ -148,7 +158,7 @@ pub enum CompileError {
     },
     /// Quantisation and noise change too many labels.
     #[error(
-        "the compiled model gives {equal} of {rows} calibration rows the label that the model gives, fewer than the {least} % asked for: {way_out}, or allow it with --min-agreement"
+        "the compiled model gives {equal} of {rows} calibration rows the label that the model gives, fewer than the {least} % asked for: {way_out}"
     )]
     Agreement {
         /// Rows with the same label.
@@ -157,8 +167,10 @@ pub enum CompileError {
         rows: u64,
         /// Percentage asked for.
         least: f64,
-        /// What to try.
+        /// What to try, in words.
         way_out: String,
+        /// What to try.
+        remedy: Remedy,
     },
     /// The grid holds no question that the model asks.
     #[error(
@@ -177,7 +189,7 @@ pub enum CompileError {
     },
     /// The precision asked for is out of reach.
     #[error(
-        "{wanted} bits of precision cannot be reached in the {profile} profile; the best is {best:.1} bits: ask for less, or compile for the keyless profile"
+        "{wanted} bits of precision cannot be reached in the {profile} profile; the best is {best:.1} bits"
     )]
     Precision {
         /// Bits asked for.
@@ -186,6 +198,8 @@ pub enum CompileError {
         best: f64,
         /// Profile in force.
         profile: &'static str,
+        /// What helps.
+        remedy: Remedy,
     },
     /// An option's value makes no sense.
     #[error("{option} is {found}; give {expected}")]
@@ -212,9 +226,26 @@ pub enum CompileError {
 }
 
 impl CompileError {
-    /// Whether the call was wrong rather than the model: files that do not belong together.
+    /// Whether the call was wrong rather than the model: options that make no sense, files that do
+    /// not belong together.
     pub const fn is_usage(&self) -> bool {
-        matches!(self, Self::Incomparable { .. } | Self::Option { .. })
+        matches!(
+            self,
+            Self::Incomparable { .. }
+                | Self::Option { .. }
+                | Self::NoSuchColumn { .. }
+                | Self::Columns { .. }
+                | Self::NoHeader { .. }
+        )
+    }
+
+    /// What helps, for the caller to word: the compiler does not know how it was called.
+    pub const fn remedy(&self) -> Option<&Remedy> {
+        match self {
+            Self::Columns { remedy, .. } => remedy.as_ref(),
+            Self::Agreement { remedy, .. } | Self::Precision { remedy, .. } => Some(remedy),
+            _ => None,
+        }
     }
 
     pub(crate) fn invalid(place: impl std::fmt::Display, problem: impl Into<String>) -> Self {
@@ -223,6 +254,41 @@ impl CompileError {
             problem: problem.into(),
         }
     }
+}
+
+/// What a caller can do about an error.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// Name the target, if it is this column; else leave a column out.
+    NameTarget {
+        /// The likely one.
+        column: String,
+    },
+    /// Say that this byte separates the cells.
+    Separator {
+        /// What the header shows.
+        found: u8,
+    },
+    /// Name the target, and leave other columns out.
+    LeaveOut,
+    /// A finer grid, or exact features; or allow other labels.
+    FinerGrid {
+        /// log2 of the bins of a finer one.
+        bits: u32,
+    },
+    /// More bits of the scores than these; or allow other labels.
+    MorePrecision {
+        /// Bits that are guaranteed now.
+        than: f64,
+    },
+    /// At most these bits of the scores.
+    LessPrecision {
+        /// Bits that can be guaranteed.
+        best: f64,
+        /// Whether the keyless profile reaches what is asked for.
+        keyless: bool,
+    },
 }
 
 /// A node of the graph, for errors.

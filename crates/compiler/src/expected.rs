@@ -5,14 +5,15 @@
 
 use crate::calibration::{CalibrationRows, Expected};
 use crate::error::CompileError;
-use crate::labels::same_label;
+use crate::labels::{self, same_label};
 use crate::model::Model;
 use cipherfn_program::{Kind, Tensor, TensorType};
 use cipherfn_protocol::specs::{ColumnKind, InputColumn, OutputField};
-use cipherfn_table::{Table, TableError};
+use cipherfn_table::{Format, Table, TableError};
 use std::io::Read;
 
 mod causes;
+mod columns;
 
 /// Rows that an error names.
 const SHOWN: usize = 3;
@@ -45,18 +46,28 @@ enum Cell {
     Number(f64),
 }
 
-/// Compares; returns the number of rows.
+/// What agrees.
+pub(crate) struct Agreeing {
+    /// Number of rows.
+    pub(crate) rows: usize,
+    /// What the only column was compared with.
+    pub(crate) note: Option<String>,
+}
+
+/// Compares all rows. `classes` are the names that were given beside the file.
 pub(crate) fn check<R: Read>(
     expected: Expected<R>,
+    format: Format,
     model: &Model,
+    classes: Option<&[String]>,
     calibration: &CalibrationRows,
-) -> Result<usize, CompileError> {
+) -> Result<Agreeing, CompileError> {
     let source_name = expected.source_name;
     let incomparable = |problem| CompileError::Incomparable {
         source_name: source_name.clone(),
         problem,
     };
-    let (header, wanted) = read_text(&source_name, expected.predictions)?;
+    let (header, mut wanted) = read_text(&source_name, expected.predictions, format)?;
     let other;
     let (rows, count, of) = match expected.rows {
         None => (
@@ -65,7 +76,7 @@ pub(crate) fn check<R: Read>(
             &calibration.source_name,
         ),
         Some((name, input)) => {
-            let rows = Table::open(name.as_str(), input)?
+            let rows = Table::open_as(name.as_str(), input, format)?
                 .select(&calibration.columns, model.preprocess.inputs())
                 .map_err(|error| incomparable(error.to_string()))?
                 .missing_texts(&model.preprocess)
@@ -80,21 +91,42 @@ pub(crate) fn check<R: Read>(
             wanted.len()
         )));
     }
-    let columns = columns(model);
-    let Some(cells) = match_cells(&header, &columns) else {
+    let columns = columns::of(model);
+    let Some(cells) = columns::matched(&header, &columns, &wanted) else {
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         return Err(incomparable(format!(
             "it has {} columns ({}), the model predicts {}: {}; give all of them, or the labels \
              alone, and name labels \"label\"",
             header.len(),
             header.join(", "),
             columns.len(),
-            columns.join(", ")
+            names.join(", ")
         )));
+    };
+    let is_label = |cell: usize| columns[cell].is_label;
+    if let Some(classes) = classes.filter(|_| labels::has_one(model)) {
+        for (column, _) in cells
+            .iter()
+            .enumerate()
+            .filter(|(_, cell)| is_label(**cell))
+        {
+            labels::name_codes(&mut wanted, column, classes);
+        }
+    }
+    let note = match (header.as_slice(), cells.as_slice()) {
+        ([name], [cell]) if columns.len() > 1 => Some(format!(
+            "{source_name}: its column {name:?} is compared with the model's {}",
+            columns[*cell].name
+        )),
+        _ => None,
     };
     let comparison = Comparison::new(model, rows, &wanted, cells)?;
     let differing = comparison.differing.len();
     if differing == 0 {
-        return Ok(rows.len());
+        return Ok(Agreeing {
+            rows: rows.len(),
+            note,
+        });
     }
     let shown = comparison.differing.iter().take(SHOWN);
     let first = shown
@@ -114,8 +146,9 @@ pub(crate) fn check<R: Read>(
 fn read_text<R: Read>(
     source_name: &str,
     input: R,
+    format: Format,
 ) -> Result<(Vec<String>, Vec<Vec<String>>), TableError> {
-    let table = Table::open(source_name, input)?;
+    let table = Table::open_as(source_name, input, format)?;
     let header = table.header().to_vec();
     let columns: Vec<InputColumn> = header
         .iter()
@@ -136,57 +169,6 @@ fn read_text<R: Read>(
         })
     });
     Ok((header, rows.collect::<Result<_, TableError>>()?))
-}
-
-/// Names of the columns of the model's predictions.
-fn columns(model: &Model) -> Vec<String> {
-    let outputs = model.outputs.iter().zip(model.postprocess.outputs());
-    let of = |(field, output): (&OutputField, TensorType)| match field {
-        OutputField::Label => (0..output.len).map(|_| "label".to_owned()).collect(),
-        OutputField::Probabilities(classes) => prefixed("probability", classes),
-        OutputField::Scores(classes) => prefixed("score", classes),
-        OutputField::Prediction => vec!["prediction".to_owned(); output.len],
-    };
-    outputs.flat_map(of).collect()
-}
-
-/// For each expected column, the model's column that it stands for: labels by their name, numbers in
-/// their order. Labels may stand alone, and of two probabilities that of the second class.
-fn match_cells(header: &[String], columns: &[String]) -> Option<Vec<usize>> {
-    let is_label = |name: &String| name.to_lowercase().starts_with("label");
-    let (labels, numbers): (Vec<usize>, Vec<usize>) =
-        (0..columns.len()).partition(|column| is_label(&columns[*column]));
-    if header.len() == labels.len() {
-        return Some(labels);
-    }
-    let wanted = header.iter().filter(|name| is_label(name)).count();
-    if wanted != 0 && wanted != labels.len() {
-        return None;
-    }
-    let numbers = match (header.len() - wanted, numbers.as_slice()) {
-        (all, numbers) if all == numbers.len() => numbers,
-        (1, [_, second]) => std::slice::from_ref(second),
-        _ => return None,
-    };
-    let (mut labels, mut numbers) = (labels.iter(), numbers.iter());
-    header
-        .iter()
-        .map(|name| {
-            let of_kind = if is_label(name) {
-                &mut labels
-            } else {
-                &mut numbers
-            };
-            of_kind.next().copied()
-        })
-        .collect()
-}
-
-fn prefixed(prefix: &str, classes: &[String]) -> Vec<String> {
-    classes
-        .iter()
-        .map(|class| format!("{prefix}_{class}"))
-        .collect()
 }
 
 /// All cells of a prediction.

@@ -6,10 +6,10 @@
 
 use crate::backend::Backend;
 use crate::cost::price;
-use crate::error::CompileError;
+use crate::error::{CompileError, Remedy};
 use crate::features::Features;
 use crate::model::{Estimator, LinearModel, TreeEnsemble, TreeNode};
-use crate::options::Options;
+use crate::options::{Options, Profile};
 use crate::report::{FeatureReport, SharedSizes, TreeCounts, WorkReport};
 use cipherfn_circuit::Circuit;
 use cipherfn_protocol::hash::Hash;
@@ -88,12 +88,22 @@ pub(crate) struct Facts {
     pub query_bytes: usize,
     /// Bytes of a reply row.
     pub reply_bytes: usize,
-    /// Both in a request of many rows, where the set lets them share ciphertexts.
+    /// Both in a request of many rows, where they are smaller.
     pub shared: Option<SharedSizes>,
-    /// Parts of the evaluation key that the server needs; none for a circuit without key.
+    /// Parts of the evaluation key that the server needs, to expand queries or to pack results.
     pub key_parts: &'static [KeyPart],
     /// What to look at before deploying.
     pub warnings: Vec<String>,
+}
+
+impl Facts {
+    /// Sizes of a row among many.
+    pub(crate) fn sizes_in_batch(&self) -> SharedSizes {
+        self.shared.unwrap_or(SharedSizes {
+            query_row: self.query_bytes,
+            reply_row: self.reply_bytes,
+        })
+    }
 }
 
 /// The estimators of one family.
@@ -212,11 +222,24 @@ pub(crate) fn plan(
     }
     let (short, _, backend, plans) = best.ok_or(CompileError::Constant)?;
     match (options.precision, short > 0.0) {
-        (Some(wanted), true) => Err(CompileError::Precision {
-            wanted,
-            best: wanted - short,
-            profile: options.profile.name(),
-        }),
+        (Some(wanted), true) => {
+            let keyless = Options {
+                profile: Profile::Keyless,
+                ..options.clone()
+            };
+            // Rounded down, or the next call would fail, too.
+            let best = ((wanted - short) * 10.0).floor() / 10.0;
+            Err(CompileError::Precision {
+                wanted,
+                best,
+                profile: options.profile.name(),
+                remedy: Remedy::LessPrecision {
+                    best,
+                    keyless: options.profile != Profile::Keyless
+                        && plan(regions, features, &keyless, seed).is_ok(),
+                },
+            })
+        }
         _ => Ok((backend, plans)),
     }
 }

@@ -37,7 +37,7 @@ mod simulate;
 pub use calibration::{Calibration, ColumnSource, Expected, MAX_ROWS};
 pub use compile::{Compiled, compile};
 pub use cost::Work;
-pub use error::{CompileError, NodeName};
+pub use error::{CompileError, NodeName, Remedy};
 pub use options::{
     DEFAULT_AGREEMENT, DEFAULT_PRECISION, FeatureMode, Options, ParseOptionError, Profile,
 };

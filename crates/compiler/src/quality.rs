@@ -60,7 +60,7 @@ impl Targets<'_> {
                     "the model does not predict the target {name:?}: {problem}. Likely causes: \
                      the columns are not in the order of the training, the target is coded \
                      otherwise, or the export lost something; compare with the library's own \
-                     predictions (--expected)"
+                     predictions"
                 ));
             }
             reports.push(TargetReport {

@@ -3,6 +3,7 @@
 
 use cipherfn_compiler::{Calibration, CompileError, Compiled, Expected, Options, compile};
 use cipherfn_protocol::specs::ColumnKind;
+use cipherfn_table::{Decimal, Format, Separator};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -214,6 +215,96 @@ fn a_mixture_of_families_is_the_librarys_model() {
     assert_eq!(compiled.specs.specs().inputs.len(), 2);
 }
 
+fn with_expected(
+    folder: &Path,
+    model: &str,
+    expected: &str,
+    options: &Options,
+) -> Result<Compiled, CompileError> {
+    let read = |file: &str| fs::read(folder.join(file)).unwrap();
+    let rows = read("rows.csv");
+    let mut calibration = Calibration::new("rows.csv", rows.as_slice());
+    calibration.expected = Some(Expected {
+        source_name: "expected.csv".into(),
+        predictions: expected.as_bytes(),
+        rows: None,
+    });
+    compile(&read(model), calibration, options)
+}
+
+/// Numbers of classes beside names that were given, and what an only column stands for.
+#[test]
+fn predictions_are_compared_by_what_they_mean() {
+    let folder = tests().join("native/lgbm-one-versus-all");
+    let text = fs::read_to_string(folder.join("expected.csv")).unwrap();
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    let options = Options {
+        classes: Some(["red", "green", "blue"].map(str::to_owned).to_vec()),
+        min_agreement: 0.0,
+        ..Options::new("m")
+    };
+    let column = |name: &str, place: usize| {
+        let cells = rows[1..].iter().map(|row| row[place].to_owned());
+        [name.to_owned()]
+            .into_iter()
+            .chain(cells)
+            .collect::<Vec<_>>()
+    };
+    let join = |columns: &[Vec<String>]| {
+        let row = |row: usize| {
+            let cells: Vec<&str> = columns.iter().map(|column| column[row].as_str()).collect();
+            cells.join(",")
+        };
+        (0..rows.len()).map(row).collect::<Vec<_>>().join("\n")
+    };
+    let notes = |columns: &[Vec<String>]| {
+        let compiled = with_expected(&folder, "model.txt", &join(columns), &options);
+        compiled
+            .unwrap_or_else(|error| panic!("{error}"))
+            .report
+            .notes
+    };
+    notes(&[
+        column("label", 0),
+        column("p0", 1),
+        column("p1", 2),
+        column("p2", 3),
+    ]);
+    notes(&[
+        column("p_blue", 3),
+        column("label", 0),
+        column("p_red", 1),
+        column("p_green", 2),
+    ]);
+    let only = notes(&[column("y", 0)]);
+    assert!(
+        only.iter()
+            .any(|note| note.contains("\"y\" is compared with the model's label")),
+        "{only:?}"
+    );
+    let wrong = join(&[
+        column("p_red", 2),
+        column("p_green", 1),
+        column("p_blue", 3),
+    ]);
+    let error = with_expected(&folder, "model.txt", &wrong, &options).unwrap_err();
+    let CompileError::Disagreement { cause, .. } = &error else {
+        panic!("{error}")
+    };
+    assert!(cause.contains("the library's own file"), "{cause}");
+}
+
+#[test]
+fn labels_that_do_not_exclude_each_other_are_compared_one_by_one() {
+    let folder = tests().join("native/catboost-labels");
+    let text = fs::read_to_string(folder.join("expected.csv")).unwrap();
+    let options = Options::new("m");
+    let report = with_expected(&folder, "model.json", &text, &options)
+        .unwrap()
+        .report;
+    assert!(report.agreement.has_labels);
+}
+
 /// Without the library's predictions, what the file and the calibration rows show is a warning.
 #[test]
 fn known_losses_are_warnings_without_the_comparison() {
@@ -246,4 +337,40 @@ fn known_losses_are_warnings_without_the_comparison() {
             "{case}: {warnings:#?}"
         );
     }
+}
+
+#[test]
+fn calibration_files_are_read_as_they_are_written() {
+    let folder = tests().join("cases/csv-files");
+    let model = fs::read(folder.join("model.onnx")).unwrap();
+    let train = fs::read_to_string(folder.join("train.csv")).unwrap();
+    let compile = |text: &str, format: Format| {
+        let mut calibration = Calibration::new("train.csv", text.as_bytes()).with_target("target");
+        calibration.format = format;
+        compile(&model, calibration, &Options::new("m"))
+    };
+    let right = compile(&train, Format::default()).unwrap();
+    let european = format!("# iris\n{}", train.replace(',', ";").replace('.', ","));
+    let written = Format {
+        separator: Separator::Given(b';'),
+        decimal: Decimal::Comma,
+        comment: Some(b'#'),
+    };
+    assert_eq!(compile(&european, written).unwrap().specs, right.specs);
+    let one = fs::read_to_string(folder.join("cal-1-row.csv")).unwrap();
+    let warnings = compile(&one, Format::default()).unwrap().report.warnings;
+    assert!(
+        warnings.iter().any(|text| text.contains("has one row")),
+        "{warnings:?}"
+    );
+    let (header, rows) = train.split_once('\n').unwrap();
+    let numbers = Calibration::new("train.csv", rows.as_bytes());
+    let error = cipherfn_compiler::compile(&model, numbers, &Options::new("m")).unwrap_err();
+    assert!(
+        matches!(error, CompileError::NoHeader { .. }) && error.is_usage(),
+        "{error}"
+    );
+    let doubled = format!("{}\n{rows}", header.replace("width", "length"));
+    let error = compile(&doubled, Format::default()).unwrap_err();
+    assert!(error.to_string().contains("are both named"), "{error}");
 }

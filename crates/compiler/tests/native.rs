@@ -5,7 +5,7 @@
 
 use cipherfn_compiler::model::Model;
 use cipherfn_compiler::read::{read_model, read_model_with_classes};
-use cipherfn_compiler::{Calibration, ColumnSource, Options, compile};
+use cipherfn_compiler::{Calibration, Options, compile};
 use cipherfn_program::{Kind, Tensor};
 use cipherfn_protocol::specs::OutputField;
 use proptest::prelude::*;
@@ -175,12 +175,7 @@ fn compiled_files_stay_within_their_precision() {
         let rows = fs::read_to_string(folder.join("rows.csv")).unwrap();
         let finite: Vec<&str> = rows.lines().filter(|row| !row.contains("inf")).collect();
         let finite = finite.join("\n");
-        let calibration = Calibration {
-            source_name: "rows.csv".into(),
-            input: finite.as_bytes(),
-            columns: ColumnSource::default(),
-            expected: None,
-        };
+        let calibration = Calibration::new("rows.csv", finite.as_bytes());
         let bytes = fs::read(model_file(&folder).unwrap()).unwrap();
         let compiled = compile(&bytes, calibration, &Options::new(case))
             .unwrap_or_else(|error| panic!("{case}: {error}"));
@@ -204,7 +199,7 @@ fn classes_are_named_by_hand() {
     );
     let one = read_model_with_classes(&bytes, &names[..1]).unwrap_err();
     assert!(
-        one.to_string().contains("1 are named, the model has 2"),
+        one.to_string().contains("1 names for a model of 2 classes") && one.is_usage(),
         "{one}"
     );
 }
@@ -405,7 +400,7 @@ fn broken_catboost_files_get_an_error_with_its_place() {
             (
                 "\"class_names\"",
                 "\"class_names\": [\"a\", \"b\"], \"other\"",
-                "2 are named, the model has 3",
+                "2 names for a model of 3 classes",
             ),
         ],
     );

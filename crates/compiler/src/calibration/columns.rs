@@ -4,7 +4,7 @@
 //! only column whose name an exporter would have turned into it. An input of several entries names
 //! none; it takes the columns that are left over in the file's order, and the report lists them.
 
-use crate::error::CompileError;
+use crate::error::{CompileError, Remedy};
 use crate::model::Column;
 use cipherfn_protocol::specs::InputColumn;
 
@@ -149,7 +149,8 @@ impl Matcher<'_> {
             let names: Vec<_> = inputs.iter().map(|input| input.name.as_str()).collect();
             return Err(self.mismatch(
                 format!("the inputs {}", names.join(", ")),
-                format!("there is none for {}: rename columns", missing.join(", ")),
+                self.none_for(&missing),
+                None,
             ));
         }
         Ok(found.into_iter().flatten().collect())
@@ -183,8 +184,9 @@ impl Matcher<'_> {
                 .iter()
                 .map(|input| format!("{:?} of {} entries", input.name, input.width))
                 .collect();
-            let way_out = way_out(&names, wanted);
-            return Err(self.mismatch(format!("the input {}", inputs.join(" and ")), way_out));
+            let (problem, remedy) = problem(&names, wanted);
+            let model = format!("the input {}", inputs.join(" and "));
+            return Err(self.mismatch(model, problem, remedy));
         }
         if wanted > 1 {
             let how = if order.is_empty() {
@@ -201,34 +203,99 @@ impl Matcher<'_> {
         Ok(names)
     }
 
-    fn mismatch(&self, model: String, way_out: String) -> CompileError {
+    /// Why inputs have no column: none is like them, or several are.
+    fn none_for(&self, missing: &[&str]) -> String {
+        let rivals = missing.iter().find_map(|input| {
+            let alike = |name: &&&String| bare(name) == bare(input);
+            let alike: Vec<&str> = self
+                .free
+                .iter()
+                .filter(alike)
+                .map(|name| name.as_str())
+                .collect();
+            (alike.len() > 1).then_some((input, alike))
+        });
+        match rivals {
+            Some((input, alike)) => format!(
+                "any of the columns {alike:?} may be the input {input:?}: rename them, or leave \
+                 all but one out"
+            ),
+            None => format!("there is none for {}: rename columns", missing.join(", ")),
+        }
+    }
+
+    fn mismatch(&self, model: String, problem: String, remedy: Option<Remedy>) -> CompileError {
         let found: Vec<&str> = self.free.iter().map(|name| name.as_str()).collect();
+        let (problem, remedy) = match separator(&found) {
+            Some(separator) => (
+                format!("{:?} seems to separate its columns", char::from(separator)),
+                Some(Remedy::Separator { found: separator }),
+            ),
+            None => (problem, remedy),
+        };
         CompileError::Columns {
             source_name: self.source_name.into(),
             model,
             count: found.len(),
             found: found.join(", "),
-            way_out,
+            problem,
+            remedy,
         }
     }
 }
 
-/// What to do about columns that are too many or too few.
-fn way_out(names: &[String], wanted: usize) -> String {
+/// What separates the names in a header that was read as one.
+fn separator(names: &[&str]) -> Option<u8> {
+    let [only] = names else { return None };
+    let separators = [b';', b'\t', b'|'].into_iter();
+    let mut found = separators.filter(|found| only.contains(char::from(*found)));
+    found.next()
+}
+
+/// What is wrong with columns that are too many or too few, and what helps.
+fn problem(names: &[String], wanted: usize) -> (String, Option<Remedy>) {
     let is_target = |name: &&String| TARGET_NAMES.contains(&name.to_ascii_lowercase().as_str());
     match names.len().checked_sub(wanted) {
-        None | Some(0) => "add the missing columns".to_owned(),
+        None | Some(0) => ("add the missing columns".to_owned(), None),
         Some(1) => {
             let likely = names.iter().find(is_target).or(names.last());
-            format!(
-                "one is too many: if {:?} is what the model predicts, name it with --target, \
-                 else leave one out with --drop",
-                likely.map_or("", String::as_str)
+            let column = likely.cloned().unwrap_or_default();
+            (
+                format!(
+                    "one is too many: it may be {column:?}, if that is what the model predicts"
+                ),
+                Some(Remedy::NameTarget { column }),
             )
         }
-        Some(more) => format!(
-            "{more} are too many: name the one that the model predicts with --target, and \
-             leave out others with --drop"
+        Some(more) => (
+            format!("{more} are too many: what the model predicts, and others"),
+            Some(Remedy::LeaveOut),
         ),
     }
+}
+
+/// Refuses a first line of numbers, unless they are the model's own names or count the columns.
+pub(super) fn check_header(
+    source_name: &str,
+    inputs: &[Column],
+    header: &[String],
+) -> Result<(), CompileError> {
+    let is_number = |name: &String| name.parse::<f64>().is_ok();
+    let is_count = |name: &String| name.parse::<u32>().is_ok();
+    let is_named = |input: &Column| header.contains(&input.name);
+    let mut sorted = header.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let counts = header.iter().all(is_count) && sorted.len() == header.len();
+    let names = if inputs.len() > 1 {
+        inputs.iter().all(is_named)
+    } else {
+        counts
+    };
+    if !header.iter().all(is_number) || names {
+        return Ok(());
+    }
+    Err(CompileError::NoHeader {
+        source_name: source_name.into(),
+    })
 }

@@ -1,7 +1,7 @@
 //! The report of a compiled model, from what its regions say.
 
 use crate::backend::{Backend, FAILURE_LOG2};
-use crate::error::CompileError;
+use crate::error::{CompileError, Remedy};
 use crate::families::Facts;
 use crate::model::Model;
 use crate::options::{FeatureMode, Options};
@@ -37,6 +37,8 @@ pub(super) struct Checks {
     pub(super) doubts: Vec<String>,
     /// Rows on which the model gives the library's own predictions.
     pub(super) expected_rows: Option<usize>,
+    /// Calibration rows.
+    pub(super) rows: usize,
     /// Names of columns with missing values that no node of the model mentions.
     pub(super) gaps: Vec<String>,
     /// How columns were matched.
@@ -52,6 +54,16 @@ impl Subject<'_> {
         let Self { model, options, .. } = self;
         let mut warnings = self.checks.warnings();
         warnings.extend(self.agreement_warning()?);
+        if let FeatureMode::Grid { bits } = options.features
+            && self.checks.rows < 1 << bits
+        {
+            warnings.push(format!(
+                "the grid has {} bins a feature and {} calibration rows to take them from: give \
+                 more rows, or a coarser grid",
+                1_u32 << bits,
+                self.checks.rows
+            ));
+        }
         let (first, others) = self.regions.split_first().expect("a model has a region");
         let facts = others
             .iter()
@@ -63,6 +75,15 @@ impl Subject<'_> {
                 "the model combines {} estimators: the server gives the scores of each, and the \
                  specs show how the client combines them",
                 model.estimators.len()
+            ));
+        }
+        let moved = self.checks.agreement.largest_error;
+        let precision = self.scores.iter().map(|score| score.precision);
+        let is_grid = matches!(options.features, FeatureMode::Grid { .. });
+        if is_grid && moved > precision.fold(0.0, f64::max) {
+            notes.push(format!(
+                "the precision is that of the model on the grid; with what the grid moves, scores \
+                 of the calibration rows differ from the model's by up to {moved:.3e}"
             ));
         }
         warnings.extend(facts.warnings);
@@ -120,25 +141,33 @@ impl Subject<'_> {
         if !has_labels || rows == 0 || part >= USUAL_AGREEMENT {
             return Ok(None);
         }
-        let way_out = match self.options.features {
-            FeatureMode::Grid { bits } => format!(
-                "use a finer grid (--features grid:{}), or the model's own split points \
-                 (--features exact)",
-                (bits + 2).min(16)
+        let guaranteed = self.regions.iter().map(|facts| facts.bits);
+        let (way_out, remedy) = match self.options.features {
+            FeatureMode::Grid { bits } => (
+                "use a finer grid, or the model's own split points",
+                Remedy::FinerGrid {
+                    bits: (bits + 2).min(16),
+                },
             ),
-            FeatureMode::Exact { .. } => "guarantee more bits of the scores (--precision)".into(),
+            FeatureMode::Exact { .. } => (
+                "guarantee more bits of the scores",
+                Remedy::MorePrecision {
+                    than: guaranteed.fold(f64::INFINITY, f64::min),
+                },
+            ),
         };
         if part < self.options.min_agreement {
             // A model that lost something often has scores next to each other.
             let way_out = match self.checks.doubts.first() {
                 Some(doubt) => format!("see to the export first ({doubt}), or {way_out}"),
-                None => way_out,
+                None => way_out.to_owned(),
             };
             return Err(CompileError::Agreement {
                 equal,
                 rows,
                 least: 100.0 * self.options.min_agreement,
                 way_out,
+                remedy,
             });
         }
         Ok(Some(format!(
@@ -202,13 +231,13 @@ fn join(one: &Facts, other: &Facts) -> Facts {
         trees: one.trees.or(other.trees),
         query_bytes: one.query_bytes + other.query_bytes,
         reply_bytes: one.reply_bytes + other.reply_bytes,
-        shared: one
-            .shared
-            .zip(other.shared)
-            .map(|(one, other)| SharedSizes {
+        shared: (one.shared.is_some() || other.shared.is_some()).then(|| {
+            let (one, other) = (one.sizes_in_batch(), other.sizes_in_batch());
+            SharedSizes {
                 query_row: one.query_row + other.query_row,
                 reply_row: one.reply_row + other.reply_row,
-            }),
+            }
+        }),
         key_parts: if one.key_parts.is_empty() {
             other.key_parts
         } else {

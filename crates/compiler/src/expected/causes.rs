@@ -14,6 +14,9 @@ const EXPLAINED: f64 = 0.9;
 
 /// Causes in words, with the way out.
 pub(super) fn of(comparison: &Comparison<'_>) -> Result<String, CompileError> {
+    if !comparison.model.summary.exported {
+        return own_file(comparison);
+    }
     let tried = [
         link(comparison),
         one_versus_all(comparison)?,
@@ -33,6 +36,20 @@ pub(super) fn of(comparison: &Comparison<'_>) -> Result<String, CompileError> {
             .to_owned()
     } else {
         known.join("\n")
+    })
+}
+
+/// Nothing is lost in the library's own file.
+fn own_file(comparison: &Comparison<'_>) -> Result<String, CompileError> {
+    Ok(if with_missing_zeros(comparison)? {
+        "with missing values in place of zeros the model gives what is expected: the predictions \
+         were made on a sparse matrix, whose zeros the library takes as missing. Leave the cells \
+         of zeros empty in all rows, or train on dense columns"
+            .to_owned()
+    } else {
+        "this is the library's own file, in which nothing is lost: check that the predictions are \
+         this model's, with all of its rounds, for these rows in this order"
+            .to_owned()
     })
 }
 
@@ -128,16 +145,21 @@ fn split_points(comparison: &Comparison<'_>) -> Result<Option<String>, CompileEr
     }))
 }
 
-/// Zeros of a sparse matrix, which are missing values for XGBoost and LightGBM.
-fn zeros(comparison: &Comparison<'_>) -> Result<Option<String>, CompileError> {
+/// Whether the model gives what is expected with missing values in place of zeros.
+fn with_missing_zeros(comparison: &Comparison<'_>) -> Result<bool, CompileError> {
     if causes::ensembles(comparison.model).next().is_none() {
-        return Ok(None);
+        return Ok(false);
     }
     let missing = |value: f32| if value == 0.0 { f32::NAN } else { value };
-    let explained = comparison.explained_by(|features| {
+    comparison.explained_by(|features| {
         let features: Vec<f32> = features.into_iter().map(missing).collect();
         comparison.model.raw_scores(&features)
-    })?;
+    })
+}
+
+/// Zeros of a sparse matrix, which are missing values for XGBoost and LightGBM.
+fn zeros(comparison: &Comparison<'_>) -> Result<Option<String>, CompileError> {
+    let explained = with_missing_zeros(comparison)?;
     Ok(explained.then(|| {
         format!(
             "with missing values in place of zeros the model gives what is expected: {}",

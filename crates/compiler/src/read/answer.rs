@@ -42,7 +42,7 @@ pub(crate) enum Answer {
     Softmax,
     /// One score a class, each through a link of its own, and the class of the largest.
     OneVersusAll(Link),
-    /// One score a label; labels do not exclude each other.
+    /// One score a label, which is 1 or 0; labels do not exclude each other.
     Labels(Link),
 }
 
@@ -55,19 +55,21 @@ pub(crate) enum ClassNames {
     Integers(Vec<i64>),
     /// Texts.
     Texts(Vec<String>),
+    /// Texts that were given beside the file.
+    Given(Vec<String>),
 }
 
 impl ClassNames {
     /// The names given by hand, else the file's own.
     pub(crate) fn or_given(self, given: Option<&[String]>) -> Self {
-        given.map_or(self, |names| Self::Texts(names.to_vec()))
+        given.map_or(self, |names| Self::Given(names.to_vec()))
     }
 
     fn len(&self) -> Option<usize> {
         match self {
             Self::Numbered => None,
             Self::Integers(names) => Some(names.len()),
-            Self::Texts(names) => Some(names.len()),
+            Self::Texts(names) | Self::Given(names) => Some(names.len()),
         }
     }
 
@@ -75,7 +77,19 @@ impl ClassNames {
         match self {
             Self::Numbered => (0..count).map(|class| class.to_string()).collect(),
             Self::Integers(names) => names.iter().map(ToString::to_string).collect(),
-            Self::Texts(names) => names.clone(),
+            Self::Texts(names) | Self::Given(names) => names.clone(),
+        }
+    }
+
+    /// What is wrong with them: with the call, if they were given with it, else with the file.
+    fn invalid(&self, library: Library, found: String, expected: &'static str) -> CompileError {
+        match self {
+            Self::Given(_) => CompileError::Option {
+                option: "classes",
+                found,
+                expected,
+            },
+            _ => library.invalid("the classes", format!("{found}; expected {expected}")),
         }
     }
 }
@@ -103,11 +117,12 @@ pub(crate) fn behind(
         Answer::Values(_) | Answer::MeanAndVariance => 0,
     };
     if let Some(found) = classes.len().filter(|&found| found != count) {
-        return Err(library.invalid(
-            "the classes",
+        return Err(classes.invalid(
+            library,
+            format!("{found} names for a model of {count} classes"),
             match count {
-                0 => format!("{found} are named, the model predicts numbers: leave --classes out"),
-                _ => format!("{found} are named, the model has {count}: name each, in order"),
+                0 => "none: the model predicts numbers",
+                _ => "one name a class, in order",
             },
         ));
     }
@@ -117,10 +132,8 @@ pub(crate) fn behind(
     let is_doubtful =
         |(index, name): &(usize, &String)| name.is_empty() || names[..*index].contains(name);
     if let Some((_, name)) = names.iter().enumerate().find(is_doubtful) {
-        return Err(library.invalid(
-            "the classes",
-            format!("{name:?} is no name of its own: name each class once, in order"),
-        ));
+        let found = format!("{name:?} among others, which is no name of its own");
+        return Err(classes.invalid(library, found, "each name once, in order"));
     }
     let (task, outputs) = match *answer {
         Answer::Values(link) => (
@@ -179,10 +192,16 @@ pub(crate) fn behind(
                 ],
             )
         }
-        Answer::Labels(link) => (
-            Task::Classification,
-            vec![(steps.link(link, raw)?, OutputField::Probabilities(names))],
-        ),
+        Answer::Labels(link) => {
+            let mut outputs = Vec::with_capacity(scores + 1);
+            for score in 0..scores as u32 {
+                let own = steps.entries(raw, vec![score])?;
+                let label = steps.exceeds(own, 0.0, &ClassNames::Numbered)?;
+                outputs.push((label, OutputField::Label));
+            }
+            outputs.push((steps.link(link, raw)?, OutputField::Probabilities(names)));
+            (Task::Classification, outputs)
+        }
     };
     let (ids, fields): (Vec<ValueId>, Vec<OutputField>) = outputs.into_iter().unzip();
     Ok(Behind {
@@ -295,7 +314,7 @@ impl Steps {
                 return Ok(class);
             }
             ClassNames::Integers(names) => Tensor::I64(names.clone()),
-            ClassNames::Texts(names) => Tensor::Text(names.clone()),
+            ClassNames::Texts(names) | ClassNames::Given(names) => Tensor::Text(names.clone()),
         };
         let table = self.push(Op::Constant(table))?;
         self.push(Op::Pick {

@@ -60,7 +60,10 @@ fn names_that_an_exporter_changed_are_found_where_they_are_unique() {
     );
     let error = matched(&widths, "city,Age (years),Age [years]", &source("", "")).unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("none for Age__years_"), "{text}");
+    assert!(
+        text.contains("[\"Age (years)\", \"Age [years]\"] may be the input"),
+        "{text}"
+    );
     let (columns, _) = matched(&widths, "Age [years],Age__years_,city", &source("", "")).unwrap();
     assert_eq!(columns, "Age__years_,city", "the name itself comes first");
 }
@@ -99,12 +102,26 @@ fn columns_that_do_not_fit_are_refused_with_the_way_out() {
     let text =
         |names, source: &ColumnSource| matched(&wide, names, source).unwrap_err().to_string();
     let one = text("a,b,y,c", &source("", ""));
-    assert!(one.contains("\"y\"") && one.contains("--target"), "{one}");
+    assert!(one.contains("it may be \"y\""), "{one}");
     let more = text("id,a,b,y,c", &source("", ""));
     assert!(
-        more.contains("2 are too many") && more.contains("--drop"),
+        more.contains("2 are too many") && !more.contains("--"),
         "{more}"
     );
     let unknown = text("a,b,c", &source("", "id"));
     assert!(unknown.contains("no column \"id\""), "{unknown}");
+}
+
+#[test]
+fn a_first_line_of_numbers_is_no_header() {
+    let check = |widths: &[(&str, usize)], names: &str| {
+        super::check_header("train.csv", &inputs(widths), &header(names)).is_ok()
+    };
+    assert!(!check(&[("a", 1), ("b", 1)], "5.1,3.5"));
+    assert!(!check(&[("a", 1), ("b", 1)], "1,2"));
+    assert!(check(&[("1", 1), ("2", 1)], "1,2"), "the model's own names");
+    assert!(!check(&[("X", 4)], "5.1,3.5,1.4,0.2"));
+    assert!(!check(&[("X", 4)], "5,3,5,0"));
+    assert!(check(&[("X", 4)], "0,1,2,3"), "a data frame's count");
+    assert!(check(&[("X", 2)], "a,1"));
 }
