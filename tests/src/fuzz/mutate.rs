@@ -56,7 +56,7 @@ impl Mutator {
         let at = self.place(bytes.len());
         match self.below(9) {
             0 => bytes[at] ^= 1 << self.below(8),
-            1 => bytes[at] = self.next() as u8,
+            1 => bytes[at] = self.word() as u8,
             2 => bytes.truncate(at),
             3 => {
                 let end = at + self.below(64).min(bytes.len() - at);
@@ -114,11 +114,11 @@ impl Mutator {
 
     /// A number below `end`, which is not 0.
     fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
+        (self.word() % end as u64) as usize
     }
 
-    /// SplitMix64 (Steele, Lea, Flood 2014).
-    fn next(&mut self) -> u64 {
+    /// `SplitMix64` (Steele, Lea, Flood 2014).
+    fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.0;
         word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
