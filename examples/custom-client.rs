@@ -55,14 +55,14 @@ fn ask(
     row: InputRow,
     requests: &Sender<Request>,
 ) -> Result<Answer, Box<dyn Error>> {
-    let mut encrypted = client.encrypt_rows(secret, &[row])?;
+    let mut encoded = client.encode(&[row]);
     let (to, reply) = mpsc::channel();
     let nonce = client.nonce()?;
-    requests.send((client.query(secret, nonce, &encrypted.rows), to))?;
+    requests.send((client.query(secret, nonce, &encoded.rows)?, to))?;
     // The reply to another query is an error.
     let mut answers = client.open(secret, nonce, 0, &reply.recv()?)?;
     let answer = answers.pop().ok_or("a reply without rows")?;
-    let mark = encrypted.marks.pop().ok_or("a mark a row")?;
+    let mark = encoded.marks.pop().ok_or("a mark a row")?;
     Ok(answer.marked(mark))
 }
 
@@ -73,7 +73,7 @@ fn serve(bundle: &Bundle, inbox: &Receiver<Request>) -> Result<(), Box<dyn Error
         let mut reply = Vec::new();
         for chunk in Chunks::<_, QueryChunk>::new(query.as_slice()) {
             let (tag, chunk) = chunk?;
-            model.check(tag, &chunk.head, None)?;
+            model.check(tag, &chunk, None)?;
             write_chunk(&mut reply, tag, &model.answer(None, &chunk))?;
         }
         to.send(reply)?;

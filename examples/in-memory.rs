@@ -28,9 +28,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // It encrypts columns, as a data frame has them.
     let rows = client.rows(&columns(TEST_ROWS)?)?;
-    let encrypted = client.encrypt_rows(&secret, &rows)?;
+    let encoded = client.encode(&rows);
     let nonce = client.nonce()?;
-    let query = client.query(&secret, nonce, &encrypted.rows);
+    let query = client.query(&secret, nonce, &encoded.rows)?;
 
     // The server has the bundle and the evaluation key, and sees nothing but the query.
     let model = Model::new(&compiled.bundle)?;
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut reply = Vec::new();
     for chunk in Chunks::<_, QueryChunk>::new(query.as_slice()) {
         let (tag, chunk) = chunk?;
-        model.check(tag, &chunk.head, Some(&key))?;
+        model.check(tag, &chunk, Some(&key))?;
         write_chunk(&mut reply, tag, &model.answer(Some(&key), &chunk))?;
     }
 

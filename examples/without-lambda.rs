@@ -65,7 +65,7 @@ fn serve(
         for chunk in Chunks::<_, QueryChunk>::new(BufReader::new(&connection)) {
             let (tag, chunk) = chunk?;
             let key = keys.get(&chunk.head.key);
-            model.check(tag, &chunk.head, key)?;
+            model.check(tag, &chunk, key)?;
             write_chunk(&mut reply, tag, &model.answer(key, &chunk))?;
         }
         reply.flush()?;
@@ -81,10 +81,10 @@ fn ask(
 ) -> Result<Vec<Tensor>, Box<dyn Error>> {
     let width = client.specs().specs().columns.len();
     let row = Ok(vec![Tensor::F32(vec![0.5; width])]);
-    let encrypted = client.encrypt_rows(secret, &[row])?;
+    let encoded = client.encode(&[row]);
     let mut connection = TcpStream::connect(server)?;
     let nonce = client.nonce()?;
-    connection.write_all(&client.query(secret, nonce, &encrypted.rows))?;
+    connection.write_all(&client.query(secret, nonce, &encoded.rows)?)?;
     connection.shutdown(Shutdown::Write)?;
     let mut reply = Vec::new();
     connection.read_to_end(&mut reply)?;

@@ -43,7 +43,7 @@ pub(crate) struct Answered {
     pub rows: u64,
     /// Rows without an answer.
     pub failed: u64,
-    /// Bytes of a reply row.
+    /// Bytes of a reply row, or of its share where results are packed.
     pub reply_row: u64,
     /// Time in the engine.
     pub time: Duration,
@@ -53,7 +53,8 @@ impl Server {
     /// Prepares a bundle's circuit and expands the parts of the evaluation key.
     pub(crate) fn new(bundle: &Bundle, parts: &[EvaluationKey]) -> Result<Self> {
         let model = Model::new(bundle)?;
-        // Linear models and uploaded GGSW ciphertexts are evaluated without a key.
+        // Uploaded GGSW ciphertexts are evaluated without a key, and linear models that do not pack
+        // their results.
         let key = if model.needs_key() {
             Key::of_parts(parts)?
         } else {
@@ -86,13 +87,15 @@ impl Server {
             reply_row: self.model.reply_row_bytes() as u64,
             ..Answered::default()
         };
+        let mut packed = 0;
         for chunk in Chunks::<_, QueryChunk>::new(query) {
             let (tag, chunk) = chunk?;
-            self.model.check(tag, &chunk.head, self.key.as_ref())?;
+            self.model.check(tag, &chunk, self.key.as_ref())?;
             let start = Instant::now();
             let answer = self.model.answer(self.key.as_ref(), &chunk);
             answered.time += start.elapsed();
             answered.rows += answer.outcomes.len() as u64;
+            packed += answer.packed.len() as u64;
             answered.failed += answer
                 .outcomes
                 .iter()
@@ -102,6 +105,9 @@ impl Server {
             progress(answered.rows);
         }
         reply.flush().context("writing the reply failed")?;
+        if packed > 0 {
+            answered.reply_row = packed.div_ceil(answered.rows.max(1));
+        }
         Ok(answered)
     }
 }

@@ -10,7 +10,6 @@
 //! service sends is believed: specs must have the hash that names them and be the known developer's, replies the specs, the key
 //! and the number of rows of their request.
 
-mod batch;
 mod endpoint;
 mod error;
 mod options;

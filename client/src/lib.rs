@@ -31,14 +31,14 @@
 //! let secret = SecretKey::generate(client.parameter_set())?;
 //!
 //! let batch = Batch::new().with("x", Values::F64(vec![-1.5, 0.25, f64::NAN]));
-//! let encrypted = client.encrypt_rows(&secret, &client.rows(&batch)?)?;
+//! let encoded = client.encode(&client.rows(&batch)?);
 //! let nonce = client.nonce()?;
-//! let query = client.query(&secret, nonce, &encrypted.rows);
+//! let query = client.query(&secret, nonce, &encoded.rows)?;
 //!
 //! let reply = server::answer(&query); // elsewhere, without the secret key
 //!
 //! let answers = client.open(&secret, nonce, 0, &reply)?;
-//! let marked = answers.into_iter().zip(encrypted.marks);
+//! let marked = answers.into_iter().zip(encoded.marks);
 //! let answers: Vec<_> = marked.map(|(answer, mark)| answer.marked(mark)).collect();
 //! let predictions = client.predictions(&answers);
 //! let column = predictions.column("prediction").expect("a regressor's");
@@ -55,11 +55,12 @@ mod decrypt;
 mod encrypt;
 mod error;
 mod prediction;
+mod size;
 mod trust;
 
 pub use batch::{Batch, Column, Values};
 pub use client::Client;
-pub use encrypt::{Encrypted, EncryptedRows, InputRow, Mark};
+pub use encrypt::{EncodedRow, EncodedRows, Encrypted, InputRow, Mark};
 pub use error::{ClientError, Remedy, RowError};
 pub use prediction::{Answer, Prediction};
 pub use trust::{Accept, Offer, Pin, TrustError, Verdict};

@@ -96,8 +96,11 @@ impl Evaluator for Clear<'_> {
                 first_row: 0,
                 last: true,
                 row_len: self.client.reply_row_bytes() as u32,
+                group: None,
+                packed: false,
             },
             outcomes: outcomes.collect::<Result<_>>()?,
+            packed: Vec::new(),
         };
         let mut reply = Vec::new();
         write_chunk(&mut reply, self.client.parameter_set().tag(), &chunk)?;

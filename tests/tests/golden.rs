@@ -150,6 +150,7 @@ fn messages_keep_their_bytes() {
         ("linear", file),
         ("tree", newest),
         ("linear", newest),
+        ("batch", newest),
     ] {
         let query = file(&format!("{model}.cfq"));
         let mut again = Vec::new();
@@ -222,6 +223,28 @@ fn queries_are_answered_alike() {
             predictions(model)
         );
     }
+}
+
+/// A query whose rows share ciphertexts, and its packed reply. The evaluation key is a new one of
+/// the same secret, so a score may lie a step further; labels do not.
+#[test]
+fn batches_keep_their_meaning() {
+    let secret = SecretKey::from_file_bytes(&newest("batch.secret.cfk")).unwrap();
+    let client = Client::from_specs(&newest("batch.specs.json")).unwrap();
+    let expected = String::from_utf8(newest("batch.predictions.csv")).unwrap();
+    let decrypted = decrypt(&client, &secret, &newest("batch.cfr")).unwrap();
+    assert_eq!(decrypted, expected);
+
+    let key = EvaluationKey::generate(&secret).unwrap().to_file_bytes();
+    let server = Server::new(&newest("batch.cfn"), Some(&key)).unwrap();
+    let reply = server.answer(&newest("batch.cfq")).unwrap();
+    assert_eq!(reply.len(), newest("batch.cfr").len());
+    let decrypted = decrypt(&client, &secret, &reply).unwrap();
+    let labels = |csv: &str| -> Vec<String> {
+        let labels = csv.lines().filter_map(|line| line.split(',').next());
+        labels.map(str::to_owned).collect()
+    };
+    assert_eq!(labels(&decrypted), labels(&expected));
 }
 
 /// The rows of those queries, in the clear: the first of the library's test rows.

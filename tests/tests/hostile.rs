@@ -202,7 +202,7 @@ fn answered_or_refused(circuit: &Circuit) {
             // A query of nothing but zeros is some ciphertext.
             let row = vec![0; prepared.query_row_bytes()];
             let key = KEY.parameter_set().name == prepared.parameter_set().name;
-            let reply = prepared.evaluate_rows(key.then_some(&KEY), &[&row]);
+            let reply = prepared.evaluate_rows(key.then_some(&KEY), &[prepared.alone(&row)]);
             match &reply[0] {
                 Ok(reply) => assert_eq!(reply.len(), prepared.reply_row_bytes()),
                 Err(error) => assert!(error.to_string().contains("evaluation key"), "{error}"),

@@ -1,5 +1,6 @@
 //! `cipherfn bench`.
 
+mod batch;
 mod measure;
 mod reference;
 
@@ -7,13 +8,14 @@ use crate::files::Source;
 use crate::server;
 use crate::terminal::{self, Terminal, Unit, bytes, seconds, significant, table};
 use anyhow::{Context, Result};
-use measure::{Measured, Subject};
+use measure::{Measured, Sizes, Subject};
 use std::num::NonZeroUsize;
 
 /// Measure a bundle on this machine: times, sizes, ratios
 ///
 /// Encrypts rows of arbitrary content (times do not depend on it) and reports the median over rows
-/// of each stage, on one thread and on all. The encrypted evaluation is compared with the circuit's
+/// of each stage, on one thread and on all, and of all rows as one request, which share ciphertexts
+/// where the bundle's parameter set lets them. The encrypted evaluation is compared with the circuit's
 /// CMUXes done one by one by tfhe's own function, over the same selectors in the same run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cipherfn bench fraud.cfn --rows 50")]
@@ -59,6 +61,8 @@ impl Bench {
             "evaluation_key_bytes": subject.sizes.evaluation_key,
             "query_row_bytes": subject.sizes.query_row,
             "reply_row_bytes": subject.sizes.reply_row,
+            "batch_rows": self.rows,
+            "batch_query_row_bytes": subject.sizes.batch_query_row,
             "selectors": subject.selectors(),
             "slots": subject.slots(),
             "cmuxes": subject.cmuxes(),
@@ -102,6 +106,9 @@ fn text(bundle_bytes: usize, subject: &Subject, runs: &[Measured]) -> String {
     row("compress the reply", &|run| Some(seconds(run.compress)));
     row("server, a row", &|run| Some(seconds(run.server())));
     row("rows a second", &|run| Some(significant(run.rows_a_second)));
+    row("server, a row of one request", &|run| {
+        Some(seconds(run.batch_row))
+    });
     row("tfhe, 1 thread: the same CMUXes one by one", &|run| {
         run.reference.map(seconds)
     });
@@ -125,8 +132,19 @@ fn text(bundle_bytes: usize, subject: &Subject, runs: &[Measured]) -> String {
     if subject.sizes.evaluation_key > 0 {
         facts.push(("evaluation key", bytes(subject.sizes.evaluation_key)));
     }
-    facts.push(("query, a row", bytes(subject.sizes.query_row)));
-    facts.push(("reply, a row", bytes(subject.sizes.reply_row)));
+    let sizes = |alone: u64, batch: f64| {
+        let batch = bytes(batch.ceil() as u64);
+        format!("{}; {batch} where all are one request", bytes(alone))
+    };
+    let batch_reply = runs.first().map_or(0.0, |run| run.batch_reply_row);
+    let Sizes {
+        query_row,
+        reply_row,
+        batch_query_row,
+        ..
+    } = subject.sizes;
+    facts.push(("query, a row", sizes(query_row, batch_query_row)));
+    facts.push(("reply, a row", sizes(reply_row, batch_reply)));
     facts.push(("make keys", seconds(subject.client.make_keys)));
     facts.push(("encrypt a row", seconds(subject.client.encrypt)));
     facts.push(("decrypt a row", seconds(subject.client.decrypt)));

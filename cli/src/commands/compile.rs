@@ -67,7 +67,7 @@ pub(crate) struct Compile {
     #[arg(long, value_name = "BITS")]
     precision: Option<f64>,
     /// What is scarce: balanced (server time), compact (bytes of key and query), keyless (no
-    /// evaluation key) or wide (bytes a row where rows share ciphertexts, which requests do not yet)
+    /// evaluation key) or wide (bytes a row in requests of many rows, which share ciphertexts)
     #[arg(
         long,
         value_name = "balanced | compact | keyless | wide",

@@ -101,7 +101,12 @@ impl Encrypt {
         }
         output.finish()?;
         progress.finish_and_clear();
-        let row_bytes = client.query_row_bytes();
+        // Where rows share ciphertexts, a row's part of the file.
+        let rows = (encrypted.rows as usize).max(1);
+        let row_bytes = match client.rows_a_group().min(rows) {
+            1 => client.query_row_bytes(),
+            _ => client.query_bytes(rows).div_ceil(rows),
+        };
         let value = serde_json::json!({ "rows": encrypted.rows, "failed": failed.len(), "bytes_a_row": row_bytes, "key": secret.id().to_string() });
         terminal
             .beside_data(self.output.is_stdout())

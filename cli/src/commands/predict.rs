@@ -13,7 +13,6 @@ use anyhow::{Context, Result};
 use cipherfn_client::Client;
 use cipherfn_client_http::{Existing, Fetched, KeyRing, ServiceError};
 use cipherfn_protocol::api::ModelName;
-use cipherfn_protocol::message::rows_a_chunk;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use indicatif::ProgressBar;
 use std::io::Read;
@@ -104,20 +103,20 @@ impl Predict {
         let (mut rows, mut predictions, progress) = self.rows(&self.input, &client, terminal)?;
         let (secret, parts) = self.keys(&client)?;
         let server = Server::new(&bundle, &parts)?;
-        let size = rows_a_chunk(client.query_row_bytes());
+        let size = client.rows_a_chunk();
         let mut time = Duration::ZERO;
         loop {
             let batch = rows.by_ref().take(size).collect::<Result<Vec<_>>>()?;
             if batch.is_empty() {
                 break;
             }
-            let encrypted = client.encrypt_rows(&secret, &batch)?;
+            let encoded = client.encode(&batch);
             let nonce = client.nonce()?;
-            let query = client.query(&secret, nonce, &encrypted.rows);
+            let query = client.query(&secret, nonce, &encoded.rows)?;
             let mut reply = Vec::new();
             time += server.answer(query.as_slice(), &mut reply, |_| ())?.time;
             let answers = client.open(&secret, nonce, predictions.rows(), &reply)?;
-            let marked = answers.into_iter().zip(encrypted.marks);
+            let marked = answers.into_iter().zip(encoded.marks);
             predictions.take(marked.map(|(answer, mark)| answer.marked(mark)).collect())?;
             progress.set_message(format!("{} rows", predictions.rows()));
         }

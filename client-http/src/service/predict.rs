@@ -6,16 +6,16 @@
 //!                            ──► request ─┘
 //! ```
 //!
-//! A batch is encrypted only when a request may start, so memory holds
-//! [`super::ServiceOptions::in_flight`] batches, whatever the table's size.
+//! A batch is read only when a request may start, so memory holds
+//! [`super::ServiceOptions::in_flight`] batches, whatever the table's size. It is encrypted for the
+//! request that sends it: rows share ciphertexts with those beside them.
 
-use super::batch::rows_a_request;
 use super::error::ServiceError;
 use super::transport::Call;
 use super::{Service, blocking};
 use crate::keyring::KeyRing;
 use bytes::Bytes;
-use cipherfn_client::{Answer, Client, EncryptedRows, InputRow};
+use cipherfn_client::{Answer, Client, EncodedRows, InputRow};
 use cipherfn_protocol::api::{self, ApiVersion, ModelName, Problem, ProblemType, Route};
 use cipherfn_protocol::message::Nonce;
 use cipherfn_scheme::SecretKey;
@@ -50,7 +50,7 @@ impl Service {
         E: From<ServiceError> + Send + 'static,
     {
         let options = &self.0.options;
-        let most = rows_a_request(client, model)?;
+        let most = most_rows(client, model)?;
         let (ring, set) = (keys.clone(), client.parameter_set());
         let secret = blocking(move || ring.secret_key(set)).await?;
         let secret = Arc::new(secret.map_err(ServiceError::from)?);
@@ -85,6 +85,24 @@ impl Service {
     }
 }
 
+/// Most rows of a request.
+fn most_rows(client: &Client, model: &ModelName) -> Result<usize, ServiceError> {
+    let most = client.rows_within(api::MAX_REQUEST, api::MAX_REPLY);
+    if most > 0 {
+        return Ok(most);
+    }
+    let (bytes, limit) = if client.query_bytes(1) > api::MAX_REQUEST {
+        (client.query_row_bytes(), api::MAX_REQUEST)
+    } else {
+        (client.reply_row_bytes(), api::MAX_REPLY)
+    };
+    Err(ServiceError::RowTooLarge {
+        model: model.clone(),
+        bytes,
+        limit,
+    })
+}
+
 /// What all requests of one table share.
 struct Run {
     service: Service,
@@ -105,14 +123,14 @@ struct Source<I> {
     next: u64,
 }
 
-/// Encrypted rows, with the number of the first one from 0.
+/// Rows of a request, with the number of the first one from 0.
 struct Batch {
     first: u64,
-    encrypted: Arc<EncryptedRows>,
+    encoded: Arc<EncodedRows>,
 }
 
 impl Run {
-    /// Encrypts the next rows. The source is gone after its last row and after an error.
+    /// Encodes the next rows. The source is gone after its last row and after an error.
     async fn next_batch<I, E>(
         self: Arc<Self>,
         source: Option<Source<I>>,
@@ -123,25 +141,22 @@ impl Run {
     {
         let mut source = source?;
         let count = self.most_rows.load(Ordering::Relaxed);
-        let (client, secret) = (Arc::clone(&self.client), Arc::clone(&self.secret));
-        let encrypt = move || {
+        let client = Arc::clone(&self.client);
+        let encode = move || {
             let rows = source
                 .rows
                 .by_ref()
                 .take(count)
                 .collect::<Result<Vec<_>, E>>()?;
-            let encrypted = client
-                .encrypt_rows(&secret, &rows)
-                .map_err(ServiceError::from)?;
-            Ok::<_, E>((encrypted, source))
+            Ok::<_, E>((client.encode(&rows), source))
         };
-        match blocking(encrypt).await {
-            Ok(Ok((encrypted, _))) if encrypted.rows.is_empty() => None,
-            Ok(Ok((encrypted, mut source))) => {
+        match blocking(encode).await {
+            Ok(Ok((encoded, _))) if encoded.rows.is_empty() => None,
+            Ok(Ok((encoded, mut source))) => {
                 let first = source.next;
-                source.next += encrypted.rows.len() as u64;
-                let encrypted = Arc::new(encrypted);
-                Some((Ok(Batch { first, encrypted }), Some(source)))
+                source.next += encoded.rows.len() as u64;
+                let encoded = Arc::new(encoded);
+                Some((Ok(Batch { first, encoded }), Some(source)))
             }
             Ok(Err(error)) => Some((Err(error), None)),
             Err(error) => Some((Err(error.into()), None)),
@@ -154,7 +169,7 @@ impl Run {
         batch: Result<Batch, E>,
     ) -> Result<Vec<Answer>, E> {
         let batch = batch?;
-        let rows = batch.encrypted.rows.len();
+        let rows = batch.encoded.rows.len();
         let mut answers = Vec::with_capacity(rows);
         while answers.len() < rows {
             let left = rows - answers.len();
@@ -164,7 +179,7 @@ impl Run {
                 Err(error) => self.shrink(count, error)?,
             }
         }
-        let marks = batch.encrypted.marks.iter().cloned();
+        let marks = batch.encoded.marks.iter().cloned();
         let marked = answers.into_iter().zip(marks);
         Ok(marked.map(|(answer, mark)| answer.marked(mark)).collect())
     }
@@ -181,8 +196,15 @@ impl Run {
                 let half = count as u64 / 2;
                 let most = most_rows
                     .filter(|most| (1..count as u64).contains(most))
-                    .unwrap_or(half);
-                self.most_rows.fetch_min(most as usize, Ordering::Relaxed);
+                    .unwrap_or(half) as usize;
+                // Whole groups of rows, where there is room for any.
+                let group = self.client.rows_a_group();
+                let most = if most > group {
+                    most - most % group
+                } else {
+                    most
+                };
+                self.most_rows.fetch_min(most, Ordering::Relaxed);
                 Ok(())
             }
             _ => Err(error),
@@ -219,14 +241,14 @@ impl Run {
         start: usize,
         count: usize,
     ) -> Result<Vec<Answer>, ServiceError> {
-        let (client, secret, encrypted) = (
+        let (client, secret, encoded) = (
             Arc::clone(&self.client),
             Arc::clone(&self.secret),
-            Arc::clone(&batch.encrypted),
+            Arc::clone(&batch.encoded),
         );
         let nonce = client.nonce()?;
-        let query = move || client.query(&secret, nonce, &encrypted.rows[start..start + count]);
-        let query = blocking(query).await?;
+        let query = move || client.query(&secret, nonce, &encoded.rows[start..start + count]);
+        let query = blocking(query).await??;
         let version = match self.client.specs().format() {
             1 => ApiVersion::V1,
             _ => ApiVersion::V2,

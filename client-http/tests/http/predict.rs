@@ -7,7 +7,7 @@ use cipherfn_client::Answer as RowAnswer;
 use cipherfn_client_http::{Service, ServiceError, ServiceOptions};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::api::{MAX_REPLY, MAX_REQUEST, Problem, ProblemType, QUERY};
-use cipherfn_protocol::message::{Chunks, MAX_EXPLANATION, QueryChunk};
+use cipherfn_protocol::message::{Chunk, Chunks, MAX_EXPLANATION, QueryChunk};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,7 +25,7 @@ fn echo(request: &Request) -> Answer {
 /// Rows of each chunk of a query.
 fn chunks(query: &[u8]) -> Vec<usize> {
     Chunks::<_, QueryChunk>::new(query)
-        .map(|chunk| chunk.unwrap().1.rows.len())
+        .map(|chunk| chunk.unwrap().1.len())
         .collect()
 }
 

@@ -99,7 +99,8 @@ pub(crate) fn answer_with(query: &[u8], outcome: impl Fn(u64, Vec<u8>) -> Outcom
     let mut reply = Vec::new();
     for chunk in Chunks::<_, QueryChunk>::new(query) {
         let (tag, chunk) = chunk.expect("a whole query");
-        let rows: Vec<_> = chunk.rows.iter().map(|row| answer_row(row)).collect();
+        let rows = chunk.groups.iter().map(|row| answer_row(&row.bytes));
+        let rows: Vec<_> = rows.collect();
         let row_len = rows[0].len() as u32;
         let outcomes = rows
             .into_iter()
@@ -109,9 +110,11 @@ pub(crate) fn answer_with(query: &[u8], outcome: impl Fn(u64, Vec<u8>) -> Outcom
         let chunk = ReplyChunk {
             head: ChunkHead {
                 row_len,
+                packed: false,
                 ..chunk.head
             },
             outcomes,
+            packed: Vec::new(),
         };
         write_chunk(&mut reply, tag, &chunk).expect("memory takes all");
     }

@@ -5,7 +5,7 @@ mod echo;
 use cipherfn_client::{Answer, Batch, Client, ClientError, Column, InputRow, Mark, Values};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::frame::FrameError;
-use cipherfn_protocol::message::{ChunkHead, Chunks, MessageError, QueryChunk};
+use cipherfn_protocol::message::{Chunk, ChunkHead, Chunks, MessageError, QueryChunk};
 use cipherfn_protocol::specs::SpecsDocument;
 use cipherfn_scheme::SecretKey;
 use echo::{answer, answer_with, set, specs};
@@ -59,7 +59,7 @@ fn rows_come_back_to_the_stated_precision() {
 #[test]
 fn many_chunks_keep_their_order() {
     let (client, key) = (client(), SecretKey::generate(set()).unwrap());
-    let rows = 2 * cipherfn_protocol::message::rows_a_chunk(client.query_row_bytes()) + 3;
+    let rows = 2 * client.rows_a_chunk() + 3;
     let value = |row: usize| f64::from(row as u32 % 33) / 8.0 - 2.0;
     let inputs = (0..rows).map(|number| row(value(number) as f32)).collect();
     let query = encrypt(&client, &key, inputs).unwrap();
@@ -98,13 +98,13 @@ fn what_the_server_sees_does_not_depend_on_values() {
         row(f32::INFINITY),
         row(2.5),
     ];
-    let encrypted = client.encrypt_rows(&key, &bad).unwrap();
+    let encoded = client.encode(&bad);
     let nonce = client.nonce().unwrap();
-    let query = client.query(&key, nonce, &encrypted.rows);
+    let query = client.query(&key, nonce, &encoded.rows).unwrap();
     let good = encrypt(&client, &key, vec![row(1.0); 5]).unwrap();
     assert_eq!(query.len(), good.len());
     let chunks: Vec<_> = Chunks::<_, QueryChunk>::new(query.as_slice())
-        .map(|chunk| chunk.unwrap().1.rows.len())
+        .map(|chunk| chunk.unwrap().1.len())
         .collect();
     assert_eq!(chunks, [5]);
 
@@ -114,8 +114,8 @@ fn what_the_server_sees_does_not_depend_on_values() {
         client.open(&key, other, 0, &answer(&query)),
         Err(ClientError::OtherQuery)
     ));
-    assert_eq!(client.marks(&bad).collect::<Vec<_>>(), encrypted.marks);
-    let marked = answers.into_iter().zip(encrypted.marks);
+    assert_eq!(client.marks(&bad).collect::<Vec<_>>(), encoded.marks);
+    let marked = answers.into_iter().zip(encoded.marks);
     let answers: Vec<_> = marked.map(|(answer, mark)| answer.marked(mark)).collect();
     let predicted: Vec<_> = answers
         .iter()

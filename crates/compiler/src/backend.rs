@@ -2,12 +2,14 @@
 
 use crate::cost::Work;
 use crate::options::Profile;
+use crate::report::SharedSizes;
+use cipherfn_protocol::message::TARGET_CHUNK;
 use cipherfn_protocol::specs::{Bits, Gadget, Transport};
 use cipherfn_scheme::noise::{self, Deviation, Variance};
 use cipherfn_scheme::operations::pack;
 use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
-use cipherfn_scheme::query::{GroupShape, SelectorQueryShape};
-use cipherfn_scheme::reply::{PackedShape, Remainder, ReplyShape};
+use cipherfn_scheme::query::{GroupForm, InputShape, SelectorQueryShape};
+use cipherfn_scheme::reply::{PackedRows, ReplyShape};
 use std::collections::BTreeMap;
 
 /// log2 of the probability that some score of a row is off by more than its precision.
@@ -22,8 +24,6 @@ pub(crate) struct Backend {
     pub set: &'static ParameterSet,
     /// Results of the circuit that share the probability of failure.
     results: usize,
-    /// Whether results of many rows are packed into common ciphertexts.
-    packs_replies: bool,
 }
 
 /// Variances that the parameter set and gadget give.
@@ -88,11 +88,7 @@ impl Backend {
         names
             .iter()
             .filter_map(|name| ParameterSet::by_name(name).ok())
-            .map(|set| Self {
-                set,
-                results,
-                packs_replies: profile == Profile::Wide,
-            })
+            .map(|set| Self { set, results })
             .collect()
     }
 
@@ -172,7 +168,7 @@ impl Backend {
         reply_bits: Bits,
     ) -> Budget {
         let packing = match self.set.packing() {
-            Some(packing) if self.packs_replies => pack::variance(self.set, packing),
+            Some(packing) if self.packs_replies() => pack::variance(self.set, packing),
             _ => Variance::default(),
         };
         let reply = noise::modulus_switch(self.set, reply_bits);
@@ -214,40 +210,56 @@ impl Backend {
         }
     }
 
-    /// Bytes of a row of selectors in a request that fills ciphertexts; as alone without packing.
-    pub(crate) fn shared_query_bytes(self, selectors: u32, gadget: Gadget) -> usize {
-        let Some(packing) = self.set.packing() else {
-            return self.query_bytes(selectors, gadget);
-        };
-        let shape = self.query_shape(selectors, gadget);
-        let group = |rows| GroupShape {
-            shape,
-            depth: packing.depth(),
-            rows,
-        };
-        let rows = group(1).rows_a_ciphertext().clamp(1, packing.slots());
-        group(rows).bytes().div_ceil(rows)
+    /// A row of selectors in a request of many rows.
+    pub(crate) fn shared_selectors(
+        self,
+        selectors: u32,
+        gadget: Gadget,
+        (coefficients, bits): (usize, Bits),
+    ) -> Option<SharedSizes> {
+        let input = InputShape::Selectors(self.query_shape(selectors, gadget));
+        self.shared(&input, coefficients, bits)
     }
 
-    /// Bytes of a reply row among as many as one ciphertext holds.
-    pub(crate) fn shared_reply_bytes(
+    /// A row's share of query and reply among as many rows as their ciphertexts have room for;
+    /// `None` where it is as large as alone.
+    pub(crate) fn shared(
         self,
+        input: &InputShape,
         coefficients: usize,
         bits: Bits,
-        remainder: Remainder,
-    ) -> usize {
-        let row = self.reply_shape(coefficients, bits);
-        match PackedShape::most_rows(&row, remainder) {
-            0 => row.row_bytes(),
-            rows => {
-                let packed = PackedShape {
-                    row,
-                    rows,
-                    remainder,
-                };
-                packed.bytes().div_ceil(rows)
-            }
+    ) -> Option<SharedSizes> {
+        let inputs = std::slice::from_ref(input);
+        let group = GroupForm::fullest(self.set, inputs, TARGET_CHUNK);
+        let reply = self.reply_shape(coefficients, bits);
+        let packed = PackedRows::of(std::slice::from_ref(&reply)).map(|packed| {
+            let rows = packed.rows_a_block();
+            packed.bytes(rows).div_ceil(rows)
+        });
+        let shared = SharedSizes {
+            query_row: input.group_bytes(group).div_ceil(group.rows),
+            reply_row: packed.unwrap_or(reply.row_bytes()),
+        };
+        let alone = SharedSizes {
+            query_row: input.row_bytes(),
+            reply_row: reply.row_bytes(),
+        };
+        (shared != alone).then_some(shared)
+    }
+
+    /// The key part that packs the results of many rows, where the set has one that can.
+    pub(crate) fn packing(self) -> &'static [KeyPart] {
+        if self.packs_replies() {
+            self.expansion()
+        } else {
+            &[]
         }
+    }
+
+    /// Whether the results of many rows are packed: whatever is compiled for a set that can allows
+    /// for the error of it.
+    fn packs_replies(self) -> bool {
+        PackedRows::of(&[self.reply_shape(1, Bits::ALL)]).is_some()
     }
 
     /// Bytes of a reply row.

@@ -88,12 +88,22 @@ pub(crate) struct Facts {
     pub query_bytes: usize,
     /// Bytes of a reply row.
     pub reply_bytes: usize,
-    /// Both in a request of many rows, where the set lets them share ciphertexts.
+    /// Both in a request of many rows, where they are smaller.
     pub shared: Option<SharedSizes>,
-    /// Parts of the evaluation key that the server needs; none for a circuit without key.
+    /// Parts of the evaluation key that the server needs, to expand queries or to pack results.
     pub key_parts: &'static [KeyPart],
     /// What to look at before deploying.
     pub warnings: Vec<String>,
+}
+
+impl Facts {
+    /// Sizes of a row among many.
+    pub(crate) fn sizes_in_batch(&self) -> SharedSizes {
+        self.shared.unwrap_or(SharedSizes {
+            query_row: self.query_bytes,
+            reply_row: self.reply_bytes,
+        })
+    }
 }
 
 /// The estimators of one family.

@@ -116,8 +116,8 @@ pub enum Profile {
     Compact,
     /// No evaluation key: selectors travel as whole ciphertexts.
     Keyless,
-    /// Bytes a row where rows share ciphertexts both ways, for a larger key. Messages hold rows
-    /// apart so far: until they do not, a query is as large as in other profiles.
+    /// Bytes a row in requests of many rows, which share query and reply ciphertexts, for a larger
+    /// key. A row alone is as large as in other profiles.
     Wide,
 }
 

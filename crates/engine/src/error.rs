@@ -21,6 +21,24 @@ pub enum EngineError {
         /// The input.
         input: usize,
     },
+    /// A group of rows for a circuit whose rows have no ciphertexts to share.
+    #[error(
+        "a group of {rows} rows, which share no ciphertexts of this model; make the query anew"
+    )]
+    NothingShared {
+        /// Rows of the group.
+        rows: usize,
+    },
+    /// Ciphertexts that several rows share.
+    #[error(
+        "the query ciphertexts that {rows} rows share cannot be read, this row's among them: {source}"
+    )]
+    Shared {
+        /// Rows that share them.
+        rows: usize,
+        /// Cause.
+        source: SchemeError,
+    },
     /// An unknown parameter set, a key of another set, or a ciphertext that does not fit.
     #[error(transparent)]
     Scheme(#[from] SchemeError),

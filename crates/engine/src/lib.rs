@@ -77,7 +77,7 @@ mod tests;
 pub use clear::{ClearCircuit, ClearInputError};
 pub use error::EngineError;
 pub use evaluator::Evaluator;
-pub use prepared::{PreparedCircuit, Timings, Workspace};
+pub use prepared::{PreparedCircuit, QueryRow, Timings, Workspace};
 pub use run::Statistics;
 
 use cipherfn_circuit::Dimensions;

@@ -4,8 +4,8 @@ use crate::error::EngineError;
 use crate::run::{Executable, Expanded, Statistics, Values};
 use cipherfn_circuit::circuit::{Circuit, Input, Output, SelectorForm};
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_scheme::query::{self, InputShape, LinearQueryShape, SelectorQueryShape};
-use cipherfn_scheme::reply::{self, ReplyShape};
+use cipherfn_scheme::query::{self, GroupForm, InputShape, LinearQueryShape, SelectorQueryShape};
+use cipherfn_scheme::reply::{self, PackedRows, ReplyShape};
 use cipherfn_scheme::selectors::FourierSelectors;
 use cipherfn_scheme::{ExpandedEvaluationKey, Glwe, SchemeError};
 use rayon::prelude::*;
@@ -23,6 +23,17 @@ pub struct PreparedCircuit {
     inputs: Vec<InputShape>,
     outputs: Vec<ReplyShape>,
     executable: Executable,
+}
+
+/// A row of a query: a group of rows, and which one of it.
+#[derive(Clone, Copy, Debug)]
+pub struct QueryRow<'a> {
+    /// Bytes of the group.
+    pub group: &'a [u8],
+    /// How its rows lie together.
+    pub form: GroupForm,
+    /// The row's place in the group, from 0.
+    pub index: usize,
 }
 
 /// Memory of one evaluation at a time. It grows to what a circuit needs and is used again: keep one
@@ -85,6 +96,23 @@ impl PreparedCircuit {
         self.inputs.iter().map(InputShape::row_bytes).sum()
     }
 
+    /// Bytes of the rows of a group; an error if they cannot lie together like that: no input of
+    /// the circuit shares ciphertexts, or not at this depth.
+    pub fn group_bytes(&self, form: GroupForm) -> Result<usize, EngineError> {
+        let mut groups = self.inputs.iter().filter_map(|shape| shape.group(form));
+        if form.rows > 1 && groups.clone().next().is_none() {
+            return Err(EngineError::NothingShared { rows: form.rows });
+        }
+        groups.try_for_each(|group| group.check().map(drop))?;
+        let parts = self.inputs.iter().map(|shape| shape.group_bytes(form));
+        Ok(parts.fold(0, usize::saturating_add))
+    }
+
+    /// How the results of many rows are packed, where the parameter set can.
+    pub fn packed(&self) -> Option<PackedRows<'_>> {
+        PackedRows::of(&self.outputs)
+    }
+
     /// Bytes of a reply row.
     pub fn reply_row_bytes(&self) -> usize {
         self.outputs.iter().map(ReplyShape::row_bytes).sum()
@@ -100,14 +128,24 @@ impl PreparedCircuit {
         self.executable.memory_len()
     }
 
-    /// Evaluates one row, on all threads of the current rayon pool.
+    /// A row that travels alone.
+    pub const fn alone<'a>(&self, row: &'a [u8]) -> QueryRow<'a> {
+        QueryRow {
+            group: row,
+            form: GroupForm::single(self.set),
+            index: 0,
+        }
+    }
+
+    /// Evaluates one row that travels alone, on all threads of the current rayon pool.
     pub fn evaluate_row(
         &self,
         key: Option<&ExpandedEvaluationKey>,
         row: &[u8],
         workspace: &mut Workspace,
     ) -> Result<Vec<u8>, EngineError> {
-        self.run(key, row, workspace, true).map(|(reply, _)| reply)
+        self.evaluate_row_timed(key, row, workspace)
+            .map(|(reply, _)| reply)
     }
 
     /// [`Self::evaluate_row`] that also says where the time went.
@@ -117,27 +155,56 @@ impl PreparedCircuit {
         row: &[u8],
         workspace: &mut Workspace,
     ) -> Result<(Vec<u8>, Timings), EngineError> {
-        self.run(key, row, workspace, true)
+        let start = Instant::now();
+        self.expand(key, self.alone(row), workspace)?;
+        let expanded = Instant::now();
+        self.run(workspace, true);
+        let evaluated = Instant::now();
+        let reply = self.compress(&workspace.results)?;
+        let timings = Timings {
+            expand: expanded - start,
+            evaluate: evaluated - expanded,
+            compress: evaluated.elapsed(),
+        };
+        Ok((reply, timings))
     }
 
     /// Evaluates rows, on all threads of the current rayon pool: one outcome a row.
     pub fn evaluate_rows(
         &self,
         key: Option<&ExpandedEvaluationKey>,
-        rows: &[&[u8]],
+        rows: &[QueryRow<'_>],
     ) -> Vec<Result<Vec<u8>, EngineError>> {
+        self.each(key, rows, |results| self.compress(results))
+    }
+
+    /// The same before compression: a ciphertext an output, to be packed ([`Self::packed`]).
+    pub fn results_of_rows(
+        &self,
+        key: Option<&ExpandedEvaluationKey>,
+        rows: &[QueryRow<'_>],
+    ) -> Vec<Result<Vec<Glwe>, EngineError>> {
+        self.each(key, rows, |results| Ok(std::mem::take(results)))
+    }
+
+    fn each<T: Send>(
+        &self,
+        key: Option<&ExpandedEvaluationKey>,
+        rows: &[QueryRow<'_>],
+        finish: impl Fn(&mut Vec<Glwe>) -> Result<T, EngineError> + Sync,
+    ) -> Vec<Result<T, EngineError>> {
         let threads = rayon::current_num_threads();
         let whole = threads > 1
             && rows.len() >= threads
             && self.statistics().bytes.saturating_mul(threads as u64) <= ROW_PARALLEL_BYTES;
-        let evaluate = |rows: &[&[u8]], parallel: bool| {
+        let evaluate = |rows: &[QueryRow<'_>], parallel: bool| {
             let mut workspace = Workspace::default();
-            rows.iter()
-                .map(|row| {
-                    self.run(key, row, &mut workspace, parallel)
-                        .map(|(reply, _)| reply)
-                })
-                .collect::<Vec<_>>()
+            let mut one = |row: &QueryRow<'_>| {
+                self.expand(key, *row, &mut workspace)?;
+                self.run(&mut workspace, parallel);
+                finish(&mut workspace.results)
+            };
+            rows.iter().map(&mut one).collect::<Vec<_>>()
         };
         if whole {
             rows.par_chunks(rows.len().div_ceil(threads))
@@ -148,58 +215,57 @@ impl PreparedCircuit {
         }
     }
 
-    fn run(
-        &self,
-        key: Option<&ExpandedEvaluationKey>,
-        row: &[u8],
-        workspace: &mut Workspace,
-        parallel: bool,
-    ) -> Result<(Vec<u8>, Timings), EngineError> {
-        let start = Instant::now();
-        self.expand(key, row, workspace)?;
-        let expanded = Instant::now();
+    fn run(&self, workspace: &mut Workspace, parallel: bool) {
         let Workspace {
             inputs,
             values,
             results,
         } = workspace;
         self.executable.evaluate(inputs, values, results, parallel);
-        let evaluated = Instant::now();
-        let reply = self.compress(results)?;
-        let timings = Timings {
-            expand: expanded - start,
-            evaluate: evaluated - expanded,
-            compress: evaluated.elapsed(),
-        };
-        Ok((reply, timings))
     }
 
     /// Query row to ciphertexts.
     fn expand(
         &self,
         key: Option<&ExpandedEvaluationKey>,
-        row: &[u8],
+        row: QueryRow<'_>,
         workspace: &mut Workspace,
     ) -> Result<(), EngineError> {
-        if row.len() != self.query_row_bytes() {
-            return Err(SchemeError::Length {
+        let QueryRow { group, form, index } = row;
+        let shared = |source| match form.rows {
+            1 => EngineError::Scheme(source),
+            rows => EngineError::Shared { rows, source },
+        };
+        let expected = self.group_bytes(form)?;
+        if group.len() != expected {
+            return Err(shared(SchemeError::Length {
                 what: "query row",
-                expected: self.query_row_bytes(),
-                found: row.len(),
-            }
-            .into());
+                expected,
+                found: group.len(),
+            }));
         }
         workspace.fit(&self.inputs);
-        let mut rest = row;
+        let mut rest = group;
         for (shape, input) in self.inputs.iter().zip(&mut workspace.inputs) {
-            let (part, after) = rest.split_at(shape.row_bytes());
+            let (part, after) = rest.split_at(shape.group_bytes(form));
             rest = after;
+            let own = || {
+                let len = shape.row_bytes();
+                part.get(index * len..).and_then(|part| part.get(..len))
+            };
+            let own = || own().unwrap_or_default();
             match (shape, input) {
-                (InputShape::Selectors(shape), Expanded::Selectors(selectors)) => {
-                    query::expand_selectors(key, shape, part, selectors)?;
+                (InputShape::Selectors(selectors), Expanded::Selectors(out)) => {
+                    if let Some(group) = shape.group(form) {
+                        let set = self.set.name;
+                        let key = key.ok_or(SchemeError::EvaluationKeyMissing { set })?;
+                        query::expand_row(key, &group, part, index, out).map_err(shared)?;
+                    } else {
+                        query::expand_selectors(key, selectors, own(), out)?;
+                    }
                 }
                 (InputShape::Features(shape), input) => {
-                    *input = Expanded::Features(query::decode_linear(shape, part)?);
+                    *input = Expanded::Features(query::decode_linear(shape, own())?);
                 }
                 (InputShape::Selectors(_), Expanded::Features(_)) => {
                     unreachable!("memory was made for this shape")

@@ -3,6 +3,7 @@
 mod backends;
 mod bundles;
 mod circuits;
+mod groups;
 mod noise;
 mod rows;
 mod suite;

@@ -11,16 +11,24 @@
 //!     32    16  id of the secret key that the rows are encrypted under
 //!     48    16  nonce of the query, which its reply repeats
 //!     64     8  number of the chunk's first row, from 0
-//!     72     1  flags: 1 = last chunk
+//!     72     1  flags: 1 = last chunk, 2 = rows in groups (queries), 4 = results packed
 //!     73     4  rows in the chunk, n
-//!     77     4  bytes of a row, r
-//!     81     -  query: n times r bytes
-//!               reply: n outcomes, each 0 and r bytes, or 1, a length (4 bytes) and that many bytes of UTF-8 (why the row failed)
+//!     77     4  bytes of a row, of a full group where rows are in groups, r
+//!    [81     1  depth: levels that the packed ciphertexts of a group are expanded by, flag 2 only
+//!     82     4  rows in a full group, g, flag 2 only]
+//!   then     -  query: n times r bytes; in groups n / g times r bytes, then the last n mod g rows
+//!               reply: n outcomes, each 0 and r bytes, or 1, a length (4 bytes) and that many bytes of UTF-8 (why the row failed);
+//!               packed: the same with 0 alone for a row that has a result, then the ciphertexts that hold all results
 //! ```
-
-//! Version 1 has no nonce, and what follows it stands 16 bytes earlier. A query is answered in its
-//! own version. Nonce and number of rows bind a reply to its query: a client that checks both
-//! notices a mix-up of requests, though not a server that computes wrongly.
+//!
+//! A query that sets flag 4 asks for packed results, and its reply has them. Where the result of a
+//! row that failed would stand there is zero, which nobody takes for a score, as its outcome says
+//! so.
+//!
+//! Version 1 has no nonce and no flag but the first, and what follows the nonce stands 16 bytes
+//! earlier. A query is answered in its own version. Nonce and number of rows bind a reply to its
+//! query: a client that checks both notices a mix-up of requests, though not a server that computes
+//! wrongly.
 
 use crate::frame::{FrameError, Kind};
 use crate::hash::SpecsHash;
@@ -29,7 +37,7 @@ use crate::hex::as_hexadecimal;
 mod codec;
 mod stream;
 
-pub use codec::HEAD_LEN;
+pub use codec::{HEAD_LEN, MAX_HEAD_LEN};
 pub use stream::{Chunks, frame_of, write_chunk};
 
 /// Versions of messages that are read.
@@ -105,17 +113,40 @@ pub struct ChunkHead {
     pub first_row: u64,
     /// Whether no chunk follows.
     pub last: bool,
-    /// Bytes of a row.
+    /// Bytes of a row, or of a full group. In a reply those of a row's results as they travel
+    /// apart, packed or not.
     pub row_len: u32,
+    /// How the rows of a query share ciphertexts; none where they do not, and in replies.
+    pub group: Option<Group>,
+    /// Of a query: whether its results are to be packed; of a reply: whether they are.
+    pub packed: bool,
 }
 
-/// Encrypted rows of one length.
+/// Rows that share ciphertexts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Levels that the ciphertexts are expanded by.
+    pub depth: u8,
+    /// Rows of a full group, at least 2.
+    pub rows: u32,
+}
+
+/// Encrypted rows in groups of one size; the last one may be smaller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryChunk {
     /// Head.
     pub head: ChunkHead,
-    /// The rows, each of `head.row_len` bytes.
-    pub rows: Vec<Vec<u8>>,
+    /// The groups, each full one of `head.row_len` bytes.
+    pub groups: Vec<RowGroup>,
+}
+
+/// Encrypted rows that share ciphertexts, or one alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowGroup {
+    /// Number of rows.
+    pub rows: usize,
+    /// All of them.
+    pub bytes: Vec<u8>,
 }
 
 /// One outcome a query row.
@@ -123,8 +154,17 @@ pub struct QueryChunk {
 pub struct ReplyChunk {
     /// Head; `row_len` is that of the rows that succeeded.
     pub head: ChunkHead,
-    /// Outcomes in the order of the query's rows.
+    /// Outcomes in the order of the query's rows; a row whose result is packed has no bytes.
     pub outcomes: Vec<Outcome>,
+    /// The ciphertexts that hold the results, where they are packed.
+    pub packed: Vec<u8>,
+}
+
+impl From<Vec<u8>> for RowGroup {
+    /// A row alone.
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { rows: 1, bytes }
+    }
 }
 
 impl ChunkHead {

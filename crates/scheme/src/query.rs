@@ -9,7 +9,7 @@ mod selectors;
 mod tests;
 
 pub use group::{GroupShape, encrypt_digits, encrypt_group, expand_row};
-pub use input::{InputShape, InputValues, encrypt_row};
+pub use input::{GroupForm, InputShape, InputValues, encrypt_row, encrypt_rows};
 pub use linear::{LinearQueryShape, decode_linear, encrypt_linear};
 pub use selectors::{SelectorQueryShape, encrypt_selectors, expand_selectors};
 

@@ -8,11 +8,13 @@ use crate::parameters::ParameterSet;
 use cipherfn_protocol::specs::Bits;
 
 mod packed;
+mod rows;
 
 #[cfg(test)]
 mod tests;
 
 pub use packed::{PackedShape, Remainder, decrypt_packed, pack};
+pub use rows::PackedRows;
 
 /// Dimensions of a reply row.
 #[derive(Clone, Copy, Debug)]

@@ -1,15 +1,32 @@
-//! How long a row takes in this environment, so that work which cannot finish in time is refused
-//! before it starts.
+//! How long work takes in this environment, so that what cannot finish in time is refused before it
+//! starts.
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Time kept for everything after the evaluation.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// Nanoseconds a row, rows in parallel: a moving average of what was measured, 0 before that.
+/// What is to be done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Rows to evaluate.
+    pub rows: usize,
+    /// Key switches to pack their results with.
+    pub key_switches: usize,
+}
+
+/// How long a row takes, and a key switch of packing.
 #[derive(Debug, Default)]
-pub struct Estimate(AtomicU64);
+pub struct Estimate {
+    row: Average,
+    key_switch: Average,
+}
+
+/// Nanoseconds of one, many in parallel: a moving average of what was measured, 0 before that.
+#[derive(Debug, Default)]
+struct Average(AtomicU64);
 
 /// Work that will not be done before its deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,10 +47,9 @@ pub enum OutOfTime {
     },
 }
 
-impl Estimate {
-    /// Learns from `rows` that took `time` together.
-    pub fn learn(&self, rows: usize, time: Duration) {
-        let measured = u64::try_from(time.as_nanos() / rows.max(1) as u128)
+impl Average {
+    fn learn(&self, count: usize, time: Duration) {
+        let measured = u64::try_from(time.as_nanos() / count.max(1) as u128)
             .unwrap_or(u64::MAX)
             .max(1);
         let known = self.0.load(Ordering::Relaxed);
@@ -45,25 +61,89 @@ impl Estimate {
         self.0.store(average, Ordering::Relaxed);
     }
 
-    /// Refuses `rows` that will not be done before the deadline.
-    pub fn check(&self, rows: usize, deadline: Instant) -> Result<(), OutOfTime> {
+    fn of(&self, count: usize) -> u128 {
+        u128::from(self.0.load(Ordering::Relaxed)) * count as u128
+    }
+}
+
+impl Estimate {
+    /// Refuses work that will not be done before the deadline.
+    pub fn check(&self, work: Work, deadline: Instant) -> Result<(), OutOfTime> {
         let left = deadline
             .saturating_duration_since(Instant::now())
-            .saturating_sub(MARGIN);
-        let a_row = self.0.load(Ordering::Relaxed);
-        let fit = left
-            .as_nanos()
-            .checked_div(u128::from(a_row))
-            .unwrap_or(u128::MAX);
-        if left.is_zero() || fit == 0 {
+            .saturating_sub(MARGIN)
+            .as_nanos();
+        let needed = self.row.of(work.rows) + self.key_switch.of(work.key_switches);
+        let rows = work.rows as u128;
+        let fit = (left * rows).checked_div(needed).unwrap_or(rows);
+        if left == 0 || fit == 0 {
             return Err(OutOfTime::NoTime);
         }
-        if (rows as u128) <= fit {
+        if needed <= left {
             return Ok(());
         }
         // Half of what fits: the next environment may be slower.
         let most = u64::try_from(fit / 2).unwrap_or(u64::MAX).max(1);
-        Err(OutOfTime::TooManyRows { rows, most })
+        Err(OutOfTime::TooManyRows {
+            rows: work.rows,
+            most,
+        })
+    }
+}
+
+/// Who looks at the clock before each piece of work.
+pub(crate) trait Clock {
+    /// Why a piece is not done.
+    type Late;
+    /// Evaluates some rows.
+    fn rows<T>(&mut self, rows: usize, work: impl FnOnce() -> T) -> Result<T, Self::Late>;
+    /// Packs results.
+    fn packing<T>(&mut self, key_switches: usize, work: impl FnOnce() -> T) -> T;
+}
+
+/// Nobody.
+pub(crate) struct Untimed;
+
+impl Clock for Untimed {
+    type Late = Infallible;
+
+    fn rows<T>(&mut self, _: usize, work: impl FnOnce() -> T) -> Result<T, Infallible> {
+        Ok(work())
+    }
+
+    fn packing<T>(&mut self, _: usize, work: impl FnOnce() -> T) -> T {
+        work()
+    }
+}
+
+/// An estimate that refuses what cannot be done, and learns from what is.
+pub(crate) struct Timed<'a> {
+    pub(crate) estimate: &'a Estimate,
+    pub(crate) deadline: Instant,
+    /// What is left to do.
+    pub(crate) left: Work,
+}
+
+impl Clock for Timed<'_> {
+    type Late = OutOfTime;
+
+    fn rows<T>(&mut self, rows: usize, work: impl FnOnce() -> T) -> Result<T, OutOfTime> {
+        self.estimate.check(self.left, self.deadline)?;
+        let start = Instant::now();
+        let done = work();
+        self.estimate.row.learn(rows, start.elapsed());
+        self.left.rows = self.left.rows.saturating_sub(rows);
+        Ok(done)
+    }
+
+    fn packing<T>(&mut self, key_switches: usize, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let done = work();
+        self.estimate
+            .key_switch
+            .learn(key_switches, start.elapsed());
+        self.left.key_switches = self.left.key_switches.saturating_sub(key_switches);
+        done
     }
 }
 
@@ -71,24 +151,53 @@ impl Estimate {
 mod tests {
     use super::*;
 
+    const fn rows(rows: usize) -> Work {
+        Work {
+            rows,
+            key_switches: 0,
+        }
+    }
+
     #[test]
     fn work_that_cannot_finish_is_refused() {
         let estimate = Estimate::default();
         let deadline = Instant::now() + Duration::from_hours(1);
         assert!(
-            estimate.check(usize::MAX, deadline).is_ok(),
+            estimate.check(rows(usize::MAX), deadline).is_ok(),
             "nothing is known yet"
         );
-        estimate.learn(10, Duration::from_secs(100));
-        assert!(estimate.check(300, deadline).is_ok());
-        match estimate.check(400, deadline) {
+        estimate.row.learn(10, Duration::from_secs(100));
+        assert!(estimate.check(rows(300), deadline).is_ok());
+        match estimate.check(rows(400), deadline) {
             Err(OutOfTime::TooManyRows { rows: 400, most }) => assert!((1..=180).contains(&most)),
             other => panic!("{other:?}"),
         }
+        let soon = Instant::now() + Duration::from_secs(5);
+        assert_eq!(estimate.check(rows(1), soon), Err(OutOfTime::NoTime));
         assert_eq!(
-            estimate.check(1, Instant::now() + Duration::from_secs(5)),
+            estimate.check(rows(1), Instant::now()),
             Err(OutOfTime::NoTime)
         );
-        assert_eq!(estimate.check(1, Instant::now()), Err(OutOfTime::NoTime));
+    }
+
+    #[test]
+    fn packing_takes_time_too() {
+        let estimate = Estimate::default();
+        let deadline = Instant::now() + Duration::from_hours(1);
+        let work = Work {
+            rows: 100,
+            key_switches: 110,
+        };
+        estimate.row.learn(10, Duration::from_secs(100));
+        assert!(estimate.check(work, deadline).is_ok());
+        estimate.key_switch.learn(1, Duration::from_secs(30));
+        // 4,300 s of 3,600: half of 83 rows.
+        assert_eq!(
+            estimate.check(work, deadline),
+            Err(OutOfTime::TooManyRows {
+                rows: 100,
+                most: 41
+            })
+        );
     }
 }

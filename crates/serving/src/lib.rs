@@ -10,12 +10,13 @@
 //!
 //! It computes on bytes that it is given: no network, no files, no secret keys.
 
+mod answer;
 mod estimate;
 mod model;
 mod query;
 mod warm;
 
-pub use estimate::{Estimate, OutOfTime};
+pub use estimate::{Estimate, OutOfTime, Work};
 pub use model::{Key, Model, ModelError, QueryError};
 pub use query::{Query, Reply, ReplyTooLarge};
 pub use warm::{Warm, WarmKey, WarmModel};

@@ -5,8 +5,11 @@ use cipherfn_circuit::Bundle;
 use cipherfn_engine::{EngineError, PreparedCircuit};
 use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::hash::{Hash, SpecsHash};
-use cipherfn_protocol::message::{ChunkHead, KeyId, QueryChunk, ReplyChunk};
+use cipherfn_protocol::message::{ChunkHead, KeyId, QueryChunk};
 use cipherfn_protocol::specs::{EXPANSION, SpecsDocument, SpecsError};
+use cipherfn_scheme::parameters::Depth;
+use cipherfn_scheme::query::GroupForm;
+use cipherfn_scheme::reply::PackedRows;
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SchemeError};
 use std::collections::BTreeSet;
 
@@ -54,9 +57,17 @@ pub enum QueryError {
         /// Specs of the model.
         expected: SpecsHash,
     },
-    /// Rows of another parameter set or length than the specs prescribe.
+    /// Rows of another parameter set, length or grouping than the specs prescribe.
     #[error("the query's rows do not have the form that its specs prescribe; make it anew")]
     Form,
+    /// Results that cannot be packed.
+    #[error(
+        "the query asks for packed results, which keys of parameter set {set} cannot make; make it anew"
+    )]
+    CannotPack {
+        /// Set of the model.
+        set: &'static str,
+    },
     /// A model that expands packed selectors was given no key.
     #[error("this model needs the client's evaluation key")]
     NoKey,
@@ -131,6 +142,11 @@ impl Key {
         self.expanded.id()
     }
 
+    /// The key in the Fourier domain.
+    pub const fn expanded(&self) -> &ExpandedEvaluationKey {
+        &self.expanded
+    }
+
     /// Bytes of memory that it takes.
     pub fn memory_len(&self) -> usize {
         self.expanded.memory_len()
@@ -175,6 +191,13 @@ impl Model {
         !self.key_parts.is_empty()
     }
 
+    /// How the results of many rows are packed, where parameter set and specs say that they can
+    /// be.
+    pub fn packed(&self) -> Option<PackedRows<'_>> {
+        let can = self.key_parts.contains(EXPANSION);
+        self.circuit.packed().filter(|_| can)
+    }
+
     /// The circuit.
     pub const fn circuit(&self) -> &PreparedCircuit {
         &self.circuit
@@ -190,21 +213,37 @@ impl Model {
         self.circuit.parameter_set().tag()
     }
 
-    /// Checks that a chunk is for this model and this key. Models that need no key ignore it.
+    /// Checks that a chunk is for this model and this key, and its rows as long as their number
+    /// and depth say. Where no key is needed none is looked at.
     pub fn check(
         &self,
         tag: ParameterSetTag,
-        head: &ChunkHead,
+        chunk: &QueryChunk,
         key: Option<&Key>,
     ) -> Result<(), QueryError> {
+        let head = &chunk.head;
         if !self.knows(head.specs) {
             return Err(QueryError::OtherSpecs {
                 found: head.specs,
                 expected: self.specs,
             });
         }
-        if tag != self.tag() || head.row_len as usize != self.circuit.query_row_bytes() {
+        let bytes = |rows| self.circuit.group_bytes(self.form(head, rows)).ok();
+        let fits = |rows, len| bytes(rows) == Some(len);
+        let full = head.group.map_or(1, |group| group.rows as usize);
+        if tag != self.tag()
+            || !fits(full, head.row_len as usize)
+            || !chunk
+                .groups
+                .iter()
+                .all(|group| fits(group.rows, group.bytes.len()))
+        {
             return Err(QueryError::Form);
+        }
+        if head.packed && self.packed().is_none() {
+            return Err(QueryError::CannotPack {
+                set: self.circuit.parameter_set().name,
+            });
         }
         if self.needs_key() {
             let key = key.ok_or(QueryError::NoKey)?;
@@ -234,37 +273,12 @@ impl Model {
         }
     }
 
-    /// Answers rows, in parallel on the current rayon pool: one outcome a row, in their order.
-    pub fn answer_rows(
-        &self,
-        key: Option<&Key>,
-        rows: &[Vec<u8>],
-    ) -> Vec<Result<Vec<u8>, EngineError>> {
-        let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
-        let key = key.filter(|_| self.needs_key()).map(|key| &key.expanded);
-        self.circuit.evaluate_rows(key, &rows)
-    }
-
-    /// Answers a chunk: [`Self::answer_rows`] as a reply to it.
-    pub fn answer(&self, key: Option<&Key>, chunk: &QueryChunk) -> ReplyChunk {
-        self.reply(&chunk.head, self.answer_rows(key, &chunk.rows))
-    }
-
-    /// Outcomes as the reply to the chunk with this head.
-    pub fn reply(
-        &self,
-        head: &ChunkHead,
-        outcomes: Vec<Result<Vec<u8>, EngineError>>,
-    ) -> ReplyChunk {
-        ReplyChunk {
-            head: ChunkHead {
-                row_len: self.reply_row_bytes() as u32,
-                ..*head
-            },
-            outcomes: outcomes
-                .into_iter()
-                .map(|outcome| outcome.map_err(|error| error.to_string()))
-                .collect(),
-        }
+    /// How `rows` rows of a query lie together.
+    pub(crate) fn form(&self, head: &ChunkHead, rows: usize) -> GroupForm {
+        let single = GroupForm::single(self.circuit.parameter_set());
+        let depth = head
+            .group
+            .map_or(single.depth, |group| Depth::new(group.depth.into()));
+        GroupForm { depth, rows }
     }
 }

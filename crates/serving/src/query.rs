@@ -1,18 +1,19 @@
 //! A whole query from its bytes, and its reply.
 
-use crate::{Estimate, Key, Model, OutOfTime, QueryError};
+use crate::estimate::Timed;
+use crate::{Estimate, Key, Model, OutOfTime, QueryError, Work};
 use cipherfn_protocol::frame::{HEADER_LEN, Kind, ParameterSetTag};
 use cipherfn_protocol::message::{
-    ChunkHead, Chunks, MAX_EXPLANATION, MessageError, QueryChunk, write_chunk,
+    Chunk, ChunkHead, Chunks, HEAD_LEN, MAX_EXPLANATION, MessageError, QueryChunk, write_chunk,
 };
 use std::time::Instant;
 
-/// Rows that are evaluated before the clock is looked at again.
-const WAVE: usize = 32;
-/// Bytes of a chunk beside its outcomes, with room to spare.
-const CHUNK_OVERHEAD: usize = HEADER_LEN + 128;
+/// Bytes of a chunk beside its outcomes.
+const CHUNK_OVERHEAD: usize = HEADER_LEN + HEAD_LEN;
 /// Bytes of an outcome beside its row.
 const OUTCOME_OVERHEAD: usize = 1;
+/// Bytes of the longest outcome of a row that failed.
+const FAILURE: usize = OUTCOME_OVERHEAD + 4 + MAX_EXPLANATION;
 
 /// A whole query.
 #[derive(Debug)]
@@ -61,23 +62,53 @@ impl Query {
 
     /// Number of rows.
     pub fn rows(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.rows.len()).sum()
+        self.chunks.iter().map(Chunk::len).sum()
     }
 
     /// Checks that the rows are for this model and key.
     pub fn check(&self, model: &Model, key: Option<&Key>) -> Result<(), QueryError> {
-        model.check(self.tag, self.head(), key)
+        let mut chunks = self.chunks.iter();
+        chunks.try_for_each(|chunk| model.check(self.tag, chunk, key))
     }
 
     /// Checks that the answers fit into a reply of `limit` bytes, whatever becomes of the rows.
     pub fn check_reply(&self, model: &Model, limit: usize) -> Result<(), ReplyTooLarge> {
-        let outcome = OUTCOME_OVERHEAD + model.reply_row_bytes().max(4 + MAX_EXPLANATION);
-        let most = limit.saturating_sub(self.chunks.len() * CHUNK_OVERHEAD) / outcome;
+        let row = model.reply_row_bytes();
+        let packed = self.head().packed.then(|| model.packed());
+        let bytes = |rows: usize| match packed.flatten() {
+            // A further chunk costs a further mask at most.
+            Some(packed) => packed.bytes(rows) + (self.chunks.len() - 1) * row + rows * FAILURE,
+            None => rows * (OUTCOME_OVERHEAD + row).max(FAILURE),
+        };
+        let fits = |rows| self.chunks.len() * CHUNK_OVERHEAD + bytes(rows) <= limit;
         let rows = self.rows();
-        if rows <= most {
-            Ok(())
-        } else {
-            Err(ReplyTooLarge { rows, most })
+        if fits(rows) {
+            return Ok(());
+        }
+        // The most that fit, between two bounds.
+        let (mut most, mut too_many) = (0, rows);
+        while too_many - most > 1 {
+            let middle = most.midpoint(too_many);
+            if fits(middle) {
+                most = middle;
+            } else {
+                too_many = middle;
+            }
+        }
+        Err(ReplyTooLarge { rows, most })
+    }
+
+    /// What answering it takes.
+    pub fn work(&self, model: &Model) -> Work {
+        let packed = self.head().packed.then(|| model.packed());
+        let packed = packed.flatten();
+        let key_switches = |chunk: &QueryChunk| match packed {
+            Some(packed) => packed.key_switches(chunk.len()),
+            None => 0,
+        };
+        Work {
+            rows: self.rows(),
+            key_switches: self.chunks.iter().map(key_switches).sum(),
         }
     }
 
@@ -91,23 +122,18 @@ impl Query {
         deadline: Instant,
     ) -> Result<Reply, OutOfTime> {
         let mut reply = Reply {
-            bytes: Vec::with_capacity(
-                self.rows() * (model.reply_row_bytes() + OUTCOME_OVERHEAD) + CHUNK_OVERHEAD,
-            ),
+            bytes: Vec::new(),
             failed: 0,
         };
-        let mut left = self.rows();
+        let mut clock = Timed {
+            estimate,
+            deadline,
+            left: self.work(model),
+        };
         for chunk in &self.chunks {
-            let mut outcomes = Vec::with_capacity(chunk.rows.len());
-            for wave in chunk.rows.chunks(WAVE) {
-                estimate.check(left, deadline)?;
-                let start = Instant::now();
-                outcomes.extend(model.answer_rows(key, wave));
-                estimate.learn(wave.len(), start.elapsed());
-                left -= wave.len();
-            }
-            reply.failed += outcomes.iter().filter(|outcome| outcome.is_err()).count();
-            let chunk = model.reply(&chunk.head, outcomes);
+            let chunk = model.answer_with(key, chunk, &mut clock)?;
+            let failed = chunk.outcomes.iter().filter(|outcome| outcome.is_err());
+            reply.failed += failed.count();
             write_chunk(&mut reply.bytes, self.tag, &chunk).expect("memory takes all");
         }
         Ok(reply)

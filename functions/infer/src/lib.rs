@@ -180,7 +180,7 @@ impl Infer {
             .check_reply(&model.model, api::MAX_REPLY)
             .map_err(|error| refusal::too_large(&error))?;
         let deadline = Instant::now() + call.remaining();
-        let in_time = model.estimate.check(query.rows(), deadline);
+        let in_time = model.estimate.check(query.work(&model.model), deadline);
         in_time.map_err(|error| refusal::too_late(&error))?;
         call.metrics.add(Metric::Rows, query.rows() as f64);
         let query = Arc::clone(query);

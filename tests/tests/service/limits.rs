@@ -109,7 +109,7 @@ async fn a_table_that_is_larger_than_a_request_is_split() {
     let stack = Stack::start(|_| {}).await;
     stack.publish("tree", &TREE.bundle, 2).await;
     let caller = Caller::registered(stack.service(|_| {}), "tree").await;
-    let rows = MAX_REQUEST / caller.client.query_row_bytes() + 1;
+    let rows = caller.client.rows_within(MAX_REQUEST, MAX_REPLY) + 1;
     TREE.check(
         0,
         rows,

@@ -40,6 +40,12 @@ pub(crate) static TREE_OF_ALL_PARTS: LazyLock<Trained> =
     LazyLock::new(|| wide(&["expansion", "inverse"]));
 /// Logistic regression, without evaluation keys.
 pub(crate) static LINEAR: LazyLock<Trained> = LazyLock::new(|| Trained::new("logreg_bc", |_| ()));
+/// The tree for keys that pack replies.
+pub(crate) static WIDE_TREE: LazyLock<Trained> =
+    LazyLock::new(|| Trained::new("dt_bc", |options| options.profile = Profile::Wide));
+/// Logistic regression for such keys.
+pub(crate) static WIDE_LINEAR: LazyLock<Trained> =
+    LazyLock::new(|| Trained::new("logreg_bc", |options| options.profile = Profile::Wide));
 
 /// A compiled model with rows and its answers to them.
 pub(crate) struct Trained {

@@ -1,6 +1,6 @@
 //! What the service is for.
 
-use crate::models::{Caller, LINEAR, TREE, TREE_WITHOUT_KEY};
+use crate::models::{Caller, LINEAR, TREE, TREE_WITHOUT_KEY, WIDE_LINEAR, WIDE_TREE};
 use crate::stack::Stack;
 use cipherfn_client_http::{Registered, ServiceOptions};
 use cipherfn_protocol::api::KeyState;
@@ -113,4 +113,24 @@ async fn models_and_keys_survive_a_restart() {
             .expect("answers, without registering again"),
     );
     assert!(matches!(caller.register().await, Ok(Registered::Active(_))));
+}
+
+/// Trees expand their queries with the key, and both pack their replies with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_a_request_share_ciphertexts() {
+    let stack = Stack::start(|_| {}).await;
+    for (name, trained) in [("tree", &WIDE_TREE), ("linear", &WIDE_LINEAR)] {
+        stack.publish(name, &trained.bundle, 2).await;
+        let caller = Caller::registered(stack.service(|_| {}), name).await;
+        for count in [1, 2, 70] {
+            let rows = trained.rows(0, count);
+            trained.check(0, count, &caller.predict(rows).await.expect("answers"));
+        }
+        let query = caller.query(&trained.rows(0, 70));
+        let reply = stack.query(name, query.clone()).await;
+        assert_eq!(query.len(), caller.client.query_bytes(70));
+        assert_eq!(reply.body.len(), caller.client.reply_bytes(70));
+        assert!(reply.body.len() < 70 * 110, "{}", reply.body.len());
+    }
+    assert_eq!(stack.statuses("/predict"), [200; 8]);
 }

@@ -1,5 +1,6 @@
 //! Timing one bundle.
 
+use super::batch::Batch;
 use super::reference;
 use anyhow::{Context, Result};
 use cipherfn_circuit::Bundle;
@@ -10,6 +11,7 @@ use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{self, InputShape, InputValues, SelectorQueryShape};
 use cipherfn_scheme::selectors::FourierSelectors;
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey, reply};
+use cipherfn_serving::Key;
 use serde::Serialize;
 use std::time::Instant;
 
@@ -21,6 +23,7 @@ pub(super) struct Subject {
     secret: SecretKey,
     evaluation_key: Option<Vec<u8>>,
     queries: Vec<Vec<u8>>,
+    batch: Batch,
     /// Bytes.
     pub(super) sizes: Sizes,
     /// Times of the client.
@@ -34,6 +37,8 @@ pub(super) struct Sizes {
     pub(super) evaluation_key: u64,
     pub(super) query_row: u64,
     pub(super) reply_row: u64,
+    /// A row's part of a query of all rows.
+    pub(super) batch_query_row: f64,
 }
 
 /// Seconds on the client; a row's are medians, on all threads.
@@ -56,6 +61,10 @@ pub(super) struct Measured {
     pub(super) evaluate: f64,
     pub(super) compress: f64,
     pub(super) rows_a_second: f64,
+    /// A row of all rows in one request, from query to reply.
+    pub(super) batch_row: f64,
+    /// Bytes of its part of the reply.
+    pub(super) batch_reply_row: f64,
     /// The same CMUXes one by one, on one thread; none for linear models.
     pub(super) reference: Option<f64>,
 }
@@ -82,6 +91,8 @@ impl Measured {
             "compress_seconds": self.compress,
             "server_seconds": self.server(),
             "rows_a_second": self.rows_a_second,
+            "batch_seconds_a_row": self.batch_row,
+            "batch_reply_row_bytes": self.batch_reply_row,
             "tfhe_cmuxes_one_by_one_seconds": self.reference,
             "evaluate_to_tfhe_ratio": self.ratio(),
         })
@@ -95,7 +106,7 @@ impl Subject {
         let set = circuit.parameter_set();
         let start = Instant::now();
         let secret = SecretKey::generate(set)?;
-        let needs_key = bundle.circuit.needs_evaluation_key();
+        let needs_key = bundle.circuit.needs_evaluation_key() || circuit.packed().is_some();
         let evaluation_key = needs_key
             .then(|| EvaluationKey::generate(&secret))
             .transpose()?
@@ -103,16 +114,17 @@ impl Subject {
         let make_keys = start.elapsed().as_secs_f64();
         let mut times = Vec::new();
         let mut queries = Vec::new();
-        for row in 0..rows {
+        let values = |row| {
+            let inputs = circuit.inputs().iter();
+            inputs.map(|shape| some_values(shape, row)).collect()
+        };
+        let values: Vec<Vec<InputValues>> = (0..rows).map(values).collect();
+        for row in &values {
             let start = Instant::now();
-            let values: Vec<InputValues> = circuit
-                .inputs()
-                .iter()
-                .map(|shape| some_values(shape, row))
-                .collect();
-            queries.push(query::encrypt_row(&secret, circuit.inputs(), &values)?);
+            queries.push(query::encrypt_row(&secret, circuit.inputs(), row)?);
             times.push(start.elapsed().as_secs_f64());
         }
+        let batch = Batch::new(bundle, &circuit, &secret, &values)?;
         let cmuxes = bundle.circuit.selects().map(|select| select.selector);
         let cmuxes = cmuxes.collect();
         let sizes = Sizes {
@@ -120,6 +132,7 @@ impl Subject {
             evaluation_key: evaluation_key.as_ref().map_or(0, Vec::len) as u64,
             query_row: queries.first().map_or(0, Vec::len) as u64,
             reply_row: circuit.reply_row_bytes() as u64,
+            batch_query_row: batch.query_row(),
         };
         let client = ClientTimes {
             make_keys,
@@ -132,6 +145,7 @@ impl Subject {
             secret,
             evaluation_key,
             queries,
+            batch,
             sizes,
             client,
         };
@@ -170,25 +184,28 @@ impl Subject {
         let start = Instant::now();
         let key = self.load_key()?;
         let key_load = key.is_some().then(|| start.elapsed().as_secs_f64());
+        let (batch_key, key) = (key.as_ref(), key.as_ref().map(Key::expanded));
         let mut workspace = Workspace::default();
         // The first row pays for memory and plans.
-        self.evaluate(key.as_ref(), 0, &mut workspace)?;
+        self.evaluate(key, 0, &mut workspace)?;
         let mut timings = Vec::new();
         for row in 0..self.queries.len() {
             timings.push(
                 self.circuit
-                    .evaluate_row_timed(key.as_ref(), &self.queries[row], &mut workspace)?
+                    .evaluate_row_timed(key, &self.queries[row], &mut workspace)?
                     .1,
             );
             progress();
         }
-        let rows: Vec<&[u8]> = self.queries.iter().map(Vec::as_slice).collect();
+        let rows = self.queries.iter().map(|row| self.circuit.alone(row));
+        let rows: Vec<_> = rows.collect();
         let start = Instant::now();
         self.circuit
-            .evaluate_rows(key.as_ref(), &rows)
+            .evaluate_rows(key, &rows)
             .into_iter()
             .collect::<Result<Vec<_>, _>>()?;
         let rows_a_second = rows.len() as f64 / start.elapsed().as_secs_f64();
+        let (batch_row, batch_reply_row) = self.batch.answer(batch_key);
         Ok(Measured {
             threads: rayon::current_num_threads(),
             key_load,
@@ -196,7 +213,9 @@ impl Subject {
             evaluate: median(timings.iter().map(|timing| timing.evaluate.as_secs_f64())),
             compress: median(timings.iter().map(|timing| timing.compress.as_secs_f64())),
             rows_a_second,
-            reference: self.reference(key.as_ref())?,
+            batch_row,
+            batch_reply_row,
+            reference: self.reference(key)?,
         })
     }
 
@@ -209,10 +228,10 @@ impl Subject {
         })
     }
 
-    fn load_key(&self) -> Result<Option<ExpandedEvaluationKey>> {
+    fn load_key(&self) -> Result<Option<Key>> {
         self.evaluation_key
             .as_ref()
-            .map(|bytes| Ok(EvaluationKey::from_file_bytes(bytes)?.expand()?))
+            .map(|bytes| Ok(Key::new(&EvaluationKey::from_file_bytes(bytes)?)?))
             .transpose()
     }
 
@@ -229,7 +248,9 @@ impl Subject {
 
     fn decrypt(&self) -> Result<f64> {
         const REPEATS: usize = 5;
-        let answer = self.evaluate(self.load_key()?.as_ref(), 0, &mut Workspace::default())?;
+        let key = self.load_key()?;
+        let key = key.as_ref().map(Key::expanded);
+        let answer = self.evaluate(key, 0, &mut Workspace::default())?;
         let mut times = Vec::new();
         for _ in 0..REPEATS {
             let start = Instant::now();

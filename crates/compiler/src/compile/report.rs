@@ -231,13 +231,13 @@ fn join(one: &Facts, other: &Facts) -> Facts {
         trees: one.trees.or(other.trees),
         query_bytes: one.query_bytes + other.query_bytes,
         reply_bytes: one.reply_bytes + other.reply_bytes,
-        shared: one
-            .shared
-            .zip(other.shared)
-            .map(|(one, other)| SharedSizes {
+        shared: (one.shared.is_some() || other.shared.is_some()).then(|| {
+            let (one, other) = (one.sizes_in_batch(), other.sizes_in_batch());
+            SharedSizes {
                 query_row: one.query_row + other.query_row,
                 reply_row: one.reply_row + other.reply_row,
-            }),
+            }
+        }),
         key_parts: if one.key_parts.is_empty() {
             other.key_parts
         } else {

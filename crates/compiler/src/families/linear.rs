@@ -14,12 +14,12 @@ use crate::cost::Costs;
 use crate::error::CompileError;
 use crate::model::LinearModel;
 use crate::options::Profile;
-use crate::report::{EncodedFeature, FeatureReport, SharedSizes, WorkReport};
+use crate::report::{EncodedFeature, FeatureReport, WorkReport};
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{FeatureInput, Input, InputId, Node, NodeId, Output, Product};
 use cipherfn_protocol::specs::{Bits, Encoding, LinearEncoding};
 use cipherfn_scheme::noise::Deviation;
-use cipherfn_scheme::reply::Remainder;
+use cipherfn_scheme::query::InputShape;
 use fit::{Fit, Goal, LEAST_BITS, LinearOutput, PREFERRED_BITS, fit};
 
 #[cfg(test)]
@@ -62,7 +62,6 @@ impl Family for LinearModel {
                 Profile::Balanced | Profile::Keyless | Profile::Wide => REPLY_BITS,
             },
         });
-        let is_wide = options.profile == Profile::Wide;
         let mut warnings = Vec::new();
         if fit.bits < LEAST_BITS && options.precision.is_none() {
             warnings.push(format!(
@@ -97,15 +96,12 @@ impl Family for LinearModel {
                 trees: None,
                 query_bytes: fit.query_bytes(backend),
                 reply_bytes: backend.reply_bytes(coefficients.len(), fit.reply_bits),
-                shared: is_wide.then(|| SharedSizes {
-                    query_row: fit.query_bytes(backend),
-                    reply_row: backend.shared_reply_bytes(
-                        coefficients.len(),
-                        fit.reply_bits,
-                        Remainder::Data,
-                    ),
-                }),
-                key_parts: &[],
+                shared: backend.shared(
+                    &InputShape::Features(fit.query_shape(backend)),
+                    coefficients.len(),
+                    fit.reply_bits,
+                ),
+                key_parts: backend.packing(),
                 warnings,
             },
             circuit: Circuit {

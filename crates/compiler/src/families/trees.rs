@@ -29,8 +29,7 @@ use super::scores::{Coefficient, ScoreMap};
 use super::{Facts, Family, Plan, Reading, Setting};
 use crate::error::CompileError;
 use crate::model::TreeEnsemble;
-use crate::options::Profile;
-use crate::report::{SharedSizes, WorkReport};
+use crate::report::WorkReport;
 use binned::BinnedEnsemble;
 use choice::{Choice, Problem, choose};
 use cipherfn_circuit::Circuit;
@@ -38,7 +37,6 @@ use cipherfn_circuit::circuit::{
     Constant, Input, Node, NodeId, Output, SelectorForm, SelectorGroup,
 };
 use cipherfn_protocol::specs::{Encoding, Selector, SelectorEncoding};
-use cipherfn_scheme::reply::Remainder;
 use quantisation::{FeatureInfo, Quantisation};
 
 impl Family for TreeEnsemble {
@@ -103,14 +101,11 @@ impl Family for TreeEnsemble {
                 trees: Some(counts),
                 query_bytes: backend.query_bytes(selectors, choice.gadget),
                 reply_bytes: backend.reply_bytes(coefficients.len(), choice.budget.reply_bits),
-                shared: (options.profile == Profile::Wide).then(|| SharedSizes {
-                    query_row: backend.shared_query_bytes(selectors, choice.gadget),
-                    reply_row: backend.shared_reply_bytes(
-                        coefficients.len(),
-                        choice.budget.reply_bits,
-                        Remainder::Noise,
-                    ),
-                }),
+                shared: backend.shared_selectors(
+                    selectors,
+                    choice.gadget,
+                    (coefficients.len(), choice.budget.reply_bits),
+                ),
                 key_parts: backend.expansion(),
                 warnings,
             },

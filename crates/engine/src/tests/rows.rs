@@ -35,7 +35,10 @@ fn the_number_of_threads_does_not_change_a_bit() {
     let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
     let replies = |threads| -> Vec<Vec<u8>> {
         pool(threads)
-            .install(|| prepared.evaluate_rows(keys.evaluation.as_ref(), &rows))
+            .install(|| {
+                let rows: Vec<_> = rows.iter().map(|row| prepared.alone(row)).collect();
+                prepared.evaluate_rows(keys.evaluation.as_ref(), &rows)
+            })
             .into_iter()
             .map(Result::unwrap)
             .collect()
@@ -60,7 +63,8 @@ fn each_row_has_its_own_outcome() {
     let keys = keys(prepared.parameter_set());
     let values = [InputValues::Bits(vec![true])];
     let good = encrypt_row(&keys.secret, prepared.inputs(), &values).unwrap();
-    let outcomes = prepared.evaluate_rows(None, &[&good, &good[1..], &[], &good]);
+    let rows = [&good, &good[1..], &[], &good].map(|row| prepared.alone(row));
+    let outcomes = prepared.evaluate_rows(None, &rows);
     assert_eq!(
         outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(),
         [true, false, false, true]

@@ -1,15 +1,19 @@
 //! Payloads of chunks to and from bytes.
 
 use super::{
-    Chunk, ChunkHead, KeyId, MAX_EXPLANATION, MAX_ROWS, MessageError, Nonce, Outcome, QueryChunk,
-    ReplyChunk,
+    Chunk, ChunkHead, Group, KeyId, MAX_EXPLANATION, MAX_ROWS, MessageError, Nonce, Outcome,
+    QueryChunk, ReplyChunk, RowGroup,
 };
 use crate::frame::Kind;
 use crate::hash::SpecsHash;
 
-/// Bytes of a chunk's head in the newest version, the longest.
+/// Bytes of a chunk's head in the newest version where rows travel apart.
 pub const HEAD_LEN: usize = 81;
+/// Bytes of the longest head, of rows in groups.
+pub const MAX_HEAD_LEN: usize = HEAD_LEN + 5;
 const LAST: u8 = 1;
+const GROUPS: u8 = 2;
+const PACKED: u8 = 4;
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
 
@@ -21,20 +25,15 @@ impl Chunk for QueryChunk {
     }
 
     fn len(&self) -> usize {
-        self.rows.len()
+        self.groups.iter().map(|group| group.rows).sum()
     }
 
     fn to_payload(&self) -> Vec<u8> {
-        let mut payload =
-            Vec::with_capacity(HEAD_LEN + self.rows.len() * self.head.row_len as usize);
-        write_head(&mut payload, &self.head, self.rows.len());
-        for row in &self.rows {
-            debug_assert_eq!(
-                row.len(),
-                self.head.row_len as usize,
-                "rows have the head's length"
-            );
-            payload.extend_from_slice(row);
+        let bytes: usize = self.groups.iter().map(|group| group.bytes.len()).sum();
+        let mut payload = Vec::with_capacity(MAX_HEAD_LEN + bytes);
+        write_head(&mut payload, &self.head, self.len());
+        for group in &self.groups {
+            payload.extend_from_slice(&group.bytes);
         }
         payload
     }
@@ -45,16 +44,26 @@ impl Chunk for QueryChunk {
             rest: payload,
         };
         let (head, count) = reader.head(version)?;
-        let row_len = head.row_len as usize;
-        if count.checked_mul(row_len) != Some(reader.rest.len()) {
+        let rows = head.group.map_or(1, |group| group.rows as usize);
+        let (full, left) = (count / rows, count % rows);
+        let len = head.row_len as usize;
+        let rest = full
+            .checked_mul(len)
+            .and_then(|whole| reader.rest.split_at_checked(whole));
+        let (whole, last) = rest.ok_or(reader.malformed("its rows do not fill it"))?;
+        // A smaller group is at most as long as a full one, and none has no bytes.
+        if last.len() > len || last.is_empty() != (left == 0) {
             return Err(reader.malformed("its rows do not fill it"));
         }
-        Ok(Self {
-            head,
-            rows: (0..count)
-                .map(|row| reader.rest[row * row_len..][..row_len].to_vec())
-                .collect(),
-        })
+        let group = |rows| {
+            move |bytes: &[u8]| RowGroup {
+                rows,
+                bytes: bytes.to_vec(),
+            }
+        };
+        let mut groups: Vec<_> = whole.chunks_exact(len).map(group(rows)).collect();
+        groups.extend((left > 0).then(|| group(left)(last)));
+        Ok(Self { head, groups })
     }
 }
 
@@ -70,16 +79,16 @@ impl Chunk for ReplyChunk {
     }
 
     fn to_payload(&self) -> Vec<u8> {
-        let mut payload =
-            Vec::with_capacity(HEAD_LEN + self.outcomes.len() * (1 + self.head.row_len as usize));
+        let rows = self.outcomes.len() * (1 + outcome_len(&self.head));
+        let mut payload = Vec::with_capacity(HEAD_LEN + rows + self.packed.len());
         write_head(&mut payload, &self.head, self.outcomes.len());
         for outcome in &self.outcomes {
             match outcome {
                 Ok(row) => {
                     debug_assert_eq!(
                         row.len(),
-                        self.head.row_len as usize,
-                        "rows have the head's length"
+                        outcome_len(&self.head),
+                        "rows have the head's length, and no bytes where they are packed"
                     );
                     payload.push(DONE);
                     payload.extend_from_slice(row);
@@ -92,6 +101,7 @@ impl Chunk for ReplyChunk {
                 }
             }
         }
+        payload.extend_from_slice(&self.packed);
         payload
     }
 
@@ -105,12 +115,29 @@ impl Chunk for ReplyChunk {
             return Err(reader.malformed("it announces more rows than it has bytes"));
         }
         let outcomes = (0..count)
-            .map(|_| reader.outcome(head.row_len as usize))
+            .map(|_| reader.outcome(outcome_len(&head)))
             .collect::<Result<_, _>>()?;
-        if !reader.rest.is_empty() {
-            return Err(reader.malformed("bytes follow its rows"));
+        if reader.rest.is_empty() == head.packed {
+            return Err(reader.malformed(if head.packed {
+                "results are missing"
+            } else {
+                "bytes follow its rows"
+            }));
         }
-        Ok(Self { head, outcomes })
+        Ok(Self {
+            head,
+            outcomes,
+            packed: reader.rest.to_vec(),
+        })
+    }
+}
+
+/// Bytes of a row that has a result.
+const fn outcome_len(head: &ChunkHead) -> usize {
+    if head.packed {
+        0
+    } else {
+        head.row_len as usize
     }
 }
 
@@ -121,9 +148,19 @@ fn write_head(payload: &mut Vec<u8>, head: &ChunkHead, count: usize) {
         payload.extend_from_slice(nonce.as_bytes());
     }
     payload.extend_from_slice(&head.first_row.to_le_bytes());
-    payload.push(if head.last { LAST } else { 0 });
+    let flags = [
+        (head.last, LAST),
+        (head.group.is_some(), GROUPS),
+        (head.packed, PACKED),
+    ];
+    let flags = flags.iter().filter(|(is_set, _)| *is_set);
+    payload.push(flags.map(|(_, flag)| flag).sum());
     payload.extend_from_slice(&(count as u32).to_le_bytes());
     payload.extend_from_slice(&head.row_len.to_le_bytes());
+    if let Some(Group { depth, rows }) = head.group {
+        payload.push(depth);
+        payload.extend_from_slice(&rows.to_le_bytes());
+    }
 }
 
 struct Reader<'a> {
@@ -165,13 +202,18 @@ impl<'a> Reader<'a> {
             _ => Some(Nonce::from_bytes(self.array()?)),
         };
         let first_row = u64::from_le_bytes(self.array()?);
-        let last = match self.array()? {
-            [0] => false,
-            [LAST] => true,
-            _ => return Err(self.malformed("unknown flags")),
+        let [flags] = self.array()?;
+        let known = match (version, self.kind) {
+            (1, _) => LAST,
+            (_, Kind::Query) => LAST | GROUPS | PACKED,
+            _ => LAST | PACKED,
         };
+        if flags & !known != 0 {
+            return Err(self.malformed("unknown flags"));
+        }
         let count = u32::from_le_bytes(self.array()?);
         let row_len = u32::from_le_bytes(self.array()?);
+        let group = (flags & GROUPS != 0).then(|| self.group()).transpose()?;
         if count == 0 {
             return Err(self.malformed("a chunk without rows"));
         }
@@ -191,11 +233,22 @@ impl<'a> Reader<'a> {
                 key,
                 nonce,
                 first_row,
-                last,
+                last: flags & LAST != 0,
                 row_len,
+                group,
+                packed: flags & PACKED != 0,
             },
             count as usize,
         ))
+    }
+
+    fn group(&mut self) -> Result<Group, MessageError> {
+        let [depth] = self.array()?;
+        let rows = u32::from_le_bytes(self.array()?);
+        if rows < 2 {
+            return Err(self.malformed("groups of fewer than two rows"));
+        }
+        Ok(Group { depth, rows })
     }
 
     fn outcome(&mut self, row_len: usize) -> Result<Outcome, MessageError> {

@@ -130,6 +130,10 @@ impl<R: Read, C: Chunk> Iterator for Chunks<R, C> {
 }
 
 fn belong_together(one: &ChunkHead, other: &ChunkHead) -> bool {
-    (one.specs, one.key, one.nonce, one.row_len)
-        == (other.specs, other.key, other.nonce, other.row_len)
+    let common = |head: &ChunkHead| ChunkHead {
+        first_row: 0,
+        last: false,
+        ..*head
+    };
+    common(one) == common(other)
 }

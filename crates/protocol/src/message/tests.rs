@@ -17,8 +17,10 @@ fn query(first_row: u64, last: bool, rows: &[&[u8]]) -> QueryChunk {
             first_row,
             last,
             row_len: 2,
+            group: None,
+            packed: false,
         },
-        rows: rows.iter().map(|row| row.to_vec()).collect(),
+        groups: rows.iter().map(|row| row.to_vec().into()).collect(),
     }
 }
 
@@ -59,10 +61,13 @@ fn exact_bytes_of_a_reply_payload() {
         first_row: 0,
         last: false,
         row_len: 2,
+        group: None,
+        packed: false,
     };
     let chunk = ReplyChunk {
         head,
         outcomes: vec![Ok(vec![5, 6]), Err("no".into())],
+        packed: Vec::new(),
     };
     let mut expected = specs().as_bytes().to_vec();
     expected.extend_from_slice(&[9; 16]); // key
@@ -85,10 +90,13 @@ fn long_explanations_are_cut_at_a_character() {
         first_row: 0,
         last: true,
         row_len: 2,
+        group: None,
+        packed: false,
     };
     let chunk = ReplyChunk {
         head,
         outcomes: vec![Err("€".repeat(1000))],
+        packed: Vec::new(),
     };
     let back = ReplyChunk::from_payload(1, &chunk.to_payload()).unwrap();
     assert_eq!(back.outcomes, [Err("€".repeat(341))]);
@@ -113,10 +121,13 @@ fn every_truncation_and_flag_is_refused() {
         first_row: 0,
         last: true,
         row_len: 2,
+        group: None,
+        packed: false,
     };
     let reply = ReplyChunk {
         head,
         outcomes: vec![Ok(vec![5, 6]), Err("no".into())],
+        packed: Vec::new(),
     }
     .to_payload();
     let query = query(0, true, &[&[1, 2], &[3, 4]]).to_payload();
@@ -261,6 +272,7 @@ fn version_2_has_a_nonce_behind_the_key() {
     let reply = ReplyChunk {
         head: chunk.head,
         outcomes: vec![Err("no".into())],
+        packed: Vec::new(),
     };
     expected.truncate(81);
     expected.extend_from_slice(&[1, 2, 0, 0, 0, b'n', b'o']);
@@ -308,4 +320,108 @@ fn chunks_of_two_queries_or_versions_do_not_mix() {
 #[test]
 fn nonces_differ() {
     assert_ne!(Nonce::random().unwrap(), Nonce::random().unwrap());
+}
+
+/// Five rows in groups of two, results packed.
+#[test]
+fn groups_and_packed_results() {
+    let mut chunk = bound(query(7, true, &[&[1, 2], &[3, 4], &[5]]), 3);
+    chunk.head.group = Some(Group { depth: 9, rows: 2 });
+    chunk.head.packed = true;
+    chunk
+        .groups
+        .iter_mut()
+        .zip([2, 2, 1])
+        .for_each(|(group, rows)| group.rows = rows);
+    assert_eq!(chunk.len(), 5);
+    let mut head = specs().as_bytes().to_vec();
+    head.extend_from_slice(&[9; 16]); // key
+    head.extend_from_slice(&[3; 16]); // nonce
+    head.extend_from_slice(&[7, 0, 0, 0, 0, 0, 0, 0]); // first row
+    head.push(7); // last, groups, packed
+    head.extend_from_slice(&[5, 0, 0, 0]); // rows
+    head.extend_from_slice(&[2, 0, 0, 0]); // bytes of a full group
+    let mut expected = head.clone();
+    expected.push(9); // depth
+    expected.extend_from_slice(&[2, 0, 0, 0]); // rows of a full group
+    expected.extend_from_slice(&[1, 2, 3, 4, 5]);
+    assert_eq!(chunk.to_payload(), expected);
+    assert_eq!(QueryChunk::from_payload(2, &expected).unwrap(), chunk);
+
+    let mut reply = ReplyChunk {
+        head: ChunkHead {
+            group: None,
+            ..chunk.head
+        },
+        outcomes: vec![Ok(vec![]), Err("no".into()), Ok(vec![])],
+        packed: vec![8, 9],
+    };
+    head[72] = 5; // last, packed
+    head[73] = 3;
+    head.extend_from_slice(&[0, 1, 2, 0, 0, 0, b'n', b'o', 0, 8, 9]);
+    assert_eq!(reply.to_payload(), head);
+    assert_eq!(ReplyChunk::from_payload(2, &head).unwrap(), reply);
+    // Results of no bytes are none.
+    reply.packed.clear();
+    assert!(ReplyChunk::from_payload(2, &reply.to_payload()).is_err());
+}
+
+#[test]
+fn groups_that_do_not_add_up_are_refused() {
+    let mut chunk = bound(query(0, true, &[&[1, 2], &[3, 4], &[5]]), 3);
+    chunk.head.group = Some(Group { depth: 9, rows: 2 });
+    chunk
+        .groups
+        .iter_mut()
+        .zip([2, 2, 1])
+        .for_each(|(group, rows)| group.rows = rows);
+    let good = chunk.to_payload();
+    for end in 0..good.len() {
+        assert!(QueryChunk::from_payload(2, &good[..end]).is_err(), "{end}");
+    }
+    for (offset, byte) in [
+        (73, 4),    // rows: the last group would have none
+        (73, 6),    // rows: the last group would be full, and is too short
+        (73, 7),    // rows: a further group
+        (77, 1),    // bytes of a group: too few
+        (77, 0),    // none
+        (80, 0xff), // far too many
+        (82, 0),    // rows of a group: none
+        (82, 1),    // one is no group
+        (82, 6),    // one group, of more bytes than a full one
+        (85, 0xff), // far too many
+        (72, 8),    // unknown flag
+    ] {
+        let mut bytes = good.clone();
+        bytes[offset] = byte;
+        assert!(
+            QueryChunk::from_payload(2, &bytes).is_err(),
+            "byte {offset} = {byte}"
+        );
+    }
+    // Version 1 and replies have no groups.
+    let mut old = query(0, true, &[&[1, 2]]).to_payload();
+    old[56] = 3;
+    assert!(QueryChunk::from_payload(1, &old).is_err());
+    let mut reply = ReplyChunk {
+        head: chunk.head,
+        outcomes: vec![Ok(vec![1, 2])],
+        packed: Vec::new(),
+    };
+    assert!(ReplyChunk::from_payload(2, &reply.to_payload()).is_err());
+    reply.head.group = None;
+    assert!(ReplyChunk::from_payload(2, &reply.to_payload()).is_ok());
+    let rows = |depth| {
+        let mut chunk = bound(query(0, false, &[&[1, 2]]), 3);
+        chunk.head.group = Some(Group { depth, rows: 2 });
+        chunk.groups[0].rows = 2;
+        chunk
+    };
+    let mut last = rows(6);
+    (last.head.first_row, last.head.last) = (2, true);
+    assert!(matches!(
+        read(&stream(&[rows(5), last.clone()])),
+        Err(MessageError::Mixed { .. })
+    ));
+    assert!(read(&stream(&[rows(6), last])).is_ok());
 }

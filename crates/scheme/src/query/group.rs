@@ -93,7 +93,8 @@ impl GroupShape {
         row / rows * self.slots() + row % rows * stride
     }
 
-    pub(super) fn check(&self) -> Result<&'static Packing, SchemeError> {
+    /// Checks depth and gadget against the parameter set.
+    pub fn check(&self) -> Result<&'static Packing, SchemeError> {
         let set = self.shape.set;
         let problem = |problem| Err(shape_error(set, "group of query rows", problem));
         if self.shape.transport != Transport::Packed {

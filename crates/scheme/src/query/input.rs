@@ -1,11 +1,14 @@
 //! The inputs of a query row, of either kind.
 
-use super::{LinearQueryShape, SelectorQueryShape, encrypt_linear, encrypt_selectors};
+use super::{
+    GroupShape, LinearQueryShape, SelectorQueryShape, encrypt_group, encrypt_linear,
+    encrypt_selectors,
+};
 use crate::error::SchemeError;
 use crate::keys::SecretKey;
-use crate::parameters::ParameterSet;
+use crate::parameters::{Depth, ParameterSet};
 use cipherfn_program::QuantiseError;
-use cipherfn_protocol::specs::Encoding;
+use cipherfn_protocol::specs::{Encoding, Transport};
 
 /// Dimensions of one input's part of a query row.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +26,60 @@ pub enum InputValues {
     Bits(Vec<bool>),
     /// One torus word (units of 2^-64) a feature.
     Features(Vec<u64>),
+}
+
+/// How rows lie together in a query: their packed selectors share ciphertexts, whatever else they
+/// have stands side by side, input by input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupForm {
+    /// Levels that packed ciphertexts are expanded by.
+    pub depth: Depth,
+    /// Number of rows.
+    pub rows: usize,
+}
+
+/// Rows at most that share ciphertexts where each needs more than one: what the last one wastes is
+/// then less than an eighth of a ciphertext a row.
+const ROWS_OF_LARGE: usize = 8;
+
+impl GroupForm {
+    /// A row in ciphertexts of its own.
+    pub const fn single(set: &ParameterSet) -> Self {
+        Self {
+            depth: match set.packing() {
+                Some(packing) => packing.depth(),
+                None => Depth::new(0),
+            },
+            rows: 1,
+        }
+    }
+
+    /// The fewest rows that need as few ciphertexts a row as any, in at most `limit` bytes: those
+    /// that fill one where it has room for several, one where nothing is shared.
+    pub fn fullest(set: &ParameterSet, shapes: &[InputShape], limit: usize) -> Self {
+        let single = Self::single(set);
+        let groups = |rows| {
+            let form = Self { rows, ..single };
+            shapes.iter().filter_map(move |shape| shape.group(form))
+        };
+        let most = groups(1).map(|group| match group.ciphertexts() {
+            0 => 1,
+            _ => group.rows_a_ciphertext().max(ROWS_OF_LARGE),
+        });
+        let ciphertexts = |rows| groups(rows).map(|group| group.ciphertexts()).sum::<usize>();
+        let mut best = single;
+        for rows in 2..=most.max().unwrap_or(1) {
+            let form = Self { rows, ..single };
+            let bytes = shapes.iter().map(|shape| shape.group_bytes(form));
+            if bytes.fold(0, usize::saturating_add) > limit {
+                break;
+            }
+            if ciphertexts(rows) * best.rows < ciphertexts(best.rows) * rows {
+                best = form;
+            }
+        }
+        best
+    }
 }
 
 impl InputShape {
@@ -50,6 +107,28 @@ impl InputShape {
         match self {
             Self::Selectors(shape) => shape.row_bytes(),
             Self::Features(shape) => shape.row_bytes(),
+        }
+    }
+
+    /// Bytes of its part of a group of rows.
+    pub const fn group_bytes(&self, form: GroupForm) -> usize {
+        match self.group(form) {
+            Some(group) => group.bytes(),
+            None => self.row_bytes().saturating_mul(form.rows),
+        }
+    }
+
+    /// The ciphertexts that rows share, if there are any.
+    pub const fn group(&self, form: GroupForm) -> Option<GroupShape> {
+        match self {
+            Self::Selectors(shape) if matches!(shape.transport, Transport::Packed) => {
+                Some(GroupShape {
+                    shape: *shape,
+                    depth: form.depth,
+                    rows: form.rows,
+                })
+            }
+            _ => None,
         }
     }
 
@@ -94,29 +173,107 @@ pub fn encrypt_row(
     shapes: &[InputShape],
     values: &[InputValues],
 ) -> Result<Vec<u8>, SchemeError> {
-    if shapes.len() != values.len() {
+    encrypt_rows(
+        key,
+        shapes,
+        GroupForm::single(key.parameter_set()),
+        &[values],
+    )
+}
+
+/// Encrypts the rows of a group: the parts of all inputs, in order.
+pub fn encrypt_rows<R: AsRef<[InputValues]>>(
+    key: &SecretKey,
+    shapes: &[InputShape],
+    form: GroupForm,
+    rows: &[R],
+) -> Result<Vec<u8>, SchemeError> {
+    if let Some(row) = rows.iter().find(|row| row.as_ref().len() != shapes.len()) {
         return Err(SchemeError::Count {
             what: "inputs",
             expected: shapes.len(),
-            found: values.len(),
+            found: row.as_ref().len(),
         });
     }
-    let mut row = Vec::with_capacity(shapes.iter().map(InputShape::row_bytes).sum());
-    for (shape, values) in shapes.iter().zip(values) {
-        row.extend(match (shape, values) {
-            (InputShape::Selectors(shape), InputValues::Bits(bits)) => {
-                encrypt_selectors(key, shape, bits)?
-            }
-            (InputShape::Features(shape), InputValues::Features(features)) => {
-                encrypt_linear(key, shape, features)?
-            }
-            _ => {
-                return Err(SchemeError::OtherInput {
-                    expected: shape.describe(),
-                    found: values.describe(),
-                });
-            }
-        });
+    let bytes = shapes.iter().map(|shape| shape.group_bytes(form)).sum();
+    let mut out = Vec::with_capacity(bytes);
+    for (index, shape) in shapes.iter().enumerate() {
+        let values = rows.iter().map(|row| &row.as_ref()[index]);
+        let other = |values: &InputValues| SchemeError::OtherInput {
+            expected: shape.describe(),
+            found: values.describe(),
+        };
+        if let Some(group) = shape.group(form) {
+            let bits = values.map(|values| match values {
+                InputValues::Bits(bits) => Ok(bits),
+                InputValues::Features(_) => Err(other(values)),
+            });
+            let bits = bits.collect::<Result<Vec<_>, _>>()?;
+            out.extend(encrypt_group(key, &group, &bits)?);
+            continue;
+        }
+        for values in values {
+            out.extend(match (shape, values) {
+                (InputShape::Selectors(shape), InputValues::Bits(bits)) => {
+                    encrypt_selectors(key, shape, bits)?
+                }
+                (InputShape::Features(shape), InputValues::Features(features)) => {
+                    encrypt_linear(key, shape, features)?
+                }
+                _ => return Err(other(values)),
+            });
+        }
     }
-    Ok(row)
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cipherfn_protocol::specs::{Bits, Gadget};
+
+    fn rows(set: &str, selectors: usize, limit: usize) -> usize {
+        let set = ParameterSet::by_name(set).unwrap();
+        let shape = SelectorQueryShape {
+            set,
+            selectors,
+            gadget: Gadget {
+                base_log: 7,
+                levels: 3,
+            },
+            transport: Transport::Packed,
+        };
+        let features = InputShape::Features(LinearQueryShape {
+            set,
+            features: 3,
+            block: 3,
+            stride: 1,
+            body_bits: Bits::new(40),
+        });
+        let shapes = [features, InputShape::Selectors(shape)];
+        GroupForm::fullest(set, &shapes, limit).rows
+    }
+
+    #[test]
+    fn groups_fill_a_ciphertext_or_share_the_last_of_several() {
+        const WIDE: &str = "cipherfn-128-n2048-m11-v1";
+        const BALANCED: &str = "cipherfn-128-n2048-m8-v1";
+        for (set, selectors, expected) in [
+            (WIDE, 77, 8),     // 231 slots of 2,048
+            (WIDE, 1, 682),    // 3
+            (WIDE, 600, 1),    // 1,800: no room for a second
+            (WIDE, 900, 3),    // 2,700: 4 ciphertexts for 3 rows instead of 6
+            (WIDE, 2048, 1),   // 6,144: nothing is wasted
+            (WIDE, 0, 1),      // nothing is shared
+            (BALANCED, 77, 1), // 231 of 256
+            (BALANCED, 20, 4), // 60
+        ] {
+            assert_eq!(
+                rows(set, selectors, 1 << 20),
+                expected,
+                "{set}: {selectors}"
+            );
+        }
+        assert_eq!(rows(WIDE, 900, 40_000), 2, "three take 45 KB");
+    }
 }

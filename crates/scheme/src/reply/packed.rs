@@ -44,6 +44,9 @@ impl PackedShape {
         let Some(packing) = row.set.packing() else {
             return 0;
         };
+        if remainder == Remainder::Data && require_all_levels(row.set, packing).is_err() {
+            return 0;
+        }
         let layout = Layout::of(row, remainder, packing);
         (1 << layout.levels) / layout.items_a_row(row.coefficients).max(1)
     }

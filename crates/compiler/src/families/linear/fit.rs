@@ -122,6 +122,11 @@ impl Fit {
 
     /// Bytes of a query row.
     pub(super) fn query_bytes(&self, backend: Backend) -> usize {
+        self.query_shape(backend).row_bytes()
+    }
+
+    /// Dimensions of a query row.
+    pub(super) fn query_shape(&self, backend: Backend) -> LinearQueryShape {
         LinearQueryShape {
             set: backend.set,
             features: self.weights[0].len(),
@@ -129,7 +134,6 @@ impl Fit {
             stride: self.weights.len(),
             body_bits: self.body_bits,
         }
-        .row_bytes()
     }
 
     fn bytes(&self, backend: Backend) -> usize {
