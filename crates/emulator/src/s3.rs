@@ -7,8 +7,10 @@
 
 mod api;
 mod checksum;
+mod condition;
 mod credentials;
 mod file;
+mod headers;
 mod lifecycle;
 mod listing;
 mod multipart;

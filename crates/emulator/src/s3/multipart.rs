@@ -18,7 +18,8 @@ use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use super::checksum::{Checksums, declared, hasher, set_checksums};
 use super::file::{self, Record, Staged};
-use super::objects::{PUT_LIMIT, check_key, check_received, headers};
+use super::headers::headers;
+use super::objects::{PUT_LIMIT, check_key, check_received};
 use super::store::{Store, WriteCondition, lock};
 use super::upload::{PartRecord, Start, Upload, drop_upload, find};
 use crate::random;

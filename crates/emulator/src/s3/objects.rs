@@ -8,58 +8,21 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue, header};
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, DeleteObjectInput,
-    DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETagCondition,
+    DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
     Error as DeleteError, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
-    Metadata, MetadataDirective, PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp,
+    MetadataDirective, PutObjectInput, PutObjectOutput, StreamingBlob,
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::checksum::{declared, hasher, set_checksums};
-use super::file::{self, Headers, Record, Staged};
+use super::condition::ReadCondition;
+use super::file::{self, Record, Staged};
+use super::headers::{headers, set_headers};
 use super::store::{Store, WriteCondition, precondition_failed};
 use crate::random;
 
 /// Largest object of one `PutObject` and largest part: 5 GiB.
 pub(crate) const PUT_LIMIT: i64 = 5 << 30;
-const METADATA_LIMIT: usize = 2048;
-
-/// Reads the headers that are kept from an input.
-macro_rules! headers {
-    ($input:expr) => {
-        $crate::s3::file::Headers {
-            content_type: $input.content_type.clone(),
-            content_encoding: $input.content_encoding.clone(),
-            content_disposition: $input.content_disposition.clone(),
-            content_language: $input.content_language.clone(),
-            cache_control: $input.cache_control.clone(),
-            metadata: $input
-                .metadata
-                .clone()
-                .unwrap_or_default()
-                .into_iter()
-                .collect(),
-        }
-    };
-}
-pub(crate) use headers;
-
-/// Sets the headers that were kept in an output.
-macro_rules! set_headers {
-    ($output:expr, $headers:expr) => {{
-        let headers = &$headers;
-        $output.content_type = Some(
-            headers
-                .content_type
-                .clone()
-                .unwrap_or_else(|| "binary/octet-stream".to_owned()),
-        );
-        $output.content_encoding = headers.content_encoding.clone();
-        $output.content_disposition = headers.content_disposition.clone();
-        $output.content_language = headers.content_language.clone();
-        $output.cache_control = headers.cache_control.clone();
-        $output.metadata = headers.metadata();
-    }};
-}
 
 pub(crate) async fn put(
     store: &Store,
@@ -346,77 +309,6 @@ pub(crate) fn check_received(staged: &Staged, content_md5: Option<&str>) -> S3Re
     }
 }
 
-/// Conditions of a read.
-struct ReadCondition {
-    matches: Option<ETagCondition>,
-    none_match: Option<ETagCondition>,
-    modified_since: Option<Timestamp>,
-    unmodified_since: Option<Timestamp>,
-}
-
-impl ReadCondition {
-    /// RFC 9110, section 13.2.2.
-    fn check(&self, record: &Record) -> S3Result<()> {
-        let modified = seconds(record.modified());
-        let etag = record.etag();
-        if let Some(condition) = &self.matches {
-            if condition
-                .as_etag()
-                .is_some_and(|wanted| !wanted.strong_cmp(&etag))
-            {
-                return Err(precondition_failed("If-Match"));
-            }
-        } else if self
-            .unmodified_since
-            .clone()
-            .is_some_and(|since| modified > seconds(since))
-        {
-            return Err(precondition_failed("If-Unmodified-Since"));
-        }
-        let unchanged = match &self.none_match {
-            Some(condition) => condition
-                .as_etag()
-                .is_none_or(|known| known.weak_cmp(&etag)),
-            None => self
-                .modified_since
-                .clone()
-                .is_some_and(|since| modified <= seconds(since)),
-        };
-        if unchanged {
-            let mut error = S3Error::new(S3ErrorCode::NotModified);
-            let mut headers = HeaderMap::new();
-            if let Ok(value) = HeaderValue::from_str(&format!("\"{}\"", record.etag)) {
-                headers.insert(header::ETAG, value);
-            }
-            error.set_headers(headers);
-            return Err(error);
-        }
-        Ok(())
-    }
-}
-
-impl Headers {
-    /// S3's limit on user metadata.
-    pub(crate) fn check(&self) -> S3Result<()> {
-        let size: usize = self
-            .metadata
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum();
-        if size > METADATA_LIMIT {
-            return Err(s3_error!(
-                MetadataTooLarge,
-                "Your metadata headers exceed the maximum allowed metadata size."
-            ));
-        }
-        Ok(())
-    }
-
-    pub(crate) fn metadata(&self) -> Option<Metadata> {
-        (!self.metadata.is_empty()).then(|| self.metadata.clone().into_iter().collect())
-    }
-}
-
 fn checksum_type(record: &Record) -> s3s::dto::ChecksumType {
     use s3s::dto::ChecksumType;
     ChecksumType::from_static(if record.composite {
@@ -434,8 +326,4 @@ fn range_error(size: u64) -> S3Error {
     }
     error.set_headers(headers);
     error
-}
-
-fn seconds(time: Timestamp) -> i64 {
-    time::OffsetDateTime::from(time).unix_timestamp()
 }
