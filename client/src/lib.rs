@@ -54,6 +54,7 @@ mod client;
 mod decrypt;
 mod encrypt;
 mod error;
+mod floor;
 mod prediction;
 mod size;
 mod trust;

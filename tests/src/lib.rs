@@ -2,6 +2,7 @@
 //! share: a model on the server's side, a client with keys, and nothing between them but bytes.
 
 mod evaluator;
+pub mod fuzz;
 
 pub use evaluator::{Clear, Encrypted, Evaluator};
 

@@ -2,13 +2,20 @@
 
 use crate::echo::{self, answer};
 use crate::server::{Answer, Request, Server, reply, response};
-use crate::{CLIENT, answers, key, predict, service, table};
-use cipherfn_client_http::{Existing, KeyRing, KeyRingError, ServiceError};
+use crate::{CLIENT, answers, key, options, predict, service, table};
+use cipherfn_client_http::{
+    Existing, KeyRing, KeyRingError, Service, ServiceError, ServiceOptions,
+};
 use cipherfn_protocol::api::{Problem, ProblemType, REPLY};
+use cipherfn_protocol::frame::{self, HEADER_LEN, Kind};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::{Chunk, ChunkHead, Chunks, Nonce, ReplyChunk, write_chunk};
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::parameters::ParameterSet;
+use hyper::body::Bytes;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
 
 async fn refused(kind: ProblemType) -> ServiceError {
     let server = Server::start(move |_| {
@@ -199,6 +206,63 @@ async fn replies_that_do_not_fit_their_request_are_refused() {
         assert!(error.contains(expected), "{expected}: {error}");
         assert!(answers.is_empty(), "{expected}");
         assert_eq!(server.seen().len(), 1, "{expected}");
+    }
+}
+
+/// A proxy that hands each of two callers the other's reply, which is well formed, of the right
+/// specs, key and size.
+#[tokio::test]
+async fn replies_that_a_proxy_swaps_are_refused() {
+    let bodies = Arc::new(Mutex::new(Vec::new()));
+    let (arrived, _) = watch::channel(0);
+    let arrived = Arc::new(arrived);
+    let server = Server::start_waiting(move |request| {
+        let mut seen = bodies.lock().unwrap();
+        let (index, bodies, arrived) = (seen.len(), Arc::clone(&bodies), Arc::clone(&arrived));
+        seen.push(request.body().clone());
+        arrived.send_replace(seen.len());
+        Box::pin(async move {
+            let mut both = arrived.subscribe();
+            both.wait_for(|count| *count == 2).await.unwrap();
+            let other: Bytes = bodies.lock().unwrap()[1 - index].clone();
+            reply(answer(&other)).into()
+        })
+    })
+    .await;
+    let options = ServiceOptions {
+        rows_a_request: NonZeroUsize::new(1),
+        in_flight: NonZeroUsize::new(2).unwrap(),
+        ..options()
+    };
+    let service = Service::new(&server.url, options).unwrap();
+    let (result, answers) = answers(&service, table(2)).await;
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("belongs to another query"), "{error}");
+    assert!(answers.is_empty());
+    let seen = server.seen();
+    assert_eq!(seen.len(), 2);
+    assert_eq!(seen[0].body().len(), seen[1].body().len());
+}
+
+#[tokio::test]
+async fn a_reply_of_ones_is_an_error_and_no_prediction() {
+    // As bytes, and as the content of a frame whose checksum is right.
+    let ones: [Forgery; 2] = [
+        |request| reply(vec![0xff; answer(request.body()).len()]).into(),
+        |request| {
+            let length = answer(request.body()).len() - HEADER_LEN;
+            let content = vec![0xff; length];
+            reply(frame::encode(Kind::Reply, 2, echo::set().tag(), &content)).into()
+        },
+    ];
+    for ones in ones {
+        let server = Server::start(ones).await;
+        let (result, answers) = answers(&service(&server), table(3)).await;
+        assert!(
+            matches!(result, Err(ServiceError::Reply { .. })),
+            "{result:?}"
+        );
+        assert!(answers.is_empty());
     }
 }
 

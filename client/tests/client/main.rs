@@ -3,10 +3,10 @@
 mod echo;
 
 use cipherfn_client::{Answer, Batch, Client, ClientError, Column, InputRow, Mark, Values};
-use cipherfn_program::Tensor;
+use cipherfn_program::{Kind, Op, ProgramBuilder, RowProgram, Tensor, TensorType};
 use cipherfn_protocol::frame::FrameError;
 use cipherfn_protocol::message::{Chunk, ChunkHead, Chunks, MessageError, QueryChunk};
-use cipherfn_protocol::specs::SpecsDocument;
+use cipherfn_protocol::specs::{Bits, ClientSpecs, OutputField, ScoreDecoding, SpecsDocument};
 use cipherfn_scheme::SecretKey;
 use echo::{answer, answer_with, set, specs};
 
@@ -237,4 +237,90 @@ fn specs_of_another_build_are_refused() {
         .unwrap()
         .replace(set().name, "cipherfn-64-fast");
     assert!(Client::from_specs(json.as_bytes()).is_err());
+}
+
+/// The echo model's specs, changed.
+fn changed(change: impl FnOnce(&mut ClientSpecs)) -> Vec<u8> {
+    let document = SpecsDocument::from_json_bytes(&specs("echo")).unwrap();
+    let mut specs = document.specs().clone();
+    change(&mut specs);
+    SpecsDocument::new(specs).unwrap().bytes().to_vec()
+}
+
+#[test]
+fn steps_that_would_show_noise_are_refused() {
+    let step = |step: f64| changed(|specs| specs.decoding.scores[0].step = step);
+    // The rounding to 24 bits alone has a deviation of 8 sqrt(513 / 12) 2^-24, 3.1e-6.
+    for hostile in [1e-300, f64::MIN_POSITIVE, 1e-9, 2e-5] {
+        let error = Client::from_specs(&step(hostile)).unwrap_err();
+        assert!(
+            matches!(error, ClientError::Step { score: 0, .. }),
+            "{error}"
+        );
+        let text = error.to_string();
+        assert!(text.contains("decoding.scores[0].step"), "{text}");
+    }
+    Client::from_specs(&step(3e-5)).unwrap();
+    // More bits of a reply, or a finer scale, are no way around it.
+    let bits = |bits, step| {
+        changed(|specs| {
+            specs.decoding.replies[0].reply_bits = Bits::new(bits);
+            specs.decoding.scores[0].step = step;
+        })
+    };
+    assert!(Client::from_specs(&bits(64, 1e-12)).is_err());
+    // Many scores that cut one coefficient at different places show what one of them hides.
+    let readings = |count: u32| {
+        changed(|specs| {
+            let score = ScoreDecoding {
+                step: 3e-5,
+                ..specs.decoding.scores[0].clone()
+            };
+            let shifted = |index| ScoreDecoding {
+                offset: 3e-5 / f64::from(count) * f64::from(index),
+                ..score.clone()
+            };
+            specs.decoding.scores = (0..count).map(shifted).collect();
+            let scores = TensorType {
+                kind: Kind::F64,
+                len: count as usize,
+            };
+            specs.postprocess = RowProgram::identity(vec![scores]).unwrap();
+            let names = (0..count).map(|index| index.to_string());
+            specs.outputs = vec![OutputField::Scores(names.collect())];
+        })
+    };
+    Client::from_specs(&readings(2)).unwrap();
+    let error = Client::from_specs(&readings(1000)).unwrap_err();
+    assert!(matches!(error, ClientError::Step { .. }), "{error}");
+}
+
+/// Whether the specs' program takes a score depends on the row: its error must not end the work, or
+/// whoever wrote the program would learn one bit a request.
+#[test]
+fn a_program_that_fails_on_a_score_loses_its_row_alone() {
+    let specs = changed(|specs| {
+        let scores = TensorType {
+            kind: Kind::F64,
+            len: 1,
+        };
+        let mut program = ProgramBuilder::new(vec![scores]).unwrap();
+        let known = Op::Encode {
+            argument: program.input(0),
+            keys: Tensor::F64(vec![-1.5, 0.25]),
+            values: Tensor::F64(vec![1.0, 2.0]),
+            default: None,
+        };
+        let known = program.push("trap", known).unwrap();
+        specs.postprocess = program.finish(&[known]).unwrap();
+    });
+    let client = Client::from_specs(&specs).unwrap();
+    let key = SecretKey::generate(set()).unwrap();
+    let query = encrypt(&client, &key, [-1.5, 1.0, 0.25].map(row).to_vec()).unwrap();
+    let answers = decrypt(&client, &key, &answer(&query)).unwrap();
+    let found = |answer: &Answer| Some(answer.prediction.as_ref()?.outputs[0].to_f64()?[0]);
+    let found: Vec<_> = answers.iter().map(found).collect();
+    assert_eq!(found, [Some(1.0), None, Some(2.0)]);
+    let remark = answers[1].remark.as_ref().unwrap();
+    assert!(remark.contains("trap"), "{remark}");
 }

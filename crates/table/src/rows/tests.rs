@@ -404,3 +404,31 @@ fn booleans_are_numbers_where_the_column_says_so() {
         .unwrap();
     assert!(rows.all(|row| row.is_ok()));
 }
+
+/// A small compressed file must not become a large table in memory.
+#[test]
+fn text_that_grows_without_end_is_refused() {
+    use std::io::Read;
+    // A quote that is never closed, a line that never ends, a header of nothing but separators.
+    for endless in [&b"a,b\n\"x"[..], b"a,b\n1,2\n3", b"a,b\n1,2\n\"", b"a,b"] {
+        let text = endless.chain(std::io::repeat(b'x')).take(1 << 30);
+        let columns = [number("a")];
+        let read = Table::open("t.csv", text).and_then(|table| {
+            let mut rows = table.select(&columns, inputs(&columns).inputs())?;
+            while rows.next_row()?.is_some() {}
+            Ok(())
+        });
+        let error = read.unwrap_err().to_string();
+        assert!(error.contains("t.csv"), "{error}");
+    }
+    // Lines of separators, each of another width, wait for a row: so many and no more.
+    let mut text = b"a,b\n".to_vec();
+    for index in 0..(1 << 16) + 2 {
+        text.extend_from_slice(if index % 2 == 0 { b",\n" } else { b",,\n" });
+    }
+    text.extend_from_slice(b"1,2\n");
+    let columns = [number("a")];
+    let table = Table::open("t.csv", text.as_slice()).unwrap();
+    let mut rows = table.select(&columns, inputs(&columns).inputs()).unwrap();
+    assert!(std::iter::from_fn(|| rows.next_row().transpose()).any(|row| row.is_err()));
+}

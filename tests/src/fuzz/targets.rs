@@ -1,0 +1,168 @@
+//! The targets.
+
+use super::Target;
+use crate::golden;
+use cipherfn_client::Client;
+use cipherfn_compiler::read::read_model;
+use cipherfn_program::{Kind, TensorType};
+use cipherfn_protocol::message::{Chunk, Chunks, QueryChunk};
+use cipherfn_protocol::specs::{ColumnKind, InputColumn};
+use cipherfn_protocol::statement::SignedStatement;
+use cipherfn_scheme::{EvaluationKey, SecretKey};
+use cipherfn_signing::{SigningKey, verify};
+use cipherfn_table::Table;
+use std::sync::LazyLock;
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "secret_key",
+        seeds: &["golden/v1/secret.cfk", "golden/v2/wide/secret.cfk"],
+        run: |bytes| drop(SecretKey::from_file_bytes(bytes)),
+        framed: true,
+    },
+    Target {
+        name: "evaluation_key",
+        seeds: &["golden/v1/evaluation.cfk", "golden/v2/wide/inverse.cfk"],
+        run: |bytes| drop(EvaluationKey::from_file_bytes(bytes)),
+        framed: true,
+    },
+    Target {
+        name: "query",
+        seeds: &["golden/v1/linear.cfq", "golden/v2/tree.cfq"],
+        run: chunks::<QueryChunk>,
+        framed: true,
+    },
+    Target {
+        name: "reply",
+        seeds: &["golden/v1/tree.cfr", "golden/v1/linear.cfr"],
+        run: |bytes| {
+            let (client, secret) = &*CLIENT;
+            drop(client.open(secret, None, 0, bytes));
+        },
+        framed: true,
+    },
+    Target {
+        name: "bundle",
+        seeds: &[
+            "golden/v1/linear.cfn",
+            "golden/v2/tree.cfn",
+            "golden/v2/mixture.cfn",
+        ],
+        run: |bytes| drop(cipherfn_engine::bundle::read(bytes)),
+        framed: true,
+    },
+    Target {
+        name: "specs",
+        seeds: &["golden/v1/linear.specs.json", "golden/v2/tree.specs.json"],
+        run: |bytes| drop(Client::from_specs(bytes)),
+        framed: false,
+    },
+    Target {
+        name: "statement",
+        seeds: &["golden/v2/tree.statement.json"],
+        run: |bytes| {
+            let _ = SignedStatement::from_json(bytes).map(|signed| verify(&signed));
+            let _ = std::str::from_utf8(bytes).map(SigningKey::from_text);
+        },
+        framed: false,
+    },
+    Target {
+        name: "onnx",
+        seeds: &[
+            "models/bins_one_hot/model.onnx",
+            "models/power_ridge/model.onnx",
+        ],
+        run: model,
+        framed: false,
+    },
+    Target {
+        name: "xgboost_json",
+        seeds: &[
+            "native/xgb-base-score/model.json",
+            "native/xgb-linear-classes/model.json",
+        ],
+        run: model,
+        framed: false,
+    },
+    Target {
+        name: "xgboost_ubjson",
+        seeds: &["native/xgb-dart/model.ubj"],
+        run: model,
+        framed: false,
+    },
+    Target {
+        name: "lightgbm",
+        seeds: &[
+            "native/lgbm-forest/model.txt",
+            "native/lgbm-codes/model.txt",
+        ],
+        run: model,
+        framed: false,
+    },
+    Target {
+        name: "catboost",
+        seeds: &["native/catboost-labels/model.json"],
+        run: model,
+        framed: false,
+    },
+    Target {
+        name: "csv",
+        seeds: &[
+            "cases/csv-files/cal-index-column.csv",
+            "libraries/xgb_wine/train.csv",
+        ],
+        run: table,
+        framed: false,
+    },
+];
+
+/// The client whose replies are read, with its key.
+static CLIENT: LazyLock<(Client, SecretKey)> = LazyLock::new(|| {
+    let read = |name: &str| std::fs::read(golden().join(name)).expect("golden files exist");
+    let client = Client::from_specs(&read("tree.specs.json")).expect("specs");
+    let secret = SecretKey::from_file_bytes(&read("secret.cfk")).expect("a key");
+    (client, secret)
+});
+
+fn model(bytes: &[u8]) {
+    drop(read_model(bytes));
+}
+
+fn chunks<C: Chunk>(bytes: &[u8]) {
+    for chunk in Chunks::<_, C>::new(bytes) {
+        if chunk.is_err() {
+            break;
+        }
+    }
+}
+
+/// Every row of a table, by the names in its own header: texts and numbers in turn.
+fn table(bytes: &[u8]) {
+    let Ok(table) = Table::open("fuzz.csv", bytes) else {
+        return;
+    };
+    let names = table.header().iter().take(8).cloned();
+    let column = |(index, name)| InputColumn {
+        name,
+        kind: if index % 2 == 0 {
+            ColumnKind::Float64
+        } else {
+            ColumnKind::Text
+        },
+        missing: index % 3 == 0,
+    };
+    let columns: Vec<InputColumn> = names.enumerate().map(column).collect();
+    let input = |column: &InputColumn| TensorType {
+        kind: match column.kind {
+            ColumnKind::Text => Kind::Text,
+            _ => Kind::F64,
+        },
+        len: 1,
+    };
+    let inputs: Vec<TensorType> = columns.iter().map(input).collect();
+    let Ok(mut rows) = table.select(&columns, &inputs) else {
+        return;
+    };
+    while let Ok(Some(_)) = rows.next_row() {}
+}
