@@ -7,7 +7,7 @@ use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};
 use cipherfn_client::{Answer, Client, Encrypted, Mark};
 use cipherfn_client_http::KeyRing;
-use cipherfn_protocol::message::{Chunks, ReplyChunk};
+use cipherfn_protocol::message::{Chunks, KeyId, ReplyChunk};
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -73,7 +73,7 @@ impl Decrypt {
                 (Box::new(rows), predictions)
             }
             None => (
-                Box::new(self.recall(&ring, &reply)?),
+                Box::new(self.recall(&ring, secret.id(), &reply)?),
                 Predictions::new(&client, &[])?,
             ),
         };
@@ -105,11 +105,16 @@ impl Decrypt {
     }
 
     /// What the key ring knows of the query that the reply answers. Replies of version 1 name none,
-    /// and their queries have no rows that mean nothing.
-    fn recall(&self, ring: &KeyRing, reply: &Source) -> Result<Recalled> {
+    /// and their queries have no rows that mean nothing; nor does it matter for replies under
+    /// another key, which decryption refuses by name.
+    fn recall(&self, ring: &KeyRing, key: KeyId, reply: &Source) -> Result<Recalled> {
         let first = Chunks::<_, ReplyChunk>::new(reply.open()?.0).next();
         let first = first.transpose().with_context(|| self.input.name())?;
-        let Some(nonce) = first.and_then(|(_, chunk)| chunk.head.nonce) else {
+        let head = first.map(|(_, chunk)| chunk.head);
+        let Some(nonce) = head
+            .filter(|head| head.key == key)
+            .and_then(|head| head.nonce)
+        else {
             return Ok(Recalled(None));
         };
         match ring.recall(nonce)? {

@@ -1,6 +1,6 @@
 //! The commands that speak to a service, against `cipherfn dev`.
 
-use crate::support::{Sandbox, compiled, failure, library_model, lines, success};
+use crate::support::{Sandbox, compiled, failure, library_model, lines, success, usage};
 use serde_json::Value;
 use std::fs;
 use std::process::{Child, Stdio};
@@ -290,7 +290,7 @@ fn tenants_are_told_apart_by_their_tokens() {
 fn mistakes_are_named() {
     let sandbox = Sandbox::new();
     sandbox.write("rows.csv", &rows("dt_bc", 1));
-    let error = failure(&sandbox.run(&["publish", compiled("dt_bc"), "--name", "tree"]));
+    let error = usage(&sandbox.run(&["publish", compiled("dt_bc"), "--name", "tree"]));
     assert!(
         error.contains("--bucket") && error.contains("--dev"),
         "{error}"

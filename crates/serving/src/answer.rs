@@ -57,7 +57,8 @@ impl Model {
                     reply.outcomes.extend(outcomes.into_iter().map(explained));
                 }
             }
-            // A block's results are in memory together: 32 KB each, 67 MB an output at most.
+            // A block's results are in memory together, 32 KB each, and twice while they are packed:
+            // 134 MB an output at most.
             Some(packed) => {
                 for block in rows.chunks(packed.rows_a_block()) {
                     let (outcomes, bytes) = self.block(key, packed, block, clock)?;
