@@ -1,8 +1,8 @@
 //! A directory that belongs to its owner alone, and the files in it.
 //!
 //! It is opened once and judged as opened; its files are opened by their names in it, are no links,
-//! and are judged as opened too. So nothing can be exchanged between a check and the use of what was
-//! checked. Elsewhere than on Unix nothing is known of owners and permissions.
+//! and are judged as opened too. So nothing can be exchanged between a check and the use of what
+//! was checked. Elsewhere than on Unix nothing is known of owners and permissions.
 
 use crate::error::KeyRingError;
 use std::fs::{self, File};

@@ -1,6 +1,7 @@
 //! Passes over the compiler's own operations: each looks at every value once, in order, and knows
 //! no file format.
 
+pub(crate) mod additive;
 pub(crate) mod affine;
 pub(crate) mod classes;
 pub(crate) mod exact;

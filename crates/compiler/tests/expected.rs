@@ -67,6 +67,8 @@ fn models_that_lost_nothing_compile_under_the_comparison() {
     for case in [
         "boolean-columns",
         "calibrated-isotonic",
+        "categorical-naive-bayes",
+        "gaussian-naive-bayes",
         "empty-cell-is-missing-category",
         "no-splits",
         "one-class",

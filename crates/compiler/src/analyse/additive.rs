@@ -1,0 +1,323 @@
+//! Scores that are sums of functions of one column each: naive Bayes.
+//!
+//! A graph without any estimator may still hold one: Gaussian naive Bayes is a quadratic function of
+//! every column, the categorical one a table of every column, summed up. Both are linear in what the
+//! client can make of a row: its values, their squares, and an indicator a category. The sums
+//! become a linear estimator over these, so that the server's side of them stays encrypted and
+//! their coefficients stay out of the client specs.
+
+use crate::error::CompileError;
+use crate::ir::{Function, Ir, LinearMap};
+use cipherfn_program::{BinaryFunction, Kind, Op, Tensor, ValueId};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use sums::{Atom, Sum, Sums, sums};
+
+mod sums;
+
+/// Makes sums of functions of one column each a linear estimator, in a graph that has none.
+pub(crate) fn extract(ir: Ir) -> Result<Ir, CompileError> {
+    let is_product = |op: &Op| matches!(op, Op::MatMul { .. });
+    if !ir.estimators.is_empty() || ir.program.steps().iter().any(|step| is_product(&step.op)) {
+        return Ok(ir);
+    }
+    let sums = sums(&ir);
+    let scores = scores(&ir, &sums);
+    if scores.is_empty() {
+        return Ok(ir);
+    }
+    rebuilt(ir, &sums, &scores)
+}
+
+/// Sums that something else is computed from, or that are outputs.
+fn scores(ir: &Ir, sums: &[Option<Sums>]) -> BTreeSet<ValueId> {
+    let is_score = |id: &ValueId| {
+        let own = sums[id.index()].as_deref().unwrap_or_default();
+        let is_finite = |sum: &Sum| {
+            let mut factors = sum.terms.values().chain([&sum.constant]);
+            factors.all(|factor| factor.is_finite())
+        };
+        own.iter().any(|sum| sum.terms.len() > 1) && own.iter().all(is_finite)
+    };
+    let outputs: Vec<ValueId> = ir.outputs.iter().map(|output| output.value).collect();
+    let needed = ir.ancestors(outputs.iter().copied());
+    let others = (ir.first_step()..needed.len())
+        .filter(|&index| needed[index] && sums[index].is_none())
+        .flat_map(|index| ir.arguments(ValueId(index as u32)));
+    outputs
+        .iter()
+        .copied()
+        .chain(others)
+        .filter(is_score)
+        .collect()
+}
+
+/// The same operations with estimators in place of the scores.
+fn rebuilt(ir: Ir, sums: &[Option<Sums>], scores: &BTreeSet<ValueId>) -> Result<Ir, CompileError> {
+    let kinds = (0..ir.columns.len() as u32).map(|at| ir.program.tensor_type(ValueId(at)).kind);
+    let mut made = Ir::new(ir.columns.clone(), kinds.collect())?;
+    let mut moved: Vec<ValueId> = (0..ir.first_step() as u32).map(ValueId).collect();
+    for (step, index) in ir.program.steps().iter().zip(ir.first_step()..) {
+        let id = ValueId(index as u32);
+        let value = match &sums[index] {
+            Some(own) if scores.contains(&id) => {
+                let value = estimated(&mut made, &step.node, own, &moved)?;
+                let kind = ir.program.tensor_type(id).kind;
+                match kind {
+                    Kind::F64 => value,
+                    _ => made.program.push(
+                        &step.node,
+                        Op::Cast {
+                            source: value,
+                            kind,
+                        },
+                    )?,
+                }
+            }
+            _ => {
+                let mut op = step.op.clone();
+                op.rename(|id| moved[id.index()]);
+                made.program.push(&step.node, op)?
+            }
+        };
+        moved.push(value);
+    }
+    let Ir {
+        outputs,
+        classes,
+        nodes,
+        notes,
+        ..
+    } = ir;
+    made.outputs = outputs;
+    for output in &mut made.outputs {
+        output.value = moved[output.value.index()];
+    }
+    let classes = classes.into_iter();
+    made.classes = classes
+        .map(|(id, names)| (moved[id.index()], names))
+        .collect();
+    made.nodes = nodes;
+    made.notes = notes;
+    made.notes.push(
+        "the scores are sums of functions of one column each: the client encrypts values, squares \
+         and indicators of categories, and the server has the coefficients"
+            .to_owned(),
+    );
+    Ok(made)
+}
+
+/// The sums as an estimator over a vector of all that they are linear in.
+fn estimated(
+    ir: &mut Ir,
+    node: &str,
+    sums: &[Sum],
+    moved: &[ValueId],
+) -> Result<ValueId, CompileError> {
+    let centres = centres(sums);
+    let mut parts = Vec::new();
+    let mut places: HashMap<Atom, usize> = HashMap::new();
+    let mut width = 0;
+    for (&(value, entry), used) in &used(sums) {
+        let source = moved[value.index()];
+        let entries = vec![entry];
+        let own = ir.program.push(node, Op::Select { source, entries })?;
+        if let Some(&categories) = used.categories.last() {
+            let one_hot = Op::OneHot {
+                argument: own,
+                categories: Tensor::I64((0..=i64::from(categories)).collect()),
+                unknown: false,
+            };
+            parts.push(ir.program.push(node, one_hot)?);
+            for category in 0..=categories {
+                places.insert(Atom::Is(value, entry, category), width);
+                width += 1;
+            }
+            continue;
+        }
+        // Around the middle of the classes the squares are small: 32 bits of them suffice.
+        let kind = Kind::F64;
+        let mut own = ir.program.push(node, Op::Cast { source: own, kind })?;
+        if let Some(centre) = centres.get(&(value, entry)) {
+            let right = ir.program.constant(node, Tensor::F64(vec![*centre]))?;
+            let function = BinaryFunction::Sub;
+            own = ir.program.push(
+                node,
+                Op::Binary {
+                    function,
+                    left: own,
+                    right,
+                },
+            )?;
+        }
+        let mut add = |ir: &mut Ir, atom: Atom, source: ValueId| -> Result<(), CompileError> {
+            let kind = Kind::F32;
+            parts.push(ir.program.push(node, Op::Cast { source, kind })?);
+            places.insert(atom, width);
+            width += 1;
+            Ok(())
+        };
+        add(ir, Atom::Entry(value, entry), own)?;
+        if used.squared {
+            let function = BinaryFunction::Mul;
+            let square = Op::Binary {
+                function,
+                left: own,
+                right: own,
+            };
+            let square = ir.program.push(node, square)?;
+            add(ir, Atom::Square(value, entry), square)?;
+        }
+    }
+    let argument = ir.program.push(node, Op::Concat(parts))?;
+    let mut map = LinearMap {
+        weights: Vec::with_capacity(sums.len()),
+        intercepts: Vec::with_capacity(sums.len()),
+    };
+    for sum in sums {
+        let (mut row, mut intercept) = (vec![0.0; width], sum.constant);
+        for (atom, factor) in &sum.terms {
+            row[places[atom]] += factor;
+            let centre = |value, entry| centres.get(&(value, entry)).copied().unwrap_or(0.0);
+            match *atom {
+                Atom::Entry(value, entry) => intercept += factor * centre(value, entry),
+                // x = z + m: x^2 = z^2 + 2 m z + m^2.
+                Atom::Square(value, entry) => {
+                    let middle = centre(value, entry);
+                    row[places[&Atom::Entry(value, entry)]] += 2.0 * factor * middle;
+                    intercept += factor * middle * middle;
+                }
+                Atom::Is(..) => {}
+            }
+        }
+        map.weights.push(row);
+        map.intercepts.push(intercept);
+    }
+    ir.estimate(node, argument, Function::Linear(map))
+}
+
+/// How an entry is used.
+#[derive(Default)]
+struct Used {
+    squared: bool,
+    /// Numbers that it is compared with, increasing.
+    categories: BTreeSet<u32>,
+}
+
+fn used(sums: &[Sum]) -> BTreeMap<(ValueId, u32), Used> {
+    let mut all: BTreeMap<(ValueId, u32), Used> = BTreeMap::new();
+    for atom in sums.iter().flat_map(|sum| sum.terms.keys()) {
+        match *atom {
+            Atom::Entry(value, entry) => {
+                all.entry((value, entry)).or_default();
+            }
+            Atom::Square(value, entry) => all.entry((value, entry)).or_default().squared = true,
+            Atom::Is(value, entry, number) => {
+                all.entry((value, entry))
+                    .or_default()
+                    .categories
+                    .insert(number);
+            }
+        }
+    }
+    all
+}
+
+/// The mean of the parabolas' vertices, for each entry that is squared.
+fn centres(sums: &[Sum]) -> HashMap<(ValueId, u32), f64> {
+    let mut vertices: HashMap<(ValueId, u32), Vec<f64>> = HashMap::new();
+    for sum in sums {
+        for (atom, factor) in &sum.terms {
+            if let &Atom::Square(value, entry) = atom {
+                let slope = sum.terms.get(&Atom::Entry(value, entry)).unwrap_or(&0.0);
+                let vertex = -slope / (2.0 * factor);
+                if vertex.is_finite() {
+                    vertices.entry((value, entry)).or_default().push(vertex);
+                }
+            }
+        }
+    }
+    let mean = |all: Vec<f64>| all.iter().sum::<f64>() / all.len() as f64;
+    vertices
+        .into_iter()
+        .map(|(entry, all)| (entry, mean(all)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::extract;
+    use crate::analyse::places::{Place, places};
+    use crate::ir::{Function, Ir};
+    use cipherfn_program::{BinaryFunction, Kind, Op, ReduceFunction, Tensor, ValueId};
+
+    fn binary(ir: &mut Ir, function: BinaryFunction, left: ValueId, right: ValueId) -> ValueId {
+        ir.add(Op::Binary {
+            function,
+            left,
+            right,
+        })
+    }
+
+    fn weights(ir: &Ir) -> (Vec<Vec<f64>>, Vec<f64>) {
+        match &ir.estimators[0].function {
+            Function::Linear(map) => (map.weights.clone(), map.intercepts.clone()),
+            Function::Trees(_) => panic!("linear"),
+        }
+    }
+
+    /// `(x0 - 1)^2 + (x1 - 3)^2 / 2`.
+    #[test]
+    fn parabolas_are_linear_in_values_and_squares() {
+        let mut ir = Ir::sample();
+        let (means, two) = (ir.numbers(&[1.0, 3.0]), ir.numbers(&[2.0]));
+        let spreads = ir.numbers(&[1.0, 2.0]);
+        let away = binary(&mut ir, BinaryFunction::Sub, ValueId(0), means);
+        let square = binary(&mut ir, BinaryFunction::Pow, away, two);
+        let terms = binary(&mut ir, BinaryFunction::Div, square, spreads);
+        let score = ir.add(Op::Reduce {
+            function: ReduceFunction::Sum,
+            argument: terms,
+            group: 2,
+        });
+        let made = extract(ir.giving(score)).unwrap();
+        // Around their vertices the parabolas have no linear part and no constant.
+        assert_eq!(weights(&made), (vec![vec![0.0, 1.0, 0.0, 0.5]], vec![0.0]));
+        let found = places(&made).unwrap();
+        let output = made.outputs[0].value;
+        assert!(matches!(found.places[output.index()], Place::Affine(_)));
+    }
+
+    #[test]
+    fn tables_are_linear_in_indicators() {
+        let mut ir = Ir::sample();
+        let kind = Kind::I64;
+        let codes = ir.add(Op::Cast {
+            source: ValueId(0),
+            kind,
+        });
+        let looked_up = |ir: &mut Ir, entry: u32, values: [f32; 4]| {
+            let (source, entries) = (codes, vec![entry]);
+            let index = ir.add(Op::Select { source, entries });
+            let table = ir.add(Op::Constant(Tensor::F32(values.to_vec())));
+            ir.add(Op::Pick {
+                table,
+                index,
+                inner: 2,
+            })
+        };
+        let left = looked_up(&mut ir, 0, [1.0, 2.0, 3.0, 4.0]);
+        let right = looked_up(&mut ir, 1, [5.0, 6.0, 7.0, 8.0]);
+        let score = binary(&mut ir, BinaryFunction::Add, left, right);
+        let made = extract(ir.giving(score)).unwrap();
+        let expected = vec![vec![1.0, 3.0, 5.0, 7.0], vec![2.0, 4.0, 6.0, 8.0]];
+        assert_eq!(weights(&made), (expected, vec![0.0, 0.0]));
+    }
+
+    #[test]
+    fn scaling_alone_is_no_score() {
+        let mut ir = Ir::sample();
+        let factors = ir.numbers(&[2.0, 3.0]);
+        let scaled = binary(&mut ir, BinaryFunction::Mul, ValueId(0), factors);
+        assert!(extract(ir.giving(scaled)).unwrap().estimators.is_empty());
+    }
+}
