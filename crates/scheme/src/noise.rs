@@ -33,7 +33,7 @@ pub const KEY_MARGIN: f64 = 1.125;
 pub fn margin(set: &ParameterSet, transport: Transport, rows: f64) -> f64 {
     let (most, share) = match (transport, set.packing()) {
         (Transport::Packed, Some(packing)) if packing.depth() > Depth::new(8) => (1.06, 1.6),
-        (Transport::Packed, Some(_)) => (1.02, 1.05),
+        (Transport::Packed, Some(_)) => (1.025, 1.12),
         _ => return KEY_MARGIN,
     };
     KEY_MARGIN.max(most + share / rows)
