@@ -255,23 +255,28 @@ fn margins_hold_the_tail_of_the_mixture() {
     }
 }
 
-/// A minute.
+/// The probability of a failure is that over all keys: half of the mixture's largest part lies in
+/// how many coefficients of the key are 1. A minute.
 #[test]
 #[ignore = "a campaign over 25 keys"]
-fn margins_hold_under_every_key() {
-    for key in 0..25 {
+fn margins_hold_on_average_over_keys() {
+    const SAMPLE: usize = 25;
+    let mut failures = std::collections::BTreeMap::new();
+    for key in 0..SAMPLE {
         for error in row_errors(&format!("key {key}")) {
             let spectrum = error.spectrum();
             for rows in ROWS {
                 let bound = DEVIATIONS * margin(error.set, Transport::Packed, rows);
                 let found = Mixture::of(&error, &spectrum, rows).tail(bound);
-                let (name, depth) = (error.set.name, error.depth);
-                assert!(
-                    found < -40.0,
-                    "{name}, {depth}, {rows}, {key}: 2^{found:.2}"
-                );
+                let case = (error.set.name, error.depth, rows as usize);
+                *failures.entry(case).or_insert(0.0) += found.exp2() / SAMPLE as f64;
             }
         }
+    }
+    for (case, failure) in failures {
+        let found = failure.log2();
+        println!("{case:?}: 2^{found:.2}");
+        assert!(found < -40.0, "{case:?}: 2^{found:.2}");
     }
 }
 
