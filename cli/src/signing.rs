@@ -237,6 +237,7 @@ mod tests {
             assert!(refused().contains("symbolic link"), "{}", refused());
             std::fs::remove_file(&path).unwrap();
             std::fs::create_dir(&path).unwrap();
+            set(&path, 0o700);
             assert!(refused().contains("is not a file"), "{}", refused());
             std::fs::remove_dir(&path).unwrap();
             std::fs::rename(&moved, &path).unwrap();

@@ -223,6 +223,11 @@ fn from_publishing_to_predictions_and_back() {
         (&30.into(), &0.into(), &0.into())
     );
 
+    // What is deleted or removed is gone.
+    let delete = [&["register", "--delete"], service.as_slice()].concat();
+    success(&sandbox.run(&delete));
+    assert!(failure(&sandbox.run(&status[1..])).contains("cipherfn register"));
+
     // Another developer is not made by mistake.
     let other = [
         &["publish", grid, "--name", "tree", "--dev", "data"],
@@ -238,10 +243,6 @@ fn from_publishing_to_predictions_and_back() {
     success(&sandbox.run(&[&other[..], &["--new-developer"]].concat()));
     assert_eq!(sandbox.mode("other/signing.key"), 0o600);
 
-    // What is deleted or removed is gone.
-    let delete = [&["register", "--delete"], service.as_slice()].concat();
-    success(&sandbox.run(&delete));
-    assert!(failure(&sandbox.run(&status[1..])).contains("cipherfn register"));
     success(&sandbox.run(&["models", "remove", "tree", "--dev", "data"]));
     assert!(failure(&sandbox.run(&predict)).contains("no model tree"));
 }
