@@ -29,6 +29,13 @@ pub(crate) struct BucketArguments {
     dev: Option<PathBuf>,
 }
 
+impl BucketArguments {
+    /// The data directory, if this is a local service's.
+    pub(crate) fn local(&self) -> Option<&Path> {
+        self.dev.as_deref()
+    }
+}
+
 /// Where a running `cipherfn dev` is, with the keys of its embedded S3.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct DevFile {

@@ -3,7 +3,7 @@
 use crate::bucket::{DEV_BUCKET, DevFile};
 use crate::files::Source;
 use crate::server;
-use crate::signing::{Developer, SigningArguments};
+use crate::signing::{Developer, KeyFile};
 use anyhow::{Context, Result, bail};
 use cipherfn_circuit::Bundle;
 use cipherfn_emulator::{Authorizer, Config, Emulator, Function, Lifecycle, LogSink, Route};
@@ -169,7 +169,7 @@ pub(crate) async fn publish(
 pub(crate) async fn publish_files(
     registry: &Registry,
     publications: &[Publication],
-    signing: &SigningArguments,
+    signing: &KeyFile,
 ) -> Result<()> {
     if publications.is_empty() {
         return Ok(());

@@ -2,6 +2,7 @@
 
 use crate::terminal;
 use anyhow::{Context, Result, bail};
+use cipherfn_client_http::{Directory, Refused};
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::statement::{PublicKey, Serial, SignedStatement, Statement};
@@ -9,15 +10,15 @@ use cipherfn_service::registry::Model;
 use cipherfn_signing::{SigningKey, verify};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::{env, str};
 use time::OffsetDateTime;
-use zeroize::Zeroizing;
 
 /// Which key signs.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct SigningArguments {
     /// The developer's signing key, made by the first publish if it is not there; it stays on this
-    /// machine [default: cipherfn/signing.key in the user's configuration directory, ~/.config]
+    /// machine [default: cipherfn/signing.key in the user's configuration directory, ~/.config; at
+    /// a `cipherfn dev` developer/signing.key in its data directory]
     #[arg(long, value_name = "FILE", global = true)]
     signing_key: Option<PathBuf>,
 }
@@ -29,38 +30,46 @@ pub(crate) struct Developer {
     made: Option<PathBuf>,
 }
 
-impl SigningArguments {
+/// Where a developer's key lies, or will.
+pub(crate) struct KeyFile(PathBuf);
+
+impl KeyFile {
     /// The key, made where there is none yet.
     pub(crate) fn developer(&self) -> Result<Developer> {
-        let path = self.path()?;
-        if let Some(key) = read(&path)? {
-            return Ok(Developer { key, made: None });
+        if let Some(developer) = self.known()? {
+            return Ok(developer);
         }
         let key = SigningKey::generate()?;
-        match write(&path, &key) {
-            Ok(()) => Ok(Developer {
-                key,
-                made: Some(path),
-            }),
-            // Somebody else made it meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let key = read(&path)?.with_context(|| format!("{} is gone", path.display()))?;
-                Ok(Developer { key, made: None })
-            }
-            Err(error) => Err(error)
-                .with_context(|| format!("cannot write the signing key {}", path.display())),
+        if write(&self.0, &key)? {
+            let made = Some(self.0.clone());
+            return Ok(Developer { key, made });
         }
+        // Somebody else made it meanwhile.
+        self.known()?
+            .with_context(|| format!("{} is gone", self.0.display()))
     }
 
     /// The key, if there is one.
     pub(crate) fn known(&self) -> Result<Option<Developer>> {
-        let key = read(&self.path()?)?;
+        let key = read(&self.0)?;
         Ok(key.map(|key| Developer { key, made: None }))
     }
+}
 
-    fn path(&self) -> Result<PathBuf> {
+impl SigningArguments {
+    /// The file of the key. A local service, with this data directory, has a key of its own: what
+    /// is signed for a trial must not be shown to clients of another service.
+    pub(crate) fn file(&self, local: Option<&Path>) -> Result<KeyFile> {
+        self.path(local).map(KeyFile)
+    }
+
+    fn path(&self, local: Option<&Path>) -> Result<PathBuf> {
         if let Some(path) = &self.signing_key {
             return Ok(path.clone());
+        }
+        // A directory that others may write, as its parent may be, is no place for a key.
+        if let Some(data) = local {
+            return Ok(data.join("developer").join("signing.key"));
         }
         let set = |name| env::var_os(name).filter(|value| !value.is_empty());
         let directory = set("XDG_CONFIG_HOME").map(PathBuf::from);
@@ -136,88 +145,105 @@ impl Developer {
     }
 }
 
+/// Directory and name of a key's file.
+fn place(path: &Path) -> Result<(&Path, &str)> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.with_context(|| format!("{} names no file in UTF-8", path.display()))?;
+    let parent = path.parent();
+    let directory = parent.filter(|parent| !parent.as_os_str().is_empty());
+    Ok((directory.unwrap_or(Path::new(".")), name))
+}
+
 fn read(path: &Path) -> Result<Option<SigningKey>> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => Zeroizing::new(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot read {}", path.display()));
-        }
+    let (directory, name) = place(path)?;
+    let Some(directory) = Directory::open(directory)? else {
+        return Ok(None);
     };
-    #[cfg(unix)]
-    {
-        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path)?.permissions());
-        if mode & 0o077 != 0 {
-            bail!(
-                "{} is open to others than its owner (mode {:03o}); `chmod go-rwx` it, and use a new key if somebody else could read it",
-                path.display(),
-                mode & 0o777
-            );
-        }
-    }
-    let key = SigningKey::from_text(&text).with_context(|| path.display().to_string())?;
+    let Some(bytes) = directory.read(name, Refused::OthersAnything)? else {
+        return Ok(None);
+    };
+    let text = str::from_utf8(&bytes).unwrap_or_default();
+    let key = SigningKey::from_text(text).with_context(|| path.display().to_string())?;
     Ok(Some(key))
 }
 
-/// Writes a key for its owner alone, whole or not at all, and over no other.
-fn write(path: &Path, key: &SigningKey) -> io::Result<()> {
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let directory = directory.unwrap_or(Path::new("."));
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory)?;
-    // Temporary files have mode 0600 from the start.
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.write_all(key.to_text().as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist_noclobber(path)
-        .map(drop)
-        .map_err(|error| error.error)
+/// Writes a key for its owner alone, whole or not at all; false if there is one already.
+fn write(path: &Path, key: &SigningKey) -> Result<bool> {
+    let (directory, _) = place(path)?;
+    Directory::create(directory)?;
+    let persisted = || {
+        // Temporary files have mode 0600 from the start.
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        file.write_all(key.to_text().as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist_noclobber(path).map_err(|error| error.error)
+    };
+    match persisted() {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => {
+            Err(error).with_context(|| format!("cannot write the signing key {}", path.display()))
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::SigningArguments;
+    use super::KeyFile;
     use cipherfn_protocol::hash::Hash;
     use cipherfn_protocol::statement::Serial;
     use cipherfn_service::registry::{Folder, LiveVersion, Model};
     use time::OffsetDateTime;
 
-    fn arguments(directory: &tempfile::TempDir) -> SigningArguments {
-        SigningArguments {
-            signing_key: Some(directory.path().join("deep/signing.key")),
-        }
+    fn file(directory: &tempfile::TempDir) -> KeyFile {
+        KeyFile(directory.path().join("deep/signing.key"))
     }
 
     #[test]
     fn a_key_is_made_once_for_its_owner_alone() {
         let directory = tempfile::tempdir().unwrap();
-        let arguments = arguments(&directory);
-        assert!(arguments.known().unwrap().is_none());
-        let first = arguments.developer().unwrap();
+        let file = file(&directory);
+        assert!(file.known().unwrap().is_none());
+        let first = file.developer().unwrap();
         let path = first.made.clone().expect("made now");
-        let again = arguments.developer().unwrap();
+        let again = file.developer().unwrap();
         assert_eq!(
             (again.made.as_ref(), again.public()),
             (None, first.public())
         );
         #[cfg(unix)]
         {
-            use std::os::unix::fs::PermissionsExt;
-            let mode = |mode| std::fs::Permissions::from_mode(mode);
+            use std::os::unix::fs::{PermissionsExt, symlink};
+            let set = |path: &std::path::Path, mode| {
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+            };
+            let refused = || format!("{:#}", file.developer().map(drop).unwrap_err());
             let found = std::fs::metadata(&path).unwrap().permissions();
             assert_eq!(found.mode() & 0o777, 0o600);
-            std::fs::set_permissions(&path, mode(0o640)).unwrap();
-            let error = arguments.developer().map(drop).unwrap_err().to_string();
-            assert!(error.contains("chmod go-rwx"), "{error}");
-            std::fs::set_permissions(&path, mode(0o600)).unwrap();
+            set(&path, 0o640);
+            assert!(refused().contains("open to others"), "{}", refused());
+            set(&path, 0o600);
+            let parent = path.parent().unwrap();
+            set(parent, 0o770);
+            assert!(
+                refused().contains("deep is open to others"),
+                "{}",
+                refused()
+            );
+            set(parent, 0o700);
+            let moved = parent.join("moved");
+            std::fs::rename(&path, &moved).unwrap();
+            symlink(&moved, &path).unwrap();
+            assert!(refused().contains("symbolic link"), "{}", refused());
+            std::fs::remove_file(&path).unwrap();
+            std::fs::create_dir(&path).unwrap();
+            set(&path, 0o700);
+            assert!(refused().contains("is not a file"), "{}", refused());
+            std::fs::remove_dir(&path).unwrap();
+            std::fs::rename(&moved, &path).unwrap();
         }
         std::fs::write(&path, "not a key").unwrap();
-        let error = arguments.developer().map(drop).unwrap_err();
+        let error = file.developer().map(drop).unwrap_err();
         assert!(
             format!("{error:#}").contains("not a signing key"),
             "{error:#}"
@@ -227,7 +253,7 @@ mod tests {
     #[test]
     fn statements_grow_and_cover_the_developer_s_own_versions_alone() {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let developer = arguments(&one).developer().unwrap();
+        let developer = file(&one).developer().unwrap();
         let name = "fraud".parse().unwrap();
         let (first, second) = (Hash::of(b"first"), Hash::of(b"second"));
         let published = |statement: Option<_>| {
@@ -263,7 +289,7 @@ mod tests {
                 .sign_again(&name, Some(&published(None)), first)
                 .is_none()
         );
-        let stranger = arguments(&other).developer().unwrap();
+        let stranger = file(&other).developer().unwrap();
         assert!(stranger.sign_again(&name, Some(&model), first).is_none());
         let mut forged = statement;
         forged.statement.serial = Serial(u64::MAX);

@@ -77,7 +77,7 @@ pub enum KeyRingError {
         reason: String,
     },
     /// A file or directory of another user, who can change it at any time.
-    #[error("{} belongs to another user (id {owner}), who can change it; use a key ring of your own", .path.display())]
+    #[error("{} belongs to another user (id {owner}), who can change it; use one of your own", .path.display())]
     Owner {
         /// The file or directory.
         path: PathBuf,
@@ -85,7 +85,7 @@ pub enum KeyRingError {
         owner: u32,
     },
     /// A directory, a pipe or a device where a key should be.
-    #[error("{} is not a file; remove it, and make the keys that are missing", .path.display())]
+    #[error("{} is not a file; remove it, and make the key anew", .path.display())]
     NotAFile {
         /// What is there.
         path: PathBuf,

@@ -29,7 +29,7 @@ use cipherfn_protocol::message::KeyId;
 use cipherfn_protocol::specs::EXPANSION;
 use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_scheme::{EvaluationKey, SecretKey};
-use directory::{Directory, Refused};
+pub use directory::{Directory, Refused};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;

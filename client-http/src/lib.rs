@@ -9,7 +9,7 @@ mod keyring;
 mod service;
 
 pub use error::KeyRingError;
-pub use keyring::{Existing, Filled, KeyPartFile, KeyRing, State};
+pub use keyring::{Directory, Existing, Filled, KeyPartFile, KeyRing, Refused, State};
 pub use service::{
     Authentication, Fetched, ParseTokenError, Registered, Retry, Service, ServiceError,
     ServiceOptions, Skew, Timeouts, Token, Uploaded,

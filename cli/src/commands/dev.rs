@@ -114,7 +114,8 @@ impl Dev {
 
     /// Publishes, says where everything is, and waits to be stopped.
     async fn ready(&self, file: &DevFile, url: &str, terminal: Terminal) -> Result<()> {
-        emulation::publish_files(&file.registry(), &self.publish, &self.signing).await?;
+        let signing = self.signing.file(Some(&self.data))?;
+        emulation::publish_files(&file.registry(), &self.publish, &signing).await?;
         let dev_file = file.write(&self.data)?;
         let value = serde_json::json!({ "url": file.url, "s3_endpoint": file.s3_endpoint, "bucket": file.bucket, "data": self.data });
         terminal.report(&value, || {

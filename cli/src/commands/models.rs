@@ -152,7 +152,11 @@ impl Models {
     ) -> Result<impl Fn(Option<&Model>, SpecsHash) -> Option<SignedStatement> + Sync + use<>> {
         let (name, current) = (known.name.clone(), changed.map(|model| model.current));
         let needed = known.statement().is_some() && current.is_some_and(|it| it != known.current);
-        let developer = if needed { self.signing.known()? } else { None };
+        let developer = if needed {
+            self.signing.file(self.bucket.local())?.known()?
+        } else {
+            None
+        };
         let sign =
             move |known: Option<&Model>, specs| developer.as_ref()?.sign_again(&name, known, specs);
         if let (true, Some(current)) = (needed, current)

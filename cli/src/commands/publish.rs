@@ -7,7 +7,7 @@ use crate::server;
 use crate::shared::block_on;
 use crate::signing::SigningArguments;
 use crate::terminal::{self, Terminal};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use cipherfn_protocol::api::ModelName;
 use std::num::NonZeroUsize;
 
@@ -27,6 +27,10 @@ pub(crate) struct Publish {
     /// Versions of the model that stay live, this one included
     #[arg(long, value_name = "N", default_value_t = KEEP)]
     keep: NonZeroUsize,
+    /// Publish with a key other than the model's before: its clients refuse the specs until they
+    /// trust the new one
+    #[arg(long)]
+    new_developer: bool,
     #[command(flatten)]
     signing: SigningArguments,
     #[command(flatten)]
@@ -36,23 +40,26 @@ pub(crate) struct Publish {
 impl Publish {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
         let bundle = server::read_bundle(&self.bundle)?;
-        let developer = self.signing.developer()?;
-        developer.introduce();
-        let model = block_on(async {
+        let file = self.signing.file(self.bucket.local())?;
+        let (developer, model) = block_on(async {
             let registry = self.bucket.open().await?;
             // A model that cannot be read is written over.
             if let Ok(Some(known)) = registry.model(&self.name).await
                 && let Some(signed) = known.statement()
-                && signed.key != developer.public()
+                && !self.new_developer
+                && file.known()?.map(|own| own.public()) != Some(signed.key)
             {
-                terminal::notice(&format!(
-                    "warning: model {} was signed by {} before; its clients refuse these specs until they trust {}",
+                bail!(
+                    "model {} is signed by {}, which is not this signing key, so its clients would refuse these specs; give its developer's key with --signing-key FILE, or --new-developer and tell clients the new key",
                     self.name,
-                    signed.key,
-                    developer.public()
-                ));
+                    signed.key
+                );
             }
-            emulation::publish(&registry, &self.name, &bundle, &developer, self.keep).await
+            let developer = file.developer()?;
+            developer.introduce();
+            let name = &self.name;
+            let model = emulation::publish(&registry, name, &bundle, &developer, self.keep).await?;
+            Ok((developer, model))
         })?;
         let mut value = serde_json::to_value(&model)?;
         value["developer"] = serde_json::to_value(developer.public())?;

@@ -153,7 +153,9 @@ fn from_publishing_to_predictions_and_back() {
             "--json", "publish", grid, "--name", "tree", "--dev", "data",
         ])));
     let developer = published.as_object_mut().unwrap().remove("developer");
-    assert_eq!(sandbox.mode(".config/cipherfn/signing.key"), 0o600);
+    // A key of this service, which the developer's clients elsewhere do not know.
+    assert_eq!(sandbox.mode("data/developer/signing.key"), 0o600);
+    assert!(!sandbox.path(".config/cipherfn").exists());
     assert_eq!(published["versions"].as_array().unwrap().len(), 2);
     let listed = json(&success(&sandbox.run(&[
         "--json",
@@ -225,6 +227,22 @@ fn from_publishing_to_predictions_and_back() {
     let delete = [&["register", "--delete"], service.as_slice()].concat();
     success(&sandbox.run(&delete));
     assert!(failure(&sandbox.run(&status[1..])).contains("cipherfn register"));
+
+    // Another developer is not made by mistake.
+    let other = [
+        &["publish", grid, "--name", "tree", "--dev", "data"],
+        ["--signing-key", "other/signing.key"].as_slice(),
+    ]
+    .concat();
+    let error = failure(&sandbox.run(&other));
+    assert!(
+        error.contains("--signing-key FILE, or --new-developer"),
+        "{error}"
+    );
+    assert!(!sandbox.path("other").exists());
+    success(&sandbox.run(&[&other[..], &["--new-developer"]].concat()));
+    assert_eq!(sandbox.mode("other/signing.key"), 0o600);
+
     success(&sandbox.run(&["models", "remove", "tree", "--dev", "data"]));
     assert!(failure(&sandbox.run(&predict)).contains("no model tree"));
 }

@@ -18,7 +18,7 @@ const UNFINISHED: &str = ".unfinished-";
 
 /// Permissions that a file must not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub enum Refused {
     /// Others may write it.
     OthersWrite = 0o022,
     /// Others may do anything.
@@ -27,14 +27,14 @@ pub(super) enum Refused {
 
 /// An open directory that only its owner can change.
 #[derive(Debug)]
-pub(super) struct Directory {
+pub struct Directory {
     path: PathBuf,
     handle: system::Handle,
 }
 
 impl Directory {
     /// The directory at `path`, or `None` where there is none.
-    pub(super) fn open(path: &Path) -> Result<Option<Self>, KeyRingError> {
+    pub fn open(path: &Path) -> Result<Option<Self>, KeyRingError> {
         let handle = match system::open_directory(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             handle => handle.map_err(io_error(path))?,
@@ -45,7 +45,7 @@ impl Directory {
     }
 
     /// The same, made if need be.
-    pub(super) fn create(path: &Path) -> Result<Self, KeyRingError> {
+    pub fn create(path: &Path) -> Result<Self, KeyRingError> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
@@ -80,7 +80,7 @@ impl Directory {
     }
 
     /// The bytes of a file, or `None` where there is none.
-    pub(super) fn read(
+    pub fn read(
         &self,
         name: &str,
         refused: Refused,

@@ -7,9 +7,6 @@ use cipherfn_protocol::message::{Chunk, ChunkHead, Outcome, QueryChunk, ReplyChu
 use cipherfn_scheme::reply::PackedRows;
 use cipherfn_scheme::{ExpandedEvaluationKey, SchemeError};
 
-/// Rows that are evaluated before the clock is looked at again.
-const WAVE: usize = 32;
-
 impl Model {
     /// Answers a chunk, rows in parallel on the current rayon pool: one outcome a row, in their
     /// order.
@@ -51,11 +48,9 @@ impl Model {
         };
         match packed {
             None => {
-                for wave in rows.chunks(WAVE) {
-                    let outcomes =
-                        clock.rows(wave.len(), || self.circuit().evaluate_rows(key, wave))?;
-                    reply.outcomes.extend(outcomes.into_iter().map(explained));
-                }
+                let evaluate = |wave: &_| self.circuit().evaluate_rows(key, wave);
+                let outcomes = waves(&rows, clock, evaluate)?;
+                reply.outcomes.extend(outcomes.into_iter().map(explained));
             }
             // A block's results are in memory together, 32 KB each, and twice while they are packed:
             // 134 MB an output at most.
@@ -80,18 +75,16 @@ impl Model {
     ) -> Result<(Vec<Outcome>, Vec<u8>), C::Late> {
         let mut results = Vec::with_capacity(rows.len());
         let mut outcomes = Vec::with_capacity(rows.len());
-        for wave in rows.chunks(WAVE) {
-            let wave = clock.rows(wave.len(), || self.circuit().results_of_rows(key, wave))?;
-            for result in wave {
-                match result {
-                    Ok(result) => {
-                        results.push(Some(result));
-                        outcomes.push(Ok(Vec::new()));
-                    }
-                    Err(error) => {
-                        results.push(None);
-                        outcomes.push(Err(error.to_string()));
-                    }
+        let evaluate = |wave: &_| self.circuit().results_of_rows(key, wave);
+        for result in waves(rows, clock, evaluate)? {
+            match result {
+                Ok(result) => {
+                    results.push(Some(result));
+                    outcomes.push(Ok(Vec::new()));
+                }
+                Err(error) => {
+                    results.push(None);
+                    outcomes.push(Err(error.to_string()));
                 }
             }
         }
@@ -109,6 +102,21 @@ impl Model {
             |bytes| (outcomes, bytes),
         ))
     }
+}
+
+/// Evaluates rows wave by wave, each as large as the clock allows at its time.
+fn waves<'a, C: Clock, T>(
+    mut rows: &[QueryRow<'a>],
+    clock: &mut C,
+    evaluate: impl Fn(&[QueryRow<'a>]) -> Vec<T>,
+) -> Result<Vec<T>, C::Late> {
+    let mut done = Vec::with_capacity(rows.len());
+    while !rows.is_empty() {
+        let (wave, rest) = rows.split_at(clock.wave().min(rows.len()));
+        done.extend(clock.rows(wave.len(), || evaluate(wave))?);
+        rows = rest;
+    }
+    Ok(done)
 }
 
 fn explained(outcome: Result<Vec<u8>, EngineError>) -> Outcome {

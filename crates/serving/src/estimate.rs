@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// Time kept for everything after the evaluation.
 const MARGIN: Duration = Duration::from_millis(500);
 
+/// Rows that are evaluated before the clock is looked at again.
+const WAVE: usize = 32;
+
 /// What is to be done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
@@ -67,6 +70,16 @@ impl Average {
 }
 
 impl Estimate {
+    /// Rows to evaluate before the clock is looked at again: while nothing is known of a row, one a
+    /// thread. More could pass the deadline, end the environment, and leave the next one as
+    /// ignorant.
+    fn wave(&self) -> usize {
+        match self.row.of(1) {
+            0 => rayon::current_num_threads(),
+            _ => WAVE,
+        }
+    }
+
     /// Refuses work that will not be done before the deadline.
     pub fn check(&self, work: Work, deadline: Instant) -> Result<(), OutOfTime> {
         let left = deadline
@@ -95,6 +108,8 @@ impl Estimate {
 pub(crate) trait Clock {
     /// Why a piece is not done.
     type Late;
+    /// Rows to evaluate at once, at least 1.
+    fn wave(&self) -> usize;
     /// Evaluates some rows.
     fn rows<T>(&mut self, rows: usize, work: impl FnOnce() -> T) -> Result<T, Self::Late>;
     /// Packs results.
@@ -106,6 +121,10 @@ pub(crate) struct Untimed;
 
 impl Clock for Untimed {
     type Late = Infallible;
+
+    fn wave(&self) -> usize {
+        WAVE
+    }
 
     fn rows<T>(&mut self, _: usize, work: impl FnOnce() -> T) -> Result<T, Infallible> {
         Ok(work())
@@ -126,6 +145,10 @@ pub(crate) struct Timed<'a> {
 
 impl Clock for Timed<'_> {
     type Late = OutOfTime;
+
+    fn wave(&self) -> usize {
+        self.estimate.wave()
+    }
 
     fn rows<T>(&mut self, rows: usize, work: impl FnOnce() -> T) -> Result<T, OutOfTime> {
         self.estimate.check(self.left, self.deadline)?;
@@ -178,6 +201,27 @@ mod tests {
             estimate.check(rows(1), Instant::now()),
             Err(OutOfTime::NoTime)
         );
+    }
+
+    /// A row of 10 s on one thread, in an environment that has seen none: the rest is refused after
+    /// the first row, and the next query before it.
+    #[test]
+    fn the_first_wave_measures_a_row_a_thread() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build();
+        pool.unwrap().install(|| {
+            let estimate = Estimate::default();
+            let mut clock = Timed {
+                estimate: &estimate,
+                deadline: Instant::now() + Duration::from_secs(29),
+                left: rows(32),
+            };
+            assert_eq!(clock.wave(), 3);
+            assert_eq!(clock.rows(3, || ()), Ok(()), "nothing is known yet");
+            assert_eq!(clock.wave(), WAVE);
+            estimate.row.0.store(10_000_000_000, Ordering::Relaxed);
+            let late = Err(OutOfTime::TooManyRows { rows: 29, most: 1 });
+            assert_eq!(clock.rows(WAVE, || ()), late);
+        });
     }
 
     #[test]

@@ -11,6 +11,8 @@ use crate::hash::SpecsHash;
 pub const HEAD_LEN: usize = 81;
 /// Bytes of the longest head, of rows in groups.
 pub const MAX_HEAD_LEN: usize = HEAD_LEN + 5;
+/// Bytes of the seed that every row or group of a query begins with.
+const SEED_LEN: usize = 16;
 const LAST: u8 = 1;
 const GROUPS: u8 = 2;
 const PACKED: u8 = 4;
@@ -47,12 +49,17 @@ impl Chunk for QueryChunk {
         let rows = head.group.map_or(1, |group| group.rows as usize);
         let (full, left) = (count / rows, count % rows);
         let len = head.row_len as usize;
+        // Each costs an allocation, and many times its bytes if it has few.
+        if len < SEED_LEN {
+            return Err(reader.malformed("rows shorter than their seed"));
+        }
         let rest = full
             .checked_mul(len)
             .and_then(|whole| reader.rest.split_at_checked(whole));
         let (whole, last) = rest.ok_or(reader.malformed("its rows do not fill it"))?;
         // A smaller group is at most as long as a full one, and none has no bytes.
-        if last.len() > len || last.is_empty() != (left == 0) {
+        let fit = if left == 0 { 0..=0 } else { SEED_LEN..=len };
+        if !fit.contains(&last.len()) {
             return Err(reader.malformed("its rows do not fill it"));
         }
         let group = |rows| {

@@ -8,6 +8,7 @@ fn specs() -> SpecsHash {
     Hash::of(b"specs")
 }
 
+/// Rows of two bytes, each repeated to the length of two seeds; one byte is a smaller group's.
 fn query(first_row: u64, last: bool, rows: &[&[u8]]) -> QueryChunk {
     QueryChunk {
         head: ChunkHead {
@@ -16,11 +17,11 @@ fn query(first_row: u64, last: bool, rows: &[&[u8]]) -> QueryChunk {
             nonce: None,
             first_row,
             last,
-            row_len: 2,
+            row_len: 32,
             group: None,
             packed: false,
         },
-        groups: rows.iter().map(|row| row.to_vec().into()).collect(),
+        groups: rows.iter().map(|row| row.repeat(16).into()).collect(),
     }
 }
 
@@ -45,8 +46,8 @@ fn exact_bytes_of_a_query_payload() {
     expected.extend_from_slice(&[7, 0, 0, 0, 0, 0, 0, 0]); // first row
     expected.push(1); // last
     expected.extend_from_slice(&[2, 0, 0, 0]); // rows
-    expected.extend_from_slice(&[2, 0, 0, 0]); // bytes of a row
-    expected.extend_from_slice(&[0xaa, 0xbb, 0xcc, 0xdd]);
+    expected.extend_from_slice(&[32, 0, 0, 0]); // bytes of a row
+    expected.extend_from_slice(&[[0xaa, 0xbb].repeat(16), [0xcc, 0xdd].repeat(16)].concat());
     let chunk = query(7, true, &[&[0xaa, 0xbb], &[0xcc, 0xdd]]);
     assert_eq!(chunk.to_payload(), expected);
     assert_eq!(QueryChunk::from_payload(1, &expected).unwrap(), chunk);
@@ -102,14 +103,21 @@ fn long_explanations_are_cut_at_a_character() {
     assert_eq!(back.outcomes, [Err("€".repeat(341))]);
 }
 
-/// A million of them would fit into a message of a hundred bytes.
+/// Millions of them would fit into a message, each in memory of its own.
 #[test]
-fn rows_without_bytes_are_refused() {
-    let mut bytes = query(0, true, &[&[1, 2], &[3, 4]]).to_payload();
-    bytes.truncate(bytes.len() - 4);
-    bytes[61] = 0;
-    let error = QueryChunk::from_payload(1, &bytes).unwrap_err();
-    assert!(error.to_string().contains("rows without bytes"), "{error}");
+fn rows_shorter_than_a_seed_are_refused() {
+    let good = query(0, true, &[&[1, 2], &[3, 4]]).to_payload();
+    for (len, reason) in [
+        (0, "without bytes"),
+        (1, "shorter than"),
+        (15, "shorter than"),
+    ] {
+        let mut bytes = good[..65 + 2 * len].to_vec();
+        bytes[61] = len as u8;
+        let error = QueryChunk::from_payload(1, &bytes).unwrap_err();
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+    assert!(QueryChunk::from_payload(1, &good).is_ok());
 }
 
 #[test]
@@ -265,8 +273,8 @@ fn version_2_has_a_nonce_behind_the_key() {
     expected.extend_from_slice(&[7, 0, 0, 0, 0, 0, 0, 0]); // first row
     expected.push(1); // last
     expected.extend_from_slice(&[1, 0, 0, 0]); // rows
-    expected.extend_from_slice(&[2, 0, 0, 0]); // bytes of a row
-    expected.extend_from_slice(&[0xaa, 0xbb]);
+    expected.extend_from_slice(&[32, 0, 0, 0]); // bytes of a row
+    expected.extend_from_slice(&[0xaa, 0xbb].repeat(16));
     assert_eq!(chunk.to_payload(), expected);
     assert_eq!(QueryChunk::from_payload(2, &expected).unwrap(), chunk);
     let reply = ReplyChunk {
@@ -340,11 +348,11 @@ fn groups_and_packed_results() {
     head.extend_from_slice(&[7, 0, 0, 0, 0, 0, 0, 0]); // first row
     head.push(7); // last, groups, packed
     head.extend_from_slice(&[5, 0, 0, 0]); // rows
-    head.extend_from_slice(&[2, 0, 0, 0]); // bytes of a full group
+    head.extend_from_slice(&[32, 0, 0, 0]); // bytes of a full group
     let mut expected = head.clone();
     expected.push(9); // depth
     expected.extend_from_slice(&[2, 0, 0, 0]); // rows of a full group
-    expected.extend_from_slice(&[1, 2, 3, 4, 5]);
+    expected.extend_from_slice(&[[1, 2].repeat(16), [3, 4].repeat(16), [5].repeat(16)].concat());
     assert_eq!(chunk.to_payload(), expected);
     assert_eq!(QueryChunk::from_payload(2, &expected).unwrap(), chunk);
 
@@ -405,7 +413,7 @@ fn groups_that_do_not_add_up_are_refused() {
     assert!(QueryChunk::from_payload(1, &old).is_err());
     let mut reply = ReplyChunk {
         head: chunk.head,
-        outcomes: vec![Ok(vec![1, 2])],
+        outcomes: vec![Ok(vec![1; 32])],
         packed: Vec::new(),
     };
     assert!(ReplyChunk::from_payload(2, &reply.to_payload()).is_err());
