@@ -130,7 +130,7 @@ def exported(model, kind, train):
 def short(text):
     """One line without what is supported instead, and without what would end a cell of a table."""
     text = text.split("; supported:")[0]
-    return " ".join(text.split()).replace("|", "\\|")[:240]
+    return " ".join(text.split()).replace("|", "\\|")[:120]
 
 
 def tried(binary, name, estimator, kind):
