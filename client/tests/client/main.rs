@@ -357,10 +357,7 @@ fn steps_that_would_show_noise_are_refused() {
     // Replies may be copies of one: what each of them could say alone adds up.
     let copies = |replies: u32| {
         changed(|specs| {
-            let (form, score) = (
-                specs.decoding.replies[0].clone(),
-                specs.decoding.scores[0].clone(),
-            );
+            let (form, score) = (specs.decoding.replies[0], specs.decoding.scores[0].clone());
             specs.decoding.replies = vec![form; replies as usize];
             let of_reply = |index| ScoreDecoding {
                 coefficient: index / 2,
