@@ -3,7 +3,7 @@
 //!
 //! `cargo run --package cipherfn-examples --example in-memory`
 
-use cipherfn_client::{Batch, Client, Values};
+use cipherfn_client::{Asked, Batch, Client, Values};
 use cipherfn_compiler::{Calibration, Options, compile};
 use cipherfn_protocol::message::{Chunks, QueryChunk, write_chunk};
 use cipherfn_scheme::{EvaluationKey, SecretKey};
@@ -43,7 +43,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     // The client decrypts.
-    let answers = client.open(&secret, nonce, 0, &reply)?;
+    let asked = Asked {
+        nonce,
+        rows: encoded.rows.len() as u64,
+    };
+    let answers = client.open(&secret, asked, 0, &reply)?;
     for (name, column) in client.predictions(&answers).columns() {
         println!("{name}: {:?}", column.values());
     }

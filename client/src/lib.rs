@@ -23,7 +23,7 @@
 //!
 //! ```
 //! # mod server { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/client/echo.rs")); }
-//! use cipherfn_client::{Batch, Client, Values};
+//! use cipherfn_client::{Asked, Batch, Client, Values};
 //! use cipherfn_scheme::SecretKey;
 //!
 //! # let specs = server::specs("echo");
@@ -37,7 +37,8 @@
 //!
 //! let reply = server::answer(&query); // elsewhere, without the secret key
 //!
-//! let answers = client.open(&secret, nonce, 0, &reply)?;
+//! let asked = Asked { nonce, rows: encoded.rows.len() as u64 };
+//! let answers = client.open(&secret, asked, 0, &reply)?;
 //! let marked = answers.into_iter().zip(encoded.marks);
 //! let answers: Vec<_> = marked.map(|(answer, mark)| answer.marked(mark)).collect();
 //! let predictions = client.predictions(&answers);
@@ -61,6 +62,7 @@ mod trust;
 
 pub use batch::{Batch, Column, Values};
 pub use client::Client;
+pub use decrypt::Asked;
 pub use encrypt::{EncodedRow, EncodedRows, Encrypted, InputRow, Mark};
 pub use error::{ClientError, Remedy, RowError};
 pub use prediction::{Answer, Prediction};

@@ -36,7 +36,7 @@ pub enum Pin {
         /// The specs that it names.
         specs: SpecsHash,
     },
-    /// Specs that nobody has signed: these and no others.
+    /// Specs of whose developer nothing is known: these and no others.
     Specs(SpecsHash),
 }
 
@@ -87,7 +87,8 @@ impl Offer {
                 }
             }
             Accept::Specs(hash) if *hash == self.specs => {
-                let pin = pin.cloned().unwrap_or_else(|| self.pin());
+                // The caller vouches for these specs; who has signed them is the service's word.
+                let pin = pin.cloned().unwrap_or(Pin::Specs(self.specs));
                 Ok((pin, Verdict::Accepted))
             }
             Accept::Specs(hash) => Err(TrustError::OtherSpecs {
@@ -256,9 +257,9 @@ pub enum TrustError {
         /// Serial of the newest statement that was taken.
         newest: Serial,
     },
-    /// Unsigned specs are others than before.
+    /// Specs are others than before, and no developer is known.
     #[error(
-        "the specs of model {model} have changed from {} to {}, and those before were not signed, so nobody vouches for these; accept them only if the developer says that they are theirs", .pinned.short(), .found.short()
+        "the specs of model {model} have changed from {} to {}, and no developer is known who could vouch for these; accept them only if the developer says that they are theirs", .pinned.short(), .found.short()
     )]
     Changed {
         /// The model.

@@ -113,7 +113,7 @@ pub fn input_rows<E: From<TableError>, R: Read>(
 /// Decrypts a reply of which every row must have an answer.
 pub fn decrypt(client: &Client, secret: &SecretKey, reply: &[u8]) -> Result<String> {
     let mut answers = Vec::new();
-    client.decrypt(secret, reply, |more| {
+    client.decrypt(secret, None, reply, |more| {
         answers.extend(more);
         Ok::<_, Box<dyn Error>>(())
     })?;

@@ -1,7 +1,7 @@
 //! Rows of one request share ciphertexts: encrypted groups through client, server and back, and
 //! what goes wrong in one.
 
-use cipherfn_client::{Answer, Client, InputRow};
+use cipherfn_client::{Answer, Asked, Client, InputRow};
 use cipherfn_compiler::{Compiled, Profile};
 use cipherfn_protocol::frame::{HEADER_LEN, ParameterSetTag};
 use cipherfn_protocol::message::{
@@ -64,7 +64,7 @@ impl Wide {
 
     fn open(&self, reply: &[u8]) -> Result<Vec<Answer>> {
         let mut answers = Vec::new();
-        self.client.decrypt(&self.secret, reply, |more| {
+        self.client.decrypt(&self.secret, None, reply, |more| {
             answers.extend(more);
             Ok::<_, Box<dyn Error>>(())
         })?;
@@ -242,7 +242,8 @@ fn models_that_cannot_are_not_asked_to() {
     assert!(model.check(tag, &chunk, Some(&key)).is_ok());
     let mut bytes = Vec::new();
     write_chunk(&mut bytes, tag, &model.answer(Some(&key), &chunk)).unwrap();
-    let answers = client.open(&secret, nonce, 0, &bytes).unwrap();
+    let asked = Asked { nonce, rows: 3 };
+    let answers = client.open(&secret, asked, 0, &bytes).unwrap();
     assert!(answers.iter().all(|answer| answer.prediction.is_some()));
     chunk.head.packed = true;
     assert!(matches!(

@@ -5,10 +5,11 @@ use crate::shared::{Force, Threads};
 use crate::table::{self, InputRows, OnError, Predictions, TableOptions};
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};
-use cipherfn_client::{Answer, Client, Encrypted, Mark};
+use cipherfn_client::{Answer, Asked, Client, Encrypted, Mark};
 use cipherfn_client_http::KeyRing;
 use cipherfn_protocol::message::{Chunks, KeyId, ReplyChunk};
 use std::io::Read;
+use std::mem::discriminant;
 use std::path::PathBuf;
 
 /// Decrypt a reply to predictions
@@ -33,7 +34,7 @@ pub(crate) struct Decrypt {
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
     /// The rows that the query was made from, for --keep, or where the key ring does not know the
-    /// query: the bad ones have no prediction
+    /// query (it forgets one that was decrypted): the bad ones have no prediction
     #[arg(long, value_name = "FILE")]
     rows: Option<Source>,
     /// Columns of the rows to carry into the predictions, such as an id; may be repeated
@@ -62,6 +63,12 @@ impl Decrypt {
             .output
             .create(Content::Text, self.force.force, &inputs)?;
         let reply = self.input.repeatable()?;
+        let query = self.recall(&ring, secret.id(), &reply)?;
+        let asked = query.as_ref().map(|query| Asked {
+            nonce: query.nonce,
+            rows: query.rows,
+        });
+        let known = Recalled(query.map_or_else(Vec::new, |query| query.marks));
         let (mut marks, mut predictions): (Box<dyn Marks>, _) = match &self.rows {
             Some(source) => {
                 let (table, _) = self.table.open(source, terminal, "rows")?;
@@ -69,13 +76,11 @@ impl Decrypt {
                 let rows = RowsAgain {
                     client: &client,
                     rows: input,
+                    known: asked.map(|_| known),
                 };
                 (Box::new(rows), predictions)
             }
-            None => (
-                Box::new(self.recall(&ring, secret.id(), &reply)?),
-                Predictions::new(&client, &[])?,
-            ),
+            None => (Box::new(known), Predictions::new(&client, &[])?),
         };
         let (input, len) = reply.open()?;
         let (input, progress) = terminal.watch(input, len, "decrypting");
@@ -87,12 +92,15 @@ impl Decrypt {
             Ok::<_, anyhow::Error>(())
         };
         client
-            .decrypt(&secret, input, take)
+            .decrypt(&secret, asked, input, take)
             .with_context(|| self.input.name())?;
         progress.finish_and_clear();
-        marks.end(predictions.rows())?;
+        marks.end()?;
         let (rows, failed) = predictions.finish(&mut output, self.on_error)?;
         output.finish()?;
+        if let Some(nonce) = asked.and_then(|asked| asked.nonce) {
+            ring.forget(nonce)?;
+        }
         let value = serde_json::json!({ "rows": rows, "failed": failed, "columns": client.prediction_columns() });
         terminal
             .beside_data(self.output.is_stdout())
@@ -107,7 +115,7 @@ impl Decrypt {
     /// What the key ring knows of the query that the reply answers. Replies of version 1 name none,
     /// and their queries have no rows that mean nothing; nor does it matter for replies under
     /// another key, which decryption refuses by name.
-    fn recall(&self, ring: &KeyRing, key: KeyId, reply: &Source) -> Result<Recalled> {
+    fn recall(&self, ring: &KeyRing, key: KeyId, reply: &Source) -> Result<Option<Encrypted>> {
         let first = Chunks::<_, ReplyChunk>::new(reply.open()?.0).next();
         let first = first.transpose().with_context(|| self.input.name())?;
         let head = first.map(|(_, chunk)| chunk.head);
@@ -115,15 +123,15 @@ impl Decrypt {
             .filter(|head| head.key == key)
             .and_then(|head| head.nonce)
         else {
-            return Ok(Recalled(None));
+            return Ok(None);
         };
         match ring.recall(nonce)? {
-            Some(encrypted) => Ok(Recalled(Some(encrypted))),
-            None => bail!(
-                "{} does not know the query that {} answers, and so not which of its rows could not be encoded; give the rows with --rows, or the key ring that encrypted them",
+            None if self.rows.is_none() => bail!(
+                "{} does not know the query that {} answers, or has forgotten it since it was decrypted, and so not which of its rows could not be encoded; give the rows with --rows, or the key ring that encrypted them",
                 self.keys.display(),
                 self.input.name()
             ),
+            query => Ok(query),
         }
     }
 }
@@ -133,32 +141,48 @@ trait Marks {
     /// Of `count` rows from number `first` on, from 0.
     fn next(&mut self, first: u64, count: usize) -> Result<Vec<Mark>>;
 
-    /// Refuses a reply of another number of rows.
-    fn end(&mut self, rows: u64) -> Result<()>;
+    /// Refuses a reply of fewer rows.
+    fn end(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// From the rows themselves.
 struct RowsAgain<'a, R> {
     client: &'a Client,
     rows: InputRows<R>,
+    /// What the key ring says, if it knows the query.
+    known: Option<Recalled>,
 }
 
-/// From the key ring.
-struct Recalled(Option<Encrypted>);
+/// From the key ring: marks of the rows that are not sound, by their numbers.
+struct Recalled(Vec<(u64, Mark)>);
 
 const UNEQUAL: &str =
     "the reply has another number of rows than --rows; give the rows that its query was made from";
 
 impl<R: Read> Marks for RowsAgain<'_, R> {
-    fn next(&mut self, _: u64, count: usize) -> Result<Vec<Mark>> {
+    fn next(&mut self, first: u64, count: usize) -> Result<Vec<Mark>> {
         let rows = self.rows.by_ref().take(count).collect::<Result<Vec<_>>>()?;
         if rows.len() < count {
             bail!(UNEQUAL);
         }
-        Ok(self.client.marks(&rows).collect())
+        let marks: Vec<Mark> = self.client.marks(&rows).collect();
+        if let Some(known) = &mut self.known {
+            // Texts may name the file, which may have been moved.
+            let known = known.next(first, count)?;
+            let differs = |(one, other): (&Mark, &Mark)| discriminant(one) != discriminant(other);
+            if let Some(row) = marks.iter().zip(&known).position(differs) {
+                bail!(
+                    "row {} of --rows is not the one that the query was made from; give the rows that its query was made from",
+                    first + row as u64 + 1
+                );
+            }
+        }
+        Ok(marks)
     }
 
-    fn end(&mut self, _: u64) -> Result<()> {
+    fn end(&mut self) -> Result<()> {
         if self.rows.next().is_some() {
             bail!(UNEQUAL);
         }
@@ -169,8 +193,7 @@ impl<R: Read> Marks for RowsAgain<'_, R> {
 impl Marks for Recalled {
     fn next(&mut self, first: u64, count: usize) -> Result<Vec<Mark>> {
         let mut marks = vec![Mark::Sound; count];
-        let known = self.0.as_ref().map_or(&[][..], |query| &query.marks);
-        let known = &known[known.partition_point(|(row, _)| *row < first)..];
+        let known = &self.0[self.0.partition_point(|(row, _)| *row < first)..];
         for (row, mark) in known
             .iter()
             .take_while(|(row, _)| row - first < count as u64)
@@ -178,15 +201,5 @@ impl Marks for Recalled {
             marks[(row - first) as usize] = mark.clone();
         }
         Ok(marks)
-    }
-
-    fn end(&mut self, rows: u64) -> Result<()> {
-        match &self.0 {
-            Some(query) if query.rows != rows => bail!(
-                "the reply has {rows} rows and its query had {}; have the query answered again",
-                query.rows
-            ),
-            _ => Ok(()),
-        }
     }
 }

@@ -10,7 +10,7 @@ use crate::terminal::{self, Terminal};
 use crate::trust::{self, TrustArguments};
 use crate::usage::bail_usage;
 use anyhow::{Context, Result};
-use cipherfn_client::Client;
+use cipherfn_client::{Asked, Client};
 use cipherfn_client_http::{Existing, Fetched, KeyRing, ServiceError};
 use cipherfn_protocol::api::ModelName;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
@@ -115,7 +115,11 @@ impl Predict {
             let query = client.query(&secret, nonce, &encoded.rows)?;
             let mut reply = Vec::new();
             time += server.answer(query.as_slice(), &mut reply, |_| ())?.time;
-            let answers = client.open(&secret, nonce, predictions.rows(), &reply)?;
+            let asked = Asked {
+                nonce,
+                rows: batch.len() as u64,
+            };
+            let answers = client.open(&secret, asked, predictions.rows(), &reply)?;
             let marked = answers.into_iter().zip(encoded.marks);
             predictions.take(marked.map(|(answer, mark)| answer.marked(mark)).collect())?;
             progress.set_message(format!("{} rows", predictions.rows()));

@@ -184,7 +184,14 @@ fn bad_rows_of_an_encrypted_file_have_no_prediction() {
     let decrypt = [
         "decrypt", "s.json", "--keys", "keys", "--input", "r.cfr", "-o", "-",
     ];
-    // The key ring knows, and so do the rows.
+    // Other rows than those that the query had, by number or by what became of them.
+    sandbox.write("other.csv", &rows(3));
+    let error = failure(&sandbox.run(&[&decrypt[..], &["--rows", "other.csv"]].concat()));
+    assert!(error.contains("row 3 of --rows is not the one"), "{error}");
+    // The key ring knows until it is decrypted, and the rows say the same.
+    let kept = fs::read_dir(sandbox.path("keys/queries")).unwrap();
+    let kept: Vec<_> = kept.map(|entry| entry.unwrap().path()).collect();
+    let record = fs::read(&kept[0]).unwrap();
     for rows in [&[][..], &["--rows", "rows.csv"]] {
         let csv = success(&sandbox.run(&[&decrypt[..], rows].concat()));
         let found = cells(&csv);
@@ -198,11 +205,14 @@ fn bad_rows_of_an_encrypted_file_have_no_prediction() {
     let pipe = [
         "decrypt", "s.json", "--keys", "keys", "--input", "-", "-o", "-",
     ];
+    assert!(!kept[0].exists());
+    fs::write(&kept[0], record).unwrap();
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(&kept[0], permissions).unwrap();
     let reply = fs::read(sandbox.path("r.cfr")).unwrap();
     let piped = String::from_utf8(sandbox.pipe(&pipe, &reply).stdout).unwrap();
     assert_eq!(cells(&piped)[3][0], "");
     // Without either nothing plausible is written for it.
-    fs::remove_dir_all(sandbox.path("keys/queries")).unwrap();
     let error = failure(&sandbox.run(&decrypt));
     assert!(error.contains("give the rows with --rows"), "{error}");
     sandbox.write("other.csv", &rows(2));

@@ -46,6 +46,24 @@ struct DeveloperV1 {
 }
 
 impl KeyRing {
+    /// Judges specs as [`Self::judge`] does, and remembers nothing.
+    pub fn check(
+        &self,
+        service: &str,
+        offer: &Offer,
+        accept: &Accept,
+    ) -> Result<Verdict, KeyRingError> {
+        let models = match Directory::open(&self.directory)? {
+            Some(directory) => read(&directory)?,
+            None => Vec::new(),
+        };
+        let mut known = models.iter();
+        let pin = known
+            .find(|known| known.is_of(service, &offer.model))
+            .map(PinV1::pin);
+        Ok(offer.judge(pin.as_ref(), accept)?.1)
+    }
+
     /// Judges specs that the service at `service` offers, and remembers what they are taken for.
     /// Of several processes one judges at a time.
     pub fn judge(
@@ -56,17 +74,10 @@ impl KeyRing {
     ) -> Result<Verdict, KeyRingError> {
         let directory = Directory::create(&self.directory)?;
         let _lock = directory.lock()?;
-        let unreadable = |reason: String| KeyRingError::Pins {
-            path: directory.path(FILE),
-            reason,
-        };
-        let mut models = match directory.read(FILE, Refused::OthersWrite)? {
-            Some(bytes) => parse(&bytes).map_err(unreadable)?,
-            None => Vec::new(),
-        };
+        let mut models = read(&directory)?;
         let known = models
             .iter_mut()
-            .find(|known| known.service == service && known.model == offer.model);
+            .find(|known| known.is_of(service, &offer.model));
         let pin = known.as_deref().map(PinV1::pin);
         let (after, verdict) = offer.judge(pin.as_ref(), accept)?;
         if pin.as_ref() == Some(&after) {
@@ -79,9 +90,23 @@ impl KeyRing {
         }
         let document = PinsV1 { format: 1, models };
         let json = serde_json::to_vec_pretty(&document);
-        let json = json.map_err(|error| unreadable(error.to_string()))?;
+        let json = json.map_err(|error| unreadable(&directory, error.to_string()))?;
         directory.write(FILE, &json)?;
         Ok(verdict)
+    }
+}
+
+fn read(directory: &Directory) -> Result<Vec<PinV1>, KeyRingError> {
+    match directory.read(FILE, Refused::OthersWrite)? {
+        Some(bytes) => parse(&bytes).map_err(|reason| unreadable(directory, reason)),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn unreadable(directory: &Directory, reason: String) -> KeyRingError {
+    KeyRingError::Pins {
+        path: directory.path(FILE),
+        reason,
     }
 }
 
@@ -108,6 +133,10 @@ impl PinV1 {
             specs,
             developer,
         }
+    }
+
+    fn is_of(&self, service: &str, model: &ModelName) -> bool {
+        self.service == service && self.model == *model
     }
 
     fn pin(&self) -> Pin {

@@ -1,7 +1,8 @@
 //! What the client knows of the queries that it wrote to files: which of their rows mean nothing.
 //!
 //! A row that cannot be encoded is sent as zeros, whose answer looks like any other. So `queries/`
-//! holds a file for each query, named by the nonce that its reply repeats.
+//! holds a file for each query, named by the nonce that its reply repeats. Reasons quote cells of
+//! the rows, so a file goes once its query's reply is decrypted.
 
 use super::KeyRing;
 use super::directory::{Directory, Refused};
@@ -81,6 +82,14 @@ impl KeyRing {
             rows: record.rows,
             marks,
         }))
+    }
+
+    /// Forgets a query.
+    pub fn forget(&self, nonce: Nonce) -> Result<(), KeyRingError> {
+        match Directory::open(&self.directory.join(FOLDER))? {
+            Some(directory) => directory.remove(&file_name(nonce)),
+            None => Ok(()),
+        }
     }
 }
 

@@ -15,9 +15,8 @@ use super::transport::Call;
 use super::{Service, blocking};
 use crate::keyring::KeyRing;
 use bytes::Bytes;
-use cipherfn_client::{Answer, Client, EncodedRows, InputRow};
+use cipherfn_client::{Answer, Asked, Client, ClientError, EncodedRows, InputRow};
 use cipherfn_protocol::api::{self, ApiVersion, ModelName, Problem, ProblemType, Route};
-use cipherfn_protocol::message::Nonce;
 use cipherfn_scheme::SecretKey;
 use futures_util::{StreamExt, stream};
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -270,7 +269,11 @@ impl Run {
             );
             return Err(self.service.answer_error(&call, reason));
         }
-        self.open(answer.body, nonce, batch.first + start as u64, count as u64)
+        let asked = Asked {
+            nonce,
+            rows: count as u64,
+        };
+        self.open(answer.body, asked, batch.first + start as u64)
             .await
     }
 
@@ -278,21 +281,20 @@ impl Run {
     async fn open(
         &self,
         reply: Bytes,
-        nonce: Option<Nonce>,
+        asked: Asked,
         first_row: u64,
-        count: u64,
     ) -> Result<Vec<Answer>, ServiceError> {
         let (client, secret) = (Arc::clone(&self.client), Arc::clone(&self.secret));
-        let decrypted = blocking(move || client.open(&secret, nonce, first_row, &reply));
+        let decrypted = blocking(move || client.open(&secret, asked, first_row, &reply));
         let model = self.model.clone();
-        let (first, last) = (first_row + 1, first_row + count);
+        let (first, last) = (first_row + 1, first_row + asked.rows);
         match decrypted.await? {
-            Ok(answers) if answers.len() as u64 == count => Ok(answers),
-            Ok(answers) => Err(ServiceError::RowCount {
+            Ok(answers) => Ok(answers),
+            Err(ClientError::RowCount { found, .. }) => Err(ServiceError::RowCount {
                 model,
                 first,
                 last,
-                found: answers.len() as u64,
+                found,
             }),
             Err(source) => Err(ServiceError::Reply {
                 model,

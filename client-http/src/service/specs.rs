@@ -99,19 +99,21 @@ impl Service {
         let (ring, service, accept) = (ring.clone(), self.url().to_owned(), accept.clone());
         let model = model.clone();
         let client = blocking(move || {
+            let offer = Offer {
+                model,
+                specs: Hash::of(&bytes),
+                statement,
+            };
+            // Before anything is made of them; remembered only where they can be used.
+            ring.check(&service, &offer, &accept)?;
+            let client = Client::from_specs(&bytes)?;
+            let verdict = ring.judge(&service, &offer, &accept)?;
             if let Some(path) = path
                 && cached.as_ref() != Some(&bytes)
             {
                 let directory = path.parent().unwrap_or(Path::new("."));
                 let _ = fs::create_dir_all(directory).and_then(|()| write(&path, &bytes));
             }
-            let client = Client::from_specs(&bytes)?;
-            let offer = Offer {
-                model,
-                specs: client.specs().hash(),
-                statement,
-            };
-            let verdict = ring.judge(&service, &offer, &accept)?;
             Ok::<_, ServiceError>(Fetched {
                 client: Arc::new(client),
                 developer: offer.statement.map(|signed| signed.key),

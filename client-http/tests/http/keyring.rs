@@ -320,8 +320,12 @@ fn what_rows_are_worth_is_remembered_by_query() {
         ],
     };
     ring.remember(nonce, &encrypted).unwrap();
-    assert_eq!(ring.recall(nonce).unwrap(), Some(encrypted));
+    assert_eq!(ring.recall(nonce).unwrap().as_ref(), Some(&encrypted));
     assert_eq!(ring.recall(other).unwrap(), None);
+    ring.forget(nonce).unwrap();
+    assert_eq!(ring.recall(nonce).unwrap(), None);
+    ring.forget(nonce).unwrap();
+    ring.remember(nonce, &encrypted).unwrap();
     let file = path.join(format!("queries/{nonce}.json"));
     assert_eq!((mode(&path), mode(&file)), (0o700, 0o600));
     fs::write(&file, "{").unwrap();

@@ -314,7 +314,8 @@ async fn failed_rows_have_their_number_in_the_table() {
     let failed: Vec<_> = failed
         .map(|(row, answer)| (row, answer.remark.as_deref()))
         .collect();
-    assert_eq!(failed, [(1, Some("out of luck")), (4, Some("out of luck"))]);
+    let reason = Some("the service: out of luck");
+    assert_eq!(failed, [(1, reason), (4, reason)]);
 }
 
 #[tokio::test]

@@ -20,10 +20,18 @@ static STRANGER: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::generate().
 /// What the service has: a name for specs, and the statement beside them.
 type Offered = (&'static str, Option<String>);
 
+/// What no client can read has no name.
+fn specs(name: &str) -> Vec<u8> {
+    match name {
+        "" => b"no specs".to_vec(),
+        name => echo::specs(name),
+    }
+}
+
 fn signed(key: &SigningKey, name: &'static str, serial: u64) -> Offered {
     let statement = key.sign(Statement {
         model: model(),
-        specs: Hash::of(&echo::specs(name)),
+        specs: Hash::of(&specs(name)),
         serial: Serial(serial),
     });
     (name, Some(statement.to_json().unwrap()))
@@ -42,7 +50,7 @@ impl Scene {
         let served = Arc::clone(&offered);
         let server = Server::start(move |_| -> Answer {
             let (name, statement) = served.lock().unwrap().clone();
-            let specs = echo::specs(name);
+            let specs = specs(name);
             let tag = format!("\"{}\"", Hash::of(&specs));
             let mut response = response(200, SPECS, specs);
             let headers = response.headers_mut();
@@ -118,6 +126,19 @@ async fn the_first_developer_is_remembered_and_no_other_is_taken() {
     let trusted = scene.fetch(signed(key, "newer", 9), &trusted).await;
     assert_eq!(trusted.unwrap().verdict, Verdict::Accepted);
     assert_eq!(scene.verdict(signed(key, "newer", 9)).await, Verdict::Known);
+}
+
+#[tokio::test]
+async fn specs_are_judged_before_they_are_read() {
+    let (scene, key) = (Scene::new().await, &*DEVELOPER);
+    scene.verdict(signed(key, "echo", 1)).await;
+    let refused = scene.refusal(signed(&STRANGER, "", 9)).await;
+    assert!(matches!(refused, TrustError::OtherDeveloper { .. }));
+    // Those that cannot be read are not remembered either.
+    let unreadable = scene.fetch(signed(key, "", 9), &Accept::Pinned).await;
+    assert!(matches!(unreadable, Err(ServiceError::Client(_))));
+    let verdict = scene.verdict(signed(key, "other", 2)).await;
+    assert!(matches!(verdict, Verdict::Newer { .. }));
 }
 
 #[tokio::test]

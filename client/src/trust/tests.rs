@@ -130,6 +130,11 @@ fn the_caller_may_know_better() {
         let (after, verdict) = unsigned("b").judge(pin, &accept).unwrap();
         assert_eq!(verdict, Verdict::Accepted);
         assert_eq!(after, pin.cloned().unwrap_or(Pin::Specs(hash("b"))));
+        // Whoever has signed them: a service that adds a signature of its own gains nothing by it.
+        let (signed_pin, _) = signed(&STRANGER, "b", 1).judge(pin, &accept).unwrap();
+        assert_eq!(signed_pin, after);
+        let next = signed(&STRANGER, "c", 2).judge(Some(&signed_pin), &Accept::Pinned);
+        assert!(next.is_err(), "{next:?}");
         let refused = unsigned("c").judge(pin, &accept).unwrap_err();
         assert!(matches!(refused, TrustError::OtherSpecs { .. }));
     }

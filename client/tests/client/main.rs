@@ -2,10 +2,12 @@
 
 mod echo;
 
-use cipherfn_client::{Answer, Batch, Client, ClientError, Column, InputRow, Mark, Values};
+use cipherfn_client::{Answer, Asked, Batch, Client, ClientError, Column, InputRow, Mark, Values};
 use cipherfn_program::{Kind, Op, ProgramBuilder, RowProgram, Tensor, TensorType};
 use cipherfn_protocol::frame::FrameError;
-use cipherfn_protocol::message::{Chunk, ChunkHead, Chunks, MessageError, QueryChunk};
+use cipherfn_protocol::message::{
+    Chunk, ChunkHead, Chunks, MessageError, QueryChunk, ReplyChunk, write_chunk,
+};
 use cipherfn_protocol::specs::{Bits, ClientSpecs, OutputField, ScoreDecoding, SpecsDocument};
 use cipherfn_scheme::SecretKey;
 use echo::{answer, answer_with, set, specs};
@@ -27,7 +29,7 @@ fn encrypt(client: &Client, key: &SecretKey, rows: Vec<InputRow>) -> Result<Vec<
 
 fn decrypt(client: &Client, key: &SecretKey, reply: &[u8]) -> Result<Vec<Answer>, ClientError> {
     let mut answers = Vec::new();
-    client.decrypt(key, reply, |more| {
+    client.decrypt(key, None, reply, |more| {
         answers.extend(more);
         Ok::<_, ClientError>(())
     })?;
@@ -82,7 +84,8 @@ fn failed_rows_have_a_reason_and_no_prediction() {
     let answers = decrypt(&client, &key, &reply).unwrap();
     assert_eq!(answers[1].prediction, None);
     // Nothing that a terminal would obey.
-    assert_eq!(answers[1].remark.as_deref(), Some("out of  [31mluck "));
+    let remark = "the service: out of  [31mluck ";
+    assert_eq!(answers[1].remark.as_deref(), Some(remark));
     let predictions = client.predictions(&answers);
     let validity = predictions.column("prediction").unwrap().validity();
     assert_eq!(validity, Some(&[true, false, true][..]));
@@ -108,12 +111,8 @@ fn what_the_server_sees_does_not_depend_on_values() {
         .collect();
     assert_eq!(chunks, [5]);
 
-    let answers = client.open(&key, nonce, 0, &answer(&query)).unwrap();
-    let other = client.nonce().unwrap();
-    assert!(matches!(
-        client.open(&key, other, 0, &answer(&query)),
-        Err(ClientError::OtherQuery)
-    ));
+    let asked = Asked { nonce, rows: 5 };
+    let answers = client.open(&key, asked, 0, &answer(&query)).unwrap();
     assert_eq!(client.marks(&bad).collect::<Vec<_>>(), encoded.marks);
     let marked = answers.into_iter().zip(encoded.marks);
     let answers: Vec<_> = marked.map(|(answer, mark)| answer.marked(mark)).collect();
@@ -147,11 +146,73 @@ fn an_unusable_row_has_no_answer_whatever_the_server_says() {
         remark: None,
     };
     assert_eq!(answer.clone().marked(Mark::Sound), answer);
-    let marked = answer.marked(Mark::Unusable("no".into()));
+    // Nothing that a terminal would obey, wherever it is from.
+    let remark = |mark| answer.clone().marked(mark).remark;
+    let limited = remark(Mark::Limited("to\u{7}o far".into()));
+    assert_eq!(limited.as_deref(), Some("to o far"));
+    let marked = answer.marked(Mark::Unusable("\u{1b}no".into()));
     assert_eq!(
         (marked.prediction, marked.remark.as_deref()),
-        (None, Some("no"))
+        (None, Some(" no"))
     );
+}
+
+/// The reply with other heads: what a service can make of one.
+fn forged(reply: &[u8], change: impl Fn(&mut ReplyChunk)) -> Vec<u8> {
+    let mut forged = Vec::new();
+    for chunk in Chunks::<_, ReplyChunk>::new(reply) {
+        let (tag, mut chunk) = chunk.unwrap();
+        change(&mut chunk);
+        write_chunk(&mut forged, tag, &chunk).unwrap();
+    }
+    forged
+}
+
+#[test]
+fn a_reply_answers_what_was_asked() {
+    let (client, key) = (client(), SecretKey::generate(set()).unwrap());
+    let nonce = client.nonce().unwrap();
+    let rows = client.encode(&[row(1.0), row(0.5)]).rows;
+    let reply = answer(&client.query(&key, nonce, &rows).unwrap());
+    let asked = Asked { nonce, rows: 2 };
+    let open = |asked, reply: &[u8]| client.open(&key, asked, 0, reply);
+    assert_eq!(open(asked, &reply).unwrap().len(), 2);
+    for rows in [1, 3] {
+        let error = open(Asked { rows, ..asked }, &reply).unwrap_err();
+        assert!(
+            matches!(error, ClientError::RowCount { found: 2, expected } if expected == rows),
+            "{error}"
+        );
+    }
+    let other = Asked {
+        nonce: client.nonce().unwrap(),
+        rows: 2,
+    };
+    assert!(matches!(open(other, &reply), Err(ClientError::OtherQuery)));
+    // Version 1 has no nonce by which to know the rows that mean nothing: refused with and without.
+    let older = forged(&reply, |chunk| chunk.head.nonce = None);
+    for refused in [open(asked, &older), decrypt(&client, &key, &older)] {
+        assert!(matches!(
+            refused,
+            Err(ClientError::ReplyVersion { found: 1 })
+        ));
+    }
+    // Many rows in few bytes are refused by their number, before they are decrypted.
+    let packed = forged(&reply, |chunk| {
+        chunk.head.packed = true;
+        chunk.outcomes = vec![Ok(Vec::new()); 1 << 20];
+        chunk.packed = vec![0; 8];
+    });
+    assert!(matches!(
+        open(asked, &packed),
+        Err(ClientError::RowCount { .. })
+    ));
+    let packed = forged(&reply, |chunk| {
+        chunk.head.packed = true;
+        chunk.outcomes = vec![Ok(Vec::new()); 2];
+        chunk.packed = vec![0; 8];
+    });
+    assert!(matches!(open(asked, &packed), Err(ClientError::Packed)));
 }
 
 #[test]
@@ -292,6 +353,31 @@ fn steps_that_would_show_noise_are_refused() {
     };
     Client::from_specs(&readings(2)).unwrap();
     let error = Client::from_specs(&readings(1000)).unwrap_err();
+    assert!(matches!(error, ClientError::Step { .. }), "{error}");
+    // Replies may be copies of one: what each of them could say alone adds up.
+    let copies = |replies: u32| {
+        changed(|specs| {
+            let (form, score) = (specs.decoding.replies[0], specs.decoding.scores[0].clone());
+            specs.decoding.replies = vec![form; replies as usize];
+            let of_reply = |index| ScoreDecoding {
+                coefficient: index / 2,
+                step: 3e-5,
+                offset: 1e-6 * f64::from(index),
+                ..score.clone()
+            };
+            specs.decoding.scores = (0..2 * replies).map(of_reply).collect();
+            let len = 2 * replies as usize;
+            let scores = TensorType {
+                kind: Kind::F64,
+                len,
+            };
+            specs.postprocess = RowProgram::identity(vec![scores]).unwrap();
+            let names = (0..len).map(|index| index.to_string());
+            specs.outputs = vec![OutputField::Scores(names.collect())];
+        })
+    };
+    Client::from_specs(&copies(4)).unwrap();
+    let error = Client::from_specs(&copies(16)).unwrap_err();
     assert!(matches!(error, ClientError::Step { .. }), "{error}");
 }
 
