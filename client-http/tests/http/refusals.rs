@@ -146,7 +146,7 @@ async fn replies_that_do_not_fit_their_request_are_refused() {
         ),
         (
             |request| forged(request.body(), |chunk| chunk.head.nonce = None),
-            "belongs to another query",
+            "is of version 1",
         ),
         (
             |request| forged(request.body(), |chunk| chunk.head.first_row = 1),
