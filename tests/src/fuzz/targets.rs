@@ -2,7 +2,7 @@
 
 use super::Target;
 use crate::golden;
-use cipherfn_client::Client;
+use cipherfn_client::{Client, ClientError};
 use cipherfn_compiler::read::read_model;
 use cipherfn_program::{Kind, TensorType};
 use cipherfn_protocol::message::{Chunk, Chunks, QueryChunk};
@@ -38,7 +38,7 @@ pub const TARGETS: &[Target] = &[
         seeds: &["golden/v1/tree.cfr", "golden/v1/linear.cfr"],
         run: |bytes| {
             let (client, secret) = &*CLIENT;
-            drop(client.open(secret, None, 0, bytes));
+            drop(client.decrypt(secret, None, bytes, |_| Ok::<_, ClientError>(())));
         },
         framed: true,
     },
