@@ -4,7 +4,7 @@
 //! `cargo run --package cipherfn-examples --example custom-client`
 
 use cipherfn_circuit::Bundle;
-use cipherfn_client::{Answer, Client, InputRow};
+use cipherfn_client::{Answer, Asked, Client, InputRow};
 use cipherfn_compiler::{Calibration, Options, compile};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::message::{Chunks, QueryChunk, write_chunk};
@@ -60,7 +60,8 @@ fn ask(
     let nonce = client.nonce()?;
     requests.send((client.query(secret, nonce, &encoded.rows)?, to))?;
     // The reply to another query is an error.
-    let mut answers = client.open(secret, nonce, 0, &reply.recv()?)?;
+    let asked = Asked { nonce, rows: 1 };
+    let mut answers = client.open(secret, asked, 0, &reply.recv()?)?;
     let answer = answers.pop().ok_or("a reply without rows")?;
     let mark = encoded.marks.pop().ok_or("a mark a row")?;
     Ok(answer.marked(mark))

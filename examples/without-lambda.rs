@@ -5,7 +5,7 @@
 //! `cargo run --package cipherfn-examples --example without-lambda`
 
 use cipherfn_circuit::Bundle;
-use cipherfn_client::Client;
+use cipherfn_client::{Asked, Client};
 use cipherfn_compiler::{Calibration, Options, Profile, compile};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::message::{Chunks, KeyId, QueryChunk, write_chunk};
@@ -88,7 +88,11 @@ fn ask(
     connection.shutdown(Shutdown::Write)?;
     let mut reply = Vec::new();
     connection.read_to_end(&mut reply)?;
-    let answers = client.open(secret, nonce, 0, &reply)?;
+    let asked = Asked {
+        nonce,
+        rows: encoded.rows.len() as u64,
+    };
+    let answers = client.open(secret, asked, 0, &reply)?;
     let predictions = answers.into_iter().filter_map(|answer| answer.prediction);
     Ok(predictions
         .flat_map(|prediction| prediction.outputs)
