@@ -150,8 +150,8 @@ fn a_forged_query_row_is_answered_or_refused() {
     // Rows of another length.
     let forged = forge(Kind::Query, &query, |payload| {
         payload[57..61].copy_from_slice(&1u32.to_le_bytes());
-        payload[61..65].copy_from_slice(&4u32.to_le_bytes());
-        payload.truncate(65 + 4);
+        payload[61..65].copy_from_slice(&16u32.to_le_bytes());
+        payload.truncate(65 + 16);
     });
     let reply = server.answer(&forged).expect("an outcome a row");
     let client = Client::from_specs(&read("tree.specs.json")).expect("good specs");

@@ -422,7 +422,10 @@ fn a_row_that_the_server_failed_on_is_marked() {
         "decrypt", "s.json", "--keys", "keys", "--input", "f.cfr", "-o",
     ];
     let run = sandbox.run(&[&decrypt[..], &["-", "--on-error", "fail"]].concat());
-    assert!(failure(&run).contains("the first is row 2: out of memory") && run.stdout.is_empty());
+    assert!(
+        failure(&run).contains("the first is row 2: the service: out of memory")
+            && run.stdout.is_empty()
+    );
     let run = sandbox.run(&[&decrypt[..], &["p.csv"]].concat());
     success(&run);
     let notice = String::from_utf8(run.stderr).unwrap();
@@ -434,7 +437,7 @@ fn a_row_that_the_server_failed_on_is_marked() {
     let predictions: Vec<_> = predictions.lines().collect();
     assert_eq!(
         (predictions[0], predictions[2]),
-        ("prediction,error", ",out of memory")
+        ("prediction,error", ",the service: out of memory")
     );
 }
 
