@@ -158,6 +158,26 @@ impl Destination {
         identity(output).is_some_and(|output| identity(input) == Some(output))
     }
 
+    /// Refuses a file in a key ring: it would replace a secret key, or what is known of developers.
+    pub(crate) fn outside(&self, ring: &Path) -> Result<()> {
+        let Self::File(path) = self else {
+            return Ok(());
+        };
+        let directory = path.parent().filter(|parent| *parent != Path::new(""));
+        let directory = fs::canonicalize(directory.unwrap_or(Path::new("."))).ok();
+        let ring = fs::canonicalize(ring).ok();
+        if directory
+            .zip(ring)
+            .is_some_and(|(directory, ring)| directory.starts_with(ring))
+        {
+            bail_usage!(
+                "{} lies in the key ring, whose files are not for output; name a file elsewhere",
+                path.display()
+            );
+        }
+        Ok(())
+    }
+
     /// Starts an output. An existing file is an error unless `force` is given, and one of the
     /// `inputs` always; to be called before any long work.
     pub(crate) fn create(

@@ -55,6 +55,7 @@ impl Decrypt {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
         self.threads.apply()?;
         let client = super::encrypt::read_client(&self.specs)?;
+        self.output.outside(&self.keys)?;
         let ring = KeyRing::at(&self.keys);
         let secret = ring.secret_key(client.parameter_set())?;
         let inputs = [Some(&self.specs), Some(&self.input), self.rows.as_ref()];

@@ -47,6 +47,7 @@ impl Encrypt {
         let client = read_client(&self.specs)?;
         let ring = KeyRing::at(&self.keys);
         let secret = ring.secret_key(client.parameter_set())?;
+        self.output.outside(&self.keys)?;
         let inputs = [&self.specs, &self.input];
         let mut output = self
             .output

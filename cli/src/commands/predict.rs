@@ -76,6 +76,9 @@ pub(crate) struct Predict {
 impl Predict {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
         self.threads.apply()?;
+        if let Some(keys) = &self.keys {
+            self.output.outside(keys)?;
+        }
         match (&self.bundle, &self.service, &self.model, &self.keys) {
             (Some(bundle), ..) => self.here(bundle, terminal),
             (None, Some(url), Some(model), Some(keys)) => {

@@ -246,10 +246,12 @@ fn an_input_is_never_overwritten() {
     }
     success(&sandbox.run(&["specs", compiled(MODEL), "-o", "s.json"]));
     success(&sandbox.run(&["keygen", "s.json", "-o", "keys"]));
-    let encrypt = [
-        "encrypt", "s.json", "--keys", "keys", "--input", "rows.csv", "-o", "s.json", "--force",
-    ];
-    usage(&sandbox.run(&encrypt));
+    for output in ["s.json", "keys/secret.cfk", "keys/new.cfq"] {
+        let encrypt = [
+            "encrypt", "s.json", "--keys", "keys", "--input", "rows.csv", "-o", output, "--force",
+        ];
+        usage(&sandbox.run(&encrypt));
+    }
 }
 
 #[test]
