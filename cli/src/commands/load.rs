@@ -8,10 +8,11 @@ use crate::files::Source;
 use crate::shared::block_on;
 use crate::terminal::{Terminal, Unit};
 use crate::trust::TrustArguments;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use cipherfn_client::{Answer, Client};
-use cipherfn_client_http::{Authentication, Service, ServiceOptions, Token};
-use cipherfn_client_http::{Existing, KeyRing};
+use cipherfn_client_http::{
+    Authentication, Existing, KeyRing, Service, ServiceError, ServiceOptions, Token,
+};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::api::ModelName;
 use cipherfn_table::Table;
@@ -105,8 +106,21 @@ impl Load {
         outcome.verdict()
     }
 
+    /// Whatever becomes of it, no tenant keeps a key that nobody holds: there are only so many.
     async fn work(&self, terminal: Terminal) -> Result<Outcome> {
-        let callers = self.callers(terminal).await?;
+        let mut callers = Vec::new();
+        let outcome = tokio::select! {
+            outcome = self.score(&mut callers, terminal) => outcome,
+            _ = tokio::signal::ctrl_c() => Err(anyhow!("stopped")),
+        };
+        for caller in callers {
+            caller.delete_key().await?;
+        }
+        outcome
+    }
+
+    async fn score(&self, callers: &mut Vec<Arc<Caller>>, terminal: Terminal) -> Result<Outcome> {
+        self.callers(callers, terminal).await?;
         let rows = Arc::new(self.rows(&callers[0]).await?);
         let clients = self.clients.get();
         let progress = terminal.progress(Some(self.predictions.get() as u64), Unit::Rows, "load");
@@ -159,7 +173,7 @@ impl Load {
     }
 
     /// One caller a tenant, with a registered key.
-    async fn callers(&self, terminal: Terminal) -> Result<Vec<Arc<Caller>>> {
+    async fn callers(&self, callers: &mut Vec<Arc<Caller>>, terminal: Terminal) -> Result<()> {
         let mut services = Vec::new();
         if let Some(source) = &self.tenants {
             let file: TenantsFile = serde_json::from_slice(&source.read_all(MAX_TENANTS)?)
@@ -183,25 +197,25 @@ impl Load {
         } else {
             services.push(self.connection.open(&self.service).await?);
         }
-        let mut callers = Vec::new();
         for service in services {
             let keys = tempfile::tempdir().context("cannot make a temporary directory")?;
             let ring = KeyRing::at(keys.path());
             let accept = self.trust.accept();
             let client = service.client(&self.model, &ring, &accept).await?.client;
             ring.fill(&client, Existing::Keep)?;
-            register::register(&service, &ring, &client, terminal).await?;
-            callers.push(Arc::new(Caller {
+            let caller = Arc::new(Caller {
                 service,
                 client,
                 ring,
                 _keys: keys,
-            }));
+            });
+            callers.push(Arc::clone(&caller));
+            register::register(&caller.service, &caller.ring, &caller.client, terminal).await?;
         }
         if callers.is_empty() {
             bail!("the tenants file names nobody");
         }
-        Ok(callers)
+        Ok(())
     }
 
     /// The rows with their answers.
@@ -260,6 +274,18 @@ impl Caller {
             .predict(model, &self.client, &self.ring, rows, take)
             .await?;
         Ok(values)
+    }
+
+    /// Deletes the registered key, if there is one.
+    async fn delete_key(&self) -> Result<()> {
+        if self.client.key_parts().is_empty() {
+            return Ok(());
+        }
+        let key = self.ring.secret_key(self.client.parameter_set())?.id();
+        match self.service.delete_key(key).await {
+            Ok(()) | Err(ServiceError::UnknownKey { .. }) => Ok(()),
+            Err(error) => Err(error).context("a key of this load test stays registered"),
+        }
     }
 }
 

@@ -212,16 +212,18 @@ fn from_publishing_to_predictions_and_back() {
         "tree",
         "--input",
         "rows.csv",
-        "--clients",
-        "3",
-        "--predictions",
-        "30",
     ];
+    let again = load;
+    let load = [&load[..], &["--clients", "3", "--predictions", "30"]].concat();
     let load = json(&success(&sandbox.run(&load)));
     assert_eq!(
         (&load["answered"], &load["lost"], &load["wrong"]),
         (&30.into(), &0.into(), &0.into())
     );
+    // Its keys are deleted: ten more would be one too many.
+    for _ in 0..10 {
+        success(&sandbox.run(&[&again[..], &["--predictions", "1"]].concat()));
+    }
 
     // What is deleted or removed is gone.
     let delete = [&["register", "--delete"], service.as_slice()].concat();

@@ -104,6 +104,8 @@ pub enum CompileError {
         column: String,
         /// Names found.
         found: String,
+        /// What helps, where the header was read as one name.
+        remedy: Option<Remedy>,
     },
     /// The calibration rows' columns are not the model's.
     #[error(
@@ -242,7 +244,7 @@ impl CompileError {
     /// What helps, for the caller to word: the compiler does not know how it was called.
     pub const fn remedy(&self) -> Option<&Remedy> {
         match self {
-            Self::Columns { remedy, .. } => remedy.as_ref(),
+            Self::Columns { remedy, .. } | Self::NoSuchColumn { remedy, .. } => remedy.as_ref(),
             Self::Agreement { remedy, .. } | Self::Precision { remedy, .. } => Some(remedy),
             _ => None,
         }

@@ -108,10 +108,15 @@ struct Column<'a> {
     rows: Vec<(&'a str, &'a SimulatedRow)>,
 }
 
-/// A quality, and whether chance explains it.
+/// A quality, and what is wrong with it.
 struct Judged {
     quality: Quality,
+    /// Chance explains it.
     is_chance: bool,
+    /// It is worse than chance.
+    is_inverse: bool,
+    /// The label of every row, where the target has several.
+    only: Option<String>,
 }
 
 type Outputs = fn(&SimulatedRow) -> &[Tensor];
@@ -128,6 +133,12 @@ impl Column<'_> {
     fn problem(&self, judged: &Judged) -> Option<String> {
         let quality = &judged.quality;
         let figures = quality.to_string();
+        if judged.is_inverse && self.rows.len() >= FEWEST_ROWS {
+            return Some(format!(
+                "{figures}: its scores run against the target, as they do where the names of two \
+                 classes are exchanged"
+            ));
+        }
         if quality.accuracy == Some(0.0) && !self.rows.is_empty() {
             let (wanted, row) = self.rows[0];
             return Some(format!(
@@ -135,7 +146,16 @@ impl Column<'_> {
                 self.label(row, exact)
             ));
         }
-        (judged.is_chance && self.rows.len() >= FEWEST_ROWS)
+        if self.rows.len() < FEWEST_ROWS {
+            return None;
+        }
+        if let Some(only) = &judged.only {
+            return Some(format!(
+                "{figures}: it says {only:?} for every row, and the target differs"
+            ));
+        }
+        judged
+            .is_chance
             .then(|| format!("{figures} is no better than chance"))
     }
 
@@ -160,6 +180,8 @@ impl Column<'_> {
         let chance: f64 = classes.values().map(|(a, b)| a * b / (count * count)).sum();
         let error = (chance * (1.0 - chance) / count).sqrt();
         let one_class = classes.values().filter(|(wanted, _)| *wanted > 0.0).count() < 2;
+        let every_row = classes.iter().find(|(_, (_, given))| count - *given < 0.5);
+        let only = every_row.filter(|_| !one_class);
         let accuracy = right / count;
         let single = predicted(self.model).len() == 1;
         let auc = self.auc(outputs).filter(|_| single);
@@ -167,6 +189,8 @@ impl Column<'_> {
             is_chance: !one_class
                 && accuracy - chance <= STANDARD_ERRORS * error
                 && auc.is_none_or(|(auc, error)| auc - 0.5 <= STANDARD_ERRORS * error),
+            is_inverse: auc.is_some_and(|(auc, error)| 0.5 - auc > STANDARD_ERRORS * error),
+            only: only.map(|(label, _)| label.clone()),
             quality: Quality {
                 accuracy: (count > 0.0).then_some(accuracy),
                 auc: auc.map(|(auc, _)| auc),
@@ -239,6 +263,8 @@ impl Column<'_> {
         let r2 = (spread > 0.0).then_some(1.0 - rest / spread);
         Judged {
             is_chance: r2.is_some_and(|r2| r2 <= 0.0),
+            is_inverse: false,
+            only: None,
             quality: Quality {
                 accuracy: None,
                 auc: None,

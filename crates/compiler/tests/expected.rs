@@ -1,7 +1,7 @@
 //! Models that are not the ones that the library trained, and calibration files as people have
 //! them: found by the library's own predictions, by names and by the target.
 
-use cipherfn_compiler::{Calibration, CompileError, Compiled, Expected, Options, compile};
+use cipherfn_compiler::{Calibration, CompileError, Compiled, Expected, Options, Remedy, compile};
 use cipherfn_protocol::specs::ColumnKind;
 use cipherfn_table::{Decimal, Format, Separator};
 use std::fs;
@@ -365,6 +365,12 @@ fn calibration_files_are_read_as_they_are_written() {
         warnings.iter().any(|text| text.contains("has one row")),
         "{warnings:?}"
     );
+    let error = compile(&train.replace(',', ";"), Format::default()).unwrap_err();
+    assert_eq!(
+        error.remedy(),
+        Some(&Remedy::Separator { found: b';' }),
+        "{error}"
+    );
     let (header, rows) = train.split_once('\n').unwrap();
     let numbers = Calibration::new("train.csv", rows.as_bytes());
     let error = cipherfn_compiler::compile(&model, numbers, &Options::new("m")).unwrap_err();
@@ -375,4 +381,40 @@ fn calibration_files_are_read_as_they_are_written() {
     let doubled = format!("{}\n{rows}", header.replace("width", "length"));
     let error = compile(&doubled, Format::default()).unwrap_err();
     assert!(error.to_string().contains("are both named"), "{error}");
+}
+
+/// Scores that run against the target, and a model that says one thing.
+#[test]
+fn a_target_that_the_model_does_not_predict_is_a_warning() {
+    let warnings = |folder: PathBuf, rows: &str, target: &dyn Fn(usize) -> bool| {
+        let rows = fs::read_to_string(folder.join(rows)).unwrap();
+        let features = rows.lines().map(|row| {
+            let (features, _) = row.rsplit_once(',').unwrap();
+            if rows.starts_with("f0") {
+                row
+            } else {
+                features
+            }
+        });
+        let with_target = features.enumerate().map(|(line, row)| match line {
+            0 => format!("{row},target\n"),
+            _ => format!("{row},{}\n", u8::from(target(line - 1))),
+        });
+        let table: String = with_target.collect();
+        let calibration = Calibration::new("rows.csv", table.as_bytes()).with_target("target");
+        let model = fs::read(folder.join("model.onnx")).unwrap();
+        let compiled = compile(&model, calibration, &Options::new("m")).unwrap();
+        compiled.report.warnings.join("\n")
+    };
+    let folder = tests().join("libraries/xgb_bc");
+    let expected = fs::read_to_string(folder.join("expected.csv")).unwrap();
+    let labels = expected.lines().skip(1).map(|row| row.ends_with(",1"));
+    let labels: Vec<bool> = labels.collect();
+    assert_eq!(warnings(folder.clone(), "test.csv", &|row| labels[row]), "");
+    let exchanged = warnings(folder, "test.csv", &|row| !labels[row]);
+    assert!(exchanged.contains("run against the target"), "{exchanged}");
+    let constant = warnings(tests().join("cases/no-splits"), "rows.csv", &|row| {
+        row % 2 == 0
+    });
+    assert!(constant.contains("says \"1\" for every row"), "{constant}");
 }

@@ -53,6 +53,7 @@ pub(super) fn match_with(
             source_name: source_name.into(),
             column: unknown.clone(),
             found: header.join(", "),
+            remedy: separator(header).map(|found| Remedy::Separator { found }),
         });
     }
     let is_left_out =
@@ -245,8 +246,9 @@ impl Matcher<'_> {
 }
 
 /// What separates the names in a header that was read as one.
-fn separator(names: &[&str]) -> Option<u8> {
+fn separator<S: AsRef<str>>(names: &[S]) -> Option<u8> {
     let [only] = names else { return None };
+    let only = only.as_ref();
     let separators = [b';', b'\t', b'|'].into_iter();
     let mut found = separators.filter(|found| only.contains(char::from(*found)));
     found.next()
