@@ -213,16 +213,13 @@ fn from_publishing_to_predictions_and_back() {
         "--input",
         "rows.csv",
     ];
-    let again = load;
-    let load = [&load[..], &["--clients", "3", "--predictions", "30"]].concat();
-    let load = json(&success(&sandbox.run(&load)));
-    assert_eq!(
-        (&load["answered"], &load["lost"], &load["wrong"]),
-        (&30.into(), &0.into(), &0.into())
-    );
+    let several = [&load[..], &["--clients", "3", "--predictions", "30"]].concat();
+    let seen = json(&success(&sandbox.run(&several)));
+    let seen = [&seen["answered"], &seen["lost"], &seen["wrong"]];
+    assert_eq!(seen, [30, 0, 0]);
     // Its keys are deleted: ten more would be one too many.
     for _ in 0..10 {
-        success(&sandbox.run(&[&again[..], &["--predictions", "1"]].concat()));
+        success(&sandbox.run(&[&load[..], &["--predictions", "1"]].concat()));
     }
 
     // What is deleted or removed is gone.
