@@ -52,7 +52,7 @@ fn words(remedy: &Remedy) -> Option<String> {
             "`cipherfn register --service URL --model NAME --keys KEYS --delete` deletes the key in KEYS"
         }
         Remedy::UseKeysOfQuery { .. } => "name its directory with --keys",
-        Remedy::ReplaceKeys => "`cipherfn keygen SPECS -o KEYS --force` replaces both keys",
+        Remedy::ReplaceKeys => "`cipherfn keygen SPECS -o KEYS --force` replaces all of them",
         Remedy::Restrict { path } => return Some(format!("`chmod go-rwx {path}` does it")),
         Remedy::AcceptSpecs => {
             "ask the developer; then --trust KEY takes specs that this key has signed, --accept-specs those that the service has"

@@ -108,7 +108,7 @@ impl KeyRingError {
                 set: (*set).to_owned(),
             }),
             Self::Trust(error) => error.remedy(),
-            Self::Orphan { .. } | Self::Mismatch { .. } => Some(Remedy::ReplaceKeys),
+            Self::Orphan { .. } => Some(Remedy::ReplaceKeys),
             Self::Lax { path, .. } => Some(Remedy::Restrict {
                 path: path.display().to_string(),
             }),

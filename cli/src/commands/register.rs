@@ -57,6 +57,9 @@ impl Register {
         let client = service.client(&self.model, &ring, &accept).await?.client;
         if self.delete || self.status {
             let key = ring.secret_key(client.parameter_set())?.id();
+            if client.key_parts().is_empty() {
+                return not_needed(terminal, key);
+            }
             if self.delete {
                 service.delete_key(key).await?;
                 return terminal.report(
@@ -69,18 +72,18 @@ impl Register {
         ring.fill(&client, Existing::Keep)?;
         match register(&service, &ring, &client, terminal).await? {
             Registered::NotNeeded => {
-                let key: KeyId = ring.secret_key(client.parameter_set())?.id();
-                terminal.report(
-                    &serde_json::json!({ "key": key, "state": "not-needed" }),
-                    || {
-                        "this model needs no evaluation key; there is nothing to register"
-                            .to_owned()
-                    },
-                )
+                not_needed(terminal, ring.secret_key(client.parameter_set())?.id())
             }
             Registered::Active(status) | Registered::Uploaded(status) => report(terminal, &status),
         }
     }
+}
+
+fn not_needed(terminal: Terminal, key: KeyId) -> Result<()> {
+    terminal.report(
+        &serde_json::json!({ "key": key, "state": "not-needed" }),
+        || "this model needs no evaluation key; nothing is registered".to_owned(),
+    )
 }
 
 /// Registers under a progress bar.

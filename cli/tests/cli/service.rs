@@ -253,10 +253,11 @@ fn linear_models_need_no_registration() {
     let publish = format!("linear={}", compiled("logreg_bc"));
     let dev = Dev::start(&sandbox, &["--publish", &publish]);
     let service = ["--service", &dev.url, "--model", "linear", "--keys", "keys"];
-    assert!(
-        success(&sandbox.run(&[&["register"], service.as_slice()].concat()))
-            .contains("needs no evaluation key")
-    );
+    for option in [None, Some("--status"), Some("--delete")] {
+        let mut register = [&["register"], service.as_slice()].concat();
+        register.extend(option);
+        assert!(success(&sandbox.run(&register)).contains("needs no evaluation key"));
+    }
     let predict = [
         &["predict", "--input", "rows.csv", "-o", "-"],
         service.as_slice(),
