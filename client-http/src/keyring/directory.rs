@@ -50,7 +50,10 @@ impl Directory {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(path).map_err(io_error(path))?;
+        builder.create(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => io_error(path)(io::ErrorKind::NotADirectory.into()),
+            _ => io_error(path)(error),
+        })?;
         Self::open(path)?.ok_or_else(|| KeyRingError::Io {
             path: path.to_owned(),
             source: io::ErrorKind::NotFound.into(),

@@ -19,6 +19,14 @@ fn client() -> Client {
 }
 
 #[test]
+fn a_file_is_no_key_ring() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let error = KeyRing::at(file.path()).fill(&client(), Existing::Keep);
+    let error = error.unwrap_err().to_string().to_lowercase();
+    assert!(error.contains("not a directory"), "{error}");
+}
+
+#[test]
 fn secrets_are_for_their_owner_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a/keys");
