@@ -28,8 +28,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Mutex;
 
 impl Service {
-    /// Sends rows encrypted under the key ring's secret key; `take` gets their answers in the order of the rows, some at a time.
-    /// Gives the number of rows.
+    /// Sends rows encrypted under the key ring's secret key; `take` gets their answers in the order
+    /// of the rows, some at a time. Gives the number of rows.
     ///
     /// Number, order and size of the requests depend on the number of rows alone: a row that
     /// cannot be encoded is sent as zeros, and its answer says why it has no prediction.

@@ -70,10 +70,7 @@ impl Registry {
                 state.declare(self.declaration(request.body()));
                 let upload = state.upload(request.headers()["host"].to_str().unwrap());
                 return match self.version {
-                    "v1" => json(&api::KeyUpload {
-                        status: version_1(upload.status),
-                        parts: upload.pieces.into_iter().map(piece_version_1).collect(),
-                    }),
+                    "v1" => json(&upload.version_1().unwrap()),
                     _ => json(&upload),
                 }
                 .into();
@@ -89,7 +86,7 @@ impl Registry {
             other => panic!("{other}"),
         }
         match self.version {
-            "v1" => json(&version_1(state.status())),
+            "v1" => json(&state.status().version_1().unwrap()),
             _ => json(&state.status()),
         }
         .into()
@@ -229,31 +226,5 @@ impl State {
         }
         self.stored.insert(name, body.to_vec());
         response(200, "application/xml", "")
-    }
-}
-
-fn version_1(mut status: KeyStatus) -> api::KeyStatus {
-    let part = status.parts.remove(EXPANSION).unwrap();
-    api::KeyStatus {
-        key: status.key,
-        parameter_set: status.parameter_set,
-        bytes: part.bytes,
-        sha256: part.sha256,
-        state: part.state,
-        reason: part.reason,
-        created: part.created,
-        expires: part.expires,
-    }
-}
-
-fn piece_version_1(piece: PieceUpload) -> api::PartUpload {
-    api::PartUpload {
-        number: piece.number,
-        offset: piece.offset,
-        bytes: piece.bytes,
-        method: piece.method,
-        url: piece.url,
-        headers: piece.headers,
-        expires: piece.expires,
     }
 }

@@ -85,7 +85,7 @@ pub(crate) fn upload(record: &Record, missing: BTreeMap<PartName, Vec<MissingPie
 }
 
 /// Where a part stands, and why it was rejected.
-pub(crate) fn state(registration: &Registration) -> (KeyState, Option<String>) {
+fn state(registration: &Registration) -> (KeyState, Option<String>) {
     match registration {
         Registration::Pending { .. } => (KeyState::Pending, None),
         Registration::Active { .. } => (KeyState::Active, None),

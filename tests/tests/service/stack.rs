@@ -188,6 +188,12 @@ impl Stack {
         objects.map(|object| object.key).collect()
     }
 
+    /// Whether something lies in quarantine.
+    pub(crate) async fn is_quarantining(&self) -> bool {
+        let objects = self.objects().await;
+        objects.iter().any(|key| key.starts_with("quarantine/"))
+    }
+
     /// Keys of all objects that hold something of tenants' keys: all but the models' and indices.
     pub(crate) async fn key_objects(&self) -> Vec<String> {
         let mut objects = self.objects().await;

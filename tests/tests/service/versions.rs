@@ -75,15 +75,7 @@ impl Key {
             let file = &self.files[&piece.part];
             let mut bytes = file[piece.offset as usize..][..piece.bytes as usize].to_vec();
             change(&mut bytes);
-            let part = PartUpload {
-                number: piece.number,
-                offset: piece.offset,
-                bytes: piece.bytes,
-                method: piece.method,
-                url: piece.url,
-                headers: piece.headers,
-                expires: piece.expires,
-            };
+            let part = PartUpload::from(piece);
             assert_eq!(put(&part, &bytes).await.status, 200);
         }
     }

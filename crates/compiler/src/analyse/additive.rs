@@ -250,14 +250,6 @@ mod tests {
     use crate::ir::{Function, Ir};
     use cipherfn_program::{BinaryFunction, Kind, Op, ReduceFunction, Tensor, ValueId};
 
-    fn binary(ir: &mut Ir, function: BinaryFunction, left: ValueId, right: ValueId) -> ValueId {
-        ir.add(Op::Binary {
-            function,
-            left,
-            right,
-        })
-    }
-
     fn weights(ir: &Ir) -> (Vec<Vec<f64>>, Vec<f64>) {
         match &ir.estimators[0].function {
             Function::Linear(map) => (map.weights.clone(), map.intercepts.clone()),
@@ -271,9 +263,9 @@ mod tests {
         let mut ir = Ir::sample();
         let (means, two) = (ir.numbers(&[1.0, 3.0]), ir.numbers(&[2.0]));
         let spreads = ir.numbers(&[1.0, 2.0]);
-        let away = binary(&mut ir, BinaryFunction::Sub, ValueId(0), means);
-        let square = binary(&mut ir, BinaryFunction::Pow, away, two);
-        let terms = binary(&mut ir, BinaryFunction::Div, square, spreads);
+        let away = ir.binary(BinaryFunction::Sub, ValueId(0), means);
+        let square = ir.binary(BinaryFunction::Pow, away, two);
+        let terms = ir.binary(BinaryFunction::Div, square, spreads);
         let score = ir.add(Op::Reduce {
             function: ReduceFunction::Sum,
             argument: terms,
@@ -307,7 +299,7 @@ mod tests {
         };
         let left = looked_up(&mut ir, 0, [1.0, 2.0, 3.0, 4.0]);
         let right = looked_up(&mut ir, 1, [5.0, 6.0, 7.0, 8.0]);
-        let score = binary(&mut ir, BinaryFunction::Add, left, right);
+        let score = ir.binary(BinaryFunction::Add, left, right);
         let made = extract(ir.giving(score)).unwrap();
         let expected = vec![vec![1.0, 3.0, 5.0, 7.0], vec![2.0, 4.0, 6.0, 8.0]];
         assert_eq!(weights(&made), (expected, vec![0.0, 0.0]));
@@ -317,7 +309,7 @@ mod tests {
     fn scaling_alone_is_no_score() {
         let mut ir = Ir::sample();
         let factors = ir.numbers(&[2.0, 3.0]);
-        let scaled = binary(&mut ir, BinaryFunction::Mul, ValueId(0), factors);
+        let scaled = ir.binary(BinaryFunction::Mul, ValueId(0), factors);
         assert!(extract(ir.giving(scaled)).unwrap().estimators.is_empty());
     }
 }

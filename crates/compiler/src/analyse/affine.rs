@@ -259,15 +259,7 @@ fn constants(entries: &[Combination]) -> Option<Vec<f64>> {
 mod tests {
     use crate::analyse::places::{Place, places};
     use crate::ir::{Atom, Combination, Ir};
-    use cipherfn_program::{BinaryFunction, Op, ReduceFunction, UnaryFunction, ValueId};
-
-    fn binary(ir: &mut Ir, function: BinaryFunction, left: ValueId, right: ValueId) -> ValueId {
-        ir.add(Op::Binary {
-            function,
-            left,
-            right,
-        })
-    }
+    use cipherfn_program::{BinaryFunction, Op, ReduceFunction, UnaryFunction};
 
     fn combinations(ir: &Ir) -> Option<Vec<Combination>> {
         let places = places(ir).unwrap().places;
@@ -287,8 +279,8 @@ mod tests {
         let mut ir = Ir::sample();
         let tree = ir.stump(&[1.0, 2.0], &[3.0, 4.0]);
         let (factors, offset) = (ir.numbers(&[2.0, -1.0]), ir.numbers(&[0.5]));
-        let scaled = binary(&mut ir, BinaryFunction::Mul, factors, tree);
-        let moved = binary(&mut ir, BinaryFunction::Sub, offset, scaled);
+        let scaled = ir.binary(BinaryFunction::Mul, factors, tree);
+        let moved = ir.binary(BinaryFunction::Sub, offset, scaled);
         let mean = ir.add(Op::Reduce {
             function: ReduceFunction::Mean,
             argument: moved,
@@ -302,7 +294,7 @@ mod tests {
     fn products_of_scores_and_links_are_not_affine() {
         let mut ir = Ir::sample();
         let tree = ir.stump(&[1.0], &[3.0]);
-        let square = binary(&mut ir, BinaryFunction::Mul, tree, tree);
+        let square = ir.binary(BinaryFunction::Mul, tree, tree);
         let link = ir.add(Op::Unary {
             function: UnaryFunction::Exp,
             argument: tree,
@@ -316,7 +308,7 @@ mod tests {
     fn factors_must_be_finite() {
         let mut ir = Ir::sample();
         let (tree, zero) = (ir.stump(&[1.0], &[3.0]), ir.numbers(&[0.0]));
-        let quotient = binary(&mut ir, BinaryFunction::Div, tree, zero);
+        let quotient = ir.binary(BinaryFunction::Div, tree, zero);
         let error = places(&ir.giving(quotient)).err().unwrap().to_string();
         assert!(error.contains("entry 0 of \"factor\" is inf"), "{error}");
     }

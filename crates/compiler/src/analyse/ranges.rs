@@ -239,7 +239,7 @@ mod tests {
     use super::ranges;
     use crate::analyse::places::places;
     use crate::ir::{Ir, Range};
-    use cipherfn_program::{BinaryFunction, Op, ReduceFunction, UnaryFunction, ValueId};
+    use cipherfn_program::{BinaryFunction, Op, ReduceFunction, UnaryFunction};
 
     /// The range of the model's output, whose affine values all lie on the boundary.
     fn range(ir: &Ir) -> Range {
@@ -247,20 +247,12 @@ mod tests {
         ranges(ir, &places, &vec![true; places.len()])[ir.outputs[0].value.index()]
     }
 
-    fn binary(ir: &mut Ir, function: BinaryFunction, left: ValueId, right: ValueId) -> ValueId {
-        ir.add(Op::Binary {
-            function,
-            left,
-            right,
-        })
-    }
-
     #[test]
     fn sums_of_trees_range_over_their_leaves() {
         let mut ir = Ir::sample();
         let tree = ir.stump(&[1.0], &[-3.0]);
         let offset = ir.numbers(&[0.5]);
-        let sum = binary(&mut ir, BinaryFunction::Add, tree, offset);
+        let sum = ir.binary(BinaryFunction::Add, tree, offset);
         let expected = Range {
             low: -2.5,
             high: 1.5,
@@ -281,13 +273,13 @@ mod tests {
         });
         // The exporters' guard against a sum of zero.
         let zero = ir.numbers(&[0.0]);
-        let is_zero = binary(&mut ir, BinaryFunction::Equal, whole, zero);
+        let is_zero = ir.binary(BinaryFunction::Equal, whole, zero);
         let kind = cipherfn_program::Kind::F32;
         let source = is_zero;
         let is_zero = ir.add(Op::Cast { source, kind });
-        let whole = binary(&mut ir, BinaryFunction::Add, whole, is_zero);
-        let share = binary(&mut ir, BinaryFunction::Div, parts, whole);
-        let other = binary(&mut ir, BinaryFunction::Div, whole, parts);
+        let whole = ir.binary(BinaryFunction::Add, whole, is_zero);
+        let share = ir.binary(BinaryFunction::Div, parts, whole);
+        let other = ir.binary(BinaryFunction::Div, whole, parts);
         let ir = ir.giving(share);
         assert_eq!(range(&ir), Range::UNIT);
         assert_eq!(range(&ir.giving(other)), Range::ALL);

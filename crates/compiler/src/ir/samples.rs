@@ -2,7 +2,7 @@
 
 use super::{Ensemble, Function, Ir, Output};
 use crate::model::{Column, Test, Tree, TreeNode};
-use cipherfn_program::{Kind, Op, Tensor, ValueId};
+use cipherfn_program::{BinaryFunction, Kind, Op, Tensor, ValueId};
 use cipherfn_protocol::specs::ColumnKind;
 
 impl Ir {
@@ -19,6 +19,19 @@ impl Ir {
 
     pub(crate) fn add(&mut self, op: Op) -> ValueId {
         self.program.push("node", op).unwrap()
+    }
+
+    pub(crate) fn binary(
+        &mut self,
+        function: BinaryFunction,
+        left: ValueId,
+        right: ValueId,
+    ) -> ValueId {
+        self.add(Op::Binary {
+            function,
+            left,
+            right,
+        })
     }
 
     pub(crate) fn numbers(&mut self, numbers: &[f32]) -> ValueId {

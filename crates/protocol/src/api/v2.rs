@@ -129,6 +129,51 @@ impl KeyDeclaration {
 }
 
 /// What version 1 calls a key is its expansion.
+impl KeyStatus {
+    /// The same for a client of version 1; `None` where the key is registered without its
+    /// expansion.
+    pub fn version_1(mut self) -> Option<v1::KeyStatus> {
+        let part = self.parts.remove(EXPANSION)?;
+        Some(v1::KeyStatus {
+            key: self.key,
+            parameter_set: self.parameter_set,
+            bytes: part.bytes,
+            sha256: part.sha256,
+            state: part.state,
+            reason: part.reason,
+            created: part.created,
+            expires: part.expires,
+        })
+    }
+}
+
+impl KeyUpload {
+    /// The same for a client of version 1; `None` where the key is registered without its
+    /// expansion.
+    pub fn version_1(self) -> Option<v1::KeyUpload> {
+        let pieces = self.pieces.into_iter();
+        let pieces = pieces.filter(|piece| piece.part == EXPANSION);
+        Some(v1::KeyUpload {
+            parts: pieces.map(Into::into).collect(),
+            status: self.status.version_1()?,
+        })
+    }
+}
+
+impl From<PieceUpload> for v1::PartUpload {
+    fn from(piece: PieceUpload) -> Self {
+        Self {
+            number: piece.number,
+            offset: piece.offset,
+            bytes: piece.bytes,
+            method: piece.method,
+            url: piece.url,
+            headers: piece.headers,
+            expires: piece.expires,
+        }
+    }
+}
+
 impl From<v1::KeyStatus> for KeyStatus {
     fn from(status: v1::KeyStatus) -> Self {
         let part = PartStatus {
