@@ -2,13 +2,8 @@
 
 use crate::client::Client;
 use cipherfn_protocol::frame::HEADER_LEN;
-use cipherfn_protocol::message::{
-    HEAD_LEN, MAX_EXPLANATION, MAX_HEAD_LEN, TARGET_CHUNK, TARGET_ROWS,
-};
+use cipherfn_protocol::message::{HEAD_LEN, MAX_FAILURE, MAX_HEAD_LEN, TARGET_CHUNK, TARGET_ROWS};
 use cipherfn_scheme::query::GroupForm;
-
-/// Bytes of an outcome of a row that failed, at most: a flag, a length, an explanation.
-const FAILURE: usize = 5 + MAX_EXPLANATION;
 
 impl Client {
     /// Rows of a chunk of a long query: whole groups.
@@ -50,12 +45,12 @@ impl Client {
     /// with the longest explanation; 0 if not even one does.
     pub fn rows_within(&self, query: usize, reply: usize) -> usize {
         // A service may cut the reply as the query is cut, or as replies of files are.
-        let outcome = FAILURE.max(1 + self.reply_row_bytes());
+        let outcome = MAX_FAILURE.max(1 + self.reply_row_bytes());
         let chunk = self
             .rows_a_chunk()
             .min((TARGET_CHUNK / outcome).clamp(1, TARGET_ROWS));
         let fits = |rows: usize| {
-            self.query_bytes(rows) <= query && self.reply_with(rows, FAILURE, chunk) <= reply
+            self.query_bytes(rows) <= query && self.reply_with(rows, MAX_FAILURE, chunk) <= reply
         };
         // Sizes grow with the rows, but for the step from one to two, which may share.
         let (mut most, mut too_many) = (usize::from(fits(1)), query + 1);

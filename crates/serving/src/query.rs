@@ -4,7 +4,7 @@ use crate::estimate::Timed;
 use crate::{Estimate, Key, Model, OutOfTime, QueryError, Work};
 use cipherfn_protocol::frame::{HEADER_LEN, Kind, ParameterSetTag};
 use cipherfn_protocol::message::{
-    Chunk, ChunkHead, Chunks, HEAD_LEN, MAX_EXPLANATION, MessageError, QueryChunk, write_chunk,
+    Chunk, ChunkHead, Chunks, HEAD_LEN, MAX_FAILURE, MessageError, QueryChunk, write_chunk,
 };
 use std::time::Instant;
 
@@ -12,8 +12,6 @@ use std::time::Instant;
 const CHUNK_OVERHEAD: usize = HEADER_LEN + HEAD_LEN;
 /// Bytes of an outcome beside its row.
 const OUTCOME_OVERHEAD: usize = 1;
-/// Bytes of the longest outcome of a row that failed.
-const FAILURE: usize = OUTCOME_OVERHEAD + 4 + MAX_EXPLANATION;
 
 /// A whole query.
 #[derive(Debug)]
@@ -77,8 +75,8 @@ impl Query {
         let packed = self.head().packed.then(|| model.packed());
         let bytes = |rows: usize| match packed.flatten() {
             // A further chunk costs a further mask at most.
-            Some(packed) => packed.bytes(rows) + (self.chunks.len() - 1) * row + rows * FAILURE,
-            None => rows * (OUTCOME_OVERHEAD + row).max(FAILURE),
+            Some(packed) => packed.bytes(rows) + (self.chunks.len() - 1) * row + rows * MAX_FAILURE,
+            None => rows * (OUTCOME_OVERHEAD + row).max(MAX_FAILURE),
         };
         let fits = |rows| self.chunks.len() * CHUNK_OVERHEAD + bytes(rows) <= limit;
         let rows = self.rows();
