@@ -49,7 +49,7 @@ fn words(remedy: &Remedy) -> Option<String> {
             "`cipherfn register --service URL --model NAME --keys KEYS` does it"
         }
         Remedy::DeleteKey { .. } => {
-            "`cipherfn register --service URL --model NAME --keys KEYS --delete` deletes the key in KEYS"
+            "`cipherfn keys --service URL` lists the keys that you have registered, `--delete ID` deletes one"
         }
         Remedy::UseKeysOfQuery { .. } => "name its directory with --keys",
         Remedy::ReplaceKeys => "`cipherfn keygen SPECS -o KEYS --force` replaces all of them",
