@@ -113,8 +113,7 @@ impl Compilation<'_> {
         } = self;
         let features = Features::of(&model, &rows.columns, rows.rows)?;
         let regions = families::regions(&model.estimators);
-        let (backend, plans) = families::plan(&regions, &features, options, seed)?;
-        let assembly = Assembly::of(backend.set.name, &regions, plans);
+        let (backend, assembly) = assemble::assemble(&regions, &features, options, seed)?;
         let simulation = Simulation {
             model: &model,
             circuit: &assembly.circuit,

@@ -250,6 +250,25 @@ impl CompileError {
         }
     }
 
+    /// In the words of a caller that asked for `bits` less.
+    pub(crate) fn with_less_precision(mut self, bits: f64) -> Self {
+        if let Self::Precision {
+            wanted,
+            best,
+            remedy,
+            ..
+        } = &mut self
+        {
+            *wanted -= bits;
+            // Rounded down, or the next call would fail, too.
+            *best = ((*best - bits) * 10.0).floor() / 10.0;
+            if let Remedy::LessPrecision { best: less, .. } = remedy {
+                *less = *best;
+            }
+        }
+        self
+    }
+
     pub(crate) fn invalid(place: impl std::fmt::Display, problem: impl Into<String>) -> Self {
         Self::Invalid {
             place: place.to_string(),
