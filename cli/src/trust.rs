@@ -1,5 +1,6 @@
 //! Whose specs a command of the client takes.
 
+use crate::terminal;
 use cipherfn_client::{Accept, Verdict};
 use cipherfn_client_http::Fetched;
 use cipherfn_protocol::hash::{Hash, SpecsHash};
@@ -70,7 +71,12 @@ impl TrustArguments {
 pub(crate) fn whose(fetched: &Fetched) -> String {
     let hash = fetched.client.specs().hash().short();
     match (fetched.developer, fetched.verdict) {
-        (Some(key), verdict) => format!("{hash}, signed by {key}: {verdict}"),
+        (Some(key), verdict) => {
+            let when = fetched
+                .signed
+                .map_or_else(String::new, |time| format!(" on {}", terminal::date(time)));
+            format!("{hash}, signed by {key}{when}: {verdict}")
+        }
         (None, Verdict::First) => {
             format!(
                 "{hash}, not signed: {}, any others are refused",

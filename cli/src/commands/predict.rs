@@ -20,6 +20,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use time::format_description::well_known::Rfc3339;
 
 /// Predict rows: by a service that never sees them, or with a bundle on this machine
 ///
@@ -220,6 +221,12 @@ impl Predict {
         if let Some(fetched) = fetched {
             value["specs"] = fetched.client.specs().hash().to_string().into();
             value["developer"] = serde_json::to_value(fetched.developer)?;
+            value["signed"] = serde_json::to_value(
+                fetched
+                    .signed
+                    .map(|time| time.format(&Rfc3339))
+                    .transpose()?,
+            )?;
             value["trust"] = fetched.verdict.to_string().into();
         }
         let what = if self.service.is_some() {
