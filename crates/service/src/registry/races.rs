@@ -10,7 +10,7 @@ use super::{
     Record, Registration, Registry, Settled,
 };
 use crate::Tenant;
-use crate::bucket::{Bucket, Condition, Memory};
+use crate::bucket::{Bucket, Memory};
 use crate::config::KeyRules;
 use bytes::Bytes;
 use cipherfn_protocol::api::{ModelName, Parts as Pieces};

@@ -87,8 +87,7 @@ fn a_damaged_model_leaves_the_others_alone_and_is_published_anew_or_removed() {
     let pointer = |name: &str| format!("models/{name}/model.json");
     let third = "third".parse().unwrap();
     let keep = NonZeroUsize::MIN;
-    let publish_third = registry.publish(&third, &published("c"), &|_, _| None, keep, NOW);
-    alone(publish_third).unwrap();
+    alone(registry.publish(&third, &published("c"), &|_, _| None, keep, NOW)).unwrap();
     let sound = read(bucket, &pointer("third"));
     for damage in damages(&sound) {
         alone(publish(registry, "a", 2, NOW));
@@ -135,12 +134,13 @@ fn rolling_back_twice_at_once_is_rolling_back() {
         alone(publish(&registry, "a", 2, NOW));
         alone(publish(&registry, "b", 2, NOW));
         let sign = |_: Option<&_>, _| None;
-        let mut first = pin!(registry.roll_back(&model(), None, &sign));
+        let model = model();
+        let mut first = pin!(registry.roll_back(&model, None, &sign));
         let mut context = Context::from_waker(Waker::noop());
         for _ in 0..steps {
             assert!(first.poll_unpin(&mut context).is_pending());
         }
-        let second = alone(registry.roll_back(&model(), None, &sign)).unwrap();
+        let second = alone(registry.roll_back(&model, None, &sign)).unwrap();
         let first = alone(first).unwrap();
         for model in [first, second] {
             assert_eq!(model.unwrap().current, hash("a"), "{steps} steps");
