@@ -205,13 +205,10 @@ mod tests {
             (row != 1).then(|| vec![glwe(row), glwe(row + 1)])
         };
         let blocks = [vec![results(0), results(1)], vec![results(2)]];
-        let packed = blocks.map(|block| {
-            rows.pack(&key, block)
-                .map(Result::unwrap)
-                .flatten()
-                .collect()
-        });
-        let packed: Vec<u8> = packed.concat();
+        let mut packed = Vec::new();
+        for block in blocks {
+            packed.extend(rows.pack(&key, block).flat_map(Result::unwrap));
+        }
         assert_eq!(packed.len(), rows.bytes(3));
         let phases = rows.decrypt(&secret, 3, &packed).unwrap();
         for (row, phases) in phases.iter().enumerate() {
