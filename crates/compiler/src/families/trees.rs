@@ -50,6 +50,7 @@ impl Family for TreeEnsemble {
         let Setting {
             features,
             options,
+            usual_bits,
             seed,
             backend,
         } = *setting;
@@ -62,9 +63,7 @@ impl Family for TreeEnsemble {
         }
         let ensemble = BinnedEnsemble::new(self, &quantisation, &scores);
         counts.predicates = ensemble.predicates.len();
-        let target = options
-            .precision
-            .unwrap_or(options.profile.usual_precision());
+        let target = options.precision.unwrap_or(usual_bits);
         let choice = choose(&Problem {
             ensemble: &ensemble,
             hides_use: quantisation.hides_use,
