@@ -63,7 +63,8 @@ pub(crate) struct Compile {
     /// Split points a feature that no tree uses, mixed into the exact ones
     #[arg(long, value_name = "N", default_value_t = 0)]
     decoys: u32,
-    /// Bits of the score range to guarantee [default: 10, or as many as can be reached]
+    /// Bits of the score range to guarantee [default: as many as keep the labels of all calibration
+    /// rows, 7 to 10; 10 for scores without labels; or as many as can be reached]
     #[arg(long, value_name = "BITS")]
     precision: Option<f64>,
     /// What is scarce: balanced (server time), compact (bytes of key and query), keyless (no

@@ -7,8 +7,9 @@ use crate::expected;
 use crate::families::{self, Region};
 use crate::features::Features;
 use crate::labels;
+use crate::margins;
 use crate::model::Model;
-use crate::options::Options;
+use crate::options::{FeatureMode, Options};
 use crate::quality::Targets;
 use crate::read::{read_model, read_model_with_classes};
 use crate::report::Report;
@@ -107,22 +108,41 @@ impl Compilation<'_> {
         let Self {
             model,
             seed,
-            rows,
+            mut rows,
             expected_rows,
             options,
         } = self;
-        let features = Features::of(&model, &rows.columns, rows.rows)?;
+        let features = Features::of(&model, &rows.columns, std::mem::take(&mut rows.rows))?;
         let regions = families::regions(&model.estimators);
-        let (backend, assembly) = assemble::assemble(&regions, &features, options, seed)?;
-        let simulation = Simulation {
-            model: &model,
-            circuit: &assembly.circuit,
-            inputs: &assembly.inputs,
-            decoding: &assembly.decoding,
-            deviations: &assembly.deviations,
-            seed,
+        let most = options.profile.usual_precision();
+        let bits = match options.precision {
+            None => margins::bits_for_labels(&model, &features.rows, seed, most)?,
+            Some(_) => None,
         };
-        let (agreement, simulated) = simulation.run(&features.rows)?;
+        let mut usual_bits = bits.unwrap_or(most);
+        // Simulated errors of scores are not all that moves a label: the circuit has the last word.
+        let (backend, assembly, (agreement, simulated)) = loop {
+            let (backend, assembly) =
+                assemble::assemble(&regions, &features, options, usual_bits, seed)?;
+            let simulation = Simulation {
+                model: &model,
+                circuit: &assembly.circuit,
+                inputs: &assembly.inputs,
+                decoding: &assembly.decoding,
+                deviations: &assembly.deviations,
+                seed,
+            };
+            let simulated = simulation.run(&features.rows)?;
+            let keeps_labels = simulated.0.labels_equal == simulated.0.rows;
+            let exact = matches!(options.features, FeatureMode::Exact { .. });
+            if bits.is_none() || keeps_labels || !exact || usual_bits >= most {
+                break (backend, assembly, simulated);
+            }
+            usual_bits = (usual_bits + 1.0).min(most);
+        };
+        if usual_bits < most && assembly.facts.iter().any(|facts| facts.trees.is_some()) {
+            rows.notes.push(margins::note(usual_bits, agreement.rows));
+        }
         let targets = Targets {
             names: &rows.targets,
             cells: &rows.target_cells,

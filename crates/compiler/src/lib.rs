@@ -27,6 +27,7 @@ mod features;
 mod ir;
 mod labels;
 mod lower;
+mod margins;
 pub mod model;
 mod options;
 mod quality;

@@ -21,8 +21,10 @@ pub struct Options {
     pub name: String,
     /// How features are quantised.
     pub features: FeatureMode,
-    /// Bits of the score range to guarantee; an error if they cannot be reached. `None`:
-    /// [`DEFAULT_PRECISION`] (9.5 in the wide profile), or as many as can be reached, with a warning in the report.
+    /// Bits of the score range to guarantee; an error if they cannot be reached. `None`: for trees
+    /// that give labels as many as the calibration rows need to keep theirs, from 7 up; else, and
+    /// at most, [`DEFAULT_PRECISION`] (9.5 in the wide profile). As many as can be reached, with a
+    /// warning in the report, where that is out of reach.
     pub precision: Option<f64>,
     /// What is scarce.
     pub profile: Profile,
@@ -122,7 +124,8 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// Bits of the score range that tree ensembles guarantee when nothing else is asked for.
+    /// Bits of the score range that tree ensembles guarantee when nothing else is asked for, and
+    /// fewer do not keep the labels.
     pub(crate) const fn usual_precision(self) -> f64 {
         match self {
             Self::Balanced | Self::Compact | Self::Keyless => DEFAULT_PRECISION,

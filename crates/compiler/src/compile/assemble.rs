@@ -33,10 +33,11 @@ pub(super) fn assemble(
     regions: &[Region],
     features: &Features,
     options: &Options,
+    usual_bits: f64,
     seed: Hash,
 ) -> Result<(Backend, Assembly), CompileError> {
     let of = |options: &Options| {
-        let (backend, plans) = families::plan(regions, features, options, seed)?;
+        let (backend, plans) = families::plan(regions, features, options, usual_bits, seed)?;
         let assembly = Assembly::of(backend.set, regions, plans);
         Ok::<_, CompileError>((backend, assembly))
     };

@@ -70,7 +70,7 @@ impl Display for FeatureReport {
                 .filter(|feature| feature.form == form)
                 .count()
         };
-        let forms: Vec<String> = ["index", "thermometer", "coefficient"]
+        let forms: Vec<String> = ["index", "thermometer", "blocks", "coefficient"]
             .into_iter()
             .filter(|form| of(form) > 0)
             .map(|form| format!("{} as {form}", of(form)))

@@ -54,8 +54,14 @@ fn a_mixture_of_families_is_one_circuit_on_encrypted_rows() {
         rows: rows.clone(),
     };
     let regions = families::regions(&estimators);
-    let (backend, plans) =
-        families::plan(&regions, &features, &Options::new("m"), Hash::of(b"m")).unwrap();
+    let (backend, plans) = families::plan(
+        &regions,
+        &features,
+        &Options::new("m"),
+        10.0,
+        Hash::of(b"m"),
+    )
+    .unwrap();
     let assembly = Assembly::of(backend.set, &regions, plans);
     assert_eq!(
         (assembly.inputs.len(), assembly.circuit.outputs.len()),

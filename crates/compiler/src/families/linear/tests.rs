@@ -26,6 +26,7 @@ fn planned(model: &LinearModel, precision: Option<f64>) -> Result<Plan, CompileE
     model.plan(&Setting {
         features: &rows(),
         options: &options,
+        usual_bits: 10.0,
         seed: Hash::of(b"m"),
         backend: Backend::for_profile(options.profile, 1)[0],
     })
