@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub(crate) const DEV_BUCKET: &str = "cipherfn";
 /// Region that its requests are signed for.
 const DEV_REGION: &str = "us-east-1";
+/// Its data directory, unless another is named.
+pub(crate) const DATA: &str = "cipherfn-data";
 /// In the data directory of a running `cipherfn dev`: where it is.
 const DEV_FILE: &str = "dev.json";
 
@@ -30,6 +32,20 @@ pub(crate) struct BucketArguments {
 }
 
 impl BucketArguments {
+    /// Whether one is named.
+    pub(crate) fn is_given(&self) -> bool {
+        self.bucket.is_some() || self.dev.is_some()
+    }
+
+    /// What to add to a question for the bucket where a local service has its data here.
+    pub(crate) fn found_here() -> &'static str {
+        if Path::new(DATA).join(DEV_FILE).is_file() {
+            " (here: --dev cipherfn-data)"
+        } else {
+            ""
+        }
+    }
+
     /// The data directory, if this is a local service's.
     pub(crate) fn local(&self) -> Option<&Path> {
         self.dev.as_deref()
@@ -110,7 +126,8 @@ impl BucketArguments {
                 Ok(Registry::new(bucket))
             }
             (None, None) => bail_usage!(
-                "which bucket? give --bucket NAME, or --dev DIRECTORY for a local `cipherfn dev`"
+                "which bucket? give --bucket NAME, or --dev DIRECTORY for a `cipherfn dev` that is running{}",
+                Self::found_here()
             ),
         }
     }

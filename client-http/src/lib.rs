@@ -11,6 +11,6 @@ mod service;
 pub use error::KeyRingError;
 pub use keyring::{Directory, Existing, Filled, KeyPartFile, KeyRing, Refused, State};
 pub use service::{
-    Authentication, Fetched, ParseTokenError, Registered, Retry, Service, ServiceError,
-    ServiceOptions, Skew, Timeouts, Token, Uploaded,
+    Authentication, Fetched, ParseTokenError, Registered, Retry, RetryListener, Retrying, Service,
+    ServiceError, ServiceOptions, Skew, Timeouts, Token, Uploaded,
 };

@@ -66,10 +66,14 @@ impl Models {
                     block_on(async { Ok(self.connection.open(url).await?.models().await?) })?;
                 terminal.report(&list, || text(&list))
             }
+            (None, None) if !self.bucket.is_given() => bail_usage!(
+                "whose models? give --service URL for those of a service, --bucket NAME for those of its bucket, or --dev DIRECTORY for those of a `cipherfn dev` that is running{}",
+                BucketArguments::found_here()
+            ),
             (None, None) => {
                 let found = block_on(async { Ok(self.bucket.open().await?.models().await?) })?;
                 for error in found.corrupt {
-                    eprintln!("warning: {error}, or remove the model");
+                    terminal::warning(&format!("{error}, or remove the model"));
                 }
                 let list = ModelList {
                     models: found.models.iter().map(Model::summary).collect(),
