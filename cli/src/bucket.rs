@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub(crate) const DEV_BUCKET: &str = "cipherfn";
 /// Region that its requests are signed for.
 const DEV_REGION: &str = "us-east-1";
+/// Its data directory, unless another is named.
+pub(crate) const DATA: &str = "cipherfn-data";
 /// In the data directory of a running `cipherfn dev`: where it is.
 const DEV_FILE: &str = "dev.json";
 
@@ -31,6 +33,20 @@ pub(crate) struct BucketArguments {
 }
 
 impl BucketArguments {
+    /// Whether one is named.
+    pub(crate) fn is_given(&self) -> bool {
+        self.bucket.is_some() || self.dev.is_some()
+    }
+
+    /// What to add to a question for the bucket where a local service has its data here.
+    pub(crate) fn found_here() -> &'static str {
+        if Path::new(DATA).join(DEV_FILE).is_file() {
+            " (here: --dev cipherfn-data)"
+        } else {
+            ""
+        }
+    }
+
     /// The data directory, if this is a local service's.
     pub(crate) fn local(&self) -> Option<&Path> {
         self.dev.as_deref()
@@ -111,7 +127,8 @@ impl BucketArguments {
                 Ok(Registry::new(bucket))
             }
             (None, None) => bail_usage!(
-                "which bucket? give --bucket NAME, or --dev DIRECTORY for a local `cipherfn dev`"
+                "which bucket? give --bucket NAME, or --dev DIRECTORY for a `cipherfn dev` that is running{}",
+                Self::found_here()
             ),
         }
     }

@@ -117,7 +117,7 @@ pub(crate) fn select<R: Read>(
             more => format!(" and {more} more"),
         };
         terminal::notice(&format!(
-            "note: {}: ignoring column {first:?}{more}, which the model does not use",
+            "{}: ignoring column {first:?}{more}, which the model does not use",
             rows.source_name()
         ));
     }
@@ -246,8 +246,8 @@ impl Predictions {
         let rows = self.rows;
         if let Some((number, remark)) = self.remarked.first {
             let remarked = self.remarked.rows;
-            terminal::notice(&format!(
-                "warning: {remarked} of {rows} predictions have a remark: see the column \"remark\"; the first is row {number}: {remark}"
+            terminal::warning(&format!(
+                "{remarked} of {rows} predictions have a remark: see the column \"remark\"; the first is row {number}: {remark}"
             ));
         }
         let failed = self.failed.rows;
@@ -257,8 +257,8 @@ impl Predictions {
                     "{failed} of {rows} rows have no prediction, so none were written; the first is row {number}: {reason}"
                 );
             }
-            terminal::notice(&format!(
-                "warning: {failed} of {rows} rows have no prediction: see the column \"error\"; the first is row {number}: {reason}"
+            terminal::warning(&format!(
+                "{failed} of {rows} rows have no prediction: see the column \"error\"; the first is row {number}: {reason}"
             ));
         }
         self.writer.finish(out)?;

@@ -22,7 +22,10 @@ mod transport;
 mod upload;
 
 pub use error::{ServiceError, Skew};
-pub use options::{Authentication, ParseTokenError, Retry, ServiceOptions, Timeouts, Token};
+pub use options::{
+    Authentication, ParseTokenError, Retry, RetryListener, Retrying, ServiceOptions, Timeouts,
+    Token,
+};
 pub use register::{Registered, Uploaded};
 pub use specs::Fetched;
 

@@ -118,7 +118,7 @@ impl Compile {
         }
         terminal
             .beside_data(self.output.is_stdout())
-            .report(&compiled.report, || compiled.report.to_string())
+            .summary(&compiled.report, || compiled.report.to_string())
     }
 
     fn calibration(&self) -> Result<Calibration<Box<dyn Read + Send>>> {

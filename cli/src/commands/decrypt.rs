@@ -119,7 +119,7 @@ impl Decrypt {
         let value = serde_json::json!({ "rows": rows, "failed": failed, "columns": client.prediction_columns() });
         terminal
             .beside_data(self.output.is_stdout())
-            .report(&value, || {
+            .summary(&value, || {
                 terminal::facts([
                     ("predictions", self.output.name()),
                     ("rows", rows.to_string()),

@@ -1,6 +1,6 @@
 //! `cipherfn dev`.
 
-use crate::bucket::{DEV_BUCKET, DevFile};
+use crate::bucket::{self, DEV_BUCKET, DevFile};
 use crate::emulation::{self, Publication, Setup};
 use crate::shared::block_on;
 use crate::signing::SigningArguments;
@@ -26,7 +26,7 @@ use std::time::Duration;
 )]
 pub(crate) struct Dev {
     /// Where models and keys are kept
-    #[arg(long, value_name = "DIRECTORY", default_value = "cipherfn-data")]
+    #[arg(long, value_name = "DIRECTORY", default_value = bucket::DATA)]
     data: PathBuf,
     /// Port of the HTTP API; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 9000)]
@@ -91,7 +91,7 @@ impl Dev {
             functions: self.functions.as_deref(),
             log: if self.verbose {
                 Arc::new(|function: &str, line: &str| {
-                    terminal::notice(&format!("{function}: {line}"));
+                    terminal::log(function, line);
                 })
             } else {
                 Arc::new(|_: &str, _: &str| ())

@@ -67,6 +67,10 @@ impl Models {
                     block_on(async { Ok(self.connection.open(url).await?.models().await?) })?;
                 terminal.report(&list, || text(&list))
             }
+            (None, None) if !self.bucket.is_given() => bail_usage!(
+                "whose models? give --service URL for those of a service, --bucket NAME for those of its bucket, or --dev DIRECTORY for those of a `cipherfn dev` that is running{}",
+                BucketArguments::found_here()
+            ),
             (None, None) => {
                 let found = block_on(async { Ok(self.bucket.open().await?.models().await?) })?;
                 for error in found.unreadable {
@@ -74,7 +78,7 @@ impl Models {
                         StorageError::Newer { .. } => "",
                         _ => ", or remove the model",
                     };
-                    terminal::notice(&format!("warning: {error}{remedy}"));
+                    terminal::warning(&format!("{error}{remedy}"));
                 }
                 let list = ModelList {
                     models: found.models.iter().map(Model::summary).collect(),

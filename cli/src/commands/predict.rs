@@ -236,7 +236,7 @@ impl Predict {
         };
         terminal
             .beside_data(self.output.is_stdout())
-            .report(&value, || {
+            .summary(&value, || {
                 let mut facts = vec![
                     ("predictions", self.output.name()),
                     ("rows", rows.to_string()),

@@ -41,7 +41,7 @@ impl Specs {
             "columns": document.columns.len(),
             "bytes": specs.bytes().len(),
         });
-        terminal.report(&value, || {
+        terminal.summary(&value, || {
             terminal::facts([
                 ("model", document.model.name.clone()),
                 (

@@ -63,7 +63,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-fn rows(model: &str, count: usize) -> String {
+pub(crate) fn rows(model: &str, count: usize) -> String {
     lines(
         &fs::read_to_string(library_model(model).join("test.csv")).unwrap(),
         count,
@@ -309,7 +309,11 @@ fn tenants_are_told_apart_by_their_tokens() {
     );
     let service = ["--service", &dev.url, "--model", "tree", "--keys", "keys"];
     let register = [&["register"], service.as_slice()].concat();
-    assert!(failure(&sandbox.run(&register)).contains("401"));
+    let refused = failure(&sandbox.run(&register));
+    assert!(
+        refused.contains("does not know who is calling (status 401)"),
+        "{refused}"
+    );
     success(&sandbox.run(&[register.as_slice(), &["--token-file", "a"]].concat()));
     // The same key ring under another identity: no such key.
     let status = [register.as_slice(), &["--status", "--token-file", "b"]].concat();

@@ -145,7 +145,7 @@ impl Service {
                 )
             })?;
         let route = || format!("GET {}", endpoint::redacted(&target));
-        let fetched = retry::retry(&self.0.options.retry, || async {
+        let fetched = retry::retry(&self.0.options, route, || async {
             let answer = transport::exchange(self.0.http.get(target.clone()), call.most).await?;
             if answer.status == StatusCode::OK {
                 return Ok(answer);

@@ -59,7 +59,8 @@ impl Service {
                 .body(body.clone());
             judge(transport::exchange(request, MAX_ANSWER).await?)
         };
-        let Err((cause, attempts)) = retry::retry(&self.0.options.retry, put).await else {
+        let route = || format!("PUT {}", endpoint::redacted(&url));
+        let Err((cause, attempts)) = retry::retry(&self.0.options, route, put).await else {
             return Ok(());
         };
         let (cause, renew) = match cause {

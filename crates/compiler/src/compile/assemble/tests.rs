@@ -114,9 +114,9 @@ fn many_scores_of_one_result_are_as_coarse_as_clients_ask() {
             ..Options::new("m")
         };
         let hash = Hash::of(b"m");
-        let (backend, plans) = families::plan(&regions, &features, &options, hash).unwrap();
+        let (backend, plans) = families::plan(&regions, &features, &options, 10.0, hash).unwrap();
         let planned: Vec<ScoreDecoding> = plans[0].reading.scores.clone();
-        let (_, assembly) = assemble(&regions, &features, &options, hash).unwrap();
+        let (_, assembly) = assemble(&regions, &features, &options, 10.0, hash).unwrap();
         noise::check_steps(backend.set, &assembly.decoding).unwrap();
         (planned, assembly)
     };
