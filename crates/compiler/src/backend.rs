@@ -51,7 +51,8 @@ pub(crate) struct Budget {
 }
 
 /// Gadgets of expanded selectors that are tried.
-const PACKED: [Gadget; 6] = [
+const PACKED: [Gadget; 7] = [
+    gadget(10, 2),
     gadget(8, 3),
     gadget(7, 3),
     gadget(6, 4),

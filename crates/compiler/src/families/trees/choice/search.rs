@@ -50,7 +50,7 @@ impl<'a> Search<'a> {
     /// Circuits worth a closer look.
     pub(super) fn candidates(&mut self) -> Vec<Candidate> {
         let gadgets = self.problem.backend.gadgets();
-        let usual = gadgets[gadgets.len() / 3];
+        let usual = gadgets[(gadgets.len() - 1) / 2];
         let forms = cheapest(&self.rule.forms(self.prices(usual)));
         if self.rule.multiplexers(&forms) > SMALL {
             return self.direct(usual);

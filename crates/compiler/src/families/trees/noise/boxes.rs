@@ -15,8 +15,10 @@ use std::collections::BinaryHeap;
 #[cfg(test)]
 mod tests;
 
-/// Boxes that are looked at.
-const MOST_BOXES: usize = 400;
+/// Boxes that are looked at: few for small circuits, which are lowered hundreds of times.
+const BOXES: std::ops::RangeInclusive<usize> = 48..=400;
+/// Choices of a circuit for one more box.
+const CHOICES_A_BOX: usize = 16;
 /// Choices that are looked at in all: a bound on the time for large circuits.
 const MOST_CHOICES: usize = 40_000_000;
 /// Places to cut a feature at that are compared.
@@ -36,7 +38,8 @@ pub(crate) struct Bits<'a> {
 pub(super) fn worst(nodes: &[Node], weights: &[f64], bits: Bits<'_>) -> f64 {
     let choices = Choices::of(nodes, weights);
     let each = choices.count() + bits.selectors.len() * PLACES as usize;
-    let most = (MOST_CHOICES / each.max(1)).clamp(1, MOST_BOXES);
+    let boxes = (choices.count() / CHOICES_A_BOX).clamp(*BOXES.start(), *BOXES.end());
+    let most = boxes.min(MOST_CHOICES / each.max(1));
     let all = bits.bins.iter().map(|bins| (0, *bins)).collect();
     let mut open = BinaryHeap::from([Region::new(all, f64::INFINITY, &choices, bits)]);
     for _ in 0..most / 2 {
