@@ -56,6 +56,7 @@ mod decrypt;
 mod encrypt;
 mod error;
 mod floor;
+mod margins;
 mod prediction;
 mod size;
 mod trust;
