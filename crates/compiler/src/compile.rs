@@ -1,6 +1,7 @@
 //! From ONNX bytes and calibration rows to a compiled model.
 
 use crate::calibration::{Calibration, CalibrationRows};
+use crate::conceal::{self, Concealed};
 use crate::doubts::Doubts;
 use crate::error::CompileError;
 use crate::expected;
@@ -107,13 +108,28 @@ impl Compilation<'_> {
         let Self {
             model,
             seed,
-            rows,
+            mut rows,
             expected_rows,
             options,
         } = self;
-        let features = Features::of(&model, &rows.columns, rows.rows)?;
-        let regions = families::regions(&model.estimators);
-        let (backend, plans) = families::plan(&regions, &features, options, seed)?;
+        let own = Features::of(&model, &rows.columns, &rows.rows)?;
+        // What the specs show of the model, and the circuit evaluates.
+        let concealed = conceal::conceal(&model, &rows.rows, options.features, seed)?;
+        let (shown, encoded) = match &concealed {
+            None => (&model, None),
+            Some(Concealed { model, mixed, sets }) => {
+                let mut features = Features::of(model, &rows.columns, &rows.rows)?;
+                features.mixed.clone_from(mixed);
+                features.sets.clone_from(sets);
+                (model, Some(features))
+            }
+        };
+        let features = encoded.as_ref().unwrap_or(&own);
+        if concealed.is_none() {
+            rows.notes.extend(conceal::note(&model)?);
+        }
+        let regions = families::regions(&shown.estimators);
+        let (backend, plans) = families::plan(&regions, features, options, seed)?;
         let assembly = Assembly::of(backend.set.name, &regions, plans);
         let simulation = Simulation {
             model: &model,
@@ -123,7 +139,7 @@ impl Compilation<'_> {
             deviations: &assembly.deviations,
             seed,
         };
-        let (agreement, simulated) = simulation.run(&features.rows)?;
+        let (agreement, simulated) = simulation.run(&own.rows, &features.rows)?;
         let targets = Targets {
             names: &rows.targets,
             cells: &rows.target_cells,
@@ -131,7 +147,7 @@ impl Compilation<'_> {
         let (targets, target_warnings) = targets.assess(&model, &simulated);
         let doubts = Doubts {
             model: &model,
-            features: &features,
+            features: &own,
             target: match rows.targets.len() {
                 1 => rows
                     .target_cells
@@ -189,7 +205,7 @@ impl Compilation<'_> {
             },
             key_parts: key_parts.into_iter().collect(),
             columns: rows.columns,
-            preprocess: model.preprocess,
+            preprocess: shown.preprocess.clone(),
             inputs,
             decoding,
             postprocess: model.postprocess,
