@@ -6,7 +6,9 @@ use crate::table::TableOptions;
 use crate::terminal::Terminal;
 use crate::usage::bail_usage;
 use anyhow::{Context, Result};
-use cipherfn_compiler::{Calibration, ColumnSource, Expected, FeatureMode, Options, Profile};
+use cipherfn_compiler::{
+    Calibration, ColumnSource, CompileError, Expected, FeatureMode, Options, Profile,
+};
 use std::io::{Read, Write};
 
 /// Largest model that is read, in bytes.
@@ -106,8 +108,15 @@ impl Compile {
         let calibration = self.calibration()?;
         let options = self.options()?;
         let progress = terminal.progress(None, crate::terminal::Unit::Rows, "compiling");
-        let compiled = cipherfn_compiler::compile(&model, calibration, &options)
-            .with_context(|| self.model.name())?;
+        let compiled = match cipherfn_compiler::compile(&model, calibration, &options) {
+            // Options have the names that the command line gives them.
+            Err(CompileError::Option {
+                option,
+                found,
+                expected,
+            }) => bail_usage!("--{option} is {found}; give {expected}"),
+            compiled => compiled.with_context(|| self.model.name())?,
+        };
         progress.finish_and_clear();
         output.write_all(&cipherfn_engine::bundle::write(&compiled.bundle)?)?;
         output.finish()?;

@@ -35,7 +35,9 @@ use time::format_description::well_known::Rfc3339;
 )]
 pub(crate) struct Predict {
     /// The bundle
-    #[arg(long, value_name = "FILE", group = "by")]
+    #[arg(long, value_name = "FILE", group = "by", conflicts_with_all = [
+        "auth", "token_file", "region", "in_flight", "rows_a_request", "trust", "specs", "accept_specs",
+    ])]
     bundle: Option<Source>,
     /// Address of the service
     #[arg(long, value_name = "URL", group = "by", requires_all = ["model", "keys"])]
@@ -145,7 +147,7 @@ impl Predict {
         // What the file alone shows is refused before anybody hears of it; what specs say of its
         // values never is, or a service could read rows through refusals.
         let input = match self.on_error {
-            OnError::Fail => self.table.check(&self.input)?,
+            OnError::Fail => self.table.check(&self.input, self.limit())?,
             OnError::Mark => self.input.clone(),
         };
         let service = self.connection.open(url).await?;
@@ -197,9 +199,13 @@ impl Predict {
         ProgressBar,
     )> {
         let (table, progress) = self.table.open(input, terminal, "predicting")?;
-        let limit = self.limit.map_or(u64::MAX, |limit| limit.get() as u64);
-        let (rows, predictions) = table::select(client, table, &self.keep, limit)?;
+        let (rows, predictions) = table::select(client, table, &self.keep, self.limit())?;
         Ok((rows, predictions, progress))
+    }
+
+    /// Most rows to read.
+    fn limit(&self) -> u64 {
+        self.limit.map_or(u64::MAX, |limit| limit.get() as u64)
     }
 
     fn report(

@@ -152,6 +152,10 @@ fn files_that_cannot_be_meant_are_refused_with_the_way_out() {
             plain.replacen('\n', "\n\"", 1),
             "rows.csv, line 2: a quote that is opened here",
         ),
+        (
+            format!("# exported, 2024\n{plain}"),
+            "--comment '#' skips it",
+        ),
         (String::new(), "rows.csv is empty"),
         (rows(0), "has a header and no rows"),
     ] {

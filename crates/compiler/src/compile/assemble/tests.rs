@@ -52,6 +52,8 @@ fn a_mixture_of_families_is_one_circuit_on_encrypted_rows() {
         names: vec!["a".into(), "b".into()],
         missing: vec![false; 2],
         rows: rows.clone(),
+        mixed: std::collections::HashMap::new(),
+        sets: std::collections::HashMap::new(),
     };
     let regions = families::regions(&estimators);
     let (backend, plans) = families::plan(
