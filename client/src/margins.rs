@@ -35,9 +35,9 @@ pub(crate) fn margins<E>(
     let mut together = vec![0.0; decoding.scores.len()];
     for coefficient in 0..decoding.coefficients() {
         // Scores that read one coefficient are off together.
-        let sign = |own: &ScoreDecoding| match own.coefficient == coefficient {
-            true if own.scale != 0.0 => own.scale.signum(),
-            _ => 0.0,
+        let sign = |own: &ScoreDecoding| {
+            let reads = own.coefficient == coefficient && own.scale != 0.0;
+            f64::from(u8::from(reads)) * own.scale.signum()
         };
         let signs: Vec<f64> = decoding.scores.iter().map(sign).collect();
         if let Some(first) = signs.iter().find(|sign| **sign != 0.0) {

@@ -145,9 +145,12 @@ impl Concealed {
             Form::Mixed(all) => all.partition_point(|other| *other < split) as f32,
         };
         if let Form::Mixed(all) = form {
-            let keys = (0..all.len()).map(|rank| match own.is_rank {
-                true => rank as f32,
-                false => round_down(all[rank]),
+            let keys = all.iter().enumerate().map(|(rank, split)| {
+                if own.is_rank {
+                    rank as f32
+                } else {
+                    round_down(*split)
+                }
             });
             self.mixed.insert(own.feature, keys.collect());
         }

@@ -35,7 +35,7 @@ impl Comparison<'_> {
         let mut tried = orders.0.clone();
         if width <= FEW {
             permutations(&mut (0..width).collect(), 0, &mut |order| {
-                tried.push(order.to_vec())
+                tried.push(order.to_vec());
             });
         }
         for order in tried {

@@ -87,13 +87,12 @@ impl Quantisation {
             let real = usage.map_or(&[][..], |usage| usage.splits.as_slice());
             let splits = match mode {
                 _ if info.set.is_some() => between_places(info.set.as_ref()),
-                FeatureMode::Exact { .. } if decoys > 0 => match &info.mixed {
-                    Some(mixed) => mixed.clone(),
-                    None => {
+                FeatureMode::Exact { .. } if decoys > 0 => {
+                    info.mixed.clone().unwrap_or_else(|| {
                         let mixed = draw.mix_in(&wide(real), &wide(&info.values), decoys, feature);
                         mixed.into_iter().map(|split| split as f32).collect()
-                    }
-                },
+                    })
+                }
                 FeatureMode::Exact { .. } => real.to_vec(),
                 FeatureMode::Grid { bits } => quantile_splits(&info.values, bits),
             };

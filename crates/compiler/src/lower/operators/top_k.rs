@@ -110,9 +110,8 @@ fn top_k(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
 
 fn cumulative_sum(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
     let data = emitter.input(0)?;
-    let axis = match emitter.required_integers(1, "axis")?.as_slice() {
-        &[axis] => axis,
-        _ => return Err(emitter.node.invalid("\"axis\" is no number")),
+    let &[axis] = emitter.required_integers(1, "axis")?.as_slice() else {
+        return Err(emitter.node.invalid("\"axis\" is no number"));
     };
     let rows = by_rows(emitter, &data, axis)?;
     let len = rows.shape[1];
