@@ -108,6 +108,8 @@ fn many_scores_of_one_result_are_as_coarse_as_clients_ask() {
         names: vec!["a".into()],
         missing: vec![false],
         rows: (0..20_u8).map(|row| vec![f32::from(row)]).collect(),
+        mixed: HashMap::new(),
+        sets: HashMap::new(),
     };
     let regions = families::regions(&[estimator]);
     let assembled = |precision: Option<f64>| {

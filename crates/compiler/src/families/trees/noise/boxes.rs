@@ -173,7 +173,7 @@ impl Choices {
                     let loss = &mut losses[choice.selector];
                     loss[usize::from(clear >= set)] += reached * (clear - set).abs();
                 }
-                for node in taken {
+                if let Some(node) = taken {
                     times[node] += reached;
                 }
             }
