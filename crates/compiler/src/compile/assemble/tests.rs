@@ -7,6 +7,7 @@ use cipherfn_engine::{PreparedCircuit, Workspace};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::query::{InputValues, encrypt_row};
 use cipherfn_scheme::{EvaluationKey, SecretKey, reply};
+use std::collections::HashMap;
 
 fn line(weights: [f64; 2], bias: f64) -> Estimator {
     Estimator::Linear(LinearModel {
@@ -52,8 +53,8 @@ fn a_mixture_of_families_is_one_circuit_on_encrypted_rows() {
         names: vec!["a".into(), "b".into()],
         missing: vec![false; 2],
         rows: rows.clone(),
-        mixed: std::collections::HashMap::new(),
-        sets: std::collections::HashMap::new(),
+        mixed: HashMap::new(),
+        sets: HashMap::new(),
     };
     let regions = families::regions(&estimators);
     let (backend, plans) = families::plan(
