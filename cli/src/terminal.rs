@@ -169,7 +169,7 @@ fn remark(kind: &str, text: &str) {
 pub(crate) fn log(process: &str, line: &str) {
     match REMARKS.get().map(|remarks| remarks.form) {
         Some(Form::Json) => {
-            say(&serde_json::json!({ "process": process, "log": line }).to_string())
+            say(&serde_json::json!({ "process": process, "log": line }).to_string());
         }
         _ => say(&format!("{process}: {line}")),
     }

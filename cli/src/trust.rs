@@ -39,13 +39,16 @@ impl FromStr for Named {
     fn from_str(text: &str) -> Result<Self, String> {
         text.parse().map(Self).or_else(|_| {
             let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-            let named = |error| match is_digits {
-                true => format!(
-                    "{} digits are no hash: give all {HASH_DIGITS}, in lower case, as `cipherfn specs` \
-                     shows them, and others with --json; and there is no such file: {error}",
-                    text.len()
-                ),
-                false => format!("not a hash, and cannot read the file: {error}"),
+            let named = |error| {
+                if is_digits {
+                    format!(
+                        "{} digits are no hash: give all {HASH_DIGITS}, in lower case, as `cipherfn \
+                         specs` shows them, and others with --json; and there is no such file: {error}",
+                        text.len()
+                    )
+                } else {
+                    format!("not a hash, and cannot read the file: {error}")
+                }
             };
             let mut bytes = Vec::new();
             let file = File::open(text).map_err(named)?;
