@@ -7,7 +7,9 @@ use crate::table::TableOptions;
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
 use anyhow::{Context, Result};
-use cipherfn_compiler::{Calibration, ColumnSource, Expected, FeatureMode, Options, Profile};
+use cipherfn_compiler::{
+    Calibration, ColumnSource, CompileError, Expected, FeatureMode, Options, Profile,
+};
 use std::io::{Read, Write};
 
 /// Largest model that is read, in bytes.
@@ -107,8 +109,15 @@ impl Compile {
         let calibration = self.calibration()?;
         let options = self.options()?;
         let progress = terminal.progress(None, terminal::Unit::Rows, "compiling");
-        let compiled = cipherfn_compiler::compile(&model, calibration, &options)
-            .with_context(|| self.model.name())?;
+        let compiled = match cipherfn_compiler::compile(&model, calibration, &options) {
+            // Options have the names that the command line gives them.
+            Err(CompileError::Option {
+                option,
+                found,
+                expected,
+            }) => bail_usage!("--{option} is {found}; give {expected}"),
+            compiled => compiled.with_context(|| self.model.name())?,
+        };
         progress.finish_and_clear();
         let needs = limits::check(&compiled.bundle).with_context(|| self.model.name())?;
         needs.iter().for_each(|need| terminal::notice(need));
@@ -121,7 +130,7 @@ impl Compile {
         }
         terminal
             .beside_data(self.output.is_stdout())
-            .report(&compiled.report, || compiled.report.to_string())
+            .summary(&compiled.report, || compiled.report.to_string())
     }
 
     fn calibration(&self) -> Result<Calibration<Box<dyn Read + Send>>> {

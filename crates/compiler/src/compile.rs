@@ -1,19 +1,18 @@
 //! From ONNX bytes and calibration rows to a compiled model.
 
 use crate::calibration::{Calibration, CalibrationRows};
+use crate::conceal::{self, Concealed};
 use crate::doubts::Doubts;
 use crate::error::CompileError;
 use crate::expected;
 use crate::families::{self, Region};
 use crate::features::Features;
 use crate::labels;
-use crate::margins;
 use crate::model::Model;
-use crate::options::{FeatureMode, Options};
+use crate::options::Options;
 use crate::quality::Targets;
 use crate::read::{read_model, read_model_with_classes};
 use crate::report::Report;
-use crate::simulate::Simulation;
 use cipherfn_circuit::Bundle;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{ClientSpecs, ModelSummary, ParameterSetRef, SpecsDocument};
@@ -21,9 +20,11 @@ use std::collections::BTreeSet;
 use std::io::Read;
 
 mod assemble;
+mod precise;
 mod report;
 
 use assemble::Assembly;
+use precise::{Assembled, Wanted};
 use report::{Checks, Subject};
 
 /// A compiled model.
@@ -112,37 +113,38 @@ impl Compilation<'_> {
             expected_rows,
             options,
         } = self;
-        let features = Features::of(&model, &rows.columns, std::mem::take(&mut rows.rows))?;
-        let regions = families::regions(&model.estimators);
-        let most = options.profile.usual_precision();
-        let bits = match options.precision {
-            None => margins::bits_for_labels(&model, &features.rows, seed, most)?,
-            Some(_) => None,
-        };
-        let mut usual_bits = bits.unwrap_or(most);
-        // Simulated errors of scores are not all that moves a label: the circuit has the last word.
-        let (backend, assembly, (agreement, simulated)) = loop {
-            let (backend, plans) = families::plan(&regions, &features, options, usual_bits, seed)?;
-            let assembly = Assembly::of(backend.set.name, &regions, plans);
-            let simulation = Simulation {
-                model: &model,
-                circuit: &assembly.circuit,
-                inputs: &assembly.inputs,
-                decoding: &assembly.decoding,
-                deviations: &assembly.deviations,
-                seed,
-            };
-            let simulated = simulation.run(&features.rows)?;
-            let keeps_labels = simulated.0.labels_equal == simulated.0.rows;
-            let exact = matches!(options.features, FeatureMode::Exact { .. });
-            if bits.is_none() || keeps_labels || !exact || usual_bits >= most {
-                break (backend, assembly, simulated);
+        // What the specs show of the model, and the circuit evaluates.
+        let concealed = conceal::conceal(&model, &rows.rows, options.features, seed)?;
+        let (shown, encoded) = match &concealed {
+            None => (&model, None),
+            Some(Concealed { model, mixed, sets }) => {
+                let mut features = Features::of(model, &rows.columns, rows.rows.clone())?;
+                features.mixed.clone_from(mixed);
+                features.sets.clone_from(sets);
+                (model, Some(features))
             }
-            usual_bits = (usual_bits + 1.0).min(most);
         };
-        if usual_bits < most && assembly.facts.iter().any(|facts| facts.trees.is_some()) {
-            rows.notes.push(margins::note(usual_bits, agreement.rows));
+        let own = Features::of(&model, &rows.columns, std::mem::take(&mut rows.rows))?;
+        if concealed.is_none() {
+            rows.notes.extend(conceal::note(&model)?);
         }
+        let regions = families::regions(&shown.estimators);
+        let wanted = Wanted {
+            model: &model,
+            regions: &regions,
+            own: &own,
+            encoded: encoded.as_ref().unwrap_or(&own),
+            options,
+            seed,
+        };
+        let Assembled {
+            backend,
+            assembly,
+            agreement,
+            simulated,
+            note,
+        } = wanted.assemble()?;
+        rows.notes.extend(note);
         let targets = Targets {
             names: &rows.targets,
             cells: &rows.target_cells,
@@ -150,7 +152,7 @@ impl Compilation<'_> {
         let (targets, target_warnings) = targets.assess(&model, &simulated);
         let doubts = Doubts {
             model: &model,
-            features: &features,
+            features: &own,
             target: match rows.targets.len() {
                 1 => rows
                     .target_cells
@@ -208,7 +210,7 @@ impl Compilation<'_> {
             },
             key_parts: key_parts.into_iter().collect(),
             columns: rows.columns,
-            preprocess: model.preprocess,
+            preprocess: shown.preprocess.clone(),
             inputs,
             decoding,
             postprocess: model.postprocess,

@@ -59,7 +59,7 @@ impl Options {
         };
         match self.features {
             FeatureMode::Grid { bits } if !(1..=16).contains(&bits) => {
-                return bad("grid bits", bits.to_string(), "1 to 16");
+                return bad("features", format!("grid:{bits}"), "grid:1 to grid:16");
             }
             FeatureMode::Exact { decoys } if decoys > 4096 => {
                 return bad("decoys", decoys.to_string(), "at most 4096 a feature");
@@ -68,7 +68,7 @@ impl Options {
         }
         if !(0.0..=1.0).contains(&self.min_agreement) {
             let percent = (100.0 * self.min_agreement).to_string();
-            return bad("min agreement", percent, "0 to 100 %");
+            return bad("min-agreement", percent, "0 to 100 %");
         }
         match self.precision {
             Some(bits) if !(1.0..=40.0).contains(&bits) => {

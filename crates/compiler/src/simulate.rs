@@ -43,10 +43,12 @@ pub(crate) struct SimulatedRow {
 }
 
 impl Simulation<'_> {
-    /// Runs feature vectors. Rows that the client would refuse are missing in the list.
+    /// Runs rows, given as the feature vectors of the float model and as those that are encoded.
+    /// Rows that the client would refuse are missing in the list.
     pub(crate) fn run(
         &self,
         rows: &[Vec<f32>],
+        encoded: &[Vec<f32>],
     ) -> Result<(Agreement, Vec<SimulatedRow>), CompileError> {
         let circuit = ClearCircuit::new(self.circuit.clone())?;
         let mut noise = Gaussian::new(self.seed);
@@ -57,13 +59,13 @@ impl Simulation<'_> {
         let scores = self.decoding.scores.iter();
         let precisions: Vec<f64> = scores.map(|score| score.precision).collect();
         let mut outputs = Vec::new();
-        for (index, features) in rows.iter().take(MAX_ROWS).enumerate() {
+        for (index, (features, encoded)) in rows.iter().zip(encoded).take(MAX_ROWS).enumerate() {
             let exact = self.model.raw_scores(features);
             if exact.iter().any(|score| !score.is_finite()) {
                 agreement.skipped += 1;
                 continue;
             }
-            let Some(phases) = self.phases(&circuit, features, &mut noise) else {
+            let Some(phases) = self.phases(&circuit, encoded, &mut noise) else {
                 agreement.skipped += 1;
                 continue;
             };

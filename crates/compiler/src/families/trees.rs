@@ -16,7 +16,6 @@
 mod binned;
 mod bins;
 mod choice;
-mod decoys;
 mod diagram;
 mod expression;
 mod facts;

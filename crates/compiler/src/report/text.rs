@@ -201,7 +201,7 @@ impl Display for SizeReport {
         )?;
         shared.map_or(Ok(()), |shared| {
             let bytes = format_args!(
-                "in a request of many rows, which share ciphertexts: query row {}, reply row {}",
+                "in a request of as many rows as share ciphertexts: query row {}, reply row {}",
                 shared.query_row, shared.reply_row
             );
             line(f, "", bytes)

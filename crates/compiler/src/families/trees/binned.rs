@@ -153,13 +153,10 @@ impl Binner<'_> {
         else {
             return None;
         };
-        let quantiser = self
+        let (quantiser, answer) = self
             .quantisation
-            .quantiser_of(*feature)
+            .question(*feature, *test, *missing_goes_yes)
             .expect("every feature of a split has a quantiser");
-        let answer = self
-            .quantisation
-            .answer(quantiser, *test, *missing_goes_yes);
         let (set, clear, yes) = if answer.contains(0) {
             (answer.complement(self.bins[quantiser as usize]), *yes, *no)
         } else {

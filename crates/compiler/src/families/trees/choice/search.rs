@@ -88,7 +88,7 @@ impl<'a> Search<'a> {
         let mut gadget = usual;
         for choose in [cheapest, cheapest, fewest] {
             let forms = choose(&self.rule.forms(self.prices(gadget)));
-            for shape in self.with_tables(forms) {
+            for shape in self.with_tables(&forms) {
                 if candidates.iter().all(|other| other.shape != shape) {
                     let gadgets = self.problem.backend.gadgets().iter();
                     candidates.extend(gadgets.map(|gadget| self.assess(&shape, *gadget)));
@@ -114,7 +114,10 @@ impl<'a> Search<'a> {
             all(|form| *form == Form::Index),
         ];
         let mut shapes: Vec<Shape> = Vec::new();
-        for shape in starts.into_iter().flat_map(|forms| self.with_tables(forms)) {
+        for shape in starts
+            .into_iter()
+            .flat_map(|forms| self.with_tables(&forms))
+        {
             if !shapes.contains(&shape) {
                 shapes.push(shape);
             }
@@ -155,11 +158,11 @@ impl<'a> Search<'a> {
     }
 
     /// Shapes of these forms: with symmetric trees as tables, too, where there are any.
-    fn with_tables(&self, forms: Vec<Form>) -> Vec<Shape> {
+    fn with_tables(&self, forms: &[Form]) -> Vec<Shape> {
         let mut trees = self.problem.ensemble.trees.iter();
         let any = trees.any(|tree| tree.symmetric.is_some());
         let shape = |tables| Shape {
-            forms: forms.clone(),
+            forms: forms.to_vec(),
             tables,
         };
         if any {

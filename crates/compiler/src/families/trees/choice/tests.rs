@@ -54,6 +54,8 @@ fn binned(trees: u32, depth: u32, thresholds: u32, mode: FeatureMode) -> (Binned
         name: format!("f{index}"),
         missing: false,
         values: values.clone(),
+        mixed: None,
+        set: None,
     };
     let features: Vec<FeatureInfo> = (0..FEATURES).map(info).collect();
     let quantisation = Quantisation::fit(&trees, &features, mode, Hash::of(b"model"));

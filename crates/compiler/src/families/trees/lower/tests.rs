@@ -162,6 +162,8 @@ fn features(missing: bool) -> Vec<FeatureInfo> {
             name: format!("f{index}"),
             missing,
             values: values.clone(),
+            mixed: None,
+            set: None,
         })
         .collect()
 }

@@ -62,7 +62,7 @@ struct Choices {
     nodes: Vec<Choosing>,
     /// The others' operands.
     addends: Vec<usize>,
-    choices: Vec<Choice>,
+    selects: Vec<Choice>,
 }
 
 /// Ends of a node's own addends and choices; they begin where those of the node before it end.
@@ -83,14 +83,14 @@ impl Choices {
         let mut flat = Self {
             nodes: Vec::with_capacity(nodes.len()),
             addends: Vec::new(),
-            choices: Vec::new(),
+            selects: Vec::new(),
         };
         for (node, weight) in nodes.iter().zip(weights) {
             let addends = node.addends.iter().map(|addend| addend.node.index());
             flat.addends.extend(addends);
             for select in &node.selects {
                 if let Some((clear, set)) = branches(select) {
-                    flat.choices.push(Choice {
+                    flat.selects.push(Choice {
                         selector: select.selector.index as usize,
                         clear,
                         set,
@@ -100,14 +100,14 @@ impl Choices {
             flat.nodes.push(Choosing {
                 weight: *weight,
                 addends: flat.addends.len(),
-                choices: flat.choices.len(),
+                choices: flat.selects.len(),
             });
         }
         flat
     }
 
     fn count(&self) -> usize {
-        self.addends.len() + self.choices.len()
+        self.addends.len() + self.selects.len()
     }
 
     /// Each node with its addends and choices.
@@ -123,7 +123,7 @@ impl Choices {
                 index,
                 node.weight,
                 addends,
-                &self.choices[choices..node.choices],
+                &self.selects[choices..node.choices],
             )
         })
     }
@@ -173,7 +173,9 @@ impl Choices {
                     let loss = &mut losses[choice.selector];
                     loss[usize::from(clear >= set)] += reached * (clear - set).abs();
                 }
-                taken.into_iter().for_each(|node| times[node] += reached);
+                if let Some(node) = taken {
+                    times[node] += reached;
+                }
             }
         }
         losses
