@@ -7,12 +7,14 @@
 //! their digits are added before they are squared.
 
 mod paths;
+mod weights;
 
 pub(crate) use paths::Paths;
+pub(crate) use weights::norm;
 
 use crate::backend::Variances;
 use crate::families::trees::graph::{Graph, Polynomial};
-use cipherfn_circuit::circuit::{Operand, Sum as Node};
+use cipherfn_circuit::circuit::{Node, Operand};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::noise::Variance;
 
@@ -65,6 +67,9 @@ fn operands(node: &Node) -> impl Iterator<Item = usize> {
 
 fn known_digits(node: &Node, gadget: Gadget, constants: &[Vec<f64>], known: &[Digits]) -> Digits {
     let mut total = Digits::new();
+    let Some(node) = node.as_sum() else {
+        return total;
+    };
     for addend in &node.addends {
         total = combine(&total, &known[addend.node.index()], |a, b| a + b);
     }

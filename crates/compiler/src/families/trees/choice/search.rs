@@ -198,7 +198,7 @@ impl<'a> Search<'a> {
     fn assess(&mut self, shape: &Shape, gadget: Gadget) -> Option<Candidate> {
         let (problem, units) = (self.problem, self.units.clone());
         let structure = self.structure(shape)?;
-        let (_, bits) = assess(problem, gadget, structure, &units);
+        let bits = assess(problem, gadget, structure, &units, None).bits;
         let work = structure.lowered.work(gadget, problem.backend);
         Some(Candidate {
             shape: shape.clone(),
@@ -221,9 +221,9 @@ impl<'a> Search<'a> {
                 shape,
                 self.problem.hides_use,
                 n,
-                &self.units,
+                &self.problem.ensemble.layout.units(&self.units, 1.0),
             );
-            let structure = lowered.map(|lowered| Structure::new(lowered, &self.units));
+            let structure = lowered.map(|lowered| Structure::new(lowered, &self.units, 1.0));
             let size = structure
                 .as_ref()
                 .map_or(1, |structure| structure.lowered.graph.nodes.len() + 1);

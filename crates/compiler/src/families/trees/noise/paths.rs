@@ -3,7 +3,7 @@
 
 use super::{combine, operands};
 use crate::families::trees::graph::Graph;
-use cipherfn_circuit::circuit::{Operand, Sum as Node};
+use cipherfn_circuit::circuit::{Node, Operand};
 
 /// What holds for every path through a graph, from the constants to the result. A path takes one
 /// branch of every CMUX and all addends.
@@ -75,6 +75,9 @@ impl Paths {
 
 fn reach(node: &Node, known: &[Reach]) -> Reach {
     let mut total = Reach::default();
+    let Some(node) = node.as_sum() else {
+        return total;
+    };
     let mut add = |other: &Reach| {
         total.visits += other.visits;
         total.selectors = combine(&total.selectors, &other.selectors, |a, b| a + b);
@@ -124,7 +127,7 @@ fn repeated(nodes: &[Node], uses: &[u32], shared: &[(u32, f64)]) -> Vec<(u32, f6
             times[operand] = reached;
         }
         let between_ciphertexts = |operand: Operand| matches!(operand, Operand::Node(_));
-        for select in &node.selects {
+        for select in node.as_sum().map_or(&[][..], |sum| &sum.selects) {
             if reached > 1.0
                 && (between_ciphertexts(select.clear) || between_ciphertexts(select.set))
             {
