@@ -102,7 +102,7 @@ impl LinearEncoding {
     pub fn messages(&self, features: &[f32]) -> Result<Vec<u64>, QuantiseError> {
         let own = features
             .get(..self.names.len())
-            .ok_or_else(|| QuantiseError::Width {
+            .ok_or(QuantiseError::Width {
                 expected: self.names.len(),
                 found: features.len(),
             })?;

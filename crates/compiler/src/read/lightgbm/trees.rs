@@ -41,12 +41,11 @@ pub(super) fn read(
         let mut nodes = (0..tree.splits)
             .map(|node| tree.split(node, features, &mut sets))
             .collect::<Result<Vec<_>, _>>()?;
-        match LinearLeaves::read(section, &tree, features.columns())? {
-            Some(leaves) => leaves.push(&tree, (score, divisor), &middles, features, &mut nodes)?,
-            None => {
-                let leaf = |value: &f64| FileNode::Leaf(vec![(score, value / divisor)]);
-                nodes.extend(tree.leaf_value.iter().map(leaf));
-            }
+        if let Some(leaves) = LinearLeaves::read(section, &tree, features.columns())? {
+            leaves.push(&tree, (score, divisor), &middles, features, &mut nodes)?;
+        } else {
+            let leaf = |value: &f64| FileNode::Leaf(vec![(score, value / divisor)]);
+            nodes.extend(tree.leaf_value.iter().map(leaf));
         }
         forest.add(features, nodes)?;
     }
