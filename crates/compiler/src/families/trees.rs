@@ -20,8 +20,8 @@ mod diagram;
 mod expression;
 mod facts;
 mod graph;
+mod inputs;
 mod leaves;
-mod linear;
 mod lower;
 mod noise;
 mod oblivious;
@@ -30,7 +30,8 @@ mod quantisation;
 use super::scores::{Coefficient, ScoreMap};
 use super::{Facts, Family, Plan, Reading, Setting};
 use crate::error::CompileError;
-use crate::model::TreeEnsemble;
+use crate::model::{LinearTrees, TreeEnsemble};
+use crate::options::FeatureMode;
 use crate::report::WorkReport;
 use binned::BinnedEnsemble;
 use choice::{Choice, Problem, choose};
@@ -38,7 +39,7 @@ use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{Constant, Input, NodeId, Output, SelectorForm, SelectorGroup};
 use cipherfn_protocol::specs::{Encoding, Selector, SelectorEncoding};
 use cipherfn_scheme::query::InputShape;
-use linear::Inputs;
+use inputs::Inputs;
 use quantisation::{FeatureInfo, Quantisation};
 
 impl Family for TreeEnsemble {
@@ -48,6 +49,18 @@ impl Family for TreeEnsemble {
 
     fn plan(&self, setting: &Setting<'_>) -> Result<Plan, CompileError> {
         plan(self, None, setting)
+    }
+}
+
+impl Family for LinearTrees {
+    fn name(&self) -> &'static str {
+        "tree ensemble with linear leaves"
+    }
+
+    fn plan(&self, setting: &Setting<'_>) -> Result<Plan, CompileError> {
+        let exact = matches!(setting.options.features, FeatureMode::Exact { .. });
+        let inputs = Inputs::new(self, setting.features, exact);
+        plan(&self.constants, Some(&inputs), setting)
     }
 }
 
@@ -78,7 +91,7 @@ fn plan(
     let target = options
         .precision
         .unwrap_or(options.profile.usual_precision());
-    let weighing = inputs.map(|inputs| inputs.weighing(&ensemble, features));
+    let weighing = inputs.map(|inputs| inputs.weighing(features));
     let choice = choose(&Problem {
         ensemble: &ensemble,
         hides_use: quantisation.hides_use,
@@ -111,10 +124,10 @@ fn plan(
         form: SelectorForm::Bits,
     })];
     if let Some(inputs) = inputs {
-        inputs.check_size(&choice, setting)?;
-        let encoding = inputs.encoding(choice.delta, setting);
-        circuit_inputs.push(Input::Features(linear::input(&encoding)));
-        linear::describe(&mut encoded, &encoding);
+        inputs.check_size(choice.work.products, backend)?;
+        let encoding = inputs.encoding(choice.delta, features, backend);
+        circuit_inputs.push(Input::Features(inputs::circuit_input(&encoding)));
+        inputs::describe(&mut encoded, &encoding);
         encodings.push(Encoding::Linear(encoding));
     }
     let shapes = encodings

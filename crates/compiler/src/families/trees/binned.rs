@@ -2,8 +2,8 @@
 
 use crate::families::scores::ScoreMap;
 use crate::families::trees::bins::BinSet;
+use crate::families::trees::inputs::Inputs;
 use crate::families::trees::leaves::Layout;
-use crate::families::trees::linear::Inputs;
 use crate::families::trees::quantisation::Quantisation;
 use crate::model::{Tree, TreeEnsemble, TreeNode};
 use std::collections::HashMap;

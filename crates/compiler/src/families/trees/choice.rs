@@ -3,7 +3,7 @@
 use crate::backend::{Backend, Budget};
 use crate::cost::{Costs, Work};
 use crate::families::trees::binned::BinnedEnsemble;
-use crate::families::trees::linear::Weighing;
+use crate::families::trees::inputs::Weighing;
 use crate::families::trees::lower::{Lowered, Shape, lower};
 use crate::options::Profile;
 use cipherfn_protocol::specs::Gadget;

@@ -1,19 +1,16 @@
-//! Trees whose leaves are linear functions.
+//! The numbers that linear leaves weigh.
 //!
 //! A leaf is the product of its weights with the encrypted vector of inputs, and a constant: a
 //! ciphertext, among which CMUXes choose as among others. Input `i` enters as `delta * r_i` with
 //! `r_i = (x_i - centre_i) / half_width_i` in [-1, 1]; a weight is a whole number of units, each of
 //! which is `delta / resolution` units of the leaves' constants.
 
-use super::binned::BinnedEnsemble;
-use super::choice::Choice;
 use super::leaves::Layout;
+use crate::backend::Backend;
 use crate::error::CompileError;
 use crate::families::linear::{encoded, ranges};
-use crate::families::{Family, Plan, Setting};
 use crate::features::Features;
 use crate::model::{LinearTrees, Slope};
-use crate::options::FeatureMode;
 use crate::report::FeatureReport;
 use cipherfn_circuit::circuit::FeatureInput;
 use cipherfn_engine::MAX_WEIGHT_BYTES;
@@ -43,22 +40,6 @@ pub(crate) struct Weighing {
     pub weights: f64,
 }
 
-impl Family for LinearTrees {
-    fn name(&self) -> &'static str {
-        "tree ensemble with linear leaves"
-    }
-
-    fn plan(&self, setting: &Setting<'_>) -> Result<Plan, CompileError> {
-        let mut inputs = Inputs {
-            trees: self,
-            ranges: ranges_of(setting.features, self.inputs, 0.0),
-            exact: matches!(setting.options.features, FeatureMode::Exact { .. }),
-        };
-        inputs.widen(setting.features);
-        super::plan(&self.constants, Some(&inputs), setting)
-    }
-}
-
 /// Ranges of the first `inputs` features.
 fn ranges_of(features: &Features, inputs: usize, widening: f64) -> Vec<(f64, f64)> {
     let mut ranges = ranges::inputs(features, widening);
@@ -66,7 +47,19 @@ fn ranges_of(features: &Features, inputs: usize, widening: f64) -> Vec<(f64, f64
     ranges
 }
 
-impl Inputs<'_> {
+impl<'a> Inputs<'a> {
+    /// The inputs of `trees`, with ranges that the calibration rows show. `exact`: the splits that the
+    /// circuit asks are the trees' own.
+    pub(super) fn new(trees: &'a LinearTrees, features: &Features, exact: bool) -> Self {
+        let mut inputs = Self {
+            trees,
+            ranges: ranges_of(features, trees.inputs, 0.0),
+            exact,
+        };
+        inputs.widen(features);
+        inputs
+    }
+
     /// Widens the inputs' ranges as far as the possible range of every score at most doubles, which
     /// costs a bit of precision: each input may add its share of the range that the calibration rows'
     /// own ranges give. A leaf is fitted to the rows that reach it, and where it goes beyond them is
@@ -173,47 +166,40 @@ impl Inputs<'_> {
     }
 
     /// What there is to know before a circuit is chosen.
-    pub(super) fn weighing(&self, ensemble: &BinnedEnsemble, features: &Features) -> Weighing {
-        let mut ends = vec![(f64::INFINITY, f64::NEG_INFINITY); ensemble.coefficients];
+    pub(super) fn weighing(&self, features: &Features) -> Weighing {
+        let scores = 0..self.trees.constants.scores as u32;
+        let mut ends = vec![(f64::INFINITY, f64::NEG_INFINITY); scores.len()];
         for row in &features.rows {
             let scores = self.trees.raw_scores(row);
             for (end, score) in ends.iter_mut().zip(scores) {
                 *end = (end.0.min(score), end.1.max(score));
             }
         }
-        let count = |leaf: &[f64], coefficient: usize| {
-            let weights = &leaf[ensemble.layout.weights(coefficient)];
-            weights.iter().filter(|weight| **weight != 0.0).count()
-        };
-        let most = |coefficient: usize| {
-            let trees = ensemble.trees.iter();
-            let most = trees.map(|tree| {
-                let leaves = tree.leaves().map(|leaf| count(leaf, coefficient));
+        let count = |leaf: &[Slope], score| leaf.iter().filter(|own| own.score == score).count();
+        let most = |score: u32| {
+            let trees = self.trees.slopes.iter();
+            let most = trees.map(|leaves| {
+                let leaves = leaves.values().map(|leaf| count(leaf, score));
                 leaves.max().unwrap_or(0)
             });
             most.sum::<usize>() as f64
         };
         Weighing {
             seen: ends.into_iter().map(|(low, high)| high - low).collect(),
-            weights: (0..ensemble.coefficients).map(most).fold(0.0, f64::max),
+            weights: scores.map(most).fold(0.0, f64::max),
         }
     }
 
     /// Refuses more products than a server keeps weights of.
-    pub(super) fn check_size(
-        &self,
-        choice: &Choice,
-        setting: &Setting<'_>,
-    ) -> Result<(), CompileError> {
-        let size = setting.backend.set.ring.polynomial_size;
-        let ciphertexts = self.len().div_ceil(self.block(setting));
+    pub(super) fn check_size(&self, products: u32, backend: Backend) -> Result<(), CompileError> {
+        let size = backend.set.ring.polynomial_size;
+        let ciphertexts = self.len().div_ceil(self.block(backend));
         // Half as many complex numbers.
-        let bytes = choice.work.products as usize * ciphertexts * size * size_of::<f64>();
+        let bytes = products as usize * ciphertexts * size * size_of::<f64>();
         if bytes > MAX_WEIGHT_BYTES {
             return Err(CompileError::UnsupportedModel {
                 problem: format!(
-                    "{} linear functions of leaves, whose weights take {bytes} bytes",
-                    choice.work.products
+                    "{products} linear functions of leaves, whose weights take {bytes} bytes"
                 ),
                 supported: format!(
                     "at most {MAX_WEIGHT_BYTES} bytes: train fewer or smaller trees"
@@ -224,22 +210,27 @@ impl Inputs<'_> {
     }
 
     /// Inputs in one ciphertext.
-    fn block(&self, setting: &Setting<'_>) -> usize {
+    fn block(&self, backend: Backend) -> usize {
         let stride = self.trees.constants.scores;
         self.len()
-            .min((setting.backend.set.ring.polynomial_size / stride).max(1))
+            .min((backend.set.ring.polynomial_size / stride).max(1))
     }
 
     /// How the client encodes them.
-    pub(super) fn encoding(&self, delta: f64, setting: &Setting<'_>) -> LinearEncoding {
+    pub(super) fn encoding(
+        &self,
+        delta: f64,
+        features: &Features,
+        backend: Backend,
+    ) -> LinearEncoding {
         LinearEncoding {
-            names: setting.features.names[..self.len()].to_vec(),
+            names: features.names[..self.len()].to_vec(),
             centre: self.ranges.iter().map(|range| range.0).collect(),
             half_width: self.ranges.iter().map(|range| range.1).collect(),
             delta,
-            block: self.block(setting) as u32,
+            block: self.block(backend) as u32,
             stride: self.trees.constants.scores as u32,
-            body_bits: setting.backend.set.ring.body_bits,
+            body_bits: backend.set.ring.body_bits,
         }
     }
 }
@@ -254,7 +245,7 @@ fn dense(values: &[(u32, f64)], scores: usize) -> Vec<f64> {
 }
 
 /// The circuit's input of an encoding.
-pub(super) fn input(encoding: &LinearEncoding) -> FeatureInput {
+pub(super) fn circuit_input(encoding: &LinearEncoding) -> FeatureInput {
     FeatureInput {
         features: encoding.names.len() as u32,
         block: encoding.block,
