@@ -190,6 +190,16 @@ impl Node {
         }
     }
 
+    /// The addends of a sum, none of a product.
+    pub fn addends(&self) -> &[Rotated] {
+        self.as_sum().map_or(&[], |sum| &sum.addends)
+    }
+
+    /// The CMUXes of a sum, none of a product.
+    pub fn selects(&self) -> &[Select] {
+        self.as_sum().map_or(&[], |sum| &sum.selects)
+    }
+
     /// The nodes that it reads, as often as it names them.
     pub fn reads(&self) -> impl Iterator<Item = Rotated> {
         self.as_sum().into_iter().flat_map(Sum::reads)

@@ -81,6 +81,18 @@ impl TreeEnsemble {
 }
 
 impl LinearTrees {
+    /// The range of each raw score over feature vectors; 0 without any.
+    pub(crate) fn seen(&self, rows: &[Vec<f32>]) -> Vec<f64> {
+        let mut ends = vec![(f64::INFINITY, f64::NEG_INFINITY); self.constants.scores];
+        for row in rows {
+            for (end, score) in ends.iter_mut().zip(self.raw_scores(row)) {
+                *end = (end.0.min(score), end.1.max(score));
+            }
+        }
+        let range = |(low, high): (f64, f64)| (high - low).max(0.0);
+        ends.into_iter().map(range).collect()
+    }
+
     /// Raw scores for a feature vector.
     pub fn raw_scores(&self, features: &[f32]) -> Vec<f64> {
         let mut scores = self.constants.raw_scores(features);

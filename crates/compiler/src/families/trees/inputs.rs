@@ -168,13 +168,6 @@ impl<'a> Inputs<'a> {
     /// What there is to know before a circuit is chosen.
     pub(super) fn weighing(&self, features: &Features) -> Weighing {
         let scores = 0..self.trees.constants.scores as u32;
-        let mut ends = vec![(f64::INFINITY, f64::NEG_INFINITY); scores.len()];
-        for row in &features.rows {
-            let scores = self.trees.raw_scores(row);
-            for (end, score) in ends.iter_mut().zip(scores) {
-                *end = (end.0.min(score), end.1.max(score));
-            }
-        }
         let count = |leaf: &[Slope], score| leaf.iter().filter(|own| own.score == score).count();
         let most = |score: u32| {
             let trees = self.trees.slopes.iter();
@@ -185,7 +178,7 @@ impl<'a> Inputs<'a> {
             most.sum::<usize>() as f64
         };
         Weighing {
-            seen: ends.into_iter().map(|(low, high)| high - low).collect(),
+            seen: self.trees.seen(&features.rows),
             weights: scores.map(most).fold(0.0, f64::max),
         }
     }

@@ -4,7 +4,7 @@ use super::Problem;
 use crate::backend::Budget;
 use crate::families::trees::binned::BinnedEnsemble;
 use crate::families::trees::lower::Lowered;
-use crate::families::trees::noise::{self, Paths};
+use crate::families::trees::noise::{self, Bits, Paths};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::noise::{linear, linear_transform};
 use std::ops::RangeInclusive;
@@ -26,12 +26,17 @@ pub(super) struct Structure {
 }
 
 impl Structure {
-    /// A circuit in `units`, one a coefficient; those of its weights are `weight` times as large.
-    pub(super) fn new(lowered: Lowered, units: &[f64], weight: f64) -> Self {
+    /// A circuit in `units`, one a coefficient, and how much larger those of their weights are; `bins`
+    /// are those of each quantiser.
+    pub(super) fn new(lowered: Lowered, (units, weight): (&[f64], f64), bins: &[u32]) -> Self {
+        let bits = Bits {
+            selectors: &lowered.selectors,
+            bins,
+        };
         Self {
             weights: noise::norm(&lowered.graph) * weight,
             half: half_ranges(&lowered, units),
-            paths: Paths::of(&lowered.graph),
+            paths: Paths::of(&lowered.graph, bits),
             lowered,
         }
     }

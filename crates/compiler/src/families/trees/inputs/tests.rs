@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::{Test, Tree, TreeEnsemble, TreeNode};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// `x > 1 ? 2 + 3 x - y : 100 x`, where the split that bounds the leaves is on another feature.
 fn trees() -> LinearTrees {
@@ -46,6 +46,8 @@ fn features(rows: &[[f32; 3]]) -> Features {
         names: ["x", "y", "x (split)"].map(str::to_owned).to_vec(),
         missing: vec![false; 3],
         rows: rows.iter().map(|row| row.to_vec()).collect(),
+        mixed: HashMap::new(),
+        sets: HashMap::new(),
     }
 }
 
