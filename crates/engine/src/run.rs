@@ -6,6 +6,7 @@ mod weights;
 
 pub(crate) use memory::{Expanded, Frames, Values};
 pub use statistics::Statistics;
+pub use weights::MAX_WEIGHT_BYTES;
 
 use crate::kernel::{self, Component};
 use crate::lower::{self, External, Form, Outcome, Program, RowTerm, Step, SumStep, Term};
