@@ -41,10 +41,9 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
     let text = text.trim_start_matches("error: ");
     // What follows the first of these is about the whole command.
     let (text, help) = text.split_once("\n\nUsage: ").unwrap_or((text, ""));
-    terminal::error_json(
-        &words(text),
-        Some(&words(help)).filter(|help| !help.is_empty()),
-    );
+    let help = words(help);
+    let help = Some(help.as_str()).filter(|help| !help.is_empty());
+    terminal::error_json(&words(text), help);
     CODE.into()
 }
 
