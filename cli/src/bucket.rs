@@ -2,6 +2,7 @@
 
 use crate::usage::bail_usage;
 use anyhow::{Context, Result};
+use cipherfn_client_http::{Readers, unfinished_file};
 use cipherfn_service::{Registry, S3};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -84,7 +85,7 @@ impl DevFile {
     /// Writes it into the data directory, for this user only.
     pub(crate) fn write(&self, directory: &Path) -> Result<PathBuf> {
         let path = directory.join(DEV_FILE);
-        let mut file = tempfile::NamedTempFile::new_in(directory)
+        let mut file = unfinished_file(directory, Readers::Owner)
             .with_context(|| format!("cannot write {}", path.display()))?;
         file.write_all(&serde_json::to_vec_pretty(self)?)?;
         file.persist(&path)

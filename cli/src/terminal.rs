@@ -70,7 +70,7 @@ impl Terminal {
         text: impl FnOnce() -> String,
     ) -> Result<()> {
         let text = match self.form {
-            Form::Json => serde_json::to_string_pretty(value)?,
+            Form::Json => escaped(&serde_json::to_string_pretty(value)?),
             Form::Text => printable(&text()),
         };
         self.write(text.trim_end())
@@ -169,7 +169,7 @@ fn remark(kind: &str, text: &str) {
 pub(crate) fn log(process: &str, line: &str) {
     match REMARKS.get().map(|remarks| remarks.form) {
         Some(Form::Json) => {
-            say(&serde_json::json!({ "process": process, "log": line }).to_string())
+            say(&serde_json::json!({ "process": process, "log": line }).to_string());
         }
         _ => say(&format!("{process}: {line}")),
     }
@@ -188,6 +188,16 @@ fn printable(text: &str) -> String {
         |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t'),
         " ",
     )
+}
+
+/// JSON whose strings have no control characters left: JSON itself demands it of the first 32 alone,
+/// and a terminal obeys those from U+0080 on as well.
+fn escaped(json: &str) -> String {
+    json.chars()
+        .fold(String::new(), |text, letter| match letter {
+            '\u{7f}'..='\u{9f}' => format!("{text}\\u{:04x}", u32::from(letter)),
+            _ => text + letter.encode_utf8(&mut [0; 4]),
+        })
 }
 
 /// A table without rules, numbers (every column but the first) to the right.
@@ -286,5 +296,23 @@ pub(crate) fn error_json(text: &str, help: Option<&str>) {
         Some(help) => serde_json::json!({ "error": text, "help": help }),
         None => serde_json::json!({ "error": text }),
     };
-    say(&value.to_string());
+    say(&escaped(&value.to_string()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{escaped, printable};
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_left() {
+        let hostile = "a\u{1b}[2J\u{9b}2J\u{7f}\u{85}\u{7}é";
+        let json = escaped(&serde_json::to_string_pretty(&[hostile]).unwrap());
+        assert!(
+            !json.replace('\n', "").contains(char::is_control),
+            "{json:?}"
+        );
+        let read: Vec<String> = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, [hostile]);
+        assert_eq!(printable(hostile), "a [2J 2J   é");
+    }
 }

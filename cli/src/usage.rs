@@ -42,8 +42,7 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
     // What follows the first of these is about the whole command.
     let (text, help) = text.split_once("\n\nUsage: ").unwrap_or((text, ""));
     let help = words(help);
-    let help = Some(help.as_str()).filter(|help| !help.is_empty());
-    terminal::error_json(&words(text), help);
+    terminal::error_json(&words(text), (!help.is_empty()).then_some(help.as_str()));
     CODE.into()
 }
 

@@ -29,7 +29,7 @@ pub use options::{
 pub use register::{Registered, Uploaded};
 pub use specs::Fetched;
 
-use cipherfn_protocol::api::v2::KeyStatus;
+use cipherfn_protocol::api::v2::{KeyList, KeyStatus};
 use cipherfn_protocol::api::{self, ApiVersion, ModelList, ProblemType, Route};
 use cipherfn_protocol::message::KeyId;
 use endpoint::Endpoint;
@@ -145,6 +145,13 @@ impl Service {
             Ok((call, answer))
         })
         .await
+    }
+
+    /// The evaluation keys that the caller has registered; services of version 1 do not tell.
+    pub async fn keys(&self) -> Result<KeyList, ServiceError> {
+        let call = Call::new(Method::GET, Route::Keys.path(ApiVersion::V2, ""));
+        let (answer, _) = self.call(&call).await?;
+        self.json(&call, &answer)
     }
 
     /// Where the registration of an evaluation key stands.

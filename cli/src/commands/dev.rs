@@ -6,6 +6,7 @@ use crate::shared::block_on;
 use crate::signing::SigningArguments;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result};
+use cipherfn_client_http::{Readers, unfinished_file};
 use cipherfn_emulator::{Authorizer, S3Server, Tenants};
 use std::fs;
 use std::io::Write;
@@ -144,9 +145,8 @@ impl Dev {
                 .parent()
                 .filter(|parent| !parent.as_os_str().is_empty());
             let write = || {
-                let mut file = tempfile::NamedTempFile::new_in(
-                    directory.unwrap_or(std::path::Path::new(".")),
-                )?;
+                let directory = directory.unwrap_or(std::path::Path::new("."));
+                let mut file = unfinished_file(directory, Readers::Owner)?;
                 writeln!(file, "{url}")?;
                 file.persist(path).map_err(|error| error.error)
             };

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use cipherfn_protocol::api::{ModelList, ModelName, ModelSummary};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::statement::SignedStatement;
+use cipherfn_service::StorageError;
 use cipherfn_service::registry::Model;
 use clap::{Args, Subcommand};
 use time::OffsetDateTime;
@@ -72,8 +73,12 @@ impl Models {
             ),
             (None, None) => {
                 let found = block_on(async { Ok(self.bucket.open().await?.models().await?) })?;
-                for error in found.corrupt {
-                    terminal::warning(&format!("{error}, or remove the model"));
+                for error in found.unreadable {
+                    let remedy = match error {
+                        StorageError::Newer { .. } => "",
+                        _ => ", or remove the model",
+                    };
+                    terminal::warning(&format!("{error}{remedy}"));
                 }
                 let list = ModelList {
                     models: found.models.iter().map(Model::summary).collect(),

@@ -20,6 +20,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use time::format_description::well_known::Rfc3339;
 
 /// Predict rows: by a service that never sees them, or with a bundle on this machine
 ///
@@ -34,7 +35,9 @@ use std::time::{Duration, Instant};
 )]
 pub(crate) struct Predict {
     /// The bundle
-    #[arg(long, value_name = "FILE", group = "by")]
+    #[arg(long, value_name = "FILE", group = "by", conflicts_with_all = [
+        "auth", "token_file", "region", "in_flight", "rows_a_request", "trust", "specs", "accept_specs",
+    ])]
     bundle: Option<Source>,
     /// Address of the service
     #[arg(long, value_name = "URL", group = "by", requires_all = ["model", "keys"])]
@@ -144,7 +147,7 @@ impl Predict {
         // What the file alone shows is refused before anybody hears of it; what specs say of its
         // values never is, or a service could read rows through refusals.
         let input = match self.on_error {
-            OnError::Fail => self.table.check(&self.input)?,
+            OnError::Fail => self.table.check(&self.input, self.limit())?,
             OnError::Mark => self.input.clone(),
         };
         let service = self.connection.open(url).await?;
@@ -196,9 +199,13 @@ impl Predict {
         ProgressBar,
     )> {
         let (table, progress) = self.table.open(input, terminal, "predicting")?;
-        let limit = self.limit.map_or(u64::MAX, |limit| limit.get() as u64);
-        let (rows, predictions) = table::select(client, table, &self.keep, limit)?;
+        let (rows, predictions) = table::select(client, table, &self.keep, self.limit())?;
         Ok((rows, predictions, progress))
+    }
+
+    /// Most rows to read.
+    fn limit(&self) -> u64 {
+        self.limit.map_or(u64::MAX, |limit| limit.get() as u64)
     }
 
     fn report(
@@ -220,6 +227,12 @@ impl Predict {
         if let Some(fetched) = fetched {
             value["specs"] = fetched.client.specs().hash().to_string().into();
             value["developer"] = serde_json::to_value(fetched.developer)?;
+            value["signed"] = serde_json::to_value(
+                fetched
+                    .signed
+                    .map(|time| time.format(&Rfc3339))
+                    .transpose()?,
+            )?;
             value["trust"] = fetched.verdict.to_string().into();
         }
         let what = if self.service.is_some() {

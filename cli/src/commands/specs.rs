@@ -47,12 +47,12 @@ impl Specs {
                 (
                     "specs",
                     format!(
-                        "{}, {}, hash {}",
+                        "{}, {}",
                         self.output.name(),
-                        terminal::bytes(specs.bytes().len() as u64),
-                        specs.hash().short()
+                        terminal::bytes(specs.bytes().len() as u64)
                     ),
                 ),
+                ("hash", specs.hash().to_string()),
                 ("parameters", document.parameter_set.name.clone()),
                 ("columns", document.columns.len().to_string()),
             ])

@@ -516,6 +516,49 @@ fn json_errors_and_exit_codes() {
     let run = sandbox.run(&["inspect", "--", "--json", "m.cfn"]);
     assert!(String::from_utf8_lossy(&run.stderr).starts_with("error: "));
     assert_eq!(sandbox.run(&["completions", "bash"]).status.code(), Some(0));
+    // Wrong options are named as they are written.
+    sandbox.write("rows.csv", "a,b\n1,2\n");
+    for (options, said) in [
+        (&["--min-agreement", "200"][..], "--min-agreement is 200"),
+        (&["--decoys", "5000"], "--decoys is 5000"),
+        (&["--precision", "0"], "--precision is 0"),
+        (&["--name", ""], "--name is empty"),
+    ] {
+        let compile = [
+            "compile",
+            "rows.csv",
+            "--calibration",
+            "rows.csv",
+            "-o",
+            "m.cfn",
+        ];
+        let run = sandbox.run(&[&compile, options].concat());
+        assert_eq!(run.status.code(), Some(2));
+        assert!(failure(&run).contains(said), "{said}");
+    }
+    let bundle = [
+        "predict", "--bundle", "m.cfn", "--input", "rows.csv", "-o", "-",
+    ];
+    for options in [&["--accept-specs"][..], &["--in-flight", "2"]] {
+        let run = sandbox.run(&[&bundle, options].concat());
+        assert_eq!(run.status.code(), Some(2));
+        assert!(failure(&run).contains("cannot be used with"));
+    }
+    let service = [
+        "register",
+        "--service",
+        "http://127.0.0.1:1",
+        "--model",
+        "m",
+        "--keys",
+        "k",
+    ];
+    let run = sandbox.run(&[&service[..], &["--specs", "0123abcd"]].concat());
+    let error = failure(&run);
+    assert!(
+        error.contains("8 digits are no hash: give all 64"),
+        "{error}"
+    );
     let report: Value = serde_json::from_str(&success(&sandbox.run(&[
         "inspect",
         compiled("linreg_diabetes"),

@@ -12,7 +12,7 @@ pub enum ApiVersion {
     V2,
 }
 
-/// What can be asked for, in every version.
+/// What can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Route {
     /// The list of models.
@@ -21,6 +21,8 @@ pub enum Route {
     Specs,
     /// The OpenAPI document, which describes all versions.
     OpenApi,
+    /// The caller's keys; since version 2.
+    Keys,
     /// Declares a key.
     DeclareKey,
     /// Checks what was uploaded for a key.
@@ -68,10 +70,11 @@ impl ApiVersion {
 
 impl Route {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Models,
         Self::Specs,
         Self::OpenApi,
+        Self::Keys,
         Self::DeclareKey,
         Self::CompleteKey,
         Self::KeyStatus,
@@ -79,16 +82,29 @@ impl Route {
         Self::Predict,
     ];
 
-    /// Every route in every version.
+    /// Every route in every version that has it.
     pub fn everywhere() -> impl Iterator<Item = (ApiVersion, Self)> {
         let versions = ApiVersion::ALL.into_iter();
-        versions.flat_map(|version| Self::ALL.into_iter().map(move |route| (version, route)))
+        versions.flat_map(|version| {
+            let routes = Self::ALL.into_iter();
+            routes
+                .filter(move |route| route.since() <= version)
+                .map(move |route| (version, route))
+        })
+    }
+
+    /// The first version that has it.
+    const fn since(self) -> ApiVersion {
+        match self {
+            Self::Keys => ApiVersion::V2,
+            _ => ApiVersion::V1,
+        }
     }
 
     /// HTTP method.
     pub const fn method(self) -> &'static str {
         match self {
-            Self::Models | Self::Specs | Self::OpenApi | Self::KeyStatus => "GET",
+            Self::Models | Self::Specs | Self::OpenApi | Self::Keys | Self::KeyStatus => "GET",
             Self::DeclareKey | Self::CompleteKey | Self::Predict => "POST",
             Self::DeleteKey => "DELETE",
         }
@@ -98,9 +114,11 @@ impl Route {
     pub const fn function(self) -> Function {
         match self {
             Self::Models | Self::Specs | Self::OpenApi => Function::Specs,
-            Self::DeclareKey | Self::CompleteKey | Self::KeyStatus | Self::DeleteKey => {
-                Function::RegisterKey
-            }
+            Self::Keys
+            | Self::DeclareKey
+            | Self::CompleteKey
+            | Self::KeyStatus
+            | Self::DeleteKey => Function::RegisterKey,
             Self::Predict => Function::Infer,
         }
     }
@@ -152,7 +170,7 @@ impl Route {
             Self::Models => "/models",
             Self::Specs => "/models/{model}",
             Self::OpenApi => "/openapi.json",
-            Self::DeclareKey => "/keys",
+            Self::Keys | Self::DeclareKey => "/keys",
             Self::CompleteKey => "/keys/{id}/complete",
             Self::KeyStatus | Self::DeleteKey => "/keys/{id}",
             Self::Predict => "/models/{model}/predict",
