@@ -12,7 +12,7 @@ pub enum ApiVersion {
     V2,
 }
 
-/// What can be asked for, in every version.
+/// What can be asked for, most of it in every version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Route {
     /// The list of models.
@@ -31,6 +31,14 @@ pub enum Route {
     DeleteKey,
     /// Answers a query.
     Predict,
+    /// Declares chunks of a job.
+    DeclareUploads,
+    /// Declares a job.
+    DeclareJob,
+    /// Where a job stands.
+    JobStatus,
+    /// Ends a job.
+    DeleteJob,
 }
 
 /// A request's route, and the value of its path's parameter: empty where it has none.
@@ -40,7 +48,7 @@ pub struct Requested<'a> {
     pub version: ApiVersion,
     /// Route.
     pub route: Route,
-    /// A model's name or a key's id, not parsed.
+    /// A model's name, or the id of a key or a job; not parsed.
     pub parameter: &'a str,
 }
 
@@ -68,7 +76,7 @@ impl ApiVersion {
 
 impl Route {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Models,
         Self::Specs,
         Self::OpenApi,
@@ -77,20 +85,42 @@ impl Route {
         Self::KeyStatus,
         Self::DeleteKey,
         Self::Predict,
+        Self::DeclareUploads,
+        Self::DeclareJob,
+        Self::JobStatus,
+        Self::DeleteJob,
     ];
 
-    /// Every route in every version.
+    /// Every route in every version that has it.
     pub fn everywhere() -> impl Iterator<Item = (ApiVersion, Self)> {
         let versions = ApiVersion::ALL.into_iter();
-        versions.flat_map(|version| Self::ALL.into_iter().map(move |route| (version, route)))
+        versions.flat_map(|version| {
+            let routes = Self::ALL.into_iter();
+            let routes = routes.filter(move |route| route.since() <= version);
+            routes.map(move |route| (version, route))
+        })
+    }
+
+    /// The first version that has it.
+    pub const fn since(self) -> ApiVersion {
+        match self {
+            Self::DeclareUploads | Self::DeclareJob | Self::JobStatus | Self::DeleteJob => {
+                ApiVersion::V2
+            }
+            _ => ApiVersion::V1,
+        }
     }
 
     /// HTTP method.
     pub const fn method(self) -> &'static str {
         match self {
-            Self::Models | Self::Specs | Self::OpenApi | Self::KeyStatus => "GET",
-            Self::DeclareKey | Self::CompleteKey | Self::Predict => "POST",
-            Self::DeleteKey => "DELETE",
+            Self::Models | Self::Specs | Self::OpenApi | Self::KeyStatus | Self::JobStatus => "GET",
+            Self::DeclareKey
+            | Self::CompleteKey
+            | Self::Predict
+            | Self::DeclareUploads
+            | Self::DeclareJob => "POST",
+            Self::DeleteKey | Self::DeleteJob => "DELETE",
         }
     }
 
@@ -102,6 +132,9 @@ impl Route {
                 Function::RegisterKey
             }
             Self::Predict => Function::Infer,
+            Self::DeclareUploads | Self::DeclareJob | Self::JobStatus | Self::DeleteJob => {
+                Function::Jobs
+            }
         }
     }
 
@@ -156,6 +189,9 @@ impl Route {
             Self::CompleteKey => "/keys/{id}/complete",
             Self::KeyStatus | Self::DeleteKey => "/keys/{id}",
             Self::Predict => "/models/{model}/predict",
+            Self::DeclareUploads => "/uploads",
+            Self::DeclareJob => "/jobs",
+            Self::JobStatus | Self::DeleteJob => "/jobs/{id}",
         }
     }
 }
@@ -203,6 +239,7 @@ mod tests {
             "/v3/models",
             "/v1/models/",
             "/v1/models/a/b",
+            "/v1/jobs/00",
             "v1/models",
         ] {
             let found = Route::find("GET", path);

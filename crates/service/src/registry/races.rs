@@ -3,6 +3,8 @@
 //! The bucket in memory gives way before and after each of its operations. So whoever polls the
 //! requests one at a time decides the order of all operations, and a seed decides for whoever polls.
 
+mod jobs;
+
 use super::{
     Checked, Declaration, Declared, DeclaredPart, KeyFile, MissingPiece, PartName, Published,
     Record, Registration, Registry, Settled,
