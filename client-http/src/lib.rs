@@ -11,6 +11,7 @@ mod service;
 pub use error::KeyRingError;
 pub use keyring::{Directory, Existing, Filled, KeyPartFile, KeyRing, Refused, State};
 pub use service::{
-    Authentication, Fetched, ParseTokenError, Registered, Retry, Service, ServiceError,
-    ServiceOptions, Skew, Timeouts, Token, Uploaded,
+    Authentication, Bulk, BulkDone, BulkPass, BulkProgress, BulkReport, Fetched, ManifestError,
+    ParseTokenError, Registered, Retry, Service, ServiceError, ServiceOptions, Skew, Timeouts,
+    Token, Uploaded,
 };

@@ -20,7 +20,7 @@ use cipherfn_service::{Call, Failure, telemetry};
 use lambda_http::Error;
 use serde::Deserialize;
 use sha2::Digest;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -60,7 +60,8 @@ impl Worker {
         };
         let claim = ChunkEvent::Claim {
             owner: call.request_id.clone(),
-            until: call.now + call.remaining(),
+            // Documents have whole seconds, and a lease may not end before its holder does.
+            until: call.now + Duration::from_secs(call.remaining().as_secs() + 2),
         };
         let claimed = registry.change_chunk(id, chunk, &claim, call.now).await;
         let by = match claimed.map_err(|error| told(error.into()))? {

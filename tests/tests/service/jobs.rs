@@ -1,5 +1,6 @@
 //! Jobs: chunks uploaded, worked on by real worker processes, results fetched.
 
+mod bulk;
 mod refusals;
 
 use crate::models::{Caller, TREE};
