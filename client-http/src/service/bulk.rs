@@ -212,7 +212,7 @@ impl Run {
         progress(BulkProgress::Uploaded(uploaded));
         let skip = move || {
             for row in rows.by_ref().take(known as usize) {
-                row?;
+                drop(row?);
             }
             Ok::<_, E>(rows)
         };
