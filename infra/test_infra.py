@@ -104,6 +104,25 @@ class Cost(unittest.TestCase):
     def test_fixed_costs(self):
         self.assertAlmostEqual(COST.fixed(self.prices, self.assumed), 3.0 + 1.0 + 3.0)
 
+    def test_a_bundle_is_priced_by_its_report(self):
+        report = {
+            "model": {"family": "tree ensemble"},
+            "work": {"predicted_microseconds": 90_000.0},
+            "sizes": {"evaluation_key": 1_000_000, "query_row": 1500, "reply_row": 5000, "shared": None},
+        }
+        measured = {**self.model, "two_threads_ms": 90}
+        for memory, rows in ((512, 1), (1769, 10), (10240, 3)):
+            self.model = COST.of_report(report)
+            predicted = self.cost(memory=memory, rows=rows)
+            self.model = measured
+            self.assertEqual(predicted, self.cost(memory=memory, rows=rows))
+        # Rows that share ciphertexts: all of one for a row alone, their share of it for many.
+        report["sizes"]["shared"] = {"query_row": 100, "reply_row": 9}
+        self.model = COST.of_report(report)
+        self.assertEqual(self.cost()["total"], COST.cost(measured, 1769, "x86_64", 1, self.prices, self.assumed)["total"])
+        self.assertEqual([COST.row_bytes(self.model, rows, "query") for rows in (1, 3, 15, 1000)], [1500, 500, 100, 100])
+        self.assertLess(self.cost(rows=100)["parts"]["transfer_out"], self.cost()["parts"]["transfer_out"] / 50)
+
     def test_inputs_are_complete(self):
         prices = json.loads((HERE / "prices.json").read_text())["prices"]
         measured = json.loads((HERE / "measurements.json").read_text())
@@ -149,7 +168,7 @@ class CheckTemplate(unittest.TestCase):
         self.assert_problem("wildcard action", "Action: [s3:GetObject]", 'Action: ["s3:*"]')
         self.assert_problem("resource \\*", "Resource: [!GetAtt InferLogs.Arn]", 'Resource: ["*"]')
         self.assert_problem("with prefixes", '                Condition:\n                  StringLike: {"s3:prefix": ["models/*"]}\n', "")
-        self.assert_problem("managed policies", "    Properties:\n      AssumeRolePolicyDocument:", "    Properties:\n      ManagedPolicyArns: [x]\n      AssumeRolePolicyDocument:")
+        self.assert_problem("managed policies", "      AssumeRolePolicyDocument:", "      ManagedPolicyArns: [x]\n      AssumeRolePolicyDocument:")
 
     def test_functions(self):
         self.assert_problem("InferFunction: MemorySize", "MemorySize: !Ref InferMemory", "MemorySize: 1024")
@@ -174,6 +193,38 @@ class CheckTemplate(unittest.TestCase):
     def test_watch(self):
         self.assertRegex("\n".join(CHECK.problems(self.raw, {"paths": self.paths}, None, None, {"/v1/models": "infer", "/v2": "infer"})), "(?s)/v1/models is not specs.*/v2 is no route")
         self.assertEqual(CHECK.problems(self.raw, {"paths": self.paths}, None, None, CHECK.inputs()["router"]), [])
+
+    def test_updates(self):
+        self.assert_problem("SpecsFunction: an update is not rolled back", "Alarms: [!Ref SpecsReleaseAlarm]", "Alarms: []")
+        self.assert_problem("does not call its function by the alias", "IntegrationUri: !Ref InferFunction.Alias", "IntegrationUri: !Ref InferFunction.Arn")
+        self.assert_problem("AutoPublishAlias", "AutoPublishAlias: live", "AutoPublishAlias: other")
+        self.assert_problem("may not invoke InferFunction", "FunctionName: !Ref InferFunction.Alias", "FunctionName: !Ref InferFunction")
+
+    def test_what_an_organisation_asks_for(self):
+        boundary = "      PermissionsBoundary: !If [HasBoundary, !Ref PermissionsBoundaryArn, !Ref AWS::NoValue]\n"
+        self.assert_problem("SpecsRole has no permissions boundary", boundary, "")
+        self.assert_problem("SpecsLogs: not encrypted", "      KmsKeyId: !If [UseKms, !Ref KmsKeyArn, !Ref AWS::NoValue]\n", "")
+        self.assert_problem("AlarmTopic: not encrypted", "      KmsMasterKeyId: !If [UseKms, !Ref KmsKeyArn, !Ref AWS::NoValue]\n", "")
+        self.assert_problem("all functions: not encrypted", "    KmsKeyArn: !If [UseKms, !Ref KmsKeyArn, !Ref AWS::NoValue]\n", "")
+        self.assert_problem("does not reach both topics", ", !If [HasAlarmTopicArn, !Ref AlarmTopicArn, !Ref AWS::NoValue]]", "]")
+        self.assert_problem("not an Allow", "Effect: Deny\n                  Action: [ec2:AssignPrivateIpAddresses, ", "Effect: Deny\n                  Action: [")
+
+    def test_combinations(self):
+        kms = "KmsKeyArn: !If [UseKms, !Ref KmsKeyArn, !Ref AWS::NoValue]"
+        self.assert_problem("Globals has the parameter KmsKeyArn where it is empty", kms, "KmsKeyArn: !Ref KmsKeyArn")
+        self.assert_problem("Globals has the parameter VpcSubnetIds where it is empty", "VpcConfig: !If [InVpc, ", "VpcConfig: !If [UseIam, ")
+        self.assert_problem("DomainMapping refers to Domain, which there is not where HasDomain", "    Type: AWS::ApiGatewayV2::ApiMapping\n    Condition: HasDomain\n", "    Type: AWS::ApiGatewayV2::ApiMapping\n")
+        self.assert_problem("output DomainTarget refers to Domain", "    Condition: HasDomain\n    Description: Where", "    Description: Where")
+        # Without the rule a domain without certificate is let through.
+        self.assert_problem("Domain has the parameter CertificateArn where it is empty", '      - Assert: !Not [!Equals [!Ref CertificateArn, ""]]', '      - Assert: !Not [!Equals [!Ref DomainName, ""]]')
+        self.assert_problem("refers to Nothing, which does not exist", "Role: !GetAtt InferRole.Arn", "Role: !GetAtt Nothing.Arn")
+
+    def test_every_combination_that_the_rules_allow_is_tried(self):
+        template = CHECK.load(self.raw)
+        found = list(CHECK.combinations.combinations(template, CHECK.SAMPLES))
+        # Signed callers with any of issuer and audience, or tokens with both; a domain with certificate and perhaps a zone; a network; 4 switches; 3 limits.
+        self.assertEqual(len(found), (4 + 1) * (1 + 2) * 2 * 2**4 * 2**3)
+        self.assertTrue(all(values["JwtIssuer"] for values in found if values["Authorization"] == "JWT"))
 
     def test_development_only_settings(self):
         self.assert_problem("CIPHERFN_LOCAL_TENANT", "        CIPHERFN_LOG: ", "        CIPHERFN_LOCAL_TENANT: x\n        CIPHERFN_LOG: ", source='"CIPHERFN_BUCKET"')

@@ -2,6 +2,7 @@
 
 use crate::usage::bail_usage;
 use anyhow::{Context, Result};
+use cipherfn_client_http::{Readers, unfinished_file};
 use cipherfn_service::{Registry, S3};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub(crate) const DEV_BUCKET: &str = "cipherfn";
 /// Region that its requests are signed for.
 const DEV_REGION: &str = "us-east-1";
+/// Its data directory, unless another is named.
+pub(crate) const DATA: &str = "cipherfn-data";
 /// In the data directory of a running `cipherfn dev`: where it is.
 const DEV_FILE: &str = "dev.json";
 
@@ -30,6 +33,20 @@ pub(crate) struct BucketArguments {
 }
 
 impl BucketArguments {
+    /// Whether one is named.
+    pub(crate) fn is_given(&self) -> bool {
+        self.bucket.is_some() || self.dev.is_some()
+    }
+
+    /// What to add to a question for the bucket where a local service has its data here.
+    pub(crate) fn found_here() -> &'static str {
+        if Path::new(DATA).join(DEV_FILE).is_file() {
+            " (here: --dev cipherfn-data)"
+        } else {
+            ""
+        }
+    }
+
     /// The data directory, if this is a local service's.
     pub(crate) fn local(&self) -> Option<&Path> {
         self.dev.as_deref()
@@ -68,7 +85,7 @@ impl DevFile {
     /// Writes it into the data directory, for this user only.
     pub(crate) fn write(&self, directory: &Path) -> Result<PathBuf> {
         let path = directory.join(DEV_FILE);
-        let mut file = tempfile::NamedTempFile::new_in(directory)
+        let mut file = unfinished_file(directory, Readers::Owner)
             .with_context(|| format!("cannot write {}", path.display()))?;
         file.write_all(&serde_json::to_vec_pretty(self)?)?;
         file.persist(&path)
@@ -110,7 +127,8 @@ impl BucketArguments {
                 Ok(Registry::new(bucket))
             }
             (None, None) => bail_usage!(
-                "which bucket? give --bucket NAME, or --dev DIRECTORY for a local `cipherfn dev`"
+                "which bucket? give --bucket NAME, or --dev DIRECTORY for a `cipherfn dev` that is running{}",
+                Self::found_here()
             ),
         }
     }

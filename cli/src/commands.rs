@@ -11,6 +11,7 @@ mod evaluate;
 mod function;
 mod inspect;
 mod keygen;
+mod keys;
 mod load;
 mod models;
 mod predict;
@@ -36,6 +37,7 @@ pub(crate) enum Command {
     Publish(publish::Publish),
     Models(models::Models),
     Register(register::Register),
+    Keys(keys::Keys),
     Dev(dev::Dev),
     Load(load::Load),
     Bench(bench::Bench),
@@ -59,6 +61,7 @@ impl Command {
             Self::Publish(command) => command.run(terminal),
             Self::Models(command) => command.run(terminal),
             Self::Register(command) => command.run(terminal),
+            Self::Keys(command) => command.run(terminal),
             Self::Dev(command) => command.run(terminal),
             Self::Load(command) => command.run(terminal),
             Self::Bench(command) => command.run(terminal),

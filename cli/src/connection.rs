@@ -1,8 +1,11 @@
 //! Which service a command of the client talks to, and as whom.
 
+use crate::terminal;
 use crate::usage::bail_usage;
 use anyhow::{Context, Result};
-use cipherfn_client_http::{Authentication, Service, ServiceOptions, Token};
+use cipherfn_client_http::{
+    Authentication, RetryListener, Retrying, Service, ServiceOptions, Token,
+};
 use cipherfn_service::bucket;
 use clap::ValueEnum;
 use std::env;
@@ -62,6 +65,7 @@ impl Connection {
     pub(crate) async fn open(&self, url: &str) -> Result<Service> {
         let options = ServiceOptions {
             authentication: self.authentication(url).await?,
+            on_retry: Some(RetryListener::new(tell)),
             ..self.options()
         };
         Ok(Service::new(url, options)?)
@@ -107,6 +111,18 @@ impl Connection {
             }
         }
     }
+}
+
+/// Says that a request is made again: otherwise a slow command looks like one that hangs.
+fn tell(retrying: &Retrying) {
+    terminal::notice(&format!(
+        "{}: {}; attempt {} of {} in {}",
+        retrying.route,
+        retrying.cause,
+        retrying.attempts + 1,
+        retrying.most,
+        terminal::seconds(retrying.wait.as_secs_f64())
+    ));
 }
 
 /// Where specs are kept between calls, if this user has a place for that.

@@ -3,6 +3,7 @@
 
 use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
+use cipherfn_client_http::{Readers, unfinished_file};
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -231,7 +232,7 @@ impl Destination {
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty())
             .unwrap_or(Path::new("."));
-        let file = temporary(directory)
+        let file = unfinished_file(directory, Readers::Usual)
             .with_context(|| format!("cannot write to the directory {}", directory.display()))?;
         Ok(Output(Writer::File {
             file: BufWriter::with_capacity(1 << 16, file),
@@ -301,15 +302,4 @@ impl Write for Output {
             Writer::File { file, .. } => file.flush(),
         }
     }
-}
-
-/// A temporary file with the permissions of an ordinary new file.
-fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".cipherfn-");
-    #[cfg(unix)]
-    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-    #[cfg(unix)]
-    builder.permissions(permissions);
-    builder.tempfile_in(directory)
 }

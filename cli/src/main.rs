@@ -35,9 +35,13 @@ use terminal::{Form, Terminal};
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Results as JSON, errors as JSON on standard error
+    /// Results as JSON; errors and remarks as JSON on standard error, one document a line
     #[arg(long, global = true)]
     json: bool,
+    /// Only what was asked for, warnings and errors: no progress, no remarks, no summary of what
+    /// was written
+    #[arg(short, long, global = true)]
+    quiet: bool,
 }
 
 const EXAMPLE: &str = "\
@@ -57,9 +61,12 @@ Example:
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::refuse(&error),
+    };
     no_core_dumps();
-    let terminal = Terminal::new(if cli.json { Form::Json } else { Form::Text });
+    let terminal = Terminal::new(if cli.json { Form::Json } else { Form::Text }, cli.quiet);
     match cli.command.run(Cli::command, terminal) {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of a pipe has seen enough.

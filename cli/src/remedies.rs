@@ -6,7 +6,7 @@ use cipherfn_client_http::{KeyRingError, ServiceError};
 use cipherfn_compiler::CompileError;
 use cipherfn_protocol::specs::SpecsError;
 use cipherfn_serving::QueryError;
-use cipherfn_table::TableError;
+use cipherfn_table::{Hint, TableError};
 
 /// What helps against the first cause of `error` that anything helps against.
 pub(crate) fn advice(error: &anyhow::Error) -> Option<String> {
@@ -20,6 +20,7 @@ pub(crate) fn advice(error: &anyhow::Error) -> Option<String> {
             (Some(remedy), _) => words(&remedy),
             (None, _) if compiling.is_some() => compiling.and_then(compile_words),
             (None, Some(TableError::DecimalComma { .. })) => Some("use --decimal-comma".to_owned()),
+            (None, Some(TableError::MissingColumns { hint, .. })) => hint_words(hint),
             (None, _) => {
                 let other_specs =
                     matches!(cause.downcast_ref(), Some(QueryError::OtherSpecs { .. }));
@@ -49,7 +50,7 @@ fn words(remedy: &Remedy) -> Option<String> {
             "`cipherfn register --service URL --model NAME --keys KEYS` does it"
         }
         Remedy::DeleteKey { .. } => {
-            "`cipherfn register --service URL --model NAME --keys KEYS --delete` deletes the key in KEYS"
+            "`cipherfn keys --service URL` lists the keys that you have registered, `--delete ID` deletes one"
         }
         Remedy::UseKeysOfQuery { .. } => "name its directory with --keys",
         Remedy::ReplaceKeys => "`cipherfn keygen SPECS -o KEYS --force` replaces all of them",
@@ -63,6 +64,22 @@ fn words(remedy: &Remedy) -> Option<String> {
     Some(text.to_owned())
 }
 
+/// What a header shows, as options of every command that reads a table.
+fn hint_words(hint: &Hint) -> Option<String> {
+    match hint {
+        Hint::Separator(found) => Some(separator_words(*found)),
+        Hint::Comment(mark) => Some(format!("--comment '{}' skips it", char::from(*mark))),
+        _ => None,
+    }
+}
+
+fn separator_words(found: u8) -> String {
+    format!(
+        "--separator '{}' reads it",
+        char::from(found).escape_default()
+    )
+}
+
 /// A remedy as options of `cipherfn compile`.
 fn compile_words(remedy: &cipherfn_compiler::Remedy) -> Option<String> {
     use cipherfn_compiler::Remedy;
@@ -70,16 +87,15 @@ fn compile_words(remedy: &cipherfn_compiler::Remedy) -> Option<String> {
         Remedy::NameTarget { column } => format!(
             "--target {column:?} if the model predicts it; --drop COLUMN for one that is no input"
         ),
-        Remedy::Separator { found } => {
-            format!(
-                "--separator '{}' reads it",
-                char::from(*found).escape_default()
-            )
+        Remedy::Separator { found } => separator_words(*found),
+        Remedy::Comment { mark } => {
+            format!("--comment '{}' skips it", char::from(*mark))
         }
         Remedy::LeaveOut => {
             "--target COLUMN for what the model predicts, --drop COLUMN for each that is no input"
                 .to_owned()
         }
+        Remedy::Order { columns } => format!("--columns {:?} does it", columns.join(",")),
         Remedy::FinerGrid { bits } => format!(
             "--features grid:{bits} or --features exact; --min-agreement PERCENT allows other labels"
         ),

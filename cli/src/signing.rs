@@ -2,7 +2,7 @@
 
 use crate::terminal;
 use anyhow::{Context, Result, bail};
-use cipherfn_client_http::{Directory, Refused};
+use cipherfn_client_http::{Directory, Readers, Refused, unfinished_file};
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::statement::{PublicKey, Serial, SignedStatement, Statement};
@@ -173,7 +173,7 @@ fn write(path: &Path, key: &SigningKey) -> Result<bool> {
     Directory::create(directory)?;
     let persisted = || {
         // Temporary files have mode 0600 from the start.
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        let mut file = unfinished_file(directory, Readers::Owner)?;
         file.write_all(key.to_text().as_bytes())?;
         file.as_file().sync_all()?;
         file.persist_noclobber(path).map_err(|error| error.error)

@@ -3,7 +3,7 @@
 use crate::files::Source;
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use cipherfn_client::{Answer, Client, InputRow};
 use cipherfn_table::{Decimal, ERROR, Format, PredictionWriter, REMARK, Rows, Separator, Table};
 use indicatif::ProgressBar;
@@ -71,12 +71,13 @@ impl TableOptions {
         Ok((table, progress))
     }
 
-    /// Reads a table to its end before anything is done with it, so that nobody hears of a table
+    /// Reads `limit` rows of a table before anything is done with it, so that nobody hears of a table
     /// whose lines are malformed. Gives the source to read it from again: what comes from standard
     /// input waits in a temporary file.
-    pub(crate) fn check(&self, source: &Source) -> Result<Source> {
+    pub(crate) fn check(&self, source: &Source, limit: u64) -> Result<Source> {
         let again = source.repeatable()?;
-        Table::open_as(source.name(), again.open()?.0, self.format())?.check()?;
+        let table = Table::open_as(source.name(), again.open()?.0, self.format())?;
+        table.check(limit).context("nothing was sent")?;
         Ok(again)
     }
 }
@@ -118,7 +119,7 @@ pub(crate) fn select<R: Read>(
             more => format!(" and {more} more"),
         };
         terminal::notice(&format!(
-            "note: {}: ignoring column {first:?}{more}, which the model does not use",
+            "{}: ignoring column {first:?}{more}, which the model does not use",
             rows.source_name()
         ));
     }
@@ -264,8 +265,8 @@ impl Predictions {
         let rows = self.rows;
         if let Some((number, remark)) = self.remarked.first {
             let remarked = self.remarked.rows;
-            terminal::notice(&format!(
-                "warning: {remarked} of {rows} predictions have a remark: see the column \"remark\"; the first is row {number}: {remark}"
+            terminal::warning(&format!(
+                "{remarked} of {rows} predictions have a remark: see the column \"remark\"; the first is row {number}: {remark}"
             ));
         }
         let failed = self.failed.rows;
@@ -275,8 +276,8 @@ impl Predictions {
                     "{failed} of {rows} rows have no prediction, so none were written; the first is row {number}: {reason}"
                 );
             }
-            terminal::notice(&format!(
-                "warning: {failed} of {rows} rows have no prediction: see the column \"error\"; the first is row {number}: {reason}"
+            terminal::warning(&format!(
+                "{failed} of {rows} rows have no prediction: see the column \"error\"; the first is row {number}: {reason}"
             ));
         }
         self.writer.finish(out)?;

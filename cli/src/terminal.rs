@@ -3,9 +3,10 @@
 use crate::remedies;
 use anyhow::Result;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Read, Write};
+use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -18,18 +19,32 @@ pub(crate) enum Form {
     Json,
 }
 
+/// What standard error is told: set once, as remarks come from everywhere.
+#[derive(Clone, Copy, Debug)]
+struct Remarks {
+    form: Form,
+    quiet: bool,
+}
+
+static REMARKS: OnceLock<Remarks> = OnceLock::new();
+/// All progress bars, so that a remark does not break into one.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
 /// Where results go: standard output, unless a command's data goes there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terminal {
     form: Form,
+    quiet: bool,
     stdout_is_taken: bool,
 }
 
 impl Terminal {
-    /// Results in `form`.
-    pub(crate) const fn new(form: Form) -> Self {
+    /// Results in `form`, and remarks too; the latter not at all if `quiet`.
+    pub(crate) fn new(form: Form, quiet: bool) -> Self {
+        let _ = REMARKS.set(Remarks { form, quiet });
         Self {
             form,
+            quiet,
             stdout_is_taken: false,
         }
     }
@@ -55,10 +70,22 @@ impl Terminal {
         text: impl FnOnce() -> String,
     ) -> Result<()> {
         let text = match self.form {
-            Form::Json => serde_json::to_string_pretty(value)?,
+            Form::Json => escaped(&serde_json::to_string_pretty(value)?),
             Form::Text => printable(&text()),
         };
         self.write(text.trim_end())
+    }
+
+    /// Writes what a command has done, whose result is a file. Quiet asks for no such text.
+    pub(crate) fn summary(
+        self,
+        value: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<()> {
+        if self.quiet && !self.is_json() {
+            return Ok(());
+        }
+        self.report(value, text)
     }
 
     /// Writes text to where results go.
@@ -75,10 +102,11 @@ impl Terminal {
 
     /// Progress through `len` units, drawn on standard error if that is a terminal.
     pub(crate) fn progress(self, len: Option<u64>, unit: Unit, what: &'static str) -> ProgressBar {
-        if self.is_json() || !io::stderr().is_terminal() {
+        if self.is_json() || self.quiet || !io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }
-        let bar = ProgressBar::with_draw_target(len, ProgressDrawTarget::stderr());
+        let bar = len.map_or_else(ProgressBar::no_length, ProgressBar::new);
+        let bar = BARS.add(bar);
         let template = match (len, unit) {
             (None, _) => "{prefix} {spinner} {elapsed} {msg}",
             (Some(_), Unit::Bytes) => "{prefix} [{bar:30}] {bytes}/{total_bytes} {eta} {msg}",
@@ -118,9 +146,40 @@ pub(crate) enum Unit {
     Steps,
 }
 
-/// A remark on standard error. That nobody listens is no failure.
+/// A remark on standard error, which `--quiet` silences.
 pub(crate) fn notice(text: &str) {
-    let _ = writeln!(io::stderr(), "{}", printable(text));
+    if !REMARKS.get().is_some_and(|remarks| remarks.quiet) {
+        remark("note", text);
+    }
+}
+
+/// A warning on standard error.
+pub(crate) fn warning(text: &str) {
+    remark("warning", text);
+}
+
+fn remark(kind: &str, text: &str) {
+    match REMARKS.get().map(|remarks| remarks.form) {
+        Some(Form::Json) => say(&serde_json::json!({ kind: text }).to_string()),
+        _ => say(&format!("{kind}: {text}")),
+    }
+}
+
+/// A line that another process wrote.
+pub(crate) fn log(process: &str, line: &str) {
+    match REMARKS.get().map(|remarks| remarks.form) {
+        Some(Form::Json) => {
+            say(&serde_json::json!({ "process": process, "log": line }).to_string());
+        }
+        _ => say(&format!("{process}: {line}")),
+    }
+}
+
+/// Writes a line to standard error. That nobody listens is no failure.
+fn say(text: &str) {
+    BARS.suspend(|| {
+        let _ = writeln!(io::stderr(), "{}", printable(text));
+    });
 }
 
 /// Text without what a terminal would obey: parts of it may come from a file or a service.
@@ -129,6 +188,16 @@ fn printable(text: &str) -> String {
         |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t'),
         " ",
     )
+}
+
+/// JSON whose strings have no control characters left: JSON itself demands it of the first 32 alone,
+/// and a terminal obeys those from U+0080 on as well.
+fn escaped(json: &str) -> String {
+    json.chars()
+        .fold(String::new(), |text, letter| match letter {
+            '\u{7f}'..='\u{9f}' => format!("{text}\\u{:04x}", u32::from(letter)),
+            _ => text + letter.encode_utf8(&mut [0; 4]),
+        })
 }
 
 /// A table without rules, numbers (every column but the first) to the right.
@@ -210,16 +279,40 @@ fn explain(error: &anyhow::Error) -> String {
 /// An error on standard error, with its causes.
 pub(crate) fn error(terminal: Terminal, error: &anyhow::Error) {
     let text = explain(error);
+    let advice = remedies::advice(error);
     if terminal.is_json() {
-        let value = match remedies::advice(error) {
-            Some(advice) => serde_json::json!({ "error": text, "help": advice }),
-            None => serde_json::json!({ "error": text }),
-        };
-        notice(&value.to_string());
+        error_json(&text, advice.as_deref());
     } else {
-        notice(&format!("error: {text}"));
-        if let Some(advice) = remedies::advice(error) {
-            notice(&format!("help: {advice}"));
+        say(&format!("error: {text}"));
+        if let Some(advice) = advice {
+            say(&format!("help: {advice}"));
         }
+    }
+}
+
+/// An error as a JSON document.
+pub(crate) fn error_json(text: &str, help: Option<&str>) {
+    let value = match help {
+        Some(help) => serde_json::json!({ "error": text, "help": help }),
+        None => serde_json::json!({ "error": text }),
+    };
+    say(&escaped(&value.to_string()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{escaped, printable};
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_left() {
+        let hostile = "a\u{1b}[2J\u{9b}2J\u{7f}\u{85}\u{7}é";
+        let json = escaped(&serde_json::to_string_pretty(&[hostile]).unwrap());
+        assert!(
+            !json.replace('\n', "").contains(char::is_control),
+            "{json:?}"
+        );
+        let read: Vec<String> = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, [hostile]);
+        assert_eq!(printable(hostile), "a [2J 2J   é");
     }
 }

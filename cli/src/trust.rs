@@ -1,5 +1,6 @@
 //! Whose specs a command of the client takes.
 
+use crate::terminal;
 use cipherfn_client::{Accept, Verdict};
 use cipherfn_client_http::Fetched;
 use cipherfn_protocol::hash::{Hash, SpecsHash};
@@ -25,6 +26,9 @@ pub(crate) struct TrustArguments {
     accept_specs: bool,
 }
 
+/// Hexadecimal digits of a hash.
+const HASH_DIGITS: usize = 64;
+
 /// Specs by their hash.
 #[derive(Clone, Copy, Debug)]
 struct Named(SpecsHash);
@@ -34,7 +38,18 @@ impl FromStr for Named {
 
     fn from_str(text: &str) -> Result<Self, String> {
         text.parse().map(Self).or_else(|_| {
-            let named = |error| format!("not a hash, and cannot read the file: {error}");
+            let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let named = |error| {
+                if is_digits {
+                    format!(
+                        "{} digits are no hash: give all {HASH_DIGITS}, in lower case, as `cipherfn \
+                         specs` shows them, and others with --json; and there is no such file: {error}",
+                        text.len()
+                    )
+                } else {
+                    format!("not a hash, and cannot read the file: {error}")
+                }
+            };
             let mut bytes = Vec::new();
             let file = File::open(text).map_err(named)?;
             file.take(MAX_BYTES + 1)
@@ -70,7 +85,12 @@ impl TrustArguments {
 pub(crate) fn whose(fetched: &Fetched) -> String {
     let hash = fetched.client.specs().hash().short();
     match (fetched.developer, fetched.verdict) {
-        (Some(key), verdict) => format!("{hash}, signed by {key}: {verdict}"),
+        (Some(key), verdict) => {
+            let when = fetched
+                .signed
+                .map_or_else(String::new, |time| format!(" on {}", terminal::date(time)));
+            format!("{hash}, signed by {key}{when}: {verdict}")
+        }
         (None, Verdict::First) => {
             format!(
                 "{hash}, not signed: {}, any others are refused",

@@ -1,7 +1,9 @@
 //! Wrong usage, which has an exit code of its own.
 
+use crate::terminal;
 use cipherfn_compiler::CompileError;
-use std::fmt;
+use std::process::ExitCode;
+use std::{env, fmt};
 
 /// Exit code of wrong usage, as `clap` has it.
 pub(crate) const CODE: u8 = 2;
@@ -25,6 +27,29 @@ macro_rules! bail_usage {
     };
 }
 pub(crate) use bail_usage;
+
+/// Says what `clap` finds wrong with the command line, as JSON if that is on it, or shows the help
+/// that was asked for.
+pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
+    let json = env::args_os()
+        .take_while(|argument| argument != "--")
+        .any(|argument| argument == "--json");
+    if !json || !error.use_stderr() {
+        error.exit()
+    }
+    let text = error.render().to_string();
+    let text = text.trim_start_matches("error: ");
+    // What follows the first of these is about the whole command.
+    let (text, help) = text.split_once("\n\nUsage: ").unwrap_or((text, ""));
+    let help = words(help);
+    terminal::error_json(&words(text), (!help.is_empty()).then_some(help.as_str()));
+    CODE.into()
+}
+
+/// Text of several lines as one.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
 
 /// Whether `error` is one of wrong usage.
 pub(crate) fn is_usage(error: &anyhow::Error) -> bool {

@@ -12,7 +12,7 @@
 //!   expansion-SET.cfk
 //!   models.json                whose specs of each model are taken
 //!   queries/NONCE.json         of each query that was written to a file, what its rows' answers
-//!                              are worth; of no use once the reply is decrypted
+//!                              are worth; once the reply is decrypted, a digest of the rows alone
 //! ```
 //!
 //! Keys belong to a parameter set and not to a model: every model of the set uses the same ones. In
@@ -30,6 +30,7 @@ use cipherfn_protocol::specs::EXPANSION;
 use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 pub use directory::{Directory, Refused};
+pub use queries::KnownQuery;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;

@@ -7,11 +7,13 @@
 mod error;
 mod keyring;
 mod service;
+mod unfinished;
 
 pub use error::KeyRingError;
-pub use keyring::{Directory, Existing, Filled, KeyPartFile, KeyRing, Refused, State};
+pub use keyring::{Directory, Existing, Filled, KeyPartFile, KeyRing, KnownQuery, Refused, State};
 pub use service::{
     Authentication, Bulk, BulkDone, BulkPass, BulkProgress, BulkReport, Fetched, ManifestError,
-    ParseTokenError, Registered, Retry, Service, ServiceError, ServiceOptions, Skew, Timeouts,
-    Token, Uploaded,
+    ParseTokenError, Registered, Retry, RetryListener, Retrying, Service, ServiceError,
+    ServiceOptions, Skew, Timeouts, Token, Uploaded,
 };
+pub use unfinished::{Readers, unfinished_file};

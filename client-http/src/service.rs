@@ -29,11 +29,14 @@ mod upload;
 pub use bulk::{Bulk, BulkDone, BulkPass, BulkProgress, BulkReport};
 pub use error::{ServiceError, Skew};
 pub use manifest::ManifestError;
-pub use options::{Authentication, ParseTokenError, Retry, ServiceOptions, Timeouts, Token};
+pub use options::{
+    Authentication, ParseTokenError, Retry, RetryListener, Retrying, ServiceOptions, Timeouts,
+    Token,
+};
 pub use register::{Registered, Uploaded};
 pub use specs::Fetched;
 
-use cipherfn_protocol::api::v2::KeyStatus;
+use cipherfn_protocol::api::v2::{KeyList, KeyStatus};
 use cipherfn_protocol::api::{self, ApiVersion, ModelList, ProblemType, Route};
 use cipherfn_protocol::message::KeyId;
 use endpoint::Endpoint;
@@ -149,6 +152,13 @@ impl Service {
             Ok((call, answer))
         })
         .await
+    }
+
+    /// The evaluation keys that the caller has registered; services of version 1 do not tell.
+    pub async fn keys(&self) -> Result<KeyList, ServiceError> {
+        let call = Call::new(Method::GET, Route::Keys.path(ApiVersion::V2, ""));
+        let (answer, _) = self.call(&call).await?;
+        self.json(&call, &answer)
     }
 
     /// Where the registration of an evaluation key stands.

@@ -51,16 +51,18 @@
 #[cfg(feature = "arrow")]
 mod arrow;
 mod batch;
+mod binding;
 mod client;
 mod decrypt;
 mod encrypt;
 mod error;
-mod floor;
+mod margins;
 mod prediction;
 mod size;
 mod trust;
 
 pub use batch::{Batch, Column, Values};
+pub use binding::RowsDigest;
 pub use client::Client;
 pub use decrypt::Asked;
 pub use encrypt::{EncodedRow, EncodedRows, Encrypted, InputRow, Mark};

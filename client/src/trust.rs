@@ -58,7 +58,8 @@ pub enum Accept {
 pub enum Verdict {
     /// They are those that were taken the last time.
     Known,
-    /// They are newer ones of the same developer than these.
+    /// A newer statement of the same developer names them in place of these: later ones, or those
+    /// of an earlier version that the developer has gone back to.
     Newer {
         /// Those that were taken the last time.
         than: SpecsHash,
@@ -190,7 +191,11 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Known => f.write_str("as before"),
-            Self::Newer { than } => write!(f, "newer than {}, by the same developer", than.short()),
+            Self::Newer { than } => write!(
+                f,
+                "in place of {}, by a newer statement of the same developer",
+                than.short()
+            ),
             Self::First => f.write_str("remembered from now on"),
             Self::Accepted => f.write_str("accepted as you asked"),
         }
@@ -247,7 +252,7 @@ pub enum TrustError {
     },
     /// They are older than specs that were taken before.
     #[error(
-        "the service has gone back to older specs of model {model} (statement {}, the newest is {}); accept them only if the developer says that they are current", .found.0, .newest.0
+        "the service has gone back to older specs of model {model}, and its developer has not said so (statement {}, the newest is {}); accept them only if the developer says that they are current", .found.0, .newest.0
     )]
     Older {
         /// The model.

@@ -30,12 +30,15 @@ from sklearn import (
     impute,
     linear_model,
     multiclass,
+    neighbors,
     pipeline,
     preprocessing,
     random_projection,
     svm,
     tree,
 )
+
+import nearest_centroid as converter
 
 warnings.filterwarnings("ignore")
 onnxruntime.set_default_logger_severity(4)
@@ -270,6 +273,19 @@ def hgb_poisson(name):
 @model
 def adaboost_iris(name):
     sklearn(name, ensemble.AdaBoostClassifier(tree.DecisionTreeClassifier(max_depth=2), n_estimators=3, random_state=0), iris())
+
+
+@model
+def adaboost_regressor(name):
+    """The weighted median of its trees."""
+    sklearn(name, ensemble.AdaBoostRegressor(tree.DecisionTreeRegressor(max_depth=2), n_estimators=5, random_state=0), diabetes())
+
+
+@model
+def nearest_centroid(name):
+    """By the converter beside this file."""
+    converter.register()
+    sklearn(name, neighbors.NearestCentroid(), iris())
 
 
 @model

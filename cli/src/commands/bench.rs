@@ -52,7 +52,7 @@ impl Bench {
         }
         progress.finish_and_clear();
         if cfg!(debug_assertions) {
-            terminal::notice("note: this is a debug build; measure with `cargo run --release`");
+            terminal::notice("this is a debug build; measure with `cargo run --release`");
         }
         let value = serde_json::json!({
             "parameter_set": subject.set().name,

@@ -6,7 +6,9 @@ use crate::table::TableOptions;
 use crate::terminal::Terminal;
 use crate::usage::bail_usage;
 use anyhow::{Context, Result};
-use cipherfn_compiler::{Calibration, ColumnSource, Expected, FeatureMode, Options, Profile};
+use cipherfn_compiler::{
+    Calibration, ColumnSource, CompileError, Expected, FeatureMode, Options, Profile,
+};
 use std::io::{Read, Write};
 
 /// Largest model that is read, in bytes.
@@ -63,7 +65,8 @@ pub(crate) struct Compile {
     /// Split points a feature that no tree uses, mixed into the exact ones
     #[arg(long, value_name = "N", default_value_t = 0)]
     decoys: u32,
-    /// Bits of the score range to guarantee [default: 10, or as many as can be reached]
+    /// Bits of the score range to guarantee [default: as many as keep the labels of all calibration
+    /// rows, 7 to 10; 10 for scores without labels; or as many as can be reached]
     #[arg(long, value_name = "BITS")]
     precision: Option<f64>,
     /// What is scarce: balanced (server time), compact (bytes of key and query), keyless (no
@@ -105,8 +108,15 @@ impl Compile {
         let calibration = self.calibration()?;
         let options = self.options()?;
         let progress = terminal.progress(None, crate::terminal::Unit::Rows, "compiling");
-        let compiled = cipherfn_compiler::compile(&model, calibration, &options)
-            .with_context(|| self.model.name())?;
+        let compiled = match cipherfn_compiler::compile(&model, calibration, &options) {
+            // Options have the names that the command line gives them.
+            Err(CompileError::Option {
+                option,
+                found,
+                expected,
+            }) => bail_usage!("--{option} is {found}; give {expected}"),
+            compiled => compiled.with_context(|| self.model.name())?,
+        };
         progress.finish_and_clear();
         output.write_all(&cipherfn_engine::bundle::write(&compiled.bundle)?)?;
         output.finish()?;
@@ -117,7 +127,7 @@ impl Compile {
         }
         terminal
             .beside_data(self.output.is_stdout())
-            .report(&compiled.report, || compiled.report.to_string())
+            .summary(&compiled.report, || compiled.report.to_string())
     }
 
     fn calibration(&self) -> Result<Calibration<Box<dyn Read + Send>>> {

@@ -5,9 +5,10 @@ use crate::shared::{Force, Threads};
 use crate::table::{self, InputRows, OnError, Predictions, TableOptions};
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};
-use cipherfn_client::{Answer, Asked, Client, Encrypted, Mark};
-use cipherfn_client_http::KeyRing;
-use cipherfn_protocol::message::{Chunks, KeyId, ReplyChunk};
+use cipherfn_client::{Answer, Asked, Client, Mark, RowsDigest};
+use cipherfn_client_http::{KeyRing, KnownQuery};
+use cipherfn_protocol::hash::Hash;
+use cipherfn_protocol::message::{Chunks, KeyId, Nonce, ReplyChunk};
 use std::io::Read;
 use std::mem::discriminant;
 use std::path::PathBuf;
@@ -33,8 +34,8 @@ pub(crate) struct Decrypt {
     /// The predictions to write as CSV, - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
-    /// The rows that the query was made from, for --keep, or where the key ring does not know the
-    /// query (it forgets one that was decrypted): the bad ones have no prediction
+    /// The rows that the query was made from, for --keep, or where the key ring does not know which
+    /// of them are bad (it forgets them once they are decrypted): those have no prediction
     #[arg(long, value_name = "FILE")]
     rows: Option<Source>,
     /// Columns of the rows to carry into the predictions, such as an id; may be repeated
@@ -64,24 +65,37 @@ impl Decrypt {
             .output
             .create(Content::Text, self.force.force, &inputs)?;
         let reply = self.input.repeatable()?;
-        let query = self.recall(&ring, secret.id(), &reply)?;
+        let named = self.recall(&ring, secret.id(), &reply)?;
+        let nonce = named.as_ref().map(|(nonce, _)| *nonce);
+        let query = named.and_then(|(_, query)| query);
         let asked = query.as_ref().map(|query| Asked {
-            nonce: query.nonce,
+            nonce,
             rows: query.rows,
         });
-        let known = Recalled(query.map_or_else(Vec::new, |query| query.marks));
+        let digest = query.as_ref().and_then(|query| query.digest);
+        let known = query.and_then(|query| query.marks).map(Recalled);
         let (mut marks, mut predictions): (Box<dyn Marks>, _) = match &self.rows {
             Some(source) => {
                 let (table, _) = self.table.open(source, terminal, "rows")?;
                 let (input, predictions) = table::select(&client, table, &self.keep, u64::MAX)?;
+                if digest.is_none() {
+                    terminal::notice(&format!(
+                        "note: {} knows nothing of the rows of this query: nothing but their number shows that those of --rows are the ones",
+                        self.keys.display()
+                    ));
+                }
                 let rows = RowsAgain {
                     client: &client,
                     rows: input,
-                    known: asked.map(|_| known),
+                    known,
+                    bound: digest.map(|digest| (RowsDigest::new(&secret, nonce), digest)),
                 };
                 (Box::new(rows), predictions)
             }
-            None => (Box::new(known), Predictions::new(&client, &[])?),
+            None => (
+                Box::new(known.unwrap_or_default()),
+                Predictions::new(&client, &[])?,
+            ),
         };
         let (input, len) = reply.open()?;
         let (input, progress) = terminal.watch(input, len, "decrypting");
@@ -99,13 +113,13 @@ impl Decrypt {
         marks.end()?;
         let (rows, failed) = predictions.finish(&mut output, self.on_error)?;
         output.finish()?;
-        if let Some(nonce) = asked.and_then(|asked| asked.nonce) {
+        if let Some(nonce) = nonce {
             ring.forget(nonce)?;
         }
         let value = serde_json::json!({ "rows": rows, "failed": failed, "columns": client.prediction_columns() });
         terminal
             .beside_data(self.output.is_stdout())
-            .report(&value, || {
+            .summary(&value, || {
                 terminal::facts([
                     ("predictions", self.output.name()),
                     ("rows", rows.to_string()),
@@ -113,10 +127,15 @@ impl Decrypt {
             })
     }
 
-    /// What the key ring knows of the query that the reply answers. Replies of version 1 name none,
-    /// and their queries have no rows that mean nothing; nor does it matter for replies under
-    /// another key, which decryption refuses by name.
-    fn recall(&self, ring: &KeyRing, key: KeyId, reply: &Source) -> Result<Option<Encrypted>> {
+    /// The query that the reply answers, and what the key ring knows of it. Replies of version 1
+    /// name none, and their queries have no rows that mean nothing; nor does it matter for replies
+    /// under another key, which decryption refuses by name.
+    fn recall(
+        &self,
+        ring: &KeyRing,
+        key: KeyId,
+        reply: &Source,
+    ) -> Result<Option<(Nonce, Option<KnownQuery>)>> {
         let first = Chunks::<_, ReplyChunk>::new(reply.open()?.0).next();
         let first = first.transpose().with_context(|| self.input.name())?;
         let head = first.map(|(_, chunk)| chunk.head);
@@ -126,14 +145,15 @@ impl Decrypt {
         else {
             return Ok(None);
         };
-        match ring.recall(nonce)? {
-            None if self.rows.is_none() => bail!(
+        let query = ring.recall(nonce)?;
+        if self.rows.is_none() && query.as_ref().is_none_or(|query| query.marks.is_none()) {
+            bail!(
                 "{} does not know the query that {} answers, or has forgotten it since it was decrypted, and so not which of its rows could not be encoded; give the rows with --rows, or the key ring that encrypted them",
                 self.keys.display(),
                 self.input.name()
-            ),
-            query => Ok(query),
+            );
         }
+        Ok(Some((nonce, query)))
     }
 }
 
@@ -152,11 +172,14 @@ trait Marks {
 struct RowsAgain<'a, R> {
     client: &'a Client,
     rows: InputRows<R>,
-    /// What the key ring says, if it knows the query.
+    /// What the key ring says, if it knows.
     known: Option<Recalled>,
+    /// Of the rows so far, and of those that the query was made from.
+    bound: Option<(RowsDigest, Hash)>,
 }
 
 /// From the key ring: marks of the rows that are not sound, by their numbers.
+#[derive(Default)]
 struct Recalled(Vec<(u64, Mark)>);
 
 const UNEQUAL: &str =
@@ -167,6 +190,9 @@ impl<R: Read> Marks for RowsAgain<'_, R> {
         let rows = self.rows.by_ref().take(count).collect::<Result<Vec<_>>>()?;
         if rows.len() < count {
             bail!(UNEQUAL);
+        }
+        if let Some((digest, _)) = &mut self.bound {
+            digest.take(&rows);
         }
         let marks: Vec<Mark> = self.client.marks(&rows).collect();
         if let Some(known) = &mut self.known {
@@ -186,6 +212,13 @@ impl<R: Read> Marks for RowsAgain<'_, R> {
     fn end(&mut self) -> Result<()> {
         if self.rows.next().is_some() {
             bail!(UNEQUAL);
+        }
+        if let Some((digest, expected)) = self.bound.take()
+            && digest.finish() != expected
+        {
+            bail!(
+                "the rows of --rows are not those that the query was made from, in other values or another order; give the rows that its query was made from"
+            );
         }
         Ok(())
     }

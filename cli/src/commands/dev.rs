@@ -1,11 +1,12 @@
 //! `cipherfn dev`.
 
-use crate::bucket::{DEV_BUCKET, DevFile};
+use crate::bucket::{self, DEV_BUCKET, DevFile};
 use crate::emulation::{self, Publication, Setup};
 use crate::shared::block_on;
 use crate::signing::SigningArguments;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result};
+use cipherfn_client_http::{Readers, unfinished_file};
 use cipherfn_emulator::{Authorizer, S3Server, Tenants};
 use std::fs;
 use std::io::Write;
@@ -25,7 +26,7 @@ use std::time::Duration;
 )]
 pub(crate) struct Dev {
     /// Where models and keys are kept
-    #[arg(long, value_name = "DIRECTORY", default_value = "cipherfn-data")]
+    #[arg(long, value_name = "DIRECTORY", default_value = bucket::DATA)]
     data: PathBuf,
     /// Port of the HTTP API; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 9000)]
@@ -90,7 +91,7 @@ impl Dev {
             functions: self.functions.as_deref(),
             log: if self.verbose {
                 Arc::new(|function: &str, line: &str| {
-                    terminal::notice(&format!("{function}: {line}"));
+                    terminal::log(function, line);
                 })
             } else {
                 Arc::new(|_: &str, _: &str| ())
@@ -144,9 +145,8 @@ impl Dev {
                 .parent()
                 .filter(|parent| !parent.as_os_str().is_empty());
             let write = || {
-                let mut file = tempfile::NamedTempFile::new_in(
-                    directory.unwrap_or(std::path::Path::new(".")),
-                )?;
+                let directory = directory.unwrap_or(std::path::Path::new("."));
+                let mut file = unfinished_file(directory, Readers::Owner)?;
                 writeln!(file, "{url}")?;
                 file.persist(path).map_err(|error| error.error)
             };

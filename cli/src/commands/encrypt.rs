@@ -80,8 +80,8 @@ impl Encrypt {
                     "{what}; nothing in replies of format 1 tells which rows to leave out: correct or remove them, or get specs of a newer release"
                 );
             }
-            terminal::notice(&format!(
-                "warning: {what}; they are sent as zeros, and decrypted with this key ring as rows without prediction"
+            terminal::warning(&format!(
+                "{what}; they are sent as zeros, and decrypted with this key ring as rows without prediction"
             ));
         }
         let limited = |(row, mark): &(u64, Mark)| match mark {
@@ -90,8 +90,8 @@ impl Encrypt {
         };
         let limited: Vec<_> = encrypted.marks.iter().filter_map(limited).collect();
         if let [(row, remark), ..] = limited.as_slice() {
-            terminal::notice(&format!(
-                "warning: {} of {} rows have limited values; the first is row {row}: {remark}",
+            terminal::warning(&format!(
+                "{} of {} rows have limited values; the first is row {row}: {remark}",
                 limited.len(),
                 encrypted.rows
             ));
@@ -111,7 +111,7 @@ impl Encrypt {
         let value = serde_json::json!({ "rows": encrypted.rows, "failed": failed.len(), "bytes_a_row": row_bytes, "key": secret.id().to_string() });
         terminal
             .beside_data(self.output.is_stdout())
-            .report(&value, || {
+            .summary(&value, || {
                 terminal::facts([
                     ("query", self.output.name()),
                     (

@@ -65,7 +65,7 @@ impl Evaluate {
         });
         terminal
             .beside_data(self.output.is_stdout())
-            .report(&value, || {
+            .summary(&value, || {
                 terminal::facts([
                     ("reply", self.output.name()),
                     (

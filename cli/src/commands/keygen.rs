@@ -44,7 +44,7 @@ impl Keygen {
                 .map(|(part, state)| ((*part).to_owned(), json(state)))
                 .collect::<serde_json::Map<_, _>>(),
         });
-        terminal.report(&value, || {
+        terminal.summary(&value, || {
             let mut facts = vec![
                 ("parameters", client.parameter_set().name.to_owned()),
                 ("secret key", text(&filled.secret, "never give it away")),

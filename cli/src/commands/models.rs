@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use cipherfn_protocol::api::{ModelList, ModelName, ModelSummary};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::statement::SignedStatement;
+use cipherfn_service::StorageError;
 use cipherfn_service::registry::Model;
 use clap::{Args, Subcommand};
 use time::OffsetDateTime;
@@ -66,10 +67,18 @@ impl Models {
                     block_on(async { Ok(self.connection.open(url).await?.models().await?) })?;
                 terminal.report(&list, || text(&list))
             }
+            (None, None) if !self.bucket.is_given() => bail_usage!(
+                "whose models? give --service URL for those of a service, --bucket NAME for those of its bucket, or --dev DIRECTORY for those of a `cipherfn dev` that is running{}",
+                BucketArguments::found_here()
+            ),
             (None, None) => {
                 let found = block_on(async { Ok(self.bucket.open().await?.models().await?) })?;
-                for error in found.corrupt {
-                    eprintln!("warning: {error}, or remove the model");
+                for error in found.unreadable {
+                    let remedy = match error {
+                        StorageError::Newer { .. } => "",
+                        _ => ", or remove the model",
+                    };
+                    terminal::warning(&format!("{error}{remedy}"));
                 }
                 let list = ModelList {
                     models: found.models.iter().map(Model::summary).collect(),

@@ -22,6 +22,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use time::format_description::well_known::Rfc3339;
 
 /// Predict rows: by a service that never sees them, or with a bundle on this machine
 ///
@@ -37,7 +38,9 @@ use std::time::{Duration, Instant};
 )]
 pub(crate) struct Predict {
     /// The bundle
-    #[arg(long, value_name = "FILE", group = "by")]
+    #[arg(long, value_name = "FILE", group = "by", conflicts_with_all = [
+        "auth", "token_file", "region", "in_flight", "rows_a_request", "trust", "specs", "accept_specs",
+    ])]
     bundle: Option<Source>,
     /// Address of the service
     #[arg(long, value_name = "URL", group = "by", requires_all = ["model", "keys"])]
@@ -156,7 +159,7 @@ impl Predict {
         // What the file alone shows is refused before anybody hears of it; what specs say of its
         // values never is, or a service could read rows through refusals.
         let input = match self.on_error {
-            OnError::Fail => self.table.check(&self.input)?,
+            OnError::Fail => self.table.check(&self.input, self.limit())?,
             OnError::Mark => self.input.clone(),
         };
         let service = self.connection.open(url).await?;
@@ -228,11 +231,12 @@ impl Predict {
         ProgressBar,
     )> {
         let (table, progress) = self.table.open(input, terminal, "predicting")?;
-        let (rows, predictions) = table::select(client, table, &self.keep, self.most_rows())?;
+        let (rows, predictions) = table::select(client, table, &self.keep, self.limit())?;
         Ok((rows, predictions, progress))
     }
 
-    fn most_rows(&self) -> u64 {
+    /// Most rows to read.
+    fn limit(&self) -> u64 {
         self.limit.map_or(u64::MAX, |limit| limit.get() as u64)
     }
 
@@ -255,6 +259,12 @@ impl Predict {
         if let Some(fetched) = fetched {
             value["specs"] = fetched.client.specs().hash().to_string().into();
             value["developer"] = serde_json::to_value(fetched.developer)?;
+            value["signed"] = serde_json::to_value(
+                fetched
+                    .signed
+                    .map(|time| time.format(&Rfc3339))
+                    .transpose()?,
+            )?;
             value["trust"] = fetched.verdict.to_string().into();
         }
         let what = if self.service.is_some() {
@@ -264,7 +274,7 @@ impl Predict {
         };
         terminal
             .beside_data(self.output.is_stdout())
-            .report(&value, || {
+            .summary(&value, || {
                 let mut facts = vec![
                     ("predictions", self.output.name()),
                     ("rows", rows.to_string()),

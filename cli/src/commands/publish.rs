@@ -63,7 +63,7 @@ impl Publish {
         })?;
         let mut value = serde_json::to_value(&model)?;
         value["developer"] = serde_json::to_value(developer.public())?;
-        terminal.report(&value, || {
+        terminal.summary(&value, || {
             terminal::facts([
                 ("model", self.name.to_string()),
                 ("version", bundle.specs_hash().short()),

@@ -1,10 +1,11 @@
 //! `cipherfn register`.
 
+use super::keys;
 use crate::connection::Connection;
 use crate::shared::block_on;
 use crate::terminal::{self, Terminal, Unit};
 use crate::trust::TrustArguments;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use cipherfn_client::Client;
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_client_http::{Registered, Service, Uploaded};
@@ -54,6 +55,14 @@ impl Register {
         let service = self.connection.open(&self.service).await?;
         let ring = KeyRing::at(&self.keys);
         let accept = self.trust.accept();
+        // Only asked about, a key ring that is not there is not made: its name may be mistyped.
+        if (self.delete || self.status) && !self.keys.is_dir() {
+            bail!(
+                "{} is no key ring: there is no such directory; `cipherfn keys --service {}` lists the keys that you have registered",
+                self.keys.display(),
+                self.service
+            );
+        }
         let client = service.client(&self.model, &ring, &accept).await?.client;
         if self.delete || self.status {
             let key = ring.secret_key(client.parameter_set())?.id();
@@ -62,10 +71,7 @@ impl Register {
             }
             if self.delete {
                 service.delete_key(key).await?;
-                return terminal.report(
-                    &serde_json::json!({ "key": key, "state": "deleted" }),
-                    || terminal::facts([("key", key.to_string()), ("state", "deleted".to_owned())]),
-                );
+                return keys::deleted(terminal, key);
             }
             return report(terminal, &service.key_status(key).await?);
         }

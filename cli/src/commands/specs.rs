@@ -41,18 +41,18 @@ impl Specs {
             "columns": document.columns.len(),
             "bytes": specs.bytes().len(),
         });
-        terminal.report(&value, || {
+        terminal.summary(&value, || {
             terminal::facts([
                 ("model", document.model.name.clone()),
                 (
                     "specs",
                     format!(
-                        "{}, {}, hash {}",
+                        "{}, {}",
                         self.output.name(),
-                        terminal::bytes(specs.bytes().len() as u64),
-                        specs.hash().short()
+                        terminal::bytes(specs.bytes().len() as u64)
                     ),
                 ),
+                ("hash", specs.hash().to_string()),
                 ("parameters", document.parameter_set.name.clone()),
                 ("columns", document.columns.len().to_string()),
             ])

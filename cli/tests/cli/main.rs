@@ -7,6 +7,7 @@ mod trust;
 
 use cipherfn_protocol::message::{Chunks, ReplyChunk, write_chunk};
 use serde_json::Value;
+use service::rows;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
@@ -484,7 +485,80 @@ fn json_errors_and_exit_codes() {
             .contains("cannot open absent.cfn")
     );
     assert_eq!(sandbox.run(&["inspect"]).status.code(), Some(2));
+    // What is wrong with the command line itself, too, for every command that has arguments.
+    for wrong in [
+        &["inspect"][..],
+        &["compile", "model.onnx"],
+        &["predict", "--input", "rows.csv", "-o", "-"],
+        &["models", "rollback"],
+        &["models"],
+        &["publish", "m.cfn", "--name", "UPPER CASE"],
+        &["register", "--service"],
+        &["bench", "m.cfn", "--rows", "no-number"],
+        &["no-such-command"],
+    ] {
+        let run = sandbox.run(&[&["--json"], wrong].concat());
+        assert_eq!(run.status.code(), Some(2), "{wrong:?}");
+        let error: Value = serde_json::from_slice(&run.stderr).unwrap_or_else(|error| {
+            panic!(
+                "{wrong:?}: {error}: {}",
+                String::from_utf8_lossy(&run.stderr)
+            )
+        });
+        let text = error["error"].as_str().unwrap();
+        assert!(
+            !text.is_empty() && !text.starts_with("error"),
+            "{wrong:?}: {text}"
+        );
+        assert!(run.stdout.is_empty());
+    }
+    // An argument that only looks like the option is none.
+    let run = sandbox.run(&["inspect", "--", "--json", "m.cfn"]);
+    assert!(String::from_utf8_lossy(&run.stderr).starts_with("error: "));
     assert_eq!(sandbox.run(&["completions", "bash"]).status.code(), Some(0));
+    // Wrong options are named as they are written.
+    sandbox.write("rows.csv", "a,b\n1,2\n");
+    for (options, said) in [
+        (&["--min-agreement", "200"][..], "--min-agreement is 200"),
+        (&["--decoys", "5000"], "--decoys is 5000"),
+        (&["--precision", "0"], "--precision is 0"),
+        (&["--name", ""], "--name is empty"),
+    ] {
+        let compile = [
+            "compile",
+            "rows.csv",
+            "--calibration",
+            "rows.csv",
+            "-o",
+            "m.cfn",
+        ];
+        let run = sandbox.run(&[&compile, options].concat());
+        assert_eq!(run.status.code(), Some(2));
+        assert!(failure(&run).contains(said), "{said}");
+    }
+    let bundle = [
+        "predict", "--bundle", "m.cfn", "--input", "rows.csv", "-o", "-",
+    ];
+    for options in [&["--accept-specs"][..], &["--in-flight", "2"]] {
+        let run = sandbox.run(&[&bundle, options].concat());
+        assert_eq!(run.status.code(), Some(2));
+        assert!(failure(&run).contains("cannot be used with"));
+    }
+    let service = [
+        "register",
+        "--service",
+        "http://127.0.0.1:1",
+        "--model",
+        "m",
+        "--keys",
+        "k",
+    ];
+    let run = sandbox.run(&[&service[..], &["--specs", "0123abcd"]].concat());
+    let error = failure(&run);
+    assert!(
+        error.contains("8 digits are no hash: give all 64"),
+        "{error}"
+    );
     let report: Value = serde_json::from_str(&success(&sandbox.run(&[
         "inspect",
         compiled("linreg_diabetes"),
@@ -492,6 +566,43 @@ fn json_errors_and_exit_codes() {
     ])))
     .unwrap();
     assert!(report.is_object());
+}
+
+#[test]
+fn quiet_leaves_results_warnings_and_errors() {
+    let sandbox = Sandbox::new();
+    let bundle = compiled("dt_bc");
+    sandbox.write("rows.csv", &rows("dt_bc", 1));
+    let specs = sandbox.run(&["--quiet", "specs", bundle, "-o", "s.json"]);
+    assert!(success(&specs).is_empty() && specs.stderr.is_empty());
+    success(&sandbox.run(&["specs", bundle, "-o", "loud.json"]));
+    let predict = [
+        "predict", "--bundle", bundle, "--input", "rows.csv", "-o", "-",
+    ];
+    let loud = sandbox.run(&predict);
+    let quiet = sandbox.run(&[&predict[..], &["-q"]].concat());
+    assert_eq!(success(&quiet).lines().count(), 2);
+    assert!(quiet.stderr.is_empty() && !loud.stderr.is_empty());
+    // What was asked for, and what went wrong.
+    assert!(success(&sandbox.run(&["inspect", bundle, "--quiet"])).contains("dt_bc"));
+    assert!(failure(&sandbox.run(&["inspect", "absent.cfn", "--quiet"])).contains("absent"));
+    sandbox.write("rows.csv", &rows("dt_bc", 1).replace(char::is_numeric, "x"));
+    let marked = sandbox.run(&[&predict[..], &["-q"]].concat());
+    assert!(String::from_utf8_lossy(&marked.stderr).contains("warning: "));
+}
+
+#[test]
+fn models_without_a_place_says_which_there_are() {
+    let sandbox = Sandbox::new();
+    let error = usage(&sandbox.run(&["models"]));
+    for way in ["--service URL", "--bucket NAME", "--dev DIRECTORY"] {
+        assert!(error.contains(way), "{error}");
+    }
+    assert!(!error.contains("here"), "{error}");
+    std::fs::create_dir(sandbox.path("cipherfn-data")).unwrap();
+    sandbox.write("cipherfn-data/dev.json", "{}");
+    let error = usage(&sandbox.run(&["models"]));
+    assert!(error.contains("--dev cipherfn-data"), "{error}");
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-fn rows(model: &str, count: usize) -> String {
+pub(crate) fn rows(model: &str, count: usize) -> String {
     lines(
         &fs::read_to_string(library_model(model).join("test.csv")).unwrap(),
         count,
@@ -258,6 +258,32 @@ fn from_publishing_to_predictions_and_back() {
 }
 
 #[test]
+fn keys_are_listed_and_deleted_by_their_ids() {
+    let sandbox = Sandbox::new();
+    let publish = format!("tree={}", compiled("dt_bc"));
+    let dev = Dev::start(&sandbox, &["--publish", &publish]);
+    let status = |ring| {
+        let service = ["--service", &dev.url, "--model", "tree", "--keys", ring];
+        sandbox.run(&[&["--json", "register", "--status"], service.as_slice()].concat())
+    };
+    // A key ring that is only asked about is not made: its name may be mistyped.
+    let error = failure(&status("kyes"));
+    assert!(error.contains("no such directory"), "{error}");
+    assert!(!sandbox.path("kyes").exists());
+    let keys = ["--json", "keys", "--service", &dev.url];
+    let listed = || success(&sandbox.run(&keys[1..]));
+    assert!(listed().contains("no keys are registered"));
+    let service = ["--service", &dev.url, "--model", "tree", "--keys", "keys"];
+    success(&sandbox.run(&[&["register"], service.as_slice()].concat()));
+    let list = json(&success(&sandbox.run(&keys)));
+    let id = list["keys"][0]["key"].as_str().unwrap();
+    assert_eq!(json(&success(&status("keys")))["key"], id);
+    assert!(listed().contains(id) && listed().contains("active"));
+    success(&sandbox.run(&[&keys[..], &["--delete", id]].concat()));
+    assert!(listed().contains("no keys are registered"));
+}
+
+#[test]
 fn linear_models_need_no_registration() {
     let sandbox = Sandbox::new();
     sandbox.write("rows.csv", &rows("logreg_bc", 3));
@@ -294,7 +320,11 @@ fn tenants_are_told_apart_by_their_tokens() {
     );
     let service = ["--service", &dev.url, "--model", "tree", "--keys", "keys"];
     let register = [&["register"], service.as_slice()].concat();
-    assert!(failure(&sandbox.run(&register)).contains("401"));
+    let refused = failure(&sandbox.run(&register));
+    assert!(
+        refused.contains("does not know who is calling (status 401)"),
+        "{refused}"
+    );
     success(&sandbox.run(&[register.as_slice(), &["--token-file", "a"]].concat()));
     // The same key ring under another identity: no such key.
     let status = [register.as_slice(), &["--status", "--token-file", "b"]].concat();

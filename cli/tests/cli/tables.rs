@@ -152,6 +152,10 @@ fn files_that_cannot_be_meant_are_refused_with_the_way_out() {
             plain.replacen('\n', "\n\"", 1),
             "rows.csv, line 2: a quote that is opened here",
         ),
+        (
+            format!("# exported, 2024\n{plain}"),
+            "--comment '#' skips it",
+        ),
         (String::new(), "rows.csv is empty"),
         (rows(0), "has a header and no rows"),
     ] {
@@ -192,6 +196,25 @@ fn bad_rows_of_an_encrypted_file_have_no_prediction() {
     let kept = fs::read_dir(sandbox.path("keys/queries")).unwrap();
     let kept: Vec<_> = kept.map(|entry| entry.unwrap().path()).collect();
     let record = fs::read(&kept[0]).unwrap();
+    // The same rows in other order, and one value changed: as many, and bad where they were.
+    let lines: Vec<&str> = file.lines().collect();
+    let [header, first, second, bad] = lines.as_slice() else {
+        panic!("{file}");
+    };
+    let changed = [
+        [header, second, first, bad].map(|line| format!("{line}\n")),
+        [*header, first, &first.replace('0', "1"), bad].map(|line| format!("{line}\n")),
+    ];
+    let refused = || {
+        for changed in &changed {
+            sandbox.write("other.csv", &changed.concat());
+            let run = sandbox.run(&[&decrypt[..], &["--rows", "other.csv"]].concat());
+            assert_eq!(cells(&String::from_utf8_lossy(&run.stdout)).len(), 0);
+            let error = failure(&run);
+            assert!(error.contains("not those that the query"), "{error}");
+        }
+    };
+    refused();
     for rows in [&[][..], &["--rows", "rows.csv"]] {
         let csv = success(&sandbox.run(&[&decrypt[..], rows].concat()));
         let found = cells(&csv);
@@ -205,10 +228,11 @@ fn bad_rows_of_an_encrypted_file_have_no_prediction() {
     let pipe = [
         "decrypt", "s.json", "--keys", "keys", "--input", "-", "-o", "-",
     ];
-    assert!(!kept[0].exists());
+    // What it keeps then tells nothing of the cells, and other rows are refused as before.
+    let left = fs::read_to_string(&kept[0]).unwrap();
+    assert!(!left.contains("oops"), "{left}");
+    refused();
     fs::write(&kept[0], record).unwrap();
-    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    fs::set_permissions(&kept[0], permissions).unwrap();
     let reply = fs::read(sandbox.path("r.cfr")).unwrap();
     let piped = String::from_utf8(sandbox.pipe(&pipe, &reply).stdout).unwrap();
     assert_eq!(cells(&piped)[3][0], "");

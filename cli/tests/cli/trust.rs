@@ -212,7 +212,7 @@ fn a_service_that_swaps_specs_learns_nothing() {
         } else {
             let said = said.unwrap();
             assert!(
-                said.contains("newer than") && said.contains("ed25519:"),
+                said.contains("by a newer statement") && said.contains("ed25519:"),
                 "{said}"
             );
             other_said.unwrap();

@@ -60,13 +60,19 @@ impl Directory {
         })
     }
 
-    /// Waits until no other process holds this lock; until the file is dropped none does. What a
-    /// process that was killed left half written is removed.
+    /// Waits until no other process holds this lock; until the file is dropped none does. Tidies.
     pub(super) fn lock(&self) -> Result<File, KeyRingError> {
         let path = self.path(".lock");
         let lock = system::open_or_create(&self.handle, &path).map_err(io_error(&path))?;
         system::judge(&path, &lock, Refused::OthersWrite)?;
         lock.lock().map_err(io_error(&path))?;
+        self.tidy()?;
+        Ok(lock)
+    }
+
+    /// Removes what a process that was killed left half written. Only under the lock: others may be
+    /// writing.
+    pub(super) fn tidy(&self) -> Result<(), KeyRingError> {
         for entry in fs::read_dir(&self.path).map_err(io_error(&self.path))? {
             let name = entry.map_err(io_error(&self.path))?.file_name();
             let name = name.to_string_lossy();
@@ -74,7 +80,7 @@ impl Directory {
                 self.remove(&name)?;
             }
         }
-        Ok(lock)
+        Ok(())
     }
 
     /// Where a file of it lies.

@@ -1,25 +1,45 @@
-//! What the client knows of the queries that it wrote to files: which of their rows mean nothing.
+//! What the client knows of the queries that it wrote to files: which of their rows mean nothing,
+//! and by which rows they were made.
 //!
 //! A row that cannot be encoded is sent as zeros, whose answer looks like any other. So `queries/`
 //! holds a file for each query, named by the nonce that its reply repeats. Reasons quote cells of
-//! the rows, so a file goes once its query's reply is decrypted.
+//! the rows, so they go once the query's reply is decrypted. What stays is the digest of the rows,
+//! which tells nothing without the secret key: rows that are given for the same reply later must
+//! have it.
 
 use super::KeyRing;
 use super::directory::{Directory, Refused};
 use crate::error::KeyRingError;
 use cipherfn_client::{Encrypted, Mark};
+use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::Nonce;
 use serde::{Deserialize, Serialize};
 
 /// The folder in the key ring's.
 const FOLDER: &str = "queries";
 
+/// What a key ring knows of a query that was encrypted with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownQuery {
+    /// Number of its rows.
+    pub rows: u64,
+    /// Of its rows, as [`RowsDigest`](cipherfn_client::RowsDigest) makes it; earlier releases kept
+    /// none.
+    pub digest: Option<Hash>,
+    /// Marks of the rows that are not sound, each with the row's number from 0, in their order;
+    /// `None` once they are forgotten.
+    pub marks: Option<Vec<(u64, Mark)>>,
+}
+
 /// The stored form. Fields that are not known are of a later release, which knows more of the rows.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Record {
     rows: u64,
-    marks: Vec<MarkedRow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest: Option<Hash>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    marks: Option<Vec<MarkedRow>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -36,9 +56,6 @@ struct MarkedRow {
 impl KeyRing {
     /// Keeps what there is to say about the rows of a query, for [`Self::recall`].
     pub fn remember(&self, nonce: Nonce, encrypted: &Encrypted) -> Result<(), KeyRingError> {
-        Directory::create(&self.directory)?;
-        let directory = Directory::create(&self.directory.join(FOLDER))?;
-        let name = file_name(nonce);
         let marks = encrypted.marks.iter().map(|(row, mark)| MarkedRow {
             row: *row,
             unusable: match mark {
@@ -50,17 +67,19 @@ impl KeyRing {
                 _ => None,
             },
         });
-        let record = Record {
-            rows: encrypted.rows,
-            marks: marks.collect(),
-        };
-        let json = serde_json::to_vec(&record).map_err(unreadable(&directory, &name))?;
-        directory.write(&name, &json)
+        self.keep(
+            nonce,
+            &Record {
+                rows: encrypted.rows,
+                digest: Some(encrypted.digest),
+                marks: Some(marks.collect()),
+            },
+        )
     }
 
-    /// What there is to say about the rows of a query that was encrypted with this key ring, in
-    /// their order; `None` if it was not.
-    pub fn recall(&self, nonce: Nonce) -> Result<Option<Encrypted>, KeyRingError> {
+    /// What there is to say about the rows of a query that was encrypted with this key ring; `None`
+    /// if it was not.
+    pub fn recall(&self, nonce: Nonce) -> Result<Option<KnownQuery>, KeyRingError> {
         let Some(directory) = Directory::open(&self.directory.join(FOLDER))? else {
             return Ok(None);
         };
@@ -75,21 +94,53 @@ impl KeyRing {
             (None, Some(remark)) => (marked.row, Mark::Limited(remark)),
             (None, None) => (marked.row, Mark::Sound),
         };
-        let mut marks: Vec<_> = record.marks.into_iter().map(mark).collect();
-        marks.sort_by_key(|(row, _)| *row);
-        Ok(Some(Encrypted {
-            nonce: Some(nonce),
+        let marks = record.marks.map(|marks| {
+            let mut marks: Vec<_> = marks.into_iter().map(mark).collect();
+            marks.sort_by_key(|(row, _)| *row);
+            marks
+        });
+        Ok(Some(KnownQuery {
             rows: record.rows,
+            digest: record.digest,
             marks,
         }))
     }
 
-    /// Forgets a query.
+    /// Forgets what there is to say about the rows of a query, and keeps by which rows it was made.
     pub fn forget(&self, nonce: Nonce) -> Result<(), KeyRingError> {
-        match Directory::open(&self.directory.join(FOLDER))? {
-            Some(directory) => directory.remove(&file_name(nonce)),
+        match self.recall(nonce)? {
+            Some(KnownQuery {
+                rows,
+                digest: digest @ Some(_),
+                ..
+            }) => {
+                let marks = None;
+                self.keep(
+                    nonce,
+                    &Record {
+                        rows,
+                        digest,
+                        marks,
+                    },
+                )
+            }
+            // Without the digest there is nothing to keep.
+            Some(_) => match Directory::open(&self.directory.join(FOLDER))? {
+                Some(directory) => directory.remove(&file_name(nonce)),
+                None => Ok(()),
+            },
             None => Ok(()),
         }
+    }
+
+    fn keep(&self, nonce: Nonce, record: &Record) -> Result<(), KeyRingError> {
+        let _lock = Directory::create(&self.directory)?.lock()?;
+        let directory = Directory::create(&self.directory.join(FOLDER))?;
+        // Whoever writes here holds the key ring's lock: what is unfinished is nobody's.
+        directory.tidy()?;
+        let name = file_name(nonce);
+        let json = serde_json::to_vec(record).map_err(unreadable(&directory, &name))?;
+        directory.write(&name, &json)
     }
 }
 

@@ -93,7 +93,7 @@ pub enum ServiceError {
         text: String,
     },
     /// The caller's identity is missing or not accepted.
-    #[error("{route} refuses access (status {status}){}; {advice}{}", quoted(.text), .clock.map(|clock| clock.to_string()).unwrap_or_default())]
+    #[error("{route} {} (status {status}){}; {advice}{}", refusal(*.status), quoted(.text), .clock.map(|clock| clock.to_string()).unwrap_or_default())]
     Denied {
         /// Method and address.
         route: String,
@@ -441,6 +441,15 @@ impl From<ClientError> for ServiceError {
 impl From<KeyRingError> for ServiceError {
     fn from(error: KeyRingError) -> Self {
         Self::KeyRing(Box::new(error))
+    }
+}
+
+/// What 401 and 403 mean.
+const fn refusal(status: u16) -> &'static str {
+    if status == 401 {
+        "does not know who is calling"
+    } else {
+        "does not let this caller in"
     }
 }
 

@@ -5,6 +5,7 @@ use http::HeaderValue;
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -15,6 +16,8 @@ pub struct ServiceOptions {
     pub authentication: Authentication,
     /// When to try again.
     pub retry: Retry,
+    /// Hears of each attempt that failed and is made again.
+    pub on_retry: Option<RetryListener>,
     /// Requests, or pieces of a key, that are under way at a time. Memory grows with it: some 16
     /// MiB each.
     pub in_flight: NonZeroUsize,
@@ -35,6 +38,7 @@ impl Default for ServiceOptions {
         Self {
             authentication: Authentication::None,
             retry: Retry::default(),
+            on_retry: None,
             in_flight: NonZeroUsize::new(4).unwrap_or(NonZeroUsize::MIN),
             rows_a_request: None,
             piece_bytes: NonZeroU64::new(8 << 20).unwrap_or(NonZeroU64::MIN),
@@ -117,6 +121,42 @@ impl Default for Retry {
             base: Duration::from_millis(300),
             longest: Duration::from_secs(20),
         }
+    }
+}
+
+/// An attempt that failed and will be made again.
+#[derive(Clone, Debug)]
+pub struct Retrying {
+    /// Method and address, without what is secret in it.
+    pub route: String,
+    /// How it failed.
+    pub cause: String,
+    /// Attempts made so far.
+    pub attempts: u32,
+    /// Attempts that are made at most.
+    pub most: NonZeroU32,
+    /// Until the next one.
+    pub wait: Duration,
+}
+
+/// What is called with each [`Retrying`], on whichever thread the request is; it must not block.
+#[derive(Clone)]
+pub struct RetryListener(Arc<dyn Fn(&Retrying) + Send + Sync>);
+
+impl RetryListener {
+    /// Calls `listener`.
+    pub fn new(listener: impl Fn(&Retrying) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(listener))
+    }
+
+    pub(crate) fn hear(&self, retrying: &Retrying) {
+        (self.0)(retrying);
+    }
+}
+
+impl fmt::Debug for RetryListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RetryListener")
     }
 }
 

@@ -1,8 +1,9 @@
 //! Trying again: exponential backoff with full jitter.
 
-use super::options::Retry;
+use super::options::{Retry, Retrying, ServiceOptions};
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -40,15 +41,18 @@ impl<E> Failure<E> {
     }
 }
 
-/// Attempts until one succeeds, fails for good or is the last. A failure comes with the number of
-/// attempts.
+/// Attempts until one succeeds, fails for good or is the last; before each wait the caller hears of
+/// it. A failure comes with the number of attempts.
 pub(crate) async fn retry<T, E, F>(
-    retry: &Retry,
+    options: &ServiceOptions,
+    route: impl Fn() -> String,
     mut attempt: impl FnMut() -> F,
 ) -> Result<(T, u32), (E, u32)>
 where
     F: Future<Output = Result<T, Failure<E>>>,
+    E: fmt::Display,
 {
+    let retry = &options.retry;
     let mut attempts = 1;
     loop {
         let failure = match attempt().await {
@@ -58,10 +62,17 @@ where
         if !failure.retryable || attempts >= retry.attempts.get() {
             return Err((failure.cause, attempts));
         }
-        tokio::time::sleep(
-            failure.wait.unwrap_or_default().min(MOST_PATIENCE) + jitter(retry, attempts),
-        )
-        .await;
+        let wait = failure.wait.unwrap_or_default().min(MOST_PATIENCE) + jitter(retry, attempts);
+        if let Some(listener) = &options.on_retry {
+            listener.hear(&Retrying {
+                route: route(),
+                cause: failure.cause.to_string(),
+                attempts,
+                most: retry.attempts,
+                wait,
+            });
+        }
+        tokio::time::sleep(wait).await;
         attempts += 1;
     }
 }

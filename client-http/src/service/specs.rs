@@ -6,6 +6,7 @@ use super::retry;
 use super::transport::{self, Answer, Call, Cause};
 use super::{Service, blocking};
 use crate::keyring::KeyRing;
+use crate::unfinished::{Readers, unfinished_file};
 use bytes::Bytes;
 use cipherfn_client::{Accept, Client, Offer, Verdict};
 use cipherfn_protocol::api::{ModelName, Route, STATEMENT};
@@ -19,6 +20,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use time::OffsetDateTime;
 
 /// A model's client, and whose specs it has.
 #[derive(Clone, Debug)]
@@ -27,6 +29,8 @@ pub struct Fetched {
     pub client: Arc<Client>,
     /// Who has signed its specs; `None` where nobody has.
     pub developer: Option<PublicKey>,
+    /// When, as the developer states.
+    pub signed: Option<OffsetDateTime>,
     /// Why they are taken.
     pub verdict: Verdict,
 }
@@ -116,7 +120,10 @@ impl Service {
             }
             Ok::<_, ServiceError>(Fetched {
                 client: Arc::new(client),
-                developer: offer.statement.map(|signed| signed.key),
+                developer: offer.statement.as_ref().map(|signed| signed.key),
+                signed: offer
+                    .statement
+                    .and_then(|signed| signed.statement.serial.time()),
                 verdict,
             })
         });
@@ -138,7 +145,7 @@ impl Service {
                 )
             })?;
         let route = || format!("GET {}", endpoint::redacted(&target));
-        let fetched = retry::retry(&self.0.options.retry, || async {
+        let fetched = retry::retry(&self.0.options, route, || async {
             let answer = transport::exchange(self.0.http.get(target.clone()), call.most).await?;
             if answer.status == StatusCode::OK {
                 return Ok(answer);
@@ -214,7 +221,8 @@ fn statement(answer: &Answer) -> Result<Option<SignedStatement>, StatementError>
 
 /// Writes a file whole or not at all.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let mut file = unfinished_file(directory, Readers::Owner)?;
     file.write_all(bytes)?;
     file.persist(path)?;
     Ok(())

@@ -6,7 +6,7 @@ use super::error::ServiceError;
 use super::retry::{self, Failure};
 use super::transport::{self, Answer, Cause};
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::Url;
 use std::collections::BTreeMap;
@@ -55,7 +55,8 @@ impl Service {
             let request = request.headers(headers.clone()).body(body.clone());
             judge(&method, transport::exchange(request, most).await?)
         };
-        let (cause, attempts) = match retry::retry(&self.0.options.retry, send).await {
+        let route = || format!("{method} {}", endpoint::redacted(&url));
+        let (cause, attempts) = match retry::retry(&self.0.options, route, send).await {
             Ok((answer, _)) => return Ok(answer.body),
             Err(failed) => failed,
         };
@@ -82,9 +83,19 @@ impl Service {
         for (name, value) in presigned.headers {
             let name = HeaderName::try_from(name).ok()?;
             // These two follow from the address and the body.
-            if name != HOST && name != CONTENT_LENGTH {
-                headers.insert(name, HeaderValue::try_from(value).ok()?);
+            if name == HOST || name == CONTENT_LENGTH {
+                continue;
             }
+            // What a presigned request needs. Others are for servers that the service cannot reach
+            // itself and this machine can.
+            let is_usual = [CONTENT_TYPE, IF_NONE_MATCH].contains(&name)
+                || ["content-md5", "x-amz-"]
+                    .iter()
+                    .any(|usual| name.as_str().starts_with(usual));
+            if !is_usual {
+                return None;
+            }
+            headers.insert(name, HeaderValue::try_from(value).ok()?);
         }
         Some((url, headers))
     }

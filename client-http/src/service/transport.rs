@@ -11,6 +11,7 @@ use cipherfn_protocol::api::{self, Problem, ProblemType};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, DATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -117,6 +118,16 @@ pub(crate) enum Cause {
     Ours(ServiceError),
 }
 
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transport(text) => f.write_str(text),
+            Self::Answer(answer) => write!(f, "status {}", answer.status.as_u16()),
+            Self::Ours(error) => error.fmt(f),
+        }
+    }
+}
+
 /// Seconds to add to this machine's clock in signatures, learnt from a refusal.
 #[derive(Debug, Default)]
 pub(crate) struct Clock(AtomicI64);
@@ -140,7 +151,7 @@ impl Service {
     /// number of attempts that took.
     pub(crate) async fn call(&self, call: &Call) -> Result<(Answer, u32), ServiceError> {
         let route = || call.route(&self.0.endpoint);
-        let result = retry::retry(&self.0.options.retry, || self.attempt(call)).await;
+        let result = retry::retry(&self.0.options, route, || self.attempt(call)).await;
         result.map_err(|(cause, attempts)| match cause {
             Cause::Ours(error) => error,
             Cause::Transport(cause) => ServiceError::Unreachable {

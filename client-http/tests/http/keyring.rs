@@ -2,7 +2,8 @@
 
 use crate::echo;
 use cipherfn_client::{Client, Encrypted, Mark, Remedy};
-use cipherfn_client_http::{Existing, KeyRing, KeyRingError, State};
+use cipherfn_client_http::{Existing, KeyRing, KeyRingError, KnownQuery, State};
+use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::Nonce;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
@@ -322,19 +323,45 @@ fn what_rows_are_worth_is_remembered_by_query() {
     let encrypted = Encrypted {
         nonce: Some(nonce),
         rows: 9,
+        digest: Hash::of(b"rows"),
         marks: vec![
             (3, Mark::Unusable("\"x\" is missing".into())),
             (8, Mark::Limited("\"x\" is 7".into())),
         ],
     };
+    // What a process that was killed left goes with the next one.
+    fs::create_dir_all(path.join("queries")).unwrap();
+    for directory in [&path, &path.join("queries")] {
+        let mode = std::fs::Permissions::from_mode(0o700);
+        fs::set_permissions(directory, mode).unwrap();
+        fs::write(directory.join(".unfinished-x"), "a cell").unwrap();
+    }
     ring.remember(nonce, &encrypted).unwrap();
-    assert_eq!(ring.recall(nonce).unwrap().as_ref(), Some(&encrypted));
+    let left = ["", "queries"].map(|folder| path.join(folder).join(".unfinished-x").exists());
+    assert_eq!(left, [false; 2]);
+    let known = KnownQuery {
+        rows: 9,
+        digest: Some(encrypted.digest),
+        marks: Some(encrypted.marks.clone()),
+    };
+    assert_eq!(ring.recall(nonce).unwrap().as_ref(), Some(&known));
     assert_eq!(ring.recall(other).unwrap(), None);
+    let file = path.join(format!("queries/{nonce}.json"));
+    for _ in 0..2 {
+        ring.forget(nonce).unwrap();
+        let known = KnownQuery {
+            marks: None,
+            ..known.clone()
+        };
+        assert_eq!(ring.recall(nonce).unwrap(), Some(known));
+        assert!(!fs::read_to_string(&file).unwrap().contains("missing"));
+    }
+    ring.forget(other).unwrap();
+    // Of an earlier release.
+    fs::write(&file, r#"{"rows":9,"marks":[]}"#).unwrap();
     ring.forget(nonce).unwrap();
     assert_eq!(ring.recall(nonce).unwrap(), None);
-    ring.forget(nonce).unwrap();
     ring.remember(nonce, &encrypted).unwrap();
-    let file = path.join(format!("queries/{nonce}.json"));
     assert_eq!((mode(&path), mode(&file)), (0o700, 0o600));
     fs::write(&file, "{").unwrap();
     let error = ring.recall(nonce).unwrap_err().to_string();

@@ -4,13 +4,13 @@ use crate::echo::{answer, answer_with};
 use crate::server::{Answer, Request, Server, reply, response};
 use crate::{ATTEMPTS, CLIENT, answers, options, predict, predictions, service, table};
 use cipherfn_client::Answer as RowAnswer;
-use cipherfn_client_http::{Service, ServiceError, ServiceOptions};
+use cipherfn_client_http::{RetryListener, Service, ServiceError, ServiceOptions};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::api::{MAX_REPLY, MAX_REQUEST, Problem, ProblemType, QUERY};
 use cipherfn_protocol::message::{Chunk, Chunks, MAX_EXPLANATION, QueryChunk};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 fn echo(request: &Request) -> Answer {
@@ -235,6 +235,34 @@ async fn failures_that_pass_are_survived() {
         assert_eq!(seen.len(), 4);
         assert!(seen.iter().all(|request| request.body() == seen[0].body()));
     }
+}
+
+#[tokio::test]
+async fn the_caller_hears_of_each_attempt_that_is_made_again() {
+    let server = Server::start(|_| response(503, "text/plain", "later")).await;
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let listener = Arc::clone(&heard);
+    let options = ServiceOptions {
+        on_retry: Some(RetryListener::new(move |retrying| {
+            listener.lock().unwrap().push(retrying.clone());
+        })),
+        ..options()
+    };
+    let service = Service::new(&server.url, options).unwrap();
+    predict(&service, 1).await.unwrap_err();
+    let heard = heard.lock().unwrap();
+    let attempts: Vec<_> = heard.iter().map(|retrying| retrying.attempts).collect();
+    assert_eq!(
+        attempts,
+        [1, 2, 3],
+        "of {ATTEMPTS} the last is not made again"
+    );
+    assert!(
+        heard
+            .iter()
+            .all(|it| it.cause == "status 503" && it.most.get() == ATTEMPTS)
+    );
+    assert!(heard[0].route.contains("POST") && heard[0].route.contains("/v2/models/echo"));
 }
 
 #[tokio::test]

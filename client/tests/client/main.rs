@@ -309,13 +309,28 @@ fn changed(change: impl FnOnce(&mut ClientSpecs)) -> Vec<u8> {
 }
 
 #[test]
+fn several_values_have_names_of_their_own() {
+    let names = |outputs: usize| {
+        let specs = changed(|specs| {
+            let program = ProgramBuilder::new(specs.postprocess.inputs().to_vec()).unwrap();
+            let score = program.input(0);
+            specs.postprocess = program.finish(&vec![score; outputs]).unwrap();
+            specs.outputs = vec![OutputField::Prediction; outputs];
+        });
+        Client::from_specs(&specs).unwrap().prediction_columns()
+    };
+    assert_eq!(names(1), ["prediction"]);
+    assert_eq!(names(2), ["prediction_0", "prediction_1"]);
+}
+
+#[test]
 fn steps_that_would_show_noise_are_refused() {
     let step = |step: f64| changed(|specs| specs.decoding.scores[0].step = step);
     // The rounding to 24 bits alone has a deviation of 8 sqrt(513 / 12) 2^-24, 3.1e-6.
     for hostile in [1e-300, f64::MIN_POSITIVE, 1e-9, 2e-5] {
         let error = Client::from_specs(&step(hostile)).unwrap_err();
         assert!(
-            matches!(error, ClientError::Step { score: 0, .. }),
+            matches!(&error, ClientError::Step(fine) if fine.score == 0),
             "{error}"
         );
         let text = error.to_string();

@@ -3,7 +3,7 @@
 use crate::cost::Work;
 use crate::options::Profile;
 use crate::report::SharedSizes;
-use cipherfn_protocol::message::TARGET_CHUNK;
+use cipherfn_protocol::message::{OUTCOME_OVERHEAD, TARGET_CHUNK};
 use cipherfn_protocol::specs::{Bits, Gadget, Transport};
 use cipherfn_scheme::noise::{self, Deviation, Variance};
 use cipherfn_scheme::operations::pack;
@@ -51,7 +51,8 @@ pub(crate) struct Budget {
 }
 
 /// Gadgets of expanded selectors that are tried.
-const PACKED: [Gadget; 6] = [
+const PACKED: [Gadget; 7] = [
+    gadget(10, 2),
     gadget(8, 3),
     gadget(7, 3),
     gadget(6, 4),
@@ -234,7 +235,7 @@ impl Backend {
         let reply = self.reply_shape(coefficients, bits);
         let packed = PackedRows::of(std::slice::from_ref(&reply)).map(|packed| {
             let rows = packed.rows_a_block();
-            packed.bytes(rows).div_ceil(rows)
+            packed.bytes(rows).div_ceil(rows) + OUTCOME_OVERHEAD
         });
         let shared = SharedSizes {
             query_row: input.group_bytes(group).div_ceil(group.rows),

@@ -9,7 +9,7 @@ use cipherfn_table::{Format, Table};
 use std::io::Read;
 
 mod columns;
-mod order;
+pub(crate) mod order;
 
 pub use columns::ColumnSource;
 

@@ -1,6 +1,8 @@
 //! What exporters are known to lose, in words with the way out, and the means to find it.
 
 use crate::model::{Estimator, Model, Test, TreeEnsemble, TreeNode};
+use cipherfn_program::{Op, UnaryFunction};
+use cipherfn_protocol::specs::OutputField;
 
 /// Objectives with a logarithmic link.
 pub(crate) const EXPONENTIAL: &str = "the export leaves out the exponential of the objective \
@@ -30,6 +32,50 @@ pub(crate) const CATEGORIES: &str = "categorical splits (of HistGradientBoosting
 pub(crate) const ONE_VERSUS_ALL: &str = "the model was trained one class against all others \
     (multiclassova), and the export takes it for one of exclusive classes, so that probabilities \
     are others. Give the library's own model file";
+
+/// Trees of several targets, all given to the first one.
+pub(crate) const TARGETS: &str = "the export gives the trees of all targets to one of them. Give \
+    the library's own model file (save_model)";
+
+/// The first of several values a row that is the same in all rows, beside one that is not.
+pub(crate) fn idle_target(rows: &[Vec<f64>]) -> Option<usize> {
+    let (first, others) = rows.split_first()?;
+    let is_idle = |target: usize| {
+        let value = |row: &Vec<f64>| row.get(target).map(|value| value.to_bits());
+        others.iter().all(|row| value(row) == value(first))
+    };
+    let (idle, varying): (Vec<usize>, Vec<usize>) = (0..first.len()).partition(|own| is_idle(*own));
+    idle.first()
+        .copied()
+        .filter(|_| !varying.is_empty() && !others.is_empty())
+}
+
+/// The standard deviation beside a linear model's mean.
+pub(crate) const DEVIATION: &str = "the export (skl2onnx, return_std) sums the rows' products with \
+    the covariance and leaves out the product with the row itself. Export the mean alone, or write \
+    the node \"Mul\" between \"MatMul\" and \"ReduceSum\" into the graph";
+
+/// Whether a model is exported with such a deviation: the root of a linear form.
+pub(crate) fn has_deviation(model: &Model) -> bool {
+    let is_linear = |estimator: &Estimator| matches!(estimator, Estimator::Linear(_));
+    let is_root = |op: &Op| {
+        matches!(
+            op,
+            Op::Unary {
+                function: UnaryFunction::Sqrt,
+                ..
+            }
+        )
+    };
+    model.summary.producer.starts_with("skl2onnx")
+        && model.outputs == [OutputField::Prediction, OutputField::Prediction]
+        && model.estimators.iter().all(is_linear)
+        && model
+            .postprocess
+            .steps()
+            .iter()
+            .any(|step| is_root(&step.op))
+}
 
 /// Several trees a round and class, given to the classes in turn.
 pub(crate) fn forest_mode(parallel: usize) -> String {

@@ -1,6 +1,7 @@
 //! From ONNX bytes and calibration rows to a compiled model.
 
 use crate::calibration::{Calibration, CalibrationRows};
+use crate::conceal::{self, Concealed};
 use crate::doubts::Doubts;
 use crate::error::CompileError;
 use crate::expected;
@@ -12,7 +13,6 @@ use crate::options::Options;
 use crate::quality::Targets;
 use crate::read::{read_model, read_model_with_classes};
 use crate::report::Report;
-use crate::simulate::Simulation;
 use cipherfn_circuit::Bundle;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{ClientSpecs, ModelSummary, ParameterSetRef, SpecsDocument};
@@ -20,9 +20,11 @@ use std::collections::BTreeSet;
 use std::io::Read;
 
 mod assemble;
+mod precise;
 mod report;
 
 use assemble::Assembly;
+use precise::{Assembled, Wanted};
 use report::{Checks, Subject};
 
 /// A compiled model.
@@ -107,23 +109,42 @@ impl Compilation<'_> {
         let Self {
             model,
             seed,
-            rows,
+            mut rows,
             expected_rows,
             options,
         } = self;
-        let features = Features::of(&model, &rows.columns, rows.rows)?;
-        let regions = families::regions(&model.estimators);
-        let (backend, plans) = families::plan(&regions, &features, options, seed)?;
-        let assembly = Assembly::of(backend.set.name, &regions, plans);
-        let simulation = Simulation {
+        // What the specs show of the model, and the circuit evaluates.
+        let concealed = conceal::conceal(&model, &rows.rows, options.features, seed)?;
+        let (shown, encoded) = match &concealed {
+            None => (&model, None),
+            Some(Concealed { model, mixed, sets }) => {
+                let mut features = Features::of(model, &rows.columns, rows.rows.clone())?;
+                features.mixed.clone_from(mixed);
+                features.sets.clone_from(sets);
+                (model, Some(features))
+            }
+        };
+        let own = Features::of(&model, &rows.columns, std::mem::take(&mut rows.rows))?;
+        if concealed.is_none() {
+            rows.notes.extend(conceal::note(&model)?);
+        }
+        let regions = families::regions(&shown.estimators);
+        let wanted = Wanted {
             model: &model,
-            circuit: &assembly.circuit,
-            inputs: &assembly.inputs,
-            decoding: &assembly.decoding,
-            deviations: &assembly.deviations,
+            regions: &regions,
+            own: &own,
+            encoded: encoded.as_ref().unwrap_or(&own),
+            options,
             seed,
         };
-        let (agreement, simulated) = simulation.run(&features.rows)?;
+        let Assembled {
+            backend,
+            assembly,
+            agreement,
+            simulated,
+            note,
+        } = wanted.assemble()?;
+        rows.notes.extend(note);
         let targets = Targets {
             names: &rows.targets,
             cells: &rows.target_cells,
@@ -131,7 +152,7 @@ impl Compilation<'_> {
         let (targets, target_warnings) = targets.assess(&model, &simulated);
         let doubts = Doubts {
             model: &model,
-            features: &features,
+            features: &own,
             target: match rows.targets.len() {
                 1 => rows
                     .target_cells
@@ -189,7 +210,7 @@ impl Compilation<'_> {
             },
             key_parts: key_parts.into_iter().collect(),
             columns: rows.columns,
-            preprocess: model.preprocess,
+            preprocess: shown.preprocess.clone(),
             inputs,
             decoding,
             postprocess: model.postprocess,

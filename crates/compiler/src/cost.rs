@@ -31,10 +31,9 @@ pub struct Work {
 
 /// Microseconds of one thread, for a ring of polynomial size N and GLWE dimension k.
 ///
-/// Source of the constants: the circuits of eight tree models in the three profiles (13 to 2,400
-/// CMUXes, 12 to 363 selectors), release build, one thread of an AMD EPYC with AVX2 (512 KB of
-/// second-level cache a core, 32 MB shared). Other machines scale all of them about alike, and only
-/// their ratios decide.
+/// Source of the constants: the tree models of docs/benchmarks.md (13 to 21,000 CMUXes, 12 to
+/// 10,700 selectors), one thread of an AMD EPYC (Zen 4; 1 MiB of second-level cache a core); the
+/// test compares. Other machines scale all of them about alike, and only their ratios decide.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Costs {
     size: f64,
@@ -44,24 +43,23 @@ pub(crate) struct Costs {
     levels_a_slot: Option<f64>,
 }
 
-/// Digits of a polynomial and their transform, a coefficient and halving: 3.0 us at N = 2048.
-const FORWARD: f64 = 3.0 / (2048.0 * 11.0);
+/// Digits of a polynomial and their transform, a coefficient and halving: 2.3 us at N = 2048.
+const FORWARD: f64 = 2.3 / (2048.0 * 11.0);
 /// A transform back, rounded to the torus: dearer than [`FORWARD`] by the conversion to integers.
-const INVERSE: f64 = 4.0 / (2048.0 * 11.0);
+const INVERSE: f64 = 3.1 / (2048.0 * 11.0);
 /// A complex multiply-add, with the 16 bytes that it reads.
-const PRODUCT: f64 = 0.85e-3;
+const PRODUCT: f64 = 0.65e-3;
 /// A multiply-add of a choice between constants: nothing but memory traffic, as no transform hides
 /// the wait for the selector's row. Taken for [`PRODUCT`], thermometers of hundreds of bits look
 /// twice as good as they are.
-const STREAMED: f64 = 1.7e-3;
+const STREAMED: f64 = 1.3e-3;
 /// A word of a mask, expanded from its seed.
-const MASK_WORD: f64 = 3.4e-3;
+const MASK_WORD: f64 = 2.6e-3;
 /// A coefficient of a reply, switched to fewer bits.
-const REPLY_COEFFICIENT: f64 = 2e-3;
-/// Up to this many bytes of selectors are met in a cache.
-const CACHE: f64 = 16e6;
-/// How much longer choices wait for memory, each time the selectors double beyond that.
-const CACHE_MISS: f64 = 0.2;
+const REPLY_COEFFICIENT: f64 = 1.5e-3;
+/// A byte of the selectors, read from memory once: choices are evaluated selector by selector, so
+/// that the caches hold what several of them use.
+const MEMORY: f64 = 1e-4;
 /// Price of a query byte in microseconds: 1 ms for a packed ciphertext of 12.3 KB, which is what a
 /// slow uplink (100 Mbit/s) takes for it.
 const MICROSECONDS_A_BYTE: f64 = 1000.0 / 12_300.0;
@@ -79,17 +77,17 @@ impl Costs {
     /// Microseconds of one row of a levelled circuit.
     pub(crate) fn microseconds(&self, work: &Work, gadget: Gadget) -> f64 {
         let levels = f64::from(gadget.levels);
-        let memory = f64::from(work.selectors) * levels * self.rows_products() * 16.0;
-        let slowdown = 1.0 + CACHE_MISS * (memory / CACHE).max(1.0).log2();
+        let selectors = f64::from(work.selectors);
         let expansion = if work.slots > 0 {
             self.slot() * f64::from(work.slots)
         } else {
-            self.whole_level() * levels * f64::from(work.selectors)
+            self.whole_level() * levels * selectors
         };
         let choices = f64::from(work.cmuxes) * self.cmux(levels)
             + f64::from(work.scalar_selects) * self.scalar(levels)
             + f64::from(work.polynomial_selects) * (self.scalar(levels) + levels * self.forward());
-        expansion + choices * slowdown + self.reply()
+        let memory = selectors * levels * self.rows_products() * 16.0 * MEMORY;
+        expansion + choices + memory + self.reply()
     }
 
     /// Microseconds of one row of a linear map whose features fill `ciphertexts` ciphertexts.

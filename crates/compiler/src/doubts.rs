@@ -34,7 +34,9 @@ impl Doubts<'_> {
             self.sparse_zeros(),
             self.one_versus_all(),
             self.forest_mode(),
+            self.targets(),
             self.exponential(),
+            self.deviation(),
         ];
         found.into_iter().flatten().collect()
     }
@@ -203,6 +205,33 @@ impl Doubts<'_> {
             }
         }
         None
+    }
+
+    /// Whether one of several values is the same in all rows.
+    fn targets(&self) -> Option<String> {
+        if self.model.outputs != [OutputField::Prediction] {
+            return None;
+        }
+        let predicted = |row: &Vec<f32>| {
+            let scores = vec![Tensor::F64(self.model.raw_scores(row))];
+            self.model.postprocess.run(scores).ok()?.first()?.to_f64()
+        };
+        let rows = self.features.rows.iter().take(ROWS);
+        let predictions: Vec<Vec<f64>> = rows.map(predicted).collect::<Option<_>>()?;
+        let idle = causes::idle_target(&predictions)?;
+        Some(format!(
+            "prediction_{idle} is the same in all rows: {}",
+            causes::TARGETS
+        ))
+    }
+
+    fn deviation(&self) -> Option<String> {
+        causes::has_deviation(self.model).then(|| {
+            format!(
+                "the second value is no standard deviation: {}",
+                causes::DEVIATION
+            )
+        })
     }
 
     /// Whether exponentials of the predictions fit the target far better.

@@ -157,6 +157,8 @@ pub enum CompileError {
         first: Vec<String>,
         /// What is known to make such files differ, and the way out.
         cause: String,
+        /// What helps, where it is no other file.
+        remedy: Option<Remedy>,
     },
     /// Quantisation and noise change too many labels.
     #[error(
@@ -206,7 +208,7 @@ pub enum CompileError {
     /// An option's value makes no sense.
     #[error("{option} is {found}; give {expected}")]
     Option {
-        /// Which.
+        /// Which: its name on the command line, without the dashes.
         option: &'static str,
         /// The value.
         found: String,
@@ -244,10 +246,31 @@ impl CompileError {
     /// What helps, for the caller to word: the compiler does not know how it was called.
     pub const fn remedy(&self) -> Option<&Remedy> {
         match self {
-            Self::Columns { remedy, .. } | Self::NoSuchColumn { remedy, .. } => remedy.as_ref(),
+            Self::Columns { remedy, .. }
+            | Self::NoSuchColumn { remedy, .. }
+            | Self::Disagreement { remedy, .. } => remedy.as_ref(),
             Self::Agreement { remedy, .. } | Self::Precision { remedy, .. } => Some(remedy),
             _ => None,
         }
+    }
+
+    /// In the words of a caller that asked for `bits` less.
+    pub(crate) fn with_less_precision(mut self, bits: f64) -> Self {
+        if let Self::Precision {
+            wanted,
+            best,
+            remedy,
+            ..
+        } = &mut self
+        {
+            *wanted -= bits;
+            // Rounded down, or the next call would fail, too.
+            *best = ((*best - bits) * 10.0).floor() / 10.0;
+            if let Remedy::LessPrecision { best: less, .. } = remedy {
+                *less = *best;
+            }
+        }
+        self
     }
 
     pub(crate) fn invalid(place: impl std::fmt::Display, problem: impl Into<String>) -> Self {
@@ -272,8 +295,18 @@ pub enum Remedy {
         /// What the header shows.
         found: u8,
     },
+    /// Say that lines that start with this byte are comments.
+    Comment {
+        /// What the first line starts with.
+        mark: u8,
+    },
     /// Name the target, and leave other columns out.
     LeaveOut,
+    /// Give the columns in this order.
+    Order {
+        /// Their names.
+        columns: Vec<String>,
+    },
     /// A finer grid, or exact features; or allow other labels.
     FinerGrid {
         /// log2 of the bins of a finer one.

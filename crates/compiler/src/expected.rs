@@ -4,16 +4,18 @@
 //! in it tells; only the library's predictions do.
 
 use crate::calibration::{CalibrationRows, Expected};
-use crate::error::CompileError;
+use crate::error::{CompileError, Remedy};
 use crate::labels::{self, same_label};
 use crate::model::Model;
 use cipherfn_program::{Kind, Tensor, TensorType};
 use cipherfn_protocol::specs::{ColumnKind, InputColumn, OutputField};
 use cipherfn_table::{Format, Table, TableError};
+use order::Orders;
 use std::io::Read;
 
 mod causes;
 mod columns;
+mod order;
 
 /// Rows that an error names.
 const SHOWN: usize = 3;
@@ -69,20 +71,23 @@ pub(crate) fn check<R: Read>(
     };
     let (header, mut wanted) = read_text(&source_name, expected.predictions, format)?;
     let other;
-    let (rows, count, of) = match expected.rows {
+    let (rows, count, of, orders) = match expected.rows {
         None => (
             calibration.rows.as_slice(),
             calibration.count,
             &calibration.source_name,
+            Orders::of(&calibration.columns, &[]),
         ),
         Some((name, input)) => {
-            let rows = Table::open_as(name.as_str(), input, format)?
+            let table = Table::open_as(name.as_str(), input, format)?;
+            let orders = Orders::of(&calibration.columns, table.header());
+            let rows = table
                 .select(&calibration.columns, model.preprocess.inputs())
                 .map_err(|error| incomparable(error.to_string()))?
                 .missing_texts(&model.preprocess)
                 .collect::<Result<Vec<_>, _>>()?;
             other = (rows, name);
-            (other.0.as_slice(), other.0.len(), &other.1)
+            (other.0.as_slice(), other.0.len(), &other.1, orders)
         }
     };
     if wanted.len() != count {
@@ -132,13 +137,30 @@ pub(crate) fn check<R: Read>(
     let first = shown
         .map(|row| comparison.describe(*row, &header))
         .collect();
-    let cause = causes::of(&comparison)?;
+    let order = comparison.right_order(&orders)?;
+    let (cause, remedy) = match order {
+        None => (causes::of(&comparison)?, None),
+        Some(order) => {
+            let names = order
+                .iter()
+                .map(|index| calibration.columns[*index].name.clone());
+            let columns: Vec<String> = names.collect();
+            let cause = format!(
+                "the model names no features, and with the columns in another order it gives what \
+                 is expected: {}. That is the order of the training: give it, or calibration rows \
+                 in it",
+                columns.join(", ")
+            );
+            (cause, Some(Remedy::Order { columns }))
+        }
+    };
     Err(CompileError::Disagreement {
         source_name,
         differing,
         rows: rows.len(),
         first,
         cause,
+        remedy,
     })
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct Setting<'a> {
     pub features: &'a Features,
     /// What the developer asks for.
     pub options: &'a Options,
+    /// Bits of the score range that tree ensembles guarantee where nothing else is asked for.
+    pub usual_bits: f64,
     /// Hash of the model's bytes: whatever is drawn is drawn from it.
     pub seed: Hash,
     /// The parameter set.
@@ -187,6 +189,7 @@ pub(crate) fn plan(
     regions: &[Region],
     features: &Features,
     options: &Options,
+    usual_bits: f64,
     seed: Hash,
 ) -> Result<(Backend, Vec<Plan>), CompileError> {
     let mut best: Option<(f64, f64, Backend, Vec<Plan>)> = None;
@@ -194,6 +197,7 @@ pub(crate) fn plan(
         let setting = Setting {
             features,
             options,
+            usual_bits,
             seed,
             backend,
         };
@@ -236,7 +240,7 @@ pub(crate) fn plan(
                 remedy: Remedy::LessPrecision {
                     best,
                     keyless: options.profile != Profile::Keyless
-                        && plan(regions, features, &keyless, seed).is_ok(),
+                        && plan(regions, features, &keyless, usual_bits, seed).is_ok(),
                 },
             })
         }

@@ -4,6 +4,7 @@ use crate::error::CompileError;
 use crate::model::Model;
 use cipherfn_program::{Kind, Tensor};
 use cipherfn_protocol::specs::InputColumn;
+use std::collections::HashMap;
 
 /// What is known of the features besides what the estimators ask of them; one entry a feature.
 #[derive(Clone, Debug)]
@@ -14,6 +15,21 @@ pub(crate) struct Features {
     pub missing: Vec<bool>,
     /// Feature vectors of the calibration rows.
     pub rows: Vec<Vec<f32>>,
+    /// All split points, decoys among them, of features where these are drawn already.
+    pub mixed: HashMap<usize, Vec<f32>>,
+    /// Features that hold a category of which the trees ask whether it is in a set.
+    pub sets: HashMap<usize, CategorySet>,
+}
+
+/// A set of categories that a feature stands for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CategorySet {
+    /// The feature that holds the category for all sets of one column.
+    pub feature: usize,
+    /// Places of the members among the categories, increasing.
+    pub members: Vec<u32>,
+    /// Number of categories; one more place is for any other.
+    pub categories: u32,
 }
 
 impl Features {
@@ -28,6 +44,8 @@ impl Features {
             names: names(model, columns),
             missing: missing(model)?,
             rows: rows.collect::<Result<_, CompileError>>()?,
+            mixed: HashMap::new(),
+            sets: HashMap::new(),
         })
     }
 

@@ -37,7 +37,8 @@ pub(crate) fn name_codes(rows: &mut [Vec<String>], column: usize, classes: &[Str
     }
 }
 
-fn number(text: &str) -> Option<f64> {
+/// The number that a label is, in any of its spellings.
+pub(crate) fn number(text: &str) -> Option<f64> {
     match text {
         "True" | "true" | "TRUE" => Some(1.0),
         "False" | "false" | "FALSE" => Some(0.0),

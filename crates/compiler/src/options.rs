@@ -21,8 +21,10 @@ pub struct Options {
     pub name: String,
     /// How features are quantised.
     pub features: FeatureMode,
-    /// Bits of the score range to guarantee; an error if they cannot be reached. `None`:
-    /// [`DEFAULT_PRECISION`] (9.5 in the wide profile), or as many as can be reached, with a warning in the report.
+    /// Bits of the score range to guarantee; an error if they cannot be reached. `None`: for trees
+    /// that give labels as many as the calibration rows need to keep theirs, from 7 up; else, and
+    /// at most, [`DEFAULT_PRECISION`] (9.5 in the wide profile). As many as can be reached, with a
+    /// warning in the report, where that is out of reach.
     pub precision: Option<f64>,
     /// What is scarce.
     pub profile: Profile,
@@ -57,7 +59,7 @@ impl Options {
         };
         match self.features {
             FeatureMode::Grid { bits } if !(1..=16).contains(&bits) => {
-                return bad("grid bits", bits.to_string(), "1 to 16");
+                return bad("features", format!("grid:{bits}"), "grid:1 to grid:16");
             }
             FeatureMode::Exact { decoys } if decoys > 4096 => {
                 return bad("decoys", decoys.to_string(), "at most 4096 a feature");
@@ -66,7 +68,7 @@ impl Options {
         }
         if !(0.0..=1.0).contains(&self.min_agreement) {
             let percent = (100.0 * self.min_agreement).to_string();
-            return bad("min agreement", percent, "0 to 100 %");
+            return bad("min-agreement", percent, "0 to 100 %");
         }
         match self.precision {
             Some(bits) if !(1.0..=40.0).contains(&bits) => {
@@ -122,7 +124,8 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// Bits of the score range that tree ensembles guarantee when nothing else is asked for.
+    /// Bits of the score range that tree ensembles guarantee when nothing else is asked for, and
+    /// fewer do not keep the labels.
     pub(crate) const fn usual_precision(self) -> f64 {
         match self {
             Self::Balanced | Self::Compact | Self::Keyless => DEFAULT_PRECISION,

@@ -3,18 +3,21 @@
 //! A model whose columns are mixed up compiles as well as any other, and agrees with itself; only
 //! the target tells.
 
-use crate::labels::same_label;
+use crate::labels::{self, same_label};
 use crate::model::Model;
 use crate::report::{Quality, TargetReport};
 use crate::simulate::SimulatedRow;
 use cipherfn_program::Tensor;
 use cipherfn_protocol::specs::OutputField;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Fewest rows that say anything about chance.
 const FEWEST_ROWS: usize = 20;
 /// Standard errors above chance that a model must be: one in 40 models without any skill is.
 const STANDARD_ERRORS: f64 = 2.0;
+
+/// Most names of classes that a warning shows.
+const SHOWN: usize = 8;
 
 /// Targets with their cells in all calibration rows.
 pub(crate) struct Targets<'a> {
@@ -55,7 +58,9 @@ impl Targets<'_> {
                     .collect(),
             };
             let (clear, simulated) = (column.quality(exact), column.quality(simulated));
-            if let Some(problem) = column.problem(&clear) {
+            if let Some(names) = column.unknown_names() {
+                warnings.push(format!("the target {name:?} {names}"));
+            } else if let Some(problem) = column.problem(&clear) {
                 warnings.push(format!(
                     "the model does not predict the target {name:?}: {problem}. Likely causes: \
                      the columns are not in the order of the training, the target is coded \
@@ -128,6 +133,43 @@ impl Column<'_> {
         } else {
             self.regression(outputs)
         }
+    }
+
+    /// That the target holds names where the model's labels are numbers of classes.
+    fn unknown_names(&self) -> Option<String> {
+        let (_, first) = self.rows.first()?;
+        let is_number = matches!(exact(first).get(self.output), Some(Tensor::I64(_)));
+        if !is_number || self.model.outputs[self.output] != OutputField::Label {
+            return None;
+        }
+        let names: BTreeSet<&str> = self.rows.iter().map(|(cell, _)| *cell).collect();
+        if names.iter().any(|name| labels::number(name).is_some()) {
+            return None;
+        }
+        let sorted: Vec<&str> = names.into_iter().collect();
+        let shown = sorted
+            .iter()
+            .take(SHOWN)
+            .copied()
+            .collect::<Vec<_>>()
+            .join(", ");
+        let more = match sorted.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        Some(if self.model.summary.exported {
+            format!(
+                "holds names of classes ({shown}{more}), and the model was trained on numbers in \
+                 their place, so that they cannot be compared: name a column of these numbers"
+            )
+        } else {
+            format!(
+                "holds names of classes ({shown}{more}), and the file none: give them with \
+                 --classes NAME,NAME... in the order of the training, in which label encoders \
+                 sort them: --classes {:?}",
+                sorted.join(",")
+            )
+        })
     }
 
     fn problem(&self, judged: &Judged) -> Option<String> {

@@ -90,7 +90,7 @@ pub struct FeatureReport {
 pub struct EncodedFeature {
     /// Its name.
     pub name: String,
-    /// `index`, `thermometer` or `coefficient`.
+    /// `index`, `thermometer`, `blocks` or `coefficient`.
     pub form: String,
     /// Bins, the one of missing values included; none for linear models.
     pub bins: Option<u32>,

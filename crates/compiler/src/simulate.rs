@@ -2,6 +2,7 @@
 //! noise of the predicted size, the client's decoding; compared with the float model.
 
 use crate::error::CompileError;
+use crate::margins;
 use crate::model::Model;
 use crate::report::Agreement;
 use cipherfn_circuit::Circuit;
@@ -13,7 +14,7 @@ use cipherfn_scheme::noise::Deviation;
 use cipherfn_scheme::query::InputValues;
 
 /// Most rows that are simulated.
-const MAX_ROWS: usize = 2_000;
+pub(crate) const MAX_ROWS: usize = 2_000;
 
 /// What is simulated.
 pub(crate) struct Simulation<'a> {
@@ -42,10 +43,12 @@ pub(crate) struct SimulatedRow {
 }
 
 impl Simulation<'_> {
-    /// Runs feature vectors. Rows that the client would refuse are missing in the list.
+    /// Runs rows, given as the feature vectors of the float model and as those that are encoded.
+    /// Rows that the client would refuse are missing in the list.
     pub(crate) fn run(
         &self,
         rows: &[Vec<f32>],
+        encoded: &[Vec<f32>],
     ) -> Result<(Agreement, Vec<SimulatedRow>), CompileError> {
         let circuit = ClearCircuit::new(self.circuit.clone())?;
         let mut noise = Gaussian::new(self.seed);
@@ -53,14 +56,16 @@ impl Simulation<'_> {
             has_labels: self.model.outputs.contains(&OutputField::Label),
             ..Agreement::default()
         };
+        let scores = self.decoding.scores.iter();
+        let precisions: Vec<f64> = scores.map(|score| score.precision).collect();
         let mut outputs = Vec::new();
-        for (index, features) in rows.iter().take(MAX_ROWS).enumerate() {
+        for (index, (features, encoded)) in rows.iter().zip(encoded).take(MAX_ROWS).enumerate() {
             let exact = self.model.raw_scores(features);
             if exact.iter().any(|score| !score.is_finite()) {
                 agreement.skipped += 1;
                 continue;
             }
-            let Some(phases) = self.phases(&circuit, features, &mut noise) else {
+            let Some(phases) = self.phases(&circuit, encoded, &mut noise) else {
                 agreement.skipped += 1;
                 continue;
             };
@@ -75,13 +80,14 @@ impl Simulation<'_> {
             agreement.within_precision += u64::from(within);
             let row = SimulatedRow {
                 index,
-                exact: self.outputs(&exact)?,
-                simulated: self.outputs(&decoded)?,
+                exact: margins::outputs(self.model, &exact)?,
+                simulated: margins::outputs(self.model, &decoded)?,
             };
             if agreement.has_labels {
-                let equal = self.same_labels(&row.exact, &row.simulated);
+                let equal = margins::same_labels(self.model, &row.exact, &row.simulated);
                 agreement.labels_equal += u64::from(equal);
-                agreement.margin_cases += u64::from(self.is_margin_case(&exact, &row.exact)?);
+                let near = margins::can_change(self.model, &exact, &row.exact, &precisions)?;
+                agreement.margin_cases += u64::from(near);
             }
             outputs.push(row);
         }
@@ -106,44 +112,16 @@ impl Simulation<'_> {
         });
         Some(phases.collect())
     }
-
-    fn outputs(&self, scores: &[f64]) -> Result<Vec<Tensor>, CompileError> {
-        let scores = Tensor::F64(scores.to_vec());
-        Ok(self.model.postprocess.run(vec![scores])?)
-    }
-
-    fn same_labels(&self, one: &[Tensor], other: &[Tensor]) -> bool {
-        let mut outputs = one.iter().zip(other).zip(&self.model.outputs);
-        outputs.all(|((one, other), field)| *field != OutputField::Label || one == other)
-    }
-
-    /// Whether errors within the precision can change the label: tried at the corners that move one
-    /// score against all others.
-    fn is_margin_case(&self, exact: &[f64], outputs: &[Tensor]) -> Result<bool, CompileError> {
-        let precision = |index: usize| self.decoding.scores[index].precision;
-        for risen in 0..exact.len() {
-            for sign in [1.0, -1.0] {
-                let moved = |(index, score): (usize, &f64)| {
-                    score + precision(index) * if index == risen { sign } else { -sign }
-                };
-                let moved: Vec<f64> = exact.iter().enumerate().map(moved).collect();
-                if !self.same_labels(outputs, &self.outputs(&moved)?) {
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
-    }
 }
 
 /// Normal deviates from BLAKE3 output, by the Box-Muller transform.
-struct Gaussian {
+pub(crate) struct Gaussian {
     bytes: blake3::OutputReader,
     spare: Option<f64>,
 }
 
 impl Gaussian {
-    fn new(seed: Hash) -> Self {
+    pub(crate) fn new(seed: Hash) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("cipherfn simulated noise v1");
         hasher.update(seed.as_bytes());
         Self {
@@ -152,13 +130,15 @@ impl Gaussian {
         }
     }
 
-    fn unit(&mut self) -> f64 {
+    /// Uniform in (0, 1).
+    pub(crate) fn unit(&mut self) -> f64 {
         let mut bytes = [0; 8];
         self.bytes.fill(&mut bytes);
         ((u64::from_le_bytes(bytes) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
     }
 
-    fn next(&mut self) -> f64 {
+    /// The next deviate.
+    pub(crate) fn next(&mut self) -> f64 {
         if let Some(spare) = self.spare.take() {
             return spare;
         }

@@ -202,6 +202,41 @@ fn columns_in_another_order_give_the_same_model() {
     assert_eq!(indexed.specs.specs().columns, right.specs.specs().columns);
 }
 
+/// Without a target the library's predictions tell it.
+#[test]
+fn predictions_tell_the_order_of_the_columns() {
+    let folder = tests().join("cases/csv-files");
+    let read = |file: &str| fs::read(folder.join(file)).unwrap();
+    let (model, train, expected) = (
+        read("model.onnx"),
+        read("cal-shuffled.csv"),
+        read("expected.csv"),
+    );
+    let rows = read("rows.csv");
+    let compare = |order: &[String]| {
+        let mut calibration = Calibration::new("cal-shuffled.csv", train.as_slice());
+        calibration.columns.dropped.push("target".into());
+        calibration.columns.order = order.to_vec();
+        calibration.expected = Some(Expected {
+            source_name: "expected.csv".into(),
+            predictions: expected.as_slice(),
+            rows: Some(("rows.csv".into(), rows.as_slice())),
+        });
+        compile(&model, calibration, &Options::new("m"))
+    };
+    let error = compare(&[]).unwrap_err();
+    let Some(Remedy::Order { columns }) = error.remedy() else {
+        panic!("{error}")
+    };
+    let text = String::from_utf8_lossy(&rows).into_owned();
+    assert_eq!(Some(columns.join(",").as_str()), text.lines().next());
+    assert!(
+        error.to_string().contains("order of the training"),
+        "{error}"
+    );
+    assert!(compare(columns).is_ok());
+}
+
 /// Soft voting of a logistic regression, a forest and XGBoost.
 #[test]
 fn a_mixture_of_families_is_the_librarys_model() {
@@ -381,6 +416,42 @@ fn calibration_files_are_read_as_they_are_written() {
     let doubled = format!("{}\n{rows}", header.replace("width", "length"));
     let error = compile(&doubled, Format::default()).unwrap_err();
     assert!(error.to_string().contains("are both named"), "{error}");
+}
+
+#[test]
+fn names_of_classes_that_no_file_has_are_asked_for() {
+    let folder = tests().join("native/lgbm-one-versus-all");
+    let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap();
+    let names = ["up", "down", "same"];
+    let expected = read("expected.csv");
+    let labels = expected
+        .lines()
+        .skip(1)
+        .map(|row| row.split(',').next().unwrap());
+    let targets = labels.map(|label| names[label.parse::<usize>().unwrap()]);
+    let targets = std::iter::once("move").chain(targets);
+    let rows = read("rows.csv");
+    let rows = rows
+        .lines()
+        .zip(targets)
+        .map(|(row, target)| format!("{row},{target}\n"));
+    let rows: String = rows.collect();
+    let warnings = |classes: Option<&[&str]>| {
+        let calibration = Calibration::new("rows.csv", rows.as_bytes()).with_target("move");
+        let options = Options {
+            classes: classes.map(|names| names.iter().map(ToString::to_string).collect()),
+            ..Options::new("m")
+        };
+        let model = fs::read(folder.join("model.txt")).unwrap();
+        compile(&model, calibration, &options)
+            .unwrap()
+            .report
+            .warnings
+            .join("\n")
+    };
+    let asked = warnings(None);
+    assert!(asked.contains("--classes \"down,same,up\""), "{asked}");
+    assert_eq!(warnings(Some(&names)), "");
 }
 
 /// Scores that run against the target, and a model that says one thing.

@@ -5,8 +5,8 @@
 
 use cipherfn_compiler::model::Model;
 use cipherfn_compiler::read::{read_model, read_model_with_classes};
-use cipherfn_compiler::{Calibration, Options, compile};
-use cipherfn_program::{Kind, Tensor};
+use cipherfn_compiler::{Calibration, FeatureMode, Options, compile};
+use cipherfn_program::{Kind, Op, RowProgram, Tensor};
 use cipherfn_protocol::specs::OutputField;
 use proptest::prelude::*;
 use std::fs;
@@ -140,6 +140,48 @@ fn compare_all(folders: &[PathBuf]) {
         failed.len(),
         failed.join("\n")
     );
+}
+
+/// With decoys and in a grid the specs hold none of the model's sets of categories, and the circuit
+/// none the less asks for them.
+#[test]
+fn sets_of_categories_are_hidden_where_split_points_are() {
+    let sets = |program: &RowProgram| {
+        let zero = Some(Tensor::F32(vec![0.0]));
+        let steps = program.steps().iter();
+        let is_set = |op: &Op| matches!(op, Op::Encode { default, .. } if *default == zero);
+        steps.filter(|step| is_set(&step.op)).count()
+    };
+    for name in ["lgbm-codes", "lgbm-texts", "xgb-codes", "xgb-texts"] {
+        let folder = cases().join(name);
+        let (bytes, rows) = (
+            fs::read(model_file(&folder).unwrap()).unwrap(),
+            fs::read(folder.join("rows.csv")).unwrap(),
+        );
+        let compile = |features| {
+            let options = Options {
+                features,
+                ..Options::new(name)
+            };
+            let calibration = Calibration::new("rows.csv", rows.as_slice());
+            compile(&bytes, calibration, &options).unwrap_or_else(|error| panic!("{name}: {error}"))
+        };
+        let shown = compile(FeatureMode::Exact { decoys: 0 });
+        assert!(sets(&shown.specs.specs().preprocess) > 0, "{name}");
+        let is_note = |note: &String| note.contains("specs show the sets");
+        assert!(shown.report.notes.iter().any(is_note), "{name}");
+        let decoys = compile(FeatureMode::Exact { decoys: 3 });
+        let grid = compile(FeatureMode::Grid { bits: 8 });
+        for hidden in [&decoys, &grid] {
+            assert_eq!(sets(&hidden.specs.specs().preprocess), 0, "{name}");
+            assert!(!hidden.report.notes.iter().any(is_note), "{name}");
+        }
+        let agreement = decoys.report.agreement;
+        assert_eq!(
+            agreement.within_precision, shown.report.agreement.rows,
+            "{name}"
+        );
+    }
 }
 
 #[test]

@@ -123,8 +123,9 @@ impl Number for i64 {
     }
 }
 
-/// Largest 32-bit float that is not above `x`.
-pub(super) fn round_down(x: f64) -> f32 {
+/// Largest 32-bit float that is not above `x`: what [`Op::Narrow`](crate::Op::Narrow) makes of a split
+/// point.
+pub fn round_down(x: f64) -> f32 {
     let nearest = x as f32;
     if f64::from(nearest) > x {
         nearest.next_down()

@@ -57,6 +57,7 @@ pub use encoding::{
 };
 pub use error::ProgramError;
 pub use evaluate::apply as evaluate;
+pub use functions::round_down;
 pub use op::{BinaryFunction, Norm, Op, ReduceFunction, SoftmaxKind, Step, UnaryFunction, ValueId};
 pub use quantise::QuantiseError;
 pub use tensor::{Kind, Tensor, TensorType};

@@ -52,6 +52,8 @@ pub const TARGET_CHUNK: usize = 2 << 20;
 pub const TARGET_ROWS: usize = 4096;
 /// Longest explanation of a failed row, in bytes; longer ones are cut.
 pub const MAX_EXPLANATION: usize = 1024;
+/// Bytes of the outcome of a row that has an answer, beside the answer: a flag.
+pub const OUTCOME_OVERHEAD: usize = 1;
 /// Bytes of the longest outcome of a row that failed: a flag, a length, an explanation.
 pub const MAX_FAILURE: usize = 5 + MAX_EXPLANATION;
 

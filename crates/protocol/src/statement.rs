@@ -11,6 +11,7 @@ use crate::versions::{Versions, json_version, list};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
+use time::OffsetDateTime;
 
 /// Longest document, in bytes: it travels in a header.
 pub const MAX_BYTES: usize = 1024;
@@ -35,6 +36,13 @@ pub struct Statement {
 )]
 #[serde(transparent)]
 pub struct Serial(pub u64);
+
+impl Serial {
+    /// When its statement was made, if a clock can tell it.
+    pub fn time(self) -> Option<OffsetDateTime> {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).ok()
+    }
+}
 
 /// A statement as it came: nobody has checked its signature.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,4 +11,4 @@ mod tests;
 pub use evaluation::EvaluationKey;
 pub use expanded::ExpandedEvaluationKey;
 pub(crate) use secret::Multiplier;
-pub use secret::SecretKey;
+pub use secret::{KeyedDigest, SecretKey};

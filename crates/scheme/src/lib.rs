@@ -59,4 +59,4 @@ mod testing;
 
 pub use error::SchemeError;
 pub use glwe::Glwe;
-pub use keys::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
+pub use keys::{EvaluationKey, ExpandedEvaluationKey, KeyedDigest, SecretKey};

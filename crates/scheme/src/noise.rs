@@ -7,11 +7,13 @@
 use crate::parameters::{Depth, Packing, ParameterSet};
 use cipherfn_protocol::specs::{Bits, Gadget, Transport};
 
+mod floor;
 mod variance;
 
 #[cfg(test)]
 mod tests;
 
+pub use floor::{FineStep, check_steps, coarsening};
 pub use variance::{Deviation, Variance};
 
 /// By how much the standard deviation under one particular key may exceed what the formulas give.

@@ -53,7 +53,7 @@ pub fn body<'a>(
             ProblemType::WrongContentType,
             format!(
                 "the body has the content type {:?}, this route takes {content_type}",
-                shorten(found)
+                shorten(found, 100)
             ),
         ));
     }
@@ -73,9 +73,14 @@ pub fn body<'a>(
 /// A JSON body.
 pub fn json_body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
     serde_json::from_slice(body(request, api::JSON, api::MAX_JSON)?).map_err(|error| {
+        // It may quote what was sent, at any length.
+        let error = error.to_string();
         Problem::new(
             ProblemType::MalformedRequest,
-            format!("the body is not what this route takes: {error}"),
+            format!(
+                "the body is not what this route takes: {}",
+                shorten(&error, 300)
+            ),
         )
     })
 }
@@ -116,9 +121,9 @@ fn serialized(
     }
 }
 
-/// Text from outside, short enough to be repeated.
-fn shorten(text: &str) -> &str {
-    &text[..text.floor_char_boundary(100)]
+/// Text from outside, at most so many bytes of it, short enough to be repeated.
+fn shorten(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
 }
 
 #[cfg(test)]

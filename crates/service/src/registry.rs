@@ -45,6 +45,7 @@ pub use live::live_version;
 pub use model::{Folder, LiveVersion, Model};
 pub use models::{Models, Published, Sign};
 pub use part::{ParsePartNameError, PartName};
+pub use quota::Keys;
 pub use record::{Declaration, DeclaredPart, Record};
 pub use registration::{Event, KeyFile, Place, Refusal, Registration};
 pub use store::Registry;

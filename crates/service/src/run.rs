@@ -102,10 +102,15 @@ impl Call {
     pub fn explain(&self, failure: Failure) -> Problem {
         let mut problem = match failure {
             Failure::Problem(problem) => {
+                // What was sent where it does not belong, a token for one, is not for the log.
+                let detail = match problem.kind {
+                    ProblemType::MalformedRequest | ProblemType::WrongContentType => "",
+                    _ => problem.detail.as_str(),
+                };
                 tracing::info!(
                     request_id = self.request_id,
                     problem = problem.kind.slug(),
-                    detail = problem.detail,
+                    detail,
                     "refused"
                 );
                 problem

@@ -5,7 +5,7 @@ use crate::{Key, Model};
 use cipherfn_engine::{EngineError, QueryRow};
 use cipherfn_protocol::message::{Chunk, ChunkHead, Outcome, QueryChunk, ReplyChunk};
 use cipherfn_scheme::reply::PackedRows;
-use cipherfn_scheme::{ExpandedEvaluationKey, SchemeError};
+use cipherfn_scheme::{ExpandedEvaluationKey, Glwe, SchemeError};
 
 impl Model {
     /// Answers a chunk, rows in parallel on the current rayon pool: one outcome a row, in their
@@ -88,11 +88,12 @@ impl Model {
                 }
             }
         }
-        let bytes = clock.packing(packed.key_switches(rows.len()), || {
-            let set = self.circuit().parameter_set().name;
-            key.ok_or(SchemeError::EvaluationKeyMissing { set })
-                .and_then(|key| packed.pack(key, results))
-        });
+        let bytes = match key {
+            Some(key) => pack(key, packed, results, clock)?,
+            None => Err(SchemeError::EvaluationKeyMissing {
+                set: self.circuit().parameter_set().name,
+            }),
+        };
         Ok(bytes.map_or_else(
             // Nothing of it is a score: every row says so.
             |error| {
@@ -102,6 +103,26 @@ impl Model {
             |bytes| (outcomes, bytes),
         ))
     }
+}
+
+/// Packs a block's results, one ciphertext after the other as the clock allows.
+fn pack<C: Clock>(
+    key: &ExpandedEvaluationKey,
+    packed: PackedRows<'_>,
+    results: Vec<Option<Vec<Glwe>>>,
+    clock: &mut C,
+) -> Result<Result<Vec<u8>, SchemeError>, C::Late> {
+    let key_switches = packed.key_switches(results.len());
+    let mut ciphertexts = packed.pack(key, results);
+    let mut bytes = Vec::new();
+    for key_switches in key_switches {
+        match clock.packing(key_switches, || ciphertexts.next())? {
+            Some(Ok(more)) => bytes.extend(more),
+            Some(Err(error)) => return Ok(Err(error)),
+            None => break,
+        }
+    }
+    Ok(Ok(bytes))
 }
 
 /// Evaluates rows wave by wave, each as large as the clock allows at its time.

@@ -5,7 +5,8 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Time kept for everything after the evaluation.
+/// Time kept for everything after the evaluation, and for the first ciphertext that is packed, when
+/// nothing is known of a key switch: its 2,048 take some 60 ms on one core.
 const MARGIN: Duration = Duration::from_millis(500);
 
 /// Rows that are evaluated before the clock is looked at again.
@@ -87,13 +88,12 @@ impl Estimate {
             .saturating_sub(MARGIN)
             .as_nanos();
         let needed = self.row.of(work.rows) + self.key_switch.of(work.key_switches);
-        let rows = work.rows as u128;
-        let fit = (left * rows).checked_div(needed).unwrap_or(rows);
-        if left == 0 || fit == 0 {
-            return Err(OutOfTime::NoTime);
-        }
-        if needed <= left {
+        if left > 0 && needed <= left {
             return Ok(());
+        }
+        let fit = (left * work.rows as u128).checked_div(needed).unwrap_or(0);
+        if fit == 0 {
+            return Err(OutOfTime::NoTime);
         }
         // Half of what fits: the next environment may be slower.
         let most = u64::try_from(fit / 2).unwrap_or(u64::MAX).max(1);
@@ -112,8 +112,12 @@ pub(crate) trait Clock {
     fn wave(&self) -> usize;
     /// Evaluates some rows.
     fn rows<T>(&mut self, rows: usize, work: impl FnOnce() -> T) -> Result<T, Self::Late>;
-    /// Packs results.
-    fn packing<T>(&mut self, key_switches: usize, work: impl FnOnce() -> T) -> T;
+    /// Packs results of one ciphertext.
+    fn packing<T>(
+        &mut self,
+        key_switches: usize,
+        work: impl FnOnce() -> T,
+    ) -> Result<T, Self::Late>;
 }
 
 /// Nobody.
@@ -130,8 +134,8 @@ impl Clock for Untimed {
         Ok(work())
     }
 
-    fn packing<T>(&mut self, _: usize, work: impl FnOnce() -> T) -> T {
-        work()
+    fn packing<T>(&mut self, _: usize, work: impl FnOnce() -> T) -> Result<T, Infallible> {
+        Ok(work())
     }
 }
 
@@ -139,6 +143,8 @@ impl Clock for Untimed {
 pub(crate) struct Timed<'a> {
     pub(crate) estimate: &'a Estimate,
     pub(crate) deadline: Instant,
+    /// Rows of the whole query.
+    pub(crate) rows: usize,
     /// What is left to do.
     pub(crate) left: Work,
 }
@@ -159,14 +165,27 @@ impl Clock for Timed<'_> {
         Ok(done)
     }
 
-    fn packing<T>(&mut self, key_switches: usize, work: impl FnOnce() -> T) -> T {
+    fn packing<T>(
+        &mut self,
+        key_switches: usize,
+        work: impl FnOnce() -> T,
+    ) -> Result<T, OutOfTime> {
+        let in_time = self.estimate.check(self.left, self.deadline);
+        // All rows may be evaluated by now: fewer would have left time to pack them.
+        in_time.map_err(|late| match self.rows {
+            0 | 1 => late,
+            rows => OutOfTime::TooManyRows {
+                rows,
+                most: rows as u64 / 2,
+            },
+        })?;
         let start = Instant::now();
         let done = work();
         self.estimate
             .key_switch
             .learn(key_switches, start.elapsed());
         self.left.key_switches = self.left.key_switches.saturating_sub(key_switches);
-        done
+        Ok(done)
     }
 }
 
@@ -213,6 +232,7 @@ mod tests {
             let mut clock = Timed {
                 estimate: &estimate,
                 deadline: Instant::now() + Duration::from_secs(29),
+                rows: 32,
                 left: rows(32),
             };
             assert_eq!(clock.wave(), 3);
@@ -222,6 +242,34 @@ mod tests {
             let late = Err(OutOfTime::TooManyRows { rows: 29, most: 1 });
             assert_eq!(clock.rows(WAVE, || ()), late);
         });
+    }
+
+    /// The first ciphertext measures a key switch; the rest of a block that takes 10 s for each is
+    /// refused before it, though all rows are evaluated.
+    #[test]
+    fn packing_is_timed_from_its_first_ciphertext_on() {
+        let estimate = Estimate::default();
+        let mut clock = Timed {
+            estimate: &estimate,
+            deadline: Instant::now() + Duration::from_secs(29),
+            rows: 8,
+            left: Work {
+                rows: 0,
+                key_switches: 8,
+            },
+        };
+        assert_eq!(clock.packing(2, || ()), Ok(()), "nothing is known yet");
+        assert_eq!(clock.left.key_switches, 6);
+        estimate.key_switch.0.store(1, Ordering::Relaxed);
+        assert_eq!(clock.packing(2, || ()), Ok(()), "there is time");
+        estimate
+            .key_switch
+            .0
+            .store(10_000_000_000, Ordering::Relaxed);
+        let late = Err(OutOfTime::TooManyRows { rows: 8, most: 4 });
+        assert_eq!(clock.packing(2, || ()), late);
+        clock.rows = 1;
+        assert_eq!(clock.packing(2, || ()), Err(OutOfTime::NoTime));
     }
 
     #[test]

@@ -4,14 +4,13 @@ use crate::estimate::Timed;
 use crate::{Estimate, Key, Model, OutOfTime, QueryError, Work};
 use cipherfn_protocol::frame::{HEADER_LEN, Kind, ParameterSetTag};
 use cipherfn_protocol::message::{
-    Chunk, ChunkHead, Chunks, HEAD_LEN, MAX_FAILURE, MessageError, QueryChunk, write_chunk,
+    Chunk, ChunkHead, Chunks, HEAD_LEN, MAX_FAILURE, MessageError, OUTCOME_OVERHEAD, QueryChunk,
+    write_chunk,
 };
 use std::time::Instant;
 
 /// Bytes of a chunk beside its outcomes.
 const CHUNK_OVERHEAD: usize = HEADER_LEN + HEAD_LEN;
-/// Bytes of an outcome beside its row.
-const OUTCOME_OVERHEAD: usize = 1;
 
 /// A whole query.
 #[derive(Debug)]
@@ -101,7 +100,7 @@ impl Query {
         let packed = self.head().packed.then(|| model.packed());
         let packed = packed.flatten();
         let key_switches = |chunk: &QueryChunk| match packed {
-            Some(packed) => packed.key_switches(chunk.len()),
+            Some(packed) => packed.key_switches(chunk.len()).sum(),
             None => 0,
         };
         Work {
@@ -126,6 +125,7 @@ impl Query {
         let mut clock = Timed {
             estimate,
             deadline,
+            rows: self.rows(),
             left: self.work(model),
         };
         for chunk in &self.chunks {

@@ -138,6 +138,8 @@ pub enum TableError {
 pub enum Hint {
     /// The header looks like one column because another byte separates its names.
     Separator(u8),
+    /// The first line starts with a byte that often marks comments.
+    Comment(u8),
     /// The first line holds numbers.
     NoHeader,
     /// Names of the header that differ in case, white space or punctuation only, each with the
@@ -154,6 +156,11 @@ impl fmt::Display for Hint {
                 f,
                 "the header seems to be separated by {:?}: say so when reading the table, or separate cells by commas",
                 char::from(*separator)
+            ),
+            Self::Comment(mark) => write!(
+                f,
+                "the first line seems to be a comment, marked by {:?}: say so when reading the table, or remove it",
+                char::from(*mark)
             ),
             Self::NoHeader => {
                 f.write_str("the first line holds numbers: put the column names there")

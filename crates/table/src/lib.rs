@@ -42,4 +42,4 @@ pub use cell::CellError;
 pub use error::{Hint, Place, TableError};
 pub use format::{Decimal, Format, Separator};
 pub use predictions::{ERROR, PredictionWriter, REMARK};
-pub use rows::{Row, Rows, Table};
+pub use rows::{Row, Rows, Table, comment};

@@ -96,9 +96,10 @@ impl<R: Read> Table<R> {
         }
     }
 
-    /// Reads to the end, and refuses a row of another number of cells than the header.
-    pub fn check(mut self) -> Result<(), TableError> {
-        while self.records.advance()? {
+    /// Reads `limit` rows, or to the end, and refuses one of another number of cells than the header.
+    pub fn check(mut self, limit: u64) -> Result<(), TableError> {
+        let mut rows = 0..limit;
+        while rows.next().is_some() && self.records.advance()? {
             if self.records.width() != self.header.len() {
                 return Err(ragged(&self.records, self.header.len()));
             }
@@ -367,11 +368,20 @@ fn hint(header: &[String], names: &[String], separator: u8) -> Hint {
             Some((found.clone(), wanted.clone()))
         })
         .collect();
-    if near.is_empty() {
-        Hint::Header(header.to_vec())
-    } else {
-        Hint::Near(near)
+    match comment(header) {
+        _ if !near.is_empty() => Hint::Near(near),
+        Some(mark) => Hint::Comment(mark),
+        None => Hint::Header(header.to_vec()),
     }
+}
+
+/// What seems to mark a header as a comment: a usual mark in front of more text. Alone it is a name,
+/// of the column that numbers the rows.
+pub fn comment<S: AsRef<str>>(header: &[S]) -> Option<u8> {
+    let [mark @ (b'#' | b'%' | b'/' | b'!'), _, ..] = header.first()?.as_ref().as_bytes() else {
+        return None;
+    };
+    Some(*mark)
 }
 
 #[cfg(test)]

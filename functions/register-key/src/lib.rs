@@ -3,6 +3,7 @@
 //! | route | what |
 //! |---|---|
 //! | `POST /v2/keys` | declare parts of a key: where to upload each, bound to exactly its size and checksum, once |
+//! | `GET /v2/keys` | the caller's registrations: what the quota counts |
 //! | `POST /v2/keys/{id}/complete` | check what was uploaded and move it from quarantine to the tenant's keys |
 //! | `GET /v2/keys/{id}` | where a registration stands |
 //! | `DELETE /v2/keys/{id}` | delete the key now |
@@ -13,10 +14,11 @@ mod check;
 mod v1;
 mod v2;
 
+use cipherfn_protocol::api::v2::KeyList;
 use cipherfn_protocol::api::{self, ApiVersion, Function, Problem, ProblemType, Requested, Route};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_service::config::{self, KeyRules};
-use cipherfn_service::registry::{Checked, Declared, PartName, Record, Registration};
+use cipherfn_service::registry::{Checked, Declared, PartName, Record, Registration, Settled};
 use cipherfn_service::{Call, Failure, Registry, S3, StorageError, Tenant, http, telemetry};
 use lambda_http::http::{StatusCode, header};
 use lambda_http::{Body, Error, Request, Response};
@@ -51,8 +53,10 @@ impl Keys {
             parameter,
         } = http::route(Function::RegisterKey, request)?;
         let tenant = call.tenant()?;
-        if route == Route::DeclareKey {
-            return self.declare(version, tenant, request, call).await;
+        match route {
+            Route::Keys => return self.list(tenant, call).await,
+            Route::DeclareKey => return self.declare(version, tenant, request, call).await,
+            _ => {}
         }
         let key: KeyId = http::id("key", parameter)?;
         match route {
@@ -63,6 +67,15 @@ impl Keys {
                 status(version, &record)
             }
         }
+    }
+
+    async fn list(&self, tenant: &Tenant, call: &Call) -> Result<Response<Body>, Failure> {
+        let keys = self.registry.keys(tenant, call.now).await?;
+        let list = KeyList {
+            keys: keys.records.iter().map(v2::status).collect(),
+            unreadable: keys.unreadable,
+        };
+        Ok(http::json(StatusCode::OK, &list))
     }
 
     async fn declare(
@@ -100,13 +113,7 @@ impl Keys {
                     "key {key} is registered with other content; delete it first: DELETE /v2/keys/{key}"
                 ),
             ),
-            Declared::Quota => Problem::new(
-                ProblemType::KeyQuota,
-                format!(
-                    "you have {} keys, as many as you may; delete one that you no longer use",
-                    self.rules.quota
-                ),
-            ),
+            Declared::Quota => self.quota(),
             Declared::BadPieces(reason) => {
                 Problem::new(ProblemType::MalformedRequest, format!("parts: {reason}"))
             }
@@ -175,10 +182,25 @@ impl Keys {
             verdict: check::upload(record, part, pending.file(), &bytes).await,
             bytes,
         };
-        self.registry
+        let settled = self
+            .registry
             .settle(tenant, key, checked, &self.rules, call.now)
             .await?;
-        Ok(true)
+        match settled {
+            Settled::Quota => Err(self.quota().into()),
+            // What came of it is in the record.
+            _ => Ok(true),
+        }
+    }
+
+    fn quota(&self) -> Problem {
+        Problem::new(
+            ProblemType::KeyQuota,
+            format!(
+                "you have {} keys, as many as you may; delete one that you no longer use: GET /v2/keys lists them",
+                self.rules.quota
+            ),
+        )
     }
 
     async fn delete(&self, tenant: &Tenant, key: KeyId) -> Result<Response<Body>, Failure> {

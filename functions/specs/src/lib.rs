@@ -49,8 +49,8 @@ async fn handle(
     match route {
         Route::OpenApi => Ok(http::response(StatusCode::OK, api::JSON, OPENAPI)),
         Route::Models => {
-            let Models { models, corrupt } = registry.models().await?;
-            for error in corrupt {
+            let Models { models, unreadable } = registry.models().await?;
+            for error in unreadable {
                 call.warn("a model is missing in the list", &error);
             }
             let models = models.iter().filter_map(|model| model.summary_for(version));

@@ -7,7 +7,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
-use cipherfn_client_http::{Authentication, ServiceError};
+use cipherfn_client_http::{Authentication, Service, ServiceError};
 use cipherfn_emulator::faults::Fault;
 use cipherfn_protocol::api::{KeyState, ProblemType, QUERY};
 use cipherfn_protocol::message::KeyId;
@@ -94,7 +94,18 @@ async fn another_tenants_key_is_as_unknown_as_one_that_never_was() {
     bob.register(&alice.ring, &alice.client, |_| ())
         .await
         .expect("registered");
+    let keys = async |service: &Service| {
+        let list = service.keys().await.expect("a list");
+        assert!(list.unreadable.is_empty());
+        list.keys
+            .iter()
+            .map(|status| status.key)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&bob).await, [alice.key()]);
     bob.delete_key(alice.key()).await.expect("bob's is deleted");
+    assert_eq!(keys(&bob).await, []);
+    assert_eq!(keys(&alice.service).await, [alice.key()]);
     TREE.check(
         0,
         2,

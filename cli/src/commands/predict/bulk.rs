@@ -49,7 +49,7 @@ impl Predict {
             (_, rows) => {
                 answered = rows;
                 let (table, _) = self.table.open(&input, terminal, "encrypting")?;
-                Ok(boxed(table::select_rows(client, table, self.most_rows())?))
+                Ok(boxed(table::select_rows(client, table, self.limit())?))
             }
         };
         let start = Instant::now();

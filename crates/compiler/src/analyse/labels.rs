@@ -14,8 +14,12 @@ pub(crate) fn labels(ir: &Ir) -> Vec<bool> {
             Op::ArgMax { .. } => true,
             Op::Cast { source, .. } | Op::Select { source, .. } => of(source),
             Op::Encode { argument, .. } => of(argument),
-            // Rows of a table are no names.
-            Op::Pick { index, inner, .. } => *inner == 1 && of(index),
+            // Rows of a table are no names, and neither are numbers that were computed.
+            Op::Pick {
+                table,
+                index,
+                inner,
+            } => *inner == 1 && of(index) && constant(table),
             Op::Concat(parts) => parts.iter().all(of),
             // One number or another, as a condition says: the decision between two classes.
             Op::Where { yes, no, .. } => {

@@ -45,6 +45,9 @@ enum Sum {
     NotZero(ValueId),
     /// Whether it is zero.
     Zero(ValueId),
+    /// The logarithm of the sum of the exponentials of this value's entries, none of which exceeds
+    /// it.
+    Log(ValueId),
     /// This value plus an indicator that its sum is zero.
     Guarded(ValueId),
 }
@@ -87,6 +90,11 @@ impl Pass<'_> {
                 left,
                 right,
             } if self.is_share(*left, *right) => Range::UNIT,
+            Op::Binary {
+                function: B::Sub,
+                left,
+                right,
+            } if self.sum_of(*right) == Sum::Log(*left) => Range::NONPOSITIVE,
             Op::Binary {
                 function,
                 left,
@@ -132,6 +140,11 @@ impl Pass<'_> {
                 argument,
                 group,
             } if *group == self.ir.program.tensor_type(*argument).len => Sum::Of(*argument),
+            Op::Reduce {
+                function: ReduceFunction::LogSumExp,
+                argument,
+                group,
+            } if *group == self.ir.program.tensor_type(*argument).len => Sum::Log(*argument),
             Op::Cast { source, .. } | Op::Select { source, .. } => self.sum_of(*source),
             Op::Unary {
                 function: U::Not,
@@ -204,7 +217,8 @@ fn guarded(own: Sum, value: ValueId, parts: ValueId) -> Sum {
 
 fn unary(function: U, argument: Range) -> Range {
     match function {
-        U::Exp | U::Softplus | U::Sqrt => Range::NONNEGATIVE,
+        U::Exp => argument.exp(),
+        U::Softplus | U::Sqrt => Range::NONNEGATIVE,
         U::Abs => argument.abs(),
         U::Neg => Range::of(0.0).sub(argument),
         U::Reciprocal => Range::of(1.0).div(argument),
@@ -282,7 +296,26 @@ mod tests {
         let other = ir.binary(BinaryFunction::Div, whole, parts);
         let ir = ir.giving(share);
         assert_eq!(range(&ir), Range::UNIT);
-        assert_eq!(range(&ir.giving(other)), Range::ALL);
+        assert!(!range(&ir.giving(other)).is_probability());
+    }
+
+    #[test]
+    fn exponentials_over_their_sum_are_probabilities_in_logarithms_too() {
+        let mut ir = Ir::sample();
+        let scores = ir.stump(&[1.0, 2.0], &[-3.0, 0.0]);
+        let whole = ir.add(Op::Reduce {
+            function: ReduceFunction::LogSumExp,
+            argument: scores,
+            group: 2,
+        });
+        let function = UnaryFunction::Exp;
+        let argument = ir.binary(BinaryFunction::Sub, scores, whole);
+        let share = ir.add(Op::Unary { function, argument });
+        let argument = ir.binary(BinaryFunction::Sub, whole, scores);
+        let other = ir.add(Op::Unary { function, argument });
+        let ir = ir.giving(share);
+        assert_eq!(range(&ir), Range::UNIT);
+        assert!(!range(&ir.giving(other)).is_probability());
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(super) fn match_with(
             source_name: source_name.into(),
             column: unknown.clone(),
             found: header.join(", "),
-            remedy: separator(header).map(|found| Remedy::Separator { found }),
+            remedy: misread(header).map(|(_, remedy)| remedy),
         });
     }
     let is_left_out =
@@ -227,11 +227,8 @@ impl Matcher<'_> {
 
     fn mismatch(&self, model: String, problem: String, remedy: Option<Remedy>) -> CompileError {
         let found: Vec<&str> = self.free.iter().map(|name| name.as_str()).collect();
-        let (problem, remedy) = match separator(&found) {
-            Some(separator) => (
-                format!("{:?} seems to separate its columns", char::from(separator)),
-                Some(Remedy::Separator { found: separator }),
-            ),
+        let (problem, remedy) = match misread(&found) {
+            Some((problem, remedy)) => (problem, Some(remedy)),
             None => (problem, remedy),
         };
         CompileError::Columns {
@@ -245,13 +242,19 @@ impl Matcher<'_> {
     }
 }
 
-/// What separates the names in a header that was read as one.
-fn separator<S: AsRef<str>>(names: &[S]) -> Option<u8> {
+/// What a header shows of a table that is written in another way than it was read: names in one, or
+/// a comment.
+fn misread<S: AsRef<str>>(names: &[S]) -> Option<(String, Remedy)> {
+    if let Some(mark) = cipherfn_table::comment(names) {
+        let shown = char::from(mark);
+        let problem = format!("its first line seems to be a comment, marked by {shown:?}");
+        return Some((problem, Remedy::Comment { mark }));
+    }
     let [only] = names else { return None };
-    let only = only.as_ref();
-    let separators = [b';', b'\t', b'|'].into_iter();
-    let mut found = separators.filter(|found| only.contains(char::from(*found)));
-    found.next()
+    let mut separators = [b';', b'\t', b'|'].into_iter();
+    let found = separators.find(|found| only.as_ref().contains(char::from(*found)))?;
+    let problem = format!("{:?} seems to separate its columns", char::from(found));
+    Some((problem, Remedy::Separator { found }))
 }
 
 /// What is wrong with columns that are too many or too few, and what helps.

@@ -13,7 +13,7 @@ use cipherfn_protocol::specs::OutputField;
 /// Rows that orders are tried on: enough for five standard errors, few enough for a second.
 const ROWS: usize = 150;
 /// Most columns: 720 orders.
-const FEW: usize = 6;
+pub(crate) const FEW: usize = 6;
 /// Standard errors by which an order must beat the file's: the best of 720 useless orders beats it
 /// by three.
 const STANDARD_ERRORS: f64 = 5.0;
@@ -58,7 +58,7 @@ fn variance(values: &[f64]) -> f64 {
 }
 
 /// All orders of `items[from..]`.
-fn permutations(items: &mut Vec<usize>, from: usize, each: &mut impl FnMut(&[usize])) {
+pub(crate) fn permutations(items: &mut Vec<usize>, from: usize, each: &mut impl FnMut(&[usize])) {
     if from == items.len() {
         return each(items);
     }
@@ -151,7 +151,7 @@ impl<'a> Trial<'a> {
 }
 
 /// A tensor whose entry `i` is the given one's `order[i]`.
-pub(super) fn in_order(tensor: &Tensor, order: &[usize]) -> Tensor {
+pub(crate) fn in_order(tensor: &Tensor, order: &[usize]) -> Tensor {
     fn picked<T: Clone>(values: &[T], order: &[usize]) -> Vec<T> {
         order.iter().map(|index| values[*index].clone()).collect()
     }
@@ -160,5 +160,75 @@ pub(super) fn in_order(tensor: &Tensor, order: &[usize]) -> Tensor {
         Tensor::F64(values) => Tensor::F64(picked(values, order)),
         Tensor::I64(values) => Tensor::I64(picked(values, order)),
         Tensor::Text(values) => Tensor::Text(picked(values, order)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FEW, better};
+    use crate::model::{Column, Estimator, LinearModel, Model, Summary, Task};
+    use cipherfn_program::{Kind, RowProgram, Tensor, TensorType};
+    use cipherfn_protocol::specs::{ColumnKind, OutputField};
+
+    /// A regression on an input without names, each of whose columns counts for itself.
+    fn model(width: usize) -> Model {
+        let identity = |kind, len| RowProgram::identity(vec![TensorType { kind, len }]).unwrap();
+        let weights = (0..width as i32).map(|column| 3_f64.powi(column)).collect();
+        Model {
+            columns: vec![Column {
+                name: "X".into(),
+                kind: ColumnKind::Float32,
+                width,
+                missing: false,
+            }],
+            preprocess: identity(Kind::F32, width),
+            features: width,
+            origins: vec![None; width],
+            estimators: vec![Estimator::Linear(LinearModel {
+                weights: vec![weights],
+                bias: vec![0.0],
+            })],
+            postprocess: identity(Kind::F64, 1),
+            outputs: vec![OutputField::Prediction],
+            summary: Summary {
+                producer: String::new(),
+                graph: String::new(),
+                task: Task::Regression,
+                exported: true,
+                operators: Vec::new(),
+                notes: Vec::new(),
+            },
+        }
+    }
+
+    #[test]
+    fn all_orders_of_few_columns_are_tried_and_none_of_more() {
+        for width in [FEW, FEW + 1] {
+            let model = model(width);
+            let value =
+                |row: usize, column: usize| ((row * 7 + column * 11) % 13 % (column + 2)) as f32;
+            let row = |row| {
+                (0..width)
+                    .map(|column| value(row, column))
+                    .collect::<Vec<f32>>()
+            };
+            let rows: Vec<Vec<f32>> = (0..60).map(row).collect();
+            let targets: Vec<String> = rows
+                .iter()
+                .map(|row| model.raw_scores(row)[0].to_string())
+                .collect();
+            let target: Vec<&str> = targets.iter().map(String::as_str).collect();
+            // The file has the columns in the opposite order.
+            let reversed = rows
+                .iter()
+                .map(|row| vec![Tensor::F32(row.iter().rev().copied().collect())]);
+            let reversed: Vec<Vec<Tensor>> = reversed.collect();
+            let expected = (width <= FEW).then(|| (0..width).rev().collect());
+            assert_eq!(
+                better(&model, &reversed, &target),
+                expected,
+                "{width} columns"
+            );
+        }
     }
 }

@@ -1,11 +1,16 @@
 //! One circuit, one encoding a circuit input and one decoding, from the plans of all regions.
 
-use crate::backend::FAILURE_LOG2;
-use crate::families::{Facts, Plan, Region};
+use crate::backend::{Backend, FAILURE_LOG2};
+use crate::error::CompileError;
+use crate::families::{self, Facts, Plan, Region};
+use crate::features::Features;
+use crate::options::Options;
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{ConstantId, InputId, Node, NodeId, Operand, SelectorId};
+use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{Decoding, Encoding, ReplyForm, ScoreDecoding};
-use cipherfn_scheme::noise::Deviation;
+use cipherfn_scheme::noise::{self, Deviation};
+use cipherfn_scheme::parameters::ParameterSet;
 
 #[cfg(test)]
 mod tests;
@@ -22,13 +27,47 @@ pub(super) struct Assembly {
     pub(super) facts: Vec<Facts>,
 }
 
+/// Plans all regions and puts their circuits beside each other. Where steps have to be coarser than
+/// the plans' ([`Assembly::coarsen`]) and a precision is asked for, it is planned for as much more.
+pub(super) fn assemble(
+    regions: &[Region],
+    features: &Features,
+    options: &Options,
+    usual_bits: f64,
+    seed: Hash,
+) -> Result<(Backend, Assembly), CompileError> {
+    let of = |options: &Options| {
+        let (backend, plans) = families::plan(regions, features, options, usual_bits, seed)?;
+        let assembly = Assembly::of(backend.set, regions, plans);
+        Ok::<_, CompileError>((backend, assembly))
+    };
+    let (backend, assembly) = of(options)?;
+    let Some(asked) = options.precision else {
+        return Ok((backend, assembly));
+    };
+    let bits = assembly.facts.iter().map(|facts| facts.bits);
+    let lost = asked - bits.fold(f64::INFINITY, f64::min);
+    if lost <= 0.0 {
+        return Ok((backend, assembly));
+    }
+    let more = Options {
+        precision: Some(asked + lost),
+        ..options.clone()
+    };
+    let (backend, mut assembly) = of(&more).map_err(|error| error.with_less_precision(lost))?;
+    for facts in &mut assembly.facts {
+        facts.target_bits = asked;
+    }
+    Ok((backend, assembly))
+}
+
 impl Assembly {
-    /// Puts the regions' circuits beside each other; `set` names the parameter set of all.
-    pub(super) fn of(set: &str, regions: &[Region], plans: Vec<Plan>) -> Self {
+    /// Puts the regions' circuits beside each other; `set` is the parameter set of all.
+    pub(super) fn of(set: &ParameterSet, regions: &[Region], plans: Vec<Plan>) -> Self {
         let scores = regions.iter().map(|region| region.scores.len()).sum();
         let mut assembly = Self {
             circuit: Circuit {
-                parameter_set: set.to_owned(),
+                parameter_set: set.name.to_owned(),
                 inputs: Vec::new(),
                 constants: Vec::new(),
                 nodes: Vec::new(),
@@ -64,7 +103,36 @@ impl Assembly {
             append(&mut assembly.circuit, plan.circuit);
         }
         assembly.decoding.scores = decodings.into_iter().flatten().collect();
+        assembly.coarsen(set, regions);
         assembly
+    }
+
+    /// Widens the rounding steps where many scores read one coefficient, each rounded at other
+    /// places, so that together they would tell more of its noise than clients allow.
+    fn coarsen(&mut self, set: &ParameterSet, regions: &[Region]) {
+        let factor = noise::coarsening(set, &self.decoding);
+        if factor <= 1.0 {
+            return;
+        }
+        for (region, facts) in regions.iter().zip(&mut self.facts) {
+            let mut lost = 1.0_f64;
+            for score in &region.scores {
+                let score = &mut self.decoding.scores[*score];
+                let precision = score.precision + (factor - 1.0) * score.step / 2.0;
+                if score.precision > 0.0 {
+                    lost = lost.max(precision / score.precision);
+                }
+                score.step *= factor;
+                score.precision = precision;
+            }
+            facts.bits -= lost.log2();
+            facts.warnings.push(format!(
+                "scores are rounded {factor:.2} times as coarsely as their noise asks for, so {:.1} \
+                 bits of precision are guaranteed: many scores follow from one encrypted result, \
+                 and finer ones would together tell of its noise",
+                facts.bits
+            ));
+        }
     }
 
     /// The noisiest result coefficient's standard deviation.

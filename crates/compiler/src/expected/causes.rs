@@ -23,6 +23,8 @@ pub(super) fn of(comparison: &Comparison<'_>) -> Result<String, CompileError> {
         split_points(comparison)?,
         zeros(comparison)?,
         forest_mode(comparison)?,
+        targets(comparison),
+        deviation(comparison),
         directions(comparison)?,
         categories(comparison),
     ];
@@ -176,6 +178,29 @@ fn forest_mode(comparison: &Comparison<'_>) -> Result<Option<String>, CompileErr
         }
     }
     Ok(None)
+}
+
+/// Trees of several targets, all given to one of them.
+fn targets(comparison: &Comparison<'_>) -> Option<String> {
+    let numbers = |cells: &Vec<Cell>| {
+        let numbers = cells.iter().filter_map(|cell| match cell {
+            Cell::Number(number) => Some(*number),
+            Cell::Label(_) => None,
+        });
+        numbers.collect()
+    };
+    let rows: Vec<Vec<f64>> = comparison.found.iter().map(numbers).collect();
+    let idle = causes::idle_target(&rows)?;
+    Some(format!(
+        "prediction_{idle} is the same in all rows: {}",
+        causes::TARGETS
+    ))
+}
+
+/// A standard deviation without a factor.
+fn deviation(comparison: &Comparison<'_>) -> Option<String> {
+    causes::has_deviation(comparison.model)
+        .then(|| format!("its second column differs: {}", causes::DEVIATION))
 }
 
 /// Missing values in a file that does not say where they go.

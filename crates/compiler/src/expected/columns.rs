@@ -17,9 +17,17 @@ pub(super) struct Column {
 
 /// The columns of a model's predictions.
 pub(super) fn of(model: &Model) -> Vec<Column> {
-    let is_label = |field: &&OutputField| **field == OutputField::Label;
-    let several = model.outputs.iter().filter(is_label).count() > 1;
-    let mut label = 0..;
+    let types = model.postprocess.outputs();
+    let count = |wanted: OutputField| {
+        let outputs = model.outputs.iter().zip(&types);
+        let own = outputs.filter(|(field, _)| **field == wanted);
+        own.map(|(_, output)| output.len).sum::<usize>()
+    };
+    let (several, several_values) = (
+        count(OutputField::Label) > 1,
+        count(OutputField::Prediction) > 1,
+    );
+    let (mut label, mut value) = (0.., 0..);
     let number = |name: String, class: Option<&String>| Column {
         name,
         is_label: false,
@@ -29,7 +37,7 @@ pub(super) fn of(model: &Model) -> Vec<Column> {
         let of_class = |class: &String| number(format!("{what}_{class}"), Some(class));
         classes.iter().map(of_class).collect()
     };
-    let of = |(field, output): (&OutputField, TensorType)| match field {
+    let of = |(field, output): (&OutputField, &TensorType)| match field {
         OutputField::Label => vec![Column {
             name: match label.next().filter(|_| several) {
                 Some(own) => format!("label_{own}"),
@@ -40,14 +48,15 @@ pub(super) fn of(model: &Model) -> Vec<Column> {
         }],
         OutputField::Probabilities(classes) => of_classes("probability", classes),
         OutputField::Scores(classes) => of_classes("score", classes),
-        OutputField::Prediction if output.len == 1 => vec![number("prediction".to_owned(), None)],
-        OutputField::Prediction => {
-            let names = (0..output.len).map(|own| format!("prediction_{own}"));
-            names.map(|name| number(name, None)).collect()
+        OutputField::Prediction if several_values => {
+            let names = value.by_ref().take(output.len);
+            names
+                .map(|own| number(format!("prediction_{own}"), None))
+                .collect()
         }
+        OutputField::Prediction => vec![number("prediction".to_owned(), None)],
     };
-    let outputs = model.outputs.iter().zip(model.postprocess.outputs());
-    outputs.flat_map(of).collect()
+    model.outputs.iter().zip(&types).flat_map(of).collect()
 }
 
 /// For each column of the file, the model's that it stands for: by its name, else labels by being

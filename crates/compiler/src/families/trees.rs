@@ -6,7 +6,8 @@
 //!   quantisation   split points of every feature                    (exact, decoys, grid)
 //!   scores         which scores need a coefficient of their own     (p0 = 1 - p1 needs none)
 //!   binned         trees over sets of bins, undecidable nodes removed
-//!   expression     trees over selector bits: thermometer or decision diagram over index bits, shared
+//!   forms          which bits of the bin index are encrypted, and how they answer questions
+//!   expression     trees over these bits, shared
 //!   graph          sums merged from the root: at most one CMUX a selector and sum
 //!   noise, cost    bound on the error, predicted time
 //!   choice         form of every feature, gadget: the cheapest that is precise enough
@@ -15,10 +16,10 @@
 mod binned;
 mod bins;
 mod choice;
-mod decoys;
 mod diagram;
 mod expression;
 mod facts;
+mod forms;
 mod graph;
 mod lower;
 mod noise;
@@ -48,6 +49,7 @@ impl Family for TreeEnsemble {
         let Setting {
             features,
             options,
+            usual_bits,
             seed,
             backend,
         } = *setting;
@@ -60,9 +62,7 @@ impl Family for TreeEnsemble {
         }
         let ensemble = BinnedEnsemble::new(self, &quantisation, &scores);
         counts.predicates = ensemble.predicates.len();
-        let target = options
-            .precision
-            .unwrap_or(options.profile.usual_precision());
+        let target = options.precision.unwrap_or(usual_bits);
         let choice = choose(&Problem {
             ensemble: &ensemble,
             hides_use: quantisation.hides_use,

@@ -22,6 +22,10 @@ impl Range {
         low: 0.0,
         high: f64::INFINITY,
     };
+    pub(crate) const NONPOSITIVE: Self = Self {
+        low: f64::NEG_INFINITY,
+        high: 0.0,
+    };
     pub(crate) const UNIT: Self = Self {
         low: 0.0,
         high: 1.0,
@@ -63,6 +67,13 @@ impl Range {
         Self {
             low: self.low.min(other.low),
             high: self.high.min(other.high),
+        }
+    }
+
+    pub(crate) fn exp(self) -> Self {
+        Self {
+            low: self.low.exp(),
+            high: self.high.exp(),
         }
     }
 

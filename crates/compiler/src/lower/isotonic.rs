@@ -6,6 +6,7 @@
 
 use super::emitter::{Emitter, Operand};
 use crate::error::CompileError;
+use crate::ir::Range;
 use crate::read::onnx::tensor::Element;
 use cipherfn_program::{BinaryFunction, Kind, Op, ReduceFunction, Tensor, UnaryFunction, ValueId};
 
@@ -53,6 +54,12 @@ impl Emitter<'_> {
         let sum = self.reduce(ReduceFunction::Sum, &terms, &[], false)?;
         let first = self.number(Element::F64, first)?;
         let value = self.binary(BinaryFunction::Add, &sum, &first)?;
+        // No value lies beyond the points', which tells probabilities from other numbers, and what
+        // rounding adds to the sum from both.
+        let limits = Range::around(&values).unwrap_or(Range::ALL);
+        let [least, most] = [limits.low, limits.high].map(|end| self.number(Element::F64, end));
+        let value = self.binary(BinaryFunction::Max, &value, &least?)?;
+        let value = self.binary(BinaryFunction::Min, &value, &most?)?;
         self.ir.notes.push(format!(
             "{}: values between the points of an isotonic calibration are interpolated, as in the \
              library; ONNX Runtime takes the nearest point's",

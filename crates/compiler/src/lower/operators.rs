@@ -24,6 +24,7 @@ pub(super) mod slice;
 pub(super) mod softmax;
 pub(super) mod split;
 pub(super) mod support_vectors;
+pub(super) mod top_k;
 pub(super) mod transpose;
 pub(super) mod trees;
 pub(super) mod unary;

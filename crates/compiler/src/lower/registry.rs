@@ -95,6 +95,7 @@ static OPERATORS: &[&[Operator]] = &[
     o::softmax::OPERATORS,
     o::split::OPERATORS,
     o::support_vectors::OPERATORS,
+    o::top_k::OPERATORS,
     o::transpose::OPERATORS,
     o::trees::OPERATORS,
     o::unary::OPERATORS,

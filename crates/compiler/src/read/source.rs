@@ -3,7 +3,7 @@
 use super::answer::Behind;
 use crate::analyse::origins;
 use crate::model::{Column, Estimator, Model, Summary};
-use cipherfn_program::{Op, RowProgram};
+use cipherfn_program::RowProgram;
 
 /// What is told beside the file.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,7 +35,6 @@ impl Source {
                 column.width
             ));
         }
-        self.notes.extend(shown(&self.preprocess));
         Model {
             origins: origins::of(&self.preprocess),
             columns: self.columns,
@@ -54,17 +53,4 @@ impl Source {
             },
         }
     }
-}
-
-/// What the program shows of the model, whatever form the features have after it.
-fn shown(preprocess: &RowProgram) -> impl Iterator<Item = String> {
-    let any = |of: fn(&Op) -> bool| preprocess.steps().iter().any(|step| of(&step.op));
-    let splits = any(|op| matches!(op, Op::Narrow { .. } | Op::Reduce { .. })).then_some(
-        "split points are 64-bit numbers that the client itself compares with: the client specs show \
-         them, with decoys and in a grid too",
-    );
-    let sets = any(|op| matches!(op, Op::Encode { .. })).then_some(
-        "the client itself looks categories up in the model's sets: the client specs show the sets",
-    );
-    splits.into_iter().chain(sets).map(str::to_owned)
 }

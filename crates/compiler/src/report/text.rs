@@ -70,7 +70,7 @@ impl Display for FeatureReport {
                 .filter(|feature| feature.form == form)
                 .count()
         };
-        let forms: Vec<String> = ["index", "thermometer", "coefficient"]
+        let forms: Vec<String> = ["index", "thermometer", "blocks", "coefficient"]
             .into_iter()
             .filter(|form| of(form) > 0)
             .map(|form| format!("{} as {form}", of(form)))
@@ -201,7 +201,7 @@ impl Display for SizeReport {
         )?;
         shared.map_or(Ok(()), |shared| {
             let bytes = format_args!(
-                "in a request of many rows, which share ciphertexts: query row {}, reply row {}",
+                "in a request of as many rows as share ciphertexts: query row {}, reply row {}",
                 shared.query_row, shared.reply_row
             );
             line(f, "", bytes)

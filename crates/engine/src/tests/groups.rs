@@ -78,7 +78,10 @@ fn rows_of_a_group_are_answered_one_by_one_and_packed() {
 
     let packed = prepared.packed().unwrap();
     let results = outcomes.into_iter().map(Result::ok).collect();
-    let reply = packed.pack(&key, results).unwrap();
+    let reply = packed
+        .pack(&key, results)
+        .flat_map(Result::unwrap)
+        .collect::<Vec<_>>();
     assert_eq!(reply.len(), packed.bytes(ROWS));
     let phases = packed.decrypt(&secret, ROWS, &reply).unwrap();
     for (row, phases) in phases.iter().enumerate() {

@@ -12,7 +12,7 @@ pub enum ApiVersion {
     V2,
 }
 
-/// What can be asked for, most of it in every version.
+/// What can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Route {
     /// The list of models.
@@ -21,6 +21,8 @@ pub enum Route {
     Specs,
     /// The OpenAPI document, which describes all versions.
     OpenApi,
+    /// The caller's keys; since version 2.
+    Keys,
     /// Declares a key.
     DeclareKey,
     /// Checks what was uploaded for a key.
@@ -76,10 +78,11 @@ impl ApiVersion {
 
 impl Route {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Models,
         Self::Specs,
         Self::OpenApi,
+        Self::Keys,
         Self::DeclareKey,
         Self::CompleteKey,
         Self::KeyStatus,
@@ -96,17 +99,20 @@ impl Route {
         let versions = ApiVersion::ALL.into_iter();
         versions.flat_map(|version| {
             let routes = Self::ALL.into_iter();
-            let routes = routes.filter(move |route| route.since() <= version);
-            routes.map(move |route| (version, route))
+            routes
+                .filter(move |route| route.since() <= version)
+                .map(move |route| (version, route))
         })
     }
 
     /// The first version that has it.
-    pub const fn since(self) -> ApiVersion {
+    const fn since(self) -> ApiVersion {
         match self {
-            Self::DeclareUploads | Self::DeclareJob | Self::JobStatus | Self::DeleteJob => {
-                ApiVersion::V2
-            }
+            Self::Keys
+            | Self::DeclareUploads
+            | Self::DeclareJob
+            | Self::JobStatus
+            | Self::DeleteJob => ApiVersion::V2,
             _ => ApiVersion::V1,
         }
     }
@@ -114,7 +120,12 @@ impl Route {
     /// HTTP method.
     pub const fn method(self) -> &'static str {
         match self {
-            Self::Models | Self::Specs | Self::OpenApi | Self::KeyStatus | Self::JobStatus => "GET",
+            Self::Models
+            | Self::Specs
+            | Self::OpenApi
+            | Self::Keys
+            | Self::KeyStatus
+            | Self::JobStatus => "GET",
             Self::DeclareKey
             | Self::CompleteKey
             | Self::Predict
@@ -128,9 +139,11 @@ impl Route {
     pub const fn function(self) -> Function {
         match self {
             Self::Models | Self::Specs | Self::OpenApi => Function::Specs,
-            Self::DeclareKey | Self::CompleteKey | Self::KeyStatus | Self::DeleteKey => {
-                Function::RegisterKey
-            }
+            Self::Keys
+            | Self::DeclareKey
+            | Self::CompleteKey
+            | Self::KeyStatus
+            | Self::DeleteKey => Function::RegisterKey,
             Self::Predict => Function::Infer,
             Self::DeclareUploads | Self::DeclareJob | Self::JobStatus | Self::DeleteJob => {
                 Function::Jobs
@@ -185,7 +198,7 @@ impl Route {
             Self::Models => "/models",
             Self::Specs => "/models/{model}",
             Self::OpenApi => "/openapi.json",
-            Self::DeclareKey => "/keys",
+            Self::Keys | Self::DeclareKey => "/keys",
             Self::CompleteKey => "/keys/{id}/complete",
             Self::KeyStatus | Self::DeleteKey => "/keys/{id}",
             Self::Predict => "/models/{model}/predict",

@@ -78,6 +78,17 @@ pub struct PieceUpload {
     pub expires: OffsetDateTime,
 }
 
+/// Answer to `GET /v2/keys`: what the caller's quota counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyList {
+    /// Registrations, those that have run out included until they make room.
+    pub keys: Vec<KeyStatus>,
+    /// Ids of those that cannot be read: they can be declared anew or deleted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<KeyId>,
+}
+
 /// A registration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -5,6 +5,7 @@ use crate::error::SchemeError;
 use crate::parameters::ParameterSet;
 use crate::random;
 use cipherfn_protocol::frame::{self, Kind};
+use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_protocol::specs::Bits;
 use product::Factor;
@@ -24,6 +25,22 @@ pub struct SecretKey {
     /// The k N coefficients, 0 or 1.
     coefficients: Zeroizing<Vec<u64>>,
     factor: Factor,
+}
+
+/// A keyed hash of what stays with the key's owner: without the key it tells nothing, whatever was
+/// hashed.
+pub struct KeyedDigest(Zeroizing<blake3::Hasher>);
+
+impl KeyedDigest {
+    /// Adds bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Of all bytes.
+    pub fn finish(self) -> Hash {
+        Hash::from_bytes(*self.0.finalize().as_bytes())
+    }
 }
 
 /// What a file holds: the coefficients follow from it.
@@ -113,6 +130,19 @@ impl SecretKey {
         id.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         hasher.zeroize();
         KeyId::from_bytes(id)
+    }
+
+    /// A hash under a key that follows from this one; `context` names its use, and no other's.
+    pub fn digest(&self, context: &'static str) -> KeyedDigest {
+        let mut hasher = Zeroizing::new(blake3::Hasher::new_derive_key(context));
+        match &self.origin {
+            Origin::Seed { seed, .. } => hasher
+                .update(self.set.hash().as_bytes())
+                .update(seed.as_ref()),
+            Origin::Bits => hasher.update(&self.packed_bits()),
+        };
+        let key = Zeroizing::new(*hasher.finalize().as_bytes());
+        KeyedDigest(Zeroizing::new(blake3::Hasher::new_keyed(&key)))
     }
 
     /// The file's bytes: a frame of version 2 whose payload is salt and seed; of a key that was read

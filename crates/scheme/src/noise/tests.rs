@@ -107,7 +107,7 @@ fn uploaded_rows() {
 fn cmuxes_over_expanded_selectors() {
     reproducible::seeds("cmuxes_over_expanded_selectors");
     for set in packed_sets() {
-        for (base_log, levels) in [(8, 3), (6, 4), (4, 6)] {
+        for (base_log, levels) in [(10, 2), (8, 3), (6, 4), (4, 6)] {
             cmuxes(set, Gadget { base_log, levels }, Transport::Packed);
         }
     }

@@ -47,35 +47,33 @@ impl<'a> PackedRows<'a> {
         self.bytes(rows) < rows.saturating_mul(apart)
     }
 
-    /// Key switches that packing `rows` rows takes, at most.
-    pub fn key_switches(&self, rows: usize) -> usize {
+    /// Key switches that packing `rows` rows takes, at most: those of each result.
+    pub fn key_switches(&self, rows: usize) -> impl Iterator<Item = usize> + use<'a> {
         let blocks = rows.div_ceil(self.rows_a_block);
-        let one = |shape: &ReplyShape| {
+        self.shapes.iter().map(move |shape| {
             let packing = shape.set.packing();
             let levels = packing.map_or(0, |packing| packing.key_switch.len());
             rows * shape.coefficients + blocks * levels
-        };
-        self.shapes.iter().map(one).sum()
+        })
     }
 
     /// Packs a block: the results of each row, or None for a row that has none and reads as zero.
+    /// One ciphertext a shape, each when it is asked for; they follow each other in the reply.
     pub fn pack(
         &self,
         key: &ExpandedEvaluationKey,
         results: Vec<Option<Vec<Glwe>>>,
-    ) -> Result<Vec<u8>, SchemeError> {
+    ) -> impl Iterator<Item = Result<Vec<u8>, SchemeError>> {
         let rows = results.len();
         let mut results: Vec<_> = results
             .into_iter()
             .map(|row| row.map(Vec::into_iter))
             .collect();
-        let mut bytes = Vec::with_capacity(self.block_bytes(rows));
-        for shape in self.packed_shapes(rows) {
+        self.packed_shapes(rows).map(move |shape| {
             let results = results.iter_mut().map(|row| row.as_mut()?.next());
             let results: Vec<Option<Glwe>> = results.collect();
-            bytes.extend(pack(key, &shape, &results)?);
-        }
-        Ok(bytes)
+            pack(key, &shape, &results)
+        })
     }
 
     /// The phases of all rows, by row: those of its results one after the other, as noisy as those
@@ -206,8 +204,11 @@ mod tests {
             let glwe = |index: usize| inputs[index % 3].glwe.clone();
             (row != 1).then(|| vec![glwe(row), glwe(row + 1)])
         };
-        let mut packed = rows.pack(&key, vec![results(0), results(1)]).unwrap();
-        packed.extend(rows.pack(&key, vec![results(2)]).unwrap());
+        let blocks = [vec![results(0), results(1)], vec![results(2)]];
+        let mut packed = Vec::new();
+        for block in blocks {
+            packed.extend(rows.pack(&key, block).flat_map(Result::unwrap));
+        }
         assert_eq!(packed.len(), rows.bytes(3));
         let phases = rows.decrypt(&secret, 3, &packed).unwrap();
         for (row, phases) in phases.iter().enumerate() {

@@ -13,6 +13,9 @@ pub(super) trait Document: Sized {
 
     /// The value of a document of any format, or why it makes no sense.
     fn migrate(document: Self::Versions) -> Result<Self, String>;
+    /// Whether it is the one that belongs to this key: one that lies elsewhere, as a copy does,
+    /// would be written to its own place.
+    fn belongs_to(&self, key: &str) -> bool;
     /// The document in the newest format.
     fn to_json(&self) -> serde_json::Result<Vec<u8>>;
 
@@ -86,18 +89,26 @@ pub(super) async fn read<T: Document>(
     bucket: &impl Bucket,
     key: &str,
 ) -> Result<Stored<T>, StorageError> {
-    let Some(object) = bucket.get(key, MAX_BYTES).await? else {
-        return Ok(Stored::Absent);
+    let corrupt = |reason, etag| {
+        let key = key.to_owned();
+        Ok(Stored::Corrupt(StorageError::Corrupt { key, reason }, etag))
+    };
+    let object = match bucket.get(key, MAX_BYTES).await {
+        Ok(Some(object)) => object,
+        Ok(None) => return Ok(Stored::Absent),
+        // No document of ours is as large; it can be written over like any other that is none.
+        Err(error @ StorageError::TooLarge { .. }) => {
+            return match bucket.range(key, 0, 1, None).await? {
+                Some(first) => corrupt(error.to_string(), first.object.etag),
+                None => Ok(Stored::Absent),
+            };
+        }
+        Err(error) => return Err(error),
     };
     match T::from_json(&object.bytes) {
-        Ok(value) => Ok(Stored::Sound(value, object.etag)),
-        Err(Unreadable::Corrupt(reason)) => {
-            let key = key.to_owned();
-            Ok(Stored::Corrupt(
-                StorageError::Corrupt { key, reason },
-                object.etag,
-            ))
-        }
+        Ok(value) if value.belongs_to(key) => Ok(Stored::Sound(value, object.etag)),
+        Ok(_) => corrupt("it belongs elsewhere".to_owned(), object.etag),
+        Err(Unreadable::Corrupt(reason)) => corrupt(reason, object.etag),
         // Never written over: it makes sense to somebody.
         Err(Unreadable::Newer(format)) => Err(StorageError::Newer {
             key: key.to_owned(),

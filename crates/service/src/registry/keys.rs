@@ -65,6 +65,9 @@ pub enum Settled {
     Recorded(Record),
     /// Its registration was deleted, declared anew, or ran out while it was checked.
     Superseded,
+    /// The tenant has as many other keys as it may: the index that counts them was lost, and they
+    /// took their places first.
+    Quota,
 }
 
 impl<B: Bucket> Registry<B> {

@@ -59,6 +59,11 @@ pub enum Folder {
     Publication(UniqueId),
 }
 
+/// Where a model's document lies.
+pub(super) fn pointer(name: &ModelName) -> String {
+    format!("models/{name}/model.json")
+}
+
 impl Model {
     /// The model after a version was published. The `keep` newest stay live. A version that is live
     /// already becomes the current one; its files are then the new ones.

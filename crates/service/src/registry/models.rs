@@ -1,7 +1,7 @@
 //! Published models and their versions.
 
 use super::document::{self, Stored};
-use super::model::{Folder, LiveVersion, Model};
+use super::model::{Folder, LiveVersion, Model, Retired, pointer};
 use super::store::ATTEMPTS;
 use super::{Registry, UniqueId};
 use crate::bucket::{Bucket, Condition, Entry, Presigned, StorageError};
@@ -11,7 +11,7 @@ use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs;
 use cipherfn_protocol::statement::SignedStatement;
 use cipherfn_protocol::versions::json_version;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -56,8 +56,9 @@ pub type Sign<'a> = dyn Fn(Option<&Model>, SpecsHash) -> Option<SignedStatement>
 pub struct Models {
     /// In order of their names.
     pub models: Vec<Model>,
-    /// Why others are not among them; publishing or removing those mends it.
-    pub corrupt: Vec<StorageError>,
+    /// Why others are not among them: publishing or removing one that is corrupt mends it, one of a
+    /// later format is left to a later build.
+    pub unreadable: Vec<StorageError>,
 }
 
 impl<B: Bucket> Registry<B> {
@@ -67,19 +68,19 @@ impl<B: Bucket> Registry<B> {
         // Folders that are no model's are none of ours.
         let names: Vec<ModelName> = names.iter().filter_map(|name| name.parse().ok()).collect();
         let stored: Vec<_> = names.iter().map(|name| self.stored_model(name)).collect();
-        let stored: Vec<_> = stream::iter(stored)
-            .buffered(IN_FLIGHT)
-            .try_collect()
-            .await?;
+        let stored: Vec<_> = stream::iter(stored).buffered(IN_FLIGHT).collect().await;
         let mut models = Models {
             models: Vec::new(),
-            corrupt: Vec::new(),
+            unreadable: Vec::new(),
         };
         for stored in stored {
             match stored {
-                Stored::Sound(model, _) => models.models.push(model),
-                Stored::Corrupt(error, _) => models.corrupt.push(error),
-                Stored::Absent => (),
+                Ok(Stored::Sound(model, _)) => models.models.push(model),
+                Ok(Stored::Corrupt(error, _)) | Err(error @ StorageError::Newer { .. }) => {
+                    models.unreadable.push(error);
+                }
+                Ok(Stored::Absent) => (),
+                Err(error) => return Err(error),
             }
         }
         Ok(models)
@@ -188,12 +189,16 @@ impl<B: Bucket> Registry<B> {
         to: Option<SpecsHash>,
         sign: &Sign<'_>,
     ) -> Result<Option<Model>, StorageError> {
+        let mut to = to;
         for _ in 0..ATTEMPTS {
             let stored = self.stored_model(name).await?;
             let known = stored.value();
             let Some(model) = known.and_then(|model| model.rolled_back(to)) else {
                 return stored.sound().map(|_| None);
             };
+            // Chosen once: where this was written and whoever wrote it did not learn so, the next
+            // one that is not current would be the one to get away from.
+            to = Some(model.current);
             let statement = sign(known, model.current);
             let model = model.stated(statement);
             if self.replace(&stored, &model).await? {
@@ -274,7 +279,6 @@ impl<B: Bucket> Registry<B> {
         if matches!(stored, Stored::Corrupt(..)) {
             return Ok(());
         }
-        let mut due = Vec::new();
         for (folder, written) in folders(name, &objects) {
             let model = stored.value();
             let retired = model.and_then(|model| {
@@ -291,16 +295,15 @@ impl<B: Bucket> Registry<B> {
             };
             if is_due {
                 self.remove_folder(name, folder).await?;
-                due.push(folder);
             }
         }
-        if let Some(model) = stored.value()
-            && model.retired.iter().any(|it| due.contains(&it.folder))
-        {
-            let mut model = model.clone();
-            model.retired.retain(|it| !due.contains(&it.folder));
+        if let Some(model) = stored.value() {
+            // Those without files as well: whoever removed them may have come no further.
+            let is_due = |it: &Retired| !model.lives(it.folder) && it.since + RETIRED <= now;
+            let mut left = model.clone();
+            left.retired.retain(|it| !is_due(it));
             // Whoever came before does the same, sooner or later.
-            self.replace(&stored, &model).await?;
+            self.replace(&stored, &left).await?;
         }
         Ok(())
     }
@@ -347,10 +350,6 @@ fn contended(name: &ModelName) -> StorageError {
         key: pointer(name),
         attempts: ATTEMPTS,
     }
-}
-
-fn pointer(name: &ModelName) -> String {
-    format!("models/{name}/model.json")
 }
 
 fn specs_path(name: &ModelName, version: &LiveVersion, hash: SpecsHash) -> String {

@@ -7,7 +7,7 @@
 
 use super::document::{self, Document, Stored};
 use super::store::ATTEMPTS;
-use super::{Registry, UniqueId};
+use super::{Record, Registry, UniqueId};
 use crate::Tenant;
 use crate::bucket::{Bucket, StorageError};
 use cipherfn_protocol::message::KeyId;
@@ -46,6 +46,11 @@ impl Document for Index {
         Ok(Self(index.keys))
     }
 
+    /// It names registrations only, and those of another tenant are nowhere to be found.
+    fn belongs_to(&self, _: &str) -> bool {
+        true
+    }
+
     fn to_json(&self) -> serde_json::Result<Vec<u8>> {
         serde_json::to_vec(&IndexV1 {
             format: 1,
@@ -66,7 +71,36 @@ impl Index {
     }
 }
 
+/// A tenant's registrations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// In order of their keys' ids.
+    pub records: Vec<Record>,
+    /// Keys whose record cannot be read.
+    pub unreadable: Vec<KeyId>,
+}
+
 impl<B: Bucket> Registry<B> {
+    /// What a tenant's quota counts.
+    pub async fn keys(&self, tenant: &Tenant, now: OffsetDateTime) -> Result<Keys, StorageError> {
+        let index = match document::read::<Index>(&self.bucket, &index_path(tenant)).await? {
+            Stored::Sound(index, _) => index,
+            _ => self.usable(tenant, now).await?,
+        };
+        let ids: Vec<KeyId> = index.0.keys().copied().collect();
+        let records = self.stored_records(tenant, &ids).await?;
+        let mut keys = Keys::default();
+        for (id, stored) in ids.into_iter().zip(records) {
+            match stored {
+                Stored::Sound(record, _) if !record.parts.is_empty() => keys.records.push(record),
+                Stored::Corrupt(..) => keys.unreadable.push(id),
+                // What is left of a deletion, or nothing: makes room when there is need.
+                Stored::Sound(..) | Stored::Absent => (),
+            }
+        }
+        Ok(keys)
+    }
+
     /// Gives a registration, whose record exists, its place among the tenant's; `false` where the
     /// tenant has as many as it may. Expired ones make room.
     pub(super) async fn claim(
@@ -77,7 +111,7 @@ impl<B: Bucket> Registry<B> {
         quota: u64,
         now: OffsetDateTime,
     ) -> Result<bool, StorageError> {
-        let path = format!("keys/{tenant}/index.json");
+        let path = index_path(tenant);
         for _ in 0..ATTEMPTS {
             let stored = document::read::<Index>(&self.bucket, &path).await?;
             let mut index = match stored.value() {
@@ -148,7 +182,7 @@ impl<B: Bucket> Registry<B> {
         &self,
         tenant: &Tenant,
         keys: &[KeyId],
-    ) -> Result<Vec<Stored<super::Record>>, StorageError> {
+    ) -> Result<Vec<Stored<Record>>, StorageError> {
         let records: Vec<_> = keys
             .iter()
             .map(|key| self.stored_record(tenant, *key))
@@ -158,4 +192,8 @@ impl<B: Bucket> Registry<B> {
             .try_collect()
             .await
     }
+}
+
+fn index_path(tenant: &Tenant) -> String {
+    format!("keys/{tenant}/index.json")
 }

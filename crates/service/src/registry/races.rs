@@ -3,6 +3,7 @@
 //! The bucket in memory gives way before and after each of its operations. So whoever polls the
 //! requests one at a time decides the order of all operations, and a seed decides for whoever polls.
 
+mod damage;
 mod jobs;
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     Record, Registration, Registry, Settled,
 };
 use crate::Tenant;
-use crate::bucket::{Bucket, Condition, Memory};
+use crate::bucket::{Bucket, Memory};
 use crate::config::KeyRules;
 use bytes::Bytes;
 use cipherfn_protocol::api::{ModelName, Parts as Pieces};
@@ -431,66 +432,4 @@ fn files_of_former_versions_go_later_and_never_a_live_one() {
         alone(registry.collect(&model(), later + Duration::from_mins(16))).unwrap();
         assert_eq!(count(), 1 + 3 * live(&registry, seed).len(), "seed {seed}");
     }
-}
-
-#[test]
-fn corrupt_documents_have_a_way_out() {
-    let caller = Caller::new(1);
-    let bucket = caller.registry.bucket();
-    let spoil = |path: &str| {
-        let spoilt = Bytes::from_static(b"{");
-        let put = bucket.put(path, spoilt, "application/json", Condition::Always);
-        assert!(alone(put).unwrap().is_some());
-    };
-    let record = format!("keys/{}/{}/record.json", caller.tenant, key(1));
-    // Declared anew, or deleted.
-    assert!(alone(caller.register(key(1), b"content", false)));
-    spoil(&record);
-    assert!(alone(caller.registry.record(&caller.tenant, key(1))).is_err());
-    assert!(alone(caller.register(key(1), b"content", false)));
-    spoil(&record);
-    assert!(alone(caller.registry.delete_key(&caller.tenant, key(1))).unwrap());
-    assert_eq!(alone(caller.objects()), [""; 0]);
-    // The index is made anew, and counts what there is.
-    spoil(&format!("keys/{}/index.json", caller.tenant));
-    assert!(alone(caller.register(key(2), b"content", false)));
-    spoil(&format!("keys/{}/index.json", caller.tenant));
-    assert!(!alone(caller.register(key(3), b"content", false)));
-    // A damaged file is uploaded anew.
-    let objects = alone(caller.objects());
-    spoil(
-        objects
-            .iter()
-            .find(|key| key.ends_with("/expansion.cfk"))
-            .unwrap(),
-    );
-    assert!(alone(caller.register(key(2), b"content", false)));
-    let objects = alone(caller.objects());
-    assert_eq!(objects.len(), 2, "{objects:?}");
-
-    // A model's pointer.
-    let registry = &caller.registry;
-    alone(publish(registry, "a", 2, NOW));
-    spoil("models/fraud/model.json");
-    spoil("models/other/model.json");
-    let models = alone(registry.models()).unwrap();
-    assert_eq!((models.models.len(), models.corrupt.len()), (0, 2));
-    assert!(alone(registry.roll_back(&model(), None, &|_, _| None)).is_err());
-    alone(publish(registry, "a", 2, NOW));
-    let models = alone(registry.models()).unwrap();
-    assert_eq!((models.models.len(), models.corrupt.len()), (1, 1));
-    let other = "other".parse().unwrap();
-    assert_eq!(
-        alone(registry.remove(&other, None, &|_, _| None, NOW)).unwrap(),
-        (None, true)
-    );
-    assert!(alone(registry.models()).unwrap().corrupt.is_empty());
-    // What a later build has written is not touched.
-    let newer = Bytes::from_static(br#"{"format":9}"#);
-    let path = "models/other/model.json";
-    let put = bucket.put(path, newer, "application/json", Condition::Always);
-    assert!(alone(put).unwrap().is_some());
-    assert!(alone(registry.remove(&other, None, &|_, _| None, NOW)).is_err());
-    let keep = NonZeroUsize::MIN;
-    assert!(alone(registry.publish(&other, &published("a"), &|_, _| None, keep, NOW)).is_err());
 }

@@ -7,6 +7,7 @@ use cipherfn_engine::{PreparedCircuit, Workspace};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::query::{InputValues, encrypt_row};
 use cipherfn_scheme::{EvaluationKey, SecretKey, reply};
+use std::collections::HashMap;
 
 fn line(weights: [f64; 2], bias: f64) -> Estimator {
     Estimator::Linear(LinearModel {
@@ -52,11 +53,19 @@ fn a_mixture_of_families_is_one_circuit_on_encrypted_rows() {
         names: vec!["a".into(), "b".into()],
         missing: vec![false; 2],
         rows: rows.clone(),
+        mixed: HashMap::new(),
+        sets: HashMap::new(),
     };
     let regions = families::regions(&estimators);
-    let (backend, plans) =
-        families::plan(&regions, &features, &Options::new("m"), Hash::of(b"m")).unwrap();
-    let assembly = Assembly::of(backend.set.name, &regions, plans);
+    let (backend, plans) = families::plan(
+        &regions,
+        &features,
+        &Options::new("m"),
+        10.0,
+        Hash::of(b"m"),
+    )
+    .unwrap();
+    let assembly = Assembly::of(backend.set, &regions, plans);
     assert_eq!(
         (assembly.inputs.len(), assembly.circuit.outputs.len()),
         (2, 2)
@@ -83,4 +92,57 @@ fn a_mixture_of_families_is_one_circuit_on_encrypted_rows() {
             assert!(score.precision < 0.1, "{}", score.precision);
         }
     }
+}
+
+/// All scores of a linear model of one feature follow from one coefficient, each rounded at other
+/// places: as finely as their noise asks for, clients would refuse more than eight.
+#[test]
+fn many_scores_of_one_result_are_as_coarse_as_clients_ask() {
+    let scores = 24_u8;
+    let weights = (0..scores).map(|score| vec![1.0 + 0.5 * f64::from(score)]);
+    let bias = (0..scores).map(|score| 0.37 * f64::from(score));
+    let estimator = Estimator::Linear(LinearModel {
+        weights: weights.collect(),
+        bias: bias.collect(),
+    });
+    let features = Features {
+        names: vec!["a".into()],
+        missing: vec![false],
+        rows: (0..20_u8).map(|row| vec![f32::from(row)]).collect(),
+        mixed: HashMap::new(),
+        sets: HashMap::new(),
+    };
+    let regions = families::regions(&[estimator]);
+    let assembled = |precision: Option<f64>| {
+        let options = Options {
+            precision,
+            ..Options::new("m")
+        };
+        let hash = Hash::of(b"m");
+        let (backend, plans) = families::plan(&regions, &features, &options, 10.0, hash).unwrap();
+        let planned: Vec<ScoreDecoding> = plans[0].reading.scores.clone();
+        let (_, assembly) = assemble(&regions, &features, &options, 10.0, hash).unwrap();
+        noise::check_steps(backend.set, &assembly.decoding).unwrap();
+        (planned, assembly)
+    };
+    let (planned, assembly) = assembled(None);
+    assert_eq!(assembly.decoding.replies[0].coefficients, 1);
+    let facts = &assembly.facts[0];
+    assert!(
+        facts.warnings[0].contains("as coarsely"),
+        "{:?}",
+        facts.warnings
+    );
+    for (planned, score) in planned.iter().zip(&assembly.decoding.scores) {
+        // The error of the phase is as before, that of the rounding is half a step.
+        let factor = score.step / planned.step;
+        assert!((2.0..3.0).contains(&factor), "{factor}");
+        let error = planned.precision + (score.step - planned.step) / 2.0;
+        assert!((score.precision / error - 1.0).abs() < 1e-9);
+    }
+    // What is asked for is guaranteed all the same.
+    let asked = facts.bits.floor();
+    let (_, assembly) = assembled(Some(asked));
+    let facts = &assembly.facts[0];
+    assert!(facts.bits >= asked && (facts.target_bits - asked).abs() < 1e-9);
 }

@@ -10,6 +10,8 @@ fn features(rows: Vec<Vec<f32>>) -> Features {
         names: (0..features).map(|feature| format!("f{feature}")).collect(),
         missing: vec![false; features],
         rows,
+        mixed: std::collections::HashMap::new(),
+        sets: std::collections::HashMap::new(),
     }
 }
 
@@ -26,6 +28,7 @@ fn planned(model: &LinearModel, precision: Option<f64>) -> Result<Plan, CompileE
     model.plan(&Setting {
         features: &rows(),
         options: &options,
+        usual_bits: 10.0,
         seed: Hash::of(b"m"),
         backend: Backend::for_profile(options.profile, 1)[0],
     })

@@ -4,6 +4,7 @@ use crate::families::scores::ScoreMap;
 use crate::families::trees::bins::BinSet;
 use crate::families::trees::quantisation::Quantisation;
 use crate::model::{Tree, TreeEnsemble, TreeNode};
+use cipherfn_protocol::specs::Quantiser;
 use std::collections::HashMap;
 
 /// Index into [`BinnedEnsemble::predicates`].
@@ -26,6 +27,8 @@ pub(crate) struct BinnedEnsemble {
     pub predicates: Vec<Predicate>,
     /// Bins of each quantiser.
     pub bins: Vec<u32>,
+    /// The one of missing values among them.
+    pub missing: Vec<Option<u32>>,
     /// The trees.
     pub trees: Vec<BinnedTree>,
     /// Number of values of a leaf.
@@ -89,7 +92,7 @@ impl BinnedEnsemble {
         let bins: Vec<u32> = quantisation
             .quantisers
             .iter()
-            .map(cipherfn_protocol::specs::Quantiser::bins)
+            .map(Quantiser::bins)
             .collect();
         let mut binner = Binner {
             quantisation,
@@ -100,8 +103,10 @@ impl BinnedEnsemble {
         };
         let trees = trees.trees.iter().map(|tree| binner.tree(tree)).collect();
         let predicates = binner.predicates;
+        let missing = quantisation.quantisers.iter().map(Quantiser::missing_bin);
         Self {
             predicates,
+            missing: missing.collect(),
             bins,
             trees,
             coefficients: scores.carried.len(),
@@ -148,13 +153,10 @@ impl Binner<'_> {
         else {
             return None;
         };
-        let quantiser = self
+        let (quantiser, answer) = self
             .quantisation
-            .quantiser_of(*feature)
+            .question(*feature, *test, *missing_goes_yes)
             .expect("every feature of a split has a quantiser");
-        let answer = self
-            .quantisation
-            .answer(quantiser, *test, *missing_goes_yes);
         let (set, clear, yes) = if answer.contains(0) {
             (answer.complement(self.bins[quantiser as usize]), *yes, *no)
         } else {

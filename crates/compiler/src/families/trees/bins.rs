@@ -14,6 +14,14 @@ impl BinSet {
         })
     }
 
+    /// The union of ranges that are not empty, sorted, and apart by at least a bin.
+    pub(crate) fn of(ranges: impl Iterator<Item = (u32, u32)>) -> Self {
+        let ranges: Vec<(u32, u32)> = ranges.collect();
+        debug_assert!(ranges.iter().all(|range| range.0 < range.1));
+        debug_assert!(ranges.windows(2).all(|pair| pair[0].1 < pair[1].0));
+        Self(ranges)
+    }
+
     /// The ranges.
     pub(crate) fn ranges(&self) -> &[(u32, u32)] {
         &self.0

@@ -57,26 +57,13 @@ const MAX_SETTLED: usize = 8;
 /// The cheapest choice that reaches the target, or the most precise one.
 pub(crate) fn choose(problem: &Problem<'_>) -> Choice {
     let mut search = Search::new(problem);
-    let gadgets = problem.backend.gadgets();
-    let mut candidates: Vec<_> = gadgets
-        .iter()
-        .flat_map(|gadget| search.candidates(*gadget))
-        .collect();
-    // Those that reach the target first, cheapest first, then the others, most precise first.
-    candidates.sort_by(|a, b| {
-        let missed = |bits: f64| bits < problem.target;
-        missed(a.bits).cmp(&missed(b.bits)).then_with(|| {
-            if missed(a.bits) {
-                b.bits.total_cmp(&a.bits)
-            } else {
-                a.price.total_cmp(&b.price)
-            }
-        })
-    });
+    let mut candidates = search.candidates();
+    candidates.sort_by(|a, b| a.order(b, problem.target));
     candidates.dedup_by(|a, b| (&a.shape, a.gadget) == (&b.shape, b.gadget));
     let mut best: Option<Choice> = None;
     for candidate in candidates.into_iter().take(MAX_SETTLED) {
-        let choice = settle(problem, candidate.shape, candidate.gadget);
+        let rough = search.structure(&candidate.shape);
+        let choice = settle(problem, rough, candidate.shape.clone(), candidate.gadget);
         let reached = choice.bits >= problem.target;
         if best.as_ref().is_none_or(|best| choice.bits > best.bits) {
             best = Some(choice);
@@ -85,21 +72,15 @@ pub(crate) fn choose(problem: &Problem<'_>) -> Choice {
             break;
         }
     }
-    best.expect("the index form is always available")
+    best.expect("every ensemble can be lowered")
 }
 
-/// A shape's circuit in its final units.
-fn settle(problem: &Problem<'_>, shape: Shape, gadget: Gadget) -> Choice {
+/// A shape's circuit in its final units, from the one in provisional units.
+fn settle(problem: &Problem<'_>, rough: &Structure, shape: Shape, gadget: Gadget) -> Choice {
     let backend = problem.backend;
     let n = backend.set.ring.polynomial_size as u32;
-    let structure = |units: &[f64]| {
-        let lowered = lower(problem.ensemble, &shape, problem.hides_use, n, units)
-            .expect("the search lowered this shape");
-        Structure::new(lowered, units)
-    };
     let provisional = provisional_units(problem.ensemble);
-    let rough = structure(&provisional);
-    let (budget, _) = assess(problem, gadget, &rough, &provisional);
+    let (budget, _) = assess(problem, gadget, rough, &provisional);
     let resolution = resolution(gadget);
     let room = amplitude(&budget, rounding(problem, gadget));
     let units: Vec<f64> = rough
@@ -107,7 +88,8 @@ fn settle(problem: &Problem<'_>, shape: Shape, gadget: Gadget) -> Choice {
         .iter()
         .map(|half| half / room * resolution)
         .collect();
-    let fine = structure(&units);
+    let lowered = lower(problem.ensemble, &shape, problem.hides_use, n, &units);
+    let fine = Structure::new(lowered, &units, &problem.ensemble.bins);
     let (budget, _) = assess(problem, gadget, &fine, &units);
     let Structure { lowered, half, .. } = fine;
     let coefficients = half.iter().zip(&units).zip(&lowered.rounding);

@@ -1,15 +1,15 @@
-//! Decision diagrams over the bits of a bin index.
+//! Decision diagrams over the encrypted bits of one feature.
 
 use crate::families::trees::bins::BinSet;
 
-/// Tests index bits, the most significant first, until the answer is known.
+/// Tests bits until the answer is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Diagram {
     /// The answer.
     Answer(bool),
     /// A test of one bit.
     Bit {
-        /// Which; 0 is the least significant.
+        /// Which.
         bit: u32,
         /// Where it is 0.
         clear: Box<Diagram>,
@@ -19,8 +19,78 @@ pub(crate) enum Diagram {
 }
 
 impl Diagram {
-    /// Whether a bin is in `set`, for bins in `allowed`; other bins may be answered either way,
-    /// which removes tests.
+    /// The answer is a bit.
+    pub(crate) fn test(bit: u32) -> Self {
+        Self::choice(bit, Self::Answer(false), Self::Answer(true))
+    }
+
+    fn choice(bit: u32, clear: Self, set: Self) -> Self {
+        Self::Bit {
+            bit,
+            clear: Box::new(clear),
+            set: Box::new(set),
+        }
+    }
+
+    /// Adds to the numbers of all bits.
+    pub(crate) fn shift(&mut self, by: u32) {
+        if let Self::Bit { bit, clear, set } = self {
+            *bit += by;
+            clear.shift(by);
+            set.shift(by);
+        }
+    }
+
+    /// `lower ? (upper ? yes : fine) : no` as `fine ? lower : upper`, where `fine` is one test and
+    /// `upper` implies `lower`: two tests next to the answers and one above them instead of the
+    /// other way around.
+    pub(crate) fn inside_out(self) -> Self {
+        if let Self::Bit {
+            bit: lower,
+            clear,
+            set,
+        } = &self
+            && let (
+                Self::Answer(no),
+                Self::Bit {
+                    bit: upper,
+                    clear: middle,
+                    set,
+                },
+            ) = (&**clear, &**set)
+            && let (
+                Self::Bit {
+                    bit: fine,
+                    clear,
+                    set: fine_set,
+                },
+                Self::Answer(yes),
+            ) = (&**middle, &**set)
+            && (&**clear, &**fine_set) == (&Self::Answer(*no), &Self::Answer(*yes))
+        {
+            let test = |bit| Self::choice(bit, Self::Answer(*no), Self::Answer(*yes));
+            return Self::choice(*fine, test(*upper), test(*lower));
+        }
+        self
+    }
+
+    /// Numbers of tests: those with an answer on both sides, and the others.
+    pub(crate) fn tests(&self) -> (u32, u32) {
+        match self {
+            Self::Answer(_) => (0, 0),
+            Self::Bit { clear, set, .. } => {
+                let ((last, inner), (other_last, other_inner)) = (clear.tests(), set.tests());
+                match (&**clear, &**set) {
+                    (Self::Answer(_), Self::Answer(_)) => (1, 0),
+                    _ => (last + other_last, inner + other_inner + 1),
+                }
+            }
+        }
+    }
+
+    /// Over the bits of a bin index, the most significant first: whether a bin is in `set`, for
+    /// bins in `allowed`; other bins may be answered either way, which removes tests. Bit 0 is the
+    /// least significant.
     pub(crate) fn new(set: &BinSet, allowed: &BinSet, index_bits: u32) -> Self {
         build(&allowed.intersection(set), allowed, index_bits, 0).unwrap_or(Self::Answer(false))
     }
@@ -64,11 +134,9 @@ mod tests {
         }
     }
 
-    fn tests(diagram: &Diagram) -> usize {
-        match diagram {
-            Diagram::Answer(_) => 0,
-            Diagram::Bit { clear, set, .. } => 1 + tests(clear) + tests(set),
-        }
+    fn tests(diagram: &Diagram) -> u32 {
+        let (last, others) = diagram.tests();
+        last + others
     }
 
     fn set(mask: u32) -> BinSet {

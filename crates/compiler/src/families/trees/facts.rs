@@ -1,7 +1,6 @@
 //! What the report says of an ensemble.
 
 use super::choice::Choice;
-use super::expression::Form;
 use super::quantisation::Quantisation;
 use crate::error::CompileError;
 use crate::model::{Tree, TreeEnsemble, TreeNode};
@@ -61,13 +60,9 @@ pub(super) fn features(
             .iter()
             .filter(|selector| selector.quantiser == index);
         let bits = own.count() as u32;
-        let form = match choice.shape.forms[index as usize] {
-            Form::Index => "index",
-            Form::Thermometer => "thermometer",
-        };
         (bits > 0).then(|| EncodedFeature {
             name: quantiser.name.clone(),
-            form: form.into(),
+            form: choice.shape.forms[index as usize].name().into(),
             bins: Some(quantiser.bins()),
             bits,
         })
@@ -77,10 +72,18 @@ pub(super) fn features(
     let splits: usize = splits.map(|quantiser| quantiser.splits.len()).sum();
     let used = encoded.len();
     let revealed = match mode {
-        FeatureMode::Exact { decoys: 0 } => format!(
-            "which {used} features the model uses and its {splits} split points of them, not its \
-             trees, paths or leaf values"
-        ),
+        FeatureMode::Exact { decoys: 0 } => {
+            let blocks = encoded.iter().any(|feature| feature.form == "blocks");
+            let much = if blocks {
+                ", and by the blocks which of these it uses much"
+            } else {
+                ""
+            };
+            format!(
+                "which {used} features the model uses and its {splits} split points of \
+                 them{much}, not its trees, paths or leaf values"
+            )
+        }
         FeatureMode::Exact { decoys } => format!(
             "{splits} split points of all {used} features, {decoys} a feature of which no tree \
              uses; not which are real, nor trees, paths or leaf values"

@@ -374,8 +374,7 @@ impl<'a> Merger<'a> {
     /// Whether a term merges into a sum: if nothing else uses it, or if it is a choice between
     /// constants, which costs little.
     fn joins(&self, term: ExpressionId) -> bool {
-        let is_leaf =
-            |id: ExpressionId| matches!(self.expressions.nodes[id as usize], Expression::Leaf(_));
+        let is_leaf = |id: ExpressionId| self.expressions.is_leaf(id);
         match self.expressions.nodes[term as usize] {
             Expression::Leaf(_) => true,
             Expression::Select { clear, set, .. } => {

@@ -3,7 +3,8 @@
 use crate::backend::Backend;
 use crate::cost::Work;
 use crate::families::trees::binned::{BinnedEnsemble, BinnedTree};
-use crate::families::trees::expression::{ExpressionId, Expressions, Form, LeafUnits, Selectors};
+use crate::families::trees::expression::{ExpressionId, Expressions, LeafUnits};
+use crate::families::trees::forms::{Form, Selectors};
 use crate::families::trees::graph::{Addend, Builder, Graph, Merger, compact};
 use crate::families::trees::oblivious;
 use cipherfn_circuit::circuit::{Operand, Sum as Node};
@@ -58,15 +59,15 @@ impl Lowered {
 }
 
 /// Lowers an ensemble. `units` are score units a unit of the result, one a coefficient; `hides_use`
-/// keeps selectors that no tree reads. `None` if a form is not available.
+/// keeps selectors that no tree reads.
 pub(crate) fn lower(
     ensemble: &BinnedEnsemble,
     shape: &Shape,
     hides_use: bool,
     polynomial_size: u32,
     units: &[f64],
-) -> Option<Lowered> {
-    let selectors = Selectors::new(ensemble, &shape.forms, hides_use)?;
+) -> Lowered {
+    let selectors = Selectors::new(ensemble, &shape.forms);
     let mut builder = Builder::new(polynomial_size);
     let is_table = |tree: &BinnedTree| {
         shape.tables
@@ -102,11 +103,11 @@ pub(crate) fn lower(
     } else {
         keep_used(&mut graph.nodes, selectors.list())
     };
-    Some(Lowered {
+    Lowered {
         graph,
         selectors,
         rounding: rounding(ensemble, units),
-    })
+    }
 }
 
 /// The sum of trees that are no tables: one sum, or one for each coefficient if no tree has leaves
@@ -114,7 +115,7 @@ pub(crate) fn lower(
 fn plain_sums(
     ensemble: &BinnedEnsemble,
     trees: &[&BinnedTree],
-    selectors: &Selectors,
+    selectors: &Selectors<'_>,
     builder: &mut Builder,
     round: &impl Fn(&[f64]) -> LeafUnits,
 ) -> Vec<Addend> {

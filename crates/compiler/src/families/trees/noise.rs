@@ -6,13 +6,15 @@
 //! s error with *known* digits; a row that several choices use carries the same error into each, so
 //! their digits are added before they are squared.
 
+mod boxes;
 mod paths;
 
+pub(crate) use boxes::Bits;
 pub(crate) use paths::Paths;
 
 use crate::backend::Variances;
 use crate::families::trees::graph::{Graph, Polynomial};
-use cipherfn_circuit::circuit::{Operand, Sum as Node};
+use cipherfn_circuit::circuit::{Operand, Select, Sum as Node};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::noise::Variance;
 
@@ -34,25 +36,36 @@ pub(crate) fn variance(
         .iter()
         .map(|constant| digit_norms(constant, gadget, scale))
         .collect();
-    let mut worst: Vec<Digits> = Vec::with_capacity(graph.nodes.len());
-    let mut last_use = vec![0; graph.nodes.len()];
-    for (index, node) in graph.nodes.iter().enumerate() {
+    let most = fold(&graph.nodes, |_, node, known: &[Digits]| {
+        known_digits(node, gadget, &rows, known)
+    });
+    // A row whose digits have norm d on a path, and D at most, adds d^2 <= d D.
+    let mut weights = vec![0.0; most.last().map_or(0, |(row, _)| *row as usize + 1)];
+    for (row, digits) in most {
+        weights[row as usize] = digits;
+    }
+    let squares = fold(&graph.nodes, |_, node, known: &[f64]| {
+        weighted_digits(node, gadget, &rows, &weights, known)
+    });
+    paths.cmuxes * variances.cmux + squares * variances.body_row
+}
+
+/// Gives each node a value from those of its operands, which are dropped after their last use.
+/// Returns the result's.
+fn fold<T: Default>(nodes: &[Node], value: impl Fn(usize, &Node, &[T]) -> T) -> T {
+    let mut last_use = vec![0; nodes.len()];
+    for (index, node) in nodes.iter().enumerate() {
         operands(node).for_each(|operand| last_use[operand] = index);
     }
-    for (index, node) in graph.nodes.iter().enumerate() {
-        let digits = known_digits(node, gadget, &rows, &worst);
-        worst.push(digits);
+    let mut known: Vec<T> = Vec::with_capacity(nodes.len());
+    for (index, node) in nodes.iter().enumerate() {
+        let own = value(index, node, &known);
+        known.push(own);
         for operand in operands(node).filter(|operand| last_use[*operand] == index) {
-            worst[operand] = Digits::new();
+            known[operand] = T::default();
         }
     }
-    let digits = worst.pop().unwrap_or_default();
-    paths.cmuxes * variances.cmux
-        + digits
-            .iter()
-            .map(|(_, digits)| digits * digits)
-            .sum::<f64>()
-            * variances.body_row
+    known.pop().unwrap_or_default()
 }
 
 /// Euclidean norm of the known digits that multiply each selector row on the worst path, by row
@@ -69,30 +82,63 @@ fn known_digits(node: &Node, gadget: Gadget, constants: &[Vec<f64>], known: &[Di
         total = combine(&total, &known[addend.node.index()], |a, b| a + b);
     }
     for select in &node.selects {
-        let of = |operand: Operand| {
-            if let Operand::Node(rotated) = operand {
-                Some(known[rotated.node.index()].as_slice())
-            } else {
-                None
+        let rows = match branches(select) {
+            None => digits(select, gadget, constants).collect(),
+            Some((clear, set)) => {
+                let of = |operand: Option<usize>| operand.map_or(&[][..], |index| &known[index]);
+                combine(of(clear), of(set), f64::max)
             }
-        };
-        let rows = match (of(select.clear), of(select.set)) {
-            (None, None) => {
-                let Operand::Constant(difference) = select.set else {
-                    continue;
-                };
-                let first = select.selector.index * gadget.levels;
-                constants[difference.index()]
-                    .iter()
-                    .zip(first..)
-                    .map(|(digits, row)| (row, *digits))
-                    .collect()
-            }
-            (clear, set) => combine(clear.unwrap_or_default(), set.unwrap_or_default(), f64::max),
         };
         total = combine(&total, &rows, |a, b| a + b);
     }
     total
+}
+
+/// Sum of the norms on the worst path, each times its row's weight.
+fn weighted_digits(
+    node: &Node,
+    gadget: Gadget,
+    constants: &[Vec<f64>],
+    weights: &[f64],
+    known: &[f64],
+) -> f64 {
+    let addends = node.addends.iter().map(|addend| known[addend.node.index()]);
+    let selects = node.selects.iter().map(|select| match branches(select) {
+        None => digits(select, gadget, constants)
+            .map(|(row, norm)| weights[row as usize] * norm)
+            .sum(),
+        Some((clear, set)) => {
+            let of = |operand: Option<usize>| operand.map_or(0.0, |index| known[index]);
+            of(clear).max(of(set))
+        }
+    });
+    addends.sum::<f64>() + selects.sum::<f64>()
+}
+
+/// The rows and norms of a choice between constants.
+fn digits(
+    select: &Select,
+    gadget: Gadget,
+    constants: &[Vec<f64>],
+) -> impl Iterator<Item = (u32, f64)> {
+    let difference = match select.set {
+        Operand::Constant(id) => constants[id.index()].as_slice(),
+        Operand::Zero | Operand::Node(_) => &[],
+    };
+    let first = select.selector.index * gadget.levels;
+    (first..).zip(difference.iter().copied())
+}
+
+/// The nodes that a CMUX between ciphertexts chooses from; `None` for a choice between constants.
+fn branches(select: &Select) -> Option<(Option<usize>, Option<usize>)> {
+    let of = |operand: Operand| match operand {
+        Operand::Node(rotated) => Some(rotated.node.index()),
+        Operand::Zero | Operand::Constant(_) => None,
+    };
+    match (of(select.clear), of(select.set)) {
+        (None, None) => None,
+        both => Some(both),
+    }
 }
 
 /// Merges two lists sorted by their first entries.

@@ -7,9 +7,9 @@
 //! outermost.
 
 use crate::families::trees::binned::{BinnedEnsemble, PredicateId, SymmetricTree};
-use crate::families::trees::bins::BinSet;
 use crate::families::trees::diagram::Diagram;
-use crate::families::trees::expression::{LeafUnits, Selectors, decision};
+use crate::families::trees::expression::LeafUnits;
+use crate::families::trees::forms::Selectors;
 use crate::families::trees::graph::{Addend, Builder, Polynomial, Sum, Value};
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(crate) fn fits(tree: &SymmetricTree, coefficients: usize, polynomial_size: u
 pub(crate) fn lower(
     builder: &mut Builder,
     ensemble: &BinnedEnsemble,
-    selectors: &Selectors,
+    selectors: &Selectors<'_>,
     trees: &[&SymmetricTree],
     units: &impl Fn(&[f64]) -> LeafUnits,
     polynomial_size: u32,
@@ -106,7 +106,7 @@ impl Open {
 struct Trie<'a> {
     builder: &'a mut Builder,
     ensemble: &'a BinnedEnsemble,
-    selectors: &'a Selectors,
+    selectors: &'a Selectors<'a>,
     polynomial_size: u32,
 }
 
@@ -141,9 +141,8 @@ impl Trie<'_> {
             }
             let no = self.sum(taken, levels - 1);
             let yes = self.builder.rotate(&no, rotation);
-            let quantiser = self.ensemble.predicates[question as usize].quantiser;
-            let all = BinSet::range(0, self.ensemble.bins[quantiser as usize]);
-            match decision(self.ensemble, self.selectors, question, &all) {
+            let predicate = &self.ensemble.predicates[question as usize];
+            match self.selectors.decision_anywhere(predicate) {
                 Diagram::Answer(answer) => Builder::add(&mut sum, if answer { &yes } else { &no }),
                 Diagram::Bit { bit, clear, set } => {
                     let (clear, set) =

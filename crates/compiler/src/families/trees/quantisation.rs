@@ -1,8 +1,8 @@
 //! Split points of every feature.
 
+use crate::decoys::{Draw, Grain, Style};
 use crate::families::trees::bins::BinSet;
-use crate::families::trees::decoys;
-use crate::features::Features;
+use crate::features::{CategorySet, Features};
 use crate::model::{Test, TreeEnsemble, TreeNode};
 use crate::options::FeatureMode;
 use cipherfn_protocol::hash::Hash;
@@ -24,6 +24,10 @@ pub(crate) struct FeatureInfo {
     pub missing: bool,
     /// Its values in the calibration rows, finite, sorted.
     pub values: Vec<f32>,
+    /// All its split points, decoys among them, where they are drawn already.
+    pub mixed: Option<Vec<f32>>,
+    /// The set of categories that its tests ask for, if it holds a category.
+    pub set: Option<CategorySet>,
 }
 
 impl FeatureInfo {
@@ -36,6 +40,8 @@ impl FeatureInfo {
                 name: features.names[index].clone(),
                 missing: features.missing[index],
                 values,
+                mixed: features.mixed.get(&index).cloned(),
+                set: features.sets.get(&index).cloned(),
             }
         };
         (0..features.names.len()).map(info).collect()
@@ -49,6 +55,8 @@ pub(crate) struct Quantisation {
     pub quantisers: Vec<Quantiser>,
     /// Whether the selectors must not tell which split points the trees use.
     pub hides_use: bool,
+    /// Features whose tests are asked of a category.
+    sets: BTreeMap<u32, CategorySet>,
     mode: FeatureMode,
 }
 
@@ -65,22 +73,25 @@ impl Quantisation {
             FeatureMode::Exact { decoys } => (decoys, decoys > 0),
             FeatureMode::Grid { .. } => (0, true),
         };
-        let style = decoys::Style::of(uses.iter().map(|(feature, usage)| {
-            (
-                usage.splits.as_slice(),
-                features[*feature as usize].values.as_slice(),
-            )
-        }));
+        let draw = draw(&uses, features, model);
         let quantiser = |(index, info): (usize, &FeatureInfo)| {
             let feature = index as u32;
             let usage = uses.get(&feature);
-            if usage.is_none() && decoys == 0 {
+            let is_other = |set: &CategorySet| set.feature != index;
+            if info.set.as_ref().is_some_and(is_other) {
+                return None;
+            }
+            if usage.is_none() && info.set.is_none() && decoys == 0 {
                 return None;
             }
             let real = usage.map_or(&[][..], |usage| usage.splits.as_slice());
             let splits = match mode {
+                _ if info.set.is_some() => between_places(info.set.as_ref()),
                 FeatureMode::Exact { .. } if decoys > 0 => {
-                    decoys::mix_in(real, &info.values, decoys, style, model, feature)
+                    info.mixed.clone().unwrap_or_else(|| {
+                        let mixed = draw.mix_in(&wide(real), &wide(&info.values), decoys, feature);
+                        mixed.into_iter().map(|split| split as f32).collect()
+                    })
                 }
                 FeatureMode::Exact { .. } => real.to_vec(),
                 FeatureMode::Grid { bits } => quantile_splits(&info.values, bits),
@@ -101,15 +112,42 @@ impl Quantisation {
             })
         };
         let quantisers = features.iter().enumerate().filter_map(quantiser).collect();
+        let sets = features.iter().zip(0..);
+        let sets = sets.filter_map(|(info, feature)| Some((feature, info.set.clone()?)));
         Self {
             quantisers,
             hides_use,
+            sets: sets.collect(),
             mode,
         }
     }
 
+    /// Of which quantiser a test asks, and the bins where it says yes.
+    pub(crate) fn question(
+        &self,
+        feature: u32,
+        test: Test,
+        missing_goes_yes: bool,
+    ) -> Option<(u32, BinSet)> {
+        let set = self.sets.get(&feature);
+        let quantiser = self.quantiser_of(set.map_or(feature, |set| set.feature as u32))?;
+        let answer = match set {
+            None => self.answer(quantiser, test, missing_goes_yes),
+            Some(set) => {
+                let member = |place: &u32| {
+                    let is_member = set.members.binary_search(place).is_ok();
+                    test.holds(f32::from(u8::from(is_member)))
+                };
+                let places = (0..=set.categories).filter(member);
+                let ranges = places.map(|place| (place, place + 1));
+                self.with_missing(quantiser, ranges, missing_goes_yes)
+            }
+        };
+        Some((quantiser, answer))
+    }
+
     /// Index of a feature's quantiser.
-    pub(crate) fn quantiser_of(&self, feature: u32) -> Option<u32> {
+    fn quantiser_of(&self, feature: u32) -> Option<u32> {
         self.quantisers
             .binary_search_by_key(&feature, |quantiser| quantiser.feature)
             .ok()
@@ -117,7 +155,7 @@ impl Quantisation {
     }
 
     /// Bins of quantiser `index` where `test` says yes.
-    pub(crate) fn answer(&self, index: u32, test: Test, missing_goes_yes: bool) -> BinSet {
+    fn answer(&self, index: u32, test: Test, missing_goes_yes: bool) -> BinSet {
         let quantiser = &self.quantisers[index as usize];
         let splits = &quantiser.splits;
         let ordinary = splits.len() as u32 + 1;
@@ -133,8 +171,21 @@ impl Quantisation {
             }
             (Test::Equal(value), _) => (exceeded(value), exceeded(value) + 1),
         };
+        self.with_missing(index, iter::once((start, end)), missing_goes_yes)
+    }
+
+    /// Ranges of the bins of values, and the bin of missing values where these go to yes.
+    fn with_missing(
+        &self,
+        index: u32,
+        ranges: impl Iterator<Item = (u32, u32)>,
+        missing_goes_yes: bool,
+    ) -> BinSet {
+        let quantiser = &self.quantisers[index as usize];
         let shift = u32::from(quantiser.missing == Some(MissingBin::First));
-        let yes = BinSet::range(start + shift, end + shift);
+        let yes = ranges.fold(BinSet::default(), |yes, (start, end)| {
+            yes.union(&BinSet::range(start + shift, end + shift))
+        });
         match quantiser.missing_bin() {
             Some(bin) if missing_goes_yes => yes.union(&BinSet::range(bin, bin + 1)),
             _ => yes,
@@ -182,6 +233,34 @@ fn uses(trees: &TreeEnsemble) -> BTreeMap<u32, Usage> {
         usage.splits.dedup();
     }
     uses
+}
+
+/// Splits between the places of categories.
+fn between_places(set: Option<&CategorySet>) -> Vec<f32> {
+    let places = 0..set.map_or(0, |set| set.categories);
+    places.map(|place| place as f32 + 0.5).collect()
+}
+
+/// Decoys like the split points of all features.
+fn draw(uses: &BTreeMap<u32, Usage>, features: &[FeatureInfo], model: Hash) -> Draw {
+    let pair = |(feature, usage): (&u32, &Usage)| {
+        let values = &features[*feature as usize].values;
+        (wide(&usage.splits), wide(values))
+    };
+    let pairs: Vec<(Vec<f64>, Vec<f64>)> = uses.iter().map(pair).collect();
+    let pairs = pairs
+        .iter()
+        .map(|(splits, values)| (splits.as_slice(), values.as_slice()));
+    Draw {
+        style: Style::of(pairs, Grain::Single),
+        grain: Grain::Single,
+        told_by: Grain::Single,
+        model,
+    }
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
 }
 
 /// Index of the split nearest to `threshold`, the lower one of two at the same distance.
@@ -241,13 +320,6 @@ fn boundary(values: &[f32], range: Range<usize>, at: usize) -> Option<usize> {
         .min_by_key(|end| end.abs_diff(at))
 }
 
-/// A split that `low` does not exceed and `high` does, in the middle where there are floats
-/// between.
-pub(crate) fn between(low: f32, high: f32) -> f32 {
-    let middle = f64::midpoint(f64::from(low), f64::from(high)) as f32;
-    if middle < high {
-        middle + 0.0
-    } else {
-        low + 0.0
-    }
+fn between(low: f32, high: f32) -> f32 {
+    Grain::Single.between(low.into(), high.into()) as f32
 }

@@ -86,10 +86,11 @@ impl<B: Bucket> Registry<B> {
             let Some(mut record) = stored.value().cloned() else {
                 break;
             };
-            if record.apply(&part, event.clone(), now).is_err()
-                || !self.claim(tenant, key, record.id, rules.quota, now).await?
-            {
+            if record.apply(&part, event.clone(), now).is_err() {
                 break;
+            }
+            if !self.claim(tenant, key, record.id, rules.quota, now).await? {
+                return Ok(Settled::Quota);
             }
             let done = stored.value() == Some(&record)
                 || self

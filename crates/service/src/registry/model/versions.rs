@@ -1,6 +1,6 @@
 //! Models as they are stored: every format there ever was.
 
-use super::{Folder, LiveVersion, Model, Retired};
+use super::{Folder, LiveVersion, Model, Retired, pointer};
 use crate::registry::document::Document;
 use cipherfn_protocol::api::{ModelName, ModelSummary, Version};
 use cipherfn_protocol::hash::SpecsHash;
@@ -67,6 +67,10 @@ impl Document for Model {
             return Err("the current version is not a live one".to_owned());
         }
         Ok(model)
+    }
+
+    fn belongs_to(&self, key: &str) -> bool {
+        key == pointer(&self.name)
     }
 
     fn to_json(&self) -> serde_json::Result<Vec<u8>> {

@@ -93,6 +93,10 @@ impl Document for Record {
         })
     }
 
+    fn belongs_to(&self, key: &str) -> bool {
+        key.ends_with(&format!("/{}/record.json", self.key))
+    }
+
     fn to_json(&self) -> serde_json::Result<Vec<u8>> {
         serde_json::to_vec(&RecordV2::from(self))
     }

@@ -4,7 +4,7 @@ use super::Problem;
 use crate::backend::Budget;
 use crate::families::trees::binned::BinnedEnsemble;
 use crate::families::trees::lower::Lowered;
-use crate::families::trees::noise::{self, Paths};
+use crate::families::trees::noise::{self, Bits, Paths};
 use cipherfn_protocol::specs::Gadget;
 
 /// Resolution of leaf values while the range is still unknown, in bits of a rough range.
@@ -19,10 +19,15 @@ pub(super) struct Structure {
 }
 
 impl Structure {
-    pub(super) fn new(lowered: Lowered, units: &[f64]) -> Self {
+    /// `bins` are those of each quantiser.
+    pub(super) fn new(lowered: Lowered, units: &[f64], bins: &[u32]) -> Self {
+        let bits = Bits {
+            selectors: &lowered.selectors,
+            bins,
+        };
         Self {
             half: half_ranges(&lowered, units),
-            paths: Paths::of(&lowered.graph),
+            paths: Paths::of(&lowered.graph, bits),
             lowered,
         }
     }

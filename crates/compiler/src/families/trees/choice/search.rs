@@ -1,20 +1,21 @@
-//! Which form each feature takes: a local search over circuits.
+//! Which form each feature takes: the direct rule, and for small circuits a local search from
+//! there.
 
 use super::Problem;
 use super::precision::{Structure, assess, provisional_units};
 use crate::cost::{Costs, Work, price};
-use crate::families::trees::binned::BinnedNode;
-use crate::families::trees::diagram::Diagram;
-use crate::families::trees::expression::{Form, Selectors, index_bits};
+use crate::families::trees::forms::{Form, Prices, Rule};
 use crate::families::trees::lower::{Shape, lower};
 use cipherfn_protocol::specs::Gadget;
 use std::collections::HashMap;
 
-/// Expressions that the search may lower in all, a bound on its time.
+/// Multiplexers up to which a circuit is lowered again and again to find better forms.
+const SMALL: u64 = 6_000;
+/// Nodes that the local search may lower in all, a bound on its time.
 const SEARCH_BUDGET: usize = 400_000;
 /// Rounds of changing one feature's form.
 const SEARCH_ROUNDS: usize = 3;
-/// During the search, how much dearer a missing bit of precision makes a circuit.
+/// During the local search, how much dearer a missing bit of precision makes a circuit.
 const PENALTY: f64 = 8.0;
 
 /// A circuit that may be chosen.
@@ -29,7 +30,8 @@ pub(super) struct Search<'a> {
     problem: &'a Problem<'a>,
     costs: Costs,
     units: Vec<f64>,
-    cache: HashMap<Shape, Option<Structure>>,
+    rule: Rule<'a>,
+    lowered: HashMap<Shape, Structure>,
     budget: usize,
 }
 
@@ -39,148 +41,168 @@ impl<'a> Search<'a> {
             problem,
             costs: Costs::of(problem.backend.set),
             units: provisional_units(problem.ensemble),
-            cache: HashMap::new(),
+            rule: Rule::new(problem.ensemble, problem.hides_use),
+            lowered: HashMap::new(),
             budget: SEARCH_BUDGET,
         }
     }
 
-    /// Circuits worth a closer look with a gadget.
-    pub(super) fn candidates(&mut self, gadget: Gadget) -> Vec<Candidate> {
-        let shapes = self.shapes(gadget);
-        shapes
-            .into_iter()
-            .filter_map(|shape| self.assess(&shape, gadget))
+    /// Circuits worth a closer look.
+    pub(super) fn candidates(&mut self) -> Vec<Candidate> {
+        let gadgets = self.problem.backend.gadgets();
+        let usual = gadgets[(gadgets.len() - 1) / 2];
+        let forms = cheapest(&self.rule.forms(self.prices(usual)));
+        if self.rule.multiplexers(&forms) > SMALL {
+            return self.direct(usual);
+        }
+        gadgets
+            .iter()
+            .flat_map(|gadget| self.improved(*gadget))
             .collect()
     }
 
-    /// Shapes worth a closer look with a gadget.
-    fn shapes(&mut self, gadget: Gadget) -> Vec<Shape> {
-        let quantisers = self.problem.ensemble.bins.len();
-        let thermometer = |feature: usize| {
-            if self.available(feature) {
-                Form::Thermometer
-            } else {
-                Form::Index
+    /// The circuit of a candidate, in provisional units.
+    pub(super) fn structure(&mut self, shape: &Shape) -> &Structure {
+        if !self.lowered.contains_key(shape) {
+            let n = self.problem.backend.set.ring.polynomial_size as u32;
+            let Problem {
+                ensemble,
+                hides_use,
+                ..
+            } = *self.problem;
+            let lowered = lower(ensemble, shape, hides_use, n, &self.units);
+            self.budget = self.budget.saturating_sub(lowered.graph.nodes.len() + 1);
+            self.lowered.insert(
+                shape.clone(),
+                Structure::new(lowered, &self.units, &ensemble.bins),
+            );
+        }
+        &self.lowered[shape]
+    }
+
+    /// What the rule gives for a gadget, then for the one that this circuit needs, and the circuit
+    /// of the fewest multiplexers: no more than three are lowered.
+    fn direct(&mut self, usual: Gadget) -> Vec<Candidate> {
+        let target = self.problem.target;
+        let mut candidates: Vec<Candidate> = Vec::new();
+        let mut gadget = usual;
+        for choose in [cheapest, cheapest, fewest] {
+            let forms = choose(&self.rule.forms(self.prices(gadget)));
+            for shape in self.with_tables(&forms) {
+                if candidates.iter().all(|other| other.shape != shape) {
+                    let gadgets = self.problem.backend.gadgets().iter();
+                    candidates.extend(gadgets.map(|gadget| self.assess(&shape, *gadget)));
+                }
             }
+            candidates.sort_by(|a, b| a.order(b, target));
+            gadget = candidates[0].gadget;
+        }
+        candidates
+    }
+
+    /// For a gadget, the rule's circuit, those of one form for all, and the cheapest of these with
+    /// the forms of single features changed while that helps.
+    fn improved(&mut self, gadget: Gadget) -> Vec<Candidate> {
+        let forms = self.rule.forms(self.prices(gadget));
+        let all = |is_wanted: fn(&Form) -> bool| {
+            let of = |forms: &Vec<Form>| forms.iter().find(|form| is_wanted(form)).cloned();
+            forms.iter().filter_map(of).collect::<Vec<_>>()
         };
         let starts = [
-            vec![Form::Index; quantisers],
-            (0..quantisers).map(thermometer).collect(),
-            self.guess(gadget),
+            cheapest(&forms),
+            fewest(&forms),
+            all(|form| *form == Form::Index),
         ];
-        let any_table = self
-            .problem
-            .ensemble
-            .trees
+        let mut shapes: Vec<Shape> = Vec::new();
+        for shape in starts
+            .into_iter()
+            .flat_map(|forms| self.with_tables(&forms))
+        {
+            if !shapes.contains(&shape) {
+                shapes.push(shape);
+            }
+        }
+        let priced: Vec<(f64, Shape)> = shapes
             .iter()
-            .any(|tree| tree.symmetric.is_some());
-        let uses_of_tables = if any_table {
-            &[false, true][..]
-        } else {
-            &[false]
-        };
-        let mut shapes: Vec<Shape> = uses_of_tables
-            .iter()
-            .flat_map(|tables| {
-                starts.iter().map(|forms| Shape {
-                    forms: forms.clone(),
-                    tables: *tables,
-                })
-            })
+            .map(|shape| (self.penalised(shape, gadget), shape.clone()))
             .collect();
-        let priced = shapes
-            .iter()
-            .filter_map(|shape| Some((self.assess(shape, gadget)?.price, shape.clone())));
-        let Some((mut price, mut best)) = priced.min_by(|a, b| a.0.total_cmp(&b.0)) else {
-            return shapes;
-        };
+        let cheapest = priced.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
+        let (mut price, mut best) = cheapest.expect("there are starts");
         let mut improved = true;
         for _ in 0..SEARCH_ROUNDS {
             if !std::mem::replace(&mut improved, false) {
                 break;
             }
-            for feature in 0..quantisers {
+            for (feature, form) in (0..)
+                .zip(&forms)
+                .flat_map(|(feature, forms)| forms.iter().map(move |form| (feature, form)))
+            {
                 let mut other = best.clone();
-                other.forms[feature] = if other.forms[feature] == Form::Index {
-                    Form::Thermometer
-                } else {
-                    Form::Index
-                };
-                if let Some(cheaper) = self
-                    .penalised(&other, gadget)
-                    .filter(|other| *other < price)
-                {
+                other.forms[feature as usize] = form.clone();
+                if other == best || (self.budget == 0 && !self.lowered.contains_key(&other)) {
+                    continue;
+                }
+                let cheaper = self.penalised(&other, gadget);
+                if cheaper < price {
                     (price, best, improved) = (cheaper, other, true);
                 }
             }
         }
-        shapes.push(best);
-        shapes
-    }
-
-    /// Whether a feature can be encrypted as a thermometer.
-    fn available(&self, feature: usize) -> bool {
-        let mut forms = vec![Form::Index; self.problem.ensemble.bins.len()];
-        forms[feature] = Form::Thermometer;
-        Selectors::new(self.problem.ensemble, &forms, self.problem.hides_use).is_some()
-    }
-
-    /// For each feature the form that looks cheaper on its own.
-    fn guess(&self, gadget: Gadget) -> Vec<Form> {
-        let ensemble = self.problem.ensemble;
-        let price = |work: Work| self.price_of(&work, gadget);
-        let mut predicates = vec![0_u32; ensemble.bins.len()];
-        ensemble
-            .predicates
-            .iter()
-            .for_each(|predicate| predicates[predicate.quantiser as usize] += 1);
-        let mut tests = vec![0_u32; ensemble.bins.len()];
-        let mut nodes = vec![0_u32; ensemble.bins.len()];
-        for node in ensemble.trees.iter().flat_map(|tree| &tree.nodes) {
-            let BinnedNode::Split {
-                predicate, allowed, ..
-            } = node
-            else {
-                continue;
-            };
-            let predicate = &ensemble.predicates[*predicate as usize];
-            let feature = predicate.quantiser as usize;
-            tests[feature] += count(&Diagram::new(
-                &predicate.set,
-                allowed,
-                index_bits(ensemble.bins[feature]),
-            ));
-            nodes[feature] += 1;
+        if !shapes.contains(&best) {
+            shapes.push(best);
         }
-        let form = |feature: usize| {
-            let (bits, bins) = (index_bits(ensemble.bins[feature]), ensemble.bins[feature]);
-            let work = |selectors: u32, cmuxes: u32| Work {
-                selectors,
-                slots: self.problem.backend.slots(selectors, gadget),
-                cmuxes,
-                ..Work::default()
-            };
-            let selectors = if self.problem.hides_use {
-                bins - 1
-            } else {
-                predicates[feature]
-            };
-            let (index, thermometer) =
-                (work(bits, tests[feature]), work(selectors, nodes[feature]));
-            if self.available(feature) && price(thermometer) < price(index) {
-                Form::Thermometer
-            } else {
-                Form::Index
-            }
+        shapes
+            .iter()
+            .map(|shape| self.assess(shape, gadget))
+            .collect()
+    }
+
+    /// Shapes of these forms: with symmetric trees as tables, too, where there are any.
+    fn with_tables(&self, forms: &[Form]) -> Vec<Shape> {
+        let mut trees = self.problem.ensemble.trees.iter();
+        let any = trees.any(|tree| tree.symmetric.is_some());
+        let shape = |tables| Shape {
+            forms: forms.to_vec(),
+            tables,
         };
-        (0..ensemble.bins.len()).map(form).collect()
+        if any {
+            vec![shape(false), shape(true)]
+        } else {
+            vec![shape(false)]
+        }
     }
 
     /// The price, raised where the precision is missed.
-    fn penalised(&mut self, shape: &Shape, gadget: Gadget) -> Option<f64> {
-        let target = self.problem.target;
-        self.assess(shape, gadget)
-            .map(|candidate| candidate.price * (1.0 + PENALTY * (target - candidate.bits).max(0.0)))
+    fn penalised(&mut self, shape: &Shape, gadget: Gadget) -> f64 {
+        let candidate = self.assess(shape, gadget);
+        let missing = (self.problem.target - candidate.bits).max(0.0);
+        candidate.price * (1.0 + PENALTY * missing)
+    }
+
+    /// What the rule counts with: prices of parts of a large circuit.
+    fn prices(&self, gadget: Gadget) -> Prices {
+        const MANY: u32 = 1 << 12;
+        let of = |work: Work| self.price_of(&work, gadget);
+        let selectors = Work {
+            selectors: MANY,
+            slots: self.problem.backend.slots(MANY, gadget),
+            ..Work::default()
+        };
+        let cmuxes = Work {
+            cmuxes: MANY,
+            ..Work::default()
+        };
+        let scalars = Work {
+            scalar_selects: MANY,
+            ..Work::default()
+        };
+        let nothing = of(Work::default());
+        let each = |work| (of(work) - nothing) / f64::from(MANY);
+        Prices {
+            selector: each(selectors),
+            cmux: each(cmuxes),
+            scalar: each(scalars),
+        }
     }
 
     fn price_of(&self, work: &Work, gadget: Gadget) -> f64 {
@@ -195,48 +217,47 @@ impl<'a> Search<'a> {
         )
     }
 
-    fn assess(&mut self, shape: &Shape, gadget: Gadget) -> Option<Candidate> {
+    fn assess(&mut self, shape: &Shape, gadget: Gadget) -> Candidate {
         let (problem, units) = (self.problem, self.units.clone());
-        let structure = self.structure(shape)?;
+        let structure = self.structure(shape);
         let (_, bits) = assess(problem, gadget, structure, &units);
         let work = structure.lowered.work(gadget, problem.backend);
-        Some(Candidate {
+        Candidate {
             shape: shape.clone(),
             gadget,
             price: self.price_of(&work, gadget),
             bits,
-        })
-    }
-
-    /// The shape's circuit, if its forms are available and the search may still lower circuits.
-    fn structure(&mut self, shape: &Shape) -> Option<&Structure> {
-        if !self.cache.contains_key(shape) {
-            let plain = shape.forms.iter().all(|form| *form == Form::Index);
-            if self.budget == 0 && !plain {
-                return None;
-            }
-            let n = self.problem.backend.set.ring.polynomial_size as u32;
-            let lowered = lower(
-                self.problem.ensemble,
-                shape,
-                self.problem.hides_use,
-                n,
-                &self.units,
-            );
-            let structure = lowered.map(|lowered| Structure::new(lowered, &self.units));
-            let size = structure
-                .as_ref()
-                .map_or(1, |structure| structure.lowered.graph.nodes.len() + 1);
-            self.budget = self.budget.saturating_sub(size);
-            self.cache.insert(shape.clone(), structure);
         }
-        self.cache[shape].as_ref()
     }
 }
 
-fn count(diagram: &Diagram) -> u32 {
-    match diagram {
-        Diagram::Answer(_) => 0,
-        Diagram::Bit { clear, set, .. } => 1 + count(clear) + count(set),
+impl Candidate {
+    /// Those that reach the target first, cheapest first, then the others, most precise first.
+    pub(super) fn order(&self, other: &Self, target: f64) -> std::cmp::Ordering {
+        let missed = |candidate: &Self| candidate.bits < target;
+        missed(self).cmp(&missed(other)).then_with(|| {
+            if missed(self) {
+                other.bits.total_cmp(&self.bits)
+            } else {
+                self.price.total_cmp(&other.price)
+            }
+        })
     }
+}
+
+/// Each feature's cheapest form.
+fn cheapest(forms: &[Vec<Form>]) -> Vec<Form> {
+    let first = |forms: &Vec<Form>| forms[0].clone();
+    forms.iter().map(first).collect()
+}
+
+/// Each feature's form of the fewest multiplexers, a thermometer.
+fn fewest(forms: &[Vec<Form>]) -> Vec<Form> {
+    let thermometer = |form: &&Form| match form {
+        Form::Index => false,
+        Form::Thermometer => true,
+        Form::Blocks(blocks) => blocks.is_thermometer(),
+    };
+    let of = |forms: &Vec<Form>| forms.iter().find(thermometer).cloned();
+    forms.iter().filter_map(of).collect()
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::families::scores::ScoreMap;
+use crate::families::trees::forms::Blocks;
 use crate::families::trees::graph::Polynomial;
 use crate::families::trees::quantisation::{FeatureInfo, Quantisation};
 use crate::model::{Test, Tree, TreeEnsemble, TreeNode};
@@ -9,7 +10,7 @@ use cipherfn_circuit::circuit::{
 };
 use cipherfn_engine::ClearCircuit;
 use cipherfn_protocol::hash::Hash;
-use cipherfn_protocol::specs::{Bits, Gadget, SelectorEncoding, Transport};
+use cipherfn_protocol::specs::{Bits, Gadget, Quantiser, SelectorEncoding, Transport};
 use cipherfn_scheme::query::InputValues;
 use proptest::prelude::*;
 
@@ -117,6 +118,43 @@ fn ensemble() -> impl Strategy<Value = TreeEnsemble> {
     })
 }
 
+/// A form of any number of bins.
+#[derive(Clone, Debug)]
+enum Kind {
+    Index,
+    Thermometer,
+    Uniform(u32),
+    Weighted(u32, Vec<f64>),
+}
+
+impl Kind {
+    fn form(self, quantiser: &Quantiser) -> Form {
+        let bins = quantiser.bins();
+        match self {
+            Self::Index => Form::Index,
+            Self::Thermometer => Form::Thermometer,
+            Self::Uniform(length) => {
+                Form::Blocks(Blocks::uniform(bins, length, quantiser.missing_bin()))
+            }
+            Self::Weighted(longest, saved) => {
+                let saved = saved.iter().cycle().take(bins as usize + 1);
+                let saved: Vec<f64> = saved.copied().collect();
+                Form::Blocks(Blocks::weighted(bins, longest, &saved, 1.0))
+            }
+        }
+    }
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    let saved = proptest::collection::vec(0.0..2.0, 8);
+    prop_oneof![
+        Just(Kind::Index),
+        Just(Kind::Thermometer),
+        (1_u32..5).prop_map(Kind::Uniform),
+        (2_u32..5, saved).prop_map(|(longest, saved)| Kind::Weighted(longest, saved)),
+    ]
+}
+
 fn features(missing: bool) -> Vec<FeatureInfo> {
     let values: Vec<f32> = VALUES.into_iter().filter(|value| !value.is_nan()).collect();
     (0..FEATURES)
@@ -124,6 +162,8 @@ fn features(missing: bool) -> Vec<FeatureInfo> {
             name: format!("f{index}"),
             missing,
             values: values.clone(),
+            mixed: None,
+            set: None,
         })
         .collect()
 }
@@ -148,15 +188,13 @@ fn agrees(
     let scores = ScoreMap::of_trees(trees);
     let binned = BinnedEnsemble::new(trees, quantisation, &scores);
     let units = vec![1.0; scores.carried.len()];
-    let Some(lowered) = lower(
+    let lowered = lower(
         &binned,
         shape,
         quantisation.hides_use,
         POLYNOMIAL_SIZE,
         &units,
-    ) else {
-        return Ok(());
-    };
+    );
     prop_assert!(lowered.rounding.iter().all(|rounding| *rounding == 0.0));
     let gadget = Gadget {
         base_log: 5,
@@ -234,18 +272,19 @@ proptest! {
     #[test]
     fn circuits_equal_the_trees(
         trees in ensemble(),
-        forms in proptest::collection::vec(prop_oneof![Just(Form::Index), Just(Form::Thermometer)], FEATURES as usize),
+        kinds in proptest::collection::vec(kind(), FEATURES as usize),
         tables: bool,
         missing: bool,
         decoys in prop_oneof![Just(0_u32), 1_u32..4],
     ) {
         let quantisation = Quantisation::fit(&trees, &features(missing), FeatureMode::Exact { decoys }, Hash::of(b"model"));
-        let forms = forms[..quantisation.quantisers.len()].to_vec();
+        let forms = quantisation.quantisers.iter().zip(kinds);
+        let forms = forms.map(|(quantiser, kind)| kind.form(quantiser)).collect();
         agrees(&trees, &quantisation, &Shape { forms, tables }, missing)?;
     }
 
     #[test]
-    fn a_grid_between_all_values_is_exact(trees in ensemble(), tables: bool) {
+    fn a_grid_between_all_values_is_exact(trees in ensemble(), kind in kind(), tables: bool) {
         // Thresholds lie on values or in the middle between two: snapping to the middles can move
         // the former, and the grid has no edge outside the values, so all become edges of it.
         let mut trees = trees;
@@ -258,7 +297,8 @@ proptest! {
         for quantiser in &quantisation.quantisers {
             prop_assert_eq!(&quantiser.splits, &[-0.5, 0.5, 1.5, 2.5]);
         }
-        let forms = vec![Form::Index; quantisation.quantisers.len()];
+        let forms = quantisation.quantisers.iter();
+        let forms = forms.map(|quantiser| kind.clone().form(quantiser)).collect();
         agrees(&trees, &quantisation, &Shape { forms, tables }, false)?;
     }
 }
@@ -299,7 +339,7 @@ fn lowered(trees: Vec<Tree>, form: Form, tables: bool) -> Lowered {
         forms: vec![form; quantisation.quantisers.len()],
         tables,
     };
-    lower(&binned, &shape, false, POLYNOMIAL_SIZE, &[1.0]).unwrap()
+    lower(&binned, &shape, false, POLYNOMIAL_SIZE, &[1.0])
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! The worst path: how much error the CMUXes between ciphertexts add on it, and how few selectors
 //! it may come from.
 
-use super::{combine, operands};
+use super::boxes::{self, Bits};
+use super::{branches, combine, fold, operands};
 use crate::families::trees::graph::Graph;
-use cipherfn_circuit::circuit::{Operand, Sum as Node};
+use cipherfn_circuit::circuit::Sum as Node;
 
 /// What holds for every path through a graph, from the constants to the result. A path takes one
 /// branch of every CMUX and all addends.
@@ -17,55 +18,22 @@ pub(crate) struct Paths {
     pub selectors: f64,
 }
 
-/// What holds for every path from the constants to one node. Lists are sorted by their first entry.
-#[derive(Clone, Default)]
-struct Reach {
-    /// CMUXes between ciphertexts, each time they are reached.
-    visits: f64,
-    /// The same by selector.
-    selectors: Vec<(u32, f64)>,
-    /// How often nodes with several uses are reached.
-    shared: Vec<(u32, f64)>,
-}
-
 impl Paths {
-    pub(crate) fn of(graph: &Graph) -> Self {
-        let nodes = &graph.nodes;
-        let (mut uses, mut last_use) = (vec![0_u32; nodes.len()], vec![0; nodes.len()]);
-        for (index, node) in nodes.iter().enumerate() {
-            for operand in operands(node) {
-                uses[operand] += 1;
-                last_use[operand] = index;
-            }
-        }
-        let mut known: Vec<Reach> = Vec::with_capacity(nodes.len());
-        for (index, node) in nodes.iter().enumerate() {
-            let mut reach = reach(node, &known);
-            if uses[index] > 1 && reach.visits > 0.0 {
-                reach.shared = combine(&reach.shared, &[(index as u32, 1.0)], |a, b| a + b);
-            }
-            known.push(reach);
-            for operand in operands(node).filter(|operand| last_use[*operand] == index) {
-                known[operand] = Reach::default();
-            }
-        }
-        let Some(result) = known.pop() else {
-            return Self {
-                cmuxes: 0.0,
-                selectors: f64::INFINITY,
-            };
-        };
-        let repeated = repeated(nodes, &uses, &result.shared);
-        let own = combine(&result.selectors, &repeated, |a, b| a + b);
-        let cmuxes = result.visits + repeated.iter().map(|(_, more)| more).sum::<f64>();
-        let most = own
-            .iter()
-            .map(|(_, variance)| *variance)
-            .fold(0.0, f64::max);
+    /// Of a graph over `bits`.
+    pub(crate) fn of(graph: &Graph, bits: Bits<'_>) -> Self {
+        // A CMUX that a path reaches k times, and no path more than K times, counts k^2 <= k K
+        // times: a sum along the path, so that the worst one is found node by node.
+        let times = times(&graph.nodes);
+        let selectors = fold(&graph.nodes, |index, node, known: &[Vec<(u32, f64)>]| {
+            by_selector(node, times[index], known)
+        });
+        let most = selectors.iter().map(|(_, variance)| *variance);
+        let most = most.fold(0.0, f64::max);
+        let cmuxes = boxes::worst(&graph.nodes, &times, bits);
         Self {
             cmuxes,
             selectors: if most > 0.0 {
-                cmuxes / most
+                (cmuxes / most).max(1.0)
             } else {
                 f64::INFINITY
             },
@@ -73,64 +41,57 @@ impl Paths {
     }
 }
 
-fn reach(node: &Node, known: &[Reach]) -> Reach {
-    let mut total = Reach::default();
-    let mut add = |other: &Reach| {
-        total.visits += other.visits;
-        total.selectors = combine(&total.selectors, &other.selectors, |a, b| a + b);
-        total.shared = combine(&total.shared, &other.shared, |a, b| a + b);
-    };
-    for addend in &node.addends {
-        add(&known[addend.node.index()]);
-    }
-    for select in &node.selects {
-        let of = |operand: Operand| {
-            if let Operand::Node(rotated) = operand {
-                Some(&known[rotated.node.index()])
-            } else {
-                None
-            }
-        };
-        let nothing = Reach::default();
-        let (clear, set) = match (of(select.clear), of(select.set)) {
-            (None, None) => continue,
-            (clear, set) => (clear.unwrap_or(&nothing), set.unwrap_or(&nothing)),
-        };
-        add(&Reach {
-            visits: 1.0 + clear.visits.max(set.visits),
-            selectors: combine(
-                &combine(&clear.selectors, &set.selectors, f64::max),
-                &[(select.selector.index, 1.0)],
-                |a, b| a + b,
-            ),
-            shared: combine(&clear.shared, &set.shared, f64::max),
-        });
+/// For each selector, the most that its CMUXes may give on a path, each `times` of its node.
+fn by_selector(node: &Node, times: f64, known: &[Vec<(u32, f64)>]) -> Vec<(u32, f64)> {
+    let mut total = through(node, known);
+    for select in node.selects.iter().filter(|own| branches(own).is_some()) {
+        total = combine(&total, &[(select.selector.index, times)], |a, b| a + b);
     }
     total
 }
 
-/// For each selector, by how much its CMUXes' variance exceeds their visits: k^2 - k for one that
-/// some path reaches k times.
-fn repeated(nodes: &[Node], uses: &[u32], shared: &[(u32, f64)]) -> Vec<(u32, f64)> {
+/// How often a path reaches each node that has a CMUX between ciphertexts below it, at most.
+fn times(nodes: &[Node]) -> Vec<f64> {
+    let mut uses = vec![0_u32; nodes.len()];
+    nodes
+        .iter()
+        .flat_map(operands)
+        .for_each(|operand| uses[operand] += 1);
+    let mut has_cmux = vec![false; nodes.len()];
+    for (index, node) in nodes.iter().enumerate() {
+        has_cmux[index] = node.selects.iter().any(|select| branches(select).is_some())
+            || operands(node).any(|operand| has_cmux[operand]);
+    }
+    let shared = fold(nodes, |index, node, known: &[Vec<(u32, f64)>]| {
+        let mut total = through(node, known);
+        if uses[index] > 1 && has_cmux[index] {
+            total = combine(&total, &[(index as u32, 1.0)], |a, b| a + b);
+        }
+        total
+    });
     let mut times = vec![1.0_f64; nodes.len()];
     for (node, reached) in shared {
-        times[*node as usize] = *reached;
+        times[node as usize] = reached;
     }
-    let mut more: std::collections::BTreeMap<u32, f64> = std::collections::BTreeMap::new();
     // Users come after what they use.
     for (index, node) in nodes.iter().enumerate().rev() {
-        let reached = times[index];
         for operand in operands(node).filter(|operand| uses[*operand] == 1) {
-            times[operand] = reached;
-        }
-        let between_ciphertexts = |operand: Operand| matches!(operand, Operand::Node(_));
-        for select in &node.selects {
-            if reached > 1.0
-                && (between_ciphertexts(select.clear) || between_ciphertexts(select.set))
-            {
-                *more.entry(select.selector.index).or_default() += reached * reached - reached;
-            }
+            times[operand] = times[index];
         }
     }
-    more.into_iter().collect()
+    times
+}
+
+/// The largest values on paths through a node's addends and one branch of each of its CMUXes.
+fn through(node: &Node, known: &[Vec<(u32, f64)>]) -> Vec<(u32, f64)> {
+    let mut total = Vec::new();
+    for addend in &node.addends {
+        total = combine(&total, &known[addend.node.index()], |a, b| a + b);
+    }
+    for (clear, set) in node.selects.iter().filter_map(branches) {
+        let of = |operand: Option<usize>| operand.map_or(&[][..], |index| &known[index]);
+        let either = combine(of(clear), of(set), f64::max);
+        total = combine(&total, &either, |a, b| a + b);
+    }
+    total
 }

@@ -1,5 +1,4 @@
 use super::*;
-use crate::families::trees::decoys::Style;
 use crate::model::Tree;
 use proptest::prelude::*;
 
@@ -30,6 +29,8 @@ fn infos(missing: bool, values: &[f32]) -> Vec<FeatureInfo> {
             name: format!("f{index}"),
             missing,
             values: values.to_vec(),
+            mixed: None,
+            set: None,
         })
         .collect()
 }
@@ -191,17 +192,34 @@ fn a_split_between_neighbours_separates_them() {
     }
 }
 
+fn mix(
+    real: &[f64],
+    values: &[f64],
+    grain: Grain,
+    style: Style,
+    seed: &[u8],
+    feature: u32,
+) -> Vec<f64> {
+    let draw = Draw {
+        style,
+        grain,
+        told_by: Grain::Single,
+        model: Hash::of(seed),
+    };
+    draw.mix_in(real, values, 20, feature)
+}
+
 #[test]
 fn decoys_are_many_distinct_deterministic_and_alike() {
-    let values: Vec<f32> = (0..50_u8).map(|value| f32::from(value) * 0.5).collect();
+    let values: Vec<f64> = (0..50_u8).map(|value| f64::from(value) * 0.5).collect();
     let real = [0.25, 10.25];
-    let mix = |seed: &[u8], feature| {
-        decoys::mix_in(
+    let mix = |seed, feature| {
+        super::tests::mix(
             &real,
             &values,
-            20,
+            Grain::Single,
             Style::Midpoints,
-            Hash::of(seed),
+            seed,
             feature,
         )
     };
@@ -217,20 +235,57 @@ fn decoys_are_many_distinct_deterministic_and_alike() {
     );
     assert_eq!(mixed, mix(b"a", 0));
     assert!(mixed != mix(b"b", 0) && mixed != mix(b"a", 1));
-    // Few values, one float apart, none at all: still as many as asked for.
-    for values in [&[][..], &[1.0], &[0.0, 1.0], &[1.0, 1.0_f32.next_up()]] {
-        assert_eq!(
-            decoys::mix_in(&[], values, 9, Style::Values, Hash::of(b"c"), 3).len(),
-            9,
-            "{values:?}"
-        );
+    let style = |splits: &[f64]| {
+        let pairs = [(splits, values.as_slice())];
+        Style::of(pairs.into_iter(), Grain::Single)
+    };
+    assert_eq!(style(&values[3..6]), Style::Values);
+    assert_eq!(style(&real), Style::Midpoints);
+}
+
+#[test]
+fn there_are_as_many_decoys_as_asked_for_whatever_the_values() {
+    // Few values, one float apart, none at all.
+    let next = f64::from(1.0_f32.next_up());
+    for values in [
+        &[][..],
+        &[1.0],
+        &[0.0, 1.0],
+        &[1.0, next],
+        &[1.0, 1.0_f64.next_up()],
+    ] {
+        for grain in [Grain::Single, Grain::Double] {
+            let mixed = mix(&[], values, grain, Style::Values, b"c", 3);
+            assert_eq!(mixed.len(), 20, "{values:?}");
+        }
     }
-    assert_eq!(
-        Style::of([(&values[3..6], values.as_slice())].into_iter()),
-        Style::Values
-    );
-    assert_eq!(
-        Style::of([(&real[..], values.as_slice())].into_iter()),
-        Style::Midpoints
-    );
+}
+
+/// As LightGBM makes them: one float above the middle of two values, which 32 bits cannot hold.
+#[test]
+fn decoys_among_64_bit_split_points_are_64_bit_numbers_in_their_places() {
+    let values: Vec<f64> = (0..50_u8).map(|value| f64::from(value) / 10.0).collect();
+    let real: Vec<f64> = values[4..9]
+        .windows(2)
+        .map(|pair| f64::midpoint(pair[0], pair[1]).next_up())
+        .collect();
+    let grain = Grain::of(real.iter().copied());
+    assert_eq!(grain, Grain::Double);
+    let style = Style::of([(real.as_slice(), values.as_slice())].into_iter(), grain);
+    assert_eq!(style, Style::AboveMidpoints);
+    let mixed = mix(&real, &values, grain, style, b"a", 0);
+    let made = |split: &f64| {
+        let next = values.partition_point(|value| value < split);
+        f64::midpoint(values[next - 1], values[next])
+            .next_up()
+            .to_bits()
+            == split.to_bits()
+    };
+    assert!(mixed.iter().all(made), "{mixed:?}");
+    let keys: Vec<f32> = mixed
+        .iter()
+        .copied()
+        .map(cipherfn_program::round_down)
+        .collect();
+    assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
 }
