@@ -2,8 +2,10 @@
 
 use crate::bucket::{DEV_BUCKET, DevFile};
 use crate::files::Source;
+use crate::limits;
 use crate::server;
 use crate::signing::{Developer, KeyFile};
+use crate::terminal;
 use anyhow::{Context, Result, bail};
 use cipherfn_circuit::Bundle;
 use cipherfn_emulator::{Authorizer, Config, Emulator, Function, Lifecycle, LogSink, Route};
@@ -165,6 +167,9 @@ pub(crate) async fn publish(
     developer: &Developer,
     keep: NonZeroUsize,
 ) -> Result<ModelSummary> {
+    for need in limits::check(bundle).with_context(|| format!("model {name}"))? {
+        terminal::notice(&format!("model {name}: {need}"));
+    }
     let version = Published {
         hash: bundle.specs_hash(),
         bundle: cipherfn_engine::bundle::write(bundle)?.into(),

@@ -14,6 +14,7 @@ mod commands;
 mod connection;
 mod emulation;
 mod files;
+mod limits;
 mod remedies;
 mod server;
 mod shared;

@@ -315,7 +315,13 @@ def lgbm_case(folder, rng, scale, objective, **options):
     if not names:
         points = {list(rows)[int(name.split("_")[1])]: p for name, p in points.items()}
     points.setdefault("visits", []).extend([0.0, 1e-35, -1e-35, 1e-36, 1e-30])
-    rows = on_split_points(rng, rows, {n: p for n, p in points.items() if n != "region"}, True)
+    points.pop("region", None)
+    linear = options.get("linear_tree", False)
+    if linear:
+        # Linear leaves give infinite numbers, or none, for infinite ones, which 1e300 are, too
+        # ("all but missing values", as a split point).
+        points = {name: [p for p in own if abs(p) < 1e30] for name, own in points.items()}
+    rows = on_split_points(rng, rows, points, not linear)
     if categories == "codes":
         chosen = rng.random(len(rows)) < 0.3
         rows.loc[chosen, "region"] = rng.choice([-1, -0.5, 12, 40, 3.5, 1e12, np.nan, 0.99],
@@ -349,6 +355,14 @@ LGBM = {
     "lgbm-dart": dict(objective="binary", boosting_type="dart", drop_rate=0.5),
     "lgbm-goss": dict(objective="regression", data_sample_strategy="goss"),
     "lgbm-sqrt": dict(objective="regression", reg_sqrt=True),
+    "lgbm-linear": dict(objective="regression", linear_tree=True),
+    "lgbm-linear-classes": dict(objective="multiclass", linear_tree=True),
+    "lgbm-linear-codes": dict(objective="binary", linear_tree=True, categories="codes"),
+    "lgbm-linear-complete": dict(objective="binary", linear_tree=True, missing=False),
+    "lgbm-linear-dart": dict(objective="regression", linear_tree=True, boosting_type="dart"),
+    "lgbm-linear-forest": dict(objective="regression", linear_tree=True, boosting_type="rf"),
+    "lgbm-linear-moments": dict(objective="regression", linear_tree=True, dates=True),
+    "lgbm-linear-texts": dict(objective="regression", linear_tree=True, categories="texts"),
     "lgbm-l1": dict(objective="regression_l1"),
     "lgbm-huber": dict(objective="huber"),
     "lgbm-fair": dict(objective="fair"),
@@ -470,9 +484,9 @@ KINDS = {
 # One case a mechanism.
 FIXTURES = [
     "xgb-base-score", "xgb-codes", "xgb-dart", "xgb-early-forest", "xgb-gamma", "xgb-linear-classes",
-    "xgb-targets", "xgb-texts", "xgb-vector-leaves", "lgbm-codes", "lgbm-forest", "lgbm-moments",
-    "lgbm-no-missing", "lgbm-one-versus-all", "lgbm-sqrt", "lgbm-texts", "lgbm-zero-is-missing",
-    "catboost-labels", "catboost-lossguide", "catboost-missing-largest", "catboost-uncertainty",
+    "xgb-targets", "xgb-texts", "xgb-vector-leaves", "lgbm-codes", "lgbm-forest",
+    "lgbm-linear", "lgbm-linear-codes", "lgbm-moments", "lgbm-no-missing", "lgbm-one-versus-all", "lgbm-sqrt",
+    "lgbm-texts", "lgbm-zero-is-missing", "catboost-labels", "catboost-lossguide", "catboost-missing-largest", "catboost-uncertainty",
     "catboost-tweedie",
 ]
 

@@ -1,9 +1,10 @@
 //! `cipherfn compile`.
 
 use crate::files::{Content, Destination, Source};
+use crate::limits;
 use crate::shared::Force;
 use crate::table::TableOptions;
-use crate::terminal::Terminal;
+use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
 use anyhow::{Context, Result};
 use cipherfn_compiler::{
@@ -107,7 +108,7 @@ impl Compile {
         let model = self.model.read_all(MAX_MODEL)?;
         let calibration = self.calibration()?;
         let options = self.options()?;
-        let progress = terminal.progress(None, crate::terminal::Unit::Rows, "compiling");
+        let progress = terminal.progress(None, terminal::Unit::Rows, "compiling");
         let compiled = match cipherfn_compiler::compile(&model, calibration, &options) {
             // Options have the names that the command line gives them.
             Err(CompileError::Option {
@@ -118,6 +119,8 @@ impl Compile {
             compiled => compiled.with_context(|| self.model.name())?,
         };
         progress.finish_and_clear();
+        let needs = limits::check(&compiled.bundle).with_context(|| self.model.name())?;
+        needs.iter().for_each(|need| terminal::notice(need));
         output.write_all(&cipherfn_engine::bundle::write(&compiled.bundle)?)?;
         output.finish()?;
         if let Some(mut report) = report {

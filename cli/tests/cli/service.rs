@@ -264,7 +264,7 @@ fn keys_are_listed_and_deleted_by_their_ids() {
     let dev = Dev::start(&sandbox, &["--publish", &publish]);
     let status = |ring| {
         let service = ["--service", &dev.url, "--model", "tree", "--keys", ring];
-        sandbox.run(&[&["--json", "register", "--status"], service.as_slice()].concat())
+        sandbox.run(&[&["register", "--status"], service.as_slice()].concat())
     };
     // A key ring that is only asked about is not made: its name may be mistyped.
     let error = failure(&status("kyes"));
@@ -277,7 +277,7 @@ fn keys_are_listed_and_deleted_by_their_ids() {
     success(&sandbox.run(&[&["register"], service.as_slice()].concat()));
     let list = json(&success(&sandbox.run(&keys)));
     let id = list["keys"][0]["key"].as_str().unwrap();
-    assert_eq!(json(&success(&status("keys")))["key"], id);
+    assert!(success(&status("keys")).contains(id));
     assert!(listed().contains(id) && listed().contains("active"));
     success(&sandbox.run(&[&keys[..], &["--delete", id]].concat()));
     assert!(listed().contains("no keys are registered"));

@@ -181,6 +181,31 @@ impl Circuit {
     }
 }
 
+impl Node {
+    /// The sum that it is.
+    pub const fn as_sum(&self) -> Option<&Sum> {
+        match self {
+            Self::Sum(sum) => Some(sum),
+            Self::Product(_) => None,
+        }
+    }
+
+    /// The addends of a sum, none of a product.
+    pub fn addends(&self) -> &[Rotated] {
+        self.as_sum().map_or(&[], |sum| &sum.addends)
+    }
+
+    /// The CMUXes of a sum, none of a product.
+    pub fn selects(&self) -> &[Select] {
+        self.as_sum().map_or(&[], |sum| &sum.selects)
+    }
+
+    /// The nodes that it reads, as often as it names them.
+    pub fn reads(&self) -> impl Iterator<Item = Rotated> {
+        self.as_sum().into_iter().flat_map(Sum::reads)
+    }
+}
+
 impl Sum {
     /// The operands that a choice of `bit`s leaves: the constant, the addends, and one side of each
     /// CMUX.

@@ -211,26 +211,14 @@ impl Backend {
         }
     }
 
-    /// A row of selectors in a request of many rows.
-    pub(crate) fn shared_selectors(
-        self,
-        selectors: u32,
-        gadget: Gadget,
-        (coefficients, bits): (usize, Bits),
-    ) -> Option<SharedSizes> {
-        let input = InputShape::Selectors(self.query_shape(selectors, gadget));
-        self.shared(&input, coefficients, bits)
-    }
-
     /// A row's share of query and reply among as many rows as their ciphertexts have room for;
     /// `None` where it is as large as alone.
     pub(crate) fn shared(
         self,
-        input: &InputShape,
+        inputs: &[InputShape],
         coefficients: usize,
         bits: Bits,
     ) -> Option<SharedSizes> {
-        let inputs = std::slice::from_ref(input);
         let group = GroupForm::fullest(self.set, inputs, TARGET_CHUNK);
         let reply = self.reply_shape(coefficients, bits);
         let packed = PackedRows::of(std::slice::from_ref(&reply)).map(|packed| {
@@ -238,11 +226,15 @@ impl Backend {
             packed.bytes(rows).div_ceil(rows) + OUTCOME_OVERHEAD
         });
         let shared = SharedSizes {
-            query_row: input.group_bytes(group).div_ceil(group.rows),
+            query_row: inputs
+                .iter()
+                .map(|input| input.group_bytes(group))
+                .sum::<usize>()
+                .div_ceil(group.rows),
             reply_row: packed.unwrap_or(reply.row_bytes()),
         };
         let alone = SharedSizes {
-            query_row: input.row_bytes(),
+            query_row: inputs.iter().map(InputShape::row_bytes).sum(),
             reply_row: reply.row_bytes(),
         };
         (shared != alone).then_some(shared)

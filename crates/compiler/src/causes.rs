@@ -91,6 +91,7 @@ pub(crate) fn ensembles(model: &Model) -> impl Iterator<Item = &TreeEnsemble> + 
     let estimators = model.estimators.iter();
     estimators.filter_map(|estimator| match estimator {
         Estimator::Trees(trees) => Some(trees),
+        Estimator::LinearTrees(trees) => Some(&trees.constants),
         Estimator::Linear(_) => None,
     })
 }

@@ -160,6 +160,7 @@ impl Concealed {
         let ensembles = self.model.estimators.iter_mut();
         let trees = ensembles.filter_map(|estimator| match estimator {
             Estimator::Trees(ensemble) => Some(&mut ensemble.trees),
+            Estimator::LinearTrees(trees) => Some(&mut trees.constants.trees),
             Estimator::Linear(_) => None,
         });
         for node in trees.flatten().flat_map(|tree| &mut tree.nodes) {

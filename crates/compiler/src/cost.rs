@@ -27,6 +27,9 @@ pub struct Work {
     pub polynomial_selects: u32,
     /// Sums that are kept.
     pub nodes: u32,
+    /// Weighted sums of encrypted numbers.
+    #[serde(default)]
+    pub products: u32,
 }
 
 /// Microseconds of one thread, for a ring of polynomial size N and GLWE dimension k.
@@ -86,8 +89,9 @@ impl Costs {
         let choices = f64::from(work.cmuxes) * self.cmux(levels)
             + f64::from(work.scalar_selects) * self.scalar(levels)
             + f64::from(work.polynomial_selects) * (self.scalar(levels) + levels * self.forward());
+        let products = f64::from(work.products) * self.product();
         let memory = selectors * levels * self.rows_products() * 16.0 * MEMORY;
-        expansion + choices + memory + self.reply()
+        expansion + choices + memory + products + self.reply()
     }
 
     /// Microseconds of one row of a linear map whose features fill `ciphertexts` ciphertexts.
@@ -137,6 +141,11 @@ impl Costs {
     /// A choice between constants of one coefficient: the body row's polynomials times a number.
     fn scalar(&self, levels: f64) -> f64 {
         levels * self.polynomials * self.size / 2.0 * STREAMED
+    }
+
+    /// A product of weights that stay transformed, and the way back for the CMUX that reads it.
+    fn product(&self) -> f64 {
+        self.polynomials * (INVERSE * self.transform() + self.size / 2.0 * PRODUCT)
     }
 
     fn reply(&self) -> f64 {

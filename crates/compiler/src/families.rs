@@ -55,8 +55,8 @@ pub(crate) struct Setting<'a> {
 pub(crate) struct Plan {
     /// Circuit of this region alone.
     pub circuit: Circuit,
-    /// How the client encodes the circuit's inputs.
-    pub encoding: Encoding,
+    /// How the client encodes the circuit's inputs, one entry an input.
+    pub encodings: Vec<Encoding>,
     /// How the client reads the circuit's outputs.
     pub reading: Reading,
     /// For the report.
@@ -122,6 +122,7 @@ impl Estimator {
         match self {
             Self::Trees(trees) => trees,
             Self::Linear(linear) => linear,
+            Self::LinearTrees(trees) => trees,
         }
     }
 }

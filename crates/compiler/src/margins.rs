@@ -34,7 +34,7 @@ pub(crate) fn bits_for_labels(
     if !model.outputs.contains(&OutputField::Label) {
         return Ok(None);
     }
-    let ranges = score_ranges(model);
+    let ranges = score_ranges(model, rows);
     let errors = |bits: f64| -> Vec<f64> {
         let part = (-bits).exp2();
         ranges.iter().map(|range| range * part).collect()
@@ -129,12 +129,14 @@ fn keeps_labels(
     Ok(true)
 }
 
-/// The range of each raw score over all combinations of leaves; zero for those of linear models,
-/// whose precision depends on other things.
-fn score_ranges(model: &Model) -> Vec<f64> {
+/// The range of each raw score of which bits are guaranteed: over all combinations of leaves, where
+/// these are linear over the calibration rows; zero for those of linear models, whose precision
+/// depends on other things.
+fn score_ranges(model: &Model, rows: &[Vec<f32>]) -> Vec<f64> {
     let of = |estimator: &Estimator| match estimator {
         Estimator::Trees(trees) => ranges_of_trees(trees),
         Estimator::Linear(linear) => vec![0.0; linear.bias.len()],
+        Estimator::LinearTrees(trees) => trees.seen(rows),
     };
     model.estimators.iter().flat_map(of).collect()
 }

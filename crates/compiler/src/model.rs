@@ -6,6 +6,7 @@
 
 use cipherfn_program::RowProgram;
 use cipherfn_protocol::specs::{ColumnKind, OutputField};
+use std::collections::BTreeMap;
 
 pub mod reference;
 
@@ -96,6 +97,8 @@ pub enum Estimator {
     Trees(TreeEnsemble),
     /// A linear map.
     Linear(LinearModel),
+    /// A sum of decision trees whose leaves are linear functions.
+    LinearTrees(LinearTrees),
 }
 
 impl Estimator {
@@ -104,6 +107,7 @@ impl Estimator {
         match self {
             Self::Trees(trees) => trees.scores,
             Self::Linear(linear) => linear.bias.len(),
+            Self::LinearTrees(trees) => trees.constants.scores,
         }
     }
 }
@@ -127,6 +131,32 @@ pub struct TreeEnsemble {
     pub base: Vec<f64>,
     /// The trees.
     pub trees: Vec<Tree>,
+}
+
+/// Trees whose leaves are linear functions: what a leaf adds to a score is its value and the sum of
+/// its slopes, each times a feature.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinearTrees {
+    /// The trees, with what their leaves add whatever the features.
+    pub constants: TreeEnsemble,
+    /// For each tree, the slopes of its leaves by node; a leaf without an entry is constant.
+    pub slopes: Vec<BTreeMap<u32, Vec<Slope>>>,
+    /// How many features have slopes: the first ones of the feature vector. They are never NaN.
+    pub inputs: usize,
+}
+
+/// What a feature adds to a score in a leaf.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Slope {
+    /// The score.
+    pub score: u32,
+    /// The feature.
+    pub feature: u32,
+    /// Score units a unit of the feature, finite.
+    pub weight: f64,
+    /// Smallest and largest value of the feature in a row that reaches the leaf; infinite where no
+    /// split bounds it.
+    pub range: (f64, f64),
 }
 
 /// A decision tree as an arena: the root is node 0, every node is reached exactly once, children

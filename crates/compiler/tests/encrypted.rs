@@ -77,20 +77,31 @@ fn errors(run: &Run, compiled: &Compiled, features: &[Vec<f32>]) -> Vec<f64> {
     errors
 }
 
-fn folder(name: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/libraries")
-        .join(name)
+/// A file of a model's folder, by the first of these names that it has.
+fn file(run: &Run, names: &[&str]) -> Vec<u8> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests");
+    let folders = ["libraries", "native"].map(|kind| root.join(kind).join(run.name));
+    let files = folders
+        .iter()
+        .flat_map(|folder| names.iter().map(|name| folder.join(name)));
+    let read = files.map(|file| fs::read(file).ok());
+    read.flatten()
+        .next()
+        .unwrap_or_else(|| panic!("{} has none of {names:?}", run.name))
+}
+
+fn model_bytes(run: &Run) -> Vec<u8> {
+    file(run, &["model.onnx", "model.txt"])
 }
 
 fn float_model(run: &Run) -> Model {
-    read_model(&fs::read(folder(run.name).join("model.onnx")).unwrap()).unwrap()
+    read_model(&model_bytes(run)).unwrap()
 }
 
 /// Test rows as feature vectors, as many as wanted.
 fn rows(run: &Run, compiled: &Compiled) -> Vec<Vec<f32>> {
     let model = float_model(run);
-    let text = fs::read(folder(run.name).join("test.csv")).unwrap();
+    let text = file(run, &["test.csv", "rows.csv"]);
     let rows = Table::open("test.csv", text.as_slice())
         .unwrap()
         .select(&compiled.specs.specs().columns, model.preprocess.inputs())
@@ -104,9 +115,13 @@ fn rows(run: &Run, compiled: &Compiled) -> Vec<Vec<f32>> {
 /// deviation, which is for the worst path and key, and under all keys together not absurdly far
 /// below it (the bound would be wasteful).
 fn check(run: &Run, waste: f64) {
-    let model = fs::read(folder(run.name).join("model.onnx")).unwrap();
-    let train = fs::read(folder(run.name).join("train.csv")).unwrap();
-    let calibration = Calibration::new("train.csv", train.as_slice()).with_target("target");
+    let model = model_bytes(run);
+    let train = file(run, &["train.csv", "rows.csv"]);
+    let mut calibration = Calibration::new("train.csv", train.as_slice());
+    let header = train.split(|byte| *byte == b'\n').next().unwrap();
+    if header.ends_with(b"target") {
+        calibration = calibration.with_target("target");
+    }
     let options = Options {
         profile: run.profile,
         features: run.features,
@@ -189,6 +204,27 @@ fn other_profiles_keep_their_bounds() {
                 12.0,
             );
         }
+    }
+}
+
+/// Rows with and without the numbers that the leaves weigh.
+#[test]
+fn linear_leaves_keep_their_bounds() {
+    for (name, profile, rows) in [
+        ("lgbm-linear", Profile::Balanced, 24),
+        ("lgbm-linear-codes", Profile::Keyless, 12),
+        ("lgbm-linear", Profile::Wide, 12),
+    ] {
+        check(
+            &Run {
+                name,
+                profile,
+                features: EXACT,
+                keys: 1,
+                rows,
+            },
+            12.0,
+        );
     }
 }
 

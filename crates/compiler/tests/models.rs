@@ -259,6 +259,7 @@ fn mixtures_and_functions_of_leaves_are_few_scores() {
         let family = |estimator: &Estimator| match estimator {
             Estimator::Trees(trees) => ("trees", trees.scores),
             Estimator::Linear(linear) => ("linear", linear.bias.len()),
+            Estimator::LinearTrees(trees) => ("linear leaves", trees.constants.scores),
         };
         let families: Vec<_> = model.estimators.iter().map(family).collect();
         (families, model.outputs.len())

@@ -3,9 +3,9 @@
 //! `tests/native` holds small cases, made by `tests/models/native.py`. The same script makes random
 //! models of every kind in a folder of its own; the ignored test compares them.
 
-use cipherfn_compiler::model::Model;
+use cipherfn_compiler::model::{Estimator, Model};
 use cipherfn_compiler::read::{read_model, read_model_with_classes};
-use cipherfn_compiler::{Calibration, FeatureMode, Options, compile};
+use cipherfn_compiler::{Calibration, Compiled, FeatureMode, Options, compile};
 use cipherfn_program::{Kind, Op, RowProgram, Tensor};
 use cipherfn_protocol::specs::OutputField;
 use proptest::prelude::*;
@@ -78,6 +78,11 @@ fn compare(folder: &Path) -> Result<usize, String> {
     if rows.len() != expected.len() {
         return Err(format!("{} rows, {} expected", rows.len(), expected.len()));
     }
+    // Linear leaves weigh 32-bit numbers.
+    let tolerance = match model.estimators.as_slice() {
+        [Estimator::LinearTrees(_)] => 2e-5,
+        _ => 2e-6,
+    };
     let mut compared = 0;
     for (number, (row, expected)) in rows.iter().zip(&expected).enumerate() {
         let outputs = model
@@ -104,7 +109,7 @@ fn compare(folder: &Path) -> Result<usize, String> {
                 && match output.to_f64() {
                     Some(found) => found.iter().zip(&wanted).all(|(found, wanted)| {
                         let wanted: f64 = wanted.parse().unwrap();
-                        (found - wanted).abs() <= 2e-6 * wanted.abs().max(1.0)
+                        (found - wanted).abs() <= tolerance * wanted.abs().max(1.0)
                     }),
                     None => found
                         .iter()
@@ -208,22 +213,50 @@ fn compiled_files_stay_within_their_precision() {
         "xgb-linear-classes",
         "xgb-texts",
         "xgb-vector-leaves",
+        "lgbm-linear",
+        "lgbm-linear-codes",
         "lgbm-moments",
         "lgbm-texts",
         "lgbm-zero-is-missing",
         "catboost-lossguide",
     ] {
-        let folder = cases().join(case);
-        let rows = fs::read_to_string(folder.join("rows.csv")).unwrap();
-        let finite: Vec<&str> = rows.lines().filter(|row| !row.contains("inf")).collect();
-        let finite = finite.join("\n");
-        let calibration = Calibration::new("rows.csv", finite.as_bytes());
-        let bytes = fs::read(model_file(&folder).unwrap()).unwrap();
-        let compiled = compile(&bytes, calibration, &Options::new(case))
-            .unwrap_or_else(|error| panic!("{case}: {error}"));
+        let compiled = compiled(&cases().join(case), &Options::new(case));
         let agreement = &compiled.report.agreement;
         assert!(agreement.rows > 10, "{case}: {agreement:?}");
         assert_eq!(agreement.within_precision, agreement.rows, "{case}");
+    }
+}
+
+/// The model of a case, with its finite rows for calibration.
+fn compiled(folder: &Path, options: &Options) -> Compiled {
+    let rows = fs::read_to_string(folder.join("rows.csv")).unwrap();
+    let finite: Vec<&str> = rows.lines().filter(|row| !row.contains("inf")).collect();
+    let finite = finite.join("\n");
+    let calibration = Calibration::new("rows.csv", finite.as_bytes());
+    let bytes = fs::read(model_file(folder).unwrap()).unwrap();
+    compile(&bytes, calibration, options)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+}
+
+#[test]
+#[ignore = "compiles the folder that CIPHERFN_NATIVE_CASES names, made by tests/models/native.py"]
+fn compiled_campaign() {
+    let root = std::env::var_os("CIPHERFN_NATIVE_CASES").expect("CIPHERFN_NATIVE_CASES");
+    for folder in folders(Path::new(&root)) {
+        let options = Options {
+            min_agreement: 0.0,
+            ..Options::new("model")
+        };
+        let compiled = compiled(&folder, &options);
+        println!("{}\n{}", folder.display(), compiled.report);
+        let agreement = &compiled.report.agreement;
+        assert!(agreement.rows > 10, "{}", folder.display());
+        assert_eq!(
+            agreement.within_precision,
+            agreement.rows,
+            "{}",
+            folder.display()
+        );
     }
 }
 
@@ -278,6 +311,74 @@ fn refused(case: &str, edits: &[(&str, &str, &str)]) {
         };
         assert!(error.contains(part), "{from:?} -> {to:?}: {error}");
     }
+}
+
+#[test]
+fn broken_linear_leaves_get_an_error_with_their_place() {
+    refused(
+        "lgbm-linear",
+        &[
+            (
+                "num_features=2 3",
+                "num_features=1 3",
+                "tree 1: leaf_features has 21 entries, 20 are due",
+            ),
+            (
+                "num_features=2 3",
+                "num_features=2 9999999999",
+                "num_features: 10000000017 coefficients, more than",
+            ),
+            (
+                "num_features=2 3",
+                "num_features=2 -3",
+                "tree 1: entry 1 of num_features is \"-3\"",
+            ),
+            (
+                "leaf_features=0 1",
+                "leaf_features=0 0",
+                "tree 1: leaf 0 has column 0 twice",
+            ),
+            (
+                "leaf_features=0 1",
+                "leaf_features=0 5",
+                "tree 1: leaf 0 has column 5 of 5",
+            ),
+            (
+                "leaf_coeff=0.0066",
+                "leaf_coeff=inf 0.0066",
+                "tree 1: leaf_coeff has 22 entries, 21 are due",
+            ),
+            (
+                "leaf_coeff=0.0066762667302064926",
+                "leaf_coeff=inf",
+                "tree 1, node 15: its coefficient is inf",
+            ),
+            (
+                "leaf_const=-0.880971683022156",
+                "leaf_const=NaN",
+                "tree 1, node 15: its value is NaN",
+            ),
+            (
+                "leaf_const=-0.880971683022156",
+                "leaf_constant=-0.880971683022156",
+                "tree 1: leaf_const has 0 entries, 8 are due",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn leaves_weigh_no_texts() {
+    let text = fs::read_to_string(cases().join("lgbm-linear-codes/model.txt")).unwrap();
+    let texts = text.replace("pandas_categorical:[]", "pandas_categorical:[[\"a\"]]");
+    read_model(texts.as_bytes()).unwrap();
+    let weighed = texts.replace("leaf_features=0 ", "leaf_features=5 ");
+    assert_ne!(weighed, texts);
+    let error = read_model(weighed.as_bytes()).unwrap_err().to_string();
+    assert!(
+        error.contains("it weighs region, which holds categories"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -394,10 +495,11 @@ fn broken_lightgbm_files_get_an_error_with_its_place() {
             ("Tree=1", "Tree=7", "tree 7: it stands where tree 1 is due"),
             ("binary sigmoid:1", "binary sigmoid:0", "sigmoid is \"0\""),
             ("binary sigmoid:1", "other", "\"other\" is not known"),
+            ("is_linear=0", "is_linear=2", "tree 0: is_linear is \"2\""),
             (
                 "is_linear=0",
                 "is_linear=1",
-                "tree 0: its leaves are linear models",
+                "tree 0: num_features has 0 entries, 8 are due",
             ),
             (
                 "max_feature_idx=5",

@@ -78,7 +78,7 @@ pub use clear::{ClearCircuit, ClearInputError};
 pub use error::EngineError;
 pub use evaluator::Evaluator;
 pub use prepared::{PreparedCircuit, QueryRow, Timings, Workspace};
-pub use run::Statistics;
+pub use run::{MAX_WEIGHT_BYTES, Statistics};
 
 use cipherfn_circuit::Dimensions;
 use cipherfn_scheme::parameters::ParameterSet;

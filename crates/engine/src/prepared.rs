@@ -1,7 +1,7 @@
 //! Prepared circuits and their evaluation on encrypted rows.
 
 use crate::error::EngineError;
-use crate::run::{Executable, Expanded, Statistics, Values};
+use crate::run::{Executable, Expanded, Frames, RowMemory, Statistics, Values};
 use cipherfn_circuit::circuit::{Circuit, Input, Output, SelectorForm};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{self, GroupForm, InputShape, LinearQueryShape, SelectorQueryShape};
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 /// Rows go to threads whole while their memory, over all threads, stays below this; larger rows are
 /// evaluated one after the other on all threads, so that they share the caches.
 const ROW_PARALLEL_BYTES: u64 = 512 << 20;
+/// Memory for a row's selectors and values, unless another limit is given.
+const ROW_BYTES: u64 = 8 << 30;
 
 /// A checked circuit in the form that evaluates fast. Immutable: one serves all threads.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct PreparedCircuit {
     inputs: Vec<InputShape>,
     outputs: Vec<ReplyShape>,
     executable: Executable,
+    /// What rows under evaluation may take, in bytes.
+    memory: u64,
 }
 
 /// A row of a query: a group of rows, and which one of it.
@@ -41,6 +45,7 @@ pub struct QueryRow<'a> {
 #[derive(Default)]
 pub struct Workspace {
     inputs: Vec<Expanded>,
+    frames: Frames,
     values: Values,
     results: Vec<Glwe>,
 }
@@ -57,8 +62,16 @@ pub struct Timings {
 }
 
 impl PreparedCircuit {
-    /// Checks and prepares a circuit.
+    /// Checks and prepares a circuit; a row's selectors and values take 8 GiB at most, if they can.
     pub fn new(circuit: &Circuit) -> Result<Self, EngineError> {
+        Self::with_memory(circuit, ROW_BYTES)
+    }
+
+    /// Checks and prepares a circuit. Where a row's selectors and values would take more than
+    /// `memory` bytes, selectors are expanded anew each time that they are needed: the same results
+    /// in more time. What any one step needs is the least ([`Statistics::bytes`] says what it is).
+    /// Rows are evaluated side by side only where all of them keep to it.
+    pub fn with_memory(circuit: &Circuit, memory: u64) -> Result<Self, EngineError> {
         let set = ParameterSet::by_name(&circuit.parameter_set)?;
         let dimensions = crate::dimensions(set);
         circuit.validate(dimensions)?;
@@ -72,7 +85,8 @@ impl PreparedCircuit {
                 .iter()
                 .map(|output| reply_shape(set, output))
                 .collect(),
-            executable: Executable::new(circuit, dimensions)?,
+            executable: Executable::new(circuit, dimensions, memory)?,
+            memory,
         })
     }
 
@@ -158,12 +172,12 @@ impl PreparedCircuit {
         let start = Instant::now();
         self.expand(key, self.alone(row), workspace)?;
         let expanded = Instant::now();
-        self.run(workspace, true);
+        let expanding = self.run(key, self.alone(row), workspace, true)?;
         let evaluated = Instant::now();
         let reply = self.compress(&workspace.results)?;
         let timings = Timings {
-            expand: expanded - start,
-            evaluate: evaluated - expanded,
+            expand: expanded - start + expanding,
+            evaluate: (evaluated - expanded).saturating_sub(expanding),
             compress: evaluated.elapsed(),
         };
         Ok((reply, timings))
@@ -196,12 +210,13 @@ impl PreparedCircuit {
         let threads = rayon::current_num_threads();
         let whole = threads > 1
             && rows.len() >= threads
-            && self.statistics().bytes.saturating_mul(threads as u64) <= ROW_PARALLEL_BYTES;
+            && self.statistics().bytes.saturating_mul(threads as u64)
+                <= ROW_PARALLEL_BYTES.min(self.memory);
         let evaluate = |rows: &[QueryRow<'_>], parallel: bool| {
             let mut workspace = Workspace::default();
             let mut one = |row: &QueryRow<'_>| {
                 self.expand(key, *row, &mut workspace)?;
-                self.run(&mut workspace, parallel);
+                self.run(key, *row, &mut workspace, parallel)?;
                 finish(&mut workspace.results)
             };
             rows.iter().map(&mut one).collect::<Vec<_>>()
@@ -215,13 +230,72 @@ impl PreparedCircuit {
         }
     }
 
-    fn run(&self, workspace: &mut Workspace, parallel: bool) {
+    /// Evaluates an expanded row; says how long it expanded selectors meanwhile.
+    fn run(
+        &self,
+        key: Option<&ExpandedEvaluationKey>,
+        row: QueryRow<'_>,
+        workspace: &mut Workspace,
+        parallel: bool,
+    ) -> Result<Duration, EngineError> {
         let Workspace {
             inputs,
+            frames,
             values,
             results,
         } = workspace;
-        self.executable.evaluate(inputs, values, results, parallel);
+        let memory = RowMemory {
+            frames,
+            values,
+            results,
+        };
+        let expand = |input, first, out: &mut _| self.expand_selectors(key, row, input, first, out);
+        self.executable.evaluate(inputs, memory, parallel, expand)
+    }
+
+    /// Selectors of an input of a row whose length is checked, from `first` on, as many as `out` has
+    /// room for.
+    fn expand_selectors(
+        &self,
+        key: Option<&ExpandedEvaluationKey>,
+        row: QueryRow<'_>,
+        input: usize,
+        first: usize,
+        out: &mut FourierSelectors,
+    ) -> Result<(), EngineError> {
+        let InputShape::Selectors(selectors) = &self.inputs[input] else {
+            unreachable!("selectors are of a group")
+        };
+        let part = self.part(row, input);
+        let Some(group) = self.inputs[input].group(row.form) else {
+            let own = self.own(row, input);
+            return Ok(query::expand_part_of_selectors(
+                key, selectors, own, first, out,
+            )?);
+        };
+        let set = self.set.name;
+        let key = key.ok_or(SchemeError::EvaluationKeyMissing { set })?;
+        query::expand_part_of_row(key, &group, part, row.index, first, out)
+            .map_err(|source| shared(row.form, source))
+    }
+
+    /// The bytes of an input, of all rows of the group.
+    fn part<'a>(&self, row: QueryRow<'a>, input: usize) -> &'a [u8] {
+        let bytes = |shape: &InputShape| shape.group_bytes(row.form);
+        let start = self.inputs[..input].iter().map(bytes).sum();
+        let len = bytes(&self.inputs[input]);
+        row.group
+            .get(start..)
+            .and_then(|rest| rest.get(..len))
+            .unwrap_or_default()
+    }
+
+    /// The row's own bytes of an input whose rows share no ciphertexts.
+    fn own<'a>(&self, row: QueryRow<'a>, input: usize) -> &'a [u8] {
+        let (part, len) = (self.part(row, input), self.inputs[input].row_bytes());
+        part.get(row.index * len..)
+            .and_then(|part| part.get(..len))
+            .unwrap_or_default()
     }
 
     /// Query row to ciphertexts.
@@ -231,41 +305,25 @@ impl PreparedCircuit {
         row: QueryRow<'_>,
         workspace: &mut Workspace,
     ) -> Result<(), EngineError> {
-        let QueryRow { group, form, index } = row;
-        let shared = |source| match form.rows {
-            1 => EngineError::Scheme(source),
-            rows => EngineError::Shared { rows, source },
-        };
-        let expected = self.group_bytes(form)?;
-        if group.len() != expected {
-            return Err(shared(SchemeError::Length {
+        let expected = self.group_bytes(row.form)?;
+        if row.group.len() != expected {
+            let source = SchemeError::Length {
                 what: "query row",
                 expected,
-                found: group.len(),
-            }));
-        }
-        workspace.fit(&self.inputs);
-        let mut rest = group;
-        for (shape, input) in self.inputs.iter().zip(&mut workspace.inputs) {
-            let (part, after) = rest.split_at(shape.group_bytes(form));
-            rest = after;
-            let own = || {
-                let len = shape.row_bytes();
-                part.get(index * len..).and_then(|part| part.get(..len))
+                found: row.group.len(),
             };
-            let own = || own().unwrap_or_default();
+            return Err(shared(row.form, source));
+        }
+        workspace.fit(&self.inputs, self.executable.is_streaming());
+        for (index, (shape, input)) in self.inputs.iter().zip(&mut workspace.inputs).enumerate() {
             match (shape, input) {
-                (InputShape::Selectors(selectors), Expanded::Selectors(out)) => {
-                    if let Some(group) = shape.group(form) {
-                        let set = self.set.name;
-                        let key = key.ok_or(SchemeError::EvaluationKeyMissing { set })?;
-                        query::expand_row(key, &group, part, index, out).map_err(shared)?;
-                    } else {
-                        query::expand_selectors(key, selectors, own(), out)?;
-                    }
+                (InputShape::Selectors(_), Expanded::Selectors(out)) => {
+                    self.expand_selectors(key, row, index, 0, out)?;
                 }
+                (InputShape::Selectors(_), Expanded::Streamed) => {}
                 (InputShape::Features(shape), input) => {
-                    *input = Expanded::Features(query::decode_linear(shape, own())?);
+                    let own = self.own(row, index);
+                    *input = Expanded::Features(query::decode_linear(shape, own)?);
                 }
                 (InputShape::Selectors(_), Expanded::Features(_)) => {
                     unreachable!("memory was made for this shape")
@@ -292,13 +350,16 @@ impl PreparedCircuit {
 
 impl Workspace {
     /// Makes room for inputs of these shapes: the selectors of the row before, if they have the same
-    /// dimensions.
-    fn fit(&mut self, shapes: &[InputShape]) {
+    /// dimensions; none where they are expanded as they are needed.
+    fn fit(&mut self, shapes: &[InputShape], streaming: bool) {
         self.inputs.truncate(shapes.len());
         for (index, shape) in shapes.iter().enumerate() {
             let fits = match (shape, self.inputs.get(index)) {
+                (InputShape::Selectors(_), Some(Expanded::Streamed)) => streaming,
                 (InputShape::Selectors(shape), Some(Expanded::Selectors(selectors))) => {
-                    selectors.shape() == shape.ggsw() && selectors.len() == shape.selectors
+                    !streaming
+                        && selectors.shape() == shape.ggsw()
+                        && selectors.len() == shape.selectors
                 }
                 (InputShape::Features(_), Some(Expanded::Features(_))) => true,
                 _ => false,
@@ -307,6 +368,7 @@ impl Workspace {
                 continue;
             }
             let fresh = match shape {
+                InputShape::Selectors(_) if streaming => Expanded::Streamed,
                 InputShape::Selectors(shape) => {
                     Expanded::Selectors(FourierSelectors::zeroed(shape.ggsw(), shape.selectors))
                 }
@@ -316,6 +378,14 @@ impl Workspace {
             self.inputs.truncate(index);
             self.inputs.push(fresh);
         }
+    }
+}
+
+/// An error of what rows share.
+fn shared(form: GroupForm, source: SchemeError) -> EngineError {
+    match form.rows {
+        1 => EngineError::Scheme(source),
+        rows => EngineError::Shared { rows, source },
     }
 }
 

@@ -4,12 +4,13 @@ mod memory;
 mod statistics;
 mod weights;
 
-pub(crate) use memory::{Expanded, Values};
+pub(crate) use memory::{Expanded, Frames, Values};
 pub use statistics::Statistics;
+pub use weights::MAX_WEIGHT_BYTES;
 
 use crate::kernel::{self, Component};
 use crate::lower::{self, External, Form, Outcome, Program, RowTerm, Step, SumStep, Term};
-use crate::schedule::{Block, Schedule};
+use crate::schedule::{Block, GROUP, Group, Schedule};
 use aligned_vec::AVec;
 use cipherfn_circuit::circuit::{Circuit, Input, InputId, SelectorId};
 use cipherfn_circuit::{CircuitError, Dimensions};
@@ -20,10 +21,13 @@ use cipherfn_scheme::selectors::{FourierSelectors, GgswShape};
 use memory::{Scratch, Working, zeroed};
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 use weights::Products;
 
-/// Memory for the selectors and values of one row.
+/// The most memory for the selectors and values of one row that are there at once.
 const MAX_BYTES: u64 = 8 << 30;
+/// The most that all its selectors would take: half a minute of expansion.
+const MAX_SELECTOR_BYTES: u64 = 48 << 30;
 /// Memory of a CMUX in program and schedule, rounded up.
 const STEP_BYTES: usize = 256;
 
@@ -31,8 +35,8 @@ const STEP_BYTES: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Executable {
     dimensions: Dimensions,
-    /// One an input that is a group of selectors.
-    gadgets: Vec<Option<Gadget>>,
+    /// One an input that is a group of selectors: their number, and their gadget.
+    groups: Vec<Option<(u32, Gadget)>>,
     /// The most levels of a gadget, at least 1.
     levels: usize,
     program: Program,
@@ -45,33 +49,108 @@ pub(crate) struct Executable {
 }
 
 impl Executable {
-    /// Prepares a checked circuit.
-    pub(crate) fn new(circuit: &Circuit, dimensions: Dimensions) -> Result<Self, CircuitError> {
-        let selectors = selector_bytes(circuit, dimensions);
-        within_memory(selectors)?;
+    /// Prepares a checked circuit. Its selectors and values take at most `memory` bytes if
+    /// they can: selectors are expanded anew each time that they are needed, if there is no room to
+    /// keep them.
+    pub(crate) fn new(
+        circuit: &Circuit,
+        dimensions: Dimensions,
+        memory: u64,
+    ) -> Result<Self, CircuitError> {
         let transform = Transform::new(dimensions.polynomial_size);
         let products = Products::new(circuit, &transform)?;
         let program = lower::lower(circuit, dimensions.polynomial_size)?;
-        let schedule = Schedule::new(&program);
-        let gadgets: Vec<Option<Gadget>> = circuit.inputs.iter().map(gadget).collect();
-        let levels = gadgets.iter().flatten().map(|gadget| gadget.levels).max();
+        let groups: Vec<Option<(u32, Gadget)>> = circuit.inputs.iter().map(group).collect();
+        let levels = groups.iter().flatten().map(|(_, gadget)| gadget.levels);
         let mut executable = Self {
             dimensions,
-            gadgets,
-            levels: levels.unwrap_or(1) as usize,
+            levels: levels.max().unwrap_or(1) as usize,
+            groups,
             monomials: monomials(&program, &transform),
             statistics: Statistics::of(&program),
+            schedule: Schedule::new(&program),
             program,
-            schedule,
             products,
             transform,
         };
-        let values = (executable.schedule.slot_count * executable.value_len()) as u64;
-        let bytes = selectors + values * size_of::<c64>() as u64;
-        within_memory(bytes)?;
+        let (values, selectors) = (executable.value_bytes(), executable.selector_bytes());
+        bounded(selectors, MAX_SELECTOR_BYTES)?;
+        if values.saturating_add(selectors) > memory {
+            let frames = memory.saturating_sub(values) / executable.frame_bytes().max(1);
+            executable.schedule = Schedule::streaming(&executable.program, frames as usize);
+        }
+        let bytes = executable.value_bytes() + executable.selector_bytes();
+        bounded(bytes, MAX_BYTES)?;
+        executable.statistics.expanded = executable.expanded();
         executable.statistics.live_values = executable.schedule.slot_count;
         executable.statistics.bytes = bytes;
         Ok(executable)
+    }
+
+    /// Whether selectors are expanded as they are needed.
+    pub(crate) const fn is_streaming(&self) -> bool {
+        self.schedule.streaming.is_some()
+    }
+
+    /// Memory of the values between steps.
+    fn value_bytes(&self) -> u64 {
+        (self.schedule.slot_count * self.value_len() * size_of::<c64>()) as u64
+    }
+
+    /// Memory of the selectors that are there at once.
+    fn selector_bytes(&self) -> u64 {
+        match &self.schedule.streaming {
+            Some(streaming) => streaming.frames as u64 * self.frame_bytes(),
+            None => (0..self.groups.len())
+                .filter_map(|input| self.groups[input].map(|(count, _)| (input, count)))
+                .map(|(input, count)| self.ggsw_bytes(input) * u64::from(count))
+                .sum(),
+        }
+    }
+
+    /// Memory of the largest group of selectors that are expanded together.
+    fn frame_bytes(&self) -> u64 {
+        let inputs = (0..self.groups.len()).filter(|input| self.groups[*input].is_some());
+        let largest = inputs.map(|input| self.ggsw_bytes(input)).max();
+        largest.unwrap_or_default() * u64::from(GROUP)
+    }
+
+    fn ggsw_bytes(&self, input: usize) -> u64 {
+        (self.shape(input).ggsw_len() * size_of::<c64>()) as u64
+    }
+
+    /// Dimensions of the selectors of an input.
+    fn shape(&self, input: usize) -> GgswShape {
+        let (_, gadget) = self.groups[input].expect("selectors are of a group");
+        GgswShape {
+            glwe_dimension: self.dimensions.glwe_dimension,
+            polynomial_size: self.dimensions.polynomial_size,
+            gadget,
+        }
+    }
+
+    /// Dimensions and number of the selectors that are expanded together.
+    fn group_size(&self, group: Group) -> (GgswShape, usize) {
+        let input = group.input as usize;
+        let (count, _) = self.groups[input].expect("selectors are of a group");
+        let count = (count - group.number * GROUP).min(GROUP);
+        (self.shape(input), count as usize)
+    }
+
+    /// Selectors that a row expands.
+    fn expanded(&self) -> usize {
+        match &self.schedule.streaming {
+            Some(streaming) => {
+                let loads = streaming.loads.iter().flatten();
+                loads.map(|load| self.group_size(load.group).1).sum()
+            }
+            None => self
+                .groups
+                .iter()
+                .flatten()
+                .map(|(count, _)| *count as usize)
+                .sum(),
+        }
     }
 
     /// Bytes of memory that the prepared circuit takes: the transforms of its plaintexts, and steps
@@ -90,25 +169,50 @@ impl Executable {
     }
 
     /// Evaluates on one row's inputs, a result an output; with `parallel`, on the threads of the
-    /// current rayon pool. The results do not depend on their number.
-    pub(crate) fn evaluate(
+    /// current rayon pool. The results depend neither on their number nor on what is in memory
+    /// when. `expand` expands selectors of an input from the first that it is told on; what that
+    /// took is returned.
+    pub(crate) fn evaluate<E: Send>(
         &self,
         inputs: &[Expanded],
-        values: &mut Values,
-        results: &mut Vec<Glwe>,
+        memory: RowMemory<'_>,
         parallel: bool,
-    ) {
+        expand: impl Fn(usize, usize, &mut FourierSelectors) -> Result<(), E> + Sync,
+    ) -> Result<Duration, E> {
+        let RowMemory {
+            frames,
+            values,
+            results,
+        } = memory;
         let len = self.value_len();
         values.fit(self.schedule.slot_count, len, len * self.levels);
+        let streaming = self.schedule.streaming.as_ref();
+        frames.fit(streaming.map_or(0, |streaming| streaming.frames));
         let parallel = parallel && rayon::current_num_threads() > 1;
-        for stage in &self.schedule.stages {
+        let mut expanding = Duration::ZERO;
+        for (index, stage) in self.schedule.stages.iter().enumerate() {
+            if let Some(streaming) = streaming {
+                let start = Instant::now();
+                frames.load(
+                    &streaming.loads[index],
+                    parallel,
+                    |group| self.group_size(group),
+                    |group, out| expand(group.input as usize, (group.number * GROUP) as usize, out),
+                )?;
+                expanding += start.elapsed();
+            }
+            let row = Row {
+                inputs,
+                frames,
+                values,
+            };
             if parallel && stage.len() > 1 {
                 stage
                     .par_iter()
-                    .for_each(|block| self.evaluate_block(block, inputs, values));
+                    .for_each(|block| self.evaluate_block(block, row));
             } else {
                 for block in stage {
-                    self.evaluate_block(block, inputs, values);
+                    self.evaluate_block(block, row);
                 }
             }
         }
@@ -119,6 +223,7 @@ impl Executable {
                 .any(|later| later.step == result.step);
             self.extract(result, again, values, out);
         }
+        Ok(expanding)
     }
 
     fn value_len(&self) -> usize {
@@ -130,11 +235,12 @@ impl Executable {
     }
 
     fn gadget(&self, selector: SelectorId) -> Gadget {
-        self.gadgets[selector.input.index()].expect("checked: selectors are of a group")
+        let group = self.groups[selector.input.index()];
+        group.expect("checked: selectors are of a group").1
     }
 
-    fn evaluate_block(&self, block: &Block, inputs: &[Expanded], values: &Values) {
-        let row = Row { inputs, values };
+    fn evaluate_block(&self, block: &Block, row: Row<'_>) {
+        let values = row.values;
         values.with_scratch(
             || self.scratch(),
             |scratch| {
@@ -161,10 +267,10 @@ impl Executable {
                         &self.program.steps[*step as usize].externals()[*external as usize];
                     let gadget = self.gadget(external.selector);
                     let digits = self.decompose(external, gadget, row, scratch);
+                    let (selectors, index) = row.selectors(external.selector);
                     kernel::add_products(
                         &mut values.write(self.slot(*step)),
-                        row.selectors(external.selector)
-                            .ggsw(external.selector.index as usize),
+                        selectors.ggsw(index),
                         digits,
                         self.transform.fourier_size(),
                     );
@@ -240,13 +346,12 @@ impl Executable {
         &self,
         out: &mut [c64],
         row: &RowTerm,
-        selectors: &FourierSelectors,
+        (selectors, index): (&FourierSelectors, usize),
         working: &mut Working,
     ) {
         let gadget = self.gadget(row.selector);
         let levels = gadget.levels as usize;
         let size = self.transform.fourier_size();
-        let index = row.selector.index as usize;
         let body_row = |level| selectors.row(index, level, self.dimensions.glwe_dimension);
         let mut digits = [0.0; 64];
         if let [(position, value)] = row.plaintext.coefficients() {
@@ -349,13 +454,23 @@ impl Executable {
 #[derive(Clone, Copy)]
 struct Row<'a> {
     inputs: &'a [Expanded],
+    frames: &'a Frames,
     values: &'a Values,
 }
 
+/// Memory of one row's evaluation, and where its results go.
+pub(crate) struct RowMemory<'a> {
+    pub(crate) frames: &'a mut Frames,
+    pub(crate) values: &'a mut Values,
+    pub(crate) results: &'a mut Vec<Glwe>,
+}
+
 impl<'a> Row<'a> {
-    fn selectors(self, selector: SelectorId) -> &'a FourierSelectors {
+    /// The selectors among which this one is, and its place.
+    fn selectors(self, selector: SelectorId) -> (&'a FourierSelectors, usize) {
         match &self.inputs[selector.input.index()] {
-            Expanded::Selectors(selectors) => selectors,
+            Expanded::Selectors(selectors) => (selectors, selector.index as usize),
+            Expanded::Streamed => self.frames.find(selector),
             Expanded::Features(_) => unreachable!("checked: selectors are of a group"),
         }
     }
@@ -363,41 +478,27 @@ impl<'a> Row<'a> {
     fn features(self, input: InputId) -> &'a [Glwe] {
         match &self.inputs[input.index()] {
             Expanded::Features(ciphertexts) => ciphertexts,
-            Expanded::Selectors(_) => unreachable!("checked: a product is of a feature vector"),
+            Expanded::Selectors(_) | Expanded::Streamed => {
+                unreachable!("checked: a product is of a feature vector")
+            }
         }
     }
 }
 
-fn gadget(input: &Input) -> Option<Gadget> {
+fn group(input: &Input) -> Option<(u32, Gadget)> {
     match input {
-        Input::Selectors(group) => Some(group.gadget),
+        Input::Selectors(group) => Some((group.count, group.gadget)),
         Input::Features(_) => None,
     }
 }
 
-/// Memory of a row's selectors.
-fn selector_bytes(circuit: &Circuit, dimensions: Dimensions) -> u64 {
-    let bytes = |input: &Input| match input {
-        Input::Selectors(group) => {
-            let shape = GgswShape {
-                glwe_dimension: dimensions.glwe_dimension,
-                polynomial_size: dimensions.polynomial_size,
-                gadget: group.gadget,
-            };
-            u64::from(group.count) * (shape.ggsw_len() * size_of::<c64>()) as u64
-        }
-        Input::Features(_) => 0,
-    };
-    circuit.inputs.iter().map(bytes).sum()
-}
-
-fn within_memory(bytes: u64) -> Result<(), CircuitError> {
-    if bytes <= MAX_BYTES {
+fn bounded(bytes: u64, limit: u64) -> Result<(), CircuitError> {
+    if bytes <= limit {
         return Ok(());
     }
     Err(CircuitError::TooLarge {
         unit: "bytes of selectors and values",
-        limit: MAX_BYTES,
+        limit,
     })
 }
 

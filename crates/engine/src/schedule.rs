@@ -5,6 +5,10 @@
 //! become too many. Steps are taken in depth-first order and cut into *segments*. In a segment, the
 //! next steps are always those of the selectors that most of the steps with known operands use.
 
+mod stream;
+
+pub(crate) use stream::{GROUP, Group, Load};
+
 use crate::lower::{Program, Step};
 use cipherfn_circuit::circuit::SelectorId;
 use std::cmp::Reverse;
@@ -31,6 +35,17 @@ pub(crate) struct Schedule {
     pub(crate) slots: Vec<u32>,
     /// Number of slots.
     pub(crate) slot_count: usize,
+    /// Where not all selectors are in memory at once: which are expanded when.
+    pub(crate) streaming: Option<Streaming>,
+}
+
+/// A schedule's selectors, expanded as they are needed.
+#[derive(Debug)]
+pub(crate) struct Streaming {
+    /// What to expand before each stage.
+    pub(crate) loads: Vec<Vec<Load>>,
+    /// Groups of selectors that are in memory at once.
+    pub(crate) frames: usize,
 }
 
 /// Steps that one thread evaluates together.
@@ -42,24 +57,38 @@ pub(crate) struct Block {
 }
 
 impl Schedule {
+    /// With all selectors in memory.
     pub(crate) fn new(program: &Program) -> Self {
-        Self::with_segment(program, SEGMENT)
+        Self::of_stages(program, &stages(program, SEGMENT), None)
     }
 
-    fn with_segment(program: &Program, segment: usize) -> Self {
-        let order = depth_first(program);
-        let mut stages = Vec::new();
-        for segment in order.chunks(segment) {
-            stages.extend(by_selector(program, segment));
-        }
-        let (slots, slot_count) = assign_slots(program, &stages);
+    /// With about `frames` groups of selectors in memory, as many as any one step needs at least.
+    pub(crate) fn streaming(program: &Program, frames: usize) -> Self {
+        let (least, all) = stream::needs(program);
+        let frames = frames.clamp(least, all);
+        let stages = stream::cut(program, stages(program, SEGMENT), frames);
+        let loads = stream::loads(program, &stages, frames);
+        Self::of_stages(program, &stages, Some(Streaming { loads, frames }))
+    }
+
+    fn of_stages(program: &Program, stages: &[Vec<u32>], streaming: Option<Streaming>) -> Self {
+        let (slots, slot_count) = assign_slots(program, stages);
         let stages = stages.iter().map(|stage| blocks(program, stage)).collect();
         Self {
             stages,
             slots,
             slot_count,
+            streaming,
         }
     }
+}
+
+/// The stages of all segments.
+fn stages(program: &Program, segment: usize) -> Vec<Vec<u32>> {
+    depth_first(program)
+        .chunks(segment)
+        .flat_map(|segment| by_selector(program, segment))
+        .collect()
 }
 
 /// The steps that a step reads.

@@ -92,7 +92,7 @@ pub enum Predicate {
 /// torus, in coefficient `(i % block) * stride` of ciphertext `i / block`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearEncoding {
-    /// Names for errors.
+    /// Names for errors, one a feature: the first entries of the feature vector.
     pub names: Vec<String>,
     /// Middle of each feature's range.
     pub centre: Vec<f64>,

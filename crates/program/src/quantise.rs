@@ -97,15 +97,15 @@ impl SelectorEncoding {
 }
 
 impl LinearEncoding {
-    /// Torus values (units of 2^-64) of a feature vector, one a feature. A value outside its range
-    /// becomes the end of the range that is nearer: see [`Self::limited`].
+    /// Torus values (units of 2^-64) of the first entries of a feature vector, one a feature that has
+    /// a name here. A value outside its range becomes the end of the range that is nearer: see [`Self::limited`].
     pub fn messages(&self, features: &[f32]) -> Result<Vec<u64>, QuantiseError> {
-        if features.len() != self.names.len() {
-            return Err(QuantiseError::Width {
+        let own = features
+            .get(..self.names.len())
+            .ok_or(QuantiseError::Width {
                 expected: self.names.len(),
                 found: features.len(),
-            });
-        }
+            })?;
         let entry = |(index, value): (usize, &f32)| {
             if value.is_nan() {
                 let name = self.names[index].clone();
@@ -114,7 +114,7 @@ impl LinearEncoding {
             let relative = self.relative(index, *value).clamp(-1.0, 1.0);
             Ok((relative * self.delta * TORUS).round() as i64 as u64)
         };
-        features.iter().enumerate().map(entry).collect()
+        own.iter().enumerate().map(entry).collect()
     }
 
     /// Index of each feature whose value is outside the range that the model was compiled for,

@@ -8,10 +8,12 @@ mod selectors;
 #[cfg(test)]
 mod tests;
 
-pub use group::{GroupShape, encrypt_digits, encrypt_group, expand_row};
+pub use group::{GroupShape, encrypt_digits, encrypt_group, expand_part_of_row, expand_row};
 pub use input::{GroupForm, InputShape, InputValues, encrypt_row, encrypt_rows};
 pub use linear::{LinearQueryShape, decode_linear, encrypt_linear};
-pub use selectors::{SelectorQueryShape, encrypt_selectors, expand_selectors};
+pub use selectors::{
+    SelectorQueryShape, encrypt_selectors, expand_part_of_selectors, expand_selectors,
+};
 
 use crate::error::SchemeError;
 use crate::parameters::ParameterSet;

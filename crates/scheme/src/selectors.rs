@@ -44,12 +44,35 @@ pub struct FourierSelectors {
     data: AVec<c64>,
 }
 
+/// None.
+impl Default for FourierSelectors {
+    fn default() -> Self {
+        let shape = GgswShape {
+            glwe_dimension: 0,
+            polynomial_size: 0,
+            gadget: Gadget {
+                base_log: 0,
+                levels: 0,
+            },
+        };
+        Self::zeroed(shape, 0)
+    }
+}
+
 impl FourierSelectors {
     /// `count` selectors, all zero (not encryptions of anything).
     pub fn zeroed(shape: GgswShape, count: usize) -> Self {
         let mut data = AVec::new(CACHELINE_ALIGN);
         data.resize(shape.ggsw_len() * count, c64::new(0.0, 0.0));
         Self { shape, count, data }
+    }
+
+    /// Makes it `count` selectors of another shape, in the same memory where that is enough. Their
+    /// values are whatever was there.
+    pub fn reset(&mut self, shape: GgswShape, count: usize) {
+        self.data
+            .resize(shape.ggsw_len() * count, c64::new(0.0, 0.0));
+        (self.shape, self.count) = (shape, count);
     }
 
     /// Dimensions of each.

@@ -154,15 +154,28 @@ impl Key {
 }
 
 impl Model {
-    /// Prepares a bundle's circuit.
+    /// Prepares a bundle's circuit, with as much memory as [`PreparedCircuit::new`] gives it.
     pub fn new(bundle: &Bundle) -> Result<Self, ModelError> {
+        Self::of(bundle, PreparedCircuit::new(&bundle.circuit)?)
+    }
+
+    /// Prepares a bundle's circuit so that rows under evaluation take at most `memory` bytes, if
+    /// they can ([`PreparedCircuit::with_memory`]).
+    pub fn with_memory(bundle: &Bundle, memory: u64) -> Result<Self, ModelError> {
+        Self::of(
+            bundle,
+            PreparedCircuit::with_memory(&bundle.circuit, memory)?,
+        )
+    }
+
+    fn of(bundle: &Bundle, circuit: PreparedCircuit) -> Result<Self, ModelError> {
         let document = SpecsDocument::from_json_bytes(&bundle.specs)?;
         let mut key_parts: BTreeSet<String> = document.specs().key_parts.iter().cloned().collect();
         if bundle.circuit.needs_evaluation_key() {
             key_parts.insert(EXPANSION.to_owned());
         }
         Ok(Self {
-            circuit: PreparedCircuit::new(&bundle.circuit)?,
+            circuit,
             specs: document.hash(),
             specs_v1: bundle.specs_v1.as_deref().map(Hash::of),
             key_parts,

@@ -37,13 +37,14 @@ pub struct WarmKey {
 pub struct Warm<M, K> {
     models: Cache<M, Arc<WarmModel>>,
     keys: Cache<K, Arc<WarmKey>>,
+    row_memory: u64,
 }
 
 impl WarmModel {
-    /// Prepares a stored bundle.
-    pub fn new(bytes: &[u8]) -> Result<Self, ModelError> {
+    /// Prepares a stored bundle; rows under evaluation take at most `memory` bytes, if they can.
+    pub fn new(bytes: &[u8], memory: u64) -> Result<Self, ModelError> {
         Ok(Self {
-            model: Model::new(&bundle::read(bytes)?)?,
+            model: Model::with_memory(&bundle::read(bytes)?, memory)?,
             estimate: Estimate::default(),
         })
     }
@@ -87,7 +88,13 @@ where
                 model.model.circuit().memory_len()
             }),
             keys: cache(memory / PART, |key: &Arc<WarmKey>| key.key.memory_len()),
+            row_memory: memory - 2 * (memory / PART),
         }
+    }
+
+    /// What the rows under evaluation may take: what the caches leave. Caches are rarely full.
+    pub const fn row_memory(&self) -> u64 {
+        self.row_memory
     }
 
     /// The model, if it is in memory.

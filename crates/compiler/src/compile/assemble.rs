@@ -98,7 +98,7 @@ impl Assembly {
                 stride: output.stride,
             });
             assembly.decoding.replies.extend(replies);
-            assembly.inputs.push(plan.encoding);
+            assembly.inputs.extend(plan.encodings);
             assembly.facts.push(plan.facts);
             append(&mut assembly.circuit, plan.circuit);
         }

@@ -6,7 +6,7 @@
 //! delta r_i` with integers `w_ci` near `A_ci / unit_c`.
 
 mod fit;
-mod ranges;
+pub(super) mod ranges;
 
 use super::scores::{Coefficient, ScoreMap};
 use super::{Facts, Family, Plan, Reading, Setting};
@@ -42,7 +42,7 @@ impl Family for LinearModel {
             backend,
             ..
         } = *setting;
-        let ranges = ranges::widen(&self.weights, ranges::inputs(features));
+        let ranges = ranges::widen(&self.weights, ranges::inputs(features, ranges::WIDENING));
         let weights = ranges::contributions(&self.weights, &ranges);
         let scores = ScoreMap::of_linear(&weights, &self.at_centres(&ranges));
         let row = |score: &u32| weights[*score as usize].as_slice();
@@ -78,7 +78,12 @@ impl Family for LinearModel {
         let coefficients: Vec<Coefficient> = outputs.map(Coefficient::from).collect();
         let stride = coefficients.len() as u32;
         Ok(Plan {
-            encoding: Encoding::Linear(encoding(&features.names, &ranges, &fit, block)),
+            encodings: vec![Encoding::Linear(encoding(
+                &features.names,
+                &ranges,
+                &fit,
+                block,
+            ))],
             reading: Reading {
                 scores: scores.decodings(&coefficients),
                 deviation: deviations.fold(Deviation::default(), Deviation::max),
@@ -97,7 +102,7 @@ impl Family for LinearModel {
                 query_bytes: fit.query_bytes(backend),
                 reply_bytes: backend.reply_bytes(coefficients.len(), fit.reply_bits),
                 shared: backend.shared(
-                    &InputShape::Features(fit.query_shape(backend)),
+                    &[InputShape::Features(fit.query_shape(backend))],
                     coefficients.len(),
                     fit.reply_bits,
                 ),
@@ -167,12 +172,7 @@ fn encoding(names: &[String], ranges: &[(f64, f64)], fit: &Fit, block: usize) ->
 }
 
 fn feature_report(names: &[String], bits: u32) -> FeatureReport {
-    let encoded = names.iter().map(|name| EncodedFeature {
-        name: name.clone(),
-        form: "coefficient".into(),
-        bins: None,
-        bits,
-    });
+    let encoded = names.iter().map(|name| encoded(name, bits));
     FeatureReport {
         mode: "ranges".into(),
         revealed: "for each feature the range that is accepted (that of the calibration rows, \
@@ -180,5 +180,15 @@ fn feature_report(names: &[String], bits: u32) -> FeatureReport {
                    scores; no weight"
             .into(),
         encoded: encoded.collect(),
+    }
+}
+
+/// A feature in a coefficient of a ciphertext.
+pub(super) fn encoded(name: &str, bits: u32) -> EncodedFeature {
+    EncodedFeature {
+        name: name.to_owned(),
+        form: "coefficient".into(),
+        bins: None,
+        bits,
     }
 }

@@ -58,6 +58,20 @@ impl ScoreMap {
         Self::of(&trees.base, |score| Part::of_leaves(trees, score))
     }
 
+    /// A coefficient for each score.
+    pub(crate) fn separate(base: &[f64]) -> Self {
+        let score = |(coefficient, base): (u32, &f64)| Affine {
+            coefficient,
+            factor: 1.0,
+            offset: *base,
+            deviation: 0.0,
+        };
+        Self {
+            carried: (0..base.len() as u32).collect(),
+            scores: (0..).zip(base).map(score).collect(),
+        }
+    }
+
     /// For linear maps of inputs in [-1, 1]: one row of weights and one constant a score.
     pub(crate) fn of_linear(weights: &[Vec<f64>], constants: &[f64]) -> Self {
         Self::of(constants, |score| {

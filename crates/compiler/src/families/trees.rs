@@ -21,6 +21,8 @@ mod expression;
 mod facts;
 mod forms;
 mod graph;
+mod inputs;
+mod leaves;
 mod lower;
 mod noise;
 mod oblivious;
@@ -29,15 +31,16 @@ mod quantisation;
 use super::scores::{Coefficient, ScoreMap};
 use super::{Facts, Family, Plan, Reading, Setting};
 use crate::error::CompileError;
-use crate::model::TreeEnsemble;
+use crate::model::{LinearTrees, TreeEnsemble};
+use crate::options::FeatureMode;
 use crate::report::WorkReport;
 use binned::BinnedEnsemble;
 use choice::{Choice, Problem, choose};
 use cipherfn_circuit::Circuit;
-use cipherfn_circuit::circuit::{
-    Constant, Input, Node, NodeId, Output, SelectorForm, SelectorGroup,
-};
+use cipherfn_circuit::circuit::{Constant, Input, NodeId, Output, SelectorForm, SelectorGroup};
 use cipherfn_protocol::specs::{Encoding, Selector, SelectorEncoding};
+use cipherfn_scheme::query::InputShape;
+use inputs::Inputs;
 use quantisation::{FeatureInfo, Quantisation};
 
 impl Family for TreeEnsemble {
@@ -46,72 +49,119 @@ impl Family for TreeEnsemble {
     }
 
     fn plan(&self, setting: &Setting<'_>) -> Result<Plan, CompileError> {
-        let Setting {
-            features,
-            options,
-            usual_bits,
-            seed,
-            backend,
-        } = *setting;
-        let mut counts = facts::count(self)?;
-        let infos = FeatureInfo::of(features);
-        let quantisation = Quantisation::fit(self, &infos, options.features, seed);
-        let scores = ScoreMap::of_trees(self);
-        if scores.carried.is_empty() {
-            return Err(CompileError::Constant);
-        }
-        let ensemble = BinnedEnsemble::new(self, &quantisation, &scores);
-        counts.predicates = ensemble.predicates.len();
-        let target = options.precision.unwrap_or(usual_bits);
-        let choice = choose(&Problem {
-            ensemble: &ensemble,
-            hides_use: quantisation.hides_use,
-            profile: options.profile,
-            target,
-            backend,
-        });
-        let selectors = choice.lowered.selectors.len() as u32;
-        if selectors == 0 {
-            return Err(CompileError::Constant);
-        }
-        let coefficients = coefficients(&choice);
-        let mut warnings = Vec::new();
-        if choice.bits < target {
-            warnings.push(format!(
-                "{:.1} bits of precision are guaranteed instead of the usual {target}",
-                choice.bits
-            ));
-        }
-        Ok(Plan {
-            encoding: Encoding::Selectors(encoding(&quantisation, &choice, setting)),
-            reading: Reading {
-                scores: scores.decodings(&coefficients),
-                deviation: choice.budget.deviation,
-            },
-            facts: Facts {
-                target_bits: target,
-                bits: choice.bits,
-                range_of: "every possible row",
-                features: facts::features(options.features, &quantisation, &choice),
-                work: WorkReport {
-                    gadget: Some(choice.gadget),
-                    counts: Some(choice.work),
-                    predicted_microseconds: choice.microseconds,
-                },
-                trees: Some(counts),
-                query_bytes: backend.query_bytes(selectors, choice.gadget),
-                reply_bytes: backend.reply_bytes(coefficients.len(), choice.budget.reply_bits),
-                shared: backend.shared_selectors(
-                    selectors,
-                    choice.gadget,
-                    (coefficients.len(), choice.budget.reply_bits),
-                ),
-                key_parts: backend.expansion(),
-                warnings,
-            },
-            circuit: circuit(choice, setting),
-        })
+        plan(self, None, setting)
     }
+}
+
+impl Family for LinearTrees {
+    fn name(&self) -> &'static str {
+        "tree ensemble with linear leaves"
+    }
+
+    fn plan(&self, setting: &Setting<'_>) -> Result<Plan, CompileError> {
+        let exact = matches!(setting.options.features, FeatureMode::Exact { .. });
+        let inputs = Inputs::new(self, setting.features, exact);
+        plan(&self.constants, Some(&inputs), setting)
+    }
+}
+
+/// The plan for trees, whose leaves weigh `inputs` if there are any.
+fn plan(
+    trees: &TreeEnsemble,
+    inputs: Option<&Inputs<'_>>,
+    setting: &Setting<'_>,
+) -> Result<Plan, CompileError> {
+    let Setting {
+        features,
+        options,
+        usual_bits,
+        seed,
+        backend,
+    } = *setting;
+    let mut counts = facts::count(trees)?;
+    let infos = FeatureInfo::of(features);
+    let quantisation = Quantisation::fit(trees, &infos, options.features, seed);
+    let scores = match inputs {
+        None => ScoreMap::of_trees(trees),
+        Some(_) => ScoreMap::separate(&trees.base),
+    };
+    if scores.carried.is_empty() {
+        return Err(CompileError::Constant);
+    }
+    let ensemble = BinnedEnsemble::new(trees, &quantisation, &scores, inputs);
+    counts.predicates = ensemble.predicates.len();
+    let target = options.precision.unwrap_or(usual_bits);
+    let weighing = inputs.map(|inputs| inputs.weighing(features));
+    let choice = choose(&Problem {
+        ensemble: &ensemble,
+        hides_use: quantisation.hides_use,
+        profile: options.profile,
+        target,
+        backend,
+        weighing: weighing.as_ref(),
+    });
+    if choice.lowered.selectors.is_empty() {
+        return Err(CompileError::Constant);
+    }
+    let coefficients = coefficients(&choice);
+    let mut warnings = Vec::new();
+    if choice.bits < target {
+        warnings.push(format!(
+            "{:.1} bits of precision are guaranteed instead of the usual {target}",
+            choice.bits
+        ));
+    }
+    let mut encoded = facts::features(options.features, &quantisation, &choice);
+    let mut encodings = vec![Encoding::Selectors(encoding(
+        &quantisation,
+        &choice,
+        setting,
+    ))];
+    let mut circuit_inputs = vec![Input::Selectors(SelectorGroup {
+        count: choice.lowered.selectors.len() as u32,
+        gadget: choice.gadget,
+        transport: backend.transport(),
+        form: SelectorForm::Bits,
+    })];
+    if let Some(inputs) = inputs {
+        inputs.check_size(choice.work.products, backend)?;
+        let encoding = inputs.encoding(choice.delta, features, backend);
+        circuit_inputs.push(Input::Features(inputs::circuit_input(&encoding)));
+        inputs::describe(&mut encoded, &encoding);
+        encodings.push(Encoding::Linear(encoding));
+    }
+    let shapes = encodings
+        .iter()
+        .map(|encoding| InputShape::of(backend.set, encoding));
+    let shapes: Vec<InputShape> = shapes.collect();
+    Ok(Plan {
+        encodings,
+        reading: Reading {
+            scores: scores.decodings(&coefficients),
+            deviation: choice.budget.deviation,
+        },
+        facts: Facts {
+            target_bits: target,
+            bits: choice.bits,
+            range_of: match inputs {
+                None => "every possible row",
+                Some(_) => "the calibration rows",
+            },
+            features: encoded,
+            work: WorkReport {
+                gadget: Some(choice.gadget),
+                counts: Some(choice.work),
+                predicted_microseconds: choice.microseconds,
+            },
+            trees: Some(counts),
+            query_bytes: shapes.iter().map(InputShape::row_bytes).sum(),
+            reply_bytes: backend.reply_bytes(coefficients.len(), choice.budget.reply_bits),
+            shared: backend.shared(&shapes, coefficients.len(), choice.budget.reply_bits),
+            key_parts: backend.expansion(),
+            warnings,
+        },
+        circuit: circuit(choice, circuit_inputs, setting),
+    })
 }
 
 fn coefficients(choice: &Choice) -> Vec<Coefficient> {
@@ -159,7 +209,7 @@ fn encoding(
     }
 }
 
-fn circuit(choice: Choice, setting: &Setting<'_>) -> Circuit {
+fn circuit(choice: Choice, inputs: Vec<Input>, setting: &Setting<'_>) -> Circuit {
     let shift = 64 - choice.gadget.base_log * choice.gadget.levels;
     let graph = choice.lowered.graph;
     let constants = graph.constants.iter().map(|polynomial| {
@@ -170,12 +220,7 @@ fn circuit(choice: Choice, setting: &Setting<'_>) -> Circuit {
     });
     Circuit {
         parameter_set: setting.backend.set.name.to_owned(),
-        inputs: vec![Input::Selectors(SelectorGroup {
-            count: choice.lowered.selectors.len() as u32,
-            gadget: choice.gadget,
-            transport: setting.backend.transport(),
-            form: SelectorForm::Bits,
-        })],
+        inputs,
         constants: constants.collect(),
         outputs: vec![Output {
             node: NodeId(graph.nodes.len() as u32 - 1),
@@ -183,6 +228,6 @@ fn circuit(choice: Choice, setting: &Setting<'_>) -> Circuit {
             stride: 1,
             reply_bits: choice.budget.reply_bits,
         }],
-        nodes: graph.nodes.into_iter().map(Node::Sum).collect(),
+        nodes: graph.nodes,
     }
 }

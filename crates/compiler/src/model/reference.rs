@@ -1,7 +1,7 @@
 //! The model as a float computation: the reference for agreement, and for tests against the
 //! libraries' own outputs.
 
-use super::{Estimator, LinearModel, Model, Test, Tree, TreeEnsemble, TreeNode};
+use super::{Estimator, LinearModel, LinearTrees, Model, Test, Tree, TreeEnsemble, TreeNode};
 use cipherfn_program::{ProgramError, Tensor};
 
 impl Model {
@@ -44,6 +44,7 @@ impl Estimator {
         match self {
             Self::Trees(trees) => trees.raw_scores(features),
             Self::Linear(linear) => linear.raw_scores(features),
+            Self::LinearTrees(trees) => trees.raw_scores(features),
         }
     }
 }
@@ -79,13 +80,45 @@ impl TreeEnsemble {
     }
 }
 
+impl LinearTrees {
+    /// The range of each raw score over feature vectors; 0 without any.
+    pub(crate) fn seen(&self, rows: &[Vec<f32>]) -> Vec<f64> {
+        let mut ends = vec![(f64::INFINITY, f64::NEG_INFINITY); self.constants.scores];
+        for row in rows {
+            for (end, score) in ends.iter_mut().zip(self.raw_scores(row)) {
+                *end = (end.0.min(score), end.1.max(score));
+            }
+        }
+        let range = |(low, high): (f64, f64)| (high - low).max(0.0);
+        ends.into_iter().map(range).collect()
+    }
+
+    /// Raw scores for a feature vector.
+    pub fn raw_scores(&self, features: &[f32]) -> Vec<f64> {
+        let mut scores = self.constants.raw_scores(features);
+        for (tree, slopes) in self.constants.trees.iter().zip(&self.slopes) {
+            for slope in slopes.get(&tree.leaf_node(features)).into_iter().flatten() {
+                let value = f64::from(features[slope.feature as usize]);
+                scores[slope.score as usize] += slope.weight * value;
+            }
+        }
+        scores
+    }
+}
+
 impl Tree {
-    /// The leaf that a feature vector reaches.
+    /// What the leaf that a feature vector reaches adds to which scores.
     pub fn leaf(&self, features: &[f32]) -> &[(u32, f64)] {
-        let mut node = &self.nodes[0];
+        let node = &self.nodes[self.leaf_node(features) as usize];
+        node.as_leaf().unwrap_or_default()
+    }
+
+    /// The leaf that a feature vector reaches.
+    pub fn leaf_node(&self, features: &[f32]) -> u32 {
+        let mut node = 0;
         loop {
-            match node {
-                TreeNode::Leaf(values) => return values,
+            match &self.nodes[node as usize] {
+                TreeNode::Leaf(_) => return node,
                 TreeNode::Split {
                     feature,
                     test,
@@ -99,7 +132,7 @@ impl Tree {
                     } else {
                         test.holds(value)
                     };
-                    node = &self.nodes[if goes_yes { *yes } else { *no } as usize];
+                    node = if goes_yes { *yes } else { *no };
                 }
             }
         }

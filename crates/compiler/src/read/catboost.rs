@@ -15,7 +15,7 @@ use super::answer::ClassNames;
 use super::library::{Library, MAX_SCORES};
 use super::source::{Reading, Source};
 use crate::error::CompileError;
-use crate::model::{Estimator, Model};
+use crate::model::Model;
 use columns::Columns;
 use file::File;
 
@@ -46,7 +46,7 @@ pub(super) fn read(bytes: &[u8], reading: Reading<'_>) -> Result<Model, CompileE
     let name = info.loss_function()?;
     let answer = loss::answer(&name, scores, info.threshold()?)?;
     let (columns, preprocess, vector) = columns.features.finish()?;
-    let estimator = Estimator::Trees(forest.finish(bias, &vector));
+    let estimator = forest.finish(bias, &vector);
     let classes: ClassNames = info.class_names()?.or_given(reading.classes);
     let behind = answer::behind(LIBRARY, scores, &answer, &classes)?;
     let source = Source {

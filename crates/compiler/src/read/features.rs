@@ -5,14 +5,19 @@
 //! missing values that count as zero, membership in a set of categories (1 or 0). 64-bit values
 //! become 32-bit ones that lie on the same side of every threshold.
 
+mod names;
+mod program;
+mod vector;
+
+pub(crate) use names::Names;
+pub(crate) use vector::Vector;
+
 use super::library::{Library, MAX_COLUMNS, MAX_VALUES};
 use crate::error::CompileError;
 use crate::model::Column;
-use cipherfn_program::{
-    BinaryFunction, Kind, Op, ProgramBuilder, ReduceFunction, RowProgram, Tensor, TensorType,
-    UnaryFunction, ValueId,
-};
+use cipherfn_program::{Kind, Op, RowProgram, Tensor, UnaryFunction};
 use cipherfn_protocol::specs::ColumnKind;
+use program::Program;
 use std::collections::HashMap;
 
 #[cfg(test)]
@@ -37,6 +42,9 @@ pub(crate) enum Cells {
 /// How a column's value becomes a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum View {
+    /// The number itself with 0 for NaN, less the column's middle: what linear leaves weigh. These
+    /// come first in the vector.
+    Amount,
     /// As it stands; NaN stays NaN.
     Plain,
     /// NaN becomes 0.
@@ -72,6 +80,8 @@ pub(crate) struct Features {
     kind: Kind,
     names: Names,
     cells: Vec<Cells>,
+    /// What is taken off a column's numbers before they become 32-bit floats.
+    middles: HashMap<u32, f64>,
     views: HashMap<(u32, View), FeatureId>,
     list: Vec<(u32, View)>,
     /// Thresholds of each feature, in no order.
@@ -96,34 +106,6 @@ impl Members {
             Self::Codes(codes) => codes.len(),
             Self::Texts(texts) => texts.len(),
         }
-    }
-}
-
-/// Names of a file's columns.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Names {
-    /// In the file.
-    Own(Vec<String>),
-    /// The file has none: the table's columns are taken in order.
-    Position(usize),
-}
-
-impl Names {
-    /// Number of columns.
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Own(names) => names.len(),
-            Self::Position(count) => *count,
-        }
-    }
-
-    /// A column's name for errors.
-    pub(crate) fn show(&self, column: usize) -> String {
-        match self {
-            Self::Own(names) => names.get(column).cloned(),
-            Self::Position(_) => None,
-        }
-        .unwrap_or_else(|| format!("column {column}"))
     }
 }
 
@@ -154,6 +136,7 @@ impl Features {
             kind,
             names,
             cells: vec![Cells::Numbers; count],
+            middles: HashMap::new(),
             views: HashMap::new(),
             list: Vec::new(),
             thresholds: Vec::new(),
@@ -195,6 +178,23 @@ impl Features {
         })
     }
 
+    /// The feature that is a column's number less `middle`, which is the same for all uses of the
+    /// column.
+    pub(crate) fn amount(
+        &mut self,
+        place: impl std::fmt::Display,
+        column: u32,
+        middle: f64,
+    ) -> Result<FeatureId, CompileError> {
+        if self.cells[column as usize] != Cells::Numbers {
+            let name = self.names.show(column as usize);
+            let problem = format!("it weighs {name}, which holds categories");
+            return Err(self.library.invalid(place, problem));
+        }
+        self.middles.insert(column, middle);
+        Ok(self.feature(column, View::Amount))
+    }
+
     /// The feature that is 1 for members of a set.
     pub(crate) fn member(
         &mut self,
@@ -234,7 +234,10 @@ impl Features {
             thresholds.dedup_by_key(|threshold| (*threshold + 0.0).to_bits());
         }
         let mut order: Vec<u32> = (0..self.list.len() as u32).collect();
-        order.sort_by_key(|&feature| self.list[feature as usize]);
+        order.sort_by_key(|&feature| {
+            let (column, view) = self.list[feature as usize];
+            (view != View::Amount, column, view)
+        });
         let columns = self.input_columns();
         let mut program = Program::new(&self, &columns)?;
         let mut values = Vec::with_capacity(order.len());
@@ -250,7 +253,14 @@ impl Features {
         for (place, &feature) in order.iter().enumerate() {
             places[feature as usize] = place as u32;
         }
-        Ok((columns, preprocess, Vector { places, keys }))
+        let is_amount = |(_, view): &&(u32, View)| *view == View::Amount;
+        let amounts = self.list.iter().filter(is_amount).count();
+        let vector = Vector {
+            places,
+            keys,
+            amounts,
+        };
+        Ok((columns, preprocess, vector))
     }
 
     /// The columns, and a program that gives all their numbers with 0 for missing ones.
@@ -305,344 +315,5 @@ impl Features {
                 missing: *cells != Cells::Hashed,
             })
             .collect()
-    }
-}
-
-/// The finished vector: where features lie, and what thresholds become.
-#[derive(Debug)]
-pub(crate) struct Vector {
-    /// Place of each feature.
-    places: Vec<u32>,
-    /// One a place.
-    keys: Vec<Keys>,
-}
-
-impl Vector {
-    /// Number of features.
-    pub(crate) fn len(&self) -> usize {
-        self.keys.len()
-    }
-
-    /// Place of a feature, and the 32-bit number that stands for a threshold of it.
-    pub(super) fn place(&self, feature: FeatureId, threshold: f64) -> (u32, f32) {
-        let place = self.places[feature.0 as usize];
-        (place, self.keys[place as usize].of(threshold))
-    }
-}
-
-/// How 64-bit thresholds of a feature become 32-bit ones.
-#[derive(Debug, PartialEq)]
-enum Keys {
-    /// Rounded down, as [`Op::Narrow`] does.
-    Rounded,
-    /// The value is the number of these that it exceeds, a threshold its place among them: for
-    /// thresholds that 32 bits cannot tell apart or hold.
-    Ranks(Vec<f64>),
-}
-
-impl Keys {
-    fn of(&self, threshold: f64) -> f32 {
-        match self {
-            Self::Rounded => round_down(threshold),
-            Self::Ranks(all) => all.partition_point(|&own| own < threshold) as f32,
-        }
-    }
-}
-
-/// Largest 32-bit float that is not above `x`.
-fn round_down(x: f64) -> f32 {
-    let nearest = x as f32;
-    if f64::from(nearest) > x {
-        nearest.next_down()
-    } else {
-        nearest
-    }
-}
-
-/// Emits the program.
-struct Program<'a> {
-    features: &'a Features,
-    builder: ProgramBuilder,
-    /// Input of each column, and its entry there.
-    inputs: Vec<(ValueId, u32)>,
-    codes: HashMap<u32, ValueId>,
-}
-
-/// Name of the steps, for errors.
-fn step(features: &Features, column: u32) -> String {
-    features.names.show(column as usize)
-}
-
-impl<'a> Program<'a> {
-    fn new(features: &'a Features, columns: &[Column]) -> Result<Self, CompileError> {
-        let kind = |column: &Column| match column.kind {
-            ColumnKind::Float32 => Kind::F32,
-            ColumnKind::Float64 => Kind::F64,
-            ColumnKind::Int64 => Kind::I64,
-            ColumnKind::Text => Kind::Text,
-        };
-        let types = columns
-            .iter()
-            .map(|column| TensorType {
-                kind: kind(column),
-                len: column.width,
-            })
-            .collect();
-        let builder = ProgramBuilder::new(types)?;
-        let inputs = match features.names {
-            Names::Own(_) => (0..columns.len())
-                .map(|at| (builder.input(at), 0))
-                .collect(),
-            Names::Position(count) => (0..count as u32).map(|at| (builder.input(0), at)).collect(),
-        };
-        Ok(Self {
-            features,
-            builder,
-            inputs,
-            codes: HashMap::new(),
-        })
-    }
-
-    /// The 32-bit value of a feature, and what its thresholds become.
-    fn feature(&mut self, feature: usize) -> Result<((ValueId, u32), Keys), CompileError> {
-        let (column, view) = self.features.list[feature];
-        let thresholds = &self.features.thresholds[feature];
-        let name = step(self.features, column);
-        if let View::Member(set) = view {
-            return Ok(((self.membership(column, set)?, 0), Keys::Rounded));
-        }
-        let (input, entry) = self.inputs[column as usize];
-        let kind = self.builder.tensor_type(input).kind;
-        if kind == Kind::F32 && view == View::Plain {
-            return Ok(((input, entry), Keys::Rounded));
-        }
-        if kind == Kind::Text {
-            let library = self.features.library;
-            return Err(library.invalid(name, "texts are compared with a number"));
-        }
-        let mut value = self.entry(column)?;
-        if view == View::IsMissing {
-            let missing = self.unary(&name, UnaryFunction::IsNan, value)?;
-            return Ok(((self.cast(&name, missing, Kind::F32)?, 0), Keys::Rounded));
-        }
-        value = match view {
-            View::MissingIsZero => {
-                let missing = self.unary(&name, UnaryFunction::IsNan, value)?;
-                self.replace(&name, missing, 0.0, value)?
-            }
-            View::ZeroIsMissing => {
-                let size = self.unary(&name, UnaryFunction::Abs, value)?;
-                let zero = self.number(&name, kind, ZERO)?;
-                let is_zero = self.binary(&name, BinaryFunction::LessOrEqual, size, zero)?;
-                self.replace(&name, is_zero, f64::NAN, value)?
-            }
-            View::Plain | View::IsMissing | View::Member(_) => value,
-        };
-        if kind == Kind::F32 {
-            return Ok(((value, 0), Keys::Rounded));
-        }
-        let rounded: Vec<f32> = thresholds.iter().map(|&t| round_down(t)).collect();
-        let distinct = rounded.iter().all(|key| key.is_finite())
-            && rounded.windows(2).all(|pair| pair[0] < pair[1]);
-        if distinct {
-            let narrow = Op::Narrow {
-                argument: value,
-                splits: vec![thresholds.clone()],
-            };
-            return Ok(((self.builder.push(&name, narrow)?, 0), Keys::Rounded));
-        }
-        let rank = self.rank(&name, value, thresholds)?;
-        Ok(((rank, 0), Keys::Ranks(thresholds.clone())))
-    }
-
-    /// Number of thresholds that a 64-bit value exceeds, as a 32-bit float; NaN stays NaN.
-    fn rank(
-        &mut self,
-        name: &str,
-        value: ValueId,
-        thresholds: &[f64],
-    ) -> Result<ValueId, CompileError> {
-        let all = self
-            .builder
-            .constant(name, Tensor::F64(thresholds.to_vec()))?;
-        let exceeded = self.binary(name, BinaryFunction::Greater, value, all)?;
-        let count = Op::Reduce {
-            function: ReduceFunction::Sum,
-            argument: exceeded,
-            group: thresholds.len(),
-        };
-        let count = self.builder.push(name, count)?;
-        let count = self.cast(name, count, Kind::F32)?;
-        let missing = self.unary(name, UnaryFunction::IsNan, value)?;
-        self.replace(name, missing, f64::NAN, count)
-    }
-
-    /// 1 where the column's category is in the set, else 0.
-    fn membership(&mut self, column: u32, set: u32) -> Result<ValueId, CompileError> {
-        let name = step(self.features, column);
-        let (argument, keys, mut values) = match &self.features.members[set as usize] {
-            Members::Texts(texts) => (
-                self.inputs[column as usize].0,
-                Tensor::Text(texts.clone()),
-                vec![1.0; texts.len()],
-            ),
-            Members::Codes(codes) => (
-                self.codes(column)?,
-                Tensor::F32(codes.iter().map(|&code| code as f32).collect()),
-                vec![1.0; codes.len()],
-            ),
-        };
-        let keys = match keys {
-            Tensor::F32(mut keys) if self.features.codes == Codes::Floor => {
-                keys.push(f32::NAN);
-                values.push(f32::NAN);
-                Tensor::F32(keys)
-            }
-            keys => keys,
-        };
-        let encode = Op::Encode {
-            argument,
-            keys,
-            values: Tensor::F32(values),
-            default: Some(Tensor::F32(vec![0.0])),
-        };
-        Ok(self.builder.push(&name, encode)?)
-    }
-
-    /// Codes of a column's categories as 32-bit floats; a missing one is NaN.
-    fn codes(&mut self, column: u32) -> Result<ValueId, CompileError> {
-        if let Some(&codes) = self.codes.get(&column) {
-            return Ok(codes);
-        }
-        let name = step(self.features, column);
-        let places = |count: usize| (0..count).map(|place| place as f32);
-        let with_missing = |count| Tensor::F32(places(count).chain([f32::NAN]).collect());
-        // A category that the file does not list: an error, or a member of nothing.
-        let default = (self.features.codes == Codes::Truncate).then(|| Tensor::F32(vec![f32::NAN]));
-        let value = match &self.features.cells[column as usize] {
-            Cells::Texts(texts) => {
-                let mut keys = texts.clone();
-                keys.push(String::new());
-                let encode = Op::Encode {
-                    argument: self.inputs[column as usize].0,
-                    keys: Tensor::Text(keys),
-                    values: with_missing(texts.len()),
-                    default,
-                };
-                self.builder.push(&name, encode)?
-            }
-            Cells::Listed(numbers) => {
-                let encode = Op::Encode {
-                    argument: self.entry(column)?,
-                    keys: Tensor::F64(numbers.iter().copied().chain([f64::NAN]).collect()),
-                    values: with_missing(numbers.len()),
-                    default,
-                };
-                self.builder.push(&name, encode)?
-            }
-            Cells::Numbers | Cells::Hashed => {
-                let value = self.entry(column)?;
-                match self.features.codes {
-                    Codes::Floor => self.unary(&name, UnaryFunction::Floor, value)?,
-                    Codes::Truncate => {
-                        // NaN has no integer; -1 is the code of no category.
-                        let missing = self.unary(&name, UnaryFunction::IsNan, value)?;
-                        let value = self.replace(&name, missing, -1.0, value)?;
-                        let integer = self.cast(&name, value, Kind::I64)?;
-                        self.cast(&name, integer, Kind::F32)?
-                    }
-                }
-            }
-        };
-        self.codes.insert(column, value);
-        Ok(value)
-    }
-
-    /// One entry of a column's input as a value of its own.
-    fn entry(&mut self, column: u32) -> Result<ValueId, CompileError> {
-        let (source, entry) = self.inputs[column as usize];
-        if self.builder.tensor_type(source).len == 1 {
-            return Ok(source);
-        }
-        let entries = vec![entry];
-        let name = step(self.features, column);
-        Ok(self.builder.push(&name, Op::Select { source, entries })?)
-    }
-
-    /// Entries of values one after the other. Runs of entries of one value are taken at once.
-    fn concat(&mut self, entries: &[(ValueId, u32)]) -> Result<ValueId, CompileError> {
-        const NAME: &str = "the feature vector";
-        let mut parts = Vec::new();
-        for run in entries.chunk_by(|(left, _), (right, _)| left == right) {
-            let source = run[0].0;
-            let entries: Vec<u32> = run.iter().map(|&(_, entry)| entry).collect();
-            let len = self.builder.tensor_type(source).len;
-            let whole = entries.iter().copied().eq(0..len as u32);
-            parts.push(if whole {
-                source
-            } else {
-                self.builder.push(NAME, Op::Select { source, entries })?
-            });
-        }
-        Ok(match parts.as_slice() {
-            [] => self.builder.constant(NAME, Tensor::F32(Vec::new()))?,
-            [only] => *only,
-            _ => self.builder.push(NAME, Op::Concat(parts))?,
-        })
-    }
-
-    fn number(&mut self, name: &str, kind: Kind, value: f64) -> Result<ValueId, CompileError> {
-        let value = if kind == Kind::F32 {
-            Tensor::F32(vec![value as f32])
-        } else {
-            Tensor::F64(vec![value])
-        };
-        Ok(self.builder.constant(name, value)?)
-    }
-
-    /// `yes` where the condition holds, else the value.
-    fn replace(
-        &mut self,
-        name: &str,
-        condition: ValueId,
-        yes: f64,
-        value: ValueId,
-    ) -> Result<ValueId, CompileError> {
-        let kind = self.builder.tensor_type(value).kind;
-        let choose = Op::Where {
-            condition,
-            yes: self.number(name, kind, yes)?,
-            no: value,
-        };
-        Ok(self.builder.push(name, choose)?)
-    }
-
-    fn unary(
-        &mut self,
-        name: &str,
-        function: UnaryFunction,
-        argument: ValueId,
-    ) -> Result<ValueId, CompileError> {
-        let unary = Op::Unary { function, argument };
-        Ok(self.builder.push(name, unary)?)
-    }
-
-    fn binary(
-        &mut self,
-        name: &str,
-        function: BinaryFunction,
-        left: ValueId,
-        right: ValueId,
-    ) -> Result<ValueId, CompileError> {
-        let binary = Op::Binary {
-            function,
-            left,
-            right,
-        };
-        Ok(self.builder.push(name, binary)?)
-    }
-
-    fn cast(&mut self, name: &str, source: ValueId, kind: Kind) -> Result<ValueId, CompileError> {
-        Ok(self.builder.push(name, Op::Cast { source, kind })?)
     }
 }

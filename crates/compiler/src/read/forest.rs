@@ -3,13 +3,16 @@
 use super::features::{FeatureId, Features, Vector, View};
 use super::library::{Library, MAX_DEPTH, MAX_NODES, MAX_VALUES, NodePlace, TreePlace};
 use crate::error::CompileError;
-use crate::model::{Test, Tree, TreeEnsemble, TreeNode};
+use crate::model::{Estimator, LinearTrees, Slope, Test, Tree, TreeEnsemble, TreeNode};
+use std::collections::BTreeMap;
 
 /// A node as a file gives it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum FileNode {
     /// What the leaf adds to which scores, scores increasing.
     Leaf(Vec<(u32, f64)>),
+    /// What the leaf adds to which scores, scores increasing, and what features add to that.
+    Linear(Vec<(u32, f64)>, Vec<FileSlope>),
     /// `x > threshold`, in 64-bit arithmetic.
     Split {
         feature: FeatureId,
@@ -19,6 +22,15 @@ pub(crate) enum FileNode {
         above: usize,
         below: usize,
     },
+}
+
+/// What a feature adds to a score in a leaf, as [`Slope`].
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct FileSlope {
+    pub(crate) score: u32,
+    pub(crate) feature: FeatureId,
+    pub(crate) weight: f64,
+    pub(crate) range: (f64, f64),
 }
 
 impl FileNode {
@@ -99,13 +111,8 @@ impl Forest {
             };
             let own = ordered.len();
             match &mut node {
-                FileNode::Leaf(values) => {
-                    self.values += values.len();
-                    library.count(place, self.values, MAX_VALUES, "leaf values up to here")?;
-                    if let Some((_, value)) = values.iter().find(|(_, value)| !value.is_finite()) {
-                        return Err(library.invalid(place, format!("its value is {value}")));
-                    }
-                }
+                FileNode::Leaf(values) => self.leaf(place, values, &[])?,
+                FileNode::Linear(values, slopes) => self.leaf(place, values, slopes)?,
                 FileNode::Split {
                     feature,
                     threshold,
@@ -132,10 +139,35 @@ impl Forest {
         Ok(())
     }
 
-    /// The ensemble over the finished feature vector.
-    pub(crate) fn finish(self, base: Vec<f64>, vector: &Vector) -> TreeEnsemble {
+    /// Counts and checks the numbers of a leaf.
+    fn leaf(
+        &mut self,
+        place: NodePlace,
+        values: &[(u32, f64)],
+        slopes: &[FileSlope],
+    ) -> Result<(), CompileError> {
+        self.values += values.len() + slopes.len();
+        self.library
+            .count(place, self.values, MAX_VALUES, "leaf values up to here")?;
+        let values = values.iter().map(|&(_, value)| ("value", value));
+        let weights = slopes.iter().map(|slope| ("coefficient", slope.weight));
+        match values.chain(weights).find(|(_, value)| !value.is_finite()) {
+            Some((what, value)) => Err(self
+                .library
+                .invalid(place, format!("its {what} is {value}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The estimator over the finished feature vector.
+    pub(crate) fn finish(self, base: Vec<f64>, vector: &Vector) -> Estimator {
+        let slopes: Vec<BTreeMap<u32, Vec<Slope>>> = self
+            .trees
+            .iter()
+            .map(|nodes| slopes(nodes, vector))
+            .collect();
         let node = |node| match node {
-            FileNode::Leaf(values) => TreeNode::Leaf(values),
+            FileNode::Leaf(values) | FileNode::Linear(values, _) => TreeNode::Leaf(values),
             FileNode::Split {
                 feature,
                 threshold,
@@ -156,10 +188,35 @@ impl Forest {
         let tree = |nodes: Vec<FileNode>| Tree {
             nodes: nodes.into_iter().map(node).collect(),
         };
-        TreeEnsemble {
+        let constants = TreeEnsemble {
             scores: base.len(),
             base,
             trees: self.trees.into_iter().map(tree).collect(),
+        };
+        if slopes.iter().all(BTreeMap::is_empty) {
+            return Estimator::Trees(constants);
         }
+        Estimator::LinearTrees(LinearTrees {
+            constants,
+            slopes,
+            inputs: vector.amounts(),
+        })
     }
+}
+
+/// The slopes of a tree's leaves.
+fn slopes(nodes: &[FileNode], vector: &Vector) -> BTreeMap<u32, Vec<Slope>> {
+    let slope = |slope: &FileSlope| Slope {
+        score: slope.score,
+        feature: vector.amount(slope.feature),
+        weight: slope.weight,
+        range: slope.range,
+    };
+    let of_node = |(node, own): (u32, &FileNode)| match own {
+        FileNode::Linear(_, slopes) if !slopes.is_empty() => {
+            Some((node, slopes.iter().map(slope).collect()))
+        }
+        _ => None,
+    };
+    (0..).zip(nodes).filter_map(of_node).collect()
 }

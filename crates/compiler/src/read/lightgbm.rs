@@ -5,6 +5,7 @@
 //! go left.
 
 mod categories;
+mod linear;
 mod objective;
 mod text;
 mod trees;
@@ -14,7 +15,7 @@ use super::features::{Codes, Features, Names};
 use super::library::{Library, MAX_SCORES};
 use super::source::{Reading, Source};
 use crate::error::CompileError;
-use crate::model::{Estimator, Model};
+use crate::model::Model;
 use cipherfn_program::Kind;
 use text::File;
 
@@ -58,7 +59,7 @@ pub(super) fn read(bytes: &[u8], reading: Reading<'_>) -> Result<Model, CompileE
     let answer = objective::answer(header.get("objective"), scores)?;
     let forest = trees::read(&file, scores, &mut features)?;
     let (columns, preprocess, vector) = features.finish()?;
-    let estimator = Estimator::Trees(forest.finish(vec![0.0; scores], &vector));
+    let estimator = forest.finish(vec![0.0; scores], &vector);
     let classes = answer::ClassNames::Numbered.or_given(reading.classes);
     let behind = answer::behind(LIBRARY, scores, &answer, &classes)?;
     let source = Source {

@@ -72,7 +72,7 @@ fn read(file: File, reading: Reading<'_>) -> Result<Model, CompileError> {
             categories::read(model.cats.as_ref(), types, &mut columns, &mut notes)?;
             let forest = trees::read(&model, weights.as_deref(), rounds, scores, &mut columns)?;
             let (columns, preprocess, vector) = columns.finish()?;
-            let estimator = Estimator::Trees(forest.finish(base, &vector));
+            let estimator = forest.finish(base, &vector);
             (columns, preprocess, vector.len(), estimator)
         }
     };

@@ -164,11 +164,15 @@ impl Display for WorkReport {
             );
             line(f, "circuit", selectors)?;
             let selects = work.scalar_selects + work.polynomial_selects;
+            let products = match work.products {
+                0 => String::new(),
+                count => format!(", {count} products"),
+            };
             line(
                 f,
                 "",
                 format_args!(
-                    "{} CMUXes between ciphertexts, {selects} between constants, {} sums",
+                    "{} CMUXes between ciphertexts, {selects} between constants, {} sums{products}",
                     work.cmuxes, work.nodes
                 ),
             )?;

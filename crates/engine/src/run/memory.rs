@@ -1,10 +1,14 @@
 //! Memory of evaluations. It grows to what a circuit needs and is used again: fresh memory costs a
 //! page fault every 4 KB.
 
+use crate::schedule::{GROUP, Group, Load};
 use aligned_vec::{AVec, CACHELINE_ALIGN};
+use cipherfn_circuit::circuit::SelectorId;
 use cipherfn_scheme::Glwe;
 use cipherfn_scheme::fourier::{TransformScratch, c64};
-use cipherfn_scheme::selectors::FourierSelectors;
+use cipherfn_scheme::selectors::{FourierSelectors, GgswShape};
+use rayon::prelude::*;
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// One input of a row, as the circuit computes with it.
@@ -12,8 +16,64 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub(crate) enum Expanded {
     /// GGSW ciphertexts.
     Selectors(FourierSelectors),
+    /// GGSW ciphertexts that are expanded as they are needed.
+    Streamed,
     /// GLWE ciphertexts.
     Features(Vec<Glwe>),
+}
+
+/// Memory for the selectors that are expanded as they are needed.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    frames: Vec<FourierSelectors>,
+    /// The frame of each group in memory.
+    places: HashMap<Group, usize>,
+}
+
+impl Frames {
+    /// Makes room for `count` groups; whatever they hold is forgotten.
+    pub(super) fn fit(&mut self, count: usize) {
+        self.places.clear();
+        self.frames.resize_with(count, FourierSelectors::default);
+    }
+
+    /// Fills frames with groups, on all threads if `parallel`. `shape` and number of the selectors
+    /// of a group are those that `size` says.
+    pub(super) fn load<E: Send>(
+        &mut self,
+        loads: &[Load],
+        parallel: bool,
+        size: impl Fn(Group) -> (GgswShape, usize) + Sync,
+        expand: impl Fn(Group, &mut FourierSelectors) -> Result<(), E> + Sync,
+    ) -> Result<(), E> {
+        let mut groups = vec![None; self.frames.len()];
+        for load in loads {
+            groups[load.frame as usize] = Some(load.group);
+        }
+        self.places
+            .retain(|_, frame| groups.get(*frame).is_none_or(Option::is_none));
+        let placed = loads.iter().map(|load| (load.group, load.frame as usize));
+        self.places.extend(placed);
+        let one = |(frame, group): (&mut FourierSelectors, &Option<Group>)| match group {
+            Some(group) => {
+                let (shape, count) = size(*group);
+                frame.reset(shape, count);
+                expand(*group, frame)
+            }
+            None => Ok(()),
+        };
+        if parallel {
+            self.frames.par_iter_mut().zip(&groups).try_for_each(one)
+        } else {
+            self.frames.iter_mut().zip(&groups).try_for_each(one)
+        }
+    }
+
+    /// The selectors among which this one is, and its place.
+    pub(super) fn find(&self, selector: SelectorId) -> (&FourierSelectors, usize) {
+        let frame = self.places[&Group::of(selector)];
+        (&self.frames[frame], (selector.index % GROUP) as usize)
+    }
 }
 
 /// The values between steps, each behind a lock of its own: the blocks of a stage write different

@@ -16,6 +16,8 @@ pub struct Statistics {
     pub values: usize,
     /// Values that live at once.
     pub live_values: usize,
+    /// Selectors that a row expands; more than it has where there is no room to keep them.
+    pub expanded: usize,
     /// Memory of selectors and values, in bytes.
     pub bytes: u64,
 }

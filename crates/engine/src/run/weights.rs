@@ -8,8 +8,9 @@ use cipherfn_scheme::Glwe;
 use cipherfn_scheme::fourier::{Transform, TransformScratch, c64, multiply_add};
 use std::collections::HashMap;
 
-/// Memory for the transforms of all weights. A feature a ciphertext would take 16 KB a weight.
-const MAX_BYTES: usize = 1 << 28;
+/// Memory for the transforms of all weights, 8 bytes a coefficient. A feature a ciphertext would take
+/// 16 KB a weight.
+pub const MAX_WEIGHT_BYTES: usize = 1 << 28;
 
 /// The products of a circuit.
 #[derive(Debug)]
@@ -40,10 +41,10 @@ impl Products {
             };
             let ciphertexts = input.features.div_ceil(input.block) as usize;
             bytes = bytes.saturating_add(ciphertexts * transform.fourier_size() * size_of::<c64>());
-            if bytes > MAX_BYTES {
+            if bytes > MAX_WEIGHT_BYTES {
                 return Err(CircuitError::TooLarge {
                     unit: "bytes of weights",
-                    limit: MAX_BYTES as u64,
+                    limit: MAX_WEIGHT_BYTES as u64,
                 });
             }
             products.insert(node, Weights::new(product, input, transform));

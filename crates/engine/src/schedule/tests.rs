@@ -1,5 +1,5 @@
 use super::Schedule;
-use crate::lower::{External, Form, Outcome, Program, Step, SumStep, Term};
+use crate::lower::{External, Form, Outcome, Program, RowTerm, Step, SumStep, Term};
 use crate::polynomial::Sparse;
 use cipherfn_circuit::circuit::SelectorId;
 
@@ -41,7 +41,7 @@ fn program() -> Program {
 fn values_are_there_when_they_are_read() {
     let program = program();
     for segment in [1, 3, 16, 1000] {
-        let schedule = Schedule::with_segment(&program, segment);
+        let schedule = Schedule::of_stages(&program, &super::stages(&program, segment), None);
         let mut slots = vec![None; schedule.slot_count];
         for stage in &schedule.stages {
             for (step, _) in stage.iter().flat_map(|block| &block.externals) {
@@ -69,6 +69,78 @@ fn values_are_there_when_they_are_read() {
             .sum();
         assert_eq!(evaluated, 60);
     }
+}
+
+/// Steps of one to three selectors, whatever they read.
+fn selector_program() -> Program {
+    let row = |selector| RowTerm {
+        selector: SelectorId::first(selector),
+        plaintext: Sparse::sum(vec![(0, 1)]),
+    };
+    let step = |step: u32| {
+        let term = Term {
+            step: step / 2,
+            rotation: 0,
+        };
+        let mut next = cmux(
+            step * 37 % 200,
+            (step > 0).then_some(term).into_iter().collect(),
+        );
+        if let Step::Sum(sum) = &mut next {
+            sum.linear.rows = (0..step % 3)
+                .map(|i| row((step * 53 + i * 91) % 200))
+                .collect();
+        }
+        next
+    };
+    Program {
+        steps: (0..300).map(step).collect(),
+        results: (150..300)
+            .map(|step| Outcome {
+                constant: Sparse::default(),
+                step: Some(step),
+            })
+            .collect(),
+    }
+}
+
+#[test]
+fn selectors_are_there_when_they_are_read() {
+    let program = selector_program();
+    let groups = 200usize.div_ceil(super::GROUP as usize);
+    let mut fewer = usize::MAX;
+    for frames in [0, 3, 5, 12, groups] {
+        let schedule = Schedule::streaming(&program, frames);
+        let streaming = schedule.streaming.unwrap();
+        assert_eq!(streaming.frames, frames.max(3), "a step reads three");
+        assert_eq!(streaming.loads.len(), schedule.stages.len());
+        let mut memory = vec![None; streaming.frames];
+        for (stage, loads) in schedule.stages.iter().zip(&streaming.loads) {
+            for load in loads {
+                assert!(!memory.contains(&Some(load.group)), "it is there already");
+                memory[load.frame as usize] = Some(load.group);
+            }
+            for step in stage.iter().flat_map(|block| &block.steps) {
+                let step = &program.steps[*step as usize];
+                let rows = step.forms().flat_map(|form| &form.rows);
+                let externals = step.externals().iter().map(|external| external.selector);
+                for selector in rows.map(|row| row.selector).chain(externals) {
+                    let group = super::Group::of(selector);
+                    assert!(memory.contains(&Some(group)), "{frames} frames: {group:?}");
+                }
+            }
+        }
+        let steps = schedule
+            .stages
+            .iter()
+            .flatten()
+            .flat_map(|block| &block.steps);
+        assert_eq!(steps.count(), 300);
+        let loads = streaming.loads.iter().flatten().count();
+        assert!(loads <= fewer, "more memory, fewer loads");
+        fewer = loads;
+    }
+    assert_eq!(fewer, groups, "with room for all each is expanded once");
 }
 
 #[test]

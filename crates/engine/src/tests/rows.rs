@@ -54,6 +54,49 @@ fn the_number_of_threads_does_not_change_a_bit() {
     assert_eq!(one[4], again);
 }
 
+/// Trees over 400 selectors, 50 groups of them, with room for half, a quarter and none: then for what
+/// a step needs.
+#[test]
+fn a_limit_of_memory_does_not_change_a_bit() {
+    for set in SETS {
+        let mut builder = Builder::new(set, 400);
+        let constants = [0, 1, 2, 3].map(|value| builder.scalar(part(value)));
+        let trees: Vec<Operand> = (0..24u32)
+            .map(|tree| {
+                let low = builder.select(tree * 151 % 400, constants[0], constants[1]);
+                let high = builder.select(tree * 173 % 400, constants[2], constants[3]);
+                builder.select(tree * 197 % 400, low, high)
+            })
+            .collect();
+        let sum = builder.sum(&trees);
+        let circuit = builder.finish(sum, 1, 1);
+        let whole = PreparedCircuit::new(&circuit).unwrap();
+        let keys = keys(whole.parameter_set());
+        let key = keys.evaluation.as_ref();
+        let rows: Vec<Vec<u8>> = (0..3)
+            .map(|row| {
+                let bits = (0..400).map(|bit| (bit + row) % 3 == 0).collect();
+                encrypt_row(&keys.secret, whole.inputs(), &[InputValues::Bits(bits)]).unwrap()
+            })
+            .collect();
+        let reply = |prepared: &PreparedCircuit, threads| {
+            let rows: Vec<_> = rows.iter().map(|row| prepared.alone(row)).collect();
+            let outcomes = pool(threads).install(|| prepared.evaluate_rows(key, &rows));
+            outcomes.into_iter().map(Result::unwrap).collect::<Vec<_>>()
+        };
+        let expected = reply(&whole, 1);
+        assert_eq!(whole.statistics().expanded, 400);
+        let all = whole.statistics().bytes;
+        for memory in [all / 2, all / 4, 0] {
+            let limited = PreparedCircuit::with_memory(&circuit, memory).unwrap();
+            assert!(limited.statistics().bytes < all);
+            assert!(limited.statistics().bytes <= memory || memory < all / 2);
+            assert_eq!(reply(&limited, 1), expected, "{memory} bytes");
+            assert_eq!(reply(&limited, 2), expected, "{memory} bytes, two threads");
+        }
+    }
+}
+
 #[test]
 fn each_row_has_its_own_outcome() {
     let mut builder = Builder::new(SETS[1], 1);

@@ -109,6 +109,11 @@ fn linear_messages_scale_the_range_to_delta() {
         encoding.messages(&[12.0, -1.0]).unwrap(),
         "a value outside its range is limited to it"
     );
+    assert_eq!(
+        encoding.messages(&[12.0, -1.0, f32::NAN]).unwrap(),
+        encoding.messages(&[12.0, -1.0]).unwrap(),
+        "entries behind its own are others' business"
+    );
     let limited = |features: [f32; 2]| encoding.limited(&features).collect::<Vec<_>>();
     assert_eq!(limited([12.5, f32::NEG_INFINITY]), [0, 1]);
     assert_eq!(limited([8.0, 1.0]), [0; 0]);

@@ -177,8 +177,22 @@ pub fn expand_row(
     row: usize,
     out: &mut FourierSelectors,
 ) -> Result<(), SchemeError> {
+    group.shape.check_memory(0, group.shape.selectors, out)?;
+    expand_part_of_row(key, group, bytes, row, 0, out)
+}
+
+/// [`expand_row`] of the selectors from `first` on, as many as `out` has room for: bit for bit the
+/// same.
+pub fn expand_part_of_row(
+    key: &ExpandedEvaluationKey,
+    group: &GroupShape,
+    bytes: &[u8],
+    row: usize,
+    first: usize,
+    out: &mut FourierSelectors,
+) -> Result<(), SchemeError> {
     group.check()?;
-    group.shape.check_memory(out)?;
+    group.shape.check_memory(first, out.len(), out)?;
     if row >= group.rows {
         return Err(SchemeError::Count {
             what: "rows",
@@ -194,7 +208,8 @@ pub fn expand_row(
         bodies,
         depth: group.depth,
     };
-    expand::expand(key, packed, group.first_slot(row), out)
+    let slot = group.first_slot(row) + first * group.shape.gadget.levels as usize;
+    expand::expand(key, packed, slot, out)
 }
 
 /// Encrypts gadget multiples of the monomials that `exponent` gives for a row and a selector; None

@@ -1,6 +1,6 @@
 //! Encrypted selector bits on their way to the server.
 
-use super::{GroupShape, encrypt_group, expand_row, shape_error, split_seed};
+use super::{GroupShape, encrypt_group, expand_part_of_row, shape_error, split_seed};
 use crate::bits::{self, packed_len};
 use crate::error::SchemeError;
 use crate::fourier::Transform;
@@ -74,11 +74,18 @@ impl SelectorQueryShape {
     }
 
     /// `out` must have the dimensions of a row.
-    pub(super) fn check_memory(&self, out: &FourierSelectors) -> Result<(), SchemeError> {
-        if out.len() != self.selectors {
+    /// Checks memory for `count` selectors from `first` on.
+    pub(super) fn check_memory(
+        &self,
+        first: usize,
+        count: usize,
+        out: &FourierSelectors,
+    ) -> Result<(), SchemeError> {
+        let there = self.selectors.saturating_sub(first);
+        if out.len() != count || count > there {
             return Err(SchemeError::Count {
                 what: "selectors of memory",
-                expected: self.selectors,
+                expected: count.min(there),
                 found: out.len(),
             });
         }
@@ -153,17 +160,29 @@ pub fn expand_selectors(
     row: &[u8],
     out: &mut FourierSelectors,
 ) -> Result<(), SchemeError> {
+    shape.check_memory(0, shape.selectors, out)?;
+    expand_part_of_selectors(key, shape, row, 0, out)
+}
+
+/// [`expand_selectors`] from `first` on, as many as `out` has room for: bit for bit the same.
+pub fn expand_part_of_selectors(
+    key: Option<&ExpandedEvaluationKey>,
+    shape: &SelectorQueryShape,
+    row: &[u8],
+    first: usize,
+    out: &mut FourierSelectors,
+) -> Result<(), SchemeError> {
     let group = shape.as_group()?;
-    shape.check_memory(out)?;
+    shape.check_memory(first, out.len(), out)?;
     let (seed, bodies) = split_seed(row, shape.row_bytes(), "query row")?;
     match group {
         Some(group) => {
             let key = key.ok_or(SchemeError::EvaluationKeyMissing {
                 set: shape.set.name,
             })?;
-            expand_row(key, &group, row, 0, out)
+            expand_part_of_row(key, &group, row, 0, first, out)
         }
-        None => transform_ggsws(shape, Masks::new(seed), bodies, out),
+        None => transform_ggsws(shape, Masks::new(seed), bodies, first, out),
     }
 }
 
@@ -195,6 +214,7 @@ fn transform_ggsws(
     shape: &SelectorQueryShape,
     mut masks: Masks,
     bodies: &[u8],
+    first: usize,
     out: &mut FourierSelectors,
 ) -> Result<(), SchemeError> {
     let set = shape.set;
@@ -223,7 +243,8 @@ fn transform_ggsws(
         rows.zip(packed.chunks_exact(body_len))
             .try_for_each(|((row, mask), packed)| fill(&mut scratch, mask, &mut body, packed, row))
     };
-    let packed = bodies.chunks_exact(rows_per_ggsw * body_len);
+    masks.skip(first * mask_len);
+    let packed = bodies.chunks_exact(rows_per_ggsw * body_len).skip(first);
     let jobs = out.ggsws_mut().zip(packed).map(|(ggsw, packed)| {
         let mut mask = vec![0; mask_len];
         masks.fill(&mut mask);

@@ -5,12 +5,13 @@ use crate::features::Features;
 use crate::model::LinearModel;
 
 /// How far beyond the calibration rows an input may lie, in spans on each side.
-const WIDENING: f64 = 2.0;
+pub(super) const WIDENING: f64 = 2.0;
 /// How much wider again a feature of little weight may be.
 const MAX_FACTOR: f64 = 16.0;
 
-/// (centre, half width) of each feature: the calibration rows' range, widened.
-pub(super) fn inputs(features: &Features) -> Vec<(f64, f64)> {
+/// (centre, half width) of each feature: the calibration rows' range, widened by `widening` spans on
+/// each side.
+pub(in crate::families) fn inputs(features: &Features, widening: f64) -> Vec<(f64, f64)> {
     let range = |feature: usize| {
         let values = features.finite_values(feature).map(f64::from);
         let (low, high) = (
@@ -23,7 +24,7 @@ pub(super) fn inputs(features: &Features) -> Vec<(f64, f64)> {
         } else {
             low.abs().max(1.0)
         };
-        (f64::midpoint(low, high), (0.5 + WIDENING) * span)
+        (f64::midpoint(low, high), (0.5 + widening) * span)
     };
     (0..features.names.len()).map(range).collect()
 }

@@ -47,12 +47,12 @@ fn model() -> LinearModel {
 
 #[test]
 fn ranges_are_widened() {
-    let ranges = ranges::inputs(&rows());
+    let ranges = ranges::inputs(&rows(), ranges::WIDENING);
     assert_eq!(ranges[0], (9.5, 2.5 * 19.0));
     assert_eq!(ranges[1], (5.0, 2.5 * 5.0), "a constant");
     assert!((ranges[2].1 - 2.5 * 3.61).abs() < 1e-6);
     assert_eq!(
-        ranges::inputs(&features(vec![vec![f32::NAN]])),
+        ranges::inputs(&features(vec![vec![f32::NAN]]), ranges::WIDENING),
         [(0.0, 2.5)]
     );
 }
@@ -76,7 +76,7 @@ fn integer_weights_keep_the_precision_everywhere_in_the_box() {
     let plan = planned(&model(), None).unwrap();
     assert!(plan.facts.bits >= PREFERRED_BITS, "{}", plan.facts.bits);
     let ([Node::Product(product)], Encoding::Linear(encoding)) =
-        (plan.circuit.nodes.as_slice(), &plan.encoding)
+        (plan.circuit.nodes.as_slice(), &plan.encodings[0])
     else {
         panic!("a linear plan")
     };

@@ -2,6 +2,8 @@
 
 use crate::families::scores::ScoreMap;
 use crate::families::trees::bins::BinSet;
+use crate::families::trees::inputs::Inputs;
+use crate::families::trees::leaves::Layout;
 use crate::families::trees::quantisation::Quantisation;
 use crate::model::{Tree, TreeEnsemble, TreeNode};
 use cipherfn_protocol::specs::Quantiser;
@@ -31,8 +33,10 @@ pub(crate) struct BinnedEnsemble {
     pub missing: Vec<Option<u32>>,
     /// The trees.
     pub trees: Vec<BinnedTree>,
-    /// Number of values of a leaf.
+    /// Number of scores that leaves count for.
     pub coefficients: usize,
+    /// Numbers of a leaf.
+    pub layout: Layout,
 }
 
 /// One tree in two forms.
@@ -46,7 +50,7 @@ pub(crate) struct BinnedTree {
 }
 
 impl BinnedTree {
-    /// The leaves, one value a coefficient.
+    /// The leaves, in the ensemble's layout.
     pub(crate) fn leaves(&self) -> impl Iterator<Item = &[f64]> {
         self.nodes.iter().filter_map(|node| match node {
             BinnedNode::Leaf(values) => Some(values.as_slice()),
@@ -58,7 +62,7 @@ impl BinnedTree {
 /// A node.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum BinnedNode {
-    /// One value a coefficient.
+    /// Its numbers, in the ensemble's layout.
     Leaf(Vec<f64>),
     /// A question.
     Split {
@@ -83,11 +87,12 @@ pub(crate) struct SymmetricTree {
 }
 
 impl BinnedEnsemble {
-    /// Bins `trees`, with one leaf value a carried score.
+    /// Bins `trees`, with one leaf value a carried score, and weights of `inputs`.
     pub(crate) fn new(
         trees: &TreeEnsemble,
         quantisation: &Quantisation,
         scores: &ScoreMap,
+        inputs: Option<&Inputs<'_>>,
     ) -> Self {
         let bins: Vec<u32> = quantisation
             .quantisers
@@ -97,11 +102,15 @@ impl BinnedEnsemble {
         let mut binner = Binner {
             quantisation,
             scores,
+            inputs,
             bins: &bins,
             predicates: Vec::new(),
             ids: HashMap::new(),
         };
-        let trees = trees.trees.iter().map(|tree| binner.tree(tree)).collect();
+        let trees = trees.trees.iter().enumerate();
+        let trees = trees
+            .map(|(index, tree)| binner.tree(index, tree))
+            .collect();
         let predicates = binner.predicates;
         let missing = quantisation.quantisers.iter().map(Quantiser::missing_bin);
         Self {
@@ -110,6 +119,10 @@ impl BinnedEnsemble {
             bins,
             trees,
             coefficients: scores.carried.len(),
+            layout: Layout {
+                coefficients: scores.carried.len(),
+                inputs: inputs.map_or(0, Inputs::len),
+            },
         }
     }
 }
@@ -117,6 +130,7 @@ impl BinnedEnsemble {
 struct Binner<'a> {
     quantisation: &'a Quantisation,
     scores: &'a ScoreMap,
+    inputs: Option<&'a Inputs<'a>>,
     bins: &'a [u32],
     predicates: Vec<Predicate>,
     ids: HashMap<Predicate, PredicateId>,
@@ -126,7 +140,7 @@ struct Binner<'a> {
 type Question = (PredicateId, u32, u32);
 
 impl Binner<'_> {
-    fn tree(&mut self, tree: &Tree) -> BinnedTree {
+    fn tree(&mut self, index: usize, tree: &Tree) -> BinnedTree {
         let questions: Vec<Option<Question>> =
             tree.nodes.iter().map(|node| self.question(node)).collect();
         let mut allowed: Vec<BinSet> = self
@@ -134,11 +148,18 @@ impl Binner<'_> {
             .iter()
             .map(|bins| BinSet::range(0, *bins))
             .collect();
+        let leaves: Vec<Vec<f64>> = (0..)
+            .zip(&tree.nodes)
+            .map(|(node, own)| self.leaf(index, node, own))
+            .collect();
         let mut nodes = Vec::new();
-        self.prune(tree, &questions, 0, &mut allowed, &mut nodes);
+        self.prune(&leaves, &questions, 0, &mut allowed, &mut nodes);
         BinnedTree {
             nodes,
-            symmetric: self.symmetric(tree, &questions),
+            symmetric: match self.inputs {
+                None => symmetric(&leaves, &questions),
+                Some(_) => None,
+            },
         }
     }
 
@@ -173,14 +194,14 @@ impl Binner<'_> {
     /// Appends the sub-tree at `node` and returns its index.
     fn prune(
         &self,
-        tree: &Tree,
+        leaves: &[Vec<f64>],
         questions: &[Option<Question>],
         node: u32,
         allowed: &mut [BinSet],
         out: &mut Vec<BinnedNode>,
     ) -> u32 {
         let built = match questions[node as usize] {
-            None => BinnedNode::Leaf(self.leaf(&tree.nodes[node as usize])),
+            None => BinnedNode::Leaf(leaves[node as usize].clone()),
             Some((predicate, clear, set)) => {
                 let Predicate {
                     quantiser,
@@ -193,15 +214,15 @@ impl Binner<'_> {
                     here.intersection(bins),
                 );
                 if inside.is_empty() {
-                    return self.prune(tree, questions, clear, allowed, out);
+                    return self.prune(leaves, questions, clear, allowed, out);
                 }
                 if outside.is_empty() {
-                    return self.prune(tree, questions, set, allowed, out);
+                    return self.prune(leaves, questions, set, allowed, out);
                 }
                 allowed[quantiser] = outside;
-                let clear = self.prune(tree, questions, clear, allowed, out);
+                let clear = self.prune(leaves, questions, clear, allowed, out);
                 allowed[quantiser] = inside;
-                let set = self.prune(tree, questions, set, allowed, out);
+                let set = self.prune(leaves, questions, set, allowed, out);
                 allowed[quantiser].clone_from(&here);
                 BinnedNode::Split {
                     predicate,
@@ -215,9 +236,10 @@ impl Binner<'_> {
         out.len() as u32 - 1
     }
 
-    fn leaf(&self, node: &TreeNode) -> Vec<f64> {
+    /// The numbers of a leaf, none for a split.
+    fn leaf(&self, tree: usize, index: u32, node: &TreeNode) -> Vec<f64> {
         let TreeNode::Leaf(values) = node else {
-            unreachable!("a node without a question is a leaf")
+            return Vec::new();
         };
         let value = |score: &u32| {
             values
@@ -225,31 +247,36 @@ impl Binner<'_> {
                 .find(|(index, _)| index == score)
                 .map_or(0.0, |(_, value)| *value)
         };
-        self.scores.carried.iter().map(value).collect()
-    }
-
-    fn symmetric(&self, tree: &Tree, questions: &[Option<Question>]) -> Option<SymmetricTree> {
-        let mut levels = Vec::new();
-        let mut level = vec![0_u32];
-        while let Some((predicate, ..)) = questions[level[0] as usize] {
-            levels.push(predicate);
-            let children = level.iter().map(|node| match questions[*node as usize] {
-                Some((other, clear, set)) if other == predicate => Some([clear, set]),
-                _ => None,
-            });
-            level = children
-                .collect::<Option<Vec<_>>>()?
-                .into_iter()
-                .flatten()
-                .collect();
+        let values = self.scores.carried.iter().map(value).collect();
+        match self.inputs {
+            None => values,
+            Some(inputs) => inputs.leaf(tree, index, &self.scores.carried, values),
         }
-        let all_leaves = level.iter().all(|node| questions[*node as usize].is_none());
-        (all_leaves && levels.len() > 1).then(|| SymmetricTree {
-            levels,
-            leaves: level
-                .iter()
-                .map(|node| self.leaf(&tree.nodes[*node as usize]))
-                .collect(),
-        })
     }
+}
+
+/// A tree as a table, where all nodes of a level ask the same.
+fn symmetric(leaves: &[Vec<f64>], questions: &[Option<Question>]) -> Option<SymmetricTree> {
+    let mut levels = Vec::new();
+    let mut level = vec![0_u32];
+    while let Some((predicate, ..)) = questions[level[0] as usize] {
+        levels.push(predicate);
+        let children = level.iter().map(|node| match questions[*node as usize] {
+            Some((other, clear, set)) if other == predicate => Some([clear, set]),
+            _ => None,
+        });
+        level = children
+            .collect::<Option<Vec<_>>>()?
+            .into_iter()
+            .flatten()
+            .collect();
+    }
+    let all_leaves = level.iter().all(|node| questions[*node as usize].is_none());
+    (all_leaves && levels.len() > 1).then(|| SymmetricTree {
+        levels,
+        leaves: level
+            .iter()
+            .map(|node| leaves[*node as usize].clone())
+            .collect(),
+    })
 }

@@ -3,6 +3,7 @@
 use crate::backend::{Backend, Budget};
 use crate::cost::{Costs, Work};
 use crate::families::trees::binned::BinnedEnsemble;
+use crate::families::trees::inputs::Weighing;
 use crate::families::trees::lower::{Lowered, Shape, lower};
 use crate::options::Profile;
 use cipherfn_protocol::specs::Gadget;
@@ -10,7 +11,7 @@ use cipherfn_protocol::specs::Gadget;
 mod precision;
 mod search;
 
-use precision::{Structure, amplitude, assess, provisional_units, resolution, rounding};
+use precision::{Structure, amplitude, assess, provisional_units, resolution};
 use search::Search;
 
 #[cfg(test)]
@@ -28,6 +29,19 @@ pub(crate) struct Problem<'a> {
     pub target: f64,
     /// Parameter set and transport.
     pub backend: Backend,
+    /// What leaves weigh, where they are linear.
+    pub weighing: Option<&'a Weighing>,
+}
+
+impl Problem<'_> {
+    /// The range of a coefficient, in score units, of which bits are guaranteed; it reaches `half` to
+    /// either side.
+    fn extent(&self, coefficient: usize, half: f64) -> f64 {
+        match self.weighing {
+            Some(weighing) if weighing.seen[coefficient] > 0.0 => weighing.seen[coefficient],
+            _ => 2.0 * half,
+        }
+    }
 }
 
 /// A circuit with its parameters.
@@ -40,6 +54,8 @@ pub(crate) struct Choice {
     pub lowered: Lowered,
     /// Score units a unit, one a coefficient.
     pub units: Vec<f64>,
+    /// Torus amplitude of an input at the end of its range, where leaves weigh inputs.
+    pub delta: f64,
     /// Bound on the error of each coefficient.
     pub budget: Budget,
     /// Guaranteed bits of the worst coefficient.
@@ -80,23 +96,28 @@ fn settle(problem: &Problem<'_>, rough: &Structure, shape: Shape, gadget: Gadget
     let backend = problem.backend;
     let n = backend.set.ring.polynomial_size as u32;
     let provisional = provisional_units(problem.ensemble);
-    let (budget, _) = assess(problem, gadget, rough, &provisional);
+    let rough_assessment = assess(problem, gadget, rough, &provisional, None);
+    let delta = rough_assessment.delta;
     let resolution = resolution(gadget);
-    let room = amplitude(&budget, rounding(problem, gadget));
+    let room = amplitude(&rough_assessment.budget, rough_assessment.rounding);
     let units: Vec<f64> = rough
         .half
         .iter()
         .map(|half| half / room * resolution)
         .collect();
-    let lowered = lower(problem.ensemble, &shape, problem.hides_use, n, &units);
-    let fine = Structure::new(lowered, &units, &problem.ensemble.bins);
-    let (budget, _) = assess(problem, gadget, &fine, &units);
+    let weight = delta / resolution;
+    let slots = problem.ensemble.layout.units(&units, weight);
+    let lowered = lower(problem.ensemble, &shape, problem.hides_use, n, &slots);
+    let fine = Structure::new(lowered, (&units, weight), &problem.ensemble.bins);
+    let budget = assess(problem, gadget, &fine, &units, Some(delta)).budget;
     let Structure { lowered, half, .. } = fine;
     let coefficients = half.iter().zip(&units).zip(&lowered.rounding);
-    let bits = coefficients.map(|((half, unit), rounding)| {
-        let precision = (1.5 * budget.error.0 / resolution + rounding) * unit;
-        (2.0 * half / precision).log2()
-    });
+    let bits = coefficients
+        .enumerate()
+        .map(|(coefficient, ((half, unit), rounding))| {
+            let precision = (1.5 * budget.error.0 / resolution + rounding) * unit;
+            (problem.extent(coefficient, *half) / precision).log2()
+        });
     let bits = bits.fold(f64::INFINITY, f64::min);
     let work = lowered.work(gadget, backend);
     let microseconds = Costs::of(backend.set).microseconds(&work, gadget);
@@ -105,6 +126,7 @@ fn settle(problem: &Problem<'_>, rough: &Structure, shape: Shape, gadget: Gadget
         gadget,
         lowered,
         units,
+        delta,
         budget,
         bits,
         work,

@@ -5,12 +5,18 @@
 //! sub-expression with several users is evaluated once, by itself.
 
 use crate::families::trees::expression::{Expression, ExpressionId, Expressions};
+use crate::families::trees::leaves::{Layout, WEIGHTS};
 use cipherfn_circuit::circuit::{
-    ConstantId, NodeId, Operand, Rotated, Select, SelectorId, Sum as Node,
+    ConstantId, InputId, Node, NodeId, Operand, Product, Rotated, Select, SelectorId,
+    Sum as Selects,
 };
 use std::collections::{BTreeMap, HashMap};
 
-/// A sparse polynomial: value at each position, in units that the caller chose.
+/// The circuit's input that products weigh.
+const INPUTS: InputId = InputId(1);
+
+/// A sparse polynomial: value at each position, in units that the caller chose. Behind the
+/// coefficients, from [`WEIGHTS`] on, it may have weights of inputs, whose sum it then is as well.
 pub(crate) type Polynomial = BTreeMap<u32, i64>;
 
 /// Smallest and largest value of each result coefficient.
@@ -49,6 +55,7 @@ pub(crate) enum Value {
 /// Builds a graph from the nodes up.
 pub(crate) struct Builder {
     polynomial_size: u32,
+    layout: Layout,
     constants: Vec<Polynomial>,
     constant_ids: HashMap<Polynomial, ConstantId>,
     nodes: Vec<Node>,
@@ -65,9 +72,10 @@ pub(crate) struct Sum {
 
 impl Builder {
     /// For polynomials of `polynomial_size` coefficients.
-    pub(crate) fn new(polynomial_size: u32) -> Self {
+    pub(crate) fn new(polynomial_size: u32, layout: Layout) -> Self {
         Self {
             polynomial_size,
+            layout,
             constants: Vec::new(),
             constant_ids: HashMap::new(),
             nodes: Vec::new(),
@@ -75,7 +83,7 @@ impl Builder {
         }
     }
 
-    /// `X^rotation * value`, with a rotation in `0 .. 2N`.
+    /// `X^rotation * value`, with a rotation in `0 .. 2N`; the value weighs no inputs.
     pub(crate) fn rotate(&self, value: &Value, rotation: u32) -> Value {
         let n = self.polynomial_size;
         match value {
@@ -146,15 +154,8 @@ impl Builder {
             (true, [], _) => Value::Constant(sum.constant),
             (true, [only], true) => Value::Node(*only),
             _ => {
-                let node = self.node(sum);
-                let id = *self.node_ids.entry(node).or_insert_with_key(|node| {
-                    self.nodes.push(node.clone());
-                    NodeId(self.nodes.len() as u32 - 1)
-                });
-                Value::Node(Rotated {
-                    node: id,
-                    rotation: 0,
-                })
+                let selects = self.selects(sum);
+                Value::Node(self.push(Node::Sum(selects)))
             }
         }
     }
@@ -171,8 +172,8 @@ impl Builder {
         if let ([only], true) = (sum.addends.as_slice(), sum.constant.is_empty())
             && only.rotation == 0
             && only.node.index() + 1 == self.nodes.len()
+            && let Some(Node::Sum(node)) = self.nodes.pop_if(|node| node.as_sum().is_some())
         {
-            let node = self.nodes.pop().expect("it is the last one");
             sum = Sum {
                 constant: node
                     .constant
@@ -198,8 +199,8 @@ impl Builder {
         for ((low, high), middle) in ranges.iter_mut().zip(&centre) {
             (*low, *high) = (*low - middle, *high - middle);
         }
-        let root = self.node(sum);
-        self.nodes.push(root);
+        let root = self.selects(sum);
+        self.nodes.push(Node::Sum(root));
         self.drop_unused_constants();
         Graph {
             constants: self.constants,
@@ -209,11 +210,22 @@ impl Builder {
         }
     }
 
-    fn node(&mut self, mut sum: Sum) -> Node {
+    /// A node, which is made once.
+    fn push(&mut self, node: Node) -> Rotated {
+        let node = *self.node_ids.entry(node).or_insert_with_key(|node| {
+            self.nodes.push(node.clone());
+            NodeId(self.nodes.len() as u32 - 1)
+        });
+        Rotated { node, rotation: 0 }
+    }
+
+    fn selects(&mut self, mut sum: Sum) -> Selects {
+        let weights = sum.constant.split_off(&WEIGHTS);
+        sum.addends.extend(self.product(&weights, None));
         sum.addends
             .sort_unstable_by_key(|addend| (addend.node, addend.rotation));
         let constant = (!sum.constant.is_empty()).then(|| self.constant(&sum.constant));
-        Node {
+        Selects {
             constant,
             addends: sum.addends,
             selects: sum.selects.into_values().collect(),
@@ -223,9 +235,39 @@ impl Builder {
     fn operand(&mut self, value: &Value) -> Operand {
         match value {
             Value::Constant(polynomial) if polynomial.is_empty() => Operand::Zero,
-            Value::Constant(polynomial) => Operand::Constant(self.constant(polynomial)),
+            Value::Constant(polynomial) => {
+                let mut rest = polynomial.clone();
+                let weights = rest.split_off(&WEIGHTS);
+                let constant = (!rest.is_empty()).then(|| self.constant(&rest));
+                match (self.product(&weights, constant), constant) {
+                    (Some(product), _) => Operand::Node(product),
+                    (None, Some(constant)) => Operand::Constant(constant),
+                    (None, None) => Operand::Zero,
+                }
+            }
             Value::Node(rotated) => Operand::Node(*rotated),
         }
+    }
+
+    /// The inputs times weights, if there are any.
+    fn product(&mut self, weights: &Polynomial, constant: Option<ConstantId>) -> Option<Rotated> {
+        let Layout {
+            coefficients,
+            inputs,
+        } = self.layout;
+        if weights.is_empty() {
+            return None;
+        }
+        let mut rows = vec![vec![0; inputs]; coefficients];
+        for (position, weight) in weights {
+            let index = (position - WEIGHTS) as usize;
+            rows[index / inputs][index % inputs] = *weight;
+        }
+        Some(self.push(Node::Product(Product {
+            input: INPUTS,
+            weights: rows,
+            constant,
+        })))
     }
 
     fn constant(&mut self, polynomial: &Polynomial) -> ConstantId {
@@ -256,8 +298,11 @@ impl Builder {
 }
 
 fn constant_ids(node: &mut Node) -> impl Iterator<Item = &mut ConstantId> {
-    let operands = node
-        .selects
+    let (constant, selects) = match node {
+        Node::Sum(sum) => (&mut sum.constant, sum.selects.as_mut_slice()),
+        Node::Product(product) => (&mut product.constant, &mut [][..]),
+    };
+    let operands = selects
         .iter_mut()
         .flat_map(|select| [&mut select.clear, &mut select.set]);
     let operands = operands.filter_map(|operand| {
@@ -267,7 +312,7 @@ fn constant_ids(node: &mut Node) -> impl Iterator<Item = &mut ConstantId> {
             None
         }
     });
-    node.constant.iter_mut().chain(operands)
+    constant.iter_mut().chain(operands)
 }
 
 /// New indices of the used ones of a list from which the others are removed.
@@ -286,7 +331,7 @@ pub(crate) struct Merger<'a> {
     /// Number of users of each expression.
     uses: Vec<u32>,
     memo: HashMap<Vec<ExpressionId>, (Value, Ranges)>,
-    coefficients: usize,
+    layout: Layout,
 }
 
 impl<'a> Merger<'a> {
@@ -294,7 +339,7 @@ impl<'a> Merger<'a> {
     pub(crate) fn new(
         expressions: &'a Expressions,
         roots: &[ExpressionId],
-        coefficients: usize,
+        layout: Layout,
     ) -> Self {
         let mut uses = vec![0; expressions.nodes.len()];
         let mut reached = vec![false; expressions.nodes.len()];
@@ -314,7 +359,7 @@ impl<'a> Merger<'a> {
             expressions,
             uses,
             memo: HashMap::new(),
-            coefficients,
+            layout,
         }
     }
 
@@ -328,16 +373,18 @@ impl<'a> Merger<'a> {
             };
         }
         let mut sum = Sum::default();
-        let mut ranges = vec![(0, 0); self.coefficients];
+        let mut ranges = vec![(0, 0); self.layout.coefficients];
         let mut groups: BTreeMap<u32, (Vec<ExpressionId>, Vec<ExpressionId>)> = BTreeMap::new();
         for term in &terms {
             match self.expressions.nodes[*term as usize] {
                 Expression::Leaf(leaf) => {
                     let values = &self.expressions.leaves[leaf as usize];
-                    for (coefficient, (value, range)) in values.iter().zip(&mut ranges).enumerate()
-                    {
-                        add_at(&mut sum.constant, coefficient as u32, *value);
-                        *range = (range.0 + value, range.1 + value);
+                    for (position, value) in self.layout.terms(values) {
+                        add_at(&mut sum.constant, position, value);
+                    }
+                    for (coefficient, range) in ranges.iter_mut().enumerate() {
+                        let (low, high) = self.layout.range(values, coefficient);
+                        *range = (range.0 + low, range.1 + high);
                     }
                 }
                 Expression::Select {

@@ -6,8 +6,9 @@ use crate::families::trees::binned::{BinnedEnsemble, BinnedTree};
 use crate::families::trees::expression::{ExpressionId, Expressions, LeafUnits};
 use crate::families::trees::forms::{Form, Selectors};
 use crate::families::trees::graph::{Addend, Builder, Graph, Merger, compact};
+use crate::families::trees::leaves::Layout;
 use crate::families::trees::oblivious;
-use cipherfn_circuit::circuit::{Operand, Sum as Node};
+use cipherfn_circuit::circuit::{Node, Operand};
 use cipherfn_protocol::specs::{Gadget, Selector};
 
 #[cfg(test)]
@@ -29,7 +30,8 @@ pub(crate) struct Lowered {
     pub graph: Graph,
     /// The bits that it reads.
     pub selectors: Vec<Selector>,
-    /// For each coefficient, the largest sum of rounding errors of leaves, in units.
+    /// For each coefficient, the largest sum of rounding errors of leaves, weights among them, in
+    /// units.
     pub rounding: Vec<f64>,
 }
 
@@ -40,10 +42,13 @@ impl Lowered {
         let mut work = Work {
             selectors,
             slots: backend.slots(selectors, gadget),
-            nodes: self.graph.nodes.len() as u32,
             ..Work::default()
         };
-        for select in self.graph.nodes.iter().flat_map(|node| &node.selects) {
+        let nodes = self.graph.nodes.iter();
+        let sums = nodes.clone().filter_map(Node::as_sum);
+        work.nodes = sums.clone().count() as u32;
+        work.products = nodes.len() as u32 - work.nodes;
+        for select in sums.flat_map(|sum| &sum.selects) {
             match (select.clear, select.set) {
                 (Operand::Zero, Operand::Constant(difference)) => {
                     match self.graph.constants[difference.index()].len() {
@@ -58,8 +63,8 @@ impl Lowered {
     }
 }
 
-/// Lowers an ensemble. `units` are score units a unit of the result, one a coefficient; `hides_use`
-/// keeps selectors that no tree reads.
+/// Lowers an ensemble. `units` are score units a unit of a leaf's numbers, in the ensemble's layout;
+/// `hides_use` keeps selectors that no tree reads.
 pub(crate) fn lower(
     ensemble: &BinnedEnsemble,
     shape: &Shape,
@@ -68,7 +73,7 @@ pub(crate) fn lower(
     units: &[f64],
 ) -> Lowered {
     let selectors = Selectors::new(ensemble, &shape.forms);
-    let mut builder = Builder::new(polynomial_size);
+    let mut builder = Builder::new(polynomial_size, ensemble.layout);
     let is_table = |tree: &BinnedTree| {
         shape.tables
             && tree
@@ -121,12 +126,13 @@ fn plain_sums(
 ) -> Vec<Addend> {
     let mut expressions = Expressions::default();
     let single: Option<Vec<usize>> = trees.iter().map(|tree| single_coefficient(tree)).collect();
-    let Some(of_tree) = single.filter(|_| ensemble.coefficients > 1) else {
+    let is_moved = ensemble.coefficients > 1 && !ensemble.layout.is_linear();
+    let Some(of_tree) = single.filter(|_| is_moved) else {
         let roots: Vec<ExpressionId> = trees
             .iter()
             .map(|tree| expressions.tree(ensemble, tree, selectors, round))
             .collect();
-        return vec![Merger::new(&expressions, &roots, ensemble.coefficients).sum(builder, roots)];
+        return vec![Merger::new(&expressions, &roots, ensemble.layout).sum(builder, roots)];
     };
     // Sums are made at coefficient 0 and moved to their coefficient at the end: choices between
     // constants stay scalar.
@@ -138,7 +144,7 @@ fn plain_sums(
             }),
         );
     }
-    let mut merger = Merger::new(&expressions, &roots.concat(), 1);
+    let mut merger = Merger::new(&expressions, &roots.concat(), Layout::constants(1));
     let mut moved = |(coefficient, roots): (usize, Vec<ExpressionId>)| {
         let Addend {
             value,
@@ -190,15 +196,23 @@ fn keep_used(nodes: &mut [Node], selectors: &[Selector]) -> Vec<Selector> {
 }
 
 fn selector_ids(node: &mut Node) -> impl Iterator<Item = &mut u32> {
-    node.selects
-        .iter_mut()
-        .map(|select| &mut select.selector.index)
+    let selects = match node {
+        Node::Sum(sum) => sum.selects.as_mut_slice(),
+        Node::Product(_) => &mut [],
+    };
+    selects.iter_mut().map(|select| &mut select.selector.index)
 }
 
 fn rounding(ensemble: &BinnedEnsemble, units: &[f64]) -> Vec<f64> {
+    // Inputs are at most 1.
     let error = |leaf: &[f64], coefficient: usize| {
-        let value = leaf[coefficient] / units[coefficient];
-        (value - value.round()).abs()
+        let weights = ensemble.layout.weights(coefficient);
+        let numbers = std::iter::once(coefficient).chain(weights);
+        let errors = numbers.map(|at| {
+            let value = leaf[at] / units[at];
+            (value - value.round()).abs() * units[at]
+        });
+        errors.sum::<f64>() / units[coefficient]
     };
     let worst = |tree: &BinnedTree, coefficient: usize| {
         let errors = tree.leaves().map(|leaf| error(leaf, coefficient));

@@ -8,13 +8,15 @@
 
 mod boxes;
 mod paths;
+mod weights;
 
 pub(crate) use boxes::Bits;
 pub(crate) use paths::Paths;
+pub(crate) use weights::norm;
 
 use crate::backend::Variances;
 use crate::families::trees::graph::{Graph, Polynomial};
-use cipherfn_circuit::circuit::{Operand, Select, Sum as Node};
+use cipherfn_circuit::circuit::{Node, Operand, Select};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::noise::Variance;
 
@@ -78,10 +80,10 @@ fn operands(node: &Node) -> impl Iterator<Item = usize> {
 
 fn known_digits(node: &Node, gadget: Gadget, constants: &[Vec<f64>], known: &[Digits]) -> Digits {
     let mut total = Digits::new();
-    for addend in &node.addends {
+    for addend in node.addends() {
         total = combine(&total, &known[addend.node.index()], |a, b| a + b);
     }
-    for select in &node.selects {
+    for select in node.selects() {
         let rows = match branches(select) {
             None => digits(select, gadget, constants).collect(),
             Some((clear, set)) => {
@@ -102,8 +104,11 @@ fn weighted_digits(
     weights: &[f64],
     known: &[f64],
 ) -> f64 {
-    let addends = node.addends.iter().map(|addend| known[addend.node.index()]);
-    let selects = node.selects.iter().map(|select| match branches(select) {
+    let addends = node
+        .addends()
+        .iter()
+        .map(|addend| known[addend.node.index()]);
+    let selects = node.selects().iter().map(|select| match branches(select) {
         None => digits(select, gadget, constants)
             .map(|(row, norm)| weights[row as usize] * norm)
             .sum(),

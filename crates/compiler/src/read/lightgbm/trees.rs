@@ -1,6 +1,7 @@
 //! Trees of a file.
 
 use super::LIBRARY;
+use super::linear::{self, LinearLeaves};
 use super::text::{File, Section};
 use crate::error::CompileError;
 use crate::read::features::{FeatureId, Features, Members, View, ZERO};
@@ -31,46 +32,42 @@ pub(super) fn read(
     } else {
         1.0
     };
+    let middles = linear::middles(file, features.columns());
     let mut forest = Forest::new(LIBRARY);
     for (index, section) in file.trees.iter().enumerate() {
         let tree = FileTree::read(section, index)?;
-        let leaf = |value: f64| FileNode::Leaf(vec![((index % scores) as u32, value / divisor)]);
+        let score = (index % scores) as u32;
         let mut sets = HashMap::new();
         let mut nodes = (0..tree.splits)
             .map(|node| tree.split(node, features, &mut sets))
             .collect::<Result<Vec<_>, _>>()?;
-        nodes.extend(tree.leaf_value.iter().map(|&value| leaf(value)));
+        if let Some(leaves) = LinearLeaves::read(section, &tree, features.columns())? {
+            leaves.push(&tree, (score, divisor), &middles, features, &mut nodes)?;
+        } else {
+            let leaf = |value: &f64| FileNode::Leaf(vec![(score, value / divisor)]);
+            nodes.extend(tree.leaf_value.iter().map(leaf));
+        }
         forest.add(features, nodes)?;
     }
     Ok(forest)
 }
 
 /// A tree's lists: nodes `0 .. splits` are splits, and leaf `i` is node `splits + i`.
-struct FileTree {
-    index: usize,
-    splits: usize,
+pub(super) struct FileTree {
+    pub(super) index: usize,
+    pub(super) splits: usize,
     split_feature: Vec<u32>,
     threshold: Vec<f64>,
     decision_type: Vec<u8>,
     left_child: Vec<i64>,
     right_child: Vec<i64>,
-    leaf_value: Vec<f64>,
+    pub(super) leaf_value: Vec<f64>,
     cat_boundaries: Vec<usize>,
     cat_threshold: Vec<u32>,
 }
 
 impl FileTree {
     fn read(section: &Section<'_>, index: usize) -> Result<Self, CompileError> {
-        if section
-            .get("is_linear")
-            .is_some_and(|flag| flag.trim() != "0")
-        {
-            return Err(LIBRARY.unsupported(
-                TreePlace(index),
-                "its leaves are linear models (linear_tree)",
-                "train with linear_tree=False",
-            ));
-        }
         let leaves = section.count("num_leaves")?;
         LIBRARY.count(TreePlace(index), leaves, MAX_NODES, "leaves")?;
         let splits = leaves
@@ -134,14 +131,14 @@ impl FileTree {
                 below: right,
             });
         }
-        let view = match (decision >> 2) & 3 {
-            0 => View::MissingIsZero,
-            1 => View::ZeroIsMissing,
-            2 => View::Plain,
-            other => return Err(LIBRARY.invalid(place, format!("missing values of kind {other}"))),
-        };
-        let threshold = outside_zero(self.threshold[node]);
-        let default_left = decision & DEFAULT_LEFT != 0;
+        let Comparison {
+            view,
+            threshold,
+            default_left,
+            ..
+        } = self
+            .comparison(node)
+            .ok_or_else(|| LIBRARY.invalid(place, "missing values of kind 3"))?;
         // Every number is at most infinity: only missing values go right.
         if threshold == f64::INFINITY && view == View::Plain && !default_left {
             return Ok(FileNode::missing(features, column, right, left));
@@ -155,21 +152,60 @@ impl FileTree {
         })
     }
 
+    /// What a split asks of a column's number; `None` for a set of categories, and for a kind of
+    /// missing values that the format does not know.
+    pub(super) fn comparison(&self, node: usize) -> Option<Comparison> {
+        let decision = self.decision_type[node];
+        if decision & IS_CATEGORICAL != 0 {
+            return None;
+        }
+        Some(Comparison {
+            column: self.split_feature[node],
+            view: match (decision >> 2) & 3 {
+                0 => View::MissingIsZero,
+                1 => View::ZeroIsMissing,
+                2 => View::Plain,
+                _ => return None,
+            },
+            threshold: outside_zero(self.threshold[node]),
+            default_left: decision & DEFAULT_LEFT != 0,
+        })
+    }
+
+    /// For each node, the split that leads to it and whether by its left branch; `None` for the
+    /// root, and for what no split leads to.
+    pub(super) fn parents(&self) -> Vec<Option<(usize, bool)>> {
+        let mut parents = vec![None; self.splits + self.leaf_value.len()];
+        for split in 0..self.splits {
+            for (id, is_left) in [
+                (self.left_child[split], true),
+                (self.right_child[split], false),
+            ] {
+                if let Some(parent) = self.node(id).and_then(|node| parents.get_mut(node)) {
+                    *parent = Some((split, is_left));
+                }
+            }
+        }
+        parents
+    }
+
     /// The node that a child's number stands for: leaves are negative.
-    fn child(&self, place: NodePlace, id: i64) -> Result<usize, CompileError> {
+    fn node(&self, id: i64) -> Option<usize> {
         let (at, count, offset) = if id < 0 {
             (!id, self.leaf_value.len(), self.splits)
         } else {
             (id, self.splits, 0)
         };
-        usize::try_from(at)
-            .ok()
-            .filter(|&at| at < count)
-            .map(|at| at + offset)
-            .ok_or_else(|| {
-                let problem = format!("a branch leads to {id}, there are {} splits", self.splits);
-                LIBRARY.invalid(place, problem)
-            })
+        let at = usize::try_from(at).ok().filter(|&at| at < count)?;
+        Some(at + offset)
+    }
+
+    /// The node that a child's number stands for.
+    fn child(&self, place: NodePlace, id: i64) -> Result<usize, CompileError> {
+        self.node(id).ok_or_else(|| {
+            let problem = format!("a branch leads to {id}, there are {} splits", self.splits);
+            LIBRARY.invalid(place, problem)
+        })
     }
 
     /// Members of a bit set, increasing.
@@ -195,6 +231,15 @@ impl FileTree {
             })
             .collect()
     }
+}
+
+/// `value <= threshold` of a column, in a view.
+pub(super) struct Comparison {
+    pub(super) column: u32,
+    pub(super) view: View,
+    pub(super) threshold: f64,
+    /// Whether missing values go left, where the view has any.
+    pub(super) default_left: bool,
 }
 
 /// The threshold that parts values as the library does: it takes numbers up to [`ZERO`] for 0 before

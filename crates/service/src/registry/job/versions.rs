@@ -60,6 +60,10 @@ impl Document for Job {
         })
     }
 
+    fn belongs_to(&self, key: &str) -> bool {
+        key == format!("jobs/{}/record.json", self.id)
+    }
+
     fn to_json(&self) -> serde_json::Result<Vec<u8>> {
         serde_json::to_vec(&JobV1 {
             format: 1,
@@ -141,6 +145,10 @@ impl Document for Chunk {
             },
             ChunkStateV1::Failed { attempts, problem } => Self::Failed { attempts, problem },
         })
+    }
+
+    fn belongs_to(&self, _: &str) -> bool {
+        true
     }
 
     fn to_json(&self) -> serde_json::Result<Vec<u8>> {

@@ -42,6 +42,10 @@ impl Document for Index {
         Ok(Self(index.jobs))
     }
 
+    fn belongs_to(&self, _: &str) -> bool {
+        true
+    }
+
     fn to_json(&self) -> serde_json::Result<Vec<u8>> {
         serde_json::to_vec(&IndexV1 {
             format: 1,

@@ -6,9 +6,14 @@ use crate::families::trees::binned::BinnedEnsemble;
 use crate::families::trees::lower::Lowered;
 use crate::families::trees::noise::{self, Bits, Paths};
 use cipherfn_protocol::specs::Gadget;
+use cipherfn_scheme::noise::{linear, linear_transform};
+use std::ops::RangeInclusive;
 
 /// Resolution of leaf values while the range is still unknown, in bits of a rough range.
 const PROVISIONAL_BITS: i32 = 40;
+
+/// Negative log2 of the amplitudes of inputs that are tried: weights stay exact as floats.
+const DELTAS: RangeInclusive<i32> = 8..=34;
 
 /// A shape with its circuit.
 pub(super) struct Structure {
@@ -16,16 +21,20 @@ pub(super) struct Structure {
     /// Half the range of each coefficient, in score units.
     pub(super) half: Vec<f64>,
     paths: Paths,
+    /// Norm of the weights on the worst path, in units of the coefficients.
+    weights: f64,
 }
 
 impl Structure {
-    /// `bins` are those of each quantiser.
-    pub(super) fn new(lowered: Lowered, units: &[f64], bins: &[u32]) -> Self {
+    /// A circuit in `units`, one a coefficient, and how much larger those of their weights are; `bins`
+    /// are those of each quantiser.
+    pub(super) fn new(lowered: Lowered, (units, weight): (&[f64], f64), bins: &[u32]) -> Self {
         let bits = Bits {
             selectors: &lowered.selectors,
             bins,
         };
         Self {
+            weights: noise::norm(&lowered.graph) * weight,
             half: half_ranges(&lowered, units),
             paths: Paths::of(&lowered.graph, bits),
             lowered,
@@ -38,9 +47,11 @@ pub(super) fn resolution(gadget: Gadget) -> f64 {
     (-f64::from(gadget.base_log * gadget.levels)).exp2()
 }
 
-/// Largest error from rounded leaves, half a unit a tree, as a fraction of the torus.
-pub(super) fn rounding(problem: &Problem<'_>, gadget: Gadget) -> f64 {
-    problem.ensemble.trees.len() as f64 * 0.5 * resolution(gadget)
+/// Largest error from rounded leaves, half a unit a tree and half a unit a weight, as a fraction of
+/// the torus.
+fn rounding(problem: &Problem<'_>, gadget: Gadget, delta: f64) -> f64 {
+    let weights = problem.weighing.map_or(0.0, |weighing| weighing.weights);
+    0.5 * (problem.ensemble.trees.len() as f64 * resolution(gadget) + weights * delta)
 }
 
 /// Units that are fine enough for any use of the range, from the trees' ranges alone.
@@ -48,7 +59,10 @@ pub(super) fn provisional_units(ensemble: &BinnedEnsemble) -> Vec<f64> {
     let largest = |coefficient: usize| {
         let trees = ensemble.trees.iter().map(|tree| {
             tree.leaves()
-                .map(|leaf| leaf[coefficient].abs())
+                .map(|leaf| {
+                    let (low, high) = ensemble.layout.range(leaf, coefficient);
+                    high.max(-low)
+                })
                 .fold(0.0, f64::max)
         });
         trees.sum::<f64>()
@@ -81,33 +95,70 @@ fn half_ranges(lowered: &Lowered, units: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// Error budget and guaranteed bits of a circuit whose constants are in `units`.
+/// What a circuit reaches.
+pub(super) struct Assessment {
+    pub(super) budget: Budget,
+    /// Guaranteed bits of the worst coefficient.
+    pub(super) bits: f64,
+    /// Torus amplitude of an input at the end of its range.
+    pub(super) delta: f64,
+    /// Largest error from rounded leaves, as a fraction of the torus.
+    pub(super) rounding: f64,
+}
+
+/// What a circuit whose constants are in `units` reaches with inputs of amplitude `delta`, or of the
+/// one that gives most bits: the larger it is, the less their noise counts, and the more the rounding
+/// of their weights.
 pub(super) fn assess(
     problem: &Problem<'_>,
     gadget: Gadget,
     structure: &Structure,
     units: &[f64],
-) -> (Budget, f64) {
-    let (backend, paths) = (problem.backend, structure.paths);
+    delta: Option<f64>,
+) -> Assessment {
+    let (set, paths) = (problem.backend.set, structure.paths);
     // All coefficients fill the torus, so one ratio of provisional to final units serves all; the
     // largest is the safe one.
-    let scale = units
+    let unit = units
         .iter()
         .zip(&structure.half)
-        .map(|(unit, half)| unit / half * 0.5 / resolution(gadget))
+        .map(|(unit, half)| unit / half * 0.5)
         .fold(0.0, f64::max);
-    let variance = noise::variance(
+    let choices = noise::variance(
         &structure.lowered.graph,
         paths,
         gadget,
-        backend.variances(gadget),
-        scale,
+        problem.backend.variances(gadget),
+        unit / resolution(gadget),
     );
     let rows = paths.selectors * f64::from(gadget.levels);
-    let budget = backend.budget(variance, rows, problem.ensemble.coefficients);
-    let rounding = rounding(problem, gadget);
-    let bits = (2.0 * amplitude(&budget, rounding) / (1.5 * budget.error.0 + rounding)).log2();
-    (budget, bits)
+    let extents = structure.half.iter().enumerate();
+    let part = extents
+        .map(|(coefficient, half)| problem.extent(coefficient, *half) / (2.0 * half))
+        .fold(f64::INFINITY, f64::min);
+    let with = |delta: f64| {
+        let squares = (structure.weights * unit / delta).powi(2);
+        let variance =
+            choices + linear(set, squares, set.ring.body_bits) + linear_transform(set, squares);
+        let coefficients = problem.ensemble.coefficients;
+        let budget = problem.backend.budget(variance, rows, coefficients);
+        let rounding = rounding(problem, gadget, delta);
+        let reached = 2.0 * amplitude(&budget, rounding) / (1.5 * budget.error.0 + rounding);
+        Assessment {
+            budget,
+            bits: (part * reached).log2(),
+            delta,
+            rounding,
+        }
+    };
+    match (delta, problem.weighing) {
+        (Some(delta), _) => with(delta),
+        (None, None) => with(1.0),
+        (None, Some(_)) => DELTAS
+            .map(|bits| with(f64::from(-bits).exp2()))
+            .reduce(|best, other| if other.bits > best.bits { other } else { best })
+            .expect("there are some"),
+    }
 }
 
 /// Half the part of the torus that scores may fill, so that errors cannot carry them around.

@@ -70,11 +70,12 @@ impl<'a> Search<'a> {
                 hides_use,
                 ..
             } = *self.problem;
-            let lowered = lower(ensemble, shape, hides_use, n, &self.units);
+            let slots = ensemble.layout.units(&self.units, 1.0);
+            let lowered = lower(ensemble, shape, hides_use, n, &slots);
             self.budget = self.budget.saturating_sub(lowered.graph.nodes.len() + 1);
             self.lowered.insert(
                 shape.clone(),
-                Structure::new(lowered, &self.units, &ensemble.bins),
+                Structure::new(lowered, (&self.units, 1.0), &ensemble.bins),
             );
         }
         &self.lowered[shape]
@@ -220,7 +221,7 @@ impl<'a> Search<'a> {
     fn assess(&mut self, shape: &Shape, gadget: Gadget) -> Candidate {
         let (problem, units) = (self.problem, self.units.clone());
         let structure = self.structure(shape);
-        let (_, bits) = assess(problem, gadget, structure, &units);
+        let bits = assess(problem, gadget, structure, &units, None).bits;
         let work = structure.lowered.work(gadget, problem.backend);
         Candidate {
             shape: shape.clone(),

@@ -60,7 +60,7 @@ fn binned(trees: u32, depth: u32, thresholds: u32, mode: FeatureMode) -> (Binned
     let features: Vec<FeatureInfo> = (0..FEATURES).map(info).collect();
     let quantisation = Quantisation::fit(&trees, &features, mode, Hash::of(b"model"));
     (
-        BinnedEnsemble::new(&trees, &quantisation, &ScoreMap::of_trees(&trees)),
+        BinnedEnsemble::new(&trees, &quantisation, &ScoreMap::of_trees(&trees), None),
         quantisation.hides_use,
     )
 }
@@ -82,6 +82,7 @@ fn problem(
         profile,
         target,
         backend: Backend::for_profile(profile, 1)[0],
+        weighing: None,
     }
 }
 

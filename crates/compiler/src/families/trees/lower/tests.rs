@@ -186,7 +186,7 @@ fn agrees(
     missing: bool,
 ) -> Result<(), TestCaseError> {
     let scores = ScoreMap::of_trees(trees);
-    let binned = BinnedEnsemble::new(trees, quantisation, &scores);
+    let binned = BinnedEnsemble::new(trees, quantisation, &scores, None);
     let units = vec![1.0; scores.carried.len()];
     let lowered = lower(
         &binned,
@@ -200,7 +200,7 @@ fn agrees(
         base_log: 5,
         levels: 4,
     };
-    let nodes = lowered.graph.nodes.iter().cloned().map(Node::Sum);
+    let nodes = lowered.graph.nodes.iter().cloned();
     let circuit = Circuit {
         parameter_set: "cipherfn-128-n2048-m8-v1".into(),
         inputs: vec![Input::Selectors(SelectorGroup {
@@ -334,12 +334,18 @@ fn lowered(trees: Vec<Tree>, form: Form, tables: bool) -> Lowered {
         FeatureMode::Exact { decoys: 0 },
         Hash::of(b"model"),
     );
-    let binned = BinnedEnsemble::new(&trees, &quantisation, &ScoreMap::of_trees(&trees));
+    let scores = ScoreMap::of_trees(&trees);
+    let binned = BinnedEnsemble::new(&trees, &quantisation, &scores, None);
     let shape = Shape {
         forms: vec![form; quantisation.quantisers.len()],
         tables,
     };
     lower(&binned, &shape, false, POLYNOMIAL_SIZE, &[1.0])
+}
+
+fn selects(lowered: &Lowered) -> usize {
+    let sums = lowered.graph.nodes.iter().filter_map(Node::as_sum);
+    sums.map(|sum| sum.selects.len()).sum()
 }
 
 #[test]
@@ -350,7 +356,7 @@ fn stumps_of_one_predicate_are_one_choice() {
         false,
     );
     assert_eq!(lowered.graph.nodes.len(), 1);
-    assert_eq!(lowered.graph.nodes[0].selects.len(), 2);
+    assert_eq!(selects(&lowered), 2);
     assert_eq!(lowered.graph.ranges, [(-1, 2)]);
 }
 
@@ -399,14 +405,7 @@ fn a_symmetric_tree_takes_one_multiplexer_a_level() {
             nodes: (0..15).map(split).chain(leaves).collect(),
         }
     };
-    let selects = |trees| {
-        lowered(trees, Form::Thermometer, true)
-            .graph
-            .nodes
-            .iter()
-            .map(|node| node.selects.len())
-            .sum::<usize>()
-    };
+    let selects = |trees| selects(&lowered(trees, Form::Thermometer, true));
     assert_eq!(selects(vec![tree(5)]), 4);
     // Trees with the same questions share them.
     assert_eq!(selects(vec![tree(5), tree(7), tree(11)]), 4);

@@ -8,7 +8,7 @@
 //! lowers it most.
 
 use super::branches;
-use cipherfn_circuit::circuit::Sum as Node;
+use cipherfn_circuit::circuit::Node;
 use cipherfn_protocol::specs::{Predicate, Selector};
 use std::collections::BinaryHeap;
 
@@ -86,9 +86,9 @@ impl Choices {
             selects: Vec::new(),
         };
         for (node, weight) in nodes.iter().zip(weights) {
-            let addends = node.addends.iter().map(|addend| addend.node.index());
+            let addends = node.addends().iter().map(|addend| addend.node.index());
             flat.addends.extend(addends);
-            for select in &node.selects {
+            for select in node.selects() {
                 if let Some((clear, set)) = branches(select) {
                     flat.selects.push(Choice {
                         selector: select.selector.index as usize,

@@ -4,7 +4,7 @@
 use super::boxes::{self, Bits};
 use super::{branches, combine, fold, operands};
 use crate::families::trees::graph::Graph;
-use cipherfn_circuit::circuit::Sum as Node;
+use cipherfn_circuit::circuit::Node;
 
 /// What holds for every path through a graph, from the constants to the result. A path takes one
 /// branch of every CMUX and all addends.
@@ -44,7 +44,7 @@ impl Paths {
 /// For each selector, the most that its CMUXes may give on a path, each `times` of its node.
 fn by_selector(node: &Node, times: f64, known: &[Vec<(u32, f64)>]) -> Vec<(u32, f64)> {
     let mut total = through(node, known);
-    for select in node.selects.iter().filter(|own| branches(own).is_some()) {
+    for select in node.selects().iter().filter(|own| branches(own).is_some()) {
         total = combine(&total, &[(select.selector.index, times)], |a, b| a + b);
     }
     total
@@ -59,7 +59,10 @@ fn times(nodes: &[Node]) -> Vec<f64> {
         .for_each(|operand| uses[operand] += 1);
     let mut has_cmux = vec![false; nodes.len()];
     for (index, node) in nodes.iter().enumerate() {
-        has_cmux[index] = node.selects.iter().any(|select| branches(select).is_some())
+        has_cmux[index] = node
+            .selects()
+            .iter()
+            .any(|select| branches(select).is_some())
             || operands(node).any(|operand| has_cmux[operand]);
     }
     let shared = fold(nodes, |index, node, known: &[Vec<(u32, f64)>]| {
@@ -85,10 +88,10 @@ fn times(nodes: &[Node]) -> Vec<f64> {
 /// The largest values on paths through a node's addends and one branch of each of its CMUXes.
 fn through(node: &Node, known: &[Vec<(u32, f64)>]) -> Vec<(u32, f64)> {
     let mut total = Vec::new();
-    for addend in &node.addends {
+    for addend in node.addends() {
         total = combine(&total, &known[addend.node.index()], |a, b| a + b);
     }
-    for (clear, set) in node.selects.iter().filter_map(branches) {
+    for (clear, set) in node.selects().iter().filter_map(branches) {
         let of = |operand: Option<usize>| operand.map_or(&[][..], |index| &known[index]);
         let either = combine(of(clear), of(set), f64::max);
         total = combine(&total, &either, |a, b| a + b);

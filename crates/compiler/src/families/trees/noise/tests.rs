@@ -1,5 +1,7 @@
 use super::*;
-use cipherfn_circuit::circuit::{ConstantId, NodeId, Rotated, Select, SelectorId};
+use cipherfn_circuit::circuit::{
+    ConstantId, InputId, NodeId, Product, Rotated, Select, SelectorId, Sum,
+};
 use cipherfn_protocol::specs::{Predicate, Selector};
 
 const GADGET: Gadget = Gadget {
@@ -34,7 +36,7 @@ fn select(selector: u32, clear: Operand, set: Operand) -> Select {
 }
 
 fn graph(constants: &[i64], nodes: Vec<(Vec<u32>, Vec<Select>)>) -> Graph {
-    let nodes = nodes.into_iter().map(|(addends, selects)| Node {
+    let nodes = nodes.into_iter().map(|(addends, selects)| Sum {
         constant: None,
         addends: addends
             .into_iter()
@@ -51,7 +53,7 @@ fn graph(constants: &[i64], nodes: Vec<(Vec<u32>, Vec<Select>)>) -> Graph {
         .collect();
     Graph {
         constants,
-        nodes: nodes.collect(),
+        nodes: nodes.map(Node::Sum).collect(),
         ranges: vec![(0, 0)],
         centre: vec![0],
     }
@@ -186,4 +188,41 @@ fn scales_apply_to_constants() {
         vec![select(0, Operand::Zero, Operand::Constant(ConstantId(0)))],
     )];
     assert_close(bound(&graph(&[8], nodes), 0.25), 4.0);
+}
+
+#[test]
+fn norms_of_weights_add_along_a_path() {
+    let product = |weights: [i64; 2]| {
+        Node::Product(Product {
+            input: InputId(1),
+            weights: vec![vec![weights[0]], vec![weights[1]]],
+            constant: None,
+        })
+    };
+    let mut graph = graph(&[7], vec![]);
+    graph.nodes = vec![
+        product([3, 4]),
+        product([0, -13]),
+        product([1, 0]),
+        // Norms 5 and 13, of which a path takes one, and 1 in any case.
+        Node::Sum(Sum {
+            constant: Some(ConstantId(0)),
+            addends: vec![Rotated {
+                node: NodeId(2),
+                rotation: 0,
+            }],
+            selects: vec![select(0, node(0), node(1))],
+        }),
+    ];
+    assert_close(norm(&graph), 14.0);
+    // And that twice, beside a constant.
+    let sum = Sum {
+        selects: vec![
+            select(1, node(3), Operand::Constant(ConstantId(0))),
+            select(2, Operand::Zero, node(3)),
+        ],
+        ..Sum::default()
+    };
+    graph.nodes.push(Node::Sum(sum));
+    assert_close(norm(&graph), 28.0);
 }

@@ -1,5 +1,5 @@
 use super::*;
-use cipherfn_circuit::circuit::{NodeId, Operand, Rotated, Select, SelectorId};
+use cipherfn_circuit::circuit::{NodeId, Operand, Rotated, Select, SelectorId, Sum};
 use proptest::prelude::*;
 
 const BINS: u32 = 6;
@@ -41,7 +41,7 @@ fn nodes(selectors: usize) -> impl Strategy<Value = Vec<Node>> {
         let make = |(index, ((addend, clear, set), selector, adds))| {
             let before: usize = index;
             let pick = |index: prop::sample::Index| index.index(before) as u32;
-            Node {
+            Node::Sum(Sum {
                 constant: None,
                 addends: if before > 0 && adds {
                     vec![Rotated {
@@ -60,7 +60,7 @@ fn nodes(selectors: usize) -> impl Strategy<Value = Vec<Node>> {
                 } else {
                     Vec::new()
                 },
-            }
+            })
         };
         parts.into_iter().enumerate().map(make).collect()
     })
@@ -71,10 +71,10 @@ fn weight(nodes: &[Node], selectors: &[Selector], row: &[u32]) -> f64 {
     let mut weights: Vec<f64> = Vec::new();
     for node in nodes {
         let addends = node
-            .addends
+            .addends()
             .iter()
             .map(|addend| weights[addend.node.index()]);
-        let selects = node.selects.iter().map(|select| {
+        let selects = node.selects().iter().map(|select| {
             let bit = &selectors[select.selector.index as usize];
             let (clear, set) = branches(select).unwrap();
             let taken = if bit.predicate.holds(row[bit.quantiser as usize]) {
@@ -124,35 +124,32 @@ fn a_row_takes_the_long_branch_of_one_of_two_opposite_trees() {
         quantiser: 0,
         predicate: Predicate::Within(vec![(start, BINS)]),
     };
-    let choice = |selector, clear, set| Node {
-        constant: None,
-        addends: Vec::new(),
-        selects: vec![Select {
-            selector: SelectorId::first(selector),
-            clear,
-            set,
-        }],
+    let choice = |selector, clear, set| {
+        Node::Sum(Sum {
+            selects: vec![Select {
+                selector: SelectorId::first(selector),
+                clear,
+                set,
+            }],
+            ..Sum::default()
+        })
     };
-    let constant = Node {
-        constant: None,
-        addends: Vec::new(),
-        selects: Vec::new(),
-    };
+    let constant = Node::Sum(Sum::default());
     // Node 1 is a CMUX more than node 0. One tree takes it below bin 2, the other from bin 4 on.
     let nodes = [
         constant.clone(),
         choice(0, node(0), node(0)),
         choice(0, node(1), node(0)),
         choice(1, node(0), node(1)),
-        Node {
+        Node::Sum(Sum {
             addends: [2, 3]
                 .map(|id| Rotated {
                     node: NodeId(id),
                     rotation: 0,
                 })
                 .to_vec(),
-            ..constant
-        },
+            ..Sum::default()
+        }),
     ];
     let bits = Bits {
         selectors: &[start(2), start(4)],
