@@ -255,7 +255,8 @@ impl Answering {
         let Some(bytes) = call.stage(Metric::ModelFetch, fetch).await? else {
             return Ok(None);
         };
-        let prepare = tokio::task::spawn_blocking(move || WarmModel::new(&bytes));
+        let memory = self.warm.row_memory();
+        let prepare = tokio::task::spawn_blocking(move || WarmModel::new(&bytes, memory));
         let model = call.stage(Metric::ModelPrepare, prepare).await;
         let model = model
             .map_err(|error| error.to_string())
