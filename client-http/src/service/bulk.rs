@@ -44,6 +44,8 @@ pub(super) const ADDRESSES: u32 = 3;
 /// A table to score as jobs.
 #[derive(Clone, Debug)]
 pub struct Bulk {
+    /// The model that scores it.
+    pub model: ModelName,
     /// Where to remember what has been uploaded. The file is removed when all answers were taken.
     pub manifest: PathBuf,
     /// Names the table and how it is read: a run goes on only over the same one.
@@ -119,7 +121,6 @@ impl Service {
     /// until [`BulkDone::forget`]: write what was taken first.
     pub async fn predict_bulk<E, I>(
         &self,
-        model: &ModelName,
         client: &Arc<Client>,
         keys: &KeyRing,
         bulk: &Bulk,
@@ -135,14 +136,14 @@ impl Service {
         let secret = blocking(move || ring.secret_key(set)).await?;
         let run = Run {
             service: self.clone(),
-            model: model.clone(),
+            model: bulk.model.clone(),
             client: Arc::clone(client),
             secret: Arc::new(secret.map_err(ServiceError::from)?),
         };
         let head = Head {
             format: 1,
             service: self.url().to_owned(),
-            model: model.clone(),
+            model: bulk.model.clone(),
             specs: client.specs().hash(),
             key: run.secret.id(),
             table: bulk.table.clone(),

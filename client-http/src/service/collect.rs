@@ -131,13 +131,12 @@ impl Run {
         let mut first_row = 0;
         let chunks = manifest.chunks.clone();
         for (number, chunks) in chunks.chunks(MAX_CHUNKS).enumerate() {
-            let name = match manifest.jobs.get(&number) {
-                Some(name) => *name,
-                None => {
-                    let name = new_name()?;
-                    manifest.name_job(number, name)?;
-                    name
-                }
+            let name = if let Some(name) = manifest.jobs.get(&number) {
+                *name
+            } else {
+                let name = new_name()?;
+                manifest.name_job(number, name)?;
+                name
             };
             let declaration = JobDeclaration {
                 idempotency_key: name,

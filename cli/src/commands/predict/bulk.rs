@@ -38,6 +38,7 @@ impl Predict {
         // The rows are read twice.
         let input = input.repeatable()?;
         let bulk = Bulk {
+            model: at.model.clone(),
             manifest: self.manifest()?,
             table: self.identity(&input)?,
             rows_a_chunk: self.rows_a_chunk,
@@ -62,7 +63,7 @@ impl Predict {
         let take = |answers| predictions.take(answers);
         let done = at
             .service
-            .predict_bulk(at.model, client, at.ring, &bulk, rows, told, take)
+            .predict_bulk(client, at.ring, &bulk, rows, told, take)
             .await;
         progress.finish_and_clear();
         let done = done?;

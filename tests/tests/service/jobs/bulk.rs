@@ -52,6 +52,7 @@ async fn run(
     cuts: Cuts,
 ) -> Result<(BulkDone, Vec<Answer>), Stop> {
     let bulk = Bulk {
+        model: name("tree"),
         manifest: manifest.to_owned(),
         table: table.to_owned(),
         rows_a_chunk: NonZeroUsize::new(chunk(owner)),
@@ -81,10 +82,9 @@ async fn run(
         if enough { Err(Stop::Cut) } else { Ok(()) }
     };
     let told = |_: BulkProgress| ();
-    let model = name("tree");
     let done = caller
         .service
-        .predict_bulk(&model, client, &caller.ring, &bulk, rows, told, take);
+        .predict_bulk(client, &caller.ring, &bulk, rows, told, take);
     let done = done.await?;
     Ok((done, answers))
 }
