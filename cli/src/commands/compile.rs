@@ -120,7 +120,9 @@ impl Compile {
         };
         progress.finish_and_clear();
         let needs = limits::check(&compiled.bundle).with_context(|| self.model.name())?;
-        needs.iter().for_each(|need| terminal::notice(need));
+        for need in &needs {
+            terminal::notice(need);
+        }
         output.write_all(&cipherfn_engine::bundle::write(&compiled.bundle)?)?;
         output.finish()?;
         if let Some(mut report) = report {
