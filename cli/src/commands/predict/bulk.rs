@@ -100,7 +100,10 @@ impl Predict {
         io::copy(&mut content, &mut hash).with_context(|| input.name())?;
         let how = format!("{:?} {:?} {:?}", self.table, self.limit, self.rows_a_chunk);
         hash.update(how.as_bytes());
-        let digits = hash.finalize().into_iter().map(|byte| format!("{byte:02x}"));
+        let digits = hash
+            .finalize()
+            .into_iter()
+            .map(|byte| format!("{byte:02x}"));
         Ok(digits.collect())
     }
 }
