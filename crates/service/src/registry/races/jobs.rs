@@ -209,9 +209,10 @@ fn a_name_is_that_of_one_job_and_its_chunks_must_be_there() {
     elsewhere.upload = owner.registry.new_upload().unwrap();
     assert_eq!(declare(&elsewhere), JobDeclared::Missing(0));
     let stranger = Tenant::of("somebody else");
+    let declaration = owner.declaration(2);
     let declared = owner
         .registry
-        .declare_job(&stranger, &owner.declaration(2), &owner.rules, NOW);
+        .declare_job(&stranger, &declaration, &owner.rules, NOW);
     assert_eq!(alone(declared).unwrap(), JobDeclared::Missing(0));
 }
 
