@@ -86,31 +86,55 @@ fn check(folder: &Path, rows: usize, label: &str) -> Result<()> {
         .transpose()?;
     let bundle = cipherfn_engine::bundle::write(&compiled.bundle)?;
     let server = Server::new(&bundle, key.map(|key| key.to_file_bytes()).as_deref())?;
-    // Logistic and softmax have slopes below 1: a probability is off by less than its score.
-    let precision = compiled
-        .report
-        .precision
-        .scores
-        .iter()
-        .copied()
-        .fold(0.0, f64::max);
+    let report = &compiled.report;
+    let precision = report.precision.scores.iter().copied().fold(0.0, f64::max);
+    let bound = Bound {
+        precision,
+        exponential: report
+            .model
+            .operators
+            .iter()
+            .any(|name| name.starts_with("Exp ")),
+    };
     let clear = Clear::new(&client, &secret, &bundle)?;
-    check_with(&clear, folder, rows, label, precision)?;
+    check_with(&clear, folder, rows, label, bound)?;
     let encrypted = Encrypted {
         client: &client,
         secret: &secret,
         server: &server,
     };
-    check_with(&encrypted, folder, rows, label, precision)
+    check_with(&encrypted, folder, rows, label, bound)
 }
 
-/// Holds an evaluator to the library's values, up to `precision`.
+/// How far values may be from the library's.
+#[derive(Clone, Copy)]
+struct Bound {
+    /// Of the scores.
+    precision: f64,
+    /// Whether values without labels are the scores' exponentials, as counts and amounts are.
+    exponential: bool,
+}
+
+impl Bound {
+    /// For a value behind the link. Logistic and softmax have slopes below 1, so a probability is
+    /// off by less than its score; an exponential's slope is the value itself.
+    fn around(self, wanted: f64, labelled: bool) -> f64 {
+        let slope = if self.exponential && !labelled {
+            wanted.abs() * self.precision.exp()
+        } else {
+            1.0
+        };
+        self.precision * slope + FLOAT_ERROR * wanted.abs().max(1.0)
+    }
+}
+
+/// Holds an evaluator to the library's values, up to `bound`.
 fn check_with(
     evaluator: &dyn Evaluator,
     folder: &Path,
     rows: usize,
     label: &str,
-    precision: f64,
+    bound: Bound,
 ) -> Result<()> {
     let name = folder.display();
     let read = |file| std::fs::read_to_string(folder.join(file)).map(|text| head(&text, rows));
@@ -119,11 +143,12 @@ fn check_with(
     let label = if found.labels.is_some() { label } else { "" };
     let wanted = parse(read("expected.csv")?.as_bytes(), label)?;
     assert_eq!(found.values.len(), wanted.values.len(), "{name}: rows");
+    let labelled = found.labels.is_some();
     for (row, (found, wanted)) in found.values.iter().zip(&wanted.values).enumerate() {
         // A linear SVM's one decision value is our scores -d and d.
         let found = &found[found.len() - wanted.len()..];
         for (found, wanted) in found.iter().zip(wanted) {
-            let bound = precision + FLOAT_ERROR * wanted.abs().max(1.0);
+            let bound = bound.around(*wanted, labelled);
             assert!(
                 (found - wanted).abs() <= bound,
                 "{name}, row {row}: {found} instead of {wanted}, bound {bound}"
@@ -135,7 +160,7 @@ fn check_with(
             found.iter().zip(labels).zip(&wanted.values).enumerate()
         {
             assert!(
-                found == label || margin(values) <= precision,
+                found == label || margin(values) <= bound.precision,
                 "{name}, row {row}: label {found} instead of {label}"
             );
         }

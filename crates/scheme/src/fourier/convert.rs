@@ -12,7 +12,7 @@ pub const TORUS: f64 = 18_446_744_073_709_551_616.0;
 /// Complex values that are handled at a time, so that they stay in the first-level cache.
 const BLOCK: usize = 64;
 /// 1.5 * 2^52: adding it leaves no fraction bits, taking it off again rounds to an integer.
-const SHIFTER: f64 = 6_755_399_441_055_744.0;
+pub const SHIFTER: f64 = 6_755_399_441_055_744.0;
 /// 2^32.
 const HALF_WORD: f64 = 4_294_967_296.0;
 
@@ -28,40 +28,6 @@ pub fn frac(x: f64) -> f64 {
     x - round(x)
 }
 
-/// `state = round(frac(state) * scale)`.
-#[inline(always)]
-pub fn reduce<S: Simd>(simd: S, states: &mut [f64], scale: f64) {
-    let (states, tail) = S::as_mut_simd_f64s(states);
-    let [shifter, scale_lanes] = [SHIFTER, scale].map(|value| simd.splat_f64s(value));
-    for state in states {
-        let integer = simd.sub_f64s(simd.add_f64s(*state, shifter), shifter);
-        let fraction = simd.sub_f64s(*state, integer);
-        *state = simd.sub_f64s(simd.mul_add_e_f64s(fraction, scale_lanes, shifter), shifter);
-    }
-    for state in tail {
-        *state = round(frac(*state) * scale);
-    }
-}
-
-/// `next = round(state / base)`, `digit = state - next * base`, `state = next`.
-#[inline(always)]
-pub fn take_digit<S: Simd>(simd: S, digits: &mut [f64], states: &mut [f64], base: f64) {
-    let (digits, digits_tail) = S::as_mut_simd_f64s(digits);
-    let (states, states_tail) = S::as_mut_simd_f64s(states);
-    let [shifter, inverse, minus_base] =
-        [SHIFTER, 1.0 / base, -base].map(|value| simd.splat_f64s(value));
-    for (digit, state) in digits.iter_mut().zip(states) {
-        let next = simd.sub_f64s(simd.mul_add_e_f64s(*state, inverse, shifter), shifter);
-        *digit = simd.mul_add_e_f64s(next, minus_base, *state);
-        *state = next;
-    }
-    for (digit, state) in digits_tail.iter_mut().zip(states_tail) {
-        let next = round(*state / base);
-        *digit = *state - next * base;
-        *state = next;
-    }
-}
-
 /// `out[j] = scale * twist[j] * (input[j] + i input[j + N/2])`, words read as signed integers.
 pub(super) fn fold_integers(out: &mut [c64], input: &[u64], scale: f64, twist: &[c64]) {
     assert!(
@@ -73,17 +39,6 @@ pub(super) fn fold_integers(out: &mut [c64], input: &[u64], scale: f64, twist: &
         input,
         scale,
         twist,
-    });
-}
-
-/// `out[j] = input[j] + i input[j + N/2]` as torus fractions in [-1/2, 1/2).
-pub(super) fn fold_torus(out: &mut [c64], input: &[u64]) {
-    assert!(input.len() == 2 * out.len(), "polynomials of one size");
-    Arch::new().dispatch(|| {
-        let (re, im) = input.split_at(out.len());
-        for ((out, re), im) in out.iter_mut().zip(re).zip(im) {
-            *out = c64::new(signed_to_float(*re) / TORUS, signed_to_float(*im) / TORUS);
-        }
     });
 }
 

@@ -35,9 +35,9 @@ use cipherfn_protocol::specs::{Bits, Gadget, Transport};
 const TOLERANCE: f64 = 0.2;
 const KEYS: usize = 4;
 /// Inputs of each single CMUX.
-const SINGLES: usize = 12;
+const SINGLES: usize = 24;
 /// Chains of CMUXes a key, each over other inputs.
-const CHAINS: usize = 48;
+const CHAINS: usize = 64;
 
 #[test]
 fn expanded_rows() {
@@ -122,13 +122,13 @@ fn cmuxes_over_uploaded_selectors() {
     }
 }
 
-/// 64 selectors under each key: each that is 1 in [`SINGLES`] CMUXes, and [`CHAINS`] chains of all
+/// 32 selectors under each key: each that is 1 in [`SINGLES`] CMUXes, and [`CHAINS`] chains of all
 /// that are 0.
 ///
 /// The all-ones part of the key makes the errors of one polynomial alike, so many CMUXes count for
 /// more than many coefficients.
 fn cmuxes(set: &'static ParameterSet, gadget: Gadget, transport: Transport) {
-    const SELECTORS: usize = 64;
+    const SELECTORS: usize = 32;
     let predicted = cmux(set, gadget, &selector(set, transport));
     let keys: Vec<Expanded> = (0..KEYS)
         .map(|_| Expanded::new(set, gadget, transport, SELECTORS))
