@@ -214,12 +214,17 @@ async fn killed_workers_lose_no_chunk_and_double_none() {
     let rows = [40; 6];
     let uploaded = alice.upload(&alice.queries(&rows)).await;
     let job = alice.begin(&alice.declaration(uploaded)).await;
+    let mut killed = Vec::new();
     for _ in 0..2 {
-        let worker = || stack.emulator.process_ids("worker").first().copied();
+        // One that was killed is on the list until its end is noticed.
+        let worker = || {
+            let workers = stack.emulator.process_ids("worker");
+            workers.into_iter().find(|worker| !killed.contains(worker))
+        };
         wait_until("a worker", || worker().is_some()).await;
-        if let Some(process) = worker() {
-            kill(process);
-        }
+        let worker = worker().expect("one was there");
+        kill(worker);
+        killed.push(worker);
     }
     let status = alice.settled(job).await;
     alice.check(&status, &rows).await;
