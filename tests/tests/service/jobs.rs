@@ -206,6 +206,24 @@ async fn chunks_become_results_in_their_order() {
     assert!(stack.emulator.dead_letters().is_empty());
 }
 
+/// Kills a process of each function, as soon as there is one that was not killed already: what was
+/// killed is on the list until its end is noticed.
+pub(crate) async fn kill_in_turn(stack: &Stack, functions: &[&str]) {
+    let mut killed = Vec::new();
+    for function in functions {
+        let mut found = None;
+        let is_there = || {
+            let mut processes = stack.emulator.process_ids(function).into_iter();
+            found = processes.find(|process| !killed.contains(process));
+            found.is_some()
+        };
+        wait_until(function, is_there).await;
+        let process = found.expect("one was there");
+        kill(process);
+        killed.push(process);
+    }
+}
+
 /// Processes die as the kernel kills them; AWS Lambda's second and third attempts do the work.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_workers_lose_no_chunk_and_double_none() {
@@ -214,18 +232,7 @@ async fn killed_workers_lose_no_chunk_and_double_none() {
     let rows = [40; 6];
     let uploaded = alice.upload(&alice.queries(&rows)).await;
     let job = alice.begin(&alice.declaration(uploaded)).await;
-    let mut killed = Vec::new();
-    for _ in 0..2 {
-        // One that was killed is on the list until its end is noticed.
-        let worker = || {
-            let workers = stack.emulator.process_ids("worker");
-            workers.into_iter().find(|worker| !killed.contains(worker))
-        };
-        wait_until("a worker", || worker().is_some()).await;
-        let worker = worker().expect("one was there");
-        kill(worker);
-        killed.push(worker);
-    }
+    kill_in_turn(&stack, &["worker", "worker"]).await;
     let status = alice.settled(job).await;
     alice.check(&status, &rows).await;
 }

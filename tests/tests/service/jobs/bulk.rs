@@ -1,8 +1,8 @@
 //! Tables as jobs, by the client library: in one run, or in several where each is cut short.
 
-use super::{Owner, stack};
+use super::{Owner, kill_in_turn, stack};
 use crate::models::TREE;
-use crate::stack::{kill, name, wait_until};
+use crate::stack::name;
 use cipherfn_client::{Answer, InputRow};
 use cipherfn_client_http::{Bulk, BulkDone, BulkPass, BulkProgress, BulkReport, ServiceError};
 use cipherfn_protocol::api::ProblemType;
@@ -210,15 +210,7 @@ async fn processes_that_die_are_not_noticed() {
     let directory = tempfile::tempdir().expect("a directory");
     let manifest = directory.path().join("manifest");
     let at = (manifest.as_path(), "table");
-    let killer = async {
-        for function in ["jobs", "worker", "worker"] {
-            let process = || stack.emulator.process_ids(function).first().copied();
-            wait_until(function, || process().is_some()).await;
-            if let Some(process) = process() {
-                kill(process);
-            }
-        }
-    };
+    let killer = kill_in_turn(&stack, &["jobs", "worker", "worker"]);
     let (done, ()) = tokio::join!(run(&alice, at, Cuts::default()), killer);
     check(&alice, done.expect("answers")).await;
     let results = stack.registry().bucket().list("results/").await;
