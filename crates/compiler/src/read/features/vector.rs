@@ -39,7 +39,7 @@ impl Vector {
 /// How 64-bit thresholds of a feature become 32-bit ones.
 #[derive(Debug, PartialEq)]
 pub(super) enum Keys {
-    /// Rounded down, as [`Op::Narrow`] does.
+    /// Rounded down, as [`Op::Narrow`](cipherfn_program::Op::Narrow) does.
     Rounded,
     /// The value is the number of these that it exceeds, a threshold its place among them: for
     /// thresholds that 32 bits cannot tell apart or hold.
