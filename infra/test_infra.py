@@ -222,8 +222,8 @@ class CheckTemplate(unittest.TestCase):
     def test_every_combination_that_the_rules_allow_is_tried(self):
         template = CHECK.load(self.raw)
         found = list(CHECK.combinations.combinations(template, CHECK.SAMPLES))
-        # Signed callers with any of issuer and audience, or tokens with both; a domain with certificate and perhaps a zone; a network; 4 switches; 3 limits.
-        self.assertEqual(len(found), (4 + 1) * (1 + 2) * 2 * 2**4 * 2**3)
+        # Signed callers with any of issuer and audience, or tokens with both; a domain with certificate and perhaps a zone; a network; 4 switches; 5 limits.
+        self.assertEqual(len(found), (4 + 1) * (1 + 2) * 2 * 2**4 * 2**5)
         self.assertTrue(all(values["JwtIssuer"] for values in found if values["Authorization"] == "JWT"))
 
     def test_development_only_settings(self):

@@ -22,11 +22,17 @@ use time::OffsetDateTime;
 pub(crate) const KEEP: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 /// A day: how long unfinished uploads stay.
 const QUARANTINE: Duration = Duration::from_hours(24);
+/// A week and a day: how long what belongs to jobs stays at most.
+const JOBS: Duration = Duration::from_hours(8 * 24);
+/// How long a worker may take for a chunk: AWS Lambda's limit.
+const WORKER_TIMEOUT: Duration = Duration::from_mins(15);
 /// Settings that the functions take over from this process.
-const SETTINGS: [&str; 5] = [
+const SETTINGS: [&str; 7] = [
     config::KEY_TTL_DAYS,
     config::KEY_QUOTA,
     config::UPLOAD_TTL_SECONDS,
+    config::JOB_TTL_HOURS,
+    config::JOB_QUOTA,
     config::MIN_PART_BYTES,
     config::LOG,
 ];
@@ -99,21 +105,30 @@ impl Setup<'_> {
             .iter()
             .filter_map(|setting| Some(((*setting).to_owned(), env::var(setting).ok()?)))
             .collect();
-        started
-            .environment
-            .push((config::BUCKET.to_owned(), DEV_BUCKET.to_owned()));
+        if function == api::Function::Worker {
+            started.timeout = WORKER_TIMEOUT;
+        }
+        let worker = api::Function::Worker.name();
+        for (name, value) in [(config::BUCKET, DEV_BUCKET), (config::WORKER, worker)] {
+            started
+                .environment
+                .push((name.to_owned(), value.to_owned()));
+        }
         Ok(started)
     }
 }
 
-/// The deployed bucket's rules for what was never completed. Keys that ran out go when their tenant
-/// is at its quota.
+/// The deployed bucket's rules for what was never completed, and for jobs. Keys that ran out go when
+/// their tenant is at its quota.
 pub(crate) fn lifecycle() -> Vec<Lifecycle> {
-    vec![Lifecycle {
-        prefix: "quarantine/".to_owned(),
-        expire_after: Some(QUARANTINE),
+    let rule = |prefix: &str, age| Lifecycle {
+        prefix: prefix.to_owned(),
+        expire_after: Some(age),
         abort_multipart_after: Some(QUARANTINE),
-    }]
+    };
+    let jobs = ["uploads/", "results/", "jobs/"].map(|prefix| rule(prefix, JOBS));
+    let quarantine = rule("quarantine/", QUARANTINE);
+    std::iter::once(quarantine).chain(jobs).collect()
 }
 
 /// Where an emulator is.

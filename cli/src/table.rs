@@ -86,7 +86,8 @@ impl TableOptions {
 /// predictions wait in a queue.
 pub(crate) struct InputRows<R> {
     rows: Rows<R>,
-    kept: Kept,
+    /// Where cells for the predictions go, where there will be any.
+    kept: Option<Kept>,
     done: bool,
 }
 
@@ -141,10 +142,25 @@ pub(crate) fn select<R: Read>(
     };
     let rows = InputRows {
         rows,
-        kept,
+        kept: Some(kept),
         done: false,
     };
     Ok((rows, predictions))
+}
+
+/// The model's columns of a table that is read before it is read for its predictions.
+pub(crate) fn select_rows<R: Read>(
+    client: &Client,
+    table: Table<R>,
+    limit: u64,
+) -> Result<InputRows<R>> {
+    let specs = client.specs().specs();
+    let rows = table.select_and_keep(&specs.columns, &specs.preprocess, &[])?;
+    Ok(InputRows {
+        rows: rows.limit(limit),
+        kept: None,
+        done: false,
+    })
 }
 
 impl<R: Read> Iterator for InputRows<R> {
@@ -156,7 +172,9 @@ impl<R: Read> Iterator for InputRows<R> {
         }
         match self.rows.next_row() {
             Ok(Some(row)) => {
-                lock(&self.kept).push_back(row.kept);
+                if let Some(kept) = &self.kept {
+                    lock(kept).push_back(row.kept);
+                }
                 Some(Ok(row.inputs.map_err(|error| error.to_string())))
             }
             Ok(None) => None,

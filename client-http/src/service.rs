@@ -4,24 +4,31 @@
 //!   Service::client     GET  /v2/models/{model}            specs, cached by their hash
 //!   Service::register   POST /v2/keys, PUT to S3, complete: parts of the evaluation key, once
 //!   Service::predict    POST /v2/models/{model}/predict    rows in, predictions out, in order
+//!   Service::predict_bulk   POST /v2/uploads, PUT to S3, POST /v2/jobs, GET from S3: the same for large tables
 //! ```
 //!
 //! Every request can be repeated without harm, and is, where its failure can pass. Nothing that a
 //! service sends is believed: specs must have the hash that names them and be the known developer's, replies the specs, the key
 //! and the number of rows of their request.
 
+mod bulk;
+mod collect;
 mod endpoint;
 mod error;
+mod manifest;
 mod options;
 mod predict;
 mod register;
 mod retry;
 mod sign;
 mod specs;
+mod transfer;
 mod transport;
 mod upload;
 
+pub use bulk::{Bulk, BulkDone, BulkPass, BulkProgress, BulkReport};
 pub use error::{ServiceError, Skew};
+pub use manifest::ManifestError;
 pub use options::{
     Authentication, ParseTokenError, Retry, RetryListener, Retrying, ServiceOptions, Timeouts,
     Token,

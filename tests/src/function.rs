@@ -12,6 +12,8 @@ async fn main() -> Result<(), Error> {
         Some("specs") => cipherfn_function_specs::run().await,
         Some("register-key") => cipherfn_function_register_key::run().await,
         Some("infer") => cipherfn_function_infer::run().await,
+        Some("jobs") => cipherfn_function_jobs::run().await,
+        Some("worker") => cipherfn_function_worker::run().await,
         Some("panic") => panicking().await,
         other => Err(format!("there is no function {other:?}").into()),
     }

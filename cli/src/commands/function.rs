@@ -16,6 +16,8 @@ enum Name {
     Specs,
     RegisterKey,
     Infer,
+    Jobs,
+    Worker,
 }
 
 impl Function {
@@ -25,6 +27,8 @@ impl Function {
                 Name::Specs => cipherfn_function_specs::run().await,
                 Name::RegisterKey => cipherfn_function_register_key::run().await,
                 Name::Infer => cipherfn_function_infer::run().await,
+                Name::Jobs => cipherfn_function_jobs::run().await,
+                Name::Worker => cipherfn_function_worker::run().await,
             };
             done.map_err(|error| anyhow!("{error}"))
         })

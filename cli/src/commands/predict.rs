@@ -1,5 +1,7 @@
 //! `cipherfn predict`.
 
+mod bulk;
+
 use super::register;
 use crate::connection::Connection;
 use crate::files::{Content, Destination, Output, Source};
@@ -12,7 +14,7 @@ use crate::usage::bail_usage;
 use anyhow::{Context, Result};
 use cipherfn_client::{Asked, Client};
 use cipherfn_client_http::{Existing, Fetched, KeyRing, ServiceError};
-use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::api::{ModelName, ProblemType};
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use indicatif::ProgressBar;
 use std::io::Read;
@@ -31,6 +33,7 @@ use time::format_description::well_known::Rfc3339;
 #[command(
     group = clap::ArgGroup::new("by").required(true),
     after_help = "Examples:\n  cipherfn predict --service http://127.0.0.1:9000 --model fraud --keys keys/ --input rows.csv -o predictions.csv\n  \
+                  cipherfn predict --service https://fraud.example.com --model fraud --keys keys/ --input million.csv -o predictions.csv --bulk\n  \
                   cipherfn predict --bundle fraud.cfn --input rows.csv -o predictions.csv --limit 100"
 )]
 pub(crate) struct Predict {
@@ -51,6 +54,15 @@ pub(crate) struct Predict {
     /// The predictions to write as CSV, - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
+    /// Send the rows as jobs: for large tables, and for models that are too slow for a request,
+    /// where it is done without being asked for. A run that was killed goes on where it stopped:
+    /// what has been sent is remembered beside the output, in OUTPUT.job
+    #[arg(long, requires = "service")]
+    bulk: bool,
+    /// Most rows of a chunk, which one worker answers in at most 15 minutes [default: as many as
+    /// fit, up to 4096]
+    #[arg(long, value_name = "N", requires = "bulk")]
+    rows_a_chunk: Option<NonZeroUsize>,
     /// Only the first N rows
     #[arg(long, value_name = "N")]
     limit: Option<NonZeroUsize>,
@@ -158,6 +170,14 @@ impl Predict {
             let client = Arc::clone(&fetched.client);
             ring.fill(&client, Existing::Keep)?;
             register::register(&service, &ring, &client, terminal).await?;
+            let at = bulk::At {
+                service: &service,
+                model,
+                ring: &ring,
+            };
+            if self.bulk {
+                return self.in_bulk(at, &fetched, &input, output, terminal).await;
+            }
             let (rows, mut predictions, progress) = self.rows(&input, &client, terminal)?;
             let start = Instant::now();
             let take = |answers| {
@@ -175,6 +195,18 @@ impl Predict {
                     again = false;
                     let accept = self.trust.accept_again();
                     fetched = service.client(model, &ring, &accept).await?;
+                }
+                // Not even a row ends within a request. How long a row takes does not depend on its
+                // values.
+                Err(error)
+                    if is_too_slow(&error)
+                        && !matches!(input, Source::Stdin)
+                        && !self.output.is_stdout() =>
+                {
+                    terminal::notice(
+                        "note: this model is too slow for requests: sending the rows as jobs, as with --bulk",
+                    );
+                    return self.in_bulk(at, &fetched, &input, output, terminal).await;
                 }
                 Err(error) => return Err(error),
                 Ok(_) => {
@@ -274,6 +306,17 @@ impl Predict {
         let parts = parts.collect::<Result<_, _>>()?;
         Ok((secret, parts))
     }
+}
+
+fn is_too_slow(error: &anyhow::Error) -> bool {
+    let error: Option<&ServiceError> = error.downcast_ref();
+    let problem = error.and_then(ServiceError::problem);
+    problem.is_some_and(|problem| {
+        matches!(
+            problem.kind,
+            ProblemType::OutOfTime | ProblemType::TooManyRows
+        )
+    })
 }
 
 fn is_stale(error: &anyhow::Error) -> bool {

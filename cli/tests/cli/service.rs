@@ -95,6 +95,18 @@ fn grid_version(sandbox: &Sandbox) -> String {
     grid.to_owned()
 }
 
+/// As jobs the same; what has been sent is forgotten with them.
+fn predicts_by_jobs(sandbox: &Sandbox, (predict, service): (&[&str], &[&str])) {
+    let bulk = ["--bulk", "--rows-a-chunk", "2", "--force"];
+    let output = sandbox.run(&[predict, &bulk].concat());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("3 chunks in 1 jobs"));
+    success(&output);
+    assert!(!sandbox.path("remote.csv.job").exists());
+    let to_stdout = ["predict", "--bulk", "--input", "rows.csv", "-o", "-"];
+    let to_stdout = [&to_stdout, service].concat();
+    assert!(usage(&sandbox.run(&to_stdout)).contains("give a file"));
+}
+
 #[test]
 fn from_publishing_to_predictions_and_back() {
     let sandbox = Sandbox::new();
@@ -143,6 +155,8 @@ fn from_publishing_to_predictions_and_back() {
     };
     assert_eq!(labels("remote.csv"), labels("local.csv"));
     assert_eq!(labels("remote.csv").len(), 6);
+    predicts_by_jobs(&sandbox, (&predict, &service));
+    assert_eq!(labels("remote.csv"), labels("local.csv"));
     // Nothing is overwritten, and nothing is left behind by a failure.
     assert!(failure(&sandbox.run(&predict)).contains("--force"));
 

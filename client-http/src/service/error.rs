@@ -1,5 +1,6 @@
 //! What can go wrong with a service.
 
+use super::manifest::ManifestError;
 use crate::error::KeyRingError;
 use aws_credential_types::provider::error::CredentialsError;
 use cipherfn_client::{ClientError, Remedy};
@@ -285,6 +286,48 @@ pub enum ServiceError {
         /// Rows in the reply.
         found: u64,
     },
+    /// A chunk or a result of a job did not arrive.
+    #[error("{what} did not arrive, {to}{}: {cause}; run it again, it goes on where it stopped", after(*.attempts))]
+    Transfer {
+        /// What.
+        what: String,
+        /// Where to or from, without the signature.
+        to: String,
+        /// Attempts made.
+        attempts: u32,
+        /// How the last one failed.
+        cause: String,
+    },
+    /// Rows that a job has no answers to.
+    #[error(
+        "model {model} did not answer rows {first} to {last} in {attempts} attempts: {}; run it again once that is mended, which tries them anew", .problem.detail
+    )]
+    ChunkFailed {
+        /// The model.
+        model: ModelName,
+        /// Number of the first row, from 1.
+        first: u64,
+        /// Number of the last row.
+        last: u64,
+        /// Attempts made.
+        attempts: u32,
+        /// Why.
+        problem: Box<Problem>,
+    },
+    /// The service knows of no jobs.
+    #[error("{url} takes no jobs: send the rows as requests, or tell the operator to update it")]
+    NoJobs {
+        /// The service.
+        url: String,
+    },
+    /// The table has other rows than were uploaded.
+    #[error(
+        "the table has changed since its rows were uploaded; delete the run's manifest to start anew"
+    )]
+    TableChanged,
+    /// The file that remembers what was uploaded.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
     /// The runtime is shutting down.
     #[error("the work was cancelled: the runtime is shutting down")]
     Cancelled,
@@ -317,9 +360,10 @@ impl ServiceError {
             }
             Self::KeyTooLarge { .. } => Some(Remedy::CompileSmallerKey),
             Self::RowTooLarge { .. } => Some(Remedy::CompileSmallerQuery),
-            Self::Unreachable { .. } | Self::Status { .. } | Self::Upload { .. } => {
-                Some(Remedy::TryAgain)
-            }
+            Self::Unreachable { .. }
+            | Self::Status { .. }
+            | Self::Upload { .. }
+            | Self::Transfer { .. } => Some(Remedy::TryAgain),
             _ => None,
         }
     }

@@ -273,48 +273,57 @@ impl Run {
             nonce,
             rows: count as u64,
         };
-        self.open(answer.body, asked, batch.first + start as u64)
-            .await
-    }
-
-    /// Checks a reply and decrypts it.
-    async fn open(
-        &self,
-        reply: Bytes,
-        asked: Asked,
-        first_row: u64,
-    ) -> Result<Vec<Answer>, ServiceError> {
-        let (client, secret) = (Arc::clone(&self.client), Arc::clone(&self.secret));
-        let decrypted = blocking(move || client.open(&secret, asked, first_row, &reply));
-        let model = self.model.clone();
-        let (first, last) = (first_row + 1, first_row + asked.rows);
-        match decrypted.await? {
-            Ok(answers) => Ok(answers),
-            Err(ClientError::RowCount { found, .. }) => Err(ServiceError::RowCount {
-                model,
-                first,
-                last,
-                found,
-            }),
-            Err(source) => Err(ServiceError::Reply {
-                model,
-                first,
-                last,
-                source: Box::new(source),
-            }),
-        }
+        let keys = (&self.client, &self.secret);
+        let first_row = batch.first + start as u64;
+        open(&self.model, keys, answer.body, asked, first_row).await
     }
 
     fn explain(&self, error: ServiceError) -> ServiceError {
-        match error.problem() {
-            Some(problem) if problem.kind == ProblemType::StaleSpecs => ServiceError::StaleSpecs {
-                model: self.model.clone(),
-                used: self.client.specs().hash(),
-                current: problem.current_specs,
-            },
-            _ => error
-                .about_model(self.service.url(), &self.model)
-                .about_key(self.secret.id()),
-        }
+        explain(error, &self.service, (&self.model, &self.client)).about_key(self.secret.id())
+    }
+}
+
+/// Checks a reply to rows of a table from row `first_row` on, from 0, and decrypts it.
+pub(super) async fn open(
+    model: &ModelName,
+    (client, secret): (&Arc<Client>, &Arc<SecretKey>),
+    reply: Bytes,
+    asked: Asked,
+    first_row: u64,
+) -> Result<Vec<Answer>, ServiceError> {
+    let (client, secret) = (Arc::clone(client), Arc::clone(secret));
+    let decrypted = blocking(move || client.open(&secret, asked, first_row, &reply));
+    let model = model.clone();
+    let (first, last) = (first_row + 1, first_row + asked.rows);
+    match decrypted.await? {
+        Ok(answers) => Ok(answers),
+        Err(ClientError::RowCount { found, .. }) => Err(ServiceError::RowCount {
+            model,
+            first,
+            last,
+            found,
+        }),
+        Err(source) => Err(ServiceError::Reply {
+            model,
+            first,
+            last,
+            source: Box::new(source),
+        }),
+    }
+}
+
+/// What a service says about a model, in the words of a request for it.
+pub(super) fn explain(
+    error: ServiceError,
+    service: &Service,
+    (model, client): (&ModelName, &Client),
+) -> ServiceError {
+    match error.problem() {
+        Some(problem) if problem.kind == ProblemType::StaleSpecs => ServiceError::StaleSpecs {
+            model: model.clone(),
+            used: client.specs().hash(),
+            current: problem.current_specs,
+        },
+        _ => error.about_model(service.url(), model),
     }
 }

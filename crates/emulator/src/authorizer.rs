@@ -1,7 +1,7 @@
 //! Who calls: tenants with bearer tokens or access keys, as the JWT and IAM authorisers of an HTTP
 //! API tell functions.
 
-mod sigv4;
+pub(crate) mod sigv4;
 mod tenants;
 
 use http::header;
@@ -11,6 +11,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::account::ACCOUNT;
 pub use tenants::Tenants;
+
+/// What signatures are for.
+const SERVICE: &str = "execute-api";
 
 /// Who may call the HTTP API.
 #[derive(Clone, Debug)]
@@ -69,7 +72,7 @@ impl Authorizer {
         let (name, secret) = tenants
             .by_access_key(&signature.access_key_id)
             .ok_or(refusal)?;
-        if !signature.verify(parts, body, secret, std::time::SystemTime::now()) {
+        if !signature.verify(SERVICE, parts, body, secret, std::time::SystemTime::now()) {
             return Err(Refusal::Forbidden);
         }
         Ok(Caller::Key {

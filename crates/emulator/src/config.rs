@@ -167,6 +167,11 @@ pub struct Limits {
     /// Time a request waits for a busy function before 503. AWS does not wait, but starts up to
     /// 1,000 environments.
     pub queue_timeout: Duration,
+    /// Event of an asynchronous invocation, bytes of JSON: 1 MB.
+    pub asynchronous_event_bytes: usize,
+    /// Waits before an asynchronous invocation that failed is tried again: 1 and 2 minutes. What
+    /// fails after the last one is a dead letter.
+    pub asynchronous_retries: Vec<Duration>,
     /// Smallest part of an S3 upload but the last, bytes: 5 MiB.
     pub part_bytes: u64,
 }
@@ -181,6 +186,8 @@ impl Default for Limits {
             body_timeout: crate::body::STALLED,
             init_timeout: Duration::from_secs(10),
             queue_timeout: Duration::from_secs(10),
+            asynchronous_event_bytes: 1 << 20,
+            asynchronous_retries: vec![Duration::from_mins(1), Duration::from_mins(2)],
             part_bytes: 5 << 20,
         }
     }

@@ -3,22 +3,25 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
 use crate::gateway::{Gateway, Table};
-use crate::lambda::{Host, InvokeError, Pool};
+use crate::lambda::{DeadLetter, Host, InvokeApi, InvokeError, Pool, Queue};
 use crate::server::{self, Server};
-use crate::{Config, EmulatorError, Function, S3Server};
+use crate::{Config, EmulatorError, Function, S3Server, random};
 
 /// A running HTTP API with its functions and its S3. Functions' processes end with it.
 #[derive(Debug)]
 pub struct Emulator {
     url: String,
     gateway: Server,
+    lambda: Server,
     s3: S3Server,
     functions: Arc<BTreeMap<String, Arc<Pool>>>,
+    queue: Arc<Queue>,
+    patience: Duration,
 }
 
 impl Emulator {
@@ -48,10 +51,14 @@ impl Emulator {
         .await?;
         s3.set_part_minimum(config.limits.part_bytes);
         let (id, secret) = s3.credentials();
+        let lambda = server::listen(0).await?;
+        let fail_lambda = |source| EmulatorError::Listen { port: 0, source };
+        let lambda_endpoint = format!("http://{}", lambda.local_addr().map_err(fail_lambda)?);
         let pool = |function: Function| {
             let host = Host {
                 limits: config.limits.clone(),
                 s3_endpoint: s3.endpoint().to_owned(),
+                lambda_endpoint: lambda_endpoint.clone(),
                 s3_key: (id.to_owned(), secret.to_owned()),
                 log: Arc::clone(&config.log),
                 processes: Mutex::default(),
@@ -62,6 +69,16 @@ impl Emulator {
         };
         let functions: Arc<BTreeMap<_, _>> =
             Arc::new(config.functions.into_iter().map(pool).collect());
+        let retries = config.limits.asynchronous_retries.clone();
+        let queue = Arc::new(Queue::new(retries, config.log));
+        let api = InvokeApi::new(
+            Arc::clone(&functions),
+            Arc::clone(&queue),
+            config.limits.clone(),
+            (id, secret),
+        );
+        let lambda = Server::start(lambda, api).map_err(fail_lambda)?;
+        let patience = config.limits.queue_timeout;
         let gateway = Gateway::new(
             routes,
             Arc::clone(&functions),
@@ -73,8 +90,11 @@ impl Emulator {
         Ok(Self {
             url: format!("http://{}", gateway.address()),
             gateway,
+            lambda,
             s3,
             functions,
+            queue,
+            patience,
         })
     }
 
@@ -88,7 +108,17 @@ impl Emulator {
         self.s3.endpoint()
     }
 
-    /// Access key id and secret access key of the embedded S3.
+    /// Base URL of Lambda's API, of which there is `Invoke`.
+    pub fn lambda_endpoint(&self) -> String {
+        format!("http://{}", self.lambda.address())
+    }
+
+    /// Events of asynchronous invocations that failed for good, the oldest first.
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.queue.dead_letters()
+    }
+
+    /// Access key id and secret access key of the embedded S3 and of Lambda's API.
     pub fn credentials(&self) -> (&str, &str) {
         self.s3.credentials()
     }
@@ -115,11 +145,9 @@ impl Emulator {
             .functions
             .get(function)
             .ok_or_else(|| InvokeError::Unknown(function.to_owned()))?;
-        pool.invoke(
-            event.into(),
-            "Root=1-00000000-000000000000000000000000;Sampled=0".to_owned(),
-        )
-        .await
+        let (trace, patience) = (random::trace(), Some(self.patience));
+        pool.invoke(&random::uuid(), event.into(), trace, patience)
+            .await
     }
 
     /// Applies the S3's lifecycle rules now, as if it were `now`.
@@ -128,8 +156,11 @@ impl Emulator {
     }
 
     /// Finishes requests under way, a few seconds at most, then ends all processes and stops.
+    /// Asynchronous invocations that are not over are forgotten.
     pub async fn stop(self) {
         self.gateway.stop().await;
+        self.lambda.stop().await;
+        self.queue.stop();
         for pool in self.functions.values() {
             pool.stop().await;
         }

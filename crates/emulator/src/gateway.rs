@@ -109,7 +109,9 @@ impl State {
 
         // The function goes on when the client or this gateway loses patience, as on AWS.
         let trace = ids.trace.clone();
-        let invocation = tokio::spawn(async move { pool.invoke(event, trace).await });
+        let patience = Some(self.limits.queue_timeout);
+        let invocation =
+            tokio::spawn(async move { pool.invoke(&random::uuid(), event, trace, patience).await });
         match tokio::time::timeout(self.limits.gateway_timeout, invocation).await {
             Ok(Ok(Ok(payload))) => response::build(&payload).ok_or(Failure::Internal),
             Ok(Ok(Err(error))) => {

@@ -1,18 +1,23 @@
 //! Lambda: functions as processes, one invocation at a time each.
 
 mod environment;
+mod invoke_api;
 mod log;
+mod queue;
 mod runtime_api;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use crate::{Function, Limits, LogSink, server};
 use environment::{Environment, Outcome};
+pub(crate) use invoke_api::InvokeApi;
+pub use queue::DeadLetter;
+pub(crate) use queue::Queue;
 
 /// An invocation is tried again in another environment when one dies before it takes the event.
 const DELIVERIES: usize = 3;
@@ -40,7 +45,7 @@ pub enum InvokeError {
     Init(String),
     /// The function took longer than its timeout; its process was killed.
     #[error("task timed out after {:.2} seconds", .0.as_secs_f64())]
-    TimedOut(std::time::Duration),
+    TimedOut(Duration),
     /// The process ended during the invocation.
     #[error("runtime exited: {0}")]
     Crashed(String),
@@ -72,6 +77,8 @@ pub(crate) struct Host {
     pub(crate) function: Function,
     pub(crate) limits: Limits,
     pub(crate) s3_endpoint: String,
+    /// Where Lambda's API is.
+    pub(crate) lambda_endpoint: String,
     pub(crate) s3_key: (String, String),
     pub(crate) log: LogSink,
     pub(crate) processes: Mutex<BTreeSet<u32>>,
@@ -89,16 +96,34 @@ impl Pool {
         }
     }
 
-    /// Runs the function on `event`, JSON, in an idle environment or a new one.
-    pub(crate) async fn invoke(&self, event: Bytes, trace: String) -> Result<Bytes, InvokeError> {
+    /// Name of the function.
+    pub(crate) fn name(&self) -> &str {
+        &self.host.function.name
+    }
+
+    /// Runs the function on `event`, JSON, in an idle environment or a new one; waits for one at
+    /// most for `patience`, where there is a limit. `request` names the invocation.
+    pub(crate) async fn invoke(
+        &self,
+        request: &str,
+        event: Bytes,
+        trace: String,
+        patience: Option<Duration>,
+    ) -> Result<Bytes, InvokeError> {
         let mut stopping = self.stopping.subscribe();
         tokio::select! {
-            result = self.run(event, trace) => result,
+            result = self.run(request, event, trace, patience) => result,
             () = server::stopped(&mut stopping) => Err(InvokeError::Stopping),
         }
     }
 
-    async fn run(&self, event: Bytes, trace: String) -> Result<Bytes, InvokeError> {
+    async fn run(
+        &self,
+        request: &str,
+        event: Bytes,
+        trace: String,
+        patience: Option<Duration>,
+    ) -> Result<Bytes, InvokeError> {
         let limits = &self.host.limits;
         if event.len() > limits.event_bytes {
             return Err(InvokeError::EventTooLarge {
@@ -106,10 +131,13 @@ impl Pool {
                 limit: limits.event_bytes,
             });
         }
-        let permit = tokio::time::timeout(limits.queue_timeout, self.permits.acquire()).await;
-        let _permit = permit
-            .map_err(|_| InvokeError::Throttled)?
-            .map_err(|_| InvokeError::Stopping)?;
+        let permit = match patience {
+            Some(patience) => tokio::time::timeout(patience, self.permits.acquire())
+                .await
+                .map_err(|_| InvokeError::Throttled)?,
+            None => self.permits.acquire().await,
+        };
+        let _permit = permit.map_err(|_| InvokeError::Stopping)?;
         for _ in 0..DELIVERIES {
             let begin = Instant::now();
             let (mut environment, init) = match self.take_idle() {
@@ -117,12 +145,12 @@ impl Pool {
                 None => (Environment::start(&self.host).await?, Some(begin.elapsed())),
             };
             let begin = Instant::now();
-            let (request, outcome) = environment.invoke(event.clone(), &trace).await;
+            let outcome = environment.invoke(request, event.clone(), &trace).await;
             let result = match outcome {
                 Outcome::NotDelivered => continue,
                 Outcome::Done(result) => result,
             };
-            self.report(&request, begin.elapsed(), init, &result);
+            self.report(request, begin.elapsed(), init, &result);
             if matches!(
                 result,
                 Ok(_) | Err(InvokeError::Function(_) | InvokeError::ResponseTooLarge { .. })
@@ -181,12 +209,12 @@ impl Pool {
     fn report(
         &self,
         request: &str,
-        duration: std::time::Duration,
-        init: Option<std::time::Duration>,
+        duration: Duration,
+        init: Option<Duration>,
         result: &Result<Bytes, InvokeError>,
     ) {
         use std::fmt::Write as _;
-        let milliseconds = |duration: std::time::Duration| duration.as_secs_f64() * 1e3;
+        let milliseconds = |duration: Duration| duration.as_secs_f64() * 1e3;
         let mut line = format!(
             "REPORT RequestId: {request}\tDuration: {:.2} ms\tMemory Size: {} MB",
             milliseconds(duration),

@@ -5,6 +5,8 @@
 //!  client --- HTTP ---> gateway --- event ---> pool ---- Runtime API ----> process (lambda_runtime)
 //!                       routes, callers,       one a function,              |
 //!                       limits                 cold and warm starts         |
+//!                                              ^                            |
+//!                          retries, dead letters `-- events --- Invoke API ---+
 //!  client --- presigned URLs --------------> embedded S3 <------ S3 API ----+
 //! ```
 //!
@@ -46,5 +48,5 @@ pub use authorizer::{Authorizer, Tenants};
 pub use config::{Config, Function, Lifecycle, Limits, LogSink, Route};
 pub use emulator::Emulator;
 pub use error::{EmulatorError, TenantsError};
-pub use lambda::InvokeError;
+pub use lambda::{DeadLetter, InvokeError};
 pub use s3::S3Server;

@@ -23,6 +23,11 @@ pub(crate) fn uuid() -> String {
     )
 }
 
+/// A new trace id that is not sampled, as Lambda gives an invocation without one.
+pub(crate) fn trace() -> String {
+    format!("Root=1-{}-{};Sampled=0", hex(4), hex(12))
+}
+
 /// Lower-case hexadecimal digits.
 pub(crate) fn to_hex(bytes: &[u8]) -> String {
     bytes

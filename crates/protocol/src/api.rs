@@ -3,6 +3,7 @@
 //! Queries and replies are binary ([`crate::message`]); everything else is JSON.
 //! `docs/openapi.json` is the same as an OpenAPI document, and tests hold the service to it.
 
+pub mod job;
 mod key;
 mod model;
 mod problem;
@@ -46,11 +47,21 @@ pub enum Function {
     RegisterKey,
     /// Answers encrypted rows.
     Infer,
+    /// Takes jobs, tells where they stand, ends them.
+    Jobs,
+    /// Does the work of jobs, a chunk an event.
+    Worker,
 }
 
 impl Function {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Specs, Self::RegisterKey, Self::Infer];
+    pub const ALL: [Self; 5] = [
+        Self::Specs,
+        Self::RegisterKey,
+        Self::Infer,
+        Self::Jobs,
+        Self::Worker,
+    ];
 
     /// Name of its binary, its folder and its resource.
     pub const fn name(self) -> &'static str {
@@ -58,6 +69,8 @@ impl Function {
             Self::Specs => "specs",
             Self::RegisterKey => "register-key",
             Self::Infer => "infer",
+            Self::Jobs => "jobs",
+            Self::Worker => "worker",
         }
     }
 }

@@ -11,6 +11,12 @@ pub const BUCKET: &str = "CIPHERFN_BUCKET";
 pub const KEY_TTL_DAYS: &str = "CIPHERFN_KEY_TTL_DAYS";
 /// Keys that a tenant may have; 10 unless set.
 pub const KEY_QUOTA: &str = "CIPHERFN_KEY_QUOTA";
+/// Hours after which a job and its results are gone; 168 unless set.
+pub const JOB_TTL_HOURS: &str = "CIPHERFN_JOB_TTL_HOURS";
+/// Jobs that a tenant may have; 20 unless set.
+pub const JOB_QUOTA: &str = "CIPHERFN_JOB_QUOTA";
+/// Name of the function that does the work of jobs, for AWS Lambda.
+pub const WORKER: &str = "CIPHERFN_WORKER";
 /// Seconds that presigned uploads work; 900 unless set.
 pub const UPLOAD_TTL_SECONDS: &str = "CIPHERFN_UPLOAD_TTL_SECONDS";
 /// Smallest part of an upload in parts, in bytes; 5 MiB, S3's own limit, unless set.
@@ -108,12 +114,7 @@ impl KeyRules {
                 1..=10_000,
                 "a number of keys from 1 to 10000",
             )?,
-            upload_lifetime: Duration::from_secs(number(
-                UPLOAD_TTL_SECONDS,
-                900,
-                1..=43_200,
-                "a number of seconds from 1 to 43200",
-            )?),
+            upload_lifetime: transfer_lifetime()?,
             min_part_bytes: number(
                 MIN_PART_BYTES,
                 5 << 20,
@@ -122,6 +123,50 @@ impl KeyRules {
             )?,
         })
     }
+}
+
+/// Rules for jobs.
+#[derive(Clone, Copy, Debug)]
+pub struct JobRules {
+    /// How long a job and its results stay. The bucket deletes them a day after a week.
+    pub lifetime: Duration,
+    /// How many a tenant may have.
+    pub quota: u64,
+    /// How long presigned requests work.
+    pub transfer_lifetime: Duration,
+}
+
+impl JobRules {
+    /// From the environment.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Ok(Self {
+            lifetime: Duration::from_hours(number(
+                JOB_TTL_HOURS,
+                168,
+                1..=168,
+                "a number of hours from 1 to 168",
+            )?),
+            quota: number(JOB_QUOTA, 20, 1..=1000, "a number of jobs from 1 to 1000")?,
+            transfer_lifetime: transfer_lifetime()?,
+        })
+    }
+}
+
+/// Name of the function that does the work of jobs.
+pub fn worker() -> Result<String, ConfigError> {
+    let what = "the name of the function that does the work of jobs";
+    text(WORKER).ok_or(ConfigError::Missing { name: WORKER, what })
+}
+
+/// How long presigned requests work.
+fn transfer_lifetime() -> Result<Duration, ConfigError> {
+    number(
+        UPLOAD_TTL_SECONDS,
+        900,
+        1..=43_200,
+        "a number of seconds from 1 to 43200",
+    )
+    .map(Duration::from_secs)
 }
 
 /// The variable's value, if there is one.

@@ -22,5 +22,5 @@ mod tenant;
 
 pub use bucket::{S3, StorageError};
 pub use registry::Registry;
-pub use run::{Call, Failure, run};
+pub use run::{Call, Failure, run, run_events};
 pub use tenant::Tenant;

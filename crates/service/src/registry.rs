@@ -1,4 +1,4 @@
-//! Published models and tenants' keys, as documents in a bucket.
+//! Published models, tenants' keys and jobs, as documents in a bucket.
 //!
 //! ```text
 //! models/{name}/model.json                        which versions are live, and which one is current
@@ -7,6 +7,7 @@
 //! keys/{tenant}/{key id}/record.json              what is registered under an id
 //! keys/{tenant}/{key id}/{upload}/{part}.cfk      a checked part of the key
 //! quarantine/{tenant}/{key id}/{upload}/{part}.cfk   what was uploaded and not yet checked
+//! jobs/  uploads/  results/                       jobs, their chunks and what came of them
 //! ```
 //!
 //! Version 1 had `{specs hash}` for `{publication}` and `evaluation.cfk` for `{upload}/{part}.cfk`;
@@ -22,7 +23,10 @@
 //! [`UniqueId`]), whose characters cannot leave their place.
 
 mod document;
+mod job;
+mod jobs;
 mod keys;
+mod live;
 mod model;
 mod models;
 mod part;
@@ -34,7 +38,10 @@ mod registration;
 mod store;
 mod unique;
 
+pub use job::{ATTEMPTS_A_CHUNK, Attempt, Chunk, ChunkEvent, ChunkRefusal, Job};
+pub use jobs::{Input, JobDeclared};
 pub use keys::{Checked, Declared, MissingPiece, Settled};
+pub use live::live_version;
 pub use model::{Folder, LiveVersion, Model};
 pub use models::{Models, Published, Sign};
 pub use part::{ParsePartNameError, PartName};

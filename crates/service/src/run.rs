@@ -1,5 +1,6 @@
 //! The loop of every function: an event becomes a [`Call`], the handler's answer or problem a
-//! response. A panic is a 500 and the environment lives on.
+//! response. A panic is a 500 and the environment lives on. Events that are no requests have no
+//! response: what fails is told to AWS Lambda, which tries again.
 
 use crate::bucket::StorageError;
 use crate::config;
@@ -8,7 +9,9 @@ use crate::telemetry::{Metric, Metrics, Trace};
 use crate::tenant::Tenant;
 use cipherfn_protocol::api::{Function, Problem, ProblemType};
 use futures_util::FutureExt;
-use lambda_http::{Body, Request, RequestExt, Response, service_fn};
+use lambda_http::lambda_runtime;
+use lambda_http::{Body, Context, LambdaEvent, Request, RequestExt, Response, service_fn};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -61,8 +64,7 @@ impl From<StorageError> for Failure {
 }
 
 impl Call {
-    fn new(request: &Request) -> Self {
-        let context = request.lambda_context_ref();
+    fn new(context: Option<&Context>, tenant: Result<Tenant, Problem>) -> Self {
         Self {
             request_id: context
                 .map(|context| context.request_id.clone())
@@ -70,7 +72,7 @@ impl Call {
             now: now(),
             metrics: Metrics::default(),
             trace: Trace::of(context.and_then(|context| context.xray_trace_id.as_deref())),
-            tenant: Tenant::of_request(request),
+            tenant,
             deadline: deadline(context.map_or(0, |context| context.deadline)),
         }
     }
@@ -96,6 +98,60 @@ impl Call {
         );
     }
 
+    /// A failure as the caller may hear it; the log has all of it.
+    pub fn explain(&self, failure: Failure) -> Problem {
+        let mut problem = match failure {
+            Failure::Problem(problem) => {
+                // What was sent where it does not belong, a token for one, is not for the log.
+                let detail = match problem.kind {
+                    ProblemType::MalformedRequest | ProblemType::WrongContentType => "",
+                    _ => problem.detail.as_str(),
+                };
+                tracing::info!(
+                    request_id = self.request_id,
+                    problem = problem.kind.slug(),
+                    detail,
+                    "refused"
+                );
+                problem
+            }
+            Failure::Storage(error) if error.is_transient() => {
+                tracing::warn!(
+                    request_id = self.request_id,
+                    error = error.to_string(),
+                    "storage failed"
+                );
+                Problem::new(
+                    ProblemType::StorageUnavailable,
+                    "the service's storage did not answer; try again",
+                )
+            }
+            Failure::Storage(error) => {
+                tracing::error!(
+                    request_id = self.request_id,
+                    error = error.to_string(),
+                    "storage failed"
+                );
+                internal(self)
+            }
+            Failure::Damaged(error, problem) => {
+                tracing::error!(
+                    request_id = self.request_id,
+                    error = error.to_string(),
+                    problem = problem.kind.slug(),
+                    "a stored object is damaged"
+                );
+                problem
+            }
+            Failure::Internal(text) => {
+                tracing::error!(request_id = self.request_id, error = text, "internal error");
+                internal(self)
+            }
+        };
+        problem.request_id = Some(self.request_id.clone());
+        problem
+    }
+
     /// Runs a stage, which is then in the metrics and in the trace.
     pub async fn stage<T>(&self, metric: Metric, work: impl Future<Output = T>) -> T {
         let start = SystemTime::now();
@@ -116,14 +172,14 @@ where
     F: Future<Output = Result<Response<Body>, Failure>> + Send,
 {
     let handler = &handler;
-    // The deployed name tells stacks apart; alarms watch it.
-    let name = config::text(FUNCTION_NAME).unwrap_or_else(|| function.name().to_owned());
+    let name = deployed_name(function);
     let name = name.as_str();
     let cold = AtomicBool::new(true);
     let cold = &cold;
     lambda_http::run(service_fn(move |request: Request| async move {
         let start = Instant::now();
-        let call = Arc::new(Call::new(&request));
+        let tenant = Tenant::of_request(&request);
+        let call = Arc::new(Call::new(request.lambda_context_ref(), tenant));
         let was_cold = cold.swap(false, Ordering::Relaxed);
         call.metrics
             .add(Metric::ColdStart, f64::from(u8::from(was_cold)));
@@ -135,7 +191,7 @@ where
             .await;
         let response = match outcome {
             Ok(Ok(response)) => response,
-            Ok(Err(failure)) => http::problem(&explain(failure, &call)),
+            Ok(Err(failure)) => http::problem(&call.explain(failure)),
             Err(_) => {
                 call.metrics.add(Metric::Panics, 1.0);
                 tracing::error!(request_id = call.request_id, route, "the handler panicked");
@@ -167,6 +223,54 @@ where
     .await
 }
 
+/// Works on events that are no requests, and so have no tenant, until the environment ends. What
+/// fails, AWS Lambda tries again.
+pub async fn run_events<E, H, F>(function: Function, handler: H) -> Result<(), lambda_http::Error>
+where
+    E: DeserializeOwned,
+    H: Fn(E, Arc<Call>) -> F + Sync,
+    F: Future<Output = Result<(), Problem>> + Send,
+{
+    let handler = &handler;
+    let name = deployed_name(function);
+    let name = name.as_str();
+    let cold = AtomicBool::new(true);
+    let cold = &cold;
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<E>| async move {
+        let start = Instant::now();
+        let nobody = Problem::new(ProblemType::Unauthenticated, "the event is no request");
+        let call = Arc::new(Call::new(Some(&event.context), Err(nobody)));
+        let was_cold = cold.swap(false, Ordering::Relaxed);
+        call.metrics
+            .add(Metric::ColdStart, f64::from(u8::from(was_cold)));
+        let outcome = AssertUnwindSafe(async { handler(event.payload, call.clone()).await })
+            .catch_unwind()
+            .await;
+        let result = match outcome {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(problem)) => Err(problem.detail),
+            Err(_) => {
+                call.metrics.add(Metric::Panics, 1.0);
+                tracing::error!(request_id = call.request_id, "the handler panicked");
+                Err("the handler panicked".to_owned())
+            }
+        };
+        call.metrics
+            .add(Metric::Failed, f64::from(u8::from(result.is_err())));
+        call.metrics.add_time(Metric::Duration, start.elapsed());
+        let mut properties = Map::new();
+        properties.insert("request_id".into(), call.request_id.clone().into());
+        println!("{}", call.metrics.line(name, properties));
+        result.map_err(lambda_http::Error::from)
+    }))
+    .await
+}
+
+/// The deployed name tells stacks apart; alarms watch it.
+fn deployed_name(function: Function) -> String {
+    config::text(FUNCTION_NAME).unwrap_or_else(|| function.name().to_owned())
+}
+
 /// The time of day in whole seconds, as documents have it.
 fn now() -> OffsetDateTime {
     let now = OffsetDateTime::now_utc();
@@ -191,59 +295,6 @@ fn route_pattern(function: Function, request: &Request) -> String {
         |_| "unknown".to_owned(),
         |requested| requested.route.pattern(requested.version),
     )
-}
-
-fn explain(failure: Failure, call: &Call) -> Problem {
-    let mut problem = match failure {
-        Failure::Problem(problem) => {
-            // What was sent where it does not belong, a token for one, is not for the log.
-            let detail = match problem.kind {
-                ProblemType::MalformedRequest | ProblemType::WrongContentType => "",
-                _ => problem.detail.as_str(),
-            };
-            tracing::info!(
-                request_id = call.request_id,
-                problem = problem.kind.slug(),
-                detail,
-                "refused"
-            );
-            problem
-        }
-        Failure::Storage(error) if error.is_transient() => {
-            tracing::warn!(
-                request_id = call.request_id,
-                error = error.to_string(),
-                "storage failed"
-            );
-            Problem::new(
-                ProblemType::StorageUnavailable,
-                "the service's storage did not answer; try again",
-            )
-        }
-        Failure::Storage(error) => {
-            tracing::error!(
-                request_id = call.request_id,
-                error = error.to_string(),
-                "storage failed"
-            );
-            internal(call)
-        }
-        Failure::Damaged(error, problem) => {
-            tracing::error!(
-                request_id = call.request_id,
-                error = error.to_string(),
-                problem = problem.kind.slug(),
-                "a stored object is damaged"
-            );
-            problem
-        }
-        Failure::Internal(text) => {
-            tracing::error!(request_id = call.request_id, error = text, "internal error");
-            internal(call)
-        }
-    };
-    problem.request_id = Some(call.request_id.clone());
-    problem
 }
 
 fn internal(call: &Call) -> Problem {

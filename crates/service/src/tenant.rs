@@ -5,7 +5,11 @@ use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_protocol::hash::Hash;
 use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+
+/// Digits of a tenant.
+const DIGITS: usize = 32;
 
 /// A tenant: 32 hexadecimal digits, the hash of the caller's identity. Its keys lie under this
 /// prefix and no other tenant's id leads there.
@@ -16,7 +20,7 @@ impl Tenant {
     /// The tenant of a caller's identity, which names its kind and issuer.
     pub fn of(identity: &str) -> Self {
         let mut name = Hash::of(format!("cipherfn tenant {identity}").as_bytes()).to_string();
-        name.truncate(32);
+        name.truncate(DIGITS);
         Self(name)
     }
 
@@ -65,6 +69,27 @@ fn identity(request: &Request) -> Option<String> {
         return Some(format!("jwt {issuer} {subject}"));
     }
     config::text(config::LOCAL_TENANT).map(|name| format!("local {name}"))
+}
+
+/// As a document has it that the service wrote.
+impl Serialize for Tenant {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Tenant {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() == DIGITS && text.bytes().all(digit) {
+            Ok(Self(text))
+        } else {
+            Err(serde::de::Error::custom(
+                "a tenant is 32 hexadecimal digits",
+            ))
+        }
+    }
 }
 
 impl fmt::Display for Tenant {

@@ -11,6 +11,7 @@ mod contract;
 mod documents;
 mod faults;
 mod hostile;
+mod jobs;
 mod limits;
 mod live;
 mod load;

@@ -49,6 +49,8 @@ pub(crate) struct Setup {
     pub(crate) data: Option<TempDir>,
     /// Time that a function may take for a request.
     pub(crate) timeout: Duration,
+    /// Waits before an event is tried again.
+    pub(crate) retries: [Duration; 2],
     /// Smallest part of an upload that S3 joins.
     pub(crate) part_bytes: u64,
 }
@@ -74,6 +76,7 @@ impl Stack {
             faulty: false,
             data: None,
             timeout: Duration::from_secs(30),
+            retries: [Duration::from_millis(20); 2],
             part_bytes: 5 << 20,
         };
         change(&mut setup);
@@ -237,6 +240,8 @@ impl Setup {
     async fn config(&self, data: &TempDir, logs: &Logs) -> (Config, Option<FaultProxy>) {
         let mut environment: Vec<(String, String)> =
             vec![(config::BUCKET.to_owned(), BUCKET.to_owned())];
+        let worker = api::Function::Worker.name();
+        environment.push((config::WORKER.to_owned(), worker.to_owned()));
         environment.extend(
             self.environment
                 .iter()
@@ -266,6 +271,7 @@ impl Setup {
         config.authorizer = self.authorizer.clone();
         config.limits.queue_timeout = PATIENCE;
         config.limits.part_bytes = self.part_bytes;
+        config.limits.asynchronous_retries = self.retries.to_vec();
         config.lifecycle = vec![Lifecycle {
             prefix: "quarantine/".to_owned(),
             expire_after: Some(DAY),

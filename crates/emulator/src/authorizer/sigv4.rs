@@ -1,4 +1,4 @@
-//! Signature Version 4 of requests to an HTTP API, checked by signing them again.
+//! Signature Version 4 of requests, checked by signing them again.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +11,6 @@ use time::PrimitiveDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-const SERVICE: &str = "execute-api";
 const SKEW: Duration = Duration::from_mins(5);
 const DATE: &[BorrowedFormatItem<'_>] =
     format_description!("[year][month][day]T[hour][minute][second]Z");
@@ -56,14 +55,22 @@ impl Authorization {
         })
     }
 
-    /// Whether the request was signed with `secret`, for this service, at most five minutes from
-    /// `now`.
-    pub(crate) fn verify(&self, parts: &Parts, body: &[u8], secret: &str, now: SystemTime) -> bool {
-        self.expected(parts, body, secret, now)
-            .is_some_and(|expected| {
-                // Digests are compared, so that the time taken tells nothing about the signature.
-                Sha256::digest(expected.as_bytes()) == Sha256::digest(self.signature.as_bytes())
-            })
+    /// Whether the request was signed with `secret`, for `service`, at most five minutes from `now`.
+    pub(crate) fn verify(
+        &self,
+        service: &str,
+        parts: &Parts,
+        body: &[u8],
+        secret: &str,
+        now: SystemTime,
+    ) -> bool {
+        self.service == service
+            && self
+                .expected(parts, body, secret, now)
+                .is_some_and(|expected| {
+                    // Digests are compared, so that the time taken tells nothing about the signature.
+                    Sha256::digest(expected.as_bytes()) == Sha256::digest(self.signature.as_bytes())
+                })
     }
 
     fn expected(
@@ -78,11 +85,7 @@ impl Authorization {
         let skew = now
             .duration_since(time)
             .unwrap_or_else(|error| error.duration());
-        if skew > SKEW
-            || self.service != SERVICE
-            || !date.starts_with(&self.date)
-            || self.date.len() != 8
-        {
+        if skew > SKEW || !date.starts_with(&self.date) || self.date.len() != 8 {
             return None;
         }
         let signed = |name: &str| self.signed_headers.iter().any(|header| header == name);

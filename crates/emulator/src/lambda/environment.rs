@@ -123,14 +123,12 @@ impl Environment {
     }
 
     /// Gives the process an event and waits for what it says, at most for the function's timeout.
-    /// Returns the request's id with it.
-    pub(crate) async fn invoke(&mut self, event: Bytes, trace: &str) -> (String, Outcome) {
+    pub(crate) async fn invoke(&mut self, request: &str, event: Bytes, trace: &str) -> Outcome {
         let timeout = self.host.function.timeout;
-        let request = random::uuid();
         let (answer, mut answered) = oneshot::channel();
         let (delivered, was_delivered) = watch::channel(false);
         let invocation = Invocation {
-            id: request.clone(),
+            id: request.to_owned(),
             event,
             trace: trace.to_owned(),
             deadline: SystemTime::now() + timeout,
@@ -138,7 +136,7 @@ impl Environment {
             delivered,
         };
         if self.invocations.send(invocation).await.is_err() {
-            return (request, Outcome::NotDelivered);
+            return Outcome::NotDelivered;
         }
         let outcome = tokio::select! {
             biased;
@@ -146,7 +144,7 @@ impl Environment {
             status = ended(&mut self.exited) => {
                 match tokio::time::timeout(LAST_WORDS, answered).await {
                     Ok(Ok(result)) => Some(result),
-                    _ if !*was_delivered.borrow() => return (request, Outcome::NotDelivered),
+                    _ if !*was_delivered.borrow() => return Outcome::NotDelivered,
                     _ => Some(Err(InvokeError::Crashed(status))),
                 }
             }
@@ -157,7 +155,7 @@ impl Environment {
                 "the connection to the runtime was lost".to_owned(),
             ))
         };
-        (request, Outcome::Done(outcome.unwrap_or_else(lost)))
+        Outcome::Done(outcome.unwrap_or_else(lost))
     }
 }
 
@@ -193,6 +191,7 @@ fn command(host: &Host, runtime_api: &str) -> Command {
         .env("AWS_ACCESS_KEY_ID", &host.s3_key.0)
         .env("AWS_SECRET_ACCESS_KEY", &host.s3_key.1)
         .env("AWS_ENDPOINT_URL_S3", &host.s3_endpoint)
+        .env("AWS_ENDPOINT_URL_LAMBDA", &host.lambda_endpoint)
         .env("LANG", "en_US.UTF-8")
         .env("TZ", ":UTC")
         .envs(environment.iter().map(|(name, value)| (name, value)))

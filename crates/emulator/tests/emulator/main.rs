@@ -2,6 +2,7 @@
 
 mod faults;
 mod gateway;
+mod invoke;
 mod lambda;
 mod s3;
 mod s3_data;

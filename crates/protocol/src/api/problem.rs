@@ -103,18 +103,24 @@ problem_types! {
     Unauthenticated = "unauthenticated", 401, "no caller identity";
     /// More keys than a tenant may have.
     KeyQuota = "key-quota", 403, "too many keys";
+    /// More jobs than a tenant may have.
+    JobQuota = "job-quota", 403, "too many jobs";
     /// No such route.
     UnknownRoute = "unknown-route", 404, "unknown route";
     /// No such model.
     UnknownModel = "unknown-model", 404, "unknown model";
     /// The caller has no such key.
     UnknownKey = "unknown-key", 404, "unknown key";
+    /// The caller has no such job.
+    UnknownJob = "unknown-job", 404, "unknown job";
     /// A route that exists, with another method.
     WrongMethod = "wrong-method", 405, "method not allowed";
-    /// `complete` before everything was uploaded.
+    /// Something that was to be uploaded before is not there.
     UploadMissing = "upload-missing", 409, "upload missing";
     /// The id is registered for another file.
     KeyConflict = "key-conflict", 409, "key registered with other content";
+    /// The idempotency key is that of another job.
+    JobConflict = "job-conflict", 409, "job declared with other content";
     /// Declared and not completed, or rejected.
     KeyNotActive = "key-not-active", 409, "key not active";
     /// The model needs a part of the key that is not registered.
@@ -125,10 +131,16 @@ problem_types! {
     NewerClientNeeded = "newer-client-needed", 410, "newer client needed";
     /// The registration ran out.
     KeyExpired = "key-expired", 410, "key expired";
+    /// The job ran out.
+    JobExpired = "job-expired", 410, "job expired";
     /// The body is larger than the route takes.
     BodyTooLarge = "body-too-large", 413, "body too large";
     /// The body is of another type than the route takes.
     WrongContentType = "wrong-content-type", 415, "unsupported content type";
+    /// What was uploaded is not what was declared.
+    ChunkAltered = "chunk-altered", 422, "chunk altered";
+    /// Whoever worked on it ended, every time.
+    WorkerLost = "worker-lost", 500, "worker lost";
     /// What was uploaded is no key of the declared set.
     KeyRejected = "key-rejected", 422, "key rejected";
     /// A parameter set that is unknown here, or not the model's.

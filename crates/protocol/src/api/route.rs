@@ -33,6 +33,14 @@ pub enum Route {
     DeleteKey,
     /// Answers a query.
     Predict,
+    /// Declares chunks of a job.
+    DeclareUploads,
+    /// Declares a job.
+    DeclareJob,
+    /// Where a job stands.
+    JobStatus,
+    /// Ends a job.
+    DeleteJob,
 }
 
 /// A request's route, and the value of its path's parameter: empty where it has none.
@@ -42,7 +50,7 @@ pub struct Requested<'a> {
     pub version: ApiVersion,
     /// Route.
     pub route: Route,
-    /// A model's name or a key's id, not parsed.
+    /// A model's name, or the id of a key or a job; not parsed.
     pub parameter: &'a str,
 }
 
@@ -70,7 +78,7 @@ impl ApiVersion {
 
 impl Route {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Models,
         Self::Specs,
         Self::OpenApi,
@@ -80,6 +88,10 @@ impl Route {
         Self::KeyStatus,
         Self::DeleteKey,
         Self::Predict,
+        Self::DeclareUploads,
+        Self::DeclareJob,
+        Self::JobStatus,
+        Self::DeleteJob,
     ];
 
     /// Every route in every version that has it.
@@ -96,7 +108,11 @@ impl Route {
     /// The first version that has it.
     const fn since(self) -> ApiVersion {
         match self {
-            Self::Keys => ApiVersion::V2,
+            Self::Keys
+            | Self::DeclareUploads
+            | Self::DeclareJob
+            | Self::JobStatus
+            | Self::DeleteJob => ApiVersion::V2,
             _ => ApiVersion::V1,
         }
     }
@@ -104,9 +120,18 @@ impl Route {
     /// HTTP method.
     pub const fn method(self) -> &'static str {
         match self {
-            Self::Models | Self::Specs | Self::OpenApi | Self::Keys | Self::KeyStatus => "GET",
-            Self::DeclareKey | Self::CompleteKey | Self::Predict => "POST",
-            Self::DeleteKey => "DELETE",
+            Self::Models
+            | Self::Specs
+            | Self::OpenApi
+            | Self::Keys
+            | Self::KeyStatus
+            | Self::JobStatus => "GET",
+            Self::DeclareKey
+            | Self::CompleteKey
+            | Self::Predict
+            | Self::DeclareUploads
+            | Self::DeclareJob => "POST",
+            Self::DeleteKey | Self::DeleteJob => "DELETE",
         }
     }
 
@@ -120,6 +145,9 @@ impl Route {
             | Self::KeyStatus
             | Self::DeleteKey => Function::RegisterKey,
             Self::Predict => Function::Infer,
+            Self::DeclareUploads | Self::DeclareJob | Self::JobStatus | Self::DeleteJob => {
+                Function::Jobs
+            }
         }
     }
 
@@ -174,6 +202,9 @@ impl Route {
             Self::CompleteKey => "/keys/{id}/complete",
             Self::KeyStatus | Self::DeleteKey => "/keys/{id}",
             Self::Predict => "/models/{model}/predict",
+            Self::DeclareUploads => "/uploads",
+            Self::DeclareJob => "/jobs",
+            Self::JobStatus | Self::DeleteJob => "/jobs/{id}",
         }
     }
 }
@@ -221,6 +252,7 @@ mod tests {
             "/v3/models",
             "/v1/models/",
             "/v1/models/a/b",
+            "/v1/jobs/00",
             "v1/models",
         ] {
             let found = Route::find("GET", path);

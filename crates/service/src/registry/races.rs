@@ -4,6 +4,7 @@
 //! requests one at a time decides the order of all operations, and a seed decides for whoever polls.
 
 mod damage;
+mod jobs;
 
 use super::{
     Checked, Declaration, Declared, DeclaredPart, KeyFile, MissingPiece, PartName, Published,

@@ -11,6 +11,7 @@
 
 use crate::bucket::UploadId;
 use cipherfn_protocol::api::Parts as Pieces;
+use cipherfn_protocol::api::job::ChunkFile;
 use cipherfn_protocol::hash::Sha256;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -28,6 +29,12 @@ pub struct KeyFile {
     pub bytes: u64,
     /// Of all bytes.
     pub sha256: Sha256,
+}
+
+impl From<ChunkFile> for KeyFile {
+    fn from(ChunkFile { bytes, sha256 }: ChunkFile) -> Self {
+        Self { bytes, sha256 }
+    }
 }
 
 /// Where a file lies below its key.

@@ -19,6 +19,11 @@ impl UniqueId {
         Ok(Self(u128::from_be_bytes(bytes)))
     }
 
+    /// The digits as bytes.
+    pub(super) const fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
     /// That of a document which was written before there were any.
     pub(super) fn derived(text: &str) -> Self {
         let hash = Hash::of(text.as_bytes());

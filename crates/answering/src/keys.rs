@@ -1,6 +1,6 @@
 //! Keys of tenants: the parts that a model needs, from memory or from the bucket.
 
-use crate::Infer;
+use crate::Answering;
 use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_service::registry::{KeyFile, PartName, Place, Record, Registration};
@@ -22,7 +22,7 @@ pub(crate) fn are_held(key: &WarmKey, parts: &ActiveParts) -> bool {
     })
 }
 
-impl Infer {
+impl Answering {
     /// What is registered under the key's id. Another tenant's key is as unknown as one that never
     /// was.
     pub(crate) async fn record(

@@ -1,0 +1,312 @@
+//! What has been uploaded for a table, in a file: how a run that was killed goes on.
+//!
+//! Lines of JSON, each appended when what it says has happened: first whose table it is, then a line
+//! a chunk, the names of its jobs, and one that says that the table has ended. A last line without its
+//! end was being written when the run was killed, and counts for nothing.
+
+use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::api::job::{ChunkFile, IdempotencyKey, UploadFolder};
+use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::message::{KeyId, Nonce};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Whose table it is: what must be the same for a run to go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Head {
+    pub(super) format: u16,
+    /// Address of the service.
+    pub(super) service: String,
+    pub(super) model: ModelName,
+    pub(super) specs: SpecsHash,
+    pub(super) key: KeyId,
+    /// Names the table and how it is read.
+    pub(super) table: String,
+}
+
+/// A chunk that has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sent {
+    pub(super) upload: UploadFolder,
+    pub(super) rows: u64,
+    pub(super) nonce: Option<Nonce>,
+    pub(super) file: ChunkFile,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Line {
+    Head(Head),
+    Chunk(Sent),
+    /// The name of a job's declaration; the last one counts.
+    Job {
+        number: usize,
+        name: IdempotencyKey,
+    },
+    /// There are no more chunks.
+    End,
+}
+
+/// What a file of lines says.
+#[derive(Debug)]
+pub(super) struct Manifest {
+    path: PathBuf,
+    file: File,
+    pub(super) chunks: Vec<Sent>,
+    /// Names of declarations by the number of the job.
+    pub(super) jobs: BTreeMap<usize, IdempotencyKey>,
+    pub(super) ended: bool,
+}
+
+/// What is wrong with a file of an earlier run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// It cannot be read or written.
+    #[error("{path} cannot be read or written: {source}; what was uploaded is kept, so run it again once that is mended", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It is that of another run.
+    #[error("{path} is that of another run ({what} is another one); delete it to start anew, or give another output", path = path.display())]
+    Other {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        what: &'static str,
+    },
+    /// It is none.
+    #[error("line {line} of {path} makes no sense: {reason}; delete the file to start anew", path = path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Number of the line, from 1.
+        line: usize,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Manifest {
+    /// Opens the file of an earlier run over the same table, or begins one.
+    pub(super) fn open(path: &Path, head: &Head) -> Result<Self, ManifestError> {
+        let io = |source| ManifestError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(io(error)),
+        };
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path).map_err(io)?;
+        let mut manifest = Self {
+            path: path.to_owned(),
+            file,
+            chunks: Vec::new(),
+            jobs: BTreeMap::new(),
+            ended: false,
+        };
+        manifest.read(&text[..whole], head)?;
+        manifest.file.set_len(whole as u64).map_err(io)?;
+        io::Seek::seek(&mut manifest.file, io::SeekFrom::End(0)).map_err(io)?;
+        if whole == 0 {
+            manifest.write(&Line::Head(head.clone()))?;
+        }
+        Ok(manifest)
+    }
+
+    fn read(&mut self, text: &str, head: &Head) -> Result<(), ManifestError> {
+        for (index, text) in text.lines().enumerate() {
+            let corrupt = |reason: String| ManifestError::Corrupt {
+                path: self.path.clone(),
+                line: index + 1,
+                reason,
+            };
+            let line = serde_json::from_str(text).map_err(|error| corrupt(error.to_string()))?;
+            match line {
+                Line::Head(found) if index == 0 => self.compare(&found, head)?,
+                _ if index == 0 => return Err(corrupt("it does not say whose it is".to_owned())),
+                Line::Chunk(sent) if !self.ended => self.chunks.push(sent),
+                Line::Job { number, name } => {
+                    self.jobs.insert(number, name);
+                }
+                Line::End => self.ended = true,
+                Line::Head(_) | Line::Chunk(_) => {
+                    return Err(corrupt("it does not belong there".to_owned()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(&self, found: &Head, head: &Head) -> Result<(), ManifestError> {
+        let differences = [
+            ("the format", found.format != head.format),
+            ("the service", found.service != head.service),
+            ("the model", found.model != head.model),
+            ("the model's version", found.specs != head.specs),
+            ("the key ring", found.key != head.key),
+            ("the table, or how it is read,", found.table != head.table),
+        ];
+        match differences.into_iter().find(|(_, differs)| *differs) {
+            Some((what, _)) => Err(ManifestError::Other {
+                path: self.path.clone(),
+                what,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Remembers a chunk that has arrived.
+    pub(super) fn sent(&mut self, chunk: Sent) -> Result<(), ManifestError> {
+        self.write(&Line::Chunk(chunk))?;
+        self.chunks.push(chunk);
+        Ok(())
+    }
+
+    /// Remembers that all chunks have.
+    pub(super) fn end(&mut self) -> Result<(), ManifestError> {
+        self.write(&Line::End)?;
+        self.ended = true;
+        Ok(())
+    }
+
+    /// Remembers the name of a job's declaration, before anybody hears it.
+    pub(super) fn name_job(
+        &mut self,
+        number: usize,
+        name: IdempotencyKey,
+    ) -> Result<(), ManifestError> {
+        self.write(&Line::Job { number, name })?;
+        self.jobs.insert(number, name);
+        Ok(())
+    }
+
+    /// Removes the file: everything is done.
+    pub(super) fn remove(self) -> Result<(), ManifestError> {
+        let Self { path, .. } = self;
+        fs::remove_file(&path).map_err(|source| ManifestError::Io { path, source })
+    }
+
+    fn write(&mut self, line: &Line) -> Result<(), ManifestError> {
+        let io = |source| ManifestError::Io {
+            path: self.path.clone(),
+            source,
+        };
+        let mut bytes = serde_json::to_vec(line).map_err(|error| io(error.into()))?;
+        bytes.push(b'\n');
+        let written = self.file.write_all(&bytes);
+        written.and_then(|()| self.file.sync_data()).map_err(io)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Head, Manifest, ManifestError, Sent};
+    use cipherfn_protocol::api::job::{ChunkFile, IdempotencyKey, UploadFolder};
+    use cipherfn_protocol::hash::{Hash, Sha256};
+    use cipherfn_protocol::message::KeyId;
+    use std::fs;
+
+    fn head() -> Head {
+        Head {
+            format: 1,
+            service: "http://127.0.0.1:1".to_owned(),
+            model: "fraud".parse().unwrap(),
+            specs: Hash::of(b"specs"),
+            key: KeyId::from_bytes([1; 16]),
+            table: "table".to_owned(),
+        }
+    }
+
+    fn sent(rows: u64) -> Sent {
+        Sent {
+            upload: UploadFolder::from_bytes([2; 16]),
+            rows,
+            nonce: None,
+            file: ChunkFile {
+                bytes: rows,
+                sha256: Sha256::from_bytes([rows as u8; 32]),
+            },
+        }
+    }
+
+    #[test]
+    fn what_was_written_before_the_end_is_remembered_wherever_it_came() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("manifest");
+        let mut manifest = Manifest::open(&path, &head()).unwrap();
+        manifest.sent(sent(3)).unwrap();
+        manifest.sent(sent(4)).unwrap();
+        for name in [[5; 16], [6; 16]] {
+            let name = IdempotencyKey::from_bytes(name);
+            manifest.name_job(0, name).unwrap();
+        }
+        manifest.end().unwrap();
+        let text = fs::read(&path).unwrap();
+        for len in 0..=text.len() {
+            fs::write(&path, &text[..len]).unwrap();
+            let manifest = Manifest::open(&path, &head()).unwrap();
+            let lines = text[..len].split(|byte| *byte == b'\n').count() - 1;
+            let chunks = lines.saturating_sub(1).min(2);
+            assert_eq!(manifest.chunks, [sent(3), sent(4)][..chunks], "{len}");
+            let job = manifest.jobs.get(&0).copied();
+            let names = [None, Some([5; 16]), Some([6; 16])];
+            let name = names[lines.saturating_sub(3).min(2)];
+            assert_eq!(job, name.map(IdempotencyKey::from_bytes), "{len}");
+            assert_eq!(manifest.ended, lines == 6);
+            drop(manifest);
+            // What is left is whole lines, to which others can be added.
+            let mut manifest = Manifest::open(&path, &head()).unwrap();
+            manifest
+                .name_job(7, IdempotencyKey::from_bytes([7; 16]))
+                .unwrap();
+            let again = Manifest::open(&path, &head()).unwrap();
+            assert!(again.jobs.contains_key(&7) && again.chunks.len() == chunks);
+        }
+    }
+
+    #[test]
+    fn other_tables_and_other_files_are_told_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("manifest");
+        drop(Manifest::open(&path, &head()).unwrap());
+        let mut other = head();
+        other.table = "another".to_owned();
+        let error = Manifest::open(&path, &other).unwrap_err();
+        assert!(error.to_string().contains("the table"), "{error}");
+        let mut other = head();
+        other.key = KeyId::from_bytes([9; 16]);
+        let error = Manifest::open(&path, &other).unwrap_err();
+        assert!(matches!(
+            error,
+            ManifestError::Other {
+                what: "the key ring",
+                ..
+            }
+        ));
+        for text in ["a,b\n1,2\n", "\n", "{}\n", "\"end\"\n"] {
+            fs::write(&path, text).unwrap();
+            let error = Manifest::open(&path, &head()).unwrap_err();
+            assert!(
+                matches!(error, ManifestError::Corrupt { line: 1, .. }),
+                "{text:?}"
+            );
+            assert_eq!(fs::read_to_string(&path).unwrap(), text, "nothing is lost");
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! A tenant's query to its reply, by models and keys of the bucket: what the functions with an engine
+//! share.
+//!
+//! ```text
+//!   query ──► head: specs hash, key id
+//!               ├── is the version live?   S3, every time ──► bundle ──► prepared circuit   warm, or S3 ┐
+//!               └── are its parts active?  S3, every time ──► parts  ──► Fourier form       warm, or S3 ┴─► rows, in parallel ──► reply
+//! ```
+//!
+//! Warm, nothing but the two small checks goes to S3, and they run beside the evaluation: a model
+//! that was removed or a key that was deleted is refused by the next query of a warm environment.
+//! Cold, they say where the files are. Of a key those parts are loaded that the model needs; one in
+//! memory counts only if its parts' checksums are the registered ones.
+
+mod keys;
+mod refusal;
+
+use cipherfn_protocol::api::{ApiVersion, ModelName, Problem};
+use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::message::KeyId;
+use cipherfn_protocol::specs::EXPANSION;
+use cipherfn_service::registry::{LiveVersion, live_version};
+use cipherfn_service::telemetry::Metric;
+use cipherfn_service::{Call, Failure, Registry, S3, Tenant, config};
+use cipherfn_serving::{Query, Reply, Warm, WarmKey, WarmModel};
+use lambda_http::Error;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// How often a query is answered anew because its model or key changed meanwhile.
+const ATTEMPTS: u32 = 3;
+
+/// Models and keys of a bucket, those that were used last in memory.
+pub struct Answering {
+    registry: Registry,
+    warm: Warm<(ModelName, SpecsHash), (Tenant, KeyId)>,
+}
+
+/// Whose query it is, and to what.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Version of the API, in whose terms problems are told.
+    pub api: ApiVersion,
+    /// The model.
+    pub model: &'a ModelName,
+    /// Whose key it is under.
+    pub tenant: &'a Tenant,
+    /// Most bytes of a reply.
+    pub reply_limit: usize,
+}
+
+/// A query from its bytes.
+///
+/// # Errors
+/// What is wrong with it, as the API says it.
+pub fn parse(bytes: &[u8]) -> Result<Arc<Query>, Problem> {
+    let query = Query::parse(bytes).map_err(|error| refusal::malformed(&error))?;
+    Ok(Arc::new(query))
+}
+
+impl Answering {
+    /// Bucket and memory as the environment says.
+    pub async fn connect() -> Result<Self, Error> {
+        // Plans of the Fourier transforms are made while the first query is on its way.
+        std::thread::spawn(cipherfn_scheme::fourier::warm_up);
+        Ok(Self {
+            registry: Registry::new(S3::connect(config::bucket()?).await),
+            warm: Warm::new(config::memory()?),
+        })
+    }
+
+    /// What is in the bucket.
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Answers a query: all its rows, or none.
+    pub async fn answer(
+        &self,
+        asked: Asked<'_>,
+        query: &Arc<Query>,
+        call: &Call,
+    ) -> Result<Reply, Failure> {
+        for _ in 0..ATTEMPTS {
+            if let Some(reply) = self.attempt(asked, query, call).await? {
+                return Ok(reply);
+            }
+        }
+        Err(Failure::Internal(format!(
+            "model {} or key {} changes all the time",
+            asked.model,
+            query.head().key
+        )))
+    }
+
+    /// Answers beside the checks; `None` where model or key turned out to be no longer what was
+    /// loaded.
+    async fn attempt(
+        &self,
+        asked: Asked<'_>,
+        query: &Arc<Query>,
+        call: &Call,
+    ) -> Result<Option<Reply>, Failure> {
+        let Asked {
+            api,
+            model: name,
+            tenant,
+            ..
+        } = asked;
+        let (specs, id) = (query.head().specs, query.head().key);
+        let warm_model = self.warm.model(&(name.clone(), specs));
+        let warm_key = self.warm.key(&(tenant.clone(), id));
+        // Models that need no key have clients that registered none.
+        let keyless = warm_model
+            .as_ref()
+            .is_some_and(|model| !model.model.needs_key());
+        // What is warm is used beside its check; what is cold is found by it.
+        let version = async {
+            match &warm_model {
+                Some(_) => self.live_version(api, name, specs).await.map(drop),
+                None => Ok(()),
+            }
+        };
+        let registered = async {
+            match &warm_key {
+                Some(_) if !keyless => self.record(tenant, id).await.map(Some),
+                _ => Ok(None),
+            }
+        };
+        let answer = async {
+            let model = async {
+                match &warm_model {
+                    Some(model) => Ok(Some(Arc::clone(model))),
+                    None => self.load_model((api, name), specs, call).await,
+                }
+            };
+            let key = async {
+                if keyless || warm_key.is_some() {
+                    return Ok(None);
+                }
+                // What a model needs that is not there yet is at least the expansion, or nothing.
+                let parts = warm_model.as_ref().map_or_else(
+                    || BTreeSet::from([EXPANSION.to_owned()]),
+                    |model| model.model.key_parts().clone(),
+                );
+                self.load_key(tenant, id, (None, parts), call).await
+            };
+            let (model, fresh) = tokio::join!(model, key);
+            let model = match model {
+                Ok(Some(model)) => model,
+                Ok(None) => return (None, Ok(None)),
+                // Whether a model that did not load needs a key, nobody knows: its client may have
+                // registered none.
+                Err(failure) => return (None, Err(failure)),
+            };
+            if !model.model.needs_key() {
+                let answer = Self::evaluate(query, model, None, asked.reply_limit, call).await;
+                return (None, answer.map(Some));
+            }
+            let parts = Some(model.model.key_parts().clone());
+            let key = match fresh {
+                Ok(fresh) => {
+                    self.complete_key(tenant, id, (warm_key.clone(), fresh), &model, call)
+                        .await
+                }
+                Err(failure) => Err(failure),
+            };
+            let answer = match key {
+                Ok(Some(key)) => Self::evaluate(query, model, Some(key), asked.reply_limit, call)
+                    .await
+                    .map(Some),
+                Ok(None) => Ok(None),
+                Err(failure) => Err(failure),
+            };
+            (parts, answer)
+        };
+        let (version, registered, (parts, answer)) = tokio::join!(version, registered, answer);
+        // What a check says comes before what loading and answering made of it.
+        version?;
+        if let (Some(parts), Some(key)) = (parts, warm_key)
+            && let Some(record) = registered?
+        {
+            let active = self.active_parts(tenant, id, record.as_ref(), &parts, call)?;
+            if !keys::are_held(&key, &active) {
+                self.warm.forget_key(&(tenant.clone(), id));
+                return Ok(None);
+            }
+        }
+        answer
+    }
+
+    /// Evaluates the rows, if there is time and room for all of them.
+    async fn evaluate(
+        query: &Arc<Query>,
+        model: Arc<WarmModel>,
+        key: Option<Arc<WarmKey>>,
+        reply_limit: usize,
+        call: &Call,
+    ) -> Result<Reply, Failure> {
+        query
+            .check(&model.model, key.as_ref().map(|key| &key.key))
+            .map_err(|error| refusal::misdirected(&error))?;
+        query
+            .check_reply(&model.model, reply_limit)
+            .map_err(|error| refusal::too_large(&error))?;
+        let deadline = Instant::now() + call.remaining();
+        let in_time = model.estimate.check(query.work(&model.model), deadline);
+        in_time.map_err(|error| refusal::too_late(&error))?;
+        call.metrics.add(Metric::Rows, query.rows() as f64);
+        let query = Arc::clone(query);
+        let work = move || {
+            let key = key.as_ref().map(|key| &key.key);
+            query
+                .answer(&model.model, key, &model.estimate, deadline)
+                .map_err(|error| Failure::from(refusal::too_late(&error)))
+        };
+        let work = tokio::task::spawn_blocking(work);
+        let reply = call.stage(Metric::Evaluate, work).await;
+        let reply = reply.unwrap_or_else(|error| match error.try_into_panic() {
+            // The loop counts it and answers 500.
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => Err(Failure::Internal(format!("evaluation failed: {error}"))),
+        })?;
+        call.metrics.add(Metric::RowsFailed, reply.failed as f64);
+        Ok(reply)
+    }
+
+    /// The version, which must be live.
+    async fn live_version(
+        &self,
+        api: ApiVersion,
+        name: &ModelName,
+        specs: SpecsHash,
+    ) -> Result<LiveVersion, Failure> {
+        let model = self.registry.model(name).await?;
+        let version = live_version(model.as_ref(), (api, name), specs).cloned();
+        if version.is_err() {
+            self.warm.forget_model(&(name.clone(), specs));
+        }
+        Ok(version?)
+    }
+
+    /// A model that is not warm; `None` where it ceased to be live meanwhile.
+    async fn load_model(
+        &self,
+        (api, name): (ApiVersion, &ModelName),
+        specs: SpecsHash,
+        call: &Call,
+    ) -> Result<Option<Arc<WarmModel>>, Failure> {
+        let fetch = async {
+            let version = self.live_version(api, name, specs).await?;
+            Ok::<_, Failure>(self.registry.bundle(name, &version).await?)
+        };
+        let Some(bytes) = call.stage(Metric::ModelFetch, fetch).await? else {
+            return Ok(None);
+        };
+        let memory = self.warm.row_memory();
+        let prepare = tokio::task::spawn_blocking(move || WarmModel::new(&bytes, memory));
+        let model = call.stage(Metric::ModelPrepare, prepare).await;
+        let model = model
+            .map_err(|error| error.to_string())
+            .and_then(|model| model.map_err(|error| error.to_string()))
+            .map_err(|error| {
+                Failure::Internal(format!(
+                    "the bundle {specs} of model {name} does not load: {error}"
+                ))
+            })?;
+        if !model.model.knows(specs) {
+            return Err(Failure::Internal(format!(
+                "the bundle {specs} of model {name} is that of other specs"
+            )));
+        }
+        Ok(Some(self.warm.keep_model((name.clone(), specs), model)))
+    }
+}

@@ -1,0 +1,105 @@
+//! Asynchronous invocations: tried again where they fail, and kept where they fail for good.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
+
+use super::{InvokeError, Pool};
+use crate::{LogSink, random};
+
+/// An event that no attempt has handled: what a function's dead-letter queue holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The function.
+    pub function: String,
+    /// Its event.
+    pub event: Bytes,
+    /// Why the last attempt failed.
+    pub error: InvokeError,
+}
+
+/// Events on their way to their functions. Those under way are dropped with it.
+pub(crate) struct Queue {
+    /// Waits before the second attempt, the third, and so on.
+    retries: Vec<Duration>,
+    log: LogSink,
+    dead: Arc<Mutex<Vec<DeadLetter>>>,
+    under_way: Mutex<JoinSet<()>>,
+}
+
+impl Queue {
+    pub(crate) fn new(retries: Vec<Duration>, log: LogSink) -> Self {
+        Self {
+            retries,
+            log,
+            dead: Arc::default(),
+            under_way: Mutex::default(),
+        }
+    }
+
+    /// Invokes a function with an event, some time. All attempts have the same request id, as on
+    /// AWS; none counts that finds no free environment.
+    pub(crate) fn push(&self, pool: Arc<Pool>, event: Bytes) {
+        let (retries, log) = (self.retries.clone(), Arc::clone(&self.log));
+        let dead = Arc::clone(&self.dead);
+        let deliver = async move {
+            let (request, trace) = (random::uuid(), random::trace());
+            let mut retries = retries.into_iter();
+            loop {
+                let attempt = pool.invoke(&request, event.clone(), trace.clone(), None);
+                let error = match attempt.await {
+                    Ok(_) | Err(InvokeError::Stopping) => return,
+                    Err(error) => error,
+                };
+                let Some(wait) = retries.next() else {
+                    let function = pool.name().to_owned();
+                    log(
+                        &function,
+                        &format!("DEAD LETTER RequestId: {request}\t{error}"),
+                    );
+                    let letter = DeadLetter {
+                        function,
+                        event,
+                        error,
+                    };
+                    dead.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(letter);
+                    return;
+                };
+                tokio::time::sleep(wait).await;
+            }
+        };
+        let mut under_way = self.under_way();
+        while under_way.try_join_next().is_some() {}
+        under_way.spawn(deliver);
+    }
+
+    pub(crate) fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.dead
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Gives up what is under way.
+    pub(crate) fn stop(&self) {
+        self.under_way().abort_all();
+    }
+
+    fn under_way(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue")
+            .field("retries", &self.retries)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,297 @@
+//! Jobs and their chunks, and what may become of them.
+//!
+//! A job's record says what it is and does not change until it ends. What changes often is a small
+//! document a chunk:
+//!
+//! ```text
+//!                Claim              Finish
+//!   (nothing) ---------> Held ----------------> Done
+//!                       ^  |  `-- Fail -------> Failed
+//!                       `--'   Claim, Release, a lease that ran out: the next attempt, or Failed
+//! ```
+
+mod versions;
+
+use crate::Tenant;
+use cipherfn_protocol::api::job::{
+    ChunkFile, IdempotencyKey, JobDeclaration, JobId, JobKind, UploadFolder,
+};
+use cipherfn_protocol::api::{ModelName, Problem, ProblemType};
+use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::message::KeyId;
+use time::OffsetDateTime;
+
+/// How often a chunk is tried: as often as AWS Lambda tries an event.
+pub const ATTEMPTS_A_CHUNK: u32 = 3;
+
+/// A job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Names it.
+    pub id: JobId,
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// The declaration's name.
+    pub idempotency_key: IdempotencyKey,
+    /// What it does.
+    pub kind: JobKind,
+    /// The model that does it.
+    pub model: ModelName,
+    /// The version that the chunks were made for.
+    pub specs: SpecsHash,
+    /// The key that they are encrypted under.
+    pub key: KeyId,
+    /// Where the chunks were uploaded to.
+    pub upload: UploadFolder,
+    /// The chunks in order.
+    pub chunks: Vec<ChunkFile>,
+    /// When it was declared.
+    pub created: OffsetDateTime,
+    /// When it runs out.
+    pub until: OffsetDateTime,
+    /// Whether its owner has ended it: what there is of it is being deleted.
+    pub ended: bool,
+}
+
+impl Job {
+    /// A job by its declaration.
+    pub fn new(
+        id: JobId,
+        tenant: &Tenant,
+        declaration: &JobDeclaration,
+        (created, until): (OffsetDateTime, OffsetDateTime),
+    ) -> Self {
+        Self {
+            id,
+            tenant: tenant.clone(),
+            idempotency_key: declaration.idempotency_key,
+            kind: declaration.kind,
+            model: declaration.model.clone(),
+            specs: declaration.specs,
+            key: declaration.key,
+            upload: declaration.upload,
+            chunks: declaration.chunks.clone(),
+            created,
+            until,
+            ended: false,
+        }
+    }
+
+    /// Whether this is what a declaration asks for.
+    pub fn is(&self, declaration: &JobDeclaration) -> bool {
+        let times = (self.created, self.until);
+        let ended = self.ended;
+        *self
+            == Self {
+                ended,
+                ..Self::new(self.id, &self.tenant, declaration, times)
+            }
+    }
+
+    /// Whether its time is over.
+    pub fn is_expired(&self, now: OffsetDateTime) -> bool {
+        self.until <= now
+    }
+}
+
+/// Where a chunk stands that somebody has worked on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Chunk {
+    /// Somebody works on it, or did and has given up or ended.
+    Held {
+        /// Number of the attempt, from 1.
+        attempt: u32,
+        /// Names the invocation.
+        owner: String,
+        /// When it is over at the latest: nobody lives longer.
+        until: OffsetDateTime,
+    },
+    /// It has a result.
+    Done {
+        /// The attempt whose result it is.
+        attempt: u32,
+        /// The result.
+        result: ChunkFile,
+        /// Time that the attempt took.
+        milliseconds: u64,
+    },
+    /// It will have none.
+    Failed {
+        /// Attempts that were made.
+        attempts: u32,
+        /// Why.
+        problem: Problem,
+    },
+}
+
+/// What happens to a chunk.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ChunkEvent {
+    /// An invocation begins to work on it.
+    Claim {
+        /// The invocation. AWS Lambda's attempts at one event have one name.
+        owner: String,
+        /// When it is over at the latest.
+        until: OffsetDateTime,
+    },
+    /// An attempt has a result.
+    Finish {
+        /// Which attempt of whom.
+        by: Attempt,
+        /// The result.
+        result: ChunkFile,
+        /// Time that it took.
+        milliseconds: u64,
+    },
+    /// An attempt gives up, and the next one may fare better.
+    Release {
+        /// Which attempt of whom.
+        by: Attempt,
+        /// Why.
+        problem: Problem,
+    },
+    /// An attempt shows that there will be no result.
+    Fail {
+        /// Which attempt of whom.
+        by: Attempt,
+        /// Why.
+        problem: Problem,
+    },
+}
+
+/// One attempt at a chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u32,
+    /// The invocation.
+    pub owner: String,
+}
+
+/// Why an event does not apply to a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChunkRefusal {
+    /// Another invocation works on it.
+    Held,
+    /// It is done, or has failed.
+    Over,
+    /// The attempt is no longer the chunk's: somebody else has it by now.
+    Superseded,
+}
+
+impl Chunk {
+    /// What becomes of `state` by `event` at the time `now`.
+    pub fn next(
+        state: Option<&Self>,
+        event: ChunkEvent,
+        now: OffsetDateTime,
+    ) -> Result<Self, ChunkRefusal> {
+        match event {
+            ChunkEvent::Claim { owner, until } => match state {
+                None => Ok(Self::Held {
+                    attempt: 1,
+                    owner,
+                    until,
+                }),
+                Some(Self::Held {
+                    attempt,
+                    owner: holder,
+                    until: lease,
+                }) => {
+                    // The same invocation again: the attempt before has ended.
+                    if *holder != owner && *lease > now {
+                        return Err(ChunkRefusal::Held);
+                    }
+                    Ok(if *attempt < ATTEMPTS_A_CHUNK {
+                        Self::Held {
+                            attempt: attempt + 1,
+                            owner,
+                            until,
+                        }
+                    } else {
+                        Self::lost(*attempt)
+                    })
+                }
+                Some(Self::Done { .. } | Self::Failed { .. }) => Err(ChunkRefusal::Over),
+            },
+            ChunkEvent::Finish {
+                by,
+                result,
+                milliseconds,
+            } => {
+                let attempt = Self::held_by(state, &by)?;
+                Ok(Self::Done {
+                    attempt,
+                    result,
+                    milliseconds,
+                })
+            }
+            ChunkEvent::Release { by, problem } => {
+                let attempt = Self::held_by(state, &by)?;
+                Ok(if attempt < ATTEMPTS_A_CHUNK {
+                    Self::Held {
+                        attempt,
+                        owner: by.owner,
+                        until: now,
+                    }
+                } else {
+                    Self::Failed {
+                        attempts: attempt,
+                        problem,
+                    }
+                })
+            }
+            ChunkEvent::Fail { by, problem } => Ok(Self::Failed {
+                attempts: Self::held_by(state, &by)?,
+                problem,
+            }),
+        }
+    }
+
+    /// The chunk as it is at the time `now`: whoever held it for the last time and let the lease run
+    /// out has ended without a word.
+    #[must_use]
+    pub fn at(self, now: OffsetDateTime) -> Self {
+        match self {
+            Self::Held { attempt, until, .. } if attempt >= ATTEMPTS_A_CHUNK && until <= now => {
+                Self::lost(attempt)
+            }
+            chunk => chunk,
+        }
+    }
+
+    /// Whether an invocation that begins now would get it.
+    pub fn is_free(state: Option<&Self>, now: OffsetDateTime) -> bool {
+        match state {
+            None => true,
+            Some(Self::Held { attempt, until, .. }) => *attempt < ATTEMPTS_A_CHUNK && *until <= now,
+            Some(Self::Done { .. } | Self::Failed { .. }) => false,
+        }
+    }
+
+    fn held_by(state: Option<&Self>, by: &Attempt) -> Result<u32, ChunkRefusal> {
+        match state {
+            Some(Self::Held { attempt, owner, .. })
+                if (*attempt, owner) == (by.number, &by.owner) =>
+            {
+                Ok(*attempt)
+            }
+            _ => Err(ChunkRefusal::Superseded),
+        }
+    }
+
+    fn lost(attempts: u32) -> Self {
+        Self::Failed {
+            attempts,
+            problem: Problem::new(
+                ProblemType::WorkerLost,
+                format!(
+                    "whoever worked on it ended without a result, {attempts} times; make smaller chunks, or have the operator look at the worker's log"
+                ),
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+use super::{ATTEMPTS_A_CHUNK, Attempt, Chunk, ChunkEvent, ChunkRefusal, Job};
+use crate::Tenant;
+use crate::registry::document::Document;
+use cipherfn_protocol::api::job::{
+    ChunkFile, IdempotencyKey, JobDeclaration, JobId, JobKind, UploadFolder,
+};
+use cipherfn_protocol::api::{Problem, ProblemType};
+use cipherfn_protocol::hash::{Hash, Sha256};
+use cipherfn_protocol::message::KeyId;
+use std::time::Duration;
+use time::OffsetDateTime;
+
+const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+const LEASE: Duration = Duration::from_mins(15);
+const RESULT: ChunkFile = ChunkFile {
+    bytes: 7,
+    sha256: Sha256::from_bytes([7; 32]),
+};
+
+fn claim(owner: &str, now: OffsetDateTime) -> ChunkEvent {
+    ChunkEvent::Claim {
+        owner: owner.to_owned(),
+        until: now + LEASE,
+    }
+}
+
+fn by(owner: &str, number: u32) -> Attempt {
+    Attempt {
+        number,
+        owner: owner.to_owned(),
+    }
+}
+
+fn finish(owner: &str, number: u32) -> ChunkEvent {
+    ChunkEvent::Finish {
+        by: by(owner, number),
+        result: RESULT,
+        milliseconds: 5,
+    }
+}
+
+fn problem() -> Problem {
+    Problem::new(ProblemType::StorageUnavailable, "why")
+}
+
+fn release(owner: &str, number: u32) -> ChunkEvent {
+    ChunkEvent::Release {
+        by: by(owner, number),
+        problem: problem(),
+    }
+}
+
+fn held(owner: &str, attempt: u32, until: OffsetDateTime) -> Chunk {
+    Chunk::Held {
+        attempt,
+        owner: owner.to_owned(),
+        until,
+    }
+}
+
+#[test]
+fn one_invocation_works_on_a_chunk_and_finishes_it() {
+    let first = Chunk::next(None, claim("a", NOW), NOW).unwrap();
+    assert_eq!(first, held("a", 1, NOW + LEASE));
+    let other = Chunk::next(Some(&first), claim("b", NOW), NOW);
+    assert_eq!(other, Err(ChunkRefusal::Held));
+    let stranger = Chunk::next(Some(&first), finish("b", 1), NOW);
+    assert_eq!(stranger, Err(ChunkRefusal::Superseded));
+    let done = Chunk::next(Some(&first), finish("a", 1), NOW).unwrap();
+    assert!(matches!(done, Chunk::Done { attempt: 1, .. }));
+    for event in [claim("a", NOW), claim("b", NOW + 2 * LEASE)] {
+        assert_eq!(
+            Chunk::next(Some(&done), event, NOW),
+            Err(ChunkRefusal::Over)
+        );
+    }
+    let again = Chunk::next(Some(&done), finish("a", 1), NOW);
+    assert_eq!(again, Err(ChunkRefusal::Superseded));
+    assert_eq!(
+        Chunk::next(None, finish("a", 1), NOW),
+        Err(ChunkRefusal::Superseded),
+        "the job was deleted meanwhile"
+    );
+}
+
+/// AWS Lambda tries an event again with its request id: nobody has to wait for the lease of the
+/// attempt that was killed. Any other invocation has to.
+#[test]
+fn a_killed_attempt_is_followed_by_the_next_of_the_same_invocation() {
+    let mut chunk = Chunk::next(None, claim("a", NOW), NOW).unwrap();
+    for attempt in 2..=ATTEMPTS_A_CHUNK {
+        chunk = Chunk::next(Some(&chunk), claim("a", NOW), NOW).unwrap();
+        assert_eq!(chunk, held("a", attempt, NOW + LEASE));
+        let late = Chunk::next(Some(&chunk), finish("a", attempt - 1), NOW);
+        assert_eq!(late, Err(ChunkRefusal::Superseded));
+    }
+    assert!(!Chunk::is_free(Some(&chunk), NOW + LEASE));
+    assert_eq!(chunk.clone().at(NOW), chunk, "it may still be alive");
+    let lost = Chunk::next(Some(&chunk), claim("a", NOW), NOW).unwrap();
+    let Chunk::Failed { attempts, problem } = &lost else {
+        panic!("{lost:?}");
+    };
+    assert_eq!(
+        (*attempts, problem.kind),
+        (ATTEMPTS_A_CHUNK, ProblemType::WorkerLost)
+    );
+    assert_eq!(chunk.at(NOW + LEASE), lost, "without another claim too");
+}
+
+#[test]
+fn a_lease_that_ran_out_makes_room_for_anybody() {
+    let chunk = Chunk::next(None, claim("a", NOW), NOW).unwrap();
+    assert!(!Chunk::is_free(Some(&chunk), NOW));
+    let later = NOW + LEASE;
+    assert!(Chunk::is_free(Some(&chunk), later));
+    let second = Chunk::next(Some(&chunk), claim("b", later), later).unwrap();
+    assert_eq!(second, held("b", 2, later + LEASE));
+}
+
+#[test]
+fn what_gives_up_lets_go_at_once_and_fails_for_good_the_last_time() {
+    let mut chunk = Chunk::next(None, claim("a", NOW), NOW).unwrap();
+    for attempt in 1..ATTEMPTS_A_CHUNK {
+        chunk = Chunk::next(Some(&chunk), release("a", attempt), NOW).unwrap();
+        assert!(Chunk::is_free(Some(&chunk), NOW));
+        chunk = Chunk::next(Some(&chunk), claim("b", NOW), NOW).unwrap();
+        assert_eq!(chunk, held("b", attempt + 1, NOW + LEASE));
+        chunk = held("a", attempt + 1, NOW + LEASE);
+    }
+    let failed = Chunk::next(Some(&chunk), release("a", ATTEMPTS_A_CHUNK), NOW).unwrap();
+    let expected = Chunk::Failed {
+        attempts: ATTEMPTS_A_CHUNK,
+        problem: problem(),
+    };
+    assert_eq!(failed, expected);
+    let fail = ChunkEvent::Fail {
+        by: by("a", 1),
+        problem: problem(),
+    };
+    let first = Chunk::next(None, claim("a", NOW), NOW).unwrap();
+    let failed = Chunk::next(Some(&first), fail.clone(), NOW).unwrap();
+    assert!(matches!(failed, Chunk::Failed { attempts: 1, .. }));
+    assert_eq!(
+        Chunk::next(Some(&failed), fail, NOW),
+        Err(ChunkRefusal::Superseded)
+    );
+}
+
+pub(in crate::registry) fn declaration(number: u8, chunks: usize) -> JobDeclaration {
+    let chunk = |chunk: usize| ChunkFile {
+        bytes: 1 + chunk as u64,
+        sha256: Sha256::from_bytes([chunk as u8; 32]),
+    };
+    JobDeclaration {
+        idempotency_key: IdempotencyKey::from_bytes([number; 16]),
+        kind: JobKind::Predict,
+        model: "fraud".parse().unwrap(),
+        specs: Hash::of(b"specs"),
+        key: KeyId::from_bytes([9; 16]),
+        upload: UploadFolder::from_bytes([8; 16]),
+        chunks: (0..chunks).map(chunk).collect(),
+    }
+}
+
+#[test]
+fn a_job_is_that_of_its_declaration_and_of_no_other() {
+    let (id, tenant) = (JobId::from_bytes([1; 16]), Tenant::of("somebody"));
+    let job = Job::new(id, &tenant, &declaration(0, 3), (NOW, NOW + LEASE));
+    assert!(job.is(&declaration(0, 3)));
+    assert!(!job.is(&declaration(0, 2)) && !job.is(&declaration(1, 3)));
+    let mut other = declaration(0, 3);
+    other.chunks.swap(0, 1);
+    assert!(!job.is(&other), "the order counts");
+    assert!(!job.is_expired(NOW) && job.is_expired(NOW + LEASE));
+}
+
+/// Exact bytes of today's formats: what is stored now must stay readable.
+#[test]
+fn stored_documents_have_exactly_these_bytes() {
+    let (id, tenant) = (JobId::from_bytes([1; 16]), Tenant::of("somebody"));
+    let job = Job::new(id, &tenant, &declaration(0, 1), (NOW, NOW + LEASE));
+    let stored = concat!(
+        r#"{"format":1,"job":"01010101010101010101010101010101","tenant":"TENANT","#,
+        r#""idempotency_key":"00000000000000000000000000000000","kind":"predict","model":"fraud","specs":"SPECS","#,
+        r#""key":"09090909090909090909090909090909","upload":"08080808080808080808080808080808","#,
+        r#""chunks":[{"bytes":1,"sha256":"0000000000000000000000000000000000000000000000000000000000000000"}],"#,
+        r#""created":"1970-01-01T00:00:00Z","until":"1970-01-01T00:15:00Z","ended":false}"#
+    );
+    let stored = stored.replace("TENANT", &tenant.to_string());
+    let stored = stored.replace("SPECS", &job.specs.to_string());
+    assert_eq!(String::from_utf8(job.to_json().unwrap()).unwrap(), stored);
+    assert_eq!(Job::from_json(stored.as_bytes()).unwrap(), job);
+
+    let chunks = [
+        (
+            held("a", 2, NOW),
+            r#"{"format":1,"state":"held","attempt":2,"owner":"a","until":"1970-01-01T00:00:00Z"}"#,
+        ),
+        (
+            Chunk::Done {
+                attempt: 1,
+                result: ChunkFile {
+                    bytes: 7,
+                    sha256: Sha256::from_bytes([0; 32]),
+                },
+                milliseconds: 5,
+            },
+            r#"{"format":1,"state":"done","attempt":1,"result":{"bytes":7,"sha256":"0000000000000000000000000000000000000000000000000000000000000000"},"milliseconds":5}"#,
+        ),
+        (
+            Chunk::Failed {
+                attempts: 3,
+                problem: problem(),
+            },
+            r#"{"format":1,"state":"failed","attempts":3,"problem":{"type":"urn:cipherfn:problem:storage-unavailable","title":"storage unavailable","status":503,"detail":"why"}}"#,
+        ),
+    ];
+    for (chunk, stored) in chunks {
+        assert_eq!(String::from_utf8(chunk.to_json().unwrap()).unwrap(), stored);
+        assert_eq!(Chunk::from_json(stored.as_bytes()).unwrap(), chunk);
+    }
+}

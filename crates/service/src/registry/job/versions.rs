@@ -1,0 +1,178 @@
+//! Jobs and chunks as they are stored: every format there ever was.
+
+use super::{Chunk, Job};
+use crate::Tenant;
+use crate::registry::document::Document;
+use cipherfn_protocol::api::job::{ChunkFile, IdempotencyKey, JobId, JobKind, UploadFolder};
+use cipherfn_protocol::api::{ModelName, Problem};
+use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::message::KeyId;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+cipherfn_protocol::versions! {
+    /// A stored job.
+    pub(in crate::registry) enum JobVersions,
+    read by serde_json::from_slice, error serde_json::Error {
+        /// All of it in one document.
+        V1(JobV1) = 1,
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::registry) struct JobV1 {
+    format: u64,
+    job: JobId,
+    tenant: Tenant,
+    idempotency_key: IdempotencyKey,
+    kind: JobKind,
+    model: ModelName,
+    specs: SpecsHash,
+    key: KeyId,
+    upload: UploadFolder,
+    chunks: Vec<ChunkFile>,
+    #[serde(with = "time::serde::rfc3339")]
+    created: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    until: OffsetDateTime,
+    ended: bool,
+}
+
+impl Document for Job {
+    type Versions = JobVersions;
+
+    fn migrate(document: JobVersions) -> Result<Self, String> {
+        let JobVersions::V1(job) = document;
+        Ok(Self {
+            id: job.job,
+            tenant: job.tenant,
+            idempotency_key: job.idempotency_key,
+            kind: job.kind,
+            model: job.model,
+            specs: job.specs,
+            key: job.key,
+            upload: job.upload,
+            chunks: job.chunks,
+            created: job.created,
+            until: job.until,
+            ended: job.ended,
+        })
+    }
+
+    fn belongs_to(&self, key: &str) -> bool {
+        key == format!("jobs/{}/record.json", self.id)
+    }
+
+    fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(&JobV1 {
+            format: 1,
+            job: self.id,
+            tenant: self.tenant.clone(),
+            idempotency_key: self.idempotency_key,
+            kind: self.kind,
+            model: self.model.clone(),
+            specs: self.specs,
+            key: self.key,
+            upload: self.upload,
+            chunks: self.chunks.clone(),
+            created: self.created,
+            until: self.until,
+            ended: self.ended,
+        })
+    }
+}
+
+cipherfn_protocol::versions! {
+    /// A stored chunk.
+    pub(in crate::registry) enum ChunkVersions,
+    read by serde_json::from_slice, error serde_json::Error {
+        /// Held, done or failed.
+        V1(ChunkV1) = 1,
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::registry) struct ChunkV1 {
+    format: u64,
+    #[serde(flatten)]
+    state: ChunkStateV1,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+enum ChunkStateV1 {
+    Held {
+        attempt: u32,
+        owner: String,
+        #[serde(with = "time::serde::rfc3339")]
+        until: OffsetDateTime,
+    },
+    Done {
+        attempt: u32,
+        result: ChunkFile,
+        milliseconds: u64,
+    },
+    Failed {
+        attempts: u32,
+        problem: Problem,
+    },
+}
+
+impl Document for Chunk {
+    type Versions = ChunkVersions;
+
+    fn migrate(document: ChunkVersions) -> Result<Self, String> {
+        let ChunkVersions::V1(chunk) = document;
+        Ok(match chunk.state {
+            ChunkStateV1::Held {
+                attempt,
+                owner,
+                until,
+            } => Self::Held {
+                attempt,
+                owner,
+                until,
+            },
+            ChunkStateV1::Done {
+                attempt,
+                result,
+                milliseconds,
+            } => Self::Done {
+                attempt,
+                result,
+                milliseconds,
+            },
+            ChunkStateV1::Failed { attempts, problem } => Self::Failed { attempts, problem },
+        })
+    }
+
+    fn belongs_to(&self, _: &str) -> bool {
+        true
+    }
+
+    fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        let state = match self.clone() {
+            Self::Held {
+                attempt,
+                owner,
+                until,
+            } => ChunkStateV1::Held {
+                attempt,
+                owner,
+                until,
+            },
+            Self::Done {
+                attempt,
+                result,
+                milliseconds,
+            } => ChunkStateV1::Done {
+                attempt,
+                result,
+                milliseconds,
+            },
+            Self::Failed { attempts, problem } => ChunkStateV1::Failed { attempts, problem },
+        };
+        serde_json::to_vec(&ChunkV1 { format: 1, state })
+    }
+}

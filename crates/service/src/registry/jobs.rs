@@ -1,0 +1,226 @@
+//! Tenants' jobs: chunks uploaded, declared, worked on, fetched, deleted.
+//!
+//! ```text
+//! jobs/index/{tenant}.json                       the tenant's jobs: what its quota counts
+//! jobs/{job}/record.json                         what a job is, and whose
+//! jobs/{job}/chunks/{number}.json                where a chunk stands that somebody has worked on
+//! uploads/{tenant}/{upload}/{sha256}.cfq         a chunk
+//! results/{tenant}/{job}/{number}-{attempt}.cfr  what an attempt made of it
+//! ```
+//!
+//! A job is found by its id alone, so that whoever works on it is told nothing else.
+
+mod declare;
+mod delete;
+mod index;
+
+use super::document::{self, Stored};
+use super::store::ATTEMPTS;
+use super::{Chunk, ChunkEvent, ChunkRefusal, Job, KeyFile, Registry, UniqueId};
+use crate::Tenant;
+use crate::bucket::{Bucket, Condition, Piece, Presigned, StorageError};
+use bytes::Bytes;
+use cipherfn_protocol::api::job::{ChunkFile, JobId, UploadFolder};
+pub use declare::JobDeclared;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::time::Duration;
+use time::OffsetDateTime;
+
+/// Objects of a job that are read, written or deleted at the same time.
+const IN_FLIGHT: usize = 32;
+/// Content type of results.
+const BINARY: &str = "application/octet-stream";
+
+/// A chunk as it was uploaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// What was declared.
+    Sound(Bytes),
+    /// It is gone.
+    Missing,
+    /// It is something else.
+    Altered(String),
+}
+
+impl<B: Bucket> Registry<B> {
+    /// A name for a folder of uploads that was never used.
+    pub fn new_upload(&self) -> Result<UploadFolder, StorageError> {
+        UniqueId::random().map(|id| UploadFolder::from_bytes(id.to_bytes()))
+    }
+
+    /// A request that uploads a chunk: exactly this one, once.
+    pub async fn upload_request(
+        &self,
+        tenant: &Tenant,
+        upload: UploadFolder,
+        chunk: ChunkFile,
+        lifetime: Duration,
+    ) -> Result<Presigned, StorageError> {
+        let whole = Piece {
+            number: 1,
+            offset: 0,
+            bytes: chunk.bytes,
+            sha256: chunk.sha256,
+        };
+        let path = upload_path(tenant, upload, chunk);
+        self.bucket.presign_put(&path, &whole, lifetime).await
+    }
+
+    /// The job of this id, whoever's it is; not one that its owner has ended.
+    pub async fn job(&self, id: JobId) -> Result<Option<Job>, StorageError> {
+        let job = self.stored_job(id).await?.sound()?;
+        Ok(job.filter(|job| !job.ended))
+    }
+
+    /// Where some of a job's chunks stand; `None` for those that nobody has worked on.
+    pub async fn chunks(
+        &self,
+        id: JobId,
+        numbers: Range<usize>,
+        now: OffsetDateTime,
+    ) -> Result<Vec<Option<Chunk>>, StorageError> {
+        let read = |number| async move {
+            let stored = self.stored_chunk(id, number).await?.sound()?;
+            Ok(stored.map(|chunk| chunk.at(now)))
+        };
+        let reads: Vec<_> = numbers.map(read).collect();
+        stream::iter(reads).buffered(IN_FLIGHT).try_collect().await
+    }
+
+    /// How many of a job's chunks have a result.
+    pub async fn results(&self, job: &Job) -> Result<usize, StorageError> {
+        let folder = result_folder(job);
+        let results = self.bucket.list(&folder).await?;
+        let number = |key: &str| Some(key.strip_prefix(&folder)?.split_once('-')?.0.to_owned());
+        let numbers: BTreeSet<_> = results
+            .iter()
+            .filter_map(|result| number(&result.key))
+            .collect();
+        Ok(numbers.len())
+    }
+
+    /// Lets an event happen to a chunk.
+    pub async fn change_chunk(
+        &self,
+        id: JobId,
+        number: usize,
+        event: &ChunkEvent,
+        now: OffsetDateTime,
+    ) -> Result<Result<Chunk, ChunkRefusal>, StorageError> {
+        let path = chunk_path(id, number);
+        for _ in 0..ATTEMPTS {
+            let stored = self.stored_chunk(id, number).await?;
+            let next = match Chunk::next(stored.value(), event.clone(), now) {
+                Ok(next) => next,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            let written = document::write(&self.bucket, &path, &next, stored.unchanged()).await?;
+            if written.is_some() {
+                return Ok(Ok(next));
+            }
+        }
+        Err(contended(path))
+    }
+
+    /// A chunk as it was uploaded.
+    pub async fn input(&self, job: &Job, number: usize) -> Result<Input, StorageError> {
+        let Some(chunk) = job.chunks.get(number) else {
+            return Ok(Input::Missing);
+        };
+        let path = upload_path(&job.tenant, job.upload, *chunk);
+        Ok(match self.bucket.get(&path, chunk.bytes).await {
+            Ok(None) => Input::Missing,
+            Ok(Some(object)) if KeyFile::from(*chunk).is(&object.bytes) => {
+                Input::Sound(object.bytes)
+            }
+            Ok(Some(_)) => Input::Altered("its SHA-256 is not the declared one".to_owned()),
+            Err(StorageError::TooLarge { bytes, .. }) => Input::Altered(format!(
+                "it has {bytes} bytes, {} were declared",
+                chunk.bytes
+            )),
+            Err(error) => return Err(error),
+        })
+    }
+
+    /// Stores what an attempt made of a chunk. It counts once the chunk says so.
+    pub async fn put_result(
+        &self,
+        job: &Job,
+        (number, attempt): (usize, u32),
+        bytes: Bytes,
+    ) -> Result<(), StorageError> {
+        let path = result_path(job, number, attempt);
+        let written = self.bucket.put(&path, bytes, BINARY, Condition::Always);
+        written.await.map(drop)
+    }
+
+    /// Removes what an attempt made that does not count.
+    pub async fn remove_result(
+        &self,
+        job: &Job,
+        (number, attempt): (usize, u32),
+    ) -> Result<(), StorageError> {
+        let path = result_path(job, number, attempt);
+        self.bucket.delete(&path, None).await.map(drop)
+    }
+
+    /// A request that gives a result.
+    pub async fn result_request(
+        &self,
+        job: &Job,
+        (number, attempt): (usize, u32),
+        lifetime: Duration,
+    ) -> Result<Presigned, StorageError> {
+        let path = result_path(job, number, attempt);
+        self.bucket.presign_get(&path, lifetime).await
+    }
+
+    pub(super) async fn stored_job(&self, id: JobId) -> Result<Stored<Job>, StorageError> {
+        document::read(&self.bucket, &record_path(id)).await
+    }
+
+    async fn stored_chunk(&self, id: JobId, number: usize) -> Result<Stored<Chunk>, StorageError> {
+        document::read(&self.bucket, &chunk_path(id, number)).await
+    }
+}
+
+fn contended(key: String) -> StorageError {
+    StorageError::Contended {
+        key,
+        attempts: ATTEMPTS,
+    }
+}
+
+fn index_path(tenant: &Tenant) -> String {
+    format!("jobs/index/{tenant}.json")
+}
+
+fn record_path(id: JobId) -> String {
+    format!("jobs/{id}/record.json")
+}
+
+fn chunk_folder(id: JobId) -> String {
+    format!("jobs/{id}/chunks/")
+}
+
+fn chunk_path(id: JobId, number: usize) -> String {
+    format!("{}{number}.json", chunk_folder(id))
+}
+
+fn upload_folder(tenant: &Tenant, upload: UploadFolder) -> String {
+    format!("uploads/{tenant}/{upload}/")
+}
+
+fn upload_path(tenant: &Tenant, upload: UploadFolder, chunk: ChunkFile) -> String {
+    format!("{}{}.cfq", upload_folder(tenant, upload), chunk.sha256)
+}
+
+fn result_folder(job: &Job) -> String {
+    format!("results/{}/{}/", job.tenant, job.id)
+}
+
+fn result_path(job: &Job, number: usize, attempt: u32) -> String {
+    format!("{}{number}-{attempt}.cfr", result_folder(job))
+}

@@ -1,0 +1,120 @@
+//! Declarations of jobs.
+
+use super::index::Index;
+use super::{contended, index_path, record_path, upload_folder, upload_path};
+use crate::Tenant;
+use crate::bucket::{Bucket, Condition, Etag, StorageError};
+use crate::config::JobRules;
+use crate::registry::store::ATTEMPTS;
+use crate::registry::{Job, Registry, UniqueId, document};
+use cipherfn_protocol::api::job::{JobDeclaration, JobId};
+use std::collections::BTreeMap;
+use time::OffsetDateTime;
+
+/// What became of a declaration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobDeclared {
+    /// The job is new.
+    New(Job),
+    /// The job was declared before.
+    Known(Job),
+    /// Another job was declared under this name.
+    Conflict,
+    /// The tenant has as many jobs as it may.
+    Quota,
+    /// The chunk of this number is not where it should be.
+    Missing(usize),
+}
+
+impl<B: Bucket> Registry<B> {
+    /// Takes a job whose chunks were uploaded. The same declaration again is the same job.
+    ///
+    /// The record is written first; the tenant's index decides which of several records under one
+    /// name is the job.
+    pub async fn declare_job(
+        &self,
+        tenant: &Tenant,
+        declaration: &JobDeclaration,
+        rules: &JobRules,
+        now: OffsetDateTime,
+    ) -> Result<JobDeclared, StorageError> {
+        let path = index_path(tenant);
+        let name = declaration.idempotency_key;
+        let mut made: Option<(Job, Etag)> = None;
+        for _ in 0..ATTEMPTS {
+            let stored = document::read::<Index>(&self.bucket, &path).await?;
+            let mut index = stored.value().cloned().unwrap_or_default();
+            let known = match index.job(name) {
+                Some(id) => self.job(id).await?,
+                None => None,
+            };
+            if let Some(job) = known {
+                self.unmake(made).await?;
+                return Ok(if job.is(declaration) {
+                    JobDeclared::Known(job)
+                } else {
+                    JobDeclared::Conflict
+                });
+            }
+            let (job, etag) = match made.take() {
+                Some(made) => made,
+                None => match self.make(tenant, declaration, rules, now).await? {
+                    Ok(made) => made,
+                    Err(missing) => return Ok(JobDeclared::Missing(missing)),
+                },
+            };
+            let fits = index.insert(name, (job.id, job.until), rules.quota, now);
+            if !fits {
+                self.unmake(Some((job, etag))).await?;
+                return Ok(JobDeclared::Quota);
+            }
+            let written = document::write(&self.bucket, &path, &index, stored.unchanged()).await?;
+            if written.is_some() {
+                return Ok(JobDeclared::New(job));
+            }
+            made = Some((job, etag));
+        }
+        self.unmake(made).await?;
+        Err(contended(path))
+    }
+
+    /// Writes a job's record, or says which chunk is missing.
+    async fn make(
+        &self,
+        tenant: &Tenant,
+        declaration: &JobDeclaration,
+        rules: &JobRules,
+        now: OffsetDateTime,
+    ) -> Result<Result<(Job, Etag), usize>, StorageError> {
+        let folder = upload_folder(tenant, declaration.upload);
+        let uploaded = self.bucket.list(&folder).await?.into_iter();
+        let uploaded: BTreeMap<String, u64> =
+            uploaded.map(|object| (object.key, object.bytes)).collect();
+        let is_there = |chunk| {
+            let path = upload_path(tenant, declaration.upload, chunk);
+            uploaded.get(&path) == Some(&chunk.bytes)
+        };
+        let missing = declaration
+            .chunks
+            .iter()
+            .position(|chunk| !is_there(*chunk));
+        if let Some(missing) = missing {
+            return Ok(Err(missing));
+        }
+        let id = JobId::from_bytes(UniqueId::random()?.to_bytes());
+        let job = Job::new(id, tenant, declaration, (now, now + rules.lifetime));
+        let path = record_path(id);
+        let etag = document::write(&self.bucket, &path, &job, Condition::Absent).await?;
+        let etag = etag.ok_or_else(|| contended(path))?;
+        Ok(Ok((job, etag)))
+    }
+
+    /// Removes the record of a job that did not become one.
+    async fn unmake(&self, made: Option<(Job, Etag)>) -> Result<(), StorageError> {
+        if let Some((job, etag)) = made {
+            let path = record_path(job.id);
+            self.bucket.delete(&path, Some(&etag)).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! A tenant's jobs: what its quota counts, and what makes a repeated declaration the same job.
+
+use crate::registry::document::Document;
+use cipherfn_protocol::api::job::{IdempotencyKey, JobId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use time::OffsetDateTime;
+
+/// A tenant's jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Index(BTreeMap<IdempotencyKey, Entry>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    job: JobId,
+    #[serde(with = "time::serde::rfc3339")]
+    until: OffsetDateTime,
+}
+
+cipherfn_protocol::versions! {
+    /// A stored index.
+    pub(in crate::registry) enum IndexVersions,
+    read by serde_json::from_slice, error serde_json::Error {
+        /// Jobs by the names of their declarations.
+        V1(IndexV1) = 1,
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::registry) struct IndexV1 {
+    format: u64,
+    jobs: BTreeMap<IdempotencyKey, Entry>,
+}
+
+impl Document for Index {
+    type Versions = IndexVersions;
+
+    fn migrate(document: IndexVersions) -> Result<Self, String> {
+        let IndexVersions::V1(index) = document;
+        Ok(Self(index.jobs))
+    }
+
+    fn belongs_to(&self, _: &str) -> bool {
+        true
+    }
+
+    fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(&IndexV1 {
+            format: 1,
+            jobs: self.0.clone(),
+        })
+    }
+}
+
+impl Index {
+    /// The job of a declaration.
+    pub(super) fn job(&self, declaration: IdempotencyKey) -> Option<JobId> {
+        self.0.get(&declaration).map(|entry| entry.job)
+    }
+
+    /// Takes a job in, in place of an earlier one of the same name and of all that have run out;
+    /// `false` where that would be one too many.
+    pub(super) fn insert(
+        &mut self,
+        declaration: IdempotencyKey,
+        (job, until): (JobId, OffsetDateTime),
+        quota: u64,
+        now: OffsetDateTime,
+    ) -> bool {
+        self.0
+            .retain(|name, entry| *name != declaration && entry.until > now);
+        let fits = (self.0.len() as u64) < quota;
+        if fits {
+            self.0.insert(declaration, Entry { job, until });
+        }
+        fits
+    }
+
+    /// Takes a job out; `false` where it is not in it.
+    pub(super) fn remove(&mut self, job: JobId) -> bool {
+        let before = self.0.len();
+        self.0.retain(|_, entry| entry.job != job);
+        self.0.len() < before
+    }
+}

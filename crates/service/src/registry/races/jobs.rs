@@ -1,0 +1,272 @@
+//! Jobs: one a declaration, as many as the quota, one result a chunk, nothing left of a deleted one.
+
+use super::{NOW, ORDERS, alone, interleave, sha256};
+use crate::Tenant;
+use crate::bucket::{Bucket, Memory};
+use crate::config::JobRules;
+use crate::registry::{Attempt, Chunk, ChunkEvent, Input, Job, JobDeclared, Registry};
+use bytes::Bytes;
+use cipherfn_protocol::api::job::{
+    ChunkFile, IdempotencyKey, JobDeclaration, JobId, JobKind, UploadFolder,
+};
+use cipherfn_protocol::hash::Hash;
+use cipherfn_protocol::message::KeyId;
+use futures_util::future::FutureExt;
+use std::sync::Mutex;
+use std::time::Duration;
+
+const QUERY: &[u8] = b"query";
+
+struct Owner {
+    registry: Registry<Memory>,
+    tenant: Tenant,
+    upload: UploadFolder,
+    rules: JobRules,
+}
+
+impl Owner {
+    /// Somebody who has uploaded a chunk.
+    fn new(quota: u64) -> Self {
+        let registry = Registry::new(Memory::default());
+        let owner = Self {
+            upload: registry.new_upload().unwrap(),
+            registry,
+            tenant: Tenant::of("somebody"),
+            rules: JobRules {
+                lifetime: Duration::from_hours(1),
+                quota,
+                transfer_lifetime: Duration::from_mins(15),
+            },
+        };
+        let life = owner.rules.transfer_lifetime;
+        let request =
+            owner
+                .registry
+                .upload_request(&owner.tenant, owner.upload, chunk(QUERY), life);
+        let request = alone(request).unwrap();
+        let bucket = owner.registry.bucket();
+        assert_eq!(bucket.upload(&request, Bytes::from_static(b"quern")), 400);
+        assert_eq!(bucket.upload(&request, Bytes::from_static(QUERY)), 200);
+        assert_eq!(bucket.upload(&request, Bytes::from_static(QUERY)), 412);
+        owner
+    }
+
+    fn declaration(&self, name: u8) -> JobDeclaration {
+        JobDeclaration {
+            idempotency_key: IdempotencyKey::from_bytes([name; 16]),
+            kind: JobKind::Predict,
+            model: "fraud".parse().unwrap(),
+            specs: Hash::of(b"specs"),
+            key: KeyId::from_bytes([9; 16]),
+            upload: self.upload,
+            chunks: vec![chunk(QUERY)],
+        }
+    }
+
+    async fn declare(&self, name: u8) -> JobDeclared {
+        let declaration = self.declaration(name);
+        let declared = self
+            .registry
+            .declare_job(&self.tenant, &declaration, &self.rules, NOW);
+        declared.await.unwrap()
+    }
+
+    /// What a worker does with the chunk; whether its result counts.
+    async fn work(&self, id: JobId, owner: &str) -> bool {
+        let Some(job) = self.registry.job(id).await.unwrap() else {
+            return false;
+        };
+        let claim = ChunkEvent::Claim {
+            owner: owner.to_owned(),
+            until: NOW + Duration::from_mins(15),
+        };
+        let claimed = self.registry.change_chunk(id, 0, &claim, NOW).await;
+        let Ok(Chunk::Held { attempt, .. }) = claimed.unwrap() else {
+            return false;
+        };
+        let Input::Sound(bytes) = self.registry.input(&job, 0).await.unwrap() else {
+            return false;
+        };
+        let result = chunk(&bytes);
+        self.registry
+            .put_result(&job, (0, attempt), bytes)
+            .await
+            .unwrap();
+        let by = Attempt {
+            number: attempt,
+            owner: owner.to_owned(),
+        };
+        let finish = ChunkEvent::Finish {
+            by,
+            result,
+            milliseconds: 1,
+        };
+        let finished = self.registry.change_chunk(id, 0, &finish, NOW).await;
+        let counts = finished.unwrap().is_ok();
+        if !counts {
+            let removed = self.registry.remove_result(&job, (0, attempt));
+            removed.await.unwrap();
+        }
+        counts
+    }
+
+    fn objects(&self) -> Vec<String> {
+        let objects = alone(self.registry.bucket().list("")).unwrap();
+        objects.into_iter().map(|object| object.key).collect()
+    }
+}
+
+fn chunk(bytes: &[u8]) -> ChunkFile {
+    ChunkFile {
+        bytes: bytes.len() as u64,
+        sha256: sha256(bytes),
+    }
+}
+
+fn job(declared: JobDeclared) -> Job {
+    match declared {
+        JobDeclared::New(job) | JobDeclared::Known(job) => job,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn one_declaration_is_one_job_however_often_it_is_sent() {
+    for seed in 0..ORDERS {
+        let owner = Owner::new(1);
+        let jobs = Mutex::new(Vec::new());
+        let send = || {
+            async {
+                let id = job(owner.declare(1).await).id;
+                jobs.lock().unwrap().push(id);
+            }
+            .boxed()
+        };
+        interleave(seed, vec![send(), send(), send()], || ());
+        let jobs = jobs.into_inner().unwrap();
+        assert!(
+            jobs.iter().all(|id| *id == jobs[0]),
+            "order {seed}: {jobs:?}"
+        );
+        let records = owner.objects().into_iter();
+        let records = records.filter(|key| key.ends_with("/record.json"));
+        assert_eq!(records.count(), 1, "order {seed}");
+    }
+}
+
+#[test]
+fn a_tenant_never_has_more_jobs_than_its_quota() {
+    for seed in 0..ORDERS {
+        let owner = Owner::new(2);
+        let declared = Mutex::new(0);
+        let send = |name| {
+            let (owner, declared) = (&owner, &declared);
+            async move {
+                if let JobDeclared::New(_) = owner.declare(name).await {
+                    *declared.lock().unwrap() += 1;
+                }
+            }
+            .boxed()
+        };
+        interleave(seed, vec![send(1), send(2), send(3)], || ());
+        assert_eq!(declared.into_inner().unwrap(), 2, "order {seed}");
+        assert!(matches!(alone(owner.declare(4)), JobDeclared::Quota));
+    }
+}
+
+#[test]
+fn a_job_that_has_run_out_makes_room() {
+    let owner = Owner::new(1);
+    job(alone(owner.declare(1)));
+    let later = NOW + owner.rules.lifetime;
+    let declaration = owner.declaration(2);
+    let declared = owner
+        .registry
+        .declare_job(&owner.tenant, &declaration, &owner.rules, later);
+    assert_eq!(
+        job(alone(declared).unwrap()).until,
+        later + owner.rules.lifetime
+    );
+}
+
+#[test]
+fn a_name_is_that_of_one_job_and_its_chunks_must_be_there() {
+    let owner = Owner::new(5);
+    job(alone(owner.declare(1)));
+    let mut other = owner.declaration(1);
+    other.key = KeyId::from_bytes([1; 16]);
+    let declare = |declaration: &JobDeclaration| {
+        let declared = owner
+            .registry
+            .declare_job(&owner.tenant, declaration, &owner.rules, NOW);
+        alone(declared).unwrap()
+    };
+    assert_eq!(declare(&other), JobDeclared::Conflict);
+    let mut missing = owner.declaration(2);
+    missing.chunks.push(chunk(b"another"));
+    assert_eq!(declare(&missing), JobDeclared::Missing(1));
+    let mut elsewhere = owner.declaration(2);
+    elsewhere.upload = owner.registry.new_upload().unwrap();
+    assert_eq!(declare(&elsewhere), JobDeclared::Missing(0));
+    let stranger = Tenant::of("somebody else");
+    let declaration = owner.declaration(2);
+    let declared = owner
+        .registry
+        .declare_job(&stranger, &declaration, &owner.rules, NOW);
+    assert_eq!(alone(declared).unwrap(), JobDeclared::Missing(0));
+}
+
+/// Two invocations, and AWS Lambda delivers one of them twice: one result, and it is there.
+#[test]
+fn a_chunk_has_one_result_whoever_works_on_it() {
+    for seed in 0..ORDERS {
+        let owner = Owner::new(1);
+        let job = job(alone(owner.declare(1)));
+        let counted = Mutex::new(0);
+        let work = |name: &'static str| {
+            let (owner, counted, id) = (&owner, &counted, job.id);
+            async move {
+                if owner.work(id, name).await {
+                    *counted.lock().unwrap() += 1;
+                }
+            }
+            .boxed()
+        };
+        interleave(seed, vec![work("a"), work("a"), work("b")], || ());
+        assert_eq!(counted.into_inner().unwrap(), 1, "order {seed}");
+        let chunks = alone(owner.registry.chunks(job.id, 0..1, NOW)).unwrap();
+        let Some(Chunk::Done { attempt, .. }) = chunks[0] else {
+            panic!("order {seed}: {chunks:?}");
+        };
+        let results = owner.objects().into_iter();
+        let results: Vec<_> = results.filter(|key| key.starts_with("results/")).collect();
+        assert_eq!(results.len(), 1, "order {seed}: {results:?}");
+        assert!(results[0].ends_with(&format!("/0-{attempt}.cfr")));
+        assert_eq!(alone(owner.registry.results(&job)).unwrap(), 1);
+    }
+}
+
+/// A deletion beside a worker: the tenant has its place back and finds nothing under the id.
+#[test]
+fn nothing_of_a_deleted_job_can_be_reached() {
+    for seed in 0..ORDERS {
+        let owner = Owner::new(1);
+        let job = job(alone(owner.declare(1)));
+        let stranger = Tenant::of("somebody else");
+        assert!(!alone(owner.registry.delete_job(&stranger, job.id)).unwrap());
+        let delete = async {
+            let deleted = owner.registry.delete_job(&owner.tenant, job.id);
+            assert!(deleted.await.unwrap());
+        };
+        let work = async {
+            owner.work(job.id, "a").await;
+        };
+        interleave(seed, vec![delete.boxed(), work.boxed()], || ());
+        assert_eq!(alone(owner.registry.job(job.id)).unwrap(), None);
+        assert!(!alone(owner.work(job.id, "b")), "order {seed}");
+        assert!(!alone(owner.registry.delete_job(&owner.tenant, job.id)).unwrap());
+        let objects = owner.objects();
+        let secrets = objects.iter().filter(|key| key.starts_with("uploads/"));
+        assert_eq!(secrets.count(), 0, "order {seed}: {objects:?}");
+    }
+}

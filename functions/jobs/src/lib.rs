@@ -1,0 +1,213 @@
+//! The function that takes jobs, tells where they stand and ends them. It links no cryptography: the
+//! function `worker` does the work.
+//!
+//! | route | what |
+//! |---|---|
+//! | `POST /v2/uploads` | where to upload chunks, each address bound to exactly one size and checksum |
+//! | `POST /v2/jobs` | a job over uploaded chunks, each of which becomes an event for a worker |
+//! | `GET /v2/jobs/{id}` | where its chunks stand, and addresses of results |
+//! | `DELETE /v2/jobs/{id}` | end it, and delete all there is of it |
+
+mod check;
+mod status;
+mod workers;
+
+use cipherfn_protocol::api::job::{
+    ChunkFile, JobDeclaration, JobId, Transfer, UploadDeclaration, UploadFolder, Uploads,
+};
+use cipherfn_protocol::api::{self, Function, Problem, ProblemType, Requested, Route};
+use cipherfn_service::bucket::Presigned;
+use cipherfn_service::config::{self, JobRules};
+use cipherfn_service::registry::{Chunk, Job, JobDeclared, live_version};
+use cipherfn_service::{Call, Failure, Registry, S3, Tenant, http, telemetry};
+use futures_util::future;
+use lambda_http::http::{StatusCode, header};
+use lambda_http::{Body, Error, Request, RequestExt, Response};
+use workers::Workers;
+
+/// The function: reads its configuration, then answers until the environment ends.
+pub async fn run() -> Result<(), Error> {
+    telemetry::init();
+    let jobs = Jobs {
+        registry: Registry::new(S3::connect(config::bucket()?).await),
+        rules: JobRules::from_env()?,
+        workers: Workers::connect().await?,
+    };
+    let jobs = &jobs;
+    cipherfn_service::run(Function::Jobs, move |request, call| async move {
+        jobs.handle(&request, &call).await
+    })
+    .await
+}
+
+struct Jobs {
+    registry: Registry,
+    rules: JobRules,
+    workers: Workers,
+}
+
+impl Jobs {
+    async fn handle(&self, request: &Request, call: &Call) -> Result<Response<Body>, Failure> {
+        let Requested {
+            route, parameter, ..
+        } = http::route(Function::Jobs, request)?;
+        let tenant = call.tenant()?;
+        match route {
+            Route::DeclareUploads => self.uploads(tenant, request, call).await,
+            Route::DeclareJob => self.declare(tenant, request, call).await,
+            Route::DeleteJob => self.delete(tenant, http::id("job", parameter)?).await,
+            _ => {
+                let job = self.job(tenant, http::id("job", parameter)?, call).await?;
+                let query = request.query_string_parameters_ref();
+                let from = match query.and_then(|query| query.first("from")) {
+                    Some(text) => http::id("chunk", text)?,
+                    None => 0,
+                };
+                self.status(StatusCode::OK, &job, from, call).await
+            }
+        }
+    }
+
+    async fn uploads(
+        &self,
+        tenant: &Tenant,
+        request: &Request,
+        call: &Call,
+    ) -> Result<Response<Body>, Failure> {
+        let declaration: UploadDeclaration = http::json_body(request)?;
+        check::chunks(&declaration.chunks, api::job::MAX_UPLOADS)?;
+        let upload = match declaration.upload {
+            Some(upload) => upload,
+            None => self.registry.new_upload()?,
+        };
+        let transfers = declaration.chunks.iter();
+        let transfers = transfers.map(|chunk| self.upload(tenant, upload, *chunk, call));
+        let uploads = Uploads {
+            upload,
+            chunks: future::try_join_all(transfers).await?,
+        };
+        Ok(http::json(StatusCode::CREATED, &uploads))
+    }
+
+    async fn upload(
+        &self,
+        tenant: &Tenant,
+        upload: UploadFolder,
+        chunk: ChunkFile,
+        call: &Call,
+    ) -> Result<Transfer, Failure> {
+        let lifetime = self.rules.transfer_lifetime;
+        let request = self
+            .registry
+            .upload_request(tenant, upload, chunk, lifetime)
+            .await?;
+        Ok(self.transfer(chunk, request, call))
+    }
+
+    /// A presigned request as the API says it.
+    fn transfer(&self, file: ChunkFile, request: Presigned, call: &Call) -> Transfer {
+        Transfer {
+            file,
+            method: request.method,
+            url: request.url,
+            headers: request.headers,
+            expires: call.now + self.rules.transfer_lifetime,
+        }
+    }
+
+    /// Takes a job, and gives workers those of its chunks that nobody works on: all of a new one's.
+    async fn declare(
+        &self,
+        tenant: &Tenant,
+        request: &Request,
+        call: &Call,
+    ) -> Result<Response<Body>, Failure> {
+        let declaration: JobDeclaration = http::json_body(request)?;
+        check::chunks(&declaration.chunks, api::job::MAX_CHUNKS)?;
+        let (name, specs) = (&declaration.model, declaration.specs);
+        let model = self.registry.model(name).await?;
+        live_version(model.as_ref(), (api::ApiVersion::V2, name), specs)?;
+        let declared = self
+            .registry
+            .declare_job(tenant, &declaration, &self.rules, call.now)
+            .await?;
+        let (status, job) = match declared {
+            JobDeclared::New(job) => (StatusCode::CREATED, job),
+            JobDeclared::Known(job) => (StatusCode::OK, job),
+            refused => return Err(self.refusal(&refused).into()),
+        };
+        let job = unexpired(job, call)?;
+        let free = if status == StatusCode::CREATED {
+            (0..job.chunks.len()).collect()
+        } else {
+            self.free_chunks(&job, call).await?
+        };
+        self.workers.start(job.id, &free).await?;
+        self.status(status, &job, 0, call).await
+    }
+
+    async fn free_chunks(&self, job: &Job, call: &Call) -> Result<Vec<usize>, Failure> {
+        let numbers = 0..job.chunks.len();
+        let chunks = self.registry.chunks(job.id, numbers, call.now).await?;
+        let free = chunks.iter().enumerate();
+        let free = free.filter(|(_, chunk)| Chunk::is_free(chunk.as_ref(), call.now));
+        Ok(free.map(|(number, _)| number).collect())
+    }
+
+    fn refusal(&self, declared: &JobDeclared) -> Problem {
+        match declared {
+            JobDeclared::Quota => Problem::new(
+                ProblemType::JobQuota,
+                format!(
+                    "you have {} jobs, as many as you may; delete one whose results you have: DELETE /v2/jobs/ID",
+                    self.rules.quota
+                ),
+            ),
+            JobDeclared::Missing(number) => Problem::new(
+                ProblemType::UploadMissing,
+                format!(
+                    "chunk {number} is not there; upload it (POST /v2/uploads, then PUT) and declare the job again"
+                ),
+            ),
+            _ => Problem::new(
+                ProblemType::JobConflict,
+                "another job was declared under this idempotency key; take a new one",
+            ),
+        }
+    }
+
+    async fn delete(&self, tenant: &Tenant, id: JobId) -> Result<Response<Body>, Failure> {
+        if !self.registry.delete_job(tenant, id).await? {
+            return Err(unknown(id).into());
+        }
+        let mut response = http::response(StatusCode::NO_CONTENT, api::JSON, Body::Empty);
+        response.headers_mut().remove(header::CONTENT_TYPE);
+        Ok(response)
+    }
+
+    /// A job of the tenant's that has not run out. Another tenant's is as unknown as one that never
+    /// was.
+    async fn job(&self, tenant: &Tenant, id: JobId, call: &Call) -> Result<Job, Failure> {
+        let job = self.registry.job(id).await?;
+        let job = job.filter(|job| job.tenant == *tenant);
+        Ok(unexpired(job.ok_or_else(|| unknown(id))?, call)?)
+    }
+}
+
+fn unexpired(job: Job, call: &Call) -> Result<Job, Problem> {
+    if job.is_expired(call.now) {
+        let detail = format!(
+            "job {} has run out, and its results are gone; declare it anew under another idempotency key",
+            job.id
+        );
+        return Err(Problem::new(ProblemType::JobExpired, detail));
+    }
+    Ok(job)
+}
+
+fn unknown(id: JobId) -> Problem {
+    Problem::new(
+        ProblemType::UnknownJob,
+        format!("you have no job {id}; declare it: POST /v2/jobs"),
+    )
+}

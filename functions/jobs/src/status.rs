@@ -1,0 +1,78 @@
+//! Where a job stands, as its owner sees it.
+
+use crate::Jobs;
+use cipherfn_protocol::api::job::{ChunkState, JobStatus, MAX_STATES};
+use cipherfn_service::registry::{Chunk, Job};
+use cipherfn_service::{Call, Failure, http};
+use lambda_http::http::StatusCode;
+use lambda_http::{Body, Response};
+
+impl Jobs {
+    /// A job's status, with the state of its chunks from number `from` on.
+    pub(crate) async fn status(
+        &self,
+        status: StatusCode,
+        job: &Job,
+        from: usize,
+        call: &Call,
+    ) -> Result<Response<Body>, Failure> {
+        let from = from.min(job.chunks.len());
+        let numbers = from..job.chunks.len().min(from + MAX_STATES);
+        let chunks = self.registry.chunks(job.id, numbers.clone(), call.now);
+        let chunks = chunks.await?;
+        let mut states = Vec::with_capacity(chunks.len());
+        for (number, chunk) in numbers.zip(chunks) {
+            states.push(self.state(job, number, chunk, call).await?);
+        }
+        let document = JobStatus {
+            job: job.id,
+            kind: job.kind,
+            model: job.model.clone(),
+            specs: job.specs,
+            key: job.key,
+            created: job.created,
+            expires: job.until,
+            chunks: job.chunks.len(),
+            done: self.registry.results(job).await?,
+            from,
+            states,
+        };
+        Ok(http::json(status, &document))
+    }
+
+    async fn state(
+        &self,
+        job: &Job,
+        number: usize,
+        chunk: Option<Chunk>,
+        call: &Call,
+    ) -> Result<ChunkState, Failure> {
+        Ok(match chunk {
+            None => ChunkState::Waiting { attempts: 0 },
+            Some(Chunk::Held { attempt, until, .. }) if until <= call.now => {
+                ChunkState::Waiting { attempts: attempt }
+            }
+            Some(Chunk::Held { attempt, until, .. }) => ChunkState::Running {
+                attempts: attempt,
+                until,
+            },
+            Some(Chunk::Done {
+                attempt,
+                result,
+                milliseconds,
+            }) => {
+                let lifetime = self.rules.transfer_lifetime;
+                let request = self
+                    .registry
+                    .result_request(job, (number, attempt), lifetime)
+                    .await?;
+                ChunkState::Done {
+                    attempts: attempt,
+                    milliseconds,
+                    result: self.transfer(result, request, call),
+                }
+            }
+            Some(Chunk::Failed { attempts, problem }) => ChunkState::Failed { attempts, problem },
+        })
+    }
+}

@@ -1,0 +1,218 @@
+//! Tables as jobs, by the client library: in one run, or in several where each is cut short.
+
+use super::{Owner, kill_in_turn, stack};
+use crate::models::TREE;
+use crate::stack::name;
+use cipherfn_client::{Answer, InputRow};
+use cipherfn_client_http::{Bulk, BulkDone, BulkPass, BulkProgress, BulkReport, ServiceError};
+use cipherfn_protocol::api::ProblemType;
+use cipherfn_service::bucket::Bucket;
+use cipherfn_table::TableError;
+use std::io::Cursor;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+const ROWS: usize = 150;
+
+/// Rows of a chunk: whole groups.
+fn chunk(owner: &Owner<'_>) -> usize {
+    5 * owner.caller.client.rows_a_group()
+}
+
+fn chunks(owner: &Owner<'_>) -> usize {
+    ROWS.div_ceil(chunk(owner))
+}
+
+/// Why a run ends here.
+#[derive(Debug)]
+enum Stop {
+    /// As a test wants it.
+    Cut,
+    Failed(ServiceError),
+}
+
+impl From<ServiceError> for Stop {
+    fn from(error: ServiceError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Where a run is cut.
+#[derive(Clone, Copy, Default)]
+struct Cuts {
+    /// Before this row is read to be encrypted.
+    reading: Option<usize>,
+    /// When so many answers were taken.
+    taken: Option<usize>,
+}
+
+async fn run(
+    owner: &Owner<'_>,
+    (manifest, table): (&Path, &str),
+    cuts: Cuts,
+) -> Result<(BulkDone, Vec<Answer>), Stop> {
+    let bulk = Bulk {
+        model: name("tree"),
+        manifest: manifest.to_owned(),
+        table: table.to_owned(),
+        rows_a_chunk: NonZeroUsize::new(chunk(owner)),
+    };
+    let caller = &owner.caller;
+    let client = &caller.client;
+    let rows = |pass| {
+        let table = Cursor::new(TREE.rows(0, ROWS));
+        let rows = cipherfn_tests::input_rows::<TableError, _>(client, table);
+        let rows = rows.expect("rows").enumerate();
+        let end = match pass {
+            BulkPass::Upload => cuts.reading,
+            BulkPass::Collect => None,
+        };
+        let row = move |(number, row): (usize, Result<InputRow, TableError>)| {
+            if end.is_some_and(|end| number >= end) {
+                return Err(Stop::Cut);
+            }
+            Ok(row.unwrap_or_else(|_| panic!("row {number}")))
+        };
+        Ok::<_, Stop>(rows.map(row))
+    };
+    let mut answers = Vec::new();
+    let take = |more: Vec<Answer>| {
+        answers.extend(more);
+        let enough = cuts.taken.is_some_and(|taken| answers.len() >= taken);
+        if enough { Err(Stop::Cut) } else { Ok(()) }
+    };
+    let told = |_: BulkProgress| ();
+    let done = caller
+        .service
+        .predict_bulk(client, &caller.ring, &bulk, rows, told, take);
+    let done = done.await?;
+    Ok((done, answers))
+}
+
+async fn check(owner: &Owner<'_>, (done, answers): (BulkDone, Vec<Answer>)) -> BulkReport {
+    let csv = cipherfn_tests::predictions(&owner.caller.client, &answers).expect("predictions");
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let cells = |row: csv::StringRecord| row.iter().map(str::to_owned).collect();
+    let found: Vec<Vec<String>> = reader
+        .records()
+        .map(|row| cells(row.expect("CSV")))
+        .collect();
+    TREE.check(0, ROWS, &found);
+    let report = done.report;
+    done.forget().await.expect("forgotten");
+    assert_eq!((report.rows, report.chunks), (ROWS as u64, chunks(owner)));
+    report
+}
+
+async fn objects_of_jobs(owner: &Owner<'_>) -> Vec<String> {
+    let mut objects = owner.stack.objects().await;
+    objects.retain(|key| {
+        ["uploads/", "results/", "jobs/"]
+            .iter()
+            .any(|folder| key.starts_with(folder))
+            && !key.starts_with("jobs/index/")
+    });
+    objects
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_becomes_jobs_and_leaves_nothing_behind() {
+    let stack = stack().await;
+    let alice = Owner::new(&stack, "alice-token").await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let manifest = directory.path().join("manifest");
+    let done = run(&alice, (&manifest, "table"), Cuts::default()).await;
+    let report = check(&alice, done.expect("answers")).await;
+    assert_eq!(report.jobs, 1);
+    assert!(report.uploaded_bytes > 0 && report.downloaded_bytes > 0);
+    assert!(report.worker_milliseconds > 0);
+    assert!(!manifest.exists());
+    assert_eq!(objects_of_jobs(&alice).await, Vec::<String>::new());
+}
+
+/// Cut while rows are read, while answers are taken, and with a last line half written: chunks that
+/// have arrived are not sent again, and every row is answered once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_goes_on_where_it_was_cut() {
+    let stack = stack().await;
+    let alice = Owner::new(&stack, "alice-token").await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let manifest = directory.path().join("manifest");
+    let at = (manifest.as_path(), "table");
+    for cuts in [
+        Cuts {
+            reading: Some(2 * chunk(&alice) + 1),
+            taken: None,
+        },
+        Cuts {
+            reading: None,
+            taken: Some(chunk(&alice)),
+        },
+    ] {
+        let cut = run(&alice, at, cuts).await;
+        assert!(matches!(cut, Err(Stop::Cut)));
+        let text = std::fs::read(&manifest).expect("the manifest");
+        let torn = [&text[..], b"{\"chunk\":{\"upload\":"].concat();
+        std::fs::write(&manifest, torn).expect("written");
+    }
+    // Another table, and the same one read in another way, is not what was sent.
+    match run(&alice, (&manifest, "another"), Cuts::default()).await {
+        Err(Stop::Failed(ServiceError::Manifest(error))) => {
+            assert!(error.to_string().contains("the table"), "{error}");
+        }
+        other => panic!("{:?}", other.err()),
+    }
+    let done = run(&alice, at, Cuts::default()).await;
+    check(&alice, done.expect("answers")).await;
+    let sent = stack.statuses("POST /v2/uploads");
+    assert_eq!(sent, vec![201; chunks(&alice)], "one a chunk");
+    assert_eq!(stack.statuses("POST /v2/jobs"), [201, 200], "one job");
+    assert_eq!(objects_of_jobs(&alice).await, Vec::<String>::new());
+}
+
+/// What fails is said with its rows, and tried again by the next run.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_is_tried_again_once_it_is_mended() {
+    let stack = stack().await;
+    let alice = Owner::new(&stack, "alice-token").await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let manifest = directory.path().join("manifest");
+    let at = (manifest.as_path(), "table");
+    let deleted = alice.caller.service.delete_key(alice.caller.key()).await;
+    deleted.expect("deleted");
+    match run(&alice, at, Cuts::default()).await {
+        Err(Stop::Failed(ServiceError::ChunkFailed {
+            first: 1,
+            last,
+            problem,
+            ..
+        })) => {
+            assert_eq!(
+                (last, problem.kind),
+                (chunk(&alice) as u64, ProblemType::UnknownKey)
+            );
+        }
+        other => panic!("{:?}", other.err()),
+    }
+    alice.caller.register().await.expect("registered again");
+    let done = run(&alice, at, Cuts::default()).await;
+    check(&alice, done.expect("answers")).await;
+    let sent = stack.statuses("POST /v2/uploads");
+    assert_eq!(sent, vec![201; chunks(&alice)]);
+    assert_eq!(stack.statuses("POST /v2/jobs"), [201, 201]);
+}
+
+/// Workers and the function that starts them die at any time.
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_die_are_not_noticed() {
+    let stack = stack().await;
+    let alice = Owner::new(&stack, "alice-token").await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let manifest = directory.path().join("manifest");
+    let at = (manifest.as_path(), "table");
+    let killer = kill_in_turn(&stack, &["jobs", "worker", "worker"]);
+    let (done, ()) = tokio::join!(run(&alice, at, Cuts::default()), killer);
+    check(&alice, done.expect("answers")).await;
+    let results = stack.registry().bucket().list("results/").await;
+    assert!(results.expect("a listing").is_empty());
+}
