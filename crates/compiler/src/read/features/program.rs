@@ -1,12 +1,12 @@
 //! The program from the columns to the feature vector.
 
-use super::vector::{Keys, round_down};
+use super::vector::Keys;
 use super::{Cells, Codes, Features, Members, Names, View, ZERO};
 use crate::error::CompileError;
 use crate::model::Column;
 use cipherfn_program::{
     BinaryFunction, Kind, Op, ProgramBuilder, ReduceFunction, Tensor, TensorType, UnaryFunction,
-    ValueId,
+    ValueId, round_down,
 };
 use cipherfn_protocol::specs::ColumnKind;
 use std::collections::HashMap;

@@ -1,6 +1,7 @@
 //! Where features lie in the vector, and what 64-bit thresholds become there.
 
 use super::FeatureId;
+use cipherfn_program::round_down;
 
 /// The finished vector: where features lie, and what thresholds become.
 #[derive(Debug)]
@@ -52,15 +53,5 @@ impl Keys {
             Self::Rounded => round_down(threshold),
             Self::Ranks(all) => all.partition_point(|&own| own < threshold) as f32,
         }
-    }
-}
-
-/// Largest 32-bit float that is not above `x`.
-pub(super) fn round_down(x: f64) -> f32 {
-    let nearest = x as f32;
-    if f64::from(nearest) > x {
-        nearest.next_down()
-    } else {
-        nearest
     }
 }
