@@ -27,6 +27,7 @@ class Cost(unittest.TestCase):
         self.prices = {
             "lambda_gb_second": {"x86_64": 0.00002, "arm64": 0.00001},
             "lambda_million_requests": {"value": 0.2},
+            "step_functions_million_transitions": {"value": 25.0},
             "http_api_million_requests": {"value": 1.0, "increment_bytes": 1000},
             "s3_million_gets": {"value": 0.4},
             "s3_million_puts": {"value": 5.0},
@@ -100,6 +101,18 @@ class Cost(unittest.TestCase):
         self.model["query_bytes"] = 4 << 20
         self.assertIsNotNone(self.cost())
         self.assertIsNone(self.cost(rows=2))
+
+    def test_jobs_by_hand(self):
+        each = {"executions_a_chunk": 3, "api_requests_a_chunk": 2, "puts_a_chunk": 6, "gets_a_chunk": 12, "transitions_a_chunk": 4}
+        price_list = {"prices": self.prices, "bulk": each}
+        found = COST.of_jobs(self.model, 1769, "x86_64", 10_000, price_list, self.assumed)
+        # 90 ms a row: 1,000 rows a chunk.
+        self.assertEqual((found["chunks"], found["worker_seconds"]), (10, 900))
+        by_hand = {"lambda_compute": 900 * 1769 / 1024 * 0.00002, "requests": 10 * (0.6 + 2.0 + 30.0 + 4.8 + 100.0) / 1e6, "transfer_out": 0.05 * 0.1}
+        for part, dollars in by_hand.items():
+            self.assertAlmostEqual(found["parts"][part], dollars, places=9, msg=part)
+        self.model["query_bytes"] = 1 << 20
+        self.assertEqual(COST.of_jobs(self.model, 1769, "x86_64", 640, price_list, self.assumed)["chunks"], 10)
 
     def test_fixed_costs(self):
         self.assertAlmostEqual(COST.fixed(self.prices, self.assumed), 3.0 + 1.0 + 3.0)

@@ -12,8 +12,8 @@ mod unfinished;
 pub use error::KeyRingError;
 pub use keyring::{Directory, Existing, Filled, KeyPartFile, KeyRing, KnownQuery, Refused, State};
 pub use service::{
-    Authentication, Bulk, BulkDone, BulkPass, BulkProgress, BulkReport, Fetched, ManifestError,
-    ParseTokenError, Registered, Retry, RetryListener, Retrying, Service, ServiceError,
-    ServiceOptions, Skew, Timeouts, Token, Uploaded,
+    Authentication, Bulk, BulkDone, BulkExpectation, BulkPass, BulkProgress, BulkReport, Fetched,
+    ManifestError, ParseTokenError, Registered, Retry, RetryListener, Retrying, Service,
+    ServiceError, ServiceOptions, Skew, Timeouts, Token, Uploaded,
 };
 pub use unfinished::{Readers, unfinished_file};

@@ -13,13 +13,17 @@
 
 mod bulk;
 mod collect;
+mod declare;
 mod endpoint;
 mod error;
+mod expect;
 mod manifest;
 mod options;
+mod pace;
 mod predict;
 mod register;
 mod retry;
+mod send;
 mod sign;
 mod specs;
 mod transfer;
@@ -28,6 +32,7 @@ mod upload;
 
 pub use bulk::{Bulk, BulkDone, BulkPass, BulkProgress, BulkReport};
 pub use error::{ServiceError, Skew};
+pub use expect::BulkExpectation;
 pub use manifest::ManifestError;
 pub use options::{
     Authentication, ParseTokenError, Retry, RetryListener, Retrying, ServiceOptions, Timeouts,

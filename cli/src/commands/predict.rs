@@ -1,6 +1,7 @@
 //! `cipherfn predict`.
 
 mod bulk;
+mod price;
 
 use super::register;
 use crate::connection::Connection;
@@ -33,7 +34,7 @@ use time::format_description::well_known::Rfc3339;
 #[command(
     group = clap::ArgGroup::new("by").required(true),
     after_help = "Examples:\n  cipherfn predict --service http://127.0.0.1:9000 --model fraud --keys keys/ --input rows.csv -o predictions.csv\n  \
-                  cipherfn predict --service https://fraud.example.com --model fraud --keys keys/ --input million.csv -o predictions.csv --bulk\n  \
+                  cipherfn predict --service https://fraud.example.com --model fraud --keys keys/ --input million.csv -o predictions.csv --bulk --yes\n  \
                   cipherfn predict --bundle fraud.cfn --input rows.csv -o predictions.csv --limit 100"
 )]
 pub(crate) struct Predict {
@@ -59,10 +60,13 @@ pub(crate) struct Predict {
     /// what has been sent is remembered beside the output, in OUTPUT.job
     #[arg(long, requires = "service")]
     bulk: bool,
-    /// Most rows of a chunk, which one worker answers in at most 15 minutes [default: as many as
-    /// fit, up to 4096]
+    /// Most rows of a chunk, which one worker answers in at most 15 minutes [default: what is
+    /// predicted to take a minute and a half, at most 64 MiB]
     #[arg(long, value_name = "N", requires = "bulk")]
     rows_a_chunk: Option<NonZeroUsize>,
+    /// Send jobs without asking: what they are expected to cost is told either way
+    #[arg(long, requires = "service")]
+    yes: bool,
     /// Only the first N rows
     #[arg(long, value_name = "N")]
     limit: Option<NonZeroUsize>,

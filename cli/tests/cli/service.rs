@@ -97,9 +97,18 @@ fn grid_version(sandbox: &Sandbox) -> String {
 
 /// As jobs the same; what has been sent is forgotten with them.
 fn predicts_by_jobs(sandbox: &Sandbox, (predict, service): (&[&str], &[&str])) {
-    let bulk = ["--bulk", "--rows-a-chunk", "2", "--force"];
-    let output = sandbox.run(&[predict, &bulk].concat());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("3 chunks in 1 jobs"));
+    let bulk = [predict, &["--bulk", "--rows-a-chunk", "2", "--force"]].concat();
+    // Nobody can be asked here, so nothing is sent unless it was said before that it may be.
+    let unasked = sandbox.run(&bulk);
+    assert!(usage(&unasked).contains("--yes"));
+    let told = String::from_utf8_lossy(&unasked.stderr).into_owned();
+    assert!(told.contains("expected: 5 rows in 3 chunks"), "{told}");
+    assert!(told.contains("list prices of us-east-1"), "{told}");
+    assert!(!sandbox.path("remote.csv.job").exists());
+    let output = sandbox.run(&[bulk.as_slice(), &["--yes"]].concat());
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("3 chunks in 2 jobs"), "{told}");
+    assert!(told.contains("less than $0.01"), "{told}");
     success(&output);
     assert!(!sandbox.path("remote.csv.job").exists());
     let to_stdout = ["predict", "--bulk", "--input", "rows.csv", "-o", "-"];

@@ -2,9 +2,13 @@
 //! order of the rows.
 //!
 //! ```text
-//!   rows ──► encrypt a chunk ──► PUT ──► manifest      until the table ends; several at a time
-//!   manifest ──► jobs ──► poll ──► GET a result ──► check, decrypt ──► in the order of the rows
+//!   rows ──► encrypt a chunk ──► PUT ──► manifest ──► a job, once enough have arrived     send, declare
+//!                                                          │
+//!   rows ──────────────────── in their order ◄── check, decrypt ◄── GET a result ◄── poll collect
 //! ```
+//!
+//! Both sides run at the same time: the first job has one chunk, each further one twice as many, so
+//! that workers have something to do while the rest is uploaded, and large tables are few jobs.
 //!
 //! The manifest says what has been uploaded and how the jobs are called, so a run that was killed
 //! goes on: chunks that have arrived are not sent again, jobs that were declared are the same ones.
@@ -12,32 +16,24 @@
 //! chunks under way.
 
 use super::error::ServiceError;
-use super::manifest::{Head, Manifest, Sent};
+use super::manifest::{Head, Manifest};
+use super::pace::Pace;
 use super::transfer::{Presigned, TransferFailure};
 use super::transport::Call;
 use super::{Service, blocking};
 use crate::keyring::KeyRing;
-use bytes::Bytes;
 use cipherfn_client::{Answer, Client, InputRow};
-use cipherfn_protocol::api::job::{
-    ChunkFile, JobId, MAX_CHUNK, Transfer, UploadDeclaration, UploadFolder, Uploads,
-};
-use cipherfn_protocol::api::{self, ApiVersion, ModelName, Route};
+use cipherfn_protocol::api::job::{IdempotencyKey, JobId, Transfer};
+use cipherfn_protocol::api::{self, ModelName};
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_scheme::SecretKey;
-use futures_util::{StreamExt, stream};
 use http::Method;
 use sha2::Digest;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc;
 
-/// Most rows of a chunk unless said otherwise: what a worker can do in a minute or two, with models
-/// of some 20 ms a row.
-const ROWS: usize = 4096;
-/// Largest answer to an upload that is read, in bytes.
-const MAX_ANSWER: usize = 64 << 10;
 /// How often a chunk gets a new address.
 pub(super) const ADDRESSES: u32 = 3;
 
@@ -50,7 +46,8 @@ pub struct Bulk {
     pub manifest: PathBuf,
     /// Names the table and how it is read: a run goes on only over the same one.
     pub table: String,
-    /// Most rows of a chunk; otherwise as many as fit, up to 4,096.
+    /// Rows of a chunk, if they fit; otherwise as many as a worker is expected to answer in a minute
+    /// or two.
     pub rows_a_chunk: Option<NonZeroUsize>,
 }
 
@@ -79,14 +76,13 @@ pub struct BulkDone {
     pub report: BulkReport,
     run: Run,
     jobs: Vec<JobId>,
-    manifest: Manifest,
 }
 
 impl BulkDone {
     /// Removes the manifest and deletes the jobs, with chunks and results.
     pub async fn forget(self) -> Result<(), ServiceError> {
         // Without it nobody asks for them again, so it goes first; jobs run out by themselves.
-        self.manifest.remove()?;
+        self.run.manifest.lock().remove()?;
         for job in self.jobs {
             self.run.delete(job).await?;
         }
@@ -115,8 +111,8 @@ impl Service {
     /// Scores a table as jobs; `take` gets the answers in the order of the rows, a chunk at a time.
     /// `rows` gives the same rows for every pass.
     ///
-    /// Number, order and size of what is sent depend on the number of rows alone. The first error of
-    /// the rows ends the work. After an error, the same call goes on where it stopped; a chunk that
+    /// Number, order and size of what is sent depend on the number of rows, and on how long the
+    /// service takes for a row, alone. The first error of the rows ends the work. After an error, the same call goes on where it stopped; a chunk that
     /// has failed is tried again by the next call, in another job. Results stay with the service
     /// until [`BulkDone::forget`]: write what was taken first.
     pub async fn predict_bulk<E, I>(
@@ -125,7 +121,7 @@ impl Service {
         keys: &KeyRing,
         bulk: &Bulk,
         mut rows: impl FnMut(BulkPass) -> Result<I, E>,
-        mut progress: impl FnMut(BulkProgress),
+        mut progress: impl FnMut(BulkProgress) + Send,
         take: impl FnMut(Vec<Answer>) -> Result<(), E>,
     ) -> Result<BulkDone, E>
     where
@@ -134,36 +130,37 @@ impl Service {
     {
         let (ring, set) = (keys.clone(), client.parameter_set());
         let secret = blocking(move || ring.secret_key(set)).await?;
+        let secret = Arc::new(secret.map_err(ServiceError::from)?);
+        let head = Head {
+            format: 2,
+            service: self.url().to_owned(),
+            model: bulk.model.clone(),
+            specs: client.specs().hash(),
+            key: secret.id(),
+            table: bulk.table.clone(),
+        };
+        let manifest = Manifest::open(&bulk.manifest, &head).map_err(ServiceError::from)?;
+        let to_send = if manifest.ended {
+            None
+        } else {
+            Some(rows(BulkPass::Upload)?)
+        };
+        let cost = self.row_cost(&bulk.model, head.specs).await?;
         let run = Run {
             service: self.clone(),
             model: bulk.model.clone(),
             client: Arc::clone(client),
-            secret: Arc::new(secret.map_err(ServiceError::from)?),
+            secret,
+            pace: Pace::new(client, bulk, cost.as_ref())?,
+            manifest: Shared(Mutex::new(manifest)),
         };
-        let head = Head {
-            format: 1,
-            service: self.url().to_owned(),
-            model: bulk.model.clone(),
-            specs: client.specs().hash(),
-            key: run.secret.id(),
-            table: bulk.table.clone(),
-        };
-        let manifest = Manifest::open(&bulk.manifest, &head);
-        let mut manifest = manifest.map_err(ServiceError::from)?;
-        if !manifest.ended {
-            let size = run.rows_a_chunk(bulk)?;
-            run.upload(&mut manifest, size, rows(BulkPass::Upload)?, &mut progress)
-                .await?;
-        }
-        let rows = rows(BulkPass::Collect)?;
-        let collected = run.collect(&mut manifest, rows, &mut progress, take).await;
-        let (report, jobs) = collected?;
-        Ok(BulkDone {
-            report,
-            run,
-            jobs,
-            manifest,
-        })
+        let progress = Mutex::new(&mut progress);
+        let told = |done| progress.lock().unwrap_or_else(PoisonError::into_inner)(done);
+        let (declared, jobs) = mpsc::unbounded_channel();
+        let sending = run.send_all(to_send, declared, &told);
+        let collecting = run.collect(jobs, rows(BulkPass::Collect)?, &told, take);
+        let ((), (report, jobs)) = tokio::try_join!(sending, collecting)?;
+        Ok(BulkDone { report, run, jobs })
     }
 }
 
@@ -173,175 +170,24 @@ pub(super) struct Run {
     pub(super) model: ModelName,
     pub(super) client: Arc<Client>,
     pub(super) secret: Arc<SecretKey>,
+    pub(super) pace: Pace,
+    pub(super) manifest: Shared,
 }
 
-impl Run {
-    /// Rows of a chunk: whole groups, where there is room for any.
-    fn rows_a_chunk(&self, bulk: &Bulk) -> Result<usize, ServiceError> {
-        let limit = MAX_CHUNK as usize;
-        let most = self.client.rows_within(limit, limit);
-        if most == 0 {
-            return Err(ServiceError::RowTooLarge {
-                model: self.model.clone(),
-                bytes: self.client.query_bytes(1),
-                limit,
-            });
-        }
-        let wanted = bulk.rows_a_chunk.map_or(ROWS, NonZeroUsize::get);
-        let (rows, group) = (wanted.min(most), self.client.rows_a_group());
-        Ok(if rows > group {
-            rows - rows % group
-        } else {
-            rows
-        })
+/// The manifest of a run, which both of its sides write.
+pub(super) struct Shared(Mutex<Manifest>);
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Manifest> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Uploads the chunks that have not arrived yet, several at a time.
-    async fn upload<E, I>(
-        &self,
-        manifest: &mut Manifest,
-        size: usize,
-        mut rows: I,
-        progress: &mut impl FnMut(BulkProgress),
-    ) -> Result<(), E>
-    where
-        E: From<ServiceError> + Send + 'static,
-        I: Iterator<Item = Result<InputRow, E>> + Send + 'static,
-    {
-        let known: u64 = manifest.chunks.iter().map(|chunk| chunk.rows).sum();
-        let mut uploaded = known;
-        progress(BulkProgress::Uploaded(uploaded));
-        let skip = move || {
-            for row in rows.by_ref().take(known as usize) {
-                drop(row?);
-            }
-            Ok::<_, E>(rows)
-        };
-        let rows = blocking(skip).await.map_err(E::from)??;
-        let batches = stream::unfold(Some(rows), |source| self.next_chunk(source, size));
-        let mut batches = pin!(batches);
-        // The first one learns the folder, which all others go into.
-        let mut folder = manifest.chunks.first().map(|chunk| chunk.upload);
-        if folder.is_none()
-            && let Some(first) = batches.next().await
-        {
-            let sent = self.send(None, first?).await?;
-            folder = Some(sent.upload);
-            uploaded += sent.rows;
-            manifest.sent(sent).map_err(ServiceError::from)?;
-            progress(BulkProgress::Uploaded(uploaded));
-        }
-        let in_flight = self.service.0.options.in_flight.get();
-        let sent = batches.map(|batch| async move { Ok::<_, E>(self.send(folder, batch?).await?) });
-        let mut sent = pin!(sent.buffered(in_flight));
-        while let Some(sent) = sent.next().await {
-            let sent = sent?;
-            uploaded += sent.rows;
-            manifest.sent(sent).map_err(ServiceError::from)?;
-            progress(BulkProgress::Uploaded(uploaded));
-        }
-        manifest.end().map_err(ServiceError::from)?;
-        Ok(())
+    /// Takes a new name for a job.
+    pub(super) fn rename(&self, job: usize) -> Result<IdempotencyKey, ServiceError> {
+        let name = super::declare::new_name()?;
+        self.lock().name_job(job, name)?;
+        Ok(name)
     }
-
-    /// Encrypts the next rows. The source is gone after its last row and after an error.
-    async fn next_chunk<E, I>(
-        &self,
-        source: Option<I>,
-        size: usize,
-    ) -> Option<(Result<Encrypted, E>, Option<I>)>
-    where
-        E: From<ServiceError> + Send + 'static,
-        I: Iterator<Item = Result<InputRow, E>> + Send + 'static,
-    {
-        let mut source = source?;
-        let (client, secret) = (Arc::clone(&self.client), Arc::clone(&self.secret));
-        let encrypt = move || {
-            let rows = source.by_ref().take(size).collect::<Result<Vec<_>, E>>()?;
-            if rows.is_empty() {
-                return Ok(None);
-            }
-            let nonce = client.nonce().map_err(ServiceError::from)?;
-            let encoded = client.encode(&rows);
-            let query = client.query(&secret, nonce, &encoded.rows);
-            let query = query.map_err(ServiceError::from)?;
-            let file = ChunkFile {
-                bytes: query.len() as u64,
-                sha256: sha256(&query),
-            };
-            let chunk = Encrypted {
-                rows: rows.len() as u64,
-                nonce,
-                file,
-                query: query.into(),
-            };
-            Ok::<_, E>(Some((chunk, source)))
-        };
-        match blocking(encrypt).await {
-            Ok(Ok(None)) => None,
-            Ok(Ok(Some((chunk, source)))) => Some((Ok(chunk), Some(source))),
-            Ok(Err(error)) => Some((Err(error), None)),
-            Err(error) => Some((Err(error.into()), None)),
-        }
-    }
-
-    /// Uploads a chunk, under a new address where the last one has expired.
-    async fn send(
-        &self,
-        folder: Option<UploadFolder>,
-        chunk: Encrypted,
-    ) -> Result<Sent, ServiceError> {
-        let mut addresses = 1;
-        loop {
-            let (upload, transfer) = self.address(folder, chunk.file).await?;
-            match self.service.put_chunk(&transfer, chunk.query.clone()).await {
-                Ok(()) => {
-                    return Ok(Sent {
-                        upload,
-                        rows: chunk.rows,
-                        nonce: chunk.nonce,
-                        file: chunk.file,
-                    });
-                }
-                Err(TransferFailure::Failed { renew: true, .. }) if addresses < ADDRESSES => {
-                    addresses += 1;
-                }
-                Err(failure) => return Err(self.service.transfer_error(failure, "a chunk")),
-            }
-        }
-    }
-
-    async fn address(
-        &self,
-        folder: Option<UploadFolder>,
-        file: ChunkFile,
-    ) -> Result<(UploadFolder, Transfer), ServiceError> {
-        let declaration = UploadDeclaration {
-            upload: folder,
-            chunks: vec![file],
-        };
-        let path = Route::DeclareUploads.path(ApiVersion::V2, "");
-        let (call, answer) = self.service.post(path, &declaration).await?;
-        let Uploads { upload, chunks } = self.service.json(&call, &answer)?;
-        match (<[Transfer; 1]>::try_from(chunks), folder) {
-            (Ok([transfer]), folder)
-                if transfer.file == file && folder.is_none_or(|folder| folder == upload) =>
-            {
-                Ok((upload, transfer))
-            }
-            _ => Err(self
-                .service
-                .answer_error(&call, "addresses for other chunks than were declared")),
-        }
-    }
-}
-
-/// A chunk on its way.
-struct Encrypted {
-    rows: u64,
-    nonce: Option<cipherfn_protocol::message::Nonce>,
-    file: ChunkFile,
-    query: Bytes,
 }
 
 impl Service {
@@ -364,11 +210,6 @@ impl Service {
             }),
             Err(error) => Err(error),
         }
-    }
-
-    async fn put_chunk(&self, transfer: &Transfer, query: Bytes) -> Result<(), TransferFailure> {
-        let sent = self.transfer(Method::PUT, presigned(transfer), query, MAX_ANSWER);
-        sent.await.map(drop)
     }
 
     pub(super) fn transfer_error(&self, failure: TransferFailure, what: &str) -> ServiceError {

@@ -1,45 +1,33 @@
-//! The jobs over uploaded chunks, and their results in the order of the rows.
+//! The results of jobs, in the order of the rows.
 
 use super::blocking;
 use super::bulk::{ADDRESSES, BulkProgress, BulkReport, Run, presigned, sha256};
+use super::declare::Job;
 use super::error::ServiceError;
-use super::manifest::{Manifest, Sent};
-use super::predict::{explain, open};
+use super::predict::open;
 use super::transfer::TransferFailure;
 use super::transport::Call;
 use bytes::Bytes;
-use cipherfn_client::{Answer, Asked, ClientError, InputRow};
-use cipherfn_protocol::api::job::{
-    ChunkState, IdempotencyKey, JobDeclaration, JobId, JobKind, JobStatus, MAX_CHUNK, MAX_CHUNKS,
-    MAX_STATES, Transfer,
-};
+use cipherfn_client::{Answer, Asked, InputRow};
+use cipherfn_protocol::api::job::{ChunkState, JobId, JobStatus, MAX_CHUNK, MAX_STATES, Transfer};
 use cipherfn_protocol::api::{ApiVersion, ProblemType, Route};
-use cipherfn_protocol::message::Nonce;
 use http::Method;
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Waits between two looks at a job, the first and the longest.
 const POLL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// A chunk that nobody works on for so long is asked for again: its event may be lost.
+/// A job that nobody works on for so long is declared again, as its events may be lost; and again
+/// after twice that time, as all workers may be busy elsewhere.
 const STALLED: Duration = Duration::from_mins(2);
 
-/// A job that was declared.
-struct Job {
-    number: usize,
-    id: JobId,
-    declaration: JobDeclaration,
-    /// Row of the table that its first chunk begins with, from 0.
-    first_row: u64,
-    chunks: Vec<Sent>,
-}
-
 impl Run {
-    /// Declares the jobs, and takes results as they come.
+    /// Takes results as they come, job after job.
     pub(super) async fn collect<E, I>(
         &self,
-        manifest: &mut Manifest,
+        mut declared: UnboundedReceiver<Job>,
         rows: I,
-        progress: &mut impl FnMut(BulkProgress),
+        progress: &(impl Fn(BulkProgress) + Sync),
         mut take: impl FnMut(Vec<Answer>) -> Result<(), E>,
     ) -> Result<(BulkReport, Vec<JobId>), E>
     where
@@ -47,14 +35,15 @@ impl Run {
         I: Iterator<Item = Result<InputRow, E>> + Send + 'static,
     {
         let mut report = BulkReport::default();
-        let jobs = self.declare_all(manifest).await?;
-        report.jobs = jobs.len();
+        let mut jobs = Vec::new();
         let mut rows = Some(rows);
-        for job in &jobs {
+        while let Some(job) = declared.recv().await {
+            jobs.push(job.id);
+            report.jobs += 1;
             let mut first_row = job.first_row;
             let (mut next, mut expired) = (0, 0);
             while next < job.chunks.len() {
-                let states = self.states(job, next).await?;
+                let states = self.states(&job, next).await?;
                 for state in states {
                     let sent = job.chunks[next];
                     let (result, milliseconds) = match state {
@@ -65,9 +54,7 @@ impl Run {
                         } => (result, milliseconds),
                         ChunkState::Failed { attempts, problem } => {
                             // Under this name it has failed for good.
-                            manifest
-                                .name_job(job.number, new_name()?)
-                                .map_err(ServiceError::from)?;
+                            self.manifest.rename(job.number)?;
                             return Err(ServiceError::ChunkFailed {
                                 model: self.model.clone(),
                                 first: first_row + 1,
@@ -99,6 +86,7 @@ impl Run {
                     };
                     report.downloaded_bytes += reply.len() as u64;
                     report.worker_milliseconds += milliseconds;
+                    self.pace.learn(sent.rows, milliseconds);
                     let keys = (&self.client, &self.secret);
                     let asked = Asked {
                         nonce: sent.nonce,
@@ -123,63 +111,22 @@ impl Run {
         if more.await.map_err(E::from)??.is_some() {
             return Err(ServiceError::TableChanged.into());
         }
-        Ok((report, jobs.iter().map(|job| job.id).collect()))
-    }
-
-    async fn declare_all(&self, manifest: &mut Manifest) -> Result<Vec<Job>, ServiceError> {
-        let mut jobs = Vec::new();
-        let mut first_row = 0;
-        let chunks = manifest.chunks.clone();
-        for (number, chunks) in chunks.chunks(MAX_CHUNKS).enumerate() {
-            let name = if let Some(name) = manifest.jobs.get(&number) {
-                *name
-            } else {
-                let name = new_name()?;
-                manifest.name_job(number, name)?;
-                name
-            };
-            let declaration = JobDeclaration {
-                idempotency_key: name,
-                kind: JobKind::Predict,
-                model: self.model.clone(),
-                specs: self.client.specs().hash(),
-                key: self.secret.id(),
-                upload: chunks[0].upload,
-                chunks: chunks.iter().map(|chunk| chunk.file).collect(),
-            };
-            let id = self.declare(&declaration).await?;
-            jobs.push(Job {
-                number,
-                id,
-                declaration,
-                first_row,
-                chunks: chunks.to_vec(),
-            });
-            first_row += chunks.iter().map(|chunk| chunk.rows).sum::<u64>();
-        }
-        Ok(jobs)
-    }
-
-    async fn declare(&self, declaration: &JobDeclaration) -> Result<JobId, ServiceError> {
-        let path = Route::DeclareJob.path(ApiVersion::V2, "");
-        let declared = self.service.post(path, declaration).await;
-        let (call, answer) =
-            declared.map_err(|error| explain(error, &self.service, (&self.model, &self.client)))?;
-        let status: JobStatus = self.service.json(&call, &answer)?;
-        Ok(status.job)
+        Ok((report, jobs))
     }
 
     /// States of chunks from number `next` on, once that one is over.
     async fn states(&self, job: &Job, next: usize) -> Result<Vec<ChunkState>, ServiceError> {
         let (mut wait, longest) = POLL;
-        let mut asked = Instant::now();
+        let (mut asked, mut patience) = (Instant::now(), STALLED);
         loop {
             let states = self.status(job, next).await?;
             match states.first() {
                 Some(ChunkState::Done { .. } | ChunkState::Failed { .. }) => return Ok(states),
-                Some(ChunkState::Waiting { .. }) if asked.elapsed() > STALLED => {
+                _ if states.iter().any(is_running) => asked = Instant::now(),
+                _ if asked.elapsed() > patience => {
                     self.declare(&job.declaration).await?;
                     asked = Instant::now();
+                    patience *= 2;
                 }
                 _ => {}
             }
@@ -277,7 +224,6 @@ impl Run {
     }
 }
 
-fn new_name() -> Result<IdempotencyKey, ServiceError> {
-    let random = Nonce::random().map_err(ClientError::from)?;
-    Ok(IdempotencyKey::from_bytes(*random.as_bytes()))
+fn is_running(state: &ChunkState) -> bool {
+    matches!(state, ChunkState::Running { .. })
 }

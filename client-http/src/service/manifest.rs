@@ -197,9 +197,11 @@ impl Manifest {
     }
 
     /// Removes the file: everything is done.
-    pub(super) fn remove(self) -> Result<(), ManifestError> {
-        let Self { path, .. } = self;
-        fs::remove_file(&path).map_err(|source| ManifestError::Io { path, source })
+    pub(super) fn remove(&self) -> Result<(), ManifestError> {
+        fs::remove_file(&self.path).map_err(|source| ManifestError::Io {
+            path: self.path.clone(),
+            source,
+        })
     }
 
     fn write(&mut self, line: &Line) -> Result<(), ManifestError> {

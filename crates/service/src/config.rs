@@ -15,6 +15,8 @@ pub const KEY_QUOTA: &str = "CIPHERFN_KEY_QUOTA";
 pub const JOB_TTL_HOURS: &str = "CIPHERFN_JOB_TTL_HOURS";
 /// Jobs that a tenant may have; 20 unless set.
 pub const JOB_QUOTA: &str = "CIPHERFN_JOB_QUOTA";
+/// Memory of a worker in MB; 1769 unless set.
+pub const WORKER_MEMORY_MB: &str = "CIPHERFN_WORKER_MEMORY_MB";
 /// Name of the function that does the work of jobs, for AWS Lambda.
 pub const WORKER: &str = "CIPHERFN_WORKER";
 /// Seconds that presigned uploads work; 900 unless set.
@@ -134,6 +136,8 @@ pub struct JobRules {
     pub quota: u64,
     /// How long presigned requests work.
     pub transfer_lifetime: Duration,
+    /// Memory of a worker in MB.
+    pub worker_memory_mb: u64,
 }
 
 impl JobRules {
@@ -148,6 +152,12 @@ impl JobRules {
             )?),
             quota: number(JOB_QUOTA, 20, 1..=1000, "a number of jobs from 1 to 1000")?,
             transfer_lifetime: transfer_lifetime()?,
+            worker_memory_mb: number(
+                WORKER_MEMORY_MB,
+                1769,
+                128..=1 << 20,
+                "a worker's memory in MB",
+            )?,
         })
     }
 }

@@ -3,12 +3,14 @@
 //!
 //! | route | what |
 //! |---|---|
+//! | `GET /v2/models/{model}/cost` | what a row is predicted to take, by which clients size chunks |
 //! | `POST /v2/uploads` | where to upload chunks, each address bound to exactly one size and checksum |
 //! | `POST /v2/jobs` | a job over uploaded chunks, each of which becomes an event for a worker |
 //! | `GET /v2/jobs/{id}` | where its chunks stand, and addresses of results |
 //! | `DELETE /v2/jobs/{id}` | end it, and delete all there is of it |
 
 mod check;
+mod cost;
 mod status;
 mod workers;
 
@@ -53,6 +55,10 @@ impl Jobs {
         } = http::route(Function::Jobs, request)?;
         let tenant = call.tenant()?;
         match route {
+            Route::Cost => {
+                let name = http::id("model", parameter)?;
+                self.cost(request, &name).await
+            }
             Route::DeclareUploads => self.uploads(tenant, request, call).await,
             Route::DeclareJob => self.declare(tenant, request, call).await,
             Route::DeleteJob => self.delete(tenant, http::id("job", parameter)?).await,

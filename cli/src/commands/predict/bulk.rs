@@ -1,16 +1,19 @@
 //! `cipherfn predict --bulk`: rows as jobs.
 
-use super::Predict;
+use super::{Predict, price};
 use crate::files::{Destination, Output, Source};
 use crate::table::{self, InputRows};
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
-use anyhow::{Context, Result};
-use cipherfn_client::InputRow;
-use cipherfn_client_http::{Bulk, BulkPass, BulkProgress, BulkReport, Fetched, KeyRing, Service};
+use anyhow::{Context, Result, bail};
+use cipherfn_client::{Client, InputRow};
+use cipherfn_client_http::{
+    Bulk, BulkExpectation, BulkPass, BulkProgress, BulkReport, Fetched, KeyRing, Service,
+};
 use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::api::job::RowCost;
 use sha2::{Digest, Sha256};
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -43,6 +46,12 @@ impl Predict {
             table: self.identity(&input)?,
             rows_a_chunk: self.rows_a_chunk,
         };
+        if !self
+            .agreed(at.service, client, &bulk, &input, terminal)
+            .await?
+        {
+            bail!("nothing was sent");
+        }
         let (answered, mut predictions, progress) = self.rows(&input, client, terminal)?;
         let mut answered = Some(boxed(answered));
         let rows = |pass| match (pass, answered.take()) {
@@ -54,11 +63,13 @@ impl Predict {
             }
         };
         let start = Instant::now();
+        let (mut sent, mut answers) = (0, 0);
         let told = |done| {
-            progress.set_message(match done {
-                BulkProgress::Uploaded(rows) => format!("{rows} rows sent"),
-                BulkProgress::Answered(rows) => format!("{rows} rows answered"),
-            });
+            match done {
+                BulkProgress::Uploaded(rows) => sent = rows,
+                BulkProgress::Answered(rows) => answers = rows,
+            }
+            progress.set_message(format!("{sent} rows sent, {answers} answered"));
         };
         let take = |answers| predictions.take(answers);
         let done = at
@@ -70,15 +81,44 @@ impl Predict {
         let written = predictions.finish(&mut output, self.on_error)?;
         output.finish()?;
         let report = done.report;
+        let cost = at.service.row_cost(at.model, client.specs().hash()).await;
         // The predictions are there: what is left at the service is only what it costs to keep.
         if let Err(error) = done.forget().await {
             terminal::notice(&format!(
                 "note: the jobs were not deleted and run out by themselves: {error}"
             ));
         }
-        terminal::notice(&took(&report));
+        terminal::notice(&took(&report, cost.ok().flatten().as_ref()));
         let seconds = start.elapsed().as_secs_f64();
         self.report(client, Some(fetched), written, seconds, terminal)
+    }
+
+    /// Tells what it is expected to take, and asks whether it may. A run that goes on was asked before.
+    async fn agreed(
+        &self,
+        service: &Service,
+        client: &Client,
+        bulk: &Bulk,
+        input: &Source,
+        terminal: Terminal,
+    ) -> Result<bool> {
+        let (table, progress) = self.table.open(input, terminal, "counting")?;
+        let mut rows = table::select_rows(client, table, self.limit())?;
+        let rows = rows.try_fold(0, |count, row| row.map(|_| count + 1))?;
+        progress.finish_and_clear();
+        let expected = service.expect_bulk(client, bulk, rows).await?;
+        terminal::notice(&expects(&expected));
+        if self.yes || bulk.manifest.exists() {
+            return Ok(true);
+        }
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            bail_usage!("nobody is there to be asked whether it may cost that: add --yes");
+        }
+        eprint!("Send the rows? [y/N] ");
+        io::stderr().flush()?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 
     /// What has been sent is remembered beside the output.
@@ -112,7 +152,29 @@ fn boxed(rows: InputRows<impl Read + Send + 'static>) -> Rows {
     Box::new(rows)
 }
 
-fn took(report: &BulkReport) -> String {
+fn expects(expected: &BulkExpectation) -> String {
+    let BulkExpectation {
+        rows,
+        chunks,
+        uploaded_bytes,
+        downloaded_bytes,
+        cost,
+    } = expected;
+    let time = match (cost, expected.worker_seconds()) {
+        (Some(cost), Some(seconds)) => {
+            let price = price_of(*chunks, *downloaded_bytes, seconds, cost);
+            format!("workers take {}, {price}", terminal::seconds(seconds))
+        }
+        _ => "the service does not tell what it costs".to_owned(),
+    };
+    format!(
+        "note: expected: {rows} rows in {chunks} chunks; {} to send, {} to receive; {time}",
+        terminal::bytes(*uploaded_bytes),
+        terminal::bytes(*downloaded_bytes),
+    )
+}
+
+fn took(report: &BulkReport, cost: Option<&RowCost>) -> String {
     let BulkReport {
         chunks,
         jobs,
@@ -121,10 +183,34 @@ fn took(report: &BulkReport) -> String {
         worker_milliseconds,
         ..
     } = report;
+    let seconds = *worker_milliseconds as f64 / 1e3;
+    let price = cost.map_or_else(String::new, |cost| {
+        format!(
+            ", {}",
+            price_of(*chunks as u64, *downloaded_bytes, seconds, cost)
+        )
+    });
     format!(
-        "note: {chunks} chunks in {jobs} jobs; {} sent, {} received; workers took {}",
+        "note: {chunks} chunks in {jobs} jobs; {} sent, {} received; workers took {}{price}",
         terminal::bytes(*uploaded_bytes),
         terminal::bytes(*downloaded_bytes),
-        terminal::seconds(*worker_milliseconds as f64 / 1e3)
+        terminal::seconds(seconds)
+    )
+}
+
+fn price_of(chunks: u64, downloaded_bytes: u64, worker_seconds: f64, cost: &RowCost) -> String {
+    let dollars = price::dollars(&price::Work {
+        chunks,
+        downloaded_bytes,
+        worker_seconds,
+        worker_memory_mb: cost.worker_memory_mb,
+        architecture: &cost.architecture,
+    });
+    dollars.map_or_else(
+        || format!("no price is known of {}", cost.architecture),
+        |dollars| {
+            let region = price::region();
+            format!("{} at AWS's list prices of {region}", price::text(dollars))
+        },
     )
 }

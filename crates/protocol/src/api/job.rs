@@ -1,6 +1,7 @@
 //! Jobs: what is too long or too large for a request. Documents of version 2.
 //!
 //! ```text
+//! GET    /v2/models/{model}/cost  what a row is predicted to take, by which chunks are sized
 //! POST   /v2/uploads      chunks by size and checksum --> where to put each of them
 //! PUT    (presigned, to S3)   one a chunk, bound to exactly that size and checksum
 //! POST   /v2/jobs         a model, a key, and the chunks, in order --> a job
@@ -71,6 +72,19 @@ pub struct ChunkFile {
     pub bytes: u64,
     /// Of all bytes.
     pub sha256: Sha256,
+}
+
+/// Answer to `GET /v2/models/{model}/cost`: what a row of a job is predicted to take.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RowCost {
+    /// The version.
+    pub specs: SpecsHash,
+    /// Microseconds of one thread, as the compile report has them.
+    pub row_microseconds: f64,
+    /// Memory of a worker in MB, by which AWS Lambda gives it processors.
+    pub worker_memory_mb: u64,
+    /// Architecture of its processors: `x86_64` or `arm64`.
+    pub architecture: String,
 }
 
 /// Body of `POST /v2/uploads`.

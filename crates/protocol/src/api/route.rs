@@ -33,6 +33,8 @@ pub enum Route {
     DeleteKey,
     /// Answers a query.
     Predict,
+    /// What a row of a model costs in a job.
+    Cost,
     /// Declares chunks of a job.
     DeclareUploads,
     /// Declares a job.
@@ -78,7 +80,7 @@ impl ApiVersion {
 
 impl Route {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Models,
         Self::Specs,
         Self::OpenApi,
@@ -88,6 +90,7 @@ impl Route {
         Self::KeyStatus,
         Self::DeleteKey,
         Self::Predict,
+        Self::Cost,
         Self::DeclareUploads,
         Self::DeclareJob,
         Self::JobStatus,
@@ -109,6 +112,7 @@ impl Route {
     const fn since(self) -> ApiVersion {
         match self {
             Self::Keys
+            | Self::Cost
             | Self::DeclareUploads
             | Self::DeclareJob
             | Self::JobStatus
@@ -125,6 +129,7 @@ impl Route {
             | Self::OpenApi
             | Self::Keys
             | Self::KeyStatus
+            | Self::Cost
             | Self::JobStatus => "GET",
             Self::DeclareKey
             | Self::CompleteKey
@@ -145,9 +150,11 @@ impl Route {
             | Self::KeyStatus
             | Self::DeleteKey => Function::RegisterKey,
             Self::Predict => Function::Infer,
-            Self::DeclareUploads | Self::DeclareJob | Self::JobStatus | Self::DeleteJob => {
-                Function::Jobs
-            }
+            Self::Cost
+            | Self::DeclareUploads
+            | Self::DeclareJob
+            | Self::JobStatus
+            | Self::DeleteJob => Function::Jobs,
         }
     }
 
@@ -202,6 +209,7 @@ impl Route {
             Self::CompleteKey => "/keys/{id}/complete",
             Self::KeyStatus | Self::DeleteKey => "/keys/{id}",
             Self::Predict => "/models/{model}/predict",
+            Self::Cost => "/models/{model}/cost",
             Self::DeclareUploads => "/uploads",
             Self::DeclareJob => "/jobs",
             Self::JobStatus | Self::DeleteJob => "/jobs/{id}",

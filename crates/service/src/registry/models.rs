@@ -12,6 +12,7 @@ use cipherfn_protocol::specs;
 use cipherfn_protocol::statement::SignedStatement;
 use cipherfn_protocol::versions::json_version;
 use futures_util::{StreamExt, stream};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -19,6 +20,8 @@ use time::OffsetDateTime;
 
 /// Largest bundle that is read, in bytes.
 const MAX_BUNDLE: u64 = (256 << 20) + 4096;
+/// Largest report that is read, in bytes.
+const MAX_REPORT: u64 = 16 << 20;
 /// Models that are looked up at the same time.
 const IN_FLIGHT: usize = 16;
 /// How long the files of a version that is no longer live are kept for those who have begun to read
@@ -31,6 +34,17 @@ const BUNDLE: &str = "bundle.cfn";
 const SPECS: &str = "specs.json";
 const SPECS_V1: &str = "specs.v1.json";
 const REPORT: &str = "report.json";
+
+/// What is read of a report: how long a row takes.
+#[derive(Deserialize)]
+struct Report {
+    work: Work,
+}
+
+#[derive(Deserialize)]
+struct Work {
+    predicted_microseconds: f64,
+}
 
 /// What is published: the parts of a bundle.
 #[derive(Clone, Debug)]
@@ -112,6 +126,19 @@ impl<B: Bucket> Registry<B> {
         let path = file(name, version.folder, BUNDLE);
         let object = self.bucket.get(&path, MAX_BUNDLE).await?;
         Ok(object.map(|object| object.bytes))
+    }
+
+    /// Microseconds of one thread that a row of a version takes, as its compile report predicts;
+    /// `None` where that says nothing.
+    pub async fn row_microseconds(
+        &self,
+        name: &ModelName,
+        version: &LiveVersion,
+    ) -> Result<Option<f64>, StorageError> {
+        let path = file(name, version.folder, REPORT);
+        let object = self.bucket.get(&path, MAX_REPORT).await?;
+        let report = object.and_then(|object| serde_json::from_slice(&object.bytes).ok());
+        Ok(report.map(|report: Report| report.work.predicted_microseconds))
     }
 
     /// A request that gives a version's specs for a while, for documents that are too large for an

@@ -36,6 +36,7 @@ impl Owner {
                 lifetime: Duration::from_hours(1),
                 quota,
                 transfer_lifetime: Duration::from_mins(15),
+                worker_memory_mb: 1769,
             },
         };
         let life = owner.rules.transfer_lifetime;

@@ -1,0 +1,171 @@
+//! How many rows a chunk has: what a worker is expected to answer in a minute or two.
+
+use super::Service;
+use super::bulk::Bulk;
+use super::error::ServiceError;
+use super::transport::Call;
+use cipherfn_client::Client;
+use cipherfn_protocol::api::job::{MAX_CHUNK, RowCost};
+use cipherfn_protocol::api::{ApiVersion, ModelName, Route};
+use cipherfn_protocol::hash::SpecsHash;
+use http::Method;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Time of a worker for a chunk, in microseconds: starting it costs a percent or two of that, and
+/// what a killed one loses is little of what it may take.
+const CHUNK: f64 = 90e6;
+/// Rows of a chunk where nothing is known: a minute or two of models of some 20 ms a row.
+const ROWS: usize = 4096;
+/// A chunk that took less says more of starting a worker than of its rows, in milliseconds.
+const TELLING: u64 = 10_000;
+/// Memory by which AWS Lambda gives one processor, in MB, and the most processors of a function.
+const PROCESSOR: (f64, f64) = (1769.0, 6.0);
+
+/// Rows a chunk.
+pub(super) struct Pace {
+    /// As many as fit.
+    most: usize,
+    /// Rows that share ciphertexts.
+    group: usize,
+    /// What was asked for.
+    wanted: Option<NonZeroUsize>,
+    /// Microseconds that a worker takes for a row, as bits of an `f64`; 0 where nothing is known.
+    row: AtomicU64,
+}
+
+impl Pace {
+    /// Rows a chunk of a table, as far as they are known before.
+    pub(super) fn new(
+        client: &Client,
+        bulk: &Bulk,
+        cost: Option<&RowCost>,
+    ) -> Result<Self, ServiceError> {
+        let limit = MAX_CHUNK as usize;
+        let most = client.rows_within(limit, limit);
+        if most == 0 {
+            return Err(ServiceError::RowTooLarge {
+                model: bulk.model.clone(),
+                bytes: client.query_bytes(1),
+                limit,
+            });
+        }
+        let row: f64 = cost.map_or(0.0, worker_microseconds);
+        Ok(Self {
+            most,
+            group: client.rows_a_group(),
+            wanted: bulk.rows_a_chunk,
+            row: AtomicU64::new(row.to_bits()),
+        })
+    }
+
+    /// Rows of the next chunk: whole groups, where there is room for any.
+    pub(super) fn rows_a_chunk(&self) -> usize {
+        let wanted = self
+            .wanted
+            .map_or_else(|| self.expected(), NonZeroUsize::get);
+        let rows = wanted.clamp(1, self.most);
+        if rows > self.group {
+            rows - rows % self.group
+        } else {
+            rows
+        }
+    }
+
+    fn expected(&self) -> usize {
+        let row = f64::from_bits(self.row.load(Ordering::Relaxed));
+        if row > 0.0 {
+            (CHUNK / row) as usize
+        } else {
+            ROWS
+        }
+    }
+
+    /// Takes what a worker took over what was predicted.
+    pub(super) fn learn(&self, rows: u64, milliseconds: u64) {
+        if milliseconds >= TELLING {
+            let row = milliseconds as f64 * 1e3 / rows.max(1) as f64;
+            self.row.store(row.to_bits(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Microseconds that a worker takes for a row.
+pub(super) fn worker_microseconds(cost: &RowCost) -> f64 {
+    let (processor, most) = PROCESSOR;
+    let processors = (cost.worker_memory_mb as f64 / processor).clamp(f64::MIN_POSITIVE, most);
+    cost.row_microseconds / processors
+}
+
+impl Service {
+    /// What a row of a job is predicted to take; `None` where the service does not tell.
+    pub async fn row_cost(
+        &self,
+        model: &ModelName,
+        specs: SpecsHash,
+    ) -> Result<Option<RowCost>, ServiceError> {
+        let path = Route::Cost.path(ApiVersion::V2, model.as_str());
+        let call = Call::new(Method::GET, format!("{path}?specs={specs}"));
+        match self.call(&call).await {
+            Ok((answer, _)) => {
+                let cost: RowCost = self.json(&call, &answer)?;
+                let sound = cost.specs == specs
+                    && cost.row_microseconds.is_finite()
+                    && cost.row_microseconds > 0.0;
+                Ok(sound.then_some(cost))
+            }
+            Err(error) if error.is_no_route() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pace(most: usize, group: usize, row: f64) -> Pace {
+        Pace {
+            most,
+            group,
+            wanted: None,
+            row: AtomicU64::new(row.to_bits()),
+        }
+    }
+
+    #[test]
+    fn a_chunk_is_a_minute_or_two_of_a_worker_and_fits() {
+        // 20 ms a row: 90 s.
+        assert_eq!(pace(10_000, 1, 20_000.0).rows_a_chunk(), 4500);
+        assert_eq!(
+            pace(10_000, 7, 20_000.0).rows_a_chunk(),
+            4494,
+            "whole groups"
+        );
+        assert_eq!(pace(1000, 1, 20_000.0).rows_a_chunk(), 1000, "what fits");
+        assert_eq!(pace(1000, 7, 1e12).rows_a_chunk(), 1, "at least a row");
+        assert_eq!(pace(10_000, 1, 0.0).rows_a_chunk(), ROWS, "nothing known");
+    }
+
+    #[test]
+    fn what_workers_took_counts_more_than_what_was_predicted() {
+        let pace = pace(10_000, 1, 20_000.0);
+        pace.learn(100, TELLING - 1);
+        assert_eq!(pace.rows_a_chunk(), 4500, "too short to tell");
+        pace.learn(4500, 180_000);
+        assert_eq!(pace.rows_a_chunk(), 2250);
+    }
+
+    #[test]
+    fn processors_are_those_of_the_memory() {
+        let cost = |memory| RowCost {
+            specs: SpecsHash::of(b"specs"),
+            row_microseconds: 6000.0,
+            worker_memory_mb: memory,
+            architecture: "x86_64".to_owned(),
+        };
+        assert_eq!(worker_microseconds(&cost(1769)), 6000.0);
+        assert_eq!(worker_microseconds(&cost(2 * 1769)), 3000.0);
+        assert_eq!(worker_microseconds(&cost(1 << 20)), 1000.0, "six at most");
+    }
+}

@@ -1,0 +1,195 @@
+//! The rows of a table to S3: encrypted a chunk at a time, several uploads under way.
+
+use super::blocking;
+use super::bulk::{ADDRESSES, BulkProgress, Run, presigned, sha256};
+use super::declare::{Job, Line};
+use super::error::ServiceError;
+use super::manifest::Sent;
+use super::transfer::TransferFailure;
+use bytes::Bytes;
+use cipherfn_client::InputRow;
+use cipherfn_protocol::api::job::{ChunkFile, Transfer, UploadDeclaration, UploadFolder, Uploads};
+use cipherfn_protocol::api::{ApiVersion, Route};
+use cipherfn_protocol::message::Nonce;
+use futures_util::{StreamExt, stream};
+use http::Method;
+use std::pin::pin;
+use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Largest answer to an upload that is read, in bytes.
+const MAX_ANSWER: usize = 64 << 10;
+
+impl Run {
+    /// Uploads the chunks that have not arrived yet, several at a time, and declares the jobs over
+    /// them as they arrive. Without rows all of them have.
+    pub(super) async fn send_all<E, I>(
+        &self,
+        rows: Option<I>,
+        jobs: UnboundedSender<Job>,
+        progress: &(impl Fn(BulkProgress) + Sync),
+    ) -> Result<(), E>
+    where
+        E: From<ServiceError> + Send + 'static,
+        I: Iterator<Item = Result<InputRow, E>> + Send + 'static,
+    {
+        let mut line = Line::new(jobs);
+        // Those of an earlier run.
+        self.declare_ready(&mut line).await?;
+        if let Some(rows) = rows {
+            self.upload(rows, &mut line, progress).await?;
+        }
+        Ok(self.declare_ready(&mut line).await?)
+    }
+
+    async fn upload<E, I>(
+        &self,
+        mut rows: I,
+        line: &mut Line,
+        progress: &(impl Fn(BulkProgress) + Sync),
+    ) -> Result<(), E>
+    where
+        E: From<ServiceError> + Send + 'static,
+        I: Iterator<Item = Result<InputRow, E>> + Send + 'static,
+    {
+        let (known, mut folder) = {
+            let manifest = self.manifest.lock();
+            let known: u64 = manifest.chunks.iter().map(|chunk| chunk.rows).sum();
+            // The first chunk learns the folder, which all others go into.
+            (known, manifest.chunks.first().map(|chunk| chunk.upload))
+        };
+        let mut uploaded = known;
+        progress(BulkProgress::Uploaded(uploaded));
+        let skip = move || {
+            for row in rows.by_ref().take(known as usize) {
+                drop(row?);
+            }
+            Ok::<_, E>(rows)
+        };
+        let rows = blocking(skip).await.map_err(E::from)??;
+        let batches = stream::unfold(Some(rows), |source| self.next_chunk(source));
+        let mut batches = pin!(batches);
+        let mut arrived = |sent: Sent| {
+            uploaded += sent.rows;
+            progress(BulkProgress::Uploaded(uploaded));
+            self.manifest.lock().sent(sent).map_err(ServiceError::from)
+        };
+        if folder.is_none()
+            && let Some(first) = batches.next().await
+        {
+            let sent = self.send(None, first?).await?;
+            folder = Some(sent.upload);
+            arrived(sent)?;
+            self.declare_ready(line).await?;
+        }
+        let in_flight = self.service.0.options.in_flight.get();
+        let sent = batches.map(|batch| async move { Ok::<_, E>(self.send(folder, batch?).await?) });
+        let mut sent = pin!(sent.buffered(in_flight));
+        while let Some(sent) = sent.next().await {
+            arrived(sent?)?;
+            self.declare_ready(line).await?;
+        }
+        self.manifest.lock().end().map_err(ServiceError::from)?;
+        Ok(())
+    }
+
+    /// Encrypts the next rows. The source is gone after its last row and after an error.
+    async fn next_chunk<E, I>(&self, source: Option<I>) -> Option<(Result<Encrypted, E>, Option<I>)>
+    where
+        E: From<ServiceError> + Send + 'static,
+        I: Iterator<Item = Result<InputRow, E>> + Send + 'static,
+    {
+        let mut source = source?;
+        let size = self.pace.rows_a_chunk();
+        let (client, secret) = (Arc::clone(&self.client), Arc::clone(&self.secret));
+        let encrypt = move || {
+            let rows = source.by_ref().take(size).collect::<Result<Vec<_>, E>>()?;
+            if rows.is_empty() {
+                return Ok(None);
+            }
+            let nonce = client.nonce().map_err(ServiceError::from)?;
+            let encoded = client.encode(&rows);
+            let query = client.query(&secret, nonce, &encoded.rows);
+            let query = query.map_err(ServiceError::from)?;
+            let file = ChunkFile {
+                bytes: query.len() as u64,
+                sha256: sha256(&query),
+            };
+            let chunk = Encrypted {
+                rows: rows.len() as u64,
+                nonce,
+                file,
+                query: query.into(),
+            };
+            Ok::<_, E>(Some((chunk, source)))
+        };
+        match blocking(encrypt).await {
+            Ok(Ok(None)) => None,
+            Ok(Ok(Some((chunk, source)))) => Some((Ok(chunk), Some(source))),
+            Ok(Err(error)) => Some((Err(error), None)),
+            Err(error) => Some((Err(error.into()), None)),
+        }
+    }
+
+    /// Uploads a chunk, under a new address where the last one has expired.
+    async fn send(
+        &self,
+        folder: Option<UploadFolder>,
+        chunk: Encrypted,
+    ) -> Result<Sent, ServiceError> {
+        let mut addresses = 1;
+        loop {
+            let (upload, transfer) = self.address(folder, chunk.file).await?;
+            let request = presigned(&transfer);
+            let put = self
+                .service
+                .transfer(Method::PUT, request, chunk.query.clone(), MAX_ANSWER);
+            match put.await {
+                Ok(_) => {
+                    return Ok(Sent {
+                        upload,
+                        rows: chunk.rows,
+                        nonce: chunk.nonce,
+                        file: chunk.file,
+                    });
+                }
+                Err(TransferFailure::Failed { renew: true, .. }) if addresses < ADDRESSES => {
+                    addresses += 1;
+                }
+                Err(failure) => return Err(self.service.transfer_error(failure, "a chunk")),
+            }
+        }
+    }
+
+    async fn address(
+        &self,
+        folder: Option<UploadFolder>,
+        file: ChunkFile,
+    ) -> Result<(UploadFolder, Transfer), ServiceError> {
+        let declaration = UploadDeclaration {
+            upload: folder,
+            chunks: vec![file],
+        };
+        let path = Route::DeclareUploads.path(ApiVersion::V2, "");
+        let (call, answer) = self.service.post(path, &declaration).await?;
+        let Uploads { upload, chunks } = self.service.json(&call, &answer)?;
+        match (<[Transfer; 1]>::try_from(chunks), folder) {
+            (Ok([transfer]), folder)
+                if transfer.file == file && folder.is_none_or(|folder| folder == upload) =>
+            {
+                Ok((upload, transfer))
+            }
+            _ => Err(self
+                .service
+                .answer_error(&call, "addresses for other chunks than were declared")),
+        }
+    }
+}
+
+/// A chunk on its way.
+struct Encrypted {
+    rows: u64,
+    nonce: Option<Nonce>,
+    file: ChunkFile,
+    query: Bytes,
+}

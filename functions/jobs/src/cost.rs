@@ -1,0 +1,46 @@
+//! What a row of a job is predicted to take.
+
+use crate::Jobs;
+use cipherfn_protocol::api::job::RowCost;
+use cipherfn_protocol::api::{ApiVersion, ModelName, Problem, ProblemType};
+use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_service::registry::live_version;
+use cipherfn_service::{Failure, http};
+use lambda_http::http::StatusCode;
+use lambda_http::{Body, Request, RequestExt, Response};
+use std::env;
+
+impl Jobs {
+    /// The cost of the version that `?specs=HASH` names.
+    pub(crate) async fn cost(
+        &self,
+        request: &Request,
+        name: &ModelName,
+    ) -> Result<Response<Body>, Failure> {
+        let query = request.query_string_parameters_ref();
+        let specs = query
+            .and_then(|query| query.first("specs"))
+            .ok_or_else(|| {
+                let detail = "no version is named: GET /v2/models/NAME/cost?specs=HASH";
+                Problem::new(ProblemType::MalformedRequest, detail)
+            })?;
+        let specs: SpecsHash = http::id("version", specs)?;
+        let model = self.registry.model(name).await?;
+        let version = live_version(model.as_ref(), (ApiVersion::V2, name), specs)?;
+        let predicted = self.registry.row_microseconds(name, version).await?;
+        let row_microseconds = predicted.ok_or_else(|| {
+            Failure::Internal(format!("the report of model {name} predicts no time"))
+        })?;
+        let cost = RowCost {
+            specs,
+            row_microseconds,
+            worker_memory_mb: self.rules.worker_memory_mb,
+            // All functions of a stack have the same.
+            architecture: match env::consts::ARCH {
+                "aarch64" => "arm64".to_owned(),
+                other => other.to_owned(),
+            },
+        };
+        Ok(http::json(StatusCode::OK, &cost))
+    }
+}
