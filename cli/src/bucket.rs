@@ -58,6 +58,9 @@ impl BucketArguments {
 pub(crate) struct DevFile {
     pub(crate) url: Option<String>,
     pub(crate) s3_endpoint: String,
+    /// Of Lambda's API, where there are functions.
+    #[serde(default)]
+    pub(crate) lambda_endpoint: Option<String>,
     pub(crate) bucket: String,
     pub(crate) region: String,
     pub(crate) access_key_id: String,
@@ -75,6 +78,7 @@ impl DevFile {
         Self {
             url: url.map(str::to_owned),
             s3_endpoint: s3_endpoint.to_owned(),
+            lambda_endpoint: None,
             bucket: DEV_BUCKET.to_owned(),
             region: DEV_REGION.to_owned(),
             access_key_id: access_key_id.to_owned(),

@@ -8,7 +8,7 @@ use crate::signing::{Developer, KeyFile};
 use crate::terminal;
 use anyhow::{Context, Result, bail};
 use cipherfn_circuit::Bundle;
-use cipherfn_emulator::{Authorizer, Config, Emulator, Function, Lifecycle, LogSink, Route};
+use cipherfn_emulator::{Authorizer, Config, Emulator, Function, Lifecycle, LogSink, Map, Route};
 use cipherfn_protocol::api::{self, ModelName, ModelSummary};
 use cipherfn_service::registry::{Model, Published};
 use cipherfn_service::{Registry, config};
@@ -24,15 +24,21 @@ pub(crate) const KEEP: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 const QUARANTINE: Duration = Duration::from_hours(24);
 /// A week and a day: how long what belongs to jobs stays at most.
 const JOBS: Duration = Duration::from_hours(8 * 24);
+/// Chunks of a large job that are worked on at a time, if there are as many environments.
+const MAP_CONCURRENCY: usize = 100;
 /// How long a worker may take for a chunk: AWS Lambda's limit.
 const WORKER_TIMEOUT: Duration = Duration::from_mins(15);
+/// Another Step Functions than the embedded one, as every AWS SDK reads it; with `CIPHERFN_MAP`.
+const STEP_FUNCTIONS: &str = "AWS_ENDPOINT_URL_SFN";
 /// Settings that the functions take over from this process.
-const SETTINGS: [&str; 7] = [
+const SETTINGS: [&str; 9] = [
     config::KEY_TTL_DAYS,
     config::KEY_QUOTA,
     config::UPLOAD_TTL_SECONDS,
     config::JOB_TTL_HOURS,
     config::JOB_QUOTA,
+    config::MAP_ABOVE,
+    STEP_FUNCTIONS,
     config::MIN_PART_BYTES,
     config::LOG,
 ];
@@ -69,6 +75,7 @@ impl Setup<'_> {
             s3_port: self.ports.1,
             authorizer: self.authorizer,
             functions: functions.into_iter().collect::<Result<_>>()?,
+            maps: vec![map()],
             routes: routes.collect::<Result<_, _>>()?,
             lifecycle: lifecycle(),
             log: self.log,
@@ -109,12 +116,29 @@ impl Setup<'_> {
             started.timeout = WORKER_TIMEOUT;
         }
         let worker = api::Function::Worker.name();
-        for (name, value) in [(config::BUCKET, DEV_BUCKET), (config::WORKER, worker)] {
+        let machine = env::var(config::MAP).unwrap_or_else(|_| map().arn());
+        for (name, value) in [
+            (config::BUCKET, DEV_BUCKET),
+            (config::WORKER, worker),
+            (config::MAP, &machine),
+        ] {
             started
                 .environment
                 .push((name.to_owned(), value.to_owned()));
         }
         Ok(started)
+    }
+}
+
+/// The state machine for jobs of many chunks.
+fn map() -> Map {
+    let worker = api::Function::Worker.name();
+    Map {
+        name: worker.to_owned(),
+        function: worker.to_owned(),
+        items: "chunks".to_owned(),
+        item: "chunk".to_owned(),
+        concurrency: MAP_CONCURRENCY,
     }
 }
 
@@ -133,11 +157,14 @@ pub(crate) fn lifecycle() -> Vec<Lifecycle> {
 
 /// Where an emulator is.
 pub(crate) fn dev_file(emulator: &Emulator) -> DevFile {
-    DevFile::new(
-        Some(emulator.url()),
-        emulator.s3_endpoint(),
-        emulator.credentials(),
-    )
+    DevFile {
+        lambda_endpoint: Some(emulator.lambda_endpoint()),
+        ..DevFile::new(
+            Some(emulator.url()),
+            emulator.s3_endpoint(),
+            emulator.credentials(),
+        )
+    }
 }
 
 /// A bundle to publish at start: `NAME=FILE`.

@@ -1,5 +1,6 @@
 //! What an emulator is started with.
 
+use crate::account::{ACCOUNT, REGION};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ pub struct Config {
     pub bucket: String,
     /// Functions that routes can name.
     pub functions: Vec<Function>,
+    /// State machines of Step Functions.
+    pub maps: Vec<Map>,
     /// Routes of the HTTP API.
     pub routes: Vec<Route>,
     /// Who may call the HTTP API.
@@ -49,6 +52,7 @@ impl Config {
             s3_port: 0,
             bucket: bucket.into(),
             functions: Vec::new(),
+            maps: Vec::new(),
             routes: Vec::new(),
             authorizer: Authorizer::Single("local".to_owned()),
             limits: Limits::default(),
@@ -67,6 +71,7 @@ impl fmt::Debug for Config {
             .field("s3_port", &self.s3_port)
             .field("bucket", &self.bucket)
             .field("functions", &self.functions)
+            .field("maps", &self.maps)
             .field("routes", &self.routes)
             .field("authorizer", &self.authorizer)
             .field("limits", &self.limits)
@@ -125,6 +130,37 @@ impl fmt::Debug for Function {
             .field("concurrency", &self.concurrency)
             .finish()
     }
+}
+
+/// A state machine that is one Distributed Map: it invokes a function with each of a list of items, as
+/// many at a time as it may, and tries again what fails.
+///
+/// An execution's input is an object with the list in `items`; a function's event is the same object,
+/// with one of them in `item` in place of the list.
+#[derive(Clone, Debug)]
+pub struct Map {
+    /// Name of the state machine.
+    pub name: String,
+    /// Name of the function.
+    pub function: String,
+    /// Field of the input that holds the items.
+    pub items: String,
+    /// Field of an event that holds its item.
+    pub item: String,
+    /// Most invocations at a time.
+    pub concurrency: usize,
+}
+
+impl Map {
+    /// What names it for Step Functions.
+    pub fn arn(&self) -> String {
+        arn("stateMachine", &self.name)
+    }
+}
+
+/// An ARN of Step Functions.
+pub(crate) fn arn(kind: &str, name: &str) -> String {
+    format!("arn:aws:states:{REGION}:{ACCOUNT}:{kind}:{name}")
 }
 
 /// A route of the HTTP API: method and path to a function.

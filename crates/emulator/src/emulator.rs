@@ -8,9 +8,11 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use crate::gateway::{Gateway, Table};
-use crate::lambda::{DeadLetter, Host, InvokeApi, InvokeError, Pool, Queue};
+use crate::lambda::{
+    DeadLetter, Executions, Host, Invocation, InvokeApi, InvokeError, Pool, Queue, StatesApi,
+};
 use crate::server::{self, Server};
-use crate::{Config, EmulatorError, Function, S3Server, random};
+use crate::{Config, EmulatorError, Function, S3Server};
 
 /// A running HTTP API with its functions and its S3. Functions' processes end with it.
 #[derive(Debug)]
@@ -21,6 +23,7 @@ pub struct Emulator {
     s3: S3Server,
     functions: Arc<BTreeMap<String, Arc<Pool>>>,
     queue: Arc<Queue>,
+    executions: Executions,
     patience: Duration,
 }
 
@@ -71,9 +74,12 @@ impl Emulator {
             Arc::new(config.functions.into_iter().map(pool).collect());
         let retries = config.limits.asynchronous_retries.clone();
         let queue = Arc::new(Queue::new(retries, config.log));
+        let executions = Executions::default();
+        let states = StatesApi::new(config.maps, &functions, &queue, executions.clone())?;
         let api = InvokeApi::new(
             Arc::clone(&functions),
             Arc::clone(&queue),
+            states,
             config.limits.clone(),
             (id, secret),
         );
@@ -94,6 +100,7 @@ impl Emulator {
             s3,
             functions,
             queue,
+            executions,
             patience,
         })
     }
@@ -116,6 +123,11 @@ impl Emulator {
     /// Events of asynchronous invocations that failed for good, the oldest first.
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
         self.queue.dead_letters()
+    }
+
+    /// Names of the state machines' executions so far, in alphabetical order.
+    pub fn executions(&self) -> Vec<String> {
+        self.executions.names()
     }
 
     /// Access key id and secret access key of the embedded S3 and of Lambda's API.
@@ -145,8 +157,7 @@ impl Emulator {
             .functions
             .get(function)
             .ok_or_else(|| InvokeError::Unknown(function.to_owned()))?;
-        let (trace, patience) = (random::trace(), Some(self.patience));
-        pool.invoke(&random::uuid(), event.into(), trace, patience)
+        pool.invoke(&Invocation::new(event.into()), Some(self.patience))
             .await
     }
 

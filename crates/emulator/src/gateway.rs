@@ -15,7 +15,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::authorizer::{Authorizer, Refusal};
-use crate::lambda::{InvokeError, Pool};
+use crate::lambda::{Invocation, InvokeError, Pool};
 use crate::{Limits, body, random};
 pub(crate) use routes::Table;
 
@@ -108,10 +108,12 @@ impl State {
         drop(body);
 
         // The function goes on when the client or this gateway loses patience, as on AWS.
-        let trace = ids.trace.clone();
+        let invocation = Invocation {
+            trace: ids.trace.clone(),
+            ..Invocation::new(event)
+        };
         let patience = Some(self.limits.queue_timeout);
-        let invocation =
-            tokio::spawn(async move { pool.invoke(&random::uuid(), event, trace, patience).await });
+        let invocation = tokio::spawn(async move { pool.invoke(&invocation, patience).await });
         match tokio::time::timeout(self.limits.gateway_timeout, invocation).await {
             Ok(Ok(Ok(payload))) => response::build(&payload).ok_or(Failure::Internal),
             Ok(Ok(Err(error))) => {

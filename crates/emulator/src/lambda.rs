@@ -5,6 +5,7 @@ mod invoke_api;
 mod log;
 mod queue;
 mod runtime_api;
+mod states_api;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,11 +14,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-use crate::{Function, Limits, LogSink, server};
+use crate::{Function, Limits, LogSink, random, server};
 use environment::{Environment, Outcome};
 pub(crate) use invoke_api::InvokeApi;
 pub use queue::DeadLetter;
 pub(crate) use queue::Queue;
+pub(crate) use states_api::{Executions, StatesApi};
 
 /// An invocation is tried again in another environment when one dies before it takes the event.
 const DELIVERIES: usize = 3;
@@ -63,6 +65,30 @@ pub enum InvokeError {
     Stopping,
 }
 
+/// An event on its way to a function, and what goes with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Invocation {
+    /// Names it: the attempts at an event of an asynchronous invocation have one name.
+    pub(crate) id: String,
+    /// JSON.
+    pub(crate) event: Bytes,
+    pub(crate) trace: String,
+    /// What the caller says of itself, JSON.
+    pub(crate) client_context: Option<String>,
+}
+
+impl Invocation {
+    /// A new one.
+    pub(crate) fn new(event: Bytes) -> Self {
+        Self {
+            id: random::uuid(),
+            event,
+            trace: random::trace(),
+            client_context: None,
+        }
+    }
+}
+
 /// A function with its execution environments.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -101,33 +127,29 @@ impl Pool {
         &self.host.function.name
     }
 
-    /// Runs the function on `event`, JSON, in an idle environment or a new one; waits for one at
-    /// most for `patience`, where there is a limit. `request` names the invocation.
+    /// Runs the function on an event in an idle environment or a new one; waits for one at most for
+    /// `patience`, where there is a limit.
     pub(crate) async fn invoke(
         &self,
-        request: &str,
-        event: Bytes,
-        trace: String,
+        invocation: &Invocation,
         patience: Option<Duration>,
     ) -> Result<Bytes, InvokeError> {
         let mut stopping = self.stopping.subscribe();
         tokio::select! {
-            result = self.run(request, event, trace, patience) => result,
+            result = self.run(invocation, patience) => result,
             () = server::stopped(&mut stopping) => Err(InvokeError::Stopping),
         }
     }
 
     async fn run(
         &self,
-        request: &str,
-        event: Bytes,
-        trace: String,
+        invocation: &Invocation,
         patience: Option<Duration>,
     ) -> Result<Bytes, InvokeError> {
         let limits = &self.host.limits;
-        if event.len() > limits.event_bytes {
+        if invocation.event.len() > limits.event_bytes {
             return Err(InvokeError::EventTooLarge {
-                size: event.len(),
+                size: invocation.event.len(),
                 limit: limits.event_bytes,
             });
         }
@@ -145,12 +167,12 @@ impl Pool {
                 None => (Environment::start(&self.host).await?, Some(begin.elapsed())),
             };
             let begin = Instant::now();
-            let outcome = environment.invoke(request, event.clone(), &trace).await;
+            let outcome = environment.invoke(invocation.clone()).await;
             let result = match outcome {
                 Outcome::NotDelivered => continue,
                 Outcome::Done(result) => result,
             };
-            self.report(request, begin.elapsed(), init, &result);
+            self.report(&invocation.id, begin.elapsed(), init, &result);
             if matches!(
                 result,
                 Ok(_) | Err(InvokeError::Function(_) | InvokeError::ResponseTooLarge { .. })

@@ -45,7 +45,7 @@ mod s3;
 mod server;
 
 pub use authorizer::{Authorizer, Tenants};
-pub use config::{Config, Function, Lifecycle, Limits, LogSink, Route};
+pub use config::{Config, Function, Lifecycle, Limits, LogSink, Map, Route};
 pub use emulator::Emulator;
 pub use error::{EmulatorError, TenantsError};
 pub use lambda::{DeadLetter, InvokeError};

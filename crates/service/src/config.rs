@@ -17,6 +17,10 @@ pub const JOB_TTL_HOURS: &str = "CIPHERFN_JOB_TTL_HOURS";
 pub const JOB_QUOTA: &str = "CIPHERFN_JOB_QUOTA";
 /// Memory of a worker in MB; 1769 unless set.
 pub const WORKER_MEMORY_MB: &str = "CIPHERFN_WORKER_MEMORY_MB";
+/// ARN of the state machine that runs jobs of many chunks; without it they are events, too.
+pub const MAP: &str = "CIPHERFN_MAP";
+/// Chunks above which a job goes to the state machine; 100 unless set.
+pub const MAP_ABOVE: &str = "CIPHERFN_MAP_ABOVE";
 /// Name of the function that does the work of jobs, for AWS Lambda.
 pub const WORKER: &str = "CIPHERFN_WORKER";
 /// Seconds that presigned uploads work; 900 unless set.
@@ -166,6 +170,27 @@ impl JobRules {
 pub fn worker() -> Result<String, ConfigError> {
     let what = "the name of the function that does the work of jobs";
     text(WORKER).ok_or(ConfigError::Missing { name: WORKER, what })
+}
+
+/// ARN of the state machine for jobs, and the chunks above which they go to it.
+pub fn map() -> Result<Option<(String, usize)>, ConfigError> {
+    let Some(arn) = text(MAP) else {
+        return Ok(None);
+    };
+    if !arn.contains(":stateMachine:") {
+        return Err(ConfigError::Invalid {
+            name: MAP,
+            value: arn,
+            what: "the ARN of a state machine",
+        });
+    }
+    let above = number(
+        MAP_ABOVE,
+        100,
+        0..=1000,
+        "a number of chunks from 0 to 1000",
+    )?;
+    Ok(Some((arn, above)))
 }
 
 /// How long presigned requests work.

@@ -21,6 +21,8 @@ use time::OffsetDateTime;
 
 /// Name of the deployed function, set by AWS Lambda.
 const FUNCTION_NAME: &str = "AWS_LAMBDA_FUNCTION_NAME";
+/// What a state machine calls its name in the client context.
+const OWNER: &str = "owner";
 /// More than any function may run.
 const LONGEST: Duration = Duration::from_hours(24);
 
@@ -29,6 +31,10 @@ const LONGEST: Duration = Duration::from_hours(24);
 pub struct Call {
     /// Names it in logs and problems.
     pub request_id: String,
+    /// Names whoever makes this attempt and those after it at the same work: a state machine's
+    /// execution, which tells its name beside the event, or else the invocation, whose name the
+    /// attempts of AWS Lambda itself share.
+    pub owner: String,
     /// When it came, in whole seconds.
     pub now: OffsetDateTime,
     /// What it measures.
@@ -66,6 +72,7 @@ impl From<StorageError> for Failure {
 impl Call {
     fn new(context: Option<&Context>, tenant: Result<Tenant, Problem>) -> Self {
         Self {
+            owner: owner(context),
             request_id: context
                 .map(|context| context.request_id.clone())
                 .unwrap_or_default(),
@@ -264,6 +271,15 @@ where
         result.map_err(lambda_http::Error::from)
     }))
     .await
+}
+
+fn owner(context: Option<&Context>) -> String {
+    let Some(context) = context else {
+        return String::new();
+    };
+    let beside = context.client_context.as_ref();
+    let told = beside.and_then(|beside| beside.custom.get(OWNER));
+    told.unwrap_or(&context.request_id).clone()
 }
 
 /// The deployed name tells stacks apart; alarms watch it.

@@ -1,8 +1,10 @@
-//! Starting the function that does the work.
+//! Starting the function that does the work: by an event a chunk, or by a state machine where there are
+//! many, which bounds how many are worked on at a time.
 
 use aws_sdk_lambda::error::DisplayErrorContext;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
+use aws_sdk_sfn::types::ExecutionStatus;
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_service::Failure;
 use cipherfn_service::bucket::sdk_config;
@@ -17,20 +19,44 @@ const IN_FLIGHT: usize = 32;
 pub(crate) struct Workers {
     client: aws_sdk_lambda::Client,
     function: String,
+    map: Option<Map>,
+}
+
+/// The state machine that runs the function with each chunk of a list.
+struct Map {
+    client: aws_sdk_sfn::Client,
+    arn: String,
+    /// Chunks up to which there are events.
+    above: usize,
 }
 
 impl Workers {
-    /// The function that the environment names.
+    /// What the environment names.
     pub(crate) async fn connect() -> Result<Self, ConfigError> {
+        let (function, map) = (config::worker()?, config::map()?);
+        let sdk = sdk_config().await;
         Ok(Self {
-            function: config::worker()?,
-            client: aws_sdk_lambda::Client::new(&sdk_config().await),
+            function,
+            map: map.map(|(arn, above)| Map {
+                client: aws_sdk_sfn::Client::new(&sdk),
+                arn,
+                above,
+            }),
+            client: aws_sdk_lambda::Client::new(&sdk),
         })
     }
 
-    /// Sends an event a chunk. Where it fails, the same declaration again sends those that nobody
-    /// has begun.
-    pub(crate) async fn start(&self, job: JobId, chunks: &[usize]) -> Result<(), Failure> {
+    /// Has chunks worked on. Where it fails, the same declaration again sends those that nobody has
+    /// begun.
+    pub(crate) async fn start(
+        &self,
+        job: JobId,
+        chunks: &[usize],
+        request: &str,
+    ) -> Result<(), Failure> {
+        if let Some(map) = self.map.as_ref().filter(|map| chunks.len() > map.above) {
+            return map.start(job, chunks, request).await;
+        }
         let sent = chunks.iter().map(|chunk| self.send(job, *chunk));
         let sent: Vec<_> = sent.collect();
         stream::iter(sent)
@@ -50,4 +76,47 @@ impl Workers {
             Failure::Internal(format!("no worker for chunk {chunk} of job {job}: {error}"))
         })
     }
+}
+
+impl Map {
+    /// Starts an execution over chunks, unless one of the job runs. It has the job's name, so that
+    /// of two declarations at the same time one starts it; one after that has ended also that of the request.
+    async fn start(&self, job: JobId, chunks: &[usize], request: &str) -> Result<(), Failure> {
+        let input = json!({ "job": job, "chunks": chunks }).to_string();
+        let name = job.to_string();
+        if self.execute(&name, &input).await? || self.is_running(&name).await? {
+            return Ok(());
+        }
+        let again = format!("{name}-{request}");
+        self.execute(&again, &input).await.map(drop)
+    }
+
+    /// Whether there is a new execution, or the same one already; `false` where another has its
+    /// name.
+    async fn execute(&self, name: &str, input: &str) -> Result<bool, Failure> {
+        let request = self.client.start_execution().state_machine_arn(&self.arn);
+        match request.name(name).input(input).send().await {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(refusal) if refusal.is_execution_already_exists() => Ok(false),
+                _ => Err(failure(name, &error)),
+            },
+        }
+    }
+
+    async fn is_running(&self, name: &str) -> Result<bool, Failure> {
+        let execution = self.arn.replacen(":stateMachine:", ":execution:", 1);
+        let request = self.client.describe_execution();
+        let request = request.execution_arn(format!("{execution}:{name}"));
+        let found = request
+            .send()
+            .await
+            .map_err(|error| failure(name, &error))?;
+        Ok(*found.status() == ExecutionStatus::Running)
+    }
+}
+
+fn failure(name: &str, error: &(impl std::error::Error + Send + Sync)) -> Failure {
+    let error = DisplayErrorContext(error);
+    Failure::Internal(format!("no execution {name} of the state machine: {error}"))
 }

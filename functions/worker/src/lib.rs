@@ -59,7 +59,7 @@ impl Worker {
             return Ok(());
         };
         let claim = ChunkEvent::Claim {
-            owner: call.request_id.clone(),
+            owner: call.owner.clone(),
             // Documents have whole seconds, and a lease may not end before its holder does.
             until: call.now + Duration::from_secs(call.remaining().as_secs() + 2),
         };

@@ -12,6 +12,7 @@ use cipherfn_protocol::api::job::{
     ChunkFile, ChunkState, IdempotencyKey, JobDeclaration, JobId, JobKind, JobStatus, Transfer,
     UploadDeclaration, UploadFolder, Uploads,
 };
+use cipherfn_service::config;
 use serde::Serialize;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -235,6 +236,29 @@ async fn killed_workers_lose_no_chunk_and_double_none() {
     kill_in_turn(&stack, &["worker", "worker"]).await;
     let status = alice.settled(job).await;
     alice.check(&status, &rows).await;
+}
+
+/// The same by the state machine, which large jobs go to: one execution a job, however often it is
+/// declared.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_jobs_are_executions_of_a_state_machine() {
+    let stack = Stack::start(|setup| {
+        setup.authorizer = tenants(&["alice"]);
+        setup.environment.push((config::MAP_ABOVE, "5".to_owned()));
+    })
+    .await;
+    stack.publish("tree", &TREE.bundle, 2).await;
+    let alice = Owner::new(&stack, "alice-token").await;
+    let rows = [30; 6];
+    let uploaded = alice.upload(&alice.queries(&rows)).await;
+    let declaration = alice.declaration(uploaded);
+    let job = alice.begin(&declaration).await;
+    let again = alice.post("/v2/jobs", &declaration).await;
+    assert_eq!(again.status, 200, "{again:?}");
+    kill_in_turn(&stack, &["worker", "worker"]).await;
+    let status = alice.settled(job).await;
+    alice.check(&status, &rows).await;
+    assert_eq!(stack.emulator.executions(), [format!("{job}")]);
 }
 
 /// The work of one job only ever makes results of that job, whatever an event says.

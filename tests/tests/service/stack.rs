@@ -7,7 +7,7 @@ use cipherfn_circuit::Bundle;
 use cipherfn_client_http::{Authentication, Retry, Service, ServiceOptions, Token};
 use cipherfn_emulator::faults::FaultProxy;
 use cipherfn_emulator::{
-    Authorizer, Config, Emulator, EmulatorError, Function, Lifecycle, Route, Tenants,
+    Authorizer, Config, Emulator, EmulatorError, Function, Lifecycle, Map, Route, Tenants,
 };
 use cipherfn_protocol::api::{self, ModelName, ModelSummary};
 use cipherfn_protocol::hash::SpecsHash;
@@ -242,6 +242,14 @@ impl Setup {
             vec![(config::BUCKET.to_owned(), BUCKET.to_owned())];
         let worker = api::Function::Worker.name();
         environment.push((config::WORKER.to_owned(), worker.to_owned()));
+        let map = Map {
+            name: "chunks".to_owned(),
+            function: worker.to_owned(),
+            items: "chunks".to_owned(),
+            item: "chunk".to_owned(),
+            concurrency: 8,
+        };
+        environment.push((config::MAP.to_owned(), map.arn()));
         environment.extend(
             self.environment
                 .iter()
@@ -263,6 +271,7 @@ impl Setup {
         for function in &mut config.functions {
             function.timeout = self.timeout;
         }
+        config.maps = vec![map];
         let routes = api::Route::everywhere().map(|(version, route)| {
             let method = route.method().parse().expect("a method");
             Route::new(method, route.pattern(version), route.function().name())

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::runtime_api::{Invocation, Phase, RuntimeApi};
-use super::{Host, InvokeError, log};
+use super::runtime_api::{Delivery, Phase, RuntimeApi};
+use super::{Host, Invocation, InvokeError, log};
 use crate::account::REGION;
 use crate::server::{self, Server};
 use crate::{Function, random};
@@ -22,7 +22,7 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(crate) struct Environment {
     host: Arc<Host>,
-    invocations: mpsc::Sender<Invocation>,
+    invocations: mpsc::Sender<Delivery>,
     exited: watch::Receiver<Option<String>>,
     _kill: oneshot::Sender<()>,
     _api: Server,
@@ -123,19 +123,17 @@ impl Environment {
     }
 
     /// Gives the process an event and waits for what it says, at most for the function's timeout.
-    pub(crate) async fn invoke(&mut self, request: &str, event: Bytes, trace: &str) -> Outcome {
+    pub(crate) async fn invoke(&mut self, invocation: Invocation) -> Outcome {
         let timeout = self.host.function.timeout;
         let (answer, mut answered) = oneshot::channel();
         let (delivered, was_delivered) = watch::channel(false);
-        let invocation = Invocation {
-            id: request.to_owned(),
-            event,
-            trace: trace.to_owned(),
+        let delivery = Delivery {
+            invocation,
             deadline: SystemTime::now() + timeout,
             answer,
             delivered,
         };
-        if self.invocations.send(invocation).await.is_err() {
+        if self.invocations.send(delivery).await.is_err() {
             return Outcome::NotDelivered;
         }
         let outcome = tokio::select! {
@@ -192,6 +190,7 @@ fn command(host: &Host, runtime_api: &str) -> Command {
         .env("AWS_SECRET_ACCESS_KEY", &host.s3_key.1)
         .env("AWS_ENDPOINT_URL_S3", &host.s3_endpoint)
         .env("AWS_ENDPOINT_URL_LAMBDA", &host.lambda_endpoint)
+        .env("AWS_ENDPOINT_URL_SFN", &host.lambda_endpoint)
         .env("LANG", "en_US.UTF-8")
         .env("TZ", ":UTC")
         .envs(environment.iter().map(|(name, value)| (name, value)))

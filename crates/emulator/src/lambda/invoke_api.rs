@@ -6,6 +6,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -14,9 +16,9 @@ use hyper::body::Incoming;
 use serde_json::json;
 
 use super::queue::Queue;
-use super::{InvokeError, Pool};
+use super::{Invocation, InvokeError, Pool, StatesApi};
 use crate::authorizer::sigv4;
-use crate::{Limits, body, random};
+use crate::{Limits, body};
 
 const PREFIX: &str = "/2015-03-31/functions/";
 const SUFFIX: &str = "/invocations";
@@ -30,6 +32,7 @@ pub(crate) struct InvokeApi(Arc<State>);
 struct State {
     functions: Arc<BTreeMap<String, Arc<Pool>>>,
     queue: Arc<Queue>,
+    states: StatesApi,
     limits: Limits,
     /// Id and secret of the one access key.
     key: (String, String),
@@ -39,12 +42,14 @@ impl InvokeApi {
     pub(crate) fn new(
         functions: Arc<BTreeMap<String, Arc<Pool>>>,
         queue: Arc<Queue>,
+        states: StatesApi,
         limits: Limits,
         (id, secret): (&str, &str),
     ) -> Self {
         Self(Arc::new(State {
             functions,
             queue,
+            states,
             limits,
             key: (id.to_owned(), secret.to_owned()),
         }))
@@ -76,7 +81,11 @@ impl State {
             body::Error::TooLarge => Failure::TooLarge(limit),
             body::Error::Broken | body::Error::Stalled => Failure::Body,
         })?;
-        self.authorize(&parts, &body)?;
+        if let Some(operation) = StatesApi::operation(&parts) {
+            self.authorize(StatesApi::SERVICE, &parts, &body)?;
+            return Ok(self.states.answer(operation, &body));
+        }
+        self.authorize(SERVICE, &parts, &body)?;
         let path = parts.uri.path();
         let name = path
             .strip_prefix(PREFIX)
@@ -101,30 +110,49 @@ impl State {
                 if event.len() > limit {
                     return Err(Failure::TooLarge(limit));
                 }
-                self.queue.push(pool, event);
+                self.queue.push(pool, Invocation::new(event));
                 Ok(answer(StatusCode::ACCEPTED, Bytes::new()))
             }
             b"RequestResponse" => {
-                let (trace, patience) = (random::trace(), Some(self.limits.queue_timeout));
-                let result = pool.invoke(&random::uuid(), event, trace, patience).await;
-                respond(result)
+                let invocation = Invocation {
+                    client_context: client_context(&parts)?,
+                    ..Invocation::new(event)
+                };
+                let patience = Some(self.limits.queue_timeout);
+                respond(pool.invoke(&invocation, patience).await)
             }
             b"DryRun" => Ok(answer(StatusCode::NO_CONTENT, Bytes::new())),
             _ => Err(Failure::Operation),
         }
     }
 
-    fn authorize(&self, parts: &http::request::Parts, body: &[u8]) -> Result<(), Failure> {
+    fn authorize(
+        &self,
+        service: &str,
+        parts: &http::request::Parts,
+        body: &[u8],
+    ) -> Result<(), Failure> {
         let credentials = parts.headers.get(header::AUTHORIZATION);
         let credentials = credentials.and_then(|value| value.to_str().ok());
         let signature = credentials.and_then(sigv4::Authorization::parse);
         let (id, secret) = &self.key;
         let signed = signature.is_some_and(|signature| {
             signature.access_key_id == *id
-                && signature.verify(SERVICE, parts, body, secret, SystemTime::now())
+                && signature.verify(service, parts, body, secret, SystemTime::now())
         });
         if signed { Ok(()) } else { Err(Failure::Access) }
     }
+}
+
+/// What the caller says of itself: JSON, in base64.
+fn client_context(parts: &http::request::Parts) -> Result<Option<String>, Failure> {
+    let Some(value) = parts.headers.get("x-amz-client-context") else {
+        return Ok(None);
+    };
+    let bytes = BASE64.decode(value.as_bytes()).map_err(|_| Failure::Body)?;
+    String::from_utf8(bytes)
+        .map(Some)
+        .map_err(|_| Failure::Body)
 }
 
 /// What a function said, or how it failed, which is an answer too.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use super::{InvokeError, Pool};
-use crate::{LogSink, random};
+use super::{Invocation, InvokeError, Pool};
+use crate::LogSink;
 
 /// An event that no attempt has handled: what a function's dead-letter queue holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) struct Queue {
     /// Waits before the second attempt, the third, and so on.
     retries: Vec<Duration>,
     log: LogSink,
-    dead: Arc<Mutex<Vec<DeadLetter>>>,
+    dead: Mutex<Vec<DeadLetter>>,
     under_way: Mutex<JoinSet<()>>,
 }
 
@@ -34,47 +34,48 @@ impl Queue {
         Self {
             retries,
             log,
-            dead: Arc::default(),
+            dead: Mutex::default(),
             under_way: Mutex::default(),
         }
     }
 
-    /// Invokes a function with an event, some time. All attempts have the same request id, as on
-    /// AWS; none counts that finds no free environment.
-    pub(crate) fn push(&self, pool: Arc<Pool>, event: Bytes) {
-        let (retries, log) = (self.retries.clone(), Arc::clone(&self.log));
-        let dead = Arc::clone(&self.dead);
-        let deliver = async move {
-            let (request, trace) = (random::uuid(), random::trace());
-            let mut retries = retries.into_iter();
-            loop {
-                let attempt = pool.invoke(&request, event.clone(), trace.clone(), None);
-                let error = match attempt.await {
-                    Ok(_) | Err(InvokeError::Stopping) => return,
-                    Err(error) => error,
-                };
-                let Some(wait) = retries.next() else {
-                    let function = pool.name().to_owned();
-                    log(
-                        &function,
-                        &format!("DEAD LETTER RequestId: {request}\t{error}"),
-                    );
-                    let letter = DeadLetter {
-                        function,
-                        event,
-                        error,
-                    };
-                    dead.lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(letter);
-                    return;
-                };
-                tokio::time::sleep(wait).await;
-            }
-        };
+    /// Invokes a function with an event, some time.
+    pub(crate) fn push(self: &Arc<Self>, pool: Arc<Pool>, invocation: Invocation) {
+        let queue = Arc::clone(self);
+        self.spawn(async move { queue.deliver(&pool, invocation).await });
+    }
+
+    /// Does some work beside everything else, as long as the emulator lives.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let mut under_way = self.under_way();
         while under_way.try_join_next().is_some() {}
-        under_way.spawn(deliver);
+        under_way.spawn(work);
+    }
+
+    /// Invokes a function with an event until it has handled it, or it is a dead letter. All
+    /// attempts have the same request id, as on AWS; none counts that finds no free environment.
+    pub(crate) async fn deliver(&self, pool: &Pool, invocation: Invocation) {
+        let mut retries = self.retries.iter();
+        loop {
+            let error = match pool.invoke(&invocation, None).await {
+                Ok(_) | Err(InvokeError::Stopping) => return,
+                Err(error) => error,
+            };
+            let Some(wait) = retries.next() else {
+                let function = pool.name().to_owned();
+                let id = &invocation.id;
+                (self.log)(&function, &format!("DEAD LETTER RequestId: {id}\t{error}"));
+                let letter = DeadLetter {
+                    function,
+                    event: invocation.event,
+                    error,
+                };
+                let dead = self.dead.lock();
+                dead.unwrap_or_else(PoisonError::into_inner).push(letter);
+                return;
+            };
+            tokio::time::sleep(*wait).await;
+        }
     }
 
     pub(crate) fn dead_letters(&self) -> Vec<DeadLetter> {

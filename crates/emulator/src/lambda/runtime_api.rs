@@ -11,7 +11,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
-use super::InvokeError;
+use super::{Invocation, InvokeError};
 use crate::account::{ACCOUNT, REGION};
 use crate::body;
 
@@ -29,10 +29,8 @@ pub(crate) enum Phase {
 
 /// An event on its way to a process.
 #[derive(Debug)]
-pub(crate) struct Invocation {
-    pub(crate) id: String,
-    pub(crate) event: Bytes,
-    pub(crate) trace: String,
+pub(crate) struct Delivery {
+    pub(crate) invocation: Invocation,
     pub(crate) deadline: SystemTime,
     pub(crate) answer: oneshot::Sender<Result<Bytes, InvokeError>>,
     /// Set when the process has asked for it.
@@ -46,7 +44,7 @@ pub(crate) struct RuntimeApi(Arc<State>);
 #[derive(Debug)]
 struct State {
     function: String,
-    queue: Mutex<mpsc::Receiver<Invocation>>,
+    queue: Mutex<mpsc::Receiver<Delivery>>,
     running: StdMutex<Option<Running>>,
     phase: watch::Sender<Phase>,
     response_bytes: usize,
@@ -61,7 +59,7 @@ struct Running {
 impl RuntimeApi {
     pub(crate) fn new(
         function: &str,
-        queue: mpsc::Receiver<Invocation>,
+        queue: mpsc::Receiver<Delivery>,
         phase: watch::Sender<Phase>,
         response_bytes: usize,
     ) -> Self {
@@ -110,20 +108,24 @@ impl State {
 
     async fn next(&self) -> Response<Full<Bytes>> {
         self.phase.send_replace(Phase::Ready);
-        let Some(invocation) = self.queue.lock().await.recv().await else {
+        let Some(delivery) = self.queue.lock().await.recv().await else {
             return refusal(
                 StatusCode::GONE,
                 "Stopping",
                 "the execution environment is shut down",
             );
         };
+        let Delivery {
+            invocation,
+            deadline,
+            answer,
+            delivered,
+        } = delivery;
         let Invocation {
             id,
             event,
             trace,
-            deadline,
-            answer,
-            delivered,
+            client_context,
         } = invocation;
         delivered.send_replace(true);
         let deadline = deadline
@@ -134,7 +136,11 @@ impl State {
             "arn:aws:lambda:{REGION}:{ACCOUNT}:function:{}",
             self.function
         );
-        let response = Response::builder()
+        let mut response = Response::builder();
+        if let Some(context) = client_context {
+            response = response.header("lambda-runtime-client-context", context);
+        }
+        let response = response
             .header("content-type", "application/json")
             .header("lambda-runtime-aws-request-id", &id)
             .header("lambda-runtime-deadline-ms", deadline.to_string())
