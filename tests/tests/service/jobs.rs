@@ -1,6 +1,7 @@
 //! Jobs: chunks uploaded, worked on by real worker processes, results fetched.
 
 mod bulk;
+mod campaign;
 mod refusals;
 
 use crate::models::{Caller, TREE};

@@ -36,7 +36,7 @@ fn declared(owner: &Owner<'_>) -> usize {
 
 /// Why a run ends here.
 #[derive(Debug)]
-enum Stop {
+pub(super) enum Stop {
     /// As a test wants it.
     Cut,
     Failed(ServiceError),
@@ -50,14 +50,14 @@ impl From<ServiceError> for Stop {
 
 /// Where a run is cut.
 #[derive(Clone, Copy, Default)]
-struct Cuts {
+pub(super) struct Cuts {
     /// Before this row is read to be encrypted.
-    reading: Option<usize>,
+    pub(super) reading: Option<usize>,
     /// When so many answers were taken.
-    taken: Option<usize>,
+    pub(super) taken: Option<usize>,
 }
 
-async fn run(
+pub(super) async fn run(
     owner: &Owner<'_>,
     (manifest, table): (&Path, &str),
     cuts: Cuts,
@@ -100,7 +100,10 @@ async fn run(
     Ok((done, answers))
 }
 
-async fn check(owner: &Owner<'_>, (done, answers): (BulkDone, Vec<Answer>)) -> BulkReport {
+pub(super) async fn check(
+    owner: &Owner<'_>,
+    (done, answers): (BulkDone, Vec<Answer>),
+) -> BulkReport {
     let csv = cipherfn_tests::predictions(&owner.caller.client, &answers).expect("predictions");
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     let cells = |row: csv::StringRecord| row.iter().map(str::to_owned).collect();
