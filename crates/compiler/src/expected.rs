@@ -7,7 +7,7 @@ use crate::calibration::{CalibrationRows, Expected};
 use crate::error::{CompileError, Remedy};
 use crate::labels::{self, same_label};
 use crate::model::Model;
-use cipherfn_program::{EntryKind, Tensor, TensorType};
+use cipherfn_program::{EntryKind, PredictionColumn, Tensor, TensorType};
 use cipherfn_protocol::specs::{ColumnKind, InputColumn, OutputField};
 use cipherfn_table::{Format, Table, TableError};
 use order::Orders;
@@ -96,7 +96,7 @@ pub(crate) fn check<R: Read>(
             wanted.len()
         )));
     }
-    let columns = columns::of(model);
+    let columns = PredictionColumn::of(&model.outputs, &model.postprocess.outputs());
     let Some(cells) = columns::matched(&header, &columns, &wanted) else {
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         return Err(incomparable(format!(

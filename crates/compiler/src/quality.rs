@@ -164,9 +164,9 @@ impl TargetColumn<'_> {
             )
         } else {
             format!(
-                "holds names of classes ({shown}{more}), and the file none: give them with \
-                 --classes NAME,NAME... in the order of the training, in which label encoders \
-                 sort them: --classes {:?}",
+                "holds names of classes ({shown}{more}), and the file none: compile it with names \
+                 of the classes, in the order of the training, in which label encoders sort \
+                 them: {:?}",
                 sorted.join(",")
             )
         })

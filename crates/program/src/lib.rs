@@ -49,7 +49,7 @@ mod tests;
 
 pub use bits::Bits;
 pub use builder::ProgramBuilder;
-pub use columns::{ColumnKind, InputColumn, OutputField};
+pub use columns::{ColumnKind, InputColumn, OutputField, PredictionColumn};
 pub use decoding::{Decoding, ReplyForm, ScoreDecoding};
 pub use encoding::{
     Encoding, Gadget, LinearEncoding, MissingBin, Predicate, Quantiser, Selector, SelectorEncoding,

@@ -1,63 +1,7 @@
 //! Which of the model's predictions the columns of a file of predictions stand for.
 
 use crate::labels::same_label;
-use crate::model::Model;
-use cipherfn_program::TensorType;
-use cipherfn_protocol::specs::OutputField;
-
-/// A column of the model's predictions.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct PredictionColumn {
-    /// As the client names it.
-    pub(super) name: String,
-    pub(super) is_label: bool,
-    /// The class that it is a number of.
-    class: Option<String>,
-}
-
-/// The columns of a model's predictions.
-pub(super) fn of(model: &Model) -> Vec<PredictionColumn> {
-    let types = model.postprocess.outputs();
-    let count = |wanted: OutputField| {
-        let outputs = model.outputs.iter().zip(&types);
-        let own = outputs.filter(|(field, _)| **field == wanted);
-        own.map(|(_, output)| output.len).sum::<usize>()
-    };
-    let (several, several_values) = (
-        count(OutputField::Label) > 1,
-        count(OutputField::Prediction) > 1,
-    );
-    let (mut label, mut value) = (0.., 0..);
-    let number = |name: String, class: Option<&String>| PredictionColumn {
-        name,
-        is_label: false,
-        class: class.cloned(),
-    };
-    let of_classes = |what: &str, classes: &[String]| -> Vec<PredictionColumn> {
-        let of_class = |class: &String| number(format!("{what}_{class}"), Some(class));
-        classes.iter().map(of_class).collect()
-    };
-    let of = |(field, output): (&OutputField, &TensorType)| match field {
-        OutputField::Label => vec![PredictionColumn {
-            name: match label.next().filter(|_| several) {
-                Some(own) => format!("label_{own}"),
-                None => "label".to_owned(),
-            },
-            is_label: true,
-            class: None,
-        }],
-        OutputField::Probabilities(classes) => of_classes("probability", classes),
-        OutputField::Scores(classes) => of_classes("score", classes),
-        OutputField::Prediction if several_values => {
-            let names = value.by_ref().take(output.len);
-            names
-                .map(|own| number(format!("prediction_{own}"), None))
-                .collect()
-        }
-        OutputField::Prediction => vec![number("prediction".to_owned(), None)],
-    };
-    model.outputs.iter().zip(&types).flat_map(of).collect()
-}
+use cipherfn_program::PredictionColumn;
 
 /// For each column of the file, the model's that it stands for: by its name, else labels by being
 /// called so, and numbers by the class at the end of their names or in order. Labels may stand
