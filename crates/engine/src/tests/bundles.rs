@@ -6,7 +6,7 @@ use cipherfn_circuit::Bundle;
 use cipherfn_circuit::CircuitError;
 use cipherfn_circuit::circuit::{
     Circuit, Constant, ConstantId, Input, Node, NodeId, Operand, Output, Rotated, Select,
-    SelectorId, Sum,
+    SelectorForm, SelectorId, Sum,
 };
 use cipherfn_protocol::frame::{self, FrameKind};
 use cipherfn_protocol::specs::{Bits, Gadget, Transport};
@@ -73,6 +73,19 @@ fn unknown_sets_and_invalid_circuits_are_refused() {
         PreparedCircuit::new(&invalid),
         Err(EngineError::Circuit(CircuitError::OutOfRange { .. }))
     ));
+}
+
+/// The format has digits, no node reads them yet.
+#[test]
+fn digits_are_refused_by_name() {
+    let mut circuit = small();
+    let mut digits = circuit.inputs[0].clone();
+    if let Input::Selectors(group) = &mut digits {
+        group.form = SelectorForm::Digits { log2_values: 3 };
+    }
+    circuit.inputs.push(digits);
+    let error = PreparedCircuit::new(&circuit).unwrap_err();
+    assert!(matches!(error, EngineError::Digits { input: 1 }), "{error}");
 }
 
 /// The circuit, which must be refused as too large, within seconds.
