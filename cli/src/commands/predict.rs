@@ -5,7 +5,7 @@ mod price;
 
 use super::register;
 use crate::connection::Connection;
-use crate::files::{Content, Destination, Output, Source};
+use crate::files::{Content, Destination, InputSource, Output};
 use crate::server::{self, Server};
 use crate::shared::{Force, Threads, block_on};
 use crate::table::{self, InputRows, OnError, Predictions, TableOptions};
@@ -42,7 +42,7 @@ pub(crate) struct Predict {
     #[arg(long, value_name = "FILE", group = "by", conflicts_with_all = [
         "auth", "token_file", "region", "in_flight", "rows_a_request", "trust", "specs", "accept_specs",
     ])]
-    bundle: Option<Source>,
+    bundle: Option<InputSource>,
     /// Address of the service
     #[arg(long, value_name = "URL", group = "by", requires_all = ["model", "keys"])]
     service: Option<String>,
@@ -51,7 +51,7 @@ pub(crate) struct Predict {
     model: Option<ModelName>,
     /// The rows as CSV, - for standard input
     #[arg(long, value_name = "FILE")]
-    input: Source,
+    input: InputSource,
     /// The predictions to write as CSV, - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
@@ -115,7 +115,7 @@ impl Predict {
     }
 
     /// Encrypts, evaluates and decrypts a batch of rows after the other.
-    fn here(&self, source: &Source, terminal: Terminal) -> Result<()> {
+    fn here(&self, source: &InputSource, terminal: Terminal) -> Result<()> {
         let bundle = server::read_bundle(source)?;
         let client = Client::from_specs(&bundle.specs).with_context(|| source.name())?;
         let inputs = [source, &self.input];
@@ -169,7 +169,7 @@ impl Predict {
         let service = self.connection.open(url).await?;
         let accept = self.trust.accept();
         let mut fetched = service.client(model, &ring, &accept).await?;
-        let mut again = !matches!(input, Source::Stdin);
+        let mut again = !matches!(input, InputSource::Stdin);
         loop {
             let client = Arc::clone(&fetched.client);
             ring.fill(&client, Existing::Keep)?;
@@ -204,11 +204,11 @@ impl Predict {
                 // values.
                 Err(error)
                     if is_too_slow(&error)
-                        && !matches!(input, Source::Stdin)
+                        && !matches!(input, InputSource::Stdin)
                         && !self.output.is_stdout() =>
                 {
                     terminal::notice(
-                        "note: this model is too slow for requests: sending the rows as jobs, as with --bulk",
+                        "this model is too slow for requests: sending the rows as jobs, as with --bulk",
                     );
                     return self.in_bulk(at, &fetched, &input, output, terminal).await;
                 }
@@ -226,7 +226,7 @@ impl Predict {
     /// The rows under a progress bar, and where their answers go.
     fn rows(
         &self,
-        input: &Source,
+        input: &InputSource,
         client: &Client,
         terminal: Terminal,
     ) -> Result<(

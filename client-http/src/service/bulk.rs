@@ -74,7 +74,7 @@ pub enum BulkPass {
 pub struct BulkDone {
     /// What it took.
     pub report: BulkReport,
-    run: Run,
+    run: BulkRun,
     jobs: Vec<JobId>,
 }
 
@@ -146,7 +146,7 @@ impl Service {
             Some(rows(BulkPass::Upload)?)
         };
         let cost = self.row_cost(&bulk.model, head.specs).await?;
-        let run = Run {
+        let run = BulkRun {
             service: self.clone(),
             model: bulk.model.clone(),
             client: Arc::clone(client),
@@ -165,7 +165,7 @@ impl Service {
 }
 
 /// What all chunks of a table share.
-pub(super) struct Run {
+pub(super) struct BulkRun {
     pub(super) service: Service,
     pub(super) model: ModelName,
     pub(super) client: Arc<Client>,

@@ -1,7 +1,7 @@
 //! The results of jobs, in the order of the rows.
 
 use super::blocking;
-use super::bulk::{ADDRESSES, BulkProgress, BulkReport, Run, presigned, sha256};
+use super::bulk::{ADDRESSES, BulkProgress, BulkReport, BulkRun, presigned, sha256};
 use super::declare::Job;
 use super::error::ServiceError;
 use super::predict::open;
@@ -21,7 +21,7 @@ const POLL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_s
 /// after twice that time, as all workers may be busy elsewhere.
 const STALLED: Duration = Duration::from_mins(2);
 
-impl Run {
+impl BulkRun {
     /// Takes results as they come, job after job.
     pub(super) async fn collect<E, I>(
         &self,

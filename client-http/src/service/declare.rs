@@ -1,6 +1,6 @@
 //! Jobs over the chunks that have arrived.
 
-use super::bulk::Run;
+use super::bulk::BulkRun;
 use super::error::ServiceError;
 use super::manifest::Sent;
 use super::predict::explain;
@@ -24,7 +24,7 @@ pub(super) struct Job {
 }
 
 /// Where the jobs of a table have come to.
-pub(super) struct Line {
+pub(super) struct Declaring {
     declared: UnboundedSender<Job>,
     /// Number of the next job, of its first chunk, and of that one's first row.
     job: usize,
@@ -32,7 +32,7 @@ pub(super) struct Line {
     row: u64,
 }
 
-impl Line {
+impl Declaring {
     pub(super) fn new(declared: UnboundedSender<Job>) -> Self {
         Self {
             declared,
@@ -52,23 +52,26 @@ fn chunks_of(job: usize) -> usize {
     doubled.unwrap_or(MAX_CHUNKS).min(MAX_CHUNKS)
 }
 
-impl Run {
+impl BulkRun {
     /// Declares the jobs whose chunks have all arrived.
-    pub(super) async fn declare_ready(&self, line: &mut Line) -> Result<(), ServiceError> {
+    pub(super) async fn declare_ready(
+        &self,
+        declaring: &mut Declaring,
+    ) -> Result<(), ServiceError> {
         loop {
             let (chunks, name) = {
                 let manifest = self.manifest.lock();
-                let arrived = &manifest.chunks[line.chunk..];
-                let wanted = chunks_of(line.job);
+                let arrived = &manifest.chunks[declaring.chunk..];
+                let wanted = chunks_of(declaring.job);
                 if arrived.is_empty() || (arrived.len() < wanted && !manifest.ended) {
                     return Ok(());
                 }
                 let chunks = arrived[..wanted.min(arrived.len())].to_vec();
-                (chunks, manifest.jobs.get(&line.job).copied())
+                (chunks, manifest.jobs.get(&declaring.job).copied())
             };
             let name = match name {
                 Some(name) => name,
-                None => self.manifest.rename(line.job)?,
+                None => self.manifest.rename(declaring.job)?,
             };
             let mut declaration = JobDeclaration {
                 idempotency_key: name,
@@ -82,21 +85,21 @@ impl Run {
             let mut status = self.declare(&declaration).await?;
             if status.states.iter().any(is_failed) {
                 // It failed in an earlier run, under that name for good.
-                declaration.idempotency_key = self.manifest.rename(line.job)?;
+                declaration.idempotency_key = self.manifest.rename(declaring.job)?;
                 status = self.declare(&declaration).await?;
             }
             let job = Job {
-                number: line.job,
+                number: declaring.job,
                 id: status.job,
                 declaration,
-                first_row: line.row,
+                first_row: declaring.row,
                 chunks,
             };
-            line.job += 1;
-            line.chunk += job.chunks.len();
-            line.row += job.chunks.iter().map(|chunk| chunk.rows).sum::<u64>();
+            declaring.job += 1;
+            declaring.chunk += job.chunks.len();
+            declaring.row += job.chunks.iter().map(|chunk| chunk.rows).sum::<u64>();
             // Whoever does not hear it has ended, and with it all of the run.
-            let _ = line.declared.send(job);
+            let _ = declaring.declared.send(job);
         }
     }
 

@@ -1,8 +1,8 @@
 //! The rows of a table to S3: encrypted a chunk at a time, several uploads under way.
 
 use super::blocking;
-use super::bulk::{ADDRESSES, BulkProgress, Run, presigned, sha256};
-use super::declare::{Job, Line};
+use super::bulk::{ADDRESSES, BulkProgress, BulkRun, presigned, sha256};
+use super::declare::{Declaring, Job};
 use super::error::ServiceError;
 use super::manifest::Sent;
 use super::transfer::TransferFailure;
@@ -20,7 +20,7 @@ use tokio::sync::mpsc::UnboundedSender;
 /// Largest answer to an upload that is read, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
 
-impl Run {
+impl BulkRun {
     /// Uploads the chunks that have not arrived yet, several at a time, and declares the jobs over
     /// them as they arrive. Without rows all of them have.
     pub(super) async fn send_all<E, I>(
@@ -33,19 +33,19 @@ impl Run {
         E: From<ServiceError> + Send + 'static,
         I: Iterator<Item = Result<InputRow, E>> + Send + 'static,
     {
-        let mut line = Line::new(jobs);
+        let mut declaring = Declaring::new(jobs);
         // Those of an earlier run.
-        self.declare_ready(&mut line).await?;
+        self.declare_ready(&mut declaring).await?;
         if let Some(rows) = rows {
-            self.upload(rows, &mut line, progress).await?;
+            self.upload(rows, &mut declaring, progress).await?;
         }
-        Ok(self.declare_ready(&mut line).await?)
+        Ok(self.declare_ready(&mut declaring).await?)
     }
 
     async fn upload<E, I>(
         &self,
         mut rows: I,
-        line: &mut Line,
+        declaring: &mut Declaring,
         progress: &(impl Fn(BulkProgress) + Sync),
     ) -> Result<(), E>
     where
@@ -80,14 +80,14 @@ impl Run {
             let sent = self.send(None, first?).await?;
             folder = Some(sent.upload);
             arrived(sent)?;
-            self.declare_ready(line).await?;
+            self.declare_ready(declaring).await?;
         }
         let in_flight = self.service.0.options.in_flight.get();
         let sent = batches.map(|batch| async move { Ok::<_, E>(self.send(folder, batch?).await?) });
         let mut sent = pin!(sent.buffered(in_flight));
         while let Some(sent) = sent.next().await {
             arrived(sent?)?;
-            self.declare_ready(line).await?;
+            self.declare_ready(declaring).await?;
         }
         self.manifest.lock().end().map_err(ServiceError::from)?;
         Ok(())

@@ -1,6 +1,7 @@
 //! The compile report: what was compiled, what it reveals, how precise it is, what it costs.
 
 use crate::cost::Work;
+use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::Gadget;
 use serde::{Deserialize, Serialize};
 
@@ -161,8 +162,8 @@ pub struct WorkReport {
     pub gadget: Option<Gadget>,
     /// Counts; none for linear models.
     pub counts: Option<Work>,
-    /// Predicted microseconds on one thread.
-    pub predicted_microseconds: f64,
+    /// Predicted time on one thread.
+    pub predicted_microseconds: Microseconds,
 }
 
 /// Sizes in bytes.

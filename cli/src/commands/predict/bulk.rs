@@ -1,7 +1,7 @@
 //! `cipherfn predict --bulk`: rows as jobs.
 
 use super::{Predict, price};
-use crate::files::{Destination, Output, Source};
+use crate::files::{Destination, InputSource, Output};
 use crate::table::{self, InputRows};
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
@@ -33,7 +33,7 @@ impl Predict {
         &self,
         at: At<'_>,
         fetched: &Fetched,
-        input: &Source,
+        input: &InputSource,
         mut output: Output,
         terminal: Terminal,
     ) -> Result<()> {
@@ -85,7 +85,7 @@ impl Predict {
         // The predictions are there: what is left at the service is only what it costs to keep.
         if let Err(error) = done.forget().await {
             terminal::notice(&format!(
-                "note: the jobs were not deleted and run out by themselves: {error}"
+                "the jobs were not deleted and run out by themselves: {error}"
             ));
         }
         terminal::notice(&took(&report, cost.ok().flatten().as_ref()));
@@ -99,7 +99,7 @@ impl Predict {
         service: &Service,
         client: &Client,
         bulk: &Bulk,
-        input: &Source,
+        input: &InputSource,
         terminal: Terminal,
     ) -> Result<bool> {
         let (table, progress) = self.table.open(input, terminal, "counting")?;
@@ -134,7 +134,7 @@ impl Predict {
     }
 
     /// Names the rows and how they are read: a run goes on over the same ones only.
-    fn identity(&self, input: &Source) -> Result<String> {
+    fn identity(&self, input: &InputSource) -> Result<String> {
         let (mut content, _) = input.open()?;
         let mut hash = Sha256::new();
         io::copy(&mut content, &mut hash).with_context(|| input.name())?;
@@ -168,7 +168,7 @@ fn expects(expected: &BulkExpectation) -> String {
         _ => "the service does not tell what it costs".to_owned(),
     };
     format!(
-        "note: expected: {rows} rows in {chunks} chunks; {} to send, {} to receive; {time}",
+        "expected: {rows} rows in {chunks} chunks; {} to send, {} to receive; {time}",
         terminal::bytes(*uploaded_bytes),
         terminal::bytes(*downloaded_bytes),
     )
@@ -191,7 +191,7 @@ fn took(report: &BulkReport, cost: Option<&RowCost>) -> String {
         )
     });
     format!(
-        "note: {chunks} chunks in {jobs} jobs; {} sent, {} received; workers took {}{price}",
+        "{chunks} chunks in {jobs} jobs; {} sent, {} received; workers took {}{price}",
         terminal::bytes(*uploaded_bytes),
         terminal::bytes(*downloaded_bytes),
         terminal::seconds(seconds)

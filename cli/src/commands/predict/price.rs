@@ -15,17 +15,18 @@ static PRICES: LazyLock<PriceList> = LazyLock::new(|| {
 #[derive(Deserialize)]
 struct PriceList {
     region: String,
-    bulk: RequestsAChunk,
+    bulk: RequestCounts,
     prices: Prices,
 }
 
+/// Requests for a chunk.
 #[derive(Deserialize)]
-struct RequestsAChunk {
-    executions_a_chunk: f64,
-    api_requests_a_chunk: f64,
-    puts_a_chunk: f64,
-    gets_a_chunk: f64,
-    transitions_a_chunk: f64,
+struct RequestCounts {
+    executions: f64,
+    api_requests: f64,
+    puts: f64,
+    gets: f64,
+    transitions: f64,
 }
 
 #[derive(Deserialize)]
@@ -65,11 +66,11 @@ pub(super) fn dollars(work: &Work<'_>) -> Option<f64> {
     let PriceList { bulk, prices, .. } = &*PRICES;
     let gb_second = prices.lambda_gb_second.get(work.architecture)?.as_f64()?;
     let gb_seconds = work.worker_seconds * work.worker_memory_mb as f64 / 1024.0;
-    let a_chunk = bulk.executions_a_chunk * prices.lambda_million_requests.value
-        + bulk.api_requests_a_chunk * prices.http_api_million_requests.value
-        + bulk.puts_a_chunk * prices.s3_million_puts.value
-        + bulk.gets_a_chunk * prices.s3_million_gets.value
-        + bulk.transitions_a_chunk * prices.step_functions_million_transitions.value;
+    let a_chunk = bulk.executions * prices.lambda_million_requests.value
+        + bulk.api_requests * prices.http_api_million_requests.value
+        + bulk.puts * prices.s3_million_puts.value
+        + bulk.gets * prices.s3_million_gets.value
+        + bulk.transitions * prices.step_functions_million_transitions.value;
     let transfer = work.downloaded_bytes as f64 / GB * prices.transfer_out_gb.value;
     Some(gb_seconds * gb_second + work.chunks as f64 * a_chunk / MILLION + transfer)
 }
@@ -87,7 +88,7 @@ pub(super) fn text(dollars: f64) -> String {
 mod tests {
     use super::{Work, dollars, text};
 
-    /// 1,000 hours of a gigabyte, a thousand chunks, 10 GB: $60 + $0.19 + $0.90.
+    /// 1,000 hours of a gigabyte, a thousand chunks, 10 GB: $60, $0.15 and $0.90.
     #[test]
     fn what_is_paid_for_is_time_requests_and_bytes() {
         let work = Work {
@@ -98,8 +99,8 @@ mod tests {
             architecture: "x86_64",
         };
         let price = dollars(&work).unwrap();
-        let requests = 0.6 + 2.0 + 30.0 + 4.8 + 100.0;
-        let expected = 3.6e6 * 0.0000166667 + requests / 1e3 + 0.9;
+        let requests = 0.6 + 2.0 + 30.0 + 16.0 + 100.0;
+        let expected = 3.6e6 * 0.000_016_666_7 + requests / 1e3 + 0.9;
         assert!((price - expected).abs() < 1e-9, "{price} {expected}");
         let arm = Work {
             architecture: "arm64",

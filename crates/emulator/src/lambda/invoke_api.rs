@@ -27,9 +27,9 @@ const SERVICE: &str = "lambda";
 
 /// Answers the requests of Lambda's API.
 #[derive(Clone, Debug)]
-pub(crate) struct InvokeApi(Arc<State>);
+pub(crate) struct InvokeApi(Arc<InvokeState>);
 
-struct State {
+struct InvokeState {
     functions: Arc<BTreeMap<String, Arc<Pool>>>,
     queue: Arc<Queue>,
     states: StatesApi,
@@ -46,7 +46,7 @@ impl InvokeApi {
         limits: Limits,
         (id, secret): (&str, &str),
     ) -> Self {
-        Self(Arc::new(State {
+        Self(Arc::new(InvokeState {
             functions,
             queue,
             states,
@@ -67,19 +67,22 @@ impl hyper::service::Service<Request<Incoming>> for InvokeApi {
             Ok(state
                 .answer(request)
                 .await
-                .unwrap_or_else(Failure::response))
+                .unwrap_or_else(InvokeFailure::response))
         })
     }
 }
 
-impl State {
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Failure> {
+impl InvokeState {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, InvokeFailure> {
         let (parts, body) = request.into_parts();
         let limit = self.limits.event_bytes;
         let body = body::read(body, limit, self.limits.body_timeout).await;
         let body = body.map_err(|error| match error {
-            body::Error::TooLarge => Failure::TooLarge(limit),
-            body::Error::Broken | body::Error::Stalled => Failure::Body,
+            body::Error::TooLarge => InvokeFailure::TooLarge(limit),
+            body::Error::Broken | body::Error::Stalled => InvokeFailure::Body,
         })?;
         if let Some(operation) = StatesApi::operation(&parts) {
             self.authorize(StatesApi::SERVICE, &parts, &body)?;
@@ -91,9 +94,9 @@ impl State {
             .strip_prefix(PREFIX)
             .and_then(|path| path.strip_suffix(SUFFIX))
             .filter(|_| parts.method == Method::POST)
-            .ok_or(Failure::Operation)?;
+            .ok_or(InvokeFailure::Operation)?;
         let pool = self.functions.get(name).map(Arc::clone);
-        let pool = pool.ok_or_else(|| Failure::Function(name.to_owned()))?;
+        let pool = pool.ok_or_else(|| InvokeFailure::Function(name.to_owned()))?;
         // An invocation without payload has the event `{}`.
         let event = if body.is_empty() {
             Bytes::from_static(b"{}")
@@ -101,14 +104,14 @@ impl State {
             body
         };
         if serde_json::from_slice::<serde::de::IgnoredAny>(&event).is_err() {
-            return Err(Failure::Body);
+            return Err(InvokeFailure::Body);
         }
         let kind = parts.headers.get("x-amz-invocation-type");
         match kind.map_or(b"RequestResponse" as &[u8], HeaderValue::as_bytes) {
             b"Event" => {
                 let limit = self.limits.asynchronous_event_bytes;
                 if event.len() > limit {
-                    return Err(Failure::TooLarge(limit));
+                    return Err(InvokeFailure::TooLarge(limit));
                 }
                 self.queue.push(pool, Invocation::new(event));
                 Ok(answer(StatusCode::ACCEPTED, Bytes::new()))
@@ -122,7 +125,7 @@ impl State {
                 respond(pool.invoke(&invocation, patience).await)
             }
             b"DryRun" => Ok(answer(StatusCode::NO_CONTENT, Bytes::new())),
-            _ => Err(Failure::Operation),
+            _ => Err(InvokeFailure::Operation),
         }
     }
 
@@ -131,7 +134,7 @@ impl State {
         service: &str,
         parts: &http::request::Parts,
         body: &[u8],
-    ) -> Result<(), Failure> {
+    ) -> Result<(), InvokeFailure> {
         let credentials = parts.headers.get(header::AUTHORIZATION);
         let credentials = credentials.and_then(|value| value.to_str().ok());
         let signature = credentials.and_then(sigv4::Authorization::parse);
@@ -140,27 +143,33 @@ impl State {
             signature.access_key_id == *id
                 && signature.verify(service, parts, body, secret, SystemTime::now())
         });
-        if signed { Ok(()) } else { Err(Failure::Access) }
+        if signed {
+            Ok(())
+        } else {
+            Err(InvokeFailure::Access)
+        }
     }
 }
 
 /// What the caller says of itself: JSON, in base64.
-fn client_context(parts: &http::request::Parts) -> Result<Option<String>, Failure> {
+fn client_context(parts: &http::request::Parts) -> Result<Option<String>, InvokeFailure> {
     let Some(value) = parts.headers.get("x-amz-client-context") else {
         return Ok(None);
     };
-    let bytes = BASE64.decode(value.as_bytes()).map_err(|_| Failure::Body)?;
+    let bytes = BASE64
+        .decode(value.as_bytes())
+        .map_err(|_| InvokeFailure::Body)?;
     String::from_utf8(bytes)
         .map(Some)
-        .map_err(|_| Failure::Body)
+        .map_err(|_| InvokeFailure::Body)
 }
 
 /// What a function said, or how it failed, which is an answer too.
-fn respond(result: Result<Bytes, InvokeError>) -> Result<Response<Full<Bytes>>, Failure> {
+fn respond(result: Result<Bytes, InvokeError>) -> Result<Response<Full<Bytes>>, InvokeFailure> {
     match result {
         Ok(payload) => Ok(answer(StatusCode::OK, payload)),
-        Err(InvokeError::Throttled | InvokeError::Stopping) => Err(Failure::Throttled),
-        Err(InvokeError::EventTooLarge { limit, .. }) => Err(Failure::TooLarge(limit)),
+        Err(InvokeError::Throttled | InvokeError::Stopping) => Err(InvokeFailure::Throttled),
+        Err(InvokeError::EventTooLarge { limit, .. }) => Err(InvokeFailure::TooLarge(limit)),
         Err(error) => {
             let report = json!({ "errorMessage": error.to_string() }).to_string();
             let mut response = answer(StatusCode::OK, report.into());
@@ -182,7 +191,7 @@ fn answer(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
 
 /// Why nothing was invoked.
 #[derive(Debug)]
-enum Failure {
+enum InvokeFailure {
     Access,
     Operation,
     Function(String),
@@ -191,7 +200,7 @@ enum Failure {
     Throttled,
 }
 
-impl Failure {
+impl InvokeFailure {
     fn response(self) -> Response<Full<Bytes>> {
         let (status, kind, message) = match self {
             Self::Access => (
@@ -234,9 +243,9 @@ impl Failure {
     }
 }
 
-impl std::fmt::Debug for State {
+impl std::fmt::Debug for InvokeState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State")
+        f.debug_struct("InvokeState")
             .field("queue", &self.queue)
             .finish_non_exhaustive()
     }

@@ -37,7 +37,7 @@ struct Execution {
 }
 
 /// Why there is no answer: the error's name, and what it says.
-type Refusal = (&'static str, String);
+type StatesRefusal = (&'static str, String);
 
 impl StatesApi {
     /// What its signatures are for.
@@ -99,7 +99,7 @@ impl StatesApi {
         response
     }
 
-    fn start(&self, machine: &str, name: &str, input: &str) -> Result<Value, Refusal> {
+    fn start(&self, machine: &str, name: &str, input: &str) -> Result<Value, StatesRefusal> {
         let (map, pool) = self.maps.get(machine).ok_or_else(|| {
             let message = format!("State Machine Does Not Exist: '{machine}'");
             ("StateMachineDoesNotExist", message)
@@ -146,7 +146,7 @@ impl StatesApi {
         Ok(json!({ "executionArn": execution, "startDate": started }))
     }
 
-    fn describe(&self, execution: &str) -> Result<Value, Refusal> {
+    fn describe(&self, execution: &str) -> Result<Value, StatesRefusal> {
         let executions = self.executions.lock();
         let found = executions.get(execution).ok_or_else(|| {
             let message = format!("Execution Does Not Exist: '{execution}'");
