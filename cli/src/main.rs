@@ -14,6 +14,7 @@ mod commands;
 mod connection;
 mod emulation;
 mod files;
+mod page;
 mod remedies;
 mod server;
 mod shared;
@@ -22,6 +23,7 @@ mod table;
 mod terminal;
 mod trust;
 mod usage;
+mod verdict;
 
 use clap::{CommandFactory, Parser};
 use commands::Command;
