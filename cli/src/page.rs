@@ -1,28 +1,29 @@
 //! A compile report as one HTML page: verdict, pictures, everything else as text. It refers to
 //! nothing outside itself.
 
+mod picture;
+
 use crate::terminal;
-use crate::verdict::{Mark, Verdict, dollars_a_million};
+use crate::verdict::{Mark, Verdict, dollars_a_million, rows_a_request};
 use cipherfn_compiler::Report;
-use std::fmt::Write;
+use picture::{Point, bars, points};
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--ink:#1d2733;--soft:#66727f;--line:#d8dee5;--paper:#fff;--bar:#3b6ea8;--second:#9cb9d8;--good:#1a7f4b;--fair:#a86400;--bad:#b3261e}
 @media(prefers-color-scheme:dark){:root{--ink:#e6eaef;--soft:#9aa5b1;--line:#3a444f;--paper:#161b21;--bar:#7fb0e6;--second:#3f5f82;--good:#5fd39b;--fair:#f0b35a;--bad:#ff8a80}}
 body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:60rem;margin:2rem auto;padding:0 1rem}
 h1{margin-bottom:0}h2{margin-top:2.5rem;border-bottom:1px solid var(--line)}p.soft,figcaption{color:var(--soft)}
-table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .8rem .3rem 0;vertical-align:top}tr+tr td{border-top:1px solid var(--line)}
+table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .8rem .3rem 0;vertical-align:top}tr+tr>*{border-top:1px solid var(--line)}
 .Good{color:var(--good)}.Fair{color:var(--fair)}.Bad{color:var(--bad)}.mark{font-weight:700;width:1.5rem}
-figure{margin:1rem 0}svg{width:100%;height:auto}svg text{fill:var(--ink);font-size:13px}svg text.soft{fill:var(--soft)}
+figure{margin:1rem 0;overflow-x:auto}svg{width:100%;min-width:34rem;height:auto}svg text{fill:var(--ink);font-size:13px}svg text.soft{fill:var(--soft)}
 pre{overflow-x:auto;border:1px solid var(--line);border-radius:.4rem;padding:1rem;font-size:13px;white-space:pre-wrap}";
 
-/// Width of a picture and where its bars start and end, in its own units.
-const WIDTH: f64 = 760.0;
-const LEFT: f64 = 220.0;
-const RIGHT: f64 = 560.0;
+/// Most rows that a picture shows.
+const MOST_ROWS: usize = 500;
 
-/// The page.
-pub(crate) fn page(report: &Report) -> String {
+/// The page; `scores` are the last raw scores of calibration rows, the model's and the compiled
+/// model's.
+pub(crate) fn page(report: &Report, scores: &[[f64; 2]]) -> String {
     let verdict = Verdict::of(report);
     let name = escape(&report.model.name);
     let mut body = format!(
@@ -45,8 +46,11 @@ pub(crate) fn page(report: &Report) -> String {
             body.push_str(&section(title, &format!("<ul>{items}</ul>")));
         }
     }
-    body.push_str(&section("Cost of a million rows, by stage", &cost(report)));
-    body.push_str(&section("Precision", &precision(report)));
+    body.push_str(&section("Cost by stage", &cost(report)));
+    body.push_str(&section(
+        "Precision",
+        &(precision(report) + &precision_against_cost(report) + &calibration(scores)),
+    ));
     body.push_str(&section("What the client specs reveal", &revealed(report)));
     body.push_str(&section(
         "Everything",
@@ -79,38 +83,6 @@ fn verdict_table(verdict: &Verdict) -> String {
     format!("<table>\n{}</table>\n", rows.concat())
 }
 
-/// Bars below each other, each a label, a value with its text, and a class of colour.
-fn bars(bars: &[(String, f64, String, &str)], caption: &str) -> String {
-    let most = bars
-        .iter()
-        .map(|bar| bar.1)
-        .fold(f64::MIN_POSITIVE, f64::max);
-    let mut picture = String::new();
-    for (index, (label, value, text, colour)) in bars.iter().enumerate() {
-        let y = index as f64 * 22.0;
-        let width = (RIGHT - LEFT) * value / most;
-        let _ = write!(
-            picture,
-            "<text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">{}</text>\
-             <rect x=\"{LEFT:.0}\" y=\"{:.0}\" width=\"{width:.1}\" height=\"14\" rx=\"2\" fill=\"var(--{colour})\"/>\
-             <text class=\"soft\" x=\"{:.1}\" y=\"{:.0}\">{}</text>",
-            LEFT - 8.0,
-            y + 14.0,
-            escape(&shortened(label)),
-            y + 3.0,
-            LEFT + width + 6.0,
-            y + 14.0,
-            escape(text)
-        );
-    }
-    let height = bars.len() as f64 * 22.0;
-    let caption = escape(caption);
-    format!(
-        "<figure>\n<svg viewBox=\"0 0 {WIDTH:.0} {height:.0}\" role=\"img\" aria-label=\"{caption}\">{picture}</svg>\n\
-         <figcaption>{caption}</figcaption>\n</figure>\n"
-    )
-}
-
 fn cost(report: &Report) -> String {
     let of = |rows: f64, colour: &'static str| -> Vec<(String, f64, String, &str)> {
         dollars_a_million(report, rows)
@@ -125,12 +97,21 @@ fn cost(report: &Report) -> String {
             })
             .collect()
     };
-    let mut text = bars(&of(1.0, "bar"), "One row a request, in dollars");
-    let many = crate::verdict::rows_a_request(report);
+    let stages = report.work.stages.iter().map(|stage| {
+        let time = terminal::seconds(stage.microseconds / 1e6);
+        (stage.name.clone(), stage.microseconds, time, "bar")
+    });
+    let stages: Vec<_> = stages.collect();
+    let mut text = bars(&stages, "Time of a row on one thread, predicted");
+    text.push_str(&bars(
+        &of(1.0, "bar"),
+        "A million rows, one a request, in dollars",
+    ));
+    let many = rows_a_request(report);
     if many >= 2.0 {
         text.push_str(&bars(
             &of(many, "second"),
-            &format!("{many:.0} rows a request, in dollars"),
+            &format!("A million rows, {many:.0} a request, in dollars"),
         ));
     }
     text
@@ -198,46 +179,83 @@ fn precision(report: &Report) -> String {
     text
 }
 
+/// What the same circuit would take with each gadget; nothing where there is no choice.
+fn precision_against_cost(report: &Report) -> String {
+    let all = &report.work.alternatives;
+    let is_chosen = |gadget| Some(gadget) == report.work.gadget;
+    // Of gadgets that cost the same, the one that is chosen, or gives more.
+    let known = all.iter().filter(|own| {
+        own.bits > 0.0
+            && all.iter().all(|other| {
+                other.gadget.levels != own.gadget.levels
+                    || (is_chosen(own.gadget), own.bits) >= (is_chosen(other.gadget), other.bits)
+            })
+    });
+    let known = known.map(|own| Point {
+        at: [own.bits, own.microseconds / 1000.0],
+        label: format!(
+            "{} levels, query {}",
+            own.gadget.levels,
+            terminal::bytes(own.query_row as u64)
+        ),
+        is_chosen: is_chosen(own.gadget),
+    });
+    let known: Vec<_> = known.collect();
+    if known.len() < 2 {
+        return String::new();
+    }
+    points(
+        &known,
+        ["guaranteed bits, about", "ms a row"],
+        "Precision against cost: the same circuit with other gadgets; the filled one is chosen",
+    )
+}
+
+/// The compiled model's score over the model's.
+fn calibration(scores: &[[f64; 2]]) -> String {
+    let step = scores.len().div_ceil(MOST_ROWS).max(1);
+    let rows = scores.iter().step_by(step).map(|scores| Point {
+        at: *scores,
+        label: String::new(),
+        is_chosen: true,
+    });
+    points(
+        &rows.collect::<Vec<_>>(),
+        ["score of the model", "as compiled"],
+        "Calibration rows, with simulated noise: on the diagonal where nothing is lost",
+    )
+}
+
 fn revealed(report: &Report) -> String {
     let features = &report.features;
+    let what = match features.mode.as_str() {
+        mode if mode.starts_with("grid") => "how many quantiles are shown, in how many bits",
+        "ranges" => "bits of a value",
+        _ => "how many split points are shown, in how many bits",
+    };
     let encoded: Vec<_> = features
         .encoded
         .iter()
         .map(|feature| {
-            let shown = feature.bins.map_or_else(
-                || format!("{} bits", feature.bits),
-                |bins| {
-                    format!(
-                        "{bins} bins, {} encrypted bits as {}",
-                        feature.bits, feature.form
-                    )
-                },
+            let splits = feature.bins.map(|bins| bins.saturating_sub(1));
+            let shown = splits.map_or_else(
+                || format!("its range; {} bits a value", feature.bits),
+                |splits| format!("{splits} in {} bits ({})", feature.bits, feature.form),
             );
-            (
-                feature.name.clone(),
-                f64::from(feature.bins.unwrap_or(feature.bits)),
-                shown,
-                "bar",
-            )
+            let size = splits.unwrap_or(feature.bits);
+            (feature.name.clone(), f64::from(size), shown, "bar")
         })
         .collect();
+    let caption = format!("Feature by feature ({}): {what}", features.mode);
     format!(
         "<p>Whoever has the specs learns {}.</p>\n{}",
         escape(&features.revealed),
-        bars(&encoded, &format!("Feature by feature ({})", features.mode))
+        bars(&encoded, &caption)
     )
 }
 
-/// At most 28 characters of a label, for which there is room.
-fn shortened(label: &str) -> String {
-    match label.char_indices().nth(28) {
-        Some((end, _)) => format!("{}…", &label[..end]),
-        None => label.to_owned(),
-    }
-}
-
 /// Text as HTML: names come from files.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -97,14 +97,17 @@ impl Terminal {
         self.report(value, text)
     }
 
-    /// Whether results go to a terminal whose user has not asked for none (<https://no-color.org>).
+    /// Whether results go to a terminal that has colours, and whose user has not asked for none
+    /// (<https://no-color.org>).
     fn has_colours(self) -> bool {
         let terminal = if self.stdout_is_taken {
             io::stderr().is_terminal()
         } else {
             io::stdout().is_terminal()
         };
-        terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        let told = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let is_dumb = told("TERM").is_some_and(|term| term == "dumb");
+        terminal && !is_dumb && told("NO_COLOR").is_none()
     }
 
     /// Writes text to where results go.

@@ -2,13 +2,16 @@
 //! what would help where one is bad.
 //!
 //! Time and sizes are the report's. Limits are those of the service's HTTP API and of the function
-//! as `template.yaml` sizes it; prices are those of `infra/prices.json`, summed as `infra/cost`
-//! does.
+//! as `template.yaml` sizes it.
 
 use crate::terminal;
 use cipherfn_compiler::Report;
 use cipherfn_protocol::api::{MAX_REPLY, MAX_REQUEST};
 use cipherfn_scheme::parameters::ParameterSet;
+
+mod dollars;
+
+pub(crate) use dollars::dollars_a_million;
 
 #[cfg(test)]
 mod tests;
@@ -97,7 +100,7 @@ impl Verdict {
                 mark: Mark::of(milliseconds, SLOW / 3.0, SLOW),
                 name: "time",
                 value: format!(
-                    "{} a row, predicted, one thread",
+                    "{} a row on one thread, predicted",
                     terminal::seconds(milliseconds / 1000.0)
                 ),
             },
@@ -123,8 +126,16 @@ impl Verdict {
             mark: Mark::of(bytes / 1e6, FUNCTION_MB / 4.0, FUNCTION_MB),
             name: "memory",
             value: format!(
-                "{} for a row's selectors; the function has {FUNCTION_MB:.0} MB",
-                terminal::bytes(bytes as u64)
+                "{} for a row's selectors{}",
+                terminal::bytes(bytes as u64),
+                if bytes / 1e6 > FUNCTION_MB {
+                    format!(
+                        ", more than the {FUNCTION_MB:.0} MB of a function: it expands them again \
+                         and again, in more time"
+                    )
+                } else {
+                    format!(" of the function's {FUNCTION_MB:.0} MB")
+                }
             ),
         }));
         lines.push(Line {
@@ -226,77 +237,56 @@ pub(crate) fn rows_a_request(report: &Report) -> f64 {
         .floor()
 }
 
-/// Dollars for a million rows by part, on `x86_64` with one vCPU: the sum of `infra/cost`, with the
-/// assumptions of `infra/measurements.json`.
-pub(crate) fn dollars_a_million(report: &Report, rows: f64) -> [(&'static str, f64); 8] {
-    let sizes = report.sizes;
-    let a_row = |alone: usize, shared: Option<usize>| {
-        shared.map_or(alone as f64, |shared| {
-            (shared as f64).max(alone as f64 / rows).min(alone as f64)
-        })
-    };
-    let query = rows * a_row(sizes.query_row, sizes.shared.map(|it| it.query_row));
-    let reply = rows * a_row(sizes.reply_row, sizes.shared.map(|it| it.reply_row));
-    // In millions.
-    let requests = 1.0 / rows;
-    let warm = (1.0 + (rows * report.work.predicted_microseconds / 1000.0).max(20.0)).ceil();
-    let gigabyte_seconds = requests * 1e3 * FUNCTION_MB / 1024.0 * (warm + 0.01 * 250.0);
-    let key = sizes.evaluation_key as f64;
-    let reads = 2.02 - f64::from(u8::from(sizes.evaluation_key == 0));
-    // A key serves ten thousand rows.
-    let keys = if sizes.evaluation_key > 0 { 100.0 } else { 0.0 };
-    [
-        ("Lambda, computing", gigabyte_seconds * 0.000_016_666_7),
-        ("Lambda, requests", requests * 0.2),
-        (
-            "HTTP API",
-            requests * (query.max(reply) / 524_288.0).ceil().max(1.0),
-        ),
-        ("S3, reads", requests * reads * 0.4),
-        (
-            "transfer of replies",
-            requests * (reply + 1000.0) * 1e-3 * 0.09,
-        ),
-        ("logs", requests * 2.0 * 0.53),
-        ("traces", requests * 0.05 * 5.0),
-        ("keys", keys * (key * 1e-9 * 0.023 + 25e-6)),
-    ]
-}
-
-/// What makes a row faster or smaller, with what can be said of the effect without compiling again.
+/// What makes a row faster or smaller, with the effect that is predicted for it.
 fn advice(report: &Report) -> Vec<String> {
-    let mut found = Vec::new();
     let Some(trees) = report.model.trees else {
         return vec!["fewer features: bytes fall with them".to_owned()];
     };
-    if report.features.mode.starts_with("exact") {
-        let most = 63 * report.features.encoded.len();
-        if most < trees.predicates {
-            found.push(format!(
-                "--features grid:6: at most {most} thresholds in place of {}, so bytes and memory by up to {:.0} times less; labels near a threshold may change",
-                trees.predicates,
-                trees.predicates as f64 / most as f64
-            ));
-        }
-    }
-    if let Some(gadget) = report.work.gadget.filter(|gadget| gadget.levels > 1) {
-        let part = 100.0 / f64::from(gadget.levels);
-        found.push(format!(
-            "--precision {:.0}, which may need {} gadget levels in place of {}: bytes, memory and time by up to {part:.0} % less",
-            (report.precision.guaranteed_bits - 3.0).max(4.0).floor(),
-            gadget.levels - 1,
-            gadget.levels
-        ));
-    }
+    let grid = coarser_grid(report);
+    let precision = less_precision(report);
+    let mut found: Vec<_> = grid.into_iter().chain(precision).collect();
     found.push(format!(
-        "fewer or smaller trees in training: time falls with the nodes, {} now; half of the trees, half of the time",
-        trees.nodes
+        "fewer or smaller trees in training: time falls with the nodes, {} now; with half of them, \
+         to about {}",
+        trees.nodes,
+        terminal::seconds(report.work.predicted_microseconds / 2e6)
     ));
-    if report.security.profile != "wide" {
-        found.push(
-            "--profile wide where rows come in batches: they share ciphertexts both ways"
-                .to_owned(),
-        );
-    }
     found
+}
+
+/// A grid whose thresholds are fewer than the selectors now.
+fn coarser_grid(report: &Report) -> Option<String> {
+    let now = report.work.counts?.selectors;
+    let bits = if report.features.mode.starts_with("exact") {
+        6
+    } else {
+        4
+    };
+    let most = ((1 << bits) - 1) * report.features.encoded.len() as u32;
+    (most < now).then(|| {
+        format!(
+            "--features grid:{bits}: at most {most} selectors in place of {now}, so bytes and \
+             memory fall by up to {:.0} %; labels of rows near a threshold may change",
+            100.0 * (1.0 - f64::from(most) / f64::from(now))
+        )
+    })
+}
+
+/// The gadget that is one cheaper, and what it gives.
+fn less_precision(report: &Report) -> Option<String> {
+    let least = 4.0;
+    let cheaper = report.work.alternatives.iter().filter(|other| {
+        other.bits >= least
+            && other.bits < report.precision.guaranteed_bits
+            && other.microseconds < report.work.predicted_microseconds
+    });
+    let next = cheaper.max_by(|a, b| a.bits.total_cmp(&b.bits))?;
+    Some(format!(
+        "--precision {:.1} or less: about {} and a query of {} a row, in place of {} and {}",
+        (next.bits * 10.0).floor() / 10.0,
+        terminal::seconds(next.microseconds / 1e6),
+        terminal::bytes(next.query_row as u64),
+        terminal::seconds(report.work.predicted_microseconds / 1e6),
+        terminal::bytes(report.sizes.query_row as u64),
+    ))
 }

@@ -15,7 +15,7 @@ use cipherfn_compiler::{
 use std::io::{Read, Write};
 
 /// Largest model that is read, in bytes.
-const MAX_MODEL: u64 = 1 << 30;
+const MAX_MODEL: u64 = 1 << 31;
 
 /// Compile a model to a bundle
 ///
@@ -133,7 +133,7 @@ impl Compile {
         output.finish()?;
         if let Some(mut report) = report {
             if self.report.as_ref().is_some_and(Destination::is_page) {
-                report.write_all(page::page(&compiled.report).as_bytes())?;
+                report.write_all(page::page(&compiled.report, &compiled.scores).as_bytes())?;
             } else {
                 serde_json::to_writer_pretty(&mut report, &compiled.report)?;
                 report.write_all(b"\n")?;
