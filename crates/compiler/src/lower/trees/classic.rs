@@ -1,6 +1,6 @@
 //! `TreeEnsembleClassifier` and `TreeEnsembleRegressor` (`ai.onnx.ml` 1 and 3).
 
-use super::arena::{Builder, Mode, RawNode, RawSplit};
+use super::arena::{Mode, RawNode, RawSplit, TreeBuilder};
 use super::{Described, TreeInput};
 use crate::error::CompileError;
 use crate::ir::Ensemble;
@@ -44,7 +44,7 @@ fn read(
     };
     let attributes = Attributes::read(node)?;
     let mut leaves = leaves(node, prefix, targets)?;
-    let mut builder = Builder::new(node, input);
+    let mut builder = TreeBuilder::new(node, input);
     let mut trees = Vec::new();
     for range in attributes.trees() {
         let raw = attributes.raw(node, range, input.features, &mut leaves)?;
@@ -64,12 +64,12 @@ fn read(
 }
 
 /// Leaf values by tree and node.
-type Leaves = HashMap<(i64, i64), Vec<(u32, f64)>>;
+type ListedLeaves = HashMap<(i64, i64), Vec<(u32, f64)>>;
 
 /// Most values of all leaves that are not zero.
 const MAX_VALUES: usize = 1 << 25;
 
-fn leaves(node: &Node<'_>, prefix: &str, targets: usize) -> Result<Leaves, CompileError> {
+fn leaves(node: &Node<'_>, prefix: &str, targets: usize) -> Result<ListedLeaves, CompileError> {
     let names = ["ids", "nodeids", "treeids", "weights"].map(|name| format!("{prefix}_{name}"));
     let [ids, node_ids, tree_ids, weights] = &names;
     let mut lists = (
@@ -79,7 +79,7 @@ fn leaves(node: &Node<'_>, prefix: &str, targets: usize) -> Result<Leaves, Compi
         node.each_number(weights)?,
     );
     let broken = |reason| node.invalid(format!("its \"{prefix}_*\" attributes: {reason}"));
-    let mut leaves = Leaves::new();
+    let mut leaves = ListedLeaves::new();
     let mut counted = vec![false; targets];
     let (mut read, mut kept) = (0_usize, 0_usize);
     loop {
@@ -233,7 +233,7 @@ impl Attributes {
         node: &Node,
         range: std::ops::Range<usize>,
         features: usize,
-        leaves: &mut Leaves,
+        leaves: &mut ListedLeaves,
     ) -> Result<Vec<RawNode>, CompileError> {
         let tree = self.tree_ids[range.start];
         let places: HashMap<i64, usize> = range

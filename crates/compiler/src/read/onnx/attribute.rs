@@ -1,7 +1,7 @@
 //! Attributes of nodes. Their lists stay in the file until they are asked for: those of large tree
 //! ensembles are nearly all of it.
 
-use super::fields::{Fields, Floats, Integers};
+use super::fields::{Fields, ListedFloats, ListedIntegers};
 use super::proto::TensorProto;
 use prost::Message;
 
@@ -63,12 +63,12 @@ impl<'a> Attribute<'a> {
         Ok(Some(tensor))
     }
 
-    pub(super) const fn each_int(&self) -> Integers<'a> {
-        Integers::of(self.message, INTS)
+    pub(super) const fn each_int(&self) -> ListedIntegers<'a> {
+        ListedIntegers::of(self.message, INTS)
     }
 
-    pub(super) const fn each_float(&self) -> Floats<'a> {
-        Floats::of(self.message, FLOATS)
+    pub(super) const fn each_float(&self) -> ListedFloats<'a> {
+        ListedFloats::of(self.message, FLOATS)
     }
 
     pub(super) fn each_text(&self) -> impl Iterator<Item = Result<&'a [u8], String>> + use<'a> {

@@ -4,7 +4,7 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 
 /// A field's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Value<'a> {
+pub(super) enum FieldValue<'a> {
     Varint(u64),
     Fixed32([u8; 4]),
     /// A string, a message, or numbers in a row.
@@ -27,27 +27,27 @@ impl<'a> Fields<'a> {
         self.0.len()
     }
 
-    fn field(&mut self) -> Result<(u32, Value<'a>), String> {
+    fn field(&mut self) -> Result<(u32, FieldValue<'a>), String> {
         let bytes = &mut self.0;
         let (tag, wire) = decode_key(bytes).map_err(|error| error.to_string())?;
         let value = match wire {
-            WireType::Varint => Value::Varint(varint(bytes)?),
+            WireType::Varint => FieldValue::Varint(varint(bytes)?),
             WireType::ThirtyTwoBit => {
                 let (value, rest) = bytes.split_first_chunk().ok_or(CUT_OFF)?;
                 *bytes = rest;
-                Value::Fixed32(*value)
+                FieldValue::Fixed32(*value)
             }
             WireType::LengthDelimited => {
                 let len = usize::try_from(varint(bytes)?).ok();
                 let parts = len.and_then(|len| bytes.split_at_checked(len));
                 let (value, rest) = parts.ok_or(CUT_OFF)?;
                 *bytes = rest;
-                Value::Bytes(value)
+                FieldValue::Bytes(value)
             }
             WireType::SixtyFourBit | WireType::StartGroup | WireType::EndGroup => {
                 skip_field(wire, tag, bytes, DecodeContext::default())
                     .map_err(|error| error.to_string())?;
-                Value::Other
+                FieldValue::Other
             }
         };
         Ok((tag, value))
@@ -55,7 +55,7 @@ impl<'a> Fields<'a> {
 }
 
 impl<'a> Iterator for Fields<'a> {
-    type Item = Result<(u32, Value<'a>), String>;
+    type Item = Result<(u32, FieldValue<'a>), String>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.0.is_empty() {
@@ -69,7 +69,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-impl<'a> Value<'a> {
+impl<'a> FieldValue<'a> {
     /// A string's or a message's bytes.
     pub(super) fn bytes(self) -> Result<&'a [u8], String> {
         match self {
@@ -101,7 +101,7 @@ impl<'a> Value<'a> {
 
 /// The integers of a repeated field, one a field or many in a row.
 #[derive(Clone, Debug)]
-pub(super) struct Integers<'a> {
+pub(super) struct ListedIntegers<'a> {
     fields: Fields<'a>,
     tag: u32,
     row: &'a [u8],
@@ -109,13 +109,13 @@ pub(super) struct Integers<'a> {
 
 /// The floats of one.
 #[derive(Clone, Debug)]
-pub(super) struct Floats<'a> {
+pub(super) struct ListedFloats<'a> {
     fields: Fields<'a>,
     tag: u32,
     row: &'a [u8],
 }
 
-impl<'a> Integers<'a> {
+impl<'a> ListedIntegers<'a> {
     pub(super) const fn of(message: &'a [u8], tag: u32) -> Self {
         Self {
             fields: Fields::of(message),
@@ -125,7 +125,7 @@ impl<'a> Integers<'a> {
     }
 }
 
-impl<'a> Floats<'a> {
+impl<'a> ListedFloats<'a> {
     pub(super) const fn of(message: &'a [u8], tag: u32) -> Self {
         Self {
             fields: Fields::of(message),
@@ -135,14 +135,14 @@ impl<'a> Floats<'a> {
     }
 }
 
-impl Iterator for Integers<'_> {
+impl Iterator for ListedIntegers<'_> {
     type Item = Result<i64, String>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.row.is_empty() {
             match next_of(&mut self.fields, self.tag)? {
-                Ok(Value::Bytes(row)) => self.row = row,
-                value => return Some(value.and_then(Value::integer)),
+                Ok(FieldValue::Bytes(row)) => self.row = row,
+                value => return Some(value.and_then(FieldValue::integer)),
             }
         }
         let value = varint(&mut self.row);
@@ -153,14 +153,14 @@ impl Iterator for Integers<'_> {
     }
 }
 
-impl Iterator for Floats<'_> {
+impl Iterator for ListedFloats<'_> {
     type Item = Result<f32, String>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.row.is_empty() {
             match next_of(&mut self.fields, self.tag)? {
-                Ok(Value::Bytes(row)) => self.row = row,
-                value => return Some(value.and_then(Value::float)),
+                Ok(FieldValue::Bytes(row)) => self.row = row,
+                value => return Some(value.and_then(FieldValue::float)),
             }
         }
         if let Some((value, rest)) = self.row.split_first_chunk() {
@@ -173,7 +173,7 @@ impl Iterator for Floats<'_> {
 }
 
 /// The next field with this tag.
-fn next_of<'a>(fields: &mut Fields<'a>, tag: u32) -> Option<Result<Value<'a>, String>> {
+fn next_of<'a>(fields: &mut Fields<'a>, tag: u32) -> Option<Result<FieldValue<'a>, String>> {
     fields.find_map(|field| match field {
         Ok((own, value)) => (own == tag).then_some(Ok(value)),
         Err(error) => Some(Err(error)),

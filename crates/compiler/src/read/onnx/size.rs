@@ -2,7 +2,7 @@
 //! memory, so counts are checked before [`prost`] makes anything.
 
 use super::attribute::Attribute;
-use super::fields::{Fields, Value};
+use super::fields::{FieldValue, Fields};
 use crate::error::CompileError;
 
 /// Most units of memory: one for a string, [`MESSAGE`] for a message. A unit is about 24 bytes.
@@ -14,7 +14,7 @@ const MAX_DECODED: usize = 128 << 20;
 
 /// Messages that are decoded.
 #[derive(Clone, Copy)]
-enum Kind {
+enum MessageKind {
     Model,
     Graph,
     Node,
@@ -28,7 +28,7 @@ enum Kind {
     Leaf,
 }
 
-impl Kind {
+impl MessageKind {
     /// The message in field `tag`, if there is one.
     fn field(self, tag: u32) -> Option<Self> {
         Some(match (self, tag) {
@@ -52,7 +52,7 @@ impl Kind {
 pub(crate) fn check(bytes: &[u8]) -> Result<(), CompileError> {
     let mut found = Found::default();
     found
-        .count(bytes, Kind::Model)
+        .count(bytes, MessageKind::Model)
         .map_err(|reason| CompileError::NotOnnx { reason })?;
     if found.units > MAX_UNITS {
         return Err(CompileError::invalid(
@@ -83,7 +83,7 @@ struct Found {
 }
 
 impl Found {
-    fn count(&mut self, message: &[u8], kind: Kind) -> Result<(), String> {
+    fn count(&mut self, message: &[u8], kind: MessageKind) -> Result<(), String> {
         let mut fields = Fields::of(message);
         let mut left = message.len();
         while let Some(field) = fields.next()
@@ -92,10 +92,10 @@ impl Found {
             let (tag, value) = field?;
             let len = left - fields.len();
             left = fields.len();
-            if matches!(kind, Kind::Attribute) && Attribute::is_list(tag) {
+            if matches!(kind, MessageKind::Attribute) && Attribute::is_list(tag) {
                 self.lists += len;
             }
-            let Value::Bytes(bytes) = value else {
+            let FieldValue::Bytes(bytes) = value else {
                 continue;
             };
             match kind.field(tag) {
