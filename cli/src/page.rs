@@ -98,8 +98,8 @@ fn cost(report: &Report) -> String {
             .collect()
     };
     let stages = report.work.stages.iter().map(|stage| {
-        let time = terminal::seconds(stage.microseconds / 1e6);
-        (stage.name.clone(), stage.microseconds, time, "bar")
+        let time = terminal::seconds(stage.microseconds.get() / 1e6);
+        (stage.name.clone(), stage.microseconds.get(), time, "bar")
     });
     let stages: Vec<_> = stages.collect();
     let mut text = bars(&stages, "Time of a row on one thread, predicted");
@@ -192,7 +192,7 @@ fn precision_against_cost(report: &Report) -> String {
             })
     });
     let known = known.map(|own| Point {
-        at: [own.bits, own.microseconds / 1000.0],
+        at: [own.bits, own.microseconds.get() / 1000.0],
         label: format!(
             "{} levels, query {}",
             own.gadget.levels,

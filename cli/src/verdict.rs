@@ -75,7 +75,7 @@ pub(crate) struct Verdict {
 impl Verdict {
     /// On the model of this report.
     pub(crate) fn of(report: &Report) -> Self {
-        let milliseconds = report.work.predicted_microseconds / 1000.0;
+        let milliseconds = report.work.predicted_microseconds.get() / 1000.0;
         let (query, reply) = (report.sizes.query_row, report.sizes.reply_row);
         let memory = selector_bytes(report);
         let rows = rows_a_request(report);
@@ -233,7 +233,7 @@ pub(crate) fn rows_a_request(report: &Report) -> f64 {
     }
     fits(MAX_REQUEST, query)
         .min(fits(MAX_REPLY, reply))
-        .min(TIMEOUT * 1000.0 / report.work.predicted_microseconds)
+        .min(TIMEOUT * 1000.0 / report.work.predicted_microseconds.get())
         .floor()
 }
 
@@ -249,7 +249,7 @@ fn advice(report: &Report) -> Vec<String> {
         "fewer or smaller trees in training: time falls with the nodes, {} now; with half of them, \
          to about {}",
         trees.nodes,
-        terminal::seconds(report.work.predicted_microseconds / 2e6)
+        terminal::seconds(report.work.predicted_microseconds.get() / 2e6)
     ));
     found
 }
@@ -278,15 +278,15 @@ fn less_precision(report: &Report) -> Option<String> {
     let cheaper = report.work.alternatives.iter().filter(|other| {
         other.bits >= least
             && other.bits < report.precision.guaranteed_bits
-            && other.microseconds < report.work.predicted_microseconds
+            && other.microseconds.get() < report.work.predicted_microseconds.get()
     });
     let next = cheaper.max_by(|a, b| a.bits.total_cmp(&b.bits))?;
     Some(format!(
         "--precision {:.1} or less: about {} and a query of {} a row, in place of {} and {}",
         (next.bits * 10.0).floor() / 10.0,
-        terminal::seconds(next.microseconds / 1e6),
+        terminal::seconds(next.microseconds.get() / 1e6),
         terminal::bytes(next.query_row as u64),
-        terminal::seconds(report.work.predicted_microseconds / 1e6),
+        terminal::seconds(report.work.predicted_microseconds.get() / 1e6),
         terminal::bytes(report.sizes.query_row as u64),
     ))
 }

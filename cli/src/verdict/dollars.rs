@@ -16,7 +16,7 @@ pub(crate) fn dollars_a_million(report: &Report, rows: f64) -> [(&'static str, f
     let reply = rows * a_row(sizes.reply_row, sizes.shared.map(|it| it.reply_row));
     // In millions.
     let requests = 1.0 / rows;
-    let computed = rows * report.work.predicted_microseconds / 1000.0;
+    let computed = rows * report.work.predicted_microseconds.get() / 1000.0;
     let warm = (assumed::OVERHEAD_MS + computed.max(assumed::S3_WAIT_MS)).ceil();
     let billed = warm + assumed::COLD_SHARE * assumed::COLD_MS;
     let gigabyte_seconds = requests * 1e3 * FUNCTION_MB / 1024.0 * billed;

@@ -5,6 +5,7 @@
 //! so a new parameter set needs no table of its own.
 
 use crate::options::Profile;
+use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::parameters::{Packing, ParameterSet};
 use serde::{Deserialize, Serialize};
@@ -77,14 +78,14 @@ impl Costs {
         }
     }
 
-    /// Microseconds of one row of a levelled circuit.
-    pub(crate) fn microseconds(&self, work: &Work, gadget: Gadget) -> f64 {
+    /// Time of one row of a levelled circuit.
+    pub(crate) fn time(&self, work: &Work, gadget: Gadget) -> Microseconds {
         let stages = self.stages(work, gadget);
         stages.iter().map(|stage| stage.1).sum()
     }
 
     /// The same by what they are spent on.
-    pub(crate) fn stages(&self, work: &Work, gadget: Gadget) -> [(&'static str, f64); 5] {
+    pub(crate) fn stages(&self, work: &Work, gadget: Gadget) -> [(&'static str, Microseconds); 5] {
         let levels = f64::from(gadget.levels);
         let selectors = f64::from(work.selectors);
         let expansion = if work.slots > 0 {
@@ -104,11 +105,12 @@ impl Costs {
             ("products", products),
             ("reply", self.reply()),
         ]
+        .map(|(stage, time)| (stage, Microseconds::new(time)))
     }
 
-    /// Microseconds of one row of a linear map whose features fill `ciphertexts` ciphertexts, by
+    /// Time of one row of a linear map whose features fill `ciphertexts` ciphertexts, by
     /// what they are spent on.
-    pub(crate) fn linear_stages(&self, ciphertexts: usize) -> [(&'static str, f64); 3] {
+    pub(crate) fn linear_stages(&self, ciphertexts: usize) -> [(&'static str, Microseconds); 3] {
         let masks = (self.polynomials - 1.0) * self.size * MASK_WORD;
         let product = self.polynomials * (self.forward() + self.size / 2.0 * PRODUCT);
         [
@@ -116,6 +118,7 @@ impl Costs {
             ("products", product * ciphertexts as f64),
             ("reply", self.reply()),
         ]
+        .map(|(stage, time)| (stage, Microseconds::new(time)))
     }
 
     fn transform(&self) -> f64 {
@@ -184,12 +187,12 @@ fn levels_a_slot(packing: &Packing) -> f64 {
 }
 
 /// What a profile minimises; only differences count.
-pub(crate) fn price(profile: Profile, microseconds: f64, query: f64, key: usize) -> f64 {
+pub(crate) fn price(profile: Profile, time: Microseconds, query: f64, key: usize) -> f64 {
     match profile {
         Profile::Balanced | Profile::Keyless | Profile::Wide => {
-            microseconds + query * MICROSECONDS_A_BYTE
+            time.get() + query * MICROSECONDS_A_BYTE
         }
         // Bytes first; time decides between equals.
-        Profile::Compact => (query + key as f64) * 1e6 + microseconds,
+        Profile::Compact => (query + key as f64) * 1e6 + time.get(),
     }
 }

@@ -1,6 +1,7 @@
 //! The compile report: what was compiled, what it reveals, how precise it is, what it costs.
 
 use crate::cost::Work;
+use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::Gadget;
 use serde::{Deserialize, Serialize};
 
@@ -161,8 +162,8 @@ pub struct WorkReport {
     pub gadget: Option<Gadget>,
     /// Counts; none for linear models.
     pub counts: Option<Work>,
-    /// Predicted microseconds on one thread.
-    pub predicted_microseconds: f64,
+    /// Predicted time on one thread.
+    pub predicted_microseconds: Microseconds,
     /// What they are spent on.
     #[serde(default)]
     pub stages: Vec<Stage>,
@@ -176,8 +177,8 @@ pub struct WorkReport {
 pub struct Stage {
     /// What is done.
     pub name: String,
-    /// Predicted microseconds on one thread.
-    pub microseconds: f64,
+    /// Predicted time on one thread.
+    pub microseconds: Microseconds,
 }
 
 /// What another gadget would give.
@@ -187,8 +188,8 @@ pub struct Alternative {
     pub gadget: Gadget,
     /// Bits that it would guarantee, about.
     pub bits: f64,
-    /// Predicted microseconds on one thread.
-    pub microseconds: f64,
+    /// Predicted time on one thread.
+    pub microseconds: Microseconds,
     /// Bytes of a query row.
     pub query_row: usize,
 }
@@ -198,10 +199,10 @@ impl WorkReport {
     pub(crate) fn of(
         gadget: Option<Gadget>,
         counts: Option<Work>,
-        stages: &[(&str, f64)],
+        stages: &[(&str, Microseconds)],
         alternatives: Vec<Alternative>,
     ) -> Self {
-        let stages = stages.iter().filter(|stage| stage.1 > 0.0);
+        let stages = stages.iter().filter(|stage| stage.1.get() > 0.0);
         let stages: Vec<Stage> = stages
             .map(|(name, microseconds)| Stage {
                 name: (*name).to_owned(),
@@ -222,7 +223,7 @@ impl WorkReport {
         let mut stages = self.stages.clone();
         for stage in &other.stages {
             match stages.iter_mut().find(|own| own.name == stage.name) {
-                Some(own) => own.microseconds += stage.microseconds,
+                Some(own) => own.microseconds = own.microseconds + stage.microseconds,
                 None => stages.push(stage.clone()),
             }
         }

@@ -7,6 +7,7 @@ use crate::families::trees::inputs::Weighing;
 use crate::families::trees::lower::{Lowered, Shape, lower};
 use crate::options::Profile;
 use crate::report::Alternative;
+use cipherfn_program::{Microseconds, TorusFraction};
 use cipherfn_protocol::specs::Gadget;
 
 mod precision;
@@ -56,15 +57,15 @@ pub(crate) struct Choice {
     /// Score units a unit, one a coefficient.
     pub units: Vec<f64>,
     /// Torus amplitude of an input at the end of its range, where leaves weigh inputs.
-    pub delta: f64,
+    pub delta: TorusFraction,
     /// Bound on the error of each coefficient.
     pub budget: Budget,
     /// Guaranteed bits of the worst coefficient.
     pub bits: f64,
     /// Work for one row.
     pub work: Work,
-    /// Predicted microseconds for it, by what they are spent on.
-    pub stages: [(&'static str, f64); 5],
+    /// Predicted time for it, by what it is spent on.
+    pub stages: [(&'static str, Microseconds); 5],
     /// What each gadget would give.
     pub alternatives: Vec<Alternative>,
 }
@@ -120,7 +121,7 @@ fn settle(problem: &Problem<'_>, rough: &Structure, shape: Shape, gadget: Gadget
     let bits = coefficients
         .enumerate()
         .map(|(coefficient, ((half, unit), rounding))| {
-            let precision = (1.5 * budget.error.0 / resolution + rounding) * unit;
+            let precision = (1.5 * budget.error.get() / resolution + rounding) * unit;
             (problem.extent(coefficient, *half) / precision).log2()
         });
     let bits = bits.fold(f64::INFINITY, f64::min);
@@ -131,7 +132,7 @@ fn settle(problem: &Problem<'_>, rough: &Structure, shape: Shape, gadget: Gadget
         gadget,
         lowered,
         units,
-        delta,
+        delta: TorusFraction::new(delta),
         budget,
         bits,
         work,

@@ -7,6 +7,7 @@ use crate::error::CompileError;
 
 /// Most units of memory: one for a string, [`MESSAGE`] for a message. A unit is about 24 bytes.
 const MAX_UNITS: usize = 1 << 23;
+/// Units of a message: about 400 bytes for its struct, beside what it holds.
 const MESSAGE: usize = 16;
 /// Most bytes that are decoded at once: all but the lists of attributes, which are read where they
 /// lie.

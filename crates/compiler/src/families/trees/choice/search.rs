@@ -84,7 +84,7 @@ impl<'a> Search<'a> {
                 Alternative {
                     gadget: *gadget,
                     bits,
-                    microseconds: self.costs.microseconds(&work, *gadget),
+                    microseconds: self.costs.time(&work, *gadget),
                     query_row: backend.query_bytes(work.selectors, *gadget),
                 }
             })
@@ -242,7 +242,7 @@ impl<'a> Search<'a> {
         } = self.problem;
         price(
             *profile,
-            self.costs.microseconds(work, gadget),
+            self.costs.time(work, gadget),
             backend.priced_query_bytes(work, gadget, *profile),
             backend.key_bytes(),
         )
