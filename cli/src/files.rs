@@ -135,6 +135,11 @@ impl Destination {
         }
     }
 
+    /// Whether its name is that of an HTML page.
+    pub(crate) fn is_page(&self) -> bool {
+        matches!(self, Self::File(path) if path.extension().is_some_and(|it| it.eq_ignore_ascii_case("html")))
+    }
+
     /// Whether it takes standard output, so that nothing else may be written there.
     pub(crate) fn is_stdout(&self) -> bool {
         *self == Self::Stdout

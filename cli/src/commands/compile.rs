@@ -2,24 +2,27 @@
 
 use crate::files::{Content, Destination, InputSource};
 use crate::limits;
+use crate::page;
 use crate::shared::Force;
 use crate::table::TableOptions;
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
+use crate::verdict::Verdict;
 use anyhow::{Context, Result};
 use cipherfn_compiler::{
-    Calibration, ColumnSource, CompileError, Expected, FeatureMode, Options, Profile,
+    Calibration, ColumnSource, CompileError, Expected, FeatureMode, Options, Profile, Report,
 };
 use std::io::{Read, Write};
 
 /// Largest model that is read, in bytes.
-const MAX_MODEL: u64 = 1 << 30;
+const MAX_MODEL: u64 = 1 << 31;
 
 /// Compile a model to a bundle
 ///
 /// Reads ONNX models, and what XGBoost (.json, .ubj), LightGBM (.txt) and CatBoost (.json) save.
-/// Prints a report: precision guaranteed, predicted time, sizes, and what the client specs reveal
-/// of the model.
+/// Prints a verdict: fidelity, predicted time, sizes, memory, cost, rows a request, each with a mark
+/// (✓ good, ! worth a look, ✗ something has to change), and what would help. The whole report, with
+/// what the client specs reveal of the model, is for --verbose, --report and `cipherfn inspect`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cipherfn compile model.onnx --calibration train.csv --target target -o fraud.cfn
@@ -82,9 +85,12 @@ pub(crate) struct Compile {
     /// [default: 0, 1, ...]
     #[arg(long, value_name = "NAME,NAME...", value_delimiter = ',')]
     classes: Option<Vec<String>>,
-    /// Write the report as JSON to this file too
+    /// Write the report to this file too: a page with pictures if it ends in .html, otherwise JSON
     #[arg(long, value_name = "FILE")]
     report: Option<Destination>,
+    /// Print the whole report below the verdict
+    #[arg(short, long)]
+    verbose: bool,
     #[command(flatten)]
     force: Force,
     #[command(flatten, next_help_heading = "Tables")]
@@ -126,13 +132,37 @@ impl Compile {
         output.write_all(&cipherfn_engine::bundle::write(&compiled.bundle)?)?;
         output.finish()?;
         if let Some(mut report) = report {
-            serde_json::to_writer_pretty(&mut report, &compiled.report)?;
-            report.write_all(b"\n")?;
+            if self.report.as_ref().is_some_and(Destination::is_page) {
+                report.write_all(page::page(&compiled.report, &compiled.scores).as_bytes())?;
+            } else {
+                serde_json::to_writer_pretty(&mut report, &compiled.report)?;
+                report.write_all(b"\n")?;
+            }
             report.finish()?;
+        }
+        if terminal.is_quiet() {
+            for warning in &compiled.report.warnings {
+                terminal::warning(warning);
+            }
         }
         terminal
             .beside_data(self.output.is_stdout())
-            .summary(&compiled.report, || compiled.report.to_string())
+            .summary(&compiled.report, || self.text(&compiled.report))
+    }
+
+    /// The verdict, then warnings, or everything.
+    fn text(&self, report: &Report) -> String {
+        let mut text = Verdict::of(report).text(report);
+        if self.verbose {
+            text = format!("{text}\n\n{report}");
+        } else {
+            for warning in &report.warnings {
+                text = format!("{text}\nwarning     {warning}");
+            }
+            let more = "\nnote        --verbose shows everything, --report FILE.html with pictures";
+            text.push_str(more);
+        }
+        terminal::wrapped(&text)
     }
 
     fn calibration(&self) -> Result<Calibration<Box<dyn Read + Send>>> {

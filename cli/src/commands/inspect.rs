@@ -43,7 +43,7 @@ impl Inspect {
                 ("specs hash", specs.hash().to_string()),
                 ("columns", columns.join(", ")),
             ]);
-            format!("{facts}\n\n{report}")
+            terminal::wrapped(&format!("{facts}\n\n{report}"))
         })
     }
 }

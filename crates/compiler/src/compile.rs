@@ -36,6 +36,9 @@ pub struct Compiled {
     pub specs: SpecsDocument,
     /// The report, parsed.
     pub report: Report,
+    /// The last raw score of simulated calibration rows, the model's and the compiled model's. No
+    /// part of the bundle: the rows are the developer's.
+    pub scores: Vec<[f64; 2]>,
 }
 
 /// Stack of the compiling thread: trees are followed recursively, with a test for each index bit of
@@ -150,6 +153,7 @@ impl Compilation<'_> {
             cells: &rows.target_cells,
         };
         let (targets, target_warnings) = targets.assess(&model, &simulated);
+        let scores = simulated.iter().map(|row| row.scores).collect();
         let doubts = Doubts {
             model: &model,
             features: &own,
@@ -226,6 +230,7 @@ impl Compilation<'_> {
             bundle,
             specs,
             report,
+            scores,
         })
     }
 }

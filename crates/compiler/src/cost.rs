@@ -80,6 +80,12 @@ impl Costs {
 
     /// Time of one row of a levelled circuit.
     pub(crate) fn time(&self, work: &Work, gadget: Gadget) -> Microseconds {
+        let stages = self.stages(work, gadget);
+        stages.iter().map(|stage| stage.1).sum()
+    }
+
+    /// The same by what they are spent on.
+    pub(crate) fn stages(&self, work: &Work, gadget: Gadget) -> [(&'static str, Microseconds); 5] {
         let levels = f64::from(gadget.levels);
         let selectors = f64::from(work.selectors);
         let expansion = if work.slots > 0 {
@@ -92,14 +98,27 @@ impl Costs {
             + f64::from(work.polynomial_selects) * (self.scalar(levels) + levels * self.forward());
         let products = f64::from(work.products) * self.product();
         let memory = selectors * levels * self.rows_products() * 16.0 * MEMORY;
-        Microseconds::new(expansion + choices + memory + products + self.reply())
+        [
+            ("expanding the query", expansion),
+            ("choices", choices),
+            ("reading selectors", memory),
+            ("products", products),
+            ("reply", self.reply()),
+        ]
+        .map(|(stage, time)| (stage, Microseconds::new(time)))
     }
 
-    /// Time of one row of a linear map whose features fill `ciphertexts` ciphertexts.
-    pub(crate) fn linear_time(&self, ciphertexts: usize) -> Microseconds {
+    /// Time of one row of a linear map whose features fill `ciphertexts` ciphertexts, by
+    /// what they are spent on.
+    pub(crate) fn linear_stages(&self, ciphertexts: usize) -> [(&'static str, Microseconds); 3] {
         let masks = (self.polynomials - 1.0) * self.size * MASK_WORD;
         let product = self.polynomials * (self.forward() + self.size / 2.0 * PRODUCT);
-        Microseconds::new((masks + product) * ciphertexts as f64 + self.reply())
+        [
+            ("expanding the query", masks * ciphertexts as f64),
+            ("products", product * ciphertexts as f64),
+            ("reply", self.reply()),
+        ]
+        .map(|(stage, time)| (stage, Microseconds::new(time)))
     }
 
     fn transform(&self) -> f64 {

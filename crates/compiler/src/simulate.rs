@@ -40,6 +40,8 @@ pub(crate) struct SimulatedRow {
     pub exact: Vec<Tensor>,
     /// The compiled model's.
     pub simulated: Vec<Tensor>,
+    /// The last raw score, of both.
+    pub scores: [f64; 2],
 }
 
 impl Simulation<'_> {
@@ -82,6 +84,7 @@ impl Simulation<'_> {
                 index,
                 exact: margins::outputs(self.model, &exact)?,
                 simulated: margins::outputs(self.model, &decoded)?,
+                scores: [&exact, &decoded].map(|scores| scores.last().copied().unwrap_or(0.0)),
             };
             if agreement.has_labels {
                 let equal = margins::same_labels(self.model, &row.exact, &row.simulated);

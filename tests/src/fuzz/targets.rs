@@ -72,6 +72,7 @@ pub const TARGETS: &[Target] = &[
         seeds: &[
             "models/bins_one_hot/model.onnx",
             "models/power_ridge/model.onnx",
+            "models/rf_iris/model.onnx",
         ],
         run: model,
         framed: false,

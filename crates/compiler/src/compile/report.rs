@@ -7,7 +7,7 @@ use crate::model::Model;
 use crate::options::{FeatureMode, Options};
 use crate::report::{
     Agreement, FeatureReport, ModelReport, PrecisionReport, Report, SecurityReport, SharedSizes,
-    SizeReport, TargetReport, WorkReport,
+    SizeReport, TargetReport,
 };
 use cipherfn_protocol::specs::ScoreDecoding;
 use cipherfn_scheme::noise::Deviation;
@@ -226,12 +226,7 @@ fn join(one: &Facts, other: &Facts) -> Facts {
         bits: worse.bits,
         range_of: worse.range_of,
         features: features(&one.features, &other.features),
-        work: WorkReport {
-            gadget: one.work.gadget.or(other.work.gadget),
-            counts: one.work.counts.or(other.work.counts),
-            predicted_microseconds: one.work.predicted_microseconds
-                + other.work.predicted_microseconds,
-        },
+        work: one.work.join(&other.work),
         trees: one.trees.or(other.trees),
         query_bytes: one.query_bytes + other.query_bytes,
         reply_bytes: one.reply_bytes + other.reply_bytes,

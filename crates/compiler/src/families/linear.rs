@@ -93,11 +93,12 @@ impl Family for LinearModel {
                 bits: fit.bits,
                 range_of: "the calibration rows",
                 features: feature_report(&features.names, fit.body_bits.get()),
-                work: WorkReport {
-                    gadget: None,
-                    counts: None,
-                    predicted_microseconds: Costs::of(backend.set).linear_time(ciphertexts),
-                },
+                work: WorkReport::of(
+                    None,
+                    None,
+                    &Costs::of(backend.set).linear_stages(ciphertexts),
+                    Vec::new(),
+                ),
                 trees: None,
                 query_bytes: fit.query_bytes(backend),
                 reply_bytes: backend.reply_bytes(coefficients.len(), fit.reply_bits),

@@ -6,6 +6,7 @@ use crate::families::trees::binned::BinnedEnsemble;
 use crate::families::trees::inputs::Weighing;
 use crate::families::trees::lower::{Lowered, Shape, lower};
 use crate::options::Profile;
+use crate::report::Alternative;
 use cipherfn_program::{Microseconds, TorusFraction};
 use cipherfn_protocol::specs::Gadget;
 
@@ -63,8 +64,10 @@ pub(crate) struct Choice {
     pub bits: f64,
     /// Work for one row.
     pub work: Work,
-    /// Predicted time for it.
-    pub time: Microseconds,
+    /// Predicted time for it, by what it is spent on.
+    pub stages: [(&'static str, Microseconds); 5],
+    /// What each gadget would give.
+    pub alternatives: Vec<Alternative>,
 }
 
 /// Candidates that are looked at in their final units: the leaves' rounding makes more subtrees
@@ -78,7 +81,7 @@ pub(crate) fn choose(problem: &Problem<'_>) -> Choice {
     candidates.sort_by(|a, b| a.order(b, problem.target));
     candidates.dedup_by(|a, b| (&a.shape, a.gadget) == (&b.shape, b.gadget));
     let mut best: Option<Choice> = None;
-    for candidate in candidates.into_iter().take(MAX_SETTLED) {
+    for candidate in candidates.iter().take(MAX_SETTLED) {
         let rough = search.structure(&candidate.shape);
         let choice = settle(problem, rough, candidate.shape.clone(), candidate.gadget);
         let reached = choice.bits >= problem.target;
@@ -89,7 +92,9 @@ pub(crate) fn choose(problem: &Problem<'_>) -> Choice {
             break;
         }
     }
-    best.expect("every ensemble can be lowered")
+    let mut best = best.expect("every ensemble can be lowered");
+    best.alternatives = search.alternatives(&best.shape, &candidates);
+    best
 }
 
 /// A shape's circuit in its final units, from the one in provisional units.
@@ -121,7 +126,7 @@ fn settle(problem: &Problem<'_>, rough: &Structure, shape: Shape, gadget: Gadget
         });
     let bits = bits.fold(f64::INFINITY, f64::min);
     let work = lowered.work(gadget, backend);
-    let time = Costs::of(backend.set).time(&work, gadget);
+    let stages = Costs::of(backend.set).stages(&work, gadget);
     Choice {
         shape,
         gadget,
@@ -131,6 +136,7 @@ fn settle(problem: &Problem<'_>, rough: &Structure, shape: Shape, gadget: Gadget
         budget,
         bits,
         work,
-        time,
+        stages,
+        alternatives: Vec::new(),
     }
 }

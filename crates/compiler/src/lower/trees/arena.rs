@@ -48,7 +48,7 @@ pub(super) enum Mode {
 
 /// Builds trees and collects what they need.
 pub(super) struct TreeBuilder<'a> {
-    pub(super) node: &'a Node,
+    pub(super) node: &'a Node<'a>,
     kind: SourceKind,
     /// Nodes that may still be made.
     room: usize,
@@ -56,7 +56,7 @@ pub(super) struct TreeBuilder<'a> {
 }
 
 impl<'a> TreeBuilder<'a> {
-    pub(super) fn new(node: &'a Node, input: &TreeInput) -> Self {
+    pub(super) fn new(node: &'a Node<'a>, input: &TreeInput) -> Self {
         Self {
             node,
             kind: input.kind,

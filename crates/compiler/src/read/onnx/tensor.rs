@@ -129,7 +129,7 @@ fn content(tensor: &TensorProto) -> Result<Tensor, String> {
             tensor
                 .string_data
                 .iter()
-                .map(|bytes| text(bytes))
+                .map(|bytes| text(bytes).map(str::to_owned))
                 .collect::<Result<_, _>>()?,
         ),
         2 | 9 if from_raw => Tensor::I64(chunks(raw, |[byte]: [u8; 1]| i64::from(byte))?),
@@ -157,6 +157,6 @@ fn chunks<const N: usize, T>(raw: &[u8], read: impl Fn([u8; N]) -> T) -> Result<
 }
 
 /// Bytes of a string attribute or tensor.
-pub(crate) fn text(bytes: &[u8]) -> Result<String, String> {
-    String::from_utf8(bytes.to_vec()).map_err(|_| "it holds a string that is not UTF-8".into())
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|_| "it holds a string that is not UTF-8".into())
 }
