@@ -4,7 +4,7 @@
 //! multiply-adds of transformed ones. Counting both and what they read gives the time of any ring,
 //! so a new parameter set needs no table of its own.
 
-use crate::options::Profile;
+use crate::options::{Prefer, Profile};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::parameters::{Packing, ParameterSet};
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,9 @@ const MEMORY: f64 = 1e-4;
 /// Price of a query byte in microseconds: 1 ms for a packed ciphertext of 12.3 KB, which is what a
 /// slow uplink (100 Mbit/s) takes for it.
 const MICROSECONDS_A_BYTE: f64 = 1000.0 / 12_300.0;
+/// How much less a byte counts where time is preferred (an uplink of 1 Gbit/s), and more where size
+/// is (10 Mbit/s).
+const PREFERENCE: f64 = 10.0;
 
 impl Costs {
     /// The costs of a parameter set.
@@ -92,6 +95,16 @@ impl Costs {
         let products = f64::from(work.products) * self.product();
         let memory = selectors * levels * self.rows_products() * 16.0 * MEMORY;
         expansion + choices + memory + products + self.reply()
+    }
+
+    /// Microseconds to expand `selectors` selectors.
+    pub(crate) fn expansion(&self, selectors: f64, gadget: Gadget) -> f64 {
+        let levels = f64::from(gadget.levels);
+        let level = match self.levels_a_slot {
+            Some(_) => self.slot(),
+            None => self.whole_level(),
+        };
+        selectors * levels * level
     }
 
     /// Microseconds of one row of a linear map whose features fill `ciphertexts` ciphertexts.
@@ -166,11 +179,21 @@ fn levels_a_slot(packing: &Packing) -> f64 {
     key_switches.sum::<f64>() + f64::from(packing.scheme_switch.levels)
 }
 
-/// What a profile minimises; only differences count.
-pub(crate) fn price(profile: Profile, microseconds: f64, query: f64, key: usize) -> f64 {
+/// What is minimised: what a profile says, and what is preferred; only differences count.
+pub(crate) fn price(
+    (profile, prefer): (Profile, Option<Prefer>),
+    microseconds: f64,
+    query: f64,
+    key: usize,
+) -> f64 {
+    let weight = match prefer {
+        None => 1.0,
+        Some(Prefer::Time) => 1.0 / PREFERENCE,
+        Some(Prefer::Size) => PREFERENCE,
+    };
     match profile {
         Profile::Balanced | Profile::Keyless | Profile::Wide => {
-            microseconds + query * MICROSECONDS_A_BYTE
+            microseconds + query * MICROSECONDS_A_BYTE * weight
         }
         // Bytes first; time decides between equals.
         Profile::Compact => (query + key as f64) * 1e6 + microseconds,

@@ -1,5 +1,6 @@
 //! Why a model cannot be compiled.
 
+use crate::report::FitReport;
 use cipherfn_circuit::BundleError;
 use cipherfn_engine::EngineError;
 use cipherfn_program::ProgramError;
@@ -191,6 +192,16 @@ pub enum CompileError {
         /// Depth allowed.
         limit: usize,
     },
+    /// Decimals that a column does not have.
+    #[error("decimals: {column:?} cannot be declared to have {decimals}: {problem}")]
+    Decimals {
+        /// The column.
+        column: String,
+        /// Decimals declared.
+        decimals: u32,
+        /// Why it does not have them.
+        problem: String,
+    },
     /// The precision asked for is out of reach.
     #[error(
         "{wanted} bits of precision cannot be reached in the {profile} profile; the best is {best:.1} bits"
@@ -204,6 +215,16 @@ pub enum CompileError {
         profile: &'static str,
         /// What helps.
         remedy: Remedy,
+    },
+    /// No way to compile the model fits the function.
+    #[error("{}", does_not_fit(report, *closest, ways_out))]
+    DoesNotFit {
+        /// What was tried.
+        report: FitReport,
+        /// The try that comes closest.
+        closest: Option<usize>,
+        /// What would help it, with its predicted effect.
+        ways_out: Vec<String>,
     },
     /// An option's value makes no sense.
     #[error("{option} is {found}; give {expected}")]
@@ -240,6 +261,7 @@ impl CompileError {
                 | Self::NoSuchColumn { .. }
                 | Self::Columns { .. }
                 | Self::NoHeader { .. }
+                | Self::Decimals { .. }
         )
     }
 
@@ -279,6 +301,18 @@ impl CompileError {
             problem: problem.into(),
         }
     }
+}
+
+fn does_not_fit(report: &FitReport, closest: Option<usize>, ways_out: &[String]) -> String {
+    let mut text = format!("nothing that was tried fits {report}");
+    if let Some(closest) = closest {
+        text.push_str(&format!("\ntry {} comes closest", closest + 1));
+    }
+    match ways_out {
+        [] => text.push_str("; train a smaller model, or give more"),
+        ways_out => text.push_str(&format!("; what would help:\n- {}", ways_out.join("\n- "))),
+    }
+    text
 }
 
 /// What a caller can do about an error.

@@ -5,7 +5,7 @@ use crate::cost::{Costs, Work};
 use crate::families::trees::binned::BinnedEnsemble;
 use crate::families::trees::inputs::Weighing;
 use crate::families::trees::lower::{Lowered, Shape, lower};
-use crate::options::Profile;
+use crate::options::{Prefer, Profile};
 use cipherfn_protocol::specs::Gadget;
 
 mod precision;
@@ -25,6 +25,8 @@ pub(crate) struct Problem<'a> {
     pub hides_use: bool,
     /// What is scarce.
     pub profile: Profile,
+    /// Which of time and size to spare more.
+    pub prefer: Option<Prefer>,
     /// Guaranteed bits wanted.
     pub target: f64,
     /// Parameter set and transport.
