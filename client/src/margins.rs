@@ -83,7 +83,8 @@ fn combine(all: &mut [Vec<f64>], more: &[Vec<f64>], by: impl Fn(f64, f64) -> f64
 mod tests {
     use super::margins;
     use cipherfn_program::{
-        BinaryFunction, Kind, Op, ProgramBuilder, RowProgram, Tensor, TensorType, UnaryFunction,
+        BinaryFunction, EntryKind, Op, ProgramBuilder, RowProgram, Tensor, TensorType,
+        UnaryFunction,
     };
     use cipherfn_protocol::specs::{Bits, Decoding, ReplyForm, ScoreDecoding};
 
@@ -114,7 +115,7 @@ mod tests {
     ) -> Vec<f64> {
         let len = scores.len();
         let mut builder = ProgramBuilder::new(vec![TensorType {
-            kind: Kind::F64,
+            kind: EntryKind::F64,
             len,
         }])
         .unwrap();

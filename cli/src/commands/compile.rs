@@ -1,13 +1,13 @@
 //! `cipherfn compile`.
 
-use crate::files::{Content, Destination, Source};
+use crate::files::{Content, Destination, InputSource};
 use crate::limits;
 use crate::shared::Force;
 use crate::table::TableOptions;
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
 use anyhow::{Context, Result};
-use cipherfn_compiler::fit::{Fit, Limits};
+use cipherfn_compiler::fit::{FitOptions, Limits};
 use cipherfn_compiler::{
     Calibration, ColumnSource, CompileError, Decimals, Expected, FeatureMode, Options, Prefer,
     Profile,
@@ -30,11 +30,11 @@ const MAX_MODEL: u64 = 1 << 30;
   cipherfn compile model.onnx --calibration train.csv --target target --fit lambda -o m.cfn")]
 pub(crate) struct Compile {
     /// The model, - for standard input
-    model: Source,
+    model: InputSource,
     /// Rows as CSV: the header names the model's columns, the rows calibrate ranges and check the
     /// compiled model
     #[arg(long, value_name = "FILE")]
-    calibration: Source,
+    calibration: InputSource,
     /// Column of the calibration rows that the model predicts, once for each prediction: it is no
     /// input, and the report says how well the model does
     #[arg(long, value_name = "COLUMN")]
@@ -49,10 +49,10 @@ pub(crate) struct Compile {
     /// The library's own predictions as CSV, one row a row (all columns that the model predicts, or
     /// the first alone): compiling fails if the model's differ
     #[arg(long, value_name = "FILE")]
-    expected: Option<Source>,
+    expected: Option<InputSource>,
     /// The rows of --expected [default: the calibration rows]
     #[arg(long, value_name = "FILE", requires = "expected")]
-    rows: Option<Source>,
+    rows: Option<InputSource>,
     /// Least percentage of the calibration rows whose label must stay the model's
     #[arg(long, value_name = "PERCENT", default_value_t = 99.0)]
     min_agreement: f64,
@@ -112,7 +112,7 @@ impl Compile {
         let inputs = inputs
             .into_iter()
             .chain([self.expected.as_ref(), self.rows.as_ref()]);
-        let inputs: Vec<&Source> = inputs.flatten().collect();
+        let inputs: Vec<&InputSource> = inputs.flatten().collect();
         let mut output = self.output.create(Content::Binary, force, &inputs)?;
         let report = self
             .report
@@ -150,10 +150,10 @@ impl Compile {
     }
 
     fn calibration(&self) -> Result<Calibration<Box<dyn Read + Send>>> {
-        let open = |source: &Source| -> Result<(String, Box<dyn Read + Send>)> {
+        let open = |source: &InputSource| -> Result<(String, Box<dyn Read + Send>)> {
             Ok((source.name(), source.open()?.0))
         };
-        let expected = |source: &Source| -> Result<_> {
+        let expected = |source: &InputSource| -> Result<_> {
             let (source_name, predictions) = open(source)?;
             Ok(Expected {
                 source_name,
@@ -208,11 +208,11 @@ impl Compile {
             grid @ FeatureMode::Grid { .. } => grid,
         };
         let name = self.name.clone().unwrap_or_else(|| match &self.model {
-            Source::File(path) => path.file_stem().map_or_else(
+            InputSource::File(path) => path.file_stem().map_or_else(
                 || "model".to_owned(),
                 |stem| stem.to_string_lossy().into_owned(),
             ),
-            Source::Stdin | Source::Spooled(_) => "model".to_owned(),
+            InputSource::Stdin | InputSource::Spooled(_) => "model".to_owned(),
         });
         Ok(Options {
             name,
@@ -223,7 +223,7 @@ impl Compile {
             prefer: self.prefer,
             classes: self.classes.clone(),
             min_agreement: self.min_agreement / 100.0,
-            fit: self.fit.map(|limits| Fit {
+            fit: self.fit.map(|limits| FitOptions {
                 limits,
                 keeps_profile: self.profile.is_some(),
             }),

@@ -3,7 +3,7 @@
 mod echo;
 
 use cipherfn_client::{Answer, Asked, Batch, Client, ClientError, Column, InputRow, Mark, Values};
-use cipherfn_program::{Kind, Op, ProgramBuilder, RowProgram, Tensor, TensorType};
+use cipherfn_program::{EntryKind, Op, ProgramBuilder, RowProgram, Tensor, TensorType};
 use cipherfn_protocol::frame::FrameError;
 use cipherfn_protocol::message::{
     Chunk, ChunkHead, Chunks, MessageError, QueryChunk, ReplyChunk, write_chunk,
@@ -358,7 +358,7 @@ fn steps_that_would_show_noise_are_refused() {
             };
             specs.decoding.scores = (0..count).map(shifted).collect();
             let scores = TensorType {
-                kind: Kind::F64,
+                kind: EntryKind::F64,
                 len: count as usize,
             };
             specs.postprocess = RowProgram::identity(vec![scores]).unwrap();
@@ -383,7 +383,7 @@ fn steps_that_would_show_noise_are_refused() {
             specs.decoding.scores = (0..2 * replies).map(of_reply).collect();
             let len = 2 * replies as usize;
             let scores = TensorType {
-                kind: Kind::F64,
+                kind: EntryKind::F64,
                 len,
             };
             specs.postprocess = RowProgram::identity(vec![scores]).unwrap();
@@ -402,7 +402,7 @@ fn steps_that_would_show_noise_are_refused() {
 fn a_program_that_fails_on_a_score_loses_its_row_alone() {
     let specs = changed(|specs| {
         let scores = TensorType {
-            kind: Kind::F64,
+            kind: EntryKind::F64,
             len: 1,
         };
         let mut program = ProgramBuilder::new(vec![scores]).unwrap();

@@ -18,7 +18,7 @@ use crate::report::Report;
 use crate::simulate;
 use cipherfn_circuit::Bundle;
 use cipherfn_protocol::hash::Hash;
-use cipherfn_protocol::specs::{ClientSpecs, ModelSummary, ParameterSetRef, SpecsDocument};
+use cipherfn_protocol::specs::{ClientSpecs, ModelIdentity, ParameterSetRef, SpecsDocument};
 use std::collections::BTreeSet;
 use std::io::Read;
 
@@ -232,7 +232,7 @@ impl Compilation<'_> {
         let key_parts = facts.iter().flat_map(|facts| facts.key_parts);
         let key_parts: BTreeSet<_> = key_parts.map(|part| part.name.to_owned()).collect();
         let specs = SpecsDocument::new(ClientSpecs {
-            model: ModelSummary {
+            model: ModelIdentity {
                 name: report.model.name.clone(),
                 family: report.model.family.clone(),
                 task: report.model.task.clone(),

@@ -25,7 +25,7 @@ use closest::Closest;
 
 /// What a model is to fit.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Fit {
+pub struct FitOptions {
     /// What the function has, and a row may take.
     pub limits: Limits,
     /// Whether the profile was chosen on purpose: otherwise the wide one is tried for its queries.
@@ -41,7 +41,10 @@ const GRIDS: RangeInclusive<u32> = 4..=8;
 const MOVED_BY_WEIGHT: f64 = 2.0;
 
 /// The most faithful circuit that fits; an error that says what comes closest where none does.
-pub(crate) fn compile(compilation: &Compilation<'_>, fit: Fit) -> Result<Compiled, CompileError> {
+pub(crate) fn compile(
+    compilation: &Compilation<'_>,
+    fit: FitOptions,
+) -> Result<Compiled, CompileError> {
     let limits = fit.limits;
     let mut tries = Vec::new();
     let mut closest: Option<Closest> = None;
@@ -148,7 +151,7 @@ fn attempt(
 }
 
 /// What may help where `options` need too much.
-fn variants(options: &Options, demand: &Demand, fit: Fit) -> Vec<Options> {
+fn variants(options: &Options, demand: &Demand, fit: FitOptions) -> Vec<Options> {
     let excess = fit.limits.excess(demand);
     let mut variants = Vec::new();
     if excess.bytes > 1.0 && !fit.keeps_profile && options.profile == Profile::Balanced {

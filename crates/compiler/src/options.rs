@@ -1,7 +1,7 @@
 //! What to compile for.
 
 use crate::error::CompileError;
-use crate::fit::Fit;
+use crate::fit::FitOptions;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,7 +40,7 @@ pub struct Options {
     /// quantisation and noise are simulated; an error below it.
     pub min_agreement: f64,
     /// What the model is to fit; less faithful circuits than asked for are tried until one does.
-    pub fit: Option<Fit>,
+    pub fit: Option<FitOptions>,
 }
 
 impl Options {

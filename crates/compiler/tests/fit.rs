@@ -1,6 +1,6 @@
 //! Models that are to fit a function, and the choice between time and size.
 
-use cipherfn_compiler::fit::{Fit, Limit, Limits};
+use cipherfn_compiler::fit::{FitOptions, Limit, Limits};
 use cipherfn_compiler::report::Try;
 use cipherfn_compiler::{
     Calibration, CompileError, Compiled, FeatureMode, Options, Prefer, Profile, Report, compile,
@@ -20,7 +20,7 @@ fn try_compile(name: &str, change: impl FnOnce(&mut Options)) -> Result<Compiled
 
 fn to_fit(limits: Limits) -> impl FnOnce(&mut Options) {
     move |options| {
-        options.fit = Some(Fit {
+        options.fit = Some(FitOptions {
             limits,
             keeps_profile: false,
         });
@@ -73,7 +73,7 @@ fn the_first_try_that_fits_is_taken_and_all_are_told() {
 fn a_profile_that_was_chosen_is_kept() {
     // Less than exact features take, and more than a coarse grid does.
     let compiled = try_compile("rf_bc", |options| {
-        options.fit = Some(Fit {
+        options.fit = Some(FitOptions {
             limits: Limits {
                 seconds: 0.045,
                 bytes: 25_000,

@@ -35,7 +35,7 @@ pub const EXPANSION: &str = "expansion";
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClientSpecs {
     /// What the model is, for people.
-    pub model: ModelSummary,
+    pub model: ModelIdentity,
     /// Hash of the circuit that answers: another circuit gives other specs.
     pub circuit: Hash,
     /// Parameter set of keys and ciphertexts.
@@ -59,7 +59,7 @@ pub struct ClientSpecs {
 
 /// What the model is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelSummary {
+pub struct ModelIdentity {
     /// Name given at compile time.
     pub name: String,
     /// `tree ensemble` or `linear`.

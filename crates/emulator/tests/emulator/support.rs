@@ -224,6 +224,17 @@ impl Answer {
 }
 
 /// Sends a request; `Err` where the connection broke.
+/// Waits for a condition that another process brings about.
+pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    for _ in 0..1000 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("never came about: {what}");
+}
+
 pub(crate) async fn send(request: Request<Bytes>) -> Result<Answer, String> {
     let client: Client<HttpConnector, Full<Bytes>> =
         Client::builder(TokioExecutor::new()).build_http();

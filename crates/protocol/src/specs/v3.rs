@@ -1,7 +1,7 @@
 //! Format 3: format 2, and how many decimals values of features may have. It is written only for
 //! specs that say so: clients that do not know of it would answer rows that have more.
 
-use super::v2::{Decoding, Model, SpecsV2};
+use super::v2::{DecodingV2, Model, SpecsV2};
 use super::wire::{Encoding, InputColumn, OutputField};
 use super::{ClientSpecs, ParameterSetRef, Quantiser, SpecsError};
 use crate::hash::Hash;
@@ -21,7 +21,7 @@ pub(super) struct SpecsV3 {
     inputs: Vec<Encoding>,
     /// In order of the inputs' quantisers.
     decimals: Vec<Decimals>,
-    decoding: Decoding,
+    decoding: DecodingV2,
     postprocess: RowProgram,
     outputs: Vec<OutputField>,
 }

@@ -5,7 +5,7 @@ use super::{
     ClientSpecs, Decoding, Encoding, Gadget, InputColumn, LinearEncoding, OutputField, Predicate,
     Quantiser, ScoreDecoding, SelectorEncoding, SpecsError,
 };
-use cipherfn_program::{Kind, MAX_DECIMALS, TensorType};
+use cipherfn_program::{EntryKind, MAX_DECIMALS, TensorType};
 use std::collections::HashSet;
 
 /// Most columns, features, scores or outputs.
@@ -64,7 +64,7 @@ fn programs(specs: &ClientSpecs) -> Result<(), SpecsError> {
     let fits = match specs.preprocess.outputs().as_slice() {
         [
             TensorType {
-                kind: Kind::F32,
+                kind: EntryKind::F32,
                 len,
             },
         ] => *len >= features,
@@ -82,7 +82,7 @@ fn programs(specs: &ClientSpecs) -> Result<(), SpecsError> {
     check(
         specs.postprocess.inputs()
             == [TensorType {
-                kind: Kind::F64,
+                kind: EntryKind::F64,
                 len: scores,
             }],
         || {

@@ -47,7 +47,7 @@ pub(super) enum Mode {
 }
 
 /// Builds trees and collects what they need.
-pub(super) struct Builder<'a> {
+pub(super) struct TreeBuilder<'a> {
     pub(super) node: &'a Node,
     kind: SourceKind,
     /// Nodes that may still be made.
@@ -55,7 +55,7 @@ pub(super) struct Builder<'a> {
     splits: BTreeMap<u32, Vec<f64>>,
 }
 
-impl<'a> Builder<'a> {
+impl<'a> TreeBuilder<'a> {
     pub(super) fn new(node: &'a Node, input: &TreeInput) -> Self {
         Self {
             node,

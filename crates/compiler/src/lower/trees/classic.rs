@@ -1,6 +1,6 @@
 //! `TreeEnsembleClassifier` and `TreeEnsembleRegressor` (`ai.onnx.ml` 1 and 3).
 
-use super::arena::{Builder, Mode, RawNode, RawSplit};
+use super::arena::{Mode, RawNode, RawSplit, TreeBuilder};
 use super::{Described, TreeInput};
 use crate::error::CompileError;
 use crate::ir::Ensemble;
@@ -44,7 +44,7 @@ fn read(
     };
     let attributes = Attributes::read(node)?;
     let leaves = leaves(node, prefix, targets)?;
-    let mut builder = Builder::new(node, input);
+    let mut builder = TreeBuilder::new(node, input);
     let mut trees = Vec::new();
     for range in attributes.trees() {
         let raw = attributes.raw(node, range, input.features, &leaves)?;
@@ -64,9 +64,9 @@ fn read(
 }
 
 /// Leaf values by tree and node.
-type Leaves = HashMap<(i64, i64), Vec<(u32, f64)>>;
+type ListedLeaves = HashMap<(i64, i64), Vec<(u32, f64)>>;
 
-fn leaves(node: &Node, prefix: &str, targets: usize) -> Result<Leaves, CompileError> {
+fn leaves(node: &Node, prefix: &str, targets: usize) -> Result<ListedLeaves, CompileError> {
     let ids = node.ints(&format!("{prefix}_ids"))?;
     let node_ids = node.ints(&format!("{prefix}_nodeids"))?;
     let tree_ids = node.ints(&format!("{prefix}_treeids"))?;
@@ -80,7 +80,7 @@ fn leaves(node: &Node, prefix: &str, targets: usize) -> Result<Leaves, CompileEr
     if ids.is_empty() {
         return Err(node.invalid(format!("it has no \"{prefix}_weights\"")));
     }
-    let mut leaves = Leaves::new();
+    let mut leaves = ListedLeaves::new();
     for (((&id, &node_id), &tree_id), &weight) in
         ids.iter().zip(node_ids).zip(tree_ids).zip(&weights)
     {
@@ -174,7 +174,7 @@ impl<'a> Attributes<'a> {
         node: &Node,
         range: std::ops::Range<usize>,
         features: usize,
-        leaves: &Leaves,
+        leaves: &ListedLeaves,
     ) -> Result<Vec<RawNode>, CompileError> {
         let tree = self.tree_ids[range.start];
         let places: HashMap<i64, usize> = range

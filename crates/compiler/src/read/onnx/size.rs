@@ -10,7 +10,7 @@ const MESSAGE: usize = 16;
 
 /// Messages that are decoded.
 #[derive(Clone, Copy)]
-enum Kind {
+enum MessageKind {
     Model,
     Graph,
     Node,
@@ -24,7 +24,7 @@ enum Kind {
     Leaf,
 }
 
-impl Kind {
+impl MessageKind {
     /// The message in field `tag`, if there is one.
     fn field(self, tag: u32) -> Option<Self> {
         Some(match (self, tag) {
@@ -46,7 +46,8 @@ impl Kind {
 
 /// Refuses bytes that are no protobuf message, or one whose decoded form would be too large.
 pub(crate) fn check(bytes: &[u8]) -> Result<(), CompileError> {
-    let units = count(bytes, Kind::Model, 0).map_err(|reason| CompileError::NotOnnx { reason })?;
+    let units =
+        count(bytes, MessageKind::Model, 0).map_err(|reason| CompileError::NotOnnx { reason })?;
     if units > MAX_UNITS {
         return Err(CompileError::invalid(
             "the file",
@@ -56,7 +57,7 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), CompileError> {
     Ok(())
 }
 
-fn count(mut bytes: &[u8], kind: Kind, mut units: usize) -> Result<usize, String> {
+fn count(mut bytes: &[u8], kind: MessageKind, mut units: usize) -> Result<usize, String> {
     while !bytes.is_empty() && units <= MAX_UNITS {
         let (tag, wire) = decode_key(&mut bytes).map_err(|error| error.to_string())?;
         if wire != WireType::LengthDelimited {

@@ -2,7 +2,7 @@
 
 use super::proto::TensorProto;
 use crate::error::CompileError;
-use cipherfn_program::{Kind, MAX_LEN, Tensor};
+use cipherfn_program::{EntryKind, MAX_LEN, Tensor};
 
 /// ONNX element type, as far as it is told apart here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,12 +30,12 @@ impl Element {
     }
 
     /// Kind of the row program's values.
-    pub(crate) const fn kind(self) -> Kind {
+    pub(crate) const fn kind(self) -> EntryKind {
         match self {
-            Self::F32 => Kind::F32,
-            Self::F64 => Kind::F64,
-            Self::Int | Self::Bool => Kind::I64,
-            Self::Text => Kind::Text,
+            Self::F32 => EntryKind::F32,
+            Self::F64 => EntryKind::F64,
+            Self::Int | Self::Bool => EntryKind::I64,
+            Self::Text => EntryKind::Text,
         }
     }
 

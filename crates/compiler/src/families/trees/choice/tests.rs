@@ -9,9 +9,9 @@ use cipherfn_protocol::hash::Hash;
 const FEATURES: u32 = 30;
 
 /// Numbers from a linear congruential generator.
-struct Numbers(u64);
+struct Generator(u64);
 
-impl Numbers {
+impl Generator {
     fn below(&mut self, end: u32) -> u32 {
         self.0 = self
             .0
@@ -22,9 +22,9 @@ impl Numbers {
 }
 
 /// A complete tree with random questions and leaves.
-fn tree(numbers: &mut Numbers, depth: u32, thresholds: u32) -> Tree {
+fn tree(numbers: &mut Generator, depth: u32, thresholds: u32) -> Tree {
     let inner = (1_u32 << depth) - 1;
-    let split = |index: u32, numbers: &mut Numbers| TreeNode::Split {
+    let split = |index: u32, numbers: &mut Generator| TreeNode::Split {
         feature: numbers.below(FEATURES),
         test: Test::Greater(numbers.below(thresholds) as f32 + 0.5),
         missing_goes_yes: false,
@@ -40,7 +40,7 @@ fn tree(numbers: &mut Numbers, depth: u32, thresholds: u32) -> Tree {
 }
 
 fn binned(trees: u32, depth: u32, thresholds: u32, mode: FeatureMode) -> (BinnedEnsemble, bool) {
-    let mut numbers = Numbers(1);
+    let mut numbers = Generator(1);
     let trees = (0..trees)
         .map(|_| tree(&mut numbers, depth, thresholds))
         .collect();
