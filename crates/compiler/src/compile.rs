@@ -161,6 +161,7 @@ impl Compilation<'_> {
         if concealed.is_none() {
             notes.extend(conceal::note(model)?);
         }
+        notes.extend(own.note_on_missing(model)?);
         let regions = families::regions(&shown.estimators);
         let wanted = Wanted {
             model,

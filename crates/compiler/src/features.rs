@@ -58,6 +58,24 @@ impl Features {
         })
     }
 
+    /// What the report says of missing values that the model knows and the calibration rows do not
+    /// have.
+    pub(crate) fn note_on_missing(&self, model: &Model) -> Result<Option<String>, CompileError> {
+        let known = missing(model)?;
+        let spared = known.iter().zip(&self.missing).zip(&self.names);
+        let spared = spared.filter(|((known, missing), _)| **known && !**missing);
+        let names: Vec<&str> = spared.map(|(_, name)| name.as_str()).collect();
+        Ok(names.first().map(|first| {
+            format!(
+                "the model knows missing values, and the calibration rows have none in {} of its \
+                 features ({first:?} is the first): it takes no bits for them, and rows with one \
+                 there are refused. Where they should be answered give calibration rows that have \
+                 some",
+                names.len()
+            )
+        }))
+    }
+
     /// The feature's finite values in the calibration rows.
     pub(crate) fn finite_values(&self, feature: usize) -> impl Iterator<Item = f32> + Clone {
         self.rows

@@ -140,7 +140,11 @@ fn attempt(
     };
     let report = &compiled.report;
     let predicted = report.work.predicted_microseconds / 1e6;
-    let demand = Demand::of(&compiled.bundle.circuit, predicted, limits.memory)?;
+    let demand = match Demand::of(&compiled.bundle.circuit, predicted, limits.memory) {
+        Ok(demand) => demand,
+        // Larger than any server takes.
+        Err(error) => return Ok((named(None, Some(error.to_string())), None)),
+    };
     let facts = TryFacts {
         guaranteed_bits: report.precision.guaranteed_bits,
         agreement: report.agreement,
