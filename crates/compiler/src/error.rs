@@ -304,15 +304,14 @@ impl CompileError {
 }
 
 fn does_not_fit(report: &FitReport, closest: Option<usize>, ways_out: &[String]) -> String {
-    let mut text = format!("nothing that was tried fits {report}");
-    if let Some(closest) = closest {
-        text.push_str(&format!("\ntry {} comes closest", closest + 1));
-    }
-    match ways_out {
-        [] => text.push_str("; train a smaller model, or give more"),
-        ways_out => text.push_str(&format!("; what would help:\n- {}", ways_out.join("\n- "))),
-    }
-    text
+    let closest = closest.map_or(String::new(), |closest| {
+        format!("\ntry {} comes closest", closest + 1)
+    });
+    let help = match ways_out {
+        [] => "train a smaller model, or give more".to_owned(),
+        ways_out => format!("what would help:\n- {}", ways_out.join("\n- ")),
+    };
+    format!("nothing that was tried fits {report}{closest}; {help}")
 }
 
 /// What a caller can do about an error.
