@@ -20,7 +20,8 @@ const WAYS_OUT: &str = "compile it with --fit lambda, which says what would help
 /// An error for a bundle that no function can run; otherwise what its function needs beyond the
 /// usual.
 pub(crate) fn check(bundle: &Bundle) -> Result<Vec<String>> {
-    let seconds = report(bundle).map_or(0.0, |report| report.work.predicted_microseconds / 1e6);
+    let seconds =
+        report(bundle).map_or(0.0, |report| report.work.predicted_microseconds.get() / 1e6);
     let demand = |memory| {
         Demand::of(&bundle.circuit, seconds, memory)
             .with_context(|| format!("no function can run the model; {WAYS_OUT}"))
@@ -253,7 +254,7 @@ mod tests {
     fn lambda_is_what_the_template_makes() {
         let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
         let template = std::fs::read_to_string(template).unwrap();
-        let default = |name: &str| -> f64 {
+        let default = |name: &str| -> u64 {
             let (_, rest) = template.split_once(&format!("\n  {name}:\n")).unwrap();
             let (_, rest) = rest.split_once("Default: ").unwrap();
             rest.lines().next().unwrap().parse().unwrap()
@@ -261,8 +262,8 @@ mod tests {
         let Limits {
             memory, seconds, ..
         } = Limits::LAMBDA;
-        assert_eq!(default("InferMemory"), (memory >> 20) as f64);
-        assert_eq!(default("InferTimeout"), seconds);
-        assert_eq!(default("WorkerTimeout"), LONGEST_JOB);
+        assert_eq!(default("InferMemory"), memory >> 20);
+        assert_eq!(default("InferTimeout"), seconds as u64);
+        assert_eq!(default("WorkerTimeout"), LONGEST_JOB as u64);
     }
 }

@@ -304,7 +304,7 @@ fn agree(values: &[f64], expected: &[f64], client: &Client) -> bool {
     let scores = &client.specs().specs().decoding.scores;
     let tolerance = scores
         .iter()
-        .map(|score| 2.0 * score.precision)
+        .map(|score| 2.0 * score.precision.get())
         .fold(0.0, f64::max);
     values.len() == expected.len()
         && values

@@ -5,6 +5,7 @@
 //! so a new parameter set needs no table of its own.
 
 use crate::options::{Prefer, Profile};
+use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::parameters::{Packing, ParameterSet};
 use serde::{Deserialize, Serialize};
@@ -80,8 +81,8 @@ impl Costs {
         }
     }
 
-    /// Microseconds of one row of a levelled circuit.
-    pub(crate) fn microseconds(&self, work: &Work, gadget: Gadget) -> f64 {
+    /// Time of one row of a levelled circuit.
+    pub(crate) fn time(&self, work: &Work, gadget: Gadget) -> Microseconds {
         let levels = f64::from(gadget.levels);
         let selectors = f64::from(work.selectors);
         let expansion = if work.slots > 0 {
@@ -94,24 +95,24 @@ impl Costs {
             + f64::from(work.polynomial_selects) * (self.scalar(levels) + levels * self.forward());
         let products = f64::from(work.products) * self.product();
         let memory = selectors * levels * self.rows_products() * 16.0 * MEMORY;
-        expansion + choices + memory + products + self.reply()
+        Microseconds::new(expansion + choices + memory + products + self.reply())
     }
 
-    /// Microseconds to expand `selectors` selectors.
-    pub(crate) fn expansion(&self, selectors: f64, gadget: Gadget) -> f64 {
+    /// Time to expand `selectors` selectors.
+    pub(crate) fn expansion(&self, selectors: f64, gadget: Gadget) -> Microseconds {
         let levels = f64::from(gadget.levels);
         let level = match self.levels_a_slot {
             Some(_) => self.slot(),
             None => self.whole_level(),
         };
-        selectors * levels * level
+        Microseconds::new(selectors * levels * level)
     }
 
-    /// Microseconds of one row of a linear map whose features fill `ciphertexts` ciphertexts.
-    pub(crate) fn linear_microseconds(&self, ciphertexts: usize) -> f64 {
+    /// Time of one row of a linear map whose features fill `ciphertexts` ciphertexts.
+    pub(crate) fn linear_time(&self, ciphertexts: usize) -> Microseconds {
         let masks = (self.polynomials - 1.0) * self.size * MASK_WORD;
         let product = self.polynomials * (self.forward() + self.size / 2.0 * PRODUCT);
-        (masks + product) * ciphertexts as f64 + self.reply()
+        Microseconds::new((masks + product) * ciphertexts as f64 + self.reply())
     }
 
     fn transform(&self) -> f64 {
@@ -182,7 +183,7 @@ fn levels_a_slot(packing: &Packing) -> f64 {
 /// What is minimised: what a profile says, and what is preferred; only differences count.
 pub(crate) fn price(
     (profile, prefer): (Profile, Option<Prefer>),
-    microseconds: f64,
+    time: Microseconds,
     query: f64,
     key: usize,
 ) -> f64 {
@@ -193,9 +194,9 @@ pub(crate) fn price(
     };
     match profile {
         Profile::Balanced | Profile::Keyless | Profile::Wide => {
-            microseconds + query * MICROSECONDS_A_BYTE * weight
+            time.get() + query * MICROSECONDS_A_BYTE * weight
         }
         // Bytes first; time decides between equals.
-        Profile::Compact => (query + key as f64) * 1e6 + microseconds,
+        Profile::Compact => (query + key as f64) * 1e6 + time.get(),
     }
 }

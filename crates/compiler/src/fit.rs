@@ -139,7 +139,7 @@ fn attempt(
         Err(error) => return Err(error),
     };
     let report = &compiled.report;
-    let predicted = report.work.predicted_microseconds / 1e6;
+    let predicted = report.work.predicted_microseconds.get() / 1e6;
     let demand = match Demand::of(&compiled.bundle.circuit, predicted, limits.memory) {
         Ok(demand) => demand,
         // Larger than any server takes.

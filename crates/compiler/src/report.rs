@@ -3,6 +3,7 @@
 use crate::cost::Work;
 use crate::fit::{Demand, Limit, Limits};
 use crate::options::{Prefer, Profile};
+use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::Gadget;
 use serde::{Deserialize, Serialize};
 
@@ -217,8 +218,8 @@ pub struct WorkReport {
     pub gadget: Option<Gadget>,
     /// Counts; none for linear models.
     pub counts: Option<Work>,
-    /// Predicted microseconds on one thread.
-    pub predicted_microseconds: f64,
+    /// Predicted time on one thread.
+    pub predicted_microseconds: Microseconds,
 }
 
 /// Sizes in bytes.

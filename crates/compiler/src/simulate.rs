@@ -57,7 +57,7 @@ impl Simulation<'_> {
             ..Agreement::default()
         };
         let scores = self.decoding.scores.iter();
-        let precisions: Vec<f64> = scores.map(|score| score.precision).collect();
+        let precisions: Vec<f64> = scores.map(|score| score.precision.get()).collect();
         let mut outputs = Vec::new();
         for (index, (exact, encoded)) in exact.iter().zip(encoded).take(MAX_ROWS).enumerate() {
             if exact.iter().any(|score| !score.is_finite()) {
@@ -74,7 +74,7 @@ impl Simulation<'_> {
             for ((decoded, exact), score) in decoded.iter().zip(exact).zip(&self.decoding.scores) {
                 let error = (decoded - exact).abs();
                 agreement.largest_error = agreement.largest_error.max(error);
-                within &= error <= score.precision;
+                within &= error <= score.precision.get();
             }
             agreement.within_precision += u64::from(within);
             let row = SimulatedRow {

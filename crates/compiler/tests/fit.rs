@@ -111,7 +111,7 @@ fn what_cannot_fit_is_refused_with_what_comes_closest() {
     let least = (0..report.tries.len())
         .map(excess)
         .fold(f64::INFINITY, f64::min);
-    assert_eq!(excess(*closest), least);
+    assert!(excess(*closest) <= least);
     assert!(
         ways_out.iter().any(|way| way.contains("more time")),
         "{ways_out:?}"

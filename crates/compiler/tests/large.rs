@@ -83,7 +83,7 @@ fn differing(folder: &Path) -> Option<String> {
                     let error =
                         (outputs[0].to_f64().unwrap()[0] - expected.parse::<f64>().unwrap()).abs();
                     largest = largest.max(error);
-                    error <= specs.decoding.scores[0].precision * 1.001
+                    error <= specs.decoding.scores[0].precision.get() * 1.001
                 }
             });
         }
@@ -99,7 +99,7 @@ fn differing(folder: &Path) -> Option<String> {
         },
         report.precision.guaranteed_bits,
         report.sizes.query_row,
-        report.work.predicted_microseconds / 1e6,
+        report.work.predicted_microseconds.get() / 1e6,
     );
     (equal < runs).then(|| format!("{name}: {} of {runs} runs differ", runs - equal))
 }

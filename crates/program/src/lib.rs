@@ -47,6 +47,7 @@ mod quantise;
 mod tensor;
 #[cfg(test)]
 mod tests;
+mod units;
 
 pub use bits::Bits;
 pub use builder::ProgramBuilder;
@@ -65,6 +66,7 @@ pub use op::{
 };
 pub use quantise::QuantiseError;
 pub use tensor::{EntryKind, Tensor, TensorType};
+pub use units::{Microseconds, ScoreUnits, TorusFraction};
 
 use serde::{Deserialize, Serialize, Serializer};
 

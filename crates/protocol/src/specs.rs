@@ -22,8 +22,8 @@ mod tests;
 
 pub use cipherfn_program::{
     Bits, ColumnKind, Decoding, Encoding, Gadget, InputColumn, LinearEncoding, MissingBin,
-    OutputField, Predicate, Quantiser, ReplyForm, RowProgram, ScoreDecoding, Selector,
-    SelectorEncoding, Transport,
+    OutputField, Predicate, Quantiser, ReplyForm, RowProgram, ScoreDecoding, ScoreUnits, Selector,
+    SelectorEncoding, TorusFraction, Transport,
 };
 
 /// Largest document that is read.

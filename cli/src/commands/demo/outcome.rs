@@ -94,7 +94,7 @@ impl DemoOutcome {
             precision: decoding
                 .scores
                 .iter()
-                .map(|score| score.precision)
+                .map(|score| score.precision.get())
                 .fold(0.0, f64::max),
             failure_log2: decoding.failure_log2,
             steps,

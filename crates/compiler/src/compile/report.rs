@@ -78,7 +78,7 @@ impl Subject<'_> {
             ));
         }
         let moved = self.checks.agreement.largest_error;
-        let precision = self.scores.iter().map(|score| score.precision);
+        let precision = self.scores.iter().map(|score| score.precision.get());
         let is_grid = matches!(options.features, FeatureMode::Grid { .. });
         if is_grid && moved > precision.fold(0.0, f64::max) {
             notes.push(format!(
@@ -111,7 +111,11 @@ impl Subject<'_> {
                 guaranteed_bits: facts.bits,
                 range_of: facts.range_of.into(),
                 failure_log2: FAILURE_LOG2,
-                scores: self.scores.iter().map(|score| score.precision).collect(),
+                scores: self
+                    .scores
+                    .iter()
+                    .map(|score| score.precision.get())
+                    .collect(),
                 noise_deviation: self.deviation.get(),
             },
             work: facts.work,

@@ -115,7 +115,7 @@ impl AnswerProgram<'_> {
         Ok(value)
     }
 
-    /// NodeSteps that turn raw scores into the values of combinations.
+    /// Steps that turn raw scores into the values of combinations.
     fn sums(&mut self, node: &str, placed: &[Placed]) -> Result<ValueId, CompileError> {
         if placed.is_empty() {
             return Ok(self.builder.constant(node, Tensor::F64(Vec::new()))?);

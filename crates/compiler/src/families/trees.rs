@@ -152,7 +152,7 @@ fn plan(
             work: WorkReport {
                 gadget: Some(choice.gadget),
                 counts: Some(choice.work),
-                predicted_microseconds: choice.microseconds,
+                predicted_microseconds: choice.time,
             },
             trees: Some(counts),
             query_bytes: shapes.iter().map(InputShape::row_bytes).sum(),

@@ -32,7 +32,7 @@ impl Closest {
     pub(super) fn ways_out(&self, limits: Limits) -> Vec<String> {
         let mut ways = Vec::new();
         let demand = |megabytes: u64| {
-            let predicted = self.compiled.report.work.predicted_microseconds / 1e6;
+            let predicted = self.compiled.report.work.predicted_microseconds.get() / 1e6;
             let memory = megabytes << 20;
             let demand = Demand::of(&self.compiled.bundle.circuit, predicted, memory).ok()?;
             let larger = Limits { memory, ..limits };

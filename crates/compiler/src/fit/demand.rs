@@ -44,7 +44,7 @@ impl Demand {
         });
         let once: f64 = groups.clone().map(|group| f64::from(group.count)).sum();
         let again = (statistics.expanded as f64 - once).max(0.0);
-        let each = groups.map(|group| costs.expansion(1.0, group.gadget));
+        let each = groups.map(|group| costs.expansion(1.0, group.gadget).get());
         let seconds = predicted + again * each.fold(0.0, f64::max) / 1e6;
         Ok(Self {
             memory: server_memory(statistics.bytes),

@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
 use bytes::Bytes;
@@ -230,7 +231,7 @@ pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) 
         if condition() {
             return;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("never came about: {what}");
 }

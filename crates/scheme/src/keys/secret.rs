@@ -54,10 +54,11 @@ enum Origin {
     },
 }
 
-/// Twice the security level: the seed is as hard to find by a quantum search as the key.
 /// A coefficient of the key, 0 or 1.
 const COEFFICIENT_BITS: Bits = Bits::new(1);
+/// Twice the security level: the seed is as hard to find by a quantum search as the key.
 const SEED_LEN: usize = 32;
+/// As long as an id: no two keys share a salt, so that one search aims at one key.
 const SALT_LEN: usize = 16;
 
 /// What separates the coefficients from any other use of the seed.

@@ -6,6 +6,7 @@ use crate::families::trees::binned::BinnedEnsemble;
 use crate::families::trees::inputs::Weighing;
 use crate::families::trees::lower::{Lowered, Shape, lower};
 use crate::options::{Prefer, Profile};
+use cipherfn_program::{Microseconds, TorusFraction};
 use cipherfn_protocol::specs::Gadget;
 
 mod precision;
@@ -57,15 +58,15 @@ pub(crate) struct Choice {
     /// Score units a unit, one a coefficient.
     pub units: Vec<f64>,
     /// Torus amplitude of an input at the end of its range, where leaves weigh inputs.
-    pub delta: f64,
+    pub delta: TorusFraction,
     /// Bound on the error of each coefficient.
     pub budget: Budget,
     /// Guaranteed bits of the worst coefficient.
     pub bits: f64,
     /// Work for one row.
     pub work: Work,
-    /// Predicted microseconds for it.
-    pub microseconds: f64,
+    /// Predicted time for it.
+    pub time: Microseconds,
 }
 
 /// Candidates that are looked at in their final units: the leaves' rounding makes more subtrees
@@ -117,21 +118,21 @@ fn settle(problem: &Problem<'_>, rough: &Structure, shape: Shape, gadget: Gadget
     let bits = coefficients
         .enumerate()
         .map(|(coefficient, ((half, unit), rounding))| {
-            let precision = (1.5 * budget.error.0 / resolution + rounding) * unit;
+            let precision = (1.5 * budget.error.get() / resolution + rounding) * unit;
             (problem.extent(coefficient, *half) / precision).log2()
         });
     let bits = bits.fold(f64::INFINITY, f64::min);
     let work = lowered.work(gadget, backend);
-    let microseconds = Costs::of(backend.set).microseconds(&work, gadget);
+    let time = Costs::of(backend.set).time(&work, gadget);
     Choice {
         shape,
         gadget,
         lowered,
         units,
-        delta,
+        delta: TorusFraction::new(delta),
         budget,
         bits,
         work,
-        microseconds,
+        time,
     }
 }

@@ -144,7 +144,7 @@ impl Trie<'_> {
             let predicate = &self.ensemble.predicates[question as usize];
             match self.selectors.decision_anywhere(predicate) {
                 Diagram::Answer(answer) => {
-                    GraphBuilder::add(&mut sum, if answer { &yes } else { &no })
+                    GraphBuilder::add(&mut sum, if answer { &yes } else { &no });
                 }
                 Diagram::Bit { bit, clear, set } => {
                     let (clear, set) =

@@ -6,6 +6,7 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 
 /// Most units of memory: one for a string, [`MESSAGE`] for a message. A unit is about 24 bytes.
 const MAX_UNITS: usize = 1 << 23;
+/// Units of a message: about 400 bytes for its struct, beside what it holds.
 const MESSAGE: usize = 16;
 
 /// Messages that are decoded.

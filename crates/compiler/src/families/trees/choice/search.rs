@@ -215,7 +215,7 @@ impl<'a> Search<'a> {
         } = self.problem;
         price(
             (*profile, *prefer),
-            self.costs.microseconds(work, gadget),
+            self.costs.time(work, gadget),
             backend.priced_query_bytes(work, gadget, *profile),
             backend.key_bytes(),
         )

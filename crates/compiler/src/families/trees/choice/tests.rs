@@ -97,7 +97,7 @@ fn a_hundred_random_trees_on_a_grid() {
         choice.gadget,
         choice.work,
         choice.bits,
-        choice.microseconds / 1000.0
+        choice.time.get() / 1000.0
     );
     assert!(choice.bits >= 8.5, "{}", choice.bits);
     let mut names = choice.shape.forms.iter().map(Form::name);
@@ -117,7 +117,7 @@ fn one_large_tree_of_fine_features() {
         choice.gadget,
         choice.work,
         choice.bits,
-        choice.microseconds / 1000.0
+        choice.time.get() / 1000.0
     );
     assert!(choice.bits >= 10.0, "{}", choice.bits);
 }
@@ -144,7 +144,11 @@ fn the_compact_profile_has_the_fewest_bytes() {
 fn more_precision_never_costs_less() {
     let (ensemble, hides_use) = binned(20, 4, 31, FeatureMode::Exact { decoys: 0 });
     let times: Vec<f64> = [6.0, 9.0, 11.0]
-        .map(|target| chosen(&ensemble, hides_use, Profile::Balanced, target).microseconds)
+        .map(|target| {
+            chosen(&ensemble, hides_use, Profile::Balanced, target)
+                .time
+                .get()
+        })
         .to_vec();
     assert!(times.is_sorted(), "{times:?}");
 }
@@ -159,7 +163,7 @@ fn time_and_size_are_spared_as_preferred() {
         };
         let choice = choose(&problem);
         assert!(choice.bits >= 8.0, "{}", choice.bits);
-        (choice.microseconds, choice.work.slots)
+        (choice.time, choice.work.slots)
     };
     let (time, size) = (preferring(Prefer::Time), preferring(Prefer::Size));
     println!("{time:?} {size:?}");
