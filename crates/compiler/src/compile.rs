@@ -7,7 +7,6 @@ use crate::error::CompileError;
 use crate::expected;
 use crate::families::{self, Region};
 use crate::features::Features;
-use crate::fit;
 use crate::labels;
 use crate::margins;
 use crate::model::Model;
@@ -23,6 +22,8 @@ use std::collections::BTreeSet;
 use std::io::Read;
 
 mod assemble;
+mod closest;
+mod fit;
 mod precise;
 mod report;
 

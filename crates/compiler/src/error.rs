@@ -1,6 +1,5 @@
 //! Why a model cannot be compiled.
 
-use crate::report::FitReport;
 use cipherfn_circuit::BundleError;
 use cipherfn_engine::EngineError;
 use cipherfn_program::ProgramError;
@@ -217,10 +216,10 @@ pub enum CompileError {
         remedy: Remedy,
     },
     /// No way to compile the model fits the function.
-    #[error("{}", does_not_fit(report, *closest, ways_out))]
+    #[error("{}", does_not_fit(tried, *closest, ways_out))]
     DoesNotFit {
-        /// What was tried.
-        report: FitReport,
+        /// What was tried, a line a try after the limits.
+        tried: String,
         /// The try that comes closest.
         closest: Option<usize>,
         /// What would help it, with its predicted effect.
@@ -303,7 +302,7 @@ impl CompileError {
     }
 }
 
-fn does_not_fit(report: &FitReport, closest: Option<usize>, ways_out: &[String]) -> String {
+fn does_not_fit(tried: &str, closest: Option<usize>, ways_out: &[String]) -> String {
     let closest = closest.map_or(String::new(), |closest| {
         format!("\ntry {} comes closest", closest + 1)
     });
@@ -311,7 +310,7 @@ fn does_not_fit(report: &FitReport, closest: Option<usize>, ways_out: &[String])
         [] => "train a smaller model, or give more".to_owned(),
         ways_out => format!("what would help:\n- {}", ways_out.join("\n- ")),
     };
-    format!("nothing that was tried fits {report}{closest}; {help}")
+    format!("nothing that was tried fits {tried}{closest}; {help}")
 }
 
 /// What a caller can do about an error.

@@ -1,184 +1,65 @@
-//! A model for a function of a given size: compiled more and more frugally until it fits.
-//!
-//! Tries go from the most faithful to the least: as it was asked for; fewer guaranteed bits, down to
-//! those that the labels need; grids of fewer and fewer bins. On each of these levels, where a limit
-//! is missed, what may help is tried as well: another weight of bytes beside time, and deeper
-//! packing. The first that fits is taken.
+//! What a row of a compiled model takes of a function, and what that misses.
 
-use crate::compile::{Compilation, Compiled};
-use crate::error::CompileError;
-use crate::options::{FeatureMode, Options, Prefer, Profile};
-use crate::report::{FitReport, Try, TryFacts};
-use std::collections::VecDeque;
-use std::ops::RangeInclusive;
+use serde::{Deserialize, Serialize};
 
-mod closest;
 mod demand;
-mod limits;
 #[cfg(test)]
 mod tests;
 
+pub use crate::options::{FitOptions, Limits, ParseLimitsError};
 pub use demand::Demand;
-pub use limits::{Limit, Limits, ParseLimitsError};
 
-use closest::Closest;
-
-/// What a model is to fit.
+/// How many times what there is a row takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct FitOptions {
-    /// What the function has, and a row may take.
-    pub limits: Limits,
-    /// Whether the profile was chosen on purpose: otherwise the wide one is tried for its queries.
-    pub keeps_profile: bool,
+pub(crate) struct Excess {
+    pub(crate) memory: f64,
+    pub(crate) seconds: f64,
+    pub(crate) bytes: f64,
 }
 
-/// Fewest bits that are tried where no labels say how many are needed.
-const LEAST_BITS: f64 = 7.0;
-/// Bits of the grids that are tried.
-const GRIDS: RangeInclusive<u32> = 4..=8;
-/// How many times a limit may be missed for another weight of bytes to be tried: it moves time and
-/// bytes by less.
-const MOVED_BY_WEIGHT: f64 = 2.0;
+impl Excess {
+    /// The limit that is missed most.
+    pub(crate) fn largest(self) -> f64 {
+        self.memory.max(self.seconds).max(self.bytes)
+    }
+}
 
-/// The most faithful circuit that fits; an error that says what comes closest where none does.
-pub(crate) fn compile(
-    compilation: &Compilation<'_>,
-    fit: FitOptions,
-) -> Result<Compiled, CompileError> {
-    let limits = fit.limits;
-    let mut tries = Vec::new();
-    let mut closest: Option<Closest> = None;
-    for level in levels(compilation)? {
-        let mut waiting = VecDeque::from([level]);
-        let mut is_first = true;
-        while let Some(options) = waiting.pop_front() {
-            let (attempt, compiled) = attempt(compilation, &options, limits)?;
-            let fits = attempt.fits();
-            tries.push(attempt);
-            let Some((mut compiled, demand)) = compiled else {
-                continue;
-            };
-            if fits {
-                compiled.report.fit = Some(FitReport { limits, tries });
-                compiled.write_report();
-                return Ok(compiled);
-            }
-            if std::mem::take(&mut is_first) {
-                waiting.extend(variants(&options, &demand, fit));
-            }
-            let other = Closest::new(tries.len() - 1, compiled, &demand, limits);
-            if closest.as_ref().is_none_or(|own| other.excess < own.excess) {
-                closest = Some(other);
-            }
+impl Excess {
+    /// How many times what there is by `limits` a row takes.
+    pub(crate) fn of(demand: &Demand, limits: &Limits) -> Self {
+        let bytes = demand.query_bytes.max(demand.reply_bytes);
+        Self {
+            memory: demand.memory as f64 / limits.memory as f64,
+            seconds: demand.seconds / limits.seconds,
+            bytes: bytes as f64 / limits.bytes as f64,
         }
     }
-    let (closest, ways_out) = match &closest {
-        Some(closest) => (Some(closest.index), closest.ways_out(limits)),
-        None => (None, Vec::new()),
-    };
-    Err(CompileError::DoesNotFit {
-        report: FitReport { limits, tries },
-        closest,
-        ways_out,
-    })
 }
 
-/// The options of each level, the most faithful first.
-fn levels(compilation: &Compilation<'_>) -> Result<Vec<Options>, CompileError> {
-    let asked = compilation.options;
-    let usual = asked.profile.usual_precision();
-    let (highest, lowest) = match (asked.precision, compilation.bits_for_labels(usual)?) {
-        (Some(asked), needed) => (asked, needed.unwrap_or(LEAST_BITS).min(asked)),
-        // Without a precision labels get no more bits than they need.
-        (None, Some(needed)) => (needed, needed),
-        (None, None) => (usual, LEAST_BITS),
-    };
-    let with = |features, precision| Options {
-        features,
-        precision,
-        ..asked.clone()
-    };
-    let mut levels = vec![asked.clone()];
-    let mut bits = highest;
-    while bits > lowest {
-        bits = (bits - 1.0).max(lowest);
-        levels.push(with(asked.features, Some(bits)));
+impl Demand {
+    /// The limits that a row misses.
+    pub(crate) fn missed(&self, limits: &Limits) -> Vec<Limit> {
+        let missed = [
+            (Limit::Memory, self.memory > limits.memory),
+            (Limit::Time, self.seconds > limits.seconds),
+            (Limit::Query, self.query_bytes > limits.bytes),
+            (Limit::Reply, self.reply_bytes > limits.bytes),
+        ];
+        let missed = missed.into_iter().filter(|(_, missed)| *missed);
+        missed.map(|(limit, _)| limit).collect()
     }
-    let precision = levels.last().and_then(|level| level.precision);
-    let is_coarser = |bits: &u32| match asked.features {
-        FeatureMode::Exact { .. } => true,
-        FeatureMode::Grid { bits: own } => *bits < own,
-    };
-    let grids = GRIDS.rev().filter(is_coarser);
-    levels.extend(grids.map(|bits| with(FeatureMode::Grid { bits }, precision)));
-    Ok(levels)
 }
 
-/// Compiles with these options. What another try may do better is no error.
-fn attempt(
-    compilation: &Compilation<'_>,
-    options: &Options,
-    limits: Limits,
-) -> Result<(Try, Option<(Compiled, Demand)>), CompileError> {
-    let named = |facts, problem| Try {
-        features: options.features.to_string(),
-        precision: options.precision,
-        profile: options.profile,
-        prefer: options.prefer,
-        facts,
-        problem,
-    };
-    let compiled = match compilation.run(options) {
-        Ok(compiled) => compiled,
-        Err(
-            error @ (CompileError::Agreement { .. }
-            | CompileError::Precision { .. }
-            | CompileError::Constant
-            | CompileError::Engine(_)),
-        ) => return Ok((named(None, Some(error.to_string())), None)),
-        Err(error) => return Err(error),
-    };
-    let report = &compiled.report;
-    let predicted = report.work.predicted_microseconds.get() / 1e6;
-    let demand = match Demand::of(&compiled.bundle.circuit, predicted, limits.memory) {
-        Ok(demand) => demand,
-        // Larger than any server takes.
-        Err(error) => return Ok((named(None, Some(error.to_string())), None)),
-    };
-    let facts = TryFacts {
-        guaranteed_bits: report.precision.guaranteed_bits,
-        agreement: report.agreement,
-        demand,
-        missed: limits.missed(&demand),
-    };
-    Ok((named(Some(facts), None), Some((compiled, demand))))
-}
-
-/// What may help where `options` need too much.
-fn variants(options: &Options, demand: &Demand, fit: FitOptions) -> Vec<Options> {
-    let excess = fit.limits.excess(demand);
-    let mut variants = Vec::new();
-    if excess.bytes > 1.0 && !fit.keeps_profile && options.profile == Profile::Balanced {
-        variants.push(Options {
-            profile: Profile::Wide,
-            ..options.clone()
-        });
-    }
-    if options.prefer.is_some() || options.profile == Profile::Compact {
-        return variants;
-    }
-    let is_near = |excess: f64| 1.0 < excess && excess <= MOVED_BY_WEIGHT;
-    let preferences = [
-        (Prefer::Time, is_near(excess.seconds)),
-        (
-            Prefer::Size,
-            is_near(excess.bytes) || is_near(excess.memory),
-        ),
-    ];
-    let helps = preferences.into_iter().filter(|(_, helps)| *helps);
-    variants.extend(helps.map(|(prefer, _)| Options {
-        prefer: Some(prefer),
-        ..options.clone()
-    }));
-    variants
+/// What is limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// Memory of the function.
+    Memory,
+    /// Seconds a row.
+    Time,
+    /// Bytes of a request.
+    Query,
+    /// Bytes of a reply.
+    Reply,
 }

@@ -1,11 +1,14 @@
 //! What to compile for.
 
 use crate::error::CompileError;
-use crate::fit::FitOptions;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+
+mod limits;
+
+pub use limits::{FitOptions, Limits, ParseLimitsError};
 
 /// Bits of the score range that are guaranteed when nothing else is asked for.
 pub const DEFAULT_PRECISION: f64 = 10.0;

@@ -1,8 +1,8 @@
 //! The compile report: what was compiled, what it reveals, how precise it is, what it costs.
 
 use crate::cost::Work;
-use crate::fit::{Demand, Limit, Limits};
-use crate::options::{Prefer, Profile};
+use crate::fit::{Demand, Limit};
+use crate::options::{Limits, Prefer, Profile};
 use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::Gadget;
 use serde::{Deserialize, Serialize};

@@ -77,15 +77,15 @@ fn differing(folder: &Path) -> Option<String> {
                 .iter()
                 .position(|field| *field == OutputField::Label);
             runs += 1;
-            equal += usize::from(match label {
-                Some(label) => outputs[label].to_texts()[0] == *expected,
-                None => {
-                    let error =
-                        (outputs[0].to_f64().unwrap()[0] - expected.parse::<f64>().unwrap()).abs();
-                    largest = largest.max(error);
-                    error <= specs.decoding.scores[0].precision.get() * 1.001
-                }
-            });
+            let is_equal = if let Some(label) = label {
+                outputs[label].to_texts()[0] == *expected
+            } else {
+                let wanted: f64 = expected.parse().unwrap();
+                let error = (outputs[0].to_f64().unwrap()[0] - wanted).abs();
+                largest = largest.max(error);
+                error <= specs.decoding.scores[0].precision.get() * 1.001
+            };
+            equal += usize::from(is_equal);
         }
     }
     assert_eq!(count, expected.len());

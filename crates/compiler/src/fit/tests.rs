@@ -51,7 +51,7 @@ fn what_is_missed_is_named() {
         query_bytes: Limits::LAMBDA.bytes,
         reply_bytes: 10,
     };
-    assert_eq!(Limits::LAMBDA.missed(&demand), []);
+    assert_eq!(demand.missed(&Limits::LAMBDA), []);
     let larger = Demand {
         memory: (1769 << 20) + 1,
         seconds: 30.0,
@@ -59,7 +59,7 @@ fn what_is_missed_is_named() {
         reply_bytes: Limits::LAMBDA.bytes + 1,
     };
     assert_eq!(
-        Limits::LAMBDA.missed(&larger),
+        larger.missed(&Limits::LAMBDA),
         [Limit::Memory, Limit::Time, Limit::Query, Limit::Reply]
     );
 }

@@ -1,6 +1,5 @@
 //! What a function has, and what a row may take of it.
 
-use super::Demand;
 use cipherfn_protocol::api::{MAX_REPLY, MAX_REQUEST};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -17,21 +16,6 @@ pub struct Limits {
     pub bytes: usize,
 }
 
-/// How many times what there is a row takes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Excess {
-    pub(crate) memory: f64,
-    pub(crate) seconds: f64,
-    pub(crate) bytes: f64,
-}
-
-impl Excess {
-    /// The limit that is missed most.
-    pub(crate) fn largest(self) -> f64 {
-        self.memory.max(self.seconds).max(self.bytes)
-    }
-}
-
 impl Limits {
     /// A function as the template makes it unless told otherwise: one vCPU, requests of an HTTP API.
     pub const LAMBDA: Self = Self {
@@ -43,47 +27,6 @@ impl Limits {
             MAX_REPLY
         },
     };
-
-    /// How many times what there is a row takes.
-    pub(crate) fn excess(&self, demand: &Demand) -> Excess {
-        let bytes = demand.query_bytes.max(demand.reply_bytes);
-        Excess {
-            memory: demand.memory as f64 / self.memory as f64,
-            seconds: demand.seconds / self.seconds,
-            bytes: bytes as f64 / self.bytes as f64,
-        }
-    }
-
-    /// The limits that a row misses.
-    pub(crate) fn missed(&self, demand: &Demand) -> Vec<Limit> {
-        let Excess {
-            memory,
-            seconds,
-            bytes: _,
-        } = self.excess(demand);
-        let missed = [
-            (Limit::Memory, memory > 1.0),
-            (Limit::Time, seconds > 1.0),
-            (Limit::Query, demand.query_bytes > self.bytes),
-            (Limit::Reply, demand.reply_bytes > self.bytes),
-        ];
-        let missed = missed.into_iter().filter(|(_, missed)| *missed);
-        missed.map(|(limit, _)| limit).collect()
-    }
-}
-
-/// What is limited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Limit {
-    /// Memory of the function.
-    Memory,
-    /// Seconds a row.
-    Time,
-    /// Bytes of a request.
-    Query,
-    /// Bytes of a reply.
-    Reply,
 }
 
 impl fmt::Display for Limits {
@@ -96,6 +39,15 @@ impl fmt::Display for Limits {
             self.bytes / 1000
         )
     }
+}
+
+/// What a model is to fit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FitOptions {
+    /// What the function has, and a row may take.
+    pub limits: Limits,
+    /// Whether the profile was chosen on purpose: otherwise the wide one is tried for its queries.
+    pub keeps_profile: bool,
 }
 
 /// Text that names no limits.

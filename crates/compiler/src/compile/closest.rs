@@ -1,7 +1,7 @@
 //! The try that misses its limits least, and what would help it.
 
-use super::{Demand, Limits};
-use crate::compile::Compiled;
+use super::Compiled;
+use crate::fit::{Demand, Excess, Limits};
 
 /// Megabytes of functions that are tried: whole vCPUs, and the largest function.
 const SIZES: [u64; 6] = [1769, 3538, 5307, 7076, 8845, 10_240];
@@ -22,7 +22,7 @@ impl Closest {
     pub(super) fn new(index: usize, compiled: Compiled, demand: &Demand, limits: Limits) -> Self {
         Self {
             index,
-            excess: limits.excess(demand).largest(),
+            excess: Excess::of(demand, &limits).largest(),
             compiled,
             demand: *demand,
         }
@@ -36,7 +36,7 @@ impl Closest {
             let memory = megabytes << 20;
             let demand = Demand::of(&self.compiled.bundle.circuit, predicted, memory).ok()?;
             let larger = Limits { memory, ..limits };
-            larger.missed(&demand).is_empty().then_some(demand)
+            demand.missed(&larger).is_empty().then_some(demand)
         };
         let larger = SIZES.into_iter().filter(|size| size << 20 > limits.memory);
         if let Some((size, demand)) = larger
@@ -52,7 +52,7 @@ impl Closest {
             seconds: JOB,
             ..limits
         };
-        if limits.seconds < JOB && other.missed(&self.demand).is_empty() {
+        if limits.seconds < JOB && self.demand.missed(&other).is_empty() {
             ways.push(format!(
                 "more time: {:.1} s a row, as a job where that is more than 29 s (--fit with {:.0}s, predict --bulk)",
                 self.demand.seconds,
