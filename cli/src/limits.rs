@@ -4,52 +4,113 @@ use crate::terminal;
 use anyhow::{Context, Result, bail};
 use cipherfn_circuit::Bundle;
 use cipherfn_compiler::Report;
-use cipherfn_engine::PreparedCircuit;
-use cipherfn_protocol::api::MAX_REQUEST;
+use cipherfn_compiler::fit::{Demand, Limits};
+use cipherfn_protocol::api::job::MAX_CHUNK;
 
-/// Longest that a request may take: the HTTP API's limit, in seconds.
-const LONGEST: f64 = 29.0;
-/// What a function has unless told otherwise (the template's `InferMemory`).
-const USUAL_MEMORY: u64 = 1769 << 20;
-/// Part of a function's memory that models and keys may fill.
-const CACHED: f64 = 0.5;
+/// Memory of the largest function.
+const MOST_MEMORY: u64 = 10_240 << 20;
+/// Seconds that a job has for a chunk.
+const LONGEST_JOB: f64 = 900.0;
+/// How much longer a row may take in a usual function than in a large one before that is said.
+const SLOWER: f64 = 1.2;
 
 /// What helps where a model is too large.
-const WAYS_OUT: &str = "compile it with less --precision, --profile wide, --features grid:6, or \
-                        train fewer or smaller trees";
+const WAYS_OUT: &str = "compile it with --fit lambda, which says what would help and by how much; with less --precision, --prefer size or --profile wide; or train fewer or smaller trees";
 
 /// An error for a bundle that no function can run; otherwise what its function needs beyond the
 /// usual.
 pub(crate) fn check(bundle: &Bundle) -> Result<Vec<String>> {
-    let circuit = PreparedCircuit::new(&bundle.circuit)
-        .with_context(|| format!("no function can run the model; {WAYS_OUT}"))?;
-    let query = circuit.query_row_bytes();
-    if query > MAX_REQUEST {
-        bail!(
-            "no function can run the model: a row's query takes {} and a request may have {}; {WAYS_OUT}",
-            terminal::bytes(query as u64),
-            terminal::bytes(MAX_REQUEST as u64),
-        );
-    }
-    let seconds = report(bundle).map(|report| report.work.predicted_microseconds.get() / 1e6);
-    Ok(needs(circuit.statistics().bytes, seconds))
+    let seconds =
+        report(bundle).map_or(0.0, |report| report.work.predicted_microseconds.get() / 1e6);
+    let demand = |memory| {
+        Demand::of(&bundle.circuit, seconds, memory)
+            .with_context(|| format!("no function can run the model; {WAYS_OUT}"))
+    };
+    let largest = demand(MOST_MEMORY)?;
+    refuse(&largest)?;
+    let usual = if largest.memory > Limits::LAMBDA.memory {
+        demand(Limits::LAMBDA.memory)?
+    } else {
+        largest
+    };
+    // On one thread, so that both compare.
+    let alone = Demand { seconds, ..largest };
+    Ok(needs(&usual, &alone))
 }
 
-/// What a model needs whose row takes `memory` bytes and `seconds` of one thread.
-fn needs(memory: u64, seconds: Option<f64>) -> Vec<String> {
+/// Refuses what the largest function cannot do, as a job either.
+fn refuse(largest: &Demand) -> Result<()> {
+    for (what, bytes) in [
+        ("a row's query", largest.query_bytes),
+        ("a row's reply", largest.reply_bytes),
+    ] {
+        if bytes as u64 > MAX_CHUNK {
+            bail!(
+                "no function can run the model: {what} takes {}, a request may have {} and a job's chunk {}; {WAYS_OUT}",
+                terminal::bytes(bytes as u64),
+                terminal::bytes(Limits::LAMBDA.bytes as u64),
+                terminal::bytes(MAX_CHUNK),
+            );
+        }
+    }
+    if largest.memory > MOST_MEMORY {
+        bail!(
+            "no function can run the model: a row needs a function of {} MB and the largest has {} MB; {WAYS_OUT}",
+            largest.memory.div_ceil(1 << 20),
+            MOST_MEMORY >> 20,
+        );
+    }
+    if largest.seconds > LONGEST_JOB {
+        bail!(
+            "no function can run the model: a row takes about {:.0} s on the largest one and a job has {LONGEST_JOB} s for it; {WAYS_OUT}",
+            largest.seconds,
+        );
+    }
+    Ok(())
+}
+
+/// What a model needs whose row takes `usual` of a usual function, and `alone` of one thread with all
+/// the memory that it can use.
+fn needs(usual: &Demand, alone: &Demand) -> Vec<String> {
+    let Limits {
+        memory,
+        seconds,
+        bytes,
+    } = Limits::LAMBDA;
     let mut needs = Vec::new();
-    if memory as f64 > CACHED * USUAL_MEMORY as f64 {
+    let megabytes = |demand: &Demand| demand.memory.div_ceil(1 << 20);
+    if usual.memory > memory {
         needs.push(format!(
-            "a row takes {} of memory on the server: give the function at least {} MB (InferMemory)",
-            terminal::bytes(memory),
-            (memory as f64 / CACHED / f64::from(1 << 20)).ceil(),
+            "a row needs a function of at least {} MB (InferMemory; usual are {} MB): smaller ones refuse it",
+            megabytes(usual),
+            memory >> 20,
+        ));
+    } else if usual.seconds > SLOWER * alone.seconds {
+        needs.push(format!(
+            "in a function of the usual {} MB a row's selectors are expanded as they are needed, which takes {} a row in place of {}: {} MB (InferMemory) hold all of them",
+            memory >> 20,
+            terminal::seconds(usual.seconds),
+            terminal::seconds(alone.seconds),
+            megabytes(alone),
         ));
     }
-    if let Some(seconds) = seconds.filter(|seconds| *seconds > LONGEST) {
+    if usual.seconds > seconds {
         needs.push(format!(
-            "jobs only: a row takes about {seconds:.0} s on one thread, and a request is cut off \
-             after {LONGEST} s; {WAYS_OUT}"
+            "jobs only: a row takes about {:.0} s on one thread, and a request is cut off after {seconds} s; {WAYS_OUT}",
+            usual.seconds,
         ));
+    }
+    for (what, len) in [
+        ("a row's query", usual.query_bytes),
+        ("a row's reply", usual.reply_bytes),
+    ] {
+        if len > bytes {
+            needs.push(format!(
+                "jobs only: {what} takes {}, and a request may have {}; {WAYS_OUT}",
+                terminal::bytes(len as u64),
+                terminal::bytes(bytes as u64),
+            ));
+        }
     }
     needs
 }
@@ -106,20 +167,103 @@ mod tests {
         }
     }
 
+    const SMALL: Demand = Demand {
+        memory: 100 << 20,
+        seconds: 1.0,
+        query_bytes: 10_000,
+        reply_bytes: 10_000,
+    };
+
     #[test]
-    fn a_query_larger_than_a_request_is_refused() {
+    fn a_query_larger_than_a_request_is_a_jobs_and_one_larger_than_a_chunk_nobodys() {
         assert_eq!(check(&bundle(50)).unwrap(), Vec::<String>::new());
-        let error = check(&bundle(1000)).unwrap_err().to_string();
+        let jobs = check(&bundle(1000)).unwrap();
+        assert!(jobs[0].starts_with("jobs only: a row's query"), "{jobs:?}");
+        let error = check(&bundle(6000)).unwrap_err().to_string();
         assert!(error.contains("a row's query takes"), "{error}");
         assert!(error.contains("--precision"), "{error}");
     }
 
     #[test]
     fn large_rows_need_memory_and_long_ones_jobs() {
-        assert_eq!(needs(100 << 20, Some(28.0)), Vec::<String>::new());
-        let memory = needs(1 << 30, None);
+        assert_eq!(needs(&SMALL, &SMALL), Vec::<String>::new());
+        let large = Demand {
+            memory: 2048 << 20,
+            ..SMALL
+        };
+        let memory = needs(&large, &large);
         assert!(memory[0].contains("at least 2048 MB"), "{memory:?}");
-        let jobs = needs(0, Some(30.0));
+        let long = Demand {
+            seconds: 30.0,
+            ..SMALL
+        };
+        let jobs = needs(&long, &long);
         assert!(jobs[0].starts_with("jobs only"), "{jobs:?}");
+        let streamed = needs(
+            &Demand {
+                seconds: 2.0,
+                ..SMALL
+            },
+            &large,
+        );
+        assert!(
+            streamed[0].contains("2048 MB (InferMemory)"),
+            "{streamed:?}"
+        );
+        let wide = Demand {
+            reply_bytes: 5 << 20,
+            ..SMALL
+        };
+        let jobs = needs(&wide, &wide);
+        assert!(jobs[0].starts_with("jobs only: a row's reply"), "{jobs:?}");
+    }
+
+    #[test]
+    fn what_the_largest_function_cannot_do_is_refused() {
+        assert!(refuse(&SMALL).is_ok());
+        let cases = [
+            (
+                Demand {
+                    memory: 11_000 << 20,
+                    ..SMALL
+                },
+                "the largest has 10240 MB",
+            ),
+            (
+                Demand {
+                    seconds: 1000.0,
+                    ..SMALL
+                },
+                "a job has 900 s",
+            ),
+            (
+                Demand {
+                    reply_bytes: 65 << 20,
+                    ..SMALL
+                },
+                "a row's reply takes",
+            ),
+        ];
+        for (demand, reason) in cases {
+            let error = refuse(&demand).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn lambda_is_what_the_template_makes() {
+        let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
+        let template = std::fs::read_to_string(template).unwrap();
+        let default = |name: &str| -> u64 {
+            let (_, rest) = template.split_once(&format!("\n  {name}:\n")).unwrap();
+            let (_, rest) = rest.split_once("Default: ").unwrap();
+            rest.lines().next().unwrap().parse().unwrap()
+        };
+        let Limits {
+            memory, seconds, ..
+        } = Limits::LAMBDA;
+        assert_eq!(default("InferMemory"), memory >> 20);
+        assert_eq!(default("InferTimeout"), seconds as u64);
+        assert_eq!(default("WorkerTimeout"), LONGEST_JOB as u64);
     }
 }

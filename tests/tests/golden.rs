@@ -8,7 +8,7 @@ use cipherfn_protocol::api::{
 };
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::{Chunks, QueryChunk, ReplyChunk, write_chunk};
-use cipherfn_protocol::specs::SpecsDocument;
+use cipherfn_protocol::specs::{Encoding, SpecsDocument};
 use cipherfn_protocol::statement::SignedStatement;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_serving::Key;
@@ -98,6 +98,27 @@ fn specs_of_format_2_keep_their_bytes() {
         let older = specs.version_1().unwrap().unwrap();
         assert_eq!(older.bytes(), file(&format!("{model}.specs.json")));
     }
+}
+
+/// Format 2 with decimals.
+#[test]
+fn specs_of_format_3_keep_their_bytes() {
+    let path = golden().with_file_name("v3").join("tree.specs.json");
+    let bytes = std::fs::read(path).unwrap();
+    let specs = SpecsDocument::from_json_bytes(&bytes).unwrap();
+    assert_eq!((specs.format(), specs.version_1().unwrap()), (3, None));
+    let again = SpecsDocument::new(specs.specs().clone()).unwrap();
+    assert_eq!(again.bytes(), bytes);
+    let mut plain = specs.specs().clone();
+    for encoding in &mut plain.inputs {
+        if let Encoding::Selectors(encoding) = encoding {
+            for quantiser in &mut encoding.quantisers {
+                quantiser.decimals = None;
+            }
+        }
+    }
+    let plain = SpecsDocument::new(plain).unwrap();
+    assert_eq!(plain.bytes(), newest("tree.specs.json"));
 }
 
 /// RFC 8032's signatures have one value a key and message, so the whole document is fixed.

@@ -9,8 +9,10 @@ use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
 use crate::verdict::Verdict;
 use anyhow::{Context, Result};
+use cipherfn_compiler::fit::{FitOptions, Limits};
 use cipherfn_compiler::{
-    Calibration, ColumnSource, CompileError, Expected, FeatureMode, Options, Profile, Report,
+    Calibration, ColumnSource, CompileError, Decimals, Expected, FeatureMode, Options, Prefer,
+    Profile, Report,
 };
 use std::io::{Read, Write};
 
@@ -27,7 +29,8 @@ const MAX_MODEL: u64 = 1 << 31;
 #[command(after_help = "Examples:
   cipherfn compile model.onnx --calibration train.csv --target target -o fraud.cfn
   cipherfn compile model.json --calibration train.csv --target target --classes no,yes -o m.cfn
-  cipherfn compile model.onnx --calibration train.csv --features grid:6 --precision 9 -o m.cfn")]
+  cipherfn compile model.onnx --calibration train.csv --features grid:6 --precision 9 -o m.cfn
+  cipherfn compile model.onnx --calibration train.csv --target target --fit lambda -o m.cfn")]
 pub(crate) struct Compile {
     /// The model, - for standard input
     model: InputSource,
@@ -69,18 +72,29 @@ pub(crate) struct Compile {
     /// Split points a feature that no tree uses, mixed into the exact ones
     #[arg(long, value_name = "N", default_value_t = 0)]
     decoys: u32,
+    /// Decimals of a column's values, or auto for as many as the calibration rows have: split points
+    /// that no such value separates are one, and rows with more decimals are refused; may be
+    /// repeated
+    #[arg(long, value_name = "COLUMN=N | auto")]
+    decimals: Vec<ColumnDecimals>,
     /// Bits of the score range to guarantee [default: as many as keep the labels of all calibration
     /// rows, 7 to 10; 10 for scores without labels; or as many as can be reached]
     #[arg(long, value_name = "BITS")]
     precision: Option<f64>,
     /// What is scarce: balanced (server time), compact (bytes of key and query), keyless (no
     /// evaluation key) or wide (bytes a row in requests of many rows, which share ciphertexts)
-    #[arg(
-        long,
-        value_name = "balanced | compact | keyless | wide",
-        default_value = "balanced"
-    )]
-    profile: Profile,
+    /// [default: balanced; with --fit wide, too, where queries are too large]
+    #[arg(long, value_name = "balanced | compact | keyless | wide")]
+    profile: Option<Profile>,
+    /// Spare time or query bytes (and with them memory) more than the profile does: a byte counts
+    /// as what 1 Gbit/s or 10 Mbit/s take for it [default: 100 Mbit/s]
+    #[arg(long, value_name = "time | size")]
+    prefer: Option<Prefer>,
+    /// Compile what fits a function: lambda (1769 MB, 29 s, 4 MB) or memory of the function, time a
+    /// row, size of a request, like 1769MB,5s,1MB. Where what is asked for does not fit, fewer bits
+    /// and grids are tried, the most faithful first; the report has all tries
+    #[arg(long, value_name = "lambda | MEMORY,TIME,SIZE")]
+    fit: Option<Limits>,
     /// Names of the classes, in order, for a file of XGBoost or LightGBM, which holds none
     /// [default: 0, 1, ...]
     #[arg(long, value_name = "NAME,NAME...", value_delimiter = ',')]
@@ -191,11 +205,31 @@ impl Compile {
         })
     }
 
+    fn decimals(&self) -> Result<Decimals> {
+        let mut decimals = Decimals::default();
+        for own in &self.decimals {
+            match own {
+                ColumnDecimals::Auto => decimals.auto = true,
+                ColumnDecimals::Of(column, count) => {
+                    if decimals.columns.insert(column.clone(), *count).is_some() {
+                        bail_usage!("--decimals names column {column:?} twice");
+                    }
+                }
+            }
+        }
+        Ok(decimals)
+    }
+
     fn options(&self) -> Result<Options> {
         let features = match self.features {
             FeatureMode::Exact { .. } => FeatureMode::Exact {
                 decoys: self.decoys,
             },
+            FeatureMode::Grid { .. } if !self.decimals.is_empty() => {
+                bail_usage!(
+                    "--decimals makes one of exact split points; a grid has its own: leave one out"
+                )
+            }
             FeatureMode::Grid { .. } if self.decoys > 0 => {
                 bail_usage!(
                     "--decoys hides exact split points among others; a grid has none to hide: leave one out"
@@ -213,10 +247,39 @@ impl Compile {
         Ok(Options {
             name,
             features,
+            decimals: self.decimals()?,
             precision: self.precision,
-            profile: self.profile,
+            profile: self.profile.unwrap_or(Profile::Balanced),
+            prefer: self.prefer,
             classes: self.classes.clone(),
             min_agreement: self.min_agreement / 100.0,
+            fit: self.fit.map(|limits| FitOptions {
+                limits,
+                keeps_profile: self.profile.is_some(),
+            }),
         })
+    }
+}
+
+/// Decimals of a column: `COLUMN=N`, or `auto` for all others.
+#[derive(Clone, Debug)]
+enum ColumnDecimals {
+    Auto,
+    Of(String, u32),
+}
+
+impl std::str::FromStr for ColumnDecimals {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let parse = |(column, count): (&str, &str)| Some((column.to_owned(), count.parse().ok()?));
+        let (column, count) = text
+            .rsplit_once('=')
+            .and_then(parse)
+            .ok_or("give COLUMN=N with N decimals, or auto")?;
+        Ok(Self::Of(column, count))
     }
 }

@@ -201,6 +201,8 @@ impl Answering {
         query
             .check(&model.model, key.as_ref().map(|key| &key.key))
             .map_err(|error| refusal::misdirected(&error))?;
+        let in_memory = model.model.check_memory();
+        in_memory.map_err(|error| refusal::too_little_memory(&error))?;
         query
             .check_reply(&model.model, reply_limit)
             .map_err(|error| refusal::too_large(&error))?;

@@ -2,7 +2,7 @@
 
 use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_protocol::message::MessageError;
-use cipherfn_serving::{OutOfTime, QueryError, ReplyTooLarge};
+use cipherfn_serving::{OutOfTime, QueryError, ReplyTooLarge, TooLittleMemory};
 
 /// A body that is no query.
 pub(crate) fn malformed(error: &MessageError) -> Problem {
@@ -18,6 +18,11 @@ pub(crate) fn misdirected(error: &QueryError) -> Problem {
         _ => ProblemType::MalformedQuery,
     };
     Problem::new(kind, error.to_string())
+}
+
+/// A model of which this function cannot evaluate a row.
+pub(crate) fn too_little_memory(error: &TooLittleMemory) -> Problem {
+    Problem::new(ProblemType::TooLittleMemory, error.to_string())
 }
 
 /// More rows than a reply has room for.

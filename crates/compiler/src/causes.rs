@@ -123,26 +123,41 @@ pub(crate) fn compared_with_zero(model: &Model) -> impl Iterator<Item = usize> {
 /// The model's trees as forest mode gives them to the classes, for every number of trees a round
 /// and class that is possible, with that number.
 pub(crate) fn forest_modes(model: &Model) -> impl Iterator<Item = (usize, TreeEnsemble)> {
-    let ensemble = match model.estimators.as_slice() {
-        [Estimator::Trees(ensemble)] if ensemble.scores > 2 => Some(ensemble),
-        _ => None,
-    };
+    let ensemble = of_classes(model);
     ensemble.into_iter().flat_map(|ensemble| {
-        let (trees, classes) = (ensemble.trees.len(), ensemble.scores);
-        let rounds = if trees % classes == 0 {
-            trees / classes
-        } else {
-            0
-        };
-        let possible = (2..=rounds).filter(move |parallel| rounds % parallel == 0);
+        let possible = parallels(ensemble);
         possible.map(|parallel| (parallel, regrouped(ensemble, parallel)))
     })
+}
+
+/// The ensemble of a model that is one of trees for more than two classes.
+pub(crate) fn of_classes(model: &Model) -> Option<&TreeEnsemble> {
+    match model.estimators.as_slice() {
+        [Estimator::Trees(ensemble)] if ensemble.scores > 2 => Some(ensemble),
+        _ => None,
+    }
+}
+
+/// Lengths of the runs in which an ensemble's trees may be given to its classes.
+pub(crate) fn parallels(ensemble: &TreeEnsemble) -> impl Iterator<Item = usize> {
+    let (trees, classes) = (ensemble.trees.len(), ensemble.scores);
+    let rounds = if trees % classes == 0 {
+        trees / classes
+    } else {
+        0
+    };
+    (2..=rounds).filter(move |parallel| rounds % parallel == 0)
+}
+
+/// The class of the tree at `index` where they are given in runs of `parallel`.
+pub(crate) const fn class_in_runs(classes: usize, parallel: usize, index: usize) -> usize {
+    index / parallel % classes
 }
 
 fn regrouped(ensemble: &TreeEnsemble, parallel: usize) -> TreeEnsemble {
     let mut regrouped = ensemble.clone();
     for (index, tree) in regrouped.trees.iter_mut().enumerate() {
-        let class = (index / parallel % ensemble.scores) as u32;
+        let class = class_in_runs(ensemble.scores, parallel, index) as u32;
         for node in &mut tree.nodes {
             if let TreeNode::Leaf(values) = node {
                 for (score, _) in values {

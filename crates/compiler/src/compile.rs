@@ -8,11 +8,13 @@ use crate::expected;
 use crate::families::{self, Region};
 use crate::features::Features;
 use crate::labels;
+use crate::margins;
 use crate::model::Model;
 use crate::options::Options;
 use crate::quality::Targets;
 use crate::read::{read_model, read_model_with_classes};
 use crate::report::Report;
+use crate::simulate;
 use cipherfn_circuit::Bundle;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{ClientSpecs, ModelIdentity, ParameterSetRef, SpecsDocument};
@@ -20,6 +22,8 @@ use std::collections::BTreeSet;
 use std::io::Read;
 
 mod assemble;
+mod closest;
+mod fit;
 mod precise;
 mod report;
 
@@ -39,6 +43,13 @@ pub struct Compiled {
     /// The last raw score of simulated calibration rows, the model's and the compiled model's. No
     /// part of the bundle: the rows are the developer's.
     pub scores: Vec<[f64; 2]>,
+}
+
+impl Compiled {
+    /// Writes the report into the bundle.
+    pub(crate) fn write_report(&mut self) {
+        self.bundle.report = serde_json::to_vec(&self.report).expect("a report is plain data");
+    }
 }
 
 /// Stack of the compiling thread: trees are followed recursively, with a test for each index bit of
@@ -77,7 +88,12 @@ pub fn compile<R: Read>(
     rows.notes
         .extend(agreeing.and_then(|agreeing| agreeing.note));
     families::fold_constants(&mut model)?;
+    let own = Features::of(&model, &rows.columns, rows.rows.clone())?;
+    let own = own.with_decimals(&options.decimals, &model, &rows.columns)?;
+    let simulated = &own.rows[..own.rows.len().min(simulate::MAX_ROWS)];
     let compilation = Compilation {
+        scores: model.raw_scores_of(simulated),
+        own,
         model,
         seed: Hash::of(model_bytes),
         rows,
@@ -88,7 +104,10 @@ pub fn compile<R: Read>(
         let thread = std::thread::Builder::new()
             .name("compile".into())
             .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, || compilation.run());
+            .spawn_scoped(scope, || match options.fit {
+                Some(fit) => fit::compile(&compilation, fit),
+                None => compilation.run(options),
+            });
         thread
             .map_err(CompileError::Thread)?
             .join()
@@ -97,46 +116,63 @@ pub fn compile<R: Read>(
 }
 
 /// What a compiled model is a function of.
-struct Compilation<'a> {
+pub(crate) struct Compilation<'a> {
     model: Model,
     /// Hash of the model's bytes: whatever is drawn is drawn from it.
     seed: Hash,
     rows: CalibrationRows,
+    /// Calibration rows as the model's feature vectors.
+    own: Features,
+    /// The model's raw scores for the first of them, as many as are simulated.
+    scores: Vec<Vec<f64>>,
     /// Rows on which the model gives the library's own predictions.
     expected_rows: Option<usize>,
-    options: &'a Options,
+    /// What was asked for.
+    pub(crate) options: &'a Options,
 }
 
 impl Compilation<'_> {
-    fn run(self) -> Result<Compiled, CompileError> {
+    /// Bits of the scores, up to `most`, that the labels of the calibration rows need; `None` for a
+    /// model that gives none.
+    pub(crate) fn bits_for_labels(&self, most: f64) -> Result<Option<f64>, CompileError> {
+        margins::bits_for_labels(&self.model, (&self.own.rows, &self.scores), self.seed, most)
+    }
+
+    /// Compiles with these options, those asked for or others.
+    pub(crate) fn run(&self, options: &Options) -> Result<Compiled, CompileError> {
         let Self {
             model,
             seed,
-            mut rows,
+            rows,
+            own,
+            scores,
             expected_rows,
-            options,
+            ..
         } = self;
+        let (seed, mut notes) = (*seed, rows.notes.clone());
         // What the specs show of the model, and the circuit evaluates.
-        let concealed = conceal::conceal(&model, &rows.rows, options.features, seed)?;
+        let concealed = conceal::conceal(model, &rows.rows, options.features, seed)?;
         let (shown, encoded) = match &concealed {
-            None => (&model, None),
+            None => (model, None),
             Some(Concealed { model, mixed, sets }) => {
                 let mut features = Features::of(model, &rows.columns, rows.rows.clone())?;
+                features.decimals.clone_from(&own.decimals);
                 features.mixed.clone_from(mixed);
                 features.sets.clone_from(sets);
                 (model, Some(features))
             }
         };
-        let own = Features::of(&model, &rows.columns, std::mem::take(&mut rows.rows))?;
         if concealed.is_none() {
-            rows.notes.extend(conceal::note(&model)?);
+            notes.extend(conceal::note(model)?);
         }
+        notes.extend(own.note_on_missing(model)?);
         let regions = families::regions(&shown.estimators);
         let wanted = Wanted {
-            model: &model,
+            model,
             regions: &regions,
-            own: &own,
-            encoded: encoded.as_ref().unwrap_or(&own),
+            own,
+            scores,
+            encoded: encoded.as_ref().unwrap_or(own),
             options,
             seed,
         };
@@ -147,16 +183,16 @@ impl Compilation<'_> {
             simulated,
             note,
         } = wanted.assemble()?;
-        rows.notes.extend(note);
+        notes.extend(note);
         let targets = Targets {
             names: &rows.targets,
             cells: &rows.target_cells,
         };
-        let (targets, target_warnings) = targets.assess(&model, &simulated);
-        let scores = simulated.iter().map(|row| row.scores).collect();
+        let (targets, target_warnings) = targets.assess(model, &simulated);
+        let simulated_scores = simulated.iter().map(|row| row.scores).collect();
         let doubts = Doubts {
-            model: &model,
-            features: &own,
+            model,
+            features: own,
             target: match rows.targets.len() {
                 1 => rows
                     .target_cells
@@ -173,7 +209,7 @@ impl Compilation<'_> {
         };
         let family = |region: &Region| region.estimator.family().name();
         let report = Subject {
-            model: &model,
+            model,
             options,
             family: regions.iter().map(family).collect::<Vec<_>>().join(" and "),
             backend,
@@ -183,12 +219,12 @@ impl Compilation<'_> {
             checks: Checks {
                 agreement,
                 targets,
-                warnings: [rows.warnings, target_warnings].concat(),
+                warnings: [rows.warnings.as_slice(), &target_warnings].concat(),
                 doubts,
-                expected_rows,
+                expected_rows: *expected_rows,
                 rows: rows.count,
-                gaps: rows.gaps,
-                notes: rows.notes,
+                gaps: rows.gaps.clone(),
+                notes,
             },
         }
         .report()?;
@@ -213,12 +249,12 @@ impl Compilation<'_> {
                 hash: backend.set.hash(),
             },
             key_parts: key_parts.into_iter().collect(),
-            columns: rows.columns,
+            columns: rows.columns.clone(),
             preprocess: shown.preprocess.clone(),
             inputs,
             decoding,
-            postprocess: model.postprocess,
-            outputs: model.outputs,
+            postprocess: model.postprocess.clone(),
+            outputs: model.outputs.clone(),
         })?;
         let bundle = Bundle {
             circuit,
@@ -230,7 +266,7 @@ impl Compilation<'_> {
             bundle,
             specs,
             report,
-            scores,
+            scores: simulated_scores,
         })
     }
 }

@@ -4,7 +4,7 @@
 //! multiply-adds of transformed ones. Counting both and what they read gives the time of any ring,
 //! so a new parameter set needs no table of its own.
 
-use crate::options::Profile;
+use crate::options::{Prefer, Profile};
 use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::parameters::{Packing, ParameterSet};
@@ -67,6 +67,9 @@ const MEMORY: f64 = 1e-4;
 /// Price of a query byte in microseconds: 1 ms for a packed ciphertext of 12.3 KB, which is what a
 /// slow uplink (100 Mbit/s) takes for it.
 const MICROSECONDS_A_BYTE: f64 = 1000.0 / 12_300.0;
+/// How much less a byte counts where time is preferred (an uplink of 1 Gbit/s), and more where size
+/// is (10 Mbit/s).
+const PREFERENCE: f64 = 10.0;
 
 impl Costs {
     /// The costs of a parameter set.
@@ -106,6 +109,16 @@ impl Costs {
             ("reply", self.reply()),
         ]
         .map(|(stage, time)| (stage, Microseconds::new(time)))
+    }
+
+    /// Time to expand `selectors` selectors.
+    pub(crate) fn expansion(&self, selectors: f64, gadget: Gadget) -> Microseconds {
+        let levels = f64::from(gadget.levels);
+        let level = match self.levels_a_slot {
+            Some(_) => self.slot(),
+            None => self.whole_level(),
+        };
+        Microseconds::new(selectors * levels * level)
     }
 
     /// Time of one row of a linear map whose features fill `ciphertexts` ciphertexts, by
@@ -186,11 +199,21 @@ fn levels_a_slot(packing: &Packing) -> f64 {
     key_switches.sum::<f64>() + f64::from(packing.scheme_switch.levels)
 }
 
-/// What a profile minimises; only differences count.
-pub(crate) fn price(profile: Profile, time: Microseconds, query: f64, key: usize) -> f64 {
+/// What is minimised: what a profile says, and what is preferred; only differences count.
+pub(crate) fn price(
+    (profile, prefer): (Profile, Option<Prefer>),
+    time: Microseconds,
+    query: f64,
+    key: usize,
+) -> f64 {
+    let weight = match prefer {
+        None => 1.0,
+        Some(Prefer::Time) => 1.0 / PREFERENCE,
+        Some(Prefer::Size) => PREFERENCE,
+    };
     match profile {
         Profile::Balanced | Profile::Keyless | Profile::Wide => {
-            time.get() + query * MICROSECONDS_A_BYTE
+            time.get() + query * MICROSECONDS_A_BYTE * weight
         }
         // Bytes first; time decides between equals.
         Profile::Compact => (query + key as f64) * 1e6 + time.get(),

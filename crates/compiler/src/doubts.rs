@@ -4,7 +4,7 @@
 use crate::causes::{self, sigmoid};
 use crate::features::Features;
 use crate::labels::same_label;
-use crate::model::{Estimator, Model, Test, TreeEnsemble, TreeNode};
+use crate::model::{Estimator, Model, Test, Tree, TreeEnsemble, TreeNode};
 use cipherfn_program::{Op, SoftmaxKind, Tensor};
 use cipherfn_protocol::specs::OutputField;
 use std::collections::HashSet;
@@ -183,19 +183,37 @@ impl Doubts<'_> {
     fn forest_mode(&self) -> Option<String> {
         let label = (self.model.outputs.iter()).position(|field| *field == OutputField::Label)?;
         let rows = self.rows_with_target()?;
-        let right = |scores: &dyn Fn(&[f32]) -> Vec<f64>| -> Option<f64> {
-            let is_right = |(row, wanted): &(&[f32], &str)| {
+        let ensemble = causes::of_classes(self.model)?;
+        // What each tree says of each row: the classes' sums follow from it however trees are given
+        // to them.
+        let of_tree = |tree: &Tree| -> Vec<f64> {
+            let leaf = |(row, _): &(&[f32], &str)| {
+                let values = tree.leaf(row).iter();
+                values.map(|(_, value)| value).sum()
+            };
+            rows.iter().map(leaf).collect()
+        };
+        let of_trees: Vec<Vec<f64>> = ensemble.trees.iter().map(of_tree).collect();
+        let in_runs = |parallel: usize, row: usize| {
+            let mut scores = ensemble.base.clone();
+            for (index, values) in of_trees.iter().enumerate() {
+                scores[causes::class_in_runs(ensemble.scores, parallel, index)] += values[row];
+            }
+            scores
+        };
+        let right = |scores: &dyn Fn(usize) -> Vec<f64>| -> Option<f64> {
+            let is_right = |(row, (_, wanted)): (usize, &(&[f32], &str))| {
                 let scores = vec![Tensor::F64(scores(row))];
                 let outputs = self.model.postprocess.run(scores).ok()?;
                 let label = outputs.get(label)?.to_texts().swap_remove(0);
                 Some(f64::from(u8::from(same_label(wanted, &label))))
             };
-            rows.iter().map(is_right).sum()
+            rows.iter().enumerate().map(is_right).sum()
         };
         let count = rows.len() as f64;
-        let own = right(&|row| self.model.raw_scores(row))?;
-        for (parallel, trees) in causes::forest_modes(self.model) {
-            let other = right(&|row| trees.raw_scores(row))?;
+        let own = right(&|row| self.model.raw_scores(rows[row].0))?;
+        for parallel in causes::parallels(ensemble) {
+            let other = right(&|row| in_runs(parallel, row))?;
             if other - own > STANDARD_ERRORS * (count / 4.0).sqrt() {
                 return Some(format!(
                     "{own} of {count} calibration rows get the label of the target, and {other} \

@@ -191,6 +191,16 @@ pub enum CompileError {
         /// Depth allowed.
         limit: usize,
     },
+    /// Decimals that a column does not have.
+    #[error("decimals: {column:?} cannot be declared to have {decimals}: {problem}")]
+    Decimals {
+        /// The column.
+        column: String,
+        /// Decimals declared.
+        decimals: u32,
+        /// Why it does not have them.
+        problem: String,
+    },
     /// The precision asked for is out of reach.
     #[error(
         "{wanted} bits of precision cannot be reached in the {profile} profile; the best is {best:.1} bits"
@@ -204,6 +214,16 @@ pub enum CompileError {
         profile: &'static str,
         /// What helps.
         remedy: Remedy,
+    },
+    /// No way to compile the model fits the function.
+    #[error("{}", does_not_fit(tried, *closest, ways_out))]
+    DoesNotFit {
+        /// What was tried, a line a try after the limits.
+        tried: String,
+        /// The try that comes closest.
+        closest: Option<usize>,
+        /// What would help it, with its predicted effect.
+        ways_out: Vec<String>,
     },
     /// An option's value makes no sense.
     #[error("{option} is {found}; give {expected}")]
@@ -240,6 +260,7 @@ impl CompileError {
                 | Self::NoSuchColumn { .. }
                 | Self::Columns { .. }
                 | Self::NoHeader { .. }
+                | Self::Decimals { .. }
         )
     }
 
@@ -279,6 +300,17 @@ impl CompileError {
             problem: problem.into(),
         }
     }
+}
+
+fn does_not_fit(tried: &str, closest: Option<usize>, ways_out: &[String]) -> String {
+    let closest = closest.map_or(String::new(), |closest| {
+        format!("\ntry {} comes closest", closest + 1)
+    });
+    let help = match ways_out {
+        [] => "train a smaller model, or give more".to_owned(),
+        ways_out => format!("what would help:\n- {}", ways_out.join("\n- ")),
+    };
+    format!("nothing that was tried fits {tried}{closest}; {help}")
 }
 
 /// What a caller can do about an error.

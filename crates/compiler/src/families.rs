@@ -213,7 +213,7 @@ pub(crate) fn plan(
         let short = short.fold(0.0, f64::max);
         let facts = || plans.iter().map(|plan| &plan.facts);
         let price = price(
-            options.profile,
+            (options.profile, options.prefer),
             facts().map(|facts| facts.work.predicted_microseconds).sum(),
             facts().map(|facts| facts.query_bytes).sum::<usize>() as f64,
             backend.file_bytes(facts().flat_map(|facts| facts.key_parts)),

@@ -11,8 +11,11 @@ use std::collections::HashMap;
 pub(crate) struct Features {
     /// Names for errors and reports: the column that a feature comes from names it.
     pub names: Vec<String>,
-    /// Whether a missing value can reach the feature and means something there.
+    /// Whether a missing value can reach the feature and means something there, and some calibration
+    /// row has one: it takes a bin, and bits, of its own.
     pub missing: Vec<bool>,
+    /// Decimals that its values have at most, where that is known.
+    pub decimals: Vec<Option<u32>>,
     /// Feature vectors of the calibration rows.
     pub rows: Vec<Vec<f32>>,
     /// All split points, decoys among them, of features where these are drawn already.
@@ -40,13 +43,37 @@ impl Features {
         rows: Vec<Vec<Tensor>>,
     ) -> Result<Self, CompileError> {
         let rows = rows.into_iter().map(|row| Ok(model.features_of(row)?));
+        let rows: Vec<Vec<f32>> = rows.collect::<Result<_, CompileError>>()?;
+        let mut missing = missing(model)?;
+        for (feature, missing) in missing.iter_mut().enumerate() {
+            *missing &= rows.iter().any(|row| row[feature].is_nan());
+        }
         Ok(Self {
             names: names(model, columns),
-            missing: missing(model)?,
-            rows: rows.collect::<Result<_, CompileError>>()?,
+            missing,
+            decimals: vec![None; model.features],
+            rows,
             mixed: HashMap::new(),
             sets: HashMap::new(),
         })
+    }
+
+    /// What the report says of missing values that the model knows and the calibration rows do not
+    /// have.
+    pub(crate) fn note_on_missing(&self, model: &Model) -> Result<Option<String>, CompileError> {
+        let known = missing(model)?;
+        let spared = known.iter().zip(&self.missing).zip(&self.names);
+        let spared = spared.filter(|((known, missing), _)| **known && !**missing);
+        let names: Vec<&str> = spared.map(|(_, name)| name.as_str()).collect();
+        Ok(names.first().map(|first| {
+            format!(
+                "the model knows missing values, and the calibration rows have none in {} of its \
+                 features ({first:?} is the first): it takes no bits for them, and rows with one \
+                 there are refused. Where they should be answered give calibration rows that have \
+                 some",
+                names.len()
+            )
+        }))
     }
 
     /// The feature's finite values in the calibration rows.

@@ -20,12 +20,14 @@ mod compile;
 mod conceal;
 mod cost;
 mod cut;
+mod decimals;
 mod decoys;
 mod doubts;
 pub mod error;
 mod expected;
 mod families;
 mod features;
+pub mod fit;
 mod ir;
 mod labels;
 mod lower;
@@ -42,6 +44,7 @@ pub use compile::{Compiled, compile};
 pub use cost::Work;
 pub use error::{CompileError, NodeName, Remedy};
 pub use options::{
-    DEFAULT_AGREEMENT, DEFAULT_PRECISION, FeatureMode, Options, ParseOptionError, Profile,
+    DEFAULT_AGREEMENT, DEFAULT_PRECISION, Decimals, FeatureMode, Options, ParseOptionError, Prefer,
+    Profile,
 };
 pub use report::Report;

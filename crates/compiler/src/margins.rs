@@ -2,7 +2,7 @@
 
 use crate::error::CompileError;
 use crate::model::{Estimator, Model, TreeEnsemble, TreeNode};
-use crate::simulate::{Gaussian, MAX_ROWS};
+use crate::simulate::Gaussian;
 use cipherfn_program::Tensor;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::OutputField;
@@ -23,11 +23,12 @@ const DEVIATIONS: f64 = 10.7;
 const ROUNDING: f64 = 1.0 / 3.0;
 
 /// The fewest bits of the trees' score ranges, up to `most`, with which no calibration row gets
-/// another label when errors of that size are simulated; `None` for a model that gives no labels,
+/// another label when errors of that size are simulated (`scores` are the model's for as many rows as
+/// are simulated); `None` for a model that gives no labels,
 /// and without rows to tell.
 pub(crate) fn bits_for_labels(
     model: &Model,
-    rows: &[Vec<f32>],
+    (rows, scores): (&[Vec<f32>], &[Vec<f64>]),
     seed: Hash,
     most: f64,
 ) -> Result<Option<f64>, CompileError> {
@@ -41,13 +42,12 @@ pub(crate) fn bits_for_labels(
     };
     let mut tried = 0;
     let mut near = Vec::new();
-    for features in rows.iter().take(MAX_ROWS) {
-        let scores = model.raw_scores(features);
+    for scores in scores {
         if scores.iter().all(|score| score.is_finite()) {
-            let outputs = outputs(model, &scores)?;
+            let outputs = outputs(model, scores)?;
             tried += 1;
-            if can_change(model, &scores, &outputs, &errors(LEAST))? {
-                near.push((scores, outputs));
+            if can_change(model, scores, &outputs, &errors(LEAST))? {
+                near.push((scores.clone(), outputs));
             }
         }
     }

@@ -2,8 +2,13 @@
 
 use crate::error::CompileError;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+
+mod limits;
+
+pub use limits::{FitOptions, Limits, ParseLimitsError};
 
 /// Bits of the score range that are guaranteed when nothing else is asked for.
 pub const DEFAULT_PRECISION: f64 = 10.0;
@@ -21,6 +26,8 @@ pub struct Options {
     pub name: String,
     /// How features are quantised.
     pub features: FeatureMode,
+    /// Decimals that values of columns have, with exact features.
+    pub decimals: Decimals,
     /// Bits of the score range to guarantee; an error if they cannot be reached. `None`: for trees
     /// that give labels as many as the calibration rows need to keep theirs, from 7 up; else, and
     /// at most, [`DEFAULT_PRECISION`] (9.5 in the wide profile). As many as can be reached, with a
@@ -28,11 +35,15 @@ pub struct Options {
     pub precision: Option<f64>,
     /// What is scarce.
     pub profile: Profile,
+    /// Which of server time and query bytes to spare more than the profile does.
+    pub prefer: Option<Prefer>,
     /// Names of the classes, in order, for a file of a library that holds none.
     pub classes: Option<Vec<String>>,
     /// Part of the calibration rows, 0 to 1, that must get the label that the model gives them when
     /// quantisation and noise are simulated; an error below it.
     pub min_agreement: f64,
+    /// What the model is to fit; less faithful circuits than asked for are tried until one does.
+    pub fit: Option<FitOptions>,
 }
 
 impl Options {
@@ -41,10 +52,13 @@ impl Options {
         Self {
             name: name.into(),
             features: FeatureMode::Exact { decoys: 0 },
+            decimals: Decimals::default(),
             precision: None,
             profile: Profile::Balanced,
+            prefer: None,
             classes: None,
             min_agreement: DEFAULT_AGREEMENT,
+            fit: None,
         }
     }
 
@@ -69,6 +83,10 @@ impl Options {
         if !(0.0..=1.0).contains(&self.min_agreement) {
             let percent = (100.0 * self.min_agreement).to_string();
             return bad("min-agreement", percent, "0 to 100 %");
+        }
+        if let (Profile::Compact, Some(prefer)) = (self.profile, self.prefer) {
+            let expected = "another profile: in the compact one bytes come first";
+            return bad("prefer", prefer.name().to_owned(), expected);
         }
         match self.precision {
             Some(bits) if !(1.0..=40.0).contains(&bits) => {
@@ -108,6 +126,16 @@ impl fmt::Display for FeatureMode {
     }
 }
 
+/// How many decimals the values of columns have. Split points that they cannot separate are one, and
+/// clients refuse rows with more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decimals {
+    /// Columns by name.
+    pub columns: BTreeMap<String, u32>,
+    /// Whether other columns have as many as in the calibration rows, where that saves split points.
+    pub auto: bool,
+}
+
 /// What is scarce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -141,6 +169,41 @@ impl Profile {
             Self::Keyless => "keyless",
             Self::Wide => "wide",
         }
+    }
+}
+
+/// Which of two costs counts ten times as much beside the other as it does otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prefer {
+    /// Server time: a query byte counts as much as a gigabit a second takes for it.
+    Time,
+    /// Query bytes, and with them memory: as much as 10 megabits a second take. Without a preference
+    /// it is 100.
+    Size,
+}
+
+impl Prefer {
+    /// The word on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::Size => "size",
+        }
+    }
+}
+
+impl FromStr for Prefer {
+    type Err = ParseOptionError;
+
+    fn from_str(text: &str) -> Result<Self, ParseOptionError> {
+        [Self::Time, Self::Size]
+            .into_iter()
+            .find(|prefer| prefer.name() == text)
+            .ok_or_else(|| ParseOptionError {
+                found: text.into(),
+                expected: "time, size",
+            })
     }
 }
 

@@ -1,10 +1,13 @@
 //! The compile report: what was compiled, what it reveals, how precise it is, what it costs.
 
 use crate::cost::Work;
+use crate::fit::{Demand, Limit};
+use crate::options::{Limits, Prefer, Profile};
 use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::Gadget;
 use serde::{Deserialize, Serialize};
 
+mod fit;
 mod text;
 
 /// Everything about a compiled model that people ask for. Serialised into the bundle; `Display` is
@@ -32,6 +35,9 @@ pub struct Report {
     /// with.
     #[serde(default)]
     pub expected_rows: Option<u64>,
+    /// What was tried to make it fit, if it was to fit anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fit: Option<FitReport>,
     /// What to know: how columns were matched, what the specs show.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -97,6 +103,9 @@ pub struct EncodedFeature {
     pub bins: Option<u32>,
     /// Encrypted bits.
     pub bits: u32,
+    /// Most decimals of its values, where the split points rely on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimals: Option<u32>,
 }
 
 /// Parameter set.
@@ -129,6 +138,53 @@ pub struct PrecisionReport {
     pub scores: Vec<f64>,
     /// Standard deviation of the encrypted result, as a fraction of the torus.
     pub noise_deviation: f64,
+}
+
+/// What was tried to make a model fit a function.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FitReport {
+    /// What it was to fit.
+    pub limits: Limits,
+    /// The tries; the last one was taken, if any fits.
+    pub tries: Vec<Try>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Try {
+    /// Quantisation of the features.
+    pub features: String,
+    /// Bits asked for; none for the default.
+    pub precision: Option<f64>,
+    /// Profile.
+    pub profile: Profile,
+    /// Preference.
+    pub prefer: Option<Prefer>,
+    /// What became of it; none where it could not be compiled.
+    pub facts: Option<TryFacts>,
+    /// Why it could not be compiled.
+    pub problem: Option<String>,
+}
+
+impl Try {
+    /// Whether it keeps to all limits.
+    pub fn fits(&self) -> bool {
+        let facts = self.facts.as_ref();
+        facts.is_some_and(|facts| facts.missed.is_empty())
+    }
+}
+
+/// Fidelity and cost of a try.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TryFacts {
+    /// Guaranteed bits of the scores.
+    pub guaranteed_bits: f64,
+    /// On the calibration rows.
+    pub agreement: Agreement,
+    /// What a row takes of the function.
+    pub demand: Demand,
+    /// Limits that it misses.
+    pub missed: Vec<Limit>,
 }
 
 /// How well one target is predicted.

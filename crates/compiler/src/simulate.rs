@@ -45,11 +45,11 @@ pub(crate) struct SimulatedRow {
 }
 
 impl Simulation<'_> {
-    /// Runs rows, given as the feature vectors of the float model and as those that are encoded.
+    /// Runs rows, given as the raw scores of the float model and as feature vectors that are encoded.
     /// Rows that the client would refuse are missing in the list.
     pub(crate) fn run(
         &self,
-        rows: &[Vec<f32>],
+        exact: &[Vec<f64>],
         encoded: &[Vec<f32>],
     ) -> Result<(Agreement, Vec<SimulatedRow>), CompileError> {
         let circuit = ClearCircuit::new(self.circuit.clone())?;
@@ -61,8 +61,7 @@ impl Simulation<'_> {
         let scores = self.decoding.scores.iter();
         let precisions: Vec<f64> = scores.map(|score| score.precision.get()).collect();
         let mut outputs = Vec::new();
-        for (index, (features, encoded)) in rows.iter().zip(encoded).take(MAX_ROWS).enumerate() {
-            let exact = self.model.raw_scores(features);
+        for (index, (exact, encoded)) in exact.iter().zip(encoded).take(MAX_ROWS).enumerate() {
             if exact.iter().any(|score| !score.is_finite()) {
                 agreement.skipped += 1;
                 continue;
@@ -74,7 +73,7 @@ impl Simulation<'_> {
             let decoded = self.decoding.scores(&phases);
             agreement.rows += 1;
             let mut within = true;
-            for ((decoded, exact), score) in decoded.iter().zip(&exact).zip(&self.decoding.scores) {
+            for ((decoded, exact), score) in decoded.iter().zip(exact).zip(&self.decoding.scores) {
                 let error = (decoded - exact).abs();
                 agreement.largest_error = agreement.largest_error.max(error);
                 within &= error <= score.precision.get();
@@ -82,14 +81,14 @@ impl Simulation<'_> {
             agreement.within_precision += u64::from(within);
             let row = SimulatedRow {
                 index,
-                exact: margins::outputs(self.model, &exact)?,
+                exact: margins::outputs(self.model, exact)?,
                 simulated: margins::outputs(self.model, &decoded)?,
                 scores: [&exact, &decoded].map(|scores| scores.last().copied().unwrap_or(0.0)),
             };
             if agreement.has_labels {
                 let equal = margins::same_labels(self.model, &row.exact, &row.simulated);
                 agreement.labels_equal += u64::from(equal);
-                let near = margins::can_change(self.model, &exact, &row.exact, &precisions)?;
+                let near = margins::can_change(self.model, exact, &row.exact, &precisions)?;
                 agreement.margin_cases += u64::from(near);
             }
             outputs.push(row);

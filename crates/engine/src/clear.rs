@@ -12,6 +12,7 @@ use cipherfn_circuit::circuit::{
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::InputValues;
 use std::convert::Infallible;
+use std::rc::Rc;
 
 /// A checked circuit that evaluates in the clear.
 #[derive(Debug)]
@@ -78,7 +79,9 @@ struct ClearRow<'a> {
 }
 
 impl Evaluator for ClearRow<'_> {
-    type Glwe = Sparse;
+    /// A path hands the value of its leaf up unchanged: what is shared need not be copied. `None` is
+    /// zero.
+    type Glwe = Option<Rc<Sparse>>;
     type Output = Vec<u64>;
     type Error = Infallible;
 
@@ -90,25 +93,45 @@ impl Evaluator for ClearRow<'_> {
         }
     }
 
-    fn sum(&mut self, _: NodeId, sum: &Sum, values: &[Sparse]) -> Result<Sparse, Infallible> {
+    fn sum(
+        &mut self,
+        _: NodeId,
+        sum: &Sum,
+        values: &[Self::Glwe],
+    ) -> Result<Self::Glwe, Infallible> {
+        let chosen = || {
+            let chosen = sum.chosen(|selector| self.bit(selector));
+            chosen.filter(|operand| !matches!(operand, Operand::Zero))
+        };
+        let mut first = chosen();
+        match (first.next(), first.next()) {
+            (None, _) => return Ok(None),
+            (Some(Operand::Node(rotated)), None) if rotated.rotation == 0 => {
+                return Ok(values[rotated.node.index()].clone());
+            }
+            _ => {}
+        }
         let mut coefficients = Vec::new();
-        for operand in sum.chosen(|selector| self.bit(selector)) {
+        for operand in chosen() {
             match operand {
                 Operand::Zero => {}
                 Operand::Constant(id) => {
                     coefficients.extend_from_slice(&self.circuit.circuit.constants[id.index()].0);
                 }
-                Operand::Node(rotated) => coefficients.extend(Sparse::rotated(
-                    values[rotated.node.index()].coefficients(),
-                    rotated.rotation,
-                    self.circuit.polynomial_size,
-                )),
+                Operand::Node(rotated) => {
+                    let value = values[rotated.node.index()].as_deref();
+                    coefficients.extend(Sparse::rotated(
+                        value.map_or(&[], Sparse::coefficients),
+                        rotated.rotation,
+                        self.circuit.polynomial_size,
+                    ));
+                }
             }
         }
-        Ok(Sparse::sum(coefficients))
+        Ok(Some(Rc::new(Sparse::sum(coefficients))))
     }
 
-    fn product(&mut self, _: NodeId, product: &Product) -> Result<Sparse, Infallible> {
+    fn product(&mut self, _: NodeId, product: &Product) -> Result<Self::Glwe, Infallible> {
         let InputValues::Features(values) = &self.inputs[product.input.index()] else {
             unreachable!("checked: a product is of a feature vector")
         };
@@ -123,12 +146,13 @@ impl Evaluator for ClearRow<'_> {
             .constant
             .map_or(&[][..], |id| &self.circuit.circuit.constants[id.index()].0);
         let coefficients: Vec<Coefficient> = scores.chain(constant.iter().copied()).collect();
-        Ok(Sparse::sum(coefficients))
+        Ok(Some(Rc::new(Sparse::sum(coefficients))))
     }
 
-    fn output(&mut self, output: &Output, value: &Sparse) -> Result<Vec<u64>, Infallible> {
+    fn output(&mut self, output: &Output, value: &Self::Glwe) -> Result<Vec<u64>, Infallible> {
+        let at = |position| value.as_ref().map_or(0, |value| value.at(position));
         Ok((0..output.coefficients)
-            .map(|index| value.at(index * output.stride))
+            .map(|index| at(index * output.stride))
             .collect())
     }
 }

@@ -77,7 +77,9 @@ mod tests;
 pub use clear::{ClearCircuit, ClearInputError};
 pub use error::EngineError;
 pub use evaluator::Evaluator;
-pub use prepared::{PreparedCircuit, QueryRow, Timings, Workspace};
+pub use prepared::{
+    CACHE_PART, PreparedCircuit, QueryRow, Timings, Workspace, row_memory, server_memory,
+};
 pub use run::{MAX_WEIGHT_BYTES, Statistics};
 
 use cipherfn_circuit::Dimensions;

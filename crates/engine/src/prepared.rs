@@ -18,6 +18,20 @@ const ROW_PARALLEL_BYTES: u64 = 512 << 20;
 /// Memory for a row's selectors and values, unless another limit is given.
 const ROW_BYTES: u64 = 8 << 30;
 
+/// Prepared models may fill this part of a server's memory, keys another one as large; the rest is
+/// for the rows under evaluation.
+pub const CACHE_PART: u64 = 4;
+
+/// What rows under evaluation may take of a server's `memory`, in bytes.
+pub const fn row_memory(memory: u64) -> u64 {
+    memory - 2 * (memory / CACHE_PART)
+}
+
+/// The memory that a server needs so that rows under evaluation may take `rows` bytes.
+pub const fn server_memory(rows: u64) -> u64 {
+    rows.div_ceil(CACHE_PART - 2).saturating_mul(CACHE_PART)
+}
+
 /// A checked circuit in the form that evaluates fast. Immutable: one serves all threads.
 #[derive(Debug)]
 pub struct PreparedCircuit {
@@ -135,6 +149,12 @@ impl PreparedCircuit {
     /// What an evaluation consists of.
     pub const fn statistics(&self) -> Statistics {
         self.executable.statistics()
+    }
+
+    /// What rows under evaluation may take, as it was given. A row that cannot keep to it takes
+    /// more: [`Statistics::bytes`].
+    pub const fn memory_limit(&self) -> u64 {
+        self.memory
     }
 
     /// Bytes of memory that it takes, about.

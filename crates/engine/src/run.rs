@@ -28,6 +28,8 @@ use weights::WeightProducts;
 const MAX_BYTES: u64 = 8 << 30;
 /// The most that all its selectors would take: half a minute of expansion.
 const MAX_SELECTOR_BYTES: u64 = 48 << 30;
+/// Times that the order of evaluation is cut anew until it keeps to the memory given.
+const STREAMING_TRIES: u32 = 4;
 /// Memory of a CMUX in program and schedule, rounded up.
 const STEP_BYTES: usize = 256;
 
@@ -76,8 +78,7 @@ impl Executable {
         let (values, selectors) = (executable.value_bytes(), executable.selector_bytes());
         bounded(selectors, MAX_SELECTOR_BYTES)?;
         if values.saturating_add(selectors) > memory {
-            let frames = memory.saturating_sub(values) / executable.frame_bytes().max(1);
-            executable.schedule = Schedule::streaming(&executable.program, frames as usize);
+            executable.stream_within(memory, values);
         }
         let bytes = executable.value_bytes() + executable.selector_bytes();
         bounded(bytes, MAX_BYTES)?;
@@ -85,6 +86,22 @@ impl Executable {
         executable.statistics.live_values = executable.schedule.slot_count;
         executable.statistics.bytes = bytes;
         Ok(executable)
+    }
+
+    /// Schedules so that selectors are expanded as they are needed, in what the values leave of
+    /// `memory`. That order can have more values at once than the one before: then with fewer
+    /// selectors.
+    fn stream_within(&mut self, memory: u64, values: u64) {
+        let frame = self.frame_bytes().max(1);
+        let mut frames = memory.saturating_sub(values) / frame;
+        for _ in 0..STREAMING_TRIES {
+            self.schedule = Schedule::streaming(&self.program, frames as usize);
+            let excess = (self.value_bytes() + self.selector_bytes()).saturating_sub(memory);
+            if excess == 0 || frames == 0 {
+                break;
+            }
+            frames = frames.saturating_sub(excess.div_ceil(frame));
+        }
     }
 
     /// Whether selectors are expanded as they are needed.

@@ -59,6 +59,8 @@ pub struct Quantiser {
     pub splits: Vec<f32>,
     /// Where a missing value (NaN) goes. Without it a missing value is an error.
     pub missing: Option<MissingBin>,
+    /// Most decimals of a value, where the split points rely on it: more are an error.
+    pub decimals: Option<u32>,
 }
 
 /// Bin of missing values.

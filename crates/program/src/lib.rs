@@ -35,6 +35,7 @@ mod bits;
 mod builder;
 mod check;
 mod columns;
+mod decimals;
 mod decoding;
 mod encoding;
 mod error;
@@ -51,6 +52,7 @@ mod units;
 pub use bits::Bits;
 pub use builder::ProgramBuilder;
 pub use columns::{ColumnKind, InputColumn, OutputField, PredictionColumn};
+pub use decimals::{MAX_DECIMALS, has_decimals, split_of_decimals};
 pub use decoding::{Decoding, ReplyForm, ScoreDecoding};
 pub use encoding::{
     Encoding, Gadget, LinearEncoding, MissingBin, Predicate, Quantiser, Selector, SelectorEncoding,

@@ -2,6 +2,7 @@
 //!
 //! These are the client's arithmetic, and the compiler's simulation of the client.
 
+use crate::decimals::has_decimals;
 use crate::decoding::TORUS;
 use crate::encoding::{
     Encoding, LinearEncoding, MissingBin, Predicate, Quantiser, SelectorEncoding,
@@ -16,11 +17,23 @@ mod tests;
 pub enum QuantiseError {
     /// NaN or an empty cell where the model gives it no meaning.
     #[error(
-        "feature {name:?} is missing, and the model gives missing values no meaning; fill it in"
+        "feature {name:?} is missing, and the model takes no missing values there; fill it in, or have the model compiled with calibration rows that have some"
     )]
     Missing {
         /// The feature.
         name: String,
+    },
+    /// More decimals than the model was compiled for.
+    #[error(
+        "feature {name:?} is {value}, and the model was compiled for values of at most {decimals} decimals; round it as the model's training data were rounded"
+    )]
+    Decimals {
+        /// The feature.
+        name: String,
+        /// Its value.
+        value: f32,
+        /// Decimals that it may have.
+        decimals: u32,
     },
     /// A feature vector of another width.
     #[error("the feature vector has {found} entries, the encoding needs {expected}")]
@@ -57,6 +70,16 @@ impl Quantiser {
         if value.is_nan() {
             return self.missing_bin().ok_or_else(|| QuantiseError::Missing {
                 name: self.name.clone(),
+            });
+        }
+        if let Some(decimals) = self.decimals
+            && value.is_finite()
+            && !has_decimals(value, decimals)
+        {
+            return Err(QuantiseError::Decimals {
+                name: self.name.clone(),
+                value,
+                decimals,
             });
         }
         let exceeded = self.splits.partition_point(|split| value > *split) as u32;

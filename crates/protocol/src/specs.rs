@@ -9,9 +9,11 @@ use crate::versions::{Versions, json_version, list};
 use serde::{Deserialize, Serialize};
 use v1::SpecsV1;
 use v2::SpecsV2;
+use v3::SpecsV3;
 
 mod v1;
 mod v2;
+mod v3;
 mod validate;
 mod wire;
 
@@ -83,6 +85,8 @@ crate::versions! {
         V1(SpecsV1) = 1,
         /// Several, and parts of keys.
         V2(SpecsV2) = 2,
+        /// Numbers of decimals.
+        V3(SpecsV3) = 3,
     }
 }
 
@@ -94,6 +98,7 @@ impl TryFrom<SpecsVersions> for ClientSpecs {
         let specs = match document {
             SpecsVersions::V1(document) => SpecsV2::from(document).into(),
             SpecsVersions::V2(document) => document.into(),
+            SpecsVersions::V3(document) => document.try_into()?,
         };
         validate::validate(&specs, format)?;
         Ok(specs)
@@ -110,15 +115,24 @@ pub struct SpecsDocument {
 }
 
 impl SpecsDocument {
-    /// Checks `specs` and writes them in their canonical form, compact JSON of the newest format.
+    /// Checks `specs` and writes them in their canonical form, compact JSON of format 2, or 3 where
+    /// that is needed to say them.
     pub fn new(specs: ClientSpecs) -> Result<Self, SpecsError> {
-        validate::validate(&specs, 2)?;
-        let bytes = serde_json::to_vec(&SpecsV2::from(specs.clone())).map_err(SpecsError::Json)?;
-        Self::of(specs, 2, bytes)
+        let newest = SpecsV3::of(&specs);
+        let format = if newest.is_some() { 3 } else { 2 };
+        validate::validate(&specs, format)?;
+        let bytes = match newest {
+            Some(document) => serde_json::to_vec(&document),
+            None => serde_json::to_vec(&SpecsV2::from(specs.clone())),
+        };
+        Self::of(specs, format, bytes.map_err(SpecsError::Json)?)
     }
 
     /// The same in format 1 for clients of version 1, or `None` where that cannot be said in it.
     pub fn version_1(&self) -> Result<Option<Self>, SpecsError> {
+        if self.format > 2 {
+            return Ok(None);
+        }
         let Some(document) = SpecsV1::of(self.specs.clone().into()) else {
             return Ok(None);
         };

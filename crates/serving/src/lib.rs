@@ -17,6 +17,6 @@ mod query;
 mod warm;
 
 pub use estimate::{Estimate, OutOfTime, Work};
-pub use model::{Key, Model, ModelError, QueryError};
+pub use model::{Key, Model, ModelError, QueryError, TooLittleMemory};
 pub use query::{Query, Reply, ReplyTooLarge};
 pub use warm::{Warm, WarmKey, WarmModel};

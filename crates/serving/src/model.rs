@@ -2,7 +2,7 @@
 //! chunk.
 
 use cipherfn_circuit::Bundle;
-use cipherfn_engine::{EngineError, PreparedCircuit};
+use cipherfn_engine::{EngineError, PreparedCircuit, server_memory};
 use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::message::{ChunkHead, KeyId, QueryChunk};
@@ -40,6 +40,19 @@ pub enum ModelError {
     /// Its client specs, which say what parts of a key the model needs.
     #[error(transparent)]
     Specs(#[from] SpecsError),
+}
+
+/// A row that takes more memory than the server has for rows, however its selectors are expanded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a row of this model takes {} MB of memory and this server has {} MB for rows: give it at least {} MB, or compile the model smaller",
+    megabytes(*needed), megabytes(*available), megabytes(server_memory(*needed))
+)]
+pub struct TooLittleMemory {
+    /// Bytes of a row.
+    pub needed: u64,
+    /// Bytes for the rows under evaluation.
+    pub available: u64,
 }
 
 /// Why a query is not for this model and key.
@@ -216,6 +229,17 @@ impl Model {
         &self.circuit
     }
 
+    /// Checks that a row keeps to the memory that the model was prepared for.
+    pub fn check_memory(&self) -> Result<(), TooLittleMemory> {
+        let needed = self.circuit.statistics().bytes;
+        let available = self.circuit.memory_limit();
+        if needed > available {
+            Err(TooLittleMemory { needed, available })
+        } else {
+            Ok(())
+        }
+    }
+
     /// Bytes of a row's answer.
     pub fn reply_row_bytes(&self) -> usize {
         self.circuit.reply_row_bytes()
@@ -294,4 +318,8 @@ impl Model {
             .map_or(single.depth, |group| Depth::new(group.depth.into()));
         GroupForm { depth, rows }
     }
+}
+
+const fn megabytes(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
 }

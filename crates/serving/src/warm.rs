@@ -2,7 +2,7 @@
 //! used go first. Bounded in bytes.
 
 use crate::{Estimate, Key, Model, ModelError};
-use cipherfn_engine::bundle;
+use cipherfn_engine::{CACHE_PART, bundle, row_memory};
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_scheme::{EvaluationKey, SchemeError};
 use moka::policy::EvictionPolicy;
@@ -10,10 +10,6 @@ use moka::sync::Cache;
 use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::sync::Arc;
-
-/// Each cache may fill this part of the function's memory; the rest is for the rows under
-/// evaluation.
-const PART: u64 = 4;
 
 /// A model ready to answer.
 #[derive(Debug)]
@@ -84,11 +80,13 @@ where
     /// Caches for a function with `memory` bytes.
     pub fn new(memory: u64) -> Self {
         Self {
-            models: cache(memory / PART, |model: &Arc<WarmModel>| {
+            models: cache(memory / CACHE_PART, |model: &Arc<WarmModel>| {
                 model.model.circuit().memory_len()
             }),
-            keys: cache(memory / PART, |key: &Arc<WarmKey>| key.key.memory_len()),
-            row_memory: memory - 2 * (memory / PART),
+            keys: cache(memory / CACHE_PART, |key: &Arc<WarmKey>| {
+                key.key.memory_len()
+            }),
+            row_memory: row_memory(memory),
         }
     }
 
@@ -160,7 +158,7 @@ mod tests {
         let key = || WarmKey::load(None, &files).unwrap().unwrap();
         let size = key().key.memory_len() as u64;
         // Room for two.
-        let warm = Warm::<&str, (&str, u32)>::new((2 * size + (64 << 10)) * PART);
+        let warm = Warm::<&str, (&str, u32)>::new((2 * size + (64 << 10)) * CACHE_PART);
         for id in 0..3 {
             warm.keep_key(("alice", id), key());
         }

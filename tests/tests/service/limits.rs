@@ -1,7 +1,7 @@
 //! Sizes: AWS's limits and ours.
 
 use crate::contract::is_of_gateway;
-use crate::models::{Caller, LINEAR, TREE, fetch};
+use crate::models::{Caller, LINEAR, STUMPS, TREE, fetch};
 use crate::stack::{Stack, name};
 use crate::wire;
 use cipherfn_protocol::api::{JSON, MAX_JSON, MAX_REPLY, MAX_REQUEST, ProblemType, QUERY};
@@ -144,6 +144,34 @@ async fn work_that_cannot_be_done_in_time_is_refused() {
         (503, ProblemType::OutOfTime)
     );
     assert!(problem.is_retryable());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_takes_more_memory_than_the_function_has_is_refused() {
+    let stack = Stack::start(|setup| {
+        let memory = ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128".to_owned());
+        setup.environment.push(memory);
+    })
+    .await;
+    stack.publish("stumps", &STUMPS.bundle, 2).await;
+    let caller = Caller::registered(stack.service(|_| {}), "stumps").await;
+    let query = caller.query(&STUMPS.rows(0, 1));
+    let problem = stack.query("stumps", query).await.problem();
+    assert_eq!(
+        (problem.status, problem.kind),
+        (507, ProblemType::TooLittleMemory)
+    );
+    assert!(!problem.is_retryable());
+    assert!(
+        problem.detail.contains("this server has 64 MB for rows"),
+        "{}",
+        problem.detail
+    );
+    // Others are answered.
+    stack.publish("tree", &TREE.bundle, 2).await;
+    let caller = Caller::registered(stack.service(|_| {}), "tree").await;
+    let query = caller.query(&TREE.rows(0, 1));
+    assert_eq!(stack.query("tree", query).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

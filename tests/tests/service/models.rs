@@ -5,7 +5,7 @@ use cipherfn_circuit::Bundle;
 use cipherfn_client::{Accept, Client};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_client_http::{Registered, Service, ServiceError};
-use cipherfn_compiler::{FeatureMode, Options, Profile};
+use cipherfn_compiler::{Calibration, FeatureMode, Options, Profile};
 use cipherfn_protocol::api::{KeyState, ModelName};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::parameters::ParameterSet;
@@ -46,6 +46,35 @@ pub(crate) static WIDE_TREE: LazyLock<Trained> =
 /// Logistic regression for such keys.
 pub(crate) static WIDE_LINEAR: LazyLock<Trained> =
     LazyLock::new(|| Trained::new("logreg_bc", |options| options.profile = Profile::Wide));
+
+/// Trees of one split each, all of other columns: their sum is one step that needs all selectors at
+/// once, 90 MB.
+pub(crate) static STUMPS: LazyLock<Trained> = LazyLock::new(|| {
+    const COLUMNS: usize = 700;
+    let list = |of: fn(usize) -> String| (0..COLUMNS).map(of).collect::<Vec<_>>().join(",");
+    let trees = list(|column| {
+        format!(
+            r#"{{"left_children":[1,-1,-1],"right_children":[2,-1,-1],"split_indices":[{column},0,0],"split_conditions":[0.5,-1,1],"default_left":[0,0,0]}}"#
+        )
+    });
+    let model = format!(
+        r#"{{"learner":{{"gradient_booster":{{"name":"gbtree","model":{{"tree_info":[{}],"trees":[{trees}]}}}},"learner_model_param":{{"base_score":"0","num_feature":"{COLUMNS}"}},"objective":{{"name":"reg:squarederror"}}}},"version":[2,1,0]}}"#,
+        list(|_| "0".into())
+    );
+    let header = list(|column| format!("x{column}"));
+    let rows = [list(|_| "0".into()), list(|_| "1".into())];
+    let table = format!("{header}\n{}\n{}\n", rows[0], rows[1]);
+    let mut options = Options::new("stumps");
+    options.precision = Some(7.0);
+    let calibration = Calibration::new("rows", table.as_bytes());
+    let compiled = cipherfn_compiler::compile(model.as_bytes(), calibration, &options);
+    Trained {
+        bundle: compiled.expect("compiles").bundle,
+        header,
+        rows: rows.to_vec(),
+        answers: OnceLock::new(),
+    }
+});
 
 /// A compiled model with rows and its answers to them.
 pub(crate) struct Trained {

@@ -20,6 +20,8 @@ pub(super) struct Wanted<'a> {
     pub(super) regions: &'a [Region],
     /// Calibration rows as the float model's feature vectors ...
     pub(super) own: &'a Features,
+    /// Its raw scores for those that are simulated.
+    pub(super) scores: &'a [Vec<f64>],
     /// ... and as those that are encoded.
     pub(super) encoded: &'a Features,
     pub(super) options: &'a Options,
@@ -43,7 +45,10 @@ impl Wanted<'_> {
         let options = self.options;
         let most = options.profile.usual_precision();
         let bits = match options.precision {
-            None => margins::bits_for_labels(self.model, &self.own.rows, self.seed, most)?,
+            None => {
+                let rows = (self.own.rows.as_slice(), self.scores);
+                margins::bits_for_labels(self.model, rows, self.seed, most)?
+            }
             Some(_) => None,
         };
         let mut usual_bits = bits.unwrap_or(most);
@@ -78,7 +83,7 @@ impl Wanted<'_> {
             deviations: &assembly.deviations,
             seed: self.seed,
         };
-        let (agreement, simulated) = simulation.run(&self.own.rows, &self.encoded.rows)?;
+        let (agreement, simulated) = simulation.run(self.scores, &self.encoded.rows)?;
         Ok(Assembled {
             backend,
             assembly,

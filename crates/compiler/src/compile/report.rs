@@ -127,6 +127,7 @@ impl Subject<'_> {
             },
             agreement: self.checks.agreement,
             targets: self.checks.targets,
+            fit: None,
             expected_rows: self.checks.expected_rows.map(|rows| rows as u64),
             notes,
             warnings,

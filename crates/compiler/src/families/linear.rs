@@ -191,5 +191,6 @@ pub(super) fn encoded(name: &str, bits: u32) -> EncodedFeature {
         form: "coefficient".into(),
         bins: None,
         bits,
+        decimals: None,
     }
 }

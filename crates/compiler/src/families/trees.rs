@@ -96,6 +96,7 @@ fn plan(
         ensemble: &ensemble,
         hides_use: quantisation.hides_use,
         profile: options.profile,
+        prefer: options.prefer,
         target,
         backend,
         weighing: weighing.as_ref(),

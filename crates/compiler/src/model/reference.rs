@@ -20,6 +20,21 @@ impl Model {
             .collect()
     }
 
+    /// The same for many feature vectors: a tree is asked for all of them while the caches hold it.
+    pub(crate) fn raw_scores_of(&self, rows: &[Vec<f32>]) -> Vec<Vec<f64>> {
+        let mut scores: Vec<Vec<f64>> = vec![Vec::new(); rows.len()];
+        for estimator in &self.estimators {
+            let own = match estimator {
+                Estimator::Trees(trees) => trees.raw_scores_of(rows),
+                _ => rows.iter().map(|row| estimator.raw_scores(row)).collect(),
+            };
+            for (scores, own) in scores.iter_mut().zip(own) {
+                scores.extend(own);
+            }
+        }
+        scores
+    }
+
     /// The feature vector of one row.
     pub fn features_of(&self, inputs: Vec<Tensor>) -> Result<Vec<f32>, ProgramError> {
         // The front-end makes programs with one `f32` output only.
@@ -74,6 +89,20 @@ impl TreeEnsemble {
         for tree in &self.trees {
             for &(score, value) in tree.leaf(features) {
                 scores[score as usize] += value;
+            }
+        }
+        scores
+    }
+}
+
+impl TreeEnsemble {
+    fn raw_scores_of(&self, rows: &[Vec<f32>]) -> Vec<Vec<f64>> {
+        let mut scores = vec![self.base.clone(); rows.len()];
+        for tree in &self.trees {
+            for (scores, row) in scores.iter_mut().zip(rows) {
+                for &(score, value) in tree.leaf(row) {
+                    scores[score as usize] += value;
+                }
             }
         }
         scores

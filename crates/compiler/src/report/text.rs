@@ -15,6 +15,9 @@ impl Display for Report {
         self.work.fmt(f)?;
         self.sizes.fmt(f)?;
         self.agreement.fmt(f)?;
+        if let Some(fit) = &self.fit {
+            writeln!(f, "{:<12}{fit}", "fit")?;
+        }
         for target in &self.targets {
             target.fmt(f)?;
         }
@@ -85,6 +88,18 @@ impl Display for FeatureReport {
                 forms.join(", ")
             ),
         )?;
+        let decimals = self.encoded.iter().filter_map(|feature| {
+            let decimals = feature.decimals?;
+            Some(format!("{} {decimals}", feature.name))
+        });
+        let decimals: Vec<String> = decimals.collect();
+        if !decimals.is_empty() {
+            line(
+                f,
+                "decimals",
+                format_args!("{}; rows with more are refused", decimals.join(", ")),
+            )?;
+        }
         line(f, "specs show", format_args!("{}", self.revealed))
     }
 }

@@ -8,6 +8,7 @@ fn quantiser(splits: &[f32], missing: Option<MissingBin>) -> Quantiser {
         name: "age".into(),
         splits: splits.to_vec(),
         missing,
+        decimals: None,
     }
 }
 
@@ -53,6 +54,18 @@ fn missing_values_have_a_bin_or_are_an_error() {
         [0, 1],
         "an infinite value is a side of every split"
     );
+}
+
+#[test]
+fn more_decimals_than_declared_are_an_error() {
+    let quantiser = Quantiser {
+        decimals: Some(2),
+        ..quantiser(&[1.005], Some(MissingBin::Last))
+    };
+    let bins = [1.0, 1.01, -0.5, f32::INFINITY, f32::NAN].map(|value| quantiser.bin(value));
+    assert_eq!(bins, [0, 1, 0, 1, 2].map(Ok));
+    let error = quantiser.bin(1.001).unwrap_err();
+    assert!(error.to_string().contains("at most 2 decimals"), "{error}");
 }
 
 #[test]

@@ -153,6 +153,8 @@ problem_types! {
     StorageUnavailable = "storage-unavailable", 503, "storage unavailable";
     /// Not enough time is left for the request.
     OutOfTime = "out-of-time", 503, "out of time";
+    /// A row takes more memory than the function has.
+    TooLittleMemory = "too-little-memory", 507, "too little memory";
 }
 
 impl Serialize for ProblemType {

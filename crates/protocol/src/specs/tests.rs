@@ -185,7 +185,7 @@ fn foreign_documents_are_refused() {
         Err(SpecsError::Json(_))
     ));
     let mut newer = document();
-    newer["format"] = json!(3);
+    newer["format"] = json!(4);
     newer["surprise"] = json!(1);
     let error = read(&newer).unwrap_err();
     assert_eq!(
@@ -285,9 +285,9 @@ fn fields_of_format_2_are_named() {
 /// of before keep their meaning.
 #[test]
 fn a_further_format_takes_a_wire_type_and_an_arm() {
-    /// Format 3, made up: says beside format 2 who compiled the model.
+    /// Format 4, made up: says beside format 2 who compiled the model.
     #[derive(Clone, Debug, PartialEq, Deserialize)]
-    struct SpecsV3 {
+    struct SpecsV4 {
         compiled_by: String,
         #[serde(flatten)]
         rest: SpecsV2,
@@ -296,7 +296,7 @@ fn a_further_format_takes_a_wire_type_and_an_arm() {
         enum FutureVersions, read by serde_json::from_slice, error serde_json::Error {
             V1(SpecsV1) = 1,
             V2(SpecsV2) = 2,
-            V3(SpecsV3) = 3,
+            V4(SpecsV4) = 4,
         }
     }
     fn read_future(value: &Value) -> (ClientSpecs, Option<String>) {
@@ -305,16 +305,58 @@ fn a_further_format_takes_a_wire_type_and_an_arm() {
         match document.expect("a known format").unwrap() {
             FutureVersions::V1(document) => (SpecsV2::from(document).into(), None),
             FutureVersions::V2(document) => (document.into(), None),
-            FutureVersions::V3(document) => (document.rest.into(), Some(document.compiled_by)),
+            FutureVersions::V4(document) => (document.rest.into(), Some(document.compiled_by)),
         }
     }
     let specs = read(&document()).unwrap().specs().clone();
     let mut newer = document_2();
-    newer["format"] = json!(3);
+    newer["format"] = json!(4);
     newer["compiled_by"] = json!("somebody");
     assert_eq!(read_future(&document()), (specs.clone(), None));
     assert_eq!(read_future(&document_2()), (specs.clone(), None));
     assert_eq!(read_future(&newer), (specs, Some("somebody".into())));
-    assert_eq!(FutureVersions::VERSIONS, [1, 2, 3]);
-    assert!(matches!(read(&newer), Err(SpecsError::Format { found: 3 })));
+    assert_eq!(FutureVersions::VERSIONS, [1, 2, 4]);
+    assert!(matches!(read(&newer), Err(SpecsError::Format { found: 4 })));
+}
+
+/// Decimals take a format of their own, which clients of before refuse.
+#[test]
+fn decimals_are_said_in_format_3() {
+    let plain = read(&document_2()).unwrap().specs().clone();
+    let feature = match &plain.inputs[0] {
+        Encoding::Selectors(encoding) => encoding.quantisers[0].feature,
+        Encoding::Linear(_) => panic!("a tree"),
+    };
+    let mut specs = plain.clone();
+    if let Encoding::Selectors(encoding) = &mut specs.inputs[0] {
+        encoding.quantisers[0].decimals = Some(2);
+    }
+    let document = SpecsDocument::new(specs.clone()).unwrap();
+    assert_eq!(document.format(), 3);
+    assert_eq!(document.version_1().unwrap(), None);
+    let value: Value = serde_json::from_slice(document.bytes()).unwrap();
+    assert_eq!(
+        value["decimals"],
+        json!([{"feature": feature, "decimals": 2}])
+    );
+    let again = SpecsDocument::from_json_bytes(document.bytes()).unwrap();
+    assert_eq!((again.specs(), again.bytes()), (&specs, document.bytes()));
+    assert_eq!(
+        SpecsDocument::new(plain).unwrap().format(),
+        2,
+        "without decimals clients of before read it"
+    );
+    for (decimals, problem) in [
+        (json!([{"feature": 999, "decimals": 2}]), "has no quantiser"),
+        (
+            json!([{"feature": feature, "decimals": 2}, {"feature": feature, "decimals": 2}]),
+            "appears twice",
+        ),
+        (json!([{"feature": feature, "decimals": 10}]), "more than 9"),
+    ] {
+        let mut bad = value.clone();
+        bad["decimals"] = decimals;
+        let error = read(&bad).unwrap_err().to_string();
+        assert!(error.contains(problem), "{error}");
+    }
 }

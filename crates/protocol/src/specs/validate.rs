@@ -5,7 +5,7 @@ use super::{
     ClientSpecs, Decoding, Encoding, Gadget, InputColumn, LinearEncoding, OutputField, Predicate,
     Quantiser, ScoreDecoding, SelectorEncoding, SpecsError,
 };
-use cipherfn_program::{EntryKind, ScoreUnits, TensorType};
+use cipherfn_program::{EntryKind, MAX_DECIMALS, ScoreUnits, TensorType};
 use std::collections::HashSet;
 
 /// Most columns, features, scores or outputs.
@@ -158,6 +158,13 @@ fn selectors(at: &str, encoding: &SelectorEncoding) -> Result<(), SpecsError> {
             usize::from(quantiser.missing.is_none()),
             MAX_SPLITS,
         )?;
+        let decimals = quantiser.decimals.unwrap_or(0);
+        check(decimals <= MAX_DECIMALS, || {
+            (
+                field("decimals"),
+                format!("{decimals} is more than {MAX_DECIMALS}"),
+            )
+        })?;
         check(
             quantiser.splits.iter().all(|split| split.is_finite()),
             || (field("splits"), "holds a number that is not finite".into()),

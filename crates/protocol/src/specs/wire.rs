@@ -101,12 +101,6 @@ wire_structs! {
         gadget: Gadget,
         transport: Transport,
     }
-    struct Quantiser {
-        feature: u32,
-        name: String,
-        splits: Vec<f32>,
-        missing: Option<MissingBin>,
-    }
     struct Selector {
         quantiser: u32,
         predicate: Predicate,
@@ -132,6 +126,39 @@ wire_structs! {
         step: ScoreUnits,
         precision: ScoreUnits,
         range: (ScoreUnits, ScoreUnits),
+    }
+}
+
+/// Formats 1 and 2 have no decimals, format 3 has them beside the inputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Quantiser {
+    feature: u32,
+    name: String,
+    splits: Vec<f32>,
+    missing: Option<MissingBin>,
+}
+
+impl Wire for Quantiser {
+    type Run = program::Quantiser;
+
+    fn of(run: Self::Run) -> Self {
+        Self {
+            feature: run.feature,
+            name: run.name,
+            splits: run.splits,
+            missing: Wire::of(run.missing),
+        }
+    }
+
+    fn run(self) -> Self::Run {
+        program::Quantiser {
+            feature: self.feature,
+            name: self.name,
+            splits: self.splits,
+            missing: self.missing.run(),
+            decimals: None,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::cost::{Costs, Work};
 use crate::families::trees::binned::BinnedEnsemble;
 use crate::families::trees::inputs::Weighing;
 use crate::families::trees::lower::{Lowered, Shape, lower};
-use crate::options::Profile;
+use crate::options::{Prefer, Profile};
 use crate::report::Alternative;
 use cipherfn_program::{Microseconds, TorusFraction};
 use cipherfn_protocol::specs::Gadget;
@@ -27,6 +27,8 @@ pub(crate) struct Problem<'a> {
     pub hides_use: bool,
     /// What is scarce.
     pub profile: Profile,
+    /// Which of time and size to spare more.
+    pub prefer: Option<Prefer>,
     /// Guaranteed bits wanted.
     pub target: f64,
     /// Parameter set and transport.

@@ -65,6 +65,7 @@ pub(super) fn features(
             form: choice.shape.forms[index as usize].name().into(),
             bins: Some(quantiser.bins()),
             bits,
+            decimals: quantiser.decimals,
         })
     });
     let encoded: Vec<EncodedFeature> = encoded.collect();

@@ -5,6 +5,7 @@ use crate::families::trees::bins::BinSet;
 use crate::features::{CategorySet, Features};
 use crate::model::{Test, TreeEnsemble, TreeNode};
 use crate::options::FeatureMode;
+use cipherfn_program::split_of_decimals;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{MissingBin, Quantiser};
 use std::cmp::Reverse;
@@ -22,6 +23,8 @@ pub(crate) struct FeatureInfo {
     pub name: String,
     /// Whether a missing value can reach the trees and means something to them.
     pub missing: bool,
+    /// Decimals that its values have at most, where that is known.
+    pub decimals: Option<u32>,
     /// Its values in the calibration rows, finite, sorted.
     pub values: Vec<f32>,
     /// All its split points, decoys among them, where they are drawn already.
@@ -39,6 +42,7 @@ impl FeatureInfo {
             Self {
                 name: features.names[index].clone(),
                 missing: features.missing[index],
+                decimals: features.decimals[index],
                 values,
                 mixed: features.mixed.get(&index).cloned(),
                 set: features.sets.get(&index).cloned(),
@@ -68,7 +72,12 @@ impl Quantisation {
         mode: FeatureMode,
         model: Hash,
     ) -> Self {
-        let uses = uses(trees);
+        let mut uses = uses(trees);
+        if matches!(mode, FeatureMode::Exact { .. }) {
+            for (feature, usage) in &mut uses {
+                usage.merge(features[*feature as usize].decimals);
+            }
+        }
         let (decoys, hides_use) = match mode {
             FeatureMode::Exact { decoys } => (decoys, decoys > 0),
             FeatureMode::Grid { .. } => (0, true),
@@ -109,6 +118,9 @@ impl Quantisation {
                 name: info.name.clone(),
                 splits,
                 missing,
+                decimals: usage
+                    .filter(|_| info.set.is_none())
+                    .and_then(|usage| usage.decimals),
             })
         };
         let quantisers = features.iter().enumerate().filter_map(quantiser).collect();
@@ -164,6 +176,8 @@ impl Quantisation {
             // The bin index is the number of splits exceeded: a value above the split at index `i`
             // has at least `i + 1`.
             (Test::Greater(threshold), FeatureMode::Exact { .. }) => {
+                let own = quantiser.decimals;
+                let threshold = own.map_or(threshold, |own| split_of_decimals(threshold, own));
                 (exceeded(threshold) + 1, ordinary)
             }
             (Test::Greater(threshold), FeatureMode::Grid { .. }) => {
@@ -200,6 +214,28 @@ struct Usage {
     splits: Vec<f32>,
     /// Tests of `>` that send missing values to yes, less those that send them to no.
     missing_yes: i64,
+    /// Whether some test is of equality, whose split points lie around single values.
+    equal: bool,
+    /// Decimals of values that the split points rely on.
+    decimals: Option<u32>,
+}
+
+impl Usage {
+    /// Makes one of split points that no value of so many decimals separates, if there are any.
+    fn merge(&mut self, decimals: Option<u32>) {
+        let Some(decimals) = decimals.filter(|_| !self.equal) else {
+            return;
+        };
+        let own = self.splits.iter();
+        let mut merged: Vec<f32> = own
+            .map(|split| split_of_decimals(*split, decimals))
+            .collect();
+        merged.dedup();
+        if merged.len() < self.splits.len() {
+            self.splits = merged;
+            self.decimals = Some(decimals);
+        }
+    }
 }
 
 fn uses(trees: &TreeEnsemble) -> BTreeMap<u32, Usage> {
@@ -221,11 +257,14 @@ fn uses(trees: &TreeEnsemble) -> BTreeMap<u32, Usage> {
                 usage.missing_yes += if *missing_goes_yes { 1 } else { -1 };
             }
             // x == v: x exceeds the float below v, and does not exceed v.
-            Test::Equal(value) => usage.splits.extend(
-                [(value + 0.0).next_down(), value + 0.0]
-                    .into_iter()
-                    .filter(|split| split.is_finite()),
-            ),
+            Test::Equal(value) => {
+                usage.equal = true;
+                usage.splits.extend(
+                    [(value + 0.0).next_down(), value + 0.0]
+                        .into_iter()
+                        .filter(|split| split.is_finite()),
+                );
+            }
         }
     }
     for usage in uses.values_mut() {

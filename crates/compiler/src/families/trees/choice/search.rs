@@ -238,10 +238,13 @@ impl<'a> Search<'a> {
 
     fn price_of(&self, work: &Work, gadget: Gadget) -> f64 {
         let Problem {
-            profile, backend, ..
+            profile,
+            prefer,
+            backend,
+            ..
         } = self.problem;
         price(
-            *profile,
+            (*profile, *prefer),
             self.costs.time(work, gadget),
             backend.priced_query_bytes(work, gadget, *profile),
             backend.key_bytes(),

@@ -53,6 +53,7 @@ fn binned(trees: u32, depth: u32, thresholds: u32, mode: FeatureMode) -> (Binned
     let info = |index| FeatureInfo {
         name: format!("f{index}"),
         missing: false,
+        decimals: None,
         values: values.clone(),
         mixed: None,
         set: None,
@@ -80,6 +81,7 @@ fn problem(
         ensemble,
         hides_use,
         profile,
+        prefer: None,
         target,
         backend: Backend::for_profile(profile, 1)[0],
         weighing: None,
@@ -160,4 +162,20 @@ fn more_precision_never_costs_less() {
             "{others:?}"
         );
     }
+}
+
+#[test]
+fn time_and_size_are_spared_as_preferred() {
+    let (ensemble, hides_use) = binned(100, 6, 255, FeatureMode::Exact { decoys: 0 });
+    let preferring = |prefer| {
+        let problem = Problem {
+            prefer: Some(prefer),
+            ..problem(&ensemble, hides_use, Profile::Balanced, 8.0)
+        };
+        let choice = choose(&problem);
+        assert!(choice.bits >= 8.0, "{}", choice.bits);
+        (microseconds(&choice), choice.work.slots)
+    };
+    let (time, size) = (preferring(Prefer::Time), preferring(Prefer::Size));
+    assert!(time.0 < size.0 && time.1 > size.1, "{time:?} {size:?}");
 }

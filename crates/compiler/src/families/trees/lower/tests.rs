@@ -161,6 +161,7 @@ fn features(missing: bool) -> Vec<FeatureInfo> {
         .map(|index| FeatureInfo {
             name: format!("f{index}"),
             missing,
+            decimals: None,
             values: values.clone(),
             mixed: None,
             set: None,

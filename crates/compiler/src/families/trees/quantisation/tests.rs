@@ -28,6 +28,7 @@ fn infos(missing: bool, values: &[f32]) -> Vec<FeatureInfo> {
         .map(|index| FeatureInfo {
             name: format!("f{index}"),
             missing,
+            decimals: None,
             values: values.to_vec(),
             mixed: None,
             set: None,

@@ -1,0 +1,66 @@
+//! What a row of a compiled model takes of a function.
+
+use crate::cost::Costs;
+use cipherfn_circuit::Circuit;
+use cipherfn_circuit::circuit::Input;
+use cipherfn_engine::{EngineError, PreparedCircuit, row_memory, server_memory};
+use cipherfn_protocol::frame::HEADER_LEN;
+use cipherfn_protocol::message::{HEAD_LEN, OUTCOME_OVERHEAD};
+use serde::{Deserialize, Serialize};
+
+/// Memory that comes with one vCPU.
+const A_VCPU: u64 = 1769 << 20;
+/// Most vCPUs of a function.
+const MAX_THREADS: u64 = 6;
+/// Part of a large row's work that several threads share: of the forest in docs/deploy.md, whose 376
+/// ms became 251 on two threads.
+const SHARED: f64 = 2.0 / 3.0;
+
+/// What a row takes of a function of some memory.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Demand {
+    /// Memory that the function must have at least, in bytes: rows have half of it, models and keys
+    /// the rest.
+    pub memory: u64,
+    /// Predicted seconds on the function's threads.
+    pub seconds: f64,
+    /// Bytes of a request of one row.
+    pub query_bytes: usize,
+    /// Bytes of its reply.
+    pub reply_bytes: usize,
+}
+
+impl Demand {
+    /// What a row of `circuit`, which takes `predicted` seconds of one thread, takes of a function of
+    /// `memory` bytes. Where its selectors do not fit there at once, the time to expand some of them
+    /// again is added.
+    pub fn of(circuit: &Circuit, predicted: f64, memory: u64) -> Result<Self, EngineError> {
+        let prepared = PreparedCircuit::with_memory(circuit, row_memory(memory))?;
+        let statistics = prepared.statistics();
+        let costs = Costs::of(prepared.parameter_set());
+        let groups = circuit.inputs.iter().filter_map(|input| match input {
+            Input::Selectors(group) => Some(group),
+            Input::Features(_) => None,
+        });
+        let once: f64 = groups.clone().map(|group| f64::from(group.count)).sum();
+        let again = (statistics.expanded as f64 - once).max(0.0);
+        let each = groups.map(|group| costs.expansion(1.0, group.gadget).get());
+        let seconds = predicted + again * each.fold(0.0, f64::max) / 1e6;
+        Ok(Self {
+            memory: server_memory(statistics.bytes),
+            seconds: seconds * stretch(memory),
+            query_bytes: HEADER_LEN + HEAD_LEN + prepared.query_row_bytes(),
+            reply_bytes: HEADER_LEN + HEAD_LEN + OUTCOME_OVERHEAD + prepared.reply_row_bytes(),
+        })
+    }
+}
+
+/// How long a function of `memory` bytes takes for what takes one vCPU a second.
+fn stretch(memory: u64) -> f64 {
+    let threads = (memory / A_VCPU).min(MAX_THREADS);
+    if threads == 0 {
+        A_VCPU as f64 / memory as f64
+    } else {
+        1.0 - SHARED + SHARED / threads as f64
+    }
+}

@@ -1,0 +1,143 @@
+//! Models that are to fit a function, and the choice between time and size.
+
+use cipherfn_compiler::fit::{FitOptions, Limit, Limits};
+use cipherfn_compiler::report::Try;
+use cipherfn_compiler::{
+    Calibration, CompileError, Compiled, FeatureMode, Options, Prefer, Profile, Report, compile,
+};
+use std::fs;
+use std::path::Path;
+
+fn try_compile(name: &str, change: impl FnOnce(&mut Options)) -> Result<Compiled, CompileError> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/libraries");
+    let read = |file: &str| fs::read(folder.join(name).join(file)).unwrap();
+    let (model, rows) = (read("model.onnx"), read("train.csv"));
+    let mut options = Options::new(name);
+    change(&mut options);
+    let calibration = Calibration::new("train.csv", rows.as_slice()).with_target("target");
+    compile(&model, calibration, &options)
+}
+
+fn to_fit(limits: Limits) -> impl FnOnce(&mut Options) {
+    move |options| {
+        options.fit = Some(FitOptions {
+            limits,
+            keeps_profile: false,
+        });
+    }
+}
+
+#[test]
+fn what_fits_as_it_is_compiles_as_it_does_without_limits() {
+    let plain = try_compile("rf_bc", |_| ()).unwrap();
+    let fitting = try_compile("rf_bc", to_fit(Limits::LAMBDA)).unwrap();
+    assert_eq!(fitting.bundle.circuit, plain.bundle.circuit);
+    let fit = fitting.report.fit.as_ref().unwrap();
+    assert_eq!(fit.tries.len(), 1);
+    let facts = fit.tries[0].facts.as_ref().unwrap();
+    assert_eq!(facts.agreement, plain.report.agreement);
+    assert!(facts.demand.query_bytes > plain.report.sizes.query_row);
+    assert_eq!(
+        fitting.bundle.report,
+        serde_json::to_vec(&fitting.report).unwrap()
+    );
+    assert!(
+        fitting.report.to_string().contains("\nfit "),
+        "{}",
+        fitting.report
+    );
+    let read: Report = serde_json::from_slice(&fitting.bundle.report).unwrap();
+    assert_eq!(read, fitting.report);
+}
+
+#[test]
+fn the_first_try_that_fits_is_taken_and_all_are_told() {
+    // One ciphertext of 10 KB, where the forest takes four.
+    let limits = Limits {
+        bytes: 13_000,
+        ..Limits::LAMBDA
+    };
+    let compiled = try_compile("rf_bc", to_fit(limits)).unwrap();
+    let fit = compiled.report.fit.unwrap();
+    let (taken, others) = fit.tries.split_last().unwrap();
+    assert!(taken.fits() && !others.is_empty());
+    for other in others {
+        let facts = other.facts.as_ref().unwrap();
+        assert!(facts.missed.contains(&Limit::Query), "{other:?}");
+    }
+    assert!(compiled.report.sizes.query_row <= limits.bytes);
+    assert_eq!(taken.profile, Profile::Wide);
+}
+
+#[test]
+fn a_profile_that_was_chosen_is_kept() {
+    // Less than exact features take, and more than a coarse grid does.
+    let compiled = try_compile("rf_bc", |options| {
+        options.fit = Some(FitOptions {
+            limits: Limits {
+                seconds: 0.045,
+                bytes: 25_000,
+                ..Limits::LAMBDA
+            },
+            keeps_profile: true,
+        });
+        options.min_agreement = 0.9;
+    });
+    let fit = compiled.unwrap().report.fit.unwrap();
+    let is_balanced = |attempt: &Try| attempt.profile == Profile::Balanced;
+    assert!(fit.tries.iter().all(is_balanced));
+    assert!(fit.tries.last().unwrap().features.starts_with("grid:"));
+}
+
+#[test]
+fn what_cannot_fit_is_refused_with_what_comes_closest() {
+    let limits = Limits {
+        seconds: 0.001,
+        ..Limits::LAMBDA
+    };
+    let error = try_compile("rf_bc", to_fit(limits)).unwrap_err();
+    let CompileError::DoesNotFit {
+        tried,
+        closest: Some(closest),
+        ways_out,
+    } = &error
+    else {
+        panic!("{error}");
+    };
+    // Two lines before the first try; its time is marked.
+    let line = tried.lines().nth(closest + 2).unwrap_or_default();
+    assert!(line.contains(" ms!"), "{tried}");
+    assert!(ways_out.iter().any(|way| way.contains("trees in place of")));
+    let text = error.to_string();
+    assert!(
+        text.contains(&format!("try {} comes closest", closest + 1)),
+        "{text}"
+    );
+}
+
+#[test]
+fn time_or_size_is_spared_as_preferred() {
+    let with = |prefer| {
+        let compiled = try_compile("rf_bc", |options| {
+            options.features = FeatureMode::Grid { bits: 6 };
+            options.prefer = prefer;
+        });
+        let report = compiled.unwrap().report;
+        assert_eq!(report.agreement.labels_equal, report.agreement.rows);
+        (report.work.predicted_microseconds, report.sizes.query_row)
+    };
+    let (time, size) = (with(Some(Prefer::Time)), with(Some(Prefer::Size)));
+    println!("time {time:?}, size {size:?}");
+    assert!(time.0 < size.0 && time.1 > size.1, "{time:?} {size:?}");
+    let refused = try_compile("rf_bc", |options| {
+        options.profile = Profile::Compact;
+        options.prefer = Some(Prefer::Time);
+    });
+    assert!(matches!(
+        refused,
+        Err(CompileError::Option {
+            option: "prefer",
+            ..
+        })
+    ));
+}

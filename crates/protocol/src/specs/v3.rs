@@ -1,0 +1,111 @@
+//! Format 3: format 2, and how many decimals values of features may have. It is written only for
+//! specs that say so: clients that do not know of it would answer rows that have more.
+
+use super::v2::{DecodingV2, Model, SpecsV2};
+use super::wire::{Encoding, InputColumn, OutputField};
+use super::{ClientSpecs, ParameterSetRef, Quantiser, SpecsError};
+use crate::hash::Hash;
+use cipherfn_program::{self as program, RowProgram};
+use serde::{Deserialize, Serialize};
+
+/// The document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct SpecsV3 {
+    format: u16,
+    model: Model,
+    circuit: Hash,
+    parameter_set: ParameterSetRef,
+    key_parts: Vec<String>,
+    columns: Vec<InputColumn>,
+    preprocess: RowProgram,
+    inputs: Vec<Encoding>,
+    /// In order of the inputs' quantisers.
+    decimals: Vec<Decimals>,
+    decoding: DecodingV2,
+    postprocess: RowProgram,
+    outputs: Vec<OutputField>,
+}
+
+/// Most decimals of a feature's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Decimals {
+    feature: u32,
+    decimals: u32,
+}
+
+impl TryFrom<SpecsV3> for ClientSpecs {
+    type Error = SpecsError;
+
+    fn try_from(document: SpecsV3) -> Result<Self, SpecsError> {
+        let mut specs = Self::from(SpecsV2 {
+            format: document.format,
+            model: document.model,
+            circuit: document.circuit,
+            parameter_set: document.parameter_set,
+            key_parts: document.key_parts,
+            columns: document.columns,
+            preprocess: document.preprocess,
+            inputs: document.inputs,
+            decoding: document.decoding,
+            postprocess: document.postprocess,
+            outputs: document.outputs,
+        });
+        for (index, own) in document.decimals.into_iter().enumerate() {
+            let mut quantisers = quantisers_mut(&mut specs);
+            let quantiser = quantisers
+                .find(|quantiser| quantiser.feature == own.feature && quantiser.decimals.is_none());
+            let quantiser = quantiser.ok_or_else(|| SpecsError::Invalid {
+                field: format!("decimals[{index}].feature"),
+                problem: format!("{} has no quantiser, or appears twice", own.feature),
+            })?;
+            quantiser.decimals = Some(own.decimals);
+        }
+        Ok(specs)
+    }
+}
+
+impl SpecsV3 {
+    /// The document of specs that need this format; `None` for others.
+    pub(super) fn of(specs: &ClientSpecs) -> Option<Self> {
+        let decimals = quantisers(specs).filter_map(|quantiser| {
+            Some(Decimals {
+                feature: quantiser.feature,
+                decimals: quantiser.decimals?,
+            })
+        });
+        let decimals: Vec<Decimals> = decimals.collect();
+        if decimals.is_empty() {
+            return None;
+        }
+        let document = SpecsV2::from(specs.clone());
+        Some(Self {
+            format: 3,
+            model: document.model,
+            circuit: document.circuit,
+            parameter_set: document.parameter_set,
+            key_parts: document.key_parts,
+            columns: document.columns,
+            preprocess: document.preprocess,
+            inputs: document.inputs,
+            decimals,
+            decoding: document.decoding,
+            postprocess: document.postprocess,
+            outputs: document.outputs,
+        })
+    }
+}
+
+fn quantisers(specs: &ClientSpecs) -> impl Iterator<Item = &Quantiser> {
+    specs.inputs.iter().flat_map(|encoding| match encoding {
+        program::Encoding::Selectors(encoding) => encoding.quantisers.as_slice(),
+        program::Encoding::Linear(_) => &[],
+    })
+}
+
+fn quantisers_mut(specs: &mut ClientSpecs) -> impl Iterator<Item = &mut Quantiser> {
+    specs.inputs.iter_mut().flat_map(|encoding| match encoding {
+        program::Encoding::Selectors(encoding) => encoding.quantisers.as_mut_slice(),
+        program::Encoding::Linear(_) => &mut [],
+    })
+}
