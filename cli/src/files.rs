@@ -1,11 +1,12 @@
 //! Inputs and outputs: files, or `-` for standard input and output. An output appears whole or not
 //! at all.
 
+use crate::terminal::printable;
 use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
 use cipherfn_client_http::{Readers, unfinished_file};
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Seek, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -208,11 +209,7 @@ impl Destination {
             Self::Stdout if content == Content::Binary => {
                 return Ok(Output(Writer::Direct(Box::new(io::stdout().lock()))));
             }
-            Self::Stdout => {
-                return Ok(Output(Writer::Spooled(BufWriter::new(
-                    tempfile::tempfile().context("cannot make a temporary file")?,
-                ))));
-            }
+            Self::Stdout => return Output::spooled(io::stdout()),
             Self::File(path) => path,
         };
         match fs::metadata(path) {
@@ -225,7 +222,10 @@ impl Destination {
                     .write(true)
                     .open(path)
                     .with_context(|| format!("cannot open {}", path.display()))?;
-                return Ok(Output(Writer::Direct(Box::new(BufWriter::new(file)))));
+                return match content {
+                    Content::Text if file.is_terminal() => Output::spooled(file),
+                    _ => Ok(Output(Writer::Direct(Box::new(BufWriter::new(file))))),
+                };
             }
             Ok(_) if !force => bail!(
                 "{} exists already; remove it, name another file, or use --force to overwrite it",
@@ -252,7 +252,11 @@ pub(crate) struct Output(Writer);
 
 enum Writer {
     Direct(Box<dyn Write>),
-    Spooled(BufWriter<File>),
+    Spooled {
+        spool: BufWriter<File>,
+        out: Box<dyn Write>,
+        is_terminal: bool,
+    },
     File {
         file: BufWriter<NamedTempFile>,
         path: PathBuf,
@@ -261,15 +265,33 @@ enum Writer {
 }
 
 impl Output {
+    /// Text that waits until it is whole. A terminal would obey the control characters in it: there
+    /// they are spaces, and elsewhere what they are.
+    fn spooled<O: Write + IsTerminal + 'static>(out: O) -> Result<Self> {
+        let spool = tempfile::tempfile().context("cannot make a temporary file")?;
+        Ok(Self(Writer::Spooled {
+            spool: BufWriter::new(spool),
+            is_terminal: out.is_terminal(),
+            out: Box::new(out),
+        }))
+    }
+
     /// Puts the file in its place.
     pub(crate) fn finish(self) -> Result<()> {
         match self.0 {
             Writer::Direct(mut out) => Ok(out.flush()?),
-            Writer::Spooled(file) => {
-                let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+            Writer::Spooled {
+                spool,
+                mut out,
+                is_terminal,
+            } => {
+                let mut file = spool.into_inner().map_err(io::IntoInnerError::into_error)?;
                 file.rewind()?;
-                let mut out = io::stdout().lock();
-                io::copy(&mut file, &mut out)?;
+                if is_terminal {
+                    show(BufReader::new(file), &mut out)?;
+                } else {
+                    io::copy(&mut file, &mut out)?;
+                }
                 Ok(out.flush()?)
             }
             Writer::File { file, path, force } => {
@@ -295,7 +317,7 @@ impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.0 {
             Writer::Direct(out) => out.write(bytes),
-            Writer::Spooled(file) => file.write(bytes),
+            Writer::Spooled { spool, .. } => spool.write(bytes),
             Writer::File { file, .. } => file.write(bytes),
         }
     }
@@ -303,8 +325,32 @@ impl Write for Output {
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.0 {
             Writer::Direct(out) => out.flush(),
-            Writer::Spooled(file) => file.flush(),
+            Writer::Spooled { spool, .. } => spool.flush(),
             Writer::File { file, .. } => file.flush(),
         }
+    }
+}
+
+/// Copies text line by line without control characters.
+fn show(mut text: impl BufRead, out: &mut impl Write) -> io::Result<()> {
+    let mut line = Vec::new();
+    while text.read_until(b'\n', &mut line)? > 0 {
+        out.write_all(printable(&String::from_utf8_lossy(&line)).as_bytes())?;
+        line.clear();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::show;
+
+    #[test]
+    fn a_terminal_gets_no_control_characters() {
+        let text = b"id,label\n\"\x1b[2J\x07\xc2\x9b31m\",\xff\x9b\tyes\r\n";
+        let mut shown = Vec::new();
+        show(text.as_slice(), &mut shown).unwrap();
+        let shown = String::from_utf8(shown).unwrap();
+        assert_eq!(shown, "id,label\n\" [2J  31m\",\u{fffd}\u{fffd}\tyes \n");
     }
 }

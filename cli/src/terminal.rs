@@ -205,7 +205,7 @@ fn say(text: &str) {
 }
 
 /// Text without what a terminal would obey: parts of it may come from a file or a service.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.replace(
         |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t'),
         " ",

@@ -99,6 +99,10 @@ pub(crate) struct Compile {
     /// [default: 0, 1, ...]
     #[arg(long, value_name = "NAME,NAME...", value_delimiter = ',')]
     classes: Option<Vec<String>>,
+    /// Predict the standard deviation of the trees' own predictions beside each value or probability
+    /// of a forest
+    #[arg(long)]
+    uncertainty: bool,
     /// Write the report to this file too: a page with pictures if it ends in .html, otherwise JSON
     #[arg(long, value_name = "FILE")]
     report: Option<Destination>,
@@ -257,6 +261,7 @@ impl Compile {
                 limits,
                 keeps_profile: self.profile.is_some(),
             }),
+            uncertainty: self.uncertainty,
         })
     }
 }

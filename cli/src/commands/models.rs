@@ -13,7 +13,6 @@ use cipherfn_protocol::statement::SignedStatement;
 use cipherfn_service::StorageError;
 use cipherfn_service::registry::Model;
 use clap::{Args, Subcommand};
-use time::OffsetDateTime;
 
 /// List published models, roll one back, or remove one
 ///
@@ -123,14 +122,13 @@ impl Models {
                 version: prefix,
             } => {
                 let version = version(name, prefix).await?;
-                let now = OffsetDateTime::now_utc();
                 let (left, removed) = if version.is_some()
                     && let Some(known) = registry.model(name).await?
                 {
                     let sign = self.sign(&known, known.without(version).as_ref())?;
-                    registry.remove(name, version, &sign, now).await?
+                    registry.remove(name, version, &sign).await?
                 } else {
-                    registry.remove(name, version, &|_, _| None, now).await?
+                    registry.remove(name, version, &|_, _| None).await?
                 };
                 if !removed {
                     bail!(missing(name));

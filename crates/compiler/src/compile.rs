@@ -15,6 +15,7 @@ use crate::quality::Targets;
 use crate::read::{read_model, read_model_with_classes};
 use crate::report::Report;
 use crate::simulate;
+use crate::uncertainty;
 use cipherfn_circuit::Bundle;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{ClientSpecs, ModelIdentity, ParameterSetRef, SpecsDocument};
@@ -75,6 +76,9 @@ pub fn compile<R: Read>(
         expected,
     } = calibration;
     let mut rows = CalibrationRows::read(source_name, input, format, &columns, &mut model)?;
+    if options.uncertainty {
+        uncertainty::add(&mut model, &rows.rows)?;
+    }
     let classes = options.classes.as_deref();
     if let Some(classes) = classes.filter(|_| labels::has_one(&model)) {
         for column in 0..rows.targets.len() {
@@ -165,7 +169,7 @@ impl Compilation<'_> {
         if concealed.is_none() {
             notes.extend(conceal::note(model)?);
         }
-        notes.extend(own.note_on_missing(model)?);
+        notes.extend(own.note_on_missing());
         let regions = families::regions(&shown.estimators);
         let wanted = Wanted {
             model,

@@ -1,8 +1,8 @@
 //! The feature vector as the calibration rows show it.
 
 use crate::error::CompileError;
-use crate::model::Model;
-use cipherfn_program::{EntryKind, Tensor};
+use crate::model::{Column, Model};
+use cipherfn_program::Tensor;
 use cipherfn_protocol::specs::InputColumn;
 use std::collections::HashMap;
 
@@ -14,6 +14,8 @@ pub(crate) struct Features {
     /// Whether a missing value can reach the feature and means something there, and some calibration
     /// row has one: it takes a bin, and bits, of its own.
     pub missing: Vec<bool>,
+    /// Whether a missing value can reach the feature, and no calibration row has one.
+    pub spared: Vec<bool>,
     /// Decimals that its values have at most, where that is known.
     pub decimals: Vec<Option<u32>>,
     /// Feature vectors of the calibration rows.
@@ -42,15 +44,19 @@ impl Features {
         columns: &[InputColumn],
         rows: Vec<Vec<Tensor>>,
     ) -> Result<Self, CompileError> {
+        let known = missing(model, rows.first())?;
         let rows = rows.into_iter().map(|row| Ok(model.features_of(row)?));
         let rows: Vec<Vec<f32>> = rows.collect::<Result<_, CompileError>>()?;
-        let mut missing = missing(model)?;
-        for (feature, missing) in missing.iter_mut().enumerate() {
-            *missing &= rows.iter().any(|row| row[feature].is_nan());
-        }
+        let has_gap = |feature: usize| rows.iter().any(|row| row[feature].is_nan());
+        let missing: Vec<bool> = (0..known.len())
+            .map(|feature| known[feature] && has_gap(feature))
+            .collect();
+        let spared = known.iter().zip(&missing);
+        let spared = spared.map(|(known, missing)| *known && !missing).collect();
         Ok(Self {
             names: names(model, columns),
             missing,
+            spared,
             decimals: vec![None; model.features],
             rows,
             mixed: HashMap::new(),
@@ -60,12 +66,11 @@ impl Features {
 
     /// What the report says of missing values that the model knows and the calibration rows do not
     /// have.
-    pub(crate) fn note_on_missing(&self, model: &Model) -> Result<Option<String>, CompileError> {
-        let known = missing(model)?;
-        let spared = known.iter().zip(&self.missing).zip(&self.names);
-        let spared = spared.filter(|((known, missing), _)| **known && !**missing);
+    pub(crate) fn note_on_missing(&self) -> Option<String> {
+        let spared = self.spared.iter().zip(&self.names);
+        let spared = spared.filter(|(spared, _)| **spared);
         let names: Vec<&str> = spared.map(|(_, name)| name.as_str()).collect();
-        Ok(names.first().map(|first| {
+        names.first().map(|first| {
             format!(
                 "the model knows missing values, and the calibration rows have none in {} of its \
                  features ({first:?} is the first): it takes no bits for them, and rows with one \
@@ -73,7 +78,7 @@ impl Features {
                  some",
                 names.len()
             )
-        }))
+        })
     }
 
     /// The feature's finite values in the calibration rows.
@@ -105,22 +110,19 @@ fn names(model: &Model, columns: &[InputColumn]) -> Vec<String> {
         .collect()
 }
 
-/// Columns that take missing values are left empty, and pre-processing may fill them.
-fn missing(model: &Model) -> Result<Vec<bool>, CompileError> {
-    if !model.columns.iter().any(|column| column.missing) {
+/// In a row whose columns are empty where they take missing values, and pre-processing may fill them.
+/// What it makes of other cells may be an error for values that no row has.
+fn missing(model: &Model, row: Option<&Vec<Tensor>>) -> Result<Vec<bool>, CompileError> {
+    let Some(row) = row.filter(|_| model.columns.iter().any(|column| column.missing)) else {
         return Ok(vec![false; model.features]);
-    }
-    let inputs = model.preprocess.inputs().iter().zip(&model.columns);
-    let empty = inputs.map(|(input, column)| match (input.kind, column.missing) {
-        (EntryKind::F32, missing) => {
-            Tensor::F32(vec![if missing { f32::NAN } else { 0.0 }; input.len])
-        }
-        (EntryKind::F64, missing) => {
-            Tensor::F64(vec![if missing { f64::NAN } else { 0.0 }; input.len])
-        }
-        (EntryKind::I64, _) => Tensor::I64(vec![0; input.len]),
-        (EntryKind::Text, _) => Tensor::Text(vec![String::new(); input.len]),
-    });
+    };
+    let empty = |(cells, column): (&Tensor, &Column)| match cells {
+        Tensor::F32(cells) if column.missing => Tensor::F32(vec![f32::NAN; cells.len()]),
+        Tensor::F64(cells) if column.missing => Tensor::F64(vec![f64::NAN; cells.len()]),
+        Tensor::Text(cells) if column.missing => Tensor::Text(vec![String::new(); cells.len()]),
+        cells => cells.clone(),
+    };
+    let empty = row.iter().zip(&model.columns).map(empty);
     let features = model.features_of(empty.collect())?;
     Ok(features.into_iter().map(f32::is_nan).collect())
 }

@@ -44,6 +44,8 @@ pub struct Options {
     pub min_agreement: f64,
     /// What the model is to fit; less faithful circuits than asked for are tried until one does.
     pub fit: Option<FitOptions>,
+    /// Whether predictions of a forest have the standard deviation of the trees' predictions.
+    pub uncertainty: bool,
 }
 
 impl Options {
@@ -59,6 +61,7 @@ impl Options {
             classes: None,
             min_agreement: DEFAULT_AGREEMENT,
             fit: None,
+            uncertainty: false,
         }
     }
 
@@ -109,7 +112,7 @@ pub enum FeatureMode {
         decoys: u32,
     },
     /// By a quantile grid of 2^bits bins, fitted on the calibration rows. The model's thresholds
-    /// move to the nearest edge and stay on the server.
+    /// move to the edge that fewest rows lie before and stay on the server.
     Grid {
         /// log2 of the number of bins, 1 to 16.
         bits: u32,

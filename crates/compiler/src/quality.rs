@@ -256,7 +256,9 @@ impl TargetColumn<'_> {
                         };
                         Some((index, positive))
                     }
-                    OutputField::Label | OutputField::Prediction => None,
+                    OutputField::Label | OutputField::Prediction | OutputField::Deviation(_) => {
+                        None
+                    }
                 })?;
         let mut ranked: Vec<(f64, bool)> = Vec::with_capacity(self.rows.len());
         for (wanted, row) in &self.rows {

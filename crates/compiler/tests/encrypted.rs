@@ -64,7 +64,7 @@ fn errors(run: &Run, compiled: &Compiled, features: &[Vec<f32>]) -> Vec<f64> {
             .zip(model.raw_scores(row))
             .zip(&specs.decoding.scores)
         {
-            if run.features == EXACT {
+            if matches!(run.features, FeatureMode::Exact { .. }) {
                 assert!(
                     (decoded - exact).abs() <= score.precision.get(),
                     "{}: {decoded} instead of {exact}, bound {}",
@@ -210,16 +210,22 @@ fn other_profiles_keep_their_bounds() {
 /// Rows with and without the numbers that the leaves weigh.
 #[test]
 fn linear_leaves_keep_their_bounds() {
-    for (name, profile, rows) in [
-        ("lgbm-linear", Profile::Balanced, 24),
-        ("lgbm-linear-codes", Profile::Keyless, 12),
-        ("lgbm-linear", Profile::Wide, 12),
+    let (decoys, grid) = (
+        FeatureMode::Exact { decoys: 6 },
+        FeatureMode::Grid { bits: 4 },
+    );
+    for (name, profile, features, rows) in [
+        ("lgbm-linear", Profile::Balanced, EXACT, 24),
+        ("lgbm-linear-codes", Profile::Keyless, EXACT, 12),
+        ("lgbm-linear", Profile::Wide, EXACT, 12),
+        ("lgbm-linear", Profile::Balanced, decoys, 6),
+        ("lgbm-linear", Profile::Balanced, grid, 6),
     ] {
         check(
             &Run {
                 name,
                 profile,
-                features: EXACT,
+                features,
                 keys: 1,
                 rows,
             },

@@ -69,6 +69,7 @@ fn models_that_lost_nothing_compile_under_the_comparison() {
         "calibrated-isotonic",
         "categorical-naive-bayes",
         "gaussian-naive-bayes",
+        "missing-beside-text",
         "empty-cell-is-missing-category",
         "no-splits",
         "one-class",

@@ -243,6 +243,7 @@ fn models_match_their_libraries() {
                             same(&Tensor::F64(vec![last]), &expected, 1e-5, &place);
                         }
                         OutputField::Prediction => same(output, &columns(&["y"]), 1e-5, &place),
+                        OutputField::Deviation(_) => panic!("{place}: nobody asked for deviations"),
                     }
                 }
                 assert_eq!(labels.next(), None, "{place}");

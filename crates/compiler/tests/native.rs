@@ -93,7 +93,7 @@ fn compare(folder: &Path) -> Result<usize, String> {
                 OutputField::Label => "label",
                 OutputField::Probabilities(_) => "p",
                 OutputField::Prediction => "y",
-                OutputField::Scores(_) => return Err("scores".into()),
+                OutputField::Scores(_) | OutputField::Deviation(_) => return Err("scores".into()),
             };
             let wanted: Vec<&String> = names
                 .iter()

@@ -38,16 +38,22 @@ pub enum OutputField {
     Scores(Vec<String>),
     /// A regressor's values.
     Prediction,
+    /// Standard deviations of what the output before them is the mean of; with its class names, if it
+    /// has some.
+    Deviation(Vec<String>),
 }
 
 /// One column of predictions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PredictionColumn {
     /// Header name: `label` (of several labels a row, `label_<i>`), `probability_<class>`,
-    /// `score_<class>`, `prediction` or, of several, `prediction_<i>`.
+    /// `score_<class>`, `prediction` or, of several, `prediction_<i>`; of standard deviations
+    /// `std_<class>`, `prediction_std` or `prediction_std_<i>`.
     pub name: String,
     /// Whether it holds labels.
     pub is_label: bool,
+    /// Whether it holds standard deviations.
+    pub is_deviation: bool,
     /// The class that it is a number of.
     pub class: Option<String>,
 }
@@ -64,15 +70,22 @@ impl PredictionColumn {
             count(OutputField::Label) > 1,
             count(OutputField::Prediction) > 1,
         );
-        let (mut label, mut value) = (0.., 0..);
+        let (mut label, mut value, mut deviation) = (0.., 0.., 0..);
         let number = |name: String, class: Option<&String>| Self {
             name,
             is_label: false,
+            is_deviation: false,
             class: class.cloned(),
         };
         let of_classes = |what: &str, classes: &[String]| -> Vec<Self> {
             let of_class = |class: &String| number(format!("{what}_{class}"), Some(class));
             classes.iter().map(of_class).collect()
+        };
+        let deviations = |mut columns: Vec<Self>| -> Vec<Self> {
+            for own in &mut columns {
+                own.is_deviation = true;
+            }
+            columns
         };
         let of = |(field, output): (&OutputField, &TensorType)| match field {
             OutputField::Label => vec![Self {
@@ -81,6 +94,7 @@ impl PredictionColumn {
                     None => "label".to_owned(),
                 },
                 is_label: true,
+                is_deviation: false,
                 class: None,
             }],
             OutputField::Probabilities(classes) => of_classes("probability", classes),
@@ -92,6 +106,17 @@ impl PredictionColumn {
                     .collect()
             }
             OutputField::Prediction => vec![number("prediction".to_owned(), None)],
+            OutputField::Deviation(classes) if !classes.is_empty() => {
+                deviations(of_classes("std", classes))
+            }
+            OutputField::Deviation(_) if several_values => {
+                let names = deviation.by_ref().take(output.len);
+                let names = names.map(|own| number(format!("prediction_std_{own}"), None));
+                deviations(names.collect())
+            }
+            OutputField::Deviation(_) => {
+                deviations(vec![number("prediction_std".to_owned(), None)])
+            }
         };
         outputs.iter().zip(types).flat_map(of).collect()
     }

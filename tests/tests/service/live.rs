@@ -21,7 +21,7 @@ async fn a_model_that_is_removed_while_warm() {
     assert_eq!(stack.query("tree", query.clone()).await.status, 200, "warm");
     let (left, removed) = stack
         .registry()
-        .remove(&name("tree"), None, &|_, _| None, OffsetDateTime::now_utc())
+        .remove(&name("tree"), None, &|_, _| None)
         .await
         .expect("removed");
     assert!(left.is_none() && removed);

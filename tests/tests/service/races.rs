@@ -67,7 +67,7 @@ async fn three_publishers_at_once_lose_nothing() {
     for round in 0..ROUNDS {
         let name: ModelName = format!("model-{}", round % 10).parse().expect("a name");
         registry
-            .remove(&name, None, &|_, _| None, OffsetDateTime::now_utc())
+            .remove(&name, None, &|_, _| None)
             .await
             .expect("removed");
         let mut tasks = JoinSet::new();
@@ -87,7 +87,7 @@ async fn removing_beside_publishing_loses_nothing() {
         let name: ModelName = format!("model-{}", round % 10).parse().expect("a name");
         let version = (round % 2 == 0).then(|| Hash::of(b"a"));
         registry
-            .remove(&name, None, &|_, _| None, OffsetDateTime::now_utc())
+            .remove(&name, None, &|_, _| None)
             .await
             .expect("removed");
         publish(registry.clone(), name.clone(), "a".to_owned()).await;
@@ -97,7 +97,7 @@ async fn removing_beside_publishing_loses_nothing() {
         }
         let (remover, of) = (registry.clone(), name.clone());
         tasks.spawn(async move {
-            let removed = remover.remove(&of, version, &|_, _| None, OffsetDateTime::now_utc());
+            let removed = remover.remove(&of, version, &|_, _| None);
             assert!(removed.await.expect("removed").1);
         });
         tasks.join_all().await;

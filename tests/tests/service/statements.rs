@@ -53,12 +53,7 @@ async fn specs_come_with_the_newest_statement_on_them() {
     assert_eq!(back.specs, older.specs);
     assert!(back.serial > newest.serial);
     // So is the one that becomes current because the other is removed.
-    let removed = registry.remove(
-        &model,
-        Some(back.specs),
-        &sign,
-        time::OffsetDateTime::now_utc(),
-    );
+    let removed = registry.remove(&model, Some(back.specs), &sign);
     removed.await.expect("removed");
     let left = stated(target, &[], 200).await.expect("a statement");
     assert_eq!(left.specs, newest.specs);

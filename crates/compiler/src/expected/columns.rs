@@ -15,8 +15,9 @@ pub(super) fn matched(
         return Some(named);
     }
     let is_label = |name: &String| name.to_lowercase().starts_with("label");
-    let (labels, numbers): (Vec<usize>, Vec<usize>) =
-        (0..columns.len()).partition(|column| columns[*column].is_label);
+    let (labels, numbers): (Vec<usize>, Vec<usize>) = (0..columns.len())
+        .filter(|column| !columns[*column].is_deviation)
+        .partition(|column| columns[*column].is_label);
     if header.len() == labels.len()
         && (header.iter().any(is_label) || are_labels(columns, wanted) || numbers.is_empty())
     {
@@ -114,11 +115,13 @@ mod tests {
         let number = |class: &str| PredictionColumn {
             name: format!("probability_{class}"),
             is_label: false,
+            is_deviation: false,
             class: Some(class.to_owned()),
         };
         let label = PredictionColumn {
             name: "label".into(),
             is_label: true,
+            is_deviation: false,
             class: None,
         };
         vec![label, number("1"), number("11")]

@@ -66,7 +66,9 @@ impl SpecsV1 {
     pub(super) fn of(document: SpecsV2) -> Option<Self> {
         let [encoding] = <[_; 1]>::try_from(document.inputs).ok()?;
         let [reply] = <[_; 1]>::try_from(document.decoding.replies).ok()?;
-        (document.key_parts == key_parts(&encoding)).then_some(Self {
+        let is_known = |output: &OutputField| !matches!(output, OutputField::Deviation(_));
+        let is_known = document.outputs.iter().all(is_known);
+        (is_known && document.key_parts == key_parts(&encoding)).then_some(Self {
             format: 1,
             model: document.model,
             circuit: document.circuit,

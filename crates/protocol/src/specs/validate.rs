@@ -373,6 +373,9 @@ fn outputs(outputs: &[OutputField]) -> Result<(), SpecsError> {
         if let OutputField::Probabilities(classes) | OutputField::Scores(classes) = output {
             count(&format!("outputs[{index}]"), classes.len(), 1, MAX_WIDTH)?;
         }
+        if let OutputField::Deviation(classes) = output {
+            count(&format!("outputs[{index}]"), classes.len(), 0, MAX_WIDTH)?;
+        }
     }
     Ok(())
 }

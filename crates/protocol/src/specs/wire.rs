@@ -186,6 +186,7 @@ wire_enums! {
         Probabilities(classes: Vec<String>),
         Scores(classes: Vec<String>),
         Prediction,
+        Deviation(classes: Vec<String>),
     }
 }
 

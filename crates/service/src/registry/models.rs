@@ -157,7 +157,7 @@ impl<B: Bucket> Registry<B> {
     /// Publishes a version and makes it the current one, with a statement of `sign`; the `keep`
     /// newest versions stay live.
     /// Publishing a version that is there makes it current again. A pointer that cannot be read is
-    /// written over.
+    /// written over. `now` is what the version says of when it was published.
     pub async fn publish(
         &self,
         name: &ModelName,
@@ -174,13 +174,15 @@ impl<B: Bucket> Registry<B> {
             (REPORT, &version.report, json),
         ];
         files.extend(version.specs_v1.iter().map(|specs| (SPECS_V1, specs, json)));
-        // The pointer comes last: a version that it names is complete.
         for (part, bytes, content_type) in files {
             let path = file(name, folder, part);
             self.bucket
                 .put(&path, bytes.clone(), content_type, Condition::Always)
                 .await?;
         }
+        // When former versions cease to be live, by the store's clock: those of publishers differ.
+        let objects = self.bucket.list(&file(name, folder, "")).await?;
+        let retired = newest(&objects).unwrap_or(now);
         let live = LiveVersion {
             specs: version.hash,
             specs_v1: match &version.specs_v1 {
@@ -192,6 +194,7 @@ impl<B: Bucket> Registry<B> {
             bundle_bytes: version.bundle.len() as u64,
             published: now,
         };
+        // The pointer comes last: a version that it names is complete.
         for _ in 0..ATTEMPTS {
             let stored = self.stored_model(name).await?;
             let known = stored.value();
@@ -199,9 +202,9 @@ impl<B: Bucket> Registry<B> {
                 statement: sign(known, live.specs),
                 ..live.clone()
             };
-            let model = Model::published(known, name, live, keep, now);
+            let model = Model::published(known, name, live, keep, retired);
             if self.replace(&stored, &model).await? {
-                self.tidy(name, now).await;
+                self.tidy(name).await;
                 return Ok(model);
             }
         }
@@ -244,7 +247,6 @@ impl<B: Bucket> Registry<B> {
         name: &ModelName,
         version: Option<SpecsHash>,
         sign: &Sign<'_>,
-        now: OffsetDateTime,
     ) -> Result<(Option<Model>, bool), StorageError> {
         for _ in 0..ATTEMPTS {
             let stored = self.stored_model(name).await?;
@@ -273,7 +275,7 @@ impl<B: Bucket> Registry<B> {
                         self.remove_folder(name, folder).await?;
                     }
                 }
-                self.tidy(name, now).await;
+                self.tidy(name).await;
                 let removed = known.is_none() || left.as_ref() != known;
                 return Ok((left, removed));
             }
@@ -281,14 +283,23 @@ impl<B: Bucket> Registry<B> {
         if self.stored_model(name).await?.etag().is_some() {
             return Err(contended(name));
         }
-        self.tidy(name, now).await;
+        self.tidy(name).await;
         Ok((None, false))
     }
 
     /// [`Self::collect`] after a change that is made: whether it succeeds says nothing of the change,
-    /// and the next one does it again.
-    async fn tidy(&self, name: &ModelName, now: OffsetDateTime) {
-        if let Err(error) = self.collect(name, now).await {
+    /// and the next one does it again. What the change has written last tells the store's time, which
+    /// is that of the files; a publisher whose clock is ahead would remove those of others who are
+    /// about to publish.
+    async fn tidy(&self, name: &ModelName) {
+        let done = async {
+            let objects = self.bucket.list(&format!("models/{name}/")).await?;
+            match newest(&objects) {
+                Some(now) => self.collect(name, now).await,
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = done.await {
             tracing::warn!(
                 model = name.as_str(),
                 error = error.to_string(),
@@ -298,7 +309,8 @@ impl<B: Bucket> Registry<B> {
     }
 
     /// Removes files that no model names and nobody can be reading or writing by now: those of
-    /// versions that ceased to be live a while ago, and of publications that broke off.
+    /// versions that ceased to be live a while ago, and of publications that broke off. `now` is the
+    /// store's time.
     pub async fn collect(&self, name: &ModelName, now: OffsetDateTime) -> Result<(), StorageError> {
         // Listed before the pointer is read: a publication that is over by then is in the pointer.
         let objects = self.bucket.list(&format!("models/{name}/")).await?;
@@ -355,6 +367,11 @@ impl<B: Bucket> Registry<B> {
         }
         Ok(())
     }
+}
+
+/// When the last of these was written.
+fn newest(objects: &[ObjectEntry]) -> Option<OffsetDateTime> {
+    objects.iter().map(|object| object.modified).max()
 }
 
 /// Folders of a model, and when their last file was written.

@@ -11,7 +11,7 @@ use super::{
     Record, Registration, Registry, Settled,
 };
 use crate::Tenant;
-use crate::bucket::{Bucket, Memory};
+use crate::bucket::{Bucket, Condition, Memory};
 use crate::config::KeyRules;
 use bytes::Bytes;
 use cipherfn_protocol::api::{ModelName, Pieces};
@@ -377,7 +377,7 @@ fn removing_beside_publishing_removes_what_it_is_told_to() {
         alone(publish(&registry, "a", 4, NOW));
         let one = async {
             let removed = registry
-                .remove(&model(), Some(hash("a")), &|_, _| None, NOW)
+                .remove(&model(), Some(hash("a")), &|_, _| None)
                 .await;
             assert!(removed.unwrap().1);
         };
@@ -391,7 +391,7 @@ fn removing_beside_publishing_removes_what_it_is_told_to() {
 
         // All of it: what comes after is there, and whole; nothing else is left.
         let all = async {
-            let removed = registry.remove(&model(), None, &|_, _| None, NOW).await;
+            let removed = registry.remove(&model(), None, &|_, _| None).await;
             assert!(removed.unwrap().1);
         };
         let tasks = vec![
@@ -421,7 +421,7 @@ fn files_of_former_versions_go_later_and_never_a_live_one() {
             1 + 2 * 3,
             "whoever reads the former version can go on"
         );
-        let later = NOW + Duration::from_mins(16);
+        let later = OffsetDateTime::now_utc() + Duration::from_mins(16);
         let collect = async { registry.collect(&model(), later).await.unwrap() };
         let tasks = vec![
             collect.boxed(),
@@ -432,4 +432,36 @@ fn files_of_former_versions_go_later_and_never_a_live_one() {
         alone(registry.collect(&model(), later + Duration::from_mins(16))).unwrap();
         assert_eq!(count(), 1 + 3 * live(&registry, seed).len(), "seed {seed}");
     }
+}
+
+#[test]
+fn clocks_of_publishers_do_not_matter() {
+    let registry = Registry::new(Memory::default());
+    let under_way = format!("models/{}/{}/specs.json", model(), "0".repeat(32));
+    let written = registry.bucket().put(
+        &under_way,
+        Bytes::from_static(b"{}"),
+        "application/json",
+        Condition::Always,
+    );
+    alone(written).unwrap();
+    let files = || alone(registry.bucket().list("")).unwrap().len();
+    // Days ahead: what another publisher has just written is not old.
+    alone(publish(
+        &registry,
+        "a",
+        1,
+        OffsetDateTime::now_utc() + Duration::from_hours(72),
+    ));
+    assert_eq!(files(), 1 + 1 + 3);
+    // Years behind: a version that was live a moment ago is read yet.
+    alone(publish(&registry, "b", 1, NOW));
+    alone(publish(&registry, "c", 1, OffsetDateTime::now_utc()));
+    assert_eq!(files(), 1 + 1 + 3 * 3);
+    alone(registry.remove(&model(), None, &|_, _| None)).unwrap();
+    assert!(
+        alone(registry.bucket().get(&under_way, 16))
+            .unwrap()
+            .is_some()
+    );
 }

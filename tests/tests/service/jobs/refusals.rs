@@ -101,8 +101,7 @@ async fn without_its_key_or_its_model_a_job_ends_and_keeps_its_results() {
     let third = alice.declaration(third);
     let job = record_only(&stack, &alice, &third).await;
     let registry = stack.registry();
-    let now = OffsetDateTime::now_utc();
-    let removed = registry.remove(&third.model, None, &|_, _| None, now);
+    let removed = registry.remove(&third.model, None, &|_, _| None);
     removed.await.expect("removed");
     let event = json!({ "job": job, "chunk": 0 }).to_string();
     let worked = stack.emulator.invoke("worker", event).await;

@@ -52,6 +52,7 @@ fn a_mixture_of_families_is_one_circuit_on_encrypted_rows() {
     let features = Features {
         names: vec!["a".into(), "b".into()],
         missing: vec![false; 2],
+        spared: Vec::new(),
         decimals: vec![None; 2],
         rows: rows.clone(),
         mixed: HashMap::new(),
@@ -112,6 +113,7 @@ fn many_scores_of_one_result_are_as_coarse_as_clients_ask() {
     let features = Features {
         names: vec!["a".into()],
         missing: vec![false],
+        spared: Vec::new(),
         decimals: vec![None],
         rows: (0..20_u8).map(|row| vec![f32::from(row)]).collect(),
         mixed: HashMap::new(),

@@ -10,6 +10,7 @@ fn features(rows: Vec<Vec<f32>>) -> Features {
     Features {
         names: (0..features).map(|feature| format!("f{feature}")).collect(),
         missing: vec![false; features],
+        spared: Vec::new(),
         decimals: vec![None; features],
         rows,
         mixed: std::collections::HashMap::new(),

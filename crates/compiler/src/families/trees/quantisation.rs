@@ -61,6 +61,8 @@ pub(crate) struct Quantisation {
     pub hides_use: bool,
     /// Features whose tests are asked of a category.
     sets: BTreeMap<u32, CategorySet>,
+    /// Values in the calibration rows, sorted, a quantiser, for a grid.
+    values: Vec<Vec<f32>>,
     mode: FeatureMode,
 }
 
@@ -123,13 +125,20 @@ impl Quantisation {
                     .and_then(|usage| usage.decimals),
             })
         };
-        let quantisers = features.iter().enumerate().filter_map(quantiser).collect();
+        let quantisers = features.iter().enumerate().filter_map(quantiser);
+        let quantisers: Vec<Quantiser> = quantisers.collect();
+        let values = |own: &Quantiser| features[own.feature as usize].values.clone();
+        let values = match mode {
+            FeatureMode::Exact { .. } => Vec::new(),
+            FeatureMode::Grid { .. } => quantisers.iter().map(values).collect(),
+        };
         let sets = features.iter().zip(0..);
         let sets = sets.filter_map(|(info, feature)| Some((feature, info.set.clone()?)));
         Self {
             quantisers,
             hides_use,
             sets: sets.collect(),
+            values,
             mode,
         }
     }
@@ -180,9 +189,10 @@ impl Quantisation {
                 let threshold = own.map_or(threshold, |own| split_of_decimals(threshold, own));
                 (exceeded(threshold) + 1, ordinary)
             }
-            (Test::Greater(threshold), FeatureMode::Grid { .. }) => {
-                (nearest(splits, threshold) + 1, ordinary)
-            }
+            (Test::Greater(threshold), FeatureMode::Grid { .. }) => (
+                nearest(splits, &self.values[index as usize], threshold) + 1,
+                ordinary,
+            ),
             (Test::Equal(value), _) => (exceeded(value), exceeded(value) + 1),
         };
         self.with_missing(index, iter::once((start, end)), missing_goes_yes)
@@ -302,18 +312,28 @@ fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().copied().map(f64::from).collect()
 }
 
-/// Index of the split nearest to `threshold`, the lower one of two at the same distance.
-fn nearest(splits: &[f32], threshold: f32) -> u32 {
-    let above = splits.partition_point(|split| *split < threshold);
+/// Index of the split that stands for `threshold`: fewest of the sorted `values` lie between the two,
+/// so that fewest rows change sides. Of two such ones the nearer, or the lower.
+fn nearest(splits: &[f32], values: &[f32], threshold: f32) -> u32 {
+    let rank = |split: f32| values.partition_point(|value| *value <= split);
+    let own = rank(threshold);
     let distance = |index: usize| {
-        splits.get(index).map_or(f64::INFINITY, |split| {
-            (f64::from(*split) - f64::from(threshold)).abs()
-        })
+        let split = splits[index];
+        (
+            rank(split).abs_diff(own),
+            (f64::from(split) - f64::from(threshold)).abs(),
+        )
     };
-    match above.checked_sub(1) {
-        Some(below) if distance(below) <= distance(above) => below as u32,
-        _ => above as u32,
-    }
+    let above = splits.partition_point(|split| rank(*split) < own);
+    let around = above.saturating_sub(1)..splits.len().min(above + 2);
+    let nearest = around.reduce(|best, other| {
+        if distance(other) < distance(best) {
+            other
+        } else {
+            best
+        }
+    });
+    nearest.unwrap_or(0) as u32
 }
 
 /// At most `2^bits - 1` split points between the sorted `values`, with about equally many values in

@@ -68,7 +68,11 @@ fn texts(place: &str, offsets: &[usize], encoding: &Encoding) -> Result<Vec<Stri
         .map(|ends| {
             let text = bytes.get(ends[0]..ends[1]);
             let text = text.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
-            text.ok_or_else(|| LIBRARY.invalid(place, "a category is no UTF-8 text"))
+            text.ok_or_else(|| {
+                let problem = "a category is no UTF-8 text: the library cuts names in data frames \
+                    short where they have letters beyond ASCII; train with ASCII names, or on codes";
+                LIBRARY.invalid(place, problem)
+            })
         })
         .collect()
 }

@@ -97,12 +97,12 @@ fn a_damaged_model_leaves_the_others_alone_and_is_published_anew_or_removed() {
         assert_eq!((models.models.len(), models.unreadable.len()), (1, 2));
         assert!(alone(registry.roll_back(&model(), None, &|_, _| None)).is_err());
         let version = Some(hash("c"));
-        assert!(alone(registry.remove(&model(), version, &|_, _| None, NOW)).is_err());
+        assert!(alone(registry.remove(&model(), version, &|_, _| None)).is_err());
         alone(publish(registry, "a", 2, NOW));
         let models = alone(registry.models()).unwrap();
         assert_eq!((models.models.len(), models.unreadable.len()), (2, 1));
         let other = "other".parse().unwrap();
-        let removed = alone(registry.remove(&other, None, &|_, _| None, NOW));
+        let removed = alone(registry.remove(&other, None, &|_, _| None));
         assert_eq!(removed.unwrap(), (None, true));
         assert!(alone(registry.models()).unwrap().unreadable.is_empty());
         assert_eq!(read(bucket, &pointer("third")), sound);
@@ -119,7 +119,7 @@ fn what_a_later_build_has_written_is_not_touched_and_hides_nothing() {
     let other = "other".parse().unwrap();
     let models = alone(registry.models()).unwrap();
     assert_eq!((models.models.len(), models.unreadable.len()), (1, 1));
-    assert!(alone(registry.remove(&other, None, &|_, _| None, NOW)).is_err());
+    assert!(alone(registry.remove(&other, None, &|_, _| None)).is_err());
     let keep = NonZeroUsize::MIN;
     assert!(alone(registry.publish(&other, &published("a"), &|_, _| None, keep, NOW)).is_err());
 }

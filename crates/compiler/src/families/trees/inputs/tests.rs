@@ -45,6 +45,7 @@ fn features(rows: &[[f32; 3]]) -> Features {
     Features {
         names: ["x", "y", "x (split)"].map(str::to_owned).to_vec(),
         missing: vec![false; 3],
+        spared: Vec::new(),
         decimals: vec![None; 3],
         rows: rows.iter().map(|row| row.to_vec()).collect(),
         mixed: HashMap::new(),

@@ -132,6 +132,19 @@ fn thresholds_snap_to_the_nearest_edge_of_a_grid() {
 }
 
 #[test]
+fn thresholds_move_to_the_edge_that_fewest_rows_lie_before() {
+    // 0.5 is nearer to 1.1, but the 1 between them would change sides.
+    let values = [0.0, 1.0, 100.0];
+    assert_eq!(nearest(&[0.5, 50.5], &values, 1.1), 1);
+    // Ten values lie between the near edge and the threshold, none before the far one.
+    let crowded: Vec<f32> = (10..20_u8).map(f32::from).chain([95.0]).collect();
+    assert_eq!(nearest(&[9.0, 90.0], &crowded, 19.5), 1);
+    // Nothing tells the edges apart but their distance.
+    assert_eq!(nearest(&[1.0, 2.0, 4.0], &[], 3.5), 2);
+    assert_eq!(nearest(&[1.0, 2.0, 4.0], &[], 1.5), 0);
+}
+
+#[test]
 fn grids_of_few_or_no_values_have_an_edge() {
     assert_eq!(quantile_splits(&[], 4), [0.0]);
     assert_eq!(quantile_splits(&[3.0, 3.0], 4), [3.0]);
@@ -155,6 +168,23 @@ fn columns_of_whole_numbers_keep_their_edges() {
 }
 
 proptest! {
+    /// A grid with an edge between all values keeps every one of them on its side of any threshold.
+    #[test]
+    fn a_fine_grid_keeps_all_values_on_their_sides(
+        mut values in prop::collection::vec(-100.0_f32..100.0, 2..30),
+        place in 0_usize..30,
+        above in prop::bool::ANY,
+    ) {
+        values.sort_unstable_by(f32::total_cmp);
+        let splits = quantile_splits(&values, 5);
+        let threshold = values[place % values.len()];
+        let threshold = if above { threshold.next_up() } else { threshold.next_down() };
+        let edge = splits[nearest(&splits, &values, threshold) as usize];
+        let sides = |cut: f32| values.iter().filter(|value| **value > cut).count();
+        let room = sides(threshold) > 0 && sides(threshold) < values.len();
+        prop_assert!(!room || sides(threshold) == sides(edge));
+    }
+
     /// With ties of any kind: as many edges as there is room or values for, none inside a run, and
     /// no bin that could have been halved holds more than two quantiles and two runs.
     #[test]
