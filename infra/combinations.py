@@ -1,9 +1,8 @@
 """What a CloudFormation template is under every combination of the parameters that its conditions ask for: which combinations its rules let through, and whether what exists then refers to what
-does not. Used by check-template."""
+does not. Parameters that no condition and no rule brings together are not crossed: each such group is gone through alone, which finds the same. Used by check-template."""
 
-import functools
 import itertools
-import json
+import math
 import re
 
 
@@ -32,44 +31,79 @@ def evaluate(expression, parameters, conditions):
     raise ValueError(f"conditions with {function} are not known to this check")
 
 
-def asked_for(expression):
-    """Names of the parameters in an expression."""
+def asked_for(expression, function):
+    """Names in an expression that `function` asks for: the parameters of Ref, the conditions of Condition."""
     if isinstance(expression, dict):
-        if set(expression) == {"Ref"}:
-            return {expression["Ref"]}
-        return set().union(*map(asked_for, expression.values()))
-    return set().union(*map(asked_for, expression)) if isinstance(expression, list) else set()
+        if set(expression) == {function}:
+            return {expression[function]}
+        expression = list(expression.values())
+    return set().union(*(asked_for(each, function) for each in expression)) if isinstance(expression, list) else set()
 
 
-def combinations(template, samples):
-    """Values of the parameters that decide anything, in every combination that the rules let through. A parameter without a list of values has its default and its sample."""
-    rules = template.get("Rules", {})
-    names = sorted(asked_for(template["Conditions"]) | asked_for(rules))
+def decisions(template):
+    """The conditions and rules that no others share a parameter with, as (parameters, conditions, rules): what one of them says does not depend on the others."""
+    conditions = template["Conditions"]
+
+    def deciding(expression):
+        return asked_for(expression, "Ref").union(*(deciding(conditions[name]) for name in asked_for(expression, "Condition")))
+
+    found = []
+    asking = [(deciding(body), {name}, []) for name, body in conditions.items()] + [(asked_for(rule, "Ref"), set(), [rule]) for rule in template.get("Rules", {}).values()]
+    for parameters, names, rules in asking:
+        joined = [other for other in found if other[0] & parameters]
+        found = [other for other in found if not other[0] & parameters]
+        found.append((parameters.union(*(other[0] for other in joined)), names.union(*(other[1] for other in joined)), sum((other[2] for other in joined), rules)))
+    return found
+
+
+def combinations(template, samples, parameters, rules):
+    """Values of some parameters, in every combination that the rules let through. A parameter without a list of values has its default and its sample."""
+    names = sorted(parameters)
     choices = []
     for name in names:
         parameter = template["Parameters"][name]
         values = parameter.get("AllowedValues") or [parameter["Default"], samples[name]]
         choices.append([str(value).split(",") if parameter["Type"] == "CommaDelimitedList" else value for value in values])
     for values in itertools.product(*choices):
-        parameters = dict(zip(names, values))
+        combination = dict(zip(names, values))
         if all(
-            evaluate(assertion["Assert"], parameters, {})
-            for rule in rules.values()
-            if evaluate(rule.get("RuleCondition", True), parameters, {})
+            evaluate(assertion["Assert"], combination, {})
+            for rule in rules
+            if evaluate(rule.get("RuleCondition", True), combination, {})
             for assertion in rule["Assertions"]
         ):
-            yield parameters
+            yield combination
 
 
-@functools.cache
-def worlds(decisions, samples):
-    """Which conditions hold and which parameters are empty, once for each distinct case. Of JSON, to be remembered: it is the same for most changes of a template."""
-    template = json.loads(decisions)
-    found = set()
-    for values in combinations(template, json.loads(samples)):
-        holds = frozenset(name for name, condition in template["Conditions"].items() if evaluate(condition, values, template["Conditions"]))
-        found.add((holds, frozenset(name for name, value in values.items() if value in ("", [""]))))
-    return found
+def empty(parameter):
+    """That a parameter is empty, as a fact beside the conditions' names."""
+    return ("empty", parameter)
+
+
+class Worlds:
+    """What can be true at the same time. A fact is the name of a condition, or that a parameter is empty.
+
+    Each decision is gone through alone: a set of facts is possible if each decision has a combination for those of them that it decides."""
+
+    def __init__(self, template, samples):
+        self.decisions = []
+        for parameters, conditions, rules in decisions(template):
+            cases = {
+                frozenset({name for name in conditions if evaluate(template["Conditions"][name], values, template["Conditions"])} | {empty(name) for name, value in values.items() if value in ("", [""])})
+                for values in combinations(template, samples, parameters, rules)
+            }
+            self.decisions.append((conditions | {empty(name) for name in parameters}, cases))
+
+    def count(self):
+        """How many distinct ones there are."""
+        return math.prod(len(cases) for _, cases in self.decisions)
+
+    def possible(self, facts):
+        """Whether all facts (fact, held) can be so at once. What nothing decides is never so."""
+        decided = set().union(*(own for own, _ in self.decisions))
+        return all(fact in decided or not held for fact, held in facts) and all(
+            any(all((fact in case) == held for fact, held in facts if fact in own) for case in cases) for own, cases in self.decisions
+        )
 
 
 def references(node, guards=frozenset()):
@@ -111,14 +145,12 @@ def problems(template, samples):
     for (target, _), part in list(used.items()):
         if target not in resources and target not in parameters:
             yield f"{part} refers to {target}, which does not exist"
-    decisions = {part: template.get(part, {}) for part in ("Conditions", "Rules", "Parameters")}
-    cases = worlds(json.dumps(decisions), json.dumps(samples))
-    if len(cases) < 2:
+    worlds = Worlds(template, samples)
+    if worlds.count() < 2:
         yield "the rules let no two combinations of parameters through"
     for (target, guards), part in used.items():
         needed = resources.get(target, {}).get("Condition")
-        reached = [(holds, empty) for holds, empty in cases if all((name in holds) == held for name, held in guards)]
-        if needed and any(needed not in holds for holds, _ in reached):
+        if needed and worlds.possible(guards | {(needed, False)}):
             yield f"{part} refers to {target}, which there is not where {needed} is false"
-        if any(target in empty for _, empty in reached):
+        if worlds.possible(guards | {(empty(target), True)}):
             yield f"{part} has the parameter {target} where it is empty"

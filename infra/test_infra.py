@@ -221,10 +221,23 @@ class CheckTemplate(unittest.TestCase):
 
     def test_every_combination_that_the_rules_allow_is_tried(self):
         template = CHECK.load(self.raw)
-        found = list(CHECK.combinations.combinations(template, CHECK.SAMPLES))
+        found = {
+            min(parameters): list(CHECK.combinations.combinations(template, CHECK.SAMPLES, parameters, rules))
+            for parameters, _, rules in CHECK.combinations.decisions(template)
+        }
         # Signed callers with any of issuer and audience, or tokens with both; a domain with certificate and perhaps a zone; a network; 4 switches; 5 limits.
-        self.assertEqual(len(found), (4 + 1) * (1 + 2) * 2 * 2**4 * 2**5)
-        self.assertTrue(all(values["JwtIssuer"] for values in found if values["Authorization"] == "JWT"))
+        self.assertEqual(sorted(map(len, found.values())), sorted([4 + 1, 1 + 2, 2, *[2] * 4, *[2] * 5]))
+        self.assertTrue(all(values["JwtIssuer"] for values in found["Authorization"] if values["Authorization"] == "JWT"))
+
+    def test_parameters_that_a_condition_brings_together_are_crossed(self):
+        template = CHECK.load(self.raw)
+        apart = CHECK.combinations.Worlds(template, CHECK.SAMPLES)
+        self.assertTrue(apart.possible({("UseKms", True), ("InVpc", False)}))
+        template["Conditions"]["KmsInVpc"] = {"Fn::And": [{"Condition": "UseKms"}, {"Condition": "InVpc"}]}
+        joined = CHECK.combinations.Worlds(template, CHECK.SAMPLES)
+        self.assertTrue(joined.possible({("KmsInVpc", False), ("UseKms", True)}))
+        self.assertFalse(joined.possible({("KmsInVpc", True), ("InVpc", False)}))
+        self.assertFalse(joined.possible({("KmsInVpc", False), ("UseKms", True), ("InVpc", True)}))
 
     def test_development_only_settings(self):
         self.assert_problem("CIPHERFN_LOCAL_TENANT", "        CIPHERFN_LOG: ", "        CIPHERFN_LOCAL_TENANT: x\n        CIPHERFN_LOG: ", source='"CIPHERFN_BUCKET"')

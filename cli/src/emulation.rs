@@ -1,7 +1,7 @@
 //! The whole service on this machine: the emulator with cipherfn's functions and routes.
 
 use crate::bucket::{DEV_BUCKET, DevFile};
-use crate::files::Source;
+use crate::files::InputSource;
 use crate::limits;
 use crate::server;
 use crate::signing::{Developer, KeyFile};
@@ -197,7 +197,7 @@ pub(crate) async fn publish_files(
     let developer = signing.developer()?;
     developer.introduce();
     for Publication { name, file } in publications {
-        let bundle = server::read_bundle(&Source::File(file.clone()))?;
+        let bundle = server::read_bundle(&InputSource::File(file.clone()))?;
         publish(registry, name, &bundle, &developer, KEEP).await?;
     }
     Ok(())

@@ -13,7 +13,7 @@ use tempfile::NamedTempFile;
 
 /// Where to read.
 #[derive(Clone, Debug)]
-pub(crate) enum Source {
+pub(crate) enum InputSource {
     /// `-`.
     Stdin,
     /// A file.
@@ -22,7 +22,7 @@ pub(crate) enum Source {
     Spooled(Arc<File>),
 }
 
-impl FromStr for Source {
+impl FromStr for InputSource {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -34,7 +34,7 @@ impl FromStr for Source {
     }
 }
 
-impl Source {
+impl InputSource {
     /// Name in messages.
     pub(crate) fn name(&self) -> String {
         match self {
@@ -135,14 +135,19 @@ impl Destination {
         }
     }
 
+    /// Whether its name is that of an HTML page.
+    pub(crate) fn is_page(&self) -> bool {
+        matches!(self, Self::File(path) if path.extension().is_some_and(|it| it.eq_ignore_ascii_case("html")))
+    }
+
     /// Whether it takes standard output, so that nothing else may be written there.
     pub(crate) fn is_stdout(&self) -> bool {
         *self == Self::Stdout
     }
 
     /// Whether an input is the file to write, by whatever name: a link's target is the same file.
-    fn is_same_file(&self, input: &Source) -> bool {
-        let (Self::File(output), Source::File(input)) = (self, input) else {
+    fn is_same_file(&self, input: &InputSource) -> bool {
+        let (Self::File(output), InputSource::File(input)) = (self, input) else {
             return false;
         };
         let identity = |path: &Path| {
@@ -185,7 +190,7 @@ impl Destination {
         &self,
         content: Content,
         force: bool,
-        inputs: &[&Source],
+        inputs: &[&InputSource],
     ) -> Result<Output> {
         if let Some(input) = inputs.iter().find(|input| self.is_same_file(input)) {
             bail_usage!(

@@ -31,7 +31,7 @@ pub(crate) fn check(bundle: &Bundle) -> Result<Vec<String>> {
             terminal::bytes(MAX_REQUEST as u64),
         );
     }
-    let seconds = report(bundle).map(|report| report.work.predicted_microseconds / 1e6);
+    let seconds = report(bundle).map(|report| report.work.predicted_microseconds.get() / 1e6);
     Ok(needs(circuit.statistics().bytes, seconds))
 }
 

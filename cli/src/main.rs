@@ -15,6 +15,7 @@ mod connection;
 mod emulation;
 mod files;
 mod limits;
+mod page;
 mod remedies;
 mod server;
 mod shared;
@@ -23,6 +24,7 @@ mod table;
 mod terminal;
 mod trust;
 mod usage;
+mod verdict;
 
 use clap::{CommandFactory, Parser};
 use commands::Command;

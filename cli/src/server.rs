@@ -1,7 +1,7 @@
 //! The server's side: a bundle, an evaluation key and query bytes in, reply bytes out. No secret
 //! key and no row in the clear comes near.
 
-use crate::files::Source;
+use crate::files::InputSource;
 use crate::usage::bail_usage;
 use anyhow::{Context, Result};
 use cipherfn_circuit::{Bundle, bundle};
@@ -16,17 +16,17 @@ use std::time::{Duration, Instant};
 /// Largest bundle file that is read, in bytes.
 pub(crate) const MAX_BUNDLE: u64 = bundle::MAX_BYTES + HEADER_LEN as u64;
 /// Reads a bundle.
-pub(crate) fn read_bundle(source: &Source) -> Result<Bundle> {
+pub(crate) fn read_bundle(source: &InputSource) -> Result<Bundle> {
     parse_bundle(&source.read_all(MAX_BUNDLE)?, source)
 }
 
 /// Parses a bundle's bytes, which came from `source`.
-pub(crate) fn parse_bundle(bytes: &[u8], source: &Source) -> Result<Bundle> {
+pub(crate) fn parse_bundle(bytes: &[u8], source: &InputSource) -> Result<Bundle> {
     cipherfn_engine::bundle::read(bytes).with_context(|| source.name())
 }
 
 /// Reads a part of an evaluation key.
-pub(crate) fn read_key_part(source: &Source) -> Result<EvaluationKey> {
+pub(crate) fn read_key_part(source: &InputSource) -> Result<EvaluationKey> {
     EvaluationKey::from_file_bytes(&source.read_all(MAX_KEY)?).with_context(|| source.name())
 }
 

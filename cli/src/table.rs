@@ -1,6 +1,6 @@
 //! CSV files between people and the client: rows in, predictions out.
 
-use crate::files::Source;
+use crate::files::InputSource;
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
@@ -61,7 +61,7 @@ impl TableOptions {
     /// Opens a table under a progress bar, and reads its header.
     pub(crate) fn open(
         &self,
-        source: &Source,
+        source: &InputSource,
         terminal: Terminal,
         what: &'static str,
     ) -> Result<(Table<impl Read + Send + use<>>, ProgressBar)> {
@@ -74,7 +74,7 @@ impl TableOptions {
     /// Reads `limit` rows of a table before anything is done with it, so that nobody hears of a table
     /// whose lines are malformed. Gives the source to read it from again: what comes from standard
     /// input waits in a temporary file.
-    pub(crate) fn check(&self, source: &Source, limit: u64) -> Result<Source> {
+    pub(crate) fn check(&self, source: &InputSource, limit: u64) -> Result<InputSource> {
         let again = source.repeatable()?;
         let table = Table::open_as(source.name(), again.open()?.0, self.format())?;
         table.check(limit).context("nothing was sent")?;

@@ -19,6 +19,9 @@ pub(crate) enum Form {
     Json,
 }
 
+/// Width of texts for people.
+const COLUMNS: usize = 100;
+
 /// What standard error is told: set once, as remarks come from everywhere.
 #[derive(Clone, Copy, Debug)]
 struct Remarks {
@@ -63,6 +66,11 @@ impl Terminal {
         self.form == Form::Json
     }
 
+    /// Whether summaries are left out.
+    pub(crate) fn is_quiet(self) -> bool {
+        self.quiet && !self.is_json()
+    }
+
     /// Writes a result: `value` as JSON, or `text`.
     pub(crate) fn report(
         self,
@@ -71,6 +79,7 @@ impl Terminal {
     ) -> Result<()> {
         let text = match self.form {
             Form::Json => escaped(&serde_json::to_string_pretty(value)?),
+            Form::Text if self.has_colours() => coloured(&printable(&text())),
             Form::Text => printable(&text()),
         };
         self.write(text.trim_end())
@@ -82,10 +91,23 @@ impl Terminal {
         value: &impl Serialize,
         text: impl FnOnce() -> String,
     ) -> Result<()> {
-        if self.quiet && !self.is_json() {
+        if self.is_quiet() {
             return Ok(());
         }
         self.report(value, text)
+    }
+
+    /// Whether results go to a terminal that has colours, and whose user has not asked for none
+    /// (<https://no-color.org>).
+    fn has_colours(self) -> bool {
+        let terminal = if self.stdout_is_taken {
+            io::stderr().is_terminal()
+        } else {
+            io::stdout().is_terminal()
+        };
+        let told = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let is_dumb = told("TERM").is_some_and(|term| term == "dumb");
+        terminal && !is_dumb && told("NO_COLOR").is_none()
     }
 
     /// Writes text to where results go.
@@ -200,6 +222,58 @@ fn escaped(json: &str) -> String {
         })
 }
 
+/// Text whose lines that begin with the sign of a mark have its colour there.
+fn coloured(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let colour = match line.chars().next() {
+            Some('✓') => "32",
+            Some('!') => "33",
+            Some('✗') => "31",
+            _ => return line.to_owned(),
+        };
+        let sign = line.chars().next().map_or(0, char::len_utf8);
+        format!(
+            "\u{1b}[{colour}m{}\u{1b}[0m{}",
+            &line[..sign],
+            &line[sign..]
+        )
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Text of at most 100 columns: longer lines go on below where their values start, 12 columns in,
+/// or 4 in where they are indented themselves.
+pub(crate) fn wrapped(text: &str) -> String {
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let indent = if line.starts_with("  ") && !line.starts_with("   ") {
+            4
+        } else {
+            12
+        };
+        let mut rest = line.to_owned();
+        while rest.chars().count() > COLUMNS {
+            let end = rest
+                .char_indices()
+                .nth(COLUMNS)
+                .map_or(rest.len(), |(at, _)| at);
+            // A word that is longer than a line stays whole.
+            let start = rest.len() - rest.trim_start().len();
+            let Some(space) = rest[start..end]
+                .rfind(' ')
+                .map(|at| start + at)
+                .filter(|at| *at > indent)
+            else {
+                break;
+            };
+            lines.push(rest[..space].trim_end().to_owned());
+            rest = format!("{:indent$}{}", "", rest[space..].trim_start());
+        }
+        lines.push(rest);
+    }
+    lines.join("\n")
+}
+
 /// A table without rules, numbers (every column but the first) to the right.
 pub(crate) fn table(header: Vec<String>, rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
@@ -301,7 +375,7 @@ pub(crate) fn error_json(text: &str, help: Option<&str>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{escaped, printable};
+    use super::{coloured, escaped, printable, wrapped};
 
     #[test]
     fn nothing_that_a_terminal_obeys_is_left() {
@@ -314,5 +388,42 @@ mod tests {
         let read: Vec<String> = serde_json::from_str(&json).unwrap();
         assert_eq!(read, [hostile]);
         assert_eq!(printable(hostile), "a [2J 2J   é");
+    }
+
+    #[test]
+    fn long_lines_go_on_below_their_values() {
+        let words = |text: &str| {
+            text.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        let long = format!(
+            "note        {}",
+            "seven words that make a long line ".repeat(9)
+        );
+        let advice = format!("  {}", "--features grid:6 and more ".repeat(9));
+        for (text, indent) in [(&long, 12), (&advice, 4)] {
+            let found = wrapped(text);
+            assert!(
+                found.lines().all(|line| line.chars().count() <= 100),
+                "{found}"
+            );
+            let second = found.lines().nth(1).unwrap();
+            assert_eq!(second.len() - second.trim_start().len(), indent);
+            assert_eq!(words(&found), words(text));
+        }
+        // What cannot be broken, and what need not be, stays as it is.
+        let word = format!("note        {}", "é".repeat(300));
+        for text in [word.as_str(), "short", "", "a\n\nb"] {
+            assert_eq!(wrapped(text), text);
+        }
+    }
+
+    #[test]
+    fn marks_have_colours_and_the_rest_has_none() {
+        assert_eq!(
+            coloured("✓ time\nx ✓\n✗ y"),
+            "\u{1b}[32m✓\u{1b}[0m time\nx ✓\n\u{1b}[31m✗\u{1b}[0m y"
+        );
     }
 }

@@ -220,7 +220,7 @@ impl Service {
         answer: &Answer,
     ) -> Result<KeyStatus, ServiceError> {
         let status: KeyStatus = match version {
-            ApiVersion::V1 => self.json::<api::KeyStatus>(call, answer)?.into(),
+            ApiVersion::V1 => self.json::<api::KeyStatusV1>(call, answer)?.into(),
             ApiVersion::V2 => self.json(call, answer)?,
         };
         if status.key == key {

@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::encrypt::InputRow;
 use crate::error::ClientError;
-use cipherfn_program::{Kind, Tensor};
+use cipherfn_program::{EntryKind, Tensor};
 use cipherfn_protocol::specs::InputColumn;
 
 /// Largest float that is a whole number without doubt, 2^53.
@@ -171,12 +171,12 @@ impl Client {
     }
 }
 
-const fn empty(kind: Kind) -> Tensor {
+const fn empty(kind: EntryKind) -> Tensor {
     match kind {
-        Kind::F32 => Tensor::F32(Vec::new()),
-        Kind::F64 => Tensor::F64(Vec::new()),
-        Kind::I64 => Tensor::I64(Vec::new()),
-        Kind::Text => Tensor::Text(Vec::new()),
+        EntryKind::F32 => Tensor::F32(Vec::new()),
+        EntryKind::F64 => Tensor::F64(Vec::new()),
+        EntryKind::I64 => Tensor::I64(Vec::new()),
+        EntryKind::Text => Tensor::Text(Vec::new()),
     }
 }
 

@@ -20,7 +20,8 @@ pub(crate) fn margins<E>(
         let mut farthest: Vec<Vec<f64>> = none(outputs);
         for end in [1.0, -1.0] {
             let moved = |((score, own), sign): ((&f64, &ScoreDecoding), &f64)| {
-                (score + end * sign * own.precision).clamp(own.range.0, own.range.1)
+                let moved = score + end * sign * own.precision.get();
+                moved.clamp(own.range.0.get(), own.range.1.get())
             };
             let decoded = scores.iter().zip(&decoding.scores);
             let moved: Vec<f64> = decoded.zip(signs).map(moved).collect();
@@ -36,8 +37,9 @@ pub(crate) fn margins<E>(
     for coefficient in 0..decoding.coefficients() {
         // Scores that read one coefficient are off together.
         let sign = |own: &ScoreDecoding| {
-            let reads = own.coefficient == coefficient && own.scale != 0.0;
-            f64::from(u8::from(reads)) * own.scale.signum()
+            let scale = own.scale.get();
+            let reads = own.coefficient == coefficient && scale != 0.0;
+            f64::from(u8::from(reads)) * scale.signum()
         };
         let signs: Vec<f64> = decoding.scores.iter().map(sign).collect();
         if let Some(first) = signs.iter().find(|sign| **sign != 0.0) {
@@ -83,18 +85,19 @@ fn combine(all: &mut [Vec<f64>], more: &[Vec<f64>], by: impl Fn(f64, f64) -> f64
 mod tests {
     use super::margins;
     use cipherfn_program::{
-        BinaryFunction, Kind, Op, ProgramBuilder, RowProgram, Tensor, TensorType, UnaryFunction,
+        BinaryFunction, EntryKind, Op, ProgramBuilder, RowProgram, Tensor, TensorType,
+        UnaryFunction,
     };
-    use cipherfn_protocol::specs::{Bits, Decoding, ReplyForm, ScoreDecoding};
+    use cipherfn_protocol::specs::{Bits, Decoding, ReplyForm, ScoreDecoding, ScoreUnits};
 
     fn decoding(scores: &[(u32, f64)]) -> Decoding {
         let score = |(coefficient, scale): &(u32, f64)| ScoreDecoding {
             coefficient: *coefficient,
-            scale: *scale,
-            offset: 0.0,
-            step: 0.25,
-            precision: 0.5,
-            range: (-4.0, 4.0),
+            scale: ScoreUnits::new(*scale),
+            offset: ScoreUnits::default(),
+            step: ScoreUnits::new(0.25),
+            precision: ScoreUnits::new(0.5),
+            range: (ScoreUnits::new(-4.0), ScoreUnits::new(4.0)),
         };
         Decoding {
             replies: vec![ReplyForm {
@@ -114,7 +117,7 @@ mod tests {
     ) -> Vec<f64> {
         let len = scores.len();
         let mut builder = ProgramBuilder::new(vec![TensorType {
-            kind: Kind::F64,
+            kind: EntryKind::F64,
             len,
         }])
         .unwrap();

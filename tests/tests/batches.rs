@@ -81,7 +81,7 @@ impl Wide {
         let decodings = &self.client.specs().specs().decoding.scores;
         for ((one, other), decoding) in one.iter().zip(other).zip(decodings) {
             assert!(
-                (one - other).abs() <= 2.0 * decoding.precision,
+                (one - other).abs() <= 2.0 * decoding.precision.get(),
                 "{one} and {other}"
             );
         }

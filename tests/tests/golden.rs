@@ -4,7 +4,7 @@
 use cipherfn_client::Client;
 use cipherfn_engine::bundle;
 use cipherfn_protocol::api::{
-    KeyDeclaration, KeyStatus, KeyUpload, ModelList, ModelSummary, Problem, v2,
+    KeyDeclarationV1, KeyStatusV1, KeyUploadV1, ModelList, ModelSummary, Problem, v2,
 };
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::{Chunks, QueryChunk, ReplyChunk, write_chunk};
@@ -185,11 +185,11 @@ fn keeps_its_bytes<T: DeserializeOwned + Serialize>(name: &str, bytes: Vec<u8>) 
 fn documents_of_the_service_keep_their_bytes() {
     document::<Problem>("problem");
     document::<Problem>("problem-too-many-rows");
-    document::<KeyDeclaration>("key-declaration");
-    document::<KeyDeclaration>("key-declaration-in-parts");
-    document::<KeyUpload>("key-upload");
-    document::<KeyStatus>("key-status");
-    document::<KeyStatus>("key-status-rejected");
+    document::<KeyDeclarationV1>("key-declaration");
+    document::<KeyDeclarationV1>("key-declaration-in-parts");
+    document::<KeyUploadV1>("key-upload");
+    document::<KeyStatusV1>("key-status");
+    document::<KeyStatusV1>("key-status-rejected");
     document::<ModelList>("model-list");
     document::<ModelSummary>("model");
     let newest = |name: &str| newest(&format!("http/{name}.json"));

@@ -4,7 +4,7 @@
 use cipherfn_circuit::Circuit;
 use cipherfn_client::Client;
 use cipherfn_engine::{ClearCircuit, PreparedCircuit};
-use cipherfn_protocol::frame::{self, HEADER_LEN, Kind};
+use cipherfn_protocol::frame::{self, FrameKind, HEADER_LEN};
 use cipherfn_protocol::message::{Chunks, QueryChunk, ReplyChunk};
 use cipherfn_protocol::specs::SpecsDocument;
 use cipherfn_scheme::query::{InputShape, InputValues};
@@ -24,22 +24,22 @@ fn messages<C: cipherfn_protocol::message::Chunk>(bytes: &[u8]) -> Result<(), St
 }
 
 /// Every kind of binary file: a good one and its reader.
-static FILES: LazyLock<Vec<(Kind, Vec<u8>, Parser)>> = LazyLock::new(|| {
+static FILES: LazyLock<Vec<(FrameKind, Vec<u8>, Parser)>> = LazyLock::new(|| {
     let read = |name: &str| std::fs::read(golden().join(name)).expect("golden files exist");
     vec![
-        (Kind::SecretKey, read("secret.cfk"), |bytes| {
+        (FrameKind::SecretKey, read("secret.cfk"), |bytes| {
             SecretKey::from_file_bytes(bytes).map(drop).map_err(text)
         }),
-        (Kind::EvaluationKey, read("evaluation.cfk"), |bytes| {
+        (FrameKind::EvaluationKey, read("evaluation.cfk"), |bytes| {
             EvaluationKey::from_file_bytes(bytes)
                 .map(drop)
                 .map_err(text)
         }),
-        (Kind::Bundle, read("tree.cfn"), |bytes| {
+        (FrameKind::Bundle, read("tree.cfn"), |bytes| {
             cipherfn_engine::bundle::read(bytes).map(drop).map_err(text)
         }),
-        (Kind::Query, read("tree.cfq"), messages::<QueryChunk>),
-        (Kind::Reply, read("tree.cfr"), messages::<ReplyChunk>),
+        (FrameKind::Query, read("tree.cfq"), messages::<QueryChunk>),
+        (FrameKind::Reply, read("tree.cfr"), messages::<ReplyChunk>),
     ]
 });
 
@@ -124,7 +124,7 @@ fn announced_lengths_are_not_believed() {
 }
 
 /// Writes a new checksum after a change of the payload, as an attacker would.
-fn forge(kind: Kind, bytes: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+fn forge(kind: FrameKind, bytes: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut frame = frame::decode(bytes, kind, &[1, 2], u64::MAX).expect("a good file");
     change(&mut frame.payload);
     frame::encode(kind, frame.version, frame.parameter_set, &frame.payload)
@@ -144,11 +144,11 @@ fn a_forged_query_row_is_answered_or_refused() {
     let query = read("tree.cfq");
     for byte in [0x00, 0x55, 0xff] {
         // Any bits are some ciphertext: the answer is noise, and its owner's alone.
-        let forged = forge(Kind::Query, &query, |payload| payload[65..].fill(byte));
+        let forged = forge(FrameKind::Query, &query, |payload| payload[65..].fill(byte));
         assert!(server.answer(&forged).is_ok());
     }
     // Rows of another length.
-    let forged = forge(Kind::Query, &query, |payload| {
+    let forged = forge(FrameKind::Query, &query, |payload| {
         payload[57..61].copy_from_slice(&1u32.to_le_bytes());
         payload[61..65].copy_from_slice(&16u32.to_le_bytes());
         payload.truncate(65 + 16);

@@ -4,7 +4,7 @@ mod batch;
 mod measure;
 mod reference;
 
-use crate::files::Source;
+use crate::files::InputSource;
 use crate::server;
 use crate::terminal::{self, Terminal, Unit, bytes, seconds, significant, table};
 use anyhow::{Context, Result};
@@ -21,7 +21,7 @@ use std::num::NonZeroUsize;
 #[command(after_help = "Example:\n  cipherfn bench fraud.cfn --rows 50")]
 pub(crate) struct Bench {
     /// The bundle, - for standard input
-    bundle: Source,
+    bundle: InputSource,
     /// Rows to evaluate for each number of threads
     #[arg(long, value_name = "N", default_value = "20")]
     rows: NonZeroUsize,

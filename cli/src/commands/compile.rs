@@ -1,25 +1,28 @@
 //! `cipherfn compile`.
 
-use crate::files::{Content, Destination, Source};
+use crate::files::{Content, Destination, InputSource};
 use crate::limits;
+use crate::page;
 use crate::shared::Force;
 use crate::table::TableOptions;
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
+use crate::verdict::Verdict;
 use anyhow::{Context, Result};
 use cipherfn_compiler::{
-    Calibration, ColumnSource, CompileError, Expected, FeatureMode, Options, Profile,
+    Calibration, ColumnSource, CompileError, Expected, FeatureMode, Options, Profile, Report,
 };
 use std::io::{Read, Write};
 
 /// Largest model that is read, in bytes.
-const MAX_MODEL: u64 = 1 << 30;
+const MAX_MODEL: u64 = 1 << 31;
 
 /// Compile a model to a bundle
 ///
 /// Reads ONNX models, and what XGBoost (.json, .ubj), LightGBM (.txt) and CatBoost (.json) save.
-/// Prints a report: precision guaranteed, predicted time, sizes, and what the client specs reveal
-/// of the model.
+/// Prints a verdict: fidelity, predicted time, sizes, memory, cost, rows a request, each with a mark
+/// (✓ good, ! worth a look, ✗ something has to change), and what would help. The whole report, with
+/// what the client specs reveal of the model, is for --verbose, --report and `cipherfn inspect`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cipherfn compile model.onnx --calibration train.csv --target target -o fraud.cfn
@@ -27,11 +30,11 @@ const MAX_MODEL: u64 = 1 << 30;
   cipherfn compile model.onnx --calibration train.csv --features grid:6 --precision 9 -o m.cfn")]
 pub(crate) struct Compile {
     /// The model, - for standard input
-    model: Source,
+    model: InputSource,
     /// Rows as CSV: the header names the model's columns, the rows calibrate ranges and check the
     /// compiled model
     #[arg(long, value_name = "FILE")]
-    calibration: Source,
+    calibration: InputSource,
     /// Column of the calibration rows that the model predicts, once for each prediction: it is no
     /// input, and the report says how well the model does
     #[arg(long, value_name = "COLUMN")]
@@ -46,10 +49,10 @@ pub(crate) struct Compile {
     /// The library's own predictions as CSV, one row a row (all columns that the model predicts, or
     /// the first alone): compiling fails if the model's differ
     #[arg(long, value_name = "FILE")]
-    expected: Option<Source>,
+    expected: Option<InputSource>,
     /// The rows of --expected [default: the calibration rows]
     #[arg(long, value_name = "FILE", requires = "expected")]
-    rows: Option<Source>,
+    rows: Option<InputSource>,
     /// Least percentage of the calibration rows whose label must stay the model's
     #[arg(long, value_name = "PERCENT", default_value_t = 99.0)]
     min_agreement: f64,
@@ -82,9 +85,12 @@ pub(crate) struct Compile {
     /// [default: 0, 1, ...]
     #[arg(long, value_name = "NAME,NAME...", value_delimiter = ',')]
     classes: Option<Vec<String>>,
-    /// Write the report as JSON to this file too
+    /// Write the report to this file too: a page with pictures if it ends in .html, otherwise JSON
     #[arg(long, value_name = "FILE")]
     report: Option<Destination>,
+    /// Print the whole report below the verdict
+    #[arg(short, long)]
+    verbose: bool,
     #[command(flatten)]
     force: Force,
     #[command(flatten, next_help_heading = "Tables")]
@@ -98,7 +104,7 @@ impl Compile {
         let inputs = inputs
             .into_iter()
             .chain([self.expected.as_ref(), self.rows.as_ref()]);
-        let inputs: Vec<&Source> = inputs.flatten().collect();
+        let inputs: Vec<&InputSource> = inputs.flatten().collect();
         let mut output = self.output.create(Content::Binary, force, &inputs)?;
         let report = self
             .report
@@ -126,20 +132,44 @@ impl Compile {
         output.write_all(&cipherfn_engine::bundle::write(&compiled.bundle)?)?;
         output.finish()?;
         if let Some(mut report) = report {
-            serde_json::to_writer_pretty(&mut report, &compiled.report)?;
-            report.write_all(b"\n")?;
+            if self.report.as_ref().is_some_and(Destination::is_page) {
+                report.write_all(page::page(&compiled.report, &compiled.scores).as_bytes())?;
+            } else {
+                serde_json::to_writer_pretty(&mut report, &compiled.report)?;
+                report.write_all(b"\n")?;
+            }
             report.finish()?;
+        }
+        if terminal.is_quiet() {
+            for warning in &compiled.report.warnings {
+                terminal::warning(warning);
+            }
         }
         terminal
             .beside_data(self.output.is_stdout())
-            .summary(&compiled.report, || compiled.report.to_string())
+            .summary(&compiled.report, || self.text(&compiled.report))
+    }
+
+    /// The verdict, then warnings, or everything.
+    fn text(&self, report: &Report) -> String {
+        let mut text = Verdict::of(report).text(report);
+        if self.verbose {
+            text = format!("{text}\n\n{report}");
+        } else {
+            for warning in &report.warnings {
+                text = format!("{text}\nwarning     {warning}");
+            }
+            let more = "\nnote        --verbose shows everything, --report FILE.html with pictures";
+            text.push_str(more);
+        }
+        terminal::wrapped(&text)
     }
 
     fn calibration(&self) -> Result<Calibration<Box<dyn Read + Send>>> {
-        let open = |source: &Source| -> Result<(String, Box<dyn Read + Send>)> {
+        let open = |source: &InputSource| -> Result<(String, Box<dyn Read + Send>)> {
             Ok((source.name(), source.open()?.0))
         };
-        let expected = |source: &Source| -> Result<_> {
+        let expected = |source: &InputSource| -> Result<_> {
             let (source_name, predictions) = open(source)?;
             Ok(Expected {
                 source_name,
@@ -174,11 +204,11 @@ impl Compile {
             grid @ FeatureMode::Grid { .. } => grid,
         };
         let name = self.name.clone().unwrap_or_else(|| match &self.model {
-            Source::File(path) => path.file_stem().map_or_else(
+            InputSource::File(path) => path.file_stem().map_or_else(
                 || "model".to_owned(),
                 |stem| stem.to_string_lossy().into_owned(),
             ),
-            Source::Stdin | Source::Spooled(_) => "model".to_owned(),
+            InputSource::Stdin | InputSource::Spooled(_) => "model".to_owned(),
         });
         Ok(Options {
             name,

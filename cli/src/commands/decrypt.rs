@@ -1,6 +1,6 @@
 //! `cipherfn decrypt`.
 
-use crate::files::{Content, Destination, Source};
+use crate::files::{Content, Destination, InputSource};
 use crate::shared::{Force, Threads};
 use crate::table::{self, InputRows, OnError, Predictions, TableOptions};
 use crate::terminal::{self, Terminal};
@@ -24,20 +24,20 @@ use std::path::PathBuf;
 )]
 pub(crate) struct Decrypt {
     /// The client specs that the query was made with
-    specs: Source,
+    specs: InputSource,
     /// The key ring that the query was made with
     #[arg(long, value_name = "DIRECTORY")]
     keys: PathBuf,
     /// The reply, - for standard input
     #[arg(long, value_name = "FILE")]
-    input: Source,
+    input: InputSource,
     /// The predictions to write as CSV, - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
     /// The rows that the query was made from, for --keep, or where the key ring does not know which
     /// of them are bad (it forgets them once they are decrypted): those have no prediction
     #[arg(long, value_name = "FILE")]
-    rows: Option<Source>,
+    rows: Option<InputSource>,
     /// Columns of the rows to carry into the predictions, such as an id; may be repeated
     #[arg(long, value_name = "COLUMN", requires = "rows")]
     keep: Vec<String>,
@@ -60,7 +60,7 @@ impl Decrypt {
         let ring = KeyRing::at(&self.keys);
         let secret = ring.secret_key(client.parameter_set())?;
         let inputs = [Some(&self.specs), Some(&self.input), self.rows.as_ref()];
-        let inputs: Vec<&Source> = inputs.into_iter().flatten().collect();
+        let inputs: Vec<&InputSource> = inputs.into_iter().flatten().collect();
         let mut output = self
             .output
             .create(Content::Text, self.force.force, &inputs)?;
@@ -134,7 +134,7 @@ impl Decrypt {
         &self,
         ring: &KeyRing,
         key: KeyId,
-        reply: &Source,
+        reply: &InputSource,
     ) -> Result<Option<(Nonce, Option<KnownQuery>)>> {
         let first = Chunks::<_, ReplyChunk>::new(reply.open()?.0).next();
         let first = first.transpose().with_context(|| self.input.name())?;

@@ -15,7 +15,7 @@ use cipherfn_client_http::{Service, ServiceOptions};
 use cipherfn_emulator::{Authorizer, Emulator, LogSink};
 use cipherfn_protocol::api::{Function, ModelName};
 use cipherfn_service::bucket::Bucket;
-use outcome::{Engine, Outcome};
+use outcome::{DemoOutcome, Engine};
 use std::fs;
 use std::path::Path;
 use std::str::FromStr;
@@ -68,7 +68,7 @@ impl RowCount {
 }
 
 /// One step of the protocol.
-struct Step {
+struct DemoStep {
     who: &'static str,
     what: &'static str,
     time: Duration,
@@ -88,7 +88,7 @@ impl Demo {
         let mut steps = Vec::new();
         let mut step = |who, what, start: Instant, bytes, of_what| {
             let time = start.elapsed();
-            steps.push(Step {
+            steps.push(DemoStep {
                 who,
                 what,
                 time,
@@ -175,7 +175,7 @@ impl Demo {
         let stored = registry.bucket().list("").await?.into_iter();
         let stored = stored.map(|entry| (entry.key, entry.bytes)).collect();
         emulator.stop().await;
-        let outcome = Outcome::new(&client, &predictions, steps, &measured.last()?, stored)?;
+        let outcome = DemoOutcome::new(&client, &predictions, steps, &measured.last()?, stored)?;
         terminal.report(&outcome.json(), || outcome.to_string())?;
         outcome.verdict()
     }

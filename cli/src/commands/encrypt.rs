@@ -1,6 +1,6 @@
 //! `cipherfn encrypt`.
 
-use crate::files::{Content, Destination, Source};
+use crate::files::{Content, Destination, InputSource};
 use crate::shared::{Force, Threads};
 use crate::table::{self, OnError, TableOptions};
 use crate::terminal::{self, Terminal};
@@ -19,13 +19,13 @@ use std::path::PathBuf;
 )]
 pub(crate) struct Encrypt {
     /// The client specs
-    specs: Source,
+    specs: InputSource,
     /// The key ring
     #[arg(long, value_name = "DIRECTORY")]
     keys: PathBuf,
     /// The rows as CSV, its first line naming the columns, - for standard input
     #[arg(long, value_name = "FILE")]
-    input: Source,
+    input: InputSource,
     /// The query to write, - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
@@ -128,7 +128,7 @@ impl Encrypt {
 }
 
 /// Reads client specs.
-pub(crate) fn read_client(source: &Source) -> Result<Client> {
+pub(crate) fn read_client(source: &InputSource) -> Result<Client> {
     let bytes = source.read_all(specs::MAX_BYTES)?;
     Client::from_specs(&bytes).with_context(|| source.name())
 }

@@ -1,6 +1,6 @@
 //! `cipherfn evaluate`.
 
-use crate::files::{Content, Destination, Source};
+use crate::files::{Content, Destination, InputSource};
 use crate::server::{self, Server};
 use crate::shared::{Force, Threads};
 use crate::terminal::{self, Terminal};
@@ -16,14 +16,14 @@ use anyhow::{Context, Result, bail};
 )]
 pub(crate) struct Evaluate {
     /// The bundle
-    bundle: Source,
+    bundle: InputSource,
     /// The client's evaluation key: a file a part that the model needs; linear models and the keyless
     /// profile need none
     #[arg(long, value_name = "FILE")]
-    evaluation_key: Vec<Source>,
+    evaluation_key: Vec<InputSource>,
     /// The query, - for standard input
     #[arg(long, value_name = "FILE")]
-    input: Source,
+    input: InputSource,
     /// The reply to write, - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
@@ -40,7 +40,7 @@ impl Evaluate {
         let parts = self.evaluation_key.iter().map(server::read_key_part);
         let parts = parts.collect::<Result<Vec<_>>>()?;
         let inputs = [&self.bundle, &self.input];
-        let inputs: Vec<&Source> = inputs.into_iter().chain(&self.evaluation_key).collect();
+        let inputs: Vec<&InputSource> = inputs.into_iter().chain(&self.evaluation_key).collect();
         let mut output = self
             .output
             .create(Content::Binary, self.force.force, &inputs)?;

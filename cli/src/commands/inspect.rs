@@ -1,6 +1,6 @@
 //! `cipherfn inspect`.
 
-use crate::files::Source;
+use crate::files::InputSource;
 use crate::server;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result};
@@ -12,7 +12,7 @@ use cipherfn_protocol::specs::SpecsDocument;
 #[command(after_help = "Example:\n  cipherfn inspect fraud.cfn")]
 pub(crate) struct Inspect {
     /// The bundle, - for standard input
-    bundle: Source,
+    bundle: InputSource,
 }
 
 impl Inspect {
@@ -43,7 +43,7 @@ impl Inspect {
                 ("specs hash", specs.hash().to_string()),
                 ("columns", columns.join(", ")),
             ]);
-            format!("{facts}\n\n{report}")
+            terminal::wrapped(&format!("{facts}\n\n{report}"))
         })
     }
 }

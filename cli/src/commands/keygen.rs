@@ -1,6 +1,6 @@
 //! `cipherfn keygen`.
 
-use crate::files::Source;
+use crate::files::InputSource;
 use crate::terminal::{self, Terminal};
 use anyhow::Result;
 use cipherfn_client_http::{Existing, KeyRing, State};
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 #[command(after_help = "Example:\n  cipherfn keygen fraud.specs.json -o keys/")]
 pub(crate) struct Keygen {
     /// The client specs, - for standard input
-    specs: Source,
+    specs: InputSource,
     /// The key ring, a directory
     #[arg(short, long, value_name = "DIRECTORY")]
     output: PathBuf,

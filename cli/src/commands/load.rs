@@ -4,7 +4,7 @@ mod outcome;
 
 use super::register;
 use crate::connection::Connection;
-use crate::files::Source;
+use crate::files::InputSource;
 use crate::shared::block_on;
 use crate::terminal::{Terminal, Unit};
 use crate::trust::TrustArguments;
@@ -16,7 +16,7 @@ use cipherfn_client_http::{
 use cipherfn_program::Tensor;
 use cipherfn_protocol::api::ModelName;
 use cipherfn_table::Table;
-use outcome::Outcome;
+use outcome::LoadOutcome;
 use serde::Deserialize;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub(crate) struct Load {
     model: ModelName,
     /// Rows to draw from, as CSV
     #[arg(long, value_name = "FILE")]
-    input: Source,
+    input: InputSource,
     /// Clients at the same time
     #[arg(long, value_name = "N", default_value = "8")]
     clients: NonZeroUsize,
@@ -57,7 +57,7 @@ pub(crate) struct Load {
     /// Tenants with tokens, as for `cipherfn dev --tenants`; clients take turns [default: one
     /// tenant, as --auth says]
     #[arg(long, value_name = "FILE")]
-    tenants: Option<Source>,
+    tenants: Option<InputSource>,
     #[command(flatten)]
     connection: Connection,
     #[command(flatten)]
@@ -85,7 +85,7 @@ struct Caller {
 }
 
 /// One row as a table of its own.
-struct Row {
+struct RowTable {
     csv: Vec<u8>,
     /// Numeric predictions, fetched once.
     expected: Vec<f64>,
@@ -107,7 +107,7 @@ impl Load {
     }
 
     /// Whatever becomes of it, no tenant keeps a key that nobody holds: there are only so many.
-    async fn work(&self, terminal: Terminal) -> Result<Outcome> {
+    async fn work(&self, terminal: Terminal) -> Result<LoadOutcome> {
         let mut callers = Vec::new();
         let outcome = tokio::select! {
             outcome = self.score(&mut callers, terminal) => outcome,
@@ -119,7 +119,11 @@ impl Load {
         outcome
     }
 
-    async fn score(&self, callers: &mut Vec<Arc<Caller>>, terminal: Terminal) -> Result<Outcome> {
+    async fn score(
+        &self,
+        callers: &mut Vec<Arc<Caller>>,
+        terminal: Terminal,
+    ) -> Result<LoadOutcome> {
         self.callers(callers, terminal).await?;
         let rows = Arc::new(self.rows(&callers[0]).await?);
         let clients = self.clients.get();
@@ -169,7 +173,12 @@ impl Load {
             all.lost.extend(seen.lost);
         }
         progress.finish_and_clear();
-        Ok(Outcome::new(all, start.elapsed(), clients, callers.len()))
+        Ok(LoadOutcome::new(
+            all,
+            start.elapsed(),
+            clients,
+            callers.len(),
+        ))
     }
 
     /// One caller a tenant, with a registered key.
@@ -219,7 +228,7 @@ impl Load {
     }
 
     /// The rows with their answers.
-    async fn rows(&self, caller: &Caller) -> Result<Vec<Row>> {
+    async fn rows(&self, caller: &Caller) -> Result<Vec<RowTable>> {
         let (input, _) = self.input.open()?;
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
@@ -242,7 +251,7 @@ impl Load {
         for line in lines {
             let csv = [header.as_slice(), line].concat();
             let expected = caller.predict(&self.model, &csv).await?;
-            rows.push(Row { csv, expected });
+            rows.push(RowTable { csv, expected });
         }
         Ok(rows)
     }
@@ -295,7 +304,7 @@ fn agree(values: &[f64], expected: &[f64], client: &Client) -> bool {
     let scores = &client.specs().specs().decoding.scores;
     let tolerance = scores
         .iter()
-        .map(|score| 2.0 * score.precision)
+        .map(|score| 2.0 * score.precision.get())
         .fold(0.0, f64::max);
     values.len() == expected.len()
         && values

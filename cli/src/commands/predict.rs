@@ -4,7 +4,7 @@ mod bulk;
 
 use super::register;
 use crate::connection::Connection;
-use crate::files::{Content, Destination, Output, Source};
+use crate::files::{Content, Destination, InputSource, Output};
 use crate::server::{self, Server};
 use crate::shared::{Force, Threads, block_on};
 use crate::table::{self, InputRows, OnError, Predictions, TableOptions};
@@ -41,7 +41,7 @@ pub(crate) struct Predict {
     #[arg(long, value_name = "FILE", group = "by", conflicts_with_all = [
         "auth", "token_file", "region", "in_flight", "rows_a_request", "trust", "specs", "accept_specs",
     ])]
-    bundle: Option<Source>,
+    bundle: Option<InputSource>,
     /// Address of the service
     #[arg(long, value_name = "URL", group = "by", requires_all = ["model", "keys"])]
     service: Option<String>,
@@ -50,7 +50,7 @@ pub(crate) struct Predict {
     model: Option<ModelName>,
     /// The rows as CSV, - for standard input
     #[arg(long, value_name = "FILE")]
-    input: Source,
+    input: InputSource,
     /// The predictions to write as CSV, - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
@@ -111,7 +111,7 @@ impl Predict {
     }
 
     /// Encrypts, evaluates and decrypts a batch of rows after the other.
-    fn here(&self, source: &Source, terminal: Terminal) -> Result<()> {
+    fn here(&self, source: &InputSource, terminal: Terminal) -> Result<()> {
         let bundle = server::read_bundle(source)?;
         let client = Client::from_specs(&bundle.specs).with_context(|| source.name())?;
         let inputs = [source, &self.input];
@@ -165,7 +165,7 @@ impl Predict {
         let service = self.connection.open(url).await?;
         let accept = self.trust.accept();
         let mut fetched = service.client(model, &ring, &accept).await?;
-        let mut again = !matches!(input, Source::Stdin);
+        let mut again = !matches!(input, InputSource::Stdin);
         loop {
             let client = Arc::clone(&fetched.client);
             ring.fill(&client, Existing::Keep)?;
@@ -200,7 +200,7 @@ impl Predict {
                 // values.
                 Err(error)
                     if is_too_slow(&error)
-                        && !matches!(input, Source::Stdin)
+                        && !matches!(input, InputSource::Stdin)
                         && !self.output.is_stdout() =>
                 {
                     terminal::notice(
@@ -222,7 +222,7 @@ impl Predict {
     /// The rows under a progress bar, and where their answers go.
     fn rows(
         &self,
-        input: &Source,
+        input: &InputSource,
         client: &Client,
         terminal: Terminal,
     ) -> Result<(

@@ -2,7 +2,7 @@
 
 use crate::bucket::BucketArguments;
 use crate::emulation::{self, KEEP};
-use crate::files::Source;
+use crate::files::InputSource;
 use crate::server;
 use crate::shared::block_on;
 use crate::signing::SigningArguments;
@@ -20,7 +20,7 @@ use std::num::NonZeroUsize;
 #[command(after_help = "Example:\n  cipherfn publish fraud.cfn --name fraud --bucket my-bucket")]
 pub(crate) struct Publish {
     /// The bundle
-    bundle: Source,
+    bundle: InputSource,
     /// Name of the model at the service
     #[arg(long, value_name = "NAME")]
     name: ModelName,

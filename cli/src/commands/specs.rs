@@ -1,6 +1,6 @@
 //! `cipherfn specs`.
 
-use crate::files::{Content, Destination, Source};
+use crate::files::{Content, Destination, InputSource};
 use crate::server;
 use crate::shared::Force;
 use crate::terminal::{self, Terminal};
@@ -13,7 +13,7 @@ use std::io::Write;
 #[command(after_help = "Example:\n  cipherfn specs fraud.cfn -o fraud.specs.json")]
 pub(crate) struct Specs {
     /// The bundle, - for standard input
-    bundle: Source,
+    bundle: InputSource,
     /// The specs to write, - for standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: Destination,

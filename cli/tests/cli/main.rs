@@ -42,6 +42,26 @@ fn a_tree_ensemble_from_onnx_to_predictions() {
     ];
     let report = success(&sandbox.run(&compile));
     assert!(report.contains("50 trees"), "{report}");
+    for name in ["fidelity", "time", "bytes", "memory", "cost", "rows"] {
+        let line = |line: &str| line.starts_with("✓ ") && line[4..].starts_with(name);
+        assert!(report.lines().any(line), "{name}: {report}");
+    }
+    assert!(
+        report.lines().all(|line| line.chars().count() <= 100),
+        "{report}"
+    );
+    let more = ["--force", "--verbose", "--report", "m.html"];
+    let verbose = success(&sandbox.run(&[&compile[..], &more].concat()));
+    assert!(
+        verbose.contains("fidelity") && verbose.contains("specs show"),
+        "{verbose}"
+    );
+    let page = sandbox.read("m.html");
+    assert!(page.starts_with("<!doctype html>") && page.contains("<svg"));
+    success(&sandbox.run(&[&compile[..], &["--force", "--report", "m.json"]].concat()));
+    let json: Value = serde_json::from_str(&sandbox.read("m.json")).unwrap();
+    assert_eq!(json["model"]["trees"]["trees"], 50);
+    assert!(success(&sandbox.run(&[&compile[..], &["--force", "--quiet"]].concat())).is_empty());
     assert!(success(&sandbox.run(&["inspect", "m.cfn"])).contains("50 trees"));
     success(&sandbox.run(&["specs", "m.cfn", "-o", "m.specs.json"]));
     success(&sandbox.run(&["keygen", "m.specs.json", "-o", "keys/"]));

@@ -77,7 +77,7 @@ pub enum BulkPass {
 pub struct BulkDone {
     /// What it took.
     pub report: BulkReport,
-    run: Run,
+    run: BulkRun,
     jobs: Vec<JobId>,
     manifest: Manifest,
 }
@@ -134,7 +134,7 @@ impl Service {
     {
         let (ring, set) = (keys.clone(), client.parameter_set());
         let secret = blocking(move || ring.secret_key(set)).await?;
-        let run = Run {
+        let run = BulkRun {
             service: self.clone(),
             model: bulk.model.clone(),
             client: Arc::clone(client),
@@ -168,14 +168,14 @@ impl Service {
 }
 
 /// What all chunks of a table share.
-pub(super) struct Run {
+pub(super) struct BulkRun {
     pub(super) service: Service,
     pub(super) model: ModelName,
     pub(super) client: Arc<Client>,
     pub(super) secret: Arc<SecretKey>,
 }
 
-impl Run {
+impl BulkRun {
     /// Rows of a chunk: whole groups, where there is room for any.
     fn rows_a_chunk(&self, bulk: &Bulk) -> Result<usize, ServiceError> {
         let limit = MAX_CHUNK as usize;

@@ -1,7 +1,7 @@
 //! The jobs over uploaded chunks, and their results in the order of the rows.
 
 use super::blocking;
-use super::bulk::{ADDRESSES, BulkProgress, BulkReport, Run, presigned, sha256};
+use super::bulk::{ADDRESSES, BulkProgress, BulkReport, BulkRun, presigned, sha256};
 use super::error::ServiceError;
 use super::manifest::{Manifest, Sent};
 use super::predict::{explain, open};
@@ -33,7 +33,7 @@ struct Job {
     chunks: Vec<Sent>,
 }
 
-impl Run {
+impl BulkRun {
     /// Declares the jobs, and takes results as they come.
     pub(super) async fn collect<E, I>(
         &self,

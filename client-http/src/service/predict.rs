@@ -66,7 +66,7 @@ impl Service {
                     .map_or(most, |rows| rows.get().min(most)),
             ),
         });
-        let batches = stream::unfold(Some(Source { rows, next: 0 }), {
+        let batches = stream::unfold(Some(NumberedRows { rows, next: 0 }), {
             let run = Arc::clone(&run);
             move |source| Arc::clone(&run).next_batch(source)
         });
@@ -117,7 +117,7 @@ struct Run {
 }
 
 /// The table, with the number of its next row from 0.
-struct Source<I> {
+struct NumberedRows<I> {
     rows: I,
     next: u64,
 }
@@ -132,8 +132,8 @@ impl Run {
     /// Encodes the next rows. The source is gone after its last row and after an error.
     async fn next_batch<I, E>(
         self: Arc<Self>,
-        source: Option<Source<I>>,
-    ) -> Option<(Result<Batch, E>, Option<Source<I>>)>
+        source: Option<NumberedRows<I>>,
+    ) -> Option<(Result<Batch, E>, Option<NumberedRows<I>>)>
     where
         I: Iterator<Item = Result<InputRow, E>> + Send + 'static,
         E: From<ServiceError> + Send + 'static,

@@ -178,7 +178,7 @@ impl Service {
             .await
             .map_err(|error| error.about_key(key))?;
         let upload: KeyUpload = match version {
-            ApiVersion::V1 => self.json::<api::KeyUpload>(&call, &answer)?.into(),
+            ApiVersion::V1 => self.json::<api::KeyUploadV1>(&call, &answer)?.into(),
             ApiVersion::V2 => self.json(&call, &answer)?,
         };
         if upload.status.key != key || !registration.is_declared(&upload.status) {
@@ -193,7 +193,7 @@ impl Service {
         &self,
         registration: &Registration,
         upload: &KeyUpload,
-        mut progress: impl FnMut(Step),
+        mut progress: impl FnMut(UploadStep),
     ) -> Result<(), PieceFailure> {
         let sum = |bytes: u64, more: u64| bytes.saturating_add(more);
         let parts = registration.declaration.parts.values();
@@ -202,7 +202,7 @@ impl Service {
         let mut bytes = of.saturating_sub(missing);
         let mut step = |bytes, stored| {
             let progress_now = Uploaded { bytes, of };
-            progress(Step {
+            progress(UploadStep {
                 progress: progress_now,
                 stored,
             });
@@ -317,7 +317,7 @@ impl Registration {
     }
 
     /// The declaration for a service that knows of no parts.
-    fn version_1(&self) -> Result<api::KeyDeclaration, ServiceError> {
+    fn version_1(&self) -> Result<api::KeyDeclarationV1, ServiceError> {
         let parts = &self.declaration.parts;
         self.declaration
             .version_1()
@@ -329,7 +329,7 @@ impl Registration {
 }
 
 /// One step of an upload.
-struct Step {
+struct UploadStep {
     progress: Uploaded,
     /// Whether a piece arrived.
     stored: bool,

@@ -7,7 +7,7 @@ use cipherfn_client_http::{
     Existing, KeyRing, KeyRingError, Service, ServiceError, ServiceOptions,
 };
 use cipherfn_protocol::api::{Problem, ProblemType, REPLY};
-use cipherfn_protocol::frame::{self, HEADER_LEN, Kind};
+use cipherfn_protocol::frame::{self, FrameKind, HEADER_LEN};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::{Chunk, ChunkHead, Chunks, Nonce, ReplyChunk, write_chunk};
 use cipherfn_scheme::SecretKey;
@@ -252,7 +252,13 @@ async fn a_reply_of_ones_is_an_error_and_no_prediction() {
         |request| {
             let length = answer(request.body()).len() - HEADER_LEN;
             let content = vec![0xff; length];
-            reply(frame::encode(Kind::Reply, 2, echo::set().tag(), &content)).into()
+            reply(frame::encode(
+                FrameKind::Reply,
+                2,
+                echo::set().tag(),
+                &content,
+            ))
+            .into()
         },
     ];
     for ones in ones {

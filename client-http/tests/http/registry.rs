@@ -96,7 +96,7 @@ impl Registry {
         if self.version == "v2" {
             return serde_json::from_slice(body).unwrap();
         }
-        let declared: api::KeyDeclaration = serde_json::from_slice(body).unwrap();
+        let declared: api::KeyDeclarationV1 = serde_json::from_slice(body).unwrap();
         let part = PartDeclaration {
             bytes: declared.bytes,
             sha256: declared.sha256,

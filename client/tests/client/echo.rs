@@ -2,11 +2,11 @@
 // compressed to the reply as it is. The crate's documentation test includes this file too; so
 // neither needs compiler or engine.
 
-use cipherfn_program::{Kind, RowProgram, TensorType};
+use cipherfn_program::{EntryKind, RowProgram, ScoreUnits, TensorType, TorusFraction};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::{ChunkHead, Chunks, Outcome, QueryChunk, ReplyChunk, write_chunk};
 use cipherfn_protocol::specs::{
-    Bits, ClientSpecs, ColumnKind, Decoding, Encoding, InputColumn, LinearEncoding, ModelSummary,
+    Bits, ClientSpecs, ColumnKind, Decoding, Encoding, InputColumn, LinearEncoding, ModelIdentity,
     OutputField, ParameterSetRef, ReplyForm, ScoreDecoding, SpecsDocument,
 };
 use cipherfn_scheme::parameters::ParameterSet;
@@ -24,7 +24,7 @@ pub(crate) fn specs(name: &str) -> Vec<u8> {
         RowProgram::identity(vec![TensorType { kind, len: 1 }]).expect("a program of no steps")
     };
     let specs = ClientSpecs {
-        model: ModelSummary {
+        model: ModelIdentity {
             name: name.into(),
             family: "linear".into(),
             task: "regression".into(),
@@ -40,12 +40,12 @@ pub(crate) fn specs(name: &str) -> Vec<u8> {
             missing: false,
         }],
         key_parts: Vec::new(),
-        preprocess: one(Kind::F32),
+        preprocess: one(EntryKind::F32),
         inputs: vec![Encoding::Linear(LinearEncoding {
             names: vec!["x".into()],
             centre: vec![0.0],
             half_width: vec![2.0],
-            delta: 0.25,
+            delta: TorusFraction::new(0.25),
             block: 1,
             stride: 1,
             body_bits: Bits::new(48),
@@ -58,15 +58,15 @@ pub(crate) fn specs(name: &str) -> Vec<u8> {
             }],
             scores: vec![ScoreDecoding {
                 coefficient: 0,
-                scale: 8.0,
-                offset: 0.0,
-                step: 0.125,
-                precision: 0.001,
-                range: (-2.0, 2.0),
+                scale: ScoreUnits::new(8.0),
+                offset: ScoreUnits::default(),
+                step: ScoreUnits::new(0.125),
+                precision: ScoreUnits::new(0.001),
+                range: (ScoreUnits::new(-2.0), ScoreUnits::new(2.0)),
             }],
             failure_log2: -40.0,
         },
-        postprocess: one(Kind::F64),
+        postprocess: one(EntryKind::F64),
         outputs: vec![OutputField::Prediction],
     };
     SpecsDocument::new(specs)

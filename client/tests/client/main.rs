@@ -3,7 +3,7 @@
 mod echo;
 
 use cipherfn_client::{Answer, Asked, Batch, Client, ClientError, Column, InputRow, Mark, Values};
-use cipherfn_program::{Kind, Op, ProgramBuilder, RowProgram, Tensor, TensorType};
+use cipherfn_program::{EntryKind, Op, ProgramBuilder, RowProgram, ScoreUnits, Tensor, TensorType};
 use cipherfn_protocol::frame::FrameError;
 use cipherfn_protocol::message::{
     Chunk, ChunkHead, Chunks, MessageError, QueryChunk, ReplyChunk, write_chunk,
@@ -325,7 +325,7 @@ fn several_values_have_names_of_their_own() {
 
 #[test]
 fn steps_that_would_show_noise_are_refused() {
-    let step = |step: f64| changed(|specs| specs.decoding.scores[0].step = step);
+    let step = |step: f64| changed(|specs| specs.decoding.scores[0].step = ScoreUnits::new(step));
     // The rounding to 24 bits alone has a deviation of 8 sqrt(513 / 12) 2^-24, 3.1e-6.
     for hostile in [1e-300, f64::MIN_POSITIVE, 1e-9, 2e-5] {
         let error = Client::from_specs(&step(hostile)).unwrap_err();
@@ -341,7 +341,7 @@ fn steps_that_would_show_noise_are_refused() {
     let bits = |bits, step| {
         changed(|specs| {
             specs.decoding.replies[0].reply_bits = Bits::new(bits);
-            specs.decoding.scores[0].step = step;
+            specs.decoding.scores[0].step = ScoreUnits::new(step);
         })
     };
     assert!(Client::from_specs(&bits(64, 1e-12)).is_err());
@@ -349,16 +349,16 @@ fn steps_that_would_show_noise_are_refused() {
     let readings = |count: u32| {
         changed(|specs| {
             let score = ScoreDecoding {
-                step: 3e-5,
+                step: ScoreUnits::new(3e-5),
                 ..specs.decoding.scores[0].clone()
             };
             let shifted = |index| ScoreDecoding {
-                offset: 3e-5 / f64::from(count) * f64::from(index),
+                offset: ScoreUnits::new(3e-5 / f64::from(count) * f64::from(index)),
                 ..score.clone()
             };
             specs.decoding.scores = (0..count).map(shifted).collect();
             let scores = TensorType {
-                kind: Kind::F64,
+                kind: EntryKind::F64,
                 len: count as usize,
             };
             specs.postprocess = RowProgram::identity(vec![scores]).unwrap();
@@ -376,14 +376,14 @@ fn steps_that_would_show_noise_are_refused() {
             specs.decoding.replies = vec![form; replies as usize];
             let of_reply = |index| ScoreDecoding {
                 coefficient: index / 2,
-                step: 3e-5,
-                offset: 1e-6 * f64::from(index),
+                step: ScoreUnits::new(3e-5),
+                offset: ScoreUnits::new(1e-6 * f64::from(index)),
                 ..score.clone()
             };
             specs.decoding.scores = (0..2 * replies).map(of_reply).collect();
             let len = 2 * replies as usize;
             let scores = TensorType {
-                kind: Kind::F64,
+                kind: EntryKind::F64,
                 len,
             };
             specs.postprocess = RowProgram::identity(vec![scores]).unwrap();
@@ -402,7 +402,7 @@ fn steps_that_would_show_noise_are_refused() {
 fn a_program_that_fails_on_a_score_loses_its_row_alone() {
     let specs = changed(|specs| {
         let scores = TensorType {
-            kind: Kind::F64,
+            kind: EntryKind::F64,
             len: 1,
         };
         let mut program = ProgramBuilder::new(vec![scores]).unwrap();

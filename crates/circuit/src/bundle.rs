@@ -4,7 +4,7 @@ use crate::circuit::Circuit;
 use crate::codec;
 use crate::validate::{CircuitError, Dimensions};
 use crate::wire::{v1, v2};
-use cipherfn_protocol::frame::{self, FrameError, Kind, ParameterSetTag};
+use cipherfn_protocol::frame::{self, FrameError, FrameKind, ParameterSetTag};
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs;
 use cipherfn_protocol::versions::Versions;
@@ -36,7 +36,7 @@ pub struct Bundle {
 /// File version 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct BundleV1 {
-    circuit: v1::Circuit,
+    circuit: v1::CircuitV1,
     specs: Vec<u8>,
     report: Vec<u8>,
 }
@@ -44,7 +44,7 @@ struct BundleV1 {
 /// File version 2.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct BundleV2 {
-    circuit: v2::Circuit,
+    circuit: v2::CircuitV2,
     specs: Vec<u8>,
     specs_v1: Option<Vec<u8>>,
     report: Vec<u8>,
@@ -150,7 +150,7 @@ impl Bundle {
             report: self.report.clone(),
         };
         let payload = codec::encode(&file, MAX_BYTES).map_err(BundleError::Payload)?;
-        Ok(frame::encode(Kind::Bundle, NEWEST, set.tag, &payload))
+        Ok(frame::encode(FrameKind::Bundle, NEWEST, set.tag, &payload))
     }
 
     /// Reads a file and checks the circuit. `find` looks up the parameter set.
@@ -158,9 +158,15 @@ impl Bundle {
         bytes: &[u8],
         find: impl FnOnce(&str) -> Result<SetFacts, E>,
     ) -> Result<Self, E> {
-        let frame = frame::decode(bytes, Kind::Bundle, BundleVersions::VERSIONS, MAX_BYTES)
-            .map_err(BundleError::Frame)?;
-        let file: BundleVersions = BundleVersions::from_frame::<BundleError>(&frame, Kind::Bundle)?;
+        let frame = frame::decode(
+            bytes,
+            FrameKind::Bundle,
+            BundleVersions::VERSIONS,
+            MAX_BYTES,
+        )
+        .map_err(BundleError::Frame)?;
+        let file: BundleVersions =
+            BundleVersions::from_frame::<BundleError>(&frame, FrameKind::Bundle)?;
         let bundle = Self::try_from(file).map_err(BundleError::Circuit)?;
         let set = find(&bundle.circuit.parameter_set)?;
         bundle.check(set.dimensions)?;

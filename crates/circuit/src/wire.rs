@@ -18,9 +18,9 @@ impl Circuit {
     /// Hash of the circuit's bytes in the oldest version that can say it, which the client specs
     /// name.
     pub fn hash(&self) -> Result<Hash, BundleError> {
-        let bytes = match v1::Circuit::from_circuit(self) {
+        let bytes = match v1::CircuitV1::from_circuit(self) {
             Some(circuit) => codec::encode(&circuit, MAX_BYTES),
-            None => codec::encode(&v2::Circuit::from(self), MAX_BYTES),
+            None => codec::encode(&v2::CircuitV2::from(self), MAX_BYTES),
         };
         bytes
             .map(|bytes| Hash::of(&bytes))

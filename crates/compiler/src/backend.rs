@@ -4,7 +4,7 @@ use crate::cost::Work;
 use crate::options::Profile;
 use crate::report::SharedSizes;
 use cipherfn_protocol::message::{OUTCOME_OVERHEAD, TARGET_CHUNK};
-use cipherfn_protocol::specs::{Bits, Gadget, Transport};
+use cipherfn_protocol::specs::{Bits, Gadget, TorusFraction, Transport};
 use cipherfn_scheme::noise::{self, Deviation, Variance};
 use cipherfn_scheme::operations::pack;
 use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
@@ -35,10 +35,6 @@ pub(crate) struct Variances {
     pub body_row: Variance,
 }
 
-/// An amplitude or error in parts of the torus, which a scale turns into score units.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub(crate) struct TorusFraction(pub f64);
-
 /// Bound on the error of a result coefficient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Budget {
@@ -65,13 +61,6 @@ const WHOLE: [Gadget; 4] = [gadget(23, 1), gadget(15, 2), gadget(12, 3), gadget(
 
 const fn gadget(base_log: u32, levels: u32) -> Gadget {
     Gadget { base_log, levels }
-}
-
-impl TorusFraction {
-    /// In score units, of which the whole torus is `scale`.
-    pub(crate) fn in_scores(self, scale: f64) -> f64 {
-        self.0 * scale
-    }
 }
 
 impl Backend {
@@ -175,7 +164,7 @@ impl Backend {
         let reply = noise::modulus_switch(self.set, reply_bits);
         let deviation = margin * (variance + packing + reply).deviation();
         let failure = FAILURE_LOG2 - ((coefficients * self.results) as f64).log2();
-        let error = TorusFraction((deviations(failure) * deviation).get());
+        let error = TorusFraction::new((deviations(failure) * deviation).get());
         Budget {
             deviation,
             error,

@@ -3,7 +3,7 @@
 
 use crate::error::CompileError;
 use crate::model::{Estimator, Model};
-use cipherfn_program::{Kind, Tensor, TensorType};
+use cipherfn_program::{EntryKind, Tensor, TensorType};
 use cipherfn_protocol::specs::{ColumnKind, InputColumn};
 use cipherfn_table::{Format, Table};
 use std::io::Read;
@@ -128,7 +128,7 @@ impl CalibrationRows {
         let read: Vec<InputColumn> = columns.iter().cloned().chain(targets).collect();
         let mut inputs = model.preprocess.inputs().to_vec();
         inputs.push(TensorType {
-            kind: Kind::Text,
+            kind: EntryKind::Text,
             len: source.targets.len(),
         });
         let mut table = table

@@ -15,7 +15,7 @@ use crate::read::{read_model, read_model_with_classes};
 use crate::report::Report;
 use cipherfn_circuit::Bundle;
 use cipherfn_protocol::hash::Hash;
-use cipherfn_protocol::specs::{ClientSpecs, ModelSummary, ParameterSetRef, SpecsDocument};
+use cipherfn_protocol::specs::{ClientSpecs, ModelIdentity, ParameterSetRef, SpecsDocument};
 use std::collections::BTreeSet;
 use std::io::Read;
 
@@ -36,6 +36,9 @@ pub struct Compiled {
     pub specs: SpecsDocument,
     /// The report, parsed.
     pub report: Report,
+    /// The last raw score of simulated calibration rows, the model's and the compiled model's. No
+    /// part of the bundle: the rows are the developer's.
+    pub scores: Vec<[f64; 2]>,
 }
 
 /// Stack of the compiling thread: trees are followed recursively, with a test for each index bit of
@@ -150,6 +153,7 @@ impl Compilation<'_> {
             cells: &rows.target_cells,
         };
         let (targets, target_warnings) = targets.assess(&model, &simulated);
+        let scores = simulated.iter().map(|row| row.scores).collect();
         let doubts = Doubts {
             model: &model,
             features: &own,
@@ -198,7 +202,7 @@ impl Compilation<'_> {
         let key_parts = facts.iter().flat_map(|facts| facts.key_parts);
         let key_parts: BTreeSet<_> = key_parts.map(|part| part.name.to_owned()).collect();
         let specs = SpecsDocument::new(ClientSpecs {
-            model: ModelSummary {
+            model: ModelIdentity {
                 name: report.model.name.clone(),
                 family: report.model.family.clone(),
                 task: report.model.task.clone(),
@@ -226,6 +230,7 @@ impl Compilation<'_> {
             bundle,
             specs,
             report,
+            scores,
         })
     }
 }

@@ -14,7 +14,7 @@ use crate::model::{Estimator, Model, Test, TreeNode};
 use crate::options::FeatureMode;
 use cipherfn_program::{Tensor, ValueId, round_down};
 use cipherfn_protocol::hash::Hash;
-use program::Program;
+use program::ProgramCopy;
 use std::collections::HashMap;
 
 mod program;
@@ -43,7 +43,7 @@ pub(crate) fn conceal(
     if mode == (FeatureMode::Exact { decoys: 0 }) {
         return Ok(None);
     }
-    let program = Program::new(&model.preprocess)?;
+    let program = ProgramCopy::new(&model.preprocess)?;
     let wide = program.wide(model.features);
     let members = program.members(model);
     if wide.is_empty() && members.is_empty() {
@@ -72,7 +72,7 @@ pub(crate) fn conceal(
 
 /// What the program in front shows of a model that is not concealed.
 pub(crate) fn note(model: &Model) -> Result<Option<String>, CompileError> {
-    let members = Program::new(&model.preprocess)?.members(model);
+    let members = ProgramCopy::new(&model.preprocess)?.members(model);
     Ok((!members.is_empty()).then(|| {
         "the client itself looks categories up in the model's sets: the client specs show the \
          sets; a grid or decoys hide them"
@@ -99,7 +99,7 @@ struct Wide {
 
 /// What becomes of a wide feature.
 #[derive(Clone, Debug, PartialEq)]
-enum Form {
+enum ConcealedForm {
     /// The value less this centre, rounded.
     Rounded(f64),
     /// As before, among these split points.
@@ -107,16 +107,16 @@ enum Form {
 }
 
 /// Rounded values. What 32 bits could not tell apart, they can beside the middle of the values.
-fn rounded(wide: &[Wide], values: &[Vec<f64>]) -> Vec<Form> {
+fn rounded(wide: &[Wide], values: &[Vec<f64>]) -> Vec<ConcealedForm> {
     let form = |(own, values): (&Wide, &Vec<f64>)| {
         let middle = values.get(values.len() / 2).copied().unwrap_or(0.0);
-        Form::Rounded(if own.is_rank { middle } else { 0.0 })
+        ConcealedForm::Rounded(if own.is_rank { middle } else { 0.0 })
     };
     wide.iter().zip(values).map(form).collect()
 }
 
 /// `decoys` split points a feature beside the real ones, alike for all features.
-fn mixed(wide: &[Wide], values: &[Vec<f64>], decoys: u32, seed: Hash) -> Vec<Form> {
+fn mixed(wide: &[Wide], values: &[Vec<f64>], decoys: u32, seed: Hash) -> Vec<ConcealedForm> {
     let grain = Grain::of(wide.iter().flat_map(|own| own.splits.iter().copied()));
     let pairs = wide.iter().zip(values);
     let pairs = pairs.map(|(own, values)| (own.splits.as_slice(), values.as_slice()));
@@ -132,19 +132,19 @@ fn mixed(wide: &[Wide], values: &[Vec<f64>], decoys: u32, seed: Hash) -> Vec<For
             },
             model: seed,
         };
-        Form::Mixed(draw.mix_in(&own.splits, values, decoys, own.feature as u32))
+        ConcealedForm::Mixed(draw.mix_in(&own.splits, values, decoys, own.feature as u32))
     };
     wide.iter().zip(values).map(form).collect()
 }
 
 impl Concealed {
     /// Makes the trees' thresholds of a feature those of its new form.
-    fn take(&mut self, own: &Wide, form: &Form) {
+    fn take(&mut self, own: &Wide, form: &ConcealedForm) {
         let key = |split: f64| match form {
-            Form::Rounded(centre) => round_down(split - centre).clamp(f32::MIN, f32::MAX),
-            Form::Mixed(all) => all.partition_point(|other| *other < split) as f32,
+            ConcealedForm::Rounded(centre) => round_down(split - centre).clamp(f32::MIN, f32::MAX),
+            ConcealedForm::Mixed(all) => all.partition_point(|other| *other < split) as f32,
         };
-        if let Form::Mixed(all) = form {
+        if let ConcealedForm::Mixed(all) = form {
             let keys = all.iter().enumerate().map(|(rank, split)| {
                 if own.is_rank {
                     rank as f32

@@ -5,6 +5,7 @@
 //! so a new parameter set needs no table of its own.
 
 use crate::options::Profile;
+use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::parameters::{Packing, ParameterSet};
 use serde::{Deserialize, Serialize};
@@ -77,8 +78,14 @@ impl Costs {
         }
     }
 
-    /// Microseconds of one row of a levelled circuit.
-    pub(crate) fn microseconds(&self, work: &Work, gadget: Gadget) -> f64 {
+    /// Time of one row of a levelled circuit.
+    pub(crate) fn time(&self, work: &Work, gadget: Gadget) -> Microseconds {
+        let stages = self.stages(work, gadget);
+        stages.iter().map(|stage| stage.1).sum()
+    }
+
+    /// The same by what they are spent on.
+    pub(crate) fn stages(&self, work: &Work, gadget: Gadget) -> [(&'static str, Microseconds); 5] {
         let levels = f64::from(gadget.levels);
         let selectors = f64::from(work.selectors);
         let expansion = if work.slots > 0 {
@@ -91,14 +98,27 @@ impl Costs {
             + f64::from(work.polynomial_selects) * (self.scalar(levels) + levels * self.forward());
         let products = f64::from(work.products) * self.product();
         let memory = selectors * levels * self.rows_products() * 16.0 * MEMORY;
-        expansion + choices + memory + products + self.reply()
+        [
+            ("expanding the query", expansion),
+            ("choices", choices),
+            ("reading selectors", memory),
+            ("products", products),
+            ("reply", self.reply()),
+        ]
+        .map(|(stage, time)| (stage, Microseconds::new(time)))
     }
 
-    /// Microseconds of one row of a linear map whose features fill `ciphertexts` ciphertexts.
-    pub(crate) fn linear_microseconds(&self, ciphertexts: usize) -> f64 {
+    /// Time of one row of a linear map whose features fill `ciphertexts` ciphertexts, by
+    /// what they are spent on.
+    pub(crate) fn linear_stages(&self, ciphertexts: usize) -> [(&'static str, Microseconds); 3] {
         let masks = (self.polynomials - 1.0) * self.size * MASK_WORD;
         let product = self.polynomials * (self.forward() + self.size / 2.0 * PRODUCT);
-        (masks + product) * ciphertexts as f64 + self.reply()
+        [
+            ("expanding the query", masks * ciphertexts as f64),
+            ("products", product * ciphertexts as f64),
+            ("reply", self.reply()),
+        ]
+        .map(|(stage, time)| (stage, Microseconds::new(time)))
     }
 
     fn transform(&self) -> f64 {
@@ -167,12 +187,12 @@ fn levels_a_slot(packing: &Packing) -> f64 {
 }
 
 /// What a profile minimises; only differences count.
-pub(crate) fn price(profile: Profile, microseconds: f64, query: f64, key: usize) -> f64 {
+pub(crate) fn price(profile: Profile, time: Microseconds, query: f64, key: usize) -> f64 {
     match profile {
         Profile::Balanced | Profile::Keyless | Profile::Wide => {
-            microseconds + query * MICROSECONDS_A_BYTE
+            time.get() + query * MICROSECONDS_A_BYTE
         }
         // Bytes first; time decides between equals.
-        Profile::Compact => (query + key as f64) * 1e6 + microseconds,
+        Profile::Compact => (query + key as f64) * 1e6 + time.get(),
     }
 }

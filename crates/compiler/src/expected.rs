@@ -7,7 +7,7 @@ use crate::calibration::{CalibrationRows, Expected};
 use crate::error::{CompileError, Remedy};
 use crate::labels::{self, same_label};
 use crate::model::Model;
-use cipherfn_program::{Kind, Tensor, TensorType};
+use cipherfn_program::{EntryKind, PredictionColumn, Tensor, TensorType};
 use cipherfn_protocol::specs::{ColumnKind, InputColumn, OutputField};
 use cipherfn_table::{Format, Table, TableError};
 use order::Orders;
@@ -24,7 +24,7 @@ const SHOWN: usize = 3;
 const TOLERANCE: f64 = 2e-4;
 
 /// Where the model's predictions are not the expected ones.
-struct Comparison<'a> {
+struct Disagreement<'a> {
     model: &'a Model,
     rows: &'a [Vec<Tensor>],
     /// Expected cells of each row.
@@ -96,7 +96,7 @@ pub(crate) fn check<R: Read>(
             wanted.len()
         )));
     }
-    let columns = columns::of(model);
+    let columns = PredictionColumn::of(&model.outputs, &model.postprocess.outputs());
     let Some(cells) = columns::matched(&header, &columns, &wanted) else {
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         return Err(incomparable(format!(
@@ -125,7 +125,7 @@ pub(crate) fn check<R: Read>(
         )),
         _ => None,
     };
-    let comparison = Comparison::new(model, rows, &wanted, cells)?;
+    let comparison = Disagreement::new(model, rows, &wanted, cells)?;
     let differing = comparison.differing.len();
     if differing == 0 {
         return Ok(Agreeing {
@@ -181,7 +181,7 @@ fn read_text<R: Read>(
         })
         .collect();
     let all = TensorType {
-        kind: Kind::Text,
+        kind: EntryKind::Text,
         len: columns.len(),
     };
     let rows = table.select(&columns, &[all])?.map(|row| {
@@ -206,7 +206,7 @@ fn cells(outputs: Vec<Tensor>, fields: &[OutputField]) -> Vec<Cell> {
     outputs.into_iter().zip(fields).flat_map(of).collect()
 }
 
-impl<'a> Comparison<'a> {
+impl<'a> Disagreement<'a> {
     fn new(
         model: &'a Model,
         rows: &'a [Vec<Tensor>],

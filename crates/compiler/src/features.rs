@@ -2,7 +2,7 @@
 
 use crate::error::CompileError;
 use crate::model::Model;
-use cipherfn_program::{Kind, Tensor};
+use cipherfn_program::{EntryKind, Tensor};
 use cipherfn_protocol::specs::InputColumn;
 use std::collections::HashMap;
 
@@ -85,10 +85,14 @@ fn missing(model: &Model) -> Result<Vec<bool>, CompileError> {
     }
     let inputs = model.preprocess.inputs().iter().zip(&model.columns);
     let empty = inputs.map(|(input, column)| match (input.kind, column.missing) {
-        (Kind::F32, missing) => Tensor::F32(vec![if missing { f32::NAN } else { 0.0 }; input.len]),
-        (Kind::F64, missing) => Tensor::F64(vec![if missing { f64::NAN } else { 0.0 }; input.len]),
-        (Kind::I64, _) => Tensor::I64(vec![0; input.len]),
-        (Kind::Text, _) => Tensor::Text(vec![String::new(); input.len]),
+        (EntryKind::F32, missing) => {
+            Tensor::F32(vec![if missing { f32::NAN } else { 0.0 }; input.len])
+        }
+        (EntryKind::F64, missing) => {
+            Tensor::F64(vec![if missing { f64::NAN } else { 0.0 }; input.len])
+        }
+        (EntryKind::I64, _) => Tensor::I64(vec![0; input.len]),
+        (EntryKind::Text, _) => Tensor::Text(vec![String::new(); input.len]),
     });
     let features = model.features_of(empty.collect())?;
     Ok(features.into_iter().map(f32::is_nan).collect())

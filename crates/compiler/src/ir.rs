@@ -26,7 +26,7 @@ pub(crate) use range::Range;
 
 use crate::error::{CompileError, NodeName};
 use crate::model::Column;
-use cipherfn_program::{Kind, MAX_LEN, Op, ProgramBuilder, Step, TensorType, ValueId};
+use cipherfn_program::{EntryKind, MAX_LEN, Op, ProgramBuilder, ProgramStep, TensorType, ValueId};
 use std::collections::HashMap;
 
 /// What can be compiled, for errors.
@@ -40,7 +40,7 @@ pub(crate) struct Ir {
     /// Its inputs are the columns and, last, the results of the estimators, one after the other.
     pub(crate) program: ProgramBuilder,
     pub(crate) columns: Vec<Column>,
-    pub(crate) estimators: Vec<Estimator>,
+    pub(crate) estimators: Vec<EstimatorCall>,
     pub(crate) outputs: Vec<Output>,
     /// Class names of values that hold one number a class.
     pub(crate) classes: HashMap<ValueId, Vec<String>>,
@@ -51,7 +51,7 @@ pub(crate) struct Ir {
 }
 
 /// Functions of a value that can be evaluated under encryption.
-pub(crate) struct Estimator {
+pub(crate) struct EstimatorCall {
     pub(crate) argument: ValueId,
     /// Place of its first result among all results.
     pub(crate) first: usize,
@@ -92,14 +92,14 @@ impl Function {
 
 impl Ir {
     /// A model of these columns, without steps.
-    pub(crate) fn new(columns: Vec<Column>, kinds: Vec<Kind>) -> Result<Self, CompileError> {
-        let of_column = |(column, kind): (&Column, Kind)| TensorType {
+    pub(crate) fn new(columns: Vec<Column>, kinds: Vec<EntryKind>) -> Result<Self, CompileError> {
+        let of_column = |(column, kind): (&Column, EntryKind)| TensorType {
             kind,
             len: column.width,
         };
         // The number of results is known at the end.
         let results = TensorType {
-            kind: Kind::F64,
+            kind: EntryKind::F64,
             len: MAX_LEN,
         };
         let inputs = columns.iter().zip(kinds).map(of_column);
@@ -126,8 +126,8 @@ impl Ir {
         argument: ValueId,
         function: Function,
     ) -> Result<ValueId, CompileError> {
-        let first = self.estimators.last().map_or(0, Estimator::end);
-        let estimator = Estimator {
+        let first = self.estimators.last().map_or(0, EstimatorCall::end);
+        let estimator = EstimatorCall {
             argument,
             first,
             function,
@@ -147,7 +147,7 @@ impl Ir {
 
     /// The estimator that gives this entry of [`Self::results`], and which of its results it is.
     pub(crate) fn estimator(&self, entry: u32) -> (usize, usize) {
-        let after = |own: &Estimator| own.first <= entry as usize;
+        let after = |own: &EstimatorCall| own.first <= entry as usize;
         let index = self.estimators.partition_point(after).saturating_sub(1);
         (index, entry as usize - self.estimators[index].first)
     }
@@ -168,7 +168,7 @@ impl Ir {
     }
 
     /// The step that gives a value; `None` for an input.
-    pub(crate) fn step(&self, id: ValueId) -> Option<&Step> {
+    pub(crate) fn step(&self, id: ValueId) -> Option<&ProgramStep> {
         let place = id.index().checked_sub(self.first_step())?;
         self.program.steps().get(place)
     }
@@ -237,7 +237,7 @@ impl Ir {
     }
 }
 
-impl Estimator {
+impl EstimatorCall {
     fn end(&self) -> usize {
         self.first + self.function.results()
     }

@@ -21,7 +21,7 @@ use emitter::{Emitter, Operand};
 use std::collections::{HashMap, HashSet};
 
 /// The operations of a graph.
-pub(crate) fn lower(graph: &Graph) -> Result<Ir, CompileError> {
+pub(crate) fn lower(graph: &Graph<'_>) -> Result<Ir, CompileError> {
     let kinds = graph.inputs.iter().map(|input| input.element.kind());
     let mut ir = Ir::new(graph.inputs.iter().map(column).collect(), kinds.collect())?;
     let mut values: HashMap<&str, Operand> = HashMap::new();

@@ -47,7 +47,7 @@ impl Targets<'_> {
             return (reports, warnings);
         }
         for (index, (name, (output, entry))) in self.names.iter().zip(predicted).enumerate() {
-            let column = Column {
+            let column = TargetColumn {
                 model,
                 output,
                 entry,
@@ -104,7 +104,7 @@ fn simulated(row: &SimulatedRow) -> &[Tensor] {
 }
 
 /// One target beside its predictions.
-struct Column<'a> {
+struct TargetColumn<'a> {
     model: &'a Model,
     /// The output that predicts it ...
     output: usize,
@@ -126,7 +126,7 @@ struct Judged {
 
 type Outputs = fn(&SimulatedRow) -> &[Tensor];
 
-impl Column<'_> {
+impl TargetColumn<'_> {
     fn quality(&self, outputs: Outputs) -> Judged {
         if self.model.outputs[self.output] == OutputField::Label {
             self.classification(outputs)
@@ -164,9 +164,9 @@ impl Column<'_> {
             )
         } else {
             format!(
-                "holds names of classes ({shown}{more}), and the file none: give them with \
-                 --classes NAME,NAME... in the order of the training, in which label encoders \
-                 sort them: --classes {:?}",
+                "holds names of classes ({shown}{more}), and the file none: compile it with names \
+                 of the classes, in the order of the training, in which label encoders sort \
+                 them: {:?}",
                 sorted.join(",")
             )
         })

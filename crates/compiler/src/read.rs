@@ -26,14 +26,14 @@ use crate::error::CompileError;
 use crate::lower::lower;
 use crate::model::Model;
 use format::Format;
-use source::Reading;
+use source::ReadingHints;
 
 /// Reads a model file; its content tells the format.
 ///
 /// # Errors
 /// Bytes that are no model, and models that cannot be compiled, with the node or field at fault.
 pub fn read_model(bytes: &[u8]) -> Result<Model, CompileError> {
-    read(bytes, Reading::default())
+    read(bytes, ReadingHints::default())
 }
 
 /// Reads a file of XGBoost, LightGBM or CatBoost and names its classes, in order.
@@ -43,10 +43,10 @@ pub fn read_model(bytes: &[u8]) -> Result<Model, CompileError> {
 /// name their classes themselves.
 pub fn read_model_with_classes(bytes: &[u8], classes: &[String]) -> Result<Model, CompileError> {
     let classes = Some(classes);
-    read(bytes, Reading { classes })
+    read(bytes, ReadingHints { classes })
 }
 
-fn read(bytes: &[u8], reading: Reading<'_>) -> Result<Model, CompileError> {
+fn read(bytes: &[u8], reading: ReadingHints<'_>) -> Result<Model, CompileError> {
     let format = Format::of(bytes)?;
     if format != Format::Onnx && bytes.len() > library::MAX_BYTES {
         return Err(CompileError::TooLarge {

@@ -1,6 +1,7 @@
 //! The compile report: what was compiled, what it reveals, how precise it is, what it costs.
 
 use crate::cost::Work;
+use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::Gadget;
 use serde::{Deserialize, Serialize};
 
@@ -161,8 +162,80 @@ pub struct WorkReport {
     pub gadget: Option<Gadget>,
     /// Counts; none for linear models.
     pub counts: Option<Work>,
-    /// Predicted microseconds on one thread.
-    pub predicted_microseconds: f64,
+    /// Predicted time on one thread.
+    pub predicted_microseconds: Microseconds,
+    /// What they are spent on.
+    #[serde(default)]
+    pub stages: Vec<Stage>,
+    /// The same circuit with other gadgets: fewer levels are faster, smaller and less precise.
+    #[serde(default)]
+    pub alternatives: Vec<Alternative>,
+}
+
+/// Part of a row's time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    /// What is done.
+    pub name: String,
+    /// Predicted time on one thread.
+    pub microseconds: Microseconds,
+}
+
+/// What another gadget would give.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Alternative {
+    /// The gadget.
+    pub gadget: Gadget,
+    /// Bits that it would guarantee, about.
+    pub bits: f64,
+    /// Predicted time on one thread.
+    pub microseconds: Microseconds,
+    /// Bytes of a query row.
+    pub query_row: usize,
+}
+
+impl WorkReport {
+    /// Of a circuit whose time is spent on `stages`.
+    pub(crate) fn of(
+        gadget: Option<Gadget>,
+        counts: Option<Work>,
+        stages: &[(&str, Microseconds)],
+        alternatives: Vec<Alternative>,
+    ) -> Self {
+        let stages = stages.iter().filter(|stage| stage.1.get() > 0.0);
+        let stages: Vec<Stage> = stages
+            .map(|(name, microseconds)| Stage {
+                name: (*name).to_owned(),
+                microseconds: *microseconds,
+            })
+            .collect();
+        Self {
+            gadget,
+            counts,
+            predicted_microseconds: stages.iter().map(|stage| stage.microseconds).sum(),
+            stages,
+            alternatives,
+        }
+    }
+
+    /// Of two circuits that a row is evaluated with.
+    pub(crate) fn join(&self, other: &Self) -> Self {
+        let mut stages = self.stages.clone();
+        for stage in &other.stages {
+            match stages.iter_mut().find(|own| own.name == stage.name) {
+                Some(own) => own.microseconds = own.microseconds + stage.microseconds,
+                None => stages.push(stage.clone()),
+            }
+        }
+        Self {
+            gadget: self.gadget.or(other.gadget),
+            counts: self.counts.or(other.counts),
+            predicted_microseconds: self.predicted_microseconds + other.predicted_microseconds,
+            stages,
+            // What they say holds for one circuit alone.
+            alternatives: Vec::new(),
+        }
+    }
 }
 
 /// Sizes in bytes.

@@ -40,6 +40,8 @@ pub(crate) struct SimulatedRow {
     pub exact: Vec<Tensor>,
     /// The compiled model's.
     pub simulated: Vec<Tensor>,
+    /// The last raw score, of both.
+    pub scores: [f64; 2],
 }
 
 impl Simulation<'_> {
@@ -57,7 +59,7 @@ impl Simulation<'_> {
             ..Agreement::default()
         };
         let scores = self.decoding.scores.iter();
-        let precisions: Vec<f64> = scores.map(|score| score.precision).collect();
+        let precisions: Vec<f64> = scores.map(|score| score.precision.get()).collect();
         let mut outputs = Vec::new();
         for (index, (features, encoded)) in rows.iter().zip(encoded).take(MAX_ROWS).enumerate() {
             let exact = self.model.raw_scores(features);
@@ -75,13 +77,14 @@ impl Simulation<'_> {
             for ((decoded, exact), score) in decoded.iter().zip(&exact).zip(&self.decoding.scores) {
                 let error = (decoded - exact).abs();
                 agreement.largest_error = agreement.largest_error.max(error);
-                within &= error <= score.precision;
+                within &= error <= score.precision.get();
             }
             agreement.within_precision += u64::from(within);
             let row = SimulatedRow {
                 index,
                 exact: margins::outputs(self.model, &exact)?,
                 simulated: margins::outputs(self.model, &decoded)?,
+                scores: [&exact, &decoded].map(|scores| scores.last().copied().unwrap_or(0.0)),
             };
             if agreement.has_labels {
                 let equal = margins::same_labels(self.model, &row.exact, &row.simulated);

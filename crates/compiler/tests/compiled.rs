@@ -99,13 +99,13 @@ fn check_in_the_clear(name: &str, compiled: &Compiled) {
             .zip(&specs.decoding.scores)
         {
             // The step's rounding, and what is not noise of the precision.
-            let allowed = decoding.precision - decoding.step + 1e-9 * exact.abs();
+            let allowed = decoding.precision.get() - decoding.step.get() + 1e-9 * exact.abs();
             assert!(
                 (score - exact).abs() <= allowed,
                 "{name}: {score} instead of {exact}, allowed {allowed}"
             );
             assert!(
-                decoding.range.0 <= *exact + 1e-9 && *exact <= decoding.range.1 + 1e-9,
+                decoding.range.0.get() <= *exact + 1e-9 && *exact <= decoding.range.1.get() + 1e-9,
                 "{name}: {exact} outside {:?}",
                 decoding.range
             );
@@ -142,7 +142,7 @@ fn wide_circuits_have_few_bytes_a_row() {
     assert!(shared.reply_row <= 60, "{shared:?}");
     let [before, after] = [&usual, &wide].map(|compiled| &compiled.report.work);
     assert!(
-        after.predicted_microseconds <= 1.1 * before.predicted_microseconds,
+        after.predicted_microseconds.get() <= 1.1 * before.predicted_microseconds.get(),
         "{before:?} {after:?}"
     );
     assert!(wide.report.precision.guaranteed_bits >= 9.5);

@@ -66,7 +66,7 @@ fn errors(run: &Run, compiled: &Compiled, features: &[Vec<f32>]) -> Vec<f64> {
         {
             if run.features == EXACT {
                 assert!(
-                    (decoded - exact).abs() <= score.precision,
+                    (decoded - exact).abs() <= score.precision.get(),
                     "{}: {decoded} instead of {exact}, bound {}",
                     run.name,
                     score.precision

@@ -450,7 +450,11 @@ fn names_of_classes_that_no_file_has_are_asked_for() {
             .join("\n")
     };
     let asked = warnings(None);
-    assert!(asked.contains("--classes \"down,same,up\""), "{asked}");
+    assert!(
+        asked.contains("names of the classes, in the order of the training")
+            && asked.contains("\"down,same,up\""),
+        "{asked}"
+    );
     assert_eq!(warnings(Some(&names)), "");
 }
 

@@ -3,7 +3,7 @@
 
 use cipherfn_compiler::model::{Estimator, Model, Task, TreeNode};
 use cipherfn_compiler::read::read_model;
-use cipherfn_program::{Kind, Tensor};
+use cipherfn_program::{EntryKind, Tensor};
 use cipherfn_protocol::specs::OutputField;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ fn inputs(model: &Model, cells: &[String]) -> Vec<Tensor> {
     let inputs = model.preprocess.inputs().iter().map(|input| {
         let cells = take(input.len);
         match input.kind {
-            Kind::F32 => Tensor::F32(
+            EntryKind::F32 => Tensor::F32(
                 cells
                     .iter()
                     .map(|cell| {
@@ -73,9 +73,9 @@ fn inputs(model: &Model, cells: &[String]) -> Vec<Tensor> {
                     })
                     .collect(),
             ),
-            Kind::F64 => Tensor::F64(cells.iter().map(number).collect()),
-            Kind::I64 => Tensor::I64(cells.iter().map(|cell| cell.parse().unwrap()).collect()),
-            Kind::Text => Tensor::Text(cells.to_vec()),
+            EntryKind::F64 => Tensor::F64(cells.iter().map(number).collect()),
+            EntryKind::I64 => Tensor::I64(cells.iter().map(|cell| cell.parse().unwrap()).collect()),
+            EntryKind::Text => Tensor::Text(cells.to_vec()),
         }
     });
     inputs.collect()

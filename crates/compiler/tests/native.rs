@@ -6,7 +6,7 @@
 use cipherfn_compiler::model::{Estimator, Model};
 use cipherfn_compiler::read::{read_model, read_model_with_classes};
 use cipherfn_compiler::{Calibration, Compiled, FeatureMode, Options, compile};
-use cipherfn_program::{Kind, Op, RowProgram, Tensor};
+use cipherfn_program::{EntryKind, Op, RowProgram, Tensor};
 use cipherfn_protocol::specs::OutputField;
 use proptest::prelude::*;
 use std::fs;
@@ -46,7 +46,7 @@ fn table(path: &Path) -> (Vec<String>, Vec<Vec<String>>) {
 /// A row's cells as the model's inputs: by name where the file has names, else in order.
 fn inputs(model: &Model, header: &[String], cells: &[String]) -> Vec<Tensor> {
     let types = model.preprocess.inputs();
-    let of = |(column, kind): (&cipherfn_compiler::model::Column, Kind)| {
+    let of = |(column, kind): (&cipherfn_compiler::model::Column, EntryKind)| {
         let cells: Vec<&String> = if model.columns.len() == 1 && column.width == header.len() {
             cells.iter().collect()
         } else {
@@ -59,10 +59,10 @@ fn inputs(model: &Model, header: &[String], cells: &[String]) -> Vec<Tensor> {
         });
         match kind {
             // Narrowed once, as by the libraries.
-            Kind::F32 => Tensor::F32(numbers.map(|number| number as f32).collect()),
-            Kind::F64 => Tensor::F64(numbers.collect()),
-            Kind::I64 => panic!("no library takes integers"),
-            Kind::Text => Tensor::Text(cells.into_iter().cloned().collect()),
+            EntryKind::F32 => Tensor::F32(numbers.map(|number| number as f32).collect()),
+            EntryKind::F64 => Tensor::F64(numbers.collect()),
+            EntryKind::I64 => panic!("no library takes integers"),
+            EntryKind::Text => Tensor::Text(cells.into_iter().cloned().collect()),
         }
     };
     let kinds = types.iter().map(|input| input.kind);

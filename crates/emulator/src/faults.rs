@@ -57,12 +57,12 @@ struct Rule {
 #[derive(Debug)]
 pub struct FaultProxy {
     url: String,
-    state: Arc<State>,
+    state: Arc<FaultsState>,
     _server: Server,
 }
 
 #[derive(Debug)]
-struct State {
+struct FaultsState {
     upstream: String,
     rules: Mutex<Vec<Rule>>,
     seen: Mutex<Vec<String>>,
@@ -76,7 +76,7 @@ impl FaultProxy {
             .trim_start_matches("http://")
             .trim_end_matches('/')
             .to_owned();
-        let state = Arc::new(State {
+        let state = Arc::new(FaultsState {
             upstream,
             rules: Mutex::default(),
             seen: Mutex::default(),
@@ -131,7 +131,7 @@ impl FaultProxy {
 }
 
 #[derive(Clone, Debug)]
-struct Front(Arc<State>);
+struct Front(Arc<FaultsState>);
 
 type ProxyBody = BoxBody<Bytes, io::Error>;
 
@@ -146,7 +146,7 @@ impl hyper::service::Service<Request<Incoming>> for Front {
     }
 }
 
-impl State {
+impl FaultsState {
     async fn answer(&self, request: Request<Incoming>) -> Response<ProxyBody> {
         match self.fault(&request) {
             Some(Fault::InternalError) => {

@@ -21,10 +21,10 @@ pub(crate) use routes::Table;
 
 /// Answers the requests of an HTTP API.
 #[derive(Clone, Debug)]
-pub(crate) struct Gateway(Arc<State>);
+pub(crate) struct Gateway(Arc<GatewayState>);
 
 #[derive(Debug)]
-struct State {
+struct GatewayState {
     routes: Table,
     functions: Arc<BTreeMap<String, Arc<Pool>>>,
     authorizer: Authorizer,
@@ -40,7 +40,7 @@ impl Gateway {
         limits: Limits,
         port: u16,
     ) -> Self {
-        Self(Arc::new(State {
+        Self(Arc::new(GatewayState {
             routes,
             functions,
             authorizer,
@@ -62,7 +62,7 @@ impl hyper::service::Service<Request<Incoming>> for Gateway {
             let mut response = state
                 .answer(request, &ids)
                 .await
-                .unwrap_or_else(Failure::response);
+                .unwrap_or_else(GatewayFailure::response);
             for (name, value) in [
                 ("apigw-requestid", &ids.request),
                 ("x-amzn-trace-id", &ids.trace),
@@ -76,34 +76,34 @@ impl hyper::service::Service<Request<Incoming>> for Gateway {
     }
 }
 
-impl State {
+impl GatewayState {
     async fn answer(
         &self,
         request: Request<Incoming>,
         ids: &event::Ids,
-    ) -> Result<Response<Full<Bytes>>, Failure> {
+    ) -> Result<Response<Full<Bytes>>, GatewayFailure> {
         let (parts, body) = request.into_parts();
         // Read first: an answer that comes before the end of an upload may not reach the client.
         let body = body::read(body, self.limits.request_bytes, self.limits.body_timeout).await;
         let matched = self
             .routes
             .find(&parts.method, parts.uri.path())
-            .ok_or(Failure::NotFound)?;
+            .ok_or(GatewayFailure::NotFound)?;
         let body = match body {
             Ok(body) => body,
-            Err(body::Error::TooLarge) => return Err(Failure::RequestTooLarge),
-            Err(body::Error::Broken) => return Err(Failure::BadRequest),
-            Err(body::Error::Stalled) => return Err(Failure::RequestTimeout),
+            Err(body::Error::TooLarge) => return Err(GatewayFailure::RequestTooLarge),
+            Err(body::Error::Broken) => return Err(GatewayFailure::BadRequest),
+            Err(body::Error::Stalled) => return Err(GatewayFailure::RequestTimeout),
         };
         let caller = self
             .authorizer
             .authorize(&parts, &body)
-            .map_err(Failure::Refused)?;
+            .map_err(GatewayFailure::Refused)?;
         let pool = self
             .functions
             .get(matched.function)
             .map(Arc::clone)
-            .ok_or(Failure::Internal)?;
+            .ok_or(GatewayFailure::Internal)?;
         let event = event::build(&parts, &body, &matched, &caller, ids, self.port);
         drop(body);
 
@@ -113,20 +113,20 @@ impl State {
         let invocation =
             tokio::spawn(async move { pool.invoke(&random::uuid(), event, trace, patience).await });
         match tokio::time::timeout(self.limits.gateway_timeout, invocation).await {
-            Ok(Ok(Ok(payload))) => response::build(&payload).ok_or(Failure::Internal),
+            Ok(Ok(Ok(payload))) => response::build(&payload).ok_or(GatewayFailure::Internal),
             Ok(Ok(Err(error))) => {
                 tracing::debug!(function = matched.function, %error, "invocation failed");
-                Err(Failure::from(error))
+                Err(GatewayFailure::from(error))
             }
-            Ok(Err(_)) => Err(Failure::Internal),
-            Err(_) => Err(Failure::Unavailable),
+            Ok(Err(_)) => Err(GatewayFailure::Internal),
+            Err(_) => Err(GatewayFailure::Unavailable),
         }
     }
 }
 
 /// Answers that do not come from a function.
 #[derive(Debug)]
-enum Failure {
+enum GatewayFailure {
     BadRequest,
     RequestTimeout,
     Refused(Refusal),
@@ -137,7 +137,7 @@ enum Failure {
     Unavailable,
 }
 
-impl Failure {
+impl GatewayFailure {
     fn response(self) -> Response<Full<Bytes>> {
         let (status, message) = match self {
             Self::BadRequest => (StatusCode::BAD_REQUEST, "Bad Request"),
@@ -168,7 +168,7 @@ impl Failure {
     }
 }
 
-impl From<InvokeError> for Failure {
+impl From<InvokeError> for GatewayFailure {
     fn from(error: InvokeError) -> Self {
         match error {
             InvokeError::EventTooLarge { .. } => Self::EventTooLarge,

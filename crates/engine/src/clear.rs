@@ -48,7 +48,7 @@ impl ClearCircuit {
                 found: list(inputs.iter().map(InputValues::describe)),
             });
         }
-        let mut row = Row {
+        let mut row = ClearRow {
             circuit: self,
             inputs,
         };
@@ -72,12 +72,12 @@ impl ClearCircuit {
 }
 
 /// One row. Only what the bits make the result depend on is evaluated: about one path a tree.
-struct Row<'a> {
+struct ClearRow<'a> {
     circuit: &'a ClearCircuit,
     inputs: &'a [InputValues],
 }
 
-impl Evaluator for Row<'_> {
+impl Evaluator for ClearRow<'_> {
     type Glwe = Sparse;
     type Output = Vec<u64>;
     type Error = Infallible;
@@ -133,7 +133,7 @@ impl Evaluator for Row<'_> {
     }
 }
 
-impl Row<'_> {
+impl ClearRow<'_> {
     fn bit(&self, selector: SelectorId) -> bool {
         match &self.inputs[selector.input.index()] {
             InputValues::Bits(bits) => bits[selector.index as usize],

@@ -71,7 +71,7 @@ pub(crate) fn add_products(
         rows.len() * fourier_size == polynomials.len() * out.len(),
         "one row a polynomial"
     );
-    Arch::new().dispatch(Products {
+    Arch::new().dispatch(ExternalProducts {
         out,
         rows,
         polynomials,
@@ -186,14 +186,14 @@ impl WithSimd for Rotated<'_> {
     }
 }
 
-struct Products<'a> {
+struct ExternalProducts<'a> {
     out: &'a mut [c64],
     rows: &'a [c64],
     polynomials: &'a [c64],
     fourier_size: usize,
 }
 
-impl WithSimd for Products<'_> {
+impl WithSimd for ExternalProducts<'_> {
     type Output = ();
 
     #[inline(always)]

@@ -29,7 +29,7 @@ const MAX_EXTERNALS: usize = 8;
 /// The steps of a circuit, in topological order, and its results.
 #[derive(Debug)]
 pub(crate) struct Program {
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<ProgramStep>,
     /// One an output.
     pub(crate) results: Vec<Outcome>,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Outcome {
 
 /// A value that is kept.
 #[derive(Debug)]
-pub(crate) enum Step {
+pub(crate) enum ProgramStep {
     /// Of earlier steps and selectors.
     Sum(SumStep),
     /// Of a feature vector: the node that says the weights.
@@ -108,7 +108,7 @@ struct Lowering<'a> {
     circuit: &'a Circuit,
     polynomial_size: u32,
     uses: Vec<Uses>,
-    steps: Vec<Step>,
+    steps: Vec<ProgramStep>,
     budget: Budget,
 }
 
@@ -144,7 +144,7 @@ impl Evaluator for Lowering<'_> {
         let constant = product
             .constant
             .map_or_else(Vec::new, |id| self.circuit.constants[id.index()].0.clone());
-        let term = self.push(Step::Product(node));
+        let term = self.push(ProgramStep::Product(node));
         Ok(Expression {
             constant: Sparse::sum(constant),
             form: Form {
@@ -217,7 +217,7 @@ impl Lowering<'_> {
             let mut rest = externals.into_iter().peekable();
             while rest.peek().is_some() {
                 let externals = rest.by_ref().take(MAX_EXTERNALS).collect();
-                let part = self.push(Step::Sum(SumStep {
+                let part = self.push(ProgramStep::Sum(SumStep {
                     linear: Form::default(),
                     externals,
                 }));
@@ -225,7 +225,7 @@ impl Lowering<'_> {
             }
             externals = Vec::new();
         }
-        let term = self.push(Step::Sum(SumStep { linear, externals }));
+        let term = self.push(ProgramStep::Sum(SumStep { linear, externals }));
         Expression {
             constant,
             form: Form {
@@ -236,7 +236,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn push(&mut self, step: Step) -> Term {
+    fn push(&mut self, step: ProgramStep) -> Term {
         self.steps.push(step);
         Term {
             step: self.steps.len() as u32 - 1,
@@ -245,7 +245,7 @@ impl Lowering<'_> {
     }
 }
 
-impl Step {
+impl ProgramStep {
     /// The forms that a step reads, those of its external products last.
     pub(crate) fn forms(&self) -> impl Iterator<Item = &Form> {
         let sum = match self {

@@ -9,7 +9,7 @@ pub use statistics::Statistics;
 pub use weights::MAX_WEIGHT_BYTES;
 
 use crate::kernel::{self, Component};
-use crate::lower::{self, External, Form, Outcome, Program, RowTerm, Step, SumStep, Term};
+use crate::lower::{self, External, Form, Outcome, Program, ProgramStep, RowTerm, SumStep, Term};
 use crate::schedule::{Block, GROUP, Group, SEGMENTS, Schedule};
 use aligned_vec::AVec;
 use cipherfn_circuit::circuit::{Circuit, Input, InputId, SelectorId};
@@ -22,7 +22,7 @@ use memory::{Scratch, Working, zeroed};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use weights::Products;
+use weights::WeightProducts;
 
 /// The most memory for the selectors and values of one row that are there at once.
 const MAX_BYTES: u64 = 8 << 30;
@@ -41,7 +41,7 @@ pub(crate) struct Executable {
     levels: usize,
     program: Program,
     schedule: Schedule,
-    products: Products,
+    products: WeightProducts,
     transform: Transform,
     /// Transforms of X^p for every p that a term or a constant needs.
     monomials: HashMap<u32, AVec<c64>>,
@@ -58,7 +58,7 @@ impl Executable {
         memory: u64,
     ) -> Result<Self, CircuitError> {
         let transform = Transform::new(dimensions.polynomial_size);
-        let products = Products::new(circuit, &transform)?;
+        let products = WeightProducts::new(circuit, &transform)?;
         let program = lower::lower(circuit, dimensions.polynomial_size)?;
         let groups: Vec<Option<(u32, Gadget)>> = circuit.inputs.iter().map(group).collect();
         let levels = groups.iter().flatten().map(|(_, gadget)| gadget.levels);
@@ -205,7 +205,7 @@ impl Executable {
                 )?;
                 expanding += start.elapsed();
             }
-            let row = Row {
+            let row = RowContext {
                 inputs,
                 frames,
                 values,
@@ -243,7 +243,7 @@ impl Executable {
         group.expect("checked: selectors are of a group").1
     }
 
-    fn evaluate_block(&self, block: &Block, row: Row<'_>) {
+    fn evaluate_block(&self, block: &Block, row: RowContext<'_>) {
         let values = row.values;
         values.with_scratch(
             || self.scratch(),
@@ -251,10 +251,10 @@ impl Executable {
                 for step in &block.steps {
                     let mut out = values.write(self.slot(*step));
                     match &self.program.steps[*step as usize] {
-                        Step::Sum(SumStep { linear, .. }) => {
+                        ProgramStep::Sum(SumStep { linear, .. }) => {
                             self.set_form(&mut out, linear, row, &mut scratch.working);
                         }
-                        Step::Product(node) => {
+                        ProgramStep::Product(node) => {
                             let weights = self.products.get(*node);
                             weights.multiply(
                                 &mut out,
@@ -288,7 +288,7 @@ impl Executable {
         &self,
         external: &External,
         gadget: Gadget,
-        row: Row<'_>,
+        row: RowContext<'_>,
         scratch: &'a mut Scratch,
     ) -> &'a [c64] {
         let Scratch {
@@ -322,7 +322,7 @@ impl Executable {
     }
 
     /// `out = form`.
-    fn set_form(&self, out: &mut [c64], form: &Form, row: Row<'_>, working: &mut Working) {
+    fn set_form(&self, out: &mut [c64], form: &Form, row: RowContext<'_>, working: &mut Working) {
         let read = |step| row.values.read(self.slot(step));
         let rest = if let Some((Term { step, rotation: 0 }, rest)) = form.terms.split_first() {
             out.copy_from_slice(&read(*step));
@@ -456,7 +456,7 @@ impl Executable {
 
 /// What the steps of one row read.
 #[derive(Clone, Copy)]
-struct Row<'a> {
+struct RowContext<'a> {
     inputs: &'a [Expanded],
     frames: &'a Frames,
     values: &'a Values,
@@ -469,7 +469,7 @@ pub(crate) struct RowMemory<'a> {
     pub(crate) results: &'a mut Vec<Glwe>,
 }
 
-impl<'a> Row<'a> {
+impl<'a> RowContext<'a> {
     /// The selectors among which this one is, and its place.
     fn selectors(self, selector: SelectorId) -> (&'a FourierSelectors, usize) {
         match &self.inputs[selector.input.index()] {
@@ -510,7 +510,7 @@ fn monomials(program: &Program, transform: &Transform) -> HashMap<u32, AVec<c64>
     let size = transform.polynomial_size() as u32;
     let mut scratch = transform.scratch();
     let mut monomials = HashMap::new();
-    for form in program.steps.iter().flat_map(Step::forms) {
+    for form in program.steps.iter().flat_map(ProgramStep::forms) {
         let turned = form.terms.iter().map(|term| term.rotation % size);
         let placed = form
             .rows

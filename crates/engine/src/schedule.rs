@@ -9,7 +9,7 @@ mod stream;
 
 pub(crate) use stream::{GROUP, Group, Load};
 
-use crate::lower::{Program, Step};
+use crate::lower::{Program, ProgramStep};
 use cipherfn_circuit::circuit::SelectorId;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -191,7 +191,7 @@ impl Ready {
     }
 }
 
-fn first_selector(step: &Step) -> Option<SelectorId> {
+fn first_selector(step: &ProgramStep) -> Option<SelectorId> {
     let row = || Some(step.forms().next()?.rows.first()?.selector);
     let external = step.externals().first();
     external.map(|external| external.selector).or_else(row)

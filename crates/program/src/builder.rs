@@ -1,7 +1,9 @@
 //! Making a row program step by step.
 
 use super::check::{self, Budget};
-use super::{Op, Parts, ProgramError, RowProgram, Step, Tensor, TensorType, ValueId, evaluate};
+use super::{
+    Op, ProgramError, ProgramParts, ProgramStep, RowProgram, Tensor, TensorType, ValueId, evaluate,
+};
 use blake3::Hash;
 use std::collections::HashMap;
 
@@ -10,7 +12,7 @@ use std::collections::HashMap;
 #[derive(Clone, Debug)]
 pub struct ProgramBuilder {
     inputs: Vec<TensorType>,
-    steps: Vec<Step>,
+    steps: Vec<ProgramStep>,
     types: Vec<TensorType>,
     known: HashMap<Hash, ValueId>,
     budget: Budget,
@@ -57,7 +59,7 @@ impl ProgramBuilder {
         }
         let id = ValueId(self.types.len() as u32);
         self.types.push(result);
-        self.steps.push(Step {
+        self.steps.push(ProgramStep {
             node: node.to_owned(),
             op,
         });
@@ -66,7 +68,7 @@ impl ProgramBuilder {
     }
 
     /// The steps so far, in order; the first one's value comes after the inputs.
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[ProgramStep] {
         &self.steps
     }
 
@@ -117,7 +119,7 @@ impl ProgramBuilder {
             steps.push(step);
         }
         let outputs = outputs.iter().map(|id| new[id.index()]).collect();
-        RowProgram::try_from(Parts {
+        RowProgram::try_from(ProgramParts {
             inputs: self.inputs.clone(),
             steps,
             outputs,

@@ -2,8 +2,8 @@
 //! content.
 
 use super::{
-    BinaryFunction, Kind, MAX_LEN, MAX_WORK, Op, ProgramError, Step, Tensor, TensorType,
-    UnaryFunction, ValueId,
+    BinaryFunction, EntryKind, MAX_LEN, MAX_WORK, Op, ProgramError, ProgramStep, Tensor,
+    TensorType, UnaryFunction, ValueId,
 };
 
 /// What a program has spent of [`MAX_WORK`].
@@ -22,7 +22,7 @@ impl Budget {
 /// Types of all values of a program, inputs first.
 pub(super) fn types(
     inputs: &[TensorType],
-    steps: &[Step],
+    steps: &[ProgramStep],
 ) -> Result<Vec<TensorType>, ProgramError> {
     let mut budget = Budget::default();
     let mut types = Vec::with_capacity(inputs.len() + steps.len());
@@ -82,7 +82,7 @@ impl Rules<'_> {
 
     fn number(&self, id: ValueId) -> Result<TensorType, ProgramError> {
         let found = self.of(id)?;
-        if found.kind == Kind::Text {
+        if found.kind == EntryKind::Text {
             self.fail("takes numbers, not text")
         } else {
             Ok(found)
@@ -91,7 +91,7 @@ impl Rules<'_> {
 
     fn float(&self, id: ValueId) -> Result<TensorType, ProgramError> {
         let found = self.of(id)?;
-        if matches!(found.kind, Kind::F32 | Kind::F64) {
+        if matches!(found.kind, EntryKind::F32 | EntryKind::F64) {
             Ok(found)
         } else {
             self.fail(format!("takes floats, not {found}"))
@@ -100,7 +100,7 @@ impl Rules<'_> {
 
     fn integer(&self, id: ValueId) -> Result<TensorType, ProgramError> {
         let found = self.of(id)?;
-        if found.kind == Kind::I64 {
+        if found.kind == EntryKind::I64 {
             Ok(found)
         } else {
             self.fail(format!("takes integers, not {found}"))
@@ -177,7 +177,7 @@ impl Rules<'_> {
             } => {
                 let argument = self.number(*argument)?;
                 Ok((
-                    TensorType::new(Kind::I64, self.groups(argument, *group)?),
+                    TensorType::new(EntryKind::I64, self.groups(argument, *group)?),
                     argument.len,
                 ))
             }
@@ -259,7 +259,10 @@ impl Rules<'_> {
                     ));
                 }
                 Ok((
-                    TensorType::new(Kind::F32, argument.len.saturating_mul(categories.len())),
+                    TensorType::new(
+                        EntryKind::F32,
+                        argument.len.saturating_mul(categories.len()),
+                    ),
                     0,
                 ))
             }
@@ -269,7 +272,7 @@ impl Rules<'_> {
                     splits.iter().all(|x| x.is_finite())
                         && splits.windows(2).all(|pair| pair[0] < pair[1])
                 };
-                if argument.kind != Kind::F64
+                if argument.kind != EntryKind::F64
                     || splits.len() != argument.len
                     || !splits.iter().all(increasing)
                 {
@@ -278,7 +281,7 @@ impl Rules<'_> {
                     );
                 }
                 Ok((
-                    TensorType::new(Kind::F32, argument.len),
+                    TensorType::new(EntryKind::F32, argument.len),
                     splits.iter().map(Vec::len).sum(),
                 ))
             }
@@ -305,9 +308,9 @@ impl Rules<'_> {
         ))
     }
 
-    fn cast(&self, source: ValueId, kind: Kind) -> Result<usize, ProgramError> {
+    fn cast(&self, source: ValueId, kind: EntryKind) -> Result<usize, ProgramError> {
         let source = self.of(source)?;
-        if kind == Kind::Text && matches!(source.kind, Kind::F32 | Kind::F64) {
+        if kind == EntryKind::Text && matches!(source.kind, EntryKind::F32 | EntryKind::F64) {
             return self.fail("floats cannot be converted to text");
         }
         Ok(source.len)
@@ -321,7 +324,7 @@ impl Rules<'_> {
         use UnaryFunction::{Abs, IsInf, IsNan, Neg, Not, Sign};
         Ok(match function {
             Not => self.integer(argument)?,
-            IsNan | IsInf => TensorType::new(Kind::I64, self.float(argument)?.len),
+            IsNan | IsInf => TensorType::new(EntryKind::I64, self.float(argument)?.len),
             Abs | Neg | Sign => self.number(argument)?,
             _ => self.float(argument)?,
         })
@@ -350,7 +353,7 @@ impl Rules<'_> {
             Equal | NotEqual | Less | LessOrEqual | Greater | GreaterOrEqual | And | Or | Xor
         );
         Ok(TensorType {
-            kind: if predicate { Kind::I64 } else { left.kind },
+            kind: if predicate { EntryKind::I64 } else { left.kind },
             len,
         })
     }

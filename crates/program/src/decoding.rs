@@ -1,6 +1,6 @@
 //! From the phases of a decrypted reply to scores.
 
-use crate::Bits;
+use crate::{Bits, ScoreUnits};
 
 /// 2^64: torus units of a whole turn.
 pub(crate) const TORUS: f64 = 18_446_744_073_709_551_616.0;
@@ -34,31 +34,31 @@ pub struct ReplyForm {
 pub struct ScoreDecoding {
     /// Which result coefficient holds it, counted over all outputs.
     pub coefficient: u32,
-    /// Score units per torus; its sign may be negative; 0 for a constant score.
-    pub scale: f64,
+    /// What a whole torus stands for; its sign may be negative; 0 for a constant score.
+    pub scale: ScoreUnits,
     /// Score at phase zero.
-    pub offset: f64,
-    /// Rounding step in score units: the only resolution that is exposed.
-    pub step: f64,
-    /// Largest absolute error, in score units, at the stated failure probability (rounding
-    /// included).
-    pub precision: f64,
+    pub offset: ScoreUnits,
+    /// Rounding step: the only resolution that is exposed.
+    pub step: ScoreUnits,
+    /// Largest absolute error at the stated failure probability (rounding included).
+    pub precision: ScoreUnits,
     /// Smallest and largest score that the model can give.
-    pub range: (f64, f64),
+    pub range: (ScoreUnits, ScoreUnits),
 }
 
 impl ScoreDecoding {
     /// The score at a phase in torus units of 2^-64: rounded to a multiple of the step, then
     /// limited to the model's range.
     pub fn score(&self, phase: i64) -> f64 {
-        let raw = self.offset + self.scale * (phase as f64 / TORUS);
-        let rounded = if self.step > 0.0 {
-            (raw / self.step).round() * self.step
+        let raw = self.offset.get() + self.scale.get() * (phase as f64 / TORUS);
+        let step = self.step.get();
+        let rounded = if step > 0.0 {
+            (raw / step).round() * step
         } else {
             raw
         };
         // Adding zero turns -0 into 0: its sign is noise.
-        rounded.clamp(self.range.0, self.range.1) + 0.0
+        rounded.clamp(self.range.0.get(), self.range.1.get()) + 0.0
     }
 }
 
@@ -89,21 +89,21 @@ mod tests {
     fn scores_show_multiples_of_the_step_inside_the_range() {
         let score = ScoreDecoding {
             coefficient: 0,
-            scale: -8.0,
-            offset: 1.0,
-            step: 0.25,
-            precision: 0.375,
-            range: (-2.0, 2.1),
+            scale: ScoreUnits::new(-8.0),
+            offset: ScoreUnits::new(1.0),
+            step: ScoreUnits::new(0.25),
+            precision: ScoreUnits::new(0.375),
+            range: (ScoreUnits::new(-2.0), ScoreUnits::new(2.1)),
         };
         let quarter = 1_i64 << 62;
         let phases = [0, quarter, quarter / 2 + (1 << 50), -quarter];
         let scores: Vec<f64> = phases.iter().map(|phase| score.score(*phase)).collect();
         assert_eq!(scores, [1.0, -1.0, 0.0, 2.1]);
         let constant = ScoreDecoding {
-            scale: 0.0,
-            offset: 0.3,
-            step: 0.0,
-            range: (0.3, 0.3),
+            scale: ScoreUnits::default(),
+            offset: ScoreUnits::new(0.3),
+            step: ScoreUnits::default(),
+            range: (ScoreUnits::new(0.3), ScoreUnits::new(0.3)),
             ..score
         };
         assert_eq!(vec![constant.score(12345)], [0.3]);

@@ -1,6 +1,6 @@
 //! From a feature vector to what is encrypted: bins, selector bits, torus amplitudes.
 
-use crate::Bits;
+use crate::{Bits, TorusFraction};
 use serde::{Deserialize, Serialize};
 
 /// How a feature vector becomes a query row.
@@ -98,8 +98,8 @@ pub struct LinearEncoding {
     pub centre: Vec<f64>,
     /// Half of each feature's range; a value outside `centre ± half_width` is an error.
     pub half_width: Vec<f64>,
-    /// Torus amplitude of a feature at the end of its range, as a fraction of the torus.
-    pub delta: f64,
+    /// Torus amplitude of a feature at the end of its range.
+    pub delta: TorusFraction,
     /// Features in one ciphertext.
     pub block: u32,
     /// Distance of features in coefficients: the number of outputs.

@@ -1,6 +1,6 @@
 //! Why a row program is invalid, or fails on a row.
 
-use super::{Kind, TensorType, ValueId};
+use super::{EntryKind, TensorType, ValueId};
 
 /// Why a row program is invalid, or fails on a row.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -62,7 +62,7 @@ pub enum ProgramError {
         /// The text.
         value: String,
         /// What it should be.
-        kind: Kind,
+        kind: EntryKind,
     },
     /// A computed index outside its table.
     #[error("index {index} is outside the {blocks} entries of the table in step \"{node}\"")]

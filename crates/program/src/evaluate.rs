@@ -1,11 +1,11 @@
 //! Running a row program.
 
 use super::functions::{self, Number};
-use super::{Kind, Op, Parts, ProgramError, ReduceFunction, Tensor};
+use super::{EntryKind, Op, ProgramError, ProgramParts, ReduceFunction, Tensor};
 use std::borrow::Cow;
 
 /// Runs checked parts on one row.
-pub(super) fn run(parts: &Parts, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, ProgramError> {
+pub(super) fn run(parts: &ProgramParts, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, ProgramError> {
     if inputs.len() != parts.inputs.len() {
         return Err(ProgramError::InputCount {
             expected: parts.inputs.len(),
@@ -201,31 +201,33 @@ fn choose(condition: &[i64], yes: &Tensor, no: &Tensor) -> Tensor {
     }
 }
 
-fn cast(node: &str, source: &Tensor, kind: Kind) -> Result<Tensor, ProgramError> {
+fn cast(node: &str, source: &Tensor, kind: EntryKind) -> Result<Tensor, ProgramError> {
     let unparsable = |text: &String| ProgramError::Unparsable {
         node: node.to_owned(),
         value: text.clone(),
         kind,
     };
     Ok(match (source, kind) {
-        (Tensor::F32(all), Kind::F64) => Tensor::F64(all.iter().map(|&x| f64::from(x)).collect()),
-        (Tensor::F32(all), Kind::I64) => Tensor::I64(all.iter().map(|&x| x as i64).collect()),
-        (Tensor::F64(all), Kind::F32) => Tensor::F32(all.iter().map(|&x| x as f32).collect()),
-        (Tensor::F64(all), Kind::I64) => Tensor::I64(all.iter().map(|&x| x as i64).collect()),
-        (Tensor::I64(all), Kind::F32) => Tensor::F32(all.iter().map(|&x| x as f32).collect()),
-        (Tensor::I64(all), Kind::F64) => Tensor::F64(all.iter().map(|&x| x as f64).collect()),
-        (Tensor::I64(_), Kind::Text) => Tensor::Text(source.to_texts()),
-        (Tensor::Text(all), Kind::F32) => Tensor::F32(
+        (Tensor::F32(all), EntryKind::F64) => {
+            Tensor::F64(all.iter().map(|&x| f64::from(x)).collect())
+        }
+        (Tensor::F32(all), EntryKind::I64) => Tensor::I64(all.iter().map(|&x| x as i64).collect()),
+        (Tensor::F64(all), EntryKind::F32) => Tensor::F32(all.iter().map(|&x| x as f32).collect()),
+        (Tensor::F64(all), EntryKind::I64) => Tensor::I64(all.iter().map(|&x| x as i64).collect()),
+        (Tensor::I64(all), EntryKind::F32) => Tensor::F32(all.iter().map(|&x| x as f32).collect()),
+        (Tensor::I64(all), EntryKind::F64) => Tensor::F64(all.iter().map(|&x| x as f64).collect()),
+        (Tensor::I64(_), EntryKind::Text) => Tensor::Text(source.to_texts()),
+        (Tensor::Text(all), EntryKind::F32) => Tensor::F32(
             all.iter()
                 .map(|text| text.trim().parse().map_err(|_| unparsable(text)))
                 .collect::<Result<_, _>>()?,
         ),
-        (Tensor::Text(all), Kind::F64) => Tensor::F64(
+        (Tensor::Text(all), EntryKind::F64) => Tensor::F64(
             all.iter()
                 .map(|text| text.trim().parse().map_err(|_| unparsable(text)))
                 .collect::<Result<_, _>>()?,
         ),
-        (Tensor::Text(all), Kind::I64) => Tensor::I64(
+        (Tensor::Text(all), EntryKind::I64) => Tensor::I64(
             all.iter()
                 .map(|text| text.trim().parse().map_err(|_| unparsable(text)))
                 .collect::<Result<_, _>>()?,

@@ -46,10 +46,11 @@ mod quantise;
 mod tensor;
 #[cfg(test)]
 mod tests;
+mod units;
 
 pub use bits::Bits;
 pub use builder::ProgramBuilder;
-pub use columns::{ColumnKind, InputColumn, OutputField};
+pub use columns::{ColumnKind, InputColumn, OutputField, PredictionColumn};
 pub use decoding::{Decoding, ReplyForm, ScoreDecoding};
 pub use encoding::{
     Encoding, Gadget, LinearEncoding, MissingBin, Predicate, Quantiser, Selector, SelectorEncoding,
@@ -58,9 +59,12 @@ pub use encoding::{
 pub use error::ProgramError;
 pub use evaluate::apply as evaluate;
 pub use functions::round_down;
-pub use op::{BinaryFunction, Norm, Op, ReduceFunction, SoftmaxKind, Step, UnaryFunction, ValueId};
+pub use op::{
+    BinaryFunction, Norm, Op, ProgramStep, ReduceFunction, SoftmaxKind, UnaryFunction, ValueId,
+};
 pub use quantise::QuantiseError;
-pub use tensor::{Kind, Tensor, TensorType};
+pub use tensor::{EntryKind, Tensor, TensorType};
+pub use units::{Microseconds, ScoreUnits, TorusFraction};
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -71,19 +75,19 @@ pub const MAX_WORK: usize = 1 << 26;
 
 /// A type-checked program for one row.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(try_from = "Parts")]
+#[serde(try_from = "ProgramParts")]
 pub struct RowProgram {
-    parts: Parts,
+    parts: ProgramParts,
 }
 
 /// The serialised form, unchecked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Parts {
+struct ProgramParts {
     /// Types of the inputs: values `0 .. inputs.len()`.
     inputs: Vec<TensorType>,
     /// Step `i` defines value `inputs.len() + i`.
-    steps: Vec<Step>,
+    steps: Vec<ProgramStep>,
     /// Values that the program returns.
     outputs: Vec<ValueId>,
 }
@@ -92,7 +96,7 @@ impl RowProgram {
     /// A program that returns its inputs.
     pub fn identity(inputs: Vec<TensorType>) -> Result<Self, ProgramError> {
         let outputs = (0..inputs.len() as u32).map(ValueId).collect();
-        Self::try_from(Parts {
+        Self::try_from(ProgramParts {
             inputs,
             steps: Vec::new(),
             outputs,
@@ -124,7 +128,7 @@ impl RowProgram {
     }
 
     /// The steps, in order.
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[ProgramStep] {
         &self.parts.steps
     }
 
@@ -145,10 +149,10 @@ impl RowProgram {
     }
 }
 
-impl TryFrom<Parts> for RowProgram {
+impl TryFrom<ProgramParts> for RowProgram {
     type Error = ProgramError;
 
-    fn try_from(parts: Parts) -> Result<Self, ProgramError> {
+    fn try_from(parts: ProgramParts) -> Result<Self, ProgramError> {
         let types = check::types(&parts.inputs, &parts.steps)?;
         if let Some(id) = parts.outputs.iter().find(|id| id.index() >= types.len()) {
             return Err(ProgramError::undefined("output", *id));

@@ -47,12 +47,12 @@ impl RowProgram {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Kind, Op, ProgramBuilder, Tensor, TensorType};
+    use crate::{EntryKind, Op, ProgramBuilder, Tensor, TensorType};
 
     #[test]
     fn an_encoders_missing_category_is_found_behind_a_selection() {
         let text = TensorType {
-            kind: Kind::Text,
+            kind: EntryKind::Text,
             len: 2,
         };
         let mut builder = ProgramBuilder::new(vec![text, text]).unwrap();

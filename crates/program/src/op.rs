@@ -1,6 +1,6 @@
 //! Steps of a row program and their operations.
 
-use super::{Kind, Tensor};
+use super::{EntryKind, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// Index of a value: inputs first, then one value a step.
@@ -18,7 +18,7 @@ impl ValueId {
 /// One operation and where it comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Step {
+pub struct ProgramStep {
     /// Name of the ONNX node, for errors.
     pub node: String,
     /// What is computed.
@@ -56,7 +56,7 @@ pub enum Op {
         /// Argument.
         source: ValueId,
         /// Kind of the result.
-        kind: Kind,
+        kind: EntryKind,
     },
     /// Entrywise function of one argument.
     Unary {

@@ -112,7 +112,7 @@ impl LinearEncoding {
                 return Err(QuantiseError::Missing { name });
             }
             let relative = self.relative(index, *value).clamp(-1.0, 1.0);
-            Ok((relative * self.delta * TORUS).round() as i64 as u64)
+            Ok((relative * self.delta.get() * TORUS).round() as i64 as u64)
         };
         own.iter().enumerate().map(entry).collect()
     }

@@ -6,7 +6,7 @@ use std::fmt;
 /// Kind of a value's entries. Booleans and small integers are `I64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum EntryKind {
     /// 32-bit float.
     F32,
     /// 64-bit float.
@@ -17,7 +17,7 @@ pub enum Kind {
     Text,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for EntryKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::F32 => "32-bit float",
@@ -33,14 +33,14 @@ impl fmt::Display for Kind {
 #[serde(deny_unknown_fields)]
 pub struct TensorType {
     /// Kind of every entry.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// Number of entries.
     pub len: usize,
 }
 
 impl TensorType {
     /// `len` entries of `kind`.
-    pub const fn new(kind: Kind, len: usize) -> Self {
+    pub const fn new(kind: EntryKind, len: usize) -> Self {
         Self { kind, len }
     }
 }
@@ -83,12 +83,12 @@ impl Tensor {
     }
 
     /// Kind of the entries.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> EntryKind {
         match self {
-            Self::F32(_) => Kind::F32,
-            Self::F64(_) => Kind::F64,
-            Self::I64(_) => Kind::I64,
-            Self::Text(_) => Kind::Text,
+            Self::F32(_) => EntryKind::F32,
+            Self::F64(_) => EntryKind::F64,
+            Self::I64(_) => EntryKind::I64,
+            Self::Text(_) => EntryKind::Text,
         }
     }
 

@@ -2,7 +2,7 @@ use super::*;
 
 fn floats(len: usize) -> TensorType {
     TensorType {
-        kind: Kind::F32,
+        kind: EntryKind::F32,
         len,
     }
 }
@@ -103,7 +103,7 @@ fn rows_of_another_type_are_refused() {
         }
     );
     let found = TensorType {
-        kind: Kind::F64,
+        kind: EntryKind::F64,
         len: 2,
     };
     let error = program.run(vec![Tensor::F64(vec![0.0; 2])]).unwrap_err();
@@ -121,7 +121,7 @@ fn rows_of_another_type_are_refused() {
 fn functions_match_known_values() {
     let apply = |function, x: f64| {
         let mut builder = ProgramBuilder::new(vec![TensorType {
-            kind: Kind::F64,
+            kind: EntryKind::F64,
             len: 1,
         }])
         .unwrap();
@@ -187,7 +187,7 @@ fn narrowing_keeps_the_side_of_every_split() {
     // 0.1 is no 32-bit float: the floats around it are 0.099999994 and 0.1 (rounded up).
     let splits = vec![vec![0.1_f64, 16_777_217.0]];
     let mut builder = ProgramBuilder::new(vec![TensorType {
-        kind: Kind::F64,
+        kind: EntryKind::F64,
         len: 1,
     }])
     .unwrap();
@@ -230,7 +230,7 @@ fn narrowing_keeps_the_side_of_every_split() {
 #[test]
 fn unknown_categories_are_named() {
     let mut builder = ProgramBuilder::new(vec![TensorType {
-        kind: Kind::Text,
+        kind: EntryKind::Text,
         len: 1,
     }])
     .unwrap();

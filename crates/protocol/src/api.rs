@@ -10,7 +10,7 @@ mod problem;
 mod route;
 pub mod v2;
 
-pub use key::{KeyDeclaration, KeyState, KeyStatus, KeyUpload, PartUpload, Parts};
+pub use key::{KeyDeclarationV1, KeyState, KeyStatusV1, KeyUploadV1, PartUpload, Pieces};
 pub use model::{ModelList, ModelName, ModelSummary, ParseModelNameError, Version};
 pub use problem::{Problem, ProblemType};
 pub use route::{ApiVersion, NoRoute, Requested, Route};

@@ -3,7 +3,7 @@
 //! ```text
 //! offset  size  field
 //!      0     8  magic "cipherfn"
-//!      8     2  kind (little endian, see `Kind`)
+//!      8     2  kind (little endian, see `FrameKind`)
 //!     10     2  format version of that kind
 //!     12    16  first half of the parameter set's hash (zero for kinds without one)
 //!     28     8  payload length in bytes
@@ -28,7 +28,7 @@ const AT_ONCE: u64 = 64 << 10;
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
-pub enum Kind {
+pub enum FrameKind {
     /// A secret key: client only.
     SecretKey = 1,
     /// A compressed evaluation key.
@@ -41,7 +41,7 @@ pub enum Kind {
     Bundle = 5,
 }
 
-impl Kind {
+impl FrameKind {
     fn from_u16(value: u16) -> Option<Self> {
         [
             Self::SecretKey,
@@ -113,13 +113,13 @@ pub enum FrameError {
     #[error("not a cipherfn file: it does not start with the bytes \"cipherfn\"; give the {} written by the cipherfn command", .expected.name())]
     Foreign {
         /// Kind that was asked for.
-        expected: Kind,
+        expected: FrameKind,
     },
     /// A cipherfn file, of another kind.
     #[error("this is {found}, not {}; give the right file", .expected.with_article())]
     WrongKind {
         /// Kind that was asked for.
-        expected: Kind,
+        expected: FrameKind,
         /// Kind that was found.
         found: String,
     },
@@ -127,7 +127,7 @@ pub enum FrameError {
     #[error("{} format version {found} is not supported, this build reads {}; make it anew with this build", .kind.name(), versions::list(.known))]
     Version {
         /// Kind of the frame.
-        kind: Kind,
+        kind: FrameKind,
         /// Version found.
         found: u16,
         /// Versions that the reader knows.
@@ -137,7 +137,7 @@ pub enum FrameError {
     #[error("{} of {len} bytes exceeds the limit of {limit} bytes", .kind.name())]
     TooLarge {
         /// Kind of the frame.
-        kind: Kind,
+        kind: FrameKind,
         /// Length announced.
         len: u64,
         /// Limit in force.
@@ -147,7 +147,7 @@ pub enum FrameError {
     #[error("{} is truncated: {missing} bytes are missing; transfer it again", .kind.name())]
     Truncated {
         /// Kind that was asked for.
-        kind: Kind,
+        kind: FrameKind,
         /// Bytes that should have followed.
         missing: u64,
     },
@@ -155,7 +155,7 @@ pub enum FrameError {
     #[error("{extra} bytes follow the end of the {}; it is corrupt", .kind.name())]
     Trailing {
         /// Kind of the frame.
-        kind: Kind,
+        kind: FrameKind,
         /// Bytes too many.
         extra: usize,
     },
@@ -163,13 +163,13 @@ pub enum FrameError {
     #[error("{} is corrupt: its checksum does not match; transfer or make it again", .kind.name())]
     Corrupt {
         /// Kind of the frame.
-        kind: Kind,
+        kind: FrameKind,
     },
     /// The stream failed.
     #[error("reading {} failed: {source}", .kind.with_article())]
     Io {
         /// Kind that was asked for.
-        kind: Kind,
+        kind: FrameKind,
         /// Cause.
         source: io::Error,
     },
@@ -185,7 +185,12 @@ fn checksum(header: &[u8], payload: &[u8]) -> [u8; 16] {
 }
 
 /// Wraps `payload`, which is of format `version`.
-pub fn encode(kind: Kind, version: u16, parameter_set: ParameterSetTag, payload: &[u8]) -> Vec<u8> {
+pub fn encode(
+    kind: FrameKind,
+    version: u16,
+    parameter_set: ParameterSetTag,
+    payload: &[u8],
+) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER_LEN + payload.len());
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&(kind as u16).to_le_bytes());
@@ -202,7 +207,7 @@ pub fn encode(kind: Kind, version: u16, parameter_set: ParameterSetTag, payload:
 /// most `limit` bytes.
 pub fn decode(
     bytes: &[u8],
-    kind: Kind,
+    kind: FrameKind,
     known: &'static [u16],
     limit: u64,
 ) -> Result<Frame, FrameError> {
@@ -224,7 +229,7 @@ pub fn decode(
 /// payload above `limit`, and no more than what arrives for one below it.
 pub fn read(
     input: &mut impl Read,
-    kind: Kind,
+    kind: FrameKind,
     known: &'static [u16],
     limit: u64,
 ) -> Result<Option<Frame>, FrameError> {
@@ -249,7 +254,7 @@ pub fn read(
     };
     let found_kind = u16::from_le_bytes([header[8], header[9]]);
     if found_kind != kind as u16 {
-        let found = Kind::from_u16(found_kind).map_or_else(
+        let found = FrameKind::from_u16(found_kind).map_or_else(
             || format!("a file of unknown kind {found_kind}"),
             |kind| kind.with_article().into(),
         );

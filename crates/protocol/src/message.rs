@@ -1,8 +1,8 @@
 //! Queries and replies: encrypted rows and their outcomes, in chunks, so that a million rows stream
 //! in bounded memory.
 //!
-//! A file or body is a sequence of [frames](crate::frame) of one kind ([`Kind::Query`] or
-//! [`Kind::Reply`]), one chunk each. The last chunk says that it is the last: a stream that ends
+//! A file or body is a sequence of [frames](crate::frame) of one kind ([`FrameKind::Query`] or
+//! [`FrameKind::Reply`]), one chunk each. The last chunk says that it is the last: a stream that ends
 //! before is truncated. Payload of a chunk of version 2 (integers little endian):
 //!
 //! ```text
@@ -30,7 +30,7 @@
 //! query: a client that checks both notices a mix-up of requests, though not a server that computes
 //! wrongly.
 
-use crate::frame::{FrameError, Kind};
+use crate::frame::{FrameError, FrameKind};
 use crate::hash::SpecsHash;
 use crate::hex::as_hexadecimal;
 
@@ -184,7 +184,7 @@ impl ChunkHead {
 /// A message that travels in chunks.
 pub trait Chunk: Sized {
     /// Kind of its frames.
-    const KIND: Kind;
+    const KIND: FrameKind;
     /// Its head.
     fn head(&self) -> &ChunkHead;
     /// Number of rows.
@@ -215,7 +215,7 @@ pub enum MessageError {
     #[error("{} is malformed: {reason}; make it anew", .kind.name())]
     Malformed {
         /// Kind of the message.
-        kind: Kind,
+        kind: FrameKind,
         /// What is wrong.
         reason: &'static str,
     },
@@ -223,7 +223,7 @@ pub enum MessageError {
     #[error("{} is truncated: it ends after {rows} rows, before its last chunk; transfer it again", .kind.name())]
     Unfinished {
         /// Kind of the message.
-        kind: Kind,
+        kind: FrameKind,
         /// Rows that were there.
         rows: u64,
     },
@@ -231,7 +231,7 @@ pub enum MessageError {
     #[error("{} is a mixture: the chunk at row {row} belongs to another query, other specs, keys or parameters than the first one; keep files apart", .kind.name())]
     Mixed {
         /// Kind of the message.
-        kind: Kind,
+        kind: FrameKind,
         /// First row of the foreign chunk.
         row: u64,
     },
@@ -239,7 +239,7 @@ pub enum MessageError {
     #[error("{} has a chunk out of place: it starts at row {found} where row {expected} must follow; transfer it again", .kind.name())]
     OutOfOrder {
         /// Kind of the message.
-        kind: Kind,
+        kind: FrameKind,
         /// Row that must follow.
         expected: u64,
         /// Row found.
@@ -252,7 +252,7 @@ pub enum MessageError {
     #[error("bytes follow the last chunk of the {}; keep files apart", .kind.name())]
     Trailing {
         /// Kind of the message.
-        kind: Kind,
+        kind: FrameKind,
     },
 }
 

@@ -20,8 +20,8 @@ mod tests;
 
 pub use cipherfn_program::{
     Bits, ColumnKind, Decoding, Encoding, Gadget, InputColumn, LinearEncoding, MissingBin,
-    OutputField, Predicate, Quantiser, ReplyForm, RowProgram, ScoreDecoding, Selector,
-    SelectorEncoding, Transport,
+    OutputField, Predicate, Quantiser, ReplyForm, RowProgram, ScoreDecoding, ScoreUnits, Selector,
+    SelectorEncoding, TorusFraction, Transport,
 };
 
 /// Largest document that is read.
@@ -33,7 +33,7 @@ pub const EXPANSION: &str = "expansion";
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClientSpecs {
     /// What the model is, for people.
-    pub model: ModelSummary,
+    pub model: ModelIdentity,
     /// Hash of the circuit that answers: another circuit gives other specs.
     pub circuit: Hash,
     /// Parameter set of keys and ciphertexts.
@@ -57,7 +57,7 @@ pub struct ClientSpecs {
 
 /// What the model is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelSummary {
+pub struct ModelIdentity {
     /// Name given at compile time.
     pub name: String,
     /// `tree ensemble` or `linear`.

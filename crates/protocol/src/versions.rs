@@ -10,7 +10,7 @@
 //!
 //! Frames carry their version in the header; JSON documents have it in their field `format`.
 
-use crate::frame::{Frame, FrameError, Kind};
+use crate::frame::{Frame, FrameError, FrameKind};
 use serde::Deserialize;
 
 /// The wire types of one stored or sent type.
@@ -27,7 +27,7 @@ pub trait Versions: Sized {
     fn read(version: u16, bytes: &[u8]) -> Option<Result<Self, Self::Error>>;
 
     /// Reads the payload of a frame of `kind`.
-    fn from_frame<E>(frame: &Frame, kind: Kind) -> Result<Self, E>
+    fn from_frame<E>(frame: &Frame, kind: FrameKind) -> Result<Self, E>
     where
         E: From<FrameError> + From<Self::Error>,
     {

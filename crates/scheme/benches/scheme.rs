@@ -9,7 +9,7 @@ use cipherfn_scheme::fourier::{Transform, c64};
 use cipherfn_scheme::operations::isolate;
 use cipherfn_scheme::parameters::{Depth, ParameterSet};
 use cipherfn_scheme::query::{self, GroupShape, LinearQueryShape, SelectorQueryShape};
-use cipherfn_scheme::reply::{self, PackedShape, Remainder, ReplyShape};
+use cipherfn_scheme::reply::{self, PackedShape, ReplyShape};
 use cipherfn_scheme::selectors::FourierSelectors;
 use cipherfn_scheme::{EvaluationKey, SchemeError, SecretKey};
 use dyn_stack::PodBuffer;
@@ -229,7 +229,6 @@ fn wide(timer: &Timer, key: &SecretKey, set: &'static ParameterSet) -> Result<()
                 bits: Bits::new(20),
             },
             rows,
-            remainder: Remainder::Data,
         };
         let results = vec![Some(glwe.clone()); rows];
         let pack = timer.time(|| reply::pack(&expanded, &shape, &results).is_ok());

@@ -13,7 +13,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-pub use packed::{PackedShape, Remainder, decrypt_packed, pack};
+pub use packed::{PackedShape, decrypt_packed, pack};
 pub use rows::PackedRows;
 
 /// Dimensions of a reply row.

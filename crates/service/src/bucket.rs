@@ -13,6 +13,6 @@ mod s3;
 pub use error::StorageError;
 pub use memory::Memory;
 pub use objects::{
-    Arrived, Bucket, Condition, Entry, Etag, Object, Piece, Presigned, Range, UploadId,
+    Arrived, Bucket, Condition, Etag, Object, ObjectEntry, Piece, Presigned, Range, UploadId,
 };
 pub use s3::{S3, sdk_config};

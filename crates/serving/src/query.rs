@@ -2,7 +2,7 @@
 
 use crate::estimate::Timed;
 use crate::{Estimate, Key, Model, OutOfTime, QueryError, Work};
-use cipherfn_protocol::frame::{HEADER_LEN, Kind, ParameterSetTag};
+use cipherfn_protocol::frame::{FrameKind, HEADER_LEN, ParameterSetTag};
 use cipherfn_protocol::message::{
     Chunk, ChunkHead, Chunks, HEAD_LEN, MAX_FAILURE, MessageError, OUTCOME_OVERHEAD, QueryChunk,
     write_chunk,
@@ -43,7 +43,7 @@ impl Query {
     pub fn parse(body: &[u8]) -> Result<Self, MessageError> {
         let chunks = Chunks::<_, QueryChunk>::new(body).collect::<Result<Vec<_>, _>>()?;
         let (tag, _) = chunks.first().ok_or(MessageError::Unfinished {
-            kind: Kind::Query,
+            kind: FrameKind::Query,
             rows: 0,
         })?;
         Ok(Self {

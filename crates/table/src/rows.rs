@@ -4,7 +4,7 @@ use crate::cell::{self, Booleans, Column};
 use crate::error::{Hint, Place, TableError};
 use crate::format::{Decimal, Format};
 use crate::records::Records;
-use cipherfn_program::{ColumnKind, InputColumn, Kind, RowProgram, Tensor, TensorType};
+use cipherfn_program::{ColumnKind, EntryKind, InputColumn, RowProgram, Tensor, TensorType};
 use std::collections::HashMap;
 use std::io::Read;
 
@@ -338,10 +338,10 @@ fn ragged<R>(records: &Records<R>, expected: usize) -> TableError {
 
 fn with_capacity(input: TensorType) -> Tensor {
     match input.kind {
-        Kind::F32 => Tensor::F32(Vec::with_capacity(input.len)),
-        Kind::F64 => Tensor::F64(Vec::with_capacity(input.len)),
-        Kind::I64 => Tensor::I64(Vec::with_capacity(input.len)),
-        Kind::Text => Tensor::Text(Vec::with_capacity(input.len)),
+        EntryKind::F32 => Tensor::F32(Vec::with_capacity(input.len)),
+        EntryKind::F64 => Tensor::F64(Vec::with_capacity(input.len)),
+        EntryKind::I64 => Tensor::I64(Vec::with_capacity(input.len)),
+        EntryKind::Text => Tensor::Text(Vec::with_capacity(input.len)),
     }
 }
 

@@ -107,7 +107,7 @@ fn names(names: impl Iterator<Item = &'static str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cipherfn_protocol::api::KeyDeclaration;
+    use cipherfn_protocol::api::KeyDeclarationV1;
     use cipherfn_protocol::hash::{Hash, Sha256};
     use cipherfn_scheme::SecretKey;
     use sha2::Digest;
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn declarations_must_fit_their_set() {
-        let good = KeyDeclaration {
+        let good = KeyDeclarationV1 {
             key: KeyId::from_bytes([0; 16]),
             parameter_set: ParameterSetRef {
                 name: set().name.into(),
@@ -128,9 +128,9 @@ mod tests {
             sha256: Sha256::from_bytes([0; 32]),
             parts: None,
         };
-        let check = |it: KeyDeclaration| declaration(&it.parameter_set.clone(), &it.into());
+        let check = |it: KeyDeclarationV1| declaration(&it.parameter_set.clone(), &it.into());
         assert_eq!(check(good.clone()), Ok(()));
-        let bad = |change: fn(&mut KeyDeclaration)| {
+        let bad = |change: fn(&mut KeyDeclarationV1)| {
             let mut bad = good.clone();
             change(&mut bad);
             check(bad).unwrap_err().kind

@@ -1,13 +1,13 @@
 //! Version 1 of the documents: a key is one file, which is the part `expansion`.
 
 use crate::v2;
-use cipherfn_protocol::api::{KeyDeclaration, KeyStatus, KeyUpload, Problem, ProblemType};
+use cipherfn_protocol::api::{KeyDeclarationV1, KeyStatusV1, KeyUploadV1, Problem, ProblemType};
 use cipherfn_protocol::specs::ParameterSetRef;
 use cipherfn_service::registry::{Declaration, MissingPiece, PartName, Record, Registration};
 use std::collections::BTreeMap;
 
 /// What a client declares.
-pub(crate) fn declaration(document: KeyDeclaration) -> (ParameterSetRef, Declaration) {
+pub(crate) fn declaration(document: KeyDeclarationV1) -> (ParameterSetRef, Declaration) {
     (document.parameter_set.clone(), document.into())
 }
 
@@ -24,7 +24,7 @@ pub(crate) fn part(record: &Record) -> Result<&Registration, Problem> {
 ///
 /// # Errors
 /// The key is registered without that part.
-pub(crate) fn status(record: &Record) -> Result<KeyStatus, Problem> {
+pub(crate) fn status(record: &Record) -> Result<KeyStatusV1, Problem> {
     let status = v2::status(record).version_1();
     status.ok_or_else(|| without_expansion(record))
 }
@@ -36,7 +36,7 @@ pub(crate) fn status(record: &Record) -> Result<KeyStatus, Problem> {
 pub(crate) fn upload(
     record: &Record,
     missing: BTreeMap<PartName, Vec<MissingPiece>>,
-) -> Result<KeyUpload, Problem> {
+) -> Result<KeyUploadV1, Problem> {
     let upload = v2::upload(record, missing).version_1();
     upload.ok_or_else(|| without_expansion(record))
 }

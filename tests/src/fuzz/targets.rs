@@ -4,7 +4,7 @@ use super::Target;
 use crate::golden;
 use cipherfn_client::{Client, ClientError};
 use cipherfn_compiler::read::read_model;
-use cipherfn_program::{Kind, TensorType};
+use cipherfn_program::{EntryKind, TensorType};
 use cipherfn_protocol::message::{Chunk, Chunks, QueryChunk};
 use cipherfn_protocol::specs::{ColumnKind, InputColumn};
 use cipherfn_protocol::statement::SignedStatement;
@@ -72,6 +72,7 @@ pub const TARGETS: &[Target] = &[
         seeds: &[
             "models/bins_one_hot/model.onnx",
             "models/power_ridge/model.onnx",
+            "models/rf_iris/model.onnx",
         ],
         run: model,
         framed: false,
@@ -155,8 +156,8 @@ fn table(bytes: &[u8]) {
     let columns: Vec<InputColumn> = names.enumerate().map(column).collect();
     let input = |column: &InputColumn| TensorType {
         kind: match column.kind {
-            ColumnKind::Text => Kind::Text,
-            _ => Kind::F64,
+            ColumnKind::Text => EntryKind::Text,
+            _ => EntryKind::F64,
         },
         len: 1,
     };

@@ -128,7 +128,7 @@ impl Trained {
         let scores = &self.client().specs().specs().decoding.scores.clone();
         let tolerance = scores
             .iter()
-            .map(|score| 2.0 * score.precision)
+            .map(|score| 2.0 * score.precision.get())
             .fold(1e-6, f64::max);
         let expected = self.answers(first, count);
         assert_eq!(found.len(), count);

@@ -7,7 +7,7 @@ use crate::models::{Caller, TREE, TREE_OF_OTHER_SET};
 use crate::stack::{Setup, Stack};
 use cipherfn_client::Remedy;
 use cipherfn_client_http::ServiceError;
-use cipherfn_protocol::api::{KeyDeclaration, KeyState, PartUpload, Parts, ProblemType};
+use cipherfn_protocol::api::{KeyDeclarationV1, KeyState, PartUpload, Pieces, ProblemType};
 use cipherfn_protocol::specs::ParameterSetRef;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
@@ -202,7 +202,7 @@ async fn declarations_that_cannot_be() {
         .find(|set| EvaluationKey::file_bytes(set).is_none());
     let keyless = without_key.expect("a set for models that need no key");
     let other = TREE_OF_OTHER_SET.client().parameter_set();
-    let bad = async |change: &dyn Fn(&mut KeyDeclaration)| {
+    let bad = async |change: &dyn Fn(&mut KeyDeclarationV1)| {
         let mut declaration = good.clone();
         change(&mut declaration);
         declare(&stack, &declaration).await.problem().kind
@@ -232,7 +232,7 @@ async fn declarations_that_cannot_be() {
         ProblemType::WrongParameterSet
     );
     let parts = |bytes, count| {
-        Some(Parts {
+        Some(Pieces {
             bytes,
             sha256: vec![good.sha256; count],
         })

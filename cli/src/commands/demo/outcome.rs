@@ -1,6 +1,6 @@
 //! What the demo shows: predictions beside the library's, steps, what the server saw.
 
-use super::Step;
+use super::DemoStep;
 use super::model::{self, Expected};
 use crate::terminal::{bytes, seconds, significant, table};
 use anyhow::{Result, bail};
@@ -24,19 +24,19 @@ pub(super) struct Engine {
 }
 
 /// The result of a run.
-pub(super) struct Outcome {
-    rows: Vec<Row>,
+pub(super) struct DemoOutcome {
+    rows: Vec<TestRow>,
     /// Largest error of a score that the specs allow, in score units.
     precision: f64,
     /// log2 of the probability that it is exceeded in a row.
     failure_log2: f64,
-    steps: Vec<Step>,
+    steps: Vec<DemoStep>,
     engine: Engine,
     stored: Vec<(String, u64)>,
 }
 
 /// One test row.
-struct Row {
+struct TestRow {
     label: i64,
     /// Probability of class 1.
     probability: f64,
@@ -51,7 +51,7 @@ impl Engine {
     }
 }
 
-impl Row {
+impl TestRow {
     fn error(&self) -> f64 {
         (self.score - self.expected.score()).abs()
     }
@@ -61,12 +61,12 @@ impl Row {
     }
 }
 
-impl Outcome {
+impl DemoOutcome {
     /// Sets decrypted predictions beside the library's own.
     pub(super) fn new(
         client: &Client,
         predictions: &[Prediction],
-        steps: Vec<Step>,
+        steps: Vec<DemoStep>,
         engine: &Engine,
         stored: Vec<(String, u64)>,
     ) -> Result<Self> {
@@ -81,7 +81,7 @@ impl Outcome {
                 bail!("unexpected number of classes");
             };
             let (label, p0, p1) = (*label, f64::from(*p0), f64::from(*p1));
-            rows.push(Row {
+            rows.push(TestRow {
                 label,
                 probability: p1,
                 score: (p1 / p0).ln(),
@@ -94,7 +94,7 @@ impl Outcome {
             precision: decoding
                 .scores
                 .iter()
-                .map(|score| score.precision)
+                .map(|score| score.precision.get())
                 .fold(0.0, f64::max),
             failure_log2: decoding.failure_log2,
             steps,
@@ -129,7 +129,7 @@ impl Outcome {
     }
 
     fn worst(&self) -> f64 {
-        self.rows.iter().map(Row::error).fold(0.0, f64::max)
+        self.rows.iter().map(TestRow::error).fold(0.0, f64::max)
     }
 
     fn different_labels(&self) -> usize {
@@ -138,13 +138,13 @@ impl Outcome {
 
     /// The same as JSON.
     pub(super) fn json(&self) -> serde_json::Value {
-        let row = |row: &Row| {
+        let row = |row: &TestRow| {
             serde_json::json!({
                 "label": row.label, "probability": row.probability,
                 "expected_label": row.expected.label, "expected_probability": row.expected.p1, "score_error": row.error(),
             })
         };
-        let step = |step: &Step| serde_json::json!({ "who": step.who, "what": step.what, "seconds": step.time.as_secs_f64(), "bytes": step.bytes, "of": step.of_what });
+        let step = |step: &DemoStep| serde_json::json!({ "who": step.who, "what": step.what, "seconds": step.time.as_secs_f64(), "bytes": step.bytes, "of": step.of_what });
         let stored =
             |(key, bytes): &(String, u64)| serde_json::json!({ "key": key, "bytes": bytes });
         serde_json::json!({
@@ -161,9 +161,9 @@ impl Outcome {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for DemoOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let row = |(index, row): (usize, &Row)| {
+        let row = |(index, row): (usize, &TestRow)| {
             vec![
                 (index + 1).to_string(),
                 class(row.label, row.probability),
@@ -187,7 +187,7 @@ impl fmt::Display for Outcome {
             significant(self.precision),
             self.failure_log2.ceil(),
         )?;
-        let step = |step: &Step| {
+        let step = |step: &DemoStep| {
             vec![
                 step.what.to_owned(),
                 step.who.to_owned(),

@@ -10,14 +10,14 @@ use std::time::Duration;
 const SHOWN: usize = 5;
 
 /// The result of a run.
-pub(super) struct Outcome {
+pub(super) struct LoadOutcome {
     seen: Seen,
     time: Duration,
     clients: usize,
     tenants: usize,
 }
 
-impl Outcome {
+impl LoadOutcome {
     pub(super) fn new(mut seen: Seen, time: Duration, clients: usize, tenants: usize) -> Self {
         seen.latencies.sort();
         Self {
@@ -70,7 +70,7 @@ impl Outcome {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for LoadOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percentiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)];
         let latency =

@@ -1,7 +1,7 @@
 //! `cipherfn predict --bulk`: rows as jobs.
 
 use super::Predict;
-use crate::files::{Destination, Output, Source};
+use crate::files::{Destination, InputSource, Output};
 use crate::table::{self, InputRows};
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
@@ -30,7 +30,7 @@ impl Predict {
         &self,
         at: At<'_>,
         fetched: &Fetched,
-        input: &Source,
+        input: &InputSource,
         mut output: Output,
         terminal: Terminal,
     ) -> Result<()> {
@@ -94,7 +94,7 @@ impl Predict {
     }
 
     /// Names the rows and how they are read: a run goes on over the same ones only.
-    fn identity(&self, input: &Source) -> Result<String> {
+    fn identity(&self, input: &InputSource) -> Result<String> {
         let (mut content, _) = input.open()?;
         let mut hash = Sha256::new();
         io::copy(&mut content, &mut hash).with_context(|| input.name())?;

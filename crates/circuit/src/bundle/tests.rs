@@ -3,7 +3,7 @@ use crate::circuit::Circuit;
 use crate::samples::{DIMENSIONS, SET, levelled, linear, mixture};
 use crate::wire::v1;
 use crate::{CircuitError, codec};
-use cipherfn_protocol::frame::{self, FrameError, Kind, ParameterSetTag};
+use cipherfn_protocol::frame::{self, FrameError, FrameKind, ParameterSetTag};
 use cipherfn_protocol::hash::Hash;
 use std::time::{Duration, Instant};
 
@@ -66,13 +66,13 @@ fn files_come_back_and_are_deterministic() {
 fn files_of_version_1_are_read() {
     for circuit in [levelled(), linear()] {
         let file = BundleV1 {
-            circuit: v1::Circuit::from_circuit(&circuit).unwrap(),
+            circuit: v1::CircuitV1::from_circuit(&circuit).unwrap(),
             specs: b"S".to_vec(),
             report: b"R".to_vec(),
         };
         let payload = codec::encode(&file, MAX_BYTES).unwrap();
         assert!(payload.ends_with(&[1, b'S', 1, b'R']));
-        let bundle = read(&frame::encode(Kind::Bundle, 1, tag(), &payload)).unwrap();
+        let bundle = read(&frame::encode(FrameKind::Bundle, 1, tag(), &payload)).unwrap();
         assert_eq!(
             bundle,
             Bundle {
@@ -116,7 +116,7 @@ fn truncated_and_altered_files_are_named() {
 #[test]
 fn payloads_with_a_good_checksum_are_still_checked() {
     let payload = payload(&mixture());
-    let read = |payload: &[u8]| read(&frame::encode(Kind::Bundle, 2, tag(), payload));
+    let read = |payload: &[u8]| read(&frame::encode(FrameKind::Bundle, 2, tag(), payload));
     for len in 0..payload.len() {
         assert!(
             matches!(read(&payload[..len]), Err(BundleError::Payload(_))),
@@ -137,7 +137,7 @@ fn giant_counts_fail_fast() {
     // 2^62 inputs in a file of thirty bytes.
     payload.push(253);
     payload.extend_from_slice(&(1u64 << 62).to_le_bytes());
-    let bytes = frame::encode(Kind::Bundle, 2, tag(), &payload);
+    let bytes = frame::encode(FrameKind::Bundle, 2, tag(), &payload);
     assert!(matches!(read(&bytes), Err(BundleError::Payload(_))));
     assert!(start.elapsed() < Duration::from_secs(1));
 }
@@ -146,7 +146,7 @@ fn giant_counts_fail_fast() {
 fn a_header_of_another_parameter_set_is_refused() {
     let other: ParameterSetTag = Hash::of(b"another set").into();
     let error = read(&frame::encode(
-        Kind::Bundle,
+        FrameKind::Bundle,
         2,
         other,
         &payload(&levelled()),
@@ -162,7 +162,7 @@ fn a_header_of_another_parameter_set_is_refused() {
 fn invalid_circuits_are_neither_read_nor_written() {
     let mut invalid = mixture();
     invalid.outputs[0].stride = 0;
-    let file = frame::encode(Kind::Bundle, 2, tag(), &payload(&invalid));
+    let file = frame::encode(FrameKind::Bundle, 2, tag(), &payload(&invalid));
     for result in [read(&file).map(drop), write(&bundle(invalid)).map(drop)] {
         assert!(matches!(
             result,

@@ -38,7 +38,7 @@ fn version_1_has_these_bytes() {
         0, // no selects
         2, 7, 24, // coefficients, stride, reply bits
     ]);
-    let wire = v1::Circuit::from_circuit(&constant()).unwrap();
+    let wire = v1::CircuitV1::from_circuit(&constant()).unwrap();
     assert_eq!(codec::encode(&wire, LIMIT).unwrap(), expected);
     let mut expected = vec![1]; // linear
     head(&mut expected);
@@ -48,7 +48,7 @@ fn version_1_has_these_bytes() {
         2, 7, 8, // bias
         2, 2, 48, 24, // block, stride, body bits, reply bits
     ]);
-    let wire = v1::Circuit::from_circuit(&linear()).unwrap();
+    let wire = v1::CircuitV1::from_circuit(&linear()).unwrap();
     assert_eq!(codec::encode(&wire, LIMIT).unwrap(), expected);
 }
 
@@ -81,19 +81,19 @@ fn version_2_has_these_bytes() {
         }),
         circuit.nodes[3].clone(),
     ];
-    let bytes = codec::encode(&v2::Circuit::from(&circuit), LIMIT).unwrap();
+    let bytes = codec::encode(&v2::CircuitV2::from(&circuit), LIMIT).unwrap();
     assert_eq!(bytes, expected);
 }
 
 #[test]
 fn circuits_come_back_from_every_version_that_can_say_them() {
     for circuit in [levelled(), linear(), mixture()] {
-        let bytes = codec::encode(&v2::Circuit::from(&circuit), LIMIT).unwrap();
-        let wire: v2::Circuit = codec::decode(&bytes, LIMIT).unwrap();
+        let bytes = codec::encode(&v2::CircuitV2::from(&circuit), LIMIT).unwrap();
+        let wire: v2::CircuitV2 = codec::decode(&bytes, LIMIT).unwrap();
         assert_eq!(Circuit::from(wire), circuit);
     }
     for circuit in [levelled(), linear()] {
-        let wire = v1::Circuit::from_circuit(&circuit).unwrap();
+        let wire = v1::CircuitV1::from_circuit(&circuit).unwrap();
         assert_eq!(Circuit::try_from(wire).unwrap(), circuit);
     }
     let mut unbiased = linear();
@@ -101,17 +101,17 @@ fn circuits_come_back_from_every_version_that_can_say_them() {
     if let Node::Product(product) = &mut unbiased.nodes[0] {
         product.constant = None;
     }
-    let wire = v1::Circuit::from_circuit(&unbiased).unwrap();
+    let wire = v1::CircuitV1::from_circuit(&unbiased).unwrap();
     assert_eq!(Circuit::try_from(wire).unwrap(), unbiased);
 }
 
 #[test]
 fn what_version_1_cannot_say_has_no_bytes_of_it() {
-    assert!(v1::Circuit::from_circuit(&mixture()).is_none());
+    assert!(v1::CircuitV1::from_circuit(&mixture()).is_none());
     let change = |circuit: Circuit, change: fn(&mut Circuit)| {
         let mut circuit = circuit;
         change(&mut circuit);
-        v1::Circuit::from_circuit(&circuit)
+        v1::CircuitV1::from_circuit(&circuit)
     };
     let further: fn(&mut Circuit) = |circuit| {
         let output: Output = circuit.outputs[0];
@@ -125,13 +125,13 @@ fn what_version_1_cannot_say_has_no_bytes_of_it() {
 
 #[test]
 fn a_circuits_hash_is_that_of_the_oldest_version_that_can_say_it() {
-    let wire = v1::Circuit::from_circuit(&levelled()).unwrap();
+    let wire = v1::CircuitV1::from_circuit(&levelled()).unwrap();
     let bytes = codec::encode(&wire, LIMIT).unwrap();
     assert_eq!(
         levelled().hash().unwrap(),
         cipherfn_protocol::hash::Hash::of(&bytes)
     );
-    let bytes = codec::encode(&v2::Circuit::from(&mixture()), LIMIT).unwrap();
+    let bytes = codec::encode(&v2::CircuitV2::from(&mixture()), LIMIT).unwrap();
     assert_eq!(
         mixture().hash().unwrap(),
         cipherfn_protocol::hash::Hash::of(&bytes)
@@ -140,13 +140,13 @@ fn a_circuits_hash_is_that_of_the_oldest_version_that_can_say_it() {
 
 #[test]
 fn version_1_products_keep_version_1s_rules() {
-    let v1::Circuit::Linear(wire) = v1::Circuit::from_circuit(&linear()).unwrap() else {
+    let v1::CircuitV1::Linear(wire) = v1::CircuitV1::from_circuit(&linear()).unwrap() else {
         panic!("a linear circuit")
     };
     let refused = |change: fn(&mut v1::LinearCircuit)| {
         let mut wire = wire.clone();
         change(&mut wire);
-        Circuit::try_from(v1::Circuit::Linear(wire))
+        Circuit::try_from(v1::CircuitV1::Linear(wire))
             .unwrap_err()
             .to_string()
     };

@@ -9,7 +9,7 @@ use cipherfn_protocol::specs::{self, Bits};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Circuit {
+pub(crate) enum CircuitV1 {
     Levelled(LevelledCircuit),
     Linear(LinearCircuit),
 }
@@ -22,37 +22,37 @@ pub(crate) struct LevelledCircuit {
     pub(crate) gadget: Gadget,
     pub(crate) transport: Transport,
     pub(crate) constants: Vec<Vec<(u32, u64)>>,
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) nodes: Vec<NodeV1>,
     pub(crate) coefficients: u32,
     pub(crate) stride: u32,
     pub(crate) reply_bits: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Node {
+pub(crate) struct NodeV1 {
     pub(crate) constant: Option<u32>,
-    pub(crate) addends: Vec<Rotated>,
-    pub(crate) selects: Vec<Select>,
+    pub(crate) addends: Vec<RotatedV1>,
+    pub(crate) selects: Vec<SelectV1>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Rotated {
+pub(crate) struct RotatedV1 {
     pub(crate) node: u32,
     pub(crate) rotation: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Select {
+pub(crate) struct SelectV1 {
     pub(crate) selector: u32,
-    pub(crate) clear: Operand,
-    pub(crate) set: Operand,
+    pub(crate) clear: OperandV1,
+    pub(crate) set: OperandV1,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Operand {
+pub(crate) enum OperandV1 {
     Zero,
     Constant(u32),
-    Node(Rotated),
+    Node(RotatedV1),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,13 +79,13 @@ pub(crate) struct LinearCircuit {
     pub(crate) reply_bits: u32,
 }
 
-impl TryFrom<Circuit> for circuit::Circuit {
+impl TryFrom<CircuitV1> for circuit::Circuit {
     type Error = CircuitError;
 
-    fn try_from(circuit: Circuit) -> Result<Self, CircuitError> {
+    fn try_from(circuit: CircuitV1) -> Result<Self, CircuitError> {
         match circuit {
-            Circuit::Levelled(levelled) => Ok(levelled.into()),
-            Circuit::Linear(linear) => linear.try_into(),
+            CircuitV1::Levelled(levelled) => Ok(levelled.into()),
+            CircuitV1::Linear(linear) => linear.try_into(),
         }
     }
 }
@@ -171,7 +171,7 @@ impl TryFrom<LinearCircuit> for circuit::Circuit {
     }
 }
 
-impl Circuit {
+impl CircuitV1 {
     /// The circuit in this version, if it can say it.
     pub(crate) fn from_circuit(circuit: &circuit::Circuit) -> Option<Self> {
         let ([input], [output]) = (circuit.inputs.as_slice(), circuit.outputs.as_slice()) else {
@@ -198,7 +198,7 @@ impl LevelledCircuit {
             return None;
         }
         let node = |node: &circuit::Node| match node {
-            circuit::Node::Sum(sum) => Some(Node::from(sum)),
+            circuit::Node::Sum(sum) => Some(NodeV1::from(sum)),
             circuit::Node::Product(_) => None,
         };
         Some(Self {
@@ -280,8 +280,8 @@ impl From<specs::Transport> for Transport {
     }
 }
 
-impl From<Node> for Sum {
-    fn from(node: Node) -> Self {
+impl From<NodeV1> for Sum {
+    fn from(node: NodeV1) -> Self {
         Self {
             constant: node.constant.map(ConstantId),
             addends: node.addends.into_iter().map(Into::into).collect(),
@@ -290,7 +290,7 @@ impl From<Node> for Sum {
     }
 }
 
-impl From<&Sum> for Node {
+impl From<&Sum> for NodeV1 {
     fn from(sum: &Sum) -> Self {
         Self {
             constant: sum.constant.map(|id| id.0),
@@ -300,8 +300,8 @@ impl From<&Sum> for Node {
     }
 }
 
-impl From<Rotated> for circuit::Rotated {
-    fn from(Rotated { node, rotation }: Rotated) -> Self {
+impl From<RotatedV1> for circuit::Rotated {
+    fn from(RotatedV1 { node, rotation }: RotatedV1) -> Self {
         Self {
             node: NodeId(node),
             rotation,
@@ -309,7 +309,7 @@ impl From<Rotated> for circuit::Rotated {
     }
 }
 
-impl From<&circuit::Rotated> for Rotated {
+impl From<&circuit::Rotated> for RotatedV1 {
     fn from(rotated: &circuit::Rotated) -> Self {
         Self {
             node: rotated.node.0,
@@ -318,8 +318,8 @@ impl From<&circuit::Rotated> for Rotated {
     }
 }
 
-impl From<Select> for circuit::Select {
-    fn from(select: Select) -> Self {
+impl From<SelectV1> for circuit::Select {
+    fn from(select: SelectV1) -> Self {
         Self {
             selector: SelectorId::first(select.selector),
             clear: select.clear.into(),
@@ -328,7 +328,7 @@ impl From<Select> for circuit::Select {
     }
 }
 
-impl From<&circuit::Select> for Select {
+impl From<&circuit::Select> for SelectV1 {
     fn from(select: &circuit::Select) -> Self {
         Self {
             selector: select.selector.index,
@@ -338,17 +338,17 @@ impl From<&circuit::Select> for Select {
     }
 }
 
-impl From<Operand> for circuit::Operand {
-    fn from(operand: Operand) -> Self {
+impl From<OperandV1> for circuit::Operand {
+    fn from(operand: OperandV1) -> Self {
         match operand {
-            Operand::Zero => Self::Zero,
-            Operand::Constant(id) => Self::Constant(ConstantId(id)),
-            Operand::Node(rotated) => Self::Node(rotated.into()),
+            OperandV1::Zero => Self::Zero,
+            OperandV1::Constant(id) => Self::Constant(ConstantId(id)),
+            OperandV1::Node(rotated) => Self::Node(rotated.into()),
         }
     }
 }
 
-impl From<&circuit::Operand> for Operand {
+impl From<&circuit::Operand> for OperandV1 {
     fn from(operand: &circuit::Operand) -> Self {
         match operand {
             circuit::Operand::Zero => Self::Zero,

@@ -1,7 +1,7 @@
 //! Version 2: any inputs, nodes and outputs. What version 1 could say of an operand is said the same
 //! way.
 
-use super::v1::{Gadget, Operand, Rotated, Transport};
+use super::v1::{Gadget, OperandV1, RotatedV1, Transport};
 use crate::circuit::{
     self, ConstantId, FeatureInput, InputId, NodeId, SelectorForm, SelectorGroup, SelectorId,
 };
@@ -9,17 +9,17 @@ use cipherfn_protocol::specs::Bits;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Circuit {
+pub(crate) struct CircuitV2 {
     parameter_set: String,
-    inputs: Vec<Input>,
+    inputs: Vec<InputV2>,
     constants: Vec<Vec<(u32, u64)>>,
-    nodes: Vec<Node>,
-    outputs: Vec<Output>,
+    nodes: Vec<NodeV2>,
+    outputs: Vec<OutputV2>,
 }
 
 /// New kinds are added at the end: a variant is its number in the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum Input {
+enum InputV2 {
     Bits {
         count: u32,
         gadget: Gadget,
@@ -41,11 +41,11 @@ enum Input {
 
 /// New kinds are added at the end: a variant is its number in the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum Node {
+enum NodeV2 {
     Sum {
         constant: Option<u32>,
-        addends: Vec<Rotated>,
-        selects: Vec<Select>,
+        addends: Vec<RotatedV1>,
+        selects: Vec<SelectV2>,
     },
     Product {
         input: u32,
@@ -55,23 +55,23 @@ enum Node {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Select {
+struct SelectV2 {
     input: u32,
     selector: u32,
-    clear: Operand,
-    set: Operand,
+    clear: OperandV1,
+    set: OperandV1,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Output {
+struct OutputV2 {
     node: u32,
     coefficients: u32,
     stride: u32,
     reply_bits: u32,
 }
 
-impl From<Circuit> for circuit::Circuit {
-    fn from(circuit: Circuit) -> Self {
+impl From<CircuitV2> for circuit::Circuit {
+    fn from(circuit: CircuitV2) -> Self {
         Self {
             parameter_set: circuit.parameter_set,
             inputs: circuit.inputs.into_iter().map(Into::into).collect(),
@@ -86,7 +86,7 @@ impl From<Circuit> for circuit::Circuit {
     }
 }
 
-impl From<&circuit::Circuit> for Circuit {
+impl From<&circuit::Circuit> for CircuitV2 {
     fn from(circuit: &circuit::Circuit) -> Self {
         Self {
             parameter_set: circuit.parameter_set.clone(),
@@ -102,8 +102,8 @@ impl From<&circuit::Circuit> for Circuit {
     }
 }
 
-impl From<Input> for circuit::Input {
-    fn from(input: Input) -> Self {
+impl From<InputV2> for circuit::Input {
+    fn from(input: InputV2) -> Self {
         let group = |count, gadget, transport, form| {
             Self::Selectors(SelectorGroup {
                 count,
@@ -113,12 +113,12 @@ impl From<Input> for circuit::Input {
             })
         };
         match input {
-            Input::Bits {
+            InputV2::Bits {
                 count,
                 gadget,
                 transport,
             } => group(count, gadget, transport, SelectorForm::Bits),
-            Input::Digits {
+            InputV2::Digits {
                 count,
                 gadget,
                 transport,
@@ -129,7 +129,7 @@ impl From<Input> for circuit::Input {
                 transport,
                 SelectorForm::Digits { log2_values },
             ),
-            Input::Features {
+            InputV2::Features {
                 features,
                 block,
                 stride,
@@ -144,7 +144,7 @@ impl From<Input> for circuit::Input {
     }
 }
 
-impl From<&circuit::Input> for Input {
+impl From<&circuit::Input> for InputV2 {
     fn from(input: &circuit::Input) -> Self {
         match *input {
             circuit::Input::Selectors(SelectorGroup {
@@ -183,10 +183,10 @@ impl From<&circuit::Input> for Input {
     }
 }
 
-impl From<Node> for circuit::Node {
-    fn from(node: Node) -> Self {
+impl From<NodeV2> for circuit::Node {
+    fn from(node: NodeV2) -> Self {
         match node {
-            Node::Sum {
+            NodeV2::Sum {
                 constant,
                 addends,
                 selects,
@@ -195,7 +195,7 @@ impl From<Node> for circuit::Node {
                 addends: addends.into_iter().map(Into::into).collect(),
                 selects: selects.into_iter().map(Into::into).collect(),
             }),
-            Node::Product {
+            NodeV2::Product {
                 input,
                 weights,
                 constant,
@@ -208,7 +208,7 @@ impl From<Node> for circuit::Node {
     }
 }
 
-impl From<&circuit::Node> for Node {
+impl From<&circuit::Node> for NodeV2 {
     fn from(node: &circuit::Node) -> Self {
         match node {
             circuit::Node::Sum(sum) => Self::Sum {
@@ -225,8 +225,8 @@ impl From<&circuit::Node> for Node {
     }
 }
 
-impl From<Select> for circuit::Select {
-    fn from(select: Select) -> Self {
+impl From<SelectV2> for circuit::Select {
+    fn from(select: SelectV2) -> Self {
         Self {
             selector: SelectorId {
                 input: InputId(select.input),
@@ -238,7 +238,7 @@ impl From<Select> for circuit::Select {
     }
 }
 
-impl From<&circuit::Select> for Select {
+impl From<&circuit::Select> for SelectV2 {
     fn from(select: &circuit::Select) -> Self {
         Self {
             input: select.selector.input.0,
@@ -249,8 +249,8 @@ impl From<&circuit::Select> for Select {
     }
 }
 
-impl From<Output> for circuit::Output {
-    fn from(output: Output) -> Self {
+impl From<OutputV2> for circuit::Output {
+    fn from(output: OutputV2) -> Self {
         Self {
             node: NodeId(output.node),
             coefficients: output.coefficients,
@@ -260,7 +260,7 @@ impl From<Output> for circuit::Output {
     }
 }
 
-impl From<&circuit::Output> for Output {
+impl From<&circuit::Output> for OutputV2 {
     fn from(output: &circuit::Output) -> Self {
         Self {
             node: output.node.0,

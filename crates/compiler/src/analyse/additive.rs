@@ -8,9 +8,9 @@
 
 use crate::error::CompileError;
 use crate::ir::{Function, Ir, LinearMap};
-use cipherfn_program::{BinaryFunction, Kind, Op, Tensor, ValueId};
+use cipherfn_program::{BinaryFunction, EntryKind, Op, Tensor, ValueId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use sums::{Atom, Sum, Sums, sums};
+use sums::{AdditiveSum, SumAtom, Sums, sums};
 
 mod sums;
 
@@ -32,7 +32,7 @@ pub(crate) fn extract(ir: Ir) -> Result<Ir, CompileError> {
 fn scores(ir: &Ir, sums: &[Option<Sums>]) -> BTreeSet<ValueId> {
     let is_score = |id: &ValueId| {
         let own = sums[id.index()].as_deref().unwrap_or_default();
-        let is_finite = |sum: &Sum| {
+        let is_finite = |sum: &AdditiveSum| {
             let mut factors = sum.terms.values().chain([&sum.constant]);
             factors.all(|factor| factor.is_finite())
         };
@@ -63,7 +63,7 @@ fn rebuilt(ir: Ir, sums: &[Option<Sums>], scores: &BTreeSet<ValueId>) -> Result<
                 let value = estimated(&mut made, &step.node, own, &moved)?;
                 let kind = ir.program.tensor_type(id).kind;
                 match kind {
-                    Kind::F64 => value,
+                    EntryKind::F64 => value,
                     _ => made.program.push(
                         &step.node,
                         Op::Cast {
@@ -110,12 +110,12 @@ fn rebuilt(ir: Ir, sums: &[Option<Sums>], scores: &BTreeSet<ValueId>) -> Result<
 fn estimated(
     ir: &mut Ir,
     node: &str,
-    sums: &[Sum],
+    sums: &[AdditiveSum],
     moved: &[ValueId],
 ) -> Result<ValueId, CompileError> {
     let centres = centres(sums);
     let mut parts = Vec::new();
-    let mut places: HashMap<Atom, usize> = HashMap::new();
+    let mut places: HashMap<SumAtom, usize> = HashMap::new();
     let mut width = 0;
     for (&(value, entry), used) in &used(sums) {
         let source = moved[value.index()];
@@ -129,13 +129,13 @@ fn estimated(
             };
             parts.push(ir.program.push(node, one_hot)?);
             for category in 0..=categories {
-                places.insert(Atom::Is(value, entry, category), width);
+                places.insert(SumAtom::Is(value, entry, category), width);
                 width += 1;
             }
             continue;
         }
         // Around the middle of the classes the squares are small: 32 bits of them suffice.
-        let kind = Kind::F64;
+        let kind = EntryKind::F64;
         let mut own = ir.program.push(node, Op::Cast { source: own, kind })?;
         if let Some(centre) = centres.get(&(value, entry)) {
             let right = ir.program.constant(node, Tensor::F64(vec![*centre]))?;
@@ -149,14 +149,14 @@ fn estimated(
                 },
             )?;
         }
-        let mut add = |ir: &mut Ir, atom: Atom, source: ValueId| -> Result<(), CompileError> {
-            let kind = Kind::F32;
+        let mut add = |ir: &mut Ir, atom: SumAtom, source: ValueId| -> Result<(), CompileError> {
+            let kind = EntryKind::F32;
             parts.push(ir.program.push(node, Op::Cast { source, kind })?);
             places.insert(atom, width);
             width += 1;
             Ok(())
         };
-        add(ir, Atom::Entry(value, entry), own)?;
+        add(ir, SumAtom::Entry(value, entry), own)?;
         if used.squared {
             let function = BinaryFunction::Mul;
             let square = Op::Binary {
@@ -165,7 +165,7 @@ fn estimated(
                 right: own,
             };
             let square = ir.program.push(node, square)?;
-            add(ir, Atom::Square(value, entry), square)?;
+            add(ir, SumAtom::Square(value, entry), square)?;
         }
     }
     let argument = ir.program.push(node, Op::Concat(parts))?;
@@ -179,14 +179,14 @@ fn estimated(
             row[places[atom]] += factor;
             let centre = |value, entry| centres.get(&(value, entry)).copied().unwrap_or(0.0);
             match *atom {
-                Atom::Entry(value, entry) => intercept += factor * centre(value, entry),
+                SumAtom::Entry(value, entry) => intercept += factor * centre(value, entry),
                 // x = z + m: x^2 = z^2 + 2 m z + m^2.
-                Atom::Square(value, entry) => {
+                SumAtom::Square(value, entry) => {
                     let middle = centre(value, entry);
-                    row[places[&Atom::Entry(value, entry)]] += 2.0 * factor * middle;
+                    row[places[&SumAtom::Entry(value, entry)]] += 2.0 * factor * middle;
                     intercept += factor * middle * middle;
                 }
-                Atom::Is(..) => {}
+                SumAtom::Is(..) => {}
             }
         }
         map.weights.push(row);
@@ -203,15 +203,15 @@ struct Used {
     categories: BTreeSet<u32>,
 }
 
-fn used(sums: &[Sum]) -> BTreeMap<(ValueId, u32), Used> {
+fn used(sums: &[AdditiveSum]) -> BTreeMap<(ValueId, u32), Used> {
     let mut all: BTreeMap<(ValueId, u32), Used> = BTreeMap::new();
     for atom in sums.iter().flat_map(|sum| sum.terms.keys()) {
         match *atom {
-            Atom::Entry(value, entry) => {
+            SumAtom::Entry(value, entry) => {
                 all.entry((value, entry)).or_default();
             }
-            Atom::Square(value, entry) => all.entry((value, entry)).or_default().squared = true,
-            Atom::Is(value, entry, number) => {
+            SumAtom::Square(value, entry) => all.entry((value, entry)).or_default().squared = true,
+            SumAtom::Is(value, entry, number) => {
                 all.entry((value, entry))
                     .or_default()
                     .categories
@@ -223,12 +223,12 @@ fn used(sums: &[Sum]) -> BTreeMap<(ValueId, u32), Used> {
 }
 
 /// The mean of the parabolas' vertices, for each entry that is squared.
-fn centres(sums: &[Sum]) -> HashMap<(ValueId, u32), f64> {
+fn centres(sums: &[AdditiveSum]) -> HashMap<(ValueId, u32), f64> {
     let mut vertices: HashMap<(ValueId, u32), Vec<f64>> = HashMap::new();
     for sum in sums {
         for (atom, factor) in &sum.terms {
-            if let &Atom::Square(value, entry) = atom {
-                let slope = sum.terms.get(&Atom::Entry(value, entry)).unwrap_or(&0.0);
+            if let &SumAtom::Square(value, entry) = atom {
+                let slope = sum.terms.get(&SumAtom::Entry(value, entry)).unwrap_or(&0.0);
                 let vertex = -slope / (2.0 * factor);
                 if vertex.is_finite() {
                     vertices.entry((value, entry)).or_default().push(vertex);
@@ -248,7 +248,7 @@ mod tests {
     use super::extract;
     use crate::analyse::places::{Place, places};
     use crate::ir::{Function, Ir};
-    use cipherfn_program::{BinaryFunction, Kind, Op, ReduceFunction, Tensor, ValueId};
+    use cipherfn_program::{BinaryFunction, EntryKind, Op, ReduceFunction, Tensor, ValueId};
 
     fn weights(ir: &Ir) -> (Vec<Vec<f64>>, Vec<f64>) {
         match &ir.estimators[0].function {
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn tables_are_linear_in_indicators() {
         let mut ir = Ir::sample();
-        let kind = Kind::I64;
+        let kind = EntryKind::I64;
         let codes = ir.add(Op::Cast {
             source: ValueId(0),
             kind,

@@ -2,7 +2,9 @@
 
 use crate::error::CompileError;
 use crate::ir::{Combination, Ir, LinearMap};
-use cipherfn_program::{BinaryFunction, Kind, Op, ReduceFunction, Tensor, UnaryFunction, ValueId};
+use cipherfn_program::{
+    BinaryFunction, EntryKind, Op, ReduceFunction, Tensor, UnaryFunction, ValueId,
+};
 use std::borrow::Cow;
 use std::rc::Rc;
 
@@ -31,12 +33,12 @@ impl Argument<'_> {
 }
 
 /// The affine domain, within a bound on all work in it.
-pub(crate) struct Affine<'a> {
+pub(crate) struct AffineDomain<'a> {
     ir: &'a Ir,
     budget: usize,
 }
 
-impl<'a> Affine<'a> {
+impl<'a> AffineDomain<'a> {
     pub(crate) fn new(ir: &'a Ir) -> Self {
         Self {
             ir,
@@ -53,7 +55,7 @@ impl<'a> Affine<'a> {
     ) -> Result<Option<Rc<[Combination]>>, CompileError> {
         // Conversions between floats round less than encryption does.
         if let (Op::Cast { kind, .. }, [Argument::Affine(entries)]) = (op, arguments) {
-            let float = matches!(kind, Kind::F32 | Kind::F64);
+            let float = matches!(kind, EntryKind::F32 | EntryKind::F64);
             return Ok(float.then(|| Rc::clone(entries)));
         }
         if !is_candidate(op) {

@@ -7,7 +7,7 @@
 
 use crate::error::CompileError;
 use crate::ir::Ir;
-use cipherfn_program::{BinaryFunction, Kind, Op, RowProgram, ValueId};
+use cipherfn_program::{BinaryFunction, EntryKind, Op, RowProgram, ValueId};
 
 /// How a value follows from the scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,7 +52,8 @@ pub(crate) fn check(program: &RowProgram, ir: &Ir) -> Result<(), CompileError> {
             (Op::Binary { function, .. }, _) if compares(*function) => Follows::Decided,
             (
                 Op::Cast {
-                    kind: Kind::I64, ..
+                    kind: EntryKind::I64,
+                    ..
                 },
                 Follows::Approximate,
             ) => Follows::Rounded,
@@ -74,12 +75,14 @@ const fn compares(function: BinaryFunction) -> bool {
 mod tests {
     use super::check;
     use crate::ir::Ir;
-    use cipherfn_program::{BinaryFunction, Kind, Op, ProgramBuilder, Tensor, TensorType, ValueId};
+    use cipherfn_program::{
+        BinaryFunction, EntryKind, Op, ProgramBuilder, Tensor, TensorType, ValueId,
+    };
 
     /// Whether a look-up is allowed by what `decide` makes of a score.
     fn allowed(decide: impl Fn(&mut ProgramBuilder, ValueId) -> ValueId) -> bool {
         let score = TensorType {
-            kind: Kind::F64,
+            kind: EntryKind::F64,
             len: 1,
         };
         let mut builder = ProgramBuilder::new(vec![score]).unwrap();
@@ -97,7 +100,7 @@ mod tests {
 
     #[test]
     fn comparisons_decide_and_rounding_does_not() {
-        let kind = Kind::I64;
+        let kind = EntryKind::I64;
         assert!(!allowed(|builder, source| {
             builder.push("node", Op::Cast { source, kind }).unwrap()
         }));

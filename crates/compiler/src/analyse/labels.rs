@@ -1,7 +1,7 @@
 //! Which values are predicted classes.
 
 use crate::ir::Ir;
-use cipherfn_program::{Kind, Op, ValueId};
+use cipherfn_program::{EntryKind, Op, ValueId};
 
 /// For each value, whether its entries are predicted classes or their numbers.
 pub(crate) fn labels(ir: &Ir) -> Vec<bool> {
@@ -23,7 +23,7 @@ pub(crate) fn labels(ir: &Ir) -> Vec<bool> {
             Op::Concat(parts) => parts.iter().all(of),
             // One number or another, as a condition says: the decision between two classes.
             Op::Where { yes, no, .. } => {
-                ir.program.tensor_type(id).kind == Kind::I64
+                ir.program.tensor_type(id).kind == EntryKind::I64
                     && [yes, no].into_iter().all(|id| of(id) || constant(id))
             }
             _ => false,

@@ -6,9 +6,9 @@
 //! the look-up costs nothing, and no rounded score decides it.
 
 use super::places::Place;
-use crate::ir::{Atom, Combination, Ensemble, Estimator, Function, Ir};
+use crate::ir::{Atom, Combination, Ensemble, EstimatorCall, Function, Ir};
 use crate::model::{Tree, TreeNode};
-use cipherfn_program::{Kind, Op, Tensor, ValueId, evaluate};
+use cipherfn_program::{EntryKind, Op, Tensor, ValueId, evaluate};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -34,7 +34,7 @@ pub(crate) struct Leafwise<'a> {
     combinations: HashMap<ValueId, Rc<[Combination]>>,
     budget: usize,
     /// Estimators made of such values; they come after the model's own.
-    pub(crate) made: Vec<Estimator>,
+    pub(crate) made: Vec<EstimatorCall>,
 }
 
 impl<'a> Leafwise<'a> {
@@ -70,7 +70,7 @@ impl<'a> Leafwise<'a> {
     fn make(&mut self, id: ValueId) -> Option<Rc<[Combination]>> {
         let value = self.values.get(&id).filter(|value| value.looked_up)?;
         let kind = self.ir.program.tensor_type(id).kind;
-        if !matches!(kind, Kind::F32 | Kind::F64) {
+        if !matches!(kind, EntryKind::F32 | EntryKind::F64) {
             return None;
         }
         let (own, source) = self.tree(value.estimator)?;
@@ -97,7 +97,7 @@ impl<'a> Leafwise<'a> {
             splits: own.splits.clone(),
         };
         let estimator = (self.ir.estimators.len() + self.made.len()) as u32;
-        self.made.push(Estimator {
+        self.made.push(EstimatorCall {
             argument: self.ir.estimators[value.estimator].argument,
             // No step reads its results.
             first: usize::MAX,
@@ -175,9 +175,9 @@ impl<'a> Leafwise<'a> {
         let leaves = leaves.map(|leaf| {
             let numbers: Vec<f64> = entries.iter().map(|own| at_leaf(own, leaf)).collect();
             match kind {
-                Kind::F32 => Some(Tensor::F32(numbers.iter().map(|&x| x as f32).collect())),
-                Kind::F64 => Some(Tensor::F64(numbers)),
-                Kind::I64 | Kind::Text => None,
+                EntryKind::F32 => Some(Tensor::F32(numbers.iter().map(|&x| x as f32).collect())),
+                EntryKind::F64 => Some(Tensor::F64(numbers)),
+                EntryKind::I64 | EntryKind::Text => None,
             }
         });
         Some(PerLeaf {
@@ -204,7 +204,7 @@ fn at_leaf(combination: &Combination, leaf: &[(u32, f64)]) -> f64 {
 /// Whether the operation reads a table of numbers. One entry picked from a list is a label.
 fn looks_up(op: &Op) -> bool {
     match op {
-        Op::Encode { values, .. } => matches!(values.kind(), Kind::F32 | Kind::F64),
+        Op::Encode { values, .. } => matches!(values.kind(), EntryKind::F32 | EntryKind::F64),
         Op::Pick { inner, .. } => *inner > 1,
         _ => false,
     }
@@ -214,12 +214,12 @@ fn looks_up(op: &Op) -> bool {
 mod tests {
     use crate::analyse::places::{Place, places};
     use crate::ir::{Function, Ir};
-    use cipherfn_program::{BinaryFunction, Kind, Op, Tensor, ValueId};
+    use cipherfn_program::{BinaryFunction, EntryKind, Op, Tensor, ValueId};
 
     /// The number of a stump's leaf, and what a table has for it.
     fn looked_up(ir: &mut Ir, table: &[f32]) -> ValueId {
         let source = ir.stump(&[0.0], &[1.0]);
-        let kind = Kind::I64;
+        let kind = EntryKind::I64;
         let argument = ir.add(Op::Cast { source, kind });
         ir.add(Op::Encode {
             argument,
@@ -265,7 +265,7 @@ mod tests {
                 left,
                 right,
             });
-            let kind = Kind::F32;
+            let kind = EntryKind::F32;
             ir.add(Op::Cast { source, kind })
         };
         let (left, right) = (vote(&mut ir), vote(&mut ir));

@@ -35,7 +35,7 @@ pub(crate) fn knows_empty_text(preprocess: &RowProgram) -> bool {
 mod tests {
     use super::{knows_empty_text, knows_nan};
     use crate::ir::Ir;
-    use cipherfn_program::{Kind, Op, ProgramBuilder, Tensor, TensorType, UnaryFunction};
+    use cipherfn_program::{EntryKind, Op, ProgramBuilder, Tensor, TensorType, UnaryFunction};
 
     #[test]
     fn programs_that_ask_for_missing_values_know_them() {
@@ -44,7 +44,7 @@ mod tests {
             let value = builder.push("node", op(builder.input(0))).unwrap();
             builder.finish(&[value]).unwrap()
         };
-        let unary = |function| program(Kind::F32, function);
+        let unary = |function| program(EntryKind::F32, function);
         let asks = unary(|argument| Op::Unary {
             function: UnaryFunction::IsNan,
             argument,
@@ -55,7 +55,7 @@ mod tests {
         });
         let ir = Ir::sample();
         assert!(knows_nan(&ir, &asks) && !knows_nan(&ir, &copies));
-        let encodes = program(Kind::Text, |argument| Op::OneHot {
+        let encodes = program(EntryKind::Text, |argument| Op::OneHot {
             argument,
             categories: Tensor::Text(vec!["a".into(), String::new()]),
             unknown: true,

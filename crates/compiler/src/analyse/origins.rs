@@ -150,13 +150,13 @@ fn step_origins(op: &Op, values: &[Vec<Origin>]) -> Vec<Origin> {
 #[cfg(test)]
 mod tests {
     use super::of;
-    use cipherfn_program::{BinaryFunction, Kind, Op, ProgramBuilder, Tensor, TensorType};
+    use cipherfn_program::{BinaryFunction, EntryKind, Op, ProgramBuilder, Tensor, TensorType};
 
     #[test]
     fn features_of_one_input_name_it() {
         let inputs = vec![
             TensorType {
-                kind: Kind::F32,
+                kind: EntryKind::F32,
                 len: 2,
             };
             2

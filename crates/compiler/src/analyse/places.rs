@@ -5,11 +5,11 @@
 //! itself. The rest lies behind. An estimator over a value behind others (stacking) lies behind,
 //! too: the client evaluates it.
 
-use super::affine::{Affine, Argument, is_candidate};
+use super::affine::{AffineDomain, Argument, is_candidate};
 use super::leafwise::Leafwise;
 use crate::error::CompileError;
-use crate::ir::{Atom, Combination, Ensemble, Estimator, Function, Ir, LinearMap, SUPPORTED};
-use cipherfn_program::{Kind, Op, ValueId};
+use crate::ir::{Atom, Combination, Ensemble, EstimatorCall, Function, Ir, LinearMap, SUPPORTED};
+use cipherfn_program::{EntryKind, Op, ValueId};
 use std::rc::Rc;
 
 /// Most nodes of trees that the client evaluates: each is a few steps of its program, and a part of
@@ -49,17 +49,17 @@ pub(crate) struct Places {
     /// By id.
     pub(crate) places: Vec<Place>,
     /// Estimators that combinations name beside the model's own, to come after them.
-    pub(crate) made: Vec<Estimator>,
+    pub(crate) made: Vec<EstimatorCall>,
 }
 
 /// The place of every value.
 pub(crate) fn places(ir: &Ir) -> Result<Places, CompileError> {
     let needed = ir.ancestors(ir.outputs.iter().map(|output| output.value));
-    let mut pass = Pass {
+    let mut pass = PlacesPass {
         ir,
         // A matrix product on the way to a stated estimator prepares the row.
         preparation: ir.ancestors(ir.estimators.iter().map(|estimator| estimator.argument)),
-        affine: Affine::new(ir),
+        affine: AffineDomain::new(ir),
         leafwise: Leafwise::new(ir),
         places: Vec::with_capacity(needed.len()),
     };
@@ -97,15 +97,15 @@ fn drop_passed_over(ir: &Ir, places: &mut [Place]) {
     }
 }
 
-struct Pass<'a> {
+struct PlacesPass<'a> {
     ir: &'a Ir,
     preparation: Vec<bool>,
-    affine: Affine<'a>,
+    affine: AffineDomain<'a>,
     leafwise: Leafwise<'a>,
     places: Vec<Place>,
 }
 
-impl Pass<'_> {
+impl PlacesPass<'_> {
     fn of(&self, id: ValueId) -> &Place {
         &self.places[id.index()]
     }
@@ -125,7 +125,10 @@ impl Pass<'_> {
         }
         if let Op::MatMul { left, right, .. } = step.op
             && !self.preparation[id.index()]
-            && matches!(ir.program.tensor_type(id).kind, Kind::F32 | Kind::F64)
+            && matches!(
+                ir.program.tensor_type(id).kind,
+                EntryKind::F32 | EntryKind::F64
+            )
         {
             return self.product(id, &step.op, left, right);
         }
@@ -291,9 +294,9 @@ impl Pass<'_> {
         // What was widened is encrypted as it was.
         while let Some(Op::Cast {
             source,
-            kind: Kind::F64,
+            kind: EntryKind::F64,
         }) = self.ir.step(value).map(|step| &step.op)
-            && program.tensor_type(*source).kind != Kind::Text
+            && program.tensor_type(*source).kind != EntryKind::Text
         {
             value = *source;
         }

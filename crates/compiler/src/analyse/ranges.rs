@@ -14,7 +14,7 @@ const MAX_WORK: usize = 1 << 25;
 /// The range of every value, by id. Those of affine values that lie on no `boundary` are left
 /// open: nothing asks for them, and trees have many leaves.
 pub(crate) fn ranges(ir: &Ir, places: &[Place], boundary: &[bool]) -> Vec<Range> {
-    let mut pass = Pass {
+    let mut pass = RangesPass {
         ir,
         ranges: Vec::with_capacity(places.len()),
         sums: Vec::with_capacity(places.len()),
@@ -27,7 +27,9 @@ pub(crate) fn ranges(ir: &Ir, places: &[Place], boundary: &[bool]) -> Vec<Range>
             (Place::Behind { .. }, Some(step)) => pass.range(&step.op),
             _ => Range::ALL,
         };
-        let sum = ir.step(id).map_or(Sum::Other, |step| pass.sum(&step.op));
+        let sum = ir
+            .step(id)
+            .map_or(SumRelation::Other, |step| pass.sum(&step.op));
         pass.ranges.push(range);
         pass.sums.push(sum);
     }
@@ -37,7 +39,7 @@ pub(crate) fn ranges(ir: &Ir, places: &[Place], boundary: &[bool]) -> Vec<Range>
 /// How a value relates to the sum of another one. Exporters divide by a sum after adding an
 /// indicator that the sum is zero, to the sum and sometimes to the parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sum {
+enum SumRelation {
     Other,
     /// The sum of this value's entries, or that plus an indicator that the sum is zero.
     Of(ValueId),
@@ -52,18 +54,18 @@ enum Sum {
     Guarded(ValueId),
 }
 
-struct Pass<'a> {
+struct RangesPass<'a> {
     ir: &'a Ir,
     ranges: Vec<Range>,
-    sums: Vec<Sum>,
+    sums: Vec<SumRelation>,
 }
 
-impl Pass<'_> {
+impl RangesPass<'_> {
     fn of(&self, id: ValueId) -> Range {
         self.ranges[id.index()]
     }
 
-    fn sum_of(&self, id: ValueId) -> Sum {
+    fn sum_of(&self, id: ValueId) -> SumRelation {
         self.sums[id.index()]
     }
 
@@ -94,7 +96,7 @@ impl Pass<'_> {
                 function: B::Sub,
                 left,
                 right,
-            } if self.sum_of(*right) == Sum::Log(*left) => Range::NONPOSITIVE,
+            } if self.sum_of(*right) == SumRelation::Log(*left) => Range::NONPOSITIVE,
             Op::Binary {
                 function,
                 left,
@@ -126,46 +128,53 @@ impl Pass<'_> {
 
     /// Whether `part` is not negative and `whole` is the sum of its entries.
     fn is_share(&self, part: ValueId, whole: ValueId) -> bool {
-        let Sum::Of(parts) = self.sum_of(whole) else {
+        let SumRelation::Of(parts) = self.sum_of(whole) else {
             return false;
         };
-        self.of(part).low >= 0.0 && (parts == part || self.sum_of(part) == Sum::Guarded(parts))
+        self.of(part).low >= 0.0
+            && (parts == part || self.sum_of(part) == SumRelation::Guarded(parts))
     }
 
-    fn sum(&self, op: &Op) -> Sum {
+    fn sum(&self, op: &Op) -> SumRelation {
         let zero = |id: &ValueId| self.constant(*id) == Range::of(0.0);
         match op {
             Op::Reduce {
                 function: ReduceFunction::Sum | ReduceFunction::L1,
                 argument,
                 group,
-            } if *group == self.ir.program.tensor_type(*argument).len => Sum::Of(*argument),
+            } if *group == self.ir.program.tensor_type(*argument).len => SumRelation::Of(*argument),
             Op::Reduce {
                 function: ReduceFunction::LogSumExp,
                 argument,
                 group,
-            } if *group == self.ir.program.tensor_type(*argument).len => Sum::Log(*argument),
+            } if *group == self.ir.program.tensor_type(*argument).len => {
+                SumRelation::Log(*argument)
+            }
             Op::Cast { source, .. } | Op::Select { source, .. } => self.sum_of(*source),
             Op::Unary {
                 function: U::Not,
                 argument,
             } => match self.sum_of(*argument) {
-                Sum::NotZero(parts) => Sum::Zero(parts),
-                _ => Sum::Other,
+                SumRelation::NotZero(parts) => SumRelation::Zero(parts),
+                _ => SumRelation::Other,
             },
             Op::Binary {
                 function,
                 left,
                 right,
             } => match (function, self.sum_of(*left), self.sum_of(*right)) {
-                (B::NotEqual, Sum::Of(parts), _) if zero(right) => Sum::NotZero(parts),
-                (B::Equal, Sum::Of(parts), _) if zero(right) => Sum::Zero(parts),
-                (B::Mul, Sum::Zero(parts), _) if self.of(*right).low >= 0.0 => Sum::Zero(parts),
-                (B::Add, own, Sum::Zero(parts)) => guarded(own, *left, parts),
-                (B::Add, Sum::Zero(parts), own) => guarded(own, *right, parts),
-                _ => Sum::Other,
+                (B::NotEqual, SumRelation::Of(parts), _) if zero(right) => {
+                    SumRelation::NotZero(parts)
+                }
+                (B::Equal, SumRelation::Of(parts), _) if zero(right) => SumRelation::Zero(parts),
+                (B::Mul, SumRelation::Zero(parts), _) if self.of(*right).low >= 0.0 => {
+                    SumRelation::Zero(parts)
+                }
+                (B::Add, own, SumRelation::Zero(parts)) => guarded(own, *left, parts),
+                (B::Add, SumRelation::Zero(parts), own) => guarded(own, *right, parts),
+                _ => SumRelation::Other,
             },
-            _ => Sum::Other,
+            _ => SumRelation::Other,
         }
     }
 
@@ -205,13 +214,13 @@ impl Pass<'_> {
 }
 
 /// A value plus an indicator that the sum of `parts` is zero.
-fn guarded(own: Sum, value: ValueId, parts: ValueId) -> Sum {
+fn guarded(own: SumRelation, value: ValueId, parts: ValueId) -> SumRelation {
     if value == parts {
-        Sum::Guarded(parts)
-    } else if own == Sum::Of(parts) {
+        SumRelation::Guarded(parts)
+    } else if own == SumRelation::Of(parts) {
         own
     } else {
-        Sum::Other
+        SumRelation::Other
     }
 }
 
@@ -288,7 +297,7 @@ mod tests {
         // The exporters' guard against a sum of zero.
         let zero = ir.numbers(&[0.0]);
         let is_zero = ir.binary(BinaryFunction::Equal, whole, zero);
-        let kind = cipherfn_program::Kind::F32;
+        let kind = cipherfn_program::EntryKind::F32;
         let source = is_zero;
         let is_zero = ir.add(Op::Cast { source, kind });
         let whole = ir.binary(BinaryFunction::Add, whole, is_zero);

@@ -73,13 +73,13 @@ pub(crate) fn permutations(items: &mut Vec<usize>, from: usize, each: &mut impl 
 struct Trial<'a> {
     model: &'a Model,
     rows: &'a [Vec<Tensor>],
-    target: Vec<Wanted>,
+    target: Vec<WantedCell>,
     /// Loss without any knowledge of the rows.
     chance: f64,
 }
 
 /// What the model should predict.
-enum Wanted {
+enum WantedCell {
     /// The class at an index of the probabilities.
     Class(usize),
     /// A value.
@@ -97,10 +97,10 @@ impl<'a> Trial<'a> {
             Some(classes) => classes
                 .iter()
                 .position(|class| same_label(cell, class))
-                .map(Wanted::Class),
-            None => cell.parse().ok().map(Wanted::Value),
+                .map(WantedCell::Class),
+            None => cell.parse().ok().map(WantedCell::Value),
         };
-        let target: Vec<Wanted> = target
+        let target: Vec<WantedCell> = target
             .iter()
             .take(rows.len())
             .map(wanted)
@@ -109,8 +109,8 @@ impl<'a> Trial<'a> {
             (classes.len() as f64).ln()
         } else {
             let values = target.iter().filter_map(|wanted| match wanted {
-                Wanted::Value(value) => Some(*value),
-                Wanted::Class(_) => None,
+                WantedCell::Value(value) => Some(*value),
+                WantedCell::Class(_) => None,
             });
             variance(&values.collect::<Vec<_>>())
         };
@@ -125,15 +125,15 @@ impl<'a> Trial<'a> {
     /// Loss of each row with the input's entries in an order: logarithmic for classes, squared for
     /// values.
     fn losses(&self, order: &[usize]) -> Option<Vec<f64>> {
-        let loss = |(row, wanted): (&Vec<Tensor>, &Wanted)| {
+        let loss = |(row, wanted): (&Vec<Tensor>, &WantedCell)| {
             let inputs = row.iter().map(|tensor| in_order(tensor, order)).collect();
             let outputs = self.model.predict(inputs).ok()?;
             let fields = outputs.iter().zip(&self.model.outputs);
             match wanted {
-                Wanted::Class(class) => fields
+                WantedCell::Class(class) => fields
                     .filter(|(_, field)| matches!(field, OutputField::Probabilities(_)))
                     .find_map(|(tensor, _)| Some(-tensor.to_f64()?.get(*class)?.max(1e-6).ln())),
-                Wanted::Value(value) => fields
+                WantedCell::Value(value) => fields
                     .filter(|(_, field)| **field == OutputField::Prediction)
                     .find_map(|(tensor, _)| Some((tensor.to_f64()?.first()? - value).powi(2))),
             }
@@ -167,7 +167,7 @@ pub(crate) fn in_order(tensor: &Tensor, order: &[usize]) -> Tensor {
 mod tests {
     use super::{FEW, better};
     use crate::model::{Column, Estimator, LinearModel, Model, Summary, Task};
-    use cipherfn_program::{Kind, RowProgram, Tensor, TensorType};
+    use cipherfn_program::{EntryKind, RowProgram, Tensor, TensorType};
     use cipherfn_protocol::specs::{ColumnKind, OutputField};
 
     /// A regression on an input without names, each of whose columns counts for itself.
@@ -181,14 +181,14 @@ mod tests {
                 width,
                 missing: false,
             }],
-            preprocess: identity(Kind::F32, width),
+            preprocess: identity(EntryKind::F32, width),
             features: width,
             origins: vec![None; width],
             estimators: vec![Estimator::Linear(LinearModel {
                 weights: vec![weights],
                 bias: vec![0.0],
             })],
-            postprocess: identity(Kind::F64, 1),
+            postprocess: identity(EntryKind::F64, 1),
             outputs: vec![OutputField::Prediction],
             summary: Summary {
                 producer: String::new(),

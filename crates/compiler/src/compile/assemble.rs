@@ -8,7 +8,7 @@ use crate::options::Options;
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{ConstantId, InputId, Node, NodeId, Operand, SelectorId};
 use cipherfn_protocol::hash::Hash;
-use cipherfn_protocol::specs::{Decoding, Encoding, ReplyForm, ScoreDecoding};
+use cipherfn_protocol::specs::{Decoding, Encoding, ReplyForm, ScoreDecoding, ScoreUnits};
 use cipherfn_scheme::noise::{self, Deviation};
 use cipherfn_scheme::parameters::ParameterSet;
 
@@ -118,12 +118,13 @@ impl Assembly {
             let mut lost = 1.0_f64;
             for score in &region.scores {
                 let score = &mut self.decoding.scores[*score];
-                let precision = score.precision + (factor - 1.0) * score.step / 2.0;
-                if score.precision > 0.0 {
-                    lost = lost.max(precision / score.precision);
+                let (step, before) = (score.step.get(), score.precision.get());
+                let precision = before + (factor - 1.0) * step / 2.0;
+                if before > 0.0 {
+                    lost = lost.max(precision / before);
                 }
-                score.step *= factor;
-                score.precision = precision;
+                score.step = ScoreUnits::new(factor * step);
+                score.precision = ScoreUnits::new(precision);
             }
             facts.bits -= lost.log2();
             facts.warnings.push(format!(

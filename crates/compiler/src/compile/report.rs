@@ -7,7 +7,7 @@ use crate::model::Model;
 use crate::options::{FeatureMode, Options};
 use crate::report::{
     Agreement, FeatureReport, ModelReport, PrecisionReport, Report, SecurityReport, SharedSizes,
-    SizeReport, TargetReport, WorkReport,
+    SizeReport, TargetReport,
 };
 use cipherfn_protocol::specs::ScoreDecoding;
 use cipherfn_scheme::noise::Deviation;
@@ -78,7 +78,7 @@ impl Subject<'_> {
             ));
         }
         let moved = self.checks.agreement.largest_error;
-        let precision = self.scores.iter().map(|score| score.precision);
+        let precision = self.scores.iter().map(|score| score.precision.get());
         let is_grid = matches!(options.features, FeatureMode::Grid { .. });
         if is_grid && moved > precision.fold(0.0, f64::max) {
             notes.push(format!(
@@ -111,7 +111,11 @@ impl Subject<'_> {
                 guaranteed_bits: facts.bits,
                 range_of: facts.range_of.into(),
                 failure_log2: FAILURE_LOG2,
-                scores: self.scores.iter().map(|score| score.precision).collect(),
+                scores: self
+                    .scores
+                    .iter()
+                    .map(|score| score.precision.get())
+                    .collect(),
                 noise_deviation: self.deviation.get(),
             },
             work: facts.work,
@@ -222,12 +226,7 @@ fn join(one: &Facts, other: &Facts) -> Facts {
         bits: worse.bits,
         range_of: worse.range_of,
         features: features(&one.features, &other.features),
-        work: WorkReport {
-            gadget: one.work.gadget.or(other.work.gadget),
-            counts: one.work.counts.or(other.work.counts),
-            predicted_microseconds: one.work.predicted_microseconds
-                + other.work.predicted_microseconds,
-        },
+        work: one.work.join(&other.work),
         trees: one.trees.or(other.trees),
         query_bytes: one.query_bytes + other.query_bytes,
         reply_bytes: one.reply_bytes + other.reply_bytes,

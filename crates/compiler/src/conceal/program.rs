@@ -1,22 +1,23 @@
 //! The program in front of the estimators, taken apart and put together anew.
 
-use super::sets::Known;
-use super::{Form, Wide};
+use super::sets::AskedSets;
+use super::{ConcealedForm, Wide};
 use crate::error::CompileError;
 use cipherfn_program::{
-    BinaryFunction, Kind, Op, ProgramBuilder, ReduceFunction, RowProgram, Step, Tensor, ValueId,
+    BinaryFunction, EntryKind, Op, ProgramBuilder, ProgramStep, ReduceFunction, RowProgram, Tensor,
+    ValueId,
 };
 use std::collections::BTreeMap;
 
 /// A program that is taken apart.
-pub(super) struct Program<'a> {
+pub(super) struct ProgramCopy<'a> {
     original: &'a RowProgram,
     pub(super) builder: ProgramBuilder,
     /// The program's values, in the builder.
     pub(super) ids: Vec<ValueId>,
 }
 
-impl<'a> Program<'a> {
+impl<'a> ProgramCopy<'a> {
     pub(super) fn new(original: &'a RowProgram) -> Result<Self, CompileError> {
         let builder = ProgramBuilder::new(original.inputs().to_vec())?;
         let mut program = Self {
@@ -32,7 +33,7 @@ impl<'a> Program<'a> {
         Ok(program)
     }
 
-    fn push(&mut self, step: &Step) -> Result<(), CompileError> {
+    fn push(&mut self, step: &ProgramStep) -> Result<(), CompileError> {
         let mut op = step.op.clone();
         op.rename(|id| self.ids[id.index()]);
         let id = self.builder.push(&step.node, op)?;
@@ -158,10 +159,11 @@ impl<'a> Program<'a> {
     pub(super) fn with(
         &self,
         wide: &[Wide],
-        forms: &[Form],
-        known: &[Known],
+        forms: &[ConcealedForm],
+        known: &[AskedSets],
     ) -> Result<RowProgram, CompileError> {
-        let mut of_value: BTreeMap<ValueId, BTreeMap<usize, (&Wide, &Form)>> = BTreeMap::new();
+        let mut of_value: BTreeMap<ValueId, BTreeMap<usize, (&Wide, &ConcealedForm)>> =
+            BTreeMap::new();
         for (own, form) in wide.iter().zip(forms) {
             of_value
                 .entry(own.made)
@@ -202,15 +204,15 @@ impl<'a> Program<'a> {
         &mut self,
         node: &str,
         value: ValueId,
-        entries: &BTreeMap<usize, (&Wide, &Form)>,
+        entries: &BTreeMap<usize, (&Wide, &ConcealedForm)>,
     ) -> Result<ValueId, CompileError> {
         let Some((first, form)) = entries.values().next().copied() else {
             return Ok(value);
         };
         let argument = self.ids[first.argument.index()];
-        let kind = Kind::F32;
+        let kind = EntryKind::F32;
         match form {
-            Form::Rounded(centre) => {
+            ConcealedForm::Rounded(centre) => {
                 let mut source = argument;
                 if *centre != 0.0 {
                     let right = self.builder.constant(node, Tensor::F64(vec![*centre]))?;
@@ -223,12 +225,12 @@ impl<'a> Program<'a> {
                 }
                 Ok(self.builder.push(node, Op::Cast { source, kind })?)
             }
-            Form::Mixed(all) if first.is_rank => self.ranks(node, value, argument, all),
-            Form::Mixed(_) => {
+            ConcealedForm::Mixed(all) if first.is_rank => self.ranks(node, value, argument, all),
+            ConcealedForm::Mixed(_) => {
                 let splits = (0..self.builder.tensor_type(argument).len).map(|entry| match entries
                     .get(&entry)
                 {
-                    Some((_, Form::Mixed(all))) => all.clone(),
+                    Some((_, ConcealedForm::Mixed(all))) => all.clone(),
                     _ => Vec::new(),
                 });
                 let splits = splits.collect();
@@ -265,7 +267,7 @@ impl<'a> Program<'a> {
                 group,
             },
         )?;
-        let kind = Kind::F32;
+        let kind = EntryKind::F32;
         let no = self.builder.push(node, Op::Cast { source, kind })?;
         let Some(Op::Where { condition, yes, .. }) = self.op(value) else {
             return Ok(no);

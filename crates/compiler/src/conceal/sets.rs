@@ -1,6 +1,6 @@
 //! Sets of categories: the client tells which category a row has, and the circuit knows the sets.
 
-use super::program::Program;
+use super::program::ProgramCopy;
 use crate::error::CompileError;
 use crate::features::CategorySet;
 use crate::model::Model;
@@ -24,25 +24,25 @@ pub(super) struct Member {
 
 /// The categories of a value that some set is asked for.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Known {
+pub(super) struct AskedSets {
     argument: ValueId,
     /// The look-ups.
     made: BTreeSet<ValueId>,
     /// The first feature that is one of them.
     feature: usize,
     /// All categories of all sets and of the rows.
-    categories: Categories,
+    categories: CategoryValues,
     /// Whether a missing category stays missing.
     missing: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Categories {
+enum CategoryValues {
     Codes(Vec<f32>),
     Texts(Vec<String>),
 }
 
-impl Known {
+impl AskedSets {
     /// Whether a value is one of the look-ups.
     pub(super) fn replaces(&self, value: ValueId) -> bool {
         self.made.contains(&value)
@@ -50,7 +50,7 @@ impl Known {
 }
 
 /// For each feature that was a member of a set, the places of the set's members.
-pub(super) fn of(members: &[Member], known: &[Known]) -> HashMap<usize, CategorySet> {
+pub(super) fn of(members: &[Member], known: &[AskedSets]) -> HashMap<usize, CategorySet> {
     let set = |member: &Member| {
         let known = known.iter().find(|known| known.replaces(member.made))?;
         let set = CategorySet {
@@ -63,7 +63,7 @@ pub(super) fn of(members: &[Member], known: &[Known]) -> HashMap<usize, Category
     members.iter().filter_map(set).collect()
 }
 
-impl Categories {
+impl CategoryValues {
     fn len(&self) -> usize {
         match self {
             Self::Codes(codes) => codes.len(),
@@ -113,7 +113,7 @@ impl Categories {
     }
 }
 
-impl Program<'_> {
+impl ProgramCopy<'_> {
     /// The features that are members of sets, of a library's own file: what an exported graph looks
     /// up may have other uses.
     pub(super) fn members(&self, model: &Model) -> Vec<Member> {
@@ -151,7 +151,7 @@ impl Program<'_> {
         &self,
         members: &[Member],
         rows: &[Vec<Tensor>],
-    ) -> Result<Vec<Known>, CompileError> {
+    ) -> Result<Vec<AskedSets>, CompileError> {
         let arguments: BTreeSet<ValueId> = members.iter().map(|member| member.argument).collect();
         let ids: Vec<ValueId> = arguments.iter().map(|id| self.ids[id.index()]).collect();
         let program = self.builder.finish(&ids)?;
@@ -168,11 +168,11 @@ impl Program<'_> {
                 Tensor::F32(keys) => keys.iter().any(|key| key.is_nan()),
                 _ => false,
             };
-            Known {
+            AskedSets {
                 argument,
                 made: own.iter().map(|member| member.made).collect(),
                 feature: own[0].feature,
-                categories: Categories::of(&all),
+                categories: CategoryValues::of(&all),
                 missing: own.iter().any(is_missing),
             }
         });
@@ -180,12 +180,16 @@ impl Program<'_> {
     }
 
     /// The place of a value's category, and one more for any other.
-    pub(super) fn category(&mut self, node: &str, known: &Known) -> Result<ValueId, CompileError> {
+    pub(super) fn category(
+        &mut self,
+        node: &str,
+        known: &AskedSets,
+    ) -> Result<ValueId, CompileError> {
         let count = known.categories.len();
         let mut values: Vec<f32> = (0..count).map(|place| place as f32).collect();
         let keys = match &known.categories {
-            Categories::Texts(texts) => Tensor::Text(texts.clone()),
-            Categories::Codes(codes) => {
+            CategoryValues::Texts(texts) => Tensor::Text(texts.clone()),
+            CategoryValues::Codes(codes) => {
                 let missing = known.missing.then_some(f32::NAN);
                 values.extend(missing);
                 Tensor::F32(codes.iter().copied().chain(missing).collect())

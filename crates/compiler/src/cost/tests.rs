@@ -57,7 +57,7 @@ fn measured_models_are_predicted_within_a_fifth() {
             base_log: 6,
             levels,
         };
-        let predicted = costs.microseconds(&work, gadget) / 1000.0;
+        let predicted = costs.time(&work, gadget).get() / 1000.0;
         let ratio = predicted / (expand + evaluate);
         assert!((0.8..1.2).contains(&ratio), "{model}: {ratio}");
         // And not by one part making up for the other.

@@ -4,15 +4,15 @@
 use crate::error::CompileError;
 use crate::ir::{Ensemble, LinearMap};
 use crate::model::{Test, Tree, TreeNode};
-use cipherfn_program::{BinaryFunction, Kind, Op, ProgramBuilder, Tensor, ValueId};
+use cipherfn_program::{BinaryFunction, EntryKind, Op, ProgramBuilder, Tensor, ValueId};
 
 /// Adds steps of one node.
-pub(super) struct Steps<'a> {
+pub(super) struct NodeSteps<'a> {
     pub(super) builder: &'a mut ProgramBuilder,
     pub(super) node: &'a str,
 }
 
-impl Steps<'_> {
+impl NodeSteps<'_> {
     /// One entry a function.
     pub(super) fn linear(
         &mut self,
@@ -130,7 +130,11 @@ impl Steps<'_> {
         })
     }
 
-    pub(super) fn cast(&mut self, source: ValueId, kind: Kind) -> Result<ValueId, CompileError> {
+    pub(super) fn cast(
+        &mut self,
+        source: ValueId,
+        kind: EntryKind,
+    ) -> Result<ValueId, CompileError> {
         if self.builder.tensor_type(source).kind == kind {
             return Ok(source);
         }

@@ -5,7 +5,7 @@ use super::trees;
 use crate::error::CompileError;
 use crate::ir::{Atom, Combination, Ir};
 use crate::model::{Estimator, LinearModel};
-use cipherfn_program::{Kind, Op, ProgramBuilder, RowProgram, Tensor, TensorType, ValueId};
+use cipherfn_program::{EntryKind, Op, ProgramBuilder, RowProgram, Tensor, TensorType, ValueId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Most weights of a linear model, or leaf values of an ensemble.
@@ -105,8 +105,8 @@ fn gather(
         };
         let own = |&entry: &u32| splits.get(&(value, entry)).cloned().unwrap_or_default();
         parts.push(match source.kind {
-            Kind::F32 => selected,
-            Kind::F64 => {
+            EntryKind::F32 => selected,
+            EntryKind::F64 => {
                 let narrow = Op::Narrow {
                     argument: selected,
                     splits: entries.iter().map(own).collect(),
@@ -116,7 +116,7 @@ fn gather(
             _ => {
                 let cast = Op::Cast {
                     source: selected,
-                    kind: Kind::F32,
+                    kind: EntryKind::F32,
                 };
                 program.push(name, cast)?
             }

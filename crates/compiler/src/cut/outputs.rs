@@ -8,7 +8,7 @@ use crate::analyse::ranges::ranges;
 use crate::error::CompileError;
 use crate::ir::{Ir, Output, Range, SUPPORTED, unsupported};
 use crate::model::Task;
-use cipherfn_program::{Kind, ValueId};
+use cipherfn_program::{EntryKind, ValueId};
 use cipherfn_protocol::specs::OutputField;
 
 /// Refuses outputs that follow from the row without anything encrypted.
@@ -24,7 +24,7 @@ pub(super) fn depend_on_estimators(ir: &Ir, places: &[Place]) -> Result<(), Comp
 }
 
 /// What is known of an output's value.
-struct Known<'a> {
+struct KnownOutput<'a> {
     output: &'a Output,
     entries: usize,
     label: bool,
@@ -32,7 +32,7 @@ struct Known<'a> {
     classes: Option<&'a [String]>,
 }
 
-impl Known<'_> {
+impl KnownOutput<'_> {
     fn is_score(&self) -> bool {
         !self.label && self.entries == 1
     }
@@ -43,7 +43,7 @@ impl Known<'_> {
 }
 
 /// A column of answers, or a few of one meaning.
-pub(super) struct Answer {
+pub(super) struct AnswerColumns {
     pub(super) value: ValueId,
     /// One entry of the value; all of them if there is none.
     pub(super) entry: Option<u32>,
@@ -51,7 +51,7 @@ pub(super) struct Answer {
 }
 
 /// The task, and what the outputs answer, in order.
-pub(super) fn answers(ir: &Ir, places: &[Place], scores: &RawScores) -> (Task, Vec<Answer>) {
+pub(super) fn answers(ir: &Ir, places: &[Place], scores: &RawScores) -> (Task, Vec<AnswerColumns>) {
     let boundary: Vec<bool> = (0..places.len() as u32)
         .map(|id| scores.placed(ValueId(id)).is_some())
         .collect();
@@ -60,16 +60,16 @@ pub(super) fn answers(ir: &Ir, places: &[Place], scores: &RawScores) -> (Task, V
     let known = ir.outputs.iter().map(|output| {
         let id = output.value;
         let found = ir.program.tensor_type(id);
-        Known {
+        KnownOutput {
             output,
             entries: found.len,
-            label: labels[id.index()] || !matches!(found.kind, Kind::F32 | Kind::F64),
+            label: labels[id.index()] || !matches!(found.kind, EntryKind::F32 | EntryKind::F64),
             range: ranges[id.index()],
             classes: classes[id.index()],
         }
     });
-    let outputs: Vec<Known<'_>> = known.collect();
-    let task = if outputs.iter().any(Known::classifies) {
+    let outputs: Vec<KnownOutput<'_>> = known.collect();
+    let task = if outputs.iter().any(KnownOutput::classifies) {
         Task::Classification
     } else {
         Task::Regression
@@ -87,7 +87,7 @@ pub(super) fn answers(ir: &Ir, places: &[Place], scores: &RawScores) -> (Task, V
     for own in &outputs {
         let value = own.output.value;
         if own.label && own.entries > 1 {
-            answers.extend((0..own.entries as u32).map(|entry| Answer {
+            answers.extend((0..own.entries as u32).map(|entry| AnswerColumns {
                 value,
                 entry: Some(entry),
                 field: OutputField::Label,
@@ -98,7 +98,7 @@ pub(super) fn answers(ir: &Ir, places: &[Place], scores: &RawScores) -> (Task, V
             let class = one_a_class.as_mut().and_then(Iterator::next);
             class.unwrap_or(&own.output.name).clone()
         });
-        answers.push(Answer {
+        answers.push(AnswerColumns {
             value,
             entry: None,
             field: field(own, task, part, labels, &names),
@@ -109,7 +109,7 @@ pub(super) fn answers(ir: &Ir, places: &[Place], scores: &RawScores) -> (Task, V
 
 /// What an output holds, beside `labels` labels a row.
 fn field(
-    own: &Known<'_>,
+    own: &KnownOutput<'_>,
     task: Task,
     part: Option<String>,
     labels: usize,

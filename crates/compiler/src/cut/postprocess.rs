@@ -1,13 +1,13 @@
 //! The program behind the estimators: from raw scores to outputs, on the client.
 
-use super::combiner::Steps;
-use super::outputs::Answer;
+use super::combiner::NodeSteps;
+use super::outputs::AnswerColumns;
 use super::scores::{Placed, RawScores};
 use crate::analyse::places::Place;
 use crate::error::{CompileError, NodeName};
 use crate::ir::{Function, Ir};
 use cipherfn_program::{
-    BinaryFunction, Kind, Op, ProgramBuilder, RowProgram, Tensor, TensorType, ValueId,
+    BinaryFunction, EntryKind, Op, ProgramBuilder, RowProgram, Tensor, TensorType, ValueId,
 };
 use std::collections::HashMap;
 
@@ -16,13 +16,13 @@ pub(crate) fn program(
     ir: &Ir,
     places: &[Place],
     scores: &RawScores,
-    answers: &[Answer],
+    answers: &[AnswerColumns],
 ) -> Result<RowProgram, CompileError> {
     let input = TensorType {
-        kind: Kind::F64,
+        kind: EntryKind::F64,
         len: scores.len(),
     };
-    let mut program = Program {
+    let mut program = AnswerProgram {
         ir,
         scores,
         builder: ProgramBuilder::new(vec![input])?,
@@ -54,7 +54,7 @@ pub(crate) fn combiners(ir: &Ir, places: &[Place]) -> Vec<NodeName> {
         .collect()
 }
 
-struct Program<'a> {
+struct AnswerProgram<'a> {
     ir: &'a Ir,
     scores: &'a RawScores,
     builder: ProgramBuilder,
@@ -62,7 +62,7 @@ struct Program<'a> {
     values: HashMap<ValueId, ValueId>,
 }
 
-impl Program<'_> {
+impl AnswerProgram<'_> {
     /// Copies the step of a value behind the estimators; its arguments are known or on the
     /// boundary.
     fn copy(&mut self, id: ValueId) -> Result<(), CompileError> {
@@ -87,7 +87,7 @@ impl Program<'_> {
         Ok(())
     }
 
-    fn answer(&mut self, answer: &Answer) -> Result<ValueId, CompileError> {
+    fn answer(&mut self, answer: &AnswerColumns) -> Result<ValueId, CompileError> {
         let source = self.value(answer.value)?;
         let Some(entry) = answer.entry else {
             return Ok(source);
@@ -163,17 +163,17 @@ impl Program<'_> {
         let estimator = &ir.estimators[ir.estimator(first).0];
         let argument = self.value(estimator.argument)?;
         let mut steps = self.steps(node);
-        let argument = steps.cast(argument, Kind::F32)?;
+        let argument = steps.cast(argument, EntryKind::F32)?;
         let results = match &estimator.function {
             Function::Linear(map) => steps.linear(argument, map)?,
             Function::Trees(ensemble) => steps.trees(argument, ensemble)?,
         };
-        steps.cast(results, Kind::F64)
+        steps.cast(results, EntryKind::F64)
     }
 
-    fn steps<'b>(&'b mut self, node: &'b str) -> Steps<'b> {
+    fn steps<'b>(&'b mut self, node: &'b str) -> NodeSteps<'b> {
         let builder = &mut self.builder;
-        Steps { builder, node }
+        NodeSteps { builder, node }
     }
 
     /// A function with constants, unless they are all neutral.

@@ -8,14 +8,14 @@ use cipherfn_program::ValueId;
 use std::collections::BTreeMap;
 
 /// For each target of an ensemble, the raw scores that it counts in, with factors.
-type Targets = BTreeMap<u32, Vec<(u32, f64)>>;
+type TargetScores = BTreeMap<u32, Vec<(u32, f64)>>;
 
 /// The ensembles that raw scores are sums of, by estimator.
-pub(super) struct Uses(BTreeMap<u32, Targets>);
+pub(super) struct Uses(BTreeMap<u32, TargetScores>);
 
 impl Uses {
     pub(super) fn of(scores: &[Combination]) -> Self {
-        let mut uses: BTreeMap<u32, Targets> = BTreeMap::new();
+        let mut uses: BTreeMap<u32, TargetScores> = BTreeMap::new();
         for (score, raw) in scores.iter().zip(0..) {
             for &(atom, factor) in &score.terms {
                 if let Atom::Target { estimator, target } = atom {
@@ -30,7 +30,7 @@ impl Uses {
     fn ensembles<'a>(
         &'a self,
         ir: &'a Ir,
-    ) -> impl Iterator<Item = (ValueId, &'a Ensemble, &'a Targets)> {
+    ) -> impl Iterator<Item = (ValueId, &'a Ensemble, &'a TargetScores)> {
         self.0.iter().filter_map(|(&estimator, targets)| {
             let estimator = &ir.estimators[estimator as usize];
             match &estimator.function {
@@ -102,7 +102,7 @@ impl Uses {
 }
 
 /// A tree with features and leaves in terms of the whole model.
-fn placed(tree: &Tree, targets: &Targets, place: impl Fn(u32) -> u32) -> Tree {
+fn placed(tree: &Tree, targets: &TargetScores, place: impl Fn(u32) -> u32) -> Tree {
     let leaf = |values: &[(u32, f64)]| {
         let mut sums: BTreeMap<u32, f64> = BTreeMap::new();
         for (target, value) in values {

@@ -3,7 +3,7 @@
 //! Most causes are tried on the rows that differ: the model is evaluated as if the export had kept
 //! what it is known to lose.
 
-use super::{Cell, Comparison, cells};
+use super::{Cell, Disagreement, cells};
 use crate::causes::{self, sigmoid};
 use crate::error::CompileError;
 use crate::model::Test;
@@ -13,7 +13,7 @@ use cipherfn_program::Tensor;
 const EXPLAINED: f64 = 0.9;
 
 /// Causes in words, with the way out.
-pub(super) fn of(comparison: &Comparison<'_>) -> Result<String, CompileError> {
+pub(super) fn of(comparison: &Disagreement<'_>) -> Result<String, CompileError> {
     if !comparison.model.summary.exported {
         return own_file(comparison);
     }
@@ -42,7 +42,7 @@ pub(super) fn of(comparison: &Comparison<'_>) -> Result<String, CompileError> {
 }
 
 /// Nothing is lost in the library's own file.
-fn own_file(comparison: &Comparison<'_>) -> Result<String, CompileError> {
+fn own_file(comparison: &Disagreement<'_>) -> Result<String, CompileError> {
     Ok(if with_missing_zeros(comparison)? {
         "with missing values in place of zeros the model gives what is expected: the predictions \
          were made on a sparse matrix, whose zeros the library takes as missing. Leave the cells \
@@ -55,7 +55,7 @@ fn own_file(comparison: &Comparison<'_>) -> Result<String, CompileError> {
     })
 }
 
-impl Comparison<'_> {
+impl Disagreement<'_> {
     /// Whether most of the rows that differ are as expected if their scores are `scores` of their
     /// features.
     fn explained_by(&self, scores: impl Fn(Vec<f32>) -> Vec<f64>) -> Result<bool, CompileError> {
@@ -79,7 +79,7 @@ impl Comparison<'_> {
 }
 
 /// Objectives with a logarithmic link.
-fn link(comparison: &Comparison<'_>) -> Option<String> {
+fn link(comparison: &Disagreement<'_>) -> Option<String> {
     let exponentials = |row: usize| -> Vec<Cell> {
         let cells = comparison.found[row].iter().map(|cell| match cell {
             Cell::Number(number) => Cell::Number(number.exp()),
@@ -98,7 +98,7 @@ fn link(comparison: &Comparison<'_>) -> Option<String> {
 }
 
 /// Scores of classes that do not exclude each other, each through a logistic function.
-fn one_versus_all(comparison: &Comparison<'_>) -> Result<Option<String>, CompileError> {
+fn one_versus_all(comparison: &Disagreement<'_>) -> Result<Option<String>, CompileError> {
     if comparison.model.scores() < 3 {
         return Ok(None);
     }
@@ -120,7 +120,7 @@ fn one_versus_all(comparison: &Comparison<'_>) -> Result<Option<String>, Compile
 }
 
 /// Split points of 64 bits that values of 64 bits lie on: in 32 bits both are another number.
-fn split_points(comparison: &Comparison<'_>) -> Result<Option<String>, CompileError> {
+fn split_points(comparison: &Disagreement<'_>) -> Result<Option<String>, CompileError> {
     let order = |a: &(usize, f32), b: &(usize, f32)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1));
     let mut thresholds: Vec<(usize, f32)> = causes::splits(comparison.model)
         .filter_map(|(feature, test, _)| match test {
@@ -148,7 +148,7 @@ fn split_points(comparison: &Comparison<'_>) -> Result<Option<String>, CompileEr
 }
 
 /// Whether the model gives what is expected with missing values in place of zeros.
-fn with_missing_zeros(comparison: &Comparison<'_>) -> Result<bool, CompileError> {
+fn with_missing_zeros(comparison: &Disagreement<'_>) -> Result<bool, CompileError> {
     if causes::ensembles(comparison.model).next().is_none() {
         return Ok(false);
     }
@@ -160,7 +160,7 @@ fn with_missing_zeros(comparison: &Comparison<'_>) -> Result<bool, CompileError>
 }
 
 /// Zeros of a sparse matrix, which are missing values for XGBoost and LightGBM.
-fn zeros(comparison: &Comparison<'_>) -> Result<Option<String>, CompileError> {
+fn zeros(comparison: &Disagreement<'_>) -> Result<Option<String>, CompileError> {
     let explained = with_missing_zeros(comparison)?;
     Ok(explained.then(|| {
         format!(
@@ -171,7 +171,7 @@ fn zeros(comparison: &Comparison<'_>) -> Result<Option<String>, CompileError> {
 }
 
 /// Several trees a round and class, given to the classes in turn.
-fn forest_mode(comparison: &Comparison<'_>) -> Result<Option<String>, CompileError> {
+fn forest_mode(comparison: &Disagreement<'_>) -> Result<Option<String>, CompileError> {
     for (parallel, regrouped) in causes::forest_modes(comparison.model) {
         if comparison.explained_by(|features| regrouped.raw_scores(&features))? {
             return Ok(Some(causes::forest_mode(parallel)));
@@ -181,7 +181,7 @@ fn forest_mode(comparison: &Comparison<'_>) -> Result<Option<String>, CompileErr
 }
 
 /// Trees of several targets, all given to one of them.
-fn targets(comparison: &Comparison<'_>) -> Option<String> {
+fn targets(comparison: &Disagreement<'_>) -> Option<String> {
     let numbers = |cells: &Vec<Cell>| {
         let numbers = cells.iter().filter_map(|cell| match cell {
             Cell::Number(number) => Some(*number),
@@ -198,13 +198,13 @@ fn targets(comparison: &Comparison<'_>) -> Option<String> {
 }
 
 /// A standard deviation without a factor.
-fn deviation(comparison: &Comparison<'_>) -> Option<String> {
+fn deviation(comparison: &Disagreement<'_>) -> Option<String> {
     causes::has_deviation(comparison.model)
         .then(|| format!("its second column differs: {}", causes::DEVIATION))
 }
 
 /// Missing values in a file that does not say where they go.
-fn directions(comparison: &Comparison<'_>) -> Result<Option<String>, CompileError> {
+fn directions(comparison: &Disagreement<'_>) -> Result<Option<String>, CompileError> {
     // A comparison with a missing value is false: without directions all go to one side.
     let mut sides = causes::splits(comparison.model).map(|(_, _, goes_yes)| goes_yes);
     let first = sides.next();
@@ -226,7 +226,7 @@ fn directions(comparison: &Comparison<'_>) -> Result<Option<String>, CompileErro
 }
 
 /// Categorical splits that became comparisons with zero.
-fn categories(comparison: &Comparison<'_>) -> Option<String> {
+fn categories(comparison: &Disagreement<'_>) -> Option<String> {
     let feature = causes::compared_with_zero(comparison.model).next()?;
     Some(format!(
         "all splits of feature {feature} compare it with 0: {}",

@@ -1,70 +1,14 @@
 //! Which of the model's predictions the columns of a file of predictions stand for.
 
 use crate::labels::same_label;
-use crate::model::Model;
-use cipherfn_program::TensorType;
-use cipherfn_protocol::specs::OutputField;
-
-/// A column of the model's predictions.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Column {
-    /// As the client names it.
-    pub(super) name: String,
-    pub(super) is_label: bool,
-    /// The class that it is a number of.
-    class: Option<String>,
-}
-
-/// The columns of a model's predictions.
-pub(super) fn of(model: &Model) -> Vec<Column> {
-    let types = model.postprocess.outputs();
-    let count = |wanted: OutputField| {
-        let outputs = model.outputs.iter().zip(&types);
-        let own = outputs.filter(|(field, _)| **field == wanted);
-        own.map(|(_, output)| output.len).sum::<usize>()
-    };
-    let (several, several_values) = (
-        count(OutputField::Label) > 1,
-        count(OutputField::Prediction) > 1,
-    );
-    let (mut label, mut value) = (0.., 0..);
-    let number = |name: String, class: Option<&String>| Column {
-        name,
-        is_label: false,
-        class: class.cloned(),
-    };
-    let of_classes = |what: &str, classes: &[String]| -> Vec<Column> {
-        let of_class = |class: &String| number(format!("{what}_{class}"), Some(class));
-        classes.iter().map(of_class).collect()
-    };
-    let of = |(field, output): (&OutputField, &TensorType)| match field {
-        OutputField::Label => vec![Column {
-            name: match label.next().filter(|_| several) {
-                Some(own) => format!("label_{own}"),
-                None => "label".to_owned(),
-            },
-            is_label: true,
-            class: None,
-        }],
-        OutputField::Probabilities(classes) => of_classes("probability", classes),
-        OutputField::Scores(classes) => of_classes("score", classes),
-        OutputField::Prediction if several_values => {
-            let names = value.by_ref().take(output.len);
-            names
-                .map(|own| number(format!("prediction_{own}"), None))
-                .collect()
-        }
-        OutputField::Prediction => vec![number("prediction".to_owned(), None)],
-    };
-    model.outputs.iter().zip(&types).flat_map(of).collect()
-}
+use cipherfn_program::PredictionColumn;
 
 /// For each column of the file, the model's that it stands for: by its name, else labels by being
 /// called so, and numbers by the class at the end of their names or in order. Labels may stand
 /// alone, and of two classes the second.
 pub(super) fn matched(
     header: &[String],
-    columns: &[Column],
+    columns: &[PredictionColumn],
     wanted: &[Vec<String>],
 ) -> Option<Vec<usize>> {
     if let Some(named) = by_name(header, columns) {
@@ -104,16 +48,20 @@ pub(super) fn matched(
 }
 
 /// The model's own names, in any order.
-fn by_name(header: &[String], columns: &[Column]) -> Option<Vec<usize>> {
+fn by_name(header: &[String], columns: &[PredictionColumn]) -> Option<Vec<usize>> {
     let place = |name: &String| {
-        let is_it = |column: &Column| column.name.eq_ignore_ascii_case(name);
+        let is_it = |column: &PredictionColumn| column.name.eq_ignore_ascii_case(name);
         columns.iter().position(is_it)
     };
     distinct(header.iter().map(place).collect::<Option<_>>()?)
 }
 
 /// Names that end in the classes behind one prefix, in any order.
-fn by_class(names: &[&String], columns: &[Column], numbers: &[usize]) -> Option<Vec<usize>> {
+fn by_class(
+    names: &[&String],
+    columns: &[PredictionColumn],
+    numbers: &[usize],
+) -> Option<Vec<usize>> {
     if names.len() != numbers.len() && names.len() != 1 {
         return None;
     }
@@ -143,7 +91,7 @@ fn distinct(found: Vec<usize>) -> Option<Vec<usize>> {
 }
 
 /// Whether all cells are names of classes, as far as the model names its classes.
-fn are_labels(columns: &[Column], wanted: &[Vec<String>]) -> bool {
+fn are_labels(columns: &[PredictionColumn], wanted: &[Vec<String>]) -> bool {
     let classes: Vec<&String> = columns
         .iter()
         .filter_map(|own| own.class.as_ref())
@@ -160,15 +108,15 @@ fn are_labels(columns: &[Column], wanted: &[Vec<String>]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Column, matched};
+    use super::{PredictionColumn, matched};
 
-    fn columns() -> Vec<Column> {
-        let number = |class: &str| Column {
+    fn columns() -> Vec<PredictionColumn> {
+        let number = |class: &str| PredictionColumn {
             name: format!("probability_{class}"),
             is_label: false,
             class: Some(class.to_owned()),
         };
-        let label = Column {
+        let label = PredictionColumn {
             name: "label".into(),
             is_label: true,
             class: None,

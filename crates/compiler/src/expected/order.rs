@@ -1,6 +1,6 @@
 //! Columns in another order than the training's, told by the library's own predictions.
 
-use super::{Comparison, cells};
+use super::{Disagreement, cells};
 use crate::calibration::order::{FEW, in_order, permutations};
 use crate::error::CompileError;
 use cipherfn_protocol::specs::InputColumn;
@@ -24,7 +24,7 @@ impl Orders {
     }
 }
 
-impl Comparison<'_> {
+impl Disagreement<'_> {
     /// The order of the columns in which the model gives what is expected, if it names none and
     /// another order than the present one does: one of `orders`, or any where columns are few.
     pub(super) fn right_order(&self, orders: &Orders) -> Result<Option<Vec<usize>>, CompileError> {

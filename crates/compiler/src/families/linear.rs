@@ -17,7 +17,7 @@ use crate::options::Profile;
 use crate::report::{EncodedFeature, FeatureReport, WorkReport};
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{FeatureInput, Input, InputId, Node, NodeId, Output, Product};
-use cipherfn_protocol::specs::{Bits, Encoding, LinearEncoding};
+use cipherfn_protocol::specs::{Bits, Encoding, LinearEncoding, TorusFraction};
 use cipherfn_scheme::noise::Deviation;
 use cipherfn_scheme::query::InputShape;
 use fit::{Fit, Goal, LEAST_BITS, LinearOutput, PREFERRED_BITS, fit};
@@ -93,11 +93,12 @@ impl Family for LinearModel {
                 bits: fit.bits,
                 range_of: "the calibration rows",
                 features: feature_report(&features.names, fit.body_bits.get()),
-                work: WorkReport {
-                    gadget: None,
-                    counts: None,
-                    predicted_microseconds: Costs::of(backend.set).linear_microseconds(ciphertexts),
-                },
+                work: WorkReport::of(
+                    None,
+                    None,
+                    &Costs::of(backend.set).linear_stages(ciphertexts),
+                    Vec::new(),
+                ),
                 trees: None,
                 query_bytes: fit.query_bytes(backend),
                 reply_bytes: backend.reply_bytes(coefficients.len(), fit.reply_bits),
@@ -164,7 +165,7 @@ fn encoding(names: &[String], ranges: &[(f64, f64)], fit: &Fit, block: usize) ->
         names: names.to_vec(),
         centre: ranges.iter().map(|range| range.0).collect(),
         half_width: ranges.iter().map(|range| range.1).collect(),
-        delta: fit.delta,
+        delta: TorusFraction::new(fit.delta),
         block: block as u32,
         stride: fit.weights.len() as u32,
         body_bits: fit.body_bits,

@@ -4,9 +4,8 @@
 //! one, a linear classifier's two rows are each other's negative. Such scores share a coefficient,
 //! and the client derives each by its own scale and offset.
 
-use crate::backend::TorusFraction;
 use crate::model::{TreeEnsemble, TreeNode};
-use cipherfn_protocol::specs::ScoreDecoding;
+use cipherfn_protocol::specs::{ScoreDecoding, ScoreUnits, TorusFraction};
 
 #[cfg(test)]
 mod tests;
@@ -88,11 +87,14 @@ impl ScoreMap {
             Some(coefficient) if affine.factor != 0.0 => coefficient.decoding(affine),
             _ => ScoreDecoding {
                 coefficient: 0,
-                scale: 0.0,
-                offset: affine.offset,
-                step: 0.0,
-                precision: 0.0,
-                range: (affine.offset, affine.offset),
+                scale: ScoreUnits::default(),
+                offset: ScoreUnits::new(affine.offset),
+                step: ScoreUnits::default(),
+                precision: ScoreUnits::default(),
+                range: (
+                    ScoreUnits::new(affine.offset),
+                    ScoreUnits::new(affine.offset),
+                ),
             },
         };
         self.scores.iter().map(decoding).collect()
@@ -146,15 +148,18 @@ impl Coefficient {
     fn decoding(&self, affine: &Affine) -> ScoreDecoding {
         let factor = affine.factor.abs();
         let offset = affine.offset + affine.factor * self.centre;
-        let step = factor * self.error.in_scores(self.scale);
+        let step = factor * self.error.in_scores(ScoreUnits::new(self.scale)).get();
         let reach = factor * self.half + affine.deviation;
         ScoreDecoding {
             coefficient: affine.coefficient,
-            scale: affine.factor * self.scale,
-            offset,
-            step,
-            precision: 1.5 * step + factor * self.rounding + affine.deviation,
-            range: (offset - reach, offset + reach),
+            scale: ScoreUnits::new(affine.factor * self.scale),
+            offset: ScoreUnits::new(offset),
+            step: ScoreUnits::new(step),
+            precision: ScoreUnits::new(1.5 * step + factor * self.rounding + affine.deviation),
+            range: (
+                ScoreUnits::new(offset - reach),
+                ScoreUnits::new(offset + reach),
+            ),
         }
     }
 }

@@ -148,11 +148,12 @@ fn plan(
                 Some(_) => "the calibration rows",
             },
             features: encoded,
-            work: WorkReport {
-                gadget: Some(choice.gadget),
-                counts: Some(choice.work),
-                predicted_microseconds: choice.microseconds,
-            },
+            work: WorkReport::of(
+                Some(choice.gadget),
+                Some(choice.work),
+                &choice.stages,
+                choice.alternatives.clone(),
+            ),
             trees: Some(counts),
             query_bytes: shapes.iter().map(InputShape::row_bytes).sum(),
             reply_bytes: backend.reply_bytes(coefficients.len(), choice.budget.reply_bits),

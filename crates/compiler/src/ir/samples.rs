@@ -2,7 +2,7 @@
 
 use super::{Ensemble, Function, Ir, Output};
 use crate::model::{Column, Test, Tree, TreeNode};
-use cipherfn_program::{BinaryFunction, Kind, Op, Tensor, ValueId};
+use cipherfn_program::{BinaryFunction, EntryKind, Op, Tensor, ValueId};
 use cipherfn_protocol::specs::ColumnKind;
 
 impl Ir {
@@ -14,7 +14,7 @@ impl Ir {
             width: 2,
             missing: false,
         };
-        Self::new(vec![column], vec![Kind::F32]).unwrap()
+        Self::new(vec![column], vec![EntryKind::F32]).unwrap()
     }
 
     pub(crate) fn add(&mut self, op: Op) -> ValueId {
@@ -58,7 +58,7 @@ impl Ir {
         };
         let trees = Function::Trees(ensemble);
         let source = self.estimate("stump", ValueId(0), trees).unwrap();
-        let kind = Kind::F32;
+        let kind = EntryKind::F32;
         self.add(Op::Cast { source, kind })
     }
 

@@ -18,7 +18,7 @@ impl Labels {
     pub(crate) fn read(node: &Node, integers: &str) -> Result<Self, CompileError> {
         let texts = node.texts("classlabels_strings")?;
         let values = if texts.is_empty() {
-            Tensor::I64(node.ints(integers)?.to_vec())
+            Tensor::I64(node.ints(integers)?)
         } else {
             Tensor::Text(texts)
         };

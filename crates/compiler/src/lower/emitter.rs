@@ -30,7 +30,7 @@ impl Operand {
 /// Lowers one node.
 pub(crate) struct Emitter<'a> {
     pub(crate) ir: &'a mut Ir,
-    pub(crate) node: &'a Node,
+    pub(crate) node: &'a Node<'a>,
     /// Version of the operator set of the node's domain.
     pub(crate) version: i64,
     /// `None` for one that is left out.

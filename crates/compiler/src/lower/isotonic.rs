@@ -8,7 +8,9 @@ use super::emitter::{Emitter, Operand};
 use crate::error::CompileError;
 use crate::ir::Range;
 use crate::read::onnx::tensor::Element;
-use cipherfn_program::{BinaryFunction, Kind, Op, ReduceFunction, Tensor, UnaryFunction, ValueId};
+use cipherfn_program::{
+    BinaryFunction, EntryKind, Op, ReduceFunction, Tensor, UnaryFunction, ValueId,
+};
 
 impl Emitter<'_> {
     /// The value between the nearest points, if `index` is the place of the nearest one and
@@ -103,7 +105,7 @@ impl Emitter<'_> {
         let argument = self.ir.program.tensor_type(*left);
         (argument.len == 1 && points.len() == *group).then(|| {
             let element = match argument.kind {
-                Kind::F64 => Element::F64,
+                EntryKind::F64 => Element::F64,
                 _ => Element::F32,
             };
             let operand = Operand {

@@ -103,7 +103,10 @@ static OPERATORS: &[&[Operator]] = &[
 ];
 
 /// A node's operator, and the version of its operator set.
-pub(super) fn find(node: &Node, graph: &Graph) -> Result<(&'static Operator, i64), CompileError> {
+pub(super) fn find(
+    node: &Node,
+    graph: &Graph<'_>,
+) -> Result<(&'static Operator, i64), CompileError> {
     let mut all = OPERATORS.iter().copied().flatten();
     let named =
         |own: &&Operator| own.name == node.name.operator && own.domain.name() == node.name.domain;

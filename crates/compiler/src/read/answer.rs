@@ -4,7 +4,7 @@ use super::library::Library;
 use crate::error::CompileError;
 use crate::model::Task;
 use cipherfn_program::{
-    BinaryFunction, Kind, Op, ProgramBuilder, RowProgram, SoftmaxKind, Tensor, TensorType,
+    BinaryFunction, EntryKind, Op, ProgramBuilder, RowProgram, SoftmaxKind, Tensor, TensorType,
     UnaryFunction, ValueId,
 };
 use cipherfn_protocol::specs::OutputField;
@@ -219,7 +219,7 @@ struct Steps {
 impl Steps {
     fn new(scores: usize) -> Result<Self, CompileError> {
         let input = TensorType {
-            kind: Kind::F64,
+            kind: EntryKind::F64,
             len: scores,
         };
         Ok(Self {

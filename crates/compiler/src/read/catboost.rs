@@ -13,17 +13,17 @@ mod trees;
 use super::answer;
 use super::answer::ClassNames;
 use super::library::{Library, MAX_SCORES};
-use super::source::{Reading, Source};
+use super::source::{ReadingHints, UnansweredModel};
 use crate::error::CompileError;
 use crate::model::Model;
 use columns::Columns;
-use file::File;
+use file::CatBoostFile;
 
 const LIBRARY: Library = Library::CatBoost;
 
 /// Reads a model.
-pub(super) fn read(bytes: &[u8], reading: Reading<'_>) -> Result<Model, CompileError> {
-    let file: File =
+pub(super) fn read(bytes: &[u8], reading: ReadingHints<'_>) -> Result<Model, CompileError> {
+    let file: CatBoostFile =
         super::json::from_slice(bytes).map_err(|error| LIBRARY.invalid("the file", error))?;
     let info = file.model_info.unwrap_or_default();
     let (scale, bias) = file
@@ -49,7 +49,7 @@ pub(super) fn read(bytes: &[u8], reading: Reading<'_>) -> Result<Model, CompileE
     let estimator = forest.finish(bias, &vector);
     let classes: ClassNames = info.class_names()?.or_given(reading.classes);
     let behind = answer::behind(LIBRARY, scores, &answer, &classes)?;
-    let source = Source {
+    let source = UnansweredModel {
         producer: info.producer(),
         graph: name,
         columns,

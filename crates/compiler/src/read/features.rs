@@ -15,9 +15,9 @@ pub(crate) use vector::Vector;
 use super::library::{Library, MAX_COLUMNS, MAX_VALUES};
 use crate::error::CompileError;
 use crate::model::Column;
-use cipherfn_program::{Kind, Op, RowProgram, Tensor, UnaryFunction};
+use cipherfn_program::{EntryKind, Op, RowProgram, Tensor, UnaryFunction};
 use cipherfn_protocol::specs::ColumnKind;
-use program::Program;
+use program::FeatureProgram;
 use std::collections::HashMap;
 
 #[cfg(test)]
@@ -41,7 +41,7 @@ pub(crate) enum Cells {
 
 /// How a column's value becomes a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum View {
+pub(crate) enum FeatureView {
     /// The number itself with 0 for NaN, less the column's middle: what linear leaves weigh. These
     /// come first in the vector.
     Amount,
@@ -74,16 +74,16 @@ pub(crate) enum Codes {
 
 /// Collects columns and views.
 #[derive(Debug)]
-pub(crate) struct Features {
+pub(crate) struct FeatureCollector {
     library: Library,
     codes: Codes,
-    kind: Kind,
+    kind: EntryKind,
     names: Names,
     cells: Vec<Cells>,
     /// What is taken off a column's numbers before they become 32-bit floats.
     middles: HashMap<u32, f64>,
-    views: HashMap<(u32, View), FeatureId>,
-    list: Vec<(u32, View)>,
+    views: HashMap<(u32, FeatureView), FeatureId>,
+    list: Vec<(u32, FeatureView)>,
     /// Thresholds of each feature, in no order.
     thresholds: Vec<Vec<f64>>,
     sets: HashMap<Members, u32>,
@@ -109,12 +109,12 @@ impl Members {
     }
 }
 
-impl Features {
+impl FeatureCollector {
     /// Columns of numbers of this kind.
     pub(crate) fn new(
         library: Library,
         names: Names,
-        kind: Kind,
+        kind: EntryKind,
         codes: Codes,
     ) -> Result<Self, CompileError> {
         let count = library.count("the columns", names.len(), MAX_COLUMNS, "columns")?;
@@ -170,7 +170,7 @@ impl Features {
     }
 
     /// The feature of a column in a view, made when it is first asked for.
-    pub(crate) fn feature(&mut self, column: u32, view: View) -> FeatureId {
+    pub(crate) fn feature(&mut self, column: u32, view: FeatureView) -> FeatureId {
         *self.views.entry((column, view)).or_insert_with(|| {
             self.list.push((column, view));
             self.thresholds.push(Vec::new());
@@ -192,7 +192,7 @@ impl Features {
             return Err(self.library.invalid(place, problem));
         }
         self.middles.insert(column, middle);
-        Ok(self.feature(column, View::Amount))
+        Ok(self.feature(column, FeatureView::Amount))
     }
 
     /// The feature that is 1 for members of a set.
@@ -217,7 +217,7 @@ impl Features {
             self.sets.insert(members, set);
             set
         };
-        Ok(self.feature(column, View::Member(set)))
+        Ok(self.feature(column, FeatureView::Member(set)))
     }
 
     /// Notes a threshold of a feature.
@@ -236,10 +236,10 @@ impl Features {
         let mut order: Vec<u32> = (0..self.list.len() as u32).collect();
         order.sort_by_key(|&feature| {
             let (column, view) = self.list[feature as usize];
-            (view != View::Amount, column, view)
+            (view != FeatureView::Amount, column, view)
         });
         let columns = self.input_columns();
-        let mut program = Program::new(&self, &columns)?;
+        let mut program = FeatureProgram::new(&self, &columns)?;
         let mut values = Vec::with_capacity(order.len());
         let mut keys = Vec::with_capacity(order.len());
         for &feature in &order {
@@ -253,7 +253,7 @@ impl Features {
         for (place, &feature) in order.iter().enumerate() {
             places[feature as usize] = place as u32;
         }
-        let is_amount = |(_, view): &&(u32, View)| *view == View::Amount;
+        let is_amount = |(_, view): &&(u32, FeatureView)| *view == FeatureView::Amount;
         let amounts = self.list.iter().filter(is_amount).count();
         let vector = Vector {
             places,
@@ -266,7 +266,7 @@ impl Features {
     /// The columns, and a program that gives all their numbers with 0 for missing ones.
     pub(crate) fn all_without_missing(&self) -> Result<(Vec<Column>, RowProgram), CompileError> {
         let columns = self.input_columns();
-        let mut program = Program::new(self, &columns)?;
+        let mut program = FeatureProgram::new(self, &columns)?;
         let all = program.concat(&program.inputs.clone())?;
         let len = program.builder.tensor_type(all).len;
         let name = "missing values";
@@ -284,7 +284,7 @@ impl Features {
     }
 
     fn input_columns(&self) -> Vec<Column> {
-        let numbers = if self.kind == Kind::F32 {
+        let numbers = if self.kind == EntryKind::F32 {
             ColumnKind::Float32
         } else {
             ColumnKind::Float64

@@ -1,6 +1,6 @@
 //! From linked nodes, as a file gives them, to trees in arena form.
 
-use super::features::{FeatureId, Features, Vector, View};
+use super::features::{FeatureCollector, FeatureId, FeatureView, Vector};
 use super::library::{Library, MAX_DEPTH, MAX_NODES, MAX_VALUES, NodePlace, TreePlace};
 use crate::error::CompileError;
 use crate::model::{Estimator, LinearTrees, Slope, Test, Tree, TreeEnsemble, TreeNode};
@@ -36,13 +36,13 @@ pub(crate) struct FileSlope {
 impl FileNode {
     /// A split that only asks whether the column's value is missing.
     pub(crate) fn missing(
-        features: &mut Features,
+        features: &mut FeatureCollector,
         column: u32,
         missing: usize,
         present: usize,
     ) -> Self {
         Self::Split {
-            feature: features.feature(column, View::IsMissing),
+            feature: features.feature(column, FeatureView::IsMissing),
             threshold: 0.5,
             missing_goes_above: false,
             above: missing,
@@ -77,7 +77,7 @@ impl Forest {
     /// leaf or threshold that is not finite, and trees that are too deep or too large.
     pub(crate) fn add(
         &mut self,
-        features: &mut Features,
+        features: &mut FeatureCollector,
         nodes: Vec<FileNode>,
     ) -> Result<(), CompileError> {
         let tree = self.trees.len();

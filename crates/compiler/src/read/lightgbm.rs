@@ -11,25 +11,25 @@ mod text;
 mod trees;
 
 use super::answer;
-use super::features::{Codes, Features, Names};
+use super::features::{Codes, FeatureCollector, Names};
 use super::library::{Library, MAX_SCORES};
-use super::source::{Reading, Source};
+use super::source::{ReadingHints, UnansweredModel};
 use crate::error::CompileError;
 use crate::model::Model;
-use cipherfn_program::Kind;
-use text::File;
+use cipherfn_program::EntryKind;
+use text::LightGbmFile;
 
 const LIBRARY: Library = Library::LightGbm;
 
 /// Reads a model.
-pub(super) fn read(bytes: &[u8], reading: Reading<'_>) -> Result<Model, CompileError> {
+pub(super) fn read(bytes: &[u8], reading: ReadingHints<'_>) -> Result<Model, CompileError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         LIBRARY.invalid(
             "the file",
             format!("byte {} is no text", error.valid_up_to()),
         )
     })?;
-    let file = File::parse(text)?;
+    let file = LightGbmFile::parse(text)?;
     let header = &file.header;
     let scores = header.count("num_tree_per_iteration")?.max(1);
     LIBRARY.count("num_tree_per_iteration", scores, MAX_SCORES, "scores")?;
@@ -54,7 +54,7 @@ pub(super) fn read(bytes: &[u8], reading: Reading<'_>) -> Result<Model, CompileE
     } else {
         Names::Own(names)
     };
-    let mut features = Features::new(LIBRARY, names, Kind::F64, Codes::Truncate)?;
+    let mut features = FeatureCollector::new(LIBRARY, names, EntryKind::F64, Codes::Truncate)?;
     categories::read(&file, &mut features)?;
     let answer = objective::answer(header.get("objective"), scores)?;
     let forest = trees::read(&file, scores, &mut features)?;
@@ -62,7 +62,7 @@ pub(super) fn read(bytes: &[u8], reading: Reading<'_>) -> Result<Model, CompileE
     let estimator = forest.finish(vec![0.0; scores], &vector);
     let classes = answer::ClassNames::Numbered.or_given(reading.classes);
     let behind = answer::behind(LIBRARY, scores, &answer, &classes)?;
-    let source = Source {
+    let source = UnansweredModel {
         producer: format!(
             "{LIBRARY}, format {}",
             header.get("version").unwrap_or("unknown")

@@ -1,6 +1,8 @@
 //! ONNX files: bytes to a checked graph whose nodes are in order of evaluation. What the nodes mean
 //! is not known here.
 
+mod attribute;
+mod fields;
 pub(crate) mod graph;
 pub(crate) mod node;
 mod proto;

@@ -7,13 +7,13 @@ use cipherfn_program::RowProgram;
 
 /// What is told beside the file.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Reading<'a> {
+pub(super) struct ReadingHints<'a> {
     /// Names of the classes, in order.
     pub(super) classes: Option<&'a [String]>,
 }
 
 /// What a library's file says, with the answer still to come.
-pub(super) struct Source {
+pub(super) struct UnansweredModel {
     pub(super) producer: String,
     pub(super) graph: String,
     pub(super) columns: Vec<Column>,
@@ -23,7 +23,7 @@ pub(super) struct Source {
     pub(super) notes: Vec<String>,
 }
 
-impl Source {
+impl UnansweredModel {
     /// The model with its answer.
     pub(super) fn model(mut self, behind: Behind) -> Model {
         if let [column] = self.columns.as_slice()

@@ -22,7 +22,7 @@ pub(crate) fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T
         position: 0,
         depth: 0,
     };
-    let value = T::deserialize(Value {
+    let value = T::deserialize(NextValue {
         reader: &mut reader,
         marker: None,
     })?;
@@ -196,12 +196,12 @@ struct Head {
 }
 
 /// The value that comes next. In a container with a type its marker is known.
-struct Value<'a, 'de> {
+struct NextValue<'a, 'de> {
     reader: &'a mut Reader<'de>,
     marker: Option<u8>,
 }
 
-impl<'de> de::Deserializer<'de> for Value<'_, 'de> {
+impl<'de> de::Deserializer<'de> for NextValue<'_, 'de> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -225,7 +225,7 @@ impl<'de> de::Deserializer<'de> for Value<'_, 'de> {
             b'[' | b'{' => {
                 reader.enter()?;
                 let head = reader.head()?;
-                let mut entries = Entries { reader, head };
+                let mut entries = ContainerEntries { reader, head };
                 let value = if marker == b'[' {
                     visitor.visit_seq(&mut entries)
                 } else {
@@ -264,12 +264,12 @@ impl<'de> de::Deserializer<'de> for Value<'_, 'de> {
 }
 
 /// The entries of a container.
-struct Entries<'a, 'de> {
+struct ContainerEntries<'a, 'de> {
     reader: &'a mut Reader<'de>,
     head: Head,
 }
 
-impl Entries<'_, '_> {
+impl ContainerEntries<'_, '_> {
     /// Whether another entry follows; `end` is left for [`Self::close`].
     fn more(&mut self, end: u8) -> bool {
         match &mut self.head.count {
@@ -308,7 +308,7 @@ impl Entries<'_, '_> {
     }
 }
 
-impl<'de> SeqAccess<'de> for &mut Entries<'_, 'de> {
+impl<'de> SeqAccess<'de> for &mut ContainerEntries<'_, 'de> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
@@ -320,7 +320,7 @@ impl<'de> SeqAccess<'de> for &mut Entries<'_, 'de> {
         }
         let marker = self.head.marker;
         let reader = &mut *self.reader;
-        seed.deserialize(Value { reader, marker }).map(Some)
+        seed.deserialize(NextValue { reader, marker }).map(Some)
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -328,7 +328,7 @@ impl<'de> SeqAccess<'de> for &mut Entries<'_, 'de> {
     }
 }
 
-impl<'de> MapAccess<'de> for &mut Entries<'_, 'de> {
+impl<'de> MapAccess<'de> for &mut ContainerEntries<'_, 'de> {
     type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
@@ -345,6 +345,6 @@ impl<'de> MapAccess<'de> for &mut Entries<'_, 'de> {
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         let marker = self.head.marker;
         let reader = &mut *self.reader;
-        seed.deserialize(Value { reader, marker })
+        seed.deserialize(NextValue { reader, marker })
     }
 }

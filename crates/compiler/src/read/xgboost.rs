@@ -13,32 +13,32 @@ mod rounds;
 mod trees;
 
 use super::answer;
-use super::features::{Codes, Features, Names};
+use super::features::{Codes, FeatureCollector, Names};
 use super::library::{Library, MAX_SCORES};
-use super::source::{Reading, Source};
+use super::source::{ReadingHints, UnansweredModel};
 use crate::error::CompileError;
 use crate::model::{Estimator, Model};
-use cipherfn_program::Kind;
-use file::{Booster, File};
+use cipherfn_program::EntryKind;
+use file::{Booster, XgboostFile};
 use objective::Objective;
 
 const LIBRARY: Library = Library::XgBoost;
 
 /// Reads a model from its JSON form.
-pub(super) fn read_json(bytes: &[u8], reading: Reading<'_>) -> Result<Model, CompileError> {
+pub(super) fn read_json(bytes: &[u8], reading: ReadingHints<'_>) -> Result<Model, CompileError> {
     let file =
         super::json::from_slice(bytes).map_err(|error| LIBRARY.invalid("the file", error))?;
     read(file, reading)
 }
 
 /// Reads a model from its UBJSON form.
-pub(super) fn read_ubjson(bytes: &[u8], reading: Reading<'_>) -> Result<Model, CompileError> {
+pub(super) fn read_ubjson(bytes: &[u8], reading: ReadingHints<'_>) -> Result<Model, CompileError> {
     let file =
         super::ubjson::from_slice(bytes).map_err(|error| LIBRARY.invalid("the file", error))?;
     read(file, reading)
 }
 
-fn read(file: File, reading: Reading<'_>) -> Result<Model, CompileError> {
+fn read(file: XgboostFile, reading: ReadingHints<'_>) -> Result<Model, CompileError> {
     let learner = file.learner;
     let parameters = &learner.parameters;
     let features = parameters.num_feature.at("num_feature")?;
@@ -56,7 +56,7 @@ fn read(file: File, reading: Reading<'_>) -> Result<Model, CompileError> {
             return Err(LIBRARY.invalid("feature_names", problem));
         }
     };
-    let mut columns = Features::new(LIBRARY, names, Kind::F32, Codes::Floor)?;
+    let mut columns = FeatureCollector::new(LIBRARY, names, EntryKind::F32, Codes::Floor)?;
     let mut notes = Vec::new();
     let booster = learner.gradient_booster;
     let kind = booster.name();
@@ -80,7 +80,7 @@ fn read(file: File, reading: Reading<'_>) -> Result<Model, CompileError> {
     let classes = answer::ClassNames::Numbered.or_given(reading.classes);
     let behind = answer::behind(LIBRARY, scores, &answer, &classes)?;
     let version: Vec<String> = file.version.iter().map(ToString::to_string).collect();
-    let source = Source {
+    let source = UnansweredModel {
         producer: format!("{LIBRARY} {}", version.join(".")),
         graph: format!("{kind}, {}", learner.objective.name),
         columns,

@@ -182,7 +182,7 @@ impl Display for WorkReport {
             "time",
             format_args!(
                 "{:.2} ms a row predicted (one thread)",
-                self.predicted_microseconds / 1000.0
+                self.predicted_microseconds.get() / 1000.0
             ),
         )
     }

@@ -11,6 +11,7 @@ use time::PrimitiveDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
+/// How far a signature's time may be from the server's clock, as on AWS.
 const SKEW: Duration = Duration::from_mins(5);
 const DATE: &[BorrowedFormatItem<'_>] =
     format_description!("[year][month][day]T[hour][minute][second]Z");

@@ -31,12 +31,12 @@ pub struct Tenants {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    tenants: Vec<Entry>,
+    tenants: Vec<TenantEntry>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct TenantEntry {
     name: String,
     token: Option<String>,
     access_key_id: Option<String>,
@@ -74,8 +74,8 @@ impl Tenants {
         &self.names
     }
 
-    fn add(&mut self, entry: Entry) -> Result<(), (&'static str, &'static str)> {
-        let Entry {
+    fn add(&mut self, entry: TenantEntry) -> Result<(), (&'static str, &'static str)> {
+        let TenantEntry {
             name,
             token,
             access_key_id,

@@ -8,10 +8,10 @@ use crate::{EmulatorError, Route};
 
 /// Routes, most specific first.
 #[derive(Debug)]
-pub(crate) struct Table(Vec<Entry>);
+pub(crate) struct Table(Vec<RouteEntry>);
 
 #[derive(Debug)]
-struct Entry {
+struct RouteEntry {
     /// `None` for `ANY`.
     method: Option<Method>,
     path: String,
@@ -42,7 +42,7 @@ impl Table {
         routes: &[Route],
         functions: impl Fn(&str) -> bool + 'a,
     ) -> Result<Self, EmulatorError> {
-        let mut entries: Vec<Entry> = Vec::with_capacity(routes.len());
+        let mut entries: Vec<RouteEntry> = Vec::with_capacity(routes.len());
         for route in routes {
             let fail = |problem: String| EmulatorError::Route {
                 method: route.method.to_string(),
@@ -62,7 +62,7 @@ impl Table {
                     "another route has the same method and path".to_owned(),
                 ));
             }
-            entries.push(Entry {
+            entries.push(RouteEntry {
                 method,
                 path: route.path.clone(),
                 segments,
@@ -91,7 +91,7 @@ impl Table {
     }
 }
 
-impl Entry {
+impl RouteEntry {
     fn parameters(&self, path: &[&str]) -> Option<BTreeMap<String, String>> {
         let greedy = matches!(self.segments.last(), Some(Segment::Rest(_)));
         if path.len() < self.segments.len() || (!greedy && path.len() > self.segments.len()) {

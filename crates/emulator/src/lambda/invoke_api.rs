@@ -25,9 +25,9 @@ const SERVICE: &str = "lambda";
 
 /// Answers the requests of Lambda's API.
 #[derive(Clone, Debug)]
-pub(crate) struct InvokeApi(Arc<State>);
+pub(crate) struct InvokeApi(Arc<InvokeState>);
 
-struct State {
+struct InvokeState {
     functions: Arc<BTreeMap<String, Arc<Pool>>>,
     queue: Arc<Queue>,
     limits: Limits,
@@ -42,7 +42,7 @@ impl InvokeApi {
         limits: Limits,
         (id, secret): (&str, &str),
     ) -> Self {
-        Self(Arc::new(State {
+        Self(Arc::new(InvokeState {
             functions,
             queue,
             limits,
@@ -62,19 +62,22 @@ impl hyper::service::Service<Request<Incoming>> for InvokeApi {
             Ok(state
                 .answer(request)
                 .await
-                .unwrap_or_else(Failure::response))
+                .unwrap_or_else(InvokeFailure::response))
         })
     }
 }
 
-impl State {
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Failure> {
+impl InvokeState {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, InvokeFailure> {
         let (parts, body) = request.into_parts();
         let limit = self.limits.event_bytes;
         let body = body::read(body, limit, self.limits.body_timeout).await;
         let body = body.map_err(|error| match error {
-            body::Error::TooLarge => Failure::TooLarge(limit),
-            body::Error::Broken | body::Error::Stalled => Failure::Body,
+            body::Error::TooLarge => InvokeFailure::TooLarge(limit),
+            body::Error::Broken | body::Error::Stalled => InvokeFailure::Body,
         })?;
         self.authorize(&parts, &body)?;
         let path = parts.uri.path();
@@ -82,9 +85,9 @@ impl State {
             .strip_prefix(PREFIX)
             .and_then(|path| path.strip_suffix(SUFFIX))
             .filter(|_| parts.method == Method::POST)
-            .ok_or(Failure::Operation)?;
+            .ok_or(InvokeFailure::Operation)?;
         let pool = self.functions.get(name).map(Arc::clone);
-        let pool = pool.ok_or_else(|| Failure::Function(name.to_owned()))?;
+        let pool = pool.ok_or_else(|| InvokeFailure::Function(name.to_owned()))?;
         // An invocation without payload has the event `{}`.
         let event = if body.is_empty() {
             Bytes::from_static(b"{}")
@@ -92,14 +95,14 @@ impl State {
             body
         };
         if serde_json::from_slice::<serde::de::IgnoredAny>(&event).is_err() {
-            return Err(Failure::Body);
+            return Err(InvokeFailure::Body);
         }
         let kind = parts.headers.get("x-amz-invocation-type");
         match kind.map_or(b"RequestResponse" as &[u8], HeaderValue::as_bytes) {
             b"Event" => {
                 let limit = self.limits.asynchronous_event_bytes;
                 if event.len() > limit {
-                    return Err(Failure::TooLarge(limit));
+                    return Err(InvokeFailure::TooLarge(limit));
                 }
                 self.queue.push(pool, event);
                 Ok(answer(StatusCode::ACCEPTED, Bytes::new()))
@@ -110,11 +113,11 @@ impl State {
                 respond(result)
             }
             b"DryRun" => Ok(answer(StatusCode::NO_CONTENT, Bytes::new())),
-            _ => Err(Failure::Operation),
+            _ => Err(InvokeFailure::Operation),
         }
     }
 
-    fn authorize(&self, parts: &http::request::Parts, body: &[u8]) -> Result<(), Failure> {
+    fn authorize(&self, parts: &http::request::Parts, body: &[u8]) -> Result<(), InvokeFailure> {
         let credentials = parts.headers.get(header::AUTHORIZATION);
         let credentials = credentials.and_then(|value| value.to_str().ok());
         let signature = credentials.and_then(sigv4::Authorization::parse);
@@ -123,16 +126,20 @@ impl State {
             signature.access_key_id == *id
                 && signature.verify(SERVICE, parts, body, secret, SystemTime::now())
         });
-        if signed { Ok(()) } else { Err(Failure::Access) }
+        if signed {
+            Ok(())
+        } else {
+            Err(InvokeFailure::Access)
+        }
     }
 }
 
 /// What a function said, or how it failed, which is an answer too.
-fn respond(result: Result<Bytes, InvokeError>) -> Result<Response<Full<Bytes>>, Failure> {
+fn respond(result: Result<Bytes, InvokeError>) -> Result<Response<Full<Bytes>>, InvokeFailure> {
     match result {
         Ok(payload) => Ok(answer(StatusCode::OK, payload)),
-        Err(InvokeError::Throttled | InvokeError::Stopping) => Err(Failure::Throttled),
-        Err(InvokeError::EventTooLarge { limit, .. }) => Err(Failure::TooLarge(limit)),
+        Err(InvokeError::Throttled | InvokeError::Stopping) => Err(InvokeFailure::Throttled),
+        Err(InvokeError::EventTooLarge { limit, .. }) => Err(InvokeFailure::TooLarge(limit)),
         Err(error) => {
             let report = json!({ "errorMessage": error.to_string() }).to_string();
             let mut response = answer(StatusCode::OK, report.into());
@@ -154,7 +161,7 @@ fn answer(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
 
 /// Why nothing was invoked.
 #[derive(Debug)]
-enum Failure {
+enum InvokeFailure {
     Access,
     Operation,
     Function(String),
@@ -163,7 +170,7 @@ enum Failure {
     Throttled,
 }
 
-impl Failure {
+impl InvokeFailure {
     fn response(self) -> Response<Full<Bytes>> {
         let (status, kind, message) = match self {
             Self::Access => (
@@ -206,9 +213,9 @@ impl Failure {
     }
 }
 
-impl std::fmt::Debug for State {
+impl std::fmt::Debug for InvokeState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State")
+        f.debug_struct("InvokeState")
             .field("queue", &self.queue)
             .finish_non_exhaustive()
     }

@@ -41,10 +41,10 @@ pub(crate) struct Invocation {
 
 /// Answers the requests of one process.
 #[derive(Clone, Debug)]
-pub(crate) struct RuntimeApi(Arc<State>);
+pub(crate) struct RuntimeApi(Arc<RuntimeState>);
 
 #[derive(Debug)]
-struct State {
+struct RuntimeState {
     function: String,
     queue: Mutex<mpsc::Receiver<Invocation>>,
     running: StdMutex<Option<Running>>,
@@ -66,7 +66,7 @@ impl RuntimeApi {
         response_bytes: usize,
     ) -> Self {
         let (queue, running) = (Mutex::new(queue), StdMutex::default());
-        Self(Arc::new(State {
+        Self(Arc::new(RuntimeState {
             function: function.to_owned(),
             queue,
             running,
@@ -87,7 +87,7 @@ impl hyper::service::Service<Request<Incoming>> for RuntimeApi {
     }
 }
 
-impl State {
+impl RuntimeState {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let path = request.uri().path().to_owned();
         let segments: Vec<&str> = path

@@ -27,9 +27,13 @@ use super::checksum::Checksums;
 use crate::body::STALLED;
 use crate::random;
 
+/// Ends every file: its version.
 const MAGIC: [u8; 4] = *b"s3o1";
+/// Bytes behind the record: its length and [`MAGIC`].
 const FOOTER: u64 = 8;
+/// Largest record that is believed: a damaged length takes no more memory than this.
 const RECORD_LIMIT: u32 = 1 << 20;
+/// Bytes that are read or written at a time.
 const CHUNK: usize = 256 << 10;
 
 /// What is known of an object besides its content.

@@ -9,7 +9,7 @@ use aws_sdk_lambda::types::InvocationType;
 use cipherfn_emulator::Emulator;
 use serde_json::{Value, json};
 
-use crate::support::{Gate, Lines, emulator, open};
+use crate::support::{Gate, Lines, emulator, eventually, open};
 
 fn client(emulator: &Emulator, secret: &str) -> aws_sdk_lambda::Client {
     let (id, _) = emulator.credentials();
@@ -41,16 +41,6 @@ async fn invoke(
     let payload = serde_json::from_slice(&payload).unwrap_or_default();
     let failed = answer.function_error.is_some();
     Ok((answer.status_code, failed, payload))
-}
-
-async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    for _ in 0..1000 {
-        if condition() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never came about: {what}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Gate, Lines, emulator, get, open, post};
+use crate::support::{Gate, Lines, emulator, eventually, get, open, post};
 
 fn process(answer: &Value) -> u32 {
     u32::try_from(answer["process"].as_u64().expect("process id")).expect("in range")
@@ -15,17 +15,6 @@ fn kill(process: u32) {
         .args(["-c", &format!("kill -9 {process}")])
         .status();
     assert!(killed.expect("sh runs").success());
-}
-
-/// Waits for a condition that another process brings about.
-async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    for _ in 0..1000 {
-        if condition() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never came about: {what}");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ pub const MAX_WEIGHT_BYTES: usize = 1 << 28;
 
 /// The products of a circuit.
 #[derive(Debug)]
-pub(super) struct Products(HashMap<NodeId, Weights>);
+pub(super) struct WeightProducts(HashMap<NodeId, Weights>);
 
 /// Weights in the Fourier domain.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Weights {
     polynomials: Vec<AVec<c64>>,
 }
 
-impl Products {
+impl WeightProducts {
     /// Prepares the products of a checked circuit.
     pub(super) fn new(circuit: &Circuit, transform: &Transform) -> Result<Self, CircuitError> {
         let mut products = HashMap::new();

@@ -4,7 +4,7 @@
 //! steps is fixed, so it is known when each group is needed next: of the groups that a stage can do
 //! without, the one that is needed last makes room (Belady's rule, which loads the least).
 
-use crate::lower::{Program, Step};
+use crate::lower::{Program, ProgramStep};
 use cipherfn_circuit::circuit::SelectorId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -48,7 +48,7 @@ pub(super) fn needs(program: &Program) -> (usize, usize) {
 }
 
 /// The groups that a step reads.
-fn groups(step: &Step) -> BTreeSet<Group> {
+fn groups(step: &ProgramStep) -> BTreeSet<Group> {
     let externals = step.externals().iter().map(|external| external.selector);
     let rows = step.forms().flat_map(|form| form.rows.iter());
     externals

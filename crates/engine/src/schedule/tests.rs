@@ -1,10 +1,10 @@
 use super::Schedule;
-use crate::lower::{External, Form, Outcome, Program, RowTerm, Step, SumStep, Term};
+use crate::lower::{External, Form, Outcome, Program, ProgramStep, RowTerm, SumStep, Term};
 use crate::polynomial::Sparse;
 use cipherfn_circuit::circuit::SelectorId;
 
-fn cmux(selector: u32, terms: Vec<Term>) -> Step {
-    Step::Sum(SumStep {
+fn cmux(selector: u32, terms: Vec<Term>) -> ProgramStep {
+    ProgramStep::Sum(SumStep {
         linear: Form::default(),
         externals: vec![External {
             selector: SelectorId::first(selector),
@@ -86,7 +86,7 @@ fn selector_program() -> Program {
             step * 37 % 200,
             (step > 0).then_some(term).into_iter().collect(),
         );
-        if let Step::Sum(sum) = &mut next {
+        if let ProgramStep::Sum(sum) = &mut next {
             sum.linear.rows = (0..step % 3)
                 .map(|i| row((step * 53 + i * 91) % 200))
                 .collect();
@@ -154,7 +154,7 @@ fn steps_wait_for_others_of_their_selector() {
             .collect();
         cmux(selector, terms)
     };
-    let mut steps: Vec<Step> = (0..20)
+    let mut steps: Vec<ProgramStep> = (0..20)
         .map(|_| step(None, 0))
         .chain((0..30).map(|_| step(None, 1)))
         .collect();

@@ -6,9 +6,9 @@ use cipherfn_circuit::Bundle;
 use cipherfn_circuit::CircuitError;
 use cipherfn_circuit::circuit::{
     Circuit, Constant, ConstantId, Input, Node, NodeId, Operand, Output, Rotated, Select,
-    SelectorId, Sum,
+    SelectorForm, SelectorId, Sum,
 };
-use cipherfn_protocol::frame::{self, Kind};
+use cipherfn_protocol::frame::{self, FrameKind};
 use cipherfn_protocol::specs::{Bits, Gadget, Transport};
 use std::time::{Duration, Instant};
 
@@ -43,14 +43,14 @@ fn with(circuit: Circuit) -> Bundle {
 #[test]
 fn altered_payloads_are_prepared_or_refused() {
     let file = bundle::write(&with(small())).unwrap();
-    let frame = frame::decode(&file, Kind::Bundle, &[2], u64::MAX).unwrap();
+    let frame = frame::decode(&file, FrameKind::Bundle, &[2], u64::MAX).unwrap();
     for index in 0..frame.payload.len() {
         for value in [0, 1, 0x7f, 0xfb, 0xfd, 0xff] {
             let mut altered = frame.payload.clone();
             altered[index] = value;
             // Some changes give another valid bundle; none may panic, hang or take much memory.
             if let Ok(bundle) = bundle::read(&frame::encode(
-                Kind::Bundle,
+                FrameKind::Bundle,
                 frame.version,
                 frame.parameter_set,
                 &altered,
@@ -73,6 +73,19 @@ fn unknown_sets_and_invalid_circuits_are_refused() {
         PreparedCircuit::new(&invalid),
         Err(EngineError::Circuit(CircuitError::OutOfRange { .. }))
     ));
+}
+
+/// The format has digits, no node reads them yet.
+#[test]
+fn digits_are_refused_by_name() {
+    let mut circuit = small();
+    let mut digits = circuit.inputs[0].clone();
+    if let Input::Selectors(group) = &mut digits {
+        group.form = SelectorForm::Digits { log2_values: 3 };
+    }
+    circuit.inputs.push(digits);
+    let error = PreparedCircuit::new(&circuit).unwrap_err();
+    assert!(matches!(error, EngineError::Digits { input: 1 }), "{error}");
 }
 
 /// The circuit, which must be refused as too large, within seconds.

@@ -1,6 +1,6 @@
 use super::*;
-use crate::Bits;
 use crate::encoding::{Gadget, Selector, Transport};
+use crate::{Bits, TorusFraction};
 
 fn quantiser(splits: &[f32], missing: Option<MissingBin>) -> Quantiser {
     Quantiser {
@@ -95,7 +95,7 @@ fn linear_messages_scale_the_range_to_delta() {
         names: vec!["a".into(), "b".into()],
         centre: vec![10.0, 0.0],
         half_width: vec![2.0, 1.0],
-        delta: 0.25,
+        delta: TorusFraction::new(0.25),
         block: 2,
         stride: 1,
         body_bits: Bits::new(32),

@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 /// says which parts are still missing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct KeyDeclaration {
+pub struct KeyDeclarationV1 {
     /// Id of the secret key that the evaluation key was made from; it names the registration.
     pub key: KeyId,
     /// Its parameter set.
@@ -28,25 +28,25 @@ pub struct KeyDeclaration {
     pub sha256: Sha256,
     /// How the file is cut where it travels in several parts; absent for a single upload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parts: Option<Parts>,
+    pub parts: Option<Pieces>,
 }
 
-/// Parts of a file.
+/// How a file is cut that travels in several pieces; version 1 calls them parts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Parts {
-    /// Bytes of each part but the last, which has the rest.
+pub struct Pieces {
+    /// Bytes of each piece but the last, which has the rest.
     pub bytes: u64,
-    /// SHA-256 of each part.
+    /// SHA-256 of each piece.
     pub sha256: Vec<Sha256>,
 }
 
 /// Answer to `POST /v1/keys`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct KeyUpload {
+pub struct KeyUploadV1 {
     /// The registration.
-    pub status: KeyStatus,
+    pub status: KeyStatusV1,
     /// Parts that have not arrived; none where the key is active already.
     pub parts: Vec<PartUpload>,
 }
@@ -88,7 +88,7 @@ pub enum KeyState {
 /// A registration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct KeyStatus {
+pub struct KeyStatusV1 {
     /// Id of the secret key.
     pub key: KeyId,
     /// Name of the parameter set.

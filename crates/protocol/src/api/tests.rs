@@ -1,4 +1,4 @@
-use super::{KeyDeclaration, ModelName, Problem, ProblemType};
+use super::{KeyDeclarationV1, ModelName, Problem, ProblemType};
 
 #[test]
 fn model_names_are_safe_in_paths() {
@@ -52,7 +52,7 @@ fn declarations_have_exactly_these_fields() {
         "bytes": 3,
         "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     }"#;
-    assert!(serde_json::from_str::<KeyDeclaration>(json).is_ok());
+    assert!(serde_json::from_str::<KeyDeclarationV1>(json).is_ok());
     for (from, to) in [
         ("\"bytes\": 3", "\"bytes\": -3"),
         ("\"bytes\": 3", "\"bytes\": 3, \"tenant\": \"other\""),
@@ -62,7 +62,7 @@ fn declarations_have_exactly_these_fields() {
         ("0e0f", "0e0f00"),
     ] {
         assert!(
-            serde_json::from_str::<KeyDeclaration>(&json.replacen(from, to, 1)).is_err(),
+            serde_json::from_str::<KeyDeclarationV1>(&json.replacen(from, to, 1)).is_err(),
             "{to}"
         );
     }

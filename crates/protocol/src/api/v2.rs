@@ -7,16 +7,14 @@
 //! ```
 //! What version 1 calls the parts of an upload are pieces here.
 
-use super::{self as v1, KeyState, Parts};
+pub use super::Pieces;
+use super::{self as v1, KeyState};
 use crate::hash::Sha256;
 use crate::message::KeyId;
 use crate::specs::{EXPANSION, ParameterSetRef};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
-
-/// How a file is cut that travels in several pieces.
-pub type Pieces = Parts;
 
 /// Body of `POST /v2/keys`: parts that will be uploaded. Declaring the same again is harmless: it
 /// says which pieces are still missing. Parts that were declared before stay.
@@ -124,12 +122,12 @@ pub struct PartStatus {
 
 impl KeyDeclaration {
     /// The same for a service of version 1, where a key is its expansion; `None` for other parts.
-    pub fn version_1(&self) -> Option<v1::KeyDeclaration> {
+    pub fn version_1(&self) -> Option<v1::KeyDeclarationV1> {
         let part = self
             .parts
             .get(EXPANSION)
             .filter(|_| self.parts.len() == 1)?;
-        Some(v1::KeyDeclaration {
+        Some(v1::KeyDeclarationV1 {
             key: self.key,
             parameter_set: self.parameter_set.clone(),
             bytes: part.bytes,
@@ -143,9 +141,9 @@ impl KeyDeclaration {
 impl KeyStatus {
     /// The same for a client of version 1; `None` where the key is registered without its
     /// expansion.
-    pub fn version_1(mut self) -> Option<v1::KeyStatus> {
+    pub fn version_1(mut self) -> Option<v1::KeyStatusV1> {
         let part = self.parts.remove(EXPANSION)?;
-        Some(v1::KeyStatus {
+        Some(v1::KeyStatusV1 {
             key: self.key,
             parameter_set: self.parameter_set,
             bytes: part.bytes,
@@ -161,10 +159,10 @@ impl KeyStatus {
 impl KeyUpload {
     /// The same for a client of version 1; `None` where the key is registered without its
     /// expansion.
-    pub fn version_1(self) -> Option<v1::KeyUpload> {
+    pub fn version_1(self) -> Option<v1::KeyUploadV1> {
         let pieces = self.pieces.into_iter();
         let pieces = pieces.filter(|piece| piece.part == EXPANSION);
-        Some(v1::KeyUpload {
+        Some(v1::KeyUploadV1 {
             parts: pieces.map(Into::into).collect(),
             status: self.status.version_1()?,
         })
@@ -185,8 +183,8 @@ impl From<PieceUpload> for v1::PartUpload {
     }
 }
 
-impl From<v1::KeyStatus> for KeyStatus {
-    fn from(status: v1::KeyStatus) -> Self {
+impl From<v1::KeyStatusV1> for KeyStatus {
+    fn from(status: v1::KeyStatusV1) -> Self {
         let part = PartStatus {
             bytes: status.bytes,
             sha256: status.sha256,
@@ -203,8 +201,8 @@ impl From<v1::KeyStatus> for KeyStatus {
     }
 }
 
-impl From<v1::KeyUpload> for KeyUpload {
-    fn from(upload: v1::KeyUpload) -> Self {
+impl From<v1::KeyUploadV1> for KeyUpload {
+    fn from(upload: v1::KeyUploadV1) -> Self {
         let piece = |piece: v1::PartUpload| PieceUpload {
             part: EXPANSION.to_owned(),
             number: piece.number,

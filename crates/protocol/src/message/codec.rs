@@ -4,7 +4,7 @@ use super::{
     Chunk, ChunkHead, Group, KeyId, MAX_EXPLANATION, MAX_ROWS, MessageError, Nonce, Outcome,
     QueryChunk, ReplyChunk, RowGroup,
 };
-use crate::frame::Kind;
+use crate::frame::FrameKind;
 use crate::hash::SpecsHash;
 
 /// Bytes of a chunk's head in the newest version where rows travel apart.
@@ -20,7 +20,7 @@ const DONE: u8 = 0;
 const FAILED: u8 = 1;
 
 impl Chunk for QueryChunk {
-    const KIND: Kind = Kind::Query;
+    const KIND: FrameKind = FrameKind::Query;
 
     fn head(&self) -> &ChunkHead {
         &self.head
@@ -75,7 +75,7 @@ impl Chunk for QueryChunk {
 }
 
 impl Chunk for ReplyChunk {
-    const KIND: Kind = Kind::Reply;
+    const KIND: FrameKind = FrameKind::Reply;
 
     fn head(&self) -> &ChunkHead {
         &self.head
@@ -171,7 +171,7 @@ fn write_head(payload: &mut Vec<u8>, head: &ChunkHead, count: usize) {
 }
 
 struct Reader<'a> {
-    kind: Kind,
+    kind: FrameKind,
     rest: &'a [u8],
 }
 
@@ -212,7 +212,7 @@ impl<'a> Reader<'a> {
         let [flags] = self.array()?;
         let known = match (version, self.kind) {
             (1, _) => LAST,
-            (_, Kind::Query) => LAST | GROUPS | PACKED,
+            (_, FrameKind::Query) => LAST | GROUPS | PACKED,
             _ => LAST | PACKED,
         };
         if flags & !known != 0 {

@@ -1,9 +1,9 @@
 use super::*;
 use crate::versions::Versions;
-use cipherfn_program::{Kind, TensorType};
+use cipherfn_program::{EntryKind, TensorType};
 use serde_json::{Value, json};
 
-fn identity(kind: Kind) -> Value {
+fn identity(kind: EntryKind) -> Value {
     serde_json::to_value(RowProgram::identity(vec![TensorType { kind, len: 1 }]).unwrap()).unwrap()
 }
 
@@ -15,7 +15,7 @@ fn document() -> Value {
         "circuit": "00".repeat(32),
         "parameter_set": {"name": "set", "hash": "11".repeat(32)},
         "columns": [{"name": "a", "kind": "float32", "missing": false}],
-        "preprocess": identity(Kind::F32),
+        "preprocess": identity(EntryKind::F32),
         "encoding": {"selectors": {
             "quantisers": [{"feature": 0, "name": "a", "splits": [0.1, 0.2, 1.5], "missing": "last"}],
             "selectors": [{"quantiser": 0, "predicate": {"bit": 2}}, {"quantiser": 0, "predicate": {"within": [[0, 1], [3, 5]]}}],
@@ -26,7 +26,7 @@ fn document() -> Value {
             "reply_bits": 20, "coefficients": 2, "stride": 1, "failure_log2": -40.0,
             "scores": [{"coefficient": 1, "scale": 2.0, "offset": 0.1, "step": 0.01, "precision": 0.015, "range": [-1.0, 1.0]}]
         },
-        "postprocess": identity(Kind::F64),
+        "postprocess": identity(EntryKind::F64),
         "outputs": ["prediction"]
     })
 }
@@ -136,8 +136,8 @@ fn every_bad_field_is_named() {
         ),
         ("/outputs", json!([{"probabilities": []}]), "outputs[0]"),
         ("/outputs", json!(["label", "prediction"]), "outputs"),
-        ("/preprocess", identity(Kind::F64), "preprocess"),
-        ("/postprocess", identity(Kind::F32), "postprocess"),
+        ("/preprocess", identity(EntryKind::F64), "preprocess"),
+        ("/postprocess", identity(EntryKind::F32), "postprocess"),
         (
             "/encoding/selectors/quantisers/0/feature",
             json!(1),

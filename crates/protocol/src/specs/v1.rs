@@ -19,14 +19,14 @@ pub(super) struct SpecsV1 {
     columns: Vec<InputColumn>,
     preprocess: RowProgram,
     encoding: Encoding,
-    decoding: Decoding,
+    decoding: DecodingV1,
     postprocess: RowProgram,
     outputs: Vec<OutputField>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Decoding {
+struct DecodingV1 {
     reply_bits: Bits,
     coefficients: u32,
     stride: u32,
@@ -46,7 +46,7 @@ impl From<SpecsV1> for SpecsV2 {
             columns: document.columns,
             preprocess: document.preprocess,
             inputs: vec![document.encoding],
-            decoding: v2::Decoding {
+            decoding: v2::DecodingV2 {
                 replies: vec![ReplyForm {
                     reply_bits: decoding.reply_bits,
                     coefficients: decoding.coefficients,
@@ -74,7 +74,7 @@ impl SpecsV1 {
             columns: document.columns,
             preprocess: document.preprocess,
             encoding,
-            decoding: Decoding {
+            decoding: DecodingV1 {
                 reply_bits: reply.reply_bits,
                 coefficients: reply.coefficients,
                 stride: reply.stride,

@@ -5,7 +5,7 @@
 //! with a format of its own.
 
 use super::wire::{Encoding, InputColumn, OutputField, ReplyForm, ScoreDecoding, Wire};
-use super::{ClientSpecs, ModelSummary, ParameterSetRef};
+use super::{ClientSpecs, ModelIdentity, ParameterSetRef};
 use crate::hash::Hash;
 use cipherfn_program::{self as program, RowProgram};
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ pub(super) struct SpecsV2 {
     pub(super) columns: Vec<InputColumn>,
     pub(super) preprocess: RowProgram,
     pub(super) inputs: Vec<Encoding>,
-    pub(super) decoding: Decoding,
+    pub(super) decoding: DecodingV2,
     pub(super) postprocess: RowProgram,
     pub(super) outputs: Vec<OutputField>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Model {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Decoding {
+pub(super) struct DecodingV2 {
     pub(super) replies: Vec<ReplyForm>,
     pub(super) scores: Vec<ScoreDecoding>,
     pub(super) failure_log2: f64,
@@ -46,7 +46,7 @@ impl From<SpecsV2> for ClientSpecs {
     fn from(document: SpecsV2) -> Self {
         let (model, decoding) = (document.model, document.decoding);
         Self {
-            model: ModelSummary {
+            model: ModelIdentity {
                 name: model.name,
                 family: model.family,
                 task: model.task,
@@ -84,7 +84,7 @@ impl From<ClientSpecs> for SpecsV2 {
             columns: Wire::of(specs.columns),
             preprocess: specs.preprocess,
             inputs: Wire::of(specs.inputs),
-            decoding: Decoding {
+            decoding: DecodingV2 {
                 replies: Wire::of(decoding.replies),
                 scores: Wire::of(decoding.scores),
                 failure_log2: decoding.failure_log2,

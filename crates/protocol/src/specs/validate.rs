@@ -5,7 +5,7 @@ use super::{
     ClientSpecs, Decoding, Encoding, Gadget, InputColumn, LinearEncoding, OutputField, Predicate,
     Quantiser, ScoreDecoding, SelectorEncoding, SpecsError,
 };
-use cipherfn_program::{Kind, TensorType};
+use cipherfn_program::{EntryKind, ScoreUnits, TensorType};
 use std::collections::HashSet;
 
 /// Most columns, features, scores or outputs.
@@ -64,7 +64,7 @@ fn programs(specs: &ClientSpecs) -> Result<(), SpecsError> {
     let fits = match specs.preprocess.outputs().as_slice() {
         [
             TensorType {
-                kind: Kind::F32,
+                kind: EntryKind::F32,
                 len,
             },
         ] => *len >= features,
@@ -82,7 +82,7 @@ fn programs(specs: &ClientSpecs) -> Result<(), SpecsError> {
     check(
         specs.postprocess.inputs()
             == [TensorType {
-                kind: Kind::F64,
+                kind: EntryKind::F64,
                 len: scores,
             }],
         || {
@@ -266,12 +266,15 @@ fn linear(at: &str, encoding: &LinearEncoding) -> Result<(), SpecsError> {
             "holds a number that is not positive".into(),
         )
     })?;
-    check(encoding.delta > 0.0 && encoding.delta < 0.5, || {
-        (
-            format!("{at}.delta"),
-            format!("{} is not between 0 and 0.5", encoding.delta),
-        )
-    })?;
+    check(
+        encoding.delta.get() > 0.0 && encoding.delta.get() < 0.5,
+        || {
+            (
+                format!("{at}.delta"),
+                format!("{} is not between 0 and 0.5", encoding.delta),
+            )
+        },
+    )?;
     extent(&format!("{at}.block"), encoding.block, encoding.stride)?;
     check(encoding.body_bits.is_valid(), || {
         (
@@ -323,6 +326,7 @@ fn score_decoding(
     coefficients: u32,
 ) -> Result<(), SpecsError> {
     let field = |part: &str| format!("decoding.scores[{index}].{part}");
+    let zero = ScoreUnits::default();
     check(score.coefficient < coefficients, || {
         (
             field("coefficient"),
@@ -337,15 +341,15 @@ fn score_decoding(
         ("range", score.range.0),
         ("range", score.range.1),
     ] {
-        check(value.is_finite(), || {
+        check(value.get().is_finite(), || {
             (field(part), format!("{value} is not finite"))
         })?;
     }
     check(
-        score.step > 0.0 || (score.scale == 0.0 && score.step == 0.0),
+        score.step > zero || (score.scale == zero && score.step == zero),
         || (field("step"), format!("{} is not positive", score.step)),
     )?;
-    check(score.precision >= 0.0, || {
+    check(score.precision >= zero, || {
         (
             field("precision"),
             format!("{} is negative", score.precision),

@@ -5,7 +5,7 @@
 //! Unknown fields are refused here in every version: one that says how a row is encoded or an
 //! answer decoded would be a wrong answer if it were ignored.
 
-use cipherfn_program::{self as program, Bits, Gadget, Transport};
+use cipherfn_program::{self as program, Bits, Gadget, ScoreUnits, TorusFraction, Transport};
 use serde::{Deserialize, Serialize};
 
 /// A wire type and the run-time type that it stands for.
@@ -115,7 +115,7 @@ wire_structs! {
         names: Vec<String>,
         centre: Vec<f64>,
         half_width: Vec<f64>,
-        delta: f64,
+        delta: TorusFraction,
         block: u32,
         stride: u32,
         body_bits: Bits,
@@ -127,11 +127,11 @@ wire_structs! {
     }
     struct ScoreDecoding {
         coefficient: u32,
-        scale: f64,
-        offset: f64,
-        step: f64,
-        precision: f64,
-        range: (f64, f64),
+        scale: ScoreUnits,
+        offset: ScoreUnits,
+        step: ScoreUnits,
+        precision: ScoreUnits,
+        range: (ScoreUnits, ScoreUnits),
     }
 }
 
@@ -176,7 +176,9 @@ wire_as_is!(
     f64,
     String,
     (u32, u32),
-    (f64, f64),
+    (ScoreUnits, ScoreUnits),
+    ScoreUnits,
+    TorusFraction,
     Bits,
     Gadget,
     Transport

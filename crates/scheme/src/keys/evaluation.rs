@@ -6,7 +6,7 @@ use crate::keys::{ExpandedEvaluationKey, SecretKey};
 use crate::parameters::{KeyPart, KeyPartContents, ParameterSet};
 use crate::polynomial;
 use crate::seeded::{Encryptor, MaskSeed};
-use cipherfn_protocol::frame::{self, Kind};
+use cipherfn_protocol::frame::{self, FrameKind};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_protocol::specs::Gadget;
 use std::fmt;
@@ -108,7 +108,7 @@ impl EvaluationKey {
         ]
         .concat();
         frame::encode(
-            Kind::EvaluationKey,
+            FrameKind::EvaluationKey,
             self.part.file_version,
             self.set.tag(),
             &payload,
@@ -122,8 +122,8 @@ impl EvaluationKey {
             .iter()
             .flat_map(|set| set.parts.iter().map(|part| part.payload_len(set)));
         let limit = sizes.max().unwrap_or_default() as u64;
-        let frame = frame::decode(bytes, Kind::EvaluationKey, &[1, 2], limit)?;
-        let set = ParameterSet::by_tag(frame.parameter_set, Kind::EvaluationKey.name())?;
+        let frame = frame::decode(bytes, FrameKind::EvaluationKey, &[1, 2], limit)?;
+        let set = ParameterSet::by_tag(frame.parameter_set, FrameKind::EvaluationKey.name())?;
         if set.parts.is_empty() {
             return Err(SchemeError::NoPacking { set: set.name });
         }
@@ -142,7 +142,7 @@ impl EvaluationKey {
             (frame.payload.len() == expected).then_some((*id, *seed, bodies))
         };
         let (id, seed, bodies) = split().ok_or(SchemeError::Length {
-            what: Kind::EvaluationKey.name(),
+            what: FrameKind::EvaluationKey.name(),
             expected,
             found: frame.payload.len(),
         })?;

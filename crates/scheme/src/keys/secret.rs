@@ -4,7 +4,7 @@ use crate::bits::packed_len;
 use crate::error::SchemeError;
 use crate::parameters::ParameterSet;
 use crate::random;
-use cipherfn_protocol::frame::{self, Kind};
+use cipherfn_protocol::frame::{self, FrameKind};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_protocol::specs::Bits;
@@ -54,10 +54,11 @@ enum Origin {
     },
 }
 
-/// Twice the security level: the seed is as hard to find by a quantum search as the key.
 /// A coefficient of the key, 0 or 1.
 const COEFFICIENT_BITS: Bits = Bits::new(1);
+/// Twice the security level: the seed is as hard to find by a quantum search as the key.
 const SEED_LEN: usize = 32;
+/// As long as an id: no two keys share a salt, so that one search aims at one key.
 const SALT_LEN: usize = 16;
 
 /// What separates the coefficients from any other use of the seed.
@@ -157,7 +158,7 @@ impl SecretKey {
             Origin::Bits => (1, self.packed_bits()),
         };
         Zeroizing::new(frame::encode(
-            Kind::SecretKey,
+            FrameKind::SecretKey,
             version,
             self.set.tag(),
             &payload,
@@ -171,16 +172,16 @@ impl SecretKey {
             .map(|set| packed_len(set.mask_len(), COEFFICIENT_BITS))
             .max();
         let limit = limit.unwrap_or_default() as u64;
-        let frame = frame::decode(bytes, Kind::SecretKey, &[1, 2], limit)?;
+        let frame = frame::decode(bytes, FrameKind::SecretKey, &[1, 2], limit)?;
         let payload = Zeroizing::new(frame.payload);
-        let set = ParameterSet::by_tag(frame.parameter_set, Kind::SecretKey.name())?;
+        let set = ParameterSet::by_tag(frame.parameter_set, FrameKind::SecretKey.name())?;
         let expected = match frame.version {
             1 => packed_len(set.mask_len(), COEFFICIENT_BITS),
             _ => SALT_LEN + SEED_LEN,
         };
         if payload.len() != expected {
             return Err(SchemeError::Length {
-                what: Kind::SecretKey.name(),
+                what: FrameKind::SecretKey.name(),
                 expected,
                 found: payload.len(),
             });

@@ -1,7 +1,7 @@
 use super::{EvaluationKey, SecretKey};
 use crate::error::SchemeError;
 use crate::parameters::ParameterSet;
-use cipherfn_protocol::frame::{self, FrameError, Kind, ParameterSetTag};
+use cipherfn_protocol::frame::{self, FrameError, FrameKind, ParameterSetTag};
 use cipherfn_protocol::hash::Hash;
 
 const BALANCED: &str = "cipherfn-128-n2048-m8-v1";
@@ -32,7 +32,7 @@ fn secret_keys_survive_their_file() {
 fn secret_keys_of_version_1_stay_as_they_are() {
     let set = set(BALANCED);
     let bits: Vec<u8> = (0..256).map(|i: u32| (i * 37 + 11) as u8).collect();
-    let bytes = frame::encode(Kind::SecretKey, 1, set.tag(), &bits);
+    let bytes = frame::encode(FrameKind::SecretKey, 1, set.tag(), &bits);
     let key = SecretKey::from_file_bytes(&bytes).unwrap();
     assert_eq!(*key.to_file_bytes(), bytes);
     assert_eq!(key.coefficients()[..8], [1, 1, 0, 1, 0, 0, 0, 0]);
@@ -51,7 +51,7 @@ fn secret_keys_of_version_1_stay_as_they_are() {
 fn secret_keys_follow_from_their_seed() {
     let file = |set: &ParameterSet, salt: u8| {
         let payload = [vec![salt; 16], vec![7; 32]].concat();
-        let bytes = frame::encode(Kind::SecretKey, 2, set.tag(), &payload);
+        let bytes = frame::encode(FrameKind::SecretKey, 2, set.tag(), &payload);
         SecretKey::from_file_bytes(&bytes).unwrap()
     };
     let (one, other) = (file(set(BALANCED), 1), file(set(BALANCED), 2));
@@ -103,7 +103,7 @@ fn parts_survive_their_files() {
         EvaluationKey::generate_part(&secret, "bootstrap"),
         Err(SchemeError::UnknownKeyPart { .. })
     ));
-    let unlabelled = frame::encode(Kind::EvaluationKey, 2, set(WIDE).tag(), &[0; 100]);
+    let unlabelled = frame::encode(FrameKind::EvaluationKey, 2, set(WIDE).tag(), &[0; 100]);
     assert!(matches!(
         EvaluationKey::from_file_bytes(&unlabelled),
         Err(SchemeError::UnlabelledKeyPart { .. })
@@ -152,7 +152,7 @@ fn keys_of_the_wrong_set_or_length_are_refused() {
         .to_file_bytes();
     let len = compact.len() - frame::HEADER_LEN;
     let evaluation = |tag, len| {
-        EvaluationKey::from_file_bytes(&file(Kind::EvaluationKey, tag, len)).unwrap_err()
+        EvaluationKey::from_file_bytes(&file(FrameKind::EvaluationKey, tag, len)).unwrap_err()
     };
     assert!(matches!(
         evaluation(set(BALANCED).tag(), len),
@@ -179,7 +179,8 @@ fn keys_of_the_wrong_set_or_length_are_refused() {
         SchemeError::Frame(FrameError::TooLarge { .. })
     ));
     let secret = |len| {
-        SecretKey::from_file_bytes(&file(Kind::SecretKey, set(KEYLESS).tag(), len)).unwrap_err()
+        SecretKey::from_file_bytes(&file(FrameKind::SecretKey, set(KEYLESS).tag(), len))
+            .unwrap_err()
     };
     assert!(matches!(
         secret(255),

@@ -7,9 +7,11 @@
 //! larger, and a dishonest developer may claim one down to this floor. The compiler asks the same
 //! function, so that what it makes is not refused.
 
-use super::{Deviation, fresh, modulus_switch};
+use super::{fresh, modulus_switch};
 use crate::parameters::ParameterSet;
-use cipherfn_protocol::specs::{Bits, Decoding, ReplyForm, ScoreDecoding};
+use cipherfn_protocol::specs::{
+    Bits, Decoding, ReplyForm, ScoreDecoding, ScoreUnits, TorusFraction,
+};
 use std::collections::HashSet;
 
 /// Standard deviations that a step has at least. Compilers take more than 7.1, which a normal
@@ -30,9 +32,9 @@ pub struct FineStep {
     /// Index into `decoding.scores`.
     pub score: usize,
     /// Step of that score.
-    pub step: f64,
+    pub step: ScoreUnits,
     /// Least step that there can be for one reading.
-    pub least: f64,
+    pub least: ScoreUnits,
 }
 
 /// Refuses decodings with a step below the floor, or with readings of one ciphertext that come to
@@ -59,8 +61,8 @@ pub fn coarsening(set: &ParameterSet, decoding: &Decoding) -> f64 {
     let mut factor = 1.0_f64;
     for score in &decoding.scores {
         let least = readings.add(score);
-        if score.step > 0.0 {
-            factor = factor.max(least / score.step);
+        if score.step > ScoreUnits::default() {
+            factor = factor.max(least.get() / score.step.get());
         }
     }
     match factor.max(readings.sum / MOST_READINGS) {
@@ -75,8 +77,8 @@ pub fn coarsening(set: &ParameterSet, decoding: &Decoding) -> f64 {
 /// Replies may be copies of one ciphertext, so their readings are added up, as if the scores that
 /// tell most of each told of the same one. Coefficients of a reply have noise of their own.
 struct Readings {
-    /// Least step of each reply, in parts of the torus.
-    floors: Vec<f64>,
+    /// Least step of each reply.
+    floors: Vec<TorusFraction>,
     /// Reply of each coefficient.
     reply_of: Vec<usize>,
     /// Where scores of a coefficient are rounded.
@@ -95,7 +97,7 @@ impl Readings {
             .flat_map(|(index, reply)| vec![index; reply.coefficients as usize])
             .collect();
         Self {
-            floors: replies.map(|reply| floor(set, reply).get()).collect(),
+            floors: replies.map(|reply| floor(set, reply)).collect(),
             known: HashSet::new(),
             of_coefficients: vec![0.0; reply_of.len()],
             of_replies: vec![0.0; decoding.replies.len()],
@@ -105,17 +107,17 @@ impl Readings {
     }
 
     /// Adds what a score tells. Gives its least step.
-    fn add(&mut self, score: &ScoreDecoding) -> f64 {
-        if score.scale == 0.0 {
-            return 0.0;
+    fn add(&mut self, score: &ScoreDecoding) -> ScoreUnits {
+        if score.scale == ScoreUnits::default() {
+            return ScoreUnits::default();
         }
         let coefficient = score.coefficient as usize;
         let reply = self.reply_of[coefficient];
-        let least = score.scale.abs() * self.floors[reply];
+        let least = self.floors[reply].in_scores(ScoreUnits::new(score.scale.get().abs()));
         // Scores that are rounded at the same places tell no more than one of them.
-        let places = [score.scale, score.offset, score.step].map(f64::to_bits);
+        let places = [score.scale, score.offset, score.step].map(|own| own.get().to_bits());
         if self.known.insert((coefficient, places)) {
-            self.of_coefficients[coefficient] += least / score.step;
+            self.of_coefficients[coefficient] += least.get() / score.step.get();
             let more = self.of_coefficients[coefficient] - self.of_replies[reply];
             if more > 0.0 {
                 self.of_replies[reply] += more;
@@ -126,8 +128,7 @@ impl Readings {
     }
 }
 
-/// In parts of the torus.
-fn floor(set: &ParameterSet, reply: &ReplyForm) -> Deviation {
+fn floor(set: &ParameterSet, reply: &ReplyForm) -> TorusFraction {
     let bits = Bits::new(reply.reply_bits.get().min(MOST_REPLY_BITS.get()));
-    DEVIATIONS * (modulus_switch(set, bits) + fresh(set)).deviation()
+    TorusFraction::new((DEVIATIONS * (modulus_switch(set, bits) + fresh(set)).deviation()).get())
 }

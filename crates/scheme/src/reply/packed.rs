@@ -5,28 +5,18 @@ use crate::error::SchemeError;
 use crate::glwe::Glwe;
 use crate::keys::{ExpandedEvaluationKey, SecretKey};
 use crate::operations::{self, require_all_levels};
-use crate::parameters::Packing;
 use crate::polynomial;
 
 /// Dimensions of a packed reply.
+///
+/// What the other coefficients of a row's result hold, sums of weights or entries of a table, the
+/// key holder must not learn: packing clears it, which takes a key of log2 N levels.
 #[derive(Clone, Copy, Debug)]
 pub struct PackedShape {
     /// A row's result as it would travel alone: which coefficients, with how many bits.
     pub row: ReplyShape,
     /// Number of rows, at most [`PackedShape::most_rows`].
     pub rows: usize,
-    /// What the other coefficients of a row's result hold.
-    pub remainder: Remainder,
-}
-
-/// What the coefficients of a result hold that are not to be seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remainder {
-    /// Noise alone: sums of CMUXes between constants.
-    Noise,
-    /// Sums of weights or entries of a table, which the key holder must not learn. Only a key of
-    /// log2 N levels clears them all.
-    Data,
 }
 
 /// Where the items of [`operations::pack`] stand.
@@ -39,15 +29,15 @@ struct Layout {
 }
 
 impl PackedShape {
-    /// Most rows that one ciphertext has room for, 0 if the set has no key to pack with.
-    pub fn most_rows(row: &ReplyShape, remainder: Remainder) -> usize {
+    /// Most rows that one ciphertext has room for, 0 if the set has no key that clears the rest.
+    pub fn most_rows(row: &ReplyShape) -> usize {
         let Some(packing) = row.set.packing() else {
             return 0;
         };
-        if remainder == Remainder::Data && require_all_levels(row.set, packing).is_err() {
+        if require_all_levels(row.set, packing).is_err() {
             return 0;
         }
-        let layout = Layout::of(row, remainder, packing);
+        let layout = Layout::of(row);
         (1 << layout.levels) / layout.items_a_row(row.coefficients).max(1)
     }
 
@@ -66,10 +56,8 @@ impl PackedShape {
         let packing = set
             .packing()
             .ok_or(SchemeError::NoPacking { set: set.name })?;
-        if self.remainder == Remainder::Data {
-            require_all_levels(set, packing)?;
-        }
-        if self.rows == 0 || self.rows > Self::most_rows(&self.row, self.remainder) {
+        require_all_levels(set, packing)?;
+        if self.rows == 0 || self.rows > Self::most_rows(&self.row) {
             return Err(SchemeError::Shape {
                 what: "packed reply",
                 problem: format!(
@@ -79,7 +67,7 @@ impl PackedShape {
                 set: set.name,
             });
         }
-        Ok(Layout::of(&self.row, self.remainder, packing))
+        Ok(Layout::of(&self.row))
     }
 
     /// Positions of the results in the order of travel, ascending, and for each its place in the
@@ -107,23 +95,12 @@ impl PackedShape {
 
 impl Layout {
     /// A row's coefficients stay together, for one key switch a row, where they stand at multiples
-    /// of a power of two and fill more than half of them.
-    fn of(row: &ReplyShape, remainder: Remainder, packing: &Packing) -> Self {
+    /// of a power of two and are all that stand there.
+    fn of(row: &ReplyShape) -> Self {
         let size = row.set.ring.polynomial_size;
         let span = row.stride.saturating_mul(row.coefficients);
-        let full = match remainder {
-            Remainder::Noise => 2 * span > packing.slots(),
-            Remainder::Data => span == size,
-        };
-        let together = row.coefficients > 1
-            && row.stride.is_power_of_two()
-            && row.stride <= packing.slots()
-            && full;
-        let slots = if together {
-            row.stride
-        } else {
-            packing.slots()
-        };
+        let together = row.coefficients > 1 && row.stride.is_power_of_two() && span == size;
+        let slots = if together { row.stride } else { size };
         Self {
             levels: slots.ilog2(),
             together,

@@ -1,6 +1,6 @@
 //! The results of all rows of a reply, packed.
 
-use super::{PackedShape, Remainder, ReplyShape, decrypt_packed, pack};
+use super::{PackedShape, ReplyShape, decrypt_packed, pack};
 use crate::error::SchemeError;
 use crate::glwe::Glwe;
 use crate::keys::{ExpandedEvaluationKey, SecretKey};
@@ -20,8 +20,8 @@ pub struct PackedRows<'a> {
 impl<'a> PackedRows<'a> {
     /// Of rows with results of these shapes. None where the set has no key that packs them.
     pub fn of(shapes: &'a [ReplyShape]) -> Option<Self> {
-        let most = |shape| PackedShape::most_rows(shape, Remainder::Data);
-        let rows_a_block = shapes.iter().map(most).min().filter(|rows| *rows > 0)?;
+        let most = shapes.iter().map(PackedShape::most_rows).min();
+        let rows_a_block = most.filter(|rows| *rows > 0)?;
         Some(Self {
             shapes,
             rows_a_block,
@@ -136,11 +136,9 @@ impl<'a> PackedRows<'a> {
     }
 
     fn packed_shapes(&self, rows: usize) -> impl Iterator<Item = PackedShape> + use<'a> {
-        self.shapes.iter().map(move |row| PackedShape {
-            row: *row,
-            rows,
-            remainder: Remainder::Data,
-        })
+        self.shapes
+            .iter()
+            .map(move |row| PackedShape { row: *row, rows })
     }
 }
 

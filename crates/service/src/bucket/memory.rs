@@ -1,7 +1,7 @@
 //! Objects in memory, for tests and for services without a bucket.
 
 use super::{
-    Arrived, Bucket, Condition, Entry, Etag, Object, Piece, Presigned, Range, StorageError,
+    Arrived, Bucket, Condition, Etag, Object, ObjectEntry, Piece, Presigned, Range, StorageError,
     UploadId,
 };
 use bytes::Bytes;
@@ -168,15 +168,16 @@ impl Bucket for Memory {
         Ok(self.take_effect(delete).await)
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<Entry>, StorageError> {
+    async fn list(&self, prefix: &str) -> Result<Vec<ObjectEntry>, StorageError> {
         let list = |contents: &mut Contents| {
             let found = contents.objects.range(prefix.to_owned()..);
             let found = found.take_while(|(key, _)| key.starts_with(prefix));
-            let entry = |(key, (bytes, modified)): (&String, &(Bytes, OffsetDateTime))| Entry {
-                key: key.clone(),
-                bytes: bytes.len() as u64,
-                modified: *modified,
-            };
+            let entry =
+                |(key, (bytes, modified)): (&String, &(Bytes, OffsetDateTime))| ObjectEntry {
+                    key: key.clone(),
+                    bytes: bytes.len() as u64,
+                    modified: *modified,
+                };
             found.map(entry).collect()
         };
         Ok(self.take_effect(list).await)

@@ -44,7 +44,7 @@ pub struct Range {
 
 /// An object in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct ObjectEntry {
     /// Key.
     pub key: String,
     /// Bytes.
@@ -154,7 +154,10 @@ pub trait Bucket: Clone + Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<bool, StorageError>> + Send;
 
     /// All objects whose key begins so, in order of their keys.
-    fn list(&self, prefix: &str) -> impl Future<Output = Result<Vec<Entry>, StorageError>> + Send;
+    fn list(
+        &self,
+        prefix: &str,
+    ) -> impl Future<Output = Result<Vec<ObjectEntry>, StorageError>> + Send;
 
     /// Names of the folders directly below `prefix`, which ends in `/`, in order.
     fn folders(

@@ -7,7 +7,7 @@ pub use connect::sdk_config;
 
 use super::error::{is_missing, is_no_range, is_precondition};
 use super::{
-    Arrived, Bucket, Condition, Entry, Etag, Object, Piece, Presigned, Range, StorageError,
+    Arrived, Bucket, Condition, Etag, Object, ObjectEntry, Piece, Presigned, Range, StorageError,
     UploadId,
 };
 use aws_sdk_s3::primitives::ByteStream;
@@ -150,7 +150,7 @@ impl Bucket for S3 {
         }
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<Entry>, StorageError> {
+    async fn list(&self, prefix: &str) -> Result<Vec<ObjectEntry>, StorageError> {
         let request = self.client.list_objects_v2().bucket(&self.name);
         let mut pages = request.prefix(prefix).into_paginator().send();
         let mut entries = Vec::new();
@@ -158,7 +158,7 @@ impl Bucket for S3 {
             let page = page.map_err(|error| StorageError::new("LIST", prefix, &error))?;
             entries.extend(page.contents().iter().filter_map(|object| {
                 let modified = object.last_modified()?.secs();
-                Some(Entry {
+                Some(ObjectEntry {
                     key: object.key()?.to_owned(),
                     bytes: unsigned(object.size()),
                     modified: OffsetDateTime::from_unix_timestamp(modified).ok()?,

@@ -4,7 +4,7 @@ use super::document::{self, Stored};
 use super::model::{Folder, LiveVersion, Model, Retired, pointer};
 use super::store::ATTEMPTS;
 use super::{Registry, UniqueId};
-use crate::bucket::{Bucket, Condition, Entry, Presigned, StorageError};
+use crate::bucket::{Bucket, Condition, ObjectEntry, Presigned, StorageError};
 use bytes::Bytes;
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::hash::{Hash, SpecsHash};
@@ -331,7 +331,7 @@ impl<B: Bucket> Registry<B> {
 }
 
 /// Folders of a model, and when their last file was written.
-fn folders(name: &ModelName, objects: &[Entry]) -> BTreeMap<Folder, OffsetDateTime> {
+fn folders(name: &ModelName, objects: &[ObjectEntry]) -> BTreeMap<Folder, OffsetDateTime> {
     let mut folders = BTreeMap::new();
     let prefix = format!("models/{name}/");
     for object in objects {

@@ -21,28 +21,28 @@ const IN_FLIGHT: usize = 16;
 
 /// A tenant's registrations.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Index(BTreeMap<KeyId, UniqueId>);
+struct KeyIndex(BTreeMap<KeyId, UniqueId>);
 
 cipherfn_protocol::versions! {
     /// A stored index.
-    enum IndexVersions, read by serde_json::from_slice, error serde_json::Error {
+    enum KeyIndexVersions, read by serde_json::from_slice, error serde_json::Error {
         /// Registrations by key.
-        V1(IndexV1) = 1,
+        V1(KeyIndexV1) = 1,
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct IndexV1 {
+struct KeyIndexV1 {
     format: u64,
     keys: BTreeMap<KeyId, UniqueId>,
 }
 
-impl Document for Index {
-    type Versions = IndexVersions;
+impl Document for KeyIndex {
+    type Versions = KeyIndexVersions;
 
-    fn migrate(document: IndexVersions) -> Result<Self, String> {
-        let IndexVersions::V1(index) = document;
+    fn migrate(document: KeyIndexVersions) -> Result<Self, String> {
+        let KeyIndexVersions::V1(index) = document;
         Ok(Self(index.keys))
     }
 
@@ -52,14 +52,14 @@ impl Document for Index {
     }
 
     fn to_json(&self) -> serde_json::Result<Vec<u8>> {
-        serde_json::to_vec(&IndexV1 {
+        serde_json::to_vec(&KeyIndexV1 {
             format: 1,
             keys: self.0.clone(),
         })
     }
 }
 
-impl Index {
+impl KeyIndex {
     /// Takes a registration in, in place of an earlier one of the same key; `false` where that would
     /// be one too many.
     fn insert(&mut self, key: KeyId, registration: UniqueId, quota: u64) -> bool {
@@ -83,7 +83,7 @@ pub struct Keys {
 impl<B: Bucket> Registry<B> {
     /// What a tenant's quota counts.
     pub async fn keys(&self, tenant: &Tenant, now: OffsetDateTime) -> Result<Keys, StorageError> {
-        let index = match document::read::<Index>(&self.bucket, &index_path(tenant)).await? {
+        let index = match document::read::<KeyIndex>(&self.bucket, &index_path(tenant)).await? {
             Stored::Sound(index, _) => index,
             _ => self.usable(tenant, now).await?,
         };
@@ -113,7 +113,7 @@ impl<B: Bucket> Registry<B> {
     ) -> Result<bool, StorageError> {
         let path = index_path(tenant);
         for _ in 0..ATTEMPTS {
-            let stored = document::read::<Index>(&self.bucket, &path).await?;
+            let stored = document::read::<KeyIndex>(&self.bucket, &path).await?;
             let mut index = match stored.value() {
                 Some(index) if index.0.get(&key) == Some(&registration) => return Ok(true),
                 Some(index) => index.clone(),
@@ -138,7 +138,7 @@ impl<B: Bucket> Registry<B> {
 
     /// The usable registrations of a tenant whose index was never written or is corrupt. The others
     /// take their place when they are declared or completed.
-    async fn usable(&self, tenant: &Tenant, now: OffsetDateTime) -> Result<Index, StorageError> {
+    async fn usable(&self, tenant: &Tenant, now: OffsetDateTime) -> Result<KeyIndex, StorageError> {
         let keys = self.bucket.folders(&format!("keys/{tenant}/")).await?;
         let keys: Vec<KeyId> = keys.iter().filter_map(|key| key.parse().ok()).collect();
         let records = self.stored_records(tenant, &keys).await?;
@@ -149,14 +149,14 @@ impl<B: Bucket> Registry<B> {
                 .any(|part| part.is_active(now))
                 .then_some((*key, record.id))
         });
-        Ok(Index(usable.collect()))
+        Ok(KeyIndex(usable.collect()))
     }
 
     /// Takes out what nobody will use again, and deletes what has expired.
     async fn reclaim(
         &self,
         tenant: &Tenant,
-        index: &mut Index,
+        index: &mut KeyIndex,
         now: OffsetDateTime,
     ) -> Result<(), StorageError> {
         let keys: Vec<KeyId> = index.0.keys().copied().collect();

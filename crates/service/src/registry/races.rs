@@ -14,7 +14,7 @@ use crate::Tenant;
 use crate::bucket::{Bucket, Memory};
 use crate::config::KeyRules;
 use bytes::Bytes;
-use cipherfn_protocol::api::{ModelName, Parts as Pieces};
+use cipherfn_protocol::api::{ModelName, Pieces};
 use cipherfn_protocol::hash::{Hash, Sha256, SpecsHash};
 use cipherfn_protocol::message::KeyId;
 use futures_util::future::{BoxFuture, FutureExt, join_all};

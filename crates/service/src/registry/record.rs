@@ -4,7 +4,7 @@ mod versions;
 
 use super::registration::{Event, KeyFile, Refusal, Registration};
 use super::{PartName, Place, UniqueId};
-use cipherfn_protocol::api::{KeyDeclaration, Parts as Pieces};
+use cipherfn_protocol::api::{KeyDeclarationV1, Pieces};
 use cipherfn_protocol::message::KeyId;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
@@ -43,8 +43,8 @@ pub struct DeclaredPart {
 }
 
 /// Version 1 knew keys of one part.
-impl From<KeyDeclaration> for Declaration {
-    fn from(declaration: KeyDeclaration) -> Self {
+impl From<KeyDeclarationV1> for Declaration {
+    fn from(declaration: KeyDeclarationV1) -> Self {
         let part = DeclaredPart {
             file: KeyFile {
                 bytes: declaration.bytes,

@@ -10,7 +10,7 @@
 //! What has run out is declared as if it had never been.
 
 use crate::bucket::UploadId;
-use cipherfn_protocol::api::Parts as Pieces;
+use cipherfn_protocol::api::Pieces;
 use cipherfn_protocol::api::job::ChunkFile;
 use cipherfn_protocol::hash::Sha256;
 use std::time::Duration;

@@ -13,10 +13,10 @@ fn column(name: &str, kind: ColumnKind, missing: bool) -> InputColumn {
 /// One input a column.
 fn inputs(columns: &[InputColumn]) -> RowProgram {
     let kind = |column: &InputColumn| match column.kind {
-        ColumnKind::Float32 => Kind::F32,
-        ColumnKind::Float64 => Kind::F64,
-        ColumnKind::Int64 => Kind::I64,
-        ColumnKind::Text => Kind::Text,
+        ColumnKind::Float32 => EntryKind::F32,
+        ColumnKind::Float64 => EntryKind::F64,
+        ColumnKind::Int64 => EntryKind::I64,
+        ColumnKind::Text => EntryKind::Text,
     };
     let inputs = columns.iter().map(|column| TensorType {
         kind: kind(column),
@@ -208,11 +208,11 @@ fn an_input_takes_consecutive_columns() {
     ];
     let inputs = RowProgram::identity(vec![
         TensorType {
-            kind: Kind::F32,
+            kind: EntryKind::F32,
             len: 2,
         },
         TensorType {
-            kind: Kind::Text,
+            kind: EntryKind::Text,
             len: 1,
         },
     ])

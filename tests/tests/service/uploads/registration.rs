@@ -4,7 +4,7 @@ use crate::models::TREE;
 use crate::stack::Stack;
 use crate::wire::{self, Answer};
 use cipherfn_protocol::api::{
-    JSON, KeyDeclaration, KeyState, KeyStatus, KeyUpload, PartUpload, Parts, ProblemType,
+    JSON, KeyDeclarationV1, KeyState, KeyStatusV1, KeyUploadV1, PartUpload, Pieces, ProblemType,
 };
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_protocol::specs::ParameterSetRef;
@@ -14,7 +14,7 @@ use sha2::Digest;
 /// One registration, by hand.
 pub(crate) struct Registration<'a> {
     stack: &'a Stack,
-    pub(crate) declaration: KeyDeclaration,
+    pub(crate) declaration: KeyDeclarationV1,
     pub(crate) file: Vec<u8>,
 }
 
@@ -31,7 +31,7 @@ impl<'a> Registration<'a> {
     /// A declaration of `key` with another file.
     pub(crate) fn of(stack: &'a Stack, key: &EvaluationKey, file: Vec<u8>) -> Self {
         let set = key.parameter_set();
-        let declaration = KeyDeclaration {
+        let declaration = KeyDeclarationV1 {
             key: key.id(),
             parameter_set: ParameterSetRef {
                 name: set.name.to_owned(),
@@ -50,7 +50,7 @@ impl<'a> Registration<'a> {
 
     pub(crate) fn in_parts(mut self, bytes: u64) -> Self {
         let sha256 = self.file.chunks(bytes as usize).map(sha256).collect();
-        self.declaration.parts = Some(Parts { bytes, sha256 });
+        self.declaration.parts = Some(Pieces { bytes, sha256 });
         self
     }
 
@@ -65,7 +65,7 @@ impl<'a> Registration<'a> {
             .await
     }
 
-    pub(crate) async fn declare(&self) -> KeyUpload {
+    pub(crate) async fn declare(&self) -> KeyUploadV1 {
         let answer = self.try_declare().await;
         assert!(matches!(answer.status, 200 | 201), "{answer:?}");
         serde_json::from_slice(&answer.body).expect("an upload")
@@ -97,7 +97,7 @@ impl<'a> Registration<'a> {
         self.send("POST", "/complete").await
     }
 
-    pub(crate) async fn status(&self) -> KeyStatus {
+    pub(crate) async fn status(&self) -> KeyStatusV1 {
         let answer = self.send("GET", "").await;
         assert_eq!(answer.status, 200, "{answer:?}");
         serde_json::from_slice(&answer.body).expect("a status")
@@ -132,7 +132,7 @@ impl<'a> Registration<'a> {
     }
 }
 
-pub(crate) async fn declare(stack: &Stack, declaration: &KeyDeclaration) -> Answer {
+pub(crate) async fn declare(stack: &Stack, declaration: &KeyDeclarationV1) -> Answer {
     let body = serde_json::to_vec(declaration).expect("JSON");
     stack
         .send("POST", "/v1/keys", &[("content-type", JSON)], body)

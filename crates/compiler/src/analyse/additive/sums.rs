@@ -1,7 +1,7 @@
 //! Values that are sums of functions of one entry each, and the operations that keep them so.
 
 use crate::ir::Ir;
-use cipherfn_program::{BinaryFunction, Kind, Op, ReduceFunction, UnaryFunction, ValueId};
+use cipherfn_program::{BinaryFunction, EntryKind, Op, ReduceFunction, UnaryFunction, ValueId};
 use std::collections::BTreeMap;
 
 /// Most terms of all sums.
@@ -9,7 +9,7 @@ const MAX_TERMS: usize = 1 << 20;
 
 /// What a sum is linear in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Atom {
+pub(super) enum SumAtom {
     /// An entry of a value.
     Entry(ValueId, u32),
     /// Its square.
@@ -20,13 +20,13 @@ pub(super) enum Atom {
 
 /// `constant + sum of factor * atom`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Sum {
+pub(super) struct AdditiveSum {
     pub(super) constant: f64,
-    pub(super) terms: BTreeMap<Atom, f64>,
+    pub(super) terms: BTreeMap<SumAtom, f64>,
 }
 
 /// One sum an entry.
-pub(super) type Sums = Vec<Sum>;
+pub(super) type Sums = Vec<AdditiveSum>;
 
 /// The sums of all values that are such.
 pub(super) fn sums(ir: &Ir) -> Vec<Option<Sums>> {
@@ -48,15 +48,22 @@ pub(super) fn sums(ir: &Ir) -> Vec<Option<Sums>> {
 
 fn entries(ir: &Ir, id: ValueId) -> Option<Sums> {
     let value = ir.program.tensor_type(id);
-    let entry = |entry| Sum::of(Atom::Entry(id, entry), 1.0);
-    matches!(value.kind, Kind::F32 | Kind::F64).then(|| (0..value.len as u32).map(entry).collect())
+    let entry = |entry| AdditiveSum::of(SumAtom::Entry(id, entry), 1.0);
+    matches!(value.kind, EntryKind::F32 | EntryKind::F64)
+        .then(|| (0..value.len as u32).map(entry).collect())
 }
 
 /// The sums that an operation gives; `None` where it gives others.
 fn apply(ir: &Ir, op: &Op, sums: &[Option<Sums>]) -> Option<Sums> {
     let of = |id: &ValueId| sums[id.index()].as_ref();
     match op {
-        Op::Constant(value) => Some(value.to_f64()?.into_iter().map(Sum::constant).collect()),
+        Op::Constant(value) => Some(
+            value
+                .to_f64()?
+                .into_iter()
+                .map(AdditiveSum::constant)
+                .collect(),
+        ),
         Op::Concat(parts) => {
             let parts: Option<Vec<&Sums>> = parts.iter().map(of).collect();
             Some(parts?.into_iter().flatten().cloned().collect())
@@ -72,7 +79,7 @@ fn apply(ir: &Ir, op: &Op, sums: &[Option<Sums>]) -> Option<Sums> {
         }
         Op::Cast {
             source,
-            kind: Kind::F32 | Kind::F64,
+            kind: EntryKind::F32 | EntryKind::F64,
         } => of(source).cloned(),
         Op::Unary {
             function: UnaryFunction::Neg,
@@ -102,9 +109,9 @@ fn apply(ir: &Ir, op: &Op, sums: &[Option<Sums>]) -> Option<Sums> {
                 ReduceFunction::Mean => 1.0 / *group as f64,
                 _ => return None,
             };
-            let group_sum = |group: &[Sum]| {
-                let add = |sum: Sum, other: &Sum| sum.plus(other, factor);
-                group.iter().fold(Sum::default(), add)
+            let group_sum = |group: &[AdditiveSum]| {
+                let add = |sum: AdditiveSum, other: &AdditiveSum| sum.plus(other, factor);
+                group.iter().fold(AdditiveSum::default(), add)
             };
             Some(of(argument)?.chunks(*group).map(group_sum).collect())
         }
@@ -117,11 +124,11 @@ fn apply(ir: &Ir, op: &Op, sums: &[Option<Sums>]) -> Option<Sums> {
             let index_type = ir.program.tensor_type(*index);
             let places = 0..index_type.len as u32;
             let is_row =
-                index_type.kind == Kind::I64 && ir.program.constant_value(*index).is_none();
+                index_type.kind == EntryKind::I64 && ir.program.constant_value(*index).is_none();
             let picked = |(place, own): (u32, usize)| {
                 let values = table.chunks(*inner).map(|block| block[own]).zip(0..);
-                let terms = values.map(|(value, block)| (Atom::Is(*index, place, block), value));
-                Sum {
+                let terms = values.map(|(value, block)| (SumAtom::Is(*index, place, block), value));
+                AdditiveSum {
                     constant: 0.0,
                     terms: terms.collect(),
                 }
@@ -135,7 +142,11 @@ fn apply(ir: &Ir, op: &Op, sums: &[Option<Sums>]) -> Option<Sums> {
     }
 }
 
-fn binary(function: BinaryFunction, left: &Sum, right: &Sum) -> Option<Sum> {
+fn binary(
+    function: BinaryFunction,
+    left: &AdditiveSum,
+    right: &AdditiveSum,
+) -> Option<AdditiveSum> {
     match function {
         BinaryFunction::Add => Some(left.clone().plus(right, 1.0)),
         BinaryFunction::Sub => Some(left.clone().plus(right, -1.0)),
@@ -153,8 +164,8 @@ fn binary(function: BinaryFunction, left: &Sum, right: &Sum) -> Option<Sum> {
     }
 }
 
-impl Sum {
-    fn of(atom: Atom, factor: f64) -> Self {
+impl AdditiveSum {
+    fn of(atom: SumAtom, factor: f64) -> Self {
         Self {
             constant: 0.0,
             terms: BTreeMap::from([(atom, factor)]),
@@ -187,14 +198,14 @@ impl Sum {
     /// `(a + b x)^2`; `None` for more than one column.
     fn squared(&self) -> Option<Self> {
         let mut terms = self.terms.iter();
-        let (&Atom::Entry(value, entry), &factor) = terms.next()? else {
+        let (&SumAtom::Entry(value, entry), &factor) = terms.next()? else {
             return None;
         };
         terms.next().is_none().then(|| Self {
             constant: self.constant * self.constant,
             terms: BTreeMap::from([
-                (Atom::Entry(value, entry), 2.0 * self.constant * factor),
-                (Atom::Square(value, entry), factor * factor),
+                (SumAtom::Entry(value, entry), 2.0 * self.constant * factor),
+                (SumAtom::Square(value, entry), factor * factor),
             ]),
         })
     }

@@ -88,8 +88,11 @@ fn a_mixture_of_families_is_one_circuit_on_encrypted_rows() {
         assert_eq!(decoded.len(), 4);
         for ((decoded, exact), score) in decoded.iter().zip(exact).zip(&assembly.decoding.scores) {
             let error = (decoded - exact).abs();
-            assert!(error <= score.precision, "{decoded} instead of {exact}");
-            assert!(score.precision < 0.1, "{}", score.precision);
+            assert!(
+                error <= score.precision.get(),
+                "{decoded} instead of {exact}"
+            );
+            assert!(score.precision.get() < 0.1, "{}", score.precision);
         }
     }
 }
@@ -135,10 +138,11 @@ fn many_scores_of_one_result_are_as_coarse_as_clients_ask() {
     );
     for (planned, score) in planned.iter().zip(&assembly.decoding.scores) {
         // The error of the phase is as before, that of the rounding is half a step.
-        let factor = score.step / planned.step;
+        let (step, planned_step) = (score.step.get(), planned.step.get());
+        let factor = step / planned_step;
         assert!((2.0..3.0).contains(&factor), "{factor}");
-        let error = planned.precision + (score.step - planned.step) / 2.0;
-        assert!((score.precision / error - 1.0).abs() < 1e-9);
+        let error = planned.precision.get() + (step - planned_step) / 2.0;
+        assert!((score.precision.get() / error - 1.0).abs() < 1e-9);
     }
     // What is asked for is guaranteed all the same.
     let asked = facts.bits.floor();

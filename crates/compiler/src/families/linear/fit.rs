@@ -1,7 +1,7 @@
 //! Integer weights, and the fewest bits that carry the wanted precision.
 
 use crate::backend::{Backend, Budget};
-use cipherfn_protocol::specs::Bits;
+use cipherfn_protocol::specs::{Bits, ScoreUnits};
 use cipherfn_scheme::noise;
 use cipherfn_scheme::query::LinearQueryShape;
 
@@ -30,7 +30,8 @@ pub(super) struct LinearOutput {
 impl LinearOutput {
     /// Largest error of a decoded score, which is rounded to multiples of the error bound.
     pub(super) fn precision(&self) -> f64 {
-        1.5 * self.budget.error.in_scores(self.scale) + self.rounding
+        let error = self.budget.error.in_scores(ScoreUnits::new(self.scale));
+        1.5 * error.get() + self.rounding
     }
 }
 

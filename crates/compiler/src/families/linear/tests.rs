@@ -3,6 +3,7 @@ use crate::backend::Backend;
 use crate::features::Features;
 use crate::options::Options;
 use cipherfn_protocol::hash::Hash;
+use cipherfn_protocol::specs::ScoreUnits;
 
 fn features(rows: Vec<Vec<f32>>) -> Features {
     let features = rows[0].len();
@@ -87,7 +88,7 @@ fn integer_weights_keep_the_precision_everywhere_in_the_box() {
         [0, 0, 1],
         "the second is the first one's negative"
     );
-    assert!((scores[1].scale + scores[0].scale).abs() < 1e-12);
+    assert!((scores[1].scale + scores[0].scale).get().abs() < 1e-12);
     // At every corner of the box, the integer weights give the score within the stated precision.
     for corner in 0..8_u32 {
         let sign = |feature: u32| f64::from(corner >> feature & 1) * 2.0 - 1.0;
@@ -95,10 +96,10 @@ fn integer_weights_keep_the_precision_everywhere_in_the_box() {
         for (index, score) in scores.iter().enumerate() {
             let terms = product.weights[carried(index)].iter().zip(&signs);
             let phase: f64 = terms
-                .map(|(weight, sign)| *weight as f64 * encoding.delta * sign)
+                .map(|(weight, sign)| *weight as f64 * encoding.delta.get() * sign)
                 .sum();
             assert!(
-                phase.abs() + score.step / score.scale.abs() < 0.5,
+                phase.abs() + score.step.get() / score.scale.get().abs() < 0.5,
                 "no wrap-around"
             );
             let exact: f64 = (0..3)
@@ -109,9 +110,9 @@ fn integer_weights_keep_the_precision_everywhere_in_the_box() {
                 })
                 .sum::<f64>()
                 + model().bias[index];
-            let error = (score.offset + score.scale * phase - exact).abs();
+            let error = (score.offset.get() + score.scale.get() * phase - exact).abs();
             assert!(
-                error <= score.precision - 1.5 * score.step + 1e-9,
+                error <= score.precision.get() - 1.5 * score.step.get() + 1e-9,
                 "{error}"
             );
         }
@@ -129,8 +130,8 @@ fn constant_models_are_answered_without_the_reply() {
         panic!("one score")
     };
     assert_eq!(
-        (score.scale, score.offset, score.precision),
-        (0.0, 1.0, 0.0)
+        [score.scale, score.offset, score.precision],
+        [0.0, 1.0, 0.0].map(ScoreUnits::new)
     );
     assert_eq!(plan.circuit.coefficients(), 1);
 }

@@ -137,11 +137,11 @@ struct Binner<'a> {
 }
 
 /// The predicate of a split and its children, (clear, set).
-type Question = (PredicateId, u32, u32);
+type BinnedQuestion = (PredicateId, u32, u32);
 
 impl Binner<'_> {
     fn tree(&mut self, index: usize, tree: &Tree) -> BinnedTree {
-        let questions: Vec<Option<Question>> =
+        let questions: Vec<Option<BinnedQuestion>> =
             tree.nodes.iter().map(|node| self.question(node)).collect();
         let mut allowed: Vec<BinSet> = self
             .bins
@@ -163,7 +163,7 @@ impl Binner<'_> {
         }
     }
 
-    fn question(&mut self, node: &TreeNode) -> Option<Question> {
+    fn question(&mut self, node: &TreeNode) -> Option<BinnedQuestion> {
         let TreeNode::Split {
             feature,
             test,
@@ -195,7 +195,7 @@ impl Binner<'_> {
     fn prune(
         &self,
         leaves: &[Vec<f64>],
-        questions: &[Option<Question>],
+        questions: &[Option<BinnedQuestion>],
         node: u32,
         allowed: &mut [BinSet],
         out: &mut Vec<BinnedNode>,
@@ -256,7 +256,7 @@ impl Binner<'_> {
 }
 
 /// A tree as a table, where all nodes of a level ask the same.
-fn symmetric(leaves: &[Vec<f64>], questions: &[Option<Question>]) -> Option<SymmetricTree> {
+fn symmetric(leaves: &[Vec<f64>], questions: &[Option<BinnedQuestion>]) -> Option<SymmetricTree> {
     let mut levels = Vec::new();
     let mut level = vec![0_u32];
     while let Some((predicate, ..)) = questions[level[0] as usize] {

@@ -6,6 +6,8 @@ use crate::families::trees::binned::BinnedEnsemble;
 use crate::families::trees::inputs::Weighing;
 use crate::families::trees::lower::{Lowered, Shape, lower};
 use crate::options::Profile;
+use crate::report::Alternative;
+use cipherfn_program::{Microseconds, TorusFraction};
 use cipherfn_protocol::specs::Gadget;
 
 mod precision;
@@ -55,15 +57,17 @@ pub(crate) struct Choice {
     /// Score units a unit, one a coefficient.
     pub units: Vec<f64>,
     /// Torus amplitude of an input at the end of its range, where leaves weigh inputs.
-    pub delta: f64,
+    pub delta: TorusFraction,
     /// Bound on the error of each coefficient.
     pub budget: Budget,
     /// Guaranteed bits of the worst coefficient.
     pub bits: f64,
     /// Work for one row.
     pub work: Work,
-    /// Predicted microseconds for it.
-    pub microseconds: f64,
+    /// Predicted time for it, by what it is spent on.
+    pub stages: [(&'static str, Microseconds); 5],
+    /// What each gadget would give.
+    pub alternatives: Vec<Alternative>,
 }
 
 /// Candidates that are looked at in their final units: the leaves' rounding makes more subtrees
@@ -77,7 +81,7 @@ pub(crate) fn choose(problem: &Problem<'_>) -> Choice {
     candidates.sort_by(|a, b| a.order(b, problem.target));
     candidates.dedup_by(|a, b| (&a.shape, a.gadget) == (&b.shape, b.gadget));
     let mut best: Option<Choice> = None;
-    for candidate in candidates.into_iter().take(MAX_SETTLED) {
+    for candidate in candidates.iter().take(MAX_SETTLED) {
         let rough = search.structure(&candidate.shape);
         let choice = settle(problem, rough, candidate.shape.clone(), candidate.gadget);
         let reached = choice.bits >= problem.target;
@@ -88,7 +92,9 @@ pub(crate) fn choose(problem: &Problem<'_>) -> Choice {
             break;
         }
     }
-    best.expect("every ensemble can be lowered")
+    let mut best = best.expect("every ensemble can be lowered");
+    best.alternatives = search.alternatives(&best.shape, &candidates);
+    best
 }
 
 /// A shape's circuit in its final units, from the one in provisional units.
@@ -115,21 +121,22 @@ fn settle(problem: &Problem<'_>, rough: &Structure, shape: Shape, gadget: Gadget
     let bits = coefficients
         .enumerate()
         .map(|(coefficient, ((half, unit), rounding))| {
-            let precision = (1.5 * budget.error.0 / resolution + rounding) * unit;
+            let precision = (1.5 * budget.error.get() / resolution + rounding) * unit;
             (problem.extent(coefficient, *half) / precision).log2()
         });
     let bits = bits.fold(f64::INFINITY, f64::min);
     let work = lowered.work(gadget, backend);
-    let microseconds = Costs::of(backend.set).microseconds(&work, gadget);
+    let stages = Costs::of(backend.set).stages(&work, gadget);
     Choice {
         shape,
         gadget,
         lowered,
         units,
-        delta,
+        delta: TorusFraction::new(delta),
         budget,
         bits,
         work,
-        microseconds,
+        stages,
+        alternatives: Vec::new(),
     }
 }

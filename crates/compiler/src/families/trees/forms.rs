@@ -40,11 +40,11 @@ impl Form {
 /// Encrypted bits and what they decide.
 pub(crate) struct Selectors<'a> {
     list: Vec<Selector>,
-    features: Vec<Feature<'a>>,
+    features: Vec<FeatureBits<'a>>,
 }
 
 /// A feature's bits.
-struct Feature<'a> {
+struct FeatureBits<'a> {
     form: &'a Form,
     bins: u32,
     /// Its first bit.
@@ -63,7 +63,7 @@ impl<'a> Selectors<'a> {
         let mut list = Vec::new();
         let mut features = Vec::new();
         for (quantiser, (form, used)) in (0..).zip(forms.iter().zip(used)) {
-            let feature = Feature {
+            let feature = FeatureBits {
                 form,
                 bins: ensemble.bins[quantiser as usize],
                 first: list.len() as u32,
@@ -105,7 +105,7 @@ impl<'a> Selectors<'a> {
     }
 }
 
-impl Feature<'_> {
+impl FeatureBits<'_> {
     fn predicates(&self) -> Vec<SelectorPredicate> {
         let within = |set: &BinSet| SelectorPredicate::Within(set.ranges().to_vec());
         match self.form {

@@ -24,7 +24,7 @@ pub(crate) type Ranges = Vec<(i64, i64)>;
 
 /// A circuit whose constants are still in units of the caller's choice.
 #[derive(Clone, Debug)]
-pub(crate) struct Graph {
+pub(crate) struct CmuxGraph {
     /// Distinct constants.
     pub constants: Vec<Polynomial>,
     /// Nodes in topological order, the result last.
@@ -53,7 +53,7 @@ pub(crate) enum Value {
 }
 
 /// Builds a graph from the nodes up.
-pub(crate) struct Builder {
+pub(crate) struct GraphBuilder {
     polynomial_size: u32,
     layout: Layout,
     constants: Vec<Polynomial>,
@@ -70,7 +70,7 @@ pub(crate) struct Sum {
     selects: BTreeMap<u32, Select>,
 }
 
-impl Builder {
+impl GraphBuilder {
     /// For polynomials of `polynomial_size` coefficients.
     pub(crate) fn new(polynomial_size: u32, layout: Layout) -> Self {
         Self {
@@ -161,7 +161,7 @@ impl Builder {
     }
 
     /// The graph whose result is the sum of `addends`.
-    pub(crate) fn finish(mut self, addends: &[Addend], coefficients: usize) -> Graph {
+    pub(crate) fn finish(mut self, addends: &[Addend], coefficients: usize) -> CmuxGraph {
         let mut sum = Sum::default();
         let mut ranges = vec![(0, 0); coefficients];
         for addend in addends {
@@ -202,7 +202,7 @@ impl Builder {
         let root = self.selects(sum);
         self.nodes.push(Node::Sum(root));
         self.drop_unused_constants();
-        Graph {
+        CmuxGraph {
             constants: self.constants,
             nodes: self.nodes,
             ranges,
@@ -325,7 +325,7 @@ pub(crate) fn compact(used: &[bool]) -> Vec<u32> {
     used.iter().scan(0, count).collect()
 }
 
-/// Sums expressions into a [`Builder`].
+/// Sums expressions into a [`GraphBuilder`].
 pub(crate) struct Merger<'a> {
     expressions: &'a Expressions,
     /// Number of users of each expression.
@@ -364,7 +364,11 @@ impl<'a> Merger<'a> {
     }
 
     /// The sum of `terms`.
-    pub(crate) fn sum(&mut self, builder: &mut Builder, mut terms: Vec<ExpressionId>) -> Addend {
+    pub(crate) fn sum(
+        &mut self,
+        builder: &mut GraphBuilder,
+        mut terms: Vec<ExpressionId>,
+    ) -> Addend {
         terms.sort_unstable();
         if let Some((value, ranges)) = self.memo.get(&terms) {
             return Addend {
@@ -398,7 +402,7 @@ impl<'a> Merger<'a> {
                 }
                 Expression::Select { .. } => {
                     let shared = self.sum(builder, vec![*term]);
-                    Builder::add(&mut sum, &shared.value);
+                    GraphBuilder::add(&mut sum, &shared.value);
                     add_ranges(&mut ranges, &shared.ranges);
                 }
             }

@@ -14,7 +14,7 @@ use crate::model::{LinearTrees, Slope};
 use crate::report::FeatureReport;
 use cipherfn_circuit::circuit::FeatureInput;
 use cipherfn_engine::MAX_WEIGHT_BYTES;
-use cipherfn_protocol::specs::LinearEncoding;
+use cipherfn_protocol::specs::{LinearEncoding, TorusFraction};
 
 #[cfg(test)]
 mod tests;
@@ -212,7 +212,7 @@ impl<'a> Inputs<'a> {
     /// How the client encodes them.
     pub(super) fn encoding(
         &self,
-        delta: f64,
+        delta: TorusFraction,
         features: &Features,
         backend: Backend,
     ) -> LinearEncoding {

@@ -5,7 +5,7 @@ use crate::cost::Work;
 use crate::families::trees::binned::{BinnedEnsemble, BinnedTree};
 use crate::families::trees::expression::{ExpressionId, Expressions, LeafUnits};
 use crate::families::trees::forms::{Form, Selectors};
-use crate::families::trees::graph::{Addend, Builder, Graph, Merger, compact};
+use crate::families::trees::graph::{Addend, CmuxGraph, GraphBuilder, Merger, compact};
 use crate::families::trees::leaves::Layout;
 use crate::families::trees::oblivious;
 use cipherfn_circuit::circuit::{Node, Operand};
@@ -27,7 +27,7 @@ pub(crate) struct Shape {
 #[derive(Clone, Debug)]
 pub(crate) struct Lowered {
     /// The circuit, constants in units.
-    pub graph: Graph,
+    pub graph: CmuxGraph,
     /// The bits that it reads.
     pub selectors: Vec<Selector>,
     /// For each coefficient, the largest sum of rounding errors of leaves, weights among them, in
@@ -73,7 +73,7 @@ pub(crate) fn lower(
     units: &[f64],
 ) -> Lowered {
     let selectors = Selectors::new(ensemble, &shape.forms);
-    let mut builder = Builder::new(polynomial_size, ensemble.layout);
+    let mut builder = GraphBuilder::new(polynomial_size, ensemble.layout);
     let is_table = |tree: &BinnedTree| {
         shape.tables
             && tree
@@ -121,7 +121,7 @@ fn plain_sums(
     ensemble: &BinnedEnsemble,
     trees: &[&BinnedTree],
     selectors: &Selectors<'_>,
-    builder: &mut Builder,
+    builder: &mut GraphBuilder,
     round: &impl Fn(&[f64]) -> LeafUnits,
 ) -> Vec<Addend> {
     let mut expressions = Expressions::default();

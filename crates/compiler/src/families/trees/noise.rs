@@ -15,7 +15,7 @@ pub(crate) use paths::Paths;
 pub(crate) use weights::norm;
 
 use crate::backend::Variances;
-use crate::families::trees::graph::{Graph, Polynomial};
+use crate::families::trees::graph::{CmuxGraph, Polynomial};
 use cipherfn_circuit::circuit::{Node, Operand, Select};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::noise::Variance;
@@ -27,7 +27,7 @@ mod tests;
 /// of the graph are multiplied by `scale` to be in units of the gadget's resolution,
 /// `2^-(base_log * levels)`.
 pub(crate) fn variance(
-    graph: &Graph,
+    graph: &CmuxGraph,
     paths: Paths,
     gadget: Gadget,
     variances: Variances,

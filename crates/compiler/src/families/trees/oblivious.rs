@@ -10,7 +10,7 @@ use crate::families::trees::binned::{BinnedEnsemble, PredicateId, SymmetricTree}
 use crate::families::trees::diagram::Diagram;
 use crate::families::trees::expression::LeafUnits;
 use crate::families::trees::forms::Selectors;
-use crate::families::trees::graph::{Addend, Builder, Polynomial, Sum, Value};
+use crate::families::trees::graph::{Addend, GraphBuilder, Polynomial, Sum, Value};
 use std::collections::BTreeMap;
 
 /// Trees of fewer levels are not cheaper in this form.
@@ -24,7 +24,7 @@ pub(crate) fn fits(tree: &SymmetricTree, coefficients: usize, polynomial_size: u
 
 /// Lowers trees, one addend for each number of levels that occurs.
 pub(crate) fn lower(
-    builder: &mut Builder,
+    builder: &mut GraphBuilder,
     ensemble: &BinnedEnsemble,
     selectors: &Selectors<'_>,
     trees: &[&SymmetricTree],
@@ -104,7 +104,7 @@ impl Open {
 }
 
 struct Trie<'a> {
-    builder: &'a mut Builder,
+    builder: &'a mut GraphBuilder,
     ensemble: &'a BinnedEnsemble,
     selectors: &'a Selectors<'a>,
     polynomial_size: u32,
@@ -116,7 +116,7 @@ impl Trie<'_> {
         let mut sum = Sum::default();
         if levels == 0 {
             for tree in &open {
-                Builder::add(
+                GraphBuilder::add(
                     &mut sum,
                     &Value::Constant(tree.table(self.ensemble.coefficients)),
                 );
@@ -143,7 +143,9 @@ impl Trie<'_> {
             let yes = self.builder.rotate(&no, rotation);
             let predicate = &self.ensemble.predicates[question as usize];
             match self.selectors.decision_anywhere(predicate) {
-                Diagram::Answer(answer) => Builder::add(&mut sum, if answer { &yes } else { &no }),
+                Diagram::Answer(answer) => {
+                    GraphBuilder::add(&mut sum, if answer { &yes } else { &no });
+                }
                 Diagram::Bit { bit, clear, set } => {
                     let (clear, set) =
                         (self.decide(&clear, &no, &yes), self.decide(&set, &no, &yes));

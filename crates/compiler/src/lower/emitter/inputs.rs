@@ -33,7 +33,7 @@ impl Emitter<'_> {
         attribute: &str,
     ) -> Result<Option<Vec<i64>>, CompileError> {
         if self.node.has(attribute) {
-            return Ok(Some(self.node.ints(attribute)?.to_vec()));
+            return Ok(Some(self.node.ints(attribute)?));
         }
         let Some(input) = self.optional(index) else {
             return Ok(None);

@@ -4,7 +4,7 @@ use super::{Emitter, Operand, reshaped};
 use crate::error::CompileError;
 use crate::lower::shapes::{View, broadcast, broadcast_shape, permuted};
 use crate::read::onnx::tensor::{Constant, ELEMENTS, Element, entries};
-use cipherfn_program::{BinaryFunction, Kind, Op, ReduceFunction, Tensor, UnaryFunction};
+use cipherfn_program::{BinaryFunction, EntryKind, Op, ReduceFunction, Tensor, UnaryFunction};
 
 impl Emitter<'_> {
     /// Adds a step whose result has this element type and shape.
@@ -41,10 +41,10 @@ impl Emitter<'_> {
     /// A constant vector.
     pub(crate) fn vector(&mut self, value: Tensor) -> Result<Operand, CompileError> {
         let element = match value.kind() {
-            Kind::F32 => Element::F32,
-            Kind::F64 => Element::F64,
-            Kind::I64 => Element::Int,
-            Kind::Text => Element::Text,
+            EntryKind::F32 => Element::F32,
+            EntryKind::F64 => Element::F64,
+            EntryKind::I64 => Element::Int,
+            EntryKind::Text => Element::Text,
         };
         let shape = vec![value.len()];
         self.constant(Constant {
@@ -324,11 +324,11 @@ impl Emitter<'_> {
     }
 }
 
-fn empty(kind: Kind) -> Tensor {
+fn empty(kind: EntryKind) -> Tensor {
     match kind {
-        Kind::F32 => Tensor::F32(Vec::new()),
-        Kind::F64 => Tensor::F64(Vec::new()),
-        Kind::I64 => Tensor::I64(Vec::new()),
-        Kind::Text => Tensor::Text(Vec::new()),
+        EntryKind::F32 => Tensor::F32(Vec::new()),
+        EntryKind::F64 => Tensor::F64(Vec::new()),
+        EntryKind::I64 => Tensor::I64(Vec::new()),
+        EntryKind::Text => Tensor::Text(Vec::new()),
     }
 }

@@ -27,13 +27,13 @@ fn plain(node: &Node) -> Result<Constant, CompileError> {
         let value = Tensor::F32(vec![node.float("value_float", 0.0)?]);
         (Element::F32, value, true)
     } else if node.has("value_floats") {
-        let value = Tensor::F32(node.floats("value_floats")?.to_vec());
+        let value = Tensor::F32(node.floats("value_floats")?);
         (Element::F32, value, false)
     } else if node.has("value_int") {
         let value = Tensor::I64(vec![node.int("value_int", 0)?]);
         (Element::Int, value, true)
     } else if node.has("value_ints") {
-        let value = Tensor::I64(node.ints("value_ints")?.to_vec());
+        let value = Tensor::I64(node.ints("value_ints")?);
         (Element::Int, value, false)
     } else if node.has("value_string") {
         let value = Tensor::Text(vec![node.text("value_string", "")?]);

@@ -13,11 +13,11 @@ fn imputer(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
     let (replaced, value, name) = if argument.element == Element::Int {
         let name = "imputed_value_int64s";
         let replaced = Tensor::I64(vec![node.int("replaced_value_int64", 0)?]);
-        (replaced, Tensor::I64(node.ints(name)?.to_vec()), name)
+        (replaced, Tensor::I64(node.ints(name)?), name)
     } else {
         let name = "imputed_value_floats";
         let replaced = Tensor::F32(vec![node.float("replaced_value_float", 0.0)?]);
-        (replaced, Tensor::F32(node.floats(name)?.to_vec()), name)
+        (replaced, Tensor::F32(node.floats(name)?), name)
     };
     let missing = matches!(&replaced, Tensor::F32(x) if x[0].is_nan());
     let condition = if missing {

@@ -66,9 +66,9 @@ fn side(node: &Node, side: &str) -> Result<Constant, CompileError> {
     let (element, value) = if node.has(&strings) {
         (Element::Text, Tensor::Text(node.texts(&strings)?))
     } else if node.has(&ints) {
-        (Element::Int, Tensor::I64(node.ints(&ints)?.to_vec()))
+        (Element::Int, Tensor::I64(node.ints(&ints)?))
     } else if node.has(&floats) {
-        (Element::F32, Tensor::F32(node.floats(&floats)?.to_vec()))
+        (Element::F32, Tensor::F32(node.floats(&floats)?))
     } else {
         return Err(node.invalid(format!("it has no {side}")));
     };

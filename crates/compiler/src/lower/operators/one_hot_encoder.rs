@@ -14,7 +14,7 @@ fn one_hot_encoder(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileErr
         Tensor::Text(emitter.node.texts("cats_strings")?)
     } else {
         argument = emitter.cast(&argument, Element::Int)?;
-        Tensor::I64(emitter.node.ints("cats_int64s")?.to_vec())
+        Tensor::I64(emitter.node.ints("cats_int64s")?)
     };
     if categories.is_empty() {
         let problem = "it has no categories for its input's type";

@@ -15,7 +15,7 @@ fn scaler(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
         ("offset", BinaryFunction::Sub),
         ("scale", BinaryFunction::Mul),
     ] {
-        let value = Tensor::F32(emitter.node.floats(name)?.to_vec());
+        let value = Tensor::F32(emitter.node.floats(name)?);
         if !value.is_empty() {
             let value = emitter.per_column(value, &result, name)?;
             result = emitter.binary(function, &result, &value)?;

@@ -11,8 +11,9 @@ fn transpose(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
     let data = emitter.input(0)?;
     let rank = data.shape.len();
     let order = if emitter.node.has("perm") {
-        let axes = emitter.node.ints("perm")?.iter();
-        axes.map(|&axis| emitter.axis(axis, rank))
+        let axes = emitter.node.ints("perm")?;
+        axes.into_iter()
+            .map(|axis| emitter.axis(axis, rank))
             .collect::<Result<Vec<_>, _>>()?
     } else {
         (0..rank).rev().collect()

@@ -47,16 +47,16 @@ pub(super) enum Mode {
 }
 
 /// Builds trees and collects what they need.
-pub(super) struct Builder<'a> {
-    pub(super) node: &'a Node,
+pub(super) struct TreeBuilder<'a> {
+    pub(super) node: &'a Node<'a>,
     kind: SourceKind,
     /// Nodes that may still be made.
     room: usize,
     splits: BTreeMap<u32, Vec<f64>>,
 }
 
-impl<'a> Builder<'a> {
-    pub(super) fn new(node: &'a Node, input: &TreeInput) -> Self {
+impl<'a> TreeBuilder<'a> {
+    pub(super) fn new(node: &'a Node<'a>, input: &TreeInput) -> Self {
         Self {
             node,
             kind: input.kind,

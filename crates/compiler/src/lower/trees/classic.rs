@@ -1,6 +1,6 @@
 //! `TreeEnsembleClassifier` and `TreeEnsembleRegressor` (`ai.onnx.ml` 1 and 3).
 
-use super::arena::{Builder, Mode, RawNode, RawSplit};
+use super::arena::{Mode, RawNode, RawSplit, TreeBuilder};
 use super::{Described, TreeInput};
 use crate::error::CompileError;
 use crate::ir::Ensemble;
@@ -43,11 +43,11 @@ fn read(
         }
     };
     let attributes = Attributes::read(node)?;
-    let leaves = leaves(node, prefix, targets)?;
-    let mut builder = Builder::new(node, input);
+    let mut leaves = leaves(node, prefix, targets)?;
+    let mut builder = TreeBuilder::new(node, input);
     let mut trees = Vec::new();
     for range in attributes.trees() {
-        let raw = attributes.raw(node, range, input.features, &leaves)?;
+        let raw = attributes.raw(node, range, input.features, &mut leaves)?;
         trees.push(builder.tree(&raw, 0)?);
     }
     Ok(Described {
@@ -64,26 +64,60 @@ fn read(
 }
 
 /// Leaf values by tree and node.
-type Leaves = HashMap<(i64, i64), Vec<(u32, f64)>>;
+type ListedLeaves = HashMap<(i64, i64), Vec<(u32, f64)>>;
 
-fn leaves(node: &Node, prefix: &str, targets: usize) -> Result<Leaves, CompileError> {
-    let ids = node.ints(&format!("{prefix}_ids"))?;
-    let node_ids = node.ints(&format!("{prefix}_nodeids"))?;
-    let tree_ids = node.ints(&format!("{prefix}_treeids"))?;
-    let weights = node.numbers(&format!("{prefix}_weights"))?;
-    if ids.len() != node_ids.len() || ids.len() != tree_ids.len() || ids.len() != weights.len() {
-        let lengths = (ids.len(), node_ids.len(), tree_ids.len(), weights.len());
-        return Err(node.invalid(format!(
-            "its \"{prefix}_*\" attributes have different lengths {lengths:?}"
-        )));
-    }
-    if ids.is_empty() {
-        return Err(node.invalid(format!("it has no \"{prefix}_weights\"")));
-    }
-    let mut leaves = Leaves::new();
-    for (((&id, &node_id), &tree_id), &weight) in
-        ids.iter().zip(node_ids).zip(tree_ids).zip(&weights)
-    {
+/// Most values of all leaves that are not zero.
+const MAX_VALUES: usize = 1 << 25;
+
+fn leaves(node: &Node<'_>, prefix: &str, targets: usize) -> Result<ListedLeaves, CompileError> {
+    let names = ["ids", "nodeids", "treeids", "weights"].map(|name| format!("{prefix}_{name}"));
+    let [ids, node_ids, tree_ids, weights] = &names;
+    let mut lists = (
+        node.each_int(ids)?,
+        node.each_int(node_ids)?,
+        node.each_int(tree_ids)?,
+        node.each_number(weights)?,
+    );
+    let broken = |reason| node.invalid(format!("its \"{prefix}_*\" attributes: {reason}"));
+    let mut leaves = ListedLeaves::new();
+    let mut counted = vec![false; targets];
+    let (mut read, mut kept) = (0_usize, 0_usize);
+    loop {
+        let (id, node_id, tree_id, weight) = match (
+            lists.0.next(),
+            lists.1.next(),
+            lists.2.next(),
+            lists.3.next(),
+        ) {
+            (None, None, None, None) => break,
+            (Some(id), Some(node_id), Some(tree_id), Some(weight)) => (
+                id.map_err(broken)?,
+                node_id.map_err(broken)?,
+                tree_id.map_err(broken)?,
+                weight.map_err(broken)?,
+            ),
+            ends => {
+                let ends = [
+                    ends.0.is_none(),
+                    ends.1.is_none(),
+                    ends.2.is_none(),
+                    ends.3.is_none(),
+                ];
+                let shorter = names.iter().zip(ends).filter(|(_, ends)| *ends);
+                let shorter: Vec<_> = shorter.map(|(name, _)| format!("\"{name}\"")).collect();
+                return Err(node.invalid(format!(
+                    "its \"{prefix}_*\" attributes have different lengths: {} {read} entries, \
+                     others more",
+                    shorter.join(", ")
+                )));
+            }
+        };
+        if !weight.is_finite() {
+            return Err(node.invalid(format!(
+                "entry {read} of \"{weights}\" is {weight}, not a finite number"
+            )));
+        }
+        read += 1;
         let target = usize::try_from(id)
             .ok()
             .filter(|&target| target < targets)
@@ -92,32 +126,54 @@ fn leaves(node: &Node, prefix: &str, targets: usize) -> Result<Leaves, CompileEr
                     "a leaf of tree {tree_id} adds to {prefix} {id} of {targets}"
                 ))
             })?;
-        let values = leaves.entry((tree_id, node_id)).or_default();
-        match values.iter_mut().find(|(own, _)| *own == target as u32) {
-            Some((_, sum)) => *sum += weight,
-            None => values.push((target as u32, weight)),
+        // Forests write a zero for each class that a leaf has no rows of. One a class is kept: which
+        // classes are there at all has a meaning.
+        if weight == 0.0 && std::mem::replace(&mut counted[target], true) {
+            continue;
         }
+        counted[target] = true;
+        kept += 1;
+        if kept > MAX_VALUES {
+            return Err(node.invalid(format!(
+                "its leaves have more than {MAX_VALUES} values that are not zero"
+            )));
+        }
+        let values = leaves.entry((tree_id, node_id)).or_default();
+        values.push((target as u32, weight));
+    }
+    if read == 0 {
+        return Err(node.invalid(format!("it has no \"{weights}\"")));
     }
     for values in leaves.values_mut() {
+        // Stable, so that what is given for a target twice is added in the file's order.
         values.sort_by_key(|&(target, _)| target);
+        values.dedup_by(|next, sum| {
+            let same = next.0 == sum.0;
+            if same {
+                sum.1 += next.1;
+            }
+            same
+        });
+        values.shrink_to_fit();
     }
     Ok(leaves)
 }
 
 /// The `nodes_*` attributes, all of one length.
-struct Attributes<'a> {
-    tree_ids: &'a [i64],
-    node_ids: &'a [i64],
-    features: &'a [i64],
-    on_true: &'a [i64],
-    on_false: &'a [i64],
-    missing: &'a [i64],
-    modes: Vec<String>,
+struct Attributes {
+    tree_ids: Vec<i64>,
+    node_ids: Vec<i64>,
+    features: Vec<i64>,
+    on_true: Vec<i64>,
+    on_false: Vec<i64>,
+    missing: Vec<i64>,
+    /// None of leaves.
+    modes: Vec<Option<Mode>>,
     values: Vec<f64>,
 }
 
-impl<'a> Attributes<'a> {
-    fn read(node: &'a Node) -> Result<Self, CompileError> {
+impl Attributes {
+    fn read(node: &Node<'_>) -> Result<Self, CompileError> {
         let own = Self {
             tree_ids: node.ints("nodes_treeids")?,
             node_ids: node.ints("nodes_nodeids")?,
@@ -125,7 +181,10 @@ impl<'a> Attributes<'a> {
             on_true: node.ints("nodes_truenodeids")?,
             on_false: node.ints("nodes_falsenodeids")?,
             missing: node.ints("nodes_missing_value_tracks_true")?,
-            modes: node.texts("nodes_modes")?,
+            modes: node
+                .each_text("nodes_modes")?
+                .map(|name| mode(node, name?))
+                .collect::<Result<_, _>>()?,
             values: node.any_numbers("nodes_values")?,
         };
         let len = own.tree_ids.len();
@@ -148,7 +207,7 @@ impl<'a> Attributes<'a> {
             return Err(node.invalid("it has no nodes"));
         }
         let mut seen = HashSet::with_capacity(len);
-        for (&tree, &id) in own.tree_ids.iter().zip(own.node_ids) {
+        for (&tree, &id) in own.tree_ids.iter().zip(&own.node_ids) {
             if !seen.insert((tree, id)) {
                 return Err(node.invalid(format!("node {id} of tree {tree} is given twice")));
             }
@@ -174,7 +233,7 @@ impl<'a> Attributes<'a> {
         node: &Node,
         range: std::ops::Range<usize>,
         features: usize,
-        leaves: &Leaves,
+        leaves: &mut ListedLeaves,
     ) -> Result<Vec<RawNode>, CompileError> {
         let tree = self.tree_ids[range.start];
         let places: HashMap<i64, usize> = range
@@ -193,14 +252,11 @@ impl<'a> Attributes<'a> {
         };
         range
             .map(|at| {
-                if self.modes[at] == "LEAF" {
-                    return Ok(RawNode::Leaf(
-                        leaves
-                            .get(&(tree, self.node_ids[at]))
-                            .cloned()
-                            .unwrap_or_default(),
-                    ));
-                }
+                let Some(mode) = self.modes[at] else {
+                    // Each node is there once.
+                    let values = leaves.remove(&(tree, self.node_ids[at]));
+                    return Ok(RawNode::Leaf(values.unwrap_or_default()));
+                };
                 let feature = u32::try_from(self.features[at])
                     .ok()
                     .filter(|&feature| (feature as usize) < features);
@@ -212,7 +268,7 @@ impl<'a> Attributes<'a> {
                 })?;
                 Ok(RawNode::Split(RawSplit {
                     feature,
-                    mode: mode(node, &self.modes[at])?,
+                    mode,
                     value: self.values[at],
                     members: Vec::new(),
                     missing_is_true: self.missing.get(at) == Some(&1),
@@ -224,8 +280,10 @@ impl<'a> Attributes<'a> {
     }
 }
 
-fn mode(node: &Node, name: &str) -> Result<Mode, CompileError> {
-    Ok(match name {
+/// The mode of this name, none of a leaf.
+fn mode(node: &Node<'_>, name: &str) -> Result<Option<Mode>, CompileError> {
+    Ok(Some(match name {
+        "LEAF" => return Ok(None),
         "BRANCH_LEQ" => Mode::LessOrEqual,
         "BRANCH_LT" => Mode::Less,
         "BRANCH_GTE" => Mode::GreaterOrEqual,
@@ -237,5 +295,5 @@ fn mode(node: &Node, name: &str) -> Result<Mode, CompileError> {
                 "BRANCH_LEQ, BRANCH_LT, BRANCH_GTE, BRANCH_GT, BRANCH_EQ, BRANCH_NEQ, LEAF";
             return Err(node.unsupported(format!("node mode \"{other}\""), supported));
         }
-    })
+    }))
 }

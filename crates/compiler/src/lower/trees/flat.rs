@@ -1,6 +1,6 @@
 //! `TreeEnsemble` (`ai.onnx.ml` 5): splits and leaves in separate lists.
 
-use super::arena::{Builder, Mode, RawNode, RawSplit};
+use super::arena::{Mode, RawNode, RawSplit, TreeBuilder};
 use super::{Described, TreeInput};
 use crate::error::CompileError;
 use crate::ir::Ensemble;
@@ -33,7 +33,7 @@ pub(crate) fn ensemble(node: &Node, input: &TreeInput) -> Result<Described, Comp
         .filter(|targets| (1..=65_536).contains(targets));
     let targets = targets.ok_or_else(|| node.invalid("n_targets is not a count"))?;
     let raw = raw(node, input.features, targets)?;
-    let mut builder = Builder::new(node, input);
+    let mut builder = TreeBuilder::new(node, input);
     let splits = node.ints("nodes_featureids")?.len();
     let trees = node
         .ints("tree_roots")?

@@ -3,15 +3,17 @@
 use super::LIBRARY;
 use super::file::{Feature, FeaturesInfo, FloatFeature, HashedText, NanTreatment, Split};
 use crate::error::CompileError;
-use crate::read::features::{Cells, Codes, FeatureId, Features, Members, Names, View};
+use crate::read::features::{
+    Cells, Codes, FeatureCollector, FeatureId, FeatureView, Members, Names,
+};
 use crate::read::library::MAX_COLUMNS;
-use cipherfn_program::Kind;
+use cipherfn_program::EntryKind;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 
 /// Columns by kind and index.
 pub(super) struct Columns {
-    pub(super) features: Features,
+    pub(super) features: FeatureCollector,
     floats: HashMap<usize, (u32, NanTreatment)>,
     categorical: HashMap<usize, u32>,
     /// Known texts of each hash.
@@ -41,7 +43,7 @@ impl Columns {
             }
         }
         let names = names(info)?;
-        let mut features = Features::new(LIBRARY, names, Kind::F32, Codes::Floor)?;
+        let mut features = FeatureCollector::new(LIBRARY, names, EntryKind::F32, Codes::Floor)?;
         let mut floats = HashMap::new();
         for FloatFeature {
             feature,
@@ -108,7 +110,7 @@ impl Columns {
             .filter(|border| border.is_finite())
             .ok_or_else(|| LIBRARY.invalid(place, "its border is missing"))?;
         Ok(Question {
-            feature: self.features.feature(column, View::Plain),
+            feature: self.features.feature(column, FeatureView::Plain),
             // Borders are 32-bit floats, written with all digits.
             threshold: (border as f32).into(),
             missing_goes_above: treatment == NanTreatment::AboveAll,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 #[derive(Debug, Deserialize)]
-pub(super) struct File {
+pub(super) struct CatBoostFile {
     pub(super) features_info: FeaturesInfo,
     #[serde(default)]
     pub(super) model_info: Option<ModelInfo>,

@@ -1,19 +1,19 @@
 //! The program from the columns to the feature vector.
 
 use super::vector::Keys;
-use super::{Cells, Codes, Features, Members, Names, View, ZERO};
+use super::{Cells, Codes, FeatureCollector, FeatureView, Members, Names, ZERO};
 use crate::error::CompileError;
 use crate::model::Column;
 use cipherfn_program::{
-    BinaryFunction, Kind, Op, ProgramBuilder, ReduceFunction, Tensor, TensorType, UnaryFunction,
-    ValueId, round_down,
+    BinaryFunction, EntryKind, Op, ProgramBuilder, ReduceFunction, Tensor, TensorType,
+    UnaryFunction, ValueId, round_down,
 };
 use cipherfn_protocol::specs::ColumnKind;
 use std::collections::HashMap;
 
 /// Emits the program.
-pub(super) struct Program<'a> {
-    features: &'a Features,
+pub(super) struct FeatureProgram<'a> {
+    features: &'a FeatureCollector,
     pub(super) builder: ProgramBuilder,
     /// Input of each column, and its entry there.
     pub(super) inputs: Vec<(ValueId, u32)>,
@@ -21,17 +21,20 @@ pub(super) struct Program<'a> {
 }
 
 /// Name of the steps, for errors.
-fn step(features: &Features, column: u32) -> String {
+fn step(features: &FeatureCollector, column: u32) -> String {
     features.names.show(column as usize)
 }
 
-impl<'a> Program<'a> {
-    pub(super) fn new(features: &'a Features, columns: &[Column]) -> Result<Self, CompileError> {
+impl<'a> FeatureProgram<'a> {
+    pub(super) fn new(
+        features: &'a FeatureCollector,
+        columns: &[Column],
+    ) -> Result<Self, CompileError> {
         let kind = |column: &Column| match column.kind {
-            ColumnKind::Float32 => Kind::F32,
-            ColumnKind::Float64 => Kind::F64,
-            ColumnKind::Int64 => Kind::I64,
-            ColumnKind::Text => Kind::Text,
+            ColumnKind::Float32 => EntryKind::F32,
+            ColumnKind::Float64 => EntryKind::F64,
+            ColumnKind::Int64 => EntryKind::I64,
+            ColumnKind::Text => EntryKind::Text,
         };
         let types = columns
             .iter()
@@ -63,40 +66,46 @@ impl<'a> Program<'a> {
         let (column, view) = self.features.list[feature];
         let thresholds = &self.features.thresholds[feature];
         let name = step(self.features, column);
-        if let View::Member(set) = view {
+        if let FeatureView::Member(set) = view {
             return Ok(((self.membership(column, set)?, 0), Keys::Rounded));
         }
         let (input, entry) = self.inputs[column as usize];
         let kind = self.builder.tensor_type(input).kind;
-        if kind == Kind::F32 && view == View::Plain {
+        if kind == EntryKind::F32 && view == FeatureView::Plain {
             return Ok(((input, entry), Keys::Rounded));
         }
-        if kind == Kind::Text {
+        if kind == EntryKind::Text {
             let library = self.features.library;
             return Err(library.invalid(name, "texts are compared with a number"));
         }
         let mut value = self.entry(column)?;
-        if view == View::IsMissing {
+        if view == FeatureView::IsMissing {
             let missing = self.unary(&name, UnaryFunction::IsNan, value)?;
-            return Ok(((self.cast(&name, missing, Kind::F32)?, 0), Keys::Rounded));
+            return Ok((
+                (self.cast(&name, missing, EntryKind::F32)?, 0),
+                Keys::Rounded,
+            ));
         }
-        if view == View::Amount {
+        if view == FeatureView::Amount {
             return Ok(((self.amount(&name, column, value)?, 0), Keys::Rounded));
         }
         value = match view {
-            View::MissingIsZero => {
+            FeatureView::MissingIsZero => {
                 let missing = self.unary(&name, UnaryFunction::IsNan, value)?;
                 self.replace(&name, missing, 0.0, value)?
             }
-            View::ZeroIsMissing => {
+            FeatureView::ZeroIsMissing => {
                 let size = self.unary(&name, UnaryFunction::Abs, value)?;
                 let zero = self.number(&name, kind, ZERO)?;
                 let is_zero = self.binary(&name, BinaryFunction::LessOrEqual, size, zero)?;
                 self.replace(&name, is_zero, f64::NAN, value)?
             }
-            View::Plain | View::Amount | View::IsMissing | View::Member(_) => value,
+            FeatureView::Plain
+            | FeatureView::Amount
+            | FeatureView::IsMissing
+            | FeatureView::Member(_) => value,
         };
-        if kind == Kind::F32 {
+        if kind == EntryKind::F32 {
             return Ok(((value, 0), Keys::Rounded));
         }
         let rounded: Vec<f32> = thresholds.iter().map(|&t| round_down(t)).collect();
@@ -120,7 +129,7 @@ impl<'a> Program<'a> {
         let value = self.replace(name, missing, 0.0, value)?;
         let middle = self.number(name, kind, self.features.middles[&column])?;
         let value = self.binary(name, BinaryFunction::Sub, value, middle)?;
-        self.cast(name, value, Kind::F32)
+        self.cast(name, value, EntryKind::F32)
     }
 
     /// Number of thresholds that a 64-bit value exceeds, as a 32-bit float; NaN stays NaN.
@@ -140,7 +149,7 @@ impl<'a> Program<'a> {
             group: thresholds.len(),
         };
         let count = self.builder.push(name, count)?;
-        let count = self.cast(name, count, Kind::F32)?;
+        let count = self.cast(name, count, EntryKind::F32)?;
         let missing = self.unary(name, UnaryFunction::IsNan, value)?;
         self.replace(name, missing, f64::NAN, count)
     }
@@ -216,8 +225,8 @@ impl<'a> Program<'a> {
                         // NaN has no integer; -1 is the code of no category.
                         let missing = self.unary(&name, UnaryFunction::IsNan, value)?;
                         let value = self.replace(&name, missing, -1.0, value)?;
-                        let integer = self.cast(&name, value, Kind::I64)?;
-                        self.cast(&name, integer, Kind::F32)?
+                        let integer = self.cast(&name, value, EntryKind::I64)?;
+                        self.cast(&name, integer, EntryKind::F32)?
                     }
                 }
             }
@@ -259,8 +268,8 @@ impl<'a> Program<'a> {
         })
     }
 
-    fn number(&mut self, name: &str, kind: Kind, value: f64) -> Result<ValueId, CompileError> {
-        let value = if kind == Kind::F32 {
+    fn number(&mut self, name: &str, kind: EntryKind, value: f64) -> Result<ValueId, CompileError> {
+        let value = if kind == EntryKind::F32 {
             Tensor::F32(vec![value as f32])
         } else {
             Tensor::F64(vec![value])
@@ -310,7 +319,12 @@ impl<'a> Program<'a> {
         Ok(self.builder.push(name, binary)?)
     }
 
-    fn cast(&mut self, name: &str, source: ValueId, kind: Kind) -> Result<ValueId, CompileError> {
+    fn cast(
+        &mut self,
+        name: &str,
+        source: ValueId,
+        kind: EntryKind,
+    ) -> Result<ValueId, CompileError> {
         Ok(self.builder.push(name, Op::Cast { source, kind })?)
     }
 }

@@ -1,19 +1,19 @@
-use super::{Cells, Codes, FeatureId, Features, Members, Names, View};
+use super::{Cells, Codes, FeatureCollector, FeatureId, FeatureView, Members, Names};
 use crate::read::library::Library;
-use cipherfn_program::{Kind, Tensor};
+use cipherfn_program::{EntryKind, Tensor};
 use proptest::prelude::*;
 
-fn one_column(kind: Kind, codes: Codes) -> Features {
+fn one_column(kind: EntryKind, codes: Codes) -> FeatureCollector {
     let names = Names::Own(vec!["x".into()]);
-    Features::new(Library::LightGbm, names, kind, codes).unwrap()
+    FeatureCollector::new(Library::LightGbm, names, kind, codes).unwrap()
 }
 
-fn doubles(codes: Codes) -> Features {
-    one_column(Kind::F64, codes)
+fn doubles(codes: Codes) -> FeatureCollector {
+    one_column(EntryKind::F64, codes)
 }
 
 /// The feature vector of a row.
-fn vector(features: Features, row: Vec<Tensor>) -> Vec<f32> {
+fn vector(features: FeatureCollector, row: Vec<Tensor>) -> Vec<f32> {
     let (_, program, _) = features.finish().unwrap();
     match program.run(row).unwrap().as_slice() {
         [Tensor::F32(vector)] => vector.clone(),
@@ -24,7 +24,7 @@ fn vector(features: Features, row: Vec<Tensor>) -> Vec<f32> {
 /// Whether a 64-bit value lies above each threshold, by the 32-bit vector.
 fn above(thresholds: &[f64], value: f64) -> Vec<bool> {
     let mut features = doubles(Codes::Truncate);
-    let feature = features.feature(0, View::Plain);
+    let feature = features.feature(0, FeatureView::Plain);
     for &threshold in thresholds {
         features.compare(feature, threshold);
     }
@@ -87,21 +87,21 @@ fn views_of_zero_and_missing_values() {
         vector(features, vec![Tensor::F64(vec![value])])[0]
     };
     let close = |found: f32, wanted: f32| assert!((found - wanted).abs() < 1e-9, "{found}");
-    close(of(View::MissingIsZero, f64::NAN), 0.0);
-    close(of(View::MissingIsZero, 2.0), 2.0);
-    close(of(View::ZeroIsMissing, 2.0), 2.0);
+    close(of(FeatureView::MissingIsZero, f64::NAN), 0.0);
+    close(of(FeatureView::MissingIsZero, 2.0), 2.0);
+    close(of(FeatureView::ZeroIsMissing, 2.0), 2.0);
     for value in [0.0, -0.0, zero, -zero, f64::NAN] {
-        assert!(of(View::ZeroIsMissing, value).is_nan(), "{value}");
+        assert!(of(FeatureView::ZeroIsMissing, value).is_nan(), "{value}");
     }
-    assert!(!of(View::ZeroIsMissing, zero.next_up()).is_nan());
-    close(of(View::IsMissing, f64::NAN), 1.0);
-    close(of(View::IsMissing, f64::NEG_INFINITY), 0.0);
+    assert!(!of(FeatureView::ZeroIsMissing, zero.next_up()).is_nan());
+    close(of(FeatureView::IsMissing, f64::NAN), 1.0);
+    close(of(FeatureView::IsMissing, f64::NEG_INFINITY), 0.0);
 }
 
-fn with_sets(cells: Cells, codes: Codes) -> (Features, [FeatureId; 2]) {
+fn with_sets(cells: Cells, codes: Codes) -> (FeatureCollector, [FeatureId; 2]) {
     let kind = match codes {
-        Codes::Floor => Kind::F32,
-        Codes::Truncate => Kind::F64,
+        Codes::Floor => EntryKind::F32,
+        Codes::Truncate => EntryKind::F64,
     };
     let mut features = one_column(kind, codes);
     features.set_cells(0, cells).unwrap();

@@ -2,9 +2,9 @@
 //! them the rows hold the codes.
 
 use super::LIBRARY;
-use super::text::File;
+use super::text::LightGbmFile;
 use crate::error::CompileError;
-use crate::read::features::{Cells, Features};
+use crate::read::features::{Cells, FeatureCollector};
 use serde_json::Value;
 
 /// Says which columns hold which categories.
@@ -12,7 +12,10 @@ use serde_json::Value;
 /// The file lists the categories in the order of the frame's categorical columns and does not say
 /// which these are: they are the ones whose `feature_infos` are sets of codes, and possibly those
 /// that were never used.
-pub(super) fn read(file: &File<'_>, features: &mut Features) -> Result<(), CompileError> {
+pub(super) fn read(
+    file: &LightGbmFile<'_>,
+    features: &mut FeatureCollector,
+) -> Result<(), CompileError> {
     let Some(json) = file.pandas_categorical else {
         return Ok(());
     };

@@ -5,10 +5,10 @@
 //! its own below the tree's, where the path to the leaf lets NaN through.
 
 use super::LIBRARY;
-use super::text::{File, Section};
-use super::trees::{Comparison, FileTree};
+use super::text::{LightGbmFile, Section};
+use super::trees::{Comparison, TreeLists};
 use crate::error::CompileError;
-use crate::read::features::{Features, View, ZERO};
+use crate::read::features::{FeatureCollector, FeatureView, ZERO};
 use crate::read::forest::{FileNode, FileSlope};
 use crate::read::library::{MAX_DEPTH, MAX_VALUES, NodePlace};
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ impl LinearLeaves {
     /// The lists of a tree; `None` if its leaves are constants.
     pub(super) fn read(
         section: &Section<'_>,
-        tree: &FileTree,
+        tree: &TreeLists,
         columns: usize,
     ) -> Result<Option<Self>, CompileError> {
         match section.get("is_linear").map(str::trim) {
@@ -70,10 +70,10 @@ impl LinearLeaves {
     /// Leaves count for a score, and are divided by a number of trees.
     pub(super) fn push(
         self,
-        tree: &FileTree,
+        tree: &TreeLists,
         (score, divisor): (u32, f64),
         middles: &[f64],
-        features: &mut Features,
+        features: &mut FeatureCollector,
         nodes: &mut Vec<FileNode>,
     ) -> Result<(), CompileError> {
         let parents = tree.parents();
@@ -128,7 +128,11 @@ impl LinearLeaves {
 
 /// Which values reach a node, for each column that the splits above it ask. Longer paths than any
 /// tree may have are cut off: reading the tree refuses them.
-fn reaches(tree: &FileTree, parents: &[Option<(usize, bool)>], node: usize) -> HashMap<u32, Reach> {
+fn reaches(
+    tree: &TreeLists,
+    parents: &[Option<(usize, bool)>],
+    node: usize,
+) -> HashMap<u32, Reach> {
     let mut path = Vec::new();
     let mut at = node;
     while let Some((split, is_left)) = parents[at]
@@ -181,13 +185,13 @@ impl Reach {
         let is_default = default_left == is_left;
         let holds_zero = self.low <= ZERO && self.high >= -ZERO;
         match view {
-            View::MissingIsZero => Self {
+            FeatureView::MissingIsZero => Self {
                 low,
                 high,
                 missing: self.missing && (0.0 <= threshold) == is_left,
             },
             // Numbers that count as zero take the default branch, on whichever side they lie.
-            View::ZeroIsMissing if is_default && holds_zero => Self {
+            FeatureView::ZeroIsMissing if is_default && holds_zero => Self {
                 low: low.min(-ZERO),
                 high: high.max(ZERO),
                 missing: self.missing,
@@ -207,7 +211,7 @@ const FAR: f64 = 8.0;
 
 /// What is taken off each column's numbers: the middle of those of the training, where they lie far
 /// from zero (moments in time), else 0.
-pub(super) fn middles(file: &File<'_>, columns: usize) -> Vec<f64> {
+pub(super) fn middles(file: &LightGbmFile<'_>, columns: usize) -> Vec<f64> {
     let infos = file.header.get("feature_infos").unwrap_or("");
     let middle = |info: &str| {
         let (low, high) = info.strip_prefix('[')?.strip_suffix(']')?.split_once(':')?;

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 /// A file's sections.
 #[derive(Debug)]
-pub(super) struct File<'a> {
+pub(super) struct LightGbmFile<'a> {
     pub(super) header: Section<'a>,
     pub(super) trees: Vec<Section<'a>>,
     /// JSON: categories of each of a data frame's categorical columns.
@@ -23,7 +23,7 @@ pub(super) struct Section<'a> {
     fields: HashMap<&'a str, &'a str>,
 }
 
-impl<'a> File<'a> {
+impl<'a> LightGbmFile<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, CompileError> {
         let mut header = Section::new("the header".into());
         let mut trees: Vec<Section<'a>> = Vec::new();

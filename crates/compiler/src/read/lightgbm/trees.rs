@@ -2,9 +2,9 @@
 
 use super::LIBRARY;
 use super::linear::{self, LinearLeaves};
-use super::text::{File, Section};
+use super::text::{LightGbmFile, Section};
 use crate::error::CompileError;
-use crate::read::features::{FeatureId, Features, Members, View, ZERO};
+use crate::read::features::{FeatureCollector, FeatureId, FeatureView, Members, ZERO};
 use crate::read::forest::{FileNode, Forest};
 use crate::read::library::{MAX_NODES, MAX_VALUES, NodePlace, TreePlace};
 use std::collections::HashMap;
@@ -17,9 +17,9 @@ const MAX_CODE: u32 = 1 << 24;
 
 /// Reads all trees; averages are folded into the leaves.
 pub(super) fn read(
-    file: &File<'_>,
+    file: &LightGbmFile<'_>,
     scores: usize,
-    features: &mut Features,
+    features: &mut FeatureCollector,
 ) -> Result<Forest, CompileError> {
     let trees = file.trees.len();
     if !trees.is_multiple_of(scores) {
@@ -35,7 +35,7 @@ pub(super) fn read(
     let middles = linear::middles(file, features.columns());
     let mut forest = Forest::new(LIBRARY);
     for (index, section) in file.trees.iter().enumerate() {
-        let tree = FileTree::read(section, index)?;
+        let tree = TreeLists::read(section, index)?;
         let score = (index % scores) as u32;
         let mut sets = HashMap::new();
         let mut nodes = (0..tree.splits)
@@ -53,7 +53,7 @@ pub(super) fn read(
 }
 
 /// A tree's lists: nodes `0 .. splits` are splits, and leaf `i` is node `splits + i`.
-pub(super) struct FileTree {
+pub(super) struct TreeLists {
     pub(super) index: usize,
     pub(super) splits: usize,
     split_feature: Vec<u32>,
@@ -66,7 +66,7 @@ pub(super) struct FileTree {
     cat_threshold: Vec<u32>,
 }
 
-impl FileTree {
+impl TreeLists {
     fn read(section: &Section<'_>, index: usize) -> Result<Self, CompileError> {
         let leaves = section.count("num_leaves")?;
         LIBRARY.count(TreePlace(index), leaves, MAX_NODES, "leaves")?;
@@ -94,7 +94,7 @@ impl FileTree {
     fn split(
         &self,
         node: usize,
-        features: &mut Features,
+        features: &mut FeatureCollector,
         sets: &mut HashMap<(usize, u32), FeatureId>,
     ) -> Result<FileNode, CompileError> {
         let place = NodePlace {
@@ -140,7 +140,7 @@ impl FileTree {
             .comparison(node)
             .ok_or_else(|| LIBRARY.invalid(place, "missing values of kind 3"))?;
         // Every number is at most infinity: only missing values go right.
-        if threshold == f64::INFINITY && view == View::Plain && !default_left {
+        if threshold == f64::INFINITY && view == FeatureView::Plain && !default_left {
             return Ok(FileNode::missing(features, column, right, left));
         }
         Ok(FileNode::Split {
@@ -162,9 +162,9 @@ impl FileTree {
         Some(Comparison {
             column: self.split_feature[node],
             view: match (decision >> 2) & 3 {
-                0 => View::MissingIsZero,
-                1 => View::ZeroIsMissing,
-                2 => View::Plain,
+                0 => FeatureView::MissingIsZero,
+                1 => FeatureView::ZeroIsMissing,
+                2 => FeatureView::Plain,
                 _ => return None,
             },
             threshold: outside_zero(self.threshold[node]),
@@ -236,7 +236,7 @@ impl FileTree {
 /// `value <= threshold` of a column, in a view.
 pub(super) struct Comparison {
     pub(super) column: u32,
-    pub(super) view: View,
+    pub(super) view: FeatureView,
     pub(super) threshold: f64,
     /// Whether missing values go left, where the view has any.
     pub(super) default_left: bool,

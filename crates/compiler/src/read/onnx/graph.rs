@@ -1,7 +1,8 @@
 //! From bytes to a graph whose nodes are in order of evaluation.
 
+use super::fields::Fields;
 use super::node::{self, Node};
-use super::proto::{GraphProto, ModelProto, ValueInfoProto};
+use super::proto::{GraphHead, ModelHead, ValueInfoProto};
 use super::size;
 use super::tensor::{self, Constant, ELEMENTS, Element};
 use crate::error::CompileError;
@@ -10,13 +11,13 @@ use prost::Message;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 
-/// Largest model that is read, in bytes.
-pub(crate) const MAX_BYTES: usize = 128 << 20;
+/// Largest model that is read, in bytes: no protobuf message may have more.
+pub(crate) const MAX_BYTES: usize = (1 << 31) - 1;
 /// Most nodes of a graph.
 const MAX_NODES: usize = 1 << 16;
 
 /// A checked graph.
-pub(crate) struct Graph {
+pub(crate) struct Graph<'a> {
     pub(crate) producer: String,
     pub(crate) name: String,
     /// Versions of the operator sets, by domain.
@@ -24,7 +25,7 @@ pub(crate) struct Graph {
     pub(crate) inputs: Vec<Input>,
     pub(crate) constants: HashMap<String, Constant>,
     /// Nodes that the outputs depend on; every input is defined before it is used.
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) nodes: Vec<Node<'a>>,
     pub(crate) outputs: Vec<String>,
     /// Operators with domains, each once.
     pub(crate) operators: Vec<String>,
@@ -38,7 +39,7 @@ pub(crate) struct Input {
 }
 
 /// Reads and orders a graph.
-pub(crate) fn read(bytes: &[u8]) -> Result<Graph, CompileError> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Graph<'_>, CompileError> {
     if bytes.len() > MAX_BYTES {
         return Err(CompileError::TooLarge {
             len: bytes.len(),
@@ -46,15 +47,16 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Graph, CompileError> {
         });
     }
     size::check(bytes)?;
-    let model = ModelProto::decode(bytes).map_err(|error| CompileError::NotOnnx {
+    let model = ModelHead::decode(bytes).map_err(|error| CompileError::NotOnnx {
         reason: error.to_string(),
     })?;
+    let messages = messages(bytes).map_err(|reason| CompileError::NotOnnx { reason })?;
     let Some(graph) = model.graph else {
         return Err(CompileError::NotOnnx {
             reason: "it has no graph".into(),
         });
     };
-    if graph.node.is_empty() || model.ir_version <= 0 {
+    if messages.is_empty() || model.ir_version <= 0 {
         return Err(CompileError::NotOnnx {
             reason: "it has no nodes or no format version".into(),
         });
@@ -71,10 +73,10 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Graph, CompileError> {
             supported: "dense initializers".into(),
         });
     }
-    if graph.node.len() > MAX_NODES {
+    if messages.len() > MAX_NODES {
         return Err(CompileError::invalid(
             "the graph",
-            format!("it has {} nodes, more than {MAX_NODES}", graph.node.len()),
+            format!("it has {} nodes, more than {MAX_NODES}", messages.len()),
         ));
     }
     let mut versions = HashMap::new();
@@ -85,14 +87,31 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Graph, CompileError> {
     let producer = format!("{} {}", model.producer_name, model.producer_version)
         .trim()
         .to_owned();
-    checked(graph, producer, versions)
+    checked(graph, &messages, producer, versions)
 }
 
-fn checked(
-    graph: GraphProto,
+/// The messages of the graph's nodes.
+fn messages(bytes: &[u8]) -> Result<Vec<&[u8]>, String> {
+    let mut messages = Vec::new();
+    for field in Fields::of(bytes) {
+        let (7, graph) = field? else {
+            continue;
+        };
+        for field in Fields::of(graph.bytes()?) {
+            if let (1, node) = field? {
+                messages.push(node.bytes()?);
+            }
+        }
+    }
+    Ok(messages)
+}
+
+fn checked<'a>(
+    graph: GraphHead,
+    messages: &[&'a [u8]],
     producer: String,
     versions: HashMap<String, i64>,
-) -> Result<Graph, CompileError> {
+) -> Result<Graph<'a>, CompileError> {
     let mut constants = HashMap::new();
     for initializer in &graph.initializer {
         let place = format!("initializer \"{}\"", initializer.name);
@@ -123,11 +142,10 @@ fn checked(
     if outputs.is_empty() {
         return Err(CompileError::invalid("the graph", "it has no outputs"));
     }
-    let nodes = graph
-        .node
-        .into_iter()
+    let nodes = messages
+        .iter()
         .enumerate()
-        .map(|(position, node)| Node::new(node, position))
+        .map(|(position, message)| Node::read(message, position))
         .collect::<Result<Vec<_>, _>>()?;
     let mut operators: Vec<String> = Vec::new();
     for node in &nodes {
@@ -210,11 +228,11 @@ fn input(info: &ValueInfoProto) -> Result<Input, CompileError> {
 }
 
 /// Drops nodes that no output depends on and sorts the others.
-fn ordered(
-    nodes: Vec<Node>,
+fn ordered<'a>(
+    nodes: Vec<Node<'a>>,
     defined: &HashSet<String>,
     outputs: &[String],
-) -> Result<Vec<Node>, CompileError> {
+) -> Result<Vec<Node<'a>>, CompileError> {
     let mut producers: HashMap<String, usize> = HashMap::new();
     for (position, node) in nodes.iter().enumerate() {
         for output in node.outputs.iter().filter(|output| !output.is_empty()) {
@@ -251,7 +269,7 @@ fn ordered(
             }
         }
     }
-    let nodes: Vec<Node> = nodes
+    let nodes: Vec<Node<'_>> = nodes
         .into_iter()
         .zip(needed)
         .filter_map(|(node, needed)| needed.then_some(node))
@@ -261,7 +279,7 @@ fn ordered(
 
 /// Stable topological order (Kahn's algorithm; of several nodes that could be next, the first one
 /// in the file).
-fn sorted(nodes: Vec<Node>) -> Result<Vec<Node>, CompileError> {
+fn sorted(nodes: Vec<Node<'_>>) -> Result<Vec<Node<'_>>, CompileError> {
     let producers: HashMap<&str, usize> = nodes
         .iter()
         .enumerate()
@@ -300,7 +318,7 @@ fn sorted(nodes: Vec<Node>) -> Result<Vec<Node>, CompileError> {
             nodes[position].invalid("the graph has a cycle: the node depends on its own output")
         );
     }
-    let mut nodes: Vec<Option<Node>> = nodes.into_iter().map(Some).collect();
+    let mut nodes: Vec<Option<Node<'_>>> = nodes.into_iter().map(Some).collect();
     Ok(order
         .into_iter()
         .filter_map(|position| nodes[position].take())

@@ -1,41 +1,54 @@
 //! Nodes with typed access to their attributes.
 
-use super::proto::{AttributeProto, NodeProto, attribute_type};
+use super::attribute::{self, Attribute};
+use super::fields::Fields;
+use super::proto::attribute_type;
 use super::tensor::{self, Constant};
 use crate::error::{CompileError, NodeName};
 use cipherfn_program::Tensor;
 use std::collections::HashMap;
 
-/// A node of the graph.
+/// A node of the graph, in the file's bytes.
 #[derive(Clone, Debug)]
-pub(crate) struct Node {
+pub(crate) struct Node<'a> {
     pub(crate) name: NodeName,
     /// Names of its inputs; an empty one is an input that is left out.
     pub(crate) inputs: Vec<String>,
     pub(crate) outputs: Vec<String>,
-    attributes: HashMap<String, AttributeProto>,
+    attributes: HashMap<&'a str, Attribute<'a>>,
 }
 
-impl Node {
-    pub(crate) fn new(node: NodeProto, position: usize) -> Result<Self, CompileError> {
-        let name = if node.name.is_empty() {
-            node.output
-                .first()
-                .filter(|output| !output.is_empty())
-                .cloned()
-                .unwrap_or_else(|| format!("#{position}"))
-        } else {
-            node.name
+impl<'a> Node<'a> {
+    /// Reads the message of the node in this place of the file.
+    pub(super) fn read(message: &'a [u8], position: usize) -> Result<Self, CompileError> {
+        let broken = |reason| CompileError::NotOnnx { reason };
+        let (mut inputs, mut outputs, mut attributes) = (Vec::new(), Vec::new(), Vec::new());
+        let [mut name, mut operator, mut domain_name] = [""; 3];
+        for field in Fields::of(message) {
+            let (tag, value) = field.map_err(broken)?;
+            match tag {
+                1 => inputs.push(value.text().map_err(broken)?.to_owned()),
+                2 => outputs.push(value.text().map_err(broken)?.to_owned()),
+                3 => name = value.text().map_err(broken)?,
+                4 => operator = value.text().map_err(broken)?,
+                5 => attributes.push(value.bytes().and_then(Attribute::read).map_err(broken)?),
+                7 => domain_name = value.text().map_err(broken)?,
+                _ => {}
+            }
+        }
+        let name = match (name, outputs.first().map(String::as_str)) {
+            ("", Some("") | None) => format!("#{position}"),
+            ("", Some(output)) => output.to_owned(),
+            (name, _) => name.to_owned(),
         };
         let name = NodeName {
             name,
-            operator: node.op_type,
-            domain: domain(node.domain),
+            operator: operator.to_owned(),
+            domain: domain(domain_name.to_owned()),
         };
-        let mut attributes = HashMap::new();
-        for attribute in node.attribute {
-            let key = attribute.name.clone();
-            if attributes.insert(key.clone(), attribute).is_some() {
+        let mut by_name = HashMap::new();
+        for (key, attribute) in attributes {
+            if by_name.insert(key, attribute).is_some() {
                 return Err(CompileError::invalid(
                     &name,
                     format!("attribute \"{key}\" is given twice"),
@@ -44,9 +57,9 @@ impl Node {
         }
         Ok(Self {
             name,
-            inputs: node.input,
-            outputs: node.output,
-            attributes,
+            inputs,
+            outputs,
+            attributes: by_name,
         })
     }
 
@@ -79,7 +92,7 @@ impl Node {
             .any(|attribute| attribute.kind == attribute_type::GRAPH)
     }
 
-    fn attribute(&self, name: &str, kind: i32) -> Result<Option<&AttributeProto>, CompileError> {
+    fn attribute(&self, name: &str, kind: i32) -> Result<Option<&Attribute<'a>>, CompileError> {
         let Some(attribute) = self.attributes.get(name) else {
             return Ok(None);
         };
@@ -90,7 +103,7 @@ impl Node {
                 attribute.kind
             )));
         }
-        if !attribute.ref_attr_name.is_empty() {
+        if attribute.is_reference {
             return Err(self.invalid(format!(
                 "attribute \"{name}\" refers to a function's attribute"
             )));
@@ -98,60 +111,82 @@ impl Node {
         Ok(Some(attribute))
     }
 
+    /// An error about an attribute's content.
+    fn in_attribute(&self, name: &str) -> impl Fn(String) -> CompileError {
+        move |problem| self.invalid(format!("attribute \"{name}\": {problem}"))
+    }
+
     pub(crate) fn int(&self, name: &str, default: i64) -> Result<i64, CompileError> {
         Ok(self
             .attribute(name, attribute_type::INT)?
-            .map_or(default, |attribute| attribute.i))
+            .map_or(default, |attribute| attribute.int))
     }
 
     pub(crate) fn float(&self, name: &str, default: f32) -> Result<f32, CompileError> {
         Ok(self
             .attribute(name, attribute_type::FLOAT)?
-            .map_or(default, |attribute| attribute.f))
+            .map_or(default, |attribute| attribute.float))
     }
 
-    pub(crate) fn ints(&self, name: &str) -> Result<&[i64], CompileError> {
-        Ok(self
-            .attribute(name, attribute_type::INTS)?
-            .map_or(&[], |attribute| &attribute.ints))
+    pub(crate) fn ints(&self, name: &str) -> Result<Vec<i64>, CompileError> {
+        attribute::kept(self.each_int(name)?).map_err(self.in_attribute(name))
     }
 
-    pub(crate) fn floats(&self, name: &str) -> Result<&[f32], CompileError> {
-        Ok(self
-            .attribute(name, attribute_type::FLOATS)?
-            .map_or(&[], |attribute| &attribute.floats))
+    /// The entries one by one, as they lie in the file.
+    pub(crate) fn each_int(
+        &self,
+        name: &str,
+    ) -> Result<impl Iterator<Item = Result<i64, String>> + use<'a>, CompileError> {
+        let attribute = self.attribute(name, attribute_type::INTS)?;
+        Ok(attribute.map(Attribute::each_int).into_iter().flatten())
+    }
+
+    pub(crate) fn floats(&self, name: &str) -> Result<Vec<f32>, CompileError> {
+        attribute::kept(self.each_float(name)?).map_err(self.in_attribute(name))
+    }
+
+    fn each_float(
+        &self,
+        name: &str,
+    ) -> Result<impl Iterator<Item = Result<f32, String>> + use<'a>, CompileError> {
+        let attribute = self.attribute(name, attribute_type::FLOATS)?;
+        Ok(attribute.map(Attribute::each_float).into_iter().flatten())
     }
 
     pub(crate) fn text(&self, name: &str, default: &str) -> Result<String, CompileError> {
         match self.attribute(name, attribute_type::STRING)? {
-            Some(attribute) => tensor::text(&attribute.s)
-                .map_err(|problem| self.invalid(format!("attribute \"{name}\": {problem}"))),
+            Some(attribute) => {
+                let text = tensor::text(attribute.text).map_err(self.in_attribute(name))?;
+                Ok(text.to_owned())
+            }
             None => Ok(default.to_owned()),
         }
     }
 
     pub(crate) fn texts(&self, name: &str) -> Result<Vec<String>, CompileError> {
-        let strings = self
-            .attribute(name, attribute_type::STRINGS)?
-            .map_or(&[][..], |attribute| &attribute.strings);
-        strings
-            .iter()
-            .map(|bytes| {
-                tensor::text(bytes)
-                    .map_err(|problem| self.invalid(format!("attribute \"{name}\": {problem}")))
-            })
-            .collect()
+        let texts = self.each_text(name)?;
+        texts.map(|text| text.map(str::to_owned)).collect()
+    }
+
+    /// The entries one by one, as they lie in the file.
+    pub(crate) fn each_text(
+        &self,
+        name: &str,
+    ) -> Result<impl Iterator<Item = Result<&'a str, CompileError>>, CompileError> {
+        let attribute = self.attribute(name, attribute_type::STRINGS)?;
+        let texts = attribute.into_iter().flat_map(Attribute::each_text);
+        let wrong = self.in_attribute(name);
+        Ok(texts.map(move |text| text.and_then(tensor::text).map_err(&wrong)))
     }
 
     pub(crate) fn tensor(&self, name: &str) -> Result<Option<Constant>, CompileError> {
         let Some(attribute) = self.attribute(name, attribute_type::TENSOR)? else {
             return Ok(None);
         };
-        let tensor = attribute
-            .t
-            .as_ref()
-            .ok_or_else(|| self.invalid(format!("attribute \"{name}\" holds no tensor")))?;
-        tensor::read(tensor, &format!("{}: attribute \"{name}\"", self.name)).map(Some)
+        let tensor = attribute.tensor().map_err(self.in_attribute(name))?;
+        let tensor =
+            tensor.ok_or_else(|| self.invalid(format!("attribute \"{name}\" holds no tensor")))?;
+        tensor::read(&tensor, &format!("{}: attribute \"{name}\"", self.name)).map(Some)
     }
 
     /// Numbers that are given as floats in `name` or as a tensor in `name_as_tensor`.
@@ -162,14 +197,24 @@ impl Node {
 
     /// The same with NaN and infinities.
     pub(crate) fn any_numbers(&self, name: &str) -> Result<Vec<f64>, CompileError> {
+        attribute::kept(self.each_number(name)?).map_err(self.in_attribute(name))
+    }
+
+    /// The same one by one, as they lie in the file.
+    pub(crate) fn each_number(
+        &self,
+        name: &str,
+    ) -> Result<impl Iterator<Item = Result<f64, String>> + use<'a>, CompileError> {
         let as_tensor = format!("{name}_as_tensor");
-        match self.tensor(&as_tensor)? {
+        let tensor = match self.tensor(&as_tensor)? {
             Some(_) if self.has(name) => {
-                Err(self.invalid(format!("both \"{name}\" and \"{as_tensor}\" are given")))
+                return Err(self.invalid(format!("both \"{name}\" and \"{as_tensor}\" are given")));
             }
-            Some(tensor) => self.as_numbers(&as_tensor, &tensor.value),
-            None => Ok(self.floats(name)?.iter().map(|&x| f64::from(x)).collect()),
-        }
+            Some(tensor) => self.as_numbers(&as_tensor, &tensor.value)?,
+            None => Vec::new(),
+        };
+        let floats = self.each_float(name)?.map(|number| number.map(f64::from));
+        Ok(tensor.into_iter().map(Ok).chain(floats))
     }
 
     /// The entries of a numeric tensor.

@@ -4,8 +4,9 @@
 
 use prost::Message;
 
+/// A model without the nodes of its graph, which are read where they lie.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct ModelProto {
+pub(crate) struct ModelHead {
     #[prost(int64, tag = "1")]
     pub(crate) ir_version: i64,
     #[prost(string, tag = "2")]
@@ -13,7 +14,7 @@ pub(crate) struct ModelProto {
     #[prost(string, tag = "3")]
     pub(crate) producer_version: String,
     #[prost(message, optional, tag = "7")]
-    pub(crate) graph: Option<GraphProto>,
+    pub(crate) graph: Option<GraphHead>,
     #[prost(message, repeated, tag = "8")]
     pub(crate) opset_import: Vec<OperatorSetIdProto>,
     #[prost(message, repeated, tag = "25")]
@@ -35,10 +36,9 @@ pub(crate) struct FunctionProto {
     pub(crate) name: String,
 }
 
+/// Its graph.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct GraphProto {
-    #[prost(message, repeated, tag = "1")]
-    pub(crate) node: Vec<NodeProto>,
+pub(crate) struct GraphHead {
     #[prost(string, tag = "2")]
     pub(crate) name: String,
     #[prost(message, repeated, tag = "5")]
@@ -56,46 +56,6 @@ pub(crate) struct GraphProto {
 pub(crate) struct SparseTensorProto {
     #[prost(int64, repeated, tag = "3")]
     pub(crate) dims: Vec<i64>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct NodeProto {
-    #[prost(string, repeated, tag = "1")]
-    pub(crate) input: Vec<String>,
-    #[prost(string, repeated, tag = "2")]
-    pub(crate) output: Vec<String>,
-    #[prost(string, tag = "3")]
-    pub(crate) name: String,
-    #[prost(string, tag = "4")]
-    pub(crate) op_type: String,
-    #[prost(message, repeated, tag = "5")]
-    pub(crate) attribute: Vec<AttributeProto>,
-    #[prost(string, tag = "7")]
-    pub(crate) domain: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct AttributeProto {
-    #[prost(string, tag = "1")]
-    pub(crate) name: String,
-    #[prost(float, tag = "2")]
-    pub(crate) f: f32,
-    #[prost(int64, tag = "3")]
-    pub(crate) i: i64,
-    #[prost(bytes = "vec", tag = "4")]
-    pub(crate) s: Vec<u8>,
-    #[prost(message, optional, tag = "5")]
-    pub(crate) t: Option<TensorProto>,
-    #[prost(float, repeated, tag = "7")]
-    pub(crate) floats: Vec<f32>,
-    #[prost(int64, repeated, tag = "8")]
-    pub(crate) ints: Vec<i64>,
-    #[prost(bytes = "vec", repeated, tag = "9")]
-    pub(crate) strings: Vec<Vec<u8>>,
-    #[prost(int32, tag = "20")]
-    pub(crate) kind: i32,
-    #[prost(string, tag = "21")]
-    pub(crate) ref_attr_name: String,
 }
 
 /// Values of `AttributeProto.type`.

@@ -2,7 +2,7 @@
 
 use super::proto::TensorProto;
 use crate::error::CompileError;
-use cipherfn_program::{Kind, MAX_LEN, Tensor};
+use cipherfn_program::{EntryKind, MAX_LEN, Tensor};
 
 /// ONNX element type, as far as it is told apart here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,12 +30,12 @@ impl Element {
     }
 
     /// Kind of the row program's values.
-    pub(crate) const fn kind(self) -> Kind {
+    pub(crate) const fn kind(self) -> EntryKind {
         match self {
-            Self::F32 => Kind::F32,
-            Self::F64 => Kind::F64,
-            Self::Int | Self::Bool => Kind::I64,
-            Self::Text => Kind::Text,
+            Self::F32 => EntryKind::F32,
+            Self::F64 => EntryKind::F64,
+            Self::Int | Self::Bool => EntryKind::I64,
+            Self::Text => EntryKind::Text,
         }
     }
 
@@ -129,7 +129,7 @@ fn content(tensor: &TensorProto) -> Result<Tensor, String> {
             tensor
                 .string_data
                 .iter()
-                .map(|bytes| text(bytes))
+                .map(|bytes| text(bytes).map(str::to_owned))
                 .collect::<Result<_, _>>()?,
         ),
         2 | 9 if from_raw => Tensor::I64(chunks(raw, |[byte]: [u8; 1]| i64::from(byte))?),
@@ -157,6 +157,6 @@ fn chunks<const N: usize, T>(raw: &[u8], read: impl Fn([u8; N]) -> T) -> Result<
 }
 
 /// Bytes of a string attribute or tensor.
-pub(crate) fn text(bytes: &[u8]) -> Result<String, String> {
-    String::from_utf8(bytes.to_vec()).map_err(|_| "it holds a string that is not UTF-8".into())
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|_| "it holds a string that is not UTF-8".into())
 }

@@ -1,17 +1,20 @@
 //! Files that break the format's rules, and ones that would break a careless reader.
 
 mod estimators;
+mod proto;
 
+use super::attribute::Attribute;
 use super::proto::{
-    AttributeProto, DimensionProto, FunctionProto, GraphProto, ModelProto, NodeProto,
-    OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto,
-    TypeProto, ValueInfoProto, attribute_type,
+    DimensionProto, FunctionProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
+    TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, attribute_type,
 };
 use super::size;
 use crate::model::Model;
 use crate::read::read_model;
 use cipherfn_program::Tensor;
 use prost::Message;
+use prost::encoding::WireType;
+use proto::{AttributeProto, GraphProto, ModelProto, NodeProto};
 use std::time::{Duration, Instant};
 
 const FLOAT: i32 = 1;
@@ -257,6 +260,64 @@ fn files_of_tiny_messages_are_refused_before_they_are_decoded() {
             .to_string()
             .contains("more than the limit")
     );
+}
+
+#[test]
+fn lists_are_the_same_in_a_row_and_one_by_one() {
+    let row = |tag: u32, bytes: &[u8]| {
+        let mut field = Vec::new();
+        prost::encoding::encode_key(tag, WireType::LengthDelimited, &mut field);
+        prost::encoding::encode_varint(bytes.len() as u64, &mut field);
+        field.extend(bytes);
+        field
+    };
+    let floats = [1.5_f32, -2.0].map(f32::to_le_bytes).concat();
+    let (mut one_by_one, mut mixed) = (Vec::new(), row(8, &[7]));
+    prost::encoding::encode_key(8, WireType::Varint, &mut one_by_one);
+    one_by_one.push(7);
+    mixed.extend(row(8, &[]));
+    for field in [8, 8] {
+        prost::encoding::encode_key(field, WireType::Varint, &mut one_by_one);
+        prost::encoding::encode_varint(300, &mut one_by_one);
+    }
+    mixed.extend(&one_by_one[2..5]);
+    mixed.extend(row(8, &[0xac, 2]));
+    let all = row(8, &[7, 0xac, 2, 0xac, 2]);
+    for message in [&one_by_one, &mixed, &all] {
+        let (_, attribute) = Attribute::read(message).unwrap();
+        let found: Result<Vec<i64>, _> = attribute.each_int().collect();
+        assert_eq!(found.unwrap(), [7, 300, 300]);
+    }
+    let message = row(7, &floats);
+    let (_, attribute) = Attribute::read(&message).unwrap();
+    let found: Result<Vec<f32>, _> = attribute.each_float().collect();
+    assert_eq!(found.unwrap(), [1.5, -2.0]);
+    // Cut off within an entry.
+    for message in [row(7, &floats[..5]), row(8, &[7, 0xac])] {
+        let (_, attribute) = Attribute::read(&message).unwrap();
+        let entries = (attribute.each_float().last(), attribute.each_int().last());
+        assert!(
+            matches!(entries, (Some(Err(_)), None) | (None, Some(Err(_)))),
+            "{entries:?}"
+        );
+    }
+}
+
+#[test]
+fn large_lists_may_be_there_and_large_tensors_not() {
+    let zeros = vec![0; (128 << 20) + 1];
+    let field = |tag: u8, bytes: &[u8]| {
+        let mut field = vec![tag << 3 | 2];
+        prost::encoding::encode_varint(bytes.len() as u64, &mut field);
+        field.extend(bytes);
+        field
+    };
+    // A node's attribute, and an initializer.
+    let list = field(7, &field(1, &field(5, &field(8, &zeros))));
+    size::check(&list).unwrap();
+    let tensor = field(7, &field(5, &field(9, &zeros)));
+    let refused = size::check(&tensor).unwrap_err().to_string();
+    assert!(refused.contains("beside the lists"), "{refused}");
 }
 
 #[test]

@@ -4,13 +4,13 @@
 use super::LIBRARY;
 use super::file::{Categories, Encoding};
 use crate::error::CompileError;
-use crate::read::features::{Cells, Features};
+use crate::read::features::{Cells, FeatureCollector};
 
 /// Says which columns hold which categories.
 pub(super) fn read(
     categories: Option<&Categories>,
     types: &[String],
-    features: &mut Features,
+    features: &mut FeatureCollector,
     notes: &mut Vec<String>,
 ) -> Result<(), CompileError> {
     let encodings = categories.map_or(&[][..], |categories| &categories.enc);

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 #[derive(Debug, Deserialize)]
-pub(super) struct File {
+pub(super) struct XgboostFile {
     pub(super) learner: Learner,
     #[serde(default)]
     pub(super) version: Vec<u64>,

@@ -5,14 +5,14 @@
 use super::LIBRARY;
 use crate::error::CompileError;
 use crate::model::{Column, LinearModel};
-use crate::read::features::Features;
+use crate::read::features::FeatureCollector;
 use crate::read::json::Float;
 use cipherfn_program::RowProgram;
 
 /// The linear map, its columns and the program before it.
 pub(super) fn read(
     weights: &[Float],
-    features: &Features,
+    features: &FeatureCollector,
     base: &[f64],
 ) -> Result<(LinearModel, Vec<Column>, RowProgram), CompileError> {
     let (columns, scores) = (features.columns(), base.len());

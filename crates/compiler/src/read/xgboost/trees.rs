@@ -3,7 +3,7 @@
 use super::LIBRARY;
 use super::file::{FileTree, Trees};
 use crate::error::CompileError;
-use crate::read::features::{Features, Members, View};
+use crate::read::features::{FeatureCollector, FeatureView, Members};
 use crate::read::forest::{FileNode, Forest};
 use crate::read::json::Float;
 use crate::read::library::{MAX_VALUES, NodePlace, TreePlace};
@@ -19,7 +19,7 @@ pub(super) fn read(
     weights: Option<&[Float]>,
     used: Range<usize>,
     scores: usize,
-    features: &mut Features,
+    features: &mut FeatureCollector,
 ) -> Result<Forest, CompileError> {
     let count = model.list.len();
     let lengths = [
@@ -116,7 +116,7 @@ impl<'a> OneTree<'a> {
         node: usize,
         score: u32,
         weight: f32,
-        features: &mut Features,
+        features: &mut FeatureCollector,
     ) -> Result<FileNode, CompileError> {
         let place = NodePlace {
             tree: self.index,
@@ -163,7 +163,7 @@ impl<'a> OneTree<'a> {
                         let problem = format!("its threshold is {threshold}, its left is idle");
                         return Err(LIBRARY.invalid(place, problem));
                     }
-                    below => split(features.feature(column, View::Plain), below.into()),
+                    below => split(features.feature(column, FeatureView::Plain), below.into()),
                 })
             }
             Some(1) => {

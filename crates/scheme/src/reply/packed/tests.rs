@@ -1,4 +1,4 @@
-use super::{PackedShape, Remainder, decrypt_packed, pack};
+use super::{PackedShape, decrypt_packed, pack};
 use crate::error::SchemeError;
 use crate::glwe::Glwe;
 use crate::keys::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
@@ -68,56 +68,26 @@ fn results_come_back() {
         .collect();
     for (coefficients, stride, rows) in [(1, 1, 1), (1, 1, 33), (3, 1, 5), (4, 512, 9), (3, 512, 9)]
     {
-        for remainder in [Remainder::Noise, Remainder::Data] {
-            let shape = PackedShape {
-                row: row(WIDE, coefficients, stride),
-                rows,
-                remainder,
-            };
-            round_trip(&keys, &shape, &inputs, None);
-            round_trip(&keys, &shape, &inputs, Some(rows - 1));
-        }
-    }
-}
-
-/// The key of eight levels packs results beside noise: here zero in place of it.
-#[test]
-fn the_short_key_packs_results_beside_noise() {
-    reproducible::seeds("the_short_key_packs_results_beside_noise");
-    let keys = keys(BALANCED);
-    let inputs: Vec<Noiseless> = (0..8)
-        .map(|index| {
-            let mut input = Noiseless::random(&keys.0, index);
-            // Takes the message off again, but for coefficient 0.
-            for (body, message) in input.glwe.body.iter_mut().zip(&input.message).skip(1) {
-                *body = body.wrapping_sub(*message);
-            }
-            input
-        })
-        .collect();
-    for rows in [1, 10, 256] {
         let shape = PackedShape {
-            row: row(BALANCED, 1, 1),
+            row: row(WIDE, coefficients, stride),
             rows,
-            remainder: Remainder::Noise,
         };
         round_trip(&keys, &shape, &inputs, None);
+        round_trip(&keys, &shape, &inputs, Some(rows - 1));
     }
 }
 
 #[test]
 fn capacity() {
-    let most = |set, coefficients, stride, remainder| {
-        PackedShape::most_rows(&row(set, coefficients, stride), remainder)
-    };
-    assert_eq!(most(WIDE, 1, 1, Remainder::Data), 2048);
-    assert_eq!(most(WIDE, 3, 1, Remainder::Data), 682);
-    // Together: 512 rows. Data at the fourth multiple of 512 must not come along.
-    assert_eq!(most(WIDE, 3, 512, Remainder::Noise), 512);
-    assert_eq!(most(WIDE, 3, 512, Remainder::Data), 682);
-    assert_eq!(most(WIDE, 4, 512, Remainder::Data), 512);
-    assert_eq!(most(BALANCED, 1, 1, Remainder::Noise), 256);
-    assert_eq!(most(KEYLESS, 1, 1, Remainder::Noise), 0);
+    let most = |set, coefficients, stride| PackedShape::most_rows(&row(set, coefficients, stride));
+    assert_eq!(most(WIDE, 1, 1), 2048);
+    assert_eq!(most(WIDE, 3, 1), 682);
+    // Together: 512 rows. What stands at the fourth multiple of 512 must not come along.
+    assert_eq!(most(WIDE, 4, 512), 512);
+    assert_eq!(most(WIDE, 3, 512), 682);
+    // Eight levels leave every 256th coefficient as it is.
+    assert_eq!(most(BALANCED, 1, 1), 0);
+    assert_eq!(most(KEYLESS, 1, 1), 0);
     // 64 results of 20 bits.
     let shape = PackedShape {
         row: ReplyShape {
@@ -125,28 +95,26 @@ fn capacity() {
             ..row(WIDE, 1, 1)
         },
         rows: 64,
-        remainder: Remainder::Noise,
     };
     assert_eq!(shape.bytes(), (2048 + 64) * 20 / 8);
 }
 
 #[test]
 fn misuse_is_named() {
-    let (secret, key) = keys(BALANCED);
+    let (secret, key) = keys(WIDE);
     let shape = PackedShape {
+        row: row(WIDE, 1, 1),
+        rows: 2,
+    };
+    let short = PackedShape {
         row: row(BALANCED, 1, 1),
         rows: 2,
-        remainder: Remainder::Noise,
-    };
-    let data = PackedShape {
-        remainder: Remainder::Data,
-        ..shape
     };
     assert!(matches!(
-        pack(&key, &data, &[None, None]),
+        pack(&key, &short, &[None, None]),
         Err(SchemeError::CannotClear { kept: 256, .. })
     ));
-    for rows in [0, 257] {
+    for rows in [0, 2049] {
         assert!(matches!(
             decrypt_packed(&secret, &PackedShape { rows, ..shape }, &[]),
             Err(SchemeError::Shape { .. })
@@ -164,7 +132,7 @@ fn misuse_is_named() {
         decrypt_packed(&secret, &shape, &[0; 7]),
         Err(SchemeError::Length { .. })
     ));
-    let foreign = keys(WIDE).0;
+    let foreign = keys(BALANCED).0;
     assert!(matches!(
         decrypt_packed(&foreign, &shape, &[0; 7]),
         Err(SchemeError::ParameterSetMismatch { .. })

@@ -1,6 +1,6 @@
 //! Declarations of jobs.
 
-use super::index::Index;
+use super::index::JobIndex;
 use super::{contended, index_path, record_path, upload_folder, upload_path};
 use crate::Tenant;
 use crate::bucket::{Bucket, Condition, Etag, StorageError};
@@ -42,7 +42,7 @@ impl<B: Bucket> Registry<B> {
         let name = declaration.idempotency_key;
         let mut made: Option<(Job, Etag)> = None;
         for _ in 0..ATTEMPTS {
-            let stored = document::read::<Index>(&self.bucket, &path).await?;
+            let stored = document::read::<JobIndex>(&self.bucket, &path).await?;
             let mut index = stored.value().cloned().unwrap_or_default();
             let known = match index.job(name) {
                 Some(id) => self.job(id).await?,

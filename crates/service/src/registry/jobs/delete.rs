@@ -1,6 +1,6 @@
 //! The end of jobs.
 
-use super::index::Index;
+use super::index::JobIndex;
 use super::{
     IN_FLIGHT, chunk_folder, contended, index_path, record_path, result_folder, upload_path,
 };
@@ -51,7 +51,7 @@ impl<B: Bucket> Registry<B> {
     async fn give_place_back(&self, job: &Job) -> Result<(), StorageError> {
         let path = index_path(&job.tenant);
         for _ in 0..ATTEMPTS {
-            let stored = document::read::<Index>(&self.bucket, &path).await?;
+            let stored = document::read::<JobIndex>(&self.bucket, &path).await?;
             let Some(mut index) = stored.value().cloned() else {
                 return Ok(());
             };

@@ -8,11 +8,11 @@ use time::OffsetDateTime;
 
 /// A tenant's jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Index(BTreeMap<IdempotencyKey, Entry>);
+pub(super) struct JobIndex(BTreeMap<IdempotencyKey, JobEntry>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct JobEntry {
     job: JobId,
     #[serde(with = "time::serde::rfc3339")]
     until: OffsetDateTime,
@@ -20,25 +20,25 @@ struct Entry {
 
 cipherfn_protocol::versions! {
     /// A stored index.
-    pub(in crate::registry) enum IndexVersions,
+    pub(in crate::registry) enum JobIndexVersions,
     read by serde_json::from_slice, error serde_json::Error {
         /// Jobs by the names of their declarations.
-        V1(IndexV1) = 1,
+        V1(JobIndexV1) = 1,
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::registry) struct IndexV1 {
+pub(in crate::registry) struct JobIndexV1 {
     format: u64,
-    jobs: BTreeMap<IdempotencyKey, Entry>,
+    jobs: BTreeMap<IdempotencyKey, JobEntry>,
 }
 
-impl Document for Index {
-    type Versions = IndexVersions;
+impl Document for JobIndex {
+    type Versions = JobIndexVersions;
 
-    fn migrate(document: IndexVersions) -> Result<Self, String> {
-        let IndexVersions::V1(index) = document;
+    fn migrate(document: JobIndexVersions) -> Result<Self, String> {
+        let JobIndexVersions::V1(index) = document;
         Ok(Self(index.jobs))
     }
 
@@ -47,14 +47,14 @@ impl Document for Index {
     }
 
     fn to_json(&self) -> serde_json::Result<Vec<u8>> {
-        serde_json::to_vec(&IndexV1 {
+        serde_json::to_vec(&JobIndexV1 {
             format: 1,
             jobs: self.0.clone(),
         })
     }
 }
 
-impl Index {
+impl JobIndex {
     /// The job of a declaration.
     pub(super) fn job(&self, declaration: IdempotencyKey) -> Option<JobId> {
         self.0.get(&declaration).map(|entry| entry.job)
@@ -73,7 +73,7 @@ impl Index {
             .retain(|name, entry| *name != declaration && entry.until > now);
         let fits = (self.0.len() as u64) < quota;
         if fits {
-            self.0.insert(declaration, Entry { job, until });
+            self.0.insert(declaration, JobEntry { job, until });
         }
         fits
     }

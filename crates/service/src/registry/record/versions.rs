@@ -4,7 +4,7 @@ use super::Record;
 use crate::bucket::UploadId;
 use crate::registry::document::Document;
 use crate::registry::{KeyFile, PartName, Place, Registration, UniqueId};
-use cipherfn_protocol::api::{KeyState, KeyStatus, Parts as Pieces};
+use cipherfn_protocol::api::{KeyState, KeyStatusV1, Pieces};
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_protocol::message::KeyId;
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ cipherfn_protocol::versions! {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::registry) struct RecordV1 {
-    status: KeyStatus,
+    status: KeyStatusV1,
     #[serde(default)]
     parts: Option<Pieces>,
     #[serde(default)]

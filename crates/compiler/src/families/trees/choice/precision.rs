@@ -143,7 +143,7 @@ pub(super) fn assess(
         let coefficients = problem.ensemble.coefficients;
         let budget = problem.backend.budget(variance, rows, coefficients);
         let rounding = rounding(problem, gadget, delta);
-        let reached = 2.0 * amplitude(&budget, rounding) / (1.5 * budget.error.0 + rounding);
+        let reached = 2.0 * amplitude(&budget, rounding) / (1.5 * budget.error.get() + rounding);
         Assessment {
             budget,
             bits: (part * reached).log2(),
@@ -163,5 +163,5 @@ pub(super) fn assess(
 
 /// Half the part of the torus that scores may fill, so that errors cannot carry them around.
 pub(super) fn amplitude(budget: &Budget, rounding: f64) -> f64 {
-    (0.5 - budget.error.0 - 4.0 * rounding).max(1e-3)
+    (0.5 - budget.error.get() - 4.0 * rounding).max(1e-3)
 }

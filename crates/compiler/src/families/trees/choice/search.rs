@@ -6,6 +6,7 @@ use super::precision::{Structure, assess, provisional_units};
 use crate::cost::{Costs, Work, price};
 use crate::families::trees::forms::{Form, Prices, Rule};
 use crate::families::trees::lower::{Shape, lower};
+use crate::report::Alternative;
 use cipherfn_protocol::specs::Gadget;
 use std::collections::HashMap;
 
@@ -24,6 +25,7 @@ pub(super) struct Candidate {
     pub(super) gadget: Gadget,
     pub(super) price: f64,
     pub(super) bits: f64,
+    work: Work,
 }
 
 pub(super) struct Search<'a> {
@@ -58,6 +60,34 @@ impl<'a> Search<'a> {
         gadgets
             .iter()
             .flat_map(|gadget| self.improved(*gadget))
+            .collect()
+    }
+
+    /// What a shape gives with each gadget; `candidates` are those that are known already.
+    pub(super) fn alternatives(
+        &mut self,
+        shape: &Shape,
+        candidates: &[Candidate],
+    ) -> Vec<Alternative> {
+        let backend = self.problem.backend;
+        let gadgets = backend.gadgets().iter();
+        gadgets
+            .map(|gadget| {
+                let known = candidates
+                    .iter()
+                    .find(|known| known.gadget == *gadget && known.shape == *shape)
+                    .map(|known| (known.bits, known.work));
+                let (bits, work) = known.unwrap_or_else(|| {
+                    let candidate = self.assess(shape, *gadget);
+                    (candidate.bits, candidate.work)
+                });
+                Alternative {
+                    gadget: *gadget,
+                    bits,
+                    microseconds: self.costs.time(&work, *gadget),
+                    query_row: backend.query_bytes(work.selectors, *gadget),
+                }
+            })
             .collect()
     }
 
@@ -212,7 +242,7 @@ impl<'a> Search<'a> {
         } = self.problem;
         price(
             *profile,
-            self.costs.microseconds(work, gadget),
+            self.costs.time(work, gadget),
             backend.priced_query_bytes(work, gadget, *profile),
             backend.key_bytes(),
         )
@@ -228,6 +258,7 @@ impl<'a> Search<'a> {
             gadget,
             price: self.price_of(&work, gadget),
             bits,
+            work,
         }
     }
 }

@@ -26,11 +26,11 @@ pub(crate) struct Prices {
 pub(crate) struct Rule<'a> {
     ensemble: &'a BinnedEnsemble,
     hides_use: bool,
-    features: Vec<Vec<Question<'a>>>,
+    features: Vec<Vec<EqualQuestions<'a>>>,
 }
 
 /// Equal questions of the trees.
-struct Question<'a> {
+struct EqualQuestions<'a> {
     set: &'a BinSet,
     allowed: &'a BinSet,
     /// Whether both answers lead to leaves.
@@ -78,7 +78,7 @@ impl<'a> Rule<'a> {
             }
         }
         let questions = |counts: BTreeMap<_, u32>| {
-            let question = |((set, allowed, at_leaves), times)| Question {
+            let question = |((set, allowed, at_leaves), times)| EqualQuestions {
                 set,
                 allowed,
                 at_leaves,
@@ -186,7 +186,7 @@ impl<'a> Rule<'a> {
             ..Count::default()
         };
         for question in questions {
-            let Question { set, allowed, .. } = question;
+            let EqualQuestions { set, allowed, .. } = question;
             let (last, others) = match form {
                 Form::Index => Diagram::new(set, allowed, index_bits(bins)).tests(),
                 Form::Thermometer => (1, 0),

@@ -120,14 +120,14 @@ fn ensemble() -> impl Strategy<Value = TreeEnsemble> {
 
 /// A form of any number of bins.
 #[derive(Clone, Debug)]
-enum Kind {
+enum FormKind {
     Index,
     Thermometer,
     Uniform(u32),
     Weighted(u32, Vec<f64>),
 }
 
-impl Kind {
+impl FormKind {
     fn form(self, quantiser: &Quantiser) -> Form {
         let bins = quantiser.bins();
         match self {
@@ -145,13 +145,13 @@ impl Kind {
     }
 }
 
-fn kind() -> impl Strategy<Value = Kind> {
+fn kind() -> impl Strategy<Value = FormKind> {
     let saved = proptest::collection::vec(0.0..2.0, 8);
     prop_oneof![
-        Just(Kind::Index),
-        Just(Kind::Thermometer),
-        (1_u32..5).prop_map(Kind::Uniform),
-        (2_u32..5, saved).prop_map(|(longest, saved)| Kind::Weighted(longest, saved)),
+        Just(FormKind::Index),
+        Just(FormKind::Thermometer),
+        (1_u32..5).prop_map(FormKind::Uniform),
+        (2_u32..5, saved).prop_map(|(longest, saved)| FormKind::Weighted(longest, saved)),
     ]
 }
 

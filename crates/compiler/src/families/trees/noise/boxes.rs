@@ -41,7 +41,7 @@ pub(super) fn worst(nodes: &[Node], weights: &[f64], bits: Bits<'_>) -> f64 {
     let boxes = (choices.count() / CHOICES_A_BOX).clamp(*BOXES.start(), *BOXES.end());
     let most = boxes.min(MOST_CHOICES / each.max(1));
     let all = bits.bins.iter().map(|bins| (0, *bins)).collect();
-    let mut open = BinaryHeap::from([Region::new(all, f64::INFINITY, &choices, bits)]);
+    let mut open = BinaryHeap::from([BinBox::new(all, f64::INFINITY, &choices, bits)]);
     for _ in 0..most / 2 {
         let Some(region) = open.pop() else { break };
         let Some((feature, place)) = region.cut else {
@@ -51,7 +51,7 @@ pub(super) fn worst(nodes: &[Node], weights: &[f64], bits: Bits<'_>) -> f64 {
         for part in [(start, place), (place, end)] {
             let mut ranges = region.ranges.clone();
             ranges[feature] = part;
-            open.push(Region::new(ranges, region.bound, &choices, bits));
+            open.push(BinBox::new(ranges, region.bound, &choices, bits));
         }
     }
     open.peek().map_or(0.0, |region| region.bound)
@@ -62,7 +62,7 @@ struct Choices {
     nodes: Vec<Choosing>,
     /// The others' operands.
     addends: Vec<usize>,
-    selects: Vec<Choice>,
+    selects: Vec<BoxChoice>,
 }
 
 /// Ends of a node's own addends and choices; they begin where those of the node before it end.
@@ -72,7 +72,7 @@ struct Choosing {
     choices: usize,
 }
 
-struct Choice {
+struct BoxChoice {
     selector: usize,
     clear: Option<usize>,
     set: Option<usize>,
@@ -90,7 +90,7 @@ impl Choices {
             flat.addends.extend(addends);
             for select in node.selects() {
                 if let Some((clear, set)) = branches(select) {
-                    flat.selects.push(Choice {
+                    flat.selects.push(BoxChoice {
                         selector: select.selector.index as usize,
                         clear,
                         set,
@@ -111,7 +111,7 @@ impl Choices {
     }
 
     /// Each node with its addends and choices.
-    fn each(&self) -> impl DoubleEndedIterator<Item = (usize, f64, &[usize], &[Choice])> {
+    fn each(&self) -> impl DoubleEndedIterator<Item = (usize, f64, &[usize], &[BoxChoice])> {
         (0..self.nodes.len()).map(|index| {
             let node = &self.nodes[index];
             let (addends, choices) = match index.checked_sub(1) {
@@ -182,7 +182,7 @@ impl Choices {
     }
 }
 
-impl Choice {
+impl BoxChoice {
     fn values(&self, worst: &[f64]) -> (f64, f64) {
         let of = |node: Option<usize>| node.map_or(0.0, |node| worst[node]);
         (of(self.clear), of(self.set))
@@ -190,14 +190,14 @@ impl Choice {
 }
 
 /// A box of bins.
-struct Region {
+struct BinBox {
     ranges: Vec<(u32, u32)>,
     bound: f64,
     /// The feature to cut next, and where; none if no cut lowers the bound.
     cut: Option<(usize, u32)>,
 }
 
-impl Region {
+impl BinBox {
     fn new(ranges: Vec<(u32, u32)>, at_most: f64, choices: &Choices, bits: Bits<'_>) -> Self {
         let known: Vec<Option<bool>> = bits
             .selectors
@@ -214,21 +214,21 @@ impl Region {
     }
 }
 
-impl PartialEq for Region {
+impl PartialEq for BinBox {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Region {}
+impl Eq for BinBox {}
 
-impl PartialOrd for Region {
+impl PartialOrd for BinBox {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Region {
+impl Ord for BinBox {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.bound.total_cmp(&other.bound)
     }

@@ -3,7 +3,7 @@
 
 use super::boxes::{self, Bits};
 use super::{branches, combine, fold, operands};
-use crate::families::trees::graph::Graph;
+use crate::families::trees::graph::CmuxGraph;
 use cipherfn_circuit::circuit::Node;
 
 /// What holds for every path through a graph, from the constants to the result. A path takes one
@@ -20,7 +20,7 @@ pub(crate) struct Paths {
 
 impl Paths {
     /// Of a graph over `bits`.
-    pub(crate) fn of(graph: &Graph, bits: Bits<'_>) -> Self {
+    pub(crate) fn of(graph: &CmuxGraph, bits: Bits<'_>) -> Self {
         // A CMUX that a path reaches k times, and no path more than K times, counts k^2 <= k K
         // times: a sum along the path, so that the worst one is found node by node.
         let times = times(&graph.nodes);

@@ -35,7 +35,7 @@ fn select(selector: u32, clear: Operand, set: Operand) -> Select {
     }
 }
 
-fn graph(constants: &[i64], nodes: Vec<(Vec<u32>, Vec<Select>)>) -> Graph {
+fn graph(constants: &[i64], nodes: Vec<(Vec<u32>, Vec<Select>)>) -> CmuxGraph {
     let nodes = nodes.into_iter().map(|(addends, selects)| Sum {
         constant: None,
         addends: addends
@@ -51,7 +51,7 @@ fn graph(constants: &[i64], nodes: Vec<(Vec<u32>, Vec<Select>)>) -> Graph {
         .iter()
         .map(|value| Polynomial::from([(0, *value)]))
         .collect();
-    Graph {
+    CmuxGraph {
         constants,
         nodes: nodes.map(Node::Sum).collect(),
         ranges: vec![(0, 0)],
@@ -60,7 +60,7 @@ fn graph(constants: &[i64], nodes: Vec<(Vec<u32>, Vec<Select>)>) -> Graph {
 }
 
 /// Of selectors that have nothing to do with each other.
-fn paths(graph: &Graph) -> Paths {
+fn paths(graph: &CmuxGraph) -> Paths {
     let selector = |quantiser| Selector {
         quantiser,
         predicate: Predicate::Bit(0),
@@ -75,7 +75,7 @@ fn paths(graph: &Graph) -> Paths {
     )
 }
 
-fn bound(graph: &Graph, scale: f64) -> f64 {
+fn bound(graph: &CmuxGraph, scale: f64) -> f64 {
     variance(graph, paths(graph), GADGET, UNIT, scale).get()
 }
 

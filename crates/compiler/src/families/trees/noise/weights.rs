@@ -1,12 +1,12 @@
 //! Weights of inputs on the worst path.
 
-use crate::families::trees::graph::Graph;
+use crate::families::trees::graph::CmuxGraph;
 use cipherfn_circuit::circuit::{Node, Operand};
 
 /// Largest Euclidean norm of the weights that meet an input's errors on a path through the graph:
 /// all products weigh the same ciphertext, so norms add, and do not their squares. One polynomial
 /// holds the weights of all coefficients: the result at each meets all of them.
-pub(crate) fn norm(graph: &Graph) -> f64 {
+pub(crate) fn norm(graph: &CmuxGraph) -> f64 {
     let mut norms: Vec<f64> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let of = |operand: Operand| match operand {

@@ -1,8 +1,9 @@
 //! Estimators as nodes describe them, and what may stand behind them.
 
+use super::proto::{AttributeProto, NodeProto};
 use super::{floats, int, ints, model, node, predict, read, refused, strings, tensor, tree, with};
 use crate::model::{Estimator, Test, TreeNode};
-use crate::read::onnx::proto::{AttributeProto, NodeProto, attribute_type};
+use crate::read::onnx::proto::attribute_type;
 
 #[test]
 fn malformed_trees_are_refused() {
