@@ -10,7 +10,7 @@ pub use weights::MAX_WEIGHT_BYTES;
 
 use crate::kernel::{self, Component};
 use crate::lower::{self, External, Form, Outcome, Program, ProgramStep, RowTerm, SumStep, Term};
-use crate::schedule::{Block, GROUP, Group, Schedule};
+use crate::schedule::{Block, GROUP, Group, SEGMENTS, Schedule};
 use aligned_vec::AVec;
 use cipherfn_circuit::circuit::{Circuit, Input, InputId, SelectorId};
 use cipherfn_circuit::{CircuitError, Dimensions};
@@ -70,13 +70,17 @@ impl Executable {
             groups,
             monomials: monomials(&program, &transform),
             statistics: Statistics::of(&program),
-            schedule: Schedule::new(&program),
+            schedule: Schedule::new(&program, SEGMENTS[0]),
             program,
             products,
             transform,
         };
-        let (values, selectors) = (executable.value_bytes(), executable.selector_bytes());
+        let selectors = executable.selector_bytes();
         bounded(selectors, MAX_SELECTOR_BYTES)?;
+        if executable.value_bytes().saturating_add(selectors) > memory {
+            executable.schedule = Schedule::new(&executable.program, SEGMENTS[1]);
+        }
+        let values = executable.value_bytes();
         if values.saturating_add(selectors) > memory {
             executable.stream_within(memory, values);
         }

@@ -17,8 +17,10 @@ use std::collections::{BTreeSet, HashMap};
 #[cfg(test)]
 mod tests;
 
-/// Steps of a segment: at most 128 MB of values at N = 2048, k = 1.
-const SEGMENT: usize = 4096;
+/// Steps of a segment. The more it has, the more of them use a selector one after the other, and the
+/// more values wait meanwhile: those of 16,384 steps took 65 MB more than those of 4,096 (N = 2048,
+/// k = 1), which are for where memory is short.
+pub(crate) const SEGMENTS: [usize; 2] = [16_384, 4096];
 /// Steps of a stage, if there are as many: enough for several threads.
 const STAGE: usize = 16;
 /// Blocks that a stage is cut into if it has the steps for it.
@@ -57,16 +59,17 @@ pub(crate) struct Block {
 }
 
 impl Schedule {
-    /// With all selectors in memory.
-    pub(crate) fn new(program: &Program) -> Self {
-        Self::of_stages(program, &stages(program, SEGMENT), None)
+    /// With all selectors in memory and segments of `segment` steps.
+    pub(crate) fn new(program: &Program, segment: usize) -> Self {
+        Self::of_stages(program, &stages(program, segment), None)
     }
 
     /// With about `frames` groups of selectors in memory, as many as any one step needs at least.
     pub(crate) fn streaming(program: &Program, frames: usize) -> Self {
         let (least, all) = stream::needs(program);
         let frames = frames.clamp(least, all);
-        let stages = stream::cut(program, stages(program, SEGMENT), frames);
+        let [_, segment] = SEGMENTS;
+        let stages = stream::cut(program, stages(program, segment), frames);
         let loads = stream::loads(program, &stages, frames);
         Self::of_stages(program, &stages, Some(Streaming { loads, frames }))
     }

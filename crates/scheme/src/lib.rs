@@ -47,6 +47,7 @@ mod kernels;
 mod keys;
 pub mod noise;
 pub mod operations;
+mod pages;
 pub mod parameters;
 mod polynomial;
 pub mod query;

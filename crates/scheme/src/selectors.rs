@@ -1,7 +1,7 @@
 //! Selectors ready for use: GGSW ciphertexts of bits in the Fourier domain.
 
 use crate::fourier::c64;
-use aligned_vec::{AVec, CACHELINE_ALIGN};
+use crate::pages::Pages;
 use cipherfn_protocol::specs::Gadget;
 
 /// Dimensions of a GGSW ciphertext.
@@ -41,7 +41,7 @@ impl GgswShape {
 pub struct FourierSelectors {
     shape: GgswShape,
     count: usize,
-    data: AVec<c64>,
+    data: Pages,
 }
 
 /// None.
@@ -62,16 +62,17 @@ impl Default for FourierSelectors {
 impl FourierSelectors {
     /// `count` selectors, all zero (not encryptions of anything).
     pub fn zeroed(shape: GgswShape, count: usize) -> Self {
-        let mut data = AVec::new(CACHELINE_ALIGN);
-        data.resize(shape.ggsw_len() * count, c64::new(0.0, 0.0));
-        Self { shape, count, data }
+        Self {
+            shape,
+            count,
+            data: Pages::zeroed(shape.ggsw_len() * count),
+        }
     }
 
     /// Makes it `count` selectors of another shape, in the same memory where that is enough. Their
     /// values are whatever was there.
     pub fn reset(&mut self, shape: GgswShape, count: usize) {
-        self.data
-            .resize(shape.ggsw_len() * count, c64::new(0.0, 0.0));
+        self.data.resize(shape.ggsw_len() * count);
         (self.shape, self.count) = (shape, count);
     }
 

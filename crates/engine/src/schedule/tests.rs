@@ -182,7 +182,11 @@ fn steps_wait_for_others_of_their_selector() {
 #[test]
 fn blocks_go_from_selector_to_selector() {
     let program = program();
-    for block in Schedule::new(&program).stages.iter().flatten() {
+    for block in Schedule::new(&program, super::SEGMENTS[0])
+        .stages
+        .iter()
+        .flatten()
+    {
         let selectors = block.externals.iter().map(|(step, external)| {
             program.steps[*step as usize].externals()[*external as usize].selector
         });
