@@ -200,3 +200,53 @@ fn predictions_are_onnx_runtimes() {
     assert!(models.len() > 80, "{} models", models.len());
     check_all(models.into_iter(), 6, "o0_0");
 }
+
+/// Standard deviations beside means, really encrypted, within what the precision of both scores says.
+#[test]
+fn deviations_are_those_of_the_librarys_trees() -> Result<()> {
+    let folder = own_models().join("../cases/forest-uncertainty");
+    let compiled = compile(&folder, |options| options.uncertainty = true)?;
+    let client = Client::new(compiled.specs.clone())?;
+    let secret = SecretKey::generate(client.parameter_set()).expect("random bytes");
+    let key = EvaluationKey::generate(&secret)?.to_file_bytes();
+    let bundle = cipherfn_engine::bundle::write(&compiled.bundle)?;
+    let encrypted = Encrypted {
+        client: &client,
+        secret: &secret,
+        server: &Server::new(&bundle, Some(&key))?,
+    };
+    let read = |file| std::fs::read_to_string(folder.join(file)).map(|text| head(&text, 8));
+    let found = predict(&encrypted, read("rows.csv")?.as_bytes())?;
+    assert!(found.starts_with("prediction,prediction_std\n"), "{found}");
+    let found = parse(found.as_bytes(), "label")?.values;
+    let wanted = parse(read("expected.csv")?.as_bytes(), "label")?.values;
+    let [mean, squares] = compiled.specs.specs().decoding.scores.as_slice() else {
+        return Err("a mean and a mean of squares".into());
+    };
+    let precisions = (mean.precision.get(), squares.precision.get());
+    let distance = (mean.range.1.get() - mean.range.0.get()) / 2.0;
+    assert_eq!(found.len(), 8);
+    let mut telling = 0;
+    for (found, wanted) in found.iter().zip(&wanted) {
+        // What is printed is off by at most half as much again.
+        assert!((found[0] - wanted[0]).abs() <= 1.5 * precisions.0 + FLOAT_ERROR * wanted[0]);
+        // The variance is off by the squares' error and by twice the distance from the middle times
+        // the mean's.
+        let error = precisions.1 + 2.0 * distance * precisions.0;
+        let variance = wanted[1].powi(2);
+        let (low, high) = (
+            (variance - error).max(0.0).sqrt(),
+            (variance + error).sqrt(),
+        );
+        let room = (high - low) / 2.0;
+        assert!(
+            (low - room..=high + room).contains(&found[1]),
+            "{} instead of {}",
+            found[1],
+            wanted[1]
+        );
+        telling += usize::from(room < wanted[1] / 8.0);
+    }
+    assert!(telling >= 4, "most deviations are far above their error");
+    Ok(())
+}

@@ -139,9 +139,11 @@ fn thresholds_move_to_the_edge_that_fewest_rows_lie_before() {
     // Ten values lie between the near edge and the threshold, none before the far one.
     let crowded: Vec<f32> = (10..20_u8).map(f32::from).chain([95.0]).collect();
     assert_eq!(nearest(&[9.0, 90.0], &crowded, 19.5), 1);
-    // Nothing tells the edges apart but their distance.
-    assert_eq!(nearest(&[1.0, 2.0, 4.0], &[], 3.5), 2);
-    assert_eq!(nearest(&[1.0, 2.0, 4.0], &[], 1.5), 0);
+    // As many to either side: the nearer one, or the lower.
+    let even = [0.0, 2.0, 4.0, 6.0];
+    assert_eq!(nearest(&[1.0, 5.5], &even, 3.5), 1);
+    assert_eq!(nearest(&[1.0, 5.0], &even, 3.0), 0);
+    assert_eq!(nearest(&[0.0], &[], 7.0), 0);
 }
 
 #[test]
