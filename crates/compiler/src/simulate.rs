@@ -83,7 +83,7 @@ impl Simulation<'_> {
                 index,
                 exact: margins::outputs(self.model, exact)?,
                 simulated: margins::outputs(self.model, &decoded)?,
-                scores: [&exact, &decoded].map(|scores| scores.last().copied().unwrap_or(0.0)),
+                scores: [exact, &decoded].map(|scores| scores.last().copied().unwrap_or(0.0)),
             };
             if agreement.has_labels {
                 let equal = margins::same_labels(self.model, &row.exact, &row.simulated);
