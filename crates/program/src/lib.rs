@@ -21,9 +21,9 @@
 //! Arithmetic is done in the kind of the operands (`f32` stays `f32`), as ONNX Runtime does.
 //!
 //! ```
-//! use cipherfn_program::{BinaryFunction, Kind, Op, ProgramBuilder, Tensor, TensorType};
+//! use cipherfn_program::{BinaryFunction, EntryKind, Op, ProgramBuilder, Tensor, TensorType};
 //!
-//! let mut builder = ProgramBuilder::new(vec![TensorType { kind: Kind::F32, len: 2 }])?;
+//! let mut builder = ProgramBuilder::new(vec![TensorType { kind: EntryKind::F32, len: 2 }])?;
 //! let offset = builder.constant("scaler", Tensor::F32(vec![1.0, 2.0]))?;
 //! let shifted = builder.push("scaler", Op::Binary { function: BinaryFunction::Sub, left: builder.input(0), right: offset })?;
 //! let program = builder.finish(&[shifted])?;

@@ -6,7 +6,7 @@
 //! the file, the line and the column, and says what to do.
 //!
 //! ```
-//! use cipherfn_program::{Kind, Tensor, TensorType};
+//! use cipherfn_program::{EntryKind, Tensor, TensorType};
 //! use cipherfn_program::{ColumnKind, InputColumn};
 //! use cipherfn_table::Table;
 //!
@@ -16,7 +16,7 @@
 //!
 //! // One input of two floats: the columns "bmi" and "age".
 //! let columns = ["bmi", "age"].map(|name| InputColumn { name: name.into(), kind: ColumnKind::Float32, missing: false });
-//! let mut rows = table.select(&columns, &[TensorType { kind: Kind::F32, len: 2 }])?;
+//! let mut rows = table.select(&columns, &[TensorType { kind: EntryKind::F32, len: 2 }])?;
 //! assert_eq!(rows.ignored(), ["city"]);
 //! assert_eq!(rows.next().unwrap()?, [Tensor::F32(vec![22.5, 31.0])]);
 //! assert_eq!(

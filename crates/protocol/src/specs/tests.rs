@@ -190,7 +190,7 @@ fn foreign_documents_are_refused() {
     let error = read(&newer).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "client specs have format 3, this build reads versions 1 and 2; write them anew with this build"
+        "client specs have format 4, this build reads versions 1 to 3; write them anew with this build"
     );
 }
 
