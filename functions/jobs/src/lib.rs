@@ -148,7 +148,7 @@ impl Jobs {
         } else {
             self.free_chunks(&job, call).await?
         };
-        self.workers.start(job.id, &free, &call.request_id).await?;
+        self.workers.start(job.id, &free).await?;
         self.status(status, &job, 0, call).await
     }
 

@@ -48,14 +48,9 @@ impl Workers {
 
     /// Has chunks worked on. Where it fails, the same declaration again sends those that nobody has
     /// begun.
-    pub(crate) async fn start(
-        &self,
-        job: JobId,
-        chunks: &[usize],
-        request: &str,
-    ) -> Result<(), Failure> {
+    pub(crate) async fn start(&self, job: JobId, chunks: &[usize]) -> Result<(), Failure> {
         if let Some(map) = self.map.as_ref().filter(|map| chunks.len() > map.above) {
-            return map.start(job, chunks, request).await;
+            return map.start(job, chunks).await;
         }
         let sent = chunks.iter().map(|chunk| self.send(job, *chunk));
         let sent: Vec<_> = sent.collect();
@@ -79,16 +74,17 @@ impl Workers {
 }
 
 impl Map {
-    /// Starts an execution over chunks, unless one of the job runs. It has the job's name, so that
-    /// of two declarations at the same time one starts it; one after that has ended also that of the request.
-    async fn start(&self, job: JobId, chunks: &[usize], request: &str) -> Result<(), Failure> {
+    /// Starts an execution over chunks, unless one of the job runs. It has the job's name, and where
+    /// that has ended the next number beside it, so that of declarations at the same time one starts it.
+    async fn start(&self, job: JobId, chunks: &[usize]) -> Result<(), Failure> {
         let input = json!({ "job": job, "chunks": chunks }).to_string();
-        let name = job.to_string();
-        if self.execute(&name, &input).await? || self.is_running(&name).await? {
-            return Ok(());
+        let mut name = job.to_string();
+        let mut ended = 0_u32;
+        while !self.execute(&name, &input).await? && !self.is_running(&name).await? {
+            ended += 1;
+            name = format!("{job}-{ended}");
         }
-        let again = format!("{name}-{request}");
-        self.execute(&again, &input).await.map(drop)
+        Ok(())
     }
 
     /// Whether there is a new execution, or the same one already; `false` where another has its

@@ -13,6 +13,7 @@ use cipherfn_protocol::api::job::{
     ChunkFile, ChunkState, IdempotencyKey, JobDeclaration, JobId, JobKind, JobStatus, Transfer,
     UploadDeclaration, UploadFolder, Uploads,
 };
+use cipherfn_service::bucket::Bucket;
 use cipherfn_service::config;
 use serde::Serialize;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -260,6 +261,25 @@ async fn large_jobs_are_executions_of_a_state_machine() {
     let status = alice.settled(job).await;
     alice.check(&status, &rows).await;
     assert_eq!(stack.emulator.executions(), [format!("{job}")]);
+
+    // As after an execution that failed before anybody worked: of two declarations one starts another.
+    let registry = stack.registry();
+    for key in stack.objects().await {
+        if key.starts_with(&format!("jobs/{job}/chunks/")) || key.starts_with("results/") {
+            registry.bucket().delete(&key, None).await.expect("deleted");
+        }
+    }
+    let (one, other) = tokio::join!(
+        alice.post("/v2/jobs", &declaration),
+        alice.post("/v2/jobs", &declaration)
+    );
+    assert_eq!((one.status, other.status), (200, 200));
+    let status = alice.settled(job).await;
+    alice.check(&status, &rows).await;
+    assert_eq!(
+        stack.emulator.executions(),
+        [format!("{job}"), format!("{job}-1")]
+    );
 }
 
 /// The work of one job only ever makes results of that job, whatever an event says.
