@@ -6,7 +6,7 @@ use super::error::ServiceError;
 use super::transport::Call;
 use cipherfn_client::Client;
 use cipherfn_protocol::api::job::{MAX_CHUNK, RowCost};
-use cipherfn_protocol::api::{ApiVersion, ModelName, Route};
+use cipherfn_protocol::api::{ApiVersion, ModelName, ProblemType, Route};
 use cipherfn_protocol::hash::SpecsHash;
 use http::Method;
 use std::num::NonZeroUsize;
@@ -16,8 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// what a killed one loses is little of what it may take.
 const CHUNK: f64 = 90e6;
 /// Rows of a chunk where nothing is known: a minute or two of models of some 20 ms a row.
-const ROWS: usize = 4096;
-/// A chunk that took less says more of starting a worker than of its rows, in milliseconds.
+const ROWS: f64 = 4096.0;
+/// A chunk that took less says more of starting a worker than of its rows, in milliseconds: the next
+/// one has twice as many.
 const TELLING: u64 = 10_000;
 /// Memory by which AWS Lambda gives one processor, in MB, and the most processors of a function.
 const PROCESSOR: (f64, f64) = (1769.0, 6.0);
@@ -30,7 +31,7 @@ pub(super) struct Pace {
     group: usize,
     /// What was asked for.
     wanted: Option<NonZeroUsize>,
-    /// Microseconds that a worker takes for a row, as bits of an `f64`; 0 where nothing is known.
+    /// Microseconds that a worker takes for a row, as bits of an `f64`.
     row: AtomicU64,
 }
 
@@ -50,7 +51,7 @@ impl Pace {
                 limit,
             });
         }
-        let row: f64 = cost.map_or(0.0, worker_microseconds);
+        let row = cost.map_or(CHUNK / ROWS, worker_microseconds);
         Ok(Self {
             most,
             group: client.rows_a_group(),
@@ -73,20 +74,23 @@ impl Pace {
     }
 
     fn expected(&self) -> usize {
-        let row = f64::from_bits(self.row.load(Ordering::Relaxed));
-        if row > 0.0 {
-            (CHUNK / row) as usize
-        } else {
-            ROWS
-        }
+        (CHUNK / self.row()).round() as usize
+    }
+
+    fn row(&self) -> f64 {
+        f64::from_bits(self.row.load(Ordering::Relaxed))
     }
 
     /// Takes what a worker took over what was predicted.
     pub(super) fn learn(&self, rows: u64, milliseconds: u64) {
-        if milliseconds >= TELLING {
-            let row = milliseconds as f64 * 1e3 / rows.max(1) as f64;
-            self.row.store(row.to_bits(), Ordering::Relaxed);
-        }
+        let rows = rows.max(1) as f64;
+        let row = if milliseconds >= TELLING {
+            milliseconds as f64 * 1e3 / rows
+        } else {
+            // A table's last chunk is short because it has few rows: none shrinks for it.
+            self.row().min(CHUNK / (2.0 * rows))
+        };
+        self.row.store(row.to_bits(), Ordering::Relaxed);
     }
 }
 
@@ -108,21 +112,35 @@ impl Service {
         let call = Call::new(Method::GET, format!("{path}?specs={specs}"));
         match self.call(&call).await {
             Ok((answer, _)) => {
-                let cost: RowCost = self.json(&call, &answer)?;
-                let sound = cost.specs == specs
-                    && cost.row_microseconds.is_finite()
-                    && cost.row_microseconds > 0.0;
-                Ok(sound.then_some(cost))
+                let cost = self.json(&call, &answer).ok();
+                Ok(cost.filter(|cost: &RowCost| {
+                    cost.specs == specs
+                        && cost.row_microseconds.is_finite()
+                        && cost.row_microseconds > 0.0
+                }))
             }
-            Err(error) if error.is_no_route() => Ok(None),
+            Err(error) if is_unpredicted(&error) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Whether scoring may go on without a prediction: what else is wrong, the next request says, too.
+fn is_unpredicted(error: &ServiceError) -> bool {
+    match error {
+        ServiceError::Problem { problem, .. } => !matches!(
+            problem.kind,
+            ProblemType::StaleSpecs | ProblemType::UnknownModel
+        ),
+        ServiceError::Status { .. } => true,
+        _ => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cipherfn_protocol::api::Problem;
 
     fn pace(most: usize, group: usize, row: f64) -> Pace {
         Pace {
@@ -144,16 +162,47 @@ mod tests {
         );
         assert_eq!(pace(1000, 1, 20_000.0).rows_a_chunk(), 1000, "what fits");
         assert_eq!(pace(1000, 7, 1e12).rows_a_chunk(), 1, "at least a row");
-        assert_eq!(pace(10_000, 1, 0.0).rows_a_chunk(), ROWS, "nothing known");
+        let unknown = pace(10_000, 1, CHUNK / ROWS);
+        assert_eq!(unknown.rows_a_chunk(), 4096, "nothing known");
     }
 
     #[test]
     fn what_workers_took_counts_more_than_what_was_predicted() {
         let pace = pace(10_000, 1, 20_000.0);
         pace.learn(100, TELLING - 1);
-        assert_eq!(pace.rows_a_chunk(), 4500, "too short to tell");
+        assert_eq!(pace.rows_a_chunk(), 4500, "a table's last rows");
         pace.learn(4500, 180_000);
         assert_eq!(pace.rows_a_chunk(), 2250);
+    }
+
+    #[test]
+    fn short_chunks_double_the_next_one() {
+        // Predicted a hundred times too long.
+        let pace = pace(100_000, 7, 2_000_000.0);
+        let mut sizes = vec![pace.rows_a_chunk()];
+        for _ in 0..4 {
+            let rows = pace.rows_a_chunk() as u64;
+            // Of the chunks under way each says the same.
+            pace.learn(rows, 20 * rows);
+            pace.learn(rows, 20 * rows);
+            sizes.push(pace.rows_a_chunk());
+        }
+        assert_eq!(sizes, [42, 84, 168, 336, 672]);
+        pace.learn(672, 13_440);
+        assert_eq!(pace.rows_a_chunk(), 4494, "long enough to tell");
+    }
+
+    #[test]
+    fn only_what_scoring_meets_too_ends_it_before() {
+        let problem = |kind| ServiceError::Problem {
+            route: String::new(),
+            attempts: 1,
+            problem: Box::new(Problem::new(kind, "")),
+        };
+        for kind in ProblemType::ALL.iter().copied() {
+            let ends = [ProblemType::StaleSpecs, ProblemType::UnknownModel].contains(&kind);
+            assert_eq!(is_unpredicted(&problem(kind)), !ends, "{kind:?}");
+        }
     }
 
     #[test]

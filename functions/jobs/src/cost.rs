@@ -29,7 +29,9 @@ impl Jobs {
         let version = live_version(model.as_ref(), (ApiVersion::V2, name), specs)?;
         let predicted = self.registry.row_microseconds(name, version).await?;
         let row_microseconds = predicted.ok_or_else(|| {
-            Failure::Internal(format!("the report of model {name} predicts no time"))
+            // As services without the route say it: clients go on without a prediction.
+            let detail = format!("the report of model {name} predicts no time");
+            Problem::new(ProblemType::UnknownRoute, detail)
         })?;
         let cost = RowCost {
             specs,

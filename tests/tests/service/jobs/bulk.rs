@@ -188,6 +188,28 @@ async fn a_run_goes_on_where_it_was_cut() {
     assert_eq!(objects_of_jobs(&alice).await, Vec::<String>::new());
 }
 
+/// A prediction is a hint: without its report a model still scores.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_report_there_is_no_prediction_and_no_error() {
+    let stack = stack().await;
+    let alice = Owner::new(&stack, "alice-token").await;
+    let (service, specs) = (&alice.caller.service, TREE.bundle.specs_hash());
+    let cost = service.row_cost(&name("tree"), specs).await;
+    assert!(cost.expect("told").is_some());
+    let registry = stack.registry();
+    let mut objects = stack.objects().await;
+    objects.retain(|key| key.starts_with("models/") && key.ends_with("report.json"));
+    for key in &objects {
+        registry.bucket().delete(key, None).await.expect("deleted");
+    }
+    assert_eq!(objects.len(), 1);
+    let target = format!("/v2/models/tree/cost?specs={specs}");
+    let refused = alice.send("GET", &target, vec![]).await;
+    assert_eq!(refused.problem().kind, ProblemType::UnknownRoute);
+    let cost = service.row_cost(&name("tree"), specs).await;
+    assert_eq!(cost.expect("nothing told"), None);
+}
+
 /// What fails is said with its rows, and tried again by the next run.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_failed_is_tried_again_once_it_is_mended() {
