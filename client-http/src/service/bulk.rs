@@ -8,15 +8,18 @@
 //! ```
 //!
 //! Both sides run at the same time: the first job has one chunk, each further one twice as many, so
-//! that workers have something to do while the rest is uploaded, and large tables are few jobs.
+//! that workers have something to do while the rest is uploaded, and large tables are few jobs. Where
+//! the service takes no more of them, those that were collected make room: their results are kept
+//! beside the manifest.
 //!
 //! The manifest says what has been uploaded and how the jobs are called, so a run that was killed
 //! goes on: chunks that have arrived are not sent again, jobs that were declared are the same ones.
 //! The rows are read twice, once to be encrypted and once beside their answers; memory holds the
 //! chunks under way.
 
+use super::declare::Declaring;
 use super::error::ServiceError;
-use super::manifest::{Head, Manifest};
+use super::manifest::{Head, Manifest, Named};
 use super::pace::Pace;
 use super::transfer::{Presigned, TransferFailure};
 use super::transport::Call;
@@ -132,7 +135,7 @@ impl Service {
         let secret = blocking(move || ring.secret_key(set)).await?;
         let secret = Arc::new(secret.map_err(ServiceError::from)?);
         let head = Head {
-            format: 2,
+            format: 3,
             service: self.url().to_owned(),
             model: bulk.model.clone(),
             specs: client.specs().hash(),
@@ -157,8 +160,10 @@ impl Service {
         let progress = Mutex::new(&mut progress);
         let told = |done| progress.lock().unwrap_or_else(PoisonError::into_inner)(done);
         let (declared, jobs) = mpsc::unbounded_channel();
-        let sending = run.send_all(to_send, declared, &told);
-        let collecting = run.collect(jobs, rows(BulkPass::Collect)?, &told, take);
+        let (collected, over) = mpsc::unbounded_channel();
+        let sending = run.send_all(to_send, Declaring::new(declared, over), &told);
+        let rows = rows(BulkPass::Collect)?;
+        let collecting = run.collect((jobs, collected), rows, &told, take);
         let ((), (report, jobs)) = tokio::try_join!(sending, collecting)?;
         Ok(BulkDone { report, run, jobs })
     }
@@ -182,10 +187,10 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a new name for a job.
-    pub(super) fn rename(&self, job: usize) -> Result<IdempotencyKey, ServiceError> {
+    /// Takes a new name for a job of so many chunks.
+    pub(super) fn rename(&self, job: usize, chunks: usize) -> Result<IdempotencyKey, ServiceError> {
         let name = super::declare::new_name()?;
-        self.lock().name_job(job, name)?;
+        self.lock().name_job(job, Named { name, chunks })?;
         Ok(name)
     }
 }

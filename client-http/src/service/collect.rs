@@ -4,6 +4,7 @@ use super::blocking;
 use super::bulk::{ADDRESSES, BulkProgress, BulkReport, BulkRun, presigned, sha256};
 use super::declare::Job;
 use super::error::ServiceError;
+use super::manifest::{Kept, KeptResult, ManifestError, Sent, kept_result};
 use super::predict::open;
 use super::transfer::TransferFailure;
 use super::transport::Call;
@@ -12,8 +13,10 @@ use cipherfn_client::{Answer, Asked, InputRow};
 use cipherfn_protocol::api::job::{ChunkState, JobId, JobStatus, MAX_CHUNK, MAX_STATES, Transfer};
 use cipherfn_protocol::api::{ApiVersion, ProblemType, Route};
 use http::Method;
+use std::fs::File;
+use std::io::Write;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 /// Waits between two looks at a job, the first and the longest.
 const POLL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -21,26 +24,50 @@ const POLL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_s
 /// after twice that time, as all workers may be busy elsewhere.
 const STALLED: Duration = Duration::from_mins(2);
 
+/// Where taking results has come to.
+struct Taking<'a, I, P, T> {
+    report: BulkReport,
+    /// The table's next rows.
+    rows: Option<I>,
+    take: T,
+    progress: &'a P,
+}
+
 impl BulkRun {
-    /// Takes results as they come, job after job.
+    /// Takes results as they come, job after job, and hands on the jobs that are over.
     pub(super) async fn collect<E, I>(
         &self,
-        mut declared: UnboundedReceiver<Job>,
+        (mut declared, collected): (UnboundedReceiver<Job>, UnboundedSender<Job>),
         rows: I,
         progress: &(impl Fn(BulkProgress) + Sync),
-        mut take: impl FnMut(Vec<Answer>) -> Result<(), E>,
+        take: impl FnMut(Vec<Answer>) -> Result<(), E>,
     ) -> Result<(BulkReport, Vec<JobId>), E>
     where
         E: From<ServiceError> + Send + 'static,
         I: Iterator<Item = Result<InputRow, E>> + Send + 'static,
     {
-        let mut report = BulkReport::default();
         let mut jobs = Vec::new();
-        let mut rows = Some(rows);
+        let mut taking = Taking {
+            report: BulkReport::default(),
+            rows: Some(rows),
+            take,
+            progress,
+        };
         while let Some(job) = declared.recv().await {
+            taking.report.jobs += 1;
+            if let Some(kept) = &job.kept {
+                let path = self.manifest.lock().results(job.number);
+                let mut before = 0;
+                for (sent, KeptResult { file, milliseconds }) in job.chunks.iter().zip(kept) {
+                    let (path, file) = (path.clone(), *file);
+                    let read = blocking(move || kept_result(&path, before, file)).await?;
+                    let reply = read.map_err(ServiceError::from)?;
+                    before += file.bytes;
+                    self.give(&mut taking, sent, reply, *milliseconds).await?;
+                }
+                continue;
+            }
             jobs.push(job.id);
-            report.jobs += 1;
-            let mut first_row = job.first_row;
             let (mut next, mut expired) = (0, 0);
             while next < job.chunks.len() {
                 let states = self.states(&job, next).await?;
@@ -54,7 +81,8 @@ impl BulkRun {
                         } => (result, milliseconds),
                         ChunkState::Failed { attempts, problem } => {
                             // Under this name it has failed for good.
-                            self.manifest.rename(job.number)?;
+                            self.manifest.rename(job.number, job.chunks.len())?;
+                            let first_row = taking.report.rows;
                             return Err(ServiceError::ChunkFailed {
                                 model: self.model.clone(),
                                 first: first_row + 1,
@@ -66,52 +94,103 @@ impl BulkRun {
                         }
                         ChunkState::Waiting { .. } | ChunkState::Running { .. } => break,
                     };
-                    let reply = match self.fetch(&result).await? {
-                        Some(reply) => reply,
-                        // The address has expired while results before it were fetched.
-                        None if expired < ADDRESSES => {
-                            expired += 1;
-                            break;
-                        }
-                        None => {
-                            let url = self.service.url().to_owned();
-                            return Err(ServiceError::Transfer {
-                                what: "a result".to_owned(),
-                                to: url,
-                                attempts: expired,
-                                cause: "the addresses that it gives are refused".to_owned(),
-                            }
-                            .into());
-                        }
+                    let Some(reply) = self.fetch_or_renew(&result, &mut expired).await? else {
+                        break;
                     };
-                    report.downloaded_bytes += reply.len() as u64;
-                    report.worker_milliseconds += milliseconds;
                     self.pace.learn(sent.rows, milliseconds);
-                    let keys = (&self.client, &self.secret);
-                    let asked = Asked {
-                        nonce: sent.nonce,
-                        rows: sent.rows,
-                    };
-                    let answers = open(&self.model, keys, reply, asked, first_row).await?;
-                    let (marked, rest) = self.mark(answers, rows.take()).await?;
-                    rows = rest;
-                    report.rows += sent.rows;
-                    report.chunks += 1;
-                    report.uploaded_bytes += sent.file.bytes;
-                    take(marked)?;
-                    progress(BulkProgress::Answered(report.rows));
-                    first_row += sent.rows;
+                    self.give(&mut taking, &sent, reply, milliseconds).await?;
                     next += 1;
-                    expired = 0;
                 }
             }
+            // Nobody is there to hear it once all jobs are declared.
+            let _ = collected.send(job);
         }
+        let Taking { report, rows, .. } = taking;
         // Rows without an answer would be missing in silence.
         let more = blocking(move || rows.and_then(|mut rows| rows.next()).transpose());
         if more.await.map_err(E::from)??.is_some() {
             return Err(ServiceError::TableChanged.into());
         }
         Ok((report, jobs))
+    }
+
+    /// Opens a result, and gives its answers.
+    async fn give<E, I, P, T>(
+        &self,
+        taking: &mut Taking<'_, I, P, T>,
+        sent: &Sent,
+        reply: Bytes,
+        milliseconds: u64,
+    ) -> Result<(), E>
+    where
+        E: From<ServiceError> + Send + 'static,
+        I: Iterator<Item = Result<InputRow, E>> + Send + 'static,
+        P: Fn(BulkProgress) + Sync,
+        T: FnMut(Vec<Answer>) -> Result<(), E>,
+    {
+        let report = &mut taking.report;
+        report.downloaded_bytes += reply.len() as u64;
+        report.worker_milliseconds += milliseconds;
+        let keys = (&self.client, &self.secret);
+        let asked = Asked {
+            nonce: sent.nonce,
+            rows: sent.rows,
+        };
+        let answers = open(&self.model, keys, reply, asked, report.rows).await?;
+        let (marked, rest) = self.mark(answers, taking.rows.take()).await?;
+        taking.rows = rest;
+        report.rows += sent.rows;
+        report.chunks += 1;
+        report.uploaded_bytes += sent.file.bytes;
+        (taking.take)(marked)?;
+        (taking.progress)(BulkProgress::Answered(report.rows));
+        Ok(())
+    }
+
+    /// Fetches the results of a job that is over once more, to lie beside the manifest, and deletes it.
+    pub(super) async fn keep(&self, job: &Job) -> Result<(), ServiceError> {
+        let path = self.manifest.lock().results(job.number);
+        let io = |source| ManifestError::Io {
+            path: path.clone(),
+            source,
+        };
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&path).map_err(io)?;
+        let mut results = Vec::new();
+        let mut expired = 0;
+        while results.len() < job.chunks.len() {
+            for state in self.states(job, results.len()).await? {
+                let ChunkState::Done {
+                    result,
+                    milliseconds,
+                    ..
+                } = state
+                else {
+                    return Err(ServiceError::Answer {
+                        route: self.service.url().to_owned(),
+                        reason: "a chunk that was done and no longer is".to_owned(),
+                    });
+                };
+                let Some(reply) = self.fetch_or_renew(&result, &mut expired).await? else {
+                    break;
+                };
+                file.write_all(&reply).map_err(io)?;
+                results.push(KeptResult {
+                    file: result.file,
+                    milliseconds,
+                });
+            }
+        }
+        file.sync_data().map_err(io)?;
+        let kept = Kept {
+            job: job.id,
+            results,
+        };
+        self.manifest.lock().keep(job.number, kept)?;
+        self.delete(job.id).await
     }
 
     /// States of chunks from number `next` on, once that one is over.
@@ -151,6 +230,29 @@ impl BulkRun {
             let reason = "the status of other chunks than were asked for";
             Err(self.service.answer_error(&call, reason))
         }
+    }
+
+    /// A result as the status names it; `None` where its address has expired while results before it
+    /// were fetched, which may be a few times in a row.
+    async fn fetch_or_renew(
+        &self,
+        result: &Transfer,
+        expired: &mut u32,
+    ) -> Result<Option<Bytes>, ServiceError> {
+        let reply = self.fetch(result).await?;
+        if reply.is_some() {
+            *expired = 0;
+        } else if *expired < ADDRESSES {
+            *expired += 1;
+        } else {
+            return Err(ServiceError::Transfer {
+                what: "a result".to_owned(),
+                to: self.service.url().to_owned(),
+                attempts: *expired,
+                cause: "the addresses that it gives are refused".to_owned(),
+            });
+        }
+        Ok(reply)
     }
 
     /// A result as the status names it; `None` where its address has expired.
@@ -214,11 +316,7 @@ impl BulkRun {
         let path = Route::DeleteJob.path(ApiVersion::V2, &job.to_string());
         match self.service.call(&Call::new(Method::DELETE, path)).await {
             // A run before this one, or an attempt whose answer was lost, has done it.
-            Err(ServiceError::Problem { problem, .. })
-                if problem.kind == ProblemType::UnknownJob =>
-            {
-                Ok(())
-            }
+            Err(error) if error.is_of(ProblemType::UnknownJob) => Ok(()),
             result => result.map(drop),
         }
     }

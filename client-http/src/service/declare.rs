@@ -2,15 +2,15 @@
 
 use super::bulk::BulkRun;
 use super::error::ServiceError;
-use super::manifest::Sent;
+use super::manifest::{Kept, KeptResult, Sent};
 use super::predict::explain;
 use cipherfn_client::ClientError;
 use cipherfn_protocol::api::job::{
     ChunkState, IdempotencyKey, JobDeclaration, JobId, JobKind, JobStatus, MAX_CHUNKS,
 };
-use cipherfn_protocol::api::{ApiVersion, Route};
+use cipherfn_protocol::api::{ApiVersion, ProblemType, Route};
 use cipherfn_protocol::message::Nonce;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 /// A job that was declared.
 pub(super) struct Job {
@@ -18,33 +18,56 @@ pub(super) struct Job {
     pub(super) number: usize,
     pub(super) id: JobId,
     pub(super) declaration: JobDeclaration,
-    /// Row of the table that its first chunk begins with, from 0.
-    pub(super) first_row: u64,
     pub(super) chunks: Vec<Sent>,
+    /// Its results, where they are kept here and the service has forgotten it.
+    pub(super) kept: Option<Vec<KeptResult>>,
 }
 
 /// Where the jobs of a table have come to.
 pub(super) struct Declaring {
     declared: UnboundedSender<Job>,
-    /// Number of the next job, of its first chunk, and of that one's first row.
+    /// Jobs whose answers were all taken.
+    collected: UnboundedReceiver<Job>,
+    /// Number of the next job, and of its first chunk.
     job: usize,
     chunk: usize,
-    row: u64,
+    /// Jobs of this run that the service has.
+    open: usize,
+    /// Whether the service took no more jobs.
+    is_full: bool,
 }
 
 impl Declaring {
-    pub(super) fn new(declared: UnboundedSender<Job>) -> Self {
+    pub(super) fn new(declared: UnboundedSender<Job>, collected: UnboundedReceiver<Job>) -> Self {
         Self {
             declared,
+            collected,
             job: 0,
             chunk: 0,
-            row: 0,
+            open: 0,
+            is_full: false,
+        }
+    }
+
+    /// Chunks of the next job.
+    fn wanted(&self) -> usize {
+        if self.is_full {
+            MAX_CHUNKS
+        } else {
+            chunks_of(self.job)
         }
     }
 }
 
-/// Chunks of a job by its number: twice as many as the one before. A run that goes on finds the
-/// same.
+/// What the next job is.
+struct Next {
+    chunks: Vec<Sent>,
+    /// As it was declared already.
+    name: Option<IdempotencyKey>,
+    kept: Option<Kept>,
+}
+
+/// Chunks of a job by its number: twice as many as the one before.
 fn chunks_of(job: usize) -> usize {
     let doubled = u32::try_from(job)
         .ok()
@@ -53,25 +76,17 @@ fn chunks_of(job: usize) -> usize {
 }
 
 impl BulkRun {
-    /// Declares the jobs whose chunks have all arrived.
+    /// Declares the jobs whose chunks have all arrived. Once the service takes no more, the rest
+    /// becomes as few as can be, each as one that was collected makes room.
     pub(super) async fn declare_ready(
         &self,
         declaring: &mut Declaring,
     ) -> Result<(), ServiceError> {
-        loop {
-            let (chunks, name) = {
-                let manifest = self.manifest.lock();
-                let arrived = &manifest.chunks[declaring.chunk..];
-                let wanted = chunks_of(declaring.job);
-                if arrived.is_empty() || (arrived.len() < wanted && !manifest.ended) {
-                    return Ok(());
-                }
-                let chunks = arrived[..wanted.min(arrived.len())].to_vec();
-                (chunks, manifest.jobs.get(&declaring.job).copied())
-            };
+        while let Some(Next { chunks, name, kept }) = self.next_job(declaring) {
+            let number = declaring.job;
             let name = match name {
                 Some(name) => name,
-                None => self.manifest.rename(declaring.job)?,
+                None => self.manifest.rename(number, chunks.len())?,
             };
             let mut declaration = JobDeclaration {
                 idempotency_key: name,
@@ -82,25 +97,91 @@ impl BulkRun {
                 upload: chunks[0].upload,
                 chunks: chunks.iter().map(|chunk| chunk.file).collect(),
             };
-            let mut status = self.declare(&declaration).await?;
-            if status.states.iter().any(is_failed) {
-                // It failed in an earlier run, under that name for good.
-                declaration.idempotency_key = self.manifest.rename(declaring.job)?;
-                status = self.declare(&declaration).await?;
-            }
+            let id = if let Some(kept) = &kept {
+                // The run that kept it may have been killed before that.
+                self.delete(kept.job).await?;
+                kept.job
+            } else {
+                match self.declare_or_rename(number, &mut declaration).await {
+                    Ok(id) => id,
+                    Err(error) if error.is_of(ProblemType::JobQuota) => {
+                        self.make_room(declaring, error).await?;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
+            };
             let job = Job {
-                number: declaring.job,
-                id: status.job,
+                number,
+                id,
                 declaration,
-                first_row: declaring.row,
                 chunks,
+                kept: kept.map(|kept| kept.results),
             };
             declaring.job += 1;
             declaring.chunk += job.chunks.len();
-            declaring.row += job.chunks.iter().map(|chunk| chunk.rows).sum::<u64>();
+            declaring.open += usize::from(job.kept.is_none());
             // Whoever does not hear it has ended, and with it all of the run.
             let _ = declaring.declared.send(job);
         }
+        Ok(())
+    }
+
+    /// The next job, if its chunks have arrived. A run that goes on finds the same ones.
+    fn next_job(&self, declaring: &Declaring) -> Option<Next> {
+        let manifest = self.manifest.lock();
+        let arrived = &manifest.chunks[declaring.chunk..];
+        let named = manifest.jobs.get(&declaring.job);
+        let wanted = named.map_or_else(|| declaring.wanted(), |named| named.chunks.max(1));
+        if arrived.is_empty() || (arrived.len() < wanted && !manifest.ended) {
+            return None;
+        }
+        let chunks = arrived[..wanted.min(arrived.len())].to_vec();
+        let kept = manifest.kept.get(&declaring.job);
+        let kept = kept.filter(|kept| kept.results.len() == chunks.len());
+        Some(Next {
+            chunks,
+            name: named.map(|named| named.name),
+            kept: kept.cloned(),
+        })
+    }
+
+    async fn declare_or_rename(
+        &self,
+        number: usize,
+        declaration: &mut JobDeclaration,
+    ) -> Result<JobId, ServiceError> {
+        let mut status = self.declare(declaration).await?;
+        if status.states.iter().any(is_failed) {
+            // It failed in an earlier run, under that name for good.
+            let chunks = declaration.chunks.len();
+            declaration.idempotency_key = self.manifest.rename(number, chunks)?;
+            status = self.declare(declaration).await?;
+        }
+        Ok(status.job)
+    }
+
+    /// After a first refusal the next job becomes as large as may be; after another one the next
+    /// job that is collected ends, with its results kept here. Without any others have filled the quota.
+    async fn make_room(
+        &self,
+        declaring: &mut Declaring,
+        refusal: ServiceError,
+    ) -> Result<(), ServiceError> {
+        // Under this name there is no job, so what it names may change.
+        self.manifest.lock().jobs.remove(&declaring.job);
+        if !declaring.is_full {
+            declaring.is_full = true;
+            return Ok(());
+        }
+        if declaring.open == 0 {
+            return Err(refusal);
+        }
+        // Where nobody collects any more, the run ends with what ended that.
+        let job = declaring.collected.recv().await.ok_or(refusal)?;
+        self.keep(&job).await?;
+        declaring.open -= 1;
+        Ok(())
     }
 
     pub(super) async fn declare(

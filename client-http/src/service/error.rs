@@ -389,6 +389,11 @@ impl ServiceError {
         }
     }
 
+    /// Whether it is a problem of this kind.
+    pub(crate) fn is_of(&self, kind: ProblemType) -> bool {
+        self.problem().is_some_and(|problem| problem.kind == kind)
+    }
+
     /// In the words of a request about `key`.
     pub(crate) fn about_key(self, key: KeyId) -> Self {
         let Self::Problem { problem, .. } = &self else {

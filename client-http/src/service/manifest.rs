@@ -2,16 +2,19 @@
 //!
 //! Lines of JSON, each appended when what it says has happened: first whose table it is, then a line
 //! a chunk, the names of its jobs, and one that says that the table has ended. A last line without its
-//! end was being written when the run was killed, and counts for nothing.
+//! end was being written when the run was killed, and counts for nothing. Results of jobs that had to
+//! make room for others lie beside it, a file a job.
 
+use super::bulk::sha256;
+use bytes::Bytes;
 use cipherfn_protocol::api::ModelName;
-use cipherfn_protocol::api::job::{ChunkFile, IdempotencyKey, UploadFolder};
+use cipherfn_protocol::api::job::{ChunkFile, IdempotencyKey, JobId, UploadFolder};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::message::{KeyId, Nonce};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Whose table it is: what must be the same for a run to go on.
@@ -38,15 +41,46 @@ pub(super) struct Sent {
     pub(super) file: ChunkFile,
 }
 
+/// How a job is declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Named {
+    pub(super) name: IdempotencyKey,
+    /// Number of its chunks.
+    pub(super) chunks: usize,
+}
+
+/// A result that lies here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeptResult {
+    pub(super) file: ChunkFile,
+    /// What a worker took for it.
+    pub(super) milliseconds: u64,
+}
+
+/// A job whose results lie here, so that the service may forget it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kept {
+    pub(super) job: JobId,
+    /// Of its chunks, one behind the other in a file.
+    pub(super) results: Vec<KeptResult>,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Line {
     Head(Head),
     Chunk(Sent),
-    /// The name of a job's declaration; the last one counts.
+    /// A job's declaration; the last one counts.
     Job {
         number: usize,
-        name: IdempotencyKey,
+        named: Named,
+    },
+    Kept {
+        number: usize,
+        kept: Kept,
     },
     /// There are no more chunks.
     End,
@@ -58,8 +92,9 @@ pub(super) struct Manifest {
     path: PathBuf,
     file: File,
     pub(super) chunks: Vec<Sent>,
-    /// Names of declarations by the number of the job.
-    pub(super) jobs: BTreeMap<usize, IdempotencyKey>,
+    /// Declarations by the number of the job.
+    pub(super) jobs: BTreeMap<usize, Named>,
+    pub(super) kept: BTreeMap<usize, Kept>,
     pub(super) ended: bool,
 }
 
@@ -118,11 +153,12 @@ impl Manifest {
             file,
             chunks: Vec::new(),
             jobs: BTreeMap::new(),
+            kept: BTreeMap::new(),
             ended: false,
         };
         manifest.read(&text[..whole], head)?;
         manifest.file.set_len(whole as u64).map_err(io)?;
-        io::Seek::seek(&mut manifest.file, io::SeekFrom::End(0)).map_err(io)?;
+        manifest.file.seek(SeekFrom::End(0)).map_err(io)?;
         if whole == 0 {
             manifest.write(&Line::Head(head.clone()))?;
         }
@@ -141,8 +177,11 @@ impl Manifest {
                 Line::Head(found) if index == 0 => self.compare(&found, head)?,
                 _ if index == 0 => return Err(corrupt("it does not say whose it is".to_owned())),
                 Line::Chunk(sent) if !self.ended => self.chunks.push(sent),
-                Line::Job { number, name } => {
-                    self.jobs.insert(number, name);
+                Line::Job { number, named } => {
+                    self.jobs.insert(number, named);
+                }
+                Line::Kept { number, kept } => {
+                    self.kept.insert(number, kept);
                 }
                 Line::End => self.ended = true,
                 Line::Head(_) | Line::Chunk(_) => {
@@ -185,23 +224,41 @@ impl Manifest {
         Ok(())
     }
 
-    /// Remembers the name of a job's declaration, before anybody hears it.
-    pub(super) fn name_job(
-        &mut self,
-        number: usize,
-        name: IdempotencyKey,
-    ) -> Result<(), ManifestError> {
-        self.write(&Line::Job { number, name })?;
-        self.jobs.insert(number, name);
+    /// Remembers a job's declaration, before anybody hears it.
+    pub(super) fn name_job(&mut self, number: usize, named: Named) -> Result<(), ManifestError> {
+        self.write(&Line::Job { number, named })?;
+        self.jobs.insert(number, named);
         Ok(())
     }
 
-    /// Removes the file: everything is done.
+    /// Where the results of a job lie once they are kept here.
+    pub(super) fn results(&self, number: usize) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push(format!(".{number}"));
+        path.into()
+    }
+
+    /// Remembers that the results of a job lie here.
+    pub(super) fn keep(&mut self, number: usize, kept: Kept) -> Result<(), ManifestError> {
+        let line = Line::Kept { number, kept };
+        self.write(&line)?;
+        if let Line::Kept { number, kept } = line {
+            self.kept.insert(number, kept);
+        }
+        Ok(())
+    }
+
+    /// Removes the file and the results: everything is done.
     pub(super) fn remove(&self) -> Result<(), ManifestError> {
-        fs::remove_file(&self.path).map_err(|source| ManifestError::Io {
-            path: self.path.clone(),
-            source,
-        })
+        let results = self.jobs.keys().map(|number| self.results(*number));
+        for path in std::iter::once(self.path.clone()).chain(results) {
+            match fs::remove_file(&path) {
+                // Most jobs have none here.
+                Err(error) if path != self.path && error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed.map_err(|source| ManifestError::Io { path, source })?,
+            }
+        }
+        Ok(())
     }
 
     fn write(&mut self, line: &Line) -> Result<(), ManifestError> {
@@ -216,9 +273,32 @@ impl Manifest {
     }
 }
 
+/// A result that lies in a file behind so many bytes.
+pub(super) fn kept_result(
+    path: &Path,
+    before: u64,
+    wanted: ChunkFile,
+) -> Result<Bytes, ManifestError> {
+    let read = || {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(before))?;
+        let mut bytes = Vec::new();
+        file.take(wanted.bytes).read_to_end(&mut bytes)?;
+        if (bytes.len() as u64, sha256(&bytes)) == (wanted.bytes, wanted.sha256) {
+            Ok(bytes.into())
+        } else {
+            Err(io::Error::other("it is not what was written"))
+        }
+    };
+    read().map_err(|source| ManifestError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Head, Manifest, ManifestError, Sent};
+    use super::{Head, Manifest, ManifestError, Named, Sent};
     use cipherfn_protocol::api::job::{ChunkFile, IdempotencyKey, UploadFolder};
     use cipherfn_protocol::hash::{Hash, Sha256};
     use cipherfn_protocol::message::KeyId;
@@ -247,6 +327,13 @@ mod tests {
         }
     }
 
+    fn named(name: [u8; 16]) -> Named {
+        Named {
+            name: IdempotencyKey::from_bytes(name),
+            chunks: 2,
+        }
+    }
+
     #[test]
     fn what_was_written_before_the_end_is_remembered_wherever_it_came() {
         let directory = tempfile::tempdir().unwrap();
@@ -255,8 +342,7 @@ mod tests {
         manifest.sent(sent(3)).unwrap();
         manifest.sent(sent(4)).unwrap();
         for name in [[5; 16], [6; 16]] {
-            let name = IdempotencyKey::from_bytes(name);
-            manifest.name_job(0, name).unwrap();
+            manifest.name_job(0, named(name)).unwrap();
         }
         manifest.end().unwrap();
         let text = fs::read(&path).unwrap();
@@ -269,14 +355,12 @@ mod tests {
             let job = manifest.jobs.get(&0).copied();
             let names = [None, Some([5; 16]), Some([6; 16])];
             let name = names[lines.saturating_sub(3).min(2)];
-            assert_eq!(job, name.map(IdempotencyKey::from_bytes), "{len}");
+            assert_eq!(job, name.map(named), "{len}");
             assert_eq!(manifest.ended, lines == 6);
             drop(manifest);
             // What is left is whole lines, to which others can be added.
             let mut manifest = Manifest::open(&path, &head()).unwrap();
-            manifest
-                .name_job(7, IdempotencyKey::from_bytes([7; 16]))
-                .unwrap();
+            manifest.name_job(7, named([7; 16])).unwrap();
             let again = Manifest::open(&path, &head()).unwrap();
             assert!(again.jobs.contains_key(&7) && again.chunks.len() == chunks);
         }

@@ -2,7 +2,7 @@
 
 use super::blocking;
 use super::bulk::{ADDRESSES, BulkProgress, BulkRun, presigned, sha256};
-use super::declare::{Declaring, Job};
+use super::declare::Declaring;
 use super::error::ServiceError;
 use super::manifest::Sent;
 use super::transfer::TransferFailure;
@@ -15,7 +15,6 @@ use futures_util::{StreamExt, stream};
 use http::Method;
 use std::pin::pin;
 use std::sync::Arc;
-use tokio::sync::mpsc::UnboundedSender;
 
 /// Largest answer to an upload that is read, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
@@ -26,14 +25,13 @@ impl BulkRun {
     pub(super) async fn send_all<E, I>(
         &self,
         rows: Option<I>,
-        jobs: UnboundedSender<Job>,
+        mut declaring: Declaring,
         progress: &(impl Fn(BulkProgress) + Sync),
     ) -> Result<(), E>
     where
         E: From<ServiceError> + Send + 'static,
         I: Iterator<Item = Result<InputRow, E>> + Send + 'static,
     {
-        let mut declaring = Declaring::new(jobs);
         // Those of an earlier run.
         self.declare_ready(&mut declaring).await?;
         if let Some(rows) = rows {

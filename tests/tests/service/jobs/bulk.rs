@@ -2,11 +2,12 @@
 
 use super::{Owner, kill_in_turn, stack};
 use crate::models::TREE;
-use crate::stack::name;
+use crate::stack::{Stack, name, tenants};
 use cipherfn_client::{Answer, InputRow};
 use cipherfn_client_http::{Bulk, BulkDone, BulkPass, BulkProgress, BulkReport, ServiceError};
 use cipherfn_protocol::api::ProblemType;
 use cipherfn_service::bucket::Bucket;
+use cipherfn_service::config;
 use cipherfn_table::TableError;
 use std::io::Cursor;
 use std::num::NonZeroUsize;
@@ -208,6 +209,64 @@ async fn without_a_report_there_is_no_prediction_and_no_error() {
     assert_eq!(refused.problem().kind, ProblemType::UnknownRoute);
     let cost = service.row_cost(&name("tree"), specs).await;
     assert_eq!(cost.expect("nothing told"), None);
+}
+
+/// The first job makes room for one over the rest: its results are kept here, and a run that goes on
+/// asks nobody for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_job_at_a_time_scores_a_table() {
+    let stack = Stack::start(|setup| {
+        setup.environment.push((config::JOB_QUOTA, "1".to_owned()));
+        setup.authorizer = tenants(&["alice"]);
+    })
+    .await;
+    stack.publish("tree", &TREE.bundle, 2).await;
+    let alice = Owner::new(&stack, "alice-token").await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let manifest = directory.path().join("manifest");
+    let at = (manifest.as_path(), "table");
+    // Answers of the second job are there once the first one was deleted.
+    let cuts = Cuts {
+        reading: None,
+        taken: Some(2 * chunk(&alice)),
+    };
+    let cut = run(&alice, at, cuts).await;
+    assert!(matches!(cut, Err(Stop::Cut)), "{:?}", cut.err());
+    let done = run(&alice, at, Cuts::default()).await;
+    let report = check(&alice, done.expect("answers")).await;
+    assert_eq!((report.jobs, declared(&alice)), (2, 2));
+    assert_eq!(stack.statuses("POST /v2/uploads").len(), chunks(&alice));
+    assert_eq!(objects_of_jobs(&alice).await, Vec::<String>::new());
+    let left = std::fs::read_dir(directory.path()).expect("a directory");
+    assert_eq!(left.count(), 0);
+}
+
+/// Where others have filled the quota, that is said once all is uploaded, and the run goes on later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_that_others_have_filled_is_said() {
+    let stack = Stack::start(|setup| {
+        setup.environment.push((config::JOB_QUOTA, "1".to_owned()));
+        setup.authorizer = tenants(&["alice"]);
+    })
+    .await;
+    stack.publish("tree", &TREE.bundle, 2).await;
+    let alice = Owner::new(&stack, "alice-token").await;
+    let other = alice.upload(&alice.queries(&[1])).await;
+    let other = alice.begin(&alice.declaration(other)).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let manifest = directory.path().join("manifest");
+    let at = (manifest.as_path(), "table");
+    match run(&alice, at, Cuts::default()).await {
+        Err(Stop::Failed(ServiceError::Problem { problem, .. })) => {
+            assert_eq!(problem.kind, ProblemType::JobQuota);
+        }
+        other => panic!("{:?}", other.err()),
+    }
+    let target = format!("/v2/jobs/{other}");
+    assert_eq!(alice.send("DELETE", &target, vec![]).await.status, 204);
+    let done = run(&alice, at, Cuts::default()).await;
+    let report = check(&alice, done.expect("answers")).await;
+    assert_eq!(report.jobs, 1);
 }
 
 /// What fails is said with its rows, and tried again by the next run.
