@@ -26,8 +26,16 @@ const ROWS: usize = 500;
 /// # Errors
 /// A model that is no average of trees.
 pub(crate) fn add(model: &mut Model, rows: &[Vec<Tensor>]) -> Result<(), CompileError> {
-    let [Estimator::Trees(ensemble)] = model.estimators.as_slice() else {
-        return Err(refused("its predictions are no sum of constant leaves"));
+    let ensemble = match model.estimators.as_slice() {
+        [Estimator::Trees(ensemble)] => ensemble,
+        [_] => return Err(refused("its predictions are no sum of constant leaves")),
+        several => {
+            return Err(CompileError::Option {
+                option: "uncertainty",
+                found: format!("given for a mixture of {} estimators", several.len()),
+                expected: "it for one forest, compiled by itself",
+            });
+        }
     };
     let rows = rows.iter().take(ROWS);
     let rows: Vec<Vec<f32>> = rows

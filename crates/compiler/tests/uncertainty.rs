@@ -62,6 +62,7 @@ fn what_is_no_average_of_trees_is_refused() {
         ("models/lgbm_regressor", "boosting"),
         ("models/linear_double", "no sum of constant leaves"),
         ("models/dt_iris", "one tree"),
+        ("cases/voting-mixed", "a mixture of 2 estimators"),
     ] {
         let error = compiled(&tests().join(folder), None).unwrap_err();
         println!("{folder}: {error}");
