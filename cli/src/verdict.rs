@@ -216,7 +216,7 @@ fn selector_bytes(report: &Report) -> Option<f64> {
         .ring;
     let polynomials = (ring.glwe_dimension + 1).pow(2) as f64;
     let level = polynomials * ring.polynomial_size as f64 / 2.0 * 16.0;
-    Some(f64::from(work.selectors) * f64::from(gadget.levels) * level)
+    Some(f64::from(work.selectors) * f64::from(gadget.levels.get()) * level)
 }
 
 /// Rows of one request within its bytes, its answer's bytes and its time on one vCPU.
