@@ -94,17 +94,20 @@ impl Executable {
 
     /// Schedules so that selectors are expanded as they are needed, in what the values leave of
     /// `memory`. That order can have more values at once than the one before: then with fewer
-    /// selectors.
+    /// selectors, and in the last try with the fewest.
     fn stream_within(&mut self, memory: u64, values: u64) {
         let frame = self.frame_bytes().max(1);
         let mut frames = memory.saturating_sub(values) / frame;
-        for _ in 0..STREAMING_TRIES {
+        for tries in (0..STREAMING_TRIES).rev() {
             self.schedule = Schedule::streaming(&self.program, frames as usize);
             let excess = (self.value_bytes() + self.selector_bytes()).saturating_sub(memory);
             if excess == 0 || frames == 0 {
                 break;
             }
-            frames = frames.saturating_sub(excess.div_ceil(frame));
+            frames = match tries {
+                1 => 0,
+                _ => frames.saturating_sub(excess.div_ceil(frame)),
+            };
         }
     }
 
