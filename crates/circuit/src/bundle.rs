@@ -1,8 +1,7 @@
 //! Bundles: a compiled model as one portable file.
 
 use crate::circuit::Circuit;
-use crate::codec;
-pub use crate::codec::CodecError;
+use crate::codec::{self, CodecError};
 use crate::validate::{CircuitError, Dimensions};
 use crate::wire::{v1, v2};
 use cipherfn_protocol::frame::{self, FrameError, FrameKind, ParameterSetTag};

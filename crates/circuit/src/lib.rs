@@ -64,4 +64,5 @@ mod wire;
 
 pub use bundle::{Bundle, BundleError};
 pub use circuit::Circuit;
+pub use codec::CodecError;
 pub use validate::{CircuitError, Dimensions};
