@@ -149,7 +149,7 @@ mod tests {
         Constant, ConstantId, Input, Node, NodeId, Operand, Output, Select, SelectorForm,
         SelectorGroup, SelectorId, Sum,
     };
-    use cipherfn_protocol::specs::{Bits, Gadget, Transport};
+    use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
 
     /// One choice by the first of `selectors` bits that travel whole, 13 KB each.
     fn bundle(selectors: u32) -> Bundle {
@@ -157,10 +157,7 @@ mod tests {
             parameter_set: "cipherfn-128-n512k4-v1".into(),
             inputs: vec![Input::Selectors(SelectorGroup {
                 count: selectors,
-                gadget: Gadget {
-                    base_log: 23,
-                    levels: 1,
-                },
+                gadget: Gadget::new(BaseLog::new(23), Levels::new(1)),
                 transport: Transport::Ggsw,
                 form: SelectorForm::Bits,
             })],
