@@ -17,25 +17,46 @@ const SLOWER: f64 = 1.2;
 /// What helps where a model is too large.
 const WAYS_OUT: &str = "compile it with --fit lambda, which says what would help and by how much; with less --precision, --prefer size or --profile wide; or train fewer or smaller trees";
 
+/// What a row takes on one thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Demands {
+    /// With the memory of a usual function.
+    pub(crate) usual: Demand,
+    /// With all the memory that it can use.
+    pub(crate) alone: Demand,
+}
+
 /// An error for a bundle that no function can run; otherwise what its function needs beyond the
 /// usual.
 pub(crate) fn check(bundle: &Bundle) -> Result<Vec<String>> {
-    let seconds =
-        report(bundle).map_or(0.0, |report| report.work.predicted_microseconds.get() / 1e6);
-    let demand = |memory| {
-        Demand::of(&bundle.circuit, seconds, memory)
-            .with_context(|| format!("no function can run the model; {WAYS_OUT}"))
-    };
-    let largest = demand(MOST_MEMORY)?;
-    refuse(&largest)?;
-    let usual = if largest.memory > Limits::LAMBDA.memory {
-        demand(Limits::LAMBDA.memory)?
-    } else {
-        largest
-    };
-    // On one thread, so that both compare.
-    let alone = Demand { seconds, ..largest };
-    Ok(needs(&usual, &alone))
+    Ok(Demands::of(bundle)?.needs())
+}
+
+impl Demands {
+    /// An error for a bundle that no function can run.
+    pub(crate) fn of(bundle: &Bundle) -> Result<Self> {
+        let seconds =
+            report(bundle).map_or(0.0, |report| report.work.predicted_microseconds.get() / 1e6);
+        let demand = |memory| {
+            Demand::of(&bundle.circuit, seconds, memory)
+                .with_context(|| format!("no function can run the model; {WAYS_OUT}"))
+        };
+        let largest = demand(MOST_MEMORY)?;
+        refuse(&largest)?;
+        // On one thread, so that both compare.
+        let alone = Demand { seconds, ..largest };
+        let usual = if alone.memory > Limits::LAMBDA.memory {
+            demand(Limits::LAMBDA.memory)?
+        } else {
+            alone
+        };
+        Ok(Self { usual, alone })
+    }
+
+    /// What the model needs beyond a usual function.
+    pub(crate) fn needs(&self) -> Vec<String> {
+        needs(&self.usual, &self.alone)
+    }
 }
 
 /// Refuses what the largest function cannot do, as a job either.
@@ -128,7 +149,7 @@ mod tests {
         Constant, ConstantId, Input, Node, NodeId, Operand, Output, Select, SelectorForm,
         SelectorGroup, SelectorId, Sum,
     };
-    use cipherfn_protocol::specs::{Bits, Gadget, Transport};
+    use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
 
     /// One choice by the first of `selectors` bits that travel whole, 13 KB each.
     fn bundle(selectors: u32) -> Bundle {
@@ -136,10 +157,7 @@ mod tests {
             parameter_set: "cipherfn-128-n512k4-v1".into(),
             inputs: vec![Input::Selectors(SelectorGroup {
                 count: selectors,
-                gadget: Gadget {
-                    base_log: 23,
-                    levels: 1,
-                },
+                gadget: Gadget::new(BaseLog::new(23), Levels::new(1)),
                 transport: Transport::Ggsw,
                 form: SelectorForm::Bits,
             })],

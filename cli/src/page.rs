@@ -3,6 +3,7 @@
 
 mod picture;
 
+use crate::limits::Demands;
 use crate::terminal;
 use crate::verdict::{Mark, Verdict, dollars_a_million, rows_a_request};
 use cipherfn_compiler::Report;
@@ -21,10 +22,10 @@ pre{overflow-x:auto;border:1px solid var(--line);border-radius:.4rem;padding:1re
 /// Most rows that a picture shows.
 const MOST_ROWS: usize = 500;
 
-/// The page; `scores` are the last raw scores of calibration rows, the model's and the compiled
+/// The page; `demands` is what a row takes, and `scores` are the last raw scores of calibration rows, the model's and the compiled
 /// model's.
-pub(crate) fn page(report: &Report, scores: &[[f64; 2]]) -> String {
-    let verdict = Verdict::of(report);
+pub(crate) fn page(report: &Report, demands: &Demands, scores: &[[f64; 2]]) -> String {
+    let verdict = Verdict::of(report, demands);
     let name = escape(&report.model.name);
     let mut body = format!(
         "<h1>{name}</h1>\n<p class=\"soft\">{}, {}, from {}</p>\n",
@@ -46,7 +47,7 @@ pub(crate) fn page(report: &Report, scores: &[[f64; 2]]) -> String {
             body.push_str(&section(title, &format!("<ul>{items}</ul>")));
         }
     }
-    body.push_str(&section("Cost by stage", &cost(report)));
+    body.push_str(&section("Cost by stage", &cost(report, demands)));
     body.push_str(&section(
         "Precision",
         &(precision(report) + &precision_against_cost(report) + &calibration(scores)),
@@ -83,7 +84,7 @@ fn verdict_table(verdict: &Verdict) -> String {
     format!("<table>\n{}</table>\n", rows.concat())
 }
 
-fn cost(report: &Report) -> String {
+fn cost(report: &Report, demands: &Demands) -> String {
     let of = |rows: f64, colour: &'static str| -> Vec<(String, f64, String, &str)> {
         dollars_a_million(report, rows)
             .into_iter()
@@ -107,7 +108,7 @@ fn cost(report: &Report) -> String {
         &of(1.0, "bar"),
         "A million rows, one a request, in dollars",
     ));
-    let many = rows_a_request(report);
+    let many = rows_a_request(report, &demands.usual);
     if many >= 2.0 {
         text.push_str(&bars(
             &of(many, "second"),

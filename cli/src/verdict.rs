@@ -1,13 +1,14 @@
 //! What a compile report means for whoever deploys the model: a few lines with a mark each, and
 //! what would help where one is bad.
 //!
-//! Time and sizes are the report's. Limits are those of the service's HTTP API and of the function
-//! as `template.yaml` sizes it.
+//! Sizes are the report's; time and memory are those of [`crate::limits`], which are said beside it.
+//! Limits are those of the service's HTTP API and of the function as `template.yaml` sizes it.
 
+use crate::limits::Demands;
 use crate::terminal;
 use cipherfn_compiler::Report;
+use cipherfn_compiler::fit::{Demand, Limits};
 use cipherfn_protocol::api::{MAX_REPLY, MAX_REQUEST};
-use cipherfn_scheme::parameters::ParameterSet;
 
 mod dollars;
 
@@ -16,10 +17,6 @@ pub(crate) use dollars::dollars_a_million;
 #[cfg(test)]
 mod tests;
 
-/// Memory of `infer` unless the template's parameter says otherwise, in MB: one vCPU.
-const FUNCTION_MB: f64 = 1769.0;
-/// Milliseconds that a request may take.
-const TIMEOUT: f64 = 29_000.0;
 /// A row that takes longer, in milliseconds, is slow.
 const SLOW: f64 = 1000.0;
 /// A query row of more bytes is large.
@@ -73,12 +70,11 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// On the model of this report.
-    pub(crate) fn of(report: &Report) -> Self {
-        let milliseconds = report.work.predicted_microseconds.get() / 1000.0;
+    /// On the model of this report, of which a row takes `demands`.
+    pub(crate) fn of(report: &Report, demands: &Demands) -> Self {
+        let milliseconds = demands.usual.seconds * 1000.0;
         let (query, reply) = (report.sizes.query_row, report.sizes.reply_row);
-        let memory = selector_bytes(report);
-        let rows = rows_a_request(report);
+        let rows = rows_a_request(report, &demands.usual);
         let total = |rows| -> f64 {
             dollars_a_million(report, rows)
                 .iter()
@@ -122,22 +118,7 @@ impl Verdict {
                 ),
             },
         ];
-        lines.extend(memory.map(|bytes| Line {
-            mark: Mark::of(bytes / 1e6, FUNCTION_MB / 4.0, FUNCTION_MB),
-            name: "memory",
-            value: format!(
-                "{} for a row's selectors{}",
-                terminal::bytes(bytes as u64),
-                if bytes / 1e6 > FUNCTION_MB {
-                    format!(
-                        ", more than the {FUNCTION_MB:.0} MB of a function: it expands them again \
-                         and again, in more time"
-                    )
-                } else {
-                    format!(" of the function's {FUNCTION_MB:.0} MB")
-                }
-            ),
-        }));
+        lines.extend(report.work.counts.map(|_| memory(demands)));
         lines.push(Line {
             mark: Mark::of(one, 10.0, 100.0),
             name: "cost",
@@ -154,7 +135,7 @@ impl Verdict {
         });
         let over = milliseconds > SLOW
             || query as f64 > LARGE
-            || memory.is_some_and(|bytes| bytes / 1e6 > FUNCTION_MB);
+            || demands.alone.memory > Limits::LAMBDA.memory;
         Self {
             lines,
             advice: if over { advice(report) } else { Vec::new() },
@@ -207,20 +188,31 @@ fn fidelity(report: &Report) -> Line {
     }
 }
 
-/// Bytes of a row's selectors as the engine holds them: GGSW ciphertexts of (k + 1)^2 transformed
-/// polynomials a level, N/2 complex numbers each. None for models without selectors.
-fn selector_bytes(report: &Report) -> Option<f64> {
-    let (work, gadget) = (report.work.counts?, report.work.gadget?);
-    let ring = &ParameterSet::by_name(&report.security.parameter_set)
-        .ok()?
-        .ring;
-    let polynomials = (ring.glwe_dimension + 1).pow(2) as f64;
-    let level = polynomials * ring.polynomial_size as f64 / 2.0 * 16.0;
-    Some(f64::from(work.selectors) * f64::from(gadget.levels) * level)
+/// What a row takes of the function's memory.
+fn memory(demands: &Demands) -> Line {
+    let usual = Limits::LAMBDA.memory;
+    let [own, least, whole] =
+        [usual, demands.usual.memory, demands.alone.memory].map(|bytes| bytes.div_ceil(1 << 20));
+    let value = if least > own {
+        format!("a row needs a function of at least {least} MB; usual are {own} MB")
+    } else if whole > own {
+        format!(
+            "a function of {whole} MB holds all of a row's selectors; with the usual {own} MB they \
+             are expanded again and again, in more time"
+        )
+    } else {
+        format!("{whole} of a function's {own} MB hold all of a row's selectors")
+    };
+    let (whole, usual) = (demands.alone.memory as f64, usual as f64);
+    Line {
+        mark: Mark::of(whole, usual / 2.0, usual),
+        name: "memory",
+        value,
+    }
 }
 
 /// Rows of one request within its bytes, its answer's bytes and its time on one vCPU.
-pub(crate) fn rows_a_request(report: &Report) -> f64 {
+pub(crate) fn rows_a_request(report: &Report, usual: &Demand) -> f64 {
     let sizes = report.sizes;
     let (query, reply) = sizes
         .shared
@@ -233,7 +225,7 @@ pub(crate) fn rows_a_request(report: &Report) -> f64 {
     }
     fits(MAX_REQUEST, query)
         .min(fits(MAX_REPLY, reply))
-        .min(TIMEOUT * 1000.0 / report.work.predicted_microseconds.get())
+        .min(Limits::LAMBDA.seconds / usual.seconds)
         .floor()
 }
 

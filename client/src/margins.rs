@@ -9,7 +9,8 @@ use cipherfn_protocol::specs::{Decoding, ScoreDecoding};
 ///
 /// The sum, over the coefficients that hold the scores, of what the farther of the two ends of each
 /// one's interval does; at least what all scores do together, which a median follows and no single
-/// score.
+/// score, and what any two coefficients do in either direction, which a deviation follows: its root
+/// is steeper the farther both have moved, and none where it is cut off at 0.
 pub(crate) fn margins<E>(
     decoding: &Decoding,
     scores: &[f64],
@@ -50,6 +51,21 @@ pub(crate) fn margins<E>(
         }
     }
     combine(&mut margins, &farthest(&together), f64::max);
+    // Numbers of two coefficients differ in a bit: there one moves against the other.
+    let bits = decoding.coefficients().next_power_of_two().ilog2();
+    for bit in 0..bits {
+        let own = decoding.scores.iter().zip(&together);
+        let against: Vec<f64> = own
+            .map(|(own, sign)| {
+                if own.coefficient >> bit & 1 == 1 {
+                    -sign
+                } else {
+                    *sign
+                }
+            })
+            .collect();
+        combine(&mut margins, &farthest(&against), f64::max);
+    }
     margins
 }
 
@@ -191,5 +207,56 @@ mod tests {
         // Neither alone makes the larger one smaller.
         assert_eq!(found(&[(0, 8.0), (1, 8.0)], larger), [1.0]);
         assert_eq!(found(&[(0, 8.0), (1, 8.0)], BinaryFunction::Min), [1.0]);
+    }
+
+    /// The root of a mean of squares, off by p, less the square of a mean, off by q: with p = 2bq
+    /// and a variance of 2p, both together lead down to 0 and no sum of single moves does.
+    #[test]
+    fn two_coefficients_move_a_deviation_farther_than_each_alone() {
+        let deviation = |builder: &mut ProgramBuilder| {
+            let source = builder.input(0);
+            let mut push = |op| builder.push("deviation", op).unwrap();
+            let [mean, second] = [0, 1].map(|entry| {
+                push(Op::Select {
+                    source,
+                    entries: vec![entry],
+                })
+            });
+            let mut binary = |function, left, right| {
+                push(Op::Binary {
+                    function,
+                    left,
+                    right,
+                })
+            };
+            let square = binary(BinaryFunction::Mul, mean, mean);
+            let variance = binary(BinaryFunction::Sub, second, square);
+            let none = builder.constant("none", Tensor::F64(vec![0.0])).unwrap();
+            let argument = builder.push(
+                "deviation",
+                Op::Binary {
+                    function: BinaryFunction::Max,
+                    left: variance,
+                    right: none,
+                },
+            );
+            Op::Unary {
+                function: UnaryFunction::Sqrt,
+                argument: argument.unwrap(),
+            }
+        };
+        let (b, p, q) = (1.0_f64, 0.5_f64, 0.25_f64);
+        for (first, second) in [(0, 1), (1, 0), (3, 5), (5, 4)] {
+            let mut decoding = decoding(&[(first, 8.0), (second, 8.0)]);
+            decoding.replies[0].coefficients = 6;
+            decoding.scores[0].precision = ScoreUnits::new(q);
+            let margin = found(&decoding, &[b, b * b + 2.0 * p], deviation)[0];
+            assert!(margin >= 1.41 * p.sqrt(), "{margin}");
+            // Cut off at 0: neither alone leads above it, both together do.
+            let shown = b * b - 1.5 * p;
+            let margin = found(&decoding, &[b, shown], deviation)[0];
+            let farthest = (shown + p - (b - q).powi(2)).sqrt();
+            assert!(margin >= farthest && farthest > 0.4, "{margin}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! `cipherfn compile`.
 
 use crate::files::{Content, Destination, InputSource};
-use crate::limits;
+use crate::limits::Demands;
 use crate::page;
 use crate::shared::Force;
 use crate::table::TableOptions;
@@ -143,15 +143,17 @@ impl Compile {
             compiled => compiled.with_context(|| self.model.name())?,
         };
         progress.finish_and_clear();
-        let needs = limits::check(&compiled.bundle).with_context(|| self.model.name())?;
-        for need in &needs {
+        let demands = Demands::of(&compiled.bundle).with_context(|| self.model.name())?;
+        for need in &demands.needs() {
             terminal::notice(need);
         }
         output.write_all(&cipherfn_engine::bundle::write(&compiled.bundle)?)?;
         output.finish()?;
         if let Some(mut report) = report {
             if self.report.as_ref().is_some_and(Destination::is_page) {
-                report.write_all(page::page(&compiled.report, &compiled.scores).as_bytes())?;
+                report.write_all(
+                    page::page(&compiled.report, &demands, &compiled.scores).as_bytes(),
+                )?;
             } else {
                 serde_json::to_writer_pretty(&mut report, &compiled.report)?;
                 report.write_all(b"\n")?;
@@ -165,12 +167,12 @@ impl Compile {
         }
         terminal
             .beside_data(self.output.is_stdout())
-            .summary(&compiled.report, || self.text(&compiled.report))
+            .summary(&compiled.report, || self.text(&compiled.report, &demands))
     }
 
     /// The verdict, then warnings, or everything.
-    fn text(&self, report: &Report) -> String {
-        let mut text = Verdict::of(report).text(report);
+    fn text(&self, report: &Report, demands: &Demands) -> String {
+        let mut text = Verdict::of(report, demands).text(report);
         if self.verbose {
             text = format!("{text}\n\n{report}");
         } else {

@@ -1,8 +1,10 @@
 //! What a million rows cost: the sum of `infra/cost`, on `x86_64` with one vCPU, for whoever has only
 //! the command.
 
-use super::FUNCTION_MB;
 use cipherfn_compiler::Report;
+
+/// Memory of `infer` unless the template's parameter says otherwise, in MB: one vCPU.
+const FUNCTION_MB: f64 = 1769.0;
 
 /// Dollars for a million rows, in requests of `rows`, by part.
 pub(crate) fn dollars_a_million(report: &Report, rows: f64) -> [(&'static str, f64); 8] {

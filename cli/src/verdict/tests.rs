@@ -1,5 +1,7 @@
 use super::{Mark, Verdict};
+use crate::limits::Demands;
 use cipherfn_compiler::Report;
+use cipherfn_compiler::fit::Demand;
 use serde_json::{Value, json};
 
 /// A forest's report, with the work and sizes of a row.
@@ -26,9 +28,28 @@ pub(super) fn report(value: Value) -> Report {
     serde_json::from_value(value).unwrap()
 }
 
+/// What a row takes for this report, with `megabytes` for all of its selectors.
+fn demands(value: &Value, megabytes: u64) -> Demands {
+    let alone = Demand {
+        memory: megabytes << 20,
+        seconds: value["work"]["predicted_microseconds"].as_f64().unwrap() / 1e6,
+        query_bytes: 10_000,
+        reply_bytes: 5000,
+    };
+    let usual = Demand {
+        memory: alone.memory.min(1769 << 20),
+        ..alone
+    };
+    Demands { usual, alone }
+}
+
+fn verdict(value: &Value, megabytes: u64) -> Verdict {
+    Verdict::of(&report(value.clone()), &demands(value, megabytes))
+}
+
 #[test]
 fn a_small_model_is_good_and_gets_no_advice() {
-    let verdict = Verdict::of(&report(value(23_177.3, 73, 10_256)));
+    let verdict = verdict(&value(23_177.3, 73, 10_256), 40);
     assert!(
         verdict.lines.iter().all(|line| line.mark == Mark::Good),
         "{:?}",
@@ -39,12 +60,12 @@ fn a_small_model_is_good_and_gets_no_advice() {
 
 #[test]
 fn what_is_over_a_limit_is_bad_and_says_what_would_help() {
-    for (large, bad) in [
-        (value(2_100_000.0, 73, 10_256), "time"),
-        (value(23_177.3, 73, 2_150_000), "bytes"),
-        (value(23_177.3, 10_747, 10_256), "memory"),
+    for (large, megabytes, bad) in [
+        (value(2_100_000.0, 73, 10_256), 40, "time"),
+        (value(23_177.3, 73, 2_150_000), 40, "bytes"),
+        (value(23_177.3, 10_747, 10_256), 1770, "memory"),
     ] {
-        let verdict = Verdict::of(&report(large));
+        let verdict = verdict(&large, megabytes);
         for line in &verdict.lines {
             assert_eq!(line.mark == Mark::Bad, line.name == bad, "{line:?}");
         }
@@ -56,7 +77,7 @@ fn what_is_over_a_limit_is_bad_and_says_what_would_help() {
         let grid = advice.contains("grid:6: at most 126 selectors in place of 10747");
         assert_eq!(grid, bad == "memory", "{advice}");
     }
-    let none = Verdict::of(&report(value(40_000_000.0, 73, 10_256)));
+    let none = verdict(&value(40_000_000.0, 73, 10_256), 40);
     let rows = none.lines.iter().find(|line| line.name == "rows").unwrap();
     assert_eq!(
         (rows.mark, rows.value.contains("not even one")),
@@ -65,14 +86,45 @@ fn what_is_over_a_limit_is_bad_and_says_what_would_help() {
     let mut lost = value(23_177.3, 73, 10_256);
     for (equal, mark) in [(199, Mark::Fair), (150, Mark::Bad)] {
         lost["agreement"]["labels_equal"] = equal.into();
-        assert_eq!(Verdict::of(&report(lost.clone())).lines[0].mark, mark);
+        assert_eq!(verdict(&lost, 40).lines[0].mark, mark);
     }
+}
+
+/// Time and memory are those that the notices about a function's limits go by.
+#[test]
+fn a_row_that_is_expanded_again_takes_longer_in_the_verdict_too() {
+    let value = value(600_000.0, 73, 10_256);
+    let mut demands = demands(&value, 2048);
+    demands.usual.seconds = 1.2;
+    let verdict = Verdict::of(&report(value), &demands);
+    let line = |name| verdict.lines.iter().find(|line| line.name == name).unwrap();
+    assert_eq!(
+        (line("time").mark, line("memory").mark),
+        (Mark::Bad, Mark::Bad)
+    );
+    assert!(
+        line("time").value.starts_with("1.20 s"),
+        "{}",
+        line("time").value
+    );
+    assert!(line("memory").value.starts_with("a function of 2048 MB"));
+    assert!(
+        line("rows").value.starts_with("up to 24 "),
+        "{}",
+        line("rows").value
+    );
+    let needs = demands.needs();
+    assert!(
+        needs[0].contains("1.20 s") && needs[0].contains("2048 MB"),
+        "{needs:?}"
+    );
 }
 
 #[test]
 fn the_page_stands_by_itself_and_shows_names_as_text() {
     let scores = [[-1.5, -1.49], [0.2, 0.21], [f64::NAN, 1.0]];
-    let page = crate::page::page(&report(value(2_100_000.0, 73, 10_256)), &scores);
+    let value = value(2_100_000.0, 73, 10_256);
+    let page = crate::page::page(&report(value.clone()), &demands(&value, 40), &scores);
     assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"));
     for outside in ["<script", "http://", "https://", "src=", "@import", "url("] {
         assert!(!page.contains(outside), "{outside}");

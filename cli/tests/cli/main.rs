@@ -541,6 +541,10 @@ fn json_errors_and_exit_codes() {
     for (options, said) in [
         (&["--min-agreement", "200"][..], "--min-agreement is 200"),
         (&["--decoys", "5000"], "--decoys is 5000"),
+        (
+            &["--decoys", "3", "--decimals", "auto"],
+            "--decimals is given with decoys",
+        ),
         (&["--precision", "0"], "--precision is 0"),
         (&["--name", ""], "--name is empty"),
     ] {

@@ -1,7 +1,7 @@
 //! Bundles: a compiled model as one portable file.
 
 use crate::circuit::Circuit;
-use crate::codec;
+use crate::codec::{self, CodecError};
 use crate::validate::{CircuitError, Dimensions};
 use crate::wire::{v1, v2};
 use cipherfn_protocol::frame::{self, FrameError, FrameKind, ParameterSetTag};
@@ -52,7 +52,7 @@ struct BundleV2 {
 
 cipherfn_protocol::versions! {
     /// Bundles as files.
-    enum BundleVersions, read by decode, error bincode::Error {
+    enum BundleVersions, read by decode, error CodecError {
         /// One kind of input and one output.
         V1(BundleV1) = 1,
         /// Any circuit, and specs of two formats.
@@ -63,7 +63,7 @@ cipherfn_protocol::versions! {
 /// File version that is written.
 const NEWEST: u16 = 2;
 
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, bincode::Error> {
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     codec::decode(bytes, MAX_BYTES)
 }
 
@@ -106,7 +106,7 @@ pub enum BundleError {
     Frame(#[from] FrameError),
     /// The bundle's payload does not parse.
     #[error("the bundle is corrupt: {0}; compile the model again with this build")]
-    Payload(#[from] bincode::Error),
+    Payload(#[from] CodecError),
     /// The circuit breaks a rule.
     #[error("the circuit is invalid: {0}; compile the model again with this build")]
     Circuit(#[from] CircuitError),

@@ -13,13 +13,18 @@ fn options(limit: u64) -> impl Options {
         .reject_trailing_bytes()
 }
 
+/// Why a payload does not parse, or is too large to be written.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct CodecError(bincode::Error);
+
 /// Portable, deterministic bytes: equal values give equal bytes on every machine.
-pub(crate) fn encode<T: Serialize>(value: &T, limit: u64) -> Result<Vec<u8>, bincode::Error> {
-    options(limit).serialize(value)
+pub(crate) fn encode<T: Serialize>(value: &T, limit: u64) -> Result<Vec<u8>, CodecError> {
+    options(limit).serialize(value).map_err(CodecError)
 }
 
 /// Inverse of [`encode`]. Memory is bounded by a small multiple of the input's length, whatever
 /// lengths it announces.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], limit: u64) -> Result<T, bincode::Error> {
-    options(limit).deserialize(bytes)
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], limit: u64) -> Result<T, CodecError> {
+    options(limit).deserialize(bytes).map_err(CodecError)
 }

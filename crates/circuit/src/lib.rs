@@ -17,14 +17,14 @@
 //!     SelectorGroup, SelectorId, Sum,
 //! };
 //! use cipherfn_circuit::Dimensions;
-//! use cipherfn_protocol::specs::{Bits, Gadget, Transport};
+//! use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
 //!
 //! // bit ? 3/8 : 1/8
 //! let circuit = Circuit {
 //!     parameter_set: "cipherfn-128-n512k4-v1".into(),
 //!     inputs: vec![Input::Selectors(SelectorGroup {
 //!         count: 1,
-//!         gadget: Gadget { base_log: 23, levels: 1 },
+//!         gadget: Gadget::new(BaseLog::new(23), Levels::new(1)),
 //!         transport: Transport::Ggsw,
 //!         form: SelectorForm::Bits,
 //!     })],
@@ -64,4 +64,5 @@ mod wire;
 
 pub use bundle::{Bundle, BundleError};
 pub use circuit::Circuit;
+pub use codec::CodecError;
 pub use validate::{CircuitError, Dimensions};

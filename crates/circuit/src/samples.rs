@@ -5,7 +5,7 @@ use crate::circuit::{
     Product, Rotated, Select, SelectorForm, SelectorGroup, SelectorId, Sum,
 };
 use crate::validate::Dimensions;
-use cipherfn_protocol::specs::{Bits, Gadget, Transport};
+use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
 
 pub(crate) const SET: &str = "cipherfn-128-n512k4-v1";
 
@@ -54,10 +54,7 @@ pub(crate) fn levelled() -> Circuit {
         parameter_set: SET.into(),
         inputs: vec![Input::Selectors(SelectorGroup {
             count: 3,
-            gadget: Gadget {
-                base_log: 12,
-                levels: 2,
-            },
+            gadget: Gadget::new(BaseLog::new(12), Levels::new(2)),
             transport: Transport::Ggsw,
             form: SelectorForm::Bits,
         })],
@@ -115,10 +112,7 @@ pub(crate) fn mixture() -> Circuit {
     }));
     circuit.inputs.push(Input::Selectors(SelectorGroup {
         count: 5,
-        gadget: Gadget {
-            base_log: 6,
-            levels: 4,
-        },
+        gadget: Gadget::new(BaseLog::new(6), Levels::new(4)),
         transport: Transport::Packed,
         form: SelectorForm::Digits { log2_values: 3 },
     }));

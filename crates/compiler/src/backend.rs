@@ -4,7 +4,7 @@ use crate::cost::Work;
 use crate::options::Profile;
 use crate::report::SharedSizes;
 use cipherfn_protocol::message::{OUTCOME_OVERHEAD, TARGET_CHUNK};
-use cipherfn_protocol::specs::{Bits, Gadget, TorusFraction, Transport};
+use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, TorusFraction, Transport};
 use cipherfn_scheme::noise::{self, Deviation, Variance};
 use cipherfn_scheme::operations::pack;
 use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
@@ -60,7 +60,7 @@ const PACKED: [Gadget; 7] = [
 const WHOLE: [Gadget; 4] = [gadget(23, 1), gadget(15, 2), gadget(12, 3), gadget(9, 4)];
 
 const fn gadget(base_log: u32, levels: u32) -> Gadget {
-    Gadget { base_log, levels }
+    Gadget::new(BaseLog::new(base_log), Levels::new(levels))
 }
 
 impl Backend {
@@ -104,7 +104,7 @@ impl Backend {
     /// Slots that a query of `selectors` selectors expands to; none where they travel whole.
     pub(crate) const fn slots(self, selectors: u32, gadget: Gadget) -> u32 {
         if self.is_packed() {
-            selectors * gadget.levels
+            selectors * gadget.levels.get()
         } else {
             0
         }

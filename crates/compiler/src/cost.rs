@@ -89,7 +89,7 @@ impl Costs {
 
     /// The same by what they are spent on.
     pub(crate) fn stages(&self, work: &Work, gadget: Gadget) -> [(&'static str, Microseconds); 5] {
-        let levels = f64::from(gadget.levels);
+        let levels = f64::from(gadget.levels.get());
         let selectors = f64::from(work.selectors);
         let expansion = if work.slots > 0 {
             self.slot() * f64::from(work.slots)
@@ -113,7 +113,7 @@ impl Costs {
 
     /// Time to expand `selectors` selectors.
     pub(crate) fn expansion(&self, selectors: f64, gadget: Gadget) -> Microseconds {
-        let levels = f64::from(gadget.levels);
+        let levels = f64::from(gadget.levels.get());
         let level = match self.levels_a_slot {
             Some(_) => self.slot(),
             None => self.whole_level(),
@@ -195,8 +195,8 @@ fn levels_a_slot(packing: &Packing) -> f64 {
         .iter()
         .rev()
         .zip(1..)
-        .map(|(gadget, halvings)| f64::from(gadget.levels) * f64::from(-halvings).exp2());
-    key_switches.sum::<f64>() + f64::from(packing.scheme_switch.levels)
+        .map(|(gadget, halvings)| f64::from(gadget.levels.get()) * f64::from(-halvings).exp2());
+    key_switches.sum::<f64>() + f64::from(packing.scheme_switch.levels.get())
 }
 
 /// What is minimised: what a profile says, and what is preferred; only differences count.

@@ -69,6 +69,7 @@ pub(crate) fn cut(ir: Ir, provenance: Provenance) -> Result<Model, CompileError>
             graph: provenance.graph,
             task,
             exported: true,
+            averages: None,
             operators: provenance.operators,
             notes: ir.notes,
         },

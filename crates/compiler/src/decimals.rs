@@ -25,7 +25,9 @@ impl Features {
         }
         if declared.auto {
             for feature in 0..self.names.len() {
-                if self.decimals[feature].is_none() {
+                // Rows without a value say nothing about how many decimals there are.
+                let has_values = self.finite_values(feature).next().is_some();
+                if self.decimals[feature].is_none() && has_values {
                     self.decimals[feature] = (0..=MOST_FOUND)
                         .find(|decimals| self.exception(feature, *decimals).is_none());
                 }

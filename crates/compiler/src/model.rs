@@ -65,6 +65,9 @@ pub struct Summary {
     pub task: Task,
     /// Whether the file is an export, which may have lost something, rather than the library's own.
     pub exported: bool,
+    /// Whether the file says that the trees are averaged, each predicting alone, or boosted; `None`
+    /// where it does not say.
+    pub averages: Option<bool>,
     /// The graph's operators with their domains, in order of appearance, each once.
     pub operators: Vec<String>,
     /// What the reader decided where the file leaves a choice.

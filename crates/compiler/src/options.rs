@@ -26,7 +26,7 @@ pub struct Options {
     pub name: String,
     /// How features are quantised.
     pub features: FeatureMode,
-    /// Decimals that values of columns have, with exact features.
+    /// Decimals that values of columns have, with exact features and no decoys.
     pub decimals: Decimals,
     /// Bits of the score range to guarantee; an error if they cannot be reached. `None`: for trees
     /// that give labels as many as the calibration rows need to keep theirs, from 7 up; else, and
@@ -80,6 +80,12 @@ impl Options {
             }
             FeatureMode::Exact { decoys } if decoys > 4096 => {
                 return bad("decoys", decoys.to_string(), "at most 4096 a feature");
+            }
+            // Real split points would be floats of so many decimals and decoys would not, and the
+            // specs would name the features that the trees use.
+            FeatureMode::Exact { decoys } if decoys > 0 && self.decimals != Decimals::default() => {
+                let found = "given with decoys, which decimals tell from real split points".into();
+                return bad("decimals", found, "one of the two: leave the other out");
             }
             _ => {}
         }

@@ -10,7 +10,7 @@ mod average;
 
 use crate::error::CompileError;
 use crate::model::{Estimator, Model, TreeEnsemble, TreeNode};
-use average::TreeGroups;
+use average::{FEWEST, TreeGroups};
 use cipherfn_program::{
     BinaryFunction, EntryKind, Op, ProgramBuilder, RowProgram, Tensor, TensorType, UnaryFunction,
     ValueId,
@@ -26,15 +26,31 @@ const ROWS: usize = 500;
 /// # Errors
 /// A model that is no average of trees.
 pub(crate) fn add(model: &mut Model, rows: &[Vec<Tensor>]) -> Result<(), CompileError> {
-    let [Estimator::Trees(ensemble)] = model.estimators.as_slice() else {
-        return Err(refused("its predictions are no sum of constant leaves"));
+    let ensemble = match model.estimators.as_slice() {
+        [Estimator::Trees(ensemble)] => ensemble,
+        [_] => return Err(refused("its predictions are no sum of constant leaves")),
+        several => {
+            return Err(CompileError::Option {
+                option: "uncertainty",
+                found: format!("given for a mixture of {} estimators", several.len()),
+                expected: "it for one forest, compiled by itself",
+            });
+        }
     };
     let rows = rows.iter().take(ROWS);
     let rows: Vec<Vec<f32>> = rows
         .map(|row| Ok(model.features_of(row.clone())?))
         .collect::<Result<_, CompileError>>()?;
     let groups = TreeGroups::of(ensemble).map_err(refused)?;
-    groups.check(ensemble, &rows).map_err(refused)?;
+    match model.summary.averages {
+        Some(true) => {}
+        Some(false) => {
+            let problem = "its file says that the trees were boosted, each to add what the ones \
+                           before it lack";
+            return Err(refused(problem));
+        }
+        None => check(ensemble, &groups, &rows)?,
+    }
     let values = values(model, ensemble, &rows)?;
     let squares: BTreeMap<usize, Squares> = values
         .iter()
@@ -44,14 +60,39 @@ pub(crate) fn add(model: &mut Model, rows: &[Vec<Tensor>]) -> Result<(), Compile
     let (postprocess, outputs) = postprocess(model, &values, &squares)?;
     let extended = with_squares(ensemble, &squares);
     let trees = ensemble.trees.len();
+    let taken = match model.summary.averages {
+        None => "; the file says only what they add up to, which is taken for an average",
+        Some(_) => "",
+    };
     model.summary.notes.push(format!(
         "standard deviations are those of the predictions of the trees around their mean ({trees} \
-         trees in all); the file says only what they add up to, which is taken for an average"
+         trees in all){taken}"
     ));
     model.estimators = vec![Estimator::Trees(extended)];
     model.postprocess = postprocess;
     model.outputs = outputs;
     Ok(())
+}
+
+/// Whether trees look like an average, of which the file does not say whether they are one.
+fn check(
+    ensemble: &TreeEnsemble,
+    groups: &TreeGroups,
+    rows: &[Vec<f32>],
+) -> Result<(), CompileError> {
+    let trees = groups.fewest();
+    if trees < FEWEST {
+        return Err(CompileError::Option {
+            option: "uncertainty",
+            found: format!(
+                "given for an exported model of {trees} trees a value, and fewer than {FEWEST} do \
+                 not show whether they are an average or boosted"
+            ),
+            expected: "it for a larger forest, or for the library's own file, which says what it \
+                       is (LightGBM, XGBoost)",
+        });
+    }
+    groups.check(ensemble, rows).map_err(refused)
 }
 
 fn refused(problem: impl std::fmt::Display) -> CompileError {

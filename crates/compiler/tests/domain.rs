@@ -1,6 +1,8 @@
 //! What values a model is compiled for: of how many decimals, and whether any are missing.
 
-use cipherfn_compiler::{Calibration, CompileError, Compiled, Decimals, Options, compile};
+use cipherfn_compiler::{
+    Calibration, CompileError, Compiled, Decimals, FeatureMode, Options, compile,
+};
 use cipherfn_protocol::specs::{ClientSpecs, Encoding, SelectorEncoding};
 
 /// Trees of one split each on the first of two columns, as XGBoost saves them: values of `thresholds`
@@ -111,6 +113,37 @@ fn decimals_that_are_not_so_are_refused() {
             other => panic!("{problem}: {:?}", other.map(|_| ())),
         }
     }
+}
+
+#[test]
+fn decimals_are_refused_beside_decoys() {
+    for (decoys, is_refused) in [(0, false), (2, true)] {
+        let mut options = Options::new("stumps");
+        options.decimals = declared("price", 2);
+        options.features = FeatureMode::Exact { decoys };
+        let rows = hundredths();
+        let calibration = Calibration::new("rows.csv", rows.as_bytes());
+        let result = compile(stumps(&thousandths()).as_bytes(), calibration, &options);
+        let option = match result {
+            Ok(_) => None,
+            Err(CompileError::Option { option, .. }) => Some(option),
+            Err(error) => panic!("{error}"),
+        };
+        assert_eq!(option, is_refused.then_some("decimals"));
+    }
+}
+
+#[test]
+fn a_column_without_values_has_no_decimals_of_its_own() {
+    let auto = Decimals {
+        auto: true,
+        ..Decimals::default()
+    };
+    let compiled = try_compile(&rows(vec![String::new(); 40].into_iter()), auto).unwrap();
+    assert_eq!(
+        selectors(compiled.specs.specs()).quantisers[0].decimals,
+        None
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use cipherfn_circuit::circuit::{
     Product, Rotated, Select, SelectorForm, SelectorGroup, SelectorId, Sum,
 };
 use cipherfn_engine::{PreparedCircuit, Workspace};
-use cipherfn_protocol::specs::{Bits, Gadget, Transport};
+use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{InputShape, InputValues};
 use cipherfn_scheme::selectors::FourierSelectors;
@@ -185,8 +185,8 @@ fn one_by_one(
             .unaligned_bytes_required(),
     );
     let (base, levels) = (
-        DecompositionBaseLog(shape.gadget.base_log as usize),
-        DecompositionLevelCount(shape.gadget.levels as usize),
+        DecompositionBaseLog(shape.gadget.base_log.get() as usize),
+        DecompositionLevelCount(shape.gadget.levels.get() as usize),
     );
     let start = Instant::now();
     for select in circuit.selects() {
@@ -211,10 +211,7 @@ fn ensembles(criterion: &mut Criterion) {
     let key = EvaluationKey::generate(&secret)
         .and_then(|key| key.expand())
         .expect("a set with packing");
-    let gadget = Gadget {
-        base_log: 8,
-        levels: 3,
-    };
+    let gadget = Gadget::new(BaseLog::new(8), Levels::new(3));
     let cases = [
         ("50 x depth 4, chains", 50, 4, Form::Chain),
         ("50 x depth 4, thermometers", 50, 4, Form::Thermometer),

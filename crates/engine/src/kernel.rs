@@ -94,7 +94,7 @@ pub(crate) fn decompose(
 ) {
     assert!(
         value.len() == transform.fourier_size()
-            && digits.len() == value.len() * component.count * gadget.levels as usize,
+            && digits.len() == value.len() * component.count * gadget.levels.get() as usize,
         "one size"
     );
     Arch::new().dispatch(Decompose {
@@ -108,9 +108,9 @@ pub(crate) fn decompose(
 
 /// Balanced digits of one torus word, in the order of [`decompose`].
 pub(crate) fn scalar_digits(value: u64, gadget: Gadget) -> impl Iterator<Item = f64> {
-    let base = f64::from(gadget.base_log).exp2();
+    let base = f64::from(gadget.base_log.get()).exp2();
     let mut state = round(value as i64 as f64 / TORUS * gadget_scale(gadget));
-    (0..gadget.levels).map(move |_| {
+    (0..gadget.levels.get()).map(move |_| {
         let next = round(state / base);
         let digit = state - next * base;
         state = next;
@@ -127,7 +127,7 @@ pub(crate) struct Component {
 
 /// B^levels.
 fn gadget_scale(gadget: Gadget) -> f64 {
-    f64::from(gadget.base_log * gadget.levels).exp2()
+    f64::from(gadget.bits()).exp2()
 }
 
 struct Scaled<'a> {
@@ -292,7 +292,7 @@ impl WithSimd for Decompose<'_> {
                     simd,
                     bytemuck::cast_slice_mut(out),
                     states,
-                    f64::from(self.gadget.base_log).exp2(),
+                    f64::from(self.gadget.base_log.get()).exp2(),
                 );
                 multiply_assign(simd, out, twist);
             }

@@ -23,7 +23,7 @@
 //!     SelectorGroup, SelectorId, Sum,
 //! };
 //! use cipherfn_engine::{ClearCircuit, PreparedCircuit, Workspace};
-//! use cipherfn_protocol::specs::{Bits, Gadget, Transport};
+//! use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
 //! use cipherfn_scheme::query::{InputValues, encrypt_row};
 //! use cipherfn_scheme::{SecretKey, reply};
 //!
@@ -32,7 +32,7 @@
 //!     parameter_set: "cipherfn-128-n512k4-v1".into(),
 //!     inputs: vec![Input::Selectors(SelectorGroup {
 //!         count: 1,
-//!         gadget: Gadget { base_log: 23, levels: 1 },
+//!         gadget: Gadget::new(BaseLog::new(23), Levels::new(1)),
 //!         transport: Transport::Ggsw,
 //!         form: SelectorForm::Bits,
 //!     })],

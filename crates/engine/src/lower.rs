@@ -192,7 +192,7 @@ impl Lowering<'_> {
 
     fn levels(&self, selector: SelectorId) -> usize {
         match &self.circuit.inputs[selector.input.index()] {
-            Input::Selectors(group) => group.gadget.levels as usize,
+            Input::Selectors(group) => group.gadget.levels.get() as usize,
             Input::Features(_) => unreachable!("checked: a selector is of a group"),
         }
     }

@@ -66,7 +66,7 @@ impl Executable {
         let levels = groups.iter().flatten().map(|(_, gadget)| gadget.levels);
         let mut executable = Self {
             dimensions,
-            levels: levels.max().unwrap_or(1) as usize,
+            levels: levels.max().map_or(1, |levels| levels.get() as usize),
             groups,
             monomials: monomials(&program, &transform),
             statistics: Statistics::of(&program),
@@ -318,7 +318,7 @@ impl Executable {
         self.set_form(difference, &external.difference, row, working);
         let size = self.transform.fourier_size();
         let count = self.dimensions.glwe_dimension + 1;
-        let digits = &mut working.digits[..difference.len() * gadget.levels as usize];
+        let digits = &mut working.digits[..difference.len() * gadget.levels.get() as usize];
         for (index, polynomial) in difference.chunks_exact_mut(size).enumerate() {
             self.transform.inverse_twisted(polynomial, &mut working.fft);
             if index + 1 == count {
@@ -374,7 +374,7 @@ impl Executable {
         working: &mut Working,
     ) {
         let gadget = self.gadget(row.selector);
-        let levels = gadget.levels as usize;
+        let levels = gadget.levels.get() as usize;
         let size = self.transform.fourier_size();
         let body_row = |level| selectors.row(index, level, self.dimensions.glwe_dimension);
         let mut digits = [0.0; 64];

@@ -10,7 +10,7 @@ mod suite;
 
 pub(crate) use circuits::{Builder, operand};
 
-use cipherfn_protocol::specs::{Gadget, Transport};
+use cipherfn_protocol::specs::{BaseLog, Gadget, Levels, Transport};
 
 /// Parameter set, transport and gadget of a circuit's bits.
 pub(crate) type Set = (&'static str, Transport, Gadget);
@@ -19,18 +19,12 @@ pub(crate) const SETS: [Set; 2] = [
     (
         "cipherfn-128-n2048-m8-v1",
         Transport::Packed,
-        Gadget {
-            base_log: 6,
-            levels: 4,
-        },
+        Gadget::new(BaseLog::new(6), Levels::new(4)),
     ),
     (
         "cipherfn-128-n512k4-v1",
         Transport::Ggsw,
-        Gadget {
-            base_log: 12,
-            levels: 2,
-        },
+        Gadget::new(BaseLog::new(12), Levels::new(2)),
     ),
 ];
 

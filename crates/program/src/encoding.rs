@@ -1,6 +1,6 @@
 //! From a feature vector to what is encrypted: bins, selector bits, torus amplitudes.
 
-use crate::{Bits, TorusFraction};
+use crate::{BaseLog, Bits, Levels, TorusFraction};
 use serde::{Deserialize, Serialize};
 
 /// How a feature vector becomes a query row.
@@ -41,9 +41,21 @@ pub enum Transport {
 #[serde(deny_unknown_fields)]
 pub struct Gadget {
     /// log2 of the base.
-    pub base_log: u32,
+    pub base_log: BaseLog,
     /// Number of levels.
-    pub levels: u32,
+    pub levels: Levels,
+}
+
+impl Gadget {
+    /// So many levels of a base. What is read from outside may not fit into a word.
+    pub const fn new(base_log: BaseLog, levels: Levels) -> Self {
+        Self { base_log, levels }
+    }
+
+    /// Bits that the digits of all levels have together.
+    pub const fn bits(self) -> u32 {
+        self.base_log.get().saturating_mul(self.levels.get())
+    }
 }
 
 /// Bins of one feature: bin index = number of `splits` that the value exceeds, so bin `i` is

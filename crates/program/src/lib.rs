@@ -31,7 +31,6 @@
 //! # Ok::<(), cipherfn_program::ProgramError>(())
 //! ```
 
-mod bits;
 mod builder;
 mod check;
 mod columns;
@@ -49,7 +48,6 @@ mod tensor;
 mod tests;
 mod units;
 
-pub use bits::Bits;
 pub use builder::ProgramBuilder;
 pub use columns::{ColumnKind, InputColumn, OutputField, PredictionColumn};
 pub use decimals::{MAX_DECIMALS, has_decimals, split_of_decimals};
@@ -66,7 +64,7 @@ pub use op::{
 };
 pub use quantise::QuantiseError;
 pub use tensor::{EntryKind, Tensor, TensorType};
-pub use units::{Microseconds, ScoreUnits, TorusFraction};
+pub use units::{BaseLog, Bits, Levels, Microseconds, ScoreUnits, TorusFraction};
 
 use serde::{Deserialize, Serialize, Serializer};
 

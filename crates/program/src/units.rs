@@ -54,6 +54,37 @@ macro_rules! unit {
     };
 }
 
+macro_rules! count {
+    ($($(#[$meta:meta])* $name:ident,)+) => {
+        $(
+            $(#[$meta])*
+            #[derive(
+                Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+            )]
+            #[serde(transparent)]
+            pub struct $name(u32);
+
+            impl $name {
+                /// So many. What is read from outside may be any number.
+                pub const fn new(count: u32) -> Self {
+                    Self(count)
+                }
+
+                /// The number.
+                pub const fn get(self) -> u32 {
+                    self.0
+                }
+            }
+
+            impl fmt::Display for $name {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    self.0.fmt(f)
+                }
+            }
+        )+
+    };
+}
+
 unit!(
     /// An amplitude or error in parts of the torus, which a scale turns into score units.
     TorusFraction,
@@ -62,6 +93,26 @@ unit!(
     /// A predicted time.
     Microseconds,
 );
+
+count!(
+    /// How many of a torus word's 64 bits travel, the most significant first: see
+    /// [`Self::is_valid`].
+    Bits,
+    /// log2 of a gadget's base: bits of a digit.
+    BaseLog,
+    /// Levels of a gadget: digits of a coefficient.
+    Levels,
+);
+
+impl Bits {
+    /// The whole word.
+    pub const ALL: Self = Self(64);
+
+    /// Whether a coefficient can have this width: 1 to 64.
+    pub const fn is_valid(self) -> bool {
+        1 <= self.0 && self.0 <= Self::ALL.0
+    }
+}
 
 impl TorusFraction {
     /// In score units, of which the whole torus is `scale`.

@@ -21,9 +21,9 @@ mod wire;
 mod tests;
 
 pub use cipherfn_program::{
-    Bits, ColumnKind, Decoding, Encoding, Gadget, InputColumn, LinearEncoding, MissingBin,
-    OutputField, Predicate, Quantiser, ReplyForm, RowProgram, ScoreDecoding, ScoreUnits, Selector,
-    SelectorEncoding, TorusFraction, Transport,
+    BaseLog, Bits, ColumnKind, Decoding, Encoding, Gadget, InputColumn, Levels, LinearEncoding,
+    MissingBin, OutputField, Predicate, Quantiser, ReplyForm, RowProgram, ScoreDecoding,
+    ScoreUnits, Selector, SelectorEncoding, TorusFraction, Transport,
 };
 
 /// Largest document that is read.

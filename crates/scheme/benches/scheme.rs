@@ -4,7 +4,7 @@
 //! `cargo bench -p cipherfn-scheme -- [NAME]` for the parameter sets whose name contains NAME; with
 //! `--test` every operation runs once.
 
-use cipherfn_protocol::specs::{Bits, Gadget, Transport};
+use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
 use cipherfn_scheme::fourier::{Transform, c64};
 use cipherfn_scheme::operations::isolate;
 use cipherfn_scheme::parameters::{Depth, ParameterSet};
@@ -69,7 +69,7 @@ fn bench(timer: &Timer, set: &'static ParameterSet) -> Result<(), SchemeError> {
         );
         let expanded = evaluation.expand()?;
         for (base_log, levels) in [(8, 3), (6, 4), (4, 6)] {
-            let gadget = Gadget { base_log, levels };
+            let gadget = Gadget::new(BaseLog::new(base_log), Levels::new(levels));
             selectors(
                 timer,
                 &key,
@@ -84,7 +84,7 @@ fn bench(timer: &Timer, set: &'static ParameterSet) -> Result<(), SchemeError> {
         }
     } else {
         for (base_log, levels) in [(23, 1), (15, 2)] {
-            let gadget = Gadget { base_log, levels };
+            let gadget = Gadget::new(BaseLog::new(base_log), Levels::new(levels));
             selectors(
                 timer,
                 &key,
@@ -132,7 +132,7 @@ fn selectors(
     let ratio = format!("{:.3} of tfhe; {sizes}", encrypt / theirs);
     line("encrypt selectors", encrypt, &ratio);
     let expand = timer.time(|| query::expand_selectors(expanded, &shape, &row, &mut out).is_ok());
-    let slots = shape.selectors as f64 * f64::from(levels);
+    let slots = shape.selectors as f64 * f64::from(levels.get());
     let each = |count: f64| {
         format!(
             "{:.2} us, {:.2} CMUX",
@@ -183,10 +183,7 @@ fn wide(timer: &Timer, key: &SecretKey, set: &'static ParameterSet) -> Result<()
     let shape = SelectorQueryShape {
         set,
         selectors: 77,
-        gadget: Gadget {
-            base_log: 8,
-            levels: 3,
-        },
+        gadget: Gadget::new(BaseLog::new(8), Levels::new(3)),
         transport: Transport::Packed,
     };
     let bits: Vec<bool> = (0..shape.selectors).map(|i| i % 3 == 0).collect();
@@ -263,8 +260,8 @@ fn tfhe_cmux(timer: &Timer, shape: &SelectorQueryShape, selectors: &FourierSelec
                 selectors.ggsw(index),
                 glwe_size,
                 size,
-                DecompositionBaseLog(shape.gadget.base_log as usize),
-                DecompositionLevelCount(shape.gadget.levels as usize),
+                DecompositionBaseLog(shape.gadget.base_log.get() as usize),
+                DecompositionLevelCount(shape.gadget.levels.get() as usize),
             )
         })
         .collect();

@@ -240,7 +240,7 @@ impl<'a> Expander<'a> {
         let (mask_row_mask, mask_row_body) = mask_row.split_at_mut(self.size / 2);
         let (body_row_mask, body_row_body) = body_row.split_at_mut(self.size / 2);
         glev.product(mask_row_mask, mask_row_body, digits);
-        kernels::recompose(body_row_mask, digits, glev.gadget().base_log);
+        kernels::recompose(body_row_mask, digits, glev.gadget().base_log.get());
         kernels::uncentre(
             body_row_mask,
             body_row_body,

@@ -42,7 +42,8 @@ impl FourierGlev {
     /// `mask, body = sum over levels of digit times row`.
     pub(crate) fn product(&self, mask: &mut [c64], body: &mut [c64], digits: &[c64]) {
         assert!(
-            mask.len() == body.len() && digits.len() == self.gadget.levels as usize * mask.len(),
+            mask.len() == body.len()
+                && digits.len() == self.gadget.levels.get() as usize * mask.len(),
             "one digit a level"
         );
         Arch::new().dispatch(Product {
@@ -102,15 +103,15 @@ impl Decomposer {
                 position = (position + exponent) & (2 * size - 1);
             }
         }
-        let used = gadget.levels as usize * transform.fourier_size();
+        let used = gadget.levels.get() as usize * transform.fourier_size();
         let digits = &mut self.digits[..used];
         for (level, digit) in (1..).zip(digits.chunks_exact_mut(transform.fourier_size())) {
-            let shift = 64 - gadget.base_log * level;
+            let shift = 64 - gadget.base_log.get() * level;
             Arch::new().dispatch(Digit {
                 out: digit,
                 words: &self.words,
                 shift,
-                base_log: gadget.base_log,
+                base_log: gadget.base_log.get(),
                 twist_re: &self.twist_re,
                 twist_im: &self.twist_im,
             });
@@ -125,11 +126,11 @@ impl Decomposer {
 const fn offset(gadget: Gadget) -> u64 {
     let mut sum = 0u64;
     let mut level = 1;
-    while level <= gadget.levels {
-        sum = sum.wrapping_add(1 << (63 - gadget.base_log * (level - 1)));
+    while level <= gadget.levels.get() {
+        sum = sum.wrapping_add(1 << (63 - gadget.base_log.get() * (level - 1)));
         level += 1;
     }
-    let used = gadget.base_log * gadget.levels;
+    let used = gadget.bits();
     if used < 64 {
         sum.wrapping_add(1 << (63 - used))
     } else {
@@ -223,7 +224,7 @@ fn vectors_mut<S: Simd>(values: &mut [c64]) -> &mut [[S::c64s; UNROLL]] {
 mod tests {
     use super::{Decomposer, c64};
     use crate::fourier::Transform;
-    use cipherfn_protocol::specs::Gadget;
+    use cipherfn_protocol::specs::{BaseLog, Gadget, Levels};
 
     /// Recomposes the transformed digits: `sum d_i B^-i` must be the input up to half a unit of the
     /// last level, at every coefficient.
@@ -233,7 +234,7 @@ mod tests {
         let transform = Transform::new(size);
         let mut scratch = transform.scratch();
         for (base_log, levels) in [(3, 15), (7, 6), (10, 5), (16, 4), (23, 1)] {
-            let gadget = Gadget { base_log, levels };
+            let gadget = Gadget::new(BaseLog::new(base_log), Levels::new(levels));
             let mut decomposer = Decomposer::new(&transform, levels as usize);
             let input: Vec<u64> = (1..=size as u64)
                 .map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15))

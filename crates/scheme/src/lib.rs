@@ -17,12 +17,12 @@
 //! all the same, and a ciphertext is one of its own. This crate knows nothing of models.
 //!
 //! ```
-//! use cipherfn_protocol::specs::{Gadget, Transport};
+//! use cipherfn_protocol::specs::{BaseLog, Gadget, Levels, Transport};
 //! use cipherfn_scheme::{SecretKey, parameters::ParameterSet, query, selectors::FourierSelectors};
 //!
 //! let set = ParameterSet::by_name("cipherfn-128-n512k4-v1")?;
 //! let key = SecretKey::generate(set)?;
-//! let gadget = Gadget { base_log: 23, levels: 1 };
+//! let gadget = Gadget::new(BaseLog::new(23), Levels::new(1));
 //! let shape = query::SelectorQueryShape { set, selectors: 2, gadget, transport: Transport::Ggsw };
 //! let row = query::encrypt_selectors(&key, &shape, &[true, false])?;
 //! let mut selectors = FourierSelectors::zeroed(shape.ggsw(), shape.selectors);

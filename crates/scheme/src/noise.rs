@@ -183,7 +183,7 @@ pub fn linear_transform(set: &ParameterSet, weight_squares: f64) -> Variance {
 
 /// Mean sum of the squares of l digits, uniform in [-B/2, B/2): `l (B^2 + 2)/12`.
 fn digits(gadget: Gadget) -> f64 {
-    f64::from(gadget.levels) * (2f64.powi(2 * gadget.base_log as i32) + 2.0) / 12.0
+    f64::from(gadget.levels.get()) * (2f64.powi(2 * gadget.base_log.get() as i32) + 2.0) / 12.0
 }
 
 /// The error of key rows in a product with a decomposed polynomial.
@@ -193,7 +193,7 @@ fn product(set: &ParameterSet, gadget: Gadget) -> Variance {
 
 /// What a decomposition leaves over, uniform in half a unit of the last level.
 fn last_digit(gadget: Gadget) -> Variance {
-    rounding(Bits::new(gadget.base_log * gadget.levels))
+    rounding(Bits::new(gadget.bits()))
 }
 
 /// The transform's error in one polynomial of a gadget product whose rows have coefficients of

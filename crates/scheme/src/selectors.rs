@@ -2,7 +2,7 @@
 
 use crate::fourier::c64;
 use crate::pages::Pages;
-use cipherfn_protocol::specs::Gadget;
+use cipherfn_protocol::specs::{BaseLog, Gadget, Levels};
 
 /// Dimensions of a GGSW ciphertext.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl GgswShape {
 
     /// Complex values of one GGSW ciphertext: levels x (k + 1) rows.
     pub const fn ggsw_len(&self) -> usize {
-        self.gadget.levels as usize * (self.glwe_dimension + 1) * self.row_len()
+        self.gadget.levels.get() as usize * (self.glwe_dimension + 1) * self.row_len()
     }
 }
 
@@ -50,10 +50,7 @@ impl Default for FourierSelectors {
         let shape = GgswShape {
             glwe_dimension: 0,
             polynomial_size: 0,
-            gadget: Gadget {
-                base_log: 0,
-                levels: 0,
-            },
+            gadget: Gadget::new(BaseLog::new(0), Levels::new(0)),
         };
         Self::zeroed(shape, 0)
     }

@@ -70,8 +70,8 @@ pub(crate) fn tfhe_cmux(
         selectors.ggsw(index),
         glwe_size,
         size,
-        DecompositionBaseLog(shape.gadget.base_log as usize),
-        DecompositionLevelCount(shape.gadget.levels as usize),
+        DecompositionBaseLog(shape.gadget.base_log.get() as usize),
+        DecompositionLevelCount(shape.gadget.levels.get() as usize),
     );
     let mut result = ciphertext(clear);
     cmux_assign_mem_optimized(

@@ -170,7 +170,7 @@ impl Subject {
             .groups()
             .filter(|(_, shape)| shape.transport == Transport::Packed);
         packed
-            .map(|(_, shape)| shape.selectors * shape.gadget.levels as usize)
+            .map(|(_, shape)| shape.selectors * shape.gadget.levels.get() as usize)
             .reduce(usize::saturating_add)
     }
 

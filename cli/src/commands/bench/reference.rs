@@ -20,7 +20,10 @@ pub(super) fn one_by_one(selectors: &FourierSelectors, order: &[u32]) -> Duratio
     let shape = selectors.shape();
     let glwe_size = GlweDimension(shape.glwe_dimension).to_glwe_size();
     let size = PolynomialSize(shape.polynomial_size);
-    let (base, levels) = (shape.gadget.base_log as usize, shape.gadget.levels as usize);
+    let (base, levels) = (
+        shape.gadget.base_log.get() as usize,
+        shape.gadget.levels.get() as usize,
+    );
     let transform = Transform::new(shape.polynomial_size);
     let fft = transform.as_tfhe();
     let mut memory = PodBuffer::new(cmux_assign_mem_optimized_requirement::<u64>(

@@ -2,7 +2,7 @@
 
 use super::{CircuitError, within};
 use crate::circuit::{FeatureInput, Input, SelectorForm, SelectorGroup};
-use cipherfn_protocol::specs::{Bits, Gadget};
+use cipherfn_protocol::specs::Bits;
 
 /// Most inputs: each has a row of its own in a query.
 const MAX_INPUTS: u64 = 64;
@@ -35,7 +35,7 @@ pub(super) fn check(inputs: &[Input], polynomial_size: usize) -> Result<(), Circ
 }
 
 fn check_group(group: &SelectorGroup, polynomial_size: usize) -> Result<(), CircuitError> {
-    let Gadget { base_log, levels } = group.gadget;
+    let (base_log, levels) = (group.gadget.base_log.get(), group.gadget.levels.get());
     within(
         "gadget base (log2)",
         base_log,

@@ -4,7 +4,7 @@ use crate::circuit::{
     SelectorForm, SelectorGroup, Sum,
 };
 use crate::samples::{DIMENSIONS, levelled, linear, mixture};
-use cipherfn_protocol::specs::Bits;
+use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
 
 /// What is wrong with a circuit after a change.
 fn broken(mut circuit: Circuit, change: impl FnOnce(&mut Circuit)) -> String {
@@ -129,9 +129,13 @@ fn every_rule_of_inputs_has_its_error() {
         broken(levelled(), |c| group(c).count = u32::MAX)
             .starts_with("selector count is 4294967295")
     );
-    assert!(broken(levelled(), |c| group(c).gadget.base_log = 0).starts_with("gadget base"));
-    assert!(broken(levelled(), |c| group(c).gadget.levels = 5).starts_with("gadget levels is 5"));
-    assert!(broken(levelled(), |c| group(c).gadget.levels = u32::MAX).starts_with("gadget levels"));
+    let gadget = |base_log, levels| {
+        let gadget = Gadget::new(BaseLog::new(base_log), Levels::new(levels));
+        broken(levelled(), |c| group(c).gadget = gadget)
+    };
+    assert!(gadget(0, 2).starts_with("gadget base"));
+    assert!(gadget(12, 5).starts_with("gadget levels is 5"));
+    assert!(gadget(12, u32::MAX).starts_with("gadget levels"));
     assert!(
         broken(levelled(), |c| group(c).form =
             SelectorForm::Digits { log2_values: 11 })

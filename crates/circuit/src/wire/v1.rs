@@ -5,7 +5,7 @@ use crate::circuit::{
     SelectorGroup, SelectorId, Sum,
 };
 use crate::validate::CircuitError;
-use cipherfn_protocol::specs::{self, Bits};
+use cipherfn_protocol::specs::{self, BaseLog, Bits, Levels};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -252,13 +252,16 @@ impl LinearCircuit {
 
 impl From<Gadget> for specs::Gadget {
     fn from(Gadget { base_log, levels }: Gadget) -> Self {
-        Self { base_log, levels }
+        Self::new(BaseLog::new(base_log), Levels::new(levels))
     }
 }
 
 impl From<specs::Gadget> for Gadget {
-    fn from(specs::Gadget { base_log, levels }: specs::Gadget) -> Self {
-        Self { base_log, levels }
+    fn from(gadget: specs::Gadget) -> Self {
+        Self {
+            base_log: gadget.base_log.get(),
+            levels: gadget.levels.get(),
+        }
     }
 }
 

@@ -195,6 +195,7 @@ mod tests {
                 graph: String::new(),
                 task: Task::Regression,
                 exported: true,
+                averages: None,
                 operators: Vec::new(),
                 notes: Vec::new(),
             },

@@ -1,4 +1,5 @@
 use super::*;
+use cipherfn_protocol::specs::{BaseLog, Levels};
 
 /// A model of docs/benchmarks.md: selectors, levels, CMUXes, choices between constants, and the
 /// milliseconds that one thread took to expand a row's selectors and to evaluate it.
@@ -53,10 +54,7 @@ fn measured_models_are_predicted_within_a_fifth() {
             scalar_selects,
             ..Work::default()
         };
-        let gadget = Gadget {
-            base_log: 6,
-            levels,
-        };
+        let gadget = Gadget::new(BaseLog::new(6), Levels::new(levels));
         let predicted = costs.time(&work, gadget).get() / 1000.0;
         let ratio = predicted / (expand + evaluate);
         assert!((0.8..1.2).contains(&ratio), "{model}: {ratio}");

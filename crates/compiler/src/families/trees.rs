@@ -167,7 +167,7 @@ fn plan(
 }
 
 fn coefficients(choice: &Choice) -> Vec<Coefficient> {
-    let whole = f64::from(choice.gadget.base_log * choice.gadget.levels).exp2();
+    let whole = f64::from(choice.gadget.bits()).exp2();
     let graph = &choice.lowered.graph;
     let coefficient = |index: usize| {
         let unit = choice.units[index];
@@ -212,7 +212,7 @@ fn encoding(
 }
 
 fn circuit(choice: Choice, inputs: Vec<Input>, setting: &Setting<'_>) -> Circuit {
-    let shift = 64 - choice.gadget.base_log * choice.gadget.levels;
+    let shift = 64 - choice.gadget.bits();
     let graph = choice.lowered.graph;
     let constants = graph.constants.iter().map(|polynomial| {
         let torus = polynomial

@@ -56,6 +56,7 @@ pub(super) fn read(bytes: &[u8], reading: ReadingHints<'_>) -> Result<Model, Com
         preprocess,
         features: vector.len(),
         estimator,
+        averages: Some(false),
         notes: Vec::new(),
     };
     Ok(source.model(behind))

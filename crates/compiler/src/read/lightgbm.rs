@@ -72,6 +72,7 @@ pub(super) fn read(bytes: &[u8], reading: ReadingHints<'_>) -> Result<Model, Com
         preprocess,
         features: vector.len(),
         estimator,
+        averages: Some(trees::averages(&file)),
         notes: Vec::new(),
     };
     Ok(source.model(behind))

@@ -20,6 +20,7 @@ pub(super) struct UnansweredModel {
     pub(super) preprocess: RowProgram,
     pub(super) features: usize,
     pub(super) estimator: Estimator,
+    pub(super) averages: Option<bool>,
     pub(super) notes: Vec<String>,
 }
 
@@ -47,6 +48,7 @@ impl UnansweredModel {
                 producer: self.producer,
                 graph: self.graph.clone(),
                 exported: false,
+                averages: self.averages,
                 task: behind.task,
                 operators: vec![self.graph],
                 notes: self.notes,

@@ -60,20 +60,22 @@ fn read(file: XgboostFile, reading: ReadingHints<'_>) -> Result<Model, CompileEr
     let mut notes = Vec::new();
     let booster = learner.gradient_booster;
     let kind = booster.name();
-    let (columns, preprocess, features, estimator) = match booster {
+    let (columns, preprocess, features, estimator, averages) = match booster {
         Booster::Linear { weights } => {
             let (linear, columns, preprocess) = linear::read(&weights, &columns, &base)?;
             let features = linear.weights[0].len();
-            (columns, preprocess, features, Estimator::Linear(linear))
+            let estimator = Estimator::Linear(linear);
+            (columns, preprocess, features, estimator, None)
         }
         Booster::Trees { model, weights } => {
             let rounds = rounds::used(&model, &learner.attributes, scores, &mut notes)?;
+            let averages = Some(rounds::are_one(&model, &rounds, scores)?);
             let types = &learner.feature_types;
             categories::read(model.cats.as_ref(), types, &mut columns, &mut notes)?;
             let forest = trees::read(&model, weights.as_deref(), rounds, scores, &mut columns)?;
             let (columns, preprocess, vector) = columns.finish()?;
             let estimator = forest.finish(base, &vector);
-            (columns, preprocess, vector.len(), estimator)
+            (columns, preprocess, vector.len(), estimator, averages)
         }
     };
     let answer = objective.answer(scores);
@@ -87,6 +89,7 @@ fn read(file: XgboostFile, reading: ReadingHints<'_>) -> Result<Model, CompileEr
         preprocess,
         features,
         estimator,
+        averages,
         notes,
     };
     Ok(source.model(behind))

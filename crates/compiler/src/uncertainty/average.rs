@@ -1,6 +1,6 @@
 //! Whether a sum of trees is an average of trees that predict alike.
 //!
-//! Most files hold a sum, with averages folded into the leaves. In a forest each tree predicts the
+//! Exported files hold a sum, with averages folded into the leaves. In a forest each tree predicts the
 //! target on its own, so how steeply a tree rises with the whole does not depend on its place; in
 //! boosting each tree predicts what the ones before it have left over, which is less and less.
 
@@ -15,7 +15,7 @@ pub(super) struct TreeGroups {
 }
 
 /// Fewest trees in which an order can be seen.
-const FEWEST: usize = 5;
+pub(super) const FEWEST: usize = 5;
 /// Rank correlation with the order that trees of a short run of boosting have, which fall ...
 const CORRELATION: f64 = 0.9;
 /// ... and one that a longer run does not have by chance, in standard errors.
@@ -56,12 +56,17 @@ impl TreeGroups {
             .map(group)
             .collect::<Result<Vec<usize>, _>>()?;
         let forest = Self { groups, scores };
-        let count = |score| forest.trees_of(score).iter().filter(|own| **own).count();
-        match (0..ensemble.scores).map(count).min() {
-            Some(2..) => Ok(forest),
-            Some(1) => Err("it is one tree".to_owned()),
-            _ => Err("it has no trees".to_owned()),
+        match forest.fewest() {
+            0 => Err("it has no trees".to_owned()),
+            1 => Err("it is one tree".to_owned()),
+            _ => Ok(forest),
         }
+    }
+
+    /// Trees of the score that has the fewest.
+    pub(super) fn fewest(&self) -> usize {
+        let count = |score| self.trees_of(score).iter().filter(|own| **own).count();
+        (0..self.scores.len()).map(count).min().unwrap_or(0)
     }
 
     /// For each tree, whether it is one of those that a score is the mean of.
@@ -70,7 +75,7 @@ impl TreeGroups {
         self.groups.iter().map(|group| *group == own).collect()
     }
 
-    /// Whether the trees of each score predict alike on these rows.
+    /// Whether the trees of each score, at least [`FEWEST`], predict alike on these rows.
     pub(super) fn check(&self, ensemble: &TreeEnsemble, rows: &[Vec<f32>]) -> Result<(), String> {
         let totals: Vec<Vec<f64>> = rows.iter().map(|row| ensemble.raw_scores(row)).collect();
         let mut groups = self.scores.clone();
@@ -109,11 +114,9 @@ fn slope(tree: &Tree, rows: &[Vec<f32>], totals: &[Vec<f64>]) -> f64 {
     (0..scores).map(of_score).sum()
 }
 
-/// Whether values rise or fall with their places, by the correlation of their ranks.
+/// Whether values, at least [`FEWEST`], rise or fall with their places, by the correlation of their
+/// ranks.
 fn has_order(values: &[f64]) -> bool {
-    if values.len() < FEWEST {
-        return false;
-    }
     let count = values.len() as f64;
     // Values that are equal share the middle of their ranks; all are counted from the middle rank.
     let rank = |value: &f64| {

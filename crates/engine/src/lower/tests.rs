@@ -1,15 +1,12 @@
 use crate::tests::{Builder, Set, operand};
 use crate::{PreparedCircuit, Statistics};
 use cipherfn_circuit::circuit::{Circuit, NodeId, Operand, Rotated};
-use cipherfn_protocol::specs::{Gadget, Transport};
+use cipherfn_protocol::specs::{BaseLog, Gadget, Levels, Transport};
 
 const SET: Set = (
     "cipherfn-128-n512k4-v1",
     Transport::Ggsw,
-    Gadget {
-        base_log: 12,
-        levels: 2,
-    },
+    Gadget::new(BaseLog::new(12), Levels::new(2)),
 );
 
 fn statistics(circuit: &Circuit) -> Statistics {

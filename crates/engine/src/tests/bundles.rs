@@ -9,16 +9,13 @@ use cipherfn_circuit::circuit::{
     SelectorForm, SelectorId, Sum,
 };
 use cipherfn_protocol::frame::{self, FrameKind};
-use cipherfn_protocol::specs::{Bits, Gadget, Transport};
+use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
 use std::time::{Duration, Instant};
 
 const SET: Set = (
     "cipherfn-128-n512k4-v1",
     Transport::Ggsw,
-    Gadget {
-        base_log: 12,
-        levels: 2,
-    },
+    Gadget::new(BaseLog::new(12), Levels::new(2)),
 );
 
 /// Two nodes and a rotation.
@@ -116,7 +113,7 @@ fn over_bits(constants: Vec<Constant>, sums: Vec<Sum>) -> Circuit {
     let mut circuit = small();
     if let Input::Selectors(group) = &mut circuit.inputs[0] {
         group.count = 1 << 15;
-        group.gadget.levels = 1;
+        group.gadget.levels = Levels::new(1);
     }
     circuit.constants = constants;
     circuit.outputs = vec![Output {

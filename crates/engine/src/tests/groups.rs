@@ -4,7 +4,7 @@ use super::{Builder, Set, operand, part};
 use crate::{EngineError, PreparedCircuit, QueryRow, Workspace};
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{FeatureInput, Input};
-use cipherfn_protocol::specs::{Bits, Gadget, Transport};
+use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
 use cipherfn_scheme::parameters::Depth;
 use cipherfn_scheme::query::{GroupForm, InputValues, encrypt_row, encrypt_rows};
 use cipherfn_scheme::{EvaluationKey, SecretKey};
@@ -12,10 +12,7 @@ use cipherfn_scheme::{EvaluationKey, SecretKey};
 const WIDE: Set = (
     "cipherfn-128-n2048-m11-v1",
     Transport::Packed,
-    Gadget {
-        base_log: 6,
-        levels: 4,
-    },
+    Gadget::new(BaseLog::new(6), Levels::new(4)),
 );
 
 /// Two outputs: a choice by two bits, and twice a feature, whose input has padding that must be

@@ -5,7 +5,7 @@
 use super::{Builder, SETS, part};
 use crate::{PreparedCircuit, Workspace};
 use cipherfn_circuit::circuit::Operand;
-use cipherfn_protocol::specs::{Bits, Gadget};
+use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{InputShape, InputValues, encrypt_row};
 use cipherfn_scheme::{SecretKey, noise, reply};
@@ -73,10 +73,7 @@ fn cmuxes_add_what_the_scheme_says() {
     let set = ParameterSet::by_name(name).unwrap();
     // Three levels: with fewer, the last digit's error dominates, and its product with a key of
     // positive mean varies with the key.
-    let gadget = Gadget {
-        base_log: 12,
-        levels: 3,
-    };
+    let gadget = Gadget::new(BaseLog::new(12), Levels::new(3));
     let mut builder = Builder::new((name, transport, gadget), 2);
     let one = builder.scalar(part(5));
     let low = builder.select(0, Operand::Zero, one);

@@ -3,6 +3,7 @@
 use super::backends::{Backend, Clear, Encrypted};
 use super::{Builder, SETS, circuits, operand, part};
 use cipherfn_circuit::circuit::{NodeId, Operand, Rotated, SelectorId};
+use cipherfn_protocol::specs::Levels;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::InputValues;
 use proptest::prelude::*;
@@ -210,7 +211,7 @@ fn groups_of_selectors(backend: &impl Backend) {
     for set in SETS {
         let mut builder = Builder::new(set, 1);
         let mut fine = set;
-        fine.2.levels += 1;
+        fine.2.levels = Levels::new(set.2.levels.get() + 1);
         let more = builder.bits_of(fine, 2);
         let [one, two] = [3, 5].map(|value| builder.scalar(part(value)));
         let low = builder.select(0, Operand::Zero, one);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::encoding::{Gadget, Selector, Transport};
-use crate::{Bits, TorusFraction};
+use crate::{BaseLog, Bits, Levels, TorusFraction};
 
 fn quantiser(splits: &[f32], missing: Option<MissingBin>) -> Quantiser {
     Quantiser {
@@ -84,10 +84,7 @@ fn selector_bits_are_index_bits_and_range_tests() {
             selector(Predicate::Bit(1)),
             selector(Predicate::Within(vec![(0, 1), (2, 4)])),
         ],
-        gadget: Gadget {
-            base_log: 6,
-            levels: 4,
-        },
+        gadget: Gadget::new(BaseLog::new(6), Levels::new(4)),
         transport: Transport::Packed,
     };
     assert_eq!(encoding.bits(&[9.0, -1.0]).unwrap(), [false, false, true]);

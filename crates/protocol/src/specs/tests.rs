@@ -359,4 +359,15 @@ fn decimals_are_said_in_format_3() {
         let error = read(&bad).unwrap_err().to_string();
         assert!(error.contains(problem), "{error}");
     }
+    // Decimals stand in the order of the quantisers.
+    let mut swapped = value;
+    let quantisers = &mut swapped["inputs"][0]["selectors"]["quantisers"];
+    let mut second = quantisers[0].clone();
+    second["feature"] = json!(feature + 1);
+    quantisers.as_array_mut().unwrap().push(second);
+    swapped["decimals"] =
+        json!([{"feature": feature + 1, "decimals": 2}, {"feature": feature, "decimals": 2}]);
+    let error = read(&swapped).unwrap_err().to_string();
+    assert!(error.contains("decimals[1].feature"), "{error}");
+    assert!(error.contains("not in order"), "{error}");
 }

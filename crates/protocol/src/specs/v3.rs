@@ -51,16 +51,7 @@ impl TryFrom<SpecsV3> for ClientSpecs {
             postprocess: document.postprocess,
             outputs: document.outputs,
         });
-        for (index, own) in document.decimals.into_iter().enumerate() {
-            let mut quantisers = quantisers_mut(&mut specs);
-            let quantiser = quantisers
-                .find(|quantiser| quantiser.feature == own.feature && quantiser.decimals.is_none());
-            let quantiser = quantiser.ok_or_else(|| SpecsError::Invalid {
-                field: format!("decimals[{index}].feature"),
-                problem: format!("{} has no quantiser, or appears twice", own.feature),
-            })?;
-            quantiser.decimals = Some(own.decimals);
-        }
+        declare(&mut specs, document.decimals)?;
         Ok(specs)
     }
 }
@@ -94,6 +85,24 @@ impl SpecsV3 {
             outputs: document.outputs,
         })
     }
+}
+
+/// Notes decimals at their quantisers.
+fn declare(specs: &mut ClientSpecs, decimals: Vec<Decimals>) -> Result<(), SpecsError> {
+    // Both are in one order, so one pass over the quantisers finds all of them.
+    let mut quantisers = quantisers_mut(specs);
+    for (index, own) in decimals.into_iter().enumerate() {
+        let quantiser = quantisers.find(|quantiser| quantiser.feature == own.feature);
+        let quantiser = quantiser.ok_or_else(|| SpecsError::Invalid {
+            field: format!("decimals[{index}].feature"),
+            problem: format!(
+                "{} has no quantiser, appears twice or is not in order of the quantisers",
+                own.feature
+            ),
+        })?;
+        quantiser.decimals = Some(own.decimals);
+    }
+    Ok(())
 }
 
 fn quantisers(specs: &ClientSpecs) -> impl Iterator<Item = &Quantiser> {

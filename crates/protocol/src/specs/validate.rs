@@ -232,9 +232,9 @@ fn predicate(field: &str, predicate: &Predicate, quantiser: &Quantiser) -> Resul
 }
 
 fn gadget(at: &str, gadget: Gadget) -> Result<(), SpecsError> {
-    let ok = (1..=32).contains(&gadget.base_log)
-        && (1..=63).contains(&gadget.levels)
-        && gadget.base_log * gadget.levels <= 63;
+    let ok = (1..=32).contains(&gadget.base_log.get())
+        && (1..=63).contains(&gadget.levels.get())
+        && gadget.bits() <= 63;
     check(ok, || {
         (
             format!("{at}.gadget"),

@@ -211,8 +211,8 @@ fn messages(key: &SecretKey, contents: &KeyPartContents) -> Vec<Zeroizing<Vec<u6
 
 /// Appends `polynomial` 2^64 / B^i for i = 1 .. levels.
 fn append_glev(out: &mut Vec<u64>, polynomial: &[u64], gadget: Gadget) {
-    for level in 1..=gadget.levels {
-        let shift = 64 - gadget.base_log * level;
+    for level in 1..=gadget.levels.get() {
+        let shift = 64 - gadget.base_log.get() * level;
         out.extend(polynomial.iter().map(|word| word << shift));
     }
 }

@@ -136,7 +136,7 @@ impl ExpandedEvaluationKey {
         let mut memory = taken.unwrap_or_else(|| {
             let parts = self.set.parts.iter();
             let gadgets = parts.flat_map(|part| part.contents.gadgets());
-            let levels = gadgets.map(|gadget| gadget.levels).max();
+            let levels = gadgets.map(|gadget| gadget.levels.get()).max();
             Memory::new(&self.transform, self.packing, levels.unwrap_or_default())
         });
         let result = work(&mut memory);
@@ -181,7 +181,7 @@ fn fourier_glevs(
     let gadgets: Vec<Gadget> = key.part().contents.gadgets().collect();
     let automorphism_rows: usize = gadgets[..automorphisms]
         .iter()
-        .map(|gadget| gadget.levels as usize)
+        .map(|gadget| gadget.levels.get() as usize)
         .sum();
     let mut masks = Masks::new(key.seed());
     let rows: Vec<(Vec<u64>, &[u8])> = key
@@ -214,7 +214,7 @@ fn fourier_glevs(
     let rows = rows.collect::<Result<Vec<_>, SchemeError>>()?;
     let mut rows = rows.iter();
     let take = |gadget: Gadget| {
-        let mut joined = zeroed(gadget.levels as usize * size);
+        let mut joined = zeroed(gadget.levels.get() as usize * size);
         joined
             .chunks_exact_mut(size)
             .zip(rows.by_ref())

@@ -27,7 +27,7 @@ use crate::random::reproducible;
 use crate::reply::{self, ReplyShape};
 use crate::selectors::FourierSelectors;
 use crate::testing::{Noiseless, phases, tfhe_cmux};
-use cipherfn_protocol::specs::{Bits, Gadget, Transport};
+use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
 
 /// Bits of standard deviation. Every check has at least 1,000 samples a key, and those of CMUXes,
 /// whose errors are alike within a polynomial, at least 64 polynomials a key: the measurement
@@ -43,10 +43,7 @@ const CHAINS: usize = 64;
 fn expanded_rows() {
     reproducible::seeds("expanded_rows");
     for set in packed_sets() {
-        let gadget = Gadget {
-            base_log: 6,
-            levels: 4,
-        };
+        let gadget = Gadget::new(BaseLog::new(6), Levels::new(4));
         let predicted = selector(set, Transport::Packed);
         let measure = |row: usize| {
             move |expanded: &Expanded| {
@@ -79,10 +76,7 @@ fn expanded_rows() {
 fn uploaded_rows() {
     reproducible::seeds("uploaded_rows");
     let set = ParameterSet::by_name("cipherfn-128-n512k4-v1").unwrap();
-    let gadget = Gadget {
-        base_log: 15,
-        levels: 2,
-    };
+    let gadget = Gadget::new(BaseLog::new(15), Levels::new(2));
     let keys = (0..KEYS).map(|_| Expanded::new(set, gadget, Transport::Ggsw, 2));
     // 2 selectors x 2 levels x 5 rows x 512 coefficients a key.
     let errors = keys.map(|expanded| {
@@ -108,7 +102,8 @@ fn cmuxes_over_expanded_selectors() {
     reproducible::seeds("cmuxes_over_expanded_selectors");
     for set in packed_sets() {
         for (base_log, levels) in [(10, 2), (8, 3), (6, 4), (4, 6)] {
-            cmuxes(set, Gadget { base_log, levels }, Transport::Packed);
+            let gadget = Gadget::new(BaseLog::new(base_log), Levels::new(levels));
+            cmuxes(set, gadget, Transport::Packed);
         }
     }
 }
@@ -118,7 +113,8 @@ fn cmuxes_over_uploaded_selectors() {
     reproducible::seeds("cmuxes_over_uploaded_selectors");
     let set = ParameterSet::by_name("cipherfn-128-n512k4-v1").unwrap();
     for (base_log, levels) in [(23, 1), (15, 2)] {
-        cmuxes(set, Gadget { base_log, levels }, Transport::Ggsw);
+        let gadget = Gadget::new(BaseLog::new(base_log), Levels::new(levels));
+        cmuxes(set, gadget, Transport::Ggsw);
     }
 }
 
@@ -349,7 +345,8 @@ impl Expanded {
     fn error(&self, phase: u64, index: usize, level: usize, row: usize, position: usize) -> i64 {
         let set = self.key.parameter_set();
         let Gadget { base_log, levels } = self.selectors.shape().gadget;
-        let factor = u64::from(Self::bit(index)) << (64 - base_log * (levels - level as u32));
+        let shift = 64 - base_log.get() * (levels.get() - level as u32);
+        let factor = u64::from(Self::bit(index)) << shift;
         let expected = if row < set.ring.glwe_dimension {
             self.key.coefficients()[row * set.ring.polynomial_size + position]
                 .wrapping_mul(factor)

@@ -115,7 +115,9 @@ impl KeyPartContents {
 
     /// GLWE ciphertexts.
     pub(crate) fn rows(&self) -> usize {
-        self.gadgets().map(|gadget| gadget.levels as usize).sum()
+        self.gadgets()
+            .map(|gadget| gadget.levels.get() as usize)
+            .sum()
     }
 }
 

@@ -1,10 +1,10 @@
 //! The table of parameter sets.
 
 use super::{KeyPart, KeyPartContents, Packing, ParameterSet, Ring};
-use cipherfn_protocol::specs::{Bits, Gadget};
+use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
 
 const fn gadget(base_log: u32, levels: u32) -> Gadget {
-    Gadget { base_log, levels }
+    Gadget::new(BaseLog::new(base_log), Levels::new(levels))
 }
 
 /// Lattice-estimator figures quoted by `tfhe` for its own sets of GLWE dimension times polynomial

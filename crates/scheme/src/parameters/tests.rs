@@ -104,7 +104,7 @@ fn packings_are_whole() {
         let names: HashSet<_> = set.parts.iter().map(|part| part.name).collect();
         assert_eq!(names.len(), set.parts.len());
         for gadget in set.parts.iter().flat_map(|part| part.contents.gadgets()) {
-            assert!(gadget.base_log * gadget.levels <= 64);
+            assert!(gadget.bits() <= 64);
         }
     }
 }

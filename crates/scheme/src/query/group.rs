@@ -71,7 +71,7 @@ impl GroupShape {
     }
 
     const fn slots_a_row(&self) -> usize {
-        let levels = self.shape.gadget.levels as usize;
+        let levels = self.shape.gadget.levels.get() as usize;
         self.shape.selectors.saturating_mul(levels)
     }
 
@@ -208,7 +208,7 @@ pub fn expand_part_of_row(
         bodies,
         depth: group.depth,
     };
-    let slot = group.first_slot(row) + first * group.shape.gadget.levels as usize;
+    let slot = group.first_slot(row) + first * group.shape.gadget.levels.get() as usize;
     expand::expand(key, packed, slot, out)
 }
 
@@ -233,7 +233,7 @@ pub(super) fn encrypt(
         let mut slot = group.first_slot(row);
         for selector in 0..shape.selectors {
             let monomial = exponent(row, selector);
-            for level in 0..shape.gadget.levels as usize {
+            for level in 0..shape.gadget.levels.get() as usize {
                 if let Some(exponent) = monomial {
                     let (ciphertext, index) = (slot / group.slots(), slot % group.slots());
                     let reversed = index.reverse_bits() >> (usize::BITS - depth.levels());

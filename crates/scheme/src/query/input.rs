@@ -230,17 +230,14 @@ pub fn encrypt_rows<R: AsRef<[InputValues]>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cipherfn_protocol::specs::{Bits, Gadget};
+    use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
 
     fn rows(set: &str, selectors: usize, limit: usize) -> usize {
         let set = ParameterSet::by_name(set).unwrap();
         let shape = SelectorQueryShape {
             set,
             selectors,
-            gadget: Gadget {
-                base_log: 7,
-                levels: 3,
-            },
+            gadget: Gadget::new(BaseLog::new(7), Levels::new(3)),
             transport: Transport::Packed,
         };
         let features = InputShape::Features(LinearQueryShape {

@@ -46,7 +46,7 @@ impl SelectorQueryShape {
             (Some(packing), Transport::Packed) => GroupShape::single(*self, packing).ciphertexts(),
             _ => self
                 .selectors
-                .saturating_mul(self.gadget.levels as usize)
+                .saturating_mul(self.gadget.levels.get() as usize)
                 .saturating_mul(self.set.ring.glwe_dimension + 1),
         }
     }
@@ -67,7 +67,7 @@ impl SelectorQueryShape {
         if self.selectors > MAX_SELECTORS {
             return problem(format!("{} selectors", self.selectors));
         }
-        if base_log == 0 || levels == 0 || base_log.saturating_mul(levels) > available.get() {
+        if !(1..=available.get()).contains(&self.gadget.bits()) {
             return problem(format!("gadget {base_log} x {levels}"));
         }
         Ok(())
@@ -120,7 +120,7 @@ impl SelectorQueryShape {
 
     /// log2 of q / B^i for the stored level `level`, which counts from the last.
     pub(super) const fn factor_log2(&self, level: usize) -> u32 {
-        64 - self.gadget.base_log * (self.gadget.levels - level as u32)
+        64 - self.gadget.base_log.get() * (self.gadget.levels.get() - level as u32)
     }
 }
 
@@ -195,7 +195,7 @@ fn ggsw_plaintexts(
     let size = shape.set.ring.polynomial_size;
     let mut plaintexts = Zeroizing::new(Vec::with_capacity(shape.ciphertexts() * size));
     for bit in bits {
-        for level in 0..shape.gadget.levels as usize {
+        for level in 0..shape.gadget.levels.get() as usize {
             let scaled = u64::from(*bit) << shape.factor_log2(level);
             plaintexts.extend(
                 key.coefficients()
@@ -219,7 +219,7 @@ fn transform_ggsws(
 ) -> Result<(), SchemeError> {
     let set = shape.set;
     let transform = Transform::new(set.ring.polynomial_size);
-    let rows_per_ggsw = shape.gadget.levels as usize * (set.ring.glwe_dimension + 1);
+    let rows_per_ggsw = shape.gadget.levels.get() as usize * (set.ring.glwe_dimension + 1);
     let body_len = packed_len(set.ring.polynomial_size, set.ring.body_bits);
     let fill =
         |scratch: &mut _, mask: &mut [u64], body: &mut [u64], packed: &[u8], row: &mut [_]| {

@@ -6,15 +6,12 @@ use crate::error::SchemeError;
 use crate::keys::{EvaluationKey, SecretKey};
 use crate::parameters::ParameterSet;
 use crate::selectors::FourierSelectors;
-use cipherfn_protocol::specs::{Bits, Gadget, Transport};
+use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
 
 const BALANCED: &str = "cipherfn-128-n2048-m8-v1";
 const COMPACT: &str = "cipherfn-128-n2048-m8-compact-v1";
 const KEYLESS: &str = "cipherfn-128-n512k4-v1";
-const GADGET: Gadget = Gadget {
-    base_log: 6,
-    levels: 4,
-};
+const GADGET: Gadget = Gadget::new(BaseLog::new(6), Levels::new(4));
 
 fn set(name: &str) -> &'static ParameterSet {
     ParameterSet::by_name(name).unwrap()
@@ -37,10 +34,7 @@ fn sizes() {
     let shape = SelectorQueryShape {
         set: set(KEYLESS),
         selectors: 3,
-        gadget: Gadget {
-            base_log: 15,
-            levels: 2,
-        },
+        gadget: Gadget::new(BaseLog::new(15), Levels::new(2)),
         transport: Transport::Ggsw,
     };
     assert_eq!(shape.row_bytes(), 16 + 3 * 2 * 5 * 512 * 6);
@@ -122,13 +116,7 @@ fn misuse_is_named() {
             ..
         }
     ));
-    let other = packed(
-        2,
-        Gadget {
-            base_log: 8,
-            levels: 3,
-        },
-    );
+    let other = packed(2, Gadget::new(BaseLog::new(8), Levels::new(3)));
     assert!(matches!(
         expand(None, &other, &row, &mut out),
         SchemeError::Shape { .. }
@@ -158,7 +146,7 @@ fn misuse_is_named() {
 fn shapes_that_do_not_fit_are_refused() {
     let key = SecretKey::generate(set(BALANCED)).unwrap();
     for (base_log, levels) in [(0, 1), (1, 0), (11, 3), (u32::MAX, 2), (33, 1)] {
-        let shape = packed(1, Gadget { base_log, levels });
+        let shape = packed(1, Gadget::new(BaseLog::new(base_log), Levels::new(levels)));
         assert!(
             matches!(
                 encrypt_selectors(&key, &shape, &[true]),

@@ -130,7 +130,7 @@ fn digits(
         Operand::Constant(id) => constants[id.index()].as_slice(),
         Operand::Zero | Operand::Node(_) => &[],
     };
-    let first = select.selector.index * gadget.levels;
+    let first = select.selector.index * gadget.levels.get();
     (first..).zip(difference.iter().copied())
 }
 
@@ -176,7 +176,7 @@ fn combine(a: &[(u32, f64)], b: &[(u32, f64)], both: impl Fn(f64, f64) -> f64) -
 
 /// For each gadget level, the Euclidean norm of the digits of a polynomial at that level.
 fn digit_norms(polynomial: &Polynomial, gadget: Gadget, scale: f64) -> Vec<f64> {
-    let mut squares = vec![0.0; gadget.levels as usize];
+    let mut squares = vec![0.0; gadget.levels.get() as usize];
     for value in polynomial.values() {
         for (square, digit) in squares.iter_mut().zip(balanced_digits(
             (*value as f64 * scale).round() as i64,
@@ -190,9 +190,9 @@ fn digit_norms(polynomial: &Polynomial, gadget: Gadget, scale: f64) -> Vec<f64> 
 
 /// Digits in [-B/2, B/2), the least significant first, of a value modulo `B^levels`.
 fn balanced_digits(value: i64, gadget: Gadget) -> impl Iterator<Item = i64> {
-    let base = 1_i64 << gadget.base_log;
+    let base = 1_i64 << gadget.base_log.get();
     let mut rest = value;
-    (0..gadget.levels).map(move |_| {
+    (0..gadget.levels.get()).map(move |_| {
         let digit = (rest + base / 2).rem_euclid(base) - base / 2;
         rest = (rest - digit) / base;
         digit

@@ -26,8 +26,7 @@ pub(super) fn read(
         let problem = format!("{trees} trees, {scores} in each round");
         return Err(LIBRARY.invalid("num_tree_per_iteration", problem));
     }
-    let average = file.header.get("average_output").is_some();
-    let divisor = if average {
+    let divisor = if averages(file) {
         (trees / scores).max(1) as f64
     } else {
         1.0
@@ -50,6 +49,11 @@ pub(super) fn read(
         forest.add(features, nodes)?;
     }
     Ok(forest)
+}
+
+/// Whether the library predicts the mean of the trees, not their sum.
+pub(super) fn averages(file: &LightGbmFile<'_>) -> bool {
+    file.header.get("average_output").is_some()
 }
 
 /// A tree's lists: nodes `0 .. splits` are splits, and leaf `i` is node `splits + i`.

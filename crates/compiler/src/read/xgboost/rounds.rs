@@ -32,6 +32,28 @@ pub(super) fn used(
         ));
         return Ok(0..trees);
     }
+    let end = end(model, rounds, scores)?;
+    if end < trees {
+        notes.push(format!(
+            "training was stopped early: of {trees} trees the {end} up to the best round, {best}, are \
+             used, as XGBClassifier and XGBRegressor do"
+        ));
+    }
+    Ok(0..end)
+}
+
+/// Whether these trees are of one round: a forest, of which each tree predicts alone.
+pub(super) fn are_one(
+    model: &Trees,
+    used: &Range<usize>,
+    scores: usize,
+) -> Result<bool, CompileError> {
+    Ok(end(model, 1, scores)? >= used.end)
+}
+
+/// Number of trees of the first rounds.
+fn end(model: &Trees, rounds: usize, scores: usize) -> Result<usize, CompileError> {
+    let trees = model.list.len();
     let end = if model.iteration_indptr.is_empty() {
         let parallel = model.parameters.num_parallel_tree.at("num_parallel_tree")?;
         let a_round = parallel.max(1).saturating_mul(scores);
@@ -40,15 +62,8 @@ pub(super) fn used(
         let last = model.iteration_indptr.len() - 1;
         model.iteration_indptr.get(rounds.min(last)).copied()
     };
-    let end = end.filter(|&end| end <= trees).ok_or_else(|| {
+    end.filter(|&end| end <= trees).ok_or_else(|| {
         let problem = format!("a round ends beyond the {trees} trees");
         LIBRARY.invalid("iteration_indptr", problem)
-    })?;
-    if end < trees {
-        notes.push(format!(
-            "training was stopped early: of {trees} trees the {end} up to the best round, {best}, are \
-             used, as XGBClassifier and XGBRegressor do"
-        ));
-    }
-    Ok(0..end)
+    })
 }

@@ -7,10 +7,7 @@ use crate::parameters::{Depth, MIN_DEPTH};
 use crate::polynomial::rotate;
 use crate::query::{GroupShape, encrypt_digits, encrypt_group, expand_row};
 
-const GADGET: Gadget = Gadget {
-    base_log: 6,
-    levels: 4,
-};
+const GADGET: Gadget = Gadget::new(BaseLog::new(6), Levels::new(4));
 
 fn group(set: &'static ParameterSet, depth: Depth, selectors: usize) -> GroupShape {
     GroupShape {

@@ -167,7 +167,7 @@ impl Mixture {
         let body = expanded(error.set, error.packing, error.depth).body;
         for (level, gadget) in (0..error.depth.levels()).zip(error.packing.key_switch) {
             let later = 2_f64.powi((error.depth.levels() - 1 - level) as i32);
-            let count = f64::from(gadget.levels) * later;
+            let count = f64::from(gadget.levels.get()) * later;
             for mode in modes(2) {
                 let share = spectrum.share / 2.0 * mode;
                 let part = later * key_switch(error.set, *gadget);
@@ -286,10 +286,7 @@ fn margins_hold_on_average_over_keys() {
 fn the_mean_square_of_mask_rows_varies_as_the_mixture_says() {
     for error in row_errors("mixture").filter(|error| error.depth == error.packing.depth()) {
         let squares = (0..KEYS).flat_map(|_| {
-            let gadget = Gadget {
-                base_log: 6,
-                levels: 4,
-            };
+            let gadget = Gadget::new(BaseLog::new(6), Levels::new(4));
             let keyed = Expanded::new(error.set, gadget, Transport::Packed, 32);
             let predicted = error.mask();
             let square = move |slot: usize| {

@@ -5,7 +5,7 @@ use crate::keys::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use crate::parameters::{Depth, ParameterSet};
 use crate::query::{SelectorQueryShape, encrypt_selectors};
 use crate::selectors::FourierSelectors;
-use cipherfn_protocol::specs::{Gadget, Transport};
+use cipherfn_protocol::specs::{BaseLog, Gadget, Levels, Transport};
 use std::sync::LazyLock;
 
 const WIDE: &str = "cipherfn-128-n2048-m11-v1";
@@ -21,10 +21,7 @@ fn group(selectors: usize, depth: u32, rows: usize) -> GroupShape {
         shape: SelectorQueryShape {
             set: ParameterSet::by_name(WIDE).unwrap(),
             selectors,
-            gadget: Gadget {
-                base_log: 8,
-                levels: 3,
-            },
+            gadget: Gadget::new(BaseLog::new(8), Levels::new(3)),
             transport: Transport::Packed,
         },
         depth: Depth::new(depth),
@@ -111,10 +108,7 @@ fn rows_come_back() {
 #[test]
 fn rows_alone_are_bit_identical() {
     let with_levels = |mut group: GroupShape| {
-        group.shape.gadget = Gadget {
-            base_log: 6,
-            levels: 4,
-        };
+        group.shape.gadget = Gadget::new(BaseLog::new(6), Levels::new(4));
         group
     };
     let shared = with_levels(group(45, 11, 6));

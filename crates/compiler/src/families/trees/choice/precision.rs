@@ -44,7 +44,7 @@ impl Structure {
 
 /// The gadget's last digit, as a fraction of the torus.
 pub(super) fn resolution(gadget: Gadget) -> f64 {
-    (-f64::from(gadget.base_log * gadget.levels)).exp2()
+    (-f64::from(gadget.bits())).exp2()
 }
 
 /// Largest error from rounded leaves, half a unit a tree and half a unit a weight, as a fraction of
@@ -131,7 +131,7 @@ pub(super) fn assess(
         problem.backend.variances(gadget),
         unit / resolution(gadget),
     );
-    let rows = paths.selectors * f64::from(gadget.levels);
+    let rows = paths.selectors * f64::from(gadget.levels.get());
     let extents = structure.half.iter().enumerate();
     let part = extents
         .map(|(coefficient, half)| problem.extent(coefficient, *half) / (2.0 * half))

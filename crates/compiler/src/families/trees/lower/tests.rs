@@ -10,7 +10,9 @@ use cipherfn_circuit::circuit::{
 };
 use cipherfn_engine::ClearCircuit;
 use cipherfn_protocol::hash::Hash;
-use cipherfn_protocol::specs::{Bits, Gadget, Quantiser, SelectorEncoding, Transport};
+use cipherfn_protocol::specs::{
+    BaseLog, Bits, Gadget, Levels, Quantiser, SelectorEncoding, Transport,
+};
 use cipherfn_scheme::query::InputValues;
 use proptest::prelude::*;
 
@@ -197,10 +199,7 @@ fn agrees(
         &units,
     );
     prop_assert!(lowered.rounding.iter().all(|rounding| *rounding == 0.0));
-    let gadget = Gadget {
-        base_log: 5,
-        levels: 4,
-    };
+    let gadget = Gadget::new(BaseLog::new(5), Levels::new(4));
     let nodes = lowered.graph.nodes.iter().cloned();
     let circuit = Circuit {
         parameter_set: "cipherfn-128-n2048-m8-v1".into(),

@@ -2,12 +2,9 @@ use super::*;
 use cipherfn_circuit::circuit::{
     ConstantId, InputId, NodeId, Product, Rotated, Select, SelectorId, Sum,
 };
-use cipherfn_protocol::specs::{Predicate, Selector};
+use cipherfn_protocol::specs::{BaseLog, Levels, Predicate, Selector};
 
-const GADGET: Gadget = Gadget {
-    base_log: 4,
-    levels: 3,
-};
+const GADGET: Gadget = Gadget::new(BaseLog::new(4), Levels::new(3));
 const UNIT: Variances = Variances {
     cmux: Variance::new(1.0),
     body_row: Variance::new(1.0),
