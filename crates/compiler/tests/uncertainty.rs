@@ -21,14 +21,10 @@ fn compiled(folder: &Path, expected: Option<&str>) -> Result<Compiled, CompileEr
     let train = fs::read(train.unwrap()).unwrap();
     let rows = expected.map(|_| read("rows.csv"));
     let mut calibration = Calibration::new("train.csv", train.as_slice());
-    if train.starts_with(b"target,")
-        || String::from_utf8_lossy(&train)
-            .lines()
-            .next()
-            .unwrap()
-            .ends_with(",target")
-    {
-        calibration = calibration.with_target("target");
+    let text = String::from_utf8_lossy(&train);
+    let mut names = text.lines().next().unwrap().split(',');
+    if let Some(target) = names.find(|name| ["target", "y"].contains(name)) {
+        calibration = calibration.with_target(target);
     }
     calibration.expected = expected.zip(rows.as_ref()).map(|(text, rows)| Expected {
         source_name: "expected.csv".into(),
