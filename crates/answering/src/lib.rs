@@ -15,14 +15,16 @@
 mod keys;
 mod refusal;
 
+use bytes::Bytes;
 use cipherfn_protocol::api::{ApiVersion, ModelName, Problem};
-use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::hash::{Sha256, SpecsHash};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_protocol::specs::EXPANSION;
 use cipherfn_service::registry::{LiveVersion, live_version};
 use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{Call, Failure, Registry, S3, Tenant, config};
-use cipherfn_serving::{Query, Reply, Warm, WarmKey, WarmModel};
+pub use cipherfn_serving::Part;
+use cipherfn_serving::{Key, Query, Reply, Warm, WarmKey, WarmModel};
 use lambda_http::Error;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,8 +36,11 @@ const ATTEMPTS: u32 = 3;
 /// Models and keys of a bucket, those that were used last in memory.
 pub struct Answering {
     registry: Registry,
-    warm: Warm<(ModelName, SpecsHash), (Tenant, KeyId)>,
+    warm: Warm<Prepared, (Tenant, KeyId)>,
 }
+
+/// A version of a model, or a part of it.
+type Prepared = (ModelName, SpecsHash, Option<Part>);
 
 /// Whose query it is, and to what.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +54,10 @@ pub struct Asked<'a> {
     /// Most bytes of a reply.
     pub reply_limit: usize,
 }
+
+/// What is made of a query by a prepared model, or a part of one, and the key, until a deadline.
+type Work<T> =
+    dyn Fn(&Query, &WarmModel, Option<&Key>, Instant) -> Result<T, Problem> + Send + Sync;
 
 /// A query from its bytes.
 ///
@@ -82,9 +91,70 @@ impl Answering {
         query: &Arc<Query>,
         call: &Call,
     ) -> Result<Reply, Failure> {
+        let answer = |query: &Query, model: &WarmModel, key: Option<&Key>, deadline| {
+            let in_time = model.estimate.check(query.work(&model.model), deadline);
+            in_time.map_err(|error| refusal::too_late(&error))?;
+            query
+                .answer(&model.model, key, &model.estimate, deadline)
+                .map_err(|error| refusal::too_late(&error))
+        };
+        let made = self.make(asked, None, query, Arc::new(answer), call);
+        Ok(counted(query, made.await?, call))
+    }
+
+    /// What a part of the model makes of a query, `digest` of whose bytes is given: a file of sums,
+    /// which no client may see.
+    pub async fn sums(
+        &self,
+        asked: Asked<'_>,
+        part: Part,
+        (query, digest): (&Arc<Query>, Sha256),
+        call: &Call,
+    ) -> Result<Vec<u8>, Failure> {
+        let sums = move |query: &Query, model: &WarmModel, key: Option<&Key>, deadline| {
+            query
+                .sums(&model.model, key, digest, &model.estimate, deadline)
+                .map_err(|error| refusal::no_sums(&error))
+        };
+        self.make(asked, Some(part), query, Arc::new(sums), call)
+            .await
+    }
+
+    /// Adds the sums of all parts of the model to a query's reply. `part` is any of them.
+    pub async fn add(
+        &self,
+        asked: Asked<'_>,
+        part: Part,
+        (query, digest): (&Arc<Query>, Sha256),
+        sums: Vec<Bytes>,
+        call: &Call,
+    ) -> Result<Reply, Failure> {
+        let add = move |query: &Query, model: &WarmModel, key: Option<&Key>, deadline| {
+            query
+                .add(
+                    &model.model,
+                    key,
+                    (digest, &sums),
+                    &model.estimate,
+                    deadline,
+                )
+                .map_err(|error| refusal::no_sums(&error))
+        };
+        let made = self.make(asked, Some(part), query, Arc::new(add), call);
+        Ok(counted(query, made.await?, call))
+    }
+
+    async fn make<T: Send + 'static>(
+        &self,
+        asked: Asked<'_>,
+        part: Option<Part>,
+        query: &Arc<Query>,
+        work: Arc<Work<T>>,
+        call: &Call,
+    ) -> Result<T, Failure> {
         for _ in 0..ATTEMPTS {
-            if let Some(reply) = self.attempt(asked, query, call).await? {
-                return Ok(reply);
+            if let Some(made) = self.attempt(asked, part, (query, &work), call).await? {
+                return Ok(made);
             }
         }
         Err(Failure::Internal(format!(
@@ -94,14 +164,15 @@ impl Answering {
         )))
     }
 
-    /// Answers beside the checks; `None` where model or key turned out to be no longer what was
+    /// Works beside the checks; `None` where model or key turned out to be no longer what was
     /// loaded.
-    async fn attempt(
+    async fn attempt<T: Send + 'static>(
         &self,
         asked: Asked<'_>,
-        query: &Arc<Query>,
+        part: Option<Part>,
+        (query, work): (&Arc<Query>, &Arc<Work<T>>),
         call: &Call,
-    ) -> Result<Option<Reply>, Failure> {
+    ) -> Result<Option<T>, Failure> {
         let Asked {
             api,
             model: name,
@@ -109,7 +180,7 @@ impl Answering {
             ..
         } = asked;
         let (specs, id) = (query.head().specs, query.head().key);
-        let warm_model = self.warm.model(&(name.clone(), specs));
+        let warm_model = self.warm.model(&(name.clone(), specs, part));
         let warm_key = self.warm.key(&(tenant.clone(), id));
         // Models that need no key have clients that registered none.
         let keyless = warm_model
@@ -118,7 +189,10 @@ impl Answering {
         // What is warm is used beside its check; what is cold is found by it.
         let version = async {
             match &warm_model {
-                Some(_) => self.live_version(api, name, specs).await.map(drop),
+                Some(_) => self
+                    .live_version((api, name), (specs, part))
+                    .await
+                    .map(drop),
                 None => Ok(()),
             }
         };
@@ -132,7 +206,7 @@ impl Answering {
             let model = async {
                 match &warm_model {
                     Some(model) => Ok(Some(Arc::clone(model))),
-                    None => self.load_model((api, name), specs, call).await,
+                    None => self.load_model((api, name), (specs, part), call).await,
                 }
             };
             let key = async {
@@ -155,8 +229,8 @@ impl Answering {
                 Err(failure) => return (None, Err(failure)),
             };
             if !model.model.needs_key() {
-                let answer = Self::evaluate(query, model, None, asked.reply_limit, call).await;
-                return (None, answer.map(Some));
+                let answer = Self::evaluate((query, work), model, None, asked.reply_limit, call);
+                return (None, answer.await.map(Some));
             }
             let parts = Some(model.model.key_parts().clone());
             let key = match fresh {
@@ -167,9 +241,12 @@ impl Answering {
                 Err(failure) => Err(failure),
             };
             let answer = match key {
-                Ok(Some(key)) => Self::evaluate(query, model, Some(key), asked.reply_limit, call)
-                    .await
-                    .map(Some),
+                Ok(Some(key)) => {
+                    let key = Some(key);
+                    Self::evaluate((query, work), model, key, asked.reply_limit, call)
+                        .await
+                        .map(Some)
+                }
                 Ok(None) => Ok(None),
                 Err(failure) => Err(failure),
             };
@@ -191,13 +268,13 @@ impl Answering {
     }
 
     /// Evaluates the rows, if there is time and room for all of them.
-    async fn evaluate(
-        query: &Arc<Query>,
+    async fn evaluate<T: Send + 'static>(
+        (query, work): (&Arc<Query>, &Arc<Work<T>>),
         model: Arc<WarmModel>,
         key: Option<Arc<WarmKey>>,
         reply_limit: usize,
         call: &Call,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<T, Failure> {
         query
             .check(&model.model, key.as_ref().map(|key| &key.key))
             .map_err(|error| refusal::misdirected(&error))?;
@@ -207,38 +284,30 @@ impl Answering {
             .check_reply(&model.model, reply_limit)
             .map_err(|error| refusal::too_large(&error))?;
         let deadline = Instant::now() + call.remaining();
-        let in_time = model.estimate.check(query.work(&model.model), deadline);
-        in_time.map_err(|error| refusal::too_late(&error))?;
-        call.metrics.add(Metric::Rows, query.rows() as f64);
-        let query = Arc::clone(query);
+        let (query, work) = (Arc::clone(query), Arc::clone(work));
         let work = move || {
             let key = key.as_ref().map(|key| &key.key);
-            query
-                .answer(&model.model, key, &model.estimate, deadline)
-                .map_err(|error| Failure::from(refusal::too_late(&error)))
+            work(&query, &model, key, deadline).map_err(Failure::from)
         };
         let work = tokio::task::spawn_blocking(work);
-        let reply = call.stage(Metric::Evaluate, work).await;
-        let reply = reply.unwrap_or_else(|error| match error.try_into_panic() {
+        let made = call.stage(Metric::Evaluate, work).await;
+        made.unwrap_or_else(|error| match error.try_into_panic() {
             // The loop counts it and answers 500.
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(error) => Err(Failure::Internal(format!("evaluation failed: {error}"))),
-        })?;
-        call.metrics.add(Metric::RowsFailed, reply.failed as f64);
-        Ok(reply)
+        })
     }
 
     /// The version, which must be live.
     async fn live_version(
         &self,
-        api: ApiVersion,
-        name: &ModelName,
-        specs: SpecsHash,
+        (api, name): (ApiVersion, &ModelName),
+        (specs, part): (SpecsHash, Option<Part>),
     ) -> Result<LiveVersion, Failure> {
         let model = self.registry.model(name).await?;
         let version = live_version(model.as_ref(), (api, name), specs).cloned();
         if version.is_err() {
-            self.warm.forget_model(&(name.clone(), specs));
+            self.warm.forget_model(&(name.clone(), specs, part));
         }
         Ok(version?)
     }
@@ -247,18 +316,18 @@ impl Answering {
     async fn load_model(
         &self,
         (api, name): (ApiVersion, &ModelName),
-        specs: SpecsHash,
+        (specs, part): (SpecsHash, Option<Part>),
         call: &Call,
     ) -> Result<Option<Arc<WarmModel>>, Failure> {
         let fetch = async {
-            let version = self.live_version(api, name, specs).await?;
+            let version = self.live_version((api, name), (specs, part)).await?;
             Ok::<_, Failure>(self.registry.bundle(name, &version).await?)
         };
         let Some(bytes) = call.stage(Metric::ModelFetch, fetch).await? else {
             return Ok(None);
         };
         let memory = self.warm.row_memory();
-        let prepare = tokio::task::spawn_blocking(move || WarmModel::new(&bytes, memory));
+        let prepare = tokio::task::spawn_blocking(move || WarmModel::new(&bytes, part, memory));
         let model = call.stage(Metric::ModelPrepare, prepare).await;
         let model = model
             .map_err(|error| error.to_string())
@@ -273,6 +342,14 @@ impl Answering {
                 "the bundle {specs} of model {name} is that of other specs"
             )));
         }
-        Ok(Some(self.warm.keep_model((name.clone(), specs), model)))
+        Ok(Some(
+            self.warm.keep_model((name.clone(), specs, part), model),
+        ))
     }
+}
+
+fn counted(query: &Query, reply: Reply, call: &Call) -> Reply {
+    call.metrics.add(Metric::Rows, query.rows() as f64);
+    call.metrics.add(Metric::RowsFailed, reply.failed as f64);
+    reply
 }

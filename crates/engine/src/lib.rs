@@ -66,6 +66,7 @@ mod error;
 mod evaluator;
 mod kernel;
 mod lower;
+mod parts;
 mod polynomial;
 mod prepared;
 mod run;
@@ -77,6 +78,7 @@ mod tests;
 pub use clear::{ClearCircuit, ClearInputError};
 pub use error::EngineError;
 pub use evaluator::Evaluator;
+pub use parts::cut;
 pub use prepared::{
     CACHE_PART, PreparedCircuit, QueryRow, Timings, Workspace, row_memory, server_memory,
 };

@@ -39,6 +39,8 @@ pub enum FrameKind {
     Reply = 4,
     /// A compiled model.
     Bundle = 5,
+    /// What a part of a model makes of encrypted rows: server only.
+    Sums = 6,
 }
 
 impl FrameKind {
@@ -49,6 +51,7 @@ impl FrameKind {
             Self::Query,
             Self::Reply,
             Self::Bundle,
+            Self::Sums,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == value)
@@ -62,6 +65,7 @@ impl FrameKind {
             Self::Query => "query",
             Self::Reply => "reply",
             Self::Bundle => "bundle",
+            Self::Sums => "file of sums",
         }
     }
 
@@ -73,6 +77,7 @@ impl FrameKind {
             Self::Query => "a query",
             Self::Reply => "a reply",
             Self::Bundle => "a bundle",
+            Self::Sums => "a file of sums",
         }
     }
 }

@@ -7,6 +7,9 @@ use cipherfn_protocol::message::{Chunk, ChunkHead, Outcome, QueryChunk, ReplyChu
 use cipherfn_scheme::reply::PackedRows;
 use cipherfn_scheme::{ExpandedEvaluationKey, Glwe, SchemeError};
 
+/// A row's results, one ciphertext an output, or why there are none.
+pub(crate) type RowResult = Result<Vec<Glwe>, String>;
+
 impl Model {
     /// Answers a chunk, rows in parallel on the current rayon pool: one outcome a row, in their
     /// order.
@@ -24,29 +27,11 @@ impl Model {
         chunk: &QueryChunk,
         clock: &mut C,
     ) -> Result<ReplyChunk, C::Late> {
-        let key = key.filter(|_| self.needs_key());
-        let key = key.map(Key::expanded);
-        let rows = chunk.groups.iter().flat_map(|group| {
-            let form = self.form(&chunk.head, group.rows);
-            (0..group.rows).map(move |index| QueryRow {
-                group: &group.bytes,
-                form,
-                index,
-            })
-        });
-        let rows: Vec<_> = rows.collect();
-        let packed = self.packed().filter(|_| chunk.head.packed);
-        let mut reply = ReplyChunk {
-            head: ChunkHead {
-                row_len: self.reply_row_bytes() as u32,
-                group: None,
-                packed: packed.is_some(),
-                ..chunk.head
-            },
-            outcomes: Vec::with_capacity(chunk.len()),
-            packed: Vec::new(),
-        };
-        match packed {
+        assert!(self.part().is_none(), "a part of a model answers nothing");
+        let key = self.expanded(key);
+        let rows = self.rows(chunk);
+        let mut reply = self.empty_reply(chunk);
+        match self.packed().filter(|_| chunk.head.packed) {
             None => {
                 let evaluate = |wave: &_| self.circuit().evaluate_rows(key, wave);
                 let outcomes = waves(&rows, clock, evaluate)?;
@@ -56,7 +41,8 @@ impl Model {
             // 134 MB an output at most.
             Some(packed) => {
                 for block in rows.chunks(packed.rows_a_block()) {
-                    let (outcomes, bytes) = self.block(key, packed, block, clock)?;
+                    let results = self.results(key, block, clock)?;
+                    let (outcomes, bytes) = self.block(key, packed, results, clock)?;
                     reply.outcomes.extend(outcomes);
                     reply.packed.extend(bytes);
                 }
@@ -65,29 +51,100 @@ impl Model {
         Ok(reply)
     }
 
-    /// Evaluates the rows of a block and packs their results.
+    /// The results of all rows of a chunk, one ciphertext an output, before anything is rounded.
+    pub(crate) fn results_with<C: Clock>(
+        &self,
+        key: Option<&Key>,
+        chunk: &QueryChunk,
+        clock: &mut C,
+    ) -> Result<Vec<RowResult>, C::Late> {
+        self.results(self.expanded(key), &self.rows(chunk), clock)
+    }
+
+    /// The reply to a chunk, of whose rows these are the results.
+    pub(crate) fn reply_of<C: Clock>(
+        &self,
+        key: Option<&Key>,
+        chunk: &QueryChunk,
+        mut results: Vec<RowResult>,
+        clock: &mut C,
+    ) -> Result<ReplyChunk, C::Late> {
+        let mut reply = self.empty_reply(chunk);
+        match self.packed().filter(|_| chunk.head.packed) {
+            None => {
+                let compress = |result: Vec<Glwe>| explained(self.circuit().compress(&result));
+                let outcomes = results.into_iter().map(|result| compress(result?));
+                reply.outcomes.extend(outcomes);
+            }
+            Some(packed) => {
+                while !results.is_empty() {
+                    let rest = results.split_off(results.len().min(packed.rows_a_block()));
+                    let key = self.expanded(key);
+                    let (outcomes, bytes) = self.block(key, packed, results, clock)?;
+                    reply.outcomes.extend(outcomes);
+                    reply.packed.extend(bytes);
+                    results = rest;
+                }
+            }
+        }
+        Ok(reply)
+    }
+
+    fn expanded<'a>(&self, key: Option<&'a Key>) -> Option<&'a ExpandedEvaluationKey> {
+        key.filter(|_| self.needs_key()).map(Key::expanded)
+    }
+
+    fn rows<'a>(&self, chunk: &'a QueryChunk) -> Vec<QueryRow<'a>> {
+        let rows = chunk.groups.iter().flat_map(|group| {
+            let form = self.form(&chunk.head, group.rows);
+            (0..group.rows).map(move |index| QueryRow {
+                group: &group.bytes,
+                form,
+                index,
+            })
+        });
+        rows.collect()
+    }
+
+    fn empty_reply(&self, chunk: &QueryChunk) -> ReplyChunk {
+        ReplyChunk {
+            head: ChunkHead {
+                row_len: self.reply_row_bytes() as u32,
+                group: None,
+                packed: chunk.head.packed && self.packed().is_some(),
+                ..chunk.head
+            },
+            outcomes: Vec::with_capacity(chunk.len()),
+            packed: Vec::new(),
+        }
+    }
+
+    fn results<C: Clock>(
+        &self,
+        key: Option<&ExpandedEvaluationKey>,
+        rows: &[QueryRow<'_>],
+        clock: &mut C,
+    ) -> Result<Vec<RowResult>, C::Late> {
+        let evaluate = |wave: &_| self.circuit().results_of_rows(key, wave);
+        let results = waves(rows, clock, evaluate)?;
+        Ok(results.into_iter().map(explained).collect())
+    }
+
+    /// Packs the results of a block.
     fn block<C: Clock>(
         &self,
         key: Option<&ExpandedEvaluationKey>,
         packed: PackedRows<'_>,
-        rows: &[QueryRow<'_>],
+        rows: Vec<RowResult>,
         clock: &mut C,
     ) -> Result<(Vec<Outcome>, Vec<u8>), C::Late> {
         let mut results = Vec::with_capacity(rows.len());
         let mut outcomes = Vec::with_capacity(rows.len());
-        let evaluate = |wave: &_| self.circuit().results_of_rows(key, wave);
-        for result in waves(rows, clock, evaluate)? {
-            match result {
-                Ok(result) => {
-                    results.push(Some(result));
-                    outcomes.push(Ok(Vec::new()));
-                }
-                Err(error) => {
-                    results.push(None);
-                    outcomes.push(Err(error.to_string()));
-                }
-            }
+        for result in rows {
+            outcomes.push(result.as_ref().map(|_| Vec::new()).map_err(String::clone));
+            results.push(result.ok());
         }
+        let count = outcomes.len();
         let bytes = match key {
             Some(key) => pack(key, packed, results, clock)?,
             None => Err(SchemeError::EvaluationKeyMissing {
@@ -97,8 +154,8 @@ impl Model {
         Ok(bytes.map_or_else(
             // Nothing of it is a score: every row says so.
             |error| {
-                let failed = vec![Err(error.to_string()); rows.len()];
-                (failed, vec![0; packed.bytes(rows.len())])
+                let failed = vec![Err(error.to_string()); count];
+                (failed, vec![0; packed.bytes(count)])
             },
             |bytes| (outcomes, bytes),
         ))
@@ -140,6 +197,6 @@ fn waves<'a, C: Clock, T>(
     Ok(done)
 }
 
-fn explained(outcome: Result<Vec<u8>, EngineError>) -> Outcome {
+fn explained<T>(outcome: Result<T, EngineError>) -> Result<T, String> {
     outcome.map_err(|error| error.to_string())
 }

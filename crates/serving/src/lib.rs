@@ -14,9 +14,11 @@ mod answer;
 mod estimate;
 mod model;
 mod query;
+mod sums;
 mod warm;
 
 pub use estimate::{Estimate, OutOfTime, Work};
-pub use model::{Key, Model, ModelError, QueryError, TooLittleMemory};
+pub use model::{Key, Model, ModelError, Part, QueryError, TooLittleMemory};
 pub use query::{Query, Reply, ReplyTooLarge};
+pub use sums::{MAX_SUMS, SumsError};
 pub use warm::{Warm, WarmKey, WarmModel};

@@ -5,7 +5,7 @@ use crate::{Estimate, Key, Model, OutOfTime, QueryError, Work};
 use cipherfn_protocol::frame::{FrameKind, HEADER_LEN, ParameterSetTag};
 use cipherfn_protocol::message::{
     Chunk, ChunkHead, Chunks, HEAD_LEN, MAX_FAILURE, MessageError, OUTCOME_OVERHEAD, QueryChunk,
-    write_chunk,
+    ReplyChunk, write_chunk,
 };
 use std::time::Instant;
 
@@ -118,18 +118,31 @@ impl Query {
         estimate: &Estimate,
         deadline: Instant,
     ) -> Result<Reply, OutOfTime> {
-        let mut reply = Reply {
-            bytes: Vec::new(),
-            failed: 0,
-        };
         let mut clock = Timed {
             estimate,
             deadline,
             rows: self.rows(),
             left: self.work(model),
         };
+        self.reply(|chunk| model.answer_with(key, chunk, &mut clock))
+    }
+
+    /// The chunks, in order.
+    pub(crate) fn chunks(&self) -> &[QueryChunk] {
+        &self.chunks
+    }
+
+    /// The message of the replies to all chunks.
+    pub(crate) fn reply(
+        &self,
+        mut answer: impl FnMut(&QueryChunk) -> Result<ReplyChunk, OutOfTime>,
+    ) -> Result<Reply, OutOfTime> {
+        let mut reply = Reply {
+            bytes: Vec::new(),
+            failed: 0,
+        };
         for chunk in &self.chunks {
-            let chunk = model.answer_with(key, chunk, &mut clock)?;
+            let chunk = answer(chunk)?;
             let failed = chunk.outcomes.iter().filter(|outcome| outcome.is_err());
             reply.failed += failed.count();
             write_chunk(&mut reply.bytes, self.tag, &chunk).expect("memory takes all");

@@ -9,6 +9,7 @@ use cipherfn_protocol::api::job::JobId;
 use cipherfn_service::Failure;
 use cipherfn_service::bucket::sdk_config;
 use cipherfn_service::config::{self, ConfigError};
+use cipherfn_service::registry::Share;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
@@ -46,13 +47,16 @@ impl Workers {
         })
     }
 
-    /// Has chunks worked on. Where it fails, the same declaration again sends those that nobody has
-    /// begun.
-    pub(crate) async fn start(&self, job: JobId, chunks: &[usize]) -> Result<(), Failure> {
-        if let Some(map) = self.map.as_ref().filter(|map| chunks.len() > map.above) {
-            return map.start(job, chunks).await;
+    /// Has chunks, or parts of them, worked on. Where it fails, the same declaration again sends those
+    /// that nobody has begun. Parts are few: for them there is no state machine.
+    pub(crate) async fn start(&self, job: JobId, shares: &[Share]) -> Result<(), Failure> {
+        let whole = shares.iter().all(|share| share.part.is_none());
+        let map = self.map.as_ref().filter(|map| shares.len() > map.above);
+        if let Some(map) = map.filter(|_| whole) {
+            let chunks: Vec<_> = shares.iter().map(|share| share.chunk).collect();
+            return map.start(job, &chunks).await;
         }
-        let sent = chunks.iter().map(|chunk| self.send(job, *chunk));
+        let sent = shares.iter().map(|share| self.send(job, *share));
         let sent: Vec<_> = sent.collect();
         stream::iter(sent)
             .buffer_unordered(IN_FLIGHT)
@@ -60,9 +64,13 @@ impl Workers {
             .await
     }
 
-    /// An event says job and chunk, and nothing that a worker would have to believe.
-    async fn send(&self, job: JobId, chunk: usize) -> Result<(), Failure> {
-        let event = json!({ "job": job, "chunk": chunk }).to_string();
+    /// An event says job, chunk and part, and nothing that a worker would have to believe.
+    async fn send(&self, job: JobId, Share { chunk, part }: Share) -> Result<(), Failure> {
+        let event = match part {
+            None => json!({ "job": job, "chunk": chunk }),
+            Some(part) => json!({ "job": job, "chunk": chunk, "part": part }),
+        };
+        let event = event.to_string();
         let request = self.client.invoke().function_name(&self.function);
         let request = request.invocation_type(InvocationType::Event);
         let sent = request.payload(Blob::new(event)).send().await;

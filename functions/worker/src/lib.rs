@@ -1,25 +1,30 @@
 //! The function that does the work of jobs: a chunk in, which is a query, a result out, its reply.
 //!
-//! An event names a job and a chunk and nothing else. Whose job it is, model and key are what the
-//! job's record says, so that an event that somebody made by hand does nothing but its owner's work.
+//! An event names a job, a chunk and, where the job is in parts, one of them, and nothing else. Whose
+//! job it is, model and key are what the job's record says, so that an event that somebody made by
+//! hand does nothing but its owner's work.
 //!
 //! ```text
 //!   {job, chunk} ──► record: tenant, model, key ──► claim ──► chunk ──► answer ──► result ──► finish
 //!                    gone, over, run out: done      held by another: done
+//!
+//!   {job, chunk, part} ──► claim the part ──► sums ──► finish it ──► all done? claim the chunk ──► add ──► finish
+//!                          it is done ─────────────────────────────────^
 //! ```
 //!
 //! AWS Lambda tries an event three times. What can fare better next time is told to it; what cannot
 //! is told to the job's owner, in the chunk.
 
-use cipherfn_answering::{Answering, Asked};
-use cipherfn_protocol::api::job::{ChunkFile, JobId, JobKind, MAX_CHUNK};
-use cipherfn_protocol::api::{ApiVersion, Function, Problem, ProblemType};
-use cipherfn_protocol::hash::Sha256;
-use cipherfn_service::registry::{Attempt, Chunk, ChunkEvent, ChunkRefusal, Input, Job};
+mod attempt;
+
+use attempt::Task;
+use cipherfn_answering::Answering;
+use cipherfn_protocol::api::job::JobId;
+use cipherfn_protocol::api::{Function, Problem};
+use cipherfn_service::registry::{Attempt, Chunk, ChunkEvent, ChunkRefusal, Job};
 use cipherfn_service::{Call, Failure, telemetry};
 use lambda_http::Error;
 use serde::Deserialize;
-use sha2::Digest;
 use std::time::{Duration, Instant};
 
 /// What is to be done.
@@ -28,6 +33,9 @@ use std::time::{Duration, Instant};
 struct Event {
     job: JobId,
     chunk: usize,
+    /// In jobs whose model is evaluated in parts.
+    #[serde(default)]
+    part: Option<u32>,
 }
 
 /// The function: reads its configuration, then works until the environment ends.
@@ -46,38 +54,81 @@ struct Worker {
     answering: Answering,
 }
 
+/// What became of a claim.
+enum Claimed {
+    /// The work is over: done or failed, by this attempt or before.
+    Over,
+    /// Somebody else works on it.
+    Elsewhere,
+}
+
 impl Worker {
-    /// Works on a chunk. An error is for AWS Lambda, to try again.
+    /// Works on a chunk, or on a part of it; whoever finishes the last part adds them. An error is
+    /// for AWS Lambda, to try again.
     async fn handle(&self, event: Event, call: &Call) -> Result<(), Problem> {
+        let start = Instant::now();
         let told = |failure: Failure| call.explain(failure);
-        let Event { job: id, chunk } = event;
+        let Event { job: id, chunk, .. } = event;
         let registry = self.answering.registry();
         let job = registry.job(id).await.map_err(|error| told(error.into()))?;
-        let job = job.filter(|job| !job.is_expired(call.now) && chunk < job.chunks.len());
+        let job = job.filter(|job| !job.is_expired(call.now) && event.is_of(job));
         let Some(job) = job else {
             tracing::info!(job = %id, chunk, "there is no such work, or no longer");
             return Ok(());
         };
+        let Some(part) = event.part else {
+            let answer = self.work(&job, Task::Answer { chunk }, call.now, call);
+            return answer.await.map(drop);
+        };
+        let sums = self.work(&job, Task::Sums { chunk, part }, call.now, call);
+        if let Claimed::Elsewhere = sums.await? {
+            return Ok(());
+        }
+        // What comes of all parts is a lease of its own, which begins now.
+        let now = call.now + Duration::from_secs(start.elapsed().as_secs());
+        let parts = registry.parts(&job, chunk, now).await;
+        let parts = parts.map_err(|error| told(error.into()))?;
+        if !Chunk::are_done(&parts) {
+            return Ok(());
+        }
+        let task = Task::Add { chunk, part, parts };
+        self.work(&job, task, now, call).await.map(drop)
+    }
+
+    /// Does what is to be done, unless it is over or somebody else's.
+    async fn work(
+        &self,
+        job: &Job,
+        task: Task,
+        now: time::OffsetDateTime,
+        call: &Call,
+    ) -> Result<Claimed, Problem> {
+        let told = |failure: Failure| call.explain(failure);
+        let registry = self.answering.registry();
+        let share = task.share();
         let claim = ChunkEvent::Claim {
             owner: call.owner.clone(),
             // Documents have whole seconds, and a lease may not end before its holder does.
-            until: call.now + Duration::from_secs(call.remaining().as_secs() + 2),
+            until: now + Duration::from_secs(call.remaining().as_secs() + 2),
         };
-        let claimed = registry.change_chunk(id, chunk, &claim, call.now).await;
+        let claimed = registry.change_chunk(job.id, share, &claim, now).await;
         let by = match claimed.map_err(|error| told(error.into()))? {
             Ok(Chunk::Held { attempt, owner, .. }) => Attempt {
                 number: attempt,
                 owner,
             },
-            Ok(_) | Err(ChunkRefusal::Over | ChunkRefusal::Held | ChunkRefusal::Superseded) => {
-                tracing::info!(job = %id, chunk, "it is done, or somebody else's");
-                return Ok(());
+            not_ours => {
+                tracing::info!(job = %job.id, ?share, "it is done, or somebody else's");
+                return Ok(match not_ours {
+                    Ok(_) | Err(ChunkRefusal::Over) => Claimed::Over,
+                    Err(ChunkRefusal::Held | ChunkRefusal::Superseded) => Claimed::Elsewhere,
+                });
             }
         };
         // On the heap: types of nested futures are deep.
-        let outcome = Box::pin(self.attempt(&job, chunk, &by, call)).await;
+        let outcome = Box::pin(self.attempt(job, task, &by, call)).await;
         let problem = match outcome {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(Claimed::Over),
             Err(failure) => told(failure),
         };
         let again = problem.is_retryable();
@@ -89,69 +140,23 @@ impl Worker {
             ChunkEvent::Fail { by, problem }
         };
         // Where not even this can be written, the lease runs out.
-        let changed = registry.change_chunk(id, chunk, &event, call.now).await;
+        let changed = registry.change_chunk(job.id, share, &event, now).await;
         changed.map_err(|error| told(error.into()))?.ok();
-        if again { Err(problem) } else { Ok(()) }
+        if again {
+            Err(problem)
+        } else {
+            Ok(Claimed::Over)
+        }
     }
+}
 
-    async fn attempt(
-        &self,
-        job: &Job,
-        chunk: usize,
-        by: &Attempt,
-        call: &Call,
-    ) -> Result<(), Failure> {
-        let start = Instant::now();
-        let registry = self.answering.registry();
-        let input = match registry.input(job, chunk).await? {
-            Input::Sound(bytes) => bytes,
-            Input::Missing => {
-                let detail = format!("chunk {chunk} is gone; upload it again, for a new job");
-                return Err(Problem::new(ProblemType::UploadMissing, detail).into());
-            }
-            Input::Altered(how) => {
-                let detail =
-                    format!("chunk {chunk} was altered: {how}; upload it again, for a new job");
-                return Err(Problem::new(ProblemType::ChunkAltered, detail).into());
-            }
+impl Event {
+    /// Whether a job has what it names.
+    fn is_of(self, job: &Job) -> bool {
+        let part = match self.part {
+            None => job.parts == 1,
+            Some(part) => job.parts > 1 && part < job.parts,
         };
-        let JobKind::Predict = job.kind;
-        let query = cipherfn_answering::parse(&input)?;
-        let head = query.head();
-        if (head.specs, head.key) != (job.specs, job.key) {
-            let detail = format!(
-                "chunk {chunk} is for specs {} and key {}, the job is for specs {} and key {}; declare a job of its own for it",
-                head.specs.short(),
-                head.key,
-                job.specs.short(),
-                job.key
-            );
-            return Err(Problem::new(ProblemType::MalformedQuery, detail).into());
-        }
-        let asked = Asked {
-            api: ApiVersion::V2,
-            model: &job.model,
-            tenant: &job.tenant,
-            reply_limit: MAX_CHUNK as usize,
-        };
-        let answer = Box::pin(self.answering.answer(asked, &query, call));
-        let reply = answer.await?.bytes;
-        let result = ChunkFile {
-            bytes: reply.len() as u64,
-            sha256: Sha256::from_bytes(sha2::Sha256::digest(&reply).into()),
-        };
-        let place = (chunk, by.number);
-        registry.put_result(job, place, reply.into()).await?;
-        let finish = ChunkEvent::Finish {
-            by: by.clone(),
-            result,
-            milliseconds: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
-        };
-        let finished = registry.change_chunk(job.id, chunk, &finish, call.now);
-        if finished.await?.is_err() {
-            // The job was deleted, or somebody else has the chunk: this is nobody's.
-            registry.remove_result(job, place).await?;
-        }
-        Ok(())
+        part && self.chunk < job.chunks.len()
     }
 }

@@ -91,6 +91,7 @@ impl<'a> Owner<'a> {
             key: self.caller.key(),
             upload,
             chunks,
+            parts: 1,
         }
     }
 

@@ -9,7 +9,10 @@
 //!                       ^  |  `-- Fail -------> Failed
 //!                       `--'   Claim, Release, a lease that ran out: the next attempt, or Failed
 //! ```
+//! Where the model is evaluated in parts, each part of a chunk goes through the same states, and the
+//! chunk itself once they are all done: whoever claims it then adds them.
 
+mod parts;
 mod versions;
 
 use crate::Tenant;
@@ -45,6 +48,8 @@ pub struct Job {
     pub upload: UploadFolder,
     /// The chunks in order.
     pub chunks: Vec<ChunkFile>,
+    /// In how many parts the model is evaluated, at least 1.
+    pub parts: u32,
     /// When it was declared.
     pub created: OffsetDateTime,
     /// When it runs out.
@@ -71,6 +76,7 @@ impl Job {
             key: declaration.key,
             upload: declaration.upload,
             chunks: declaration.chunks.clone(),
+            parts: declaration.parts,
             created,
             until,
             ended: false,
