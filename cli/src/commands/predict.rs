@@ -99,7 +99,7 @@ pub(crate) struct Predict {
 }
 
 /// Parts that a job takes.
-fn parts(text: &str) -> Result<NonZeroU32, String> {
+pub(super) fn parts(text: &str) -> Result<NonZeroU32, String> {
     let parts = text.parse().ok();
     let parts = parts.filter(|parts: &NonZeroU32| parts.get() <= MAX_PARTS);
     parts.ok_or_else(|| format!("give a number from 1 to {MAX_PARTS}"))

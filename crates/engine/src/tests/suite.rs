@@ -338,5 +338,6 @@ proptest! {
         prop_assume!(set < SETS.len());
         let expected = Clear.evaluate(&circuit, &bits(&row));
         Encrypted { threads: 1 }.check(&circuit, &bits(&row), &expected);
+        ClearParts.check(&circuit, &bits(&row), &expected);
     }
 }

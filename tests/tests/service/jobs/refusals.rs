@@ -14,7 +14,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 /// Why a chunk failed.
-fn problem(state: &ChunkState) -> (ProblemType, &str) {
+pub(super) fn problem(state: &ChunkState) -> (ProblemType, &str) {
     match state {
         ChunkState::Failed { problem, .. } => (problem.kind, &problem.detail),
         other => panic!("{other:?}"),
@@ -114,7 +114,11 @@ async fn without_its_key_or_its_model_a_job_ends_and_keeps_its_results() {
 }
 
 /// A job as it is after its record was written and before its events were sent.
-async fn record_only(stack: &Stack, owner: &Owner<'_>, declaration: &JobDeclaration) -> JobId {
+pub(super) async fn record_only(
+    stack: &Stack,
+    owner: &Owner<'_>,
+    declaration: &JobDeclaration,
+) -> JobId {
     let registry = stack.registry();
     let tenants = registry.bucket().folders("uploads/").await;
     let tenants = tenants.expect("a listing");
