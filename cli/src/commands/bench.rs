@@ -172,16 +172,22 @@ fn text_of_parts(parts: &InParts) -> String {
     let InParts {
         part_seconds,
         part_selectors,
+        part_shares,
         beside_seconds,
     } = parts;
-    let times = part_seconds.iter().zip(part_selectors);
-    let part = |(number, (time, selectors)): (usize, (&f64, &usize))| {
-        vec![number.to_string(), selectors.to_string(), seconds(*time)]
+    let parts = part_seconds.iter().zip(part_selectors).zip(part_shares);
+    let part = |(number, ((time, selectors), share)): (usize, ((&f64, &usize), &f64))| {
+        vec![
+            number.to_string(),
+            selectors.to_string(),
+            format!("{:.1} %", 100.0 * share),
+            seconds(*time),
+        ]
     };
-    let header = ["part", "selectors", "1 thread"].map(str::to_owned);
+    let header = ["part", "selectors", "of the whole", "1 thread"].map(str::to_owned);
     format!(
         "\n\n{}\nall of them, one after the other  {}\nbeside each other, a thread each   {}",
-        table(header.to_vec(), (1..).zip(times).map(part)),
+        table(header.to_vec(), (1..).zip(parts).map(part)),
         seconds(part_seconds.iter().sum()),
         seconds(*beside_seconds),
     )

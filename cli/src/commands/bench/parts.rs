@@ -18,6 +18,8 @@ pub(super) struct InParts {
     pub(super) part_seconds: Vec<f64>,
     /// Selectors that each part expands.
     pub(super) part_selectors: Vec<usize>,
+    /// What each part is of the whole, by the count of transforms that the cut goes by.
+    pub(super) part_shares: Vec<f64>,
     /// All parts beside each other, each on a thread of its own.
     pub(super) beside_seconds: f64,
 }
@@ -26,6 +28,8 @@ impl Subject {
     /// Measures `count` parts of the bundle.
     pub(super) fn in_parts(&self, bundle: &Bundle, count: u32) -> Result<InParts> {
         let cut = cipherfn_engine::cut(&bundle.circuit, count)?;
+        let whole = cipherfn_engine::cut(&bundle.circuit, 1)?.costs()[0];
+        let share = |cost: &u64| *cost as f64 / whole.max(1) as f64;
         let parts = (0..count).map(|part| PreparedCircuit::new(&cut.part(&bundle.circuit, part)));
         let parts: Vec<PreparedCircuit> = parts.collect::<Result<_, _>>()?;
         let pool = || {
@@ -62,6 +66,7 @@ impl Subject {
                 .iter()
                 .map(|part| part.statistics().expanded)
                 .collect(),
+            part_shares: cut.costs().iter().map(share).collect(),
             beside_seconds: median(beside),
         })
     }

@@ -94,7 +94,7 @@ async fn what_parts_made_is_served_by_nobody() {
     assert_eq!(sums.len(), 2, "{sums:?}");
     let target = format!("/v2/jobs/{job}");
     let answer = alice.send("GET", &target, vec![]).await;
-    let text = String::from_utf8(answer.body).expect("JSON");
+    let text = String::from_utf8(answer.body.to_vec()).expect("JSON");
     assert!(!text.contains("sums") && !text.contains(".cfs"), "{text}");
     let status: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(status["states"][0]["state"], "waiting", "not a reply yet");
