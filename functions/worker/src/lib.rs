@@ -84,6 +84,7 @@ impl Worker {
             tracing::info!(job = %id, chunk, "it is done, or somebody else's");
             return Ok(());
         };
+        tracing::info!(request_id = call.request_id, job = %id, chunk, attempt = number, "begins");
         let by = Attempt { number, owner };
         let place = (&job, chunk);
         let mut work = Work::new(registry, place, (by.clone(), checkpoint), call);
