@@ -125,7 +125,7 @@ impl Predict {
 
     /// Where predictions cannot be written, what has been sent is not lost with them.
     fn remembered(&self, error: anyhow::Error, manifest: &Path) -> anyhow::Error {
-        if !error.chain().any(|cause| cause.is::<io::Error>()) {
+        if !error.chain().any(<dyn std::error::Error>::is::<io::Error>) {
             return error;
         }
         let (output, manifest) = (self.output.name(), manifest.display());

@@ -53,8 +53,8 @@ async fn check_bits(owner: &Owner<'_>, job: JobId, query: &[u8]) -> u32 {
     let reply = send(result, &[]).await;
     let bundle = owner.stack.registry().bucket().list("models/tree/").await;
     let bundle = bundle.expect("a listing").into_iter();
-    let bundle = bundle.map(|object| object.key);
-    let bundle = bundle.filter(|key| key.ends_with("/bundle.cfn")).last();
+    let mut bundle = bundle.map(|object| object.key);
+    let bundle = bundle.rfind(|key| key.ends_with("/bundle.cfn"));
     let bundle = owner
         .stack
         .registry()
@@ -78,7 +78,7 @@ async fn check_removal(owner: &Owner<'_>, job: JobId) {
 
 async fn checkpoints(stack: &Stack) -> Vec<String> {
     let mut objects = stack.objects().await;
-    objects.retain(|key| key.ends_with(".cfc"));
+    objects.retain(|key| std::path::Path::new(key).extension() == Some("cfc".as_ref()));
     objects
 }
 
@@ -192,13 +192,12 @@ async fn a_checkpoint_that_is_not_what_was_written_is_a_named_failure() {
             "longer" => bytes.push(0),
             _ => {}
         }
-        match what {
-            "missing" => drop(bucket.delete(file, None).await.expect("deleted")),
-            _ => {
-                let binary = "application/octet-stream";
-                let put = bucket.put(file, bytes.into(), binary, Condition::Always);
-                put.await.expect("written");
-            }
+        if what == "missing" {
+            bucket.delete(file, None).await.expect("deleted");
+        } else {
+            let binary = "application/octet-stream";
+            let put = bucket.put(file, bytes.into(), binary, Condition::Always);
+            put.await.expect("written");
         }
         let status = alice.status(job).await;
         let waiting = ChunkState::Waiting {
