@@ -23,8 +23,8 @@ use cipherfn_protocol::specs::EXPANSION;
 use cipherfn_service::registry::{LiveVersion, live_version};
 use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{Call, Failure, Registry, S3, Tenant, config};
-pub use cipherfn_serving::Part;
-use cipherfn_serving::{Key, Query, Reply, Warm, WarmKey, WarmModel};
+use cipherfn_serving::{Key, Reply, Warm, WarmKey, WarmModel};
+pub use cipherfn_serving::{Part, Progress, Query, Stretch};
 use lambda_http::Error;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -55,9 +55,26 @@ pub struct Asked<'a> {
     pub reply_limit: usize,
 }
 
-/// What is made of a query by a prepared model, or a part of one, and the key, until a deadline.
-type Work<T> =
-    dyn Fn(&Query, &WarmModel, Option<&Key>, Instant) -> Result<T, Problem> + Send + Sync;
+/// Where an answer that can be interrupted stands.
+#[derive(Debug)]
+pub enum Stage {
+    /// The stretch was over before it was.
+    Paused(Progress),
+    /// It is whole.
+    Whole(Reply),
+}
+
+/// What is done with a query by a model and a key: on a thread of its own, and once more where they
+/// turn out to be no longer what was loaded.
+trait Work<T>:
+    Fn(&Query, &WarmModel, Option<&Key>) -> Result<T, Problem> + Clone + Send + Sync + 'static
+{
+}
+
+impl<T, F> Work<T> for F where
+    F: Fn(&Query, &WarmModel, Option<&Key>) -> Result<T, Problem> + Clone + Send + Sync + 'static
+{
+}
 
 /// A query from its bytes.
 ///
@@ -66,6 +83,15 @@ type Work<T> =
 pub fn parse(bytes: &[u8]) -> Result<Arc<Query>, Problem> {
     let query = Query::parse(bytes).map_err(|error| refusal::malformed(&error))?;
     Ok(Arc::new(query))
+}
+
+/// What is there of the answer to a query, from the file that says so.
+///
+/// # Errors
+/// What is wrong with it, as the API says it.
+pub fn resume(bytes: &[u8], (query, sha256): (&Query, Sha256)) -> Result<Progress, Problem> {
+    let progress = Progress::from_file_bytes(bytes, sha256, query.tag());
+    progress.map_err(|error| refusal::other_checkpoint(&error))
 }
 
 impl Answering {
@@ -91,33 +117,63 @@ impl Answering {
         query: &Arc<Query>,
         call: &Call,
     ) -> Result<Reply, Failure> {
-        let answer = |query: &Query, model: &WarmModel, key: Option<&Key>, deadline| {
-            let in_time = model.estimate.check(query.work(&model.model), deadline);
-            in_time.map_err(|error| refusal::too_late(&error))?;
-            query
-                .answer(&model.model, key, &model.estimate, deadline)
-                .map_err(|error| refusal::too_late(&error))
+        let deadline = Instant::now() + call.remaining();
+        let work = move |query: &Query, warm: &WarmModel, key: Option<&Key>| {
+            let (model, estimate) = (&warm.model, &warm.estimate);
+            let in_time = estimate.check(query.work(model), deadline);
+            let reply = in_time.and_then(|()| query.answer(model, key, estimate, deadline));
+            reply.map_err(|error| refusal::too_late(&error))
         };
-        let made = self.make(asked, None, query, Arc::new(answer), call);
-        Ok(counted(query, made.await?, call))
+        let reply = self.evaluated((asked, None), query, call, work).await?;
+        Ok(counted(query, reply, call))
     }
 
-    /// What a part of the model makes of a query, `digest` of whose bytes is given: a file of sums,
-    /// which no client may see.
+    /// Goes on with an answer as far as a stretch reaches. Model and key are checked anew, as for any
+    /// query.
+    pub async fn go_on(
+        &self,
+        asked: Asked<'_>,
+        query: &Arc<Query>,
+        (progress, stretch): (Progress, Stretch),
+        call: &Call,
+    ) -> Result<Stage, Failure> {
+        let before = progress.rows();
+        let work = move |query: &Query, warm: &WarmModel, key: Option<&Key>| {
+            // What is answered beside a check that fails is not kept.
+            let mut progress = progress.clone();
+            let (model, pace) = (&warm.model, (&warm.estimate, stretch));
+            let reply = query.go_on(model, key, &mut progress, pace);
+            let reply = reply.map_err(|error| refusal::other_checkpoint(&error))?;
+            Ok(reply.map_or_else(|| Stage::Paused(progress), Stage::Whole))
+        };
+        let stage = self.evaluated((asked, None), query, call, work).await?;
+        let after = match &stage {
+            Stage::Paused(progress) => progress.rows(),
+            Stage::Whole(reply) => {
+                call.metrics.add(Metric::RowsFailed, reply.failed as f64);
+                query.rows()
+            }
+        };
+        call.metrics
+            .add(Metric::Rows, after.saturating_sub(before) as f64);
+        Ok(stage)
+    }
+
+    /// What a part of the model makes of a query with this checksum: a file of sums, which no client
+    /// may see.
     pub async fn sums(
         &self,
         asked: Asked<'_>,
         part: Part,
-        (query, digest): (&Arc<Query>, Sha256),
+        (query, sha256): (&Arc<Query>, Sha256),
         call: &Call,
     ) -> Result<Vec<u8>, Failure> {
-        let sums = move |query: &Query, model: &WarmModel, key: Option<&Key>, deadline| {
-            query
-                .sums(&model.model, key, digest, &model.estimate, deadline)
-                .map_err(|error| refusal::no_sums(&error))
+        let deadline = Instant::now() + call.remaining();
+        let work = move |query: &Query, warm: &WarmModel, key: Option<&Key>| {
+            let sums = query.sums(&warm.model, key, sha256, &warm.estimate, deadline);
+            sums.map_err(|error| refusal::no_sums(&error))
         };
-        self.make(asked, Some(part), query, Arc::new(sums), call)
-            .await
+        self.evaluated((asked, Some(part)), query, call, work).await
     }
 
     /// Adds the sums of all parts of the model to a query's reply. `part` is any of them.
@@ -125,36 +181,32 @@ impl Answering {
         &self,
         asked: Asked<'_>,
         part: Part,
-        (query, digest): (&Arc<Query>, Sha256),
+        (query, sha256): (&Arc<Query>, Sha256),
         sums: Vec<Bytes>,
         call: &Call,
     ) -> Result<Reply, Failure> {
-        let add = move |query: &Query, model: &WarmModel, key: Option<&Key>, deadline| {
-            query
-                .add(
-                    &model.model,
-                    key,
-                    (digest, &sums),
-                    &model.estimate,
-                    deadline,
-                )
-                .map_err(|error| refusal::no_sums(&error))
+        let deadline = Instant::now() + call.remaining();
+        let work = move |query: &Query, warm: &WarmModel, key: Option<&Key>| {
+            let (model, estimate) = (&warm.model, &warm.estimate);
+            let reply = query.add(model, key, (sha256, &sums), estimate, deadline);
+            reply.map_err(|error| refusal::no_sums(&error))
         };
-        let made = self.make(asked, Some(part), query, Arc::new(add), call);
-        Ok(counted(query, made.await?, call))
+        let reply = self.evaluated((asked, Some(part)), query, call, work);
+        Ok(counted(query, reply.await?, call))
     }
 
-    async fn make<T: Send + 'static>(
+    /// What `work` makes of a query, model or part of one, and key that belong together.
+    async fn evaluated<T: Send + 'static>(
         &self,
-        asked: Asked<'_>,
-        part: Option<Part>,
+        (asked, part): (Asked<'_>, Option<Part>),
         query: &Arc<Query>,
-        work: Arc<Work<T>>,
         call: &Call,
+        work: impl Work<T>,
     ) -> Result<T, Failure> {
         for _ in 0..ATTEMPTS {
-            if let Some(made) = self.attempt(asked, part, (query, &work), call).await? {
-                return Ok(made);
+            let attempt = Box::pin(self.attempt((asked, part), query, call, &work));
+            if let Some(done) = attempt.await? {
+                return Ok(done);
             }
         }
         Err(Failure::Internal(format!(
@@ -164,14 +216,14 @@ impl Answering {
         )))
     }
 
-    /// Works beside the checks; `None` where model or key turned out to be no longer what was
+    /// Answers beside the checks; `None` where model or key turned out to be no longer what was
     /// loaded.
     async fn attempt<T: Send + 'static>(
         &self,
-        asked: Asked<'_>,
-        part: Option<Part>,
-        (query, work): (&Arc<Query>, &Arc<Work<T>>),
+        (asked, part): (Asked<'_>, Option<Part>),
+        query: &Arc<Query>,
         call: &Call,
+        work: &impl Work<T>,
     ) -> Result<Option<T>, Failure> {
         let Asked {
             api,
@@ -189,10 +241,10 @@ impl Answering {
         // What is warm is used beside its check; what is cold is found by it.
         let version = async {
             match &warm_model {
-                Some(_) => self
-                    .live_version((api, name), (specs, part))
-                    .await
-                    .map(drop),
+                Some(_) => {
+                    let live = self.live_version((api, name), (specs, part));
+                    live.await.map(drop)
+                }
                 None => Ok(()),
             }
         };
@@ -229,8 +281,9 @@ impl Answering {
                 Err(failure) => return (None, Err(failure)),
             };
             if !model.model.needs_key() {
-                let answer = Self::evaluate((query, work), model, None, asked.reply_limit, call);
-                return (None, answer.await.map(Some));
+                let warm = (model, None);
+                let answer = Self::evaluate(query, warm, asked.reply_limit, call, work).await;
+                return (None, answer.map(Some));
             }
             let parts = Some(model.model.key_parts().clone());
             let key = match fresh {
@@ -242,10 +295,9 @@ impl Answering {
             };
             let answer = match key {
                 Ok(Some(key)) => {
-                    let key = Some(key);
-                    Self::evaluate((query, work), model, key, asked.reply_limit, call)
-                        .await
-                        .map(Some)
+                    let warm = (model, Some(key));
+                    let answer = Self::evaluate(query, warm, asked.reply_limit, call, work).await;
+                    answer.map(Some)
                 }
                 Ok(None) => Ok(None),
                 Err(failure) => Err(failure),
@@ -267,13 +319,13 @@ impl Answering {
         answer
     }
 
-    /// Evaluates the rows, if there is time and room for all of them.
+    /// Evaluates rows, if there is room for all of them.
     async fn evaluate<T: Send + 'static>(
-        (query, work): (&Arc<Query>, &Arc<Work<T>>),
-        model: Arc<WarmModel>,
-        key: Option<Arc<WarmKey>>,
+        query: &Arc<Query>,
+        (model, key): (Arc<WarmModel>, Option<Arc<WarmKey>>),
         reply_limit: usize,
         call: &Call,
+        work: &impl Work<T>,
     ) -> Result<T, Failure> {
         query
             .check(&model.model, key.as_ref().map(|key| &key.key))
@@ -283,19 +335,16 @@ impl Answering {
         query
             .check_reply(&model.model, reply_limit)
             .map_err(|error| refusal::too_large(&error))?;
-        let deadline = Instant::now() + call.remaining();
-        let (query, work) = (Arc::clone(query), Arc::clone(work));
-        let work = move || {
-            let key = key.as_ref().map(|key| &key.key);
-            work(&query, &model, key, deadline).map_err(Failure::from)
-        };
+        let (query, work) = (Arc::clone(query), work.clone());
+        let work = move || work(&query, &model, key.as_ref().map(|key| &key.key));
         let work = tokio::task::spawn_blocking(work);
-        let made = call.stage(Metric::Evaluate, work).await;
-        made.unwrap_or_else(|error| match error.try_into_panic() {
+        let done = call.stage(Metric::Evaluate, work).await;
+        let done = done.map_err(|error| match error.try_into_panic() {
             // The loop counts it and answers 500.
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => Err(Failure::Internal(format!("evaluation failed: {error}"))),
-        })
+            Err(error) => Failure::Internal(format!("evaluation failed: {error}")),
+        })?;
+        Ok(done?)
     }
 
     /// The version, which must be live.

@@ -39,8 +39,10 @@ pub enum FrameKind {
     Reply = 4,
     /// A compiled model.
     Bundle = 5,
+    /// A reply under way: server only.
+    Checkpoint = 6,
     /// What a part of a model makes of encrypted rows: server only.
-    Sums = 6,
+    Sums = 7,
 }
 
 impl FrameKind {
@@ -51,6 +53,7 @@ impl FrameKind {
             Self::Query,
             Self::Reply,
             Self::Bundle,
+            Self::Checkpoint,
             Self::Sums,
         ]
         .into_iter()
@@ -65,6 +68,7 @@ impl FrameKind {
             Self::Query => "query",
             Self::Reply => "reply",
             Self::Bundle => "bundle",
+            Self::Checkpoint => "checkpoint",
             Self::Sums => "file of sums",
         }
     }
@@ -77,6 +81,7 @@ impl FrameKind {
             Self::Query => "a query",
             Self::Reply => "a reply",
             Self::Bundle => "a bundle",
+            Self::Checkpoint => "a checkpoint",
             Self::Sums => "a file of sums",
         }
     }

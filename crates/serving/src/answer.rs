@@ -3,62 +3,88 @@
 use crate::estimate::{Clock, Untimed};
 use crate::{Key, Model};
 use cipherfn_engine::{EngineError, QueryRow};
-use cipherfn_protocol::message::{Chunk, ChunkHead, Outcome, QueryChunk, ReplyChunk};
+use cipherfn_protocol::message::{ChunkHead, Outcome, QueryChunk, ReplyChunk};
 use cipherfn_scheme::reply::PackedRows;
 use cipherfn_scheme::{ExpandedEvaluationKey, Glwe, SchemeError};
+use std::mem;
 
-/// A row's results, one ciphertext an output, or why there are none.
-pub(crate) type RowResult = Result<Vec<Glwe>, String>;
+/// The results of a row, or why it has none, until its block is packed.
+pub(crate) type Waiting = Result<Vec<Glwe>, String>;
 
 impl Model {
     /// Answers a chunk, rows in parallel on the current rayon pool: one outcome a row, in their
     /// order.
     pub fn answer(&self, key: Option<&Key>, chunk: &QueryChunk) -> ReplyChunk {
-        match self.answer_with(key, chunk, &mut Untimed) {
-            Ok(reply) => reply,
+        let mut reply = self.begin(chunk);
+        match self.go_on(key, chunk, (&mut reply, &mut Vec::new()), &mut Untimed) {
+            Ok(()) => reply,
             Err(never) => match never {},
         }
     }
 
-    /// [`Self::answer`] with an eye on the clock.
-    pub(crate) fn answer_with<C: Clock>(
+    /// The reply to a chunk before any row of it is answered.
+    pub(crate) fn begin(&self, chunk: &QueryChunk) -> ReplyChunk {
+        ReplyChunk {
+            head: ChunkHead {
+                row_len: self.reply_row_bytes() as u32,
+                group: None,
+                packed: self.packed().is_some() && chunk.head.packed,
+                ..chunk.head
+            },
+            outcomes: Vec::new(),
+            packed: Vec::new(),
+        }
+    }
+
+    /// Answers the rows of a chunk that are not answered yet, with an eye on the clock. What there is
+    /// when the clock ends it is what the next one goes on from: outcomes, and where results are
+    /// packed those of the next block, which wait until it is whole.
+    pub(crate) fn go_on<C: Clock>(
         &self,
         key: Option<&Key>,
         chunk: &QueryChunk,
+        (reply, waiting): (&mut ReplyChunk, &mut Vec<Waiting>),
         clock: &mut C,
-    ) -> Result<ReplyChunk, C::Late> {
+    ) -> Result<(), C::Late> {
         assert!(self.part().is_none(), "a part of a model answers nothing");
         let key = self.expanded(key);
-        let rows = self.rows(chunk);
-        let mut reply = self.empty_reply(chunk);
-        match self.packed().filter(|_| chunk.head.packed) {
+        let rows: Vec<_> = self.rows(chunk).skip(reply.outcomes.len()).collect();
+        match self.packed().filter(|_| reply.head.packed) {
             None => {
-                let evaluate = |wave: &_| self.circuit().evaluate_rows(key, wave);
-                let outcomes = waves(&rows, clock, evaluate)?;
-                reply.outcomes.extend(outcomes.into_iter().map(explained));
+                let evaluate = |wave: &_| explained(self.circuit().evaluate_rows(key, wave));
+                waves(&rows, clock, evaluate, &mut reply.outcomes)
             }
             // A block's results are in memory together, 32 KB each, and twice while they are packed:
             // 134 MB an output at most.
             Some(packed) => {
                 for block in rows.chunks(packed.rows_a_block()) {
-                    let results = self.results(key, block, clock)?;
-                    let (outcomes, bytes) = self.block(key, packed, results, clock)?;
+                    let left = block.get(waiting.len()..).unwrap_or_default();
+                    let evaluate = |wave: &_| explained(self.circuit().results_of_rows(key, wave));
+                    waves(left, clock, evaluate, waiting)?;
+                    clock.block(packed.key_switches(block.len()).sum())?;
+                    let rows = mem::take(waiting);
+                    let (outcomes, bytes) = self.block(key, packed, rows, clock)?;
                     reply.outcomes.extend(outcomes);
                     reply.packed.extend(bytes);
                 }
+                Ok(())
             }
         }
-        Ok(reply)
     }
 
     /// The results of all rows of a chunk, one ciphertext an output, before anything is rounded.
-    pub(crate) fn results_with<C: Clock>(
+    pub(crate) fn results<C: Clock>(
         &self,
         key: Option<&Key>,
         chunk: &QueryChunk,
         clock: &mut C,
-    ) -> Result<Vec<RowResult>, C::Late> {
-        self.results(self.expanded(key), &self.rows(chunk), clock)
+    ) -> Result<Vec<Waiting>, C::Late> {
+        let key = self.expanded(key);
+        let rows: Vec<_> = self.rows(chunk).collect();
+        let evaluate = |wave: &_| explained(self.circuit().results_of_rows(key, wave));
+        let mut results = Vec::with_capacity(rows.len());
+        waves(&rows, clock, evaluate, &mut results)?;
+        Ok(results)
     }
 
     /// The reply to a chunk, of whose rows these are the results.
@@ -66,26 +92,24 @@ impl Model {
         &self,
         key: Option<&Key>,
         chunk: &QueryChunk,
-        mut results: Vec<RowResult>,
+        mut results: Vec<Waiting>,
         clock: &mut C,
     ) -> Result<ReplyChunk, C::Late> {
-        let mut reply = self.empty_reply(chunk);
-        match self.packed().filter(|_| chunk.head.packed) {
-            None => {
-                let compress = |result: Vec<Glwe>| explained(self.circuit().compress(&result));
-                let outcomes = results.into_iter().map(|result| compress(result?));
-                reply.outcomes.extend(outcomes);
-            }
-            Some(packed) => {
-                while !results.is_empty() {
-                    let rest = results.split_off(results.len().min(packed.rows_a_block()));
-                    let key = self.expanded(key);
-                    let (outcomes, bytes) = self.block(key, packed, results, clock)?;
-                    reply.outcomes.extend(outcomes);
-                    reply.packed.extend(bytes);
-                    results = rest;
-                }
-            }
+        let mut reply = self.begin(chunk);
+        let Some(packed) = self.packed().filter(|_| reply.head.packed) else {
+            let compress = |result: Vec<Glwe>| self.circuit().compress(&result);
+            let results = results.into_iter();
+            reply.outcomes = results
+                .map(|result| compress(result?).map_err(|error| error.to_string()))
+                .collect();
+            return Ok(reply);
+        };
+        while !results.is_empty() {
+            let rest = results.split_off(results.len().min(packed.rows_a_block()));
+            let (outcomes, bytes) = self.block(self.expanded(key), packed, results, clock)?;
+            reply.outcomes.extend(outcomes);
+            reply.packed.extend(bytes);
+            results = rest;
         }
         Ok(reply)
     }
@@ -94,40 +118,15 @@ impl Model {
         key.filter(|_| self.needs_key()).map(Key::expanded)
     }
 
-    fn rows<'a>(&self, chunk: &'a QueryChunk) -> Vec<QueryRow<'a>> {
-        let rows = chunk.groups.iter().flat_map(|group| {
+    fn rows<'a>(&self, chunk: &'a QueryChunk) -> impl Iterator<Item = QueryRow<'a>> {
+        chunk.groups.iter().flat_map(|group| {
             let form = self.form(&chunk.head, group.rows);
             (0..group.rows).map(move |index| QueryRow {
                 group: &group.bytes,
                 form,
                 index,
             })
-        });
-        rows.collect()
-    }
-
-    fn empty_reply(&self, chunk: &QueryChunk) -> ReplyChunk {
-        ReplyChunk {
-            head: ChunkHead {
-                row_len: self.reply_row_bytes() as u32,
-                group: None,
-                packed: chunk.head.packed && self.packed().is_some(),
-                ..chunk.head
-            },
-            outcomes: Vec::with_capacity(chunk.len()),
-            packed: Vec::new(),
-        }
-    }
-
-    fn results<C: Clock>(
-        &self,
-        key: Option<&ExpandedEvaluationKey>,
-        rows: &[QueryRow<'_>],
-        clock: &mut C,
-    ) -> Result<Vec<RowResult>, C::Late> {
-        let evaluate = |wave: &_| self.circuit().results_of_rows(key, wave);
-        let results = waves(rows, clock, evaluate)?;
-        Ok(results.into_iter().map(explained).collect())
+        })
     }
 
     /// Packs the results of a block.
@@ -135,16 +134,20 @@ impl Model {
         &self,
         key: Option<&ExpandedEvaluationKey>,
         packed: PackedRows<'_>,
-        rows: Vec<RowResult>,
+        rows: Vec<Waiting>,
         clock: &mut C,
     ) -> Result<(Vec<Outcome>, Vec<u8>), C::Late> {
-        let mut results = Vec::with_capacity(rows.len());
-        let mut outcomes = Vec::with_capacity(rows.len());
-        for result in rows {
-            outcomes.push(result.as_ref().map(|_| Vec::new()).map_err(String::clone));
-            results.push(result.ok());
+        let count = rows.len();
+        let mut results = Vec::with_capacity(count);
+        let mut outcomes = Vec::with_capacity(count);
+        for row in rows {
+            let (result, outcome) = match row {
+                Ok(result) => (Some(result), Ok(Vec::new())),
+                Err(why) => (None, Err(why)),
+            };
+            results.push(result);
+            outcomes.push(outcome);
         }
-        let count = outcomes.len();
         let bytes = match key {
             Some(key) => pack(key, packed, results, clock)?,
             None => Err(SchemeError::EvaluationKeyMissing {
@@ -187,16 +190,18 @@ fn waves<'a, C: Clock, T>(
     mut rows: &[QueryRow<'a>],
     clock: &mut C,
     evaluate: impl Fn(&[QueryRow<'a>]) -> Vec<T>,
-) -> Result<Vec<T>, C::Late> {
-    let mut done = Vec::with_capacity(rows.len());
+    done: &mut Vec<T>,
+) -> Result<(), C::Late> {
     while !rows.is_empty() {
         let (wave, rest) = rows.split_at(clock.wave().min(rows.len()));
         done.extend(clock.rows(wave.len(), || evaluate(wave))?);
         rows = rest;
     }
-    Ok(done)
+    Ok(())
 }
 
-fn explained<T>(outcome: Result<T, EngineError>) -> Result<T, String> {
-    outcome.map_err(|error| error.to_string())
+fn explained<T>(outcomes: Vec<Result<T, EngineError>>) -> Vec<Result<T, String>> {
+    let outcomes = outcomes.into_iter();
+    let explained = outcomes.map(|outcome| outcome.map_err(|error| error.to_string()));
+    explained.collect()
 }

@@ -6,6 +6,7 @@
 //!                      >-- Query: answer ---> Reply
 //! key parts > Key ----'         |
 //!                           Estimate: is there time for the rows that are left?
+//!                           Progress: where an answer goes on that was interrupted
 //! ```
 //!
 //! It computes on bytes that it is given: no network, no files, no secret keys.
@@ -13,12 +14,14 @@
 mod answer;
 mod estimate;
 mod model;
+mod progress;
 mod query;
 mod sums;
 mod warm;
 
-pub use estimate::{Estimate, OutOfTime, Work};
+pub use estimate::{Estimate, OutOfTime, Stretch, Work};
 pub use model::{Key, Model, ModelError, Part, QueryError, TooLittleMemory};
+pub use progress::{CheckpointError, Progress};
 pub use query::{Query, Reply, ReplyTooLarge};
 pub use sums::{MAX_SUMS, SumsError};
 pub use warm::{Warm, WarmKey, WarmModel};

@@ -19,12 +19,13 @@
 //!               (4 bytes) and that many bytes of UTF-8: why the row failed
 //! ```
 
-use crate::answer::RowResult;
+use crate::answer::Waiting;
 use crate::estimate::Timed;
 use crate::{Estimate, Key, Model, OutOfTime, Part, Query, Reply, Work};
 use cipherfn_engine::PreparedCircuit;
 use cipherfn_protocol::frame::{self, FrameError, FrameKind};
 use cipherfn_protocol::hash::{Hash, Sha256};
+use cipherfn_protocol::message::Chunk;
 use cipherfn_scheme::Glwe;
 use std::time::Instant;
 
@@ -124,7 +125,7 @@ impl Query {
             payload.extend(number.to_le_bytes());
         }
         for chunk in self.chunks() {
-            for result in model.results_with(key, chunk, &mut clock)? {
+            for result in model.results(key, chunk, &mut clock)? {
                 write_row(&mut payload, &result);
             }
         }
@@ -154,7 +155,7 @@ impl Query {
             rows: self.rows() as u32,
         };
         let mut there = vec![false; part.of as usize];
-        let mut total: Option<Vec<RowResult>> = None;
+        let mut total: Option<Vec<Waiting>> = None;
         for bytes in sums {
             let (number, rows) = read(bytes.as_ref(), binding, model)?;
             match there.get_mut(number as usize) {
@@ -184,12 +185,12 @@ impl Query {
         };
         let mut clock = self.clock(left, estimate, deadline);
         let mut results = results.into_iter();
-        Ok(self.reply(|chunk| {
-            let own = results
-                .by_ref()
-                .take(cipherfn_protocol::message::Chunk::len(chunk));
-            model.reply_of(key, chunk, own.collect(), &mut clock)
-        })?)
+        let mut replies = Vec::with_capacity(self.chunks().len());
+        for chunk in self.chunks() {
+            let own = results.by_ref().take(chunk.len()).collect();
+            replies.push(model.reply_of(key, chunk, own, &mut clock)?);
+        }
+        Ok(self.reply(&replies))
     }
 
     fn clock<'a>(&self, left: Work, estimate: &'a Estimate, deadline: Instant) -> Timed<'a> {
@@ -213,7 +214,7 @@ fn row_bytes(circuit: &PreparedCircuit) -> usize {
     circuit.outputs().len() * words * size_of::<u64>()
 }
 
-fn write_row(payload: &mut Vec<u8>, result: &RowResult) {
+fn write_row(payload: &mut Vec<u8>, result: &Waiting) {
     match result {
         Ok(ciphertexts) => {
             payload.push(0);
@@ -232,7 +233,7 @@ fn write_row(payload: &mut Vec<u8>, result: &RowResult) {
 }
 
 /// The part that sums are of, and its results.
-fn read(bytes: &[u8], wanted: Binding, model: &Model) -> Result<(u32, Vec<RowResult>), SumsError> {
+fn read(bytes: &[u8], wanted: Binding, model: &Model) -> Result<(u32, Vec<Waiting>), SumsError> {
     let frame = frame::decode(bytes, FrameKind::Sums, &[VERSION], MAX_SUMS)?;
     let mut rest = Rest(&frame.payload);
     let (query, cut) = (rest.array()?, rest.array()?);
@@ -280,8 +281,8 @@ fn read(bytes: &[u8], wanted: Binding, model: &Model) -> Result<(u32, Vec<RowRes
 }
 
 /// Row by row; one that failed in any part has failed.
-fn add(total: Vec<RowResult>, part: Vec<RowResult>) -> Result<Vec<RowResult>, SumsError> {
-    let add = |(total, part): (RowResult, RowResult)| match (total, part) {
+fn add(total: Vec<Waiting>, part: Vec<Waiting>) -> Result<Vec<Waiting>, SumsError> {
+    let add = |(total, part): (Waiting, Waiting)| match (total, part) {
         (Ok(mut total), Ok(part)) => {
             for (total, part) in total.iter_mut().zip(&part) {
                 total.add(part).map_err(|_| SumsError::Form)?;

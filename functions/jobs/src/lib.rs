@@ -11,8 +11,8 @@
 
 mod check;
 mod cost;
+mod dispatch;
 mod status;
-mod workers;
 
 use cipherfn_protocol::api::job::{
     ChunkFile, JobDeclaration, JobId, Transfer, UploadDeclaration, UploadFolder, Uploads,
@@ -22,10 +22,10 @@ use cipherfn_service::bucket::Presigned;
 use cipherfn_service::config::{self, JobRules};
 use cipherfn_service::registry::{Chunk, Job, JobDeclared, Share, live_version};
 use cipherfn_service::{Call, Failure, Registry, S3, Tenant, http, telemetry};
+use dispatch::Dispatch;
 use futures_util::future;
 use lambda_http::http::{StatusCode, header};
 use lambda_http::{Body, Error, Request, RequestExt, Response};
-use workers::Workers;
 
 /// The function: reads its configuration, then answers until the environment ends.
 pub async fn run() -> Result<(), Error> {
@@ -33,7 +33,7 @@ pub async fn run() -> Result<(), Error> {
     let jobs = Jobs {
         registry: Registry::new(S3::connect(config::bucket()?).await),
         rules: JobRules::from_env()?,
-        workers: Workers::connect().await?,
+        dispatch: Dispatch::connect().await?,
     };
     let jobs = &jobs;
     cipherfn_service::run(Function::Jobs, move |request, call| async move {
@@ -45,7 +45,7 @@ pub async fn run() -> Result<(), Error> {
 struct Jobs {
     registry: Registry,
     rules: JobRules,
-    workers: Workers,
+    dispatch: Dispatch,
 }
 
 impl Jobs {
@@ -145,7 +145,7 @@ impl Jobs {
         };
         let job = unexpired(job, call)?;
         let free = self.free_shares(&job, status == StatusCode::CREATED, call);
-        self.workers.start(job.id, &free.await?).await?;
+        self.dispatch.start(job.id, &free.await?).await?;
         self.status(status, &job, 0, call).await
     }
 
@@ -157,34 +157,29 @@ impl Jobs {
         call: &Call,
     ) -> Result<Vec<Share>, Failure> {
         let numbers = 0..job.chunks.len();
-        let in_parts = job.parts > 1;
+        if job.parts > 1 {
+            let mut free = Vec::new();
+            for chunk in numbers {
+                let parts = if is_new {
+                    (0..job.parts).collect()
+                } else {
+                    self.registry.free_parts(job, chunk, call.now).await?
+                };
+                let share = |part| Share {
+                    chunk,
+                    part: Some(part),
+                };
+                free.extend(parts.into_iter().map(share));
+            }
+            return Ok(free);
+        }
         if is_new {
-            let parts = if in_parts {
-                (0..job.parts).map(Some).collect()
-            } else {
-                vec![None]
-            };
-            let shares = numbers.flat_map(|chunk| {
-                let parts = parts.iter();
-                parts.map(move |part| Share { chunk, part: *part })
-            });
-            return Ok(shares.collect());
+            return Ok(numbers.map(Share::from).collect());
         }
         let chunks = self.registry.chunks(job, numbers, call.now).await?;
-        let mut free = Vec::new();
-        for (chunk, own) in chunks.iter().enumerate() {
-            if in_parts {
-                let parts = self.registry.parts(job, chunk, call.now).await?;
-                let parts = Chunk::free_parts(own.as_ref(), &parts, call.now);
-                free.extend(parts.into_iter().map(|part| Share {
-                    chunk,
-                    part: Some(part as u32),
-                }));
-            } else if Chunk::is_free(own.as_ref(), call.now) {
-                free.push(Share::from(chunk));
-            }
-        }
-        Ok(free)
+        let free = chunks.iter().enumerate();
+        let free = free.filter(|(_, chunk)| Chunk::is_free(chunk.as_ref(), call.now));
+        Ok(free.map(|(number, _)| Share::from(number)).collect())
     }
 
     fn refusal(&self, declared: &JobDeclared) -> Problem {

@@ -13,19 +13,22 @@
 //! ```
 //!
 //! AWS Lambda tries an event three times. What can fare better next time is told to it; what cannot
-//! is told to the job's owner, in the chunk.
+//! is told to the job's owner, in the chunk. Work that is longer than the function may run is kept as a
+//! checkpoint, and a fresh invocation goes on from it.
 
-mod attempt;
+mod predict;
+mod work;
 
-use attempt::Task;
 use cipherfn_answering::Answering;
-use cipherfn_protocol::api::job::JobId;
-use cipherfn_protocol::api::{Function, Problem};
-use cipherfn_service::registry::{Attempt, Chunk, ChunkEvent, ChunkRefusal, Job};
-use cipherfn_service::{Call, Failure, telemetry};
+use cipherfn_protocol::api::job::{JobId, JobKind};
+use cipherfn_protocol::api::{Function, Problem, ProblemType};
+use cipherfn_service::registry::{Attempt, Chunk, ChunkEvent, ChunkRefusal, Job, Share};
+use cipherfn_service::{Call, Failure, Workers, config, telemetry};
 use lambda_http::Error;
 use serde::Deserialize;
 use std::time::{Duration, Instant};
+use time::OffsetDateTime;
+use work::{End, Work};
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -43,6 +46,8 @@ pub async fn run() -> Result<(), Error> {
     telemetry::init();
     let worker = &Worker {
         answering: Answering::connect().await?,
+        workers: Workers::connect().await?,
+        interval: config::checkpoint_interval()?,
     };
     cipherfn_service::run_events(Function::Worker, move |event, call| async move {
         Box::pin(worker.handle(event, &call)).await
@@ -52,11 +57,27 @@ pub async fn run() -> Result<(), Error> {
 
 struct Worker {
     answering: Answering,
+    /// Whoever goes on with what is not done in time.
+    workers: Workers,
+    /// How long to work before what is done is kept.
+    interval: Duration,
+}
+
+/// What is to be made.
+#[derive(Clone, Debug)]
+enum Task {
+    /// The result of a chunk.
+    Whole,
+    /// What a part of the model makes of it.
+    Part(u32),
+    /// Its result, of all parts, which are done; one of them is ready here.
+    Added(u32, Vec<Option<Chunk>>),
 }
 
 /// What became of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Claimed {
-    /// The work is over: done or failed, by this attempt or before.
+    /// The work is over: done or failed, by this attempt or before; or others go on with it.
     Over,
     /// Somebody else works on it.
     Elsewhere,
@@ -77,59 +98,83 @@ impl Worker {
             return Ok(());
         };
         let Some(part) = event.part else {
-            let answer = self.work(&job, Task::Answer { chunk }, call.now, call);
-            return answer.await.map(drop);
+            let whole = self.work((&job, chunk), Task::Whole, call.now, call);
+            return whole.await.map(drop);
         };
-        let sums = self.work(&job, Task::Sums { chunk, part }, call.now, call);
-        if let Claimed::Elsewhere = sums.await? {
+        let claimed = self.work((&job, chunk), Task::Part(part), call.now, call);
+        if claimed.await? == Claimed::Elsewhere {
             return Ok(());
         }
-        // What comes of all parts is a lease of its own, which begins now.
+        // The lease of whoever adds them begins now.
         let now = call.now + Duration::from_secs(start.elapsed().as_secs());
         let parts = registry.parts(&job, chunk, now).await;
         let parts = parts.map_err(|error| told(error.into()))?;
         if !Chunk::are_done(&parts) {
             return Ok(());
         }
-        let task = Task::Add { chunk, part, parts };
-        self.work(&job, task, now, call).await.map(drop)
+        let added = self.work((&job, chunk), Task::Added(part, parts), now, call);
+        added.await.map(drop)
     }
 
     /// Does what is to be done, unless it is over or somebody else's.
     async fn work(
         &self,
-        job: &Job,
+        (job, chunk): (&Job, usize),
         task: Task,
-        now: time::OffsetDateTime,
+        now: OffsetDateTime,
         call: &Call,
     ) -> Result<Claimed, Problem> {
         let told = |failure: Failure| call.explain(failure);
-        let registry = self.answering.registry();
-        let share = task.share();
+        let (registry, id) = (self.answering.registry(), job.id);
+        let share = Share {
+            chunk,
+            part: match task {
+                Task::Part(part) => Some(part),
+                Task::Whole | Task::Added(..) => None,
+            },
+        };
         let claim = ChunkEvent::Claim {
             owner: call.owner.clone(),
             // Documents have whole seconds, and a lease may not end before its holder does.
             until: now + Duration::from_secs(call.remaining().as_secs() + 2),
         };
-        let claimed = registry.change_chunk(job.id, share, &claim, now).await;
-        let by = match claimed.map_err(|error| told(error.into()))? {
-            Ok(Chunk::Held { attempt, owner, .. }) => Attempt {
-                number: attempt,
+        let claimed = registry.change_chunk(id, share, &claim, now).await;
+        let (number, owner, checkpoint) = match claimed.map_err(|error| told(error.into()))? {
+            Ok(Chunk::Held {
+                attempt,
                 owner,
-            },
+                checkpoint,
+                ..
+            }) => (attempt, owner, checkpoint),
             not_ours => {
-                tracing::info!(job = %job.id, ?share, "it is done, or somebody else's");
+                tracing::info!(job = %id, ?share, "it is done, or somebody else's");
                 return Ok(match not_ours {
                     Ok(_) | Err(ChunkRefusal::Over) => Claimed::Over,
-                    Err(ChunkRefusal::Held | ChunkRefusal::Superseded) => Claimed::Elsewhere,
+                    Err(_) => Claimed::Elsewhere,
                 });
             }
         };
+        tracing::info!(request_id = call.request_id, job = %id, ?share, attempt = number, "begins");
+        let by = Attempt { number, owner };
+        let mut work = Work::new(registry, (job, share), (by.clone(), checkpoint), call);
+        let JobKind::Predict = job.kind;
         // On the heap: types of nested futures are deep.
-        let outcome = Box::pin(self.attempt(job, task, &by, call)).await;
-        let problem = match outcome {
-            Ok(()) => return Ok(Claimed::Over),
-            Err(failure) => told(failure),
+        let outcome = match &task {
+            Task::Whole => {
+                Box::pin(predict::predict(&self.answering, &mut work, self.interval)).await
+            }
+            Task::Part(part) => Box::pin(predict::sums(&self.answering, &mut work, *part)).await,
+            Task::Added(part, parts) => {
+                Box::pin(predict::add(&self.answering, &mut work, (*part, parts))).await
+            }
+        };
+        let (problem, end) = match outcome {
+            Ok(End::Over) => return Ok(Claimed::Over),
+            Ok(End::GoOn) => {
+                let detail = "a fresh invocation goes on";
+                (Problem::new(ProblemType::OutOfTime, detail), End::GoOn)
+            }
+            Err(failure) => (told(failure), End::Over),
         };
         let again = problem.is_retryable();
         let event = if again {
@@ -140,23 +185,25 @@ impl Worker {
             ChunkEvent::Fail { by, problem }
         };
         // Where not even this can be written, the lease runs out.
-        let changed = registry.change_chunk(job.id, share, &event, now).await;
+        let changed = registry.change_chunk(id, share, &event, now).await;
         changed.map_err(|error| told(error.into()))?.ok();
-        if again {
-            Err(problem)
-        } else {
-            Ok(Claimed::Over)
+        match end {
+            // Where this fails AWS Lambda tries again, from the same checkpoint.
+            End::GoOn => self.workers.send(id, share).await.map_err(told)?,
+            End::Over if again => return Err(problem),
+            End::Over => {}
         }
+        Ok(Claimed::Over)
     }
 }
 
 impl Event {
     /// Whether a job has what it names.
     fn is_of(self, job: &Job) -> bool {
-        let part = match self.part {
+        let is_part = match self.part {
             None => job.parts == 1,
             Some(part) => job.parts > 1 && part < job.parts,
         };
-        part && self.chunk < job.chunks.len()
+        is_part && self.chunk < job.chunks.len()
     }
 }

@@ -211,6 +211,9 @@ pub enum ChunkState {
     Waiting {
         /// Attempts so far.
         attempts: u32,
+        /// How far the next one is spared: rows, of a prediction.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        steps: u64,
     },
     /// Somebody works on it.
     Running {
@@ -219,12 +222,16 @@ pub enum ChunkState {
         /// When the attempt is over at the latest.
         #[serde(with = "time::serde::rfc3339")]
         until: OffsetDateTime,
+        /// How far it has come for certain: rows, of a prediction.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        steps: u64,
     },
     /// It has a result.
     Done {
         /// Attempts that it took.
         attempts: u32,
-        /// Time of the last one; where the model is evaluated in parts, of all workers together.
+        /// Time of the last one, and of those before it that it went on from; where the model is
+        /// evaluated in parts, of all workers together.
         milliseconds: u64,
         /// Gives the reply.
         result: Transfer,
@@ -236,4 +243,9 @@ pub enum ChunkState {
         /// Why.
         problem: Problem,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

@@ -24,11 +24,7 @@ impl Chunk {
 
     /// Of a chunk's parts those that an invocation that begins now would get; where they are all done
     /// but not added, the first: whoever comes for a part that is done adds them.
-    pub fn free_parts(
-        own: Option<&Self>,
-        parts: &[Option<Self>],
-        now: OffsetDateTime,
-    ) -> Vec<usize> {
+    pub fn free_parts(own: Option<&Self>, parts: &[Option<Self>], now: OffsetDateTime) -> Vec<u32> {
         let failed = |part: &Option<Self>| matches!(part, Some(Self::Failed { .. }));
         if !Self::is_free(own, now) || parts.iter().any(failed) {
             return Vec::new();
@@ -36,7 +32,7 @@ impl Chunk {
         if Self::are_done(parts) {
             return vec![0];
         }
-        let free = parts.iter().enumerate();
+        let free = (0..).zip(parts);
         let free = free.filter(|(_, part)| Self::is_free(part.as_ref(), now));
         free.map(|(number, _)| number).collect()
     }
@@ -64,6 +60,7 @@ mod tests {
             attempt,
             owner: "owner".to_owned(),
             until,
+            checkpoint: None,
         })
     }
 
@@ -106,12 +103,12 @@ mod tests {
         };
         assert_eq!(free(None, &[None, None, None]), [0, 1, 2]);
         assert_eq!(free(None, &[done(), held(1, LATER), held(1, NOW)]), [2]);
-        assert_eq!(free(None, &[done(), held(1, LATER)]), [0; 0]);
-        assert_eq!(free(None, &[None, failed()]), [0; 0], "it has failed");
+        assert_eq!(free(None, &[done(), held(1, LATER)]), [0_u32; 0]);
+        assert_eq!(free(None, &[None, failed()]), [0_u32; 0], "it has failed");
         assert_eq!(free(None, &[done(), done()]), [0], "to add them");
         assert_eq!(free(held(1, NOW), &[done(), done()]), [0]);
-        assert_eq!(free(held(1, LATER), &[done(), done()]), [0; 0]);
-        assert_eq!(free(held(3, NOW), &[done(), done()]), [0; 0], "lost");
-        assert_eq!(free(done(), &[done(), done()]), [0; 0]);
+        assert_eq!(free(held(1, LATER), &[done(), done()]), [0_u32; 0]);
+        assert_eq!(free(held(3, NOW), &[done(), done()]), [0_u32; 0], "lost");
+        assert_eq!(free(done(), &[done(), done()]), [0_u32; 0]);
     }
 }

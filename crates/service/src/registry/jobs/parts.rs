@@ -42,6 +42,18 @@ impl<B: Bucket> Registry<B> {
         stream::iter(reads).buffered(IN_FLIGHT).try_collect().await
     }
 
+    /// The parts of a chunk that whoever begins now would get ([`Chunk::free_parts`]).
+    pub async fn free_parts(
+        &self,
+        job: &Job,
+        chunk: usize,
+        now: OffsetDateTime,
+    ) -> Result<Vec<u32>, StorageError> {
+        let own = self.stored_chunk(job.id, chunk.into()).await?.sound()?;
+        let parts = self.parts(job, chunk, now).await?;
+        Ok(Chunk::free_parts(own.as_ref(), &parts, now))
+    }
+
     /// Stores what an attempt made of a part. It counts once the part says so.
     pub async fn put_sums(
         &self,
@@ -68,7 +80,7 @@ impl<B: Bucket> Registry<B> {
             return Ok(Input::Missing);
         };
         let path = sums_path(job, chunk, part, *attempt);
-        self.unaltered(&path, *result).await
+        self.bound(&path, *result).await
     }
 
     /// Removes what was made of a chunk's parts, or of one that does not count.

@@ -1,25 +1,22 @@
 //! Starting the function that does the work: by an event a chunk, or by a state machine where there are
 //! many, which bounds how many are worked on at a time.
 
-use aws_sdk_lambda::error::DisplayErrorContext;
-use aws_sdk_lambda::primitives::Blob;
-use aws_sdk_lambda::types::InvocationType;
+use aws_sdk_sfn::error::DisplayErrorContext;
 use aws_sdk_sfn::types::ExecutionStatus;
 use cipherfn_protocol::api::job::JobId;
-use cipherfn_service::Failure;
 use cipherfn_service::bucket::sdk_config;
 use cipherfn_service::config::{self, ConfigError};
 use cipherfn_service::registry::Share;
+use cipherfn_service::{Failure, Workers};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
 /// Events that are sent at the same time.
 const IN_FLIGHT: usize = 32;
 
-/// The function `worker`, as AWS Lambda names it.
-pub(crate) struct Workers {
-    client: aws_sdk_lambda::Client,
-    function: String,
+/// Whoever does the work.
+pub(crate) struct Dispatch {
+    workers: Workers,
     map: Option<Map>,
 }
 
@@ -31,20 +28,19 @@ struct Map {
     above: usize,
 }
 
-impl Workers {
+impl Dispatch {
     /// What the environment names.
     pub(crate) async fn connect() -> Result<Self, ConfigError> {
-        let (function, map) = (config::worker()?, config::map()?);
-        let sdk = sdk_config().await;
-        Ok(Self {
-            function,
-            map: map.map(|(arn, above)| Map {
-                client: aws_sdk_sfn::Client::new(&sdk),
+        let workers = Workers::connect().await?;
+        let map = match config::map()? {
+            Some((arn, above)) => Some(Map {
+                client: aws_sdk_sfn::Client::new(&sdk_config().await),
                 arn,
                 above,
             }),
-            client: aws_sdk_lambda::Client::new(&sdk),
-        })
+            None => None,
+        };
+        Ok(Self { workers, map })
     }
 
     /// Has chunks, or parts of them, worked on. Where it fails, the same declaration again sends those
@@ -56,28 +52,12 @@ impl Workers {
             let chunks: Vec<_> = shares.iter().map(|share| share.chunk).collect();
             return map.start(job, &chunks).await;
         }
-        let sent = shares.iter().map(|share| self.send(job, *share));
+        let sent = shares.iter().map(|share| self.workers.send(job, *share));
         let sent: Vec<_> = sent.collect();
         stream::iter(sent)
             .buffer_unordered(IN_FLIGHT)
             .try_collect()
             .await
-    }
-
-    /// An event says job, chunk and part, and nothing that a worker would have to believe.
-    async fn send(&self, job: JobId, Share { chunk, part }: Share) -> Result<(), Failure> {
-        let event = match part {
-            None => json!({ "job": job, "chunk": chunk }),
-            Some(part) => json!({ "job": job, "chunk": chunk, "part": part }),
-        };
-        let event = event.to_string();
-        let request = self.client.invoke().function_name(&self.function);
-        let request = request.invocation_type(InvocationType::Event);
-        let sent = request.payload(Blob::new(event)).send().await;
-        sent.map(drop).map_err(|error| {
-            let error = DisplayErrorContext(&error);
-            Failure::Internal(format!("no worker for chunk {chunk} of job {job}: {error}"))
-        })
     }
 }
 
