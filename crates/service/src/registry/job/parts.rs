@@ -55,45 +55,48 @@ mod tests {
     const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
     const LATER: OffsetDateTime = NOW.saturating_add(time::Duration::minutes(1));
 
-    fn held(attempt: u32, until: OffsetDateTime) -> Option<Chunk> {
-        Some(Chunk::Held {
+    fn held(attempt: u32, until: OffsetDateTime) -> Chunk {
+        Chunk::Held {
             attempt,
             owner: "owner".to_owned(),
             until,
             checkpoint: None,
-        })
+        }
     }
 
-    fn done() -> Option<Chunk> {
+    fn done() -> Chunk {
         let result = ChunkFile {
             bytes: 7,
             sha256: Sha256::from_bytes([7; 32]),
         };
-        Some(Chunk::Done {
+        Chunk::Done {
             attempt: 1,
             result,
             milliseconds: 5,
-        })
+        }
     }
 
-    fn failed() -> Option<Chunk> {
-        Some(Chunk::Failed {
+    fn failed() -> Chunk {
+        Chunk::Failed {
             attempts: 2,
             problem: Problem::new(ProblemType::ChunkAltered, "why"),
-        })
+        }
     }
 
     #[test]
     fn a_chunk_is_done_by_its_own_document_alone() {
         let of = Chunk::of_parts;
+        let all = [Some(done()), Some(done())];
         assert_eq!(of(None, &[None, None]), None);
-        assert_eq!(of(None, &[done(), done()]), None, "nobody has added them");
-        assert_eq!(of(done(), &[done(), done()]), done());
-        assert_eq!(of(held(1, LATER), &[done(), done()]), held(1, LATER));
-        assert_eq!(of(failed(), &[done(), done()]), failed());
-        assert_eq!(of(None, &[held(2, LATER), failed(), None]), failed());
-        let (soon, late) = (held(1, LATER), held(2, LATER + Duration::from_secs(1)));
-        assert_eq!(of(None, &[done(), soon, late.clone(), None]), late);
+        assert_eq!(of(None, &all), None, "nobody has added them");
+        for own in [done(), held(1, LATER), failed()] {
+            assert_eq!(of(Some(own.clone()), &all), Some(own));
+        }
+        let one_failed = [Some(held(2, LATER)), Some(failed()), None];
+        assert_eq!(of(None, &one_failed), Some(failed()));
+        let late = held(2, LATER + Duration::from_secs(1));
+        let working = [Some(done()), Some(held(1, LATER)), Some(late.clone()), None];
+        assert_eq!(of(None, &working), Some(late));
     }
 
     #[test]
@@ -101,14 +104,17 @@ mod tests {
         let free = |own: Option<Chunk>, parts: &[Option<Chunk>]| {
             Chunk::free_parts(own.as_ref(), parts, NOW)
         };
+        let all = [Some(done()), Some(done())];
+        let none: [u32; 0] = [];
         assert_eq!(free(None, &[None, None, None]), [0, 1, 2]);
-        assert_eq!(free(None, &[done(), held(1, LATER), held(1, NOW)]), [2]);
-        assert_eq!(free(None, &[done(), held(1, LATER)]), [0_u32; 0]);
-        assert_eq!(free(None, &[None, failed()]), [0_u32; 0], "it has failed");
-        assert_eq!(free(None, &[done(), done()]), [0], "to add them");
-        assert_eq!(free(held(1, NOW), &[done(), done()]), [0]);
-        assert_eq!(free(held(1, LATER), &[done(), done()]), [0_u32; 0]);
-        assert_eq!(free(held(3, NOW), &[done(), done()]), [0_u32; 0], "lost");
-        assert_eq!(free(done(), &[done(), done()]), [0_u32; 0]);
+        let (live, dead) = (Some(held(1, LATER)), Some(held(1, NOW)));
+        assert_eq!(free(None, &[Some(done()), live.clone(), dead.clone()]), [2]);
+        assert_eq!(free(None, &[Some(done()), live.clone()]), none);
+        assert_eq!(free(None, &[None, Some(failed())]), none, "it has failed");
+        assert_eq!(free(None, &all), [0], "to add them");
+        assert_eq!(free(dead, &all), [0]);
+        assert_eq!(free(live, &all), none);
+        assert_eq!(free(Some(held(3, NOW)), &all), none, "lost");
+        assert_eq!(free(Some(done()), &all), none);
     }
 }
