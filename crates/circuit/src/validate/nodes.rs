@@ -92,11 +92,14 @@ impl Place<'_> {
         combination
             .constant
             .map_or(Ok(()), |id| self.constant(id))?;
-        for term in &combination.terms {
-            self.rotated(term.node)?;
-            within("largest weight", term.weight.unsigned_abs(), 0..=MAX_WEIGHT)?;
-        }
-        Ok(())
+        let weights = combination.terms.iter();
+        let weights = weights.map(|term| term.weight.unsigned_abs());
+        let sum = weights.fold(0, u64::saturating_add);
+        within("sum of absolute weights", sum, 0..=MAX_WEIGHTS)?;
+        combination
+            .terms
+            .iter()
+            .try_for_each(|term| self.rotated(term.node))
     }
 
     fn pack(&self, pack: &Pack) -> Result<(), CircuitError> {

@@ -16,6 +16,8 @@
 //! selector is read from memory once, and both stay in the second-level cache.
 
 mod kernel;
+#[cfg(test)]
+mod tests;
 
 use crate::external;
 use crate::fourier::{TORUS, Transform, TransformScratch, c64};
