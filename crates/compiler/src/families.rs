@@ -18,11 +18,13 @@ use cipherfn_scheme::noise::Deviation;
 use cipherfn_scheme::parameters::KeyPart;
 
 mod constant;
+mod lattice;
 mod linear;
 mod scores;
 mod trees;
 
 pub(crate) use constant::fold_constants;
+pub(crate) use lattice::Lattice;
 
 #[cfg(test)]
 mod tests;
