@@ -23,6 +23,9 @@ mod tests;
 /// forests share few nodes: for 16 parts of the one with 340,000, six million are visited.
 const MAX_VISITS: u64 = 1 << 26;
 
+/// Levels of packing: log2 N of the usual ring.
+const PACK_LEVELS: u64 = 11;
+
 /// What evaluation takes, in any unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartCosts {
@@ -142,9 +145,7 @@ impl Cut {
             if needed[index] {
                 places[index] = NodeId(nodes.len() as u32);
                 let mut node = node.clone();
-                if let Node::Sum(sum) = &mut node {
-                    sum.place(&places);
-                }
+                node.place(&places);
                 nodes.push(node);
             }
         }
@@ -171,7 +172,8 @@ fn terms(circuit: &Circuit) -> impl Iterator<Item = Term> {
     outputs.flat_map(|(output, of)| {
         let (sum, whole) = match &circuit.nodes[of.node.index()] {
             Node::Sum(sum) => (Some(sum), None),
-            Node::Product(_) => (
+            // Whatever is no sum is one term.
+            _ => (
                 None,
                 Some(Rotated {
                     node: of.node,
@@ -188,6 +190,22 @@ fn terms(circuit: &Circuit) -> impl Iterator<Item = Term> {
             .chain(selects.map(Summand::Select))
             .map(move |summand| Term { output, summand })
     })
+}
+
+impl Node {
+    /// Names nodes by their new places.
+    fn place(&mut self, places: &[NodeId]) {
+        let place = |rotated: &mut Rotated| rotated.node = places[rotated.node.index()];
+        match self {
+            Self::Sum(sum) => sum.place(places),
+            Self::Combination(combination) => {
+                let terms = combination.terms.iter_mut();
+                terms.map(|term| &mut term.node).for_each(place);
+            }
+            Self::Pack(pack) => pack.items.iter_mut().for_each(place),
+            Self::Product(_) | Self::Lookup(_) => {}
+        }
+    }
 }
 
 impl Sum {
@@ -292,8 +310,17 @@ impl<'a> Reach<'a> {
             self.visits += 1;
             added.nodes.push(node);
             let of = &self.circuit.nodes[node.index()];
-            if let Node::Product(_) = of {
-                added.cost += self.costs.product;
+            match of {
+                Node::Product(_) => added.cost += self.costs.product,
+                Node::Lookup(lookup) => {
+                    added.cost += self.costs.cmux * lookup.form.len() as u64;
+                    selectors.extend(lookup.form.iter().map(|turn| turn.selector));
+                }
+                // Key switches, an item and a level each, of about the time of a CMUX.
+                Node::Pack(pack) => {
+                    added.cost += self.costs.cmux * (pack.items.len() as u64 + PACK_LEVELS);
+                }
+                Node::Sum(_) | Node::Combination(_) => {}
             }
             for select in of.selects() {
                 added.cost += self.cmux(select);
