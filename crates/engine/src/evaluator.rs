@@ -4,7 +4,8 @@ use cipherfn_circuit::circuit::{Circuit, Node, NodeId, Output, Product, Sum};
 
 /// A way to compute with GLWE values: one method a kind of node, and one for what travels.
 ///
-/// [`ClearCircuit`](crate::ClearCircuit) computes with plaintext polynomials, for one row.
+/// [`ClearCircuit`](crate::ClearCircuit) computes with plaintext polynomials, for a few rows at
+/// a time.
 /// [`PreparedCircuit`](crate::PreparedCircuit) computes with expressions, once a circuit: what it
 /// makes of them are the steps that run on the ciphertexts of every row. Both follow
 /// `evaluate`, so a further kind of node is one more method that neither can forget.
@@ -16,8 +17,9 @@ pub trait Evaluator {
     /// Why a value cannot be computed.
     type Error;
 
-    /// Names the nodes whose values [`Self::sum`] will read.
-    fn reads(&self, sum: &Sum, read: &mut dyn FnMut(NodeId));
+    /// Names the nodes whose values [`Self::sum`] will read for `node`. Called for what is needed
+    /// only, users before what they use.
+    fn reads(&mut self, node: NodeId, sum: &Sum, read: &mut dyn FnMut(NodeId));
 
     /// `constant + addends + CMUXes`; `values` are those of the nodes before.
     fn sum(
@@ -46,7 +48,8 @@ pub(crate) fn evaluate<E: Evaluator>(
     }
     for index in (0..circuit.nodes.len()).rev() {
         if let (true, Node::Sum(sum)) = (needed[index], &circuit.nodes[index]) {
-            evaluator.reads(sum, &mut |node| needed[node.index()] = true);
+            let node = NodeId(index as u32);
+            evaluator.reads(node, sum, &mut |node| needed[node.index()] = true);
         }
     }
     let mut values = Vec::with_capacity(circuit.nodes.len());

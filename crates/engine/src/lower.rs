@@ -117,7 +117,7 @@ impl Evaluator for Lowering<'_> {
     type Output = Outcome;
     type Error = CircuitError;
 
-    fn reads(&self, sum: &Sum, read: &mut dyn FnMut(NodeId)) {
+    fn reads(&mut self, _: NodeId, sum: &Sum, read: &mut dyn FnMut(NodeId)) {
         sum.reads().for_each(|rotated| read(rotated.node));
     }
 

@@ -72,18 +72,18 @@ impl Sparse {
         turned.rotate_left(wrapped);
         Self(turned)
     }
+}
 
-    /// The value at a position.
-    pub(crate) fn at(&self, position: u32) -> u64 {
-        self.0
-            .binary_search_by_key(&position, |(position, _)| *position)
-            .map_or(0, |index| self.0[index].1)
-    }
+/// The value at a position of coefficients in increasing positions.
+pub(crate) fn value_at(coefficients: &[Coefficient], position: u32) -> u64 {
+    coefficients
+        .binary_search_by_key(&position, |(position, _)| *position)
+        .map_or(0, |index| coefficients[index].1)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Sparse;
+    use super::{Sparse, value_at};
 
     #[test]
     fn rotation_is_negacyclic() {
@@ -94,7 +94,7 @@ mod tests {
             sum.coefficients(),
             [(0, 1), (1, 20u64.wrapping_neg()), (5, 12)]
         );
-        assert_eq!((sum.at(5), sum.at(4)), (12, 0));
+        assert_eq!([5, 4].map(|at| value_at(sum.coefficients(), at)), [12, 0]);
     }
 
     #[test]
