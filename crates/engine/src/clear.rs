@@ -5,9 +5,10 @@
 
 use crate::error::EngineError;
 use crate::evaluator::{self, Evaluator};
-use crate::polynomial::{Coefficient, Sparse, value_at};
+use crate::polynomial::{Coefficient, Sparse, constant_of_turned, value_at};
 use cipherfn_circuit::circuit::{
-    Circuit, ConstantId, Input, NodeId, Operand, Output, Product, SelectorId, Sum,
+    Circuit, Combination, ConstantId, Input, Lookup, Node, NodeId, Operand, Output, Pack, Product,
+    Rotated, SelectorId, Sum,
 };
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::InputValues;
@@ -100,13 +101,13 @@ struct ClearRows<'a> {
     /// For each node, the rows that need it.
     wanted: Vec<u64>,
     /// Of each node that is wanted, its value in those rows, in their order.
-    values: Vec<Value>,
+    values: Vec<ClearValue>,
 }
 
 /// A row's value of a node. A path hands the value of its leaf up unchanged: what is large is not
 /// copied.
 #[derive(Clone)]
-enum Value {
+enum ClearValue {
     Zero,
     Constant(ConstantId),
     Single(Coefficient),
@@ -153,33 +154,59 @@ impl<'a> ClearRows<'a> {
         &self.circuit.circuit.constants[id.index()].0
     }
 
-    fn coefficients<'b>(&'b self, value: &'b Value) -> &'b [Coefficient] {
+    fn coefficients<'b>(&'b self, value: &'b ClearValue) -> &'b [Coefficient] {
         match value {
-            Value::Zero => &[],
-            Value::Constant(id) => self.constant(*id),
-            Value::Single(coefficient) => std::slice::from_ref(coefficient),
-            Value::Several(sparse) => sparse.coefficients(),
+            ClearValue::Zero => &[],
+            ClearValue::Constant(id) => self.constant(*id),
+            ClearValue::Single(coefficient) => std::slice::from_ref(coefficient),
+            ClearValue::Several(sparse) => sparse.coefficients(),
         }
     }
 
-    /// A node's value in a row, with `start` that of the first row that wants it.
-    fn value(&self, node: NodeId, row: u32, start: usize) -> &Value {
+    /// A node's value in a row that wants it, with `starts` those of the nodes.
+    fn value(&self, node: NodeId, row: u32, starts: &[usize]) -> &ClearValue {
+        self.value_from(starts[node.index()], node, row)
+    }
+
+    fn value_from(&self, start: usize, node: NodeId, row: u32) -> &ClearValue {
         let before = self.wanted[node.index()] & ((1 << row) - 1);
         &self.values[start + before.count_ones() as usize]
     }
 
-    fn sum_of(&self, sum: &Sum, row: u32, starts: &[usize]) -> Value {
+    fn rotated(
+        &self,
+        rotated: Rotated,
+        row: u32,
+        starts: &[usize],
+    ) -> impl Iterator<Item = Coefficient> {
+        Sparse::rotated(
+            self.coefficients(self.value(rotated.node, row, starts)),
+            rotated.rotation,
+            self.circuit.polynomial_size,
+        )
+    }
+
+    /// A node's values in the rows that want it. Gives where they start.
+    fn each(&mut self, node: NodeId, value: impl Fn(&Self, u32) -> ClearValue) -> usize {
+        let start = self.values.len();
+        for row in ones(self.wanted[node.index()]) {
+            let value = value(self, row);
+            self.values.push(value);
+        }
+        start
+    }
+
+    fn sum_of(&self, sum: &Sum, row: u32, starts: &[usize]) -> ClearValue {
         let chosen = || {
             let chosen = sum.chosen(|selector| self.bits(selector) >> row & 1 == 1);
             chosen.filter(|operand| !matches!(operand, Operand::Zero))
         };
-        let node_value = |node: NodeId| self.value(node, row, starts[node.index()]);
         let mut first = chosen();
         match (first.next(), first.next()) {
-            (None, _) => return Value::Zero,
-            (Some(Operand::Constant(id)), None) => return Value::Constant(id),
+            (None, _) => return ClearValue::Zero,
+            (Some(Operand::Constant(id)), None) => return ClearValue::Constant(id),
             (Some(Operand::Node(rotated)), None) if rotated.rotation == 0 => {
-                return node_value(rotated.node).clone();
+                return self.value(rotated.node, row, starts).clone();
             }
             _ => {}
         }
@@ -189,19 +216,15 @@ impl<'a> ClearRows<'a> {
                 Operand::Zero => {}
                 Operand::Constant(id) => coefficients.extend_from_slice(self.constant(id)),
                 Operand::Node(rotated) => {
-                    coefficients.extend(Sparse::rotated(
-                        self.coefficients(node_value(rotated.node)),
-                        rotated.rotation,
-                        self.circuit.polynomial_size,
-                    ));
+                    coefficients.extend(self.rotated(rotated, row, starts));
                 }
             }
         }
         Sparse::sum(coefficients).into()
     }
 
-    fn product_of(&self, product: &Product, row: usize) -> Value {
-        let InputValues::Features(values) = &self.rows[row][product.input.index()] else {
+    fn product_of(&self, product: &Product, row: u32) -> ClearValue {
+        let InputValues::Features(values) = &self.rows[row as usize][product.input.index()] else {
             unreachable!("checked: a product is of a feature vector")
         };
         let score = |weights: &Vec<i64>| {
@@ -215,9 +238,47 @@ impl<'a> ClearRows<'a> {
         let coefficients = scores.chain(constant.iter().copied()).collect();
         Sparse::sum(coefficients).into()
     }
+
+    fn lookup_of(&self, lookup: &Lookup, row: u32) -> ClearValue {
+        let is_set = |selector| self.bits(selector) >> row & 1 == 1;
+        let chosen = lookup.form.iter().filter(|turn| is_set(turn.selector));
+        let turns = chosen.map(|turn| u64::from(turn.rotation)).sum::<u64>();
+        let size = self.circuit.polynomial_size;
+        let rotation = (u64::from(lookup.rotation) + turns) % u64::from(2 * size);
+        let table = Sparse::sum(self.constant(lookup.table).to_vec());
+        table.turned(rotation as u32, size).into()
+    }
+
+    fn combination_of(&self, combination: &Combination, row: u32, starts: &[usize]) -> ClearValue {
+        // Tables are dense: adding them up in place takes no sorting.
+        let mut sum = vec![0_u64; self.circuit.polynomial_size as usize];
+        let mut add = |(position, value): Coefficient| {
+            let sum = &mut sum[position as usize];
+            *sum = sum.wrapping_add(value);
+        };
+        let constant = combination.constant.map_or(&[][..], |id| self.constant(id));
+        constant.iter().copied().for_each(&mut add);
+        for term in &combination.terms {
+            self.rotated(term.node, row, starts)
+                .map(|(position, value)| (position, value.wrapping_mul(term.weight as u64)))
+                .for_each(&mut add);
+        }
+        Sparse::sum((0..).zip(sum).collect()).into()
+    }
+
+    fn pack_of(&self, pack: &Pack, row: u32, starts: &[usize]) -> ClearValue {
+        let size = self.circuit.polynomial_size;
+        let item = |item: &Rotated| {
+            let value = self.coefficients(self.value(item.node, row, starts));
+            constant_of_turned(value, item.rotation, size)
+        };
+        let places = (0..).step_by(pack.stride(size) as usize);
+        let coefficients = places.zip(pack.items.iter().map(item)).collect();
+        Sparse::sum(coefficients).into()
+    }
 }
 
-impl From<Sparse> for Value {
+impl From<Sparse> for ClearValue {
     fn from(sparse: Sparse) -> Self {
         match sparse.coefficients() {
             [] => Self::Zero,
@@ -234,13 +295,17 @@ impl Evaluator for ClearRows<'_> {
     type Output = Vec<Vec<u64>>;
     type Error = Infallible;
 
-    fn reads(&mut self, node: NodeId, sum: &Sum, read: &mut dyn FnMut(NodeId)) {
-        let rows = self.wanted[node.index()];
+    fn reads(&mut self, id: NodeId, node: &Node, read: &mut dyn FnMut(NodeId)) {
+        let rows = self.wanted[id.index()];
         let mut want = |operand: Operand, wanted: &mut [u64], rows: u64| {
             if let (Operand::Node(rotated), true) = (operand, rows != 0) {
                 wanted[rotated.node.index()] |= rows;
                 read(rotated.node);
             }
+        };
+        let Node::Sum(sum) = node else {
+            let all = node.reads();
+            return all.for_each(|read| want(Operand::Node(read), &mut self.wanted, rows));
         };
         for addend in &sum.addends {
             want(Operand::Node(*addend), &mut self.wanted, rows);
@@ -253,26 +318,35 @@ impl Evaluator for ClearRows<'_> {
     }
 
     fn sum(&mut self, node: NodeId, sum: &Sum, starts: &[usize]) -> Result<usize, Infallible> {
-        let start = self.values.len();
-        for row in ones(self.wanted[node.index()]) {
-            let value = self.sum_of(sum, row, starts);
-            self.values.push(value);
-        }
-        Ok(start)
+        Ok(self.each(node, |own, row| own.sum_of(sum, row, starts)))
     }
 
     fn product(&mut self, node: NodeId, product: &Product) -> Result<usize, Infallible> {
-        let start = self.values.len();
-        for row in ones(self.wanted[node.index()]) {
-            let value = self.product_of(product, row as usize);
-            self.values.push(value);
-        }
-        Ok(start)
+        Ok(self.each(node, |own, row| own.product_of(product, row)))
+    }
+
+    fn lookup(&mut self, node: NodeId, lookup: &Lookup) -> Result<usize, Infallible> {
+        Ok(self.each(node, |own, row| own.lookup_of(lookup, row)))
+    }
+
+    fn combination(
+        &mut self,
+        node: NodeId,
+        combination: &Combination,
+        starts: &[usize],
+    ) -> Result<usize, Infallible> {
+        Ok(self.each(node, |own, row| {
+            own.combination_of(combination, row, starts)
+        }))
+    }
+
+    fn pack(&mut self, node: NodeId, pack: &Pack, starts: &[usize]) -> Result<usize, Infallible> {
+        Ok(self.each(node, |own, row| own.pack_of(pack, row, starts)))
     }
 
     fn output(&mut self, output: &Output, start: &usize) -> Result<Self::Output, Infallible> {
         let of_row = |row| {
-            let value = self.coefficients(self.value(output.node, row, *start));
+            let value = self.coefficients(self.value_from(*start, output.node, row));
             let positions = (0..output.coefficients).map(|index| index * output.stride);
             positions
                 .map(|position| value_at(value, position))

@@ -1,6 +1,8 @@
 //! What a circuit's nodes mean, whatever stands for a value.
 
-use cipherfn_circuit::circuit::{Circuit, Node, NodeId, Output, Product, Sum};
+use cipherfn_circuit::circuit::{
+    Circuit, Combination, Lookup, Node, NodeId, Output, Pack, Product, Sum,
+};
 
 /// A way to compute with GLWE values: one method a kind of node, and one for what travels.
 ///
@@ -17,9 +19,11 @@ pub trait Evaluator {
     /// Why a value cannot be computed.
     type Error;
 
-    /// Names the nodes whose values [`Self::sum`] will read for `node`. Called for what is needed
-    /// only, users before what they use.
-    fn reads(&mut self, node: NodeId, sum: &Sum, read: &mut dyn FnMut(NodeId));
+    /// Names the nodes whose values will be read for a node. Called for what is needed only, users
+    /// before what they use.
+    fn reads(&mut self, _: NodeId, node: &Node, read: &mut dyn FnMut(NodeId)) {
+        node.reads().for_each(|rotated| read(rotated.node));
+    }
 
     /// `constant + addends + CMUXes`; `values` are those of the nodes before.
     fn sum(
@@ -31,6 +35,25 @@ pub trait Evaluator {
 
     /// Weights times a feature vector.
     fn product(&mut self, node: NodeId, product: &Product) -> Result<Self::Glwe, Self::Error>;
+
+    /// A table, turned by a linear form of selectors.
+    fn lookup(&mut self, node: NodeId, lookup: &Lookup) -> Result<Self::Glwe, Self::Error>;
+
+    /// An integer combination; `values` are those of the nodes before.
+    fn combination(
+        &mut self,
+        node: NodeId,
+        combination: &Combination,
+        values: &[Self::Glwe],
+    ) -> Result<Self::Glwe, Self::Error>;
+
+    /// One coefficient of each item; `values` are those of the nodes before.
+    fn pack(
+        &mut self,
+        node: NodeId,
+        pack: &Pack,
+        values: &[Self::Glwe],
+    ) -> Result<Self::Glwe, Self::Error>;
 
     /// The coefficients of a value that travel.
     fn output(&mut self, output: &Output, value: &Self::Glwe) -> Result<Self::Output, Self::Error>;
@@ -47,9 +70,11 @@ pub(crate) fn evaluate<E: Evaluator>(
         needed[output.node.index()] = true;
     }
     for index in (0..circuit.nodes.len()).rev() {
-        if let (true, Node::Sum(sum)) = (needed[index], &circuit.nodes[index]) {
-            let node = NodeId(index as u32);
-            evaluator.reads(node, sum, &mut |node| needed[node.index()] = true);
+        if needed[index] {
+            let id = NodeId(index as u32);
+            evaluator.reads(id, &circuit.nodes[index], &mut |node| {
+                needed[node.index()] = true;
+            });
         }
     }
     let mut values = Vec::with_capacity(circuit.nodes.len());
@@ -59,6 +84,9 @@ pub(crate) fn evaluate<E: Evaluator>(
             _ if !needed => E::Glwe::default(),
             Node::Sum(sum) => evaluator.sum(id, sum, &values)?,
             Node::Product(product) => evaluator.product(id, product)?,
+            Node::Lookup(lookup) => evaluator.lookup(id, lookup)?,
+            Node::Combination(combination) => evaluator.combination(id, combination, &values)?,
+            Node::Pack(pack) => evaluator.pack(id, pack, &values)?,
         });
     }
     circuit

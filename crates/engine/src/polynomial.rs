@@ -74,6 +74,21 @@ impl Sparse {
     }
 }
 
+/// The constant coefficient of `X^rotation` times coefficients in increasing positions, for rotations
+/// below 2N.
+pub(crate) fn constant_of_turned(
+    coefficients: &[Coefficient],
+    rotation: u32,
+    polynomial_size: u32,
+) -> u64 {
+    let (shift, negated) = (rotation % polynomial_size, rotation >= polynomial_size);
+    let value = match shift {
+        0 => value_at(coefficients, 0),
+        shift => value_at(coefficients, polynomial_size - shift).wrapping_neg(),
+    };
+    if negated { value.wrapping_neg() } else { value }
+}
+
 /// The value at a position of coefficients in increasing positions.
 pub(crate) fn value_at(coefficients: &[Coefficient], position: u32) -> u64 {
     coefficients

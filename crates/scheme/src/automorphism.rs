@@ -1,11 +1,9 @@
 //! Automorphism key switching of centred ciphertexts: the step that expansion, isolation and packing
 //! repeat.
 
-use crate::centred::{Centred, Node, Work};
+use crate::centred::{Centred, Work};
 use crate::fourier::{Permutation, Transform, c64};
 use crate::glev::{FourierGlev, zeroed};
-use crate::kernels;
-use crate::keys::ExpandedEvaluationKey;
 use crate::polynomial;
 
 /// The key of X -> X^e, ready for use. The image of a product is the product of the images, so the
@@ -15,7 +13,7 @@ pub(crate) struct Automorphism {
     exponent: usize,
     /// Minus the key, centred, of X -> X^(1/e).
     glev: FourierGlev,
-    permutation: Permutation,
+    pub(crate) permutation: Permutation,
 }
 
 impl Automorphism {
@@ -30,7 +28,7 @@ impl Automorphism {
 
     /// The key switch of a folded `mask(X^e)`, and the image of `work.body` added to its body; both
     /// in the Fourier domain: the mask into `work.image`, the body's inverse image into `work.body`.
-    fn key_switch(&self, mask: &[c64], transform: &Transform, work: &mut Work) {
+    pub(crate) fn key_switch(&self, mask: &[c64], transform: &Transform, work: &mut Work) {
         let levels = self.glev.gadget().levels.get() as usize;
         let digits = &mut work.digits[..levels * transform.fourier_size()];
         self.glev
@@ -51,36 +49,5 @@ impl Automorphism {
         transform.backward_torus_in_place(&mut image.body, &mut work.image, &mut work.scratch);
         polynomial::add_automorphism(&mut image.body, &node.body, self.exponent);
         image
-    }
-}
-
-impl ExpandedEvaluationKey {
-    /// One level of an expansion: `node` becomes its even branch, `c + t` with t the key switch of
-    /// c(X^(N/2^level + 1)), and `odd` X^(-2^level) (c - t).
-    pub(crate) fn split(
-        &self,
-        level: u32,
-        node: &mut Node,
-        odd: Option<&mut Node>,
-        work: &mut Work,
-    ) {
-        let (automorphism, transform) = (self.automorphism(level), self.transform());
-        work.body.copy_from_slice(&node.body);
-        automorphism.key_switch(&node.mask, transform, work);
-        transform.inverse_twisted(&mut work.image, &mut work.scratch);
-        let (odd_mask, odd_body) = odd.map_or((None, None), |odd| {
-            (Some(&mut odd.mask), Some(&mut odd.body))
-        });
-        let untwist = transform.untwist();
-        kernels::butterfly(&mut node.mask, &work.image, untwist, odd_mask, 1 << level);
-        automorphism.permutation.apply(&mut work.image, &work.body);
-        let monomial = self.minus_monomial(level);
-        kernels::fourier_butterfly(&mut node.body, &work.image, odd_body, monomial);
-    }
-
-    /// One level of a trace: adds to `node` its image under X -> X^(N/2^level + 1).
-    pub(crate) fn fold(&self, level: u32, node: &mut Centred, work: &mut Work) {
-        let image = self.automorphism(level).image(node, self.transform(), work);
-        node.add(&image);
     }
 }

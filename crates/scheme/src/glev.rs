@@ -44,7 +44,7 @@ impl FourierGlev {
             folded.len() == size && digits.len() == size * self.gadget.levels.get() as usize,
             "one digit a level"
         );
-        Arch::new().dispatch(Decompose {
+        Arch::new().dispatch(DecomposeFolded {
             digits,
             folded,
             gadget: self.gadget,
@@ -85,14 +85,14 @@ impl FourierGlev {
 /// cache.
 const BLOCK: usize = 64;
 
-struct Decompose<'a> {
+struct DecomposeFolded<'a> {
     digits: &'a mut [c64],
     folded: &'a [c64],
     gadget: Gadget,
     twist: &'a [c64],
 }
 
-impl WithSimd for Decompose<'_> {
+impl WithSimd for DecomposeFolded<'_> {
     type Output = ();
 
     #[inline(always)]

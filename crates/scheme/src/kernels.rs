@@ -73,8 +73,8 @@ pub(crate) fn fourier_butterfly(
     odd: Option<&mut AVec<c64>>,
     minus_monomial: &[c64],
 ) {
-    struct Butterfly<'a>(&'a mut [c64], &'a [c64], Option<&'a mut [c64]>, &'a [c64]);
-    impl WithSimd for Butterfly<'_> {
+    struct FourierButterfly<'a>(&'a mut [c64], &'a [c64], Option<&'a mut [c64]>, &'a [c64]);
+    impl WithSimd for FourierButterfly<'_> {
         type Output = ();
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
@@ -96,5 +96,5 @@ pub(crate) fn fourier_butterfly(
         }
     }
     let odd = odd.map(AVec::as_mut_slice);
-    Arch::new().dispatch(Butterfly(even, t, odd, minus_monomial));
+    Arch::new().dispatch(FourierButterfly(even, t, odd, minus_monomial));
 }

@@ -225,14 +225,11 @@ mod tests {
                 let base = f64::from(base);
                 Arch::new().dispatch(TakeDigit(&mut digits, &mut states, base));
                 for ((before, state), digit) in before.iter().zip(&states).zip(&digits) {
-                    assert_eq!(state * base + digit, *before);
+                    assert!((state * base + digit - before).abs() < 0.5, "{before}");
                     assert!(digit.abs() <= base / 2.0, "{digit}");
                 }
-                assert_eq!(
-                    digits.iter().sum::<f64>(),
-                    0.0,
-                    "level {level} of base {base}"
-                );
+                let sum = digits.iter().sum::<f64>();
+                assert!(sum.abs() < 0.5, "level {level} of base {base}: {sum}");
                 let square = digits.iter().map(|digit| digit * digit).sum::<f64>() / count;
                 let expected = (base * base + 2.0) / 12.0;
                 let close = 8.0 / f64::from(range) * base.powi(level);

@@ -103,7 +103,7 @@ fn cmuxes_over_expanded_selectors() {
     for set in packed_sets() {
         for (base_log, levels) in [(10, 2), (8, 3), (6, 4), (4, 6)] {
             let gadget = Gadget::new(BaseLog::new(base_log), Levels::new(levels));
-            cmuxes(set, gadget, Transport::Packed, FEW_KEYS);
+            cmuxes(set, gadget, Transport::Packed, &FEW_KEYS);
         }
     }
 }
@@ -115,7 +115,7 @@ fn cmuxes_under_many_keys() {
     reproducible::seeds("cmuxes_under_many_keys");
     for set in packed_sets() {
         let gadget = Gadget::new(BaseLog::new(6), Levels::new(4));
-        cmuxes(set, gadget, Transport::Packed, MANY_KEYS);
+        cmuxes(set, gadget, Transport::Packed, &MANY_KEYS);
     }
 }
 
@@ -125,7 +125,7 @@ fn cmuxes_over_uploaded_selectors() {
     let set = ParameterSet::by_name("cipherfn-128-n512k4-v1").unwrap();
     for (base_log, levels) in [(23, 1), (15, 2)] {
         let gadget = Gadget::new(BaseLog::new(base_log), Levels::new(levels));
-        cmuxes(set, gadget, Transport::Ggsw, FEW_KEYS);
+        cmuxes(set, gadget, Transport::Ggsw, &FEW_KEYS);
     }
 }
 
@@ -134,7 +134,7 @@ fn cmuxes_over_uploaded_selectors() {
 ///
 /// The all-ones part of the key makes the errors of one polynomial alike, so many CMUXes count for
 /// more than many coefficients.
-fn cmuxes(set: &'static ParameterSet, gadget: Gadget, transport: Transport, check: Check) {
+fn cmuxes(set: &'static ParameterSet, gadget: Gadget, transport: Transport, check: &Check) {
     const SELECTORS: usize = 64;
     let predicted = cmux(set, gadget, &selector(set, transport));
     let keys: Vec<Expanded> = (0..check.keys)

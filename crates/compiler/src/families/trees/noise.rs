@@ -20,7 +20,7 @@ use crate::families::trees::graph::{CmuxGraph, Polynomial};
 use cipherfn_circuit::circuit::{Node, Operand, Select};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::noise::Variance;
-use totals::{Entries, Totals};
+use totals::{SparseSums, Totals};
 
 #[cfg(test)]
 mod tests;
@@ -41,7 +41,7 @@ pub(crate) fn variance(
         .map(|constant| digit_norms(constant, gadget, scale))
         .collect();
     let mut totals = Totals::default();
-    let most = fold(&graph.nodes, |_, node, known: &[Entries]| {
+    let most = fold(&graph.nodes, |_, node, known: &[SparseSums]| {
         known_digits(node, gadget, &rows, known, &mut totals)
     });
     // A row whose digits have norm d on a path, and D at most, adds d^2 <= d D.
@@ -83,9 +83,9 @@ fn known_digits(
     node: &Node,
     gadget: Gadget,
     constants: &[Vec<f64>],
-    known: &[Entries],
+    known: &[SparseSums],
     totals: &mut Totals,
-) -> Entries {
+) -> SparseSums {
     for addend in node.addends() {
         totals.add(known[addend.node.index()].iter().copied());
     }

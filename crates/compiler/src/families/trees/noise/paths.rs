@@ -2,7 +2,7 @@
 //! it may come from.
 
 use super::boxes::{self, Bits};
-use super::totals::{Entries, Totals};
+use super::totals::{SparseSums, Totals};
 use super::{branches, fold, operands};
 use crate::families::trees::graph::CmuxGraph;
 use cipherfn_circuit::circuit::Node;
@@ -26,7 +26,7 @@ impl Paths {
         // times: a sum along the path, so that the worst one is found node by node.
         let times = times(&graph.nodes);
         let mut totals = Totals::default();
-        let selectors = fold(&graph.nodes, |index, node, known: &[Entries]| {
+        let selectors = fold(&graph.nodes, |index, node, known: &[SparseSums]| {
             by_selector(node, times[index], known, &mut totals)
         });
         let most = selectors.iter().map(|(_, variance)| *variance);
@@ -44,7 +44,7 @@ impl Paths {
 }
 
 /// For each selector, the most that its CMUXes may give on a path, each `times` of its node.
-fn by_selector(node: &Node, times: f64, known: &[Entries], totals: &mut Totals) -> Entries {
+fn by_selector(node: &Node, times: f64, known: &[SparseSums], totals: &mut Totals) -> SparseSums {
     through(node, known, totals);
     for select in node.selects().iter().filter(|own| branches(own).is_some()) {
         totals.add_at(select.selector.index, times);
@@ -68,7 +68,7 @@ fn times(nodes: &[Node]) -> Vec<f64> {
             || operands(node).any(|operand| has_cmux[operand]);
     }
     let mut totals = Totals::default();
-    let shared = fold(nodes, |index, node, known: &[Entries]| {
+    let shared = fold(nodes, |index, node, known: &[SparseSums]| {
         through(node, known, &mut totals);
         if uses[index] > 1 && has_cmux[index] {
             totals.add_at(index as u32, 1.0);
@@ -89,7 +89,7 @@ fn times(nodes: &[Node]) -> Vec<f64> {
 }
 
 /// Adds the largest values on paths through a node's addends and one branch of each of its CMUXes.
-fn through(node: &Node, known: &[Entries], totals: &mut Totals) {
+fn through(node: &Node, known: &[SparseSums], totals: &mut Totals) {
     for addend in node.addends() {
         totals.add(known[addend.node.index()].iter().copied());
     }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 /// Numbers by index, in increasing order.
-pub(super) type Entries = Vec<(u32, f64)>;
+pub(super) type SparseSums = Vec<(u32, f64)>;
 
 /// A sum of lists on its way. Sums near a graph's result are of hundreds of long lists: merging them
 /// one by one takes the square of that.
@@ -23,7 +23,11 @@ impl Totals {
     }
 
     /// Adds the larger of the two nodes' values at each index.
-    pub(super) fn add_larger(&mut self, (a, b): (Option<usize>, Option<usize>), known: &[Entries]) {
+    pub(super) fn add_larger(
+        &mut self,
+        (a, b): (Option<usize>, Option<usize>),
+        known: &[SparseSums],
+    ) {
         let of = |operand: Option<usize>| operand.map_or(&[][..], |index| &known[index]);
         let (mut a, mut b) = (of(a), of(b));
         while let ([first, a_rest @ ..], [second, b_rest @ ..]) = (a, b) {
@@ -59,7 +63,7 @@ impl Totals {
     }
 
     /// The sum, after which there is none.
-    pub(super) fn take(&mut self) -> Entries {
+    pub(super) fn take(&mut self) -> SparseSums {
         self.held.sort_unstable();
         let taken = self.held.iter().map(|index| {
             let at = *index as usize;
