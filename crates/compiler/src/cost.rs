@@ -67,6 +67,9 @@ const MEMORY: f64 = 1e-4;
 /// Price of a query byte in microseconds: 1 ms for a packed ciphertext of 12.3 KB, which is what a
 /// slow uplink (100 Mbit/s) takes for it.
 const MICROSECONDS_A_BYTE: f64 = 1000.0 / 12_300.0;
+/// Memory of the function that a row's time is paid for with, in bytes: that of one vCPU. Lambda
+/// bills time times memory, so a row whose selectors take as much again costs twice its time.
+const FUNCTION_MEMORY: f64 = (1769_u64 << 20) as f64;
 /// How much less a byte counts where time is preferred (an uplink of 1 Gbit/s), and more where size
 /// is (10 Mbit/s).
 const PREFERENCE: f64 = 10.0;
@@ -100,7 +103,7 @@ impl Costs {
             + f64::from(work.scalar_selects) * self.scalar(levels)
             + f64::from(work.polynomial_selects) * (self.scalar(levels) + levels * self.forward());
         let products = f64::from(work.products) * self.product();
-        let memory = selectors * levels * self.rows_products() * 16.0 * MEMORY;
+        let memory = self.memory(work, gadget) * MEMORY;
         [
             ("expanding the query", expansion),
             ("choices", choices),
@@ -109,6 +112,12 @@ impl Costs {
             ("reply", self.reply()),
         ]
         .map(|(stage, time)| (stage, Microseconds::new(time)))
+    }
+
+    /// Bytes of a circuit's expanded selectors, most of what a row takes.
+    pub(crate) fn memory(&self, work: &Work, gadget: Gadget) -> f64 {
+        let levels = f64::from(gadget.levels.get());
+        f64::from(work.selectors) * levels * self.rows_products() * 16.0
     }
 
     /// Time to expand `selectors` selectors.
@@ -199,23 +208,62 @@ fn levels_a_slot(packing: &Packing) -> f64 {
     key_switches.sum::<f64>() + f64::from(packing.scheme_switch.levels.get())
 }
 
-/// What is minimised: what a profile says, and what is preferred; only differences count.
-pub(crate) fn price(
-    (profile, prefer): (Profile, Option<Prefer>),
-    time: Microseconds,
-    query: f64,
-    key: usize,
-) -> f64 {
-    let weight = match prefer {
-        None => 1.0,
-        Some(Prefer::Time) => 1.0 / PREFERENCE,
-        Some(Prefer::Size) => PREFERENCE,
-    };
-    match profile {
-        Profile::Balanced | Profile::Keyless | Profile::Wide => {
-            time.get() + query * MICROSECONDS_A_BYTE * weight
+/// What a row takes that has a price.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Takes {
+    /// Predicted time.
+    pub time: Microseconds,
+    /// Bytes of its selectors.
+    pub memory: f64,
+    /// Bytes of its query.
+    pub query: f64,
+}
+
+impl Takes {
+    /// What is minimised: what a profile says, and what is preferred; only differences count. `key`:
+    /// bytes of the evaluation key.
+    pub(crate) fn price(self, of: (Profile, Option<Prefer>), key: usize) -> f64 {
+        let Self { time, query, .. } = self;
+        match of.0 {
+            // Bytes first; time decides between equals.
+            Profile::Compact => (query + key as f64) * 1e6 + time.get(),
+            Profile::Balanced | Profile::Keyless | Profile::Wide => {
+                let weights = Weights::of(of.1);
+                let memory = self.memory / FUNCTION_MEMORY * weights.memory;
+                time.get() * (1.0 + memory) + query * MICROSECONDS_A_BYTE * weights.query
+            }
         }
-        // Bytes first; time decides between equals.
-        Profile::Compact => (query + key as f64) * 1e6 + time.get(),
+    }
+
+    /// By how much the price of a row that takes this much rises with a little `more`.
+    pub(crate) fn rise(self, of: (Profile, Option<Prefer>), more: Self) -> f64 {
+        let with = |part: f64| {
+            let takes = Self {
+                time: self.time + Microseconds::new(part * more.time.get()),
+                memory: self.memory + part * more.memory,
+                query: self.query + part * more.query,
+            };
+            takes.price(of, 0)
+        };
+        // Memory times time is the only term that is not linear: the difference of both sides leaves
+        // the product of the two rises out.
+        (with(1.0) - with(-1.0)) / 2.0
+    }
+}
+
+/// How much query bytes and memory count, against what they usually do.
+struct Weights {
+    query: f64,
+    memory: f64,
+}
+
+impl Weights {
+    fn of(prefer: Option<Prefer>) -> Self {
+        let (query, memory) = match prefer {
+            None => (1.0, 1.0),
+            Some(Prefer::Time) => (1.0 / PREFERENCE, 1.0 / PREFERENCE),
+            Some(Prefer::Size) => (PREFERENCE, 1.0),
+        };
+        Self { query, memory }
     }
 }

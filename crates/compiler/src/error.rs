@@ -191,6 +191,22 @@ pub enum CompileError {
         /// Depth allowed.
         limit: usize,
     },
+    /// Trees whose circuit would be too large, counted before it is made.
+    #[error(
+        "the circuit would make {choices} choices (at most {most_choices}) between {leaves} leaves, {numbers} numbers for all scores (at most {most_numbers}): train fewer or smaller trees, or a model of fewer classes"
+    )]
+    LargeCircuit {
+        /// Inner nodes.
+        choices: usize,
+        /// Inner nodes allowed.
+        most_choices: usize,
+        /// Leaves.
+        leaves: usize,
+        /// One a leaf and score.
+        numbers: usize,
+        /// Numbers allowed.
+        most_numbers: usize,
+    },
     /// Decimals that a column does not have.
     #[error("decimals: {column:?} cannot be declared to have {decimals}: {problem}")]
     Decimals {

@@ -5,7 +5,7 @@
 //! one parameter set for all of them.
 
 use crate::backend::Backend;
-use crate::cost::price;
+use crate::cost::{Costs, Takes};
 use crate::error::{CompileError, Remedy};
 use crate::features::Features;
 use crate::model::{Estimator, LinearModel, TreeEnsemble, TreeNode};
@@ -214,10 +214,18 @@ pub(crate) fn plan(
             .map(|plan| plan.facts.target_bits - plan.facts.bits);
         let short = short.fold(0.0, f64::max);
         let facts = || plans.iter().map(|plan| &plan.facts);
-        let price = price(
+        let costs = Costs::of(backend.set);
+        let memory = |facts: &Facts| {
+            let work = facts.work.counts.zip(facts.work.gadget);
+            work.map_or(0.0, |(work, gadget)| costs.memory(&work, gadget))
+        };
+        let takes = Takes {
+            time: facts().map(|facts| facts.work.predicted_microseconds).sum(),
+            memory: facts().map(memory).sum(),
+            query: facts().map(|facts| facts.query_bytes).sum::<usize>() as f64,
+        };
+        let price = takes.price(
             (options.profile, options.prefer),
-            facts().map(|facts| facts.work.predicted_microseconds).sum(),
-            facts().map(|facts| facts.query_bytes).sum::<usize>() as f64,
             backend.file_bytes(facts().flat_map(|facts| facts.key_parts)),
         );
         if best

@@ -74,10 +74,6 @@ impl Evaluator for Tracker<'_> {
     type Output = OutputNoise;
     type Error = Cmuxes;
 
-    fn reads(&self, sum: &Sum, read: &mut dyn FnMut(NodeId)) {
-        sum.reads().for_each(|rotated| read(rotated.node));
-    }
-
     fn sum(&mut self, _: NodeId, sum: &Sum, values: &[Value]) -> Result<Value, Cmuxes> {
         if !sum.selects.is_empty() {
             return Err(Cmuxes);
@@ -98,6 +94,7 @@ impl Evaluator for Tracker<'_> {
 
     fn combination(
         &mut self,
+        _: NodeId,
         combination: &Combination,
         values: &[Value],
     ) -> Result<Value, Cmuxes> {
@@ -105,7 +102,7 @@ impl Evaluator for Tracker<'_> {
         Ok(self.weighted(terms.map(|term| (term.node, term.weight as f64)), values))
     }
 
-    fn pack(&mut self, pack: &Pack, values: &[Value]) -> Result<Value, Cmuxes> {
+    fn pack(&mut self, _: NodeId, pack: &Pack, values: &[Value]) -> Result<Value, Cmuxes> {
         let items = pack.items.iter();
         let noises = items.map(|item| self.noise(&values[item.node.index()]));
         // A packed node has an item.

@@ -1,7 +1,7 @@
 //! Attributes of nodes. Their lists stay in the file until they are asked for: those of large tree
 //! ensembles are nearly all of it.
 
-use super::fields::{Fields, ListedFloats, ListedIntegers};
+use super::fields::{Fields, Listed};
 use super::proto::TensorProto;
 use prost::Message;
 
@@ -63,12 +63,12 @@ impl<'a> Attribute<'a> {
         Ok(Some(tensor))
     }
 
-    pub(super) const fn each_int(&self) -> ListedIntegers<'a> {
-        ListedIntegers::of(self.message, INTS)
+    pub(super) fn each_int(&self) -> Listed<'a, i64> {
+        Listed::integers(self.message, INTS)
     }
 
-    pub(super) const fn each_float(&self) -> ListedFloats<'a> {
-        ListedFloats::of(self.message, FLOATS)
+    pub(super) fn each_float(&self) -> Listed<'a, f32> {
+        Listed::floats(self.message, FLOATS)
     }
 
     pub(super) fn each_text(&self) -> impl Iterator<Item = Result<&'a [u8], String>> + use<'a> {
