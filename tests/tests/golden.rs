@@ -75,9 +75,10 @@ fn sums_keep_their_form_and_add_up() {
     assert_eq!(sums[..36], stored[..36]);
     let head = HEADER_LEN..HEADER_LEN + 80;
     assert_eq!(sums[head.clone()], stored[head]);
+    let client = Client::from_specs(&newest("tree.specs.json")).unwrap();
     for sums in [sums, stored] {
         let reply = query.add(&model, key, (DIGEST, &[sums]), &estimate, deadline);
-        let predicted = decrypt(&client("tree"), &secret(), &reply.unwrap().bytes).unwrap();
+        let predicted = decrypt(&client, &secret(), &reply.unwrap().bytes).unwrap();
         assert_eq!(predicted, predictions("tree"));
     }
 }
