@@ -19,6 +19,7 @@ use cipherfn_scheme::parameters::KeyPart;
 
 mod constant;
 mod linear;
+mod lookups;
 mod scores;
 mod trees;
 
@@ -123,6 +124,7 @@ impl Estimator {
             Self::Trees(trees) => trees,
             Self::Linear(linear) => linear,
             Self::LinearTrees(trees) => trees,
+            Self::Lookups(model) => model,
         }
     }
 }

@@ -71,13 +71,16 @@ pub(crate) const fn ml(name: &'static str, since: i64, lower: Lower) -> Operator
 }
 
 static OPERATORS: &[&[Operator]] = &[
+    o::activation::OPERATORS,
     o::arg_max::OPERATORS,
+    o::batch_normalization::OPERATORS,
     o::binarizer::OPERATORS,
     o::binary::OPERATORS,
     o::cast::OPERATORS,
     o::clip::OPERATORS,
     o::concat::OPERATORS,
     o::constant::OPERATORS,
+    o::convolution::OPERATORS,
     o::gather::OPERATORS,
     o::imputer::OPERATORS,
     o::label_encoder::OPERATORS,
@@ -85,10 +88,13 @@ static OPERATORS: &[&[Operator]] = &[
     o::mat_mul::OPERATORS,
     o::normalize::OPERATORS,
     o::one_hot_encoder::OPERATORS,
+    o::pad::OPERATORS,
+    o::pool::OPERATORS,
     o::reduce::OPERATORS,
     o::repeat::OPERATORS,
     o::reshape::OPERATORS,
     o::scaler::OPERATORS,
+    o::scan::OPERATORS,
     o::select::OPERATORS,
     o::sequence::OPERATORS,
     o::slice::OPERATORS,
@@ -110,9 +116,13 @@ pub(super) fn find(
     let mut all = OPERATORS.iter().copied().flatten();
     let named =
         |own: &&Operator| own.name == node.name.operator && own.domain.name() == node.name.domain;
-    let operator = all
-        .find(named)
-        .ok_or_else(|| node.unsupported("this operator", SUPPORTED))?;
+    let operator = all.find(named).ok_or_else(|| {
+        let problem = match node.has_subgraph() {
+            true => "it has a subgraph",
+            false => "this operator",
+        };
+        node.unsupported(problem, SUPPORTED)
+    })?;
     let (domain, newest) = (operator.domain.name(), operator.domain.newest());
     // Files may leave out a set; what they then mean is for the exporter's ONNX to say.
     let version = graph.versions.get(domain).copied().unwrap_or(newest);
