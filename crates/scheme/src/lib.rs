@@ -40,6 +40,7 @@ mod bits;
 mod centred;
 mod error;
 mod expand;
+pub mod external;
 pub mod fourier;
 mod glev;
 mod glwe;
