@@ -90,12 +90,7 @@ impl<'a> FormwisePass<'a> {
         Ok(Some(found))
     }
 
-    fn directions_of_step(
-        &mut self,
-        id: ValueId,
-        op: &Op,
-        places: &[Place],
-    ) -> Option<Directions> {
+    fn directions_of_step(&mut self, id: ValueId, op: &Op, places: &[Place]) -> Option<Directions> {
         let program = &self.ir.program;
         if program.tensor_type(id).kind == EntryKind::Text || !works_by_entry(op) {
             return None;
@@ -235,7 +230,9 @@ impl<'p, 'a> Extraction<'p, 'a> {
                 continue;
             }
             let next = representatives.len() as u32;
-            let unit = units.entry(pass.origin(value, entry as u32)).or_insert(next);
+            let unit = units
+                .entry(pass.origin(value, entry as u32))
+                .or_insert(next);
             if *unit == next {
                 representatives.push(entry as u32);
             }
@@ -345,9 +342,8 @@ impl<'p, 'a> Extraction<'p, 'a> {
         let (mut places, mut factors, mut offsets) = (Vec::new(), Vec::new(), Vec::new());
         for entry in entries {
             let direction = self.pass.known_direction(entry);
-            let own = direction.and_then(|direction| {
-                Some((units.get(&direction)?, self.forms.get(&direction)?))
-            });
+            let own = direction
+                .and_then(|direction| Some((units.get(&direction)?, self.forms.get(&direction)?)));
             let (place, factor, offset) = match own {
                 Some((&unit, form)) => {
                     let first = |own: &Combination| own.terms.first().map_or(1.0, |term| term.1);

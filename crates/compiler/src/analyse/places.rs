@@ -202,7 +202,9 @@ impl PlacesPass<'_> {
         right: ValueId,
     ) -> Result<Place, CompileError> {
         let ir = self.ir;
-        let looked_up = self.formwise.combinations(left, &self.places, &mut self.made)?;
+        let looked_up = self
+            .formwise
+            .combinations(left, &self.places, &mut self.made)?;
         let nonlinear = || [left, right].into_iter().find_map(|id| self.nonlinear(id));
         if looked_up.is_none()
             && let Some(first) = nonlinear()
@@ -233,9 +235,8 @@ impl PlacesPass<'_> {
         };
         let arguments = ir.arguments(first);
         let mut own = arguments.iter().map(|id| self.of(*id));
-        let is_second = own.any(
-            |place| matches!(place, Place::Affine(entries) if entries.iter().any(is_look_up)),
-        );
+        let is_second = own
+            .any(|place| matches!(place, Place::Affine(entries) if entries.iter().any(is_look_up)));
         let problem = if is_second {
             format!("a second layer of nonlinear functions (the next layer is node \"{next}\")")
         } else {
@@ -415,9 +416,7 @@ impl PlacesPass<'_> {
 mod tests {
     use super::{Place, places};
     use crate::ir::{Atom, Combination, Function, Ir, LinearMap};
-    use cipherfn_program::{
-        BinaryFunction, Op, ReduceFunction, Tensor, UnaryFunction, ValueId,
-    };
+    use cipherfn_program::{BinaryFunction, Op, ReduceFunction, Tensor, UnaryFunction, ValueId};
 
     fn product(ir: &mut Ir, left: ValueId, weights: &[f32]) -> ValueId {
         let right = ir.numbers(weights);

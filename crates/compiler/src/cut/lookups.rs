@@ -28,15 +28,16 @@ impl Layer {
                 used.entry(estimator).or_default().insert(entry);
             }
         }
-        let part = |(estimator, used): (u32, BTreeSet<u32>)| {
-            match &ir.estimators[estimator as usize].function {
-                Function::Lookups(lookups) => Some(Part {
-                    estimator,
-                    lookups: lookups.clone(),
-                    used: used.into_iter().collect(),
-                }),
-                Function::Trees(_) | Function::Linear(_) => None,
-            }
+        let part = |(estimator, used): (u32, BTreeSet<u32>)| match &ir.estimators
+            [estimator as usize]
+            .function
+        {
+            Function::Lookups(lookups) => Some(Part {
+                estimator,
+                lookups: lookups.clone(),
+                used: used.into_iter().collect(),
+            }),
+            Function::Trees(_) | Function::Linear(_) => None,
         };
         Self {
             parts: used.into_iter().filter_map(part).collect(),
@@ -90,7 +91,11 @@ impl Layer {
             row
         };
         Ok(LookupModel {
-            nodes: self.parts.iter().map(|part| part.lookups.node.clone()).collect(),
+            nodes: self
+                .parts
+                .iter()
+                .map(|part| part.lookups.node.clone())
+                .collect(),
             forms: self.forms().map(form).collect(),
             functions: self.functions(units)?,
             weights: scores.iter().map(weights).collect(),
@@ -125,7 +130,8 @@ impl Layer {
                 values.push(builder.push(&step.node, op)?);
             }
             let output = program.output_ids().first().map(|id| values[id.index()]);
-            let source = output.ok_or_else(|| CompileError::invalid("the graph", "it has no functions"))?;
+            let source =
+                output.ok_or_else(|| CompileError::invalid("the graph", "it has no functions"))?;
             let entries = part.used.clone();
             parts.push(builder.push(node, Op::Select { source, entries })?);
             first += part.used.len() as u32;

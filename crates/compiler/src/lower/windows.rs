@@ -76,7 +76,9 @@ impl Windows {
             other => return Err(node.invalid(format!("\"auto_pad\" is \"{other}\""))),
         };
         let count = |axis: usize| {
-            let whole = input[axis].checked_add(before[axis])?.checked_add(after[axis])?;
+            let whole = input[axis]
+                .checked_add(before[axis])?
+                .checked_add(after[axis])?;
             Some(whole.checked_sub(reach(axis)?)? / strides[axis] + 1)
         };
         let output: Option<Vec<usize>> = (0..axes).map(count).collect();

@@ -325,7 +325,7 @@ fn decimals_are_said_in_format_3() {
     let plain = read(&document_2()).unwrap().specs().clone();
     let feature = match &plain.inputs[0] {
         Encoding::Selectors(encoding) => encoding.quantisers[0].feature,
-        Encoding::Linear(_) => panic!("a tree"),
+        _ => panic!("a tree"),
     };
     let mut specs = plain.clone();
     if let Encoding::Selectors(encoding) = &mut specs.inputs[0] {

@@ -136,8 +136,7 @@ fn gelu(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
             let cube = emitter.against(B::Pow, &argument, 3.0)?;
             let cube = emitter.against(B::Mul, &cube, 0.044_715)?;
             let sum = emitter.binary(B::Add, &argument, &cube)?;
-            let scaled =
-                emitter.against(B::Mul, &sum, (2.0 / std::f64::consts::PI).sqrt())?;
+            let scaled = emitter.against(B::Mul, &sum, (2.0 / std::f64::consts::PI).sqrt())?;
             emitter.unary(U::Tanh, &scaled)?
         }
         other => {

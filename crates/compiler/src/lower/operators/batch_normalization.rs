@@ -43,7 +43,11 @@ fn batch_normalization(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, Compil
     let factors = a_channel(emitter, &argument, factors)?;
     let offsets = a_channel(emitter, &argument, offsets)?;
     let scaled = emitter.binary(BinaryFunction::Mul, &argument, &factors)?;
-    Ok(vec![emitter.binary(BinaryFunction::Add, &scaled, &offsets)?])
+    Ok(vec![emitter.binary(
+        BinaryFunction::Add,
+        &scaled,
+        &offsets,
+    )?])
 }
 
 /// One number a channel, in a shape that is broadcast along all other axes.

@@ -15,7 +15,12 @@ pub(in crate::lower) const OPERATORS: &[Operator] = &[
         if axes.is_empty() {
             return Err(flat(node, &data));
         }
-        Ok(vec![node.reduce(ReduceFunction::Mean, &data, &axes, true)?])
+        Ok(vec![node.reduce(
+            ReduceFunction::Mean,
+            &data,
+            &axes,
+            true,
+        )?])
     }),
 ];
 
@@ -25,7 +30,9 @@ fn average_pool(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError>
         return Err(flat(emitter, &data));
     };
     let kernel = emitter.node.ints("kernel_shape")?;
-    let kernel = kernel.iter().map(|&size| usize::try_from(size).unwrap_or(0));
+    let kernel = kernel
+        .iter()
+        .map(|&size| usize::try_from(size).unwrap_or(0));
     let windows = Windows::of(emitter, input, kernel.collect())?;
     let len = windows.len();
     if channels.saturating_mul(windows.count()).saturating_mul(len) > MAX_LEN {
@@ -56,7 +63,9 @@ fn average_pool(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError>
     if is_padded && emitter.node.int("count_include_pad", 0)? == 0 {
         // Of the entries that are there.
         let there = |window: &[Option<usize>]| window.iter().flatten().count().max(1);
-        let factors = places.chunks(len).map(|window| len as f64 / there(window) as f64);
+        let factors = places
+            .chunks(len)
+            .map(|window| len as f64 / there(window) as f64);
         let factors = emitter.vector(Tensor::F64(factors.collect()))?;
         let factors = emitter.cast(&factors, means.element)?;
         let shape = [&[1, 1], windows.output.as_slice()].concat();
@@ -67,5 +76,7 @@ fn average_pool(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError>
 
 fn flat(emitter: &Emitter<'_>, data: &Operand) -> CompileError {
     let problem = format!("its input has shape {:?}", data.shape);
-    emitter.node.unsupported(problem, "[rows, channels, spatial axes]")
+    emitter
+        .node
+        .unsupported(problem, "[rows, channels, spatial axes]")
 }

@@ -21,9 +21,14 @@ fn scan(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
     let body = node.subgraph("body")?;
     let is_plain = node.int("num_scan_inputs", 0)? == 1
         && emitter.inputs.len() == 2
-        && ["scan_input_axes", "scan_input_directions", "scan_output_axes", "scan_output_directions"]
-            .iter()
-            .all(|name| !node.has(name));
+        && [
+            "scan_input_axes",
+            "scan_input_directions",
+            "scan_output_axes",
+            "scan_output_directions",
+        ]
+        .iter()
+        .all(|name| !node.has(name));
     if !is_plain || !body.as_ref().is_some_and(gives_squared_distances) {
         return Err(unsupported());
     }

@@ -133,7 +133,11 @@ enum Kernel {
     /// `exp(-gamma |x - s|^2)`.
     Radial { gamma: f64 },
     /// `(gamma x s + offset)^degree`.
-    Polynomial { gamma: f64, offset: f64, degree: f64 },
+    Polynomial {
+        gamma: f64,
+        offset: f64,
+        degree: f64,
+    },
     /// `tanh(gamma x s + offset)`.
     Sigmoid { gamma: f64, offset: f64 },
 }
