@@ -18,12 +18,14 @@ use cipherfn_scheme::noise::Deviation;
 use cipherfn_scheme::parameters::KeyPart;
 
 mod constant;
+mod lattice;
 mod linear;
 mod lookups;
 mod scores;
 mod trees;
 
 pub(crate) use constant::fold_constants;
+pub(crate) use lattice::Lattice;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! How precise scores have to be for the labels' sake.
 
 use crate::error::CompileError;
+use crate::families::Lattice;
 use crate::model::{Estimator, Model, TreeEnsemble, TreeNode};
 use crate::simulate::Gaussian;
 use cipherfn_program::Tensor;
@@ -24,9 +25,31 @@ const ROUNDING: f64 = 1.0 / 3.0;
 
 /// The fewest bits of the trees' score ranges, up to `most`, with which no calibration row gets
 /// another label when errors of that size are simulated (`scores` are the model's for as many rows as
-/// are simulated); `None` for a model that gives no labels,
-/// and without rows to tell.
+/// are simulated), or up to one more than these if that gives the scores themselves; `None` for a
+/// model that gives no labels, and without rows to tell.
 pub(crate) fn bits_for_labels(
+    model: &Model,
+    rows: (&[Vec<f32>], &[Vec<f64>]),
+    seed: Hash,
+    most: f64,
+) -> Result<Option<f64>, CompileError> {
+    let Some(bits) = bits_under_errors(model, rows, seed, most)? else {
+        return Ok(None);
+    };
+    let exact = bits_without_errors(model).filter(|exact| *exact <= (bits + 1.0).min(most));
+    Ok(Some(exact.unwrap_or(bits)))
+}
+
+/// The fewest bits with which rounding leaves no error of any score; `None` where scores are not
+/// multiples of one number.
+fn bits_without_errors(model: &Model) -> Option<f64> {
+    let lattices = model.estimators.iter().flat_map(Lattice::of);
+    lattices
+        .map(|lattice| lattice.map(|lattice| lattice.bits()))
+        .try_fold(LEAST, |most, bits| Some(bits?.max(most)))
+}
+
+fn bits_under_errors(
     model: &Model,
     (rows, scores): (&[Vec<f32>], &[Vec<f64>]),
     seed: Hash,
@@ -69,6 +92,14 @@ pub(crate) fn note(bits: f64, rows: u64) -> String {
         "{bits} bits of the scores are guaranteed: with errors of that size simulated, {rows} of \
          {rows} calibration rows keep their labels. Ask for more where scores or probabilities \
          themselves matter"
+    )
+}
+
+/// What the report says where [`bits_for_labels`] chose as many as leave no error.
+pub(crate) fn note_without_errors(bits: f64) -> String {
+    format!(
+        "all scores are multiples of one number, as the votes of trees are, and {bits:.1} bits are \
+         enough to round them to it: labels and scores come back without an error"
     )
 }
 

@@ -11,6 +11,7 @@ pub(crate) use stream::{GROUP, Group, Load};
 
 use crate::lower::{Program, ProgramStep};
 use cipherfn_circuit::circuit::SelectorId;
+use cipherfn_scheme::operations::lookup;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
@@ -27,6 +28,9 @@ const STAGE: usize = 16;
 const BLOCKS: usize = 8;
 /// Most steps of a block.
 const MAX_BLOCK: usize = 32;
+/// Fewest and most steps of a block of look-ups: fewer read each selector more often, and more do not
+/// stay in the second-level cache beside it.
+const TURN_BLOCK: [usize; 2] = [8, lookup::GROUP];
 
 /// When each step is evaluated and where its value lies.
 #[derive(Debug)]
@@ -203,7 +207,13 @@ fn first_selector(step: &ProgramStep) -> Option<SelectorId> {
 }
 
 fn blocks(program: &Program, stage: &[u32]) -> Vec<Block> {
-    let len = (stage.len() / BLOCKS).clamp(1, MAX_BLOCK);
+    let turns = |step: &u32| !program.steps[*step as usize].turns().is_empty();
+    let [least, most] = if stage.iter().any(turns) {
+        TURN_BLOCK
+    } else {
+        [1, MAX_BLOCK]
+    };
+    let len = (stage.len() / BLOCKS).clamp(least, most);
     let selector_of_external =
         |step: u32, index: u32| program.steps[step as usize].externals()[index as usize].selector;
     let selector_of_turn =

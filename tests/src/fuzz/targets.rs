@@ -48,6 +48,7 @@ pub const TARGETS: &[Target] = &[
             "golden/v1/linear.cfn",
             "golden/v2/tree.cfn",
             "golden/v2/mixture.cfn",
+            "golden/v3/lookups.cfn",
         ],
         run: |bytes| drop(cipherfn_engine::bundle::read(bytes)),
         framed: true,

@@ -2,7 +2,7 @@
 
 use crate::backend::{Backend, FAILURE_LOG2};
 use crate::error::CompileError;
-use crate::families::{self, Facts, Plan, Region};
+use crate::families::{self, Facts, Lattice, Plan, Region};
 use crate::features::Features;
 use crate::model::Model;
 use crate::options::Options;
@@ -26,6 +26,8 @@ pub(super) struct Assembly {
     pub(super) deviations: Vec<Deviation>,
     /// One entry a region.
     pub(super) facts: Vec<Facts>,
+    /// Whether every score comes back without an error ([`Lattice`]).
+    pub(super) is_exact: bool,
 }
 
 /// Plans all regions and puts their circuits beside each other. Where steps have to be coarser than
@@ -83,6 +85,7 @@ impl Assembly {
             },
             deviations: Vec::new(),
             facts: Vec::new(),
+            is_exact: false,
         };
         let mut decodings: Vec<Option<ScoreDecoding>> = vec![None; scores];
         for (region, plan) in regions.iter().zip(plans) {
@@ -106,7 +109,19 @@ impl Assembly {
         }
         assembly.decoding.scores = decodings.into_iter().flatten().collect();
         assembly.coarsen(set, regions);
+        assembly.snap(regions);
         assembly
+    }
+
+    /// Rounds scores to the multiples that they are of one number, where the noise allows.
+    fn snap(&mut self, regions: &[Region]) {
+        self.is_exact = true;
+        for region in regions {
+            for (score, lattice) in region.scores.iter().zip(Lattice::of(&region.estimator)) {
+                let score = &mut self.decoding.scores[*score];
+                self.is_exact &= lattice.is_some_and(|lattice| lattice.snap(score));
+            }
+        }
     }
 
     /// Widens the rounding steps where many scores read one coefficient, each rounded at other

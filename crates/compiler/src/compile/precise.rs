@@ -39,8 +39,9 @@ pub(super) struct Assembled {
 }
 
 impl Wanted<'_> {
-    /// The circuit of the precision that was asked for; without one, of the fewest bits that keep
-    /// the labels of all calibration rows.
+    /// The circuit of the precision that was asked for; without one, of the bits that give scores
+    /// themselves if these are multiples of one number, or of the fewest that keep the labels of all
+    /// calibration rows.
     pub(super) fn assemble(&self) -> Result<Assembled, CompileError> {
         let options = self.options;
         let most = options.profile.usual_precision();
@@ -62,7 +63,11 @@ impl Wanted<'_> {
         }
         let mut facts = assembled.assembly.facts.iter();
         if usual_bits < most && facts.any(|facts| facts.trees.is_some()) {
-            assembled.note = Some(margins::note(usual_bits, assembled.agreement.rows));
+            assembled.note = Some(if assembled.assembly.is_exact {
+                margins::note_without_errors(usual_bits)
+            } else {
+                margins::note(usual_bits, assembled.agreement.rows)
+            });
         }
         Ok(assembled)
     }
@@ -96,7 +101,9 @@ impl Wanted<'_> {
 }
 
 impl Assembled {
+    /// Where scores come back without an error, a label that is not the model's lies in a tie, which
+    /// float32 breaks one way or the other: no precision mends it.
     fn keeps_labels(&self) -> bool {
-        self.agreement.labels_equal == self.agreement.rows
+        self.assembly.is_exact || self.agreement.labels_equal == self.agreement.rows
     }
 }

@@ -1,0 +1,116 @@
+//! Scores that are multiples of one number.
+//!
+//! A forest of trees that were grown to the end votes: every leaf adds 0 or 1/100. Where the error
+//! of a result is below half of that, rounding to a vote removes all of it, and a tie is a tie
+//! again, which its label depends on.
+
+use crate::model::{Estimator, TreeEnsemble, TreeNode};
+use cipherfn_protocol::specs::{ScoreDecoding, ScoreUnits};
+
+#[cfg(test)]
+mod tests;
+
+/// The numbers whose multiples all values of a score are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Lattice {
+    /// Distance of two of them.
+    pub spacing: f64,
+    /// How far from them a score may be, in score units: the leaves' rounding to float32.
+    pub drift: f64,
+    /// Difference of the largest and the smallest score.
+    pub range: f64,
+}
+
+/// Largest distance of a leaf from a multiple, in parts of the leaf: float32 rounding, nothing more.
+const TOLERANCE: f64 = 1.0 / (1 << 20) as f64;
+
+/// Parts of the smallest leaf that the spacing is looked for among.
+const MOST_PARTS: u32 = 12;
+
+/// Error of a result before it is rounded, as a part of its precision ([`ScoreDecoding`]'s step is
+/// this error, and the precision one and a half of it).
+const UNROUNDED: f64 = 2.0 / 3.0;
+
+impl Lattice {
+    /// Of each score of an estimator.
+    pub(crate) fn of(estimator: &Estimator) -> Vec<Option<Self>> {
+        match estimator {
+            Estimator::Trees(trees) => (0..trees.scores).map(|score| of(trees, score)).collect(),
+            Estimator::Linear(_) | Estimator::LinearTrees(_) => vec![None; estimator.scores()],
+        }
+    }
+
+    /// Bits of the range with which rounding to the lattice gives the score itself.
+    pub(crate) fn bits(&self) -> f64 {
+        // A twentieth more, for the rounding of leaves on the way.
+        (self.range * UNROUNDED / (self.spacing / 2.0)).log2() + 0.05
+    }
+
+    /// Rounds to the lattice, if that gives the score itself and tells no more than before.
+    pub(crate) fn snap(&self, score: &mut ScoreDecoding) -> bool {
+        let (step, precision) = (score.step.get(), score.precision.get());
+        let error = precision - step / 2.0 + self.drift;
+        let is_finer = step > 0.0 && step <= self.spacing;
+        let snaps = is_finer && error < self.spacing / 2.0;
+        if snaps {
+            score.step = ScoreUnits::new(self.spacing);
+            score.precision = ScoreUnits::new(self.drift + self.range * TOLERANCE);
+        }
+        snaps
+    }
+}
+
+fn of(trees: &TreeEnsemble, score: usize) -> Option<Lattice> {
+    let leaves = || {
+        let nodes = trees.trees.iter().flat_map(|tree| &tree.nodes);
+        let values = nodes.filter_map(TreeNode::as_leaf).flatten();
+        values.filter_map(move |(index, value)| {
+            (*index as usize == score && *value != 0.0).then_some(*value)
+        })
+    };
+    let smallest = leaves().map(f64::abs).min_by(f64::total_cmp)?;
+    let fits = |spacing: f64| {
+        let base = trees.base[score];
+        leaves()
+            .chain([base])
+            .all(|value| distance(value, spacing) <= TOLERANCE * value.abs())
+    };
+    let spacing = (1..=MOST_PARTS)
+        .map(|parts| simple(smallest / f64::from(parts)))
+        .find(|spacing| fits(*spacing))?;
+    let (mut drift, mut range) = (distance(trees.base[score], spacing), 0.0);
+    for tree in &trees.trees {
+        let values = tree.nodes.iter().filter_map(TreeNode::as_leaf).map(|leaf| {
+            let value = leaf.iter().find(|(index, _)| *index as usize == score);
+            value.map_or(0.0, |(_, value)| *value)
+        });
+        let (mut low, mut high, mut off) = (f64::INFINITY, f64::NEG_INFINITY, 0.0_f64);
+        for value in values {
+            (low, high) = (low.min(value), high.max(value));
+            off = off.max(distance(value, spacing));
+        }
+        range += high - low;
+        drift += off;
+    }
+    Some(Lattice {
+        spacing,
+        drift,
+        range,
+    })
+}
+
+/// From the next multiple of `spacing`.
+fn distance(value: f64, spacing: f64) -> f64 {
+    (value - (value / spacing).round() * spacing).abs()
+}
+
+/// 1/100 for the float32 next to it: what is a tie in the library has to be one here.
+fn simple(spacing: f64) -> f64 {
+    let parts = (1.0 / spacing).round();
+    let simple = 1.0 / parts;
+    if parts >= 1.0 && (simple - spacing).abs() <= TOLERANCE * spacing {
+        simple
+    } else {
+        spacing
+    }
+}
