@@ -143,6 +143,19 @@ mod tests {
     use super::OPERATORS;
     use std::collections::HashSet;
 
+    /// The list in docs/networks.md is of operators that there are.
+    #[test]
+    fn the_page_on_networks_lists_operators() {
+        let page = include_str!("../../../../docs/networks.md");
+        let (_, list) = page.split_once("For networks:").unwrap();
+        let names: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
+        assert!(names.len() > 40, "{names:?}");
+        for name in names {
+            let mut all = OPERATORS.iter().copied().flatten();
+            assert!(all.any(|operator| operator.name == name), "{name}");
+        }
+    }
+
     #[test]
     fn operators_are_listed_once_and_known_from_a_version_on() {
         let mut names = HashSet::new();
