@@ -6,7 +6,7 @@
 use crate::error::EngineError;
 use crate::evaluator::{self, Evaluator};
 use cipherfn_circuit::circuit::{
-    Circuit, Combination, Input, InputId, Lookup, NodeId, Output, Pack, Product, Rotated,
+    Circuit, Combination, Input, InputId, Lookup, Node, NodeId, Output, Pack, Product, Rotated,
     SelectorId, Sum,
 };
 use cipherfn_protocol::specs::Gadget;
@@ -16,7 +16,7 @@ use cipherfn_scheme::parameters::ParameterSet;
 use std::collections::{BTreeMap, HashMap};
 
 /// Noise of an output's coefficients.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct OutputNoise {
     /// Variance of the noisiest one, before it is rounded for the reply.
     pub value: Variance,
@@ -106,11 +106,10 @@ impl Evaluator for Tracker<'_> {
     }
 
     fn pack(&mut self, pack: &Pack, values: &[Value]) -> Result<Value, Cmuxes> {
-        let items = pack
-            .items
-            .iter()
-            .map(|item| self.noise(&values[item.node.index()]));
-        let worst = worst(items.collect());
+        let items = pack.items.iter();
+        let noises = items.map(|item| self.noise(&values[item.node.index()]));
+        // A packed node has an item.
+        let worst = noises.reduce(worse).unwrap_or_default();
         self.packed.push(OutputNoise {
             value: worst.value + self.packing,
             ..worst
@@ -182,8 +181,7 @@ impl Tracker<'_> {
 
     /// Selector, levels and variance of each turn of a look-up.
     fn turns(&self, node: NodeId) -> impl Iterator<Item = (SelectorId, f64, Variance)> {
-        let cipherfn_circuit::circuit::Node::Lookup(lookup) = &self.circuit.nodes[node.index()]
-        else {
+        let Node::Lookup(lookup) = &self.circuit.nodes[node.index()] else {
             unreachable!("the source is a look-up")
         };
         lookup.form.iter().map(|turn| {
@@ -211,15 +209,11 @@ impl Tracker<'_> {
 }
 
 /// The largest variance, and the fewest rows.
-fn worst(noises: Vec<OutputNoise>) -> OutputNoise {
-    let rows = noises.iter().map(|noise| noise.rows);
+fn worse(a: OutputNoise, b: OutputNoise) -> OutputNoise {
     OutputNoise {
-        value: noises
-            .iter()
-            .map(|noise| noise.value)
-            .fold(Variance::default(), larger),
+        value: larger(a.value, b.value),
         reply: Variance::default(),
-        rows: rows.fold(f64::INFINITY, f64::min),
+        rows: a.rows.min(b.rows),
     }
 }
 

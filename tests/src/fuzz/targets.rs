@@ -5,10 +5,13 @@ use crate::golden;
 use cipherfn_client::{Client, ClientError};
 use cipherfn_compiler::read::read_model;
 use cipherfn_program::{EntryKind, TensorType};
+use cipherfn_protocol::frame::ParameterSetTag;
+use cipherfn_protocol::hash::Sha256;
 use cipherfn_protocol::message::{Chunk, Chunks, QueryChunk};
 use cipherfn_protocol::specs::{ColumnKind, InputColumn};
 use cipherfn_protocol::statement::SignedStatement;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
+use cipherfn_serving::Progress;
 use cipherfn_signing::{SigningKey, verify};
 use cipherfn_table::Table;
 use std::sync::LazyLock;
@@ -39,6 +42,19 @@ pub const TARGETS: &[Target] = &[
         run: |bytes| {
             let (client, secret) = &*CLIENT;
             drop(client.decrypt::<ClientError>(secret, None, bytes, |_| Ok(())));
+        },
+        framed: true,
+    },
+    Target {
+        name: "checkpoint",
+        seeds: &["golden/v2/checkpoint.cfc"],
+        run: |bytes| {
+            let query = Sha256::from_bytes([1; 32]);
+            drop(Progress::from_file_bytes(
+                bytes,
+                query,
+                ParameterSetTag::NONE,
+            ));
         },
         framed: true,
     },

@@ -5,7 +5,7 @@ use super::{CombinationStep, Factor, Lowering, PackStep, ProgramStep, Start, Ter
 use crate::polynomial::{Coefficient, Sparse};
 use crate::schedule::Group;
 use cipherfn_circuit::CircuitError;
-use cipherfn_circuit::circuit::{Combination, ConstantId, Lookup, Pack, Turn};
+use cipherfn_circuit::circuit::{Combination, ConstantId, Lookup, Pack, Turn, Weighted};
 
 impl Lowering<'_> {
     /// The steps of a look-up: turns commute, so they are taken in the order of selectors, a step
@@ -45,7 +45,7 @@ impl Lowering<'_> {
         values: &[Expression],
     ) -> Result<Expression, CircuitError> {
         let size = self.polynomial_size;
-        let value = |term: &cipherfn_circuit::circuit::Weighted| &values[term.node.node.index()];
+        let value = |term: &Weighted| &values[term.node.node.index()];
         let constants = combination
             .terms
             .iter()

@@ -9,7 +9,7 @@
 //! of it, which is X^(b t) A: one CMUX a bit. After all of them the constant coefficient is the
 //! table's entry at minus the sum of the chosen rotations, a function of a linear form of the bits.
 //!
-//! Accumulators are kept folded and not transformed: N/2 complex values a_j + i a_(j + N/2) a
+//! Accumulators are kept folded and not transformed: N/2 complex values `a_j + i a_(j + N/2)` a
 //! polynomial, torus fractions in [-1/2, 1/2]. There X^(N/2) is i, so a rotation moves two runs of
 //! values and turns them by quarters, where the Fourier domain would read a monomial of N/2 values
 //! for every rotation. Evaluate selectors outside and some [`GROUP`] accumulators inside: the
