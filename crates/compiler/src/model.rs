@@ -34,13 +34,6 @@ pub struct Model {
 }
 
 impl Model {
-    /// A small model, for tests of what takes one and does not ask which.
-    #[cfg(test)]
-    pub(crate) fn sample() -> Self {
-        let bytes = include_bytes!("../../../tests/libraries/linreg_diabetes/model.onnx");
-        crate::read::read_model(bytes).expect("the model is supported")
-    }
-
     /// Number of raw scores of all estimators.
     pub fn scores(&self) -> usize {
         self.estimators.iter().map(Estimator::scores).sum()

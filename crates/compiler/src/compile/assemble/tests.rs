@@ -1,8 +1,9 @@
 use super::*;
 use crate::families;
 use crate::features::Features;
-use crate::model::{Estimator, LinearModel, Model, Test, Tree, TreeEnsemble, TreeNode};
+use crate::model::{Estimator, LinearModel, Test, Tree, TreeEnsemble, TreeNode};
 use crate::options::Options;
+use crate::read::sample;
 use cipherfn_engine::{PreparedCircuit, Workspace};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::query::{InputValues, encrypt_row};
@@ -62,7 +63,7 @@ fn a_mixture_of_families_is_one_circuit_on_encrypted_rows() {
     let (backend, plans) = families::plan(
         &regions,
         &features,
-        (&Model::sample(), &[]),
+        (&sample(), &[]),
         &Options::new("m"),
         10.0,
         Hash::of(b"m"),
@@ -127,7 +128,7 @@ fn many_scores_of_one_result_are_as_coarse_as_clients_ask() {
             ..Options::new("m")
         };
         let hash = Hash::of(b"m");
-        let exact = (&Model::sample(), &[][..]);
+        let exact = (&sample(), &[][..]);
         let (backend, plans) =
             families::plan(&regions, &features, exact, &options, 10.0, hash).unwrap();
         let planned: Vec<ScoreDecoding> = plans[0].reading.scores.clone();

@@ -2,8 +2,8 @@ use super::*;
 use crate::backend::Backend;
 use crate::families::Reference;
 use crate::features::Features;
-use crate::model::Model;
 use crate::options::Options;
+use crate::read::sample;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::ScoreUnits;
 
@@ -37,7 +37,7 @@ fn planned(model: &LinearModel, precision: Option<f64>) -> Result<Plan, CompileE
         seed: Hash::of(b"m"),
         backend: Backend::for_profile(options.profile, 1)[0],
         reference: Reference {
-            model: &Model::sample(),
+            model: &sample(),
             scores: &[],
             region: &[0],
         },
