@@ -37,7 +37,7 @@ const MAX_ROWS: usize = 512;
 const STRICTER: f64 = 0.25;
 /// Errors of the scores that are aimed at, in parts of the largest one: other rows are off by more,
 /// and those near a boundary between two labels count.
-const GOALS: [f64; 4] = [0.4, 0.55, 0.75, 1.0];
+const GOALS: [f64; 4] = [0.25, 0.4, 0.65, 1.0];
 
 const fn gadget(base_log: u32, levels: u32) -> Gadget {
     Gadget::new(BaseLog::new(base_log), Levels::new(levels))

@@ -139,7 +139,7 @@ fn a_second_layer_names_the_function_between() {
             node("", "MatMul", &["B", "V"], &["C"], Vec::new()),
             node("", last, &["C"], &["D"], Vec::new()),
             node("", "Identity", &["D"], &["E"], Vec::new()),
-            node("last", "MatMul", &["E", "V"], &["Y"], Vec::new()),
+            node("", "MatMul", &["E", "V"], &["Y"], Vec::new()),
         ];
         let constants = vec![
             tensor("W", &[2, 1], &[1.0, 1.0]),
@@ -151,7 +151,7 @@ fn a_second_layer_names_the_function_between() {
         "the Tanh",
         "operator Tanh",
         "second layer",
-        "next layer is node \"last\"",
+        "next layer is node \"the MatMul\"",
     ];
     refused(&network("Tanh"), &parts);
     // Without a function between them two layers are one.
