@@ -72,12 +72,12 @@ impl<'a> FormwisePass<'a> {
         let estimator = (self.ir.estimators.len() + made.len()) as u32;
         let extraction = Extraction::of(self, id, &directions, places);
         let constants = extraction.constants()?;
-        let entry = |(place, direction): (usize, &Option<Direction>)| match direction {
-            None => Combination::of_constant(constants[place]),
-            Some(_) => {
-                let entry = extraction.unit_of[place];
-                Combination::of_atom(Atom::LookUp { estimator, entry }, 1.0)
+        let entry = |(place, direction): (usize, &Option<Direction>)| {
+            if direction.is_none() {
+                return Combination::of_constant(constants[place]);
             }
+            let entry = extraction.unit_of[place];
+            Combination::of_atom(Atom::LookUp { estimator, entry }, 1.0)
         };
         let found: Rc<[Combination]> = directions.iter().enumerate().map(entry).collect();
         made.push(EstimatorCall {

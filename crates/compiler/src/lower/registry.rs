@@ -117,9 +117,10 @@ pub(super) fn find(
     let named =
         |own: &&Operator| own.name == node.name.operator && own.domain.name() == node.name.domain;
     let operator = all.find(named).ok_or_else(|| {
-        let problem = match node.has_subgraph() {
-            true => "it has a subgraph",
-            false => "this operator",
+        let problem = if node.has_subgraph() {
+            "it has a subgraph"
+        } else {
+            "this operator"
         };
         node.unsupported(problem, SUPPORTED)
     })?;

@@ -108,13 +108,12 @@ impl Parts<'_> {
                 Rotated { node, rotation: 0 }
             })
             .collect();
-        let (node, stride) = match sums.as_slice() {
-            [only] => (only.node, 1),
-            _ => {
-                let pack = Pack { items: sums };
-                let stride = pack.stride(size);
-                (push(Node::Pack(pack)), stride)
-            }
+        let (node, stride) = if let [only] = sums.as_slice() {
+            (only.node, 1)
+        } else {
+            let pack = Pack { items: sums };
+            let stride = pack.stride(size);
+            (push(Node::Pack(pack)), stride)
         };
         Circuit {
             parameter_set: self.backend.set.name.to_owned(),

@@ -1,7 +1,7 @@
 //! Functions as tables on the torus.
 //!
 //! A table has N entries, and the entry at i + N is minus the one at i. A function with
-//! `f(z) + f(z + R)` linear in z, such as ReLU, absolute values and their like, is a line plus a
+//! `f(z) + f(z + R)` linear in z, such as `Relu`, absolute values and their like, is a line plus a
 //! function `g` with `g(z + R) = -g(z)`, so its table spans the whole torus in 2N steps of 2R/2N;
 //! the line is linear in the row and needs no look-up. Any other function is looked up in N steps
 //! on half of the torus.
@@ -137,7 +137,9 @@ impl Curve {
             .iter()
             .fold(0.0, |most: f64, own| most.max(own.abs()));
         if size > 0.0 {
-            entries.iter_mut().for_each(|entry| *entry /= size);
+            for entry in &mut entries {
+                *entry /= size;
+            }
         }
         Self {
             low,

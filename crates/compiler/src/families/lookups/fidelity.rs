@@ -78,9 +78,10 @@ impl Fidelity {
             .zip(reference.indices);
         for ((phases, wanted), index) in rows {
             let exact = &reference.setting.reference.scores[*index];
-            let outputs = match has_labels {
-                true => margins::outputs(model, exact)?,
-                false => Vec::new(),
+            let outputs = if has_labels {
+                margins::outputs(model, exact)?
+            } else {
+                Vec::new()
             };
             for _ in 0..DRAWS {
                 let mut decode = |(decoding, phase): (&ScoreDecoding, &f64)| {

@@ -43,13 +43,12 @@ fn pad(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
         let problem = format!("its result of shape {shape:?} has more than {MAX_LEN} entries");
         return Err(emitter.node.invalid(problem));
     };
-    let value = match emitter.optional(2) {
-        Some(value) => emitter.cast(&reshaped(&value, vec![1]), data.element)?,
-        None => {
-            let value = emitter.node.float("value", 0.0)?;
-            let value = emitter.number(data.element, value.into())?;
-            reshaped(&value, vec![1])
-        }
+    let value = if let Some(value) = emitter.optional(2) {
+        emitter.cast(&reshaped(&value, vec![1]), data.element)?
+    } else {
+        let value = emitter.node.float("value", 0.0)?;
+        let value = emitter.number(data.element, value.into())?;
+        reshaped(&value, vec![1])
     };
     let outside = data.len() as u32;
     let place = |mut entry: usize| {
