@@ -124,9 +124,10 @@ async fn a_killed_worker_loses_what_it_did_since_its_checkpoint() {
 /// another one go on. That is no failed attempt, so there may be more of them than three.
 #[tokio::test(flavor = "multi_thread")]
 async fn work_that_is_longer_than_a_workers_time_goes_on_in_others() {
-    let stack = stack_with(|setup| setup.worker_timeout = Some(Duration::from_secs(3))).await;
+    // Shorter ones get nothing done where other tests take the processors.
+    let stack = stack_with(|setup| setup.worker_timeout = Some(Duration::from_secs(6))).await;
     let alice = Owner::new(&stack, "alice-token").await;
-    // What so many rows take here, so that there is work for more than three workers.
+    // What so many rows take here, so that there is work for more than two workers.
     let measured = alice.upload(&alice.queries(&[100])).await;
     let measured = alice.begin(&alice.declaration(measured)).await;
     let status = alice.settled(measured).await;
