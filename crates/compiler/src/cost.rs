@@ -31,6 +31,20 @@ pub struct Work {
     /// Weighted sums of encrypted numbers.
     #[serde(default)]
     pub products: u32,
+    /// Tables that are looked up; their CMUXes are counted above.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lookups: u32,
+    /// Terms of integer combinations.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub terms: u32,
+    /// Key switches that clear and pack results.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub key_switches: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Microseconds of one thread, for a ring of polynomial size N and GLWE dimension k.
@@ -91,7 +105,7 @@ impl Costs {
     }
 
     /// The same by what they are spent on.
-    pub(crate) fn stages(&self, work: &Work, gadget: Gadget) -> [(&'static str, Microseconds); 5] {
+    pub(crate) fn stages(&self, work: &Work, gadget: Gadget) -> [(&'static str, Microseconds); 7] {
         let levels = f64::from(gadget.levels.get());
         let selectors = f64::from(work.selectors);
         let expansion = if work.slots > 0 {
@@ -103,12 +117,17 @@ impl Costs {
             + f64::from(work.scalar_selects) * self.scalar(levels)
             + f64::from(work.polynomial_selects) * (self.scalar(levels) + levels * self.forward());
         let products = f64::from(work.products) * self.product();
+        let sums = f64::from(work.terms) * self.term()
+            + f64::from(work.lookups) * self.polynomials * self.forward();
+        let packing = f64::from(work.key_switches) * self.slot();
         let memory = self.memory(work, gadget) * MEMORY;
         [
             ("expanding the query", expansion),
             ("choices", choices),
             ("reading selectors", memory),
             ("products", products),
+            ("sums", sums),
+            ("packing results", packing),
             ("reply", self.reply()),
         ]
         .map(|(stage, time)| (stage, Microseconds::new(time)))
@@ -188,6 +207,11 @@ impl Costs {
     /// A product of weights that stay transformed, and the way back for the CMUX that reads it.
     fn product(&self) -> f64 {
         self.polynomials * (INVERSE * self.transform() + self.size / 2.0 * PRODUCT)
+    }
+
+    /// An integer times a value.
+    fn term(&self) -> f64 {
+        self.polynomials * self.size / 2.0 * PRODUCT
     }
 
     fn reply(&self) -> f64 {

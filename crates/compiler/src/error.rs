@@ -176,6 +176,17 @@ pub enum CompileError {
         /// What to try.
         remedy: Remedy,
     },
+    /// Functions of linear forms come out too inexact.
+    #[error(
+        "the compiled model is not faithful enough: {found}; {limit}; or ask for less with a lower \
+         least agreement"
+    )]
+    Unfaithful {
+        /// How faithful it is.
+        found: String,
+        /// What limits it, and what to try.
+        limit: String,
+    },
     /// The grid holds no question that the model asks.
     #[error(
         "the grid of the calibration rows keeps none of the model's split points, so that every row would get the same scores: give more rows, or exact features"

@@ -1,7 +1,7 @@
 //! Automorphism key switching of centred ciphertexts: the step that expansion, isolation and packing
 //! repeat.
 
-use crate::centred::{Centred, Work};
+use crate::centred::{Centred, SwitchMemory};
 use crate::fourier::{Permutation, Transform, c64};
 use crate::glev::{FourierGlev, zeroed};
 use crate::polynomial;
@@ -28,7 +28,7 @@ impl Automorphism {
 
     /// The key switch of a folded `mask(X^e)`, and the image of `work.body` added to its body; both
     /// in the Fourier domain: the mask into `work.image`, the body's inverse image into `work.body`.
-    pub(crate) fn key_switch(&self, mask: &[c64], transform: &Transform, work: &mut Work) {
+    pub(crate) fn key_switch(&self, mask: &[c64], transform: &Transform, work: &mut SwitchMemory) {
         let levels = self.glev.gadget().levels.get() as usize;
         let digits = &mut work.digits[..levels * transform.fourier_size()];
         self.glev
@@ -38,7 +38,12 @@ impl Automorphism {
     }
 
     /// The image of `node`.
-    pub(crate) fn image(&self, node: &Centred, transform: &Transform, work: &mut Work) -> Centred {
+    pub(crate) fn image(
+        &self,
+        node: &Centred,
+        transform: &Transform,
+        work: &mut SwitchMemory,
+    ) -> Centred {
         let mut image = Centred::zero(node.mask.len());
         let mut folded = zeroed(transform.fourier_size());
         Transform::fold_torus(&mut folded, &node.mask);

@@ -100,10 +100,10 @@ pub(crate) fn shift_variance(size: usize, levels: u32) -> Variance {
 pub(crate) struct Memory {
     /// The odd branches on the way to the current node of an expansion, by level.
     pub(crate) odd: Vec<Node>,
-    pub(crate) work: Work,
+    pub(crate) work: SwitchMemory,
 }
 
-pub(crate) struct Work {
+pub(crate) struct SwitchMemory {
     pub(crate) scratch: TransformScratch,
     pub(crate) digits: AVec<c64>,
     pub(crate) mask: AVec<c64>,
@@ -122,7 +122,7 @@ impl Memory {
             odd: (0..packing.depth().levels())
                 .map(|_| Node::zero(size))
                 .collect(),
-            work: Work {
+            work: SwitchMemory {
                 scratch: transform.scratch(),
                 digits: zeroed(levels * transform.fourier_size()),
                 mask: fourier(),

@@ -19,7 +19,7 @@
 //! Everything up to the slots is in *centred* form, see [`crate::centred`].
 
 use crate::bits::{self, packed_len};
-use crate::centred::{Node, Work};
+use crate::centred::{Node, SwitchMemory};
 use crate::error::SchemeError;
 use crate::fourier::{Transform, c64};
 use crate::keys::ExpandedEvaluationKey;
@@ -170,7 +170,7 @@ impl<'a> Expander<'a> {
         first: usize,
         out: &mut [c64],
         odds: &mut [Node],
-        work: &mut Work,
+        work: &mut SwitchMemory,
     ) {
         let Some((odd, rest)) = odds.split_first_mut() else {
             return;
@@ -198,14 +198,14 @@ impl<'a> Expander<'a> {
         odd: &mut Node,
         first: usize,
         out: &mut [c64],
-        work: &mut Work,
+        work: &mut SwitchMemory,
     ) {
         let (even_out, odd_out) = self.branches(level, first, out);
         let wanted = (!odd_out.is_empty()).then_some(&mut *odd);
         self.key.split(level, node, wanted, work);
         let glev = self.key.scheme_switch();
         let all_ones = self.key.all_ones();
-        let Work {
+        let SwitchMemory {
             scratch, digits, ..
         } = work;
         let len = glev.gadget().levels.get() as usize * self.size / 2;

@@ -1,6 +1,6 @@
 //! The levels of expansions and traces.
 
-use crate::centred::{Centred, Node, Work};
+use crate::centred::{Centred, Node, SwitchMemory};
 use crate::kernels;
 use crate::keys::ExpandedEvaluationKey;
 
@@ -12,7 +12,7 @@ impl ExpandedEvaluationKey {
         level: u32,
         node: &mut Node,
         odd: Option<&mut Node>,
-        work: &mut Work,
+        work: &mut SwitchMemory,
     ) {
         let (automorphism, transform) = (self.automorphism(level), self.transform());
         work.body.copy_from_slice(&node.body);
@@ -29,7 +29,7 @@ impl ExpandedEvaluationKey {
     }
 
     /// One level of a trace: adds to `node` its image under X -> X^(N/2^level + 1).
-    pub(crate) fn fold(&self, level: u32, node: &mut Centred, work: &mut Work) {
+    pub(crate) fn fold(&self, level: u32, node: &mut Centred, work: &mut SwitchMemory) {
         let image = self.automorphism(level).image(node, self.transform(), work);
         node.add(&image);
     }

@@ -17,6 +17,7 @@ pub(super) struct Attribute<'a> {
     pub(super) int: i64,
     pub(super) text: &'a [u8],
     tensor: Vec<&'a [u8]>,
+    pub(super) graph: Option<&'a [u8]>,
     /// Whether it stands for a function's attribute.
     pub(super) is_reference: bool,
     message: &'a [u8],
@@ -32,6 +33,7 @@ impl<'a> Attribute<'a> {
             int: 0,
             text: &[],
             tensor: Vec::new(),
+            graph: None,
             is_reference: false,
             message,
         };
@@ -43,6 +45,7 @@ impl<'a> Attribute<'a> {
                 3 => own.int = value.integer()?,
                 4 => own.text = value.bytes()?,
                 5 => own.tensor.push(value.bytes()?),
+                6 => own.graph = Some(value.bytes()?),
                 20 => own.kind = value.integer()? as i32,
                 21 => own.is_reference = !value.text()?.is_empty(),
                 _ => {}
