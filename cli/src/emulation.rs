@@ -151,7 +151,7 @@ pub(crate) fn lifecycle() -> Vec<Lifecycle> {
         expire_after: Some(age),
         abort_multipart_after: Some(QUARANTINE),
     };
-    let jobs = ["uploads/", "results/", "jobs/"].map(|prefix| rule(prefix, JOBS));
+    let jobs = ["uploads/", "results/", "jobs/", "sums/"].map(|prefix| rule(prefix, JOBS));
     let quarantine = rule("quarantine/", QUARANTINE);
     std::iter::once(quarantine).chain(jobs).collect()
 }

@@ -4,13 +4,11 @@ use crate::terminal;
 use anyhow::{Context, Result, bail};
 use cipherfn_circuit::Bundle;
 use cipherfn_compiler::Report;
-use cipherfn_compiler::fit::{Demand, Limits};
+use cipherfn_compiler::fit::{Demand, InParts, Limits, WORKER};
 use cipherfn_protocol::api::job::MAX_CHUNK;
 
 /// Memory of the largest function.
 const MOST_MEMORY: u64 = 10_240 << 20;
-/// Seconds that a job has for a chunk.
-const LONGEST_JOB: f64 = 900.0;
 /// How much longer a row may take in a usual function than in a large one before that is said.
 const SLOWER: f64 = 1.2;
 
@@ -24,6 +22,8 @@ pub(crate) struct Demands {
     pub(crate) usual: Demand,
     /// With all the memory that it can use.
     pub(crate) alone: Demand,
+    /// Where a row is too long for one worker of a job: how several share it, by the largest function.
+    pub(crate) parts: Option<InParts>,
 }
 
 /// An error for a bundle that no function can run; otherwise what its function needs beyond the
@@ -42,7 +42,13 @@ impl Demands {
                 .with_context(|| format!("no function can run the model; {WAYS_OUT}"))
         };
         let largest = demand(MOST_MEMORY)?;
-        refuse(&largest)?;
+        let parts = if largest.seconds > WORKER {
+            InParts::of(&bundle.circuit, largest.seconds)
+                .with_context(|| format!("no function can run the model; {WAYS_OUT}"))?
+        } else {
+            None
+        };
+        refuse(&largest, parts)?;
         // On one thread, so that both compare.
         let alone = Demand { seconds, ..largest };
         let usual = if alone.memory > Limits::LAMBDA.memory {
@@ -50,17 +56,23 @@ impl Demands {
         } else {
             alone
         };
-        Ok(Self { usual, alone })
+        Ok(Self {
+            usual,
+            alone,
+            parts,
+        })
     }
 
     /// What the model needs beyond a usual function.
     pub(crate) fn needs(&self) -> Vec<String> {
-        needs(&self.usual, &self.alone)
+        let mut needs = needs(&self.usual, &self.alone);
+        needs.extend(self.parts.map(in_parts));
+        needs
     }
 }
 
 /// Refuses what the largest function cannot do, as a job either.
-fn refuse(largest: &Demand) -> Result<()> {
+fn refuse(largest: &Demand, parts: Option<InParts>) -> Result<()> {
     for (what, bytes) in [
         ("a row's query", largest.query_bytes),
         ("a row's reply", largest.reply_bytes),
@@ -81,9 +93,9 @@ fn refuse(largest: &Demand) -> Result<()> {
             MOST_MEMORY >> 20,
         );
     }
-    if largest.seconds > LONGEST_JOB {
+    if largest.seconds > WORKER && parts.is_none() {
         bail!(
-            "no function can run the model: a row takes about {:.0} s on the largest one and a job has {LONGEST_JOB} s for it; {WAYS_OUT}",
+            "no function can run the model: a row takes about {:.0} s on the largest one and a job has {WORKER} s for it, which several workers cannot share so that each has enough; {WAYS_OUT}",
             largest.seconds,
         );
     }
@@ -134,6 +146,12 @@ fn needs(usual: &Demand, alone: &Demand) -> Vec<String> {
         }
     }
     needs
+}
+
+fn in_parts(InParts { parts, seconds }: InParts) -> String {
+    format!(
+        "in parts only: a row takes more than the {WORKER} s of a job's worker; the largest function in {parts} parts takes about {seconds:.0} s for each, and smaller ones need more: predict --bulk chooses how many, or --parts"
+    )
 }
 
 /// Reports of other versions may not be readable, and say nothing then.
@@ -238,7 +256,7 @@ mod tests {
 
     #[test]
     fn what_the_largest_function_cannot_do_is_refused() {
-        assert!(refuse(&SMALL).is_ok());
+        assert!(refuse(&SMALL, None).is_ok());
         let cases = [
             (
                 Demand {
@@ -263,9 +281,35 @@ mod tests {
             ),
         ];
         for (demand, reason) in cases {
-            let error = refuse(&demand).unwrap_err().to_string();
+            let error = refuse(&demand, None).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
         }
+    }
+
+    #[test]
+    fn what_several_workers_can_share_is_said_and_not_refused() {
+        let long = Demand {
+            seconds: 2000.0,
+            ..SMALL
+        };
+        let parts = InParts {
+            parts: 5,
+            seconds: 410.0,
+        };
+        assert!(refuse(&long, Some(parts)).is_ok());
+        let said = Demands {
+            usual: long,
+            alone: long,
+            parts: Some(parts),
+        };
+        let needs = said.needs();
+        assert!(needs[0].starts_with("jobs only"), "{needs:?}");
+        assert!(
+            needs[1].contains("in 5 parts takes about 410 s"),
+            "{needs:?}"
+        );
+        let error = refuse(&long, None).unwrap_err().to_string();
+        assert!(error.contains("several workers cannot share"), "{error}");
     }
 
     #[test]
@@ -282,6 +326,6 @@ mod tests {
         } = Limits::LAMBDA;
         assert_eq!(default("InferMemory"), memory >> 20);
         assert_eq!(default("InferTimeout"), seconds as u64);
-        assert_eq!(default("WorkerTimeout"), LONGEST_JOB as u64);
+        assert_eq!(default("WorkerTimeout"), WORKER as u64);
     }
 }

@@ -6,16 +6,18 @@ use cipherfn_engine::bundle;
 use cipherfn_protocol::api::{
     KeyDeclarationV1, KeyStatusV1, KeyUploadV1, ModelList, ModelSummary, Problem, v2,
 };
-use cipherfn_protocol::hash::Hash;
+use cipherfn_protocol::frame::HEADER_LEN;
+use cipherfn_protocol::hash::{Hash, Sha256};
 use cipherfn_protocol::message::{Chunks, QueryChunk, ReplyChunk, write_chunk};
 use cipherfn_protocol::specs::{Encoding, SpecsDocument};
 use cipherfn_protocol::statement::SignedStatement;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
-use cipherfn_serving::Key;
+use cipherfn_serving::{Estimate, Key, Model, Part, Query};
 use cipherfn_signing::{SigningKey, verify};
 use cipherfn_tests::{Clear, Server, decrypt, golden, library_models, predict};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::time::{Duration, Instant};
 
 /// Id of the secret key among the files of version 2.
 const WIDE_KEY: &str = "df1fa5117e0f16ce0d5950b82bc9d02c";
@@ -49,6 +51,36 @@ fn keys_keep_their_bytes() {
     let key = EvaluationKey::from_file_bytes(&file("evaluation.cfk")).unwrap();
     assert_eq!(key.to_file_bytes(), file("evaluation.cfk"));
     assert_eq!(key.id(), secret().id());
+}
+
+/// What the only part of the tree made of its query: workers store it for each other.
+#[test]
+fn sums_keep_their_form_and_add_up() {
+    const DIGEST: Sha256 = Sha256::from_bytes([1; 32]);
+    let stored = newest("tree.cfs");
+    let file = newest("tree.cfn");
+    let part = Part { number: 0, of: 1 };
+    let bundle = bundle::read(&file).unwrap();
+    let model = Model::of_part(bundle, Hash::of(&file), part, 8 << 30).unwrap();
+    let query = Query::parse(&newest("tree.cfq")).unwrap();
+    let key = EvaluationKey::from_file_bytes(&self::file("evaluation.cfk")).unwrap();
+    let key = Key::new(&key).unwrap();
+    let deadline = Instant::now() + Duration::from_mins(10);
+    let (key, estimate) = (Some(&key), Estimate::default());
+    let sums = query
+        .sums(&model, key, DIGEST, &estimate, deadline)
+        .unwrap();
+    // What follows the head are 64-bit numbers that processors round differently.
+    assert_eq!(sums.len(), stored.len());
+    assert_eq!(sums[..36], stored[..36]);
+    let head = HEADER_LEN..HEADER_LEN + 80;
+    assert_eq!(sums[head.clone()], stored[head]);
+    let client = Client::from_specs(&newest("tree.specs.json")).unwrap();
+    for sums in [sums, stored] {
+        let reply = query.add(&model, key, (DIGEST, &[sums]), &estimate, deadline);
+        let predicted = decrypt(&client, &secret(), &reply.unwrap().bytes).unwrap();
+        assert_eq!(predicted, predictions("tree"));
+    }
 }
 
 /// A secret key of version 2, and both parts of its evaluation key.

@@ -2,6 +2,7 @@
 
 mod batch;
 mod measure;
+mod parts;
 mod reference;
 
 use crate::files::InputSource;
@@ -9,14 +10,16 @@ use crate::server;
 use crate::terminal::{self, Terminal, Unit, bytes, seconds, significant, table};
 use anyhow::{Context, Result};
 use measure::{Measured, Sizes, Subject};
-use std::num::NonZeroUsize;
+use parts::InParts;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 /// Measure a bundle on this machine: times, sizes, ratios
 ///
 /// Encrypts rows of arbitrary content (times do not depend on it) and reports the median over rows
 /// of each stage, on one thread and on all, and of all rows as one request, which share ciphertexts
 /// where the bundle's parameter set lets them. The encrypted evaluation is compared with the circuit's
-/// CMUXes done one by one by tfhe's own function, over the same selectors in the same run.
+/// CMUXes done one by one by tfhe's own function, over the same selectors in the same run. With
+/// --parts also a row that workers of a job share, a part of the model each.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cipherfn bench fraud.cfn --rows 50")]
 pub(crate) struct Bench {
@@ -28,6 +31,9 @@ pub(crate) struct Bench {
     /// Threads of the parallel run [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// Measure the model in N parts as well
+    #[arg(long, value_name = "N", value_parser = super::predict::parts)]
+    parts: Option<NonZeroU32>,
 }
 
 impl Bench {
@@ -50,11 +56,15 @@ impl Bench {
                 .context("cannot start threads")?;
             runs.push(pool.install(|| subject.measure(|| progress.inc(1)))?);
         }
+        let in_parts = self
+            .parts
+            .map(|parts| subject.in_parts(&bundle, parts.get()));
+        let in_parts = in_parts.transpose()?;
         progress.finish_and_clear();
         if cfg!(debug_assertions) {
             terminal::notice("this is a debug build; measure with `cargo run --release`");
         }
-        let value = serde_json::json!({
+        let mut value = serde_json::json!({
             "parameter_set": subject.set().name,
             "bundle_bytes": file.len(),
             "secret_key_bytes": subject.sizes.secret_key,
@@ -69,7 +79,14 @@ impl Bench {
             "client": subject.client,
             "server": runs.iter().map(|run| run.json(&subject)).collect::<Vec<_>>(),
         });
-        terminal.report(&value, || text(file.len(), &subject, &runs))
+        if let Some(in_parts) = &in_parts {
+            value["parts"] = serde_json::json!(in_parts);
+        }
+        terminal.report(&value, || {
+            let text = text(file.len(), &subject, &runs);
+            let in_parts = in_parts.as_ref().map(text_of_parts).unwrap_or_default();
+            format!("{text}{in_parts}")
+        })
     }
 }
 
@@ -149,4 +166,29 @@ fn text(bundle_bytes: usize, subject: &Subject, runs: &[Measured]) -> String {
     facts.push(("encrypt a row", seconds(subject.client.encrypt)));
     facts.push(("decrypt a row", seconds(subject.client.decrypt)));
     format!("{}\n\n{}", terminal::facts(facts), table(header, rows))
+}
+
+fn text_of_parts(parts: &InParts) -> String {
+    let InParts {
+        part_seconds,
+        part_selectors,
+        part_shares,
+        beside_seconds,
+    } = parts;
+    let parts = part_seconds.iter().zip(part_selectors).zip(part_shares);
+    let part = |(number, ((time, selectors), share)): (usize, ((&f64, &usize), &f64))| {
+        vec![
+            number.to_string(),
+            selectors.to_string(),
+            format!("{:.1} %", 100.0 * share),
+            seconds(*time),
+        ]
+    };
+    let header = ["part", "selectors", "of the whole", "1 thread"].map(str::to_owned);
+    format!(
+        "\n\n{}\nall of them, one after the other  {}\nbeside each other, a thread each   {}",
+        table(header.to_vec(), (1..).zip(parts).map(part)),
+        seconds(part_seconds.iter().sum()),
+        seconds(*beside_seconds),
+    )
 }

@@ -15,11 +15,12 @@ use crate::usage::bail_usage;
 use anyhow::{Context, Result};
 use cipherfn_client::{Asked, Client};
 use cipherfn_client_http::{Existing, Fetched, KeyRing, ServiceError};
+use cipherfn_protocol::api::job::MAX_PARTS;
 use cipherfn_protocol::api::{ModelName, ProblemType};
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use indicatif::ProgressBar;
 use std::io::Read;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -68,6 +69,11 @@ pub(crate) struct Predict {
     /// predicted to take a minute and a half, at most 64 MiB]
     #[arg(long, value_name = "N", requires = "bulk")]
     rows_a_chunk: Option<NonZeroUsize>,
+    /// Have N workers share each chunk, a part of the model each (1 to 32): few rows of a large model
+    /// are answered sooner, for more work in all [default: 1, more where a row is predicted to take
+    /// over 450 s of a worker]
+    #[arg(long, value_name = "N", requires = "bulk", value_parser = parts)]
+    parts: Option<NonZeroU32>,
     /// Send jobs without asking: what they are expected to cost is told either way
     #[arg(long, requires = "service")]
     yes: bool,
@@ -94,6 +100,13 @@ pub(crate) struct Predict {
     connection: Connection,
     #[command(flatten, next_help_heading = "Service")]
     trust: TrustArguments,
+}
+
+/// Parts that a job takes.
+pub(super) fn parts(text: &str) -> Result<NonZeroU32, String> {
+    let parts = text.parse().ok();
+    let parts = parts.filter(|parts: &NonZeroU32| parts.get() <= MAX_PARTS);
+    parts.ok_or_else(|| format!("give a number from 1 to {MAX_PARTS}"))
 }
 
 impl Predict {

@@ -40,7 +40,11 @@ fn demands(value: &Value, megabytes: u64) -> Demands {
         memory: alone.memory.min(1769 << 20),
         ..alone
     };
-    Demands { usual, alone }
+    Demands {
+        usual,
+        alone,
+        parts: None,
+    }
 }
 
 fn verdict(value: &Value, megabytes: u64) -> Verdict {

@@ -32,7 +32,7 @@ use cipherfn_protocol::hash::Sha256;
 use cipherfn_scheme::SecretKey;
 use http::Method;
 use sha2::Digest;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
@@ -52,6 +52,9 @@ pub struct Bulk {
     /// Rows of a chunk, if they fit; otherwise as many as a worker is expected to answer in a minute
     /// or two.
     pub rows_a_chunk: Option<NonZeroUsize>,
+    /// In how many parts workers evaluate the model, so that several share a row; otherwise in as
+    /// many as it takes for a row to be answered in time, which is one of nearly every model.
+    pub parts: Option<NonZeroU32>,
 }
 
 /// How far bulk scoring is.
@@ -161,7 +164,8 @@ impl Service {
         let told = |done| progress.lock().unwrap_or_else(PoisonError::into_inner)(done);
         let (declared, jobs) = mpsc::unbounded_channel();
         let (collected, over) = mpsc::unbounded_channel();
-        let sending = run.send_all(to_send, Declaring::new(declared, over), &told);
+        let declaring = Declaring::new(declared, over, run.pace.chunks_a_job());
+        let sending = run.send_all(to_send, declaring, &told);
         let rows = rows(BulkPass::Collect)?;
         let collecting = run.collect((jobs, collected), rows, &told, take);
         let ((), (report, jobs)) = tokio::try_join!(sending, collecting)?;
@@ -188,9 +192,18 @@ impl Shared {
     }
 
     /// Takes a new name for a job of so many chunks.
-    pub(super) fn rename(&self, job: usize, chunks: usize) -> Result<IdempotencyKey, ServiceError> {
+    pub(super) fn rename(
+        &self,
+        job: usize,
+        (chunks, parts): (usize, u32),
+    ) -> Result<IdempotencyKey, ServiceError> {
         let name = super::declare::new_name()?;
-        self.lock().name_job(job, Named { name, chunks })?;
+        let named = Named {
+            name,
+            chunks,
+            parts,
+        };
+        self.lock().name_job(job, named)?;
         Ok(name)
     }
 }

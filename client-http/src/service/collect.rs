@@ -81,7 +81,8 @@ impl BulkRun {
                         } => (result, milliseconds),
                         ChunkState::Failed { attempts, problem } => {
                             // Under this name it has failed for good.
-                            self.manifest.rename(job.number, job.chunks.len())?;
+                            let shape = (job.chunks.len(), job.declaration.parts);
+                            self.manifest.rename(job.number, shape)?;
                             let first_row = taking.report.rows;
                             return Err(ServiceError::ChunkFailed {
                                 model: self.model.clone(),

@@ -35,10 +35,16 @@ pub(super) struct Declaring {
     open: usize,
     /// Whether the service took no more jobs.
     is_full: bool,
+    /// Most chunks of a job.
+    most: usize,
 }
 
 impl Declaring {
-    pub(super) fn new(declared: UnboundedSender<Job>, collected: UnboundedReceiver<Job>) -> Self {
+    pub(super) fn new(
+        declared: UnboundedSender<Job>,
+        collected: UnboundedReceiver<Job>,
+        most: usize,
+    ) -> Self {
         Self {
             declared,
             collected,
@@ -46,15 +52,16 @@ impl Declaring {
             chunk: 0,
             open: 0,
             is_full: false,
+            most,
         }
     }
 
     /// Chunks of the next job.
     fn wanted(&self) -> usize {
         if self.is_full {
-            MAX_CHUNKS
+            self.most
         } else {
-            chunks_of(self.job)
+            chunks_of(self.job).min(self.most)
         }
     }
 }
@@ -64,6 +71,7 @@ struct Next {
     chunks: Vec<Sent>,
     /// As it was declared already.
     name: Option<IdempotencyKey>,
+    parts: u32,
     kept: Option<Kept>,
 }
 
@@ -82,11 +90,17 @@ impl BulkRun {
         &self,
         declaring: &mut Declaring,
     ) -> Result<(), ServiceError> {
-        while let Some(Next { chunks, name, kept }) = self.next_job(declaring) {
+        while let Some(next) = self.next_job(declaring) {
+            let Next {
+                chunks,
+                name,
+                parts,
+                kept,
+            } = next;
             let number = declaring.job;
             let name = match name {
                 Some(name) => name,
-                None => self.manifest.rename(number, chunks.len())?,
+                None => self.manifest.rename(number, (chunks.len(), parts))?,
             };
             let mut declaration = JobDeclaration {
                 idempotency_key: name,
@@ -96,6 +110,7 @@ impl BulkRun {
                 key: self.secret.id(),
                 upload: chunks[0].upload,
                 chunks: chunks.iter().map(|chunk| chunk.file).collect(),
+                parts,
             };
             let id = if let Some(kept) = &kept {
                 // The run that kept it may have been killed before that.
@@ -142,6 +157,7 @@ impl BulkRun {
         Some(Next {
             chunks,
             name: named.map(|named| named.name),
+            parts: named.map_or(self.pace.parts(), |named| named.parts),
             kept: kept.cloned(),
         })
     }
@@ -154,8 +170,8 @@ impl BulkRun {
         let mut status = self.declare(declaration).await?;
         if status.states.iter().any(is_failed) {
             // It failed in an earlier run, under that name for good.
-            let chunks = declaration.chunks.len();
-            declaration.idempotency_key = self.manifest.rename(number, chunks)?;
+            let shape = (declaration.chunks.len(), declaration.parts);
+            declaration.idempotency_key = self.manifest.rename(number, shape)?;
             status = self.declare(declaration).await?;
         }
         Ok(status.job)

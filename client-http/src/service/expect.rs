@@ -25,6 +25,8 @@ pub struct BulkExpectation {
     pub downloaded_bytes: u64,
     /// What a row takes, where the service tells.
     pub cost: Option<RowCost>,
+    /// Workers that share a chunk, a part of the model each.
+    pub parts: u32,
 }
 
 impl BulkExpectation {
@@ -56,7 +58,8 @@ impl Service {
         rows: u64,
     ) -> Result<BulkExpectation, ServiceError> {
         let cost = self.row_cost(&bulk.model, client.specs().hash()).await?;
-        let chunk = Pace::new(client, bulk, cost.as_ref())?.rows_a_chunk();
+        let pace = Pace::new(client, bulk, cost.as_ref())?;
+        let chunk = pace.rows_a_chunk();
         let (whole, rest) = (rows / chunk as u64, (rows % chunk as u64) as usize);
         let bytes = |of: fn(&Client, usize) -> usize| {
             let last = if rest > 0 { of(client, rest) } else { 0 };
@@ -68,6 +71,7 @@ impl Service {
             uploaded_bytes: bytes(Client::query_bytes),
             downloaded_bytes: bytes(Client::reply_bytes),
             cost,
+            parts: pace.parts(),
         })
     }
 }

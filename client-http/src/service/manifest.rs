@@ -48,6 +48,13 @@ pub(super) struct Named {
     pub(super) name: IdempotencyKey,
     /// Number of its chunks.
     pub(super) chunks: usize,
+    /// In how many parts the model is evaluated; manifests of earlier versions do not say.
+    #[serde(default = "whole")]
+    pub(super) parts: u32,
+}
+
+const fn whole() -> u32 {
+    1
 }
 
 /// A result that lies here.
@@ -331,6 +338,7 @@ mod tests {
         Named {
             name: IdempotencyKey::from_bytes(name),
             chunks: 2,
+            parts: 1,
         }
     }
 

@@ -1,20 +1,27 @@
-//! How many rows a chunk has: what a worker is expected to answer in a minute or two.
+//! How many rows a chunk has: what a worker is expected to answer in a minute or two; and in how many
+//! parts the model is evaluated, where a row is too long for one.
 
 use super::Service;
 use super::bulk::Bulk;
 use super::error::ServiceError;
 use super::transport::Call;
 use cipherfn_client::Client;
-use cipherfn_protocol::api::job::{MAX_CHUNK, RowCost};
+use cipherfn_protocol::api::job::{MAX_CHUNK, MAX_CHUNKS, MAX_PARTS, MAX_SHARES, RowCost};
 use cipherfn_protocol::api::{ApiVersion, ModelName, ProblemType, Route};
 use cipherfn_protocol::hash::SpecsHash;
 use http::Method;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Time of a worker for a chunk, in microseconds: starting it costs a percent or two of that, and
 /// what a killed one loses is little of what it may take.
 const CHUNK: f64 = 90e6;
+/// Most that a row may take of a worker, in microseconds: half of its time, as predictions and
+/// processors differ. What takes longer is shared by several.
+const SHARE: f64 = 450e6;
+/// Most rows of a chunk in parts: of each, parts are stored with all their coefficients, 32 KB an
+/// output.
+const ROWS_IN_PARTS: usize = 512;
 /// Rows of a chunk where nothing is known: a minute or two of models of some 20 ms a row.
 const ROWS: f64 = 4096.0;
 /// A chunk that took less says more of starting a worker than of its rows, in milliseconds: the next
@@ -31,7 +38,9 @@ pub(super) struct Pace {
     group: usize,
     /// What was asked for.
     wanted: Option<NonZeroUsize>,
-    /// Microseconds that a worker takes for a row, as bits of an `f64`.
+    /// In how many parts the model is evaluated.
+    parts: u32,
+    /// Microseconds that workers take for a row, as bits of an `f64`.
     row: AtomicU64,
 }
 
@@ -52,8 +61,16 @@ impl Pace {
             });
         }
         let row = cost.map_or(CHUNK / ROWS, worker_microseconds);
+        let needed = (row / SHARE).ceil() as u32;
+        let parts = bulk.parts.map_or(needed, NonZeroU32::get);
+        let parts = parts.clamp(1, MAX_PARTS);
         Ok(Self {
-            most,
+            most: if parts > 1 {
+                most.min(ROWS_IN_PARTS)
+            } else {
+                most
+            },
+            parts,
             group: client.rows_a_group(),
             wanted: bulk.rows_a_chunk,
             row: AtomicU64::new(row.to_bits()),
@@ -73,8 +90,21 @@ impl Pace {
         }
     }
 
+    /// In how many parts the model is evaluated.
+    pub(super) const fn parts(&self) -> u32 {
+        self.parts
+    }
+
+    /// Most chunks of a job.
+    pub(super) const fn chunks_a_job(&self) -> usize {
+        match self.parts {
+            1 => MAX_CHUNKS,
+            parts => MAX_SHARES / parts as usize,
+        }
+    }
+
     fn expected(&self) -> usize {
-        (CHUNK / self.row()).round() as usize
+        (CHUNK * f64::from(self.parts) / self.row()).round() as usize
     }
 
     fn row(&self) -> f64 {
@@ -88,7 +118,7 @@ impl Pace {
             milliseconds as f64 * 1e3 / rows
         } else {
             // A table's last chunk is short because it has few rows: none shrinks for it.
-            self.row().min(CHUNK / (2.0 * rows))
+            self.row().min(CHUNK * f64::from(self.parts) / (2.0 * rows))
         };
         self.row.store(row.to_bits(), Ordering::Relaxed);
     }
@@ -147,6 +177,7 @@ mod tests {
             most,
             group,
             wanted: None,
+            parts: 1,
             row: AtomicU64::new(row.to_bits()),
         }
     }
@@ -190,6 +221,21 @@ mod tests {
         assert_eq!(sizes, [42, 84, 168, 336, 672]);
         pace.learn(672, 13_440);
         assert_eq!(pace.rows_a_chunk(), 4494, "long enough to tell");
+    }
+
+    #[test]
+    fn workers_that_share_rows_get_more_of_them() {
+        let shared = |parts, row| Pace {
+            parts,
+            ..pace(512, 1, row)
+        };
+        // 1,000 s a row in four parts: 250 s each.
+        assert_eq!(shared(4, 1000e6).rows_a_chunk(), 1);
+        assert_eq!(shared(4, 10e6).rows_a_chunk(), 36, "90 s each");
+        assert_eq!(shared(4, 1000.0).rows_a_chunk(), 512, "what is stored");
+        assert_eq!(shared(1, 1.0).chunks_a_job(), MAX_CHUNKS);
+        assert_eq!(shared(3, 1.0).chunks_a_job(), 33);
+        assert_eq!(shared(MAX_PARTS, 1.0).chunks_a_job(), 3);
     }
 
     #[test]

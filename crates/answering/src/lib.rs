@@ -15,6 +15,7 @@
 mod keys;
 mod refusal;
 
+use bytes::Bytes;
 use cipherfn_protocol::api::{ApiVersion, ModelName, Problem};
 use cipherfn_protocol::hash::{Sha256, SpecsHash};
 use cipherfn_protocol::message::KeyId;
@@ -22,8 +23,8 @@ use cipherfn_protocol::specs::EXPANSION;
 use cipherfn_service::registry::{LiveVersion, live_version};
 use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{Call, Failure, Registry, S3, Tenant, config};
-use cipherfn_serving::{Key, Query, Reply, Warm, WarmKey, WarmModel};
-pub use cipherfn_serving::{Progress, Stretch};
+use cipherfn_serving::{Key, Reply, Warm, WarmKey, WarmModel};
+pub use cipherfn_serving::{Part, Progress, Query, Stretch};
 use lambda_http::Error;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,8 +36,11 @@ const ATTEMPTS: u32 = 3;
 /// Models and keys of a bucket, those that were used last in memory.
 pub struct Answering {
     registry: Registry,
-    warm: Warm<(ModelName, SpecsHash), (Tenant, KeyId)>,
+    warm: Warm<Prepared, (Tenant, KeyId)>,
 }
+
+/// A version of a model, or a part of it.
+type Prepared = (ModelName, SpecsHash, Option<Part>);
 
 /// Whose query it is, and to what.
 #[derive(Clone, Copy, Debug)]
@@ -120,10 +124,8 @@ impl Answering {
             let reply = in_time.and_then(|()| query.answer(model, key, estimate, deadline));
             reply.map_err(|error| refusal::too_late(&error))
         };
-        let reply = self.evaluated(asked, query, call, work).await?;
-        call.metrics.add(Metric::Rows, query.rows() as f64);
-        call.metrics.add(Metric::RowsFailed, reply.failed as f64);
-        Ok(reply)
+        let reply = self.evaluated((asked, None), query, call, work).await?;
+        Ok(counted(query, reply, call))
     }
 
     /// Goes on with an answer as far as a stretch reaches. Model and key are checked anew, as for any
@@ -144,7 +146,7 @@ impl Answering {
             let reply = reply.map_err(|error| refusal::other_checkpoint(&error))?;
             Ok(reply.map_or_else(|| Stage::Paused(progress), Stage::Whole))
         };
-        let stage = self.evaluated(asked, query, call, work).await?;
+        let stage = self.evaluated((asked, None), query, call, work).await?;
         let after = match &stage {
             Stage::Paused(progress) => progress.rows(),
             Stage::Whole(reply) => {
@@ -157,16 +159,52 @@ impl Answering {
         Ok(stage)
     }
 
-    /// What `work` makes of a query, model and key that belong together.
-    async fn evaluated<T: Send + 'static>(
+    /// What a part of the model makes of a query with this checksum: a file of sums, which no client
+    /// may see.
+    pub async fn sums(
         &self,
         asked: Asked<'_>,
+        part: Part,
+        (query, sha256): (&Arc<Query>, Sha256),
+        call: &Call,
+    ) -> Result<Vec<u8>, Failure> {
+        let deadline = Instant::now() + call.remaining();
+        let work = move |query: &Query, warm: &WarmModel, key: Option<&Key>| {
+            let sums = query.sums(&warm.model, key, sha256, &warm.estimate, deadline);
+            sums.map_err(|error| refusal::no_sums(&error))
+        };
+        self.evaluated((asked, Some(part)), query, call, work).await
+    }
+
+    /// Adds the sums of all parts of the model to a query's reply. `part` is any of them.
+    pub async fn add(
+        &self,
+        asked: Asked<'_>,
+        part: Part,
+        (query, sha256): (&Arc<Query>, Sha256),
+        sums: Vec<Bytes>,
+        call: &Call,
+    ) -> Result<Reply, Failure> {
+        let deadline = Instant::now() + call.remaining();
+        let work = move |query: &Query, warm: &WarmModel, key: Option<&Key>| {
+            let (model, estimate) = (&warm.model, &warm.estimate);
+            let reply = query.add(model, key, (sha256, &sums), estimate, deadline);
+            reply.map_err(|error| refusal::no_sums(&error))
+        };
+        let reply = self.evaluated((asked, Some(part)), query, call, work);
+        Ok(counted(query, reply.await?, call))
+    }
+
+    /// What `work` makes of a query, model or part of one, and key that belong together.
+    async fn evaluated<T: Send + 'static>(
+        &self,
+        (asked, part): (Asked<'_>, Option<Part>),
         query: &Arc<Query>,
         call: &Call,
         work: impl Work<T>,
     ) -> Result<T, Failure> {
         for _ in 0..ATTEMPTS {
-            let attempt = Box::pin(self.attempt(asked, query, call, &work));
+            let attempt = Box::pin(self.attempt((asked, part), query, call, &work));
             if let Some(done) = attempt.await? {
                 return Ok(done);
             }
@@ -182,7 +220,7 @@ impl Answering {
     /// loaded.
     async fn attempt<T: Send + 'static>(
         &self,
-        asked: Asked<'_>,
+        (asked, part): (Asked<'_>, Option<Part>),
         query: &Arc<Query>,
         call: &Call,
         work: &impl Work<T>,
@@ -194,7 +232,7 @@ impl Answering {
             ..
         } = asked;
         let (specs, id) = (query.head().specs, query.head().key);
-        let warm_model = self.warm.model(&(name.clone(), specs));
+        let warm_model = self.warm.model(&(name.clone(), specs, part));
         let warm_key = self.warm.key(&(tenant.clone(), id));
         // Models that need no key have clients that registered none.
         let keyless = warm_model
@@ -203,7 +241,10 @@ impl Answering {
         // What is warm is used beside its check; what is cold is found by it.
         let version = async {
             match &warm_model {
-                Some(_) => self.live_version(api, name, specs).await.map(drop),
+                Some(_) => {
+                    let live = self.live_version((api, name), (specs, part));
+                    live.await.map(drop)
+                }
                 None => Ok(()),
             }
         };
@@ -217,7 +258,7 @@ impl Answering {
             let model = async {
                 match &warm_model {
                     Some(model) => Ok(Some(Arc::clone(model))),
-                    None => self.load_model((api, name), specs, call).await,
+                    None => self.load_model((api, name), (specs, part), call).await,
                 }
             };
             let key = async {
@@ -309,14 +350,13 @@ impl Answering {
     /// The version, which must be live.
     async fn live_version(
         &self,
-        api: ApiVersion,
-        name: &ModelName,
-        specs: SpecsHash,
+        (api, name): (ApiVersion, &ModelName),
+        (specs, part): (SpecsHash, Option<Part>),
     ) -> Result<LiveVersion, Failure> {
         let model = self.registry.model(name).await?;
         let version = live_version(model.as_ref(), (api, name), specs).cloned();
         if version.is_err() {
-            self.warm.forget_model(&(name.clone(), specs));
+            self.warm.forget_model(&(name.clone(), specs, part));
         }
         Ok(version?)
     }
@@ -325,18 +365,18 @@ impl Answering {
     async fn load_model(
         &self,
         (api, name): (ApiVersion, &ModelName),
-        specs: SpecsHash,
+        (specs, part): (SpecsHash, Option<Part>),
         call: &Call,
     ) -> Result<Option<Arc<WarmModel>>, Failure> {
         let fetch = async {
-            let version = self.live_version(api, name, specs).await?;
+            let version = self.live_version((api, name), (specs, part)).await?;
             Ok::<_, Failure>(self.registry.bundle(name, &version).await?)
         };
         let Some(bytes) = call.stage(Metric::ModelFetch, fetch).await? else {
             return Ok(None);
         };
         let memory = self.warm.row_memory();
-        let prepare = tokio::task::spawn_blocking(move || WarmModel::new(&bytes, memory));
+        let prepare = tokio::task::spawn_blocking(move || WarmModel::new(&bytes, part, memory));
         let model = call.stage(Metric::ModelPrepare, prepare).await;
         let model = model
             .map_err(|error| error.to_string())
@@ -351,6 +391,14 @@ impl Answering {
                 "the bundle {specs} of model {name} is that of other specs"
             )));
         }
-        Ok(Some(self.warm.keep_model((name.clone(), specs), model)))
+        Ok(Some(
+            self.warm.keep_model((name.clone(), specs, part), model),
+        ))
     }
+}
+
+fn counted(query: &Query, reply: Reply, call: &Call) -> Reply {
+    call.metrics.add(Metric::Rows, query.rows() as f64);
+    call.metrics.add(Metric::RowsFailed, reply.failed as f64);
+    reply
 }

@@ -2,7 +2,9 @@
 
 use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_protocol::message::MessageError;
-use cipherfn_serving::{CheckpointError, OutOfTime, QueryError, ReplyTooLarge, TooLittleMemory};
+use cipherfn_serving::{
+    CheckpointError, OutOfTime, QueryError, ReplyTooLarge, SumsError, TooLittleMemory,
+};
 
 /// A body that is no query.
 pub(crate) fn malformed(error: &MessageError) -> Problem {
@@ -40,6 +42,15 @@ pub(crate) fn too_late(error: &OutOfTime) -> Problem {
     match error {
         OutOfTime::TooManyRows { most, .. } => too_many_rows(error.to_string(), *most),
         _ => Problem::new(ProblemType::OutOfTime, error.to_string()),
+    }
+}
+
+/// Sums of parts that cannot be made or added.
+pub(crate) fn no_sums(error: &SumsError) -> Problem {
+    match error {
+        SumsError::OutOfTime(late) => too_late(late),
+        SumsError::TooManyRows { most, .. } => too_many_rows(error.to_string(), *most as u64),
+        _ => Problem::new(ProblemType::ChunkAltered, error.to_string()),
     }
 }
 

@@ -56,6 +56,7 @@
 pub mod bundle;
 pub mod circuit;
 mod codec;
+pub mod parts;
 #[cfg(test)]
 mod samples;
 mod text;

@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 mod demand;
+mod parts;
 #[cfg(test)]
 mod tests;
 
 pub use crate::options::{FitOptions, Limits, ParseLimitsError};
 pub use demand::Demand;
+pub use parts::{InParts, WORKER};
 
 /// How many times what there is a row takes.
 #[derive(Clone, Copy, Debug, PartialEq)]

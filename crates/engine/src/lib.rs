@@ -67,6 +67,7 @@ mod evaluator;
 mod kernel;
 mod lower;
 pub mod noise;
+mod parts;
 mod polynomial;
 mod prepared;
 mod run;
@@ -78,6 +79,7 @@ mod tests;
 pub use clear::{ClearCircuit, ClearInputError};
 pub use error::EngineError;
 pub use evaluator::Evaluator;
+pub use parts::cut;
 pub use prepared::{
     CACHE_PART, PreparedCircuit, QueryRow, Timings, Workspace, row_memory, server_memory,
 };

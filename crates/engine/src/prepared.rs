@@ -365,8 +365,8 @@ impl PreparedCircuit {
         Ok(())
     }
 
-    /// Ciphertexts to reply row.
-    fn compress(&self, results: &[Glwe]) -> Result<Vec<u8>, EngineError> {
+    /// Ciphertexts, one an output, to reply row.
+    pub fn compress(&self, results: &[Glwe]) -> Result<Vec<u8>, EngineError> {
         let mut row = Vec::new();
         for (shape, result) in self.outputs.iter().zip(results) {
             let part = reply::compress(shape, &result.mask, &result.body)?;

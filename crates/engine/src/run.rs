@@ -74,13 +74,15 @@ impl Executable {
         let program = lower::lower(circuit, dimensions.polynomial_size)?;
         let groups: Vec<Option<(u32, Gadget)>> = circuit.inputs.iter().map(group).collect();
         let levels = groups.iter().flatten().map(|(_, gadget)| gadget.levels);
+        let count = groups.iter().flatten().map(|(count, _)| *count as usize);
+        let count = count.sum();
         let mut executable = Self {
             dimensions,
             levels: levels.max().map_or(1, |levels| levels.get() as usize),
             groups,
             monomials: monomials(&program, &transform),
             statistics: Statistics::of(&program),
-            schedule: Schedule::new(&program, SEGMENTS[0]),
+            schedule: Schedule::new(&program, SEGMENTS[0], count),
             tables: Tables::new(circuit, &program),
             program,
             products,
@@ -89,7 +91,7 @@ impl Executable {
         let selectors = executable.selector_bytes();
         bounded(selectors, MAX_SELECTOR_BYTES)?;
         if executable.value_bytes().saturating_add(selectors) > memory {
-            executable.schedule = Schedule::new(&executable.program, SEGMENTS[1]);
+            executable.schedule = Schedule::new(&executable.program, SEGMENTS[1], count);
         }
         let values = executable.value_bytes();
         if values.saturating_add(selectors) > memory {

@@ -41,7 +41,7 @@ pub(crate) struct Schedule {
     pub(crate) slots: Vec<u32>,
     /// Number of slots.
     pub(crate) slot_count: usize,
-    /// Where not all selectors are in memory at once: which are expanded when.
+    /// Where not all selectors are in memory at once, or not all are read: which are expanded when.
     pub(crate) streaming: Option<Streaming>,
 }
 
@@ -66,9 +66,17 @@ pub(crate) struct Block {
 }
 
 impl Schedule {
-    /// With all selectors in memory and segments of `segment` steps.
-    pub(crate) fn new(program: &Program, segment: usize) -> Self {
-        Self::of_stages(program, &stages(program, segment), None)
+    /// With all selectors in memory and segments of `segment` steps. Of `selectors` selectors only
+    /// the groups that are read are expanded, where these are few enough to be worth it: a part of a
+    /// circuit does not read all.
+    pub(crate) fn new(program: &Program, segment: usize, selectors: usize) -> Self {
+        let stages = stages(program, segment);
+        let (_, frames) = stream::needs(program);
+        let streaming = (frames * GROUP as usize * 4 < selectors * 3).then(|| Streaming {
+            loads: stream::at_once(program, stages.len()),
+            frames,
+        });
+        Self::of_stages(program, &stages, streaming)
     }
 
     /// With about `frames` groups of selectors in memory, as many as any one step needs at least.

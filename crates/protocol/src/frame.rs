@@ -41,6 +41,8 @@ pub enum FrameKind {
     Bundle = 5,
     /// A reply under way: server only.
     Checkpoint = 6,
+    /// What a part of a model makes of encrypted rows: server only.
+    Sums = 7,
 }
 
 impl FrameKind {
@@ -52,6 +54,7 @@ impl FrameKind {
             Self::Reply,
             Self::Bundle,
             Self::Checkpoint,
+            Self::Sums,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == value)
@@ -66,6 +69,7 @@ impl FrameKind {
             Self::Reply => "reply",
             Self::Bundle => "bundle",
             Self::Checkpoint => "checkpoint",
+            Self::Sums => "file of sums",
         }
     }
 
@@ -78,6 +82,7 @@ impl FrameKind {
             Self::Reply => "a reply",
             Self::Bundle => "a bundle",
             Self::Checkpoint => "a checkpoint",
+            Self::Sums => "a file of sums",
         }
     }
 }

@@ -39,7 +39,7 @@ mod store;
 mod unique;
 
 pub use job::{ATTEMPTS_A_CHUNK, Attempt, Checkpoint, Chunk, ChunkEvent, ChunkRefusal, Job};
-pub use jobs::{Input, JobDeclared, Kept};
+pub use jobs::{Input, JobDeclared, Kept, Share};
 pub use keys::{Checked, Declared, MissingPiece, Settled};
 pub use live::live_version;
 pub use model::{Folder, LiveVersion, Model};

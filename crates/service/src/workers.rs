@@ -3,6 +3,7 @@
 use crate::Failure;
 use crate::bucket::sdk_config;
 use crate::config::{self, ConfigError};
+use crate::registry::Share;
 use aws_sdk_lambda::error::DisplayErrorContext;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
@@ -25,9 +26,14 @@ impl Workers {
         })
     }
 
-    /// Sends an event, which says job and chunk, and nothing that a worker would have to believe.
-    pub async fn send(&self, job: JobId, chunk: usize) -> Result<(), Failure> {
-        let event = json!({ "job": job, "chunk": chunk }).to_string();
+    /// Sends an event, which says job, chunk and part, and nothing that a worker would have to believe.
+    pub async fn send(&self, job: JobId, share: Share) -> Result<(), Failure> {
+        let Share { chunk, part } = share;
+        let event = match part {
+            None => json!({ "job": job, "chunk": chunk }),
+            Some(part) => json!({ "job": job, "chunk": chunk, "part": part }),
+        };
+        let event = event.to_string();
         let request = self.client.invoke().function_name(&self.function);
         let request = request.invocation_type(InvocationType::Event);
         let sent = request.payload(Blob::new(event)).send().await;

@@ -46,17 +46,9 @@ impl Model {
         (reply, waiting): (&mut ReplyChunk, &mut Vec<Waiting>),
         clock: &mut C,
     ) -> Result<(), C::Late> {
-        let key = key.filter(|_| self.needs_key());
-        let key = key.map(Key::expanded);
-        let rows = chunk.groups.iter().flat_map(|group| {
-            let form = self.form(&chunk.head, group.rows);
-            (0..group.rows).map(move |index| QueryRow {
-                group: &group.bytes,
-                form,
-                index,
-            })
-        });
-        let rows: Vec<_> = rows.skip(reply.outcomes.len()).collect();
+        assert!(self.part().is_none(), "a part of a model answers nothing");
+        let key = self.expanded(key);
+        let rows: Vec<_> = self.rows(chunk).skip(reply.outcomes.len()).collect();
         match self.packed().filter(|_| reply.head.packed) {
             None => {
                 let evaluate = |wave: &_| explained(self.circuit().evaluate_rows(key, wave));
@@ -78,6 +70,63 @@ impl Model {
                 Ok(())
             }
         }
+    }
+
+    /// The results of all rows of a chunk, one ciphertext an output, before anything is rounded.
+    pub(crate) fn results<C: Clock>(
+        &self,
+        key: Option<&Key>,
+        chunk: &QueryChunk,
+        clock: &mut C,
+    ) -> Result<Vec<Waiting>, C::Late> {
+        let key = self.expanded(key);
+        let rows: Vec<_> = self.rows(chunk).collect();
+        let evaluate = |wave: &_| explained(self.circuit().results_of_rows(key, wave));
+        let mut results = Vec::with_capacity(rows.len());
+        waves(&rows, clock, evaluate, &mut results)?;
+        Ok(results)
+    }
+
+    /// The reply to a chunk, of whose rows these are the results.
+    pub(crate) fn reply_of<C: Clock>(
+        &self,
+        key: Option<&Key>,
+        chunk: &QueryChunk,
+        mut results: Vec<Waiting>,
+        clock: &mut C,
+    ) -> Result<ReplyChunk, C::Late> {
+        let mut reply = self.begin(chunk);
+        let Some(packed) = self.packed().filter(|_| reply.head.packed) else {
+            let compress = |result: Vec<Glwe>| self.circuit().compress(&result);
+            let results = results.into_iter();
+            reply.outcomes = results
+                .map(|result| compress(result?).map_err(|error| error.to_string()))
+                .collect();
+            return Ok(reply);
+        };
+        while !results.is_empty() {
+            let rest = results.split_off(results.len().min(packed.rows_a_block()));
+            let (outcomes, bytes) = self.block(self.expanded(key), packed, results, clock)?;
+            reply.outcomes.extend(outcomes);
+            reply.packed.extend(bytes);
+            results = rest;
+        }
+        Ok(reply)
+    }
+
+    fn expanded<'a>(&self, key: Option<&'a Key>) -> Option<&'a ExpandedEvaluationKey> {
+        key.filter(|_| self.needs_key()).map(Key::expanded)
+    }
+
+    fn rows<'a>(&self, chunk: &'a QueryChunk) -> impl Iterator<Item = QueryRow<'a>> {
+        chunk.groups.iter().flat_map(|group| {
+            let form = self.form(&chunk.head, group.rows);
+            (0..group.rows).map(move |index| QueryRow {
+                group: &group.bytes,
+                form,
+                index,
+            })
+        })
     }
 
     /// Packs the results of a block.

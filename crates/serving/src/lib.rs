@@ -16,10 +16,12 @@ mod estimate;
 mod model;
 mod progress;
 mod query;
+mod sums;
 mod warm;
 
 pub use estimate::{Estimate, OutOfTime, Stretch, Work};
-pub use model::{Key, Model, ModelError, QueryError, TooLittleMemory};
+pub use model::{Key, Model, ModelError, Part, QueryError, TooLittleMemory};
 pub use progress::{CheckpointError, Progress};
 pub use query::{Query, Reply, ReplyTooLarge};
+pub use sums::{MAX_SUMS, SumsError};
 pub use warm::{Warm, WarmKey, WarmModel};

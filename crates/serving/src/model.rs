@@ -21,6 +21,17 @@ pub struct Model {
     /// Of the document for clients of version 1.
     specs_v1: Option<SpecsHash>,
     key_parts: BTreeSet<String>,
+    /// Where only a part of the bundle's circuit is prepared: which, and how it was cut.
+    part: Option<(Part, Hash)>,
+}
+
+/// One of several parts of a model, whose results add up to the whole's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Part {
+    /// From 0.
+    pub number: u32,
+    /// How many there are.
+    pub of: u32,
 }
 
 /// A client's evaluation key, expanded: its expansion, and what further parts were added.
@@ -181,6 +192,24 @@ impl Model {
         )
     }
 
+    /// Prepares a part of a bundle's circuit, as [`Self::with_memory`] does. It takes the whole's
+    /// queries and makes sums of them ([`crate::Sums`]), not replies. `file` is the hash of the bundle
+    /// as it is stored: parts of bundles that differ do not add up, even if their specs are the same.
+    pub fn of_part(
+        mut bundle: Bundle,
+        file: Hash,
+        part: Part,
+        memory: u64,
+    ) -> Result<Self, ModelError> {
+        let cut = cipherfn_engine::cut(&bundle.circuit, part.of)?;
+        bundle.circuit = cut.part(&bundle.circuit, part.number);
+        let name = [file.as_bytes().as_slice(), &cut.to_bytes()].concat();
+        Ok(Self {
+            part: Some((part, Hash::of(&name))),
+            ..Self::with_memory(&bundle, memory)?
+        })
+    }
+
     fn of(bundle: &Bundle, circuit: PreparedCircuit) -> Result<Self, ModelError> {
         let document = SpecsDocument::from_json_bytes(&bundle.specs)?;
         let mut key_parts: BTreeSet<String> = document.specs().key_parts.iter().cloned().collect();
@@ -192,7 +221,13 @@ impl Model {
             specs: document.hash(),
             specs_v1: bundle.specs_v1.as_deref().map(Hash::of),
             key_parts,
+            part: None,
         })
+    }
+
+    /// Which part it is, and the name of the cut; `None` for all of a model.
+    pub(crate) const fn part(&self) -> Option<(Part, Hash)> {
+        self.part
     }
 
     /// Hash of the client specs.

@@ -5,7 +5,7 @@ use crate::{CheckpointError, Estimate, Key, Model, OutOfTime, Progress, QueryErr
 use cipherfn_protocol::frame::{FrameKind, HEADER_LEN, ParameterSetTag};
 use cipherfn_protocol::message::{
     Chunk, ChunkHead, Chunks, HEAD_LEN, MAX_FAILURE, MessageError, OUTCOME_OVERHEAD, QueryChunk,
-    write_chunk,
+    ReplyChunk, write_chunk,
 };
 use std::time::Instant;
 
@@ -131,7 +131,7 @@ impl Query {
             left: self.work(model),
         };
         self.answer_rest((model, key), &mut progress, &mut clock)?;
-        Ok(self.reply(&progress))
+        Ok(self.reply(progress.replies()))
     }
 
     /// Goes on with an answer as far as a stretch reaches; the reply where that is all of it. The
@@ -150,7 +150,7 @@ impl Query {
             moved: false,
         };
         let whole = self.answer_rest((model, key), progress, &mut clock);
-        Ok(whole.ok().map(|()| self.reply(progress)))
+        Ok(whole.ok().map(|()| self.reply(progress.replies())))
     }
 
     fn answer_rest<C: Clock>(
@@ -168,12 +168,18 @@ impl Query {
             })
     }
 
-    fn reply(&self, progress: &Progress) -> Reply {
+    /// The chunks, in order.
+    pub(crate) fn chunks(&self) -> &[QueryChunk] {
+        &self.chunks
+    }
+
+    /// The message of these replies.
+    pub(crate) fn reply(&self, chunks: &[ReplyChunk]) -> Reply {
         let mut reply = Reply {
             bytes: Vec::new(),
             failed: 0,
         };
-        for chunk in progress.replies() {
+        for chunk in chunks {
             let failed = chunk.outcomes.iter().filter(|outcome| outcome.is_err());
             reply.failed += failed.count();
             write_chunk(&mut reply.bytes, self.tag, chunk).expect("memory takes all");

@@ -1,14 +1,13 @@
 //! What stays in memory between requests: prepared models and expanded keys, the least recently
 //! used go first. Bounded in bytes.
 
-use crate::{Estimate, Key, Model, ModelError};
+use crate::{Estimate, Key, Model, ModelError, Part};
 use cipherfn_engine::{CACHE_PART, bundle, row_memory};
-use cipherfn_protocol::hash::Sha256;
+use cipherfn_protocol::hash::{Hash, Sha256};
 use cipherfn_scheme::{EvaluationKey, SchemeError};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use std::collections::BTreeMap;
-use std::hash::Hash;
 use std::sync::Arc;
 
 /// A model ready to answer.
@@ -37,10 +36,16 @@ pub struct Warm<M, K> {
 }
 
 impl WarmModel {
-    /// Prepares a stored bundle; rows under evaluation take at most `memory` bytes, if they can.
-    pub fn new(bytes: &[u8], memory: u64) -> Result<Self, ModelError> {
+    /// Prepares a stored bundle, or a part of its circuit; rows under evaluation take at most `memory`
+    /// bytes, if they can.
+    pub fn new(bytes: &[u8], part: Option<Part>, memory: u64) -> Result<Self, ModelError> {
+        let bundle = bundle::read(bytes)?;
+        let model = match part {
+            None => Model::with_memory(&bundle, memory)?,
+            Some(part) => Model::of_part(bundle, Hash::of(bytes), part, memory)?,
+        };
         Ok(Self {
-            model: Model::with_memory(&bundle::read(bytes)?, memory)?,
+            model,
             estimate: Estimate::default(),
         })
     }
@@ -74,8 +79,8 @@ impl WarmKey {
 
 impl<M, K> Warm<M, K>
 where
-    M: Hash + Eq + Send + Sync + 'static,
-    K: Hash + Eq + Send + Sync + 'static,
+    M: std::hash::Hash + Eq + Send + Sync + 'static,
+    K: std::hash::Hash + Eq + Send + Sync + 'static,
 {
     /// Caches for a function with `memory` bytes.
     pub fn new(memory: u64) -> Self {
@@ -133,7 +138,7 @@ where
 /// Weighs in KiB: a weight is a `u32`.
 fn cache<K, V>(bytes: u64, size: fn(&V) -> usize) -> Cache<K, V>
 where
-    K: Hash + Eq + Send + Sync + 'static,
+    K: std::hash::Hash + Eq + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
     Cache::builder()

@@ -1,6 +1,6 @@
 //! What is refused of a declaration before anything is done.
 
-use cipherfn_protocol::api::job::{ChunkFile, MAX_CHUNK};
+use cipherfn_protocol::api::job::{ChunkFile, JobDeclaration, MAX_CHUNK, MAX_PARTS, MAX_SHARES};
 use cipherfn_protocol::api::{Problem, ProblemType};
 use std::collections::HashMap;
 
@@ -31,11 +31,32 @@ pub(crate) fn chunks(chunks: &[ChunkFile], most: usize) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Parts must be 1 to [`MAX_PARTS`], and chunks times parts at most [`MAX_SHARES`] where there are
+/// several.
+pub(crate) fn parts(declaration: &JobDeclaration) -> Result<(), Problem> {
+    let (chunks, parts) = (declaration.chunks.len(), declaration.parts);
+    let malformed = |detail| Err(Problem::new(ProblemType::MalformedRequest, detail));
+    if !(1..=MAX_PARTS).contains(&parts) {
+        return malformed(format!(
+            "parts: {parts} are declared; declare 1 to {MAX_PARTS}"
+        ));
+    }
+    if parts > 1 && chunks * parts as usize > MAX_SHARES {
+        return malformed(format!(
+            "parts: {chunks} chunks in {parts} parts each are more than {MAX_SHARES}; declare several jobs of fewer chunks"
+        ));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::chunks;
-    use cipherfn_protocol::api::job::{ChunkFile, MAX_CHUNK};
-    use cipherfn_protocol::hash::Sha256;
+    use super::{chunks, parts};
+    use cipherfn_protocol::api::job::{
+        ChunkFile, IdempotencyKey, JobDeclaration, JobKind, MAX_CHUNK, MAX_PARTS, UploadFolder,
+    };
+    use cipherfn_protocol::hash::{Hash, Sha256};
+    use cipherfn_protocol::message::KeyId;
 
     fn chunk(bytes: u64, digit: u8) -> ChunkFile {
         ChunkFile {
@@ -57,5 +78,30 @@ mod tests {
         }
         let doubled = [chunk(1, 0), chunk(1, 1), chunk(1, 0)];
         assert!(refused(&doubled, 3).contains("numbers 0 and 2 are the same"));
+    }
+
+    #[test]
+    fn more_parts_than_workers_would_get_are_refused() {
+        let declared = |chunks: usize, in_parts: u32| {
+            parts(&JobDeclaration {
+                idempotency_key: IdempotencyKey::from_bytes([1; 16]),
+                kind: JobKind::Predict,
+                model: "fraud".parse().unwrap(),
+                specs: Hash::of(b"specs"),
+                key: KeyId::from_bytes([2; 16]),
+                upload: UploadFolder::from_bytes([3; 16]),
+                chunks: vec![chunk(1, 0); chunks],
+                parts: in_parts,
+            })
+        };
+        for (chunks, in_parts) in [(1000, 1), (1, MAX_PARTS), (50, 2), (25, 4)] {
+            assert!(declared(chunks, in_parts).is_ok());
+        }
+        for (chunks, in_parts) in [(1, 0), (1, MAX_PARTS + 1), (1, u32::MAX)] {
+            let refused = declared(chunks, in_parts).unwrap_err().detail;
+            assert!(refused.contains("declare 1 to 32"), "{refused}");
+        }
+        let refused = declared(51, 2).unwrap_err().detail;
+        assert!(refused.contains("51 chunks in 2 parts"), "{refused}");
     }
 }

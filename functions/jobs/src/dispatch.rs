@@ -6,6 +6,7 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_service::bucket::sdk_config;
 use cipherfn_service::config::{self, ConfigError};
+use cipherfn_service::registry::Share;
 use cipherfn_service::{Failure, Workers};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
@@ -42,13 +43,16 @@ impl Dispatch {
         Ok(Self { workers, map })
     }
 
-    /// Has chunks worked on. Where it fails, the same declaration again sends those that nobody has
-    /// begun.
-    pub(crate) async fn start(&self, job: JobId, chunks: &[usize]) -> Result<(), Failure> {
-        if let Some(map) = self.map.as_ref().filter(|map| chunks.len() > map.above) {
-            return map.start(job, chunks).await;
+    /// Has chunks, or parts of them, worked on. Where it fails, the same declaration again sends those
+    /// that nobody has begun. Parts are few: for them there is no state machine.
+    pub(crate) async fn start(&self, job: JobId, shares: &[Share]) -> Result<(), Failure> {
+        let whole = shares.iter().all(|share| share.part.is_none());
+        let map = self.map.as_ref().filter(|map| shares.len() > map.above);
+        if let Some(map) = map.filter(|_| whole) {
+            let chunks: Vec<_> = shares.iter().map(|share| share.chunk).collect();
+            return map.start(job, &chunks).await;
         }
-        let sent = chunks.iter().map(|chunk| self.workers.send(job, *chunk));
+        let sent = shares.iter().map(|share| self.workers.send(job, *share));
         let sent: Vec<_> = sent.collect();
         stream::iter(sent)
             .buffer_unordered(IN_FLIGHT)

@@ -20,7 +20,7 @@ use cipherfn_protocol::api::job::{
 use cipherfn_protocol::api::{self, Function, Problem, ProblemType, Requested, Route};
 use cipherfn_service::bucket::Presigned;
 use cipherfn_service::config::{self, JobRules};
-use cipherfn_service::registry::{Chunk, Job, JobDeclared, live_version};
+use cipherfn_service::registry::{Chunk, Job, JobDeclared, Share, live_version};
 use cipherfn_service::{Call, Failure, Registry, S3, Tenant, http, telemetry};
 use dispatch::Dispatch;
 use futures_util::future;
@@ -130,6 +130,7 @@ impl Jobs {
     ) -> Result<Response<Body>, Failure> {
         let declaration: JobDeclaration = http::json_body(request)?;
         check::chunks(&declaration.chunks, api::job::MAX_CHUNKS)?;
+        check::parts(&declaration)?;
         let (name, specs) = (&declaration.model, declaration.specs);
         let model = self.registry.model(name).await?;
         live_version(model.as_ref(), (api::ApiVersion::V2, name), specs)?;
@@ -143,21 +144,42 @@ impl Jobs {
             refused => return Err(self.refusal(&refused).into()),
         };
         let job = unexpired(job, call)?;
-        let free = if status == StatusCode::CREATED {
-            (0..job.chunks.len()).collect()
-        } else {
-            self.free_chunks(&job, call).await?
-        };
-        self.dispatch.start(job.id, &free).await?;
+        let free = self.free_shares(&job, status == StatusCode::CREATED, call);
+        self.dispatch.start(job.id, &free.await?).await?;
         self.status(status, &job, 0, call).await
     }
 
-    async fn free_chunks(&self, job: &Job, call: &Call) -> Result<Vec<usize>, Failure> {
+    /// What nobody works on: all of a new job.
+    async fn free_shares(
+        &self,
+        job: &Job,
+        is_new: bool,
+        call: &Call,
+    ) -> Result<Vec<Share>, Failure> {
         let numbers = 0..job.chunks.len();
-        let chunks = self.registry.chunks(job.id, numbers, call.now).await?;
+        if job.parts > 1 {
+            let mut free = Vec::new();
+            for chunk in numbers {
+                let parts = if is_new {
+                    (0..job.parts).collect()
+                } else {
+                    self.registry.free_parts(job, chunk, call.now).await?
+                };
+                let share = |part| Share {
+                    chunk,
+                    part: Some(part),
+                };
+                free.extend(parts.into_iter().map(share));
+            }
+            return Ok(free);
+        }
+        if is_new {
+            return Ok(numbers.map(Share::from).collect());
+        }
+        let chunks = self.registry.chunks(job, numbers, call.now).await?;
         let free = chunks.iter().enumerate();
         let free = free.filter(|(_, chunk)| Chunk::is_free(chunk.as_ref(), call.now));
-        Ok(free.map(|(number, _)| number).collect())
+        Ok(free.map(|(number, _)| Share::from(number)).collect())
     }
 
     fn refusal(&self, declared: &JobDeclared) -> Problem {

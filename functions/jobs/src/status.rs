@@ -18,7 +18,7 @@ impl Jobs {
     ) -> Result<Response<Body>, Failure> {
         let from = from.min(job.chunks.len());
         let numbers = from..job.chunks.len().min(from + MAX_STATES);
-        let chunks = self.registry.chunks(job.id, numbers.clone(), call.now);
+        let chunks = self.registry.chunks(job, numbers.clone(), call.now);
         let chunks = chunks.await?;
         let mut states = Vec::with_capacity(chunks.len());
         for (number, chunk) in numbers.zip(chunks) {

@@ -1,11 +1,15 @@
 //! The function that does the work of jobs: a chunk in, which is a query, a result out, its reply.
 //!
-//! An event names a job and a chunk and nothing else. Whose job it is, model and key are what the
-//! job's record says, so that an event that somebody made by hand does nothing but its owner's work.
+//! An event names a job, a chunk and, where the job is in parts, one of them, and nothing else. Whose
+//! job it is, model and key are what the job's record says, so that an event that somebody made by
+//! hand does nothing but its owner's work.
 //!
 //! ```text
 //!   {job, chunk} ──► record: tenant, model, key ──► claim ──► chunk ──► answer ──► result ──► finish
 //!                    gone, over, run out: done      held by another: done
+//!
+//!   {job, chunk, part} ──► claim the part ──► sums ──► finish it ──► all done? claim the chunk ──► add ──► finish
+//!                          it is done ─────────────────────────────────^
 //! ```
 //!
 //! AWS Lambda tries an event three times. What can fare better next time is told to it; what cannot
@@ -18,11 +22,12 @@ mod work;
 use cipherfn_answering::Answering;
 use cipherfn_protocol::api::job::{JobId, JobKind};
 use cipherfn_protocol::api::{Function, Problem, ProblemType};
-use cipherfn_service::registry::{Attempt, Chunk, ChunkEvent};
+use cipherfn_service::registry::{Attempt, Chunk, ChunkEvent, ChunkRefusal, Job, Share};
 use cipherfn_service::{Call, Failure, Workers, config, telemetry};
 use lambda_http::Error;
 use serde::Deserialize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use time::OffsetDateTime;
 use work::{End, Work};
 
 /// What is to be done.
@@ -31,6 +36,9 @@ use work::{End, Work};
 struct Event {
     job: JobId,
     chunk: usize,
+    /// In jobs whose model is evaluated in parts.
+    #[serde(default)]
+    part: Option<u32>,
 }
 
 /// The function: reads its configuration, then works until the environment ends.
@@ -55,47 +63,113 @@ struct Worker {
     interval: Duration,
 }
 
+/// What is to be made.
+#[derive(Clone, Debug)]
+enum Task {
+    /// The result of a chunk.
+    Whole,
+    /// What a part of the model makes of it.
+    Part(u32),
+    /// Its result, of all parts, which are done; one of them is ready here.
+    Added(u32, Vec<Option<Chunk>>),
+}
+
+/// What became of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claimed {
+    /// The work is over: done or failed, by this attempt or before; or others go on with it.
+    Over,
+    /// Somebody else works on it.
+    Elsewhere,
+}
+
 impl Worker {
-    /// Works on a chunk. An error is for AWS Lambda, to try again.
+    /// Works on a chunk, or on a part of it; whoever finishes the last part adds them. An error is
+    /// for AWS Lambda, to try again.
     async fn handle(&self, event: Event, call: &Call) -> Result<(), Problem> {
+        let start = Instant::now();
         let told = |failure: Failure| call.explain(failure);
-        let Event { job: id, chunk } = event;
+        let Event { job: id, chunk, .. } = event;
         let registry = self.answering.registry();
         let job = registry.job(id).await.map_err(|error| told(error.into()))?;
-        let job = job.filter(|job| !job.is_expired(call.now) && chunk < job.chunks.len());
+        let job = job.filter(|job| !job.is_expired(call.now) && event.is_of(job));
         let Some(job) = job else {
             tracing::info!(job = %id, chunk, "there is no such work, or no longer");
             return Ok(());
         };
+        let Some(part) = event.part else {
+            let whole = self.work((&job, chunk), Task::Whole, call.now, call);
+            return whole.await.map(drop);
+        };
+        let claimed = self.work((&job, chunk), Task::Part(part), call.now, call);
+        if claimed.await? == Claimed::Elsewhere {
+            return Ok(());
+        }
+        // The lease of whoever adds them begins now.
+        let now = call.now + Duration::from_secs(start.elapsed().as_secs());
+        let parts = registry.parts(&job, chunk, now).await;
+        let parts = parts.map_err(|error| told(error.into()))?;
+        if !Chunk::are_done(&parts) {
+            return Ok(());
+        }
+        let added = self.work((&job, chunk), Task::Added(part, parts), now, call);
+        added.await.map(drop)
+    }
+
+    /// Does what is to be done, unless it is over or somebody else's.
+    async fn work(
+        &self,
+        (job, chunk): (&Job, usize),
+        task: Task,
+        now: OffsetDateTime,
+        call: &Call,
+    ) -> Result<Claimed, Problem> {
+        let told = |failure: Failure| call.explain(failure);
+        let (registry, id) = (self.answering.registry(), job.id);
+        let share = Share {
+            chunk,
+            part: match task {
+                Task::Part(part) => Some(part),
+                Task::Whole | Task::Added(..) => None,
+            },
+        };
         let claim = ChunkEvent::Claim {
             owner: call.owner.clone(),
             // Documents have whole seconds, and a lease may not end before its holder does.
-            until: call.now + Duration::from_secs(call.remaining().as_secs() + 2),
+            until: now + Duration::from_secs(call.remaining().as_secs() + 2),
         };
-        let claimed = registry.change_chunk(id, chunk, &claim, call.now).await;
-        let claimed = claimed.map_err(|error| told(error.into()))?;
-        let Ok(Chunk::Held {
-            attempt: number,
-            owner,
-            checkpoint,
-            ..
-        }) = claimed
-        else {
-            tracing::info!(job = %id, chunk, "it is done, or somebody else's");
-            return Ok(());
-        };
-        tracing::info!(request_id = call.request_id, job = %id, chunk, attempt = number, "begins");
-        let by = Attempt { number, owner };
-        let place = (&job, chunk);
-        let mut work = Work::new(registry, place, (by.clone(), checkpoint), call);
-        // On the heap: types of nested futures are deep.
-        let outcome = match job.kind {
-            JobKind::Predict => {
-                Box::pin(predict::predict(&self.answering, &mut work, self.interval))
+        let claimed = registry.change_chunk(id, share, &claim, now).await;
+        let (number, owner, checkpoint) = match claimed.map_err(|error| told(error.into()))? {
+            Ok(Chunk::Held {
+                attempt,
+                owner,
+                checkpoint,
+                ..
+            }) => (attempt, owner, checkpoint),
+            not_ours => {
+                tracing::info!(job = %id, ?share, "it is done, or somebody else's");
+                return Ok(match not_ours {
+                    Ok(_) | Err(ChunkRefusal::Over) => Claimed::Over,
+                    Err(_) => Claimed::Elsewhere,
+                });
             }
         };
-        let (problem, end) = match outcome.await {
-            Ok(End::Over) => return Ok(()),
+        tracing::info!(request_id = call.request_id, job = %id, ?share, attempt = number, "begins");
+        let by = Attempt { number, owner };
+        let mut work = Work::new(registry, (job, share), (by.clone(), checkpoint), call);
+        let JobKind::Predict = job.kind;
+        // On the heap: types of nested futures are deep.
+        let outcome = match &task {
+            Task::Whole => {
+                Box::pin(predict::predict(&self.answering, &mut work, self.interval)).await
+            }
+            Task::Part(part) => Box::pin(predict::sums(&self.answering, &mut work, *part)).await,
+            Task::Added(part, parts) => {
+                Box::pin(predict::add(&self.answering, &mut work, (*part, parts))).await
+            }
+        };
+        let (problem, end) = match outcome {
+            Ok(End::Over) => return Ok(Claimed::Over),
             Ok(End::GoOn) => {
                 let detail = "a fresh invocation goes on";
                 (Problem::new(ProblemType::OutOfTime, detail), End::GoOn)
@@ -111,13 +185,25 @@ impl Worker {
             ChunkEvent::Fail { by, problem }
         };
         // Where not even this can be written, the lease runs out.
-        let changed = registry.change_chunk(id, chunk, &event, call.now).await;
+        let changed = registry.change_chunk(id, share, &event, now).await;
         changed.map_err(|error| told(error.into()))?.ok();
         match end {
             // Where this fails AWS Lambda tries again, from the same checkpoint.
-            End::GoOn => self.workers.send(id, chunk).await.map_err(told),
-            End::Over if again => Err(problem),
-            End::Over => Ok(()),
+            End::GoOn => self.workers.send(id, share).await.map_err(told)?,
+            End::Over if again => return Err(problem),
+            End::Over => {}
         }
+        Ok(Claimed::Over)
+    }
+}
+
+impl Event {
+    /// Whether a job has what it names.
+    fn is_of(self, job: &Job) -> bool {
+        let is_part = match self.part {
+            None => job.parts == 1,
+            Some(part) => job.parts > 1 && part < job.parts,
+        };
+        is_part && self.chunk < job.chunks.len()
     }
 }

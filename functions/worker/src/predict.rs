@@ -1,12 +1,14 @@
 //! Jobs that answer queries: a chunk is a query, its result the reply.
 
-use crate::work::{End, Work};
-use cipherfn_answering::{Answering, Asked, Progress, Stage, Stretch};
+use crate::work::{End, Work, sound};
+use cipherfn_answering::{Answering, Asked, Part, Progress, Query, Stage, Stretch};
 use cipherfn_protocol::api::job::MAX_CHUNK;
 use cipherfn_protocol::api::{ApiVersion, Problem, ProblemType};
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_service::Failure;
+use cipherfn_service::registry::{Chunk, Job};
 use sha2::Digest;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Answers a chunk, and keeps what is answered each time `interval` has gone by and when the worker's
@@ -17,22 +19,7 @@ pub(crate) async fn predict(
     interval: Duration,
 ) -> Result<End, Failure> {
     let job = work.job;
-    let input = work.input().await?;
-    let query = cipherfn_answering::parse(&input)?;
-    let head = query.head();
-    if (head.specs, head.key) != (job.specs, job.key) {
-        let detail = format!(
-            "chunk {} is for specs {} and key {}, the job is for specs {} and key {}; declare a job of its own for it",
-            work.chunk,
-            head.specs.short(),
-            head.key,
-            job.specs.short(),
-            job.key
-        );
-        return Err(Problem::new(ProblemType::MalformedQuery, detail).into());
-    }
-    let sha256 = Sha256::from_bytes(sha2::Sha256::digest(&input).into());
-    drop(input);
+    let (query, sha256) = query_of(work).await?;
     let mut progress = match work.kept().await? {
         Some(kept) => {
             let resumed = cipherfn_answering::resume(&kept, (&query, sha256));
@@ -40,12 +27,7 @@ pub(crate) async fn predict(
         }
         None => Progress::default(),
     };
-    let asked = Asked {
-        api: ApiVersion::V2,
-        model: &job.model,
-        tenant: &job.tenant,
-        reply_limit: MAX_CHUNK as usize,
-    };
+    let asked = asked(job);
     loop {
         let stretch = Stretch {
             pause: Instant::now() + interval,
@@ -62,4 +44,89 @@ pub(crate) async fn predict(
             return Ok(end);
         }
     }
+}
+
+/// What a part of the model makes of a chunk, for whoever adds the parts. It is not interrupted: its
+/// rows are few.
+pub(crate) async fn sums(
+    answering: &Answering,
+    work: &mut Work<'_>,
+    part: u32,
+) -> Result<End, Failure> {
+    let (query, sha256) = query_of(work).await?;
+    let part = part_of(work.job, part);
+    let sums = answering.sums(asked(work.job), part, (&query, sha256), work.call);
+    let sums = Box::pin(sums).await?;
+    work.finish(sums).await
+}
+
+/// Adds what the parts of a chunk made, all of which are done. `part` is the one that is ready here.
+pub(crate) async fn add(
+    answering: &Answering,
+    work: &mut Work<'_>,
+    (part, parts): (u32, &[Option<Chunk>]),
+) -> Result<End, Failure> {
+    let (job, chunk, registry) = (work.job, work.chunk, work.registry);
+    let (query, sha256) = query_of(work).await?;
+    // What the parts made is of no use once they are added. What they took counts.
+    let mut sums = Vec::with_capacity(parts.len());
+    for (number, done) in (0..).zip(parts.iter().flatten()) {
+        let made = registry.sums(job, (chunk, number), done).await?;
+        sums.push(sound(
+            made,
+            &format!("what part {number} made of chunk {chunk}"),
+        )?);
+        if let Chunk::Done {
+            attempt,
+            milliseconds,
+            ..
+        } = done
+        {
+            work.uses_up(
+                (chunk, number, *attempt),
+                Duration::from_millis(*milliseconds),
+            );
+        }
+    }
+    let part = part_of(job, part);
+    let reply = answering.add(asked(job), part, (&query, sha256), sums, work.call);
+    let reply = Box::pin(reply).await?;
+    work.finish(reply.bytes).await
+}
+
+const fn part_of(job: &Job, number: u32) -> Part {
+    Part {
+        number,
+        of: job.parts,
+    }
+}
+
+const fn asked(job: &Job) -> Asked<'_> {
+    Asked {
+        api: ApiVersion::V2,
+        model: &job.model,
+        tenant: &job.tenant,
+        reply_limit: MAX_CHUNK as usize,
+    }
+}
+
+/// The query that a chunk is, and its checksum.
+async fn query_of(work: &Work<'_>) -> Result<(Arc<Query>, Sha256), Failure> {
+    let job = work.job;
+    let input = work.input().await?;
+    let query = cipherfn_answering::parse(&input)?;
+    let head = query.head();
+    if (head.specs, head.key) != (job.specs, job.key) {
+        let detail = format!(
+            "chunk {} is for specs {} and key {}, the job is for specs {} and key {}; declare a job of its own for it",
+            work.chunk,
+            head.specs.short(),
+            head.key,
+            job.specs.short(),
+            job.key
+        );
+        return Err(Problem::new(ProblemType::MalformedQuery, detail).into());
+    }
+    let sha256 = Sha256::from_bytes(sha2::Sha256::digest(&input).into());
+    Ok((query, sha256))
 }

@@ -1,10 +1,10 @@
-//! One attempt at a chunk, whatever is done with it: its input, what is kept of the work on the way, its
+//! One attempt at a chunk or a part of it, whatever is done with it: its input, what is kept of the work on the way, its
 //! result.
 
 use cipherfn_protocol::api::job::ChunkFile;
 use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_protocol::hash::Sha256;
-use cipherfn_service::registry::{Attempt, Checkpoint, ChunkEvent, Input, Job, Kept};
+use cipherfn_service::registry::{Attempt, Checkpoint, ChunkEvent, Input, Job, Kept, Share};
 use cipherfn_service::{Call, Failure, Registry};
 use sha2::Digest;
 use std::time::{Duration, Instant};
@@ -18,11 +18,15 @@ pub(crate) struct Work<'a> {
     pub(crate) job: &'a Job,
     /// Number of the chunk.
     pub(crate) chunk: usize,
+    /// Number of the part, where it is one that is worked on.
+    part: Option<u32>,
     pub(crate) by: Attempt,
     pub(crate) call: &'a Call,
     /// Where it goes on.
     checkpoint: Option<Checkpoint>,
-    /// Time that went into the checkpoint that it went on from.
+    /// Sums of parts that the result is made of.
+    sums: Vec<(usize, u32, u32)>,
+    /// Time that went into the checkpoint or the sums that it went on from.
     before: Duration,
     start: Instant,
     /// When it must have kept what there is.
@@ -41,7 +45,7 @@ pub(crate) enum End {
 impl<'a> Work<'a> {
     pub(crate) fn new(
         registry: &'a Registry,
-        (job, chunk): (&'a Job, usize),
+        (job, share): (&'a Job, Share),
         (by, checkpoint): (Attempt, Option<Checkpoint>),
         call: &'a Call,
     ) -> Self {
@@ -51,10 +55,12 @@ impl<'a> Work<'a> {
         Self {
             registry,
             job,
-            chunk,
+            chunk: share.chunk,
+            part: share.part,
             by,
             call,
             checkpoint,
+            sums: Vec::new(),
             before: Duration::from_millis(before),
             start,
             end: start + left.saturating_sub(RESERVE.min(left / 10)),
@@ -63,19 +69,8 @@ impl<'a> Work<'a> {
 
     /// The chunk as it was uploaded.
     pub(crate) async fn input(&self) -> Result<bytes::Bytes, Failure> {
-        let chunk = self.chunk;
-        let (kind, detail) = match self.registry.input(self.job, chunk).await? {
-            Input::Sound(bytes) => return Ok(bytes),
-            Input::Missing => (
-                ProblemType::UploadMissing,
-                format!("chunk {chunk} is gone; upload it again, for a new job"),
-            ),
-            Input::Altered(how) => (
-                ProblemType::ChunkAltered,
-                format!("chunk {chunk} was altered: {how}; upload it again, for a new job"),
-            ),
-        };
-        Err(Problem::new(kind, detail).into())
+        let input = self.registry.input(self.job, self.chunk).await?;
+        sound(input, &format!("chunk {}", self.chunk))
     }
 
     /// What an earlier attempt has kept.
@@ -142,10 +137,15 @@ impl<'a> Work<'a> {
             bytes: result.len() as u64,
             sha256: Sha256::from_bytes(sha2::Sha256::digest(&result).into()),
         };
-        let place = (self.chunk, self.by.number);
-        self.registry
-            .put_result(self.job, place, result.into())
-            .await?;
+        let (job, chunk, attempt) = (self.job, self.chunk, self.by.number);
+        let put = result.into();
+        match self.part {
+            None => self.registry.put_result(job, (chunk, attempt), put).await?,
+            Some(part) => {
+                let place = (chunk, part, attempt);
+                self.registry.put_sums(job, place, put).await?;
+            }
+        }
         let finish = ChunkEvent::Finish {
             by: self.by.clone(),
             result: file,
@@ -153,11 +153,23 @@ impl<'a> Work<'a> {
         };
         let finished = self
             .registry
-            .change_chunk(self.job.id, self.chunk, &finish, self.call.now);
+            .change_chunk(job.id, self.share(), &finish, self.call.now);
         if finished.await?.is_err() {
             // The job was deleted, or somebody else has the chunk: this is nobody's.
-            self.registry.remove_result(self.job, place).await?;
-        } else if let Some(checkpoint) = self.checkpoint {
+            match self.part {
+                None => self.registry.remove_result(job, (chunk, attempt)).await?,
+                Some(part) => {
+                    let place = (chunk, part, attempt);
+                    self.registry.remove_sums(job, &[place]).await?;
+                }
+            }
+            return Ok(End::Over);
+        }
+        // Left behind, all of it goes with the job.
+        if let Err(error) = self.registry.remove_sums(job, &self.sums).await {
+            self.call.warn("sums of parts stay", &error);
+        }
+        if let Some(checkpoint) = self.checkpoint {
             let removed = self
                 .registry
                 .remove_checkpoint(self.job, self.chunk, checkpoint);
@@ -169,7 +181,37 @@ impl<'a> Work<'a> {
         Ok(End::Over)
     }
 
+    /// What it works on.
+    pub(crate) const fn share(&self) -> Share {
+        Share {
+            chunk: self.chunk,
+            part: self.part,
+        }
+    }
+
+    /// Takes sums in, which took so long: once there is a result, they are of no use.
+    pub(crate) fn uses_up(&mut self, sums: (usize, u32, u32), time: Duration) {
+        self.sums.push(sums);
+        self.before += time;
+    }
+
     fn spent(&self) -> Duration {
         self.before + self.start.elapsed()
     }
+}
+
+/// What is as it was when it was written.
+pub(crate) fn sound(input: Input, what: &str) -> Result<bytes::Bytes, Failure> {
+    let (kind, detail) = match input {
+        Input::Sound(bytes) => return Ok(bytes),
+        Input::Missing => (
+            ProblemType::UploadMissing,
+            format!("{what} is gone; upload it again, for a new job"),
+        ),
+        Input::Altered(how) => (
+            ProblemType::ChunkAltered,
+            format!("{what} was altered: {how}; upload it again, for a new job"),
+        ),
+    };
+    Err(Problem::new(kind, detail).into())
 }

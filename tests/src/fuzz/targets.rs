@@ -6,15 +6,16 @@ use cipherfn_client::{Client, ClientError};
 use cipherfn_compiler::read::read_model;
 use cipherfn_program::{EntryKind, TensorType};
 use cipherfn_protocol::frame::ParameterSetTag;
-use cipherfn_protocol::hash::Sha256;
+use cipherfn_protocol::hash::{Hash, Sha256};
 use cipherfn_protocol::message::{Chunk, Chunks, QueryChunk};
 use cipherfn_protocol::specs::{ColumnKind, InputColumn};
 use cipherfn_protocol::statement::SignedStatement;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
-use cipherfn_serving::Progress;
+use cipherfn_serving::{Estimate, Model, Part, Progress, Query};
 use cipherfn_signing::{SigningKey, verify};
 use cipherfn_table::Table;
 use std::sync::LazyLock;
+use std::time::Instant;
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
@@ -55,6 +56,17 @@ pub const TARGETS: &[Target] = &[
                 query,
                 ParameterSetTag::NONE,
             ));
+        },
+        framed: true,
+    },
+    Target {
+        name: "sums",
+        seeds: &["golden/v2/tree.cfs"],
+        run: |bytes| {
+            let (model, query) = &*PART;
+            let digest = Sha256::from_bytes([1; 32]);
+            let (estimate, deadline) = (Estimate::default(), Instant::now());
+            drop(query.add(model, None, (digest, &[bytes]), &estimate, deadline));
         },
         framed: true,
     },
@@ -141,6 +153,19 @@ static CLIENT: LazyLock<(Client, SecretKey)> = LazyLock::new(|| {
     let client = Client::from_specs(&read("tree.specs.json")).expect("specs");
     let secret = SecretKey::from_file_bytes(&read("secret.cfk")).expect("a key");
     (client, secret)
+});
+
+/// The part of a model that sums are of, and their query.
+static PART: LazyLock<(Model, Query)> = LazyLock::new(|| {
+    let read = |name: &str| {
+        let path = golden().with_file_name("v2").join(name);
+        std::fs::read(path).expect("golden files exist")
+    };
+    let file = read("tree.cfn");
+    let bundle = cipherfn_engine::bundle::read(&file).expect("a bundle");
+    let part = Part { number: 0, of: 1 };
+    let model = Model::of_part(bundle, Hash::of(&file), part, 8 << 30).expect("a part");
+    (model, Query::parse(&read("tree.cfq")).expect("a query"))
 });
 
 fn model(bytes: &[u8]) {

@@ -3,9 +3,10 @@
 mod bulk;
 mod campaign;
 mod checkpoints;
+mod parts;
 mod refusals;
 
-use crate::models::{Caller, TREE};
+use crate::models::{Caller, TREE, Trained};
 use crate::stack::{Setup, Stack, kill, tenants, wait_until};
 use crate::uploads::registration::sha256;
 use crate::wire::{self, Answer};
@@ -23,11 +24,12 @@ use std::time::{Duration, Instant};
 /// Longest wait for a job.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Somebody with a registered key and the tree's rows.
+/// Somebody with a registered key and the rows of what is published as `tree`.
 struct Owner<'a> {
     stack: &'a Stack,
     caller: Caller,
     token: &'static str,
+    model: &'static Trained,
 }
 
 impl<'a> Owner<'a> {
@@ -37,6 +39,7 @@ impl<'a> Owner<'a> {
             stack,
             caller,
             token,
+            model: &TREE,
         }
     }
 
@@ -59,7 +62,7 @@ impl<'a> Owner<'a> {
         let mut first = 0;
         let query = |rows: &usize| {
             first += rows;
-            self.caller.query(&TREE.rows(first - rows, *rows))
+            self.caller.query(&self.model.rows(first - rows, *rows))
         };
         rows.iter().map(query).collect()
     }
@@ -92,6 +95,7 @@ impl<'a> Owner<'a> {
             key: self.caller.key(),
             upload,
             chunks,
+            parts: 1,
         }
     }
 
@@ -135,7 +139,8 @@ impl<'a> Owner<'a> {
             };
             let reply = send(result, &[]).await;
             assert_eq!(file(&reply.body), result.file);
-            TREE.check(first, *rows, &self.caller.open(&reply.body));
+            let answers = self.caller.open(&reply.body);
+            self.model.check(first, *rows, &answers);
             first += rows;
         }
     }

@@ -38,6 +38,9 @@ pub(crate) static TREE_OF_WIDE_SET: LazyLock<Trained> = LazyLock::new(|| wide(&[
 /// The same, and says that it needs all parts.
 pub(crate) static TREE_OF_ALL_PARTS: LazyLock<Trained> =
     LazyLock::new(|| wide(&["expansion", "inverse"]));
+/// Boosted trees, whose result has terms for several workers.
+pub(crate) static FOREST: LazyLock<Trained> =
+    LazyLock::new(|| Trained::new("xgb_bc", |options| options.profile = Profile::Balanced));
 /// Logistic regression, without evaluation keys.
 pub(crate) static LINEAR: LazyLock<Trained> = LazyLock::new(|| Trained::new("logreg_bc", |_| ()));
 /// The tree for keys that pack replies.

@@ -22,7 +22,7 @@ pub(super) struct Subject {
     cmuxes: Vec<SelectorId>,
     secret: SecretKey,
     evaluation_key: Option<Vec<u8>>,
-    queries: Vec<Vec<u8>>,
+    pub(super) queries: Vec<Vec<u8>>,
     batch: Batch,
     /// Bytes.
     pub(super) sizes: Sizes,
@@ -228,7 +228,7 @@ impl Subject {
         })
     }
 
-    fn load_key(&self) -> Result<Option<Key>> {
+    pub(super) fn load_key(&self) -> Result<Option<Key>> {
         self.evaluation_key
             .as_ref()
             .map(|bytes| Ok(Key::new(&EvaluationKey::from_file_bytes(bytes)?)?))
@@ -299,7 +299,7 @@ fn some_values(shape: &InputShape, row: usize) -> InputValues {
     }
 }
 
-fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+pub(super) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)

@@ -45,6 +45,7 @@ impl Predict {
             manifest: self.manifest()?,
             table: self.identity(&input)?,
             rows_a_chunk: self.rows_a_chunk,
+            parts: self.parts,
         };
         if !self
             .agreed(at.service, client, &bulk, &input, terminal)
@@ -153,6 +154,9 @@ impl Predict {
         io::copy(&mut content, &mut hash).with_context(|| input.name())?;
         let how = format!("{:?} {:?} {:?}", self.table, self.limit, self.rows_a_chunk);
         hash.update(how.as_bytes());
+        if let Some(parts) = self.parts {
+            hash.update(format!(" {parts} parts").as_bytes());
+        }
         let digits = hash
             .finalize()
             .into_iter()
@@ -172,7 +176,12 @@ fn expects(expected: &BulkExpectation) -> String {
         uploaded_bytes,
         downloaded_bytes,
         cost,
+        parts,
     } = expected;
+    let shared = match parts {
+        1 => String::new(),
+        parts => format!(" that {parts} workers share, which takes more in all"),
+    };
     let time = match (cost, expected.worker_seconds()) {
         (Some(cost), Some(seconds)) => {
             let price = price_of(*chunks, *downloaded_bytes, seconds, cost);
@@ -181,7 +190,7 @@ fn expects(expected: &BulkExpectation) -> String {
         _ => "the service does not tell what it costs".to_owned(),
     };
     format!(
-        "expected: {rows} rows in {chunks} chunks; {} to send, {} to receive; {time}",
+        "expected: {rows} rows in {chunks} chunks{shared}; {} to send, {} to receive; {time}",
         terminal::bytes(*uploaded_bytes),
         terminal::bytes(*downloaded_bytes),
     )

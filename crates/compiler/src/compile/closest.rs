@@ -1,12 +1,10 @@
 //! The try that misses its limits least, and what would help it.
 
 use super::Compiled;
-use crate::fit::{Demand, Excess, Limits};
+use crate::fit::{Demand, Excess, InParts, Limits, WORKER};
 
 /// Megabytes of functions that are tried: whole vCPUs, and the largest function.
 const SIZES: [u64; 6] = [1769, 3538, 5307, 7076, 8845, 10_240];
-/// Seconds that a job has for a chunk.
-const JOB: f64 = 900.0;
 
 /// The try that misses its limits least so far.
 pub(super) struct Closest {
@@ -49,14 +47,22 @@ impl Closest {
             ));
         }
         let other = Limits {
-            seconds: JOB,
+            seconds: WORKER,
             ..limits
         };
-        if limits.seconds < JOB && self.demand.missed(&other).is_empty() {
+        if limits.seconds < WORKER && self.demand.missed(&other).is_empty() {
             ways.push(format!(
                 "more time: {:.1} s a row, as a job where that is more than 29 s (--fit with {:.0}s, predict --bulk)",
                 self.demand.seconds,
                 self.demand.seconds.ceil()
+            ));
+        }
+        if self.demand.seconds > WORKER
+            && let Ok(Some(InParts { parts, seconds })) =
+                InParts::of(&self.compiled.bundle.circuit, self.demand.seconds)
+        {
+            ways.push(format!(
+                "{parts} workers a row, a part of the model each: {seconds:.0} s for each (without --fit; predict --bulk)"
             ));
         }
         if let Some(trees) = self.compiled.report.model.trees {

@@ -1,4 +1,10 @@
-use super::{Demand, Limit, Limits};
+use super::{Demand, InParts, Limit, Limits};
+use cipherfn_circuit::Circuit;
+use cipherfn_circuit::circuit::{
+    Constant, ConstantId, Input, Node, NodeId, Operand, Output, Rotated, Select, SelectorForm,
+    SelectorGroup, SelectorId, Sum,
+};
+use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
 
 #[test]
 fn limits_are_a_default_functions_unless_they_are_given() {
@@ -62,4 +68,69 @@ fn what_is_missed_is_named() {
         larger.missed(&Limits::LAMBDA),
         [Limit::Memory, Limit::Time, Limit::Query, Limit::Reply]
     );
+}
+
+/// A sum of as many CMUX chains as there are `lengths`, each over selectors of its own.
+fn chains(lengths: &[u32]) -> Circuit {
+    let node = |index: usize| {
+        Operand::Node(Rotated {
+            node: NodeId(index as u32),
+            rotation: 0,
+        })
+    };
+    let (mut nodes, mut result) = (Vec::new(), Sum::default());
+    let mut selectors = 0;
+    for length in lengths {
+        let mut last = Operand::Constant(ConstantId(0));
+        for _ in 0..*length {
+            let select = Select {
+                selector: SelectorId::first(selectors),
+                clear: Operand::Zero,
+                set: last,
+            };
+            selectors += 1;
+            nodes.push(Node::Sum(Sum {
+                selects: vec![select],
+                ..Sum::default()
+            }));
+            last = node(nodes.len() - 1);
+        }
+        result.addends.push(Rotated {
+            node: NodeId(nodes.len() as u32 - 1),
+            rotation: 0,
+        });
+    }
+    nodes.push(Node::Sum(result));
+    Circuit {
+        parameter_set: "cipherfn-128-n512k4-v1".into(),
+        inputs: vec![Input::Selectors(SelectorGroup {
+            count: selectors,
+            gadget: Gadget::new(BaseLog::new(23), Levels::new(1)),
+            transport: Transport::Ggsw,
+            form: SelectorForm::Bits,
+        })],
+        constants: vec![Constant(vec![(0, 1 << 60)])],
+        outputs: vec![Output {
+            node: NodeId(nodes.len() as u32 - 1),
+            coefficients: 1,
+            stride: 1,
+            reply_bits: Bits::new(24),
+        }],
+        nodes,
+    }
+}
+
+#[test]
+fn a_row_that_is_too_long_for_one_worker_is_shared_where_it_can_be() {
+    let of = |lengths: &[u32], seconds| InParts::of(&chains(lengths), seconds).unwrap();
+    let shared = of(&[20; 16], 1600.0).unwrap();
+    assert_eq!(shared.parts, 4);
+    assert!((shared.seconds - 400.0).abs() < 1.0, "{shared:?}");
+    // 16 chains in five parts: four in the longest. In six there are three.
+    let shared = of(&[20; 16], 2000.0).unwrap();
+    assert_eq!(shared.parts, 6);
+    assert!((shared.seconds - 375.0).abs() < 1.0, "{shared:?}");
+    assert_eq!(of(&[20; 16], 8000.0), None, "a chain takes 500 s");
+    assert_eq!(of(&[320], 1000.0), None, "nothing to cut");
+    assert_eq!(of(&[20; 16], 450.0 * 33.0), None);
 }

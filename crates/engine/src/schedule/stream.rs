@@ -87,6 +87,18 @@ pub(super) fn cut(program: &Program, stages: Vec<Vec<u32>>, frames: usize) -> Ve
     cut
 }
 
+/// What to load before each of `stages` stages where there is room for all: everything before the
+/// first.
+pub(super) fn at_once(program: &Program, stages: usize) -> Vec<Vec<Load>> {
+    let all: BTreeSet<Group> = program.steps.iter().flat_map(groups).collect();
+    let all = (0..).zip(all).map(|(frame, group)| Load { group, frame });
+    let mut loads = vec![Vec::new(); stages];
+    if let Some(first) = loads.first_mut() {
+        first.extend(all);
+    }
+    loads
+}
+
 /// What to load before each stage, with `frames` frames.
 pub(super) fn loads(program: &Program, stages: &[Vec<u32>], frames: usize) -> Vec<Vec<Load>> {
     let needs: Vec<BTreeSet<Group>> = stages

@@ -1,4 +1,4 @@
-use super::Schedule;
+use super::{Schedule, Streaming};
 use crate::lower::{External, Form, Outcome, Program, ProgramStep, RowTerm, SumStep, Term};
 use crate::polynomial::Sparse;
 use cipherfn_circuit::circuit::SelectorId;
@@ -144,6 +144,25 @@ fn selectors_are_there_when_they_are_read() {
 }
 
 #[test]
+fn what_is_read_of_many_selectors_is_expanded_once_and_first() {
+    let program = selector_program();
+    let segment = super::SEGMENTS[0];
+    assert!(Schedule::new(&program, segment, 200).streaming.is_none());
+    let schedule = Schedule::new(&program, segment, 1000);
+    let Streaming { loads, frames } = schedule.streaming.unwrap();
+    let (_, needed) = super::stream::needs(&program);
+    assert_eq!((frames, loads.len()), (needed, schedule.stages.len()));
+    assert_eq!(loads[0].len(), needed);
+    assert!(loads[1..].iter().all(Vec::is_empty));
+    let nothing = Program {
+        steps: Vec::new(),
+        results: Vec::new(),
+    };
+    let schedule = Schedule::new(&nothing, segment, 200);
+    assert_eq!(schedule.streaming.unwrap().frames, 0);
+}
+
+#[test]
 fn steps_wait_for_others_of_their_selector() {
     // Chains of two steps over selectors 0 and 1, 1 and 0, alternating: by level, each selector
     // would come up twice.
@@ -182,7 +201,7 @@ fn steps_wait_for_others_of_their_selector() {
 #[test]
 fn blocks_go_from_selector_to_selector() {
     let program = program();
-    for block in Schedule::new(&program, super::SEGMENTS[0])
+    for block in Schedule::new(&program, super::SEGMENTS[0], 7)
         .stages
         .iter()
         .flatten()

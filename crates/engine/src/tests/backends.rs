@@ -4,7 +4,7 @@ use crate::{ClearCircuit, PreparedCircuit, Workspace};
 use cipherfn_circuit::Circuit;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{InputValues, encrypt_row};
-use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey, reply};
+use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, Glwe, SecretKey, reply};
 use std::sync::OnceLock;
 
 /// A way to evaluate circuits.
@@ -68,6 +68,75 @@ impl Backend for Encrypted {
         let phases = reply::decrypt_row(&keys.secret, prepared.outputs(), &reply).unwrap();
         phases.into_iter().map(|phase| phase as u64).collect()
     }
+}
+
+/// Cuts circuits into three parts, evaluates each, and adds their results.
+pub(super) struct ClearParts;
+
+impl Backend for ClearParts {
+    const TOLERANCE: f64 = 0.0;
+
+    fn evaluate(&self, circuit: &Circuit, inputs: &[InputValues]) -> Vec<u64> {
+        let mut sum = vec![0_u64; circuit.coefficients()];
+        for part in parts(circuit) {
+            let part = Clear.evaluate(&part, inputs);
+            assert_eq!(part.len(), sum.len());
+            let pairs = sum.iter_mut().zip(part);
+            pairs.for_each(|(sum, part)| *sum = sum.wrapping_add(part));
+        }
+        sum
+    }
+}
+
+/// The same on ciphertexts of one query, which are added before they are rounded to a reply.
+pub(super) struct EncryptedParts;
+
+impl Backend for EncryptedParts {
+    const TOLERANCE: f64 = Encrypted::TOLERANCE;
+
+    fn evaluate(&self, circuit: &Circuit, inputs: &[InputValues]) -> Vec<u64> {
+        let whole = PreparedCircuit::new(circuit).unwrap();
+        let keys = keys(whole.parameter_set());
+        let row = encrypt_row(&keys.secret, whole.inputs(), inputs).unwrap();
+        let results = |circuit: &PreparedCircuit| {
+            let row = circuit.alone(&row);
+            let results = circuit.results_of_rows(keys.evaluation.as_ref(), &[row]);
+            results.into_iter().next().unwrap().unwrap()
+        };
+        let mut sum: Option<Vec<Glwe>> = None;
+        for part in parts(circuit) {
+            let part = PreparedCircuit::new(&part).unwrap();
+            assert_eq!(part.reply_row_bytes(), whole.reply_row_bytes());
+            let part = results(&part);
+            match &mut sum {
+                None => sum = Some(part),
+                Some(sum) => {
+                    let pairs = sum.iter_mut().zip(&part);
+                    pairs.for_each(|(sum, part)| sum.add(part).unwrap());
+                }
+            }
+        }
+        let sum = sum.unwrap();
+        // These are the ciphertexts that the whole circuit gives, not others of the same message, but
+        // for how transforms round, and for external products that are one in the whole and two in
+        // parts.
+        for (sum, whole) in sum.iter().zip(results(&whole)) {
+            let words = sum.mask.iter().chain(&sum.body);
+            for (sum, whole) in words.zip(whole.mask.iter().chain(&whole.body)) {
+                let difference = sum.wrapping_sub(*whole) as i64 as f64 / 2f64.powi(64);
+                assert!(difference.abs() < 2f64.powi(-20), "{difference:e}");
+            }
+        }
+        let reply = whole.compress(&sum).unwrap();
+        let phases = reply::decrypt_row(&keys.secret, whole.outputs(), &reply).unwrap();
+        phases.into_iter().map(|phase| phase as u64).collect()
+    }
+}
+
+fn parts(circuit: &Circuit) -> impl Iterator<Item = Circuit> {
+    let cut = crate::cut(circuit, 3).unwrap();
+    assert_eq!(crate::cut(circuit, 3).unwrap(), cut, "the same every time");
+    (0..3).map(move |part| cut.part(circuit, part))
 }
 
 /// Keys of a parameter set, made once.

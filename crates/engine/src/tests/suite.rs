@@ -1,6 +1,6 @@
 //! One suite, any evaluator: circuits of every kind evaluate to what was worked out by hand.
 
-use super::backends::{Backend, Clear, Encrypted};
+use super::backends::{Backend, Clear, ClearParts, Encrypted, EncryptedParts};
 use super::{Builder, SETS, circuits, operand, part};
 use cipherfn_circuit::circuit::{NodeId, Operand, Rotated, SelectorId};
 use cipherfn_protocol::specs::Levels;
@@ -19,6 +19,14 @@ macro_rules! suite {
         mod encrypted {
             use super::*;
             $(#[test] fn $case() { super::$case(&Encrypted { threads: 1 }); })*
+        }
+        mod parts_in_the_clear {
+            use super::*;
+            $(#[test] fn $case() { super::$case(&ClearParts); })*
+        }
+        mod encrypted_parts {
+            use super::*;
+            $(#[test] fn $case() { super::$case(&EncryptedParts); })*
         }
         mod encrypted_on_two_threads {
             use super::*;
@@ -330,5 +338,6 @@ proptest! {
         prop_assume!(set < SETS.len());
         let expected = Clear.evaluate(&circuit, &bits(&row));
         Encrypted { threads: 1 }.check(&circuit, &bits(&row), &expected);
+        ClearParts.check(&circuit, &bits(&row), &expected);
     }
 }

@@ -8,7 +8,8 @@
 //! GET    /v2/jobs/{id}    where its chunks stand; results to fetch, as long as it runs and after
 //! DELETE /v2/jobs/{id}    ends it, and deletes what was uploaded for it and what came of it
 //! ```
-//! A chunk is a whole query, its result the reply.
+//! A chunk is a whole query, its result the reply. A job may say that the model is evaluated in parts:
+//! several workers share each chunk then, and its result is one reply all the same.
 
 use super::{ModelName, Problem};
 use crate::hash::{Sha256, SpecsHash};
@@ -26,6 +27,11 @@ pub const MAX_CHUNK: u64 = 64 << 20;
 pub const MAX_UPLOADS: usize = 100;
 /// Most chunks whose state is told at once.
 pub const MAX_STATES: usize = 100;
+
+/// Most parts that a model is evaluated in for a job.
+pub const MAX_PARTS: u32 = 32;
+/// Most chunks times parts of a job in parts: each is a worker's.
+pub const MAX_SHARES: usize = 100;
 
 /// Names a job: random, made by the service.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -151,6 +157,20 @@ pub struct JobDeclaration {
     pub upload: UploadFolder,
     /// The chunks in order, 1 to [`MAX_CHUNKS`].
     pub chunks: Vec<ChunkFile>,
+    /// In how many parts the model is evaluated, 1 to [`MAX_PARTS`]: as many workers share a chunk, so
+    /// that a row that is too long for one of them is answered. Chunks times parts are at most
+    /// [`MAX_SHARES`], unless there is one part.
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    pub parts: u32,
+}
+
+const fn whole() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_whole(parts: &u32) -> bool {
+    *parts == 1
 }
 
 /// Answer to `POST /v2/jobs` and `GET /v2/jobs/{id}`.
@@ -210,7 +230,8 @@ pub enum ChunkState {
     Done {
         /// Attempts that it took.
         attempts: u32,
-        /// Time of the last one, and of those before it that it went on from.
+        /// Time of the last one, and of those before it that it went on from; where the model is
+        /// evaluated in parts, of all workers together.
         milliseconds: u64,
         /// Gives the reply.
         result: Transfer,

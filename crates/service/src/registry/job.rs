@@ -10,7 +10,10 @@
 //!                       `--'   Claim, Release, a lease that ran out: the next attempt, or Failed
 //!                              Save: a checkpoint, from which the next attempt goes on
 //! ```
+//! Where the model is evaluated in parts, each part of a chunk goes through the same states, and the
+//! chunk itself once they are all done: whoever claims it then adds them.
 
+mod parts;
 mod versions;
 
 use crate::Tenant;
@@ -46,6 +49,8 @@ pub struct Job {
     pub upload: UploadFolder,
     /// The chunks in order.
     pub chunks: Vec<ChunkFile>,
+    /// In how many parts the model is evaluated, at least 1.
+    pub parts: u32,
     /// When it was declared.
     pub created: OffsetDateTime,
     /// When it runs out.
@@ -72,6 +77,7 @@ impl Job {
             key: declaration.key,
             upload: declaration.upload,
             chunks: declaration.chunks.clone(),
+            parts: declaration.parts,
             created,
             until,
             ended: false,

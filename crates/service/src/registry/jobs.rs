@@ -4,9 +4,11 @@
 //! jobs/index/{tenant}.json                       the tenant's jobs: what its quota counts
 //! jobs/{job}/record.json                         what a job is, and whose
 //! jobs/{job}/chunks/{number}.json                where a chunk stands that somebody has worked on
+//! jobs/{job}/parts/{number}-{part}.json          the same of a part, where the model is evaluated in parts
 //! uploads/{tenant}/{upload}/{sha256}.cfq         a chunk
 //! results/{tenant}/{job}/{number}-{attempt}.cfr  what an attempt made of it
 //! results/{tenant}/{job}/{number}-{attempt}-{steps}.cfc  where the next one goes on
+//! sums/{tenant}/{job}/{number}-{part}-{attempt}.cfs  what an attempt made of a part, for no client
 //! ```
 //!
 //! A job is found by its id alone, so that whoever works on it is told nothing else.
@@ -15,6 +17,7 @@ mod checkpoints;
 mod declare;
 mod delete;
 mod index;
+mod parts;
 
 use super::document::{self, Stored};
 use super::store::ATTEMPTS;
@@ -26,6 +29,8 @@ pub use checkpoints::Kept;
 use cipherfn_protocol::api::job::{ChunkFile, JobId, UploadFolder};
 pub use declare::JobDeclared;
 use futures_util::{StreamExt, TryStreamExt, stream};
+pub use parts::Share;
+use parts::{part_folder, share_path, sums_folder};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
@@ -82,13 +87,18 @@ impl<B: Bucket> Registry<B> {
     /// Where some of a job's chunks stand; `None` for those that nobody has worked on.
     pub async fn chunks(
         &self,
-        id: JobId,
+        job: &Job,
         numbers: Range<usize>,
         now: OffsetDateTime,
     ) -> Result<Vec<Option<Chunk>>, StorageError> {
-        let read = |number| async move {
-            let stored = self.stored_chunk(id, number).await?.sound()?;
-            Ok(stored.map(|chunk| chunk.at(now)))
+        let read = |number: usize| async move {
+            let stored = self.stored_chunk(job.id, number.into()).await?.sound()?;
+            let own = stored.map(|chunk| chunk.at(now));
+            if own.is_some() || job.parts == 1 {
+                return Ok(own);
+            }
+            let parts = self.parts(job, number, now).await?;
+            Ok(Chunk::of_parts(own, &parts))
         };
         let reads: Vec<_> = numbers.map(read).collect();
         stream::iter(reads).buffered(IN_FLIGHT).try_collect().await
@@ -109,17 +119,18 @@ impl<B: Bucket> Registry<B> {
         Ok(numbers.len())
     }
 
-    /// Lets an event happen to a chunk.
+    /// Lets an event happen to a chunk, or to a part of one.
     pub async fn change_chunk(
         &self,
         id: JobId,
-        number: usize,
+        share: impl Into<Share>,
         event: &ChunkEvent,
         now: OffsetDateTime,
     ) -> Result<Result<Chunk, ChunkRefusal>, StorageError> {
-        let path = chunk_path(id, number);
+        let share = share.into();
+        let path = share_path(id, share);
         for _ in 0..ATTEMPTS {
-            let stored = self.stored_chunk(id, number).await?;
+            let stored = self.stored_chunk(id, share).await?;
             let next = match Chunk::next(stored.value(), event.clone(), now) {
                 Ok(next) => next,
                 Err(refusal) => return Ok(Err(refusal)),
@@ -192,8 +203,8 @@ impl<B: Bucket> Registry<B> {
         document::read(&self.bucket, &record_path(id)).await
     }
 
-    async fn stored_chunk(&self, id: JobId, number: usize) -> Result<Stored<Chunk>, StorageError> {
-        document::read(&self.bucket, &chunk_path(id, number)).await
+    async fn stored_chunk(&self, id: JobId, share: Share) -> Result<Stored<Chunk>, StorageError> {
+        document::read(&self.bucket, &share_path(id, share)).await
     }
 }
 
@@ -214,10 +225,6 @@ fn record_path(id: JobId) -> String {
 
 fn chunk_folder(id: JobId) -> String {
     format!("jobs/{id}/chunks/")
-}
-
-fn chunk_path(id: JobId, number: usize) -> String {
-    format!("{}{number}.json", chunk_folder(id))
 }
 
 fn upload_folder(tenant: &Tenant, upload: UploadFolder) -> String {

@@ -67,6 +67,7 @@ pub(super) async fn run(
         manifest: manifest.to_owned(),
         table: table.to_owned(),
         rows_a_chunk: NonZeroUsize::new(chunk(owner)),
+        parts: None,
     };
     let caller = &owner.caller;
     let client = &caller.client;

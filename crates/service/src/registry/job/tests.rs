@@ -226,6 +226,7 @@ pub(in crate::registry) fn declaration(number: u8, chunks: usize) -> JobDeclarat
         key: KeyId::from_bytes([9; 16]),
         upload: UploadFolder::from_bytes([8; 16]),
         chunks: (0..chunks).map(chunk).collect(),
+        parts: 1,
     }
 }
 

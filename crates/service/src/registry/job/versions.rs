@@ -16,6 +16,8 @@ cipherfn_protocol::versions! {
     read by serde_json::from_slice, error serde_json::Error {
         /// All of it in one document.
         V1(JobV1) = 1,
+        /// In several parts, which what knows format 1 alone would leave out.
+        V2(JobV1) = 2,
     }
 }
 
@@ -32,6 +34,9 @@ pub(in crate::registry) struct JobV1 {
     key: KeyId,
     upload: UploadFolder,
     chunks: Vec<ChunkFile>,
+    /// Since format 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parts: Option<u32>,
     #[serde(with = "time::serde::rfc3339")]
     created: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
@@ -43,7 +48,16 @@ impl Document for Job {
     type Versions = JobVersions;
 
     fn migrate(document: JobVersions) -> Result<Self, String> {
-        let JobVersions::V1(job) = document;
+        let (job, parts) = match document {
+            JobVersions::V1(job @ JobV1 { parts: None, .. }) => (job, 1),
+            JobVersions::V2(
+                job @ JobV1 {
+                    parts: Some(parts @ 2..),
+                    ..
+                },
+            ) => (job, parts),
+            _ => return Err("a job of format 2, and no other, has 2 or more parts".to_owned()),
+        };
         Ok(Self {
             id: job.job,
             tenant: job.tenant,
@@ -54,6 +68,7 @@ impl Document for Job {
             key: job.key,
             upload: job.upload,
             chunks: job.chunks,
+            parts,
             created: job.created,
             until: job.until,
             ended: job.ended,
@@ -65,8 +80,9 @@ impl Document for Job {
     }
 
     fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        let parts = (self.parts > 1).then_some(self.parts);
         serde_json::to_vec(&JobV1 {
-            format: 1,
+            format: if parts.is_some() { 2 } else { 1 },
             job: self.id,
             tenant: self.tenant.clone(),
             idempotency_key: self.idempotency_key,
@@ -76,6 +92,7 @@ impl Document for Job {
             key: self.key,
             upload: self.upload,
             chunks: self.chunks.clone(),
+            parts,
             created: self.created,
             until: self.until,
             ended: self.ended,

@@ -2,7 +2,8 @@
 
 use super::index::JobIndex;
 use super::{
-    IN_FLIGHT, chunk_folder, contended, index_path, record_path, result_folder, upload_path,
+    IN_FLIGHT, chunk_folder, contended, index_path, part_folder, record_path, result_folder,
+    sums_folder, upload_path,
 };
 use crate::Tenant;
 use crate::bucket::{Bucket, Condition, StorageError};
@@ -69,7 +70,11 @@ impl<B: Bucket> Registry<B> {
     async fn remove_job_files(&self, job: &Job) -> Result<(), StorageError> {
         let uploaded = |chunk: &ChunkFile| upload_path(&job.tenant, job.upload, *chunk);
         let mut paths: Vec<String> = job.chunks.iter().map(uploaded).collect();
-        for folder in [chunk_folder(job.id), result_folder(job)] {
+        let mut folders = vec![chunk_folder(job.id), result_folder(job)];
+        if job.parts > 1 {
+            folders.extend([part_folder(job.id), sums_folder(job)]);
+        }
+        for folder in folders {
             let objects = self.bucket.list(&folder).await?;
             paths.extend(objects.into_iter().map(|object| object.key));
         }

@@ -63,6 +63,7 @@ impl Owner {
             key: KeyId::from_bytes([9; 16]),
             upload: self.upload,
             chunks: vec![chunk(QUERY)],
+            parts: 1,
         }
     }
 
@@ -237,7 +238,7 @@ fn a_chunk_has_one_result_whoever_works_on_it() {
         };
         interleave(seed, vec![work("a"), work("a"), work("b")], || ());
         assert_eq!(counted.into_inner().unwrap(), 1, "order {seed}");
-        let chunks = alone(owner.registry.chunks(job.id, 0..1, NOW)).unwrap();
+        let chunks = alone(owner.registry.chunks(&job, 0..1, NOW)).unwrap();
         let Some(Chunk::Done { attempt, .. }) = chunks[0] else {
             panic!("order {seed}: {chunks:?}");
         };
