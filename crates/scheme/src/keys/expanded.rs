@@ -1,6 +1,7 @@
 //! The evaluation key ready for use.
 
 use crate::bits;
+use crate::bootstrap::BootstrapKey;
 use crate::centred::Memory;
 use crate::error::SchemeError;
 use crate::fourier::{Transform, c64};
@@ -30,6 +31,7 @@ pub struct ExpandedEvaluationKey {
     scheme_switch: FourierGlev,
     /// Minus the key of X -> X^-1, centred.
     inverse: Option<FourierGlev>,
+    bootstraps: Vec<BootstrapKey>,
     /// 1 + X + ... + X^(N-1).
     all_ones: AVec<c64>,
     /// -X^(-2^j) for each level j: the factor of the key-switched ciphertext in the odd branch of
@@ -74,6 +76,7 @@ impl ExpandedEvaluationKey {
             automorphisms,
             scheme_switch,
             inverse: None,
+            bootstraps: Vec::new(),
             all_ones,
             minus_monomials,
             idle: Mutex::default(),
@@ -90,13 +93,29 @@ impl ExpandedEvaluationKey {
                 found: part.id(),
             });
         }
-        match part.part().contents {
+        match &part.part().contents {
             KeyPartContents::Expansion(_) => {}
             KeyPartContents::Inverse { .. } => {
                 self.inverse = fourier_glevs(part, &self.transform, 1)?.pop();
             }
+            KeyPartContents::Bootstrap(parameters) => {
+                let key = BootstrapKey::new(part, parameters)?;
+                self.bootstraps.retain(|other| other.part() != key.part());
+                self.bootstraps.push(key);
+            }
         }
         Ok(())
+    }
+
+    /// The bootstrap that is the part called `name`.
+    pub fn bootstrap(&self, name: &str) -> Result<&BootstrapKey, SchemeError> {
+        let part = self.set.part(name)?;
+        let mut held = self.bootstraps.iter();
+        held.find(|key| key.part() == part)
+            .ok_or(SchemeError::KeyPartMissing {
+                part: part.name,
+                set: self.set.name,
+            })
     }
 
     /// Id of the secret key that it was made from.
@@ -115,9 +134,11 @@ impl ExpandedEvaluationKey {
         let held = parts.filter(|part| match part.contents {
             KeyPartContents::Expansion(_) => true,
             KeyPartContents::Inverse { .. } => self.inverse.is_some(),
+            KeyPartContents::Bootstrap(_) => false,
         });
         let rows: usize = held.map(|part| part.contents.rows()).sum();
-        rows * self.set.ring.polynomial_size * size_of::<c64>()
+        let bootstraps = self.bootstraps.iter().map(BootstrapKey::memory_len);
+        rows * self.set.ring.polynomial_size * size_of::<c64>() + bootstraps.sum::<usize>()
     }
 
     pub(crate) const fn packing(&self) -> &'static Packing {
