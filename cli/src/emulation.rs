@@ -31,13 +31,14 @@ const WORKER_TIMEOUT: Duration = Duration::from_mins(15);
 /// Another Step Functions than the embedded one, as every AWS SDK reads it; with `CIPHERFN_MAP`.
 const STEP_FUNCTIONS: &str = "AWS_ENDPOINT_URL_SFN";
 /// Settings that the functions take over from this process.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
     config::KEY_TTL_DAYS,
     config::KEY_QUOTA,
     config::UPLOAD_TTL_SECONDS,
     config::JOB_TTL_HOURS,
     config::JOB_QUOTA,
     config::MAP_ABOVE,
+    config::CHECKPOINT_SECONDS,
     STEP_FUNCTIONS,
     config::MIN_PART_BYTES,
     config::LOG,

@@ -4,11 +4,14 @@
 use cipherfn_client::{Answer, Asked, Client, InputRow};
 use cipherfn_compiler::{Compiled, Profile};
 use cipherfn_protocol::frame::{HEADER_LEN, ParameterSetTag};
+use cipherfn_protocol::hash::Sha256;
 use cipherfn_protocol::message::{
     Chunk, ChunkHead, Chunks, Group, HEAD_LEN, MAX_HEAD_LEN, QueryChunk, write_chunk,
 };
 use cipherfn_scheme::{EvaluationKey, SecretKey};
-use cipherfn_serving::{Estimate, Key, Model, Query, QueryError};
+use cipherfn_serving::{
+    CheckpointError, Estimate, Key, Model, Progress, Query, QueryError, Stretch,
+};
 use cipherfn_tests::{Result, compile, input_rows, library_models, own_models};
 use std::error::Error;
 use std::path::Path;
@@ -28,7 +31,11 @@ struct Wide {
 impl Wide {
     /// With the first `rows` test rows.
     fn new(folder: &Path, rows: usize) -> Result<Self> {
-        let compiled = compile(folder, |options| options.profile = Profile::Wide)?;
+        Self::with(Profile::Wide, folder, rows)
+    }
+
+    fn with(profile: Profile, folder: &Path, rows: usize) -> Result<Self> {
+        let compiled = compile(folder, |options| options.profile = profile)?;
         let client = Client::new(compiled.specs.clone())?;
         assert!(!client.key_parts().is_empty(), "linear models pack with it");
         let secret = SecretKey::generate(client.parameter_set())?;
@@ -265,4 +272,74 @@ fn models_that_cannot_are_not_asked_to() {
         Err(QueryError::Form)
     );
     assert!(linear.compiled.report.sizes.evaluation_key > 0);
+}
+
+/// Rows in two chunks, evaluated by one server a wave, each of which goes on from the file that the
+/// one before it has left: packed and apart, the bits are those of one server.
+#[test]
+fn an_interrupted_answer_has_the_same_bits() {
+    let folder = library_models().join("dt_bc");
+    for profile in [Profile::Wide, Profile::Compact] {
+        let wide = Wide::with(profile, &folder, 12).expect("a model");
+        let bytes = two_chunks(&wide);
+        let query = Query::parse(&bytes).unwrap();
+        let (model, key) = (&wide.model, Some(&wide.key));
+        let sum = |byte| Sha256::from_bytes([byte; 32]);
+        let (estimate, mut file, mut last) = (Estimate::default(), Vec::new(), 0);
+        let mut interruptions = 0;
+        let now = || Instant::now();
+        let reply = loop {
+            let mut progress = match interruptions {
+                0 => Progress::default(),
+                _ => Progress::from_file_bytes(&file, sum(1), query.tag()).unwrap(),
+            };
+            assert_eq!(progress.rows(), last);
+            let stretch = Stretch {
+                pause: now(),
+                end: now() + Duration::from_mins(10),
+            };
+            let pace = (&estimate, stretch);
+            if let Some(reply) = query.go_on(model, key, &mut progress, pace).unwrap() {
+                break reply;
+            }
+            assert!(progress.rows() > last);
+            last = progress.rows();
+            file = progress.to_file_bytes(sum(1), query.tag());
+            interruptions += 1;
+        };
+        assert!(interruptions > 1, "{interruptions}");
+        assert_eq!(reply.bytes, wide.answer(&bytes).unwrap());
+
+        // A stretch that is over changes nothing; neither does one under another query or model.
+        let before = Progress::from_file_bytes(&file, sum(1), query.tag()).unwrap();
+        let mut progress = before.clone();
+        let over = Stretch {
+            pause: now(),
+            end: now(),
+        };
+        let done = query.go_on(model, key, &mut progress, (&estimate, over));
+        assert!(done.unwrap().is_none() && progress.rows() == before.rows());
+        let other = Progress::from_file_bytes(&file, sum(2), query.tag());
+        assert!(matches!(other, Err(CheckpointError::OtherQuery)));
+        let alone = wide.query(&wide.rows[..1]);
+        let alone = Query::parse(&alone).unwrap();
+        let foreign = alone.go_on(model, key, &mut progress, (&estimate, over));
+        assert!(matches!(foreign, Err(CheckpointError::Foreign)));
+    }
+}
+
+/// A query of two chunks of half the rows each.
+fn two_chunks(wide: &Wide) -> Vec<u8> {
+    let nonce = wide.client.nonce().expect("random numbers");
+    let half = wide.rows.len() / 2;
+    let mut query = Vec::new();
+    for first in [0, half] {
+        let encoded = wide.client.encode(&wide.rows[first..first + half]);
+        let part = wide.client.query(&wide.secret, nonce, &encoded.rows);
+        let (tag, mut chunk) = only_chunk(&part.expect("rows of this model"));
+        chunk.head.first_row = first as u64;
+        chunk.head.last = first > 0;
+        write_chunk(&mut query, tag, &chunk).expect("memory takes all");
+    }
+    query
 }

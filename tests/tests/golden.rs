@@ -164,6 +164,20 @@ fn bundles_of_mixtures_keep_their_bytes() {
     );
 }
 
+/// Look-ups, combinations of them and packed values: what version 2 cannot say.
+#[test]
+fn bundles_of_lookups_keep_their_bytes() {
+    let file = |name: &str| {
+        let path = golden().with_file_name("v3").join(name);
+        std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let bytes = file("lookups.cfn");
+    let lookups = bundle::read(&bytes).unwrap();
+    assert_eq!(bundle::write(&lookups).unwrap(), bytes);
+    let text = lookups.circuit.to_string();
+    assert_eq!(text, String::from_utf8(file("lookups.txt")).unwrap());
+}
+
 #[test]
 fn messages_keep_their_bytes() {
     for (model, file) in [

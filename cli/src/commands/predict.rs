@@ -25,6 +25,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use time::format_description::well_known::Rfc3339;
 
+/// Said before rows go as jobs that were not asked for.
+const TOO_SLOW: &str =
+    "this model is too slow for requests: sending the rows as jobs, as with --bulk";
+
 /// Predict rows: by a service that never sees them, or with a bundle on this machine
 ///
 /// With --service: fetches the model's specs, makes or reuses keys, registers the parts of the
@@ -179,7 +183,18 @@ impl Predict {
                 model,
                 ring: &ring,
             };
-            if self.bulk {
+            let can_switch = !matches!(input, InputSource::Stdin) && !self.output.is_stdout();
+            // A prediction is a hint: without it the service says what is too slow.
+            let is_slow = can_switch
+                && !self.bulk
+                && service
+                    .needs_jobs(model, client.specs().hash())
+                    .await
+                    .unwrap_or(false);
+            if is_slow {
+                terminal::notice(TOO_SLOW);
+            }
+            if self.bulk || is_slow {
                 return self.in_bulk(at, &fetched, &input, output, terminal).await;
             }
             let (rows, mut predictions, progress) = self.rows(&input, &client, terminal)?;
@@ -202,14 +217,8 @@ impl Predict {
                 }
                 // Not even a row ends within a request. How long a row takes does not depend on its
                 // values.
-                Err(error)
-                    if is_too_slow(&error)
-                        && !matches!(input, InputSource::Stdin)
-                        && !self.output.is_stdout() =>
-                {
-                    terminal::notice(
-                        "this model is too slow for requests: sending the rows as jobs, as with --bulk",
-                    );
+                Err(error) if is_too_slow(&error) && can_switch => {
+                    terminal::notice(TOO_SLOW);
                     return self.in_bulk(at, &fetched, &input, output, terminal).await;
                 }
                 Err(error) => return Err(error),

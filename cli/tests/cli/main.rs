@@ -1,5 +1,6 @@
 //! The commands, run as a user runs them: real models, real encryption.
 
+mod bulk;
 mod service;
 mod support;
 mod tables;

@@ -7,13 +7,13 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 /// A running `cipherfn dev`, stopped when it is dropped.
-struct Dev {
+pub(crate) struct Dev {
     child: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Dev {
-    fn start(sandbox: &Sandbox, more: &[&str]) -> Self {
+    pub(crate) fn start(sandbox: &Sandbox, more: &[&str]) -> Self {
         let file = sandbox.path("url");
         let _ = fs::remove_file(&file);
         let arguments = [

@@ -5,7 +5,12 @@ use super::bulk::Bulk;
 use super::error::ServiceError;
 use super::pace::{Pace, worker_microseconds};
 use cipherfn_client::Client;
+use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::api::job::RowCost;
+use cipherfn_protocol::hash::SpecsHash;
+
+/// Longest that a request may take at an HTTP API, in microseconds.
+const LONGEST_REQUEST: f64 = 29e6;
 
 /// What scoring a table is expected to take.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +36,17 @@ impl BulkExpectation {
 }
 
 impl Service {
+    /// Whether even one row is predicted to take longer than a request may: then only jobs answer it, as
+    /// functions that are cut off never learn how long it takes. Without a prediction it is not.
+    pub async fn needs_jobs(
+        &self,
+        model: &ModelName,
+        specs: SpecsHash,
+    ) -> Result<bool, ServiceError> {
+        let cost = self.row_cost(model, specs).await?;
+        Ok(cost.is_some_and(|cost| worker_microseconds(&cost) > LONGEST_REQUEST))
+    }
+
     /// What scoring a table of so many rows is expected to take. Sizes are known, times are what the
     /// model's compile report predicts.
     pub async fn expect_bulk(

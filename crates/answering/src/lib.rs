@@ -16,13 +16,14 @@ mod keys;
 mod refusal;
 
 use cipherfn_protocol::api::{ApiVersion, ModelName, Problem};
-use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::hash::{Sha256, SpecsHash};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_protocol::specs::EXPANSION;
 use cipherfn_service::registry::{LiveVersion, live_version};
 use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{Call, Failure, Registry, S3, Tenant, config};
-use cipherfn_serving::{Query, Reply, Warm, WarmKey, WarmModel};
+use cipherfn_serving::{Key, Query, Reply, Warm, WarmKey, WarmModel};
+pub use cipherfn_serving::{Progress, Stretch};
 use lambda_http::Error;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -50,6 +51,27 @@ pub struct Asked<'a> {
     pub reply_limit: usize,
 }
 
+/// Where an answer that can be interrupted stands.
+#[derive(Debug)]
+pub enum Stage {
+    /// The stretch was over before it was.
+    Paused(Progress),
+    /// It is whole.
+    Whole(Reply),
+}
+
+/// What is done with a query by a model and a key: on a thread of its own, and once more where they
+/// turn out to be no longer what was loaded.
+trait Work<T>:
+    Fn(&Query, &WarmModel, Option<&Key>) -> Result<T, Problem> + Clone + Send + Sync + 'static
+{
+}
+
+impl<T, F> Work<T> for F where
+    F: Fn(&Query, &WarmModel, Option<&Key>) -> Result<T, Problem> + Clone + Send + Sync + 'static
+{
+}
+
 /// A query from its bytes.
 ///
 /// # Errors
@@ -57,6 +79,15 @@ pub struct Asked<'a> {
 pub fn parse(bytes: &[u8]) -> Result<Arc<Query>, Problem> {
     let query = Query::parse(bytes).map_err(|error| refusal::malformed(&error))?;
     Ok(Arc::new(query))
+}
+
+/// What is there of the answer to a query, from the file that says so.
+///
+/// # Errors
+/// What is wrong with it, as the API says it.
+pub fn resume(bytes: &[u8], (query, sha256): (&Query, Sha256)) -> Result<Progress, Problem> {
+    let progress = Progress::from_file_bytes(bytes, sha256, query.tag());
+    progress.map_err(|error| refusal::other_checkpoint(&error))
 }
 
 impl Answering {
@@ -82,9 +113,62 @@ impl Answering {
         query: &Arc<Query>,
         call: &Call,
     ) -> Result<Reply, Failure> {
+        let deadline = Instant::now() + call.remaining();
+        let work = move |query: &Query, warm: &WarmModel, key: Option<&Key>| {
+            let (model, estimate) = (&warm.model, &warm.estimate);
+            let in_time = estimate.check(query.work(model), deadline);
+            let reply = in_time.and_then(|()| query.answer(model, key, estimate, deadline));
+            reply.map_err(|error| refusal::too_late(&error))
+        };
+        let reply = self.evaluated(asked, query, call, work).await?;
+        call.metrics.add(Metric::Rows, query.rows() as f64);
+        call.metrics.add(Metric::RowsFailed, reply.failed as f64);
+        Ok(reply)
+    }
+
+    /// Goes on with an answer as far as a stretch reaches. Model and key are checked anew, as for any
+    /// query.
+    pub async fn go_on(
+        &self,
+        asked: Asked<'_>,
+        query: &Arc<Query>,
+        (progress, stretch): (Progress, Stretch),
+        call: &Call,
+    ) -> Result<Stage, Failure> {
+        let before = progress.rows();
+        let work = move |query: &Query, warm: &WarmModel, key: Option<&Key>| {
+            // What is answered beside a check that fails is not kept.
+            let mut progress = progress.clone();
+            let (model, pace) = (&warm.model, (&warm.estimate, stretch));
+            let reply = query.go_on(model, key, &mut progress, pace);
+            let reply = reply.map_err(|error| refusal::other_checkpoint(&error))?;
+            Ok(reply.map_or_else(|| Stage::Paused(progress), Stage::Whole))
+        };
+        let stage = self.evaluated(asked, query, call, work).await?;
+        let after = match &stage {
+            Stage::Paused(progress) => progress.rows(),
+            Stage::Whole(reply) => {
+                call.metrics.add(Metric::RowsFailed, reply.failed as f64);
+                query.rows()
+            }
+        };
+        call.metrics
+            .add(Metric::Rows, after.saturating_sub(before) as f64);
+        Ok(stage)
+    }
+
+    /// What `work` makes of a query, model and key that belong together.
+    async fn evaluated<T: Send + 'static>(
+        &self,
+        asked: Asked<'_>,
+        query: &Arc<Query>,
+        call: &Call,
+        work: impl Work<T>,
+    ) -> Result<T, Failure> {
         for _ in 0..ATTEMPTS {
-            if let Some(reply) = self.attempt(asked, query, call).await? {
-                return Ok(reply);
+            let attempt = Box::pin(self.attempt(asked, query, call, &work));
+            if let Some(done) = attempt.await? {
+                return Ok(done);
             }
         }
         Err(Failure::Internal(format!(
@@ -96,12 +180,13 @@ impl Answering {
 
     /// Answers beside the checks; `None` where model or key turned out to be no longer what was
     /// loaded.
-    async fn attempt(
+    async fn attempt<T: Send + 'static>(
         &self,
         asked: Asked<'_>,
         query: &Arc<Query>,
         call: &Call,
-    ) -> Result<Option<Reply>, Failure> {
+        work: &impl Work<T>,
+    ) -> Result<Option<T>, Failure> {
         let Asked {
             api,
             model: name,
@@ -155,7 +240,8 @@ impl Answering {
                 Err(failure) => return (None, Err(failure)),
             };
             if !model.model.needs_key() {
-                let answer = Self::evaluate(query, model, None, asked.reply_limit, call).await;
+                let warm = (model, None);
+                let answer = Self::evaluate(query, warm, asked.reply_limit, call, work).await;
                 return (None, answer.map(Some));
             }
             let parts = Some(model.model.key_parts().clone());
@@ -167,9 +253,11 @@ impl Answering {
                 Err(failure) => Err(failure),
             };
             let answer = match key {
-                Ok(Some(key)) => Self::evaluate(query, model, Some(key), asked.reply_limit, call)
-                    .await
-                    .map(Some),
+                Ok(Some(key)) => {
+                    let warm = (model, Some(key));
+                    let answer = Self::evaluate(query, warm, asked.reply_limit, call, work).await;
+                    answer.map(Some)
+                }
                 Ok(None) => Ok(None),
                 Err(failure) => Err(failure),
             };
@@ -190,14 +278,14 @@ impl Answering {
         answer
     }
 
-    /// Evaluates the rows, if there is time and room for all of them.
-    async fn evaluate(
+    /// Evaluates rows, if there is room for all of them.
+    async fn evaluate<T: Send + 'static>(
         query: &Arc<Query>,
-        model: Arc<WarmModel>,
-        key: Option<Arc<WarmKey>>,
+        (model, key): (Arc<WarmModel>, Option<Arc<WarmKey>>),
         reply_limit: usize,
         call: &Call,
-    ) -> Result<Reply, Failure> {
+        work: &impl Work<T>,
+    ) -> Result<T, Failure> {
         query
             .check(&model.model, key.as_ref().map(|key| &key.key))
             .map_err(|error| refusal::misdirected(&error))?;
@@ -206,26 +294,16 @@ impl Answering {
         query
             .check_reply(&model.model, reply_limit)
             .map_err(|error| refusal::too_large(&error))?;
-        let deadline = Instant::now() + call.remaining();
-        let in_time = model.estimate.check(query.work(&model.model), deadline);
-        in_time.map_err(|error| refusal::too_late(&error))?;
-        call.metrics.add(Metric::Rows, query.rows() as f64);
-        let query = Arc::clone(query);
-        let work = move || {
-            let key = key.as_ref().map(|key| &key.key);
-            query
-                .answer(&model.model, key, &model.estimate, deadline)
-                .map_err(|error| Failure::from(refusal::too_late(&error)))
-        };
+        let (query, work) = (Arc::clone(query), work.clone());
+        let work = move || work(&query, &model, key.as_ref().map(|key| &key.key));
         let work = tokio::task::spawn_blocking(work);
-        let reply = call.stage(Metric::Evaluate, work).await;
-        let reply = reply.unwrap_or_else(|error| match error.try_into_panic() {
+        let done = call.stage(Metric::Evaluate, work).await;
+        let done = done.map_err(|error| match error.try_into_panic() {
             // The loop counts it and answers 500.
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => Err(Failure::Internal(format!("evaluation failed: {error}"))),
+            Err(error) => Failure::Internal(format!("evaluation failed: {error}")),
         })?;
-        call.metrics.add(Metric::RowsFailed, reply.failed as f64);
-        Ok(reply)
+        Ok(done?)
     }
 
     /// The version, which must be live.

@@ -2,7 +2,7 @@
 
 use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_protocol::message::MessageError;
-use cipherfn_serving::{OutOfTime, QueryError, ReplyTooLarge, TooLittleMemory};
+use cipherfn_serving::{CheckpointError, OutOfTime, QueryError, ReplyTooLarge, TooLittleMemory};
 
 /// A body that is no query.
 pub(crate) fn malformed(error: &MessageError) -> Problem {
@@ -18,6 +18,11 @@ pub(crate) fn misdirected(error: &QueryError) -> Problem {
         _ => ProblemType::MalformedQuery,
     };
     Problem::new(kind, error.to_string())
+}
+
+/// A checkpoint from which nothing can go on.
+pub(crate) fn other_checkpoint(error: &CheckpointError) -> Problem {
+    Problem::new(ProblemType::CheckpointAltered, error.to_string())
 }
 
 /// A model of which this function cannot evaluate a row.

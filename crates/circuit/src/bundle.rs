@@ -3,7 +3,7 @@
 use crate::circuit::Circuit;
 use crate::codec::{self, CodecError};
 use crate::validate::{CircuitError, Dimensions};
-use crate::wire::{v1, v2};
+use crate::wire::{v1, v2, v3};
 use cipherfn_protocol::frame::{self, FrameError, FrameKind, ParameterSetTag};
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs;
@@ -41,10 +41,10 @@ struct BundleV1 {
     report: Vec<u8>,
 }
 
-/// File version 2.
+/// File version 2, and version 3 with its circuits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct BundleV2 {
-    circuit: v2::CircuitV2,
+struct BundleV2<C = v2::CircuitV2> {
+    circuit: C,
     specs: Vec<u8>,
     specs_v1: Option<Vec<u8>>,
     report: Vec<u8>,
@@ -55,13 +55,12 @@ cipherfn_protocol::versions! {
     enum BundleVersions, read by decode, error CodecError {
         /// One kind of input and one output.
         V1(BundleV1) = 1,
-        /// Any circuit, and specs of two formats.
+        /// Any inputs and outputs, and specs of two formats.
         V2(BundleV2) = 2,
+        /// Look-ups.
+        V3(BundleV2<v3::CircuitV3>) = 3,
     }
 }
-
-/// File version that is written.
-const NEWEST: u16 = 2;
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     codec::decode(bytes, MAX_BYTES)
@@ -78,13 +77,32 @@ impl TryFrom<BundleVersions> for Bundle {
                 specs_v1: None,
                 report: file.report,
             },
-            BundleVersions::V2(file) => Self {
-                circuit: file.circuit.into(),
-                specs: file.specs,
-                specs_v1: file.specs_v1,
-                report: file.report,
-            },
+            BundleVersions::V2(file) => file.into(),
+            BundleVersions::V3(file) => file.into(),
         })
+    }
+}
+
+impl<C: Into<Circuit>> From<BundleV2<C>> for Bundle {
+    fn from(file: BundleV2<C>) -> Self {
+        Self {
+            circuit: file.circuit.into(),
+            specs: file.specs,
+            specs_v1: file.specs_v1,
+            report: file.report,
+        }
+    }
+}
+
+impl<C: Serialize> BundleV2<C> {
+    fn payload(circuit: C, bundle: &Bundle) -> Result<Vec<u8>, CodecError> {
+        let file = Self {
+            circuit,
+            specs: bundle.specs.clone(),
+            specs_v1: bundle.specs_v1.clone(),
+            report: bundle.report.clone(),
+        };
+        codec::encode(&file, MAX_BYTES)
     }
 }
 
@@ -135,22 +153,28 @@ pub enum BundleError {
 }
 
 impl Bundle {
-    /// The file: the same bundle gives the same bytes, on every machine. The circuit is checked
-    /// first, so that whatever is written can be read. `find` looks up the parameter set.
+    /// The file, of version 2 where that can say the circuit: the same bundle gives the same bytes,
+    /// on every machine. The circuit is checked first, so that whatever is written can be read.
+    /// `find` looks up the parameter set.
     pub fn to_bytes<E: From<BundleError>>(
         &self,
         find: impl FnOnce(&str) -> Result<SetFacts, E>,
     ) -> Result<Vec<u8>, E> {
         let set = find(&self.circuit.parameter_set)?;
         self.check(set.dimensions)?;
-        let file = BundleV2 {
-            circuit: (&self.circuit).into(),
-            specs: self.specs.clone(),
-            specs_v1: self.specs_v1.clone(),
-            report: self.report.clone(),
-        };
-        let payload = codec::encode(&file, MAX_BYTES).map_err(BundleError::Payload)?;
-        Ok(frame::encode(FrameKind::Bundle, NEWEST, set.tag, &payload))
+        let (version, payload) = self.payload().map_err(BundleError::Payload)?;
+        Ok(frame::encode(FrameKind::Bundle, version, set.tag, &payload))
+    }
+
+    /// The file's payload in the oldest version that is written and can say the circuit.
+    fn payload(&self) -> Result<(u16, Vec<u8>), CodecError> {
+        Ok(match v2::CircuitV2::from_circuit(&self.circuit) {
+            Some(circuit) => (2, BundleV2::payload(circuit, self)?),
+            None => (
+                3,
+                BundleV2::payload(v3::CircuitV3::from(&self.circuit), self)?,
+            ),
+        })
     }
 
     /// Reads a file and checks the circuit. `find` looks up the parameter set.

@@ -79,14 +79,20 @@ pub struct Constant(pub Vec<(u32, u64)>);
 
 /// A GLWE value.
 ///
-/// Look-ups of linear forms, isolated coefficients, packed values and bootstraps are further
-/// variants: what refers to a node says `NodeId` and nothing of its kind.
+/// Bootstraps are to be a further variant: what refers to a node says `NodeId` and nothing of its
+/// kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Node {
     /// `constant + sum of operands + sum of CMUXes`.
     Sum(Sum),
     /// Plaintext weights times an encrypted feature vector.
     Product(Product),
+    /// A table, turned by a linear form of encrypted bits.
+    Lookup(Lookup),
+    /// An integer combination of nodes.
+    Combination(Combination),
+    /// One coefficient of each of several nodes, and nothing else of them.
+    Pack(Pack),
 }
 
 /// `constant + sum of addends + sum of CMUXes`.
@@ -143,6 +149,60 @@ pub struct Product {
     pub constant: Option<ConstantId>,
 }
 
+/// `X^rotation * table`, times the X^rotation of each turn whose bit is 1: a function of a linear
+/// form of the bits.
+///
+/// The constant coefficient of `X^r table` is the table's entry at -r, where the entry at i + N is
+/// minus the one at i: for the form's value z at coefficient 0, rotations are those of -z modulo 2N.
+/// The other coefficients hold the rest of the table. What leaves the server of a look-up must be one
+/// coefficient, by a [`Pack`] or as an output's only one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lookup {
+    /// The function's values.
+    pub table: ConstantId,
+    /// Where it begins: 0 <= rotation < 2N.
+    pub rotation: u32,
+    /// At most one turn a selector.
+    pub form: Vec<Turn>,
+}
+
+/// One step of a look-up: `value + selector * (X^rotation - 1) * value`, a CMUX.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Turn {
+    /// The encrypted bit.
+    pub selector: SelectorId,
+    /// By how much it turns: below 2N.
+    pub rotation: u32,
+}
+
+/// `constant + sum of weight * X^rotation * node`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Combination {
+    /// Added as it is.
+    pub constant: Option<ConstantId>,
+    /// Nodes with their weights.
+    pub terms: Vec<Weighted>,
+}
+
+/// An integer times a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Weighted {
+    /// The node, times a monomial.
+    pub node: Rotated,
+    /// The integer.
+    pub weight: i64,
+}
+
+/// Coefficient 0 of item i as coefficient i [`Pack::stride`], and zero elsewhere: whatever else the
+/// items hold, tables and sums of weights, is cleared. One item is an isolated coefficient.
+///
+/// By key switching: the parameter set needs a key of log2 N levels.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pack {
+    /// Nodes, each times the monomial that brings the wanted coefficient to place 0.
+    pub items: Vec<Rotated>,
+}
+
 /// Coefficients of a value that travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Output {
@@ -157,11 +217,11 @@ pub struct Output {
 }
 
 impl Circuit {
-    /// Whether queries are expanded with an evaluation key.
+    /// Whether queries are expanded, or values packed, with an evaluation key.
     pub fn needs_evaluation_key(&self) -> bool {
-        self.inputs.iter().any(|input| {
-            matches!(input, Input::Selectors(group) if group.transport == Transport::Packed)
-        })
+        let packed = |input: &Input| matches!(input, Input::Selectors(group) if group.transport == Transport::Packed);
+        self.inputs.iter().any(packed)
+            || self.nodes.iter().any(|node| matches!(node, Node::Pack(_)))
     }
 
     /// Number of result coefficients, over all outputs.
@@ -172,12 +232,9 @@ impl Circuit {
             .sum()
     }
 
-    /// All CMUXes, in order.
+    /// All CMUXes of sums, in order.
     pub fn selects(&self) -> impl Iterator<Item = &Select> {
-        self.nodes.iter().flat_map(|node| match node {
-            Node::Sum(sum) => sum.selects.as_slice(),
-            Node::Product(_) => &[],
-        })
+        self.nodes.iter().flat_map(Node::selects)
     }
 }
 
@@ -186,23 +243,40 @@ impl Node {
     pub const fn as_sum(&self) -> Option<&Sum> {
         match self {
             Self::Sum(sum) => Some(sum),
-            Self::Product(_) => None,
+            Self::Product(_) | Self::Lookup(_) | Self::Combination(_) | Self::Pack(_) => None,
         }
     }
 
-    /// The addends of a sum, none of a product.
+    /// The addends of a sum, none of another node.
     pub fn addends(&self) -> &[Rotated] {
         self.as_sum().map_or(&[], |sum| &sum.addends)
     }
 
-    /// The CMUXes of a sum, none of a product.
+    /// The CMUXes of a sum, none of another node.
     pub fn selects(&self) -> &[Select] {
         self.as_sum().map_or(&[], |sum| &sum.selects)
     }
 
     /// The nodes that it reads, as often as it names them.
     pub fn reads(&self) -> impl Iterator<Item = Rotated> {
-        self.as_sum().into_iter().flat_map(Sum::reads)
+        let terms = match self {
+            Self::Combination(combination) => combination.terms.as_slice(),
+            _ => &[],
+        };
+        let items = match self {
+            Self::Pack(pack) => pack.items.as_slice(),
+            _ => &[],
+        };
+        let sum = self.as_sum().into_iter().flat_map(Sum::reads);
+        sum.chain(terms.iter().map(|term| term.node))
+            .chain(items.iter().copied())
+    }
+}
+
+impl Pack {
+    /// Distance of the items in the result: N divided by their number, rounded up to a power of two.
+    pub const fn stride(&self, polynomial_size: u32) -> u32 {
+        polynomial_size / (self.items.len() as u32).next_power_of_two()
     }
 }
 

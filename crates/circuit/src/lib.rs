@@ -3,12 +3,12 @@
 //! ```text
 //! compiler --> Circuit -- Bundle::to_bytes --> file -- Bundle::from_bytes --> Circuit --> engine
 //!                              |                            |
-//!                         wire types V2            wire types V1, V2
+//!                         wire types V2, V3        wire types V1, V2, V3
 //! ```
 //!
 //! A [`Circuit`] is what the compiler made of a model: a graph of GLWE values over encrypted inputs
-//! (selectors, feature vectors), and the values that travel back. Trees, linear models and mixtures
-//! of them are circuits of this one type. This crate describes and checks them; the engine evaluates
+//! (selectors, feature vectors), and the values that travel back. Trees, linear models, look-ups of
+//! linear forms and mixtures of them are circuits of this one type. This crate describes and checks them; the engine evaluates
 //! them. No encryption, no network, no files.
 //!
 //! ```

@@ -1,8 +1,9 @@
 //! Circuits for this crate's tests.
 
 use crate::circuit::{
-    Circuit, Constant, ConstantId, FeatureInput, Input, InputId, Node, NodeId, Operand, Output,
-    Product, Rotated, Select, SelectorForm, SelectorGroup, SelectorId, Sum,
+    Circuit, Combination, Constant, ConstantId, FeatureInput, Input, InputId, Lookup, Node, NodeId,
+    Operand, Output, Pack, Product, Rotated, Select, SelectorForm, SelectorGroup, SelectorId, Sum,
+    Turn, Weighted,
 };
 use crate::validate::Dimensions;
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
@@ -131,5 +132,43 @@ pub(crate) fn mixture() -> Circuit {
         ..Sum::default()
     }));
     circuit.outputs = vec![output(4, 2, 1), output(2, 1, 1)];
+    circuit
+}
+
+/// Two look-ups of three bits, a combination of them, and both packed.
+pub(crate) fn lookups() -> Circuit {
+    let turn = |index, rotation| Turn {
+        selector: SelectorId::first(index),
+        rotation,
+    };
+    let rotated = |node, rotation| Rotated {
+        node: NodeId(node),
+        rotation,
+    };
+    let weighted = |node, rotation, weight| Weighted {
+        node: rotated(node, rotation),
+        weight,
+    };
+    let mut circuit = levelled();
+    circuit.nodes = vec![
+        Node::Lookup(Lookup {
+            table: ConstantId(1),
+            rotation: 5,
+            form: vec![turn(0, 9), turn(2, 1023)],
+        }),
+        Node::Lookup(Lookup {
+            table: ConstantId(1),
+            rotation: 0,
+            form: vec![turn(1, 1)],
+        }),
+        Node::Combination(Combination {
+            constant: Some(ConstantId(0)),
+            terms: vec![weighted(0, 0, 3), weighted(1, 7, -2)],
+        }),
+        Node::Pack(Pack {
+            items: vec![rotated(2, 0), rotated(1, 0), rotated(0, 512)],
+        }),
+    ];
+    circuit.outputs = vec![output(3, 3, 128)];
     circuit
 }

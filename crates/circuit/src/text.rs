@@ -6,12 +6,15 @@
 //! c0 = 0: 0x1000000000000000
 //! n0 = (i0.0 ? c0 : 0)
 //! n1 = c0 + n0 X^7 + (i0.2 ? n0 : 0)
+//! n2 = X^5 c0 turned by i0.0 9, i0.2 1023
+//! n3 = c0 + 3 n2 + -2 n1 X^7
+//! n4 = pack n3, n2 X^7
 //! o0 = n1, 2 coefficients by 7, 24 bits
 //! ```
 
 use crate::circuit::{
-    Circuit, Constant, ConstantId, Input, InputId, Node, NodeId, Operand, Output, OutputId,
-    Product, Rotated, Select, SelectorForm, Sum,
+    Circuit, Combination, Constant, ConstantId, Input, InputId, Lookup, Node, NodeId, Operand,
+    Output, OutputId, Pack, Product, Rotated, Select, SelectorForm, Sum, Turn, Weighted,
 };
 use cipherfn_protocol::specs::Transport;
 use std::fmt::{self, Display, Formatter};
@@ -81,6 +84,9 @@ impl Display for Node {
         match self {
             Self::Sum(sum) => write!(f, "{sum}"),
             Self::Product(product) => write!(f, "{product}"),
+            Self::Lookup(lookup) => write!(f, "{lookup}"),
+            Self::Combination(combination) => write!(f, "{combination}"),
+            Self::Pack(pack) => write!(f, "{pack}"),
         }
     }
 }
@@ -131,6 +137,44 @@ impl Display for Product {
             Some(constant) => write!(f, " + {constant}"),
             None => Ok(()),
         }
+    }
+}
+
+impl Display for Lookup {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.rotation > 0 {
+            write!(f, "X^{} ", self.rotation)?;
+        }
+        write!(f, "{} turned by ", self.table)?;
+        joined(f, ", ", &self.form, |f, turn| write!(f, "{turn}"))
+    }
+}
+
+impl Display for Turn {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.selector, self.rotation)
+    }
+}
+
+impl Display for Combination {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let constant = self.constant.iter().map(|id| id as &dyn Display);
+        let terms = self.terms.iter().map(|term| term as &dyn Display);
+        let terms: Vec<_> = constant.chain(terms).collect();
+        joined(f, " + ", &terms, |f, term| write!(f, "{term}"))
+    }
+}
+
+impl Display for Weighted {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.weight, self.node)
+    }
+}
+
+impl Display for Pack {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "pack ")?;
+        joined(f, ", ", &self.items, |f, item| write!(f, "{item}"))
     }
 }
 

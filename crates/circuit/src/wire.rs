@@ -1,10 +1,11 @@
 //! The bytes of circuits: explicit types, one module a version, apart from [`Circuit`].
 //!
-//! Both versions are read. A circuit that version 1 can say has version 1's hash, so that the specs
-//! that clients hold keep naming it.
+//! All versions are read. A circuit has the hash of the oldest version that can say it, so that the
+//! specs that clients hold keep naming it.
 
 pub(crate) mod v1;
 pub(crate) mod v2;
+pub(crate) mod v3;
 
 #[cfg(test)]
 mod tests;
@@ -18,9 +19,12 @@ impl Circuit {
     /// Hash of the circuit's bytes in the oldest version that can say it, which the client specs
     /// name.
     pub fn hash(&self) -> Result<Hash, BundleError> {
-        let bytes = match v1::CircuitV1::from_circuit(self) {
-            Some(circuit) => codec::encode(&circuit, MAX_BYTES),
-            None => codec::encode(&v2::CircuitV2::from(self), MAX_BYTES),
+        let bytes = if let Some(circuit) = v1::CircuitV1::from_circuit(self) {
+            codec::encode(&circuit, MAX_BYTES)
+        } else if let Some(circuit) = v2::CircuitV2::from_circuit(self) {
+            codec::encode(&circuit, MAX_BYTES)
+        } else {
+            codec::encode(&v3::CircuitV3::from(self), MAX_BYTES)
         };
         bytes
             .map(|bytes| Hash::of(&bytes))

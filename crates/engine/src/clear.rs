@@ -7,7 +7,8 @@ use crate::error::EngineError;
 use crate::evaluator::{self, Evaluator};
 use crate::polynomial::{Coefficient, Sparse};
 use cipherfn_circuit::circuit::{
-    Circuit, Input, NodeId, Operand, Output, Product, SelectorId, Sum,
+    Circuit, Combination, ConstantId, Input, Lookup, NodeId, Operand, Output, Pack, Product,
+    Rotated, SelectorId, Sum,
 };
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::InputValues;
@@ -116,16 +117,9 @@ impl Evaluator for ClearRow<'_> {
             match operand {
                 Operand::Zero => {}
                 Operand::Constant(id) => {
-                    coefficients.extend_from_slice(&self.circuit.circuit.constants[id.index()].0);
+                    coefficients.extend_from_slice(self.constant(id));
                 }
-                Operand::Node(rotated) => {
-                    let value = values[rotated.node.index()].as_deref();
-                    coefficients.extend(Sparse::rotated(
-                        value.map_or(&[], Sparse::coefficients),
-                        rotated.rotation,
-                        self.circuit.polynomial_size,
-                    ));
-                }
+                Operand::Node(rotated) => coefficients.extend(self.rotated(rotated, values)),
             }
         }
         Ok(Some(Rc::new(Sparse::sum(coefficients))))
@@ -142,10 +136,49 @@ impl Evaluator for ClearRow<'_> {
                 .fold(0, u64::wrapping_add)
         };
         let scores = (0..).zip(product.weights.iter().map(score));
-        let constant = product
-            .constant
-            .map_or(&[][..], |id| &self.circuit.circuit.constants[id.index()].0);
+        let constant = product.constant.map_or(&[][..], |id| self.constant(id));
         let coefficients: Vec<Coefficient> = scores.chain(constant.iter().copied()).collect();
+        Ok(Some(Rc::new(Sparse::sum(coefficients))))
+    }
+
+    fn lookup(&mut self, _: NodeId, lookup: &Lookup) -> Result<Self::Glwe, Infallible> {
+        let chosen = lookup.form.iter().filter(|turn| self.bit(turn.selector));
+        let turns = chosen.map(|turn| u64::from(turn.rotation)).sum::<u64>();
+        let size = self.circuit.polynomial_size;
+        let rotation = (u64::from(lookup.rotation) + turns) % u64::from(2 * size);
+        let table = Sparse::sum(self.constant(lookup.table).to_vec());
+        Ok(Some(Rc::new(table.turned(rotation as u32, size))))
+    }
+
+    fn combination(
+        &mut self,
+        combination: &Combination,
+        values: &[Self::Glwe],
+    ) -> Result<Self::Glwe, Infallible> {
+        // Tables are dense: adding them up in place takes no sorting.
+        let mut sum = vec![0_u64; self.circuit.polynomial_size as usize];
+        let mut add = |(position, value): Coefficient| {
+            let sum = &mut sum[position as usize];
+            *sum = sum.wrapping_add(value);
+        };
+        let constant = combination.constant.map_or(&[][..], |id| self.constant(id));
+        constant.iter().copied().for_each(&mut add);
+        for term in &combination.terms {
+            self.rotated(term.node, values)
+                .map(|(position, value)| (position, value.wrapping_mul(term.weight as u64)))
+                .for_each(&mut add);
+        }
+        Ok(Some(Rc::new(Sparse::sum((0..).zip(sum).collect()))))
+    }
+
+    fn pack(&mut self, pack: &Pack, values: &[Self::Glwe]) -> Result<Self::Glwe, Infallible> {
+        let size = self.circuit.polynomial_size;
+        let item = |item: &Rotated| {
+            let value = values[item.node.index()].as_ref();
+            value.map_or(0, |value| value.constant_of_turned(item.rotation, size))
+        };
+        let places = (0..).step_by(pack.stride(size) as usize);
+        let coefficients = places.zip(pack.items.iter().map(item)).collect();
         Ok(Some(Rc::new(Sparse::sum(coefficients))))
     }
 
@@ -158,6 +191,23 @@ impl Evaluator for ClearRow<'_> {
 }
 
 impl ClearRow<'_> {
+    fn constant(&self, id: ConstantId) -> &[Coefficient] {
+        &self.circuit.circuit.constants[id.index()].0
+    }
+
+    fn rotated(
+        &self,
+        rotated: Rotated,
+        values: &[Option<Rc<Sparse>>],
+    ) -> impl Iterator<Item = Coefficient> {
+        let value = values[rotated.node.index()].as_deref();
+        Sparse::rotated(
+            value.map_or(&[], Sparse::coefficients),
+            rotated.rotation,
+            self.circuit.polynomial_size,
+        )
+    }
+
     fn bit(&self, selector: SelectorId) -> bool {
         match &self.inputs[selector.input.index()] {
             InputValues::Bits(bits) => bits[selector.index as usize],

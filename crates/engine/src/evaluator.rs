@@ -1,6 +1,8 @@
 //! What a circuit's nodes mean, whatever stands for a value.
 
-use cipherfn_circuit::circuit::{Circuit, Node, NodeId, Output, Product, Sum};
+use cipherfn_circuit::circuit::{
+    Circuit, Combination, Lookup, Node, NodeId, Output, Pack, Product, Sum,
+};
 
 /// A way to compute with GLWE values: one method a kind of node, and one for what travels.
 ///
@@ -30,6 +32,19 @@ pub trait Evaluator {
     /// Weights times a feature vector.
     fn product(&mut self, node: NodeId, product: &Product) -> Result<Self::Glwe, Self::Error>;
 
+    /// A table, turned by a linear form of selectors.
+    fn lookup(&mut self, node: NodeId, lookup: &Lookup) -> Result<Self::Glwe, Self::Error>;
+
+    /// An integer combination; `values` are those of the nodes before.
+    fn combination(
+        &mut self,
+        combination: &Combination,
+        values: &[Self::Glwe],
+    ) -> Result<Self::Glwe, Self::Error>;
+
+    /// One coefficient of each item; `values` are those of the nodes before.
+    fn pack(&mut self, pack: &Pack, values: &[Self::Glwe]) -> Result<Self::Glwe, Self::Error>;
+
     /// The coefficients of a value that travel.
     fn output(&mut self, output: &Output, value: &Self::Glwe) -> Result<Self::Output, Self::Error>;
 }
@@ -45,8 +60,12 @@ pub(crate) fn evaluate<E: Evaluator>(
         needed[output.node.index()] = true;
     }
     for index in (0..circuit.nodes.len()).rev() {
-        if let (true, Node::Sum(sum)) = (needed[index], &circuit.nodes[index]) {
-            evaluator.reads(sum, &mut |node| needed[node.index()] = true);
+        match &circuit.nodes[index] {
+            _ if !needed[index] => {}
+            Node::Sum(sum) => evaluator.reads(sum, &mut |node| needed[node.index()] = true),
+            node => node
+                .reads()
+                .for_each(|read| needed[read.node.index()] = true),
         }
     }
     let mut values = Vec::with_capacity(circuit.nodes.len());
@@ -56,6 +75,9 @@ pub(crate) fn evaluate<E: Evaluator>(
             _ if !needed => E::Glwe::default(),
             Node::Sum(sum) => evaluator.sum(id, sum, &values)?,
             Node::Product(product) => evaluator.product(id, product)?,
+            Node::Lookup(lookup) => evaluator.lookup(id, lookup)?,
+            Node::Combination(combination) => evaluator.combination(combination, &values)?,
+            Node::Pack(pack) => evaluator.pack(pack, &values)?,
         });
     }
     circuit

@@ -66,6 +66,7 @@ mod error;
 mod evaluator;
 mod kernel;
 mod lower;
+pub mod noise;
 mod polynomial;
 mod prepared;
 mod run;

@@ -1,8 +1,8 @@
 //! From a circuit to the steps that evaluate it.
 //!
 //! A *step* is a value that is kept in memory: `terms + rows + sum of selector (.) difference`, or
-//! the product of weights and a feature vector. Whatever is cheaper to recompute than to keep is
-//! folded into its users:
+//! the product of weights and a feature vector, or a part of a look-up, a combination, a packed value.
+//! Whatever is cheaper to recompute than to keep is folded into its users:
 //! - plaintext parts are tracked exactly, as polynomials, and never enter the Fourier domain;
 //! - a CMUX between two plaintexts is a *row term*, gadget digits of the plaintext times the
 //!   selector's body rows. It is linear, so row terms of one selector add up;
@@ -10,16 +10,25 @@
 
 mod budget;
 mod expression;
+mod lookup;
+mod step;
 mod uses;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use step::{
+    CombinationStep, External, Factor, Form, PackStep, ProgramStep, RowTerm, Start, SumStep, Term,
+    TurnStep,
+};
+
 use crate::evaluator::{self, Evaluator};
 use crate::polynomial::Sparse;
 use budget::Budget;
 use cipherfn_circuit::CircuitError;
-use cipherfn_circuit::circuit::{Circuit, Input, NodeId, Output, Product, SelectorId, Sum};
+use cipherfn_circuit::circuit::{
+    Circuit, Combination, Input, Lookup, NodeId, Output, Pack, Product, SelectorId, Sum,
+};
 use expression::{Context, Expression};
 use uses::Uses;
 
@@ -41,51 +50,6 @@ pub(crate) struct Outcome {
     pub(crate) constant: Sparse,
     /// Ciphertext part: the value of this step, if there is one.
     pub(crate) step: Option<u32>,
-}
-
-/// A value that is kept.
-#[derive(Debug)]
-pub(crate) enum ProgramStep {
-    /// Of earlier steps and selectors.
-    Sum(SumStep),
-    /// Of a feature vector: the node that says the weights.
-    Product(NodeId),
-}
-
-/// `linear + sum of externals`.
-#[derive(Debug, Default)]
-pub(crate) struct SumStep {
-    pub(crate) linear: Form,
-    pub(crate) externals: Vec<External>,
-}
-
-/// `terms + rows`.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Form {
-    pub(crate) terms: Vec<Term>,
-    pub(crate) rows: Vec<RowTerm>,
-}
-
-/// `X^rotation * step`, rotation < 2N.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Term {
-    pub(crate) step: u32,
-    pub(crate) rotation: u32,
-}
-
-/// `selector (.) plaintext`.
-#[derive(Clone, Debug)]
-pub(crate) struct RowTerm {
-    pub(crate) selector: SelectorId,
-    pub(crate) plaintext: Sparse,
-}
-
-/// The external product `selector (.) (difference + constant)`.
-#[derive(Clone, Debug)]
-pub(crate) struct External {
-    pub(crate) selector: SelectorId,
-    pub(crate) difference: Form,
-    pub(crate) constant: Sparse,
 }
 
 /// Lowers a checked circuit.
@@ -144,22 +108,31 @@ impl Evaluator for Lowering<'_> {
         let constant = product
             .constant
             .map_or_else(Vec::new, |id| self.circuit.constants[id.index()].0.clone());
-        let term = self.push(ProgramStep::Product(node));
-        Ok(Expression {
-            constant: Sparse::sum(constant),
-            form: Form {
-                terms: vec![term],
-                rows: Vec::new(),
-            },
-            externals: Vec::new(),
-        })
+        let step = self.push(ProgramStep::Product(node));
+        Ok(Expression::of_step(Sparse::sum(constant), Some(step)))
+    }
+
+    fn lookup(&mut self, _: NodeId, lookup: &Lookup) -> Result<Expression, CircuitError> {
+        self.turns(lookup)
+    }
+
+    fn combination(
+        &mut self,
+        combination: &Combination,
+        values: &[Expression],
+    ) -> Result<Expression, CircuitError> {
+        self.combine(combination, values)
+    }
+
+    fn pack(&mut self, pack: &Pack, values: &[Expression]) -> Result<Expression, CircuitError> {
+        self.pack_items(pack, values)
     }
 
     fn output(&mut self, _: &Output, value: &Expression) -> Result<Outcome, CircuitError> {
-        let Expression { constant, form, .. } = self.materialise(value.clone());
+        let value = self.materialise(value.clone());
         Ok(Outcome {
-            constant,
-            step: form.terms.first().map(|term| term.step),
+            step: value.step(),
+            constant: value.constant,
         })
     }
 }
@@ -171,6 +144,9 @@ impl Lowering<'_> {
         if uses.total == 0 {
             // An output, which is kept when its turn comes.
             return false;
+        }
+        if uses.whole {
+            return true;
         }
         let total = uses.total as usize + usize::from(uses.is_output);
         if !expression.externals.is_empty() {
@@ -221,67 +197,16 @@ impl Lowering<'_> {
                     linear: Form::default(),
                     externals,
                 }));
-                linear.terms.push(part);
+                linear.terms.push(Term::of(part));
             }
             externals = Vec::new();
         }
-        let term = self.push(ProgramStep::Sum(SumStep { linear, externals }));
-        Expression {
-            constant,
-            form: Form {
-                terms: vec![term],
-                rows: Vec::new(),
-            },
-            externals: Vec::new(),
-        }
+        let step = self.push(ProgramStep::Sum(SumStep { linear, externals }));
+        Expression::of_step(constant, Some(step))
     }
 
-    fn push(&mut self, step: ProgramStep) -> Term {
+    fn push(&mut self, step: ProgramStep) -> u32 {
         self.steps.push(step);
-        Term {
-            step: self.steps.len() as u32 - 1,
-            rotation: 0,
-        }
-    }
-}
-
-impl ProgramStep {
-    /// The forms that a step reads, those of its external products last.
-    pub(crate) fn forms(&self) -> impl Iterator<Item = &Form> {
-        let sum = match self {
-            Self::Sum(sum) => Some(sum),
-            Self::Product(_) => None,
-        };
-        sum.into_iter().flat_map(|sum| {
-            std::iter::once(&sum.linear)
-                .chain(sum.externals.iter().map(|external| &external.difference))
-        })
-    }
-
-    /// Its external products.
-    pub(crate) fn externals(&self) -> &[External] {
-        match self {
-            Self::Sum(sum) => &sum.externals,
-            Self::Product(_) => &[],
-        }
-    }
-}
-
-impl External {
-    const fn zero(selector: SelectorId) -> Self {
-        Self {
-            selector,
-            difference: Form {
-                terms: Vec::new(),
-                rows: Vec::new(),
-            },
-            constant: Sparse::zero(),
-        }
-    }
-}
-
-impl Form {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.terms.is_empty() && self.rows.is_empty()
+        self.steps.len() as u32 - 1
     }
 }

@@ -73,6 +73,16 @@ impl Sparse {
         Self(turned)
     }
 
+    /// The constant coefficient of `X^rotation * self`, for rotations below 2N.
+    pub(crate) fn constant_of_turned(&self, rotation: u32, polynomial_size: u32) -> u64 {
+        let (shift, negated) = (rotation % polynomial_size, rotation >= polynomial_size);
+        let value = match shift {
+            0 => self.at(0),
+            shift => self.at(polynomial_size - shift).wrapping_neg(),
+        };
+        if negated { value.wrapping_neg() } else { value }
+    }
+
     /// The value at a position.
     pub(crate) fn at(&self, position: u32) -> u64 {
         self.0

@@ -1,8 +1,9 @@
 //! Prepared circuits and their evaluation on encrypted rows.
 
 use crate::error::EngineError;
-use crate::run::{Executable, Expanded, Frames, RowMemory, Statistics, Values};
-use cipherfn_circuit::circuit::{Circuit, Input, Output, SelectorForm};
+use crate::run::{Executable, Expanded, Frames, KeyWork, RowMemory, Statistics, Values};
+use cipherfn_circuit::circuit::{Circuit, Input, Node, Output, SelectorForm};
+use cipherfn_scheme::operations::pack::{self, pack_constants};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{self, GroupForm, InputShape, LinearQueryShape, SelectorQueryShape};
 use cipherfn_scheme::reply::{self, PackedRows, ReplyShape};
@@ -89,6 +90,13 @@ impl PreparedCircuit {
         let set = ParameterSet::by_name(&circuit.parameter_set)?;
         let dimensions = crate::dimensions(set);
         circuit.validate(dimensions)?;
+        if circuit
+            .nodes
+            .iter()
+            .any(|node| matches!(node, Node::Pack(_)))
+        {
+            pack::require(set)?;
+        }
         let inputs = circuit.inputs.iter().enumerate();
         let inputs = inputs.map(|(index, input)| input_shape(set, index, input));
         Ok(Self {
@@ -269,8 +277,12 @@ impl PreparedCircuit {
             values,
             results,
         };
-        let expand = |input, first, out: &mut _| self.expand_selectors(key, row, input, first, out);
-        self.executable.evaluate(inputs, memory, parallel, expand)
+        let key = RowKey {
+            circuit: self,
+            key,
+            row,
+        };
+        self.executable.evaluate(inputs, memory, parallel, &key)
     }
 
     /// Selectors of an input of a row whose length is checked, from `first` on, as many as `out` has
@@ -365,6 +377,35 @@ impl PreparedCircuit {
             }
         }
         Ok(row)
+    }
+}
+
+/// The evaluation key, for one row.
+struct RowKey<'a> {
+    circuit: &'a PreparedCircuit,
+    key: Option<&'a ExpandedEvaluationKey>,
+    row: QueryRow<'a>,
+}
+
+impl KeyWork for RowKey<'_> {
+    type Error = EngineError;
+
+    fn expand(
+        &self,
+        input: usize,
+        first: usize,
+        out: &mut FourierSelectors,
+    ) -> Result<(), EngineError> {
+        self.circuit
+            .expand_selectors(self.key, self.row, input, first, out)
+    }
+
+    fn pack(&self, items: &[Option<Glwe>]) -> Result<Glwe, EngineError> {
+        let set = self.circuit.set;
+        let key = self
+            .key
+            .ok_or(SchemeError::EvaluationKeyMissing { set: set.name })?;
+        Ok(pack_constants(key, set, items)?)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The steps of a circuit on the ciphertexts of one row.
 
+mod lookups;
 mod memory;
 mod statistics;
 mod weights;
@@ -8,16 +9,22 @@ pub(crate) use memory::{Expanded, Frames, Values};
 pub use statistics::Statistics;
 pub use weights::MAX_WEIGHT_BYTES;
 
-use crate::kernel::{self, Component};
-use crate::lower::{self, External, Form, Outcome, Program, ProgramStep, RowTerm, SumStep, Term};
+use crate::kernel;
+use crate::lower::{
+    self, CombinationStep, External, Form, Outcome, PackStep, Program, ProgramStep, RowTerm, Start,
+    SumStep, Term, TurnStep,
+};
 use crate::schedule::{Block, GROUP, Group, SEGMENTS, Schedule};
 use aligned_vec::AVec;
 use cipherfn_circuit::circuit::{Circuit, Input, InputId, SelectorId};
 use cipherfn_circuit::{CircuitError, Dimensions};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::Glwe;
+use cipherfn_scheme::external::{Component, add_products, decompose, scalar_digits};
 use cipherfn_scheme::fourier::{TORUS, Transform, c64};
+use cipherfn_scheme::operations::lookup;
 use cipherfn_scheme::selectors::{FourierSelectors, GgswShape};
+use lookups::Tables;
 use memory::{Scratch, Working, zeroed};
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -32,6 +39,8 @@ const MAX_SELECTOR_BYTES: u64 = 48 << 30;
 const STREAMING_TRIES: u32 = 4;
 /// Memory of a CMUX in program and schedule, rounded up.
 const STEP_BYTES: usize = 256;
+/// The same of a turn of a look-up, or of a factor.
+const TURN_BYTES: usize = 32;
 
 /// A circuit's steps, their order, and the transforms of its plaintexts.
 #[derive(Debug)]
@@ -44,6 +53,7 @@ pub(crate) struct Executable {
     program: Program,
     schedule: Schedule,
     products: WeightProducts,
+    tables: Tables,
     transform: Transform,
     /// Transforms of X^p for every p that a term or a constant needs.
     monomials: HashMap<u32, AVec<c64>>,
@@ -71,6 +81,7 @@ impl Executable {
             monomials: monomials(&program, &transform),
             statistics: Statistics::of(&program),
             schedule: Schedule::new(&program, SEGMENTS[0]),
+            tables: Tables::new(circuit, &program),
             program,
             products,
             transform,
@@ -116,9 +127,11 @@ impl Executable {
         self.schedule.streaming.is_some()
     }
 
-    /// Memory of the values between steps.
+    /// Memory of the values between steps, and of those that are being packed.
     fn value_bytes(&self) -> u64 {
-        (self.schedule.slot_count * self.value_len() * size_of::<c64>()) as u64
+        let packed = self.program.steps.iter().map(ProgramStep::packed).max();
+        let values = self.schedule.slot_count + 2 * packed.unwrap_or_default();
+        (values * self.value_len() * size_of::<c64>()) as u64
     }
 
     /// Memory of the selectors that are there at once.
@@ -185,7 +198,12 @@ impl Executable {
             .values()
             .map(|monomial| size_of_val(monomial.as_slice()))
             .sum();
-        monomials + self.products.memory_len() + self.statistics.all_cmuxes() * STEP_BYTES
+        let Statistics { turns, factors, .. } = self.statistics;
+        monomials
+            + self.products.memory_len()
+            + self.tables.memory_len()
+            + self.statistics.all_cmuxes() * STEP_BYTES
+            + (turns + factors) * TURN_BYTES
     }
 
     pub(crate) const fn statistics(&self) -> Statistics {
@@ -194,15 +212,14 @@ impl Executable {
 
     /// Evaluates on one row's inputs, a result an output; with `parallel`, on the threads of the
     /// current rayon pool. The results depend neither on their number nor on what is in memory
-    /// when. `expand` expands selectors of an input from the first that it is told on; what that
-    /// took is returned.
-    pub(crate) fn evaluate<E: Send>(
+    /// when. Returns how long selectors were expanded.
+    pub(crate) fn evaluate<K: KeyWork>(
         &self,
         inputs: &[Expanded],
         memory: RowMemory<'_>,
         parallel: bool,
-        expand: impl Fn(usize, usize, &mut FourierSelectors) -> Result<(), E> + Sync,
-    ) -> Result<Duration, E> {
+        key: &K,
+    ) -> Result<Duration, K::Error> {
         let RowMemory {
             frames,
             values,
@@ -221,7 +238,9 @@ impl Executable {
                     &streaming.loads[index],
                     parallel,
                     |group| self.group_size(group),
-                    |group, out| expand(group.input as usize, (group.number * GROUP) as usize, out),
+                    |group, out| {
+                        key.expand(group.input as usize, (group.number * GROUP) as usize, out)
+                    },
                 )?;
                 expanding += start.elapsed();
             }
@@ -233,10 +252,10 @@ impl Executable {
             if parallel && stage.len() > 1 {
                 stage
                     .par_iter()
-                    .for_each(|block| self.evaluate_block(block, row));
+                    .try_for_each(|block| self.evaluate_block(block, row, key))?;
             } else {
                 for block in stage {
-                    self.evaluate_block(block, row);
+                    self.evaluate_block(block, row, key)?;
                 }
             }
         }
@@ -263,28 +282,18 @@ impl Executable {
         group.expect("checked: selectors are of a group").1
     }
 
-    fn evaluate_block(&self, block: &Block, row: RowContext<'_>) {
+    fn evaluate_block<K: KeyWork>(
+        &self,
+        block: &Block,
+        row: RowContext<'_>,
+        key: &K,
+    ) -> Result<(), K::Error> {
         let values = row.values;
         values.with_scratch(
             || self.scratch(),
             |scratch| {
                 for step in &block.steps {
-                    let mut out = values.write(self.slot(*step));
-                    match &self.program.steps[*step as usize] {
-                        ProgramStep::Sum(SumStep { linear, .. }) => {
-                            self.set_form(&mut out, linear, row, &mut scratch.working);
-                        }
-                        ProgramStep::Product(node) => {
-                            let weights = self.products.get(*node);
-                            weights.multiply(
-                                &mut out,
-                                row.features(weights.input),
-                                &self.transform,
-                                &mut scratch.working.digits[..self.transform.fourier_size()],
-                                &mut scratch.working.fft,
-                            );
-                        }
-                    }
+                    self.start_step(*step, row, scratch, key)?;
                 }
                 for (step, external) in &block.externals {
                     let external =
@@ -292,15 +301,57 @@ impl Executable {
                     let gadget = self.gadget(external.selector);
                     let digits = self.decompose(external, gadget, row, scratch);
                     let (selectors, index) = row.selectors(external.selector);
-                    kernel::add_products(
+                    add_products(
                         &mut values.write(self.slot(*step)),
                         selectors.ggsw(index),
                         digits,
                         self.transform.fourier_size(),
                     );
                 }
+                self.turn(block, row, scratch);
+                Ok(())
             },
-        );
+        )
+    }
+
+    /// All of a step but its external products and its turns.
+    fn start_step<K: KeyWork>(
+        &self,
+        step: u32,
+        row: RowContext<'_>,
+        scratch: &mut Scratch,
+        key: &K,
+    ) -> Result<(), K::Error> {
+        let out = || row.values.write(self.slot(step));
+        match &self.program.steps[step as usize] {
+            ProgramStep::Sum(SumStep { linear, .. }) => {
+                self.set_form(&mut out(), linear, row, &mut scratch.working);
+            }
+            ProgramStep::Product(node) => {
+                let weights = self.products.get(*node);
+                weights.multiply(
+                    &mut out(),
+                    row.features(weights.input),
+                    &self.transform,
+                    &mut scratch.working.digits[..self.transform.fourier_size()],
+                    &mut scratch.working.fft,
+                );
+            }
+            ProgramStep::Turn(TurnStep { start, .. }) => {
+                if let Start::Table(table, rotation) = *start {
+                    let table = self.tables.get(table);
+                    lookup::start(&mut out(), table, rotation, &self.transform);
+                }
+            }
+            ProgramStep::Combination(CombinationStep(factors)) => {
+                self.combine(&mut out(), factors, row, &mut scratch.difference);
+            }
+            ProgramStep::Pack(PackStep(items)) => {
+                let packed = self.pack(items, row, scratch, key)?;
+                self.take(&mut out(), &packed, scratch);
+            }
+        }
+        Ok(())
     }
 
     /// Transforms of the gadget digits of `difference + constant`.
@@ -327,7 +378,7 @@ impl Executable {
                     polynomial[at] += turn * (*value as i64 as f64 / TORUS * size as f64);
                 }
             }
-            kernel::decompose(
+            decompose(
                 digits,
                 polynomial,
                 Component { index, count },
@@ -351,16 +402,21 @@ impl Executable {
             out.fill(c64::new(0.0, 0.0));
             &form.terms
         };
-        let size = self.dimensions.polynomial_size as u32;
         for term in rest {
-            let (value, negated) = (read(term.step), term.rotation >= size);
-            match term.rotation % size {
-                0 => kernel::add(out, &value, negated),
-                shift => kernel::add_rotated(out, &value, &self.monomials[&shift], negated),
-            }
+            self.add_term(out, *term, row.values);
         }
         for term in &form.rows {
             self.add_row(out, term, row.selectors(term.selector), working);
+        }
+    }
+
+    /// `out += term`.
+    fn add_term(&self, out: &mut [c64], term: Term, values: &Values) {
+        let size = self.dimensions.polynomial_size as u32;
+        let (value, negated) = (values.read(self.slot(term.step)), term.rotation >= size);
+        match term.rotation % size {
+            0 => kernel::add(out, &value, negated),
+            shift => kernel::add_rotated(out, &value, &self.monomials[&shift], negated),
         }
     }
 
@@ -381,7 +437,7 @@ impl Executable {
         if let [(position, value)] = row.plaintext.coefficients() {
             digits
                 .iter_mut()
-                .zip(kernel::scalar_digits(*value, gadget))
+                .zip(scalar_digits(*value, gadget))
                 .for_each(|(slot, digit)| *slot = digit);
             let digits = &digits[..levels];
             if *position == 0 {
@@ -398,14 +454,14 @@ impl Executable {
             let (at, turn) = self.folded(*position);
             for (polynomial, digit) in polynomials
                 .chunks_exact_mut(size)
-                .zip(kernel::scalar_digits(*value, gadget))
+                .zip(scalar_digits(*value, gadget))
             {
                 polynomial[at] += turn * digit;
             }
         }
         for (level, polynomial) in polynomials.chunks_exact_mut(size).enumerate() {
             self.transform.forward_twisted(polynomial, &mut working.fft);
-            kernel::add_products(out, body_row(level), polynomial, size);
+            add_products(out, body_row(level), polynomial, size);
         }
     }
 
@@ -422,9 +478,6 @@ impl Executable {
 
     /// Brings a result back from the Fourier domain: in its own memory, unless it is wanted `again`.
     fn extract(&self, result: &Outcome, again: bool, values: &Values, out: &mut Glwe) {
-        let size = self.dimensions.polynomial_size;
-        out.mask.resize(self.dimensions.glwe_dimension * size, 0);
-        out.body.resize(size, 0);
         if let Some(step) = result.step {
             let slot = self.slot(step);
             values.with_scratch(
@@ -442,8 +495,11 @@ impl Executable {
                 },
             );
         } else {
-            out.mask.fill(0);
-            out.body.fill(0);
+            let size = self.dimensions.polynomial_size;
+            out.mask.clear();
+            out.mask.resize(self.dimensions.glwe_dimension * size, 0);
+            out.body.clear();
+            out.body.resize(size, 0);
         }
         for (position, value) in result.constant.coefficients() {
             out.body[*position as usize] = out.body[*position as usize].wrapping_add(*value);
@@ -451,6 +507,11 @@ impl Executable {
     }
 
     fn bring_back(&self, value: &mut [c64], out: &mut Glwe, working: &mut Working) {
+        out.mask.resize(
+            self.dimensions.glwe_dimension * self.dimensions.polynomial_size,
+            0,
+        );
+        out.body.resize(self.dimensions.polynomial_size, 0);
         let polynomials = out
             .mask
             .chunks_exact_mut(self.dimensions.polynomial_size)
@@ -472,6 +533,22 @@ impl Executable {
             working,
         }
     }
+}
+
+/// What takes the evaluation key, for one row.
+pub(crate) trait KeyWork: Sync {
+    type Error: Send;
+
+    /// Expands selectors of an input from `first` on, as many as `out` has room for.
+    fn expand(
+        &self,
+        input: usize,
+        first: usize,
+        out: &mut FourierSelectors,
+    ) -> Result<(), Self::Error>;
+
+    /// Packs the constant coefficients of ciphertexts.
+    fn pack(&self, items: &[Option<Glwe>]) -> Result<Glwe, Self::Error>;
 }
 
 /// What the steps of one row read.
@@ -530,15 +607,13 @@ fn monomials(program: &Program, transform: &Transform) -> HashMap<u32, AVec<c64>
     let size = transform.polynomial_size() as u32;
     let mut scratch = transform.scratch();
     let mut monomials = HashMap::new();
-    for form in program.steps.iter().flat_map(ProgramStep::forms) {
-        let turned = form.terms.iter().map(|term| term.rotation % size);
-        let placed = form
-            .rows
-            .iter()
-            .filter_map(|row| match row.plaintext.coefficients() {
-                [(position, _)] => Some(*position),
-                _ => None,
-            });
+    for step in &program.steps {
+        let turned = step.terms().map(|term| term.rotation % size);
+        let rows = step.forms().flat_map(|form| &form.rows);
+        let placed = rows.filter_map(|row| match row.plaintext.coefficients() {
+            [(position, _)] => Some(*position),
+            _ => None,
+        });
         for shift in turned.chain(placed).filter(|shift| *shift != 0) {
             monomials.entry(shift).or_insert_with(|| {
                 let mut coefficients = vec![0; size as usize];

@@ -11,6 +11,7 @@ pub(crate) use stream::{GROUP, Group, Load};
 
 use crate::lower::{Program, ProgramStep};
 use cipherfn_circuit::circuit::SelectorId;
+use cipherfn_scheme::operations::lookup;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
@@ -27,6 +28,9 @@ const STAGE: usize = 16;
 const BLOCKS: usize = 8;
 /// Most steps of a block.
 const MAX_BLOCK: usize = 32;
+/// Fewest and most steps of a block of look-ups: fewer read each selector more often, and more do not
+/// stay in the second-level cache beside it.
+const TURN_BLOCK: [usize; 2] = [8, lookup::GROUP];
 
 /// When each step is evaluated and where its value lies.
 #[derive(Debug)]
@@ -56,6 +60,9 @@ pub(crate) struct Block {
     pub(crate) steps: Vec<u32>,
     /// (step, index of its external product), sorted by selector.
     pub(crate) externals: Vec<(u32, u32)>,
+    /// (step, index of its turn), sorted by selector: a selector turns all look-ups of the block
+    /// before the next one is read.
+    pub(crate) turns: Vec<(u32, u32)>,
 }
 
 impl Schedule {
@@ -96,9 +103,7 @@ fn stages(program: &Program, segment: usize) -> Vec<Vec<u32>> {
 
 /// The steps that a step reads.
 fn operands(program: &Program, step: u32) -> impl Iterator<Item = u32> {
-    program.steps[step as usize]
-        .forms()
-        .flat_map(|form| form.terms.iter().map(|term| term.step))
+    program.steps[step as usize].terms().map(|term| term.step)
 }
 
 /// Every step after what it reads, depth first, from the results.
@@ -193,31 +198,57 @@ impl Ready {
 
 fn first_selector(step: &ProgramStep) -> Option<SelectorId> {
     let row = || Some(step.forms().next()?.rows.first()?.selector);
+    // All look-ups that advance over a group do it together, whichever of its selectors they use.
+    if let Some(turn) = step.turns().first() {
+        return Some(Group::of(turn.selector).first());
+    }
     let external = step.externals().first();
     external.map(|external| external.selector).or_else(row)
 }
 
 fn blocks(program: &Program, stage: &[u32]) -> Vec<Block> {
-    let len = (stage.len() / BLOCKS).clamp(1, MAX_BLOCK);
+    let turns = |step: &u32| !program.steps[*step as usize].turns().is_empty();
+    let [least, most] = if stage.iter().any(turns) {
+        TURN_BLOCK
+    } else {
+        [1, MAX_BLOCK]
+    };
+    let len = (stage.len() / BLOCKS).clamp(least, most);
+    let selector_of_external =
+        |step: u32, index: u32| program.steps[step as usize].externals()[index as usize].selector;
+    let selector_of_turn =
+        |step: u32, index: u32| program.steps[step as usize].turns()[index as usize].selector;
     let block = |steps: &[u32]| {
-        let externals = |step: &u32| {
-            let step = *step;
-            (0..program.steps[step as usize].externals().len() as u32)
-                .map(move |external| (step, external))
-        };
-        let mut externals: Vec<(u32, u32)> = steps.iter().flat_map(externals).collect();
-        externals.sort_by_key(|(step, external)| {
-            program.steps[*step as usize].externals()[*external as usize].selector
-        });
+        let count = |step: u32| &program.steps[step as usize];
         Block {
             steps: steps.to_vec(),
-            externals,
+            externals: by_selectors(
+                steps,
+                |step| count(step).externals().len(),
+                selector_of_external,
+            ),
+            turns: by_selectors(steps, |step| count(step).turns().len(), selector_of_turn),
         }
     };
     stage.chunks(len).map(block).collect()
 }
 
-/// Gives each step a slot that is free from its stage to the last stage that reads it.
+/// (step, index) of so many parts of each step, sorted by their selectors.
+fn by_selectors(
+    steps: &[u32],
+    count: impl Fn(u32) -> usize,
+    selector: impl Fn(u32, u32) -> SelectorId,
+) -> Vec<(u32, u32)> {
+    let parts = steps
+        .iter()
+        .flat_map(|step| (0..count(*step) as u32).map(move |index| (*step, index)));
+    let mut parts: Vec<(u32, u32)> = parts.collect();
+    parts.sort_by_key(|(step, index)| selector(*step, *index));
+    parts
+}
+
+/// Gives each step a slot that is free from its stage to the last stage that reads it, and a step
+/// that continues another the slot of that one.
 fn assign_slots(program: &Program, stages: &[Vec<u32>]) -> (Vec<u32>, usize) {
     let mut last_read = vec![0; program.steps.len()];
     for (stage, steps) in stages.iter().enumerate() {
@@ -229,17 +260,27 @@ fn assign_slots(program: &Program, stages: &[Vec<u32>]) -> (Vec<u32>, usize) {
     for step in program.results.iter().filter_map(|result| result.step) {
         last_read[step as usize] = stages.len();
     }
+    let mut continued = vec![false; program.steps.len()];
+    for step in program.steps.iter().filter_map(ProgramStep::continues) {
+        continued[step as usize] = true;
+    }
     let mut dying = vec![Vec::new(); stages.len() + 1];
     let mut slots = vec![0; program.steps.len()];
     let (mut free, mut count) = (Vec::new(), 0);
     for (stage, steps) in stages.iter().enumerate() {
         for step in steps {
-            let slot = free.pop().unwrap_or_else(|| {
-                count += 1;
-                count - 1
-            });
+            let fresh = || {
+                free.pop().unwrap_or_else(|| {
+                    count += 1;
+                    count - 1
+                })
+            };
+            let before = program.steps[*step as usize].continues();
+            let slot = before.map_or_else(fresh, |before| slots[before as usize]);
             slots[*step as usize] = slot;
-            dying[last_read[*step as usize]].push(slot);
+            if !continued[*step as usize] {
+                dying[last_read[*step as usize]].push(slot);
+            }
         }
         free.append(&mut dying[stage]);
     }

@@ -4,6 +4,7 @@ mod backends;
 mod bundles;
 mod circuits;
 mod groups;
+mod lookups;
 mod noise;
 mod rows;
 mod suite;

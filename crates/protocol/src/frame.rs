@@ -39,6 +39,8 @@ pub enum FrameKind {
     Reply = 4,
     /// A compiled model.
     Bundle = 5,
+    /// A reply under way: server only.
+    Checkpoint = 6,
 }
 
 impl FrameKind {
@@ -49,6 +51,7 @@ impl FrameKind {
             Self::Query,
             Self::Reply,
             Self::Bundle,
+            Self::Checkpoint,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == value)
@@ -62,6 +65,7 @@ impl FrameKind {
             Self::Query => "query",
             Self::Reply => "reply",
             Self::Bundle => "bundle",
+            Self::Checkpoint => "checkpoint",
         }
     }
 
@@ -73,6 +77,7 @@ impl FrameKind {
             Self::Query => "a query",
             Self::Reply => "a reply",
             Self::Bundle => "a bundle",
+            Self::Checkpoint => "a checkpoint",
         }
     }
 }

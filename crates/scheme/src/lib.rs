@@ -43,6 +43,7 @@ pub mod bootstrap;
 mod centred;
 mod error;
 mod expand;
+pub mod external;
 pub mod fourier;
 mod glev;
 mod glwe;

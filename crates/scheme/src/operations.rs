@@ -3,6 +3,7 @@
 
 pub mod invert;
 pub mod isolate;
+pub mod lookup;
 pub mod pack;
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub const WORKER_MEMORY_MB: &str = "CIPHERFN_WORKER_MEMORY_MB";
 pub const MAP: &str = "CIPHERFN_MAP";
 /// Chunks above which a job goes to the state machine; 100 unless set.
 pub const MAP_ABOVE: &str = "CIPHERFN_MAP_ABOVE";
+/// Seconds of work after which a worker keeps what it has done; 120 unless set.
+pub const CHECKPOINT_SECONDS: &str = "CIPHERFN_CHECKPOINT_SECONDS";
 /// Name of the function that does the work of jobs, for AWS Lambda.
 pub const WORKER: &str = "CIPHERFN_WORKER";
 /// Seconds that presigned uploads work; 900 unless set.
@@ -170,6 +172,17 @@ impl JobRules {
 pub fn worker() -> Result<String, ConfigError> {
     let what = "the name of the function that does the work of jobs";
     text(WORKER).ok_or(ConfigError::Missing { name: WORKER, what })
+}
+
+/// How long a worker works before it keeps what it has done; 0 is after every few rows.
+pub fn checkpoint_interval() -> Result<Duration, ConfigError> {
+    let seconds = number(
+        CHECKPOINT_SECONDS,
+        120,
+        0..=900,
+        "a number of seconds from 0 to 900",
+    )?;
+    Ok(Duration::from_secs(seconds))
 }
 
 /// ARN of the state machine for jobs, and the chunks above which they go to it.

@@ -19,8 +19,10 @@ pub mod registry;
 mod run;
 pub mod telemetry;
 mod tenant;
+mod workers;
 
 pub use bucket::{S3, StorageError};
 pub use registry::Registry;
 pub use run::{Call, Failure, run, run_events};
 pub use tenant::Tenant;
+pub use workers::Workers;

@@ -38,8 +38,8 @@ mod registration;
 mod store;
 mod unique;
 
-pub use job::{ATTEMPTS_A_CHUNK, Attempt, Chunk, ChunkEvent, ChunkRefusal, Job};
-pub use jobs::{Input, JobDeclared};
+pub use job::{ATTEMPTS_A_CHUNK, Attempt, Checkpoint, Chunk, ChunkEvent, ChunkRefusal, Job};
+pub use jobs::{Input, JobDeclared, Kept};
 pub use keys::{Checked, Declared, MissingPiece, Settled};
 pub use live::live_version;
 pub use model::{Folder, LiveVersion, Model};

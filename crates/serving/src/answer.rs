@@ -3,27 +3,49 @@
 use crate::estimate::{Clock, Untimed};
 use crate::{Key, Model};
 use cipherfn_engine::{EngineError, QueryRow};
-use cipherfn_protocol::message::{Chunk, ChunkHead, Outcome, QueryChunk, ReplyChunk};
+use cipherfn_protocol::message::{ChunkHead, Outcome, QueryChunk, ReplyChunk};
 use cipherfn_scheme::reply::PackedRows;
 use cipherfn_scheme::{ExpandedEvaluationKey, Glwe, SchemeError};
+use std::mem;
+
+/// The results of a row, or why it has none, until its block is packed.
+pub(crate) type Waiting = Result<Vec<Glwe>, String>;
 
 impl Model {
     /// Answers a chunk, rows in parallel on the current rayon pool: one outcome a row, in their
     /// order.
     pub fn answer(&self, key: Option<&Key>, chunk: &QueryChunk) -> ReplyChunk {
-        match self.answer_with(key, chunk, &mut Untimed) {
-            Ok(reply) => reply,
+        let mut reply = self.begin(chunk);
+        match self.go_on(key, chunk, (&mut reply, &mut Vec::new()), &mut Untimed) {
+            Ok(()) => reply,
             Err(never) => match never {},
         }
     }
 
-    /// [`Self::answer`] with an eye on the clock.
-    pub(crate) fn answer_with<C: Clock>(
+    /// The reply to a chunk before any row of it is answered.
+    pub(crate) fn begin(&self, chunk: &QueryChunk) -> ReplyChunk {
+        ReplyChunk {
+            head: ChunkHead {
+                row_len: self.reply_row_bytes() as u32,
+                group: None,
+                packed: self.packed().is_some() && chunk.head.packed,
+                ..chunk.head
+            },
+            outcomes: Vec::new(),
+            packed: Vec::new(),
+        }
+    }
+
+    /// Answers the rows of a chunk that are not answered yet, with an eye on the clock. What there is
+    /// when the clock ends it is what the next one goes on from: outcomes, and where results are
+    /// packed those of the next block, which wait until it is whole.
+    pub(crate) fn go_on<C: Clock>(
         &self,
         key: Option<&Key>,
         chunk: &QueryChunk,
+        (reply, waiting): (&mut ReplyChunk, &mut Vec<Waiting>),
         clock: &mut C,
-    ) -> Result<ReplyChunk, C::Late> {
+    ) -> Result<(), C::Late> {
         let key = key.filter(|_| self.needs_key());
         let key = key.map(Key::expanded);
         let rows = chunk.groups.iter().flat_map(|group| {
@@ -34,59 +56,48 @@ impl Model {
                 index,
             })
         });
-        let rows: Vec<_> = rows.collect();
-        let packed = self.packed().filter(|_| chunk.head.packed);
-        let mut reply = ReplyChunk {
-            head: ChunkHead {
-                row_len: self.reply_row_bytes() as u32,
-                group: None,
-                packed: packed.is_some(),
-                ..chunk.head
-            },
-            outcomes: Vec::with_capacity(chunk.len()),
-            packed: Vec::new(),
-        };
-        match packed {
+        let rows: Vec<_> = rows.skip(reply.outcomes.len()).collect();
+        match self.packed().filter(|_| reply.head.packed) {
             None => {
-                let evaluate = |wave: &_| self.circuit().evaluate_rows(key, wave);
-                let outcomes = waves(&rows, clock, evaluate)?;
-                reply.outcomes.extend(outcomes.into_iter().map(explained));
+                let evaluate = |wave: &_| explained(self.circuit().evaluate_rows(key, wave));
+                waves(&rows, clock, evaluate, &mut reply.outcomes)
             }
             // A block's results are in memory together, 32 KB each, and twice while they are packed:
             // 134 MB an output at most.
             Some(packed) => {
                 for block in rows.chunks(packed.rows_a_block()) {
-                    let (outcomes, bytes) = self.block(key, packed, block, clock)?;
+                    let left = block.get(waiting.len()..).unwrap_or_default();
+                    let evaluate = |wave: &_| explained(self.circuit().results_of_rows(key, wave));
+                    waves(left, clock, evaluate, waiting)?;
+                    clock.block(packed.key_switches(block.len()).sum())?;
+                    let rows = mem::take(waiting);
+                    let (outcomes, bytes) = self.block(key, packed, rows, clock)?;
                     reply.outcomes.extend(outcomes);
                     reply.packed.extend(bytes);
                 }
+                Ok(())
             }
         }
-        Ok(reply)
     }
 
-    /// Evaluates the rows of a block and packs their results.
+    /// Packs the results of a block.
     fn block<C: Clock>(
         &self,
         key: Option<&ExpandedEvaluationKey>,
         packed: PackedRows<'_>,
-        rows: &[QueryRow<'_>],
+        rows: Vec<Waiting>,
         clock: &mut C,
     ) -> Result<(Vec<Outcome>, Vec<u8>), C::Late> {
-        let mut results = Vec::with_capacity(rows.len());
-        let mut outcomes = Vec::with_capacity(rows.len());
-        let evaluate = |wave: &_| self.circuit().results_of_rows(key, wave);
-        for result in waves(rows, clock, evaluate)? {
-            match result {
-                Ok(result) => {
-                    results.push(Some(result));
-                    outcomes.push(Ok(Vec::new()));
-                }
-                Err(error) => {
-                    results.push(None);
-                    outcomes.push(Err(error.to_string()));
-                }
-            }
+        let count = rows.len();
+        let mut results = Vec::with_capacity(count);
+        let mut outcomes = Vec::with_capacity(count);
+        for row in rows {
+            let (result, outcome) = match row {
+                Ok(result) => (Some(result), Ok(Vec::new())),
+                Err(why) => (None, Err(why)),
+            };
+            results.push(result);
+            outcomes.push(outcome);
         }
         let bytes = match key {
             Some(key) => pack(key, packed, results, clock)?,
@@ -97,8 +108,8 @@ impl Model {
         Ok(bytes.map_or_else(
             // Nothing of it is a score: every row says so.
             |error| {
-                let failed = vec![Err(error.to_string()); rows.len()];
-                (failed, vec![0; packed.bytes(rows.len())])
+                let failed = vec![Err(error.to_string()); count];
+                (failed, vec![0; packed.bytes(count)])
             },
             |bytes| (outcomes, bytes),
         ))
@@ -130,16 +141,18 @@ fn waves<'a, C: Clock, T>(
     mut rows: &[QueryRow<'a>],
     clock: &mut C,
     evaluate: impl Fn(&[QueryRow<'a>]) -> Vec<T>,
-) -> Result<Vec<T>, C::Late> {
-    let mut done = Vec::with_capacity(rows.len());
+    done: &mut Vec<T>,
+) -> Result<(), C::Late> {
     while !rows.is_empty() {
         let (wave, rest) = rows.split_at(clock.wave().min(rows.len()));
         done.extend(clock.rows(wave.len(), || evaluate(wave))?);
         rows = rest;
     }
-    Ok(done)
+    Ok(())
 }
 
-fn explained(outcome: Result<Vec<u8>, EngineError>) -> Outcome {
-    outcome.map_err(|error| error.to_string())
+fn explained<T>(outcomes: Vec<Result<T, EngineError>>) -> Vec<Result<T, String>> {
+    let outcomes = outcomes.into_iter();
+    let explained = outcomes.map(|outcome| outcome.map_err(|error| error.to_string()));
+    explained.collect()
 }

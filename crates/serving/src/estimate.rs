@@ -112,6 +112,8 @@ pub(crate) trait Clock {
     fn wave(&self) -> usize;
     /// Evaluates some rows.
     fn rows<T>(&mut self, rows: usize, work: impl FnOnce() -> T) -> Result<T, Self::Late>;
+    /// Whether results that take so many key switches may be packed now: once begun, a block is.
+    fn block(&self, key_switches: usize) -> Result<(), Self::Late>;
     /// Packs results of one ciphertext.
     fn packing<T>(
         &mut self,
@@ -132,6 +134,10 @@ impl Clock for Untimed {
 
     fn rows<T>(&mut self, _: usize, work: impl FnOnce() -> T) -> Result<T, Infallible> {
         Ok(work())
+    }
+
+    fn block(&self, _: usize) -> Result<(), Infallible> {
+        Ok(())
     }
 
     fn packing<T>(&mut self, _: usize, work: impl FnOnce() -> T) -> Result<T, Infallible> {
@@ -165,6 +171,11 @@ impl Clock for Timed<'_> {
         Ok(done)
     }
 
+    /// Each ciphertext is a decision of its own.
+    fn block(&self, _: usize) -> Result<(), OutOfTime> {
+        Ok(())
+    }
+
     fn packing<T>(
         &mut self,
         key_switches: usize,
@@ -185,6 +196,80 @@ impl Clock for Timed<'_> {
             .key_switch
             .learn(key_switches, start.elapsed());
         self.left.key_switches = self.left.key_switches.saturating_sub(key_switches);
+        Ok(done)
+    }
+}
+
+/// When work that can go on later is to stop: after `pause` once some rows are done, and before what
+/// would not be over at `end`.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch {
+    /// No more rows after this, but some.
+    pub pause: Instant,
+    /// Nothing may take longer.
+    pub end: Instant,
+}
+
+/// An estimate that keeps work to a stretch, and learns from what is done.
+pub(crate) struct Paced<'a> {
+    pub(crate) estimate: &'a Estimate,
+    pub(crate) stretch: Stretch,
+    /// Whether some rows are done.
+    pub(crate) moved: bool,
+}
+
+/// The stretch is over.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Over;
+
+impl Paced<'_> {
+    /// Whether what takes so long is over at the end.
+    fn fits(&self, nanoseconds: u128) -> Result<(), Over> {
+        let left = self.stretch.end.saturating_duration_since(Instant::now());
+        if left.is_zero() || left.as_nanos() < nanoseconds {
+            Err(Over)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Clock for Paced<'_> {
+    type Late = Over;
+
+    /// No more rows than are done by the pause, but one a thread.
+    fn wave(&self) -> usize {
+        let most = self.estimate.wave();
+        let pause = self.stretch.pause.min(self.stretch.end);
+        let left = pause.saturating_duration_since(Instant::now());
+        let fit = left.as_nanos().checked_div(self.estimate.row.of(1));
+        let fit = fit.map_or(most, |rows| usize::try_from(rows).unwrap_or(most));
+        fit.clamp(rayon::current_num_threads().min(most), most)
+    }
+
+    fn rows<T>(&mut self, rows: usize, work: impl FnOnce() -> T) -> Result<T, Over> {
+        if self.moved && Instant::now() >= self.stretch.pause {
+            return Err(Over);
+        }
+        self.fits(self.estimate.row.of(rows))?;
+        let start = Instant::now();
+        let done = work();
+        self.estimate.row.learn(rows, start.elapsed());
+        self.moved = true;
+        Ok(done)
+    }
+
+    /// Not paused before: results take more room than what they are packed into.
+    fn block(&self, key_switches: usize) -> Result<(), Over> {
+        self.fits(self.estimate.key_switch.of(key_switches))
+    }
+
+    fn packing<T>(&mut self, key_switches: usize, work: impl FnOnce() -> T) -> Result<T, Over> {
+        let start = Instant::now();
+        let done = work();
+        self.estimate
+            .key_switch
+            .learn(key_switches, start.elapsed());
         Ok(done)
     }
 }
@@ -291,5 +376,35 @@ mod tests {
                 most: 41
             })
         );
+    }
+
+    #[test]
+    fn a_stretch_ends_at_its_pause_and_before_what_would_pass_its_end() {
+        let estimate = Estimate::default();
+        let now = Instant::now();
+        let stretch = |pause, end| Stretch {
+            pause: now + Duration::from_secs(pause),
+            end: now + Duration::from_secs(end),
+        };
+        let mut clock = Paced {
+            estimate: &estimate,
+            stretch: stretch(0, 3600),
+            moved: false,
+        };
+        assert_eq!(clock.rows(1, || ()), Ok(()), "something is done first");
+        assert_eq!(clock.rows(1, || ()), Err(Over));
+        assert_eq!(clock.block(1), Ok(()), "they are packed with the rows");
+        // Rows of 10 s: two until the pause, none that the end would cut off.
+        clock.stretch = stretch(25, 3600);
+        estimate.row.0.store(10_000_000_000, Ordering::Relaxed);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+        assert_eq!(pool.unwrap().install(|| clock.wave()), 2);
+        clock.stretch = stretch(25, 15);
+        assert_eq!(clock.rows(2, || ()), Err(Over));
+        assert_eq!(clock.rows(1, || ()), Ok(()));
+        clock.stretch = stretch(25, 0);
+        clock.moved = false;
+        assert_eq!(clock.rows(1, || ()), Err(Over), "not even the first one");
+        assert_eq!(clock.block(1), Err(Over));
     }
 }

@@ -6,6 +6,7 @@
 //!                      >-- Query: answer ---> Reply
 //! key parts > Key ----'         |
 //!                           Estimate: is there time for the rows that are left?
+//!                           Progress: where an answer goes on that was interrupted
 //! ```
 //!
 //! It computes on bytes that it is given: no network, no files, no secret keys.
@@ -13,10 +14,12 @@
 mod answer;
 mod estimate;
 mod model;
+mod progress;
 mod query;
 mod warm;
 
-pub use estimate::{Estimate, OutOfTime, Work};
+pub use estimate::{Estimate, OutOfTime, Stretch, Work};
 pub use model::{Key, Model, ModelError, QueryError, TooLittleMemory};
+pub use progress::{CheckpointError, Progress};
 pub use query::{Query, Reply, ReplyTooLarge};
 pub use warm::{Warm, WarmKey, WarmModel};

@@ -1,7 +1,7 @@
 //! A whole query from its bytes, and its reply.
 
-use crate::estimate::Timed;
-use crate::{Estimate, Key, Model, OutOfTime, QueryError, Work};
+use crate::estimate::{Clock, Paced, Stretch, Timed};
+use crate::{CheckpointError, Estimate, Key, Model, OutOfTime, Progress, QueryError, Work};
 use cipherfn_protocol::frame::{FrameKind, HEADER_LEN, ParameterSetTag};
 use cipherfn_protocol::message::{
     Chunk, ChunkHead, Chunks, HEAD_LEN, MAX_FAILURE, MessageError, OUTCOME_OVERHEAD, QueryChunk,
@@ -55,6 +55,11 @@ impl Query {
     /// What all chunks have in common.
     pub fn head(&self) -> &ChunkHead {
         &self.chunks[0].head
+    }
+
+    /// Parameter set of its rows.
+    pub const fn tag(&self) -> ParameterSetTag {
+        self.tag
     }
 
     /// Number of rows.
@@ -118,22 +123,61 @@ impl Query {
         estimate: &Estimate,
         deadline: Instant,
     ) -> Result<Reply, OutOfTime> {
-        let mut reply = Reply {
-            bytes: Vec::new(),
-            failed: 0,
-        };
+        let mut progress = Progress::default();
         let mut clock = Timed {
             estimate,
             deadline,
             rows: self.rows(),
             left: self.work(model),
         };
-        for chunk in &self.chunks {
-            let chunk = model.answer_with(key, chunk, &mut clock)?;
+        self.answer_rest((model, key), &mut progress, &mut clock)?;
+        Ok(self.reply(&progress))
+    }
+
+    /// Goes on with an answer as far as a stretch reaches; the reply where that is all of it. The
+    /// bits do not depend on where it was interrupted.
+    pub fn go_on(
+        &self,
+        model: &Model,
+        key: Option<&Key>,
+        progress: &mut Progress,
+        (estimate, stretch): (&Estimate, Stretch),
+    ) -> Result<Option<Reply>, CheckpointError> {
+        progress.check(&self.chunks, model)?;
+        let mut clock = Paced {
+            estimate,
+            stretch,
+            moved: false,
+        };
+        let whole = self.answer_rest((model, key), progress, &mut clock);
+        Ok(whole.ok().map(|()| self.reply(progress)))
+    }
+
+    fn answer_rest<C: Clock>(
+        &self,
+        (model, key): (&Model, Option<&Key>),
+        progress: &mut Progress,
+        clock: &mut C,
+    ) -> Result<(), C::Late> {
+        self.chunks
+            .iter()
+            .enumerate()
+            .try_for_each(|(number, chunk)| {
+                let part = progress.part(number, || model.begin(chunk));
+                model.go_on(key, chunk, part, clock)
+            })
+    }
+
+    fn reply(&self, progress: &Progress) -> Reply {
+        let mut reply = Reply {
+            bytes: Vec::new(),
+            failed: 0,
+        };
+        for chunk in progress.replies() {
             let failed = chunk.outcomes.iter().filter(|outcome| outcome.is_err());
             reply.failed += failed.count();
-            write_chunk(&mut reply.bytes, self.tag, &chunk).expect("memory takes all");
+            write_chunk(&mut reply.bytes, self.tag, chunk).expect("memory takes all");
         }
-        Ok(reply)
+        reply
     }
 }

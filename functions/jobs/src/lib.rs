@@ -11,8 +11,8 @@
 
 mod check;
 mod cost;
+mod dispatch;
 mod status;
-mod workers;
 
 use cipherfn_protocol::api::job::{
     ChunkFile, JobDeclaration, JobId, Transfer, UploadDeclaration, UploadFolder, Uploads,
@@ -22,10 +22,10 @@ use cipherfn_service::bucket::Presigned;
 use cipherfn_service::config::{self, JobRules};
 use cipherfn_service::registry::{Chunk, Job, JobDeclared, live_version};
 use cipherfn_service::{Call, Failure, Registry, S3, Tenant, http, telemetry};
+use dispatch::Dispatch;
 use futures_util::future;
 use lambda_http::http::{StatusCode, header};
 use lambda_http::{Body, Error, Request, RequestExt, Response};
-use workers::Workers;
 
 /// The function: reads its configuration, then answers until the environment ends.
 pub async fn run() -> Result<(), Error> {
@@ -33,7 +33,7 @@ pub async fn run() -> Result<(), Error> {
     let jobs = Jobs {
         registry: Registry::new(S3::connect(config::bucket()?).await),
         rules: JobRules::from_env()?,
-        workers: Workers::connect().await?,
+        dispatch: Dispatch::connect().await?,
     };
     let jobs = &jobs;
     cipherfn_service::run(Function::Jobs, move |request, call| async move {
@@ -45,7 +45,7 @@ pub async fn run() -> Result<(), Error> {
 struct Jobs {
     registry: Registry,
     rules: JobRules,
-    workers: Workers,
+    dispatch: Dispatch,
 }
 
 impl Jobs {
@@ -148,7 +148,7 @@ impl Jobs {
         } else {
             self.free_chunks(&job, call).await?
         };
-        self.workers.start(job.id, &free).await?;
+        self.dispatch.start(job.id, &free).await?;
         self.status(status, &job, 0, call).await
     }
 

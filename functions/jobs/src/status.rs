@@ -48,14 +48,27 @@ impl Jobs {
         call: &Call,
     ) -> Result<ChunkState, Failure> {
         Ok(match chunk {
-            None => ChunkState::Waiting { attempts: 0 },
-            Some(Chunk::Held { attempt, until, .. }) if until <= call.now => {
-                ChunkState::Waiting { attempts: attempt }
-            }
-            Some(Chunk::Held { attempt, until, .. }) => ChunkState::Running {
-                attempts: attempt,
-                until,
+            None => ChunkState::Waiting {
+                attempts: 0,
+                steps: 0,
             },
+            Some(Chunk::Held {
+                attempt: attempts,
+                until,
+                checkpoint,
+                ..
+            }) => {
+                let steps = checkpoint.map_or(0, |checkpoint| checkpoint.steps);
+                if until <= call.now {
+                    ChunkState::Waiting { attempts, steps }
+                } else {
+                    ChunkState::Running {
+                        attempts,
+                        until,
+                        steps,
+                    }
+                }
+            }
             Some(Chunk::Done {
                 attempt,
                 result,

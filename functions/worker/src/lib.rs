@@ -9,18 +9,21 @@
 //! ```
 //!
 //! AWS Lambda tries an event three times. What can fare better next time is told to it; what cannot
-//! is told to the job's owner, in the chunk.
+//! is told to the job's owner, in the chunk. Work that is longer than the function may run is kept as a
+//! checkpoint, and a fresh invocation goes on from it.
 
-use cipherfn_answering::{Answering, Asked};
-use cipherfn_protocol::api::job::{ChunkFile, JobId, JobKind, MAX_CHUNK};
-use cipherfn_protocol::api::{ApiVersion, Function, Problem, ProblemType};
-use cipherfn_protocol::hash::Sha256;
-use cipherfn_service::registry::{Attempt, Chunk, ChunkEvent, ChunkRefusal, Input, Job};
-use cipherfn_service::{Call, Failure, telemetry};
+mod predict;
+mod work;
+
+use cipherfn_answering::Answering;
+use cipherfn_protocol::api::job::{JobId, JobKind};
+use cipherfn_protocol::api::{Function, Problem, ProblemType};
+use cipherfn_service::registry::{Attempt, Chunk, ChunkEvent};
+use cipherfn_service::{Call, Failure, Workers, config, telemetry};
 use lambda_http::Error;
 use serde::Deserialize;
-use sha2::Digest;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use work::{End, Work};
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -35,6 +38,8 @@ pub async fn run() -> Result<(), Error> {
     telemetry::init();
     let worker = &Worker {
         answering: Answering::connect().await?,
+        workers: Workers::connect().await?,
+        interval: config::checkpoint_interval()?,
     };
     cipherfn_service::run_events(Function::Worker, move |event, call| async move {
         Box::pin(worker.handle(event, &call)).await
@@ -44,6 +49,10 @@ pub async fn run() -> Result<(), Error> {
 
 struct Worker {
     answering: Answering,
+    /// Whoever goes on with what is not done in time.
+    workers: Workers,
+    /// How long to work before what is done is kept.
+    interval: Duration,
 }
 
 impl Worker {
@@ -64,21 +73,34 @@ impl Worker {
             until: call.now + Duration::from_secs(call.remaining().as_secs() + 2),
         };
         let claimed = registry.change_chunk(id, chunk, &claim, call.now).await;
-        let by = match claimed.map_err(|error| told(error.into()))? {
-            Ok(Chunk::Held { attempt, owner, .. }) => Attempt {
-                number: attempt,
-                owner,
-            },
-            Ok(_) | Err(ChunkRefusal::Over | ChunkRefusal::Held | ChunkRefusal::Superseded) => {
-                tracing::info!(job = %id, chunk, "it is done, or somebody else's");
-                return Ok(());
+        let claimed = claimed.map_err(|error| told(error.into()))?;
+        let Ok(Chunk::Held {
+            attempt: number,
+            owner,
+            checkpoint,
+            ..
+        }) = claimed
+        else {
+            tracing::info!(job = %id, chunk, "it is done, or somebody else's");
+            return Ok(());
+        };
+        tracing::info!(request_id = call.request_id, job = %id, chunk, attempt = number, "begins");
+        let by = Attempt { number, owner };
+        let place = (&job, chunk);
+        let mut work = Work::new(registry, place, (by.clone(), checkpoint), call);
+        // On the heap: types of nested futures are deep.
+        let outcome = match job.kind {
+            JobKind::Predict => {
+                Box::pin(predict::predict(&self.answering, &mut work, self.interval))
             }
         };
-        // On the heap: types of nested futures are deep.
-        let outcome = Box::pin(self.attempt(&job, chunk, &by, call)).await;
-        let problem = match outcome {
-            Ok(()) => return Ok(()),
-            Err(failure) => told(failure),
+        let (problem, end) = match outcome.await {
+            Ok(End::Over) => return Ok(()),
+            Ok(End::GoOn) => {
+                let detail = "a fresh invocation goes on";
+                (Problem::new(ProblemType::OutOfTime, detail), End::GoOn)
+            }
+            Err(failure) => (told(failure), End::Over),
         };
         let again = problem.is_retryable();
         let event = if again {
@@ -91,67 +113,11 @@ impl Worker {
         // Where not even this can be written, the lease runs out.
         let changed = registry.change_chunk(id, chunk, &event, call.now).await;
         changed.map_err(|error| told(error.into()))?.ok();
-        if again { Err(problem) } else { Ok(()) }
-    }
-
-    async fn attempt(
-        &self,
-        job: &Job,
-        chunk: usize,
-        by: &Attempt,
-        call: &Call,
-    ) -> Result<(), Failure> {
-        let start = Instant::now();
-        let registry = self.answering.registry();
-        let input = match registry.input(job, chunk).await? {
-            Input::Sound(bytes) => bytes,
-            Input::Missing => {
-                let detail = format!("chunk {chunk} is gone; upload it again, for a new job");
-                return Err(Problem::new(ProblemType::UploadMissing, detail).into());
-            }
-            Input::Altered(how) => {
-                let detail =
-                    format!("chunk {chunk} was altered: {how}; upload it again, for a new job");
-                return Err(Problem::new(ProblemType::ChunkAltered, detail).into());
-            }
-        };
-        let JobKind::Predict = job.kind;
-        let query = cipherfn_answering::parse(&input)?;
-        let head = query.head();
-        if (head.specs, head.key) != (job.specs, job.key) {
-            let detail = format!(
-                "chunk {chunk} is for specs {} and key {}, the job is for specs {} and key {}; declare a job of its own for it",
-                head.specs.short(),
-                head.key,
-                job.specs.short(),
-                job.key
-            );
-            return Err(Problem::new(ProblemType::MalformedQuery, detail).into());
+        match end {
+            // Where this fails AWS Lambda tries again, from the same checkpoint.
+            End::GoOn => self.workers.send(id, chunk).await.map_err(told),
+            End::Over if again => Err(problem),
+            End::Over => Ok(()),
         }
-        let asked = Asked {
-            api: ApiVersion::V2,
-            model: &job.model,
-            tenant: &job.tenant,
-            reply_limit: MAX_CHUNK as usize,
-        };
-        let answer = Box::pin(self.answering.answer(asked, &query, call));
-        let reply = answer.await?.bytes;
-        let result = ChunkFile {
-            bytes: reply.len() as u64,
-            sha256: Sha256::from_bytes(sha2::Sha256::digest(&reply).into()),
-        };
-        let place = (chunk, by.number);
-        registry.put_result(job, place, reply.into()).await?;
-        let finish = ChunkEvent::Finish {
-            by: by.clone(),
-            result,
-            milliseconds: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
-        };
-        let finished = registry.change_chunk(job.id, chunk, &finish, call.now);
-        if finished.await?.is_err() {
-            // The job was deleted, or somebody else has the chunk: this is nobody's.
-            registry.remove_result(job, place).await?;
-        }
-        Ok(())
     }
 }

@@ -5,10 +5,13 @@ use crate::golden;
 use cipherfn_client::{Client, ClientError};
 use cipherfn_compiler::read::read_model;
 use cipherfn_program::{EntryKind, TensorType};
+use cipherfn_protocol::frame::ParameterSetTag;
+use cipherfn_protocol::hash::Sha256;
 use cipherfn_protocol::message::{Chunk, Chunks, QueryChunk};
 use cipherfn_protocol::specs::{ColumnKind, InputColumn};
 use cipherfn_protocol::statement::SignedStatement;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
+use cipherfn_serving::Progress;
 use cipherfn_signing::{SigningKey, verify};
 use cipherfn_table::Table;
 use std::sync::LazyLock;
@@ -43,11 +46,25 @@ pub const TARGETS: &[Target] = &[
         framed: true,
     },
     Target {
+        name: "checkpoint",
+        seeds: &["golden/v2/checkpoint.cfc"],
+        run: |bytes| {
+            let query = Sha256::from_bytes([1; 32]);
+            drop(Progress::from_file_bytes(
+                bytes,
+                query,
+                ParameterSetTag::NONE,
+            ));
+        },
+        framed: true,
+    },
+    Target {
         name: "bundle",
         seeds: &[
             "golden/v1/linear.cfn",
             "golden/v2/tree.cfn",
             "golden/v2/mixture.cfn",
+            "golden/v3/lookups.cfn",
         ],
         run: |bytes| drop(cipherfn_engine::bundle::read(bytes)),
         framed: true,

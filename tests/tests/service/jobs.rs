@@ -2,10 +2,11 @@
 
 mod bulk;
 mod campaign;
+mod checkpoints;
 mod refusals;
 
 use crate::models::{Caller, TREE};
-use crate::stack::{Stack, kill, tenants, wait_until};
+use crate::stack::{Setup, Stack, kill, tenants, wait_until};
 use crate::uploads::registration::sha256;
 use crate::wire::{self, Answer};
 use cipherfn_protocol::api::JSON;
@@ -87,7 +88,7 @@ impl<'a> Owner<'a> {
             ),
             kind: JobKind::Predict,
             model: "tree".parse().expect("a name"),
-            specs: TREE.bundle.specs_hash(),
+            specs: self.caller.client.specs().hash(),
             key: self.caller.key(),
             upload,
             chunks,
@@ -165,7 +166,24 @@ async fn send(transfer: &Transfer, body: &[u8]) -> Answer {
 
 /// A service with the tree, for alice and bob.
 async fn stack() -> Stack {
-    let stack = Stack::start(|setup| setup.authorizer = tenants(&["alice", "bob"])).await;
+    stack_with(|_| ()).await
+}
+
+/// One where each of them may have so many jobs.
+async fn stack_with_quota(jobs: u64) -> Stack {
+    stack_with(|setup| {
+        let quota = (config::JOB_QUOTA, jobs.to_string());
+        setup.environment.push(quota);
+    })
+    .await
+}
+
+async fn stack_with(change: impl FnOnce(&mut Setup)) -> Stack {
+    let stack = Stack::start(|setup| {
+        setup.authorizer = tenants(&["alice", "bob"]);
+        change(setup);
+    })
+    .await;
     stack.publish("tree", &TREE.bundle, 2).await;
     stack
 }
@@ -244,12 +262,10 @@ async fn killed_workers_lose_no_chunk_and_double_none() {
 /// declared.
 #[tokio::test(flavor = "multi_thread")]
 async fn large_jobs_are_executions_of_a_state_machine() {
-    let stack = Stack::start(|setup| {
-        setup.authorizer = tenants(&["alice"]);
+    let stack = stack_with(|setup| {
         setup.environment.push((config::MAP_ABOVE, "5".to_owned()));
     })
     .await;
-    stack.publish("tree", &TREE.bundle, 2).await;
     let alice = Owner::new(&stack, "alice-token").await;
     let rows = [30; 6];
     let uploaded = alice.upload(&alice.queries(&rows)).await;

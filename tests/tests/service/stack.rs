@@ -49,6 +49,8 @@ pub(crate) struct Setup {
     pub(crate) data: Option<TempDir>,
     /// Time that a function may take for a request.
     pub(crate) timeout: Duration,
+    /// The worker's, where it is another one.
+    pub(crate) worker_timeout: Option<Duration>,
     /// Waits before an event is tried again.
     pub(crate) retries: [Duration; 2],
     /// Smallest part of an upload that S3 joins.
@@ -76,6 +78,7 @@ impl Stack {
             faulty: false,
             data: None,
             timeout: Duration::from_secs(30),
+            worker_timeout: None,
             retries: [Duration::from_millis(20); 2],
             part_bytes: 5 << 20,
         };
@@ -270,6 +273,9 @@ impl Setup {
             .to_vec();
         for function in &mut config.functions {
             function.timeout = self.timeout;
+            if function.name == worker {
+                function.timeout = self.worker_timeout.unwrap_or(self.timeout);
+            }
         }
         config.maps = vec![map];
         let routes = api::Route::everywhere().map(|(version, route)| {

@@ -14,7 +14,7 @@ use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::api::job::RowCost;
 use sha2::{Digest, Sha256};
 use std::io::{self, IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Where the rows go.
@@ -71,15 +71,17 @@ impl Predict {
             }
             progress.set_message(format!("{sent} rows sent, {answers} answered"));
         };
-        let take = |answers| predictions.take(answers);
+        let no_room = |error: anyhow::Error| self.remembered(error, &bulk.manifest);
+        let take = |answers| predictions.take(answers).map_err(no_room);
         let done = at
             .service
             .predict_bulk(client, at.ring, &bulk, rows, told, take)
             .await;
         progress.finish_and_clear();
         let done = done?;
-        let written = predictions.finish(&mut output, self.on_error)?;
-        output.finish()?;
+        let written = predictions.finish(&mut output, self.on_error);
+        let written = written.map_err(no_room)?;
+        output.finish().map_err(no_room)?;
         let report = done.report;
         let cost = at.service.row_cost(at.model, client.specs().hash()).await;
         // The predictions are there: what is left at the service is only what it costs to keep.
@@ -119,6 +121,17 @@ impl Predict {
         let mut answer = String::new();
         io::stdin().read_line(&mut answer)?;
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    }
+
+    /// Where predictions cannot be written, what has been sent is not lost with them.
+    fn remembered(&self, error: anyhow::Error, manifest: &Path) -> anyhow::Error {
+        if !error.chain().any(<dyn std::error::Error>::is::<io::Error>) {
+            return error;
+        }
+        let (output, manifest) = (self.output.name(), manifest.display());
+        error.context(format!(
+            "{output} is not written, and what was sent is remembered in {manifest}: run it again once that is mended"
+        ))
     }
 
     /// What has been sent is remembered beside the output.

@@ -1,6 +1,6 @@
-use super::{Bundle, BundleError, BundleV1, BundleV2, MAX_BYTES, SetFacts};
+use super::{Bundle, BundleError, BundleV1, MAX_BYTES, SetFacts};
 use crate::circuit::Circuit;
-use crate::samples::{DIMENSIONS, SET, levelled, linear, mixture};
+use crate::samples::{DIMENSIONS, SET, levelled, linear, lookups, mixture};
 use crate::wire::v1;
 use crate::{CircuitError, codec};
 use cipherfn_protocol::frame::{self, FrameError, FrameKind, ParameterSetTag};
@@ -40,23 +40,22 @@ fn bundle(circuit: Circuit) -> Bundle {
     }
 }
 
-/// A bundle's payload, whatever its circuit.
-fn payload(circuit: &Circuit) -> Vec<u8> {
-    let bundle = bundle(circuit.clone());
-    let file = BundleV2 {
-        circuit: circuit.into(),
-        specs: bundle.specs,
-        specs_v1: bundle.specs_v1,
-        report: bundle.report,
-    };
-    codec::encode(&file, MAX_BYTES).unwrap()
+/// Version and payload of a bundle's file, whatever its circuit.
+fn payload(circuit: &Circuit) -> (u16, Vec<u8>) {
+    bundle(circuit.clone()).payload().unwrap()
 }
 
 #[test]
 fn files_come_back_and_are_deterministic() {
-    for circuit in [levelled(), linear(), mixture()] {
+    for (circuit, version) in [
+        (levelled(), 2),
+        (linear(), 2),
+        (mixture(), 2),
+        (lookups(), 3),
+    ] {
         let bundle = bundle(circuit);
         let bytes = write(&bundle).unwrap();
+        assert_eq!(bundle.payload().unwrap().0, version);
         assert_eq!(bytes, write(&bundle.clone()).unwrap());
         assert_eq!(read(&bytes).unwrap(), bundle);
     }
@@ -94,39 +93,44 @@ fn files_of_version_1_are_read() {
 
 #[test]
 fn truncated_and_altered_files_are_named() {
-    let bytes = write(&bundle(mixture())).unwrap();
-    for len in 0..bytes.len() {
-        let error = read(&bytes[..len]).unwrap_err();
-        assert!(
-            matches!(error, BundleError::Frame(FrameError::Truncated { .. })),
-            "{len}: {error}"
-        );
+    for circuit in [mixture(), lookups()] {
+        let bytes = write(&bundle(circuit)).unwrap();
+        for len in 0..bytes.len() {
+            let error = read(&bytes[..len]).unwrap_err();
+            assert!(
+                matches!(error, BundleError::Frame(FrameError::Truncated { .. })),
+                "{len}: {error}"
+            );
+        }
+        for index in 0..bytes.len() {
+            let mut altered = bytes.clone();
+            altered[index] ^= 0x10;
+            assert!(read(&altered).is_err(), "byte {index}");
+        }
+        assert!(matches!(
+            read(&[bytes.as_slice(), b"x"].concat()),
+            Err(BundleError::Frame(FrameError::Trailing { extra: 1, .. }))
+        ));
     }
-    for index in 0..bytes.len() {
-        let mut altered = bytes.clone();
-        altered[index] ^= 0x10;
-        assert!(read(&altered).is_err(), "byte {index}");
-    }
-    assert!(matches!(
-        read(&[bytes.as_slice(), b"x"].concat()),
-        Err(BundleError::Frame(FrameError::Trailing { extra: 1, .. }))
-    ));
 }
 
 #[test]
 fn payloads_with_a_good_checksum_are_still_checked() {
-    let payload = payload(&mixture());
-    let read = |payload: &[u8]| read(&frame::encode(FrameKind::Bundle, 2, tag(), payload));
-    for len in 0..payload.len() {
-        assert!(
-            matches!(read(&payload[..len]), Err(BundleError::Payload(_))),
-            "{len}"
-        );
+    for circuit in [mixture(), lookups()] {
+        let (version, payload) = payload(&circuit);
+        let read =
+            |payload: &[u8]| read(&frame::encode(FrameKind::Bundle, version, tag(), payload));
+        for len in 0..payload.len() {
+            assert!(
+                matches!(read(&payload[..len]), Err(BundleError::Payload(_))),
+                "{len}"
+            );
+        }
+        assert!(matches!(
+            read(&[payload.as_slice(), &[0]].concat()),
+            Err(BundleError::Payload(_))
+        ));
     }
-    assert!(matches!(
-        read(&[payload.as_slice(), &[0]].concat()),
-        Err(BundleError::Payload(_))
-    ));
 }
 
 #[test]
@@ -145,13 +149,9 @@ fn giant_counts_fail_fast() {
 #[test]
 fn a_header_of_another_parameter_set_is_refused() {
     let other: ParameterSetTag = Hash::of(b"another set").into();
-    let error = read(&frame::encode(
-        FrameKind::Bundle,
-        2,
-        other,
-        &payload(&levelled()),
-    ))
-    .unwrap_err();
+    let (version, payload) = payload(&levelled());
+    let file = frame::encode(FrameKind::Bundle, version, other, &payload);
+    let error = read(&file).unwrap_err();
     assert!(
         matches!(error, BundleError::ParameterSetTag { .. }),
         "{error}"
@@ -160,13 +160,15 @@ fn a_header_of_another_parameter_set_is_refused() {
 
 #[test]
 fn invalid_circuits_are_neither_read_nor_written() {
-    let mut invalid = mixture();
-    invalid.outputs[0].stride = 0;
-    let file = frame::encode(FrameKind::Bundle, 2, tag(), &payload(&invalid));
-    for result in [read(&file).map(drop), write(&bundle(invalid)).map(drop)] {
-        assert!(matches!(
-            result,
-            Err(BundleError::Circuit(CircuitError::OutOfRange { .. }))
-        ));
+    for mut invalid in [mixture(), lookups()] {
+        invalid.outputs[0].stride = 0;
+        let (version, payload) = payload(&invalid);
+        let file = frame::encode(FrameKind::Bundle, version, tag(), &payload);
+        for result in [read(&file).map(drop), write(&bundle(invalid)).map(drop)] {
+            assert!(matches!(
+                result,
+                Err(BundleError::Circuit(CircuitError::OutOfRange { .. }))
+            ));
+        }
     }
 }

@@ -1,4 +1,4 @@
-use crate::samples::mixture;
+use crate::samples::{lookups, mixture};
 
 #[test]
 fn circuits_read_like_this() {
@@ -18,6 +18,21 @@ n3 = i1 * [1 -2; 0 5]
 n4 = n2 + n3
 o0 = n4, 2 coefficients by 1, 24 bits
 o1 = n2, 1 coefficients by 1, 24 bits
+"
+    );
+}
+
+#[test]
+fn lookups_read_like_this() {
+    let text = lookups().to_string();
+    let nodes = text.split_once("n0").unwrap().1;
+    assert_eq!(
+        nodes,
+        " = X^5 c1 turned by i0.0 9, i0.2 1023
+n1 = c1 turned by i0.1 1
+n2 = c0 + 3 n0 + -2 n1 X^7
+n3 = pack n2, n1, n0 X^512
+o0 = n3, 3 coefficients by 128, 24 bits
 "
     );
 }

@@ -2,8 +2,8 @@
 
 use super::{CircuitError, within};
 use crate::circuit::{
-    Circuit, ConstantId, FeatureInput, Input, Node, NodeId, Operand, Product, Rotated, Select,
-    SelectorForm, SelectorId, Sum,
+    Circuit, Combination, ConstantId, FeatureInput, Input, Lookup, Node, NodeId, Operand, Pack,
+    Product, Rotated, Select, SelectorForm, SelectorId, Sum,
 };
 use std::collections::HashSet;
 
@@ -11,9 +11,16 @@ use std::collections::HashSet;
 const MAX_NODES: u64 = 1 << 22;
 /// Largest magnitude of a weight: exact as a float with room for the sum.
 const MAX_WEIGHT: u64 = 1 << 40;
+/// Most of a combination's weights together: the noise of what they weigh is above 2^-32.
+const MAX_WEIGHTS: u64 = 1 << 32;
+/// Most turns of all look-ups, and most terms of all combinations: a minute and more of them.
+const MAX_TERMS: u64 = 1 << 22;
+/// Most items of all packed nodes: seconds of key switching.
+const MAX_ITEMS: u64 = 1 << 16;
 
 pub(super) fn check(circuit: &Circuit, polynomial_size: usize) -> Result<(), CircuitError> {
     within("node count", circuit.nodes.len(), 1..=MAX_NODES)?;
+    check_totals(circuit)?;
     let mut seen = HashSet::new();
     for (index, node) in circuit.nodes.iter().enumerate() {
         let place = Place {
@@ -24,9 +31,28 @@ pub(super) fn check(circuit: &Circuit, polynomial_size: usize) -> Result<(), Cir
         match node {
             Node::Sum(sum) => place.sum(sum, &mut seen)?,
             Node::Product(product) => place.product(product)?,
+            Node::Lookup(lookup) => place.lookup(lookup, &mut seen)?,
+            Node::Combination(combination) => place.combination(combination)?,
+            Node::Pack(pack) => place.pack(pack)?,
         }
     }
     Ok(())
+}
+
+/// What bounds the time that a circuit takes to evaluate.
+fn check_totals(circuit: &Circuit) -> Result<(), CircuitError> {
+    let (mut turns, mut terms, mut items) = (0, 0, 0);
+    for node in &circuit.nodes {
+        match node {
+            Node::Lookup(lookup) => turns += lookup.form.len(),
+            Node::Combination(combination) => terms += combination.terms.len(),
+            Node::Pack(pack) => items += pack.items.len(),
+            Node::Sum(_) | Node::Product(_) => {}
+        }
+    }
+    within("look-up turn count", turns, 0..=MAX_TERMS)?;
+    within("weighted term count", terms, 0..=MAX_TERMS)?;
+    within("packed item count", items, 0..=MAX_ITEMS)
 }
 
 /// A node under inspection.
@@ -45,14 +71,56 @@ impl Place<'_> {
         seen.clear();
         for select in &sum.selects {
             self.select(select)?;
-            if !seen.insert(select.selector) {
-                return Err(CircuitError::RepeatedSelector {
-                    node: self.node,
-                    selector: select.selector,
-                });
-            }
+            self.once(select.selector, seen)?;
         }
         Ok(())
+    }
+
+    fn lookup(&self, lookup: &Lookup, seen: &mut HashSet<SelectorId>) -> Result<(), CircuitError> {
+        self.constant(lookup.table)?;
+        self.rotation(lookup.rotation)?;
+        seen.clear();
+        for turn in &lookup.form {
+            self.bit(turn.selector)?;
+            self.rotation(turn.rotation)?;
+            self.once(turn.selector, seen)?;
+        }
+        Ok(())
+    }
+
+    fn combination(&self, combination: &Combination) -> Result<(), CircuitError> {
+        combination
+            .constant
+            .map_or(Ok(()), |id| self.constant(id))?;
+        let weights = combination.terms.iter();
+        let weights = weights.map(|term| term.weight.unsigned_abs());
+        let sum = weights.fold(0, u64::saturating_add);
+        within("sum of absolute weights", sum, 0..=MAX_WEIGHTS)?;
+        combination
+            .terms
+            .iter()
+            .try_for_each(|term| self.rotated(term.node))
+    }
+
+    fn pack(&self, pack: &Pack) -> Result<(), CircuitError> {
+        let most = self.polynomial_size as u64;
+        within("packed item count of a node", pack.items.len(), 1..=most)?;
+        pack.items.iter().try_for_each(|item| self.rotated(*item))
+    }
+
+    /// A node names a selector once at most.
+    fn once(
+        &self,
+        selector: SelectorId,
+        seen: &mut HashSet<SelectorId>,
+    ) -> Result<(), CircuitError> {
+        if seen.insert(selector) {
+            return Ok(());
+        }
+        Err(CircuitError::RepeatedSelector {
+            node: self.node,
+            selector,
+        })
     }
 
     fn product(&self, product: &Product) -> Result<(), CircuitError> {
@@ -89,7 +157,18 @@ impl Place<'_> {
     }
 
     fn select(&self, select: &Select) -> Result<(), CircuitError> {
-        let SelectorId { input, index } = select.selector;
+        self.bit(select.selector)?;
+        [select.clear, select.set]
+            .into_iter()
+            .try_for_each(|operand| match operand {
+                Operand::Zero => Ok(()),
+                Operand::Constant(constant) => self.constant(constant),
+                Operand::Node(rotated) => self.rotated(rotated),
+            })
+    }
+
+    fn bit(&self, selector: SelectorId) -> Result<(), CircuitError> {
+        let SelectorId { input, index } = selector;
         let group = match self.circuit.inputs.get(input.index()) {
             Some(Input::Selectors(group)) if group.form == SelectorForm::Bits => group,
             _ => {
@@ -100,20 +179,14 @@ impl Place<'_> {
                 });
             }
         };
-        if index >= group.count {
-            return Err(CircuitError::NoSelector {
-                node: self.node,
-                selector: select.selector,
-                count: group.count,
-            });
+        if index < group.count {
+            return Ok(());
         }
-        [select.clear, select.set]
-            .into_iter()
-            .try_for_each(|operand| match operand {
-                Operand::Zero => Ok(()),
-                Operand::Constant(constant) => self.constant(constant),
-                Operand::Node(rotated) => self.rotated(rotated),
-            })
+        Err(CircuitError::NoSelector {
+            node: self.node,
+            selector,
+            count: group.count,
+        })
     }
 
     fn constant(&self, constant: ConstantId) -> Result<(), CircuitError> {
@@ -135,14 +208,18 @@ impl Place<'_> {
                 operand: rotated.node,
             });
         }
+        self.rotation(rotated.rotation)
+    }
+
+    fn rotation(&self, rotation: u32) -> Result<(), CircuitError> {
         let limit = 2 * self.polynomial_size;
-        if rotated.rotation as usize >= limit {
-            return Err(CircuitError::Rotation {
-                node: self.node,
-                rotation: rotated.rotation,
-                limit,
-            });
+        if (rotation as usize) < limit {
+            return Ok(());
         }
-        Ok(())
+        Err(CircuitError::Rotation {
+            node: self.node,
+            rotation,
+            limit,
+        })
     }
 }

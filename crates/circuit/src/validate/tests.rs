@@ -1,9 +1,9 @@
 use super::Dimensions;
 use crate::circuit::{
-    Circuit, ConstantId, FeatureInput, Input, InputId, Node, NodeId, Operand, Product, Rotated,
-    SelectorForm, SelectorGroup, Sum,
+    Circuit, Combination, ConstantId, FeatureInput, Input, InputId, Lookup, Node, NodeId, Operand,
+    Pack, Product, Rotated, SelectorForm, SelectorGroup, Sum,
 };
-use crate::samples::{DIMENSIONS, levelled, linear, mixture};
+use crate::samples::{DIMENSIONS, levelled, linear, lookups, mixture};
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
 
 /// What is wrong with a circuit after a change.
@@ -15,14 +15,35 @@ fn broken(mut circuit: Circuit, change: impl FnOnce(&mut Circuit)) -> String {
 fn sum(circuit: &mut Circuit, node: usize) -> &mut Sum {
     match &mut circuit.nodes[node] {
         Node::Sum(sum) => sum,
-        Node::Product(_) => panic!("node {node} is a product"),
+        other => panic!("node {node} is no sum but {other}"),
     }
 }
 
 fn product(circuit: &mut Circuit) -> &mut Product {
     match &mut circuit.nodes[0] {
         Node::Product(product) => product,
-        Node::Sum(_) => panic!("node 0 is a sum"),
+        other => panic!("node 0 is no product but {other}"),
+    }
+}
+
+fn lookup(circuit: &mut Circuit) -> &mut Lookup {
+    match &mut circuit.nodes[0] {
+        Node::Lookup(lookup) => lookup,
+        other => panic!("node 0 is no look-up but {other}"),
+    }
+}
+
+fn combination(circuit: &mut Circuit) -> &mut Combination {
+    match &mut circuit.nodes[2] {
+        Node::Combination(combination) => combination,
+        other => panic!("node 2 is no combination but {other}"),
+    }
+}
+
+fn pack(circuit: &mut Circuit) -> &mut Pack {
+    match &mut circuit.nodes[3] {
+        Node::Pack(pack) => pack,
+        other => panic!("node 3 is not packed but {other}"),
     }
 }
 
@@ -42,7 +63,7 @@ fn features(circuit: &mut Circuit) -> &mut FeatureInput {
 
 #[test]
 fn circuits_of_every_kind_are_valid() {
-    for circuit in [levelled(), linear(), mixture()] {
+    for circuit in [levelled(), linear(), mixture(), lookups()] {
         circuit.validate(DIMENSIONS).unwrap();
     }
     // Positions and rotations that fit 512 coefficients do not fit 4.
@@ -120,6 +141,91 @@ fn every_rule_of_products_has_its_error() {
         broken(linear(), |c| product(c).input = InputId(1)),
         "node 0 uses input 1, which is no feature vector"
     );
+}
+
+#[test]
+fn every_rule_of_lookups_has_its_error() {
+    assert_eq!(
+        broken(lookups(), |c| lookup(c).table = ConstantId(2)),
+        "node 0 uses constant 2 of 2"
+    );
+    assert_eq!(
+        broken(lookups(), |c| lookup(c).rotation = 1024),
+        "node 0 rotates by 1024, which is not below 1024"
+    );
+    assert_eq!(
+        broken(lookups(), |c| lookup(c).form[1].rotation = u32::MAX),
+        "node 0 rotates by 4294967295, which is not below 1024"
+    );
+    assert_eq!(
+        broken(lookups(), |c| lookup(c).form[1].selector.index = 3),
+        "node 0 uses selector 3 of 3 of input 0"
+    );
+    assert_eq!(
+        broken(lookups(), |c| lookup(c).form[1].selector.index = 0),
+        "node 0 selects twice by selector 0 of input 0"
+    );
+    assert_eq!(
+        broken(lookups(), |c| group(c).form =
+            SelectorForm::Digits { log2_values: 3 }),
+        "node 0 uses input 0, which is no group of bits"
+    );
+    assert_eq!(
+        broken(lookups(), |c| lookup(c).form[0].selector.input = InputId(1)),
+        "node 0 uses input 1, which is no group of bits"
+    );
+}
+
+#[test]
+fn every_rule_of_combinations_and_packed_values_has_its_error() {
+    assert_eq!(
+        broken(lookups(), |c| combination(c).constant = Some(ConstantId(2))),
+        "node 2 uses constant 2 of 2"
+    );
+    assert_eq!(
+        broken(lookups(), |c| combination(c).terms[0].node.node = NodeId(2)),
+        "node 2 uses node 2, which does not come before it (a cycle)"
+    );
+    assert_eq!(
+        broken(lookups(), |c| combination(c).terms[0].node.rotation = 1024),
+        "node 2 rotates by 1024, which is not below 1024"
+    );
+    let weight = |weight| broken(lookups(), |c| combination(c).terms[0].weight = weight);
+    assert!(weight(i64::MIN).starts_with("sum of absolute weights is 9223372036854775810"));
+    assert!(weight(1 << 32).starts_with("sum of absolute weights is 4294967298"));
+    assert!(
+        broken(lookups(), |c| pack(c).items.clear())
+            .starts_with("packed item count of a node is 0, it must be between 1 and 512")
+    );
+    assert!(
+        broken(lookups(), |c| pack(c).items = vec![pack(c).items[0]; 513])
+            .starts_with("packed item count of a node is 513")
+    );
+    assert_eq!(
+        broken(lookups(), |c| pack(c).items[2].node = NodeId(3)),
+        "node 3 uses node 3, which does not come before it (a cycle)"
+    );
+}
+
+/// A file of some megabytes cannot ask for hours.
+#[test]
+fn the_parts_of_all_nodes_together_are_limited() {
+    let many = |node: usize, times: usize| {
+        broken(lookups(), |c| {
+            let node = c.nodes[node].clone();
+            c.nodes.splice(0..0, std::iter::repeat_n(node, times));
+        })
+    };
+    assert!(many(0, 1 << 21).starts_with("look-up turn count is 4194307"));
+    let terms = broken(lookups(), |c| {
+        let term = combination(c).terms[0];
+        combination(c).terms = vec![term; (1 << 22) + 1];
+    });
+    assert!(
+        terms.starts_with("weighted term count is 4194305"),
+        "{terms}"
+    );
+    assert!(many(3, 1 << 15).starts_with("packed item count is 98307"));
 }
 
 #[test]

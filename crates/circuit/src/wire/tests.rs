@@ -1,7 +1,7 @@
-use super::{v1, v2};
+use super::{v1, v2, v3};
 use crate::circuit::{Circuit, Constant, Node, NodeId, Output, Sum};
 use crate::codec;
-use crate::samples::{SET, levelled, linear, mixture};
+use crate::samples::{SET, levelled, linear, lookups, mixture};
 
 const LIMIT: u64 = 1 << 20;
 
@@ -81,15 +81,48 @@ fn version_2_has_these_bytes() {
         }),
         circuit.nodes[3].clone(),
     ];
-    let bytes = codec::encode(&v2::CircuitV2::from(&circuit), LIMIT).unwrap();
+    let bytes = codec::encode(&v2::CircuitV2::from_circuit(&circuit).unwrap(), LIMIT).unwrap();
+    assert_eq!(bytes, expected);
+}
+
+#[test]
+fn version_3_has_these_bytes() {
+    let mut expected = Vec::new();
+    head(&mut expected);
+    expected.extend_from_slice(&[
+        1, 0, 3, 12, 2, 1, // one input: bits
+        0, // no constants
+        5, // nodes
+        1, 1, 5, 2, 0, 0, 9, 0, 2, 251, 255, 3, // look-up: table, rotation, two turns
+        1, 1, 0, 1, 0, 1, 1, // look-up of one turn
+        2, 1, 0, 2, 0, 0, 6, 1, 7, 3, // combination: constant 0, two terms, zigzag weights
+        3, 3, 2, 0, 1, 0, 0, 251, 0, 2, // packed: three items
+        0, 0, 0, 1, 3, 0, 0, // of version 2: a sum of node 3
+        1, 3, 3, 128, 24, // one output
+    ]);
+    let mut circuit = lookups();
+    circuit.constants.clear();
+    circuit.nodes.push(Node::Sum(Sum {
+        addends: vec![crate::circuit::Rotated {
+            node: NodeId(3),
+            rotation: 0,
+        }],
+        ..Sum::default()
+    }));
+    let bytes = codec::encode(&v3::CircuitV3::from(&circuit), LIMIT).unwrap();
     assert_eq!(bytes, expected);
 }
 
 #[test]
 fn circuits_come_back_from_every_version_that_can_say_them() {
     for circuit in [levelled(), linear(), mixture()] {
-        let bytes = codec::encode(&v2::CircuitV2::from(&circuit), LIMIT).unwrap();
+        let bytes = codec::encode(&v2::CircuitV2::from_circuit(&circuit).unwrap(), LIMIT).unwrap();
         let wire: v2::CircuitV2 = codec::decode(&bytes, LIMIT).unwrap();
+        assert_eq!(Circuit::from(wire), circuit);
+    }
+    for circuit in [levelled(), linear(), mixture(), lookups()] {
+        let bytes = codec::encode(&v3::CircuitV3::from(&circuit), LIMIT).unwrap();
+        let wire: v3::CircuitV3 = codec::decode(&bytes, LIMIT).unwrap();
         assert_eq!(Circuit::from(wire), circuit);
     }
     for circuit in [levelled(), linear()] {
@@ -106,7 +139,9 @@ fn circuits_come_back_from_every_version_that_can_say_them() {
 }
 
 #[test]
-fn what_version_1_cannot_say_has_no_bytes_of_it() {
+fn what_a_version_cannot_say_has_no_bytes_of_it() {
+    assert!(v2::CircuitV2::from_circuit(&lookups()).is_none());
+    assert!(v1::CircuitV1::from_circuit(&lookups()).is_none());
     assert!(v1::CircuitV1::from_circuit(&mixture()).is_none());
     let change = |circuit: Circuit, change: fn(&mut Circuit)| {
         let mut circuit = circuit;
@@ -131,9 +166,14 @@ fn a_circuits_hash_is_that_of_the_oldest_version_that_can_say_it() {
         levelled().hash().unwrap(),
         cipherfn_protocol::hash::Hash::of(&bytes)
     );
-    let bytes = codec::encode(&v2::CircuitV2::from(&mixture()), LIMIT).unwrap();
+    let bytes = codec::encode(&v2::CircuitV2::from_circuit(&mixture()).unwrap(), LIMIT).unwrap();
     assert_eq!(
         mixture().hash().unwrap(),
+        cipherfn_protocol::hash::Hash::of(&bytes)
+    );
+    let bytes = codec::encode(&v3::CircuitV3::from(&lookups()), LIMIT).unwrap();
+    assert_eq!(
+        lookups().hash().unwrap(),
         cipherfn_protocol::hash::Hash::of(&bytes)
     );
 }

@@ -197,10 +197,7 @@ impl LevelledCircuit {
         if group.form != SelectorForm::Bits || output.node.index() + 1 != circuit.nodes.len() {
             return None;
         }
-        let node = |node: &circuit::Node| match node {
-            circuit::Node::Sum(sum) => Some(NodeV1::from(sum)),
-            circuit::Node::Product(_) => None,
-        };
+        let node = |node: &circuit::Node| node.as_sum().map(NodeV1::from);
         Some(Self {
             parameter_set: circuit.parameter_set.clone(),
             selectors: group.count,

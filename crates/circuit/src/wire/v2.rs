@@ -1,5 +1,5 @@
-//! Version 2: any inputs, nodes and outputs. What version 1 could say of an operand is said the same
-//! way.
+//! Version 2: any inputs and outputs, sums and products. What version 1 could say of an operand is
+//! said the same way.
 
 use super::v1::{Gadget, OperandV1, RotatedV1, Transport};
 use crate::circuit::{
@@ -9,11 +9,11 @@ use cipherfn_protocol::specs::Bits;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct CircuitV2 {
+pub(crate) struct CircuitV2<N = NodeV2> {
     parameter_set: String,
     inputs: Vec<InputV2>,
     constants: Vec<Vec<(u32, u64)>>,
-    nodes: Vec<NodeV2>,
+    nodes: Vec<N>,
     outputs: Vec<OutputV2>,
 }
 
@@ -39,9 +39,8 @@ enum InputV2 {
     },
 }
 
-/// New kinds are added at the end: a variant is its number in the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum NodeV2 {
+pub(crate) enum NodeV2 {
     Sum {
         constant: Option<u32>,
         addends: Vec<RotatedV1>,
@@ -55,7 +54,7 @@ enum NodeV2 {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct SelectV2 {
+pub(crate) struct SelectV2 {
     input: u32,
     selector: u32,
     clear: OperandV1,
@@ -70,8 +69,8 @@ struct OutputV2 {
     reply_bits: u32,
 }
 
-impl From<CircuitV2> for circuit::Circuit {
-    fn from(circuit: CircuitV2) -> Self {
+impl<N: Into<circuit::Node>> From<CircuitV2<N>> for circuit::Circuit {
+    fn from(circuit: CircuitV2<N>) -> Self {
         Self {
             parameter_set: circuit.parameter_set,
             inputs: circuit.inputs.into_iter().map(Into::into).collect(),
@@ -86,8 +85,17 @@ impl From<CircuitV2> for circuit::Circuit {
     }
 }
 
-impl From<&circuit::Circuit> for CircuitV2 {
-    fn from(circuit: &circuit::Circuit) -> Self {
+impl CircuitV2 {
+    /// The circuit in this version, if it can say it.
+    pub(crate) fn from_circuit(circuit: &circuit::Circuit) -> Option<Self> {
+        let nodes = circuit.nodes.iter().map(NodeV2::from_node);
+        Some(Self::with_nodes(circuit, nodes.collect::<Option<_>>()?))
+    }
+}
+
+impl<N> CircuitV2<N> {
+    /// A circuit whose nodes are said already.
+    pub(super) fn with_nodes(circuit: &circuit::Circuit, nodes: Vec<N>) -> Self {
         Self {
             parameter_set: circuit.parameter_set.clone(),
             inputs: circuit.inputs.iter().map(Into::into).collect(),
@@ -96,7 +104,7 @@ impl From<&circuit::Circuit> for CircuitV2 {
                 .iter()
                 .map(|constant| constant.0.clone())
                 .collect(),
-            nodes: circuit.nodes.iter().map(Into::into).collect(),
+            nodes,
             outputs: circuit.outputs.iter().map(Into::into).collect(),
         }
     }
@@ -208,19 +216,35 @@ impl From<NodeV2> for circuit::Node {
     }
 }
 
-impl From<&circuit::Node> for NodeV2 {
-    fn from(node: &circuit::Node) -> Self {
+impl NodeV2 {
+    /// The node in this version, if it can say it.
+    fn from_node(node: &circuit::Node) -> Option<Self> {
         match node {
-            circuit::Node::Sum(sum) => Self::Sum {
-                constant: sum.constant.map(|id| id.0),
-                addends: sum.addends.iter().map(Into::into).collect(),
-                selects: sum.selects.iter().map(Into::into).collect(),
-            },
-            circuit::Node::Product(product) => Self::Product {
-                input: product.input.0,
-                weights: product.weights.clone(),
-                constant: product.constant.map(|id| id.0),
-            },
+            circuit::Node::Sum(sum) => Some(sum.into()),
+            circuit::Node::Product(product) => Some(product.into()),
+            circuit::Node::Lookup(_) | circuit::Node::Combination(_) | circuit::Node::Pack(_) => {
+                None
+            }
+        }
+    }
+}
+
+impl From<&circuit::Sum> for NodeV2 {
+    fn from(sum: &circuit::Sum) -> Self {
+        Self::Sum {
+            constant: sum.constant.map(|id| id.0),
+            addends: sum.addends.iter().map(Into::into).collect(),
+            selects: sum.selects.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&circuit::Product> for NodeV2 {
+    fn from(product: &circuit::Product) -> Self {
+        Self::Product {
+            input: product.input.0,
+            weights: product.weights.clone(),
+            constant: product.constant.map(|id| id.0),
         }
     }
 }

@@ -208,6 +208,24 @@ impl Shift {
                     .iter_mut()
                     .for_each(|id| self.constant_id(id));
             }
+            Node::Lookup(lookup) => {
+                self.constant_id(&mut lookup.table);
+                for turn in &mut lookup.form {
+                    self.input_id(&mut turn.selector.input);
+                }
+            }
+            Node::Combination(combination) => {
+                let constant = combination.constant.iter_mut();
+                constant.for_each(|id| self.constant_id(id));
+                for term in &mut combination.terms {
+                    self.node_id(&mut term.node.node);
+                }
+            }
+            Node::Pack(pack) => {
+                for item in &mut pack.items {
+                    self.node_id(&mut item.node);
+                }
+            }
         }
     }
 

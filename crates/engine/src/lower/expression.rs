@@ -224,6 +224,29 @@ impl Context<'_> {
 }
 
 impl Expression {
+    /// A plaintext and a step.
+    pub(super) fn of_step(constant: Sparse, step: Option<u32>) -> Self {
+        Self {
+            constant,
+            form: Form {
+                terms: step.map(Term::of).into_iter().collect(),
+                rows: Vec::new(),
+            },
+            externals: Vec::new(),
+        }
+    }
+
+    /// The step, of an expression that is one and a plaintext.
+    pub(super) fn step(&self) -> Option<u32> {
+        debug_assert!(
+            self.form.rows.is_empty()
+                && self.externals.is_empty()
+                && matches!(self.form.terms[..], [] | [Term { rotation: 0, .. }]),
+            "a value that is read whole is kept"
+        );
+        self.form.terms.first().map(|term| term.step)
+    }
+
     /// Items (terms, rows, products and plaintext coefficients) and bytes.
     fn size(&self) -> (usize, usize) {
         let (mut items, mut bytes) = self.form.size();

@@ -9,6 +9,8 @@ pub(super) struct Uses {
     pub(super) total: u32,
     /// Every use is as an addend.
     pub(super) only_added: bool,
+    /// Some combination or packed value reads it, as a value in memory.
+    pub(super) whole: bool,
     /// Some output is this value.
     pub(super) is_output: bool,
 }
@@ -18,6 +20,7 @@ pub(super) fn count(circuit: &Circuit) -> Vec<Uses> {
     let unused = Uses {
         total: 0,
         only_added: true,
+        whole: false,
         is_output: false,
     };
     let mut uses = vec![unused; circuit.nodes.len()];
@@ -28,7 +31,13 @@ pub(super) fn count(circuit: &Circuit) -> Vec<Uses> {
         if uses[index].total == 0 && !uses[index].is_output {
             continue;
         }
-        let Node::Sum(sum) = node else { continue };
+        let Node::Sum(sum) = node else {
+            for read in node.reads() {
+                uses[read.node.index()].total += 1;
+                uses[read.node.index()].whole = true;
+            }
+            continue;
+        };
         for addend in &sum.addends {
             uses[addend.node.index()].total += 1;
         }

@@ -126,16 +126,17 @@ impl Values {
     }
 
     /// Runs `work` with working memory, which is kept for the next caller.
-    pub(super) fn with_scratch(
+    pub(super) fn with_scratch<T>(
         &self,
         make: impl FnOnce() -> Scratch,
-        work: impl FnOnce(&mut Scratch),
-    ) {
+        work: impl FnOnce(&mut Scratch) -> T,
+    ) -> T {
         let idle = || self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = idle().pop();
         let mut scratch = taken.unwrap_or_else(make);
-        work(&mut scratch);
+        let result = work(&mut scratch);
         idle().push(scratch);
+        result
     }
 }
 

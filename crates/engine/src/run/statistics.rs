@@ -1,6 +1,6 @@
 //! What an evaluation consists of.
 
-use crate::lower::{Form, Program};
+use crate::lower::{CombinationStep, Form, Program, ProgramStep};
 
 /// What the evaluation of a circuit consists of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,6 +12,12 @@ pub struct Statistics {
     pub scalar_cmuxes: usize,
     /// CMUXes of plaintexts that differ in several coefficients: a transform a level.
     pub polynomial_cmuxes: usize,
+    /// CMUXes of look-ups: as many transforms as those of ciphertexts, and no monomials.
+    pub turns: usize,
+    /// Values times integers.
+    pub factors: usize,
+    /// Coefficients that are packed: a key switch each.
+    pub packed: usize,
     /// Values that are written to memory.
     pub values: usize,
     /// Values that live at once.
@@ -31,6 +37,11 @@ impl Statistics {
         };
         for step in &program.steps {
             statistics.cmuxes += step.externals().len();
+            statistics.turns += step.turns().len();
+            statistics.packed += step.packed();
+            if let ProgramStep::Combination(CombinationStep(factors)) = step {
+                statistics.factors += factors.len();
+            }
             step.forms().for_each(|form| statistics.add_rows(form));
         }
         statistics
@@ -43,7 +54,7 @@ impl Statistics {
         self.polynomial_cmuxes += form.rows.len() - scalar;
     }
 
-    /// CMUXes of every kind.
+    /// CMUXes of sums, of every kind.
     pub(super) const fn all_cmuxes(&self) -> usize {
         self.cmuxes + self.scalar_cmuxes + self.polynomial_cmuxes
     }

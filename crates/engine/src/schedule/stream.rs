@@ -5,7 +5,7 @@
 //! without, the one that is needed last makes room (Belady's rule, which loads the least).
 
 use crate::lower::{Program, ProgramStep};
-use cipherfn_circuit::circuit::SelectorId;
+use cipherfn_circuit::circuit::{InputId, SelectorId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Selectors of a group. Expanding some of them takes the levels above them as well, which is little
@@ -34,6 +34,14 @@ impl Group {
             number: selector.index / GROUP,
         }
     }
+
+    /// Its first selector.
+    pub(crate) const fn first(self) -> SelectorId {
+        SelectorId {
+            input: InputId(self.input),
+            index: self.number * GROUP,
+        }
+    }
 }
 
 /// The most frames that any one step needs, and all steps together.
@@ -51,8 +59,10 @@ pub(super) fn needs(program: &Program) -> (usize, usize) {
 fn groups(step: &ProgramStep) -> BTreeSet<Group> {
     let externals = step.externals().iter().map(|external| external.selector);
     let rows = step.forms().flat_map(|form| form.rows.iter());
+    let turns = step.turns().iter().map(|turn| turn.selector);
     externals
         .chain(rows.map(|row| row.selector))
+        .chain(turns)
         .map(Group::of)
         .collect()
 }

@@ -77,14 +77,11 @@ pub(super) struct Keys {
 }
 
 pub(super) fn keys(set: &'static ParameterSet) -> &'static Keys {
-    static PACKED: OnceLock<Keys> = OnceLock::new();
-    static KEYLESS: OnceLock<Keys> = OnceLock::new();
-    let slot = if set.packing().is_some() {
-        &PACKED
-    } else {
-        &KEYLESS
-    };
-    slot.get_or_init(|| {
+    static SETS: OnceLock<Vec<OnceLock<Keys>>> = OnceLock::new();
+    let all = ParameterSet::all();
+    let slots = SETS.get_or_init(|| all.iter().map(|_| OnceLock::new()).collect());
+    let place = all.iter().position(|other| other == set).unwrap();
+    slots[place].get_or_init(|| {
         let secret = SecretKey::generate(set).unwrap();
         let evaluation = set
             .packing()

@@ -10,6 +10,7 @@ use cipherfn_scheme::parameters::ParameterSet;
 use proptest::prelude::*;
 
 /// Builds circuits node by node.
+#[derive(Clone)]
 pub(crate) struct Builder(Circuit);
 
 /// A node as it is.

@@ -2,9 +2,13 @@
 //! 512 coefficients of each result. Keys and noise are of the system; how often a right program
 //! fails is stated at [`TOLERANCE`].
 
-use super::{Builder, SETS, part};
+use super::backends::{Backend, Clear};
+use super::{Builder, SETS, operand, part};
+use crate::noise::of_outputs;
 use crate::{PreparedCircuit, Workspace};
-use cipherfn_circuit::circuit::Operand;
+use cipherfn_circuit::circuit::{
+    Combination, Lookup, Node, Operand, Rotated, SelectorId, Turn, Weighted,
+};
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{InputShape, InputValues, encrypt_row};
@@ -21,6 +25,7 @@ fn measured(builder: Builder, top: Operand) -> f64 {
         panic!("one group of bits")
     };
     let values = [InputValues::Bits(vec![true; shape.selectors])];
+    let exact = Clear.evaluate(&circuit, &values);
     let squares = (0..KEYS).flat_map(|_| {
         let key = SecretKey::generate(prepared.parameter_set()).unwrap();
         let row = encrypt_row(&key, prepared.inputs(), &values).unwrap();
@@ -28,10 +33,10 @@ fn measured(builder: Builder, top: Operand) -> f64 {
             .evaluate_row(None, &row, &mut Workspace::default())
             .unwrap();
         let phases = reply::decrypt_row(&key, prepared.outputs(), &reply).unwrap();
-        phases
-            .into_iter()
-            .skip(1)
-            .map(|phase| (phase as f64 * 2f64.powi(-64)).powi(2))
+        let errors = phases.into_iter().zip(&exact).skip(1);
+        errors
+            .map(|(phase, exact)| phase.wrapping_sub(*exact as i64) as f64)
+            .map(|error| (error * 2f64.powi(-64)).powi(2))
             .collect::<Vec<_>>()
     });
     squares.sum::<f64>() / (KEYS * 511) as f64
@@ -87,5 +92,58 @@ fn cmuxes_add_what_the_scheme_says() {
         measured(builder, top),
         rows.get(),
         noise::cmux(set, gadget, &selector).get(),
+    );
+}
+
+/// Neurons as alike as they can be: one table, a smooth one, one form, and neighbouring biases. Their
+/// errors are independent all the same, and the combination has the sum of their variances; but for
+/// a look-up that it names twice, whose weights add up.
+#[test]
+fn weighted_look_ups_add_as_if_they_shared_nothing() {
+    const BITS: u32 = 24;
+    let (name, transport, _) = SETS[1];
+    let gadget = Gadget::new(BaseLog::new(12), Levels::new(3));
+    let mut builder = Builder::new((name, transport, gadget), BITS);
+    let table: Vec<_> = (0..512).map(|at| (at, (u64::from(at) + 1) << 54)).collect();
+    let table = builder.constant(&table);
+    let turn = |index| Turn {
+        selector: SelectorId::first(index),
+        rotation: 1 << (index % 4),
+    };
+    let mut terms: Vec<_> = (0..12)
+        .map(|rotation| {
+            let node = builder.push(Node::Lookup(Lookup {
+                table,
+                rotation,
+                form: (0..BITS).map(turn).collect(),
+            }));
+            Weighted {
+                node: Rotated { node, rotation: 0 },
+                weight: 3,
+            }
+        })
+        .collect();
+    terms.push(terms[0]);
+    let constant = None;
+    let sum = builder.push(Node::Combination(Combination { constant, terms }));
+    let squares = 11.0 * 9.0 + 36.0;
+    let set = ParameterSet::by_name(name).unwrap();
+    let selector = noise::selector(set, transport);
+    let cmux = noise::cmux(set, gadget, &selector);
+    let circuit = builder.clone().finish(operand(sum), 1, 1);
+    let predicted = of_outputs(&circuit).unwrap().unwrap();
+    let [predicted] = predicted[..] else {
+        panic!("one output")
+    };
+    let expected = squares * f64::from(BITS) * cmux.get();
+    assert!((predicted.value.get() / expected - 1.0).abs() < 1e-9);
+    // Every selector has the same part in it.
+    assert!((predicted.rows / (3.0 * f64::from(BITS)) - 1.0).abs() < 1e-9);
+    let digits = 3.0 * 512.0 * 2f64.powi(24) / 12.0;
+    let rows = digits * (selector.body + set.ring.glwe_dimension as f64 * selector.mask);
+    assert_between(
+        measured(builder, operand(sum)),
+        squares * f64::from(BITS) * rows.get(),
+        predicted.value.get(),
     );
 }

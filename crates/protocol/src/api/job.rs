@@ -191,6 +191,9 @@ pub enum ChunkState {
     Waiting {
         /// Attempts so far.
         attempts: u32,
+        /// How far the next one is spared: rows, of a prediction.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        steps: u64,
     },
     /// Somebody works on it.
     Running {
@@ -199,12 +202,15 @@ pub enum ChunkState {
         /// When the attempt is over at the latest.
         #[serde(with = "time::serde::rfc3339")]
         until: OffsetDateTime,
+        /// How far it has come for certain: rows, of a prediction.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        steps: u64,
     },
     /// It has a result.
     Done {
         /// Attempts that it took.
         attempts: u32,
-        /// Time of the last one.
+        /// Time of the last one, and of those before it that it went on from.
         milliseconds: u64,
         /// Gives the reply.
         result: Transfer,
@@ -216,4 +222,9 @@ pub enum ChunkState {
         /// Why.
         problem: Problem,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

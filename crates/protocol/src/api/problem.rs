@@ -139,6 +139,8 @@ problem_types! {
     WrongContentType = "wrong-content-type", 415, "unsupported content type";
     /// What was uploaded is not what was declared.
     ChunkAltered = "chunk-altered", 422, "chunk altered";
+    /// What is kept of work under way is not what was written.
+    CheckpointAltered = "checkpoint-altered", 422, "checkpoint altered";
     /// Whoever worked on it ended, every time.
     WorkerLost = "worker-lost", 500, "worker lost";
     /// What was uploaded is no key of the declared set.

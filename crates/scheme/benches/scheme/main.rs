@@ -7,6 +7,7 @@
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
 use cipherfn_scheme::fourier::{Transform, c64};
 use cipherfn_scheme::operations::isolate;
+use cipherfn_scheme::operations::lookup::{self, Work};
 use cipherfn_scheme::parameters::{Depth, ParameterSet};
 use cipherfn_scheme::query::{self, GroupShape, LinearQueryShape, SelectorQueryShape};
 use cipherfn_scheme::reply::{self, PackedShape, ReplyShape};
@@ -23,6 +24,8 @@ use tfhe::core_crypto::prelude::{
     CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweCiphertext,
     GlweCiphertextCount, GlweDimension, GlweSecretKeyOwned, GlweSize, PlaintextCount,
     PlaintextList, PodStack, PolynomialSize, SeededGlweCiphertextList,
+    add_external_product_assign_mem_optimized,
+    add_external_product_assign_mem_optimized_requirement,
     allocate_and_generate_new_binary_glwe_secret_key, cmux_assign_mem_optimized,
     cmux_assign_mem_optimized_requirement, encrypt_seeded_glwe_ciphertext_list,
 };
@@ -74,7 +77,7 @@ fn bench(timer: &Timer, set: &'static ParameterSet) -> Result<(), SchemeError> {
             &format!("file of {bytes} bytes"),
         );
         let expanded = evaluation.expand()?;
-        for (base_log, levels) in [(8, 3), (6, 4), (4, 6)] {
+        for (base_log, levels) in [(11, 2), (9, 2), (8, 3), (6, 4), (4, 6)] {
             let gadget = Gadget::new(BaseLog::new(base_log), Levels::new(levels));
             selectors(
                 timer,
@@ -126,6 +129,16 @@ fn selectors(
     query::expand_selectors(expanded, &shape, &row, &mut out)?;
     let cmux = tfhe_cmux(timer, &shape, &out);
     line(&format!("tfhe CMUX {base_log} x {levels}"), cmux, "");
+    if shape.transport == Transport::Packed {
+        let (ours, theirs) = look_ups(timer, &shape, &out);
+        let product = format!("tfhe external product {base_log} x {levels}");
+        line(&product, theirs, "");
+        line(
+            "look-up, a bit",
+            ours,
+            &format!("{:.3} of tfhe's external product", ours / theirs),
+        );
+    }
     let sizes = format!(
         "{} selectors, {} ciphertexts, {} bytes",
         shape.selectors,
@@ -289,6 +302,77 @@ fn tfhe_cmux(timer: &Timer, shape: &SelectorQueryShape, selectors: &FourierSelec
             cmux_assign_mem_optimized(&mut clear, &mut set, ggsw, fft, stack);
         }
     })
+}
+
+/// A bit of a look-up, and `tfhe`'s external product by the same selectors: each selector meets a
+/// group of accumulators before the next one is read.
+fn look_ups(timer: &Timer, shape: &SelectorQueryShape, selectors: &FourierSelectors) -> (f64, f64) {
+    let (glwe_size, size) = (
+        GlweSize(shape.set.ring.glwe_dimension + 1),
+        PolynomialSize(shape.set.ring.polynomial_size),
+    );
+    let transform = Transform::new(size.0);
+    let len = shape.ggsw().row_len();
+    let table: Vec<(u32, u64)> = (0..size.0 as u32)
+        .map(|i| (i, u64::from(i).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+        .collect();
+    let mut accumulators = vec![vec![c64::new(0.0, 0.0); len]; lookup::GROUP];
+    for (i, accumulator) in (0..).zip(&mut accumulators) {
+        lookup::start(accumulator, &table, 17 * i, &transform);
+    }
+    let mut product = vec![c64::new(0.0, 0.0); len];
+    let mut digits = vec![c64::new(0.0, 0.0); len * shape.gadget.levels.get() as usize];
+    let mut fft = transform.scratch();
+    let mut work = Work {
+        product: &mut product,
+        digits: &mut digits,
+        fft: &mut fft,
+    };
+    let products = (selectors.len() * lookup::GROUP) as f64;
+    let ours = timer.time(|| {
+        for index in 0..selectors.len() {
+            for (i, accumulator) in accumulators.iter_mut().enumerate() {
+                let rotation = (index * 613 + i * 97 + 1) % (2 * size.0);
+                let selector = selectors.ggsw(index);
+                lookup::turn(
+                    accumulator,
+                    selector,
+                    shape.gadget,
+                    rotation as u32,
+                    &transform,
+                    &mut work,
+                );
+            }
+        }
+    });
+    let glwe = |factor: u64| {
+        let words: Vec<u64> = (0..(glwe_size.0 * size.0) as u64)
+            .map(|i| (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15 + 2 * factor))
+            .collect();
+        GlweCiphertext::from_container(words, size, CiphertextModulus::new_native())
+    };
+    let factor = glwe(0);
+    let mut results: Vec<_> = (0..lookup::GROUP as u64).map(glwe).collect();
+    let fft = transform.as_tfhe();
+    let mut memory = PodBuffer::new(
+        add_external_product_assign_mem_optimized_requirement::<u64>(glwe_size, size, fft),
+    );
+    let theirs = timer.time(|| {
+        for index in 0..selectors.len() {
+            let ggsw = FourierGgswCiphertext::from_container(
+                selectors.ggsw(index),
+                glwe_size,
+                size,
+                DecompositionBaseLog(shape.gadget.base_log.get() as usize),
+                DecompositionLevelCount(shape.gadget.levels.get() as usize),
+            );
+            for result in &mut results {
+                let stack = PodStack::new(&mut memory);
+                add_external_product_assign_mem_optimized(result, &ggsw, &factor, fft, stack);
+            }
+        }
+    });
+    (ours / products, theirs / products)
 }
 
 fn linear_and_reply(

@@ -6,7 +6,7 @@ use crate::error::SchemeError;
 use crate::glwe::Glwe;
 use crate::keys::ExpandedEvaluationKey;
 use crate::noise::{self, Variance};
-use crate::operations::require_size;
+use crate::operations::{require_all_levels, require_size};
 use crate::parameters::{Packing, ParameterSet};
 use crate::polynomial::{self, expansion_exponent};
 
@@ -47,6 +47,28 @@ pub(crate) fn pack(
         }
     });
     Ok(node.into_glwe())
+}
+
+/// Puts the constant coefficient of each ciphertext into one, that of ciphertext i at i N / n for n
+/// ciphertexts, a power of two or rounded up to one, and clears everything else. None counts as
+/// zero. Needs a set whose key [can](require).
+pub fn pack_constants(
+    key: &ExpandedEvaluationKey,
+    set: &'static ParameterSet,
+    items: &[Option<Glwe>],
+) -> Result<Glwe, SchemeError> {
+    let packing = require(set)?;
+    set.require("evaluation key", key.parameter_set())?;
+    pack(key, packing.depth().levels(), items)
+}
+
+/// Refuses a set whose key cannot clear everything beside a constant coefficient.
+pub fn require(set: &'static ParameterSet) -> Result<&'static Packing, SchemeError> {
+    let packing = set
+        .packing()
+        .ok_or(SchemeError::NoPacking { set: set.name })?;
+    require_all_levels(set, packing)?;
+    Ok(packing)
 }
 
 /// Variance that packing by at most all levels adds to each coefficient: the key switch of level j

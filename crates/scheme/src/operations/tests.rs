@@ -38,7 +38,7 @@ fn error(found: u64, expected: u64) -> f64 {
 }
 
 /// Holds errors to a variance: the standard deviation within `tolerance` bits.
-fn check(what: &str, predicted: Variance, errors: &[f64], tolerance: f64) {
+pub(super) fn check(what: &str, predicted: Variance, errors: &[f64], tolerance: f64) {
     let variance = errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64;
     let (predicted, found) = (predicted.deviation().log2(), variance.log2() / 2.0);
     println!(

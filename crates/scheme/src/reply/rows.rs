@@ -57,6 +57,15 @@ impl<'a> PackedRows<'a> {
         })
     }
 
+    /// Whether these can be the results of a row: a ciphertext a shape, each of its set's size.
+    pub fn are_results(&self, row: &[Glwe]) -> bool {
+        let fits = |(glwe, shape): (&Glwe, &ReplyShape)| {
+            glwe.mask.len() == shape.set.mask_len()
+                && glwe.body.len() == shape.set.ring.polynomial_size
+        };
+        row.len() == self.shapes.len() && row.iter().zip(self.shapes).all(fits)
+    }
+
     /// Packs a block: the results of each row, or None for a row that has none and reads as zero.
     /// One ciphertext a shape, each when it is asked for; they follow each other in the reply.
     pub fn pack(

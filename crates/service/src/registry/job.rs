@@ -8,6 +8,7 @@
 //!   (nothing) ---------> Held ----------------> Done
 //!                       ^  |  `-- Fail -------> Failed
 //!                       `--'   Claim, Release, a lease that ran out: the next attempt, or Failed
+//!                              Save: a checkpoint, from which the next attempt goes on
 //! ```
 
 mod versions;
@@ -21,7 +22,7 @@ use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::message::KeyId;
 use time::OffsetDateTime;
 
-/// How often a chunk is tried: as often as AWS Lambda tries an event.
+/// How often a chunk is tried from the same place on: as often as AWS Lambda tries an event.
 pub const ATTEMPTS_A_CHUNK: u32 = 3;
 
 /// A job.
@@ -105,6 +106,8 @@ pub enum Chunk {
         owner: String,
         /// When it is over at the latest: nobody lives longer.
         until: OffsetDateTime,
+        /// Where the next attempt goes on.
+        checkpoint: Option<Checkpoint>,
     },
     /// It has a result.
     Done {
@@ -112,7 +115,7 @@ pub enum Chunk {
         attempt: u32,
         /// The result.
         result: ChunkFile,
-        /// Time that the attempt took.
+        /// Time that the attempt took, with those that it went on from.
         milliseconds: u64,
     },
     /// It will have none.
@@ -124,6 +127,19 @@ pub enum Chunk {
     },
 }
 
+/// What an attempt has kept of its work, so that the next one need not do it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The attempt that wrote it.
+    pub attempt: u32,
+    /// How far it had come, in steps of the work: rows, of a prediction.
+    pub steps: u64,
+    /// Time that went into them.
+    pub milliseconds: u64,
+    /// The object.
+    pub file: ChunkFile,
+}
+
 /// What happens to a chunk.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChunkEvent {
@@ -133,6 +149,13 @@ pub enum ChunkEvent {
         owner: String,
         /// When it is over at the latest.
         until: OffsetDateTime,
+    },
+    /// An attempt has kept what there is so far.
+    Save {
+        /// Whose attempt it is.
+        owner: String,
+        /// What it has kept.
+        checkpoint: Checkpoint,
     },
     /// An attempt has a result.
     Finish {
@@ -177,6 +200,8 @@ pub enum ChunkRefusal {
     Over,
     /// The attempt is no longer the chunk's: somebody else has it by now.
     Superseded,
+    /// The checkpoint is no further than the one that there is.
+    Behind,
 }
 
 impl Chunk {
@@ -192,21 +217,24 @@ impl Chunk {
                     attempt: 1,
                     owner,
                     until,
+                    checkpoint: None,
                 }),
                 Some(Self::Held {
                     attempt,
                     owner: holder,
                     until: lease,
+                    checkpoint,
                 }) => {
                     // The same invocation again: the attempt before has ended.
                     if *holder != owner && *lease > now {
                         return Err(ChunkRefusal::Held);
                     }
-                    Ok(if *attempt < ATTEMPTS_A_CHUNK {
+                    Ok(if *attempt < last_attempt(*checkpoint) {
                         Self::Held {
                             attempt: attempt + 1,
                             owner,
                             until,
+                            checkpoint: *checkpoint,
                         }
                     } else {
                         Self::lost(*attempt)
@@ -214,12 +242,27 @@ impl Chunk {
                 }
                 Some(Self::Done { .. } | Self::Failed { .. }) => Err(ChunkRefusal::Over),
             },
+            ChunkEvent::Save { owner, checkpoint } => {
+                let number = checkpoint.attempt;
+                let by = Attempt { number, owner };
+                let (until, before) = Self::held_by(state, &by)?;
+                if before.is_some_and(|before| before.steps >= checkpoint.steps) {
+                    return Err(ChunkRefusal::Behind);
+                }
+                Ok(Self::Held {
+                    attempt: by.number,
+                    owner: by.owner,
+                    until,
+                    checkpoint: Some(checkpoint),
+                })
+            }
             ChunkEvent::Finish {
                 by,
                 result,
                 milliseconds,
             } => {
-                let attempt = Self::held_by(state, &by)?;
+                Self::held_by(state, &by)?;
+                let attempt = by.number;
                 Ok(Self::Done {
                     attempt,
                     result,
@@ -227,12 +270,14 @@ impl Chunk {
                 })
             }
             ChunkEvent::Release { by, problem } => {
-                let attempt = Self::held_by(state, &by)?;
-                Ok(if attempt < ATTEMPTS_A_CHUNK {
+                let (_, checkpoint) = Self::held_by(state, &by)?;
+                let attempt = by.number;
+                Ok(if attempt < last_attempt(checkpoint) {
                     Self::Held {
                         attempt,
                         owner: by.owner,
                         until: now,
+                        checkpoint,
                     }
                 } else {
                     Self::Failed {
@@ -241,10 +286,13 @@ impl Chunk {
                     }
                 })
             }
-            ChunkEvent::Fail { by, problem } => Ok(Self::Failed {
-                attempts: Self::held_by(state, &by)?,
-                problem,
-            }),
+            ChunkEvent::Fail { by, problem } => {
+                Self::held_by(state, &by)?;
+                Ok(Self::Failed {
+                    attempts: by.number,
+                    problem,
+                })
+            }
         }
     }
 
@@ -253,9 +301,12 @@ impl Chunk {
     #[must_use]
     pub fn at(self, now: OffsetDateTime) -> Self {
         match self {
-            Self::Held { attempt, until, .. } if attempt >= ATTEMPTS_A_CHUNK && until <= now => {
-                Self::lost(attempt)
-            }
+            Self::Held {
+                attempt,
+                until,
+                checkpoint,
+                ..
+            } if attempt >= last_attempt(checkpoint) && until <= now => Self::lost(attempt),
             chunk => chunk,
         }
     }
@@ -264,18 +315,28 @@ impl Chunk {
     pub fn is_free(state: Option<&Self>, now: OffsetDateTime) -> bool {
         match state {
             None => true,
-            Some(Self::Held { attempt, until, .. }) => *attempt < ATTEMPTS_A_CHUNK && *until <= now,
+            Some(Self::Held {
+                attempt,
+                until,
+                checkpoint,
+                ..
+            }) => *attempt < last_attempt(*checkpoint) && *until <= now,
             Some(Self::Done { .. } | Self::Failed { .. }) => false,
         }
     }
 
-    fn held_by(state: Option<&Self>, by: &Attempt) -> Result<u32, ChunkRefusal> {
+    /// Until when an attempt holds the chunk, and where it or the next one goes on.
+    fn held_by(
+        state: Option<&Self>,
+        by: &Attempt,
+    ) -> Result<(OffsetDateTime, Option<Checkpoint>), ChunkRefusal> {
         match state {
-            Some(Self::Held { attempt, owner, .. })
-                if (*attempt, owner) == (by.number, &by.owner) =>
-            {
-                Ok(*attempt)
-            }
+            Some(Self::Held {
+                attempt,
+                owner,
+                until,
+                checkpoint,
+            }) if (*attempt, owner) == (by.number, &by.owner) => Ok((*until, *checkpoint)),
             _ => Err(ChunkRefusal::Superseded),
         }
     }
@@ -286,11 +347,17 @@ impl Chunk {
             problem: Problem::new(
                 ProblemType::WorkerLost,
                 format!(
-                    "whoever worked on it ended without a result, {attempts} times; make smaller chunks, or have the operator look at the worker's log"
+                    "whoever worked on it ended without a result, {ATTEMPTS_A_CHUNK} times in a row; make smaller chunks, or have the operator look at the worker's log"
                 ),
             ),
         }
     }
+}
+
+/// Number of the last attempt that is made if none of the next ones gets any further.
+fn last_attempt(checkpoint: Option<Checkpoint>) -> u32 {
+    let before = checkpoint.map_or(0, |checkpoint| checkpoint.attempt);
+    before.saturating_add(ATTEMPTS_A_CHUNK)
 }
 
 #[cfg(test)]

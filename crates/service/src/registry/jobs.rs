@@ -6,10 +6,12 @@
 //! jobs/{job}/chunks/{number}.json                where a chunk stands that somebody has worked on
 //! uploads/{tenant}/{upload}/{sha256}.cfq         a chunk
 //! results/{tenant}/{job}/{number}-{attempt}.cfr  what an attempt made of it
+//! results/{tenant}/{job}/{number}-{attempt}-{steps}.cfc  where the next one goes on
 //! ```
 //!
 //! A job is found by its id alone, so that whoever works on it is told nothing else.
 
+mod checkpoints;
 mod declare;
 mod delete;
 mod index;
@@ -20,6 +22,7 @@ use super::{Chunk, ChunkEvent, ChunkRefusal, Job, KeyFile, Registry, UniqueId};
 use crate::Tenant;
 use crate::bucket::{Bucket, Condition, Piece, Presigned, StorageError};
 use bytes::Bytes;
+pub use checkpoints::Kept;
 use cipherfn_protocol::api::job::{ChunkFile, JobId, UploadFolder};
 pub use declare::JobDeclared;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -30,13 +33,15 @@ use time::OffsetDateTime;
 
 /// Objects of a job that are read, written or deleted at the same time.
 const IN_FLIGHT: usize = 32;
+/// How the names of results end.
+const RESULT: &str = ".cfr";
 /// Content type of results.
 const BINARY: &str = "application/octet-stream";
 
-/// A chunk as it was uploaded.
+/// An object that a document names by size and checksum: a chunk as it was uploaded, a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// What was declared.
+    /// What it should be.
     Sound(Bytes),
     /// It is gone.
     Missing,
@@ -93,7 +98,10 @@ impl<B: Bucket> Registry<B> {
     pub async fn results(&self, job: &Job) -> Result<usize, StorageError> {
         let folder = result_folder(job);
         let results = self.bucket.list(&folder).await?;
-        let number = |key: &str| Some(key.strip_prefix(&folder)?.split_once('-')?.0.to_owned());
+        let number = |key: &str| {
+            let name = key.strip_prefix(&folder)?.strip_suffix(RESULT)?;
+            Some(name.split_once('-')?.0.to_owned())
+        };
         let numbers: BTreeSet<_> = results
             .iter()
             .filter_map(|result| number(&result.key))
@@ -130,15 +138,18 @@ impl<B: Bucket> Registry<B> {
             return Ok(Input::Missing);
         };
         let path = upload_path(&job.tenant, job.upload, *chunk);
-        Ok(match self.bucket.get(&path, chunk.bytes).await {
+        self.bound(&path, *chunk).await
+    }
+
+    /// An object that must be this one.
+    async fn bound(&self, path: &str, file: ChunkFile) -> Result<Input, StorageError> {
+        Ok(match self.bucket.get(path, file.bytes).await {
             Ok(None) => Input::Missing,
-            Ok(Some(object)) if KeyFile::from(*chunk).is(&object.bytes) => {
-                Input::Sound(object.bytes)
-            }
+            Ok(Some(object)) if KeyFile::from(file).is(&object.bytes) => Input::Sound(object.bytes),
             Ok(Some(_)) => Input::Altered("its SHA-256 is not the declared one".to_owned()),
             Err(StorageError::TooLarge { bytes, .. }) => Input::Altered(format!(
                 "it has {bytes} bytes, {} were declared",
-                chunk.bytes
+                file.bytes
             )),
             Err(error) => return Err(error),
         })
@@ -222,5 +233,5 @@ fn result_folder(job: &Job) -> String {
 }
 
 fn result_path(job: &Job, number: usize, attempt: u32) -> String {
-    format!("{}{number}-{attempt}.cfr", result_folder(job))
+    format!("{}{number}-{attempt}{RESULT}", result_folder(job))
 }

@@ -1,13 +1,12 @@
 //! Tables as jobs, by the client library: in one run, or in several where each is cut short.
 
-use super::{Owner, kill_in_turn, stack};
+use super::{Owner, kill_in_turn, stack, stack_with_quota};
 use crate::models::TREE;
-use crate::stack::{Stack, name, tenants};
+use crate::stack::name;
 use cipherfn_client::{Answer, InputRow};
 use cipherfn_client_http::{Bulk, BulkDone, BulkPass, BulkProgress, BulkReport, ServiceError};
 use cipherfn_protocol::api::ProblemType;
 use cipherfn_service::bucket::Bucket;
-use cipherfn_service::config;
 use cipherfn_table::TableError;
 use std::io::Cursor;
 use std::num::NonZeroUsize;
@@ -215,12 +214,7 @@ async fn without_a_report_there_is_no_prediction_and_no_error() {
 /// asks nobody for them.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_job_at_a_time_scores_a_table() {
-    let stack = Stack::start(|setup| {
-        setup.environment.push((config::JOB_QUOTA, "1".to_owned()));
-        setup.authorizer = tenants(&["alice"]);
-    })
-    .await;
-    stack.publish("tree", &TREE.bundle, 2).await;
+    let stack = stack_with_quota(1).await;
     let alice = Owner::new(&stack, "alice-token").await;
     let directory = tempfile::tempdir().expect("a directory");
     let manifest = directory.path().join("manifest");
@@ -244,12 +238,7 @@ async fn one_job_at_a_time_scores_a_table() {
 /// Where others have filled the quota, that is said once all is uploaded, and the run goes on later.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quota_that_others_have_filled_is_said() {
-    let stack = Stack::start(|setup| {
-        setup.environment.push((config::JOB_QUOTA, "1".to_owned()));
-        setup.authorizer = tenants(&["alice"]);
-    })
-    .await;
-    stack.publish("tree", &TREE.bundle, 2).await;
+    let stack = stack_with_quota(1).await;
     let alice = Owner::new(&stack, "alice-token").await;
     let other = alice.upload(&alice.queries(&[1])).await;
     let other = alice.begin(&alice.declaration(other)).await;

@@ -1,8 +1,8 @@
 //! What is wrong with a job is said, by chunk, and harms no other chunk.
 
-use super::{Owner, file, send, stack};
+use super::{Owner, file, send, stack, stack_with_quota};
 use crate::models::{TREE, TREE_2};
-use crate::stack::{Stack, tenants};
+use crate::stack::Stack;
 use cipherfn_protocol::api::ProblemType;
 use cipherfn_protocol::api::job::{
     ChunkState, IdempotencyKey, JobDeclaration, JobId, UploadDeclaration, Uploads,
@@ -14,7 +14,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 /// Why a chunk failed.
-fn problem(state: &ChunkState) -> (ProblemType, &str) {
+pub(super) fn problem(state: &ChunkState) -> (ProblemType, &str) {
     match state {
         ChunkState::Failed { problem, .. } => (problem.kind, &problem.detail),
         other => panic!("{other:?}"),
@@ -114,7 +114,11 @@ async fn without_its_key_or_its_model_a_job_ends_and_keeps_its_results() {
 }
 
 /// A job as it is after its record was written and before its events were sent.
-async fn record_only(stack: &Stack, owner: &Owner<'_>, declaration: &JobDeclaration) -> JobId {
+pub(super) async fn record_only(
+    stack: &Stack,
+    owner: &Owner<'_>,
+    declaration: &JobDeclaration,
+) -> JobId {
     let registry = stack.registry();
     let tenants = registry.bucket().folders("uploads/").await;
     let tenants = tenants.expect("a listing");
@@ -132,12 +136,7 @@ async fn record_only(stack: &Stack, owner: &Owner<'_>, declaration: &JobDeclarat
 
 #[tokio::test(flavor = "multi_thread")]
 async fn declarations_are_refused_before_anything_is_done() {
-    let stack = Stack::start(|setup| {
-        setup.environment.push((config::JOB_QUOTA, "1".to_owned()));
-        setup.authorizer = tenants(&["alice", "bob"]);
-    })
-    .await;
-    stack.publish("tree", &TREE.bundle, 2).await;
+    let stack = stack_with_quota(1).await;
     let alice = Owner::new(&stack, "alice-token").await;
     let (upload, files) = alice.upload(&alice.queries(&[1])).await;
     let declaration = alice.declaration((upload, files.clone()));

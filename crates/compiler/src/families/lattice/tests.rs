@@ -39,6 +39,7 @@ fn score(step: f64, precision: f64) -> ScoreDecoding {
 }
 
 #[test]
+#[expect(clippy::float_cmp, reason = "the number that float32 is next to, and no other")]
 fn votes_in_float32_are_multiples_of_the_number_that_they_stand_for() {
     let vote = f64::from(0.01_f32);
     let half = f64::from(0.005_f32);
@@ -61,6 +62,7 @@ fn other_leaves_and_bases_are_no_lattice() {
 }
 
 #[test]
+#[expect(clippy::float_cmp, reason = "a tie is exact or none")]
 fn scores_snap_where_the_error_is_below_half_of_the_spacing() {
     let votes = lattice(0.0, &[(0.01, 0.0); 100]).unwrap();
     let mut near = score(0.0049, 0.0073);

@@ -298,9 +298,12 @@ impl GraphBuilder {
 }
 
 fn constant_ids(node: &mut Node) -> impl Iterator<Item = &mut ConstantId> {
-    let (constant, selects) = match node {
-        Node::Sum(sum) => (&mut sum.constant, sum.selects.as_mut_slice()),
-        Node::Product(product) => (&mut product.constant, &mut [][..]),
+    let (constants, selects) = match node {
+        Node::Sum(sum) => (sum.constant.as_mut_slice(), sum.selects.as_mut_slice()),
+        Node::Product(product) => (product.constant.as_mut_slice(), &mut [][..]),
+        Node::Combination(combination) => (combination.constant.as_mut_slice(), &mut [][..]),
+        Node::Lookup(lookup) => (std::slice::from_mut(&mut lookup.table), &mut [][..]),
+        Node::Pack(_) => (&mut [][..], &mut [][..]),
     };
     let operands = selects
         .iter_mut()
@@ -312,7 +315,7 @@ fn constant_ids(node: &mut Node) -> impl Iterator<Item = &mut ConstantId> {
             None
         }
     });
-    constant.iter_mut().chain(operands)
+    constants.iter_mut().chain(operands)
 }
 
 /// New indices of the used ones of a list from which the others are removed.

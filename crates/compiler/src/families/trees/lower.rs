@@ -196,11 +196,14 @@ fn keep_used(nodes: &mut [Node], selectors: &[Selector]) -> Vec<Selector> {
 }
 
 fn selector_ids(node: &mut Node) -> impl Iterator<Item = &mut u32> {
-    let selects = match node {
-        Node::Sum(sum) => sum.selects.as_mut_slice(),
-        Node::Product(_) => &mut [],
+    let (selects, turns) = match node {
+        Node::Sum(sum) => (sum.selects.as_mut_slice(), &mut [][..]),
+        Node::Lookup(lookup) => (&mut [][..], lookup.form.as_mut_slice()),
+        Node::Product(_) | Node::Combination(_) | Node::Pack(_) => (&mut [][..], &mut [][..]),
     };
-    selects.iter_mut().map(|select| &mut select.selector.index)
+    let selects = selects.iter_mut().map(|select| &mut select.selector);
+    let turns = turns.iter_mut().map(|turn| &mut turn.selector);
+    selects.chain(turns).map(|selector| &mut selector.index)
 }
 
 fn rounding(ensemble: &BinnedEnsemble, units: &[f64]) -> Vec<f64> {

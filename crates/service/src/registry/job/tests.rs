@@ -1,4 +1,4 @@
-use super::{ATTEMPTS_A_CHUNK, Attempt, Chunk, ChunkEvent, ChunkRefusal, Job};
+use super::{ATTEMPTS_A_CHUNK, Attempt, Checkpoint, Chunk, ChunkEvent, ChunkRefusal, Job};
 use crate::Tenant;
 use crate::registry::document::Document;
 use cipherfn_protocol::api::job::{
@@ -55,6 +55,23 @@ fn held(owner: &str, attempt: u32, until: OffsetDateTime) -> Chunk {
         attempt,
         owner: owner.to_owned(),
         until,
+        checkpoint: None,
+    }
+}
+
+fn checkpoint(attempt: u32, steps: u64) -> Checkpoint {
+    Checkpoint {
+        attempt,
+        steps,
+        milliseconds: 40,
+        file: RESULT,
+    }
+}
+
+fn save(owner: &str, attempt: u32, steps: u64) -> ChunkEvent {
+    ChunkEvent::Save {
+        owner: owner.to_owned(),
+        checkpoint: checkpoint(attempt, steps),
     }
 }
 
@@ -146,6 +163,56 @@ fn what_gives_up_lets_go_at_once_and_fails_for_good_the_last_time() {
     );
 }
 
+/// Three attempts from the same place on: what has got somewhere may be tried as often again, by the
+/// same invocation or others.
+#[test]
+fn a_checkpoint_is_kept_until_there_is_one_that_is_further() {
+    let mut chunk = Chunk::next(None, claim("a", NOW), NOW).unwrap();
+    chunk = Chunk::next(Some(&chunk), save("a", 1, 10), NOW).unwrap();
+    let until = NOW + LEASE;
+    let kept = |attempt, checkpoint| Chunk::Held {
+        attempt,
+        owner: "a".to_owned(),
+        until,
+        checkpoint: Some(checkpoint),
+    };
+    assert_eq!(chunk, kept(1, checkpoint(1, 10)));
+    for (event, refusal) in [
+        (save("a", 1, 10), ChunkRefusal::Behind),
+        (save("a", 1, 9), ChunkRefusal::Behind),
+        (save("a", 2, 11), ChunkRefusal::Superseded),
+        (save("b", 1, 11), ChunkRefusal::Superseded),
+    ] {
+        assert_eq!(Chunk::next(Some(&chunk), event, NOW), Err(refusal));
+    }
+    let gone = Chunk::next(None, save("a", 1, 11), NOW);
+    assert_eq!(gone, Err(ChunkRefusal::Superseded));
+
+    for attempt in 2..=20 {
+        let let_go = Chunk::next(Some(&chunk), release("a", attempt - 1), NOW).unwrap();
+        assert!(Chunk::is_free(Some(&let_go), NOW));
+        chunk = Chunk::next(Some(&let_go), claim("a", NOW), NOW).unwrap();
+        let steps = 10 * u64::from(attempt);
+        chunk = Chunk::next(Some(&chunk), save("a", attempt, steps), NOW).unwrap();
+        assert_eq!(chunk, kept(attempt, checkpoint(attempt, steps)));
+    }
+    // Three more that get no further, and it has failed; what came of it is one result.
+    for attempt in 21..=23 {
+        chunk = Chunk::next(Some(&chunk), claim("a", NOW), NOW).unwrap();
+        assert_eq!(chunk, kept(attempt, checkpoint(20, 200)));
+    }
+    assert!(!Chunk::is_free(Some(&chunk), until));
+    let lost = Chunk::next(Some(&chunk), claim("a", NOW), NOW).unwrap();
+    assert!(matches!(lost, Chunk::Failed { attempts: 23, .. }));
+    assert_eq!(chunk.clone().at(until), lost);
+    let released = Chunk::next(Some(&chunk), release("a", 23), NOW).unwrap();
+    assert!(matches!(released, Chunk::Failed { attempts: 23, .. }));
+    let done = Chunk::next(Some(&chunk), finish("a", 23), NOW).unwrap();
+    assert!(matches!(done, Chunk::Done { attempt: 23, .. }));
+    let late = Chunk::next(Some(&done), save("a", 23, 300), NOW);
+    assert_eq!(late, Err(ChunkRefusal::Superseded));
+}
+
 pub(in crate::registry) fn declaration(number: u8, chunks: usize) -> JobDeclaration {
     let chunk = |chunk: usize| ChunkFile {
         bytes: 1 + chunk as u64,
@@ -195,6 +262,21 @@ fn stored_documents_have_exactly_these_bytes() {
         (
             held("a", 2, NOW),
             r#"{"format":1,"state":"held","attempt":2,"owner":"a","until":"1970-01-01T00:00:00Z"}"#,
+        ),
+        (
+            Chunk::Held {
+                attempt: 2,
+                owner: "a".to_owned(),
+                until: NOW,
+                checkpoint: Some(Checkpoint {
+                    file: ChunkFile {
+                        bytes: 7,
+                        sha256: Sha256::from_bytes([0; 32]),
+                    },
+                    ..checkpoint(1, 30)
+                }),
+            },
+            r#"{"format":1,"state":"held","attempt":2,"owner":"a","until":"1970-01-01T00:00:00Z","checkpoint":{"attempt":1,"steps":30,"milliseconds":40,"file":{"bytes":7,"sha256":"0000000000000000000000000000000000000000000000000000000000000000"}}}"#,
         ),
         (
             Chunk::Done {

@@ -1,6 +1,6 @@
 //! Jobs and chunks as they are stored: every format there ever was.
 
-use super::{Chunk, Job};
+use super::{Checkpoint, Chunk, Job};
 use crate::Tenant;
 use crate::registry::document::Document;
 use cipherfn_protocol::api::job::{ChunkFile, IdempotencyKey, JobId, JobKind, UploadFolder};
@@ -107,6 +107,8 @@ enum ChunkStateV1 {
         owner: String,
         #[serde(with = "time::serde::rfc3339")]
         until: OffsetDateTime,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        checkpoint: Option<CheckpointV1>,
     },
     Done {
         attempt: u32,
@@ -119,6 +121,36 @@ enum ChunkStateV1 {
     },
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct CheckpointV1 {
+    attempt: u32,
+    steps: u64,
+    milliseconds: u64,
+    file: ChunkFile,
+}
+
+impl From<CheckpointV1> for Checkpoint {
+    fn from(checkpoint: CheckpointV1) -> Self {
+        Self {
+            attempt: checkpoint.attempt,
+            steps: checkpoint.steps,
+            milliseconds: checkpoint.milliseconds,
+            file: checkpoint.file,
+        }
+    }
+}
+
+impl From<Checkpoint> for CheckpointV1 {
+    fn from(checkpoint: Checkpoint) -> Self {
+        Self {
+            attempt: checkpoint.attempt,
+            steps: checkpoint.steps,
+            milliseconds: checkpoint.milliseconds,
+            file: checkpoint.file,
+        }
+    }
+}
+
 impl Document for Chunk {
     type Versions = ChunkVersions;
 
@@ -129,10 +161,12 @@ impl Document for Chunk {
                 attempt,
                 owner,
                 until,
+                checkpoint,
             } => Self::Held {
                 attempt,
                 owner,
                 until,
+                checkpoint: checkpoint.map(Into::into),
             },
             ChunkStateV1::Done {
                 attempt,
@@ -157,10 +191,12 @@ impl Document for Chunk {
                 attempt,
                 owner,
                 until,
+                checkpoint,
             } => ChunkStateV1::Held {
                 attempt,
                 owner,
                 until,
+                checkpoint: checkpoint.map(Into::into),
             },
             Self::Done {
                 attempt,

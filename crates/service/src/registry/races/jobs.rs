@@ -4,7 +4,9 @@ use super::{NOW, ORDERS, alone, interleave, sha256};
 use crate::Tenant;
 use crate::bucket::{Bucket, Memory};
 use crate::config::JobRules;
-use crate::registry::{Attempt, Chunk, ChunkEvent, Input, Job, JobDeclared, Registry};
+use crate::registry::{
+    Attempt, Chunk, ChunkEvent, ChunkRefusal, Input, Job, JobDeclared, Kept, Registry,
+};
 use bytes::Bytes;
 use cipherfn_protocol::api::job::{
     ChunkFile, IdempotencyKey, JobDeclaration, JobId, JobKind, UploadFolder,
@@ -270,4 +272,63 @@ fn nothing_of_a_deleted_job_can_be_reached() {
         let secrets = objects.iter().filter(|key| key.starts_with("uploads/"));
         assert_eq!(secrets.count(), 0, "order {seed}: {objects:?}");
     }
+}
+
+/// One checkpoint a chunk, whatever the number of those before it, none behind a result, and none of a
+/// job that was deleted.
+#[test]
+fn checkpoints_are_objects_of_their_job() {
+    let owner = Owner::new(1);
+    let job = job(alone(owner.declare(1)));
+    let claim = ChunkEvent::Claim {
+        owner: "a".to_owned(),
+        until: NOW + Duration::from_mins(15),
+    };
+    alone(owner.registry.change_chunk(job.id, 0, &claim, NOW))
+        .unwrap()
+        .unwrap();
+    let by = |owner: &str| Attempt {
+        number: 1,
+        owner: owner.to_owned(),
+    };
+    let save = |name, before, steps, bytes: &'static [u8]| {
+        let kept = Kept {
+            steps,
+            spent: Duration::from_secs(1),
+            bytes: Bytes::from_static(bytes),
+        };
+        let by = by(name);
+        alone(owner.registry.save((&job, 0), &by, (before, kept), NOW)).unwrap()
+    };
+    let results = || {
+        let objects = owner.objects().into_iter();
+        let results = objects.filter_map(|key| Some(key.strip_prefix("results/")?.to_owned()));
+        results
+            .map(|key| key.rsplit('/').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let first = save("a", None, 5, b"five").unwrap();
+    let second = save("a", Some(first), 7, b"seven").unwrap();
+    assert_eq!(results(), ["0-1-7.cfc"]);
+    assert_eq!(
+        save("b", Some(second), 8, b"eight"),
+        Err(ChunkRefusal::Superseded)
+    );
+    assert_eq!(
+        save("a", Some(second), 6, b"six"),
+        Err(ChunkRefusal::Behind)
+    );
+    assert_eq!(results(), ["0-1-7.cfc"]);
+    assert_eq!(alone(owner.registry.results(&job)).unwrap(), 0);
+    let read = || alone(owner.registry.checkpoint(&job, 0, second)).unwrap();
+    assert_eq!(read(), Input::Sound(Bytes::from_static(b"seven")));
+    assert!(alone(owner.registry.delete_job(&owner.tenant, job.id)).unwrap());
+    assert_eq!(results(), Vec::<String>::new());
+    assert_eq!(read(), Input::Missing);
+    // Somebody who does not know yet.
+    assert_eq!(
+        save("a", Some(second), 9, b"nine"),
+        Err(ChunkRefusal::Superseded)
+    );
+    assert_eq!(results(), Vec::<String>::new());
 }

@@ -28,6 +28,17 @@ pub(crate) fn norm(graph: &CmuxGraph) -> f64 {
                 let selects = selects.map(|select| of(select.clear).max(of(select.set)));
                 addends.sum::<f64>() + selects.sum::<f64>()
             }
+            Node::Combination(combination) => {
+                let terms = combination.terms.iter();
+                let weighted = terms
+                    .map(|term| term.weight.unsigned_abs() as f64 * norms[term.node.node.index()]);
+                weighted.sum()
+            }
+            Node::Pack(pack) => {
+                let items = pack.items.iter().map(|item| norms[item.node.index()]);
+                items.fold(0.0, f64::max)
+            }
+            Node::Lookup(_) => 0.0,
         };
         norms.push(norm);
     }

@@ -1,24 +1,21 @@
 //! Starting the function that does the work: by an event a chunk, or by a state machine where there are
 //! many, which bounds how many are worked on at a time.
 
-use aws_sdk_lambda::error::DisplayErrorContext;
-use aws_sdk_lambda::primitives::Blob;
-use aws_sdk_lambda::types::InvocationType;
+use aws_sdk_sfn::error::DisplayErrorContext;
 use aws_sdk_sfn::types::ExecutionStatus;
 use cipherfn_protocol::api::job::JobId;
-use cipherfn_service::Failure;
 use cipherfn_service::bucket::sdk_config;
 use cipherfn_service::config::{self, ConfigError};
+use cipherfn_service::{Failure, Workers};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
 /// Events that are sent at the same time.
 const IN_FLIGHT: usize = 32;
 
-/// The function `worker`, as AWS Lambda names it.
-pub(crate) struct Workers {
-    client: aws_sdk_lambda::Client,
-    function: String,
+/// Whoever does the work.
+pub(crate) struct Dispatch {
+    workers: Workers,
     map: Option<Map>,
 }
 
@@ -30,20 +27,19 @@ struct Map {
     above: usize,
 }
 
-impl Workers {
+impl Dispatch {
     /// What the environment names.
     pub(crate) async fn connect() -> Result<Self, ConfigError> {
-        let (function, map) = (config::worker()?, config::map()?);
-        let sdk = sdk_config().await;
-        Ok(Self {
-            function,
-            map: map.map(|(arn, above)| Map {
-                client: aws_sdk_sfn::Client::new(&sdk),
+        let workers = Workers::connect().await?;
+        let map = match config::map()? {
+            Some((arn, above)) => Some(Map {
+                client: aws_sdk_sfn::Client::new(&sdk_config().await),
                 arn,
                 above,
             }),
-            client: aws_sdk_lambda::Client::new(&sdk),
-        })
+            None => None,
+        };
+        Ok(Self { workers, map })
     }
 
     /// Has chunks worked on. Where it fails, the same declaration again sends those that nobody has
@@ -52,24 +48,12 @@ impl Workers {
         if let Some(map) = self.map.as_ref().filter(|map| chunks.len() > map.above) {
             return map.start(job, chunks).await;
         }
-        let sent = chunks.iter().map(|chunk| self.send(job, *chunk));
+        let sent = chunks.iter().map(|chunk| self.workers.send(job, *chunk));
         let sent: Vec<_> = sent.collect();
         stream::iter(sent)
             .buffer_unordered(IN_FLIGHT)
             .try_collect()
             .await
-    }
-
-    /// An event says job and chunk, and nothing that a worker would have to believe.
-    async fn send(&self, job: JobId, chunk: usize) -> Result<(), Failure> {
-        let event = json!({ "job": job, "chunk": chunk }).to_string();
-        let request = self.client.invoke().function_name(&self.function);
-        let request = request.invocation_type(InvocationType::Event);
-        let sent = request.payload(Blob::new(event)).send().await;
-        sent.map(drop).map_err(|error| {
-            let error = DisplayErrorContext(&error);
-            Failure::Internal(format!("no worker for chunk {chunk} of job {job}: {error}"))
-        })
     }
 }
 

@@ -1,0 +1,124 @@
+//! Look-ups, combinations and packed values: nodes that are steps of their own.
+
+use super::expression::Expression;
+use super::{CombinationStep, Factor, Lowering, PackStep, ProgramStep, Start, Term, TurnStep};
+use crate::polynomial::{Coefficient, Sparse};
+use crate::schedule::Group;
+use cipherfn_circuit::CircuitError;
+use cipherfn_circuit::circuit::{Combination, ConstantId, Lookup, Pack, Turn, Weighted};
+
+impl Lowering<'_> {
+    /// The steps of a look-up: turns commute, so they are taken in the order of selectors, a step
+    /// for those of one group.
+    pub(super) fn turns(&mut self, lookup: &Lookup) -> Result<Expression, CircuitError> {
+        let mut turns = lookup.form.clone();
+        turns.retain(|turn| turn.rotation != 0);
+        turns.sort_by_key(|turn| turn.selector);
+        if turns.is_empty() {
+            let table = self.constant(lookup.table);
+            self.copy(table.len())?;
+            let table = Sparse::sum(self.constant(lookup.table).to_vec());
+            let turned = table.turned(lookup.rotation, self.polynomial_size);
+            return Ok(Expression::of_step(turned, None));
+        }
+        self.budget.keep(size_of_val(turns.as_slice()))?;
+        let mut start = Start::Table(lookup.table, lookup.rotation);
+        let mut groups = turns
+            .chunk_by(|a: &Turn, b| Group::of(a.selector) == Group::of(b.selector))
+            .peekable();
+        let mut step = None;
+        while let Some(turns) = groups.next() {
+            let turned = self.push(ProgramStep::Turn(TurnStep {
+                start,
+                turns: turns.to_vec(),
+                last: groups.peek().is_none(),
+            }));
+            start = Start::Step(turned);
+            step = Some(turned);
+        }
+        Ok(Expression::of_step(Sparse::zero(), step))
+    }
+
+    pub(super) fn combine(
+        &mut self,
+        combination: &Combination,
+        values: &[Expression],
+    ) -> Result<Expression, CircuitError> {
+        let size = self.polynomial_size;
+        let value = |term: &Weighted| &values[term.node.node.index()];
+        let constants = combination
+            .terms
+            .iter()
+            .map(|term| value(term).constant.len());
+        let own = combination.constant.map_or(&[][..], |id| self.constant(id));
+        let mut constant = own.to_vec();
+        self.copy(constant.len() + constants.sum::<usize>())?;
+        let mut factors = Vec::new();
+        for term in &combination.terms {
+            let weight = term.weight as u64;
+            let rotated = Sparse::rotated(
+                value(term).constant.coefficients(),
+                term.node.rotation,
+                size,
+            );
+            constant.extend(rotated.map(|(at, value)| (at, value.wrapping_mul(weight))));
+            if let (Some(step), 1..) = (value(term).step(), term.weight.unsigned_abs()) {
+                factors.push(Factor {
+                    term: Term {
+                        step,
+                        rotation: term.node.rotation,
+                    },
+                    weight: term.weight as f64,
+                });
+            }
+        }
+        self.budget.keep(size_of_val(factors.as_slice()))?;
+        let step = (!factors.is_empty())
+            .then(|| self.push(ProgramStep::Combination(CombinationStep(factors))));
+        let constant = Sparse::sum(constant);
+        self.budget
+            .keep(constant.len() * size_of::<Coefficient>())?;
+        Ok(Expression::of_step(constant, step))
+    }
+
+    pub(super) fn pack_items(
+        &mut self,
+        pack: &Pack,
+        values: &[Expression],
+    ) -> Result<Expression, CircuitError> {
+        let size = self.polynomial_size;
+        let (mut constant, mut items) = (Vec::new(), Vec::new());
+        for (item, place) in pack
+            .items
+            .iter()
+            .zip((0..).step_by(pack.stride(size) as usize))
+        {
+            let value = &values[item.node.index()];
+            constant.push((
+                place,
+                value.constant.constant_of_turned(item.rotation, size),
+            ));
+            items.push(value.step().map(|step| Term {
+                step,
+                rotation: item.rotation,
+            }));
+        }
+        self.budget
+            .keep(size_of_val(constant.as_slice()) + size_of_val(items.as_slice()))?;
+        let step = items
+            .iter()
+            .any(Option::is_some)
+            .then(|| self.push(ProgramStep::Pack(PackStep(items))));
+        Ok(Expression::of_step(Sparse::sum(constant), step))
+    }
+
+    fn constant(&self, id: ConstantId) -> &[Coefficient] {
+        &self.circuit.constants[id.index()].0
+    }
+
+    /// Before `items` coefficients are copied.
+    fn copy(&mut self, items: usize) -> Result<(), CircuitError> {
+        self.budget
+            .copy(items, items * size_of::<Coefficient>(), &mut 0)
+    }
+}

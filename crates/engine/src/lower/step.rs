@@ -1,0 +1,184 @@
+//! Steps: values that are kept in memory.
+
+use crate::polynomial::Sparse;
+use cipherfn_circuit::circuit::{ConstantId, NodeId, SelectorId, Turn};
+
+/// A value that is kept.
+#[derive(Debug)]
+pub(crate) enum ProgramStep {
+    /// Of earlier steps and selectors.
+    Sum(SumStep),
+    /// Of a feature vector: the node that says the weights.
+    Product(NodeId),
+    /// A part of a look-up.
+    Turn(TurnStep),
+    /// A sum of earlier steps times integers.
+    Combination(CombinationStep),
+    /// Coefficients of earlier steps.
+    Pack(PackStep),
+}
+
+/// `linear + sum of externals`.
+#[derive(Debug, Default)]
+pub(crate) struct SumStep {
+    pub(crate) linear: Form,
+    pub(crate) externals: Vec<External>,
+}
+
+/// The turns of a look-up by the selectors of one group, so that all look-ups advance together over
+/// few selectors.
+#[derive(Debug)]
+pub(crate) struct TurnStep {
+    pub(crate) start: Start,
+    /// In the order of selectors.
+    pub(crate) turns: Vec<Turn>,
+    /// Whether these are the look-up's last turns. Until then its value is in the form in which it
+    /// turns.
+    pub(crate) last: bool,
+}
+
+/// What is turned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Start {
+    /// A table, times a monomial.
+    Table(ConstantId, u32),
+    /// The step of the group before, which nothing else reads.
+    Step(u32),
+}
+
+/// `sum of weight * X^rotation * step`.
+#[derive(Debug)]
+pub(crate) struct CombinationStep(pub(crate) Vec<Factor>);
+
+/// An integer times a term.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Factor {
+    pub(crate) term: Term,
+    /// Below 2^53.
+    pub(crate) weight: f64,
+}
+
+/// The constant coefficient of each term that there is.
+#[derive(Debug)]
+pub(crate) struct PackStep(pub(crate) Vec<Option<Term>>);
+
+/// `terms + rows`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Form {
+    pub(crate) terms: Vec<Term>,
+    pub(crate) rows: Vec<RowTerm>,
+}
+
+/// `X^rotation * step`, rotation < 2N.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Term {
+    pub(crate) step: u32,
+    pub(crate) rotation: u32,
+}
+
+/// `selector (.) plaintext`.
+#[derive(Clone, Debug)]
+pub(crate) struct RowTerm {
+    pub(crate) selector: SelectorId,
+    pub(crate) plaintext: Sparse,
+}
+
+/// The external product `selector (.) (difference + constant)`.
+#[derive(Clone, Debug)]
+pub(crate) struct External {
+    pub(crate) selector: SelectorId,
+    pub(crate) difference: Form,
+    pub(crate) constant: Sparse,
+}
+
+impl ProgramStep {
+    /// The forms that a step reads, those of its external products last.
+    pub(crate) fn forms(&self) -> impl Iterator<Item = &Form> {
+        let sum = match self {
+            Self::Sum(sum) => Some(sum),
+            _ => None,
+        };
+        sum.into_iter().flat_map(|sum| {
+            std::iter::once(&sum.linear)
+                .chain(sum.externals.iter().map(|external| &external.difference))
+        })
+    }
+
+    /// Its external products.
+    pub(crate) fn externals(&self) -> &[External] {
+        match self {
+            Self::Sum(sum) => &sum.externals,
+            _ => &[],
+        }
+    }
+
+    /// Its turns.
+    pub(crate) fn turns(&self) -> &[Turn] {
+        match self {
+            Self::Turn(step) => &step.turns,
+            _ => &[],
+        }
+    }
+
+    /// The step whose value it goes on with, in the same memory.
+    pub(crate) const fn continues(&self) -> Option<u32> {
+        match self {
+            Self::Turn(TurnStep {
+                start: Start::Step(step),
+                ..
+            }) => Some(*step),
+            _ => None,
+        }
+    }
+
+    /// Values that it packs.
+    pub(crate) const fn packed(&self) -> usize {
+        match self {
+            Self::Pack(PackStep(items)) => items.len(),
+            _ => 0,
+        }
+    }
+
+    /// The terms that it reads.
+    pub(crate) fn terms(&self) -> impl Iterator<Item = Term> {
+        let factors = match self {
+            Self::Combination(CombinationStep(factors)) => factors.as_slice(),
+            _ => &[],
+        };
+        let items = match self {
+            Self::Pack(PackStep(items)) => items.as_slice(),
+            _ => &[],
+        };
+        let forms = self.forms().flat_map(|form| form.terms.iter().copied());
+        forms
+            .chain(self.continues().map(Term::of))
+            .chain(factors.iter().map(|factor| factor.term))
+            .chain(items.iter().flatten().copied())
+    }
+}
+
+impl External {
+    pub(super) const fn zero(selector: SelectorId) -> Self {
+        Self {
+            selector,
+            difference: Form {
+                terms: Vec::new(),
+                rows: Vec::new(),
+            },
+            constant: Sparse::zero(),
+        }
+    }
+}
+
+impl Form {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.terms.is_empty() && self.rows.is_empty()
+    }
+}
+
+impl Term {
+    /// A step as it is.
+    pub(crate) const fn of(step: u32) -> Self {
+        Self { step, rotation: 0 }
+    }
+}

@@ -1,0 +1,234 @@
+//! Work that is longer than a worker's life, or than it lives: what is kept on the way, and what goes on
+//! from it.
+
+use super::refusals::{problem, record_only};
+use super::{Owner, kill_in_turn, send, stack, stack_with};
+use crate::models::WIDE_TREE;
+use crate::stack::{Setup, Stack, tenants};
+use cipherfn_protocol::api::ProblemType;
+use cipherfn_protocol::api::job::{ChunkState, JobId};
+use cipherfn_protocol::hash::Sha256;
+use cipherfn_service::bucket::{Bucket, Condition};
+use cipherfn_service::config;
+use cipherfn_service::registry::{Attempt, ChunkEvent, Kept};
+use cipherfn_serving::{Progress, Query};
+use cipherfn_tests::Server;
+use serde_json::json;
+use std::time::Duration;
+use time::OffsetDateTime;
+
+/// A worker that keeps what it has done after every few rows.
+fn often(setup: &mut Setup) {
+    let often = (config::CHECKPOINT_SECONDS, "0".to_owned());
+    setup.environment.push(often);
+}
+
+/// Rows that the only chunk of a job has behind it for certain.
+async fn steps(owner: &Owner<'_>, job: JobId) -> u64 {
+    match owner.status(job).await.states[0] {
+        ChunkState::Waiting { steps, .. } | ChunkState::Running { steps, .. } => steps,
+        _ => panic!("it is over too soon"),
+    }
+}
+
+async fn steps_beyond(owner: &Owner<'_>, job: JobId, before: u64) -> u64 {
+    loop {
+        let now = steps(owner, job).await;
+        if now > before {
+            return now;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The one reply of a job, which must be that of a server that nothing has interrupted.
+async fn check_bits(owner: &Owner<'_>, job: JobId, query: &[u8]) -> u32 {
+    let status = owner.settled(job).await;
+    let ChunkState::Done {
+        attempts, result, ..
+    } = &status.states[0]
+    else {
+        panic!("{status:?}");
+    };
+    let reply = send(result, &[]).await;
+    let bundle = owner.stack.registry().bucket().list("models/tree/").await;
+    let bundle = bundle.expect("a listing").into_iter();
+    let mut bundle = bundle.map(|object| object.key);
+    let bundle = bundle.rfind(|key| key.ends_with("/bundle.cfn"));
+    let bundle = owner
+        .stack
+        .registry()
+        .bucket()
+        .get(&bundle.expect("a bundle"), u64::MAX)
+        .await;
+    let bundle = bundle.expect("read").expect("it is there").bytes;
+    let key = owner.caller.key_file();
+    let alone = Server::new(&bundle, Some(&key)).expect("a server");
+    let expected = alone.answer(query).expect("a reply");
+    assert!(reply.body == expected, "the bits are others");
+    *attempts
+}
+
+/// A worker that dies while it replaces a checkpoint leaves the one before: it goes with the job.
+async fn check_removal(owner: &Owner<'_>, job: JobId) {
+    let target = format!("/v2/jobs/{job}");
+    assert_eq!(owner.send("DELETE", &target, vec![]).await.status, 204);
+    assert_eq!(checkpoints(owner.stack).await, Vec::<String>::new());
+}
+
+async fn checkpoints(stack: &Stack) -> Vec<String> {
+    let mut objects = stack.objects().await;
+    objects.retain(|key| std::path::Path::new(key).extension() == Some("cfc".as_ref()));
+    objects
+}
+
+/// How far workers had come each time they kept what they had, in the order of their lines.
+fn kept(stack: &Stack) -> Vec<u64> {
+    let lines = stack.logs().into_iter();
+    let lines = lines.filter_map(|line| serde_json::from_str::<serde_json::Value>(&line).ok());
+    lines
+        .filter_map(|line| {
+            let fields = line.get("fields").unwrap_or(&line);
+            fields["steps"].as_u64()
+        })
+        .collect()
+}
+
+/// Two workers die between checkpoints: the third goes on where the second was, and packs results of
+/// rows that the first has answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_worker_loses_what_it_did_since_its_checkpoint() {
+    let stack = Stack::start(|setup| {
+        setup.authorizer = tenants(&["alice"]);
+        often(setup);
+    })
+    .await;
+    stack.publish("tree", &WIDE_TREE.bundle, 2).await;
+    let alice = Owner::new(&stack, "alice-token").await;
+    let queries = alice.queries(&[60]);
+    let uploaded = alice.upload(&queries).await;
+    let job = alice.begin(&alice.declaration(uploaded)).await;
+    let mut reached = 0;
+    for _ in 0..2 {
+        reached = steps_beyond(&alice, job, reached).await;
+        kill_in_turn(&stack, &["worker"]).await;
+    }
+    let attempts = check_bits(&alice, job, &queries[0]).await;
+    assert_eq!(attempts, 3);
+    let kept = kept(&stack);
+    assert!(kept.len() > 2 && kept.is_sorted(), "{kept:?}");
+    check_removal(&alice, job).await;
+}
+
+/// A chunk of several workers' lives: each keeps what it has when its time is nearly over, and has
+/// another one go on. That is no failed attempt, so there may be more of them than three.
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_is_longer_than_a_workers_time_goes_on_in_others() {
+    // Shorter ones get nothing done where other tests take the processors.
+    let stack = stack_with(|setup| setup.worker_timeout = Some(Duration::from_secs(6))).await;
+    let alice = Owner::new(&stack, "alice-token").await;
+    // What so many rows take here, so that there is work for more than two workers.
+    let measured = alice.upload(&alice.queries(&[100])).await;
+    let measured = alice.begin(&alice.declaration(measured)).await;
+    let status = alice.settled(measured).await;
+    let ChunkState::Done { milliseconds, .. } = status.states[0] else {
+        panic!("{status:?}");
+    };
+    let rows = 100 * 12_000 / milliseconds.max(1);
+    let queries = alice.queries(&[rows.clamp(100, 6_000) as usize]);
+    let uploaded = alice.upload(&queries).await;
+    let job = alice.begin(&alice.declaration(uploaded)).await;
+    let attempts = check_bits(&alice, job, &queries[0]).await;
+    assert!(attempts > 1, "{attempts} attempts at {rows} rows");
+    let kept = kept(&stack);
+    assert!(!kept.is_empty() && kept.is_sorted(), "{kept:?}");
+    check_removal(&alice, job).await;
+}
+
+/// Nothing goes on from what is not the checkpoint that was written, and it goes with its job.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_is_not_what_was_written_is_a_named_failure() {
+    let stack = stack().await;
+    let alice = Owner::new(&stack, "alice-token").await;
+    let registry = stack.registry();
+    let bucket = registry.bucket();
+    let now = OffsetDateTime::now_utc().replace_nanosecond(0);
+    let now = now.expect("0 is a number of them");
+    for (what, expected) in [
+        ("foreign", "made from another query"),
+        ("altered", "its SHA-256"),
+        ("longer", "bytes"),
+        ("missing", "it is gone"),
+    ] {
+        let queries = alice.queries(&[5]);
+        let uploaded = alice.upload(&queries).await;
+        let job = record_only(&stack, &alice, &alice.declaration(uploaded)).await;
+        let record = registry.job(job).await.expect("read").expect("a job");
+        // An attempt that has kept something, and whose time is over.
+        let by = Attempt {
+            number: 1,
+            owner: "a worker".to_owned(),
+        };
+        let claim = ChunkEvent::Claim {
+            owner: by.owner.clone(),
+            until: now,
+        };
+        let claimed = registry.change_chunk(job, 0, &claim, now).await;
+        claimed.expect("written").expect("free");
+        let query = Query::parse(&queries[0]).expect("a query");
+        let other = Sha256::from_bytes([7; 32]);
+        let kept = Kept {
+            steps: 3,
+            spent: Duration::from_secs(1),
+            bytes: Progress::default().to_file_bytes(other, query.tag()).into(),
+        };
+        let saved = registry.save((&record, 0), &by, (None, kept), now).await;
+        saved.expect("written").expect("its attempt");
+        let files = checkpoints(&stack).await;
+        let file = &files[0];
+        let object = bucket.get(file, u64::MAX).await.expect("read");
+        let mut bytes = object.expect("it is there").bytes.to_vec();
+        match what {
+            "altered" => bytes[60] ^= 1,
+            "longer" => bytes.push(0),
+            _ => {}
+        }
+        if what == "missing" {
+            bucket.delete(file, None).await.expect("deleted");
+        } else {
+            let binary = "application/octet-stream";
+            let put = bucket.put(file, bytes.into(), binary, Condition::Always);
+            put.await.expect("written");
+        }
+        let status = alice.status(job).await;
+        let waiting = ChunkState::Waiting {
+            attempts: 1,
+            steps: 3,
+        };
+        assert_eq!((status.done, &status.states[0]), (0, &waiting), "{what}");
+        let event = json!({ "job": job, "chunk": 0 }).to_string();
+        let worked = stack.emulator.invoke("worker", event).await;
+        worked.expect("told to the owner");
+        let status = alice.status(job).await;
+        let (kind, detail) = problem(&status.states[0]);
+        assert_eq!(kind, ProblemType::CheckpointAltered, "{what}");
+        assert!(detail.contains(expected), "{what}: {detail}");
+        let target = format!("/v2/jobs/{job}");
+        assert_eq!(alice.send("DELETE", &target, vec![]).await.status, 204);
+        assert_eq!(checkpoints(&stack).await, Vec::<String>::new(), "{what}");
+    }
+}
+
+/// Model and key are looked at again at every checkpoint.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_goes_while_a_chunk_is_worked_on_ends_it() {
+    let stack = stack_with(often).await;
+    let alice = Owner::new(&stack, "alice-token").await;
+    let uploaded = alice.upload(&alice.queries(&[300])).await;
+    let job = alice.begin(&alice.declaration(uploaded)).await;
+    steps_beyond(&alice, job, 0).await;
+    let deleted = alice.caller.service.delete_key(alice.caller.key()).await;
+    deleted.expect("deleted");
+    let status = alice.settled(job).await;
+    assert_eq!(problem(&status.states[0]).0, ProblemType::UnknownKey);
+}
