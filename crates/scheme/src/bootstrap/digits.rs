@@ -13,8 +13,8 @@ pub(super) struct Digits {
     base_log: u32,
     /// The remaining levels of each word, as an integer.
     rest: Vec<u64>,
-    /// Digits of the current level, signed.
-    digits: Vec<u64>,
+    /// Those of the current level, signed.
+    current: Vec<u64>,
 }
 
 impl Digits {
@@ -29,7 +29,7 @@ impl Digits {
         let rest: Vec<u64> = words.into_iter().map(round).collect();
         Self {
             base_log,
-            digits: vec![0; rest.len()],
+            current: vec![0; rest.len()],
             rest,
         }
     }
@@ -39,7 +39,7 @@ impl Digits {
         let base_log = self.base_log;
         Arch::new().dispatch(|| {
             let mask = (1u64 << base_log) - 1;
-            for (digit, rest) in self.digits.iter_mut().zip(&mut self.rest) {
+            for (digit, rest) in self.current.iter_mut().zip(&mut self.rest) {
                 let low = *rest & mask;
                 let next = *rest >> base_log;
                 // Low is above B/2, or B/2 itself with the next one in its upper half.
@@ -48,7 +48,7 @@ impl Digits {
                 *rest = next + carry;
             }
         });
-        &self.digits
+        &self.current
     }
 }
 

@@ -83,8 +83,8 @@ impl BootstrapKey {
         Ok(Lwe::extracted(&self.from_output.switch(number)?, 0))
     }
 
-    /// Switches a result to the levelled ring, as the constant coefficient; what the others are says
-    /// nothing and is no result. There it can be added to levelled numbers, and packed.
+    /// Switches a result to the levelled ring, as the constant coefficient; the others are no results,
+    /// and packing clears them. There it can be added to levelled numbers.
     pub fn to_levelled(&self, number: &Lwe<Output>) -> Result<Glwe, SchemeError> {
         self.to_levelled.switch(number)
     }

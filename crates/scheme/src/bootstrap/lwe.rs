@@ -33,8 +33,8 @@ impl<K> Lwe<K> {
     }
 
     /// Coefficient `position` of a ciphertext under the polynomials of the key, without error: of a
-    /// product with S_j, coefficient p is the sum of `a_(p - i) S_(j,i)` over i up to p, and minus
-    /// that of `a_(N + p - i) S_(j,i)` after it.
+    /// product with a polynomial S of the key, coefficient p is the sum of `a_(p - i) S_i` over i up
+    /// to p, and minus that of `a_(N + p - i) S_i` after it.
     pub(super) fn extracted(glwe: &Glwe, position: usize) -> Self {
         let size = glwe.body.len();
         let position = position % size;

@@ -1,13 +1,13 @@
 //! Key switching of LWE ciphertexts by products of polynomials.
 //!
-//! An LWE ciphertext (a, b) under a key of K N' coefficients S_0, ..., S_(K-1), read as polynomials
-//! of size N', is the constant coefficient of a GLWE ciphertext of K masks:
+//! An LWE ciphertext (a, b) under a key of K N' coefficients, read as K polynomials `S_j` of size
+//! N', is the constant coefficient of a GLWE ciphertext of K masks:
 //!
 //! ```text
 //! a_j(X) = a_(j,0) - a_(j,1) X^(N'-1) - ... - a_(j,N'-1) X       <a, S> = (sum_j a_j S_j)(0)
 //! ```
 //!
-//! With `GLev` ciphertexts of S_j under the new key, `(0, b) - sum_j a_j GLev(S_j)` encrypts the same
+//! With `GLev` ciphertexts of `S_j` under the new key, `(0, b) - sum_j a_j GLev(S_j)` encrypts the same
 //! constant coefficient. An LWE key switch takes K N' l sums of whole ciphertexts; this one K l small
 //! Fourier transforms and products, and its key is N' times smaller.
 

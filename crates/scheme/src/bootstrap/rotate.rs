@@ -1,8 +1,8 @@
 //! Blind rotation: a table, turned by an encrypted number.
 //!
-//! The accumulator starts as the table times X^-b; each coefficient a_i of the mask turns it on by
-//! X^(a_i) where the key's bit s_i is 1: `acc += GGSW(s_i) (X^(a_i) acc - acc)`, n CMUXes of (k + 1)
-//! l + k + 1 Fourier transforms. Its constant coefficient is then the entry at b - <a, s>.
+//! The accumulator starts as the table times X^-b; each coefficient `a_i` of the mask turns it on by
+//! `X^(a_i)` where the key's bit `s_i` is 1: `acc += GGSW(s_i) (X^(a_i) acc - acc)`, n CMUXes of (k +
+//! 1) l + k + 1 Fourier transforms. Its constant coefficient is then the entry at b - <a, s>.
 //!
 //! The kernel is `tfhe`'s: of a batch, all accumulators take one CMUX after the other, so that a key
 //! of 60 to 120 MB is read once a batch and not once a number.

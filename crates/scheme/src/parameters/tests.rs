@@ -28,10 +28,12 @@ fn t_uniform(bound_log2: u32) -> f64 {
 /// Every bootstrap of every set.
 fn bootstraps() -> impl Iterator<Item = (&'static ParameterSet, &'static str, &'static Bootstrap)> {
     SETS.iter().flat_map(|set| {
-        set.parts.iter().filter_map(move |part| match &part.contents {
-            KeyPartContents::Bootstrap(bootstrap) => Some((set, part.name, bootstrap)),
-            _ => None,
-        })
+        set.parts
+            .iter()
+            .filter_map(move |part| match &part.contents {
+                KeyPartContents::Bootstrap(bootstrap) => Some((set, part.name, bootstrap)),
+                _ => None,
+            })
     })
 }
 
@@ -57,6 +59,8 @@ fn every_set_is_on_the_secure_side_of_the_curve() {
 
 #[test]
 fn the_curve_refuses_insecure_pairs() {
+    const INSECURE_GAUSSIAN_PAIRS: [(usize, f64); 3] =
+        [(768, -16.47), (896, -19.65), (512, -16.45)];
     const INSECURE_PAIRS: [(usize, u32); 5] =
         [(2048, 15), (1024, 17), (1024, 40), (512, 17), (4096, 3)];
     for (dimension, noise) in INSECURE_PAIRS {
@@ -66,8 +70,6 @@ fn the_curve_refuses_insecure_pairs() {
         );
     }
     assert!(is_secure(1024, t_uniform(42)));
-    const INSECURE_GAUSSIAN_PAIRS: [(usize, f64); 3] =
-        [(768, -16.47), (896, -19.65), (512, -16.45)];
     for (dimension, deviation_log2) in INSECURE_GAUSSIAN_PAIRS {
         assert!(
             !is_secure(dimension, deviation_log2),

@@ -39,7 +39,10 @@ fn score(step: f64, precision: f64) -> ScoreDecoding {
 }
 
 #[test]
-#[expect(clippy::float_cmp, reason = "the number that float32 is next to, and no other")]
+#[expect(
+    clippy::float_cmp,
+    reason = "the number that float32 is next to, and no other"
+)]
 fn votes_in_float32_are_multiples_of_the_number_that_they_stand_for() {
     let vote = f64::from(0.01_f32);
     let half = f64::from(0.005_f32);
