@@ -5,7 +5,6 @@
 //! one, and a panic on wasm32.
 
 use crate::error::SchemeError;
-use crate::fourier::TORUS;
 use aes::cipher::consts::U16;
 use aes::cipher::{BlockCipherEncrypt, BlockSizeUser, Key, KeyInit};
 use aes::{Aes128, Aes256, Block};
@@ -87,7 +86,7 @@ impl Masks {
 pub(crate) enum Distribution {
     /// `TUniform(b)`.
     TUniform(u32),
-    /// Gaussian of this standard deviation as a fraction of the torus, rounded to units of 2^-64.
+    /// Gaussian of this standard deviation in units of 2^-64, rounded to such units.
     Gaussian(f64),
 }
 
@@ -138,7 +137,7 @@ impl Noise {
             self.stream.fill(random);
             for (out, random) in out.chunks_mut(2).zip(random.chunks_exact(2)) {
                 for (out, sample) in out.iter_mut().zip(gaussian(random[0], random[1])) {
-                    let sample = (sample * (deviation * TORUS)).round();
+                    let sample = (sample * deviation).round();
                     *out = out.wrapping_add(sample as i64 as u64);
                 }
             }
@@ -239,21 +238,21 @@ mod tests {
         assert!(words.iter().all(|word| (*word as i64).abs() <= 1 << 17));
     }
 
-    /// 2^17 samples of deviation 1/2^16: mean within 5, moments within 5 of their own deviations, and
-    /// as many beyond each of 1 to 4 deviations as a normal variable has. Odd counts end well.
+    /// 2^17 samples of deviation 2^48: the first four moments within 5 of their own deviations, and as
+    /// many beyond each of 1 to 4 deviations as a normal variable has. Odd counts end well.
     #[test]
     fn gaussian_samples_have_the_distribution() {
-        let (count, deviation) = (1 << 17, 2f64.powi(-16));
+        let (count, deviation) = (1 << 17, 2f64.powi(48));
         let mut words = vec![0; count + 1];
         let mut noise = Noise::new(&[9; 32], Distribution::Gaussian(deviation));
         words.chunks_mut(333).for_each(|words| noise.add(words));
         let samples: Vec<f64> = words[..count]
             .iter()
-            .map(|word| *word as i64 as f64 * 2f64.powi(-64) / deviation)
+            .map(|word| *word as i64 as f64 / deviation)
             .collect();
         let n = count as f64;
         let moment = |power| samples.iter().map(|x| x.powi(power)).sum::<f64>() / n;
-        // Moments 1, 3, 15, 105 of orders 2, 4, 6, 8 are the variances of those of 1 to 4.
+        // The variance of x^k is the moment of order 2 k (1, 3, 15, 105) minus the square of k's.
         assert!(moment(1).abs() < 5.0 / n.sqrt());
         assert!((moment(2) - 1.0).abs() < 5.0 * (2.0 / n).sqrt());
         assert!(moment(3).abs() < 5.0 * (15.0 / n).sqrt());

@@ -6,9 +6,9 @@ use crate::error::SchemeError;
 use crate::fourier::{Transform, c64};
 use crate::glev::zeroed;
 use crate::glwe::Glwe;
-use crate::keys::EvaluationKey;
-use crate::parameters::{Bootstrap, KeyPart, Section};
+use crate::parameters::{Bootstrap, KeyPart, ParameterSet, Section};
 use crate::rows::SeededRows;
+use crate::seeded::MaskSeed;
 use crate::selectors::{FourierSelectors, GgswShape};
 use aligned_vec::AVec;
 use std::fmt;
@@ -25,12 +25,14 @@ pub struct BootstrapKey {
 }
 
 impl BootstrapKey {
-    /// Of a part that is a bootstrap, on all threads of the current pool.
+    /// Of a part of `set`'s key that is a bootstrap, on all threads of the current pool.
     pub(crate) fn new(
-        key: &EvaluationKey,
-        parameters: &'static Bootstrap,
+        set: &ParameterSet,
+        (part, parameters): (&'static KeyPart, &'static Bootstrap),
+        seed: MaskSeed,
+        bodies: &[u8],
     ) -> Result<Self, SchemeError> {
-        let sections = parameters.sections(key.parameter_set());
+        let sections = parameters.sections(set);
         let output = &parameters.output;
         let shape = GgswShape {
             glwe_dimension: output.glwe_dimension,
@@ -38,15 +40,15 @@ impl BootstrapKey {
             gadget: parameters.rotation,
         };
         let mut rotation = FourierSelectors::zeroed(shape, parameters.small.mask_len());
-        seeded_rows(key, &sections.rotation).transform(rotation.values_mut())?;
+        seeded_rows(&sections.rotation, seed, bodies).transform(rotation.values_mut())?;
         let rows = |section: &Section| -> Result<(usize, Transform, AVec<c64>), SchemeError> {
             let mut rows = zeroed(section.rows * (section.dimension + 1) * section.size / 2);
-            seeded_rows(key, section).transform(&mut rows)?;
+            seeded_rows(section, seed, bodies).transform(&mut rows)?;
             Ok((section.dimension, Transform::new(section.size), rows))
         };
         let (gadget, back) = (parameters.key_switch, parameters.back);
         Ok(Self {
-            part: key.part(),
+            part,
             parameters,
             from_levelled: ModuleSwitch::new(gadget, rows(&sections.from_levelled)?),
             from_output: ModuleSwitch::new(gadget, rows(&sections.from_output)?),
@@ -94,15 +96,15 @@ impl BootstrapKey {
     }
 }
 
-fn seeded_rows<'a>(key: &'a EvaluationKey, section: &Section) -> SeededRows<'a> {
+fn seeded_rows<'a>(section: &Section, seed: MaskSeed, bodies: &'a [u8]) -> SeededRows<'a> {
     SeededRows {
         what: "evaluation key",
         dimension: section.dimension,
         size: section.size,
         body_bits: section.body_bits,
-        seed: key.seed(),
+        seed,
         masks_from: section.masks_from,
-        bodies: &key.bodies()[section.bodies.clone()],
+        bodies: &bodies[section.bodies.clone()],
     }
 }
 

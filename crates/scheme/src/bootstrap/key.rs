@@ -3,7 +3,7 @@
 use crate::bits;
 use crate::error::SchemeError;
 use crate::keys::{RingKey, SecretKey};
-use crate::parameters::{Bootstrap, KeyPart, ParameterSet, Section};
+use crate::parameters::{Bootstrap, KeyPart, Section};
 use crate::random::Distribution;
 use crate::seeded::{Encryptor, MaskSeed};
 use cipherfn_protocol::specs::Gadget;
@@ -54,7 +54,7 @@ pub(crate) fn generate(
         rows: (0, sections.rows()),
         progress,
     };
-    let small_noise = Distribution::Gaussian(2f64.powf(bootstrap.small.deviation_log2));
+    let small_noise = Distribution::Gaussian(2f64.powf(64.0 + bootstrap.small.deviation_log2));
     for (section, old) in [
         (&sections.from_levelled, secret.ring()),
         (&sections.from_output, &keys.output),
@@ -63,7 +63,7 @@ pub(crate) fn generate(
             glev_row(old, bootstrap.key_switch, row, out);
         })?;
     }
-    let levelled_noise = noise_of(set);
+    let levelled_noise = Distribution::TUniform(set.ring.noise_bound_log2);
     writer.write(
         &sections.to_levelled,
         (secret.ring(), levelled_noise),
@@ -76,10 +76,6 @@ pub(crate) fn generate(
         |row, out| ggsw_row(&keys, bootstrap.rotation, row, out),
     )?;
     Ok(writer.bodies)
-}
-
-const fn noise_of(set: &ParameterSet) -> Distribution {
-    Distribution::TUniform(set.ring.noise_bound_log2)
 }
 
 struct Writer<'a> {

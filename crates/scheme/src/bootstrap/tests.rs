@@ -21,14 +21,14 @@ const PRECISE: &str = "bootstrap-precise";
 const DEEP: &str = "bootstrap-deep";
 
 /// A secret key, what follows from it, and the part that a server has.
-struct Ring {
+struct Sides {
     secret: SecretKey,
     keys: Keys,
     expanded: ExpandedEvaluationKey,
     name: &'static str,
 }
 
-impl Ring {
+impl Sides {
     fn new(name: &'static str) -> Self {
         let secret = SecretKey::generate(set()).unwrap();
         let part = EvaluationKey::generate_part(&secret, name).unwrap();
@@ -142,12 +142,12 @@ fn extraction_is_exact() {
 fn key_switches() {
     reproducible::seeds("key_switches");
     for name in [FAST, DEEP] {
-        let ring = Ring::new(name);
-        let (key, keys) = (ring.key(), &ring.keys);
+        let sides = Sides::new(name);
+        let (key, keys) = (sides.key(), &sides.keys);
         let to_small = module_switch::variance_to_small(set(), key.parameters());
         let mut errors = Vec::new();
         for (index, z) in numbers(300, 0.5).into_iter().enumerate() {
-            let switched = key.from_levelled(&ring.levelled(index, z)).unwrap();
+            let switched = key.from_levelled(&sides.levelled(index, z)).unwrap();
             errors.push(error(&keys.small, &switched, z));
             let output = noiseless(&keys.output, index + 1000, z);
             let switched = key.from_output(&output).unwrap();
@@ -157,7 +157,7 @@ fn key_switches() {
         let back = |(index, z): (usize, f64)| {
             let switched = key.to_levelled(&noiseless(&keys.output, index, z)).unwrap();
             let number = Lwe::<Levelled>::extract(&switched, 0);
-            error(ring.secret.ring(), &number, z)
+            error(sides.secret.ring(), &number, z)
         };
         let errors: Vec<f64> = numbers(300, 0.5)
             .into_iter()
@@ -198,18 +198,18 @@ fn modulus_switches() {
 fn rotations() {
     reproducible::seeds("rotations");
     for part in bootstraps() {
-        let ring = Ring::new(part.name);
-        let key = ring.key();
+        let sides = Sides::new(part.name);
+        let key = sides.key();
         let table = Table::of_whole(key.parameters(), |_| 0.125).unwrap();
         let all: Vec<(Lwe<Small>, &Table)> = numbers(48, 0.48)
             .into_iter()
             .enumerate()
-            .map(|(index, z)| (ring.small(index, z), &table))
+            .map(|(index, z)| (sides.small(index, z), &table))
             .collect();
         let mut errors = Vec::new();
         for numbers in [&all[..1], &all[1..4], &all[4..]] {
             for (rotated, (number, _)) in key.rotate(numbers).unwrap().iter().zip(numbers) {
-                let z = phase_word(&ring.keys.small, number) as i64;
+                let z = phase_word(&sides.keys.small, number) as i64;
                 let size = key.parameters().output.polynomial_size;
                 let value = if z < 0 { -0.125 } else { 0.125 };
                 // Near an end of the half the table turns its sign at once: not these.
@@ -217,7 +217,7 @@ fn rotations() {
                 if (40.0..size as f64 - 60.0).contains(&steps.rem_euclid(size as f64)) {
                     for position in [0, 1, 7, 20] {
                         let number = rotated.extract(position);
-                        errors.push(error(&ring.keys.output, &number, value));
+                        errors.push(error(&sides.keys.output, &number, value));
                     }
                 }
             }
@@ -232,8 +232,8 @@ fn rotations() {
 fn absolute_values() {
     reproducible::seeds("absolute_values");
     for part in bootstraps() {
-        let ring = Ring::new(part.name);
-        let key = ring.key();
+        let sides = Sides::new(part.name);
+        let key = sides.key();
         let table = Table::of_absolute(key.parameters(), 1.0).unwrap();
         let all: Vec<f64> = numbers(320, 0.22)
             .into_iter()
@@ -245,7 +245,7 @@ fn absolute_values() {
             .enumerate()
             .map(|(index, z)| {
                 (
-                    key.from_levelled(&ring.levelled(index, *z)).unwrap(),
+                    key.from_levelled(&sides.levelled(index, *z)).unwrap(),
                     &table,
                 )
             })
@@ -254,7 +254,7 @@ fn absolute_values() {
         let errors: Vec<f64> = results
             .iter()
             .zip(&all)
-            .map(|(result, z)| z.signum() * error(&ring.keys.output, result, z.abs() - 0.25))
+            .map(|(result, z)| z.signum() * error(&sides.keys.output, result, z.abs() - 0.25))
             .collect();
         let predicted =
             lookup_variance(set(), key.parameters()) + rotate::variance(key.parameters());
@@ -267,8 +267,8 @@ fn absolute_values() {
 #[test]
 fn results_are_added_and_packed() {
     reproducible::seeds("results_are_added_and_packed");
-    let ring = Ring::new(PRECISE);
-    let key = ring.key();
+    let sides = Sides::new(PRECISE);
+    let key = sides.key();
     let parameters = key.parameters();
     let sigmoid = |z: f64| 0.01 / (1.0 + (-20.0 * z).exp());
     let table = Table::of_half(parameters, sigmoid).unwrap();
@@ -279,7 +279,7 @@ fn results_are_added_and_packed() {
         .enumerate()
         .map(|(index, z)| {
             (
-                key.from_levelled(&ring.levelled(index, *z)).unwrap(),
+                key.from_levelled(&sides.levelled(index, *z)).unwrap(),
                 &table,
             )
         })
@@ -303,8 +303,8 @@ fn results_are_added_and_packed() {
         },
         rows: 2,
     };
-    let reply = reply::pack(&ring.expanded, &shape, &sums).unwrap();
-    let found = reply::decrypt_packed(&ring.secret, &shape, &reply).unwrap();
+    let reply = reply::pack(&sides.expanded, &shape, &sums).unwrap();
+    let found = reply::decrypt_packed(&sides.secret, &shape, &reply).unwrap();
     let deviation = lookup_variance(set(), parameters).deviation().get();
     let [one, other, third, _] = inputs.map(sigmoid);
     let wrapped = sigmoid(inputs[3] - 0.5);
@@ -323,14 +323,14 @@ fn results_are_added_and_packed() {
 #[test]
 fn what_does_not_fit_is_refused() {
     reproducible::seeds("what_does_not_fit_is_refused");
-    let ring = Ring::new(FAST);
-    let key = ring.key();
+    let sides = Sides::new(FAST);
+    let key = sides.key();
     assert!(matches!(
-        ring.expanded.bootstrap(DEEP),
+        sides.expanded.bootstrap(DEEP),
         Err(SchemeError::KeyPartMissing { part: DEEP, .. })
     ));
     assert!(matches!(
-        ring.expanded.bootstrap("bootstrap"),
+        sides.expanded.bootstrap("bootstrap"),
         Err(SchemeError::UnknownKeyPart { .. })
     ));
     let table = Table::of_absolute(key.parameters(), 1.0).unwrap();
@@ -346,7 +346,7 @@ fn what_does_not_fit_is_refused() {
     let deep = parameters(set().part(DEEP).unwrap());
     let longer = Table::of_absolute(deep, 1.0).unwrap();
     assert!(matches!(
-        key.bootstrap(&[(ring.small(0, 0.1), &longer)]),
+        key.bootstrap(&[(sides.small(0, 0.1), &longer)]),
         Err(SchemeError::Count {
             expected: 1024,
             found: 2048,

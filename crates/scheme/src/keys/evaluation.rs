@@ -190,12 +190,12 @@ impl EvaluationKey {
         ExpandedEvaluationKey::new(self)
     }
 
-    pub(crate) const fn seed(&self) -> MaskSeed {
+    pub(super) const fn seed(&self) -> MaskSeed {
         self.seed
     }
 
     /// The packed bodies.
-    pub(crate) fn bodies(&self) -> &[u8] {
+    pub(super) fn bodies(&self) -> &[u8] {
         &self.bodies
     }
 

@@ -99,7 +99,8 @@ impl ExpandedEvaluationKey {
                 self.inverse = fourier_glevs(part, &self.transform, 1)?.pop();
             }
             KeyPartContents::Bootstrap(parameters) => {
-                let key = BootstrapKey::new(part, parameters)?;
+                let (seed, bodies) = (part.seed(), part.bodies());
+                let key = BootstrapKey::new(self.set, (part.part(), parameters), seed, bodies)?;
                 self.bootstraps.retain(|other| other.part() != key.part());
                 self.bootstraps.push(key);
             }
