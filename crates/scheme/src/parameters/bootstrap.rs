@@ -25,7 +25,7 @@ pub struct Bootstrap {
     pub back: Gadget,
 }
 
-/// A module over Z[X]/(X^N' + 1) of few dimensions, with the noise that makes it secure.
+/// A module over `Z[X]/(X^N' + 1)` of few dimensions, with the noise that makes it secure.
 #[derive(Debug, PartialEq)]
 pub struct ModuleRing {
     /// GLWE dimension k'.
