@@ -1,4 +1,4 @@
-"""Tests of infra/cost and infra/check-template. Run: python3 -m unittest discover -s infra (needs PyYAML)."""
+"""Tests of infra/cost, infra/fit-costs and infra/check-template. Run: python3 -m unittest discover -s infra (needs PyYAML)."""
 
 import importlib.machinery
 import importlib.util
@@ -20,6 +20,38 @@ def script(name):
 
 COST = script("cost")
 CHECK = script("check-template")
+FIT = script("fit-costs")
+
+
+class Fit(unittest.TestCase):
+    # Parts of models as far apart as those of docs/benchmarks.md.
+    MODELS = ([60, 300, 20, 10], [10, 90, 60, 40], [400, 1600, 30, 20], [5, 20, 3, 30], [30, 240, 5, 5], [80, 200, 90, 10])
+
+    def test_constants_are_the_compilers(self):
+        cmux, level, choice, byte = FIT.constants()
+        self.assertAlmostEqual(cmux, 6.2)
+        self.assertAlmostEqual(level, 4.6 + 4096 * 0.65e-3)
+        self.assertAlmostEqual(choice, 2048 * 1.3e-3)
+        self.assertAlmostEqual(byte, 1e-4)
+
+    def test_measurements_that_agree_leave_the_constants(self):
+        factors, _ = FIT.fit([(parts, sum(parts)) for parts in self.MODELS])
+        for factor in factors:
+            self.assertAlmostEqual(factor, 1)
+
+    def test_models_that_are_alike_move_all_parts_together(self):
+        # Least squares have no answer here: one equation, four unknowns.
+        factors, weights = FIT.fit([([60, 300, 20, 10], 1.2 * 390)] * 3)
+        self.assertTrue(all(0.99 < factor < 1.3 for factor in factors), factors)
+        self.assertTrue(weights[1] > 0.5 and max(weights[2:]) < 0.1, weights)
+
+    def test_models_that_differ_give_each_factor(self):
+        true = [1.3, 0.8, 1.4, 0.7]
+        many = self.MODELS * 40
+        factors, weights = FIT.fit([(parts, sum(part * factor for part, factor in zip(parts, true))) for parts in many])
+        for factor, expected in zip(factors, true):
+            self.assertAlmostEqual(factor, expected, delta=0.05)
+        self.assertGreater(min(weights), 0.9)
 
 
 class Cost(unittest.TestCase):

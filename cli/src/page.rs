@@ -86,7 +86,7 @@ fn verdict_table(verdict: &Verdict) -> String {
 
 fn cost(report: &Report, demands: &Demands) -> String {
     let of = |rows: f64, colour: &'static str| -> Vec<(String, f64, String, &str)> {
-        dollars_a_million(report, rows)
+        dollars_a_million(report, demands.usual.seconds, rows)
             .into_iter()
             .map(|(part, dollars)| {
                 (

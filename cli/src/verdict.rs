@@ -76,7 +76,7 @@ impl Verdict {
         let (query, reply) = (report.sizes.query_row, report.sizes.reply_row);
         let rows = rows_a_request(report, &demands.usual);
         let total = |rows| -> f64 {
-            dollars_a_million(report, rows)
+            dollars_a_million(report, demands.usual.seconds, rows)
                 .iter()
                 .map(|part| part.1)
                 .sum()

@@ -6,8 +6,12 @@ use cipherfn_compiler::Report;
 /// Memory of `infer` unless the template's parameter says otherwise, in MB: one vCPU.
 const FUNCTION_MB: f64 = 1769.0;
 
-/// Dollars for a million rows, in requests of `rows`, by part.
-pub(crate) fn dollars_a_million(report: &Report, rows: f64) -> [(&'static str, f64); 8] {
+/// Dollars for a million rows that take `seconds` each, in requests of `rows`, by part.
+pub(crate) fn dollars_a_million(
+    report: &Report,
+    seconds: f64,
+    rows: f64,
+) -> [(&'static str, f64); 8] {
     let sizes = report.sizes;
     let a_row = |alone: usize, shared: Option<usize>| {
         shared.map_or(alone as f64, |shared| {
@@ -18,7 +22,7 @@ pub(crate) fn dollars_a_million(report: &Report, rows: f64) -> [(&'static str, f
     let reply = rows * a_row(sizes.reply_row, sizes.shared.map(|it| it.reply_row));
     // In millions.
     let requests = 1.0 / rows;
-    let computed = rows * report.work.predicted_microseconds.get() / 1000.0;
+    let computed = rows * seconds * 1000.0;
     let warm = (assumed::OVERHEAD_MS + computed.max(assumed::S3_WAIT_MS)).ceil();
     let billed = warm + assumed::COLD_SHARE * assumed::COLD_MS;
     let gigabyte_seconds = requests * 1e3 * FUNCTION_MB / 1024.0 * billed;
@@ -97,7 +101,7 @@ mod tests {
             value["sizes"]["evaluation_key"] = key.into();
             value["sizes"]["shared"] = shared;
             for (rows, expected) in [1.0, 50.0].into_iter().zip(expected) {
-                let parts = dollars_a_million(&report(value.clone()), rows);
+                let parts = dollars_a_million(&report(value.clone()), 0.023_177_3, rows);
                 let total: f64 = parts.iter().map(|part| part.1).sum();
                 assert!(
                     (total - expected).abs() < 1e-9,

@@ -1,4 +1,4 @@
-use super::{Mark, Verdict};
+use super::{Mark, Verdict, dollars_a_million};
 use crate::limits::Demands;
 use cipherfn_compiler::Report;
 use cipherfn_compiler::fit::Demand;
@@ -95,9 +95,24 @@ fn what_is_over_a_limit_is_bad_and_says_what_would_help() {
 fn a_row_that_is_expanded_again_takes_longer_in_the_verdict_too() {
     let value = value(600_000.0, 73, 10_256);
     let mut demands = demands(&value, 2048);
+    let dollars = |demands: &Demands| {
+        let parts = dollars_a_million(&report(value.clone()), demands.usual.seconds, 1.0);
+        parts[0].1
+    };
+    let once = dollars(&demands);
     demands.usual.seconds = 1.2;
-    let verdict = Verdict::of(&report(value), &demands);
+    let verdict = Verdict::of(&report(value.clone()), &demands);
     let line = |name| verdict.lines.iter().find(|line| line.name == name).unwrap();
+    let again = dollars(&demands);
+    assert!((again / once - 2.0).abs() < 0.01, "{once} and {again}");
+    let other = Verdict::of(
+        &report(value.clone()),
+        &Demands {
+            usual: demands.alone,
+            ..demands
+        },
+    );
+    assert_ne!(other.lines[4], verdict.lines[4], "the cost line");
     assert_eq!(
         (line("time").mark, line("memory").mark),
         (Mark::Bad, Mark::Bad)

@@ -7,6 +7,7 @@ pub(crate) mod classes;
 pub(crate) mod exact;
 pub(crate) mod labels;
 mod leafwise;
+mod lookups;
 pub(crate) mod missing;
 pub(crate) mod origins;
 pub(crate) mod places;

@@ -1,6 +1,7 @@
 //! What a parameter set makes of a circuit: noise, sizes.
 
 use crate::cost::Work;
+use crate::error::CompileError;
 use crate::options::Profile;
 use crate::report::SharedSizes;
 use cipherfn_protocol::message::{OUTCOME_OVERHEAD, TARGET_CHUNK};
@@ -80,6 +81,20 @@ impl Backend {
             .filter_map(|name| ParameterSet::by_name(name).ok())
             .map(|set| Self { set, results })
             .collect()
+    }
+
+    /// The sets for circuits with look-ups: their key has to clear what stands beside a score, so it
+    /// has all levels, whatever the profile.
+    pub(crate) fn for_lookups(profile: Profile, results: usize) -> Result<Vec<Self>, CompileError> {
+        if profile == Profile::Keyless {
+            return Err(CompileError::UnsupportedModel {
+                problem:
+                    "functions of linear forms (hidden layers, kernels) in the keyless profile"
+                        .into(),
+                supported: "the other profiles: looking up takes an evaluation key".into(),
+            });
+        }
+        Ok(Self::for_profile(Profile::Wide, results))
     }
 
     /// How selectors travel.

@@ -102,7 +102,9 @@ impl CalibrationRows {
         let table = Table::open_as(source_name.as_str(), input, format)?;
         columns::check_header(&source_name, &model.columns, table.header())?;
         let own: Vec<bool> = model.columns.iter().map(|input| input.missing).collect();
-        let is_trees = |estimator: &Estimator| !matches!(estimator, Estimator::Linear(_));
+        let is_trees = |estimator: &Estimator| {
+            matches!(estimator, Estimator::Trees(_) | Estimator::LinearTrees(_))
+        };
         if model.estimators.iter().all(is_trees) {
             let is_float = |kind| matches!(kind, ColumnKind::Float32 | ColumnKind::Float64);
             for input in model

@@ -31,6 +31,20 @@ pub struct Work {
     /// Weighted sums of encrypted numbers.
     #[serde(default)]
     pub products: u32,
+    /// Tables that are looked up; their CMUXes are counted above.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lookups: u32,
+    /// Terms of integer combinations.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub terms: u32,
+    /// Key switches that clear and pack results.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub key_switches: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Microseconds of one thread, for a ring of polynomial size N and GLWE dimension k.
@@ -67,6 +81,9 @@ const MEMORY: f64 = 1e-4;
 /// Price of a query byte in microseconds: 1 ms for a packed ciphertext of 12.3 KB, which is what a
 /// slow uplink (100 Mbit/s) takes for it.
 const MICROSECONDS_A_BYTE: f64 = 1000.0 / 12_300.0;
+/// Memory of the function that a row's time is paid for with, in bytes: that of one vCPU. Lambda
+/// bills time times memory, so a row whose selectors take as much again costs twice its time.
+const FUNCTION_MEMORY: f64 = (1769_u64 << 20) as f64;
 /// How much less a byte counts where time is preferred (an uplink of 1 Gbit/s), and more where size
 /// is (10 Mbit/s).
 const PREFERENCE: f64 = 10.0;
@@ -88,7 +105,7 @@ impl Costs {
     }
 
     /// The same by what they are spent on.
-    pub(crate) fn stages(&self, work: &Work, gadget: Gadget) -> [(&'static str, Microseconds); 5] {
+    pub(crate) fn stages(&self, work: &Work, gadget: Gadget) -> [(&'static str, Microseconds); 7] {
         let levels = f64::from(gadget.levels.get());
         let selectors = f64::from(work.selectors);
         let expansion = if work.slots > 0 {
@@ -100,15 +117,26 @@ impl Costs {
             + f64::from(work.scalar_selects) * self.scalar(levels)
             + f64::from(work.polynomial_selects) * (self.scalar(levels) + levels * self.forward());
         let products = f64::from(work.products) * self.product();
-        let memory = selectors * levels * self.rows_products() * 16.0 * MEMORY;
+        let sums = f64::from(work.terms) * self.term()
+            + f64::from(work.lookups) * self.polynomials * self.forward();
+        let packing = f64::from(work.key_switches) * self.slot();
+        let memory = self.memory(work, gadget) * MEMORY;
         [
             ("expanding the query", expansion),
             ("choices", choices),
             ("reading selectors", memory),
             ("products", products),
+            ("sums", sums),
+            ("packing results", packing),
             ("reply", self.reply()),
         ]
         .map(|(stage, time)| (stage, Microseconds::new(time)))
+    }
+
+    /// Bytes of a circuit's expanded selectors, most of what a row takes.
+    pub(crate) fn memory(&self, work: &Work, gadget: Gadget) -> f64 {
+        let levels = f64::from(gadget.levels.get());
+        f64::from(work.selectors) * levels * self.rows_products() * 16.0
     }
 
     /// Time to expand `selectors` selectors.
@@ -181,6 +209,11 @@ impl Costs {
         self.polynomials * (INVERSE * self.transform() + self.size / 2.0 * PRODUCT)
     }
 
+    /// An integer times a value.
+    fn term(&self) -> f64 {
+        self.polynomials * self.size / 2.0 * PRODUCT
+    }
+
     fn reply(&self) -> f64 {
         self.polynomials * INVERSE * self.transform()
             + (self.polynomials - 1.0) * self.size * REPLY_COEFFICIENT
@@ -199,23 +232,62 @@ fn levels_a_slot(packing: &Packing) -> f64 {
     key_switches.sum::<f64>() + f64::from(packing.scheme_switch.levels.get())
 }
 
-/// What is minimised: what a profile says, and what is preferred; only differences count.
-pub(crate) fn price(
-    (profile, prefer): (Profile, Option<Prefer>),
-    time: Microseconds,
-    query: f64,
-    key: usize,
-) -> f64 {
-    let weight = match prefer {
-        None => 1.0,
-        Some(Prefer::Time) => 1.0 / PREFERENCE,
-        Some(Prefer::Size) => PREFERENCE,
-    };
-    match profile {
-        Profile::Balanced | Profile::Keyless | Profile::Wide => {
-            time.get() + query * MICROSECONDS_A_BYTE * weight
+/// What a row takes that has a price.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Takes {
+    /// Predicted time.
+    pub time: Microseconds,
+    /// Bytes of its selectors.
+    pub memory: f64,
+    /// Bytes of its query.
+    pub query: f64,
+}
+
+impl Takes {
+    /// What is minimised: what a profile says, and what is preferred; only differences count. `key`:
+    /// bytes of the evaluation key.
+    pub(crate) fn price(self, of: (Profile, Option<Prefer>), key: usize) -> f64 {
+        let Self { time, query, .. } = self;
+        match of.0 {
+            // Bytes first; time decides between equals.
+            Profile::Compact => (query + key as f64) * 1e6 + time.get(),
+            Profile::Balanced | Profile::Keyless | Profile::Wide => {
+                let weights = Weights::of(of.1);
+                let memory = self.memory / FUNCTION_MEMORY * weights.memory;
+                time.get() * (1.0 + memory) + query * MICROSECONDS_A_BYTE * weights.query
+            }
         }
-        // Bytes first; time decides between equals.
-        Profile::Compact => (query + key as f64) * 1e6 + time.get(),
+    }
+
+    /// By how much the price of a row that takes this much rises with a little `more`.
+    pub(crate) fn rise(self, of: (Profile, Option<Prefer>), more: Self) -> f64 {
+        let with = |part: f64| {
+            let takes = Self {
+                time: self.time + Microseconds::new(part * more.time.get()),
+                memory: self.memory + part * more.memory,
+                query: self.query + part * more.query,
+            };
+            takes.price(of, 0)
+        };
+        // Memory times time is the only term that is not linear: the difference of both sides leaves
+        // the product of the two rises out.
+        (with(1.0) - with(-1.0)) / 2.0
+    }
+}
+
+/// How much query bytes and memory count, against what they usually do.
+struct Weights {
+    query: f64,
+    memory: f64,
+}
+
+impl Weights {
+    fn of(prefer: Option<Prefer>) -> Self {
+        let (query, memory) = match prefer {
+            None => (1.0, 1.0),
+            Some(Prefer::Time) => (1.0 / PREFERENCE, 1.0 / PREFERENCE),
+            Some(Prefer::Size) => (PREFERENCE, 1.0),
+        };
+        Self { query, memory }
     }
 }

@@ -6,6 +6,7 @@
 
 mod combiner;
 mod features;
+mod lookups;
 mod outputs;
 mod postprocess;
 mod scores;

@@ -176,6 +176,17 @@ pub enum CompileError {
         /// What to try.
         remedy: Remedy,
     },
+    /// Functions of linear forms come out too inexact.
+    #[error(
+        "the compiled model is not faithful enough: {found}; {limit}; or ask for less with a lower \
+         least agreement"
+    )]
+    Unfaithful {
+        /// How faithful it is.
+        found: String,
+        /// What limits it, and what to try.
+        limit: String,
+    },
     /// The grid holds no question that the model asks.
     #[error(
         "the grid of the calibration rows keeps none of the model's split points, so that every row would get the same scores: give more rows, or exact features"
@@ -190,6 +201,22 @@ pub enum CompileError {
         depth: usize,
         /// Depth allowed.
         limit: usize,
+    },
+    /// Trees whose circuit would be too large, counted before it is made.
+    #[error(
+        "the circuit would make {choices} choices (at most {most_choices}) between {leaves} leaves, {numbers} numbers for all scores (at most {most_numbers}): train fewer or smaller trees, or a model of fewer classes"
+    )]
+    LargeCircuit {
+        /// Inner nodes.
+        choices: usize,
+        /// Inner nodes allowed.
+        most_choices: usize,
+        /// Leaves.
+        leaves: usize,
+        /// One a leaf and score.
+        numbers: usize,
+        /// Numbers allowed.
+        most_numbers: usize,
     },
     /// Decimals that a column does not have.
     #[error("decimals: {column:?} cannot be declared to have {decimals}: {problem}")]

@@ -5,12 +5,12 @@
 //! one parameter set for all of them.
 
 use crate::backend::Backend;
-use crate::cost::price;
+use crate::cost::{Costs, Takes};
 use crate::error::{CompileError, Remedy};
 use crate::features::Features;
-use crate::model::{Estimator, LinearModel, TreeEnsemble, TreeNode};
+use crate::model::{Estimator, LinearModel, Model, TreeEnsemble, TreeNode};
 use crate::options::{Options, Profile};
-use crate::report::{FeatureReport, SharedSizes, TreeCounts, WorkReport};
+use crate::report::{FeatureReport, LayerReport, SharedSizes, TreeCounts, WorkReport};
 use cipherfn_circuit::Circuit;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{Encoding, ScoreDecoding};
@@ -20,6 +20,7 @@ use cipherfn_scheme::parameters::KeyPart;
 mod constant;
 mod lattice;
 mod linear;
+mod lookups;
 mod scores;
 mod trees;
 
@@ -51,6 +52,18 @@ pub(crate) struct Setting<'a> {
     pub seed: Hash,
     /// The parameter set.
     pub backend: Backend,
+    /// The float model.
+    pub reference: Reference<'a>,
+}
+
+/// The float model that a family keeps to where it is not exact.
+#[derive(Clone, Copy)]
+pub(crate) struct Reference<'a> {
+    pub model: &'a Model,
+    /// Its raw scores for the first calibration rows.
+    pub scores: &'a [Vec<f64>],
+    /// Which of them are the region's.
+    pub region: &'a [usize],
 }
 
 /// A region, ready to become part of the model's circuit and specs.
@@ -88,6 +101,8 @@ pub(crate) struct Facts {
     pub work: WorkReport,
     /// Size of the ensemble.
     pub trees: Option<TreeCounts>,
+    /// Layers of functions.
+    pub layers: Vec<LayerReport>,
     /// Bytes of a query row.
     pub query_bytes: usize,
     /// Bytes of a reply row.
@@ -125,6 +140,7 @@ impl Estimator {
             Self::Trees(trees) => trees,
             Self::Linear(linear) => linear,
             Self::LinearTrees(trees) => trees,
+            Self::Lookups(model) => model,
         }
     }
 }
@@ -187,37 +203,57 @@ fn join(estimator: &mut Estimator, other: &Estimator) -> bool {
     true
 }
 
-/// Plans all regions under the parameter set that suits them best.
+/// Plans all regions under the parameter set that suits them best. `exact` is the float model with
+/// its raw scores for the first calibration rows.
 pub(crate) fn plan(
     regions: &[Region],
     features: &Features,
+    exact: (&Model, &[Vec<f64>]),
     options: &Options,
     usual_bits: f64,
     seed: Hash,
 ) -> Result<(Backend, Vec<Plan>), CompileError> {
     let mut best: Option<(f64, f64, Backend, Vec<Plan>)> = None;
-    for backend in Backend::for_profile(options.profile, regions.len()) {
-        let setting = Setting {
-            features,
-            options,
-            usual_bits,
-            seed,
-            backend,
+    let looks_up = |region: &Region| matches!(region.estimator, Estimator::Lookups(_));
+    let backends = if regions.iter().any(looks_up) {
+        Backend::for_lookups(options.profile, regions.len())?
+    } else {
+        Backend::for_profile(options.profile, regions.len())
+    };
+    for backend in backends {
+        let plan = |region: &Region| {
+            region.estimator.family().plan(&Setting {
+                features,
+                options,
+                usual_bits,
+                seed,
+                backend,
+                reference: Reference {
+                    model: exact.0,
+                    scores: exact.1,
+                    region: &region.scores,
+                },
+            })
         };
-        let plans = regions
-            .iter()
-            .map(|region| region.estimator.family().plan(&setting))
-            .collect::<Result<Vec<_>, _>>()?;
+        let plans = regions.iter().map(plan).collect::<Result<Vec<_>, _>>()?;
         // Sets that reach the target come first, the cheapest of them; then the most precise one.
         let short = plans
             .iter()
             .map(|plan| plan.facts.target_bits - plan.facts.bits);
         let short = short.fold(0.0, f64::max);
         let facts = || plans.iter().map(|plan| &plan.facts);
-        let price = price(
+        let costs = Costs::of(backend.set);
+        let memory = |facts: &Facts| {
+            let work = facts.work.counts.zip(facts.work.gadget);
+            work.map_or(0.0, |(work, gadget)| costs.memory(&work, gadget))
+        };
+        let takes = Takes {
+            time: facts().map(|facts| facts.work.predicted_microseconds).sum(),
+            memory: facts().map(memory).sum(),
+            query: facts().map(|facts| facts.query_bytes).sum::<usize>() as f64,
+        };
+        let price = takes.price(
             (options.profile, options.prefer),
-            facts().map(|facts| facts.work.predicted_microseconds).sum(),
-            facts().map(|facts| facts.query_bytes).sum::<usize>() as f64,
             backend.file_bytes(facts().flat_map(|facts| facts.key_parts)),
         );
         if best
@@ -243,7 +279,7 @@ pub(crate) fn plan(
                 remedy: Remedy::LessPrecision {
                     best,
                     keyless: options.profile != Profile::Keyless
-                        && plan(regions, features, &keyless, usual_bits, seed).is_ok(),
+                        && plan(regions, features, exact, &keyless, usual_bits, seed).is_ok(),
                 },
             })
         }

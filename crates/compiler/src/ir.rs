@@ -16,12 +16,14 @@
 
 mod combination;
 mod ensemble;
+mod lookups;
 mod range;
 #[cfg(test)]
 mod samples;
 
-pub(crate) use combination::{Atom, Combination};
+pub(crate) use combination::{Atom, Combination, Source};
 pub(crate) use ensemble::Ensemble;
+pub(crate) use lookups::Lookups;
 pub(crate) use range::Range;
 
 use crate::error::{CompileError, NodeName};
@@ -32,8 +34,9 @@ use std::collections::HashMap;
 /// What can be compiled, for errors.
 pub(crate) const SUPPORTED: &str = "tree ensembles (TreeEnsembleClassifier, \
     TreeEnsembleRegressor, TreeEnsemble), linear models (LinearClassifier, LinearRegressor, \
-    SVMClassifier and SVMRegressor with a linear kernel, MatMul, Gemm), with preparation of the \
-    row before them and link functions, normalisation and labels behind them";
+    SVMClassifier and SVMRegressor, MatMul, Gemm, Conv) and networks with one layer of functions of \
+    single numbers, with preparation of the row before them and link functions, normalisation and \
+    labels behind them";
 
 /// A model as operations.
 pub(crate) struct Ir {
@@ -64,6 +67,8 @@ pub(crate) enum Function {
     Trees(Ensemble),
     /// One result a row of weights.
     Linear(LinearMap),
+    /// One result a form. No file has such an estimator: it is made of entrywise operations.
+    Lookups(Lookups),
 }
 
 /// Weights of linear functions: `functions x features` and one intercept a function.
@@ -86,6 +91,7 @@ impl Function {
         match self {
             Self::Trees(ensemble) => ensemble.targets,
             Self::Linear(map) => map.intercepts.len(),
+            Self::Lookups(lookups) => lookups.forms.len(),
         }
     }
 }
@@ -158,7 +164,7 @@ impl Ir {
             .iter()
             .filter_map(|own| match &own.function {
                 Function::Trees(ensemble) => Some(ensemble),
-                Function::Linear(_) => None,
+                Function::Linear(_) | Function::Lookups(_) => None,
             })
     }
 
@@ -171,6 +177,32 @@ impl Ir {
     pub(crate) fn step(&self, id: ValueId) -> Option<&ProgramStep> {
         let place = id.index().checked_sub(self.first_step())?;
         self.program.steps().get(place)
+    }
+
+    /// Where an entry of a value was taken from by steps that move entries.
+    pub(crate) fn source(&self, mut value: ValueId, mut entry: u32) -> (ValueId, u32) {
+        while let Some(source) = self.moved_from(value, entry) {
+            (value, entry) = source;
+        }
+        (value, entry)
+    }
+
+    /// Where an entry was taken from by one such step; `None` if the value's step computes.
+    pub(crate) fn moved_from(&self, value: ValueId, mut entry: u32) -> Option<(ValueId, u32)> {
+        match &self.step(value)?.op {
+            Op::Select { source, entries } => Some((*source, entries[entry as usize])),
+            Op::Concat(parts) => {
+                for &part in parts {
+                    let len = self.program.tensor_type(part).len as u32;
+                    if entry < len {
+                        return Some((part, entry));
+                    }
+                    entry -= len;
+                }
+                None
+            }
+            _ => None,
+        }
     }
 
     /// Values that a value is computed from; for results of an estimator, its argument.

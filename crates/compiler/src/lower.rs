@@ -2,6 +2,7 @@
 //! that knows its operator.
 
 mod decision;
+mod distances;
 mod emitter;
 mod isotonic;
 mod operators;
@@ -9,9 +10,10 @@ mod registry;
 mod shapes;
 mod transform;
 mod trees;
+mod windows;
 
 use crate::error::CompileError;
-use crate::ir::{Ir, Output, SUPPORTED};
+use crate::ir::{Ir, Output};
 use crate::model::Column;
 use crate::read::onnx::graph::{Graph, Input};
 use crate::read::onnx::tensor::Element;
@@ -45,9 +47,6 @@ pub(crate) fn lower(graph: &Graph<'_>) -> Result<Ir, CompileError> {
     }
     let mut sequences: HashSet<&str> = HashSet::new();
     for node in &graph.nodes {
-        if node.has_subgraph() {
-            return Err(node.unsupported("it has a subgraph", SUPPORTED));
-        }
         let inputs: Vec<Option<Operand>> = node
             .inputs
             .iter()

@@ -166,7 +166,7 @@ fn keeps_labels(
 fn score_ranges(model: &Model, rows: &[Vec<f32>]) -> Vec<f64> {
     let of = |estimator: &Estimator| match estimator {
         Estimator::Trees(trees) => ranges_of_trees(trees),
-        Estimator::Linear(linear) => vec![0.0; linear.bias.len()],
+        Estimator::Linear(_) | Estimator::Lookups(_) => vec![0.0; estimator.scores()],
         Estimator::LinearTrees(trees) => trees.seen(rows),
     };
     model.estimators.iter().flat_map(of).collect()

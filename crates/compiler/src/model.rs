@@ -102,6 +102,8 @@ pub enum Estimator {
     Linear(LinearModel),
     /// A sum of decision trees whose leaves are linear functions.
     LinearTrees(LinearTrees),
+    /// Sums of functions of linear forms.
+    Lookups(LookupModel),
 }
 
 impl Estimator {
@@ -111,6 +113,7 @@ impl Estimator {
             Self::Trees(trees) => trees.scores,
             Self::Linear(linear) => linear.bias.len(),
             Self::LinearTrees(trees) => trees.constants.scores,
+            Self::Lookups(model) => model.bias.len(),
         }
     }
 }
@@ -122,6 +125,31 @@ pub struct LinearModel {
     pub weights: Vec<Vec<f64>>,
     /// One finite entry a score.
     pub bias: Vec<f64>,
+}
+
+/// `score = weights x functions(forms(features)) + bias`: a network with one hidden layer, or a
+/// kernel machine. A function follows from the form of its number alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LookupModel {
+    /// The nodes whose functions these are.
+    pub nodes: Vec<String>,
+    /// One a function.
+    pub forms: Vec<LinearForm>,
+    /// From the values of all forms (one `f64` input) to those of all functions (one `f64` output).
+    pub functions: RowProgram,
+    /// One row of finite weights a score, one entry a function.
+    pub weights: Vec<Vec<f64>>,
+    /// One finite entry a score.
+    pub bias: Vec<f64>,
+}
+
+/// `sum of weight * feature, plus bias`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinearForm {
+    /// Features with finite weights that are not zero.
+    pub weights: Vec<(u32, f64)>,
+    /// Added to them.
+    pub bias: f64,
 }
 
 /// Raw scores are `base` plus the sum of one leaf of every tree. Averages are folded into the

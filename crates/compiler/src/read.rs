@@ -78,3 +78,10 @@ fn read_onnx(bytes: &[u8]) -> Result<Model, CompileError> {
     };
     cut(operations, provenance)
 }
+
+/// A small model, for tests of what takes one and does not ask which.
+#[cfg(test)]
+pub(crate) fn sample() -> Model {
+    let bytes = include_bytes!("../../../tests/libraries/linreg_diabetes/model.onnx");
+    read_model(bytes).expect("the model is supported")
+}

@@ -26,6 +26,9 @@ pub struct Report {
     pub work: WorkReport,
     /// Bytes.
     pub sizes: SizeReport,
+    /// Layers of functions that are looked up, one entry a layer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<LayerReport>,
     /// The compiled model on the calibration rows.
     pub agreement: Agreement,
     /// How well the model predicts the targets of the calibration rows.
@@ -50,7 +53,7 @@ pub struct Report {
 pub struct ModelReport {
     /// Name given at compile time.
     pub name: String,
-    /// `tree ensemble` or `linear`.
+    /// `tree ensemble`, `linear` or `sums of functions`.
     pub family: String,
     /// `classification` or `regression`.
     pub task: String,
@@ -81,10 +84,40 @@ pub struct TreeCounts {
     pub predicates: usize,
 }
 
+/// A layer of functions of linear forms.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LayerReport {
+    /// The nodes whose functions these are.
+    pub nodes: Vec<String>,
+    /// Functions, one look-up each.
+    pub lookups: usize,
+    /// Those that have the whole torus, and a line beside them, in place of half of it.
+    pub on_whole_torus: usize,
+    /// Encrypted bits.
+    pub selectors: u32,
+    /// CMUXes of all look-ups.
+    pub cmuxes: u32,
+    /// How many times as far from its middle as on the calibration rows a form may be.
+    pub margin: f64,
+    /// Forms of calibration rows that are outside their tables nevertheless.
+    pub wrapped: u64,
+    /// Calibration rows that it was fitted on.
+    pub rows: u64,
+    /// Part of the simulated rows with the model's label, or largest score; none for one score
+    /// without labels.
+    pub labels: Option<f64>,
+    /// Error of the worst score, root mean square in parts of its range.
+    pub error: f64,
+    /// The same without noise.
+    pub error_without_noise: f64,
+    /// What most of the error comes from, and what to try.
+    pub limit: String,
+}
+
 /// Encoding of features.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FeatureReport {
-    /// `exact`, `exact with N decoys a feature`, `grid:BITS` or `ranges`.
+    /// `exact`, `exact with N decoys a feature`, `grid:BITS`, `integers` or `ranges`.
     pub mode: String,
     /// What everyone who has the client specs learns.
     pub revealed: String,
@@ -97,7 +130,7 @@ pub struct FeatureReport {
 pub struct EncodedFeature {
     /// Its name.
     pub name: String,
-    /// `index`, `thermometer`, `blocks` or `coefficient`.
+    /// `index`, `thermometer`, `blocks`, `integer` or `coefficient`.
     pub form: String,
     /// Bins, the one of missing values included; none for linear models.
     pub bins: Option<u32>,

@@ -15,6 +15,8 @@ use cipherfn_scheme::query::InputValues;
 
 /// Most rows that are simulated.
 pub(crate) const MAX_ROWS: usize = 2_000;
+/// Rows that are evaluated together.
+const ROWS: usize = 64;
 
 /// What is simulated.
 pub(crate) struct Simulation<'a> {
@@ -61,15 +63,14 @@ impl Simulation<'_> {
         let scores = self.decoding.scores.iter();
         let precisions: Vec<f64> = scores.map(|score| score.precision.get()).collect();
         let mut outputs = Vec::new();
-        for (index, (exact, encoded)) in exact.iter().zip(encoded).take(MAX_ROWS).enumerate() {
-            if exact.iter().any(|score| !score.is_finite()) {
-                agreement.skipped += 1;
-                continue;
-            }
-            let Some(phases) = self.phases(&circuit, encoded, &mut noise) else {
+        let results = self.results(&circuit, &encoded[..encoded.len().min(MAX_ROWS)]);
+        for (index, (exact, result)) in exact.iter().zip(results).enumerate() {
+            let is_finite = exact.iter().all(|score| score.is_finite());
+            let Some(result) = result.filter(|_| is_finite) else {
                 agreement.skipped += 1;
                 continue;
             };
+            let phases = self.with_noise(result, &mut noise);
             let decoded = self.decoding.scores(&phases);
             agreement.rows += 1;
             let mut within = true;
@@ -96,23 +97,32 @@ impl Simulation<'_> {
         Ok((agreement, outputs))
     }
 
-    /// The noisy result, or `None` for a row that the client would refuse.
-    fn phases(
-        &self,
-        circuit: &ClearCircuit,
-        features: &[f32],
-        noise: &mut Gaussian,
-    ) -> Option<Vec<i64>> {
-        let values = InputValues::all(self.inputs, features).ok()?;
-        let result = circuit
-            .evaluate(&values)
-            .expect("the encoding makes the inputs that the circuit takes");
+    /// The results without noise, or `None` for rows that the client would refuse.
+    fn results(&self, circuit: &ClearCircuit, rows: &[Vec<f32>]) -> Vec<Option<Vec<u64>>> {
+        // A few rows at a time bound what their bits take.
+        let of_some = |rows: &[Vec<f32>]| {
+            let inputs = rows
+                .iter()
+                .map(|row| InputValues::all(self.inputs, row).ok());
+            let inputs: Vec<Option<Vec<InputValues>>> = inputs.collect();
+            let taken: Vec<&[InputValues]> = inputs.iter().flatten().map(Vec::as_slice).collect();
+            let results = circuit
+                .evaluate_rows(&taken)
+                .expect("the encoding makes the inputs that the circuit takes");
+            let mut results = results.into_iter();
+            let of = |input: Option<_>| input.and_then(|_| results.next());
+            inputs.into_iter().map(of).collect::<Vec<_>>()
+        };
+        rows.chunks(ROWS).flat_map(of_some).collect()
+    }
+
+    fn with_noise(&self, result: Vec<u64>, noise: &mut Gaussian) -> Vec<i64> {
         let noisy = result.into_iter().zip(self.deviations);
         let phases = noisy.map(|(phase, deviation)| {
             let error = (noise.next() * deviation.get() * 64_f64.exp2()) as i64;
             (phase as i64).wrapping_add(error)
         });
-        Some(phases.collect())
+        phases.collect()
     }
 }
 

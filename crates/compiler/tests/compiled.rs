@@ -225,7 +225,7 @@ fn decoys_hide_which_split_points_are_used() {
     check_in_the_clear("xgb_bc", &hidden);
     let selectors = |compiled: &Compiled| match &compiled.specs.specs().inputs[0] {
         Encoding::Selectors(encoding) => encoding.clone(),
-        Encoding::Linear(_) => panic!("a tree ensemble has selectors"),
+        _ => panic!("a tree ensemble has selectors"),
     };
     let (plain, hidden) = (selectors(&plain), selectors(&hidden));
     assert_eq!(

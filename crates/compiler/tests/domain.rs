@@ -55,7 +55,7 @@ fn declared(column: &str, decimals: u32) -> Decimals {
 fn selectors(specs: &ClientSpecs) -> &SelectorEncoding {
     match &specs.inputs[0] {
         Encoding::Selectors(encoding) => encoding,
-        Encoding::Linear(_) => panic!("trees are encoded by selectors"),
+        _ => panic!("trees are encoded by selectors"),
     }
 }
 

@@ -5,9 +5,9 @@
 
 use crate::error::EngineError;
 use crate::evaluator::{self, Evaluator};
-use crate::polynomial::{Coefficient, Sparse};
+use crate::polynomial::{Coefficient, Sparse, constant_of_turned, value_at};
 use cipherfn_circuit::circuit::{
-    Circuit, Combination, ConstantId, Input, Lookup, NodeId, Operand, Output, Pack, Product,
+    Circuit, Combination, ConstantId, Input, Lookup, Node, NodeId, Operand, Output, Pack, Product,
     Rotated, SelectorId, Sum,
 };
 use cipherfn_scheme::parameters::ParameterSet;
@@ -44,18 +44,33 @@ impl ClearCircuit {
     /// The result coefficients of all outputs, in units of 2^-64: what decryption gives but for the
     /// noise. `inputs` holds the values of each input.
     pub fn evaluate(&self, inputs: &[InputValues]) -> Result<Vec<u64>, ClearInputError> {
-        if !self.takes(inputs) {
+        let mut results = self.evaluate_rows(&[inputs])?;
+        Ok(results.pop().unwrap_or_default())
+    }
+
+    /// [`Self::evaluate`] for many rows, with less time for each: what takes most is to find the
+    /// nodes in memory.
+    pub fn evaluate_rows<R: AsRef<[InputValues]>>(
+        &self,
+        rows: &[R],
+    ) -> Result<Vec<Vec<u64>>, ClearInputError> {
+        if let Some(row) = rows.iter().find(|row| !self.takes(row.as_ref())) {
             return Err(ClearInputError {
                 expected: list(self.circuit.inputs.iter().map(describe)),
-                found: list(inputs.iter().map(InputValues::describe)),
+                found: list(row.as_ref().iter().map(InputValues::describe)),
             });
         }
-        let mut row = ClearRow {
-            circuit: self,
-            inputs,
-        };
-        let Ok(outputs) = evaluator::evaluate(&self.circuit, &mut row);
-        Ok(outputs.concat())
+        let mut results = vec![Vec::new(); rows.len()];
+        for (results, rows) in results.chunks_mut(ROWS).zip(rows.chunks(ROWS)) {
+            let rows = rows.iter().map(AsRef::as_ref).collect();
+            let Ok(outputs) = evaluator::evaluate(&self.circuit, &mut ClearRows::new(self, rows));
+            for output in outputs {
+                for (result, output) in results.iter_mut().zip(output) {
+                    result.extend(output);
+                }
+            }
+        }
+        Ok(results)
     }
 
     fn takes(&self, inputs: &[InputValues]) -> bool {
@@ -73,42 +88,125 @@ impl ClearCircuit {
     }
 }
 
-/// One row. Only what the bits make the result depend on is evaluated: about one path a tree.
-struct ClearRow<'a> {
+/// Rows that are evaluated together, a bit of a word each.
+const ROWS: usize = 64;
+
+/// A few rows. Only what a row's bits make its result depend on is evaluated for it: about one path
+/// a tree.
+struct ClearRows<'a> {
     circuit: &'a ClearCircuit,
-    inputs: &'a [InputValues],
+    rows: Vec<&'a [InputValues]>,
+    /// For each selector of each input, the rows in which it is 1.
+    bits: Vec<Vec<u64>>,
+    /// For each node, the rows that need it.
+    wanted: Vec<u64>,
+    /// Of each node that is wanted, its value in those rows, in their order.
+    values: Vec<ClearValue>,
 }
 
-impl Evaluator for ClearRow<'_> {
-    /// A path hands the value of its leaf up unchanged: what is shared need not be copied. `None` is
-    /// zero.
-    type Glwe = Option<Rc<Sparse>>;
-    type Output = Vec<u64>;
-    type Error = Infallible;
+/// A row's value of a node. A path hands the value of its leaf up unchanged: what is large is not
+/// copied.
+#[derive(Clone)]
+enum ClearValue {
+    Zero,
+    Constant(ConstantId),
+    Single(Coefficient),
+    Several(Rc<Sparse>),
+}
 
-    fn reads(&self, sum: &Sum, read: &mut dyn FnMut(NodeId)) {
-        for operand in sum.chosen(|selector| self.bit(selector)) {
-            if let Operand::Node(rotated) = operand {
-                read(rotated.node);
+impl<'a> ClearRows<'a> {
+    fn new(circuit: &'a ClearCircuit, rows: Vec<&'a [InputValues]>) -> Self {
+        let inputs = circuit.circuit.inputs.iter().enumerate();
+        let bits = inputs.map(|(input, form)| {
+            let count = match form {
+                Input::Selectors(group) => group.count as usize,
+                Input::Features(_) => 0,
+            };
+            let mut bits = vec![0; count];
+            for (row, values) in rows.iter().enumerate() {
+                if let InputValues::Bits(values) = &values[input] {
+                    let each = bits.iter_mut().zip(values);
+                    each.for_each(|(bits, value)| *bits |= u64::from(*value) << row);
+                }
             }
+            bits
+        });
+        let bits = bits.collect();
+        let mut wanted = vec![0; circuit.circuit.nodes.len()];
+        for output in &circuit.circuit.outputs {
+            wanted[output.node.index()] = u64::MAX >> (ROWS - rows.len());
+        }
+        Self {
+            circuit,
+            rows,
+            bits,
+            wanted,
+            values: Vec::new(),
         }
     }
 
-    fn sum(
-        &mut self,
-        _: NodeId,
-        sum: &Sum,
-        values: &[Self::Glwe],
-    ) -> Result<Self::Glwe, Infallible> {
+    /// The rows in which a selector is 1.
+    fn bits(&self, selector: SelectorId) -> u64 {
+        self.bits[selector.input.index()][selector.index as usize]
+    }
+
+    fn constant(&self, id: ConstantId) -> &[Coefficient] {
+        &self.circuit.circuit.constants[id.index()].0
+    }
+
+    fn coefficients<'b>(&'b self, value: &'b ClearValue) -> &'b [Coefficient] {
+        match value {
+            ClearValue::Zero => &[],
+            ClearValue::Constant(id) => self.constant(*id),
+            ClearValue::Single(coefficient) => std::slice::from_ref(coefficient),
+            ClearValue::Several(sparse) => sparse.coefficients(),
+        }
+    }
+
+    /// A node's value in a row that wants it, with `starts` those of the nodes.
+    fn value(&self, node: NodeId, row: u32, starts: &[usize]) -> &ClearValue {
+        self.value_from(starts[node.index()], node, row)
+    }
+
+    fn value_from(&self, start: usize, node: NodeId, row: u32) -> &ClearValue {
+        let before = self.wanted[node.index()] & ((1 << row) - 1);
+        &self.values[start + before.count_ones() as usize]
+    }
+
+    fn rotated(
+        &self,
+        rotated: Rotated,
+        row: u32,
+        starts: &[usize],
+    ) -> impl Iterator<Item = Coefficient> {
+        Sparse::rotated(
+            self.coefficients(self.value(rotated.node, row, starts)),
+            rotated.rotation,
+            self.circuit.polynomial_size,
+        )
+    }
+
+    /// A node's values in the rows that want it. Gives where they start.
+    fn each(&mut self, node: NodeId, value: impl Fn(&Self, u32) -> ClearValue) -> usize {
+        let start = self.values.len();
+        for row in ones(self.wanted[node.index()]) {
+            let value = value(self, row);
+            self.values.push(value);
+        }
+        start
+    }
+
+    fn sum_of(&self, sum: &Sum, row: u32, starts: &[usize]) -> ClearValue {
         let chosen = || {
-            let chosen = sum.chosen(|selector| self.bit(selector));
+            let chosen = sum.chosen(|selector| self.bits(selector) >> row & 1 == 1);
             chosen.filter(|operand| !matches!(operand, Operand::Zero))
         };
         let mut first = chosen();
         match (first.next(), first.next()) {
-            (None, _) => return Ok(None),
+            (None, _) => return ClearValue::Zero,
+            (Some(Operand::Constant(id)), None) => return ClearValue::Constant(id),
             (Some(Operand::Node(rotated)), None) if rotated.rotation == 0 => {
-                return Ok(values[rotated.node.index()].clone());
+                return self.value(rotated.node, row, starts).clone();
             }
             _ => {}
         }
@@ -116,17 +214,17 @@ impl Evaluator for ClearRow<'_> {
         for operand in chosen() {
             match operand {
                 Operand::Zero => {}
-                Operand::Constant(id) => {
-                    coefficients.extend_from_slice(self.constant(id));
+                Operand::Constant(id) => coefficients.extend_from_slice(self.constant(id)),
+                Operand::Node(rotated) => {
+                    coefficients.extend(self.rotated(rotated, row, starts));
                 }
-                Operand::Node(rotated) => coefficients.extend(self.rotated(rotated, values)),
             }
         }
-        Ok(Some(Rc::new(Sparse::sum(coefficients))))
+        Sparse::sum(coefficients).into()
     }
 
-    fn product(&mut self, _: NodeId, product: &Product) -> Result<Self::Glwe, Infallible> {
-        let InputValues::Features(values) = &self.inputs[product.input.index()] else {
+    fn product_of(&self, product: &Product, row: u32) -> ClearValue {
+        let InputValues::Features(values) = &self.rows[row as usize][product.input.index()] else {
             unreachable!("checked: a product is of a feature vector")
         };
         let score = |weights: &Vec<i64>| {
@@ -137,24 +235,21 @@ impl Evaluator for ClearRow<'_> {
         };
         let scores = (0..).zip(product.weights.iter().map(score));
         let constant = product.constant.map_or(&[][..], |id| self.constant(id));
-        let coefficients: Vec<Coefficient> = scores.chain(constant.iter().copied()).collect();
-        Ok(Some(Rc::new(Sparse::sum(coefficients))))
+        let coefficients = scores.chain(constant.iter().copied()).collect();
+        Sparse::sum(coefficients).into()
     }
 
-    fn lookup(&mut self, _: NodeId, lookup: &Lookup) -> Result<Self::Glwe, Infallible> {
-        let chosen = lookup.form.iter().filter(|turn| self.bit(turn.selector));
+    fn lookup_of(&self, lookup: &Lookup, row: u32) -> ClearValue {
+        let is_set = |selector| self.bits(selector) >> row & 1 == 1;
+        let chosen = lookup.form.iter().filter(|turn| is_set(turn.selector));
         let turns = chosen.map(|turn| u64::from(turn.rotation)).sum::<u64>();
         let size = self.circuit.polynomial_size;
         let rotation = (u64::from(lookup.rotation) + turns) % u64::from(2 * size);
         let table = Sparse::sum(self.constant(lookup.table).to_vec());
-        Ok(Some(Rc::new(table.turned(rotation as u32, size))))
+        table.turned(rotation as u32, size).into()
     }
 
-    fn combination(
-        &mut self,
-        combination: &Combination,
-        values: &[Self::Glwe],
-    ) -> Result<Self::Glwe, Infallible> {
+    fn combination_of(&self, combination: &Combination, row: u32, starts: &[usize]) -> ClearValue {
         // Tables are dense: adding them up in place takes no sorting.
         let mut sum = vec![0_u64; self.circuit.polynomial_size as usize];
         let mut add = |(position, value): Coefficient| {
@@ -164,56 +259,110 @@ impl Evaluator for ClearRow<'_> {
         let constant = combination.constant.map_or(&[][..], |id| self.constant(id));
         constant.iter().copied().for_each(&mut add);
         for term in &combination.terms {
-            self.rotated(term.node, values)
+            self.rotated(term.node, row, starts)
                 .map(|(position, value)| (position, value.wrapping_mul(term.weight as u64)))
                 .for_each(&mut add);
         }
-        Ok(Some(Rc::new(Sparse::sum((0..).zip(sum).collect()))))
+        Sparse::sum((0..).zip(sum).collect()).into()
     }
 
-    fn pack(&mut self, pack: &Pack, values: &[Self::Glwe]) -> Result<Self::Glwe, Infallible> {
+    fn pack_of(&self, pack: &Pack, row: u32, starts: &[usize]) -> ClearValue {
         let size = self.circuit.polynomial_size;
         let item = |item: &Rotated| {
-            let value = values[item.node.index()].as_ref();
-            value.map_or(0, |value| value.constant_of_turned(item.rotation, size))
+            let value = self.coefficients(self.value(item.node, row, starts));
+            constant_of_turned(value, item.rotation, size)
         };
         let places = (0..).step_by(pack.stride(size) as usize);
         let coefficients = places.zip(pack.items.iter().map(item)).collect();
-        Ok(Some(Rc::new(Sparse::sum(coefficients))))
-    }
-
-    fn output(&mut self, output: &Output, value: &Self::Glwe) -> Result<Vec<u64>, Infallible> {
-        let at = |position| value.as_ref().map_or(0, |value| value.at(position));
-        Ok((0..output.coefficients)
-            .map(|index| at(index * output.stride))
-            .collect())
+        Sparse::sum(coefficients).into()
     }
 }
 
-impl ClearRow<'_> {
-    fn constant(&self, id: ConstantId) -> &[Coefficient] {
-        &self.circuit.circuit.constants[id.index()].0
-    }
-
-    fn rotated(
-        &self,
-        rotated: Rotated,
-        values: &[Option<Rc<Sparse>>],
-    ) -> impl Iterator<Item = Coefficient> {
-        let value = values[rotated.node.index()].as_deref();
-        Sparse::rotated(
-            value.map_or(&[], Sparse::coefficients),
-            rotated.rotation,
-            self.circuit.polynomial_size,
-        )
-    }
-
-    fn bit(&self, selector: SelectorId) -> bool {
-        match &self.inputs[selector.input.index()] {
-            InputValues::Bits(bits) => bits[selector.index as usize],
-            InputValues::Features(_) => unreachable!("checked: selectors are of a group"),
+impl From<Sparse> for ClearValue {
+    fn from(sparse: Sparse) -> Self {
+        match sparse.coefficients() {
+            [] => Self::Zero,
+            [only] => Self::Single(*only),
+            _ => Self::Several(Rc::new(sparse)),
         }
     }
+}
+
+impl Evaluator for ClearRows<'_> {
+    /// Where in `values` those of the node start.
+    type Glwe = usize;
+    /// One a row.
+    type Output = Vec<Vec<u64>>;
+    type Error = Infallible;
+
+    fn reads(&mut self, id: NodeId, node: &Node, read: &mut dyn FnMut(NodeId)) {
+        let rows = self.wanted[id.index()];
+        let mut want = |operand: Operand, wanted: &mut [u64], rows: u64| {
+            if let (Operand::Node(rotated), true) = (operand, rows != 0) {
+                wanted[rotated.node.index()] |= rows;
+                read(rotated.node);
+            }
+        };
+        let Node::Sum(sum) = node else {
+            let all = node.reads();
+            return all.for_each(|read| want(Operand::Node(read), &mut self.wanted, rows));
+        };
+        for addend in &sum.addends {
+            want(Operand::Node(*addend), &mut self.wanted, rows);
+        }
+        for select in &sum.selects {
+            let bits = self.bits(select.selector);
+            want(select.clear, &mut self.wanted, rows & !bits);
+            want(select.set, &mut self.wanted, rows & bits);
+        }
+    }
+
+    fn sum(&mut self, node: NodeId, sum: &Sum, starts: &[usize]) -> Result<usize, Infallible> {
+        Ok(self.each(node, |own, row| own.sum_of(sum, row, starts)))
+    }
+
+    fn product(&mut self, node: NodeId, product: &Product) -> Result<usize, Infallible> {
+        Ok(self.each(node, |own, row| own.product_of(product, row)))
+    }
+
+    fn lookup(&mut self, node: NodeId, lookup: &Lookup) -> Result<usize, Infallible> {
+        Ok(self.each(node, |own, row| own.lookup_of(lookup, row)))
+    }
+
+    fn combination(
+        &mut self,
+        node: NodeId,
+        combination: &Combination,
+        starts: &[usize],
+    ) -> Result<usize, Infallible> {
+        Ok(self.each(node, |own, row| {
+            own.combination_of(combination, row, starts)
+        }))
+    }
+
+    fn pack(&mut self, node: NodeId, pack: &Pack, starts: &[usize]) -> Result<usize, Infallible> {
+        Ok(self.each(node, |own, row| own.pack_of(pack, row, starts)))
+    }
+
+    fn output(&mut self, output: &Output, start: &usize) -> Result<Self::Output, Infallible> {
+        let of_row = |row| {
+            let value = self.coefficients(self.value_from(*start, output.node, row));
+            let positions = (0..output.coefficients).map(|index| index * output.stride);
+            positions
+                .map(|position| value_at(value, position))
+                .collect()
+        };
+        Ok((0..self.rows.len() as u32).map(of_row).collect())
+    }
+}
+
+/// The places of a word's ones.
+fn ones(mut word: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let place = word.trailing_zeros();
+        word &= word.wrapping_sub(1);
+        (place < u64::BITS).then_some(place)
+    })
 }
 
 fn describe(input: &Input) -> String {

@@ -6,7 +6,8 @@ use cipherfn_circuit::circuit::{
 
 /// A way to compute with GLWE values: one method a kind of node, and one for what travels.
 ///
-/// [`ClearCircuit`](crate::ClearCircuit) computes with plaintext polynomials, for one row.
+/// [`ClearCircuit`](crate::ClearCircuit) computes with plaintext polynomials, for a few rows at
+/// a time.
 /// [`PreparedCircuit`](crate::PreparedCircuit) computes with expressions, once a circuit: what it
 /// makes of them are the steps that run on the ciphertexts of every row. Both follow
 /// `evaluate`, so a further kind of node is one more method that neither can forget.
@@ -18,8 +19,11 @@ pub trait Evaluator {
     /// Why a value cannot be computed.
     type Error;
 
-    /// Names the nodes whose values [`Self::sum`] will read.
-    fn reads(&self, sum: &Sum, read: &mut dyn FnMut(NodeId));
+    /// Names the nodes whose values will be read for a node. Called for what is needed only, users
+    /// before what they use.
+    fn reads(&mut self, _: NodeId, node: &Node, read: &mut dyn FnMut(NodeId)) {
+        node.reads().for_each(|rotated| read(rotated.node));
+    }
 
     /// `constant + addends + CMUXes`; `values` are those of the nodes before.
     fn sum(
@@ -38,12 +42,18 @@ pub trait Evaluator {
     /// An integer combination; `values` are those of the nodes before.
     fn combination(
         &mut self,
+        node: NodeId,
         combination: &Combination,
         values: &[Self::Glwe],
     ) -> Result<Self::Glwe, Self::Error>;
 
     /// One coefficient of each item; `values` are those of the nodes before.
-    fn pack(&mut self, pack: &Pack, values: &[Self::Glwe]) -> Result<Self::Glwe, Self::Error>;
+    fn pack(
+        &mut self,
+        node: NodeId,
+        pack: &Pack,
+        values: &[Self::Glwe],
+    ) -> Result<Self::Glwe, Self::Error>;
 
     /// The coefficients of a value that travel.
     fn output(&mut self, output: &Output, value: &Self::Glwe) -> Result<Self::Output, Self::Error>;
@@ -60,12 +70,11 @@ pub(crate) fn evaluate<E: Evaluator>(
         needed[output.node.index()] = true;
     }
     for index in (0..circuit.nodes.len()).rev() {
-        match &circuit.nodes[index] {
-            _ if !needed[index] => {}
-            Node::Sum(sum) => evaluator.reads(sum, &mut |node| needed[node.index()] = true),
-            node => node
-                .reads()
-                .for_each(|read| needed[read.node.index()] = true),
+        if needed[index] {
+            let id = NodeId(index as u32);
+            evaluator.reads(id, &circuit.nodes[index], &mut |node| {
+                needed[node.index()] = true;
+            });
         }
     }
     let mut values = Vec::with_capacity(circuit.nodes.len());
@@ -76,8 +85,8 @@ pub(crate) fn evaluate<E: Evaluator>(
             Node::Sum(sum) => evaluator.sum(id, sum, &values)?,
             Node::Product(product) => evaluator.product(id, product)?,
             Node::Lookup(lookup) => evaluator.lookup(id, lookup)?,
-            Node::Combination(combination) => evaluator.combination(combination, &values)?,
-            Node::Pack(pack) => evaluator.pack(pack, &values)?,
+            Node::Combination(combination) => evaluator.combination(id, combination, &values)?,
+            Node::Pack(pack) => evaluator.pack(id, pack, &values)?,
         });
     }
     circuit

@@ -81,10 +81,6 @@ impl Evaluator for Lowering<'_> {
     type Output = Outcome;
     type Error = CircuitError;
 
-    fn reads(&self, sum: &Sum, read: &mut dyn FnMut(NodeId)) {
-        sum.reads().for_each(|rotated| read(rotated.node));
-    }
-
     fn sum(
         &mut self,
         node: NodeId,
@@ -118,13 +114,19 @@ impl Evaluator for Lowering<'_> {
 
     fn combination(
         &mut self,
+        _: NodeId,
         combination: &Combination,
         values: &[Expression],
     ) -> Result<Expression, CircuitError> {
         self.combine(combination, values)
     }
 
-    fn pack(&mut self, pack: &Pack, values: &[Expression]) -> Result<Expression, CircuitError> {
+    fn pack(
+        &mut self,
+        _: NodeId,
+        pack: &Pack,
+        values: &[Expression],
+    ) -> Result<Expression, CircuitError> {
         self.pack_items(pack, values)
     }
 

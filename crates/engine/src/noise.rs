@@ -50,7 +50,7 @@ struct Cmuxes;
 
 /// Whose error a term of a value has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Source {
+enum ErrorOrigin {
     /// A look-up, of which another rotation brings other coefficients to the same place.
     Lookup(NodeId, u32),
     /// A feature vector: all products weigh the same ciphertexts.
@@ -60,7 +60,7 @@ enum Source {
 }
 
 /// Factor of each source; that of a feature vector is the norm of its weights.
-type Value = BTreeMap<Source, f64>;
+type Value = BTreeMap<ErrorOrigin, f64>;
 
 struct Tracker<'a> {
     circuit: &'a Circuit,
@@ -74,10 +74,6 @@ impl Evaluator for Tracker<'_> {
     type Output = OutputNoise;
     type Error = Cmuxes;
 
-    fn reads(&self, sum: &Sum, read: &mut dyn FnMut(NodeId)) {
-        sum.reads().for_each(|rotated| read(rotated.node));
-    }
-
     fn sum(&mut self, _: NodeId, sum: &Sum, values: &[Value]) -> Result<Value, Cmuxes> {
         if !sum.selects.is_empty() {
             return Err(Cmuxes);
@@ -89,15 +85,16 @@ impl Evaluator for Tracker<'_> {
         // One polynomial holds the weights of all scores.
         let weights = product.weights.iter().flatten();
         let squares = weights.map(|weight| (*weight as f64).powi(2)).sum::<f64>();
-        Ok([(Source::Features(product.input), squares.sqrt())].into())
+        Ok([(ErrorOrigin::Features(product.input), squares.sqrt())].into())
     }
 
     fn lookup(&mut self, node: NodeId, _: &Lookup) -> Result<Value, Cmuxes> {
-        Ok([(Source::Lookup(node, 0), 1.0)].into())
+        Ok([(ErrorOrigin::Lookup(node, 0), 1.0)].into())
     }
 
     fn combination(
         &mut self,
+        _: NodeId,
         combination: &Combination,
         values: &[Value],
     ) -> Result<Value, Cmuxes> {
@@ -105,7 +102,7 @@ impl Evaluator for Tracker<'_> {
         Ok(self.weighted(terms.map(|term| (term.node, term.weight as f64)), values))
     }
 
-    fn pack(&mut self, pack: &Pack, values: &[Value]) -> Result<Value, Cmuxes> {
+    fn pack(&mut self, _: NodeId, pack: &Pack, values: &[Value]) -> Result<Value, Cmuxes> {
         let items = pack.items.iter();
         let noises = items.map(|item| self.noise(&values[item.node.index()]));
         // A packed node has an item.
@@ -114,7 +111,7 @@ impl Evaluator for Tracker<'_> {
             value: worst.value + self.packing,
             ..worst
         });
-        Ok([(Source::Packed(self.packed.len() - 1), 1.0)].into())
+        Ok([(ErrorOrigin::Packed(self.packed.len() - 1), 1.0)].into())
     }
 
     fn output(&mut self, output: &Output, value: &Value) -> Result<OutputNoise, Cmuxes> {
@@ -132,10 +129,10 @@ impl Tracker<'_> {
         for (rotated, weight) in terms {
             for (source, factor) in &values[rotated.node.index()] {
                 let (source, factor) = match *source {
-                    Source::Lookup(node, before) => {
+                    ErrorOrigin::Lookup(node, before) => {
                         let rotation = (before + rotated.rotation) % (2 * size);
                         let sign = if rotation < size { weight } else { -weight };
-                        (Source::Lookup(node, rotation % size), sign * factor)
+                        (ErrorOrigin::Lookup(node, rotation % size), sign * factor)
                     }
                     source => (source, weight.abs() * factor),
                 };
@@ -152,15 +149,15 @@ impl Tracker<'_> {
         for (source, factor) in value {
             let square = factor * factor;
             match *source {
-                Source::Lookup(node, _) => {
+                ErrorOrigin::Lookup(node, _) => {
                     for (selector, levels, variance) in self.turns(node) {
                         let row = rows.entry(selector).or_default();
                         *row = *row + square / levels * variance;
                         total = total + square * variance;
                     }
                 }
-                Source::Features(input) => total = total + self.features(input, square),
-                Source::Packed(packed) => {
+                ErrorOrigin::Features(input) => total = total + self.features(input, square),
+                ErrorOrigin::Packed(packed) => {
                     let OutputNoise { value, rows, .. } = self.packed[packed];
                     total = total + square * value;
                     most = larger(most, square / rows * value);

@@ -72,28 +72,33 @@ impl Sparse {
         turned.rotate_left(wrapped);
         Self(turned)
     }
+}
 
-    /// The constant coefficient of `X^rotation * self`, for rotations below 2N.
-    pub(crate) fn constant_of_turned(&self, rotation: u32, polynomial_size: u32) -> u64 {
-        let (shift, negated) = (rotation % polynomial_size, rotation >= polynomial_size);
-        let value = match shift {
-            0 => self.at(0),
-            shift => self.at(polynomial_size - shift).wrapping_neg(),
-        };
-        if negated { value.wrapping_neg() } else { value }
-    }
+/// The constant coefficient of `X^rotation` times coefficients in increasing positions, for rotations
+/// below 2N.
+pub(crate) fn constant_of_turned(
+    coefficients: &[Coefficient],
+    rotation: u32,
+    polynomial_size: u32,
+) -> u64 {
+    let (shift, negated) = (rotation % polynomial_size, rotation >= polynomial_size);
+    let value = match shift {
+        0 => value_at(coefficients, 0),
+        shift => value_at(coefficients, polynomial_size - shift).wrapping_neg(),
+    };
+    if negated { value.wrapping_neg() } else { value }
+}
 
-    /// The value at a position.
-    pub(crate) fn at(&self, position: u32) -> u64 {
-        self.0
-            .binary_search_by_key(&position, |(position, _)| *position)
-            .map_or(0, |index| self.0[index].1)
-    }
+/// The value at a position of coefficients in increasing positions.
+pub(crate) fn value_at(coefficients: &[Coefficient], position: u32) -> u64 {
+    coefficients
+        .binary_search_by_key(&position, |(position, _)| *position)
+        .map_or(0, |index| coefficients[index].1)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Sparse;
+    use super::{Sparse, value_at};
 
     #[test]
     fn rotation_is_negacyclic() {
@@ -104,7 +109,7 @@ mod tests {
             sum.coefficients(),
             [(0, 1), (1, 20u64.wrapping_neg()), (5, 12)]
         );
-        assert_eq!((sum.at(5), sum.at(4)), (12, 0));
+        assert_eq!([5, 4].map(|at| value_at(sum.coefficients(), at)), [12, 0]);
     }
 
     #[test]

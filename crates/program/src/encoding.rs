@@ -10,6 +10,8 @@ pub enum Encoding {
     Selectors(SelectorEncoding),
     /// Coefficients of a linear model's input.
     Linear(LinearEncoding),
+    /// Selector bits of numbers.
+    Integers(IntegerEncoding),
 }
 
 /// Selector bits of quantised features.
@@ -120,4 +122,31 @@ pub struct LinearEncoding {
     pub stride: u32,
     /// Bits of a body coefficient that travel.
     pub body_bits: Bits,
+}
+
+/// Features as integers of a few bits, each bit a selector: those of the first feature first, the
+/// least significant bit of a feature first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IntegerEncoding {
+    /// In order.
+    pub features: Vec<IntegerFeature>,
+    /// Gadget of the selectors' GGSW ciphertexts.
+    pub gadget: Gadget,
+    /// How they travel.
+    pub transport: Transport,
+}
+
+/// A feature on a grid: integer `i` stands for `low + i * step`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IntegerFeature {
+    /// Index into the feature vector.
+    pub feature: u32,
+    /// Name for errors and reports.
+    pub name: String,
+    /// What 0 stands for.
+    pub low: f64,
+    /// Distance of neighbouring values.
+    pub step: f64,
+    /// Bits of the integer; with none it is always 0.
+    pub bits: u32,
 }

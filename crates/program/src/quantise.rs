@@ -5,7 +5,8 @@
 use crate::decimals::has_decimals;
 use crate::decoding::TORUS;
 use crate::encoding::{
-    Encoding, LinearEncoding, MissingBin, Predicate, Quantiser, SelectorEncoding,
+    Encoding, IntegerEncoding, IntegerFeature, LinearEncoding, MissingBin, Predicate, Quantiser,
+    SelectorEncoding,
 };
 
 #[cfg(test)]
@@ -159,6 +160,68 @@ impl LinearEncoding {
     }
 }
 
+impl IntegerFeature {
+    /// Smallest and largest value that is not limited: half a step beyond those that integers
+    /// stand for.
+    pub fn range(&self) -> (f64, f64) {
+        let most = f64::from(self.bits).exp2() - 0.5;
+        (self.low - 0.5 * self.step, self.low + most * self.step)
+    }
+
+    /// The integer whose value is nearest; the first or last one for values outside the range.
+    pub fn integer(&self, value: f32) -> Result<u32, QuantiseError> {
+        if value.is_nan() {
+            return Err(QuantiseError::Missing {
+                name: self.name.clone(),
+            });
+        }
+        let most = f64::from(self.bits).exp2() - 1.0;
+        let place = ((f64::from(value) - self.low) / self.step).round();
+        Ok(place.clamp(0.0, most) as u32)
+    }
+
+    /// Whether a value is outside the range.
+    pub fn limits(&self, value: f32) -> bool {
+        let (low, high) = self.range();
+        let value = f64::from(value);
+        value < low || value > high
+    }
+}
+
+impl IntegerEncoding {
+    /// Number of selectors.
+    pub fn selectors(&self) -> usize {
+        self.features.iter().map(|own| own.bits as usize).sum()
+    }
+
+    /// The bits to encrypt for a feature vector, one a selector.
+    pub fn bits(&self, features: &[f32]) -> Result<Vec<bool>, QuantiseError> {
+        let mut bits = Vec::with_capacity(self.selectors());
+        for own in &self.features {
+            let value = features.get(own.feature as usize);
+            let value = value.ok_or(QuantiseError::Width {
+                expected: own.feature as usize + 1,
+                found: features.len(),
+            })?;
+            let integer = own.integer(*value)?;
+            bits.extend((0..own.bits).map(|bit| integer >> bit & 1 == 1));
+        }
+        Ok(bits)
+    }
+
+    /// The features whose values are outside the range that the model was compiled for, where the
+    /// end of the range is taken for them.
+    pub fn limited<'a>(
+        &'a self,
+        features: &'a [f32],
+    ) -> impl Iterator<Item = &'a IntegerFeature> + 'a {
+        let value = |own: &IntegerFeature| features.get(own.feature as usize).copied();
+        let is_outside =
+            move |own: &&IntegerFeature| value(own).is_some_and(|value| own.limits(value));
+        self.features.iter().filter(is_outside)
+    }
+}
+
 impl Encoding {
     /// Entries of the feature vector that it reads: none beyond this number.
     pub fn features(&self) -> usize {
@@ -170,6 +233,12 @@ impl Encoding {
                 .max()
                 .unwrap_or(0),
             Self::Linear(encoding) => encoding.names.len(),
+            Self::Integers(encoding) => encoding
+                .features
+                .iter()
+                .map(|own| own.feature as usize + 1)
+                .max()
+                .unwrap_or(0),
         }
     }
 }

@@ -21,9 +21,10 @@ mod wire;
 mod tests;
 
 pub use cipherfn_program::{
-    BaseLog, Bits, ColumnKind, Decoding, Encoding, Gadget, InputColumn, Levels, LinearEncoding,
-    MissingBin, OutputField, Predicate, Quantiser, ReplyForm, RowProgram, ScoreDecoding,
-    ScoreUnits, Selector, SelectorEncoding, TorusFraction, Transport,
+    BaseLog, Bits, ColumnKind, Decoding, Encoding, Gadget, InputColumn, IntegerEncoding,
+    IntegerFeature, Levels, LinearEncoding, MissingBin, OutputField, Predicate, Quantiser,
+    ReplyForm, RowProgram, ScoreDecoding, ScoreUnits, Selector, SelectorEncoding, TorusFraction,
+    Transport,
 };
 
 /// Largest document that is read.
@@ -87,6 +88,8 @@ crate::versions! {
         V2(SpecsV2) = 2,
         /// Numbers of decimals.
         V3(SpecsV3) = 3,
+        /// Features as integers.
+        V4(SpecsV3) = 4,
     }
 }
 
@@ -98,7 +101,7 @@ impl TryFrom<SpecsVersions> for ClientSpecs {
         let specs = match document {
             SpecsVersions::V1(document) => SpecsV2::from(document).into(),
             SpecsVersions::V2(document) => document.into(),
-            SpecsVersions::V3(document) => document.try_into()?,
+            SpecsVersions::V3(document) | SpecsVersions::V4(document) => document.try_into()?,
         };
         validate::validate(&specs, format)?;
         Ok(specs)
@@ -115,11 +118,11 @@ pub struct SpecsDocument {
 }
 
 impl SpecsDocument {
-    /// Checks `specs` and writes them in their canonical form, compact JSON of format 2, or 3 where
-    /// that is needed to say them.
+    /// Checks `specs` and writes them in their canonical form, compact JSON of format 2, or of 3 or
+    /// 4 where that is needed to say them.
     pub fn new(specs: ClientSpecs) -> Result<Self, SpecsError> {
         let newest = SpecsV3::of(&specs);
-        let format = if newest.is_some() { 3 } else { 2 };
+        let format = newest.as_ref().map_or(2, SpecsV3::format);
         validate::validate(&specs, format)?;
         let bytes = match newest {
             Some(document) => serde_json::to_vec(&document),

@@ -1,69 +1,58 @@
 //! Automorphism key switching of centred ciphertexts: the step that expansion, isolation and packing
 //! repeat.
 
-use crate::centred::{Centred, Work};
-use crate::glev::FourierGlev;
-use crate::kernels;
-use crate::keys::ExpandedEvaluationKey;
-use crate::polynomial::{self, expansion_exponent};
+use crate::centred::{Centred, SwitchMemory};
+use crate::fourier::{Permutation, Transform, c64};
+use crate::glev::{FourierGlev, zeroed};
+use crate::polynomial;
 
-impl ExpandedEvaluationKey {
-    /// Key switch of the mask of `c(X^exponent)` by `glev`, into `work.mask` and `work.body`; the
-    /// body's image is still to be added.
-    pub(crate) fn key_switch(
-        &self,
-        glev: &FourierGlev,
-        exponent: usize,
-        mask: &[u64],
-        work: &mut Work,
-    ) {
-        let digits = work.decomposer.digits(
-            mask,
+/// The key of X -> X^e, ready for use. The image of a product is the product of the images, so the
+/// key is kept under the inverse automorphism: the mask is decomposed as it lies, and what is
+/// permuted are the two polynomials of the product, in the Fourier domain.
+pub(crate) struct Automorphism {
+    exponent: usize,
+    /// Minus the key, centred, of X -> X^(1/e).
+    glev: FourierGlev,
+    pub(crate) permutation: Permutation,
+}
+
+impl Automorphism {
+    /// From minus the key, centred, under the inverse automorphism.
+    pub(crate) fn new(exponent: usize, glev: FourierGlev, transform: &Transform) -> Self {
+        Self {
             exponent,
-            glev.gadget(),
-            self.transform(),
-            &mut work.scratch,
-        );
-        glev.product(&mut work.mask, &mut work.body, digits);
+            glev,
+            permutation: Permutation::new(transform, exponent),
+        }
     }
 
-    /// One level of an expansion: `node` becomes its even branch, `c + t` with t the key switch of
-    /// c(X^(N/2^level + 1)), and `odd` X^(-2^level) (c - t).
-    pub(crate) fn split(
-        &self,
-        level: u32,
-        node: &mut Centred,
-        odd: Option<&mut Centred>,
-        work: &mut Work,
-    ) {
-        let transform = self.transform();
-        let shift = 1 << level;
-        let exponent = expansion_exponent(node.mask.len(), level);
-        self.key_switch(self.automorphism(level), exponent, &node.mask, work);
-        let (odd_mask, odd_body) = odd.map_or((None, None), |odd| {
-            (Some(&mut odd.mask), Some(&mut odd.body))
-        });
-        transform.backward_torus_in_place(&mut work.words, &mut work.mask, &mut work.scratch);
-        kernels::butterfly(&mut node.mask, &work.words, odd_mask, shift);
-        transform.backward_torus_in_place(&mut work.words, &mut work.body, &mut work.scratch);
-        polynomial::add_automorphism(&mut work.words, &node.body, exponent);
-        kernels::butterfly(&mut node.body, &work.words, odd_body, shift);
+    /// The key switch of a folded `mask(X^e)`, and the image of `work.body` added to its body; both
+    /// in the Fourier domain: the mask into `work.image`, the body's inverse image into `work.body`.
+    pub(crate) fn key_switch(&self, mask: &[c64], transform: &Transform, work: &mut SwitchMemory) {
+        let levels = self.glev.gadget().levels.get() as usize;
+        let digits = &mut work.digits[..levels * transform.fourier_size()];
+        self.glev
+            .decompose(digits, mask, transform, &mut work.scratch);
+        self.glev.product(&mut work.mask, &mut work.body, digits);
+        self.permutation.apply(&mut work.image, &work.mask);
     }
 
-    /// The image of `node` under X -> X^exponent, with `glev` the key of that automorphism.
-    pub(crate) fn automorphic_image(
+    /// The image of `node`.
+    pub(crate) fn image(
         &self,
-        glev: &FourierGlev,
-        exponent: usize,
         node: &Centred,
-        work: &mut Work,
+        transform: &Transform,
+        work: &mut SwitchMemory,
     ) -> Centred {
-        let transform = self.transform();
         let mut image = Centred::zero(node.mask.len());
-        self.key_switch(glev, exponent, &node.mask, work);
-        transform.backward_torus_in_place(&mut image.mask, &mut work.mask, &mut work.scratch);
-        transform.backward_torus_in_place(&mut image.body, &mut work.body, &mut work.scratch);
-        polynomial::add_automorphism(&mut image.body, &node.body, exponent);
+        let mut folded = zeroed(transform.fourier_size());
+        Transform::fold_torus(&mut folded, &node.mask);
+        work.body.fill(c64::new(0.0, 0.0));
+        self.key_switch(&folded, transform, work);
+        transform.backward_torus_in_place(&mut image.mask, &mut work.image, &mut work.scratch);
+        self.permutation.apply(&mut work.image, &work.body);
+        transform.backward_torus_in_place(&mut image.body, &mut work.image, &mut work.scratch);
+        polynomial::add_automorphism(&mut image.body, &node.body, self.exponent);
         image
     }
 }

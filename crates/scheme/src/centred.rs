@@ -7,7 +7,7 @@
 //! binary key has mean 1/2. It makes exact (split) arithmetic unnecessary.
 
 use crate::fourier::{Transform, TransformScratch, c64};
-use crate::glev::{Decomposer, zeroed};
+use crate::glev::zeroed;
 use crate::glwe::Glwe;
 use crate::noise::{self, Variance};
 use crate::parameters::Packing;
@@ -47,6 +47,15 @@ impl Centred {
         centred
     }
 
+    /// Adds `other`.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (sum, other) in [(&mut self.mask, &other.mask), (&mut self.body, &other.body)] {
+            for (sum, other) in sum.iter_mut().zip(other) {
+                *sum = sum.wrapping_add(*other);
+            }
+        }
+    }
+
     /// Back under the binary key.
     pub(crate) fn into_glwe(self) -> Glwe {
         let Self { mut mask, mut body } = self;
@@ -60,6 +69,27 @@ impl Centred {
     }
 }
 
+/// A node of an expansion: a centred ciphertext of torus fractions.
+///
+/// Masks are decomposed at every level, so they are folded coefficients, reduced modulo 1: 53 bits,
+/// which adds 2^-50 to a body's error where a level adds 2^-36. Bodies are only added and permuted:
+/// they stay in the Fourier domain until the slots, and are not reduced. They grow to some 2^12, and
+/// their error to 2^-41, where a body row's is 2^-35 or more.
+pub(crate) struct Node {
+    pub(crate) mask: AVec<c64>,
+    pub(crate) body: AVec<c64>,
+}
+
+impl Node {
+    /// Zero, without noise.
+    pub(crate) fn zero(size: usize) -> Self {
+        Self {
+            mask: zeroed(size / 2),
+            body: zeroed(size / 2),
+        }
+    }
+}
+
 /// Variance of what [`Centred::divided`] rounds off, after the trace: mask and body by half a unit
 /// of 2^-64 at most, times N coefficients of -1 and 1.
 pub(crate) fn shift_variance(size: usize, levels: u32) -> Variance {
@@ -69,18 +99,16 @@ pub(crate) fn shift_variance(size: usize, levels: u32) -> Variance {
 /// Working memory of one thread.
 pub(crate) struct Memory {
     /// The odd branches on the way to the current node of an expansion, by level.
-    pub(crate) odd: Vec<Centred>,
-    pub(crate) work: Work,
+    pub(crate) odd: Vec<Node>,
+    pub(crate) work: SwitchMemory,
 }
 
-pub(crate) struct Work {
-    pub(crate) decomposer: Decomposer,
+pub(crate) struct SwitchMemory {
     pub(crate) scratch: TransformScratch,
-    pub(crate) words: Vec<u64>,
+    pub(crate) digits: AVec<c64>,
     pub(crate) mask: AVec<c64>,
     pub(crate) body: AVec<c64>,
-    pub(crate) even: AVec<c64>,
-    pub(crate) odd: AVec<c64>,
+    pub(crate) image: AVec<c64>,
 }
 
 impl Memory {
@@ -88,18 +116,18 @@ impl Memory {
     pub(crate) fn new(transform: &Transform, packing: &Packing, levels: u32) -> Self {
         let size = transform.polynomial_size();
         let fourier = || zeroed(transform.fourier_size());
+        // The slots of a last level's two branches are decomposed together.
+        let levels = levels.max(2 * packing.scheme_switch.levels.get()) as usize;
         Self {
             odd: (0..packing.depth().levels())
-                .map(|_| Centred::zero(size))
+                .map(|_| Node::zero(size))
                 .collect(),
-            work: Work {
-                decomposer: Decomposer::new(transform, levels as usize),
+            work: SwitchMemory {
                 scratch: transform.scratch(),
-                words: vec![0; size],
+                digits: zeroed(levels * transform.fourier_size()),
                 mask: fourier(),
                 body: fourier(),
-                even: fourier(),
-                odd: fourier(),
+                image: fourier(),
             },
         }
     }

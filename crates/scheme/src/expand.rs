@@ -19,15 +19,17 @@
 //! Everything up to the slots is in *centred* form, see [`crate::centred`].
 
 use crate::bits::{self, packed_len};
-use crate::centred::{Centred, Work};
+use crate::centred::{Node, SwitchMemory};
 use crate::error::SchemeError;
-use crate::fourier::{c64, multiply_add};
-use crate::kernels;
+use crate::fourier::{Transform, c64};
 use crate::keys::ExpandedEvaluationKey;
 use crate::parameters::Depth;
-use crate::polynomial::{self, expansion_exponent};
+use crate::polynomial;
 use crate::seeded::{MaskSeed, Masks};
 use crate::selectors::FourierSelectors;
+use slot::Slot;
+
+mod slot;
 
 /// Subtrees of this many wanted slots or fewer stay on one thread: about 1.5 ms of work, against
 /// some microseconds to hand it over.
@@ -62,6 +64,8 @@ pub(crate) fn expand(
         .bodies
         .chunks_exact(packed_len(expander.size, body_bits))
         .skip(skipped);
+    let (mut mask_words, mut body_words) = (vec![0; expander.size], vec![0; expander.size]);
+    let mut scratch = key.transform().scratch();
     let mut rest = out.values_mut();
     rayon::in_place_scope(|scope| {
         for body in bodies {
@@ -70,10 +74,13 @@ pub(crate) fn expand(
             if out.is_empty() {
                 break;
             }
-            let mut node = Centred::zero(expander.size);
-            masks.fill(&mut node.mask);
-            bits::unpack(&mut node.body, body, body_bits, "query row")?;
-            polynomial::centre(&mut node.mask, &mut node.body);
+            let mut node = Node::zero(expander.size);
+            masks.fill(&mut mask_words);
+            bits::unpack(&mut body_words, body, body_bits, "query row")?;
+            polynomial::centre(&mut mask_words, &mut body_words);
+            let transform = key.transform();
+            Transform::fold_torus(&mut node.mask, &mask_words);
+            transform.forward_torus(&mut node.body, &body_words, &mut scratch);
             if parallel {
                 scope.spawn(move |_| expander.fork(0, node, first, out));
             } else {
@@ -123,19 +130,19 @@ impl<'a> Expander<'a> {
         out.split_at_mut(even.min(out.len()))
     }
 
-    fn sequential(&self, level: u32, node: &mut Centred, first: usize, out: &mut [c64]) {
+    fn sequential(&self, level: u32, node: &mut Node, first: usize, out: &mut [c64]) {
         self.key.with_memory(|memory| {
             self.subtree(level, node, first, out, &mut memory.odd, &mut memory.work);
         });
     }
 
     /// [`Self::subtree`] on several threads.
-    fn fork(&self, level: u32, mut node: Centred, first: usize, out: &mut [c64]) {
+    fn fork(&self, level: u32, mut node: Node, first: usize, out: &mut [c64]) {
         if out.len() <= SEQUENTIAL_SLOTS * self.slot_len() {
             return self.sequential(level, &mut node, first, out);
         }
         let (even_out, odd_out) = self.branches(level, first, out);
-        let mut odd = (!odd_out.is_empty()).then(|| Centred::zero(self.size));
+        let mut odd = (!odd_out.is_empty()).then(|| Node::zero(self.size));
         self.key.with_memory(|memory| {
             self.key
                 .split(level, &mut node, odd.as_mut(), &mut memory.work);
@@ -159,11 +166,11 @@ impl<'a> Expander<'a> {
     fn subtree(
         &self,
         level: u32,
-        node: &mut Centred,
+        node: &mut Node,
         first: usize,
         out: &mut [c64],
-        odds: &mut [Centred],
-        work: &mut Work,
+        odds: &mut [Node],
+        work: &mut SwitchMemory,
     ) {
         let Some((odd, rest)) = odds.split_first_mut() else {
             return;
@@ -183,76 +190,42 @@ impl<'a> Expander<'a> {
         }
     }
 
-    /// The last level, whose branches are slots. Their bodies are needed in the Fourier domain
-    /// only.
+    /// The last level, whose branches are slots.
     fn leaves(
         &self,
         level: u32,
-        node: &mut Centred,
-        odd: &mut Centred,
+        node: &mut Node,
+        odd: &mut Node,
         first: usize,
         out: &mut [c64],
-        work: &mut Work,
+        work: &mut SwitchMemory,
     ) {
-        let transform = self.key.transform();
-        let shift = 1 << level;
-        let exponent = expansion_exponent(self.size, level);
-        let automorphism = self.key.automorphism(level);
-        self.key
-            .key_switch(automorphism, exponent, &node.mask, work);
-        polynomial::automorphism(&mut work.words, &node.body, exponent);
-        kernels::butterfly(&mut node.body, &work.words, Some(&mut odd.body), shift);
         let (even_out, odd_out) = self.branches(level, first, out);
-        if !even_out.is_empty() {
-            transform.forward_torus(&mut work.even, &node.body, &mut work.scratch);
-            kernels::add(&mut work.even, &work.body);
-        }
-        if !odd_out.is_empty() {
-            transform.forward_torus(&mut work.odd, &odd.body, &mut work.scratch);
-            multiply_add(&mut work.odd, &work.body, self.key.minus_monomial(level));
-        }
-        transform.backward_torus_in_place(&mut work.words, &mut work.mask, &mut work.scratch);
-        kernels::butterfly(&mut node.mask, &work.words, Some(&mut odd.mask), shift);
-        if !even_out.is_empty() {
-            self.slot(&node.mask, Branch::Even, even_out, work);
-        }
-        if !odd_out.is_empty() {
-            self.slot(&odd.mask, Branch::Odd, odd_out, work);
-        }
-    }
-
-    /// Writes the mask row and the body row of a slot with centred mask `mask` and the centred body
-    /// of `branch` in the Fourier domain.
-    fn slot(&self, mask: &[u64], branch: Branch, out: &mut [c64], work: &mut Work) {
-        let body = match branch {
-            Branch::Even => &work.even,
-            Branch::Odd => &work.odd,
-        };
+        let wanted = (!odd_out.is_empty()).then_some(&mut *odd);
+        self.key.split(level, node, wanted, work);
         let glev = self.key.scheme_switch();
-        let digits = work.decomposer.digits(
-            mask,
-            1,
-            glev.gadget(),
-            self.key.transform(),
-            &mut work.scratch,
-        );
-        let (mask_row, body_row) = out.split_at_mut(self.size);
-        let (mask_row_mask, mask_row_body) = mask_row.split_at_mut(self.size / 2);
-        let (body_row_mask, body_row_body) = body_row.split_at_mut(self.size / 2);
-        glev.product(mask_row_mask, mask_row_body, digits);
-        kernels::recompose(body_row_mask, digits, glev.gadget().base_log.get());
-        kernels::uncentre(
-            body_row_mask,
-            body_row_body,
-            mask_row_mask,
-            body,
-            self.key.all_ones(),
-        );
+        let all_ones = self.key.all_ones();
+        let SwitchMemory {
+            scratch, digits, ..
+        } = work;
+        let len = glev.gadget().levels.get() as usize * self.size / 2;
+        let (even_digits, rest) = digits.split_at_mut(len);
+        let odd_digits = &mut rest[..len];
+        let mut decompose = |digits: &mut [c64], node: &Node| {
+            glev.decompose(digits, &node.mask, self.key.transform(), scratch);
+        };
+        let even = (!even_out.is_empty()).then(|| {
+            decompose(even_digits, node);
+            Slot::new(even_digits, &node.body, even_out)
+        });
+        let odd = (!odd_out.is_empty()).then(|| {
+            decompose(odd_digits, odd);
+            Slot::new(odd_digits, &odd.body, odd_out)
+        });
+        match (even, odd) {
+            (Some(even), Some(odd)) => slot::complete(glev, all_ones, [even, odd]),
+            (Some(one), None) | (None, Some(one)) => slot::complete(glev, all_ones, [one]),
+            (None, None) => {}
+        }
     }
-}
-
-#[derive(Clone, Copy)]
-enum Branch {
-    Even,
-    Odd,
 }

@@ -4,7 +4,7 @@
 //! after the other, in torus fractions. Everything here is safe code that `pulp` compiles for each
 //! instruction set and picks at run time.
 
-use crate::fourier::{SHIFTER, TORUS, Transform, c64, frac, multiply_assign, round};
+use crate::fourier::{TORUS, Transform, c64, multiply_assign, reduce, round, take_digit};
 use cipherfn_protocol::specs::Gadget;
 use pulp::{Arch, Simd, WithSimd, bytemuck};
 
@@ -191,40 +191,6 @@ impl WithSimd for Decompose<'_> {
                 multiply_assign(simd, out, twist);
             }
         }
-    }
-}
-
-/// `state = round(frac(state) * scale)`.
-#[inline(always)]
-pub(crate) fn reduce<S: Simd>(simd: S, states: &mut [f64], scale: f64) {
-    let (states, tail) = S::as_mut_simd_f64s(states);
-    let [shifter, scale_lanes] = [SHIFTER, scale].map(|value| simd.splat_f64s(value));
-    for state in states {
-        let integer = simd.sub_f64s(simd.add_f64s(*state, shifter), shifter);
-        let fraction = simd.sub_f64s(*state, integer);
-        *state = simd.sub_f64s(simd.mul_add_e_f64s(fraction, scale_lanes, shifter), shifter);
-    }
-    for state in tail {
-        *state = round(frac(*state) * scale);
-    }
-}
-
-/// `next = round(state / base)`, `digit = state - next * base`, `state = next`.
-#[inline(always)]
-pub(crate) fn take_digit<S: Simd>(simd: S, digits: &mut [f64], states: &mut [f64], base: f64) {
-    let (digits, digits_tail) = S::as_mut_simd_f64s(digits);
-    let (states, states_tail) = S::as_mut_simd_f64s(states);
-    let [shifter, inverse, minus_base] =
-        [SHIFTER, 1.0 / base, -base].map(|value| simd.splat_f64s(value));
-    for (digit, state) in digits.iter_mut().zip(states) {
-        let next = simd.sub_f64s(simd.mul_add_e_f64s(*state, inverse, shifter), shifter);
-        *digit = simd.mul_add_e_f64s(next, minus_base, *state);
-        *state = next;
-    }
-    for (digit, state) in digits_tail.iter_mut().zip(states_tail) {
-        let next = round(*state / base);
-        *digit = *state - next * base;
-        *state = next;
     }
 }
 

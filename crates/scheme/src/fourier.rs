@@ -21,11 +21,14 @@ use tfhe::core_crypto::fft_impl::fft64::math::fft::{
 use tfhe::core_crypto::prelude::PolynomialSize;
 
 mod convert;
+mod permutation;
 
 #[cfg(test)]
 mod tests;
 
-pub use convert::{SHIFTER, TORUS, frac, round};
+pub(crate) use permutation::Permutation;
+
+pub use convert::{TORUS, frac, reduce, round, take_digit};
 pub use tfhe::core_crypto::fft_impl::fft64::c64;
 
 /// The transform for one polynomial size.
@@ -93,6 +96,12 @@ impl Transform {
     pub fn forward_torus(&self, out: &mut [c64], input: &[u64], scratch: &mut TransformScratch) {
         convert::fold_integers(out, input, 1.0 / TORUS, &self.tables.twist);
         self.forward_twisted(out, scratch);
+    }
+
+    /// Torus coefficients (units of 2^-64) folded, as fractions in [-1/2, 1/2): what
+    /// [`Self::forward_twisted`] takes once it is times [`Self::twist`].
+    pub(crate) fn fold_torus(out: &mut [c64], input: &[u64]) {
+        convert::fold_torus(out, input);
     }
 
     /// Transforms signed integers (two's complement).

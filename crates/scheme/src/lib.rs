@@ -49,6 +49,7 @@ mod glev;
 mod glwe;
 mod kernels;
 mod keys;
+mod levels;
 pub mod noise;
 pub mod operations;
 mod pages;

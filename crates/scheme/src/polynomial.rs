@@ -10,6 +10,18 @@ pub(crate) const fn inverse_exponent(size: usize) -> usize {
     2 * size - 1
 }
 
+/// The inverse of an odd number modulo `modulus`, a power of two.
+pub(crate) const fn inverse_of(odd: usize, modulus: usize) -> usize {
+    // Each step doubles the bits that are right; x x = 1 modulo 8.
+    let mut inverse = odd;
+    let mut bits = 3;
+    while bits < usize::BITS {
+        inverse = inverse.wrapping_mul(2usize.wrapping_sub(odd.wrapping_mul(inverse)));
+        bits *= 2;
+    }
+    inverse & (modulus - 1)
+}
+
 /// `out(X) = input(X^exponent)`, for an odd exponent.
 pub(crate) fn automorphism(out: &mut [u64], input: &[u64], exponent: usize) {
     let size = input.len();
@@ -86,7 +98,9 @@ pub(crate) fn rotate(input: &[u64], power: usize) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{add_automorphism, automorphism, centre, rotate, shift_right, times_all_ones};
+    use super::{
+        add_automorphism, automorphism, centre, inverse_of, rotate, shift_right, times_all_ones,
+    };
 
     #[test]
     fn automorphisms_permute_and_negate() {
@@ -98,6 +112,13 @@ mod tests {
         assert_eq!(out, [1, 2u64.wrapping_neg(), 3, 4u64.wrapping_neg()]);
         add_automorphism(&mut out, &[1, 2, 3, 4], 5);
         assert_eq!(out, [2, 4u64.wrapping_neg(), 6, 8u64.wrapping_neg()]);
+    }
+
+    #[test]
+    fn inverses_of_odd_numbers() {
+        for odd in (1..4096).step_by(2) {
+            assert_eq!(inverse_of(odd, 4096) * odd % 4096, 1);
+        }
     }
 
     #[test]

@@ -33,8 +33,6 @@ pub(crate) struct Leafwise<'a> {
     values: HashMap<ValueId, PerLeaf>,
     combinations: HashMap<ValueId, Rc<[Combination]>>,
     budget: usize,
-    /// Estimators made of such values; they come after the model's own.
-    pub(crate) made: Vec<EstimatorCall>,
 }
 
 impl<'a> Leafwise<'a> {
@@ -44,7 +42,6 @@ impl<'a> Leafwise<'a> {
             values: HashMap::new(),
             combinations: HashMap::new(),
             budget: MAX_WORK,
-            made: Vec::new(),
         }
     }
 
@@ -57,17 +54,22 @@ impl<'a> Leafwise<'a> {
         found
     }
 
-    /// A looked-up value as combinations of a new estimator's targets.
-    pub(crate) fn combinations(&mut self, id: ValueId) -> Option<Rc<[Combination]>> {
+    /// A looked-up value as combinations of a new estimator's targets, which is put behind those in
+    /// `made`.
+    pub(crate) fn combinations(
+        &mut self,
+        id: ValueId,
+        made: &mut Vec<EstimatorCall>,
+    ) -> Option<Rc<[Combination]>> {
         if let Some(known) = self.combinations.get(&id) {
             return Some(Rc::clone(known));
         }
-        let made = self.make(id)?;
-        self.combinations.insert(id, Rc::clone(&made));
-        Some(made)
+        let found = self.make(id, made)?;
+        self.combinations.insert(id, Rc::clone(&found));
+        Some(found)
     }
 
-    fn make(&mut self, id: ValueId) -> Option<Rc<[Combination]>> {
+    fn make(&self, id: ValueId, made: &mut Vec<EstimatorCall>) -> Option<Rc<[Combination]>> {
         let value = self.values.get(&id).filter(|value| value.looked_up)?;
         let kind = self.ir.program.tensor_type(id).kind;
         if !matches!(kind, EntryKind::F32 | EntryKind::F64) {
@@ -96,8 +98,8 @@ impl<'a> Leafwise<'a> {
             missing: own.missing,
             splits: own.splits.clone(),
         };
-        let estimator = (self.ir.estimators.len() + self.made.len()) as u32;
-        self.made.push(EstimatorCall {
+        let estimator = (self.ir.estimators.len() + made.len()) as u32;
+        made.push(EstimatorCall {
             argument: self.ir.estimators[value.estimator].argument,
             // No step reads its results.
             first: usize::MAX,
@@ -113,7 +115,7 @@ impl<'a> Leafwise<'a> {
                 [tree] => Some((ensemble, tree)),
                 _ => None,
             },
-            Function::Linear(_) => None,
+            Function::Linear(_) | Function::Lookups(_) => None,
         }
     }
 
@@ -163,7 +165,7 @@ impl<'a> Leafwise<'a> {
         let mut atoms = entries.iter().flat_map(|own| &own.terms);
         let estimator = match atoms.next()?.0 {
             Atom::Target { estimator, .. } => estimator,
-            Atom::Feature { .. } => return None,
+            Atom::Feature { .. } | Atom::LookUp { .. } => return None,
         };
         let same = |atom| matches!(atom, Atom::Target { estimator: own, .. } if own == estimator);
         if !atoms.all(|&(atom, _)| same(atom)) {
@@ -196,7 +198,7 @@ fn at_leaf(combination: &Combination, leaf: &[(u32, f64)]) -> f64 {
     };
     let term = |&(atom, factor): &(Atom, f64)| match atom {
         Atom::Target { target, .. } => factor * of_target(target),
-        Atom::Feature { .. } => 0.0,
+        Atom::Feature { .. } | Atom::LookUp { .. } => 0.0,
     };
     combination.constant + combination.terms.iter().map(term).sum::<f64>()
 }
@@ -248,7 +250,7 @@ mod tests {
         assert!(matches!(found.places[left.index()], Place::Unused));
         let leaves = found.made.iter().flat_map(|made| match &made.function {
             Function::Trees(trees) => trees.leaves().collect::<Vec<_>>(),
-            Function::Linear(_) => Vec::new(),
+            Function::Linear(_) | Function::Lookups(_) => Vec::new(),
         });
         let values: Vec<f64> = leaves.flatten().map(|&(_, value)| value).collect();
         assert_eq!(values, [3.0, 4.0, 5.0, 7.0]);

@@ -7,9 +7,13 @@
 
 use super::affine::{AffineDomain, Argument, is_candidate};
 use super::leafwise::Leafwise;
+use super::lookups::FormwisePass;
 use crate::error::CompileError;
-use crate::ir::{Atom, Combination, Ensemble, EstimatorCall, Function, Ir, LinearMap, SUPPORTED};
+use crate::ir::{
+    Atom, Combination, Ensemble, EstimatorCall, Function, Ir, LinearMap, SUPPORTED, Source,
+};
 use cipherfn_program::{EntryKind, Op, ValueId};
+use std::collections::HashSet;
 use std::rc::Rc;
 
 /// Most nodes of trees that the client evaluates: each is a few steps of its program, and a part of
@@ -61,8 +65,12 @@ pub(crate) fn places(ir: &Ir) -> Result<Places, CompileError> {
         preparation: ir.ancestors(ir.estimators.iter().map(|estimator| estimator.argument)),
         affine: AffineDomain::new(ir),
         leafwise: Leafwise::new(ir),
+        formwise: FormwisePass::new(ir),
+        feeds: Vec::new(),
+        made: Vec::new(),
         places: Vec::with_capacity(needed.len()),
     };
+    pass.feeds = ir.ancestors(pass.factors(&needed));
     for (index, needed) in needed.into_iter().enumerate() {
         let place = if needed {
             pass.place(ValueId(index as u32))?
@@ -75,7 +83,7 @@ pub(crate) fn places(ir: &Ir) -> Result<Places, CompileError> {
     drop_passed_over(ir, &mut places);
     Ok(Places {
         places,
-        made: pass.leafwise.made,
+        made: pass.made,
     })
 }
 
@@ -102,12 +110,39 @@ struct PlacesPass<'a> {
     preparation: Vec<bool>,
     affine: AffineDomain<'a>,
     leafwise: Leafwise<'a>,
+    formwise: FormwisePass<'a>,
+    /// Whether a matrix product's left factor follows from a value, by id: the functions before it
+    /// are a layer of a network, and not a link.
+    feeds: Vec<bool>,
+    /// Estimators that were made on the way.
+    made: Vec<EstimatorCall>,
     places: Vec<Place>,
 }
 
 impl PlacesPass<'_> {
     fn of(&self, id: ValueId) -> &Place {
         &self.places[id.index()]
+    }
+
+    /// The left factors of all matrix products that are layers.
+    fn factors(&self, needed: &[bool]) -> Vec<ValueId> {
+        let ids = (0..needed.len()).filter(|&index| needed[index]);
+        let factors = ids.filter_map(|index| self.factors_of(ValueId(index as u32)));
+        factors.map(|[left, _]| left).collect()
+    }
+
+    /// The factors of a matrix product that does not prepare the row.
+    fn factors_of(&self, id: ValueId) -> Option<[ValueId; 2]> {
+        let kind = self.ir.program.tensor_type(id).kind;
+        match self.ir.step(id)?.op {
+            Op::MatMul { left, right, .. }
+                if !self.preparation[id.index()]
+                    && matches!(kind, EntryKind::F32 | EntryKind::F64) =>
+            {
+                Some([left, right])
+            }
+            _ => None,
+        }
     }
 
     fn place(&mut self, id: ValueId) -> Result<Place, CompileError> {
@@ -123,13 +158,7 @@ impl PlacesPass<'_> {
         {
             return self.results(id, entries);
         }
-        if let Op::MatMul { left, right, .. } = step.op
-            && !self.preparation[id.index()]
-            && matches!(
-                ir.program.tensor_type(id).kind,
-                EntryKind::F32 | EntryKind::F64
-            )
-        {
+        if let Some([left, right]) = self.factors_of(id) {
             return self.product(id, &step.op, left, right);
         }
         let arguments = step.op.arguments();
@@ -141,18 +170,20 @@ impl PlacesPass<'_> {
         if let Some(place) = self.affine(id, &step.op, false)? {
             return Ok(place);
         }
-        if joins {
-            return Err(ir.unsupported(
-                id,
-                "it joins the row's own values with the estimator's result",
-                "outputs that depend on the row through the estimator alone",
-            ));
-        }
-        if !self.leafwise.visit(id, &step.op, &self.places)
+        let follows = self.leafwise.visit(id, &step.op, &self.places)
+            || self.formwise.visit(id, &step.op, &self.places);
+        if !follows
             && is_candidate(&step.op)
             && let Some(place) = self.affine(id, &step.op, true)?
         {
             return Ok(place);
+        }
+        if joins {
+            return Err(ir.unsupported(
+                id,
+                "it joins the row's own values with the estimator's result",
+                "outputs that depend on the row through the estimator alone, or by sums",
+            ));
         }
         let moves = matches!(step.op, Op::Select { .. } | Op::Concat(_) | Op::Cast { .. });
         let nonlinear = arguments.iter().find_map(|id| self.nonlinear(*id));
@@ -171,24 +202,47 @@ impl PlacesPass<'_> {
         right: ValueId,
     ) -> Result<Place, CompileError> {
         let ir = self.ir;
-        if let Some(first) = [left, right].into_iter().find_map(|id| self.nonlinear(id)) {
-            let next = ir.step(id).map_or("", |step| &step.node);
-            let problem = format!(
-                "a nonlinear function between two layers (the next one is node \"{next}\")"
-            );
-            return Err(ir.unsupported(first, problem, SUPPORTED));
+        let looked_up = self
+            .formwise
+            .combinations(left, &self.places, &mut self.made)?;
+        let nonlinear = || [left, right].into_iter().find_map(|id| self.nonlinear(id));
+        if looked_up.is_none()
+            && let Some(first) = nonlinear()
+        {
+            return Err(self.between_layers(id, first));
         }
         let Some(weights) = ir.program.constant_value(right) else {
             return Err(ir.unsupported(id, "its second factor is not constant", SUPPORTED));
         };
-        let features = match self.of(left) {
-            Place::Before => self.features(left),
-            Place::Affine(entries) => Rc::clone(entries),
+        let features = match (looked_up, self.of(left)) {
+            (Some(entries), _) => entries,
+            (None, Place::Before) => self.windowed(left),
+            (None, Place::Affine(entries)) => Rc::clone(entries),
             _ => return Ok(Place::Behind { nonlinear: None }),
         };
         let arguments = [Argument::Affine(features), Argument::Constant(weights)];
         let product = self.affine.apply(id, op, &arguments)?;
         Ok(product.map_or(Place::Behind { nonlinear: None }, Place::Affine))
+    }
+
+    /// A nonlinear value before a layer that is no function of one linear form.
+    fn between_layers(&self, layer: ValueId, first: ValueId) -> CompileError {
+        let ir = self.ir;
+        let next = ir.step(layer).map_or("", |step| &step.node);
+        let is_look_up = |entry: &Combination| {
+            let mut atoms = entry.terms.iter().map(|term| term.0.source());
+            atoms.any(|source| source == Source::Lookups)
+        };
+        let arguments = ir.arguments(first);
+        let mut own = arguments.iter().map(|id| self.of(*id));
+        let is_second = own
+            .any(|place| matches!(place, Place::Affine(entries) if entries.iter().any(is_look_up)));
+        let problem = if is_second {
+            format!("a second layer of nonlinear functions (the next layer is node \"{next}\")")
+        } else {
+            format!("a nonlinear function between two layers (the next one is node \"{next}\")")
+        };
+        ir.unsupported(first, problem, SUPPORTED)
     }
 
     /// The value as combinations, if it is affine in its arguments and these are known or
@@ -202,10 +256,10 @@ impl PlacesPass<'_> {
                     let value = self.ir.program.constant_value(argument);
                     value.map(Argument::Constant)
                 }
-                Place::Behind { .. } if made => {
-                    let entries = self.leafwise.combinations(argument);
-                    entries.map(Argument::Affine)
+                Place::Before if is_candidate(op) && self.is_float(argument) => {
+                    Some(Argument::Affine(self.features(argument)))
                 }
+                Place::Behind { .. } if made => self.made(id, argument)?.map(Argument::Affine),
                 _ => None,
             };
             match own {
@@ -215,6 +269,25 @@ impl PlacesPass<'_> {
         }
         let result = self.affine.apply(id, op, &arguments)?;
         Ok(result.map(Place::Affine))
+    }
+
+    /// A nonlinear argument of a step as combinations of a new estimator's results.
+    fn made(
+        &mut self,
+        step: ValueId,
+        argument: ValueId,
+    ) -> Result<Option<Rc<[Combination]>>, CompileError> {
+        let of_leaves = self.leafwise.combinations(argument, &mut self.made);
+        if of_leaves.is_some() || !self.feeds[step.index()] {
+            return Ok(of_leaves);
+        }
+        let places = &self.places;
+        self.formwise.combinations(argument, places, &mut self.made)
+    }
+
+    fn is_float(&self, id: ValueId) -> bool {
+        let kind = self.ir.program.tensor_type(id).kind;
+        matches!(kind, EntryKind::F32 | EntryKind::F64)
     }
 
     /// Results of an estimator.
@@ -246,6 +319,8 @@ impl PlacesPass<'_> {
                 Ok(Place::Affine(entries.iter().map(target).collect()))
             }
             Function::Linear(map) => self.linear(id, argument, map),
+            // Made on the way: no step reads its results.
+            Function::Lookups(_) => Ok(Place::Behind { nonlinear: None }),
         }
     }
 
@@ -306,6 +381,29 @@ impl PlacesPass<'_> {
             .collect()
     }
 
+    /// The same of a value that may hold entries of another one several times, and zeros: the
+    /// windows of a convolution.
+    fn windowed(&self, value: ValueId) -> Rc<[Combination]> {
+        let plain = self.features(value);
+        let program = &self.ir.program;
+        let entries = 0..program.tensor_type(value).len as u32;
+        let sources: Vec<(ValueId, u32)> =
+            entries.map(|entry| self.ir.source(value, entry)).collect();
+        let is_constant = |source: &(ValueId, u32)| program.constant_value(source.0).is_some();
+        let distinct: HashSet<&(ValueId, u32)> = sources.iter().collect();
+        if distinct.len() == plain.len() && !sources.iter().any(is_constant) {
+            return plain;
+        }
+        let entry = |&(value, entry): &(ValueId, u32)| match program.constant_value(value) {
+            Some(constant) => {
+                let numbers = constant.to_f64().unwrap_or_default();
+                Combination::of_constant(numbers.get(entry as usize).copied().unwrap_or(0.0))
+            }
+            None => Combination::of_atom(Atom::Feature { value, entry }, 1.0),
+        };
+        sources.iter().map(entry).collect()
+    }
+
     fn nonlinear(&self, id: ValueId) -> Option<ValueId> {
         match self.of(id) {
             Place::Behind { nonlinear } => *nonlinear,
@@ -317,8 +415,8 @@ impl PlacesPass<'_> {
 #[cfg(test)]
 mod tests {
     use super::{Place, places};
-    use crate::ir::{Function, Ir, LinearMap};
-    use cipherfn_program::{Op, UnaryFunction, ValueId};
+    use crate::ir::{Atom, Combination, Function, Ir, LinearMap};
+    use cipherfn_program::{BinaryFunction, Op, ReduceFunction, Tensor, UnaryFunction, ValueId};
 
     fn product(ir: &mut Ir, left: ValueId, weights: &[f32]) -> ValueId {
         let right = ir.numbers(weights);
@@ -377,12 +475,75 @@ mod tests {
     }
 
     #[test]
-    fn a_product_behind_a_link_is_a_network() {
+    fn functions_between_two_products_are_look_ups() {
         let mut ir = Ir::sample();
         let first = product(&mut ir, ValueId(0), &[1.0, 2.0]);
-        let link = sigmoid(&mut ir, first);
-        let second = product(&mut ir, link, &[1.0]);
-        let error = places(&ir.giving(second)).err().unwrap().to_string();
-        assert!(error.contains("between two layers"), "{error}");
+        let hidden = sigmoid(&mut ir, first);
+        let second = product(&mut ir, hidden, &[3.0]);
+        let link = sigmoid(&mut ir, second);
+        let ir = ir.giving(link);
+        let found = places(&ir).unwrap();
+        assert!(matches!(found.places[hidden.index()], Place::Unused));
+        assert!(matches!(found.places[link.index()], Place::Behind { .. }));
+        let Place::Affine(entries) = &found.places[second.index()] else {
+            panic!("it is a sum of look-ups")
+        };
+        let (estimator, entry) = (0, 0);
+        let unit = Combination::of_atom(Atom::LookUp { estimator, entry }, 3.0);
+        assert_eq!(entries.to_vec(), [unit]);
+        let [made] = found.made.as_slice() else {
+            panic!("one estimator")
+        };
+        let Function::Lookups(lookups) = &made.function else {
+            panic!("look-ups")
+        };
+        assert_eq!(lookups.forms[0].terms.len(), 2);
+        let values = lookups.functions.run(vec![Tensor::F64(vec![0.0])]);
+        assert_eq!(values.unwrap(), [Tensor::F64(vec![0.5])]);
+    }
+
+    #[test]
+    fn several_steps_may_make_a_function_and_two_layers_none() {
+        let mut ir = Ir::sample();
+        let first = product(&mut ir, ValueId(0), &[1.0, 2.0]);
+        // x / (1 + |x|)
+        let size = ir.add(Op::Unary {
+            function: UnaryFunction::Abs,
+            argument: first,
+        });
+        let one = ir.numbers(&[1.0]);
+        let size = ir.binary(BinaryFunction::Add, size, one);
+        let hidden = ir.binary(BinaryFunction::Div, first, size);
+        let second = product(&mut ir, hidden, &[3.0]);
+        let deep = sigmoid(&mut ir, second);
+        let third = product(&mut ir, deep, &[1.0]);
+        let ir = ir.giving(second);
+        let found = places(&ir).unwrap();
+        let Function::Lookups(lookups) = &found.made[0].function else {
+            panic!("look-ups")
+        };
+        let values = lookups.functions.run(vec![Tensor::F64(vec![-3.0])]);
+        assert_eq!(values.unwrap(), [Tensor::F64(vec![-0.75])]);
+        let error = places(&ir.giving(third)).err().unwrap().to_string();
+        assert!(error.contains("second layer"), "{error}");
+    }
+
+    /// Features of a feature-wise sum behind the estimator: a squared distance.
+    #[test]
+    fn sums_with_the_rows_own_values_are_affine() {
+        let mut ir = Ir::sample();
+        let squares = ir.add(Op::Reduce {
+            function: ReduceFunction::SumSquare,
+            argument: ValueId(0),
+            group: 2,
+        });
+        let first = product(&mut ir, ValueId(0), &[-2.0, -4.0]);
+        let distance = ir.binary(BinaryFunction::Add, first, squares);
+        let ir = ir.giving(distance);
+        let found = places(&ir).unwrap();
+        let Place::Affine(entries) = &found.places[distance.index()] else {
+            panic!("affine in the row and its square")
+        };
+        assert_eq!(entries[0].terms.len(), 3);
     }
 }

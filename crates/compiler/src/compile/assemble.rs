@@ -4,6 +4,7 @@ use crate::backend::{Backend, FAILURE_LOG2};
 use crate::error::CompileError;
 use crate::families::{self, Facts, Lattice, Plan, Region};
 use crate::features::Features;
+use crate::model::Model;
 use crate::options::Options;
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{ConstantId, InputId, Node, NodeId, Operand, SelectorId};
@@ -34,12 +35,13 @@ pub(super) struct Assembly {
 pub(super) fn assemble(
     regions: &[Region],
     features: &Features,
+    exact: (&Model, &[Vec<f64>]),
     options: &Options,
     usual_bits: f64,
     seed: Hash,
 ) -> Result<(Backend, Assembly), CompileError> {
     let of = |options: &Options| {
-        let (backend, plans) = families::plan(regions, features, options, usual_bits, seed)?;
+        let (backend, plans) = families::plan(regions, features, exact, options, usual_bits, seed)?;
         let assembly = Assembly::of(backend.set, regions, plans);
         Ok::<_, CompileError>((backend, assembly))
     };

@@ -76,6 +76,7 @@ impl Wanted<'_> {
         let (backend, assembly) = assemble(
             self.regions,
             self.encoded,
+            (self.model, self.scores),
             self.options,
             usual_bits,
             self.seed,

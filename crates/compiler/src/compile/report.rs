@@ -126,6 +126,7 @@ impl Subject<'_> {
                 shared: facts.shared,
             },
             agreement: self.checks.agreement,
+            layers: facts.layers,
             targets: self.checks.targets,
             fit: None,
             expected_rows: self.checks.expected_rows.map(|rows| rows as u64),
@@ -229,6 +230,7 @@ fn join(one: &Facts, other: &Facts) -> Facts {
         features: features(&one.features, &other.features),
         work: one.work.join(&other.work),
         trees: one.trees.or(other.trees),
+        layers: [one.layers.as_slice(), other.layers.as_slice()].concat(),
         query_bytes: one.query_bytes + other.query_bytes,
         reply_bytes: one.reply_bytes + other.reply_bytes,
         shared: (one.shared.is_some() || other.shared.is_some()).then(|| {

@@ -73,3 +73,30 @@ fn fewer_key_levels_a_slot_cost_less() {
     );
     assert!(compact < balanced, "{compact} {balanced}");
 }
+
+#[test]
+fn memory_costs_what_a_function_of_as_much_costs() {
+    let takes = |time: f64, memory: f64| Takes {
+        time: Microseconds::new(time),
+        memory: memory * FUNCTION_MEMORY,
+        query: 0.0,
+    };
+    let price = |prefer, takes: Takes| takes.price((Profile::Wide, prefer), 0);
+    for (prefer, expected) in [
+        (None, 2e6),
+        (Some(Prefer::Size), 2e6),
+        (Some(Prefer::Time), 1.1e6),
+    ] {
+        let found = price(prefer, takes(1e6, 1.0));
+        assert!((found - expected).abs() < 1e-6, "{found}");
+    }
+    // A hundredth of the memory for a hundredth of the time that it is taken for.
+    let little = takes(0.0, 0.01);
+    for (time, memory, expected) in [(0.0, 0.0, 0.0), (1e4, 0.02, 1e2), (5e6, 0.8, 5e4)] {
+        let rise = takes(time, memory).rise((Profile::Wide, None), little);
+        assert!((rise - expected).abs() < 1e-6, "{rise}");
+    }
+    let more = takes(100.0, 0.0);
+    let rise = takes(5e6, 0.5).rise((Profile::Wide, None), more);
+    assert!((rise - 150.0).abs() < 1e-6, "{rise}");
+}

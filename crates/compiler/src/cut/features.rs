@@ -1,9 +1,9 @@
 //! The feature vector, and the estimators over it.
 
 use super::scores::RawScores;
-use super::trees;
+use super::{lookups, trees};
 use crate::error::CompileError;
-use crate::ir::{Atom, Combination, Ir};
+use crate::ir::{Atom, Combination, Ir, Source};
 use crate::model::{Estimator, LinearModel};
 use cipherfn_program::{EntryKind, Op, ProgramBuilder, RowProgram, Tensor, TensorType, ValueId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -29,17 +29,23 @@ pub(super) type FeaturePlaces = HashMap<(ValueId, u32), u32>;
 
 /// The estimators that give these raw scores.
 pub(super) fn cut(ir: &mut Ir, scores: &RawScores) -> Result<Cut, CompileError> {
-    let mut used = linear_entries(&scores.linear);
-    let ensembles = trees::Uses::of(&scores.trees);
+    let [of_trees, of_lookups, of_linear] = Source::ALL.map(|source| scores.of_source(source));
+    let mut used = feature_entries(of_linear);
+    let layer = lookups::Layer::of(ir, of_lookups);
+    used.extend(feature_entries(layer.forms()));
+    let ensembles = trees::Uses::of(of_trees);
     let splits = ensembles.entries(ir, &mut used);
     let places: FeaturePlaces = used.iter().copied().zip(0..).collect();
     let mut estimators = Vec::new();
-    if !scores.trees.is_empty() {
-        let trees = ensembles.placed(ir, &scores.trees, &places)?;
+    if !of_trees.is_empty() {
+        let trees = ensembles.placed(ir, of_trees, &places)?;
         estimators.push(Estimator::Trees(trees));
     }
-    if !scores.linear.is_empty() {
-        estimators.push(Estimator::Linear(linear(&scores.linear, &places)?));
+    if !of_lookups.is_empty() {
+        estimators.push(Estimator::Lookups(layer.placed(of_lookups, &places)?));
+    }
+    if !of_linear.is_empty() {
+        estimators.push(Estimator::Linear(linear(of_linear, &places)?));
     }
     // A constant model asks for nothing: its vector is a zero.
     let vector = match used.len() {
@@ -53,11 +59,12 @@ pub(super) fn cut(ir: &mut Ir, scores: &RawScores) -> Result<Cut, CompileError> 
     })
 }
 
-fn linear_entries(scores: &[Combination]) -> Entries {
-    let atoms = scores.iter().flat_map(|score| &score.terms);
+/// The entries before the estimators that sums are of.
+fn feature_entries<'a>(sums: impl IntoIterator<Item = &'a Combination>) -> Entries {
+    let atoms = sums.into_iter().flat_map(|sum| &sum.terms);
     let entry = |&(atom, _): &(Atom, f64)| match atom {
         Atom::Feature { value, entry } => Some((value, entry)),
-        Atom::Target { .. } => None,
+        Atom::Target { .. } | Atom::LookUp { .. } => None,
     };
     atoms.filter_map(entry).collect()
 }

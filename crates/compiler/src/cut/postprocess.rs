@@ -5,7 +5,7 @@ use super::outputs::AnswerColumns;
 use super::scores::{Placed, RawScores};
 use crate::analyse::places::Place;
 use crate::error::{CompileError, NodeName};
-use crate::ir::{Function, Ir};
+use crate::ir::{Function, Ir, Source};
 use cipherfn_program::{
     BinaryFunction, EntryKind, Op, ProgramBuilder, RowProgram, Tensor, TensorType, ValueId,
 };
@@ -121,14 +121,14 @@ impl AnswerProgram<'_> {
             return Ok(self.builder.constant(node, Tensor::F64(Vec::new()))?);
         }
         let offsets = placed.iter().map(|own| own.offset).collect();
-        let first_linear = self.scores.trees.len();
-        let of_trees = |own: &Placed| own.trees;
-        let of_linear = |own: &Placed| own.linear.map(|(raw, x)| (first_linear + raw, x));
         let mut sum = None;
-        for family in [
-            placed.iter().map(of_trees).collect::<Vec<_>>(),
-            placed.iter().map(of_linear).collect(),
-        ] {
+        for source in Source::ALL {
+            let first = self.scores.first(source);
+            let of_source = |own: &Placed| {
+                let (raw, factor) = own.parts[source as usize]?;
+                Some((first + raw, factor))
+            };
+            let family: Vec<Option<(usize, f64)>> = placed.iter().map(of_source).collect();
             if family.iter().all(Option::is_none) {
                 continue;
             }
@@ -167,6 +167,7 @@ impl AnswerProgram<'_> {
         let results = match &estimator.function {
             Function::Linear(map) => steps.linear(argument, map)?,
             Function::Trees(ensemble) => steps.trees(argument, ensemble)?,
+            Function::Lookups(_) => return Err(ir.invalid(id, "it has no results")),
         };
         steps.cast(results, EntryKind::F64)
     }

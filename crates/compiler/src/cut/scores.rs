@@ -1,27 +1,28 @@
 //! Which sums the estimators evaluate: the affine values that something behind them asks for.
 
 use crate::analyse::places::Place;
-use crate::ir::{Atom, Combination, Ir};
+use crate::ir::{Atom, Combination, Ir, Source};
 use cipherfn_program::ValueId;
 use std::collections::HashMap;
 
-/// Raw scores, those of trees first, and how the boundary follows from them.
+/// Raw scores, those of one kind of estimators after the other, and how the boundary follows from
+/// them.
 #[derive(Default)]
 pub(crate) struct RawScores {
-    pub(crate) trees: Vec<Combination>,
-    pub(crate) linear: Vec<Combination>,
+    /// By kind.
+    scores: [Vec<Combination>; Source::ALL.len()],
     /// Raw scores by their terms, divided by the first factor.
     known: HashMap<Vec<(Atom, u64)>, usize>,
     /// Affine values that outputs or values behind the estimators are computed from.
     placed: HashMap<ValueId, Vec<Placed>>,
 }
 
-/// A number as `offset` plus raw scores times factors; of each family at most one.
+/// A number as `offset` plus raw scores times factors; of each kind at most one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Placed {
     pub(crate) offset: f64,
-    pub(crate) trees: Option<(usize, f64)>,
-    pub(crate) linear: Option<(usize, f64)>,
+    /// By kind: which of its raw scores, and the factor.
+    pub(crate) parts: [Option<(usize, f64)>; Source::ALL.len()],
 }
 
 impl RawScores {
@@ -40,9 +41,14 @@ impl RawScores {
         }
         // A constant model has a score that nothing reads: a reply carries one at least.
         if scores.len() == 0 {
-            scores.linear.push(Combination::of_constant(0.0));
+            scores.scores[Source::Linear as usize].push(Combination::of_constant(0.0));
         }
         scores
+    }
+
+    /// The scores of one kind of estimators.
+    pub(crate) fn of_source(&self, source: Source) -> &[Combination] {
+        &self.scores[source as usize]
     }
 
     /// How the entries of an affine value on the boundary follow from the raw scores.
@@ -50,9 +56,14 @@ impl RawScores {
         self.placed.get(&id).map(Vec::as_slice)
     }
 
+    /// Place of a kind's first score among all raw scores.
+    pub(crate) fn first(&self, source: Source) -> usize {
+        self.scores[..source as usize].iter().map(Vec::len).sum()
+    }
+
     /// Number of raw scores.
     pub(crate) fn len(&self) -> usize {
-        self.trees.len() + self.linear.len()
+        self.scores.iter().map(Vec::len).sum()
     }
 
     fn ask_for(&mut self, id: ValueId, places: &[Place]) {
@@ -64,28 +75,32 @@ impl RawScores {
         }
     }
 
-    /// The server evaluates what differs by factor and offset alone once. What sums trees and
-    /// linear functions is two scores: each family has precision and encoding of its own.
+    /// The server evaluates what differs by factor and offset alone once. What sums results of
+    /// several kinds of estimators is as many scores: each has precision and encoding of its own.
     fn place(&mut self, combination: &Combination) -> Placed {
-        let terms = &combination.terms;
-        let (trees, linear) = terms.split_at(terms.partition_point(|(atom, _)| !atom.is_feature()));
         let mut placed = Placed {
             offset: combination.constant,
             ..Placed::default()
         };
-        placed.trees = self.raw(trees, &mut placed.offset);
-        placed.linear = self.raw(linear, &mut placed.offset);
+        let mut rest = combination.terms.as_slice();
+        for source in Source::ALL {
+            let own;
+            (own, rest) = rest.split_at(rest.partition_point(|(atom, _)| atom.source() <= source));
+            placed.parts[source as usize] = self.raw(source, own, &mut placed.offset);
+        }
         placed
     }
 
-    /// The raw score of these terms, which takes the offset along, and the factor to it.
-    fn raw(&mut self, terms: &[(Atom, f64)], offset: &mut f64) -> Option<(usize, f64)> {
-        let &(atom, factor) = terms.first()?;
-        let scores = if atom.is_feature() {
-            &mut self.linear
-        } else {
-            &mut self.trees
-        };
+    /// The raw score of these terms among those of their kind, which takes the offset along, and
+    /// the factor to it.
+    fn raw(
+        &mut self,
+        source: Source,
+        terms: &[(Atom, f64)],
+        offset: &mut f64,
+    ) -> Option<(usize, f64)> {
+        let &(_, factor) = terms.first()?;
+        let scores = &mut self.scores[source as usize];
         let ratio = |&(atom, own): &(Atom, f64)| (atom, (own / factor).to_bits());
         let next = scores.len();
         let raw = *self

@@ -61,6 +61,11 @@ fn constant(estimator: &Estimator) -> Option<Vec<f64>> {
             let is_zero = weights.all(|&weight| weight == 0.0);
             is_zero.then(|| linear.bias.clone())
         }
+        Estimator::Lookups(model) => {
+            let mut weights = model.weights.iter().flatten();
+            let is_zero = weights.all(|&weight| weight == 0.0);
+            is_zero.then(|| model.bias.clone())
+        }
         // Its leaves have slopes, or it were an ensemble of the other kind.
         Estimator::LinearTrees(_) => None,
     }

@@ -36,7 +36,9 @@ impl Lattice {
     pub(crate) fn of(estimator: &Estimator) -> Vec<Option<Self>> {
         match estimator {
             Estimator::Trees(trees) => (0..trees.scores).map(|score| of(trees, score)).collect(),
-            Estimator::Linear(_) | Estimator::LinearTrees(_) => vec![None; estimator.scores()],
+            Estimator::Linear(_) | Estimator::LinearTrees(_) | Estimator::Lookups(_) => {
+                vec![None; estimator.scores()]
+            }
         }
     }
 

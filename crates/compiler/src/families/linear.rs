@@ -100,6 +100,7 @@ impl Family for LinearModel {
                     Vec::new(),
                 ),
                 trees: None,
+                layers: Vec::new(),
                 query_bytes: fit.query_bytes(backend),
                 reply_bytes: backend.reply_bytes(coefficients.len(), fit.reply_bits),
                 shared: backend.shared(

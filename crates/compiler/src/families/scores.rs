@@ -76,7 +76,7 @@ impl ScoreMap {
         Self::of(constants, |score| {
             weights[score]
                 .iter()
-                .map(|weight| Part(vec![-weight, *weight]))
+                .map(|weight| Part::new(vec![-weight, *weight]))
                 .collect()
         })
     }
@@ -164,11 +164,23 @@ impl Coefficient {
     }
 }
 
-/// What one tree or input can add to a score: its leaves' values in order, or the ends of its
-/// range.
-struct Part(Vec<f64>);
+/// What one tree or input can add to a score.
+struct Part {
+    /// Its leaves' values in order, or the ends of its range.
+    values: Vec<f64>,
+    /// Their largest difference.
+    extent: f64,
+}
 
 impl Part {
+    fn new(values: Vec<f64>) -> Self {
+        let (low, high) = range(values.iter().copied());
+        Self {
+            values,
+            extent: high - low,
+        }
+    }
+
     fn of_leaves(trees: &TreeEnsemble, score: usize) -> Vec<Self> {
         let value = |node: &TreeNode| match node {
             TreeNode::Leaf(values) => Some(
@@ -182,7 +194,7 @@ impl Part {
         trees
             .trees
             .iter()
-            .map(|tree| Self(tree.nodes.iter().filter_map(value).collect()))
+            .map(|tree| Self::new(tree.nodes.iter().filter_map(value).collect()))
             .collect()
     }
 }
@@ -201,20 +213,24 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
 
 /// `parts = factor * base + offset`, with an offset for every part.
 fn relate(parts: &[Part], base: &[Part], factor: f64) -> Option<Relation> {
-    let (mut offset, mut deviation, mut extent) = (0.0, 0.0, 0.0);
+    let most = TOLERANCE * parts.iter().map(|part| part.extent).sum::<f64>();
+    let (mut offset, mut deviation) = (0.0, 0.0);
     for (part, base) in parts.iter().zip(base) {
         let (low, high) = range(
-            part.0
+            part.values
                 .iter()
-                .zip(&base.0)
+                .zip(&base.values)
                 .map(|(value, base)| value - factor * base),
         );
         offset += f64::midpoint(low, high);
         deviation += (high - low) / 2.0;
-        let (low, high) = range(part.0.iter().copied());
-        extent += high - low;
+        // It only grows.
+        let may_fit = deviation <= most;
+        if !may_fit {
+            return None;
+        }
     }
-    (deviation <= extent * TOLERANCE).then_some(Relation {
+    Some(Relation {
         factor,
         offset,
         deviation,
@@ -223,18 +239,15 @@ fn relate(parts: &[Part], base: &[Part], factor: f64) -> Option<Relation> {
 
 /// Tries the factors that the widest part suggests.
 fn relate_best(parts: &[Part], base: &[Part]) -> Option<Relation> {
-    let extent = |part: &Part| {
-        let (low, high) = range(part.0.iter().copied());
-        high - low
-    };
-    let widest = (0..base.len()).max_by(|a, b| extent(&base[*a]).total_cmp(&extent(&base[*b])))?;
+    let by_extent = |a: &usize, b: &usize| base[*a].extent.total_cmp(&base[*b].extent);
+    let widest = (0..base.len()).max_by(by_extent)?;
     let at = |pick: fn(&f64, &f64) -> std::cmp::Ordering| {
         base[widest]
-            .0
+            .values
             .iter()
             .enumerate()
             .max_by(|a, b| pick(a.1, b.1))
-            .map(|(index, _)| (base[widest].0[index], parts[widest].0[index]))
+            .map(|(index, _)| (base[widest].values[index], parts[widest].values[index]))
     };
     let (high, low) = (at(f64::total_cmp)?, at(|a, b| b.total_cmp(a))?);
     let slope = (high.1 - low.1) / (high.0 - low.0);

@@ -77,6 +77,7 @@ fn plan(
         usual_bits,
         seed,
         backend,
+        ..
     } = *setting;
     let mut counts = facts::count(trees)?;
     let infos = FeatureInfo::of(features);
@@ -156,6 +157,7 @@ fn plan(
                 choice.alternatives.clone(),
             ),
             trees: Some(counts),
+            layers: Vec::new(),
             query_bytes: shapes.iter().map(InputShape::row_bytes).sum(),
             reply_bytes: backend.reply_bytes(coefficients.len(), choice.budget.reply_bits),
             shared: backend.shared(&shapes, coefficients.len(), choice.budget.reply_bits),

@@ -7,14 +7,37 @@ use cipherfn_program::ValueId;
 pub(crate) enum Atom {
     /// A target of a tree ensemble.
     Target { estimator: u32, target: u32 },
+    /// A function of a linear form.
+    LookUp { estimator: u32, entry: u32 },
     /// An entry of a value that is computed from the row.
     Feature { value: ValueId, entry: u32 },
 }
 
 impl Atom {
+    /// The kind of estimator that evaluates it.
+    pub(crate) const fn source(self) -> Source {
+        match self {
+            Self::Target { .. } => Source::Trees,
+            Self::LookUp { .. } => Source::Lookups,
+            Self::Feature { .. } => Source::Linear,
+        }
+    }
+
     pub(crate) const fn is_feature(self) -> bool {
         matches!(self, Self::Feature { .. })
     }
+}
+
+/// Kinds of estimators, in the order of their atoms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Source {
+    Trees,
+    Lookups,
+    Linear,
+}
+
+impl Source {
+    pub(crate) const ALL: [Self; 3] = [Self::Trees, Self::Lookups, Self::Linear];
 }
 
 /// `constant + sum of factor * atom`; atoms increase, factors are not zero.

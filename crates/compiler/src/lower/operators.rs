@@ -1,12 +1,15 @@
 //! The operators, one file each, or one for a few that share their meaning.
 
+pub(super) mod activation;
 pub(super) mod arg_max;
+pub(super) mod batch_normalization;
 pub(super) mod binarizer;
 pub(super) mod binary;
 pub(super) mod cast;
 pub(super) mod clip;
 pub(super) mod concat;
 pub(super) mod constant;
+pub(super) mod convolution;
 pub(super) mod gather;
 pub(super) mod imputer;
 pub(super) mod label_encoder;
@@ -14,10 +17,13 @@ pub(super) mod linear;
 pub(super) mod mat_mul;
 pub(super) mod normalize;
 pub(super) mod one_hot_encoder;
+pub(super) mod pad;
+pub(super) mod pool;
 pub(super) mod reduce;
 pub(super) mod repeat;
 pub(super) mod reshape;
 pub(super) mod scaler;
+pub(super) mod scan;
 pub(super) mod select;
 pub(super) mod sequence;
 pub(super) mod slice;

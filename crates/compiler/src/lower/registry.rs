@@ -71,13 +71,16 @@ pub(crate) const fn ml(name: &'static str, since: i64, lower: Lower) -> Operator
 }
 
 static OPERATORS: &[&[Operator]] = &[
+    o::activation::OPERATORS,
     o::arg_max::OPERATORS,
+    o::batch_normalization::OPERATORS,
     o::binarizer::OPERATORS,
     o::binary::OPERATORS,
     o::cast::OPERATORS,
     o::clip::OPERATORS,
     o::concat::OPERATORS,
     o::constant::OPERATORS,
+    o::convolution::OPERATORS,
     o::gather::OPERATORS,
     o::imputer::OPERATORS,
     o::label_encoder::OPERATORS,
@@ -85,10 +88,13 @@ static OPERATORS: &[&[Operator]] = &[
     o::mat_mul::OPERATORS,
     o::normalize::OPERATORS,
     o::one_hot_encoder::OPERATORS,
+    o::pad::OPERATORS,
+    o::pool::OPERATORS,
     o::reduce::OPERATORS,
     o::repeat::OPERATORS,
     o::reshape::OPERATORS,
     o::scaler::OPERATORS,
+    o::scan::OPERATORS,
     o::select::OPERATORS,
     o::sequence::OPERATORS,
     o::slice::OPERATORS,
@@ -110,9 +116,14 @@ pub(super) fn find(
     let mut all = OPERATORS.iter().copied().flatten();
     let named =
         |own: &&Operator| own.name == node.name.operator && own.domain.name() == node.name.domain;
-    let operator = all
-        .find(named)
-        .ok_or_else(|| node.unsupported("this operator", SUPPORTED))?;
+    let operator = all.find(named).ok_or_else(|| {
+        let problem = if node.has_subgraph() {
+            "it has a subgraph"
+        } else {
+            "this operator"
+        };
+        node.unsupported(problem, SUPPORTED)
+    })?;
     let (domain, newest) = (operator.domain.name(), operator.domain.newest());
     // Files may leave out a set; what they then mean is for the exporter's ONNX to say.
     let version = graph.versions.get(domain).copied().unwrap_or(newest);
@@ -132,6 +143,19 @@ pub(super) fn find(
 mod tests {
     use super::OPERATORS;
     use std::collections::HashSet;
+
+    /// The list in docs/networks.md is of operators that there are.
+    #[test]
+    fn the_page_on_networks_lists_operators() {
+        let page = include_str!("../../../../docs/networks.md");
+        let (_, list) = page.split_once("For networks:").unwrap();
+        let names: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
+        assert!(names.len() > 40, "{names:?}");
+        for name in names {
+            let mut all = OPERATORS.iter().copied().flatten();
+            assert!(all.any(|operator| operator.name == name), "{name}");
+        }
+    }
 
     #[test]
     fn operators_are_listed_once_and_known_from_a_version_on() {

@@ -1,7 +1,10 @@
 //! The model as a float computation: the reference for agreement, and for tests against the
 //! libraries' own outputs.
 
-use super::{Estimator, LinearModel, LinearTrees, Model, Test, Tree, TreeEnsemble, TreeNode};
+use super::{
+    Estimator, LinearForm, LinearModel, LinearTrees, LookupModel, Model, Test, Tree, TreeEnsemble,
+    TreeNode,
+};
 use cipherfn_program::{ProgramError, Tensor};
 
 impl Model {
@@ -60,7 +63,45 @@ impl Estimator {
             Self::Trees(trees) => trees.raw_scores(features),
             Self::Linear(linear) => linear.raw_scores(features),
             Self::LinearTrees(trees) => trees.raw_scores(features),
+            Self::Lookups(model) => model.raw_scores(features),
         }
+    }
+}
+
+impl LookupModel {
+    /// Raw scores for a feature vector.
+    pub fn raw_scores(&self, features: &[f32]) -> Vec<f64> {
+        let values = self.functions_of(self.forms_of(features));
+        let score = |(weights, bias): (&Vec<f64>, &f64)| {
+            let terms = weights.iter().zip(&values).map(|(w, x)| w * x);
+            bias + terms.sum::<f64>()
+        };
+        self.weights.iter().zip(&self.bias).map(score).collect()
+    }
+
+    /// The values of all forms.
+    pub(crate) fn forms_of(&self, features: &[f32]) -> Vec<f64> {
+        self.forms.iter().map(|form| form.of(features)).collect()
+    }
+
+    /// The values of all functions; NaN where one has none.
+    pub(crate) fn functions_of(&self, forms: Vec<f64>) -> Vec<f64> {
+        let count = forms.len();
+        let outputs = self.functions.run(vec![Tensor::F64(forms)]);
+        let first = outputs.ok().and_then(|outputs| outputs.into_iter().next());
+        match first {
+            Some(Tensor::F64(values)) => values,
+            _ => vec![f64::NAN; count],
+        }
+    }
+}
+
+impl LinearForm {
+    /// Its value for a feature vector.
+    pub(crate) fn of(&self, features: &[f32]) -> f64 {
+        let terms = self.weights.iter();
+        let terms = terms.map(|&(feature, w)| w * f64::from(features[feature as usize]));
+        self.bias + terms.sum::<f64>()
     }
 }
 

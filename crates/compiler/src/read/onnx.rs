@@ -7,6 +7,7 @@ pub(crate) mod graph;
 pub(crate) mod node;
 mod proto;
 mod size;
+pub(crate) mod subgraph;
 pub(crate) mod tensor;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
 //! The report for people.
 
 use super::{
-    Agreement, FeatureReport, ModelReport, PrecisionReport, Quality, Report, SecurityReport,
-    SizeReport, TargetReport, WorkReport,
+    Agreement, FeatureReport, LayerReport, ModelReport, PrecisionReport, Quality, Report,
+    SecurityReport, SizeReport, TargetReport, WorkReport,
 };
 use std::fmt::{self, Display, Formatter};
 
@@ -14,6 +14,7 @@ impl Display for Report {
         self.precision.fmt(f)?;
         self.work.fmt(f)?;
         self.sizes.fmt(f)?;
+        self.layers.iter().try_for_each(|layer| layer.fmt(f))?;
         self.agreement.fmt(f)?;
         if let Some(fit) = &self.fit {
             writeln!(f, "{:<12}{fit}", "fit")?;
@@ -73,7 +74,7 @@ impl Display for FeatureReport {
                 .filter(|feature| feature.form == form)
                 .count()
         };
-        let forms: Vec<String> = ["index", "thermometer", "blocks", "coefficient"]
+        let forms: Vec<String> = ["index", "thermometer", "blocks", "integer", "coefficient"]
             .into_iter()
             .filter(|form| of(form) > 0)
             .map(|form| format!("{} as {form}", of(form)))
@@ -101,6 +102,46 @@ impl Display for FeatureReport {
             )?;
         }
         line(f, "specs show", format_args!("{}", self.revealed))
+    }
+}
+
+impl Display for LayerReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self {
+            lookups,
+            on_whole_torus,
+            selectors,
+            cmuxes,
+            ..
+        } = self;
+        let work = format_args!(
+            "{}: {lookups} look-ups ({on_whole_torus} on the whole torus) of {selectors} bits, \
+             {cmuxes} CMUXes",
+            self.nodes.join(", ")
+        );
+        line(f, "layer", work)?;
+        let ranges = format_args!(
+            "ranges are {} times those of {} calibration rows, {} values were outside",
+            self.margin, self.rows, self.wrapped
+        );
+        line(f, "", ranges)?;
+        let labels = self.labels.map_or_else(String::new, |labels| {
+            format!(
+                "{:.2} % of the labels or largest scores are the model's, ",
+                100.0 * labels
+            )
+        });
+        let errors = format_args!(
+            "{labels}scores are off by {:.2} % of their range, {:.2} % without noise",
+            100.0 * self.error,
+            100.0 * self.error_without_noise
+        );
+        line(f, "", errors)?;
+        line(
+            f,
+            "",
+            format_args!("most of the error comes from {}", self.limit),
+        )
     }
 }
 

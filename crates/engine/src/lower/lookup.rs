@@ -2,7 +2,7 @@
 
 use super::expression::Expression;
 use super::{CombinationStep, Factor, Lowering, PackStep, ProgramStep, Start, Term, TurnStep};
-use crate::polynomial::{Coefficient, Sparse};
+use crate::polynomial::{Coefficient, Sparse, constant_of_turned};
 use crate::schedule::Group;
 use cipherfn_circuit::CircuitError;
 use cipherfn_circuit::circuit::{Combination, ConstantId, Lookup, Pack, Turn, Weighted};
@@ -96,7 +96,7 @@ impl Lowering<'_> {
             let value = &values[item.node.index()];
             constant.push((
                 place,
-                value.constant.constant_of_turned(item.rotation, size),
+                constant_of_turned(value.constant.coefficients(), item.rotation, size),
             ));
             items.push(value.step().map(|step| Term {
                 step,

@@ -8,7 +8,7 @@ use crate::schedule::Block;
 use cipherfn_circuit::circuit::{Circuit, ConstantId};
 use cipherfn_scheme::Glwe;
 use cipherfn_scheme::fourier::c64;
-use cipherfn_scheme::operations::lookup::{self, Work};
+use cipherfn_scheme::operations::lookup::{self, TurnMemory};
 use std::collections::HashMap;
 
 /// The tables of a circuit's look-ups, as sparse as they came: a file can name many that are no
@@ -47,7 +47,7 @@ impl Tables {
 impl Executable {
     /// The turns of a block's steps.
     pub(super) fn turn(&self, block: &Block, row: RowContext<'_>, scratch: &mut Scratch) {
-        let mut work = Work {
+        let mut work = TurnMemory {
             product: &mut scratch.difference,
             digits: &mut scratch.working.digits,
             fft: &mut scratch.working.fft,

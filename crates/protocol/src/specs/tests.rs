@@ -185,12 +185,12 @@ fn foreign_documents_are_refused() {
         Err(SpecsError::Json(_))
     ));
     let mut newer = document();
-    newer["format"] = json!(4);
+    newer["format"] = json!(5);
     newer["surprise"] = json!(1);
     let error = read(&newer).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "client specs have format 4, this build reads versions 1 to 3; write them anew with this build"
+        "client specs have format 5, this build reads versions 1 to 4; write them anew with this build"
     );
 }
 
@@ -287,7 +287,7 @@ fn fields_of_format_2_are_named() {
 fn a_further_format_takes_a_wire_type_and_an_arm() {
     /// Format 4, made up: says beside format 2 who compiled the model.
     #[derive(Clone, Debug, PartialEq, Deserialize)]
-    struct SpecsV4 {
+    struct SpecsV5 {
         compiled_by: String,
         #[serde(flatten)]
         rest: SpecsV2,
@@ -296,7 +296,7 @@ fn a_further_format_takes_a_wire_type_and_an_arm() {
         enum FutureVersions, read by serde_json::from_slice, error serde_json::Error {
             V1(SpecsV1) = 1,
             V2(SpecsV2) = 2,
-            V4(SpecsV4) = 4,
+            V5(SpecsV5) = 5,
         }
     }
     fn read_future(value: &Value) -> (ClientSpecs, Option<String>) {
@@ -305,18 +305,52 @@ fn a_further_format_takes_a_wire_type_and_an_arm() {
         match document.expect("a known format").unwrap() {
             FutureVersions::V1(document) => (SpecsV2::from(document).into(), None),
             FutureVersions::V2(document) => (document.into(), None),
-            FutureVersions::V4(document) => (document.rest.into(), Some(document.compiled_by)),
+            FutureVersions::V5(document) => (document.rest.into(), Some(document.compiled_by)),
         }
     }
     let specs = read(&document()).unwrap().specs().clone();
     let mut newer = document_2();
-    newer["format"] = json!(4);
+    newer["format"] = json!(5);
     newer["compiled_by"] = json!("somebody");
     assert_eq!(read_future(&document()), (specs.clone(), None));
     assert_eq!(read_future(&document_2()), (specs.clone(), None));
     assert_eq!(read_future(&newer), (specs, Some("somebody".into())));
-    assert_eq!(FutureVersions::VERSIONS, [1, 2, 4]);
-    assert!(matches!(read(&newer), Err(SpecsError::Format { found: 4 })));
+    assert_eq!(FutureVersions::VERSIONS, [1, 2, 5]);
+    assert!(matches!(read(&newer), Err(SpecsError::Format { found: 5 })));
+}
+
+/// Integers take a format of their own, and others refuse them.
+#[test]
+fn integers_are_said_in_format_4() {
+    let mut specs = read(&document_2()).unwrap().specs().clone();
+    let own = IntegerFeature {
+        feature: 0,
+        name: "x".into(),
+        low: -1.0,
+        step: 0.25,
+        bits: 3,
+    };
+    specs.inputs[0] = Encoding::Integers(IntegerEncoding {
+        features: vec![own],
+        gadget: Gadget::new(BaseLog::new(8), Levels::new(3)),
+        transport: Transport::Packed,
+    });
+    let written = SpecsDocument::new(specs.clone()).unwrap();
+    assert_eq!(written.format(), 4);
+    let back = SpecsDocument::from_json_bytes(written.bytes()).unwrap();
+    assert_eq!(back.specs(), &specs);
+    assert!(written.version_1().unwrap().is_none());
+    let mut older: Value = serde_json::from_slice(written.bytes()).unwrap();
+    older["format"] = json!(3);
+    let error = read(&older).unwrap_err().to_string();
+    assert!(error.contains("inputs[0] has integers"), "{error}");
+    let mut broken: Value = serde_json::from_slice(written.bytes()).unwrap();
+    broken["inputs"][0]["integers"]["features"][0]["step"] = json!(0.0);
+    let error = read(&broken).unwrap_err().to_string();
+    assert!(
+        error.contains("features[0].step 0 is not a positive number"),
+        "{error}"
+    );
 }
 
 /// Decimals take a format of their own, which clients of before refuse.
@@ -325,7 +359,7 @@ fn decimals_are_said_in_format_3() {
     let plain = read(&document_2()).unwrap().specs().clone();
     let feature = match &plain.inputs[0] {
         Encoding::Selectors(encoding) => encoding.quantisers[0].feature,
-        Encoding::Linear(_) => panic!("a tree"),
+        _ => panic!("a tree"),
     };
     let mut specs = plain.clone();
     if let Encoding::Selectors(encoding) = &mut specs.inputs[0] {

@@ -1,5 +1,7 @@
 //! Format 3: format 2, and how many decimals values of features may have. It is written only for
 //! specs that say so: clients that do not know of it would answer rows that have more.
+//!
+//! Format 4 has the same layout, and features as integers among its inputs.
 
 use super::v2::{DecodingV2, Model, SpecsV2};
 use super::wire::{Encoding, InputColumn, OutputField};
@@ -25,6 +27,9 @@ pub(super) struct SpecsV3 {
     postprocess: RowProgram,
     outputs: Vec<OutputField>,
 }
+
+/// The first format that has features as integers.
+pub(super) const INTEGERS: u16 = 4;
 
 /// Most decimals of a feature's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +62,10 @@ impl TryFrom<SpecsV3> for ClientSpecs {
 }
 
 impl SpecsV3 {
+    pub(super) const fn format(&self) -> u16 {
+        self.format
+    }
+
     /// The document of specs that need this format; `None` for others.
     pub(super) fn of(specs: &ClientSpecs) -> Option<Self> {
         let decimals = quantisers(specs).filter_map(|quantiser| {
@@ -66,12 +75,15 @@ impl SpecsV3 {
             })
         });
         let decimals: Vec<Decimals> = decimals.collect();
-        if decimals.is_empty() {
+        let is_integers =
+            |encoding: &program::Encoding| matches!(encoding, program::Encoding::Integers(_));
+        let has_integers = specs.inputs.iter().any(is_integers);
+        if decimals.is_empty() && !has_integers {
             return None;
         }
         let document = SpecsV2::from(specs.clone());
         Some(Self {
-            format: 3,
+            format: if has_integers { INTEGERS } else { 3 },
             model: document.model,
             circuit: document.circuit,
             parameter_set: document.parameter_set,
@@ -108,13 +120,13 @@ fn declare(specs: &mut ClientSpecs, decimals: Vec<Decimals>) -> Result<(), Specs
 fn quantisers(specs: &ClientSpecs) -> impl Iterator<Item = &Quantiser> {
     specs.inputs.iter().flat_map(|encoding| match encoding {
         program::Encoding::Selectors(encoding) => encoding.quantisers.as_slice(),
-        program::Encoding::Linear(_) => &[],
+        program::Encoding::Linear(_) | program::Encoding::Integers(_) => &[],
     })
 }
 
 fn quantisers_mut(specs: &mut ClientSpecs) -> impl Iterator<Item = &mut Quantiser> {
     specs.inputs.iter_mut().flat_map(|encoding| match encoding {
         program::Encoding::Selectors(encoding) => encoding.quantisers.as_mut_slice(),
-        program::Encoding::Linear(_) => &mut [],
+        program::Encoding::Linear(_) | program::Encoding::Integers(_) => &mut [],
     })
 }

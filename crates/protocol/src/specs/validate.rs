@@ -2,8 +2,8 @@
 //! list of the length that others imply.
 
 use super::{
-    ClientSpecs, Decoding, Encoding, Gadget, InputColumn, LinearEncoding, OutputField, Predicate,
-    Quantiser, ScoreDecoding, SelectorEncoding, SpecsError,
+    ClientSpecs, Decoding, Encoding, Gadget, InputColumn, IntegerEncoding, LinearEncoding,
+    OutputField, Predicate, Quantiser, ScoreDecoding, SelectorEncoding, SpecsError, v3,
 };
 use cipherfn_program::{EntryKind, MAX_DECIMALS, ScoreUnits, TensorType};
 use std::collections::HashSet;
@@ -12,6 +12,8 @@ use std::collections::HashSet;
 const MAX_WIDTH: usize = 1 << 16;
 /// Most split points of one feature.
 const MAX_SPLITS: usize = 1 << 20;
+/// Most bits of a feature's integer.
+const MAX_BITS: u32 = 24;
 /// Most selectors of a row.
 const MAX_SELECTORS: usize = 1 << 20;
 /// Most inputs and outputs of a circuit.
@@ -38,6 +40,13 @@ pub(super) fn validate(specs: &ClientSpecs, format: u16) -> Result<(), SpecsErro
         match encoding {
             Encoding::Selectors(encoding) => selectors(&at, encoding)?,
             Encoding::Linear(encoding) => linear(&at, encoding)?,
+            Encoding::Integers(encoding) => {
+                check(format >= v3::INTEGERS, || {
+                    let problem = format!("has integers, which format {format} does not know");
+                    (at.clone(), problem)
+                })?;
+                integers(&at, encoding)?;
+            }
         }
     }
     decoding(&specs.decoding, format)?;
@@ -289,6 +298,52 @@ fn linear(at: &str, encoding: &LinearEncoding) -> Result<(), SpecsError> {
             format!("{} is not in 1 ..= 64", encoding.body_bits),
         )
     })
+}
+
+fn integers(at: &str, encoding: &IntegerEncoding) -> Result<(), SpecsError> {
+    count(
+        &format!("{at}.features"),
+        encoding.features.len(),
+        0,
+        MAX_WIDTH,
+    )?;
+    let mut seen = HashSet::new();
+    for (index, own) in encoding.features.iter().enumerate() {
+        let field = |part: &str| format!("{at}.features[{index}].{part}");
+        let feature = own.feature;
+        check(seen.insert(feature), || {
+            (field("feature"), format!("{feature} appears twice"))
+        })?;
+        check((feature as usize) < MAX_WIDTH, || {
+            (
+                field("feature"),
+                format!("{feature} is not below {MAX_WIDTH}"),
+            )
+        })?;
+        name(&field("name"), &own.name)?;
+        check(own.low.is_finite(), || {
+            (field("low"), format!("{} is not finite", own.low))
+        })?;
+        check(own.step.is_finite() && own.step > 0.0, || {
+            (
+                field("step"),
+                format!("{} is not a positive number", own.step),
+            )
+        })?;
+        check(own.bits <= MAX_BITS, || {
+            (
+                field("bits"),
+                format!("{} is more than {MAX_BITS}", own.bits),
+            )
+        })?;
+    }
+    count(
+        &format!("{at}.features"),
+        encoding.selectors(),
+        0,
+        MAX_SELECTORS,
+    )?;
+    gadget(at, encoding.gadget)
 }
 
 fn decoding(decoding: &Decoding, format: u16) -> Result<(), SpecsError> {

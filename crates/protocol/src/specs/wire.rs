@@ -114,6 +114,18 @@ wire_structs! {
         stride: u32,
         body_bits: Bits,
     }
+    struct IntegerEncoding {
+        features: Vec<IntegerFeature>,
+        gadget: Gadget,
+        transport: Transport,
+    }
+    struct IntegerFeature {
+        feature: u32,
+        name: String,
+        low: f64,
+        step: f64,
+        bits: u32,
+    }
     struct ReplyForm {
         reply_bits: Bits,
         coefficients: u32,
@@ -172,6 +184,7 @@ wire_enums! {
     enum Encoding {
         Selectors(encoding: SelectorEncoding),
         Linear(encoding: LinearEncoding),
+        Integers(encoding: IntegerEncoding),
     }
     enum MissingBin {
         First,
@@ -193,7 +206,11 @@ wire_enums! {
 impl Encoding {
     /// Whether it is of packed selectors.
     pub(super) fn is_packed(&self) -> bool {
-        matches!(self, Self::Selectors(encoding) if encoding.transport == Transport::Packed)
+        match self {
+            Self::Selectors(encoding) => encoding.transport == Transport::Packed,
+            Self::Integers(encoding) => encoding.transport == Transport::Packed,
+            Self::Linear(_) => false,
+        }
     }
 }
 

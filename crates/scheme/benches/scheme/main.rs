@@ -7,7 +7,7 @@
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
 use cipherfn_scheme::fourier::{Transform, c64};
 use cipherfn_scheme::operations::isolate;
-use cipherfn_scheme::operations::lookup::{self, Work};
+use cipherfn_scheme::operations::lookup::{self, TurnMemory};
 use cipherfn_scheme::parameters::{Depth, ParameterSet};
 use cipherfn_scheme::query::{self, GroupShape, LinearQueryShape, SelectorQueryShape};
 use cipherfn_scheme::reply::{self, PackedShape, ReplyShape};
@@ -323,7 +323,7 @@ fn look_ups(timer: &Timer, shape: &SelectorQueryShape, selectors: &FourierSelect
     let mut product = vec![c64::new(0.0, 0.0); len];
     let mut digits = vec![c64::new(0.0, 0.0); len * shape.gadget.levels.get() as usize];
     let mut fft = transform.scratch();
-    let mut work = Work {
+    let mut work = TurnMemory {
         product: &mut product,
         digits: &mut digits,
         fft: &mut fft,

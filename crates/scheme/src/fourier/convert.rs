@@ -12,7 +12,7 @@ pub const TORUS: f64 = 18_446_744_073_709_551_616.0;
 /// Complex values that are handled at a time, so that they stay in the first-level cache.
 const BLOCK: usize = 64;
 /// 1.5 * 2^52: adding it leaves no fraction bits, taking it off again rounds to an integer.
-pub const SHIFTER: f64 = 6_755_399_441_055_744.0;
+const SHIFTER: f64 = 6_755_399_441_055_744.0;
 /// 2^32.
 const HALF_WORD: f64 = 4_294_967_296.0;
 
@@ -28,6 +28,47 @@ pub fn frac(x: f64) -> f64 {
     x - round(x)
 }
 
+/// `state = round(frac(state) * scale)`.
+#[inline(always)]
+pub fn reduce<S: Simd>(simd: S, states: &mut [f64], scale: f64) {
+    let (states, tail) = S::as_mut_simd_f64s(states);
+    let [shifter, scale_lanes] = [SHIFTER, scale].map(|value| simd.splat_f64s(value));
+    for state in states {
+        let integer = simd.sub_f64s(simd.add_f64s(*state, shifter), shifter);
+        let fraction = simd.sub_f64s(*state, integer);
+        *state = simd.sub_f64s(simd.mul_add_e_f64s(fraction, scale_lanes, shifter), shifter);
+    }
+    for state in tail {
+        *state = round(frac(*state) * scale);
+    }
+}
+
+/// `next = state / base` to the nearest, halves away from zero, `digit = state - next * base`,
+/// `state = next`. For integers below 2^50 times the base.
+///
+/// Halves to even would make every digit that follows a half an even one, and halves more frequent:
+/// the mean square of digits of base B would be `(B^2 + 2)/12 + 1/(2 (B - 1))`, a ninth more for B =
+/// 4. Away from zero it stays `(B^2 + 2)/12`, and the mean 0, as signs are random.
+#[inline(always)]
+pub fn take_digit<S: Simd>(simd: S, digits: &mut [f64], states: &mut [f64], base: f64) {
+    // A hair more than the inverse: half an integer rounds away from zero, all else stays as it is.
+    let inverse = (1.0 + f64::EPSILON) / base;
+    let (digits, digits_tail) = S::as_mut_simd_f64s(digits);
+    let (states, states_tail) = S::as_mut_simd_f64s(states);
+    let [shifter, inverse_lanes, minus_base] =
+        [SHIFTER, inverse, -base].map(|value| simd.splat_f64s(value));
+    for (digit, state) in digits.iter_mut().zip(states) {
+        let next = simd.sub_f64s(simd.mul_add_e_f64s(*state, inverse_lanes, shifter), shifter);
+        *digit = simd.mul_add_e_f64s(next, minus_base, *state);
+        *state = next;
+    }
+    for (digit, state) in digits_tail.iter_mut().zip(states_tail) {
+        let next = round(*state * inverse);
+        *digit = *state - next * base;
+        *state = next;
+    }
+}
+
 /// `out[j] = scale * twist[j] * (input[j] + i input[j + N/2])`, words read as signed integers.
 pub(super) fn fold_integers(out: &mut [c64], input: &[u64], scale: f64, twist: &[c64]) {
     assert!(
@@ -39,6 +80,17 @@ pub(super) fn fold_integers(out: &mut [c64], input: &[u64], scale: f64, twist: &
         input,
         scale,
         twist,
+    });
+}
+
+/// `out[j] = input[j] + i input[j + N/2]` as torus fractions in [-1/2, 1/2).
+pub(super) fn fold_torus(out: &mut [c64], input: &[u64]) {
+    assert!(input.len() == 2 * out.len(), "polynomials of one size");
+    Arch::new().dispatch(|| {
+        let (re, im) = input.split_at(out.len());
+        for ((out, re), im) in out.iter_mut().zip(re).zip(im) {
+            *out = c64::new(signed_to_float(*re) / TORUS, signed_to_float(*im) / TORUS);
+        }
     });
 }
 
@@ -144,7 +196,50 @@ fn fraction_to_torus(fraction: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{fraction_to_torus, signed_to_float};
+    use super::{fraction_to_torus, signed_to_float, take_digit};
+    use pulp::{Arch, Simd, WithSimd};
+
+    struct TakeDigit<'a>(&'a mut [f64], &'a mut [f64], f64);
+
+    impl WithSimd for TakeDigit<'_> {
+        type Output = ();
+
+        fn with_simd<S: Simd>(self, simd: S) {
+            take_digit(simd, self.0, self.1, self.2);
+        }
+    }
+
+    /// All integers of five digits: both ends of a digit's range are as frequent, and the digits'
+    /// mean square is that of the noise formulas.
+    #[test]
+    fn digits_are_centred_and_independent_of_those_before() {
+        for base_log in [2, 3, 4] {
+            let base = 1 << base_log;
+            let range = 1 << (5 * base_log);
+            // One more than vectors hold, for the tail.
+            let mut states: Vec<f64> = (-range / 2..=range / 2).map(f64::from).collect();
+            let mut digits = vec![0.0; states.len()];
+            let count = states.len() as f64;
+            for level in 0..3 {
+                let before = states.clone();
+                let base = f64::from(base);
+                Arch::new().dispatch(TakeDigit(&mut digits, &mut states, base));
+                for ((before, state), digit) in before.iter().zip(&states).zip(&digits) {
+                    assert!((state * base + digit - before).abs() < 0.5, "{before}");
+                    assert!(digit.abs() <= base / 2.0, "{digit}");
+                }
+                let sum = digits.iter().sum::<f64>();
+                assert!(sum.abs() < 0.5, "level {level} of base {base}: {sum}");
+                let square = digits.iter().map(|digit| digit * digit).sum::<f64>() / count;
+                let expected = (base * base + 2.0) / 12.0;
+                let close = 8.0 / f64::from(range) * base.powi(level);
+                assert!(
+                    (square / expected - 1.0).abs() < close.max(0.01),
+                    "level {level} of base {base}: {square} instead of {expected}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn words_become_the_nearest_float() {

@@ -1,5 +1,6 @@
 //! The evaluation key ready for use.
 
+use crate::automorphism::Automorphism;
 use crate::bits;
 use crate::bootstrap::BootstrapKey;
 use crate::centred::Memory;
@@ -15,6 +16,7 @@ use cipherfn_protocol::message::KeyId;
 use cipherfn_protocol::specs::Gadget;
 use rayon::prelude::*;
 use std::fmt;
+use std::iter::repeat_n;
 use std::sync::{Mutex, PoisonError};
 
 /// An evaluation key in the Fourier domain, shared by all threads: the expansion, and what further
@@ -25,12 +27,12 @@ pub struct ExpandedEvaluationKey {
     /// Id of the secret key.
     id: KeyId,
     transform: Transform,
-    /// One a level of the expansion: minus the automorphism keys, centred.
-    automorphisms: Vec<FourierGlev>,
+    /// One a level of the expansion.
+    automorphisms: Vec<Automorphism>,
     /// Encrypts 2 s^2.
     scheme_switch: FourierGlev,
-    /// Minus the key of X -> X^-1, centred.
-    inverse: Option<FourierGlev>,
+    /// The key of X -> X^-1.
+    inverse: Option<Automorphism>,
     bootstraps: Vec<BootstrapKey>,
     /// 1 + X + ... + X^(N-1).
     all_ones: AVec<c64>,
@@ -52,8 +54,17 @@ impl ExpandedEvaluationKey {
         };
         let size = set.ring.polynomial_size;
         let transform = Transform::new(size);
-        let mut automorphisms = fourier_glevs(key, &transform, packing.key_switch.len())?;
-        let scheme_switch = automorphisms.remove(packing.key_switch.len());
+        let levels = 0..packing.depth().levels();
+        let exponents: Vec<usize> = levels
+            .map(|level| polynomial::expansion_exponent(size, level))
+            .collect();
+        let mut glevs = fourier_glevs(key, &transform, &exponents)?;
+        let scheme_switch = glevs.remove(exponents.len());
+        let automorphisms = exponents
+            .into_iter()
+            .zip(glevs)
+            .map(|(exponent, glev)| Automorphism::new(exponent, glev, &transform))
+            .collect();
         let mut scratch = transform.scratch();
         let mut constant = |words: &[u64]| {
             let mut values = zeroed(size / 2);
@@ -96,7 +107,9 @@ impl ExpandedEvaluationKey {
         match &part.part().contents {
             KeyPartContents::Expansion(_) => {}
             KeyPartContents::Inverse { .. } => {
-                self.inverse = fourier_glevs(part, &self.transform, 1)?.pop();
+                let exponent = polynomial::inverse_exponent(self.set.ring.polynomial_size);
+                let glev = fourier_glevs(part, &self.transform, &[exponent])?.pop();
+                self.inverse = glev.map(|glev| Automorphism::new(exponent, glev, &self.transform));
             }
             KeyPartContents::Bootstrap(parameters) => {
                 let (seed, bodies) = (part.seed(), part.bodies());
@@ -166,7 +179,7 @@ impl ExpandedEvaluationKey {
         result
     }
 
-    pub(crate) fn automorphism(&self, level: u32) -> &FourierGlev {
+    pub(crate) fn automorphism(&self, level: u32) -> &Automorphism {
         &self.automorphisms[level as usize]
     }
 
@@ -179,7 +192,7 @@ impl ExpandedEvaluationKey {
     }
 
     /// The key of X -> X^-1.
-    pub(crate) fn inverse(&self) -> Result<&FourierGlev, SchemeError> {
+    pub(crate) fn inverse(&self) -> Result<&Automorphism, SchemeError> {
         self.inverse.as_ref().ok_or(SchemeError::KeyPartMissing {
             part: "inverse",
             set: self.set.name,
@@ -191,20 +204,26 @@ impl ExpandedEvaluationKey {
     }
 }
 
-/// The `GLev` ciphertexts of a part. The first `automorphisms` of them are brought into centred form
-/// and negated, as their product with the mask is taken off.
+/// The `GLev` ciphertexts of a part. The first of them are the keys of the automorphisms of
+/// `exponents`: they are brought into centred form, negated, as their product with the mask is taken
+/// off, and laid under the inverse automorphism (see [`Automorphism`]).
 fn fourier_glevs(
     key: &EvaluationKey,
     transform: &Transform,
-    automorphisms: usize,
+    exponents: &[usize],
 ) -> Result<Vec<FourierGlev>, SchemeError> {
     let ring = &key.parameter_set().ring;
     let size = ring.polynomial_size;
     let gadgets: Vec<Gadget> = key.part().contents.gadgets().collect();
-    let automorphism_rows: usize = gadgets[..automorphisms]
+    let levels = |gadget: &Gadget| gadget.levels.get() as usize;
+    // One a row; the rows after these are not those of automorphisms.
+    let inverses: Vec<usize> = exponents
         .iter()
-        .map(|gadget| gadget.levels.get() as usize)
-        .sum();
+        .zip(&gadgets)
+        .flat_map(|(exponent, gadget)| {
+            repeat_n(polynomial::inverse_of(*exponent, 2 * size), levels(gadget))
+        })
+        .collect();
     let mut masks = Masks::new(key.seed());
     let rows: Vec<(Vec<u64>, &[u8])> = key
         .rows()
@@ -219,12 +238,16 @@ fn fourier_glevs(
         |scratch, (index, (mut mask, packed))| {
             let mut body = vec![0; size];
             bits::unpack(&mut body, packed, ring.body_bits, "evaluation key")?;
-            if index < automorphism_rows {
+            if let Some(inverse) = inverses.get(index) {
                 polynomial::centre(&mut mask, &mut body);
-                [&mut mask, &mut body]
-                    .into_iter()
-                    .flatten()
-                    .for_each(|word| *word = word.wrapping_neg());
+                for words in [&mut mask, &mut body] {
+                    let mut image = vec![0; size];
+                    polynomial::automorphism(&mut image, words, *inverse);
+                    for word in &mut image {
+                        *word = word.wrapping_neg();
+                    }
+                    *words = image;
+                }
             }
             let mut row = zeroed(size);
             let (row_mask, row_body) = row.split_at_mut(size / 2);

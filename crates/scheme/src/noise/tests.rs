@@ -35,9 +35,9 @@ use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
 const TOLERANCE: f64 = 0.2;
 const KEYS: usize = 4;
 /// Inputs of each single CMUX.
-const SINGLES: usize = 24;
+const SINGLES: usize = 12;
 /// Chains of CMUXes a key, each over other inputs.
-const CHAINS: usize = 64;
+const CHAINS: usize = 48;
 
 #[test]
 fn expanded_rows() {
@@ -103,8 +103,19 @@ fn cmuxes_over_expanded_selectors() {
     for set in packed_sets() {
         for (base_log, levels) in [(10, 2), (8, 3), (6, 4), (4, 6)] {
             let gadget = Gadget::new(BaseLog::new(base_log), Levels::new(levels));
-            cmuxes(set, gadget, Transport::Packed);
+            cmuxes(set, gadget, Transport::Packed, &FEW_KEYS);
         }
+    }
+}
+
+/// Enough keys to see a twentieth of the variance.
+#[test]
+#[ignore = "24 keys a set"]
+fn cmuxes_under_many_keys() {
+    reproducible::seeds("cmuxes_under_many_keys");
+    for set in packed_sets() {
+        let gadget = Gadget::new(BaseLog::new(6), Levels::new(4));
+        cmuxes(set, gadget, Transport::Packed, &MANY_KEYS);
     }
 }
 
@@ -114,19 +125,19 @@ fn cmuxes_over_uploaded_selectors() {
     let set = ParameterSet::by_name("cipherfn-128-n512k4-v1").unwrap();
     for (base_log, levels) in [(23, 1), (15, 2)] {
         let gadget = Gadget::new(BaseLog::new(base_log), Levels::new(levels));
-        cmuxes(set, gadget, Transport::Ggsw);
+        cmuxes(set, gadget, Transport::Ggsw, &FEW_KEYS);
     }
 }
 
-/// 32 selectors under each key: each that is 1 in [`SINGLES`] CMUXes, and [`CHAINS`] chains of all
+/// 64 selectors under each key: each that is 1 in [`SINGLES`] CMUXes, and [`CHAINS`] chains of all
 /// that are 0.
 ///
 /// The all-ones part of the key makes the errors of one polynomial alike, so many CMUXes count for
 /// more than many coefficients.
-fn cmuxes(set: &'static ParameterSet, gadget: Gadget, transport: Transport) {
-    const SELECTORS: usize = 32;
+fn cmuxes(set: &'static ParameterSet, gadget: Gadget, transport: Transport, check: &Check) {
+    const SELECTORS: usize = 64;
     let predicted = cmux(set, gadget, &selector(set, transport));
-    let keys: Vec<Expanded> = (0..KEYS)
+    let keys: Vec<Expanded> = (0..check.keys)
         .map(|_| Expanded::new(set, gadget, transport, SELECTORS))
         .collect();
     let (ones, zeros): (Vec<usize>, Vec<usize>) =
@@ -141,7 +152,7 @@ fn cmuxes(set: &'static ParameterSet, gadget: Gadget, transport: Transport) {
             .flat_map(|(indices, input)| expanded.chain(&inputs, &indices, input))
             .collect::<Vec<_>>()
     };
-    check("one CMUX", predicted, keys.iter().map(singles));
+    check.hold("one CMUX", predicted, keys.iter().map(singles));
     // Zeros only, so that the errors add up.
     let chains = |expanded: &Expanded| {
         let inputs = expanded.noiseless_ciphertexts();
@@ -151,7 +162,7 @@ fn cmuxes(set: &'static ParameterSet, gadget: Gadget, transport: Transport) {
     };
     let rounding = (1.0 + set.mask_len() as f64 / 2.0) * super::last_digit(gadget);
     let without_rounding = Variance::new(predicted.get() - rounding.get());
-    check(
+    check.hold(
         "a chain of CMUXes",
         zeros.len() as f64 * without_rounding,
         keys.iter().map(chains),
@@ -237,38 +248,66 @@ fn packed_sets() -> impl Iterator<Item = &'static ParameterSet> {
         .filter(|set| set.packing().is_some())
 }
 
-/// Holds measured errors (units of 2^-64), one list a key, to a predicted variance (torus squared).
 fn check(what: &str, predicted: Variance, errors: impl Iterator<Item = Vec<i64>>) {
-    let variance = |errors: Vec<i64>| {
-        let squares = errors
+    FEW_KEYS.hold(what, predicted, errors);
+}
+
+/// How measurements are held to a prediction.
+struct Check {
+    keys: usize,
+    /// Bits by which the mean of the keys may be off.
+    tolerance: f64,
+    /// Whether each key is held to its margin: the more there are, the further some of them stray by
+    /// the measurement alone.
+    each: bool,
+}
+
+const FEW_KEYS: Check = Check {
+    keys: KEYS,
+    tolerance: TOLERANCE,
+    each: true,
+};
+const MANY_KEYS: Check = Check {
+    keys: 24,
+    tolerance: 0.04,
+    each: false,
+};
+
+impl Check {
+    /// Holds measured errors (units of 2^-64), one list a key, to a predicted variance (torus
+    /// squared).
+    fn hold(&self, what: &str, predicted: Variance, errors: impl Iterator<Item = Vec<i64>>) {
+        let variance = |errors: Vec<i64>| {
+            let squares = errors
+                .iter()
+                .map(|error| (*error as f64 * 2f64.powi(-64)).powi(2));
+            Variance::new(squares.sum::<f64>() / errors.len() as f64)
+        };
+        let keys: Vec<Variance> = errors.map(variance).collect();
+        let mean = 1.0 / keys.len() as f64 * keys.iter().copied().sum::<Variance>();
+        let bits = |variance: Variance| variance.deviation().log2();
+        let list = keys
             .iter()
-            .map(|error| (*error as f64 * 2f64.powi(-64)).powi(2));
-        Variance::new(squares.sum::<f64>() / errors.len() as f64)
-    };
-    let keys: Vec<Variance> = errors.map(variance).collect();
-    let mean = 1.0 / keys.len() as f64 * keys.iter().copied().sum::<Variance>();
-    let bits = |variance: Variance| variance.deviation().log2();
-    let list = keys
-        .iter()
-        .map(|key| format!("{:.2}", bits(*key)))
-        .collect::<Vec<_>>()
-        .join(", ");
-    println!(
-        "{what}: predicted 2^{:.2}, measured 2^{:.2} (by key: {list})",
-        bits(predicted),
-        bits(mean)
-    );
-    assert!(
-        (bits(mean) - bits(predicted)).abs() < TOLERANCE,
-        "{what}: predicted 2^{:.2}, measured {list}",
-        bits(predicted)
-    );
-    let allowed = KEY_MARGIN * predicted.deviation();
-    assert!(
-        keys.iter().all(|key| key.deviation() < allowed),
-        "{what}: predicted 2^{:.2}, worst key among {list}",
-        bits(predicted)
-    );
+            .map(|key| format!("{:.2}", bits(*key)))
+            .collect::<Vec<_>>()
+            .join(", ");
+        println!(
+            "{what}: predicted 2^{:.2}, measured 2^{:.2} (by key: {list})",
+            bits(predicted),
+            bits(mean)
+        );
+        assert!(
+            (bits(mean) - bits(predicted)).abs() < self.tolerance,
+            "{what}: predicted 2^{:.2}, measured {list}",
+            bits(predicted)
+        );
+        let allowed = KEY_MARGIN * predicted.deviation();
+        assert!(
+            !self.each || keys.iter().all(|key| key.deviation() < allowed),
+            "{what}: predicted 2^{:.2}, worst key among {list}",
+            bits(predicted)
+        );
+    }
 }
 
 /// Selectors on the server's side, with the key to look into them.

@@ -6,18 +6,15 @@ use crate::glwe::Glwe;
 use crate::keys::ExpandedEvaluationKey;
 use crate::noise::{self, Variance};
 use crate::parameters::{KeyPartContents, ParameterSet};
-use crate::polynomial::inverse_exponent;
 
 /// An encryption of m(X^-1) from one of m(X): coefficient p of the message becomes minus
 /// coefficient N - p. Needs part `inverse` of the evaluation key.
 ///
 /// `c(X^-1) = (a(X^-1), b(X^-1))` is a ciphertext of it under s(X^-1); the key switches it back.
 pub fn invert(key: &ExpandedEvaluationKey, glwe: &Glwe) -> Result<Glwe, SchemeError> {
-    let glev = key.inverse()?;
+    let inverse = key.inverse()?;
     let node = Centred::divided(glwe, 0);
-    let exponent = inverse_exponent(node.mask.len());
-    let image =
-        key.with_memory(|memory| key.automorphic_image(glev, exponent, &node, &mut memory.work));
+    let image = key.with_memory(|memory| inverse.image(&node, key.transform(), &mut memory.work));
     Ok(image.into_glwe())
 }
 

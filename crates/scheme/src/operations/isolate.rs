@@ -34,7 +34,7 @@ pub fn isolate(
     let mut node = Centred::divided(&glwe, depth);
     key.with_memory(|memory| {
         for level in 0..depth {
-            key.split(level, &mut node, None, &mut memory.work);
+            key.fold(level, &mut node, &mut memory.work);
         }
     });
     Ok(node.into_glwe())

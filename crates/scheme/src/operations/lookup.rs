@@ -31,7 +31,7 @@ use kernel::{add_product, set_digits};
 pub const GROUP: usize = 16;
 
 /// Working memory of [`turn`].
-pub struct Work<'a> {
+pub struct TurnMemory<'a> {
     /// As long as the accumulator.
     pub product: &'a mut [c64],
     /// As long as the accumulator, times the levels of the gadget.
@@ -66,7 +66,7 @@ pub fn turn(
     gadget: Gadget,
     rotation: u32,
     transform: &Transform,
-    work: &mut Work<'_>,
+    work: &mut TurnMemory<'_>,
 ) {
     let half = transform.fourier_size();
     let digits = &mut work.digits[..accumulator.len() * gadget.levels.get() as usize];

@@ -8,7 +8,7 @@ use crate::keys::ExpandedEvaluationKey;
 use crate::noise::{self, Variance};
 use crate::operations::{require_all_levels, require_size};
 use crate::parameters::{Packing, ParameterSet};
-use crate::polynomial::{self, expansion_exponent};
+use crate::polynomial;
 
 /// Merges of this many ciphertexts or fewer stay on one thread: about a millisecond of work.
 const SEQUENTIAL_ITEMS: usize = 32;
@@ -43,7 +43,7 @@ pub(crate) fn pack(
     let mut node = merged.unwrap_or_else(|| Centred::zero(set.ring.polynomial_size));
     key.with_memory(|memory| {
         for level in (0..levels - height).rev() {
-            key.split(level, &mut node, None, &mut memory.work);
+            key.fold(level, &mut node, &mut memory.work);
         }
     });
     Ok(node.into_glwe())
@@ -108,7 +108,7 @@ impl Merger<'_> {
         self.key.with_memory(|memory| match (even, odd) {
             (None, None) => None,
             (Some(mut even), None) => {
-                self.key.split(level, &mut even, None, &mut memory.work);
+                self.key.fold(level, &mut even, &mut memory.work);
                 Some(even)
             }
             (even, Some(odd)) => Some(self.merge(level, even, &odd, memory)),
@@ -135,17 +135,9 @@ impl Merger<'_> {
                 *sum = sum.wrapping_add(odd);
             }
         }
-        let image = self.key.automorphic_image(
-            self.key.automorphism(level),
-            expansion_exponent(size, level),
-            &difference,
-            &mut memory.work,
-        );
-        for (sum, image) in [(&mut sum.mask, image.mask), (&mut sum.body, image.body)] {
-            for (sum, image) in sum.iter_mut().zip(image) {
-                *sum = sum.wrapping_add(image);
-            }
-        }
+        let automorphism = self.key.automorphism(level);
+        let transform = self.key.transform();
+        sum.add(&automorphism.image(&difference, transform, &mut memory.work));
         sum
     }
 }

@@ -97,7 +97,8 @@ fn isolation() {
 }
 
 /// Numbers of ciphertexts from one to 300, powers of two and others, with gaps: every coefficient
-/// comes to its place with the same error, gaps are zero, and so is all between.
+/// comes to its place with the same error, gaps are zero, and so is all between. The formula is an
+/// upper bound here: 0.4 bit above what twelve keys measured.
 #[test]
 fn packing_of_one_coefficient_each() {
     reproducible::seeds("packing_of_one_coefficient_each");
@@ -130,7 +131,7 @@ fn packing_of_one_coefficient_each() {
     }
     // Items of one ciphertext share key switches: more than 900 samples, of some 100 independent
     // ones.
-    check("pack", predicted, &errors, 0.4);
+    check("pack", predicted, &errors, 0.55);
 }
 
 /// Ciphertexts with coefficients at multiples of 512: all four come along, at one key switch a

@@ -92,6 +92,12 @@ impl InputShape {
                 gadget: encoding.gadget,
                 transport: encoding.transport,
             }),
+            Encoding::Integers(encoding) => Self::Selectors(SelectorQueryShape {
+                set,
+                selectors: encoding.selectors(),
+                gadget: encoding.gadget,
+                transport: encoding.transport,
+            }),
             Encoding::Linear(encoding) => Self::Features(LinearQueryShape {
                 set,
                 features: encoding.names.len(),
@@ -154,6 +160,7 @@ impl InputValues {
     pub fn of(encoding: &Encoding, features: &[f32]) -> Result<Self, QuantiseError> {
         Ok(match encoding {
             Encoding::Selectors(encoding) => Self::Bits(encoding.bits(features)?),
+            Encoding::Integers(encoding) => Self::Bits(encoding.bits(features)?),
             Encoding::Linear(encoding) => Self::Features(encoding.messages(features)?),
         })
     }

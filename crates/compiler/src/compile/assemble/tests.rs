@@ -3,6 +3,7 @@ use crate::families;
 use crate::features::Features;
 use crate::model::{Estimator, LinearModel, Test, Tree, TreeEnsemble, TreeNode};
 use crate::options::Options;
+use crate::read::sample;
 use cipherfn_engine::{PreparedCircuit, Workspace};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::query::{InputValues, encrypt_row};
@@ -62,6 +63,7 @@ fn a_mixture_of_families_is_one_circuit_on_encrypted_rows() {
     let (backend, plans) = families::plan(
         &regions,
         &features,
+        (&sample(), &[]),
         &Options::new("m"),
         10.0,
         Hash::of(b"m"),
@@ -126,9 +128,11 @@ fn many_scores_of_one_result_are_as_coarse_as_clients_ask() {
             ..Options::new("m")
         };
         let hash = Hash::of(b"m");
-        let (backend, plans) = families::plan(&regions, &features, &options, 10.0, hash).unwrap();
+        let exact = (&sample(), &[][..]);
+        let (backend, plans) =
+            families::plan(&regions, &features, exact, &options, 10.0, hash).unwrap();
         let planned: Vec<ScoreDecoding> = plans[0].reading.scores.clone();
-        let (_, assembly) = assemble(&regions, &features, &options, 10.0, hash).unwrap();
+        let (_, assembly) = assemble(&regions, &features, exact, &options, 10.0, hash).unwrap();
         noise::check_steps(backend.set, &assembly.decoding).unwrap();
         (planned, assembly)
     };

@@ -1,7 +1,9 @@
 use super::*;
 use crate::backend::Backend;
+use crate::families::Reference;
 use crate::features::Features;
 use crate::options::Options;
+use crate::read::sample;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::ScoreUnits;
 
@@ -34,6 +36,11 @@ fn planned(model: &LinearModel, precision: Option<f64>) -> Result<Plan, CompileE
         usual_bits: 10.0,
         seed: Hash::of(b"m"),
         backend: Backend::for_profile(options.profile, 1)[0],
+        reference: Reference {
+            model: &sample(),
+            scores: &[],
+            region: &[0],
+        },
     })
 }
 

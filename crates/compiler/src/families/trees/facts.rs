@@ -11,7 +11,13 @@ use crate::report::{EncodedFeature, FeatureReport, TreeCounts};
 /// each node.
 const MAX_DEPTH: usize = 1024;
 
-/// Counts an ensemble's parts; an error for trees that are too deep.
+/// Most choices of the trees' circuit, before any are shared: a minute or more of a row's time, some
+/// minutes and gigabytes of the compiler's.
+const MAX_CHOICES: usize = 1 << 20;
+/// Most numbers that it chooses between: leaves times the scores that they count for.
+const MAX_NUMBERS: usize = 1 << 24;
+
+/// Counts an ensemble's parts; an error for trees that are too deep, or too many.
 pub(super) fn count(trees: &TreeEnsemble) -> Result<TreeCounts, CompileError> {
     let mut counts = TreeCounts {
         trees: trees.trees.len(),
@@ -31,6 +37,16 @@ pub(super) fn count(trees: &TreeEnsemble) -> Result<TreeCounts, CompileError> {
         let leaves = tree.nodes.iter().filter(is_leaf).count();
         counts.leaves += leaves;
         counts.nodes += tree.nodes.len() - leaves;
+    }
+    let numbers = counts.leaves * trees.scores;
+    if counts.nodes > MAX_CHOICES || numbers > MAX_NUMBERS {
+        return Err(CompileError::LargeCircuit {
+            choices: counts.nodes,
+            most_choices: MAX_CHOICES,
+            leaves: counts.leaves,
+            numbers,
+            most_numbers: MAX_NUMBERS,
+        });
     }
     Ok(counts)
 }
@@ -98,5 +114,47 @@ pub(super) fn features(
         mode: mode.to_string(),
         revealed: format!("{revealed}; the range of scores"),
         encoded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Test;
+
+    /// Stumps for a model of so many scores.
+    fn stumps(trees: usize, scores: usize) -> TreeEnsemble {
+        let split = TreeNode::Split {
+            feature: 0,
+            test: Test::Greater(0.0),
+            missing_goes_yes: false,
+            yes: 1,
+            no: 2,
+        };
+        let leaf = |value| TreeNode::Leaf(vec![(0, value)]);
+        let tree = Tree {
+            nodes: vec![split, leaf(1.0), leaf(2.0)],
+        };
+        TreeEnsemble {
+            scores,
+            base: vec![0.0; scores],
+            trees: vec![tree; trees],
+        }
+    }
+
+    #[test]
+    fn circuits_that_would_be_too_large_are_refused_by_their_size() {
+        let most = MAX_NUMBERS / (2 * 4096);
+        assert_eq!(count(&stumps(most, 4096)).unwrap().leaves, 2 * most);
+        let error = count(&stumps(most + 1, 4096)).unwrap_err().to_string();
+        for part in [
+            "2049 choices",
+            "4098 leaves",
+            "16785408 numbers",
+            "16777216",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(count(&stumps(MAX_CHOICES + 1, 1)).is_err());
     }
 }

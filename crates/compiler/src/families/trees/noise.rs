@@ -8,6 +8,7 @@
 
 mod boxes;
 mod paths;
+mod totals;
 mod weights;
 
 pub(crate) use boxes::Bits;
@@ -19,6 +20,7 @@ use crate::families::trees::graph::{CmuxGraph, Polynomial};
 use cipherfn_circuit::circuit::{Node, Operand, Select};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::noise::Variance;
+use totals::{SparseSums, Totals};
 
 #[cfg(test)]
 mod tests;
@@ -38,8 +40,9 @@ pub(crate) fn variance(
         .iter()
         .map(|constant| digit_norms(constant, gadget, scale))
         .collect();
-    let most = fold(&graph.nodes, |_, node, known: &[Digits]| {
-        known_digits(node, gadget, &rows, known)
+    let mut totals = Totals::default();
+    let most = fold(&graph.nodes, |_, node, known: &[SparseSums]| {
+        known_digits(node, gadget, &rows, known, &mut totals)
     });
     // A row whose digits have norm d on a path, and D at most, adds d^2 <= d D.
     let mut weights = vec![0.0; most.last().map_or(0, |(row, _)| *row as usize + 1)];
@@ -54,7 +57,7 @@ pub(crate) fn variance(
 
 /// Gives each node a value from those of its operands, which are dropped after their last use.
 /// Returns the result's.
-fn fold<T: Default>(nodes: &[Node], value: impl Fn(usize, &Node, &[T]) -> T) -> T {
+fn fold<T: Default>(nodes: &[Node], mut value: impl FnMut(usize, &Node, &[T]) -> T) -> T {
     let mut last_use = vec![0; nodes.len()];
     for (index, node) in nodes.iter().enumerate() {
         operands(node).for_each(|operand| last_use[operand] = index);
@@ -70,30 +73,29 @@ fn fold<T: Default>(nodes: &[Node], value: impl Fn(usize, &Node, &[T]) -> T) -> 
     known.pop().unwrap_or_default()
 }
 
-/// Euclidean norm of the known digits that multiply each selector row on the worst path, by row
-/// index.
-type Digits = Vec<(u32, f64)>;
-
 fn operands(node: &Node) -> impl Iterator<Item = usize> {
     node.reads().map(|rotated| rotated.node.index())
 }
 
-fn known_digits(node: &Node, gadget: Gadget, constants: &[Vec<f64>], known: &[Digits]) -> Digits {
-    let mut total = Digits::new();
+/// Euclidean norm of the known digits that multiply each selector row on the worst path, by row
+/// index.
+fn known_digits(
+    node: &Node,
+    gadget: Gadget,
+    constants: &[Vec<f64>],
+    known: &[SparseSums],
+    totals: &mut Totals,
+) -> SparseSums {
     for addend in node.addends() {
-        total = combine(&total, &known[addend.node.index()], |a, b| a + b);
+        totals.add(known[addend.node.index()].iter().copied());
     }
     for select in node.selects() {
-        let rows = match branches(select) {
-            None => digits(select, gadget, constants).collect(),
-            Some((clear, set)) => {
-                let of = |operand: Option<usize>| operand.map_or(&[][..], |index| &known[index]);
-                combine(of(clear), of(set), f64::max)
-            }
-        };
-        total = combine(&total, &rows, |a, b| a + b);
+        match branches(select) {
+            None => totals.add(digits(select, gadget, constants)),
+            Some(branches) => totals.add_larger(branches, known),
+        }
     }
-    total
+    totals.take()
 }
 
 /// Sum of the norms on the worst path, each times its row's weight.
@@ -143,34 +145,6 @@ fn branches(select: &Select) -> Option<(Option<usize>, Option<usize>)> {
     match (of(select.clear), of(select.set)) {
         (None, None) => None,
         both => Some(both),
-    }
-}
-
-/// Merges two lists sorted by their first entries.
-fn combine(a: &[(u32, f64)], b: &[(u32, f64)], both: impl Fn(f64, f64) -> f64) -> Vec<(u32, f64)> {
-    if a.is_empty() || b.is_empty() {
-        return if a.is_empty() { b.to_vec() } else { a.to_vec() };
-    }
-    let (mut a, mut b) = (a.iter().copied().peekable(), b.iter().copied().peekable());
-    let mut out = Vec::new();
-    loop {
-        out.push(match (a.peek().copied(), b.peek().copied()) {
-            (None, None) => return out,
-            (Some(left), Some(right)) if left.0 == right.0 => {
-                a.next();
-                b.next();
-                (left.0, both(left.1, right.1))
-            }
-            (Some(left), right) if right.is_none_or(|right| left.0 < right.0) => {
-                a.next();
-                left
-            }
-            (_, Some(right)) => {
-                b.next();
-                right
-            }
-            (Some(_), None) => unreachable!("the arm above takes it"),
-        });
     }
 }
 

@@ -227,6 +227,17 @@ impl Emitter<'_> {
         )
     }
 
+    /// A function of a value and one number.
+    pub(crate) fn against(
+        &mut self,
+        function: BinaryFunction,
+        operand: &Operand,
+        number: f64,
+    ) -> Result<Operand, CompileError> {
+        let number = self.number(operand.element, number)?;
+        self.binary(function, operand, &number)
+    }
+
     /// Reduction over `axes`; none means over all.
     pub(crate) fn reduce(
         &mut self,

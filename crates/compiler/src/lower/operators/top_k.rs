@@ -48,10 +48,29 @@ fn taken(
     emitter.pick(data, &places, 1, index.shape.clone())
 }
 
+/// Whether an operand follows from the distances of rows.
+fn ranks_distances(emitter: &Emitter<'_>, operand: &Operand) -> bool {
+    let ir = &emitter.ir;
+    let ancestors = ir.ancestors([operand.id]);
+    let mut steps = ir.program.steps().iter().zip(&ancestors[ir.first_step()..]);
+    steps.any(|(step, is_ancestor)| {
+        let node = ir.nodes.get(&step.node);
+        *is_ancestor && node.is_some_and(|node| node.operator == "Scan")
+    })
+}
+
 /// An entry's place is the number of entries that come before it: larger ones, and equal ones with a
 /// lower index.
 fn top_k(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
     let data = emitter.input(0)?;
+    if ranks_distances(emitter, &data) {
+        return Err(emitter.node.unsupported(
+            "it ranks distances from the points of the training data, all of which the client \
+             would see",
+            "nearest neighbours whose votes the server counts, which are to come; until then \
+             other models",
+        ));
+    }
     let axis = emitter.node.int("axis", -1)?;
     let rows = by_rows(emitter, &data, axis)?;
     let (count, len) = (rows.shape[0], rows.shape[1]);

@@ -3,7 +3,7 @@
 use crate::error::CompileError;
 use crate::lower::emitter::{Emitter, Operand};
 use crate::lower::registry::{Operator, standard};
-use cipherfn_program::{BinaryFunction, UnaryFunction as F};
+use cipherfn_program::UnaryFunction as F;
 
 pub(in crate::lower) const OPERATORS: &[Operator] = &[
     standard("Abs", 6, |node| unary(node, F::Abs)),
@@ -18,7 +18,6 @@ pub(in crate::lower) const OPERATORS: &[Operator] = &[
     standard("Neg", 6, |node| unary(node, F::Neg)),
     standard("Not", 1, |node| unary(node, F::Not)),
     standard("Reciprocal", 6, |node| unary(node, F::Reciprocal)),
-    standard("Relu", 6, relu),
     standard("Round", 11, |node| unary(node, F::Round)),
     standard("Sigmoid", 6, |node| unary(node, F::Sigmoid)),
     standard("Sign", 9, |node| unary(node, F::Sign)),
@@ -31,14 +30,4 @@ pub(in crate::lower) const OPERATORS: &[Operator] = &[
 fn unary(emitter: &mut Emitter<'_>, function: F) -> Result<Vec<Operand>, CompileError> {
     let argument = emitter.input(0)?;
     Ok(vec![emitter.unary(function, &argument)?])
-}
-
-fn relu(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
-    let argument = emitter.input(0)?;
-    let zero = emitter.number(argument.element, 0.0)?;
-    Ok(vec![emitter.binary(
-        BinaryFunction::Max,
-        &argument,
-        &zero,
-    )?])
 }

@@ -1,7 +1,7 @@
 //! Attributes of nodes. Their lists stay in the file until they are asked for: those of large tree
 //! ensembles are nearly all of it.
 
-use super::fields::{Fields, ListedFloats, ListedIntegers};
+use super::fields::{Fields, Listed};
 use super::proto::TensorProto;
 use prost::Message;
 
@@ -17,6 +17,7 @@ pub(super) struct Attribute<'a> {
     pub(super) int: i64,
     pub(super) text: &'a [u8],
     tensor: Vec<&'a [u8]>,
+    pub(super) graph: Option<&'a [u8]>,
     /// Whether it stands for a function's attribute.
     pub(super) is_reference: bool,
     message: &'a [u8],
@@ -32,6 +33,7 @@ impl<'a> Attribute<'a> {
             int: 0,
             text: &[],
             tensor: Vec::new(),
+            graph: None,
             is_reference: false,
             message,
         };
@@ -43,6 +45,7 @@ impl<'a> Attribute<'a> {
                 3 => own.int = value.integer()?,
                 4 => own.text = value.bytes()?,
                 5 => own.tensor.push(value.bytes()?),
+                6 => own.graph = Some(value.bytes()?),
                 20 => own.kind = value.integer()? as i32,
                 21 => own.is_reference = !value.text()?.is_empty(),
                 _ => {}
@@ -63,12 +66,12 @@ impl<'a> Attribute<'a> {
         Ok(Some(tensor))
     }
 
-    pub(super) const fn each_int(&self) -> ListedIntegers<'a> {
-        ListedIntegers::of(self.message, INTS)
+    pub(super) fn each_int(&self) -> Listed<'a, i64> {
+        Listed::integers(self.message, INTS)
     }
 
-    pub(super) const fn each_float(&self) -> ListedFloats<'a> {
-        ListedFloats::of(self.message, FLOATS)
+    pub(super) fn each_float(&self) -> Listed<'a, f32> {
+        Listed::floats(self.message, FLOATS)
     }
 
     pub(super) fn each_text(&self) -> impl Iterator<Item = Result<&'a [u8], String>> + use<'a> {

@@ -99,76 +99,61 @@ impl<'a> FieldValue<'a> {
     }
 }
 
-/// The integers of a repeated field, one a field or many in a row.
+/// The numbers of a repeated field, one a field or many in a row; after an error there are none.
 #[derive(Clone, Debug)]
-pub(super) struct ListedIntegers<'a> {
+pub(super) struct Listed<'a, T> {
     fields: Fields<'a>,
     tag: u32,
     row: &'a [u8],
+    /// The number that a field is.
+    single: fn(FieldValue<'a>) -> Result<T, String>,
+    /// The next number of a row.
+    next: fn(&mut &'a [u8]) -> Result<T, String>,
 }
 
-/// The floats of one.
-#[derive(Clone, Debug)]
-pub(super) struct ListedFloats<'a> {
-    fields: Fields<'a>,
-    tag: u32,
-    row: &'a [u8],
-}
-
-impl<'a> ListedIntegers<'a> {
-    pub(super) const fn of(message: &'a [u8], tag: u32) -> Self {
+impl<'a> Listed<'a, i64> {
+    pub(super) fn integers(message: &'a [u8], tag: u32) -> Self {
         Self {
             fields: Fields::of(message),
             tag,
             row: &[],
+            single: FieldValue::integer,
+            next: |row| varint(row).map(|value| value as i64),
         }
     }
 }
 
-impl<'a> ListedFloats<'a> {
-    pub(super) const fn of(message: &'a [u8], tag: u32) -> Self {
+impl<'a> Listed<'a, f32> {
+    pub(super) fn floats(message: &'a [u8], tag: u32) -> Self {
         Self {
             fields: Fields::of(message),
             tag,
             row: &[],
+            single: FieldValue::float,
+            next: |row| {
+                let (value, rest) = row.split_first_chunk().ok_or(CUT_OFF)?;
+                *row = rest;
+                Ok(f32::from_le_bytes(*value))
+            },
         }
     }
 }
 
-impl Iterator for ListedIntegers<'_> {
-    type Item = Result<i64, String>;
+impl<T> Iterator for Listed<'_, T> {
+    type Item = Result<T, String>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.row.is_empty() {
             match next_of(&mut self.fields, self.tag)? {
                 Ok(FieldValue::Bytes(row)) => self.row = row,
-                value => return Some(value.and_then(FieldValue::integer)),
+                value => return Some(value.and_then(self.single)),
             }
         }
-        let value = varint(&mut self.row);
-        if value.is_err() {
+        let number = (self.next)(&mut self.row);
+        if number.is_err() {
             (self.row, self.fields) = (&[], Fields::of(&[]));
         }
-        Some(value.map(|value| value as i64))
-    }
-}
-
-impl Iterator for ListedFloats<'_> {
-    type Item = Result<f32, String>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while self.row.is_empty() {
-            match next_of(&mut self.fields, self.tag)? {
-                Ok(FieldValue::Bytes(row)) => self.row = row,
-                value => return Some(value.and_then(FieldValue::float)),
-            }
-        }
-        if let Some((value, rest)) = self.row.split_first_chunk() {
-            self.row = rest;
-            return Some(Ok(f32::from_le_bytes(*value)));
-        }
-        (self.row, self.fields) = (&[], Fields::of(&[]));
-        Some(Err(CUT_OFF.into()))
+        Some(number)
     }
 }
 

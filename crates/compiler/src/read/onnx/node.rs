@@ -3,6 +3,7 @@
 use super::attribute::{self, Attribute};
 use super::fields::Fields;
 use super::proto::attribute_type;
+use super::subgraph::Subgraph;
 use super::tensor::{self, Constant};
 use crate::error::{CompileError, NodeName};
 use cipherfn_program::Tensor;
@@ -90,6 +91,15 @@ impl<'a> Node<'a> {
         self.attributes
             .values()
             .any(|attribute| attribute.kind == attribute_type::GRAPH)
+    }
+
+    /// The subgraph of that name; `None` for one that is not there or too large to be understood.
+    pub(crate) fn subgraph(&self, name: &str) -> Result<Option<Subgraph<'a>>, CompileError> {
+        let attribute = self.attribute(name, attribute_type::GRAPH)?;
+        match attribute.and_then(|attribute| attribute.graph) {
+            Some(message) => Subgraph::read(message, &self.name.to_string()),
+            None => Ok(None),
+        }
     }
 
     fn attribute(&self, name: &str, kind: i32) -> Result<Option<&Attribute<'a>>, CompileError> {

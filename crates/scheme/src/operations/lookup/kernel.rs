@@ -1,7 +1,7 @@
 //! Loops over folded accumulators.
 
-use crate::external::{BLOCK, gadget_scale, multiply, reduce, take_digit};
-use crate::fourier::{Transform, c64, frac, multiply_assign};
+use crate::external::{BLOCK, gadget_scale, multiply};
+use crate::fourier::{Transform, c64, frac, multiply_assign, reduce, take_digit};
 use cipherfn_protocol::specs::Gadget;
 use pulp::{Arch, Simd, WithSimd, bytemuck};
 

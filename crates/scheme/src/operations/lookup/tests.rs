@@ -1,6 +1,6 @@
 //! Look-ups of random tables, held to their equation and their variance.
 
-use super::{Work, finish, start, turn, variance};
+use super::{TurnMemory, finish, start, turn, variance};
 use crate::fourier::{Transform, c64};
 use crate::keys::{EvaluationKey, SecretKey};
 use crate::noise::{Variance, selector};
@@ -110,7 +110,7 @@ fn errors_of(secret: &SecretKey, selectors: &FourierSelectors, index: usize) -> 
     let mut product = accumulator.clone();
     let mut digits = vec![c64::new(0.0, 0.0); SIZE * gadget.levels.get() as usize];
     let mut fft = transform.scratch();
-    let mut work = Work {
+    let mut work = TurnMemory {
         product: &mut product,
         digits: &mut digits,
         fft: &mut fft,

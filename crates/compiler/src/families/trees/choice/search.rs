@@ -3,10 +3,11 @@
 
 use super::Problem;
 use super::precision::{Structure, assess, provisional_units};
-use crate::cost::{Costs, Work, price};
+use crate::cost::{Costs, Takes, Work};
 use crate::families::trees::forms::{Form, Prices, Rule};
 use crate::families::trees::lower::{Shape, lower};
 use crate::report::Alternative;
+use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::Gadget;
 use std::collections::HashMap;
 
@@ -53,7 +54,7 @@ impl<'a> Search<'a> {
     pub(super) fn candidates(&mut self) -> Vec<Candidate> {
         let gadgets = self.problem.backend.gadgets();
         let usual = gadgets[(gadgets.len() - 1) / 2];
-        let forms = cheapest(&self.rule.forms(self.prices(usual)));
+        let forms = cheapest(&self.rule.forms(self.prices(usual, Takes::default())));
         if self.rule.multiplexers(&forms) > SMALL {
             return self.direct(usual);
         }
@@ -116,9 +117,10 @@ impl<'a> Search<'a> {
     fn direct(&mut self, usual: Gadget) -> Vec<Candidate> {
         let target = self.problem.target;
         let mut candidates: Vec<Candidate> = Vec::new();
-        let mut gadget = usual;
+        // What memory costs depends on the time that it is taken for, so at first it costs nothing.
+        let (mut gadget, mut takes) = (usual, Takes::default());
         for choose in [cheapest, cheapest, fewest] {
-            let forms = choose(&self.rule.forms(self.prices(gadget)));
+            let forms = choose(&self.rule.forms(self.prices(gadget, takes)));
             for shape in self.with_tables(&forms) {
                 if candidates.iter().all(|other| other.shape != shape) {
                     let gadgets = self.problem.backend.gadgets().iter();
@@ -127,6 +129,7 @@ impl<'a> Search<'a> {
             }
             candidates.sort_by(|a, b| a.order(b, target));
             gadget = candidates[0].gadget;
+            takes = self.takes(&candidates[0].work, gadget);
         }
         candidates
     }
@@ -134,7 +137,7 @@ impl<'a> Search<'a> {
     /// For a gadget, the rule's circuit, those of one form for all, and the cheapest of these with
     /// the forms of single features changed while that helps.
     fn improved(&mut self, gadget: Gadget) -> Vec<Candidate> {
-        let forms = self.rule.forms(self.prices(gadget));
+        let forms = self.rule.forms(self.prices(gadget, Takes::default()));
         let all = |is_wanted: fn(&Form) -> bool| {
             let of = |forms: &Vec<Form>| forms.iter().find(|form| is_wanted(form)).cloned();
             forms.iter().filter_map(of).collect::<Vec<_>>()
@@ -210,29 +213,45 @@ impl<'a> Search<'a> {
         candidate.price * (1.0 + PENALTY * missing)
     }
 
-    /// What the rule counts with: prices of parts of a large circuit.
-    fn prices(&self, gadget: Gadget) -> Prices {
+    /// What the rule counts with: prices of parts of a large circuit that takes about as much as
+    /// `takes`.
+    fn prices(&self, gadget: Gadget, takes: Takes) -> Prices {
         const MANY: u32 = 1 << 12;
-        let of = |work: Work| self.price_of(&work, gadget);
-        let selectors = Work {
-            selectors: MANY,
-            slots: self.problem.backend.slots(MANY, gadget),
-            ..Work::default()
+        let nothing = self.takes(&Work::default(), gadget);
+        let each = |work: Work| {
+            let many = self.takes(&work, gadget);
+            let more = Takes {
+                time: Microseconds::new(many.time.get() - nothing.time.get()),
+                memory: many.memory,
+                query: many.query - nothing.query,
+            };
+            takes.rise((self.problem.profile, self.problem.prefer), more) / f64::from(MANY)
         };
-        let cmuxes = Work {
-            cmuxes: MANY,
-            ..Work::default()
-        };
-        let scalars = Work {
-            scalar_selects: MANY,
-            ..Work::default()
-        };
-        let nothing = of(Work::default());
-        let each = |work| (of(work) - nothing) / f64::from(MANY);
         Prices {
-            selector: each(selectors),
-            cmux: each(cmuxes),
-            scalar: each(scalars),
+            selector: each(Work {
+                selectors: MANY,
+                slots: self.problem.backend.slots(MANY, gadget),
+                ..Work::default()
+            }),
+            cmux: each(Work {
+                cmuxes: MANY,
+                ..Work::default()
+            }),
+            scalar: each(Work {
+                scalar_selects: MANY,
+                ..Work::default()
+            }),
+        }
+    }
+
+    fn takes(&self, work: &Work, gadget: Gadget) -> Takes {
+        let Problem {
+            profile, backend, ..
+        } = self.problem;
+        Takes {
+            time: self.costs.time(work, gadget),
+            memory: self.costs.memory(work, gadget),
+            query: backend.priced_query_bytes(work, gadget, *profile),
         }
     }
 
@@ -243,12 +262,8 @@ impl<'a> Search<'a> {
             backend,
             ..
         } = self.problem;
-        price(
-            (*profile, *prefer),
-            self.costs.time(work, gadget),
-            backend.priced_query_bytes(work, gadget, *profile),
-            backend.key_bytes(),
-        )
+        self.takes(work, gadget)
+            .price((*profile, *prefer), backend.key_bytes())
     }
 
     fn assess(&mut self, shape: &Shape, gadget: Gadget) -> Candidate {

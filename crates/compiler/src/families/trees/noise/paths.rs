@@ -2,7 +2,8 @@
 //! it may come from.
 
 use super::boxes::{self, Bits};
-use super::{branches, combine, fold, operands};
+use super::totals::{SparseSums, Totals};
+use super::{branches, fold, operands};
 use crate::families::trees::graph::CmuxGraph;
 use cipherfn_circuit::circuit::Node;
 
@@ -24,8 +25,9 @@ impl Paths {
         // A CMUX that a path reaches k times, and no path more than K times, counts k^2 <= k K
         // times: a sum along the path, so that the worst one is found node by node.
         let times = times(&graph.nodes);
-        let selectors = fold(&graph.nodes, |index, node, known: &[Vec<(u32, f64)>]| {
-            by_selector(node, times[index], known)
+        let mut totals = Totals::default();
+        let selectors = fold(&graph.nodes, |index, node, known: &[SparseSums]| {
+            by_selector(node, times[index], known, &mut totals)
         });
         let most = selectors.iter().map(|(_, variance)| *variance);
         let most = most.fold(0.0, f64::max);
@@ -42,12 +44,12 @@ impl Paths {
 }
 
 /// For each selector, the most that its CMUXes may give on a path, each `times` of its node.
-fn by_selector(node: &Node, times: f64, known: &[Vec<(u32, f64)>]) -> Vec<(u32, f64)> {
-    let mut total = through(node, known);
+fn by_selector(node: &Node, times: f64, known: &[SparseSums], totals: &mut Totals) -> SparseSums {
+    through(node, known, totals);
     for select in node.selects().iter().filter(|own| branches(own).is_some()) {
-        total = combine(&total, &[(select.selector.index, times)], |a, b| a + b);
+        totals.add_at(select.selector.index, times);
     }
-    total
+    totals.take()
 }
 
 /// How often a path reaches each node that has a CMUX between ciphertexts below it, at most.
@@ -65,12 +67,13 @@ fn times(nodes: &[Node]) -> Vec<f64> {
             .any(|select| branches(select).is_some())
             || operands(node).any(|operand| has_cmux[operand]);
     }
-    let shared = fold(nodes, |index, node, known: &[Vec<(u32, f64)>]| {
-        let mut total = through(node, known);
+    let mut totals = Totals::default();
+    let shared = fold(nodes, |index, node, known: &[SparseSums]| {
+        through(node, known, &mut totals);
         if uses[index] > 1 && has_cmux[index] {
-            total = combine(&total, &[(index as u32, 1.0)], |a, b| a + b);
+            totals.add_at(index as u32, 1.0);
         }
-        total
+        totals.take()
     });
     let mut times = vec![1.0_f64; nodes.len()];
     for (node, reached) in shared {
@@ -85,16 +88,12 @@ fn times(nodes: &[Node]) -> Vec<f64> {
     times
 }
 
-/// The largest values on paths through a node's addends and one branch of each of its CMUXes.
-fn through(node: &Node, known: &[Vec<(u32, f64)>]) -> Vec<(u32, f64)> {
-    let mut total = Vec::new();
+/// Adds the largest values on paths through a node's addends and one branch of each of its CMUXes.
+fn through(node: &Node, known: &[SparseSums], totals: &mut Totals) {
     for addend in node.addends() {
-        total = combine(&total, &known[addend.node.index()], |a, b| a + b);
+        totals.add(known[addend.node.index()].iter().copied());
     }
-    for (clear, set) in node.selects().iter().filter_map(branches) {
-        let of = |operand: Option<usize>| operand.map_or(&[][..], |index| &known[index]);
-        let either = combine(of(clear), of(set), f64::max);
-        total = combine(&total, &either, |a, b| a + b);
+    for branches in node.selects().iter().filter_map(branches) {
+        totals.add_larger(branches, known);
     }
-    total
 }

@@ -132,28 +132,48 @@ fn thresholds_move_to_the_adjacent_float() {
 
 #[test]
 fn a_second_layer_names_the_function_between() {
-    let nodes = vec![
-        node("", "MatMul", &["X", "W"], &["A"], Vec::new()),
-        node("", "Tanh", &["A"], &["B"], Vec::new()),
-        node("", "Identity", &["B"], &["C"], Vec::new()),
-        node("", "MatMul", &["C", "V"], &["Y"], Vec::new()),
-    ];
-    let network = model(
-        nodes,
-        vec![
+    let network = |last: &str| {
+        let nodes = vec![
+            node("", "MatMul", &["X", "W"], &["A"], Vec::new()),
+            node("", "Relu", &["A"], &["B"], Vec::new()),
+            node("", "MatMul", &["B", "V"], &["C"], Vec::new()),
+            node("", last, &["C"], &["D"], Vec::new()),
+            node("", "Identity", &["D"], &["E"], Vec::new()),
+            node("", "MatMul", &["E", "V"], &["Y"], Vec::new()),
+        ];
+        let constants = vec![
             tensor("W", &[2, 1], &[1.0, 1.0]),
             tensor("V", &[1, 1], &[1.0]),
-        ],
-    );
-    refused(
-        &network,
-        &[
-            "the Tanh",
-            "operator Tanh",
-            "next one is node \"the MatMul\"",
-            "supported: tree ensembles",
-        ],
-    );
+        ];
+        model(nodes, constants)
+    };
+    let parts = [
+        "the Tanh",
+        "operator Tanh",
+        "second layer",
+        "next layer is node \"the MatMul\"",
+    ];
+    refused(&network("Tanh"), &parts);
+    // Without a function between them two layers are one.
+    assert!(read(&network("Identity")).is_ok());
+    // A function of several numbers is no look-up.
+    let gate = vec![
+        node("", "MatMul", &["X", "W"], &["A"], Vec::new()),
+        node("", "MatMul", &["X", "U"], &["B"], Vec::new()),
+        node("", "Mul", &["A", "B"], &["C"], Vec::new()),
+        node("", "MatMul", &["C", "V"], &["Y"], Vec::new()),
+    ];
+    let constants = vec![
+        tensor("W", &[2, 1], &[1.0, 1.0]),
+        tensor("U", &[2, 1], &[1.0, 2.0]),
+        tensor("V", &[1, 1], &[1.0]),
+    ];
+    let parts = [
+        "the Mul",
+        "nonlinear function between two layers",
+        "supported: tree ensembles",
+    ];
+    refused(&model(gate, constants), &parts);
     let mixed = model(
         vec![
             node("", "MatMul", &["X", "W"], &["A"], Vec::new()),

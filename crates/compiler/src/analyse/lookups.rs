@@ -1,0 +1,391 @@
+//! Functions of one linear form of the row each: the hidden layer of a network, the kernels of a
+//! support vector machine.
+//!
+//! Operations that work entry by entry keep an entry a function of the one form that its arguments
+//! are functions of. Where such a value is multiplied with a matrix, its entries become results of
+//! an estimator, which the server looks up by the encrypted form; until then they are what the
+//! client could compute of a decrypted form (the link of a linear model).
+
+use super::places::Place;
+use crate::error::CompileError;
+use crate::ir::{Atom, Combination, EstimatorCall, Function, Ir, Lookups};
+use cipherfn_program::{
+    BinaryFunction, EntryKind, Op, ProgramBuilder, Tensor, TensorType, ValueId,
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+
+/// Most terms of forms that are compared, over all values.
+const MAX_WORK: usize = 1 << 25;
+
+/// A form's direction: forms that differ by factor and offset have one.
+type Direction = u32;
+
+/// The directions of a value's entries; none of a constant one.
+type Directions = Rc<[Option<Direction>]>;
+
+/// Values whose entries are functions of one form each, as far as they were met.
+pub(crate) struct FormwisePass<'a> {
+    ir: &'a Ir,
+    values: HashMap<ValueId, Directions>,
+    known: HashMap<Vec<(Atom, u32)>, Direction>,
+    combinations: HashMap<ValueId, Rc<[Combination]>>,
+    budget: usize,
+}
+
+impl<'a> FormwisePass<'a> {
+    pub(crate) fn new(ir: &'a Ir) -> Self {
+        Self {
+            ir,
+            values: HashMap::new(),
+            known: HashMap::new(),
+            combinations: HashMap::new(),
+            budget: MAX_WORK,
+        }
+    }
+
+    /// Notes a step whose entries are functions of one form each, and says whether they are.
+    pub(crate) fn visit(&mut self, id: ValueId, op: &Op, places: &[Place]) -> bool {
+        let directions = self.directions_of_step(id, op, places);
+        let found = directions.is_some();
+        self.values.extend(directions.map(|own| (id, own)));
+        found
+    }
+
+    /// The value's entries as results of a new estimator, which is put behind those in `made`.
+    pub(crate) fn combinations(
+        &mut self,
+        id: ValueId,
+        places: &[Place],
+        made: &mut Vec<EstimatorCall>,
+    ) -> Result<Option<Rc<[Combination]>>, CompileError> {
+        if let Some(known) = self.combinations.get(&id) {
+            return Ok(Some(Rc::clone(known)));
+        }
+        let kind = self.ir.program.tensor_type(id).kind;
+        let Some(directions) = self.values.get(&id).cloned() else {
+            return Ok(None);
+        };
+        if !matches!(kind, EntryKind::F32 | EntryKind::F64) {
+            return Ok(None);
+        }
+        let estimator = (self.ir.estimators.len() + made.len()) as u32;
+        let extraction = Extraction::of(self, id, &directions, places);
+        let constants = extraction.constants()?;
+        let entry = |(place, direction): (usize, &Option<Direction>)| {
+            if direction.is_none() {
+                return Combination::of_constant(constants[place]);
+            }
+            let entry = extraction.unit_of[place];
+            Combination::of_atom(Atom::LookUp { estimator, entry }, 1.0)
+        };
+        let found: Rc<[Combination]> = directions.iter().enumerate().map(entry).collect();
+        made.push(EstimatorCall {
+            argument: id,
+            // No step reads its results.
+            first: usize::MAX,
+            function: Function::Lookups(extraction.lookups()?),
+        });
+        self.combinations.insert(id, Rc::clone(&found));
+        Ok(Some(found))
+    }
+
+    fn directions_of_step(&mut self, id: ValueId, op: &Op, places: &[Place]) -> Option<Directions> {
+        let program = &self.ir.program;
+        if program.tensor_type(id).kind == EntryKind::Text || !works_by_entry(op) {
+            return None;
+        }
+        let arguments = op.arguments();
+        let own = arguments
+            .iter()
+            .map(|argument| self.directions(*argument, &places[argument.index()]));
+        let own: Vec<Directions> = own.collect::<Option<_>>()?;
+        let len = program.tensor_type(id).len;
+        self.budget = self.budget.checked_sub(len)?;
+        match op {
+            Op::Select { entries, .. } => {
+                let own = own.first()?;
+                Some(entries.iter().map(|&entry| own[entry as usize]).collect())
+            }
+            Op::Concat(_) => Some(own.iter().flat_map(|part| part.iter().copied()).collect()),
+            _ => (0..len)
+                .map(|entry| {
+                    let at = |own: &Directions| own[if own.len() == 1 { 0 } else { entry }];
+                    let mut all = own.iter().filter_map(at);
+                    let first = all.next();
+                    all.all(|other| Some(other) == first).then_some(first)
+                })
+                .collect(),
+        }
+    }
+
+    fn directions(&mut self, id: ValueId, place: &Place) -> Option<Directions> {
+        match place {
+            Place::Constant => Some(vec![None; self.ir.program.tensor_type(id).len].into()),
+            Place::Affine(entries) => {
+                let directions = entries.iter().map(|entry| self.direction(entry));
+                directions.collect()
+            }
+            Place::Behind { .. } => self.values.get(&id).cloned(),
+            Place::Before | Place::Unused => None,
+        }
+    }
+
+    /// `Some(None)` for a constant, `None` for what is no form in the row.
+    #[expect(clippy::option_option, reason = "no form at all is neither")]
+    fn direction(&mut self, combination: &Combination) -> Option<Option<Direction>> {
+        if combination.as_constant().is_some() {
+            return Some(None);
+        }
+        if !combination.terms.iter().all(|(atom, _)| atom.is_feature()) {
+            return None;
+        }
+        self.budget = self.budget.checked_sub(combination.size())?;
+        let next = self.known.len() as u32;
+        Some(Some(*self.known.entry(ratios(combination)).or_insert(next)))
+    }
+
+    fn known_direction(&self, combination: &Combination) -> Option<Direction> {
+        self.known.get(&ratios(combination)).copied()
+    }
+
+    /// Where an entry of such a value was computed.
+    fn origin(&self, mut id: ValueId, mut entry: u32) -> (ValueId, u32) {
+        while self.values.contains_key(&id)
+            && let Some(source) = self.ir.moved_from(id, entry)
+        {
+            (id, entry) = source;
+        }
+        (id, entry)
+    }
+}
+
+/// The factors of a form by its first one, as exact as models are: factors of one form that were
+/// computed in two ways are equal.
+fn ratios(combination: &Combination) -> Vec<(Atom, u32)> {
+    let first = combination.terms.first().map_or(1.0, |term| term.1);
+    let ratio = |&(atom, factor): &(Atom, f64)| (atom, ((factor / first) as f32).to_bits());
+    combination.terms.iter().map(ratio).collect()
+}
+
+/// Whether each entry of the result follows from one entry of each argument.
+const fn works_by_entry(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Concat(_)
+            | Op::Select { .. }
+            | Op::Cast { .. }
+            | Op::Unary { .. }
+            | Op::Binary { .. }
+            | Op::Where { .. }
+    )
+}
+
+/// A value's entries as functions of forms.
+struct Extraction<'p, 'a> {
+    pass: &'p FormwisePass<'a>,
+    places: &'p [Place],
+    value: ValueId,
+    directions: Directions,
+    /// For each entry of the value, its unit; entries that were computed once are one.
+    unit_of: Vec<u32>,
+    /// For each unit, an entry that it is.
+    representatives: Vec<u32>,
+    /// The steps that the value is computed by, and the affine values before them, by id.
+    steps: Vec<ValueId>,
+    /// The form of each direction: the first affine value's.
+    forms: BTreeMap<Direction, Combination>,
+}
+
+impl<'p, 'a> Extraction<'p, 'a> {
+    fn of(
+        pass: &'p FormwisePass<'a>,
+        value: ValueId,
+        directions: &Directions,
+        places: &'p [Place],
+    ) -> Self {
+        let mut steps = BTreeSet::new();
+        let mut open = vec![value];
+        while let Some(id) = open.pop() {
+            if steps.insert(id) && pass.values.contains_key(&id) {
+                open.extend(pass.ir.arguments(id));
+            }
+        }
+        let mut forms = BTreeMap::new();
+        for &id in &steps {
+            if let Place::Affine(entries) = &places[id.index()] {
+                for entry in entries.iter() {
+                    if let Some(direction) = pass.known_direction(entry) {
+                        forms.entry(direction).or_insert_with(|| entry.clone());
+                    }
+                }
+            }
+        }
+        let mut units: HashMap<(ValueId, u32), u32> = HashMap::new();
+        let mut representatives = Vec::new();
+        let mut unit_of = Vec::with_capacity(directions.len());
+        for (entry, direction) in directions.iter().enumerate() {
+            if direction.is_none() {
+                unit_of.push(0);
+                continue;
+            }
+            let next = representatives.len() as u32;
+            let unit = units
+                .entry(pass.origin(value, entry as u32))
+                .or_insert(next);
+            if *unit == next {
+                representatives.push(entry as u32);
+            }
+            unit_of.push(*unit);
+        }
+        Self {
+            pass,
+            places,
+            value,
+            directions: Rc::clone(directions),
+            unit_of,
+            representatives,
+            steps: steps.into_iter().collect(),
+            forms,
+        }
+    }
+
+    /// Forms and functions.
+    fn lookups(&self) -> Result<Lookups, CompileError> {
+        let form = |&entry: &u32| {
+            let direction = self.directions[entry as usize];
+            direction
+                .and_then(|direction| self.forms.get(&direction))
+                .cloned()
+                .unwrap_or_default()
+        };
+        let mut builder = self.builder()?;
+        let value = self.computed(&mut builder)?;
+        let entries = self.representatives.clone();
+        let node = self.pass.ir.step(self.value).map_or("", |step| &step.node);
+        let value = builder.push(
+            node,
+            Op::Select {
+                source: value,
+                entries,
+            },
+        )?;
+        let value = cast(&mut builder, node, value, EntryKind::F64)?;
+        Ok(Lookups {
+            node: node.to_owned(),
+            forms: self.representatives.iter().map(form).collect(),
+            functions: builder.finish(&[value])?,
+        })
+    }
+
+    /// The value's entries where all forms are zero: right for those that are constant.
+    fn constants(&self) -> Result<Vec<f64>, CompileError> {
+        if self.directions.iter().all(Option::is_some) {
+            return Ok(vec![0.0; self.directions.len()]);
+        }
+        let mut builder = self.builder()?;
+        let value = self.computed(&mut builder)?;
+        let program = builder.finish(&[value])?;
+        let zeros = vec![0.0; self.representatives.len().max(1)];
+        let outputs = program.run(vec![Tensor::F64(zeros)])?;
+        Ok(outputs.first().and_then(Tensor::to_f64).unwrap_or_default())
+    }
+
+    /// Of a program over one number a unit.
+    fn builder(&self) -> Result<ProgramBuilder, CompileError> {
+        Ok(ProgramBuilder::new(vec![TensorType {
+            kind: EntryKind::F64,
+            len: self.representatives.len().max(1),
+        }])?)
+    }
+
+    fn computed(&self, builder: &mut ProgramBuilder) -> Result<ValueId, CompileError> {
+        let ir = self.pass.ir;
+        let mut unit_of_direction: BTreeMap<Direction, u32> = BTreeMap::new();
+        for (&entry, unit) in self.representatives.iter().zip(0..) {
+            if let Some(direction) = self.directions[entry as usize] {
+                unit_of_direction.entry(direction).or_insert(unit);
+            }
+        }
+        let mut values: HashMap<ValueId, ValueId> = HashMap::new();
+        for &id in &self.steps {
+            let node = ir.step(id).map_or("", |step| &step.node);
+            let value = if let Some(constant) = ir.program.constant_value(id) {
+                builder.constant(node, constant.clone())?
+            } else if let Place::Affine(entries) = &self.places[id.index()] {
+                let kind = ir.program.tensor_type(id).kind;
+                let value = self.affine(builder, node, entries, &unit_of_direction)?;
+                cast(builder, node, value, kind)?
+            } else if let Some(step) = ir.step(id) {
+                let mut op = step.op.clone();
+                op.rename(|id| values.get(&id).copied().unwrap_or(id));
+                builder.push(node, op)?
+            } else {
+                continue;
+            };
+            values.insert(id, value);
+        }
+        values
+            .get(&self.value)
+            .copied()
+            .ok_or_else(|| ir.invalid(self.value, "its functions are not known"))
+    }
+
+    /// Affine values as factors and offsets of the forms.
+    fn affine(
+        &self,
+        builder: &mut ProgramBuilder,
+        node: &str,
+        entries: &[Combination],
+        units: &BTreeMap<Direction, u32>,
+    ) -> Result<ValueId, CompileError> {
+        let (mut places, mut factors, mut offsets) = (Vec::new(), Vec::new(), Vec::new());
+        for entry in entries {
+            let direction = self.pass.known_direction(entry);
+            let own = direction
+                .and_then(|direction| Some((units.get(&direction)?, self.forms.get(&direction)?)));
+            let (place, factor, offset) = match own {
+                Some((&unit, form)) => {
+                    let first = |own: &Combination| own.terms.first().map_or(1.0, |term| term.1);
+                    let factor = first(entry) / first(form);
+                    (unit, factor, entry.constant - factor * form.constant)
+                }
+                None => (0, 0.0, entry.constant),
+            };
+            places.push(place);
+            factors.push(factor);
+            offsets.push(offset);
+        }
+        let source = builder.input(0);
+        let entries = places;
+        let mut value = builder.push(node, Op::Select { source, entries })?;
+        for (function, numbers) in [
+            (BinaryFunction::Mul, factors),
+            (BinaryFunction::Add, offsets),
+        ] {
+            let right = builder.constant(node, Tensor::F64(numbers))?;
+            let left = value;
+            value = builder.push(
+                node,
+                Op::Binary {
+                    function,
+                    left,
+                    right,
+                },
+            )?;
+        }
+        Ok(value)
+    }
+}
+
+fn cast(
+    builder: &mut ProgramBuilder,
+    node: &str,
+    source: ValueId,
+    kind: EntryKind,
+) -> Result<ValueId, CompileError> {
+    if builder.tensor_type(source).kind == kind {
+        return Ok(source);
+    }
+    Ok(builder.push(node, Op::Cast { source, kind })?)
+}

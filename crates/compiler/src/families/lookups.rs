@@ -1,0 +1,184 @@
+//! Networks with one hidden layer, kernel machines: sums of functions of linear forms.
+//!
+//! ```text
+//! LookupModel + calibration rows
+//!   grid       features as integers: a step each, by how much it moves the scores
+//!   curve      functions as tables on the torus, with the line beside those that have one
+//!   layer      by how much each bit turns each table, rounded knowing the bits before
+//!   outputs    amplitudes of the tables, integer weights of the sums
+//!   lines      the linear part, from features that travel as they are
+//!   fidelity   the calibration rows with noise, against the float model
+//!   choice     steps, gadget: the cheapest that is faithful enough
+//!   circuit    look-ups, sums, and all sums in one ciphertext
+//! ```
+//!
+//! Nothing here is exact: features are rounded to steps, forms to entries of tables, weights to
+//! integers. What is promised is the error of the noise; the rest is measured on the calibration
+//! rows, and a model that is not faithful enough there is refused.
+
+mod choice;
+mod circuit;
+mod curve;
+mod fidelity;
+mod grid;
+mod layer;
+mod lines;
+mod outputs;
+mod rounding;
+
+use super::{Facts, Family, Plan, Reading, Setting};
+use crate::error::CompileError;
+use crate::model::LookupModel;
+use crate::report::{EncodedFeature, FeatureReport, LayerReport, WorkReport};
+use choice::{Choice, Layer};
+use cipherfn_engine::noise;
+use cipherfn_protocol::specs::{Encoding, IntegerEncoding};
+use cipherfn_scheme::query::InputShape;
+use fidelity::Fidelity;
+
+impl Family for LookupModel {
+    fn name(&self) -> &'static str {
+        "sums of functions"
+    }
+
+    fn plan(&self, setting: &Setting<'_>) -> Result<Plan, CompileError> {
+        let backend = setting.backend;
+        let layer = Layer::of(self, setting)?;
+        let mut choice = layer.choose()?;
+        self.check(&choice, setting)?;
+        let mut circuit = layer.parts(&choice).circuit();
+        // The circuit's own noise has the last word.
+        if let Some([noise]) = noise::of_outputs(&circuit)?.as_deref() {
+            choice.budget = backend.budget(noise.value, noise.rows, choice.sums.scales.len());
+            circuit.outputs[0].reply_bits = choice.budget.reply_bits;
+        }
+        let (sums, fidelity) = (&choice.sums, &choice.fidelity);
+        let scores = fidelity::decodings(sums, choice.budget, &fidelity.largest);
+        let bits = fidelity.bits(sums, choice.budget);
+        let mut encodings = vec![Encoding::Integers(IntegerEncoding {
+            features: choice.grid.clone(),
+            gadget: choice.gadget,
+            transport: backend.transport(),
+        })];
+        let lines = choice.lines.as_ref();
+        encodings.extend(lines.map(|lines| Encoding::Linear(lines.encoding.clone())));
+        let shapes = encodings
+            .iter()
+            .map(|encoding| InputShape::of(backend.set, encoding));
+        let shapes: Vec<InputShape> = shapes.collect();
+        let coefficients = sums.scales.len();
+        Ok(Plan {
+            reading: Reading {
+                scores,
+                deviation: choice.budget.deviation,
+            },
+            facts: Facts {
+                target_bits: setting.options.precision.unwrap_or(bits),
+                bits,
+                range_of: "the calibration rows",
+                features: feature_report(&choice),
+                work: WorkReport::of(
+                    Some(choice.gadget),
+                    Some(choice.work),
+                    &choice.stages,
+                    Vec::new(),
+                ),
+                trees: None,
+                layers: vec![self.layer_report(&layer, &choice)],
+                query_bytes: shapes.iter().map(InputShape::row_bytes).sum(),
+                reply_bytes: backend.reply_bytes(coefficients, choice.budget.reply_bits),
+                shared: backend.shared(&shapes, coefficients, choice.budget.reply_bits),
+                key_parts: backend.expansion(),
+                warnings: Vec::new(),
+            },
+            encodings,
+            circuit,
+        })
+    }
+}
+
+impl LookupModel {
+    /// Refuses a choice that is not faithful enough, with what limits it.
+    fn check(&self, choice: &Choice, setting: &Setting<'_>) -> Result<(), CompileError> {
+        let fidelity = &choice.fidelity;
+        let least = setting.options.min_agreement;
+        if fidelity.is_within(least, fidelity::MOST_ERROR) {
+            return Ok(());
+        }
+        let found = match fidelity.labels {
+            Some(labels) if labels < least => {
+                let kind = if fidelity.has_labels {
+                    "the label that the model gives"
+                } else {
+                    "the largest score that the model gives"
+                };
+                format!(
+                    "{:.1} % of the simulated calibration rows get {kind}, and {:.1} % are asked \
+                     for",
+                    100.0 * labels,
+                    100.0 * least
+                )
+            }
+            _ => format!(
+                "scores of the simulated calibration rows are off by {:.2} % of their range (root \
+                 mean square), and 1 % is the most",
+                100.0 * fidelity.error
+            ),
+        };
+        let node = self.nodes.first().map_or("", String::as_str);
+        Err(CompileError::Unfaithful {
+            found,
+            limit: format!("node \"{node}\" limits it, by {}", limit(fidelity)),
+        })
+    }
+
+    fn layer_report(&self, layer: &Layer<'_>, choice: &Choice) -> LayerReport {
+        let fidelity = &choice.fidelity;
+        let whole = layer.curves.iter();
+        let whole = whole.filter(|curve| curve.steps > curve.entries.len());
+        LayerReport {
+            nodes: self.nodes.clone(),
+            lookups: choice.units.len(),
+            on_whole_torus: whole.count(),
+            selectors: choice.work.selectors,
+            cmuxes: choice.work.cmuxes,
+            margin: curve::MARGIN,
+            wrapped: fidelity.wrapped as u64,
+            rows: fidelity.rows as u64,
+            labels: fidelity.labels,
+            error: fidelity.error,
+            error_without_noise: fidelity.exact_error,
+            limit: limit(fidelity).into(),
+        }
+    }
+}
+
+/// What most of a choice's error comes from, and what to try.
+fn limit(fidelity: &Fidelity) -> &'static str {
+    if fidelity.wrapped > 0 {
+        "values beyond the ranges of its tables; give more calibration rows, or train with weight \
+         decay"
+    } else if 2.0 * fidelity.exact_error > fidelity.error {
+        "its rounded features and tables; train with weight decay, or on fewer or scaled features"
+    } else {
+        "the noise of its look-ups; train with weight decay, or with fewer hidden values"
+    }
+}
+
+fn feature_report(choice: &Choice) -> FeatureReport {
+    let encoded = choice.grid.iter().map(|own| EncodedFeature {
+        name: own.name.clone(),
+        form: "integer".into(),
+        bins: Some(1 << own.bits),
+        bits: own.bits,
+        decimals: None,
+    });
+    FeatureReport {
+        mode: "integers".into(),
+        revealed: "for each feature the range that is accepted (that of the calibration rows, a \
+                   little wider) and the steps in it, which say how much it moves the scores; the \
+                   middle and the range of the scores; no weight"
+            .into(),
+        encoded: encoded.collect(),
+    }
+}

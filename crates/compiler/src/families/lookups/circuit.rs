@@ -1,0 +1,161 @@
+//! The circuit of a layer: look-ups, their sums, and the sums in one ciphertext.
+
+use super::choice::Choice;
+use super::curve::Curve;
+use crate::backend::Backend;
+use cipherfn_circuit::Circuit;
+use cipherfn_circuit::circuit::{
+    Combination, Constant, ConstantId, FeatureInput, Input, InputId, Lookup, Node, NodeId, Output,
+    Pack, Product, Rotated, SelectorForm, SelectorGroup, SelectorId, Turn, Weighted,
+};
+use std::collections::HashMap;
+
+/// The inputs: selectors, then the features of the lines.
+const SELECTORS: InputId = InputId(0);
+const FEATURES: InputId = InputId(1);
+
+/// What a circuit is made of.
+pub(super) struct Parts<'a> {
+    pub(super) curves: &'a [Curve],
+    pub(super) choice: &'a Choice,
+    pub(super) backend: Backend,
+}
+
+/// Key switches that bring so many scores into one ciphertext.
+pub(super) fn key_switches(scores: u32, backend: Backend) -> u32 {
+    let levels = backend.set.ring.polynomial_size.ilog2();
+    match scores {
+        1 => 0,
+        _ => scores.next_power_of_two() - 1 + levels - scores.next_power_of_two().ilog2(),
+    }
+}
+
+impl Parts<'_> {
+    pub(super) fn circuit(&self) -> Circuit {
+        let choice = self.choice;
+        let size = self.backend.set.ring.polynomial_size as u32;
+        let mut constants = Constants::default();
+        let mut inputs = vec![Input::Selectors(SelectorGroup {
+            count: choice.work.selectors,
+            gadget: choice.gadget,
+            transport: self.backend.transport(),
+            form: SelectorForm::Bits,
+        })];
+        let mut nodes = Vec::new();
+        let mut push = |node| {
+            nodes.push(node);
+            NodeId(nodes.len() as u32 - 1)
+        };
+        let units = choice
+            .units
+            .iter()
+            .zip(self.curves)
+            .zip(&choice.sums.amplitudes);
+        let lookups: Vec<NodeId> = units
+            .map(|((unit, curve), amplitude)| {
+                let entries = curve.entries.iter().map(|entry| torus(entry * amplitude));
+                let turn = |(index, turn): &(u32, i64)| Turn {
+                    selector: SelectorId {
+                        input: SELECTORS,
+                        index: *index,
+                    },
+                    rotation: back(*turn, size),
+                };
+                push(Node::Lookup(Lookup {
+                    table: constants.id((0..).zip(entries).collect()),
+                    rotation: back(unit.start, size),
+                    form: unit.turns.iter().map(turn).collect(),
+                }))
+            })
+            .collect();
+        let lines = choice.lines.as_ref().map(|lines| {
+            let encoding = &lines.encoding;
+            inputs.push(Input::Features(FeatureInput {
+                features: encoding.names.len() as u32,
+                block: encoding.block,
+                stride: encoding.stride,
+                body_bits: encoding.body_bits,
+            }));
+            push(Node::Product(Product {
+                input: FEATURES,
+                weights: lines.weights.clone(),
+                constant: None,
+            }))
+        });
+        let scores = choice.sums.scales.len();
+        let sums: Vec<Rotated> = (0..scores)
+            .map(|score| {
+                let weighted = |node, rotation, weight| Weighted {
+                    node: Rotated { node, rotation },
+                    weight,
+                };
+                let weights = choice.sums.weights[score].iter();
+                let terms = lookups
+                    .iter()
+                    .zip(weights)
+                    .filter(|(_, weight)| **weight != 0);
+                let terms = terms.map(|(node, weight)| weighted(*node, 0, *weight));
+                let line = lines.map(|node| weighted(node, back(score as i64, size), 1));
+                let of_lines = choice
+                    .lines
+                    .as_ref()
+                    .map_or(0.0, |lines| lines.constants[score]);
+                let constant = choice.sums.constants[score] + of_lines;
+                let node = push(Node::Combination(Combination {
+                    constant: Some(constants.id(vec![(0, torus(constant))])),
+                    terms: terms.chain(line).collect(),
+                }));
+                Rotated { node, rotation: 0 }
+            })
+            .collect();
+        let (node, stride) = if let [only] = sums.as_slice() {
+            (only.node, 1)
+        } else {
+            let pack = Pack { items: sums };
+            let stride = pack.stride(size);
+            (push(Node::Pack(pack)), stride)
+        };
+        Circuit {
+            parameter_set: self.backend.set.name.to_owned(),
+            inputs,
+            constants: constants.all,
+            nodes,
+            outputs: vec![Output {
+                node,
+                coefficients: scores as u32,
+                stride,
+                reply_bits: choice.budget.reply_bits,
+            }],
+        }
+    }
+}
+
+/// Rotation that moves coefficient `places` to 0.
+fn back(places: i64, size: u32) -> u32 {
+    (-places).rem_euclid(2 * i64::from(size)) as u32
+}
+
+/// Nearest torus value, in units of 2^-64.
+fn torus(value: f64) -> u64 {
+    let value = value - value.round();
+    (value * 64_f64.exp2()) as i64 as u64
+}
+
+/// Constants, each once.
+#[derive(Default)]
+struct Constants {
+    all: Vec<Constant>,
+    known: HashMap<Constant, ConstantId>,
+}
+
+impl Constants {
+    fn id(&mut self, mut values: Vec<(u32, u64)>) -> ConstantId {
+        values.retain(|(_, value)| *value != 0);
+        let constant = Constant(values);
+        let next = ConstantId(self.all.len() as u32);
+        *self.known.entry(constant.clone()).or_insert_with(|| {
+            self.all.push(constant);
+            next
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! The linear part of functions on the whole torus: integer weights of the features as they are,
+//! in a ciphertext of their own.
+
+use super::outputs::Sums;
+use crate::backend::Backend;
+use cipherfn_protocol::specs::{IntegerFeature, LinearEncoding, TorusFraction};
+use cipherfn_scheme::noise::{self, Variance};
+
+/// log2 of the torus amplitude of a feature at the end of its range: weights are exact to half of
+/// it, and times as large.
+const DELTA_LOG2: f64 = -20.0;
+
+/// What the client sends, and its weights.
+#[derive(Clone, Debug)]
+pub(super) struct Lines {
+    pub(super) encoding: LinearEncoding,
+    /// One row a score.
+    pub(super) weights: Vec<Vec<i64>>,
+    /// For each score: the lines where all features are in the middle of their ranges, in parts of
+    /// the torus.
+    pub(super) constants: Vec<f64>,
+}
+
+impl Lines {
+    pub(super) fn of(
+        sums: &Sums,
+        grid: &[IntegerFeature],
+        names: &[String],
+        backend: Backend,
+    ) -> Self {
+        let delta = DELTA_LOG2.exp2();
+        let ranges = grid.iter().map(IntegerFeature::range);
+        let (centre, half_width): (Vec<f64>, Vec<f64>) = ranges
+            .map(|(low, high)| (f64::midpoint(low, high), (high - low) / 2.0))
+            .unzip();
+        let weights = |slopes: &Vec<f64>| {
+            let weight = |(slope, half): (&f64, &f64)| (slope * half / delta).round() as i64;
+            slopes.iter().zip(&half_width).map(weight).collect()
+        };
+        let constant = |slopes: &Vec<f64>| {
+            let terms = slopes.iter().zip(&centre);
+            terms.map(|(slope, centre)| slope * centre).sum()
+        };
+        let stride = sums.scales.len();
+        let room = (backend.set.ring.polynomial_size / stride).max(1);
+        Self {
+            weights: sums.slopes.iter().map(weights).collect(),
+            constants: sums.slopes.iter().map(constant).collect(),
+            encoding: LinearEncoding {
+                names: names.to_vec(),
+                block: names.len().min(room) as u32,
+                stride: stride as u32,
+                body_bits: backend.set.ring.body_bits,
+                delta: TorusFraction::new(delta),
+                centre,
+                half_width,
+            },
+        }
+    }
+
+    /// Of a result coefficient.
+    pub(super) fn variance(&self, backend: Backend) -> Variance {
+        let weights = self.weights.iter().flatten();
+        let squares = weights.map(|weight| (*weight as f64).powi(2)).sum();
+        noise::linear(backend.set, squares, self.encoding.body_bits)
+            + noise::linear_transform(backend.set, squares)
+    }
+}
