@@ -145,7 +145,7 @@ fn parts_are_made_when_a_model_needs_them() {
     let ring = KeyRing::at(directory.path());
     let mut sets = ParameterSet::all().iter();
     let set = sets.find(|set| set.parts.len() > 1).unwrap();
-    let [first, second] = set.parts else {
+    let [first, second, ..] = set.parts else {
         panic!("two parts")
     };
     let filled = ring.fill_parts(set, &[first], Existing::Keep).unwrap();

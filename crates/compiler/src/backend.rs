@@ -273,9 +273,9 @@ impl Backend {
         }
     }
 
-    /// Bytes of the files of all parts of the evaluation key, 0 without one.
+    /// Bytes of the file of the expansion, 0 without one.
     pub(crate) fn key_bytes(self) -> usize {
-        self.file_bytes(self.set.parts)
+        self.file_bytes(self.expansion())
     }
 
     /// Bytes of the files of different key parts, each counted once.

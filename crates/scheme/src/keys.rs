@@ -10,5 +10,5 @@ mod tests;
 
 pub use evaluation::EvaluationKey;
 pub use expanded::ExpandedEvaluationKey;
-pub(crate) use secret::Multiplier;
 pub use secret::{KeyedDigest, SecretKey};
+pub(crate) use secret::{Multiplier, RingKey};

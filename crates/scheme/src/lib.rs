@@ -12,6 +12,8 @@
 //! reply::decrypt_packed <--------------- rows ---     reply::pack
 //! ```
 //!
+//! What follows on a number that the server computed needs [`bootstrap`]s, and their part of the key.
+//!
 //! The FFT is `tfhe`'s; keys, encryption and what works on ciphertexts are written here: `tfhe` draws
 //! masks and noise a byte at a time, and has no expansion of packed selectors. Masks are its stream
 //! all the same, and a ciphertext is one of its own. This crate knows nothing of models.
@@ -37,6 +39,7 @@
 
 mod automorphism;
 mod bits;
+pub mod bootstrap;
 mod centred;
 mod error;
 mod expand;
@@ -55,6 +58,7 @@ mod polynomial;
 pub mod query;
 mod random;
 pub mod reply;
+mod rows;
 mod seeded;
 pub mod selectors;
 #[cfg(test)]

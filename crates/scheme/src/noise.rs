@@ -4,7 +4,7 @@
 //! size, k the GLWE dimension. Digits are taken as uniform in [-B/2, B/2), errors as independent
 //! and centred. The formulas for gadget products are those of TFHE (Chillotti et al., <https://eprint.iacr.org/2018/421>, sections 3.3 and 4.2), averaged over a uniform binary key instead of bounded.
 
-use crate::parameters::{Depth, Packing, ParameterSet};
+use crate::parameters::{Depth, Packing, ParameterSet, Ring};
 use cipherfn_protocol::specs::{Bits, Gadget, Transport};
 
 mod floor;
@@ -48,7 +48,12 @@ const FFT_ERROR: f64 = 2.0 * f64::EPSILON;
 
 /// Fresh encryption: TUniform(b) has variance (2^(2b+1) + 1) / 6 in units of 2^-64.
 pub fn fresh(set: &ParameterSet) -> Variance {
-    let square = (2f64.powi(2 * set.ring.noise_bound_log2 as i32 + 1) + 1.0) / 6.0;
+    fresh_in(&set.ring)
+}
+
+/// Fresh encryption in any ring.
+pub(crate) fn fresh_in(ring: &Ring) -> Variance {
+    let square = (2f64.powi(2 * ring.noise_bound_log2 as i32 + 1) + 1.0) / 6.0;
     Variance::new(square * 2f64.powi(-128))
 }
 
@@ -182,7 +187,7 @@ pub fn linear_transform(set: &ParameterSet, weight_squares: f64) -> Variance {
 }
 
 /// Mean sum of the squares of l digits, uniform in [-B/2, B/2): `l (B^2 + 2)/12`.
-fn digits(gadget: Gadget) -> f64 {
+pub(crate) fn digits(gadget: Gadget) -> f64 {
     f64::from(gadget.levels.get()) * (2f64.powi(2 * gadget.base_log.get() as i32) + 2.0) / 12.0
 }
 
@@ -192,12 +197,12 @@ fn product(set: &ParameterSet, gadget: Gadget) -> Variance {
 }
 
 /// What a decomposition leaves over, uniform in half a unit of the last level.
-fn last_digit(gadget: Gadget) -> Variance {
+pub(crate) fn last_digit(gadget: Gadget) -> Variance {
     rounding(Bits::new(gadget.bits()))
 }
 
 /// The transform's error in one polynomial of a gadget product whose rows have coefficients of
 /// variance `row`.
-fn product_error(size: f64, gadget: Gadget, row: f64) -> Variance {
+pub(crate) fn product_error(size: f64, gadget: Gadget, row: f64) -> Variance {
     Variance::new(FFT_ERROR * FFT_ERROR * size * digits(gadget) * row)
 }

@@ -9,19 +9,22 @@ use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::hash::{Hash, ParameterSetHash};
 use cipherfn_protocol::specs::Bits;
 
+mod bootstrap;
 mod part;
 mod sets;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bootstrap::Section;
+pub use bootstrap::{Bootstrap, ModuleRing};
 pub(crate) use part::MIN_DEPTH;
 pub use part::{Depth, KeyPart, KeyPartContents, Packing};
 
 /// A named, versioned parameter set.
 ///
-/// A part that works in a further ring (a bootstrap, say) names that ring in its
-/// [`KeyPartContents`]; all parts derive from the one secret key of [`Self::ring`].
+/// A part that works in further rings (a bootstrap) names them in its [`KeyPartContents`]; all parts
+/// follow from the one secret key of [`Self::ring`].
 #[derive(Debug, PartialEq)]
 pub struct ParameterSet {
     /// Unique name; ends with the version.
@@ -49,6 +52,13 @@ pub struct Ring {
     pub source: &'static str,
     /// Bits of a fresh body coefficient that travel; the rest lies below its noise.
     pub body_bits: Bits,
+}
+
+impl Ring {
+    /// Coefficients of a mask, and of the key: k N.
+    pub const fn mask_len(&self) -> usize {
+        self.glwe_dimension * self.polynomial_size
+    }
 }
 
 impl ParameterSet {
@@ -133,7 +143,7 @@ impl ParameterSet {
 
     /// Coefficients of a GLWE mask: k N.
     pub const fn mask_len(&self) -> usize {
-        self.ring.glwe_dimension * self.ring.polynomial_size
+        self.ring.mask_len()
     }
 
     pub(crate) fn require(

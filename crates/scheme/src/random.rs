@@ -81,35 +81,79 @@ impl Masks {
     }
 }
 
-/// Noise of `TUniform(b)`: AES-256 under a key that is used for one object and forgotten.
+/// Distribution of noise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Distribution {
+    /// `TUniform(b)`.
+    TUniform(u32),
+    /// Gaussian of this standard deviation in units of 2^-64, rounded to such units.
+    Gaussian(f64),
+}
+
+/// Noise: AES-256 under a key that is used for one object and forgotten.
 pub(crate) struct Noise {
     stream: AesStream<Aes256>,
-    bound_log2: u32,
+    distribution: Distribution,
 }
 
 impl Noise {
-    pub(crate) fn new(seed: &[u8; 32], bound_log2: u32) -> Self {
+    pub(crate) fn new(seed: &[u8; 32], distribution: Distribution) -> Self {
         // Two samples a word.
-        debug_assert!(bound_log2 <= 30, "b + 2 bits of a half word");
+        debug_assert!(
+            !matches!(distribution, Distribution::TUniform(31..)),
+            "b + 2 bits of a half word"
+        );
         Self {
             stream: AesStream::with_key(&(*seed).into()),
-            bound_log2,
+            distribution,
         }
     }
 
     /// Adds a sample to each word.
     pub(crate) fn add(&mut self, out: &mut [u64]) {
+        match self.distribution {
+            Distribution::TUniform(bound_log2) => self.add_t_uniform(out, bound_log2),
+            Distribution::Gaussian(deviation) => self.add_gaussian(out, deviation),
+        }
+    }
+
+    fn add_t_uniform(&mut self, out: &mut [u64], bound_log2: u32) {
         let mut random = Zeroizing::new([0; 64]);
         for out in out.chunks_mut(2 * random.len()) {
             let random = &mut random[..out.len().div_ceil(4) * 2];
             self.stream.fill(random);
             for (out, random) in out.chunks_mut(2).zip(random.iter()) {
                 for (out, random) in out.iter_mut().zip([*random, random >> 32]) {
-                    *out = out.wrapping_add(t_uniform(random, self.bound_log2));
+                    *out = out.wrapping_add(t_uniform(random, bound_log2));
                 }
             }
         }
     }
+
+    fn add_gaussian(&mut self, out: &mut [u64], deviation: f64) {
+        let mut random = Zeroizing::new([0; 64]);
+        for out in out.chunks_mut(random.len()) {
+            let random = &mut random[..out.len().div_ceil(2) * 2];
+            self.stream.fill(random);
+            for (out, random) in out.chunks_mut(2).zip(random.chunks_exact(2)) {
+                for (out, sample) in out.iter_mut().zip(gaussian(random[0], random[1])) {
+                    let sample = (sample * deviation).round();
+                    *out = out.wrapping_add(sample as i64 as u64);
+                }
+            }
+        }
+    }
+}
+
+/// Two independent normal samples (Box and Muller) from 106 uniform bits. The largest is 8.6
+/// standard deviations.
+fn gaussian(radius: u64, angle: u64) -> [f64; 2] {
+    const UNIT: f64 = 1.0 / (1u64 << 53) as f64;
+    // In (0, 1]: a logarithm of zero is none.
+    let uniform = ((radius >> 11) + 1) as f64 * UNIT;
+    let radius = (-2.0 * uniform.ln()).sqrt();
+    let (sin, cos) = (std::f64::consts::TAU * ((angle >> 11) as f64 * UNIT)).sin_cos();
+    [radius * cos, radius * sin]
 }
 
 /// A sample of `TUniform(b)` from b + 2 uniform bits: -2^b and 2^b with probability 2^-(b+2), all
@@ -145,7 +189,7 @@ pub(crate) mod reproducible {
 
 #[cfg(test)]
 mod tests {
-    use super::{Masks, Noise, seed, t_uniform};
+    use super::{Distribution, Masks, Noise, seed, t_uniform};
     use tfhe::core_crypto::commons::math::random::{DefaultRandomGenerator, RandomGenerator, Seed};
 
     #[test]
@@ -184,7 +228,7 @@ mod tests {
     #[test]
     fn noise_does_not_repeat() {
         let mut words = vec![0; 1001];
-        let mut noise = Noise::new(&[7; 32], 17);
+        let mut noise = Noise::new(&[7; 32], Distribution::TUniform(17));
         words.chunks_mut(333).for_each(|words| noise.add(words));
         let mut sorted = words.clone();
         sorted.sort_unstable();
@@ -192,6 +236,39 @@ mod tests {
         // Of 1,001 samples of 2^18 values about two coincide.
         assert!(sorted.len() > 980, "{}", sorted.len());
         assert!(words.iter().all(|word| (*word as i64).abs() <= 1 << 17));
+    }
+
+    /// 2^17 samples of deviation 2^48: the first four moments within 5 of their own deviations, and as
+    /// many beyond each of 1 to 4 deviations as a normal variable has. Odd counts end well.
+    #[test]
+    fn gaussian_samples_have_the_distribution() {
+        let (count, deviation) = (1 << 17, 2f64.powi(48));
+        let mut words = vec![0; count + 1];
+        let mut noise = Noise::new(&[9; 32], Distribution::Gaussian(deviation));
+        words.chunks_mut(333).for_each(|words| noise.add(words));
+        let samples: Vec<f64> = words[..count]
+            .iter()
+            .map(|word| *word as i64 as f64 / deviation)
+            .collect();
+        let n = count as f64;
+        let moment = |power| samples.iter().map(|x| x.powi(power)).sum::<f64>() / n;
+        // The variance of x^k is the moment of order 2 k (1, 3, 15, 105) minus the square of k's.
+        assert!(moment(1).abs() < 5.0 / n.sqrt());
+        assert!((moment(2) - 1.0).abs() < 5.0 * (2.0 / n).sqrt());
+        assert!(moment(3).abs() < 5.0 * (15.0 / n).sqrt());
+        assert!((moment(4) - 3.0).abs() < 5.0 * (96.0 / n).sqrt());
+        for (bound, part) in [
+            (1.0, 0.317_311),
+            (2.0, 0.045_500),
+            (3.0, 0.002_700),
+            (4.0, 6.334e-5),
+        ] {
+            let beyond = samples.iter().filter(|x| x.abs() > bound).count() as f64;
+            assert!(
+                (beyond - part * n).abs() < 5.0 * (part * n).sqrt(),
+                "{bound}: {beyond}"
+            );
+        }
     }
 
     #[test]

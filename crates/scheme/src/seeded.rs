@@ -2,8 +2,8 @@
 //! of which only the 16-byte seed travels.
 
 use crate::error::SchemeError;
-use crate::keys::{Multiplier, SecretKey};
-use crate::random::{self, Noise};
+use crate::keys::{Multiplier, RingKey, SecretKey};
+use crate::random::{self, Distribution, Noise};
 
 pub(crate) use crate::random::{MaskSeed, Masks, SEED_LEN};
 
@@ -19,15 +19,26 @@ pub(crate) struct Encryptor<'a> {
 impl<'a> Encryptor<'a> {
     /// Seeds of masks and noise are the operating system's.
     pub(crate) fn new(key: &'a SecretKey) -> Result<Self, SchemeError> {
-        let set = key.parameter_set();
-        let seed = *random::seed()?;
-        let noise = Noise::new(&*random::seed()?, set.ring.noise_bound_log2);
+        let noise = Distribution::TUniform(key.parameter_set().ring.noise_bound_log2);
+        Self::under(key.ring(), noise, *random::seed()?, 0)
+    }
+
+    /// Under any key, with the stream of `seed` from its word `masks_from` on. The noise's seed is
+    /// the operating system's.
+    pub(crate) fn under(
+        key: &'a RingKey,
+        noise: Distribution,
+        seed: MaskSeed,
+        masks_from: usize,
+    ) -> Result<Self, SchemeError> {
+        let mut masks = Masks::new(seed);
+        masks.skip(masks_from);
         Ok(Self {
             key: key.multiplier(),
             seed,
-            masks: Masks::new(seed),
-            noise,
-            mask: vec![0; set.mask_len()],
+            masks,
+            noise: Noise::new(&*random::seed()?, noise),
+            mask: vec![0; key.coefficients().len()],
         })
     }
 

@@ -103,6 +103,11 @@ impl FourierSelectors {
     }
 
     /// All values, one selector after the other.
+    pub(crate) fn values(&self) -> &[c64] {
+        &self.data
+    }
+
+    /// All values, one selector after the other.
     pub(crate) fn values_mut(&mut self) -> &mut [c64] {
         &mut self.data
     }

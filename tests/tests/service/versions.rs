@@ -17,7 +17,7 @@ use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_service::config;
 use std::collections::BTreeMap;
 
-/// A key of a set with several parts.
+/// The first two parts of a key of a set with several.
 struct Key {
     set: &'static ParameterSet,
     secret: SecretKey,
@@ -35,7 +35,7 @@ impl Key {
             let part = EvaluationKey::generate_part(&secret, name).expect("a part");
             (name.to_owned(), part.to_file_bytes())
         };
-        let files = set.parts.iter().map(|part| file(part.name)).collect();
+        let files = set.parts[..2].iter().map(|part| file(part.name)).collect();
         Self { set, secret, files }
     }
 

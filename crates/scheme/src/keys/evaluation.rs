@@ -1,10 +1,12 @@
 //! The evaluation key in the form that travels.
 
 use crate::bits::{self, packed_len};
+use crate::bootstrap;
 use crate::error::SchemeError;
 use crate::keys::{ExpandedEvaluationKey, SecretKey};
 use crate::parameters::{KeyPart, KeyPartContents, ParameterSet};
 use crate::polynomial;
+use crate::random;
 use crate::seeded::{Encryptor, MaskSeed};
 use cipherfn_protocol::frame::{self, FrameKind};
 use cipherfn_protocol::message::KeyId;
@@ -17,6 +19,7 @@ use zeroize::Zeroizing;
 /// - the *expansion*: z(X^(N/2^j + 1)) for each level j, the automorphism keys, and 2 s^2, the
 ///   scheme-switching key;
 /// - the *inverse*: z(X^-1);
+/// - a *bootstrap*: see [`crate::bootstrap`];
 ///
 /// where z = 2 s - (1 + X + ... + X^(N-1)) is the secret key s with coefficients -1 and 1 in place
 /// of 0 and 1. They encrypt functions of the secret key under itself: circular security is assumed,
@@ -30,7 +33,7 @@ pub struct EvaluationKey {
     /// Id of the secret key.
     id: KeyId,
     seed: MaskSeed,
-    /// Bodies in the order above, each packed to `body_bits`.
+    /// Bodies in the order above, each packed to the `body_bits` of its ring.
     bodies: Vec<u8>,
 }
 
@@ -47,8 +50,41 @@ impl EvaluationKey {
 
     /// Makes the part called `name`.
     pub fn generate_part(key: &SecretKey, name: &str) -> Result<Self, SchemeError> {
+        Self::generate_part_telling(key, name, &mut |_, _| {})
+    }
+
+    /// Makes the part called `name` and tells `progress` how many ciphertexts of how many are done,
+    /// where there are enough to be waited for: after each one of a bootstrap's.
+    pub fn generate_part_telling(
+        key: &SecretKey,
+        name: &str,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Self, SchemeError> {
         let set = key.parameter_set();
         let part = set.part(name)?;
+        let (seed, bodies) = match &part.contents {
+            KeyPartContents::Bootstrap(bootstrap) => {
+                let seed = *random::seed()?;
+                let bodies = bootstrap::key::generate(key, (part, bootstrap), seed, progress)?;
+                (seed, bodies)
+            }
+            _ => Self::encrypt_levelled(key, part)?,
+        };
+        Ok(Self {
+            set,
+            part,
+            id: key.id(),
+            seed,
+            bodies,
+        })
+    }
+
+    /// Seed and bodies of a part in the set's own ring.
+    fn encrypt_levelled(
+        key: &SecretKey,
+        part: &KeyPart,
+    ) -> Result<(MaskSeed, Vec<u8>), SchemeError> {
+        let set = key.parameter_set();
         let size = set.ring.polynomial_size;
         let mut plaintexts = Zeroizing::new(Vec::with_capacity(part.contents.rows() * size));
         for (message, gadget) in messages(key, &part.contents)
@@ -63,13 +99,7 @@ impl EvaluationKey {
             encryptor.encrypt(row);
             bits::pack(&mut bodies, row.iter().copied(), set.ring.body_bits);
         }
-        Ok(Self {
-            set,
-            part,
-            id: key.id(),
-            seed: encryptor.seed(),
-            bodies,
-        })
+        Ok((encryptor.seed(), bodies))
     }
 
     /// Its parameter set.
@@ -164,7 +194,12 @@ impl EvaluationKey {
         self.seed
     }
 
-    /// The packed body of each row.
+    /// The packed bodies.
+    pub(super) fn bodies(&self) -> &[u8] {
+        &self.bodies
+    }
+
+    /// The packed body of each row in the set's own ring.
     pub(super) fn rows(&self) -> impl Iterator<Item = &[u8]> {
         self.bodies.chunks_exact(packed_len(
             self.set.ring.polynomial_size,
@@ -206,6 +241,7 @@ fn messages(key: &SecretKey, contents: &KeyPartContents) -> Vec<Zeroizing<Vec<u6
                 .collect()
         }
         KeyPartContents::Inverse { .. } => vec![image(polynomial::inverse_exponent(size))],
+        KeyPartContents::Bootstrap(_) => Vec::new(),
     }
 }
 

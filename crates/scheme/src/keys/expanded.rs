@@ -2,6 +2,7 @@
 
 use crate::automorphism::Automorphism;
 use crate::bits;
+use crate::bootstrap::BootstrapKey;
 use crate::centred::Memory;
 use crate::error::SchemeError;
 use crate::fourier::{Transform, c64};
@@ -32,6 +33,7 @@ pub struct ExpandedEvaluationKey {
     scheme_switch: FourierGlev,
     /// The key of X -> X^-1.
     inverse: Option<Automorphism>,
+    bootstraps: Vec<BootstrapKey>,
     /// 1 + X + ... + X^(N-1).
     all_ones: AVec<c64>,
     /// -X^(-2^j) for each level j: the factor of the key-switched ciphertext in the odd branch of
@@ -85,6 +87,7 @@ impl ExpandedEvaluationKey {
             automorphisms,
             scheme_switch,
             inverse: None,
+            bootstraps: Vec::new(),
             all_ones,
             minus_monomials,
             idle: Mutex::default(),
@@ -101,15 +104,32 @@ impl ExpandedEvaluationKey {
                 found: part.id(),
             });
         }
-        match part.part().contents {
+        match &part.part().contents {
             KeyPartContents::Expansion(_) => {}
             KeyPartContents::Inverse { .. } => {
                 let exponent = polynomial::inverse_exponent(self.set.ring.polynomial_size);
                 let glev = fourier_glevs(part, &self.transform, &[exponent])?.pop();
                 self.inverse = glev.map(|glev| Automorphism::new(exponent, glev, &self.transform));
             }
+            KeyPartContents::Bootstrap(parameters) => {
+                let (seed, bodies) = (part.seed(), part.bodies());
+                let key = BootstrapKey::new(self.set, (part.part(), parameters), seed, bodies)?;
+                self.bootstraps.retain(|other| other.part() != key.part());
+                self.bootstraps.push(key);
+            }
         }
         Ok(())
+    }
+
+    /// The bootstrap that is the part called `name`.
+    pub fn bootstrap(&self, name: &str) -> Result<&BootstrapKey, SchemeError> {
+        let part = self.set.part(name)?;
+        let mut held = self.bootstraps.iter();
+        held.find(|key| key.part() == part)
+            .ok_or(SchemeError::KeyPartMissing {
+                part: part.name,
+                set: self.set.name,
+            })
     }
 
     /// Id of the secret key that it was made from.
@@ -128,9 +148,11 @@ impl ExpandedEvaluationKey {
         let held = parts.filter(|part| match part.contents {
             KeyPartContents::Expansion(_) => true,
             KeyPartContents::Inverse { .. } => self.inverse.is_some(),
+            KeyPartContents::Bootstrap(_) => false,
         });
         let rows: usize = held.map(|part| part.contents.rows()).sum();
-        rows * self.set.ring.polynomial_size * size_of::<c64>()
+        let bootstraps = self.bootstraps.iter().map(BootstrapKey::memory_len);
+        rows * self.set.ring.polynomial_size * size_of::<c64>() + bootstraps.sum::<usize>()
     }
 
     pub(crate) const fn packing(&self) -> &'static Packing {

@@ -8,13 +8,14 @@ use cipherfn_protocol::frame::{self, FrameKind};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_protocol::specs::Bits;
-use product::Factor;
 use std::fmt;
 use zeroize::{Zeroize, Zeroizing};
 
 mod product;
+mod ring;
 
 pub(crate) use product::Multiplier;
+pub(crate) use ring::RingKey;
 
 /// A uniform binary GLWE secret key. Only the client holds one.
 ///
@@ -22,9 +23,7 @@ pub(crate) use product::Multiplier;
 pub struct SecretKey {
     set: &'static ParameterSet,
     origin: Origin,
-    /// The k N coefficients, 0 or 1.
-    coefficients: Zeroizing<Vec<u64>>,
-    factor: Factor,
+    ring: RingKey,
 }
 
 /// A keyed hash of what stays with the key's owner: without the key it tells nothing, whatever was
@@ -40,6 +39,11 @@ impl KeyedDigest {
     /// Of all bytes.
     pub fn finish(self) -> Hash {
         Hash::from_bytes(*self.0.finalize().as_bytes())
+    }
+
+    /// Of all bytes, as long as `out`.
+    fn fill(self, out: &mut [u8]) {
+        Zeroizing::new(self.0.finalize_xof()).fill(out);
     }
 }
 
@@ -91,17 +95,10 @@ impl SecretKey {
 
     /// From the coefficients, least significant bit of a byte first.
     fn new(set: &'static ParameterSet, origin: Origin, bits: &[u8]) -> Self {
-        let mut coefficients = Zeroizing::new(Vec::with_capacity(set.mask_len()));
-        coefficients.extend(
-            bits.iter()
-                .flat_map(|byte| (0..8).map(move |i| u64::from(byte >> i & 1))),
-        );
-        let factor = Factor::new(&coefficients, set.ring.polynomial_size);
         Self {
             set,
             origin,
-            coefficients,
-            factor,
+            ring: RingKey::new(bits, set.ring.polynomial_size),
         }
     }
 
@@ -205,14 +202,35 @@ impl SecretKey {
         Zeroizing::new(self.coefficients().chunks(8).map(pack).collect())
     }
 
+    /// As the key of its set's ring.
+    pub(crate) const fn ring(&self) -> &RingKey {
+        &self.ring
+    }
+
+    /// A key of `dimension` polynomials of `size` coefficients that follows from this one and is
+    /// independent of it and of all others, as far as the hash is a random function; `context` and
+    /// `label` name its use, and no other's.
+    pub(crate) fn derive(
+        &self,
+        context: &'static str,
+        label: &[u8],
+        (dimension, size): (usize, usize),
+    ) -> RingKey {
+        let mut bits = Zeroizing::new(vec![0; packed_len(dimension * size, COEFFICIENT_BITS)]);
+        let mut digest = self.digest(context);
+        digest.update(label);
+        digest.fill(&mut bits);
+        RingKey::new(&bits, size)
+    }
+
     /// The k N coefficients, 0 or 1.
     pub(crate) fn coefficients(&self) -> &[u64] {
-        &self.coefficients
+        self.ring.coefficients()
     }
 
     /// For products with masks.
     pub(crate) fn multiplier(&self) -> Multiplier<'_> {
-        Multiplier::new(&self.factor)
+        self.ring.multiplier()
     }
 }
 

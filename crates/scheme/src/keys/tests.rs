@@ -1,6 +1,7 @@
 use super::{EvaluationKey, SecretKey};
+use crate::bootstrap::key::Keys;
 use crate::error::SchemeError;
-use crate::parameters::ParameterSet;
+use crate::parameters::{KeyPartContents, ParameterSet};
 use cipherfn_protocol::frame::{self, FrameError, FrameKind, ParameterSetTag};
 use cipherfn_protocol::hash::Hash;
 
@@ -84,16 +85,34 @@ fn evaluation_keys_survive_their_file() {
     }
 }
 
-/// The parts of the wide set: below 2.2 MB together, each with a label of its own.
+/// The parts of the wide set, each with a label of its own: below 2.2 MB what is not a bootstrap, and
+/// each of these below what it may have.
 #[test]
 fn parts_survive_their_files() {
     let secret = SecretKey::generate(set(WIDE)).unwrap();
     let mut total = 0;
     for part in secret.parameter_set().parts {
-        let key = EvaluationKey::generate_part(&secret, part.name).unwrap();
+        let mut told = Vec::new();
+        let key = EvaluationKey::generate_part_telling(&secret, part.name, &mut |done, all| {
+            told.push((done, all));
+        });
+        let key = key.unwrap();
         let bytes = key.to_file_bytes();
         assert_eq!(bytes.len(), part.file_bytes(set(WIDE)));
-        total += bytes.len();
+        let limit = match part.name {
+            "bootstrap-fast" => 19_000_000,
+            "bootstrap-precise" => 38_000_000,
+            "bootstrap-deep" => 59_000_000,
+            _ => {
+                total += bytes.len();
+                2_200_000
+            }
+        };
+        assert!(bytes.len() <= limit, "{}: {} bytes", part.name, bytes.len());
+        if part.name.starts_with("bootstrap") {
+            let all = told.len();
+            assert!(told.into_iter().eq((1..=all).map(|done| (done, all))));
+        }
         let back = EvaluationKey::from_file_bytes(&bytes).unwrap();
         assert_eq!((back.part(), back.id()), (part, secret.id()));
         assert_eq!(back.to_file_bytes(), bytes);
@@ -107,6 +126,78 @@ fn parts_survive_their_files() {
     assert!(matches!(
         EvaluationKey::from_file_bytes(&unlabelled),
         Err(SchemeError::UnlabelledKeyPart { .. })
+    ));
+}
+
+/// The keys of a bootstrap follow from the secret key and the part, whichever version its file has,
+/// and have nothing in common with it.
+#[test]
+fn keys_of_bootstraps_follow_from_the_secret_key() {
+    let wide = set(WIDE);
+    let bits: Vec<u8> = (0..256).map(|i: u32| (i * 37 + 11) as u8).collect();
+    let old = frame::encode(FrameKind::SecretKey, 1, wide.tag(), &bits);
+    let new = SecretKey::generate(wide).unwrap().to_file_bytes();
+    let mut seen = Vec::new();
+    for file in [old.as_slice(), new.as_slice()] {
+        let secret = SecretKey::from_file_bytes(file).unwrap();
+        seen.push(secret.coefficients()[..768].to_vec());
+        for part in wide.parts {
+            let KeyPartContents::Bootstrap(bootstrap) = &part.contents else {
+                continue;
+            };
+            let keys = Keys::of(&secret, part, bootstrap);
+            let again = Keys::of(&SecretKey::from_file_bytes(file).unwrap(), part, bootstrap);
+            for (key, again, len) in [
+                (&keys.small, again.small, bootstrap.small.mask_len()),
+                (&keys.output, again.output, bootstrap.output.mask_len()),
+            ] {
+                assert_eq!(key.coefficients(), again.coefficients());
+                assert_eq!(key.coefficients().len(), len);
+                seen.push(key.coefficients()[..768].to_vec());
+            }
+        }
+    }
+    // Two of 768 bits agree in half of them, within six deviations of 13.9.
+    for (index, one) in seen.iter().enumerate() {
+        for other in &seen[..index] {
+            let equal = one.iter().zip(other).filter(|(a, b)| a == b).count();
+            assert!(equal.abs_diff(384) < 84, "{equal}");
+        }
+    }
+}
+
+/// A bootstrap of another key, and one that is cut.
+#[test]
+fn bootstraps_of_other_keys_are_refused() {
+    let (secret, other) = (
+        SecretKey::generate(set(WIDE)),
+        SecretKey::generate(set(WIDE)),
+    );
+    let mut key = EvaluationKey::generate(&secret.unwrap())
+        .unwrap()
+        .expand()
+        .unwrap();
+    let part = EvaluationKey::generate_part(&other.unwrap(), "bootstrap-fast").unwrap();
+    assert!(matches!(
+        key.add(&part),
+        Err(SchemeError::OtherSecretKey {
+            part: "bootstrap-fast",
+            ..
+        })
+    ));
+    assert!(matches!(
+        part.expand(),
+        Err(SchemeError::KeyPartMissing {
+            part: "expansion",
+            ..
+        })
+    ));
+    let bytes = part.to_file_bytes();
+    let payload = &bytes[frame::HEADER_LEN..bytes.len() - 1];
+    let cut = frame::encode(FrameKind::EvaluationKey, 2, set(WIDE).tag(), payload);
+    assert!(matches!(
+        EvaluationKey::from_file_bytes(&cut),
+        Err(SchemeError::Length { .. })
     ));
 }
 
@@ -175,7 +266,7 @@ fn keys_of_the_wrong_set_or_length_are_refused() {
         SchemeError::UnknownParameterSetTag { .. }
     ));
     assert!(matches!(
-        evaluation(set(COMPACT).tag(), 10 << 20),
+        evaluation(set(COMPACT).tag(), 60 << 20),
         SchemeError::Frame(FrameError::TooLarge { .. })
     ));
     let secret = |len| {

@@ -22,6 +22,6 @@ pub fn invert(key: &ExpandedEvaluationKey, glwe: &Glwe) -> Result<Glwe, SchemeEr
 pub fn variance(set: &ParameterSet) -> Option<Variance> {
     set.parts.iter().find_map(|part| match part.contents {
         KeyPartContents::Inverse { gadget } => Some(noise::key_switch(set, gadget)),
-        KeyPartContents::Expansion(_) => None,
+        KeyPartContents::Expansion(_) | KeyPartContents::Bootstrap(_) => None,
     })
 }

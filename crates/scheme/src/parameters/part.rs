@@ -1,7 +1,7 @@
 //! Parts of an evaluation key.
 
 use crate::bits::packed_len;
-use crate::parameters::ParameterSet;
+use crate::parameters::{Bootstrap, ParameterSet};
 use crate::seeded::SEED_LEN;
 use cipherfn_protocol::frame::HEADER_LEN;
 use cipherfn_protocol::hash::Hash;
@@ -21,7 +21,8 @@ pub struct KeyPart {
     pub contents: KeyPartContents,
 }
 
-/// What a key part holds: seeded `GLev` ciphertexts of functions of the secret key under itself.
+/// What a key part holds: seeded `GLev` ciphertexts of functions of the secret key under itself, or
+/// under keys that follow from the same seed.
 #[derive(Debug, PartialEq)]
 #[non_exhaustive]
 pub enum KeyPartContents {
@@ -32,6 +33,8 @@ pub enum KeyPartContents {
         /// Its gadget.
         gadget: Gadget,
     },
+    /// Bootstrapping key, and key switches to its rings and back.
+    Bootstrap(Bootstrap),
 }
 
 /// Expansion of packed selectors.
@@ -90,8 +93,7 @@ impl KeyPart {
 
     /// Bytes of the file's payload.
     pub(crate) fn payload_len(&self, set: &ParameterSet) -> usize {
-        let rows = self.contents.rows() * packed_len(set.ring.polynomial_size, set.ring.body_bits);
-        self.label(set).len() + size_of::<KeyId>() + SEED_LEN + rows
+        self.label(set).len() + size_of::<KeyId>() + SEED_LEN + self.contents.bodies_len(set)
     }
 
     /// What a version 2 file starts with: the first half of the part's hash. Empty in version 1.
@@ -104,20 +106,30 @@ impl KeyPart {
 }
 
 impl KeyPartContents {
-    /// Gadgets of the `GLev` ciphertexts, in the order of the file.
+    /// Gadgets of the `GLev` ciphertexts in the set's own ring, in the order of the file; none of a
+    /// bootstrap, which has sections.
     pub(crate) fn gadgets(&self) -> impl Iterator<Item = Gadget> {
         let (list, last) = match self {
-            Self::Expansion(packing) => (packing.key_switch, packing.scheme_switch),
-            Self::Inverse { gadget } => (&[][..], *gadget),
+            Self::Expansion(packing) => (packing.key_switch, Some(packing.scheme_switch)),
+            Self::Inverse { gadget } => (&[][..], Some(*gadget)),
+            Self::Bootstrap(_) => (&[][..], None),
         };
-        list.iter().copied().chain([last])
+        list.iter().copied().chain(last)
     }
 
-    /// GLWE ciphertexts.
+    /// GLWE ciphertexts in the set's own ring.
     pub(crate) fn rows(&self) -> usize {
         self.gadgets()
             .map(|gadget| gadget.levels.get() as usize)
             .sum()
+    }
+
+    /// Bytes of the packed bodies.
+    fn bodies_len(&self, set: &ParameterSet) -> usize {
+        match self {
+            Self::Bootstrap(bootstrap) => bootstrap.sections(set).bodies_len(),
+            _ => self.rows() * packed_len(set.ring.polynomial_size, set.ring.body_bits),
+        }
     }
 }
 
@@ -141,6 +153,7 @@ impl fmt::Display for KeyPartContents {
                 )
             }
             Self::Inverse { gadget: inverse } => gadget(f, "inverse", inverse),
+            Self::Bootstrap(bootstrap) => bootstrap.fmt(f),
         }
     }
 }

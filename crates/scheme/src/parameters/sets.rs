@@ -1,6 +1,6 @@
 //! The table of parameter sets.
 
-use super::{KeyPart, KeyPartContents, Packing, ParameterSet, Ring};
+use super::{Bootstrap, KeyPart, KeyPartContents, ModuleRing, Packing, ParameterSet, Ring};
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
 
 const fn gadget(base_log: u32, levels: u32) -> Gadget {
@@ -39,6 +39,28 @@ const fn expansion(
     }
 }
 
+/// The curve that `tfhe` fits to the lattice estimator's figures for 132 bits.
+const MODULE_SOURCE: &str = "tfhe 1.8.2, minimal_lwe_variance_for_132_bits_security_gaussian";
+
+const fn module(glwe_dimension: usize, polynomial_size: usize, deviation_log2: f64) -> ModuleRing {
+    ModuleRing {
+        glwe_dimension,
+        polynomial_size,
+        deviation_log2,
+        security_bits: 132.0,
+        source: MODULE_SOURCE,
+        body_bits: Bits::new(24),
+    }
+}
+
+const fn bootstrap(name: &'static str, bootstrap: Bootstrap) -> KeyPart {
+    KeyPart {
+        name,
+        file_version: 2,
+        contents: KeyPartContents::Bootstrap(bootstrap),
+    }
+}
+
 /// The key-switch gadgets minimise the variance of an expanded selector's rows
 /// ([`crate::noise::selector`]) plus a multiple of the number of digits to transform, `sum over
 /// levels j of 2^j l_j`, with the evaluation key below 1.40 MB (0.80 MB for the compact set, 2.2 MB
@@ -47,6 +69,11 @@ const fn expansion(
 ///
 /// The wide set's bodies need 44 bits: three levels more multiply the query's rounding by 2^3, and
 /// at 40 bits it would be most of a slot's error.
+///
+/// The bootstraps differ in what the output's noise allows (`fast`: integer weights of 5 to 6 bits in
+/// the next layer; `precise`: any) and in the error of the number that is looked up (`deep`: half of
+/// the others', for many layers). All of them have a small key of few, large polynomials, so that a
+/// key switch to it is a product by Fourier transforms.
 pub(super) static SETS: [ParameterSet; 4] = [
     ParameterSet {
         name: "cipherfn-128-n2048-m8-v1",
@@ -121,6 +148,36 @@ pub(super) static SETS: [ParameterSet; 4] = [
                     gadget: gadget(4, 11),
                 },
             },
+            bootstrap(
+                "bootstrap-fast",
+                Bootstrap {
+                    small: module(3, 256, -16.45),
+                    output: ring(2, 1024),
+                    rotation: gadget(23, 1),
+                    key_switch: gadget(1, 16),
+                    back: gadget(15, 2),
+                },
+            ),
+            bootstrap(
+                "bootstrap-precise",
+                Bootstrap {
+                    small: module(3, 256, -16.45),
+                    output: ring(2, 1024),
+                    rotation: gadget(15, 2),
+                    key_switch: gadget(1, 16),
+                    back: gadget(15, 2),
+                },
+            ),
+            bootstrap(
+                "bootstrap-deep",
+                Bootstrap {
+                    small: module(7, 128, -19.64),
+                    output: ring(1, 2048),
+                    rotation: gadget(15, 2),
+                    key_switch: gadget(3, 5),
+                    back: gadget(15, 2),
+                },
+            ),
         ],
     },
 ];

@@ -3,13 +3,12 @@
 use super::{GroupShape, encrypt_group, expand_part_of_row, shape_error, split_seed};
 use crate::bits::{self, packed_len};
 use crate::error::SchemeError;
-use crate::fourier::Transform;
 use crate::keys::{ExpandedEvaluationKey, SecretKey};
 use crate::parameters::ParameterSet;
-use crate::seeded::{Encryptor, Masks, SEED_LEN};
+use crate::rows::SeededRows;
+use crate::seeded::{Encryptor, MaskSeed, SEED_LEN};
 use crate::selectors::{FourierSelectors, GgswShape};
 use cipherfn_protocol::specs::{Bits, Gadget, Transport};
-use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 /// Most selectors of a row.
@@ -182,7 +181,7 @@ pub fn expand_part_of_selectors(
             })?;
             expand_part_of_row(key, &group, row, 0, first, out)
         }
-        None => transform_ggsws(shape, Masks::new(seed), bodies, first, out),
+        None => transform_ggsws(shape, seed, bodies, first, out),
     }
 }
 
@@ -212,49 +211,21 @@ fn ggsw_plaintexts(
 
 fn transform_ggsws(
     shape: &SelectorQueryShape,
-    mut masks: Masks,
+    seed: MaskSeed,
     bodies: &[u8],
     first: usize,
     out: &mut FourierSelectors,
 ) -> Result<(), SchemeError> {
-    let set = shape.set;
-    let transform = Transform::new(set.ring.polynomial_size);
-    let rows_per_ggsw = shape.gadget.levels.get() as usize * (set.ring.glwe_dimension + 1);
-    let body_len = packed_len(set.ring.polynomial_size, set.ring.body_bits);
-    let fill =
-        |scratch: &mut _, mask: &mut [u64], body: &mut [u64], packed: &[u8], row: &mut [_]| {
-            bits::unpack(body, packed, set.ring.body_bits, "query row")?;
-            let polynomials = mask.chunks_exact(set.ring.polynomial_size).chain([&*body]);
-            for (out, polynomial) in row
-                .chunks_exact_mut(transform.fourier_size())
-                .zip(polynomials)
-            {
-                transform.forward_torus(out, polynomial, scratch);
-            }
-            Ok(())
-        };
-    let mask_len = rows_per_ggsw * set.mask_len();
-    let ggsw = |mask: &mut Vec<u64>, packed: &[u8], ggsw: &mut [_]| {
-        let mut scratch = transform.scratch();
-        let mut body = vec![0; set.ring.polynomial_size];
-        let rows = ggsw
-            .chunks_exact_mut(shape.ggsw().row_len())
-            .zip(mask.chunks_exact_mut(set.mask_len()));
-        rows.zip(packed.chunks_exact(body_len))
-            .try_for_each(|((row, mask), packed)| fill(&mut scratch, mask, &mut body, packed, row))
+    let ring = &shape.set.ring;
+    let skipped = first * shape.gadget.levels.get() as usize * (ring.glwe_dimension + 1);
+    let rows = SeededRows {
+        what: "query row",
+        dimension: ring.glwe_dimension,
+        size: ring.polynomial_size,
+        body_bits: ring.body_bits,
+        seed,
+        masks_from: skipped * shape.set.mask_len(),
+        bodies: &bodies[skipped * packed_len(ring.polynomial_size, ring.body_bits)..],
     };
-    masks.skip(first * mask_len);
-    let packed = bodies.chunks_exact(rows_per_ggsw * body_len).skip(first);
-    let jobs = out.ggsws_mut().zip(packed).map(|(ggsw, packed)| {
-        let mut mask = vec![0; mask_len];
-        masks.fill(&mut mask);
-        (ggsw, packed, mask)
-    });
-    if rayon::current_num_threads() == 1 {
-        let mut jobs = jobs;
-        return jobs.try_for_each(|(out, packed, mut mask)| ggsw(&mut mask, packed, out));
-    }
-    let jobs: Vec<_> = jobs.collect();
-    jobs.into_par_iter()
-        .try_for_each(|(out, packed, mut mask)| ggsw(&mut mask, packed, out))
+    rows.transform(out.values_mut())
 }

@@ -1,8 +1,8 @@
 //! Times of the scheme's operations on one thread, as ratios to `tfhe`'s own CMUX over the same
-//! selectors and to its own encryption, in the same run.
+//! selectors, to its own encryption and to its own bootstrap, in the same run.
 //!
-//! `cargo bench -p cipherfn-scheme -- [NAME]` for the parameter sets whose name contains NAME; with
-//! `--test` every operation runs once.
+//! `cargo bench -p cipherfn-scheme -- [NAME]` for the parameter sets and bootstraps whose name
+//! contains NAME; with `--test` every operation runs once.
 
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
 use cipherfn_scheme::fourier::{Transform, c64};
@@ -15,7 +15,6 @@ use cipherfn_scheme::selectors::FourierSelectors;
 use cipherfn_scheme::{EvaluationKey, SchemeError, SecretKey};
 use dyn_stack::PodBuffer;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
 use tfhe::core_crypto::commons::generators::{DeterministicSeeder, SecretRandomGenerator};
 use tfhe::core_crypto::commons::math::random::{
     CompressionSeed, DefaultRandomGenerator, Seed, Seeder, TUniform,
@@ -31,6 +30,11 @@ use tfhe::core_crypto::prelude::{
     cmux_assign_mem_optimized_requirement, encrypt_seeded_glwe_ciphertext_list,
 };
 
+mod bootstrap;
+mod timer;
+
+use timer::{Timer, line};
+
 fn main() -> Result<(), SchemeError> {
     let once = std::env::args().any(|argument| argument == "--test");
     let pool = rayon::ThreadPoolBuilder::new()
@@ -44,7 +48,9 @@ fn main() -> Result<(), SchemeError> {
     let mut sets = ParameterSet::all()
         .iter()
         .filter(|set| set.name.contains(&name));
-    pool.install(|| sets.try_for_each(|set| bench(&Timer { once }, set)))
+    let timer = Timer { once };
+    pool.install(|| sets.try_for_each(|set| bench(&timer, set)))?;
+    bootstrap::bench(&timer, &name, &pool)
 }
 
 fn bench(timer: &Timer, set: &'static ParameterSet) -> Result<(), SchemeError> {
@@ -412,35 +418,4 @@ fn linear_and_reply(
         "",
     );
     Ok(())
-}
-
-struct Timer {
-    once: bool,
-}
-
-impl Timer {
-    /// Seconds a call: the best of ten groups of calls, as other work on the machine only ever adds
-    /// time.
-    fn time<T>(&self, mut operation: impl FnMut() -> T) -> f64 {
-        const GROUP: Duration = Duration::from_millis(50);
-        let start = Instant::now();
-        black_box(operation());
-        let first = start.elapsed().max(Duration::from_nanos(100));
-        if self.once {
-            return first.as_secs_f64();
-        }
-        let calls = (GROUP.as_secs_f64() / first.as_secs_f64()).ceil() as u32;
-        let group = |_| {
-            let start = Instant::now();
-            (0..calls).for_each(|_| {
-                black_box(operation());
-            });
-            start.elapsed().as_secs_f64() / f64::from(calls)
-        };
-        (0..10).map(group).fold(f64::INFINITY, f64::min)
-    }
-}
-
-fn line(what: &str, seconds: f64, note: &str) {
-    println!("  {what:<32} {:>11.2} us  {note}", seconds * 1e6);
 }

@@ -1,0 +1,147 @@
+//! Blind rotation: a table, turned by an encrypted number.
+//!
+//! The accumulator starts as the table times X^-b; each coefficient `a_i` of the mask turns it on by
+//! `X^(a_i)` where the key's bit `s_i` is 1: `acc += GGSW(s_i) (X^(a_i) acc - acc)`, n CMUXes of (k +
+//! 1) l + k + 1 Fourier transforms. Its constant coefficient is then the entry at b - <a, s>.
+//!
+//! The kernel is `tfhe`'s: of a batch, all accumulators take one CMUX after the other, so that a key
+//! of 60 to 120 MB is read once a batch and not once a number.
+
+use crate::bootstrap::expanded::BootstrapKey;
+use crate::bootstrap::lwe::{Lwe, Output, Small, require_len};
+use crate::bootstrap::modulus_switch::{Switched, bits};
+use crate::bootstrap::table::Table;
+use crate::error::SchemeError;
+use crate::fourier::{Transform, c64};
+use crate::glwe::Glwe;
+use crate::noise::{self, Variance};
+use crate::parameters::Bootstrap;
+use crate::selectors::FourierSelectors;
+use dyn_stack::{PodBuffer, PodStack};
+use rayon::prelude::*;
+use tfhe::core_crypto::fft_impl::fft64::crypto::bootstrap::{
+    FourierLweBootstrapKeyView, batch_blind_rotate_assign_scratch,
+};
+use tfhe::core_crypto::prelude::{
+    CiphertextCount, CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount,
+    GlweCiphertextList, GlweSize, LweDimension, PolynomialSize,
+};
+
+/// Numbers that are rotated together: twice as many are no faster, and their accumulators leave the
+/// cache.
+pub const BATCH: usize = 16;
+
+/// A turned table, under S2: its constant coefficient is the function's value, the others are the
+/// entries beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotated(Glwe);
+
+impl Rotated {
+    /// Coefficient `position`.
+    pub fn extract(&self, position: usize) -> Lwe<Output> {
+        Lwe::extracted(&self.0, position)
+    }
+}
+
+impl BootstrapKey {
+    /// Turns a table by each number, on all threads of the current pool.
+    pub fn rotate(&self, numbers: &[(Lwe<Small>, &Table)]) -> Result<Vec<Rotated>, SchemeError> {
+        let share = numbers.len().div_ceil(rayon::current_num_threads());
+        let batches: Vec<Vec<Rotated>> = numbers
+            .par_chunks(share.clamp(1, BATCH))
+            .map(|batch| self.rotate_batch(batch))
+            .collect::<Result<_, _>>()?;
+        Ok(batches.into_iter().flatten().collect())
+    }
+
+    /// The function's value for each number: the constant coefficients of [`Self::rotate`].
+    pub fn bootstrap(
+        &self,
+        numbers: &[(Lwe<Small>, &Table)],
+    ) -> Result<Vec<Lwe<Output>>, SchemeError> {
+        let rotated = self.rotate(numbers)?;
+        Ok(rotated.iter().map(|rotated| rotated.extract(0)).collect())
+    }
+
+    /// On this thread, all at once.
+    fn rotate_batch(&self, batch: &[(Lwe<Small>, &Table)]) -> Result<Vec<Rotated>, SchemeError> {
+        let ring = &self.parameters().output;
+        let (size, mask_len) = (ring.polynomial_size, ring.mask_len());
+        let mut switched = Vec::with_capacity(batch.len());
+        let mut words = Vec::with_capacity(batch.len() * (mask_len + size));
+        for (number, table) in batch {
+            require_len(self.parameters().small.mask_len(), number.mask.len())?;
+            if table.words.len() != size {
+                return Err(SchemeError::Count {
+                    what: "entries of a table",
+                    expected: size,
+                    found: table.words.len(),
+                });
+            }
+            let mut number = number.clone();
+            number.add_constant(table.offset);
+            switched.push(Switched::new(&number, bits(self.parameters())));
+            words.resize(words.len() + mask_len, 0);
+            words.extend_from_slice(&table.words);
+        }
+        let (glwe_size, polynomial_size) = (
+            GlweSize(ring.glwe_dimension + 1),
+            PolynomialSize(ring.polynomial_size),
+        );
+        let transform = Transform::new(size);
+        let fft = transform.as_tfhe();
+        let mut accumulators = GlweCiphertextList::from_container(
+            words,
+            glwe_size,
+            polynomial_size,
+            CiphertextModulus::new_native(),
+        );
+        let mut memory = PodBuffer::new(batch_blind_rotate_assign_scratch::<u64>(
+            glwe_size,
+            polynomial_size,
+            CiphertextCount(batch.len()),
+            fft,
+        ));
+        view(self.rotation()).batch_blind_rotate_assign(
+            accumulators.as_mut_view(),
+            &switched,
+            fft,
+            PodStack::new(&mut memory),
+        );
+        let words = accumulators.into_container();
+        let rotated = words.chunks_exact(mask_len + size).map(|glwe| {
+            let (mask, body) = glwe.split_at(mask_len);
+            Rotated(Glwe {
+                mask: mask.to_vec(),
+                body: body.to_vec(),
+            })
+        });
+        Ok(rotated.collect())
+    }
+}
+
+/// The key as `tfhe` sees it: GGSW ciphertexts one after the other.
+fn view(ggsws: &FourierSelectors) -> FourierLweBootstrapKeyView<'_> {
+    let shape = ggsws.shape();
+    let values: &[c64] = ggsws.values();
+    FourierLweBootstrapKeyView::from_container(
+        values,
+        LweDimension(ggsws.len()),
+        GlweSize(shape.glwe_dimension + 1),
+        PolynomialSize(shape.polynomial_size),
+        DecompositionBaseLog(shape.gadget.base_log.get() as usize),
+        DecompositionLevelCount(shape.gadget.levels.get() as usize),
+    )
+}
+
+/// Variance of the result's error: n CMUXes ([`noise::cmux`]) of fresh rows. The rounding error of
+/// the decomposition is there where the bit is 1: half of them.
+pub fn variance(bootstrap: &Bootstrap) -> Variance {
+    let (ring, gadget) = (&bootstrap.output, bootstrap.rotation);
+    let (size, k) = (ring.polynomial_size as f64, ring.glwe_dimension as f64);
+    let row = noise::fresh_in(ring) + noise::rounding(ring.body_bits);
+    let rows = size * noise::digits(gadget) * (1.0 + k) * row;
+    let rounding = (1.0 + k * size / 2.0) * noise::last_digit(gadget);
+    let error = (k + 1.0) * (1.0 + k * size / 2.0) * noise::product_error(size, gadget, 1.0 / 12.0);
+    bootstrap.small.mask_len() as f64 * (rows + 0.5 * rounding + error)
+}
