@@ -21,7 +21,7 @@ mod range;
 #[cfg(test)]
 mod samples;
 
-pub(crate) use combination::{Atom, Combination, Source};
+pub(crate) use combination::{Atom, AtomKind, Combination};
 pub(crate) use ensemble::Ensemble;
 pub(crate) use lookups::Lookups;
 pub(crate) use range::Range;

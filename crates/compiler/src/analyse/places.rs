@@ -10,7 +10,7 @@ use super::leafwise::Leafwise;
 use super::lookups::FormwisePass;
 use crate::error::CompileError;
 use crate::ir::{
-    Atom, Combination, Ensemble, EstimatorCall, Function, Ir, LinearMap, SUPPORTED, Source,
+    Atom, AtomKind, Combination, Ensemble, EstimatorCall, Function, Ir, LinearMap, SUPPORTED,
 };
 use cipherfn_program::{EntryKind, Op, ValueId};
 use std::collections::HashSet;
@@ -231,7 +231,7 @@ impl PlacesPass<'_> {
         let next = ir.step(layer).map_or("", |step| &step.node);
         let is_look_up = |entry: &Combination| {
             let mut atoms = entry.terms.iter().map(|term| term.0.source());
-            atoms.any(|source| source == Source::Lookups)
+            atoms.any(|source| source == AtomKind::Lookups)
         };
         let arguments = ir.arguments(first);
         let mut own = arguments.iter().map(|id| self.of(*id));

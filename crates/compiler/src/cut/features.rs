@@ -3,7 +3,7 @@
 use super::scores::RawScores;
 use super::{lookups, trees};
 use crate::error::CompileError;
-use crate::ir::{Atom, Combination, Ir, Source};
+use crate::ir::{Atom, AtomKind, Combination, Ir};
 use crate::model::{Estimator, LinearModel};
 use cipherfn_program::{EntryKind, Op, ProgramBuilder, RowProgram, Tensor, TensorType, ValueId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -29,9 +29,9 @@ pub(super) type FeaturePlaces = HashMap<(ValueId, u32), u32>;
 
 /// The estimators that give these raw scores.
 pub(super) fn cut(ir: &mut Ir, scores: &RawScores) -> Result<Cut, CompileError> {
-    let [of_trees, of_lookups, of_linear] = Source::ALL.map(|source| scores.of_source(source));
+    let [of_trees, of_lookups, of_linear] = AtomKind::ALL.map(|source| scores.of_source(source));
     let mut used = feature_entries(of_linear);
-    let layer = lookups::Layer::of(ir, of_lookups);
+    let layer = lookups::UsedLookups::of(ir, of_lookups);
     used.extend(feature_entries(layer.forms()));
     let ensembles = trees::Uses::of(of_trees);
     let splits = ensembles.entries(ir, &mut used);

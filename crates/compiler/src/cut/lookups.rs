@@ -8,19 +8,19 @@ use cipherfn_program::{EntryKind, Op, ProgramBuilder, RowProgram, TensorType, Va
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The functions that raw scores are sums of, those of several estimators one after the other.
-pub(super) struct Layer {
-    parts: Vec<Part>,
+pub(super) struct UsedLookups {
+    parts: Vec<UsedEstimator>,
 }
 
 /// What is used of one estimator.
-struct Part {
+struct UsedEstimator {
     estimator: u32,
     lookups: Lookups,
     /// Entries, increasing.
     used: Vec<u32>,
 }
 
-impl Layer {
+impl UsedLookups {
     pub(super) fn of(ir: &Ir, scores: &[Combination]) -> Self {
         let mut used: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
         for (atom, _) in scores.iter().flat_map(|score| &score.terms) {
@@ -32,7 +32,7 @@ impl Layer {
             [estimator as usize]
             .function
         {
-            Function::Lookups(lookups) => Some(Part {
+            Function::Lookups(lookups) => Some(UsedEstimator {
                 estimator,
                 lookups: lookups.clone(),
                 used: used.into_iter().collect(),

@@ -5,7 +5,7 @@ use super::outputs::AnswerColumns;
 use super::scores::{Placed, RawScores};
 use crate::analyse::places::Place;
 use crate::error::{CompileError, NodeName};
-use crate::ir::{Function, Ir, Source};
+use crate::ir::{AtomKind, Function, Ir};
 use cipherfn_program::{
     BinaryFunction, EntryKind, Op, ProgramBuilder, RowProgram, Tensor, TensorType, ValueId,
 };
@@ -122,7 +122,7 @@ impl AnswerProgram<'_> {
         }
         let offsets = placed.iter().map(|own| own.offset).collect();
         let mut sum = None;
-        for source in Source::ALL {
+        for source in AtomKind::ALL {
             let first = self.scores.first(source);
             let of_source = |own: &Placed| {
                 let (raw, factor) = own.parts[source as usize]?;

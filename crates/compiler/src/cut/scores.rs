@@ -1,7 +1,7 @@
 //! Which sums the estimators evaluate: the affine values that something behind them asks for.
 
 use crate::analyse::places::Place;
-use crate::ir::{Atom, Combination, Ir, Source};
+use crate::ir::{Atom, AtomKind, Combination, Ir};
 use cipherfn_program::ValueId;
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 #[derive(Default)]
 pub(crate) struct RawScores {
     /// By kind.
-    scores: [Vec<Combination>; Source::ALL.len()],
+    scores: [Vec<Combination>; AtomKind::ALL.len()],
     /// Raw scores by their terms, divided by the first factor.
     known: HashMap<Vec<(Atom, u64)>, usize>,
     /// Affine values that outputs or values behind the estimators are computed from.
@@ -22,7 +22,7 @@ pub(crate) struct RawScores {
 pub(crate) struct Placed {
     pub(crate) offset: f64,
     /// By kind: which of its raw scores, and the factor.
-    pub(crate) parts: [Option<(usize, f64)>; Source::ALL.len()],
+    pub(crate) parts: [Option<(usize, f64)>; AtomKind::ALL.len()],
 }
 
 impl RawScores {
@@ -41,13 +41,13 @@ impl RawScores {
         }
         // A constant model has a score that nothing reads: a reply carries one at least.
         if scores.len() == 0 {
-            scores.scores[Source::Linear as usize].push(Combination::of_constant(0.0));
+            scores.scores[AtomKind::Linear as usize].push(Combination::of_constant(0.0));
         }
         scores
     }
 
     /// The scores of one kind of estimators.
-    pub(crate) fn of_source(&self, source: Source) -> &[Combination] {
+    pub(crate) fn of_source(&self, source: AtomKind) -> &[Combination] {
         &self.scores[source as usize]
     }
 
@@ -57,7 +57,7 @@ impl RawScores {
     }
 
     /// Place of a kind's first score among all raw scores.
-    pub(crate) fn first(&self, source: Source) -> usize {
+    pub(crate) fn first(&self, source: AtomKind) -> usize {
         self.scores[..source as usize].iter().map(Vec::len).sum()
     }
 
@@ -83,7 +83,7 @@ impl RawScores {
             ..Placed::default()
         };
         let mut rest = combination.terms.as_slice();
-        for source in Source::ALL {
+        for source in AtomKind::ALL {
             let own;
             (own, rest) = rest.split_at(rest.partition_point(|(atom, _)| atom.source() <= source));
             placed.parts[source as usize] = self.raw(source, own, &mut placed.offset);
@@ -95,7 +95,7 @@ impl RawScores {
     /// the factor to it.
     fn raw(
         &mut self,
-        source: Source,
+        source: AtomKind,
         terms: &[(Atom, f64)],
         offset: &mut f64,
     ) -> Option<(usize, f64)> {

@@ -30,7 +30,7 @@ use super::{Facts, Family, Plan, Reading, Setting};
 use crate::error::CompileError;
 use crate::model::LookupModel;
 use crate::report::{EncodedFeature, FeatureReport, LayerReport, WorkReport};
-use choice::{Choice, Layer};
+use choice::{LayerProblem, LookupChoice};
 use cipherfn_engine::noise;
 use cipherfn_protocol::specs::{Encoding, IntegerEncoding};
 use cipherfn_scheme::query::InputShape;
@@ -43,7 +43,7 @@ impl Family for LookupModel {
 
     fn plan(&self, setting: &Setting<'_>) -> Result<Plan, CompileError> {
         let backend = setting.backend;
-        let layer = Layer::of(self, setting)?;
+        let layer = LayerProblem::of(self, setting)?;
         let mut choice = layer.choose()?;
         self.check(&choice, setting)?;
         let mut circuit = layer.parts(&choice).circuit();
@@ -99,7 +99,7 @@ impl Family for LookupModel {
 
 impl LookupModel {
     /// Refuses a choice that is not faithful enough, with what limits it.
-    fn check(&self, choice: &Choice, setting: &Setting<'_>) -> Result<(), CompileError> {
+    fn check(&self, choice: &LookupChoice, setting: &Setting<'_>) -> Result<(), CompileError> {
         let fidelity = &choice.fidelity;
         let least = setting.options.min_agreement;
         if fidelity.is_within(least, fidelity::MOST_ERROR) {
@@ -132,7 +132,7 @@ impl LookupModel {
         })
     }
 
-    fn layer_report(&self, layer: &Layer<'_>, choice: &Choice) -> LayerReport {
+    fn layer_report(&self, layer: &LayerProblem<'_>, choice: &LookupChoice) -> LayerReport {
         let fidelity = &choice.fidelity;
         let whole = layer.curves.iter();
         let whole = whole.filter(|curve| curve.steps > curve.entries.len());
@@ -165,7 +165,7 @@ fn limit(fidelity: &Fidelity) -> &'static str {
     }
 }
 
-fn feature_report(choice: &Choice) -> FeatureReport {
+fn feature_report(choice: &LookupChoice) -> FeatureReport {
     let encoded = choice.grid.iter().map(|own| EncodedFeature {
         name: own.name.clone(),
         form: "integer".into(),

@@ -15,11 +15,11 @@ pub(crate) enum Atom {
 
 impl Atom {
     /// The kind of estimator that evaluates it.
-    pub(crate) const fn source(self) -> Source {
+    pub(crate) const fn source(self) -> AtomKind {
         match self {
-            Self::Target { .. } => Source::Trees,
-            Self::LookUp { .. } => Source::Lookups,
-            Self::Feature { .. } => Source::Linear,
+            Self::Target { .. } => AtomKind::Trees,
+            Self::LookUp { .. } => AtomKind::Lookups,
+            Self::Feature { .. } => AtomKind::Linear,
         }
     }
 
@@ -30,13 +30,13 @@ impl Atom {
 
 /// Kinds of estimators, in the order of their atoms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Source {
+pub(crate) enum AtomKind {
     Trees,
     Lookups,
     Linear,
 }
 
-impl Source {
+impl AtomKind {
     pub(crate) const ALL: [Self; 3] = [Self::Trees, Self::Lookups, Self::Linear];
 }
 

@@ -1,13 +1,13 @@
 //! Steps of the features, gadget and weights: the cheapest that keep the labels, and the scores
 //! within a hundredth of their range, when the calibration rows are simulated.
 
-use super::circuit::{self, Parts};
+use super::circuit::{self, CircuitParts};
 use super::curve::Curve;
-use super::fidelity::{Fidelity, MOST_ERROR, Reference};
+use super::fidelity::{Fidelity, MOST_ERROR, SimulatedModel};
 use super::grid::Span;
-use super::layer::{Bits, Unit, units};
+use super::layer::{BitColumns, Unit, units};
 use super::lines::Lines;
-use super::outputs::{Fit, Sums};
+use super::outputs::{OutputFit, OutputSums};
 use crate::backend::Budget;
 use crate::cost::{Costs, Takes, Work};
 use crate::error::CompileError;
@@ -44,11 +44,11 @@ const fn gadget(base_log: u32, levels: u32) -> Gadget {
 }
 
 /// A layer in integers, with what it costs and gives.
-pub(super) struct Choice {
+pub(super) struct LookupChoice {
     pub(super) grid: Vec<IntegerFeature>,
     pub(super) gadget: Gadget,
     pub(super) units: Vec<Unit>,
-    pub(super) sums: Sums,
+    pub(super) sums: OutputSums,
     pub(super) lines: Option<Lines>,
     pub(super) budget: Budget,
     pub(super) fidelity: Fidelity,
@@ -58,7 +58,7 @@ pub(super) struct Choice {
 }
 
 /// What does not depend on the choice.
-pub(super) struct Layer<'a> {
+pub(super) struct LayerProblem<'a> {
     pub(super) model: &'a LookupModel,
     pub(super) setting: &'a Setting<'a>,
     pub(super) spans: Vec<Span>,
@@ -75,7 +75,7 @@ pub(super) struct Layer<'a> {
     gradients: Vec<f64>,
 }
 
-impl<'a> Layer<'a> {
+impl<'a> LayerProblem<'a> {
     pub(super) fn of(
         model: &'a LookupModel,
         setting: &'a Setting<'a>,
@@ -163,8 +163,8 @@ impl<'a> Layer<'a> {
             .collect()
     }
 
-    fn fit<'b>(&'b self, entries: &'b [Vec<f64>]) -> Fit<'b> {
-        Fit {
+    fn fit<'b>(&'b self, entries: &'b [Vec<f64>]) -> OutputFit<'b> {
+        OutputFit {
             model: self.model,
             curves: &self.curves,
             entries,
@@ -174,13 +174,13 @@ impl<'a> Layer<'a> {
     }
 
     /// The cheapest choice that is faithful enough, or the most faithful one.
-    pub(super) fn choose(&self) -> Result<Choice, CompileError> {
-        let mut best: Option<Choice> = None;
+    pub(super) fn choose(&self) -> Result<LookupChoice, CompileError> {
+        let mut best: Option<LookupChoice> = None;
         let steps = ((COARSEST - FINEST) / OCTAVE) as u32;
         for step in 0..=steps {
             let error = (COARSEST - OCTAVE * f64::from(step)).exp2();
             let grid = self.grid(error);
-            let bits = Bits::of(&grid, &self.rows);
+            let bits = BitColumns::of(&grid, &self.rows);
             if bits.count() == 0 {
                 continue;
             }
@@ -208,7 +208,7 @@ impl<'a> Layer<'a> {
     }
 
     /// The first of the goals that a choice reaches; their number if it reaches none.
-    fn goal(&self, choice: &Choice) -> usize {
+    fn goal(&self, choice: &LookupChoice) -> usize {
         let options = self.setting.options;
         let labels = 1.0 - STRICTER * (1.0 - options.min_agreement);
         let bits = choice.fidelity.bits(&choice.sums, choice.budget);
@@ -218,7 +218,7 @@ impl<'a> Layer<'a> {
         GOALS.iter().position(reaches).unwrap_or(GOALS.len())
     }
 
-    fn is_better(&self, choice: &Choice, best: &Choice) -> bool {
+    fn is_better(&self, choice: &LookupChoice, best: &LookupChoice) -> bool {
         let (own, other) = (self.goal(choice), self.goal(best));
         match own == other {
             true if own < GOALS.len() => choice.price < best.price,
@@ -243,10 +243,10 @@ impl<'a> Layer<'a> {
     fn choice(
         &self,
         grid: &[IntegerFeature],
-        bits: &Bits<'_>,
+        bits: &BitColumns<'_>,
         units: &[Unit],
         gadget: Gadget,
-    ) -> Result<Option<Choice>, CompileError> {
+    ) -> Result<Option<LookupChoice>, CompileError> {
         let backend = self.setting.backend;
         let selector = noise::selector(backend.set, backend.transport());
         let cmux = noise::cmux(backend.set, gadget, &selector);
@@ -278,7 +278,7 @@ impl<'a> Layer<'a> {
                     .collect()
             })
             .collect();
-        let phases = |sums: &Sums| -> Vec<Vec<f64>> {
+        let phases = |sums: &OutputSums| -> Vec<Vec<f64>> {
             let rows = entries.iter().zip(&values);
             rows.map(|(entries, values)| sums.phases(entries, values))
                 .collect()
@@ -295,7 +295,7 @@ impl<'a> Layer<'a> {
                 .filter(|(curve, place)| !curve.holds(**place))
                 .count()
         };
-        let fidelity = Fidelity::of(&Reference {
+        let fidelity = Fidelity::of(&SimulatedModel {
             setting: self.setting,
             indices: &self.indices,
             scores: &self.scores,
@@ -314,7 +314,7 @@ impl<'a> Layer<'a> {
             query: backend.priced_query_bytes(&work, gadget, options.profile),
         };
         let key = backend.file_bytes(backend.expansion());
-        Ok(Some(Choice {
+        Ok(Some(LookupChoice {
             grid: grid.to_vec(),
             gadget,
             units: units.to_vec(),
@@ -331,7 +331,7 @@ impl<'a> Layer<'a> {
     /// The error bound of the scores; `None` if it is no bound.
     fn budget(
         &self,
-        sums: &Sums,
+        sums: &OutputSums,
         variances: &[f64],
         lines: Option<&Lines>,
         selectors: usize,
@@ -359,7 +359,7 @@ impl<'a> Layer<'a> {
     fn work(
         &self,
         units: &[Unit],
-        sums: &Sums,
+        sums: &OutputSums,
         has_lines: bool,
         selectors: usize,
         gadget: Gadget,
@@ -385,8 +385,8 @@ impl<'a> Layer<'a> {
     }
 
     /// The circuit of a choice.
-    pub(super) fn parts<'b>(&'b self, choice: &'b Choice) -> Parts<'b> {
-        Parts {
+    pub(super) fn parts<'b>(&'b self, choice: &'b LookupChoice) -> CircuitParts<'b> {
+        CircuitParts {
             curves: &self.curves,
             choice,
             backend: self.setting.backend,

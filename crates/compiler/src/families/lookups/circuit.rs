@@ -1,6 +1,6 @@
 //! The circuit of a layer: look-ups, their sums, and the sums in one ciphertext.
 
-use super::choice::Choice;
+use super::choice::LookupChoice;
 use super::curve::Curve;
 use crate::backend::Backend;
 use cipherfn_circuit::Circuit;
@@ -15,9 +15,9 @@ const SELECTORS: InputId = InputId(0);
 const FEATURES: InputId = InputId(1);
 
 /// What a circuit is made of.
-pub(super) struct Parts<'a> {
+pub(super) struct CircuitParts<'a> {
     pub(super) curves: &'a [Curve],
-    pub(super) choice: &'a Choice,
+    pub(super) choice: &'a LookupChoice,
     pub(super) backend: Backend,
 }
 
@@ -30,7 +30,7 @@ pub(super) fn key_switches(scores: u32, backend: Backend) -> u32 {
     }
 }
 
-impl Parts<'_> {
+impl CircuitParts<'_> {
     pub(super) fn circuit(&self) -> Circuit {
         let choice = self.choice;
         let size = self.backend.set.ring.polynomial_size as u32;

@@ -1,6 +1,6 @@
 //! How well a choice keeps to the float model on the calibration rows, noise included.
 
-use super::outputs::Sums;
+use super::outputs::OutputSums;
 use crate::backend::Budget;
 use crate::error::CompileError;
 use crate::families::Setting;
@@ -14,13 +14,13 @@ const DRAWS: usize = 4;
 pub(super) const MOST_ERROR: f64 = 0.01;
 
 /// What a choice is compared with.
-pub(super) struct Reference<'a> {
+pub(super) struct SimulatedModel<'a> {
     pub(super) setting: &'a Setting<'a>,
     /// The rows' places among the calibration rows.
     pub(super) indices: &'a [usize],
     /// The float model's scores.
     pub(super) scores: &'a [Vec<f64>],
-    pub(super) sums: &'a Sums,
+    pub(super) sums: &'a OutputSums,
     /// Without noise, in parts of the torus.
     pub(super) phases: &'a [Vec<f64>],
     pub(super) budget: Budget,
@@ -48,7 +48,7 @@ pub(super) struct Fidelity {
 }
 
 impl Fidelity {
-    pub(super) fn of(reference: &Reference<'_>) -> Result<Self, CompileError> {
+    pub(super) fn of(reference: &SimulatedModel<'_>) -> Result<Self, CompileError> {
         let sums = reference.sums;
         let count = sums.scales.len();
         let ranges: Vec<f64> = (0..count)
@@ -134,7 +134,7 @@ impl Fidelity {
     }
 
     /// Bits of the worst score's range that its precision leaves.
-    pub(super) fn bits(&self, sums: &Sums, budget: Budget) -> f64 {
+    pub(super) fn bits(&self, sums: &OutputSums, budget: Budget) -> f64 {
         let precisions = decodings(sums, budget, &self.largest)
             .into_iter()
             .zip(&self.ranges);
@@ -146,7 +146,7 @@ impl Fidelity {
 /// How the client reads the scores: to multiples of the noise's standard deviation, since finer
 /// ones would show the noise and coarser ones make it worse. Their precision has room for what was
 /// off without noise on the calibration rows.
-pub(super) fn decodings(sums: &Sums, budget: Budget, largest: &[f64]) -> Vec<ScoreDecoding> {
+pub(super) fn decodings(sums: &OutputSums, budget: Budget, largest: &[f64]) -> Vec<ScoreDecoding> {
     (0..sums.scales.len())
         .map(|score| {
             let (scale, centre) = (sums.scales[score], sums.centres[score]);

@@ -27,7 +27,7 @@ impl Unit {
 }
 
 /// The bits of all features, in order.
-pub(super) struct Bits<'a> {
+pub(super) struct BitColumns<'a> {
     grid: &'a [IntegerFeature],
     /// First selector of each feature, and the number of all.
     starts: Vec<usize>,
@@ -35,7 +35,7 @@ pub(super) struct Bits<'a> {
     pub(super) rows: Vec<Vec<bool>>,
 }
 
-impl<'a> Bits<'a> {
+impl<'a> BitColumns<'a> {
     pub(super) fn of(grid: &'a [IntegerFeature], rows: &[&[f32]]) -> Self {
         let mut starts = vec![0];
         for own in grid {
@@ -62,7 +62,7 @@ impl<'a> Bits<'a> {
 pub(super) fn units(
     model: &LookupModel,
     curves: &[Curve],
-    bits: &Bits<'_>,
+    bits: &BitColumns<'_>,
     forms: &[Vec<f64>],
 ) -> Vec<Unit> {
     let mut moments: HashMap<Vec<u32>, Moments> = HashMap::new();

@@ -1,7 +1,7 @@
 //! The linear part of functions on the whole torus: integer weights of the features as they are,
 //! in a ciphertext of their own.
 
-use super::outputs::Sums;
+use super::outputs::OutputSums;
 use crate::backend::Backend;
 use cipherfn_protocol::specs::{IntegerFeature, LinearEncoding, TorusFraction};
 use cipherfn_scheme::noise::{self, Variance};
@@ -23,7 +23,7 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn of(
-        sums: &Sums,
+        sums: &OutputSums,
         grid: &[IntegerFeature],
         names: &[String],
         backend: Backend,

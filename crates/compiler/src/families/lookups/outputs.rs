@@ -16,7 +16,7 @@ const ROUNDING: f64 = 0.3;
 
 /// Sums of tables.
 #[derive(Clone, Debug)]
-pub(super) struct Sums {
+pub(super) struct OutputSums {
     /// Size of each table, in parts of the torus; negative where a single score's weight is.
     pub(super) amplitudes: Vec<f64>,
     /// Integers, one row a score, one entry a table.
@@ -33,7 +33,7 @@ pub(super) struct Sums {
 }
 
 /// What the sums are fitted on.
-pub(super) struct Fit<'a> {
+pub(super) struct OutputFit<'a> {
     pub(super) model: &'a LookupModel,
     pub(super) curves: &'a [Curve],
     /// What the tables give, in parts of their sizes, by row.
@@ -44,9 +44,9 @@ pub(super) struct Fit<'a> {
     pub(super) features: usize,
 }
 
-impl Fit<'_> {
+impl OutputFit<'_> {
     /// Sums of tables whose errors have these variances.
-    pub(super) fn sums(&self, variances: &[f64]) -> Sums {
+    pub(super) fn sums(&self, variances: &[f64]) -> OutputSums {
         let (scales, centres) = self.ranges();
         // In the torus, a table at full size.
         let wanted: Vec<Vec<f64>> = self
@@ -76,7 +76,7 @@ impl Fit<'_> {
         };
         let rows = self.model.weights.iter().zip(&self.model.bias);
         let constants = rows.enumerate().map(constant).collect();
-        Sums {
+        OutputSums {
             amplitudes,
             weights,
             scales,
@@ -165,7 +165,7 @@ impl Fit<'_> {
     }
 }
 
-impl Sums {
+impl OutputSums {
     /// The scores' phases without noise, in parts of the torus: of what the tables give, and of the
     /// features.
     pub(super) fn phases(&self, entries: &[f64], features: &[f64]) -> Vec<f64> {

@@ -9,10 +9,10 @@ const DAMPING: f64 = 0.25;
 
 /// How inputs move together over the calibration rows.
 pub(super) struct Moments {
-    blocks: Vec<Block>,
+    blocks: Vec<WeightBlock>,
 }
 
-struct Block {
+struct WeightBlock {
     first: usize,
     /// Inputs of the block, those that move most first.
     order: Vec<usize>,
@@ -25,7 +25,7 @@ impl Moments {
     pub(super) fn of(rows: &[Vec<f64>]) -> Self {
         let width = rows.first().map_or(0, Vec::len);
         let starts = (0..width).step_by(BLOCK);
-        let block = |first: usize| Block::of(rows, first, BLOCK.min(width - first));
+        let block = |first: usize| WeightBlock::of(rows, first, BLOCK.min(width - first));
         Self {
             blocks: starts.map(block).collect(),
         }
@@ -41,7 +41,7 @@ impl Moments {
     }
 }
 
-impl Block {
+impl WeightBlock {
     fn of(rows: &[Vec<f64>], first: usize, size: usize) -> Self {
         let count = rows.len().max(1) as f64;
         let mean = |input: usize| rows.iter().map(|row| row[first + input]).sum::<f64>() / count;
