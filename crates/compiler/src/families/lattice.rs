@@ -32,14 +32,19 @@ const MOST_PARTS: u32 = 12;
 const UNROUNDED: f64 = 2.0 / 3.0;
 
 impl Lattice {
-    /// Of each score of an estimator.
+    /// Of each score of an estimator: one spacing for all of them, so that a tie of two classes is
+    /// the same number twice.
     pub(crate) fn of(estimator: &Estimator) -> Vec<Option<Self>> {
-        match estimator {
-            Estimator::Trees(trees) => (0..trees.scores).map(|score| of(trees, score)).collect(),
-            Estimator::Linear(_) | Estimator::LinearTrees(_) | Estimator::Lookups(_) => {
-                vec![None; estimator.scores()]
-            }
-        }
+        let found = match estimator {
+            Estimator::Trees(trees) => spacing(trees).map(|spacing| {
+                let scores = 0..trees.scores;
+                scores
+                    .map(|score| Some(of(trees, score, spacing)))
+                    .collect()
+            }),
+            Estimator::Linear(_) | Estimator::LinearTrees(_) | Estimator::Lookups(_) => None,
+        };
+        found.unwrap_or_else(|| vec![None; estimator.scores()])
     }
 
     /// Bits of the range with which rounding to the lattice gives the score itself.
@@ -62,24 +67,26 @@ impl Lattice {
     }
 }
 
-fn of(trees: &TreeEnsemble, score: usize) -> Option<Lattice> {
+/// The number whose multiples all leaves and bases are.
+fn spacing(trees: &TreeEnsemble) -> Option<f64> {
     let leaves = || {
         let nodes = trees.trees.iter().flat_map(|tree| &tree.nodes);
         let values = nodes.filter_map(TreeNode::as_leaf).flatten();
-        values.filter_map(move |(index, value)| {
-            (*index as usize == score && *value != 0.0).then_some(*value)
-        })
+        values
+            .map(|(_, value)| *value)
+            .filter(|value| *value != 0.0)
     };
     let smallest = leaves().map(f64::abs).min_by(f64::total_cmp)?;
     let fits = |spacing: f64| {
-        let base = trees.base[score];
-        leaves()
-            .chain([base])
-            .all(|value| distance(value, spacing) <= TOLERANCE * value.abs())
+        let mut values = leaves().chain(trees.base.iter().copied());
+        values.all(|value| distance(value, spacing) <= TOLERANCE * value.abs())
     };
-    let spacing = (1..=MOST_PARTS)
+    (1..=MOST_PARTS)
         .map(|parts| simple(smallest / f64::from(parts)))
-        .find(|spacing| fits(*spacing))?;
+        .find(|spacing| fits(*spacing))
+}
+
+fn of(trees: &TreeEnsemble, score: usize, spacing: f64) -> Lattice {
     let (mut drift, mut range) = (distance(trees.base[score], spacing), 0.0);
     for tree in &trees.trees {
         let values = tree.nodes.iter().filter_map(TreeNode::as_leaf).map(|leaf| {
@@ -94,11 +101,11 @@ fn of(trees: &TreeEnsemble, score: usize) -> Option<Lattice> {
         range += high - low;
         drift += off;
     }
-    Some(Lattice {
+    Lattice {
         spacing,
         drift,
         range,
-    })
+    }
 }
 
 /// From the next multiple of `spacing`.

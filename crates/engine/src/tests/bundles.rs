@@ -139,10 +139,17 @@ fn turned(node: u32, rotation: u32) -> Rotated {
 
 #[test]
 fn selectors_and_weights_are_sized_before_they_are_made() {
-    let mut wide = small();
+    // 400 KB each, and all of them read.
+    let constant = Operand::Constant(ConstantId(0));
+    let selects = (0..1 << 18).map(|selector| select(selector, Operand::Zero, constant));
+    let sum = Sum {
+        selects: selects.collect(),
+        ..Sum::default()
+    };
+    let mut wide = over_bits(vec![Constant(vec![(0, 1)])], vec![sum]);
     if let Input::Selectors(group) = &mut wide.inputs[0] {
-        // 400 KB each.
         group.count = 1 << 18;
+        group.gadget.levels = Levels::new(2);
     }
     refused(&wide);
     // A ciphertext a feature.

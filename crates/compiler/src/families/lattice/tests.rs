@@ -24,7 +24,8 @@ fn trees(base: f64, leaves: &[(f64, f64)]) -> TreeEnsemble {
 }
 
 fn lattice(base: f64, leaves: &[(f64, f64)]) -> Option<Lattice> {
-    of(&trees(base, leaves), 0)
+    let estimator = Estimator::Trees(trees(base, leaves));
+    Lattice::of(&estimator)[0]
 }
 
 fn score(step: f64, precision: f64) -> ScoreDecoding {
@@ -85,4 +86,19 @@ fn scores_snap_where_the_error_is_below_half_of_the_spacing() {
     // With as many bits as it asks for it does snap.
     let precision = votes.range * (-votes.bits()).exp2();
     assert!(votes.snap(&mut score(precision * 2.0 / 3.0, precision)));
+}
+
+#[test]
+#[expect(clippy::float_cmp, reason = "a tie is exact or none")]
+fn a_tie_of_two_classes_is_the_same_number_twice() {
+    let mut two = trees(0.0, &[(0.5, 1.0), (f64::from(1.0_f32 / 46.0), 0.0)]);
+    two.scores = 2;
+    two.base.push(0.0);
+    let TreeNode::Leaf(values) = &mut two.trees[0].nodes[1] else {
+        panic!("a leaf");
+    };
+    values.push((1, 0.5));
+    let lattices = Lattice::of(&Estimator::Trees(two));
+    let spacings: Vec<f64> = lattices.iter().flatten().map(|one| one.spacing).collect();
+    assert_eq!(spacings, [1.0 / 46.0; 2]);
 }

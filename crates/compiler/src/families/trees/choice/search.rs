@@ -6,6 +6,7 @@ use super::precision::{Structure, assess, provisional_units};
 use crate::cost::{Costs, Takes, Work};
 use crate::families::trees::forms::{Form, Prices, Rule};
 use crate::families::trees::lower::{Shape, lower};
+use crate::options::Prefer;
 use crate::report::Alternative;
 use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::Gadget;
@@ -31,6 +32,8 @@ pub(super) struct Candidate {
 
 pub(super) struct Search<'a> {
     problem: &'a Problem<'a>,
+    /// What the search is for at the moment.
+    prefer: Option<Prefer>,
     costs: Costs,
     units: Vec<f64>,
     rule: Rule<'a>,
@@ -42,6 +45,7 @@ impl<'a> Search<'a> {
     pub(super) fn new(problem: &'a Problem<'a>) -> Self {
         Self {
             problem,
+            prefer: problem.prefer,
             costs: Costs::of(problem.backend.set),
             units: provisional_units(problem.ensemble),
             rule: Rule::new(problem.ensemble, problem.hides_use),
@@ -50,8 +54,28 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Circuits worth a closer look.
+    /// Circuits worth a closer look. A preference that was asked for looks at those of the others,
+    /// too: no search is exhaustive, and what spares most time may be found while bytes are spared.
     pub(super) fn candidates(&mut self) -> Vec<Candidate> {
+        let own = self.prefer;
+        let mut candidates = self.preferred();
+        if own.is_some() {
+            for other in [None, Some(Prefer::Time), Some(Prefer::Size)] {
+                if other != own {
+                    (self.prefer, self.budget) = (other, SEARCH_BUDGET);
+                    candidates.extend(self.preferred());
+                }
+            }
+            self.prefer = own;
+            for candidate in &mut candidates {
+                candidate.price = self.price_of(&candidate.work, candidate.gadget);
+            }
+        }
+        candidates
+    }
+
+    /// Circuits that are worth a closer look by what is preferred.
+    fn preferred(&mut self) -> Vec<Candidate> {
         let gadgets = self.problem.backend.gadgets();
         let usual = gadgets[(gadgets.len() - 1) / 2];
         let forms = cheapest(&self.rule.forms(self.prices(usual, Takes::default())));
@@ -225,7 +249,7 @@ impl<'a> Search<'a> {
                 memory: many.memory,
                 query: many.query - nothing.query,
             };
-            takes.rise((self.problem.profile, self.problem.prefer), more) / f64::from(MANY)
+            takes.rise((self.problem.profile, self.prefer), more) / f64::from(MANY)
         };
         Prices {
             selector: each(Work {
@@ -257,13 +281,10 @@ impl<'a> Search<'a> {
 
     fn price_of(&self, work: &Work, gadget: Gadget) -> f64 {
         let Problem {
-            profile,
-            prefer,
-            backend,
-            ..
+            profile, backend, ..
         } = self.problem;
         self.takes(work, gadget)
-            .price((*profile, *prefer), backend.key_bytes())
+            .price((*profile, self.prefer), backend.key_bytes())
     }
 
     fn assess(&mut self, shape: &Shape, gadget: Gadget) -> Candidate {
