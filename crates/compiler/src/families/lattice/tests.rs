@@ -89,7 +89,6 @@ fn scores_snap_where_the_error_is_below_half_of_the_spacing() {
 }
 
 #[test]
-#[expect(clippy::float_cmp, reason = "a tie is exact or none")]
 fn a_tie_of_two_classes_is_the_same_number_twice() {
     let mut two = trees(0.0, &[(0.5, 1.0), (f64::from(1.0_f32 / 46.0), 0.0)]);
     two.scores = 2;
