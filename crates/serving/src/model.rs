@@ -193,7 +193,7 @@ impl Model {
     }
 
     /// Prepares a part of a bundle's circuit, as [`Self::with_memory`] does. It takes the whole's
-    /// queries and makes sums of them ([`crate::Sums`]), not replies. `file` is the hash of the bundle
+    /// queries and makes sums of them, not replies. `file` is the hash of the bundle
     /// as it is stored: parts of bundles that differ do not add up, even if their specs are the same.
     pub fn of_part(
         mut bundle: Bundle,

@@ -1,6 +1,6 @@
 //! A reply under way: what there is of it, as a file from which another server goes on.
 //!
-//! The file is a [frame](cipherfn_protocol::frame) of kind `Checkpoint`, then the replies to the
+//! The file is a [`frame`] of kind `Checkpoint`, then the replies to the
 //! query's first chunks as they will travel, the last of which may lack rows. Where results are
 //! packed, those of a block that is not whole are in the first frame's payload (integers little
 //! endian):
