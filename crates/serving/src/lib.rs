@@ -16,6 +16,7 @@ mod estimate;
 mod model;
 mod progress;
 mod query;
+mod rows;
 mod sums;
 mod warm;
 

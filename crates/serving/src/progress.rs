@@ -12,25 +12,21 @@
 //!     36     4  ciphertexts a row, c
 //!     40     4  words of a ciphertext's mask, m
 //!     44     4  words of its body, b
-//!     48     -  n times 0 and c ciphertexts of 8 (m + b) bytes, or 1, a length (4) and that many bytes of UTF-8: why the row failed
+//!     48     -  rows, as `rows` writes them
 //! ```
 
 use crate::Model;
 use crate::answer::Waiting;
+use crate::rows::{self, Malformed, Reader};
 use cipherfn_protocol::frame::{self, FrameError, FrameKind, ParameterSetTag};
 use cipherfn_protocol::hash::Sha256;
-use cipherfn_protocol::message::{
-    self, Chunk, MAX_EXPLANATION, MessageError, QueryChunk, ReplyChunk, frame_of,
-};
-use cipherfn_scheme::Glwe;
+use cipherfn_protocol::message::{self, Chunk, MessageError, QueryChunk, ReplyChunk, frame_of};
 
 /// Formats that are read; the last one is written.
 const VERSIONS: &[u16] = &[1];
 /// Largest payload that is read: 2,048 rows of a dozen outputs, and more than a function's memory
 /// has room for.
 const MAX_PAYLOAD: u64 = 1 << 30;
-const DONE: u8 = 0;
-const FAILED: u8 = 1;
 
 /// A reply under way.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -60,6 +56,12 @@ pub enum CheckpointError {
     /// Not what this query and this model give.
     #[error("the checkpoint is not one of this query and this model")]
     Foreign,
+}
+
+impl From<Malformed> for CheckpointError {
+    fn from(error: Malformed) -> Self {
+        Self::Malformed(error.0)
+    }
 }
 
 impl Progress {
@@ -147,21 +149,7 @@ impl Progress {
             payload.extend_from_slice(&(number as u32).to_le_bytes());
         }
         for row in &self.waiting {
-            match row {
-                Ok(row) => {
-                    payload.push(DONE);
-                    let words = row
-                        .iter()
-                        .flat_map(|glwe| glwe.mask.iter().chain(&glwe.body));
-                    payload.extend(words.flat_map(|word| word.to_le_bytes()));
-                }
-                Err(why) => {
-                    let why = &why[..why.floor_char_boundary(MAX_EXPLANATION)];
-                    payload.push(FAILED);
-                    payload.extend_from_slice(&(why.len() as u32).to_le_bytes());
-                    payload.extend_from_slice(why.as_bytes());
-                }
-            }
+            rows::write(&mut payload, row);
         }
         let newest = VERSIONS[VERSIONS.len() - 1];
         let mut file = frame::encode(FrameKind::Checkpoint, newest, set, &payload);
@@ -190,13 +178,8 @@ impl Progress {
             reader.number()?,
             reader.number()?,
         ];
-        // A row has a byte at least, so that the file pays for what is allocated.
-        let waiting = (0..rows)
-            .map(|_| reader.row(count, (mask, body)))
-            .collect::<Result<_, _>>()?;
-        if !reader.0.is_empty() {
-            return Err(CheckpointError::Malformed("bytes follow its rows"));
-        }
+        let len = (mask as usize, body as usize);
+        let waiting = reader.rows(rows, count as usize, len)?;
         let mut replies = Vec::new();
         let known = message::VERSIONS;
         while let Some(frame) = frame::read(&mut rest, FrameKind::Reply, known, message::MAX_CHUNK)?
@@ -207,59 +190,6 @@ impl Progress {
             replies.push(ReplyChunk::from_payload(frame.version, &frame.payload)?);
         }
         Ok(Self { replies, waiting })
-    }
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, len: usize) -> Result<&'a [u8], CheckpointError> {
-        let taken = self.0.split_at_checked(len);
-        let (taken, rest) = taken.ok_or(CheckpointError::Malformed("it ends inside a row"))?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn array<const LEN: usize>(&mut self) -> Result<[u8; LEN], CheckpointError> {
-        let taken = self.0.split_first_chunk();
-        let (taken, rest) = taken.ok_or(CheckpointError::Malformed("it ends inside a field"))?;
-        self.0 = rest;
-        Ok(*taken)
-    }
-
-    fn number(&mut self) -> Result<usize, CheckpointError> {
-        Ok(u32::from_le_bytes(self.array()?) as usize)
-    }
-
-    fn row(&mut self, count: usize, len: (usize, usize)) -> Result<Waiting, CheckpointError> {
-        match self.array()? {
-            // Ciphertexts of no words would cost memory that no byte pays for.
-            [DONE] if len.0 == 0 || len.1 == 0 => {
-                Err(CheckpointError::Malformed("ciphertexts without words"))
-            }
-            [DONE] => {
-                let glwes = (0..count).map(|_| {
-                    Ok(Glwe {
-                        mask: self.words(len.0)?,
-                        body: self.words(len.1)?,
-                    })
-                });
-                Ok(Ok(glwes.collect::<Result<_, CheckpointError>>()?))
-            }
-            [FAILED] => {
-                let len = self.number()?;
-                let text = std::str::from_utf8(self.take(len)?);
-                let text = text.map_err(|_| CheckpointError::Malformed("a text is not UTF-8"))?;
-                Ok(Err(text.to_owned()))
-            }
-            _ => Err(CheckpointError::Malformed("unknown outcome")),
-        }
-    }
-
-    fn words(&mut self, len: usize) -> Result<Vec<u64>, CheckpointError> {
-        let bytes = self.take(len.saturating_mul(8))?;
-        let (words, _) = bytes.as_chunks();
-        Ok(words.iter().map(|word| u64::from_le_bytes(*word)).collect())
     }
 }
 

@@ -15,18 +15,17 @@
 //!     68     4  number of parts
 //!     72     4  rows
 //!     76     4  ciphertexts of a row, one an output
-//!   then     -  a row: 0, then its ciphertexts, mask and body, 8 bytes a coefficient; or 1, a length
-//!               (4 bytes) and that many bytes of UTF-8: why the row failed
+//!   then     -  rows, as `rows` writes them
 //! ```
 
 use crate::answer::Waiting;
 use crate::estimate::Timed;
+use crate::rows::{self, Malformed, Reader};
 use crate::{Estimate, Key, Model, OutOfTime, Part, Query, Reply, Work};
 use cipherfn_engine::PreparedCircuit;
 use cipherfn_protocol::frame::{self, FrameError, FrameKind};
 use cipherfn_protocol::hash::{Hash, Sha256};
 use cipherfn_protocol::message::Chunk;
-use cipherfn_scheme::Glwe;
 use std::time::Instant;
 
 /// Largest file of sums that is written or read, in bytes.
@@ -91,6 +90,12 @@ pub enum SumsError {
     OutOfTime(#[from] OutOfTime),
 }
 
+impl From<Malformed> for SumsError {
+    fn from(_: Malformed) -> Self {
+        Self::Form
+    }
+}
+
 impl Query {
     /// What a part of a model makes of all rows: a file of sums. `digest` is that of the query's
     /// bytes.
@@ -126,7 +131,7 @@ impl Query {
         }
         for chunk in self.chunks() {
             for result in model.results(key, chunk, &mut clock)? {
-                write_row(&mut payload, &result);
+                rows::write(&mut payload, &result);
             }
         }
         Ok(frame::encode(
@@ -214,30 +219,17 @@ fn row_bytes(circuit: &PreparedCircuit) -> usize {
     circuit.outputs().len() * words * size_of::<u64>()
 }
 
-fn write_row(payload: &mut Vec<u8>, result: &Waiting) {
-    match result {
-        Ok(ciphertexts) => {
-            payload.push(0);
-            for ciphertext in ciphertexts {
-                for word in ciphertext.mask.iter().chain(&ciphertext.body) {
-                    payload.extend(word.to_le_bytes());
-                }
-            }
-        }
-        Err(problem) => {
-            payload.push(1);
-            payload.extend((problem.len() as u32).to_le_bytes());
-            payload.extend(problem.as_bytes());
-        }
-    }
-}
-
 /// The part that sums are of, and its results.
 fn read(bytes: &[u8], wanted: Binding, model: &Model) -> Result<(u32, Vec<Waiting>), SumsError> {
     let frame = frame::decode(bytes, FrameKind::Sums, &[VERSION], MAX_SUMS)?;
-    let mut rest = Rest(&frame.payload);
-    let (query, cut) = (rest.array()?, rest.array()?);
-    let [number, parts, rows, outputs] = [rest.u32()?, rest.u32()?, rest.u32()?, rest.u32()?];
+    let mut reader = Reader(&frame.payload);
+    let (query, cut) = (reader.array()?, reader.array()?);
+    let [number, parts, rows, outputs] = [
+        reader.number()?,
+        reader.number()?,
+        reader.number()?,
+        reader.number()?,
+    ];
     let found = Binding {
         query: Sha256::from_bytes(query),
         cut: Hash::from_bytes(cut),
@@ -251,33 +243,11 @@ fn read(bytes: &[u8], wanted: Binding, model: &Model) -> Result<(u32, Vec<Waitin
         return Err(SumsError::Form);
     }
     let ring = &model.circuit().parameter_set().ring;
-    let mut results = Vec::new();
-    for _ in 0..rows {
-        let [failed] = rest.array()?;
-        results.push(match failed {
-            0 => {
-                let mut ciphertexts = Vec::with_capacity(model.circuit().outputs().len());
-                for _ in model.circuit().outputs() {
-                    ciphertexts.push(Glwe {
-                        mask: rest.words(ring.glwe_dimension * ring.polynomial_size)?,
-                        body: rest.words(ring.polynomial_size)?,
-                    });
-                }
-                Ok(ciphertexts)
-            }
-            1 => {
-                let len = rest.u32()?;
-                let text = rest.bytes(len as usize)?.to_vec();
-                Err(String::from_utf8(text).map_err(|_| SumsError::Form)?)
-            }
-            _ => return Err(SumsError::Form),
-        });
-    }
-    if rest.0.is_empty() {
-        Ok((number, results))
-    } else {
-        Err(SumsError::Form)
-    }
+    let len = (
+        ring.glwe_dimension * ring.polynomial_size,
+        ring.polynomial_size,
+    );
+    Ok((number, reader.rows(rows, outputs as usize, len)?))
 }
 
 /// Row by row; one that failed in any part has failed.
@@ -292,29 +262,4 @@ fn add(total: Vec<Waiting>, part: Vec<Waiting>) -> Result<Vec<Waiting>, SumsErro
         (Err(problem), _) | (_, Err(problem)) => Ok(Err(problem)),
     };
     total.into_iter().zip(part).map(add).collect()
-}
-
-/// Bytes that are left to read.
-struct Rest<'a>(&'a [u8]);
-
-impl<'a> Rest<'a> {
-    fn bytes(&mut self, len: usize) -> Result<&'a [u8], SumsError> {
-        let (bytes, rest) = self.0.split_at_checked(len).ok_or(SumsError::Form)?;
-        self.0 = rest;
-        Ok(bytes)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], SumsError> {
-        let bytes = self.bytes(N)?;
-        bytes.try_into().map_err(|_| SumsError::Form)
-    }
-
-    fn u32(&mut self) -> Result<u32, SumsError> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn words(&mut self, count: usize) -> Result<Vec<u64>, SumsError> {
-        let (words, _) = self.bytes(count * size_of::<u64>())?.as_chunks();
-        Ok(words.iter().map(|word| u64::from_le_bytes(*word)).collect())
-    }
 }
