@@ -25,27 +25,6 @@ const fn predict(service: &str) -> [&str; 12] {
     ]
 }
 
-/// What the bundle says on this machine.
-fn expected(sandbox: &Sandbox, tree: &str) -> String {
-    let predict = [
-        "predict",
-        "--bundle",
-        tree,
-        "--input",
-        "rows.csv",
-        "-o",
-        "local.csv",
-    ];
-    success(&sandbox.run(&predict));
-    sandbox.read("local.csv")
-}
-
-fn labels(csv: &str) -> Vec<&str> {
-    csv.lines()
-        .map(|line| line.split(',').next().unwrap())
-        .collect()
-}
-
 /// The service tells what a row takes by the model's report, so that nobody waits for requests that
 /// would be cut off: without `--bulk` the rows go as jobs.
 #[test]
@@ -93,8 +72,8 @@ fn what_no_request_can_answer_goes_as_jobs() {
     success(&output);
     assert!(told.contains("sending the rows as jobs"), "{told}");
     assert!(told.contains("2 chunks in 2 jobs"), "{told}");
-    let found = sandbox.read("found.csv");
-    assert_eq!(labels(&found), labels(&expected(&sandbox, tree)));
+    sandbox.predict_here(tree);
+    assert_eq!(sandbox.labels("found.csv"), sandbox.labels("local.csv"));
     // Jobs need a file beside which to remember them; without one requests are tried.
     let to_stdout = predict.map(|argument| {
         if argument == "found.csv" {
@@ -162,6 +141,7 @@ fn a_full_disk_loses_nothing() {
     let found = sandbox.read("found.csv");
     let predicted = found.lines().map(|line| line.split(',').nth(8).unwrap());
     let predicted: Vec<_> = predicted.collect();
-    assert_eq!(predicted, labels(&expected(&sandbox, tree)));
+    sandbox.predict_here(tree);
+    assert_eq!(predicted, sandbox.labels("local.csv"));
     assert!(!sandbox.path("found.csv.job").exists());
 }

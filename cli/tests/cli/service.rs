@@ -146,22 +146,8 @@ fn from_publishing_to_predictions_and_back() {
     ]
     .concat();
     success(&sandbox.run(&predict));
-    success(&sandbox.run(&[
-        "predict",
-        "--bundle",
-        tree,
-        "--input",
-        "rows.csv",
-        "-o",
-        "local.csv",
-    ]));
-    let labels = |name: &str| {
-        sandbox
-            .read(name)
-            .lines()
-            .map(|line| line.split(',').next().unwrap().to_owned())
-            .collect::<Vec<_>>()
-    };
+    sandbox.predict_here(tree);
+    let labels = |name| sandbox.labels(name);
     assert_eq!(labels("remote.csv"), labels("local.csv"));
     assert_eq!(labels("remote.csv").len(), 6);
     predicts_by_jobs(&sandbox, (&predict, &service));

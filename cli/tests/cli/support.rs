@@ -41,6 +41,28 @@ impl Sandbox {
             .unwrap()
     }
 
+    /// Predicts `rows.csv` by a bundle, without a service, into `local.csv`.
+    pub(crate) fn predict_here(&self, bundle: &str) {
+        success(&self.run(&[
+            "predict",
+            "--bundle",
+            bundle,
+            "--input",
+            "rows.csv",
+            "-o",
+            "local.csv",
+        ]));
+    }
+
+    /// The first column of a file of predictions.
+    pub(crate) fn labels(&self, name: &str) -> Vec<String> {
+        let text = self.read(name);
+        let lines = text.lines();
+        lines
+            .map(|line| line.split(',').next().unwrap().to_owned())
+            .collect()
+    }
+
     /// Runs with `input` on standard input; the command must succeed.
     pub(crate) fn pipe(&self, arguments: &[&str], input: &[u8]) -> Output {
         let mut child = self

@@ -2,14 +2,11 @@
 
 use crate::error::CompileError;
 use crate::families::Lattice;
-use crate::model::{Estimator, Model, TreeEnsemble, TreeNode};
+use crate::model::{Estimator, Model};
 use crate::simulate::Gaussian;
 use cipherfn_program::Tensor;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::OutputField;
-
-#[cfg(test)]
-mod tests;
 
 /// Fewest bits of the score range that are guaranteed when nothing else is asked for.
 const LEAST: f64 = 7.0;
@@ -165,29 +162,9 @@ fn keeps_labels(
 /// depends on other things.
 fn score_ranges(model: &Model, rows: &[Vec<f32>]) -> Vec<f64> {
     let of = |estimator: &Estimator| match estimator {
-        Estimator::Trees(trees) => ranges_of_trees(trees),
+        Estimator::Trees(trees) => trees.ranges(),
         Estimator::Linear(_) | Estimator::Lookups(_) => vec![0.0; estimator.scores()],
         Estimator::LinearTrees(trees) => trees.seen(rows),
     };
     model.estimators.iter().flat_map(of).collect()
-}
-
-fn ranges_of_trees(ensemble: &TreeEnsemble) -> Vec<f64> {
-    let mut ranges = vec![0.0; ensemble.scores];
-    for tree in &ensemble.trees {
-        let leaves: Vec<&[(u32, f64)]> = tree.nodes.iter().filter_map(TreeNode::as_leaf).collect();
-        let mut own = vec![(f64::INFINITY, f64::NEG_INFINITY, 0); ensemble.scores];
-        for (score, value) in leaves.iter().copied().flatten() {
-            let (low, high, count) = &mut own[*score as usize];
-            (*low, *high, *count) = (low.min(*value), high.max(*value), *count + 1);
-        }
-        for (range, (low, high, count)) in ranges.iter_mut().zip(own) {
-            // A leaf that does not name a score adds nothing to it.
-            if count > 0 {
-                let zero = if count < leaves.len() { 0.0 } else { low };
-                *range += high.max(zero) - low.min(zero);
-            }
-        }
-    }
-    ranges
 }

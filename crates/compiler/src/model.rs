@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 
 pub mod reference;
 
+#[cfg(test)]
+mod tests;
+
 /// A model that can be compiled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
@@ -164,6 +167,31 @@ pub struct TreeEnsemble {
     pub trees: Vec<Tree>,
 }
 
+impl TreeEnsemble {
+    /// Difference of the largest and the smallest value of each score, over all combinations of
+    /// leaves.
+    pub(crate) fn ranges(&self) -> Vec<f64> {
+        let mut ranges = vec![0.0; self.scores];
+        for tree in &self.trees {
+            let leaves: Vec<&[(u32, f64)]> =
+                tree.nodes.iter().filter_map(TreeNode::as_leaf).collect();
+            let mut own = vec![(f64::INFINITY, f64::NEG_INFINITY, 0); self.scores];
+            for (score, value) in leaves.iter().copied().flatten() {
+                let (low, high, count) = &mut own[*score as usize];
+                (*low, *high, *count) = (low.min(*value), high.max(*value), *count + 1);
+            }
+            for (range, (low, high, count)) in ranges.iter_mut().zip(own) {
+                // A leaf that does not name a score adds nothing to it.
+                if count > 0 {
+                    let zero = if count < leaves.len() { 0.0 } else { low };
+                    *range += high.max(zero) - low.min(zero);
+                }
+            }
+        }
+        ranges
+    }
+}
+
 /// Trees whose leaves are linear functions: what a leaf adds to a score is its value and the sum of
 /// its slopes, each times a feature.
 #[derive(Clone, Debug, PartialEq)]
@@ -196,6 +224,24 @@ pub struct Slope {
 pub struct Tree {
     /// The nodes.
     pub nodes: Vec<TreeNode>,
+}
+
+#[cfg(test)]
+impl Tree {
+    /// One question, whether feature 0 is above 0, and what either answer adds to scores.
+    pub(crate) fn stump(yes: &[(u32, f64)], no: &[(u32, f64)]) -> Self {
+        let split = TreeNode::Split {
+            feature: 0,
+            test: Test::Greater(0.0),
+            missing_goes_yes: false,
+            yes: 1,
+            no: 2,
+        };
+        let [yes, no] = [yes, no].map(|values| TreeNode::Leaf(values.to_vec()));
+        Self {
+            nodes: vec![split, yes, no],
+        }
+    }
 }
 
 /// A node of a decision tree.

@@ -37,10 +37,13 @@ impl Lattice {
     pub(crate) fn of(estimator: &Estimator) -> Vec<Option<Self>> {
         let found = match estimator {
             Estimator::Trees(trees) => spacing(trees).map(|spacing| {
-                let scores = 0..trees.scores;
-                scores
-                    .map(|score| Some(of(trees, score, spacing)))
-                    .collect()
+                let scores = drifts(trees, spacing).into_iter().zip(trees.ranges());
+                let lattice = |(drift, range)| Self {
+                    spacing,
+                    drift,
+                    range,
+                };
+                scores.map(lattice).map(Some).collect()
             }),
             Estimator::Linear(_) | Estimator::LinearTrees(_) | Estimator::Lookups(_) => None,
         };
@@ -86,26 +89,21 @@ fn spacing(trees: &TreeEnsemble) -> Option<f64> {
         .find(|spacing| fits(*spacing))
 }
 
-fn of(trees: &TreeEnsemble, score: usize, spacing: f64) -> Lattice {
-    let (mut drift, mut range) = (distance(trees.base[score], spacing), 0.0);
+/// How far each score may be from a multiple.
+fn drifts(trees: &TreeEnsemble, spacing: f64) -> Vec<f64> {
+    let bases = trees.base.iter();
+    let mut drifts: Vec<f64> = bases.map(|base| distance(*base, spacing)).collect();
     for tree in &trees.trees {
-        let values = tree.nodes.iter().filter_map(TreeNode::as_leaf).map(|leaf| {
-            let value = leaf.iter().find(|(index, _)| *index as usize == score);
-            value.map_or(0.0, |(_, value)| *value)
-        });
-        let (mut low, mut high, mut off) = (f64::INFINITY, f64::NEG_INFINITY, 0.0_f64);
-        for value in values {
-            (low, high) = (low.min(value), high.max(value));
-            off = off.max(distance(value, spacing));
+        let mut own = vec![0.0_f64; trees.scores];
+        for (score, value) in tree.nodes.iter().filter_map(TreeNode::as_leaf).flatten() {
+            let own = &mut own[*score as usize];
+            *own = own.max(distance(*value, spacing));
         }
-        range += high - low;
-        drift += off;
+        for (drift, own) in drifts.iter_mut().zip(own) {
+            *drift += own;
+        }
     }
-    Lattice {
-        spacing,
-        drift,
-        range,
-    }
+    drifts
 }
 
 /// From the next multiple of `spacing`.

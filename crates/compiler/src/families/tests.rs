@@ -1,22 +1,12 @@
 use super::*;
-use crate::model::{Test, Tree};
+use crate::model::Tree;
 
 /// A stump of one score.
 fn stump(base: f64, leaf: f64) -> Estimator {
-    let split = TreeNode::Split {
-        feature: 0,
-        test: Test::Greater(0.5),
-        missing_goes_yes: false,
-        yes: 1,
-        no: 2,
-    };
-    let leaves = [leaf, -leaf].map(|value| TreeNode::Leaf(vec![(0, value)]));
     Estimator::Trees(TreeEnsemble {
         scores: 1,
         base: vec![base],
-        trees: vec![Tree {
-            nodes: [vec![split], leaves.to_vec()].concat(),
-        }],
+        trees: vec![Tree::stump(&[(0, leaf)], &[(0, -leaf)])],
     })
 }
 

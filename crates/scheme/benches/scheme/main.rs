@@ -22,8 +22,8 @@ use tfhe::core_crypto::commons::math::random::{
 use tfhe::core_crypto::fft_impl::fft64::crypto::ggsw::FourierGgswCiphertext;
 use tfhe::core_crypto::prelude::{
     CiphertextModulus, DecompositionBaseLog, DecompositionLevelCount, GlweCiphertext,
-    GlweCiphertextCount, GlweDimension, GlweSecretKeyOwned, GlweSize, PlaintextCount,
-    PlaintextList, PodStack, PolynomialSize, SeededGlweCiphertextList,
+    GlweCiphertextCount, GlweCiphertextOwned, GlweDimension, GlweSecretKeyOwned, GlweSize,
+    PlaintextCount, PlaintextList, PodStack, PolynomialSize, SeededGlweCiphertextList,
     add_external_product_assign_mem_optimized,
     add_external_product_assign_mem_optimized_requirement,
     allocate_and_generate_new_binary_glwe_secret_key, cmux_assign_mem_optimized,
@@ -225,13 +225,7 @@ fn wide(timer: &Timer, key: &SecretKey, set: &'static ParameterSet) -> Result<()
             &format!("{} bytes a row", bytes.len() / rows),
         );
     }
-    let linear = LinearQueryShape {
-        set,
-        features: 30,
-        block: 30,
-        stride: 1,
-        body_bits: Bits::new(40),
-    };
+    let linear = linear_shape(set);
     let row = query::encrypt_linear(key, &linear, &[1 << 40; 30])?;
     let glwe = query::decode_linear(&linear, &row)?.remove(0);
     let isolate = timer.time(|| isolate::isolate(&expanded, &glwe, 0).is_ok());
@@ -261,6 +255,31 @@ fn wide(timer: &Timer, key: &SecretKey, set: &'static ParameterSet) -> Result<()
     Ok(())
 }
 
+/// A selector as `tfhe` has them.
+fn ggsw<'a>(
+    shape: &SelectorQueryShape,
+    selectors: &'a FourierSelectors,
+    index: usize,
+) -> FourierGgswCiphertext<&'a [c64]> {
+    FourierGgswCiphertext::from_container(
+        selectors.ggsw(index),
+        GlweSize(shape.set.ring.glwe_dimension + 1),
+        PolynomialSize(shape.set.ring.polynomial_size),
+        DecompositionBaseLog(shape.gadget.base_log.get() as usize),
+        DecompositionLevelCount(shape.gadget.levels.get() as usize),
+    )
+}
+
+/// A ciphertext of multiples of a number.
+fn glwe(shape: &SelectorQueryShape, factor: u64) -> GlweCiphertextOwned<u64> {
+    let ring = &shape.set.ring;
+    let words: Vec<u64> = (0..((ring.glwe_dimension + 1) * ring.polynomial_size) as u64)
+        .map(|i| (i + 1).wrapping_mul(factor))
+        .collect();
+    let size = PolynomialSize(ring.polynomial_size);
+    GlweCiphertext::from_container(words, size, CiphertextModulus::new_native())
+}
+
 /// `tfhe`'s CMUX over each selector in turn.
 fn tfhe_cmux(timer: &Timer, shape: &SelectorQueryShape, selectors: &FourierSelectors) -> f64 {
     let (glwe_size, size) = (
@@ -274,27 +293,11 @@ fn tfhe_cmux(timer: &Timer, shape: &SelectorQueryShape, selectors: &FourierSelec
     ));
     let stack = PodStack::new(&mut memory);
     let ggsws: Vec<_> = (0..selectors.len())
-        .map(|index| {
-            FourierGgswCiphertext::from_container(
-                selectors.ggsw(index),
-                glwe_size,
-                size,
-                DecompositionBaseLog(shape.gadget.base_log.get() as usize),
-                DecompositionLevelCount(shape.gadget.levels.get() as usize),
-            )
-        })
+        .map(|index| ggsw(shape, selectors, index))
         .collect();
-    let words = |factor: u64| {
-        (0..(glwe_size.0 * size.0) as u64)
-            .map(|i| (i + 1).wrapping_mul(factor))
-            .collect()
-    };
-    let glwe = |words: Vec<u64>| {
-        GlweCiphertext::from_container(words, size, CiphertextModulus::new_native())
-    };
     let (mut clear, mut set) = (
-        glwe(words(0x9e37_79b9_7f4a_7c15)),
-        glwe(words(0xbf58_476d_1ce4_e5b9)),
+        glwe(shape, 0x9e37_79b9_7f4a_7c15),
+        glwe(shape, 0xbf58_476d_1ce4_e5b9),
     );
     let mut next = ggsws.iter().cycle();
     timer.time(|| {
@@ -345,12 +348,7 @@ fn look_ups(timer: &Timer, shape: &SelectorQueryShape, selectors: &FourierSelect
             }
         }
     });
-    let glwe = |factor: u64| {
-        let words: Vec<u64> = (0..(glwe_size.0 * size.0) as u64)
-            .map(|i| (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15 + 2 * factor))
-            .collect();
-        GlweCiphertext::from_container(words, size, CiphertextModulus::new_native())
-    };
+    let glwe = |number: u64| glwe(shape, 0x9e37_79b9_7f4a_7c15 + 2 * number);
     let factor = glwe(0);
     let mut results: Vec<_> = (0..lookup::GROUP as u64).map(glwe).collect();
     let fft = transform.as_tfhe();
@@ -359,13 +357,7 @@ fn look_ups(timer: &Timer, shape: &SelectorQueryShape, selectors: &FourierSelect
     );
     let theirs = timer.time(|| {
         for index in 0..selectors.len() {
-            let ggsw = FourierGgswCiphertext::from_container(
-                selectors.ggsw(index),
-                glwe_size,
-                size,
-                DecompositionBaseLog(shape.gadget.base_log.get() as usize),
-                DecompositionLevelCount(shape.gadget.levels.get() as usize),
-            );
+            let ggsw = ggsw(shape, selectors, index);
             for result in &mut results {
                 let stack = PodStack::new(&mut memory);
                 add_external_product_assign_mem_optimized(result, &ggsw, &factor, fft, stack);
@@ -375,18 +367,23 @@ fn look_ups(timer: &Timer, shape: &SelectorQueryShape, selectors: &FourierSelect
     (ours / products, theirs / products)
 }
 
-fn linear_and_reply(
-    timer: &Timer,
-    key: &SecretKey,
-    set: &'static ParameterSet,
-) -> Result<(), SchemeError> {
-    let linear = LinearQueryShape {
+/// Thirty features in one ciphertext.
+fn linear_shape(set: &'static ParameterSet) -> LinearQueryShape {
+    LinearQueryShape {
         set,
         features: 30,
         block: 30,
         stride: 1,
         body_bits: Bits::new(40),
-    };
+    }
+}
+
+fn linear_and_reply(
+    timer: &Timer,
+    key: &SecretKey,
+    set: &'static ParameterSet,
+) -> Result<(), SchemeError> {
+    let linear = linear_shape(set);
     let row = query::encrypt_linear(key, &linear, &[1 << 40; 30])?;
     let theirs = tfhe_encryption(timer, set, 1);
     line("tfhe encryption of a GLWE", theirs, "");

@@ -54,6 +54,15 @@ impl Sides {
     fn levelled(&self, index: usize, z: f64) -> Lwe<Levelled> {
         noiseless(self.secret.ring(), index, z)
     }
+
+    /// Numbers of the levelled ring, switched to the small key.
+    fn switched<'a>(&self, numbers: &[f64], table: &'a Table) -> Vec<(Lwe<Small>, &'a Table)> {
+        let switch = |(index, z): (usize, &f64)| {
+            let number = self.levelled(index, *z);
+            (self.key().from_levelled(&number).unwrap(), table)
+        };
+        numbers.iter().enumerate().map(switch).collect()
+    }
 }
 
 fn set() -> &'static ParameterSet {
@@ -240,16 +249,7 @@ fn absolute_values() {
             .enumerate()
             .map(|(index, z)| (z + 0.25) * if index % 2 == 0 { 1.0 } else { -1.0 })
             .collect();
-        let inputs: Vec<(Lwe<Small>, &Table)> = all
-            .iter()
-            .enumerate()
-            .map(|(index, z)| {
-                (
-                    key.from_levelled(&sides.levelled(index, *z)).unwrap(),
-                    &table,
-                )
-            })
-            .collect();
+        let inputs = sides.switched(&all, &table);
         let results = key.bootstrap(&inputs).unwrap();
         let errors: Vec<f64> = results
             .iter()
@@ -274,16 +274,7 @@ fn results_are_added_and_packed() {
     let table = Table::of_half(parameters, sigmoid).unwrap();
     // Further out the function turns its sign.
     let inputs = [0.13, -0.21, 0.02, 0.26];
-    let numbers: Vec<(Lwe<Small>, &Table)> = inputs
-        .iter()
-        .enumerate()
-        .map(|(index, z)| {
-            (
-                key.from_levelled(&sides.levelled(index, *z)).unwrap(),
-                &table,
-            )
-        })
-        .collect();
+    let numbers = sides.switched(&inputs, &table);
     let results = key.bootstrap(&numbers).unwrap();
     let mut sums = Vec::new();
     for (weights, constant) in [([7, -3, 0, 0], 0.1), ([0, 0, 2, 5], -0.2)] {

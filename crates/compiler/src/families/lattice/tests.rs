@@ -1,21 +1,9 @@
 use super::*;
-use crate::model::{Test, Tree};
+use crate::model::Tree;
 
 /// A stump a pair of leaves, each adding to one score.
 fn trees(base: f64, leaves: &[(f64, f64)]) -> TreeEnsemble {
-    let stump = |(yes, no): &(f64, f64)| Tree {
-        nodes: vec![
-            TreeNode::Split {
-                feature: 0,
-                test: Test::Greater(0.0),
-                missing_goes_yes: false,
-                yes: 1,
-                no: 2,
-            },
-            TreeNode::Leaf(vec![(0, *yes)]),
-            TreeNode::Leaf(vec![(0, *no)]),
-        ],
-    };
+    let stump = |(yes, no): &(f64, f64)| Tree::stump(&[(0, *yes)], &[(0, *no)]);
     TreeEnsemble {
         scores: 1,
         base: vec![base],

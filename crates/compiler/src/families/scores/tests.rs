@@ -1,29 +1,11 @@
 use super::*;
-use crate::model::{Test, Tree};
-
-/// A stump with one leaf a side.
-fn stump(no: &[(u32, f64)], yes: &[(u32, f64)]) -> Tree {
-    let split = TreeNode::Split {
-        feature: 0,
-        test: Test::Greater(0.0),
-        missing_goes_yes: false,
-        yes: 1,
-        no: 2,
-    };
-    Tree {
-        nodes: vec![
-            split,
-            TreeNode::Leaf(yes.to_vec()),
-            TreeNode::Leaf(no.to_vec()),
-        ],
-    }
-}
+use crate::model::Tree;
 
 #[test]
 fn complementary_probabilities_share_a_coefficient() {
     let trees = vec![
-        stump(&[(0, 0.3), (1, 0.7)], &[(0, 0.9), (1, 0.1)]),
-        stump(&[(0, 0.5), (1, 0.5)], &[(0, 0.0), (1, 1.0)]),
+        Tree::stump(&[(0, 0.9), (1, 0.1)], &[(0, 0.3), (1, 0.7)]),
+        Tree::stump(&[(0, 0.0), (1, 1.0)], &[(0, 0.5), (1, 0.5)]),
     ];
     let map = ScoreMap::of_trees(&TreeEnsemble {
         scores: 2,
@@ -52,9 +34,9 @@ fn complementary_probabilities_share_a_coefficient() {
 #[test]
 fn float32_rounding_is_a_deviation_not_a_coefficient() {
     let third = f64::from(1.0_f32 / 3.0);
-    let trees = vec![stump(
-        &[(0, third), (1, f64::from(2.0_f32 / 3.0))],
+    let trees = vec![Tree::stump(
         &[(0, 1.0), (1, 0.0)],
+        &[(0, third), (1, f64::from(2.0_f32 / 3.0))],
     )];
     let map = ScoreMap::of_trees(&TreeEnsemble {
         scores: 2,
@@ -68,8 +50,8 @@ fn float32_rounding_is_a_deviation_not_a_coefficient() {
 #[test]
 fn independent_and_constant_scores() {
     let trees = vec![
-        stump(&[(0, 1.0)], &[(2, 1.0)]),
-        stump(&[(0, 2.0), (2, 5.0)], &[]),
+        Tree::stump(&[(2, 1.0)], &[(0, 1.0)]),
+        Tree::stump(&[], &[(0, 2.0), (2, 5.0)]),
     ];
     let map = ScoreMap::of_trees(&TreeEnsemble {
         scores: 3,

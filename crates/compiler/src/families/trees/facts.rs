@@ -120,21 +120,11 @@ pub(super) fn features(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Test;
+    use crate::model::Tree;
 
     /// Stumps for a model of so many scores.
     fn stumps(trees: usize, scores: usize) -> TreeEnsemble {
-        let split = TreeNode::Split {
-            feature: 0,
-            test: Test::Greater(0.0),
-            missing_goes_yes: false,
-            yes: 1,
-            no: 2,
-        };
-        let leaf = |value| TreeNode::Leaf(vec![(0, value)]);
-        let tree = Tree {
-            nodes: vec![split, leaf(1.0), leaf(2.0)],
-        };
+        let tree = Tree::stump(&[(0, 1.0)], &[(0, 2.0)]);
         TreeEnsemble {
             scores,
             base: vec![0.0; scores],
