@@ -2,7 +2,8 @@
 
 use super::check::{self, Budget};
 use super::{
-    Op, ProgramError, ProgramParts, ProgramStep, RowProgram, Tensor, TensorType, ValueId, evaluate,
+    EntryKind, Op, ProgramError, ProgramParts, ProgramStep, RowProgram, Tensor, TensorType,
+    ValueId, evaluate,
 };
 use blake3::Hash;
 use std::collections::HashMap;
@@ -40,6 +41,19 @@ impl ProgramBuilder {
     /// Adds a constant.
     pub fn constant(&mut self, node: &str, value: Tensor) -> Result<ValueId, ProgramError> {
         self.push(node, Op::Constant(value))
+    }
+
+    /// A value as one of this kind; itself, if it is.
+    pub fn cast(
+        &mut self,
+        node: &str,
+        source: ValueId,
+        kind: EntryKind,
+    ) -> Result<ValueId, ProgramError> {
+        if self.tensor_type(source).kind == kind {
+            return Ok(source);
+        }
+        self.push(node, Op::Cast { source, kind })
     }
 
     /// Adds a step of the ONNX node `node`.

@@ -270,7 +270,7 @@ impl<'p, 'a> Extraction<'p, 'a> {
                 entries,
             },
         )?;
-        let value = cast(&mut builder, node, value, EntryKind::F64)?;
+        let value = builder.cast(node, value, EntryKind::F64)?;
         Ok(Lookups {
             node: node.to_owned(),
             forms: self.representatives.iter().map(form).collect(),
@@ -315,7 +315,7 @@ impl<'p, 'a> Extraction<'p, 'a> {
             } else if let Place::Affine(entries) = &self.places[id.index()] {
                 let kind = ir.program.tensor_type(id).kind;
                 let value = self.affine(builder, node, entries, &unit_of_direction)?;
-                cast(builder, node, value, kind)?
+                builder.cast(node, value, kind)?
             } else if let Some(step) = ir.step(id) {
                 let mut op = step.op.clone();
                 op.rename(|id| values.get(&id).copied().unwrap_or(id));
@@ -376,16 +376,4 @@ impl<'p, 'a> Extraction<'p, 'a> {
         }
         Ok(value)
     }
-}
-
-fn cast(
-    builder: &mut ProgramBuilder,
-    node: &str,
-    source: ValueId,
-    kind: EntryKind,
-) -> Result<ValueId, CompileError> {
-    if builder.tensor_type(source).kind == kind {
-        return Ok(source);
-    }
-    Ok(builder.push(node, Op::Cast { source, kind })?)
 }

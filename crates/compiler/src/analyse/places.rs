@@ -230,8 +230,8 @@ impl PlacesPass<'_> {
         let ir = self.ir;
         let next = ir.step(layer).map_or("", |step| &step.node);
         let is_look_up = |entry: &Combination| {
-            let mut atoms = entry.terms.iter().map(|term| term.0.source());
-            atoms.any(|source| source == AtomKind::Lookups)
+            let mut atoms = entry.terms.iter().map(|term| term.0.kind());
+            atoms.any(|kind| kind == AtomKind::Lookups)
         };
         let arguments = ir.arguments(first);
         let mut own = arguments.iter().map(|id| self.of(*id));

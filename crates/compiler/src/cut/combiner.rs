@@ -135,10 +135,7 @@ impl NodeSteps<'_> {
         source: ValueId,
         kind: EntryKind,
     ) -> Result<ValueId, CompileError> {
-        if self.builder.tensor_type(source).kind == kind {
-            return Ok(source);
-        }
-        self.push(Op::Cast { source, kind })
+        Ok(self.builder.cast(self.node, source, kind)?)
     }
 
     pub(super) fn push(&mut self, op: Op) -> Result<ValueId, CompileError> {

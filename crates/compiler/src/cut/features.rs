@@ -29,7 +29,7 @@ pub(super) type FeaturePlaces = HashMap<(ValueId, u32), u32>;
 
 /// The estimators that give these raw scores.
 pub(super) fn cut(ir: &mut Ir, scores: &RawScores) -> Result<Cut, CompileError> {
-    let [of_trees, of_lookups, of_linear] = AtomKind::ALL.map(|source| scores.of_source(source));
+    let [of_trees, of_lookups, of_linear] = AtomKind::ALL.map(|kind| scores.of_kind(kind));
     let mut used = feature_entries(of_linear);
     let layer = lookups::UsedLookups::of(ir, of_lookups);
     used.extend(feature_entries(layer.forms()));

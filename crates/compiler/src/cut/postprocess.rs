@@ -122,13 +122,13 @@ impl AnswerProgram<'_> {
         }
         let offsets = placed.iter().map(|own| own.offset).collect();
         let mut sum = None;
-        for source in AtomKind::ALL {
-            let first = self.scores.first(source);
-            let of_source = |own: &Placed| {
-                let (raw, factor) = own.parts[source as usize]?;
+        for kind in AtomKind::ALL {
+            let first = self.scores.first(kind);
+            let of_kind = |own: &Placed| {
+                let (raw, factor) = own.parts[kind as usize]?;
                 Some((first + raw, factor))
             };
-            let family: Vec<Option<(usize, f64)>> = placed.iter().map(of_source).collect();
+            let family: Vec<Option<(usize, f64)>> = placed.iter().map(of_kind).collect();
             if family.iter().all(Option::is_none) {
                 continue;
             }

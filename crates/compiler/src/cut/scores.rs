@@ -47,8 +47,8 @@ impl RawScores {
     }
 
     /// The scores of one kind of estimators.
-    pub(crate) fn of_source(&self, source: AtomKind) -> &[Combination] {
-        &self.scores[source as usize]
+    pub(crate) fn of_kind(&self, kind: AtomKind) -> &[Combination] {
+        &self.scores[kind as usize]
     }
 
     /// How the entries of an affine value on the boundary follow from the raw scores.
@@ -57,8 +57,8 @@ impl RawScores {
     }
 
     /// Place of a kind's first score among all raw scores.
-    pub(crate) fn first(&self, source: AtomKind) -> usize {
-        self.scores[..source as usize].iter().map(Vec::len).sum()
+    pub(crate) fn first(&self, kind: AtomKind) -> usize {
+        self.scores[..kind as usize].iter().map(Vec::len).sum()
     }
 
     /// Number of raw scores.
@@ -83,10 +83,10 @@ impl RawScores {
             ..Placed::default()
         };
         let mut rest = combination.terms.as_slice();
-        for source in AtomKind::ALL {
+        for kind in AtomKind::ALL {
             let own;
-            (own, rest) = rest.split_at(rest.partition_point(|(atom, _)| atom.source() <= source));
-            placed.parts[source as usize] = self.raw(source, own, &mut placed.offset);
+            (own, rest) = rest.split_at(rest.partition_point(|(atom, _)| atom.kind() <= kind));
+            placed.parts[kind as usize] = self.raw(kind, own, &mut placed.offset);
         }
         placed
     }
@@ -95,12 +95,12 @@ impl RawScores {
     /// the factor to it.
     fn raw(
         &mut self,
-        source: AtomKind,
+        kind: AtomKind,
         terms: &[(Atom, f64)],
         offset: &mut f64,
     ) -> Option<(usize, f64)> {
         let &(_, factor) = terms.first()?;
-        let scores = &mut self.scores[source as usize];
+        let scores = &mut self.scores[kind as usize];
         let ratio = |&(atom, own): &(Atom, f64)| (atom, (own / factor).to_bits());
         let next = scores.len();
         let raw = *self

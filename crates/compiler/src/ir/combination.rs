@@ -15,7 +15,7 @@ pub(crate) enum Atom {
 
 impl Atom {
     /// The kind of estimator that evaluates it.
-    pub(crate) const fn source(self) -> AtomKind {
+    pub(crate) const fn kind(self) -> AtomKind {
         match self {
             Self::Target { .. } => AtomKind::Trees,
             Self::LookUp { .. } => AtomKind::Lookups,
