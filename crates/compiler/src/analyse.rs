@@ -8,6 +8,7 @@ pub(crate) mod exact;
 pub(crate) mod labels;
 mod leafwise;
 mod lookups;
+mod maxima;
 pub(crate) mod missing;
 pub(crate) mod origins;
 pub(crate) mod places;

@@ -8,11 +8,12 @@
 use super::affine::{AffineDomain, Argument, is_candidate};
 use super::leafwise::Leafwise;
 use super::lookups::FormwisePass;
+use super::maxima::Maxima;
 use crate::error::CompileError;
 use crate::ir::{
-    Atom, AtomKind, Combination, Ensemble, EstimatorCall, Function, Ir, LinearMap, SUPPORTED,
+    Atom, Combination, Ensemble, EstimatorCall, Function, Ir, LinearMap, SUPPORTED,
 };
-use cipherfn_program::{EntryKind, Op, ValueId};
+use cipherfn_program::{EntryKind, Op, Tensor, ValueId};
 use std::collections::HashSet;
 use std::rc::Rc;
 
@@ -178,6 +179,13 @@ impl PlacesPass<'_> {
         {
             return Ok(place);
         }
+        if !follows
+            && self.feeds[id.index()]
+            && let Some(maxima) = Maxima::of(&step.op)
+            && let Some(place) = self.maxima(id, &maxima, &step.op)?
+        {
+            return Ok(place);
+        }
         if joins {
             return Err(ir.unsupported(
                 id,
@@ -229,19 +237,8 @@ impl PlacesPass<'_> {
     fn between_layers(&self, layer: ValueId, first: ValueId) -> CompileError {
         let ir = self.ir;
         let next = ir.step(layer).map_or("", |step| &step.node);
-        let is_look_up = |entry: &Combination| {
-            let mut atoms = entry.terms.iter().map(|term| term.0.kind());
-            atoms.any(|kind| kind == AtomKind::Lookups)
-        };
-        let arguments = ir.arguments(first);
-        let mut own = arguments.iter().map(|id| self.of(*id));
-        let is_second = own
-            .any(|place| matches!(place, Place::Affine(entries) if entries.iter().any(is_look_up)));
-        let problem = if is_second {
-            format!("a second layer of nonlinear functions (the next layer is node \"{next}\")")
-        } else {
-            format!("a nonlinear function between two layers (the next one is node \"{next}\")")
-        };
+        let problem =
+            format!("a nonlinear function between two layers (the next one is node \"{next}\")");
         ir.unsupported(first, problem, SUPPORTED)
     }
 
@@ -269,6 +266,35 @@ impl PlacesPass<'_> {
         }
         let result = self.affine.apply(id, op, &arguments)?;
         Ok(result.map(Place::Affine))
+    }
+
+    /// The largest or smallest of several values each, as combinations.
+    fn maxima(
+        &mut self,
+        id: ValueId,
+        maxima: &Maxima,
+        op: &Op,
+    ) -> Result<Option<Place>, CompileError> {
+        let mut arguments = Vec::new();
+        for argument in op.arguments() {
+            let own = match self.of(argument) {
+                Place::Affine(entries) => Some(Rc::clone(entries)),
+                Place::Before if self.is_float(argument) => Some(self.features(argument)),
+                Place::Constant => {
+                    let value = self.ir.program.constant_value(argument);
+                    let numbers = value.and_then(Tensor::to_f64);
+                    numbers.map(|own| own.into_iter().map(Combination::of_constant).collect())
+                }
+                Place::Behind { .. } => self.made(id, argument)?,
+                _ => None,
+            };
+            match own {
+                Some(own) => arguments.push(own),
+                None => return Ok(None),
+            }
+        }
+        let entries = maxima.combinations(self.ir, id, &arguments, &mut self.made)?;
+        Ok(entries.map(Place::Affine))
     }
 
     /// A nonlinear argument of a step as combinations of a new estimator's results.
@@ -503,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn several_steps_may_make_a_function_and_two_layers_none() {
+    fn several_steps_may_make_a_function() {
         let mut ir = Ir::sample();
         let first = product(&mut ir, ValueId(0), &[1.0, 2.0]);
         // x / (1 + |x|)
@@ -515,8 +541,6 @@ mod tests {
         let size = ir.binary(BinaryFunction::Add, size, one);
         let hidden = ir.binary(BinaryFunction::Div, first, size);
         let second = product(&mut ir, hidden, &[3.0]);
-        let deep = sigmoid(&mut ir, second);
-        let third = product(&mut ir, deep, &[1.0]);
         let ir = ir.giving(second);
         let found = places(&ir).unwrap();
         let Function::Lookups(lookups) = &found.made[0].function else {
@@ -524,8 +548,52 @@ mod tests {
         };
         let values = lookups.functions.run(vec![Tensor::F64(vec![-3.0])]);
         assert_eq!(values.unwrap(), [Tensor::F64(vec![-0.75])]);
-        let error = places(&ir.giving(third)).err().unwrap().to_string();
-        assert!(error.contains("second layer"), "{error}");
+    }
+
+    /// A layer over a layer, and what is read of a layer in two ways is one function.
+    #[test]
+    fn functions_of_functions_are_layers() {
+        let mut ir = Ir::sample();
+        let first = product(&mut ir, ValueId(0), &[1.0, 2.0]);
+        let hidden = sigmoid(&mut ir, first);
+        let second = product(&mut ir, hidden, &[3.0]);
+        let deep = sigmoid(&mut ir, second);
+        let moved = ir.add(Op::Select {
+            source: hidden,
+            entries: vec![0],
+        });
+        let residual = ir.binary(BinaryFunction::Add, deep, moved);
+        let third = product(&mut ir, residual, &[5.0]);
+        let ir = ir.giving(third);
+        let found = places(&ir).unwrap();
+        let Place::Affine(entries) = &found.places[third.index()] else {
+            panic!("a sum of functions")
+        };
+        let unit = |estimator| Atom::LookUp {
+            estimator,
+            entry: 0,
+        };
+        let sum = Combination::of_terms(0.0, vec![(unit(0), 5.0), (unit(1), 5.0)]);
+        assert_eq!(entries.to_vec(), [sum]);
+        let Function::Lookups(lookups) = &found.made[1].function else {
+            panic!("look-ups")
+        };
+        assert_eq!(lookups.forms, [Combination::of_atom(unit(0), 3.0)]);
+    }
+
+    #[test]
+    fn what_no_layer_computes_is_named() {
+        let mut ir = Ir::sample();
+        let first = product(&mut ir, ValueId(0), &[1.0, 2.0]);
+        let square = ir.add(Op::Reduce {
+            function: ReduceFunction::L2,
+            argument: ValueId(0),
+            group: 2,
+        });
+        let hidden = ir.binary(BinaryFunction::Mul, first, square);
+        let second = product(&mut ir, hidden, &[3.0]);
+        let error = places(&ir.giving(second)).err().unwrap().to_string();
+        assert!(error.contains("node"), "{error}");
     }
 
     /// Features of a feature-wise sum behind the estimator: a squared distance.

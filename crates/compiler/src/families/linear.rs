@@ -108,7 +108,7 @@ impl Family for LinearModel {
                     coefficients.len(),
                     fit.reply_bits,
                 ),
-                key_parts: backend.packing(),
+                key_parts: backend.packing().iter().collect(),
                 warnings,
             },
             circuit: Circuit {

@@ -2,7 +2,7 @@
 //! within a hundredth of their range, when the calibration rows are simulated.
 
 use super::circuit::{self, CircuitParts};
-use super::curve::Curve;
+use super::curve::{Curve, Functions};
 use super::fidelity::{Fidelity, MOST_ERROR, SimulatedModel};
 use super::grid::Span;
 use super::layer::{BitColumns, Unit, units};
@@ -12,10 +12,11 @@ use crate::backend::Budget;
 use crate::cost::{Costs, Takes, Work};
 use crate::error::CompileError;
 use crate::families::Setting;
-use crate::model::LookupModel;
+use crate::simulate::Gaussian;
+use crate::model::{LinearForm, LookupModel};
 use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::{BaseLog, Gadget, IntegerFeature, Levels};
-use cipherfn_scheme::noise::{self, Variance};
+use cipherfn_scheme::noise::{self, Deviation, Variance};
 use cipherfn_scheme::operations::pack;
 
 /// Gadgets that are tried, from the cheapest and noisiest on.
@@ -39,7 +40,7 @@ const STRICTER: f64 = 0.25;
 /// and those near a boundary between two labels count.
 const GOALS: [f64; 4] = [0.25, 0.4, 0.65, 1.0];
 
-const fn gadget(base_log: u32, levels: u32) -> Gadget {
+pub(super) const fn gadget(base_log: u32, levels: u32) -> Gadget {
     Gadget::new(BaseLog::new(base_log), Levels::new(levels))
 }
 
@@ -101,19 +102,14 @@ impl<'a> LayerProblem<'a> {
         let bounds: Vec<(f64, f64)> = model
             .forms
             .iter()
-            .map(|form| {
-                let ends = form.weights.iter().map(|(feature, weight)| {
-                    let (low, high) = spans[*feature as usize].range();
-                    let (a, b) = (weight * low, weight * high);
-                    (a.min(b), a.max(b))
-                });
-                ends.fold((form.bias, form.bias), |sum, own| {
-                    (sum.0 + own.0, sum.1 + own.1)
-                })
-            })
+            .map(|form| bounds(form, &spans))
             .collect();
         let size = setting.backend.set.ring.polynomial_size;
-        let curves = Curve::of(model, &forms, &bounds, size)?;
+        let functions = Functions {
+            node: model.nodes.first().map_or("", String::as_str),
+            program: &model.functions,
+        };
+        let curves = Curve::of(functions, &forms, &bounds, size)?;
         let mut layer = Self {
             model,
             setting,
@@ -184,7 +180,7 @@ impl<'a> LayerProblem<'a> {
             if bits.count() == 0 {
                 continue;
             }
-            let units = units(self.model, &self.curves, &bits, &self.forms);
+            let units = units(&self.model.forms, &self.curves, &bits, &self.forms);
             let mut is_dearer = true;
             for gadget in GADGETS {
                 let Some(choice) = self.choice(&grid, &bits, &units, gadget)? else {
@@ -301,6 +297,7 @@ impl<'a> LayerProblem<'a> {
             scores: &self.scores,
             sums: &sums,
             phases: &phases,
+            noisy: &|row, noise| with_noise(&phases[row], budget.deviation, noise),
             budget,
             wrapped: places.iter().map(wraps).sum(),
         })?;
@@ -394,8 +391,26 @@ impl<'a> LayerProblem<'a> {
     }
 }
 
+/// Phases with noise of their own each.
+pub(super) fn with_noise(phases: &[f64], deviation: Deviation, noise: &mut Gaussian) -> Vec<f64> {
+    let noisy = phases.iter().map(|phase| phase + deviation.get() * noise.next());
+    noisy.collect()
+}
+
+/// Smallest and largest value of a form over the features' ranges.
+pub(super) fn bounds(form: &LinearForm, spans: &[Span]) -> (f64, f64) {
+    let ends = form.weights.iter().map(|(feature, weight)| {
+        let (low, high) = spans[*feature as usize].range();
+        let (a, b) = (weight * low, weight * high);
+        (a.min(b), a.max(b))
+    });
+    ends.fold((form.bias, form.bias), |sum, own| {
+        (sum.0 + own.0, sum.1 + own.1)
+    })
+}
+
 /// A value as the client encodes it beside the integer.
-fn limited(value: f32, own: &IntegerFeature) -> f64 {
+pub(super) fn limited(value: f32, own: &IntegerFeature) -> f64 {
     let (low, high) = own.range();
     f64::from(value).clamp(low, high)
 }
