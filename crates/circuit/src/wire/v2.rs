@@ -8,8 +8,11 @@ use crate::circuit::{
 use cipherfn_protocol::specs::Bits;
 use serde::{Deserialize, Serialize};
 
+pub(crate) type CircuitV2 = CircuitOf<NodeV2>;
+
+/// A circuit of nodes of one version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct CircuitV2<N = NodeV2> {
+pub(crate) struct CircuitOf<N> {
     parameter_set: String,
     inputs: Vec<InputV2>,
     constants: Vec<Vec<(u32, u64)>>,
@@ -69,10 +72,11 @@ struct OutputV2 {
     reply_bits: u32,
 }
 
-impl<N: Into<circuit::Node>> From<CircuitV2<N>> for circuit::Circuit {
-    fn from(circuit: CircuitV2<N>) -> Self {
+impl<N: Into<circuit::Node>> From<CircuitOf<N>> for circuit::Circuit {
+    fn from(circuit: CircuitOf<N>) -> Self {
         Self {
             parameter_set: circuit.parameter_set,
+            bootstrap: None,
             inputs: circuit.inputs.into_iter().map(Into::into).collect(),
             constants: circuit
                 .constants
@@ -85,15 +89,17 @@ impl<N: Into<circuit::Node>> From<CircuitV2<N>> for circuit::Circuit {
     }
 }
 
-impl CircuitV2 {
-    /// The circuit in this version, if it can say it.
-    pub(crate) fn from_circuit(circuit: &circuit::Circuit) -> Option<Self> {
-        let nodes = circuit.nodes.iter().map(NodeV2::from_node);
-        Some(Self::with_nodes(circuit, nodes.collect::<Option<_>>()?))
+impl<N> CircuitOf<N> {
+    /// The circuit in this version, if it can say all nodes.
+    pub(crate) fn from_circuit<'a>(circuit: &'a circuit::Circuit) -> Option<Self>
+    where
+        N: TryFrom<&'a circuit::Node>,
+    {
+        let nodes = circuit.nodes.iter().map(N::try_from);
+        let nodes = nodes.collect::<Result<_, _>>().ok()?;
+        Some(Self::with_nodes(circuit, nodes))
     }
-}
 
-impl<N> CircuitV2<N> {
     /// A circuit whose nodes are said already.
     pub(super) fn with_nodes(circuit: &circuit::Circuit, nodes: Vec<N>) -> Self {
         Self {
@@ -216,15 +222,18 @@ impl From<NodeV2> for circuit::Node {
     }
 }
 
-impl NodeV2 {
-    /// The node in this version, if it can say it.
-    fn from_node(node: &circuit::Node) -> Option<Self> {
+/// A node of a later version.
+#[derive(Debug)]
+pub(crate) struct LaterNode;
+
+impl TryFrom<&circuit::Node> for NodeV2 {
+    type Error = LaterNode;
+
+    fn try_from(node: &circuit::Node) -> Result<Self, LaterNode> {
         match node {
-            circuit::Node::Sum(sum) => Some(sum.into()),
-            circuit::Node::Product(product) => Some(product.into()),
-            circuit::Node::Lookup(_) | circuit::Node::Combination(_) | circuit::Node::Pack(_) => {
-                None
-            }
+            circuit::Node::Sum(sum) => Ok(sum.into()),
+            circuit::Node::Product(product) => Ok(product.into()),
+            _ => Err(LaterNode),
         }
     }
 }

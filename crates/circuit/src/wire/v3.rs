@@ -2,11 +2,11 @@
 //! same way.
 
 use super::v1::RotatedV1;
-use super::v2::{CircuitV2, NodeV2};
-use crate::circuit::{self, Combination, ConstantId, InputId, Lookup, Pack, SelectorId};
+use super::v2::{CircuitOf, NodeV2};
+use crate::circuit::{self, Bootstrap, Combination, ConstantId, InputId, Lookup, Pack, SelectorId};
 use serde::{Deserialize, Serialize};
 
-pub(crate) type CircuitV3 = CircuitV2<NodeV3>;
+pub(crate) type CircuitV3 = CircuitOf<NodeV3>;
 
 /// New kinds are a further version: a variant is its number in the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,13 +39,6 @@ pub(crate) struct WeightedV3 {
     weight: i64,
 }
 
-impl From<&circuit::Circuit> for CircuitV3 {
-    fn from(circuit: &circuit::Circuit) -> Self {
-        let nodes = circuit.nodes.iter().map(Into::into).collect();
-        Self::with_nodes(circuit, nodes)
-    }
-}
-
 impl From<NodeV3> for circuit::Node {
     fn from(node: NodeV3) -> Self {
         match node {
@@ -70,9 +63,12 @@ impl From<NodeV3> for circuit::Node {
     }
 }
 
-impl From<&circuit::Node> for NodeV3 {
-    fn from(node: &circuit::Node) -> Self {
-        match node {
+impl TryFrom<&circuit::Node> for NodeV3 {
+    /// The one kind that this version cannot say.
+    type Error = Bootstrap;
+
+    fn try_from(node: &circuit::Node) -> Result<Self, Bootstrap> {
+        Ok(match node {
             circuit::Node::Sum(sum) => Self::V2(sum.into()),
             circuit::Node::Product(product) => Self::V2(product.into()),
             circuit::Node::Lookup(lookup) => Self::Lookup {
@@ -87,7 +83,8 @@ impl From<&circuit::Node> for NodeV3 {
             circuit::Node::Pack(pack) => Self::Pack {
                 items: pack.items.iter().map(Into::into).collect(),
             },
-        }
+            circuit::Node::Bootstrap(bootstrap) => return Err(*bootstrap),
+        })
     }
 }
 

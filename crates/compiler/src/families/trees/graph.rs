@@ -303,6 +303,7 @@ fn constant_ids(node: &mut Node) -> impl Iterator<Item = &mut ConstantId> {
         Node::Product(product) => (product.constant.as_mut_slice(), &mut [][..]),
         Node::Combination(combination) => (combination.constant.as_mut_slice(), &mut [][..]),
         Node::Lookup(lookup) => (std::slice::from_mut(&mut lookup.table), &mut [][..]),
+        Node::Bootstrap(bootstrap) => (std::slice::from_mut(&mut bootstrap.table), &mut [][..]),
         Node::Pack(_) => (&mut [][..], &mut [][..]),
     };
     let operands = selects
