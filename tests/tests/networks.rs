@@ -1,4 +1,5 @@
-//! Networks and kernel machines, really encrypted: packed bits, look-ups, sums in one reply.
+//! Networks and kernel machines, really encrypted: packed bits, look-ups, bootstraps, sums in one
+//! reply.
 
 use cipherfn_client::Client;
 use cipherfn_program::Tensor;
@@ -24,8 +25,14 @@ fn found(name: &str, rows: usize) -> Result<Found> {
     let client = Client::new(compiled.specs.clone())?;
     let secret = SecretKey::generate(client.parameter_set())?;
     let key = EvaluationKey::generate(&secret)?.to_file_bytes();
+    // Networks with several layers have bootstraps.
+    let parts = client.key_parts().iter().map(|part| part.name);
+    let parts = parts
+        .filter(|name| *name != "expansion")
+        .map(|name| Ok(EvaluationKey::generate_part(&secret, name)?.to_file_bytes()));
+    let parts = parts.collect::<Result<Vec<_>>>()?;
     let bundle = cipherfn_engine::bundle::write(&compiled.bundle)?;
-    let server = Server::new(&bundle, Some(&key))?;
+    let server = Server::new(&bundle, Some(&key))?.with_parts(&parts)?;
     let encrypted = Encrypted {
         client: &client,
         secret: &secret,
@@ -77,9 +84,14 @@ fn found(name: &str, rows: usize) -> Result<Found> {
 
 #[test]
 fn encrypted_networks_give_the_librarys_labels() -> Result<()> {
-    for name in ["mlp_bc", "torch_cnn_digits"] {
-        let found = found(name, 8)?;
-        assert_eq!((found.rows, found.labels), (8, 8), "{name}");
+    for (name, rows) in [
+        ("mlp_bc", 8),
+        ("torch_cnn_digits", 8),
+        ("mlp_two_layers_bc", 4),
+        ("mlp_three_layers_wine", 2),
+    ] {
+        let found = found(name, rows)?;
+        assert_eq!((found.rows, found.labels), (rows, rows), "{name}");
     }
     Ok(())
 }
@@ -94,6 +106,10 @@ fn encrypted_networks_on_all_rows() -> Result<()> {
         "torch_mlp_digits",
         "torch_cnn_digits",
         "svc_rbf_bc",
+        "mlp_two_layers_bc",
+        "mlp_three_layers_wine",
+        "torch_30_30_30_2_bc",
+        "torch_residual_wine",
     ] {
         let found = found(name, usize::MAX)?;
         let each = found.seconds / found.rows as f64;

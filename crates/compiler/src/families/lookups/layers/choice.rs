@@ -101,7 +101,8 @@ impl<'a> LayersProblem<'a> {
     pub(super) fn choose(&self) -> Result<(LayersChoice, Tables), CompileError> {
         let parts = self.parts();
         let mut best: Option<(Tier, LayersChoice, Tables)> = None;
-        let mut dropped = vec![false; parts.len()];
+        // Whether look-ups are of use with each part, once it is known.
+        let mut of_use: Vec<Option<bool>> = vec![None; parts.len()];
         let gradients = match parts.first() {
             Some(part) => self.gradients(&self.curves(FirstLayer::Bootstraps, part.bootstrap)?),
             None => return Err(CompileError::Constant),
@@ -110,7 +111,7 @@ impl<'a> LayersProblem<'a> {
         for candidate in self.candidates(&parts, &gradients) {
             let key = (candidate.bootstrap, candidate.first);
             let is_lookup = candidate.first == FirstLayer::Lookups;
-            if is_lookup && dropped[candidate.bootstrap] {
+            if is_lookup && of_use[candidate.bootstrap] == Some(false) {
                 continue;
             }
             if made.iter().all(|(own, _)| *own != key) {
@@ -140,7 +141,7 @@ impl<'a> LayersProblem<'a> {
                 break;
             }
             // Where noise alone is too much, finer steps of the features are of no use.
-            if is_lookup && tier == Tier::Short {
+            if is_lookup && tier == Tier::Short && of_use[candidate.bootstrap].is_none() {
                 let finest = Candidate {
                     steps: ERRORS.len() - 1,
                     gadget: GADGETS[GADGETS.len() - 1],
@@ -149,8 +150,8 @@ impl<'a> LayersProblem<'a> {
                 let tables = &made[tables].1;
                 let finest =
                     self.choice(finest, parts[candidate.bootstrap], tables, &gradients)?;
-                dropped[candidate.bootstrap] =
-                    finest.is_none_or(|own| self.tier(&own) == Tier::Short);
+                of_use[candidate.bootstrap] =
+                    Some(finest.is_some_and(|own| self.tier(&own) != Tier::Short));
             }
         }
         let (_, choice, tables) = best.ok_or(CompileError::Constant)?;
