@@ -48,7 +48,9 @@ impl Family for LayeredModel {
         let (mut choice, tables) = problem.choose()?;
         let found = FoundLayers::of(&problem, &choice, &tables);
         let least = setting.options.min_agreement;
-        check(&choice.fidelity, least, || found.limit(self, &choice))?;
+        check(&choice.fidelity, least, || {
+            format!("it is limited by {}", found.limit(self, &choice))
+        })?;
         let parts = CircuitParts {
             curves: &tables.curves,
             choice: &choice,
@@ -160,20 +162,19 @@ impl FoundLayers {
         let widest = most(&wrapped);
         if wrapped[widest] > 0.0 {
             return format!(
-                "node \"{}\" limits it, by values beyond the ranges of its tables; give more \
-                 calibration rows, or train with weight decay",
+                "values beyond the ranges of the tables of node \"{}\"; give more calibration rows, or \
+                 train with weight decay",
                 model.layers[widest].node
             );
         }
         let noisiest = most(&self.variances);
         if self.exact > self.variances[noisiest] {
-            return "rounded features, tables and weights limit it; train with weight decay, or on \
-                    fewer or scaled features"
+            return "rounded features, tables and weights; train with weight decay, or on fewer or \
+                    scaled features"
                 .into();
         }
         format!(
-            "node \"{}\" limits it, by the noise of its numbers; train with weight decay or with \
-             fewer layers, or normalise between layers",
+            "the noise of the numbers of node \"{}\"; train with weight decay or with fewer layers",
             model.layers[noisiest].node
         )
     }

@@ -160,7 +160,7 @@ impl<'a> LayersProblem<'a> {
 
     fn tables(&self, first: FirstLayer, part: BootstrapPart) -> Result<Tables, CompileError> {
         let curves = self.curves(first, part.bootstrap)?;
-        let composites = composites(self, &curves)?;
+        let composites = composites(self.model, self.spans.len(), &curves)?;
         Ok(Tables { curves, composites })
     }
 
