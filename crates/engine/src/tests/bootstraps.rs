@@ -323,3 +323,58 @@ fn what_does_not_fit_is_refused() {
         );
     }
 }
+
+/// 20 layers of 92 numbers, each of all values of the layer before, or of all layers before, with
+/// small random weights: what a row takes.
+#[test]
+#[ignore = "minutes of bootstraps"]
+fn twenty_layers_of_92() {
+    const WIDTH: usize = 92;
+    for (part, is_dense) in [(PARTS[0], false), (PARTS[2], false), (PARTS[2], true)] {
+        let mut layers = Layers::new(part);
+        let absolute = layers.absolute;
+        let mut numbers: Vec<_> = (0..WIDTH).map(|index| layers.number(index, 0.1)).collect();
+        let (mut values, mut state) = (Vec::new(), 1_u64);
+        for _ in 0..20 {
+            if !is_dense {
+                values.clear();
+            }
+            for number in &numbers {
+                values.push(layers.bootstrap(*number, absolute));
+            }
+            numbers = (0..WIDTH)
+                .map(|_| {
+                    let terms: Vec<_> = values
+                        .iter()
+                        .map(|value| {
+                            state = state
+                                .wrapping_mul(6_364_136_223_846_793_005)
+                                .wrapping_add(1);
+                            (*value, (state >> 62) as i64 - 1)
+                        })
+                        .collect();
+                    layers.sum(0.0, &terms)
+                })
+                .collect();
+        }
+        let circuit = layers.finish(&numbers[..10]);
+        let start = std::time::Instant::now();
+        let prepared = PreparedCircuit::new(&circuit).unwrap();
+        let preparing = start.elapsed();
+        let statistics = prepared.statistics();
+        assert_eq!(statistics.bootstraps, 20 * WIDTH);
+        let (secret, expanded) = key(part);
+        let row = encrypt_row(&secret, prepared.inputs(), &bits()).unwrap();
+        for threads in [1, 2] {
+            let (_, timings) = pool(threads).install(|| {
+                prepared
+                    .evaluate_row_timed(Some(&expanded), &row, &mut Workspace::default())
+                    .unwrap()
+            });
+            println!(
+                "{part}, dense {is_dense}, {threads} threads: {:?}; prepared in {preparing:?}; {statistics:?}",
+                timings.evaluate
+            );
+        }
+    }
+}
