@@ -2,7 +2,7 @@
 
 use crate::stack::name;
 use cipherfn_circuit::Bundle;
-use cipherfn_circuit::circuit::{Bootstrap, Constant, ConstantId, Node, NodeId};
+use cipherfn_circuit::circuit::{Bootstrap, Constant, ConstantId, Node, NodeId, Rotated};
 use cipherfn_client::{Accept, Client};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_client_http::{Registered, Service, ServiceError};
@@ -231,18 +231,15 @@ fn bootstrapped(key_parts: &[&str]) -> Trained {
     circuit.bootstrap = Some(part.name.to_owned());
     circuit.constants.push(table);
     let table = ConstantId(circuit.constants.len() as u32 - 1);
-    let packed = circuit.outputs[0].node.index();
-    let Node::Pack(mut pack) = circuit.nodes[packed].clone() else {
-        panic!("the scores are packed")
+    let [score] = circuit.outputs.as_mut_slice() else {
+        panic!("the network has one score")
     };
-    for item in &mut pack.items {
-        let of = *item;
-        circuit.nodes.push(Node::Bootstrap(Bootstrap { of, table }));
-        item.node = NodeId(circuit.nodes.len() as u32 - 1);
-        item.rotation = 0;
-    }
-    circuit.nodes.push(Node::Pack(pack));
-    circuit.outputs[0].node = NodeId(circuit.nodes.len() as u32 - 1);
+    let of = Rotated {
+        node: score.node,
+        rotation: 0,
+    };
+    circuit.nodes.push(Node::Bootstrap(Bootstrap { of, table }));
+    score.node = NodeId(circuit.nodes.len() as u32 - 1);
     let mut document: serde_json::Value = serde_json::from_slice(specs).expect("specs");
     document["circuit"] = serde_json::json!(circuit.hash().expect("a hash"));
     document["key_parts"] = serde_json::json!(key_parts);
