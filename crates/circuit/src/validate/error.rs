@@ -99,6 +99,20 @@ pub enum CircuitError {
         /// Features of the input.
         expected: u32,
     },
+    /// An output with several coefficients of a look-up.
+    #[error(
+        "output {} has {coefficients} coefficients of node {}, a look-up or a sum of some, which \
+         would show the key holder the rest of its table: pack the coefficients that travel",
+        .output.0, .node.0
+    )]
+    ShownTable {
+        /// The output.
+        output: OutputId,
+        /// The node.
+        node: NodeId,
+        /// Coefficients that would travel.
+        coefficients: u32,
+    },
     /// An output of a node that does not exist.
     #[error("output {} is node {} of {count}", .output.0, .node.0)]
     NoNode {

@@ -3,7 +3,7 @@ use crate::circuit::{
     Circuit, Combination, ConstantId, FeatureInput, Input, InputId, Lookup, Node, NodeId, Operand,
     Pack, Product, Rotated, SelectorForm, SelectorGroup, Sum,
 };
-use crate::samples::{DIMENSIONS, levelled, linear, lookups, mixture};
+use crate::samples::{DIMENSIONS, levelled, linear, lookups, mixture, select};
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
 
 /// What is wrong with a circuit after a change.
@@ -207,6 +207,42 @@ fn every_rule_of_combinations_and_packed_values_has_its_error() {
     );
 }
 
+/// More than one coefficient of a look-up, or of what sums make of it, would be its table.
+#[test]
+fn tables_do_not_travel() {
+    let revealed =
+        "would show the key holder the rest of its table: pack the coefficients that travel";
+    for node in [0, 1, 2] {
+        let all = broken(lookups(), |c| {
+            c.outputs[0].node = NodeId(node);
+        });
+        assert_eq!(
+            all,
+            format!(
+                "output 0 has 3 coefficients of node {node}, a look-up or a sum of some, which {revealed}"
+            )
+        );
+        let mut one = lookups();
+        one.outputs[0].node = NodeId(node);
+        one.outputs[0].coefficients = 1;
+        one.validate(DIMENSIONS).unwrap();
+    }
+    let turned = broken(lookups(), |c| {
+        let side = |node| {
+            Operand::Node(Rotated {
+                node: NodeId(node),
+                rotation: 1,
+            })
+        };
+        c.nodes.push(Node::Sum(Sum {
+            selects: vec![select(0, side(3), side(0))],
+            ..Sum::default()
+        }));
+        c.outputs[0].node = NodeId(4);
+    });
+    assert!(turned.contains("node 4"), "{turned}");
+}
+
 /// A file of some megabytes cannot ask for hours.
 #[test]
 fn the_parts_of_all_nodes_together_are_limited() {
@@ -244,8 +280,8 @@ fn every_rule_of_inputs_has_its_error() {
     assert!(gadget(12, u32::MAX).starts_with("gadget levels"));
     assert!(
         broken(levelled(), |c| group(c).form =
-            SelectorForm::Digits { log2_values: 11 })
-        .starts_with("digit values (log2) is 11, it must be between 1 and 10")
+            SelectorForm::Digits { log2_values: 10 })
+        .starts_with("digit values (log2) is 10, it must be between 1 and 9")
     );
     assert!(broken(linear(), |c| features(c).features = 0).starts_with("feature count is 0"));
     assert!(broken(linear(), |c| features(c).stride = 0).starts_with("feature stride is 0"));
