@@ -117,6 +117,7 @@ impl CircuitParts<'_> {
         };
         Circuit {
             parameter_set: self.backend.set.name.to_owned(),
+            bootstrap: None,
             inputs,
             constants: constants.all,
             nodes,
