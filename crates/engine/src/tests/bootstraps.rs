@@ -8,7 +8,7 @@ use crate::{EngineError, PreparedCircuit, Workspace};
 use cipherfn_circuit::CircuitError;
 use cipherfn_circuit::circuit::{
     Bootstrap, Circuit, Combination, ConstantId, Lookup, Node, NodeId, Pack, Rotated, SelectorId,
-    Turn, Weighted,
+    Table, Turn, Weighted,
 };
 use cipherfn_protocol::specs::{BaseLog, Gadget, Levels, Transport};
 use cipherfn_scheme::parameters::ParameterSet;
@@ -66,7 +66,7 @@ impl Layers {
                 rotation: (bit * 331 + index * 77) % 4096,
             };
             builder.push(Node::Lookup(Lookup {
-                table,
+                table: Table::Constant(table),
                 rotation: 0,
                 form: (0..BITS).map(turn).collect(),
             }))
@@ -171,7 +171,7 @@ fn measured_noise_is_the_predicted() {
             }
         }
         let circuit = layers.finish(&results);
-        let noise = of_circuit(&circuit).unwrap().unwrap();
+        let noise = of_circuit(&circuit).unwrap();
         assert_eq!(noise.bootstraps.len(), 2 * COUNT);
         let (packed, BootstrapNoise { number, result, .. }) =
             (noise.outputs[0], noise.bootstraps[COUNT]);
@@ -226,7 +226,7 @@ fn layers_are_what_they_are_in_the_clear() {
         let known = layers.sum(-0.125, &[]);
         let known = layers.bootstrap(known, absolute);
         let circuit = layers.finish(&[last, second[1], known, first[0]]);
-        let noise = of_circuit(&circuit).unwrap().unwrap();
+        let noise = of_circuit(&circuit).unwrap();
         let number = noise.bootstraps.iter().map(|bootstrap| bootstrap.number);
         // All numbers' errors together.
         let variance = number.fold(noise.outputs[0].value, |sum, number| sum + number);
