@@ -189,7 +189,7 @@ impl Predict {
         let mut again = !matches!(input, InputSource::Stdin);
         loop {
             let client = Arc::clone(&fetched.client);
-            ring.fill(&client, Existing::Keep)?;
+            register::fill(&ring, &client, Existing::Keep, terminal)?;
             register::register(&service, &ring, &client, terminal).await?;
             let at = bulk::At {
                 service: &service,

@@ -41,7 +41,7 @@ struct BundleV1 {
     report: Vec<u8>,
 }
 
-/// File version 2, and versions 3 and 4 with their circuits.
+/// File version 2, and later versions with their circuits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct BundleV2<C = v2::CircuitV2> {
     circuit: C,
@@ -59,7 +59,7 @@ cipherfn_protocol::versions! {
         V2(BundleV2) = 2,
         /// Look-ups.
         V3(BundleV2<v3::CircuitV3>) = 3,
-        /// Bootstraps.
+        /// Bootstraps, look-ups of nodes, encrypted values and tables.
         V4(BundleV2<v4::CircuitV4>) = 4,
     }
 }
@@ -156,7 +156,7 @@ pub enum BundleError {
 }
 
 impl Bundle {
-    /// The file, of version 2 where that can say the circuit: the same bundle gives the same bytes,
+    /// The file, of the oldest version from 2 on that can say the circuit: the same bundle gives the same bytes,
     /// on every machine. The circuit is checked first, so that whatever is written can be read.
     /// `find` looks up the circuit's parameter set.
     pub fn to_bytes<E: From<BundleError>>(

@@ -34,6 +34,10 @@ pub enum Input {
     Selectors(SelectorGroup),
     /// Numbers in the coefficients of GLWE ciphertexts.
     Features(FeatureInput),
+    /// Values that become GLWE ciphertexts of their own.
+    Values(ValueInput),
+    /// GLWE ciphertexts that all rows share.
+    Tables(TableInput),
 }
 
 /// Selectors that travel together.
@@ -74,6 +78,22 @@ pub struct FeatureInput {
     pub body_bits: Bits,
 }
 
+/// Torus values that travel packed, as selectors do, and become GLWE ciphertexts with the value as
+/// constant coefficient and zero elsewhere: an expansion without scheme switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValueInput {
+    /// Number of values of a row.
+    pub count: u32,
+}
+
+/// Whole GLWE ciphertexts that belong to no row: they are given once for all rows that are evaluated
+/// together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableInput {
+    /// Number of ciphertexts.
+    pub count: u32,
+}
+
 /// A sparse plaintext polynomial: (position, torus value in units of 2^-64), positions strictly
 /// increasing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -92,6 +112,8 @@ pub enum Node {
     Combination(Combination),
     /// One coefficient of each of several nodes, and nothing else of them.
     Pack(Pack),
+    /// An encrypted value or table, as it came.
+    Carrier(Carrier),
     /// A table at a number that the server computed.
     Bootstrap(Bootstrap),
 }
@@ -160,11 +182,21 @@ pub struct Product {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lookup {
     /// The function's values.
-    pub table: ConstantId,
+    pub table: Table,
     /// Where it begins: 0 <= rotation < 2N.
     pub rotation: u32,
     /// At most one turn a selector.
     pub form: Vec<Turn>,
+}
+
+/// What a look-up turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Table {
+    /// A plaintext.
+    Constant(ConstantId),
+    /// An encrypted value. Of a carrier with one coefficient the turned one has it at the form's
+    /// place.
+    Node(NodeId),
 }
 
 /// One step of a look-up: `value + selector * (X^rotation - 1) * value`, a CMUX.
@@ -204,6 +236,15 @@ pub struct Pack {
     pub items: Vec<Rotated>,
 }
 
+/// A ciphertext of an input of [values](ValueInput) or [tables](TableInput).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Carrier {
+    /// The input.
+    pub input: InputId,
+    /// Which of its ciphertexts.
+    pub index: u32,
+}
+
 /// The table's entry at a number z, the constant coefficient of a value as a fraction of the torus, in
 /// [0, 1): with N' the entries of a table of the part ([`Circuit::bootstrap`]), entry `i` for z in
 /// `[i, i + 1) / 2N'`, so that of a function f it is `f((i + 1/2) / 2N')`, and minus entry i for z half
@@ -237,7 +278,11 @@ pub struct Output {
 impl Circuit {
     /// Whether queries are expanded, values packed or bootstrapped with an evaluation key.
     pub fn needs_evaluation_key(&self) -> bool {
-        let packed = |input: &Input| matches!(input, Input::Selectors(group) if group.transport == Transport::Packed);
+        let packed = |input: &Input| match input {
+            Input::Selectors(group) => group.transport == Transport::Packed,
+            Input::Values(_) => true,
+            Input::Features(_) | Input::Tables(_) => false,
+        };
         let takes_key = |node: &Node| matches!(node, Node::Pack(_) | Node::Bootstrap(_));
         self.inputs.iter().any(packed) || self.nodes.iter().any(takes_key)
     }
@@ -285,14 +330,28 @@ impl Node {
             Self::Pack(pack) => pack.items.as_slice(),
             _ => &[],
         };
-        let of = match self {
+        let other = match self {
+            Self::Lookup(lookup) => lookup
+                .table
+                .node()
+                .map(|node| Rotated { node, rotation: 0 }),
             Self::Bootstrap(bootstrap) => Some(bootstrap.of),
             _ => None,
         };
         let sum = self.as_sum().into_iter().flat_map(Sum::reads);
         sum.chain(terms.iter().map(|term| term.node))
             .chain(items.iter().copied())
-            .chain(of)
+            .chain(other)
+    }
+}
+
+impl Table {
+    /// The node that it is.
+    pub const fn node(self) -> Option<NodeId> {
+        match self {
+            Self::Node(node) => Some(node),
+            Self::Constant(_) => None,
+        }
     }
 }
 

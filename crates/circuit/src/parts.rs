@@ -10,7 +10,7 @@
 //! Trees that begin with the same selector are one term, as merging them saves CMUXes.
 
 use crate::circuit::{
-    Circuit, ConstantId, Node, NodeId, Operand, Rotated, Select, SelectorId, Sum,
+    Circuit, ConstantId, Node, NodeId, Operand, Rotated, Select, SelectorId, Sum, Table,
 };
 use crate::validate::CircuitError;
 use std::cmp::Reverse;
@@ -207,8 +207,13 @@ impl Node {
                 terms.map(|term| &mut term.node).for_each(place);
             }
             Self::Pack(pack) => pack.items.iter_mut().for_each(place),
+            Self::Lookup(lookup) => {
+                if let Table::Node(node) = &mut lookup.table {
+                    *node = places[node.index()];
+                }
+            }
             Self::Bootstrap(bootstrap) => place(&mut bootstrap.of),
-            Self::Product(_) | Self::Lookup(_) => {}
+            Self::Product(_) | Self::Carrier(_) => {}
         }
     }
 }
@@ -326,7 +331,7 @@ impl<'a> Reach<'a> {
                     added.cost += self.costs.cmux * (pack.items.len() as u64 + PACK_LEVELS);
                 }
                 Node::Bootstrap(_) => added.cost += self.costs.bootstrap,
-                Node::Sum(_) | Node::Combination(_) => {}
+                Node::Sum(_) | Node::Combination(_) | Node::Carrier(_) => {}
             }
             for select in of.selects() {
                 added.cost += self.cmux(select);

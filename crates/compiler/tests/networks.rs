@@ -204,8 +204,15 @@ fn tmp_reports() {
     for name in names.split(',') {
         let start = std::time::Instant::now();
         match try_compile(name, |_| ()) {
-            Ok(compiled) => println!("{name}: {:.1} s\n{}", start.elapsed().as_secs_f64(), compiled.report),
-            Err(error) => println!("{name}: {:.1} s ERROR {error}", start.elapsed().as_secs_f64()),
+            Ok(compiled) => println!(
+                "{name}: {:.1} s\n{}",
+                start.elapsed().as_secs_f64(),
+                compiled.report
+            ),
+            Err(error) => println!(
+                "{name}: {:.1} s ERROR {error}",
+                start.elapsed().as_secs_f64()
+            ),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod backends;
 mod bootstraps;
 mod bundles;
+mod carriers;
 mod circuits;
 mod groups;
 mod lookups;

@@ -8,21 +8,21 @@ use crate::circuit::{
 use cipherfn_protocol::specs::Bits;
 use serde::{Deserialize, Serialize};
 
-pub(crate) type CircuitV2 = CircuitOf<NodeV2>;
+pub(crate) type CircuitV2 = CircuitLayout<NodeV2, InputV2>;
 
-/// A circuit of nodes of one version.
+/// The layout of version 2 and later ones, which have further nodes and inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct CircuitOf<N> {
+pub(crate) struct CircuitLayout<N, I> {
     parameter_set: String,
-    inputs: Vec<InputV2>,
+    inputs: Vec<I>,
     constants: Vec<Vec<(u32, u64)>>,
     nodes: Vec<N>,
     outputs: Vec<OutputV2>,
 }
 
-/// New kinds are added at the end: a variant is its number in the file.
+/// New kinds are a further version: a variant is its number in the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum InputV2 {
+pub(crate) enum InputV2 {
     Bits {
         count: u32,
         gadget: Gadget,
@@ -72,8 +72,10 @@ struct OutputV2 {
     reply_bits: u32,
 }
 
-impl<N: Into<circuit::Node>> From<CircuitOf<N>> for circuit::Circuit {
-    fn from(circuit: CircuitOf<N>) -> Self {
+impl<N: Into<circuit::Node>, I: Into<circuit::Input>> From<CircuitLayout<N, I>>
+    for circuit::Circuit
+{
+    fn from(circuit: CircuitLayout<N, I>) -> Self {
         Self {
             parameter_set: circuit.parameter_set,
             bootstrap: None,
@@ -89,22 +91,28 @@ impl<N: Into<circuit::Node>> From<CircuitOf<N>> for circuit::Circuit {
     }
 }
 
-impl<N> CircuitOf<N> {
-    /// The circuit in this version, if it can say all nodes.
+impl<N, I> CircuitLayout<N, I> {
+    /// The circuit in this version, if it can say all nodes and inputs.
     pub(crate) fn from_circuit<'a>(circuit: &'a circuit::Circuit) -> Option<Self>
     where
         N: TryFrom<&'a circuit::Node>,
+        I: TryFrom<&'a circuit::Input>,
     {
         let nodes = circuit.nodes.iter().map(N::try_from);
+        let inputs = circuit.inputs.iter().map(I::try_from);
         let nodes = nodes.collect::<Result<_, _>>().ok()?;
-        Some(Self::with_nodes(circuit, nodes))
+        Some(Self::with(
+            circuit,
+            nodes,
+            inputs.collect::<Result<_, _>>().ok()?,
+        ))
     }
 
-    /// A circuit whose nodes are said already.
-    pub(super) fn with_nodes(circuit: &circuit::Circuit, nodes: Vec<N>) -> Self {
+    /// A circuit whose nodes and inputs are said already.
+    pub(super) fn with(circuit: &circuit::Circuit, nodes: Vec<N>, inputs: Vec<I>) -> Self {
         Self {
             parameter_set: circuit.parameter_set.clone(),
-            inputs: circuit.inputs.iter().map(Into::into).collect(),
+            inputs,
             constants: circuit
                 .constants
                 .iter()
@@ -158,9 +166,15 @@ impl From<InputV2> for circuit::Input {
     }
 }
 
-impl From<&circuit::Input> for InputV2 {
-    fn from(input: &circuit::Input) -> Self {
-        match *input {
+/// An input of a later version.
+#[derive(Debug)]
+pub(crate) struct LaterInput;
+
+impl TryFrom<&circuit::Input> for InputV2 {
+    type Error = LaterInput;
+
+    fn try_from(input: &circuit::Input) -> Result<Self, LaterInput> {
+        Ok(match *input {
             circuit::Input::Selectors(SelectorGroup {
                 count,
                 gadget,
@@ -193,7 +207,8 @@ impl From<&circuit::Input> for InputV2 {
                 stride,
                 body_bits: body_bits.get(),
             },
-        }
+            circuit::Input::Values(_) | circuit::Input::Tables(_) => return Err(LaterInput),
+        })
     }
 }
 

@@ -2,11 +2,11 @@
 //! same way.
 
 use super::v1::RotatedV1;
-use super::v2::{CircuitOf, NodeV2};
-use crate::circuit::{self, Bootstrap, Combination, ConstantId, InputId, Lookup, Pack, SelectorId};
+use super::v2::{CircuitLayout, InputV2, LaterNode, NodeV2};
+use crate::circuit::{self, Combination, ConstantId, InputId, Lookup, Pack, SelectorId, Table};
 use serde::{Deserialize, Serialize};
 
-pub(crate) type CircuitV3 = CircuitOf<NodeV3>;
+pub(crate) type CircuitV3 = CircuitLayout<NodeV3, InputV2>;
 
 /// New kinds are a further version: a variant is its number in the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ impl From<NodeV3> for circuit::Node {
                 rotation,
                 form,
             } => Self::Lookup(Lookup {
-                table: ConstantId(table),
+                table: Table::Constant(ConstantId(table)),
                 rotation,
                 form: form.into_iter().map(Into::into).collect(),
             }),
@@ -64,15 +64,17 @@ impl From<NodeV3> for circuit::Node {
 }
 
 impl TryFrom<&circuit::Node> for NodeV3 {
-    /// The one kind that this version cannot say.
-    type Error = Bootstrap;
+    type Error = LaterNode;
 
-    fn try_from(node: &circuit::Node) -> Result<Self, Bootstrap> {
+    fn try_from(node: &circuit::Node) -> Result<Self, LaterNode> {
         Ok(match node {
             circuit::Node::Sum(sum) => Self::V2(sum.into()),
             circuit::Node::Product(product) => Self::V2(product.into()),
             circuit::Node::Lookup(lookup) => Self::Lookup {
-                table: lookup.table.0,
+                table: match lookup.table {
+                    Table::Constant(id) => id.0,
+                    Table::Node(_) => return Err(LaterNode),
+                },
                 rotation: lookup.rotation,
                 form: lookup.form.iter().map(Into::into).collect(),
             },
@@ -83,7 +85,7 @@ impl TryFrom<&circuit::Node> for NodeV3 {
             circuit::Node::Pack(pack) => Self::Pack {
                 items: pack.items.iter().map(Into::into).collect(),
             },
-            circuit::Node::Bootstrap(bootstrap) => return Err(*bootstrap),
+            circuit::Node::Carrier(_) | circuit::Node::Bootstrap(_) => return Err(LaterNode),
         })
     }
 }

@@ -166,8 +166,7 @@ fn functions(all: &[UsedEstimator]) -> Result<RowProgram, CompileError> {
         };
         let entries = (0..part.lookups.forms.len() as u32).map(place).collect();
         let source = builder.input(0);
-        let mut values: Vec<ValueId> =
-            vec![builder.push(node, Op::Select { source, entries })?];
+        let mut values: Vec<ValueId> = vec![builder.push(node, Op::Select { source, entries })?];
         for step in program.steps() {
             let mut op = step.op.clone();
             op.rename(|id| values[id.index()]);

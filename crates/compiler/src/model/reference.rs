@@ -2,8 +2,8 @@
 //! libraries' own outputs.
 
 use super::{
-    Estimator, LayeredModel, LinearForm, LinearModel, LinearTrees, LookupModel, Model, Test, Tree, TreeEnsemble,
-    TreeNode,
+    Estimator, LayeredModel, LinearForm, LinearModel, LinearTrees, LookupModel, Model, Test, Tree,
+    TreeEnsemble, TreeNode,
 };
 use cipherfn_program::{ProgramError, RowProgram, Tensor};
 

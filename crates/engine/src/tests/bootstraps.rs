@@ -8,7 +8,7 @@ use crate::{EngineError, PreparedCircuit, Workspace};
 use cipherfn_circuit::CircuitError;
 use cipherfn_circuit::circuit::{
     Bootstrap, Circuit, Combination, ConstantId, Lookup, Node, NodeId, Pack, Rotated, SelectorId,
-    Turn, Weighted,
+    Table, Turn, Weighted,
 };
 use cipherfn_protocol::specs::{BaseLog, Gadget, Levels, Transport};
 use cipherfn_scheme::parameters::ParameterSet;
@@ -66,7 +66,7 @@ impl Layers {
                 rotation: (bit * 331 + index * 77) % 4096,
             };
             builder.push(Node::Lookup(Lookup {
-                table,
+                table: Table::Constant(table),
                 rotation: 0,
                 form: (0..BITS).map(turn).collect(),
             }))
@@ -171,7 +171,7 @@ fn measured_noise_is_the_predicted() {
             }
         }
         let circuit = layers.finish(&results);
-        let noise = of_circuit(&circuit).unwrap().unwrap();
+        let noise = of_circuit(&circuit).unwrap();
         assert_eq!(noise.bootstraps.len(), 2 * COUNT);
         let (packed, BootstrapNoise { number, result, .. }) =
             (noise.outputs[0], noise.bootstraps[COUNT]);
@@ -226,7 +226,7 @@ fn layers_are_what_they_are_in_the_clear() {
         let known = layers.sum(-0.125, &[]);
         let known = layers.bootstrap(known, absolute);
         let circuit = layers.finish(&[last, second[1], known, first[0]]);
-        let noise = of_circuit(&circuit).unwrap().unwrap();
+        let noise = of_circuit(&circuit).unwrap();
         let number = noise.bootstraps.iter().map(|bootstrap| bootstrap.number);
         // All numbers' errors together.
         let variance = number.fold(noise.outputs[0].value, |sum, number| sum + number);
@@ -321,5 +321,60 @@ fn what_does_not_fit_is_refused() {
             ),
             "{error}"
         );
+    }
+}
+
+/// 20 layers of 92 numbers, each of all values of the layer before, or of all layers before, with
+/// small random weights: what a row takes.
+#[test]
+#[ignore = "minutes of bootstraps"]
+fn twenty_layers_of_92() {
+    const WIDTH: usize = 92;
+    for (part, is_dense) in [(PARTS[0], false), (PARTS[2], false), (PARTS[2], true)] {
+        let mut layers = Layers::new(part);
+        let absolute = layers.absolute;
+        let mut numbers: Vec<_> = (0..WIDTH).map(|index| layers.number(index, 0.1)).collect();
+        let (mut values, mut state) = (Vec::new(), 1_u64);
+        for _ in 0..20 {
+            if !is_dense {
+                values.clear();
+            }
+            for number in &numbers {
+                values.push(layers.bootstrap(*number, absolute));
+            }
+            numbers = (0..WIDTH)
+                .map(|_| {
+                    let terms: Vec<_> = values
+                        .iter()
+                        .map(|value| {
+                            state = state
+                                .wrapping_mul(6_364_136_223_846_793_005)
+                                .wrapping_add(1);
+                            (*value, (state >> 62) as i64 - 1)
+                        })
+                        .collect();
+                    layers.sum(0.0, &terms)
+                })
+                .collect();
+        }
+        let circuit = layers.finish(&numbers[..10]);
+        let start = std::time::Instant::now();
+        let prepared = PreparedCircuit::new(&circuit).unwrap();
+        let preparing = start.elapsed();
+        let statistics = prepared.statistics();
+        assert_eq!(statistics.bootstraps, 20 * WIDTH);
+        let (secret, expanded) = key(part);
+        let row = encrypt_row(&secret, prepared.inputs(), &bits()).unwrap();
+        for threads in [1, 2] {
+            let (_, timings) = pool(threads).install(|| {
+                prepared
+                    .evaluate_row_timed(Some(&expanded), &row, &mut Workspace::default())
+                    .unwrap()
+            });
+            println!(
+                "{part}, dense {is_dense}, {threads} threads: {:?}; prepared in {preparing:?}; {statistics:?}",
+                timings.evaluate
+            );
+        }
     }
 }

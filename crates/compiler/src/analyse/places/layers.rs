@@ -2,8 +2,8 @@
 
 use super::{Place, PlacesPass};
 use crate::analyse::affine::Argument;
-use crate::error::CompileError;
 use crate::analyse::maxima::Maxima;
+use crate::error::CompileError;
 use crate::ir::{Combination, SUPPORTED};
 use cipherfn_program::{EntryKind, Op, Tensor, ValueId};
 use std::rc::Rc;

@@ -12,8 +12,8 @@ use crate::backend::Budget;
 use crate::cost::{Costs, Takes, Work};
 use crate::error::CompileError;
 use crate::families::Setting;
-use crate::simulate::Gaussian;
 use crate::model::{LinearForm, LookupModel};
+use crate::simulate::Gaussian;
 use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::{BaseLog, Gadget, IntegerFeature, Levels};
 use cipherfn_scheme::noise::{self, Deviation, Variance};
@@ -393,7 +393,9 @@ impl<'a> LayerProblem<'a> {
 
 /// Phases with noise of their own each.
 pub(super) fn with_noise(phases: &[f64], deviation: Deviation, noise: &mut Gaussian) -> Vec<f64> {
-    let noisy = phases.iter().map(|phase| phase + deviation.get() * noise.next());
+    let noisy = phases
+        .iter()
+        .map(|phase| phase + deviation.get() * noise.next());
     noisy.collect()
 }
 

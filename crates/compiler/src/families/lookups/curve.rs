@@ -216,11 +216,7 @@ fn samples(functions: Functions<'_>, ranges: &[(f64, f64)], count: usize) -> Vec
 
 /// Values with those that are no number taken from their neighbours: a root has none below zero,
 /// where the range's margin may reach.
-fn filled(
-    mut values: Vec<f64>,
-    unit: usize,
-    node: &str,
-) -> Result<Vec<f64>, CompileError> {
+fn filled(mut values: Vec<f64>, unit: usize, node: &str) -> Result<Vec<f64>, CompileError> {
     let Some(first) = values.iter().position(|value| value.is_finite()) else {
         let problem = format!("its function {unit} has no finite value in its range");
         return Err(CompileError::invalid(format!("node \"{node}\""), problem));

@@ -58,7 +58,7 @@ impl Family for LayeredModel {
         };
         let mut circuit = parts.circuit();
         // What is not of bootstraps is the circuit's own noise.
-        if let Some([noise]) = noise::of_outputs(&circuit)?.as_deref() {
+        if let [noise] = noise::of_outputs(&circuit)?[..] {
             let own = backend.budget(noise.value, noise.rows, problem.scales.len());
             if own.error.get() > choice.budget.error.get() {
                 choice.budget = own;
@@ -138,7 +138,9 @@ impl FoundLayers {
         };
         // Of a score's range; its phase has more room.
         let widest = choice.fidelity.ranges.iter().zip(&problem.scales);
-        let widest = widest.map(|(range, scale)| range / scale).fold(0.0, f64::max);
+        let widest = widest
+            .map(|(range, scale)| range / scale)
+            .fold(0.0, f64::max);
         Self {
             variances: (0..problem.model.layers.len()).map(of_layer).collect(),
             exact: (choice.fidelity.exact_error * widest).powi(2),
@@ -158,7 +160,12 @@ impl FoundLayers {
             };
             (0..values.len()).fold(0, larger)
         };
-        let wrapped: Vec<f64> = choice.integers.wrapped.iter().map(|own| *own as f64).collect();
+        let wrapped: Vec<f64> = choice
+            .integers
+            .wrapped
+            .iter()
+            .map(|own| *own as f64)
+            .collect();
         let widest = most(&wrapped);
         if wrapped[widest] > 0.0 {
             return format!(
@@ -247,11 +254,7 @@ fn layer_work(arguments: &[Argument]) -> Work {
 }
 
 /// Bits of its range that the least exact number of these functions has when its table is read.
-fn bits(
-    choice: &LayersChoice,
-    tables: &Tables,
-    units: std::ops::Range<usize>,
-) -> f64 {
+fn bits(choice: &LayersChoice, tables: &Tables, units: std::ops::Range<usize>) -> f64 {
     let Noise {
         switch,
         tables: of_tables,
@@ -264,9 +267,9 @@ fn bits(
         let error = match &choice.integers.arguments[unit] {
             Argument::Bits(_) => curve.step / 12_f64.sqrt(),
             Argument::Phase(Sum { terms, .. }) => {
-                let terms = terms.iter().map(|(table, weight)| {
-                    (*weight as f64).powi(2) * of_tables[*table as usize]
-                });
+                let terms = terms
+                    .iter()
+                    .map(|(table, weight)| (*weight as f64).powi(2) * of_tables[*table as usize]);
                 let variance = *switch + lines[unit] + terms.sum::<Variance>();
                 variance.deviation().get() * whole(curve)
             }

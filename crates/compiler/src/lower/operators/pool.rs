@@ -113,7 +113,13 @@ fn average_pool(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError>
 }
 
 fn max_pool(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
-    if emitter.node.outputs.iter().skip(1).any(|name| !name.is_empty()) {
+    if emitter
+        .node
+        .outputs
+        .iter()
+        .skip(1)
+        .any(|name| !name.is_empty())
+    {
         let problem = "its second output, where the largest values are";
         return Err(emitter.node.unsupported(problem, "its first output alone"));
     }

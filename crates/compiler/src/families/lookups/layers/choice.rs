@@ -121,8 +121,12 @@ impl<'a> LayersProblem<'a> {
             let Some(tables) = made.iter().position(|(own, _)| *own == key) else {
                 continue;
             };
-            let Some(choice) =
-                self.choice(candidate, parts[candidate.bootstrap], &made[tables].1, &gradients)?
+            let Some(choice) = self.choice(
+                candidate,
+                parts[candidate.bootstrap],
+                &made[tables].1,
+                &gradients,
+            )?
             else {
                 continue;
             };
@@ -148,8 +152,7 @@ impl<'a> LayersProblem<'a> {
                     ..candidate
                 };
                 let tables = &made[tables].1;
-                let finest =
-                    self.choice(finest, parts[candidate.bootstrap], tables, &gradients)?;
+                let finest = self.choice(finest, parts[candidate.bootstrap], tables, &gradients)?;
                 of_use[candidate.bootstrap] =
                     Some(finest.is_some_and(|own| self.tier(&own) != Tier::Short));
             }
@@ -283,7 +286,12 @@ impl<'a> LayersProblem<'a> {
         let features: Vec<Vec<f64>> = self
             .rows
             .iter()
-            .map(|row| row.iter().zip(&grid).map(|(x, own)| limited(*x, own)).collect())
+            .map(|row| {
+                row.iter()
+                    .zip(&grid)
+                    .map(|(x, own)| limited(*x, own))
+                    .collect()
+            })
             .collect();
         let selector = noise::selector(backend.set, backend.transport());
         let cmux = noise::cmux(backend.set, candidate.gadget, &selector);

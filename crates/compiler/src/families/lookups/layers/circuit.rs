@@ -9,7 +9,7 @@ use crate::backend::Backend;
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{
     Bootstrap, Combination, FeatureInput, Input, InputId, Lookup, Node, NodeId, Output, Pack,
-    Product, Rotated, SelectorForm, SelectorGroup, SelectorId, Turn, Weighted,
+    Product, Rotated, SelectorForm, SelectorGroup, SelectorId, Table, Turn, Weighted,
 };
 
 /// What a circuit is made of.
@@ -73,7 +73,7 @@ impl CircuitParts<'_> {
                         rotation: back(*turn, size),
                     };
                     Node::Lookup(Lookup {
-                        table,
+                        table: Table::Constant(table),
                         rotation: back(own.start, size),
                         form: own.turns.iter().map(turn).collect(),
                     })

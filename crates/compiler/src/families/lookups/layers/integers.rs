@@ -112,7 +112,10 @@ impl Fitting<'_> {
             let tables = (amplitudes.as_slice(), given.as_slice());
             let (sum, own) = self.sum(units + score, scale, &wanted, tables, &mut moments);
             scores.push(sum);
-            phases.iter_mut().zip(own).for_each(|(all, own)| all.push(own));
+            phases
+                .iter_mut()
+                .zip(own)
+                .for_each(|(all, own)| all.push(own));
         }
         Integers {
             amplitudes,

@@ -39,7 +39,7 @@ pub(crate) fn norm(graph: &CmuxGraph) -> f64 {
                 items.fold(0.0, f64::max)
             }
             // A bootstrap's result has none of the errors of what it is of.
-            Node::Lookup(_) | Node::Bootstrap(_) => 0.0,
+            Node::Lookup(_) | Node::Carrier(_) | Node::Bootstrap(_) => 0.0,
         };
         norms.push(norm);
     }
