@@ -196,23 +196,3 @@ fn networks_compile_to_the_same_bytes() {
     let back = SpecsDocument::from_json_bytes(one.specs.bytes()).unwrap();
     assert_eq!(back.specs(), one.specs.specs());
 }
-
-#[test]
-#[ignore = "tmp"]
-fn tmp_reports() {
-    let names = std::env::var("NAMES").unwrap();
-    for name in names.split(',') {
-        let start = std::time::Instant::now();
-        match try_compile(name, |_| ()) {
-            Ok(compiled) => println!(
-                "{name}: {:.1} s\n{}",
-                start.elapsed().as_secs_f64(),
-                compiled.report
-            ),
-            Err(error) => println!(
-                "{name}: {:.1} s ERROR {error}",
-                start.elapsed().as_secs_f64()
-            ),
-        }
-    }
-}

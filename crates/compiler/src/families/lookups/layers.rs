@@ -32,8 +32,8 @@ use cipherfn_engine::noise;
 use cipherfn_protocol::specs::{Encoding, IntegerEncoding};
 use cipherfn_scheme::noise::Variance;
 use cipherfn_scheme::query::InputShape;
-use circuit::CircuitParts;
-use integers::{Argument, Sum, whole};
+use circuit::LayersCircuit;
+use integers::{FormSum, TableArgument, whole};
 use problem::{FirstLayer, LayersProblem};
 use simulate::{Noise, SimulatedRows};
 
@@ -51,7 +51,7 @@ impl Family for LayeredModel {
         check(&choice.fidelity, least, || {
             format!("it is limited by {}", found.limit(self, &choice))
         })?;
-        let parts = CircuitParts {
+        let parts = LayersCircuit {
             curves: &tables.curves,
             choice: &choice,
             backend,
@@ -236,15 +236,15 @@ impl FoundLayers {
 }
 
 /// Work of a layer's functions and their forms.
-fn layer_work(arguments: &[Argument]) -> Work {
+fn layer_work(arguments: &[TableArgument]) -> Work {
     let mut work = Work::default();
     for argument in arguments {
         match argument {
-            Argument::Bits(own) => {
+            TableArgument::Bits(own) => {
                 work.lookups += 1;
                 work.cmuxes += own.turns.len() as u32;
             }
-            Argument::Phase(sum) => {
+            TableArgument::Phase(sum) => {
                 work.bootstraps += 1;
                 choice::add(&mut work, sum);
             }
@@ -265,8 +265,8 @@ fn bits(choice: &LayersChoice, tables: &Tables, units: std::ops::Range<usize>) -
         let curve = &tables.curves[unit];
         let range = curve.step * curve.steps as f64;
         let error = match &choice.integers.arguments[unit] {
-            Argument::Bits(_) => curve.step / 12_f64.sqrt(),
-            Argument::Phase(Sum { terms, .. }) => {
+            TableArgument::Bits(_) => curve.step / 12_f64.sqrt(),
+            TableArgument::Phase(FormSum { terms, .. }) => {
                 let terms = terms
                     .iter()
                     .map(|(table, weight)| (*weight as f64).powi(2) * of_tables[*table as usize]);

@@ -8,8 +8,8 @@ use super::super::fidelity::{Fidelity, MOST_ERROR, SimulatedModel};
 use super::super::layer::{BitColumns, units};
 use super::super::outputs::OutputSums;
 use super::composite::{Composite, composites};
-use super::integers::{Argument, Fitting, Integers, Sum};
-use super::lines::Lines;
+use super::integers::{Fitting, FormSum, Integers, TableArgument};
+use super::lines::FormLines;
 use super::problem::{FirstLayer, LayersProblem};
 use super::simulate::{Noise, SimulatedRows};
 use crate::backend::Budget;
@@ -35,7 +35,7 @@ const AIM: f64 = 0.65;
 
 /// What is decided.
 #[derive(Clone, Copy)]
-struct Candidate {
+struct LayersCandidate {
     /// Which of the bootstraps.
     bootstrap: usize,
     first: FirstLayer,
@@ -61,7 +61,7 @@ pub(super) struct LayersChoice {
     pub(super) bits: Vec<Vec<bool>>,
     pub(super) features: Vec<Vec<f64>>,
     pub(super) integers: Integers,
-    pub(super) lines: Option<Lines>,
+    pub(super) lines: Option<FormLines>,
     pub(super) noise: Noise,
     pub(super) budget: Budget,
     pub(super) fidelity: Fidelity,
@@ -146,7 +146,7 @@ impl<'a> LayersProblem<'a> {
             }
             // Where noise alone is too much, finer steps of the features are of no use.
             if is_lookup && tier == Tier::Short && of_use[candidate.bootstrap].is_none() {
-                let finest = Candidate {
+                let finest = LayersCandidate {
                     steps: ERRORS.len() - 1,
                     gadget: GADGETS[GADGETS.len() - 1],
                     ..candidate
@@ -180,7 +180,7 @@ impl<'a> LayersProblem<'a> {
     }
 
     /// From the cheapest on.
-    fn candidates(&self, parts: &[BootstrapPart], gradients: &[f64]) -> Vec<Candidate> {
+    fn candidates(&self, parts: &[BootstrapPart], gradients: &[f64]) -> Vec<LayersCandidate> {
         let mut all = Vec::new();
         let grids: Vec<Vec<IntegerFeature>> = ERRORS
             .iter()
@@ -189,7 +189,7 @@ impl<'a> LayersProblem<'a> {
         for (bootstrap, part) in parts.iter().enumerate() {
             let mut push = |first, steps: usize, gadget, grid: &[IntegerFeature]| {
                 let work = self.least_work(first, grid, gadget);
-                all.push(Candidate {
+                all.push(LayersCandidate {
                     bootstrap,
                     first,
                     steps,
@@ -262,7 +262,7 @@ impl<'a> LayersProblem<'a> {
 
     fn choice(
         &self,
-        candidate: Candidate,
+        candidate: LayersCandidate,
         of: BootstrapPart,
         tables: &Tables,
         gradients: &[f64],
@@ -315,14 +315,14 @@ impl<'a> LayersProblem<'a> {
             variances: &variances,
         }
         .integers();
-        let lines = Lines::of(&integers, &grid, &self.setting.features.names, backend);
-        let of_lines = |sum: Option<&Sum>| match (&lines, sum) {
+        let lines = FormLines::of(&integers, &grid, &self.setting.features.names, backend);
+        let of_lines = |sum: Option<&FormSum>| match (&lines, sum) {
             (Some(lines), Some(sum)) => lines.variance(sum, backend),
             _ => Variance::default(),
         };
         let arguments = integers.arguments.iter().map(|own| match own {
-            Argument::Phase(sum) => Some(sum),
-            Argument::Bits(_) => None,
+            TableArgument::Phase(sum) => Some(sum),
+            TableArgument::Bits(_) => None,
         });
         let sums = arguments.chain(integers.scores.iter().map(Some));
         let mut noise = Noise {
@@ -403,7 +403,12 @@ impl<'a> LayersProblem<'a> {
         }
     }
 
-    fn work(&self, candidate: Candidate, grid: &[IntegerFeature], integers: &Integers) -> Work {
+    fn work(
+        &self,
+        candidate: LayersCandidate,
+        grid: &[IntegerFeature],
+        integers: &Integers,
+    ) -> Work {
         let mut work = if candidate.first == FirstLayer::Lookups {
             self.least_work(candidate.first, grid, candidate.gadget)
         } else {
@@ -412,8 +417,8 @@ impl<'a> LayersProblem<'a> {
         work.cmuxes = 0;
         for argument in &integers.arguments {
             match argument {
-                Argument::Bits(own) => work.cmuxes += own.turns.len() as u32,
-                Argument::Phase(sum) => add(&mut work, sum),
+                TableArgument::Bits(own) => work.cmuxes += own.turns.len() as u32,
+                TableArgument::Phase(sum) => add(&mut work, sum),
             }
         }
         for sum in &integers.scores {
@@ -424,7 +429,7 @@ impl<'a> LayersProblem<'a> {
 }
 
 /// Counts a form.
-pub(super) fn add(work: &mut Work, sum: &Sum) {
+pub(super) fn add(work: &mut Work, sum: &FormSum) {
     work.terms += sum.terms.len() as u32;
     work.products += u32::from(!sum.slopes.is_empty());
 }

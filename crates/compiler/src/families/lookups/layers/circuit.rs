@@ -3,7 +3,7 @@
 use super::super::circuit::{Constants, back, torus};
 use super::super::curve::Curve;
 use super::choice::LayersChoice;
-use super::integers::{Argument, Sum};
+use super::integers::{FormSum, TableArgument};
 use super::problem::FirstLayer;
 use crate::backend::Backend;
 use cipherfn_circuit::Circuit;
@@ -13,7 +13,7 @@ use cipherfn_circuit::circuit::{
 };
 
 /// What a circuit is made of.
-pub(super) struct CircuitParts<'a> {
+pub(super) struct LayersCircuit<'a> {
     pub(super) curves: &'a [Curve],
     pub(super) choice: &'a LayersChoice,
     pub(super) backend: Backend,
@@ -30,7 +30,7 @@ struct Nodes<'a> {
     tables: Vec<NodeId>,
 }
 
-impl CircuitParts<'_> {
+impl LayersCircuit<'_> {
     pub(super) fn circuit(&self) -> Circuit {
         let choice = self.choice;
         let size = self.backend.set.ring.polynomial_size as u32;
@@ -64,7 +64,7 @@ impl CircuitParts<'_> {
             let entries = entries.map(|entry| torus(entry * amplitude));
             let table = nodes.constants.id((0..).zip(entries).collect());
             let node = match argument {
-                Argument::Bits(own) => {
+                TableArgument::Bits(own) => {
                     let turn = |(index, turn): &(u32, i64)| Turn {
                         selector: SelectorId {
                             input: InputId(0),
@@ -78,7 +78,7 @@ impl CircuitParts<'_> {
                         form: own.turns.iter().map(turn).collect(),
                     })
                 }
-                Argument::Phase(sum) => {
+                TableArgument::Phase(sum) => {
                     let node = nodes.sum(sum);
                     let of = Rotated { node, rotation: 0 };
                     Node::Bootstrap(Bootstrap { of, table })
@@ -125,7 +125,7 @@ impl Nodes<'_> {
     }
 
     /// A form as a combination.
-    fn sum(&mut self, sum: &Sum) -> NodeId {
+    fn sum(&mut self, sum: &FormSum) -> NodeId {
         let weighted = |node, weight| Weighted {
             node: Rotated { node, rotation: 0 },
             weight,

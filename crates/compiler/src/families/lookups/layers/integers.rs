@@ -20,7 +20,7 @@ const LEAST_WEIGHT: f64 = 0.05;
 
 /// A form as the server evaluates it.
 #[derive(Clone, Debug)]
-pub(super) struct Sum {
+pub(super) struct FormSum {
     /// In parts of the torus.
     pub(super) constant: f64,
     /// Features with what they add, in the torus a unit.
@@ -31,11 +31,11 @@ pub(super) struct Sum {
 
 /// How a table's argument is found.
 #[derive(Clone, Debug)]
-pub(super) enum Argument {
+pub(super) enum TableArgument {
     /// By the row's bits.
     Bits(Unit),
     /// By a number that the server computed.
-    Phase(Sum),
+    Phase(FormSum),
 }
 
 /// A network in integers.
@@ -43,9 +43,9 @@ pub(super) struct Integers {
     /// Size of each table, in parts of the torus.
     pub(super) amplitudes: Vec<f64>,
     /// One a table.
-    pub(super) arguments: Vec<Argument>,
+    pub(super) arguments: Vec<TableArgument>,
     /// One a score.
-    pub(super) scores: Vec<Sum>,
+    pub(super) scores: Vec<FormSum>,
     /// The scores' phases on the rows, without noise.
     pub(super) phases: Vec<Vec<f64>>,
     /// Arguments outside of their tables on the rows.
@@ -84,7 +84,10 @@ impl Fitting<'_> {
                 let (argument, places) = if LayersProblem::looks_up(layer, self.first) {
                     let own = &self.lookups[unit];
                     let places = self.bits.iter().map(|bits| own.place(bits));
-                    (Argument::Bits(own.clone()), places.collect::<Vec<i64>>())
+                    (
+                        TableArgument::Bits(own.clone()),
+                        places.collect::<Vec<i64>>(),
+                    )
                 } else {
                     let wanted = |row: &Vec<f64>| (row[unit] - curve.low) / whole(curve);
                     let wanted: Vec<f64> = problem.forms.iter().map(wanted).collect();
@@ -95,7 +98,7 @@ impl Fitting<'_> {
                     let (sum, phases) =
                         self.sum(unit, scale, &wanted, (&amplitudes, &given), &mut moments);
                     let places = phases.iter().map(|phase| place(curve, *phase));
-                    (Argument::Phase(sum), places.collect())
+                    (TableArgument::Phase(sum), places.collect())
                 };
                 wrapped[index] += places.iter().filter(|own| !curve.holds(**own)).count();
                 given[unit] = places.iter().map(|place| curve.entry(*place)).collect();
@@ -134,7 +137,7 @@ impl Fitting<'_> {
         wanted: &[f64],
         (amplitudes, given): (&[f64], &[Vec<f64>]),
         moments: &mut LayerMoments,
-    ) -> (Sum, Vec<f64>) {
+    ) -> (FormSum, Vec<f64>) {
         let composite = &self.composites[form];
         let slopes: Vec<(u32, f64)> = composite
             .features
@@ -153,7 +156,7 @@ impl Fitting<'_> {
                 terms.extend(moments.round(&exact, amplitudes, given));
             }
         }
-        let mut sum = Sum {
+        let mut sum = FormSum {
             constant: (composite.constant - scale.zero) / scale.torus,
             slopes,
             terms,
@@ -235,7 +238,7 @@ impl Fitting<'_> {
     }
 }
 
-impl Sum {
+impl FormSum {
     /// What it is of features alone.
     pub(super) fn of_features(&self, features: &[f64]) -> f64 {
         let terms = self.slopes.iter();

@@ -2,17 +2,17 @@
 //! own, one product a form.
 
 use super::super::lines::DELTA_LOG2;
-use super::integers::{Argument, Integers, Sum};
+use super::integers::{FormSum, Integers, TableArgument};
 use crate::backend::Backend;
 use cipherfn_protocol::specs::{IntegerFeature, LinearEncoding, TorusFraction};
 use cipherfn_scheme::noise::{self, Variance};
 
 /// What the client sends.
-pub(super) struct Lines {
+pub(super) struct FormLines {
     pub(super) encoding: LinearEncoding,
 }
 
-impl Lines {
+impl FormLines {
     /// `None` where no form has any.
     pub(super) fn of(
         integers: &Integers,
@@ -20,9 +20,9 @@ impl Lines {
         names: &[String],
         backend: Backend,
     ) -> Option<Self> {
-        let of_phase = |argument: &Argument| match argument {
-            Argument::Phase(sum) => !sum.slopes.is_empty(),
-            Argument::Bits(_) => false,
+        let of_phase = |argument: &TableArgument| match argument {
+            TableArgument::Phase(sum) => !sum.slopes.is_empty(),
+            TableArgument::Bits(_) => false,
         };
         let of_scores = integers.scores.iter().any(|sum| !sum.slopes.is_empty());
         if !of_scores && !integers.arguments.iter().any(of_phase) {
@@ -47,7 +47,7 @@ impl Lines {
 
     /// A form's integers, one a feature, and what it is where all features are in the middle of their
     /// ranges, in parts of the torus.
-    pub(super) fn weights(&self, sum: &Sum) -> (Vec<i64>, f64) {
+    pub(super) fn weights(&self, sum: &FormSum) -> (Vec<i64>, f64) {
         let own = &self.encoding;
         let mut weights = vec![0; own.names.len()];
         let mut constant = 0.0;
@@ -60,7 +60,7 @@ impl Lines {
     }
 
     /// Of a form's result.
-    pub(super) fn variance(&self, sum: &Sum, backend: Backend) -> Variance {
+    pub(super) fn variance(&self, sum: &FormSum, backend: Backend) -> Variance {
         let (weights, _) = self.weights(sum);
         let squares = weights.iter().map(|weight| (*weight as f64).powi(2)).sum();
         noise::linear(backend.set, squares, self.encoding.body_bits)

@@ -1,7 +1,7 @@
 //! Rows through the network in integers, with noise of the predicted size at each of its places.
 
 use super::super::curve::Curve;
-use super::integers::{Argument, Integers, Sum, place};
+use super::integers::{FormSum, Integers, TableArgument, place};
 use crate::simulate::Gaussian;
 use cipherfn_scheme::noise::{Deviation, Variance};
 
@@ -48,7 +48,7 @@ pub(super) struct SimulatedRows<'a> {
 }
 
 /// Functions whose numbers have noise: all, or those of a layer.
-type Places = std::ops::Range<usize>;
+type NoisyUnits = std::ops::Range<usize>;
 
 impl SimulatedRows<'_> {
     /// The scores' phases of a row, in parts of the torus. Numbers are switched with noise where
@@ -57,7 +57,7 @@ impl SimulatedRows<'_> {
         &self,
         row: usize,
         noise: &Noise,
-        noisy: &Places,
+        noisy: &NoisyUnits,
         source: &mut Gaussian,
     ) -> Vec<f64> {
         let mut tables: Vec<f64> = Vec::with_capacity(self.curves.len());
@@ -68,8 +68,8 @@ impl SimulatedRows<'_> {
         for (unit, argument) in self.integers.arguments.iter().enumerate() {
             let curve = &self.curves[unit];
             let place = match argument {
-                Argument::Bits(own) => own.place(&self.bits[row]),
-                Argument::Phase(sum) => {
+                TableArgument::Bits(own) => own.place(&self.bits[row]),
+                TableArgument::Phase(sum) => {
                     let mut error = normal(noise.lines[unit]);
                     if noisy.contains(&unit) {
                         error += normal(noise.switch);
@@ -90,7 +90,7 @@ impl SimulatedRows<'_> {
             .collect()
     }
 
-    fn phase(&self, sum: &Sum, row: usize, tables: &[f64]) -> f64 {
+    fn phase(&self, sum: &FormSum, row: usize, tables: &[f64]) -> f64 {
         let terms = sum.terms.iter();
         let terms = terms.map(|(table, weight)| *weight as f64 * tables[*table as usize]);
         sum.of_features(&self.features[row]) + terms.sum::<f64>()
@@ -98,7 +98,7 @@ impl SimulatedRows<'_> {
 
     /// Mean square of what the noise moves a score's phase by: of the score that is moved most, in
     /// parts of the torus.
-    pub(super) fn variance(&self, noise: &Noise, noisy: &Places, source: &mut Gaussian) -> f64 {
+    pub(super) fn variance(&self, noise: &Noise, noisy: &NoisyUnits, source: &mut Gaussian) -> f64 {
         let mut squares = vec![0.0; self.integers.scores.len()];
         for (row, exact) in self.integers.phases.iter().enumerate() {
             let found = self.phases(row, noise, noisy, source);
