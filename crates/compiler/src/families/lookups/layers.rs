@@ -154,9 +154,12 @@ impl FoundLayers {
     /// What most of the error comes from, and what to try.
     fn limit(&self, model: &LayeredModel, choice: &LayersChoice) -> String {
         let most = |values: &[f64]| {
-            let larger = |best: usize, own: usize| match values[own] > values[best] {
-                true => own,
-                false => best,
+            let larger = |best: usize, own: usize| {
+                if values[own] > values[best] {
+                    own
+                } else {
+                    best
+                }
             };
             (0..values.len()).fold(0, larger)
         };

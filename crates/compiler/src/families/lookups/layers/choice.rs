@@ -86,7 +86,7 @@ enum Tier {
     Short,
 }
 
-impl<'a> LayersProblem<'a> {
+impl LayersProblem<'_> {
     fn parts(&self) -> Vec<BootstrapPart> {
         let parts = self.setting.backend.set.parts.iter();
         parts

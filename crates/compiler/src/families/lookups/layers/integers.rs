@@ -176,7 +176,9 @@ impl Fitting<'_> {
         let off = wanted.iter().zip(&phases).map(|(wanted, own)| wanted - own);
         let off = off.sum::<f64>() / phases.len().max(1) as f64;
         sum.constant += off;
-        phases.iter_mut().for_each(|phase| *phase += off);
+        for phase in &mut phases {
+            *phase += off;
+        }
         (sum, phases)
     }
 

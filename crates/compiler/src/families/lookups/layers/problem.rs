@@ -125,9 +125,12 @@ impl<'a> LayersProblem<'a> {
             let bounds: Vec<(f64, f64)> = layer
                 .forms
                 .iter()
-                .map(|form| match is_first {
-                    true => bounds(form, &self.spans),
-                    false => (f64::NEG_INFINITY, f64::INFINITY),
+                .map(|form| {
+                    if is_first {
+                        bounds(form, &self.spans)
+                    } else {
+                        (f64::NEG_INFINITY, f64::INFINITY)
+                    }
                 })
                 .collect();
             let size = if Self::looks_up(layer, first) {

@@ -23,9 +23,12 @@ impl Noise {
     pub(super) fn of_layer(&self, tables: std::ops::Range<usize>) -> Self {
         let only = |variances: &[Variance]| {
             let own = variances.iter().enumerate();
-            own.map(|(place, own)| match tables.contains(&place) {
-                true => *own,
-                false => Variance::default(),
+            own.map(|(place, own)| {
+                if tables.contains(&place) {
+                    *own
+                } else {
+                    Variance::default()
+                }
             })
             .collect()
         };
