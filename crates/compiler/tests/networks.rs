@@ -103,7 +103,7 @@ fn found(name: &str, compiled: &Compiled) -> Found {
         let is_limited = |encoding: &Encoding| match encoding {
             Encoding::Integers(own) => own.limited(&features).next().is_some(),
             Encoding::Linear(own) => own.limited(&features).next().is_some(),
-            _ => false,
+            Encoding::Selectors(_) => false,
         };
         if specs.inputs.iter().any(is_limited) {
             continue;
