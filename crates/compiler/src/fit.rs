@@ -9,7 +9,7 @@ mod tests;
 
 pub use crate::options::{FitOptions, Limits, ParseLimitsError};
 pub use demand::Demand;
-pub use parts::{InParts, WORKER};
+pub use parts::InParts;
 
 /// How many times what there is a row takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
