@@ -5,10 +5,10 @@
 
 use crate::error::EngineError;
 use crate::evaluator::{self, Evaluator};
-use crate::polynomial::{Coefficient, Sparse, constant_of_turned, value_at};
+use crate::polynomial::{Coefficient, Sparse, constant_of_turned, entry, value_at};
 use cipherfn_circuit::circuit::{
-    Circuit, Combination, ConstantId, Input, Lookup, Node, NodeId, Operand, Output, Pack, Product,
-    Rotated, SelectorId, Sum,
+    Bootstrap, Carrier, Circuit, Combination, ConstantId, Input, Lookup, Node, NodeId, Operand,
+    Output, Pack, Product, Rotated, SelectorId, Sum, Table,
 };
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::InputValues;
@@ -20,6 +20,8 @@ use std::rc::Rc;
 pub struct ClearCircuit {
     circuit: Circuit,
     polynomial_size: u32,
+    /// Entries of a table of a bootstrap, if there are any.
+    bootstrap_table: u32,
 }
 
 /// Inputs that do not fit the circuit.
@@ -34,8 +36,10 @@ impl ClearCircuit {
     /// Checks a circuit.
     pub fn new(circuit: Circuit) -> Result<Self, EngineError> {
         let set = ParameterSet::by_name(&circuit.parameter_set)?;
-        circuit.validate(crate::dimensions(set))?;
+        let dimensions = crate::dimensions(set, &circuit);
+        circuit.validate(dimensions)?;
         Ok(Self {
+            bootstrap_table: dimensions.bootstrap_table.unwrap_or_default() as u32,
             circuit,
             polynomial_size: set.ring.polynomial_size as u32,
         })
@@ -81,6 +85,14 @@ impl ClearCircuit {
             (Input::Features(input), InputValues::Features(values)) => {
                 values.len() == input.features as usize
             }
+            (Input::Values(input), InputValues::Values(values)) => {
+                values.len() == input.count as usize
+            }
+            (Input::Tables(input), InputValues::Tables(tables)) => {
+                let size = self.polynomial_size as usize;
+                tables.len() == input.count as usize
+                    && tables.iter().all(|table| table.len() <= size)
+            }
             _ => false,
         };
         inputs.len() == self.circuit.inputs.len()
@@ -120,7 +132,7 @@ impl<'a> ClearRows<'a> {
         let bits = inputs.map(|(input, form)| {
             let count = match form {
                 Input::Selectors(group) => group.count as usize,
-                Input::Features(_) => 0,
+                Input::Features(_) | Input::Values(_) | Input::Tables(_) => 0,
             };
             let mut bits = vec![0; count];
             for (row, values) in rows.iter().enumerate() {
@@ -239,14 +251,31 @@ impl<'a> ClearRows<'a> {
         Sparse::sum(coefficients).into()
     }
 
-    fn lookup_of(&self, lookup: &Lookup, row: u32) -> ClearValue {
+    fn carrier_of(&self, carrier: Carrier, row: u32) -> ClearValue {
+        let index = carrier.index as usize;
+        match &self.rows[row as usize][carrier.input.index()] {
+            InputValues::Values(values) => Sparse::sum(vec![(0, values[index])]).into(),
+            InputValues::Tables(tables) => {
+                let entries = (0..).zip(tables[index].iter().copied());
+                Sparse::sum(entries.collect()).into()
+            }
+            _ => unreachable!("checked: carriers are of values or tables"),
+        }
+    }
+
+    fn lookup_of(&self, lookup: &Lookup, row: u32, starts: &[usize]) -> ClearValue {
         let is_set = |selector| self.bits(selector) >> row & 1 == 1;
         let chosen = lookup.form.iter().filter(|turn| is_set(turn.selector));
         let turns = chosen.map(|turn| u64::from(turn.rotation)).sum::<u64>();
         let size = self.circuit.polynomial_size;
         let rotation = (u64::from(lookup.rotation) + turns) % u64::from(2 * size);
-        let table = Sparse::sum(self.constant(lookup.table).to_vec());
-        table.turned(rotation as u32, size).into()
+        let table = match lookup.table {
+            Table::Constant(id) => self.constant(id),
+            Table::Node(node) => self.coefficients(self.value(node, row, starts)),
+        };
+        Sparse::sum(table.to_vec())
+            .turned(rotation as u32, size)
+            .into()
     }
 
     fn combination_of(&self, combination: &Combination, row: u32, starts: &[usize]) -> ClearValue {
@@ -275,6 +304,15 @@ impl<'a> ClearRows<'a> {
         let places = (0..).step_by(pack.stride(size) as usize);
         let coefficients = places.zip(pack.items.iter().map(item)).collect();
         Sparse::sum(coefficients).into()
+    }
+
+    fn bootstrap_of(&self, bootstrap: &Bootstrap, row: u32, starts: &[usize]) -> ClearValue {
+        let (of, size) = (bootstrap.of, self.circuit.polynomial_size);
+        let value = self.coefficients(self.value(of.node, row, starts));
+        let number = constant_of_turned(value, of.rotation, size);
+        let table = self.constant(bootstrap.table);
+        let found = entry(table, self.circuit.bootstrap_table, number);
+        Sparse::sum(vec![(0, found)]).into()
     }
 }
 
@@ -325,8 +363,13 @@ impl Evaluator for ClearRows<'_> {
         Ok(self.each(node, |own, row| own.product_of(product, row)))
     }
 
-    fn lookup(&mut self, node: NodeId, lookup: &Lookup) -> Result<usize, Infallible> {
-        Ok(self.each(node, |own, row| own.lookup_of(lookup, row)))
+    fn lookup(
+        &mut self,
+        node: NodeId,
+        lookup: &Lookup,
+        starts: &[usize],
+    ) -> Result<usize, Infallible> {
+        Ok(self.each(node, |own, row| own.lookup_of(lookup, row, starts)))
     }
 
     fn combination(
@@ -342,6 +385,19 @@ impl Evaluator for ClearRows<'_> {
 
     fn pack(&mut self, node: NodeId, pack: &Pack, starts: &[usize]) -> Result<usize, Infallible> {
         Ok(self.each(node, |own, row| own.pack_of(pack, row, starts)))
+    }
+
+    fn bootstrap(
+        &mut self,
+        node: NodeId,
+        bootstrap: &Bootstrap,
+        starts: &[usize],
+    ) -> Result<usize, Infallible> {
+        Ok(self.each(node, |own, row| own.bootstrap_of(bootstrap, row, starts)))
+    }
+
+    fn carrier(&mut self, node: NodeId, carrier: Carrier) -> Result<usize, Infallible> {
+        Ok(self.each(node, |own, row| own.carrier_of(carrier, row)))
     }
 
     fn output(&mut self, output: &Output, start: &usize) -> Result<Self::Output, Infallible> {
@@ -369,6 +425,8 @@ fn describe(input: &Input) -> String {
     match input {
         Input::Selectors(group) => format!("{} selector bits", group.count),
         Input::Features(input) => format!("{} features", input.features),
+        Input::Values(input) => format!("{} values", input.count),
+        Input::Tables(input) => format!("{} tables", input.count),
     }
 }
 

@@ -1,7 +1,8 @@
 //! From a circuit to the steps that evaluate it.
 //!
 //! A *step* is a value that is kept in memory: `terms + rows + sum of selector (.) difference`, or
-//! the product of weights and a feature vector, or a part of a look-up, a combination, a packed value.
+//! the product of weights and a feature vector, or a part of a look-up, a combination, a packed value,
+//! a bootstrap.
 //! Whatever is cheaper to recompute than to keep is folded into its users:
 //! - plaintext parts are tracked exactly, as polynomials, and never enter the Fourier domain;
 //! - a CMUX between two plaintexts is a *row term*, gadget digits of the plaintext times the
@@ -18,17 +19,18 @@ mod uses;
 mod tests;
 
 pub(crate) use step::{
-    CombinationStep, External, Factor, Form, PackStep, ProgramStep, RowTerm, Start, SumStep, Term,
-    TurnStep,
+    BootstrapStep, CombinationStep, External, Factor, Form, PackStep, ProgramStep, RowTerm, Start,
+    SumStep, Term, TurnStep,
 };
 
 use crate::evaluator::{self, Evaluator};
 use crate::polynomial::Sparse;
 use budget::Budget;
-use cipherfn_circuit::CircuitError;
 use cipherfn_circuit::circuit::{
-    Circuit, Combination, Input, Lookup, NodeId, Output, Pack, Product, SelectorId, Sum,
+    Bootstrap, Carrier, Circuit, Combination, Input, Lookup, NodeId, Output, Pack, Product,
+    SelectorId, Sum,
 };
+use cipherfn_circuit::{CircuitError, Dimensions};
 use expression::{Context, Expression};
 use uses::Uses;
 
@@ -53,10 +55,11 @@ pub(crate) struct Outcome {
 }
 
 /// Lowers a checked circuit.
-pub(crate) fn lower(circuit: &Circuit, polynomial_size: usize) -> Result<Program, CircuitError> {
+pub(crate) fn lower(circuit: &Circuit, dimensions: Dimensions) -> Result<Program, CircuitError> {
     let mut lowering = Lowering {
         circuit,
-        polynomial_size: polynomial_size as u32,
+        polynomial_size: dimensions.polynomial_size as u32,
+        bootstrap_table: dimensions.bootstrap_table.unwrap_or_default() as u32,
         uses: uses::count(circuit),
         steps: Vec::new(),
         budget: Budget::default(),
@@ -71,6 +74,8 @@ pub(crate) fn lower(circuit: &Circuit, polynomial_size: usize) -> Result<Program
 struct Lowering<'a> {
     circuit: &'a Circuit,
     polynomial_size: u32,
+    /// Entries of a table of a bootstrap, if there are any.
+    bootstrap_table: u32,
     uses: Vec<Uses>,
     steps: Vec<ProgramStep>,
     budget: Budget,
@@ -108,8 +113,13 @@ impl Evaluator for Lowering<'_> {
         Ok(Expression::of_step(Sparse::sum(constant), Some(step)))
     }
 
-    fn lookup(&mut self, _: NodeId, lookup: &Lookup) -> Result<Expression, CircuitError> {
-        self.turns(lookup)
+    fn lookup(
+        &mut self,
+        _: NodeId,
+        lookup: &Lookup,
+        values: &[Expression],
+    ) -> Result<Expression, CircuitError> {
+        self.turns(lookup, values)
     }
 
     fn combination(
@@ -128,6 +138,20 @@ impl Evaluator for Lowering<'_> {
         values: &[Expression],
     ) -> Result<Expression, CircuitError> {
         self.pack_items(pack, values)
+    }
+
+    fn bootstrap(
+        &mut self,
+        _: NodeId,
+        bootstrap: &Bootstrap,
+        values: &[Expression],
+    ) -> Result<Expression, CircuitError> {
+        Ok(self.table_at(bootstrap, values))
+    }
+
+    fn carrier(&mut self, _: NodeId, carrier: Carrier) -> Result<Expression, CircuitError> {
+        let step = self.push(ProgramStep::Carrier(carrier));
+        Ok(Expression::of_step(Sparse::zero(), Some(step)))
     }
 
     fn output(&mut self, _: &Output, value: &Expression) -> Result<Outcome, CircuitError> {
@@ -171,7 +195,7 @@ impl Lowering<'_> {
     fn levels(&self, selector: SelectorId) -> usize {
         match &self.circuit.inputs[selector.input.index()] {
             Input::Selectors(group) => group.gadget.levels.get() as usize,
-            Input::Features(_) => unreachable!("checked: a selector is of a group"),
+            _ => unreachable!("checked: a selector is of a group"),
         }
     }
 

@@ -15,7 +15,7 @@ use cipherfn_scheme::parameters::ParameterSet;
 /// [`PreparedCircuit::results_of_rows`]: crate::PreparedCircuit::results_of_rows
 pub fn cut(circuit: &Circuit, parts: u32) -> Result<Cut, EngineError> {
     let set = ParameterSet::by_name(&circuit.parameter_set)?;
-    circuit.validate(crate::dimensions(set))?;
+    circuit.validate(crate::dimensions(set, circuit))?;
     Ok(Cut::new(circuit, parts, &costs(circuit, set))?)
 }
 
@@ -24,7 +24,7 @@ fn costs(circuit: &Circuit, set: &ParameterSet) -> PartCosts {
     let polynomials = set.ring.glwe_dimension as u64 + 1;
     let levels = circuit.inputs.iter().map(|input| match input {
         Input::Selectors(group) => u64::from(group.gadget.levels.get()),
-        Input::Features(_) => 0,
+        Input::Features(_) | Input::Values(_) | Input::Tables(_) => 0,
     });
     let levels = levels.max().unwrap_or(0);
     // A slot takes about a key switch, most of them of the last level, and a scheme switch.
@@ -32,6 +32,13 @@ fn costs(circuit: &Circuit, set: &ParameterSet) -> PartCosts {
         let last = packing.key_switch.last();
         let switch = last.map_or(0, |gadget| gadget.levels.get());
         u64::from(switch + packing.scheme_switch.levels.get()) + polynomials
+    });
+    // A CMUX of polynomials of another size a coefficient of the small key.
+    let bootstrap = crate::bootstrap(set, circuit).map(|numbers| {
+        let (output, levels) = (&numbers.output, u64::from(numbers.rotation.levels.get()));
+        let polynomials = output.glwe_dimension as u64 + 1;
+        let transforms = polynomials * (levels + 1) * numbers.small.mask_len() as u64;
+        10 * transforms * output.polynomial_size as u64 / set.ring.polynomial_size as u64
     });
     let selector = |input: &Input| match input {
         Input::Selectors(group) => {
@@ -41,13 +48,14 @@ fn costs(circuit: &Circuit, set: &ParameterSet) -> PartCosts {
             };
             10 * u64::from(group.gadget.levels.get()) * a_level
         }
-        Input::Features(_) => 0,
+        Input::Features(_) | Input::Values(_) | Input::Tables(_) => 0,
     };
     PartCosts {
         cmux: 10 * polynomials * (levels + 1),
         // Multiply-adds of body rows.
         choice: polynomials * levels,
         product: 10 * polynomials,
+        bootstrap: bootstrap.unwrap_or_default(),
         selector: circuit.inputs.iter().map(selector).collect(),
     }
 }

@@ -1,28 +1,31 @@
 //! The steps of a circuit on the ciphertexts of one row.
 
+mod bootstraps;
 mod lookups;
 mod memory;
 mod statistics;
 mod weights;
 
+pub(crate) use bootstraps::BootstrapInput;
+pub use memory::SharedTables;
 pub(crate) use memory::{Expanded, Frames, Values};
 pub use statistics::Statistics;
 pub use weights::MAX_WEIGHT_BYTES;
 
 use crate::kernel;
 use crate::lower::{
-    self, CombinationStep, External, Form, Outcome, PackStep, Program, ProgramStep, RowTerm, Start,
+    self, CombinationStep, External, Form, Outcome, PackStep, Program, ProgramStep, RowTerm,
     SumStep, Term, TurnStep,
 };
-use crate::schedule::{Block, GROUP, Group, SEGMENTS, Schedule};
+use crate::schedule::{Block, GROUP, Group, SEGMENTS, Schedule, Stage};
 use aligned_vec::AVec;
-use cipherfn_circuit::circuit::{Circuit, Input, InputId, SelectorId};
+use cipherfn_circuit::circuit::{Carrier, Circuit, Input, InputId, SelectorId};
 use cipherfn_circuit::{CircuitError, Dimensions};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::Glwe;
+use cipherfn_scheme::bootstrap::rotate::BATCH;
 use cipherfn_scheme::external::{Component, add_products, decompose, scalar_digits};
 use cipherfn_scheme::fourier::{TORUS, Transform, c64};
-use cipherfn_scheme::operations::lookup;
 use cipherfn_scheme::selectors::{FourierSelectors, GgswShape};
 use lookups::Tables;
 use memory::{Scratch, Working, zeroed};
@@ -71,7 +74,7 @@ impl Executable {
     ) -> Result<Self, CircuitError> {
         let transform = Transform::new(dimensions.polynomial_size);
         let products = WeightProducts::new(circuit, &transform)?;
-        let program = lower::lower(circuit, dimensions.polynomial_size)?;
+        let program = lower::lower(circuit, dimensions)?;
         let groups: Vec<Option<(u32, Gadget)>> = circuit.inputs.iter().map(group).collect();
         let levels = groups.iter().flatten().map(|(_, gadget)| gadget.levels);
         let count = groups.iter().flatten().map(|(count, _)| *count as usize);
@@ -218,6 +221,7 @@ impl Executable {
     pub(crate) fn evaluate<K: KeyWork>(
         &self,
         inputs: &[Expanded],
+        tables: &SharedTables,
         memory: RowMemory<'_>,
         parallel: bool,
         key: &K,
@@ -231,7 +235,8 @@ impl Executable {
         values.fit(self.schedule.slot_count, len, len * self.levels);
         let streaming = self.schedule.streaming.as_ref();
         frames.fit(streaming.map_or(0, |streaming| streaming.frames));
-        let parallel = parallel && rayon::current_num_threads() > 1;
+        let threads = rayon::current_num_threads();
+        let parallel = parallel && threads > 1;
         let mut expanding = Duration::ZERO;
         for (index, stage) in self.schedule.stages.iter().enumerate() {
             if let Some(streaming) = streaming {
@@ -248,17 +253,23 @@ impl Executable {
             }
             let row = RowContext {
                 inputs,
+                tables,
                 frames,
                 values,
             };
-            if parallel && stage.len() > 1 {
-                stage
+            match stage {
+                Stage::Blocks(blocks) if parallel && blocks.len() > 1 => blocks
                     .par_iter()
-                    .try_for_each(|block| self.evaluate_block(block, row, key))?;
-            } else {
-                for block in stage {
-                    self.evaluate_block(block, row, key)?;
-                }
+                    .try_for_each(|block| self.evaluate_block(block, row, key))?,
+                Stage::Blocks(blocks) => blocks
+                    .iter()
+                    .try_for_each(|block| self.evaluate_block(block, row, key))?,
+                Stage::Bootstraps(steps) if parallel => steps
+                    .par_chunks(steps.len().div_ceil(threads).min(BATCH))
+                    .try_for_each(|batch| self.bootstrap(batch, row, key))?,
+                Stage::Bootstraps(steps) => steps
+                    .chunks(BATCH)
+                    .try_for_each(|batch| self.bootstrap(batch, row, key))?,
             }
         }
         results.resize_with(self.program.results.len(), Glwe::default);
@@ -340,14 +351,13 @@ impl Executable {
                 );
             }
             ProgramStep::Turn(TurnStep { start, .. }) => {
-                if let Start::Table(table, rotation) = *start {
-                    let table = self.tables.get(table);
-                    lookup::start(&mut out(), table, rotation, &self.transform);
-                }
+                self.start_turning(out, start, row, scratch);
             }
+            ProgramStep::Carrier(carrier) => out().copy_from_slice(row.carrier(*carrier)),
             ProgramStep::Combination(CombinationStep(factors)) => {
                 self.combine(&mut out(), factors, row, &mut scratch.difference);
             }
+            ProgramStep::Bootstrap(_) => unreachable!("bootstraps are a stage of their own"),
             ProgramStep::Pack(PackStep(items)) => {
                 let packed = self.pack(items, row, scratch, key)?;
                 self.take(&mut out(), &packed, scratch);
@@ -549,6 +559,9 @@ pub(crate) trait KeyWork: Sync {
         out: &mut FourierSelectors,
     ) -> Result<(), Self::Error>;
 
+    /// The tables' entries at numbers, as constant coefficients.
+    fn bootstrap(&self, numbers: &[BootstrapInput<'_>]) -> Result<Vec<Glwe>, Self::Error>;
+
     /// Packs the constant coefficients of ciphertexts.
     fn pack(&self, items: &[Option<Glwe>]) -> Result<Glwe, Self::Error>;
 }
@@ -557,6 +570,7 @@ pub(crate) trait KeyWork: Sync {
 #[derive(Clone, Copy)]
 struct RowContext<'a> {
     inputs: &'a [Expanded],
+    tables: &'a SharedTables,
     frames: &'a Frames,
     values: &'a Values,
 }
@@ -574,16 +588,23 @@ impl<'a> RowContext<'a> {
         match &self.inputs[selector.input.index()] {
             Expanded::Selectors(selectors) => (selectors, selector.index as usize),
             Expanded::Streamed => self.frames.find(selector),
-            Expanded::Features(_) => unreachable!("checked: selectors are of a group"),
+            _ => unreachable!("checked: selectors are of a group"),
+        }
+    }
+
+    fn carrier(self, carrier: Carrier) -> &'a [c64] {
+        let index = carrier.index as usize;
+        match &self.inputs[carrier.input.index()] {
+            Expanded::Values(carriers) => carriers.get(index),
+            Expanded::Tables(number) => self.tables.0[*number].get(index),
+            _ => unreachable!("checked: carriers are of values or tables"),
         }
     }
 
     fn features(self, input: InputId) -> &'a [Glwe] {
         match &self.inputs[input.index()] {
             Expanded::Features(ciphertexts) => ciphertexts,
-            Expanded::Selectors(_) | Expanded::Streamed => {
-                unreachable!("checked: a product is of a feature vector")
-            }
+            _ => unreachable!("checked: a product is of a feature vector"),
         }
     }
 }
@@ -591,7 +612,7 @@ impl<'a> RowContext<'a> {
 fn group(input: &Input) -> Option<(u32, Gadget)> {
     match input {
         Input::Selectors(group) => Some((group.count, group.gadget)),
-        Input::Features(_) => None,
+        Input::Features(_) | Input::Values(_) | Input::Tables(_) => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Steps: values that are kept in memory.
 
 use crate::polynomial::Sparse;
-use cipherfn_circuit::circuit::{ConstantId, NodeId, SelectorId, Turn};
+use cipherfn_circuit::circuit::{Carrier, ConstantId, NodeId, SelectorId, Turn};
 
 /// A value that is kept.
 #[derive(Debug)]
@@ -16,6 +16,10 @@ pub(crate) enum ProgramStep {
     Combination(CombinationStep),
     /// Coefficients of earlier steps.
     Pack(PackStep),
+    /// A table at a coefficient of an earlier step.
+    Bootstrap(BootstrapStep),
+    /// An encrypted value or table.
+    Carrier(Carrier),
 }
 
 /// `linear + sum of externals`.
@@ -38,10 +42,12 @@ pub(crate) struct TurnStep {
 }
 
 /// What is turned.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Start {
     /// A table, times a monomial.
     Table(ConstantId, u32),
+    /// A plaintext and an earlier step.
+    Value(Sparse, Option<Term>),
     /// The step of the group before, which nothing else reads.
     Step(u32),
 }
@@ -61,6 +67,14 @@ pub(crate) struct Factor {
 /// The constant coefficient of each term that there is.
 #[derive(Debug)]
 pub(crate) struct PackStep(pub(crate) Vec<Option<Term>>);
+
+/// The table's entry at the constant coefficient of a term, plus a constant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BootstrapStep {
+    pub(crate) of: Term,
+    pub(crate) constant: u64,
+    pub(crate) table: ConstantId,
+}
 
 /// `terms + rows`.
 #[derive(Clone, Debug, Default)]
@@ -149,9 +163,18 @@ impl ProgramStep {
             Self::Pack(PackStep(items)) => items.as_slice(),
             _ => &[],
         };
+        let other = match self {
+            Self::Bootstrap(step) => Some(step.of),
+            Self::Turn(TurnStep {
+                start: Start::Value(_, term),
+                ..
+            }) => *term,
+            _ => None,
+        };
         let forms = self.forms().flat_map(|form| form.terms.iter().copied());
         forms
             .chain(self.continues().map(Term::of))
+            .chain(other)
             .chain(factors.iter().map(|factor| factor.term))
             .chain(items.iter().flatten().copied())
     }
