@@ -243,6 +243,12 @@ mod tests {
         assert_eq!(shared(4, 1000e6).rows_a_chunk(), 1);
         assert_eq!(shared(4, 10e6).rows_a_chunk(), 36, "90 s each");
         assert_eq!(shared(4, 1000.0).rows_a_chunk(), 512, "what is stored");
+        // 100 s a row, 25 s a part of it: half of a worker's time, whatever is asked for.
+        let wanted = Pace {
+            wanted: NonZeroUsize::new(512),
+            ..shared(4, 100e6)
+        };
+        assert_eq!(wanted.rows_a_chunk(), 18);
         assert_eq!(shared(1, 1.0).chunks_a_job(), MAX_CHUNKS);
         assert_eq!(shared(3, 1.0).chunks_a_job(), 33);
         assert_eq!(shared(MAX_PARTS, 1.0).chunks_a_job(), 3);
