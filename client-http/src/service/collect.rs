@@ -347,7 +347,7 @@ mod tests {
             elapsed += wait(elapsed, expected);
             looks += 1;
         }
-        (looks, elapsed - takes)
+        (looks, elapsed.abs_diff(takes))
     }
 
     #[test]
