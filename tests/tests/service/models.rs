@@ -81,7 +81,7 @@ pub(crate) static STUMPS: LazyLock<Trained> = LazyLock::new(|| {
 });
 
 /// A network of one hidden layer.
-pub(crate) static NETWORK: LazyLock<Trained> = LazyLock::new(|| Trained::new("mlp_bc", |_| ()));
+static NETWORK: LazyLock<Trained> = LazyLock::new(|| Trained::new("mlp_bc", |_| ()));
 /// The same with a bootstrap behind it.
 pub(crate) static BOOTSTRAPPED: LazyLock<Trained> =
     LazyLock::new(|| bootstrapped(&["bootstrap-fast", "expansion"]));
@@ -215,7 +215,12 @@ fn wide(key_parts: &[&str]) -> Trained {
 /// The network, its scores looked up once more in the table of z: exact for scores in a quarter of
 /// the torus around 0, and that is the range of the calibration rows.
 fn bootstrapped(key_parts: &[&str]) -> Trained {
-    let mut trained = Trained::new("mlp_bc", |_| ());
+    let mut trained = Trained {
+        bundle: NETWORK.bundle.clone(),
+        header: NETWORK.header.clone(),
+        rows: NETWORK.rows.clone(),
+        answers: OnceLock::new(),
+    };
     let Bundle { circuit, specs, .. } = &mut trained.bundle;
     let set = ParameterSet::by_name(&circuit.parameter_set).expect("a set");
     let part = set.part("bootstrap-fast").expect("a part");
@@ -246,6 +251,18 @@ fn bootstrapped(key_parts: &[&str]) -> Trained {
     *specs = serde_json::to_vec(&document).expect("JSON");
     trained.bundle.specs_v1 = None;
     trained
+}
+
+/// The library's labels of the network's test rows.
+pub(crate) fn labels_of_network() -> Vec<String> {
+    let expected = std::fs::read(library_models().join("mlp_bc/expected.csv")).expect("labels");
+    let mut reader = csv::Reader::from_reader(expected.as_slice());
+    let headers = reader.headers().expect("a header");
+    let label = headers.iter().position(|name| name == "label");
+    let label = label.expect("a column of labels");
+    let rows = reader.records();
+    rows.map(|row| row.expect("CSV")[label].to_owned())
+        .collect()
 }
 
 /// Somebody with keys of their own, at a service.
