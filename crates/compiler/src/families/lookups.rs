@@ -98,6 +98,11 @@ impl Family for LookupModel {
 }
 
 impl LookupModel {
+    /// The first node whose functions these are, for errors.
+    fn node(&self) -> &str {
+        self.nodes.first().map_or("", String::as_str)
+    }
+
     /// Refuses a choice that is not faithful enough, with what limits it.
     fn check(&self, choice: &LookupChoice, setting: &Setting<'_>) -> Result<(), CompileError> {
         let fidelity = &choice.fidelity;
@@ -125,10 +130,9 @@ impl LookupModel {
                 100.0 * fidelity.error
             ),
         };
-        let node = self.nodes.first().map_or("", String::as_str);
         Err(CompileError::Unfaithful {
             found,
-            limit: format!("node \"{node}\" limits it, by {}", limit(fidelity)),
+            limit: format!("node \"{}\" limits it, by {}", self.node(), limit(fidelity)),
         })
     }
 

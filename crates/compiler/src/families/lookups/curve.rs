@@ -214,9 +214,11 @@ fn filled(
     model: &LookupModel,
 ) -> Result<Vec<f64>, CompileError> {
     let Some(first) = values.iter().position(|value| value.is_finite()) else {
-        let node = model.nodes.first().map_or("", String::as_str);
         let problem = format!("its function {unit} has no finite value in its range");
-        return Err(CompileError::invalid(format!("node \"{node}\""), problem));
+        return Err(CompileError::invalid(
+            format!("node \"{}\"", model.node()),
+            problem,
+        ));
     };
     let mut last = values[first];
     for value in &mut values {
