@@ -173,6 +173,7 @@ mod tests {
     fn bundle(selectors: u32) -> Bundle {
         let circuit = Circuit {
             parameter_set: "cipherfn-128-n512k4-v1".into(),
+            bootstrap: None,
             inputs: vec![Input::Selectors(SelectorGroup {
                 count: selectors,
                 gadget: Gadget::new(BaseLog::new(23), Levels::new(1)),

@@ -15,6 +15,8 @@ use cipherfn_protocol::specs::{Bits, Gadget, Transport};
 pub struct Circuit {
     /// Name of the parameter set of keys and ciphertexts.
     pub parameter_set: String,
+    /// Name of the key part that bootstraps take, if there are any.
+    pub bootstrap: Option<String>,
     /// What a query row holds.
     pub inputs: Vec<Input>,
     /// Plaintext polynomials.
@@ -32,6 +34,10 @@ pub enum Input {
     Selectors(SelectorGroup),
     /// Numbers in the coefficients of GLWE ciphertexts.
     Features(FeatureInput),
+    /// Values that become GLWE ciphertexts of their own.
+    Values(ValueInput),
+    /// GLWE ciphertexts that all rows share.
+    Tables(TableInput),
 }
 
 /// Selectors that travel together.
@@ -72,15 +78,28 @@ pub struct FeatureInput {
     pub body_bits: Bits,
 }
 
+/// Torus values that travel packed, as selectors do, and become GLWE ciphertexts with the value as
+/// constant coefficient and zero elsewhere: an expansion without scheme switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValueInput {
+    /// Number of values of a row.
+    pub count: u32,
+}
+
+/// Whole GLWE ciphertexts that belong to no row: they are given once for all rows that are evaluated
+/// together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableInput {
+    /// Number of ciphertexts.
+    pub count: u32,
+}
+
 /// A sparse plaintext polynomial: (position, torus value in units of 2^-64), positions strictly
 /// increasing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Constant(pub Vec<(u32, u64)>);
 
-/// A GLWE value.
-///
-/// Bootstraps are to be a further variant: what refers to a node says `NodeId` and nothing of its
-/// kind.
+/// A GLWE value. What refers to a node says `NodeId` and nothing of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Node {
     /// `constant + sum of operands + sum of CMUXes`.
@@ -93,6 +112,10 @@ pub enum Node {
     Combination(Combination),
     /// One coefficient of each of several nodes, and nothing else of them.
     Pack(Pack),
+    /// An encrypted value or table, as it came.
+    Carrier(Carrier),
+    /// A table at a number that the server computed.
+    Bootstrap(Bootstrap),
 }
 
 /// `constant + sum of addends + sum of CMUXes`.
@@ -159,11 +182,21 @@ pub struct Product {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lookup {
     /// The function's values.
-    pub table: ConstantId,
+    pub table: Table,
     /// Where it begins: 0 <= rotation < 2N.
     pub rotation: u32,
     /// At most one turn a selector.
     pub form: Vec<Turn>,
+}
+
+/// What a look-up turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Table {
+    /// A plaintext.
+    Constant(ConstantId),
+    /// An encrypted value. Of a carrier with one coefficient the turned one has it at the form's
+    /// place.
+    Node(NodeId),
 }
 
 /// One step of a look-up: `value + selector * (X^rotation - 1) * value`, a CMUX.
@@ -203,6 +236,32 @@ pub struct Pack {
     pub items: Vec<Rotated>,
 }
 
+/// A ciphertext of an input of [values](ValueInput) or [tables](TableInput).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Carrier {
+    /// The input.
+    pub input: InputId,
+    /// Which of its ciphertexts.
+    pub index: u32,
+}
+
+/// The table's entry at a number z, the constant coefficient of a value as a fraction of the torus, in
+/// [0, 1): with N' the entries of a table of the part ([`Circuit::bootstrap`]), entry `i` for z in
+/// `[i, i + 1) / 2N'`, so that of a function f it is `f((i + 1/2) / 2N')`, and minus entry i for z half
+/// a torus further. Any function of half the torus can be said, and of the whole torus one with
+/// `f(z + 1/2) = -f(z)`.
+///
+/// The result is the constant coefficient. z is looked up with an error, that of the value and that
+/// of the switch to the table's steps, and the result has one of its own; whatever lies in the other
+/// coefficients means nothing. As of a [`Lookup`], one coefficient of it may leave the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Bootstrap {
+    /// The node, times the monomial that brings the number to place 0.
+    pub of: Rotated,
+    /// The function's values, at positions below N'.
+    pub table: ConstantId,
+}
+
 /// Coefficients of a value that travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Output {
@@ -217,11 +276,15 @@ pub struct Output {
 }
 
 impl Circuit {
-    /// Whether queries are expanded, or values packed, with an evaluation key.
+    /// Whether queries are expanded, values packed or bootstrapped with an evaluation key.
     pub fn needs_evaluation_key(&self) -> bool {
-        let packed = |input: &Input| matches!(input, Input::Selectors(group) if group.transport == Transport::Packed);
-        self.inputs.iter().any(packed)
-            || self.nodes.iter().any(|node| matches!(node, Node::Pack(_)))
+        let packed = |input: &Input| match input {
+            Input::Selectors(group) => group.transport == Transport::Packed,
+            Input::Values(_) => true,
+            Input::Features(_) | Input::Tables(_) => false,
+        };
+        let takes_key = |node: &Node| matches!(node, Node::Pack(_) | Node::Bootstrap(_));
+        self.inputs.iter().any(packed) || self.nodes.iter().any(takes_key)
     }
 
     /// Number of result coefficients, over all outputs.
@@ -243,7 +306,7 @@ impl Node {
     pub const fn as_sum(&self) -> Option<&Sum> {
         match self {
             Self::Sum(sum) => Some(sum),
-            Self::Product(_) | Self::Lookup(_) | Self::Combination(_) | Self::Pack(_) => None,
+            _ => None,
         }
     }
 
@@ -267,9 +330,28 @@ impl Node {
             Self::Pack(pack) => pack.items.as_slice(),
             _ => &[],
         };
+        let other = match self {
+            Self::Lookup(lookup) => lookup
+                .table
+                .node()
+                .map(|node| Rotated { node, rotation: 0 }),
+            Self::Bootstrap(bootstrap) => Some(bootstrap.of),
+            _ => None,
+        };
         let sum = self.as_sum().into_iter().flat_map(Sum::reads);
         sum.chain(terms.iter().map(|term| term.node))
             .chain(items.iter().copied())
+            .chain(other)
+    }
+}
+
+impl Table {
+    /// The node that it is.
+    pub const fn node(self) -> Option<NodeId> {
+        match self {
+            Self::Node(node) => Some(node),
+            Self::Constant(_) => None,
+        }
     }
 }
 

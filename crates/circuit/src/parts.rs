@@ -10,7 +10,7 @@
 //! Trees that begin with the same selector are one term, as merging them saves CMUXes.
 
 use crate::circuit::{
-    Circuit, ConstantId, Node, NodeId, Operand, Rotated, Select, SelectorId, Sum,
+    Circuit, ConstantId, Node, NodeId, Operand, Rotated, Select, SelectorId, Sum, Table,
 };
 use crate::validate::CircuitError;
 use std::cmp::Reverse;
@@ -35,6 +35,8 @@ pub struct PartCosts {
     pub choice: u64,
     /// A product of weights and a feature vector.
     pub product: u64,
+    /// A bootstrap.
+    pub bootstrap: u64,
     /// To expand a selector of each input.
     pub selector: Vec<u64>,
 }
@@ -156,8 +158,10 @@ impl Cut {
             crate::circuit::Output { node, ..*output }
         });
         let outputs = outputs.collect();
+        let bootstraps = nodes.iter().any(|node| matches!(node, Node::Bootstrap(_)));
         Circuit {
             parameter_set: circuit.parameter_set.clone(),
+            bootstrap: circuit.bootstrap.clone().filter(|_| bootstraps),
             inputs: circuit.inputs.clone(),
             constants: circuit.constants.clone(),
             nodes,
@@ -203,7 +207,13 @@ impl Node {
                 terms.map(|term| &mut term.node).for_each(place);
             }
             Self::Pack(pack) => pack.items.iter_mut().for_each(place),
-            Self::Product(_) | Self::Lookup(_) => {}
+            Self::Lookup(lookup) => {
+                if let Table::Node(node) = &mut lookup.table {
+                    *node = places[node.index()];
+                }
+            }
+            Self::Bootstrap(bootstrap) => place(&mut bootstrap.of),
+            Self::Product(_) | Self::Carrier(_) => {}
         }
     }
 }
@@ -320,7 +330,8 @@ impl<'a> Reach<'a> {
                 Node::Pack(pack) => {
                     added.cost += self.costs.cmux * (pack.items.len() as u64 + PACK_LEVELS);
                 }
-                Node::Sum(_) | Node::Combination(_) => {}
+                Node::Bootstrap(_) => added.cost += self.costs.bootstrap,
+                Node::Sum(_) | Node::Combination(_) | Node::Carrier(_) => {}
             }
             for select in of.selects() {
                 added.cost += self.cmux(select);

@@ -9,12 +9,18 @@
 //! n2 = X^5 c0 turned by i0.0 9, i0.2 1023
 //! n3 = c0 + 3 n2 + -2 n1 X^7
 //! n4 = pack n3, n2 X^7
+//! n5 = i1.4
+//! n6 = n5 turned by i0.1 2
 //! o0 = n1, 2 coefficients by 7, 24 bits
 //! ```
+//!
+//! A circuit with bootstraps names their key part behind the set, `bootstrap bootstrap-fast`, and a
+//! node is `n5 = c0 at n3`.
 
 use crate::circuit::{
-    Circuit, Combination, Constant, ConstantId, Input, InputId, Lookup, Node, NodeId, Operand,
-    Output, OutputId, Pack, Product, Rotated, Select, SelectorForm, Sum, Turn, Weighted,
+    Bootstrap, Carrier, Circuit, Combination, Constant, ConstantId, Input, InputId, Lookup, Node,
+    NodeId, Operand, Output, OutputId, Pack, Product, Rotated, Select, SelectorForm, Sum, Table,
+    Turn, Weighted,
 };
 use cipherfn_protocol::specs::Transport;
 use std::fmt::{self, Display, Formatter};
@@ -25,6 +31,9 @@ mod tests;
 impl Display for Circuit {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "set {}", self.parameter_set)?;
+        if let Some(part) = &self.bootstrap {
+            writeln!(f, "bootstrap {part}")?;
+        }
         for (id, input) in (0..).map(InputId).zip(&self.inputs) {
             writeln!(f, "{id} = {input}")?;
         }
@@ -67,6 +76,8 @@ impl Display for Input {
                 "features {}, {} a ciphertext by {}, {} bits",
                 input.features, input.block, input.stride, input.body_bits
             ),
+            Self::Values(input) => write!(f, "values {}", input.count),
+            Self::Tables(input) => write!(f, "tables {}", input.count),
         }
     }
 }
@@ -87,6 +98,8 @@ impl Display for Node {
             Self::Lookup(lookup) => write!(f, "{lookup}"),
             Self::Combination(combination) => write!(f, "{combination}"),
             Self::Pack(pack) => write!(f, "{pack}"),
+            Self::Carrier(Carrier { input, index }) => write!(f, "{input}.{index}"),
+            Self::Bootstrap(bootstrap) => write!(f, "{bootstrap}"),
         }
     }
 }
@@ -150,6 +163,15 @@ impl Display for Lookup {
     }
 }
 
+impl Display for Table {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Constant(id) => write!(f, "{id}"),
+            Self::Node(id) => write!(f, "{id}"),
+        }
+    }
+}
+
 impl Display for Turn {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.selector, self.rotation)
@@ -175,6 +197,12 @@ impl Display for Pack {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "pack ")?;
         joined(f, ", ", &self.items, |f, item| write!(f, "{item}"))
+    }
+}
+
+impl Display for Bootstrap {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.table, self.of)
     }
 }
 

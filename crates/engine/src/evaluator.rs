@@ -1,7 +1,7 @@
 //! What a circuit's nodes mean, whatever stands for a value.
 
 use cipherfn_circuit::circuit::{
-    Circuit, Combination, Lookup, Node, NodeId, Output, Pack, Product, Sum,
+    Bootstrap, Circuit, Combination, Lookup, Node, NodeId, Output, Pack, Product, Sum,
 };
 
 /// A way to compute with GLWE values: one method a kind of node, and one for what travels.
@@ -55,6 +55,14 @@ pub trait Evaluator {
         values: &[Self::Glwe],
     ) -> Result<Self::Glwe, Self::Error>;
 
+    /// A table at one coefficient; `values` are those of the nodes before.
+    fn bootstrap(
+        &mut self,
+        node: NodeId,
+        bootstrap: &Bootstrap,
+        values: &[Self::Glwe],
+    ) -> Result<Self::Glwe, Self::Error>;
+
     /// The coefficients of a value that travel.
     fn output(&mut self, output: &Output, value: &Self::Glwe) -> Result<Self::Output, Self::Error>;
 }
@@ -87,6 +95,7 @@ pub(crate) fn evaluate<E: Evaluator>(
             Node::Lookup(lookup) => evaluator.lookup(id, lookup)?,
             Node::Combination(combination) => evaluator.combination(id, combination, &values)?,
             Node::Pack(pack) => evaluator.pack(id, pack, &values)?,
+            Node::Bootstrap(bootstrap) => evaluator.bootstrap(id, bootstrap, &values)?,
         });
     }
     circuit

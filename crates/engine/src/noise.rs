@@ -1,4 +1,4 @@
-//! The noise of circuits of look-ups and products: what a compiler asks before it chooses weights.
+//! The noise of circuits of look-ups, products and bootstraps: what a compiler asks before it chooses weights.
 //!
 //! A value is followed as an integer combination of *sources*, nodes whose errors are independent,
 //! so that what several values share adds up before it is squared.
@@ -6,13 +6,14 @@
 use crate::error::EngineError;
 use crate::evaluator::{self, Evaluator};
 use cipherfn_circuit::circuit::{
-    Circuit, Combination, Input, InputId, Lookup, Node, NodeId, Output, Pack, Product, Rotated,
-    SelectorId, Sum,
+    Bootstrap, Circuit, Combination, Input, InputId, Lookup, Node, NodeId, Output, Pack, Product,
+    Rotated, SelectorId, Sum,
 };
 use cipherfn_protocol::specs::Gadget;
+use cipherfn_scheme::bootstrap;
 use cipherfn_scheme::noise::{self, Variance};
 use cipherfn_scheme::operations::{lookup, pack};
-use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::parameters::{Bootstrap as BootstrapParameters, ParameterSet};
 use std::collections::{BTreeMap, HashMap};
 
 /// Noise of an output's coefficients.
@@ -27,20 +28,52 @@ pub struct OutputNoise {
     pub rows: f64,
 }
 
+/// Noise of a circuit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CircuitNoise {
+    /// One an output. What a function makes of the error of its number is not among it.
+    pub outputs: Vec<OutputNoise>,
+    /// One a bootstrap that an output needs, in order.
+    pub bootstraps: Vec<BootstrapNoise>,
+}
+
+/// Noise of a bootstrap. The function's slope makes the number's error one of its value, which comes
+/// to that of the result: that is for whoever knows the function.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BootstrapNoise {
+    /// The node.
+    pub node: NodeId,
+    /// Variance of the error with which the number is looked up: of the value, but for what functions
+    /// before made of theirs, and of the switches to the table's steps.
+    pub number: Variance,
+    /// Variance of the result's own error, under the levelled key.
+    pub result: Variance,
+}
+
 /// Noise of each output of a circuit whose sums have no CMUXes; `None` for a circuit that has some:
 /// their noise depends on the paths through them.
 pub fn of_outputs(circuit: &Circuit) -> Result<Option<Vec<OutputNoise>>, EngineError> {
+    Ok(of_circuit(circuit)?.map(|noise| noise.outputs))
+}
+
+/// Noise of the outputs and of the bootstraps of a circuit whose sums have no CMUXes.
+pub fn of_circuit(circuit: &Circuit) -> Result<Option<CircuitNoise>, EngineError> {
     let set = ParameterSet::by_name(&circuit.parameter_set)?;
-    circuit.validate(crate::dimensions(set))?;
+    circuit.validate(crate::dimensions(set, circuit))?;
     let packing = set.packing().map(|packing| pack::variance(set, packing));
     let mut tracker = Tracker {
         circuit,
         set,
         packing: packing.unwrap_or_default(),
         packed: Vec::new(),
+        parameters: crate::bootstrap(set, circuit),
+        bootstraps: Vec::new(),
     };
     match evaluator::evaluate(circuit, &mut tracker) {
-        Ok(outputs) => Ok(Some(outputs)),
+        Ok(outputs) => Ok(Some(CircuitNoise {
+            outputs,
+            bootstraps: tracker.bootstraps,
+        })),
         Err(Cmuxes) => Ok(None),
     }
 }
@@ -57,6 +90,8 @@ enum ErrorOrigin {
     Features(InputId),
     /// Packed values, by their number.
     Packed(usize),
+    /// A bootstrap, by its number.
+    Bootstrap(usize),
 }
 
 /// Factor of each source; that of a feature vector is the norm of its weights.
@@ -67,6 +102,9 @@ struct Tracker<'a> {
     set: &'static ParameterSet,
     packing: Variance,
     packed: Vec<OutputNoise>,
+    /// Numbers of the bootstrap, if the circuit has some.
+    parameters: Option<&'static BootstrapParameters>,
+    bootstraps: Vec<BootstrapNoise>,
 }
 
 impl Evaluator for Tracker<'_> {
@@ -114,6 +152,24 @@ impl Evaluator for Tracker<'_> {
         Ok([(ErrorOrigin::Packed(self.packed.len() - 1), 1.0)].into())
     }
 
+    fn bootstrap(
+        &mut self,
+        node: NodeId,
+        bootstrap: &Bootstrap,
+        values: &[Value],
+    ) -> Result<Value, Cmuxes> {
+        let parameters = self
+            .parameters
+            .expect("checked: it is a bootstrap of the set");
+        let number = self.noise(&values[bootstrap.of.node.index()]).value;
+        self.bootstraps.push(BootstrapNoise {
+            node,
+            number: number + bootstrap::lookup_variance(self.set, parameters),
+            result: bootstrap::result_variance(self.set, parameters),
+        });
+        Ok([(ErrorOrigin::Bootstrap(self.bootstraps.len() - 1), 1.0)].into())
+    }
+
     fn output(&mut self, output: &Output, value: &Value) -> Result<OutputNoise, Cmuxes> {
         Ok(OutputNoise {
             reply: noise::modulus_switch(self.set, output.reply_bits),
@@ -155,6 +211,10 @@ impl Tracker<'_> {
                         *row = *row + square / levels * variance;
                         total = total + square * variance;
                     }
+                }
+                // Of so many rows that none of them counts.
+                ErrorOrigin::Bootstrap(bootstrap) => {
+                    total = total + square * self.bootstraps[bootstrap].result;
                 }
                 ErrorOrigin::Features(input) => total = total + self.features(input, square),
                 ErrorOrigin::Packed(packed) => {

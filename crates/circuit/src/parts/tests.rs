@@ -11,6 +11,7 @@ fn costs(circuit: &Circuit) -> PartCosts {
         cmux: 10,
         choice: 1,
         product: 10,
+        bootstrap: 1000,
         selector: vec![5; circuit.inputs.len()],
     }
 }

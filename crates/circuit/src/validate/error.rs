@@ -1,6 +1,6 @@
 //! What is wrong with a circuit.
 
-use crate::circuit::{ConstantId, InputId, NodeId, OutputId, SelectorId};
+use crate::circuit::{Carrier, ConstantId, InputId, NodeId, OutputId, SelectorId};
 
 /// A rule that a circuit breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +54,16 @@ pub enum CircuitError {
         /// What it refers to.
         selector: SelectorId,
         /// How many the group has.
+        count: u32,
+    },
+    /// A node refers to a value or table that does not exist.
+    #[error("node {} uses ciphertext {} of {count} of input {}", .node.0, .carrier.index, .carrier.input.0)]
+    NoCarrier {
+        /// The node.
+        node: NodeId,
+        /// What it refers to.
+        carrier: Carrier,
+        /// How many the input has.
         count: u32,
     },
     /// A rotation of 2N or more.
@@ -112,6 +122,43 @@ pub enum CircuitError {
         node: NodeId,
         /// Coefficients that would travel.
         coefficients: u32,
+    },
+    /// A bootstrap in a circuit that names no key part for it.
+    #[error("node {} is a bootstrap, and the circuit does not say of which key part", .node.0)]
+    NoBootstrap {
+        /// The node.
+        node: NodeId,
+    },
+    /// A key part that the parameter set does not have, or that is no bootstrap.
+    #[error(
+        "the circuit's bootstraps take the key part {part:?}, which is no bootstrap of the parameter set {set:?}"
+    )]
+    NoBootstrapPart {
+        /// Name of the part.
+        part: String,
+        /// Name of the set.
+        set: String,
+    },
+    /// A key part for bootstraps in a circuit without any.
+    #[error("the circuit names the key part {part:?}, and has no bootstrap")]
+    UnusedBootstrapPart {
+        /// Name of the part.
+        part: String,
+    },
+    /// A table that is too long for the key part.
+    #[error(
+        "node {} uses constant {} as a table: it has position {position}, and a table has {entries} entries",
+        .node.0, .constant.0
+    )]
+    TableEntry {
+        /// The node.
+        node: NodeId,
+        /// The table.
+        constant: ConstantId,
+        /// Its last position.
+        position: u32,
+        /// Entries of a table.
+        entries: usize,
     },
     /// An output of a node that does not exist.
     #[error("output {} is node {} of {count}", .output.0, .node.0)]

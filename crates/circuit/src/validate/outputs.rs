@@ -2,7 +2,7 @@
 
 use super::inputs::MAX_COEFFICIENT_BITS;
 use super::{CircuitError, within};
-use crate::circuit::{Circuit, Node, OutputId};
+use crate::circuit::{Carrier, Circuit, Input, Lookup, Node, OutputId, Table};
 
 /// Most outputs: each is a ciphertext in a reply.
 const MAX_OUTPUTS: u64 = 64;
@@ -39,12 +39,20 @@ pub(super) fn check(circuit: &Circuit, polynomial_size: usize) -> Result<(), Cir
     Ok(())
 }
 
-/// For each node, whether coefficients beside the wanted one hold tables of look-ups.
+/// For each node, whether coefficients beside the wanted one hold tables, of look-ups, of bootstraps or
+/// encrypted ones. A turned encrypted value has nothing beside it.
 fn holds_table(circuit: &Circuit) -> Vec<bool> {
     let mut holds: Vec<bool> = Vec::with_capacity(circuit.nodes.len());
     for node in &circuit.nodes {
         holds.push(match node {
-            Node::Lookup(_) => true,
+            Node::Lookup(Lookup {
+                table: Table::Constant(_),
+                ..
+            })
+            | Node::Bootstrap(_) => true,
+            Node::Carrier(Carrier { input, .. }) => {
+                matches!(circuit.inputs[input.index()], Input::Tables(_))
+            }
             Node::Pack(_) => false,
             other => other.reads().any(|read| holds[read.node.index()]),
         });

@@ -1,9 +1,12 @@
 use super::Dimensions;
 use crate::circuit::{
-    Circuit, Combination, ConstantId, FeatureInput, Input, InputId, Lookup, Node, NodeId, Operand,
-    Pack, Product, Rotated, SelectorForm, SelectorGroup, Sum,
+    Bootstrap, Carrier, Circuit, Combination, Constant, ConstantId, FeatureInput, Input, InputId,
+    Lookup, Node, NodeId, Operand, Pack, Product, Rotated, SelectorForm, SelectorGroup, Sum, Table,
+    ValueInput,
 };
-use crate::samples::{DIMENSIONS, levelled, linear, lookups, mixture, select};
+use crate::samples::{
+    DIMENSIONS, bootstraps, carriers, levelled, linear, lookups, mixture, select,
+};
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
 
 /// What is wrong with a circuit after a change.
@@ -27,10 +30,11 @@ fn product(circuit: &mut Circuit) -> &mut Product {
 }
 
 fn lookup(circuit: &mut Circuit) -> &mut Lookup {
-    match &mut circuit.nodes[0] {
-        Node::Lookup(lookup) => lookup,
-        other => panic!("node 0 is no look-up but {other}"),
-    }
+    let mut lookups = circuit.nodes.iter_mut().filter_map(|node| match node {
+        Node::Lookup(lookup) => Some(lookup),
+        _ => None,
+    });
+    lookups.next().expect("a look-up")
 }
 
 fn combination(circuit: &mut Circuit) -> &mut Combination {
@@ -47,23 +51,30 @@ fn pack(circuit: &mut Circuit) -> &mut Pack {
     }
 }
 
+fn bootstrap(circuit: &mut Circuit) -> &mut Bootstrap {
+    match &mut circuit.nodes[3] {
+        Node::Bootstrap(bootstrap) => bootstrap,
+        other => panic!("node 3 is no bootstrap but {other}"),
+    }
+}
+
 fn group(circuit: &mut Circuit) -> &mut SelectorGroup {
     match &mut circuit.inputs[0] {
         Input::Selectors(group) => group,
-        Input::Features(_) => panic!("input 0 is a feature vector"),
+        other => panic!("input 0 is no group but {other}"),
     }
 }
 
 fn features(circuit: &mut Circuit) -> &mut FeatureInput {
     match &mut circuit.inputs[0] {
         Input::Features(input) => input,
-        Input::Selectors(_) => panic!("input 0 is a group"),
+        other => panic!("input 0 is no feature vector but {other}"),
     }
 }
 
 #[test]
 fn circuits_of_every_kind_are_valid() {
-    for circuit in [levelled(), linear(), mixture(), lookups()] {
+    for circuit in [levelled(), linear(), mixture(), lookups(), bootstraps()] {
         circuit.validate(DIMENSIONS).unwrap();
     }
     // Positions and rotations that fit 512 coefficients do not fit 4.
@@ -146,7 +157,8 @@ fn every_rule_of_products_has_its_error() {
 #[test]
 fn every_rule_of_lookups_has_its_error() {
     assert_eq!(
-        broken(lookups(), |c| lookup(c).table = ConstantId(2)),
+        broken(lookups(), |c| lookup(c).table =
+            Table::Constant(ConstantId(2))),
         "node 0 uses constant 2 of 2"
     );
     assert_eq!(
@@ -173,6 +185,33 @@ fn every_rule_of_lookups_has_its_error() {
     assert_eq!(
         broken(lookups(), |c| lookup(c).form[0].selector.input = InputId(1)),
         "node 0 uses input 1, which is no group of bits"
+    );
+}
+
+#[test]
+fn every_rule_of_values_and_tables_has_its_error() {
+    assert_eq!(
+        broken(carriers(), |c| lookup(c).table = Table::Node(NodeId(3))),
+        "node 2 uses node 3, which does not come before it (a cycle)"
+    );
+    let carrier = |input, index| {
+        broken(carriers(), |c| {
+            c.nodes[0] = Node::Carrier(Carrier {
+                input: InputId(input),
+                index,
+            });
+        })
+    };
+    assert_eq!(carrier(1, 5), "node 0 uses ciphertext 5 of 5 of input 1");
+    assert_eq!(carrier(2, 2), "node 0 uses ciphertext 2 of 2 of input 2");
+    assert_eq!(
+        carrier(0, 0),
+        "node 0 uses input 0, which is no group of values or tables"
+    );
+    assert!(
+        broken(carriers(), |c| c.inputs[1] =
+            Input::Values(ValueInput { count: 1 << 17 }))
+        .starts_with("value and table count is 131074")
     );
 }
 
@@ -243,6 +282,42 @@ fn tables_do_not_travel() {
     assert!(turned.contains("node 4"), "{turned}");
 }
 
+#[test]
+fn every_rule_of_bootstraps_has_its_error() {
+    assert_eq!(
+        broken(bootstraps(), |c| bootstrap(c).of.node = NodeId(3)),
+        "node 3 uses node 3, which does not come before it (a cycle)"
+    );
+    assert_eq!(
+        broken(bootstraps(), |c| bootstrap(c).of.rotation = 1024),
+        "node 3 rotates by 1024, which is not below 1024"
+    );
+    assert_eq!(
+        broken(bootstraps(), |c| bootstrap(c).table = ConstantId(2)),
+        "node 3 uses constant 2 of 2"
+    );
+    assert_eq!(
+        broken(bootstraps(), |c| c.constants[1] = Constant(vec![(256, 1)])),
+        "node 3 uses constant 1 as a table: it has position 256, and a table has 256 entries"
+    );
+    assert_eq!(
+        broken(bootstraps(), |c| c.bootstrap = None),
+        "node 3 is a bootstrap, and the circuit does not say of which key part"
+    );
+    assert_eq!(
+        broken(lookups(), |c| c.bootstrap = Some("bootstrap".into())),
+        "the circuit names the key part \"bootstrap\", and has no bootstrap"
+    );
+    let without = Dimensions {
+        bootstrap_table: None,
+        ..DIMENSIONS
+    };
+    assert_eq!(
+        bootstraps().validate(without).unwrap_err().to_string(),
+        "the circuit's bootstraps take the key part \"bootstrap\", which is no bootstrap of the parameter set \"cipherfn-128-n512k4-v1\""
+    );
+}
+
 /// A file of some megabytes cannot ask for hours.
 #[test]
 fn the_parts_of_all_nodes_together_are_limited() {
@@ -262,6 +337,14 @@ fn the_parts_of_all_nodes_together_are_limited() {
         "{terms}"
     );
     assert!(many(3, 1 << 15).starts_with("packed item count is 98307"));
+    let bootstraps = broken(bootstraps(), |c| {
+        let node = c.nodes[3].clone();
+        c.nodes.extend(std::iter::repeat_n(node, 1 << 16));
+    });
+    assert!(
+        bootstraps.starts_with("bootstrap count is 65538"),
+        "{bootstraps}"
+    );
 }
 
 #[test]

@@ -8,18 +8,21 @@ use crate::circuit::{
 use cipherfn_protocol::specs::Bits;
 use serde::{Deserialize, Serialize};
 
+pub(crate) type CircuitV2 = CircuitLayout<NodeV2, InputV2>;
+
+/// The layout of version 2 and later ones, which have further nodes and inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct CircuitV2<N = NodeV2> {
+pub(crate) struct CircuitLayout<N, I> {
     parameter_set: String,
-    inputs: Vec<InputV2>,
+    inputs: Vec<I>,
     constants: Vec<Vec<(u32, u64)>>,
     nodes: Vec<N>,
     outputs: Vec<OutputV2>,
 }
 
-/// New kinds are added at the end: a variant is its number in the file.
+/// New kinds are a further version: a variant is its number in the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum InputV2 {
+pub(crate) enum InputV2 {
     Bits {
         count: u32,
         gadget: Gadget,
@@ -69,10 +72,13 @@ struct OutputV2 {
     reply_bits: u32,
 }
 
-impl<N: Into<circuit::Node>> From<CircuitV2<N>> for circuit::Circuit {
-    fn from(circuit: CircuitV2<N>) -> Self {
+impl<N: Into<circuit::Node>, I: Into<circuit::Input>> From<CircuitLayout<N, I>>
+    for circuit::Circuit
+{
+    fn from(circuit: CircuitLayout<N, I>) -> Self {
         Self {
             parameter_set: circuit.parameter_set,
+            bootstrap: None,
             inputs: circuit.inputs.into_iter().map(Into::into).collect(),
             constants: circuit
                 .constants
@@ -85,20 +91,28 @@ impl<N: Into<circuit::Node>> From<CircuitV2<N>> for circuit::Circuit {
     }
 }
 
-impl CircuitV2 {
-    /// The circuit in this version, if it can say it.
-    pub(crate) fn from_circuit(circuit: &circuit::Circuit) -> Option<Self> {
-        let nodes = circuit.nodes.iter().map(NodeV2::from_node);
-        Some(Self::with_nodes(circuit, nodes.collect::<Option<_>>()?))
+impl<N, I> CircuitLayout<N, I> {
+    /// The circuit in this version, if it can say all nodes and inputs.
+    pub(crate) fn from_circuit<'a>(circuit: &'a circuit::Circuit) -> Option<Self>
+    where
+        N: TryFrom<&'a circuit::Node>,
+        I: TryFrom<&'a circuit::Input>,
+    {
+        let nodes = circuit.nodes.iter().map(N::try_from);
+        let inputs = circuit.inputs.iter().map(I::try_from);
+        let nodes = nodes.collect::<Result<_, _>>().ok()?;
+        Some(Self::with(
+            circuit,
+            nodes,
+            inputs.collect::<Result<_, _>>().ok()?,
+        ))
     }
-}
 
-impl<N> CircuitV2<N> {
-    /// A circuit whose nodes are said already.
-    pub(super) fn with_nodes(circuit: &circuit::Circuit, nodes: Vec<N>) -> Self {
+    /// A circuit whose nodes and inputs are said already.
+    pub(super) fn with(circuit: &circuit::Circuit, nodes: Vec<N>, inputs: Vec<I>) -> Self {
         Self {
             parameter_set: circuit.parameter_set.clone(),
-            inputs: circuit.inputs.iter().map(Into::into).collect(),
+            inputs,
             constants: circuit
                 .constants
                 .iter()
@@ -152,9 +166,15 @@ impl From<InputV2> for circuit::Input {
     }
 }
 
-impl From<&circuit::Input> for InputV2 {
-    fn from(input: &circuit::Input) -> Self {
-        match *input {
+/// An input of a later version.
+#[derive(Debug)]
+pub(crate) struct LaterInput;
+
+impl TryFrom<&circuit::Input> for InputV2 {
+    type Error = LaterInput;
+
+    fn try_from(input: &circuit::Input) -> Result<Self, LaterInput> {
+        Ok(match *input {
             circuit::Input::Selectors(SelectorGroup {
                 count,
                 gadget,
@@ -187,7 +207,8 @@ impl From<&circuit::Input> for InputV2 {
                 stride,
                 body_bits: body_bits.get(),
             },
-        }
+            circuit::Input::Values(_) | circuit::Input::Tables(_) => return Err(LaterInput),
+        })
     }
 }
 
@@ -216,15 +237,18 @@ impl From<NodeV2> for circuit::Node {
     }
 }
 
-impl NodeV2 {
-    /// The node in this version, if it can say it.
-    fn from_node(node: &circuit::Node) -> Option<Self> {
+/// A node of a later version.
+#[derive(Debug)]
+pub(crate) struct LaterNode;
+
+impl TryFrom<&circuit::Node> for NodeV2 {
+    type Error = LaterNode;
+
+    fn try_from(node: &circuit::Node) -> Result<Self, LaterNode> {
         match node {
-            circuit::Node::Sum(sum) => Some(sum.into()),
-            circuit::Node::Product(product) => Some(product.into()),
-            circuit::Node::Lookup(_) | circuit::Node::Combination(_) | circuit::Node::Pack(_) => {
-                None
-            }
+            circuit::Node::Sum(sum) => Ok(sum.into()),
+            circuit::Node::Product(product) => Ok(product.into()),
+            _ => Err(LaterNode),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::features::Features;
 use crate::model::Model;
 use crate::options::Options;
 use cipherfn_circuit::Circuit;
-use cipherfn_circuit::circuit::{ConstantId, InputId, Node, NodeId, Operand, SelectorId};
+use cipherfn_circuit::circuit::{ConstantId, InputId, Node, NodeId, Operand, SelectorId, Table};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{Decoding, Encoding, ReplyForm, ScoreDecoding, ScoreUnits};
 use cipherfn_scheme::noise::{self, Deviation};
@@ -72,6 +72,7 @@ impl Assembly {
         let mut assembly = Self {
             circuit: Circuit {
                 parameter_set: set.name.to_owned(),
+                bootstrap: None,
                 inputs: Vec::new(),
                 constants: Vec::new(),
                 nodes: Vec::new(),
@@ -167,6 +168,7 @@ fn append(circuit: &mut Circuit, other: Circuit) {
         constants: circuit.constants.len() as u32,
         nodes: circuit.nodes.len() as u32,
     };
+    circuit.bootstrap = circuit.bootstrap.take().or(other.bootstrap);
     circuit.inputs.extend(other.inputs);
     circuit.constants.extend(other.constants);
     let nodes = other.nodes.into_iter().map(|mut node| {
@@ -211,7 +213,10 @@ impl Shift {
                     .for_each(|id| self.constant_id(id));
             }
             Node::Lookup(lookup) => {
-                self.constant_id(&mut lookup.table);
+                match &mut lookup.table {
+                    Table::Constant(id) => self.constant_id(id),
+                    Table::Node(id) => self.node_id(id),
+                }
                 for turn in &mut lookup.form {
                     self.input_id(&mut turn.selector.input);
                 }
@@ -223,10 +228,15 @@ impl Shift {
                     self.node_id(&mut term.node.node);
                 }
             }
+            Node::Carrier(carrier) => self.input_id(&mut carrier.input),
             Node::Pack(pack) => {
                 for item in &mut pack.items {
                     self.node_id(&mut item.node);
                 }
+            }
+            Node::Bootstrap(bootstrap) => {
+                self.node_id(&mut bootstrap.of.node);
+                self.constant_id(&mut bootstrap.table);
             }
         }
     }

@@ -113,6 +113,7 @@ impl Family for LinearModel {
             },
             circuit: Circuit {
                 parameter_set: backend.set.name.to_owned(),
+                bootstrap: None,
                 inputs: vec![Input::Features(FeatureInput {
                     features: features.names.len() as u32,
                     block: block as u32,

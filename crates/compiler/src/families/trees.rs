@@ -224,6 +224,7 @@ fn circuit(choice: Choice, inputs: Vec<Input>, setting: &Setting<'_>) -> Circuit
     });
     Circuit {
         parameter_set: setting.backend.set.name.to_owned(),
+        bootstrap: None,
         inputs,
         constants: constants.collect(),
         outputs: vec![Output {

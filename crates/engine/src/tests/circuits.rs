@@ -23,6 +23,7 @@ impl Builder {
     pub(crate) fn new(set: Set, selectors: u32) -> Self {
         let mut builder = Self(Circuit {
             parameter_set: set.0.into(),
+            bootstrap: None,
             inputs: Vec::new(),
             constants: Vec::new(),
             nodes: Vec::new(),
