@@ -84,7 +84,7 @@ pub use parts::cut;
 pub use prepared::{
     CACHE_PART, PreparedCircuit, QueryRow, Timings, Workspace, row_memory, server_memory,
 };
-pub use run::{MAX_WEIGHT_BYTES, Statistics};
+pub use run::{MAX_WEIGHT_BYTES, SharedTables, Statistics};
 
 use cipherfn_circuit::{Circuit, Dimensions};
 use cipherfn_scheme::parameters::{Bootstrap, ParameterSet};

@@ -27,7 +27,8 @@ use crate::evaluator::{self, Evaluator};
 use crate::polynomial::Sparse;
 use budget::Budget;
 use cipherfn_circuit::circuit::{
-    Bootstrap, Circuit, Combination, Input, Lookup, NodeId, Output, Pack, Product, SelectorId, Sum,
+    Bootstrap, Carrier, Circuit, Combination, Input, Lookup, NodeId, Output, Pack, Product,
+    SelectorId, Sum,
 };
 use cipherfn_circuit::{CircuitError, Dimensions};
 use expression::{Context, Expression};
@@ -112,8 +113,13 @@ impl Evaluator for Lowering<'_> {
         Ok(Expression::of_step(Sparse::sum(constant), Some(step)))
     }
 
-    fn lookup(&mut self, _: NodeId, lookup: &Lookup) -> Result<Expression, CircuitError> {
-        self.turns(lookup)
+    fn lookup(
+        &mut self,
+        _: NodeId,
+        lookup: &Lookup,
+        values: &[Expression],
+    ) -> Result<Expression, CircuitError> {
+        self.turns(lookup, values)
     }
 
     fn combination(
@@ -141,6 +147,11 @@ impl Evaluator for Lowering<'_> {
         values: &[Expression],
     ) -> Result<Expression, CircuitError> {
         Ok(self.table_at(bootstrap, values))
+    }
+
+    fn carrier(&mut self, _: NodeId, carrier: Carrier) -> Result<Expression, CircuitError> {
+        let step = self.push(ProgramStep::Carrier(carrier));
+        Ok(Expression::of_step(Sparse::zero(), Some(step)))
     }
 
     fn output(&mut self, _: &Output, value: &Expression) -> Result<Outcome, CircuitError> {
@@ -184,7 +195,7 @@ impl Lowering<'_> {
     fn levels(&self, selector: SelectorId) -> usize {
         match &self.circuit.inputs[selector.input.index()] {
             Input::Selectors(group) => group.gadget.levels.get() as usize,
-            Input::Features(_) => unreachable!("checked: a selector is of a group"),
+            _ => unreachable!("checked: a selector is of a group"),
         }
     }
 

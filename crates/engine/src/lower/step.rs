@@ -1,7 +1,7 @@
 //! Steps: values that are kept in memory.
 
 use crate::polynomial::Sparse;
-use cipherfn_circuit::circuit::{ConstantId, NodeId, SelectorId, Turn};
+use cipherfn_circuit::circuit::{Carrier, ConstantId, NodeId, SelectorId, Turn};
 
 /// A value that is kept.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) enum ProgramStep {
     Pack(PackStep),
     /// A table at a coefficient of an earlier step.
     Bootstrap(BootstrapStep),
+    /// An encrypted value or table.
+    Carrier(Carrier),
 }
 
 /// `linear + sum of externals`.
@@ -40,10 +42,12 @@ pub(crate) struct TurnStep {
 }
 
 /// What is turned.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Start {
     /// A table, times a monomial.
     Table(ConstantId, u32),
+    /// A plaintext and an earlier step.
+    Value(Sparse, Option<Term>),
     /// The step of the group before, which nothing else reads.
     Step(u32),
 }
@@ -159,14 +163,18 @@ impl ProgramStep {
             Self::Pack(PackStep(items)) => items.as_slice(),
             _ => &[],
         };
-        let of = match self {
+        let other = match self {
             Self::Bootstrap(step) => Some(step.of),
+            Self::Turn(TurnStep {
+                start: Start::Value(_, term),
+                ..
+            }) => *term,
             _ => None,
         };
         let forms = self.forms().flat_map(|form| form.terms.iter().copied());
         forms
-            .chain(of)
             .chain(self.continues().map(Term::of))
+            .chain(other)
             .chain(factors.iter().map(|factor| factor.term))
             .chain(items.iter().flatten().copied())
     }
