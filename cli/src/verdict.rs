@@ -8,6 +8,7 @@ use crate::limits::Demands;
 use crate::terminal;
 use cipherfn_compiler::Report;
 use cipherfn_compiler::fit::{Demand, Limits};
+use cipherfn_compiler::report::LayerReport;
 use cipherfn_protocol::api::{MAX_REPLY, MAX_REQUEST};
 
 mod dollars;
@@ -233,7 +234,12 @@ pub(crate) fn rows_a_request(report: &Report, usual: &Demand) -> f64 {
 fn advice(report: &Report) -> Vec<String> {
     let Some(trees) = report.model.trees else {
         let features = "fewer features: bytes fall with them".to_owned();
-        return report.layers.iter().map(fewer_lookups).chain([features]).collect();
+        return report
+            .layers
+            .iter()
+            .map(fewer_lookups)
+            .chain([features])
+            .collect();
     };
     let grid = coarser_grid(report);
     let precision = less_precision(report);

@@ -128,7 +128,6 @@ fn rows_outside_the_range_are_marked() -> Result<()> {
         panic!("bits of integers")
     };
     let own = encoding.features.iter().max_by_key(|own| own.bits).unwrap();
-    let (_, end) = own.range();
     let sound = both.rows(name, 1)?.remove(0)?;
     let with = |value: f32| -> InputRow {
         let mut row = sound.clone();
@@ -147,7 +146,10 @@ fn rows_outside_the_range_are_marked() -> Result<()> {
     assert_eq!(answers[0].remark, None);
     for (answer, value) in answers[1..3].iter().zip(["1000000", "inf"]) {
         let remark = answer.remark.as_deref().unwrap_or_default();
-        assert!(remark.contains(&format!("{:?} is {value}", own.name)), "{remark}");
+        assert!(
+            remark.contains(&format!("{:?} is {value}", own.name)),
+            "{remark}"
+        );
         assert!(remark.contains("limited to the range"), "{remark}");
         let off = (score(answer).unwrap() - wanted).abs();
         let precision = specs.decoding.scores[0].precision.get();
@@ -155,7 +157,10 @@ fn rows_outside_the_range_are_marked() -> Result<()> {
     }
     assert_eq!(score(&answers[3]), None);
     let remark = answers[3].remark.as_deref().unwrap_or_default();
-    assert!(remark.contains(&own.name) && remark.contains("missing"), "{remark}");
+    assert!(
+        remark.contains(&own.name) && remark.contains("missing"),
+        "{remark}"
+    );
     Ok(())
 }
 
