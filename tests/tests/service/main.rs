@@ -6,6 +6,7 @@
 //!              every exchange is held to docs/openapi.json
 //! ```
 
+mod bootstraps;
 mod bucket;
 mod contract;
 mod documents;

@@ -33,6 +33,11 @@ impl Builder {
         builder
     }
 
+    /// Says what bootstraps take.
+    pub(crate) fn bootstrap(&mut self, part: &str) {
+        self.0.bootstrap = Some(part.to_owned());
+    }
+
     /// A further group of bits.
     pub(crate) fn bits_of(&mut self, (_, transport, gadget): Set, count: u32) -> InputId {
         self.input(Input::Selectors(SelectorGroup {
