@@ -14,7 +14,7 @@ const MOST_MEMORY: u64 = 10_240 << 20;
 const SLOWER: f64 = 1.2;
 
 /// What helps where a model is too large.
-const WAYS_OUT: &str = "compile it with --fit lambda, which says what would help and by how much; with less --precision, --prefer size or --profile wide; or train fewer or smaller trees";
+const WAYS_OUT: &str = "compile it with --fit lambda, which says what would help and by how much; with less --precision, --prefer size or --profile wide; or train a smaller model";
 
 /// What a row takes on one thread.
 #[derive(Clone, Copy, Debug)]

@@ -49,8 +49,8 @@ impl Family for LookupModel {
         let layer = LayerProblem::of(self, setting)?;
         let mut choice = layer.choose()?;
         check(&choice.fidelity, setting.options.min_agreement, || {
-            let node = self.nodes.first().map_or("", String::as_str);
-            format!("node \"{node}\" limits it, by {}", limit(&choice.fidelity))
+            let limit = limit(&choice.fidelity);
+            format!("node \"{}\" limits it, by {limit}", self.node())
         })?;
         let mut circuit = layer.parts(&choice).circuit();
         // The circuit's own noise has the last word.
@@ -104,6 +104,11 @@ impl Family for LookupModel {
 }
 
 impl LookupModel {
+    /// The first node whose functions these are, for errors.
+    fn node(&self) -> &str {
+        self.nodes.first().map_or("", String::as_str)
+    }
+
     fn layer_report(&self, layer: &LayerProblem<'_>, choice: &LookupChoice) -> LayerReport {
         let fidelity = &choice.fidelity;
         let whole = layer.curves.iter();
