@@ -11,5 +11,6 @@ mod lookups;
 mod maxima;
 pub(crate) mod missing;
 pub(crate) mod origins;
+pub(crate) mod place;
 pub(crate) mod places;
 pub(crate) mod ranges;

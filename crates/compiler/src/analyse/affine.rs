@@ -265,7 +265,8 @@ fn constants(entries: &[Combination]) -> Option<Vec<f64>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::analyse::places::{Place, places};
+    use crate::analyse::place::Place;
+    use crate::analyse::places::places;
     use crate::ir::{Atom, Combination, Ir};
     use cipherfn_program::{BinaryFunction, Op, ReduceFunction, UnaryFunction};
 

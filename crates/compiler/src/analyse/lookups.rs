@@ -6,7 +6,7 @@
 //! an estimator, which the server looks up by the encrypted form; until then they are what the
 //! client could compute of a decrypted form (the link of a linear model).
 
-use super::places::Place;
+use super::place::Place;
 use crate::error::CompileError;
 use crate::ir::{Atom, AtomKind, Combination, EstimatorCall, Function, Ir, Lookups};
 use cipherfn_program::{

@@ -126,7 +126,8 @@ fn absolute(node: &str, len: usize) -> Result<RowProgram, CompileError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::analyse::places::{Place, places};
+    use crate::analyse::place::Place;
+    use crate::analyse::places::places;
     use crate::ir::{Function, Ir};
     use cipherfn_program::{Op, ReduceFunction, ValueId};
 

@@ -15,38 +15,11 @@ use super::affine::{AffineDomain, Argument, is_candidate};
 use super::leafwise::Leafwise;
 use super::lookups::FormwisePass;
 use super::maxima::Maxima;
+use super::place::Place;
 use crate::error::CompileError;
 use crate::ir::{Combination, EstimatorCall, Ir};
 use cipherfn_program::{EntryKind, Op, ValueId};
 use std::rc::Rc;
-
-/// Where a value lies.
-#[derive(Clone, Debug)]
-pub(crate) enum Place {
-    /// No output depends on it.
-    Unused,
-    Constant,
-    /// Computed from the columns.
-    Before,
-    /// One combination of features and targets an entry.
-    Affine(Rc<[Combination]>),
-    /// Computed from estimators' results.
-    Behind {
-        /// The first value on the way here that left the affine domain.
-        nonlinear: Option<ValueId>,
-    },
-}
-
-impl Place {
-    const fn is_before(&self) -> bool {
-        matches!(self, Self::Before)
-    }
-
-    /// Whether it is known before any estimator is evaluated.
-    const fn is_known(&self) -> bool {
-        matches!(self, Self::Before | Self::Constant)
-    }
-}
 
 /// Where all values lie.
 pub(crate) struct Places {

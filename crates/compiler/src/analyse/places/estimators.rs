@@ -1,6 +1,7 @@
 //! Results of stated estimators.
 
-use super::{Place, PlacesPass};
+use super::PlacesPass;
+use crate::analyse::place::Place;
 use crate::error::CompileError;
 use crate::ir::{Atom, Combination, Ensemble, Function, LinearMap};
 use cipherfn_program::ValueId;

@@ -1,8 +1,9 @@
 //! Matrix products: linear models, and layers of a network.
 
-use super::{Place, PlacesPass};
+use super::PlacesPass;
 use crate::analyse::affine::Argument;
 use crate::analyse::maxima::Maxima;
+use crate::analyse::place::Place;
 use crate::error::CompileError;
 use crate::ir::{Combination, SUPPORTED};
 use cipherfn_program::{EntryKind, Op, Tensor, ValueId};
