@@ -62,8 +62,7 @@ pub(crate) struct Dev {
         requires = "web"
     )]
     web_port: u16,
-    /// Let the scripts of this page call (CORS), such as https://www.example.com; may be given
-    /// several times
+    /// Let the scripts of pages of this origin call (CORS); may be given several times
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
     /// Only the embedded S3, for functions that run elsewhere
