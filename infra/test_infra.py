@@ -168,6 +168,20 @@ class Cost(unittest.TestCase):
         self.assertEqual([COST.row_bytes(self.model, rows, "query") for rows in (1, 3, 15, 1000)], [1500, 500, 100, 100])
         self.assertLess(self.cost(rows=100)["parts"]["transfer_out"], self.cost()["parts"]["transfer_out"] / 50)
 
+    def test_small_functions_expand_selectors_again(self):
+        report = {
+            "model": {"family": "tree ensemble"},
+            "work": {"predicted_microseconds": 90_000.0},
+            "sizes": {"evaluation_key": 1_000_000, "query_row": 1500, "reply_row": 5000, "shared": None},
+        }
+        functions = [{"memory_mb": 1024, "expanded_again_microseconds": 40_000.0}, {"memory_mb": 3538, "expanded_again_microseconds": 0.0}]
+        self.model = COST.of_report(report, functions)
+        self.assertIsNone(self.cost(memory=512), "a row has no room")
+        self.assertAlmostEqual(COST.row_ms(self.model, 1769), 130)
+        self.assertAlmostEqual(COST.row_ms(self.model, 3538), 90)
+        with self.assertRaises(SystemExit):
+            COST.of_jobs(self.model, 512, "x86_64", 10_000, json.loads((HERE / "prices.json").read_text()), self.assumed)
+
     def test_inputs_are_complete(self):
         prices = json.loads((HERE / "prices.json").read_text())["prices"]
         measured = json.loads((HERE / "measurements.json").read_text())
