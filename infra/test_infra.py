@@ -221,6 +221,11 @@ class CheckTemplate(unittest.TestCase):
         self.assert_problem("does not authorise", "AuthorizationType: !If [UseJwt, JWT, AWS_IAM]", "AuthorizationType: NONE")
         self.assert_problem("may not invoke InferFunction", "POST/v*/models/*/predict", "POST/v*/models/*/guess")
 
+    def test_pages(self):
+        self.assert_problem("other origins than AllowedOrigins", "AllowOrigins: !Ref AllowedOrigins", 'AllowOrigins: ["*"]')
+        self.assert_problem("other origins than AllowedOrigins", "- AllowedOrigins: !Ref AllowedOrigins", '- AllowedOrigins: ["*"]')
+        self.assert_problem("Api: pages may call without", "CorsConfiguration: !If\n        - HasOrigins\n        - AllowOrigins", "CorsConfiguration: !If\n        - UseIam\n        - AllowOrigins")
+
     def test_policies(self):
         self.assert_problem("InferRole: s3:PutObject on models/\\* is more", "Sid: ReadModelsAndKeys\n                Effect: Allow\n                Action: [s3:GetObject", "Sid: ReadModelsAndKeys\n                Effect: Allow\n                Action: [s3:GetObject, s3:PutObject")
         self.assert_problem("SpecsRole: s3:GetObject on keys/\\* is more", "${Bucket}/models/*.json", "${Bucket}/keys/*")
@@ -284,8 +289,8 @@ class CheckTemplate(unittest.TestCase):
             min(parameters): list(CHECK.combinations.combinations(template, CHECK.SAMPLES, parameters, rules))
             for parameters, _, rules in CHECK.combinations.decisions(template)
         }
-        # Signed callers with any of issuer and audience, or tokens with both; a domain with certificate and perhaps a zone; a network; 4 switches; 5 limits.
-        self.assertEqual(sorted(map(len, found.values())), sorted([4 + 1, 1 + 2, 2, *[2] * 4, *[2] * 5]))
+        # Signed callers with any of issuer and audience, or tokens with both; a domain with certificate and perhaps a zone; a network; 5 switches; 5 limits.
+        self.assertEqual(sorted(map(len, found.values())), sorted([4 + 1, 1 + 2, 2, *[2] * 5, *[2] * 5]))
         self.assertTrue(all(values["JwtIssuer"] for values in found["Authorization"] if values["Authorization"] == "JWT"))
 
     def test_parameters_that_a_condition_brings_together_are_crossed(self):

@@ -187,6 +187,7 @@ async fn service(data: &Path, log: LogSink) -> Result<Emulator> {
     let setup = Setup {
         data,
         ports: (0, 0),
+        pages: cipherfn_emulator::Pages::default(),
         authorizer: Authorizer::Single("demo".to_owned()),
         functions: None,
         log,

@@ -17,6 +17,7 @@ mod limits;
 mod live;
 mod load;
 mod models;
+mod pages;
 mod races;
 mod round_trip;
 mod stack;
