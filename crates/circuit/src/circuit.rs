@@ -320,6 +320,28 @@ impl Node {
         self.as_sum().map_or(&[], |sum| &sum.selects)
     }
 
+    /// The plaintexts that it names, as often as it names them.
+    pub fn constants(&self) -> impl Iterator<Item = ConstantId> {
+        let own = match self {
+            Self::Sum(sum) => sum.constant,
+            Self::Product(product) => product.constant,
+            Self::Combination(combination) => combination.constant,
+            Self::Lookup(Lookup {
+                table: Table::Constant(table),
+                ..
+            }) => Some(*table),
+            Self::Bootstrap(bootstrap) => Some(bootstrap.table),
+            Self::Lookup(_) | Self::Pack(_) | Self::Carrier(_) => None,
+        };
+        let selects = self.selects().iter();
+        let sides = selects.flat_map(|select| [select.clear, select.set]);
+        own.into_iter()
+            .chain(sides.filter_map(|operand| match operand {
+                Operand::Constant(id) => Some(id),
+                Operand::Zero | Operand::Node(_) => None,
+            }))
+    }
+
     /// The nodes that it reads, as often as it names them.
     pub fn reads(&self) -> impl Iterator<Item = Rotated> {
         let terms = match self {

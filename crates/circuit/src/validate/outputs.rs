@@ -2,7 +2,7 @@
 
 use super::inputs::MAX_COEFFICIENT_BITS;
 use super::{CircuitError, within};
-use crate::circuit::{Carrier, Circuit, Input, Lookup, Node, OutputId, Table};
+use crate::circuit::{Carrier, Circuit, ConstantId, Input, Node, OutputId, Table};
 
 /// Most outputs: each is a ciphertext in a reply.
 const MAX_OUTPUTS: u64 = 64;
@@ -40,16 +40,22 @@ pub(super) fn check(circuit: &Circuit, polynomial_size: usize) -> Result<(), Cir
 }
 
 /// For each node, whether coefficients beside the wanted one hold tables, of look-ups, of bootstraps or
-/// encrypted ones. A turned encrypted value has nothing beside it.
+/// encrypted ones. A value of one coefficient has nothing beside it wherever it is turned, be it
+/// encrypted or a constant.
 fn holds_table(circuit: &Circuit) -> Vec<bool> {
+    let is_table = |id: ConstantId| circuit.constants[id.index()].0.len() > 1;
     let mut holds: Vec<bool> = Vec::with_capacity(circuit.nodes.len());
+    // The same of plaintexts, which may travel as they are and are tables once they are turned.
+    let mut plain: Vec<bool> = Vec::with_capacity(circuit.nodes.len());
     for node in &circuit.nodes {
+        let inherited = node.reads().any(|read| plain[read.node.index()]);
+        plain.push(inherited || node.constants().any(is_table));
         holds.push(match node {
-            Node::Lookup(Lookup {
-                table: Table::Constant(_),
-                ..
-            })
-            | Node::Bootstrap(_) => true,
+            Node::Lookup(lookup) => match lookup.table {
+                Table::Constant(id) => is_table(id),
+                Table::Node(table) => plain[table.index()] || holds[table.index()],
+            },
+            Node::Bootstrap(_) => true,
             Node::Carrier(Carrier { input, .. }) => {
                 matches!(circuit.inputs[input.index()], Input::Tables(_))
             }

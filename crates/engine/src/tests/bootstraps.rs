@@ -99,7 +99,7 @@ impl Layers {
     /// Number `index` of about `middle`, unlike all others below 240.
     fn number(&mut self, index: usize, middle: f64) -> NodeId {
         let (one, other) = pair(index / 2);
-        let sign = if index % 2 == 0 { 1 } else { -1 };
+        let sign = if index.is_multiple_of(2) { 1 } else { -1 };
         let (one, other) = (self.small[one], self.small[other]);
         self.sum(middle, &[(one, 1), (other, sign)])
     }

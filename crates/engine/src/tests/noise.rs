@@ -4,42 +4,64 @@
 
 use super::backends::{Backend, Clear};
 use super::{Builder, SETS, operand, part};
+use crate::PreparedCircuit;
 use crate::noise::of_outputs;
-use crate::{PreparedCircuit, Workspace};
 use cipherfn_circuit::circuit::{
-    Combination, Lookup, Node, Operand, Rotated, SelectorId, Table, Turn, Weighted,
+    Combination, Lookup, Node, NodeId, Operand, Rotated, SelectorId, Sum, Table, Turn, Weighted,
 };
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{InputShape, InputValues, encrypt_row};
-use cipherfn_scheme::{SecretKey, noise, reply};
+use cipherfn_scheme::reply::{self, ReplyShape};
+use cipherfn_scheme::{SecretKey, noise};
 
 const KEYS: usize = 4;
+/// Coefficients of a polynomial of the set.
+const SIZE: usize = 512;
 
 /// Mean square of the errors of all coefficients but the first, over [`KEYS`] keys, all bits set.
 fn measured(builder: Builder, top: Operand) -> f64 {
-    let mut circuit = builder.finish(top, 512, 1);
-    circuit.outputs[0].reply_bits = Bits::new(64);
+    // One coefficient is all that may travel of a look-up. The others are read before that; in the
+    // clear, each as the first one of what is turned.
+    let circuit = builder.finish(top, 1, 1);
     let prepared = PreparedCircuit::new(&circuit).unwrap();
     let [InputShape::Selectors(shape)] = prepared.inputs() else {
         panic!("one group of bits")
     };
     let values = [InputValues::Bits(vec![true; shape.selectors])];
-    let exact = Clear.evaluate(&circuit, &values);
+    let whole = ReplyShape {
+        coefficients: SIZE,
+        bits: Bits::ALL,
+        ..prepared.outputs()[0]
+    };
+    let exact = (0..SIZE).map(|place| {
+        let mut turned = circuit.clone();
+        let addend = Rotated {
+            node: circuit.outputs[0].node,
+            rotation: ((2 * SIZE - place) % (2 * SIZE)) as u32,
+        };
+        turned.outputs[0].node = NodeId(turned.nodes.len() as u32);
+        turned.nodes.push(Node::Sum(Sum {
+            addends: vec![addend],
+            ..Sum::default()
+        }));
+        Clear.evaluate(&turned, &values)[0]
+    });
+    let exact: Vec<u64> = exact.collect();
     let squares = (0..KEYS).flat_map(|_| {
         let key = SecretKey::generate(prepared.parameter_set()).unwrap();
         let row = encrypt_row(&key, prepared.inputs(), &values).unwrap();
-        let reply = prepared
-            .evaluate_row(None, &row, &mut Workspace::default())
-            .unwrap();
-        let phases = reply::decrypt_row(&key, prepared.outputs(), &reply).unwrap();
+        let results = prepared.results_of_rows(None, &[prepared.alone(&row)]);
+        let result = &results[0].as_ref().unwrap()[0];
+        let row = reply::compress(&whole, &result.mask, &result.body).unwrap();
+        let phases = reply::decrypt(&key, &whole, &row).unwrap();
         let errors = phases.into_iter().zip(&exact).skip(1);
         errors
             .map(|(phase, exact)| phase.wrapping_sub(*exact as i64) as f64)
             .map(|error| (error * 2f64.powi(-64)).powi(2))
             .collect::<Vec<_>>()
     });
-    squares.sum::<f64>() / (KEYS * 511) as f64
+    squares.sum::<f64>() / (KEYS * (SIZE - 1)) as f64
 }
 
 /// Of n = 2,044 squares of normal variables, whose relative standard deviation is 3 %: by

@@ -24,6 +24,17 @@ fn convolution(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> 
     {
         return Err(unfit(emitter, &data, &weights));
     }
+    let stated = emitter.node.ints("kernel_shape")?;
+    let is_kernel = |sizes: &[i64]| {
+        sizes
+            .iter()
+            .copied()
+            .eq(kernel.iter().map(|&size| size as i64))
+    };
+    if !stated.is_empty() && !is_kernel(&stated) {
+        let problem = format!("it states kernels of {stated:?}, and its filters are of {kernel:?}");
+        return Err(emitter.node.invalid(problem));
+    }
     let windows = Windows::of(emitter, input, kernel.to_vec())?;
     let inner = own_channels * windows.len();
     if windows.count().saturating_mul(inner) > MAX_LEN {

@@ -81,7 +81,9 @@ fn weights_that_are_no_numbers_name_node_and_entry() {
     let error = refused(|model| {
         for name in ["first", "second"] {
             let weights = &mut weights(model, name).float_data;
-            weights.iter_mut().for_each(|weight| *weight *= 1e38);
+            for weight in weights {
+                *weight *= 1e38;
+            }
         }
     });
     assert!(error.contains("finite"), "{error}");
@@ -187,7 +189,9 @@ fn layers_too_large_to_evaluate_are_counted_before_they_are_made() {
 fn what_no_table_follows_is_refused_with_what_limits_it() {
     let mut model = network(6, "Sin");
     let first = &mut weights(&mut model, "first").float_data;
-    first.iter_mut().for_each(|weight| *weight *= 5000.0);
+    for weight in first {
+        *weight *= 5000.0;
+    }
     let error = try_compile(&model).unwrap_err();
     assert!(matches!(error, CompileError::Unfaithful { .. }), "{error}");
     let text = error.to_string();
