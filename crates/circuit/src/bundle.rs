@@ -3,7 +3,7 @@
 use crate::circuit::Circuit;
 use crate::codec::{self, CodecError};
 use crate::validate::{CircuitError, Dimensions};
-use crate::wire::{v1, v2, v3};
+use crate::wire::{v1, v2, v3, v4};
 use cipherfn_protocol::frame::{self, FrameError, FrameKind, ParameterSetTag};
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs;
@@ -41,7 +41,7 @@ struct BundleV1 {
     report: Vec<u8>,
 }
 
-/// File version 2, and version 3 with its circuits.
+/// File version 2, and later versions with their circuits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct BundleV2<C = v2::CircuitV2> {
     circuit: C,
@@ -59,6 +59,8 @@ cipherfn_protocol::versions! {
         V2(BundleV2) = 2,
         /// Look-ups.
         V3(BundleV2<v3::CircuitV3>) = 3,
+        /// Look-ups of nodes, encrypted values and tables.
+        V4(BundleV2<v4::CircuitV4>) = 4,
     }
 }
 
@@ -79,6 +81,7 @@ impl TryFrom<BundleVersions> for Bundle {
             },
             BundleVersions::V2(file) => file.into(),
             BundleVersions::V3(file) => file.into(),
+            BundleVersions::V4(file) => file.into(),
         })
     }
 }
@@ -153,7 +156,7 @@ pub enum BundleError {
 }
 
 impl Bundle {
-    /// The file, of version 2 where that can say the circuit: the same bundle gives the same bytes,
+    /// The file, of the oldest version from 2 on that can say the circuit: the same bundle gives the same bytes,
     /// on every machine. The circuit is checked first, so that whatever is written can be read.
     /// `find` looks up the parameter set.
     pub fn to_bytes<E: From<BundleError>>(
@@ -168,13 +171,16 @@ impl Bundle {
 
     /// The file's payload in the oldest version that is written and can say the circuit.
     fn payload(&self) -> Result<(u16, Vec<u8>), CodecError> {
-        Ok(match v2::CircuitV2::from_circuit(&self.circuit) {
-            Some(circuit) => (2, BundleV2::payload(circuit, self)?),
-            None => (
-                3,
-                BundleV2::payload(v3::CircuitV3::from(&self.circuit), self)?,
-            ),
-        })
+        let circuit = &self.circuit;
+        Ok(
+            if let Some(circuit) = v2::CircuitV2::from_circuit(circuit) {
+                (2, BundleV2::payload(circuit, self)?)
+            } else if let Some(circuit) = v3::CircuitV3::from_circuit(circuit) {
+                (3, BundleV2::payload(circuit, self)?)
+            } else {
+                (4, BundleV2::payload(v4::CircuitV4::from(circuit), self)?)
+            },
+        )
     }
 
     /// Reads a file and checks the circuit. `find` looks up the parameter set.

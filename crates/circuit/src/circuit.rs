@@ -32,6 +32,10 @@ pub enum Input {
     Selectors(SelectorGroup),
     /// Numbers in the coefficients of GLWE ciphertexts.
     Features(FeatureInput),
+    /// Values that become GLWE ciphertexts of their own.
+    Values(ValueInput),
+    /// GLWE ciphertexts that all rows share.
+    Tables(TableInput),
 }
 
 /// Selectors that travel together.
@@ -72,6 +76,22 @@ pub struct FeatureInput {
     pub body_bits: Bits,
 }
 
+/// Torus values that travel packed, as selectors do, and become GLWE ciphertexts with the value as
+/// constant coefficient and zero elsewhere: an expansion without scheme switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValueInput {
+    /// Number of values of a row.
+    pub count: u32,
+}
+
+/// Whole GLWE ciphertexts that belong to no row: they are given once for all rows that are evaluated
+/// together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableInput {
+    /// Number of ciphertexts.
+    pub count: u32,
+}
+
 /// A sparse plaintext polynomial: (position, torus value in units of 2^-64), positions strictly
 /// increasing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -93,6 +113,8 @@ pub enum Node {
     Combination(Combination),
     /// One coefficient of each of several nodes, and nothing else of them.
     Pack(Pack),
+    /// An encrypted value or table, as it came.
+    Carrier(Carrier),
 }
 
 /// `constant + sum of addends + sum of CMUXes`.
@@ -159,11 +181,21 @@ pub struct Product {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lookup {
     /// The function's values.
-    pub table: ConstantId,
+    pub table: Table,
     /// Where it begins: 0 <= rotation < 2N.
     pub rotation: u32,
     /// At most one turn a selector.
     pub form: Vec<Turn>,
+}
+
+/// What a look-up turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Table {
+    /// A plaintext.
+    Constant(ConstantId),
+    /// An encrypted value. Of a carrier with one coefficient the turned one has it at the form's
+    /// place.
+    Node(NodeId),
 }
 
 /// One step of a look-up: `value + selector * (X^rotation - 1) * value`, a CMUX.
@@ -203,6 +235,15 @@ pub struct Pack {
     pub items: Vec<Rotated>,
 }
 
+/// A ciphertext of an input of [values](ValueInput) or [tables](TableInput).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Carrier {
+    /// The input.
+    pub input: InputId,
+    /// Which of its ciphertexts.
+    pub index: u32,
+}
+
 /// Coefficients of a value that travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Output {
@@ -219,7 +260,11 @@ pub struct Output {
 impl Circuit {
     /// Whether queries are expanded, or values packed, with an evaluation key.
     pub fn needs_evaluation_key(&self) -> bool {
-        let packed = |input: &Input| matches!(input, Input::Selectors(group) if group.transport == Transport::Packed);
+        let packed = |input: &Input| match input {
+            Input::Selectors(group) => group.transport == Transport::Packed,
+            Input::Values(_) => true,
+            Input::Features(_) | Input::Tables(_) => false,
+        };
         self.inputs.iter().any(packed)
             || self.nodes.iter().any(|node| matches!(node, Node::Pack(_)))
     }
@@ -243,7 +288,11 @@ impl Node {
     pub const fn as_sum(&self) -> Option<&Sum> {
         match self {
             Self::Sum(sum) => Some(sum),
-            Self::Product(_) | Self::Lookup(_) | Self::Combination(_) | Self::Pack(_) => None,
+            Self::Product(_)
+            | Self::Lookup(_)
+            | Self::Combination(_)
+            | Self::Pack(_)
+            | Self::Carrier(_) => None,
         }
     }
 
@@ -267,9 +316,24 @@ impl Node {
             Self::Pack(pack) => pack.items.as_slice(),
             _ => &[],
         };
+        let table = match self {
+            Self::Lookup(lookup) => lookup.table.node(),
+            _ => None,
+        };
         let sum = self.as_sum().into_iter().flat_map(Sum::reads);
         sum.chain(terms.iter().map(|term| term.node))
             .chain(items.iter().copied())
+            .chain(table.map(|node| Rotated { node, rotation: 0 }))
+    }
+}
+
+impl Table {
+    /// The node that it is.
+    pub const fn node(self) -> Option<NodeId> {
+        match self {
+            Self::Node(node) => Some(node),
+            Self::Constant(_) => None,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! compiler --> Circuit -- Bundle::to_bytes --> file -- Bundle::from_bytes --> Circuit --> engine
 //!                              |                            |
-//!                         wire types V2, V3        wire types V1, V2, V3
+//!                      wire types V2, V3, V4      wire types V1, V2, V3, V4
 //! ```
 //!
 //! A [`Circuit`] is what the compiler made of a model: a graph of GLWE values over encrypted inputs

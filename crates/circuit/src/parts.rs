@@ -10,7 +10,7 @@
 //! Trees that begin with the same selector are one term, as merging them saves CMUXes.
 
 use crate::circuit::{
-    Circuit, ConstantId, Node, NodeId, Operand, Rotated, Select, SelectorId, Sum,
+    Circuit, ConstantId, Node, NodeId, Operand, Rotated, Select, SelectorId, Sum, Table,
 };
 use crate::validate::CircuitError;
 use std::cmp::Reverse;
@@ -203,7 +203,12 @@ impl Node {
                 terms.map(|term| &mut term.node).for_each(place);
             }
             Self::Pack(pack) => pack.items.iter_mut().for_each(place),
-            Self::Product(_) | Self::Lookup(_) => {}
+            Self::Lookup(lookup) => {
+                if let Table::Node(node) = &mut lookup.table {
+                    *node = places[node.index()];
+                }
+            }
+            Self::Product(_) | Self::Carrier(_) => {}
         }
     }
 }
@@ -320,7 +325,7 @@ impl<'a> Reach<'a> {
                 Node::Pack(pack) => {
                     added.cost += self.costs.cmux * (pack.items.len() as u64 + PACK_LEVELS);
                 }
-                Node::Sum(_) | Node::Combination(_) => {}
+                Node::Sum(_) | Node::Combination(_) | Node::Carrier(_) => {}
             }
             for select in of.selects() {
                 added.cost += self.cmux(select);

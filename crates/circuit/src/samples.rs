@@ -1,9 +1,9 @@
 //! Circuits for this crate's tests.
 
 use crate::circuit::{
-    Circuit, Combination, Constant, ConstantId, FeatureInput, Input, InputId, Lookup, Node, NodeId,
-    Operand, Output, Pack, Product, Rotated, Select, SelectorForm, SelectorGroup, SelectorId, Sum,
-    Turn, Weighted,
+    Carrier, Circuit, Combination, Constant, ConstantId, FeatureInput, Input, InputId, Lookup,
+    Node, NodeId, Operand, Output, Pack, Product, Rotated, Select, SelectorForm, SelectorGroup,
+    SelectorId, Sum, Table, TableInput, Turn, ValueInput, Weighted,
 };
 use crate::validate::Dimensions;
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
@@ -152,12 +152,12 @@ pub(crate) fn lookups() -> Circuit {
     let mut circuit = levelled();
     circuit.nodes = vec![
         Node::Lookup(Lookup {
-            table: ConstantId(1),
+            table: Table::Constant(ConstantId(1)),
             rotation: 5,
             form: vec![turn(0, 9), turn(2, 1023)],
         }),
         Node::Lookup(Lookup {
-            table: ConstantId(1),
+            table: Table::Constant(ConstantId(1)),
             rotation: 0,
             form: vec![turn(1, 1)],
         }),
@@ -167,6 +167,44 @@ pub(crate) fn lookups() -> Circuit {
         }),
         Node::Pack(Pack {
             items: vec![rotated(2, 0), rotated(1, 0), rotated(0, 512)],
+        }),
+    ];
+    circuit.outputs = vec![output(3, 3, 128)];
+    circuit
+}
+
+/// Two encrypted values, one of which turns, and an encrypted table.
+pub(crate) fn carriers() -> Circuit {
+    let carrier = |input, index| {
+        Node::Carrier(Carrier {
+            input: InputId(input),
+            index,
+        })
+    };
+    let mut circuit = lookups();
+    circuit.inputs.extend([
+        Input::Values(ValueInput { count: 5 }),
+        Input::Tables(TableInput { count: 2 }),
+    ]);
+    circuit.nodes = vec![
+        carrier(1, 4),
+        carrier(2, 1),
+        Node::Lookup(Lookup {
+            table: Table::Node(NodeId(0)),
+            rotation: 0,
+            form: vec![Turn {
+                selector: SelectorId::first(1),
+                rotation: 2,
+            }],
+        }),
+        Node::Sum(Sum {
+            addends: [1, 2]
+                .map(|node| Rotated {
+                    node: NodeId(node),
+                    rotation: 0,
+                })
+                .into(),
+            ..Sum::default()
         }),
     ];
     circuit.outputs = vec![output(3, 3, 128)];

@@ -9,12 +9,15 @@
 //! n2 = X^5 c0 turned by i0.0 9, i0.2 1023
 //! n3 = c0 + 3 n2 + -2 n1 X^7
 //! n4 = pack n3, n2 X^7
+//! n5 = i1.4
+//! n6 = n5 turned by i0.1 2
 //! o0 = n1, 2 coefficients by 7, 24 bits
 //! ```
 
 use crate::circuit::{
-    Circuit, Combination, Constant, ConstantId, Input, InputId, Lookup, Node, NodeId, Operand,
-    Output, OutputId, Pack, Product, Rotated, Select, SelectorForm, Sum, Turn, Weighted,
+    Carrier, Circuit, Combination, Constant, ConstantId, Input, InputId, Lookup, Node, NodeId,
+    Operand, Output, OutputId, Pack, Product, Rotated, Select, SelectorForm, Sum, Table, Turn,
+    Weighted,
 };
 use cipherfn_protocol::specs::Transport;
 use std::fmt::{self, Display, Formatter};
@@ -67,6 +70,8 @@ impl Display for Input {
                 "features {}, {} a ciphertext by {}, {} bits",
                 input.features, input.block, input.stride, input.body_bits
             ),
+            Self::Values(input) => write!(f, "values {}", input.count),
+            Self::Tables(input) => write!(f, "tables {}", input.count),
         }
     }
 }
@@ -87,6 +92,7 @@ impl Display for Node {
             Self::Lookup(lookup) => write!(f, "{lookup}"),
             Self::Combination(combination) => write!(f, "{combination}"),
             Self::Pack(pack) => write!(f, "{pack}"),
+            Self::Carrier(Carrier { input, index }) => write!(f, "{input}.{index}"),
         }
     }
 }
@@ -147,6 +153,15 @@ impl Display for Lookup {
         }
         write!(f, "{} turned by ", self.table)?;
         joined(f, ", ", &self.form, |f, turn| write!(f, "{turn}"))
+    }
+}
+
+impl Display for Table {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Constant(id) => write!(f, "{id}"),
+            Self::Node(id) => write!(f, "{id}"),
+        }
     }
 }
 

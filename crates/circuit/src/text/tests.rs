@@ -1,4 +1,4 @@
-use crate::samples::{lookups, mixture};
+use crate::samples::{carriers, lookups, mixture};
 
 #[test]
 fn circuits_read_like_this() {
@@ -32,6 +32,25 @@ fn lookups_read_like_this() {
 n1 = c1 turned by i0.1 1
 n2 = c0 + 3 n0 + -2 n1 X^7
 n3 = pack n2, n1, n0 X^512
+o0 = n3, 3 coefficients by 128, 24 bits
+"
+    );
+}
+
+#[test]
+fn carriers_read_like_this() {
+    let text = carriers().to_string();
+    let (before, nodes) = text.split_once("n0").unwrap();
+    assert!(
+        before.contains("i1 = values 5\ni2 = tables 2\n"),
+        "{before}"
+    );
+    assert_eq!(
+        nodes,
+        " = i1.4
+n1 = i2.1
+n2 = n0 turned by i0.1 2
+n3 = n1 + n2
 o0 = n3, 3 coefficients by 128, 24 bits
 "
     );

@@ -1,6 +1,6 @@
 //! What is wrong with a circuit.
 
-use crate::circuit::{ConstantId, InputId, NodeId, OutputId, SelectorId};
+use crate::circuit::{Carrier, ConstantId, InputId, NodeId, OutputId, SelectorId};
 
 /// A rule that a circuit breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +54,16 @@ pub enum CircuitError {
         /// What it refers to.
         selector: SelectorId,
         /// How many the group has.
+        count: u32,
+    },
+    /// A node refers to a value or table that does not exist.
+    #[error("node {} uses ciphertext {} of {count} of input {}", .node.0, .carrier.index, .carrier.input.0)]
+    NoCarrier {
+        /// The node.
+        node: NodeId,
+        /// What it refers to.
+        carrier: Carrier,
+        /// How many the input has.
         count: u32,
     },
     /// A rotation of 2N or more.

@@ -1,13 +1,15 @@
-//! Selector groups and feature vectors.
+//! Selector groups, feature vectors, values and tables.
 
 use super::{CircuitError, within};
-use crate::circuit::{FeatureInput, Input, SelectorForm, SelectorGroup};
+use crate::circuit::{FeatureInput, Input, SelectorForm, SelectorGroup, TableInput, ValueInput};
 use cipherfn_protocol::specs::Bits;
 
 /// Most inputs: each has a row of its own in a query.
 const MAX_INPUTS: u64 = 64;
 /// Most selectors of a query row.
 const MAX_SELECTORS: u64 = 1 << 18;
+/// Most values of a query row, and most tables.
+const MAX_CARRIERS: u64 = 1 << 16;
 /// Most features of a query row.
 const MAX_FEATURES: u64 = 1 << 18;
 /// Most base bits times levels: digits are computed exactly in 53 bits.
@@ -17,7 +19,7 @@ pub(super) const MAX_COEFFICIENT_BITS: u64 = Bits::ALL.get() as u64;
 
 pub(super) fn check(inputs: &[Input], polynomial_size: usize) -> Result<(), CircuitError> {
     within("input count", inputs.len(), 1..=MAX_INPUTS)?;
-    let (mut selectors, mut features) = (0, 0);
+    let (mut selectors, mut features, mut carriers) = (0, 0, 0);
     for input in inputs {
         match input {
             Input::Selectors(group) => {
@@ -28,10 +30,14 @@ pub(super) fn check(inputs: &[Input], polynomial_size: usize) -> Result<(), Circ
                 check_features(input, polynomial_size)?;
                 features += u64::from(input.features);
             }
+            Input::Values(ValueInput { count }) | Input::Tables(TableInput { count }) => {
+                carriers += u64::from(*count);
+            }
         }
     }
     within("selector count", selectors, 0..=MAX_SELECTORS)?;
-    within("feature count", features, 0..=MAX_FEATURES)
+    within("feature count", features, 0..=MAX_FEATURES)?;
+    within("value and table count", carriers, 0..=MAX_CARRIERS)
 }
 
 fn check_group(group: &SelectorGroup, polynomial_size: usize) -> Result<(), CircuitError> {

@@ -2,8 +2,8 @@
 
 use super::{CircuitError, within};
 use crate::circuit::{
-    Circuit, Combination, ConstantId, FeatureInput, Input, Lookup, Node, NodeId, Operand, Pack,
-    Product, Rotated, Select, SelectorForm, SelectorId, Sum,
+    Carrier, Circuit, Combination, ConstantId, FeatureInput, Input, Lookup, Node, NodeId, Operand,
+    Pack, Product, Rotated, Select, SelectorForm, SelectorId, Sum, Table, TableInput, ValueInput,
 };
 use std::collections::HashSet;
 
@@ -34,6 +34,7 @@ pub(super) fn check(circuit: &Circuit, polynomial_size: usize) -> Result<(), Cir
             Node::Lookup(lookup) => place.lookup(lookup, &mut seen)?,
             Node::Combination(combination) => place.combination(combination)?,
             Node::Pack(pack) => place.pack(pack)?,
+            Node::Carrier(carrier) => place.carrier(*carrier)?,
         }
     }
     Ok(())
@@ -47,7 +48,7 @@ fn check_totals(circuit: &Circuit) -> Result<(), CircuitError> {
             Node::Lookup(lookup) => turns += lookup.form.len(),
             Node::Combination(combination) => terms += combination.terms.len(),
             Node::Pack(pack) => items += pack.items.len(),
-            Node::Sum(_) | Node::Product(_) => {}
+            Node::Sum(_) | Node::Product(_) | Node::Carrier(_) => {}
         }
     }
     within("look-up turn count", turns, 0..=MAX_TERMS)?;
@@ -77,7 +78,10 @@ impl Place<'_> {
     }
 
     fn lookup(&self, lookup: &Lookup, seen: &mut HashSet<SelectorId>) -> Result<(), CircuitError> {
-        self.constant(lookup.table)?;
+        match lookup.table {
+            Table::Constant(id) => self.constant(id)?,
+            Table::Node(node) => self.earlier(node)?,
+        }
         self.rotation(lookup.rotation)?;
         seen.clear();
         for turn in &lookup.form {
@@ -201,14 +205,42 @@ impl Place<'_> {
         })
     }
 
-    fn rotated(&self, rotated: Rotated) -> Result<(), CircuitError> {
-        if rotated.node >= self.node {
-            return Err(CircuitError::NotTopological {
+    fn carrier(&self, carrier: Carrier) -> Result<(), CircuitError> {
+        let Carrier { input, index } = carrier;
+        match self.circuit.inputs.get(input.index()) {
+            Some(Input::Values(ValueInput { count }) | Input::Tables(TableInput { count }))
+                if index < *count =>
+            {
+                Ok(())
+            }
+            Some(Input::Values(ValueInput { count }) | Input::Tables(TableInput { count })) => {
+                Err(CircuitError::NoCarrier {
+                    node: self.node,
+                    carrier,
+                    count: *count,
+                })
+            }
+            _ => Err(CircuitError::WrongInput {
                 node: self.node,
-                operand: rotated.node,
-            });
+                input,
+                wanted: "group of values or tables",
+            }),
         }
+    }
+
+    fn rotated(&self, rotated: Rotated) -> Result<(), CircuitError> {
+        self.earlier(rotated.node)?;
         self.rotation(rotated.rotation)
+    }
+
+    fn earlier(&self, operand: NodeId) -> Result<(), CircuitError> {
+        if operand < self.node {
+            return Ok(());
+        }
+        Err(CircuitError::NotTopological {
+            node: self.node,
+            operand,
+        })
     }
 
     fn rotation(&self, rotation: u32) -> Result<(), CircuitError> {

@@ -1,9 +1,9 @@
 use super::Dimensions;
 use crate::circuit::{
-    Circuit, Combination, ConstantId, FeatureInput, Input, InputId, Lookup, Node, NodeId, Operand,
-    Pack, Product, Rotated, SelectorForm, SelectorGroup, Sum,
+    Carrier, Circuit, Combination, ConstantId, FeatureInput, Input, InputId, Lookup, Node, NodeId,
+    Operand, Pack, Product, Rotated, SelectorForm, SelectorGroup, Sum, Table, ValueInput,
 };
-use crate::samples::{DIMENSIONS, levelled, linear, lookups, mixture};
+use crate::samples::{DIMENSIONS, carriers, levelled, linear, lookups, mixture};
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
 
 /// What is wrong with a circuit after a change.
@@ -27,10 +27,11 @@ fn product(circuit: &mut Circuit) -> &mut Product {
 }
 
 fn lookup(circuit: &mut Circuit) -> &mut Lookup {
-    match &mut circuit.nodes[0] {
-        Node::Lookup(lookup) => lookup,
-        other => panic!("node 0 is no look-up but {other}"),
-    }
+    let mut lookups = circuit.nodes.iter_mut().filter_map(|node| match node {
+        Node::Lookup(lookup) => Some(lookup),
+        _ => None,
+    });
+    lookups.next().expect("a look-up")
 }
 
 fn combination(circuit: &mut Circuit) -> &mut Combination {
@@ -50,14 +51,14 @@ fn pack(circuit: &mut Circuit) -> &mut Pack {
 fn group(circuit: &mut Circuit) -> &mut SelectorGroup {
     match &mut circuit.inputs[0] {
         Input::Selectors(group) => group,
-        Input::Features(_) => panic!("input 0 is a feature vector"),
+        other => panic!("input 0 is no group but {other}"),
     }
 }
 
 fn features(circuit: &mut Circuit) -> &mut FeatureInput {
     match &mut circuit.inputs[0] {
         Input::Features(input) => input,
-        Input::Selectors(_) => panic!("input 0 is a group"),
+        other => panic!("input 0 is no feature vector but {other}"),
     }
 }
 
@@ -146,7 +147,8 @@ fn every_rule_of_products_has_its_error() {
 #[test]
 fn every_rule_of_lookups_has_its_error() {
     assert_eq!(
-        broken(lookups(), |c| lookup(c).table = ConstantId(2)),
+        broken(lookups(), |c| lookup(c).table =
+            Table::Constant(ConstantId(2))),
         "node 0 uses constant 2 of 2"
     );
     assert_eq!(
@@ -173,6 +175,33 @@ fn every_rule_of_lookups_has_its_error() {
     assert_eq!(
         broken(lookups(), |c| lookup(c).form[0].selector.input = InputId(1)),
         "node 0 uses input 1, which is no group of bits"
+    );
+}
+
+#[test]
+fn every_rule_of_values_and_tables_has_its_error() {
+    assert_eq!(
+        broken(carriers(), |c| lookup(c).table = Table::Node(NodeId(3))),
+        "node 2 uses node 3, which does not come before it (a cycle)"
+    );
+    let carrier = |input, index| {
+        broken(carriers(), |c| {
+            c.nodes[0] = Node::Carrier(Carrier {
+                input: InputId(input),
+                index,
+            });
+        })
+    };
+    assert_eq!(carrier(1, 5), "node 0 uses ciphertext 5 of 5 of input 1");
+    assert_eq!(carrier(2, 2), "node 0 uses ciphertext 2 of 2 of input 2");
+    assert_eq!(
+        carrier(0, 0),
+        "node 0 uses input 0, which is no group of values or tables"
+    );
+    assert!(
+        broken(carriers(), |c| c.inputs[1] =
+            Input::Values(ValueInput { count: 1 << 17 }))
+        .starts_with("value and table count is 131074")
     );
 }
 

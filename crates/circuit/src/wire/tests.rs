@@ -1,7 +1,7 @@
-use super::{v1, v2, v3};
+use super::{v1, v2, v3, v4};
 use crate::circuit::{Circuit, Constant, Node, NodeId, Output, Sum};
 use crate::codec;
-use crate::samples::{SET, levelled, linear, lookups, mixture};
+use crate::samples::{SET, carriers, levelled, linear, lookups, mixture};
 
 const LIMIT: u64 = 1 << 20;
 
@@ -109,7 +109,30 @@ fn version_3_has_these_bytes() {
         }],
         ..Sum::default()
     }));
-    let bytes = codec::encode(&v3::CircuitV3::from(&circuit), LIMIT).unwrap();
+    let bytes = codec::encode(&v3::CircuitV3::from_circuit(&circuit).unwrap(), LIMIT).unwrap();
+    assert_eq!(bytes, expected);
+}
+
+#[test]
+fn version_4_has_these_bytes() {
+    let mut expected = Vec::new();
+    head(&mut expected);
+    expected.extend_from_slice(&[
+        3, // inputs
+        0, 0, 3, 12, 2, 1, // of version 2: bits
+        1, 5, // values
+        2, 2, // tables
+        0, // no constants
+        4, // nodes
+        2, 1, 4, // a value
+        2, 2, 1, // a table
+        1, 0, 0, 1, 0, 1, 2, // node 0, rotation, one turn
+        0, 0, 0, 0, 2, 1, 0, 2, 0, 0, // of version 3, of version 2: a sum of two nodes
+        1, 3, 3, 128, 24, // one output
+    ]);
+    let mut circuit = carriers();
+    circuit.constants.clear();
+    let bytes = codec::encode(&v4::CircuitV4::from(&circuit), LIMIT).unwrap();
     assert_eq!(bytes, expected);
 }
 
@@ -121,8 +144,13 @@ fn circuits_come_back_from_every_version_that_can_say_them() {
         assert_eq!(Circuit::from(wire), circuit);
     }
     for circuit in [levelled(), linear(), mixture(), lookups()] {
-        let bytes = codec::encode(&v3::CircuitV3::from(&circuit), LIMIT).unwrap();
+        let bytes = codec::encode(&v3::CircuitV3::from_circuit(&circuit).unwrap(), LIMIT).unwrap();
         let wire: v3::CircuitV3 = codec::decode(&bytes, LIMIT).unwrap();
+        assert_eq!(Circuit::from(wire), circuit);
+    }
+    for circuit in [levelled(), linear(), mixture(), lookups(), carriers()] {
+        let bytes = codec::encode(&v4::CircuitV4::from(&circuit), LIMIT).unwrap();
+        let wire: v4::CircuitV4 = codec::decode(&bytes, LIMIT).unwrap();
         assert_eq!(Circuit::from(wire), circuit);
     }
     for circuit in [levelled(), linear()] {
@@ -140,6 +168,10 @@ fn circuits_come_back_from_every_version_that_can_say_them() {
 
 #[test]
 fn what_a_version_cannot_say_has_no_bytes_of_it() {
+    assert!(v3::CircuitV3::from_circuit(&carriers()).is_none());
+    let mut unread = lookups();
+    unread.inputs.push(carriers().inputs[1].clone());
+    assert!(v3::CircuitV3::from_circuit(&unread).is_none());
     assert!(v2::CircuitV2::from_circuit(&lookups()).is_none());
     assert!(v1::CircuitV1::from_circuit(&lookups()).is_none());
     assert!(v1::CircuitV1::from_circuit(&mixture()).is_none());
@@ -171,9 +203,14 @@ fn a_circuits_hash_is_that_of_the_oldest_version_that_can_say_it() {
         mixture().hash().unwrap(),
         cipherfn_protocol::hash::Hash::of(&bytes)
     );
-    let bytes = codec::encode(&v3::CircuitV3::from(&lookups()), LIMIT).unwrap();
+    let bytes = codec::encode(&v3::CircuitV3::from_circuit(&lookups()).unwrap(), LIMIT).unwrap();
     assert_eq!(
         lookups().hash().unwrap(),
+        cipherfn_protocol::hash::Hash::of(&bytes)
+    );
+    let bytes = codec::encode(&v4::CircuitV4::from(&carriers()), LIMIT).unwrap();
+    assert_eq!(
+        carriers().hash().unwrap(),
         cipherfn_protocol::hash::Hash::of(&bytes)
     );
 }

@@ -184,6 +184,7 @@ impl CircuitV1 {
             Input::Features(input) => {
                 LinearCircuit::from_circuit(circuit, input, output).map(Self::Linear)
             }
+            Input::Values(_) | Input::Tables(_) => None,
         }
     }
 }

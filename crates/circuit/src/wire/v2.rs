@@ -8,18 +8,21 @@ use crate::circuit::{
 use cipherfn_protocol::specs::Bits;
 use serde::{Deserialize, Serialize};
 
+pub(crate) type CircuitV2 = CircuitLayout<NodeV2, InputV2>;
+
+/// The layout of version 2 and later ones, which have further nodes and inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct CircuitV2<N = NodeV2> {
+pub(crate) struct CircuitLayout<N, I> {
     parameter_set: String,
-    inputs: Vec<InputV2>,
+    inputs: Vec<I>,
     constants: Vec<Vec<(u32, u64)>>,
     nodes: Vec<N>,
     outputs: Vec<OutputV2>,
 }
 
-/// New kinds are added at the end: a variant is its number in the file.
+/// New kinds are a further version: a variant is its number in the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum InputV2 {
+pub(crate) enum InputV2 {
     Bits {
         count: u32,
         gadget: Gadget,
@@ -69,8 +72,10 @@ struct OutputV2 {
     reply_bits: u32,
 }
 
-impl<N: Into<circuit::Node>> From<CircuitV2<N>> for circuit::Circuit {
-    fn from(circuit: CircuitV2<N>) -> Self {
+impl<N: Into<circuit::Node>, I: Into<circuit::Input>> From<CircuitLayout<N, I>>
+    for circuit::Circuit
+{
+    fn from(circuit: CircuitLayout<N, I>) -> Self {
         Self {
             parameter_set: circuit.parameter_set,
             inputs: circuit.inputs.into_iter().map(Into::into).collect(),
@@ -89,16 +94,21 @@ impl CircuitV2 {
     /// The circuit in this version, if it can say it.
     pub(crate) fn from_circuit(circuit: &circuit::Circuit) -> Option<Self> {
         let nodes = circuit.nodes.iter().map(NodeV2::from_node);
-        Some(Self::with_nodes(circuit, nodes.collect::<Option<_>>()?))
+        let inputs = circuit.inputs.iter().map(InputV2::from_input);
+        let (nodes, inputs) = (
+            nodes.collect::<Option<_>>()?,
+            inputs.collect::<Option<_>>()?,
+        );
+        Some(Self::with(circuit, nodes, inputs))
     }
 }
 
-impl<N> CircuitV2<N> {
-    /// A circuit whose nodes are said already.
-    pub(super) fn with_nodes(circuit: &circuit::Circuit, nodes: Vec<N>) -> Self {
+impl<N, I> CircuitLayout<N, I> {
+    /// A circuit whose nodes and inputs are said already.
+    pub(super) fn with(circuit: &circuit::Circuit, nodes: Vec<N>, inputs: Vec<I>) -> Self {
         Self {
             parameter_set: circuit.parameter_set.clone(),
-            inputs: circuit.inputs.iter().map(Into::into).collect(),
+            inputs,
             constants: circuit
                 .constants
                 .iter()
@@ -152,9 +162,10 @@ impl From<InputV2> for circuit::Input {
     }
 }
 
-impl From<&circuit::Input> for InputV2 {
-    fn from(input: &circuit::Input) -> Self {
-        match *input {
+impl InputV2 {
+    /// The input in this version, if it can say it.
+    pub(super) fn from_input(input: &circuit::Input) -> Option<Self> {
+        Some(match *input {
             circuit::Input::Selectors(SelectorGroup {
                 count,
                 gadget,
@@ -187,7 +198,8 @@ impl From<&circuit::Input> for InputV2 {
                 stride,
                 body_bits: body_bits.get(),
             },
-        }
+            circuit::Input::Values(_) | circuit::Input::Tables(_) => return None,
+        })
     }
 }
 
@@ -222,9 +234,10 @@ impl NodeV2 {
         match node {
             circuit::Node::Sum(sum) => Some(sum.into()),
             circuit::Node::Product(product) => Some(product.into()),
-            circuit::Node::Lookup(_) | circuit::Node::Combination(_) | circuit::Node::Pack(_) => {
-                None
-            }
+            circuit::Node::Lookup(_)
+            | circuit::Node::Combination(_)
+            | circuit::Node::Pack(_)
+            | circuit::Node::Carrier(_) => None,
         }
     }
 }

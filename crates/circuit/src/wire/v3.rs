@@ -2,11 +2,11 @@
 //! same way.
 
 use super::v1::RotatedV1;
-use super::v2::{CircuitV2, NodeV2};
-use crate::circuit::{self, Combination, ConstantId, InputId, Lookup, Pack, SelectorId};
+use super::v2::{CircuitLayout, InputV2, NodeV2};
+use crate::circuit::{self, Combination, ConstantId, InputId, Lookup, Pack, SelectorId, Table};
 use serde::{Deserialize, Serialize};
 
-pub(crate) type CircuitV3 = CircuitV2<NodeV3>;
+pub(crate) type CircuitV3 = CircuitLayout<NodeV3, InputV2>;
 
 /// New kinds are a further version: a variant is its number in the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,10 +39,16 @@ pub(crate) struct WeightedV3 {
     weight: i64,
 }
 
-impl From<&circuit::Circuit> for CircuitV3 {
-    fn from(circuit: &circuit::Circuit) -> Self {
-        let nodes = circuit.nodes.iter().map(Into::into).collect();
-        Self::with_nodes(circuit, nodes)
+impl CircuitV3 {
+    /// The circuit in this version, if it can say it.
+    pub(crate) fn from_circuit(circuit: &circuit::Circuit) -> Option<Self> {
+        let nodes = circuit.nodes.iter().map(NodeV3::from_node);
+        let inputs = circuit.inputs.iter().map(InputV2::from_input);
+        let (nodes, inputs) = (
+            nodes.collect::<Option<_>>()?,
+            inputs.collect::<Option<_>>()?,
+        );
+        Some(Self::with(circuit, nodes, inputs))
     }
 }
 
@@ -55,7 +61,7 @@ impl From<NodeV3> for circuit::Node {
                 rotation,
                 form,
             } => Self::Lookup(Lookup {
-                table: ConstantId(table),
+                table: Table::Constant(ConstantId(table)),
                 rotation,
                 form: form.into_iter().map(Into::into).collect(),
             }),
@@ -70,13 +76,17 @@ impl From<NodeV3> for circuit::Node {
     }
 }
 
-impl From<&circuit::Node> for NodeV3 {
-    fn from(node: &circuit::Node) -> Self {
-        match node {
+impl NodeV3 {
+    /// The node in this version, if it can say it.
+    pub(super) fn from_node(node: &circuit::Node) -> Option<Self> {
+        Some(match node {
             circuit::Node::Sum(sum) => Self::V2(sum.into()),
             circuit::Node::Product(product) => Self::V2(product.into()),
             circuit::Node::Lookup(lookup) => Self::Lookup {
-                table: lookup.table.0,
+                table: match lookup.table {
+                    Table::Constant(id) => id.0,
+                    Table::Node(_) => return None,
+                },
                 rotation: lookup.rotation,
                 form: lookup.form.iter().map(Into::into).collect(),
             },
@@ -87,7 +97,8 @@ impl From<&circuit::Node> for NodeV3 {
             circuit::Node::Pack(pack) => Self::Pack {
                 items: pack.items.iter().map(Into::into).collect(),
             },
-        }
+            circuit::Node::Carrier(_) => return None,
+        })
     }
 }
 

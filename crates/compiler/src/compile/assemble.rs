@@ -7,7 +7,7 @@ use crate::features::Features;
 use crate::model::Model;
 use crate::options::Options;
 use cipherfn_circuit::Circuit;
-use cipherfn_circuit::circuit::{ConstantId, InputId, Node, NodeId, Operand, SelectorId};
+use cipherfn_circuit::circuit::{ConstantId, InputId, Node, NodeId, Operand, SelectorId, Table};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{Decoding, Encoding, ReplyForm, ScoreDecoding, ScoreUnits};
 use cipherfn_scheme::noise::{self, Deviation};
@@ -211,7 +211,10 @@ impl Shift {
                     .for_each(|id| self.constant_id(id));
             }
             Node::Lookup(lookup) => {
-                self.constant_id(&mut lookup.table);
+                match &mut lookup.table {
+                    Table::Constant(id) => self.constant_id(id),
+                    Table::Node(id) => self.node_id(id),
+                }
                 for turn in &mut lookup.form {
                     self.input_id(&mut turn.selector.input);
                 }
@@ -223,6 +226,7 @@ impl Shift {
                     self.node_id(&mut term.node.node);
                 }
             }
+            Node::Carrier(carrier) => self.input_id(&mut carrier.input),
             Node::Pack(pack) => {
                 for item in &mut pack.items {
                     self.node_id(&mut item.node);

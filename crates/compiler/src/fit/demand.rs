@@ -40,7 +40,7 @@ impl Demand {
         let costs = Costs::of(prepared.parameter_set());
         let groups = circuit.inputs.iter().filter_map(|input| match input {
             Input::Selectors(group) => Some(group),
-            Input::Features(_) => None,
+            Input::Features(_) | Input::Values(_) | Input::Tables(_) => None,
         });
         let once: f64 = groups.clone().map(|group| f64::from(group.count)).sum();
         let again = (statistics.expanded as f64 - once).max(0.0);

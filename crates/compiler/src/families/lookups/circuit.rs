@@ -6,7 +6,7 @@ use crate::backend::Backend;
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{
     Combination, Constant, ConstantId, FeatureInput, Input, InputId, Lookup, Node, NodeId, Output,
-    Pack, Product, Rotated, SelectorForm, SelectorGroup, SelectorId, Turn, Weighted,
+    Pack, Product, Rotated, SelectorForm, SelectorGroup, SelectorId, Table, Turn, Weighted,
 };
 use std::collections::HashMap;
 
@@ -62,7 +62,7 @@ impl CircuitParts<'_> {
                     rotation: back(*turn, size),
                 };
                 push(Node::Lookup(Lookup {
-                    table: constants.id((0..).zip(entries).collect()),
+                    table: Table::Constant(constants.id((0..).zip(entries).collect())),
                     rotation: back(unit.start, size),
                     form: unit.turns.iter().map(turn).collect(),
                 }))

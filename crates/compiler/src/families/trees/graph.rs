@@ -8,7 +8,7 @@ use crate::families::trees::expression::{Expression, ExpressionId, Expressions};
 use crate::families::trees::leaves::{Layout, WEIGHTS};
 use cipherfn_circuit::circuit::{
     ConstantId, InputId, Node, NodeId, Operand, Product, Rotated, Select, SelectorId,
-    Sum as Selects,
+    Sum as Selects, Table,
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -302,8 +302,11 @@ fn constant_ids(node: &mut Node) -> impl Iterator<Item = &mut ConstantId> {
         Node::Sum(sum) => (sum.constant.as_mut_slice(), sum.selects.as_mut_slice()),
         Node::Product(product) => (product.constant.as_mut_slice(), &mut [][..]),
         Node::Combination(combination) => (combination.constant.as_mut_slice(), &mut [][..]),
-        Node::Lookup(lookup) => (std::slice::from_mut(&mut lookup.table), &mut [][..]),
-        Node::Pack(_) => (&mut [][..], &mut [][..]),
+        Node::Lookup(lookup) => match &mut lookup.table {
+            Table::Constant(id) => (std::slice::from_mut(id), &mut [][..]),
+            Table::Node(_) => (&mut [][..], &mut [][..]),
+        },
+        Node::Pack(_) | Node::Carrier(_) => (&mut [][..], &mut [][..]),
     };
     let operands = selects
         .iter_mut()

@@ -38,7 +38,7 @@ pub(crate) fn norm(graph: &CmuxGraph) -> f64 {
                 let items = pack.items.iter().map(|item| norms[item.node.index()]);
                 items.fold(0.0, f64::max)
             }
-            Node::Lookup(_) => 0.0,
+            Node::Lookup(_) | Node::Carrier(_) => 0.0,
         };
         norms.push(norm);
     }
