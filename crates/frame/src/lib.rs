@@ -6,8 +6,16 @@
 //!                                         answer <-- integers of the results
 //! ```
 
+pub mod answer;
 pub mod date;
+mod diagram;
+mod graph;
+mod lower;
 pub mod number;
 pub mod pass;
 pub mod plan;
+mod resolve;
 pub mod schema;
+
+pub use lower::Query;
+pub use resolve::Resolved;

@@ -1,5 +1,6 @@
 //! What is asked of frames: a sequence of steps, in its own words.
 
+mod display;
 mod document;
 mod error;
 mod expression;
@@ -167,6 +168,20 @@ pub struct Quantile {
     pub column: String,
     /// Which one: 0 to 1.
     pub at: f64,
+}
+
+impl PlanStep {
+    /// What it is, for people.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Merge(_) => "merge",
+            Self::Filter(_) => "filter",
+            Self::Select(_) => "select",
+            Self::Rename(_) => "rename",
+            Self::WithColumn(_) => "with_column",
+            Self::GroupBy(_) => "group_by",
+        }
+    }
 }
 
 fn suffix() -> String {

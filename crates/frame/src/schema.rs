@@ -7,6 +7,7 @@ mod error;
 pub use domain::{Domain, LimbRange};
 pub use error::SchemaError;
 
+use crate::pass::POLYNOMIAL_SIZE;
 use std::collections::HashSet;
 
 /// Most columns of a frame.
@@ -111,6 +112,42 @@ pub enum TablePart {
     Limb(usize, usize),
 }
 
+/// Places of combinations of keys: the sum of code times stride.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyLayout {
+    /// A stride a key.
+    pub strides: Vec<u64>,
+    /// Number of places.
+    pub places: u64,
+}
+
+impl KeyLayout {
+    /// Keys of so many codes each. Where one ciphertext has no room for all, strides are powers of
+    /// two, so that the high bits of codes are the number of a ciphertext.
+    pub fn of(sizes: Vec<u64>) -> Self {
+        let product = sizes
+            .iter()
+            .fold(1u64, |product, size| product.saturating_mul(*size));
+        let is_one = product <= u64::from(POLYNOMIAL_SIZE);
+        let (mut strides, mut stride, mut places) = (Vec::with_capacity(sizes.len()), 1u64, 1u64);
+        for size in sizes {
+            strides.push(stride);
+            places = stride.saturating_mul(size);
+            stride = if is_one {
+                places
+            } else {
+                stride.saturating_mul(size.next_power_of_two())
+            };
+        }
+        Self { strides, places }
+    }
+
+    /// Number of ciphertexts.
+    pub const fn blocks(&self) -> u64 {
+        self.places.div_ceil(POLYNOMIAL_SIZE as u64)
+    }
+}
+
 impl Schema {
     /// Checks that names are names and used once, that look-ups are by key columns of the frame and
     /// not too large, that a column has a role.
@@ -213,11 +250,27 @@ impl Schema {
         tables
     }
 
-    /// Entries of a look-up's tables: the product of its keys' sizes. Entry of keys k, l is k + l
-    /// times the first one's size.
-    pub fn lookup_size(&self, lookup: &LookupIndex) -> u64 {
+    /// Where the rows of a look-up's keys lie in its tables.
+    pub fn lookup_layout(&self, lookup: &LookupIndex) -> KeyLayout {
         let keys = lookup.by.iter().filter_map(|name| self.position(name));
-        keys.map(|key| self.columns[key].domain.size()).product()
+        KeyLayout::of(keys.map(|key| self.columns[key].domain.size()).collect())
+    }
+
+    /// Bits of an input that is bits; 0 of limbs.
+    pub fn bit_count(&self, input: RowInput) -> u32 {
+        match input {
+            RowInput::Live | RowInput::Presence(_) => 1,
+            RowInput::Code(column) => self.columns[column].code_bits(),
+            RowInput::Limbs(_) => 0,
+        }
+    }
+
+    /// Limbs of an input that is limbs.
+    pub fn limb_count(&self, input: RowInput) -> Option<u32> {
+        match input {
+            RowInput::Limbs(column) => Some(self.columns[column].limbs().len() as u32),
+            RowInput::Live | RowInput::Presence(_) | RowInput::Code(_) => None,
+        }
     }
 
     fn check_lookups(&self) -> Result<(), SchemaError> {
