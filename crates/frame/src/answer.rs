@@ -2,6 +2,8 @@
 
 mod decode;
 
+pub use decode::Words;
+
 use crate::date::Date;
 use crate::number::write_units;
 use crate::schema::Domain;

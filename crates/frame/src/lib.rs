@@ -7,6 +7,7 @@
 //! ```
 
 pub mod answer;
+pub mod cells;
 pub mod date;
 mod diagram;
 mod graph;
@@ -14,8 +15,9 @@ mod lower;
 pub mod number;
 pub mod pass;
 pub mod plan;
+pub mod query;
 mod resolve;
 pub mod schema;
 
-pub use lower::Query;
+pub use lower::Passes;
 pub use resolve::Resolved;

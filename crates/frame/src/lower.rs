@@ -18,7 +18,7 @@ use std::collections::HashMap;
 
 /// What a plan becomes: passes in order, the last of which has the results.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Query {
+pub struct Passes {
     /// Names of the frames that passes go over and read tables of.
     pub frames: Vec<String>,
     /// The passes.
@@ -29,7 +29,7 @@ pub struct Query {
 
 impl Resolved<'_> {
     /// Makes circuits of it.
-    pub fn lower(&self, form: &CircuitForm) -> Result<Query, PlanError> {
+    pub fn lower(&self, form: &CircuitForm) -> Result<Passes, PlanError> {
         let (passes, answer) = match &self.grouped {
             None => rows::lower(self, form)?,
             Some(grouped) => {
@@ -49,7 +49,7 @@ impl Resolved<'_> {
                 }
             }
         };
-        Ok(Query {
+        Ok(Passes {
             frames: self
                 .frames
                 .iter()
