@@ -12,32 +12,116 @@ pub use noise::{OutputPrecision, PassNoise, pass_noise, precisions};
 use cipherfn_circuit::circuit::{Circuit, Output};
 use cipherfn_engine::{EngineError, PreparedCircuit, QueryRow, SharedTables};
 use cipherfn_frame::pass::{Collect, Pass, TableSource};
-use cipherfn_frame::schema::{RowInput, TablePart};
+use cipherfn_frame::schema::{RowInput, Schema, TablePart};
 use cipherfn_scheme::parameters::{Depth, ParameterSet};
-use cipherfn_scheme::query::GroupForm;
+use cipherfn_scheme::query::{GroupForm, TableShape, decode_tables};
 use cipherfn_scheme::reply::{self, BlockShape, Collection, RUN, ReplyShape};
 use cipherfn_scheme::{ExpandedEvaluationKey, Glwe, SchemeError};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// The data of a frame, as whoever evaluates has them.
-pub trait FrameData: Sync {
-    /// Its name, for errors.
-    fn name(&self) -> &str;
+/// An encrypted frame, as whoever evaluates has it.
+pub struct StoredFrame {
+    schema: Schema,
+    inputs: Vec<RowInput>,
+    chunks: Vec<StoredRows>,
+    /// Of each look-up.
+    tables: Vec<(TableShape, Vec<Glwe>)>,
+}
 
-    /// Rows of each chunk.
-    fn chunk_rows(&self) -> Vec<usize>;
+/// Rows whose ciphertexts lie together.
+#[derive(Clone, Debug)]
+pub struct StoredRows {
+    /// Number of rows.
+    pub rows: usize,
+    /// Ciphertexts of each of the schema's row inputs.
+    pub inputs: Vec<Vec<u8>>,
+}
 
-    /// The ciphertexts of an input, of all rows of a chunk.
-    fn input(&self, chunk: usize, input: RowInput) -> Option<&[u8]>;
+impl StoredFrame {
+    /// Of a schema, chunks of rows, and the tables of its look-ups, in its order.
+    pub fn new(
+        set: &'static ParameterSet,
+        schema: Schema,
+        chunks: Vec<StoredRows>,
+        tables: &[impl AsRef<[u8]>],
+    ) -> Result<Self, FrameError> {
+        let inputs = schema.row_inputs();
+        let count = |what: &str, expected: usize, found: usize| {
+            if expected == found {
+                return Ok(());
+            }
+            Err(FrameError::Count {
+                frame: schema.name().into(),
+                what: what.into(),
+                expected,
+                found,
+            })
+        };
+        count("look-ups", schema.lookups().len(), tables.len())?;
+        for chunk in &chunks {
+            count(
+                "inputs of a chunk of rows",
+                inputs.len(),
+                chunk.inputs.len(),
+            )?;
+        }
+        let tables = schema.lookups().iter().zip(tables).map(|(lookup, bytes)| {
+            let size = schema.lookup_size(lookup) as usize;
+            let shape = TableShape::in_blocks(set, schema.tables(lookup).len(), size);
+            Ok((shape, decode_tables(&shape, bytes.as_ref())?))
+        });
+        Ok(Self {
+            tables: tables.collect::<Result<_, SchemeError>>()?,
+            inputs,
+            schema,
+            chunks,
+        })
+    }
 
-    /// A block of 2,048 entries of a look-up's table.
-    fn table(
-        &self,
-        lookup: usize,
-        part: TablePart,
-        block: u32,
-    ) -> Option<Result<Glwe, SchemeError>>;
+    /// What is public of it.
+    pub const fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Number of its rows.
+    pub fn rows(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.rows).sum()
+    }
+
+    /// Bytes of its ciphertexts.
+    pub fn bytes(&self) -> usize {
+        let inputs = self.chunks.iter().flat_map(|chunk| &chunk.inputs);
+        let tables = self.tables.iter().map(|(shape, _)| shape.bytes());
+        inputs.map(Vec::len).sum::<usize>() + tables.sum::<usize>()
+    }
+
+    fn input(&self, chunk: &'_ StoredRows, input: RowInput) -> Result<Vec<u8>, FrameError> {
+        let place = self.inputs.iter().position(|own| *own == input);
+        let bytes = place.map(|place| chunk.inputs[place].clone());
+        bytes.ok_or_else(|| self.missing(format!("{input:?}")))
+    }
+
+    fn table(&self, lookup: usize, part: TablePart, block: u32) -> Result<Glwe, FrameError> {
+        let missing = || self.missing(format!("table {part:?} of look-up {}", lookup + 1));
+        let index = self.schema.lookups().get(lookup).ok_or_else(missing)?;
+        let size = self.schema.lookup_size(index) as usize;
+        let parts = self.schema.tables(index);
+        let place = parts
+            .iter()
+            .position(|own| *own == part)
+            .ok_or_else(missing)?;
+        let (shape, tables) = &self.tables[lookup];
+        let table = tables.get(shape.block(place, size, block as usize));
+        table.cloned().ok_or_else(missing)
+    }
+
+    fn missing(&self, what: String) -> FrameError {
+        FrameError::Missing {
+            frame: self.schema.name().into(),
+            what,
+        }
+    }
 }
 
 /// Why a query cannot be evaluated.
@@ -53,6 +137,18 @@ pub enum FrameError {
         frame: String,
         /// What it lacks.
         what: String,
+    },
+    /// A frame that has not what its schema says.
+    #[error("frame {frame:?} has {found} {what}, its schema says {expected}; encrypt it again")]
+    Count {
+        /// The frame.
+        frame: String,
+        /// What is counted.
+        what: String,
+        /// Number that the schema says.
+        expected: usize,
+        /// Number found.
+        found: usize,
     },
     /// A row that cannot be evaluated.
     #[error("row {row} of frame {frame:?}: {source}")]
@@ -80,7 +176,7 @@ pub enum FrameError {
 /// A pass on its way over rows: results so far.
 pub struct PassRun<'a> {
     key: &'a ExpandedEvaluationKey,
-    frame: &'a dyn FrameData,
+    frame: &'a StoredFrame,
     circuit: PreparedCircuit,
     collect: Collection,
     tables: SharedTables,
@@ -110,7 +206,7 @@ impl<'a> PassRun<'a> {
     pub fn new(
         key: &'a ExpandedEvaluationKey,
         (number, pass): (usize, &Pass),
-        frames: &[&'a dyn FrameData],
+        frames: &[&'a StoredFrame],
         earlier: &[PassResults],
     ) -> Result<Self, FrameError> {
         let frame = frames[pass.over];
@@ -133,15 +229,12 @@ impl<'a> PassRun<'a> {
         let tables = circuit.share(&tables).map_err(in_pass)?;
         let mut chunks = Vec::new();
         let mut first = 0;
-        for (index, rows) in frame.chunk_rows().into_iter().enumerate() {
+        for chunk in &frame.chunks {
             let mut group = Vec::new();
             for input in &pass.inputs {
-                let bytes = frame.input(index, *input);
-                group.extend_from_slice(bytes.ok_or_else(|| FrameError::Missing {
-                    frame: frame.name().into(),
-                    what: format!("{input:?}"),
-                })?);
+                group.extend(frame.input(chunk, *input)?);
             }
+            let rows = chunk.rows;
             chunks.push(Chunk { first, rows, group });
             first += rows;
         }
@@ -177,7 +270,7 @@ impl<'a> PassRun<'a> {
             let results = self.circuit.results_of_rows(Some(self.key), &queries);
             let results = rows.zip(results).map(|(row, result)| {
                 result.map_err(|source| FrameError::Row {
-                    frame: self.frame.name().into(),
+                    frame: self.frame.schema.name().into(),
                     row: row + 1,
                     source,
                 })
@@ -276,7 +369,7 @@ const fn collection(pass: &Pass) -> Collection {
 fn table(
     set: &ParameterSet,
     source: &TableSource,
-    frames: &[&dyn FrameData],
+    frames: &[&StoredFrame],
     earlier: &[PassResults],
 ) -> Result<Glwe, FrameError> {
     match source {
@@ -285,15 +378,7 @@ fn table(
             lookup,
             part,
             block,
-        } => {
-            let frame = frames[*frame];
-            let table = frame.table(*lookup, *part, *block);
-            let missing = || FrameError::Missing {
-                frame: frame.name().into(),
-                what: format!("table {part:?} of look-up {}", lookup + 1),
-            };
-            Ok(table.ok_or_else(missing)??)
-        }
+        } => frames[*frame].table(*lookup, *part, *block),
         TableSource::Summed { pass, output } => {
             let mut sums = earlier[*pass].outputs[*output].iter();
             let mut total = sums.next().cloned().unwrap_or_default();
@@ -314,7 +399,7 @@ fn table(
 pub fn evaluate(
     key: &ExpandedEvaluationKey,
     passes: &[Pass],
-    frames: &[&dyn FrameData],
+    frames: &[&StoredFrame],
 ) -> Result<Vec<PassResults>, FrameError> {
     let mut results = Vec::with_capacity(passes.len());
     for pass in passes.iter().enumerate() {
