@@ -25,7 +25,7 @@ fn columns_that_do_not_fit_are_named() {
     };
     let two = refused(&right, &columns()[..2]);
     assert!(two.contains("3 columns, 2 were given"), "{two}");
-    let short = change(|columns| drop(columns[2].pop()));
+    let short = change(|columns| columns[2].truncate(1));
     assert!(short.contains("column \"b\" has 1 rows"), "{short}");
     let wide = change(|columns| columns[2][1] = Some(101));
     assert!(wide.contains("row 2 of column \"b\": 101"), "{wide}");
