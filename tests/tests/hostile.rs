@@ -218,6 +218,8 @@ fn zeros(shape: &InputShape) -> InputValues {
     match shape {
         InputShape::Selectors(shape) => InputValues::Bits(vec![false; shape.selectors]),
         InputShape::Features(shape) => InputValues::Features(vec![0; shape.features]),
+        InputShape::Values(shape) => InputValues::Values(vec![0; shape.values]),
+        InputShape::Tables(count) => InputValues::Tables(vec![Vec::new(); *count].into()),
     }
 }
 

@@ -7,8 +7,8 @@ use crate::error::EngineError;
 use crate::evaluator::{self, Evaluator};
 use crate::polynomial::{Coefficient, Sparse, constant_of_turned, value_at};
 use cipherfn_circuit::circuit::{
-    Circuit, Combination, ConstantId, Input, Lookup, Node, NodeId, Operand, Output, Pack, Product,
-    Rotated, SelectorId, Sum,
+    Carrier, Circuit, Combination, ConstantId, Input, Lookup, Node, NodeId, Operand, Output, Pack,
+    Product, Rotated, SelectorId, Sum, Table,
 };
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::InputValues;
@@ -81,6 +81,14 @@ impl ClearCircuit {
             (Input::Features(input), InputValues::Features(values)) => {
                 values.len() == input.features as usize
             }
+            (Input::Values(input), InputValues::Values(values)) => {
+                values.len() == input.count as usize
+            }
+            (Input::Tables(input), InputValues::Tables(tables)) => {
+                let size = self.polynomial_size as usize;
+                tables.len() == input.count as usize
+                    && tables.iter().all(|table| table.len() <= size)
+            }
             _ => false,
         };
         inputs.len() == self.circuit.inputs.len()
@@ -120,7 +128,7 @@ impl<'a> ClearRows<'a> {
         let bits = inputs.map(|(input, form)| {
             let count = match form {
                 Input::Selectors(group) => group.count as usize,
-                Input::Features(_) => 0,
+                Input::Features(_) | Input::Values(_) | Input::Tables(_) => 0,
             };
             let mut bits = vec![0; count];
             for (row, values) in rows.iter().enumerate() {
@@ -239,14 +247,31 @@ impl<'a> ClearRows<'a> {
         Sparse::sum(coefficients).into()
     }
 
-    fn lookup_of(&self, lookup: &Lookup, row: u32) -> ClearValue {
+    fn carrier_of(&self, carrier: Carrier, row: u32) -> ClearValue {
+        let index = carrier.index as usize;
+        match &self.rows[row as usize][carrier.input.index()] {
+            InputValues::Values(values) => Sparse::sum(vec![(0, values[index])]).into(),
+            InputValues::Tables(tables) => {
+                let entries = (0..).zip(tables[index].iter().copied());
+                Sparse::sum(entries.collect()).into()
+            }
+            _ => unreachable!("checked: carriers are of values or tables"),
+        }
+    }
+
+    fn lookup_of(&self, lookup: &Lookup, row: u32, starts: &[usize]) -> ClearValue {
         let is_set = |selector| self.bits(selector) >> row & 1 == 1;
         let chosen = lookup.form.iter().filter(|turn| is_set(turn.selector));
         let turns = chosen.map(|turn| u64::from(turn.rotation)).sum::<u64>();
         let size = self.circuit.polynomial_size;
         let rotation = (u64::from(lookup.rotation) + turns) % u64::from(2 * size);
-        let table = Sparse::sum(self.constant(lookup.table).to_vec());
-        table.turned(rotation as u32, size).into()
+        let table = match lookup.table {
+            Table::Constant(id) => self.constant(id),
+            Table::Node(node) => self.coefficients(self.value(node, row, starts)),
+        };
+        Sparse::sum(table.to_vec())
+            .turned(rotation as u32, size)
+            .into()
     }
 
     fn combination_of(&self, combination: &Combination, row: u32, starts: &[usize]) -> ClearValue {
@@ -325,8 +350,13 @@ impl Evaluator for ClearRows<'_> {
         Ok(self.each(node, |own, row| own.product_of(product, row)))
     }
 
-    fn lookup(&mut self, node: NodeId, lookup: &Lookup) -> Result<usize, Infallible> {
-        Ok(self.each(node, |own, row| own.lookup_of(lookup, row)))
+    fn lookup(
+        &mut self,
+        node: NodeId,
+        lookup: &Lookup,
+        starts: &[usize],
+    ) -> Result<usize, Infallible> {
+        Ok(self.each(node, |own, row| own.lookup_of(lookup, row, starts)))
     }
 
     fn combination(
@@ -342,6 +372,10 @@ impl Evaluator for ClearRows<'_> {
 
     fn pack(&mut self, node: NodeId, pack: &Pack, starts: &[usize]) -> Result<usize, Infallible> {
         Ok(self.each(node, |own, row| own.pack_of(pack, row, starts)))
+    }
+
+    fn carrier(&mut self, node: NodeId, carrier: Carrier) -> Result<usize, Infallible> {
+        Ok(self.each(node, |own, row| own.carrier_of(carrier, row)))
     }
 
     fn output(&mut self, output: &Output, start: &usize) -> Result<Self::Output, Infallible> {
@@ -369,6 +403,8 @@ fn describe(input: &Input) -> String {
     match input {
         Input::Selectors(group) => format!("{} selector bits", group.count),
         Input::Features(input) => format!("{} features", input.features),
+        Input::Values(input) => format!("{} values", input.count),
+        Input::Tables(input) => format!("{} tables", input.count),
     }
 }
 

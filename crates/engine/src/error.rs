@@ -7,6 +7,23 @@ use cipherfn_scheme::SchemeError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
+    /// Tables that are not those of the circuit's inputs.
+    #[error("the circuit takes tables {expected:?} (one number an input), {found:?} were given")]
+    Tables {
+        /// Number of tables of each input.
+        expected: Vec<usize>,
+        /// Number of tables found.
+        found: Vec<usize>,
+    },
+    /// Tables of another ring.
+    #[error("the tables are not of parameter set {set}; encrypt them for the circuit's set")]
+    OtherTables {
+        /// The circuit's set.
+        set: &'static str,
+    },
+    /// Rows without the tables that they share, or with tables that the circuit does not take.
+    #[error("the rows come without the tables that the circuit takes, or with others")]
+    NoTables,
     /// Bytes that are no bundle.
     #[error(transparent)]
     Bundle(#[from] BundleError),

@@ -1,7 +1,7 @@
 //! What a circuit's nodes mean, whatever stands for a value.
 
 use cipherfn_circuit::circuit::{
-    Circuit, Combination, Lookup, Node, NodeId, Output, Pack, Product, Sum,
+    Carrier, Circuit, Combination, Lookup, Node, NodeId, Output, Pack, Product, Sum,
 };
 
 /// A way to compute with GLWE values: one method a kind of node, and one for what travels.
@@ -36,8 +36,13 @@ pub trait Evaluator {
     /// Weights times a feature vector.
     fn product(&mut self, node: NodeId, product: &Product) -> Result<Self::Glwe, Self::Error>;
 
-    /// A table, turned by a linear form of selectors.
-    fn lookup(&mut self, node: NodeId, lookup: &Lookup) -> Result<Self::Glwe, Self::Error>;
+    /// A table, turned by a linear form of selectors; `values` are those of the nodes before.
+    fn lookup(
+        &mut self,
+        node: NodeId,
+        lookup: &Lookup,
+        values: &[Self::Glwe],
+    ) -> Result<Self::Glwe, Self::Error>;
 
     /// An integer combination; `values` are those of the nodes before.
     fn combination(
@@ -54,6 +59,9 @@ pub trait Evaluator {
         pack: &Pack,
         values: &[Self::Glwe],
     ) -> Result<Self::Glwe, Self::Error>;
+
+    /// A ciphertext of an input.
+    fn carrier(&mut self, node: NodeId, carrier: Carrier) -> Result<Self::Glwe, Self::Error>;
 
     /// The coefficients of a value that travel.
     fn output(&mut self, output: &Output, value: &Self::Glwe) -> Result<Self::Output, Self::Error>;
@@ -84,9 +92,10 @@ pub(crate) fn evaluate<E: Evaluator>(
             _ if !needed => E::Glwe::default(),
             Node::Sum(sum) => evaluator.sum(id, sum, &values)?,
             Node::Product(product) => evaluator.product(id, product)?,
-            Node::Lookup(lookup) => evaluator.lookup(id, lookup)?,
+            Node::Lookup(lookup) => evaluator.lookup(id, lookup, &values)?,
             Node::Combination(combination) => evaluator.combination(id, combination, &values)?,
             Node::Pack(pack) => evaluator.pack(id, pack, &values)?,
+            Node::Carrier(carrier) => evaluator.carrier(id, *carrier)?,
         });
     }
     circuit

@@ -83,7 +83,7 @@ pub use parts::cut;
 pub use prepared::{
     CACHE_PART, PreparedCircuit, QueryRow, Timings, Workspace, row_memory, server_memory,
 };
-pub use run::{MAX_WEIGHT_BYTES, Statistics};
+pub use run::{MAX_WEIGHT_BYTES, SharedTables, Statistics};
 
 use cipherfn_circuit::Dimensions;
 use cipherfn_scheme::parameters::ParameterSet;

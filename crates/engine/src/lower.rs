@@ -27,7 +27,7 @@ use crate::polynomial::Sparse;
 use budget::Budget;
 use cipherfn_circuit::CircuitError;
 use cipherfn_circuit::circuit::{
-    Circuit, Combination, Input, Lookup, NodeId, Output, Pack, Product, SelectorId, Sum,
+    Carrier, Circuit, Combination, Input, Lookup, NodeId, Output, Pack, Product, SelectorId, Sum,
 };
 use expression::{Context, Expression};
 use uses::Uses;
@@ -108,8 +108,13 @@ impl Evaluator for Lowering<'_> {
         Ok(Expression::of_step(Sparse::sum(constant), Some(step)))
     }
 
-    fn lookup(&mut self, _: NodeId, lookup: &Lookup) -> Result<Expression, CircuitError> {
-        self.turns(lookup)
+    fn lookup(
+        &mut self,
+        _: NodeId,
+        lookup: &Lookup,
+        values: &[Expression],
+    ) -> Result<Expression, CircuitError> {
+        self.turns(lookup, values)
     }
 
     fn combination(
@@ -128,6 +133,11 @@ impl Evaluator for Lowering<'_> {
         values: &[Expression],
     ) -> Result<Expression, CircuitError> {
         self.pack_items(pack, values)
+    }
+
+    fn carrier(&mut self, _: NodeId, carrier: Carrier) -> Result<Expression, CircuitError> {
+        let step = self.push(ProgramStep::Carrier(carrier));
+        Ok(Expression::of_step(Sparse::zero(), Some(step)))
     }
 
     fn output(&mut self, _: &Output, value: &Expression) -> Result<Outcome, CircuitError> {
@@ -171,7 +181,7 @@ impl Lowering<'_> {
     fn levels(&self, selector: SelectorId) -> usize {
         match &self.circuit.inputs[selector.input.index()] {
             Input::Selectors(group) => group.gadget.levels.get() as usize,
-            Input::Features(_) => unreachable!("checked: a selector is of a group"),
+            _ => unreachable!("checked: a selector is of a group"),
         }
     }
 

@@ -1,19 +1,21 @@
-//! The noise of circuits of look-ups and products: what a compiler asks before it chooses weights.
+//! The noise of circuits: what a compiler asks before it chooses weights, and what a query states.
 //!
 //! A value is followed as an integer combination of *sources*, nodes whose errors are independent,
-//! so that what several values share adds up before it is squared.
+//! so that what several values share adds up before it is squared. Of a CMUX the branch that is
+//! noisier counts, whole: what branches share with other values is not followed.
 
 use crate::error::EngineError;
 use crate::evaluator::{self, Evaluator};
 use cipherfn_circuit::circuit::{
-    Circuit, Combination, Input, InputId, Lookup, Node, NodeId, Output, Pack, Product, Rotated,
-    SelectorId, Sum,
+    Carrier, Circuit, Combination, Input, InputId, Lookup, Node, NodeId, Operand, Output, Pack,
+    Product, Rotated, SelectorId, Sum, Table,
 };
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::noise::{self, Variance};
 use cipherfn_scheme::operations::{lookup, pack};
 use cipherfn_scheme::parameters::ParameterSet;
 use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
 
 /// Noise of an output's coefficients.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -27,26 +29,60 @@ pub struct OutputNoise {
     pub rows: f64,
 }
 
-/// Noise of each output of a circuit whose sums have no CMUXes; `None` for a circuit that has some:
-/// their noise depends on the paths through them.
-pub fn of_outputs(circuit: &Circuit) -> Result<Option<Vec<OutputNoise>>, EngineError> {
-    let set = ParameterSet::by_name(&circuit.parameter_set)?;
-    circuit.validate(crate::dimensions(set))?;
-    let packing = set.packing().map(|packing| pack::variance(set, packing));
-    let mut tracker = Tracker {
-        circuit,
-        set,
-        packing: packing.unwrap_or_default(),
-        packed: Vec::new(),
-    };
-    match evaluator::evaluate(circuit, &mut tracker) {
-        Ok(outputs) => Ok(Some(outputs)),
-        Err(Cmuxes) => Ok(None),
+impl OutputNoise {
+    /// Of a sum over so many rows, whose selectors and values have errors of their own.
+    #[must_use]
+    pub fn summed(self, rows: usize) -> Self {
+        let rows = rows.max(1) as f64;
+        Self {
+            value: rows * self.value,
+            rows: rows * self.rows,
+            ..self
+        }
     }
 }
 
-/// A node that is a sum of CMUXes.
-struct Cmuxes;
+/// Noise of each output of a circuit whose tables are freshly encrypted.
+///
+/// It is a bound for sums of CMUXes, and a coarse one where values share much: the compiler knows
+/// more of trees.
+pub fn of_outputs(circuit: &Circuit) -> Result<Vec<OutputNoise>, EngineError> {
+    of_outputs_with(circuit, &[])
+}
+
+/// [`of_outputs`] with tables of this noise, an entry an input of tables; those that have none are
+/// freshly encrypted.
+pub fn of_outputs_with(
+    circuit: &Circuit,
+    tables: &[OutputNoise],
+) -> Result<Vec<OutputNoise>, EngineError> {
+    let set = ParameterSet::by_name(&circuit.parameter_set)?;
+    circuit.validate(crate::dimensions(set))?;
+    let (packing, carrier) = match set.packing() {
+        Some(packing) => (pack::variance(set, packing), noise::carrier(set, packing)),
+        None => Default::default(),
+    };
+    let fresh = OutputNoise {
+        value: noise::fresh(set) + noise::rounding(set.ring.body_bits),
+        reply: Variance::default(),
+        rows: 1.0,
+    };
+    let mut given = tables.iter().copied();
+    let tables = circuit.inputs.iter().map(|input| match input {
+        Input::Tables(_) => given.next().unwrap_or(fresh),
+        _ => OutputNoise::default(),
+    });
+    let mut tracker = Tracker {
+        circuit,
+        set,
+        packing,
+        carrier,
+        tables: tables.collect(),
+        bounded: Vec::new(),
+    };
+    let Ok(outputs) = evaluator::evaluate(circuit, &mut tracker);
+    Ok(outputs)
+}
 
 /// Whose error a term of a value has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,8 +91,13 @@ enum ErrorOrigin {
     Lookup(NodeId, u32),
     /// A feature vector: all products weigh the same ciphertexts.
     Features(InputId),
-    /// Packed values, by their number.
-    Packed(usize),
+    /// CMUXes of a sum, by their number.
+    Cmux(NodeId, usize),
+    /// A value of an input.
+    Carrier(InputId, u32),
+    /// Values whose sources are not followed, by their number: packed ones, branches of CMUXes,
+    /// turned tables.
+    Bounded(usize),
 }
 
 /// Factor of each source; that of a feature vector is the norm of its weights.
@@ -66,30 +107,52 @@ struct Tracker<'a> {
     circuit: &'a Circuit,
     set: &'static ParameterSet,
     packing: Variance,
-    packed: Vec<OutputNoise>,
+    carrier: Variance,
+    /// One an input, of those of tables.
+    tables: Vec<OutputNoise>,
+    bounded: Vec<OutputNoise>,
 }
 
 impl Evaluator for Tracker<'_> {
     type Glwe = Value;
     type Output = OutputNoise;
-    type Error = Cmuxes;
+    type Error = Infallible;
 
-    fn sum(&mut self, _: NodeId, sum: &Sum, values: &[Value]) -> Result<Value, Cmuxes> {
-        if !sum.selects.is_empty() {
-            return Err(Cmuxes);
+    fn sum(&mut self, node: NodeId, sum: &Sum, values: &[Value]) -> Result<Value, Infallible> {
+        let addends = sum.addends.iter().map(|addend| (*addend, 1.0));
+        let mut value = self.weighted(addends, values);
+        for (index, select) in sum.selects.iter().enumerate() {
+            let branches = [select.clear, select.set].map(|operand| match operand {
+                Operand::Node(rotated) => self.noise(&values[rotated.node.index()]),
+                Operand::Zero | Operand::Constant(_) => OutputNoise::default(),
+            });
+            let [clear, set] = branches;
+            let worst = worse(clear, set);
+            value.extend(self.bound(worst));
+            value.insert(ErrorOrigin::Cmux(node, index), 1.0);
         }
-        Ok(self.weighted(sum.addends.iter().map(|addend| (*addend, 1.0)), values))
+        Ok(value)
     }
 
-    fn product(&mut self, _: NodeId, product: &Product) -> Result<Value, Cmuxes> {
+    fn product(&mut self, _: NodeId, product: &Product) -> Result<Value, Infallible> {
         // One polynomial holds the weights of all scores.
         let weights = product.weights.iter().flatten();
         let squares = weights.map(|weight| (*weight as f64).powi(2)).sum::<f64>();
         Ok([(ErrorOrigin::Features(product.input), squares.sqrt())].into())
     }
 
-    fn lookup(&mut self, node: NodeId, _: &Lookup) -> Result<Value, Cmuxes> {
-        Ok([(ErrorOrigin::Lookup(node, 0), 1.0)].into())
+    fn lookup(
+        &mut self,
+        node: NodeId,
+        lookup: &Lookup,
+        values: &[Value],
+    ) -> Result<Value, Infallible> {
+        let mut value = Value::from([(ErrorOrigin::Lookup(node, 0), 1.0)]);
+        if let Table::Node(table) = lookup.table {
+            let table = self.noise(&values[table.index()]);
+            value.extend(self.bound(table));
+        }
+        Ok(value)
     }
 
     fn combination(
@@ -97,24 +160,35 @@ impl Evaluator for Tracker<'_> {
         _: NodeId,
         combination: &Combination,
         values: &[Value],
-    ) -> Result<Value, Cmuxes> {
+    ) -> Result<Value, Infallible> {
         let terms = combination.terms.iter();
         Ok(self.weighted(terms.map(|term| (term.node, term.weight as f64)), values))
     }
 
-    fn pack(&mut self, _: NodeId, pack: &Pack, values: &[Value]) -> Result<Value, Cmuxes> {
+    fn pack(&mut self, _: NodeId, pack: &Pack, values: &[Value]) -> Result<Value, Infallible> {
         let items = pack.items.iter();
         let noises = items.map(|item| self.noise(&values[item.node.index()]));
         // A packed node has an item.
         let worst = noises.reduce(worse).unwrap_or_default();
-        self.packed.push(OutputNoise {
+        let packed = OutputNoise {
             value: worst.value + self.packing,
             ..worst
-        });
-        Ok([(ErrorOrigin::Packed(self.packed.len() - 1), 1.0)].into())
+        };
+        Ok(self.bound(packed).into_iter().collect())
     }
 
-    fn output(&mut self, output: &Output, value: &Value) -> Result<OutputNoise, Cmuxes> {
+    fn carrier(&mut self, _: NodeId, carrier: Carrier) -> Result<Value, Infallible> {
+        let Carrier { input, index } = carrier;
+        Ok(match self.circuit.inputs[input.index()] {
+            Input::Tables(_) => {
+                let table = self.tables[input.index()];
+                self.bound(table).into_iter().collect()
+            }
+            _ => [(ErrorOrigin::Carrier(input, index), 1.0)].into(),
+        })
+    }
+
+    fn output(&mut self, output: &Output, value: &Value) -> Result<OutputNoise, Infallible> {
         Ok(OutputNoise {
             reply: noise::modulus_switch(self.set, output.reply_bits),
             ..self.noise(value)
@@ -142,28 +216,49 @@ impl Tracker<'_> {
         sum
     }
 
+    /// A value whose sources are not followed further, if it has noise.
+    fn bound(&mut self, noise: OutputNoise) -> Option<(ErrorOrigin, f64)> {
+        (noise.value > Variance::default()).then(|| {
+            self.bounded.push(noise);
+            (ErrorOrigin::Bounded(self.bounded.len() - 1), 1.0)
+        })
+    }
+
     fn noise(&self, value: &Value) -> OutputNoise {
         // Of one row of each selector, and of what has no rows.
         let mut rows: HashMap<SelectorId, Variance> = HashMap::new();
         let (mut total, mut most) = (Variance::default(), Variance::default());
+        // Bounded values may have sources in common: their deviations add.
+        let mut bounded = 0.0;
+        let mut add = |total: &mut Variance, selector, levels: f64, variance| {
+            let row = rows.entry(selector).or_default();
+            *row = *row + 1.0 / levels * variance;
+            *total = *total + variance;
+        };
         for (source, factor) in value {
             let square = factor * factor;
             match *source {
                 ErrorOrigin::Lookup(node, _) => {
                     for (selector, levels, variance) in self.turns(node) {
-                        let row = rows.entry(selector).or_default();
-                        *row = *row + square / levels * variance;
-                        total = total + square * variance;
+                        add(&mut total, selector, levels, square * variance);
                     }
                 }
+                ErrorOrigin::Cmux(node, index) => {
+                    let selector = self.circuit.nodes[node.index()].selects()[index].selector;
+                    let (gadget, variance) = self.cmux(selector.input);
+                    let levels = f64::from(gadget.levels.get());
+                    add(&mut total, selector, levels, square * variance);
+                }
                 ErrorOrigin::Features(input) => total = total + self.features(input, square),
-                ErrorOrigin::Packed(packed) => {
-                    let OutputNoise { value, rows, .. } = self.packed[packed];
-                    total = total + square * value;
+                ErrorOrigin::Carrier(..) => total = total + square * self.carrier,
+                ErrorOrigin::Bounded(number) => {
+                    let OutputNoise { value, rows, .. } = self.bounded[number];
+                    bounded += factor.abs() * value.deviation().get();
                     most = larger(most, square / rows * value);
                 }
             }
         }
+        total = total + Variance::new(bounded * bounded);
         let most = rows.into_values().fold(most, larger);
         OutputNoise {
             value: total,
@@ -182,12 +277,13 @@ impl Tracker<'_> {
             unreachable!("the source is a look-up")
         };
         lookup.form.iter().map(|turn| {
-            let (gadget, variance) = self.turn(turn.selector.input);
+            let (gadget, variance) = self.cmux(turn.selector.input);
             (turn.selector, f64::from(gadget.levels.get()), variance)
         })
     }
 
-    fn turn(&self, input: InputId) -> (Gadget, Variance) {
+    /// Of one CMUX, which a turn is as well.
+    fn cmux(&self, input: InputId) -> (Gadget, Variance) {
         let Input::Selectors(group) = &self.circuit.inputs[input.index()] else {
             unreachable!("checked: selectors are of a group")
         };
@@ -205,12 +301,21 @@ impl Tracker<'_> {
     }
 }
 
-/// The largest variance, and the fewest rows.
+/// The largest variance, and the fewest rows that it can come from.
 fn worse(a: OutputNoise, b: OutputNoise) -> OutputNoise {
+    let most = |noise: OutputNoise| match noise.rows {
+        rows if rows > 0.0 => 1.0 / rows * noise.value,
+        _ => Variance::default(),
+    };
+    let (value, most) = (larger(a.value, b.value), larger(most(a), most(b)));
     OutputNoise {
-        value: larger(a.value, b.value),
+        value,
         reply: Variance::default(),
-        rows: a.rows.min(b.rows),
+        rows: if most > Variance::default() {
+            value.get() / most.get()
+        } else {
+            1.0
+        },
     }
 }
 

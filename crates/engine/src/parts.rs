@@ -24,7 +24,7 @@ fn costs(circuit: &Circuit, set: &ParameterSet) -> PartCosts {
     let polynomials = set.ring.glwe_dimension as u64 + 1;
     let levels = circuit.inputs.iter().map(|input| match input {
         Input::Selectors(group) => u64::from(group.gadget.levels.get()),
-        Input::Features(_) => 0,
+        Input::Features(_) | Input::Values(_) | Input::Tables(_) => 0,
     });
     let levels = levels.max().unwrap_or(0);
     // A slot takes about a key switch, most of them of the last level, and a scheme switch.
@@ -41,7 +41,7 @@ fn costs(circuit: &Circuit, set: &ParameterSet) -> PartCosts {
             };
             10 * u64::from(group.gadget.levels.get()) * a_level
         }
-        Input::Features(_) => 0,
+        Input::Features(_) | Input::Values(_) | Input::Tables(_) => 0,
     };
     PartCosts {
         cmux: 10 * polynomials * (levels + 1),

@@ -1,11 +1,16 @@
 //! Prepared circuits and their evaluation on encrypted rows.
 
 use crate::error::EngineError;
-use crate::run::{Executable, Expanded, Frames, KeyWork, RowMemory, Statistics, Values};
+use crate::run::{
+    Executable, Expanded, Frames, KeyWork, RowMemory, SharedTables, Statistics, Values,
+};
 use cipherfn_circuit::circuit::{Circuit, Input, Node, Output, SelectorForm};
+use cipherfn_scheme::carriers::FourierCarriers;
 use cipherfn_scheme::operations::pack::{self, pack_constants};
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_scheme::query::{self, GroupForm, InputShape, LinearQueryShape, SelectorQueryShape};
+use cipherfn_scheme::query::{
+    self, Cursor, GroupForm, InputShape, LinearQueryShape, SelectorQueryShape, ValueShape,
+};
 use cipherfn_scheme::reply::{self, PackedRows, ReplyShape};
 use cipherfn_scheme::selectors::FourierSelectors;
 use cipherfn_scheme::{ExpandedEvaluationKey, Glwe, SchemeError};
@@ -53,6 +58,8 @@ pub struct QueryRow<'a> {
     pub form: GroupForm,
     /// The row's place in the group, from 0.
     pub index: usize,
+    /// What it shares with rows of all groups, where the circuit has inputs of tables.
+    pub tables: Option<&'a SharedTables>,
 }
 
 /// Memory of one evaluation at a time. It grows to what a circuit needs and is used again: keep one
@@ -60,6 +67,8 @@ pub struct QueryRow<'a> {
 #[derive(Default)]
 pub struct Workspace {
     inputs: Vec<Expanded>,
+    /// One an input: how far the rows of its group are expanded.
+    cursors: Vec<Cursor>,
     frames: Frames,
     values: Values,
     results: Vec<Glwe>,
@@ -135,11 +144,16 @@ impl PreparedCircuit {
     /// Bytes of the rows of a group; an error if they cannot lie together like that: no input of
     /// the circuit shares ciphertexts, or not at this depth.
     pub fn group_bytes(&self, form: GroupForm) -> Result<usize, EngineError> {
-        let mut groups = self.inputs.iter().filter_map(|shape| shape.group(form));
-        if form.rows > 1 && groups.clone().next().is_none() {
+        if form.rows > 1 && !self.inputs.iter().any(InputShape::is_shared) {
             return Err(EngineError::NothingShared { rows: form.rows });
         }
-        groups.try_for_each(|group| group.check().map(drop))?;
+        for shape in &self.inputs {
+            if let Some(group) = shape.group(form) {
+                group.check()?;
+            } else if let InputShape::Values(shape) = shape {
+                shape.check(form)?;
+            }
+        }
         let parts = self.inputs.iter().map(|shape| shape.group_bytes(form));
         Ok(parts.fold(0, usize::saturating_add))
     }
@@ -176,7 +190,37 @@ impl PreparedCircuit {
             group: row,
             form: GroupForm::single(self.set),
             index: 0,
+            tables: None,
         }
+    }
+
+    /// Prepares tables for all rows: the ciphertexts of each input of tables, in order.
+    pub fn share(&self, tables: &[Vec<Glwe>]) -> Result<SharedTables, EngineError> {
+        let ring = &self.set.ring;
+        let counts = self.inputs.iter().filter_map(|shape| match shape {
+            InputShape::Tables(count) => Some(*count),
+            _ => None,
+        });
+        let counts: Vec<usize> = counts.collect();
+        let given: Vec<usize> = tables.iter().map(Vec::len).collect();
+        if counts != given {
+            return Err(EngineError::Tables {
+                expected: counts,
+                found: given,
+            });
+        }
+        let dimensions = |glwe: &Glwe| (glwe.mask.len(), glwe.body.len());
+        let expected = (self.set.mask_len(), ring.polynomial_size);
+        if tables
+            .iter()
+            .flatten()
+            .any(|glwe| dimensions(glwe) != expected)
+        {
+            let set = self.set.name;
+            return Err(EngineError::OtherTables { set });
+        }
+        let prepared = tables.iter().map(|glwes| FourierCarriers::of(ring, glwes));
+        Ok(SharedTables(prepared.collect()))
     }
 
     /// Evaluates one row that travels alone, on all threads of the current rayon pool.
@@ -198,7 +242,7 @@ impl PreparedCircuit {
         workspace: &mut Workspace,
     ) -> Result<(Vec<u8>, Timings), EngineError> {
         let start = Instant::now();
-        self.expand(key, self.alone(row), workspace)?;
+        self.expand(key, self.alone(row), workspace, true)?;
         let expanded = Instant::now();
         let expanding = self.run(key, self.alone(row), workspace, true)?;
         let evaluated = Instant::now();
@@ -243,7 +287,7 @@ impl PreparedCircuit {
         let evaluate = |rows: &[QueryRow<'_>], parallel: bool| {
             let mut workspace = Workspace::default();
             let mut one = |row: &QueryRow<'_>| {
-                self.expand(key, *row, &mut workspace)?;
+                self.expand(key, *row, &mut workspace, parallel && threads > 1)?;
                 self.run(key, *row, &mut workspace, parallel)?;
                 finish(&mut workspace.results)
             };
@@ -271,6 +315,7 @@ impl PreparedCircuit {
             frames,
             values,
             results,
+            ..
         } = workspace;
         let memory = RowMemory {
             frames,
@@ -282,7 +327,10 @@ impl PreparedCircuit {
             key,
             row,
         };
-        self.executable.evaluate(inputs, memory, parallel, &key)
+        let none = SharedTables::default();
+        let tables = row.tables.unwrap_or(&none);
+        self.executable
+            .evaluate(inputs, tables, memory, parallel, &key)
     }
 
     /// Selectors of an input of a row whose length is checked, from `first` on, as many as `out` has
@@ -291,7 +339,7 @@ impl PreparedCircuit {
         &self,
         key: Option<&ExpandedEvaluationKey>,
         row: QueryRow<'_>,
-        input: usize,
+        (input, cursor): (usize, Option<&mut Cursor>),
         first: usize,
         out: &mut FourierSelectors,
     ) -> Result<(), EngineError> {
@@ -307,7 +355,7 @@ impl PreparedCircuit {
         };
         let set = self.set.name;
         let key = key.ok_or(SchemeError::EvaluationKeyMissing { set })?;
-        query::expand_part_of_row(key, &group, part, row.index, first, out)
+        query::expand_part_of_row(key, cursor, &group, part, row.index, first, out)
             .map_err(|source| shared(row.form, source))
     }
 
@@ -330,12 +378,13 @@ impl PreparedCircuit {
             .unwrap_or_default()
     }
 
-    /// Query row to ciphertexts.
+    /// Query row to ciphertexts: in parallel, or going on from the row before.
     fn expand(
         &self,
         key: Option<&ExpandedEvaluationKey>,
         row: QueryRow<'_>,
         workspace: &mut Workspace,
+        parallel: bool,
     ) -> Result<(), EngineError> {
         let expected = self.group_bytes(row.form)?;
         if row.group.len() != expected {
@@ -346,20 +395,37 @@ impl PreparedCircuit {
             };
             return Err(shared(row.form, source));
         }
-        workspace.fit(&self.inputs, self.executable.is_streaming());
-        for (index, (shape, input)) in self.inputs.iter().zip(&mut workspace.inputs).enumerate() {
-            match (shape, input) {
+        let tables = self.inputs.iter();
+        let tables = tables.filter(|shape| matches!(shape, InputShape::Tables(_)));
+        let given = row.tables.map_or(0, |tables| tables.0.len());
+        if tables.clone().count() != given {
+            return Err(EngineError::NoTables);
+        }
+        workspace.fit(self.set, &self.inputs, self.executable.is_streaming());
+        let Workspace {
+            inputs, cursors, ..
+        } = workspace;
+        cursors.resize_with(inputs.len(), Cursor::default);
+        for (index, (input, cursor)) in inputs.iter_mut().zip(cursors).enumerate() {
+            let cursor = (!parallel).then_some(cursor);
+            match (&self.inputs[index], input) {
                 (InputShape::Selectors(_), Expanded::Selectors(out)) => {
-                    self.expand_selectors(key, row, index, 0, out)?;
+                    self.expand_selectors(key, row, (index, cursor), 0, out)?;
                 }
-                (InputShape::Selectors(_), Expanded::Streamed) => {}
+                (InputShape::Selectors(_), Expanded::Streamed)
+                | (InputShape::Tables(_), Expanded::Tables(_)) => {}
                 (InputShape::Features(shape), input) => {
                     let own = self.own(row, index);
                     *input = Expanded::Features(query::decode_linear(shape, own)?);
                 }
-                (InputShape::Selectors(_), Expanded::Features(_)) => {
-                    unreachable!("memory was made for this shape")
+                (InputShape::Values(shape), Expanded::Values(out)) => {
+                    let set = self.set.name;
+                    let key = key.ok_or(SchemeError::EvaluationKeyMissing { set })?;
+                    let part = self.part(row, index);
+                    query::expand_values(key, cursor, shape, row.form, part, row.index, out)
+                        .map_err(|source| shared(row.form, source))?;
                 }
+                _ => unreachable!("memory was made for this shape"),
             }
         }
         Ok(())
@@ -397,7 +463,7 @@ impl KeyWork for RowKey<'_> {
         out: &mut FourierSelectors,
     ) -> Result<(), EngineError> {
         self.circuit
-            .expand_selectors(self.key, self.row, input, first, out)
+            .expand_selectors(self.key, self.row, (input, None), first, out)
     }
 
     fn pack(&self, items: &[Option<Glwe>]) -> Result<Glwe, EngineError> {
@@ -412,9 +478,12 @@ impl KeyWork for RowKey<'_> {
 impl Workspace {
     /// Makes room for inputs of these shapes: the selectors of the row before, if they have the same
     /// dimensions; none where they are expanded as they are needed.
-    fn fit(&mut self, shapes: &[InputShape], streaming: bool) {
+    fn fit(&mut self, set: &ParameterSet, shapes: &[InputShape], streaming: bool) {
         self.inputs.truncate(shapes.len());
+        let mut tables = 0;
         for (index, shape) in shapes.iter().enumerate() {
+            let number = tables;
+            tables += usize::from(matches!(shape, InputShape::Tables(_)));
             let fits = match (shape, self.inputs.get(index)) {
                 (InputShape::Selectors(_), Some(Expanded::Streamed)) => streaming,
                 (InputShape::Selectors(shape), Some(Expanded::Selectors(selectors))) => {
@@ -423,6 +492,10 @@ impl Workspace {
                         && selectors.len() == shape.selectors
                 }
                 (InputShape::Features(_), Some(Expanded::Features(_))) => true,
+                (InputShape::Values(shape), Some(Expanded::Values(carriers))) => {
+                    carriers.len() == shape.values
+                }
+                (InputShape::Tables(_), Some(Expanded::Tables(place))) => *place == number,
                 _ => false,
             };
             if fits {
@@ -434,6 +507,10 @@ impl Workspace {
                     Expanded::Selectors(FourierSelectors::zeroed(shape.ggsw(), shape.selectors))
                 }
                 InputShape::Features(_) => Expanded::Features(Vec::new()),
+                InputShape::Values(shape) => {
+                    Expanded::Values(FourierCarriers::zeroed(&set.ring, shape.values))
+                }
+                InputShape::Tables(_) => Expanded::Tables(number),
             };
             // What came after is of another circuit.
             self.inputs.truncate(index);
@@ -472,6 +549,14 @@ fn input_shape(
             stride: input.stride as usize,
             body_bits: input.body_bits,
         })),
+        Input::Values(input) => {
+            pack::require(set)?;
+            Ok(InputShape::Values(ValueShape {
+                set,
+                values: input.count as usize,
+            }))
+        }
+        Input::Tables(input) => Ok(InputShape::Tables(input.count as usize)),
     }
 }
 

@@ -5,24 +5,24 @@ mod memory;
 mod statistics;
 mod weights;
 
+pub use memory::SharedTables;
 pub(crate) use memory::{Expanded, Frames, Values};
 pub use statistics::Statistics;
 pub use weights::MAX_WEIGHT_BYTES;
 
 use crate::kernel;
 use crate::lower::{
-    self, CombinationStep, External, Form, Outcome, PackStep, Program, ProgramStep, RowTerm, Start,
+    self, CombinationStep, External, Form, Outcome, PackStep, Program, ProgramStep, RowTerm,
     SumStep, Term, TurnStep,
 };
 use crate::schedule::{Block, GROUP, Group, SEGMENTS, Schedule};
 use aligned_vec::AVec;
-use cipherfn_circuit::circuit::{Circuit, Input, InputId, SelectorId};
+use cipherfn_circuit::circuit::{Carrier, Circuit, Input, InputId, SelectorId};
 use cipherfn_circuit::{CircuitError, Dimensions};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::Glwe;
 use cipherfn_scheme::external::{Component, add_products, decompose, scalar_digits};
 use cipherfn_scheme::fourier::{TORUS, Transform, c64};
-use cipherfn_scheme::operations::lookup;
 use cipherfn_scheme::selectors::{FourierSelectors, GgswShape};
 use lookups::Tables;
 use memory::{Scratch, Working, zeroed};
@@ -218,6 +218,7 @@ impl Executable {
     pub(crate) fn evaluate<K: KeyWork>(
         &self,
         inputs: &[Expanded],
+        tables: &SharedTables,
         memory: RowMemory<'_>,
         parallel: bool,
         key: &K,
@@ -248,6 +249,7 @@ impl Executable {
             }
             let row = RowContext {
                 inputs,
+                tables,
                 frames,
                 values,
             };
@@ -340,11 +342,9 @@ impl Executable {
                 );
             }
             ProgramStep::Turn(TurnStep { start, .. }) => {
-                if let Start::Table(table, rotation) = *start {
-                    let table = self.tables.get(table);
-                    lookup::start(&mut out(), table, rotation, &self.transform);
-                }
+                self.start_turning(out, start, row, scratch);
             }
+            ProgramStep::Carrier(carrier) => out().copy_from_slice(row.carrier(*carrier)),
             ProgramStep::Combination(CombinationStep(factors)) => {
                 self.combine(&mut out(), factors, row, &mut scratch.difference);
             }
@@ -557,6 +557,7 @@ pub(crate) trait KeyWork: Sync {
 #[derive(Clone, Copy)]
 struct RowContext<'a> {
     inputs: &'a [Expanded],
+    tables: &'a SharedTables,
     frames: &'a Frames,
     values: &'a Values,
 }
@@ -574,16 +575,23 @@ impl<'a> RowContext<'a> {
         match &self.inputs[selector.input.index()] {
             Expanded::Selectors(selectors) => (selectors, selector.index as usize),
             Expanded::Streamed => self.frames.find(selector),
-            Expanded::Features(_) => unreachable!("checked: selectors are of a group"),
+            _ => unreachable!("checked: selectors are of a group"),
+        }
+    }
+
+    fn carrier(self, carrier: Carrier) -> &'a [c64] {
+        let index = carrier.index as usize;
+        match &self.inputs[carrier.input.index()] {
+            Expanded::Values(carriers) => carriers.get(index),
+            Expanded::Tables(number) => self.tables.0[*number].get(index),
+            _ => unreachable!("checked: carriers are of values or tables"),
         }
     }
 
     fn features(self, input: InputId) -> &'a [Glwe] {
         match &self.inputs[input.index()] {
             Expanded::Features(ciphertexts) => ciphertexts,
-            Expanded::Selectors(_) | Expanded::Streamed => {
-                unreachable!("checked: a product is of a feature vector")
-            }
+            _ => unreachable!("checked: a product is of a feature vector"),
         }
     }
 }
@@ -591,7 +599,7 @@ impl<'a> RowContext<'a> {
 fn group(input: &Input) -> Option<(u32, Gadget)> {
     match input {
         Input::Selectors(group) => Some((group.count, group.gadget)),
-        Input::Features(_) => None,
+        Input::Features(_) | Input::Values(_) | Input::Tables(_) => None,
     }
 }
 

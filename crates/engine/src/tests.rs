@@ -2,6 +2,7 @@
 
 mod backends;
 mod bundles;
+mod carriers;
 mod circuits;
 mod groups;
 mod lookups;

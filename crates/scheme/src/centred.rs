@@ -6,6 +6,7 @@
 //! and d z s instead of d s^2 after a scheme switch; s^2 is 2^3 times as long as z s because a
 //! binary key has mean 1/2. It makes exact (split) arithmetic unnecessary.
 
+use crate::expand::Cursor;
 use crate::fourier::{Transform, TransformScratch, c64};
 use crate::glev::zeroed;
 use crate::glwe::Glwe;
@@ -98,8 +99,8 @@ pub(crate) fn shift_variance(size: usize, levels: u32) -> Variance {
 
 /// Working memory of one thread.
 pub(crate) struct Memory {
-    /// The odd branches on the way to the current node of an expansion, by level.
-    pub(crate) odd: Vec<Node>,
+    /// Of parts of expansions.
+    pub(crate) cursor: Cursor,
     pub(crate) work: SwitchMemory,
 }
 
@@ -114,14 +115,11 @@ pub(crate) struct SwitchMemory {
 impl Memory {
     /// For products of at most `levels` digits.
     pub(crate) fn new(transform: &Transform, packing: &Packing, levels: u32) -> Self {
-        let size = transform.polynomial_size();
         let fourier = || zeroed(transform.fourier_size());
         // The slots of a last level's two branches are decomposed together.
         let levels = levels.max(2 * packing.scheme_switch.levels.get()) as usize;
         Self {
-            odd: (0..packing.depth().levels())
-                .map(|_| Node::zero(size))
-                .collect(),
+            cursor: Cursor::default(),
             work: SwitchMemory {
                 scratch: transform.scratch(),
                 digits: zeroed(levels * transform.fourier_size()),

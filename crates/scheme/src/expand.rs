@@ -16,6 +16,9 @@
 //! After fewer than log2 N levels a slot keeps the coefficients at multiples of 2^m: a query of m
 //! levels can carry a polynomial in X^(2^m) a slot (digit selectors).
 //!
+//! A slot that stays what it is after m = log2 N levels, a GLWE ciphertext with the value as constant
+//! coefficient and zero elsewhere, is a *carrier*: that takes no scheme switch.
+//!
 //! Everything up to the slots is in *centred* form, see [`crate::centred`].
 
 use crate::bits::{self, packed_len};
@@ -26,7 +29,6 @@ use crate::keys::ExpandedEvaluationKey;
 use crate::parameters::Depth;
 use crate::polynomial;
 use crate::seeded::{MaskSeed, Masks};
-use crate::selectors::FourierSelectors;
 use slot::Slot;
 
 mod slot;
@@ -46,50 +48,90 @@ pub(crate) struct Packed<'a> {
     pub(crate) depth: Depth,
 }
 
-/// Fills `out` with consecutive slots from slot `first` on, counted over all ciphertexts.
+/// What becomes of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SlotForm {
+    /// The mask row and the body row of a GGSW ciphertext's level.
+    Rows,
+    /// The slot as it is, a GLWE ciphertext.
+    Carrier,
+}
+
+/// Fills `out` with consecutive slots from slot `first` on, counted over all ciphertexts, on all
+/// threads of the current pool.
 pub(crate) fn expand(
     key: &ExpandedEvaluationKey,
     packed: Packed<'_>,
+    form: SlotForm,
     first: usize,
-    out: &mut FourierSelectors,
+    out: &mut [c64],
 ) -> Result<(), SchemeError> {
-    let expander = Expander::new(key, packed.depth);
-    let body_bits = key.packing().query_body_bits;
-    let parallel = rayon::current_num_threads() > 1;
+    let expander = Expander::new(key, packed.depth, form);
+    if rayon::current_num_threads() == 1 {
+        return expander.walk(&mut Cursor::default(), packed, first, out);
+    }
     let slots = packed.depth.slots();
-    let (skipped, mut first) = (first / slots, first % slots);
-    let mut masks = Masks::new(packed.seed);
-    masks.skip(skipped * expander.size);
-    let bodies = packed
-        .bodies
-        .chunks_exact(packed_len(expander.size, body_bits))
-        .skip(skipped);
-    let (mut mask_words, mut body_words) = (vec![0; expander.size], vec![0; expander.size]);
-    let mut scratch = key.transform().scratch();
-    let mut rest = out.values_mut();
+    let (mut number, mut first) = (first / slots, first % slots);
+    let mut rest = out;
     rayon::in_place_scope(|scope| {
-        for body in bodies {
+        while !rest.is_empty() {
             let len = rest.len().min((slots - first) * expander.slot_len());
             let (out, after) = std::mem::take(&mut rest).split_at_mut(len);
-            if out.is_empty() {
-                break;
-            }
-            let mut node = Node::zero(expander.size);
-            masks.fill(&mut mask_words);
-            bits::unpack(&mut body_words, body, body_bits, "query row")?;
-            polynomial::centre(&mut mask_words, &mut body_words);
-            let transform = key.transform();
-            Transform::fold_torus(&mut node.mask, &mask_words);
-            transform.forward_torus(&mut node.body, &body_words, &mut scratch);
-            if parallel {
-                scope.spawn(move |_| expander.fork(0, node, first, out));
-            } else {
-                expander.sequential(0, &mut node, first, out);
-            }
-            (rest, first) = (after, 0);
+            let root = expander.root(packed, number)?;
+            scope.spawn(move |_| expander.fork(0, root, first, out));
+            (rest, first, number) = (after, 0, number + 1);
         }
         Ok(())
     })
+}
+
+/// [`expand`] on one thread, going on where the cursor stands: bit for bit the same. Slots that
+/// follow each other over several calls share the levels above them.
+pub(crate) fn expand_on(
+    key: &ExpandedEvaluationKey,
+    cursor: &mut Cursor,
+    packed: Packed<'_>,
+    form: SlotForm,
+    first: usize,
+    out: &mut [c64],
+) -> Result<(), SchemeError> {
+    if cursor.of != Some((packed.seed, packed.depth, packed.bodies.len())) {
+        cursor.clear();
+        cursor.of = Some((packed.seed, packed.depth, packed.bodies.len()));
+    }
+    Expander::new(key, packed.depth, form).walk(cursor, packed, first, out)
+}
+
+/// How far an expansion has come: the branches whose slots follow.
+#[derive(Default)]
+pub struct Cursor {
+    /// What is expanded.
+    of: Option<(MaskSeed, Depth, usize)>,
+    /// The branch of the next slots last.
+    pending: Vec<Branch>,
+    /// Memory of branches that are done.
+    spare: Vec<Node>,
+}
+
+/// A node of the expansion.
+struct Branch {
+    level: u32,
+    /// Its first slot, counted over all ciphertexts.
+    first: usize,
+    node: Node,
+}
+
+impl Cursor {
+    fn clear(&mut self) {
+        let pending = self.pending.drain(..).map(|branch| branch.node);
+        self.spare.extend(pending);
+    }
+}
+
+impl std::fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cursor").finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -97,25 +139,49 @@ struct Expander<'a> {
     key: &'a ExpandedEvaluationKey,
     size: usize,
     depth: Depth,
+    form: SlotForm,
 }
 
 impl<'a> Expander<'a> {
-    fn new(key: &'a ExpandedEvaluationKey, depth: Depth) -> Self {
+    fn new(key: &'a ExpandedEvaluationKey, depth: Depth, form: SlotForm) -> Self {
         Self {
             key,
             size: key.parameter_set().ring.polynomial_size,
             depth,
+            form,
         }
     }
 
-    /// Complex values of a slot: the mask row and the body row of one level.
+    /// Complex values of a slot.
     const fn slot_len(&self) -> usize {
-        2 * self.size
+        match self.form {
+            SlotForm::Rows => 2 * self.size,
+            SlotForm::Carrier => self.size,
+        }
     }
 
-    /// Slots of each branch of a node of `level`.
-    const fn half(&self, level: u32) -> usize {
-        1 << (self.depth.levels() - 1 - level)
+    /// Slots of a node of `level`.
+    const fn slots(&self, level: u32) -> usize {
+        1 << (self.depth.levels() - level)
+    }
+
+    /// A packed ciphertext.
+    fn root(&self, packed: Packed<'_>, number: usize) -> Result<Node, SchemeError> {
+        let body_bits = self.key.packing().query_body_bits;
+        let mut masks = Masks::new(packed.seed);
+        masks.skip(number * self.size);
+        let len = packed_len(self.size, body_bits);
+        let body = packed.bodies.get(number * len..).unwrap_or_default();
+        let body = body.get(..len).unwrap_or_default();
+        let (mut mask_words, mut body_words) = (vec![0; self.size], vec![0; self.size]);
+        masks.fill(&mut mask_words);
+        bits::unpack(&mut body_words, body, body_bits, "query row")?;
+        polynomial::centre(&mut mask_words, &mut body_words);
+        let mut node = Node::zero(self.size);
+        let transform = self.key.transform();
+        Transform::fold_torus(&mut node.mask, &mask_words);
+        transform.forward_torus(&mut node.body, &body_words, &mut transform.scratch());
+        Ok(node)
     }
 
     /// What of `out`, whose slots start `first` slots into a node of `level`, belongs to the even
@@ -126,20 +192,24 @@ impl<'a> Expander<'a> {
         first: usize,
         out: &'b mut [c64],
     ) -> (&'b mut [c64], &'b mut [c64]) {
-        let even = self.half(level).saturating_sub(first) * self.slot_len();
+        let even = self.slots(level + 1).saturating_sub(first) * self.slot_len();
         out.split_at_mut(even.min(out.len()))
     }
 
-    fn sequential(&self, level: u32, node: &mut Node, first: usize, out: &mut [c64]) {
-        self.key.with_memory(|memory| {
-            self.subtree(level, node, first, out, &mut memory.odd, &mut memory.work);
-        });
-    }
-
-    /// [`Self::subtree`] on several threads.
+    /// Expands `node`, a ciphertext of level `level`, into as many slots as `out` holds from slot
+    /// `first` on, on several threads.
     fn fork(&self, level: u32, mut node: Node, first: usize, out: &mut [c64]) {
         if out.len() <= SEQUENTIAL_SLOTS * self.slot_len() {
-            return self.sequential(level, &mut node, first, out);
+            let branch = Branch {
+                level,
+                first: 0,
+                node,
+            };
+            return self.key.with_memory(|memory| {
+                memory.cursor.clear();
+                memory.cursor.pending.push(branch);
+                self.descend(&mut memory.cursor, first, out, &mut memory.work);
+            });
         }
         let (even_out, odd_out) = self.branches(level, first, out);
         let mut odd = (!odd_out.is_empty()).then(|| Node::zero(self.size));
@@ -155,77 +225,116 @@ impl<'a> Expander<'a> {
         match odd {
             None => even(),
             Some(odd) => {
-                let odd_first = first.saturating_sub(self.half(level));
+                let odd_first = first.saturating_sub(self.slots(level + 1));
                 rayon::join(even, || self.fork(level + 1, odd, odd_first, odd_out));
             }
         }
     }
 
-    /// Expands `node`, a ciphertext of level `level`, into as many slots as `out` holds from slot
-    /// `first` on, depth first. `node` is used up.
-    fn subtree(
+    /// Fills `out` from slot `first` on, beginning with what is pending.
+    fn walk(
         &self,
-        level: u32,
-        node: &mut Node,
-        first: usize,
+        cursor: &mut Cursor,
+        packed: Packed<'_>,
+        mut first: usize,
         out: &mut [c64],
-        odds: &mut [Node],
-        work: &mut SwitchMemory,
-    ) {
-        let Some((odd, rest)) = odds.split_first_mut() else {
-            return;
-        };
-        if level + 1 == self.depth.levels() {
-            return self.leaves(level, node, odd, first, out, work);
+    ) -> Result<(), SchemeError> {
+        let mut out = out;
+        if matches!(cursor.pending.last(), Some(branch) if branch.first > first) {
+            cursor.clear();
         }
-        let (even_out, odd_out) = self.branches(level, first, out);
-        let wanted = (!odd_out.is_empty()).then_some(&mut *odd);
-        self.key.split(level, node, wanted, work);
-        if !even_out.is_empty() {
-            self.subtree(level + 1, node, first, even_out, rest, work);
-        }
-        if !odd_out.is_empty() {
-            let first = first.saturating_sub(self.half(level));
-            self.subtree(level + 1, odd, first, odd_out, rest, work);
-        }
+        self.key.with_memory(|memory| {
+            loop {
+                let done = self.descend(cursor, first, &mut *out, &mut memory.work);
+                first += done;
+                out = &mut std::mem::take(&mut out)[done * self.slot_len()..];
+                if out.is_empty() {
+                    return Ok(());
+                }
+                let slots = self.slots(0);
+                cursor.pending.push(Branch {
+                    level: 0,
+                    first: first / slots * slots,
+                    node: self.root(packed, first / slots)?,
+                });
+            }
+        })
     }
 
-    /// The last level, whose branches are slots.
-    fn leaves(
+    /// Fills `out` from slot `first` on out of what is pending, depth first. Gives how many slots
+    /// there were. Branches that end before `first` are left out.
+    fn descend(
         &self,
-        level: u32,
-        node: &mut Node,
-        odd: &mut Node,
+        cursor: &mut Cursor,
         first: usize,
-        out: &mut [c64],
+        mut out: &mut [c64],
+        work: &mut SwitchMemory,
+    ) -> usize {
+        let len = self.slot_len();
+        let mut next = first;
+        while !out.is_empty()
+            && let Some(Branch {
+                level,
+                first,
+                mut node,
+            }) = cursor.pending.pop()
+        {
+            let end = first + self.slots(level);
+            if end <= next {
+                cursor.spare.push(node);
+                continue;
+            }
+            if level == self.depth.levels() {
+                let slot = std::mem::take(&mut out).split_at_mut(len);
+                self.complete([(&node, slot.0)], work);
+                (out, next) = (slot.1, end);
+                cursor.spare.push(node);
+                continue;
+            }
+            let spare = cursor.spare.pop();
+            let mut odd = spare.unwrap_or_else(|| Node::zero(self.size));
+            self.key.split(level, &mut node, Some(&mut odd), work);
+            if end == first + 2 && next == first && out.len() >= 2 * len {
+                let (pair, rest) = std::mem::take(&mut out).split_at_mut(2 * len);
+                let (even_out, odd_out) = pair.split_at_mut(len);
+                self.complete([(&node, even_out), (&odd, odd_out)], work);
+                (out, next) = (rest, end);
+                cursor.spare.extend([node, odd]);
+                continue;
+            }
+            for (first, node) in [(first.midpoint(end), odd), (first, node)] {
+                let level = level + 1;
+                cursor.pending.push(Branch { level, first, node });
+            }
+        }
+        next - first
+    }
+
+    /// Finished slots.
+    fn complete<const COUNT: usize>(
+        &self,
+        slots: [(&Node, &mut [c64]); COUNT],
         work: &mut SwitchMemory,
     ) {
-        let (even_out, odd_out) = self.branches(level, first, out);
-        let wanted = (!odd_out.is_empty()).then_some(&mut *odd);
-        self.key.split(level, node, wanted, work);
-        let glev = self.key.scheme_switch();
+        let transform = self.key.transform();
         let all_ones = self.key.all_ones();
+        if self.form == SlotForm::Carrier {
+            for (node, out) in slots {
+                slot::carrier(node, all_ones, out, transform, &mut work.scratch);
+            }
+            return;
+        }
+        let glev = self.key.scheme_switch();
+        let len = glev.gadget().levels.get() as usize * self.size / 2;
         let SwitchMemory {
             scratch, digits, ..
         } = work;
-        let len = glev.gadget().levels.get() as usize * self.size / 2;
-        let (even_digits, rest) = digits.split_at_mut(len);
-        let odd_digits = &mut rest[..len];
-        let mut decompose = |digits: &mut [c64], node: &Node| {
-            glev.decompose(digits, &node.mask, self.key.transform(), scratch);
-        };
-        let even = (!even_out.is_empty()).then(|| {
-            decompose(even_digits, node);
-            Slot::new(even_digits, &node.body, even_out)
+        let mut digits = digits.chunks_exact_mut(len);
+        let slots = slots.map(|(node, out)| {
+            let digits = digits.next().expect("memory is for two slots");
+            glev.decompose(digits, &node.mask, transform, scratch);
+            Slot::new(digits, &node.body, out)
         });
-        let odd = (!odd_out.is_empty()).then(|| {
-            decompose(odd_digits, odd);
-            Slot::new(odd_digits, &odd.body, odd_out)
-        });
-        match (even, odd) {
-            (Some(even), Some(odd)) => slot::complete(glev, all_ones, [even, odd]),
-            (Some(one), None) | (None, Some(one)) => slot::complete(glev, all_ones, [one]),
-            (None, None) => {}
-        }
+        slot::complete(glev, all_ones, slots);
     }
 }

@@ -40,6 +40,7 @@
 mod automorphism;
 mod bits;
 pub mod bootstrap;
+pub mod carriers;
 mod centred;
 mod error;
 mod expand;

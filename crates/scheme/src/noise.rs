@@ -122,6 +122,11 @@ pub fn expanded(set: &ParameterSet, packing: &Packing, depth: Depth) -> Selector
     }
 }
 
+/// The error of a value's carrier at the constant coefficient; it is smaller at the others.
+pub fn carrier(set: &ParameterSet, packing: &Packing) -> Variance {
+    expanded(set, packing, packing.depth()).body_constant
+}
+
 /// One automorphism key switch: `l N B^2/12 (sigma^2 + rounding) + N/12 B^(-2l)`, for a centred
 /// mask (half of the mask, key coefficients of -1 and 1), and the Fourier transform's error in mask
 /// and body.

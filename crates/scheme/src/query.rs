@@ -4,16 +4,22 @@ mod group;
 mod input;
 mod linear;
 mod selectors;
+mod slots;
+mod tables;
+mod values;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::expand::Cursor;
 pub use group::{GroupShape, encrypt_digits, encrypt_group, expand_part_of_row, expand_row};
 pub use input::{GroupForm, InputShape, InputValues, encrypt_row, encrypt_rows};
 pub use linear::{LinearQueryShape, decode_linear, encrypt_linear};
 pub use selectors::{
     SelectorQueryShape, encrypt_selectors, expand_part_of_selectors, expand_selectors,
 };
+pub use tables::{TableShape, decode_tables, encrypt_tables};
+pub use values::{ValueShape, encrypt_values, expand_values};
 
 use crate::error::SchemeError;
 use crate::parameters::ParameterSet;
@@ -33,6 +39,17 @@ fn split_seed<'a>(
             found: row.len(),
         }),
     }
+}
+
+fn count(what: &'static str, expected: usize, found: usize) -> Result<(), SchemeError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(SchemeError::Count {
+        what,
+        expected,
+        found,
+    })
 }
 
 fn shape_error(set: &'static ParameterSet, what: &'static str, problem: String) -> SchemeError {

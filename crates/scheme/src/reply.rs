@@ -7,12 +7,18 @@ use crate::keys::SecretKey;
 use crate::parameters::ParameterSet;
 use cipherfn_protocol::specs::Bits;
 
+mod block;
+mod collected;
 mod packed;
 mod rows;
 
 #[cfg(test)]
 mod tests;
 
+pub use block::{
+    BlockShape, RUN, compress_block, decrypt_block, pack_run, variance as block_variance,
+};
+pub use collected::{CollectedShape, Collection};
 pub use packed::{PackedShape, decrypt_packed, pack};
 pub use rows::PackedRows;
 

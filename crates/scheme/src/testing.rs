@@ -3,6 +3,7 @@
 use crate::fourier::Transform;
 use crate::glwe::Glwe;
 use crate::keys::SecretKey;
+use crate::noise::Variance;
 use crate::seeded::Masks;
 use crate::selectors::FourierSelectors;
 use dyn_stack::{PodBuffer, PodStack};
@@ -86,4 +87,18 @@ pub(crate) fn tfhe_cmux(
         mask: mask.to_vec(),
         body: body.to_vec(),
     }
+}
+
+/// Holds errors to a variance: the standard deviation within `tolerance` bits.
+pub(crate) fn check(what: &str, predicted: Variance, errors: &[f64], tolerance: f64) {
+    let variance = errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64;
+    let (predicted, found) = (predicted.deviation().log2(), variance.log2() / 2.0);
+    println!(
+        "{what}: predicted 2^{predicted:.2}, measured 2^{found:.2}, {} samples",
+        errors.len()
+    );
+    assert!(
+        (found - predicted).abs() < tolerance,
+        "{what}: predicted 2^{predicted:.2}, measured 2^{found:.2}"
+    );
 }

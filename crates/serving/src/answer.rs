@@ -125,6 +125,7 @@ impl Model {
                 group: &group.bytes,
                 form,
                 index,
+                tables: None,
             })
         })
     }

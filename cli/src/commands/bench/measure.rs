@@ -224,7 +224,7 @@ impl Subject {
         let inputs = self.circuit.inputs().iter().enumerate();
         inputs.filter_map(|(index, shape)| match shape {
             InputShape::Selectors(shape) => Some((index, shape)),
-            InputShape::Features(_) => None,
+            _ => None,
         })
     }
 
@@ -296,6 +296,8 @@ fn some_values(shape: &InputShape, row: usize) -> InputValues {
         InputShape::Features(shape) => {
             InputValues::Features(vec![(row as u64) << 40; shape.features])
         }
+        InputShape::Values(shape) => InputValues::Values(vec![(row as u64) << 40; shape.values]),
+        InputShape::Tables(count) => InputValues::Tables(vec![Vec::new(); *count].into()),
     }
 }
 

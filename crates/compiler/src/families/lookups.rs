@@ -48,7 +48,7 @@ impl Family for LookupModel {
         self.check(&choice, setting)?;
         let mut circuit = layer.parts(&choice).circuit();
         // The circuit's own noise has the last word.
-        if let Some([noise]) = noise::of_outputs(&circuit)?.as_deref() {
+        if let [noise] = noise::of_outputs(&circuit)?[..] {
             choice.budget = backend.budget(noise.value, noise.rows, choice.sums.scales.len());
             circuit.outputs[0].reply_bits = choice.budget.reply_bits;
         }

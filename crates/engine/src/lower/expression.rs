@@ -226,10 +226,15 @@ impl Context<'_> {
 impl Expression {
     /// A plaintext and a step.
     pub(super) fn of_step(constant: Sparse, step: Option<u32>) -> Self {
+        Self::of_term(constant, step.map(Term::of))
+    }
+
+    /// A plaintext and a term.
+    pub(super) fn of_term(constant: Sparse, term: Option<Term>) -> Self {
         Self {
             constant,
             form: Form {
-                terms: step.map(Term::of).into_iter().collect(),
+                terms: term.into_iter().collect(),
                 rows: Vec::new(),
             },
             externals: Vec::new(),

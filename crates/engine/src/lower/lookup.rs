@@ -5,24 +5,46 @@ use super::{CombinationStep, Factor, Lowering, PackStep, ProgramStep, Start, Ter
 use crate::polynomial::{Coefficient, Sparse, constant_of_turned};
 use crate::schedule::Group;
 use cipherfn_circuit::CircuitError;
-use cipherfn_circuit::circuit::{Combination, ConstantId, Lookup, Pack, Turn, Weighted};
+use cipherfn_circuit::circuit::{Combination, ConstantId, Lookup, Pack, Table, Turn, Weighted};
 
 impl Lowering<'_> {
     /// The steps of a look-up: turns commute, so they are taken in the order of selectors, a step
     /// for those of one group.
-    pub(super) fn turns(&mut self, lookup: &Lookup) -> Result<Expression, CircuitError> {
+    pub(super) fn turns(
+        &mut self,
+        lookup: &Lookup,
+        values: &[Expression],
+    ) -> Result<Expression, CircuitError> {
         let mut turns = lookup.form.clone();
         turns.retain(|turn| turn.rotation != 0);
         turns.sort_by_key(|turn| turn.selector);
+        let mut start = match lookup.table {
+            Table::Constant(table) if !turns.is_empty() => Start::Table(table, lookup.rotation),
+            Table::Constant(table) => {
+                self.copy(self.constant(table).len())?;
+                let table = Sparse::sum(self.constant(table).to_vec());
+                Start::Value(table.turned(lookup.rotation, self.polynomial_size), None)
+            }
+            Table::Node(node) => {
+                let value = &values[node.index()];
+                let term = value.step().map(|step| Term {
+                    step,
+                    rotation: lookup.rotation,
+                });
+                let constant = value.constant.turned(lookup.rotation, self.polynomial_size);
+                self.copy(constant.len())?;
+                Start::Value(constant, term)
+            }
+        };
         if turns.is_empty() {
-            let table = self.constant(lookup.table);
-            self.copy(table.len())?;
-            let table = Sparse::sum(self.constant(lookup.table).to_vec());
-            let turned = table.turned(lookup.rotation, self.polynomial_size);
-            return Ok(Expression::of_step(turned, None));
+            return Ok(match start {
+                Start::Value(constant, term) => {
+                    self.materialise(Expression::of_term(constant, term))
+                }
+                _ => unreachable!("what does not turn is a value"),
+            });
         }
         self.budget.keep(size_of_val(turns.as_slice()))?;
-        let mut start = Start::Table(lookup.table, lookup.rotation);
         let mut groups = turns
             .chunk_by(|a: &Turn, b| Group::of(a.selector) == Group::of(b.selector))
             .peekable();

@@ -1,7 +1,7 @@
 //! Steps: values that are kept in memory.
 
 use crate::polynomial::Sparse;
-use cipherfn_circuit::circuit::{ConstantId, NodeId, SelectorId, Turn};
+use cipherfn_circuit::circuit::{Carrier, ConstantId, NodeId, SelectorId, Turn};
 
 /// A value that is kept.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(crate) enum ProgramStep {
     Combination(CombinationStep),
     /// Coefficients of earlier steps.
     Pack(PackStep),
+    /// An encrypted value or table.
+    Carrier(Carrier),
 }
 
 /// `linear + sum of externals`.
@@ -38,10 +40,12 @@ pub(crate) struct TurnStep {
 }
 
 /// What is turned.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Start {
     /// A table, times a monomial.
     Table(ConstantId, u32),
+    /// A plaintext and an earlier step.
+    Value(Sparse, Option<Term>),
     /// The step of the group before, which nothing else reads.
     Step(u32),
 }
@@ -149,9 +153,17 @@ impl ProgramStep {
             Self::Pack(PackStep(items)) => items.as_slice(),
             _ => &[],
         };
+        let start = match self {
+            Self::Turn(TurnStep {
+                start: Start::Value(_, term),
+                ..
+            }) => *term,
+            _ => None,
+        };
         let forms = self.forms().flat_map(|form| form.terms.iter().copied());
         forms
             .chain(self.continues().map(Term::of))
+            .chain(start)
             .chain(factors.iter().map(|factor| factor.term))
             .chain(items.iter().flatten().copied())
     }

@@ -5,11 +5,13 @@ use super::{Executable, KeyWork, RowContext};
 use crate::kernel;
 use crate::lower::{Factor, Program, ProgramStep, Start, Term, TurnStep};
 use crate::schedule::Block;
+use aligned_vec::AVec;
 use cipherfn_circuit::circuit::{Circuit, ConstantId};
 use cipherfn_scheme::Glwe;
 use cipherfn_scheme::fourier::c64;
 use cipherfn_scheme::operations::lookup::{self, TurnMemory};
 use std::collections::HashMap;
+use std::ops::DerefMut;
 
 /// The tables of a circuit's look-ups, as sparse as they came: a file can name many that are no
 /// more than a coefficient.
@@ -45,6 +47,32 @@ impl Tables {
 }
 
 impl Executable {
+    /// The value that a look-up's turns begin with, unless it goes on with one.
+    pub(super) fn start_turning<O: DerefMut<Target = AVec<c64>>>(
+        &self,
+        out: impl FnOnce() -> O,
+        start: &Start,
+        row: RowContext<'_>,
+        scratch: &mut Scratch,
+    ) {
+        match start {
+            Start::Step(_) => {}
+            Start::Table(table, rotation) => {
+                let table = self.tables.get(*table);
+                lookup::start(&mut out(), table, *rotation, &self.transform);
+            }
+            Start::Value(constant, term) => {
+                let mut out = out();
+                lookup::start(&mut out, constant.coefficients(), 0, &self.transform);
+                if let Some(term) = term {
+                    self.set_term(&mut scratch.difference, *term, row.values);
+                    let fft = &mut scratch.working.fft;
+                    lookup::add(&mut out, &mut scratch.difference, &self.transform, fft);
+                }
+            }
+        }
+    }
+
     /// The turns of a block's steps.
     pub(super) fn turn(&self, block: &Block, row: RowContext<'_>, scratch: &mut Scratch) {
         let mut work = TurnMemory {

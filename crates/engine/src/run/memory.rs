@@ -5,6 +5,7 @@ use crate::schedule::{GROUP, Group, Load};
 use aligned_vec::{AVec, CACHELINE_ALIGN};
 use cipherfn_circuit::circuit::SelectorId;
 use cipherfn_scheme::Glwe;
+use cipherfn_scheme::carriers::FourierCarriers;
 use cipherfn_scheme::fourier::{TransformScratch, c64};
 use cipherfn_scheme::selectors::{FourierSelectors, GgswShape};
 use rayon::prelude::*;
@@ -20,7 +21,15 @@ pub(crate) enum Expanded {
     Streamed,
     /// GLWE ciphertexts.
     Features(Vec<Glwe>),
+    /// Encrypted values.
+    Values(FourierCarriers),
+    /// All rows' tables, by their place among the inputs of tables.
+    Tables(usize),
 }
+
+/// The tables that all rows share, one entry an input of tables.
+#[derive(Debug, Default)]
+pub struct SharedTables(pub(crate) Vec<FourierCarriers>);
 
 /// Memory for the selectors that are expanded as they are needed.
 #[derive(Debug, Default)]

@@ -65,7 +65,12 @@ fn rows_of_a_group_are_answered_one_by_one_and_packed() {
     let part_len = prepared.inputs()[1].row_bytes();
     let end = group.len() - part_len;
     group[end - 1] |= 0x80;
-    let query = |group, index| QueryRow { group, form, index };
+    let query = |group, index| QueryRow {
+        group,
+        form,
+        index,
+        tables: None,
+    };
     let rows: Vec<_> = (0..ROWS)
         .map(|index| query(group.as_slice(), index))
         .collect();
@@ -116,6 +121,7 @@ fn groups_that_no_query_has_are_refused() {
             group: &[],
             form: form(levels, 3),
             index: 2,
+            tables: None,
         };
         assert!(prepared.evaluate_rows(None, &[row])[0].is_err());
     }

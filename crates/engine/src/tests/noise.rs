@@ -7,7 +7,7 @@ use super::{Builder, SETS, operand, part};
 use crate::noise::of_outputs;
 use crate::{PreparedCircuit, Workspace};
 use cipherfn_circuit::circuit::{
-    Combination, Lookup, Node, Operand, Rotated, SelectorId, Turn, Weighted,
+    Combination, Lookup, Node, Operand, Rotated, SelectorId, Table, Turn, Weighted,
 };
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
 use cipherfn_scheme::parameters::ParameterSet;
@@ -113,7 +113,7 @@ fn weighted_look_ups_add_as_if_they_shared_nothing() {
     let mut terms: Vec<_> = (0..12)
         .map(|rotation| {
             let node = builder.push(Node::Lookup(Lookup {
-                table,
+                table: Table::Constant(table),
                 rotation,
                 form: (0..BITS).map(turn).collect(),
             }));
@@ -131,7 +131,7 @@ fn weighted_look_ups_add_as_if_they_shared_nothing() {
     let selector = noise::selector(set, transport);
     let cmux = noise::cmux(set, gadget, &selector);
     let circuit = builder.clone().finish(operand(sum), 1, 1);
-    let predicted = of_outputs(&circuit).unwrap().unwrap();
+    let predicted = of_outputs(&circuit).unwrap();
     let [predicted] = predicted[..] else {
         panic!("one output")
     };

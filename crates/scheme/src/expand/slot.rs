@@ -1,6 +1,8 @@
-//! From a slot, a centred ciphertext, to the mask row and the body row of a GGSW ciphertext.
+//! From a slot, a centred ciphertext, to the mask row and the body row of a GGSW ciphertext, or to
+//! the slot as a ciphertext under the binary key.
 
-use crate::fourier::c64;
+use crate::centred::Node;
+use crate::fourier::{Transform, TransformScratch, c64, multiply_add};
 use crate::glev::{FourierGlev, vectors, vectors_mut};
 use pulp::{Arch, Simd, WithSimd};
 
@@ -17,6 +19,28 @@ pub(super) struct Slot<'a> {
 impl<'a> Slot<'a> {
     pub(super) fn new(digits: &'a [c64], body: &'a [c64], out: &'a mut [c64]) -> Self {
         Self { digits, body, out }
+    }
+}
+
+/// Writes (2 a, b + h a) in the Fourier domain, mask and body, with (a, b) the centred ciphertext and h
+/// = 1 + X + ... .
+pub(super) fn carrier(
+    node: &Node,
+    all_ones: &[c64],
+    out: &mut [c64],
+    transform: &Transform,
+    scratch: &mut TransformScratch,
+) {
+    let (mask, body) = out.split_at_mut(all_ones.len());
+    mask.copy_from_slice(&node.mask);
+    for (value, twist) in mask.iter_mut().zip(transform.twist()) {
+        *value *= twist;
+    }
+    transform.forward_twisted(mask, scratch);
+    body.copy_from_slice(&node.body);
+    multiply_add(body, mask, all_ones);
+    for value in mask {
+        *value += *value;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Look-ups: a table that encrypted bits turn, without bootstrapping.
 //!
-//! The accumulator starts as X^r T, a plaintext. Each bit b with rotation t makes
+//! The accumulator starts as X^r T, a plaintext or a ciphertext. Each bit b with rotation t makes
 //!
 //! ```text
 //! A <- A + GGSW(b) (.) (X^t - 1) A
@@ -59,6 +59,23 @@ pub fn start(accumulator: &mut [c64], table: &[(u32, u64)], rotation: u32, trans
     }
 }
 
+/// Adds a ciphertext in the Fourier domain to an accumulator; `value` is used up.
+pub fn add(
+    accumulator: &mut [c64],
+    value: &mut [c64],
+    transform: &Transform,
+    fft: &mut TransformScratch,
+) {
+    let half = transform.fourier_size();
+    for (polynomial, value) in accumulator
+        .chunks_exact_mut(half)
+        .zip(value.chunks_exact_mut(half))
+    {
+        transform.inverse_twisted(value, fft);
+        add_product(polynomial, value, transform.untwist());
+    }
+}
+
 /// Turns an accumulator by `rotation` < 2N if the bit in `selector` is 1.
 pub fn turn(
     accumulator: &mut [c64],
@@ -93,8 +110,8 @@ pub fn finish(accumulator: &mut [c64], transform: &Transform, fft: &mut Transfor
     }
 }
 
-/// Variance of a look-up by `bits` bits, in each coefficient: that of as many CMUXes. The table adds
-/// none. Accumulators that the same selectors turn have errors of their own: the selectors' errors
+/// Variance of a look-up by `bits` bits, in each coefficient: that of as many CMUXes. A plaintext table
+/// adds none, a ciphertext its own. Accumulators that the same selectors turn have errors of their own: the selectors' errors
 /// meet digits of different ciphertexts, which are as good as random after the first bit, and the
 /// first one's, of the table, meet the body rows alone.
 pub fn variance(

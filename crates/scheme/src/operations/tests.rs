@@ -5,10 +5,9 @@ use super::{invert, isolate, pack};
 use crate::error::SchemeError;
 use crate::glwe::Glwe;
 use crate::keys::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
-use crate::noise::Variance;
 use crate::parameters::{Packing, ParameterSet};
 use crate::random::reproducible;
-use crate::testing::{Noiseless, phases};
+use crate::testing::{Noiseless, check, phases};
 
 const WIDE: &str = "cipherfn-128-n2048-m11-v1";
 const BALANCED: &str = "cipherfn-128-n2048-m8-v1";
@@ -35,20 +34,6 @@ fn opened(key: &SecretKey, glwe: &Glwe) -> Vec<u64> {
 
 fn error(found: u64, expected: u64) -> f64 {
     found.wrapping_sub(expected) as i64 as f64 * 2f64.powi(-64)
-}
-
-/// Holds errors to a variance: the standard deviation within `tolerance` bits.
-pub(super) fn check(what: &str, predicted: Variance, errors: &[f64], tolerance: f64) {
-    let variance = errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64;
-    let (predicted, found) = (predicted.deviation().log2(), variance.log2() / 2.0);
-    println!(
-        "{what}: predicted 2^{predicted:.2}, measured 2^{found:.2}, {} samples",
-        errors.len()
-    );
-    assert!(
-        (found - predicted).abs() < tolerance,
-        "{what}: predicted 2^{predicted:.2}, measured 2^{found:.2}"
-    );
 }
 
 /// 2,048 coefficients under each of three keys, within 0.2 bit; every coefficient has an error of

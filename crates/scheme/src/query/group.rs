@@ -4,16 +4,14 @@
 //! one key switch a slot either way. So the *depth* of packing is a choice of the query: any from 5
 //! levels to those of the key, and the rows of a request fill each ciphertext between them.
 
-use super::{SelectorQueryShape, shape_error, split_seed};
-use crate::bits::{self, packed_len};
+use super::slots::Slots;
+use super::{SelectorQueryShape, count, shape_error, split_seed};
 use crate::error::SchemeError;
-use crate::expand::{self, Packed};
+use crate::expand::{self, Cursor, Packed, SlotForm};
 use crate::keys::{ExpandedEvaluationKey, SecretKey};
 use crate::parameters::{Depth, MIN_DEPTH, Packing};
-use crate::seeded::{Encryptor, SEED_LEN};
 use crate::selectors::FourierSelectors;
 use cipherfn_protocol::specs::{Bits, Transport};
-use zeroize::Zeroizing;
 
 /// Dimensions of a group of rows.
 #[derive(Clone, Copy, Debug)]
@@ -38,59 +36,28 @@ impl GroupShape {
 
     /// Rows that one ciphertext has room for; 0 if a row needs more than one.
     pub const fn rows_a_ciphertext(&self) -> usize {
-        match self.slots_a_row() {
-            0 => usize::MAX,
-            slots => self.slots() / slots,
-        }
+        self.slots().rows_a_ciphertext()
     }
 
     /// Number of GLWE ciphertexts.
     pub const fn ciphertexts(&self) -> usize {
-        match (self.slots_a_row(), self.rows_a_ciphertext()) {
-            (0, _) => 0,
-            (slots, 0) => self.rows.saturating_mul(slots).div_ceil(self.slots()),
-            (_, rows) => self.rows.div_ceil(rows),
-        }
+        self.slots().ciphertexts()
     }
 
     /// Bytes of the whole group: seed, then the bodies of all ciphertexts.
     pub const fn bytes(&self) -> usize {
-        let bits = match self.shape.set.packing() {
-            Some(packing) => packing.query_body_bits,
-            None => self.shape.set.ring.body_bits,
-        };
-        SEED_LEN.saturating_add(
-            self.ciphertexts()
-                .saturating_mul(packed_len(self.shape.set.ring.polynomial_size, bits)),
-        )
+        self.slots().bytes(self.shape.set)
     }
 
-    /// Slots of a ciphertext.
-    const fn slots(&self) -> usize {
-        self.depth.slots()
-    }
-
-    const fn slots_a_row(&self) -> usize {
+    /// Where its slots lie: level `i % l` (counted from the last) of selector `i / l` of a row is its
+    /// slot `i`.
+    const fn slots(&self) -> Slots {
         let levels = self.shape.gadget.levels.get() as usize;
-        self.shape.selectors.saturating_mul(levels)
-    }
-
-    /// First slot of a row, counted over all ciphertexts.
-    ///
-    /// Rows that fit never cross from one ciphertext to the next, and start at multiples of the
-    /// largest power of two that costs no row its place: expanding a range costs up to two key
-    /// switches more for each level that its ends do not lie on (231 slots at 8 x 256 of 2,048: 3
-    /// more than a ciphertext of their own, and 19 at 8 x 231).
-    fn first_slot(&self, row: usize) -> usize {
-        let (needed, rows) = (self.slots_a_row(), self.rows_a_ciphertext());
-        if needed == 0 || rows == 0 {
-            return row * needed;
+        Slots {
+            a_row: self.shape.selectors.saturating_mul(levels),
+            depth: self.depth,
+            rows: self.rows,
         }
-        let mut stride = self.slots() / rows;
-        while stride & (stride - 1) >= needed {
-            stride &= stride - 1;
-        }
-        row / rows * self.slots() + row % rows * stride
     }
 
     /// Checks depth and gadget against the parameter set.
@@ -178,13 +145,15 @@ pub fn expand_row(
     out: &mut FourierSelectors,
 ) -> Result<(), SchemeError> {
     group.shape.check_memory(0, group.shape.selectors, out)?;
-    expand_part_of_row(key, group, bytes, row, 0, out)
+    expand_part_of_row(key, None, group, bytes, row, 0, out)
 }
 
 /// [`expand_row`] of the selectors from `first` on, as many as `out` has room for: bit for bit the
-/// same.
+/// same. With a cursor, on this thread, and for less where the slots before have just been expanded
+/// with it.
 pub fn expand_part_of_row(
     key: &ExpandedEvaluationKey,
+    cursor: Option<&mut Cursor>,
     group: &GroupShape,
     bytes: &[u8],
     row: usize,
@@ -208,15 +177,16 @@ pub fn expand_part_of_row(
         bodies,
         depth: group.depth,
     };
-    let slot = group.first_slot(row) + first * group.shape.gadget.levels.get() as usize;
-    expand::expand(key, packed, slot, out)
+    let slot = group.slots().first(row) + first * group.shape.gadget.levels.get() as usize;
+    let out = out.values_mut();
+    match cursor {
+        Some(cursor) => expand::expand_on(key, cursor, packed, SlotForm::Rows, slot, out),
+        None => expand::expand(key, packed, SlotForm::Rows, slot, out),
+    }
 }
 
 /// Encrypts gadget multiples of the monomials that `exponent` gives for a row and a selector; None
 /// is zero.
-///
-/// Slot `i` of a ciphertext, level `i % l` (counted from the last) of selector `i / l`, is
-/// coefficient `i`, bits reversed: so the slots of a subtree of the expansion are consecutive.
 pub(super) fn encrypt(
     key: &SecretKey,
     group: &GroupShape,
@@ -228,45 +198,27 @@ pub(super) fn encrypt(
     shape.set.require("secret key", key.parameter_set())?;
     count("rows", group.rows, rows)?;
     let size = shape.set.ring.polynomial_size;
-    let mut plaintexts = Zeroizing::new(vec![0; group.ciphertexts() * size]);
-    for row in 0..rows {
-        let mut slot = group.first_slot(row);
-        for selector in 0..shape.selectors {
-            let monomial = exponent(row, selector);
-            for level in 0..shape.gadget.levels.get() as usize {
-                if let Some(exponent) = monomial {
-                    let (ciphertext, index) = (slot / group.slots(), slot % group.slots());
-                    let reversed = index.reverse_bits() >> (usize::BITS - depth.levels());
-                    let position = (reversed + exponent) % (2 * size);
-                    let scaled = 1u64 << (shape.factor_log2(level) - depth.levels());
-                    plaintexts[ciphertext * size + position % size] = if position < size {
-                        scaled
-                    } else {
-                        scaled.wrapping_neg()
-                    };
+    let slots = group.slots();
+    slots.encrypt(key, packing, |plaintexts| {
+        for row in 0..rows {
+            let mut slot = slots.first(row);
+            for selector in 0..shape.selectors {
+                let monomial = exponent(row, selector);
+                for level in 0..shape.gadget.levels.get() as usize {
+                    if let Some(exponent) = monomial {
+                        let (ciphertext, coefficient) = slots.place(slot);
+                        let position = (coefficient + exponent) % (2 * size);
+                        let scaled = 1u64 << (shape.factor_log2(level) - depth.levels());
+                        plaintexts[ciphertext * size + position % size] = if position < size {
+                            scaled
+                        } else {
+                            scaled.wrapping_neg()
+                        };
+                    }
+                    slot += 1;
                 }
-                slot += 1;
             }
         }
-    }
-    let mut encryptor = Encryptor::new(key)?;
-    let mut bytes = Vec::with_capacity(group.bytes());
-    bytes.extend_from_slice(&encryptor.seed());
-    for body in plaintexts.chunks_exact_mut(size) {
-        encryptor.encrypt(body);
-        bits::pack(&mut bytes, body.iter().copied(), packing.query_body_bits);
-    }
-    Ok(bytes)
-}
-
-fn count(what: &'static str, expected: usize, found: usize) -> Result<(), SchemeError> {
-    if expected == found {
-        return Ok(());
-    }
-    Err(SchemeError::Count {
-        what,
-        expected,
-        found,
     })
 }
 

@@ -1,14 +1,15 @@
 //! The inputs of a query row, of either kind.
 
 use super::{
-    GroupShape, LinearQueryShape, SelectorQueryShape, encrypt_group, encrypt_linear,
-    encrypt_selectors,
+    GroupShape, LinearQueryShape, SelectorQueryShape, ValueShape, encrypt_group, encrypt_linear,
+    encrypt_selectors, encrypt_values,
 };
 use crate::error::SchemeError;
 use crate::keys::SecretKey;
 use crate::parameters::{Depth, ParameterSet};
 use cipherfn_program::QuantiseError;
 use cipherfn_protocol::specs::{Encoding, Transport};
+use std::sync::Arc;
 
 /// Dimensions of one input's part of a query row.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +18,10 @@ pub enum InputShape {
     Selectors(SelectorQueryShape),
     /// A feature vector.
     Features(LinearQueryShape),
+    /// Values.
+    Values(ValueShape),
+    /// So many tables, which are given beside the rows.
+    Tables(usize),
 }
 
 /// One row's values of one input, in the clear.
@@ -26,6 +31,10 @@ pub enum InputValues {
     Bits(Vec<bool>),
     /// One torus word (units of 2^-64) a feature.
     Features(Vec<u64>),
+    /// One torus word a value.
+    Values(Vec<u64>),
+    /// The coefficients of each table, which all rows share: they are no part of a row's ciphertexts.
+    Tables(Arc<[Vec<u64>]>),
 }
 
 /// How rows lie together in a query: their packed selectors share ciphertexts, whatever else they
@@ -113,18 +122,32 @@ impl InputShape {
         match self {
             Self::Selectors(shape) => shape.row_bytes(),
             Self::Features(shape) => shape.row_bytes(),
+            Self::Values(shape) => shape.bytes(GroupForm::single(shape.set)),
+            Self::Tables(_) => 0,
         }
     }
 
     /// Bytes of its part of a group of rows.
     pub const fn group_bytes(&self, form: GroupForm) -> usize {
+        if let Self::Values(shape) = self {
+            return shape.bytes(form);
+        }
         match self.group(form) {
             Some(group) => group.bytes(),
             None => self.row_bytes().saturating_mul(form.rows),
         }
     }
 
-    /// The ciphertexts that rows share, if there are any.
+    /// Whether rows share ciphertexts.
+    pub const fn is_shared(&self) -> bool {
+        match self {
+            Self::Selectors(shape) => matches!(shape.transport, Transport::Packed),
+            Self::Values(_) => true,
+            Self::Features(_) | Self::Tables(_) => false,
+        }
+    }
+
+    /// The ciphertexts of selectors that rows share, if there are any.
     pub const fn group(&self, form: GroupForm) -> Option<GroupShape> {
         match self {
             Self::Selectors(shape) if matches!(shape.transport, Transport::Packed) => {
@@ -143,6 +166,8 @@ impl InputShape {
         match self {
             Self::Selectors(shape) => format!("{} selector bits", shape.selectors),
             Self::Features(shape) => format!("{} features", shape.features),
+            Self::Values(shape) => format!("{} values", shape.values),
+            Self::Tables(tables) => format!("{tables} tables"),
         }
     }
 }
@@ -170,6 +195,8 @@ impl InputValues {
         match self {
             Self::Bits(bits) => format!("{} selector bits", bits.len()),
             Self::Features(features) => format!("{} features", features.len()),
+            Self::Values(values) => format!("{} values", values.len()),
+            Self::Tables(tables) => format!("{} tables", tables.len()),
         }
     }
 }
@@ -213,10 +240,19 @@ pub fn encrypt_rows<R: AsRef<[InputValues]>>(
         if let Some(group) = shape.group(form) {
             let bits = values.map(|values| match values {
                 InputValues::Bits(bits) => Ok(bits),
-                InputValues::Features(_) => Err(other(values)),
+                _ => Err(other(values)),
             });
             let bits = bits.collect::<Result<Vec<_>, _>>()?;
             out.extend(encrypt_group(key, &group, &bits)?);
+            continue;
+        }
+        if let InputShape::Values(shape) = shape {
+            let words = values.map(|values| match values {
+                InputValues::Values(words) => Ok(words),
+                _ => Err(other(values)),
+            });
+            let words = words.collect::<Result<Vec<_>, _>>()?;
+            out.extend(encrypt_values(key, shape, form, &words)?);
             continue;
         }
         for values in values {
@@ -226,6 +262,11 @@ pub fn encrypt_rows<R: AsRef<[InputValues]>>(
                 }
                 (InputShape::Features(shape), InputValues::Features(features)) => {
                     encrypt_linear(key, shape, features)?
+                }
+                (InputShape::Tables(count), InputValues::Tables(tables))
+                    if tables.len() == *count =>
+                {
+                    Vec::new()
                 }
                 _ => return Err(other(values)),
             });

@@ -179,7 +179,7 @@ pub fn expand_part_of_selectors(
             let key = key.ok_or(SchemeError::EvaluationKeyMissing {
                 set: shape.set.name,
             })?;
-            expand_part_of_row(key, &group, row, 0, first, out)
+            expand_part_of_row(key, None, &group, row, 0, first, out)
         }
         None => transform_ggsws(shape, seed, bodies, first, out),
     }

@@ -4,14 +4,13 @@ use super::{TurnMemory, finish, start, turn, variance};
 use crate::fourier::{Transform, c64};
 use crate::keys::{EvaluationKey, SecretKey};
 use crate::noise::{Variance, selector};
-use crate::operations::tests::check;
 use crate::parameters::ParameterSet;
 use crate::polynomial;
 use crate::query::{SelectorQueryShape, encrypt_selectors, expand_selectors};
 use crate::random::reproducible;
 use crate::seeded::Masks;
 use crate::selectors::FourierSelectors;
-use crate::testing::phases;
+use crate::testing::{check, phases};
 use cipherfn_protocol::specs::{BaseLog, Gadget, Levels, Transport};
 
 const SETS: [&str; 2] = ["cipherfn-128-n2048-m8-v1", "cipherfn-128-n2048-m11-v1"];

@@ -78,7 +78,9 @@ fn sizes() {
 #[test]
 fn places_of_rows() {
     let places = |group: GroupShape| -> Vec<usize> {
-        (0..group.rows).map(|row| group.first_slot(row)).collect()
+        (0..group.rows)
+            .map(|row| group.slots().first(row))
+            .collect()
     };
     assert_eq!(places(group(77, 11, 3)), [0, 256, 512]);
     // 150 slots: 13 rows, at distances of up to 157.
@@ -114,9 +116,12 @@ fn rows_alone_are_bit_identical() {
     let shared = with_levels(group(45, 11, 6));
     let bytes = encrypt_group(&KEYS.0, &shared, &rows(&shared)).unwrap();
     // The same ciphertext read as one row, at the distance of the shared ones: 46 selectors.
-    let distance = shared.first_slot(1) / 4;
+    let distance = shared.slots().first(1) / 4;
     let whole = with_levels(group(distance * 6, 11, 1));
-    assert_eq!((shared.first_slot(1) % 4, whole.bytes()), (0, bytes.len()));
+    assert_eq!(
+        (shared.slots().first(1) % 4, whole.bytes()),
+        (0, bytes.len())
+    );
     let mut all = FourierSelectors::zeroed(whole.shape.ggsw(), whole.shape.selectors);
     expand_row(&KEYS.1, &whole, &bytes, 0, &mut all).unwrap();
     for threads in [1, 3] {
