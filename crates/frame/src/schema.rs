@@ -273,23 +273,6 @@ impl Schema {
         }
     }
 
-    /// Bits of an input that is bits; 0 of limbs.
-    pub fn bit_count(&self, input: RowInput) -> u32 {
-        match input {
-            RowInput::Live | RowInput::Presence(_) => 1,
-            RowInput::Code(column) => self.columns[column].code_bits(),
-            RowInput::Limbs(_) => 0,
-        }
-    }
-
-    /// Limbs of an input that is limbs.
-    pub fn limb_count(&self, input: RowInput) -> Option<u32> {
-        match input {
-            RowInput::Limbs(column) => Some(self.columns[column].limbs().len() as u32),
-            RowInput::Live | RowInput::Presence(_) | RowInput::Code(_) => None,
-        }
-    }
-
     fn check_lookups(&self) -> Result<(), SchemaError> {
         for (index, lookup) in self.lookups.iter().enumerate() {
             let error = |field, problem: String| SchemaError::lookup(index, field, problem);
