@@ -304,13 +304,12 @@ impl<'a> FrameEncryptor<'a> {
             .filter_map(|name| self.schema.position(name))
             .collect();
         let rows = columns.first().map_or(0, Vec::len);
+        let strides = self.schema.lookup_layout(lookup).strides;
         let key = |row: usize| {
-            let mut stride = 1;
             let mut key = 0;
-            for column in &by {
+            for (column, stride) in by.iter().zip(&strides) {
                 let cell = columns[*column][row]?;
                 key += self.code(*column, Some(cell)) * stride;
-                stride *= self.schema.columns()[*column].domain.size();
             }
             Some(key as usize)
         };

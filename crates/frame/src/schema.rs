@@ -250,27 +250,15 @@ impl Schema {
         tables
     }
 
+    /// Entries of a look-up's tables.
+    pub fn lookup_size(&self, lookup: &LookupIndex) -> u64 {
+        self.lookup_layout(lookup).places
+    }
+
     /// Where the rows of a look-up's keys lie in its tables.
     pub fn lookup_layout(&self, lookup: &LookupIndex) -> KeyLayout {
         let keys = lookup.by.iter().filter_map(|name| self.position(name));
         KeyLayout::of(keys.map(|key| self.columns[key].domain.size()).collect())
-    }
-
-    /// Bits of an input that is bits; 0 of limbs.
-    pub fn bit_count(&self, input: RowInput) -> u32 {
-        match input {
-            RowInput::Live | RowInput::Presence(_) => 1,
-            RowInput::Code(column) => self.columns[column].code_bits(),
-            RowInput::Limbs(_) => 0,
-        }
-    }
-
-    /// Limbs of an input that is limbs.
-    pub fn limb_count(&self, input: RowInput) -> Option<u32> {
-        match input {
-            RowInput::Limbs(column) => Some(self.columns[column].limbs().len() as u32),
-            RowInput::Live | RowInput::Presence(_) | RowInput::Code(_) => None,
-        }
     }
 
     /// Bits of an input that is bits; 0 of limbs.
