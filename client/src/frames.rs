@@ -1,8 +1,12 @@
 //! Encryption of frames, decryption of what queries made of them.
 
-use cipherfn_frame::cells::{Tables, Units};
+mod tables;
+
+pub use tables::Tables;
+
+use cipherfn_frame::cells::Units;
 use cipherfn_frame::pass::{COUNT_UNIT, Collect, Pass, ROOM_BITS};
-use cipherfn_frame::schema::{LookupIndex, RowInput, Schema, TablePart};
+use cipherfn_frame::schema::{Column, LookupIndex, RowInput, Schema, TablePart};
 use cipherfn_protocol::specs::{Gadget, Transport};
 use cipherfn_scheme::parameters::{Depth, ParameterSet};
 use cipherfn_scheme::query::{
@@ -51,6 +55,28 @@ pub enum FrameError {
         column: String,
         /// The row, from 1.
         row: usize,
+    },
+    /// Two rows of one key.
+    #[error(
+        "rows {first} and {second} have equal keys ({columns}), by which the frame is looked up; remove one, or let the look-up have duplicates = \"sum\""
+    )]
+    Duplicate {
+        /// The first row, from 1.
+        first: u64,
+        /// The second.
+        second: u64,
+        /// The key columns.
+        columns: String,
+    },
+    /// More rows of one key than limbs have room for.
+    #[error(
+        "more than {limit} rows have equal keys ({columns}), by which the frame is looked up; there is no room for their sum"
+    )]
+    TooMany {
+        /// Most rows.
+        limit: u64,
+        /// The key columns.
+        columns: String,
     },
     /// Rows that pad in a frame that has none.
     #[error("rows that pad hide how many there are only where the schema says padded = true")]
@@ -176,7 +202,7 @@ impl<'a> FrameEncryptor<'a> {
         if let RowInput::Limbs(column) = input {
             let unit = u64::BITS - self.unit(column);
             let words = |row: &Option<Units>| {
-                let limbs = self.schema.limbs(input, row.as_ref()).into_iter();
+                let limbs = self.limbs(column, row.as_ref()).into_iter();
                 limbs.map(|limb| (limb << unit) as u64).collect::<Vec<_>>()
             };
             let words: Vec<_> = rows.iter().map(words).collect();
@@ -186,7 +212,7 @@ impl<'a> FrameEncryptor<'a> {
         }
         let bits: Vec<_> = rows
             .iter()
-            .map(|row| self.schema.bits(input, row.as_ref()))
+            .map(|row| self.bits(input, row.as_ref()))
             .collect();
         let group = GroupShape {
             shape: SelectorQueryShape {
@@ -201,10 +227,43 @@ impl<'a> FrameEncryptor<'a> {
         Ok(encrypt_group(self.key, &group, &bits)?)
     }
 
+    /// The bits of an input of a row; of a row that pads, without units.
+    fn bits(&self, input: RowInput, row: Option<&Units>) -> Vec<bool> {
+        let cell = |column: usize| row.and_then(|row| row[column]);
+        match input {
+            RowInput::Live => vec![row.is_some()],
+            RowInput::Presence(column) => vec![cell(column).is_some()],
+            RowInput::Code(column) => {
+                let own = &self.schema.columns()[column];
+                let code = cell(column).map(|units| code(own, units));
+                // A row that pads is left out by its own bit: any code will do.
+                let code = code.unwrap_or(if own.nulls { own.domain.size() } else { 0 });
+                (0..own.code_bits())
+                    .map(|bit| code >> bit & 1 == 1)
+                    .collect()
+            }
+            RowInput::Limbs(_) => Vec::new(),
+        }
+    }
+
+    /// The limbs of a column of a row; zero where the cell is missing.
+    fn limbs(&self, column: usize, row: Option<&Units>) -> Vec<i64> {
+        let own = &self.schema.columns()[column];
+        match row.and_then(|row| row[column]) {
+            Some(units) => own.domain.split(units, own.limb_bits),
+            None => vec![0; own.limbs().len()],
+        }
+    }
+
     /// A limb of 1 of a column is the torus fraction 2^-this.
     fn unit(&self, column: usize) -> u32 {
         ROOM_BITS + self.schema.columns()[column].limb_bits
     }
+}
+
+/// The code of units in a column's range.
+fn code(column: &Column, units: i64) -> u64 {
+    units.abs_diff(column.domain.range().0)
 }
 
 /// How rows of a chunk lie together.

@@ -1,16 +1,15 @@
-//! Cells to codes, limbs and bits: what a client encrypts.
+//! Cells to units: what a client encrypts.
 
 use crate::date::Date;
 use crate::number::Number;
 use crate::plan::Literal;
-use crate::schema::{Column, Domain, Duplicates, LookupIndex, RowInput, Schema, TablePart};
-use std::collections::HashMap;
+use crate::schema::{Column, Domain, Schema};
 
 /// What stands for a missing cell, beside nothing at all, in any case: what pandas, R, SQL and
 /// spreadsheets write.
 const MISSING: [&str; 7] = ["nan", "na", "n/a", "#n/a", "<na>", "null", "none"];
 
-/// Why a row cannot be encrypted.
+/// Why a row is none of a schema.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CellError {
@@ -35,28 +34,6 @@ pub enum CellError {
         found: usize,
         /// Columns.
         expected: usize,
-    },
-    /// Two rows of one key.
-    #[error(
-        "rows {first} and {second} have equal keys ({columns}), by which the frame is looked up; remove one, or let the look-up have duplicates = \"sum\""
-    )]
-    Duplicate {
-        /// The first row, from 1.
-        first: u64,
-        /// The second.
-        second: u64,
-        /// The key columns.
-        columns: String,
-    },
-    /// More rows of one key than limbs have room for.
-    #[error(
-        "more than {limit} rows have equal keys ({columns}), by which the frame is looked up; there is no room for their sum"
-    )]
-    TooMany {
-        /// Most rows.
-        limit: u64,
-        /// The key columns.
-        columns: String,
     },
 }
 
@@ -107,127 +84,9 @@ impl Schema {
             })
             .collect()
     }
-
-    /// The bits of an input of a row; of a row that pads, without units.
-    pub fn bits(&self, input: RowInput, row: Option<&Units>) -> Vec<bool> {
-        let cell = |column: usize| row.and_then(|row| row.get(column).copied().flatten());
-        match input {
-            RowInput::Live => vec![row.is_some()],
-            RowInput::Presence(column) => vec![cell(column).is_some()],
-            RowInput::Code(column) => {
-                let own = &self.columns()[column];
-                let code = cell(column).map(|units| own.code(units));
-                // A row that pads is left out by its own bit: any code will do.
-                let code = code.unwrap_or(if own.nulls { own.domain.size() } else { 0 });
-                (0..own.code_bits())
-                    .map(|bit| code >> bit & 1 == 1)
-                    .collect()
-            }
-            RowInput::Limbs(_) => Vec::new(),
-        }
-    }
-
-    /// The limbs of an input of a row; zero where the cell is missing.
-    pub fn limbs(&self, input: RowInput, row: Option<&Units>) -> Vec<i64> {
-        let RowInput::Limbs(column) = input else {
-            return Vec::new();
-        };
-        let own = &self.columns()[column];
-        match row.and_then(|row| row.get(column).copied().flatten()) {
-            Some(units) => own.domain.split(units, own.limb_bits),
-            None => vec![0; own.limbs().len()],
-        }
-    }
-}
-
-/// Tables of a look-up while rows are added.
-#[derive(Clone, Debug)]
-pub struct Tables<'s> {
-    schema: &'s Schema,
-    lookup: &'s LookupIndex,
-    parts: Vec<TablePart>,
-    /// Of each part its entries.
-    entries: Vec<Vec<i64>>,
-    seen: HashMap<u64, u64>,
-    row: u64,
-}
-
-impl<'s> Tables<'s> {
-    /// Most rows of a key where they are added: what limbs have room for.
-    const MAX_ADDED: i64 = 1 << 11;
-
-    /// Tables without rows.
-    pub fn new(schema: &'s Schema, lookup: &'s LookupIndex) -> Self {
-        let parts = schema.tables(lookup);
-        let places = schema.lookup_layout(lookup).places as usize;
-        Self {
-            schema,
-            lookup,
-            entries: vec![vec![0; places]; parts.len()],
-            parts,
-            seen: HashMap::new(),
-            row: 0,
-        }
-    }
-
-    /// Adds a row. One without a key is nobody's partner.
-    pub fn add(&mut self, row: &Units) -> Result<(), CellError> {
-        self.row += 1;
-        let layout = self.schema.lookup_layout(self.lookup);
-        let mut place = 0;
-        for (name, stride) in self.lookup.by.iter().zip(layout.strides) {
-            let Some(column) = self.schema.position(name) else {
-                return Ok(());
-            };
-            let Some(units) = row.get(column).copied().flatten() else {
-                return Ok(());
-            };
-            place += self.schema.columns()[column].code(units) * stride;
-        }
-        if self.lookup.duplicates == Duplicates::Refuse
-            && let Some(first) = self.seen.insert(place, self.row)
-        {
-            return Err(CellError::Duplicate {
-                first,
-                second: self.row,
-                columns: self.lookup.by.join(", "),
-            });
-        }
-        for (part, entries) in self.parts.iter().zip(&mut self.entries) {
-            let Some(entry) = entries.get_mut(place as usize) else {
-                continue;
-            };
-            let cell = |column: usize| row.get(column).copied().flatten();
-            *entry += match part {
-                TablePart::Matched => 1,
-                TablePart::Presence(column) => i64::from(cell(*column).is_some()),
-                TablePart::Limb(column, limb) => {
-                    let own = &self.schema.columns()[*column];
-                    cell(*column).map_or(0, |units| own.domain.split(units, own.limb_bits)[*limb])
-                }
-            };
-            if *part == TablePart::Matched && *entry > Self::MAX_ADDED {
-                return Err(CellError::TooMany {
-                    limit: Self::MAX_ADDED as u64,
-                    columns: self.lookup.by.join(", "),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// The tables with their entries.
-    pub fn finish(self) -> impl Iterator<Item = (TablePart, Vec<i64>)> {
-        self.parts.into_iter().zip(self.entries)
-    }
 }
 
 impl Column {
-    /// The code of units in its range.
-    pub fn code(&self, units: i64) -> u64 {
-        units.abs_diff(self.domain.range().0)
-    }
-
     fn of_text(&self, text: &str) -> Result<Option<i64>, String> {
         let trimmed = text.trim();
         // In a column of texts only what is empty is missing, unless the dictionary has it.

@@ -250,6 +250,11 @@ impl Schema {
         tables
     }
 
+    /// Entries of a look-up's tables.
+    pub fn lookup_size(&self, lookup: &LookupIndex) -> u64 {
+        self.lookup_layout(lookup).places
+    }
+
     /// Where the rows of a look-up's keys lie in its tables.
     pub fn lookup_layout(&self, lookup: &LookupIndex) -> KeyLayout {
         let keys = lookup.by.iter().filter_map(|name| self.position(name));

@@ -50,11 +50,8 @@ impl Rows<'_> {
         if isolate {
             node = self.graph.isolated(node, 0);
         }
-        // Of one key the missing one's code is behind all entries; of two it is not.
-        if keys.len() > 1 {
-            node = self.masked_keys(node, keys);
-        }
-        node
+        // The code of a missing key reaches what is behind the entries, which means nothing.
+        self.masked_keys(node, keys)
     }
 
     /// Tables, turned so that the entry that a row's key columns name is coefficient 0.
@@ -155,10 +152,16 @@ impl Rows<'_> {
         };
         let columns: Vec<usize> = columns;
         let address = self.address(&columns, &stored);
-        let turns = address.low.into_iter();
-        let turns = turns.map(|(selector, rotation)| Turn { selector, rotation });
+        // A key may be there twice, grouped by and counted; a look-up names a bit once.
+        let mut turns: Vec<Turn> = Vec::new();
+        for (selector, rotation) in address.low {
+            match turns.iter_mut().find(|turn| turn.selector == selector) {
+                Some(turn) => turn.rotation += rotation,
+                None => turns.push(Turn { selector, rotation }),
+            }
+        }
         let node = self.graph.operand(operand);
-        let node = self.graph.turned(node, 0, turns.collect());
+        let node = self.graph.turned(node, 0, turns);
         let parts = self.parted(node, &address.high);
         let blocks = layout.blocks() as usize;
         parts.into_iter().take(blocks).collect()
