@@ -10,6 +10,7 @@ pub mod answer;
 pub mod cells;
 pub mod date;
 mod diagram;
+pub mod file;
 mod graph;
 mod lower;
 pub mod number;
