@@ -43,7 +43,7 @@ pub enum FrameKind {
     Checkpoint = 6,
     /// What a part of a model makes of encrypted rows: server only.
     Sums = 7,
-    /// An encrypted data frame.
+    /// A part of an encrypted data frame.
     DataFrame = 8,
     /// What a query made of data frames.
     Answer = 9,
@@ -76,7 +76,7 @@ impl FrameKind {
             Self::Bundle => "bundle",
             Self::Checkpoint => "checkpoint",
             Self::Sums => "file of sums",
-            Self::DataFrame => "encrypted data frame",
+            Self::DataFrame => "data frame",
             Self::Answer => "answer",
         }
     }
@@ -91,7 +91,7 @@ impl FrameKind {
             Self::Bundle => "a bundle",
             Self::Checkpoint => "a checkpoint",
             Self::Sums => "a file of sums",
-            Self::DataFrame => "an encrypted data frame",
+            Self::DataFrame => "a data frame",
             Self::Answer => "an answer",
         }
     }
