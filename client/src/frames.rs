@@ -1,7 +1,12 @@
 //! Encryption of frames, decryption of what queries made of them.
 
+mod tables;
+
+pub use tables::Tables;
+
+use cipherfn_frame::cells::Units;
 use cipherfn_frame::pass::{COUNT_UNIT, Collect, Pass, ROOM_BITS};
-use cipherfn_frame::schema::{Duplicates, LookupIndex, RowInput, Schema, TablePart};
+use cipherfn_frame::schema::{Column, LookupIndex, RowInput, Schema, TablePart};
 use cipherfn_protocol::specs::{Gadget, Transport};
 use cipherfn_scheme::parameters::{Depth, ParameterSet};
 use cipherfn_scheme::query::{
@@ -11,32 +16,18 @@ use cipherfn_scheme::query::{
 use cipherfn_scheme::reply::{Collection, ReplyShape};
 use cipherfn_scheme::{SchemeError, SecretKey};
 
-/// Rows of a table's entry at most: more could wrap around.
-const MAX_DUPLICATES: u64 = 1 << (ROOM_BITS - 1);
-
-/// Columns in the clear: of each column of a schema the cells' units, `None` where one is missing.
-pub type Units = [Vec<Option<i64>>];
-
-/// Why columns cannot be encrypted, or a reply not decrypted.
+/// Why rows cannot be encrypted, or a reply not decrypted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
-    /// Columns of the wrong number.
-    #[error("the frame has {expected} columns, {found} were given")]
-    Columns {
+    /// A row of another number of cells than columns.
+    #[error("row {row} has {found} cells where the schema has {expected} columns")]
+    Cells {
+        /// The row, from 1.
+        row: usize,
         /// Columns of the schema.
         expected: usize,
-        /// Columns found.
-        found: usize,
-    },
-    /// A column that is longer or shorter than the others.
-    #[error("column {column:?} has {found} rows, the first column {expected}")]
-    Length {
-        /// The column.
-        column: String,
-        /// Rows of the first one.
-        expected: usize,
-        /// Rows of this one.
+        /// Cells found.
         found: usize,
     },
     /// A value that the column's domain does not have.
@@ -65,30 +56,31 @@ pub enum FrameError {
         /// The row, from 1.
         row: usize,
     },
-    /// Two rows of equal keys where a look-up refuses them.
+    /// Two rows of one key.
     #[error(
-        "rows {first} and {second} have equal keys in {columns:?}; make the keys unique, or set duplicates = \"sum\" for the look-up"
+        "rows {first} and {second} have equal keys ({columns}), by which the frame is looked up; remove one, or let the look-up have duplicates = \"sum\""
     )]
     Duplicate {
+        /// The first row, from 1.
+        first: u64,
+        /// The second.
+        second: u64,
         /// The key columns.
-        columns: Vec<String>,
-        /// The earlier row, from 1.
-        first: usize,
-        /// The later row, from 1.
-        second: usize,
+        columns: String,
     },
-    /// More rows of equal keys than a sum has room for.
+    /// More rows of one key than limbs have room for.
     #[error(
-        "{rows} rows have equal keys in {columns:?}, a look-up adds up at most {most}; sum them before"
+        "more than {limit} rows have equal keys ({columns}), by which the frame is looked up; there is no room for their sum"
     )]
-    TooManyDuplicates {
-        /// The key columns.
-        columns: Vec<String>,
-        /// Their number.
-        rows: u64,
+    TooMany {
         /// Most rows.
-        most: u64,
+        limit: u64,
+        /// The key columns.
+        columns: String,
     },
+    /// Rows that pad in a frame that has none.
+    #[error("rows that pad hide how many there are only where the schema says padded = true")]
+    Padding,
     /// A reply that is not the plan's.
     #[error(
         "the reply has {found} ciphertexts, the plan's answer {expected}; decrypt it with the plan and the frames that it was made of"
@@ -131,216 +123,147 @@ impl<'a> FrameEncryptor<'a> {
         }
     }
 
-    /// Checks columns against the schema, of rows `first_row` (from 0) and on. Gives the number of rows.
-    pub fn check(&self, columns: &Units, first_row: usize) -> Result<usize, FrameError> {
-        let expected = self.schema.columns().len();
-        if columns.len() != expected {
-            return Err(FrameError::Columns {
-                expected,
-                found: columns.len(),
-            });
-        }
-        let rows = columns.first().map_or(0, Vec::len);
-        for (column, cells) in self.schema.columns().iter().zip(columns) {
-            if cells.len() != rows {
-                return Err(FrameError::Length {
-                    column: column.name.clone(),
-                    expected: rows,
-                    found: cells.len(),
-                });
-            }
-            let (min, max) = column.domain.range();
-            for (row, cell) in (first_row + 1..).zip(cells) {
-                let column = || column.name.clone();
-                match cell {
-                    Some(units) if (min..=max).contains(units) => {}
-                    Some(units) => {
-                        return Err(FrameError::Range {
-                            column: column(),
-                            row,
-                            units: *units,
-                            min,
-                            max,
-                        });
-                    }
-                    None => {}
-                }
-            }
-            if let (false, Some(place)) = (column.nulls, cells.iter().position(Option::is_none)) {
-                return Err(FrameError::Null {
-                    column: column.name.clone(),
-                    row: first_row + place + 1,
-                });
-            }
-        }
-        Ok(rows)
-    }
-
-    /// Encrypts rows `first_row` and on, of which the first `live` are rows and the others pad.
+    /// Encrypts rows, of which the first one is `first_row` (from 0) of the frame; None pads.
     pub fn rows(
         &self,
-        columns: &Units,
+        rows: &[Option<Units>],
         first_row: usize,
-        live: usize,
     ) -> Result<EncryptedRows, FrameError> {
-        let rows = self.check(columns, first_row)?;
+        for (row, cells) in (first_row + 1..).zip(rows) {
+            match cells {
+                Some(cells) => self.check(row, cells)?,
+                None if self.schema.rows().padded => {}
+                None => return Err(FrameError::Padding),
+            }
+        }
         let inputs = self.schema.row_inputs().into_iter();
-        let inputs = inputs.map(|input| self.input(input, columns, rows, live));
+        let inputs = inputs.map(|input| self.input(input, rows));
         Ok(EncryptedRows {
-            rows,
+            rows: rows.len(),
             inputs: inputs.collect::<Result<_, _>>()?,
         })
     }
 
-    fn input(
-        &self,
-        input: RowInput,
-        columns: &Units,
-        rows: usize,
-        live: usize,
-    ) -> Result<Vec<u8>, FrameError> {
-        let form = form(rows);
-        let bits: Vec<Vec<bool>> = match input {
-            RowInput::Live => (0..rows).map(|row| vec![row < live]).collect(),
-            RowInput::Presence(column) => columns[column]
-                .iter()
-                .map(|cell| vec![cell.is_some()])
-                .collect(),
-            RowInput::Code(column) => {
-                let (count, cells) = (self.schema.bit_count(input), &columns[column]);
-                let codes = cells.iter().map(|cell| self.code(column, *cell));
-                codes
-                    .map(|code| (0..count).map(|bit| code >> bit & 1 == 1).collect())
-                    .collect()
+    /// Encrypts the tables of a look-up, with whatever rows they have.
+    pub fn tables(&self, lookup: &LookupIndex, tables: Tables<'_>) -> Result<Vec<u8>, FrameError> {
+        let places = self.schema.lookup_layout(lookup).places as usize;
+        let parts: Vec<_> = tables.finish().collect();
+        let shape = TableShape::in_blocks(self.key.parameter_set(), parts.len(), places);
+        let mut words = vec![vec![0_u64; shape.entries]; shape.tables];
+        for (index, (part, entries)) in parts.into_iter().enumerate() {
+            let unit = match part {
+                TablePart::Matched | TablePart::Presence(_) => COUNT_UNIT,
+                TablePart::Limb(column, _) => self.unit(column),
+            };
+            for (place, entry) in entries.into_iter().enumerate() {
+                let table = shape.block(index, places, place / shape.entries);
+                words[table][place % shape.entries] = (entry << (u64::BITS - unit)) as u64;
             }
-            RowInput::Limbs(column) => {
-                let shape = ValueShape {
-                    set: self.key.parameter_set(),
-                    values: self.schema.columns()[column].limbs().len(),
-                };
-                let words: Vec<_> = columns[column]
-                    .iter()
-                    .map(|cell| self.words(column, *cell))
-                    .collect();
-                return Ok(encrypt_values(self.key, &shape, form, &words)?);
+        }
+        Ok(encrypt_tables(self.key, &shape, &words)?)
+    }
+
+    fn check(&self, row: usize, cells: &Units) -> Result<(), FrameError> {
+        let expected = self.schema.columns().len();
+        if cells.len() != expected {
+            return Err(FrameError::Cells {
+                row,
+                expected,
+                found: cells.len(),
+            });
+        }
+        for (column, cell) in self.schema.columns().iter().zip(cells) {
+            let (min, max) = column.domain.range();
+            let name = || column.name.clone();
+            match cell {
+                Some(units) if !(min..=max).contains(units) => {
+                    return Err(FrameError::Range {
+                        column: name(),
+                        row,
+                        units: *units,
+                        min,
+                        max,
+                    });
+                }
+                None if !column.nulls => {
+                    return Err(FrameError::Null {
+                        column: name(),
+                        row,
+                    });
+                }
+                _ => {}
             }
-        };
+        }
+        Ok(())
+    }
+
+    fn input(&self, input: RowInput, rows: &[Option<Units>]) -> Result<Vec<u8>, FrameError> {
+        let (form, set) = (form(rows.len()), self.key.parameter_set());
+        if let RowInput::Limbs(column) = input {
+            let unit = u64::BITS - self.unit(column);
+            let words = |row: &Option<Units>| {
+                let limbs = self.limbs(column, row.as_ref()).into_iter();
+                limbs.map(|limb| (limb << unit) as u64).collect::<Vec<_>>()
+            };
+            let words: Vec<_> = rows.iter().map(words).collect();
+            let values = self.schema.columns()[column].limbs().len();
+            let shape = ValueShape { set, values };
+            return Ok(encrypt_values(self.key, &shape, form, &words)?);
+        }
+        let bits: Vec<_> = rows
+            .iter()
+            .map(|row| self.bits(input, row.as_ref()))
+            .collect();
         let group = GroupShape {
             shape: SelectorQueryShape {
-                set: self.key.parameter_set(),
+                set,
                 selectors: self.schema.bit_count(input) as usize,
                 gadget: self.gadget,
                 transport: Transport::Packed,
             },
             depth: form.depth,
-            rows,
+            rows: rows.len(),
         };
         Ok(encrypt_group(self.key, &group, &bits)?)
     }
 
-    /// A checked cell's code; that behind the last one of a missing cell.
-    fn code(&self, column: usize, cell: Option<i64>) -> u64 {
-        let domain = &self.schema.columns()[column].domain;
-        cell.map_or(domain.size(), |units| units.abs_diff(domain.range().0))
-    }
-
-    /// A checked cell's limbs as torus words; zero of a missing cell.
-    fn words(&self, column: usize, cell: Option<i64>) -> Vec<u64> {
-        let column = &self.schema.columns()[column];
-        let unit = u64::BITS - ROOM_BITS - column.limb_bits;
-        match cell {
-            Some(units) => {
-                let limbs = column.domain.split(units, column.limb_bits);
-                limbs
-                    .into_iter()
-                    .map(|limb| (limb << unit) as u64)
+    /// The bits of an input of a row; of a row that pads, without units.
+    fn bits(&self, input: RowInput, row: Option<&Units>) -> Vec<bool> {
+        let cell = |column: usize| row.and_then(|row| row[column]);
+        match input {
+            RowInput::Live => vec![row.is_some()],
+            RowInput::Presence(column) => vec![cell(column).is_some()],
+            RowInput::Code(column) => {
+                let own = &self.schema.columns()[column];
+                let code = cell(column).map(|units| code(own, units));
+                // A row that pads is left out by its own bit: any code will do.
+                let code = code.unwrap_or(if own.nulls { own.domain.size() } else { 0 });
+                (0..own.code_bits())
+                    .map(|bit| code >> bit & 1 == 1)
                     .collect()
             }
-            None => vec![0; column.limbs().len()],
+            RowInput::Limbs(_) => Vec::new(),
         }
     }
 
-    /// Encrypts the tables of the schema's look-ups over all rows of the frame, an entry a look-up.
-    /// Rows with a missing key are in none.
-    pub fn tables(&self, columns: &Units) -> Result<Vec<Vec<u8>>, FrameError> {
-        self.check(columns, 0)?;
-        let lookups = self.schema.lookups().iter();
-        lookups.map(|lookup| self.table(lookup, columns)).collect()
+    /// The limbs of a column of a row; zero where the cell is missing.
+    fn limbs(&self, column: usize, row: Option<&Units>) -> Vec<i64> {
+        let own = &self.schema.columns()[column];
+        match row.and_then(|row| row[column]) {
+            Some(units) => own.domain.split(units, own.limb_bits),
+            None => vec![0; own.limbs().len()],
+        }
     }
 
-    fn table(&self, lookup: &LookupIndex, columns: &Units) -> Result<Vec<u8>, FrameError> {
-        let size = self.schema.lookup_size(lookup) as usize;
-        let parts = self.schema.tables(lookup);
-        let shape = TableShape::in_blocks(self.key.parameter_set(), parts.len(), size);
-        let keys = self.keys(lookup, columns)?;
-        let mut tables = vec![vec![0_u64; shape.entries]; shape.tables];
-        for (index, part) in parts.iter().enumerate() {
-            for (row, key) in keys.iter().enumerate() {
-                let Some(key) = key else { continue };
-                let word = match *part {
-                    TablePart::Matched => 1 << (u64::BITS - COUNT_UNIT),
-                    TablePart::Presence(column) => {
-                        u64::from(columns[column][row].is_some()) << (u64::BITS - COUNT_UNIT)
-                    }
-                    TablePart::Limb(column, limb) => self.words(column, columns[column][row])[limb],
-                };
-                let table = &mut tables[shape.block(index, size, key / shape.entries)];
-                let entry = &mut table[key % shape.entries];
-                *entry = entry.wrapping_add(word);
-            }
-        }
-        Ok(encrypt_tables(self.key, &shape, &tables)?)
+    /// A limb of 1 of a column is the torus fraction 2^-this.
+    fn unit(&self, column: usize) -> u32 {
+        ROOM_BITS + self.schema.columns()[column].limb_bits
     }
+}
 
-    /// The entry of each row; `None` where a key is missing.
-    fn keys(
-        &self,
-        lookup: &LookupIndex,
-        columns: &Units,
-    ) -> Result<Vec<Option<usize>>, FrameError> {
-        let by: Vec<usize> = lookup
-            .by
-            .iter()
-            .filter_map(|name| self.schema.position(name))
-            .collect();
-        let rows = columns.first().map_or(0, Vec::len);
-        let strides = self.schema.lookup_layout(lookup).strides;
-        let key = |row: usize| {
-            let mut key = 0;
-            for (column, stride) in by.iter().zip(&strides) {
-                let cell = columns[*column][row]?;
-                key += self.code(*column, Some(cell)) * stride;
-            }
-            Some(key as usize)
-        };
-        let keys: Vec<Option<usize>> = (0..rows).map(key).collect();
-        // First row and number of rows of each entry.
-        let mut seen = vec![(0_usize, 0_u64); self.schema.lookup_size(lookup) as usize];
-        for (row, key) in keys.iter().enumerate() {
-            let Some(key) = key else { continue };
-            let (first, count) = &mut seen[*key];
-            if *count > 0 && lookup.duplicates == Duplicates::Refuse {
-                return Err(FrameError::Duplicate {
-                    columns: lookup.by.clone(),
-                    first: *first + 1,
-                    second: row + 1,
-                });
-            }
-            if *count == 0 {
-                *first = row;
-            }
-            *count += 1;
-        }
-        let most = seen.iter().map(|(_, count)| *count).max().unwrap_or(0);
-        if most > MAX_DUPLICATES {
-            return Err(FrameError::TooManyDuplicates {
-                columns: lookup.by.clone(),
-                rows: most,
-                most: MAX_DUPLICATES,
-            });
-        }
-        Ok(keys)
-    }
+/// The code of units in a column's range.
+fn code(column: &Column, units: i64) -> u64 {
+    units.abs_diff(column.domain.range().0)
 }
 
 /// How rows of a chunk lie together.
@@ -362,48 +285,57 @@ pub fn decrypt_reply(
     reply: &[Vec<u8>],
 ) -> Result<Vec<Vec<Vec<u64>>>, FrameError> {
     let set = ParameterSet::by_name(&pass.circuit.parameter_set)?;
-    let collection = match pass.collect {
+    let outputs = pass.circuit.outputs.iter().map(|output| ReplyShape {
+        set,
+        coefficients: output.coefficients as usize,
+        stride: output.stride as usize,
+        bits: output.reply_bits,
+    });
+    let outputs: Vec<ReplyShape> = outputs.collect();
+    let shapes = collection(pass).shapes(&outputs, rows);
+    if reply.len() != shapes.len() || errors.len() != outputs.len() {
+        return Err(FrameError::Reply {
+            expected: shapes.len(),
+            found: reply.len(),
+        });
+    }
+    let phases = shapes.iter().zip(reply);
+    let phases = phases.map(|(shape, bytes)| shape.decrypt(key, bytes));
+    let phases = phases.collect::<Result<Vec<_>, _>>()?;
+    let count = outputs.len().max(1);
+    let round = |phases: &mut dyn Iterator<Item = &i64>, error: f64| {
+        phases
+            .map(|phase| rounded(*phase, error))
+            .collect::<Vec<_>>()
+    };
+    Ok(match pass.collect {
+        Collect::Rows => {
+            let items = phases.concat();
+            let outputs = errors.iter().enumerate();
+            let outputs = outputs.map(|(output, error)| {
+                round(&mut items.iter().skip(output).step_by(count), *error)
+            });
+            vec![outputs.collect()]
+        }
+        Collect::Sum { .. } => phases
+            .chunks(count)
+            .map(|sum| {
+                let outputs = sum.iter().zip(errors);
+                outputs
+                    .map(|(phases, error)| round(&mut phases.iter(), *error))
+                    .collect()
+            })
+            .collect(),
+    })
+}
+
+const fn collection(pass: &Pass) -> Collection {
+    match pass.collect {
         Collect::Rows => Collection::Blocks,
         Collect::Sum { rows } => Collection::Sums {
             rows: rows as usize,
         },
-    };
-    let mut shapes = Vec::new();
-    for (output, error) in pass.circuit.outputs.iter().zip(errors) {
-        let row = ReplyShape {
-            set,
-            coefficients: output.coefficients as usize,
-            stride: output.stride as usize,
-            bits: output.reply_bits,
-        };
-        shapes.push((collection.shapes(row, rows), *error));
     }
-    let shapes: Vec<_> = shapes
-        .into_iter()
-        .map(|(shapes, error)| (shapes.collect::<Vec<_>>(), error))
-        .collect();
-    let expected = shapes.iter().map(|(shapes, _)| shapes.len()).sum();
-    if reply.len() != expected {
-        return Err(FrameError::Reply {
-            expected,
-            found: reply.len(),
-        });
-    }
-    let results = shapes.first().map_or(0, |(shapes, _)| shapes.len());
-    let mut words = vec![Vec::with_capacity(shapes.len()); results];
-    let mut ciphertexts = reply.iter();
-    for (shapes, error) in &shapes {
-        for ((shape, ciphertext), words) in shapes.iter().zip(&mut ciphertexts).zip(&mut words) {
-            let phases = shape.decrypt(key, ciphertext)?;
-            words.push(
-                phases
-                    .into_iter()
-                    .map(|phase| rounded(phase, *error))
-                    .collect(),
-            );
-        }
-    }
-    Ok(words)
 }
 
 /// A phase to the nearest multiple of the smallest power of two that an error cannot reach half of.

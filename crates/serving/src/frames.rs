@@ -15,7 +15,7 @@ use cipherfn_frame::pass::{Collect, Pass, TableSource};
 use cipherfn_frame::schema::{RowInput, Schema, TablePart};
 use cipherfn_scheme::parameters::{Depth, ParameterSet};
 use cipherfn_scheme::query::{GroupForm, TableShape, decode_tables};
-use cipherfn_scheme::reply::{self, BlockShape, Collection, RUN, ReplyShape};
+use cipherfn_scheme::reply::{self, BlockShape, CollectedShape, Collection, RUN, ReplyShape};
 use cipherfn_scheme::{ExpandedEvaluationKey, Glwe, SchemeError};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -67,7 +67,7 @@ impl StoredFrame {
             )?;
         }
         let tables = schema.lookups().iter().zip(tables).map(|(lookup, bytes)| {
-            let size = schema.lookup_size(lookup) as usize;
+            let size = schema.lookup_layout(lookup).places as usize;
             let shape = TableShape::in_blocks(set, schema.tables(lookup).len(), size);
             Ok((shape, decode_tables(&shape, bytes.as_ref())?))
         });
@@ -105,7 +105,7 @@ impl StoredFrame {
     fn table(&self, lookup: usize, part: TablePart, block: u32) -> Result<Glwe, FrameError> {
         let missing = || self.missing(format!("table {part:?} of look-up {}", lookup + 1));
         let index = self.schema.lookups().get(lookup).ok_or_else(missing)?;
-        let size = self.schema.lookup_size(index) as usize;
+        let size = self.schema.lookup_layout(index).places as usize;
         let parts = self.schema.tables(index);
         let place = parts
             .iter()
@@ -181,8 +181,8 @@ pub struct PassRun<'a> {
     collect: Collection,
     tables: SharedTables,
     chunks: Vec<Chunk>,
-    /// By output, and number of the block or sum.
-    results: BTreeMap<(usize, usize), Glwe>,
+    /// What results have the same place are added.
+    results: BTreeMap<usize, Glwe>,
 }
 
 /// The rows of a chunk.
@@ -197,18 +197,20 @@ struct Chunk {
 pub struct PassResults {
     /// Rows of its frame.
     pub rows: usize,
-    /// By output: the ciphertexts of its blocks or sums, one after the other.
-    pub outputs: Vec<Vec<Glwe>>,
+    /// Blocks of results, or the sums of each output, then those of the next rows.
+    pub ciphertexts: Vec<Glwe>,
 }
 
 impl<'a> PassRun<'a> {
-    /// Prepares pass `number`; `earlier` are the results of those before.
+    /// Prepares the pass after those of which `earlier` are the results.
     pub fn new(
         key: &'a ExpandedEvaluationKey,
-        (number, pass): (usize, &Pass),
+        passes: &[Pass],
         frames: &[&'a StoredFrame],
         earlier: &[PassResults],
     ) -> Result<Self, FrameError> {
+        let number = earlier.len();
+        let pass = &passes[number];
         let frame = frames[pass.over];
         let in_pass = |source| FrameError::Pass {
             pass: number + 1,
@@ -219,7 +221,7 @@ impl<'a> PassRun<'a> {
         let tables = pass
             .tables
             .iter()
-            .map(|source| table(set, source, frames, earlier));
+            .map(|source| table(set, source, frames, (passes, earlier)));
         let tables = tables.collect::<Result<Vec<_>, _>>()?;
         let tables = if tables.is_empty() {
             Vec::new()
@@ -278,10 +280,11 @@ impl<'a> PassRun<'a> {
             let results = results.collect::<Result<Vec<_>, _>>()?;
             match self.collect {
                 Collection::Blocks => self.pack(first, &results)?,
-                Collection::Sums { .. } => {
+                Collection::Sums { rows: most } => {
                     for (row, outputs) in (first..).zip(results) {
+                        let place = row / most.max(1) * outputs.len();
                         for (output, result) in outputs.into_iter().enumerate() {
-                            self.add((output, self.collect.place(row, 1)), result)?;
+                            self.add(place + output, result)?;
                         }
                     }
                 }
@@ -300,12 +303,10 @@ impl<'a> PassRun<'a> {
 
     /// The results of all rows.
     pub fn finish(self) -> PassResults {
-        let rows = self.rows();
-        let mut outputs = vec![Vec::new(); self.circuit.outputs().len()];
-        for ((output, _), result) in self.results {
-            outputs[output].push(result);
+        PassResults {
+            rows: self.rows(),
+            ciphertexts: self.results.into_values().collect(),
         }
-        PassResults { rows, outputs }
     }
 
     fn query(&self, row: usize) -> QueryRow<'_> {
@@ -319,25 +320,23 @@ impl<'a> PassRun<'a> {
         }
     }
 
-    /// Packs a run of rows into its block.
+    /// Packs the results of some rows, as many runs as rows have results.
     fn pack(&mut self, first: usize, rows: &[Vec<Glwe>]) -> Result<(), FrameError> {
-        for output in 0..self.circuit.outputs().len() {
-            let row = self.circuit.outputs()[output];
-            let most = BlockShape::most_rows(row.set);
-            let number = first / most;
-            let shape = BlockShape {
-                set: row.set,
-                rows: most.min(self.rows() - number * most),
-                bits: row.bits,
-            };
-            let results: Vec<_> = rows.iter().map(|row| row.get(output).cloned()).collect();
-            let packed = reply::pack_run(self.key, &shape, first % most / RUN, &results)?;
-            self.add((output, number), packed)?;
+        let outputs = self.circuit.outputs();
+        let shapes = self.collect.shapes(outputs, self.rows());
+        let items: Vec<Option<Glwe>> = rows.iter().flatten().cloned().map(Some).collect();
+        let runs = (first * outputs.len() / RUN..).zip(items.chunks(RUN));
+        for (run, items) in runs {
+            let a_block = BlockShape::most_rows(self.circuit.parameter_set()) / RUN;
+            if let Some(CollectedShape::Block(shape)) = shapes.get(run / a_block) {
+                let packed = reply::pack_run(self.key, shape, run % a_block, items)?;
+                self.add(run / a_block, packed)?;
+            }
         }
         Ok(())
     }
 
-    fn add(&mut self, place: (usize, usize), result: Glwe) -> Result<(), SchemeError> {
+    fn add(&mut self, place: usize, result: Glwe) -> Result<(), SchemeError> {
         match self.results.get_mut(&place) {
             Some(sum) => sum.add(&result),
             None => {
@@ -370,7 +369,7 @@ fn table(
     set: &ParameterSet,
     source: &TableSource,
     frames: &[&StoredFrame],
-    earlier: &[PassResults],
+    (passes, earlier): (&[Pass], &[PassResults]),
 ) -> Result<Glwe, FrameError> {
     match source {
         TableSource::Stored {
@@ -380,7 +379,13 @@ fn table(
             block,
         } => frames[*frame].table(*lookup, *part, *block),
         TableSource::Summed { pass, output } => {
-            let mut sums = earlier[*pass].outputs[*output].iter();
+            let (pass, results) = (&passes[*pass], &earlier[*pass]);
+            let outputs = pass.circuit.outputs.len();
+            let mut sums = results
+                .ciphertexts
+                .iter()
+                .skip(*output)
+                .step_by(outputs.max(1));
             let mut total = sums.next().cloned().unwrap_or_default();
             for sum in sums {
                 total.add(sum)?;
@@ -402,25 +407,20 @@ pub fn evaluate(
     frames: &[&StoredFrame],
 ) -> Result<Vec<PassResults>, FrameError> {
     let mut results = Vec::with_capacity(passes.len());
-    for pass in passes.iter().enumerate() {
-        let mut run = PassRun::new(key, pass, frames, &results)?;
+    for _ in passes {
+        let mut run = PassRun::new(key, passes, frames, &results)?;
         run.evaluate(0..run.rows())?;
         results.push(run.finish());
     }
     Ok(results)
 }
 
-/// The ciphertexts of a pass as they travel, output by output.
+/// The ciphertexts of a pass as they travel.
 pub fn compress(pass: &Pass, results: &PassResults) -> Result<Vec<Vec<u8>>, FrameError> {
-    let shapes = outputs(&pass.circuit)?;
-    let mut ciphertexts = Vec::new();
-    for (row, glwes) in shapes.into_iter().zip(&results.outputs) {
-        let shapes = collection(pass).shapes(row, results.rows);
-        for (shape, glwe) in shapes.zip(glwes) {
-            ciphertexts.push(shape.compress(glwe)?);
-        }
-    }
-    Ok(ciphertexts)
+    let shapes = collection(pass).shapes(&outputs(&pass.circuit)?, results.rows);
+    let ciphertexts = shapes.iter().zip(&results.ciphertexts);
+    let compressed = ciphertexts.map(|(shape, glwe)| Ok(shape.compress(glwe)?));
+    compressed.collect()
 }
 
 /// What travels of each output of a row.

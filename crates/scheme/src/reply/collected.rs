@@ -5,12 +5,13 @@ use crate::error::SchemeError;
 use crate::glwe::Glwe;
 use crate::keys::SecretKey;
 
-/// How results of rows are collected.
+/// How results of rows are collected, each of which has one result an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Collection {
-    /// One coefficient a row, in blocks.
+    /// One coefficient a result, in blocks: the results of a row one after the other, then those of
+    /// the next.
     Blocks,
-    /// Sums over so many rows at most.
+    /// Sums over so many rows at most: an output after the other, then those of the next sum.
     Sums {
         /// Rows of a sum.
         rows: usize,
@@ -20,35 +21,35 @@ pub enum Collection {
 /// A ciphertext of collected results.
 #[derive(Clone, Copy, Debug)]
 pub enum CollectedShape {
-    /// Of so many rows, each with a coefficient.
+    /// Of so many results.
     Block(BlockShape),
     /// A sum of rows' results.
     Sum(ReplyShape),
 }
 
 impl Collection {
-    /// Number of the ciphertext that a row's result goes to, in a set with N coefficients.
-    pub fn place(self, row: usize, polynomial_size: usize) -> usize {
-        match self {
-            Self::Blocks => row / polynomial_size,
-            Self::Sums { rows } => row / rows.max(1),
-        }
-    }
-
-    /// The ciphertexts of `rows` rows whose results have the form `row`.
-    pub fn shapes(self, row: ReplyShape, rows: usize) -> impl Iterator<Item = CollectedShape> {
-        let most = match self {
-            Self::Blocks => BlockShape::most_rows(row.set),
-            Self::Sums { rows } => rows.max(1),
+    /// The ciphertexts of `rows` rows whose results have these forms, in order.
+    pub fn shapes(self, outputs: &[ReplyShape], rows: usize) -> Vec<CollectedShape> {
+        let Some(first) = outputs.first() else {
+            return Vec::new();
         };
-        (0..rows.div_ceil(most)).map(move |number| match self {
-            Self::Blocks => CollectedShape::Block(BlockShape {
-                set: row.set,
-                rows: most.min(rows - number * most),
-                bits: row.bits,
-            }),
-            Self::Sums { .. } => CollectedShape::Sum(row),
-        })
+        match self {
+            Self::Blocks => {
+                let bits = outputs.iter().map(|output| output.bits).max();
+                let (most, items) = (BlockShape::most_rows(first.set), rows * outputs.len());
+                let block = |number: usize| {
+                    CollectedShape::Block(BlockShape {
+                        set: first.set,
+                        rows: most.min(items - number * most),
+                        bits: bits.unwrap_or(first.bits),
+                    })
+                };
+                (0..items.div_ceil(most)).map(block).collect()
+            }
+            Self::Sums { rows: most } => (0..rows.div_ceil(most.max(1)))
+                .flat_map(|_| outputs.iter().copied().map(CollectedShape::Sum))
+                .collect(),
+        }
     }
 }
 
@@ -69,8 +70,7 @@ impl CollectedShape {
         }
     }
 
-    /// The phases of its coefficients: one a row, or those of the sum. As noisy as those of
-    /// [`super::decrypt`].
+    /// The phases of its coefficients. As noisy as those of [`super::decrypt`].
     pub fn decrypt(&self, key: &SecretKey, bytes: &[u8]) -> Result<Vec<i64>, SchemeError> {
         match self {
             Self::Block(shape) => decrypt_block(key, shape, bytes),

@@ -43,32 +43,25 @@ pub fn pass_noise(passes: &[Pass], rows: &[usize]) -> Result<Vec<PassNoise>, Fra
             source,
         })?;
         let rows = rows[pass.over];
-        let shapes = outputs(&pass.circuit)?;
-        let mut coefficients = 0;
-        let collected = of_row.into_iter().zip(shapes).map(|(noise, row)| {
-            let shapes: Vec<_> = collection(pass).shapes(row, rows).collect();
-            let added = |shape: &CollectedShape| match shape {
+        let shapes = collection(pass).shapes(&outputs(&pass.circuit)?, rows);
+        let (mut coefficients, mut packing) = (0, Variance::default());
+        for shape in &shapes {
+            match shape {
                 CollectedShape::Block(shape) => {
                     coefficients += shape.rows;
-                    block_variance(shape)
+                    packing = larger(packing, block_variance(shape)?);
                 }
-                CollectedShape::Sum(shape) => {
-                    coefficients += shape.coefficients;
-                    Ok(Variance::default())
-                }
-            };
-            let added = shapes.iter().map(added).collect::<Result<Vec<_>, _>>()?;
-            let added = added.into_iter().fold(Variance::default(), larger);
-            let summed = match collection(pass) {
-                Collection::Blocks => noise,
-                Collection::Sums { rows: most } => noise.summed(rows.min(most)),
-            };
-            Ok(OutputNoise {
-                value: summed.value + added,
-                ..summed
-            })
+                CollectedShape::Sum(shape) => coefficients += shape.coefficients,
+            }
+        }
+        let collected = of_row.into_iter().map(|noise| match collection(pass) {
+            Collection::Blocks => OutputNoise {
+                value: noise.value + packing,
+                ..noise
+            },
+            Collection::Sums { rows: most } => noise.summed(rows.min(most)),
         });
-        let outputs = collected.collect::<Result<_, FrameError>>()?;
+        let outputs = collected.collect();
         noises.push(PassNoise {
             outputs,
             coefficients,
