@@ -10,6 +10,8 @@ pub mod answer;
 pub mod cells;
 pub mod date;
 mod diagram;
+pub mod explain;
+pub mod file;
 mod graph;
 mod lower;
 pub mod number;
@@ -18,6 +20,8 @@ pub mod plan;
 pub mod query;
 mod resolve;
 pub mod schema;
+
+mod sql;
 
 pub use lower::Passes;
 pub use resolve::Resolved;

@@ -43,6 +43,8 @@ pub enum FrameKind {
     Checkpoint = 6,
     /// What a part of a model makes of encrypted rows: server only.
     Sums = 7,
+    /// A part of an encrypted data frame.
+    DataFrame = 8,
 }
 
 impl FrameKind {
@@ -55,6 +57,7 @@ impl FrameKind {
             Self::Bundle,
             Self::Checkpoint,
             Self::Sums,
+            Self::DataFrame,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == value)
@@ -70,6 +73,7 @@ impl FrameKind {
             Self::Bundle => "bundle",
             Self::Checkpoint => "checkpoint",
             Self::Sums => "file of sums",
+            Self::DataFrame => "data frame",
         }
     }
 
@@ -83,6 +87,7 @@ impl FrameKind {
             Self::Bundle => "a bundle",
             Self::Checkpoint => "a checkpoint",
             Self::Sums => "a file of sums",
+            Self::DataFrame => "a data frame",
         }
     }
 }
