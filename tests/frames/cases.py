@@ -308,6 +308,34 @@ def case(seed):
     }
 
 
+SQL = [
+    "SELECT region, count(*) AS n, sum(count) AS pieces FROM sales WHERE sku > 9 AND NOT member GROUP BY region",
+    "SELECT sku, count + 2 * sku - 1 AS x FROM sales WHERE store IN (1, 2, 5) OR region IS NULL",
+    "SELECT s.sku, p.store, p.\"group\" AS own FROM sales AS s LEFT JOIN prices p ON s.sku = p.sku",
+    "SELECT p.\"group\", count(*) AS n FROM sales s JOIN prices p ON p.sku = s.sku AND s.store = p.store GROUP BY p.\"group\"",
+    "SELECT count(DISTINCT store) AS stores, min(sku) AS low, max(sku) AS high, avg(count) AS mean FROM sales WHERE count BETWEEN 2 AND 7",
+    "SELECT region AS place, member, sum(sku * count) AS weight, count(member) AS known FROM sales GROUP BY region, member",
+    "SELECT count(*) AS n, sum(s.count) AS pieces FROM sales s INNER JOIN prices p ON s.sku = p.sku WHERE p.\"group\" <> 'a' AND s.sku >= 7",
+]
+
+
+def sql_case(index, text):
+    own = random.Random(1000 + index)
+    base = sales(own, 20, True, 0)
+    other = prices(own, True, ["sku", "store"] if "store = p" in text else ["sku"])
+    context = pl.SQLContext(sales=base.polars(), prices=other.polars())
+    frame = context.execute(text, eager=True)
+    return {
+        "name": f"SQL {index}",
+        "frames": [base.json(), other.json()],
+        "sql": text,
+        "columns": frame.columns,
+        "rows": answer(frame, {}),
+    }
+
+
+cases = [case(seed) for seed in [*range(160), 263]]
+cases += [sql_case(index, text) for index, text in enumerate(SQL)]
 print("[")
-print(",\n".join(json.dumps(case(seed), separators=(",", ":")) for seed in range(200)))
+print(",\n".join(json.dumps(own, separators=(",", ":")) for own in cases))
 print("]")

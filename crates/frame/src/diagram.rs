@@ -274,7 +274,7 @@ mod tests {
         ) {
             let mut diagrams = Diagrams::default();
             let mut steps = vec![(0, first)];
-            steps.extend(&breaks);
+            steps.extend(breaks.iter().map(|(start, value)| (*start, *value)));
             let wide = diagrams.steps((0, 0), 5, &steps).expect("small");
             let small = diagrams.steps((0, 1), 3, &[(0, 0), (other.max(1), 1)]).expect("small");
             let sum = diagrams.both(wide, small, |one, other| 2 * one + other).expect("small");

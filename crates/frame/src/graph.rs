@@ -193,6 +193,11 @@ impl<'a> Graph<'a> {
         outputs: &[(NodeId, u32)],
         form: &CircuitForm,
     ) -> (Vec<RowInput>, Vec<TableSource>, Circuit) {
+        if self.inputs.items.is_empty() {
+            // The same for every row, such as their number: a circuit has an input all the same.
+            let first = self.schema.row_inputs().first().copied();
+            first.map(|input| self.inputs.place(input));
+        }
         let tables = InputId(self.inputs.items.len() as u32);
         for node in &mut self.nodes.items {
             if let Node::Carrier(carrier) = node

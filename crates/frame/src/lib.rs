@@ -10,6 +10,7 @@ pub mod answer;
 pub mod cells;
 pub mod date;
 mod diagram;
+pub mod explain;
 pub mod file;
 mod graph;
 mod lower;
@@ -20,6 +21,8 @@ pub mod query;
 pub mod reply;
 mod resolve;
 pub mod schema;
+
+mod sql;
 
 pub use lower::Passes;
 pub use resolve::Resolved;

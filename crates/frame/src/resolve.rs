@@ -209,8 +209,10 @@ impl<'a> Resolver<'a> {
                 self.check_names()
             }
             PlanStep::Rename(names) => {
-                for renaming in names {
-                    let place = self.position(&renaming.from)?;
+                // All at once: two columns may exchange their names.
+                let places = names.iter().map(|renaming| self.position(&renaming.from));
+                let places: Vec<usize> = places.collect::<Result<_, _>>()?;
+                for (place, renaming) in places.into_iter().zip(names) {
                     self.done.columns[place].name.clone_from(&renaming.to);
                 }
                 self.check_names()

@@ -15,7 +15,7 @@ use crate::schema::KeyLayout;
 use cipherfn_circuit::circuit::NodeId;
 
 /// Rows that one sum takes at most: what limbs have room for.
-const MAX_ROWS: u64 = 1 << 11;
+pub(super) const MAX_ROWS: u64 = 1 << 11;
 
 /// Places to which rows are moved.
 #[derive(Clone, Debug)]

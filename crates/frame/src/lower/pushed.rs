@@ -1,8 +1,9 @@
 //! Aggregates over a join, seen from the joined frame: the first frame's rows are added by their keys,
 //! and each row of the joined frame takes the sum of its own.
 
-use super::groups::{Number, Spread, Sums, rows_of};
-use super::{Rows, rows::no_lookup};
+use super::groups::{MAX_ROWS, Number, Spread, Sums, rows_of};
+use super::rows::no_lookup;
+use super::{Rows, no_room};
 use crate::answer::{Answer, Lane};
 use crate::diagram::Diagram;
 use crate::pass::{CircuitForm, Collect, POLYNOMIAL_SIZE, Pass, TableSource};
@@ -52,12 +53,27 @@ pub(super) fn lower(
         let keys = keys.iter().filter(|key| columns[**key].nulls);
         keys.map(|key| Presence::Stored(*key)).collect()
     };
-    let limit = rows_of(resolved, 0)
-        .min(form.rows_per_sum.into())
-        .clamp(1, 1 << 11) as u32;
+    // One sum of all rows is the table of the next pass.
+    let limit = rows_of(resolved, 0);
+    if limit > MAX_ROWS {
+        return Err(PlanError::Invalid {
+            step: grouped.step.clone(),
+            problem: format!(
+                "{limit} rows are added by their keys before they are grouped, at most {MAX_ROWS} have room; split {:?} into frames of so many rows and add their answers",
+                resolved.frames[0].name()
+            ),
+        });
+    }
+    let limit = limit as u32;
     let masks = nulls(0, &join.keys);
     let (outputs, lanes, count) =
         first.collect(&by_key, resolved.filters[0], &masks, limit, grouped)?;
+    if count < limit {
+        return Err(no_room(&grouped.step, "of the groups"));
+    }
+    if count < limit {
+        return Err(no_room(&grouped.step, "of the groups"));
+    }
     let pass = first.finish(&outputs, Collect::Sum { rows: count }, form);
 
     let mut second = Rows::new(resolved, 1);

@@ -158,8 +158,11 @@ impl Grouped {
     }
 
     pub(super) fn rename(&mut self, names: &[Renaming], step: &StepName) -> Result<(), PlanError> {
-        for renaming in names {
-            let place = self.position(&renaming.from, step)?;
+        let places = names
+            .iter()
+            .map(|renaming| self.position(&renaming.from, step));
+        let places: Vec<usize> = places.collect::<Result<_, _>>()?;
+        for (place, renaming) in places.into_iter().zip(names) {
             self.shown[place].0.clone_from(&renaming.to);
         }
         self.check_names(step)

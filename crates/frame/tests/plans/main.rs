@@ -16,7 +16,8 @@ use std::path::Path;
 struct Case {
     name: String,
     frames: Vec<Frame>,
-    plan: serde_json::Value,
+    plan: Option<serde_json::Value>,
+    sql: Option<String>,
     columns: Vec<String>,
     rows: Vec<Vec<Literal>>,
 }
@@ -66,8 +67,7 @@ fn check(case: &Case) {
             padded: frame.padding > 0,
         }));
     }
-    let json = serde_json::to_vec(&case.plan).expect("JSON");
-    let plan = Plan::from_json(&json).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let plan = plan(case, &schemas);
     assert_eq!(
         Plan::from_json(&plan.to_json().expect("JSON")).as_ref(),
         Ok(&plan)
@@ -139,8 +139,18 @@ fn check(case: &Case) {
         found,
         wanted,
         "{name}: {}",
-        serde_json::to_string(&case.plan).expect("JSON")
+        String::from_utf8_lossy(&plan.to_json().expect("JSON"))
     );
+}
+
+/// As JSON or as SQL.
+fn plan(case: &Case, schemas: &[Schema]) -> Plan {
+    let plan = match (&case.plan, &case.sql) {
+        (Some(plan), None) => Plan::from_json(plan.to_string().as_bytes()),
+        (None, Some(sql)) => Plan::from_sql(sql, schemas),
+        _ => panic!("{}: a plan or SQL", case.name),
+    };
+    plan.unwrap_or_else(|error| panic!("{}: {error}", case.name))
 }
 
 fn shown(cells: impl Iterator<Item = String>) -> String {
