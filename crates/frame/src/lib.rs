@@ -19,6 +19,7 @@ pub mod number;
 pub mod pass;
 pub mod plan;
 pub mod query;
+pub mod reply;
 mod resolve;
 pub mod schema;
 

@@ -45,6 +45,8 @@ pub enum FrameKind {
     Sums = 7,
     /// A part of an encrypted data frame.
     DataFrame = 8,
+    /// What a query made of data frames.
+    Answer = 9,
 }
 
 impl FrameKind {
@@ -58,6 +60,7 @@ impl FrameKind {
             Self::Checkpoint,
             Self::Sums,
             Self::DataFrame,
+            Self::Answer,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == value)
@@ -74,6 +77,7 @@ impl FrameKind {
             Self::Checkpoint => "checkpoint",
             Self::Sums => "file of sums",
             Self::DataFrame => "data frame",
+            Self::Answer => "answer",
         }
     }
 
@@ -88,6 +92,7 @@ impl FrameKind {
             Self::Checkpoint => "a checkpoint",
             Self::Sums => "a file of sums",
             Self::DataFrame => "a data frame",
+            Self::Answer => "an answer",
         }
     }
 }

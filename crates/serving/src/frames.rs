@@ -7,7 +7,7 @@
 
 mod noise;
 
-pub use noise::{OutputPrecision, PassNoise, pass_noise, precisions};
+pub use noise::{ColumnPrecision, OutputPrecision, PassNoise, columns, pass_noise, precisions};
 
 use cipherfn_circuit::circuit::{Circuit, Output};
 use cipherfn_engine::{EngineError, PreparedCircuit, QueryRow, SharedTables};

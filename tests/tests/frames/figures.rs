@@ -1,9 +1,9 @@
 //! Figures: `cargo test --workspace --test frames figures -- --ignored --nocapture`, the engine being
 //! optimised in every profile.
 
-use super::passes::{errors, group_by, join};
-use super::{GADGET, KEYS, column, encrypt, schema};
-use cipherfn_frame::pass::Pass;
+use super::{GADGET, KEYS, encrypt, last, lower, rows, schema, worth};
+use cipherfn_frame::plan::Plan;
+use cipherfn_frame::query::{Query, col, len, sum};
 use cipherfn_protocol::specs::{BaseLog, Gadget, Levels};
 use cipherfn_serving::frames::{StoredFrame, compress, evaluate};
 use std::time::Instant;
@@ -34,125 +34,176 @@ fn used() -> (f64, u64) {
     (ticks as f64 / 100.0, most / 1024)
 }
 
-fn measure(what: &str, pass: &Pass, frames: &[&StoredFrame]) {
+fn measure(what: &str, plan: &Plan, frames: &[StoredFrame], gadget: Gadget, rows_per_sum: u32) {
+    let (passes, ordered) = lower(plan, frames, gadget, rows_per_sum);
+    let (_, columns) = worth(&passes, &ordered);
+    let files: Vec<usize> = frames.iter().map(StoredFrame::bytes).collect();
+    println!(
+        "{what}, {} x {}, files {files:?} B",
+        gadget.base_log, gadget.levels
+    );
+    for column in columns {
+        match column.bits {
+            Some(bits) => println!("  {}: {bits:.1} bits", column.name),
+            None => println!("  {}: exact", column.name),
+        }
+    }
     for threads in [1, 2] {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
             .unwrap();
         let (before, start) = (used(), Instant::now());
-        let results =
-            pool.install(|| evaluate(&KEYS.1, std::slice::from_ref(pass), frames).unwrap());
+        let results = pool.install(|| evaluate(&KEYS.1, &passes.passes, &ordered).unwrap());
         let (seconds, after) = (start.elapsed().as_secs_f64(), used());
-        let reply: usize = compress(pass, &results[0])
-            .unwrap()
-            .iter()
-            .map(Vec::len)
-            .sum();
-        let worst = errors(pass, frames[0].rows())
-            .into_iter()
-            .fold(0.0, f64::max);
+        let reply = compress(last(&passes), results.last().unwrap()).unwrap();
+        let reply: usize = reply.iter().map(Vec::len).sum();
         println!(
-            "{what}, {threads} threads: {seconds:.3} s, processor {:.3} s, reply {reply} B, error 2^{:.2}, memory {} MB",
+            "  {threads} threads: {seconds:.3} s, processor {:.2} s, reply {reply} B, memory {} MB",
             after.0 - before.0,
-            worst.log2(),
             after.1,
         );
     }
 }
 
-fn keyed(name: &str, most: usize, lookup: bool) -> String {
-    let mut text = format!(
-        "format = 1\nname = \"{name}\"\n[[column]]\nname = \"id\"\ntype = \"integer\"\nmin = 0\nmax = {most}\nroles = [\"key\"]\n"
-    );
-    if lookup {
-        for column in ["a", "b", "c"] {
-            text += &format!(
-                "[[column]]\nname = \"{column}\"\ntype = \"integer\"\nmin = 0\nmax = 65535\n"
-            );
-        }
-        text += "[[lookup]]\nby = [\"id\"]\ncolumns = [\"a\", \"b\", \"c\"]\n";
-    }
-    text
+fn column(name: &str, most: i64, roles: &str) -> String {
+    format!(
+        "[[column]]\nname = \"{name}\"\ntype = \"integer\"\nmin = 0\nmax = {most}\nroles = [{roles}]\n"
+    )
 }
 
-fn joins(left_rows: usize, right_rows: usize, domain: usize) {
-    let (left, right) = (
-        schema(&keyed("left", domain - 1, false)),
-        schema(&keyed("right", domain - 1, true)),
-    );
-    let key = |row: usize| (row * 1_237 % domain) as i64;
-    let value = |row: usize| ((row * 40_503) % 65_536) as i64;
-    let columns = [
-        column((0..right_rows).map(key)),
-        column((0..right_rows).map(value)),
-        column((0..right_rows).map(|row| value(row + 1))),
-        column((0..right_rows).map(|row| value(row + 2))),
+fn head(name: &str) -> String {
+    format!("format = 1\nname = \"{name}\"\n")
+}
+
+const KEY: &str = "\"key\"";
+const VALUE: &str = "\"value\"";
+const LOOKUP: &str = "[[lookup]]\nby = [\"id\"]\ncolumns = [\"a\", \"b\", \"c\"]\n";
+
+/// A left join that returns three looked-up columns.
+fn join(left_rows: i64, right_rows: i64, domain: i64, most: i64, gadget: Gadget) {
+    let left = schema(&(head("left") + &column("id", domain - 1, KEY)));
+    let values = ["a", "b", "c"].map(|name| column(name, most, ""));
+    let right =
+        schema(&(head("right") + &column("id", domain - 1, KEY) + &values.concat() + LOOKUP));
+    let key = |row: i64| row * 1_237 % domain;
+    let value = |row: i64| row * 40_503 % (most + 1);
+    let frames = [
+        encrypt(
+            &left,
+            gadget,
+            &rows((0..left_rows).map(|row| [key(row)])),
+            0,
+            10_000,
+        ),
+        encrypt(
+            &right,
+            gadget,
+            &rows(
+                (0..right_rows).map(|row| [key(row), value(row), value(row + 1), value(row + 2)]),
+            ),
+            0,
+            10_000,
+        ),
     ];
+    let plan = Query::scan("left")
+        .merge("right")
+        .on("id")
+        .left()
+        .select(["a", "b", "c"])
+        .plan();
+    let what = format!("left join of {left_rows} rows with {right_rows}, values to {most}");
+    measure(&what, &plan, &frames, gadget, 400);
+}
+
+#[test]
+#[ignore = "figures"]
+fn joins_of_few_rows() {
+    join(5, 15, 15, 15, GADGET);
+    join(5, 15, 15, 255, GADGET);
+}
+
+#[test]
+#[ignore = "figures"]
+fn joins_of_a_thousand_rows() {
     for gadget in [GADGET, FINE, Gadget::new(BaseLog::new(8), Levels::new(3))] {
-        let frames = [
-            encrypt(&left, gadget, &[column((0..left_rows).map(key))], 10_000),
-            encrypt(&right, gadget, &columns, 10_000),
-        ];
-        let what = format!(
-            "join {left_rows} x {right_rows}, {} x {}, files {} and {} B",
-            gadget.base_log,
-            gadget.levels,
-            frames[0].bytes(),
-            frames[1].bytes()
-        );
-        measure(
-            &what,
-            &join(&left, &right, gadget),
-            &[&frames[0], &frames[1]],
-        );
+        join(1_000, 1_000, 2_048, 65_535, gadget);
     }
 }
 
-#[test]
-#[ignore = "figures"]
-fn small_join() {
-    joins(5, 15, 15);
+fn groups(count: i64, gadget: Gadget, rows_per_sum: u32) {
+    let sales = head("sales")
+        + &column("amount", 255, VALUE)
+        + &column("age", 127, KEY)
+        + &column("region", 7, KEY);
+    let row = |row: i64| [row * 193 % 256, row * 57 % 100, row * 31 % 8];
+    let frames = [encrypt(
+        &schema(&sales),
+        gadget,
+        &rows((0..count).map(row)),
+        0,
+        10_000,
+    )];
+    let plan = Query::scan("sales")
+        .filter(col("age").gt(30))
+        .group_by(["region"])
+        .agg([sum("amount"), len()])
+        .plan();
+    let what = format!("sum and count of {count} rows, {rows_per_sum} a sum");
+    measure(&what, &plan, &frames, gadget, rows_per_sum);
 }
 
 #[test]
 #[ignore = "figures"]
-fn thousand_join() {
-    joins(1_000, 1_000, 2_048);
+fn groups_of_a_thousand_rows() {
+    groups(1_000, GADGET, 400);
+    groups(1_000, GADGET, 1_000);
+    groups(1_000, FINE, 1_000);
 }
 
-fn groups(rows: usize, gadgets: &[Gadget]) {
-    let text = |limb: u32| {
-        format!(
-            "format = 1\nname = \"sales\"\n[[column]]\nname = \"amount\"\ntype = \"integer\"\nmin = 0\nmax = 255\nlimb-bits = {limb}\nroles = [\"value\"]\n[[column]]\nname = \"age\"\ntype = \"integer\"\nmin = 0\nmax = 127\nroles = [\"key\"]\n[[column]]\nname = \"region\"\ntype = \"integer\"\nmin = 0\nmax = 7\nroles = [\"key\"]\n"
-        )
-    };
-    let sales = schema(&text(8));
-    let columns = [
-        column((0..rows).map(|row| (row * 193 % 256) as i64)),
-        column((0..rows).map(|row| (row * 57 % 100) as i64)),
-        column((0..rows).map(|row| (row * 31 % 8) as i64)),
+#[test]
+#[ignore = "figures"]
+fn groups_of_ten_thousand_rows() {
+    groups(10_000, GADGET, 400);
+}
+
+/// Sums of the one side's values by a column of the other.
+#[test]
+#[ignore = "figures"]
+fn groups_of_joins() {
+    let left = head("left") + &column("id", 2_047, KEY) + &column("v", 255, VALUE);
+    let right = head("right")
+        + &column("id", 2_047, KEY)
+        + &column("region", 7, KEY)
+        + "[[lookup]]\nby = [\"id\"]\ncolumns = [\"region\"]\n";
+    let frames = [
+        encrypt(
+            &schema(&left),
+            GADGET,
+            &rows((0..1_000).map(|row: i64| [row * 1_237 % 2_048, row % 256])),
+            0,
+            10_000,
+        ),
+        encrypt(
+            &schema(&right),
+            GADGET,
+            &rows((0..1_000).map(|row: i64| [row * 1_237 % 2_048, row % 8])),
+            0,
+            10_000,
+        ),
     ];
-    for gadget in gadgets {
-        let frame = encrypt(&sales, *gadget, &columns, 10_000);
-        let what = format!(
-            "group by of {rows} rows, {} x {}, file {} B",
-            gadget.base_log,
-            gadget.levels,
-            frame.bytes()
-        );
-        measure(&what, &group_by(&sales, *gadget, 30, 1, 1_000), &[&frame]);
-    }
-}
-
-#[test]
-#[ignore = "figures"]
-fn thousand_groups() {
-    groups(1_000, &[GADGET, FINE]);
-}
-
-#[test]
-#[ignore = "figures"]
-fn ten_thousand_groups() {
-    groups(10_000, &[GADGET]);
+    let plan = Query::scan("left")
+        .merge("right")
+        .on("id")
+        .inner()
+        .group_by(["region"])
+        .agg([sum("v")])
+        .plan();
+    measure(
+        "sum by a joined column, 1000 x 1000",
+        &plan,
+        &frames,
+        GADGET,
+        1_000,
+    );
 }

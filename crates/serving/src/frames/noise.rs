@@ -2,6 +2,7 @@
 
 use super::{FrameError, collection, outputs};
 use cipherfn_engine::noise::{OutputNoise, of_outputs_with};
+use cipherfn_frame::answer::{Answer, Content, Lane, Recombined};
 use cipherfn_frame::pass::{Pass, TableSource};
 use cipherfn_protocol::specs::Transport;
 use cipherfn_scheme::noise::{self, Variance};
@@ -36,12 +37,31 @@ pub fn pass_noise(passes: &[Pass], rows: &[usize]) -> Result<Vec<PassNoise>, Fra
     let mut noises: Vec<PassNoise> = Vec::new();
     for (number, pass) in passes.iter().enumerate() {
         let tables = tables_noise(pass, passes, rows, &noises);
-        let given: Vec<_> = tables.into_iter().collect();
-        let of_row = of_outputs_with(&pass.circuit, &given);
-        let of_row = of_row.map_err(|source| FrameError::Pass {
-            pass: number + 1,
-            source,
-        })?;
+        let of_row = |tables: Option<OutputNoise>| {
+            let given: Vec<_> = tables.into_iter().collect();
+            of_outputs_with(&pass.circuit, &given).map_err(|source| FrameError::Pass {
+                pass: number + 1,
+                source,
+            })
+        };
+        // Errors of a sum's coefficients are alike where these are neighbours, so what rows read of it
+        // may add up as if it were one number.
+        let is_shared = |table: &TableSource| matches!(table, TableSource::Summed { .. });
+        let shared: Vec<Variance> = if pass.tables.iter().any(is_shared) {
+            let without = of_row(Some(OutputNoise {
+                value: Variance::default(),
+                rows: 1.0,
+                ..OutputNoise::default()
+            }))?;
+            let with = of_row(tables)?.into_iter().zip(without);
+            let part = |(with, without): (OutputNoise, OutputNoise)| {
+                Variance::new((with.value.get() - without.value.get()).max(0.0))
+            };
+            with.map(part).collect()
+        } else {
+            vec![Variance::default(); pass.circuit.outputs.len()]
+        };
+        let of_row = of_row(tables)?;
         let rows = rows[pass.over];
         let shapes = collection(pass).shapes(&outputs(&pass.circuit)?, rows);
         let (mut coefficients, mut packing) = (0, Variance::default());
@@ -54,12 +74,25 @@ pub fn pass_noise(passes: &[Pass], rows: &[usize]) -> Result<Vec<PassNoise>, Fra
                 CollectedShape::Sum(shape) => coefficients += shape.coefficients,
             }
         }
-        let collected = of_row.into_iter().map(|noise| match collection(pass) {
+        let collected = of_row.into_iter().zip(shared);
+        let collected = collected.map(|(noise, shared)| match collection(pass) {
             Collection::Blocks => OutputNoise {
                 value: noise.value + packing,
                 ..noise
             },
-            Collection::Sums { rows: most } => noise.summed(rows.min(most)),
+            Collection::Sums { rows: most } => {
+                let rows = rows.min(most).max(1);
+                let summed = noise.summed(rows);
+                OutputNoise {
+                    value: summed.value + (rows * rows - rows) as f64 * shared,
+                    rows: if shared > Variance::default() {
+                        1.0
+                    } else {
+                        summed.rows
+                    },
+                    ..summed
+                }
+            }
         });
         let outputs = collected.collect();
         noises.push(PassNoise {
@@ -118,4 +151,61 @@ pub fn precisions(pass: &Pass, noise: &PassNoise) -> Result<Vec<OutputPrecision>
 
 fn larger(a: Variance, b: Variance) -> Variance {
     if a > b { a } else { b }
+}
+
+/// How exact a column of an answer is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnPrecision {
+    /// Its name.
+    pub name: String,
+    /// Bits of its range that are guaranteed; `None` where all of it is exact.
+    pub bits: Option<f64>,
+}
+
+/// How exact the columns of an answer are, of `results` ciphertexts an output that are added, with
+/// the largest errors of the last pass's outputs.
+pub fn columns(
+    answer: &Answer,
+    errors: &[OutputPrecision],
+    results: usize,
+) -> Vec<ColumnPrecision> {
+    let error = |lane: &Lane| {
+        let error = errors.get(lane.output).map_or(1.0, |output| output.error);
+        let unit = 2f64.powi(-(lane.unit as i32));
+        // Words are rounded to a power of two that is twice the error at least.
+        let step = (2.0 * error).log2().ceil().exp2();
+        if step <= unit {
+            0.0
+        } else {
+            results as f64 * (error + step / 2.0) / unit
+        }
+    };
+    let range = |lane: &Lane| results as f64 * (lane.max as f64 - lane.min as f64 + 1.0);
+    let recombined = |value: &Recombined| {
+        let parts = value.parts.iter();
+        parts.fold((0.0, 0.0), |(errors, ranges), (lane, shift)| {
+            let factor = f64::from(*shift).exp2();
+            (errors + factor * error(lane), ranges + factor * range(lane))
+        })
+    };
+    let columns = answer.columns.iter().map(|column| {
+        let (error, range) = match &column.content {
+            Content::Key(_) => (0.0, 1.0),
+            Content::Count(lane) | Content::Distribution { lane, .. } => (error(lane), range(lane)),
+            Content::Value { value, presence } => {
+                let (mut errors, ranges) = recombined(value);
+                // A cell that may be taken for missing is worth nothing.
+                if presence.as_ref().is_some_and(|(lane, _)| error(lane) > 0.0) {
+                    errors = ranges;
+                }
+                (errors, ranges)
+            }
+            Content::Sum { value, .. } | Content::Mean { value, .. } => recombined(value),
+        };
+        ColumnPrecision {
+            name: column.name.clone(),
+            bits: (error > 0.0).then(|| (range / (2.0 * error)).log2().max(0.0)),
+        }
+    });
+    columns.collect()
 }
