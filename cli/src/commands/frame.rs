@@ -5,6 +5,9 @@ mod encrypt;
 mod explain;
 mod plan;
 mod query;
+mod schema;
+mod show;
+mod sql;
 
 use crate::files::InputSource;
 use crate::terminal::Terminal;
@@ -26,19 +29,25 @@ pub(crate) struct Frame {
 /// What to do with frames.
 #[derive(Debug, clap::Subcommand)]
 enum FrameCommand {
+    Schema(schema::SchemaOf),
+    Plan(sql::PlanOf),
     Encrypt(encrypt::Encrypt),
     Query(query::Query),
     Decrypt(decrypt::Decrypt),
     Explain(explain::Explain),
+    Show(show::Show),
 }
 
 impl Frame {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
         match self.command {
+            FrameCommand::Plan(command) => command.run(terminal),
+            FrameCommand::Schema(command) => command.run(terminal),
             FrameCommand::Encrypt(command) => command.run(terminal),
             FrameCommand::Query(command) => command.run(terminal),
             FrameCommand::Decrypt(command) => command.run(terminal),
             FrameCommand::Explain(command) => command.run(terminal),
+            FrameCommand::Show(command) => command.run(terminal),
         }
     }
 }

@@ -89,17 +89,11 @@ impl Schema {
 impl Column {
     fn of_text(&self, text: &str) -> Result<Option<i64>, String> {
         let trimmed = text.trim();
-        // In a column of texts only what is empty is missing, unless the dictionary has it.
+        let is_word = trimmed.is_empty() || is_missing_word(trimmed);
+        // A text that the dictionary has is one.
         let is_missing = match &self.domain {
-            Domain::Text { dictionary } => {
-                text.is_empty() && !dictionary.iter().any(String::is_empty)
-            }
-            _ => {
-                trimmed.is_empty()
-                    || MISSING
-                        .iter()
-                        .any(|word| trimmed.eq_ignore_ascii_case(word))
-            }
+            Domain::Text { dictionary } => is_word && !dictionary.iter().any(|known| known == text),
+            _ => is_word,
         };
         if is_missing {
             return self.missing();
@@ -185,6 +179,11 @@ impl Column {
             shown(text)
         ))
     }
+}
+
+/// Whether a text stands for a missing cell.
+pub(crate) fn is_missing_word(text: &str) -> bool {
+    MISSING.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 fn place(row: u64, column: &Column, problem: String) -> CellError {

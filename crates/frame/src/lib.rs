@@ -13,6 +13,7 @@ mod diagram;
 pub mod explain;
 pub mod file;
 mod graph;
+pub mod infer;
 mod lower;
 pub mod number;
 pub mod pass;

@@ -342,10 +342,10 @@ impl Schema {
 }
 
 impl Column {
-    /// Bits of its code: enough for all codes, and one behind them where it has nulls.
+    /// Bits of its code: enough for all codes, and one behind them where it has nulls; one at least.
     pub fn code_bits(&self) -> u32 {
         let codes = self.domain.size() + u64::from(self.nulls);
-        64 - (codes - 1).leading_zeros()
+        (u64::BITS - (codes - 1).leading_zeros()).max(1)
     }
 
     /// What each limb of its values can be, from the least significant on.
