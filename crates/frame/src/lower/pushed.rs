@@ -71,9 +71,6 @@ pub(super) fn lower(
     if count < limit {
         return Err(no_room(&grouped.step, "of the groups"));
     }
-    if count < limit {
-        return Err(no_room(&grouped.step, "of the groups"));
-    }
     let pass = first.finish(&outputs, Collect::Sum { rows: count }, form);
 
     let mut second = Rows::new(resolved, 1);
@@ -83,7 +80,7 @@ pub(super) fn lower(
             pass: 0,
             output: lane.output + block,
         });
-        let turned = second.turned_by(tables.collect(), &join.right_keys, &layout);
+        let turned = second.turned_by(tables.collect(), &join.right_keys, &layout, 1);
         let node = second.graph.isolated(turned, lane.offset % POLYNOMIAL_SIZE);
         summand.what = Number::Made(node, Lane { ..*lane });
         summand.masks.clear();
