@@ -7,7 +7,9 @@
 
 mod noise;
 
-pub use noise::{ColumnPrecision, OutputPrecision, PassNoise, columns, pass_noise, precisions};
+pub use noise::{
+    ColumnPrecision, OutputPrecision, PassNoise, columns, pass_noise, precisions, seconds,
+};
 
 use cipherfn_circuit::circuit::{Circuit, Output};
 use cipherfn_engine::{EngineError, PreparedCircuit, QueryRow, SharedTables};
@@ -421,6 +423,12 @@ pub fn compress(pass: &Pass, results: &PassResults) -> Result<Vec<Vec<u8>>, Fram
     let ciphertexts = shapes.iter().zip(&results.ciphertexts);
     let compressed = ciphertexts.map(|(shape, glwe)| Ok(shape.compress(glwe)?));
     compressed.collect()
+}
+
+/// Bytes of a pass's results over so many rows.
+pub fn result_bytes(pass: &Pass, rows: usize) -> Result<usize, FrameError> {
+    let shapes = collection(pass).shapes(&outputs(&pass.circuit)?, rows);
+    Ok(shapes.iter().map(CollectedShape::bytes).sum())
 }
 
 /// What travels of each output of a row.

@@ -4,8 +4,6 @@ use super::plan::{PlanOptions, Prepared, bits, choices};
 use crate::files::InputSource;
 use crate::terminal::Terminal;
 use anyhow::Result;
-use cipherfn_engine::PreparedCircuit;
-use cipherfn_frame::pass::Collect;
 
 /// Say what a plan takes and how exact its answer is, without evaluating it
 #[derive(Debug, clap::Args)]
@@ -14,7 +12,7 @@ pub(super) struct Explain {
     /// The frames that the plan names, of which only schemas are read
     #[arg(required = true, value_name = "FRAME")]
     frames: Vec<InputSource>,
-    /// The plan, JSON
+    /// The plan, JSON or SQL
     #[arg(long, value_name = "FILE")]
     plan: InputSource,
     #[command(flatten)]
@@ -30,32 +28,20 @@ impl Explain {
         });
         let heads = heads.collect::<Result<Vec<_>>>()?;
         let prepared = Prepared::new(&self.plan, &heads, self.options.rows_per_sum)?;
-        let mut lines = vec![format!("scan {}", prepared.plan.scan)];
-        let steps = (1..).zip(&prepared.plan.steps);
-        lines.extend(steps.map(|(number, step)| format!("{number} {step}")));
-        let mut passes = Vec::new();
-        for (number, pass) in (1..).zip(&prepared.passes.passes) {
-            let rows = prepared.rows[pass.over];
-            let statistics = PreparedCircuit::new(&pass.circuit)?.statistics();
-            let collected = match pass.collect {
-                Collect::Rows => "packed".to_owned(),
-                Collect::Sum { rows } => format!("summed, {rows} rows a sum"),
-            };
-            lines.push(format!(
-                "pass {number} over {rows} rows of {}: {} choices and {} selectors a row, {} results, {collected}",
-                prepared.passes.frames[pass.over],
-                choices(pass),
-                statistics.expanded,
-                pass.circuit.outputs.len()
-            ));
-            passes.push(serde_json::json!({
+        let resolved = prepared.plan.resolve(&prepared.schemas)?;
+        let tree = resolved.explain(&prepared.passes.passes, &prepared.figures);
+        let figures = prepared.passes.passes.iter().zip(&prepared.figures);
+        let passes = figures.map(|(pass, figures)| {
+            serde_json::json!({
                 "frame": prepared.passes.frames[pass.over],
-                "rows": rows,
+                "rows": prepared.rows[pass.over],
                 "choices": choices(pass),
-                "selectors": statistics.expanded,
-                "results": pass.circuit.outputs.len(),
-            }));
-        }
+                "seconds": figures.seconds,
+                "bytes": figures.bytes,
+            })
+        });
+        let passes: Vec<_> = passes.collect();
+        let mut lines = vec![tree.trim_end().to_owned()];
         let columns = prepared.columns.iter();
         lines.extend(columns.map(|column| format!("column {}: {}", column.name, bits(column))));
         let columns = prepared.columns.iter();

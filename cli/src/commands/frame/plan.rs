@@ -4,6 +4,7 @@ use crate::files::InputSource;
 use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
 use cipherfn_frame::Passes;
+use cipherfn_frame::explain::PassFigures;
 use cipherfn_frame::file::FileHead;
 use cipherfn_frame::pass::{CircuitForm, Collect, Pass};
 use cipherfn_frame::plan::Plan;
@@ -40,6 +41,8 @@ pub(super) struct Prepared {
     pub(super) hash: Hash,
     /// Rows of each of the passes' frames.
     pub(super) rows: Vec<usize>,
+    pub(super) schemas: Vec<Schema>,
+    pub(super) figures: Vec<PassFigures>,
     /// Largest errors of the last pass's outputs.
     pub(super) errors: Vec<OutputPrecision>,
     pub(super) columns: Vec<ColumnPrecision>,
@@ -52,8 +55,6 @@ impl Prepared {
         heads: &[(FileHead, usize)],
         rows_per_sum: u32,
     ) -> Result<Self> {
-        let bytes = source.read_all(MAX_BYTES)?;
-        let plan = Plan::from_json(&bytes).with_context(|| source.name())?;
         let Some(((first, _), others)) = heads.split_first() else {
             bail_usage!("give the frames that the plan names");
         };
@@ -72,6 +73,7 @@ impl Prepared {
         }
         let set = ParameterSet::by_tag(first.parameter_set, "data frame")?;
         let schemas: Vec<Schema> = heads.iter().map(|(head, _)| head.schema.clone()).collect();
+        let plan = read(source, &schemas)?;
         let form = CircuitForm {
             parameter_set: set.name.into(),
             gadget: first.gadget,
@@ -82,11 +84,22 @@ impl Prepared {
         let place = |name: &String| schemas.iter().position(|schema| schema.name() == name);
         let places: Vec<usize> = passes.frames.iter().filter_map(place).collect();
         let rows: Vec<usize> = places.iter().map(|place| heads[*place].1).collect();
-        let noise = frames::pass_noise(&passes.passes, &rows)?;
-        let (Some(last), Some(noise)) = (passes.passes.last(), noise.last()) else {
+        let noises = frames::pass_noise(&passes.passes, &rows)?;
+        let (Some(last), Some(noise)) = (passes.passes.last(), noises.last()) else {
             bail!("the plan has no pass");
         };
         let errors = frames::precisions(last, noise)?;
+        let figures = noises.iter().zip(&passes.passes).map(|(noise, pass)| {
+            let rows = rows[pass.over];
+            let errors = frames::precisions(pass, noise)?;
+            let bits = errors.iter().map(|output| -(2.0 * output.error).log2());
+            Ok(PassFigures {
+                seconds: frames::seconds(pass, rows),
+                bytes: frames::result_bytes(pass, rows)? as u64,
+                bits: bits.collect(),
+            })
+        });
+        let figures = figures.collect::<Result<_>>()?;
         let results = sums(last, rows[last.over]);
         let columns = frames::columns(&passes.answer, &errors, results);
         let named: Vec<&Schema> = places.iter().map(|place| &schemas[*place]).collect();
@@ -94,6 +107,7 @@ impl Prepared {
         Ok(Self {
             key: first.key,
             plan,
+            figures,
             places,
             set,
             hash,
@@ -101,6 +115,7 @@ impl Prepared {
             errors,
             columns,
             passes,
+            schemas,
         })
     }
 
@@ -138,6 +153,16 @@ impl Prepared {
             column.bits.unwrap_or_default()
         )
     }
+}
+
+/// Reads a plan, JSON or SQL.
+fn read(source: &InputSource, schemas: &[Schema]) -> Result<Plan> {
+    let bytes = source.read_all(MAX_BYTES)?;
+    let plan = match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'{') => Plan::from_json(&bytes),
+        _ => Plan::from_sql(&String::from_utf8_lossy(&bytes), schemas),
+    };
+    plan.with_context(|| source.name())
 }
 
 /// Ciphertexts of each output, whose numbers are added.

@@ -23,7 +23,7 @@ pub(super) struct Query {
     /// The frames that the plan names
     #[arg(required = true, value_name = "FRAME")]
     frames: Vec<InputSource>,
-    /// The plan, JSON
+    /// The plan, JSON or SQL
     #[arg(long, value_name = "FILE")]
     plan: InputSource,
     /// The evaluation key, where no frame carries it

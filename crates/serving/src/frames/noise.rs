@@ -1,9 +1,10 @@
 //! What a query's results are worth before it is evaluated.
 
 use super::{FrameError, collection, outputs};
+use cipherfn_circuit::circuit::{Input, InputId, Node, SelectorId};
 use cipherfn_engine::noise::{OutputNoise, of_outputs_with};
 use cipherfn_frame::answer::{Answer, Content, Lane, Recombined};
-use cipherfn_frame::pass::{Pass, TableSource};
+use cipherfn_frame::pass::{Collect, Pass, TableSource};
 use cipherfn_protocol::specs::Transport;
 use cipherfn_scheme::noise::{self, Variance};
 use cipherfn_scheme::parameters::ParameterSet;
@@ -14,6 +15,11 @@ use cipherfn_scheme::reply::{CollectedShape, Collection, block_variance};
 const DEVIATIONS_40: f64 = 7.14;
 /// By how much each further bit of improbability raises their square: 2 ln 2, the tail's slope.
 const SLOPE: f64 = 1.3863;
+/// Seconds of a slot of the expansion, of a choice for each level and one more, and of a packed result
+/// (docs/benchmarks.md).
+const A_SLOT: f64 = 45e-6;
+const A_LEVEL: f64 = 5e-6;
+const A_RESULT: f64 = 50e-6;
 
 /// Noise of a pass's collected results: the worst of each output's coefficients.
 #[derive(Clone, Debug)]
@@ -208,4 +214,36 @@ pub fn columns(
         }
     });
     columns.collect()
+}
+
+/// Seconds that a pass over so many rows takes one core, about.
+pub fn seconds(pass: &Pass, rows: usize) -> f64 {
+    let (mut slots, mut choices) = (0.0, 0.0);
+    let levels = |input: InputId| match pass.circuit.inputs.get(input.index()) {
+        Some(Input::Selectors(group)) => f64::from(group.gadget.levels.get()),
+        _ => 0.0,
+    };
+    for input in &pass.circuit.inputs {
+        slots += match input {
+            Input::Selectors(group) => f64::from(group.count * group.gadget.levels.get()),
+            Input::Values(values) => f64::from(values.count),
+            Input::Features(_) | Input::Tables(_) => 0.0,
+        };
+    }
+    let mut choice = |selector: SelectorId| choices += (levels(selector.input) + 1.0) * A_LEVEL;
+    for node in &pass.circuit.nodes {
+        match node {
+            Node::Sum(sum) => sum
+                .selects
+                .iter()
+                .for_each(|select| choice(select.selector)),
+            Node::Lookup(lookup) => lookup.form.iter().for_each(|turn| choice(turn.selector)),
+            _ => {}
+        }
+    }
+    let packed = match pass.collect {
+        Collect::Rows => pass.circuit.outputs.len() as f64 * A_RESULT,
+        Collect::Sum { .. } => 0.0,
+    };
+    rows as f64 * (slots * A_SLOT + choices + packed)
 }
