@@ -470,7 +470,7 @@ impl RowGraph<'_> {
 }
 
 impl Key {
-    /// Origin of codes, that of missing cells included.
+    /// Number of codes, that of missing cells included.
     fn codes(self, resolved: &Resolved<'_>) -> u64 {
         self.size(&resolved.frames) + u64::from(self.has_null(resolved))
     }
