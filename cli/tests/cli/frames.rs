@@ -52,7 +52,10 @@ const GROUP: &str = "SELECT region, COUNT(*) AS rows FROM sales GROUP BY region"
 fn encrypted(sandbox: &Sandbox) {
     sandbox.write("sales.toml", SALES);
     sandbox.write("prices.toml", PRICES);
-    sandbox.write("sales.csv", "count,sku,region\n3,7,south\n15,2,north\n0,12,south\n");
+    sandbox.write(
+        "sales.csv",
+        "count,sku,region\n3,7,south\n15,2,north\n0,12,south\n",
+    );
     sandbox.write("prices.csv", "sku,price\n7,19.99\n12,0.05\n1,50\n");
     sandbox.write("join.sql", JOIN);
     sandbox.write("group.sql", GROUP);
@@ -72,21 +75,74 @@ fn encrypted(sandbox: &Sandbox) {
 fn a_join_and_a_group_by_from_csv_to_csv() {
     let sandbox = Sandbox::new();
     encrypted(&sandbox);
-    let explained = success(&sandbox.run(&["frame", "explain", "--plan", "join.sql", "sales.cff", "prices.cff"]));
+    let explained = success(&sandbox.run(&[
+        "frame",
+        "explain",
+        "--plan",
+        "join.sql",
+        "sales.cff",
+        "prices.cff",
+    ]));
     assert!(explained.contains("price: exact"), "{explained}");
-    success(&sandbox.run(&["frame", "query", "--plan", "join.sql", "sales.cff", "prices.cff", "-o", "join.cfa"]));
-    let decrypt = ["frame", "decrypt", "--plan", "join.sql", "--keys", "keys", "--input", "join.cfa", "-o", "-"];
+    success(&sandbox.run(&[
+        "frame",
+        "query",
+        "--plan",
+        "join.sql",
+        "sales.cff",
+        "prices.cff",
+        "-o",
+        "join.cfa",
+    ]));
+    let decrypt = [
+        "frame", "decrypt", "--plan", "join.sql", "--keys", "keys", "--input", "join.cfa", "-o",
+        "-",
+    ];
     let found = success(&sandbox.run(&[&decrypt[..], &["sales.cff", "prices.cff"]].concat()));
     assert_eq!(found, "sku,price\n7,19.99\n2,\n12,0.05\n");
-    let query = ["frame", "query", "--plan", "group.sql", "sales.cff", "-o", "group.cfa"];
+    let query = [
+        "frame",
+        "query",
+        "--plan",
+        "group.sql",
+        "sales.cff",
+        "-o",
+        "group.cfa",
+    ];
     let refused = failure(&sandbox.run(&query));
-    assert!(refused.contains("no frame carries the evaluation key"), "{refused}");
+    assert!(
+        refused.contains("no frame carries the evaluation key"),
+        "{refused}"
+    );
     success(&sandbox.run(&[&query[..], &["--evaluation-key", "keys/expansion.cfk"]].concat()));
-    let decrypt = ["frame", "decrypt", "--plan", "group.sql", "--keys", "keys", "--input", "group.cfa", "-o", "-", "sales.cff"];
+    let decrypt = [
+        "frame",
+        "decrypt",
+        "--plan",
+        "group.sql",
+        "--keys",
+        "keys",
+        "--input",
+        "group.cfa",
+        "-o",
+        "-",
+        "sales.cff",
+    ];
     let found = success(&sandbox.run(&decrypt));
     assert_eq!(found, "region,rows\nnorth,1\nsouth,2\n");
     // The answer of another plan.
-    let decrypt = ["frame", "decrypt", "--plan", "join.sql", "--keys", "keys", "--input", "group.cfa", "-o", "-"];
+    let decrypt = [
+        "frame",
+        "decrypt",
+        "--plan",
+        "join.sql",
+        "--keys",
+        "keys",
+        "--input",
+        "group.cfa",
+        "-o",
+        "-",
+    ];
     let refused = failure(&sandbox.run(&[&decrypt[..], &["sales.cff", "prices.cff"]].concat()));
     assert!(refused.contains("the answer of another plan"), "{refused}");
 }
@@ -95,13 +151,40 @@ fn a_join_and_a_group_by_from_csv_to_csv() {
 fn what_does_not_fit_is_named() {
     let sandbox = Sandbox::new();
     encrypted(&sandbox);
-    sandbox.write("plan.sql", "SELECT region, SUM(count) AS total FROM sales GROUP BY region");
-    let command = ["frame", "query", "--plan", "plan.sql", "sales.cff", "-o", "sum.cfa", "--min-bits", "20"];
+    sandbox.write(
+        "plan.sql",
+        "SELECT region, SUM(count) AS total FROM sales GROUP BY region",
+    );
+    let command = [
+        "frame",
+        "query",
+        "--plan",
+        "plan.sql",
+        "sales.cff",
+        "-o",
+        "sum.cfa",
+        "--min-bits",
+        "20",
+    ];
     let refused = failure(&sandbox.run(&command));
-    assert!(refused.contains("column \"total\" would have") && refused.contains("step"), "{refused}");
+    assert!(
+        refused.contains("column \"total\" would have") && refused.contains("step"),
+        "{refused}"
+    );
     sandbox.write("bad.csv", "count,sku,region\n3,7,south\n16,2,north\n");
     let encrypt = |input: &str| {
-        let command = ["frame", "encrypt", "--schema", "sales.toml", "--keys", "keys", "--input", input, "-o", "other.cff"];
+        let command = [
+            "frame",
+            "encrypt",
+            "--schema",
+            "sales.toml",
+            "--keys",
+            "keys",
+            "--input",
+            input,
+            "-o",
+            "other.cff",
+        ];
         failure(&sandbox.run(&command))
     };
     let refused = encrypt("bad.csv");
@@ -110,9 +193,29 @@ fn what_does_not_fit_is_named() {
     let refused = encrypt("short.csv");
     assert!(refused.contains("no column \"region\""), "{refused}");
     // A frame of another key.
-    let command = ["frame", "encrypt", "--schema", "prices.toml", "--keys", "others", "--input", "prices.csv", "-o", "others.cff"];
+    let command = [
+        "frame",
+        "encrypt",
+        "--schema",
+        "prices.toml",
+        "--keys",
+        "others",
+        "--input",
+        "prices.csv",
+        "-o",
+        "others.cff",
+    ];
     success(&sandbox.run(&command));
-    let command = ["frame", "query", "--plan", "join.sql", "sales.cff", "others.cff", "-o", "join.cfa"];
+    let command = [
+        "frame",
+        "query",
+        "--plan",
+        "join.sql",
+        "sales.cff",
+        "others.cff",
+        "-o",
+        "join.cfa",
+    ];
     let refused = failure(&sandbox.run(&command));
     assert!(refused.contains("encrypted under another key"), "{refused}");
 }
