@@ -4,27 +4,16 @@ use crate::Resolved;
 use crate::pass::{Collect, Pass};
 use std::fmt::{self, Write as _};
 
-/// What whoever knows the noise and the machine says of a pass.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PassFigures {
-    /// Time of all rows on one core, in seconds.
-    pub seconds: f64,
-    /// Bytes of its results.
-    pub bytes: u64,
-    /// Of each output, bits of its full range that are guaranteed.
-    pub bits: Vec<f64>,
-}
-
 impl Resolved<'_> {
-    /// The plan as a tree, the last step first; of its passes, figures where there are some.
-    pub fn explain(&self, passes: &[Pass], figures: &[PassFigures]) -> String {
+    /// The plan as a tree, the last step first; then the passes that it becomes.
+    pub fn explain(&self, passes: &[Pass]) -> String {
         let mut text = String::new();
         // Writing to a string does not fail.
-        let _ = self.write(&mut text, passes, figures);
+        let _ = self.write(&mut text, passes);
         text
     }
 
-    fn write(&self, text: &mut String, passes: &[Pass], figures: &[PassFigures]) -> fmt::Result {
+    fn write(&self, text: &mut String, passes: &[Pass]) -> fmt::Result {
         let steps = self.outline.iter().rev();
         for (depth, outline) in steps.enumerate() {
             let branch = match depth {
@@ -39,18 +28,12 @@ impl Resolved<'_> {
             writeln!(text, "{}   {}", "   ".repeat(depth), columns.join(", "))?;
         }
         for (index, pass) in passes.iter().enumerate() {
-            self.write_pass(text, index, pass, figures.get(index))?;
+            self.write_pass(text, index, pass)?;
         }
         Ok(())
     }
 
-    fn write_pass(
-        &self,
-        text: &mut String,
-        index: usize,
-        pass: &Pass,
-        figures: Option<&PassFigures>,
-    ) -> fmt::Result {
+    fn write_pass(&self, text: &mut String, index: usize, pass: &Pass) -> fmt::Result {
         let frame = self.frames[pass.over];
         let inputs = pass.inputs.iter();
         let bits: u32 = inputs.clone().map(|input| frame.bit_count(*input)).sum();
@@ -66,21 +49,6 @@ impl Resolved<'_> {
             frame.name(),
             pass.tables.len(),
             pass.circuit.outputs.len(),
-        )?;
-        if let Some(figures) = figures {
-            let bits: Vec<String> = figures
-                .bits
-                .iter()
-                .map(|bits| format!("{bits:.1}"))
-                .collect();
-            writeln!(
-                text,
-                "   {:.2} s on one core, {} bytes of results, bits guaranteed: {}",
-                figures.seconds,
-                figures.bytes,
-                bits.join(", ")
-            )?;
-        }
-        Ok(())
+        )
     }
 }

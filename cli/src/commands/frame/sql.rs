@@ -64,7 +64,7 @@ impl PlanOf {
             output.write_all(&plan.to_json()?)?;
             output.finish()?;
         }
-        let tree = resolved.explain(&passes, &[]);
+        let tree = resolved.explain(&passes);
         let value = serde_json::json!({ "tree": tree });
         terminal
             .beside_data(is_stdout)
