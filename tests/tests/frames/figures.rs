@@ -156,7 +156,7 @@ fn groups(count: i64, gadget: Gadget, rows_per_sum: u32) {
 #[test]
 #[ignore = "figures"]
 fn groups_of_a_thousand_rows() {
-    groups(1_000, GADGET, 400);
+    groups(1_000, GADGET, 255);
     groups(1_000, GADGET, 1_000);
     groups(1_000, FINE, 1_000);
 }
@@ -164,7 +164,7 @@ fn groups_of_a_thousand_rows() {
 #[test]
 #[ignore = "figures"]
 fn groups_of_ten_thousand_rows() {
-    groups(10_000, GADGET, 400);
+    groups(10_000, GADGET, 255);
 }
 
 /// Sums of the one side's values by a column of the other.

@@ -2,7 +2,7 @@
 
 use super::plan::{PlanOptions, Prepared, bits, choices};
 use crate::files::InputSource;
-use crate::terminal::Terminal;
+use crate::terminal::{self, Terminal};
 use anyhow::Result;
 
 /// Say what a plan takes and how exact its answer is, without evaluating it
@@ -29,7 +29,7 @@ impl Explain {
         let heads = heads.collect::<Result<Vec<_>>>()?;
         let prepared = Prepared::new(&self.plan, &heads, self.options.rows_per_sum)?;
         let resolved = prepared.plan.resolve(&prepared.schemas)?;
-        let tree = resolved.explain(&prepared.passes.passes, &prepared.figures);
+        let tree = resolved.explain(&prepared.passes.passes);
         let figures = prepared.passes.passes.iter().zip(&prepared.figures);
         let passes = figures.map(|(pass, figures)| {
             serde_json::json!({
@@ -42,6 +42,13 @@ impl Explain {
         });
         let passes: Vec<_> = passes.collect();
         let mut lines = vec![tree.trim_end().to_owned()];
+        lines.extend((1..).zip(&prepared.figures).map(|(number, figures)| {
+            format!(
+                "pass {number} takes {:.2} s of one core, its results {}",
+                figures.seconds,
+                terminal::bytes(figures.bytes)
+            )
+        }));
         let columns = prepared.columns.iter();
         lines.extend(columns.map(|column| format!("column {}: {}", column.name, bits(column))));
         let columns = prepared.columns.iter();

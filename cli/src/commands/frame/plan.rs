@@ -4,7 +4,6 @@ use crate::files::InputSource;
 use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
 use cipherfn_frame::Passes;
-use cipherfn_frame::explain::PassFigures;
 use cipherfn_frame::file::FileHead;
 use cipherfn_frame::pass::{CircuitForm, Collect, Pass};
 use cipherfn_frame::plan::Plan;
@@ -26,8 +25,16 @@ const REPLY_BITS: u32 = 26;
 pub(super) struct PlanOptions {
     /// Rows that are summed in one ciphertext, beyond which decryption adds: fewer make sums more
     /// exact and the reply larger
-    #[arg(long, value_name = "ROWS", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=2048))]
+    #[arg(long, value_name = "ROWS", default_value_t = 255, value_parser = clap::value_parser!(u32).range(1..=2048))]
     pub(super) rows_per_sum: u32,
+}
+
+/// What a pass takes.
+pub(super) struct PassFigures {
+    /// Time of all rows on one core, about.
+    pub(super) seconds: f64,
+    /// Bytes of its results.
+    pub(super) bytes: u64,
 }
 
 /// A plan that was made circuits of.
@@ -89,14 +96,11 @@ impl Prepared {
             bail!("the plan has no pass");
         };
         let errors = frames::precisions(last, noise)?;
-        let figures = noises.iter().zip(&passes.passes).map(|(noise, pass)| {
+        let figures = passes.passes.iter().map(|pass| {
             let rows = rows[pass.over];
-            let errors = frames::precisions(pass, noise)?;
-            let bits = errors.iter().map(|output| -(2.0 * output.error).log2());
             Ok(PassFigures {
                 seconds: frames::seconds(pass, rows),
                 bytes: frames::result_bytes(pass, rows)? as u64,
-                bits: bits.collect(),
             })
         });
         let figures = figures.collect::<Result<_>>()?;

@@ -242,6 +242,7 @@ impl RowGraph<'_> {
     /// A piece times an integer at a unit: a node and what it still has to be multiplied with.
     fn piece(&mut self, piece: &Piece, weight: i64, unit: u32, isolate: bool) -> (NodeId, i64) {
         let more = piece.native.map_or(0, |native| native - unit);
+        let own_weight = weight;
         let weight = if piece.native.is_some() {
             weight << more
         } else {
@@ -251,12 +252,12 @@ impl RowGraph<'_> {
             Atom::Limbs(column) => (self.graph.limb(*column, piece.index), weight),
             Atom::Looked { join, column } => {
                 let part = TablePart::Limb(*column, piece.index as usize);
-                (self.looked(*join, part, isolate), weight)
+                (self.looked(*join, part, weight, isolate), 1)
             }
-            Atom::Matched(join) => (self.looked(*join, TablePart::Matched, isolate), weight),
+            Atom::Matched(join) => (self.looked(*join, TablePart::Matched, weight, isolate), 1),
             Atom::Present { join, column } => (
-                self.looked(*join, TablePart::Presence(*column), isolate),
-                weight,
+                self.looked(*join, TablePart::Presence(*column), weight, isolate),
+                1,
             ),
             Atom::There(column) => {
                 let set = self.word_constant(weight, unit);
@@ -286,13 +287,7 @@ impl RowGraph<'_> {
                     atom: (**of).clone(),
                     ..piece.clone()
                 };
-                // The unit's share of the weight was taken above.
-                let (node, own_weight) = if own.native.is_some() {
-                    let (node, _) = self.piece(&own, 0, unit, isolate);
-                    (node, weight)
-                } else {
-                    self.piece(&own, weight, unit, isolate)
-                };
+                let (node, own_weight) = self.piece(&own, own_weight, unit, isolate);
                 let bits = self.resolved.frames[self.side].columns()[*factor].code_bits();
                 let selects = (0..bits).map(|bit| {
                     let times = self

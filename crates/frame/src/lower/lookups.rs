@@ -19,9 +19,15 @@ struct Address {
 }
 
 impl RowGraph<'_> {
-    /// The entry of a joined frame's table that a row's keys name, as coefficient 0; alone if
-    /// isolated.
-    pub(super) fn looked(&mut self, join: usize, part: TablePart, isolate: bool) -> NodeId {
+    /// The entry of a joined frame's table that a row's keys name, times an integer, as coefficient
+    /// 0; alone if isolated.
+    pub(super) fn looked(
+        &mut self,
+        join: usize,
+        part: TablePart,
+        weight: i64,
+        isolate: bool,
+    ) -> NodeId {
         let joined = &self.resolved.joins[join];
         let frame = self.resolved.frames[join + 1];
         let lookup = joined.lookup.unwrap_or_default();
@@ -35,7 +41,7 @@ impl RowGraph<'_> {
             })
             .collect();
         let keys = joined.keys.clone();
-        self.turned_to(tables, &keys, &layout, isolate)
+        self.turned_to(tables, &keys, &layout, (weight, isolate))
     }
 
     /// The entry of tables that a row's key columns name, as coefficient 0; nothing of missing keys.
@@ -44,9 +50,9 @@ impl RowGraph<'_> {
         tables: Vec<TableSource>,
         keys: &[usize],
         layout: &KeyLayout,
-        isolate: bool,
+        (weight, isolate): (i64, bool),
     ) -> NodeId {
-        let mut node = self.turned_by(tables, keys, layout);
+        let mut node = self.turned_by(tables, keys, layout, weight);
         if isolate {
             node = self.graph.isolated(node, 0);
         }
@@ -54,17 +60,20 @@ impl RowGraph<'_> {
         self.masked_keys(node, keys)
     }
 
-    /// Tables, turned so that the entry that a row's key columns name is coefficient 0.
+    /// Tables times an integer, turned so that the entry that a row's key columns name is coefficient
+    /// 0. They are multiplied first, as a multiple of what was turned has a multiple of the noise.
     pub(super) fn turned_by(
         &mut self,
         tables: Vec<TableSource>,
         keys: &[usize],
         layout: &KeyLayout,
+        weight: i64,
     ) -> NodeId {
         let address = self.address(keys, layout);
-        let tables = tables
-            .into_iter()
-            .map(|table| node_operand(self.graph.table(table)));
+        let tables = tables.into_iter().map(|table| {
+            let table = self.graph.table(table);
+            node_operand(self.graph.combined(None, vec![weighted(table, 0, weight)]))
+        });
         let tables: Vec<Operand> = tables.collect();
         let chosen = self.chosen(&tables, &address.high);
         let turns = address.low.into_iter().map(|(selector, places)| Turn {

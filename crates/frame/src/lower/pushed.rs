@@ -70,9 +70,6 @@ pub(super) fn lower(
     if by_keys.rows < limit {
         return Err(no_room(&grouped.step, "of the groups"));
     }
-    if by_keys.rows < limit {
-        return Err(no_room(&grouped.step, "of the groups"));
-    }
     let pass = first.finish(&by_keys.outputs, Collect::Sum { rows: by_keys.rows }, form);
 
     let mut second = RowGraph::new(resolved, 1);
@@ -82,7 +79,7 @@ pub(super) fn lower(
             pass: 0,
             output: lane.output + block,
         });
-        let turned = second.turned_by(tables.collect(), &join.right_keys, &layout);
+        let turned = second.turned_by(tables.collect(), &join.right_keys, &layout, 1);
         let node = second.graph.isolated(turned, lane.offset % POLYNOMIAL_SIZE);
         summand.what = Origin::Made(node, Lane { ..*lane });
         summand.masks.clear();
