@@ -183,7 +183,7 @@ impl<R: Read> FrameReader<R> {
             let part = reader.part()?;
             match part.first() {
                 Some(1) if reader.tables.is_empty() && reader.keys.len() < MAX_KEYS => {
-                    reader.keys.push(part[1..].to_vec())
+                    reader.keys.push(part[1..].to_vec());
                 }
                 Some(2) if reader.tables.len() < reader.head.schema.lookups().len() => {
                     reader.tables.push(part[1..].to_vec());

@@ -62,14 +62,14 @@ impl Resolved<'_> {
 }
 
 /// A pass under construction, over the rows of one of the frames.
-struct Rows<'r> {
+struct RowGraph<'r> {
     resolved: &'r Resolved<'r>,
     /// Whose rows.
     side: usize,
     graph: Graph<'r>,
 }
 
-impl<'r> Rows<'r> {
+impl<'r> RowGraph<'r> {
     fn new(resolved: &'r Resolved<'r>, side: usize) -> Self {
         Self {
             resolved,

@@ -1,5 +1,7 @@
 //! What a plan becomes: circuits, each evaluated for every row of a frame.
 
+pub use crate::schema::POLYNOMIAL_SIZE;
+
 use crate::schema::{RowInput, TablePart};
 use cipherfn_circuit::Circuit;
 use cipherfn_protocol::specs::{Bits, Gadget};
@@ -9,8 +11,6 @@ use cipherfn_protocol::specs::{Bits, Gadget};
 pub const ROOM_BITS: u32 = 12;
 /// Numbers of rows in tables (matched, present) are limbs of one bit.
 pub const COUNT_UNIT: u32 = ROOM_BITS + 1;
-/// Coefficients of a ciphertext.
-pub const POLYNOMIAL_SIZE: u32 = 2048;
 
 /// What a circuit's text leaves open: chosen by whoever knows the noise.
 #[derive(Clone, Debug, PartialEq, Eq)]

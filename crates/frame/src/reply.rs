@@ -91,7 +91,9 @@ fn put(out: &mut Vec<u8>, bytes: &[u8]) {
 
 fn list(out: &mut Vec<u8>, items: &[Vec<u8>]) {
     number(out, items.len());
-    items.iter().for_each(|item| put(out, item));
+    for item in items {
+        put(out, item);
+    }
 }
 
 /// What is left of a payload.

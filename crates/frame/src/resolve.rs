@@ -170,14 +170,12 @@ impl<'a> Resolver<'a> {
     }
 
     fn note(&mut self, detail: String) {
-        let columns = match &self.done.grouped {
-            Some(grouped) => grouped.columns(),
-            None => {
-                let columns = self.done.columns.iter();
-                columns
-                    .map(|column| (column.name.clone(), column.kind.clone()))
-                    .collect()
-            }
+        let columns = if let Some(grouped) = &self.done.grouped {
+            grouped.columns()
+        } else {
+            let columns = self.done.columns.iter();
+            let named = columns.map(|column| (column.name.clone(), column.kind.clone()));
+            named.collect()
         };
         self.done.outline.push(Outline {
             step: self.step.clone(),

@@ -7,9 +7,10 @@ mod error;
 pub use domain::{Domain, LimbRange};
 pub use error::SchemaError;
 
-use crate::pass::POLYNOMIAL_SIZE;
 use std::collections::HashSet;
 
+/// Coefficients of a ciphertext: entries of one of a look-up's tables.
+pub const POLYNOMIAL_SIZE: u32 = 2048;
 /// Most columns of a frame.
 pub const MAX_COLUMNS: usize = 1 << 10;
 /// Longest name, in bytes.

@@ -86,7 +86,7 @@ fn select(query: &Query, schemas: &[Schema]) -> Result<Plan, PlanError> {
         GroupByExpr::Expressions(keys, more) if more.is_empty() => keys,
         other => return Err(refused(other, "is not a list of columns")),
     };
-    let is_grouped = !keys.is_empty() || select.projection.iter().any(|item| is_aggregate(item));
+    let is_grouped = !keys.is_empty() || select.projection.iter().any(is_aggregate);
     if is_grouped {
         grouped(select, keys, &scope, &mut steps)?;
     } else {

@@ -1,6 +1,6 @@
 //! Numbers of a row as polynomials, in pieces of few bits.
 
-use super::Rows;
+use super::RowGraph;
 use crate::answer::{Lane, Recombined};
 use crate::diagram::{Diagram, NULL};
 use crate::graph::{node_operand, weighted};
@@ -46,7 +46,7 @@ impl Load {
     }
 
     /// The constant is left to whoever decrypts.
-    pub(super) fn split(rows: &Rows<'_>, linear: &Linear) -> Vec<(u32, Self)> {
+    pub(super) fn split(rows: &RowGraph<'_>, linear: &Linear) -> Vec<(u32, Self)> {
         let mut loads: Vec<(u32, Self)> = Vec::new();
         for (atom, weight) in &linear.terms {
             for (shift, piece) in rows.pieces(atom) {
@@ -67,7 +67,7 @@ impl Load {
     }
 
     /// A sum of numbers of one piece each: conditions.
-    pub(super) fn conditions(rows: &Rows<'_>, atoms: Vec<Atom>) -> Self {
+    pub(super) fn conditions(rows: &RowGraph<'_>, atoms: &[Atom]) -> Self {
         let pieces = atoms.iter().flat_map(|atom| rows.pieces(atom));
         Self {
             pieces: pieces.map(|(_, piece)| (piece, 1)).collect(),
@@ -137,7 +137,7 @@ impl Mixture {
     }
 }
 
-impl Rows<'_> {
+impl RowGraph<'_> {
     /// Adds a load, at a coefficient and a unit. Values of look-ups are isolated if asked for.
     pub(super) fn add(
         &mut self,

@@ -2,7 +2,7 @@
 
 use super::atoms::{Load, Mixture, recombined};
 use super::rows::no_lookup;
-use super::{Rows, no_room};
+use super::{RowGraph, no_room};
 use crate::answer::{Answer, AnswerColumn, AnswerShape, Content, GroupKey, Lane, Statistic};
 use crate::diagram::Diagram;
 use crate::graph::weighted;
@@ -27,7 +27,7 @@ pub(super) struct Spread {
 /// A number that is summed by places.
 #[derive(Clone, Debug)]
 pub(super) struct Summand {
-    pub(super) what: Number,
+    pub(super) what: Origin,
     /// Which spread.
     pub(super) spread: usize,
     /// What has to hold of a row.
@@ -38,11 +38,21 @@ pub(super) struct Summand {
 
 /// Where a number comes from.
 #[derive(Clone, Debug)]
-pub(super) enum Number {
+pub(super) enum Origin {
     /// It is made of a row's columns.
     Loaded(Load),
     /// It is a node, whose lane is like this one.
     Made(NodeId, Lane),
+}
+
+/// Rows that are added by places.
+pub(super) struct Collected {
+    /// The outputs: nodes, and coefficients that count.
+    pub(super) outputs: Vec<(NodeId, u32)>,
+    /// A lane a summand.
+    pub(super) lanes: Vec<Lane>,
+    /// Rows that a sum takes.
+    pub(super) rows: u32,
 }
 
 /// What is summed, and how it becomes columns.
@@ -66,14 +76,20 @@ pub(super) fn lower(
     grouped: &Grouped,
     form: &CircuitForm,
 ) -> Result<(Vec<Pass>, Answer), PlanError> {
-    let mut rows = Rows::new(resolved, 0);
+    let mut rows = RowGraph::new(resolved, 0);
     let sums = Sums::new(&rows, grouped, true)?;
     let limit = rows_of(resolved, 0)
         .min(form.rows_per_sum.into())
         .clamp(1, MAX_ROWS) as u32;
-    let (outputs, lanes, count) = rows.collect(&sums, resolved.filters[0], &[], limit, grouped)?;
-    let pass = rows.finish(&outputs, Collect::Sum { rows: count }, form);
-    Ok((vec![pass], sums.answer(resolved, grouped, &lanes)))
+    let collected = rows.collect(&sums, resolved.filters[0], &[], limit, grouped)?;
+    let pass = rows.finish(
+        &collected.outputs,
+        Collect::Sum {
+            rows: collected.rows,
+        },
+        form,
+    );
+    Ok((vec![pass], sums.answer(resolved, grouped, &collected.lanes)))
 }
 
 /// Rows of a frame, or what limbs have room for where they are not known.
@@ -88,7 +104,11 @@ pub(super) fn rows_of(resolved: &Resolved<'_>, side: usize) -> u64 {
 impl Sums {
     /// What the measures of groups are made of. `direct` if rows are those of the first frame, so that
     /// looked-up numbers are at hand.
-    pub(super) fn new(rows: &Rows<'_>, grouped: &Grouped, direct: bool) -> Result<Self, PlanError> {
+    pub(super) fn new(
+        rows: &RowGraph<'_>,
+        grouped: &Grouped,
+        direct: bool,
+    ) -> Result<Self, PlanError> {
         let resolved = rows.resolved;
         let keys: Vec<Key> = grouped.keys.iter().filter_map(|key| key.key).collect();
         let mut sums = Self {
@@ -195,7 +215,7 @@ impl Sums {
     /// The number of rows of which something holds.
     fn count(
         &mut self,
-        rows: &Rows<'_>,
+        rows: &RowGraph<'_>,
         grouped: &Grouped,
         presence: &[Presence],
         name: &str,
@@ -204,11 +224,11 @@ impl Sums {
         let (masks, carriers) = conditions(rows.resolved, presence)?;
         let load = match carriers[..] {
             [] => Load::one(),
-            [only] => Load::conditions(rows, vec![only.atom()]),
+            [only] => Load::conditions(rows, &[only.atom()]),
             _ => return Err(two_looked_up(grouped, name)),
         };
         Ok(self.summand(Summand {
-            what: Number::Loaded(load),
+            what: Origin::Loaded(load),
             spread,
             masks,
             name: name.into(),
@@ -218,7 +238,7 @@ impl Sums {
     /// The sum of a column.
     fn value(
         &mut self,
-        rows: &Rows<'_>,
+        rows: &RowGraph<'_>,
         grouped: &Grouped,
         (column, inner): (&TableColumn, &[Presence]),
         spread: usize,
@@ -251,7 +271,7 @@ impl Sums {
         let mut parts = Vec::new();
         for (shift, load) in Load::split(rows, linear) {
             let place = self.summand(Summand {
-                what: Number::Loaded(load),
+                what: Origin::Loaded(load),
                 spread,
                 masks: masks.clone(),
                 name: column.name.clone(),
@@ -264,7 +284,7 @@ impl Sums {
     /// A summand's place; the same count is not made twice.
     fn summand(&mut self, summand: Summand) -> usize {
         let is_count =
-            |own: &Summand| matches!(&own.what, Number::Loaded(load) if load.is_constant());
+            |own: &Summand| matches!(&own.what, Origin::Loaded(load) if load.is_constant());
         let known = self.summands.iter().position(|own| {
             is_count(own)
                 && is_count(&summand)
@@ -345,7 +365,7 @@ impl Sums {
     }
 }
 
-impl Rows<'_> {
+impl RowGraph<'_> {
     /// Adds rows by places: the outputs, a lane a summand, and how many rows a sum takes. Summands
     /// whose places fit share ciphertexts, so that a row is moved once for all of them.
     pub(super) fn collect(
@@ -355,10 +375,10 @@ impl Rows<'_> {
         masks: &[Presence],
         limit: u32,
         grouped: &Grouped,
-    ) -> Result<(Vec<(NodeId, u32)>, Vec<Lane>, u32), PlanError> {
+    ) -> Result<Collected, PlanError> {
         let mut count = limit;
         for summand in &sums.summands {
-            while let Number::Loaded(load) = &summand.what
+            while let Origin::Loaded(load) = &summand.what
                 && load.lane(0, 0, count).is_none()
             {
                 count /= 2;
@@ -400,11 +420,11 @@ impl Rows<'_> {
             }
         }
         let lanes: Option<Vec<Lane>> = lanes.into_iter().collect();
-        Ok((
+        Ok(Collected {
             outputs,
-            lanes.ok_or_else(|| no_room(&grouped.step, "len"))?,
-            count,
-        ))
+            lanes: lanes.ok_or_else(|| no_room(&grouped.step, "len"))?,
+            rows: count,
+        })
     }
 
     fn summand(
@@ -415,7 +435,7 @@ impl Rows<'_> {
         count: u32,
     ) -> Option<Lane> {
         match &summand.what {
-            Number::Loaded(load) => {
+            Origin::Loaded(load) => {
                 let lane = load.lane(output, offset, count)?;
                 if summand.masks.is_empty() {
                     self.add(mixture, load, (offset, lane.unit), true);
@@ -428,7 +448,7 @@ impl Rows<'_> {
                 }
                 Some(lane)
             }
-            Number::Made(node, lane) => {
+            Origin::Made(node, lane) => {
                 mixture.add(weighted(*node, offset, 1));
                 Some(Lane {
                     output,
@@ -484,7 +504,7 @@ fn conditions(
                     |other| matches!(other, Presence::Looked { join: own, .. } if own == join),
                 ) => {}
             Presence::Matched(_) | Presence::Looked { .. } if !carriers.contains(own) => {
-                carriers.push(*own)
+                carriers.push(*own);
             }
             _ => {}
         }

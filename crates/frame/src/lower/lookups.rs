@@ -1,6 +1,6 @@
 //! Tables, turned by a row's keys, and rows, turned to their keys' places.
 
-use super::Rows;
+use super::RowGraph;
 use crate::diagram::{Diagram, NULL};
 use crate::graph::{node_operand, weighted};
 use crate::pass::{POLYNOMIAL_SIZE, TableSource};
@@ -18,7 +18,7 @@ struct Address {
     high: Vec<(SelectorId, u64)>,
 }
 
-impl Rows<'_> {
+impl RowGraph<'_> {
     /// The entry of a joined frame's table that a row's keys name, times an integer, as coefficient
     /// 0; alone if isolated.
     pub(super) fn looked(

@@ -1,9 +1,9 @@
 //! Aggregates over a join, seen from the joined frame: the first frame's rows are added by their keys,
 //! and each row of the joined frame takes the sum of its own.
 
-use super::groups::{MAX_ROWS, Number, Spread, Sums, rows_of};
+use super::groups::{MAX_ROWS, Origin, Spread, Sums, rows_of};
 use super::rows::no_lookup;
-use super::{Rows, no_room};
+use super::{RowGraph, no_room};
 use crate::answer::{Answer, Lane};
 use crate::diagram::Diagram;
 use crate::pass::{CircuitForm, Collect, POLYNOMIAL_SIZE, Pass, TableSource};
@@ -34,7 +34,7 @@ pub(super) fn lower(
 ) -> Result<(Vec<Pass>, Answer), PlanError> {
     check(resolved, grouped)?;
     let join = &resolved.joins[0];
-    let mut first = Rows::new(resolved, 0);
+    let mut first = RowGraph::new(resolved, 0);
     let mut sums = Sums::new(&first, grouped, false)?;
     let frame = resolved.frames[1];
     let Some(lookup) = join.lookup else {
@@ -66,15 +66,14 @@ pub(super) fn lower(
     }
     let limit = limit as u32;
     let masks = nulls(0, &join.keys);
-    let (outputs, lanes, count) =
-        first.collect(&by_key, resolved.filters[0], &masks, limit, grouped)?;
-    if count < limit {
+    let by_keys = first.collect(&by_key, resolved.filters[0], &masks, limit, grouped)?;
+    if by_keys.rows < limit {
         return Err(no_room(&grouped.step, "of the groups"));
     }
-    let pass = first.finish(&outputs, Collect::Sum { rows: count }, form);
+    let pass = first.finish(&by_keys.outputs, Collect::Sum { rows: by_keys.rows }, form);
 
-    let mut second = Rows::new(resolved, 1);
-    for (summand, lane) in sums.summands.iter_mut().zip(&lanes) {
+    let mut second = RowGraph::new(resolved, 1);
+    for (summand, lane) in sums.summands.iter_mut().zip(&by_keys.lanes) {
         let blocks = 0..layout.blocks() as usize;
         let tables = blocks.map(|block| TableSource::Summed {
             pass: 0,
@@ -82,15 +81,18 @@ pub(super) fn lower(
         });
         let turned = second.turned_by(tables.collect(), &join.right_keys, &layout, 1);
         let node = second.graph.isolated(turned, lane.offset % POLYNOMIAL_SIZE);
-        summand.what = Number::Made(node, Lane { ..*lane });
+        summand.what = Origin::Made(node, Lane { ..*lane });
         summand.masks.clear();
     }
     let masks = nulls(1, &join.right_keys);
     // Every row of the first frame reaches one row of the joined one at most: the sums are no larger.
-    let (outputs, lanes, _) = second.collect(&sums, resolved.filters[1], &masks, 1, grouped)?;
+    let collected = second.collect(&sums, resolved.filters[1], &masks, 1, grouped)?;
     let rows = rows_of(resolved, 1).min(1 << 31) as u32;
-    let last = second.finish(&outputs, Collect::Sum { rows }, form);
-    Ok((vec![pass, last], sums.answer(resolved, grouped, &lanes)))
+    let last = second.finish(&collected.outputs, Collect::Sum { rows }, form);
+    Ok((
+        vec![pass, last],
+        sums.answer(resolved, grouped, &collected.lanes),
+    ))
 }
 
 fn check(resolved: &Resolved<'_>, grouped: &Grouped) -> Result<(), PlanError> {

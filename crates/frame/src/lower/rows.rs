@@ -1,7 +1,7 @@
 //! Plans whose result has a row a row: one pass, packed.
 
 use super::atoms::{Load, recombined};
-use super::{Rows, no_room};
+use super::{RowGraph, no_room};
 use crate::answer::{Answer, AnswerColumn, AnswerShape, Content, Lane};
 use crate::diagram::Diagram;
 use crate::pass::{CircuitForm, Collect, Pass};
@@ -11,7 +11,7 @@ use cipherfn_circuit::circuit::NodeId;
 
 /// Outputs under construction.
 struct Outputs<'r> {
-    rows: Rows<'r>,
+    rows: RowGraph<'r>,
     nodes: Vec<(NodeId, u32)>,
 }
 
@@ -29,7 +29,7 @@ pub(super) fn lower(
         }
     }
     let mut outputs = Outputs {
-        rows: Rows::new(resolved, 0),
+        rows: RowGraph::new(resolved, 0),
         nodes: Vec::new(),
     };
     let kept = outputs.kept()?;
@@ -86,7 +86,7 @@ impl Outputs<'_> {
                 .map(|presence| presence.atom())
                 .collect();
             let wanted = atoms.len() as i64;
-            let load = Load::conditions(&self.rows, atoms);
+            let load = Load::conditions(&self.rows, &atoms);
             let lane = self
                 .output(&load, None)
                 .ok_or_else(|| no_room(&step, &column.name))?;
@@ -155,7 +155,7 @@ impl Outputs<'_> {
         let load = if atoms.is_empty() {
             Load::one()
         } else {
-            Load::conditions(&self.rows, atoms)
+            Load::conditions(&self.rows, &atoms)
         };
         let step = StepName {
             number: 0,

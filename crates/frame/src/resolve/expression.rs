@@ -53,7 +53,7 @@ impl<'a> Resolver<'a> {
         if let Some((comparison, sides)) = expression.as_comparison() {
             return self.compare(comparison, sides);
         }
-        let joined = match expression {
+        match expression {
             Expression::And(parts) => self.all(parts, 0),
             Expression::Or(parts) => self.all(parts, 1),
             Expression::Not(part) => {
@@ -90,8 +90,7 @@ impl<'a> Resolver<'a> {
                 }
                 self.diagram(&column)
             }
-        };
-        joined
+        }
     }
 
     /// And (0 decides), or (1 decides).
@@ -148,10 +147,9 @@ impl<'a> Resolver<'a> {
         sides: &[Expression; 2],
     ) -> Result<Diagram, PlanError> {
         match sides {
-            [Expression::Lit(one), Expression::Lit(other)] => Err(self.invalid(format!(
-                "{} is compared with {}; compare a column",
-                one, other
-            ))),
+            [Expression::Lit(one), Expression::Lit(other)] => {
+                Err(self.invalid(format!("{one} is compared with {other}; compare a column")))
+            }
             [Expression::Lit(literal), other] => {
                 self.compare_with(comparison.mirrored(), other, literal)
             }
@@ -367,8 +365,7 @@ impl<'a> Resolver<'a> {
             let first = placed.below;
             if first < last || (number > 0 && breaks[number - 1] == *literal) {
                 return Err(self.invalid(format!(
-                    "the break {} is not above the one before; put breaks in order",
-                    literal
+                    "the break {literal} is not above the one before; put breaks in order"
                 )));
             }
             last = first;
@@ -439,8 +436,7 @@ impl<'a> Resolver<'a> {
                 self.function(Diagram::Terminal((*truth).into()), 2, ResultType::Boolean)
             }
             _ => Err(self.invalid(format!(
-                "{} is no column; give a number, true or false",
-                literal
+                "{literal} is no column; give a number, true or false"
             ))),
         }
     }

@@ -114,10 +114,8 @@ impl<'a> Resolver<'a> {
             };
             (lookup.len() == pairs.len()).then(|| lookup.iter().map(pair).collect())?
         };
-        let found = right.lookups().iter().enumerate();
-        let found = found
-            .filter_map(|(index, lookup)| Some((index, names(&lookup.by)?)))
-            .next();
+        let mut found = right.lookups().iter().enumerate();
+        let found = found.find_map(|(index, lookup)| Some((index, names(&lookup.by)?)));
         if let Some((lookup, _)) = &found
             && right.lookups()[*lookup].duplicates == Duplicates::Sum
             && merge.validate == Cardinality::ManyToOne

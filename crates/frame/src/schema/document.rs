@@ -90,14 +90,14 @@ enum DuplicatesV1 {
 impl Schema {
     /// Reads TOML.
     pub fn from_toml(text: &str) -> Result<Self, SchemaError> {
-        check_len(text.len())?;
-        let document = |error: toml::de::Error| SchemaError::Document {
-            problem: toml_problem(text, &error),
-        };
         #[derive(Deserialize)]
         struct Format {
             format: Option<u16>,
         }
+        check_len(text.len())?;
+        let document = |error: toml::de::Error| SchemaError::Document {
+            problem: toml_problem(text, &error),
+        };
         let found = toml::from_str::<Format>(text).map_err(document)?.format;
         check_format(found.unwrap_or(1))?;
         toml::from_str::<SchemaV1>(text)
