@@ -45,7 +45,7 @@ by = ["sku"]
 columns = ["price"]
 "#;
 
-const JOIN: &str = "SELECT sku, price FROM sales LEFT JOIN prices ON sales.sku = prices.sku";
+const JOIN: &str = "SELECT sales.sku, price FROM sales LEFT JOIN prices ON sales.sku = prices.sku";
 const GROUP: &str = "SELECT region, COUNT(*) AS rows FROM sales GROUP BY region";
 
 /// Both frames under `keys`, the second of which carries the evaluation key.
@@ -151,24 +151,33 @@ fn a_join_and_a_group_by_from_csv_to_csv() {
 fn what_does_not_fit_is_named() {
     let sandbox = Sandbox::new();
     encrypted(&sandbox);
+    // Sums of 250 values of four bits are not exact in one ciphertext.
+    let rows = (0..250).map(|row| format!("{},{},north\n", row % 16, row % 12 + 1));
+    sandbox.write(
+        "many.csv",
+        &format!("count,sku,region\n{}", rows.collect::<String>()),
+    );
     sandbox.write(
         "plan.sql",
         "SELECT region, SUM(count) AS total FROM sales GROUP BY region",
     );
-    let command = [
+    let encrypt = [
         "frame",
-        "query",
-        "--plan",
-        "plan.sql",
-        "sales.cff",
-        "-o",
-        "sum.cfa",
-        "--min-bits",
-        "20",
+        "encrypt",
+        "--schema",
+        "sales.toml",
+        "--keys",
+        "keys",
     ];
-    let refused = failure(&sandbox.run(&command));
+    let files = ["--input", "many.csv", "-o", "many.cff", "--with-key"];
+    success(&sandbox.run(&[&encrypt[..], &files].concat()));
+    let query = [
+        "frame", "query", "--plan", "plan.sql", "many.cff", "-o", "sum.cfa",
+    ];
+    let more = ["--rows-per-sum", "250", "--min-bits", "12"];
+    let refused = failure(&sandbox.run(&[&query[..], &more].concat()));
     assert!(
-        refused.contains("column \"total\" would have") && refused.contains("step"),
+        refused.contains("column \"total\" would have") && refused.contains("step 1"),
         "{refused}"
     );
     sandbox.write("bad.csv", "count,sku,region\n3,7,south\n16,2,north\n");

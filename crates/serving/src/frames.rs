@@ -339,13 +339,11 @@ impl<'a> PassRun<'a> {
     }
 
     fn add(&mut self, place: usize, result: Glwe) -> Result<(), SchemeError> {
-        match self.results.get_mut(&place) {
-            Some(sum) => sum.add(&result),
-            None => {
-                self.results.insert(place, result);
-                Ok(())
-            }
+        if let Some(sum) = self.results.get_mut(&place) {
+            return sum.add(&result);
         }
+        self.results.insert(place, result);
+        Ok(())
     }
 }
 

@@ -58,7 +58,9 @@ fn encrypt(
     let encryptor = FrameEncryptor::new(&KEYS.0, &schema, gadget);
     let tables = schema.lookups().iter().map(|lookup| {
         let mut tables = Tables::new(&schema, lookup);
-        rows.iter().for_each(|row| tables.add(row).unwrap());
+        for row in rows {
+            tables.add(row).unwrap();
+        }
         encryptor.tables(lookup, tables).unwrap()
     });
     let tables: Vec<_> = tables.collect();

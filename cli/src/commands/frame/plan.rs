@@ -25,7 +25,7 @@ const REPLY_BITS: u32 = 26;
 pub(super) struct PlanOptions {
     /// Rows that are summed in one ciphertext, beyond which decryption adds: fewer make sums more
     /// exact and the reply larger
-    #[arg(long, value_name = "ROWS", default_value_t = 255, value_parser = clap::value_parser!(u32).range(1..=2048))]
+    #[arg(long, value_name = "ROWS", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=2048))]
     pub(super) rows_per_sum: u32,
 }
 

@@ -54,16 +54,14 @@ impl Query {
             .collect();
         let prepared = Prepared::new(&self.plan, &heads, self.options.rows_per_sum)?;
         prepared.require(self.min_bits)?;
-        let key = match &self.evaluation_key {
-            Some(source) => server::read_key_part(source)?,
-            None => {
-                let Some(bytes) = loaded.iter().flat_map(|loaded| &loaded.keys).next() else {
-                    bail!(
-                        "no frame carries the evaluation key; name its file with --evaluation-key, or encrypt a frame with --with-key"
-                    );
-                };
-                EvaluationKey::from_file_bytes(bytes).context("the evaluation key in the frame")?
-            }
+        let key = if let Some(source) = &self.evaluation_key {
+            server::read_key_part(source)?
+        } else {
+            let carried = loaded.iter().flat_map(|loaded| &loaded.keys).next();
+            let bytes = carried.context(
+                "no frame carries the evaluation key; name its file with --evaluation-key, or encrypt a frame with --with-key",
+            )?;
+            EvaluationKey::from_file_bytes(bytes).context("the evaluation key in the frame")?
         };
         if key.id() != prepared.key {
             bail!(
