@@ -8,7 +8,9 @@ use crate::signing::{Developer, KeyFile};
 use crate::terminal;
 use anyhow::{Context, Result, bail};
 use cipherfn_circuit::Bundle;
-use cipherfn_emulator::{Authorizer, Config, Emulator, Function, Lifecycle, LogSink, Map, Route};
+use cipherfn_emulator::{
+    Authorizer, Config, Emulator, Function, Lifecycle, LogSink, Map, Pages, Route,
+};
 use cipherfn_protocol::api::{self, ModelName, ModelSummary};
 use cipherfn_service::registry::{Model, Published};
 use cipherfn_service::{Registry, config};
@@ -50,6 +52,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) data: &'a Path,
     /// Ports of the HTTP API and of S3; 0 takes free ones.
     pub(crate) ports: (u16, u16),
+    /// Pages that may call, and one that is served.
+    pub(crate) pages: Pages,
     /// Who may call.
     pub(crate) authorizer: Authorizer,
     /// Built functions, `NAME/bootstrap` each, instead of this program's own.
@@ -74,6 +78,7 @@ impl Setup<'_> {
         let config = Config {
             port: self.ports.0,
             s3_port: self.ports.1,
+            pages: self.pages,
             authorizer: self.authorizer,
             functions: functions.into_iter().collect::<Result<_>>()?,
             maps: vec![map()],

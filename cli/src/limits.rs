@@ -4,8 +4,9 @@ use crate::terminal;
 use anyhow::{Context, Result, bail};
 use cipherfn_circuit::Bundle;
 use cipherfn_compiler::Report;
-use cipherfn_compiler::fit::{Demand, InParts, Limits, WORKER};
+use cipherfn_compiler::fit::{Demand, InParts, Limits};
 use cipherfn_protocol::api::job::MAX_CHUNK;
+use cipherfn_protocol::api::job::WORKER_SECONDS;
 
 /// Memory of the largest function.
 const MOST_MEMORY: u64 = 10_240 << 20;
@@ -13,7 +14,7 @@ const MOST_MEMORY: u64 = 10_240 << 20;
 const SLOWER: f64 = 1.2;
 
 /// What helps where a model is too large.
-const WAYS_OUT: &str = "compile it with --fit lambda, which says what would help and by how much; with less --precision, --prefer size or --profile wide; or train fewer or smaller trees";
+const WAYS_OUT: &str = "compile it with --fit lambda, which says what would help and by how much; with less --precision, --prefer size or --profile wide; or train a smaller model";
 
 /// What a row takes on one thread.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +43,7 @@ impl Demands {
                 .with_context(|| format!("no function can run the model; {WAYS_OUT}"))
         };
         let largest = demand(MOST_MEMORY)?;
-        let parts = if largest.seconds > WORKER {
+        let parts = if largest.seconds > WORKER_SECONDS {
             InParts::of(&bundle.circuit, largest.seconds)
                 .with_context(|| format!("no function can run the model; {WAYS_OUT}"))?
         } else {
@@ -93,9 +94,9 @@ fn refuse(largest: &Demand, parts: Option<InParts>) -> Result<()> {
             MOST_MEMORY >> 20,
         );
     }
-    if largest.seconds > WORKER && parts.is_none() {
+    if largest.seconds > WORKER_SECONDS && parts.is_none() {
         bail!(
-            "no function can run the model: a row takes about {:.0} s on the largest one and a job has {WORKER} s for it, which several workers cannot share so that each has enough; {WAYS_OUT}",
+            "no function can run the model: a row takes about {:.0} s on the largest one and a job has {WORKER_SECONDS} s for it, which several workers cannot share so that each has enough; {WAYS_OUT}",
             largest.seconds,
         );
     }
@@ -150,7 +151,7 @@ fn needs(usual: &Demand, alone: &Demand) -> Vec<String> {
 
 fn in_parts(InParts { parts, seconds }: InParts) -> String {
     format!(
-        "in parts only: a row takes more than the {WORKER} s of a job's worker; the largest function in {parts} parts takes about {seconds:.0} s for each, and smaller ones need more: predict --bulk chooses how many, or --parts"
+        "in parts only: a row takes more than the {WORKER_SECONDS} s of a job's worker; the largest function in {parts} parts takes about {seconds:.0} s for each, and smaller ones need more: predict --bulk chooses how many, or --parts"
     )
 }
 
@@ -173,6 +174,7 @@ mod tests {
     fn bundle(selectors: u32) -> Bundle {
         let circuit = Circuit {
             parameter_set: "cipherfn-128-n512k4-v1".into(),
+            bootstrap: None,
             inputs: vec![Input::Selectors(SelectorGroup {
                 count: selectors,
                 gadget: Gadget::new(BaseLog::new(23), Levels::new(1)),
@@ -326,6 +328,6 @@ mod tests {
         } = Limits::LAMBDA;
         assert_eq!(default("InferMemory"), memory >> 20);
         assert_eq!(default("InferTimeout"), seconds as u64);
-        assert_eq!(default("WorkerTimeout"), WORKER as u64);
+        assert_eq!(default("WorkerTimeout"), WORKER_SECONDS as u64);
     }
 }

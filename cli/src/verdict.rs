@@ -8,6 +8,7 @@ use crate::limits::Demands;
 use crate::terminal;
 use cipherfn_compiler::Report;
 use cipherfn_compiler::fit::{Demand, Limits};
+use cipherfn_compiler::report::LayerReport;
 use cipherfn_protocol::api::{MAX_REPLY, MAX_REQUEST};
 
 mod dollars;
@@ -232,7 +233,13 @@ pub(crate) fn rows_a_request(report: &Report, usual: &Demand) -> f64 {
 /// What makes a row faster or smaller, with the effect that is predicted for it.
 fn advice(report: &Report) -> Vec<String> {
     let Some(trees) = report.model.trees else {
-        return vec!["fewer features: bytes fall with them".to_owned()];
+        let features = "fewer features: bytes fall with them".to_owned();
+        return report
+            .layers
+            .iter()
+            .map(fewer_lookups)
+            .chain([features])
+            .collect();
     };
     let grid = coarser_grid(report);
     let precision = less_precision(report);
@@ -244,6 +251,15 @@ fn advice(report: &Report) -> Vec<String> {
         terminal::seconds(report.work.predicted_microseconds.get() / 2e6)
     ));
     found
+}
+
+/// What takes most of a layer's time.
+fn fewer_lookups(layer: &LayerReport) -> String {
+    format!(
+        "fewer hidden values, filters or support vectors in training: time falls with the functions, \
+         {} now, and with the features that each of them reads",
+        layer.lookups
+    )
 }
 
 /// A grid whose thresholds are fewer than the selectors now.

@@ -71,6 +71,15 @@ pub struct Filled {
     pub parts: BTreeMap<&'static str, State>,
 }
 
+/// How far the parts are that are being made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Bytes of their files that are done.
+    pub bytes: u64,
+    /// Bytes of all files that were missing.
+    pub of: u64,
+}
+
 /// A part of an evaluation key as it lies on disk.
 #[derive(Clone, PartialEq)]
 pub struct KeyPartFile {
@@ -106,7 +115,18 @@ impl KeyRing {
     /// Makes the keys that `client`'s model needs and that are not there yet: a secret key, and
     /// parts of its evaluation key. A later model adds what it needs from the same secret key.
     pub fn fill(&self, client: &Client, existing: Existing) -> Result<Filled, KeyRingError> {
-        self.fill_parts(client.parameter_set(), client.key_parts(), existing)
+        self.fill_telling(client, existing, |_| ())
+    }
+
+    /// [`Self::fill`] that tells how far the parts are: those of bootstraps take a moment.
+    pub fn fill_telling(
+        &self,
+        client: &Client,
+        existing: Existing,
+        progress: impl FnMut(Made),
+    ) -> Result<Filled, KeyRingError> {
+        let (set, parts) = (client.parameter_set(), client.key_parts());
+        self.make((set, parts), existing, progress)
     }
 
     /// The same for these parts of a set's evaluation key.
@@ -115,6 +135,15 @@ impl KeyRing {
         set: &'static ParameterSet,
         parts: &[&'static KeyPart],
         existing: Existing,
+    ) -> Result<Filled, KeyRingError> {
+        self.make((set, parts), existing, |_| ())
+    }
+
+    fn make(
+        &self,
+        (set, parts): (&'static ParameterSet, &[&'static KeyPart]),
+        existing: Existing,
+        mut progress: impl FnMut(Made),
     ) -> Result<Filled, KeyRingError> {
         let directory = Directory::create(&self.directory)?;
         let _lock = directory.lock()?;
@@ -158,13 +187,22 @@ impl KeyRing {
             directory.write(&files.secret(), &bytes)?;
             (key, State::Written(secret, bytes.len() as u64))
         };
-        for part in parts {
-            if states.contains_key(part.name) {
-                continue;
-            }
-            let bytes = EvaluationKey::generate_part(&key, part.name)?.to_file_bytes();
+        let missing = |part: &&&'static KeyPart| !states.contains_key(part.name);
+        let missing: Vec<&KeyPart> = parts.iter().filter(missing).copied().collect();
+        let of = missing.iter().map(|part| part.file_bytes(set) as u64).sum();
+        let mut done = 0;
+        for part in missing {
+            let len = part.file_bytes(set) as u64;
+            let mut told = |row: usize, rows: usize| {
+                let bytes = done + len * row as u64 / rows.max(1) as u64;
+                progress(Made { bytes, of });
+            };
+            let made = EvaluationKey::generate_part_telling(&key, part.name, &mut told)?;
+            let bytes = made.to_file_bytes();
             let [name, _] = files.part(part);
             directory.write(&name, &bytes)?;
+            done += len;
+            progress(Made { bytes: done, of });
             let state = State::Written(directory.path(&name), bytes.len() as u64);
             states.insert(part.name, state);
         }

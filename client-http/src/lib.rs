@@ -10,7 +10,9 @@ mod service;
 mod unfinished;
 
 pub use error::KeyRingError;
-pub use keyring::{Directory, Existing, Filled, KeyPartFile, KeyRing, KnownQuery, Refused, State};
+pub use keyring::{
+    Directory, Existing, Filled, KeyPartFile, KeyRing, KnownQuery, Made, Refused, State,
+};
 pub use service::{
     Authentication, Bulk, BulkDone, BulkExpectation, BulkPass, BulkProgress, BulkReport, Fetched,
     ManifestError, ParseTokenError, Registered, Retry, RetryListener, Retrying, Service,

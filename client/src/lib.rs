@@ -69,4 +69,4 @@ pub use decrypt::Asked;
 pub use encrypt::{EncodedRow, EncodedRows, Encrypted, InputRow, Mark};
 pub use error::{ClientError, Remedy, RowError};
 pub use prediction::{Answer, Prediction};
-pub use trust::{Accept, Offer, Pin, TrustError, Verdict};
+pub use trust::{Accept, Offer, Pin, PinnedDeveloper, TrustError, Verdict};

@@ -11,6 +11,7 @@ use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::statement::{PublicKey, Serial, SignedStatement};
 use cipherfn_signing::verify;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Specs that a service has sent, and what it says of their developer.
@@ -38,6 +39,36 @@ pub enum Pin {
     },
     /// Specs of whose developer nothing is known: these and no others.
     Specs(SpecsHash),
+}
+
+/// A developer whose specs are taken, as a part of documents that remember it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PinnedDeveloper {
+    /// The developer's key.
+    pub key: PublicKey,
+    /// Serial of the newest statement that was taken.
+    pub newest: Serial,
+}
+
+impl Pin {
+    /// From what documents hold: specs, and their developer where one is known.
+    pub fn new(specs: SpecsHash, developer: Option<PinnedDeveloper>) -> Self {
+        match developer {
+            Some(PinnedDeveloper { key, newest }) => Self::Developer { key, newest, specs },
+            None => Self::Specs(specs),
+        }
+    }
+
+    /// What documents hold of it.
+    pub const fn parts(&self) -> (SpecsHash, Option<PinnedDeveloper>) {
+        match *self {
+            Self::Developer { key, newest, specs } => {
+                (specs, Some(PinnedDeveloper { key, newest }))
+            }
+            Self::Specs(specs) => (specs, None),
+        }
+    }
 }
 
 /// What the caller knows from elsewhere.

@@ -76,6 +76,16 @@ impl Server {
         })
     }
 
+    /// With further parts of the key, from their stored bytes.
+    pub fn with_parts(mut self, parts: &[Vec<u8>]) -> Result<Self> {
+        if let Some(key) = &mut self.key {
+            for part in parts {
+                key.add(&EvaluationKey::from_file_bytes(part)?)?;
+            }
+        }
+        Ok(self)
+    }
+
     /// Query bytes in, reply bytes out. Nothing is checked: rows that do not fit get an outcome
     /// that says so.
     pub fn answer(&self, query: &[u8]) -> Result<Vec<u8>> {

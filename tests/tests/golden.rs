@@ -32,6 +32,12 @@ fn newest(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// A file beside those of version 2.
+fn v3(name: &str) -> Vec<u8> {
+    let path = golden().with_file_name("v3").join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// What `decrypt` printed when the files were made.
 fn predictions(model: &str) -> String {
     String::from_utf8(file(&format!("{model}.predictions.csv"))).unwrap()
@@ -135,8 +141,7 @@ fn specs_of_format_2_keep_their_bytes() {
 /// Format 2 with decimals.
 #[test]
 fn specs_of_format_3_keep_their_bytes() {
-    let path = golden().with_file_name("v3").join("tree.specs.json");
-    let bytes = std::fs::read(path).unwrap();
+    let bytes = v3("tree.specs.json");
     let specs = SpecsDocument::from_json_bytes(&bytes).unwrap();
     assert_eq!((specs.format(), specs.version_1().unwrap()), (3, None));
     let again = SpecsDocument::new(specs.specs().clone()).unwrap();
@@ -151,6 +156,26 @@ fn specs_of_format_3_keep_their_bytes() {
     }
     let plain = SpecsDocument::new(plain).unwrap();
     assert_eq!(plain.bytes(), newest("tree.specs.json"));
+}
+
+/// Integers: what the bits of a network's look-ups are made of.
+#[test]
+fn specs_of_format_4_keep_their_bytes() {
+    let bytes = v3("network.specs.json");
+    let specs = SpecsDocument::from_json_bytes(&bytes).unwrap();
+    assert_eq!((specs.format(), specs.version_1().unwrap()), (4, None));
+    let again = SpecsDocument::new(specs.specs().clone()).unwrap();
+    assert_eq!(again.bytes(), bytes);
+}
+
+/// A network's reply to a query under the key of the wide set.
+#[test]
+fn replies_of_networks_decrypt_to_the_same_predictions() {
+    let client = Client::from_specs(&v3("network.specs.json")).unwrap();
+    let secret = SecretKey::from_file_bytes(&newest("wide/secret.cfk")).unwrap();
+    let decrypted = decrypt(&client, &secret, &v3("network.cfr")).unwrap();
+    let expected = String::from_utf8(v3("network.predictions.csv")).unwrap();
+    assert_eq!(decrypted, expected);
 }
 
 /// RFC 8032's signatures have one value a key and message, so the whole document is fixed.
@@ -199,15 +224,11 @@ fn bundles_of_mixtures_keep_their_bytes() {
 /// Look-ups, combinations of them and packed values: what version 2 cannot say.
 #[test]
 fn bundles_of_lookups_keep_their_bytes() {
-    let file = |name: &str| {
-        let path = golden().with_file_name("v3").join(name);
-        std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-    };
-    let bytes = file("lookups.cfn");
+    let bytes = v3("lookups.cfn");
     let lookups = bundle::read(&bytes).unwrap();
     assert_eq!(bundle::write(&lookups).unwrap(), bytes);
     let text = lookups.circuit.to_string();
-    assert_eq!(text, String::from_utf8(file("lookups.txt")).unwrap());
+    assert_eq!(text, String::from_utf8(v3("lookups.txt")).unwrap());
 }
 
 #[test]
@@ -218,6 +239,7 @@ fn messages_keep_their_bytes() {
         ("tree", newest),
         ("linear", newest),
         ("batch", newest),
+        ("network", v3),
     ] {
         let query = file(&format!("{model}.cfq"));
         let mut again = Vec::new();

@@ -125,7 +125,7 @@ fn announced_lengths_are_not_believed() {
 
 /// Writes a new checksum after a change of the payload, as an attacker would.
 fn forge(kind: FrameKind, bytes: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut frame = frame::decode(bytes, kind, &[1, 2], u64::MAX).expect("a good file");
+    let mut frame = frame::decode(bytes, kind, &[1, 2, 3], u64::MAX).expect("a good file");
     change(&mut frame.payload);
     frame::encode(kind, frame.version, frame.parameter_set, &frame.payload)
 }
@@ -229,6 +229,12 @@ static KEY: LazyLock<ExpandedEvaluationKey> = LazyLock::new(|| {
     key.expand().expect("an expansion")
 });
 
+/// A bundle of look-ups, combinations and packed values.
+static LOOKUPS: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let path = golden().with_file_name("v3").join("lookups.cfn");
+    std::fs::read(path).expect("golden files exist")
+});
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -243,13 +249,14 @@ proptest! {
     /// A bundle whose payload was changed under a right checksum is refused or is a valid circuit.
     #[test]
     fn forged_bundles_do_no_harm(index in any::<prop::sample::Index>(), byte in any::<u8>()) {
-        let (kind, good, _) = &FILES[2];
-        let forged = forge(*kind, good, |payload| {
-            let index = index.index(payload.len());
-            payload[index] = byte;
-        });
-        if let Ok(bundle) = cipherfn_engine::bundle::read(&forged) {
-            answered_or_refused(&bundle.circuit);
+        for good in [&FILES[2].1, &*LOOKUPS] {
+            let forged = forge(FrameKind::Bundle, good, |payload| {
+                let index = index.index(payload.len());
+                payload[index] = byte;
+            });
+            if let Ok(bundle) = cipherfn_engine::bundle::read(&forged) {
+                answered_or_refused(&bundle.circuit);
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
-//! Networks and kernel machines, really encrypted: packed bits, look-ups, sums in one reply.
+//! Networks and kernel machines, really encrypted: packed bits, look-ups, bootstraps, sums in one
+//! reply.
 
-use cipherfn_client::Client;
+use cipherfn_client::{Answer, Client, InputRow};
 use cipherfn_program::Tensor;
+use cipherfn_protocol::specs::Encoding;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_tests::{Encrypted, Evaluator, Result, Server, compile, input_rows, library_models};
 use std::error::Error;
@@ -17,31 +19,70 @@ struct Found {
     seconds: f64,
 }
 
+/// A compiled model with keys, on both sides.
+struct Both {
+    client: Client,
+    secret: SecretKey,
+    server: Server,
+}
+
+impl Both {
+    fn of(name: &str) -> Result<Self> {
+        let compiled = compile(&library_models().join(name), |_| ())?;
+        let client = Client::new(compiled.specs.clone())?;
+        let secret = SecretKey::generate(client.parameter_set())?;
+        let key = EvaluationKey::generate(&secret)?.to_file_bytes();
+        // Networks with several layers have bootstraps.
+        let parts = client.key_parts().iter().map(|part| part.name);
+        let parts = parts
+            .filter(|name| *name != "expansion")
+            .map(|name| Ok(EvaluationKey::generate_part(&secret, name)?.to_file_bytes()));
+        let parts = parts.collect::<Result<Vec<_>>>()?;
+        let bundle = cipherfn_engine::bundle::write(&compiled.bundle)?;
+        let server = Server::new(&bundle, Some(&key))?.with_parts(&parts)?;
+        Ok(Self {
+            client,
+            secret,
+            server,
+        })
+    }
+
+    /// The first test rows.
+    fn rows(&self, name: &str, count: usize) -> Result<Vec<InputRow>> {
+        let text = std::fs::read(library_models().join(name).join("test.csv"))?;
+        let rows = input_rows::<Box<dyn Error>, _>(&self.client, text.as_slice())?;
+        rows.take(count).collect()
+    }
+
+    /// Answers, and the seconds that they took the server.
+    fn answers(&self, rows: Vec<InputRow>) -> Result<(Vec<Answer>, f64)> {
+        let Self {
+            client,
+            secret,
+            server,
+        } = self;
+        let encrypted = Encrypted {
+            client,
+            secret,
+            server,
+        };
+        let start = Instant::now();
+        let reply = encrypted.reply(rows)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let mut answers = Vec::new();
+        client.decrypt(secret, None, reply.as_slice(), |more| {
+            answers.extend(more);
+            Ok::<_, Box<dyn Error>>(())
+        })?;
+        Ok((answers, seconds))
+    }
+}
+
 /// Sends the first test rows through client and server.
 fn found(name: &str, rows: usize) -> Result<Found> {
     let folder = library_models().join(name);
-    let compiled = compile(&folder, |_| ())?;
-    let client = Client::new(compiled.specs.clone())?;
-    let secret = SecretKey::generate(client.parameter_set())?;
-    let key = EvaluationKey::generate(&secret)?.to_file_bytes();
-    let bundle = cipherfn_engine::bundle::write(&compiled.bundle)?;
-    let server = Server::new(&bundle, Some(&key))?;
-    let encrypted = Encrypted {
-        client: &client,
-        secret: &secret,
-        server: &server,
-    };
-    let text = std::fs::read(folder.join("test.csv"))?;
-    let taken = input_rows::<Box<dyn Error>, _>(&client, text.as_slice())?.take(rows);
-    let taken = taken.collect::<Result<Vec<_>>>()?;
-    let start = Instant::now();
-    let reply = encrypted.reply(taken)?;
-    let seconds = start.elapsed().as_secs_f64();
-    let mut answers = Vec::new();
-    client.decrypt(&secret, None, reply.as_slice(), |more| {
-        answers.extend(more);
-        Ok::<_, Box<dyn Error>>(())
-    })?;
+    let both = Both::of(name)?;
+    let (answers, seconds) = both.answers(both.rows(name, rows)?)?;
     let expected = std::fs::read_to_string(folder.join("expected.csv"))?;
     let mut lines = expected
         .lines()
@@ -77,10 +118,62 @@ fn found(name: &str, rows: usize) -> Result<Found> {
 
 #[test]
 fn encrypted_networks_give_the_librarys_labels() -> Result<()> {
-    for name in ["mlp_bc", "torch_cnn_digits"] {
-        let found = found(name, 8)?;
-        assert_eq!((found.rows, found.labels), (8, 8), "{name}");
+    for (name, rows) in [
+        ("mlp_bc", 8),
+        ("torch_cnn_digits", 8),
+        ("mlp_two_layers_bc", 4),
+        ("mlp_three_layers_wine", 2),
+    ] {
+        let found = found(name, rows)?;
+        assert_eq!((found.rows, found.labels), (rows, rows), "{name}");
     }
+    Ok(())
+}
+
+/// Values outside the range are limited to it, which the answer says; a row without a value has no
+/// answer, and takes none from its neighbours.
+#[test]
+fn rows_outside_the_range_are_marked() -> Result<()> {
+    let name = "mlp_bc";
+    let both = Both::of(name)?;
+    let specs = both.client.specs().specs();
+    let Some(Encoding::Integers(encoding)) = specs.inputs.first() else {
+        panic!("bits of integers")
+    };
+    let own = encoding.features.iter().max_by_key(|own| own.bits).unwrap();
+    let sound = both.rows(name, 1)?.remove(0)?;
+    let with = |value: f32| -> InputRow {
+        let mut row = sound.clone();
+        let Tensor::F32(values) = &mut row[0] else {
+            panic!("one tensor of all columns")
+        };
+        values[own.feature as usize] = value;
+        Ok(row)
+    };
+    // The largest value that is no limit, in front of what is limited to it.
+    let inside = (own.low + own.step * (f64::from(own.bits).exp2() - 1.0)) as f32;
+    let values = [inside, 1e6, f32::INFINITY, f32::NAN];
+    let (answers, _) = both.answers(values.map(with).to_vec())?;
+    let score = |answer: &Answer| answer.prediction.as_ref().map(|own| own.scores[0]);
+    let wanted = score(&answers[0]).unwrap();
+    assert_eq!(answers[0].remark, None);
+    for (answer, value) in answers[1..3].iter().zip(["1000000", "inf"]) {
+        let remark = answer.remark.as_deref().unwrap_or_default();
+        assert!(
+            remark.contains(&format!("{:?} is {value}", own.name)),
+            "{remark}"
+        );
+        assert!(remark.contains("limited to the range"), "{remark}");
+        let off = (score(answer).unwrap() - wanted).abs();
+        let precision = specs.decoding.scores[0].precision.get();
+        assert!(off <= 2.0 * precision, "{off}");
+    }
+    assert_eq!(score(&answers[3]), None);
+    let remark = answers[3].remark.as_deref().unwrap_or_default();
+    assert!(
+        remark.contains(&own.name) && remark.contains("missing"),
+        "{remark}"
+    );
     Ok(())
 }
 
@@ -94,6 +187,10 @@ fn encrypted_networks_on_all_rows() -> Result<()> {
         "torch_mlp_digits",
         "torch_cnn_digits",
         "svc_rbf_bc",
+        "mlp_two_layers_bc",
+        "mlp_three_layers_wine",
+        "torch_30_30_30_2_bc",
+        "torch_residual_wine",
     ] {
         let found = found(name, usize::MAX)?;
         let each = found.seconds / found.rows as f64;

@@ -128,7 +128,7 @@ impl Demo {
         let ring = KeyRing::at(directory.path().join("keys"));
         let accept = Accept::Developer(developer.public());
         let client = service.client(&model, &ring, &accept).await?.client;
-        ring.fill(&client, Existing::Keep)?;
+        register::fill(&ring, &client, Existing::Keep, terminal)?;
         let set = client.parameter_set();
         let parts = client.key_parts().iter();
         let key_bytes = parts.map(|part| part.file_bytes(set) as u64).sum();
@@ -187,6 +187,7 @@ async fn service(data: &Path, log: LogSink) -> Result<Emulator> {
     let setup = Setup {
         data,
         ports: (0, 0),
+        pages: cipherfn_emulator::Pages::default(),
         authorizer: Authorizer::Single("demo".to_owned()),
         functions: None,
         log,

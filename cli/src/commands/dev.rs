@@ -5,9 +5,9 @@ use crate::emulation::{self, Publication, Setup};
 use crate::shared::block_on;
 use crate::signing::SigningArguments;
 use crate::terminal::{self, Terminal};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use cipherfn_client_http::{Readers, unfinished_file};
-use cipherfn_emulator::{Authorizer, S3Server, Tenants};
+use cipherfn_emulator::{Authorizer, Pages, S3Server, Tenants};
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -50,8 +50,23 @@ pub(crate) struct Dev {
     /// Run built functions, DIRECTORY/NAME/bootstrap, instead of this program's own
     #[arg(long, value_name = "DIRECTORY")]
     functions: Option<PathBuf>,
+    /// Also serve the page in this folder, which may call; made by bindings/web/build
+    #[arg(long, value_name = "FOLDER")]
+    web: Option<PathBuf>,
+    /// Port of the page [default: a free one]
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value_t = 0,
+        hide_default_value = true,
+        requires = "web"
+    )]
+    web_port: u16,
+    /// Let the scripts of pages of this origin call (CORS); may be given several times
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
     /// Only the embedded S3, for functions that run elsewhere
-    #[arg(long, conflicts_with_all = ["functions", "tenants"])]
+    #[arg(long, conflicts_with_all = ["functions", "tenants", "web", "allow_origin"])]
     s3_only: bool,
     /// Also write the address to this file, once it is ready
     #[arg(long, value_name = "FILE")]
@@ -80,13 +95,14 @@ impl Dev {
             )
             .await?;
             let file = DevFile::new(None, s3.endpoint(), s3.credentials());
-            self.ready(&file, s3.endpoint(), terminal).await?;
+            self.ready(&file, (s3.endpoint(), None), terminal).await?;
             s3.stop().await;
             return Ok(());
         }
         let setup = Setup {
             data: &self.data,
             ports: (self.port, self.s3_port),
+            pages: self.pages()?,
             authorizer: self.authorizer()?,
             functions: self.functions.as_deref(),
             log: if self.verbose {
@@ -99,7 +115,8 @@ impl Dev {
         };
         let emulator = setup.start().await?;
         let file = emulation::dev_file(&emulator);
-        let served = self.ready(&file, emulator.url(), terminal).await;
+        let page = emulator.page_url();
+        let served = self.ready(&file, (emulator.url(), page), terminal).await;
         emulator.stop().await;
         served
     }
@@ -113,16 +130,40 @@ impl Dev {
         Ok(Authorizer::Tenants(tenants))
     }
 
+    fn pages(&self) -> Result<Pages> {
+        if let Some(folder) = &self.web
+            && !folder.join("index.html").is_file()
+        {
+            bail!(
+                "{} holds no page (index.html); build one with `bash bindings/web/build`, which makes target/web/page",
+                folder.display()
+            );
+        }
+        Ok(Pages {
+            origins: self.allow_origin.clone(),
+            folder: self.web.clone(),
+            port: self.web_port,
+        })
+    }
+
     /// Publishes, says where everything is, and waits to be stopped.
-    async fn ready(&self, file: &DevFile, url: &str, terminal: Terminal) -> Result<()> {
+    async fn ready(
+        &self,
+        file: &DevFile,
+        (url, page): (&str, Option<String>),
+        terminal: Terminal,
+    ) -> Result<()> {
         let signing = self.signing.file(Some(&self.data))?;
         emulation::publish_files(&file.registry(), &self.publish, &signing).await?;
         let dev_file = file.write(&self.data)?;
-        let value = serde_json::json!({ "url": file.url, "s3_endpoint": file.s3_endpoint, "bucket": file.bucket, "data": self.data });
+        let value = serde_json::json!({ "url": file.url, "s3_endpoint": file.s3_endpoint, "bucket": file.bucket, "data": self.data, "page": page });
         terminal.report(&value, || {
             let mut facts = Vec::new();
             if let Some(url) = &file.url {
                 facts.push(("service", url.clone()));
+            }
+            if let Some(page) = &page {
+                facts.push(("page", page.clone()));
             }
             facts.push((
                 "S3",

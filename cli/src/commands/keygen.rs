@@ -1,5 +1,6 @@
 //! `cipherfn keygen`.
 
+use super::register;
 use crate::files::InputSource;
 use crate::terminal::{self, Terminal};
 use anyhow::Result;
@@ -32,9 +33,7 @@ impl Keygen {
         } else {
             Existing::Keep
         };
-        let progress = terminal.progress(None, terminal::Unit::Rows, "making keys");
-        let filled = KeyRing::at(&self.output).fill(&client, existing)?;
-        progress.finish_and_clear();
+        let filled = register::fill(&KeyRing::at(&self.output), &client, existing, terminal)?;
         let value = serde_json::json!({
             "parameter_set": client.parameter_set().name,
             "secret_key": json(&filled.secret),

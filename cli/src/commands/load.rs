@@ -211,7 +211,7 @@ impl Load {
             let ring = KeyRing::at(keys.path());
             let accept = self.trust.accept();
             let client = service.client(&self.model, &ring, &accept).await?.client;
-            ring.fill(&client, Existing::Keep)?;
+            register::fill(&ring, &client, Existing::Keep, terminal)?;
             let caller = Arc::new(Caller {
                 service,
                 client,

@@ -15,7 +15,7 @@ use crate::usage::bail_usage;
 use anyhow::{Context, Result};
 use cipherfn_client::{Asked, Client};
 use cipherfn_client_http::{Existing, Fetched, KeyRing, ServiceError};
-use cipherfn_protocol::api::job::MAX_PARTS;
+use cipherfn_protocol::api::job::{MAX_PARTS, RowCost};
 use cipherfn_protocol::api::{ModelName, ProblemType};
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use indicatif::ProgressBar;
@@ -189,7 +189,7 @@ impl Predict {
         let mut again = !matches!(input, InputSource::Stdin);
         loop {
             let client = Arc::clone(&fetched.client);
-            ring.fill(&client, Existing::Keep)?;
+            register::fill(&ring, &client, Existing::Keep, terminal)?;
             register::register(&service, &ring, &client, terminal).await?;
             let at = bulk::At {
                 service: &service,
@@ -197,18 +197,23 @@ impl Predict {
                 ring: &ring,
             };
             let can_switch = !matches!(input, InputSource::Stdin) && !self.output.is_stdout();
-            // A prediction is a hint: without it the service says what is too slow.
-            let is_slow = can_switch
-                && !self.bulk
-                && service
-                    .needs_jobs(model, client.specs().hash())
-                    .await
-                    .unwrap_or(false);
+            let cost = if self.bulk || can_switch {
+                service.row_cost(model, client.specs().hash()).await
+            } else {
+                Ok(None)
+            };
+            let cost = match cost {
+                // For requests a prediction is a hint: without it the service says what is too slow.
+                Err(_) if !self.bulk => None,
+                cost => cost?,
+            };
+            let is_slow = !self.bulk && cost.as_ref().is_some_and(RowCost::needs_jobs);
             if is_slow {
                 terminal::notice(TOO_SLOW);
             }
             if self.bulk || is_slow {
-                return self.in_bulk(at, &fetched, &input, output, terminal).await;
+                let told = (&fetched, cost);
+                return self.in_bulk(at, told, &input, output, terminal).await;
             }
             let (rows, mut predictions, progress) = self.rows(&input, &client, terminal)?;
             let start = Instant::now();
@@ -232,7 +237,8 @@ impl Predict {
                 // values.
                 Err(error) if is_too_slow(&error) && can_switch => {
                     terminal::notice(TOO_SLOW);
-                    return self.in_bulk(at, &fetched, &input, output, terminal).await;
+                    let told = (&fetched, cost);
+                    return self.in_bulk(at, told, &input, output, terminal).await;
                 }
                 Err(error) => return Err(error),
                 Ok(_) => {

@@ -7,7 +7,7 @@ use crate::terminal::{self, Terminal, Unit};
 use crate::trust::TrustArguments;
 use anyhow::{Result, bail};
 use cipherfn_client::Client;
-use cipherfn_client_http::{Existing, KeyRing};
+use cipherfn_client_http::{Existing, Filled, KeyRing, Made};
 use cipherfn_client_http::{Registered, Service, Uploaded};
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::api::v2::KeyStatus;
@@ -75,7 +75,7 @@ impl Register {
             }
             return report(terminal, &service.key_status(key).await?);
         }
-        ring.fill(&client, Existing::Keep)?;
+        fill(&ring, &client, Existing::Keep, terminal)?;
         match register(&service, &ring, &client, terminal).await? {
             Registered::NotNeeded => {
                 not_needed(terminal, ring.secret_key(client.parameter_set())?.id())
@@ -90,6 +90,22 @@ fn not_needed(terminal: Terminal, key: KeyId) -> Result<()> {
         &serde_json::json!({ "key": key, "state": "not-needed" }),
         || "this model needs no evaluation key; nothing is registered".to_owned(),
     )
+}
+
+/// Makes the keys that are missing under a progress bar.
+pub(crate) fn fill(
+    ring: &KeyRing,
+    client: &Client,
+    existing: Existing,
+    terminal: Terminal,
+) -> Result<Filled> {
+    let progress = terminal.progress(Some(1), Unit::Bytes, "making keys");
+    let filled = ring.fill_telling(client, existing, |made: Made| {
+        progress.set_length(made.of);
+        progress.set_position(made.bytes);
+    });
+    progress.finish_and_clear();
+    Ok(filled?)
 }
 
 /// Registers under a progress bar.

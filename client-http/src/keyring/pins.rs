@@ -3,10 +3,9 @@
 use super::KeyRing;
 use super::directory::{Directory, Refused};
 use crate::error::KeyRingError;
-use cipherfn_client::{Accept, Offer, Pin, Verdict};
+use cipherfn_client::{Accept, Offer, Pin, PinnedDeveloper, Verdict};
 use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::hash::SpecsHash;
-use cipherfn_protocol::statement::{PublicKey, Serial};
 use cipherfn_protocol::versions::{Versions, json_version};
 use serde::{Deserialize, Serialize};
 
@@ -35,14 +34,7 @@ struct PinV1 {
     model: ModelName,
     specs: SpecsHash,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    developer: Option<DeveloperV1>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DeveloperV1 {
-    key: PublicKey,
-    newest: Serial,
+    developer: Option<PinnedDeveloper>,
 }
 
 impl KeyRing {
@@ -120,13 +112,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<PinV1>, String> {
 
 impl PinV1 {
     fn of(service: &str, model: &ModelName, pin: &Pin) -> Self {
-        let (specs, developer) = match pin {
-            Pin::Developer { key, newest, specs } => {
-                let (key, newest) = (*key, *newest);
-                (*specs, Some(DeveloperV1 { key, newest }))
-            }
-            Pin::Specs(specs) => (*specs, None),
-        };
+        let (specs, developer) = pin.parts();
         Self {
             service: service.to_owned(),
             model: model.clone(),
@@ -140,13 +126,6 @@ impl PinV1 {
     }
 
     fn pin(&self) -> Pin {
-        match &self.developer {
-            Some(developer) => Pin::Developer {
-                key: developer.key,
-                newest: developer.newest,
-                specs: self.specs,
-            },
-            None => Pin::Specs(self.specs),
-        }
+        Pin::new(self.specs, self.developer)
     }
 }

@@ -26,7 +26,7 @@ use super::transport::Call;
 use super::{Service, blocking};
 use crate::keyring::KeyRing;
 use cipherfn_client::{Answer, Client, InputRow};
-use cipherfn_protocol::api::job::{IdempotencyKey, JobId, Transfer};
+use cipherfn_protocol::api::job::{IdempotencyKey, JobId, RowCost, Transfer};
 use cipherfn_protocol::api::{self, ModelName};
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_scheme::SecretKey;
@@ -55,6 +55,8 @@ pub struct Bulk {
     /// In how many parts workers evaluate the model, so that several share a row; otherwise in as
     /// many as it takes for a row to be answered in time, which is one of nearly every model.
     pub parts: Option<NonZeroU32>,
+    /// What a row is predicted to take, where the service tells: [`Service::row_cost`].
+    pub cost: Option<RowCost>,
 }
 
 /// How far bulk scoring is.
@@ -151,13 +153,12 @@ impl Service {
         } else {
             Some(rows(BulkPass::Upload)?)
         };
-        let cost = self.row_cost(&bulk.model, head.specs).await?;
         let run = BulkRun {
             service: self.clone(),
             model: bulk.model.clone(),
             client: Arc::clone(client),
             secret,
-            pace: Pace::new(client, bulk, cost.as_ref())?,
+            pace: Pace::new(client, bulk)?,
             manifest: Shared(Mutex::new(manifest)),
         };
         let progress = Mutex::new(&mut progress);

@@ -18,7 +18,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-/// Waits between two looks at a job, the first and the longest.
+/// Waits between two looks at a job, the shortest and the longest.
 const POLL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// A job that nobody works on for so long is declared again, as its events may be lost; and again
 /// after twice that time, as all workers may be busy elsewhere.
@@ -196,7 +196,7 @@ impl BulkRun {
 
     /// States of chunks from number `next` on, once that one is over.
     async fn states(&self, job: &Job, next: usize) -> Result<Vec<ChunkState>, ServiceError> {
-        let (mut wait, longest) = POLL;
+        let expected = self.pace.time(job.chunks[next].rows);
         let (mut asked, mut patience) = (Instant::now(), STALLED);
         loop {
             let states = self.status(job, next).await?;
@@ -210,8 +210,7 @@ impl BulkRun {
                 }
                 _ => {}
             }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 3 / 2).min(longest);
+            tokio::time::sleep(wait(job.declared.elapsed(), expected)).await;
         }
     }
 
@@ -323,6 +322,50 @@ impl BulkRun {
     }
 }
 
+/// How long to wait after so much time for something that is expected to take so long: the closer it
+/// is, the less, so that little is lost to waiting, and much less than it has taken, as it may be over
+/// any time.
+fn wait(elapsed: Duration, expected: Duration) -> Duration {
+    let (shortest, longest) = POLL;
+    let wait = (elapsed.abs_diff(expected) / 4).min(elapsed / 12);
+    wait.clamp(shortest, longest)
+}
+
 fn is_running(state: &ChunkState) -> bool {
     matches!(state, ChunkState::Running { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wait;
+    use std::time::Duration;
+
+    /// Looks at work that takes so long until it is seen to be over: how many, and how long after.
+    fn looks(takes: Duration, expected: Duration) -> (usize, Duration) {
+        let (mut elapsed, mut looks) = (Duration::ZERO, 1);
+        while elapsed < takes {
+            elapsed += wait(elapsed, expected);
+            looks += 1;
+        }
+        (looks, elapsed.abs_diff(takes))
+    }
+
+    #[test]
+    fn little_is_lost_to_waiting_and_few_looks_are_taken() {
+        let seconds = Duration::from_secs;
+        for takes in [1, 5, 20, 90, 450] {
+            for percent in [80, 100, 120] {
+                let expected = seconds(takes) * percent / 100;
+                let (looks, late) = looks(seconds(takes), expected);
+                let most = (seconds(takes) / 20).max(Duration::from_millis(100));
+                assert!(late <= most, "{takes} s, {percent} %: {late:?}");
+                assert!(looks <= 85 + takes as usize / 5, "{takes} s: {looks}");
+            }
+        }
+        // Whatever is expected.
+        for expected in [Duration::ZERO, seconds(3600), Duration::MAX] {
+            let (looks, late) = looks(seconds(20), expected);
+            assert!(late <= seconds(20) / 12 && looks <= 55, "{looks} {late:?}");
+        }
+    }
 }

@@ -10,6 +10,7 @@ use cipherfn_protocol::api::job::{
 };
 use cipherfn_protocol::api::{ApiVersion, ProblemType, Route};
 use cipherfn_protocol::message::Nonce;
+use std::time::Instant;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 /// A job that was declared.
@@ -17,6 +18,8 @@ pub(super) struct Job {
     /// From 0.
     pub(super) number: usize,
     pub(super) id: JobId,
+    /// When it was, in this run.
+    pub(super) declared: Instant,
     pub(super) declaration: JobDeclaration,
     pub(super) chunks: Vec<Sent>,
     /// Its results, where they are kept here and the service has forgotten it.
@@ -129,6 +132,7 @@ impl BulkRun {
             let job = Job {
                 number,
                 id,
+                declared: Instant::now(),
                 declaration,
                 chunks,
                 kept: kept.map(|kept| kept.results),

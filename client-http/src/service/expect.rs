@@ -1,16 +1,10 @@
 //! What scoring a table as jobs is expected to take, before anything is sent.
 
-use super::Service;
 use super::bulk::Bulk;
 use super::error::ServiceError;
-use super::pace::{Pace, worker_microseconds};
+use super::pace::Pace;
 use cipherfn_client::Client;
-use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::api::job::RowCost;
-use cipherfn_protocol::hash::SpecsHash;
-
-/// Longest that a request may take at an HTTP API, in microseconds.
-const LONGEST_REQUEST: f64 = 29e6;
 
 /// What scoring a table is expected to take.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,33 +26,16 @@ pub struct BulkExpectation {
 impl BulkExpectation {
     /// Seconds of workers, where the service tells what a row takes.
     pub fn worker_seconds(&self) -> Option<f64> {
-        let row = worker_microseconds(self.cost.as_ref()?);
+        let row = self.cost.as_ref()?.worker_microseconds();
         Some(row * self.rows as f64 / 1e6)
     }
 }
 
-impl Service {
-    /// Whether even one row is predicted to take longer than a request may: then only jobs answer it, as
-    /// functions that are cut off never learn how long it takes. Without a prediction it is not.
-    pub async fn needs_jobs(
-        &self,
-        model: &ModelName,
-        specs: SpecsHash,
-    ) -> Result<bool, ServiceError> {
-        let cost = self.row_cost(model, specs).await?;
-        Ok(cost.is_some_and(|cost| worker_microseconds(&cost) > LONGEST_REQUEST))
-    }
-
+impl Bulk {
     /// What scoring a table of so many rows is expected to take. Sizes are known, times are what the
     /// model's compile report predicts.
-    pub async fn expect_bulk(
-        &self,
-        client: &Client,
-        bulk: &Bulk,
-        rows: u64,
-    ) -> Result<BulkExpectation, ServiceError> {
-        let cost = self.row_cost(&bulk.model, client.specs().hash()).await?;
-        let pace = Pace::new(client, bulk, cost.as_ref())?;
+    pub fn expect(&self, client: &Client, rows: u64) -> Result<BulkExpectation, ServiceError> {
+        let pace = Pace::new(client, self)?;
         let chunk = pace.rows_a_chunk();
         let (whole, rest) = (rows / chunk as u64, (rows % chunk as u64) as usize);
         let bytes = |of: fn(&Client, usize) -> usize| {
@@ -70,7 +47,7 @@ impl Service {
             chunks: whole + u64::from(rest > 0),
             uploaded_bytes: bytes(Client::query_bytes),
             downloaded_bytes: bytes(Client::reply_bytes),
-            cost,
+            cost: self.cost.clone(),
             parts: pace.parts(),
         })
     }

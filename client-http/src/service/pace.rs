@@ -6,29 +6,27 @@ use super::bulk::Bulk;
 use super::error::ServiceError;
 use super::transport::Call;
 use cipherfn_client::Client;
-use cipherfn_protocol::api::job::{MAX_CHUNK, MAX_CHUNKS, MAX_PARTS, MAX_SHARES, RowCost};
+use cipherfn_protocol::api::job::{
+    MAX_CHUNK, MAX_CHUNKS, MAX_PARTS, MAX_SHARES, MAX_SUMS, RowCost, WORKER_SECONDS,
+};
 use cipherfn_protocol::api::{ApiVersion, ModelName, ProblemType, Route};
 use cipherfn_protocol::hash::SpecsHash;
 use http::Method;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Time of a worker for a chunk, in microseconds: starting it costs a percent or two of that, and
 /// what a killed one loses is little of what it may take.
 const CHUNK: f64 = 90e6;
 /// Most that a row may take of a worker, in microseconds: half of its time, as predictions and
 /// processors differ. What takes longer is shared by several.
-const SHARE: f64 = 450e6;
-/// Most rows of a chunk in parts: of each, parts are stored with all their coefficients, 32 KB an
-/// output.
-const ROWS_IN_PARTS: usize = 512;
+const SHARE: f64 = WORKER_SECONDS / 2.0 * 1e6;
 /// Rows of a chunk where nothing is known: a minute or two of models of some 20 ms a row.
 const ROWS: f64 = 4096.0;
 /// A chunk that took less says more of starting a worker than of its rows, in milliseconds: the next
 /// one has twice as many.
 const TELLING: u64 = 10_000;
-/// Memory by which AWS Lambda gives one processor, in MB, and the most processors of a function.
-const PROCESSOR: (f64, f64) = (1769.0, 6.0);
 
 /// Rows a chunk.
 pub(super) struct Pace {
@@ -46,11 +44,7 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Rows a chunk of a table, as far as they are known before.
-    pub(super) fn new(
-        client: &Client,
-        bulk: &Bulk,
-        cost: Option<&RowCost>,
-    ) -> Result<Self, ServiceError> {
+    pub(super) fn new(client: &Client, bulk: &Bulk) -> Result<Self, ServiceError> {
         let limit = MAX_CHUNK as usize;
         let most = client.rows_within(limit, limit);
         if most == 0 {
@@ -60,13 +54,14 @@ impl Pace {
                 limit,
             });
         }
-        let row = cost.map_or(CHUNK / ROWS, worker_microseconds);
+        let cost = bulk.cost.as_ref();
+        let row = cost.map_or(CHUNK / ROWS, RowCost::worker_microseconds);
         let needed = (row / SHARE).ceil() as u32;
         let parts = bulk.parts.map_or(needed, NonZeroU32::get);
         let parts = parts.clamp(1, MAX_PARTS);
         Ok(Self {
             most: if parts > 1 {
-                most.min(ROWS_IN_PARTS)
+                most.min(rows_in_parts(client, parts))
             } else {
                 most
             },
@@ -82,7 +77,7 @@ impl Pace {
         let wanted = self
             .wanted
             .map_or_else(|| self.expected(), NonZeroUsize::get);
-        let rows = wanted.clamp(1, self.most);
+        let rows = wanted.clamp(1, self.in_time().min(self.most).max(1));
         if rows > self.group {
             rows - rows % self.group
         } else {
@@ -103,8 +98,22 @@ impl Pace {
         }
     }
 
+    /// What a worker is expected to take for so many rows.
+    pub(super) fn time(&self, rows: u64) -> Duration {
+        let microseconds = self.row() * rows as f64 / f64::from(self.parts);
+        Duration::from_micros(microseconds as u64)
+    }
+
     fn expected(&self) -> usize {
         (CHUNK * f64::from(self.parts) / self.row()).round() as usize
+    }
+
+    /// Rows of which a part is not too long for a worker: it has no checkpoints.
+    fn in_time(&self) -> usize {
+        match self.parts {
+            1 => usize::MAX,
+            parts => (SHARE * f64::from(parts) / self.row()) as usize,
+        }
     }
 
     fn row(&self) -> f64 {
@@ -124,11 +133,12 @@ impl Pace {
     }
 }
 
-/// Microseconds that a worker takes for a row.
-pub(super) fn worker_microseconds(cost: &RowCost) -> f64 {
-    let (processor, most) = PROCESSOR;
-    let processors = (cost.worker_memory_mb as f64 / processor).clamp(f64::MIN_POSITIVE, most);
-    cost.row_microseconds / processors
+/// Most rows of a chunk in parts: what the parts make of each is stored with all coefficients.
+fn rows_in_parts(client: &Client, parts: u32) -> usize {
+    // An outcome a row and a head beside it.
+    let row = client.result_bytes() + 1;
+    let head = 1 << 10;
+    (MAX_SUMS / parts as usize - head) / row
 }
 
 impl Service {
@@ -233,6 +243,12 @@ mod tests {
         assert_eq!(shared(4, 1000e6).rows_a_chunk(), 1);
         assert_eq!(shared(4, 10e6).rows_a_chunk(), 36, "90 s each");
         assert_eq!(shared(4, 1000.0).rows_a_chunk(), 512, "what is stored");
+        // 100 s a row, 25 s a part of it: half of a worker's time, whatever is asked for.
+        let wanted = Pace {
+            wanted: NonZeroUsize::new(512),
+            ..shared(4, 100e6)
+        };
+        assert_eq!(wanted.rows_a_chunk(), 18);
         assert_eq!(shared(1, 1.0).chunks_a_job(), MAX_CHUNKS);
         assert_eq!(shared(3, 1.0).chunks_a_job(), 33);
         assert_eq!(shared(MAX_PARTS, 1.0).chunks_a_job(), 3);
@@ -259,7 +275,7 @@ mod tests {
             worker_memory_mb: memory,
             architecture: "x86_64".to_owned(),
         };
-        let is = |memory, row: f64| (worker_microseconds(&cost(memory)) - row).abs() < 1e-9;
+        let is = |memory, row: f64| (cost(memory).worker_microseconds() - row).abs() < 1e-9;
         assert!(is(1769, 6000.0));
         assert!(is(2 * 1769, 3000.0));
         assert!(is(1 << 20, 1000.0), "six at most");

@@ -6,7 +6,7 @@ use crate::server::{Answer, Request, Server, response};
 use crate::{ATTEMPTS, keys, model, options, table};
 use cipherfn_client::Client;
 use cipherfn_client_http::{
-    Existing, KeyRing, Registered, Service, ServiceError, ServiceOptions, Uploaded,
+    Existing, KeyRing, Made, Registered, Service, ServiceError, ServiceOptions, Uploaded,
 };
 use cipherfn_protocol::api::{KeyState, Problem, ProblemType, REPLY};
 use cipherfn_protocol::specs::SpecsDocument;
@@ -394,6 +394,25 @@ async fn only_parts_that_are_needed_and_missing_travel() {
     // A model that needs less finds it.
     let registered = service.register(&ring, &one, |_| ()).await.unwrap();
     assert!(matches!(registered, Registered::Active(_)));
+}
+
+#[test]
+fn parts_are_made_under_a_progress() {
+    let client = wide_client(&["bootstrap-fast", "expansion"]);
+    let directory = tempfile::tempdir().unwrap();
+    let ring = KeyRing::at(directory.path().join("keys"));
+    let mut steps = Vec::new();
+    ring.fill_telling(&client, Existing::Keep, |made| steps.push(made))
+        .unwrap();
+    let files = client.key_parts().iter();
+    let of = files.map(|part| part.file_bytes(*WIDE) as u64).sum();
+    assert_eq!(steps.last(), Some(&Made { bytes: of, of }));
+    assert!(steps.is_sorted_by_key(|made| made.bytes) && steps.len() > 100);
+    // Nothing is made twice.
+    let mut again = 0;
+    ring.fill_telling(&client, Existing::Keep, |_| again += 1)
+        .unwrap();
+    assert_eq!(again, 0);
 }
 
 #[tokio::test]

@@ -162,7 +162,7 @@ fn active_part(
             problem.missing_part = Some(part.to_string());
             Err(problem)
         }
-        Some(registration) if registration.is_expired(call.now) => Err(Problem::new(
+        Some(registration) if registration.is_expired(call.time()) => Err(Problem::new(
             ProblemType::KeyExpired,
             format!(
                 "the registration of the part {part} of key {id} has run out; register it again"

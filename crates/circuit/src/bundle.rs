@@ -59,7 +59,7 @@ cipherfn_protocol::versions! {
         V2(BundleV2) = 2,
         /// Look-ups.
         V3(BundleV2<v3::CircuitV3>) = 3,
-        /// Look-ups of nodes, encrypted values and tables.
+        /// Bootstraps, look-ups of nodes, encrypted values and tables.
         V4(BundleV2<v4::CircuitV4>) = 4,
     }
 }
@@ -158,12 +158,12 @@ pub enum BundleError {
 impl Bundle {
     /// The file, of the oldest version from 2 on that can say the circuit: the same bundle gives the same bytes,
     /// on every machine. The circuit is checked first, so that whatever is written can be read.
-    /// `find` looks up the parameter set.
+    /// `find` looks up the circuit's parameter set.
     pub fn to_bytes<E: From<BundleError>>(
         &self,
-        find: impl FnOnce(&str) -> Result<SetFacts, E>,
+        find: impl FnOnce(&Circuit) -> Result<SetFacts, E>,
     ) -> Result<Vec<u8>, E> {
-        let set = find(&self.circuit.parameter_set)?;
+        let set = find(&self.circuit)?;
         self.check(set.dimensions)?;
         let (version, payload) = self.payload().map_err(BundleError::Payload)?;
         Ok(frame::encode(FrameKind::Bundle, version, set.tag, &payload))
@@ -183,10 +183,10 @@ impl Bundle {
         )
     }
 
-    /// Reads a file and checks the circuit. `find` looks up the parameter set.
+    /// Reads a file and checks the circuit. `find` looks up the circuit's parameter set.
     pub fn from_bytes<E: From<BundleError>>(
         bytes: &[u8],
-        find: impl FnOnce(&str) -> Result<SetFacts, E>,
+        find: impl FnOnce(&Circuit) -> Result<SetFacts, E>,
     ) -> Result<Self, E> {
         let frame = frame::decode(
             bytes,
@@ -198,7 +198,7 @@ impl Bundle {
         let file: BundleVersions =
             BundleVersions::from_frame::<BundleError>(&frame, FrameKind::Bundle)?;
         let bundle = Self::try_from(file).map_err(BundleError::Circuit)?;
-        let set = find(&bundle.circuit.parameter_set)?;
+        let set = find(&bundle.circuit)?;
         bundle.check(set.dimensions)?;
         if set.tag != frame.parameter_set {
             return Err(BundleError::ParameterSetTag {

@@ -15,6 +15,8 @@ use cipherfn_protocol::specs::{Bits, Gadget, Transport};
 pub struct Circuit {
     /// Name of the parameter set of keys and ciphertexts.
     pub parameter_set: String,
+    /// Name of the key part that bootstraps take, if there are any.
+    pub bootstrap: Option<String>,
     /// What a query row holds.
     pub inputs: Vec<Input>,
     /// Plaintext polynomials.
@@ -97,10 +99,7 @@ pub struct TableInput {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Constant(pub Vec<(u32, u64)>);
 
-/// A GLWE value.
-///
-/// Bootstraps are to be a further variant: what refers to a node says `NodeId` and nothing of its
-/// kind.
+/// A GLWE value. What refers to a node says `NodeId` and nothing of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Node {
     /// `constant + sum of operands + sum of CMUXes`.
@@ -115,6 +114,8 @@ pub enum Node {
     Pack(Pack),
     /// An encrypted value or table, as it came.
     Carrier(Carrier),
+    /// A table at a number that the server computed.
+    Bootstrap(Bootstrap),
 }
 
 /// `constant + sum of addends + sum of CMUXes`.
@@ -244,6 +245,23 @@ pub struct Carrier {
     pub index: u32,
 }
 
+/// The table's entry at a number z, the constant coefficient of a value as a fraction of the torus, in
+/// [0, 1): with N' the entries of a table of the part ([`Circuit::bootstrap`]), entry `i` for z in
+/// `[i, i + 1) / 2N'`, so that of a function f it is `f((i + 1/2) / 2N')`, and minus entry i for z half
+/// a torus further. Any function of half the torus can be said, and of the whole torus one with
+/// `f(z + 1/2) = -f(z)`.
+///
+/// The result is the constant coefficient. z is looked up with an error, that of the value and that
+/// of the switch to the table's steps, and the result has one of its own; whatever lies in the other
+/// coefficients means nothing. As of a [`Lookup`], one coefficient of it may leave the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Bootstrap {
+    /// The node, times the monomial that brings the number to place 0.
+    pub of: Rotated,
+    /// The function's values, at positions below N'.
+    pub table: ConstantId,
+}
+
 /// Coefficients of a value that travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Output {
@@ -258,15 +276,15 @@ pub struct Output {
 }
 
 impl Circuit {
-    /// Whether queries are expanded, or values packed, with an evaluation key.
+    /// Whether queries are expanded, values packed or bootstrapped with an evaluation key.
     pub fn needs_evaluation_key(&self) -> bool {
         let packed = |input: &Input| match input {
             Input::Selectors(group) => group.transport == Transport::Packed,
             Input::Values(_) => true,
             Input::Features(_) | Input::Tables(_) => false,
         };
-        self.inputs.iter().any(packed)
-            || self.nodes.iter().any(|node| matches!(node, Node::Pack(_)))
+        let takes_key = |node: &Node| matches!(node, Node::Pack(_) | Node::Bootstrap(_));
+        self.inputs.iter().any(packed) || self.nodes.iter().any(takes_key)
     }
 
     /// Number of result coefficients, over all outputs.
@@ -288,11 +306,7 @@ impl Node {
     pub const fn as_sum(&self) -> Option<&Sum> {
         match self {
             Self::Sum(sum) => Some(sum),
-            Self::Product(_)
-            | Self::Lookup(_)
-            | Self::Combination(_)
-            | Self::Pack(_)
-            | Self::Carrier(_) => None,
+            _ => None,
         }
     }
 
@@ -316,14 +330,18 @@ impl Node {
             Self::Pack(pack) => pack.items.as_slice(),
             _ => &[],
         };
-        let table = match self {
-            Self::Lookup(lookup) => lookup.table.node(),
+        let other = match self {
+            Self::Lookup(lookup) => lookup
+                .table
+                .node()
+                .map(|node| Rotated { node, rotation: 0 }),
+            Self::Bootstrap(bootstrap) => Some(bootstrap.of),
             _ => None,
         };
         let sum = self.as_sum().into_iter().flat_map(Sum::reads);
         sum.chain(terms.iter().map(|term| term.node))
             .chain(items.iter().copied())
-            .chain(table.map(|node| Rotated { node, rotation: 0 }))
+            .chain(other)
     }
 }
 

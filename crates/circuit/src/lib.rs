@@ -3,13 +3,13 @@
 //! ```text
 //! compiler --> Circuit -- Bundle::to_bytes --> file -- Bundle::from_bytes --> Circuit --> engine
 //!                              |                            |
-//!                      wire types V2, V3, V4      wire types V1, V2, V3, V4
+//!                         wire types V2 to V4      wire types V1 to V4
 //! ```
 //!
 //! A [`Circuit`] is what the compiler made of a model: a graph of GLWE values over encrypted inputs
 //! (selectors, feature vectors), and the values that travel back. Trees, linear models, look-ups of
-//! linear forms and mixtures of them are circuits of this one type. This crate describes and checks them; the engine evaluates
-//! them. No encryption, no network, no files.
+//! linear forms, bootstraps and mixtures of them are circuits of this one type. This crate describes
+//! and checks them; the engine evaluates them. No encryption, no network, no files.
 //!
 //! ```
 //! use cipherfn_circuit::circuit::{
@@ -22,6 +22,7 @@
 //! // bit ? 3/8 : 1/8
 //! let circuit = Circuit {
 //!     parameter_set: "cipherfn-128-n512k4-v1".into(),
+//!     bootstrap: None,
 //!     inputs: vec![Input::Selectors(SelectorGroup {
 //!         count: 1,
 //!         gadget: Gadget::new(BaseLog::new(23), Levels::new(1)),
@@ -39,7 +40,8 @@
 //!     })],
 //!     outputs: vec![Output { node: NodeId(0), coefficients: 1, stride: 1, reply_bits: Bits::new(24) }],
 //! };
-//! circuit.validate(Dimensions { glwe_dimension: 4, polynomial_size: 512 })?;
+//! let dimensions = Dimensions { glwe_dimension: 4, polynomial_size: 512, bootstrap_table: None };
+//! circuit.validate(dimensions)?;
 //! assert_eq!(
 //!     circuit.to_string(),
 //!     "set cipherfn-128-n512k4-v1

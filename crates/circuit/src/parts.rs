@@ -35,6 +35,8 @@ pub struct PartCosts {
     pub choice: u64,
     /// A product of weights and a feature vector.
     pub product: u64,
+    /// A bootstrap.
+    pub bootstrap: u64,
     /// To expand a selector of each input.
     pub selector: Vec<u64>,
 }
@@ -156,8 +158,10 @@ impl Cut {
             crate::circuit::Output { node, ..*output }
         });
         let outputs = outputs.collect();
+        let bootstraps = nodes.iter().any(|node| matches!(node, Node::Bootstrap(_)));
         Circuit {
             parameter_set: circuit.parameter_set.clone(),
+            bootstrap: circuit.bootstrap.clone().filter(|_| bootstraps),
             inputs: circuit.inputs.clone(),
             constants: circuit.constants.clone(),
             nodes,
@@ -208,6 +212,7 @@ impl Node {
                     *node = places[node.index()];
                 }
             }
+            Self::Bootstrap(bootstrap) => place(&mut bootstrap.of),
             Self::Product(_) | Self::Carrier(_) => {}
         }
     }
@@ -325,6 +330,7 @@ impl<'a> Reach<'a> {
                 Node::Pack(pack) => {
                     added.cost += self.costs.cmux * (pack.items.len() as u64 + PACK_LEVELS);
                 }
+                Node::Bootstrap(_) => added.cost += self.costs.bootstrap,
                 Node::Sum(_) | Node::Combination(_) | Node::Carrier(_) => {}
             }
             for select in of.selects() {

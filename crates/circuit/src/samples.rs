@@ -1,9 +1,9 @@
 //! Circuits for this crate's tests.
 
 use crate::circuit::{
-    Carrier, Circuit, Combination, Constant, ConstantId, FeatureInput, Input, InputId, Lookup,
-    Node, NodeId, Operand, Output, Pack, Product, Rotated, Select, SelectorForm, SelectorGroup,
-    SelectorId, Sum, Table, TableInput, Turn, ValueInput, Weighted,
+    Bootstrap, Carrier, Circuit, Combination, Constant, ConstantId, FeatureInput, Input, InputId,
+    Lookup, Node, NodeId, Operand, Output, Pack, Product, Rotated, Select, SelectorForm,
+    SelectorGroup, SelectorId, Sum, Table, TableInput, Turn, ValueInput, Weighted,
 };
 use crate::validate::Dimensions;
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
@@ -13,6 +13,7 @@ pub(crate) const SET: &str = "cipherfn-128-n512k4-v1";
 pub(crate) const DIMENSIONS: Dimensions = Dimensions {
     glwe_dimension: 4,
     polynomial_size: 512,
+    bootstrap_table: Some(256),
 };
 
 fn operand(node: u32) -> Operand {
@@ -53,6 +54,7 @@ pub(crate) fn levelled() -> Circuit {
     };
     Circuit {
         parameter_set: SET.into(),
+        bootstrap: None,
         inputs: vec![Input::Selectors(SelectorGroup {
             count: 3,
             gadget: Gadget::new(BaseLog::new(12), Levels::new(2)),
@@ -86,6 +88,7 @@ pub(crate) fn levelled() -> Circuit {
 pub(crate) fn linear() -> Circuit {
     Circuit {
         parameter_set: SET.into(),
+        bootstrap: None,
         inputs: vec![Input::Features(FeatureInput {
             features: 3,
             block: 2,
@@ -208,5 +211,37 @@ pub(crate) fn carriers() -> Circuit {
         }),
     ];
     circuit.outputs = vec![output(3, 3, 128)];
+    circuit
+}
+
+/// A bootstrap of a sum of look-ups, added to what it is of, and a second layer behind it.
+pub(crate) fn bootstraps() -> Circuit {
+    let rotated = |node, rotation| Rotated {
+        node: NodeId(node),
+        rotation,
+    };
+    let bootstrap = |of| {
+        Node::Bootstrap(Bootstrap {
+            of,
+            table: ConstantId(1),
+        })
+    };
+    let mut circuit = lookups();
+    circuit.bootstrap = Some("bootstrap".into());
+    circuit.nodes.truncate(3);
+    circuit.nodes.extend([
+        bootstrap(rotated(2, 0)),
+        Node::Combination(Combination {
+            constant: None,
+            terms: [3, 2]
+                .map(|node| Weighted {
+                    node: rotated(node, 0),
+                    weight: 5,
+                })
+                .to_vec(),
+        }),
+        bootstrap(rotated(4, 1023)),
+    ]);
+    circuit.outputs = vec![output(5, 1, 1)];
     circuit
 }

@@ -13,11 +13,14 @@
 //! n6 = n5 turned by i0.1 2
 //! o0 = n1, 2 coefficients by 7, 24 bits
 //! ```
+//!
+//! A circuit with bootstraps names their key part behind the set, `bootstrap bootstrap-fast`, and a
+//! node is `n5 = c0 at n3`.
 
 use crate::circuit::{
-    Carrier, Circuit, Combination, Constant, ConstantId, Input, InputId, Lookup, Node, NodeId,
-    Operand, Output, OutputId, Pack, Product, Rotated, Select, SelectorForm, Sum, Table, Turn,
-    Weighted,
+    Bootstrap, Carrier, Circuit, Combination, Constant, ConstantId, Input, InputId, Lookup, Node,
+    NodeId, Operand, Output, OutputId, Pack, Product, Rotated, Select, SelectorForm, Sum, Table,
+    Turn, Weighted,
 };
 use cipherfn_protocol::specs::Transport;
 use std::fmt::{self, Display, Formatter};
@@ -28,6 +31,9 @@ mod tests;
 impl Display for Circuit {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "set {}", self.parameter_set)?;
+        if let Some(part) = &self.bootstrap {
+            writeln!(f, "bootstrap {part}")?;
+        }
         for (id, input) in (0..).map(InputId).zip(&self.inputs) {
             writeln!(f, "{id} = {input}")?;
         }
@@ -93,6 +99,7 @@ impl Display for Node {
             Self::Combination(combination) => write!(f, "{combination}"),
             Self::Pack(pack) => write!(f, "{pack}"),
             Self::Carrier(Carrier { input, index }) => write!(f, "{input}.{index}"),
+            Self::Bootstrap(bootstrap) => write!(f, "{bootstrap}"),
         }
     }
 }
@@ -190,6 +197,12 @@ impl Display for Pack {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "pack ")?;
         joined(f, ", ", &self.items, |f, item| write!(f, "{item}"))
+    }
+}
+
+impl Display for Bootstrap {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.table, self.of)
     }
 }
 

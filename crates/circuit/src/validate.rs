@@ -21,6 +21,8 @@ pub struct Dimensions {
     pub glwe_dimension: usize,
     /// N.
     pub polynomial_size: usize,
+    /// Entries of a table of the bootstrap that the circuit names, if the set has that.
+    pub bootstrap_table: Option<usize>,
 }
 
 impl Circuit {
@@ -29,7 +31,7 @@ impl Circuit {
         let size = dimensions.polynomial_size;
         inputs::check(&self.inputs, size)?;
         plaintexts::check(&self.constants, size)?;
-        nodes::check(self, size)?;
+        nodes::check(self, dimensions)?;
         outputs::check(self, size)
     }
 }

@@ -239,7 +239,7 @@ impl Compilation<'_> {
             facts,
             ..
         } = assembly;
-        let key_parts = facts.iter().flat_map(|facts| facts.key_parts);
+        let key_parts = facts.iter().flat_map(|facts| &facts.key_parts);
         let key_parts: BTreeSet<_> = key_parts.map(|part| part.name.to_owned()).collect();
         let specs = SpecsDocument::new(ClientSpecs {
             model: ModelIdentity {

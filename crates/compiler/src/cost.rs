@@ -7,7 +7,7 @@
 use crate::options::{Prefer, Profile};
 use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::Gadget;
-use cipherfn_scheme::parameters::{Packing, ParameterSet};
+use cipherfn_scheme::parameters::{Bootstrap, Packing, ParameterSet};
 use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
@@ -40,6 +40,9 @@ pub struct Work {
     /// Key switches that clear and pack results.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub key_switches: u32,
+    /// Tables that are looked up by numbers that the server computed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bootstraps: u32,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -59,6 +62,8 @@ pub(crate) struct Costs {
     polynomials: f64,
     /// Levels of key-switching keys that a slot is multiplied with; `None` without expansion.
     levels_a_slot: Option<f64>,
+    /// Microseconds of a bootstrap.
+    bootstrap: f64,
 }
 
 /// Digits of a polynomial and their transform, a coefficient and halving: 2.3 us at N = 2048.
@@ -78,6 +83,9 @@ const REPLY_COEFFICIENT: f64 = 1.5e-3;
 /// A byte of the selectors, read from memory once: choices are evaluated selector by selector, so
 /// that the caches hold what several of them use.
 const MEMORY: f64 = 1e-4;
+/// Time of a CMUX of a batch of bootstraps, in parts of one between selectors: its ciphertexts are in
+/// `tfhe`'s own form, and the key is read once a batch.
+const BATCHED: f64 = 0.45;
 /// Price of a query byte in microseconds: 1 ms for a packed ciphertext of 12.3 KB, which is what a
 /// slow uplink (100 Mbit/s) takes for it.
 const MICROSECONDS_A_BYTE: f64 = 1000.0 / 12_300.0;
@@ -95,7 +103,20 @@ impl Costs {
             size: set.ring.polynomial_size as f64,
             polynomials: (set.ring.glwe_dimension + 1) as f64,
             levels_a_slot: set.packing().map(levels_a_slot),
+            bootstrap: 0.0,
         }
+    }
+
+    /// The same for circuits with bootstraps of this kind.
+    pub(crate) fn with_bootstrap(mut self, bootstrap: &Bootstrap) -> Self {
+        let ring = Self {
+            size: bootstrap.output.polynomial_size as f64,
+            polynomials: (bootstrap.output.glwe_dimension + 1) as f64,
+            ..self
+        };
+        let levels = f64::from(bootstrap.rotation.levels.get());
+        self.bootstrap = BATCHED * bootstrap.small.mask_len() as f64 * ring.cmux(levels);
+        self
     }
 
     /// Time of one row of a levelled circuit.
@@ -105,7 +126,7 @@ impl Costs {
     }
 
     /// The same by what they are spent on.
-    pub(crate) fn stages(&self, work: &Work, gadget: Gadget) -> [(&'static str, Microseconds); 7] {
+    pub(crate) fn stages(&self, work: &Work, gadget: Gadget) -> [(&'static str, Microseconds); 8] {
         let levels = f64::from(gadget.levels.get());
         let selectors = f64::from(work.selectors);
         let expansion = if work.slots > 0 {
@@ -127,10 +148,25 @@ impl Costs {
             ("reading selectors", memory),
             ("products", products),
             ("sums", sums),
+            ("bootstraps", f64::from(work.bootstraps) * self.bootstrap),
             ("packing results", packing),
             ("reply", self.reply()),
         ]
         .map(|(stage, time)| (stage, Microseconds::new(time)))
+    }
+
+    /// Time of a layer's functions and forms alone.
+    pub(crate) fn of_layer(&self, work: &Work, gadget: Gadget) -> Microseconds {
+        let shared = self.stages(&Work::default(), gadget);
+        let own = self.stages(work, gadget);
+        let own: Microseconds = own.iter().map(|stage| stage.1).sum();
+        let shared: Microseconds = shared.iter().map(|stage| stage.1).sum();
+        Microseconds::new(own.get() - shared.get())
+    }
+
+    /// Bytes of so many values.
+    pub(crate) fn values(&self, count: usize) -> usize {
+        count * (self.polynomials * self.size * 8.0) as usize
     }
 
     /// Bytes of a circuit's expanded selectors, most of what a row takes.

@@ -218,6 +218,21 @@ pub enum CompileError {
         /// Numbers allowed.
         most_numbers: usize,
     },
+    /// A layer of functions whose circuit would be too large, counted before it is made.
+    #[error(
+        "node \"{node}\": its layer would take {found} {what} for a row, and at most {most} are \
+         possible: train with fewer hidden values or filters, or on fewer features"
+    )]
+    LargeLayer {
+        /// The first node of the layer.
+        node: String,
+        /// What is counted.
+        what: &'static str,
+        /// How many there would be.
+        found: u64,
+        /// How many there may be.
+        most: u64,
+    },
     /// Decimals that a column does not have.
     #[error("decimals: {column:?} cannot be declared to have {decimals}: {problem}")]
     Decimals {

@@ -110,7 +110,7 @@ pub(crate) struct Facts {
     /// Both in a request of many rows, where they are smaller.
     pub shared: Option<SharedSizes>,
     /// Parts of the evaluation key that the server needs, to expand queries or to pack results.
-    pub key_parts: &'static [KeyPart],
+    pub key_parts: Vec<&'static KeyPart>,
     /// What to look at before deploying.
     pub warnings: Vec<String>,
 }
@@ -141,6 +141,7 @@ impl Estimator {
             Self::Linear(linear) => linear,
             Self::LinearTrees(trees) => trees,
             Self::Lookups(model) => model,
+            Self::Layers(model) => model,
         }
     }
 }
@@ -214,7 +215,12 @@ pub(crate) fn plan(
     seed: Hash,
 ) -> Result<(Backend, Vec<Plan>), CompileError> {
     let mut best: Option<(f64, f64, Backend, Vec<Plan>)> = None;
-    let looks_up = |region: &Region| matches!(region.estimator, Estimator::Lookups(_));
+    let looks_up = |region: &Region| {
+        matches!(
+            region.estimator,
+            Estimator::Lookups(_) | Estimator::Layers(_)
+        )
+    };
     let backends = if regions.iter().any(looks_up) {
         Backend::for_lookups(options.profile, regions.len())?
     } else {
@@ -254,7 +260,7 @@ pub(crate) fn plan(
         };
         let price = takes.price(
             (options.profile, options.prefer),
-            backend.file_bytes(facts().flat_map(|facts| facts.key_parts)),
+            backend.file_bytes(facts().flat_map(|facts| facts.key_parts.iter().copied())),
         );
         if best
             .as_ref()

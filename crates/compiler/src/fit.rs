@@ -8,8 +8,8 @@ mod parts;
 mod tests;
 
 pub use crate::options::{FitOptions, Limits, ParseLimitsError};
-pub use demand::Demand;
-pub use parts::{InParts, WORKER};
+pub use demand::{Demand, streaming};
+pub use parts::InParts;
 
 /// How many times what there is a row takes.
 #[derive(Clone, Copy, Debug, PartialEq)]

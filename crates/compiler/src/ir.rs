@@ -34,8 +34,8 @@ use std::collections::HashMap;
 /// What can be compiled, for errors.
 pub(crate) const SUPPORTED: &str = "tree ensembles (TreeEnsembleClassifier, \
     TreeEnsembleRegressor, TreeEnsemble), linear models (LinearClassifier, LinearRegressor, \
-    SVMClassifier and SVMRegressor, MatMul, Gemm, Conv) and networks with one layer of functions of \
-    single numbers, with preparation of the row before them and link functions, normalisation and \
+    SVMClassifier and SVMRegressor, MatMul, Gemm, Conv) and networks of layers of functions of single \
+    numbers and of maxima, with preparation of the row before them and link functions, normalisation and \
     labels behind them";
 
 /// A model as operations.

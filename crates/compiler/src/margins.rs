@@ -163,7 +163,9 @@ fn keeps_labels(
 fn score_ranges(model: &Model, rows: &[Vec<f32>]) -> Vec<f64> {
     let of = |estimator: &Estimator| match estimator {
         Estimator::Trees(trees) => trees.ranges(),
-        Estimator::Linear(_) | Estimator::Lookups(_) => vec![0.0; estimator.scores()],
+        Estimator::Linear(_) | Estimator::Lookups(_) | Estimator::Layers(_) => {
+            vec![0.0; estimator.scores()]
+        }
         Estimator::LinearTrees(trees) => trees.seen(rows),
     };
     model.estimators.iter().flat_map(of).collect()

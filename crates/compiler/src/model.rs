@@ -107,6 +107,8 @@ pub enum Estimator {
     LinearTrees(LinearTrees),
     /// Sums of functions of linear forms.
     Lookups(LookupModel),
+    /// Sums of functions of linear forms in functions.
+    Layers(LayeredModel),
 }
 
 impl Estimator {
@@ -117,6 +119,7 @@ impl Estimator {
             Self::Linear(linear) => linear.bias.len(),
             Self::LinearTrees(trees) => trees.constants.scores,
             Self::Lookups(model) => model.bias.len(),
+            Self::Layers(model) => model.bias.len(),
         }
     }
 }
@@ -144,6 +147,31 @@ pub struct LookupModel {
     pub weights: Vec<Vec<f64>>,
     /// One finite entry a score.
     pub bias: Vec<f64>,
+}
+
+/// `score = weights x functions + bias`, with functions of linear forms in the features and in
+/// functions of layers before: a network with several hidden layers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayeredModel {
+    /// Each over those before it.
+    pub layers: Vec<FunctionLayer>,
+    /// One row of finite weights a score, one entry a function, over all layers.
+    pub weights: Vec<Vec<f64>>,
+    /// One finite entry a score.
+    pub bias: Vec<f64>,
+}
+
+/// Functions of one form each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FunctionLayer {
+    /// The node whose functions these are.
+    pub node: String,
+    /// One a function: what it has of the features, and its bias.
+    pub forms: Vec<LinearForm>,
+    /// What each form has of functions before, counted over all layers.
+    pub inner: Vec<Vec<(u32, f64)>>,
+    /// From the values of all forms (one `f64` input) to those of all functions (one `f64` output).
+    pub functions: RowProgram,
 }
 
 /// `sum of weight * feature, plus bias`.

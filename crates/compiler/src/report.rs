@@ -112,6 +112,26 @@ pub struct LayerReport {
     pub error_without_noise: f64,
     /// What most of the error comes from, and what to try.
     pub limit: String,
+    /// Of a network with several layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deep: Option<DeepReport>,
+}
+
+/// A layer among several.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeepReport {
+    /// Functions that are bootstrapped.
+    pub bootstraps: usize,
+    /// What their tables reach from and to.
+    pub range: (f64, f64),
+    /// Bits of its range that the least exact number has when its table is read.
+    pub bits: f64,
+    /// Part of the scores' mean square error that its noise makes.
+    pub share: f64,
+    /// Predicted time on one thread.
+    pub microseconds: Microseconds,
+    /// Bytes of its values.
+    pub memory: usize,
 }
 
 /// Encoding of features.

@@ -156,3 +156,27 @@ fn time_or_size_is_spared_as_preferred() {
         })
     ));
 }
+
+/// A layer of functions: less precise where it has to be, as long as it is faithful.
+#[test]
+fn networks_fit_without_grids() {
+    let within = |seconds| {
+        try_compile(
+            "mlp_bc",
+            to_fit(Limits {
+                seconds,
+                ..Limits::LAMBDA
+            }),
+        )
+    };
+    let plain = try_compile("mlp_bc", |_| ()).unwrap();
+    let seconds = plain.report.work.predicted_microseconds.get() / 1e6;
+    let fitting = within(0.98 * seconds).unwrap();
+    let tries = &fitting.report.fit.as_ref().unwrap().tries;
+    assert!(tries.len() > 1 && tries.iter().all(|own| own.features == "exact"));
+    assert!(fitting.report.layers[0].error <= 0.01);
+    assert!(fitting.report.work.predicted_microseconds < plain.report.work.predicted_microseconds);
+    let error = within(0.001).unwrap_err().to_string();
+    assert!(error.contains("nothing that was tried fits"), "{error}");
+    assert!(!error.contains("grid:"), "a grid changes nothing: {error}");
+}

@@ -197,6 +197,8 @@ fn models_match_their_libraries() {
         "mlp100_bc",
         "mlp100_diabetes",
         "mlp_bc",
+        "mlp_three_layers_wine",
+        "mlp_two_layers_bc",
         "pipeline_scaler_logreg_bc",
         "rf_bc",
         "rfreg_diabetes",
@@ -205,8 +207,11 @@ fn models_match_their_libraries() {
         "svc_rbf_bc",
         "svr_rbf_diabetes",
         "three_labels_a_row",
+        "torch_30_30_30_2_bc",
         "torch_cnn_digits",
         "torch_mlp_digits",
+        "torch_residual_wine",
+        "torch_two_conv_digits",
         "voting_mixed",
         "xgb_bc",
         "xgb_wine",
@@ -280,6 +285,7 @@ fn mixtures_and_functions_of_leaves_are_few_scores() {
             Estimator::Linear(linear) => ("linear", linear.bias.len()),
             Estimator::LinearTrees(trees) => ("linear leaves", trees.constants.scores),
             Estimator::Lookups(model) => ("look-ups", model.bias.len()),
+            Estimator::Layers(model) => ("layers", model.bias.len()),
         };
         let families: Vec<_> = model.estimators.iter().map(family).collect();
         (families, model.outputs.len())

@@ -30,6 +30,8 @@ pub struct Config {
     pub maps: Vec<Map>,
     /// Routes of the HTTP API.
     pub routes: Vec<Route>,
+    /// Pages that may call, and one that is served.
+    pub pages: Pages,
     /// Who may call the HTTP API.
     pub authorizer: Authorizer,
     /// Limits that AWS sets.
@@ -54,6 +56,7 @@ impl Config {
             functions: Vec::new(),
             maps: Vec::new(),
             routes: Vec::new(),
+            pages: Pages::default(),
             authorizer: Authorizer::Single("local".to_owned()),
             limits: Limits::default(),
             lifecycle: Vec::new(),
@@ -73,11 +76,23 @@ impl fmt::Debug for Config {
             .field("functions", &self.functions)
             .field("maps", &self.maps)
             .field("routes", &self.routes)
+            .field("pages", &self.pages)
             .field("authorizer", &self.authorizer)
             .field("limits", &self.limits)
             .field("lifecycle", &self.lifecycle)
             .finish_non_exhaustive()
     }
+}
+
+/// Pages whose scripts may call the HTTP API and the bucket's presigned addresses; by default none.
+#[derive(Clone, Debug, Default)]
+pub struct Pages {
+    /// Their origins, such as `https://www.example.com`.
+    pub origins: Vec<String>,
+    /// A folder with a page to serve, on an origin of its own that may call.
+    pub folder: Option<PathBuf>,
+    /// Loopback port of that page; 0 takes a free one.
+    pub port: u16,
 }
 
 /// A Lambda function: a program that runs the `lambda_runtime` loop.

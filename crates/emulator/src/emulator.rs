@@ -7,11 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
+use crate::cors::{self, Cors};
 use crate::gateway::{Gateway, Table};
 use crate::lambda::{
     DeadLetter, Executions, Host, Invocation, InvokeApi, InvokeError, Pool, Queue, StatesApi,
 };
 use crate::server::{self, Server};
+use crate::site::Site;
 use crate::{Config, EmulatorError, Function, S3Server};
 
 /// A running HTTP API with its functions and its S3. Functions' processes end with it.
@@ -20,6 +22,7 @@ pub struct Emulator {
     url: String,
     gateway: Server,
     lambda: Server,
+    page: Option<Server>,
     s3: S3Server,
     functions: Arc<BTreeMap<String, Arc<Pool>>>,
     queue: Arc<Queue>,
@@ -52,6 +55,21 @@ impl Emulator {
             config.lifecycle_interval,
         )
         .await?;
+        let mut pages = config.pages;
+        let page = match pages.folder.take() {
+            Some(folder) => Some((folder, server::listen(pages.port).await?)),
+            None => None,
+        };
+        let fail_page = |source| EmulatorError::Listen {
+            port: pages.port,
+            source,
+        };
+        if let Some((_, listener)) = &page {
+            let port = listener.local_addr().map_err(fail_page)?.port();
+            let hosts = ["127.0.0.1", "localhost"].map(|host| format!("http://{host}:{port}"));
+            pages.origins.extend(hosts);
+        }
+        s3.allow_origins(pages.origins.clone());
         s3.set_part_minimum(config.limits.part_bytes);
         let (id, secret) = s3.credentials();
         let lambda = server::listen(0).await?;
@@ -88,15 +106,26 @@ impl Emulator {
         let gateway = Gateway::new(
             routes,
             Arc::clone(&functions),
-            config.authorizer,
+            (config.authorizer, Cors::new(pages.origins, cors::API)),
             config.limits,
             port,
         );
         let gateway = Server::start(listener, gateway).map_err(fail)?;
+        let url = format!("http://{}", gateway.address());
+        let serve = |(folder, listener): (PathBuf, _)| {
+            let fail = |source| EmulatorError::Data {
+                path: folder.clone(),
+                source,
+            };
+            let site = Site::new(&folder, &url, s3.endpoint()).map_err(fail)?;
+            Server::start(listener, site).map_err(fail_page)
+        };
+        let page = page.map(serve).transpose()?;
         Ok(Self {
-            url: format!("http://{}", gateway.address()),
+            url,
             gateway,
             lambda,
+            page,
             s3,
             functions,
             queue,
@@ -108,6 +137,12 @@ impl Emulator {
     /// Base URL of the HTTP API, such as `http://127.0.0.1:8080`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Address of the page, where one is served.
+    pub fn page_url(&self) -> Option<String> {
+        let page = self.page.as_ref()?;
+        Some(format!("http://{}/", page.address()))
     }
 
     /// Base URL of the embedded S3.
@@ -169,6 +204,9 @@ impl Emulator {
     /// Finishes requests under way, a few seconds at most, then ends all processes and stops.
     /// Asynchronous invocations that are not over are forgotten.
     pub async fn stop(self) {
+        if let Some(page) = self.page {
+            page.stop().await;
+        }
         self.gateway.stop().await;
         self.lambda.stop().await;
         self.queue.stop();

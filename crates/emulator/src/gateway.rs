@@ -15,6 +15,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::authorizer::{Authorizer, Refusal};
+use crate::cors::Cors;
 use crate::lambda::{Invocation, InvokeError, Pool};
 use crate::{Limits, body, random};
 pub(crate) use routes::Table;
@@ -28,6 +29,7 @@ struct GatewayState {
     routes: Table,
     functions: Arc<BTreeMap<String, Arc<Pool>>>,
     authorizer: Authorizer,
+    cors: Cors,
     limits: Limits,
     port: u16,
 }
@@ -36,7 +38,7 @@ impl Gateway {
     pub(crate) fn new(
         routes: Table,
         functions: Arc<BTreeMap<String, Arc<Pool>>>,
-        authorizer: Authorizer,
+        (authorizer, cors): (Authorizer, Cors),
         limits: Limits,
         port: u16,
     ) -> Self {
@@ -44,6 +46,7 @@ impl Gateway {
             routes,
             functions,
             authorizer,
+            cors,
             limits,
             port,
         }))
@@ -59,10 +62,16 @@ impl hyper::service::Service<Request<Incoming>> for Gateway {
         let state = Arc::clone(&self.0);
         Box::pin(async move {
             let ids = event::Ids::new(request.headers());
-            let mut response = state
-                .answer(request, &ids)
-                .await
-                .unwrap_or_else(GatewayFailure::response);
+            let preflight = state.cors.preflight(request.method(), request.headers());
+            let page = state.cors.allowed(request.headers());
+            let mut response = if let Some(preflight) = preflight {
+                preflight.map(Full::new)
+            } else {
+                let answer = state.answer(request, &ids).await;
+                let mut response = answer.unwrap_or_else(GatewayFailure::response);
+                state.cors.mark(page.as_ref(), response.headers_mut());
+                response
+            };
             for (name, value) in [
                 ("apigw-requestid", &ids.request),
                 ("x-amzn-trace-id", &ids.trace),

@@ -20,17 +20,18 @@ mod store;
 mod upload;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 
+use crate::cors::{self, Cors};
 use crate::server::{self, Server};
 use crate::{EmulatorError, Lifecycle};
 use credentials::{AccessKey, DirectoryLock};
 use service::S3Front;
-use store::Store;
+use store::{Store, lock};
 
 /// An S3 server on a loopback port, its objects in a directory. It stops when dropped.
 ///
@@ -43,6 +44,7 @@ pub struct S3Server {
     endpoint: String,
     access_key: AccessKey,
     store: Arc<Store>,
+    cors: Arc<Mutex<Cors>>,
     rules: Arc<[Lifecycle]>,
     sweeper: Sweeper,
     _lock: DirectoryLock,
@@ -77,7 +79,12 @@ impl S3Server {
             access_key.id.clone(),
             access_key.secret.clone(),
         ));
-        let server = Server::start(listener, S3Front(builder.build()))
+        let cors = Arc::new(Mutex::new(Cors::new(Vec::new(), cors::BUCKET)));
+        let front = S3Front {
+            service: builder.build(),
+            cors: Arc::clone(&cors),
+        };
+        let server = Server::start(listener, front)
             .map_err(|source| EmulatorError::Listen { port, source })?;
         let rules: Arc<[Lifecycle]> = rules.into();
         let sweeper = Sweeper(tokio::spawn(sweep_regularly(
@@ -90,6 +97,7 @@ impl S3Server {
             server,
             access_key,
             store,
+            cors,
             rules,
             sweeper,
             _lock: lock,
@@ -115,6 +123,11 @@ impl S3Server {
     /// Joins parts of at least `bytes` (S3: 5 MiB), so that tests need no large uploads.
     pub fn set_part_minimum(&self, bytes: u64) {
         self.store.set_part_minimum(bytes);
+    }
+
+    /// Lets scripts of pages of these origins read answers, and of no others.
+    pub fn allow_origins(&self, origins: Vec<String>) {
+        *lock(&self.cors) = Cors::new(origins, cors::BUCKET);
     }
 
     /// Where the objects are.

@@ -80,6 +80,7 @@ impl Ensemble {
         };
         Circuit {
             parameter_set: SET.into(),
+            bootstrap: None,
             inputs: vec![Input::Selectors(SelectorGroup {
                 count: selectors,
                 gadget,
@@ -278,6 +279,7 @@ fn bench_ensemble(
 fn linear(criterion: &mut Criterion) {
     let circuit = Circuit {
         parameter_set: SET.into(),
+        bootstrap: None,
         inputs: vec![Input::Features(FeatureInput {
             features: 30,
             block: 2048,

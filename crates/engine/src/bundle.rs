@@ -1,8 +1,8 @@
 //! Bundles whose circuits belong to a parameter set of this build.
 
 use crate::error::EngineError;
-use cipherfn_circuit::Bundle;
 use cipherfn_circuit::bundle::SetFacts;
+use cipherfn_circuit::{Bundle, Circuit};
 use cipherfn_scheme::parameters::ParameterSet;
 
 /// Reads a bundle's file and checks its circuit.
@@ -15,10 +15,10 @@ pub fn write(bundle: &Bundle) -> Result<Vec<u8>, EngineError> {
     bundle.to_bytes(find)
 }
 
-fn find(name: &str) -> Result<SetFacts, EngineError> {
-    let set = ParameterSet::by_name(name)?;
+fn find(circuit: &Circuit) -> Result<SetFacts, EngineError> {
+    let set = ParameterSet::by_name(&circuit.parameter_set)?;
     Ok(SetFacts {
-        dimensions: crate::dimensions(set),
+        dimensions: crate::dimensions(set, circuit),
         tag: set.tag(),
     })
 }

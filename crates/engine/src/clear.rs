@@ -5,10 +5,10 @@
 
 use crate::error::EngineError;
 use crate::evaluator::{self, Evaluator};
-use crate::polynomial::{Coefficient, Sparse, constant_of_turned, value_at};
+use crate::polynomial::{Coefficient, Sparse, constant_of_turned, entry, value_at};
 use cipherfn_circuit::circuit::{
-    Carrier, Circuit, Combination, ConstantId, Input, Lookup, Node, NodeId, Operand, Output, Pack,
-    Product, Rotated, SelectorId, Sum, Table,
+    Bootstrap, Carrier, Circuit, Combination, ConstantId, Input, Lookup, Node, NodeId, Operand,
+    Output, Pack, Product, Rotated, SelectorId, Sum, Table,
 };
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::InputValues;
@@ -20,6 +20,8 @@ use std::rc::Rc;
 pub struct ClearCircuit {
     circuit: Circuit,
     polynomial_size: u32,
+    /// Entries of a table of a bootstrap, if there are any.
+    bootstrap_table: u32,
 }
 
 /// Inputs that do not fit the circuit.
@@ -34,8 +36,10 @@ impl ClearCircuit {
     /// Checks a circuit.
     pub fn new(circuit: Circuit) -> Result<Self, EngineError> {
         let set = ParameterSet::by_name(&circuit.parameter_set)?;
-        circuit.validate(crate::dimensions(set))?;
+        let dimensions = crate::dimensions(set, &circuit);
+        circuit.validate(dimensions)?;
         Ok(Self {
+            bootstrap_table: dimensions.bootstrap_table.unwrap_or_default() as u32,
             circuit,
             polynomial_size: set.ring.polynomial_size as u32,
         })
@@ -301,6 +305,15 @@ impl<'a> ClearRows<'a> {
         let coefficients = places.zip(pack.items.iter().map(item)).collect();
         Sparse::sum(coefficients).into()
     }
+
+    fn bootstrap_of(&self, bootstrap: &Bootstrap, row: u32, starts: &[usize]) -> ClearValue {
+        let (of, size) = (bootstrap.of, self.circuit.polynomial_size);
+        let value = self.coefficients(self.value(of.node, row, starts));
+        let number = constant_of_turned(value, of.rotation, size);
+        let table = self.constant(bootstrap.table);
+        let found = entry(table, self.circuit.bootstrap_table, number);
+        Sparse::sum(vec![(0, found)]).into()
+    }
 }
 
 impl From<Sparse> for ClearValue {
@@ -372,6 +385,15 @@ impl Evaluator for ClearRows<'_> {
 
     fn pack(&mut self, node: NodeId, pack: &Pack, starts: &[usize]) -> Result<usize, Infallible> {
         Ok(self.each(node, |own, row| own.pack_of(pack, row, starts)))
+    }
+
+    fn bootstrap(
+        &mut self,
+        node: NodeId,
+        bootstrap: &Bootstrap,
+        starts: &[usize],
+    ) -> Result<usize, Infallible> {
+        Ok(self.each(node, |own, row| own.bootstrap_of(bootstrap, row, starts)))
     }
 
     fn carrier(&mut self, node: NodeId, carrier: Carrier) -> Result<usize, Infallible> {

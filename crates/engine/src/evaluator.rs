@@ -1,7 +1,7 @@
 //! What a circuit's nodes mean, whatever stands for a value.
 
 use cipherfn_circuit::circuit::{
-    Carrier, Circuit, Combination, Lookup, Node, NodeId, Output, Pack, Product, Sum,
+    Bootstrap, Carrier, Circuit, Combination, Lookup, Node, NodeId, Output, Pack, Product, Sum,
 };
 
 /// A way to compute with GLWE values: one method a kind of node, and one for what travels.
@@ -60,6 +60,14 @@ pub trait Evaluator {
         values: &[Self::Glwe],
     ) -> Result<Self::Glwe, Self::Error>;
 
+    /// A table at one coefficient; `values` are those of the nodes before.
+    fn bootstrap(
+        &mut self,
+        node: NodeId,
+        bootstrap: &Bootstrap,
+        values: &[Self::Glwe],
+    ) -> Result<Self::Glwe, Self::Error>;
+
     /// A ciphertext of an input.
     fn carrier(&mut self, node: NodeId, carrier: Carrier) -> Result<Self::Glwe, Self::Error>;
 
@@ -95,6 +103,7 @@ pub(crate) fn evaluate<E: Evaluator>(
             Node::Lookup(lookup) => evaluator.lookup(id, lookup, &values)?,
             Node::Combination(combination) => evaluator.combination(id, combination, &values)?,
             Node::Pack(pack) => evaluator.pack(id, pack, &values)?,
+            Node::Bootstrap(bootstrap) => evaluator.bootstrap(id, bootstrap, &values)?,
             Node::Carrier(carrier) => evaluator.carrier(id, *carrier)?,
         });
     }

@@ -11,8 +11,8 @@
 //! A [`Circuit`](cipherfn_circuit::Circuit) is what the compiler made of a model: a graph of GLWE
 //! values over encrypted inputs. What its nodes mean is said once, by the trait [`Evaluator`].
 //! [`PreparedCircuit`] interprets a circuit in terms of steps, joins what can be joined, and fixes
-//! an order of evaluation; [`ClearCircuit`] runs the same circuits without encryption. Everything is
-//! levelled: no bootstrapping, noise only adds.
+//! an order of evaluation; [`ClearCircuit`] runs the same circuits without encryption. Noise only adds,
+//! but where a node is a bootstrap.
 //!
 //! This crate reads bytes that it is given and computes: no network, no files, no knowledge of
 //! where a model came from.
@@ -30,6 +30,7 @@
 //! // bit ? 3/8 : 1/8
 //! let circuit = Circuit {
 //!     parameter_set: "cipherfn-128-n512k4-v1".into(),
+//!     bootstrap: None,
 //!     inputs: vec![Input::Selectors(SelectorGroup {
 //!         count: 1,
 //!         gadget: Gadget::new(BaseLog::new(23), Levels::new(1)),
@@ -85,13 +86,20 @@ pub use prepared::{
 };
 pub use run::{MAX_WEIGHT_BYTES, SharedTables, Statistics};
 
-use cipherfn_circuit::Dimensions;
-use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_circuit::{Circuit, Dimensions};
+use cipherfn_scheme::parameters::{Bootstrap, ParameterSet};
 
-/// Dimensions of a set's ciphertexts.
-const fn dimensions(set: &ParameterSet) -> Dimensions {
+/// Dimensions of the ciphertexts and tables of a circuit of this set.
+fn dimensions(set: &ParameterSet, circuit: &Circuit) -> Dimensions {
     Dimensions {
         glwe_dimension: set.ring.glwe_dimension,
         polynomial_size: set.ring.polynomial_size,
+        bootstrap_table: bootstrap(set, circuit).map(|numbers| numbers.output.polynomial_size),
     }
+}
+
+/// The bootstrap of the part that the circuit names, if the set has that.
+fn bootstrap<'a>(set: &'a ParameterSet, circuit: &Circuit) -> Option<&'a Bootstrap> {
+    let part = set.part(circuit.bootstrap.as_ref()?).ok()?;
+    part.bootstrap()
 }

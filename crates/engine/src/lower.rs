@@ -1,7 +1,8 @@
 //! From a circuit to the steps that evaluate it.
 //!
 //! A *step* is a value that is kept in memory: `terms + rows + sum of selector (.) difference`, or
-//! the product of weights and a feature vector, or a part of a look-up, a combination, a packed value.
+//! the product of weights and a feature vector, or a part of a look-up, a combination, a packed value,
+//! a bootstrap.
 //! Whatever is cheaper to recompute than to keep is folded into its users:
 //! - plaintext parts are tracked exactly, as polynomials, and never enter the Fourier domain;
 //! - a CMUX between two plaintexts is a *row term*, gadget digits of the plaintext times the
@@ -18,17 +19,18 @@ mod uses;
 mod tests;
 
 pub(crate) use step::{
-    CombinationStep, External, Factor, Form, PackStep, ProgramStep, RowTerm, Start, SumStep, Term,
-    TurnStep,
+    BootstrapStep, CombinationStep, External, Factor, Form, PackStep, ProgramStep, RowTerm, Start,
+    SumStep, Term, TurnStep,
 };
 
 use crate::evaluator::{self, Evaluator};
 use crate::polynomial::Sparse;
 use budget::Budget;
-use cipherfn_circuit::CircuitError;
 use cipherfn_circuit::circuit::{
-    Carrier, Circuit, Combination, Input, Lookup, NodeId, Output, Pack, Product, SelectorId, Sum,
+    Bootstrap, Carrier, Circuit, Combination, Input, Lookup, NodeId, Output, Pack, Product,
+    SelectorId, Sum,
 };
+use cipherfn_circuit::{CircuitError, Dimensions};
 use expression::{Context, Expression};
 use uses::Uses;
 
@@ -53,10 +55,11 @@ pub(crate) struct Outcome {
 }
 
 /// Lowers a checked circuit.
-pub(crate) fn lower(circuit: &Circuit, polynomial_size: usize) -> Result<Program, CircuitError> {
+pub(crate) fn lower(circuit: &Circuit, dimensions: Dimensions) -> Result<Program, CircuitError> {
     let mut lowering = Lowering {
         circuit,
-        polynomial_size: polynomial_size as u32,
+        polynomial_size: dimensions.polynomial_size as u32,
+        bootstrap_table: dimensions.bootstrap_table.unwrap_or_default() as u32,
         uses: uses::count(circuit),
         steps: Vec::new(),
         budget: Budget::default(),
@@ -71,6 +74,8 @@ pub(crate) fn lower(circuit: &Circuit, polynomial_size: usize) -> Result<Program
 struct Lowering<'a> {
     circuit: &'a Circuit,
     polynomial_size: u32,
+    /// Entries of a table of a bootstrap, if there are any.
+    bootstrap_table: u32,
     uses: Vec<Uses>,
     steps: Vec<ProgramStep>,
     budget: Budget,
@@ -133,6 +138,15 @@ impl Evaluator for Lowering<'_> {
         values: &[Expression],
     ) -> Result<Expression, CircuitError> {
         self.pack_items(pack, values)
+    }
+
+    fn bootstrap(
+        &mut self,
+        _: NodeId,
+        bootstrap: &Bootstrap,
+        values: &[Expression],
+    ) -> Result<Expression, CircuitError> {
+        Ok(self.table_at(bootstrap, values))
     }
 
     fn carrier(&mut self, _: NodeId, carrier: Carrier) -> Result<Expression, CircuitError> {

@@ -7,13 +7,14 @@
 use crate::error::EngineError;
 use crate::evaluator::{self, Evaluator};
 use cipherfn_circuit::circuit::{
-    Carrier, Circuit, Combination, Input, InputId, Lookup, Node, NodeId, Operand, Output, Pack,
-    Product, Rotated, SelectorId, Sum, Table,
+    Bootstrap, Carrier, Circuit, Combination, Input, InputId, Lookup, Node, NodeId, Operand,
+    Output, Pack, Product, Rotated, SelectorId, Sum, Table,
 };
 use cipherfn_protocol::specs::Gadget;
+use cipherfn_scheme::bootstrap;
 use cipherfn_scheme::noise::{self, Variance};
 use cipherfn_scheme::operations::{lookup, pack};
-use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::parameters::{Bootstrap as BootstrapParameters, ParameterSet};
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 
@@ -27,6 +28,28 @@ pub struct OutputNoise {
     /// Selector rows that the error comes from in equal parts, or more in unequal ones of which none
     /// is larger: for [`noise::margin`].
     pub rows: f64,
+}
+
+/// Noise of a circuit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CircuitNoise {
+    /// One an output. What a function makes of the error of its number is not among it.
+    pub outputs: Vec<OutputNoise>,
+    /// One a bootstrap that an output needs, in order.
+    pub bootstraps: Vec<BootstrapNoise>,
+}
+
+/// Noise of a bootstrap. The function's slope makes the number's error one of its value, which comes
+/// to that of the result: that is for whoever knows the function.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BootstrapNoise {
+    /// The node.
+    pub node: NodeId,
+    /// Variance of the error with which the number is looked up: of the value, but for what functions
+    /// before made of theirs, and of the switches to the table's steps.
+    pub number: Variance,
+    /// Variance of the result's own error, under the levelled key.
+    pub result: Variance,
 }
 
 impl OutputNoise {
@@ -56,8 +79,17 @@ pub fn of_outputs_with(
     circuit: &Circuit,
     tables: &[OutputNoise],
 ) -> Result<Vec<OutputNoise>, EngineError> {
+    Ok(track(circuit, tables)?.outputs)
+}
+
+/// Noise of the outputs and of the bootstraps.
+pub fn of_circuit(circuit: &Circuit) -> Result<CircuitNoise, EngineError> {
+    track(circuit, &[])
+}
+
+fn track(circuit: &Circuit, tables: &[OutputNoise]) -> Result<CircuitNoise, EngineError> {
     let set = ParameterSet::by_name(&circuit.parameter_set)?;
-    circuit.validate(crate::dimensions(set))?;
+    circuit.validate(crate::dimensions(set, circuit))?;
     let (packing, carrier) = match set.packing() {
         Some(packing) => (pack::variance(set, packing), noise::carrier(set, packing)),
         None => Default::default(),
@@ -79,9 +111,14 @@ pub fn of_outputs_with(
         carrier,
         tables: tables.collect(),
         bounded: Vec::new(),
+        parameters: crate::bootstrap(set, circuit),
+        bootstraps: Vec::new(),
     };
     let Ok(outputs) = evaluator::evaluate(circuit, &mut tracker);
-    Ok(outputs)
+    Ok(CircuitNoise {
+        outputs,
+        bootstraps: tracker.bootstraps,
+    })
 }
 
 /// Whose error a term of a value has.
@@ -95,6 +132,8 @@ enum ErrorOrigin {
     Cmux(NodeId, usize),
     /// A value of an input.
     Carrier(InputId, u32),
+    /// A bootstrap, by its number.
+    Bootstrap(usize),
     /// Values whose sources are not followed, by their number: packed ones, branches of CMUXes,
     /// turned tables.
     Bounded(usize),
@@ -111,6 +150,9 @@ struct Tracker<'a> {
     /// One an input, of those of tables.
     tables: Vec<OutputNoise>,
     bounded: Vec<OutputNoise>,
+    /// Numbers of the bootstrap, if the circuit has some.
+    parameters: Option<&'static BootstrapParameters>,
+    bootstraps: Vec<BootstrapNoise>,
 }
 
 impl Evaluator for Tracker<'_> {
@@ -175,6 +217,24 @@ impl Evaluator for Tracker<'_> {
             ..worst
         };
         Ok(self.bound(packed).into_iter().collect())
+    }
+
+    fn bootstrap(
+        &mut self,
+        node: NodeId,
+        bootstrap: &Bootstrap,
+        values: &[Value],
+    ) -> Result<Value, Infallible> {
+        let parameters = self
+            .parameters
+            .expect("checked: it is a bootstrap of the set");
+        let number = self.noise(&values[bootstrap.of.node.index()]).value;
+        self.bootstraps.push(BootstrapNoise {
+            node,
+            number: number + bootstrap::lookup_variance(self.set, parameters),
+            result: bootstrap::result_variance(self.set, parameters),
+        });
+        Ok([(ErrorOrigin::Bootstrap(self.bootstraps.len() - 1), 1.0)].into())
     }
 
     fn carrier(&mut self, _: NodeId, carrier: Carrier) -> Result<Value, Infallible> {
@@ -242,6 +302,10 @@ impl Tracker<'_> {
                     for (selector, levels, variance) in self.turns(node) {
                         add(&mut total, selector, levels, square * variance);
                     }
+                }
+                // Of so many rows that none of them counts.
+                ErrorOrigin::Bootstrap(bootstrap) => {
+                    total = total + square * self.bootstraps[bootstrap].result;
                 }
                 ErrorOrigin::Cmux(node, index) => {
                     let selector = self.circuit.nodes[node.index()].selects()[index].selector;

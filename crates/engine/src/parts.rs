@@ -15,7 +15,7 @@ use cipherfn_scheme::parameters::ParameterSet;
 /// [`PreparedCircuit::results_of_rows`]: crate::PreparedCircuit::results_of_rows
 pub fn cut(circuit: &Circuit, parts: u32) -> Result<Cut, EngineError> {
     let set = ParameterSet::by_name(&circuit.parameter_set)?;
-    circuit.validate(crate::dimensions(set))?;
+    circuit.validate(crate::dimensions(set, circuit))?;
     Ok(Cut::new(circuit, parts, &costs(circuit, set))?)
 }
 
@@ -33,6 +33,13 @@ fn costs(circuit: &Circuit, set: &ParameterSet) -> PartCosts {
         let switch = last.map_or(0, |gadget| gadget.levels.get());
         u64::from(switch + packing.scheme_switch.levels.get()) + polynomials
     });
+    // A CMUX of polynomials of another size a coefficient of the small key.
+    let bootstrap = crate::bootstrap(set, circuit).map(|numbers| {
+        let (output, levels) = (&numbers.output, u64::from(numbers.rotation.levels.get()));
+        let polynomials = output.glwe_dimension as u64 + 1;
+        let transforms = polynomials * (levels + 1) * numbers.small.mask_len() as u64;
+        10 * transforms * output.polynomial_size as u64 / set.ring.polynomial_size as u64
+    });
     let selector = |input: &Input| match input {
         Input::Selectors(group) => {
             let a_level = match group.transport {
@@ -48,6 +55,7 @@ fn costs(circuit: &Circuit, set: &ParameterSet) -> PartCosts {
         // Multiply-adds of body rows.
         choice: polynomials * levels,
         product: 10 * polynomials,
+        bootstrap: bootstrap.unwrap_or_default(),
         selector: circuit.inputs.iter().map(selector).collect(),
     }
 }

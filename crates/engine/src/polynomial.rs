@@ -89,6 +89,18 @@ pub(crate) fn constant_of_turned(
     if negated { value.wrapping_neg() } else { value }
 }
 
+/// A table's entry at a number, in units of 2^-64 of the torus: of 2 `entries` steps the second half
+/// has minus the first half's entries. The table has a power of two of them.
+pub(crate) fn entry(table: &[Coefficient], entries: u32, number: u64) -> u64 {
+    let step = (number >> (63 - entries.ilog2())) as u32;
+    let value = value_at(table, step % entries);
+    if step < entries {
+        value
+    } else {
+        value.wrapping_neg()
+    }
+}
+
 /// The value at a position of coefficients in increasing positions.
 pub(crate) fn value_at(coefficients: &[Coefficient], position: u32) -> u64 {
     coefficients
@@ -98,7 +110,7 @@ pub(crate) fn value_at(coefficients: &[Coefficient], position: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Sparse, value_at};
+    use super::{Sparse, entry, value_at};
 
     #[test]
     fn rotation_is_negacyclic() {
@@ -110,6 +122,15 @@ mod tests {
             [(0, 1), (1, 20u64.wrapping_neg()), (5, 12)]
         );
         assert_eq!([5, 4].map(|at| value_at(sum.coefficients(), at)), [12, 0]);
+    }
+
+    #[test]
+    fn tables_have_minus_their_entries_on_the_second_half() {
+        let table = [(0, 5), (3, 7)];
+        let at = |eighths: f64| entry(&table, 4, (eighths * 2f64.powi(61)) as u64);
+        assert_eq!([0.0, 0.9, 1.0, 3.0, 3.9].map(at), [5, 5, 0, 7, 7]);
+        let minus = |value: u64| value.wrapping_neg();
+        assert_eq!([4.0, 5.0, 7.9].map(at), [minus(5), 0, minus(7)]);
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use crate::error::EngineError;
 use crate::run::{
-    Executable, Expanded, Frames, KeyWork, RowMemory, SharedTables, Statistics, Values,
+    BootstrapInput, Executable, Expanded, Frames, KeyWork, RowMemory, SharedTables, Statistics,
+    Values,
 };
 use cipherfn_circuit::circuit::{Circuit, Input, Node, Output, SelectorForm};
+use cipherfn_scheme::bootstrap::Table;
 use cipherfn_scheme::carriers::FourierCarriers;
 use cipherfn_scheme::operations::pack::{self, pack_constants};
 use cipherfn_scheme::parameters::ParameterSet;
@@ -45,6 +47,8 @@ pub struct PreparedCircuit {
     inputs: Vec<InputShape>,
     outputs: Vec<ReplyShape>,
     executable: Executable,
+    /// Name of the key part that bootstraps take, if there are any.
+    bootstrap: Option<&'static str>,
     /// What rows under evaluation may take, in bytes.
     memory: u64,
 }
@@ -97,7 +101,7 @@ impl PreparedCircuit {
     /// Rows are evaluated side by side only where all of them keep to it.
     pub fn with_memory(circuit: &Circuit, memory: u64) -> Result<Self, EngineError> {
         let set = ParameterSet::by_name(&circuit.parameter_set)?;
-        let dimensions = crate::dimensions(set);
+        let dimensions = crate::dimensions(set, circuit);
         circuit.validate(dimensions)?;
         if circuit
             .nodes
@@ -106,6 +110,8 @@ impl PreparedCircuit {
         {
             pack::require(set)?;
         }
+        let part = circuit.bootstrap.as_ref().map(|part| set.part(part));
+        let part = part.transpose()?.map(|part| part.name);
         let inputs = circuit.inputs.iter().enumerate();
         let inputs = inputs.map(|(index, input)| input_shape(set, index, input));
         Ok(Self {
@@ -117,6 +123,7 @@ impl PreparedCircuit {
                 .map(|output| reply_shape(set, output))
                 .collect(),
             executable: Executable::new(circuit, dimensions, memory)?,
+            bootstrap: part,
             memory,
         })
     }
@@ -124,6 +131,11 @@ impl PreparedCircuit {
     /// Parameter set of keys and ciphertexts.
     pub const fn parameter_set(&self) -> &'static ParameterSet {
         self.set
+    }
+
+    /// Name of the key part that bootstraps take, if there are any.
+    pub const fn bootstrap_part(&self) -> Option<&'static str> {
+        self.bootstrap
     }
 
     /// Dimensions of a query row's parts, one an input.
@@ -453,6 +465,13 @@ struct RowKey<'a> {
     row: QueryRow<'a>,
 }
 
+impl RowKey<'_> {
+    fn key(&self) -> Result<&ExpandedEvaluationKey, EngineError> {
+        let set = self.circuit.set.name;
+        Ok(self.key.ok_or(SchemeError::EvaluationKeyMissing { set })?)
+    }
+}
+
 impl KeyWork for RowKey<'_> {
     type Error = EngineError;
 
@@ -466,12 +485,22 @@ impl KeyWork for RowKey<'_> {
             .expand_selectors(self.key, self.row, (input, None), first, out)
     }
 
+    fn bootstrap(&self, numbers: &[BootstrapInput<'_>]) -> Result<Vec<Glwe>, EngineError> {
+        let part = self.circuit.bootstrap;
+        let key = self.key()?.bootstrap(part.unwrap_or_default())?;
+        let with_table = |(number, table): &BootstrapInput<'_>| {
+            let table = Table::of_entries(key.parameters(), table)?;
+            Ok::<_, SchemeError>((number.clone(), table))
+        };
+        let numbers = numbers
+            .iter()
+            .map(with_table)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(key.evaluate(&numbers)?)
+    }
+
     fn pack(&self, items: &[Option<Glwe>]) -> Result<Glwe, EngineError> {
-        let set = self.circuit.set;
-        let key = self
-            .key
-            .ok_or(SchemeError::EvaluationKeyMissing { set: set.name })?;
-        Ok(pack_constants(key, set, items)?)
+        Ok(pack_constants(self.key()?, self.circuit.set, items)?)
     }
 }
 

@@ -1,10 +1,12 @@
 //! The steps of a circuit on the ciphertexts of one row.
 
+mod bootstraps;
 mod lookups;
 mod memory;
 mod statistics;
 mod weights;
 
+pub(crate) use bootstraps::BootstrapInput;
 pub use memory::SharedTables;
 pub(crate) use memory::{Expanded, Frames, Values};
 pub use statistics::Statistics;
@@ -15,12 +17,13 @@ use crate::lower::{
     self, CombinationStep, External, Form, Outcome, PackStep, Program, ProgramStep, RowTerm,
     SumStep, Term, TurnStep,
 };
-use crate::schedule::{Block, GROUP, Group, SEGMENTS, Schedule};
+use crate::schedule::{Block, GROUP, Group, SEGMENTS, Schedule, Stage};
 use aligned_vec::AVec;
 use cipherfn_circuit::circuit::{Carrier, Circuit, Input, InputId, SelectorId};
 use cipherfn_circuit::{CircuitError, Dimensions};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::Glwe;
+use cipherfn_scheme::bootstrap::rotate::BATCH;
 use cipherfn_scheme::external::{Component, add_products, decompose, scalar_digits};
 use cipherfn_scheme::fourier::{TORUS, Transform, c64};
 use cipherfn_scheme::selectors::{FourierSelectors, GgswShape};
@@ -71,7 +74,7 @@ impl Executable {
     ) -> Result<Self, CircuitError> {
         let transform = Transform::new(dimensions.polynomial_size);
         let products = WeightProducts::new(circuit, &transform)?;
-        let program = lower::lower(circuit, dimensions.polynomial_size)?;
+        let program = lower::lower(circuit, dimensions)?;
         let groups: Vec<Option<(u32, Gadget)>> = circuit.inputs.iter().map(group).collect();
         let levels = groups.iter().flatten().map(|(_, gadget)| gadget.levels);
         let count = groups.iter().flatten().map(|(count, _)| *count as usize);
@@ -232,7 +235,8 @@ impl Executable {
         values.fit(self.schedule.slot_count, len, len * self.levels);
         let streaming = self.schedule.streaming.as_ref();
         frames.fit(streaming.map_or(0, |streaming| streaming.frames));
-        let parallel = parallel && rayon::current_num_threads() > 1;
+        let threads = rayon::current_num_threads();
+        let parallel = parallel && threads > 1;
         let mut expanding = Duration::ZERO;
         for (index, stage) in self.schedule.stages.iter().enumerate() {
             if let Some(streaming) = streaming {
@@ -253,14 +257,19 @@ impl Executable {
                 frames,
                 values,
             };
-            if parallel && stage.len() > 1 {
-                stage
+            match stage {
+                Stage::Blocks(blocks) if parallel && blocks.len() > 1 => blocks
                     .par_iter()
-                    .try_for_each(|block| self.evaluate_block(block, row, key))?;
-            } else {
-                for block in stage {
-                    self.evaluate_block(block, row, key)?;
-                }
+                    .try_for_each(|block| self.evaluate_block(block, row, key))?,
+                Stage::Blocks(blocks) => blocks
+                    .iter()
+                    .try_for_each(|block| self.evaluate_block(block, row, key))?,
+                Stage::Bootstraps(steps) if parallel => steps
+                    .par_chunks(steps.len().div_ceil(threads).min(BATCH))
+                    .try_for_each(|batch| self.bootstrap(batch, row, key))?,
+                Stage::Bootstraps(steps) => steps
+                    .chunks(BATCH)
+                    .try_for_each(|batch| self.bootstrap(batch, row, key))?,
             }
         }
         results.resize_with(self.program.results.len(), Glwe::default);
@@ -348,6 +357,7 @@ impl Executable {
             ProgramStep::Combination(CombinationStep(factors)) => {
                 self.combine(&mut out(), factors, row, &mut scratch.difference);
             }
+            ProgramStep::Bootstrap(_) => unreachable!("bootstraps are a stage of their own"),
             ProgramStep::Pack(PackStep(items)) => {
                 let packed = self.pack(items, row, scratch, key)?;
                 self.take(&mut out(), &packed, scratch);
@@ -548,6 +558,9 @@ pub(crate) trait KeyWork: Sync {
         first: usize,
         out: &mut FourierSelectors,
     ) -> Result<(), Self::Error>;
+
+    /// The tables' entries at numbers, as constant coefficients.
+    fn bootstrap(&self, numbers: &[BootstrapInput<'_>]) -> Result<Vec<Glwe>, Self::Error>;
 
     /// Packs the constant coefficients of ciphertexts.
     fn pack(&self, items: &[Option<Glwe>]) -> Result<Glwe, Self::Error>;

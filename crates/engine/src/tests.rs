@@ -1,6 +1,7 @@
 //! The evaluators against each other, against values worked out by hand, and against strangers.
 
 mod backends;
+mod bootstraps;
 mod bundles;
 mod carriers;
 mod circuits;

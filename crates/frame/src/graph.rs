@@ -235,6 +235,7 @@ impl<'a> Graph<'a> {
             constants: self.constants.items,
             nodes: self.nodes.items,
             outputs: outputs.iter().map(output).collect(),
+            bootstrap: None,
         };
         (self.inputs.items, self.tables.items, circuit)
     }

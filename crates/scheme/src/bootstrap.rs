@@ -37,6 +37,12 @@ pub use table::Table;
 use crate::noise::Variance;
 use crate::parameters::{Bootstrap, ParameterSet};
 
+/// Variance of the error of a result that was switched back to S1, beside what the function makes of
+/// the error of z.
+pub fn result_variance(set: &ParameterSet, bootstrap: &Bootstrap) -> Variance {
+    rotate::variance(bootstrap) + module_switch::variance_to_levelled(set, bootstrap)
+}
+
 /// Variance of the error of z when the table is read: key switch from S1 (or S2, the same) and
 /// modulus switch.
 pub fn lookup_variance(set: &ParameterSet, bootstrap: &Bootstrap) -> Variance {

@@ -6,7 +6,6 @@
 //! and d z s instead of d s^2 after a scheme switch; s^2 is 2^3 times as long as z s because a
 //! binary key has mean 1/2. It makes exact (split) arithmetic unnecessary.
 
-use crate::expand::Cursor;
 use crate::fourier::{Transform, TransformScratch, c64};
 use crate::glev::zeroed;
 use crate::glwe::Glwe;
@@ -97,13 +96,7 @@ pub(crate) fn shift_variance(size: usize, levels: u32) -> Variance {
     4f64.powi(levels as i32) * (size as f64 + 1.0) * noise::rounding(Bits::ALL)
 }
 
-/// Working memory of one thread.
-pub(crate) struct Memory {
-    /// Of parts of expansions.
-    pub(crate) cursor: Cursor,
-    pub(crate) work: SwitchMemory,
-}
-
+/// Working memory of a key switch.
 pub(crate) struct SwitchMemory {
     pub(crate) scratch: TransformScratch,
     pub(crate) digits: AVec<c64>,
@@ -112,21 +105,18 @@ pub(crate) struct SwitchMemory {
     pub(crate) image: AVec<c64>,
 }
 
-impl Memory {
+impl SwitchMemory {
     /// For products of at most `levels` digits.
     pub(crate) fn new(transform: &Transform, packing: &Packing, levels: u32) -> Self {
         let fourier = || zeroed(transform.fourier_size());
         // The slots of a last level's two branches are decomposed together.
         let levels = levels.max(2 * packing.scheme_switch.levels.get()) as usize;
         Self {
-            cursor: Cursor::default(),
-            work: SwitchMemory {
-                scratch: transform.scratch(),
-                digits: zeroed(levels * transform.fourier_size()),
-                mask: fourier(),
-                body: fourier(),
-                image: fourier(),
-            },
+            scratch: transform.scratch(),
+            digits: zeroed(levels * transform.fourier_size()),
+            mask: fourier(),
+            body: fourier(),
+            image: fourier(),
         }
     }
 }

@@ -23,6 +23,7 @@
 
 use crate::bits::{self, packed_len};
 use crate::centred::{Node, SwitchMemory};
+use crate::cursor::{Branch, Cursor};
 use crate::error::SchemeError;
 use crate::fourier::{Transform, c64};
 use crate::keys::ExpandedEvaluationKey;
@@ -95,43 +96,8 @@ pub(crate) fn expand_on(
     first: usize,
     out: &mut [c64],
 ) -> Result<(), SchemeError> {
-    if cursor.of != Some((packed.seed, packed.depth, packed.bodies.len())) {
-        cursor.clear();
-        cursor.of = Some((packed.seed, packed.depth, packed.bodies.len()));
-    }
+    cursor.begin((packed.seed, packed.depth, packed.bodies.len()));
     Expander::new(key, packed.depth, form).walk(cursor, packed, first, out)
-}
-
-/// How far an expansion has come: the branches whose slots follow.
-#[derive(Default)]
-pub struct Cursor {
-    /// What is expanded.
-    of: Option<(MaskSeed, Depth, usize)>,
-    /// The branch of the next slots last.
-    pending: Vec<Branch>,
-    /// Memory of branches that are done.
-    spare: Vec<Node>,
-}
-
-/// A node of the expansion.
-struct Branch {
-    level: u32,
-    /// Its first slot, counted over all ciphertexts.
-    first: usize,
-    node: Node,
-}
-
-impl Cursor {
-    fn clear(&mut self) {
-        let pending = self.pending.drain(..).map(|branch| branch.node);
-        self.spare.extend(pending);
-    }
-}
-
-impl std::fmt::Debug for Cursor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cursor").finish_non_exhaustive()
-    }
 }
 
 #[derive(Clone, Copy)]

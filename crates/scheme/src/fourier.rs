@@ -9,7 +9,7 @@
 //! twisted by the powers of a primitive 2N-th root of unity, and transformed ("Fast and Error-Free
 //! Negacyclic Integer Convolution using Extended Fourier Transform", <https://eprint.iacr.org/2021/480>).
 
-use crate::parameters::ParameterSet;
+use crate::parameters::{KeyPart, ParameterSet};
 use aligned_vec::{AVec, CACHELINE_ALIGN};
 use dyn_stack::{PodBuffer, PodStack};
 use pulp::{Arch, Simd, WithSimd};
@@ -42,7 +42,16 @@ pub struct Transform {
 /// wait for them.
 pub fn warm_up() {
     for set in ParameterSet::all() {
-        let _ = Transform::new(set.ring.polynomial_size);
+        let bootstraps = set.parts.iter().filter_map(KeyPart::bootstrap);
+        let sizes = bootstraps.flat_map(|bootstrap| {
+            [
+                bootstrap.small.polynomial_size,
+                bootstrap.output.polynomial_size,
+            ]
+        });
+        for size in sizes.chain([set.ring.polynomial_size]) {
+            let _ = Transform::new(size);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-pub use crate::expand::Cursor;
+pub use crate::cursor::Cursor;
 pub use group::{GroupShape, encrypt_digits, encrypt_group, expand_part_of_row, expand_row};
 pub use input::{GroupForm, InputShape, InputValues, encrypt_row, encrypt_rows};
 pub use linear::{LinearQueryShape, decode_linear, encrypt_linear};

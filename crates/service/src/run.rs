@@ -41,6 +41,7 @@ pub struct Call {
     pub metrics: Metrics,
     trace: Option<Trace>,
     tenant: Result<Tenant, Problem>,
+    start: Instant,
     deadline: SystemTime,
 }
 
@@ -77,6 +78,7 @@ impl Call {
                 .map(|context| context.request_id.clone())
                 .unwrap_or_default(),
             now: now(),
+            start: Instant::now(),
             metrics: Metrics::default(),
             trace: Trace::of(context.and_then(|context| context.xray_trace_id.as_deref())),
             tenant,
@@ -87,6 +89,12 @@ impl Call {
     /// The caller's tenant.
     pub fn tenant(&self) -> Result<&Tenant, Problem> {
         self.tenant.as_ref().map_err(Clone::clone)
+    }
+
+    /// What time it is by now, in whole seconds: work of jobs takes long enough for leases and keys to
+    /// run out meanwhile.
+    pub fn time(&self) -> OffsetDateTime {
+        self.now + Duration::from_secs(self.start.elapsed().as_secs())
     }
 
     /// Time until AWS Lambda stops the invocation.

@@ -25,5 +25,5 @@ pub use estimate::{Estimate, OutOfTime, Stretch, Work};
 pub use model::{Key, Model, ModelError, Part, QueryError, TooLittleMemory};
 pub use progress::{CheckpointError, Progress};
 pub use query::{Query, Reply, ReplyTooLarge};
-pub use sums::{MAX_SUMS, SumsError};
+pub use sums::SumsError;
 pub use warm::{Warm, WarmKey, WarmModel};

@@ -216,6 +216,7 @@ impl Model {
         if bundle.circuit.needs_evaluation_key() {
             key_parts.insert(EXPANSION.to_owned());
         }
+        key_parts.extend(bundle.circuit.bootstrap.clone());
         Ok(Self {
             circuit,
             specs: document.hash(),

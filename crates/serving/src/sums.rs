@@ -23,13 +23,11 @@ use crate::estimate::Timed;
 use crate::rows::{self, Malformed, Reader};
 use crate::{Estimate, Key, Model, OutOfTime, Part, Query, Reply, Work};
 use cipherfn_engine::PreparedCircuit;
+use cipherfn_protocol::api::job::MAX_SUMS;
 use cipherfn_protocol::frame::{self, FrameError, FrameKind};
 use cipherfn_protocol::hash::{Hash, Sha256};
 use cipherfn_protocol::message::Chunk;
 use std::time::Instant;
-
-/// Largest file of sums that is written or read, in bytes.
-pub const MAX_SUMS: u64 = 256 << 20;
 
 /// File version that is written, and all that are read.
 const VERSION: u16 = 1;
@@ -77,8 +75,8 @@ pub enum SumsError {
         /// How many there are.
         of: u32,
     },
-    /// More rows than a file has room for.
-    #[error("the sums of {rows} rows take more than {} MB; send at most {most} at a time", MAX_SUMS >> 20)]
+    /// More rows than whoever adds the parts has room for.
+    #[error("what the parts of the model make of {rows} rows takes more than {} MB; send at most {most} at a time", MAX_SUMS >> 20)]
     TooManyRows {
         /// Rows of the query.
         rows: usize,
@@ -110,7 +108,7 @@ impl Query {
         let (part, cut) = part_of(model);
         let rows = self.rows();
         let row = 1 + row_bytes(model.circuit());
-        let most = (MAX_SUMS as usize - HEAD) / row;
+        let most = largest(part.of).saturating_sub(HEAD) / row;
         if rows > most {
             return Err(SumsError::TooManyRows { rows, most });
         }
@@ -208,6 +206,11 @@ impl Query {
     }
 }
 
+/// Largest payload of a file of sums, in bytes: those of all parts are in memory together.
+const fn largest(parts: u32) -> usize {
+    MAX_SUMS / parts as usize
+}
+
 fn part_of(model: &Model) -> (Part, Hash) {
     model.part().expect("only parts of models have sums")
 }
@@ -221,7 +224,12 @@ fn row_bytes(circuit: &PreparedCircuit) -> usize {
 
 /// The part that sums are of, and its results.
 fn read(bytes: &[u8], wanted: Binding, model: &Model) -> Result<(u32, Vec<Waiting>), SumsError> {
-    let frame = frame::decode(bytes, FrameKind::Sums, &[VERSION], MAX_SUMS)?;
+    let frame = frame::decode(
+        bytes,
+        FrameKind::Sums,
+        &[VERSION],
+        largest(wanted.parts) as u64,
+    )?;
     let mut reader = Reader(&frame.payload);
     let (query, cut) = (reader.array()?, reader.array()?);
     let [number, parts, rows, outputs] = [

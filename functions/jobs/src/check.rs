@@ -1,6 +1,8 @@
 //! What is refused of a declaration before anything is done.
 
-use cipherfn_protocol::api::job::{ChunkFile, JobDeclaration, MAX_CHUNK, MAX_PARTS, MAX_SHARES};
+use cipherfn_protocol::api::job::{
+    ChunkFile, JobDeclaration, MAX_CHUNK, MAX_PARTS, MAX_SHARES, RowCost, WORKER_SECONDS,
+};
 use cipherfn_protocol::api::{Problem, ProblemType};
 use std::collections::HashMap;
 
@@ -49,11 +51,31 @@ pub(crate) fn parts(declaration: &JobDeclaration) -> Result<(), Problem> {
     Ok(())
 }
 
+/// What a worker does of a row, all or a part of it, must not be predicted to take longer than a worker
+/// has: there is no checkpoint within a row, so three would be lost for nothing.
+pub(crate) fn time(parts: u32, cost: &RowCost) -> Result<(), Problem> {
+    let seconds = cost.worker_microseconds() / 1e6;
+    if seconds <= f64::from(parts) * WORKER_SECONDS {
+        return Ok(());
+    }
+    let needed = (seconds / WORKER_SECONDS).ceil();
+    let way_out = if needed <= f64::from(MAX_PARTS) {
+        format!("declare {needed} parts or more")
+    } else {
+        "publish a smaller model, or give workers more memory".to_owned()
+    };
+    let detail = format!(
+        "parts: a row is predicted to take {seconds:.0} s of a worker, which has {WORKER_SECONDS} s, and is to be evaluated in {parts}; {way_out}"
+    );
+    Err(Problem::new(ProblemType::MalformedRequest, detail))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{chunks, parts};
+    use super::{chunks, parts, time};
     use cipherfn_protocol::api::job::{
-        ChunkFile, IdempotencyKey, JobDeclaration, JobKind, MAX_CHUNK, MAX_PARTS, UploadFolder,
+        ChunkFile, IdempotencyKey, JobDeclaration, JobKind, MAX_CHUNK, MAX_PARTS, RowCost,
+        UploadFolder,
     };
     use cipherfn_protocol::hash::{Hash, Sha256};
     use cipherfn_protocol::message::KeyId;
@@ -103,5 +125,34 @@ mod tests {
         }
         let refused = declared(51, 2).unwrap_err().detail;
         assert!(refused.contains("51 chunks in 2 parts"), "{refused}");
+    }
+
+    /// Of a row that is predicted to take so many seconds of a worker with one processor.
+    #[test]
+    fn what_no_worker_would_end_is_refused_with_the_parts_that_it_takes() {
+        let declared = |seconds: f64, in_parts| {
+            let cost = RowCost {
+                specs: Hash::of(b"specs"),
+                row_microseconds: seconds * 1e6,
+                worker_memory_mb: 1769,
+                architecture: "x86_64".to_owned(),
+            };
+            time(in_parts, &cost).map_err(|refused| refused.detail)
+        };
+        for (seconds, in_parts) in [(0.01, 1), (900.0, 1), (901.0, 2), (28_000.0, MAX_PARTS)] {
+            assert_eq!(declared(seconds, in_parts), Ok(()));
+        }
+        for (seconds, in_parts, way_out) in [
+            (
+                901.0,
+                1,
+                "901 s of a worker, which has 900 s, and is to be evaluated in 1; declare 2 parts",
+            ),
+            (3601.0, 4, "declare 5 parts or more"),
+            (28_801.0, MAX_PARTS, "publish a smaller model"),
+        ] {
+            let refused = declared(seconds, in_parts).unwrap_err();
+            assert!(refused.contains(way_out), "{refused}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use crate::Jobs;
 use cipherfn_protocol::api::job::RowCost;
 use cipherfn_protocol::api::{ApiVersion, ModelName, Problem, ProblemType};
 use cipherfn_protocol::hash::SpecsHash;
-use cipherfn_service::registry::live_version;
+use cipherfn_service::registry::{LiveVersion, live_version};
 use cipherfn_service::{Failure, http};
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, RequestExt, Response};
@@ -27,13 +27,23 @@ impl Jobs {
         let specs: SpecsHash = http::id("version", specs)?;
         let model = self.registry.model(name).await?;
         let version = live_version(model.as_ref(), (ApiVersion::V2, name), specs)?;
-        let predicted = self.registry.row_microseconds(name, version).await?;
-        let row_microseconds = predicted.ok_or_else(|| {
+        let cost = self.predicted((name, specs), version).await?;
+        let cost = cost.ok_or_else(|| {
             // As services without the route say it: clients go on without a prediction.
             let detail = format!("the report of model {name} predicts no time");
             Problem::new(ProblemType::UnknownRoute, detail)
         })?;
-        let cost = RowCost {
+        Ok(http::json(StatusCode::OK, &cost))
+    }
+
+    /// What a row of a version is predicted to take; `None` where its report does not say.
+    pub(crate) async fn predicted(
+        &self,
+        (name, specs): (&ModelName, SpecsHash),
+        version: &LiveVersion,
+    ) -> Result<Option<RowCost>, Failure> {
+        let predicted = self.registry.row_microseconds(name, version).await?;
+        Ok(predicted.map(|row_microseconds| RowCost {
             specs,
             row_microseconds,
             worker_memory_mb: self.rules.worker_memory_mb,
@@ -42,7 +52,6 @@ impl Jobs {
                 "aarch64" => "arm64".to_owned(),
                 other => other.to_owned(),
             },
-        };
-        Ok(http::json(StatusCode::OK, &cost))
+        }))
     }
 }

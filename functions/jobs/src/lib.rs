@@ -133,7 +133,10 @@ impl Jobs {
         check::parts(&declaration)?;
         let (name, specs) = (&declaration.model, declaration.specs);
         let model = self.registry.model(name).await?;
-        live_version(model.as_ref(), (api::ApiVersion::V2, name), specs)?;
+        let version = live_version(model.as_ref(), (api::ApiVersion::V2, name), specs)?;
+        if let Some(cost) = self.predicted((name, specs), version).await? {
+            check::time(declaration.parts, &cost)?;
+        }
         let declared = self
             .registry
             .declare_job(tenant, &declaration, &self.rules, call.now)

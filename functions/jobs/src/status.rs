@@ -24,6 +24,13 @@ impl Jobs {
         for (number, chunk) in numbers.zip(chunks) {
             states.push(self.state(job, number, chunk, call).await?);
         }
+        // Where all states are here, they say it.
+        let done = if states.len() == job.chunks.len() {
+            let is_done = |state: &&ChunkState| matches!(state, ChunkState::Done { .. });
+            states.iter().filter(is_done).count()
+        } else {
+            self.registry.results(job).await?
+        };
         let document = JobStatus {
             job: job.id,
             kind: job.kind,
@@ -33,7 +40,7 @@ impl Jobs {
             created: job.created,
             expires: job.until,
             chunks: job.chunks.len(),
-            done: self.registry.results(job).await?,
+            done,
             from,
             states,
         };

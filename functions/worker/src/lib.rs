@@ -26,8 +26,7 @@ use cipherfn_service::registry::{Attempt, Chunk, ChunkEvent, ChunkRefusal, Job, 
 use cipherfn_service::{Call, Failure, Workers, config, telemetry};
 use lambda_http::Error;
 use serde::Deserialize;
-use std::time::{Duration, Instant};
-use time::OffsetDateTime;
+use std::time::Duration;
 use work::{End, Work};
 
 /// What is to be done.
@@ -87,7 +86,6 @@ impl Worker {
     /// Works on a chunk, or on a part of it; whoever finishes the last part adds them. An error is
     /// for AWS Lambda, to try again.
     async fn handle(&self, event: Event, call: &Call) -> Result<(), Problem> {
-        let start = Instant::now();
         let told = |failure: Failure| call.explain(failure);
         let Event { job: id, chunk, .. } = event;
         let registry = self.answering.registry();
@@ -98,21 +96,19 @@ impl Worker {
             return Ok(());
         };
         let Some(part) = event.part else {
-            let whole = self.work((&job, chunk), Task::Whole, call.now, call);
+            let whole = self.work((&job, chunk), Task::Whole, call);
             return whole.await.map(drop);
         };
-        let claimed = self.work((&job, chunk), Task::Part(part), call.now, call);
+        let claimed = self.work((&job, chunk), Task::Part(part), call);
         if claimed.await? == Claimed::Elsewhere {
             return Ok(());
         }
-        // The lease of whoever adds them begins now.
-        let now = call.now + Duration::from_secs(start.elapsed().as_secs());
-        let parts = registry.parts(&job, chunk, now).await;
+        let parts = registry.parts(&job, chunk, call.time()).await;
         let parts = parts.map_err(|error| told(error.into()))?;
         if !Chunk::are_done(&parts) {
             return Ok(());
         }
-        let added = self.work((&job, chunk), Task::Added(part, parts), now, call);
+        let added = self.work((&job, chunk), Task::Added(part, parts), call);
         added.await.map(drop)
     }
 
@@ -121,7 +117,6 @@ impl Worker {
         &self,
         (job, chunk): (&Job, usize),
         task: Task,
-        now: OffsetDateTime,
         call: &Call,
     ) -> Result<Claimed, Problem> {
         let told = |failure: Failure| call.explain(failure);
@@ -136,9 +131,10 @@ impl Worker {
         let claim = ChunkEvent::Claim {
             owner: call.owner.clone(),
             // Documents have whole seconds, and a lease may not end before its holder does.
-            until: now + Duration::from_secs(call.remaining().as_secs() + 2),
+            until: call.time() + Duration::from_secs(call.remaining().as_secs() + 2),
         };
-        let claimed = registry.change_chunk(id, share, &claim, now).await;
+        let claimed = registry.change_chunk(id, share, &claim, call.time());
+        let claimed = claimed.await;
         let (number, owner, checkpoint) = match claimed.map_err(|error| told(error.into()))? {
             Ok(Chunk::Held {
                 attempt,
@@ -185,8 +181,8 @@ impl Worker {
             ChunkEvent::Fail { by, problem }
         };
         // Where not even this can be written, the lease runs out.
-        let changed = registry.change_chunk(id, share, &event, now).await;
-        changed.map_err(|error| told(error.into()))?.ok();
+        let changed = registry.change_chunk(id, share, &event, call.time());
+        changed.await.map_err(|error| told(error.into()))?.ok();
         match end {
             // Where this fails AWS Lambda tries again, from the same checkpoint.
             End::GoOn => self.workers.send(id, share).await.map_err(told)?,

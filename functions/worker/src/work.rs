@@ -121,7 +121,7 @@ impl<'a> Work<'a> {
         let place = (self.job, self.chunk);
         let saved = self
             .registry
-            .save(place, &self.by, (before, kept), self.call.now);
+            .save(place, &self.by, (before, kept), self.call.time());
         let Ok(checkpoint) = saved.await? else {
             // The job was deleted, or somebody else has the chunk.
             return Ok(Some(End::Over));
@@ -153,7 +153,7 @@ impl<'a> Work<'a> {
         };
         let finished = self
             .registry
-            .change_chunk(job.id, self.share(), &finish, self.call.now);
+            .change_chunk(job.id, self.share(), &finish, self.call.time());
         if finished.await?.is_err() {
             // The job was deleted, or somebody else has the chunk: this is nobody's.
             match self.part {

@@ -1,6 +1,6 @@
 //! Models that change while functions are warm, and stored objects that change by themselves.
 
-mod keys;
+pub(crate) mod keys;
 mod tamper;
 
 pub(crate) use tamper::change;

@@ -6,6 +6,7 @@
 //!              every exchange is held to docs/openapi.json
 //! ```
 
+mod bootstraps;
 mod bucket;
 mod contract;
 mod documents;
@@ -16,6 +17,7 @@ mod limits;
 mod live;
 mod load;
 mod models;
+mod pages;
 mod races;
 mod round_trip;
 mod stack;

@@ -2,6 +2,7 @@
 
 use crate::stack::name;
 use cipherfn_circuit::Bundle;
+use cipherfn_circuit::circuit::{Bootstrap, Constant, ConstantId, Node, NodeId, Rotated};
 use cipherfn_client::{Accept, Client};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_client_http::{Registered, Service, ServiceError};
@@ -78,6 +79,15 @@ pub(crate) static STUMPS: LazyLock<Trained> = LazyLock::new(|| {
         answers: OnceLock::new(),
     }
 });
+
+/// A network of one hidden layer.
+static NETWORK: LazyLock<Trained> = LazyLock::new(|| Trained::new("mlp_bc", |_| ()));
+/// The same with a bootstrap behind it.
+pub(crate) static BOOTSTRAPPED: LazyLock<Trained> =
+    LazyLock::new(|| bootstrapped(&["bootstrap-fast", "expansion"]));
+/// The same, and its specs do not say so.
+pub(crate) static SECRETLY_BOOTSTRAPPED: LazyLock<Trained> =
+    LazyLock::new(|| bootstrapped(&["expansion"]));
 
 /// A compiled model with rows and its answers to them.
 pub(crate) struct Trained {
@@ -200,6 +210,59 @@ fn wide(key_parts: &[&str]) -> Trained {
     bundle.specs = serde_json::to_vec(&specs).expect("JSON");
     bundle.specs_v1 = None;
     trained
+}
+
+/// The network, its scores looked up once more in the table of z: exact for scores in a quarter of
+/// the torus around 0, and that is the range of the calibration rows.
+fn bootstrapped(key_parts: &[&str]) -> Trained {
+    let mut trained = Trained {
+        bundle: NETWORK.bundle.clone(),
+        header: NETWORK.header.clone(),
+        rows: NETWORK.rows.clone(),
+        answers: OnceLock::new(),
+    };
+    let Bundle { circuit, specs, .. } = &mut trained.bundle;
+    let set = ParameterSet::by_name(&circuit.parameter_set).expect("a set");
+    let part = set.part("bootstrap-fast").expect("a part");
+    let entries = part
+        .bootstrap()
+        .expect("a bootstrap")
+        .output
+        .polynomial_size as u64;
+    // From 1/4 on, the number is minus a quarter and more, and its value minus that.
+    let steps = |at: u64| (2 * at + 1).min(2 * (entries - at) - 1);
+    let value = |at| steps(at) << (63 - 1 - entries.ilog2());
+    let table = Constant((0..entries).map(|at| (at as u32, value(at))).collect());
+    circuit.bootstrap = Some(part.name.to_owned());
+    circuit.constants.push(table);
+    let table = ConstantId(circuit.constants.len() as u32 - 1);
+    let [score] = circuit.outputs.as_mut_slice() else {
+        panic!("the network has one score")
+    };
+    let of = Rotated {
+        node: score.node,
+        rotation: 0,
+    };
+    circuit.nodes.push(Node::Bootstrap(Bootstrap { of, table }));
+    score.node = NodeId(circuit.nodes.len() as u32 - 1);
+    let mut document: serde_json::Value = serde_json::from_slice(specs).expect("specs");
+    document["circuit"] = serde_json::json!(circuit.hash().expect("a hash"));
+    document["key_parts"] = serde_json::json!(key_parts);
+    *specs = serde_json::to_vec(&document).expect("JSON");
+    trained.bundle.specs_v1 = None;
+    trained
+}
+
+/// The library's labels of the network's test rows.
+pub(crate) fn labels_of_network() -> Vec<String> {
+    let expected = std::fs::read(library_models().join("mlp_bc/expected.csv")).expect("labels");
+    let mut reader = csv::Reader::from_reader(expected.as_slice());
+    let headers = reader.headers().expect("a header");
+    let label = headers.iter().position(|name| name == "label");
+    let label = label.expect("a column of labels");
+    let rows = reader.records();
+    rows.map(|row| row.expect("CSV")[label].to_owned())
+        .collect()
 }
 
 /// Somebody with keys of their own, at a service.

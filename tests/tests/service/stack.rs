@@ -7,7 +7,7 @@ use cipherfn_circuit::Bundle;
 use cipherfn_client_http::{Authentication, Retry, Service, ServiceOptions, Token};
 use cipherfn_emulator::faults::FaultProxy;
 use cipherfn_emulator::{
-    Authorizer, Config, Emulator, EmulatorError, Function, Lifecycle, Map, Route, Tenants,
+    Authorizer, Config, Emulator, EmulatorError, Function, Lifecycle, Map, Pages, Route, Tenants,
 };
 use cipherfn_protocol::api::{self, ModelName, ModelSummary};
 use cipherfn_protocol::hash::SpecsHash;
@@ -43,6 +43,8 @@ pub(crate) struct Setup {
     /// Settings of the functions.
     pub(crate) environment: Vec<(&'static str, String)>,
     pub(crate) authorizer: Authorizer,
+    /// Pages that may call.
+    pub(crate) pages: Pages,
     /// Whether the functions reach S3 through a proxy that injects faults.
     pub(crate) faulty: bool,
     /// Data of an earlier stack.
@@ -75,6 +77,7 @@ impl Stack {
         let mut setup = Setup {
             environment: Vec::new(),
             authorizer: Authorizer::Single("local".to_owned()),
+            pages: Pages::default(),
             faulty: false,
             data: None,
             timeout: Duration::from_secs(30),
@@ -284,6 +287,7 @@ impl Setup {
         });
         config.routes = routes.collect();
         config.authorizer = self.authorizer.clone();
+        config.pages = self.pages.clone();
         config.limits.queue_timeout = PATIENCE;
         config.limits.part_bytes = self.part_bytes;
         config.limits.asynchronous_retries = self.retries.to_vec();

@@ -18,15 +18,15 @@ use cipherfn_service::config;
 use std::collections::BTreeMap;
 
 /// The first two parts of a key of a set with several.
-struct Key {
+pub(crate) struct Key {
     set: &'static ParameterSet,
-    secret: SecretKey,
+    pub(crate) secret: SecretKey,
     /// Files by part.
-    files: BTreeMap<String, Vec<u8>>,
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
 }
 
 impl Key {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut sets = ParameterSet::all().iter();
         let set = sets.find(|set| set.parts.len() > 1);
         let set = set.expect("a set with several parts");
@@ -40,7 +40,12 @@ impl Key {
     }
 
     /// Declares these parts.
-    async fn declare(&self, stack: &Stack, parts: &[&str], pieces: Option<u64>) -> Answer {
+    pub(crate) async fn declare(
+        &self,
+        stack: &Stack,
+        parts: &[&str],
+        pieces: Option<u64>,
+    ) -> Answer {
         let declare = |name: &&str| {
             let file = &self.files[*name];
             let part = PartDeclaration {
@@ -69,7 +74,7 @@ impl Key {
     }
 
     /// Sends what is missing, with `change`d bytes.
-    async fn upload(&self, answer: &Answer, change: impl Fn(&mut Vec<u8>)) {
+    pub(crate) async fn upload(&self, answer: &Answer, change: impl Fn(&mut Vec<u8>)) {
         let upload: KeyUpload = serde_json::from_slice(&answer.body).expect("an upload");
         for piece in upload.pieces {
             let file = &self.files[&piece.part];
@@ -80,12 +85,12 @@ impl Key {
         }
     }
 
-    async fn send(&self, stack: &Stack, route: Route, version: ApiVersion) -> Answer {
+    pub(crate) async fn send(&self, stack: &Stack, route: Route, version: ApiVersion) -> Answer {
         let path = route.path(version, &self.secret.id().to_string());
         stack.send(route.method(), &path, &[], "").await
     }
 
-    async fn states(&self, stack: &Stack) -> Vec<(String, KeyState)> {
+    pub(crate) async fn states(&self, stack: &Stack) -> Vec<(String, KeyState)> {
         let answer = self.send(stack, Route::KeyStatus, ApiVersion::V2).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         let status: KeyStatus = serde_json::from_slice(&answer.body).expect("a status");

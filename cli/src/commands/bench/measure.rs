@@ -21,7 +21,8 @@ pub(super) struct Subject {
     /// The selector of each CMUX, in the circuit's order.
     cmuxes: Vec<SelectorId>,
     secret: SecretKey,
-    evaluation_key: Option<Vec<u8>>,
+    /// Files of the parts of the evaluation key.
+    key_parts: Vec<Vec<u8>>,
     pub(super) queries: Vec<Vec<u8>>,
     batch: Batch,
     /// Bytes.
@@ -107,10 +108,12 @@ impl Subject {
         let start = Instant::now();
         let secret = SecretKey::generate(set)?;
         let needs_key = bundle.circuit.needs_evaluation_key() || circuit.packed().is_some();
-        let evaluation_key = needs_key
-            .then(|| EvaluationKey::generate(&secret))
-            .transpose()?
-            .map(|key| key.to_file_bytes());
+        let expansion = needs_key.then(|| EvaluationKey::generate(&secret));
+        let bootstrap = circuit.bootstrap_part();
+        let bootstrap = bootstrap.map(|part| EvaluationKey::generate_part(&secret, part));
+        let key_parts = expansion.into_iter().chain(bootstrap);
+        let key_parts = key_parts.map(|part| Ok(part?.to_file_bytes()));
+        let key_parts = key_parts.collect::<Result<Vec<_>>>()?;
         let make_keys = start.elapsed().as_secs_f64();
         let mut times = Vec::new();
         let mut queries = Vec::new();
@@ -129,7 +132,7 @@ impl Subject {
         let cmuxes = cmuxes.collect();
         let sizes = Sizes {
             secret_key: secret.to_file_bytes().len() as u64,
-            evaluation_key: evaluation_key.as_ref().map_or(0, Vec::len) as u64,
+            evaluation_key: key_parts.iter().map(Vec::len).sum::<usize>() as u64,
             query_row: queries.first().map_or(0, Vec::len) as u64,
             reply_row: circuit.reply_row_bytes() as u64,
             batch_query_row: batch.query_row(),
@@ -143,7 +146,7 @@ impl Subject {
             circuit,
             cmuxes,
             secret,
-            evaluation_key,
+            key_parts,
             queries,
             batch,
             sizes,
@@ -229,10 +232,9 @@ impl Subject {
     }
 
     pub(super) fn load_key(&self) -> Result<Option<Key>> {
-        self.evaluation_key
-            .as_ref()
-            .map(|bytes| Ok(Key::new(&EvaluationKey::from_file_bytes(bytes)?)?))
-            .transpose()
+        let parts = self.key_parts.iter();
+        let parts = parts.map(|bytes| EvaluationKey::from_file_bytes(bytes));
+        Ok(Key::of_parts(&parts.collect::<Result<Vec<_>, _>>()?)?)
     }
 
     fn evaluate(

@@ -32,7 +32,7 @@ impl Predict {
     pub(super) async fn in_bulk(
         &self,
         at: At<'_>,
-        fetched: &Fetched,
+        (fetched, cost): (&Fetched, Option<RowCost>),
         input: &InputSource,
         mut output: Output,
         terminal: Terminal,
@@ -46,11 +46,9 @@ impl Predict {
             table: self.identity(&input)?,
             rows_a_chunk: self.rows_a_chunk,
             parts: self.parts,
+            cost,
         };
-        if !self
-            .agreed(at.service, client, &bulk, &input, terminal)
-            .await?
-        {
+        if !self.agreed(client, &bulk, &input, terminal)? {
             bail!("nothing was sent");
         }
         let (answered, mut predictions, progress) = self.rows(&input, client, terminal)?;
@@ -84,22 +82,20 @@ impl Predict {
         let written = written.map_err(no_room)?;
         output.finish().map_err(no_room)?;
         let report = done.report;
-        let cost = at.service.row_cost(at.model, client.specs().hash()).await;
         // The predictions are there: what is left at the service is only what it costs to keep.
         if let Err(error) = done.forget().await {
             terminal::notice(&format!(
                 "the jobs were not deleted and run out by themselves: {error}"
             ));
         }
-        terminal::notice(&took(&report, cost.ok().flatten().as_ref()));
+        terminal::notice(&took(&report, bulk.cost.as_ref()));
         let seconds = start.elapsed().as_secs_f64();
         self.report(client, Some(fetched), written, seconds, terminal)
     }
 
     /// Tells what it is expected to take, and asks whether it may. A run that goes on was asked before.
-    async fn agreed(
+    fn agreed(
         &self,
-        service: &Service,
         client: &Client,
         bulk: &Bulk,
         input: &InputSource,
@@ -109,7 +105,7 @@ impl Predict {
         let mut rows = table::select_rows(client, table, self.limit())?;
         let rows = rows.try_fold(0, |count, row| row.map(|_| count + 1))?;
         progress.finish_and_clear();
-        let expected = service.expect_bulk(client, bulk, rows).await?;
+        let expected = bulk.expect(client, rows)?;
         terminal::notice(&expects(&expected));
         if self.yes || bulk.manifest.exists() {
             return Ok(true);

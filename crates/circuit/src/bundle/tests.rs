@@ -1,6 +1,6 @@
 use super::{Bundle, BundleError, BundleV1, MAX_BYTES, SetFacts};
 use crate::circuit::Circuit;
-use crate::samples::{DIMENSIONS, SET, levelled, linear, lookups, mixture};
+use crate::samples::{DIMENSIONS, SET, bootstraps, levelled, linear, lookups, mixture};
 use crate::wire::v1;
 use crate::{CircuitError, codec};
 use cipherfn_protocol::frame::{self, FrameError, FrameKind, ParameterSetTag};
@@ -12,13 +12,14 @@ fn tag() -> ParameterSetTag {
 }
 
 /// The only set of these tests.
-fn find(name: &str) -> Result<SetFacts, BundleError> {
+fn find(circuit: &Circuit) -> Result<SetFacts, BundleError> {
+    let name = &circuit.parameter_set;
     let facts = SetFacts {
         dimensions: DIMENSIONS,
         tag: tag(),
     };
     let unknown = || BundleError::ParameterSetTag {
-        circuit: name.to_owned(),
+        circuit: name.clone(),
     };
     (name == SET).then_some(facts).ok_or_else(unknown)
 }
@@ -52,6 +53,7 @@ fn files_come_back_and_are_deterministic() {
         (linear(), 2),
         (mixture(), 2),
         (lookups(), 3),
+        (bootstraps(), 4),
     ] {
         let bundle = bundle(circuit);
         let bytes = write(&bundle).unwrap();
@@ -93,7 +95,7 @@ fn files_of_version_1_are_read() {
 
 #[test]
 fn truncated_and_altered_files_are_named() {
-    for circuit in [mixture(), lookups()] {
+    for circuit in [mixture(), lookups(), bootstraps()] {
         let bytes = write(&bundle(circuit)).unwrap();
         for len in 0..bytes.len() {
             let error = read(&bytes[..len]).unwrap_err();
@@ -116,7 +118,7 @@ fn truncated_and_altered_files_are_named() {
 
 #[test]
 fn payloads_with_a_good_checksum_are_still_checked() {
-    for circuit in [mixture(), lookups()] {
+    for circuit in [mixture(), lookups(), bootstraps()] {
         let (version, payload) = payload(&circuit);
         let read =
             |payload: &[u8]| read(&frame::encode(FrameKind::Bundle, version, tag(), payload));
@@ -160,7 +162,7 @@ fn a_header_of_another_parameter_set_is_refused() {
 
 #[test]
 fn invalid_circuits_are_neither_read_nor_written() {
-    for mut invalid in [mixture(), lookups()] {
+    for mut invalid in [mixture(), lookups(), bootstraps()] {
         invalid.outputs[0].stride = 0;
         let (version, payload) = payload(&invalid);
         let file = frame::encode(FrameKind::Bundle, version, tag(), &payload);

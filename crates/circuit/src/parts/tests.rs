@@ -2,7 +2,7 @@ use super::{Cut, PartCosts};
 use crate::circuit::{
     Circuit, Constant, ConstantId, Node, NodeId, Operand, Rotated, Select, SelectorId, Sum,
 };
-use crate::samples::{DIMENSIONS, levelled, linear, mixture, select};
+use crate::samples::{DIMENSIONS, bootstraps, levelled, linear, mixture, select};
 use crate::validate::CircuitError;
 use std::collections::BTreeSet;
 
@@ -11,6 +11,7 @@ fn costs(circuit: &Circuit) -> PartCosts {
         cmux: 10,
         choice: 1,
         product: 10,
+        bootstrap: 1000,
         selector: vec![5; circuit.inputs.len()],
     }
 }
@@ -73,6 +74,7 @@ fn every_term_is_in_one_part() {
         levelled(),
         linear(),
         mixture(),
+        bootstraps(),
         forest(&[(0, 9), (9, 4), (20, 2)]),
     ] {
         circuit.validate(DIMENSIONS).unwrap();
@@ -216,4 +218,18 @@ fn what_would_take_too_long_is_refused() {
         matches!(refused, Err(CircuitError::TooLarge { .. })),
         "{refused:?}"
     );
+}
+
+#[test]
+fn only_parts_that_have_bootstraps_name_their_key() {
+    let mut circuit = bootstraps();
+    // Beside the bootstrap, what it is of: a term of another part.
+    let plain = crate::circuit::Output {
+        node: NodeId(2),
+        ..circuit.outputs[0]
+    };
+    circuit.outputs.push(plain);
+    let cut = cut(&circuit, 2);
+    let named = (0..2).map(|part| cut.part(&circuit, part).bootstrap);
+    assert_eq!(named.collect::<Vec<_>>(), [circuit.bootstrap.clone(), None]);
 }

@@ -1,4 +1,4 @@
-use crate::samples::{carriers, lookups, mixture};
+use crate::samples::{bootstraps, carriers, lookups, mixture};
 
 #[test]
 fn circuits_read_like_this() {
@@ -52,6 +52,22 @@ n1 = i2.1
 n2 = n0 turned by i0.1 2
 n3 = n1 + n2
 o0 = n3, 3 coefficients by 128, 24 bits
+"
+    );
+}
+
+#[test]
+fn bootstraps_read_like_this() {
+    let text = bootstraps().to_string();
+    assert!(text.starts_with("set cipherfn-128-n512k4-v1\nbootstrap bootstrap\ni0 = "));
+    let nodes = text.split_once("n2").unwrap().1;
+    assert_eq!(
+        nodes,
+        " = c0 + 3 n0 + -2 n1 X^7
+n3 = c1 at n2
+n4 = 5 n3 + 5 n2
+n5 = c1 at n4 X^1023
+o0 = n5, 1 coefficients by 1, 24 bits
 "
     );
 }

@@ -109,6 +109,57 @@ pub enum CircuitError {
         /// Features of the input.
         expected: u32,
     },
+    /// An output with several coefficients of a look-up.
+    #[error(
+        "output {} has {coefficients} coefficients of node {}, a look-up or a sum of some, which \
+         would show the key holder the rest of its table: pack the coefficients that travel",
+        .output.0, .node.0
+    )]
+    ShownTable {
+        /// The output.
+        output: OutputId,
+        /// The node.
+        node: NodeId,
+        /// Coefficients that would travel.
+        coefficients: u32,
+    },
+    /// A bootstrap in a circuit that names no key part for it.
+    #[error("node {} is a bootstrap, and the circuit does not say of which key part", .node.0)]
+    NoBootstrap {
+        /// The node.
+        node: NodeId,
+    },
+    /// A key part that the parameter set does not have, or that is no bootstrap.
+    #[error(
+        "the circuit's bootstraps take the key part {part:?}, which is no bootstrap of the parameter set {set:?}"
+    )]
+    NoBootstrapPart {
+        /// Name of the part.
+        part: String,
+        /// Name of the set.
+        set: String,
+    },
+    /// A key part for bootstraps in a circuit without any.
+    #[error("the circuit names the key part {part:?}, and has no bootstrap")]
+    UnusedBootstrapPart {
+        /// Name of the part.
+        part: String,
+    },
+    /// A table that is too long for the key part.
+    #[error(
+        "node {} uses constant {} as a table: it has position {position}, and a table has {entries} entries",
+        .node.0, .constant.0
+    )]
+    TableEntry {
+        /// The node.
+        node: NodeId,
+        /// The table.
+        constant: ConstantId,
+        /// Its last position.
+        position: u32,
+        /// Entries of a table.
+        entries: usize,
+    },
     /// An output of a node that does not exist.
     #[error("output {} is node {} of {count}", .output.0, .node.0)]
     NoNode {

@@ -1,9 +1,10 @@
 //! Nodes and what they refer to.
 
-use super::{CircuitError, within};
+use super::{CircuitError, Dimensions, within};
 use crate::circuit::{
-    Carrier, Circuit, Combination, ConstantId, FeatureInput, Input, Lookup, Node, NodeId, Operand,
-    Pack, Product, Rotated, Select, SelectorForm, SelectorId, Sum, Table, TableInput, ValueInput,
+    Bootstrap, Carrier, Circuit, Combination, Constant, ConstantId, FeatureInput, Input, Lookup,
+    Node, NodeId, Operand, Pack, Product, Rotated, Select, SelectorForm, SelectorId, Sum, Table,
+    TableInput, ValueInput,
 };
 use std::collections::HashSet;
 
@@ -17,16 +18,30 @@ const MAX_WEIGHTS: u64 = 1 << 32;
 const MAX_TERMS: u64 = 1 << 22;
 /// Most items of all packed nodes: seconds of key switching.
 const MAX_ITEMS: u64 = 1 << 16;
+/// Most bootstraps: a few minutes of them.
+const MAX_BOOTSTRAPS: u64 = 1 << 16;
 
-pub(super) fn check(circuit: &Circuit, polynomial_size: usize) -> Result<(), CircuitError> {
+pub(super) fn check(circuit: &Circuit, dimensions: Dimensions) -> Result<(), CircuitError> {
     within("node count", circuit.nodes.len(), 1..=MAX_NODES)?;
-    check_totals(circuit)?;
+    let bootstraps = check_totals(circuit)?;
+    match &circuit.bootstrap {
+        Some(part) if dimensions.bootstrap_table.is_none() => {
+            return Err(CircuitError::NoBootstrapPart {
+                part: part.clone(),
+                set: circuit.parameter_set.clone(),
+            });
+        }
+        Some(part) if bootstraps == 0 => {
+            return Err(CircuitError::UnusedBootstrapPart { part: part.clone() });
+        }
+        _ => {}
+    }
     let mut seen = HashSet::new();
     for (index, node) in circuit.nodes.iter().enumerate() {
         let place = Place {
             circuit,
             node: NodeId(index as u32),
-            polynomial_size,
+            dimensions,
         };
         match node {
             Node::Sum(sum) => place.sum(sum, &mut seen)?,
@@ -35,32 +50,36 @@ pub(super) fn check(circuit: &Circuit, polynomial_size: usize) -> Result<(), Cir
             Node::Combination(combination) => place.combination(combination)?,
             Node::Pack(pack) => place.pack(pack)?,
             Node::Carrier(carrier) => place.carrier(*carrier)?,
+            Node::Bootstrap(bootstrap) => place.bootstrap(bootstrap)?,
         }
     }
     Ok(())
 }
 
-/// What bounds the time that a circuit takes to evaluate.
-fn check_totals(circuit: &Circuit) -> Result<(), CircuitError> {
-    let (mut turns, mut terms, mut items) = (0, 0, 0);
+/// What bounds the time that a circuit takes to evaluate. Gives the number of bootstraps.
+fn check_totals(circuit: &Circuit) -> Result<usize, CircuitError> {
+    let (mut turns, mut terms, mut items, mut bootstraps) = (0, 0, 0, 0);
     for node in &circuit.nodes {
         match node {
             Node::Lookup(lookup) => turns += lookup.form.len(),
             Node::Combination(combination) => terms += combination.terms.len(),
             Node::Pack(pack) => items += pack.items.len(),
+            Node::Bootstrap(_) => bootstraps += 1,
             Node::Sum(_) | Node::Product(_) | Node::Carrier(_) => {}
         }
     }
     within("look-up turn count", turns, 0..=MAX_TERMS)?;
     within("weighted term count", terms, 0..=MAX_TERMS)?;
-    within("packed item count", items, 0..=MAX_ITEMS)
+    within("packed item count", items, 0..=MAX_ITEMS)?;
+    within("bootstrap count", bootstraps, 0..=MAX_BOOTSTRAPS)?;
+    Ok(bootstraps)
 }
 
 /// A node under inspection.
 struct Place<'a> {
     circuit: &'a Circuit,
     node: NodeId,
-    polynomial_size: usize,
+    dimensions: Dimensions,
 }
 
 impl Place<'_> {
@@ -107,9 +126,28 @@ impl Place<'_> {
     }
 
     fn pack(&self, pack: &Pack) -> Result<(), CircuitError> {
-        let most = self.polynomial_size as u64;
+        let most = self.dimensions.polynomial_size as u64;
         within("packed item count of a node", pack.items.len(), 1..=most)?;
         pack.items.iter().try_for_each(|item| self.rotated(*item))
+    }
+
+    fn bootstrap(&self, bootstrap: &Bootstrap) -> Result<(), CircuitError> {
+        if self.circuit.bootstrap.is_none() {
+            return Err(CircuitError::NoBootstrap { node: self.node });
+        }
+        self.rotated(bootstrap.of)?;
+        self.constant(bootstrap.table)?;
+        let Constant(table) = &self.circuit.constants[bootstrap.table.index()];
+        let entries = self.dimensions.bootstrap_table.unwrap_or_default();
+        match table.last() {
+            Some((position, _)) if *position as usize >= entries => Err(CircuitError::TableEntry {
+                node: self.node,
+                constant: bootstrap.table,
+                position: *position,
+                entries,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// A node names a selector once at most.
@@ -244,7 +282,7 @@ impl Place<'_> {
     }
 
     fn rotation(&self, rotation: u32) -> Result<(), CircuitError> {
-        let limit = 2 * self.polynomial_size;
+        let limit = 2 * self.dimensions.polynomial_size;
         if (rotation as usize) < limit {
             return Ok(());
         }

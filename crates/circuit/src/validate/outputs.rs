@@ -2,7 +2,7 @@
 
 use super::inputs::MAX_COEFFICIENT_BITS;
 use super::{CircuitError, within};
-use crate::circuit::{Circuit, OutputId};
+use crate::circuit::{Carrier, Circuit, Input, Lookup, Node, OutputId, Table};
 
 /// Most outputs: each is a ciphertext in a reply.
 const MAX_OUTPUTS: u64 = 64;
@@ -10,6 +10,7 @@ const MAX_OUTPUTS: u64 = 64;
 pub(super) fn check(circuit: &Circuit, polynomial_size: usize) -> Result<(), CircuitError> {
     let size = polynomial_size as u64;
     within("output count", circuit.outputs.len(), 1..=MAX_OUTPUTS)?;
+    let tables = holds_table(circuit);
     for (index, output) in circuit.outputs.iter().enumerate() {
         if output.node.index() >= circuit.nodes.len() {
             return Err(CircuitError::NoNode {
@@ -19,6 +20,13 @@ pub(super) fn check(circuit: &Circuit, polynomial_size: usize) -> Result<(), Cir
             });
         }
         within("result coefficient count", output.coefficients, 1..=size)?;
+        if output.coefficients > 1 && tables[output.node.index()] {
+            return Err(CircuitError::ShownTable {
+                output: OutputId(index as u32),
+                node: output.node,
+                coefficients: output.coefficients,
+            });
+        }
         within("stride", output.stride, 1..=size)?;
         let last = u64::from(output.coefficients - 1) * u64::from(output.stride);
         within("last result position", last, 0..=size - 1)?;
@@ -29,4 +37,25 @@ pub(super) fn check(circuit: &Circuit, polynomial_size: usize) -> Result<(), Cir
         )?;
     }
     Ok(())
+}
+
+/// For each node, whether coefficients beside the wanted one hold tables, of look-ups, of bootstraps or
+/// encrypted ones. A turned encrypted value has nothing beside it.
+fn holds_table(circuit: &Circuit) -> Vec<bool> {
+    let mut holds: Vec<bool> = Vec::with_capacity(circuit.nodes.len());
+    for node in &circuit.nodes {
+        holds.push(match node {
+            Node::Lookup(Lookup {
+                table: Table::Constant(_),
+                ..
+            })
+            | Node::Bootstrap(_) => true,
+            Node::Carrier(Carrier { input, .. }) => {
+                matches!(circuit.inputs[input.index()], Input::Tables(_))
+            }
+            Node::Pack(_) => false,
+            other => other.reads().any(|read| holds[read.node.index()]),
+        });
+    }
+    holds
 }

@@ -1,9 +1,12 @@
 use super::Dimensions;
 use crate::circuit::{
-    Carrier, Circuit, Combination, ConstantId, FeatureInput, Input, InputId, Lookup, Node, NodeId,
-    Operand, Pack, Product, Rotated, SelectorForm, SelectorGroup, Sum, Table, ValueInput,
+    Bootstrap, Carrier, Circuit, Combination, Constant, ConstantId, FeatureInput, Input, InputId,
+    Lookup, Node, NodeId, Operand, Pack, Product, Rotated, SelectorForm, SelectorGroup, Sum, Table,
+    ValueInput,
 };
-use crate::samples::{DIMENSIONS, carriers, levelled, linear, lookups, mixture};
+use crate::samples::{
+    DIMENSIONS, bootstraps, carriers, levelled, linear, lookups, mixture, select,
+};
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
 
 /// What is wrong with a circuit after a change.
@@ -48,6 +51,13 @@ fn pack(circuit: &mut Circuit) -> &mut Pack {
     }
 }
 
+fn bootstrap(circuit: &mut Circuit) -> &mut Bootstrap {
+    match &mut circuit.nodes[3] {
+        Node::Bootstrap(bootstrap) => bootstrap,
+        other => panic!("node 3 is no bootstrap but {other}"),
+    }
+}
+
 fn group(circuit: &mut Circuit) -> &mut SelectorGroup {
     match &mut circuit.inputs[0] {
         Input::Selectors(group) => group,
@@ -64,7 +74,7 @@ fn features(circuit: &mut Circuit) -> &mut FeatureInput {
 
 #[test]
 fn circuits_of_every_kind_are_valid() {
-    for circuit in [levelled(), linear(), mixture(), lookups()] {
+    for circuit in [levelled(), linear(), mixture(), lookups(), bootstraps()] {
         circuit.validate(DIMENSIONS).unwrap();
     }
     // Positions and rotations that fit 512 coefficients do not fit 4.
@@ -236,6 +246,78 @@ fn every_rule_of_combinations_and_packed_values_has_its_error() {
     );
 }
 
+/// More than one coefficient of a look-up, or of what sums make of it, would be its table.
+#[test]
+fn tables_do_not_travel() {
+    let revealed =
+        "would show the key holder the rest of its table: pack the coefficients that travel";
+    for node in [0, 1, 2] {
+        let all = broken(lookups(), |c| {
+            c.outputs[0].node = NodeId(node);
+        });
+        assert_eq!(
+            all,
+            format!(
+                "output 0 has 3 coefficients of node {node}, a look-up or a sum of some, which {revealed}"
+            )
+        );
+        let mut one = lookups();
+        one.outputs[0].node = NodeId(node);
+        one.outputs[0].coefficients = 1;
+        one.validate(DIMENSIONS).unwrap();
+    }
+    let turned = broken(lookups(), |c| {
+        let side = |node| {
+            Operand::Node(Rotated {
+                node: NodeId(node),
+                rotation: 1,
+            })
+        };
+        c.nodes.push(Node::Sum(Sum {
+            selects: vec![select(0, side(3), side(0))],
+            ..Sum::default()
+        }));
+        c.outputs[0].node = NodeId(4);
+    });
+    assert!(turned.contains("node 4"), "{turned}");
+}
+
+#[test]
+fn every_rule_of_bootstraps_has_its_error() {
+    assert_eq!(
+        broken(bootstraps(), |c| bootstrap(c).of.node = NodeId(3)),
+        "node 3 uses node 3, which does not come before it (a cycle)"
+    );
+    assert_eq!(
+        broken(bootstraps(), |c| bootstrap(c).of.rotation = 1024),
+        "node 3 rotates by 1024, which is not below 1024"
+    );
+    assert_eq!(
+        broken(bootstraps(), |c| bootstrap(c).table = ConstantId(2)),
+        "node 3 uses constant 2 of 2"
+    );
+    assert_eq!(
+        broken(bootstraps(), |c| c.constants[1] = Constant(vec![(256, 1)])),
+        "node 3 uses constant 1 as a table: it has position 256, and a table has 256 entries"
+    );
+    assert_eq!(
+        broken(bootstraps(), |c| c.bootstrap = None),
+        "node 3 is a bootstrap, and the circuit does not say of which key part"
+    );
+    assert_eq!(
+        broken(lookups(), |c| c.bootstrap = Some("bootstrap".into())),
+        "the circuit names the key part \"bootstrap\", and has no bootstrap"
+    );
+    let without = Dimensions {
+        bootstrap_table: None,
+        ..DIMENSIONS
+    };
+    assert_eq!(
+        bootstraps().validate(without).unwrap_err().to_string(),
+        "the circuit's bootstraps take the key part \"bootstrap\", which is no bootstrap of the parameter set \"cipherfn-128-n512k4-v1\""
+    );
+}
+
 /// A file of some megabytes cannot ask for hours.
 #[test]
 fn the_parts_of_all_nodes_together_are_limited() {
@@ -255,6 +337,14 @@ fn the_parts_of_all_nodes_together_are_limited() {
         "{terms}"
     );
     assert!(many(3, 1 << 15).starts_with("packed item count is 98307"));
+    let bootstraps = broken(bootstraps(), |c| {
+        let node = c.nodes[3].clone();
+        c.nodes.extend(std::iter::repeat_n(node, 1 << 16));
+    });
+    assert!(
+        bootstraps.starts_with("bootstrap count is 65538"),
+        "{bootstraps}"
+    );
 }
 
 #[test]
@@ -273,8 +363,8 @@ fn every_rule_of_inputs_has_its_error() {
     assert!(gadget(12, u32::MAX).starts_with("gadget levels"));
     assert!(
         broken(levelled(), |c| group(c).form =
-            SelectorForm::Digits { log2_values: 11 })
-        .starts_with("digit values (log2) is 11, it must be between 1 and 10")
+            SelectorForm::Digits { log2_values: 10 })
+        .starts_with("digit values (log2) is 10, it must be between 1 and 9")
     );
     assert!(broken(linear(), |c| features(c).features = 0).starts_with("feature count is 0"));
     assert!(broken(linear(), |c| features(c).stride = 0).starts_with("feature stride is 0"));

@@ -1,7 +1,7 @@
 use super::{v1, v2, v3, v4};
 use crate::circuit::{Circuit, Constant, Node, NodeId, Output, Sum};
 use crate::codec;
-use crate::samples::{SET, carriers, levelled, linear, lookups, mixture};
+use crate::samples::{SET, bootstraps, carriers, levelled, linear, lookups, mixture};
 
 const LIMIT: u64 = 1 << 20;
 
@@ -115,7 +115,7 @@ fn version_3_has_these_bytes() {
 
 #[test]
 fn version_4_has_these_bytes() {
-    let mut expected = Vec::new();
+    let mut expected = vec![0]; // no key part
     head(&mut expected);
     expected.extend_from_slice(&[
         3, // inputs
@@ -134,6 +134,26 @@ fn version_4_has_these_bytes() {
     circuit.constants.clear();
     let bytes = codec::encode(&v4::CircuitV4::from(&circuit), LIMIT).unwrap();
     assert_eq!(bytes, expected);
+
+    let mut expected = vec![1, 9]; // a key part
+    expected.extend_from_slice(b"bootstrap");
+    head(&mut expected);
+    expected.extend_from_slice(&[
+        1, 0, 0, 3, 12, 2, 1, // one input: bits
+        0, // no constants
+        6, // nodes
+        0, 1, 1, 5, 2, 0, 0, 9, 0, 2, 251, 255, 3, // of version 3: look-ups
+        0, 1, 1, 0, 1, 0, 1, 1, //
+        0, 2, 1, 0, 2, 0, 0, 6, 1, 7, 3, // and a combination
+        3, 2, 0, 1, // bootstrap: node, rotation, table
+        0, 2, 0, 2, 3, 0, 10, 2, 0, 10, // a combination
+        3, 4, 251, 255, 3, 1, // bootstrap
+        1, 5, 1, 1, 24, // one output
+    ]);
+    let mut circuit = bootstraps();
+    circuit.constants.clear();
+    let bytes = codec::encode(&v4::CircuitV4::from(&circuit), LIMIT).unwrap();
+    assert_eq!(bytes, expected);
 }
 
 #[test]
@@ -148,7 +168,14 @@ fn circuits_come_back_from_every_version_that_can_say_them() {
         let wire: v3::CircuitV3 = codec::decode(&bytes, LIMIT).unwrap();
         assert_eq!(Circuit::from(wire), circuit);
     }
-    for circuit in [levelled(), linear(), mixture(), lookups(), carriers()] {
+    for circuit in [
+        levelled(),
+        linear(),
+        mixture(),
+        lookups(),
+        carriers(),
+        bootstraps(),
+    ] {
         let bytes = codec::encode(&v4::CircuitV4::from(&circuit), LIMIT).unwrap();
         let wire: v4::CircuitV4 = codec::decode(&bytes, LIMIT).unwrap();
         assert_eq!(Circuit::from(wire), circuit);
@@ -172,6 +199,9 @@ fn what_a_version_cannot_say_has_no_bytes_of_it() {
     let mut unread = lookups();
     unread.inputs.push(carriers().inputs[1].clone());
     assert!(v3::CircuitV3::from_circuit(&unread).is_none());
+    assert!(v3::CircuitV3::from_circuit(&bootstraps()).is_none());
+    assert!(v2::CircuitV2::from_circuit(&bootstraps()).is_none());
+    assert!(v1::CircuitV1::from_circuit(&bootstraps()).is_none());
     assert!(v2::CircuitV2::from_circuit(&lookups()).is_none());
     assert!(v1::CircuitV1::from_circuit(&lookups()).is_none());
     assert!(v1::CircuitV1::from_circuit(&mixture()).is_none());
@@ -203,16 +233,19 @@ fn a_circuits_hash_is_that_of_the_oldest_version_that_can_say_it() {
         mixture().hash().unwrap(),
         cipherfn_protocol::hash::Hash::of(&bytes)
     );
-    let bytes = codec::encode(&v3::CircuitV3::from_circuit(&lookups()).unwrap(), LIMIT).unwrap();
+    let wire = v3::CircuitV3::from_circuit(&lookups()).unwrap();
+    let bytes = codec::encode(&wire, LIMIT).unwrap();
     assert_eq!(
         lookups().hash().unwrap(),
         cipherfn_protocol::hash::Hash::of(&bytes)
     );
-    let bytes = codec::encode(&v4::CircuitV4::from(&carriers()), LIMIT).unwrap();
-    assert_eq!(
-        carriers().hash().unwrap(),
-        cipherfn_protocol::hash::Hash::of(&bytes)
-    );
+    for circuit in [carriers(), bootstraps()] {
+        let bytes = codec::encode(&v4::CircuitV4::from(&circuit), LIMIT).unwrap();
+        assert_eq!(
+            circuit.hash().unwrap(),
+            cipherfn_protocol::hash::Hash::of(&bytes)
+        );
+    }
 }
 
 #[test]

@@ -96,6 +96,7 @@ impl From<LevelledCircuit> for circuit::Circuit {
         let last = levelled.nodes.len().saturating_sub(1);
         Self {
             parameter_set: levelled.parameter_set,
+            bootstrap: None,
             inputs: vec![Input::Selectors(SelectorGroup {
                 count: levelled.selectors,
                 gadget: levelled.gadget.into(),
@@ -149,6 +150,7 @@ impl TryFrom<LinearCircuit> for circuit::Circuit {
         let biased = !bias.0.is_empty();
         Ok(Self {
             parameter_set: linear.parameter_set,
+            bootstrap: None,
             inputs: vec![Input::Features(FeatureInput {
                 features: linear.weights.first().map_or(0, Vec::len) as u32,
                 block: linear.block,

@@ -78,6 +78,7 @@ impl<N: Into<circuit::Node>, I: Into<circuit::Input>> From<CircuitLayout<N, I>>
     fn from(circuit: CircuitLayout<N, I>) -> Self {
         Self {
             parameter_set: circuit.parameter_set,
+            bootstrap: None,
             inputs: circuit.inputs.into_iter().map(Into::into).collect(),
             constants: circuit
                 .constants
@@ -90,20 +91,23 @@ impl<N: Into<circuit::Node>, I: Into<circuit::Input>> From<CircuitLayout<N, I>>
     }
 }
 
-impl CircuitV2 {
-    /// The circuit in this version, if it can say it.
-    pub(crate) fn from_circuit(circuit: &circuit::Circuit) -> Option<Self> {
-        let nodes = circuit.nodes.iter().map(NodeV2::from_node);
-        let inputs = circuit.inputs.iter().map(InputV2::from_input);
-        let (nodes, inputs) = (
-            nodes.collect::<Option<_>>()?,
-            inputs.collect::<Option<_>>()?,
-        );
-        Some(Self::with(circuit, nodes, inputs))
-    }
-}
-
 impl<N, I> CircuitLayout<N, I> {
+    /// The circuit in this version, if it can say all nodes and inputs.
+    pub(crate) fn from_circuit<'a>(circuit: &'a circuit::Circuit) -> Option<Self>
+    where
+        N: TryFrom<&'a circuit::Node>,
+        I: TryFrom<&'a circuit::Input>,
+    {
+        let nodes = circuit.nodes.iter().map(N::try_from);
+        let inputs = circuit.inputs.iter().map(I::try_from);
+        let nodes = nodes.collect::<Result<_, _>>().ok()?;
+        Some(Self::with(
+            circuit,
+            nodes,
+            inputs.collect::<Result<_, _>>().ok()?,
+        ))
+    }
+
     /// A circuit whose nodes and inputs are said already.
     pub(super) fn with(circuit: &circuit::Circuit, nodes: Vec<N>, inputs: Vec<I>) -> Self {
         Self {
@@ -162,10 +166,15 @@ impl From<InputV2> for circuit::Input {
     }
 }
 
-impl InputV2 {
-    /// The input in this version, if it can say it.
-    pub(super) fn from_input(input: &circuit::Input) -> Option<Self> {
-        Some(match *input {
+/// An input of a later version.
+#[derive(Debug)]
+pub(crate) struct LaterInput;
+
+impl TryFrom<&circuit::Input> for InputV2 {
+    type Error = LaterInput;
+
+    fn try_from(input: &circuit::Input) -> Result<Self, LaterInput> {
+        Ok(match *input {
             circuit::Input::Selectors(SelectorGroup {
                 count,
                 gadget,
@@ -198,7 +207,7 @@ impl InputV2 {
                 stride,
                 body_bits: body_bits.get(),
             },
-            circuit::Input::Values(_) | circuit::Input::Tables(_) => return None,
+            circuit::Input::Values(_) | circuit::Input::Tables(_) => return Err(LaterInput),
         })
     }
 }
@@ -228,16 +237,18 @@ impl From<NodeV2> for circuit::Node {
     }
 }
 
-impl NodeV2 {
-    /// The node in this version, if it can say it.
-    fn from_node(node: &circuit::Node) -> Option<Self> {
+/// A node of a later version.
+#[derive(Debug)]
+pub(crate) struct LaterNode;
+
+impl TryFrom<&circuit::Node> for NodeV2 {
+    type Error = LaterNode;
+
+    fn try_from(node: &circuit::Node) -> Result<Self, LaterNode> {
         match node {
-            circuit::Node::Sum(sum) => Some(sum.into()),
-            circuit::Node::Product(product) => Some(product.into()),
-            circuit::Node::Lookup(_)
-            | circuit::Node::Combination(_)
-            | circuit::Node::Pack(_)
-            | circuit::Node::Carrier(_) => None,
+            circuit::Node::Sum(sum) => Ok(sum.into()),
+            circuit::Node::Product(product) => Ok(product.into()),
+            _ => Err(LaterNode),
         }
     }
 }

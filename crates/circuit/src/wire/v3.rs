@@ -2,7 +2,7 @@
 //! same way.
 
 use super::v1::RotatedV1;
-use super::v2::{CircuitLayout, InputV2, NodeV2};
+use super::v2::{CircuitLayout, InputV2, LaterNode, NodeV2};
 use crate::circuit::{self, Combination, ConstantId, InputId, Lookup, Pack, SelectorId, Table};
 use serde::{Deserialize, Serialize};
 
@@ -39,19 +39,6 @@ pub(crate) struct WeightedV3 {
     weight: i64,
 }
 
-impl CircuitV3 {
-    /// The circuit in this version, if it can say it.
-    pub(crate) fn from_circuit(circuit: &circuit::Circuit) -> Option<Self> {
-        let nodes = circuit.nodes.iter().map(NodeV3::from_node);
-        let inputs = circuit.inputs.iter().map(InputV2::from_input);
-        let (nodes, inputs) = (
-            nodes.collect::<Option<_>>()?,
-            inputs.collect::<Option<_>>()?,
-        );
-        Some(Self::with(circuit, nodes, inputs))
-    }
-}
-
 impl From<NodeV3> for circuit::Node {
     fn from(node: NodeV3) -> Self {
         match node {
@@ -76,16 +63,17 @@ impl From<NodeV3> for circuit::Node {
     }
 }
 
-impl NodeV3 {
-    /// The node in this version, if it can say it.
-    pub(super) fn from_node(node: &circuit::Node) -> Option<Self> {
-        Some(match node {
+impl TryFrom<&circuit::Node> for NodeV3 {
+    type Error = LaterNode;
+
+    fn try_from(node: &circuit::Node) -> Result<Self, LaterNode> {
+        Ok(match node {
             circuit::Node::Sum(sum) => Self::V2(sum.into()),
             circuit::Node::Product(product) => Self::V2(product.into()),
             circuit::Node::Lookup(lookup) => Self::Lookup {
                 table: match lookup.table {
                     Table::Constant(id) => id.0,
-                    Table::Node(_) => return None,
+                    Table::Node(_) => return Err(LaterNode),
                 },
                 rotation: lookup.rotation,
                 form: lookup.form.iter().map(Into::into).collect(),
@@ -97,7 +85,7 @@ impl NodeV3 {
             circuit::Node::Pack(pack) => Self::Pack {
                 items: pack.items.iter().map(Into::into).collect(),
             },
-            circuit::Node::Carrier(_) => return None,
+            circuit::Node::Carrier(_) | circuit::Node::Bootstrap(_) => return Err(LaterNode),
         })
     }
 }

@@ -1,12 +1,19 @@
-//! Version 4: look-ups whose table is a node, encrypted values and tables. What version 3 could say is
-//! said the same way.
+//! Version 4: bootstraps, look-ups whose table is a node, encrypted values and tables. What version 3
+//! could say is said the same way, behind the name of the key part that bootstraps take.
 
+use super::v1::RotatedV1;
 use super::v2::{CircuitLayout, InputV2};
 use super::v3::{NodeV3, TurnV3};
-use crate::circuit::{self, Carrier, InputId, Lookup, NodeId, Table, TableInput, ValueInput};
+use crate::circuit::{
+    self, Bootstrap, Carrier, ConstantId, InputId, Lookup, NodeId, Table, TableInput, ValueInput,
+};
 use serde::{Deserialize, Serialize};
 
-pub(crate) type CircuitV4 = CircuitLayout<NodeV4, InputV4>;
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CircuitV4 {
+    bootstrap: Option<String>,
+    circuit: CircuitLayout<NodeV4, InputV4>,
+}
 
 /// New kinds are a further version: a variant is its number in the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +28,10 @@ pub(crate) enum NodeV4 {
         input: u32,
         index: u32,
     },
+    Bootstrap {
+        of: RotatedV1,
+        table: u32,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +45,19 @@ impl From<&circuit::Circuit> for CircuitV4 {
     fn from(circuit: &circuit::Circuit) -> Self {
         let nodes = circuit.nodes.iter().map(Into::into).collect();
         let inputs = circuit.inputs.iter().map(Into::into).collect();
-        Self::with(circuit, nodes, inputs)
+        Self {
+            bootstrap: circuit.bootstrap.clone(),
+            circuit: CircuitLayout::with(circuit, nodes, inputs),
+        }
+    }
+}
+
+impl From<CircuitV4> for circuit::Circuit {
+    fn from(circuit: CircuitV4) -> Self {
+        Self {
+            bootstrap: circuit.bootstrap,
+            ..circuit.circuit.into()
+        }
     }
 }
 
@@ -54,6 +77,10 @@ impl From<NodeV4> for circuit::Node {
             NodeV4::Carrier { input, index } => Self::Carrier(Carrier {
                 input: InputId(input),
                 index,
+            }),
+            NodeV4::Bootstrap { of, table } => Self::Bootstrap(Bootstrap {
+                of: of.into(),
+                table: ConstantId(table),
             }),
         }
     }
@@ -75,7 +102,11 @@ impl From<&circuit::Node> for NodeV4 {
                 input: input.0,
                 index: *index,
             },
-            node => Self::V3(NodeV3::from_node(node).expect("version 3 has all other nodes")),
+            circuit::Node::Bootstrap(Bootstrap { of, table }) => Self::Bootstrap {
+                of: of.into(),
+                table: table.0,
+            },
+            node => Self::V3(node.try_into().expect("version 3 has all other nodes")),
         }
     }
 }
@@ -95,7 +126,7 @@ impl From<&circuit::Input> for InputV4 {
         match input {
             circuit::Input::Values(ValueInput { count }) => Self::Values { count: *count },
             circuit::Input::Tables(TableInput { count }) => Self::Tables { count: *count },
-            input => Self::V2(InputV2::from_input(input).expect("version 2 has all other inputs")),
+            input => Self::V2(input.try_into().expect("version 2 has all other inputs")),
         }
     }
 }

@@ -246,7 +246,8 @@ fn centres(sums: &[AdditiveSum]) -> HashMap<(ValueId, u32), f64> {
 #[cfg(test)]
 mod tests {
     use super::extract;
-    use crate::analyse::places::{Place, places};
+    use crate::analyse::place::Place;
+    use crate::analyse::places::places;
     use crate::ir::{Function, Ir};
     use cipherfn_program::{BinaryFunction, EntryKind, Op, ReduceFunction, Tensor, ValueId};
 

@@ -163,6 +163,12 @@ impl<'a> AffineDomain<'a> {
             let sums = pairs().map(|(l, r)| Combination::sum([(l, 1.0), (r, factor)]));
             Ok(Some(sums.collect()))
         };
+        if matches!(function, BinaryFunction::Add | BinaryFunction::Sub) {
+            let addends = [left, right].into_iter().filter_map(constants);
+            for addends in addends {
+                self.finite(id, "addend", &addends)?;
+            }
+        }
         let (scores, factors) = match (function, constants(right), constants(left)) {
             (BinaryFunction::Add, ..) => return sum(1.0),
             (BinaryFunction::Sub, ..) => return sum(-1.0),
@@ -259,7 +265,8 @@ fn constants(entries: &[Combination]) -> Option<Vec<f64>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::analyse::places::{Place, places};
+    use crate::analyse::place::Place;
+    use crate::analyse::places::places;
     use crate::ir::{Atom, Combination, Ir};
     use cipherfn_program::{BinaryFunction, Op, ReduceFunction, UnaryFunction};
 

@@ -5,7 +5,7 @@
 //! follows from one tree alone has one value a leaf, so it is computed here and is a tree again:
 //! the look-up costs nothing, and no rounded score decides it.
 
-use super::places::Place;
+use super::place::Place;
 use crate::ir::{Atom, Combination, Ensemble, EstimatorCall, Function, Ir};
 use crate::model::{Tree, TreeNode};
 use cipherfn_program::{EntryKind, Op, Tensor, ValueId, evaluate};
@@ -214,7 +214,8 @@ fn looks_up(op: &Op) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::analyse::places::{Place, places};
+    use crate::analyse::place::Place;
+    use crate::analyse::places::places;
     use crate::ir::{Function, Ir};
     use cipherfn_program::{BinaryFunction, EntryKind, Op, Tensor, ValueId};
 

@@ -1,14 +1,14 @@
-//! Functions of one linear form of the row each: the hidden layer of a network, the kernels of a
-//! support vector machine.
+//! Functions of one linear form each, of the row or of such functions: the layers of a network, the
+//! kernels of a support vector machine.
 //!
 //! Operations that work entry by entry keep an entry a function of the one form that its arguments
 //! are functions of. Where such a value is multiplied with a matrix, its entries become results of
 //! an estimator, which the server looks up by the encrypted form; until then they are what the
 //! client could compute of a decrypted form (the link of a linear model).
 
-use super::places::Place;
+use super::place::Place;
 use crate::error::CompileError;
-use crate::ir::{Atom, Combination, EstimatorCall, Function, Ir, Lookups};
+use crate::ir::{Atom, AtomKind, Combination, EstimatorCall, Function, Ir, Lookups};
 use cipherfn_program::{
     BinaryFunction, EntryKind, Op, ProgramBuilder, Tensor, TensorType, ValueId,
 };
@@ -69,6 +69,10 @@ impl<'a> FormwisePass<'a> {
         if !matches!(kind, EntryKind::F32 | EntryKind::F64) {
             return Ok(None);
         }
+        if let Some(moved) = self.moved(id, places, made)? {
+            self.combinations.insert(id, Rc::clone(&moved));
+            return Ok(Some(moved));
+        }
         let estimator = (self.ir.estimators.len() + made.len()) as u32;
         let extraction = Extraction::of(self, id, &directions, places);
         let constants = extraction.constants()?;
@@ -88,6 +92,40 @@ impl<'a> FormwisePass<'a> {
         });
         self.combinations.insert(id, Rc::clone(&found));
         Ok(Some(found))
+    }
+
+    /// The entries of a value that only moves those of others: what several steps read of a layer is
+    /// evaluated once.
+    fn moved(
+        &mut self,
+        id: ValueId,
+        places: &[Place],
+        made: &mut Vec<EstimatorCall>,
+    ) -> Result<Option<Rc<[Combination]>>, CompileError> {
+        let ir = self.ir;
+        let Some(Op::Select { .. } | Op::Concat(_)) = ir.step(id).map(|step| &step.op) else {
+            return Ok(None);
+        };
+        let mut parts = HashMap::new();
+        for part in ir.arguments(id) {
+            let entries = match (&places[part.index()], ir.program.constant_value(part)) {
+                (Place::Affine(entries), _) => Some(Rc::clone(entries)),
+                (_, Some(constant)) => constant
+                    .to_f64()
+                    .map(|own| own.into_iter().map(Combination::of_constant).collect()),
+                (_, None) => self.combinations(part, places, made)?,
+            };
+            match entries {
+                Some(entries) => parts.insert(part, entries),
+                None => return Ok(None),
+            };
+        }
+        let len = ir.program.tensor_type(id).len as u32;
+        let entry = |entry| {
+            let (part, entry) = ir.moved_from(id, entry)?;
+            parts.get(&part)?.get(entry as usize).cloned()
+        };
+        Ok((0..len).map(entry).collect())
     }
 
     fn directions_of_step(&mut self, id: ValueId, op: &Op, places: &[Place]) -> Option<Directions> {
@@ -131,13 +169,14 @@ impl<'a> FormwisePass<'a> {
         }
     }
 
-    /// `Some(None)` for a constant, `None` for what is no form in the row.
+    /// `Some(None)` for a constant, `None` for what is no form in the row and functions of it.
     #[expect(clippy::option_option, reason = "no form at all is neither")]
     fn direction(&mut self, combination: &Combination) -> Option<Option<Direction>> {
         if combination.as_constant().is_some() {
             return Some(None);
         }
-        if !combination.terms.iter().all(|(atom, _)| atom.is_feature()) {
+        let is_term = |(atom, _): &(Atom, f64)| atom.kind() != AtomKind::Trees;
+        if !combination.terms.iter().all(is_term) {
             return None;
         }
         self.budget = self.budget.checked_sub(combination.size())?;

@@ -1,7 +1,7 @@
 //! Intervals that values lie in by construction, over all leaves of the trees: they tell
 //! probabilities from other scores.
 
-use super::places::Place;
+use super::place::Place;
 use crate::ir::{Atom, Combination, Function, Ir, Range};
 use cipherfn_program::{
     BinaryFunction as B, Norm, Op, ReduceFunction, SoftmaxKind, Tensor, UnaryFunction as U, ValueId,

@@ -72,6 +72,7 @@ impl Assembly {
         let mut assembly = Self {
             circuit: Circuit {
                 parameter_set: set.name.to_owned(),
+                bootstrap: None,
                 inputs: Vec::new(),
                 constants: Vec::new(),
                 nodes: Vec::new(),
@@ -167,6 +168,7 @@ fn append(circuit: &mut Circuit, other: Circuit) {
         constants: circuit.constants.len() as u32,
         nodes: circuit.nodes.len() as u32,
     };
+    circuit.bootstrap = circuit.bootstrap.take().or(other.bootstrap);
     circuit.inputs.extend(other.inputs);
     circuit.constants.extend(other.constants);
     let nodes = other.nodes.into_iter().map(|mut node| {
@@ -231,6 +233,10 @@ impl Shift {
                 for item in &mut pack.items {
                     self.node_id(&mut item.node);
                 }
+            }
+            Node::Bootstrap(bootstrap) => {
+                self.node_id(&mut bootstrap.of.node);
+                self.constant_id(&mut bootstrap.table);
             }
         }
     }

@@ -1,7 +1,8 @@
 //! The try that misses its limits least, and what would help it.
 
 use super::Compiled;
-use crate::fit::{Demand, Excess, InParts, Limits, WORKER};
+use crate::fit::{Demand, Excess, InParts, Limits};
+use cipherfn_protocol::api::job::WORKER_SECONDS;
 
 /// Megabytes of functions that are tried: whole vCPUs, and the largest function.
 const SIZES: [u64; 6] = [1769, 3538, 5307, 7076, 8845, 10_240];
@@ -47,17 +48,17 @@ impl Closest {
             ));
         }
         let other = Limits {
-            seconds: WORKER,
+            seconds: WORKER_SECONDS,
             ..limits
         };
-        if limits.seconds < WORKER && self.demand.missed(&other).is_empty() {
+        if limits.seconds < WORKER_SECONDS && self.demand.missed(&other).is_empty() {
             ways.push(format!(
                 "more time: {:.1} s a row, as a job where that is more than 29 s (--fit with {:.0}s, predict --bulk)",
                 self.demand.seconds,
                 self.demand.seconds.ceil()
             ));
         }
-        if self.demand.seconds > WORKER
+        if self.demand.seconds > WORKER_SECONDS
             && let Ok(Some(InParts { parts, seconds })) =
                 InParts::of(&self.compiled.bundle.circuit, self.demand.seconds)
         {
@@ -72,6 +73,16 @@ impl Closest {
                     "about {fewer} trees in place of {}, or smaller ones: time, memory and bytes fall \
                      with the number of questions",
                     trees.trees
+                ));
+            }
+        }
+        if let Some(layer) = self.compiled.report.layers.first() {
+            let fewer = (layer.lookups as f64 / self.excess).floor();
+            if fewer >= 1.0 {
+                ways.push(format!(
+                    "about {fewer} functions (hidden values, support vectors) in place of {}: time \
+                     falls with their number; memory and bytes with the number of features",
+                    layer.lookups
                 ));
             }
         }

@@ -9,6 +9,7 @@ use super::closest::Closest;
 use super::{Compilation, Compiled};
 use crate::error::CompileError;
 use crate::fit::{Demand, Excess, FitOptions, Limits};
+use crate::model::Estimator;
 use crate::options::{FeatureMode, Options, Prefer, Profile};
 use crate::report::{FitReport, Try, TryFacts};
 use std::collections::VecDeque;
@@ -16,6 +17,8 @@ use std::ops::RangeInclusive;
 
 /// Fewest bits that are tried where no labels say how many are needed.
 const LEAST_BITS: f64 = 7.0;
+/// The same of functions of linear forms: whatever is faithful enough.
+const LEAST_BITS_OF_LOOKUPS: f64 = 1.0;
 /// Bits of the grids that are tried.
 const GRIDS: RangeInclusive<u32> = 4..=8;
 /// How many times a limit may be missed for another weight of bytes to be tried: it moves time and
@@ -68,9 +71,15 @@ pub(super) fn compile(
 /// The options of each level, the most faithful first.
 fn levels(compilation: &Compilation<'_>) -> Result<Vec<Options>, CompileError> {
     let asked = compilation.options;
+    let estimators = &compilation.model.estimators;
+    let has = |kind: fn(&Estimator) -> bool| estimators.iter().any(kind);
+    let looks_up = has(|own| matches!(own, Estimator::Lookups(_)));
+    let has_trees = has(|own| matches!(own, Estimator::Trees(_) | Estimator::LinearTrees(_)));
     let usual = asked.profile.usual_precision();
     let (highest, lowest) = match (asked.precision, compilation.bits_for_labels(usual)?) {
         (Some(asked), needed) => (asked, needed.unwrap_or(LEAST_BITS).min(asked)),
+        // Without a precision these are made better than they have to be.
+        _ if looks_up => (LEAST_BITS_OF_LOOKUPS + 1.0, LEAST_BITS_OF_LOOKUPS),
         // Without a precision labels get no more bits than they need.
         (None, Some(needed)) => (needed, needed),
         (None, None) => (usual, LEAST_BITS),
@@ -88,6 +97,7 @@ fn levels(compilation: &Compilation<'_>) -> Result<Vec<Options>, CompileError> {
     }
     let precision = levels.last().and_then(|level| level.precision);
     let is_coarser = |bits: &u32| match asked.features {
+        _ if !has_trees => false,
         FeatureMode::Exact { .. } => true,
         FeatureMode::Grid { bits: own } => *bits < own,
     };

@@ -11,6 +11,7 @@ use crate::report::{
 };
 use cipherfn_protocol::specs::ScoreDecoding;
 use cipherfn_scheme::noise::Deviation;
+use std::collections::BTreeMap;
 
 /// What the report is about.
 pub(super) struct Subject<'a> {
@@ -120,7 +121,7 @@ impl Subject<'_> {
             },
             work: facts.work,
             sizes: SizeReport {
-                evaluation_key: self.backend.file_bytes(facts.key_parts),
+                evaluation_key: self.backend.file_bytes(facts.key_parts.iter().copied()),
                 query_row: facts.query_bytes,
                 reply_row: facts.reply_bytes,
                 shared: facts.shared,
@@ -240,10 +241,12 @@ fn join(one: &Facts, other: &Facts) -> Facts {
                 reply_row: one.reply_row + other.reply_row,
             }
         }),
-        key_parts: if one.key_parts.is_empty() {
-            other.key_parts
-        } else {
-            one.key_parts
+        key_parts: {
+            let both = one.key_parts.iter().chain(&other.key_parts);
+            both.map(|part| (part.name, *part))
+                .collect::<BTreeMap<_, _>>()
+                .into_values()
+                .collect()
         },
         warnings: [one.warnings.as_slice(), other.warnings.as_slice()].concat(),
     }

@@ -42,7 +42,7 @@ pub(super) fn cut(ir: &mut Ir, scores: &RawScores) -> Result<Cut, CompileError> 
         estimators.push(Estimator::Trees(trees));
     }
     if !of_lookups.is_empty() {
-        estimators.push(Estimator::Lookups(layer.placed(of_lookups, &places)?));
+        estimators.push(layer.placed(of_lookups, &places)?);
     }
     if !of_linear.is_empty() {
         estimators.push(Estimator::Linear(linear(of_linear, &places)?));

@@ -3,11 +3,12 @@
 use super::features::{FeaturePlaces, MAX_WEIGHTS};
 use crate::error::CompileError;
 use crate::ir::{Atom, Combination, Function, Ir, Lookups};
-use crate::model::{LinearForm, LookupModel};
+use crate::model::{Estimator, FunctionLayer, LayeredModel, LinearForm, LookupModel};
 use cipherfn_program::{EntryKind, Op, ProgramBuilder, RowProgram, TensorType, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The functions that raw scores are sums of, those of several estimators one after the other.
+/// The functions that raw scores are sums of, those of several estimators one after the other, each
+/// behind those that its forms are of.
 pub(super) struct UsedLookups {
     parts: Vec<UsedEstimator>,
 }
@@ -20,12 +21,21 @@ struct UsedEstimator {
     used: Vec<u32>,
 }
 
+/// Where functions are among all, by estimator and entry.
+type UnitPlaces = BTreeMap<(u32, u32), usize>;
+
 impl UsedLookups {
     pub(super) fn of(ir: &Ir, scores: &[Combination]) -> Self {
         let mut used: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
-        for (atom, _) in scores.iter().flat_map(|score| &score.terms) {
-            if let &Atom::LookUp { estimator, entry } = atom {
-                used.entry(estimator).or_default().insert(entry);
+        let mut open: Vec<&Combination> = scores.iter().collect();
+        while let Some(sum) = open.pop() {
+            for (atom, _) in &sum.terms {
+                if let &Atom::LookUp { estimator, entry } = atom
+                    && used.entry(estimator).or_default().insert(entry)
+                    && let Function::Lookups(own) = &ir.estimators[estimator as usize].function
+                {
+                    open.push(&own.forms[entry as usize]);
+                }
             }
         }
         let part = |(estimator, used): (u32, BTreeSet<u32>)| match &ir.estimators
@@ -46,10 +56,7 @@ impl UsedLookups {
 
     /// The forms of all functions.
     pub(super) fn forms(&self) -> impl Iterator<Item = &Combination> {
-        self.parts.iter().flat_map(|part| {
-            let forms = &part.lookups.forms;
-            part.used.iter().map(|&entry| &forms[entry as usize])
-        })
+        self.parts.iter().flat_map(UsedEstimator::forms)
     }
 
     /// All of them as one model.
@@ -57,89 +64,124 @@ impl UsedLookups {
         &self,
         scores: &[Combination],
         places: &FeaturePlaces,
-    ) -> Result<LookupModel, CompileError> {
-        let units: usize = self.parts.iter().map(|part| part.used.len()).sum();
+    ) -> Result<Estimator, CompileError> {
+        let unit_of = self.units();
+        let units = unit_of.len();
         let terms: usize = self.forms().map(Combination::size).sum();
         if units.saturating_mul(scores.len()).max(terms) > MAX_WEIGHTS {
             let problem = format!("the network has more than {MAX_WEIGHTS} weights");
             return Err(CompileError::invalid("the graph", problem));
         }
-        let mut unit_of: BTreeMap<(u32, u32), usize> = BTreeMap::new();
-        for part in &self.parts {
-            for &entry in &part.used {
-                let next = unit_of.len();
-                unit_of.insert((part.estimator, entry), next);
-            }
-        }
-        let form = |form: &Combination| {
-            let weight = |&(atom, factor): &(Atom, f64)| match atom {
-                Atom::Feature { value, entry } => Some((places[&(value, entry)], factor)),
-                Atom::Target { .. } | Atom::LookUp { .. } => None,
-            };
-            LinearForm {
-                weights: form.terms.iter().filter_map(weight).collect(),
-                bias: form.constant,
-            }
-        };
         let weights = |score: &Combination| {
             let mut row = vec![0.0; units];
-            for (atom, factor) in &score.terms {
-                if let &Atom::LookUp { estimator, entry } = atom {
-                    row[unit_of[&(estimator, entry)]] = *factor;
-                }
+            for (unit, factor) in inner(score, &unit_of) {
+                row[unit as usize] = factor;
             }
             row
         };
-        Ok(LookupModel {
-            nodes: self
-                .parts
-                .iter()
-                .map(|part| part.lookups.node.clone())
-                .collect(),
-            forms: self.forms().map(form).collect(),
-            functions: self.functions(units)?,
-            weights: scores.iter().map(weights).collect(),
-            bias: scores.iter().map(|score| score.constant).collect(),
-        })
+        let weights = scores.iter().map(weights).collect();
+        let bias = scores.iter().map(|score| score.constant).collect();
+        let form = |form: &Combination| linear_form(form, places);
+        if self.forms().all(|form| inner(form, &unit_of).is_empty()) {
+            return Ok(Estimator::Lookups(LookupModel {
+                nodes: self
+                    .parts
+                    .iter()
+                    .map(|part| part.lookups.node.clone())
+                    .collect(),
+                forms: self.forms().map(form).collect(),
+                functions: functions(&self.parts)?,
+                weights,
+                bias,
+            }));
+        }
+        let layer = |part: &UsedEstimator| {
+            Ok::<_, CompileError>(FunctionLayer {
+                node: part.lookups.node.clone(),
+                forms: part.forms().map(form).collect(),
+                inner: part.forms().map(|own| inner(own, &unit_of)).collect(),
+                functions: functions(std::slice::from_ref(part))?,
+            })
+        };
+        Ok(Estimator::Layers(LayeredModel {
+            layers: self.parts.iter().map(layer).collect::<Result<_, _>>()?,
+            weights,
+            bias,
+        }))
     }
 
-    /// One program of all functions: what is not used of an estimator is a function of a form that
-    /// is.
-    fn functions(&self, units: usize) -> Result<RowProgram, CompileError> {
-        let input = TensorType {
-            kind: EntryKind::F64,
-            len: units.max(1),
-        };
-        let mut builder = ProgramBuilder::new(vec![input])?;
-        let mut parts = Vec::with_capacity(self.parts.len());
-        let mut first = 0;
-        for part in &self.parts {
-            let program = &part.lookups.functions;
-            let node = &part.lookups.node;
-            let place = |entry: u32| {
-                let own = part.used.partition_point(|&used| used < entry);
-                first + own.min(part.used.len() - 1) as u32
-            };
-            let entries = (0..part.lookups.forms.len() as u32).map(place).collect();
-            let source = builder.input(0);
-            let mut values: Vec<ValueId> =
-                vec![builder.push(node, Op::Select { source, entries })?];
-            for step in program.steps() {
-                let mut op = step.op.clone();
-                op.rename(|id| values[id.index()]);
-                values.push(builder.push(&step.node, op)?);
-            }
-            let output = program.output_ids().first().map(|id| values[id.index()]);
-            let source =
-                output.ok_or_else(|| CompileError::invalid("the graph", "it has no functions"))?;
-            let entries = part.used.clone();
-            parts.push(builder.push(node, Op::Select { source, entries })?);
-            first += part.used.len() as u32;
-        }
-        let all = match parts.as_slice() {
-            [only] => *only,
-            _ => builder.push("functions", Op::Concat(parts))?,
-        };
-        Ok(builder.finish(&[all])?)
+    fn units(&self) -> UnitPlaces {
+        let all = self.parts.iter();
+        let all = all.flat_map(|part| part.used.iter().map(|&entry| (part.estimator, entry)));
+        all.zip(0..).collect()
     }
+}
+
+impl UsedEstimator {
+    fn forms(&self) -> impl Iterator<Item = &Combination> {
+        self.used
+            .iter()
+            .map(|&entry| &self.lookups.forms[entry as usize])
+    }
+}
+
+/// What a sum has of the features.
+fn linear_form(sum: &Combination, places: &FeaturePlaces) -> LinearForm {
+    let weight = |&(atom, factor): &(Atom, f64)| match atom {
+        Atom::Feature { value, entry } => Some((places[&(value, entry)], factor)),
+        Atom::Target { .. } | Atom::LookUp { .. } => None,
+    };
+    LinearForm {
+        weights: sum.terms.iter().filter_map(weight).collect(),
+        bias: sum.constant,
+    }
+}
+
+/// What a sum has of functions.
+fn inner(sum: &Combination, units: &UnitPlaces) -> Vec<(u32, f64)> {
+    let weight = |&(atom, factor): &(Atom, f64)| match atom {
+        Atom::LookUp { estimator, entry } => Some((units[&(estimator, entry)] as u32, factor)),
+        Atom::Target { .. } | Atom::Feature { .. } => None,
+    };
+    sum.terms.iter().filter_map(weight).collect()
+}
+
+/// One program of all functions of these estimators: what is not used of one is a function of a form
+/// that is.
+fn functions(all: &[UsedEstimator]) -> Result<RowProgram, CompileError> {
+    let units: usize = all.iter().map(|part| part.used.len()).sum();
+    let input = TensorType {
+        kind: EntryKind::F64,
+        len: units.max(1),
+    };
+    let mut builder = ProgramBuilder::new(vec![input])?;
+    let mut parts = Vec::with_capacity(all.len());
+    let mut first = 0;
+    for part in all {
+        let program = &part.lookups.functions;
+        let node = &part.lookups.node;
+        let place = |entry: u32| {
+            let own = part.used.partition_point(|&used| used < entry);
+            first + own.min(part.used.len() - 1) as u32
+        };
+        let entries = (0..part.lookups.forms.len() as u32).map(place).collect();
+        let source = builder.input(0);
+        let mut values: Vec<ValueId> = vec![builder.push(node, Op::Select { source, entries })?];
+        for step in program.steps() {
+            let mut op = step.op.clone();
+            op.rename(|id| values[id.index()]);
+            values.push(builder.push(&step.node, op)?);
+        }
+        let output = program.output_ids().first().map(|id| values[id.index()]);
+        let source =
+            output.ok_or_else(|| CompileError::invalid("the graph", "it has no functions"))?;
+        let entries = part.used.clone();
+        parts.push(builder.push(node, Op::Select { source, entries })?);
+        first += part.used.len() as u32;
+    }
+    let all = match parts.as_slice() {
+        [only] => *only,
+        _ => builder.push("functions", Op::Concat(parts))?,
+    };
+    Ok(builder.finish(&[all])?)
 }

@@ -3,7 +3,7 @@
 use super::scores::RawScores;
 use crate::analyse::classes::classes;
 use crate::analyse::labels::{class_names, labels};
-use crate::analyse::places::Place;
+use crate::analyse::place::Place;
 use crate::analyse::ranges::ranges;
 use crate::error::CompileError;
 use crate::ir::{Ir, Output, Range, SUPPORTED, unsupported};

@@ -3,7 +3,7 @@
 use super::combiner::NodeSteps;
 use super::outputs::AnswerColumns;
 use super::scores::{Placed, RawScores};
-use crate::analyse::places::Place;
+use crate::analyse::place::Place;
 use crate::error::{CompileError, NodeName};
 use crate::ir::{AtomKind, Function, Ir};
 use cipherfn_program::{

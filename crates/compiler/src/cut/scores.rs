@@ -1,6 +1,6 @@
 //! Which sums the estimators evaluate: the affine values that something behind them asks for.
 
-use crate::analyse::places::Place;
+use crate::analyse::place::Place;
 use crate::ir::{Atom, AtomKind, Combination, Ir};
 use cipherfn_program::ValueId;
 use std::collections::HashMap;

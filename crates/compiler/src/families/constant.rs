@@ -5,7 +5,7 @@
 
 use super::scores::ScoreMap;
 use crate::error::CompileError;
-use crate::model::{Estimator, LinearModel, Model, TreeEnsemble};
+use crate::model::{Estimator, LayeredModel, LinearModel, LookupModel, Model, TreeEnsemble};
 use cipherfn_program::{ProgramBuilder, RowProgram, Tensor};
 
 /// Makes constant estimators part of the family of one that is not constant.
@@ -61,10 +61,10 @@ fn constant(estimator: &Estimator) -> Option<Vec<f64>> {
             let is_zero = weights.all(|&weight| weight == 0.0);
             is_zero.then(|| linear.bias.clone())
         }
-        Estimator::Lookups(model) => {
-            let mut weights = model.weights.iter().flatten();
-            let is_zero = weights.all(|&weight| weight == 0.0);
-            is_zero.then(|| model.bias.clone())
+        Estimator::Lookups(LookupModel { weights, bias, .. })
+        | Estimator::Layers(LayeredModel { weights, bias, .. }) => {
+            let is_zero = weights.iter().flatten().all(|&weight| weight == 0.0);
+            is_zero.then(|| bias.clone())
         }
         // Its leaves have slopes, or it were an ensemble of the other kind.
         Estimator::LinearTrees(_) => None,

@@ -45,7 +45,10 @@ impl Lattice {
                 };
                 scores.map(lattice).map(Some).collect()
             }),
-            Estimator::Linear(_) | Estimator::LinearTrees(_) | Estimator::Lookups(_) => None,
+            Estimator::Linear(_)
+            | Estimator::LinearTrees(_)
+            | Estimator::Lookups(_)
+            | Estimator::Layers(_) => None,
         };
         found.unwrap_or_else(|| vec![None; estimator.scores()])
     }

@@ -108,11 +108,12 @@ impl Family for LinearModel {
                     coefficients.len(),
                     fit.reply_bits,
                 ),
-                key_parts: backend.packing(),
+                key_parts: backend.packing().iter().collect(),
                 warnings,
             },
             circuit: Circuit {
                 parameter_set: backend.set.name.to_owned(),
+                bootstrap: None,
                 inputs: vec![Input::Features(FeatureInput {
                     features: features.names.len() as u32,
                     block: block as u32,

@@ -12,6 +12,8 @@
 //!   circuit    look-ups, sums, and all sums in one ciphertext
 //! ```
 //!
+//! Several hidden layers are planned by `layers`, from the same parts.
+//!
 //! Nothing here is exact: features are rounded to steps, forms to entries of tables, weights to
 //! integers. What is promised is the error of the noise; the rest is measured on the calibration
 //! rows, and a model that is not faithful enough there is refused.
@@ -22,6 +24,7 @@ mod curve;
 mod fidelity;
 mod grid;
 mod layer;
+mod layers;
 mod lines;
 mod outputs;
 mod rounding;
@@ -32,7 +35,7 @@ use crate::model::LookupModel;
 use crate::report::{EncodedFeature, FeatureReport, LayerReport, WorkReport};
 use choice::{LayerProblem, LookupChoice};
 use cipherfn_engine::noise;
-use cipherfn_protocol::specs::{Encoding, IntegerEncoding};
+use cipherfn_protocol::specs::{Encoding, IntegerEncoding, IntegerFeature};
 use cipherfn_scheme::query::InputShape;
 use fidelity::Fidelity;
 
@@ -45,7 +48,10 @@ impl Family for LookupModel {
         let backend = setting.backend;
         let layer = LayerProblem::of(self, setting)?;
         let mut choice = layer.choose()?;
-        self.check(&choice, setting)?;
+        check(&choice.fidelity, setting.options.min_agreement, || {
+            let limit = limit(&choice.fidelity);
+            format!("node \"{}\" limits it, by {limit}", self.node())
+        })?;
         let mut circuit = layer.parts(&choice).circuit();
         // The circuit's own noise has the last word.
         if let [noise] = noise::of_outputs(&circuit)?[..] {
@@ -76,7 +82,7 @@ impl Family for LookupModel {
                 target_bits: setting.options.precision.unwrap_or(bits),
                 bits,
                 range_of: "the calibration rows",
-                features: feature_report(&choice),
+                features: feature_report(&choice.grid, true),
                 work: WorkReport::of(
                     Some(choice.gadget),
                     Some(choice.work),
@@ -88,7 +94,7 @@ impl Family for LookupModel {
                 query_bytes: shapes.iter().map(InputShape::row_bytes).sum(),
                 reply_bytes: backend.reply_bytes(coefficients, choice.budget.reply_bits),
                 shared: backend.shared(&shapes, coefficients, choice.budget.reply_bits),
-                key_parts: backend.expansion(),
+                key_parts: backend.expansion().iter().collect(),
                 warnings: Vec::new(),
             },
             encodings,
@@ -98,38 +104,9 @@ impl Family for LookupModel {
 }
 
 impl LookupModel {
-    /// Refuses a choice that is not faithful enough, with what limits it.
-    fn check(&self, choice: &LookupChoice, setting: &Setting<'_>) -> Result<(), CompileError> {
-        let fidelity = &choice.fidelity;
-        let least = setting.options.min_agreement;
-        if fidelity.is_within(least, fidelity::MOST_ERROR) {
-            return Ok(());
-        }
-        let found = match fidelity.labels {
-            Some(labels) if labels < least => {
-                let kind = if fidelity.has_labels {
-                    "the label that the model gives"
-                } else {
-                    "the largest score that the model gives"
-                };
-                format!(
-                    "{:.1} % of the simulated calibration rows get {kind}, and {:.1} % are asked \
-                     for",
-                    100.0 * labels,
-                    100.0 * least
-                )
-            }
-            _ => format!(
-                "scores of the simulated calibration rows are off by {:.2} % of their range (root \
-                 mean square), and 1 % is the most",
-                100.0 * fidelity.error
-            ),
-        };
-        let node = self.nodes.first().map_or("", String::as_str);
-        Err(CompileError::Unfaithful {
-            found,
-            limit: format!("node \"{node}\" limits it, by {}", limit(fidelity)),
-        })
+    /// The first node whose functions these are, for errors.
+    fn node(&self) -> &str {
+        self.nodes.first().map_or("", String::as_str)
     }
 
     fn layer_report(&self, layer: &LayerProblem<'_>, choice: &LookupChoice) -> LayerReport {
@@ -149,8 +126,41 @@ impl LookupModel {
             error: fidelity.error,
             error_without_noise: fidelity.exact_error,
             limit: limit(fidelity).into(),
+            deep: None,
         }
     }
+}
+
+/// Refuses what is not faithful enough, with what limits it.
+fn check(
+    fidelity: &Fidelity,
+    least: f64,
+    limit: impl FnOnce() -> String,
+) -> Result<(), CompileError> {
+    if fidelity.is_within(least, fidelity::MOST_ERROR) {
+        return Ok(());
+    }
+    let found = match fidelity.labels {
+        Some(labels) if labels < least => {
+            let kind = if fidelity.has_labels {
+                "the label that the model gives"
+            } else {
+                "the largest score that the model gives"
+            };
+            format!(
+                "{:.1} % of the simulated calibration rows get {kind}, and {:.1} % are asked for",
+                100.0 * labels,
+                100.0 * least
+            )
+        }
+        _ => format!(
+            "scores of the simulated calibration rows are off by {:.2} % of their range (root mean \
+             square), and 1 % is the most",
+            100.0 * fidelity.error
+        ),
+    };
+    let limit = limit();
+    Err(CompileError::Unfaithful { found, limit })
 }
 
 /// What most of a choice's error comes from, and what to try.
@@ -165,20 +175,26 @@ fn limit(fidelity: &Fidelity) -> &'static str {
     }
 }
 
-fn feature_report(choice: &LookupChoice) -> FeatureReport {
-    let encoded = choice.grid.iter().map(|own| EncodedFeature {
+/// Features as integers, or as they are.
+fn feature_report(grid: &[IntegerFeature], is_integer: bool) -> FeatureReport {
+    let encoded = grid.iter().map(|own| EncodedFeature {
         name: own.name.clone(),
-        form: "integer".into(),
-        bins: Some(1 << own.bits),
+        form: if is_integer { "integer" } else { "coefficient" }.into(),
+        bins: is_integer.then_some(1 << own.bits),
         bits: own.bits,
         decimals: None,
     });
+    let steps = if is_integer {
+        " and the steps in it, which say how much it moves the scores"
+    } else {
+        ""
+    };
     FeatureReport {
-        mode: "integers".into(),
-        revealed: "for each feature the range that is accepted (that of the calibration rows, a \
-                   little wider) and the steps in it, which say how much it moves the scores; the \
-                   middle and the range of the scores; no weight"
-            .into(),
+        mode: if is_integer { "integers" } else { "ranges" }.into(),
+        revealed: format!(
+            "for each feature the range that is accepted (that of the calibration rows, a little \
+             wider){steps}; the middle and the range of the scores; no weight"
+        ),
         encoded: encoded.collect(),
     }
 }

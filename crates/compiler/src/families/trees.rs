@@ -161,7 +161,7 @@ fn plan(
             query_bytes: shapes.iter().map(InputShape::row_bytes).sum(),
             reply_bytes: backend.reply_bytes(coefficients.len(), choice.budget.reply_bits),
             shared: backend.shared(&shapes, coefficients.len(), choice.budget.reply_bits),
-            key_parts: backend.expansion(),
+            key_parts: backend.expansion().iter().collect(),
             warnings,
         },
         circuit: circuit(choice, circuit_inputs, setting),
@@ -224,6 +224,7 @@ fn circuit(choice: Choice, inputs: Vec<Input>, setting: &Setting<'_>) -> Circuit
     });
     Circuit {
         parameter_set: setting.backend.set.name.to_owned(),
+        bootstrap: None,
         inputs,
         constants: constants.collect(),
         outputs: vec![Output {

@@ -36,23 +36,34 @@ impl Demand {
     /// again is added.
     pub fn of(circuit: &Circuit, predicted: f64, memory: u64) -> Result<Self, EngineError> {
         let prepared = PreparedCircuit::with_memory(circuit, row_memory(memory))?;
-        let statistics = prepared.statistics();
-        let costs = Costs::of(prepared.parameter_set());
-        let groups = circuit.inputs.iter().filter_map(|input| match input {
-            Input::Selectors(group) => Some(group),
-            Input::Features(_) | Input::Values(_) | Input::Tables(_) => None,
-        });
-        let once: f64 = groups.clone().map(|group| f64::from(group.count)).sum();
-        let again = (statistics.expanded as f64 - once).max(0.0);
-        let each = groups.map(|group| costs.expansion(1.0, group.gadget).get());
-        let seconds = predicted + again * each.fold(0.0, f64::max) / 1e6;
+        let seconds = predicted + expanded_again(circuit, &prepared);
         Ok(Self {
-            memory: server_memory(statistics.bytes),
+            memory: server_memory(prepared.statistics().bytes),
             seconds: seconds * stretch(memory),
             query_bytes: HEADER_LEN + HEAD_LEN + prepared.query_row_bytes(),
             reply_bytes: HEADER_LEN + HEAD_LEN + OUTCOME_OVERHEAD + prepared.reply_row_bytes(),
         })
     }
+}
+
+/// Seconds of one thread that go into the selectors of a row that a function of `memory` bytes expands
+/// more than once; `None` where a row does not fit at all.
+pub fn streaming(circuit: &Circuit, memory: u64) -> Result<Option<f64>, EngineError> {
+    let prepared = PreparedCircuit::with_memory(circuit, row_memory(memory))?;
+    let fits = server_memory(prepared.statistics().bytes) <= memory;
+    Ok(fits.then(|| expanded_again(circuit, &prepared)))
+}
+
+fn expanded_again(circuit: &Circuit, prepared: &PreparedCircuit) -> f64 {
+    let costs = Costs::of(prepared.parameter_set());
+    let groups = circuit.inputs.iter().filter_map(|input| match input {
+        Input::Selectors(group) => Some(group),
+        Input::Features(_) | Input::Values(_) | Input::Tables(_) => None,
+    });
+    let once: f64 = groups.clone().map(|group| f64::from(group.count)).sum();
+    let again = (prepared.statistics().expanded as f64 - once).max(0.0);
+    let each = groups.map(|group| costs.expansion(1.0, group.gadget).get());
+    again * each.fold(0.0, f64::max) / 1e6
 }
 
 /// How long a function of `memory` bytes takes for what takes one vCPU a second.

@@ -2,10 +2,7 @@
 
 use cipherfn_circuit::Circuit;
 use cipherfn_engine::{EngineError, cut};
-use cipherfn_protocol::api::job::MAX_PARTS;
-
-/// Seconds that a job's worker has.
-pub const WORKER: f64 = 900.0;
+use cipherfn_protocol::api::job::{MAX_PARTS, WORKER_SECONDS};
 
 /// In how many parts a model is evaluated, and what the longest takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,7 +18,7 @@ impl InParts {
     /// take no more than half of what a worker has: what remains is for what is not predicted. `None`
     /// where it cannot be cut like that, as a single term of its result takes too long.
     pub fn of(circuit: &Circuit, whole: f64) -> Result<Option<Self>, EngineError> {
-        let most = WORKER / 2.0;
+        let most = WORKER_SECONDS / 2.0;
         let total = cut(circuit, 1)?.costs()[0].max(1) as f64;
         let least = (whole / most).ceil().max(1.0);
         if least > f64::from(MAX_PARTS) {

@@ -103,6 +103,7 @@ fn chains(lengths: &[u32]) -> Circuit {
     nodes.push(Node::Sum(result));
     Circuit {
         parameter_set: "cipherfn-128-n512k4-v1".into(),
+        bootstrap: None,
         inputs: vec![Input::Selectors(SelectorGroup {
             count: selectors,
             gadget: Gadget::new(BaseLog::new(23), Levels::new(1)),

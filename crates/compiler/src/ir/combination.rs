@@ -22,10 +22,6 @@ impl Atom {
             Self::Feature { .. } => AtomKind::Linear,
         }
     }
-
-    pub(crate) const fn is_feature(self) -> bool {
-        matches!(self, Self::Feature { .. })
-    }
 }
 
 /// Kinds of estimators, in the order of their atoms.
@@ -57,6 +53,10 @@ impl Combination {
 
     pub(crate) fn of_atom(atom: Atom, factor: f64) -> Self {
         Self::of_terms(0.0, vec![(atom, factor)])
+    }
+
+    pub(crate) fn of_look_up(estimator: u32, entry: u32) -> Self {
+        Self::of_atom(Atom::LookUp { estimator, entry }, 1.0)
     }
 
     /// A combination of terms in any order.

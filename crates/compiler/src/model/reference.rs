@@ -2,10 +2,10 @@
 //! libraries' own outputs.
 
 use super::{
-    Estimator, LinearForm, LinearModel, LinearTrees, LookupModel, Model, Test, Tree, TreeEnsemble,
-    TreeNode,
+    Estimator, LayeredModel, LinearForm, LinearModel, LinearTrees, LookupModel, Model, Test, Tree,
+    TreeEnsemble, TreeNode,
 };
-use cipherfn_program::{ProgramError, Tensor};
+use cipherfn_program::{ProgramError, RowProgram, Tensor};
 
 impl Model {
     /// Outputs for one row, all in the clear.
@@ -64,6 +64,7 @@ impl Estimator {
             Self::Linear(linear) => linear.raw_scores(features),
             Self::LinearTrees(trees) => trees.raw_scores(features),
             Self::Lookups(model) => model.raw_scores(features),
+            Self::Layers(model) => model.raw_scores(features),
         }
     }
 }
@@ -71,28 +72,58 @@ impl Estimator {
 impl LookupModel {
     /// Raw scores for a feature vector.
     pub fn raw_scores(&self, features: &[f32]) -> Vec<f64> {
-        let values = self.functions_of(self.forms_of(features));
-        let score = |(weights, bias): (&Vec<f64>, &f64)| {
-            let terms = weights.iter().zip(&values).map(|(w, x)| w * x);
-            bias + terms.sum::<f64>()
-        };
-        self.weights.iter().zip(&self.bias).map(score).collect()
+        let values = functions_of(&self.functions, self.forms_of(features));
+        sums(&self.weights, &self.bias, &values)
     }
 
     /// The values of all forms.
     pub(crate) fn forms_of(&self, features: &[f32]) -> Vec<f64> {
         self.forms.iter().map(|form| form.of(features)).collect()
     }
+}
 
-    /// The values of all functions; NaN where one has none.
-    pub(crate) fn functions_of(&self, forms: Vec<f64>) -> Vec<f64> {
-        let count = forms.len();
-        let outputs = self.functions.run(vec![Tensor::F64(forms)]);
-        let first = outputs.ok().and_then(|outputs| outputs.into_iter().next());
-        match first {
-            Some(Tensor::F64(values)) => values,
-            _ => vec![f64::NAN; count],
+impl LayeredModel {
+    /// Raw scores for a feature vector.
+    pub fn raw_scores(&self, features: &[f32]) -> Vec<f64> {
+        let (_, values) = self.evaluated(features);
+        sums(&self.weights, &self.bias, &values)
+    }
+
+    /// The values of all forms and of all functions, over all layers.
+    pub(crate) fn evaluated(&self, features: &[f32]) -> (Vec<f64>, Vec<f64>) {
+        let (mut forms, mut values) = (Vec::new(), Vec::new());
+        for layer in &self.layers {
+            let form = |(form, inner): (&LinearForm, &Vec<(u32, f64)>)| {
+                let inner = inner.iter().map(|&(unit, w): &(u32, f64)| {
+                    let value: f64 = values[unit as usize];
+                    w * value
+                });
+                form.of(features) + inner.sum::<f64>()
+            };
+            let own: Vec<f64> = layer.forms.iter().zip(&layer.inner).map(form).collect();
+            values.extend(functions_of(&layer.functions, own.clone()));
+            forms.extend(own);
         }
+        (forms, values)
+    }
+}
+
+fn sums(weights: &[Vec<f64>], bias: &[f64], values: &[f64]) -> Vec<f64> {
+    let score = |(weights, bias): (&Vec<f64>, &f64)| {
+        let terms = weights.iter().zip(values).map(|(w, x)| w * x);
+        bias + terms.sum::<f64>()
+    };
+    weights.iter().zip(bias).map(score).collect()
+}
+
+/// The values of all functions of forms; NaN where one has none.
+pub(crate) fn functions_of(functions: &RowProgram, forms: Vec<f64>) -> Vec<f64> {
+    let count = forms.len();
+    let outputs = functions.run(vec![Tensor::F64(forms)]);
+    let first = outputs.ok().and_then(|outputs| outputs.into_iter().next());
+    match first {
+        Some(Tensor::F64(values)) => values,
+        _ => vec![f64::NAN; count],
     }
 }
 

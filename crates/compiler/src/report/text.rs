@@ -15,6 +15,8 @@ impl Display for Report {
         self.work.fmt(f)?;
         self.sizes.fmt(f)?;
         self.layers.iter().try_for_each(|layer| layer.fmt(f))?;
+        // The same of all layers.
+        self.layers.last().map_or(Ok(()), |last| last.errors(f))?;
         self.agreement.fmt(f)?;
         if let Some(fit) = &self.fit {
             writeln!(f, "{:<12}{fit}", "fit")?;
@@ -112,19 +114,46 @@ impl Display for LayerReport {
             on_whole_torus,
             selectors,
             cmuxes,
+            deep,
             ..
         } = self;
-        let work = format_args!(
-            "{}: {lookups} look-ups ({on_whole_torus} on the whole torus) of {selectors} bits, \
-             {cmuxes} CMUXes",
-            self.nodes.join(", ")
-        );
-        line(f, "layer", work)?;
+        let whole = format_args!("({on_whole_torus} on the whole torus)");
+        let name = self.nodes.join(", ");
+        match deep {
+            Some(deep) if deep.bootstraps > 0 => {
+                let work = format_args!("{name}: {} bootstraps {whole}", deep.bootstraps);
+                line(f, "layer", work)?;
+            }
+            _ => {
+                let work = format_args!(
+                    "{name}: {lookups} look-ups {whole} of {selectors} bits, {cmuxes} CMUXes"
+                );
+                line(f, "layer", work)?;
+            }
+        }
         let ranges = format_args!(
             "ranges are {} times those of {} calibration rows, {} values were outside",
             self.margin, self.rows, self.wrapped
         );
         line(f, "", ranges)?;
+        deep.map_or(Ok(()), |deep| {
+            let (low, high) = deep.range;
+            let own = format_args!(
+                "numbers from {low:.3} to {high:.3} of {:.1} bits, {:.0} % of the error, {:.1} ms, \
+                 {:.1} MB",
+                deep.bits,
+                100.0 * deep.share,
+                deep.microseconds.get() / 1000.0,
+                deep.memory as f64 / 1e6
+            );
+            line(f, "", own)
+        })
+    }
+}
+
+impl LayerReport {
+    /// What is off in all layers together.
+    fn errors(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let labels = self.labels.map_or_else(String::new, |labels| {
             format!(
                 "{:.2} % of the labels or largest scores are the model's, ",

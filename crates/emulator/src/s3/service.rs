@@ -12,6 +12,8 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use s3s::service::S3Service;
 
+use crate::cors::Cors;
+
 use super::store::lock;
 
 /// A refused body is read up to this size, so that the client gets to see why.
@@ -20,7 +22,10 @@ const DRAIN: usize = 256 << 20;
 /// Answers requests with `s3s`, and reads what a refused upload still sends: a connection closed in
 /// the middle of an upload would reach the client as a reset instead of as S3's answer.
 #[derive(Clone, Debug)]
-pub(crate) struct S3Front(pub(crate) S3Service);
+pub(crate) struct S3Front {
+    pub(crate) service: S3Service,
+    pub(crate) cors: Arc<Mutex<Cors>>,
+}
 
 impl hyper::service::Service<Request<Incoming>> for S3Front {
     type Response = Response<s3s::Body>;
@@ -28,14 +33,18 @@ impl hyper::service::Service<Request<Incoming>> for S3Front {
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let service = self.0.clone();
+        let (service, cors) = (self.service.clone(), lock(&self.cors).clone());
         Box::pin(async move {
             let (parts, body) = request.into_parts();
+            if let Some(preflight) = cors.preflight(&parts.method, &parts.headers) {
+                return Ok(preflight.map(s3s::Body::from));
+            }
+            let page = cors.allowed(&parts.headers);
             // Such a client waits for an answer before it sends the body.
             let waits = parts.headers.contains_key(http::header::EXPECT);
             let mut body = SharedBody(Arc::new(Mutex::new(body)));
             let request = Request::from_parts(parts, s3s::Body::http_body(body.clone()));
-            let response = service.call(request).await.unwrap_or_else(|error| {
+            let mut response = service.call(request).await.unwrap_or_else(|error| {
                 tracing::warn!(?error, "S3 request failed");
                 let mut response = Response::new(s3s::Body::empty());
                 *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
@@ -50,6 +59,7 @@ impl hyper::service::Service<Request<Incoming>> for S3Front {
                     }
                 }
             }
+            cors.mark(page.as_ref(), response.headers_mut());
             Ok(response)
         })
     }

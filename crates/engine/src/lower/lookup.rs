@@ -1,11 +1,15 @@
-//! Look-ups, combinations and packed values: nodes that are steps of their own.
+//! Look-ups, combinations, packed values and bootstraps: nodes that are steps of their own.
 
 use super::expression::Expression;
-use super::{CombinationStep, Factor, Lowering, PackStep, ProgramStep, Start, Term, TurnStep};
-use crate::polynomial::{Coefficient, Sparse, constant_of_turned};
+use super::{
+    BootstrapStep, CombinationStep, Factor, Lowering, PackStep, ProgramStep, Start, Term, TurnStep,
+};
+use crate::polynomial::{Coefficient, Sparse, constant_of_turned, entry};
 use crate::schedule::Group;
 use cipherfn_circuit::CircuitError;
-use cipherfn_circuit::circuit::{Combination, ConstantId, Lookup, Pack, Table, Turn, Weighted};
+use cipherfn_circuit::circuit::{
+    Bootstrap, Combination, ConstantId, Lookup, Pack, Table, Turn, Weighted,
+};
 
 impl Lowering<'_> {
     /// The steps of a look-up: turns commute, so they are taken in the order of selectors, a step
@@ -132,6 +136,26 @@ impl Lowering<'_> {
             .any(Option::is_some)
             .then(|| self.push(ProgramStep::Pack(PackStep(items))));
         Ok(Expression::of_step(Sparse::sum(constant), step))
+    }
+
+    pub(super) fn table_at(&mut self, bootstrap: &Bootstrap, values: &[Expression]) -> Expression {
+        let Bootstrap { of, table } = *bootstrap;
+        let value = &values[of.node.index()];
+        let coefficients = value.constant.coefficients();
+        let constant = constant_of_turned(coefficients, of.rotation, self.polynomial_size);
+        let Some(step) = value.step() else {
+            let found = entry(self.constant(table), self.bootstrap_table, constant);
+            return Expression::of_step(Sparse::sum(vec![(0, found)]), None);
+        };
+        let step = self.push(ProgramStep::Bootstrap(BootstrapStep {
+            of: Term {
+                step,
+                rotation: of.rotation,
+            },
+            constant,
+            table,
+        }));
+        Expression::of_step(Sparse::zero(), Some(step))
     }
 
     fn constant(&self, id: ConstantId) -> &[Coefficient] {

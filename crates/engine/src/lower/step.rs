@@ -16,6 +16,8 @@ pub(crate) enum ProgramStep {
     Combination(CombinationStep),
     /// Coefficients of earlier steps.
     Pack(PackStep),
+    /// A table at a coefficient of an earlier step.
+    Bootstrap(BootstrapStep),
     /// An encrypted value or table.
     Carrier(Carrier),
 }
@@ -65,6 +67,14 @@ pub(crate) struct Factor {
 /// The constant coefficient of each term that there is.
 #[derive(Debug)]
 pub(crate) struct PackStep(pub(crate) Vec<Option<Term>>);
+
+/// The table's entry at the constant coefficient of a term, plus a constant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BootstrapStep {
+    pub(crate) of: Term,
+    pub(crate) constant: u64,
+    pub(crate) table: ConstantId,
+}
 
 /// `terms + rows`.
 #[derive(Clone, Debug, Default)]
@@ -153,7 +163,8 @@ impl ProgramStep {
             Self::Pack(PackStep(items)) => items.as_slice(),
             _ => &[],
         };
-        let start = match self {
+        let other = match self {
+            Self::Bootstrap(step) => Some(step.of),
             Self::Turn(TurnStep {
                 start: Start::Value(_, term),
                 ..
@@ -163,7 +174,7 @@ impl ProgramStep {
         let forms = self.forms().flat_map(|form| form.terms.iter().copied());
         forms
             .chain(self.continues().map(Term::of))
-            .chain(start)
+            .chain(other)
             .chain(factors.iter().map(|factor| factor.term))
             .chain(items.iter().flatten().copied())
     }

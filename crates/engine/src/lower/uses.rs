@@ -9,7 +9,7 @@ pub(super) struct Uses {
     pub(super) total: u32,
     /// Every use is as an addend.
     pub(super) only_added: bool,
-    /// Some combination or packed value reads it, as a value in memory.
+    /// Some combination, packed value or bootstrap reads it, as a value in memory.
     pub(super) whole: bool,
     /// Some output is this value.
     pub(super) is_output: bool,

@@ -3,7 +3,7 @@
 use super::memory::{Scratch, Values};
 use super::{Executable, KeyWork, RowContext};
 use crate::kernel;
-use crate::lower::{Factor, Program, ProgramStep, Start, Term, TurnStep};
+use crate::lower::{BootstrapStep, Factor, Program, ProgramStep, Start, Term, TurnStep};
 use crate::schedule::Block;
 use aligned_vec::AVec;
 use cipherfn_circuit::circuit::{Circuit, ConstantId};
@@ -13,7 +13,7 @@ use cipherfn_scheme::operations::lookup::{self, TurnMemory};
 use std::collections::HashMap;
 use std::ops::DerefMut;
 
-/// The tables of a circuit's look-ups, as sparse as they came: a file can name many that are no
+/// The tables of a circuit's look-ups and bootstraps, as sparse as they came: a file can name many that are no
 /// more than a coefficient.
 #[derive(Debug)]
 pub(super) struct Tables(HashMap<ConstantId, Vec<(u32, u64)>>);
@@ -24,7 +24,8 @@ impl Tables {
             ProgramStep::Turn(TurnStep {
                 start: Start::Table(table, _),
                 ..
-            }) => Some(*table),
+            })
+            | ProgramStep::Bootstrap(BootstrapStep { table, .. }) => Some(*table),
             _ => None,
         });
         let mut own = HashMap::new();
@@ -154,7 +155,7 @@ impl Executable {
     }
 
     /// `out = term`.
-    fn set_term(&self, out: &mut [c64], term: Term, values: &Values) {
+    pub(super) fn set_term(&self, out: &mut [c64], term: Term, values: &Values) {
         out.fill(c64::new(0.0, 0.0));
         self.add_term(out, term, values);
     }

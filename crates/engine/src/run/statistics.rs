@@ -18,6 +18,8 @@ pub struct Statistics {
     pub factors: usize,
     /// Coefficients that are packed: a key switch each.
     pub packed: usize,
+    /// Bootstraps.
+    pub bootstraps: usize,
     /// Values that are written to memory.
     pub values: usize,
     /// Values that live at once.
@@ -39,6 +41,7 @@ impl Statistics {
             statistics.cmuxes += step.externals().len();
             statistics.turns += step.turns().len();
             statistics.packed += step.packed();
+            statistics.bootstraps += usize::from(matches!(step, ProgramStep::Bootstrap(_)));
             if let ProgramStep::Combination(CombinationStep(factors)) = step {
                 statistics.factors += factors.len();
             }

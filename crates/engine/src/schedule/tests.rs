@@ -1,7 +1,9 @@
-use super::{Schedule, Streaming};
-use crate::lower::{External, Form, Outcome, Program, ProgramStep, RowTerm, SumStep, Term};
+use super::{Block, Schedule, Stage, Streaming};
+use crate::lower::{
+    BootstrapStep, External, Form, Outcome, Program, ProgramStep, RowTerm, SumStep, Term,
+};
 use crate::polynomial::Sparse;
-use cipherfn_circuit::circuit::SelectorId;
+use cipherfn_circuit::circuit::{ConstantId, SelectorId};
 
 fn cmux(selector: u32, terms: Vec<Term>) -> ProgramStep {
     ProgramStep::Sum(SumStep {
@@ -15,6 +17,14 @@ fn cmux(selector: u32, terms: Vec<Term>) -> ProgramStep {
             constant: Sparse::default(),
         }],
     })
+}
+
+/// The blocks of a stage that is no bootstraps.
+fn blocks(stage: &Stage) -> &[Block] {
+    match stage {
+        Stage::Blocks(blocks) => blocks,
+        Stage::Bootstraps(steps) => panic!("bootstraps: {steps:?}"),
+    }
 }
 
 /// 60 steps, each a CMUX of two earlier ones, all needed.
@@ -44,7 +54,7 @@ fn values_are_there_when_they_are_read() {
         let schedule = Schedule::of_stages(&program, &super::stages(&program, segment), None);
         let mut slots = vec![None; schedule.slot_count];
         for stage in &schedule.stages {
-            for (step, _) in stage.iter().flat_map(|block| &block.externals) {
+            for (step, _) in blocks(stage).iter().flat_map(|block| &block.externals) {
                 for term in &program.steps[*step as usize].externals()[0]
                     .difference
                     .terms
@@ -56,7 +66,7 @@ fn values_are_there_when_they_are_read() {
                     );
                 }
             }
-            for step in stage.iter().flat_map(|block| &block.steps) {
+            for step in blocks(stage).iter().flat_map(|block| &block.steps) {
                 slots[schedule.slots[*step as usize] as usize] = Some(*step);
             }
         }
@@ -64,7 +74,7 @@ fn values_are_there_when_they_are_read() {
         let evaluated: usize = schedule
             .stages
             .iter()
-            .flatten()
+            .flat_map(blocks)
             .map(|block| block.steps.len())
             .sum();
         assert_eq!(evaluated, 60);
@@ -120,7 +130,7 @@ fn selectors_are_there_when_they_are_read() {
                 assert!(!memory.contains(&Some(load.group)), "it is there already");
                 memory[load.frame as usize] = Some(load.group);
             }
-            for step in stage.iter().flat_map(|block| &block.steps) {
+            for step in blocks(stage).iter().flat_map(|block| &block.steps) {
                 let step = &program.steps[*step as usize];
                 let rows = step.forms().flat_map(|form| &form.rows);
                 let externals = step.externals().iter().map(|external| external.selector);
@@ -133,7 +143,7 @@ fn selectors_are_there_when_they_are_read() {
         let steps = schedule
             .stages
             .iter()
-            .flatten()
+            .flat_map(blocks)
             .flat_map(|block| &block.steps);
         assert_eq!(steps.count(), 300);
         let loads = streaming.loads.iter().flatten().count();
@@ -204,11 +214,46 @@ fn blocks_go_from_selector_to_selector() {
     for block in Schedule::new(&program, super::SEGMENTS[0], 7)
         .stages
         .iter()
-        .flatten()
+        .flat_map(blocks)
     {
         let selectors = block.externals.iter().map(|(step, external)| {
             program.steps[*step as usize].externals()[*external as usize].selector
         });
         assert!(selectors.is_sorted());
     }
+}
+
+#[test]
+fn bootstraps_wait_for_each_other() {
+    // Twenty bootstraps of twenty values of ten selectors, a sum of each, and twenty more.
+    let bootstrap = |step| {
+        ProgramStep::Bootstrap(BootstrapStep {
+            of: Term::of(step),
+            constant: 0,
+            table: ConstantId(0),
+        })
+    };
+    let mut steps: Vec<ProgramStep> = (0..20).map(|step| cmux(step % 10, Vec::new())).collect();
+    steps.extend((0..20).map(bootstrap));
+    steps.extend((20..40).map(|step| cmux(step % 10, vec![Term::of(step)])));
+    steps.extend((40..60).map(bootstrap));
+    let results = (60..80).map(|step| Outcome {
+        constant: Sparse::default(),
+        step: Some(step),
+    });
+    let program = Program {
+        steps,
+        results: results.collect(),
+    };
+    let schedule = Schedule::new(&program, super::SEGMENTS[0], 10);
+    let bootstraps = schedule.stages.iter().filter_map(|stage| match stage {
+        Stage::Bootstraps(steps) => {
+            let mut steps = steps.clone();
+            steps.sort_unstable();
+            Some(steps)
+        }
+        Stage::Blocks(_) => None,
+    });
+    let expected: [Vec<u32>; 2] = [(20..40).collect(), (60..80).collect()];
+    assert_eq!(bootstraps.collect::<Vec<_>>(), expected);
 }

@@ -23,6 +23,7 @@ impl Builder {
     pub(crate) fn new(set: Set, selectors: u32) -> Self {
         let mut builder = Self(Circuit {
             parameter_set: set.0.into(),
+            bootstrap: None,
             inputs: Vec::new(),
             constants: Vec::new(),
             nodes: Vec::new(),
@@ -30,6 +31,11 @@ impl Builder {
         });
         builder.bits_of(set, selectors);
         builder
+    }
+
+    /// Says what bootstraps take.
+    pub(crate) fn bootstrap(&mut self, part: &str) {
+        self.0.bootstrap = Some(part.to_owned());
     }
 
     /// A further group of bits.

@@ -82,6 +82,7 @@ fn check(case: &Case) {
         let dimensions = Dimensions {
             glwe_dimension: 1,
             polynomial_size: 2048,
+            bootstrap_table: None,
         };
         pass.circuit
             .validate(dimensions)

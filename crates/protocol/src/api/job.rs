@@ -32,6 +32,15 @@ pub const MAX_STATES: usize = 100;
 pub const MAX_PARTS: u32 = 32;
 /// Most chunks times parts of a job in parts: each is a worker's.
 pub const MAX_SHARES: usize = 100;
+/// Most bytes of what all parts of a model make of a chunk: whoever adds them has them in memory.
+pub const MAX_SUMS: usize = 256 << 20;
+
+/// Longest that a request may take at an HTTP API, in microseconds.
+const LONGEST_REQUEST: f64 = 29e6;
+/// Seconds that a worker has.
+pub const WORKER_SECONDS: f64 = 900.0;
+/// Memory by which AWS Lambda gives one processor, in MB, and the most processors of a function.
+const PROCESSOR: (f64, f64) = (1769.0, 6.0);
 
 /// Names a job: random, made by the service.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -91,6 +100,22 @@ pub struct RowCost {
     pub worker_memory_mb: u64,
     /// Architecture of its processors: `x86_64` or `arm64`.
     pub architecture: String,
+}
+
+impl RowCost {
+    /// Microseconds that a worker takes for a row.
+    pub fn worker_microseconds(&self) -> f64 {
+        let (processor, most) = PROCESSOR;
+        let processors = self.worker_memory_mb as f64 / processor;
+        self.row_microseconds / processors.clamp(f64::MIN_POSITIVE, most)
+    }
+
+    /// Whether even one row is predicted to take longer than a request may, of a function with a
+    /// worker's memory: then only jobs answer it, as functions that are cut off never learn how long it
+    /// takes.
+    pub fn needs_jobs(&self) -> bool {
+        self.worker_microseconds() > LONGEST_REQUEST
+    }
 }
 
 /// Body of `POST /v2/uploads`.

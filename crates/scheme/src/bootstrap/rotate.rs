@@ -8,7 +8,7 @@
 //! of 60 to 120 MB is read once a batch and not once a number.
 
 use crate::bootstrap::expanded::BootstrapKey;
-use crate::bootstrap::lwe::{Lwe, Output, Small, require_len};
+use crate::bootstrap::lwe::{Levelled, Lwe, Output, Small, require_len};
 use crate::bootstrap::modulus_switch::{Switched, bits};
 use crate::bootstrap::table::Table;
 use crate::error::SchemeError;
@@ -61,6 +61,20 @@ impl BootstrapKey {
     ) -> Result<Vec<Lwe<Output>>, SchemeError> {
         let rotated = self.rotate(numbers)?;
         Ok(rotated.iter().map(|rotated| rotated.extract(0)).collect())
+    }
+
+    /// From numbers of the levelled ring to their values there, as constant coefficients: on this
+    /// thread, all at once ([`BATCH`] of them at best).
+    pub fn evaluate(&self, batch: &[(Lwe<Levelled>, Table)]) -> Result<Vec<Glwe>, SchemeError> {
+        let small = |(number, table)| Ok((self.from_levelled(number)?, table));
+        let numbers = batch
+            .iter()
+            .map(|(number, table)| (number, table))
+            .map(small);
+        let numbers = numbers.collect::<Result<Vec<_>, SchemeError>>()?;
+        let rotated = self.rotate_batch(&numbers)?;
+        let back = |rotated: &Rotated| self.to_levelled(&rotated.extract(0));
+        rotated.iter().map(back).collect()
     }
 
     /// On this thread, all at once.

@@ -37,6 +37,23 @@ impl Table {
         Self::of_whole(bootstrap, |z| scale * (z - 0.25))
     }
 
+    /// The entries on [0, 1/2), in units of 2^-64, at strictly increasing positions; the others are 0.
+    pub fn of_entries(bootstrap: &Bootstrap, entries: &[(u32, u64)]) -> Result<Self, SchemeError> {
+        let size = bootstrap.output.polynomial_size;
+        let mut words = vec![0; size];
+        for (position, value) in entries {
+            let found = *position as usize + 1;
+            *words
+                .get_mut(*position as usize)
+                .ok_or(SchemeError::Count {
+                    what: "entries of a table",
+                    expected: size,
+                    found,
+                })? = *value;
+        }
+        Ok(Self { words, offset: 0 })
+    }
+
     fn sampled(
         bootstrap: &Bootstrap,
         first: f64,

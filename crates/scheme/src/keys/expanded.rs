@@ -3,11 +3,11 @@
 use crate::automorphism::Automorphism;
 use crate::bits;
 use crate::bootstrap::BootstrapKey;
-use crate::centred::Memory;
 use crate::error::SchemeError;
 use crate::fourier::{Transform, c64};
 use crate::glev::{FourierGlev, zeroed};
 use crate::keys::EvaluationKey;
+use crate::memory::Memory;
 use crate::parameters::{KeyPartContents, Packing, ParameterSet};
 use crate::polynomial;
 use crate::seeded::Masks;

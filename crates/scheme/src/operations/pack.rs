@@ -1,10 +1,11 @@
 //! Merging wanted coefficients of many ciphertexts into one ("packing LWEs", Chen, Dai, Kim and
 //! Song, <https://eprint.iacr.org/2020/015>), in centred form and with the division by N first.
 
-use crate::centred::{Centred, Memory, shift_variance};
+use crate::centred::{Centred, shift_variance};
 use crate::error::SchemeError;
 use crate::glwe::Glwe;
 use crate::keys::ExpandedEvaluationKey;
+use crate::memory::Memory;
 use crate::noise::{self, Variance};
 use crate::operations::{require_all_levels, require_size};
 use crate::parameters::{Packing, ParameterSet};

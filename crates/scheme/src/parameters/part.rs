@@ -86,6 +86,14 @@ impl KeyPart {
         Hash::of(format!("{} part={}{}", set.hash(), self.name, self.contents).as_bytes())
     }
 
+    /// The bootstrap that it is, if it is one.
+    pub const fn bootstrap(&self) -> Option<&Bootstrap> {
+        match &self.contents {
+            KeyPartContents::Bootstrap(bootstrap) => Some(bootstrap),
+            _ => None,
+        }
+    }
+
     /// Bytes of the file of any such part of `set`.
     pub fn file_bytes(&self, set: &ParameterSet) -> usize {
         HEADER_LEN + self.payload_len(set)

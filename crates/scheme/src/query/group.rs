@@ -6,8 +6,9 @@
 
 use super::slots::Slots;
 use super::{SelectorQueryShape, count, shape_error, split_seed};
+use crate::cursor::Cursor;
 use crate::error::SchemeError;
-use crate::expand::{self, Cursor, Packed, SlotForm};
+use crate::expand::{self, Packed, SlotForm};
 use crate::keys::{ExpandedEvaluationKey, SecretKey};
 use crate::parameters::{Depth, MIN_DEPTH, Packing};
 use crate::selectors::FourierSelectors;

@@ -4,8 +4,9 @@
 use super::slots::Slots;
 use super::{GroupForm, count, shape_error, split_seed};
 use crate::carriers::FourierCarriers;
+use crate::cursor::Cursor;
 use crate::error::SchemeError;
-use crate::expand::{self, Cursor, Packed, SlotForm};
+use crate::expand::{self, Packed, SlotForm};
 use crate::keys::{ExpandedEvaluationKey, SecretKey};
 use crate::operations::pack;
 use crate::parameters::ParameterSet;

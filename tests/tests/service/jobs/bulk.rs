@@ -62,14 +62,17 @@ pub(super) async fn run(
     (manifest, table): (&Path, &str),
     cuts: Cuts,
 ) -> Result<(BulkDone, Vec<Answer>), Stop> {
+    let caller = &owner.caller;
+    let specs = caller.client.specs().hash();
+    let cost = caller.service.row_cost(&name("tree"), specs).await;
     let bulk = Bulk {
         model: name("tree"),
         manifest: manifest.to_owned(),
         table: table.to_owned(),
         rows_a_chunk: NonZeroUsize::new(chunk(owner)),
         parts: None,
+        cost: cost.expect("told"),
     };
-    let caller = &owner.caller;
     let client = &caller.client;
     let rows = |pass| {
         let table = Cursor::new(TREE.rows(0, ROWS));

@@ -3,6 +3,7 @@
 
 use super::refusals::{problem, record_only};
 use super::{Owner, kill_in_turn, send, stack, stack_with};
+use crate::live::keys::expire_at;
 use crate::models::WIDE_TREE;
 use crate::stack::{Setup, Stack, tenants};
 use cipherfn_protocol::api::ProblemType;
@@ -231,4 +232,26 @@ async fn a_key_that_goes_while_a_chunk_is_worked_on_ends_it() {
     deleted.expect("deleted");
     let status = alice.settled(job).await;
     assert_eq!(problem(&status.states[0]).0, ProblemType::UnknownKey);
+}
+
+/// A key may run out while a worker lives, which is up to a quarter of an hour: at the next checkpoint
+/// that is the reason. What was done before stays readable.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_expires_while_a_chunk_is_worked_on_ends_it() {
+    const LEFT: Duration = Duration::from_secs(2);
+    let stack = stack_with(often).await;
+    let alice = Owner::new(&stack, "alice-token").await;
+    let done = alice.upload(&alice.queries(&[2])).await;
+    let done = alice.begin(&alice.declaration(done)).await;
+    alice.settled(done).await;
+    let uploaded = alice.upload(&alice.queries(&[4_000])).await;
+    let job = alice.begin(&alice.declaration(uploaded)).await;
+    steps_beyond(&alice, job, 0).await;
+    expire_at(&stack, &alice.caller, OffsetDateTime::now_utc() + LEFT).await;
+    let status = alice.settled(job).await;
+    let (kind, detail) = problem(&status.states[0]);
+    assert_eq!(kind, ProblemType::KeyExpired, "{detail}");
+    let attempts = matches!(status.states[0], ChunkState::Failed { attempts: 1, .. });
+    assert!(attempts, "by the worker that had begun: {status:?}");
+    alice.check(&alice.status(done).await, &[2]).await;
 }

@@ -9,12 +9,15 @@ use cipherfn_client_http::{Registered, ServiceError};
 use cipherfn_emulator::faults::Fault;
 use cipherfn_protocol::api::{ProblemType, REPLY};
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
-/// Lets a registration's time be over.
-async fn expire(stack: &Stack, caller: &Caller) {
+/// Lets a registration be over at that time.
+pub(crate) async fn expire_at(stack: &Stack, caller: &Caller, until: OffsetDateTime) {
+    let until = until.format(&Rfc3339).expect("a time");
     change(stack, &format!("{}/record.json", caller.key()), |record| {
         let mut record: Value = serde_json::from_slice(record).expect("JSON");
-        record["parts"]["expansion"]["until"] = "2020-01-01T00:00:00Z".into();
+        record["parts"]["expansion"]["until"] = until.into();
         record.to_string().into_bytes()
     })
     .await;
@@ -31,7 +34,7 @@ async fn a_key_that_expires_between_register_and_predict() {
         REPLY,
         "warm"
     );
-    expire(&stack, &caller).await;
+    expire_at(&stack, &caller, OffsetDateTime::UNIX_EPOCH).await;
 
     let answer = stack.query("tree", query).await;
     assert_eq!(

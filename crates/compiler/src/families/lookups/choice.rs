@@ -2,7 +2,7 @@
 //! within a hundredth of their range, when the calibration rows are simulated.
 
 use super::circuit::{self, CircuitParts};
-use super::curve::Curve;
+use super::curve::{Curve, Functions};
 use super::fidelity::{Fidelity, MOST_ERROR, SimulatedModel};
 use super::grid::Span;
 use super::layer::{BitColumns, Unit, units};
@@ -12,10 +12,11 @@ use crate::backend::Budget;
 use crate::cost::{Costs, Takes, Work};
 use crate::error::CompileError;
 use crate::families::Setting;
-use crate::model::LookupModel;
+use crate::model::{LinearForm, LookupModel};
+use crate::simulate::Gaussian;
 use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::{BaseLog, Gadget, IntegerFeature, Levels};
-use cipherfn_scheme::noise::{self, Variance};
+use cipherfn_scheme::noise::{self, Deviation, Variance};
 use cipherfn_scheme::operations::pack;
 
 /// Gadgets that are tried, from the cheapest and noisiest on.
@@ -33,13 +34,18 @@ const FINEST: f64 = -12.0;
 const OCTAVE: f64 = 0.5;
 /// Calibration rows that the layers are fitted on, at most.
 const MAX_ROWS: usize = 512;
+/// Most look-ups of a layer: each takes a table of 25 KB in the bundle, and some while to choose.
+const MAX_LOOKUPS: usize = 1 << 13;
+/// Most CMUXes of a layer, as many as circuits may have: about a minute of them.
+const MAX_TURNS: u64 = 1 << 22;
 /// Part of the labels that may differ of those that the option allows: other rows differ more.
 const STRICTER: f64 = 0.25;
 /// Errors of the scores that are aimed at, in parts of the largest one: other rows are off by more,
-/// and those near a boundary between two labels count.
+/// and those near a boundary between two labels count. The last one alone where a precision is asked
+/// for, which then says what is aimed at.
 const GOALS: [f64; 4] = [0.25, 0.4, 0.65, 1.0];
 
-const fn gadget(base_log: u32, levels: u32) -> Gadget {
+pub(super) const fn gadget(base_log: u32, levels: u32) -> Gadget {
     Gadget::new(BaseLog::new(base_log), Levels::new(levels))
 }
 
@@ -80,6 +86,14 @@ impl<'a> LayerProblem<'a> {
         model: &'a LookupModel,
         setting: &'a Setting<'a>,
     ) -> Result<Self, CompileError> {
+        if model.forms.len() > MAX_LOOKUPS {
+            return Err(CompileError::LargeLayer {
+                node: model.node().to_owned(),
+                what: "functions",
+                found: model.forms.len() as u64,
+                most: MAX_LOOKUPS as u64,
+            });
+        }
         let features = setting.features;
         let simulated = setting.reference.scores.len();
         let all = features.rows.iter().enumerate().take(simulated);
@@ -91,9 +105,8 @@ impl<'a> LayerProblem<'a> {
         let forms: Vec<Vec<f64>> = rows.iter().map(|row| model.forms_of(row)).collect();
         let scores: Vec<Vec<f64>> = rows.iter().map(|row| model.raw_scores(row)).collect();
         if scores.iter().flatten().any(|score| !score.is_finite()) || rows.is_empty() {
-            let node = model.nodes.first().map_or("", String::as_str);
             return Err(CompileError::invalid(
-                format!("node \"{node}\""),
+                format!("node \"{}\"", model.node()),
                 "its results for calibration rows are not finite numbers, or no row is complete",
             ));
         }
@@ -101,19 +114,14 @@ impl<'a> LayerProblem<'a> {
         let bounds: Vec<(f64, f64)> = model
             .forms
             .iter()
-            .map(|form| {
-                let ends = form.weights.iter().map(|(feature, weight)| {
-                    let (low, high) = spans[*feature as usize].range();
-                    let (a, b) = (weight * low, weight * high);
-                    (a.min(b), a.max(b))
-                });
-                ends.fold((form.bias, form.bias), |sum, own| {
-                    (sum.0 + own.0, sum.1 + own.1)
-                })
-            })
+            .map(|form| bounds(form, &spans))
             .collect();
         let size = setting.backend.set.ring.polynomial_size;
-        let curves = Curve::of(model, &forms, &bounds, size)?;
+        let functions = Functions {
+            node: model.nodes.first().map_or("", String::as_str),
+            program: &model.functions,
+        };
+        let curves = Curve::of(functions, &forms, &bounds, size)?;
         let mut layer = Self {
             model,
             setting,
@@ -184,7 +192,20 @@ impl<'a> LayerProblem<'a> {
             if bits.count() == 0 {
                 continue;
             }
-            let units = units(self.model, &self.curves, &bits, &self.forms);
+            let turns = self.turns(&grid);
+            match best {
+                _ if turns <= MAX_TURNS => {}
+                Some(_) => break,
+                None => {
+                    return Err(CompileError::LargeLayer {
+                        node: self.model.node().to_owned(),
+                        what: "CMUXes",
+                        found: turns,
+                        most: MAX_TURNS,
+                    });
+                }
+            }
+            let units = units(&self.model.forms, &self.curves, &bits, &self.forms);
             let mut is_dearer = true;
             for gadget in GADGETS {
                 let Some(choice) = self.choice(&grid, &bits, &units, gadget)? else {
@@ -207,15 +228,27 @@ impl<'a> LayerProblem<'a> {
         best.ok_or(CompileError::Constant)
     }
 
+    /// The most turns that a grid can ask for.
+    fn turns(&self, grid: &[IntegerFeature]) -> u64 {
+        let weights = self.model.forms.iter().flat_map(|form| &form.weights);
+        weights
+            .map(|(feature, _)| u64::from(grid[*feature as usize].bits))
+            .sum()
+    }
+
     /// The first of the goals that a choice reaches; their number if it reaches none.
     fn goal(&self, choice: &LookupChoice) -> usize {
         let options = self.setting.options;
+        let goals = match options.precision {
+            None => &GOALS[..],
+            Some(_) => &GOALS[GOALS.len() - 1..],
+        };
         let labels = 1.0 - STRICTER * (1.0 - options.min_agreement);
         let bits = choice.fidelity.bits(&choice.sums, choice.budget);
         let is_precise = options.precision.is_none_or(|precision| bits >= precision);
         let reaches =
             |error: &f64| is_precise && choice.fidelity.is_within(labels, MOST_ERROR * error);
-        GOALS.iter().position(reaches).unwrap_or(GOALS.len())
+        goals.iter().position(reaches).unwrap_or(GOALS.len())
     }
 
     fn is_better(&self, choice: &LookupChoice, best: &LookupChoice) -> bool {
@@ -301,6 +334,7 @@ impl<'a> LayerProblem<'a> {
             scores: &self.scores,
             sums: &sums,
             phases: &phases,
+            noisy: &|row, noise| with_noise(&phases[row], budget.deviation, noise),
             budget,
             wrapped: places.iter().map(wraps).sum(),
         })?;
@@ -394,8 +428,28 @@ impl<'a> LayerProblem<'a> {
     }
 }
 
+/// Phases with noise of their own each.
+pub(super) fn with_noise(phases: &[f64], deviation: Deviation, noise: &mut Gaussian) -> Vec<f64> {
+    let noisy = phases
+        .iter()
+        .map(|phase| phase + deviation.get() * noise.next());
+    noisy.collect()
+}
+
+/// Smallest and largest value of a form over the features' ranges.
+pub(super) fn bounds(form: &LinearForm, spans: &[Span]) -> (f64, f64) {
+    let ends = form.weights.iter().map(|(feature, weight)| {
+        let (low, high) = spans[*feature as usize].range();
+        let (a, b) = (weight * low, weight * high);
+        (a.min(b), a.max(b))
+    });
+    ends.fold((form.bias, form.bias), |sum, own| {
+        (sum.0 + own.0, sum.1 + own.1)
+    })
+}
+
 /// A value as the client encodes it beside the integer.
-fn limited(value: f32, own: &IntegerFeature) -> f64 {
+pub(super) fn limited(value: f32, own: &IntegerFeature) -> f64 {
     let (low, high) = own.range();
     f64::from(value).clamp(low, high)
 }

@@ -117,6 +117,7 @@ impl CircuitParts<'_> {
         };
         Circuit {
             parameter_set: self.backend.set.name.to_owned(),
+            bootstrap: None,
             inputs,
             constants: constants.all,
             nodes,
@@ -131,25 +132,25 @@ impl CircuitParts<'_> {
 }
 
 /// Rotation that moves coefficient `places` to 0.
-fn back(places: i64, size: u32) -> u32 {
+pub(super) fn back(places: i64, size: u32) -> u32 {
     (-places).rem_euclid(2 * i64::from(size)) as u32
 }
 
 /// Nearest torus value, in units of 2^-64.
-fn torus(value: f64) -> u64 {
+pub(super) fn torus(value: f64) -> u64 {
     let value = value - value.round();
     (value * 64_f64.exp2()) as i64 as u64
 }
 
 /// Constants, each once.
 #[derive(Default)]
-struct Constants {
-    all: Vec<Constant>,
+pub(super) struct Constants {
+    pub(super) all: Vec<Constant>,
     known: HashMap<Constant, ConstantId>,
 }
 
 impl Constants {
-    fn id(&mut self, mut values: Vec<(u32, u64)>) -> ConstantId {
+    pub(super) fn id(&mut self, mut values: Vec<(u32, u64)>) -> ConstantId {
         values.retain(|(_, value)| *value != 0);
         let constant = Constant(values);
         let next = ConstantId(self.all.len() as u32);

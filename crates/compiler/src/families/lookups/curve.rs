@@ -7,7 +7,8 @@
 //! on half of the torus.
 
 use crate::error::CompileError;
-use crate::model::LookupModel;
+use crate::model::reference::functions_of;
+use cipherfn_program::RowProgram;
 
 /// How far beyond the calibration rows a form may be.
 pub(super) const MARGIN: f64 = 1.5;
@@ -15,6 +16,13 @@ pub(super) const MARGIN: f64 = 1.5;
 const LEAST_RANGE: f64 = 0.05;
 /// Largest departure from a line, in parts of the function's range, that still is one.
 const LINE: f64 = 1e-6;
+
+/// Functions of one form each, and the node that they are of.
+#[derive(Clone, Copy)]
+pub(super) struct Functions<'a> {
+    pub(super) node: &'a str,
+    pub(super) program: &'a RowProgram,
+}
 
 /// A function of one form, on a table.
 #[derive(Clone, Debug)]
@@ -37,31 +45,31 @@ impl Curve {
     /// One curve a function, for forms that are as in the calibration rows (`forms`, one list a
     /// row) or up to [`MARGIN`] times as far from their middle, but not outside `bounds`.
     pub(super) fn of(
-        model: &LookupModel,
+        functions: Functions<'_>,
         forms: &[Vec<f64>],
         bounds: &[(f64, f64)],
         polynomial_size: usize,
     ) -> Result<Vec<Self>, CompileError> {
-        let count = model.forms.len();
+        let count = bounds.len();
         let seen: Vec<(f64, f64)> = (0..count).map(|unit| seen(forms, unit)).collect();
         let widest = seen
             .iter()
             .map(|(low, high)| high - low)
             .fold(0.0, f64::max);
         let least = (LEAST_RANGE * widest).max(f64::MIN_POSITIVE);
-        let whole = Self::whole(model, &seen, least, polynomial_size);
+        let whole = Self::whole(functions, &seen, least, polynomial_size);
         let ranges: Vec<(f64, f64)> = seen
             .iter()
             .zip(bounds)
             .map(|(seen, bounds)| half_range(*seen, *bounds, least))
             .collect();
-        let samples = samples(model, &ranges, polynomial_size);
+        let samples = samples(functions, &ranges, polynomial_size);
         let mut curves = Vec::with_capacity(count);
         for (unit, whole) in whole.into_iter().enumerate() {
             let own = samples.iter().map(|values| values[unit]).collect();
             curves.push(match whole {
                 Some(whole) => whole,
-                None => Self::half(ranges[unit], filled(own, unit, model)?),
+                None => Self::half(ranges[unit], filled(own, unit, functions.node)?),
             });
         }
         Ok(curves)
@@ -69,7 +77,7 @@ impl Curve {
 
     /// On the whole torus, where the function allows it.
     fn whole(
-        model: &LookupModel,
+        functions: Functions<'_>,
         seen: &[(f64, f64)],
         least: f64,
         polynomial_size: usize,
@@ -78,8 +86,8 @@ impl Curve {
         let reaches: Vec<f64> = seen.iter().map(reach).collect();
         let below: Vec<(f64, f64)> = reaches.iter().map(|reach| (-reach, 0.0)).collect();
         let above: Vec<(f64, f64)> = reaches.iter().map(|reach| (0.0, *reach)).collect();
-        let below = samples(model, &below, polynomial_size);
-        let above = samples(model, &above, polynomial_size);
+        let below = samples(functions, &below, polynomial_size);
+        let above = samples(functions, &above, polynomial_size);
         let curve = |(unit, &reach): (usize, &f64)| {
             let of = |values: &[Vec<f64>]| -> Vec<f64> {
                 values.iter().map(|values| values[unit]).collect()
@@ -195,26 +203,21 @@ fn half_range(seen: (f64, f64), bounds: (f64, f64), least: f64) -> (f64, f64) {
 }
 
 /// The functions' values in the middle of `count` parts of each range.
-fn samples(model: &LookupModel, ranges: &[(f64, f64)], count: usize) -> Vec<Vec<f64>> {
+fn samples(functions: Functions<'_>, ranges: &[(f64, f64)], count: usize) -> Vec<Vec<f64>> {
     let at = |entry: usize| {
         let place = (entry as f64 + 0.5) / count as f64;
         let of_range = |(low, high): &(f64, f64)| low + (high - low) * place;
         ranges.iter().map(of_range).collect()
     };
     (0..count)
-        .map(|entry| model.functions_of(at(entry)))
+        .map(|entry| functions_of(functions.program, at(entry)))
         .collect()
 }
 
 /// Values with those that are no number taken from their neighbours: a root has none below zero,
 /// where the range's margin may reach.
-fn filled(
-    mut values: Vec<f64>,
-    unit: usize,
-    model: &LookupModel,
-) -> Result<Vec<f64>, CompileError> {
+fn filled(mut values: Vec<f64>, unit: usize, node: &str) -> Result<Vec<f64>, CompileError> {
     let Some(first) = values.iter().position(|value| value.is_finite()) else {
-        let node = model.nodes.first().map_or("", String::as_str);
         let problem = format!("its function {unit} has no finite value in its range");
         return Err(CompileError::invalid(format!("node \"{node}\""), problem));
     };

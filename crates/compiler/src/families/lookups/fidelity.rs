@@ -23,6 +23,8 @@ pub(super) struct SimulatedModel<'a> {
     pub(super) sums: &'a OutputSums,
     /// Without noise, in parts of the torus.
     pub(super) phases: &'a [Vec<f64>],
+    /// The same of a row with noise, another one each time.
+    pub(super) noisy: &'a dyn Fn(usize, &mut Gaussian) -> Vec<f64>,
     pub(super) budget: Budget,
     /// Forms outside their tables, over all rows.
     pub(super) wrapped: usize,
@@ -69,14 +71,9 @@ impl Fidelity {
         let model = reference.setting.reference.model;
         let has_labels = model.outputs.contains(&OutputField::Label);
         let mut noise = Gaussian::new(reference.setting.seed);
-        let deviation = reference.budget.deviation.get();
         let (mut equal, mut tried) = (0_usize, 0_usize);
-        let rows = reference
-            .phases
-            .iter()
-            .zip(reference.scores)
-            .zip(reference.indices);
-        for ((phases, wanted), index) in rows {
+        let rows = reference.scores.iter().zip(reference.indices);
+        for (row, (wanted, index)) in rows.enumerate() {
             let exact = &reference.setting.reference.scores[*index];
             let outputs = if has_labels {
                 margins::outputs(model, exact)?
@@ -84,12 +81,12 @@ impl Fidelity {
                 Vec::new()
             };
             for _ in 0..DRAWS {
-                let mut decode = |(decoding, phase): (&ScoreDecoding, &f64)| {
-                    let phase = phase + deviation * noise.next();
+                let decode = |(decoding, phase): (&ScoreDecoding, &f64)| {
                     let wrapped = phase - phase.round();
                     decoding.score((wrapped * 64_f64.exp2()) as i64)
                 };
-                let found: Vec<f64> = decodings.iter().zip(phases).map(&mut decode).collect();
+                let phases = (reference.noisy)(row, &mut noise);
+                let found: Vec<f64> = decodings.iter().zip(&phases).map(decode).collect();
                 for score in 0..count {
                     squares[score] += (found[score] - wanted[score]).powi(2);
                 }

@@ -3,7 +3,7 @@
 use super::curve::Curve;
 use super::grid::bits_of;
 use super::rounding::Moments;
-use crate::model::LookupModel;
+use crate::model::LinearForm;
 use cipherfn_protocol::specs::IntegerFeature;
 use std::collections::HashMap;
 
@@ -58,16 +58,16 @@ impl<'a> BitColumns<'a> {
     }
 }
 
-/// One look-up a function. `forms` are the forms' values, one list a row.
+/// One look-up a function, of forms that have these values, one list a row.
 pub(super) fn units(
-    model: &LookupModel,
+    forms: &[LinearForm],
     curves: &[Curve],
     bits: &BitColumns<'_>,
-    forms: &[Vec<f64>],
+    values: &[Vec<f64>],
 ) -> Vec<Unit> {
     let mut moments: HashMap<Vec<u32>, Moments> = HashMap::new();
     let unit = |(unit, curve): (usize, &Curve)| {
-        let form = &model.forms[unit];
+        let form = &forms[unit];
         let features: Vec<u32> = form.weights.iter().map(|(feature, _)| *feature).collect();
         let selectors = || features.iter().flat_map(|own| bits.selectors(*own));
         let moments = moments.entry(features.clone()).or_insert_with(|| {
@@ -93,10 +93,10 @@ pub(super) fn units(
                 .collect(),
         };
         // An entry is the function in its middle; what rounding moves on average is taken off.
-        let wanted = |form: &Vec<f64>| (form[unit] - curve.low) / curve.step - 0.5;
-        let rows = bits.rows.iter().zip(forms);
-        let off = rows.map(|(bits, form)| wanted(form) - own.place(bits) as f64);
-        own.start = (off.sum::<f64>() / forms.len().max(1) as f64).round() as i64;
+        let wanted = |values: &Vec<f64>| (values[unit] - curve.low) / curve.step - 0.5;
+        let rows = bits.rows.iter().zip(values);
+        let off = rows.map(|(bits, values)| wanted(values) - own.place(bits) as f64);
+        own.start = (off.sum::<f64>() / values.len().max(1) as f64).round() as i64;
         own
     };
     curves.iter().enumerate().map(unit).collect()

@@ -8,7 +8,7 @@ use cipherfn_scheme::noise::{self, Variance};
 
 /// log2 of the torus amplitude of a feature at the end of its range: weights are exact to half of
 /// it, and times as large.
-const DELTA_LOG2: f64 = -20.0;
+pub(super) const DELTA_LOG2: f64 = -20.0;
 
 /// What the client sends, and its weights.
 #[derive(Clone, Debug)]

@@ -47,7 +47,7 @@ pub(super) struct OutputFit<'a> {
 impl OutputFit<'_> {
     /// Sums of tables whose errors have these variances.
     pub(super) fn sums(&self, variances: &[f64]) -> OutputSums {
-        let (scales, centres) = self.ranges();
+        let (scales, centres) = ranges(self.scores);
         // In the torus, a table at full size.
         let wanted: Vec<Vec<f64>> = self
             .model
@@ -84,30 +84,6 @@ impl OutputFit<'_> {
             constants,
             slopes,
         }
-    }
-
-    /// What a whole torus stands for, and the middle, of each score.
-    fn ranges(&self) -> (Vec<f64>, Vec<f64>) {
-        let of = |score: usize| {
-            let values = || self.scores.iter().map(|row| row[score]);
-            let low = values().fold(f64::INFINITY, f64::min);
-            let high = values().fold(f64::NEG_INFINITY, f64::max);
-            (low, high)
-        };
-        let ranges: Vec<(f64, f64)> = (0..self.model.bias.len()).map(of).collect();
-        let widest = ranges
-            .iter()
-            .map(|(low, high)| high - low)
-            .fold(0.0, f64::max);
-        let least = (LEAST_RANGE * widest).max(f64::MIN_POSITIVE.sqrt());
-        let scale = |(low, high): &(f64, f64)| MARGIN * (high - low).max(least);
-        (
-            ranges.iter().map(scale).collect(),
-            ranges
-                .iter()
-                .map(|(low, high)| f64::midpoint(*low, *high))
-                .collect(),
-        )
     }
 
     /// The slopes of all lines together, in the torus a unit of each feature.
@@ -197,4 +173,28 @@ impl OutputSums {
     pub(super) fn has_lines(&self) -> bool {
         self.slopes.iter().flatten().any(|slope| *slope != 0.0)
     }
+}
+
+/// What a whole torus stands for, and the middle, of each score.
+pub(super) fn ranges(scores: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
+    let of = |score: usize| {
+        let values = || scores.iter().map(|row| row[score]);
+        let low = values().fold(f64::INFINITY, f64::min);
+        let high = values().fold(f64::NEG_INFINITY, f64::max);
+        (low, high)
+    };
+    let ranges: Vec<(f64, f64)> = (0..scores.first().map_or(0, Vec::len)).map(of).collect();
+    let widest = ranges
+        .iter()
+        .map(|(low, high)| high - low)
+        .fold(0.0, f64::max);
+    let least = (LEAST_RANGE * widest).max(f64::MIN_POSITIVE.sqrt());
+    let scale = |(low, high): &(f64, f64)| MARGIN * (high - low).max(least);
+    (
+        ranges.iter().map(scale).collect(),
+        ranges
+            .iter()
+            .map(|(low, high)| f64::midpoint(*low, *high))
+            .collect(),
+    )
 }

@@ -67,7 +67,7 @@ pub(crate) struct Choice {
     /// Work for one row.
     pub work: Work,
     /// Predicted time for it, by what it is spent on.
-    pub stages: [(&'static str, Microseconds); 7],
+    pub stages: [(&'static str, Microseconds); 8],
     /// What each gadget would give.
     pub alternatives: Vec<Alternative>,
 }

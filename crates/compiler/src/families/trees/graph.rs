@@ -306,6 +306,7 @@ fn constant_ids(node: &mut Node) -> impl Iterator<Item = &mut ConstantId> {
             Table::Constant(id) => (std::slice::from_mut(id), &mut [][..]),
             Table::Node(_) => (&mut [][..], &mut [][..]),
         },
+        Node::Bootstrap(bootstrap) => (std::slice::from_mut(&mut bootstrap.table), &mut [][..]),
         Node::Pack(_) | Node::Carrier(_) => (&mut [][..], &mut [][..]),
     };
     let operands = selects

@@ -199,9 +199,7 @@ fn selector_ids(node: &mut Node) -> impl Iterator<Item = &mut u32> {
     let (selects, turns) = match node {
         Node::Sum(sum) => (sum.selects.as_mut_slice(), &mut [][..]),
         Node::Lookup(lookup) => (&mut [][..], lookup.form.as_mut_slice()),
-        Node::Product(_) | Node::Combination(_) | Node::Pack(_) | Node::Carrier(_) => {
-            (&mut [][..], &mut [][..])
-        }
+        _ => (&mut [][..], &mut [][..]),
     };
     let selects = selects.iter_mut().map(|select| &mut select.selector);
     let turns = turns.iter_mut().map(|turn| &mut turn.selector);

@@ -1,25 +1,41 @@
 //! Where a chunk stands whose parts are worked on apart.
 
 use super::Chunk;
+use cipherfn_protocol::api::Problem;
 use time::OffsetDateTime;
 
 impl Chunk {
     /// Where a chunk stands as a whole, by its own state and those of its parts: those who add its
-    /// parts come after those who work on them. It has failed with the first part that has.
+    /// parts come after those who work on them. It has failed with the first part that has, which the
+    /// reason names.
     pub fn of_parts(own: Option<Self>, parts: &[Option<Self>]) -> Option<Self> {
         if own.is_some() {
             return own;
         }
-        let states = || parts.iter().flatten();
-        let failed = states().find(|part| matches!(part, Self::Failed { .. }));
+        let failed = parts
+            .iter()
+            .enumerate()
+            .find_map(|(number, part)| match part {
+                Some(Self::Failed { attempts, problem }) => {
+                    let of = parts.len();
+                    let detail = format!("part {number} of {of}: {}", problem.detail);
+                    let problem = Problem {
+                        detail,
+                        ..problem.clone()
+                    };
+                    let attempts = *attempts;
+                    Some(Self::Failed { attempts, problem })
+                }
+                _ => None,
+            });
         let last = || {
-            let held = states().filter_map(|part| match part {
+            let held = parts.iter().flatten().filter_map(|part| match part {
                 Self::Held { until, .. } => Some((*until, part)),
                 _ => None,
             });
             held.max_by_key(|(until, _)| *until).map(|(_, part)| part)
         };
-        failed.or_else(last).cloned()
+        failed.or_else(|| last().cloned())
     }
 
     /// Of a chunk's parts those that an invocation that begins now would get; where they are all done
@@ -47,8 +63,8 @@ impl Chunk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cipherfn_protocol::api::ProblemType;
     use cipherfn_protocol::api::job::ChunkFile;
-    use cipherfn_protocol::api::{Problem, ProblemType};
     use cipherfn_protocol::hash::Sha256;
     use std::time::Duration;
 
@@ -93,7 +109,11 @@ mod tests {
             assert_eq!(of(Some(own.clone()), &all), Some(own));
         }
         let one_failed = [Some(held(2, LATER)), Some(failed()), None];
-        assert_eq!(of(None, &one_failed), Some(failed()));
+        let Some(Chunk::Failed { attempts, problem }) = of(None, &one_failed) else {
+            panic!("it has failed");
+        };
+        assert_eq!((attempts, problem.kind), (2, ProblemType::ChunkAltered));
+        assert_eq!(problem.detail, "part 1 of 3: why");
         let late = held(2, LATER + Duration::from_secs(1));
         let working = [Some(done()), Some(held(1, LATER)), Some(late.clone()), None];
         assert_eq!(of(None, &working), Some(late));

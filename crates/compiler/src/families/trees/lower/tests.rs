@@ -203,6 +203,7 @@ fn agrees(
     let nodes = lowered.graph.nodes.iter().cloned();
     let circuit = Circuit {
         parameter_set: "cipherfn-128-n2048-m8-v1".into(),
+        bootstrap: None,
         inputs: vec![Input::Selectors(SelectorGroup {
             count: lowered.selectors.len() as u32,
             gadget,

@@ -38,7 +38,8 @@ pub(crate) fn norm(graph: &CmuxGraph) -> f64 {
                 let items = pack.items.iter().map(|item| norms[item.node.index()]);
                 items.fold(0.0, f64::max)
             }
-            Node::Lookup(_) | Node::Carrier(_) => 0.0,
+            // A bootstrap's result has none of the errors of what it is of.
+            Node::Lookup(_) | Node::Carrier(_) | Node::Bootstrap(_) => 0.0,
         };
         norms.push(norm);
     }

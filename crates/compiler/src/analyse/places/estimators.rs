@@ -1,0 +1,87 @@
+//! Results of stated estimators.
+
+use super::PlacesPass;
+use crate::analyse::place::Place;
+use crate::error::CompileError;
+use crate::ir::{Atom, Combination, Ensemble, Function, LinearMap};
+use cipherfn_program::ValueId;
+use std::rc::Rc;
+
+/// Most nodes of trees that the client evaluates: each is a few steps of its program, and a part of
+/// the model that the specs show.
+const MAX_CLIENT_NODES: usize = 1024;
+
+impl PlacesPass<'_> {
+    /// Results of an estimator.
+    pub(super) fn results(&mut self, id: ValueId, entries: &[u32]) -> Result<Place, CompileError> {
+        let ir = self.ir;
+        let Some(&first) = entries.first() else {
+            return Ok(Place::Constant);
+        };
+        let (index, _) = ir.estimator(first);
+        let estimator = &ir.estimators[index];
+        let argument = estimator.argument;
+        match &estimator.function {
+            Function::Trees(ensemble) => {
+                if !self.of(argument).is_before() {
+                    return self.trees_behind(id, argument, ensemble);
+                }
+                let factor = if ensemble.average {
+                    1.0 / ensemble.trees.len() as f64
+                } else {
+                    1.0
+                };
+                let target = |&entry: &u32| {
+                    let atom = Atom::Target {
+                        estimator: index as u32,
+                        target: ir.estimator(entry).1 as u32,
+                    };
+                    Combination::of_atom(atom, factor)
+                };
+                Ok(Place::Affine(entries.iter().map(target).collect()))
+            }
+            Function::Linear(map) => self.linear(id, argument, map),
+            // Made on the way: no step reads its results.
+            Function::Lookups(_) => Ok(Place::Behind { nonlinear: None }),
+        }
+    }
+
+    /// Trees over other estimators' results: the client evaluates them, if they are few.
+    fn trees_behind(
+        &self,
+        id: ValueId,
+        argument: ValueId,
+        ensemble: &Ensemble,
+    ) -> Result<Place, CompileError> {
+        if ensemble.nodes() <= MAX_CLIENT_NODES {
+            let nonlinear = Some(id);
+            return Ok(Place::Behind { nonlinear });
+        }
+        let through = self.nonlinear(argument).and_then(|id| self.ir.step(id));
+        let through = through.and_then(|step| self.ir.nodes.get(&step.node));
+        let through = through.map_or_else(String::new, |node| format!(" through {node}"));
+        Err(self.ir.unsupported(
+            id,
+            format!("its input comes from another estimator{through}, and its trees are large"),
+            "over other estimators: linear models, and trees of at most 1,024 nodes, which the \
+             client evaluates",
+        ))
+    }
+
+    fn linear(
+        &mut self,
+        id: ValueId,
+        argument: ValueId,
+        map: &LinearMap,
+    ) -> Result<Place, CompileError> {
+        let features = match self.of(argument) {
+            Place::Affine(entries) => Rc::clone(entries),
+            Place::Before => self.features(argument),
+            _ => {
+                let nonlinear = Some(id);
+                return Ok(Place::Behind { nonlinear });
+            }
+        };
+        Ok(Place::Affine(self.affine.map(id, &features, map)?))
+    }
+}

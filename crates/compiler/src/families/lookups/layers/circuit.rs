@@ -1,0 +1,152 @@
+//! The circuit of a network: look-ups, forms with their bootstraps, scores in one ciphertext.
+
+use super::super::circuit::{Constants, back, torus};
+use super::super::curve::Curve;
+use super::choice::LayersChoice;
+use super::integers::{FormSum, TableArgument};
+use super::problem::FirstLayer;
+use crate::backend::Backend;
+use cipherfn_circuit::Circuit;
+use cipherfn_circuit::circuit::{
+    Bootstrap, Combination, FeatureInput, Input, InputId, Lookup, Node, NodeId, Output, Pack,
+    Product, Rotated, SelectorForm, SelectorGroup, SelectorId, Table, Turn, Weighted,
+};
+
+/// What a circuit is made of.
+pub(super) struct LayersCircuit<'a> {
+    pub(super) curves: &'a [Curve],
+    pub(super) choice: &'a LayersChoice,
+    pub(super) backend: Backend,
+}
+
+/// Nodes so far.
+struct Nodes<'a> {
+    choice: &'a LayersChoice,
+    /// The input that the features are.
+    features: InputId,
+    constants: Constants,
+    all: Vec<Node>,
+    /// Nodes of tables.
+    tables: Vec<NodeId>,
+}
+
+impl LayersCircuit<'_> {
+    pub(super) fn circuit(&self) -> Circuit {
+        let choice = self.choice;
+        let size = self.backend.set.ring.polynomial_size as u32;
+        let mut inputs = Vec::new();
+        if choice.first == FirstLayer::Lookups {
+            inputs.push(Input::Selectors(SelectorGroup {
+                count: choice.work.selectors,
+                gadget: choice.gadget,
+                transport: self.backend.transport(),
+                form: SelectorForm::Bits,
+            }));
+        }
+        let mut nodes = Nodes {
+            choice,
+            features: InputId(inputs.len() as u32),
+            constants: Constants::default(),
+            all: Vec::new(),
+            tables: Vec::new(),
+        };
+        inputs.extend(choice.lines.as_ref().map(|lines| {
+            Input::Features(FeatureInput {
+                features: lines.encoding.names.len() as u32,
+                block: lines.encoding.block,
+                stride: lines.encoding.stride,
+                body_bits: lines.encoding.body_bits,
+            })
+        }));
+        for (unit, argument) in choice.integers.arguments.iter().enumerate() {
+            let amplitude = choice.integers.amplitudes[unit];
+            let entries = self.curves[unit].entries.iter();
+            let entries = entries.map(|entry| torus(entry * amplitude));
+            let table = nodes.constants.id((0..).zip(entries).collect());
+            let node = match argument {
+                TableArgument::Bits(own) => {
+                    let turn = |(index, turn): &(u32, i64)| Turn {
+                        selector: SelectorId {
+                            input: InputId(0),
+                            index: *index,
+                        },
+                        rotation: back(*turn, size),
+                    };
+                    Node::Lookup(Lookup {
+                        table: Table::Constant(table),
+                        rotation: back(own.start, size),
+                        form: own.turns.iter().map(turn).collect(),
+                    })
+                }
+                TableArgument::Phase(sum) => {
+                    let node = nodes.sum(sum);
+                    let of = Rotated { node, rotation: 0 };
+                    Node::Bootstrap(Bootstrap { of, table })
+                }
+            };
+            let node = nodes.push(node);
+            nodes.tables.push(node);
+        }
+        let scores = choice.integers.scores.iter();
+        let items: Vec<Rotated> = scores
+            .map(|sum| Rotated {
+                node: nodes.sum(sum),
+                rotation: 0,
+            })
+            .collect();
+        let coefficients = items.len() as u32;
+        let (node, stride) = if let [only] = items.as_slice() {
+            (only.node, 1)
+        } else {
+            let pack = Pack { items };
+            let stride = pack.stride(size);
+            (nodes.push(Node::Pack(pack)), stride)
+        };
+        Circuit {
+            parameter_set: self.backend.set.name.to_owned(),
+            bootstrap: Some(choice.of.part.name.to_owned()),
+            inputs,
+            constants: nodes.constants.all,
+            nodes: nodes.all,
+            outputs: vec![Output {
+                node,
+                coefficients,
+                stride,
+                reply_bits: choice.budget.reply_bits,
+            }],
+        }
+    }
+}
+
+impl Nodes<'_> {
+    fn push(&mut self, node: Node) -> NodeId {
+        self.all.push(node);
+        NodeId(self.all.len() as u32 - 1)
+    }
+
+    /// A form as a combination.
+    fn sum(&mut self, sum: &FormSum) -> NodeId {
+        let weighted = |node, weight| Weighted {
+            node: Rotated { node, rotation: 0 },
+            weight,
+        };
+        let mut terms: Vec<Weighted> = sum
+            .terms
+            .iter()
+            .map(|(table, weight)| weighted(self.tables[*table as usize], *weight))
+            .collect();
+        let mut constant = sum.constant;
+        if let (Some(lines), false) = (&self.choice.lines, sum.slopes.is_empty()) {
+            let (weights, middle) = lines.weights(sum);
+            constant += middle;
+            let product = self.push(Node::Product(Product {
+                input: self.features,
+                weights: vec![weights],
+                constant: None,
+            }));
+            terms.push(weighted(product, 1));
+        }
+        let constant = Some(self.constants.id(vec![(0, torus(constant))]));
+        self.push(Node::Combination(Combination { constant, terms }))
+    }
+}

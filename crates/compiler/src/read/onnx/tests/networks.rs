@@ -1,0 +1,202 @@
+//! Networks that are none, or that nothing could evaluate.
+
+use super::proto::{AttributeProto, ModelProto, NodeProto};
+use super::{info, int, ints, model, node, tensor};
+use crate::error::CompileError;
+use crate::read::onnx::proto::TensorProto;
+use crate::{Calibration, Compiled, Options, compile};
+use prost::Message;
+
+/// Far more than any memory holds.
+const HUGE: i64 = 1 << 60;
+
+/// Two features, `hidden` hidden values whose weights differ, and a function of them.
+fn network(hidden: usize, function: &str) -> ModelProto {
+    let each = |from: f32| -> Vec<f32> {
+        let place = |index: usize| from + index as f32 / hidden as f32;
+        (0..hidden).map(place).collect()
+    };
+    let columns = hidden as i64;
+    model(
+        vec![
+            node("", "MatMul", &["X", "first"], &["m"], Vec::new()),
+            node("", "Add", &["m", "bias"], &["z"], Vec::new()),
+            node("", function, &["z"], &["a"], Vec::new()),
+            node("", "Gemm", &["a", "second"], &["Y"], Vec::new()),
+        ],
+        vec![
+            tensor("first", &[2, columns], &[each(-0.7), each(0.2)].concat()),
+            tensor("bias", &[columns], &each(-0.4)),
+            tensor("second", &[columns, 1], &each(-0.45)),
+        ],
+    )
+}
+
+fn nodes(model: &mut ModelProto) -> &mut Vec<NodeProto> {
+    &mut model.graph.as_mut().unwrap().node
+}
+
+fn weights<'a>(model: &'a mut ModelProto, name: &str) -> &'a mut TensorProto {
+    let graph = model.graph.as_mut().unwrap();
+    let mut all = graph.initializer.iter_mut();
+    all.find(|own| own.name == name).unwrap()
+}
+
+fn try_compile(model: &ModelProto) -> Result<Compiled, CompileError> {
+    let row = |index: i32| format!("{},{}\n", (index * 7 % 23) - 11, (index * 5 % 19) - 9);
+    let rows = "a,b\n".to_owned() + &(0..60).map(row).collect::<String>();
+    let calibration = Calibration::new("rows.csv", rows.as_bytes());
+    compile(
+        &model.encode_to_vec(),
+        calibration,
+        &Options::new("network"),
+    )
+}
+
+/// Why a changed network is refused.
+fn refused(change: impl FnOnce(&mut ModelProto)) -> String {
+    let mut model = network(6, "Relu");
+    change(&mut model);
+    try_compile(&model).unwrap_err().to_string()
+}
+
+#[test]
+fn a_network_of_this_form_compiles() {
+    let compiled = try_compile(&network(6, "Relu")).unwrap();
+    assert_eq!(compiled.report.layers[0].lookups, 6);
+}
+
+#[test]
+fn weights_that_are_no_numbers_name_node_and_entry() {
+    for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        for (name, node) in [("first", "the MatMul"), ("second", "the Gemm")] {
+            let error = refused(|model| weights(model, name).float_data[3] = wrong);
+            assert!(error.contains(&format!("node \"{node}\"")), "{error}");
+            assert!(error.contains("not a finite number"), "{error}");
+        }
+        let error = refused(|model| weights(model, "bias").float_data[2] = wrong);
+        assert!(error.contains("not a finite number"), "{error}");
+    }
+    // Each weight is one, and what comes of them is none.
+    let error = refused(|model| {
+        for name in ["first", "second"] {
+            let weights = &mut weights(model, name).float_data;
+            weights.iter_mut().for_each(|weight| *weight *= 1e38);
+        }
+    });
+    assert!(error.contains("finite"), "{error}");
+}
+
+#[test]
+fn shapes_that_do_not_fit_name_the_node() {
+    let error = refused(|model| {
+        let second = weights(model, "second");
+        second.dims = vec![5, 1];
+        second.float_data.truncate(5);
+    });
+    assert!(
+        error.contains("\"the Gemm\"") && error.contains("[1, 6] and [5, 1]"),
+        "{error}"
+    );
+    let error = refused(|model| {
+        let bias = weights(model, "bias");
+        bias.dims = vec![4];
+        bias.float_data.truncate(4);
+    });
+    assert!(error.contains("\"the Add\""), "{error}");
+    let error = refused(|model| weights(model, "first").dims = vec![3, 6]);
+    assert!(error.contains("\"first\""), "{error}");
+}
+
+#[test]
+fn operators_that_are_not_evaluated_are_named() {
+    for (operator, inputs) in [("LSTM", 3), ("Einsum", 1), ("Resize", 1), ("TopK", 1)] {
+        let error = refused(|model| {
+            let names = ["z", "first", "second"];
+            nodes(model)[2] = node("", operator, &names[..inputs], &["a"], Vec::new());
+        });
+        let named = format!("node \"the {operator}\" (operator {operator}, domain ai.onnx)");
+        assert!(error.contains(&named), "{error}");
+    }
+    // A function of several numbers between two layers.
+    let error = refused(|model| nodes(model)[2].op_type = "Softmax".into());
+    assert!(
+        error.contains("operator Softmax") && error.contains("between two layers"),
+        "{error}"
+    );
+}
+
+/// A row of two pixels through four kernels of two.
+fn convolution(attributes: Vec<AttributeProto>, kernels: &[i64]) -> ModelProto {
+    let mut model = model(
+        vec![
+            node("", "Conv", &["X", "kernels"], &["c"], attributes),
+            node("", "Relu", &["c"], &["a"], Vec::new()),
+            node("", "ReduceMean", &["a"], &["Y"], vec![int("keepdims", 0)]),
+        ],
+        vec![tensor(
+            "kernels",
+            kernels,
+            &[0.5, -0.25, 1.0, 0.125, 0.75, -0.5, 0.25, 1.5],
+        )],
+    );
+    model.graph.as_mut().unwrap().input = vec![info("X", &[-1, 1, 1, 2])];
+    model
+}
+
+#[test]
+fn convolutions_of_any_size_are_refused_before_they_are_made() {
+    let kernels = [4, 1, 1, 2];
+    assert!(try_compile(&convolution(Vec::new(), &kernels)).is_ok());
+    for attribute in [
+        ints("pads", &[HUGE; 4]),
+        ints("pads", &[i64::MAX; 4]),
+        ints("pads", &[-HUGE; 4]),
+        ints("pads", &[1]),
+        ints("strides", &[0, 0]),
+        ints("strides", &[-1, 1]),
+        ints("dilations", &[0, 1]),
+        ints("dilations", &[1, HUGE]),
+        ints("kernel_shape", &[HUGE, HUGE]),
+        int("group", HUGE),
+        int("group", 0),
+        int("group", -1),
+    ] {
+        let name = attribute.name.clone();
+        let error = try_compile(&convolution(vec![attribute], &kernels));
+        let error = error.map_or_else(|error| error.to_string(), |_| "it compiles".into());
+        assert!(error.contains("\"the Conv\""), "{name}: {error}");
+    }
+    let error = try_compile(&convolution(Vec::new(), &[HUGE, 1, 1, 2]));
+    assert!(error.unwrap_err().to_string().contains("\"kernels\""));
+}
+
+#[test]
+fn layers_too_large_to_evaluate_are_counted_before_they_are_made() {
+    let error = try_compile(&network(8193, "Tanh"));
+    let error = error.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "node \"the Tanh\": its layer would take 8193 functions for a row, and at most 8192 are \
+         possible: train with fewer hidden values or filters, or on fewer features"
+    );
+}
+
+/// No table follows a function this steep.
+#[test]
+fn what_no_table_follows_is_refused_with_what_limits_it() {
+    let mut model = network(6, "Sin");
+    let first = &mut weights(&mut model, "first").float_data;
+    first.iter_mut().for_each(|weight| *weight *= 5000.0);
+    let error = try_compile(&model).unwrap_err();
+    assert!(matches!(error, CompileError::Unfaithful { .. }), "{error}");
+    let text = error.to_string();
+    for part in [
+        "the compiled model is not faithful enough: scores of the simulated calibration rows are off by",
+        "and 1 % is the most",
+        "node \"the Sin\" limits it",
+        "lower least agreement",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+}
