@@ -31,9 +31,9 @@ pub(crate) struct Frame {
 enum FrameCommand {
     Schema(schema::SchemaOf),
     Plan(sql::PlanOf),
-    Encrypt(encrypt::Encrypt),
+    Encrypt(encrypt::EncryptFrame),
     Query(query::Query),
-    Decrypt(decrypt::Decrypt),
+    Decrypt(decrypt::DecryptFrame),
     Explain(explain::Explain),
     Show(show::Show),
 }

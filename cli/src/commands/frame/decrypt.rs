@@ -18,7 +18,7 @@ use std::path::PathBuf;
 #[command(
     after_help = "Example:\n  cipherfn frame decrypt --plan plan.json sales.cff prices.cff --keys keys/ --input answer.cfa -o answer.csv"
 )]
-pub(super) struct Decrypt {
+pub(super) struct DecryptFrame {
     /// The frames that the plan names
     #[arg(required = true, value_name = "FRAME")]
     frames: Vec<InputSource>,
@@ -38,7 +38,7 @@ pub(super) struct Decrypt {
     force: Force,
 }
 
-impl Decrypt {
+impl DecryptFrame {
     pub(super) fn run(self, _: Terminal) -> Result<()> {
         let reply = Reply::from_bytes(&self.input.read_all(MAX_BYTES)?)
             .with_context(|| self.input.name())?;

@@ -27,7 +27,7 @@ const SET: &str = "cipherfn-128-n2048-m11-v1";
 #[command(
     after_help = "Example:\n  cipherfn frame encrypt --schema sales.toml --keys keys/ --input sales.csv -o sales.cff"
 )]
-pub(super) struct Encrypt {
+pub(super) struct EncryptFrame {
     /// The schema, TOML
     #[arg(long, value_name = "FILE")]
     schema: InputSource,
@@ -56,7 +56,7 @@ pub(super) struct Encrypt {
     force: Force,
 }
 
-impl Encrypt {
+impl EncryptFrame {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
         self.threads.apply()?;
         let text = String::from_utf8(self.schema.read_all(MAX_SCHEMA)?)
