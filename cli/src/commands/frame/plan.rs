@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use cipherfn_frame::Passes;
 use cipherfn_frame::file::FileHead;
 use cipherfn_frame::pass::{CircuitForm, Collect, Pass};
-use cipherfn_frame::plan::Plan;
+use cipherfn_frame::plan::{Plan, PlanStep};
 use cipherfn_frame::reply::query_hash;
 use cipherfn_frame::schema::Schema;
 use cipherfn_protocol::hash::Hash;
@@ -135,7 +135,13 @@ impl Prepared {
             return Ok(());
         };
         let last = self.last();
-        let step = self.plan.steps.iter().enumerate().next_back();
+        // Selecting and renaming spend nothing.
+        let spends = |step: &PlanStep| match last.collect {
+            Collect::Sum { .. } => matches!(step, PlanStep::GroupBy(_)),
+            Collect::Rows => !matches!(step, PlanStep::Select(_) | PlanStep::Rename(_)),
+        };
+        let steps = self.plan.steps.iter().enumerate();
+        let step = steps.rev().find(|(_, step)| spends(step));
         let step = step.map_or_else(
             || "the scan".to_owned(),
             |(number, step)| format!("step {} ({step})", number + 1),
