@@ -8,6 +8,7 @@ mod demo;
 mod dev;
 mod encrypt;
 mod evaluate;
+mod frame;
 mod function;
 mod inspect;
 mod keygen;
@@ -34,6 +35,7 @@ pub(crate) enum Command {
     Evaluate(evaluate::Evaluate),
     Decrypt(decrypt::Decrypt),
     Predict(predict::Predict),
+    Frame(frame::Frame),
     Publish(publish::Publish),
     Models(models::Models),
     Register(register::Register),
@@ -58,6 +60,7 @@ impl Command {
             Self::Evaluate(command) => command.run(terminal),
             Self::Decrypt(command) => command.run(terminal),
             Self::Predict(command) => command.run(terminal),
+            Self::Frame(command) => command.run(terminal),
             Self::Publish(command) => command.run(terminal),
             Self::Models(command) => command.run(terminal),
             Self::Register(command) => command.run(terminal),

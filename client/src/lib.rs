@@ -56,6 +56,7 @@ mod client;
 mod decrypt;
 mod encrypt;
 mod error;
+pub mod frames;
 mod margins;
 mod prediction;
 mod size;

@@ -43,6 +43,10 @@ pub enum FrameKind {
     Checkpoint = 6,
     /// What a part of a model makes of encrypted rows: server only.
     Sums = 7,
+    /// A part of an encrypted data frame.
+    DataFrame = 8,
+    /// What a query made of data frames.
+    Answer = 9,
 }
 
 impl FrameKind {
@@ -55,6 +59,8 @@ impl FrameKind {
             Self::Bundle,
             Self::Checkpoint,
             Self::Sums,
+            Self::DataFrame,
+            Self::Answer,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == value)
@@ -70,6 +76,8 @@ impl FrameKind {
             Self::Bundle => "bundle",
             Self::Checkpoint => "checkpoint",
             Self::Sums => "file of sums",
+            Self::DataFrame => "data frame",
+            Self::Answer => "answer",
         }
     }
 
@@ -83,6 +91,8 @@ impl FrameKind {
             Self::Bundle => "a bundle",
             Self::Checkpoint => "a checkpoint",
             Self::Sums => "a file of sums",
+            Self::DataFrame => "a data frame",
+            Self::Answer => "an answer",
         }
     }
 }

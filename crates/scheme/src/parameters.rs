@@ -79,10 +79,7 @@ impl ParameterSet {
     }
 
     /// The set whose files carry `tag`; `what` names the file in the error.
-    pub(crate) fn by_tag(
-        tag: ParameterSetTag,
-        what: &'static str,
-    ) -> Result<&'static Self, SchemeError> {
+    pub fn by_tag(tag: ParameterSetTag, what: &'static str) -> Result<&'static Self, SchemeError> {
         Self::all()
             .iter()
             .find(|set| set.tag() == tag)

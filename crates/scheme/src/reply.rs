@@ -8,6 +8,7 @@ use crate::parameters::ParameterSet;
 use cipherfn_protocol::specs::Bits;
 
 mod block;
+mod collected;
 mod packed;
 mod rows;
 
@@ -17,6 +18,7 @@ mod tests;
 pub use block::{
     BlockShape, RUN, compress_block, decrypt_block, pack_run, variance as block_variance,
 };
+pub use collected::{CollectedShape, Collection};
 pub use packed::{PackedShape, decrypt_packed, pack};
 pub use rows::PackedRows;
 

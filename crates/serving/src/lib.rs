@@ -13,6 +13,7 @@
 
 mod answer;
 mod estimate;
+pub mod frames;
 mod model;
 mod progress;
 mod query;

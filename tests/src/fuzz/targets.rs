@@ -4,11 +4,14 @@ use super::Target;
 use crate::golden;
 use cipherfn_client::{Client, ClientError};
 use cipherfn_compiler::read::read_model;
+use cipherfn_frame::pass::CircuitForm;
+use cipherfn_frame::plan::{Plan, PlanError};
+use cipherfn_frame::schema::Schema;
 use cipherfn_program::{EntryKind, TensorType};
 use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::hash::{Hash, Sha256};
 use cipherfn_protocol::message::{Chunk, Chunks, QueryChunk};
-use cipherfn_protocol::specs::{ColumnKind, InputColumn};
+use cipherfn_protocol::specs::{BaseLog, Bits, ColumnKind, Gadget, InputColumn, Levels};
 use cipherfn_protocol::statement::SignedStatement;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_serving::{Estimate, Model, Part, Progress, Query};
@@ -137,6 +140,33 @@ pub const TARGETS: &[Target] = &[
         framed: false,
     },
     Target {
+        name: "frame_schema",
+        seeds: &["frames/sales.toml"],
+        run: |bytes| {
+            if let Ok(text) = std::str::from_utf8(bytes) {
+                let _ = Schema::from_toml(text).map(|schema| schema.to_json());
+            }
+            drop(Schema::from_json(bytes));
+        },
+        framed: false,
+    },
+    Target {
+        name: "frame_plan",
+        seeds: &["frames/plan.json"],
+        run: |bytes| plan(Plan::from_json(bytes)),
+        framed: false,
+    },
+    Target {
+        name: "frame_sql",
+        seeds: &["frames/query.sql"],
+        run: |bytes| {
+            if let Ok(text) = std::str::from_utf8(bytes) {
+                plan(Plan::from_sql(text, &SCHEMAS));
+            }
+        },
+        framed: false,
+    },
+    Target {
         name: "csv",
         seeds: &[
             "cases/csv-files/cal-index-column.csv",
@@ -167,6 +197,25 @@ static PART: LazyLock<(Model, Query)> = LazyLock::new(|| {
     let model = Model::of_part(bundle, Hash::of(&file), part, 8 << 30).expect("a part");
     (model, Query::parse(&read("tree.cfq")).expect("a query"))
 });
+
+/// The frames that plans are of.
+static SCHEMAS: LazyLock<Vec<Schema>> = LazyLock::new(|| {
+    let path = golden().with_file_name("").join("../frames/sales.toml");
+    let text = std::fs::read_to_string(path).expect("a schema");
+    vec![Schema::from_toml(&text).expect("a schema")]
+});
+
+/// A plan becomes circuits, or is refused.
+fn plan(plan: Result<Plan, PlanError>) {
+    let form = CircuitForm {
+        parameter_set: "cipherfn-128-n2048-m11-v1".into(),
+        gadget: Gadget::new(BaseLog::new(6), Levels::new(4)),
+        reply_bits: Bits::new(24),
+        rows_per_sum: 400,
+    };
+    let lowered = plan.and_then(|plan| plan.resolve(&SCHEMAS)?.lower(&form));
+    drop(lowered);
+}
 
 fn model(bytes: &[u8]) {
     drop(read_model(bytes));

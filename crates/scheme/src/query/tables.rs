@@ -33,6 +33,22 @@ impl TableShape {
         SEED_LEN.saturating_add(packed_len(words, self.set.ring.body_bits))
     }
 
+    /// Of so many tables of `entries` entries each, in blocks of N entries where these are more: block
+    /// b of table i is [`Self::block`].
+    pub fn in_blocks(set: &'static ParameterSet, tables: usize, entries: usize) -> Self {
+        let size = set.ring.polynomial_size;
+        Self {
+            set,
+            tables: tables.saturating_mul(entries.div_ceil(size)),
+            entries: entries.min(size),
+        }
+    }
+
+    /// Place of block `block` of table `table`, of tables of `entries` entries.
+    pub const fn block(&self, table: usize, entries: usize, block: usize) -> usize {
+        table * entries.div_ceil(self.set.ring.polynomial_size) + block
+    }
+
     fn check(&self) -> Result<(), SchemeError> {
         let problem = |problem| Err(shape_error(self.set, "encrypted tables", problem));
         if self.tables > MAX_TABLES {

@@ -1,0 +1,346 @@
+//! Encryption of frames, decryption of what queries made of them.
+
+mod tables;
+
+pub use tables::Tables;
+
+use cipherfn_frame::cells::Units;
+use cipherfn_frame::pass::{COUNT_UNIT, Collect, Pass, ROOM_BITS};
+use cipherfn_frame::schema::{Column, LookupIndex, RowInput, Schema, TablePart};
+use cipherfn_protocol::specs::{Gadget, Transport};
+use cipherfn_scheme::parameters::{Depth, ParameterSet};
+use cipherfn_scheme::query::{
+    GroupForm, GroupShape, SelectorQueryShape, TableShape, ValueShape, encrypt_group,
+    encrypt_tables, encrypt_values,
+};
+use cipherfn_scheme::reply::{Collection, ReplyShape};
+use cipherfn_scheme::{SchemeError, SecretKey};
+
+/// Why rows cannot be encrypted, or a reply not decrypted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// A row of another number of cells than columns.
+    #[error("row {row} has {found} cells where the schema has {expected} columns")]
+    Cells {
+        /// The row, from 1.
+        row: usize,
+        /// Columns of the schema.
+        expected: usize,
+        /// Cells found.
+        found: usize,
+    },
+    /// A value that the column's domain does not have.
+    #[error(
+        "row {row} of column {column:?}: {units} is not in the range of {min} to {max} (units); widen the schema's range and encrypt the frame again"
+    )]
+    Range {
+        /// The column.
+        column: String,
+        /// The row, from 1.
+        row: usize,
+        /// The value.
+        units: i64,
+        /// Least value.
+        min: i64,
+        /// Largest value.
+        max: i64,
+    },
+    /// A missing cell in a column that has none.
+    #[error(
+        "row {row} of column {column:?} is missing, and the schema says that none is; set nulls = true"
+    )]
+    Null {
+        /// The column.
+        column: String,
+        /// The row, from 1.
+        row: usize,
+    },
+    /// Two rows of one key.
+    #[error(
+        "rows {first} and {second} have equal keys ({columns}), by which the frame is looked up; remove one, or let the look-up have duplicates = \"sum\""
+    )]
+    Duplicate {
+        /// The first row, from 1.
+        first: u64,
+        /// The second.
+        second: u64,
+        /// The key columns.
+        columns: String,
+    },
+    /// More rows of one key than limbs have room for.
+    #[error(
+        "more than {limit} rows have equal keys ({columns}), by which the frame is looked up; there is no room for their sum"
+    )]
+    TooMany {
+        /// Most rows.
+        limit: u64,
+        /// The key columns.
+        columns: String,
+    },
+    /// Rows that pad in a frame that has none.
+    #[error("rows that pad hide how many there are only where the schema says padded = true")]
+    Padding,
+    /// A reply that is not the plan's.
+    #[error(
+        "the reply has {found} ciphertexts, the plan's answer {expected}; decrypt it with the plan and the frames that it was made of"
+    )]
+    Reply {
+        /// Ciphertexts of the plan's answer.
+        expected: usize,
+        /// Ciphertexts found.
+        found: usize,
+    },
+    /// Encryption or decryption.
+    #[error(transparent)]
+    Scheme(#[from] SchemeError),
+}
+
+/// Encrypted rows: the ciphertexts of each of the schema's row inputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncryptedRows {
+    /// Number of rows.
+    pub rows: usize,
+    /// One entry an entry of [`Schema::row_inputs`].
+    pub inputs: Vec<Vec<u8>>,
+}
+
+/// Makes frames of one schema, gadget and key.
+#[derive(Clone, Copy)]
+pub struct FrameEncryptor<'a> {
+    key: &'a SecretKey,
+    schema: &'a Schema,
+    gadget: Gadget,
+}
+
+impl<'a> FrameEncryptor<'a> {
+    /// All selectors of a frame have one gadget, and queries take frames of one.
+    pub const fn new(key: &'a SecretKey, schema: &'a Schema, gadget: Gadget) -> Self {
+        Self {
+            key,
+            schema,
+            gadget,
+        }
+    }
+
+    /// Encrypts rows, of which the first one is `first_row` (from 0) of the frame; None pads.
+    pub fn rows(
+        &self,
+        rows: &[Option<Units>],
+        first_row: usize,
+    ) -> Result<EncryptedRows, FrameError> {
+        for (row, cells) in (first_row + 1..).zip(rows) {
+            match cells {
+                Some(cells) => self.check(row, cells)?,
+                None if self.schema.rows().padded => {}
+                None => return Err(FrameError::Padding),
+            }
+        }
+        let inputs = self.schema.row_inputs().into_iter();
+        let inputs = inputs.map(|input| self.input(input, rows));
+        Ok(EncryptedRows {
+            rows: rows.len(),
+            inputs: inputs.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Encrypts the tables of a look-up, with whatever rows they have.
+    pub fn tables(&self, lookup: &LookupIndex, tables: Tables<'_>) -> Result<Vec<u8>, FrameError> {
+        let places = self.schema.lookup_layout(lookup).places as usize;
+        let parts: Vec<_> = tables.finish().collect();
+        let shape = TableShape::in_blocks(self.key.parameter_set(), parts.len(), places);
+        let mut words = vec![vec![0_u64; shape.entries]; shape.tables];
+        for (index, (part, entries)) in parts.into_iter().enumerate() {
+            let unit = match part {
+                TablePart::Matched | TablePart::Presence(_) => COUNT_UNIT,
+                TablePart::Limb(column, _) => self.unit(column),
+            };
+            for (place, entry) in entries.into_iter().enumerate() {
+                let table = shape.block(index, places, place / shape.entries);
+                words[table][place % shape.entries] = (entry << (u64::BITS - unit)) as u64;
+            }
+        }
+        Ok(encrypt_tables(self.key, &shape, &words)?)
+    }
+
+    fn check(&self, row: usize, cells: &Units) -> Result<(), FrameError> {
+        let expected = self.schema.columns().len();
+        if cells.len() != expected {
+            return Err(FrameError::Cells {
+                row,
+                expected,
+                found: cells.len(),
+            });
+        }
+        for (column, cell) in self.schema.columns().iter().zip(cells) {
+            let (min, max) = column.domain.range();
+            let name = || column.name.clone();
+            match cell {
+                Some(units) if !(min..=max).contains(units) => {
+                    return Err(FrameError::Range {
+                        column: name(),
+                        row,
+                        units: *units,
+                        min,
+                        max,
+                    });
+                }
+                None if !column.nulls => {
+                    return Err(FrameError::Null {
+                        column: name(),
+                        row,
+                    });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn input(&self, input: RowInput, rows: &[Option<Units>]) -> Result<Vec<u8>, FrameError> {
+        let (form, set) = (form(rows.len()), self.key.parameter_set());
+        if let RowInput::Limbs(column) = input {
+            let unit = u64::BITS - self.unit(column);
+            let words = |row: &Option<Units>| {
+                let limbs = self.limbs(column, row.as_ref()).into_iter();
+                limbs.map(|limb| (limb << unit) as u64).collect::<Vec<_>>()
+            };
+            let words: Vec<_> = rows.iter().map(words).collect();
+            let values = self.schema.columns()[column].limbs().len();
+            let shape = ValueShape { set, values };
+            return Ok(encrypt_values(self.key, &shape, form, &words)?);
+        }
+        let bits: Vec<_> = rows
+            .iter()
+            .map(|row| self.bits(input, row.as_ref()))
+            .collect();
+        let group = GroupShape {
+            shape: SelectorQueryShape {
+                set,
+                selectors: self.schema.bit_count(input) as usize,
+                gadget: self.gadget,
+                transport: Transport::Packed,
+            },
+            depth: form.depth,
+            rows: rows.len(),
+        };
+        Ok(encrypt_group(self.key, &group, &bits)?)
+    }
+
+    /// The bits of an input of a row; of a row that pads, without units.
+    fn bits(&self, input: RowInput, row: Option<&Units>) -> Vec<bool> {
+        let cell = |column: usize| row.and_then(|row| row[column]);
+        match input {
+            RowInput::Live => vec![row.is_some()],
+            RowInput::Presence(column) => vec![cell(column).is_some()],
+            RowInput::Code(column) => {
+                let own = &self.schema.columns()[column];
+                let code = cell(column).map(|units| code(own, units));
+                // A row that pads is left out by its own bit: any code will do.
+                let code = code.unwrap_or(if own.nulls { own.domain.size() } else { 0 });
+                (0..own.code_bits())
+                    .map(|bit| code >> bit & 1 == 1)
+                    .collect()
+            }
+            RowInput::Limbs(_) => Vec::new(),
+        }
+    }
+
+    /// The limbs of a column of a row; zero where the cell is missing.
+    fn limbs(&self, column: usize, row: Option<&Units>) -> Vec<i64> {
+        let own = &self.schema.columns()[column];
+        match row.and_then(|row| row[column]) {
+            Some(units) => own.domain.split(units, own.limb_bits),
+            None => vec![0; own.limbs().len()],
+        }
+    }
+
+    /// A limb of 1 of a column is the torus fraction 2^-this.
+    fn unit(&self, column: usize) -> u32 {
+        ROOM_BITS + self.schema.columns()[column].limb_bits
+    }
+}
+
+/// The code of units in a column's range.
+fn code(column: &Column, units: i64) -> u64 {
+    units.abs_diff(column.domain.range().0)
+}
+
+/// How rows of a chunk lie together.
+const fn form(rows: usize) -> GroupForm {
+    GroupForm {
+        depth: Depth::new(11),
+        rows,
+    }
+}
+
+/// Decrypts a reply: the ciphertexts of a query's last pass over `rows` rows, output by output. Gives
+/// of each result (a block of rows, or a sum) of each output its words, rounded to what is
+/// guaranteed: `errors` are the largest errors of the outputs, as fractions of the torus.
+pub fn decrypt_reply(
+    key: &SecretKey,
+    pass: &Pass,
+    rows: usize,
+    errors: &[f64],
+    reply: &[Vec<u8>],
+) -> Result<Vec<Vec<Vec<u64>>>, FrameError> {
+    let set = ParameterSet::by_name(&pass.circuit.parameter_set)?;
+    let outputs = pass.circuit.outputs.iter().map(|output| ReplyShape {
+        set,
+        coefficients: output.coefficients as usize,
+        stride: output.stride as usize,
+        bits: output.reply_bits,
+    });
+    let outputs: Vec<ReplyShape> = outputs.collect();
+    let shapes = collection(pass).shapes(&outputs, rows);
+    if reply.len() != shapes.len() || errors.len() != outputs.len() {
+        return Err(FrameError::Reply {
+            expected: shapes.len(),
+            found: reply.len(),
+        });
+    }
+    let phases = shapes.iter().zip(reply);
+    let phases = phases.map(|(shape, bytes)| shape.decrypt(key, bytes));
+    let phases = phases.collect::<Result<Vec<_>, _>>()?;
+    let count = outputs.len().max(1);
+    let round = |phases: &mut dyn Iterator<Item = &i64>, error: f64| {
+        phases
+            .map(|phase| rounded(*phase, error))
+            .collect::<Vec<_>>()
+    };
+    Ok(match pass.collect {
+        Collect::Rows => {
+            let items = phases.concat();
+            let outputs = errors.iter().enumerate();
+            let outputs = outputs.map(|(output, error)| {
+                round(&mut items.iter().skip(output).step_by(count), *error)
+            });
+            vec![outputs.collect()]
+        }
+        Collect::Sum { .. } => phases
+            .chunks(count)
+            .map(|sum| {
+                let outputs = sum.iter().zip(errors);
+                outputs
+                    .map(|(phases, error)| round(&mut phases.iter(), *error))
+                    .collect()
+            })
+            .collect(),
+    })
+}
+
+const fn collection(pass: &Pass) -> Collection {
+    match pass.collect {
+        Collect::Rows => Collection::Blocks,
+        Collect::Sum { rows } => Collection::Sums {
+            rows: rows as usize,
+        },
+    }
+}
+
+/// A phase to the nearest multiple of the smallest power of two that an error cannot reach half of.
+fn rounded(phase: i64, error: f64) -> u64 {
+    let step = (2.0 * error).log2().ceil().clamp(-63.0, -1.0);
+    let shift = (64.0 + step) as u32;
+    ((phase as u64).wrapping_add(1 << (shift - 1)) >> shift) << shift
+}

@@ -1,0 +1,362 @@
+//! Numbers of a row as polynomials, in pieces of few bits.
+
+use super::RowGraph;
+use crate::answer::{Lane, Recombined};
+use crate::diagram::{Diagram, NULL};
+use crate::graph::{node_operand, weighted};
+use crate::pass::{COUNT_UNIT, ROOM_BITS};
+use crate::resolve::{Atom, Linear};
+use crate::schema::{Duplicates, RowInput, TablePart};
+use cipherfn_circuit::circuit::{ConstantId, Node};
+use cipherfn_circuit::circuit::{NodeId, Operand, Select, Sum, Weighted};
+
+/// Bits of a piece of what is made of constants.
+const CONSTANT_BITS: u32 = 8;
+/// Most rows whose values a look-up adds where keys are equal: what limbs have room for.
+const ADDED_ROWS: i128 = 1 << (ROOM_BITS - 1);
+
+/// A number of a row that becomes an integer of the results.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Load {
+    /// What is added: pieces of atoms, with integers.
+    pieces: Vec<(Piece, i64)>,
+    /// A constant.
+    constant: i64,
+}
+
+/// Some bits of an atom.
+#[derive(Clone, Debug)]
+struct Piece {
+    atom: Atom,
+    /// Which, from the least significant on.
+    index: u32,
+    min: i128,
+    max: i128,
+    /// Unit at which it comes; none of what is made of constants.
+    native: Option<u32>,
+}
+
+impl Load {
+    /// The number 1.
+    pub(super) fn one() -> Self {
+        Self {
+            pieces: Vec::new(),
+            constant: 1,
+        }
+    }
+
+    /// The constant is left to whoever decrypts.
+    pub(super) fn split(rows: &RowGraph<'_>, linear: &Linear) -> Vec<(u32, Self)> {
+        let mut loads: Vec<(u32, Self)> = Vec::new();
+        for (atom, weight) in &linear.terms {
+            for (shift, piece) in rows.pieces(atom) {
+                match loads.iter_mut().find(|load| load.0 == shift) {
+                    Some(load) => load.1.pieces.push((piece, *weight)),
+                    None => loads.push((
+                        shift,
+                        Self {
+                            pieces: vec![(piece, *weight)],
+                            constant: 0,
+                        },
+                    )),
+                }
+            }
+        }
+        loads.sort_by_key(|load| load.0);
+        loads
+    }
+
+    /// A sum of numbers of one piece each: conditions.
+    pub(super) fn conditions(rows: &RowGraph<'_>, atoms: &[Atom]) -> Self {
+        let pieces = atoms.iter().flat_map(|atom| rows.pieces(atom));
+        Self {
+            pieces: pieces.map(|(_, piece)| (piece, 1)).collect(),
+            constant: 0,
+        }
+    }
+
+    /// Smallest and largest number, zero included.
+    pub(super) fn range(&self) -> (i128, i128) {
+        let constant = i128::from(self.constant);
+        let mut range = (constant.min(0), constant.max(0));
+        for (piece, weight) in &self.pieces {
+            let ends = [
+                piece.min * i128::from(*weight),
+                piece.max * i128::from(*weight),
+            ];
+            range.0 += ends[0].min(ends[1]).min(0);
+            range.1 += ends[0].max(ends[1]).max(0);
+        }
+        range
+    }
+
+    /// The unit at which the sum of so many rows has half the torus, if there is one: the pieces are
+    /// multiplied by powers of two as far as that, so that noise counts least.
+    pub(super) fn unit(&self, rows: u32) -> Option<u32> {
+        let (min, max) = self.range();
+        let span = u128::try_from((max - min).max(1)).ok()? * u128::from(rows) * 2;
+        let unit = span.next_power_of_two().trailing_zeros();
+        let is_possible = self
+            .pieces
+            .iter()
+            .all(|(piece, _)| piece.native.is_none_or(|native| unit <= native));
+        // Words have noise above 2^-40: more bits would say nothing.
+        (is_possible && unit <= 40).then_some(unit)
+    }
+
+    /// A lane of it, for the sum of so many rows.
+    pub(super) fn lane(&self, output: usize, offset: u32, rows: u32) -> Option<Lane> {
+        let (min, max) = self.range();
+        let bound = |end: i128| i64::try_from(end * i128::from(rows)).ok();
+        Some(Lane {
+            output,
+            offset,
+            unit: self.unit(rows)?,
+            min: bound(min)?,
+            max: bound(max)?,
+        })
+    }
+
+    /// Whether it is the same for every row.
+    pub(super) const fn is_constant(&self) -> bool {
+        self.pieces.is_empty()
+    }
+}
+
+/// What loads add up to, before it is one node.
+#[derive(Debug, Default)]
+pub(super) struct Mixture {
+    terms: Vec<Weighted>,
+    words: Vec<(u32, u64)>,
+}
+
+impl Mixture {
+    /// Adds a node.
+    pub(super) fn add(&mut self, term: Weighted) {
+        self.terms.push(term);
+    }
+}
+
+impl RowGraph<'_> {
+    /// Adds a load, at a coefficient and a unit. Values of look-ups are isolated if asked for.
+    pub(super) fn add(
+        &mut self,
+        mixture: &mut Mixture,
+        load: &Load,
+        (offset, unit): (u32, u32),
+        isolate: bool,
+    ) {
+        if load.constant != 0 {
+            mixture.words.push((offset, word(load.constant, unit)));
+        }
+        for (piece, weight) in &load.pieces {
+            let (node, weight) = self.piece(piece, *weight, unit, isolate);
+            mixture.terms.push(weighted(node, offset, weight));
+        }
+    }
+
+    /// The sum of loads as a node.
+    pub(super) fn mixed(&mut self, mixture: Mixture) -> NodeId {
+        let constant = (!mixture.words.is_empty()).then(|| self.graph.polynomial(mixture.words));
+        self.graph.combined(constant, mixture.terms)
+    }
+
+    /// A load alone at coefficient 0.
+    pub(super) fn load(&mut self, load: &Load, unit: u32, isolate: bool) -> NodeId {
+        let mut mixture = Mixture::default();
+        self.add(&mut mixture, load, (0, unit), isolate);
+        self.mixed(mixture)
+    }
+
+    /// The bits of an atom, in pieces with their shifts.
+    fn pieces(&self, atom: &Atom) -> Vec<(u32, Piece)> {
+        let piece = |index: u32, (min, max): (i128, i128), native| Piece {
+            atom: atom.clone(),
+            index,
+            min,
+            max,
+            native,
+        };
+        let cut = |greatest: i128| -> Vec<(u32, Piece)> {
+            let count = (128 - greatest.leading_zeros())
+                .div_ceil(CONSTANT_BITS)
+                .max(1);
+            let range = |index: u32| {
+                (
+                    0,
+                    (greatest >> (CONSTANT_BITS * index)).min((1 << CONSTANT_BITS) - 1),
+                )
+            };
+            (0..count)
+                .map(|index| (CONSTANT_BITS * index, piece(index, range(index), None)))
+                .collect()
+        };
+        match atom {
+            Atom::Limbs(column) => {
+                let column = &self.resolved.frames[self.side].columns()[*column];
+                limbs(column, 1, piece)
+            }
+            Atom::Looked { join, column } => {
+                let column = &self.resolved.frames[join + 1].columns()[*column];
+                limbs(column, self.added(*join), piece)
+            }
+            Atom::Matched(join) | Atom::Present { join, .. } => {
+                vec![(0, piece(0, (0, self.added(*join)), Some(COUNT_UNIT)))]
+            }
+            Atom::There(_) => cut(1),
+            Atom::Code(column) => {
+                let column = &self.resolved.frames[self.side].columns()[*column];
+                cut((1 << column.code_bits()) - 1)
+            }
+            Atom::Function(diagram) => {
+                let values = self.resolved.diagrams.values(*diagram);
+                cut(values.last().copied().unwrap_or(0).max(1).into())
+            }
+            Atom::Product(of, factor) => {
+                let factor = &self.resolved.frames[self.side].columns()[*factor];
+                let most = (1i128 << factor.code_bits()) - 1;
+                let pieces = self.pieces(of).into_iter();
+                let times = |(shift, own): (u32, Piece)| {
+                    (
+                        shift,
+                        piece(own.index, (own.min * most, own.max * most), own.native),
+                    )
+                };
+                pieces.map(times).collect()
+            }
+        }
+    }
+
+    /// How many rows a look-up's entry may be the sum of.
+    fn added(&self, join: usize) -> i128 {
+        let frame = self.resolved.frames[join + 1];
+        match self.resolved.joins[join]
+            .lookup
+            .map(|lookup| frame.lookups()[lookup].duplicates)
+        {
+            Some(Duplicates::Sum) => ADDED_ROWS,
+            _ => 1,
+        }
+    }
+
+    /// A piece times an integer at a unit: a node and what it still has to be multiplied with.
+    fn piece(&mut self, piece: &Piece, weight: i64, unit: u32, isolate: bool) -> (NodeId, i64) {
+        let more = piece.native.map_or(0, |native| native - unit);
+        let own_weight = weight;
+        let weight = if piece.native.is_some() {
+            weight << more
+        } else {
+            weight
+        };
+        match &piece.atom {
+            Atom::Limbs(column) => (self.graph.limb(*column, piece.index), weight),
+            Atom::Looked { join, column } => {
+                let part = TablePart::Limb(*column, piece.index as usize);
+                (self.looked(*join, part, weight, isolate), 1)
+            }
+            Atom::Matched(join) => (self.looked(*join, TablePart::Matched, weight, isolate), 1),
+            Atom::Present { join, column } => (
+                self.looked(*join, TablePart::Presence(*column), weight, isolate),
+                1,
+            ),
+            Atom::There(column) => {
+                let set = self.word_constant(weight, unit);
+                let selector = self.graph.bit(RowInput::Presence(*column), 0);
+                let chosen = self
+                    .graph
+                    .choice(selector, Operand::Zero, Operand::Constant(set));
+                (self.graph.operand(chosen), 1)
+            }
+            Atom::Code(column) => {
+                let bits = self.resolved.frames[self.side].columns()[*column].code_bits();
+                let first = CONSTANT_BITS * piece.index;
+                let selects = (first..bits.min(first + CONSTANT_BITS)).map(|bit| {
+                    let set = self.word_constant(weight << (bit - first), unit);
+                    Select {
+                        selector: self.graph.bit(RowInput::Code(*column), bit),
+                        clear: Operand::Zero,
+                        set: Operand::Constant(set),
+                    }
+                });
+                let selects = selects.collect();
+                (self.selects(selects), 1)
+            }
+            Atom::Function(diagram) => (self.function(*diagram, piece.index, weight, unit), 1),
+            Atom::Product(of, factor) => {
+                let own = Piece {
+                    atom: (**of).clone(),
+                    ..piece.clone()
+                };
+                let (node, own_weight) = self.piece(&own, own_weight, unit, isolate);
+                let bits = self.resolved.frames[self.side].columns()[*factor].code_bits();
+                let selects = (0..bits).map(|bit| {
+                    let times = self
+                        .graph
+                        .combined(None, vec![weighted(node, 0, own_weight << bit)]);
+                    Select {
+                        selector: self.graph.bit(RowInput::Code(*factor), bit),
+                        clear: Operand::Zero,
+                        set: node_operand(times),
+                    }
+                });
+                let selects = selects.collect();
+                (self.selects(selects), 1)
+            }
+        }
+    }
+
+    fn function(&mut self, diagram: Diagram, index: u32, weight: i64, unit: u32) -> NodeId {
+        let chosen = self.choose(diagram, &mut |rows, value| {
+            let bits = if value == NULL {
+                0
+            } else {
+                value >> (CONSTANT_BITS * index) & ((1 << CONSTANT_BITS) - 1)
+            };
+            if bits == 0 {
+                return Operand::Zero;
+            }
+            Operand::Constant(rows.word_constant(bits * weight, unit))
+        });
+        self.graph.operand(chosen)
+    }
+
+    fn selects(&mut self, selects: Vec<Select>) -> NodeId {
+        self.graph.node(Node::Sum(Sum {
+            selects,
+            ..Sum::default()
+        }))
+    }
+
+    fn word_constant(&mut self, integer: i64, unit: u32) -> ConstantId {
+        self.graph.constant(0, word(integer, unit))
+    }
+}
+
+fn limbs(
+    column: &crate::schema::Column,
+    added: i128,
+    piece: impl Fn(u32, (i128, i128), Option<u32>) -> Piece,
+) -> Vec<(u32, Piece)> {
+    let limbs = column.limbs().into_iter().zip(0u32..);
+    let native = Some(ROOM_BITS + column.limb_bits);
+    limbs
+        .map(|(range, index)| {
+            let range = (i128::from(range.min) * added, i128::from(range.max) * added);
+            (column.limb_bits * index, piece(index, range, native))
+        })
+        .collect()
+}
+
+/// An integer at a unit.
+const fn word(integer: i64, unit: u32) -> u64 {
+    (integer as u64).wrapping_shl(u64::BITS - unit)
+}
+
+/// A linear expression's answer without its lanes.
+pub(super) const fn recombined(linear: &Linear, parts: Vec<(Lane, u32)>) -> Recombined {
+    Recombined {
+        parts,
+        constant: linear.constant,
+        places: linear.places,
+    }
+}

@@ -1,0 +1,77 @@
+//! What a plan becomes: circuits, each evaluated for every row of a frame.
+
+pub use crate::schema::POLYNOMIAL_SIZE;
+
+use crate::schema::{RowInput, TablePart};
+use cipherfn_circuit::Circuit;
+use cipherfn_protocol::specs::{Bits, Gadget};
+
+/// A value takes this many bits of the torus less than all where a row's values begin: a limb of b
+/// bits is v 2^-(12 + b), so that the sum of 2^11 of them has half the torus.
+pub const ROOM_BITS: u32 = 12;
+/// Numbers of rows in tables (matched, present) are limbs of one bit.
+pub const COUNT_UNIT: u32 = ROOM_BITS + 1;
+
+/// What a circuit's text leaves open: chosen by whoever knows the noise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CircuitForm {
+    /// Name of the parameter set.
+    pub parameter_set: String,
+    /// Gadget of all selectors.
+    pub gadget: Gadget,
+    /// Bits of a result's coefficient that travel.
+    pub reply_bits: Bits,
+    /// Most rows that one sum takes; above it whoever decrypts adds sums.
+    pub rows_per_sum: u32,
+}
+
+/// One circuit, evaluated for every row of a frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pass {
+    /// The frame, by its place among those of the query.
+    pub over: usize,
+    /// What the circuit's inputs are of each row, but for its last one, the tables, if there are any.
+    pub inputs: Vec<RowInput>,
+    /// The tables: what all rows share.
+    pub tables: Vec<TableSource>,
+    /// What is evaluated for a row.
+    pub circuit: Circuit,
+    /// What becomes of the rows' results.
+    pub collect: Collect,
+}
+
+/// A ciphertext that all rows share: up to [`POLYNOMIAL_SIZE`] entries.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TableSource {
+    /// Entries `block * POLYNOMIAL_SIZE` and on of a look-up's table: encrypted, or of a frame of the
+    /// server in the clear. A limb v is v 2^-(12 + limb bits); numbers of rows are limbs of one bit.
+    Stored {
+        /// The frame, by its place among those of the query.
+        frame: usize,
+        /// Its look-up.
+        lookup: usize,
+        /// Which table.
+        part: TablePart,
+        /// Which entries.
+        block: u32,
+    },
+    /// The sum over all rows of an output of an earlier pass.
+    Summed {
+        /// The pass.
+        pass: usize,
+        /// Its output.
+        output: usize,
+    },
+}
+
+/// What becomes of the rows' results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Collect {
+    /// One result a row, packed: each output has one coefficient.
+    Rows,
+    /// The sum over the rows, of at most so many at once; whoever decrypts adds the sums.
+    Sum {
+        /// Rows that have room in one sum.
+        rows: u32,
+    },
+}

@@ -1,0 +1,117 @@
+//! Plans as JSON.
+
+use super::{Expression, Plan, PlanStep};
+use crate::plan::PlanError;
+use cipherfn_protocol::versions::{Versions, json_version};
+use serde::{Deserialize, Serialize};
+
+/// Largest document.
+pub const MAX_PLAN_BYTES: usize = 1 << 20;
+/// Most steps.
+const MAX_STEPS: usize = 64;
+/// Most parts of all expressions.
+const MAX_PARTS: usize = 1 << 14;
+/// Deepest expression.
+const MAX_DEPTH: usize = 32;
+/// Most entries of a list.
+const MAX_LIST: usize = 1 << 12;
+
+cipherfn_protocol::versions! {
+    /// Plans as documents.
+    enum PlanVersions, read by serde_json::from_slice, error serde_json::Error {
+        /// The first.
+        V1(PlanV1) = 1,
+    }
+}
+
+/// Steps are written as they are: a change of theirs is a version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlanV1 {
+    format: u16,
+    scan: String,
+    #[serde(default)]
+    steps: Vec<PlanStep>,
+}
+
+impl Plan {
+    /// Reads JSON, bounded in bytes, steps, width and depth.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, PlanError> {
+        if bytes.len() > MAX_PLAN_BYTES {
+            return Err(PlanError::TooLarge {
+                what: "bytes",
+                found: bytes.len(),
+                limit: MAX_PLAN_BYTES,
+            });
+        }
+        let document = |error: serde_json::Error| PlanError::Document {
+            problem: error.to_string(),
+        };
+        let found = json_version(bytes).map_err(document)?;
+        let Some(versions) = PlanVersions::read(found, bytes) else {
+            return Err(PlanError::Format { found });
+        };
+        let PlanVersions::V1(plan) = versions.map_err(document)?;
+        let plan = Self {
+            scan: plan.scan,
+            steps: plan.steps,
+        };
+        plan.check_size()?;
+        Ok(plan)
+    }
+
+    /// Writes JSON.
+    pub fn to_json(&self) -> Result<Vec<u8>, PlanError> {
+        self.check_size()?;
+        let document = PlanV1 {
+            format: 1,
+            scan: self.scan.clone(),
+            steps: self.steps.clone(),
+        };
+        serde_json::to_vec(&document).map_err(|error| PlanError::Document {
+            problem: error.to_string(),
+        })
+    }
+
+    /// That it is no larger than what is read.
+    pub(crate) fn check_size(&self) -> Result<(), PlanError> {
+        limit("steps", self.steps.len(), MAX_STEPS)?;
+        let mut parts = 0;
+        for step in &self.steps {
+            match step {
+                PlanStep::Merge(merge) => limit("key columns", merge.on.len(), MAX_LIST)?,
+                PlanStep::Select(names) => limit("columns", names.len(), MAX_LIST)?,
+                PlanStep::Rename(names) => limit("columns", names.len(), MAX_LIST)?,
+                PlanStep::GroupBy(group) => {
+                    limit("key columns", group.keys.len(), MAX_LIST)?;
+                    limit("aggregates", group.aggregates.len(), MAX_LIST)?;
+                }
+                PlanStep::Filter(expression) => count(expression, 1, &mut parts)?,
+                PlanStep::WithColumn(column) => count(&column.of, 1, &mut parts)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn count(expression: &Expression, depth: usize, parts: &mut usize) -> Result<(), PlanError> {
+    limit("levels of an expression", depth, MAX_DEPTH)?;
+    *parts += 1;
+    let listed = match expression {
+        Expression::IsIn(_, list) | Expression::Cut(_, list) => list.len(),
+        _ => 0,
+    };
+    limit("entries of a list", listed, MAX_LIST)?;
+    limit("parts of expressions", *parts, MAX_PARTS)?;
+    for part in expression.parts() {
+        count(part, depth + 1, parts)?;
+    }
+    Ok(())
+}
+
+fn limit(what: &'static str, found: usize, limit: usize) -> Result<(), PlanError> {
+    if found > limit {
+        return Err(PlanError::TooLarge { what, found, limit });
+    }
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! Expressions over the columns of a table.
+
+use crate::number::Number;
+use serde::{Deserialize, Serialize};
+
+/// An expression: a column of the table that it makes of one. Missing cells make missing cells, as
+/// in SQL.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Expression {
+    /// A column.
+    Col(String),
+    /// The same in every row.
+    Lit(Literal),
+    /// The sum.
+    Add(Vec<Expression>),
+    /// The first without the second.
+    Sub(Box<[Expression; 2]>),
+    /// The product.
+    Mul(Box<[Expression; 2]>),
+    /// Equal.
+    Eq(Box<[Expression; 2]>),
+    /// Different.
+    Ne(Box<[Expression; 2]>),
+    /// Below.
+    Lt(Box<[Expression; 2]>),
+    /// Not above.
+    Le(Box<[Expression; 2]>),
+    /// Above.
+    Gt(Box<[Expression; 2]>),
+    /// Not below.
+    Ge(Box<[Expression; 2]>),
+    /// All are true.
+    And(Vec<Expression>),
+    /// One is true at least.
+    Or(Vec<Expression>),
+    /// It is false.
+    Not(Box<Expression>),
+    /// It is missing.
+    IsNull(Box<Expression>),
+    /// It is one of these.
+    IsIn(Box<Expression>, Vec<Literal>),
+    /// The second where the first is missing.
+    FillNull(Box<Expression>, Literal),
+    /// The number of the interval that a key column lies in: interval i ends before break i.
+    Cut(Box<Expression>, Vec<Literal>),
+}
+
+/// A comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// Equal.
+    Eq,
+    /// Different.
+    Ne,
+    /// Below.
+    Lt,
+    /// Not above.
+    Le,
+    /// Above.
+    Gt,
+    /// Not below.
+    Ge,
+}
+
+/// A value that a plan writes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Literal {
+    /// A missing one.
+    Null,
+    /// True or false.
+    Boolean(bool),
+    /// A number.
+    Number(Number),
+    /// A text, or a date as one; never a number.
+    Text(String),
+}
+
+impl Expression {
+    /// A comparison with its two sides.
+    pub fn as_comparison(&self) -> Option<(Comparison, &[Expression; 2])> {
+        match self {
+            Self::Eq(sides) => Some((Comparison::Eq, sides)),
+            Self::Ne(sides) => Some((Comparison::Ne, sides)),
+            Self::Lt(sides) => Some((Comparison::Lt, sides)),
+            Self::Le(sides) => Some((Comparison::Le, sides)),
+            Self::Gt(sides) => Some((Comparison::Gt, sides)),
+            Self::Ge(sides) => Some((Comparison::Ge, sides)),
+            _ => None,
+        }
+    }
+
+    /// The expressions that it is made of.
+    pub fn parts(&self) -> &[Expression] {
+        match self {
+            Self::Col(_) | Self::Lit(_) => &[],
+            Self::Add(parts) | Self::And(parts) | Self::Or(parts) => parts,
+            Self::Sub(sides)
+            | Self::Mul(sides)
+            | Self::Eq(sides)
+            | Self::Ne(sides)
+            | Self::Lt(sides)
+            | Self::Le(sides)
+            | Self::Gt(sides)
+            | Self::Ge(sides) => sides.as_slice(),
+            Self::Not(part) | Self::IsNull(part) => std::slice::from_ref(part),
+            Self::IsIn(part, _) | Self::FillNull(part, _) | Self::Cut(part, _) => {
+                std::slice::from_ref(part)
+            }
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! A plan against the schemas of the frames that it names: what every column of its result is.
+
+mod expression;
+mod group;
+mod literal;
+mod merge;
+
+use crate::answer::ResultType;
+use crate::diagram::{Diagram, Diagrams, RowBit, TooLarge};
+use crate::plan::{Expression, Plan, PlanError, PlanStep, StepName};
+use crate::schema::{Column, Schema};
+pub(crate) use group::{Grouped, MAX_GROUPS, Measure, Shown};
+
+/// What a plan is for frames of certain schemas.
+#[derive(Clone, Debug)]
+pub struct Resolved<'a> {
+    /// The frames: the scanned one, then that of each join.
+    pub(crate) frames: Vec<&'a Schema>,
+    pub(crate) joins: Vec<Joined>,
+    /// Conditions, each on bits of one of the frames: where all are 1 a row remains. Of a joined
+    /// frame's bits none is 1 where there is no row.
+    pub(crate) filters: Vec<Option<Diagram>>,
+    pub(crate) diagrams: Diagrams,
+    /// The columns of the rows, as far as no group is made.
+    pub(crate) columns: Vec<TableColumn>,
+    pub(crate) grouped: Option<Grouped>,
+    /// What each step leaves: for people.
+    pub(crate) outline: Vec<Outline>,
+}
+
+/// What a step is and leaves.
+#[derive(Clone, Debug)]
+pub(crate) struct Outline {
+    pub(crate) step: StepName,
+    pub(crate) detail: String,
+    pub(crate) columns: Vec<(String, ResultType)>,
+}
+
+/// Rows of another frame beside those of the first one.
+#[derive(Clone, Debug)]
+pub(crate) struct Joined {
+    pub(crate) step: StepName,
+    /// Its look-up.
+    pub(crate) lookup: Option<usize>,
+    /// Key columns of the first frame, in the look-up's order.
+    pub(crate) keys: Vec<usize>,
+    /// Key columns of the other frame.
+    pub(crate) right_keys: Vec<usize>,
+    /// Whether rows without one are left out.
+    pub(crate) inner: bool,
+}
+
+/// A column of the table at a step.
+#[derive(Clone, Debug)]
+pub(crate) struct TableColumn {
+    pub(crate) name: String,
+    pub(crate) kind: ResultType,
+    /// What it is to choose by.
+    pub(crate) key: Option<Key>,
+    /// What it is to return and to add.
+    pub(crate) value: Option<Linear>,
+    /// All of these must hold, or the cell is missing.
+    pub(crate) presence: Vec<Presence>,
+}
+
+/// What a column is to choose by: a function of bits of the row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// A key column of a frame: the frame, by its place, and the column.
+    Stored(usize, usize),
+    /// Codes 0 to size - 1, or [`NULL`]; code 0 has the units `min`.
+    Function {
+        diagram: Diagram,
+        size: u64,
+        min: i64,
+    },
+}
+
+/// `constant + sum of weight * atom`, in units of `10^-places`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Linear {
+    pub(crate) terms: Vec<(Atom, i64)>,
+    pub(crate) constant: i128,
+    pub(crate) places: u8,
+}
+
+/// What the server has as a ciphertext, or makes as one of bits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Atom {
+    /// The values of a column of the first frame.
+    Limbs(usize),
+    /// The code of a key column of the first frame.
+    Code(usize),
+    /// The values of a column of a joined frame.
+    Looked { join: usize, column: usize },
+    /// 1 where a joined frame has a row.
+    Matched(usize),
+    /// 1 where a joined frame has a cell.
+    Present { join: usize, column: usize },
+    /// 1 where the first frame has a cell.
+    There(usize),
+    /// A function of bits; nothing where it is [`NULL`].
+    Function(Diagram),
+    /// One of the above times the code of a key column of the first frame.
+    Product(Box<Atom>, usize),
+}
+
+/// What a cell needs in order to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Presence {
+    /// The cell of a column of the first frame.
+    Stored(usize),
+    /// A row of a joined frame.
+    Matched(usize),
+    /// The cell of a column of a joined frame.
+    Looked { join: usize, column: usize },
+    /// A function that is 1.
+    Function(Diagram),
+}
+
+/// A plan while it is resolved.
+struct Resolver<'a> {
+    schemas: &'a [Schema],
+    step: StepName,
+    done: Resolved<'a>,
+}
+
+impl Plan {
+    /// Checks the plan against the schemas of its frames, which it finds by name.
+    pub fn resolve<'a>(&self, schemas: &'a [Schema]) -> Result<Resolved<'a>, PlanError> {
+        self.check_size()?;
+        let mut resolver = Resolver::scan(&self.scan, schemas)?;
+        for (index, step) in self.steps.iter().enumerate() {
+            resolver.step = StepName {
+                number: index + 1,
+                what: step.name(),
+            };
+            resolver.step(step)?;
+            resolver.note(step.to_string());
+        }
+        Ok(resolver.done)
+    }
+}
+
+impl<'a> Resolver<'a> {
+    fn scan(name: &str, schemas: &'a [Schema]) -> Result<Self, PlanError> {
+        let step = StepName {
+            number: 0,
+            what: "scan",
+        };
+        let base = frame(schemas, name, &step)?;
+        let mut resolver = Self {
+            schemas,
+            step,
+            done: Resolved {
+                frames: vec![base],
+                joins: Vec::new(),
+                filters: vec![None],
+                diagrams: Diagrams::default(),
+                columns: base.columns().iter().enumerate().map(stored).collect(),
+                grouped: None,
+                outline: Vec::new(),
+            },
+        };
+        if base.rows().padded {
+            resolver.restrict_to_rows(0)?;
+        }
+        resolver.note(name.to_owned());
+        Ok(resolver)
+    }
+
+    fn note(&mut self, detail: String) {
+        let columns = if let Some(grouped) = &self.done.grouped {
+            grouped.columns()
+        } else {
+            let columns = self.done.columns.iter();
+            let named = columns.map(|column| (column.name.clone(), column.kind.clone()));
+            named.collect()
+        };
+        self.done.outline.push(Outline {
+            step: self.step.clone(),
+            detail,
+            columns,
+        });
+    }
+
+    fn step(&mut self, step: &PlanStep) -> Result<(), PlanError> {
+        if let Some(grouped) = &mut self.done.grouped {
+            return match step {
+                PlanStep::Select(names) => grouped.select(names, &self.step),
+                PlanStep::Rename(names) => grouped.rename(names, &self.step),
+                _ => Err(self.not_levelled(
+                    "it works on groups, which the server has summed",
+                    "have the groups decrypted, encrypt them as a frame, and ask that",
+                )),
+            };
+        }
+        match step {
+            PlanStep::Merge(merge) => self.merge(merge),
+            PlanStep::Filter(condition) => self.filter(condition),
+            PlanStep::Select(names) => {
+                let columns: Result<Vec<_>, _> = names
+                    .iter()
+                    .map(|name| self.column(name).cloned())
+                    .collect();
+                self.done.columns = columns?;
+                self.check_names()
+            }
+            PlanStep::Rename(names) => {
+                // All at once: two columns may exchange their names.
+                let places = names.iter().map(|renaming| self.position(&renaming.from));
+                let places: Vec<usize> = places.collect::<Result<_, _>>()?;
+                for (place, renaming) in places.into_iter().zip(names) {
+                    self.done.columns[place].name.clone_from(&renaming.to);
+                }
+                self.check_names()
+            }
+            PlanStep::WithColumn(named) => {
+                let mut column = self.expression(&named.of)?;
+                column.name.clone_from(&named.name);
+                let columns = &mut self.done.columns;
+                match columns.iter().position(|other| other.name == named.name) {
+                    Some(place) => columns[place] = column,
+                    None => columns.push(column),
+                }
+                self.check_names()
+            }
+            PlanStep::GroupBy(group) => self.group(group),
+        }
+    }
+
+    fn filter(&mut self, condition: &Expression) -> Result<(), PlanError> {
+        if let Expression::And(parts) = condition {
+            return parts.iter().try_for_each(|part| self.filter(part));
+        }
+        let truth = self.truth(condition)?;
+        match self.done.diagrams.sides(truth)[..] {
+            [] => self.restrict(0, truth),
+            [side] => self.restrict(side, truth),
+            _ => Err(self.not_levelled(
+                "a condition mixes columns of two frames",
+                "split it into conditions on one frame each, joined by \"and\"; or have the merged columns decrypted and encrypted as a frame",
+            )),
+        }
+    }
+
+    fn restrict(&mut self, side: usize, truth: Diagram) -> Result<(), PlanError> {
+        let so_far = self.done.filters[side].unwrap_or(Diagram::Terminal(1));
+        let both = self.done.diagrams.both(so_far, truth, |one, other| {
+            i64::from(one == 1 && other == 1)
+        });
+        self.done.filters[side] = Some(both.map_err(|error| self.too_large(error))?);
+        Ok(())
+    }
+
+    /// Leaves out what pads a frame.
+    fn restrict_to_rows(&mut self, side: usize) -> Result<(), PlanError> {
+        let live = self.done.diagrams.bit(side, RowBit::Live);
+        let live = live.map_err(|error| self.too_large(error))?;
+        self.restrict(side, live)
+    }
+
+    fn position(&self, name: &str) -> Result<usize, PlanError> {
+        let columns = &self.done.columns;
+        let place = columns.iter().position(|column| column.name == name);
+        place.ok_or_else(|| PlanError::UnknownColumn {
+            step: self.step.clone(),
+            name: name.into(),
+            known: listed(columns.iter().map(|column| column.name.as_str())),
+        })
+    }
+
+    fn column(&self, name: &str) -> Result<&TableColumn, PlanError> {
+        Ok(&self.done.columns[self.position(name)?])
+    }
+
+    fn check_names(&self) -> Result<(), PlanError> {
+        let columns = &self.done.columns;
+        for (index, column) in columns.iter().enumerate() {
+            if columns[..index]
+                .iter()
+                .any(|other| other.name == column.name)
+            {
+                return Err(self.invalid(format!(
+                    "two columns are named {:?}; rename one",
+                    column.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn invalid(&self, problem: impl Into<String>) -> PlanError {
+        PlanError::Invalid {
+            step: self.step.clone(),
+            problem: problem.into(),
+        }
+    }
+
+    fn not_levelled(&self, problem: impl Into<String>, refresh: impl Into<String>) -> PlanError {
+        PlanError::NotLevelled {
+            step: self.step.clone(),
+            problem: problem.into(),
+            refresh: refresh.into(),
+        }
+    }
+
+    fn too_large(&self, _: TooLarge) -> PlanError {
+        self.invalid(
+            "its conditions take more than 16384 choices a row; compare fewer or narrower columns",
+        )
+    }
+
+    fn base(&self) -> &'a Schema {
+        self.done.frames[0]
+    }
+}
+
+impl Presence {
+    /// 1 where it holds.
+    pub(crate) const fn atom(self) -> Atom {
+        match self {
+            Self::Stored(column) => Atom::There(column),
+            Self::Matched(join) => Atom::Matched(join),
+            Self::Looked { join, column } => Atom::Present { join, column },
+            Self::Function(diagram) => Atom::Function(diagram),
+        }
+    }
+}
+
+impl Key {
+    /// Number of codes.
+    pub(crate) fn size(self, frames: &[&Schema]) -> u64 {
+        match self {
+            Self::Stored(side, column) => frames[side].columns()[column].domain.size(),
+            Self::Function { size, .. } => size,
+        }
+    }
+}
+
+/// A column of the first frame.
+fn stored((index, column): (usize, &Column)) -> TableColumn {
+    let atom = match column.roles {
+        roles if roles.value => Some((Atom::Limbs(index), column.domain.origin())),
+        roles if roles.key => Some((Atom::Code(index), column.domain.range().0)),
+        _ => None,
+    };
+    TableColumn {
+        name: column.name.clone(),
+        kind: ResultType::of(&column.domain),
+        key: column.roles.key.then_some(Key::Stored(0, index)),
+        value: atom.map(|(atom, origin)| Linear {
+            terms: vec![(atom, 1)],
+            constant: origin.into(),
+            places: column.domain.places(),
+        }),
+        presence: column
+            .nulls
+            .then_some(Presence::Stored(index))
+            .into_iter()
+            .collect(),
+    }
+}
+
+/// The pieces of a column's codes on which a function of its units is constant: starts of codes,
+/// the missing one's last.
+fn pieces(column: &Column, mut parts: Vec<(u64, i64)>, missing: i64) -> Vec<(u64, i64)> {
+    if column.nulls {
+        parts.push((column.domain.size(), missing));
+    }
+    parts
+}
+
+fn frame<'a>(schemas: &'a [Schema], name: &str, step: &StepName) -> Result<&'a Schema, PlanError> {
+    let found = schemas.iter().find(|schema| schema.name() == name);
+    found.ok_or_else(|| PlanError::UnknownFrame {
+        step: step.clone(),
+        name: name.into(),
+        known: listed(schemas.iter().map(Schema::name)),
+    })
+}
+
+/// Names for people.
+pub(crate) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    const SHOWN: usize = 12;
+    let names: Vec<String> = names.map(|name| format!("{name:?}")).collect();
+    match names.len() {
+        0 => "none".into(),
+        count if count > SHOWN => {
+            format!("{} and {} more", names[..SHOWN].join(", "), count - SHOWN)
+        }
+        _ => names.join(", "),
+    }
+}

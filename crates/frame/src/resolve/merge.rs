@@ -1,0 +1,138 @@
+//! Columns of another frame.
+
+use super::{Atom, Joined, Key, Linear, Presence, Resolver, TableColumn, frame, listed};
+use crate::answer::ResultType;
+use crate::plan::{Cardinality, JoinType, Merge, PlanError};
+use crate::schema::{Duplicates, Schema};
+use std::sync::Arc;
+
+impl<'a> Resolver<'a> {
+    pub(super) fn merge(&mut self, merge: &Merge) -> Result<(), PlanError> {
+        let right = frame(self.schemas, &merge.right, &self.step)?;
+        let join = self.done.joins.len();
+        let joined = self.join(merge, right)?;
+        let looked: Vec<String> = joined
+            .lookup
+            .map(|lookup| right.lookups()[lookup].columns.clone())
+            .unwrap_or_default();
+        for (index, column) in right.columns().iter().enumerate() {
+            if joined.right_keys.contains(&index) {
+                continue;
+            }
+            let is_looked = looked.contains(&column.name);
+            let presence = if column.nulls && is_looked {
+                Presence::Looked {
+                    join,
+                    column: index,
+                }
+            } else {
+                Presence::Matched(join)
+            };
+            let is_taken = self.position(&column.name).is_ok();
+            let suffix = if is_taken { merge.suffix.as_str() } else { "" };
+            self.done.columns.push(TableColumn {
+                name: format!("{}{suffix}", column.name),
+                kind: ResultType::of(&column.domain),
+                key: column.roles.key.then_some(Key::Stored(join + 1, index)),
+                value: is_looked.then(|| Linear {
+                    terms: vec![(
+                        Atom::Looked {
+                            join,
+                            column: index,
+                        },
+                        1,
+                    )],
+                    constant: column.domain.origin().into(),
+                    places: column.domain.places(),
+                }),
+                presence: vec![presence],
+            });
+        }
+        if let Some(name) = &merge.indicator {
+            self.done.columns.push(TableColumn {
+                name: name.clone(),
+                kind: ResultType::Text {
+                    dictionary: Arc::from(["left_only".to_owned(), "both".to_owned()]),
+                },
+                key: None,
+                value: Some(Linear {
+                    terms: vec![(Atom::Matched(join), 1)],
+                    constant: 0,
+                    places: 0,
+                }),
+                presence: Vec::new(),
+            });
+        }
+        self.done.joins.push(joined);
+        self.done.frames.push(right);
+        self.done.filters.push(None);
+        self.check_names()
+    }
+
+    fn join(&self, merge: &Merge, right: &'a Schema) -> Result<Joined, PlanError> {
+        if merge.how == JoinType::Right {
+            return Err(self.invalid(format!(
+                "a right join keeps the rows of {0:?}: scan {0:?} and merge the other frame by a left join",
+                merge.right
+            )));
+        }
+        if merge.on.is_empty() || merge.on.len() > 2 {
+            return Err(self.invalid(format!(
+                "it joins on {} columns; join on one or two",
+                merge.on.len()
+            )));
+        }
+        let mut pairs = Vec::with_capacity(merge.on.len());
+        for pair in &merge.on {
+            let left = self.column(&pair.left)?;
+            let Some(Key::Stored(0, key)) = left.key else {
+                return Err(self.chosen_by(left));
+            };
+            let Some(other) = right.position(&pair.right) else {
+                return Err(PlanError::UnknownColumn {
+                    step: self.step.clone(),
+                    name: pair.right.clone(),
+                    known: listed(right.columns().iter().map(|column| column.name.as_str())),
+                });
+            };
+            let domains = [
+                &self.base().columns()[key].domain,
+                &right.columns()[other].domain,
+            ];
+            if domains[0] != domains[1] {
+                return Err(self.invalid(format!(
+                    "the keys {:?} and {:?} of {:?} have different types, ranges or dictionaries, so that equal codes are not equal cells; give both columns the same in their schemas and encrypt anew",
+                    pair.left, pair.right, merge.right
+                )));
+            }
+            pairs.push((key, other));
+        }
+        let names = |lookup: &Vec<String>| -> Option<Vec<(usize, usize)>> {
+            let pair = |name: &String| {
+                let index = right.position(name)?;
+                pairs.iter().copied().find(|pair| pair.1 == index)
+            };
+            (lookup.len() == pairs.len()).then(|| lookup.iter().map(pair).collect())?
+        };
+        let mut found = right.lookups().iter().enumerate();
+        let found = found.find_map(|(index, lookup)| Some((index, names(&lookup.by)?)));
+        if let Some((lookup, _)) = &found
+            && right.lookups()[*lookup].duplicates == Duplicates::Sum
+            && merge.validate == Cardinality::ManyToOne
+        {
+            return Err(self.invalid(format!(
+                "{:?} adds the values of equal keys, and the merge validates that there are none (\"m:1\"); validate \"m:m\", or encrypt it with duplicates = \"refuse\"",
+                merge.right
+            )));
+        }
+        let lookup = found.as_ref().map(|(lookup, _)| *lookup);
+        let pairs = found.map_or(pairs, |(_, pairs)| pairs);
+        Ok(Joined {
+            step: self.step.clone(),
+            lookup,
+            keys: pairs.iter().map(|pair| pair.0).collect(),
+            right_keys: pairs.iter().map(|pair| pair.1).collect(),
+            inner: merge.how == JoinType::Inner,
+        })
+    }
+}

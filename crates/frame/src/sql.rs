@@ -1,0 +1,337 @@
+//! A subset of SQL as plans: one SELECT, joins on equal keys, WHERE, GROUP BY. Everything else is
+//! refused by what it is and where.
+
+mod expression;
+mod names;
+
+use crate::plan::{
+    Expression, GroupBy, JoinType, Merge, Named, NamedAggregate, Plan, PlanError, PlanStep,
+    Renaming,
+};
+use crate::schema::Schema;
+use expression::aggregate;
+use names::Scope;
+use sqlparser::ast::{
+    Expr, GroupByExpr, Join, JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr,
+    Spanned, Statement, TableFactor,
+};
+use sqlparser::dialect::GenericDialect;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::Span;
+
+/// Longest query, in bytes.
+const MAX_SQL: usize = 64 << 10;
+/// Deepest expression that is read.
+const MAX_DEPTH: usize = 50;
+
+impl Plan {
+    /// Reads `SELECT ... FROM a [LEFT | INNER] JOIN b ON ... WHERE ... GROUP BY ...`. Schemas tell
+    /// whose a column is.
+    pub fn from_sql(sql: &str, schemas: &[Schema]) -> Result<Self, PlanError> {
+        if sql.len() > MAX_SQL {
+            return Err(PlanError::TooLarge {
+                what: "bytes",
+                found: sql.len(),
+                limit: MAX_SQL,
+            });
+        }
+        let dialect = GenericDialect {};
+        let parser = Parser::new(&dialect).with_recursion_limit(MAX_DEPTH);
+        let parsed = parser
+            .try_with_sql(sql)
+            .and_then(|mut parser| parser.parse_statements());
+        let statements = parsed.map_err(|error| PlanError::Sql {
+            position: String::new(),
+            problem: error.to_string(),
+        })?;
+        match statements.as_slice() {
+            [Statement::Query(query)] => {
+                let plan = select(query, schemas)?;
+                plan.check_size()?;
+                Ok(plan)
+            }
+            [other, ..] => Err(refused(other, "is no SELECT alone")),
+            [] => Err(PlanError::Sql {
+                position: String::new(),
+                problem: "there is no query; write SELECT ... FROM ...".into(),
+            }),
+        }
+    }
+}
+
+fn select(query: &Query, schemas: &[Schema]) -> Result<Plan, PlanError> {
+    let SetExpr::Select(select) = query.body.as_ref() else {
+        return Err(refused(query, "is no SELECT alone"));
+    };
+    if query.to_string() != select.to_string() {
+        return Err(refused(
+            query,
+            "has more than SELECT, FROM, JOIN, WHERE and GROUP BY; sort and cut the decrypted answer",
+        ));
+    }
+    check_clauses(select)?;
+    let [from] = select.from.as_slice() else {
+        return Err(refused(select.as_ref(), "names several tables; join them"));
+    };
+    let (name, alias) = table(&from.relation)?;
+    let mut scope = Scope::scan(schemas, name, alias)?;
+    let mut steps = Vec::new();
+    for join in &from.joins {
+        steps.push(PlanStep::Merge(merge(join, &mut scope)?));
+    }
+    if let Some(condition) = &select.selection {
+        steps.push(PlanStep::Filter(expression::read(condition, &scope)?));
+    }
+    let keys = match &select.group_by {
+        GroupByExpr::Expressions(keys, more) if more.is_empty() => keys,
+        other => return Err(refused(other, "is not a list of columns")),
+    };
+    let is_grouped = !keys.is_empty() || select.projection.iter().any(is_aggregate);
+    if is_grouped {
+        grouped(select, keys, &scope, &mut steps)?;
+    } else {
+        listed(select, &scope, &mut steps)?;
+    }
+    Ok(Plan {
+        scan: scope.base().into(),
+        steps,
+    })
+}
+
+/// That nothing is asked for but what is read: all else of the statement, written, is nothing.
+fn check_clauses(select: &Select) -> Result<(), PlanError> {
+    let mut rest = select.clone();
+    rest.projection.clear();
+    rest.from.clear();
+    rest.selection = None;
+    rest.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
+    let left = rest.to_string();
+    let left = left.strip_prefix("SELECT").unwrap_or(&left).trim();
+    if left.is_empty() {
+        return Ok(());
+    }
+    Err(PlanError::Sql {
+        position: position(select.span()),
+        problem: format!("{left} is not supported; SELECT, FROM, JOIN, WHERE and GROUP BY are"),
+    })
+}
+
+/// Name and alias of a table.
+fn table(factor: &TableFactor) -> Result<(String, Option<String>), PlanError> {
+    let TableFactor::Table { name, alias, .. } = factor else {
+        return Err(refused(factor, "is no table"));
+    };
+    let alias = alias.as_ref().map(|alias| alias.name.clone());
+    let is_plain = match &alias {
+        None => factor.to_string() == name.to_string(),
+        Some(alias) => {
+            [format!("{name} AS {alias}"), format!("{name} {alias}")].contains(&factor.to_string())
+        }
+    };
+    match (name.0.as_slice(), is_plain) {
+        ([part], true) if part.as_ident().is_some() => {
+            let name = part.as_ident().map(|ident| ident.value.clone());
+            Ok((name.unwrap_or_default(), alias.map(|alias| alias.value)))
+        }
+        _ => Err(refused(factor, "is no table's name")),
+    }
+}
+
+fn merge(join: &Join, scope: &mut Scope<'_>) -> Result<Merge, PlanError> {
+    let (how, constraint) = match &join.join_operator {
+        JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => {
+            (JoinType::Inner, constraint)
+        }
+        JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => {
+            (JoinType::Left, constraint)
+        }
+        _ => return Err(refused(join, "is neither a LEFT nor an INNER JOIN")),
+    };
+    if join.global {
+        return Err(refused(join, "is global"));
+    }
+    let (name, alias) = table(&join.relation)?;
+    let mut pairs = Vec::new();
+    match constraint {
+        JoinConstraint::On(condition) => equalities(condition, &mut pairs)?,
+        JoinConstraint::Using(_) | JoinConstraint::Natural | JoinConstraint::None => {
+            return Err(refused(join, "has no ON; write ON a.key = b.key"));
+        }
+    }
+    scope.join(name, alias, how, &pairs)
+}
+
+/// The sides of equalities that are joined by AND.
+fn equalities<'e>(
+    condition: &'e Expr,
+    pairs: &mut Vec<(&'e Expr, &'e Expr)>,
+) -> Result<(), PlanError> {
+    use sqlparser::ast::BinaryOperator;
+    match condition {
+        Expr::Nested(inner) => equalities(inner, pairs),
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::And,
+            right,
+        } => {
+            equalities(left, pairs)?;
+            equalities(right, pairs)
+        }
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::Eq,
+            right,
+        } => {
+            pairs.push((left, right));
+            Ok(())
+        }
+        _ => Err(refused(condition, "is no equality of key columns")),
+    }
+}
+
+fn listed(select: &Select, scope: &Scope<'_>, steps: &mut Vec<PlanStep>) -> Result<(), PlanError> {
+    if let [SelectItem::Wildcard(options)] = select.projection.as_slice() {
+        return if select.projection[0].to_string() == "*" {
+            Ok(())
+        } else {
+            Err(refused(options, "is more than *"))
+        };
+    }
+    let (mut names, mut renamed) = (Vec::new(), Vec::new());
+    for item in &select.projection {
+        let (expr, alias) = projected(item)?;
+        let shown = alias.unwrap_or_else(|| own_name(expr));
+        match expression::read(expr, scope)? {
+            Expression::Col(name) if !names.contains(&name) => {
+                note(&mut renamed, &name, shown);
+                names.push(name);
+            }
+            _ if scope.has(&shown) => {
+                return Err(refused(
+                    item,
+                    "gives what is computed the name of a column; choose a new name",
+                ));
+            }
+            of => {
+                steps.push(PlanStep::WithColumn(Named {
+                    name: shown.clone(),
+                    of,
+                }));
+                names.push(shown);
+            }
+        }
+    }
+    steps.push(PlanStep::Select(names));
+    if !renamed.is_empty() {
+        steps.push(PlanStep::Rename(renamed));
+    }
+    Ok(())
+}
+
+/// Notes that a column gets another name, if it does.
+fn note(renamed: &mut Vec<Renaming>, name: &str, shown: String) {
+    if shown != name {
+        renamed.push(Renaming {
+            from: name.into(),
+            to: shown,
+        });
+    }
+}
+
+/// The name of a result without alias: that of a column, or what was written.
+fn own_name(expr: &Expr) -> String {
+    match names::parts(expr) {
+        Some((_, column)) => column.value.clone(),
+        None => expr.to_string(),
+    }
+}
+
+fn grouped(
+    select: &Select,
+    keys: &[Expr],
+    scope: &Scope<'_>,
+    steps: &mut Vec<PlanStep>,
+) -> Result<(), PlanError> {
+    let mut names = Vec::new();
+    for key in keys {
+        match expression::read(key, scope)? {
+            Expression::Col(name) => names.push(name),
+            _ => return Err(refused(key, "is no column to group by")),
+        }
+    }
+    let (mut aggregates, mut shown, mut renamed) = (Vec::new(), Vec::new(), Vec::new());
+    for item in &select.projection {
+        let (expr, alias) = projected(item)?;
+        if let Some((of, column)) = aggregate(expr, scope)? {
+            let name = alias.unwrap_or_else(|| expr.to_string().to_lowercase());
+            if let Some(named) = column {
+                let is_known = steps.iter().any(
+                    |step| matches!(step, PlanStep::WithColumn(own) if own.name == named.name),
+                );
+                if !is_known {
+                    steps.push(PlanStep::WithColumn(named));
+                }
+            }
+            shown.push(name.clone());
+            aggregates.push(NamedAggregate { name, of });
+            continue;
+        }
+        match expression::read(expr, scope)? {
+            Expression::Col(name) if names.contains(&name) => {
+                note(&mut renamed, &name, alias.unwrap_or_else(|| own_name(expr)));
+                shown.push(name);
+            }
+            _ => {
+                return Err(refused(
+                    item,
+                    "is neither an aggregate nor a column of GROUP BY",
+                ));
+            }
+        }
+    }
+    steps.push(PlanStep::GroupBy(GroupBy {
+        keys: names,
+        aggregates,
+    }));
+    steps.push(PlanStep::Select(shown));
+    if !renamed.is_empty() {
+        steps.push(PlanStep::Rename(renamed));
+    }
+    Ok(())
+}
+
+fn is_aggregate(item: &SelectItem) -> bool {
+    matches!(projected(item), Ok((Expr::Function(_), _)))
+}
+
+fn projected(item: &SelectItem) -> Result<(&Expr, Option<String>), PlanError> {
+    match item {
+        SelectItem::UnnamedExpr(expr) => Ok((expr, None)),
+        SelectItem::ExprWithAlias { expr, alias } => Ok((expr, Some(alias.value.clone()))),
+        _ => Err(refused(
+            item,
+            "is not a column, an expression or an aggregate",
+        )),
+    }
+}
+
+/// That something is outside the subset.
+fn refused<T: Spanned + ToString>(what: &T, problem: &str) -> PlanError {
+    const SHOWN: usize = 60;
+    let text = what.to_string();
+    let text = match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    };
+    PlanError::Sql {
+        position: position(what.span()),
+        problem: format!("{text} {problem}"),
+    }
+}
+
+fn position(span: Span) -> String {
+    match (span.start.line, span.start.column) {
+        (0, _) => String::new(),
+        (line, column) => format!(", line {line}, column {column}"),
+    }
+}

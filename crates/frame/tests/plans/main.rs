@@ -1,0 +1,185 @@
+//! Plans in the clear against the answers of polars (`tests/frames/cases.py` makes the cases).
+
+mod interpreter;
+
+use cipherfn_circuit::Dimensions;
+use cipherfn_frame::answer::{Cell, ResultType};
+use cipherfn_frame::pass::CircuitForm;
+use cipherfn_frame::plan::{Literal, Plan};
+use cipherfn_frame::schema::{Rows, Schema};
+use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
+use interpreter::{Data, run};
+use serde::Deserialize;
+use std::path::Path;
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    frames: Vec<Frame>,
+    plan: Option<serde_json::Value>,
+    sql: Option<String>,
+    columns: Vec<String>,
+    rows: Vec<Vec<Literal>>,
+}
+
+#[derive(Deserialize)]
+struct Frame {
+    schema: String,
+    rows: Vec<Vec<Literal>>,
+    #[serde(default)]
+    padding: usize,
+}
+
+pub(crate) fn form() -> CircuitForm {
+    CircuitForm {
+        parameter_set: "cipherfn-128-n2048-m11-v1".into(),
+        gadget: Gadget::new(BaseLog::new(6), Levels::new(4)),
+        reply_bits: Bits::new(24),
+        rows_per_sum: 7,
+    }
+}
+
+#[test]
+fn plans_answer_as_polars_does() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/frames/cases.json");
+    let cases: Vec<Case> =
+        serde_json::from_slice(&std::fs::read(path).expect("cases")).expect("cases");
+    assert!(cases.len() >= 100, "{} cases", cases.len());
+    for case in &cases {
+        check(case);
+    }
+}
+
+fn check(case: &Case) {
+    let name = &case.name;
+    let mut schemas = Vec::new();
+    let mut units = Vec::new();
+    for frame in &case.frames {
+        let schema =
+            Schema::from_toml(&frame.schema).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let rows = frame.rows.iter().zip(1..);
+        let rows: Result<Vec<_>, _> = rows
+            .map(|(row, number)| schema.row_of_values(number, row))
+            .collect();
+        units.push(rows.unwrap_or_else(|error| panic!("{name}: {error}")));
+        schemas.push(schema.with_rows(Rows {
+            count: Some((frame.rows.len() + frame.padding) as u64),
+            padded: frame.padding > 0,
+        }));
+    }
+    let plan = plan(case, &schemas);
+    assert_eq!(
+        Plan::from_json(&plan.to_json().expect("JSON")).as_ref(),
+        Ok(&plan)
+    );
+    let resolved = plan
+        .resolve(&schemas)
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
+    let query = resolved
+        .lower(&form())
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
+    for pass in &query.passes {
+        let dimensions = Dimensions {
+            glwe_dimension: 1,
+            polynomial_size: 2048,
+            bootstrap_table: None,
+        };
+        pass.circuit
+            .validate(dimensions)
+            .unwrap_or_else(|error| panic!("{name}: {error}\n{}", pass.circuit));
+    }
+    let data: Vec<Data<'_>> = query
+        .frames
+        .iter()
+        .map(|own| {
+            let place = schemas
+                .iter()
+                .position(|schema| schema.name() == own)
+                .expect("a frame");
+            Data {
+                schema: &schemas[place],
+                rows: &units[place],
+                padding: case.frames[place].padding,
+            }
+        })
+        .collect();
+    let rows = query.answer.decode(&run(&query, &data));
+    let columns: Vec<&str> = query
+        .answer
+        .columns
+        .iter()
+        .map(|column| column.name.as_str())
+        .collect();
+    assert_eq!(columns, case.columns, "{name}");
+    let kinds: Vec<&ResultType> = query
+        .answer
+        .columns
+        .iter()
+        .map(|column| &column.kind)
+        .collect();
+    let found: Vec<String> = rows.iter().map(|row| shown(row.iter().map(text))).collect();
+    let wanted = case.rows.iter().map(|row| {
+        shown(
+            row.iter()
+                .zip(&kinds)
+                .map(|(cell, kind)| expected(cell, kind)),
+        )
+    });
+    let mut wanted: Vec<String> = wanted.collect();
+    let mut found = found;
+    // Groups have no order in polars.
+    if query
+        .passes
+        .iter()
+        .any(|pass| pass.collect != cipherfn_frame::pass::Collect::Rows)
+    {
+        wanted.sort();
+        found.sort();
+    }
+    assert_eq!(
+        found,
+        wanted,
+        "{name}: {}",
+        String::from_utf8_lossy(&plan.to_json().expect("JSON"))
+    );
+}
+
+/// As JSON or as SQL.
+fn plan(case: &Case, schemas: &[Schema]) -> Plan {
+    let plan = match (&case.plan, &case.sql) {
+        (Some(plan), None) => Plan::from_json(plan.to_string().as_bytes()),
+        (None, Some(sql)) => Plan::from_sql(sql, schemas),
+        _ => panic!("{}: a plan or SQL", case.name),
+    };
+    plan.unwrap_or_else(|error| panic!("{}: {error}", case.name))
+}
+
+fn shown(cells: impl Iterator<Item = String>) -> String {
+    cells.collect::<Vec<_>>().join(" | ")
+}
+
+fn text(cell: &Cell) -> String {
+    match cell {
+        Cell::Null => "null".into(),
+        Cell::Real(value) => format!("{value:.6}"),
+        cell => cell.to_string(),
+    }
+}
+
+fn expected(cell: &Literal, kind: &ResultType) -> String {
+    match (cell, kind) {
+        (Literal::Null, _) => "null".into(),
+        (Literal::Number(number), ResultType::Real) => format!("{:.6}", number.to_f64()),
+        (Literal::Number(number), ResultType::Number { places }) => {
+            let units = number.units(*places).expect("as many decimals").into();
+            Cell::Number {
+                units,
+                places: *places,
+            }
+            .to_string()
+        }
+        (Literal::Text(text), _) => text.clone(),
+        (Literal::Boolean(truth), _) => truth.to_string(),
+        _ => panic!("{cell:?} is no {kind:?}"),
+    }
+}

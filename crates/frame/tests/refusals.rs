@@ -1,0 +1,320 @@
+//! Plans that are refused, each by its step and with a way out.
+
+use cipherfn_frame::Resolved;
+use cipherfn_frame::pass::CircuitForm;
+use cipherfn_frame::plan::{Literal, Plan, PlanError};
+use cipherfn_frame::query::{Query, col, count, len, max, median, sum};
+use cipherfn_frame::schema::Schema;
+use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
+
+const SALES: &str = r#"
+format = 1
+name = "sales"
+rows = 1000
+[[column]]
+name = "sku"
+type = "integer"
+min = 0
+max = 2047
+roles = ["key"]
+[[column]]
+name = "region"
+type = "text"
+dictionary = ["north", "south"]
+roles = ["key"]
+[[column]]
+name = "amount"
+type = "integer"
+min = 0
+max = 65535
+roles = ["value"]
+[[column]]
+name = "weight"
+type = "integer"
+min = 0
+max = 65535
+roles = ["value"]
+"#;
+
+const PRICES: &str = r#"
+format = 1
+name = "prices"
+[[column]]
+name = "sku"
+type = "integer"
+min = 0
+max = 2047
+roles = ["key"]
+[[column]]
+name = "price"
+type = "integer"
+min = 0
+max = 255
+roles = ["value"]
+[[column]]
+name = "class"
+type = "integer"
+min = 0
+max = 7
+roles = ["key"]
+[[lookup]]
+by = ["sku"]
+columns = ["price", "class"]
+"#;
+
+fn schemas() -> Vec<Schema> {
+    [SALES, PRICES]
+        .map(|text| Schema::from_toml(text).expect("a schema"))
+        .into()
+}
+
+fn lower(plan: &Plan) -> Result<(), PlanError> {
+    let schemas = schemas();
+    let form = CircuitForm {
+        parameter_set: "cipherfn-128-n2048-m11-v1".into(),
+        gadget: Gadget::new(BaseLog::new(6), Levels::new(4)),
+        reply_bits: Bits::new(24),
+        rows_per_sum: 400,
+    };
+    let resolved: Resolved<'_> = plan.resolve(&schemas)?;
+    resolved.lower(&form).map(drop)
+}
+
+#[track_caller]
+fn refused(query: Query, text: &str) {
+    let error = lower(&query.plan()).expect_err("it is refused").to_string();
+    assert!(error.contains(text), "{error}");
+}
+
+fn sales() -> Query {
+    Query::scan("sales")
+}
+
+#[test]
+fn what_is_not_levelled_says_what_a_refresh_would_be() {
+    let price = || sales().merge("prices").on("sku").left();
+    refused(
+        price().filter(col("price").gt(3)),
+        "step 2 (filter): it chooses by column \"price\", which the server computes, which is not levelled: a client refresh would be one round trip: 1000 cells",
+    );
+    refused(
+        price().group_by(["price"]).agg([len()]),
+        "step 2 (group_by)",
+    );
+    refused(
+        sales().with_column("x", col("amount").times(col("weight"))),
+        "the product of column \"weight\" and column \"amount\" has two values",
+    );
+    refused(
+        price()
+            .with_column("sku", col("price").plus(1))
+            .merge("prices")
+            .on("sku")
+            .suffix("_2")
+            .left(),
+        "step 3 (merge)",
+    );
+    refused(
+        sales()
+            .group_by(["region"])
+            .agg([sum("amount")])
+            .filter(col("amount").gt(3)),
+        "step 2 (filter): it works on groups",
+    );
+    refused(
+        price().group_by(["region", "class"]).agg([sum("amount")]),
+        "not levelled",
+    );
+    refused(
+        price().group_by(["class"]).agg([sum("amount")]),
+        "merge by \"inner\"",
+    );
+    refused(
+        sales()
+            .merge("prices")
+            .on("sku")
+            .inner()
+            .filter(col("class").eq(1)),
+        "filter the decrypted answer",
+    );
+}
+
+#[test]
+fn names_types_and_ranges_are_checked() {
+    refused(
+        Query::scan("sale"),
+        "scan: there is no frame \"sale\"; the frames are \"sales\", \"prices\"",
+    );
+    refused(
+        sales().select(["amont"]),
+        "step 1 (select): there is no column \"amont\"; the columns are \"sku\", \"region\", \"amount\", \"weight\"",
+    );
+    refused(
+        sales().filter(col("amount").gt(3)),
+        "give it the role \"key\"",
+    );
+    refused(
+        sales().filter(col("sku").eq("x")),
+        "column \"sku\" (integer) is compared with \"x\"",
+    );
+    refused(
+        sales().filter(col("region").eq("west")),
+        "is not in its dictionary: \"north\", \"south\"",
+    );
+    refused(
+        sales().filter(col("region").lt("north")),
+        "whose order is not kept",
+    );
+    refused(sales().filter(col("sku")), "is no condition");
+    refused(
+        sales().with_column("x", col("region").plus(1)),
+        "cannot be added",
+    );
+    refused(
+        sales().merge("prices").on("region").left(),
+        "there is no column \"region\"",
+    );
+    refused(
+        sales().merge("prices").on_pair("region", "class").left(),
+        "have different types, ranges or dictionaries",
+    );
+    refused(
+        sales().rename("sku", "amount"),
+        "two columns are named \"amount\"",
+    );
+    refused(
+        sales().with_column("x", col("sku").cut([5, 3])),
+        "put breaks in order",
+    );
+    refused(sales().agg([median("amount")]), "give it the role \"key\"");
+    refused(sales().agg([max("region")]), "whose order is not kept");
+    refused(sales().agg([sum("region")]), "it is no number");
+    let twice = || {
+        sales()
+            .merge("prices")
+            .on("sku")
+            .left()
+            .merge("prices")
+            .on("sku")
+            .left()
+    };
+    refused(
+        twice().merge("prices").on("sku").left(),
+        "two columns are named",
+    );
+    refused(
+        sales()
+            .group_by(["sku"])
+            .agg([median("sku").alias("m"), count("amount")]),
+        "combinations of keys' values",
+    );
+}
+
+#[test]
+fn hostile_plans_are_bounded() {
+    let mut deep = col("sku").is_null();
+    for _ in 0..40 {
+        deep = deep.negated();
+    }
+    refused(sales().filter(deep), "levels of an expression");
+    let list: Vec<Literal> = (0..5000).map(Literal::from).collect();
+    refused(sales().filter(col("sku").is_in(list)), "entries of a list");
+    let nested = format!(
+        "{}{{\"col\":\"sku\"}}{}",
+        "{\"not\":".repeat(10_000),
+        "}".repeat(10_000)
+    );
+    let text = format!("{{\"format\":1,\"scan\":\"sales\",\"steps\":[{{\"filter\":{nested}}}]}}");
+    assert!(matches!(
+        Plan::from_json(text.as_bytes()),
+        Err(PlanError::Document { .. })
+    ));
+    assert!(matches!(
+        Plan::from_json(&vec![b' '; 2 << 20]),
+        Err(PlanError::TooLarge { .. })
+    ));
+    assert!(matches!(
+        Plan::from_json(b"{\"format\":2,\"scan\":\"x\"}"),
+        Err(PlanError::Format { found: 2 })
+    ));
+}
+
+#[test]
+fn sql_outside_the_subset_is_refused_where_it_stands() {
+    let cases = [
+        ("SELECT sku FROM sales ORDER BY sku", "line 1, column 1: "),
+        ("SELECT sku FROM sales LIMIT 5", "more than SELECT, FROM"),
+        (
+            "SELECT DISTINCT sku FROM sales",
+            "DISTINCT is not supported",
+        ),
+        (
+            "SELECT sku FROM sales HAVING sku > 3",
+            "HAVING sku > 3 is not supported",
+        ),
+        ("SELECT sku FROM sales, prices", "names several tables"),
+        (
+            "SELECT sku FROM sales FULL JOIN prices ON sales.sku = prices.sku",
+            "neither a LEFT nor an INNER JOIN",
+        ),
+        (
+            "SELECT sku FROM sales JOIN prices ON sales.sku > prices.sku",
+            "is no equality",
+        ),
+        (
+            "SELECT prices.sku FROM sales LEFT JOIN prices ON sales.sku = prices.sku",
+            "line 1, column 8: prices.sku is a key that is missing",
+        ),
+        ("SELECT sku FROM (SELECT * FROM sales)", "is no table"),
+        (
+            "SELECT sku, sum(amount) FROM sales GROUP BY region",
+            "is neither an aggregate nor a column of GROUP BY",
+        ),
+        (
+            "SELECT sum(amount) OVER () FROM sales",
+            "has more than arguments",
+        ),
+        (
+            "SELECT sum(DISTINCT amount) FROM sales",
+            "has more than arguments",
+        ),
+        (
+            "SELECT stddev(amount) FROM sales",
+            "is no aggregate that is supported",
+        ),
+        (
+            "SELECT amount + 1 AS weight FROM sales",
+            "gives what is computed the name of a column",
+        ),
+        (
+            "SELECT sku FROM sales WHERE sku LIKE 'x'",
+            "is not supported",
+        ),
+        (
+            "SELECT sku FROM sales WHERE sku IN (SELECT sku FROM prices)",
+            "is not supported",
+        ),
+        ("DELETE FROM sales", "is no SELECT"),
+        (
+            "SELECT sku FROM sales; SELECT sku FROM sales",
+            "is no SELECT alone",
+        ),
+        (
+            "SELECT nothing FROM sales",
+            "line 1, column 8: nothing is no column of the tables",
+        ),
+        ("SELECT sku FROM sale", "there is no frame \"sale\""),
+        ("SELECT", "SQL: "),
+        ("", "there is no query"),
+    ];
+    for (sql, text) in cases {
+        let error = Plan::from_sql(sql, &schemas()).expect_err(sql).to_string();
+        assert!(error.contains(text), "{sql}: {error}");
+    }
+    let deep = format!(
+        "SELECT sku FROM sales WHERE {}sku = 1{}",
+        "(".repeat(5000),
+        ")".repeat(5000)
+    );
+    assert!(Plan::from_sql(&deep, &schemas()).is_err());
+}

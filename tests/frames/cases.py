@@ -1,0 +1,341 @@
+#!/usr/bin/env python3
+"""Makes cases.json: random small frames, plans, and polars' own answers.
+
+Usage: tests/frames/cases.py > tests/frames/cases.json      needs polars 1.x
+
+A case is a list of frames (schema as TOML, rows), a plan as JSON, the names of the answer's columns
+and its rows. Rows of groups have no order. Frames have nulls, duplicate keys on the left, no rows, one
+row, and rows that pad.
+"""
+
+import json
+import random
+from decimal import Decimal
+
+import polars as pl
+
+REGIONS = ["north", "south", "east"]
+
+
+class Column:
+    """A column: how its cells are drawn, how they are written."""
+
+    def __init__(self, name, kind, nulls, roles, low=0, high=0, places=0, words=None):
+        self.name, self.kind, self.nulls, self.roles = name, kind, nulls, roles
+        self.low, self.high, self.places, self.words = low, high, places, words
+
+    def draw(self, random):
+        if self.nulls and random.random() < 0.25:
+            return None
+        if self.kind == "text":
+            return random.choice(self.words)
+        if self.kind == "boolean":
+            return random.random() < 0.5
+        units = random.choice([self.low, self.high, random.randint(self.low, self.high)])
+        return units
+
+    def dtype(self):
+        return {"text": pl.String, "boolean": pl.Boolean}.get(self.kind, pl.Int64)
+
+    def toml(self):
+        lines = ["[[column]]", f'name = "{self.name}"', f'type = "{self.kind}"']
+        if self.kind in ("integer", "decimal"):
+            lines += [f"min = {written(self.low, self.places)}", f"max = {written(self.high, self.places)}"]
+        if self.kind == "decimal":
+            lines.append(f"places = {self.places}")
+        if self.kind == "text":
+            lines.append(f"dictionary = {json.dumps(self.words)}")
+        if self.nulls:
+            lines.append("nulls = true")
+        lines.append(f"roles = {json.dumps(self.roles)}")
+        return "\n".join(lines)
+
+    def cell(self, units):
+        """The cell as JSON: decimals exactly as floats."""
+        return number(units, self.places) if self.kind == "decimal" and units is not None else units
+
+
+def written(units, places):
+    return str(Decimal(units).scaleb(-places))
+
+
+def number(units, places):
+    return float(written(units, places)) if places else units
+
+
+class Frame:
+    def __init__(self, name, columns, rows, padding=0, lookup=None):
+        self.name, self.columns, self.rows = name, columns, rows
+        self.padding, self.lookup = padding, lookup
+
+    def polars(self):
+        schema = {column.name: column.dtype() for column in self.columns}
+        return pl.DataFrame(self.rows, schema=schema, orient="row")
+
+    def json(self):
+        toml = f'format = 1\nname = "{self.name}"\n' + "\n".join(own.toml() for own in self.columns)
+        if self.lookup:
+            toml += "\n[[lookup]]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in self.lookup.items())
+        rows = [[column.cell(cell) for column, cell in zip(self.columns, row)] for row in self.rows]
+        return {"schema": toml, "rows": rows, "padding": self.padding}
+
+
+def sales(random, rows, nulls, padding):
+    columns = [
+        Column("sku", "integer", nulls, ["key"], 5, 24),
+        Column("store", "integer", nulls, ["key"], 1, 6),
+        Column("region", "text", nulls, ["key"], words=REGIONS),
+        Column("member", "boolean", nulls, ["key"]),
+        Column("amount", "decimal", nulls, ["value"], -20_000, 70_000, 2),
+        Column("count", "integer", nulls, ["key", "value"], 0, 9),
+    ]
+    drawn = [[column.draw(random) for column in columns] for _ in range(rows)]
+    return Frame("sales", columns, drawn, padding)
+
+
+def prices(random, nulls, by):
+    columns = [
+        Column("sku", "integer", nulls, ["key"], 5, 24),
+        Column("store", "integer", nulls, ["key"], 1, 6),
+        Column("price", "decimal", nulls, ["value"], 0, 9_999, 2),
+        Column("group", "text", nulls, ["key"], words=["a", "b", "c", "d"]),
+    ]
+    seen, rows = set(), []
+    for _ in range(random.randint(0, 30)):
+        row = [column.draw(random) for column in columns]
+        key = tuple(row[["sku", "store"].index(name)] for name in by)
+        if key not in seen or None in key:
+            seen.add(key)
+            rows.append(row)
+    columns_of = ["price", "group"] if len(by) == 2 else ["price", "group", "store"]
+    return Frame("prices", columns, rows, lookup={"by": by, "columns": columns_of})
+
+
+def col(name):
+    return {"col": name}
+
+
+def lit(value):
+    return {"lit": value}
+
+
+def draw_condition(random, depth=0):
+    """A condition as JSON and as polars has it; decimals are whole units there."""
+    kind = random.randrange(8 if depth < 2 else 5)
+    if kind == 0:
+        name, value = random.choice([("count", random.randint(-1, 10)), ("sku", random.randint(4, 25))])
+        op = random.choice(["eq", "ne", "lt", "le", "gt", "ge"])
+        return {op: [col(name), lit(value)]}, getattr(pl.col(name), f"__{op}__")(value)
+    if kind == 1:
+        word = random.choice(REGIONS)
+        return {"eq": [col("region"), lit(word)]}, pl.col("region") == word
+    if kind == 2:
+        name = random.choice(["sku", "region", "amount", "member"])
+        return {"is_null": col(name)}, pl.col(name).is_null()
+    if kind == 3:
+        some = random.sample(range(1, 7), 3)
+        return {"is_in": [col("store"), some]}, pl.col("store").is_in(some)
+    if kind == 4:
+        return col("member"), pl.col("member")
+    if kind == 5:
+        own = draw_condition(random, depth + 1)
+        return {"not": own[0]}, ~own[1]
+    parts = [draw_condition(random, depth + 1) for _ in range(2)]
+    if kind == 6:
+        return {"and": [own[0] for own in parts]}, parts[0][1] & parts[1][1]
+    return {"or": [own[0] for own in parts]}, parts[0][1] | parts[1][1]
+
+
+AGGREGATES = [
+    ("n", {"len": None}, lambda: pl.len(), 0),
+    ("amounts", {"count": "amount"}, lambda: pl.col("amount").count(), 0),
+    ("total", {"sum": "amount"}, lambda: pl.col("amount").sum(), 2),
+    ("mean", {"mean": "amount"}, lambda: pl.col("amount").mean() / 100, None),
+    ("pieces", {"sum": "count"}, lambda: pl.col("count").sum(), 0),
+    ("least", {"min": "sku"}, lambda: pl.col("sku").min(), 0),
+    ("most", {"max": "count"}, lambda: pl.col("count").max(), 0),
+    ("middle", {"median": "count"}, lambda: pl.col("count").median(), None),
+    ("upper", {"quantile": {"column": "sku", "at": 0.75}}, lambda: pl.col("sku").quantile(0.75, "linear"), None),
+    ("stores", {"n_unique": "store"}, lambda: pl.col("store").drop_nulls().n_unique(), 0),
+]
+
+
+def draw_aggregates(random):
+    return random.sample(AGGREGATES, random.randint(1, 4))
+
+
+def measures(drawn):
+    # A unit variant is its name.
+    def of(aggregate):
+        return "len" if "len" in aggregate else aggregate
+
+    return [{"name": name, "of": of(aggregate)} for name, aggregate, _, _ in drawn]
+
+
+def answer(frame, places):
+    rows = []
+    for row in frame.iter_rows():
+        cells = zip(row, (places.get(name, 0) for name in frame.columns))
+        rows.append([own if own is None or isinstance(own, (str, bool)) or not digits else number(own, digits) for own, digits in cells])
+    return rows
+
+
+def filtered(random, frame, steps):
+    if random.random() < 0.6:
+        condition, own = draw_condition(random)
+        steps.append({"filter": condition})
+        frame = frame.filter(own)
+    return frame
+
+
+def grouping(random, base, steps):
+    frame = filtered(random, base.polars(), steps)
+    keys = random.sample(["region", "store", "member", "count"], random.randint(0, 2))
+    if random.random() < 0.3:
+        steps.append({"with_column": {"name": "band", "of": {"cut": [col("sku"), [10, 15, 20]]}}})
+        band = pl.when(pl.col("sku") < 10).then(0).when(pl.col("sku") < 15).then(1)
+        band = band.when(pl.col("sku") < 20).then(2).when(pl.col("sku") >= 20).then(3)
+        frame = frame.with_columns(band.cast(pl.Int64).alias("band"))
+        keys = ["band"] + keys[:1]
+    drawn = draw_aggregates(random)
+    drawn = [own for own in drawn if own[0] not in keys]
+    if not drawn:
+        drawn = AGGREGATES[:1]
+    steps.append({"group_by": {"keys": keys, "aggregates": measures(drawn)}})
+    expressions = [make().alias(name) for name, _, make, _ in drawn]
+    result = frame.group_by(keys).agg(expressions) if keys else frame.select(expressions)
+    return result, {name: digits for name, _, _, digits in drawn if digits}
+
+
+def rowwise(random, base, steps):
+    frame = filtered(random, base.polars(), steps)
+    places = {"amount": 2}
+    extra = random.randrange(5)
+    if extra == 0:
+        steps.append({"with_column": {"name": "new", "of": {"mul": [col("amount"), lit(1.5)]}}})
+        frame = frame.with_columns((pl.col("amount") * 15).alias("new"))
+        places["new"] = 3
+    elif extra == 1:
+        steps.append({"with_column": {"name": "new", "of": {"mul": [col("amount"), col("count")]}}})
+        frame = frame.with_columns((pl.col("amount") * pl.col("count")).alias("new"))
+        places["new"] = 2
+    elif extra == 2:
+        steps.append({"with_column": {"name": "new", "of": {"sub": [{"add": [col("amount"), col("count")]}, lit(7)]}}})
+        frame = frame.with_columns((pl.col("amount") + pl.col("count") * 100 - 700).alias("new"))
+        places["new"] = 2
+    elif extra == 3:
+        steps.append({"with_column": {"name": "new", "of": {"fill_null": [col("amount"), -1.25]}}})
+        frame = frame.with_columns(pl.col("amount").fill_null(-125).alias("new"))
+        places["new"] = 2
+    else:
+        condition, own = draw_condition(random)
+        steps.append({"with_column": {"name": "new", "of": condition}})
+        frame = frame.with_columns(own.alias("new"))
+    if random.random() < 0.5:
+        names = random.sample(frame.columns, random.randint(1, len(frame.columns)))
+        steps.append({"select": names})
+        frame = frame.select(names)
+    return frame, places
+
+
+def merged(random, base, other, by, steps):
+    how = random.choice(["left", "inner"])
+    left = filtered(random, base.polars(), steps)
+    on = [{"left": name, "right": name} for name in by]
+    steps.append({"merge": {"right": "prices", "on": on, "how": how}})
+    right = other.polars()
+    frame = left.join(right, on=by, how=how, suffix="_right", maintain_order="left")
+    choice = random.randrange(4)
+    if choice == 0:
+        return frame, {"amount": 2, "price": 2}
+    if choice == 1 and how == "left":
+        steps.append({"with_column": {"name": "price", "of": {"fill_null": [col("price"), 3]}}})
+        steps.append({"select": ["sku", "price"]})
+        return frame.with_columns(pl.col("price").fill_null(300)).select("sku", "price"), {"price": 2}
+    if choice == 2:
+        steps.append({"with_column": {"name": "paid", "of": {"mul": [col("price"), col("count")]}}})
+        steps.append({"select": ["paid", "amount"]})
+        frame = frame.with_columns((pl.col("price") * pl.col("count")).alias("paid"))
+        return frame.select("paid", "amount"), {"paid": 2, "amount": 2}
+    keys = random.sample(["region", "member"], random.randint(0, 2))
+    aggregates = [{"name": "n", "of": "len"}, {"name": "p", "of": {"sum": "price"}}, {"name": "m", "of": {"mean": "price"}}]
+    steps.append({"group_by": {"keys": keys, "aggregates": aggregates}})
+    expressions = [pl.len().alias("n"), pl.col("price").sum().alias("p"), (pl.col("price").mean() / 100).alias("m")]
+    result = frame.group_by(keys).agg(expressions) if keys else frame.select(expressions)
+    return result, {"p": 2}
+
+
+def pushed(random, base, other, by, steps):
+    left = filtered(random, base.polars(), steps)
+    on = [{"left": name, "right": name} for name in by]
+    steps.append({"merge": {"right": "prices", "on": on, "how": "inner"}})
+    frame = left.join(other.polars(), on=by, how="inner", suffix="_right")
+    if random.random() < 0.5:
+        steps.append({"filter": {"ne": [col("group"), lit("b")]}})
+        frame = frame.filter(pl.col("group") != "b")
+    keys = random.choice([["group"], []])
+    aggregates = [{"name": "n", "of": "len"}, {"name": "total", "of": {"sum": "amount"}}, {"name": "mean", "of": {"mean": "amount"}}]
+    steps.append({"group_by": {"keys": keys, "aggregates": aggregates}})
+    expressions = [pl.len().alias("n"), pl.col("amount").sum().alias("total"), (pl.col("amount").mean() / 100).alias("mean")]
+    result = frame.group_by(keys).agg(expressions) if keys else frame.select(expressions)
+    return result, {"total": 2}
+
+
+def case(seed):
+    own = random.Random(seed)
+    rows = own.choice([0, 1, 2, 12, 12, 20])
+    nulls = own.random() < 0.6
+    padding = own.choice([0, 0, 3]) if rows else 0
+    base = sales(own, rows, nulls, padding)
+    steps, kind = [], ["groups", "rows", "merge", "push"][seed % 4]
+    frames = [base]
+    if kind == "groups":
+        frame, places = grouping(own, base, steps)
+    elif kind == "rows":
+        frame, places = rowwise(own, base, steps)
+    else:
+        by = own.choice([["sku"], ["sku", "store"]])
+        other = prices(own, nulls, by)
+        frames.append(other)
+        make = merged if kind == "merge" else pushed
+        frame, places = make(own, base, other, by, steps)
+    return {
+        "name": f"{kind} {seed}",
+        "frames": [own.json() for own in frames],
+        "plan": {"format": 1, "scan": "sales", "steps": steps},
+        "columns": frame.columns,
+        "rows": answer(frame, places),
+    }
+
+
+SQL = [
+    "SELECT region, count(*) AS n, sum(count) AS pieces FROM sales WHERE sku > 9 AND NOT member GROUP BY region",
+    "SELECT sku, count + 2 * sku - 1 AS x FROM sales WHERE store IN (1, 2, 5) OR region IS NULL",
+    "SELECT s.sku, p.store, p.\"group\" AS own FROM sales AS s LEFT JOIN prices p ON s.sku = p.sku",
+    "SELECT p.\"group\", count(*) AS n FROM sales s JOIN prices p ON p.sku = s.sku AND s.store = p.store GROUP BY p.\"group\"",
+    "SELECT count(DISTINCT store) AS stores, min(sku) AS low, max(sku) AS high, avg(count) AS mean FROM sales WHERE count BETWEEN 2 AND 7",
+    "SELECT region AS place, member, sum(sku * count) AS weight, count(member) AS known FROM sales GROUP BY region, member",
+    "SELECT count(*) AS n, sum(s.count) AS pieces FROM sales s INNER JOIN prices p ON s.sku = p.sku WHERE p.\"group\" <> 'a' AND s.sku >= 7",
+]
+
+
+def sql_case(index, text):
+    own = random.Random(1000 + index)
+    base = sales(own, 20, True, 0)
+    other = prices(own, True, ["sku", "store"] if "store = p" in text else ["sku"])
+    context = pl.SQLContext(sales=base.polars(), prices=other.polars())
+    frame = context.execute(text, eager=True)
+    return {
+        "name": f"SQL {index}",
+        "frames": [base.json(), other.json()],
+        "sql": text,
+        "columns": frame.columns,
+        "rows": answer(frame, {}),
+    }
+
+
+cases = [case(seed) for seed in [*range(160), 263]]
+cases += [sql_case(index, text) for index, text in enumerate(SQL)]
+print("[")
+print(",\n".join(json.dumps(own, separators=(",", ":")) for own in cases))
+print("]")
