@@ -8,7 +8,7 @@ mod merge;
 use crate::answer::ResultType;
 use crate::diagram::{Diagram, Diagrams, RowBit, TooLarge};
 use crate::plan::{Expression, Plan, PlanError, PlanStep, StepName};
-use crate::schema::{Column, Schema};
+use crate::schema::{Column, Duplicates, Schema};
 pub(crate) use group::{Grouped, MAX_GROUPS, Measure, Shown};
 
 /// What a plan is for frames of certain schemas.
@@ -116,6 +116,15 @@ pub(crate) enum Presence {
     Looked { join: usize, column: usize },
     /// A function that is 1.
     Function(Diagram),
+}
+
+impl Resolved<'_> {
+    /// Whether a joined frame adds rows of equal keys, so that a row may have several partners.
+    pub(crate) fn adds_rows(&self, join: usize) -> bool {
+        let lookup = self.joins[join].lookup;
+        let lookup = lookup.map(|lookup| &self.frames[join + 1].lookups()[lookup]);
+        lookup.is_some_and(|lookup| lookup.duplicates == Duplicates::Sum)
+    }
 }
 
 /// A plan while it is resolved.

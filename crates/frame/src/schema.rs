@@ -11,6 +11,8 @@ use std::collections::HashSet;
 
 /// Coefficients of a ciphertext: entries of one of a look-up's tables.
 pub const POLYNOMIAL_SIZE: u32 = 2048;
+/// Most rows of a frame: what an answer takes is known from their number, before there are any.
+pub const MAX_ROWS: u64 = 1 << 26;
 /// Most columns of a frame.
 pub const MAX_COLUMNS: usize = 1 << 10;
 /// Longest name, in bytes.
@@ -159,6 +161,10 @@ impl Schema {
         lookups: Vec<LookupIndex>,
     ) -> Result<Self, SchemaError> {
         check_name(&name).map_err(|problem| SchemaError::frame("name", problem))?;
+        if let Some(count) = rows.count.filter(|count| *count > MAX_ROWS) {
+            let problem = format!("is {count}; a frame has at most {MAX_ROWS} rows");
+            return Err(SchemaError::frame("rows", problem));
+        }
         if columns.is_empty() || columns.len() > MAX_COLUMNS {
             let problem = format!(
                 "has {} entries; a frame has 1 to {MAX_COLUMNS} columns",

@@ -16,9 +16,13 @@ use sqlparser::ast::{
     Spanned, Statement, TableFactor,
 };
 use sqlparser::dialect::GenericDialect;
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
-use sqlparser::tokenizer::Span;
+use sqlparser::tokenizer::{Span, Token, Tokenizer};
 
+/// Most operators of a query: the parser's expressions are as deep as a chain of them is long, and are
+/// copied and dropped by recursion.
+const MAX_OPERATORS: usize = 256;
 /// Longest query, in bytes.
 const MAX_SQL: usize = 64 << 10;
 /// Deepest expression that is read.
@@ -36,6 +40,16 @@ impl Plan {
             });
         }
         let dialect = GenericDialect {};
+        let tokens = Tokenizer::new(&dialect, sql).tokenize();
+        let found = tokens.iter().flatten().filter(|token| is_operator(token));
+        let found = found.count();
+        if found > MAX_OPERATORS {
+            return Err(PlanError::TooLarge {
+                what: "operators",
+                found,
+                limit: MAX_OPERATORS,
+            });
+        }
         let parser = Parser::new(&dialect).with_recursion_limit(MAX_DEPTH);
         let parsed = parser
             .try_with_sql(sql)
@@ -56,6 +70,24 @@ impl Plan {
                 problem: "there is no query; write SELECT ... FROM ...".into(),
             }),
         }
+    }
+}
+
+/// Whether it may make an expression a level deeper without a parenthesis.
+fn is_operator(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => matches!(
+            word.keyword,
+            Keyword::AND | Keyword::OR | Keyword::NOT | Keyword::XOR | Keyword::DIV | Keyword::IS
+        ),
+        Token::Whitespace(_)
+        | Token::Comma
+        | Token::Period
+        | Token::Number(..)
+        | Token::SingleQuotedString(_)
+        | Token::LParen
+        | Token::RParen => false,
+        _ => true,
     }
 }
 

@@ -210,6 +210,41 @@ fn names_types_and_ranges_are_checked() {
     );
 }
 
+/// Rows without partner have missing cells, and conditions on them are missing.
+#[test]
+fn conditions_that_forget_rows_without_partner_are_refused() {
+    let joined = || sales().merge("prices").on("sku").left();
+    let counted = |condition| joined().filter(condition).agg([len()]);
+    let whole = || col("class").ge(0);
+    for condition in [
+        whole(),
+        col("class").lt(0).negated(),
+        whole().or(col("sku").gt(3)),
+        col("class").gt(3).or(col("class").le(3)),
+    ] {
+        refused(counted(condition), "rows without partner in \"prices\"");
+    }
+    refused(
+        joined().with_column("all", whole()),
+        "rows without partner in \"prices\"",
+    );
+    lower(&counted(col("class").gt(3)).plan()).unwrap();
+    let inner = sales().merge("prices").on("sku").inner();
+    lower(&inner.filter(whole()).agg([len()]).plan()).unwrap();
+}
+
+#[test]
+fn long_chains_of_sql_are_refused_before_they_are_parsed() {
+    for operator in ["OR sku = 1 ", "AND NOT sku = 1 ", "OR sku + 1 = 1 "] {
+        let sql = format!(
+            "SELECT sku FROM sales WHERE sku = 1 {}",
+            operator.repeat(3000)
+        );
+        let error = Plan::from_sql(&sql, &schemas()).unwrap_err().to_string();
+        assert!(error.contains("operators"), "{error}");
+    }
+}
+
 #[test]
 fn hostile_plans_are_bounded() {
     let mut deep = col("sku").is_null();

@@ -71,9 +71,11 @@ impl DecryptFrame {
             );
         }
         self.output.outside(&self.keys)?;
-        let mut output =
-            self.output
-                .create(Content::Text, self.force.force, &[&self.input, &self.plan])?;
+        let inputs = [&self.input, &self.plan];
+        let inputs: Vec<&InputSource> = inputs.into_iter().chain(&self.frames).collect();
+        let mut output = self
+            .output
+            .create(Content::Text, self.force.force, &inputs)?;
         let last = prepared.last();
         let errors: Vec<f64> = prepared.errors.iter().map(|output| output.error).collect();
         let rows = prepared.rows[last.over];

@@ -8,7 +8,7 @@ use cipherfn_client::frames::{FrameEncryptor, Tables};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_frame::cells::Units;
 use cipherfn_frame::file::{FileHead, FrameWriter};
-use cipherfn_frame::schema::{Rows, Schema};
+use cipherfn_frame::schema::{MAX_ROWS, Rows, Schema};
 use cipherfn_protocol::specs::{BaseLog, Gadget, Levels};
 use cipherfn_scheme::parameters::ParameterSet;
 use std::path::PathBuf;
@@ -72,6 +72,11 @@ impl EncryptFrame {
             Some(most) => most,
             None => rows.len(),
         };
+        if count as u64 > MAX_ROWS {
+            bail!(
+                "a frame has at most {MAX_ROWS} rows, and {count} are asked for; encrypt parts of the table"
+            );
+        }
         let schema = schema.with_rows(Rows {
             count: Some(count as u64),
             padded: self.pad_to.is_some(),

@@ -53,6 +53,12 @@ impl Query {
             .map(|loaded| (loaded.head.clone(), loaded.frame.rows()))
             .collect();
         let prepared = Prepared::new(&self.plan, &heads, self.options.rows_per_sum)?;
+        if !(self.min_bits >= 0.0 && self.min_bits.is_finite()) {
+            bail!(
+                "--min-bits is {}, a number of bits is 0 or more",
+                self.min_bits
+            );
+        }
         prepared.require(self.min_bits)?;
         let key = if let Some(source) = &self.evaluation_key {
             server::read_key_part(source)?
@@ -70,7 +76,8 @@ impl Query {
                 prepared.key
             );
         }
-        let inputs: Vec<&InputSource> = self.frames.iter().chain([&self.plan]).collect();
+        let inputs = self.frames.iter().chain([&self.plan]);
+        let inputs: Vec<&InputSource> = inputs.chain(&self.evaluation_key).collect();
         let mut output = self
             .output
             .create(Content::Binary, self.force.force, &inputs)?;

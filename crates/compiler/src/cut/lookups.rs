@@ -49,9 +49,10 @@ impl UsedLookups {
             }),
             Function::Trees(_) | Function::Linear(_) => None,
         };
-        Self {
-            parts: used.into_iter().filter_map(part).collect(),
-        }
+        let mut parts: Vec<UsedEstimator> = used.into_iter().filter_map(part).collect();
+        // Those of the row alone first, wherever the graph has them: they can be looked up.
+        parts.sort_by_key(|part| part.forms().any(is_of_functions));
+        Self { parts }
     }
 
     /// The forms of all functions.
@@ -123,6 +124,11 @@ impl UsedEstimator {
             .iter()
             .map(|&entry| &self.lookups.forms[entry as usize])
     }
+}
+
+fn is_of_functions(sum: &Combination) -> bool {
+    let mut atoms = sum.terms.iter();
+    atoms.any(|(atom, _)| matches!(atom, Atom::LookUp { .. }))
 }
 
 /// What a sum has of the features.

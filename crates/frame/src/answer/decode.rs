@@ -29,7 +29,7 @@ impl Answer {
                     .into()
                 };
                 rows.filter(|place| match kept {
-                    Some((lane, wanted)) => number(*place, lane) == i128::from(*wanted),
+                    Some((lane, wanted)) => number(*place, lane) >= i128::from(*wanted),
                     None => true,
                 })
                 .map(|place| {
@@ -82,7 +82,7 @@ impl AnswerColumn {
             Content::Value { value, presence } => {
                 if presence
                     .as_ref()
-                    .is_some_and(|(lane, wanted)| number(lane) != i128::from(*wanted))
+                    .is_some_and(|(lane, wanted)| number(lane) < i128::from(*wanted))
                 {
                     return Cell::Null;
                 }

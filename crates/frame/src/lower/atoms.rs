@@ -6,7 +6,7 @@ use crate::diagram::{Diagram, NULL};
 use crate::graph::{node_operand, weighted};
 use crate::pass::{COUNT_UNIT, ROOM_BITS};
 use crate::resolve::{Atom, Linear};
-use crate::schema::{Duplicates, RowInput, TablePart};
+use crate::schema::{RowInput, TablePart};
 use cipherfn_circuit::circuit::{ConstantId, Node};
 use cipherfn_circuit::circuit::{NodeId, Operand, Select, Sum, Weighted};
 
@@ -229,13 +229,10 @@ impl RowGraph<'_> {
 
     /// How many rows a look-up's entry may be the sum of.
     fn added(&self, join: usize) -> i128 {
-        let frame = self.resolved.frames[join + 1];
-        match self.resolved.joins[join]
-            .lookup
-            .map(|lookup| frame.lookups()[lookup].duplicates)
-        {
-            Some(Duplicates::Sum) => ADDED_ROWS,
-            _ => 1,
+        if self.resolved.adds_rows(join) {
+            ADDED_ROWS
+        } else {
+            1
         }
     }
 

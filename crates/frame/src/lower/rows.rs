@@ -86,6 +86,7 @@ impl Outputs<'_> {
                 .map(|presence| presence.atom())
                 .collect();
             let wanted = atoms.len() as i64;
+            conditions_apart(self.rows.resolved, &atoms)?;
             let load = Load::conditions(&self.rows, &atoms);
             let lane = self
                 .output(&load, None)
@@ -152,6 +153,7 @@ impl Outputs<'_> {
             }
         }
         let wanted = atoms.len().max(1) as i64;
+        conditions_apart(resolved, &atoms)?;
         let load = if atoms.is_empty() {
             Load::one()
         } else {
@@ -191,5 +193,25 @@ pub(super) fn no_lookup(resolved: &Resolved<'_>, join: usize) -> PlanError {
             "frame {:?} has no look-up by {names:?}; add one to its schema and encrypt it again",
             resolved.frames[join + 1].name()
         ),
+    }
+}
+
+/// Refuses several conditions in one number where one of them is a number of rows: that could not be
+/// told from others that hold.
+fn conditions_apart(resolved: &Resolved<'_>, atoms: &[Atom]) -> Result<(), PlanError> {
+    let joins = atoms.iter().filter_map(|atom| match atom {
+        Atom::Matched(join) | Atom::Present { join, .. } => Some(*join),
+        _ => None,
+    });
+    let mut adding = joins.filter(|join| resolved.adds_rows(*join));
+    match adding.next() {
+        Some(join) if atoms.len() > 1 => Err(PlanError::Invalid {
+            step: resolved.joins[join].step.clone(),
+            problem: format!(
+                "{:?} adds rows of equal keys, and whether there are some is asked together with other conditions: aggregate, or have equal keys refused (duplicates = \"refuse\") when it is encrypted",
+                resolved.frames[join + 1].name()
+            ),
+        }),
+        _ => Ok(()),
     }
 }

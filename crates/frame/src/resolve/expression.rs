@@ -50,6 +50,40 @@ impl<'a> Resolver<'a> {
 
     /// A condition: 1 where it is true, 0 where it is false, [`NULL`] where it is missing.
     pub(super) fn truth(&mut self, expression: &Expression) -> Result<Diagram, PlanError> {
+        let truth = self.truth_of(expression)?;
+        self.keep_partners(expression, truth)?;
+        Ok(truth)
+    }
+
+    /// Refuses a condition that is the same whatever a merged column holds: what it is for a row
+    /// without partner, whose cells are missing, would be lost.
+    fn keep_partners(&self, expression: &Expression, truth: Diagram) -> Result<(), PlanError> {
+        let mut open = vec![expression];
+        let mut named = Vec::new();
+        while let Some(part) = open.pop() {
+            if let Expression::Col(name) = part {
+                match self.column(name)?.key {
+                    Some(Key::Stored(side, _)) => named.push(side),
+                    Some(Key::Function { diagram, .. }) => {
+                        named.extend(self.done.diagrams.sides(diagram));
+                    }
+                    None => {}
+                }
+            }
+            open.extend(part.parts());
+        }
+        let kept = self.done.diagrams.sides(truth);
+        let lost = named
+            .into_iter()
+            .find(|side| *side > 0 && !self.done.joins[side - 1].inner && !kept.contains(side));
+        let Some(side) = lost else { return Ok(()) };
+        Err(self.invalid(format!(
+            "a condition holds for every cell of a column of {0:?} or for none, and rows without partner in {0:?} have missing cells: leave the condition out, or merge by an inner join",
+            self.done.frames[side].name()
+        )))
+    }
+
+    fn truth_of(&mut self, expression: &Expression) -> Result<Diagram, PlanError> {
         if let Some((comparison, sides)) = expression.as_comparison() {
             return self.compare(comparison, sides);
         }
@@ -294,8 +328,18 @@ impl<'a> Resolver<'a> {
         literal: &Literal,
     ) -> Result<TableColumn, PlanError> {
         let mut column = self.expression(part)?;
+        if column.presence.is_empty() {
+            return Ok(column);
+        }
+        // Of what is computed, the cells that are missing are none of those that the places and the
+        // code of the stored column say.
+        if !matches!(part, Expression::Col(_)) {
+            return Err(self.invalid(format!(
+                "missing cells of {} cannot be filled, as it is computed; fill those of its columns",
+                described(&column)
+            )));
+        }
         let (side, index) = match (&column.presence[..], column.key) {
-            ([], _) => return Ok(column),
             ([Presence::Stored(index)], _) => (0, *index),
             ([Presence::Matched(_)], Some(Key::Stored(side, index))) => (side, index),
             ([Presence::Looked { join, column }], _) => (join + 1, *column),
@@ -308,6 +352,20 @@ impl<'a> Resolver<'a> {
                 [(Atom::Looked { join, column }, 1)] => Some((join + 1, column)),
                 _ => None,
             });
+        let joins = column
+            .presence
+            .iter()
+            .filter_map(|presence| match presence {
+                Presence::Matched(join) | Presence::Looked { join, .. } => Some(*join),
+                Presence::Stored(_) | Presence::Function(_) => None,
+            });
+        if let Some(join) = joins.into_iter().find(|join| self.done.adds_rows(*join)) {
+            return Err(self.invalid(format!(
+                "missing cells of {} cannot be filled, as {:?} adds rows of equal keys; fill them in the answer",
+                described(&column),
+                self.done.frames[join + 1].name()
+            )));
+        }
         let Some((side, index)) = looked.or((side != usize::MAX).then_some((side, index))) else {
             return Err(self.invalid(format!(
                 "missing cells of {} cannot be filled, as it is computed; fill those of its columns",
@@ -324,6 +382,16 @@ impl<'a> Resolver<'a> {
             )));
         }
         let size = stored.domain.size();
+        let is_code = |value: &Linear| {
+            let mut atoms = value.terms.iter();
+            atoms.any(|(atom, _)| matches!(atom, Atom::Code(_)))
+        };
+        if size > MAX_TABULATED && column.value.as_ref().is_some_and(is_code) {
+            return Err(self.invalid(format!(
+                "missing cells of {} cannot be filled: it is a key of {size} codes, and {MAX_TABULATED} are the most; give it the role \"value\"",
+                described(&column)
+            )));
+        }
         let min = stored.domain.range().0;
         if let Some(value) = &mut column.value {
             let fill = i128::from(min) + i128::from(placed.below) - value.constant;

@@ -66,6 +66,12 @@ impl<'a> Resolver<'a> {
         self.done.joins.push(joined);
         self.done.frames.push(right);
         self.done.filters.push(None);
+        if merge.indicator.is_some() && self.done.adds_rows(join) {
+            return Err(self.invalid(format!(
+                "{:?} adds rows of equal keys, so its indicator would be their number; leave the indicator out",
+                merge.right
+            )));
+        }
         self.check_names()
     }
 

@@ -3,7 +3,7 @@
 use super::{FrameError, collection, outputs};
 use cipherfn_circuit::circuit::{Input, InputId, Node, SelectorId};
 use cipherfn_engine::noise::{OutputNoise, of_outputs_with};
-use cipherfn_frame::answer::{Answer, Content, Lane, Recombined};
+use cipherfn_frame::answer::{Answer, AnswerShape, Content, Lane, Recombined};
 use cipherfn_frame::pass::{Collect, Pass, TableSource};
 use cipherfn_protocol::specs::Transport;
 use cipherfn_scheme::noise::{self, Variance};
@@ -194,10 +194,19 @@ pub fn columns(
             (errors + factor * error(lane), ranges + factor * range(lane))
         })
     };
+    // Which rows and groups there are is a number as well: where it may be wrong, nothing is worth
+    // anything.
+    let is_certain = match &answer.shape {
+        AnswerShape::Rows { kept } => kept.as_ref().is_none_or(|(lane, _)| error(lane) == 0.0),
+        AnswerShape::Groups { keys, len, .. } => keys.is_empty() || error(len) == 0.0,
+    };
     let columns = answer.columns.iter().map(|column| {
         let (error, range) = match &column.content {
+            _ if !is_certain => (1.0, 1.0),
             Content::Key(_) => (0.0, 1.0),
-            Content::Count(lane) | Content::Distribution { lane, .. } => (error(lane), range(lane)),
+            Content::Count(lane) => (error(lane), range(lane)),
+            // A statistic of places is another one for each row more or less.
+            Content::Distribution { lane, .. } => (error(lane), error(lane)),
             Content::Value { value, presence } => {
                 let (mut errors, ranges) = recombined(value);
                 // A cell that may be taken for missing is worth nothing.
@@ -206,7 +215,13 @@ pub fn columns(
                 }
                 (errors, ranges)
             }
-            Content::Sum { value, .. } | Content::Mean { value, .. } => recombined(value),
+            Content::Sum { value, .. } => recombined(value),
+            // Of one cell at least, whose range is that of the sum over the number of rows.
+            Content::Mean { value, count } => {
+                let (errors, ranges) = recombined(value);
+                let ranges = ranges / range(count).max(1.0);
+                (errors + ranges * error(count), ranges)
+            }
         };
         ColumnPrecision {
             name: column.name.clone(),
