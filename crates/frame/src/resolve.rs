@@ -68,7 +68,7 @@ pub(crate) struct TableColumn {
 pub(crate) enum Key {
     /// A key column of a frame: the frame, by its place, and the column.
     Stored(usize, usize),
-    /// Codes 0 to size - 1, or [`NULL`]; code 0 has the units `min`.
+    /// Codes 0 to size - 1, or [`NULL`](crate::diagram::NULL); code 0 has the units `min`.
     Function {
         diagram: Diagram,
         size: u64,
@@ -99,7 +99,7 @@ pub(crate) enum Atom {
     Present { join: usize, column: usize },
     /// 1 where the first frame has a cell.
     There(usize),
-    /// A function of bits; nothing where it is [`NULL`].
+    /// A function of bits; nothing where it is [`NULL`](crate::diagram::NULL).
     Function(Diagram),
     /// One of the above times the code of a key column of the first frame.
     Product(Box<Atom>, usize),
