@@ -39,6 +39,9 @@ use cipherfn_protocol::specs::{Encoding, IntegerEncoding, IntegerFeature};
 use cipherfn_scheme::query::InputShape;
 use fidelity::Fidelity;
 
+/// Calibration rows that the layers are fitted on, at most.
+const MAX_ROWS: usize = 512;
+
 impl Family for LookupModel {
     fn name(&self) -> &'static str {
         "sums of functions"
@@ -129,6 +132,17 @@ impl LookupModel {
             deep: None,
         }
     }
+}
+
+/// Complete calibration rows that layers are fitted on, and their places among all.
+fn fitted_rows<'a>(setting: &Setting<'a>) -> (Vec<usize>, Vec<&'a [f32]>) {
+    let simulated = setting.reference.scores.len();
+    let all = setting.features.rows.iter().enumerate().take(simulated);
+    let sound = all.filter(|(_, row)| row.iter().all(|value| value.is_finite()));
+    sound
+        .take(MAX_ROWS)
+        .map(|(index, row)| (index, row.as_slice()))
+        .unzip()
 }
 
 /// Refuses what is not faithful enough, with what limits it.

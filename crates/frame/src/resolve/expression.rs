@@ -550,19 +550,7 @@ impl<'a> Resolver<'a> {
             }
         }
         left.terms.retain(|term| term.1 != 0);
-        let mut presence = one.presence;
-        for more in other.presence {
-            if !presence.contains(&more) {
-                presence.push(more);
-            }
-        }
-        Ok(TableColumn {
-            name: String::new(),
-            kind: ResultType::Number { places },
-            key: None,
-            value: Some(left),
-            presence,
-        })
+        Ok(computed(left, places, [one.presence, other.presence]))
     }
 
     fn product(&self, one: TableColumn, other: TableColumn) -> Result<TableColumn, PlanError> {
@@ -599,19 +587,7 @@ impl<'a> Resolver<'a> {
             };
             linear = self.times(linear, index, places).map_err(error)?;
         }
-        let mut presence = value.presence;
-        for more in factor.presence {
-            if !presence.contains(&more) {
-                presence.push(more);
-            }
-        }
-        Ok(TableColumn {
-            name: String::new(),
-            kind: ResultType::Number { places },
-            key: None,
-            value: Some(linear),
-            presence,
-        })
+        Ok(computed(linear, places, [value.presence, factor.presence]))
     }
 
     /// Times a key column: its smallest value, and its code.
@@ -796,5 +772,22 @@ pub(super) fn described(column: &TableColumn) -> String {
         "a computed value".into()
     } else {
         format!("column {:?}", column.name)
+    }
+}
+
+/// A number that is there where all of its parts are.
+fn computed(value: Linear, places: u8, parts: [Vec<Presence>; 2]) -> TableColumn {
+    let [mut presence, more] = parts;
+    for part in more {
+        if !presence.contains(&part) {
+            presence.push(part);
+        }
+    }
+    TableColumn {
+        name: String::new(),
+        kind: ResultType::Number { places },
+        key: None,
+        value: Some(value),
+        presence,
     }
 }

@@ -4,6 +4,7 @@
 use super::circuit::{self, CircuitParts};
 use super::curve::{Curve, Functions};
 use super::fidelity::{Fidelity, MOST_ERROR, SimulatedModel};
+use super::fitted_rows;
 use super::grid::Span;
 use super::layer::{BitColumns, Unit, units};
 use super::lines::Lines;
@@ -32,8 +33,6 @@ const GADGETS: [Gadget; 6] = [
 const COARSEST: f64 = -6.0;
 const FINEST: f64 = -12.0;
 const OCTAVE: f64 = 0.5;
-/// Calibration rows that the layers are fitted on, at most.
-const MAX_ROWS: usize = 512;
 /// Most look-ups of a layer: each takes a table of 25 KB in the bundle, and some while to choose.
 const MAX_LOOKUPS: usize = 1 << 13;
 /// Most CMUXes of a layer, as many as circuits may have: about a minute of them.
@@ -95,13 +94,7 @@ impl<'a> LayerProblem<'a> {
             });
         }
         let features = setting.features;
-        let simulated = setting.reference.scores.len();
-        let all = features.rows.iter().enumerate().take(simulated);
-        let sound = all.filter(|(_, row)| row.iter().all(|value| value.is_finite()));
-        let (indices, rows): (Vec<usize>, Vec<&[f32]>) = sound
-            .take(MAX_ROWS)
-            .map(|(index, row)| (index, row.as_slice()))
-            .unzip();
+        let (indices, rows) = fitted_rows(setting);
         let forms: Vec<Vec<f64>> = rows.iter().map(|row| model.forms_of(row)).collect();
         let scores: Vec<Vec<f64>> = rows.iter().map(|row| model.raw_scores(row)).collect();
         if scores.iter().flatten().any(|score| !score.is_finite()) || rows.is_empty() {

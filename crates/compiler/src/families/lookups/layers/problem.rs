@@ -3,6 +3,7 @@
 
 use super::super::choice::bounds;
 use super::super::curve::{Curve, Functions};
+use super::super::fitted_rows;
 use super::super::grid::Span;
 use super::super::outputs::ranges;
 use crate::error::CompileError;
@@ -10,8 +11,6 @@ use crate::families::Setting;
 use crate::model::{FunctionLayer, LayeredModel};
 use cipherfn_scheme::parameters::Bootstrap;
 
-/// Calibration rows that the layers are fitted on, at most.
-const MAX_ROWS: usize = 512;
 /// Rows that gradients are taken from, at most.
 const GRADIENT_ROWS: usize = 128;
 
@@ -51,13 +50,7 @@ impl<'a> LayersProblem<'a> {
         setting: &'a Setting<'a>,
     ) -> Result<Self, CompileError> {
         let features = setting.features;
-        let simulated = setting.reference.scores.len();
-        let all = features.rows.iter().enumerate().take(simulated);
-        let sound = all.filter(|(_, row)| row.iter().all(|value| value.is_finite()));
-        let (indices, rows): (Vec<usize>, Vec<&[f32]>) = sound
-            .take(MAX_ROWS)
-            .map(|(index, row)| (index, row.as_slice()))
-            .unzip();
+        let (indices, rows) = fitted_rows(setting);
         let forms: Vec<Vec<f64>> = rows.iter().map(|row| model.evaluated(row).0).collect();
         let scores: Vec<Vec<f64>> = rows.iter().map(|row| model.raw_scores(row)).collect();
         let is_finite = |rows: &[Vec<f64>]| rows.iter().flatten().all(|own| own.is_finite());
