@@ -19,6 +19,7 @@ mod predict;
 mod publish;
 mod register;
 mod specs;
+mod statistics;
 
 use crate::terminal::Terminal;
 use anyhow::Result;
@@ -36,6 +37,7 @@ pub(crate) enum Command {
     Decrypt(decrypt::Decrypt),
     Predict(predict::Predict),
     Frame(frame::Frame),
+    Statistics(statistics::Statistics),
     Publish(publish::Publish),
     Models(models::Models),
     Register(register::Register),
@@ -61,6 +63,7 @@ impl Command {
             Self::Decrypt(command) => command.run(terminal),
             Self::Predict(command) => command.run(terminal),
             Self::Frame(command) => command.run(terminal),
+            Self::Statistics(command) => command.run(terminal),
             Self::Publish(command) => command.run(terminal),
             Self::Models(command) => command.run(terminal),
             Self::Register(command) => command.run(terminal),

@@ -58,6 +58,7 @@ pub mod operations;
 mod pages;
 pub mod parameters;
 mod polynomial;
+pub mod public;
 pub mod query;
 mod random;
 pub mod reply;

@@ -1,10 +1,10 @@
 //! Networks that are none, or that nothing could evaluate.
 
-use super::proto::{AttributeProto, ModelProto, NodeProto};
 use super::{info, int, ints, model, node, tensor};
 use crate::error::CompileError;
 use crate::read::onnx::proto::TensorProto;
 use crate::{Calibration, Compiled, Options, compile};
+use crate::write::proto::{AttributeProto, ModelProto, NodeProto};
 use prost::Message;
 
 /// Far more than any memory holds.
