@@ -67,8 +67,8 @@ fn read_contribution(source: &InputSource) -> Result<Contribution> {
 /// The total, decrypted with the key ring's secret key.
 fn open(keys: &Path, spec: &StatisticsSpec, source: &InputSource) -> Result<Moments> {
     let total = read_contribution(source)?;
-    let set = ParameterSet::by_tag(total.parameter_set, "contribution")
-        .with_context(|| source.name())?;
+    let set =
+        ParameterSet::by_tag(total.parameter_set, "contribution").with_context(|| source.name())?;
     let secret = KeyRing::at(keys).secret_key(set)?;
     training::open(&secret, spec, &total).with_context(|| source.name())
 }

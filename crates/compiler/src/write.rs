@@ -145,7 +145,13 @@ fn write_function(graph: &mut GraphProto, features: &str, model: &FittedModel) {
                 floats("intercepts", &[*intercept]),
                 int("targets", 1),
             ];
-            let regressor = node(ML, "LinearRegressor", &[features], &["variable"], attributes);
+            let regressor = node(
+                ML,
+                "LinearRegressor",
+                &[features],
+                &["variable"],
+                attributes,
+            );
             graph.node.push(regressor);
             graph.output.push(info("variable", FLOAT, Some(1)));
         }

@@ -130,12 +130,7 @@ impl PublicKey {
     /// The file's bytes: a frame whose payload is the secret key's id, the seed and the packed body.
     pub fn to_file_bytes(&self) -> Vec<u8> {
         let payload = [self.id.as_bytes().as_slice(), &self.seed, &self.body].concat();
-        frame::encode(
-            FrameKind::PublicKey,
-            FILE_VERSION,
-            self.set.tag(),
-            &payload,
-        )
+        frame::encode(FrameKind::PublicKey, FILE_VERSION, self.set.tag(), &payload)
     }
 
     /// Reads a file of exactly these bytes. Every body of the right length is that of a public key:

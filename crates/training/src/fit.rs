@@ -42,7 +42,11 @@ impl Fit {
     ///
     /// # Errors
     /// A spec without what it takes; constant columns, and ones that depend on each other.
-    pub fn of(self, spec: &StatisticsSpec, moments: &Moments) -> Result<FittedModel, TrainingError> {
+    pub fn of(
+        self,
+        spec: &StatisticsSpec,
+        moments: &Moments,
+    ) -> Result<FittedModel, TrainingError> {
         match self {
             Self::Linear { penalty } => linear::fit(spec, moments, penalty),
             Self::Discriminant => discriminant::fit(spec, moments),
@@ -79,7 +83,11 @@ fn require_numbers(fit: &'static str, spec: &StatisticsSpec) -> Result<(), Train
     Ok(())
 }
 
-fn dependent(fit: &'static str, spec: &StatisticsSpec, Dependent(column): Dependent) -> TrainingError {
+fn dependent(
+    fit: &'static str,
+    spec: &StatisticsSpec,
+    Dependent(column): Dependent,
+) -> TrainingError {
     let name = spec.numbers().get(column).map_or("", |column| &column.name);
     TrainingError::fit(
         fit,

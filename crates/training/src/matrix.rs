@@ -62,7 +62,9 @@ impl Symmetric {
         for row in 0..size {
             for column in 0..=row {
                 let rows = (row * size, column * size);
-                let known: f64 = (0..column).map(|i| factor[rows.0 + i] * factor[rows.1 + i]).sum();
+                let known: f64 = (0..column)
+                    .map(|i| factor[rows.0 + i] * factor[rows.1 + i])
+                    .sum();
                 let rest = self.get(row, column) - known;
                 factor[rows.0 + column] = if row == column {
                     if !(rest > tolerance) {
@@ -86,7 +88,10 @@ impl Symmetric {
         let norm: f64 = self.entries.iter().map(|entry| entry * entry).sum();
         for _ in 0..SWEEPS {
             let lower = (0..size).flat_map(|row| (0..row).map(move |column| (row, column)));
-            let off: f64 = lower.clone().map(|(row, column)| self.get(row, column).powi(2)).sum();
+            let off: f64 = lower
+                .clone()
+                .map(|(row, column)| self.get(row, column).powi(2))
+                .sum();
             if off <= norm * f64::EPSILON.powi(2) {
                 break;
             }
@@ -141,10 +146,14 @@ mod tests {
 
     #[test]
     fn solutions_solve() {
-        let matrix = Symmetric::from_fn(3, |row, column| [[4.0, 0.0, 0.0], [2.0, 5.0, 0.0], [1.0, 3.0, 6.0]][row][column]);
+        let matrix = Symmetric::from_fn(3, |row, column| {
+            [[4.0, 0.0, 0.0], [2.0, 5.0, 0.0], [1.0, 3.0, 6.0]][row][column]
+        });
         let x = &matrix.solve(0.0, &[vec![1.0, 2.0, 3.0]]).unwrap()[0];
         for row in 0..3 {
-            let product: f64 = (0..3).map(|column| matrix.get(row, column) * x[column]).sum();
+            let product: f64 = (0..3)
+                .map(|column| matrix.get(row, column) * x[column])
+                .sum();
             assert!((product - (row + 1) as f64).abs() < 1e-14);
         }
     }

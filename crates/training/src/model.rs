@@ -86,7 +86,9 @@ impl FittedModel {
         let rows = weights.iter().zip(intercepts);
         let raw = rows.map(|(row, intercept)| {
             let scaled = row.iter().zip(&self.numbers);
-            let own: Vec<f64> = scaled.map(|(weight, column)| weight * column.scale).collect();
+            let own: Vec<f64> = scaled
+                .map(|(weight, column)| weight * column.scale)
+                .collect();
             let shift = own.iter().zip(&self.numbers);
             let shift: f64 = shift.map(|(weight, column)| weight * column.offset).sum();
             (own, intercept - shift)

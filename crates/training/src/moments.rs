@@ -75,8 +75,15 @@ impl Moments {
         let far = |one: f64, other: f64, error: f64| (one - other).abs() > error;
         let rows = self.count();
         let errors = layout.classes as f64 * self.error;
-        if far(rows, self.values[0], errors + 0.5 + error / layout.guard_unit()) {
-            return impossible(format!("two counts of them are {rows} and {}", self.values[0]));
+        if far(
+            rows,
+            self.values[0],
+            errors + 0.5 + error / layout.guard_unit(),
+        ) {
+            return impossible(format!(
+                "two counts of them are {rows} and {}",
+                self.values[0]
+            ));
         }
         if rows < 0.5 {
             return impossible("there are none".into());
@@ -114,7 +121,9 @@ impl Moments {
 
     /// Number of rows.
     pub fn count(&self) -> f64 {
-        (0..self.layout.classes).map(|class| self.class_count(class)).sum()
+        (0..self.layout.classes)
+            .map(|class| self.class_count(class))
+            .sum()
     }
 
     /// Number of rows of a class.
@@ -146,7 +155,9 @@ impl Moments {
     }
 
     fn total(&self, place: impl Fn(usize) -> usize) -> f64 {
-        (0..self.layout.classes).map(|class| self.values[place(class)]).sum()
+        (0..self.layout.classes)
+            .map(|class| self.values[place(class)])
+            .sum()
     }
 
     /// The mean of a scaled column.
@@ -164,7 +175,9 @@ impl Moments {
 
     /// Sums of products of two scaled columns less their means.
     pub(crate) fn scatter(&self) -> Symmetric {
-        let means: Vec<f64> = (0..self.layout.numbers).map(|column| self.mean(column)).collect();
+        let means: Vec<f64> = (0..self.layout.numbers)
+            .map(|column| self.mean(column))
+            .collect();
         Symmetric::from_fn(self.layout.numbers, |one, other| {
             self.raw(one, other) - self.count() * means[one] * means[other]
         })

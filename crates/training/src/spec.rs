@@ -291,7 +291,10 @@ pub(crate) mod tests {
     #[test]
     fn documents_are_read() {
         let own = spec("[target]\nname = \"y\"\nclasses = [\"no\", \"yes\"]");
-        assert_eq!((own.rows(), own.classes(), own.summed().len()), (1000, 2, 2));
+        assert_eq!(
+            (own.rows(), own.classes(), own.summed().len()),
+            (1000, 2, 2)
+        );
         assert_eq!(own.numbers()[0].half(), 5.0);
         let number = spec("[target]\nname = \"y\"\nlow = 0.0\nhigh = 1.0");
         assert!(matches!(number.target(), Target::Number(_)));
@@ -307,7 +310,10 @@ pub(crate) mod tests {
             ("name = 1", "format"),
             ("format = 2", "format 2"),
             (&format!("{head}column = []"), "no columns"),
-            (&format!("{head}[[column]]\nname = \"a\"\nlow = 1"), "column \"a\": give \"low\""),
+            (
+                &format!("{head}[[column]]\nname = \"a\"\nlow = 1"),
+                "column \"a\": give \"low\"",
+            ),
             (
                 &format!("{head}[[column]]\nname = \"a\"\nlow = 1\nhigh = 1"),
                 "must be below",
@@ -317,7 +323,9 @@ pub(crate) mod tests {
                 "must be below",
             ),
             (
-                &format!("{head}[[column]]\nname = \"a\"\nlow = 0\nhigh = 1\n[target]\nname = \"a\"\nlow = 0\nhigh = 1"),
+                &format!(
+                    "{head}[[column]]\nname = \"a\"\nlow = 0\nhigh = 1\n[target]\nname = \"a\"\nlow = 0\nhigh = 1"
+                ),
                 "target \"a\": another",
             ),
             (
@@ -332,7 +340,10 @@ pub(crate) mod tests {
                 &format!("{head}[[column]]\nname = \"a\"\nlow = 0\nhigh = 1\nwidth = 2"),
                 "unknown field",
             ),
-            (&head.replace("10", "0").replace("rows", "column = []\nrows"), "from 1 to"),
+            (
+                &head.replace("10", "0").replace("rows", "column = []\nrows"),
+                "from 1 to",
+            ),
         ] {
             let error = StatisticsSpec::from_toml(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");

@@ -109,7 +109,11 @@ impl<'a> Sums<'a> {
                     known: column.categories.join(", "),
                 })
         };
-        let mut places = listed.iter().zip(texts).map(place).collect::<Result<Vec<_>, _>>()?;
+        let mut places = listed
+            .iter()
+            .zip(texts)
+            .map(place)
+            .collect::<Result<Vec<_>, _>>()?;
         let class = class.and_then(|_| places.pop()).unwrap_or_default();
         Ok((places, class))
     }

@@ -72,7 +72,8 @@ impl Contribute {
                 ("size", terminal::bytes(bytes.len() as u64)),
             ];
             facts.extend(sums.clipped().map(|(column, count)| {
-                let values = format!("{count} values of column {column:?} lie outside of its range");
+                let values =
+                    format!("{count} values of column {column:?} lie outside of its range");
                 ("clipped", values)
             }));
             terminal::facts(facts)

@@ -109,7 +109,10 @@ impl FitModel {
             .summary(&value, || {
                 terminal::facts([
                     ("rows", moments.count().to_string()),
-                    ("error", format!("{:.1e} rows in each sum, at most", moments.error())),
+                    (
+                        "error",
+                        format!("{:.1e} rows in each sum, at most", moments.error()),
+                    ),
                     ("file", self.output.name()),
                 ])
             })

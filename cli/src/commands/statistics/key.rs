@@ -33,9 +33,7 @@ impl PublicKeyOf {
         ring.fill_parts(set, &[], Existing::Keep)?;
         let key = PublicKey::generate(&ring.secret_key(set)?)?;
         self.output.outside(&self.keys)?;
-        let mut output = self
-            .output
-            .create(Content::Binary, self.force.force, &[])?;
+        let mut output = self.output.create(Content::Binary, self.force.force, &[])?;
         let bytes = key.to_file_bytes();
         output.write_all(&bytes)?;
         output.finish()?;

@@ -48,13 +48,22 @@ fn files_are_read_again() {
     texts.function = classifier(vec![vec![1.0; 3], vec![-1.0; 3]], &["0", "1"]);
     for (model, columns) in [
         (model(regressor), "a b"),
-        (model(FittedFunction::Map { weights: rows.clone() }), "a b"),
+        (
+            model(FittedFunction::Map {
+                weights: rows.clone(),
+            }),
+            "a b",
+        ),
         (model(classifier(rows, &["0", "1"])), "a b"),
         (bayes, "a b c"),
         (texts, "c"),
     ] {
         let read = read_model(&write_onnx(&model)).unwrap();
-        let names: Vec<&str> = read.columns.iter().map(|column| column.name.as_str()).collect();
+        let names: Vec<&str> = read
+            .columns
+            .iter()
+            .map(|column| column.name.as_str())
+            .collect();
         assert_eq!(names.join(" "), columns);
     }
 }

@@ -41,8 +41,8 @@ pub(super) fn fit(
         for (column, scaled) in numbers.iter().enumerate() {
             let own = deviation(column);
             let mean = (moments.class_mean(*class, column) - moments.mean(column)) / own;
-            let variance = moments.class_variance(*class, column) / (own * own)
-                + added * scaled.scale.powi(2);
+            let variance =
+                moments.class_variance(*class, column) / (own * own) + added * scaled.scale.powi(2);
             if moments.class_count(*class) * variance * own * own <= moments.tolerance() {
                 let problem = format!(
                     "column {:?} is constant in class {name:?}, as far as the sums tell; leave it out, or raise the smoothing",

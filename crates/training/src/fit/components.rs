@@ -35,7 +35,10 @@ pub(super) fn fit(
         column.scale = 1.0;
     }
     let positive = |vector: Vec<f64>| -> Vec<f64> {
-        let largest = vector.iter().copied().max_by(|one, other| one.abs().total_cmp(&other.abs()));
+        let largest = vector
+            .iter()
+            .copied()
+            .max_by(|one, other| one.abs().total_cmp(&other.abs()));
         let sign = largest.unwrap_or_default().signum();
         vector.into_iter().map(|entry| entry * sign).collect()
     };

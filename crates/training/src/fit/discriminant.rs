@@ -37,7 +37,11 @@ pub(super) fn fit(spec: &StatisticsSpec, moments: &Moments) -> Result<FittedMode
         .collect();
     let intercepts = classes.iter().zip(weights.iter().zip(&means));
     let intercepts = intercepts.map(|((class, _), (weights, means))| {
-        let square: f64 = weights.iter().zip(means).map(|(weight, mean)| weight * mean).sum();
+        let square: f64 = weights
+            .iter()
+            .zip(means)
+            .map(|(weight, mean)| weight * mean)
+            .sum();
         (moments.class_count(*class) / moments.count()).ln() - square / 2.0
     });
     Ok(FittedModel {

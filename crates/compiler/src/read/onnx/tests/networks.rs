@@ -3,8 +3,8 @@
 use super::{info, int, ints, model, node, tensor};
 use crate::error::CompileError;
 use crate::read::onnx::proto::TensorProto;
-use crate::{Calibration, Compiled, Options, compile};
 use crate::write::proto::{AttributeProto, ModelProto, NodeProto};
+use crate::{Calibration, Compiled, Options, compile};
 use prost::Message;
 
 /// Far more than any memory holds.
