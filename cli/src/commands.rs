@@ -2,6 +2,7 @@
 
 mod bench;
 mod compile;
+mod compile_training;
 mod completions;
 mod decrypt;
 mod demo;
@@ -20,6 +21,7 @@ mod publish;
 mod register;
 mod specs;
 mod statistics;
+mod train;
 
 use crate::terminal::Terminal;
 use anyhow::Result;
@@ -38,6 +40,8 @@ pub(crate) enum Command {
     Predict(predict::Predict),
     Frame(frame::Frame),
     Statistics(statistics::Statistics),
+    CompileTraining(compile_training::CompileTraining),
+    Train(train::Train),
     Publish(publish::Publish),
     Models(models::Models),
     Register(register::Register),
@@ -64,6 +68,8 @@ impl Command {
             Self::Predict(command) => command.run(terminal),
             Self::Frame(command) => command.run(terminal),
             Self::Statistics(command) => command.run(terminal),
+            Self::CompileTraining(command) => command.run(terminal),
+            Self::Train(command) => command.run(terminal),
             Self::Publish(command) => command.run(terminal),
             Self::Models(command) => command.run(terminal),
             Self::Register(command) => command.run(terminal),

@@ -22,6 +22,7 @@ mod shared;
 mod signing;
 mod table;
 mod terminal;
+mod training;
 mod trust;
 mod usage;
 mod verdict;

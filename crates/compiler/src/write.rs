@@ -6,7 +6,7 @@ use crate::read::onnx::proto::{
     DimensionProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
     ValueInfoProto, attribute_type,
 };
-use cipherfn_training::{FittedFunction, FittedModel};
+use cipherfn_training::{ClassLink, FittedFunction, FittedModel, ScaledColumn};
 use prost::Message;
 use proto::{AttributeProto, GraphProto, ModelProto, NodeProto};
 
@@ -58,9 +58,8 @@ fn write_features(graph: &mut GraphProto, model: &FittedModel) -> String {
             columns.push(column.name.clone());
         }
         let joined = join(graph, columns, "numbers");
-        let list = |value: fn(&cipherfn_training::ScaledColumn) -> f64| {
-            model.numbers.iter().map(value).collect::<Vec<f64>>()
-        };
+        let list =
+            |value: fn(&ScaledColumn) -> f64| model.numbers.iter().map(value).collect::<Vec<f64>>();
         let attributes = vec![
             floats("offset", &list(|column| column.offset)),
             floats("scale", &list(|column| column.scale)),
@@ -159,7 +158,13 @@ fn write_function(graph: &mut GraphProto, features: &str, model: &FittedModel) {
             labels,
             weights,
             intercepts,
+            link,
         } => {
+            let transform = match link {
+                ClassLink::None => "NONE",
+                ClassLink::Logistic => "LOGISTIC",
+                ClassLink::Softmax => "SOFTMAX",
+            };
             let numbers: Option<Vec<i64>> = labels.iter().map(|label| integer(label)).collect();
             let (kind, labels_attribute) = match numbers {
                 Some(numbers) => (INT64, ints("classlabels_ints", numbers)),
@@ -170,7 +175,7 @@ fn write_function(graph: &mut GraphProto, features: &str, model: &FittedModel) {
                 floats("intercepts", intercepts),
                 labels_attribute,
                 int("multi_class", 0),
-                text("post_transform", "SOFTMAX"),
+                text("post_transform", transform),
             ];
             let outputs = ["label", "probabilities"];
             let classifier = node(ML, "LinearClassifier", &[features], &outputs, attributes);

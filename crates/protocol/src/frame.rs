@@ -51,6 +51,8 @@ pub enum FrameKind {
     PublicKey = 10,
     /// Statistics of some owners' rows, encrypted under a public key.
     Contribution = 11,
+    /// A training under way: server only.
+    Descent = 12,
 }
 
 impl FrameKind {
@@ -67,6 +69,7 @@ impl FrameKind {
             Self::Answer,
             Self::PublicKey,
             Self::Contribution,
+            Self::Descent,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == value)
@@ -86,6 +89,7 @@ impl FrameKind {
             Self::Answer => "answer",
             Self::PublicKey => "public key",
             Self::Contribution => "contribution",
+            Self::Descent => "state of a training",
         }
     }
 
@@ -103,6 +107,7 @@ impl FrameKind {
             Self::Answer => "an answer",
             Self::PublicKey => "a public key",
             Self::Contribution => "a contribution",
+            Self::Descent => "a state of a training",
         }
     }
 }

@@ -43,6 +43,7 @@ pub mod bootstrap;
 pub mod carriers;
 mod centred;
 mod cursor;
+pub mod descent;
 mod error;
 mod expand;
 pub mod external;

@@ -11,6 +11,35 @@ pub enum TrainingError {
     /// Text that is no spec.
     #[error("not a spec of statistics: {0}")]
     Document(toml::de::Error),
+    /// Bytes that are no program.
+    #[error("not a training program: {0}; make it with compile-training")]
+    Program(serde_json::Error),
+    /// Fewer rows than a batch.
+    #[error("{found} rows are fewer than a batch of {batch}; lower \"batch\" in the spec")]
+    TooFewRows {
+        /// Rows.
+        found: usize,
+        /// The batch.
+        batch: usize,
+    },
+    /// Forms beyond the table.
+    #[error(
+        "the training diverges or comes close: |z| reaches {largest:.1}, and above {range} residuals are wrong; lower \"rate\", raise \"penalty\", or take fewer \"epochs\""
+    )]
+    Diverges {
+        /// The largest.
+        largest: f64,
+        /// The table's end.
+        range: f64,
+    },
+    /// Residuals below their errors.
+    #[error(
+        "the training drowns in noise: a residual's error is {factor:.1} times half of a residual; raise \"rate\", or lower \"batch\" or \"decay\""
+    )]
+    Drowns {
+        /// How many times.
+        factor: f64,
+    },
     /// A spec of a later format.
     #[error("the spec has format {found}, this build reads 1; take a newer build")]
     Format {

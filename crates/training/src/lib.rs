@@ -11,6 +11,7 @@
 //! knows neither keys nor model files.
 
 mod contribution;
+pub mod descent;
 mod error;
 pub mod fit;
 mod layout;
@@ -23,7 +24,7 @@ mod sums;
 pub use contribution::Contribution;
 pub use error::TrainingError;
 pub use layout::MAX_OWNERS;
-pub use model::{CategoryColumn, FittedFunction, FittedModel, ScaledColumn};
+pub use model::{CategoryColumn, ClassLink, FittedFunction, FittedModel, ScaledColumn};
 pub use moments::Moments;
 pub use spec::{CategoricalColumn, NumericColumn, StatisticsSpec, Target};
 pub use sums::Sums;

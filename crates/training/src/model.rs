@@ -53,7 +53,7 @@ pub enum FittedFunction {
         /// Constant.
         intercept: f64,
     },
-    /// The class of the largest score, and the softmax of the scores.
+    /// The class of the largest score, and a function of the scores.
     Classifier {
         /// A label a class.
         labels: Vec<String>,
@@ -61,7 +61,20 @@ pub enum FittedFunction {
         weights: Vec<Vec<f64>>,
         /// A constant a class.
         intercepts: Vec<f64>,
+        /// What becomes of the scores.
+        link: ClassLink,
     },
+}
+
+/// What becomes of the scores of classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClassLink {
+    /// Nothing.
+    None,
+    /// The logistic function of each.
+    Logistic,
+    /// Probabilities that sum to 1.
+    Softmax,
 }
 
 impl FittedModel {

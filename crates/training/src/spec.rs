@@ -26,16 +26,16 @@ struct SpecV1 {
 /// A column has either a range or a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ColumnV1 {
-    name: String,
+pub(crate) struct ColumnV1 {
+    pub(crate) name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    low: Option<f64>,
+    pub(crate) low: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    high: Option<f64>,
+    pub(crate) high: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    categories: Option<Vec<String>>,
+    pub(crate) categories: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    classes: Option<Vec<String>>,
+    pub(crate) classes: Option<Vec<String>>,
 }
 
 /// A column of numbers.
@@ -222,7 +222,7 @@ impl StatisticsSpec {
     }
 }
 
-fn unique<'a>(
+pub(crate) fn unique<'a>(
     names: &mut HashSet<&'a str>,
     column: &'a ColumnV1,
     place: &str,
@@ -233,7 +233,7 @@ fn unique<'a>(
     Err(TrainingError::field(place, "another column has this name"))
 }
 
-fn list(
+pub(crate) fn list(
     column: &ColumnV1,
     listed: &[String],
     place: &str,
@@ -259,7 +259,11 @@ fn list(
     })
 }
 
-fn range(column: &ColumnV1, place: &str, list: &str) -> Result<NumericColumn, TrainingError> {
+pub(crate) fn range(
+    column: &ColumnV1,
+    place: &str,
+    list: &str,
+) -> Result<NumericColumn, TrainingError> {
     let (Some(low), Some(high)) = (column.low, column.high) else {
         let problem = format!("give \"low\" and \"high\", or \"{list}\"");
         return Err(TrainingError::field(place, problem));

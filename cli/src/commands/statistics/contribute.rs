@@ -5,10 +5,9 @@ use crate::files::{Content, Destination, InputSource};
 use crate::shared::Force;
 use crate::table::TableOptions;
 use crate::terminal::{self, Terminal};
+use crate::training::Columns;
 use anyhow::{Context, Result};
 use cipherfn_client::training;
-use cipherfn_program::{EntryKind, Tensor, TensorType};
-use cipherfn_protocol::specs::{ColumnKind, InputColumn};
 use cipherfn_scheme::public::PublicKey;
 use cipherfn_training::{StatisticsSpec, Sums, Target};
 use std::io::Write;
@@ -81,44 +80,19 @@ impl Contribute {
     }
 
     fn sums<'a>(&self, spec: &'a StatisticsSpec, terminal: Terminal) -> Result<Sums<'a>> {
-        let column = |name: &str, kind| InputColumn {
-            name: name.to_owned(),
-            kind,
-            missing: false,
-        };
-        let mut columns: Vec<InputColumn> = spec
-            .summed()
-            .map(|own| column(&own.name, ColumnKind::Float64))
-            .collect();
-        let numbers = columns.len();
         let class = match spec.target() {
             Target::Class(class) => Some(class),
             Target::None | Target::Number(_) => None,
         };
         let texts = spec.categories().iter().chain(class);
-        columns.extend(texts.map(|own| column(&own.name, ColumnKind::Text)));
-        let input = |kind, len| TensorType { kind, len };
-        let groups = [
-            input(EntryKind::F64, numbers),
-            input(EntryKind::Text, columns.len() - numbers),
-        ];
-        let groups: Vec<_> = groups.into_iter().filter(|group| group.len > 0).collect();
-        let (table, progress) = self.format.open(&self.input, terminal, "reading")?;
+        let columns = Columns {
+            numbers: spec.summed().map(|own| own.name.as_str()).collect(),
+            texts: texts.map(|own| own.name.as_str()).collect(),
+        };
         let mut sums = Sums::new(spec);
-        for row in table.select(&columns, &groups)? {
-            let (mut numbers, mut texts) = (Vec::new(), Vec::new());
-            let row = row?;
-            for group in &row {
-                match group {
-                    Tensor::F64(values) => numbers.extend_from_slice(values),
-                    Tensor::Text(values) => texts.extend(values.iter().map(|text| &**text)),
-                    _ => {}
-                }
-            }
-            sums.add(&numbers, &texts)
-                .with_context(|| self.input.name())?;
-        }
-        progress.finish_and_clear();
+        columns.each_row(&self.format, &self.input, terminal, |numbers, texts| {
+            Ok(sums.add(numbers, texts)?)
+        })?;
         Ok(sums)
     }
 }

@@ -1,6 +1,6 @@
 use super::write_onnx;
 use crate::read::read_model;
-use cipherfn_training::{CategoryColumn, FittedFunction, FittedModel, ScaledColumn};
+use cipherfn_training::{CategoryColumn, ClassLink, FittedFunction, FittedModel, ScaledColumn};
 
 fn model(function: FittedFunction) -> FittedModel {
     let column = |name: &str, offset, scale| ScaledColumn {
@@ -21,6 +21,7 @@ fn classifier(weights: Vec<Vec<f64>>, labels: &[&str]) -> FittedFunction {
     FittedFunction::Classifier {
         labels: labels.iter().map(ToString::to_string).collect(),
         intercepts: vec![0.5; labels.len()],
+        link: ClassLink::Softmax,
         weights,
     }
 }

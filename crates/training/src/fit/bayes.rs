@@ -2,7 +2,7 @@
 
 use super::centred_columns;
 use crate::error::TrainingError;
-use crate::model::{CategoryColumn, FittedFunction, FittedModel};
+use crate::model::{CategoryColumn, ClassLink, FittedFunction, FittedModel};
 use crate::moments::Moments;
 use crate::spec::StatisticsSpec;
 
@@ -84,6 +84,7 @@ pub(super) fn fit(
             labels: classes.iter().map(|(_, name)| (*name).to_owned()).collect(),
             weights,
             intercepts,
+            link: ClassLink::Softmax,
         },
     })
 }

@@ -2,7 +2,7 @@
 
 use super::{centred_columns, dependent, require_numbers};
 use crate::error::TrainingError;
-use crate::model::{FittedFunction, FittedModel};
+use crate::model::{ClassLink, FittedFunction, FittedModel};
 use crate::moments::Moments;
 use crate::spec::StatisticsSpec;
 
@@ -53,6 +53,7 @@ pub(super) fn fit(spec: &StatisticsSpec, moments: &Moments) -> Result<FittedMode
             labels: classes.iter().map(|(_, name)| (*name).to_owned()).collect(),
             intercepts: intercepts.collect(),
             weights,
+            link: ClassLink::Softmax,
         },
     })
 }
