@@ -7,6 +7,7 @@ use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::public::PublicKey;
 use cipherfn_serving::training::{Total, TotalError};
 use cipherfn_tests::library_models;
+use cipherfn_training::descent::Training;
 use cipherfn_training::fit::Fit;
 use cipherfn_training::{
     Contribution, FittedFunction, FittedModel, Moments, StatisticsSpec, Sums, TrainingError,
@@ -398,6 +399,67 @@ fn what_cannot_be_fitted_is_named() {
     );
     sums.add(&[0.1, 7.0, 0.2], &[]).unwrap();
     assert_eq!(sums.clipped().collect::<Vec<_>>(), [("b", 1)]);
+}
+
+fn golden(name: &str) -> PathBuf {
+    cipherfn_tests::golden().with_file_name(name)
+}
+
+fn golden_spec() -> StatisticsSpec {
+    let text = std::fs::read_to_string(golden("v3/statistics.toml")).unwrap();
+    StatisticsSpec::from_toml(&text).unwrap()
+}
+
+fn golden_key() -> SecretKey {
+    SecretKey::from_file_bytes(&std::fs::read(golden("v2/wide/secret.cfk")).unwrap()).unwrap()
+}
+
+/// Two owners' files, added, keep being read, and written as they were.
+#[test]
+fn files_keep_their_bytes() {
+    let bytes = std::fs::read(golden("v3/public.cfu")).unwrap();
+    let public = PublicKey::from_file_bytes(&bytes).unwrap();
+    assert_eq!(public.to_file_bytes(), bytes);
+    assert_eq!(public.id(), golden_key().id());
+    let spec = golden_spec();
+    let bytes = std::fs::read(golden("v3/total.cft")).unwrap();
+    let mut total = Total::new(&spec);
+    total
+        .add(&Contribution::from_file_bytes(&bytes).unwrap())
+        .unwrap();
+    let total = total.finish().unwrap();
+    assert_eq!(total.to_file_bytes(), bytes);
+    let moments = open(&golden_key(), &spec, &total).unwrap();
+    assert_eq!((moments.class_count(0), moments.class_count(1)), (1.0, 2.0));
+    let (mean, deviation) = moments.columns(&spec)[0];
+    assert!((mean - 40.0).abs() < 1e-6 && (deviation - 200f64.sqrt() / 3f64.sqrt()).abs() < 1e-6);
+    let program = std::fs::read(golden("v3/training.cfn")).unwrap();
+    let training = Training::from_json(&program).unwrap();
+    assert_eq!(training.to_json().unwrap(), program);
+}
+
+/// Made the files of [`files_keep_their_bytes`], once.
+#[test]
+#[ignore = "writes golden files anew"]
+fn make_golden_files() {
+    let public = PublicKey::generate(&golden_key()).unwrap();
+    std::fs::write(golden("v3/public.cfu"), public.to_file_bytes()).unwrap();
+    let spec = golden_spec();
+    let mut total = Total::new(&spec);
+    for rows in [
+        &[(30.0, "red", "no"), (50.0, "blue", "yes")][..],
+        &[(40.0, "blue", "yes")],
+    ] {
+        let mut sums = Sums::new(&spec);
+        for (age, colour, ill) in rows {
+            sums.add(&[*age], &[colour, ill]).unwrap();
+        }
+        total
+            .add(&contribute(&public, &spec, &sums).unwrap())
+            .unwrap();
+    }
+    let total = total.finish().unwrap();
+    std::fs::write(golden("v3/total.cft"), total.to_file_bytes()).unwrap();
 }
 
 /// Times of ten owners with 30 columns, for docs/benchmarks.md.

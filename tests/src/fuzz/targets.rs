@@ -20,6 +20,7 @@ use cipherfn_serving::training::Total;
 use cipherfn_serving::{Estimate, Model, Part, Progress, Query};
 use cipherfn_signing::{SigningKey, verify};
 use cipherfn_table::Table;
+use cipherfn_training::descent::Training;
 use cipherfn_training::{Contribution, StatisticsSpec};
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -65,6 +66,14 @@ pub const TARGETS: &[Target] = &[
             if let Ok(text) = std::str::from_utf8(bytes) {
                 drop(StatisticsSpec::from_toml(text));
             }
+        },
+        framed: false,
+    },
+    Target {
+        name: "training_program",
+        seeds: &["golden/v3/training.cfn"],
+        run: |bytes| {
+            let _ = Training::from_json(bytes).map(|training| training.schedule(1000));
         },
         framed: false,
     },
