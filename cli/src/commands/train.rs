@@ -53,13 +53,13 @@ pub(crate) struct Train {
 }
 
 /// Rows in the order of descent.
-pub(super) struct Rows {
+pub(super) struct TrainingRows {
     pub(super) rows: Vec<DescentRow>,
     /// How many values of a column lie outside of its range.
     clipped: BTreeMap<String, u64>,
 }
 
-impl Rows {
+impl TrainingRows {
     pub(super) fn read(
         training: &Training,
         target: Option<&str>,
@@ -134,8 +134,8 @@ impl Train {
             &[&self.program, &self.input],
         )?;
         let target = self.target.as_deref();
-        let Rows { rows, clipped } =
-            Rows::read(&training, target, &self.format, &self.input, terminal)?;
+        let TrainingRows { rows, clipped } =
+            TrainingRows::read(&training, target, &self.format, &self.input, terminal)?;
         let simulated = simulate(&training, &rows, &noise(&training, &rows)?)
             .with_context(|| self.input.name())?;
         let (secret, key) = keys(self.keys.as_deref())?;

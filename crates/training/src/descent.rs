@@ -66,7 +66,7 @@ pub struct Training {
 
 /// One step of the schedule.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step {
+pub struct DescentStep {
     /// Which batch.
     pub batch: usize,
     /// Its rows.
@@ -299,7 +299,7 @@ impl Training {
     ///
     /// # Errors
     /// Fewer rows than a batch.
-    pub fn schedule(&self, rows: usize) -> Result<Vec<Step>, TrainingError> {
+    pub fn schedule(&self, rows: usize) -> Result<Vec<DescentStep>, TrainingError> {
         let batches = self.batches(rows)?;
         let document = &self.document;
         let mut shrunk = 1.0;
@@ -309,7 +309,7 @@ impl Training {
             let count = document.batch.min(rows - batch * document.batch);
             let rate = document.rate / (1.0 + document.decay * number as f64);
             let next = shrunk * (1.0 - rate * document.penalty);
-            steps.push(Step {
+            steps.push(DescentStep {
                 batch,
                 rows: count,
                 shrunk,
@@ -321,7 +321,7 @@ impl Training {
     }
 
     /// What weights are multiplied by after all steps.
-    fn shrunk_after(&self, steps: &[Step]) -> f64 {
+    fn shrunk_after(&self, steps: &[DescentStep]) -> f64 {
         let rate = |number: usize| self.document.rate / (1.0 + self.document.decay * number as f64);
         steps.last().map_or(1.0, |last| {
             last.shrunk * (1.0 - rate(steps.len() - 1) * self.document.penalty)
@@ -330,7 +330,7 @@ impl Training {
 
     /// The odd part of a residual of z, a fraction of the torus, in units of 1; the other part is
     /// -1/2.
-    pub fn odd_residual(&self, step: &Step, z: f64) -> f64 {
+    pub fn odd_residual(&self, step: &DescentStep, z: f64) -> f64 {
         let z = step.shrunk * 4.0 * RANGE * z;
         match self.document.algorithm {
             Algorithm::Logistic => 1.0 / (1.0 + (-z).exp()) - 0.5,
@@ -350,7 +350,7 @@ impl Training {
 
     /// Weights of the units of features, from fractions of the torus after all steps; rounded to
     /// multiples of a power of two, the largest up to `deviation`, the fractions' own.
-    pub fn weights(&self, steps: &[Step], fractions: &[f64], deviation: f64) -> Vec<f64> {
+    pub fn weights(&self, steps: &[DescentStep], fractions: &[f64], deviation: f64) -> Vec<f64> {
         let scale = self.shrunk_after(steps) / WEIGHT;
         let grain = (deviation * scale).log2().floor().exp2();
         let round = |weight: f64| {
@@ -367,7 +367,7 @@ impl Training {
     }
 
     /// A deviation of fractions of the torus as one of weights.
-    pub fn weight_deviation(&self, steps: &[Step], deviation: f64) -> f64 {
+    pub fn weight_deviation(&self, steps: &[DescentStep], deviation: f64) -> f64 {
         deviation * self.shrunk_after(steps) / WEIGHT
     }
 

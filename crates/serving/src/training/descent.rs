@@ -22,7 +22,7 @@ use cipherfn_scheme::noise::Variance;
 use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_scheme::{ExpandedEvaluationKey, SchemeError};
 use cipherfn_training::TrainingError;
-use cipherfn_training::descent::{Step, StepNoise, Training};
+use cipherfn_training::descent::{DescentStep, StepNoise, Training};
 
 /// Parameter set of trainings.
 pub const SET: &str = "cipherfn-128-n2048-m11-v1";
@@ -83,7 +83,7 @@ pub enum DescentError {
 pub struct Descent<'a> {
     training: &'a Training,
     key: &'a ExpandedEvaluationKey,
-    steps: Vec<Step>,
+    steps: Vec<DescentStep>,
     /// For each set of weights.
     batches: Vec<Vec<Batch>>,
     rows: Hash,

