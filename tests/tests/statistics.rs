@@ -237,7 +237,9 @@ fn classifiers_are_those_of_the_pooled_rows() {
     let spec = numeric_spec(&csv, (-16.0, 16.0), "classes = [\"0\", \"1\"]");
     let moments = pooled(&spec, &csv, 16_000, true);
     let discriminant = Fit::Discriminant.of(&spec, &moments).unwrap();
+    // Without a penalty nearly dependent columns lose a digit more.
     check_linear(
+        1e-5,
         "discriminant",
         &discriminant,
         &reference["discriminant_breast"],
