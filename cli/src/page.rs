@@ -129,8 +129,9 @@ fn precision(report: &Report) -> String {
             bits("guaranteed", precision.guaranteed_bits, "bar"),
         ],
         &format!(
-            "Bits of the score range of {}; exceeded with probability below 2^{:.0} a row",
-            precision.range_of, precision.failure_log2
+            "Bits of the score range of {}; {}",
+            precision.range_of,
+            precision.bound.text(precision.failure_log2)
         ),
     );
     let agreement = report.agreement;

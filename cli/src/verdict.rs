@@ -234,12 +234,7 @@ pub(crate) fn rows_a_request(report: &Report, usual: &Demand) -> f64 {
 fn advice(report: &Report) -> Vec<String> {
     let Some(trees) = report.model.trees else {
         let features = "fewer features: bytes fall with them".to_owned();
-        return report
-            .layers
-            .iter()
-            .map(fewer_lookups)
-            .chain([features])
-            .collect();
+        return fewer_functions(report).into_iter().chain([features]).collect();
     };
     let grid = coarser_grid(report);
     let precision = less_precision(report);
@@ -253,13 +248,15 @@ fn advice(report: &Report) -> Vec<String> {
     found
 }
 
-/// What takes most of a layer's time.
-fn fewer_lookups(layer: &LayerReport) -> String {
-    format!(
-        "fewer hidden values, filters or support vectors in training: time falls with the functions, \
-         {} now, and with the features that each of them reads",
-        layer.lookups
-    )
+/// What takes most of the time of a model that has functions.
+fn fewer_functions(report: &Report) -> Option<String> {
+    let functions: usize = report.layers.iter().map(LayerReport::functions).sum();
+    (functions > 0).then(|| {
+        format!(
+            "fewer hidden values, filters or support vectors in training: time falls with the \
+             functions, {functions} now, and with the features that each of them reads"
+        )
+    })
 }
 
 /// A grid whose thresholds are fewer than the selectors now.

@@ -18,6 +18,13 @@ fn options(limit: u64) -> impl Options {
 #[error(transparent)]
 pub struct CodecError(bincode::Error);
 
+impl CodecError {
+    /// Whether a value takes more bytes than the limit.
+    pub(crate) fn is_too_large(&self) -> bool {
+        matches!(*self.0, bincode::ErrorKind::SizeLimit)
+    }
+}
+
 /// Portable, deterministic bytes: equal values give equal bytes on every machine.
 pub(crate) fn encode<T: Serialize>(value: &T, limit: u64) -> Result<Vec<u8>, CodecError> {
     options(limit).serialize(value).map_err(CodecError)

@@ -1,4 +1,5 @@
 use super::*;
+use cipherfn_scheme::parameters::KeyPartContents;
 use cipherfn_protocol::specs::{BaseLog, Levels};
 
 /// A model of docs/benchmarks.md: selectors, levels, CMUXes, choices between constants, and the
@@ -61,6 +62,32 @@ fn measured_models_are_predicted_within_a_fifth() {
         // And not by one part making up for the other.
         let slots = costs.slot() * f64::from(work.slots) / 1000.0;
         assert!((0.85..1.15).contains(&(slots / expand)), "{model}: {slots}");
+    }
+}
+
+/// Processor time of one thread, rows one by one (21 less 1), while others shared the machine's cores:
+/// bootstraps, products, terms, packed results, milliseconds a row.
+#[test]
+fn measured_networks_are_predicted_within_a_fifth() {
+    let set = ParameterSet::by_name("cipherfn-128-n2048-m11-v1").unwrap();
+    let KeyPartContents::Bootstrap(fast) = &set.part("bootstrap-fast").unwrap().contents else {
+        panic!("a bootstrap")
+    };
+    let costs = Costs::of(set).with_bootstrap(fast);
+    for (model, [bootstraps, products, terms, key_switches], milliseconds) in [
+        ("torch_30_30_30_2_bc", [60, 62, 900, 11], 515.0),
+        ("mlp_two_layers_bc", [40, 41, 397, 0], 341.0),
+    ] {
+        let work = Work {
+            bootstraps,
+            products,
+            terms,
+            key_switches,
+            ..Work::default()
+        };
+        let gadget = Gadget::new(BaseLog::new(9), Levels::new(2));
+        let ratio = costs.time(&work, gadget).get() / 1000.0 / milliseconds;
+        assert!((0.8..1.2).contains(&ratio), "{model}: {ratio}");
     }
 }
 

@@ -209,6 +209,7 @@ fn rotations() {
     for part in bootstraps() {
         let sides = Sides::new(part.name);
         let key = sides.key();
+        assert_eq!(key.memory_len(), part.expanded_bytes(set()));
         let table = Table::of_whole(key.parameters(), |_| 0.125).unwrap();
         let all: Vec<(Lwe<Small>, &Table)> = numbers(48, 0.48)
             .into_iter()

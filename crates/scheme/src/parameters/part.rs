@@ -1,6 +1,7 @@
 //! Parts of an evaluation key.
 
 use crate::bits::packed_len;
+use crate::fourier::c64;
 use crate::parameters::{Bootstrap, ParameterSet};
 use crate::seeded::SEED_LEN;
 use cipherfn_protocol::frame::HEADER_LEN;
@@ -97,6 +98,23 @@ impl KeyPart {
     /// Bytes of the file of any such part of `set`.
     pub fn file_bytes(&self, set: &ParameterSet) -> usize {
         HEADER_LEN + self.payload_len(set)
+    }
+
+    /// Bytes of memory that the part takes in the Fourier domain.
+    pub fn expanded_bytes(&self, set: &ParameterSet) -> usize {
+        let coefficients: usize = match &self.contents {
+            KeyPartContents::Bootstrap(bootstrap) => {
+                let sections = bootstrap.sections(set);
+                let numbers = sections
+                    .all()
+                    .map(|own| own.rows * (own.dimension + 1) * own.size);
+                numbers.iter().sum()
+            }
+            contents => {
+                contents.rows() * (set.ring.glwe_dimension + 1) * set.ring.polynomial_size
+            }
+        };
+        coefficients / 2 * size_of::<c64>()
     }
 
     /// Bytes of the file's payload.

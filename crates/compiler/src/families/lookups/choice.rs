@@ -5,10 +5,10 @@ use super::circuit::{self, CircuitParts};
 use super::curve::{Curve, Functions};
 use super::fidelity::{Fidelity, MOST_ERROR, SimulatedModel};
 use super::fitted_rows;
-use super::grid::Span;
+use super::grid::{Span, grids};
 use super::layer::{BitColumns, Unit, units};
 use super::lines::Lines;
-use super::outputs::{OutputFit, OutputSums};
+use super::outputs::{OutputFit, OutputSums, check_scores};
 use crate::backend::Budget;
 use crate::cost::{Costs, Takes, Work};
 use crate::error::CompileError;
@@ -33,10 +33,10 @@ const GADGETS: [Gadget; 6] = [
 const COARSEST: f64 = -6.0;
 const FINEST: f64 = -12.0;
 const OCTAVE: f64 = 0.5;
-/// Most look-ups of a layer: each takes a table of 25 KB in the bundle, and some while to choose.
-const MAX_LOOKUPS: usize = 1 << 13;
+/// Most functions of a network: each takes up to 25 KB of a bundle, and some while to choose.
+pub(crate) const MAX_LOOKUPS: usize = 1 << 13;
 /// Most CMUXes of a layer, as many as circuits may have: about a minute of them.
-const MAX_TURNS: u64 = 1 << 22;
+pub(super) const MAX_TURNS: u64 = 1 << 22;
 /// Part of the labels that may differ of those that the option allows: other rows differ more.
 const STRICTER: f64 = 0.25;
 /// Errors of the scores that are aimed at, in parts of the largest one: other rows are off by more,
@@ -85,14 +85,7 @@ impl<'a> LayerProblem<'a> {
         model: &'a LookupModel,
         setting: &'a Setting<'a>,
     ) -> Result<Self, CompileError> {
-        if model.forms.len() > MAX_LOOKUPS {
-            return Err(CompileError::LargeLayer {
-                node: model.node().to_owned(),
-                what: "functions",
-                found: model.forms.len() as u64,
-                most: MAX_LOOKUPS as u64,
-            });
-        }
+        CompileError::check_layer(model.node(), model.forms.len(), MAX_LOOKUPS)?;
         let features = setting.features;
         let (indices, rows) = fitted_rows(setting);
         let forms: Vec<Vec<f64>> = rows.iter().map(|row| model.forms_of(row)).collect();
@@ -103,6 +96,7 @@ impl<'a> LayerProblem<'a> {
                 "its results for calibration rows are not finite numbers, or no row is complete",
             ));
         }
+        check_scores(model.node(), &scores, &model.weights)?;
         let spans = Span::of(features);
         let bounds: Vec<(f64, f64)> = model
             .forms
@@ -114,7 +108,11 @@ impl<'a> LayerProblem<'a> {
             node: model.nodes.first().map_or("", String::as_str),
             program: &model.functions,
         };
-        let curves = Curve::of(functions, &forms, &bounds, size)?;
+        let mut curves = Curve::of(functions, &forms, &bounds, size)?;
+        // A circuit of functions looks something up.
+        if curves.iter().all(Curve::is_line) {
+            (curves, _) = Curve::tables(functions, &forms, &bounds, size)?;
+        }
         let mut layer = Self {
             model,
             setting,
@@ -178,13 +176,15 @@ impl<'a> LayerProblem<'a> {
     pub(super) fn choose(&self) -> Result<LookupChoice, CompileError> {
         let mut best: Option<LookupChoice> = None;
         let steps = ((COARSEST - FINEST) / OCTAVE) as u32;
+        let mut is_still = true;
         for step in 0..=steps {
             let error = (COARSEST - OCTAVE * f64::from(step)).exp2();
-            let grid = self.grid(error);
+            let grid = grids(&self.spans, &self.gradients, error);
             let bits = BitColumns::of(&grid, &self.rows);
             if bits.count() == 0 {
                 continue;
             }
+            is_still = false;
             let turns = self.turns(&grid);
             match best {
                 _ if turns <= MAX_TURNS => {}
@@ -218,7 +218,11 @@ impl<'a> LayerProblem<'a> {
                 break;
             }
         }
-        best.ok_or(CompileError::Constant)
+        let node = self.model.node().to_owned();
+        best.ok_or(match is_still {
+            true => CompileError::StillLayer { node },
+            false => CompileError::NoisyLayer { node },
+        })
     }
 
     /// The most turns that a grid can ask for.
@@ -251,19 +255,6 @@ impl<'a> LayerProblem<'a> {
             true => choice.fidelity.exceeds(&best.fidelity),
             false => own < other,
         }
-    }
-
-    /// Grids that together bring this error into the scores.
-    fn grid(&self, error: f64) -> Vec<IntegerFeature> {
-        let own = error / (self.spans.len() as f64).sqrt();
-        let grids = self.spans.iter().zip(&self.gradients);
-        grids
-            .map(|(span, gradient)| {
-                // Uniform in a step.
-                let step = own * 12_f64.sqrt() / gradient.max(f64::MIN_POSITIVE);
-                span.with_step(step)
-            })
-            .collect()
     }
 
     fn choice(
@@ -391,18 +382,18 @@ impl<'a> LayerProblem<'a> {
         selectors: usize,
         gadget: Gadget,
     ) -> Work {
-        let terms = sums
-            .weights
-            .iter()
-            .flatten()
-            .filter(|weight| **weight != 0)
-            .count();
+        let is_looked_up = |curve: &&Curve| !curve.is_line();
+        let terms = sums.weights.iter().flat_map(|weights| {
+            let tables = weights.iter().zip(&self.curves);
+            tables.filter(|(weight, curve)| **weight != 0 && is_looked_up(curve))
+        });
+        let terms = terms.count();
         let scores = sums.scales.len() as u32;
         Work {
             selectors: selectors as u32,
             slots: self.setting.backend.slots(selectors as u32, gadget),
             cmuxes: units.iter().map(|unit| unit.turns.len() as u32).sum(),
-            lookups: units.len() as u32,
+            lookups: self.curves.iter().filter(is_looked_up).count() as u32,
             terms: terms as u32,
             key_switches: circuit::key_switches(scores, self.setting.backend),
             products: u32::from(has_lines),

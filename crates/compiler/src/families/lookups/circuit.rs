@@ -51,8 +51,12 @@ impl CircuitParts<'_> {
             .iter()
             .zip(self.curves)
             .zip(&choice.sums.amplitudes);
-        let lookups: Vec<NodeId> = units
+        // What a line stands in for is not looked up.
+        let lookups: Vec<Option<NodeId>> = units
             .map(|((unit, curve), amplitude)| {
+                if curve.is_line() {
+                    return None;
+                }
                 let entries = curve.entries.iter().map(|entry| torus(entry * amplitude));
                 let turn = |(index, turn): &(u32, i64)| Turn {
                     selector: SelectorId {
@@ -61,11 +65,11 @@ impl CircuitParts<'_> {
                     },
                     rotation: back(*turn, size),
                 };
-                push(Node::Lookup(Lookup {
+                Some(push(Node::Lookup(Lookup {
                     table: Table::Constant(constants.id((0..).zip(entries).collect())),
                     rotation: back(unit.start, size),
                     form: unit.turns.iter().map(turn).collect(),
-                }))
+                })))
             })
             .collect();
         let lines = choice.lines.as_ref().map(|lines| {
@@ -94,7 +98,8 @@ impl CircuitParts<'_> {
                     .iter()
                     .zip(weights)
                     .filter(|(_, weight)| **weight != 0);
-                let terms = terms.map(|(node, weight)| weighted(*node, 0, *weight));
+                let terms =
+                    terms.filter_map(|(node, weight)| Some(weighted((*node)?, 0, *weight)));
                 let line = lines.map(|node| weighted(node, back(score as i64, size), 1));
                 let of_lines = choice
                     .lines

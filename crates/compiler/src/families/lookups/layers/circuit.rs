@@ -26,8 +26,8 @@ struct Nodes<'a> {
     features: InputId,
     constants: Constants,
     all: Vec<Node>,
-    /// Nodes of tables.
-    tables: Vec<NodeId>,
+    /// Nodes of tables, where they are used.
+    tables: Vec<Option<NodeId>>,
 }
 
 impl LayersCircuit<'_> {
@@ -59,6 +59,10 @@ impl LayersCircuit<'_> {
             })
         }));
         for (unit, argument) in choice.integers.arguments.iter().enumerate() {
+            if !choice.integers.used[unit] {
+                nodes.tables.push(None);
+                continue;
+            }
             let amplitude = choice.integers.amplitudes[unit];
             let entries = self.curves[unit].entries.iter();
             let entries = entries.map(|entry| torus(entry * amplitude));
@@ -85,7 +89,7 @@ impl LayersCircuit<'_> {
                 }
             };
             let node = nodes.push(node);
-            nodes.tables.push(node);
+            nodes.tables.push(Some(node));
         }
         let scores = choice.integers.scores.iter();
         let items: Vec<Rotated> = scores
@@ -102,9 +106,10 @@ impl LayersCircuit<'_> {
             let stride = pack.stride(size);
             (nodes.push(Node::Pack(pack)), stride)
         };
+        let has_bootstraps = choice.work.bootstraps > 0;
         Circuit {
             parameter_set: self.backend.set.name.to_owned(),
-            bootstrap: Some(choice.of.part.name.to_owned()),
+            bootstrap: has_bootstraps.then(|| choice.of.part.name.to_owned()),
             inputs,
             constants: nodes.constants.all,
             nodes: nodes.all,
@@ -133,7 +138,7 @@ impl Nodes<'_> {
         let mut terms: Vec<Weighted> = sum
             .terms
             .iter()
-            .map(|(table, weight)| weighted(self.tables[*table as usize], *weight))
+            .filter_map(|(table, weight)| Some(weighted(self.tables[*table as usize]?, *weight)))
             .collect();
         let mut constant = sum.constant;
         if let (Some(lines), false) = (&self.choice.lines, sum.slopes.is_empty()) {

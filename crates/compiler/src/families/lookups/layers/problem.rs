@@ -1,11 +1,11 @@
 //! What does not depend on the choice of a key part, steps and gadget: the calibration rows, and
 //! what each form and function is on them.
 
-use super::super::choice::bounds;
+use super::super::choice::{MAX_LOOKUPS, bounds};
 use super::super::curve::{Curve, Functions};
 use super::super::fitted_rows;
 use super::super::grid::Span;
-use super::super::outputs::ranges;
+use super::super::outputs::{check_scores, ranges};
 use crate::error::CompileError;
 use crate::families::Setting;
 use crate::model::{FunctionLayer, LayeredModel};
@@ -49,6 +49,11 @@ impl<'a> LayersProblem<'a> {
         model: &'a LayeredModel,
         setting: &'a Setting<'a>,
     ) -> Result<Self, CompileError> {
+        let mut functions = 0;
+        for layer in &model.layers {
+            functions += layer.forms.len();
+            CompileError::check_layer(&layer.node, functions, MAX_LOOKUPS)?;
+        }
         let features = setting.features;
         let (indices, rows) = fitted_rows(setting);
         let forms: Vec<Vec<f64>> = rows.iter().map(|row| model.evaluated(row).0).collect();
@@ -61,6 +66,8 @@ impl<'a> LayersProblem<'a> {
                 "its results for calibration rows are not finite numbers, or no row is complete",
             ));
         }
+        let last = model.layers.last().map_or("", |layer| &layer.node);
+        check_scores(last, &scores, &model.weights)?;
         let mut starts = vec![0];
         for layer in &model.layers {
             starts.push(starts[starts.len() - 1] + layer.forms.len());
@@ -100,11 +107,27 @@ impl<'a> LayersProblem<'a> {
         first == FirstLayer::Lookups && Self::is_first(layer)
     }
 
-    /// The functions as tables.
+    /// The functions as tables and lines.
     pub(super) fn curves(
         &self,
         first: FirstLayer,
         bootstrap: &Bootstrap,
+    ) -> Result<Vec<Curve>, CompileError> {
+        let all = self.curves_by(first, bootstrap, Curve::of)?;
+        if !all.iter().all(Curve::is_line) {
+            return Ok(all);
+        }
+        // A circuit of functions looks something up.
+        self.curves_by(first, bootstrap, |functions, forms, bounds, size| {
+            Ok(Curve::tables(functions, forms, bounds, size)?.0)
+        })
+    }
+
+    fn curves_by(
+        &self,
+        first: FirstLayer,
+        bootstrap: &Bootstrap,
+        of: impl Fn(Functions<'_>, &[Vec<f64>], &[(f64, f64)], usize) -> Result<Vec<Curve>, CompileError>,
     ) -> Result<Vec<Curve>, CompileError> {
         let mut curves = Vec::with_capacity(self.units());
         for (layer, start) in self.model.layers.iter().zip(&self.starts) {
@@ -135,7 +158,7 @@ impl<'a> LayersProblem<'a> {
                 node: &layer.node,
                 program: &layer.functions,
             };
-            curves.extend(Curve::of(functions, &seen, &bounds, size)?);
+            curves.extend(of(functions, &seen, &bounds, size)?);
         }
         Ok(curves)
     }
