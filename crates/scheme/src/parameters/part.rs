@@ -106,7 +106,7 @@ impl KeyPart {
             KeyPartContents::Bootstrap(bootstrap) => {
                 let sections = bootstrap.sections(set);
                 let numbers = sections
-                    .all()
+                    .used()
                     .map(|own| own.rows * (own.dimension + 1) * own.size);
                 numbers.iter().sum()
             }
