@@ -1,7 +1,7 @@
 //! Steps of the features, gadget and weights: the cheapest that keep the labels, and the scores
 //! within a hundredth of their range, when the calibration rows are simulated.
 
-use super::circuit::{self, CircuitParts};
+use super::circuit::{self, CircuitParts, packing_variance};
 use super::curve::{Curve, Functions};
 use super::fidelity::{Fidelity, MOST_ERROR, SimulatedModel};
 use super::fitted_rows;
@@ -18,7 +18,6 @@ use crate::simulate::Gaussian;
 use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::{BaseLog, Gadget, IntegerFeature, Levels};
 use cipherfn_scheme::noise::{self, Deviation, Variance};
-use cipherfn_scheme::operations::pack;
 
 /// Gadgets that are tried, from the cheapest and noisiest on.
 const GADGETS: [Gadget; 6] = [
@@ -285,16 +284,7 @@ impl<'a> LayerProblem<'a> {
         let lines = sums
             .has_lines()
             .then(|| Lines::of(&sums, grid, &self.setting.features.names, backend));
-        let values: Vec<Vec<f64>> = self
-            .rows
-            .iter()
-            .map(|row| {
-                row.iter()
-                    .zip(grid)
-                    .map(|(x, own)| limited(*x, own))
-                    .collect()
-            })
-            .collect();
+        let values = limited(&self.rows, grid);
         let phases = |sums: &OutputSums| -> Vec<Vec<f64>> {
             let rows = entries.iter().zip(&values);
             rows.map(|(entries, values)| sums.phases(entries, values))
@@ -363,10 +353,7 @@ impl<'a> LayerProblem<'a> {
                 .sum::<f64>()
         };
         let worst = sums.weights.iter().map(of_score).fold(0.0, f64::max);
-        let packing = match (sums.scales.len(), backend.set.packing()) {
-            (1, _) | (_, None) => Variance::default(),
-            (_, Some(packing)) => pack::variance(backend.set, packing),
-        };
+        let packing = packing_variance(sums.scales.len(), backend);
         let of_lines = lines.map_or(Variance::default(), |lines| lines.variance(backend));
         let variance = Variance::new(worst) + of_lines + packing;
         let rows = (selectors as f64 * f64::from(gadget.levels.get())).max(1.0);
@@ -432,8 +419,13 @@ pub(super) fn bounds(form: &LinearForm, spans: &[Span]) -> (f64, f64) {
     })
 }
 
-/// A value as the client encodes it beside the integer.
-pub(super) fn limited(value: f32, own: &IntegerFeature) -> f64 {
-    let (low, high) = own.range();
-    f64::from(value).clamp(low, high)
+/// Values as the client encodes them beside the integers, by row.
+pub(super) fn limited(rows: &[&[f32]], grid: &[IntegerFeature]) -> Vec<Vec<f64>> {
+    let value = |(value, own): (&f32, &IntegerFeature)| {
+        let (low, high) = own.range();
+        f64::from(*value).clamp(low, high)
+    };
+    let rows = rows.iter();
+    rows.map(|row| row.iter().zip(grid).map(value).collect())
+        .collect()
 }

@@ -8,6 +8,8 @@ use cipherfn_circuit::circuit::{
     Combination, Constant, ConstantId, FeatureInput, Input, InputId, Lookup, Node, NodeId, Output,
     Pack, Product, Rotated, SelectorForm, SelectorGroup, SelectorId, Table, Turn, Weighted,
 };
+use cipherfn_scheme::noise::Variance;
+use cipherfn_scheme::operations::pack;
 use std::collections::HashMap;
 
 /// The inputs: selectors, then the features of the lines.
@@ -27,6 +29,14 @@ pub(super) fn key_switches(scores: u32, backend: Backend) -> u32 {
     match scores {
         1 => 0,
         _ => scores.next_power_of_two() - 1 + levels - scores.next_power_of_two().ilog2(),
+    }
+}
+
+/// Of a score, from bringing so many into one ciphertext.
+pub(super) fn packing_variance(scores: usize, backend: Backend) -> Variance {
+    match (scores, backend.set.packing()) {
+        (1, _) | (_, None) => Variance::default(),
+        (_, Some(packing)) => pack::variance(backend.set, packing),
     }
 }
 

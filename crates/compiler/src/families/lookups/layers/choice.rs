@@ -1,6 +1,7 @@
 //! A network in integers: one candidate, with what it costs and gives.
 
 use super::super::choice::limited;
+use super::super::circuit::packing_variance;
 use super::super::curve::Curve;
 use super::super::fidelity::{Fidelity, SimulatedModel};
 use super::super::grid::grids;
@@ -20,7 +21,6 @@ use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::{Gadget, IntegerFeature};
 use cipherfn_scheme::bootstrap::{lookup_variance, module_switch, rotate};
 use cipherfn_scheme::noise::{self, Deviation, Variance};
-use cipherfn_scheme::operations::pack;
 use cipherfn_scheme::parameters::{Bootstrap, KeyPart};
 
 /// A part of the key that bootstraps.
@@ -92,16 +92,7 @@ impl LayersProblem<'_> {
             }
             _ => Vec::new(),
         };
-        let features: Vec<Vec<f64>> = self
-            .rows
-            .iter()
-            .map(|row| {
-                row.iter()
-                    .zip(&grid)
-                    .map(|(x, own)| limited(*x, own))
-                    .collect()
-            })
-            .collect();
+        let features = limited(&self.rows, &grid);
         let selector = noise::selector(backend.set, backend.transport());
         let cmux = noise::cmux(backend.set, candidate.gadget, &selector);
         let bootstrapped = rotate::variance(of.bootstrap)
@@ -143,10 +134,7 @@ impl LayersProblem<'_> {
         let simulated = SimulatedRows::new(&tables.curves, &integers, noise.switch);
         let worst = simulated.worst(&noise, &self.starts);
         let inner = Variance::new(worst.total);
-        let packing = match (self.scales.len(), backend.set.packing()) {
-            (1, _) | (_, None) => Variance::default(),
-            (_, Some(packing)) => pack::variance(backend.set, packing),
-        };
+        let packing = packing_variance(self.scales.len(), backend);
         let budget = backend.budget(inner + packing, self.units() as f64, self.scales.len());
         if budget.error.get() >= 0.25 {
             return Ok(Tried::Noisy {
