@@ -234,7 +234,10 @@ pub(crate) fn rows_a_request(report: &Report, usual: &Demand) -> f64 {
 fn advice(report: &Report) -> Vec<String> {
     let Some(trees) = report.model.trees else {
         let features = "fewer features: bytes fall with them".to_owned();
-        return fewer_functions(report).into_iter().chain([features]).collect();
+        return fewer_functions(report)
+            .into_iter()
+            .chain([features])
+            .collect();
     };
     let grid = coarser_grid(report);
     let precision = less_precision(report);

@@ -24,9 +24,9 @@ mod lookups;
 mod scores;
 mod trees;
 
-pub(crate) use lookups::MAX_LOOKUPS;
 pub(crate) use constant::fold_constants;
 pub(crate) use lattice::Lattice;
+pub(crate) use lookups::MAX_LOOKUPS;
 
 #[cfg(test)]
 mod tests;

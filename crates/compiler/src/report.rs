@@ -227,10 +227,12 @@ impl Bound {
                 "noise exceeds it below 2^{failure:.0} a row; the rest is the largest error of the \
                  calibration rows, and no bound for others"
             ),
-            Self::Estimate => "an estimate, no bound: the noise of the calibration row that it moves \
+            Self::Estimate => {
+                "an estimate, no bound: the noise of the calibration row that it moves \
                                most, every function as steep as it is anywhere, and the largest \
                                error of rounding"
-                .to_owned(),
+                    .to_owned()
+            }
         }
     }
 }

@@ -62,7 +62,10 @@ impl Maxima {
             }
             _ => return Ok(None),
         };
-        let functions: usize = groups.iter().map(|group| group.len().saturating_sub(1)).sum();
+        let functions: usize = groups
+            .iter()
+            .map(|group| group.len().saturating_sub(1))
+            .sum();
         let before = made.iter().map(|call| match &call.function {
             Function::Lookups(own) => own.forms.len(),
             Function::Trees(_) | Function::Linear(_) => 0,

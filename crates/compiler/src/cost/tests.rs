@@ -1,6 +1,6 @@
 use super::*;
-use cipherfn_scheme::parameters::KeyPartContents;
 use cipherfn_protocol::specs::{BaseLog, Levels};
+use cipherfn_scheme::parameters::KeyPartContents;
 
 /// A model of docs/benchmarks.md: selectors, levels, CMUXes, choices between constants, and the
 /// milliseconds that one thread took to expand a row's selectors and to evaluate it.

@@ -69,7 +69,7 @@ impl Family for LookupModel {
             circuit,
             grid: &choice.grid,
             gadget: choice.gadget,
-            looks_up: true,
+            looks_up: choice.work.lookups > 0,
             lines: choice.lines.as_ref().map(|lines| &lines.encoding),
             sums: &choice.sums,
             fidelity: &choice.fidelity,

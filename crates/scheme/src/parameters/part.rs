@@ -110,9 +110,7 @@ impl KeyPart {
                     .map(|own| own.rows * (own.dimension + 1) * own.size);
                 numbers.iter().sum()
             }
-            contents => {
-                contents.rows() * (set.ring.glwe_dimension + 1) * set.ring.polynomial_size
-            }
+            contents => contents.rows() * (set.ring.glwe_dimension + 1) * set.ring.polynomial_size,
         };
         coefficients / 2 * size_of::<c64>()
     }

@@ -107,11 +107,7 @@ impl<'a> LayerProblem<'a> {
             node: model.nodes.first().map_or("", String::as_str),
             program: &model.functions,
         };
-        let mut curves = Curve::of(functions, &forms, &bounds, size)?;
-        // A circuit of functions looks something up.
-        if curves.iter().all(Curve::is_line) {
-            (curves, _) = Curve::tables(functions, &forms, &bounds, size)?;
-        }
+        let curves = Curve::of(functions, &forms, &bounds, size)?;
         let mut layer = Self {
             model,
             setting,
@@ -376,11 +372,13 @@ impl<'a> LayerProblem<'a> {
         });
         let terms = terms.count();
         let scores = sums.scales.len() as u32;
+        let lookups = self.curves.iter().filter(is_looked_up).count() as u32;
+        let selectors = if lookups > 0 { selectors as u32 } else { 0 };
         Work {
-            selectors: selectors as u32,
-            slots: self.setting.backend.slots(selectors as u32, gadget),
+            selectors,
+            slots: self.setting.backend.slots(selectors, gadget),
             cmuxes: units.iter().map(|unit| unit.turns.len() as u32).sum(),
-            lookups: self.curves.iter().filter(is_looked_up).count() as u32,
+            lookups,
             terms: terms as u32,
             key_switches: circuit::key_switches(scores, self.setting.backend),
             products: u32::from(has_lines),

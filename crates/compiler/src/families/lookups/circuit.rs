@@ -12,9 +12,8 @@ use cipherfn_scheme::noise::Variance;
 use cipherfn_scheme::operations::pack;
 use std::collections::HashMap;
 
-/// The inputs: selectors, then the features of the lines.
+/// The input that is selectors, if any function is looked up; features of lines come behind.
 const SELECTORS: InputId = InputId(0);
-const FEATURES: InputId = InputId(1);
 
 /// What a circuit is made of.
 pub(super) struct CircuitParts<'a> {
@@ -45,12 +44,15 @@ impl CircuitParts<'_> {
         let choice = self.choice;
         let size = self.backend.set.ring.polynomial_size as u32;
         let mut constants = Constants::default();
-        let mut inputs = vec![Input::Selectors(SelectorGroup {
-            count: choice.work.selectors,
-            gadget: choice.gadget,
-            transport: self.backend.transport(),
-            form: SelectorForm::Bits,
-        })];
+        let mut inputs = Vec::new();
+        if choice.work.lookups > 0 {
+            inputs.push(Input::Selectors(SelectorGroup {
+                count: choice.work.selectors,
+                gadget: choice.gadget,
+                transport: self.backend.transport(),
+                form: SelectorForm::Bits,
+            }));
+        }
         let mut nodes = Vec::new();
         let mut push = |node| {
             nodes.push(node);
@@ -91,7 +93,7 @@ impl CircuitParts<'_> {
                 body_bits: encoding.body_bits,
             }));
             push(Node::Product(Product {
-                input: FEATURES,
+                input: InputId(inputs.len() as u32 - 1),
                 weights: lines.weights.clone(),
                 constant: None,
             }))
@@ -108,8 +110,7 @@ impl CircuitParts<'_> {
                     .iter()
                     .zip(weights)
                     .filter(|(_, weight)| **weight != 0);
-                let terms =
-                    terms.filter_map(|(node, weight)| Some(weighted((*node)?, 0, *weight)));
+                let terms = terms.filter_map(|(node, weight)| Some(weighted((*node)?, 0, *weight)));
                 let line = lines.map(|node| weighted(node, back(score as i64, size), 1));
                 let of_lines = choice
                     .lines

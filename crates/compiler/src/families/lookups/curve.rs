@@ -56,21 +56,6 @@ impl Curve {
         bounds: &[(f64, f64)],
         polynomial_size: usize,
     ) -> Result<Vec<Self>, CompileError> {
-        let (mut curves, ranges) = Self::tables(functions, forms, bounds, polynomial_size)?;
-        for (curve, range) in curves.iter_mut().zip(ranges) {
-            curve.straighten(range);
-        }
-        Ok(curves)
-    }
-
-    /// The same with a table for every function, and the ranges that their forms may have.
-    #[expect(clippy::type_complexity, reason = "curves with their ranges")]
-    pub(super) fn tables(
-        functions: Functions<'_>,
-        forms: &[Vec<f64>],
-        bounds: &[(f64, f64)],
-        polynomial_size: usize,
-    ) -> Result<(Vec<Self>, Vec<(f64, f64)>), CompileError> {
         let count = bounds.len();
         let seen: Vec<(f64, f64)> = (0..count).map(|unit| seen(forms, unit)).collect();
         let widest = seen
@@ -93,7 +78,10 @@ impl Curve {
                 None => Self::half(ranges[unit], filled(own, unit, functions.node)?),
             });
         }
-        Ok((curves, ranges))
+        for (curve, range) in curves.iter_mut().zip(ranges) {
+            curve.straighten(range);
+        }
+        Ok(curves)
     }
 
     /// Lets go of the table where the function is a line all over the range that its form may have.

@@ -24,8 +24,8 @@ mod search;
 mod simulate;
 mod work;
 
-use super::curve::{self, Curve};
 use super::check;
+use super::curve::{self, Curve};
 use super::plan::Planned;
 use crate::cost::{Costs, Work};
 use crate::error::CompileError;
@@ -37,7 +37,7 @@ use cipherfn_engine::noise;
 use cipherfn_scheme::noise::Variance;
 use circuit::LayersCircuit;
 use integers::{FormSum, TableArgument, whole};
-use problem::{FirstLayer, LayersProblem};
+use problem::LayersProblem;
 use simulate::Noise;
 
 /// Bits of numbers that nothing is looked up by.
@@ -76,7 +76,7 @@ impl Family for LayeredModel {
         check(&choice.fidelity, least, || {
             format!("it is limited by {}", found.limit())
         })?;
-        let looks_up = choice.first == FirstLayer::Lookups;
+        let looks_up = choice.work.lookups > 0;
         let bootstraps = circuit.bootstrap.is_some().then_some(choice.of.part);
         let planned = Planned {
             setting,

@@ -31,7 +31,8 @@ impl Lines {
         let encoding = encoding(grid, names, sums.scales.len(), backend);
         let (centre, half_width) = (&encoding.centre, &encoding.half_width);
         let weights = |slopes: &Vec<f64>| {
-            let weight = |(slope, half): (&f64, &f64)| (slope * half / encoding.delta.get()).round() as i64;
+            let weight =
+                |(slope, half): (&f64, &f64)| (slope * half / encoding.delta.get()).round() as i64;
             slopes.iter().zip(half_width).map(weight).collect()
         };
         let constant = |slopes: &Vec<f64>| {

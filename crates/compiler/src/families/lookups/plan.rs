@@ -8,9 +8,7 @@ use crate::families::{Facts, Plan, Reading, Setting};
 use crate::report::{Bound, EncodedFeature, FeatureReport, LayerReport, WorkReport};
 use cipherfn_circuit::Circuit;
 use cipherfn_program::Microseconds;
-use cipherfn_protocol::specs::{
-    Encoding, Gadget, IntegerEncoding, IntegerFeature, LinearEncoding,
-};
+use cipherfn_protocol::specs::{Encoding, Gadget, IntegerEncoding, IntegerFeature, LinearEncoding};
 use cipherfn_scheme::parameters::KeyPart;
 use cipherfn_scheme::query::InputShape;
 
@@ -62,12 +60,7 @@ impl Planned<'_> {
                 range_of: "the calibration rows",
                 bound: self.bound,
                 features: feature_report(self.grid, self.looks_up),
-                work: WorkReport::of(
-                    Some(self.gadget),
-                    Some(self.work),
-                    self.stages,
-                    Vec::new(),
-                ),
+                work: WorkReport::of(Some(self.gadget), Some(self.work), self.stages, Vec::new()),
                 trees: None,
                 layers: self.layers,
                 query_bytes: shapes.iter().map(InputShape::row_bytes).sum(),

@@ -4,7 +4,6 @@ use super::super::circuit::{Constants, back, torus};
 use super::super::curve::Curve;
 use super::choice::LayersChoice;
 use super::integers::{FormSum, TableArgument};
-use super::problem::FirstLayer;
 use crate::backend::Backend;
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{
@@ -35,7 +34,7 @@ impl LayersCircuit<'_> {
         let choice = self.choice;
         let size = self.backend.set.ring.polynomial_size as u32;
         let mut inputs = Vec::new();
-        if choice.first == FirstLayer::Lookups {
+        if choice.work.lookups > 0 {
             inputs.push(Input::Selectors(SelectorGroup {
                 count: choice.work.selectors,
                 gadget: choice.gadget,

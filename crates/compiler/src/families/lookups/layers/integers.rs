@@ -262,7 +262,9 @@ impl FormSum {
 fn used(arguments: &[TableArgument], scores: &[FormSum]) -> Vec<bool> {
     let mut used = vec![false; arguments.len()];
     let mark = |used: &mut Vec<bool>, sum: &FormSum| {
-        sum.terms.iter().for_each(|(table, _)| used[*table as usize] = true);
+        sum.terms
+            .iter()
+            .for_each(|(table, _)| used[*table as usize] = true);
     };
     scores.iter().for_each(|sum| mark(&mut used, sum));
     for (unit, argument) in arguments.iter().enumerate().rev() {

@@ -113,22 +113,6 @@ impl<'a> LayersProblem<'a> {
         first: FirstLayer,
         bootstrap: &Bootstrap,
     ) -> Result<Vec<Curve>, CompileError> {
-        let all = self.curves_by(first, bootstrap, Curve::of)?;
-        if !all.iter().all(Curve::is_line) {
-            return Ok(all);
-        }
-        // A circuit of functions looks something up.
-        self.curves_by(first, bootstrap, |functions, forms, bounds, size| {
-            Ok(Curve::tables(functions, forms, bounds, size)?.0)
-        })
-    }
-
-    fn curves_by(
-        &self,
-        first: FirstLayer,
-        bootstrap: &Bootstrap,
-        of: impl Fn(Functions<'_>, &[Vec<f64>], &[(f64, f64)], usize) -> Result<Vec<Curve>, CompileError>,
-    ) -> Result<Vec<Curve>, CompileError> {
         let mut curves = Vec::with_capacity(self.units());
         for (layer, start) in self.model.layers.iter().zip(&self.starts) {
             let range = *start..*start + layer.forms.len();
@@ -158,7 +142,7 @@ impl<'a> LayersProblem<'a> {
                 node: &layer.node,
                 program: &layer.functions,
             };
-            curves.extend(of(functions, &seen, &bounds, size)?);
+            curves.extend(Curve::of(functions, &seen, &bounds, size)?);
         }
         Ok(curves)
     }

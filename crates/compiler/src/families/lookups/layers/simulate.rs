@@ -132,7 +132,9 @@ impl<'a> SimulatedRows<'a> {
         let terms: usize = forms.map(|sum| sum.terms.len() + 1).sum();
         let of_a_row = (terms * integers.scores.len()).max(1);
         let all = integers.phases.len();
-        let every = all.div_ceil((MAX_PRODUCTS / of_a_row).max(LEAST_ROWS)).max(1);
+        let every = all
+            .div_ceil((MAX_PRODUCTS / of_a_row).max(LEAST_ROWS))
+            .max(1);
         let mut worst = WorstRow::default();
         for row in (0..all).step_by(every) {
             for score in 0..integers.scores.len() {
@@ -206,7 +208,9 @@ mod tests {
         };
         let bounds = [(f64::NEG_INFINITY, f64::INFINITY)];
         let rows = [vec![-30.0], vec![30.0]];
-        let step = Curve::of(functions, &rows, &bounds, 1024).unwrap().remove(0);
+        let step = Curve::of(functions, &rows, &bounds, 1024)
+            .unwrap()
+            .remove(0);
         let amplitude = 0.125;
         let places = vec![170, 853];
         let sum = |constant, terms| FormSum {
@@ -252,7 +256,10 @@ mod tests {
         assert!(flat < 0.01 * between, "{flat} {between}");
         for middle in [170, 500, 512, 520, 600] {
             let found = off(middle);
-            assert!(found <= 1.1 * stated, "at {middle}: {found}, stated {stated}");
+            assert!(
+                found <= 1.1 * stated,
+                "at {middle}: {found}, stated {stated}"
+            );
         }
         assert!(stated < 4.0 * between, "{stated} {between}");
         // What labels are counted with is the same.

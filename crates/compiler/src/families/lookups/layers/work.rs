@@ -18,7 +18,12 @@ impl LayersProblem<'_> {
     }
 
     /// Work but for what follows from the weights.
-    pub(super) fn least_work(&self, first: FirstLayer, grid: &[IntegerFeature], gadget: Gadget) -> Work {
+    pub(super) fn least_work(
+        &self,
+        first: FirstLayer,
+        grid: &[IntegerFeature],
+        gadget: Gadget,
+    ) -> Work {
         let selectors: u32 = grid.iter().map(|own| own.bits).sum();
         let (looked_up, others): (Vec<_>, Vec<_>) = self
             .model
@@ -28,7 +33,10 @@ impl LayersProblem<'_> {
         Work {
             selectors,
             slots: self.setting.backend.slots(selectors, gadget),
-            cmuxes: looked_up.iter().map(|layer| turns(layer, grid)).sum::<u64>() as u32,
+            cmuxes: looked_up
+                .iter()
+                .map(|layer| turns(layer, grid))
+                .sum::<u64>() as u32,
             lookups: looked_up.iter().map(|layer| layer.forms.len() as u32).sum(),
             bootstraps: others.iter().map(|layer| layer.forms.len() as u32).sum(),
             key_switches: key_switches(self.scales.len() as u32, self.setting.backend),
@@ -68,6 +76,9 @@ impl LayersProblem<'_> {
         add_tables(&mut work, integers, 0..self.units());
         for sum in &integers.scores {
             add(&mut work, sum);
+        }
+        if work.lookups == 0 {
+            (work.selectors, work.slots) = (0, 0);
         }
         work
     }
