@@ -66,26 +66,56 @@ fn measured_models_are_predicted_within_a_fifth() {
 }
 
 /// Processor time of one thread, rows one by one (21 less 1), while others shared the machine's cores:
-/// bootstraps, products, terms, packed results, milliseconds a row.
+/// the key part that bootstraps, work, milliseconds a row.
 #[test]
 fn measured_networks_are_predicted_within_a_fifth() {
     let set = ParameterSet::by_name("cipherfn-128-n2048-m11-v1").unwrap();
-    let KeyPartContents::Bootstrap(fast) = &set.part("bootstrap-fast").unwrap().contents else {
-        panic!("a bootstrap")
+    let gadget = |base_log, levels| Gadget::new(BaseLog::new(base_log), Levels::new(levels));
+    let two_of_30 = Work {
+        bootstraps: 60,
+        products: 62,
+        terms: 900,
+        key_switches: 11,
+        ..Work::default()
     };
-    let costs = Costs::of(set).with_bootstrap(fast);
-    for (model, [bootstraps, products, terms, key_switches], milliseconds) in [
-        ("torch_30_30_30_2_bc", [60, 62, 900, 11], 515.0),
-        ("mlp_two_layers_bc", [40, 41, 397, 0], 341.0),
+    let two_of_20 = Work {
+        bootstraps: 40,
+        products: 41,
+        terms: 397,
+        ..Work::default()
+    };
+    let three = Work {
+        bootstraps: 28,
+        selectors: 104,
+        slots: 416,
+        cmuxes: 1570,
+        lookups: 16,
+        terms: 473,
+        key_switches: 12,
+        ..Work::default()
+    };
+    for (model, part, work, gadget, milliseconds) in [
+        (
+            "torch_30_30_30_2_bc",
+            "fast",
+            two_of_30,
+            gadget(9, 2),
+            515.0,
+        ),
+        ("mlp_two_layers_bc", "fast", two_of_20, gadget(9, 2), 341.0),
+        (
+            "mlp_three_layers_wine",
+            "precise",
+            three,
+            gadget(6, 4),
+            430.0,
+        ),
     ] {
-        let work = Work {
-            bootstraps,
-            products,
-            terms,
-            key_switches,
-            ..Work::default()
+        let part = set.part(&format!("bootstrap-{part}")).unwrap();
+        let KeyPartContents::Bootstrap(bootstrap) = &part.contents else {
+            panic!("a bootstrap")
         };
-        let gadget = Gadget::new(BaseLog::new(9), Levels::new(2));
+        let costs = Costs::of(set).with_bootstrap(bootstrap);
         let ratio = costs.time(&work, gadget).get() / 1000.0 / milliseconds;
         assert!((0.8..1.2).contains(&ratio), "{model}: {ratio}");
     }
