@@ -6,6 +6,9 @@ use cipherfn_program::ProgramError;
 use cipherfn_protocol::specs::SpecsError;
 use cipherfn_table::TableError;
 
+/// Most functions of a network: each takes up to 25 KB of a bundle, and some while to choose.
+const MAX_FUNCTIONS: usize = 1 << 13;
+
 /// Why a model cannot be compiled.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -368,16 +371,16 @@ impl CompileError {
         self
     }
 
-    /// Refuses a node up to which there are more functions than are possible.
-    pub(crate) fn check_layer(node: &str, found: usize, most: usize) -> Result<(), Self> {
-        if found <= most {
+    /// Refuses a node up to which a row would take more functions than are possible.
+    pub(crate) fn check_functions(node: &str, found: usize) -> Result<(), Self> {
+        if found <= MAX_FUNCTIONS {
             return Ok(());
         }
         Err(Self::LargeLayer {
             node: node.to_owned(),
             what: "functions",
             found: found as u64,
-            most: most as u64,
+            most: MAX_FUNCTIONS as u64,
         })
     }
 

@@ -26,7 +26,6 @@ mod trees;
 
 pub(crate) use constant::fold_constants;
 pub(crate) use lattice::Lattice;
-pub(crate) use lookups::MAX_LOOKUPS;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,6 @@
 //! pair and round by round, so that it takes functions of one form each.
 
 use crate::error::CompileError;
-use crate::families::MAX_LOOKUPS;
 use crate::ir::{Atom, AtomKind, Combination, EstimatorCall, Function, Ir, Lookups};
 use cipherfn_program::{
     BinaryFunction, EntryKind, Op, ProgramBuilder, ReduceFunction, RowProgram, TensorType,
@@ -71,7 +70,7 @@ impl Maxima {
             Function::Trees(_) | Function::Linear(_) => 0,
         });
         let node = ir.step(id).map_or("", |step| &step.node);
-        CompileError::check_layer(node, before.sum::<usize>() + functions, MAX_LOOKUPS)?;
+        CompileError::check_functions(node, before.sum::<usize>() + functions)?;
         while groups.iter().any(|group| group.len() > 1) {
             self.round(ir, id, &mut groups, made)?;
         }

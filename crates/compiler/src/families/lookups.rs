@@ -31,8 +31,6 @@ mod outputs;
 mod plan;
 mod rounding;
 
-pub(crate) use choice::MAX_LOOKUPS;
-
 use super::{Family, Plan, Setting};
 use crate::error::CompileError;
 use crate::model::LookupModel;

@@ -1,7 +1,6 @@
 //! Parts of an evaluation key.
 
 use crate::bits::packed_len;
-use crate::fourier::c64;
 use crate::parameters::{Bootstrap, ParameterSet};
 use crate::seeded::SEED_LEN;
 use cipherfn_protocol::frame::HEADER_LEN;
@@ -112,7 +111,8 @@ impl KeyPart {
             }
             contents => contents.rows() * (set.ring.glwe_dimension + 1) * set.ring.polynomial_size,
         };
-        coefficients / 2 * size_of::<c64>()
+        // A transform has half as many numbers, of two parts each.
+        coefficients * size_of::<f64>()
     }
 
     /// Bytes of the file's payload.

@@ -32,8 +32,6 @@ const GADGETS: [Gadget; 6] = [
 const COARSEST: f64 = -6.0;
 const FINEST: f64 = -12.0;
 const OCTAVE: f64 = 0.5;
-/// Most functions of a network: each takes up to 25 KB of a bundle, and some while to choose.
-pub(crate) const MAX_LOOKUPS: usize = 1 << 13;
 /// Most CMUXes of a layer, as many as circuits may have: about a minute of them.
 pub(super) const MAX_TURNS: u64 = 1 << 22;
 /// Part of the labels that may differ of those that the option allows: other rows differ more.
@@ -84,7 +82,7 @@ impl<'a> LayerProblem<'a> {
         model: &'a LookupModel,
         setting: &'a Setting<'a>,
     ) -> Result<Self, CompileError> {
-        CompileError::check_layer(model.node(), model.forms.len(), MAX_LOOKUPS)?;
+        CompileError::check_functions(model.node(), model.forms.len())?;
         let features = setting.features;
         let (indices, rows) = fitted_rows(setting);
         let forms: Vec<Vec<f64>> = rows.iter().map(|row| model.forms_of(row)).collect();

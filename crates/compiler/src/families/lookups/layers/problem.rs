@@ -1,7 +1,7 @@
 //! What does not depend on the choice of a key part, steps and gadget: the calibration rows, and
 //! what each form and function is on them.
 
-use super::super::choice::{MAX_LOOKUPS, bounds};
+use super::super::choice::bounds;
 use super::super::curve::{Curve, Functions};
 use super::super::fitted_rows;
 use super::super::grid::Span;
@@ -52,7 +52,7 @@ impl<'a> LayersProblem<'a> {
         let mut functions = 0;
         for layer in &model.layers {
             functions += layer.forms.len();
-            CompileError::check_layer(&layer.node, functions, MAX_LOOKUPS)?;
+            CompileError::check_functions(&layer.node, functions)?;
         }
         let features = setting.features;
         let (indices, rows) = fitted_rows(setting);
