@@ -1,6 +1,6 @@
 //! Expressions over the columns of a table.
 
-use crate::number::Number;
+use crate::number::{Number, Written};
 use serde::{Deserialize, Serialize};
 
 /// An expression: a column of the table that it makes of one. Missing cells make missing cells, as
@@ -65,7 +65,7 @@ pub enum Comparison {
 
 /// A value that a plan writes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, try_from = "WrittenLiteral")]
 pub enum Literal {
     /// A missing one.
     Null,
@@ -75,6 +75,29 @@ pub enum Literal {
     Number(Number),
     /// A text, or a date as one; never a number.
     Text(String),
+}
+
+/// A literal in documents, whose number may be none.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenLiteral {
+    Null,
+    Boolean(bool),
+    Number(Written),
+    Text(String),
+}
+
+impl TryFrom<WrittenLiteral> for Literal {
+    type Error = String;
+
+    fn try_from(written: WrittenLiteral) -> Result<Self, String> {
+        Ok(match written {
+            WrittenLiteral::Null => Self::Null,
+            WrittenLiteral::Boolean(truth) => Self::Boolean(truth),
+            WrittenLiteral::Number(number) => Self::Number(number.try_into()?),
+            WrittenLiteral::Text(text) => Self::Text(text),
+        })
+    }
 }
 
 impl Expression {

@@ -376,9 +376,9 @@ impl<'a> Resolver<'a> {
         let placed = self.place(&column.name, &stored.domain, literal, Comparison::Eq)?;
         if !placed.exact {
             return Err(self.invalid(format!(
-                "{} is outside the range of {}",
-                literal,
-                described(&column)
+                "missing cells of {} cannot be filled with {literal}: its cells are {}; fill with one of those, or widen the range in the schema and encrypt the frame again",
+                described(&column),
+                stored.domain.shown()
             )));
         }
         let size = stored.domain.size();
