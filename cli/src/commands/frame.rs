@@ -1,10 +1,12 @@
 //! `cipherfn frame`: encrypted data frames.
 
+mod columns;
 mod decrypt;
 mod encrypt;
 mod explain;
 mod plan;
 mod query;
+mod rows;
 mod schema;
 mod show;
 mod sql;
