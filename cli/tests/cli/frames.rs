@@ -219,7 +219,10 @@ fn what_does_not_fit_is_named() {
     assert!(refused.contains("row 2, column \"count\""), "{refused}");
     sandbox.write("short.csv", "count,sku\n3,7\n");
     let refused = encrypt("short.csv");
-    assert!(refused.contains("no column \"region\""), "{refused}");
+    assert!(
+        refused.contains("short.csv, header: column \"region\" is missing"),
+        "{refused}"
+    );
     // A frame of another key.
     let command = [
         "frame",
@@ -255,14 +258,14 @@ fn csv_parquet_and_arrow_are_the_same_table() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/frames");
     let schema = |file: &str| {
         let file = format!("{folder}/{file}");
-        success(&sandbox.run(&["frame", "schema", &file, "--name", "table"]))
+        success(&sandbox.run(&["frame", "schema", &file, "--name", "sample"]))
     };
     let expected = schema("table.csv");
     assert!(expected.contains("min = \"1969-12-31\""), "{expected}");
     assert_eq!(schema("table.parquet"), expected);
     assert_eq!(schema("table.arrow"), expected);
     sandbox.write("table.toml", &expected);
-    sandbox.write("all.sql", "SELECT * FROM table");
+    sandbox.write("all.sql", "SELECT * FROM sample");
     let roundtrip = |input: &str, name: &str, output: &str| {
         let frame = format!("{name}.cff");
         let encrypt = [
@@ -441,4 +444,61 @@ fn an_answer_says_what_its_numbers_are_worth() {
     sandbox.write("bad.sql", "SELECT nothing FROM sales");
     let refused = failure(&sandbox.run(&["frame", "explain", "--plan", "bad.sql", "sales.cff"]));
     assert!(refused.contains("bad.sql: SQL"), "{refused}");
+}
+
+#[test]
+fn frames_of_one_schema_are_put_together_without_a_key() {
+    let sandbox = Sandbox::new();
+    encrypted(&sandbox);
+    sandbox.write("more.csv", "count,sku,region\n1,1,north\n2,3,south\n");
+    let encrypt = [
+        "frame",
+        "encrypt",
+        "--schema",
+        "sales.toml",
+        "--keys",
+        "keys",
+        "--with-key",
+    ];
+    success(&sandbox.run(&[&encrypt[..], &["--input", "more.csv", "-o", "more.cff"]].concat()));
+    let concat = |first: &str, second: &str| {
+        sandbox.run(&["frame", "concat", first, second, "-o", "all.cff"])
+    };
+    success(&concat("more.cff", "sales.cff"));
+    sandbox.write("all.sql", "SELECT count, sku, region FROM sales");
+    success(&sandbox.run(&[
+        "frame", "query", "--plan", "all.sql", "all.cff", "-o", "all.cfa",
+    ]));
+    let decrypt = [
+        "frame", "decrypt", "--plan", "all.sql", "--keys", "keys", "all.cff",
+    ];
+    let found = success(&sandbox.run(&[&decrypt[..], &["--input", "all.cfa", "-o", "-"]].concat()));
+    assert_eq!(
+        found,
+        "count,sku,region\n1,1,north\n2,3,south\n3,7,south\n15,2,north\n0,12,south\n"
+    );
+    std::fs::remove_file(sandbox.path("all.cff")).unwrap();
+    let refused = failure(&concat("sales.cff", "prices.cff"));
+    assert!(
+        refused.contains("prices.cff has another schema than sales.cff"),
+        "{refused}"
+    );
+    let refused = failure(&concat("prices.cff", "prices.cff"));
+    assert!(refused.contains("prices.cff can be looked up"), "{refused}");
+    // Two frames of one name are no query.
+    let query = [
+        "frame",
+        "query",
+        "--plan",
+        "all.sql",
+        "sales.cff",
+        "more.cff",
+        "-o",
+        "x.cfa",
+    ];
+    let refused = failure(&sandbox.run(&query));
+    assert!(
+        refused.contains("two frames are named \"sales\""),
+        "{refused}"
+    );
 }

@@ -4,6 +4,7 @@ mod expression;
 mod group;
 mod literal;
 mod merge;
+mod table;
 
 use crate::answer::ResultType;
 use crate::diagram::{Diagram, Diagrams, RowBit, TooLarge};

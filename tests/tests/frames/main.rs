@@ -2,6 +2,7 @@
 
 mod cases;
 mod figures;
+mod golden;
 mod passes;
 mod refusals;
 

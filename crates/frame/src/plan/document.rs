@@ -127,6 +127,7 @@ fn count(expression: &Expression, depth: usize, parts: &mut usize) -> Result<(),
     *parts += 1;
     let listed = match expression {
         Expression::IsIn(_, list) | Expression::Cut(_, list) => list.len(),
+        Expression::Replace(_, pairs) => pairs.len(),
         _ => 0,
     };
     limit("entries of a list", listed, MAX_LIST)?;

@@ -44,6 +44,10 @@ pub enum Expression {
     FillNull(Box<Expression>, Literal),
     /// The number of the interval that a key column lies in: interval i ends before break i.
     Cut(Box<Expression>, Vec<Literal>),
+    /// A number for each of these cells of a key column, nothing for others.
+    Replace(Box<Expression>, Vec<(Literal, Number)>),
+    /// The natural logarithm of a key column to so many decimals, nothing of what is not positive.
+    Log(Box<Expression>, u8),
 }
 
 /// A comparison.
@@ -128,9 +132,11 @@ impl Expression {
             | Self::Gt(sides)
             | Self::Ge(sides) => sides.as_slice(),
             Self::Not(part) | Self::IsNull(part) => std::slice::from_ref(part),
-            Self::IsIn(part, _) | Self::FillNull(part, _) | Self::Cut(part, _) => {
-                std::slice::from_ref(part)
-            }
+            Self::IsIn(part, _)
+            | Self::FillNull(part, _)
+            | Self::Cut(part, _)
+            | Self::Replace(part, _)
+            | Self::Log(part, _) => std::slice::from_ref(part),
         }
     }
 }
