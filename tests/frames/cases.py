@@ -320,6 +320,16 @@ def right(random, base, other, by, steps):
     return frame, {"amount": 2, "price": 2}
 
 
+def extremes(random, base, other, by, steps):
+    """Of the rows that an inner merge keeps, by a key of the other frame."""
+    steps.append({"merge": {"right": "prices", "on": [{"left": name, "right": name} for name in by], "how": "inner"}})
+    frame = base.polars().join(other.polars(), on=by, how="inner", suffix="_right")
+    aggregates = [{"name": "least", "of": {"min": "store_right"}}, {"name": "most", "of": {"max": "store_right"}}, {"name": "n", "of": "len"}]
+    steps.append({"group_by": {"keys": [], "aggregates": aggregates}})
+    own = pl.col("store_right")
+    return frame.select(own.min().alias("least"), own.max().alias("most"), pl.len().alias("n")), {}
+
+
 def new_case(seed):
     own = random.Random(seed)
     base = sales(own, own.choice([0, 1, 12, 20]), own.random() < 0.6, own.choice([0, 0, 3]))
@@ -327,12 +337,13 @@ def new_case(seed):
     if seed % 3:
         frame, places = tabled(own, base, steps)
     else:
-        by = own.choice([["sku"], ["sku", "store"]])
+        is_right = seed % 2 == 0
+        by = own.choice([["sku"], ["sku", "store"]]) if is_right else ["sku"]
         frames.append(prices(own, own.random() < 0.6, by))
-        scan = "prices"
-        frame, places = right(own, base, frames[1], by, steps)
+        scan = "prices" if is_right else "sales"
+        frame, places = (right if is_right else extremes)(own, base, frames[1], by, steps)
     return {
-        "name": f"{'table' if seed % 3 else 'right'} {seed}",
+        "name": f"{'table' if seed % 3 else 'merge'} {seed}",
         "frames": [own.json() for own in frames],
         "plan": {"format": 1, "scan": scan, "steps": steps},
         "columns": frame.columns,
