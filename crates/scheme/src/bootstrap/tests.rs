@@ -3,7 +3,7 @@
 use super::key::Keys;
 use super::{
     BootstrapKey, Levelled, Lwe, Small, Table, lookup_variance, module_switch, modulus_switch,
-    rotate,
+    rotation_variance,
 };
 use crate::error::SchemeError;
 use crate::keys::{EvaluationKey, ExpandedEvaluationKey, RingKey, SecretKey};
@@ -231,7 +231,7 @@ fn rotations() {
                 }
             }
         }
-        check(part.name, rotate::variance(key.parameters()), &errors);
+        check(part.name, rotation_variance(key.parameters()), &errors);
     }
 }
 
@@ -257,7 +257,7 @@ fn absolute_values() {
             .map(|(result, z)| z.signum() * error(&sides.keys.output, result, z.abs() - 0.25))
             .collect();
         let predicted =
-            lookup_variance(set(), key.parameters()) + rotate::variance(key.parameters());
+            lookup_variance(set(), key.parameters()) + rotation_variance(key.parameters());
         check(part.name, predicted, &errors);
     }
 }

@@ -19,7 +19,7 @@ use crate::model::LinearForm;
 use crate::simulate::Gaussian;
 use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::{Gadget, IntegerFeature};
-use cipherfn_scheme::bootstrap::{lookup_variance, module_switch, rotate};
+use cipherfn_scheme::bootstrap::{lookup_variance, module_switch, rotation_variance};
 use cipherfn_scheme::noise::{self, Deviation, Variance};
 use cipherfn_scheme::operations::pack;
 use cipherfn_scheme::parameters::{Bootstrap, KeyPart, KeyPartContents};
@@ -295,7 +295,7 @@ impl LayersProblem<'_> {
             .collect();
         let selector = noise::selector(backend.set, backend.transport());
         let cmux = noise::cmux(backend.set, candidate.gadget, &selector);
-        let bootstrapped = rotate::variance(of.bootstrap)
+        let bootstrapped = rotation_variance(of.bootstrap)
             + module_switch::variance_to_levelled(backend.set, of.bootstrap);
         let of_tables: Vec<Variance> = (0..self.units())
             .map(|unit| match lookups.get(unit) {
