@@ -131,8 +131,9 @@ impl Expression {
             | Self::Le(sides)
             | Self::Gt(sides)
             | Self::Ge(sides) => sides.as_slice(),
-            Self::Not(part) | Self::IsNull(part) => std::slice::from_ref(part),
-            Self::IsIn(part, _)
+            Self::Not(part)
+            | Self::IsNull(part)
+            | Self::IsIn(part, _)
             | Self::FillNull(part, _)
             | Self::Cut(part, _)
             | Self::Replace(part, _)
