@@ -10,6 +10,7 @@
 )]
 
 mod bucket;
+mod columnar;
 mod commands;
 mod connection;
 mod emulation;

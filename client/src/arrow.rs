@@ -21,9 +21,9 @@ impl TryFrom<&RecordBatch> for Batch {
     /// leave out or convert what the model does not use.
     fn try_from(batch: &RecordBatch) -> Result<Self, ClientError> {
         let schema = batch.schema();
-        let fields = schema.fields().iter().zip(batch.columns());
-        fields.fold(Ok(Self::new()), |columns, (field, array)| {
-            Ok(columns?.with(field.name(), column(field.name(), array)?))
+        let mut fields = schema.fields().iter().zip(batch.columns());
+        fields.try_fold(Self::new(), |columns, (field, array)| {
+            Ok(columns.with(field.name(), column(field.name(), array)?))
         })
     }
 }
@@ -95,19 +95,27 @@ fn array(column: &Column) -> ArrayRef {
         };
     }
     match column.values() {
-        Values::F32(values) => Arc::new(Float32Array::from_iter(
-            optional!(values).map(Option::<&f32>::copied),
-        )),
-        Values::F64(values) => Arc::new(Float64Array::from_iter(
-            optional!(values).map(Option::<&f64>::copied),
-        )),
-        Values::I64(values) => Arc::new(Int64Array::from_iter(
-            optional!(values).map(Option::<&i64>::copied),
-        )),
-        Values::Bool(values) => Arc::new(BooleanArray::from_iter(
-            optional!(values).map(Option::<&bool>::copied),
-        )),
-        Values::Text(values) => Arc::new(StringArray::from_iter(optional!(values))),
+        Values::F32(values) => Arc::new(
+            optional!(values)
+                .map(Option::<&f32>::copied)
+                .collect::<Float32Array>(),
+        ),
+        Values::F64(values) => Arc::new(
+            optional!(values)
+                .map(Option::<&f64>::copied)
+                .collect::<Float64Array>(),
+        ),
+        Values::I64(values) => Arc::new(
+            optional!(values)
+                .map(Option::<&i64>::copied)
+                .collect::<Int64Array>(),
+        ),
+        Values::Bool(values) => Arc::new(
+            optional!(values)
+                .map(Option::<&bool>::copied)
+                .collect::<BooleanArray>(),
+        ),
+        Values::Text(values) => Arc::new(optional!(values).collect::<StringArray>()),
     }
 }
 
