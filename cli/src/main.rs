@@ -23,6 +23,7 @@ mod shared;
 mod signing;
 mod table;
 mod terminal;
+mod training;
 mod trust;
 mod usage;
 mod verdict;

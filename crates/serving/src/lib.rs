@@ -19,6 +19,7 @@ mod progress;
 mod query;
 mod rows;
 mod sums;
+pub mod training;
 mod warm;
 
 pub use estimate::{Estimate, OutOfTime, Stretch, Work};

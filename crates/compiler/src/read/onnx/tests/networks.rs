@@ -1,10 +1,10 @@
 //! Networks that are none, or that nothing could evaluate.
 
-use super::proto::{AttributeProto, ModelProto, NodeProto};
 use super::{info, int, ints, model, node, tensor};
 use crate::error::CompileError;
 use crate::options::{FitOptions, Limits};
 use crate::read::onnx::proto::TensorProto;
+use crate::write::proto::{AttributeProto, ModelProto, NodeProto};
 use crate::{Calibration, Compiled, Options, compile};
 use prost::Message;
 

@@ -1,4 +1,4 @@
-//! Whole messages, to write files with.
+//! Messages of the public ONNX schema with a graph's nodes, to write files with.
 
 use crate::read::onnx::proto::{
     FunctionProto, OperatorSetIdProto, SparseTensorProto, TensorProto, ValueInfoProto,
