@@ -14,8 +14,6 @@ mod commands;
 mod connection;
 mod emulation;
 mod files;
-mod limits;
-mod page;
 mod remedies;
 mod server;
 mod shared;
@@ -24,7 +22,6 @@ mod table;
 mod terminal;
 mod trust;
 mod usage;
-mod verdict;
 
 use clap::{CommandFactory, Parser};
 use commands::Command;
