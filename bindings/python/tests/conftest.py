@@ -63,9 +63,9 @@ class Dev:
         end = time.monotonic() + 120
         while True:
             try:
-                self.url = json.loads(self.told.read_text())["service"]
+                self.url = json.loads(self.told.read_text())["url"]
                 break
-            except (json.JSONDecodeError, KeyError):
+            except json.JSONDecodeError:
                 assert self.process.poll() is None, "cipherfn dev ended"
                 assert time.monotonic() < end, "cipherfn dev did not come"
                 time.sleep(0.05)

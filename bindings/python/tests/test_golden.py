@@ -34,6 +34,6 @@ def test_golden_replies_are_decrypted(name: str, secret: str) -> None:
             assert np.allclose(values, np.array(cells, dtype=float), atol=5e-3, rtol=1e-2)
 
 
-@pytest.mark.parametrize("name", ["v1/tree.cfn", "v2/mixture.cfn", "v3/lookups.cfn"])
+@pytest.mark.parametrize("name", ["v1/tree.cfn", "v1/linear.cfn", "v2/batch.cfn", "v2/wide.cfn"])
 def test_golden_bundles_load(name: str) -> None:
     assert _native.Bundle.from_bytes((GOLDEN / name).read_bytes()).to_bytes()

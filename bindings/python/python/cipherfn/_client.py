@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import os
@@ -232,6 +231,8 @@ class AsyncClient:
 
     async def models(self) -> list[dict[str, Any]]:
         """The models that the service has."""
+        import asyncio
+
         return await asyncio.to_thread(self._client.models)
 
     async def register(self, model: str, *, progress: Progress = False) -> None:
@@ -253,6 +254,8 @@ class AsyncClient:
 
 async def _stopping(work: Callable[[_native.Stop], _T]) -> _T:
     """Work on a thread, which ends when the task is cancelled."""
+    import asyncio  # half of what this package would take to import
+
     stop = _native.Stop()
     try:
         return await asyncio.to_thread(work, stop)

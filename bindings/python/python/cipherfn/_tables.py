@@ -121,7 +121,7 @@ def _of_array(rows: Rows, names: Sequence[str] | None) -> list[Column]:
             f"an array of shape {array.shape} is no table of rows",
             remedy="give shape (rows, columns): X.reshape(1, -1) makes one row, X.reshape(-1, 1) one column",
         )
-    array = array.reshape(len(array), -1)
+    array = array.reshape(len(array), int(np.prod(array.shape[1:])))
     names = names if names is not None else [f"x{place}" for place in range(array.shape[1])]
     if len(names) != array.shape[1]:
         raise TableError(
