@@ -71,7 +71,7 @@ class Dev:
                 time.sleep(0.05)
 
     def publish(self, model: cipherfn.Model, name: str) -> dict[str, object]:
-        return model.publish(name, data=self.folder / "data", signing_key=self.folder / "developer.key", command=self.command)
+        return model.publish(name, dev=self.folder / "data", signing_key=self.folder / "developer.key", command=self.command)
 
 
 @pytest.fixture(scope="session")

@@ -10,14 +10,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from cipherfn.estimator import EncryptedClassifier, EncryptedRegressor
 
-# What is compiled gives scores within a precision: not the same bits for rows in another order of addition.
-EXPECTED_FAILURES: dict[str, str] = {}
 
-
-@parametrize_with_checks(
-    [EncryptedClassifier(execute="clear"), EncryptedRegressor(execute="clear")],
-    expected_failed_checks=lambda _: EXPECTED_FAILURES,
-)
+@parametrize_with_checks([EncryptedClassifier(execute="clear"), EncryptedRegressor(execute="clear")])
 def test_checks_of_scikit_learn(estimator: object, check: object) -> None:
     check(estimator)
 

@@ -145,22 +145,22 @@ class Model:
         name: str,
         *,
         bucket: str | None = None,
-        data: str | os.PathLike[str] | None = None,
+        dev: str | os.PathLike[str] | None = None,
         signing_key: str | os.PathLike[str] | None = None,
         keep: int = 2,
         command: str | os.PathLike[str] | None = None,
     ) -> dict[str, Any]:
         """Publishes the model: from then on the service answers its queries, and clients take its specs by the developer's signature.
 
-        ``bucket`` is the service's bucket, ``data`` the folder of a `cipherfn dev` on this machine. The developer's tool does it, the
+        ``bucket`` is the service's bucket, ``dev`` the data folder of a ``cipherfn dev`` on this machine. The developer's tool does it, the
         ``cipherfn`` command: ``command``, or the one on ``PATH``. Gives what it tells, the developer's public key among it.
         """
-        if (bucket is None) == (data is None):
-            raise ArgumentError("give bucket=, the service's, or data=, the folder of `cipherfn dev`, one of the two")
+        if (bucket is None) == (dev is None):
+            raise ArgumentError("give bucket=, the service's, or dev=, the data folder of `cipherfn dev`, one of the two")
         found = command or shutil.which("cipherfn")
         if found is None:
             raise CipherfnError("publishing needs the cipherfn command, which is not on PATH", remedy="install it, or name it with command=")
-        where = ["--bucket", bucket] if bucket is not None else ["--data", os.fspath(data or "")]
+        where = ["--bucket", bucket] if bucket is not None else ["--dev", os.fspath(dev or "")]
         key = [] if signing_key is None else ["--signing-key", os.fspath(signing_key)]
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / f"{name}.cfn"
@@ -171,6 +171,14 @@ class Model:
             raise CipherfnError(f"publishing failed: {done.stderr.strip()}")
         told: dict[str, Any] = json.loads(done.stdout)
         return told
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The bundle and nothing secret: keys for predictions here are made anew."""
+        return {"bundle": self._bundle.to_bytes(), "decides": self._decides, "classes": self.classes_}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(_native.Bundle.from_bytes(state["bundle"]), state["classes"])  # type: ignore[misc]
+        self._decides = state["decides"]
 
     def __repr__(self) -> str:
         return f"<cipherfn model {self.name!r}: {self._client.task}, {len(self._client.columns)} columns>"
@@ -219,8 +227,9 @@ class Model:
             return
         some = X.iloc[:100] if hasattr(X, "iloc") else X[:100]
         wanted = np.asarray(own(some), dtype=float).reshape(len(some), -1)
-        for way in ("column", "scores"):
-            self._decides = way  # type: ignore[assignment]
+        ways: tuple[Literal["column", "scores"], ...] = ("column", "scores")
+        for way in ways:
+            self._decides = way
             try:
                 found = self.decision_function(some, "clear").reshape(len(wanted), -1)
             except (CipherfnError, IndexError, ValueError):

@@ -39,15 +39,17 @@ def telling(progress: Progress, rows: Rows = None, unit: str = "rows") -> Iterat
 def _bar(progress: Progress, rows: Rows, unit: str) -> Any:
     if not progress:
         return None
+    make: Any = progress
     if progress is True:
         try:
-            from tqdm.auto import tqdm as progress
+            import tqdm.auto
         except ImportError:
             from .errors import ArgumentError
 
             raise ArgumentError("progress=True shows tqdm's bar, and tqdm is not installed", remedy="pip install tqdm") from None
+        make = tqdm.auto.tqdm
     try:
         total = len(rows)
     except TypeError:
         total = None
-    return progress(total=total, unit=f" {unit}")
+    return make(total=total, unit=f" {unit}")

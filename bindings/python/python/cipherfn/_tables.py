@@ -265,7 +265,8 @@ def frame(predictions: _native.Predictions, like: Rows, notes: Mapping[str, list
         elif kind == "pandas" and values.dtype.kind == "i":
             columns[name] = sys.modules["pandas"].arrays.IntegerArray(values.copy(), ~valid)
         else:
-            columns[name] = np.where(valid, values.astype(object), None)
+            columns[name] = values.astype(object)
+            columns[name][~valid] = None
     columns |= {name: np.array(texts, dtype=object) for name, texts in notes.items()}
     if kind == "pandas":
         return sys.modules["pandas"].DataFrame(columns, index=like.index)

@@ -59,7 +59,8 @@ class _Encrypted(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Any:
         """Labels or values of shape (rows,)."""
-        return self.model_.predict(self._rows(X), self.execute)
+        rows = self._rows(X)
+        return self.model_.predict(rows, self.execute)
 
 
 class EncryptedClassifier(ClassifierMixin, _Encrypted):  # type: ignore[misc]
@@ -88,8 +89,12 @@ class EncryptedClassifier(ClassifierMixin, _Encrypted):  # type: ignore[misc]
         return self.estimator_.classes_
 
     def predict_proba(self, X: Any) -> Any:
-        """Probabilities of shape (rows, classes)."""
-        return self.model_.predict_proba(self._rows(X), self.execute)
+        """Probabilities of shape (rows, classes), each 0 to 1; those of a row, which the guarantee lets be off a little, are scaled to sum to 1."""
+        import numpy as np
+
+        rows = self._rows(X)
+        found = np.clip(self.model_.predict_proba(rows, self.execute).astype(float), 0, 1)
+        return found / found.sum(axis=1, keepdims=True)
 
 
 class EncryptedRegressor(RegressorMixin, _Encrypted):  # type: ignore[misc]
