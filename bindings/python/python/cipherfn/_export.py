@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ._tables import Rows, columns_of, kind_of, names_of
+from ._tables import Rows, columns_of, names_of
 from .errors import ExportError
 
 if TYPE_CHECKING:
@@ -55,12 +55,16 @@ def export(model: Any, rows: Rows) -> Exported:
     if library in _LIBRARIES:
         return _LIBRARIES[library](model, rows)
     if any(own.__module__.startswith("torch.") for own in type(model).__mro__):
-        return _torch(model, rows)
+        raise ExportError(
+            f"{type(model).__name__} is a module of PyTorch, which is compiled from its ONNX file",
+            remedy='torch.onnx.export(module.eval(), (sample,), "model.onnx", input_names=["input"]), then cipherfn.compile("model.onnx", X); '
+            "with onnxruntime installed it is compared",
+        )
     if hasattr(model, "get_params") and hasattr(model, "fit"):
         return _scikit(model, rows)
     raise ExportError(
         f"{type(model).__name__} is no model that is known here",
-        remedy="give an estimator or pipeline of scikit-learn, a model of XGBoost, LightGBM, CatBoost or PyTorch, "
+        remedy="give an estimator or pipeline of scikit-learn, a model of XGBoost, LightGBM, CatBoost, "
         "an ONNX model, or the path or bytes of a model's file",
     )
 
@@ -262,51 +266,6 @@ def _catboost(model: Any, rows: Rows) -> Exported:
         return Predicted(values=found.reshape(len(found), -1))
 
     return Exported(exported, model.feature_names_, predict)
-
-
-def _torch(model: Any, rows: Rows) -> Exported:
-    torch = needs("torch", "torch")
-    model = copy.deepcopy(model).cpu().eval()
-    names = names_of(rows)
-
-    def tensor(rows: Rows) -> Any:
-        return torch.as_tensor(_matrix(rows))
-
-    sample = tensor(rows)[:1]
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        path = str(pathlib.Path(folder) / "model.onnx")
-        try:
-            if importlib.util.find_spec("onnxscript"):
-                torch.onnx.export(model, (sample,), path, dynamo=True, external_data=False, input_names=["input"], verbose=False)
-            else:
-                torch.onnx.export(model, (sample,), path, dynamo=False, input_names=["input"])
-        except Exception as error:
-            raise ExportError(
-                f"PyTorch cannot export {type(model).__name__}: {error}",
-                remedy="docs/networks.md lists the layers that compile; forward takes one tensor of shape (rows, columns)",
-            ) from error
-        exported = pathlib.Path(path).read_bytes()
-
-    def predict(rows: Rows) -> Predicted:
-        with torch.no_grad():
-            found = torch.cat([model(part) for part in tensor(rows).split(1)]).numpy()
-        return Predicted(values=found.reshape(len(found), -1))
-
-    return Exported(exported, names, predict)
-
-
-def _matrix(rows: Rows) -> NDArray[np.float32]:
-    """Rows as 32-bit floats; arrays keep their shape."""
-    import numpy as np
-
-    if kind_of(rows) == "array":
-        return np.asarray(rows, dtype=np.float32)
-    columns = columns_of(rows)
-    texts = [name for name, kind, _, _ in columns if kind == "text"]
-    if texts:
-        raise ExportError(f"column {texts[0]!r} is text, and the model takes numbers", remedy="leave it out or encode it")
-    return np.stack([np.where(True if valid is None else valid, values, np.nan) for _, _, values, valid in columns], axis=1).astype(np.float32)
 
 
 def _onnx(model: bytes) -> Exported:
