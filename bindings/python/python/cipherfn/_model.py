@@ -95,7 +95,7 @@ class Model:
         return _side_by_side(columns) if len(columns) > 1 else columns[0]
 
     def predict_proba(self, X: Rows, execute: Execute = "encrypted", *, progress: Progress = False) -> NDArray[Any]:
-        """Probabilities of shape (rows, classes), each 0 to 1, within the guaranteed precision."""
+        """Probabilities of shape (rows, classes), within the guaranteed precision: by that much one may be below 0 or above 1."""
         found = self._answers(X, execute, progress)
         columns = [values for name, (values, _) in found.items() if name.startswith("probability_")]
         if not columns:
