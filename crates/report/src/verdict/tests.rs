@@ -1,5 +1,5 @@
 use super::{Mark, Verdict, dollars_a_million};
-use crate::limits::Demands;
+use crate::demands::Demands;
 use cipherfn_compiler::Report;
 use cipherfn_compiler::fit::Demand;
 use serde_json::{Value, json};
