@@ -10,12 +10,11 @@
 )]
 
 mod bucket;
+mod columnar;
 mod commands;
 mod connection;
 mod emulation;
 mod files;
-mod limits;
-mod page;
 mod remedies;
 mod server;
 mod shared;
@@ -25,7 +24,6 @@ mod terminal;
 mod training;
 mod trust;
 mod usage;
-mod verdict;
 
 use clap::{CommandFactory, Parser};
 use commands::Command;

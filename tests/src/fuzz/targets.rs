@@ -5,8 +5,10 @@ use crate::golden;
 use cipherfn_client::training::open;
 use cipherfn_client::{Client, ClientError};
 use cipherfn_compiler::read::read_model;
+use cipherfn_frame::file::FrameReader;
 use cipherfn_frame::pass::CircuitForm;
 use cipherfn_frame::plan::{Plan, PlanError};
+use cipherfn_frame::reply::Reply;
 use cipherfn_frame::schema::Schema;
 use cipherfn_program::{EntryKind, TensorType};
 use cipherfn_protocol::frame::ParameterSetTag;
@@ -14,8 +16,10 @@ use cipherfn_protocol::hash::{Hash, Sha256};
 use cipherfn_protocol::message::{Chunk, Chunks, QueryChunk};
 use cipherfn_protocol::specs::{BaseLog, Bits, ColumnKind, Gadget, InputColumn, Levels};
 use cipherfn_protocol::statement::SignedStatement;
-use cipherfn_scheme::public::PublicKey;
+use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
+use cipherfn_serving::frames::{StoredFrame, StoredRows};
+use cipherfn_scheme::public::PublicKey;
 use cipherfn_serving::training::Total;
 use cipherfn_serving::{Estimate, Model, Part, Progress, Query};
 use cipherfn_signing::{SigningKey, verify};
@@ -210,6 +214,18 @@ pub const TARGETS: &[Target] = &[
         framed: false,
     },
     Target {
+        name: "frame_file",
+        seeds: &["golden/v3/frame.cff"],
+        run: frame_file,
+        framed: true,
+    },
+    Target {
+        name: "frame_answer",
+        seeds: &["golden/v3/frame.cfa"],
+        run: |bytes| drop(Reply::from_bytes(bytes)),
+        framed: true,
+    },
+    Target {
         name: "csv",
         seeds: &[
             "cases/csv-files/cal-index-column.csv",
@@ -269,6 +285,25 @@ fn plan(plan: Result<Plan, PlanError>) {
     };
     let lowered = plan.and_then(|plan| plan.resolve(&SCHEMAS)?.lower(&form));
     drop(lowered);
+}
+
+/// A frame's rows and tables, as whoever evaluates takes them.
+fn frame_file(bytes: &[u8]) {
+    let Ok(mut reader) = FrameReader::open(bytes) else {
+        return;
+    };
+    let head = reader.head().clone();
+    let Ok(set) = ParameterSet::by_tag(head.parameter_set, "data frame") else {
+        return;
+    };
+    let mut chunks = Vec::new();
+    while let Ok(Some(rows)) = reader.next_rows() {
+        chunks.push(StoredRows {
+            rows: rows.rows as usize,
+            inputs: rows.inputs,
+        });
+    }
+    drop(StoredFrame::new(set, head.schema, chunks, reader.tables()));
 }
 
 fn model(bytes: &[u8]) {

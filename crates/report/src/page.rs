@@ -3,8 +3,8 @@
 
 mod picture;
 
-use crate::limits::Demands;
-use crate::terminal;
+use crate::demands::Demands;
+use crate::quantity;
 use crate::verdict::{Mark, Verdict, dollars_a_million, rows_a_request};
 use cipherfn_compiler::Report;
 use picture::{Point, bars, points};
@@ -24,7 +24,7 @@ const MOST_ROWS: usize = 500;
 
 /// The page; `demands` is what a row takes, and `scores` are the last raw scores of calibration rows, the model's and the compiled
 /// model's.
-pub(crate) fn page(report: &Report, demands: &Demands, scores: &[[f64; 2]]) -> String {
+pub fn page(report: &Report, demands: &Demands, scores: &[[f64; 2]]) -> String {
     let verdict = Verdict::of(report, demands);
     let name = escape(&report.model.name);
     let mut body = format!(
@@ -92,14 +92,14 @@ fn cost(report: &Report, demands: &Demands) -> String {
                 (
                     part.to_owned(),
                     dollars,
-                    format!("${}", terminal::significant(dollars)),
+                    format!("${}", quantity::significant(dollars)),
                     colour,
                 )
             })
             .collect()
     };
     let stages = report.work.stages.iter().map(|stage| {
-        let time = terminal::seconds(stage.microseconds.get() / 1e6);
+        let time = quantity::seconds(stage.microseconds.get() / 1e6);
         (stage.name.clone(), stage.microseconds.get(), time, "bar")
     });
     let stages: Vec<_> = stages.collect();
@@ -129,8 +129,9 @@ fn precision(report: &Report) -> String {
             bits("guaranteed", precision.guaranteed_bits, "bar"),
         ],
         &format!(
-            "Bits of the score range of {}; exceeded with probability below 2^{:.0} a row",
-            precision.range_of, precision.failure_log2
+            "Bits of the score range of {}; {}",
+            precision.range_of,
+            precision.bound.text(precision.failure_log2)
         ),
     );
     let agreement = report.agreement;
@@ -197,7 +198,7 @@ fn precision_against_cost(report: &Report) -> String {
         label: format!(
             "{} levels, query {}",
             own.gadget.levels,
-            terminal::bytes(own.query_row as u64)
+            quantity::bytes(own.query_row as u64)
         ),
         is_chosen: is_chosen(own.gadget),
     });

@@ -130,8 +130,8 @@ mod tests {
     #[test]
     fn prices_and_assumptions_are_those_of_the_cost_script() {
         let json = |text| serde_json::from_str::<Value>(text).unwrap();
-        let prices = &json(include_str!("../../../infra/prices.json"))["prices"];
-        let measured = json(include_str!("../../../infra/measurements.json"));
+        let prices = &json(include_str!("../../../../infra/prices.json"))["prices"];
+        let measured = json(include_str!("../../../../infra/measurements.json"));
         for (path, ours) in [
             ("/lambda_gb_second/x86_64", price::GB_SECOND),
             ("/lambda_million_requests/value", price::REQUESTS),

@@ -1,5 +1,5 @@
 use super::{Mark, Verdict, dollars_a_million};
-use crate::limits::Demands;
+use crate::demands::Demands;
 use cipherfn_compiler::Report;
 use cipherfn_compiler::fit::Demand;
 use serde_json::{Value, json};
@@ -92,6 +92,25 @@ fn what_is_over_a_limit_is_bad_and_says_what_would_help() {
         lost["agreement"]["labels_equal"] = equal.into();
         assert_eq!(verdict(&lost, 40).lines[0].mark, mark);
     }
+}
+
+/// Bootstrapped functions count as those that bits look up, once for all layers.
+#[test]
+fn a_network_is_told_once_of_all_its_functions() {
+    let layer = |lookups: u32, bootstraps: u32| {
+        json!({"nodes": ["relu"], "lookups": lookups, "on_whole_torus": 0, "selectors": 0, "cmuxes": 0,
+               "margin": 1.5, "wrapped": 0, "rows": 200, "labels": 1.0, "error": 0.001,
+               "error_without_noise": 0.001, "limit": "noise",
+               "deep": {"bootstraps": bootstraps, "range": [-1.0, 1.0], "bits": 8.0, "share": 0.5,
+                        "microseconds": 1000.0, "memory": 1000}})
+    };
+    let mut network = value(40_000_000.0, 0, 196);
+    network["model"]["trees"] = Value::Null;
+    network["layers"] = json!([layer(30, 0), layer(0, 20), layer(0, 10)]);
+    let advice = verdict(&network, 40).advice;
+    let told = advice.iter().filter(|own| own.contains("hidden values"));
+    assert_eq!(told.count(), 1, "{advice:?}");
+    assert!(advice[0].contains("the functions, 60 now"), "{advice:?}");
 }
 
 /// Time and memory are those that the notices about a function's limits go by.

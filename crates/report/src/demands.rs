@@ -1,10 +1,10 @@
 //! What a Lambda function can run: said when a bundle is made, and held to before it is published.
 
-use crate::terminal;
-use anyhow::{Context, Result, bail};
+use crate::quantity;
 use cipherfn_circuit::Bundle;
 use cipherfn_compiler::Report;
 use cipherfn_compiler::fit::{Demand, InParts, Limits};
+use cipherfn_engine::EngineError;
 use cipherfn_protocol::api::job::MAX_CHUNK;
 use cipherfn_protocol::api::job::WORKER_SECONDS;
 
@@ -18,34 +18,36 @@ const WAYS_OUT: &str = "compile it with --fit lambda, which says what would help
 
 /// What a row takes on one thread.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Demands {
+pub struct Demands {
     /// With the memory of a usual function.
-    pub(crate) usual: Demand,
+    pub usual: Demand,
     /// With all the memory that it can use.
-    pub(crate) alone: Demand,
+    pub alone: Demand,
     /// Where a row is too long for one worker of a job: how several share it, by the largest function.
-    pub(crate) parts: Option<InParts>,
+    pub parts: Option<InParts>,
 }
 
-/// An error for a bundle that no function can run; otherwise what its function needs beyond the
-/// usual.
-pub(crate) fn check(bundle: &Bundle) -> Result<Vec<String>> {
-    Ok(Demands::of(bundle)?.needs())
+/// A model that no function can run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TooLarge {
+    /// Its circuit cannot be prepared.
+    #[error("no function can run the model; {WAYS_OUT}")]
+    Circuit(#[from] EngineError),
+    /// A row takes more than the largest function has.
+    #[error("no function can run the model: {0}; {WAYS_OUT}")]
+    Row(String),
 }
 
 impl Demands {
     /// An error for a bundle that no function can run.
-    pub(crate) fn of(bundle: &Bundle) -> Result<Self> {
+    pub fn of(bundle: &Bundle) -> Result<Self, TooLarge> {
         let seconds =
             report(bundle).map_or(0.0, |report| report.work.predicted_microseconds.get() / 1e6);
-        let demand = |memory| {
-            Demand::of(&bundle.circuit, seconds, memory)
-                .with_context(|| format!("no function can run the model; {WAYS_OUT}"))
-        };
+        let demand = |memory| Demand::of(&bundle.circuit, seconds, memory);
         let largest = demand(MOST_MEMORY)?;
         let parts = if largest.seconds > WORKER_SECONDS {
-            InParts::of(&bundle.circuit, largest.seconds)
-                .with_context(|| format!("no function can run the model; {WAYS_OUT}"))?
+            InParts::of(&bundle.circuit, largest.seconds)?
         } else {
             None
         };
@@ -65,7 +67,7 @@ impl Demands {
     }
 
     /// What the model needs beyond a usual function.
-    pub(crate) fn needs(&self) -> Vec<String> {
+    pub fn needs(&self) -> Vec<String> {
         let mut needs = needs(&self.usual, &self.alone);
         needs.extend(self.parts.map(in_parts));
         needs
@@ -73,32 +75,32 @@ impl Demands {
 }
 
 /// Refuses what the largest function cannot do, as a job either.
-fn refuse(largest: &Demand, parts: Option<InParts>) -> Result<()> {
+fn refuse(largest: &Demand, parts: Option<InParts>) -> Result<(), TooLarge> {
     for (what, bytes) in [
         ("a row's query", largest.query_bytes),
         ("a row's reply", largest.reply_bytes),
     ] {
         if bytes as u64 > MAX_CHUNK {
-            bail!(
-                "no function can run the model: {what} takes {}, a request may have {} and a job's chunk {}; {WAYS_OUT}",
-                terminal::bytes(bytes as u64),
-                terminal::bytes(Limits::LAMBDA.bytes as u64),
-                terminal::bytes(MAX_CHUNK),
-            );
+            return Err(TooLarge::Row(format!(
+                "{what} takes {}, a request may have {} and a job's chunk {}",
+                quantity::bytes(bytes as u64),
+                quantity::bytes(Limits::LAMBDA.bytes as u64),
+                quantity::bytes(MAX_CHUNK),
+            )));
         }
     }
     if largest.memory > MOST_MEMORY {
-        bail!(
-            "no function can run the model: a row needs a function of {} MB and the largest has {} MB; {WAYS_OUT}",
+        return Err(TooLarge::Row(format!(
+            "a row needs a function of {} MB and the largest has {} MB",
             largest.memory.div_ceil(1 << 20),
             MOST_MEMORY >> 20,
-        );
+        )));
     }
     if largest.seconds > WORKER_SECONDS && parts.is_none() {
-        bail!(
-            "no function can run the model: a row takes about {:.0} s on the largest one and a job has {WORKER_SECONDS} s for it, which several workers cannot share so that each has enough; {WAYS_OUT}",
+        return Err(TooLarge::Row(format!(
+            "a row takes about {:.0} s on the largest one and a job has {WORKER_SECONDS} s for it, which several workers cannot share so that each has enough",
             largest.seconds,
-        );
+        )));
     }
     Ok(())
 }
@@ -123,8 +125,8 @@ fn needs(usual: &Demand, alone: &Demand) -> Vec<String> {
         needs.push(format!(
             "in a function of the usual {} MB a row's selectors are expanded as they are needed, which takes {} a row in place of {}: {} MB (InferMemory) hold all of them",
             memory >> 20,
-            terminal::seconds(usual.seconds),
-            terminal::seconds(alone.seconds),
+            quantity::seconds(usual.seconds),
+            quantity::seconds(alone.seconds),
             megabytes(alone),
         ));
     }
@@ -141,8 +143,8 @@ fn needs(usual: &Demand, alone: &Demand) -> Vec<String> {
         if len > bytes {
             needs.push(format!(
                 "jobs only: {what} takes {}, and a request may have {}; {WAYS_OUT}",
-                terminal::bytes(len as u64),
-                terminal::bytes(bytes as u64),
+                quantity::bytes(len as u64),
+                quantity::bytes(bytes as u64),
             ));
         }
     }
@@ -205,6 +207,10 @@ mod tests {
         }
     }
 
+    fn needs_of(selectors: u32) -> Result<Vec<String>, TooLarge> {
+        Ok(Demands::of(&bundle(selectors))?.needs())
+    }
+
     const SMALL: Demand = Demand {
         memory: 100 << 20,
         seconds: 1.0,
@@ -214,10 +220,10 @@ mod tests {
 
     #[test]
     fn a_query_larger_than_a_request_is_a_jobs_and_one_larger_than_a_chunk_nobodys() {
-        assert_eq!(check(&bundle(50)).unwrap(), Vec::<String>::new());
-        let jobs = check(&bundle(1000)).unwrap();
+        assert_eq!(needs_of(50).unwrap(), Vec::<String>::new());
+        let jobs = needs_of(1000).unwrap();
         assert!(jobs[0].starts_with("jobs only: a row's query"), "{jobs:?}");
-        let error = check(&bundle(6000)).unwrap_err().to_string();
+        let error = needs_of(6000).unwrap_err().to_string();
         assert!(error.contains("a row's query takes"), "{error}");
         assert!(error.contains("--precision"), "{error}");
     }
@@ -316,7 +322,7 @@ mod tests {
 
     #[test]
     fn lambda_is_what_the_template_makes() {
-        let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
+        let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../../template.yaml");
         let template = std::fs::read_to_string(template).unwrap();
         let default = |name: &str| -> u64 {
             let (_, rest) = template.split_once(&format!("\n  {name}:\n")).unwrap();

@@ -1,7 +1,7 @@
 //! Pictures as SVG: bars, and points between two axes.
 
 use super::escape;
-use crate::terminal::significant;
+use crate::quantity::significant;
 use std::fmt::Write;
 
 /// Width of a picture and where its bars start and end, in its own units.

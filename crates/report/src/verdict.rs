@@ -1,11 +1,11 @@
 //! What a compile report means for whoever deploys the model: a few lines with a mark each, and
 //! what would help where one is bad.
 //!
-//! Sizes are the report's; time and memory are those of [`crate::limits`], which are said beside it.
+//! Sizes are the report's; time and memory are those of [`crate::demands`], which are said beside it.
 //! Limits are those of the service's HTTP API and of the function as `template.yaml` sizes it.
 
-use crate::limits::Demands;
-use crate::terminal;
+use crate::demands::Demands;
+use crate::quantity;
 use cipherfn_compiler::Report;
 use cipherfn_compiler::fit::{Demand, Limits};
 use cipherfn_compiler::report::LayerReport;
@@ -25,7 +25,7 @@ const LARGE: f64 = 1e6;
 
 /// Whether something is as one would want it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Mark {
+pub enum Mark {
     /// It is.
     Good,
     /// Worth a look.
@@ -45,7 +45,7 @@ impl Mark {
     }
 
     /// One character.
-    pub(crate) const fn sign(self) -> char {
+    pub const fn sign(self) -> char {
         match self {
             Self::Good => '✓',
             Self::Fair => '!',
@@ -56,23 +56,27 @@ impl Mark {
 
 /// One statement of a verdict.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Line {
-    pub(crate) mark: Mark,
-    pub(crate) name: &'static str,
-    pub(crate) value: String,
+pub struct Line {
+    /// How good it is.
+    pub mark: Mark,
+    /// What it is about.
+    pub name: &'static str,
+    /// What is the case.
+    pub value: String,
 }
 
 /// The verdict on a compiled model.
 #[derive(Clone, Debug)]
-pub(crate) struct Verdict {
-    pub(crate) lines: Vec<Line>,
+pub struct Verdict {
+    /// A line a matter.
+    pub lines: Vec<Line>,
     /// What would help, with its predicted effect; empty where nothing has to change.
-    pub(crate) advice: Vec<String>,
+    pub advice: Vec<String>,
 }
 
 impl Verdict {
     /// On the model of this report, of which a row takes `demands`.
-    pub(crate) fn of(report: &Report, demands: &Demands) -> Self {
+    pub fn of(report: &Report, demands: &Demands) -> Self {
         let milliseconds = demands.usual.seconds * 1000.0;
         let (query, reply) = (report.sizes.query_row, report.sizes.reply_row);
         let rows = rows_a_request(report, &demands.usual);
@@ -85,10 +89,10 @@ impl Verdict {
         let one = total(1.0);
         let mut dollars = format!(
             "${} a million rows, one a request",
-            terminal::significant(one)
+            quantity::significant(one)
         );
         if rows >= 2.0 {
-            let many = terminal::significant(total(rows));
+            let many = quantity::significant(total(rows));
             dollars = format!("{dollars}; ${many} in requests of {rows:.0}");
         }
         let mut lines = vec![
@@ -98,7 +102,7 @@ impl Verdict {
                 name: "time",
                 value: format!(
                     "{} a row on one thread, predicted",
-                    terminal::seconds(milliseconds / 1000.0)
+                    quantity::seconds(milliseconds / 1000.0)
                 ),
             },
             Line {
@@ -106,15 +110,15 @@ impl Verdict {
                 name: "bytes",
                 value: format!(
                     "query {}, reply {} a row{}",
-                    terminal::bytes(query as u64),
-                    terminal::bytes(reply as u64),
+                    quantity::bytes(query as u64),
+                    quantity::bytes(reply as u64),
                     report
                         .sizes
                         .shared
                         .map_or_else(String::new, |shared| format!(
                             "; {} and {} among many",
-                            terminal::bytes(shared.query_row as u64),
-                            terminal::bytes(shared.reply_row as u64)
+                            quantity::bytes(shared.query_row as u64),
+                            quantity::bytes(shared.reply_row as u64)
                         ))
                 ),
             },
@@ -144,7 +148,7 @@ impl Verdict {
     }
 
     /// For a terminal: the model, the lines, what would help.
-    pub(crate) fn text(&self, report: &Report) -> String {
+    pub fn text(&self, report: &Report) -> String {
         let model = &report.model;
         let mut lines = vec![format!("{} ({}, {})", model.name, model.family, model.task)];
         if let Some(trees) = model.trees {
@@ -234,10 +238,8 @@ pub(crate) fn rows_a_request(report: &Report, usual: &Demand) -> f64 {
 fn advice(report: &Report) -> Vec<String> {
     let Some(trees) = report.model.trees else {
         let features = "fewer features: bytes fall with them".to_owned();
-        return report
-            .layers
-            .iter()
-            .map(fewer_lookups)
+        return fewer_functions(report)
+            .into_iter()
             .chain([features])
             .collect();
     };
@@ -248,18 +250,20 @@ fn advice(report: &Report) -> Vec<String> {
         "fewer or smaller trees in training: time falls with the nodes, {} now; with half of them, \
          to about {}",
         trees.nodes,
-        terminal::seconds(report.work.predicted_microseconds.get() / 2e6)
+        quantity::seconds(report.work.predicted_microseconds.get() / 2e6)
     ));
     found
 }
 
-/// What takes most of a layer's time.
-fn fewer_lookups(layer: &LayerReport) -> String {
-    format!(
-        "fewer hidden values, filters or support vectors in training: time falls with the functions, \
-         {} now, and with the features that each of them reads",
-        layer.lookups
-    )
+/// What takes most of the time of a model that has functions.
+fn fewer_functions(report: &Report) -> Option<String> {
+    let functions: usize = report.layers.iter().map(LayerReport::functions).sum();
+    (functions > 0).then(|| {
+        format!(
+            "fewer hidden values, filters or support vectors in training: time falls with the \
+             functions, {functions} now, and with the features that each of them reads"
+        )
+    })
 }
 
 /// A grid whose thresholds are fewer than the selectors now.
@@ -292,9 +296,9 @@ fn less_precision(report: &Report) -> Option<String> {
     Some(format!(
         "--precision {:.1} or less: about {} and a query of {} a row, in place of {} and {}",
         (next.bits * 10.0).floor() / 10.0,
-        terminal::seconds(next.microseconds.get() / 1e6),
-        terminal::bytes(next.query_row as u64),
-        terminal::seconds(report.work.predicted_microseconds.get() / 1e6),
-        terminal::bytes(report.sizes.query_row as u64),
+        quantity::seconds(next.microseconds.get() / 1e6),
+        quantity::bytes(next.query_row as u64),
+        quantity::seconds(report.work.predicted_microseconds.get() / 1e6),
+        quantity::bytes(report.sizes.query_row as u64),
     ))
 }
