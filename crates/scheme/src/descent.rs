@@ -313,13 +313,43 @@ impl Weights {
     }
 }
 
-/// A residual as a function of z, times the step: a table's value and a constant.
+/// A residual as a function of z, times the step: a table and a constant.
 #[derive(Clone, Debug)]
 pub struct Residual {
-    /// An odd function, for [`Table::of_half`] repeats it negated.
-    pub table: Table,
-    /// What is added, in units of 2^-64.
-    pub constant: u64,
+    table: Table,
+    constant: u64,
+}
+
+impl Residual {
+    /// An odd function of z in [-1/4, 1/4) and a constant, fractions of the torus. Half a torus away
+    /// the function is minus itself.
+    ///
+    /// # Errors
+    /// Values that the torus cannot hold.
+    pub fn new(
+        bootstrap: &Bootstrap,
+        odd: impl Fn(f64) -> f64,
+        constant: f64,
+    ) -> Result<Self, SchemeError> {
+        let word = |value: f64, at: f64| {
+            if (-0.5..0.5).contains(&value) {
+                return Ok((value * 2f64.powi(64)).round() as i64 as u64);
+            }
+            Err(SchemeError::TableValue { value, at })
+        };
+        let size = bootstrap.output.polynomial_size as u32;
+        let entry = |place: u32| {
+            let at = (f64::from(place) + 0.5) / f64::from(2 * size) - 0.25;
+            Ok((place, word(odd(at), at)?))
+        };
+        let entries = (0..size)
+            .map(entry)
+            .collect::<Result<Vec<_>, SchemeError>>()?;
+        Ok(Self {
+            table: Table::of_entries(bootstrap, &entries)?,
+            constant: word(constant, 0.0)?,
+        })
+    }
 }
 
 /// One step on the first `rows` rows of a batch, on all threads of the current pool; the same bits
@@ -374,7 +404,12 @@ fn residuals(
     residual: &Residual,
 ) -> Result<Glwe, SchemeError> {
     let size = forms.body.len();
-    let number = |row: &usize| (Lwe::extract(forms, *row), residual.table.clone());
+    let number = |row: &usize| {
+        let mut number = Lwe::extract(forms, *row);
+        // The table begins at -1/4.
+        number.add_constant(1 << 62);
+        (number, residual.table.clone())
+    };
     let values = bootstrap.evaluate(&rows.iter().map(number).collect::<Vec<_>>())?;
     let mut sum = Glwe {
         mask: vec![0; forms.mask.len()],

@@ -2,7 +2,6 @@ use super::{
     Batch, BatchShape, Residual, Weights, encrypt_batch, product_variance, residual_variance, step,
     update_variance,
 };
-use crate::bootstrap::Table;
 use crate::error::SchemeError;
 use crate::keys::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use crate::noise::Variance;
@@ -70,10 +69,7 @@ fn steps_are_those_in_the_clear() {
         let parameters = bootstrap.parameters();
         let batch = encrypt_batch(&secret, &shape, &slices).unwrap();
         let batch = Batch::read(&shape, &batch).unwrap();
-        let residual = Residual {
-            table: Table::of_half(parameters, |z| UNIT * sigmoid(z)).unwrap(),
-            constant: (-0.5 * UNIT * 2f64.powi(64)) as i64 as u64,
-        };
+        let residual = Residual::new(parameters, |z| UNIT * sigmoid(z), -0.5 * UNIT).unwrap();
         let mut weights = Weights::zero(&shape);
         for _ in 0..3 {
             let before = weights.decrypt(&secret, &shape).unwrap();

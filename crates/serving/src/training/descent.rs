@@ -13,7 +13,6 @@
 
 use cipherfn_protocol::frame::{self, FrameError, FrameKind};
 use cipherfn_protocol::hash::Hash;
-use cipherfn_scheme::bootstrap::Table;
 use cipherfn_scheme::descent::{
     Batch, BatchShape, Residual, Weights, product_variance, residual_variance, step,
     update_variance,
@@ -194,10 +193,7 @@ impl<'a> Descent<'a> {
         };
         let bootstrap = self.key.bootstrap(BOOTSTRAP)?;
         let odd = |z: f64| now.unit * self.training.odd_residual(now, z);
-        let residual = Residual {
-            table: Table::of_half(bootstrap.parameters(), odd)?,
-            constant: (-0.5 * now.unit * 2f64.powi(64)).round() as i64 as u64,
-        };
+        let residual = Residual::new(bootstrap.parameters(), odd, -0.5 * now.unit)?;
         let mut next = self.weights.clone();
         for (weights, batches) in next.iter_mut().zip(&self.batches) {
             let batch = &batches[now.batch];
