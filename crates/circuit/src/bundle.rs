@@ -174,9 +174,12 @@ impl Bundle {
     ) -> Result<Vec<u8>, E> {
         let set = find(&self.circuit)?;
         self.check(set.dimensions)?;
-        let (version, payload) = self.payload().map_err(|error| match error.is_too_large() {
-            true => BundleError::TooLarge { limit: MAX_BYTES },
-            false => BundleError::Payload(error),
+        let (version, payload) = self.payload().map_err(|error| {
+            if error.is_too_large() {
+                BundleError::TooLarge { limit: MAX_BYTES }
+            } else {
+                BundleError::Payload(error)
+            }
         })?;
         Ok(frame::encode(FrameKind::Bundle, version, set.tag, &payload))
     }

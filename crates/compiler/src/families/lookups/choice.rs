@@ -212,9 +212,10 @@ impl<'a> LayerProblem<'a> {
             }
         }
         let node = self.model.node().to_owned();
-        best.ok_or(match is_still {
-            true => CompileError::StillLayer { node },
-            false => CompileError::NoisyLayer { node },
+        best.ok_or(if is_still {
+            CompileError::StillLayer { node }
+        } else {
+            CompileError::NoisyLayer { node }
         })
     }
 

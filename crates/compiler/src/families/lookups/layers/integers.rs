@@ -262,11 +262,13 @@ impl FormSum {
 fn used(arguments: &[TableArgument], scores: &[FormSum]) -> Vec<bool> {
     let mut used = vec![false; arguments.len()];
     let mark = |used: &mut Vec<bool>, sum: &FormSum| {
-        sum.terms
-            .iter()
-            .for_each(|(table, _)| used[*table as usize] = true);
+        for (table, _) in &sum.terms {
+            used[*table as usize] = true;
+        }
     };
-    scores.iter().for_each(|sum| mark(&mut used, sum));
+    for sum in scores {
+        mark(&mut used, sum);
+    }
     for (unit, argument) in arguments.iter().enumerate().rev() {
         if let (true, TableArgument::Phase(sum)) = (used[unit], argument) {
             mark(&mut used, sum);

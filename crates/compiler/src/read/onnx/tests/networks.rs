@@ -205,7 +205,8 @@ fn pools_too_large_to_evaluate_are_counted_before_they_are_made() {
             vec![
                 node("", "Conv", &["X", "kernel"], &["c"], Vec::new()),
                 node("", "MaxPool", &["c"], &["p"], attributes),
-                node("", "ReduceMean", &["p"], &["Y"], vec![int("keepdims", 0)]),
+                node("", "Conv", &["p", "kernel"], &["d"], Vec::new()),
+                node("", "ReduceMean", &["d"], &["Y"], vec![int("keepdims", 0)]),
             ],
             vec![tensor("kernel", &[1, 1, 1, 1], &[2.0])],
         );
