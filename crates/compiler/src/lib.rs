@@ -39,6 +39,7 @@ pub mod read;
 pub mod report;
 mod simulate;
 mod uncertainty;
+pub mod write;
 
 pub use calibration::{Calibration, ColumnSource, Expected, MAX_ROWS};
 pub use compile::{Compiled, compile};

@@ -90,9 +90,7 @@ impl BootstrapKey {
                     found: table.words.len(),
                 });
             }
-            let mut number = number.clone();
-            number.add_constant(table.offset);
-            switched.push(Switched::new(&number, bits(self.parameters())));
+            switched.push(Switched::new(number, bits(self.parameters())));
             words.resize(words.len() + mask_len, 0);
             words.extend_from_slice(&table.words);
         }
