@@ -1,6 +1,6 @@
 //! Encrypted frames on files, from CSV to CSV.
 
-use crate::support::{Sandbox, failure, success};
+use crate::support::{Sandbox, failure, success, usage};
 
 const SALES: &str = r#"
 format = 1
@@ -297,7 +297,7 @@ fn csv_parquet_and_arrow_are_the_same_table() {
         .replace("3.0,", "3.00,")
         .replace("0.1,", "0.10,");
     assert_eq!(found, csv);
-    let refused = failure(&sandbox.run(&[
+    let refused = usage(&sandbox.run(&[
         "frame",
         "schema",
         &parquet,

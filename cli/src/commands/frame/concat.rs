@@ -35,22 +35,19 @@ impl Concat {
         let mut output = self
             .output
             .create(Content::Binary, self.force.force, &inputs)?;
-        let mut writer = None;
+        // The first frame's key is that of all.
+        let open = |source: &InputSource| -> Result<_> {
+            FrameReader::open(source.open()?.0).with_context(|| source.name())
+        };
+        let keys = open(&sources[0])?.keys().to_vec();
+        let mut writer = FrameWriter::new(&mut output, &head, &keys)?;
         for source in &sources {
-            let context = || source.name();
-            let mut reader = FrameReader::open(source.open()?.0).with_context(context)?;
-            let writer = match &mut writer {
-                Some(writer) => writer,
-                // The first frame's key is that of all.
-                empty => empty.insert(FrameWriter::new(&mut output, &head, reader.keys())?),
-            };
-            while let Some(rows) = reader.next_rows().with_context(context)? {
+            let mut reader = open(source)?;
+            while let Some(rows) = reader.next_rows().with_context(|| source.name())? {
                 writer.rows(rows.rows, &rows.inputs)?;
             }
         }
-        if let Some(writer) = writer {
-            writer.finish()?;
-        }
+        writer.finish()?;
         output.finish()?;
         let rows = head.schema.rows().count.unwrap_or_default();
         let value = serde_json::json!({ "frame": head.schema.name(), "rows": rows });
