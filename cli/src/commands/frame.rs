@@ -11,6 +11,7 @@ mod rows;
 mod schema;
 mod show;
 mod sql;
+mod stored;
 
 use crate::files::InputSource;
 use crate::terminal::Terminal;
@@ -40,6 +41,8 @@ enum FrameCommand {
     Decrypt(decrypt::DecryptFrame),
     Explain(explain::Explain),
     Show(show::Show),
+    Upload(stored::Upload),
+    List(stored::List),
 }
 
 impl Frame {
@@ -53,6 +56,8 @@ impl Frame {
             FrameCommand::Decrypt(command) => command.run(terminal),
             FrameCommand::Explain(command) => command.run(terminal),
             FrameCommand::Show(command) => command.run(terminal),
+            FrameCommand::Upload(command) => command.run(terminal),
+            FrameCommand::List(command) => command.run(terminal),
         }
     }
 }

@@ -162,12 +162,39 @@ pub struct FrameReader<R> {
     done: bool,
 }
 
+impl FileHead {
+    /// Reads a file's first part alone.
+    pub fn read(mut input: impl Read) -> Result<Self, FileError> {
+        let first = frame::read(&mut input, FrameKind::DataFrame, VERSIONS, MAX_PART)?;
+        let first = first.ok_or(FileError::Truncated { rows: 0 })?;
+        head(&first.payload, first.parameter_set)
+    }
+
+    /// Reads the first parts of a file that carries no key, and whether it has any tables.
+    pub fn read_bare(mut input: impl Read) -> Result<(Self, bool), FileError> {
+        let head = Self::read(&mut input)?;
+        let mut has_tables = false;
+        for part in (2..).take(head.schema.lookups().len()) {
+            let next = frame::read(&mut input, FrameKind::DataFrame, VERSIONS, MAX_PART)?;
+            let next = next.ok_or(FileError::Truncated { rows: 0 })?;
+            match next.payload.split_first() {
+                Some((2, tables)) => has_tables |= !tables.is_empty(),
+                _ => {
+                    return Err(FileError::Part {
+                        part,
+                        problem: "is not what has to follow there".into(),
+                    });
+                }
+            }
+        }
+        Ok((head, has_tables))
+    }
+}
+
 impl<R: Read> FrameReader<R> {
     /// Reads all that stands before the rows.
     pub fn open(mut input: R) -> Result<Self, FileError> {
-        let first = frame::read(&mut input, FrameKind::DataFrame, VERSIONS, MAX_PART)?;
-        let first = first.ok_or(FileError::Truncated { rows: 0 })?;
-        let head = head(&first.payload, first.parameter_set)?;
+        let head = FileHead::read(&mut input)?;
         let mut reader = Self {
             input,
             inputs: head.schema.row_inputs().len(),

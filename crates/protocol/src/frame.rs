@@ -14,6 +14,7 @@
 //! The checksum finds corruption, not forgery: whoever stores a file can also write a new checksum.
 
 use crate::hash::ParameterSetHash;
+use crate::hex::as_hexadecimal;
 use crate::versions;
 use std::io::{self, Read};
 use zeroize::Zeroizing;
@@ -113,8 +114,13 @@ impl FrameKind {
 }
 
 /// First half of a parameter set's hash, as frames carry it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ParameterSetTag([u8; 16]);
+
+as_hexadecimal!(
+    ParameterSetTag,
+    "a parameter set's tag is 32 hexadecimal digits, lower case"
+);
 
 impl ParameterSetTag {
     /// For kinds that belong to no parameter set.

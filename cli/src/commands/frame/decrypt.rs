@@ -1,7 +1,8 @@
 //! `cipherfn frame decrypt`.
 
 use super::columns::Columnar;
-use super::plan::{bits, heads, precision, prepare};
+use super::plan::{bits, precision, prepare};
+use super::stored::Place;
 use crate::files::{Content, Destination, InputSource};
 use crate::shared::Force;
 use crate::terminal::{self, Terminal};
@@ -40,6 +41,8 @@ pub(super) struct DecryptFrame {
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
     #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
     force: Force,
 }
 
@@ -47,7 +50,7 @@ impl DecryptFrame {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
         let reply = Reply::from_bytes(&self.input.read_all(MAX_BYTES)?)
             .with_context(|| self.input.name())?;
-        let heads = heads(&self.frames)?;
+        let heads = self.place.heads(&self.frames)?;
         if reply.rows_per_sum == 0 {
             bail!(
                 "{} sums no rows; have the query answered again",
@@ -72,7 +75,11 @@ impl DecryptFrame {
         }
         self.output.outside(&self.keys)?;
         let inputs = [&self.input, &self.plan];
-        let inputs: Vec<&InputSource> = inputs.into_iter().chain(&self.frames).collect();
+        let files = match self.place.service {
+            Some(_) => &[][..],
+            None => self.frames.as_slice(),
+        };
+        let inputs: Vec<&InputSource> = inputs.into_iter().chain(files).collect();
         let columnar = match &self.output {
             Destination::File(path) => Columnar::of(path),
             Destination::Stdout => None,

@@ -1,6 +1,7 @@
 //! `cipherfn frame explain`.
 
-use super::plan::{PlanOptions, bits, heads, precision, prepare};
+use super::plan::{PlanOptions, bits, precision, prepare};
+use super::stored::Place;
 use crate::files::InputSource;
 use crate::terminal::{self, Terminal};
 use anyhow::Result;
@@ -18,11 +19,13 @@ pub(super) struct Explain {
     plan: InputSource,
     #[command(flatten)]
     options: PlanOptions,
+    #[command(flatten)]
+    place: Place,
 }
 
 impl Explain {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
-        let heads = heads(&self.frames)?;
+        let heads = self.place.heads(&self.frames)?;
         let prepared = prepare(&self.plan, &heads, self.options.sums()?)?;
         let resolved = prepared.plan.resolve(&prepared.schemas)?;
         let tree = resolved.explain(&prepared.passes.passes);
