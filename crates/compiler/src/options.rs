@@ -44,6 +44,10 @@ pub struct Options {
     pub min_agreement: f64,
     /// What the model is to fit; less faithful circuits than asked for are tried until one does.
     pub fit: Option<FitOptions>,
+    /// Name of the node that is compiled, of a larger ONNX model.
+    pub layer: Option<String>,
+    /// Whether a linear layer's transpose is compiled.
+    pub transpose: bool,
     /// Whether predictions of a forest have the standard deviation of the trees' predictions.
     pub uncertainty: bool,
 }
@@ -61,6 +65,8 @@ impl Options {
             classes: None,
             min_agreement: DEFAULT_AGREEMENT,
             fit: None,
+            layer: None,
+            transpose: false,
             uncertainty: false,
         }
     }

@@ -96,7 +96,7 @@ impl Family for LookupModel {
                 layers: vec![self.layer_report(&layer, &choice)],
                 query_bytes: shapes.iter().map(InputShape::row_bytes).sum(),
                 reply_bytes: backend.reply_bytes(coefficients, choice.budget.reply_bits),
-                shared: backend.shared(&shapes, coefficients, choice.budget.reply_bits),
+                shared: backend.shared(&shapes, [coefficients], choice.budget.reply_bits),
                 key_parts: backend.expansion().iter().collect(),
                 warnings: Vec::new(),
             },

@@ -353,6 +353,47 @@ fn integers_are_said_in_format_4() {
     );
 }
 
+/// Clients of before would encrypt features that stand together wrongly.
+#[test]
+fn features_together_are_said_in_format_5() {
+    let mut specs = read(&document_2()).unwrap().specs().clone();
+    let names: Vec<String> = (0..specs.preprocess.outputs()[0].len)
+        .map(|feature| format!("f{feature}"))
+        .collect();
+    let linear = |form, block, stride| {
+        Encoding::Linear(LinearEncoding {
+            centre: vec![0.0; names.len()],
+            half_width: vec![1.0; names.len()],
+            names: names.clone(),
+            delta: TorusFraction::new(0.25),
+            block,
+            stride,
+            form,
+            body_bits: Bits::new(40),
+        })
+    };
+    specs.inputs[0] = linear(FeatureForm::Apart, 1, 128);
+    let apart = SpecsDocument::new(specs.clone()).unwrap();
+    assert_eq!(apart.format(), 2);
+    assert!(!String::from_utf8_lossy(apart.bytes()).contains("form\":\"apart"));
+    specs.inputs[0] = linear(FeatureForm::Together, 128, 128);
+    let together = SpecsDocument::new(specs.clone()).unwrap();
+    assert_eq!(together.format(), 5);
+    assert!(together.version_1().unwrap().is_none());
+    let value: Value = serde_json::from_slice(together.bytes()).unwrap();
+    assert_eq!(value["inputs"][0]["linear"]["form"], json!("together"));
+    let again = SpecsDocument::from_json_bytes(together.bytes()).unwrap();
+    assert_eq!((again.specs(), again.bytes()), (&specs, together.bytes()));
+    let mut older = value.clone();
+    older["format"] = json!(4);
+    let error = read(&older).unwrap_err().to_string();
+    assert!(error.contains("inputs[0] has features together"), "{error}");
+    let mut wide = value;
+    wide["inputs"][0]["linear"]["block"] = json!(129);
+    let error = read(&wide).unwrap_err().to_string();
+    assert!(error.contains("block 129 is not in 1 ..= 128"), "{error}");
+}
+
 /// Decimals take a format of their own, which clients of before refuse.
 #[test]
 fn decimals_are_said_in_format_3() {

@@ -98,6 +98,7 @@ fn glwes(secret: &SecretKey, set: &'static ParameterSet) -> Result<Vec<Glwe>, Sc
         features: 1,
         block: 1,
         stride: 1,
+        form: FeatureForm::Apart,
         body_bits: Bits::new(48),
     };
     (0..BATCH as u64)

@@ -374,6 +374,7 @@ fn linear_shape(set: &'static ParameterSet) -> LinearQueryShape {
         features: 30,
         block: 30,
         stride: 1,
+        form: FeatureForm::Apart,
         body_bits: Bits::new(40),
     }
 }

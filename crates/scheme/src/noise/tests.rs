@@ -212,6 +212,7 @@ fn linear_inputs() {
                 features: 1024,
                 block: 250,
                 stride: 2,
+                form: FeatureForm::Apart,
                 body_bits,
             };
             let messages: Vec<u64> = (0..1024u64)

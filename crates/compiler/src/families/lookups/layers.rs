@@ -104,7 +104,7 @@ impl Family for LayeredModel {
                 layers: found.reports(&problem, &choice, &tables),
                 query_bytes: shapes.iter().map(InputShape::row_bytes).sum(),
                 reply_bytes: backend.reply_bytes(coefficients, choice.budget.reply_bits),
-                shared: backend.shared(&shapes, coefficients, choice.budget.reply_bits),
+                shared: backend.shared(&shapes, [coefficients], choice.budget.reply_bits),
                 key_parts: expansion.chain([choice.of.part]).collect(),
                 warnings: Vec::new(),
             },

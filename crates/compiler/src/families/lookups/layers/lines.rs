@@ -4,7 +4,7 @@
 use super::super::lines::DELTA_LOG2;
 use super::integers::{FormSum, Integers, TableArgument};
 use crate::backend::Backend;
-use cipherfn_protocol::specs::{IntegerFeature, LinearEncoding, TorusFraction};
+use cipherfn_protocol::specs::{FeatureForm, IntegerFeature, LinearEncoding, TorusFraction};
 use cipherfn_scheme::noise::{self, Variance};
 
 /// What the client sends.
@@ -37,6 +37,7 @@ impl FormLines {
                 names: names.to_vec(),
                 block: names.len().min(backend.set.ring.polynomial_size) as u32,
                 stride: 1,
+                form: FeatureForm::Apart,
                 body_bits: backend.set.ring.body_bits,
                 delta: TorusFraction::new(DELTA_LOG2.exp2()),
                 centre,
