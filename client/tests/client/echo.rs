@@ -6,8 +6,8 @@ use cipherfn_program::{EntryKind, RowProgram, ScoreUnits, TensorType, TorusFract
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::{ChunkHead, Chunks, Outcome, QueryChunk, ReplyChunk, write_chunk};
 use cipherfn_protocol::specs::{
-    Bits, ClientSpecs, ColumnKind, Decoding, Encoding, InputColumn, LinearEncoding, ModelIdentity,
-    OutputField, ParameterSetRef, ReplyForm, ScoreDecoding, SpecsDocument,
+    Bits, ClientSpecs, ColumnKind, Decoding, Encoding, FeatureForm, InputColumn, LinearEncoding,
+    ModelIdentity, OutputField, ParameterSetRef, ReplyForm, ScoreDecoding, SpecsDocument,
 };
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{LinearQueryShape, decode_linear};

@@ -278,7 +278,9 @@ pub enum CompileError {
         expected: &'static str,
     },
     /// A layer is asked for that the model does not have.
-    #[error("no node is called {layer:?}; linear layers (MatMul, Gemm, Conv) of this model: {found}")]
+    #[error(
+        "no node is called {layer:?}; linear layers (MatMul, Gemm, Conv) of this model: {found}"
+    )]
     NoSuchLayer {
         /// Name given.
         layer: String,

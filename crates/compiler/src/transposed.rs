@@ -16,7 +16,10 @@ pub(crate) fn transposed(model: Model) -> Result<Model, CompileError> {
     };
     let argument: usize = model.columns.iter().map(|column| column.width).sum();
     // Which column each weight belongs to; columns that no weight has get no gradient.
-    let columns = model.origins.iter().map(|origin| origin.map(|at| at as usize));
+    let columns = model
+        .origins
+        .iter()
+        .map(|origin| origin.map(|at| at as usize));
     let columns: Vec<usize> = columns.collect::<Option<_>>().ok_or_else(not_a_layer)?;
     let outputs = scores_of_outputs(&model.postprocess, linear.bias.len())?;
     let mut weights = vec![vec![0.0; outputs.len()]; argument];

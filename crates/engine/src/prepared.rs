@@ -501,7 +501,12 @@ impl KeyWork for RowKey<'_> {
     }
 
     fn pack(&self, levels: u32, items: &[Option<Glwe>]) -> Result<Glwe, EngineError> {
-        Ok(pack_multiples(self.key()?, self.circuit.set, levels, items)?)
+        Ok(pack_multiples(
+            self.key()?,
+            self.circuit.set,
+            levels,
+            items,
+        )?)
     }
 }
 
@@ -538,7 +543,7 @@ impl Workspace {
                 }
                 InputShape::Features(_) => {
                     Expanded::Features(FourierCarriers::zeroed(&set.ring, 0))
-                },
+                }
                 InputShape::Values(shape) => {
                     Expanded::Values(FourierCarriers::zeroed(&set.ring, shape.values))
                 }

@@ -14,8 +14,8 @@ pub use weights::MAX_WEIGHT_BYTES;
 
 use crate::kernel;
 use crate::lower::{
-    self, CombinationStep, External, Form, Outcome, Program, ProgramStep, RowTerm,
-    SumStep, Term, TurnStep,
+    self, CombinationStep, External, Form, Outcome, Program, ProgramStep, RowTerm, SumStep, Term,
+    TurnStep,
 };
 use crate::schedule::{Block, GROUP, Group, SEGMENTS, Schedule, Stage};
 use aligned_vec::AVec;

@@ -21,10 +21,10 @@ mod wire;
 mod tests;
 
 pub use cipherfn_program::{
-    BaseLog, Bits, ColumnKind, Decoding, Encoding, FeatureForm, Gadget, InputColumn, IntegerEncoding,
-    IntegerFeature, Levels, LinearEncoding, MissingBin, OutputField, Predicate, Quantiser,
-    ReplyForm, RowProgram, ScoreDecoding, ScoreUnits, Selector, SelectorEncoding, TorusFraction,
-    Transport,
+    BaseLog, Bits, ColumnKind, Decoding, Encoding, FeatureForm, Gadget, InputColumn,
+    IntegerEncoding, IntegerFeature, Levels, LinearEncoding, MissingBin, OutputField, Predicate,
+    Quantiser, ReplyForm, RowProgram, ScoreDecoding, ScoreUnits, Selector, SelectorEncoding,
+    TorusFraction, Transport,
 };
 
 /// Largest document that is read.

@@ -1,7 +1,9 @@
 use super::{v1, v2, v3, v4, v5};
 use crate::circuit::{Circuit, Constant, Node, NodeId, Output, Sum};
 use crate::codec;
-use crate::samples::{SET, bootstraps, carriers, levelled, linear, lookups, mixture, packed_scores};
+use crate::samples::{
+    SET, bootstraps, carriers, levelled, linear, lookups, mixture, packed_scores,
+};
 
 const LIMIT: u64 = 1 << 20;
 
@@ -164,8 +166,8 @@ fn version_5_has_these_bytes() {
     expected.extend_from_slice(&[
         1, // one input
         1, 3, 2, 251, 0, 1, 48, // three features together, two a ciphertext by 256, 48 bits
-        0, // no constants
-        3, // nodes
+        0,  // no constants
+        3,  // nodes
         0, 0, 0, 1, 0, 2, 3, 2, 3, 6, 3, 7, 10, 12, 0, // a product, as version 2 has it
         0, 0, 0, 1, 0, 2, 3, 14, 16, 18, 3, 1, 0, 2, 0, // another
         1, 2, 0, 0, 1, 0, 2, // two items, two coefficients of each

@@ -56,9 +56,9 @@ impl From<NodeV3> for circuit::Node {
                 constant: constant.map(ConstantId),
                 terms: terms.into_iter().map(Into::into).collect(),
             }),
-            NodeV3::Pack { items } => {
-                Self::Pack(Pack::of_constants(items.into_iter().map(Into::into).collect()))
-            }
+            NodeV3::Pack { items } => Self::Pack(Pack::of_constants(
+                items.into_iter().map(Into::into).collect(),
+            )),
         }
     }
 }

@@ -128,13 +128,10 @@ impl Lowering<'_> {
         }
         self.budget
             .keep(size_of_val(constant.as_slice()) + size_of_val(items.as_slice()))?;
-        let step = items
-            .iter()
-            .any(Option::is_some)
-            .then(|| {
-                let levels = pack.spacing(size).ilog2();
-                self.push(ProgramStep::Pack(PackStep { levels, items }))
-            });
+        let step = items.iter().any(Option::is_some).then(|| {
+            let levels = pack.spacing(size).ilog2();
+            self.push(ProgramStep::Pack(PackStep { levels, items }))
+        });
         Ok(Expression::of_step(Sparse::sum(constant), step))
     }
 

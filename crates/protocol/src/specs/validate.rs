@@ -2,8 +2,9 @@
 //! list of the length that others imply.
 
 use super::{
-    ClientSpecs, Decoding, Encoding, FeatureForm, Gadget, InputColumn, IntegerEncoding, LinearEncoding,
-    OutputField, Predicate, Quantiser, ScoreDecoding, SelectorEncoding, SpecsError, v3,
+    ClientSpecs, Decoding, Encoding, FeatureForm, Gadget, InputColumn, IntegerEncoding,
+    LinearEncoding, OutputField, Predicate, Quantiser, ScoreDecoding, SelectorEncoding, SpecsError,
+    v3,
 };
 use cipherfn_program::{EntryKind, MAX_DECIMALS, ScoreUnits, TensorType};
 use std::collections::HashSet;

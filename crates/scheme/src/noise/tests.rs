@@ -27,7 +27,7 @@ use crate::random::reproducible;
 use crate::reply::{self, ReplyShape};
 use crate::selectors::FourierSelectors;
 use crate::testing::{Noiseless, phases, tfhe_cmux};
-use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
+use cipherfn_protocol::specs::{BaseLog, Bits, FeatureForm, Gadget, Levels, Transport};
 
 /// Bits of standard deviation. Every check has at least 1,000 samples a key, and those of CMUXes,
 /// whose errors are alike within a polynomial, at least 64 polynomials a key: the measurement

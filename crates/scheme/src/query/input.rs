@@ -279,7 +279,7 @@ pub fn encrypt_rows<R: AsRef<[InputValues]>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
+    use cipherfn_protocol::specs::{BaseLog, Bits, FeatureForm, Gadget, Levels};
 
     fn rows(set: &str, selectors: usize, limit: usize) -> usize {
         let set = ParameterSet::by_name(set).unwrap();

@@ -6,7 +6,7 @@ use crate::error::SchemeError;
 use crate::keys::{EvaluationKey, SecretKey};
 use crate::parameters::ParameterSet;
 use crate::selectors::FourierSelectors;
-use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
+use cipherfn_protocol::specs::{BaseLog, Bits, FeatureForm, Gadget, Levels, Transport};
 
 const BALANCED: &str = "cipherfn-128-n2048-m8-v1";
 const COMPACT: &str = "cipherfn-128-n2048-m8-compact-v1";

@@ -64,7 +64,11 @@ impl Layout {
                 memory: 0.0,
                 query: query(layout) as f64,
             };
-            let key = if layout.packed { backend.key_bytes() } else { 0 };
+            let key = if layout.packed {
+                backend.key_bytes()
+            } else {
+                0
+            };
             takes.price((options.profile, options.prefer), key)
         };
         let least = polynomial_size >> packing.depth().levels();
@@ -169,7 +173,9 @@ impl Layout {
     /// Bytes of a reply row.
     pub(super) fn reply_bytes(&self, backend: Backend, bits: Bits) -> usize {
         let outputs = self.outputs();
-        outputs.map(|scores| backend.reply_bytes(scores, bits)).sum()
+        outputs
+            .map(|scores| backend.reply_bytes(scores, bits))
+            .sum()
     }
 
     /// The circuit over features of this encoding: rows of integer weights, one a score.

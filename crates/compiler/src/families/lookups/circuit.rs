@@ -5,8 +5,8 @@ use super::curve::Curve;
 use crate::backend::Backend;
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{
-    Combination, Constant, ConstantId, Input, InputId, Lookup, Node, NodeId, Output,
-    Pack, Product, Rotated, SelectorForm, SelectorGroup, SelectorId, Table, Turn, Weighted,
+    Combination, Constant, ConstantId, Input, InputId, Lookup, Node, NodeId, Output, Pack, Product,
+    Rotated, SelectorForm, SelectorGroup, SelectorId, Table, Turn, Weighted,
 };
 use std::collections::HashMap;
 

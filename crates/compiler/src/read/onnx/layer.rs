@@ -160,7 +160,10 @@ impl<'a> Parts<'a> {
             .as_ref()
             .and_then(|tensor| tensor.shape.as_ref())
             .map_or(&[][..], |shape| &shape.dim);
-        let weights = node.inputs.get(1).and_then(|name| self.tensors.get(name.as_str()));
+        let weights = node
+            .inputs
+            .get(1)
+            .and_then(|name| self.tensors.get(name.as_str()));
         let weights = weights.map(|tensor| {
             TensorProto::decode(*tensor).map_err(|error| CompileError::NotOnnx {
                 reason: error.to_string(),
@@ -180,7 +183,11 @@ impl<'a> Parts<'a> {
             }
             (false, None) => dims.last().cloned().into_iter().collect(),
         };
-        if row.is_empty() || row.iter().any(|dim| dim.dim_value.is_none_or(|size| size < 1)) {
+        if row.is_empty()
+            || row
+                .iter()
+                .any(|dim| dim.dim_value.is_none_or(|size| size < 1))
+        {
             return Err(node.unsupported(
                 format!("the file does not say how large its input \"{name}\" is"),
                 "inputs of a known shape, but for the rows: write the shapes into the file \
@@ -188,7 +195,9 @@ impl<'a> Parts<'a> {
             ));
         }
         let of_weights = weights.map(|weights| weights.data_type);
-        let elem_type = known.map(|tensor| tensor.elem_type).filter(|kind| *kind != 0);
+        let elem_type = known
+            .map(|tensor| tensor.elem_type)
+            .filter(|kind| *kind != 0);
         let dim = std::iter::once(DimensionProto::default()).chain(row);
         let tensor = TensorTypeProto {
             elem_type: elem_type.or(of_weights).unwrap_or(1),

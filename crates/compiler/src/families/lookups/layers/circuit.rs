@@ -8,8 +8,8 @@ use super::problem::FirstLayer;
 use crate::backend::Backend;
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{
-    Bootstrap, Combination, Input, InputId, Lookup, Node, NodeId, Output, Pack,
-    Product, Rotated, SelectorForm, SelectorGroup, SelectorId, Table, Turn, Weighted,
+    Bootstrap, Combination, Input, InputId, Lookup, Node, NodeId, Output, Pack, Product, Rotated,
+    SelectorForm, SelectorGroup, SelectorId, Table, Turn, Weighted,
 };
 
 /// What a circuit is made of.
@@ -50,9 +50,12 @@ impl LayersCircuit<'_> {
             all: Vec::new(),
             tables: Vec::new(),
         };
-        inputs.extend(choice.lines.as_ref().map(|lines| {
-            Input::Features((&lines.encoding).into())
-        }));
+        inputs.extend(
+            choice
+                .lines
+                .as_ref()
+                .map(|lines| Input::Features((&lines.encoding).into())),
+        );
         for (unit, argument) in choice.integers.arguments.iter().enumerate() {
             let amplitude = choice.integers.amplitudes[unit];
             let entries = self.curves[unit].entries.iter();
