@@ -12,7 +12,7 @@ use prost::Message;
 
 /// A number in [-1, 1] that differs from entry to entry.
 fn number(index: usize) -> f32 {
-    ((index * 7919) % 2003) as f32 / 1001.0 - 1.0
+    ((index * 3571) % 4999) as f32 / 2499.0 - 1.0
 }
 
 fn numbers(len: usize) -> Vec<f32> {
