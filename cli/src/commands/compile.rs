@@ -1,19 +1,17 @@
 //! `cipherfn compile`.
 
 use crate::files::{Content, Destination, InputSource};
-use crate::limits::Demands;
-use crate::page;
 use crate::shared::Force;
 use crate::table::TableOptions;
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
-use crate::verdict::Verdict;
 use anyhow::{Context, Result};
 use cipherfn_compiler::fit::{FitOptions, Limits};
 use cipherfn_compiler::{
     Calibration, ColumnSource, CompileError, Decimals, Expected, FeatureMode, Options, Prefer,
     Profile, Report,
 };
+use cipherfn_report::{Demands, Verdict, page};
 use std::io::{Read, Write};
 
 /// Largest model that is read, in bytes.
@@ -159,9 +157,7 @@ impl Compile {
         output.finish()?;
         if let Some(mut report) = report {
             if self.report.as_ref().is_some_and(Destination::is_page) {
-                report.write_all(
-                    page::page(&compiled.report, &demands, &compiled.scores).as_bytes(),
-                )?;
+                report.write_all(page(&compiled.report, &demands, &compiled.scores).as_bytes())?;
             } else {
                 serde_json::to_writer_pretty(&mut report, &compiled.report)?;
                 report.write_all(b"\n")?;

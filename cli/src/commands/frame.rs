@@ -1,10 +1,13 @@
 //! `cipherfn frame`: encrypted data frames.
 
+mod columns;
+mod concat;
 mod decrypt;
 mod encrypt;
 mod explain;
 mod plan;
 mod query;
+mod rows;
 mod schema;
 mod show;
 mod sql;
@@ -32,6 +35,7 @@ enum FrameCommand {
     Schema(schema::SchemaOf),
     Plan(sql::PlanOf),
     Encrypt(encrypt::EncryptFrame),
+    Concat(concat::Concat),
     Query(query::Query),
     Decrypt(decrypt::DecryptFrame),
     Explain(explain::Explain),
@@ -43,6 +47,7 @@ impl Frame {
         match self.command {
             FrameCommand::Plan(command) => command.run(terminal),
             FrameCommand::Schema(command) => command.run(terminal),
+            FrameCommand::Concat(command) => command.run(terminal),
             FrameCommand::Encrypt(command) => command.run(terminal),
             FrameCommand::Query(command) => command.run(terminal),
             FrameCommand::Decrypt(command) => command.run(terminal),

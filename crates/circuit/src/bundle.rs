@@ -143,6 +143,15 @@ pub enum BundleError {
         /// Name in the circuit.
         circuit: String,
     },
+    /// More than a bundle may have.
+    #[error(
+        "the bundle would have more than {limit} bytes: the model has too many weights and functions; \
+         train a smaller one"
+    )]
+    TooLarge {
+        /// Limit in force.
+        limit: u64,
+    },
     /// A document in the bundle is too long.
     #[error(
         "the bundle's {part} of {len} bytes exceeds the limit of {limit} bytes; compile the model \
@@ -168,7 +177,10 @@ impl Bundle {
     ) -> Result<Vec<u8>, E> {
         let set = find(&self.circuit)?;
         self.check(set.dimensions)?;
-        let (version, payload) = self.payload().map_err(BundleError::Payload)?;
+        let (version, payload) = self.payload().map_err(|error| match error.is_too_large() {
+            true => BundleError::TooLarge { limit: MAX_BYTES },
+            false => BundleError::Payload(error),
+        })?;
         Ok(frame::encode(FrameKind::Bundle, version, set.tag, &payload))
     }
 

@@ -94,9 +94,12 @@ const REPLY_COEFFICIENT: f64 = 1.5e-3;
 /// A byte of the selectors, read from memory once: choices are evaluated selector by selector, so
 /// that the caches hold what several of them use.
 const MEMORY: f64 = 1e-4;
-/// Time of a CMUX of a batch of bootstraps, in parts of one between selectors: its ciphertexts are in
-/// `tfhe`'s own form, and the key is read once a batch.
-const BATCHED: f64 = 0.45;
+/// Time of a bootstrap in parts of as many CMUXes between selectors as its key has bits: its
+/// ciphertexts are in `tfhe`'s own form and the key is read once a batch, and there are key switches
+/// and a decomposition before each.
+///
+/// Source: networks of docs/benchmarks.md, one thread; the test compares.
+const BATCHED: f64 = 1.0;
 /// Price of a query byte in microseconds: 1 ms for a packed ciphertext of 12.3 KB, which is what a
 /// slow uplink (100 Mbit/s) takes for it.
 const MICROSECONDS_A_BYTE: f64 = 1000.0 / 12_300.0;

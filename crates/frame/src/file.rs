@@ -242,6 +242,15 @@ impl<R: Read> FrameReader<R> {
                     return Err(self.wrong("is too long"));
                 }
                 self.rows += u64::from(rows);
+                if self
+                    .head
+                    .schema
+                    .rows()
+                    .count
+                    .is_some_and(|count| self.rows > count)
+                {
+                    return Err(self.other_rows());
+                }
                 Ok(Some(FileRows {
                     first,
                     rows,
@@ -249,6 +258,15 @@ impl<R: Read> FrameReader<R> {
                 }))
             }
             Some(4) if rest.u64() == Some(self.rows) && rest.0.is_empty() => {
+                if self
+                    .head
+                    .schema
+                    .rows()
+                    .count
+                    .is_some_and(|count| self.rows != count)
+                {
+                    return Err(self.other_rows());
+                }
                 self.done = true;
                 match frame::read(&mut self.input, FrameKind::DataFrame, VERSIONS, 0) {
                     Ok(None) => Ok(None),
@@ -261,6 +279,15 @@ impl<R: Read> FrameReader<R> {
             ))),
             _ => Err(self.wrong("is no part of rows")),
         }
+    }
+
+    /// That there are not as many rows as the head says.
+    fn other_rows(&self) -> FileError {
+        self.wrong(&format!(
+            "makes {} rows, of which the head says that there are {}",
+            self.rows,
+            self.head.schema.rows().count.unwrap_or_default()
+        ))
     }
 
     fn part(&mut self) -> Result<Vec<u8>, FileError> {
@@ -388,6 +415,25 @@ mod tests {
         }
         let more = [bytes.as_slice(), &[0]].concat();
         assert!(read(&more).is_err());
+    }
+
+    #[test]
+    fn rows_are_as_many_as_the_head_says() {
+        let with = |rows: &[u32]| {
+            let mut head = head();
+            head.schema = Schema::from_toml(&format!("rows = 3\n{SCHEMA}")).expect("a schema");
+            let mut writer = FrameWriter::new(Vec::new(), &head, &[]).expect("memory");
+            writer.tables(&[]).expect("memory");
+            for rows in rows {
+                writer.rows(*rows, &[vec![], vec![]]).expect("memory");
+            }
+            read(&writer.finish().expect("memory"))
+        };
+        assert!(with(&[2, 1]).is_ok());
+        for rows in [&[2][..], &[2, 2], &[]] {
+            let error = with(rows).expect_err("another number").to_string();
+            assert!(error.contains("the head says that there are 3"), "{error}");
+        }
     }
 
     #[test]

@@ -47,6 +47,12 @@ pub enum FrameKind {
     DataFrame = 8,
     /// What a query made of data frames.
     Answer = 9,
+    /// What others encrypt under for a key holder.
+    PublicKey = 10,
+    /// Statistics of some owners' rows, encrypted under a public key.
+    Contribution = 11,
+    /// A training under way: server only.
+    Descent = 12,
 }
 
 impl FrameKind {
@@ -61,6 +67,9 @@ impl FrameKind {
             Self::Sums,
             Self::DataFrame,
             Self::Answer,
+            Self::PublicKey,
+            Self::Contribution,
+            Self::Descent,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == value)
@@ -78,6 +87,9 @@ impl FrameKind {
             Self::Sums => "file of sums",
             Self::DataFrame => "data frame",
             Self::Answer => "answer",
+            Self::PublicKey => "public key",
+            Self::Contribution => "contribution",
+            Self::Descent => "state of a training",
         }
     }
 
@@ -93,6 +105,9 @@ impl FrameKind {
             Self::Sums => "a file of sums",
             Self::DataFrame => "a data frame",
             Self::Answer => "an answer",
+            Self::PublicKey => "a public key",
+            Self::Contribution => "a contribution",
+            Self::Descent => "a state of a training",
         }
     }
 }

@@ -141,16 +141,6 @@ pub enum SchemeError {
         /// What was given, in words.
         found: String,
     },
-    /// A value that the torus cannot hold.
-    #[error(
-        "a table has the value {value} at {at}, outside of the torus, [-1/2, 1/2]; scale the function down"
-    )]
-    TableValue {
-        /// The value.
-        value: f64,
-        /// Where the function has it.
-        at: f64,
-    },
     /// A shape that the parameter set cannot hold.
     #[error("a {what} with {problem} does not fit parameter set {set}; compile the model again")]
     Shape {

@@ -6,10 +6,12 @@
 //! rows, in what order and on how many threads.
 
 mod noise;
+mod query;
 
 pub use noise::{
     ColumnPrecision, OutputPrecision, PassNoise, columns, pass_noise, precisions, seconds,
 };
+pub use query::{Demand, PassFigures, PreparedQuery, QueryError, SumRows, choices};
 
 use cipherfn_circuit::circuit::{Circuit, Output};
 use cipherfn_engine::{EngineError, PreparedCircuit, QueryRow, SharedTables};

@@ -1,12 +1,11 @@
 //! `cipherfn frame query`.
 
-use super::plan::{PlanOptions, Prepared, bits};
+use super::plan::{PlanOptions, bits, precision, prepare};
 use crate::files::{Content, Destination, InputSource};
 use crate::server;
 use crate::shared::{Force, Threads};
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};
-use cipherfn_frame::reply::Reply;
 use cipherfn_scheme::EvaluationKey;
 use cipherfn_serving::frames::{self, StoredFrame};
 use std::time::Instant;
@@ -32,9 +31,6 @@ pub(super) struct Query {
     /// The answer to write, - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
-    /// Bits of its range that every column of the answer must have
-    #[arg(long, value_name = "BITS", default_value_t = 1.0)]
-    min_bits: f64,
     #[command(flatten)]
     options: PlanOptions,
     #[command(flatten)]
@@ -52,14 +48,10 @@ impl Query {
             .iter()
             .map(|loaded| (loaded.head.clone(), loaded.frame.rows()))
             .collect();
-        let prepared = Prepared::new(&self.plan, &heads, self.options.rows_per_sum)?;
-        if !(self.min_bits >= 0.0 && self.min_bits.is_finite()) {
-            bail!(
-                "--min-bits is {}, a number of bits is 0 or more",
-                self.min_bits
-            );
-        }
-        prepared.require(self.min_bits)?;
+        let prepared = prepare(&self.plan, &heads, self.options.sums()?)?;
+        prepared
+            .require(self.options.demand()?)
+            .with_context(|| self.plan.name())?;
         let key = if let Some(source) = &self.evaluation_key {
             server::read_key_part(source)?
         } else {
@@ -91,22 +83,14 @@ impl Query {
         let results = frames::evaluate(&key, &prepared.passes.passes, &stored)?;
         let seconds = start.elapsed().as_secs_f64();
         let last = results.last().context("the plan has no pass")?;
-        let reply = Reply {
-            parameter_set: prepared.set.tag(),
-            key: prepared.key,
-            query: prepared.hash,
-            rows_per_sum: self.options.rows_per_sum,
-            ciphertexts: frames::compress(prepared.last(), last)?,
-        };
-        let bytes = reply.to_bytes();
+        let bytes = prepared.reply(last)?.to_bytes();
         std::io::Write::write_all(&mut output, &bytes)?;
         output.finish()?;
-        let columns = prepared.columns.iter();
-        let precision: serde_json::Map<_, _> = columns
-            .map(|column| (column.name.clone(), column.bits.into()))
-            .collect();
-        let value =
-            serde_json::json!({ "seconds": seconds, "bytes": bytes.len(), "bits": precision });
+        let value = serde_json::json!({
+            "seconds": seconds,
+            "bytes": bytes.len(),
+            "bits": precision(&prepared.columns),
+        });
         terminal
             .beside_data(self.output.is_stdout())
             .summary(&value, || {

@@ -15,7 +15,7 @@ use crate::cost::Costs;
 use crate::error::CompileError;
 use crate::model::LinearModel;
 use crate::options::Profile;
-use crate::report::{EncodedFeature, FeatureReport, WorkReport};
+use crate::report::{Bound, EncodedFeature, FeatureReport, WorkReport};
 use cipherfn_protocol::specs::{Bits, Encoding, LinearEncoding, TorusFraction};
 use cipherfn_scheme::noise::Deviation;
 use cipherfn_scheme::query::{InputShape, LinearQueryShape};
@@ -94,6 +94,7 @@ impl Family for LinearModel {
                 target_bits: options.precision.unwrap_or(PREFERRED_BITS),
                 bits: fit.bits,
                 range_of: "the calibration rows",
+                bound: Bound::EveryRow,
                 features: feature_report(&features.names, fit.body_bits.get()),
                 work: WorkReport::of(
                     None,

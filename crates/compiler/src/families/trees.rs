@@ -33,7 +33,7 @@ use super::{Facts, Family, Plan, Reading, Setting};
 use crate::error::CompileError;
 use crate::model::{LinearTrees, TreeEnsemble};
 use crate::options::FeatureMode;
-use crate::report::WorkReport;
+use crate::report::{Bound, WorkReport};
 use binned::BinnedEnsemble;
 use choice::{Choice, Problem, choose};
 use cipherfn_circuit::Circuit;
@@ -145,6 +145,7 @@ fn plan(
         facts: Facts {
             target_bits: target,
             bits: choice.bits,
+            bound: Bound::EveryRow,
             range_of: match inputs {
                 None => "every possible row",
                 Some(_) => "the calibration rows",

@@ -6,7 +6,7 @@ mod fields;
 pub(crate) mod graph;
 pub(crate) mod layer;
 pub(crate) mod node;
-mod proto;
+pub(crate) mod proto;
 mod size;
 pub(crate) mod subgraph;
 pub(crate) mod tensor;

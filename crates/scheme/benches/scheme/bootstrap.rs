@@ -69,7 +69,7 @@ fn ours(
         .iter()
         .map(|glwe| Lwe::extract(glwe, 0))
         .collect();
-    let table = Table::of_absolute(key.parameters(), 1.0)?;
+    let table = Table::of_entries(key.parameters(), &[(0, 1 << 60)])?;
     one.install(|| {
         let mut next = numbers.iter().cycle();
         let switch = timer.time(|| next.next().map(|number| key.from_levelled(number).is_ok()));

@@ -31,6 +31,7 @@ use tfhe::core_crypto::prelude::{
 };
 
 mod bootstrap;
+mod public;
 mod timer;
 
 use timer::{Timer, line};
@@ -391,6 +392,9 @@ fn linear_and_reply(
     let encrypt = timer.time(|| query::encrypt_linear(key, &linear, &[1 << 40; 30]).is_ok());
     let ratio = format!("{:.3} of tfhe", encrypt / theirs);
     line("encrypt 30 linear inputs", encrypt, &ratio);
+    if set.ring.glwe_dimension == 1 {
+        public::bench(timer, key, set, theirs)?;
+    }
     line(
         "decode 30 linear inputs",
         timer.time(|| query::decode_linear(&linear, &row).is_ok()),
