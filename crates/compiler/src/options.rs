@@ -97,7 +97,11 @@ impl Options {
         }
         if self.layer.is_some() && self.classes.is_some() {
             let found = "given for a linear layer, which has none".into();
-            return bad("classes", found, "it for files of XGBoost and LightGBM only");
+            return bad(
+                "classes",
+                found,
+                "it for files of XGBoost and LightGBM only",
+            );
         }
         if !(0.0..=1.0).contains(&self.min_agreement) {
             let percent = (100.0 * self.min_agreement).to_string();

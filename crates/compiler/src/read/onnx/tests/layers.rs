@@ -1,8 +1,8 @@
 //! Layers of larger models, and their transposes.
 
-use super::proto::{GraphProto, ModelProto};
 use super::{info, int, ints, model, node, tensor};
 use crate::read::read_layer;
+use crate::write::proto::{GraphProto, ModelProto};
 use crate::{Calibration, Compiled, Options, Profile, compile};
 use cipherfn_engine::{PreparedCircuit, Workspace};
 use cipherfn_program::Tensor;
