@@ -97,6 +97,14 @@ pub(crate) struct Compile {
     /// [default: 0, 1, ...]
     #[arg(long, value_name = "NAME,NAME...", value_delimiter = ',')]
     classes: Option<Vec<String>>,
+    /// Compile one linear layer of a larger ONNX model, by its node's name (MatMul, Gemm, Conv): a row
+    /// is what comes into the layer, a token, say
+    #[arg(long, value_name = "NODE")]
+    layer: Option<String>,
+    /// Compile a linear layer's transpose, without its constants: from gradients of the layer's result
+    /// to those of its argument
+    #[arg(long)]
+    transpose: bool,
     /// Predict the standard deviation of the trees' own predictions beside each value or probability
     /// of a forest
     #[arg(long)]
@@ -259,6 +267,8 @@ impl Compile {
                 limits,
                 keeps_profile: self.profile.is_some(),
             }),
+            layer: self.layer.clone(),
+            transpose: self.transpose,
             uncertainty: self.uncertainty,
         })
     }

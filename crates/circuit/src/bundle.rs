@@ -3,7 +3,7 @@
 use crate::circuit::Circuit;
 use crate::codec::{self, CodecError};
 use crate::validate::{CircuitError, Dimensions};
-use crate::wire::{v1, v2, v3, v4};
+use crate::wire::{v1, v2, v3, v4, v5};
 use cipherfn_protocol::frame::{self, FrameError, FrameKind, ParameterSetTag};
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs;
@@ -61,6 +61,8 @@ cipherfn_protocol::versions! {
         V3(BundleV2<v3::CircuitV3>) = 3,
         /// Bootstraps, look-ups of nodes, encrypted values and tables.
         V4(BundleV2<v4::CircuitV4>) = 4,
+        /// Features together, several coefficients of each packed item.
+        V5(BundleV2<v5::CircuitV5>) = 5,
     }
 }
 
@@ -82,6 +84,7 @@ impl TryFrom<BundleVersions> for Bundle {
             BundleVersions::V2(file) => file.into(),
             BundleVersions::V3(file) => file.into(),
             BundleVersions::V4(file) => file.into(),
+            BundleVersions::V5(file) => file.into(),
         })
     }
 }
@@ -192,8 +195,10 @@ impl Bundle {
                 (2, BundleV2::payload(circuit, self)?)
             } else if let Some(circuit) = v3::CircuitV3::from_circuit(circuit) {
                 (3, BundleV2::payload(circuit, self)?)
+            } else if let Some(circuit) = v4::CircuitV4::from_circuit(circuit) {
+                (4, BundleV2::payload(circuit, self)?)
             } else {
-                (4, BundleV2::payload(v4::CircuitV4::from(circuit), self)?)
+                (5, BundleV2::payload(v5::CircuitV5::from(circuit), self)?)
             },
         )
     }

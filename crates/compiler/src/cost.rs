@@ -50,6 +50,17 @@ const fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
+/// What the server does for one row of a linear map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LinearWork {
+    /// Ciphertexts of the features.
+    pub ciphertexts: usize,
+    /// Products with all of them.
+    pub products: usize,
+    /// Key switches that pack results.
+    pub key_switches: usize,
+}
+
 /// Microseconds of one thread, for a ring of polynomial size N and GLWE dimension k.
 ///
 /// Source of the constants: the tree models of docs/benchmarks.md (13 to 21,000 CMUXes, 12 to
@@ -188,17 +199,29 @@ impl Costs {
         Microseconds::new(selectors * levels * level)
     }
 
-    /// Time of one row of a linear map whose features fill `ciphertexts` ciphertexts, by
-    /// what they are spent on.
-    pub(crate) fn linear_stages(&self, ciphertexts: usize) -> [(&'static str, Microseconds); 3] {
+    /// Time of one row of a linear map, by what it is spent on.
+    pub(crate) fn linear_stages(&self, work: LinearWork) -> Vec<(&'static str, Microseconds)> {
+        let LinearWork {
+            ciphertexts,
+            products,
+            key_switches,
+        } = work;
         let masks = (self.polynomials - 1.0) * self.size * MASK_WORD;
-        let product = self.polynomials * (self.forward() + self.size / 2.0 * PRODUCT);
-        [
+        let multiplied = (products * ciphertexts) as f64 * self.size / 2.0 * PRODUCT;
+        let transformed = self.forward() * ciphertexts as f64;
+        let mut stages = vec![
             ("expanding the query", masks * ciphertexts as f64),
-            ("products", product * ciphertexts as f64),
-            ("reply", self.reply()),
-        ]
-        .map(|(stage, time)| (stage, Microseconds::new(time)))
+            ("products", self.polynomials * (transformed + multiplied)),
+        ];
+        if key_switches > 0 {
+            let back = self.polynomials * INVERSE * self.transform() * products as f64;
+            stages.push(("packing results", back + self.slot() * key_switches as f64));
+        }
+        stages.push(("reply", self.reply()));
+        let stages = stages.into_iter();
+        stages
+            .map(|(stage, time)| (stage, Microseconds::new(time)))
+            .collect()
     }
 
     fn transform(&self) -> f64 {

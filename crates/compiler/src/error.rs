@@ -312,6 +312,16 @@ pub enum CompileError {
         /// What it may be.
         expected: &'static str,
     },
+    /// A layer is asked for that the model does not have.
+    #[error(
+        "no node is called {layer:?}; linear layers (MatMul, Gemm, Conv) of this model: {found}"
+    )]
+    NoSuchLayer {
+        /// Name given.
+        layer: String,
+        /// Names of those that there are.
+        found: String,
+    },
     /// The compiled circuit breaks a limit.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -335,6 +345,7 @@ impl CompileError {
             Self::Incomparable { .. }
                 | Self::Option { .. }
                 | Self::NoSuchColumn { .. }
+                | Self::NoSuchLayer { .. }
                 | Self::Columns { .. }
                 | Self::NoHeader { .. }
                 | Self::Decimals { .. }

@@ -38,6 +38,7 @@ mod quality;
 pub mod read;
 pub mod report;
 mod simulate;
+mod transposed;
 mod uncertainty;
 pub mod write;
 

@@ -128,7 +128,7 @@ fn plan(
     if let Some(inputs) = inputs {
         inputs.check_size(choice.work.products, backend)?;
         let encoding = inputs.encoding(choice.delta, features, backend);
-        circuit_inputs.push(Input::Features(inputs::circuit_input(&encoding)));
+        circuit_inputs.push(Input::Features((&encoding).into()));
         inputs::describe(&mut encoded, &encoding);
         encodings.push(Encoding::Linear(encoding));
     }
@@ -161,7 +161,7 @@ fn plan(
             layers: Vec::new(),
             query_bytes: shapes.iter().map(InputShape::row_bytes).sum(),
             reply_bytes: backend.reply_bytes(coefficients.len(), choice.budget.reply_bits),
-            shared: backend.shared(&shapes, coefficients.len(), choice.budget.reply_bits),
+            shared: backend.shared(&shapes, [coefficients.len()], choice.budget.reply_bits),
             key_parts: backend.expansion().iter().collect(),
             warnings,
         },

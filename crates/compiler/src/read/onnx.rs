@@ -4,6 +4,7 @@
 mod attribute;
 mod fields;
 pub(crate) mod graph;
+pub(crate) mod layer;
 pub(crate) mod node;
 pub(crate) mod proto;
 mod size;

@@ -4,7 +4,7 @@
 //! `cargo bench -p cipherfn-scheme -- [NAME]` for the parameter sets and bootstraps whose name
 //! contains NAME; with `--test` every operation runs once.
 
-use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
+use cipherfn_protocol::specs::{BaseLog, Bits, FeatureForm, Gadget, Levels, Transport};
 use cipherfn_scheme::fourier::{Transform, c64};
 use cipherfn_scheme::operations::isolate;
 use cipherfn_scheme::operations::lookup::{self, TurnMemory};
@@ -375,6 +375,7 @@ fn linear_shape(set: &'static ParameterSet) -> LinearQueryShape {
         features: 30,
         block: 30,
         stride: 1,
+        form: FeatureForm::Apart,
         body_bits: Bits::new(40),
     }
 }

@@ -5,8 +5,8 @@ use super::curve::Curve;
 use crate::backend::Backend;
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{
-    Combination, Constant, ConstantId, FeatureInput, Input, InputId, Lookup, Node, NodeId, Output,
-    Pack, Product, Rotated, SelectorForm, SelectorGroup, SelectorId, Table, Turn, Weighted,
+    Combination, Constant, ConstantId, Input, InputId, Lookup, Node, NodeId, Output, Pack, Product,
+    Rotated, SelectorForm, SelectorGroup, SelectorId, Table, Turn, Weighted,
 };
 use cipherfn_scheme::noise::Variance;
 use cipherfn_scheme::operations::pack;
@@ -86,12 +86,7 @@ impl CircuitParts<'_> {
             .collect();
         let lines = choice.lines.as_ref().map(|lines| {
             let encoding = &lines.encoding;
-            inputs.push(Input::Features(FeatureInput {
-                features: encoding.names.len() as u32,
-                block: encoding.block,
-                stride: encoding.stride,
-                body_bits: encoding.body_bits,
-            }));
+            inputs.push(Input::Features(encoding.into()));
             push(Node::Product(Product {
                 input: InputId(inputs.len() as u32 - 1),
                 weights: lines.weights.clone(),
@@ -127,7 +122,7 @@ impl CircuitParts<'_> {
         let (node, stride) = if let [only] = sums.as_slice() {
             (only.node, 1)
         } else {
-            let pack = Pack { items: sums };
+            let pack = Pack::of_constants(sums);
             let stride = pack.stride(size);
             (push(Node::Pack(pack)), stride)
         };

@@ -3,7 +3,7 @@
 
 use super::outputs::OutputSums;
 use crate::backend::Backend;
-use cipherfn_protocol::specs::{IntegerFeature, LinearEncoding, TorusFraction};
+use cipherfn_protocol::specs::{FeatureForm, IntegerFeature, LinearEncoding, TorusFraction};
 use cipherfn_scheme::noise::{self, Variance};
 
 /// log2 of the torus amplitude of a feature at the end of its range: weights are exact to half of
@@ -68,6 +68,7 @@ pub(super) fn encoding(
         names: names.to_vec(),
         block: names.len().min(room) as u32,
         stride: stride as u32,
+        form: FeatureForm::Apart,
         body_bits: backend.set.ring.body_bits,
         delta: TorusFraction::new(DELTA_LOG2.exp2()),
         centre,

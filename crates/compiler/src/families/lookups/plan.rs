@@ -65,7 +65,7 @@ impl Planned<'_> {
                 layers: self.layers,
                 query_bytes: shapes.iter().map(InputShape::row_bytes).sum(),
                 reply_bytes: backend.reply_bytes(coefficients, reply_bits),
-                shared: backend.shared(&shapes, coefficients, reply_bits),
+                shared: backend.shared(&shapes, [coefficients], reply_bits),
                 key_parts: self.key_parts,
                 warnings: Vec::new(),
             },

@@ -1,6 +1,7 @@
 //! Files that break the format's rules, and ones that would break a careless reader.
 
 mod estimators;
+mod layers;
 mod networks;
 
 use super::attribute::Attribute;

@@ -7,8 +7,8 @@ use super::integers::{FormSum, TableArgument};
 use crate::backend::Backend;
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{
-    Bootstrap, Combination, FeatureInput, Input, InputId, Lookup, Node, NodeId, Output, Pack,
-    Product, Rotated, SelectorForm, SelectorGroup, SelectorId, Table, Turn, Weighted,
+    Bootstrap, Combination, Input, InputId, Lookup, Node, NodeId, Output, Pack, Product, Rotated,
+    SelectorForm, SelectorGroup, SelectorId, Table, Turn, Weighted,
 };
 
 /// What a circuit is made of.
@@ -49,14 +49,12 @@ impl LayersCircuit<'_> {
             all: Vec::new(),
             tables: Vec::new(),
         };
-        inputs.extend(choice.lines.as_ref().map(|lines| {
-            Input::Features(FeatureInput {
-                features: lines.encoding.names.len() as u32,
-                block: lines.encoding.block,
-                stride: lines.encoding.stride,
-                body_bits: lines.encoding.body_bits,
-            })
-        }));
+        inputs.extend(
+            choice
+                .lines
+                .as_ref()
+                .map(|lines| Input::Features((&lines.encoding).into())),
+        );
         for (unit, argument) in choice.integers.arguments.iter().enumerate() {
             if !choice.integers.used[unit] {
                 nodes.tables.push(None);
@@ -101,7 +99,7 @@ impl LayersCircuit<'_> {
         let (node, stride) = if let [only] = items.as_slice() {
             (only.node, 1)
         } else {
-            let pack = Pack { items };
+            let pack = Pack::of_constants(items);
             let stride = pack.stride(size);
             (nodes.push(Node::Pack(pack)), stride)
         };
