@@ -330,10 +330,10 @@ fn what_does_not_fit_is_refused() {
         sides.expanded.bootstrap("bootstrap"),
         Err(SchemeError::UnknownKeyPart { .. })
     ));
-    let table = table(key.parameters(), |z| z - 0.25);
+    let short_table = table(key.parameters(), |z| z - 0.25);
     let short = Lwe::new(vec![0; 767], 0);
     assert!(matches!(
-        key.bootstrap(&[(short, &table)]),
+        key.bootstrap(&[(short, &short_table)]),
         Err(SchemeError::Count {
             expected: 768,
             found: 767,
