@@ -95,7 +95,7 @@ fn pooled(spec: &StatisticsSpec, csv: &Csv, most_bytes: usize, class: bool) -> M
     let total = Contribution::from_file_bytes(&total).unwrap();
     assert_eq!(total.owners as usize, OWNERS);
     let moments = open(&secret, spec, &total).unwrap();
-    assert_eq!(moments.count(), csv.rows.len() as f64);
+    assert_eq!(moments.count() as usize, csv.rows.len());
     moments
 }
 
@@ -291,7 +291,7 @@ fn categories_are_counted() {
     let moments = pooled(&spec, &csv, 16_000, true);
     for (class, name) in listed(csv.header.len() - 1).into_iter().enumerate() {
         let rows = csv.rows.iter().filter(|row| row.last().unwrap() == &name);
-        assert_eq!(moments.class_count(class), rows.count() as f64);
+        assert_eq!(moments.class_count(class) as usize, rows.count());
     }
     let bayes = Fit::NaiveBayes {
         smoothing: 0.0,

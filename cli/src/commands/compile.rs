@@ -97,8 +97,8 @@ pub(crate) struct Compile {
     /// [default: 0, 1, ...]
     #[arg(long, value_name = "NAME,NAME...", value_delimiter = ',')]
     classes: Option<Vec<String>>,
-    /// Compile one linear layer of a larger ONNX model, by its node's name (MatMul, Gemm, Conv): a row
-    /// is what comes into the layer, a token, say
+    /// Compile one linear layer of a larger ONNX model, by its node's name (`MatMul`, `Gemm`, `Conv`): a
+    /// row is what comes into the layer, a token, say
     #[arg(long, value_name = "NODE")]
     layer: Option<String>,
     /// Compile a linear layer's transpose, without its constants: from gradients of the layer's result

@@ -195,21 +195,18 @@ impl Train {
 fn keys(ring: Option<&Path>) -> Result<(SecretKey, ExpandedEvaluationKey)> {
     let set = ParameterSet::by_name(SET)?;
     let parts = required_parts(set)?;
-    let (secret, made) = match ring {
-        Some(path) => {
-            let ring = KeyRing::at(path);
-            ring.fill_parts(set, &parts, Existing::Keep)?;
-            let made = parts.iter().map(|part| ring.key_part(set, part));
-            (ring.secret_key(set)?, made.collect::<Result<Vec<_>, _>>()?)
-        }
-        None => {
-            let secret = SecretKey::generate(set)?;
-            let made = parts
-                .iter()
-                .map(|part| EvaluationKey::generate_part(&secret, part.name));
-            let made = made.collect::<Result<Vec<_>, _>>()?;
-            (secret, made)
-        }
+    let (secret, made) = if let Some(path) = ring {
+        let ring = KeyRing::at(path);
+        ring.fill_parts(set, &parts, Existing::Keep)?;
+        let made = parts.iter().map(|part| ring.key_part(set, part));
+        (ring.secret_key(set)?, made.collect::<Result<Vec<_>, _>>()?)
+    } else {
+        let secret = SecretKey::generate(set)?;
+        let made = parts
+            .iter()
+            .map(|part| EvaluationKey::generate_part(&secret, part.name));
+        let made = made.collect::<Result<Vec<_>, _>>()?;
+        (secret, made)
     };
     let (expansion, others) = made.split_first().context("no parts of a key")?;
     let mut key = expansion.expand()?;

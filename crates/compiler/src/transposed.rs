@@ -92,6 +92,8 @@ fn scores_of_outputs(
         Ok(entries.ok_or_else(not_a_layer)?.concat())
     };
     let (first, second) = (moved(0)?, moved(scores)?);
-    let score = |(first, second): (f64, f64)| (first != second).then_some(first as usize);
+    // Whole numbers: they are equal or at least one apart.
+    let is_moved = |first: f64, second: f64| (first - second).abs() > 0.5;
+    let score = |(first, second)| is_moved(first, second).then_some(first as usize);
     Ok(first.into_iter().zip(second).map(score).collect())
 }

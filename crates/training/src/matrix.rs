@@ -67,7 +67,7 @@ impl Symmetric {
                     .sum();
                 let rest = self.get(row, column) - known;
                 factor[rows.0 + column] = if row == column {
-                    if !(rest > tolerance) {
+                    if rest.is_nan() || rest <= tolerance {
                         return Err(Dependent(row));
                     }
                     rest.sqrt()

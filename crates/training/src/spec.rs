@@ -299,7 +299,7 @@ pub(crate) mod tests {
             (own.rows(), own.classes(), own.summed().len()),
             (1000, 2, 2)
         );
-        assert_eq!(own.numbers()[0].half(), 5.0);
+        assert_eq!(own.numbers()[0].half().to_bits(), 5.0f64.to_bits());
         let number = spec("[target]\nname = \"y\"\nlow = 0.0\nhigh = 1.0");
         assert!(matches!(number.target(), Target::Number(_)));
         assert_eq!((number.classes(), number.summed().len()), (1, 3));

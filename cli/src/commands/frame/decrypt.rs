@@ -93,16 +93,15 @@ impl DecryptFrame {
         let answer = &prepared.passes.answer;
         let errors: Vec<f64> = prepared.columns.iter().map(|own| own.error).collect();
         let rows = answer.decode(&words, &errors);
-        match columnar {
-            Some(columnar) => output.write_all(&columnar.bytes(&answer.columns, &rows)?)?,
-            None => {
-                let mut csv = csv::Writer::from_writer(&mut output);
-                csv.write_record(answer.columns.iter().map(|column| &column.name))?;
-                for row in &rows {
-                    csv.write_record(row.iter().map(ToString::to_string))?;
-                }
-                csv.flush()?;
+        if let Some(columnar) = columnar {
+            output.write_all(&columnar.bytes(&answer.columns, &rows)?)?;
+        } else {
+            let mut csv = csv::Writer::from_writer(&mut output);
+            csv.write_record(answer.columns.iter().map(|column| &column.name))?;
+            for row in &rows {
+                csv.write_record(row.iter().map(ToString::to_string))?;
             }
+            csv.flush()?;
         }
         output.finish()?;
         let value = serde_json::json!({

@@ -101,7 +101,8 @@ impl Answering {
             let own = first..first + piece.rows;
             first = own.end;
             let has_rows = own.start < needed.rows.end && needed.rows.start < own.end;
-            if !has_rows && !(needed.tables && number == 0) {
+            let has_tables = needed.tables && number == 0;
+            if !(has_rows || has_tables) {
                 // Rows that others evaluate keep their numbers.
                 chunks.push(StoredRows {
                     rows: piece.rows as usize,

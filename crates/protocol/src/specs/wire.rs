@@ -112,7 +112,7 @@ wire_structs! {
         delta: TorusFraction,
         block: u32,
         stride: u32,
-        #[serde(default, skip_serializing_if = "FeatureForm::is_apart")]
+        #[serde(default = "FeatureForm::apart", skip_serializing_if = "FeatureForm::is_apart")]
         form: FeatureForm,
         body_bits: Bits,
     }
@@ -209,14 +209,12 @@ wire_enums! {
     }
 }
 
-impl Default for FeatureForm {
-    fn default() -> Self {
-        Self::Apart
-    }
-}
-
 impl FeatureForm {
     /// That of formats before 5, which do not say it.
+    fn apart() -> Self {
+        Self::Apart
+    }
+
     fn is_apart(&self) -> bool {
         *self == Self::Apart
     }

@@ -127,9 +127,10 @@ impl Layout {
     pub(super) fn products(&self) -> impl Iterator<Item = Vec<Vec<usize>>> {
         let outputs = (0..self.scores).step_by(self.polynomial_size);
         outputs.zip(self.outputs()).map(|(first, scores)| {
-            let products = match self.packed {
-                true => scores.div_ceil(self.a_product).next_power_of_two(),
-                false => 1,
+            let products = if self.packed {
+                scores.div_ceil(self.a_product).next_power_of_two()
+            } else {
+                1
             };
             let product = |index| (first + index..first + scores).step_by(products).collect();
             (0..products.min(scores)).map(product).collect()
