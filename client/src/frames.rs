@@ -291,14 +291,15 @@ pub fn decrypt_reply(
         bits: output.reply_bits,
     });
     let outputs: Vec<ReplyShape> = outputs.collect();
-    let shapes = collection(pass).shapes(&outputs, rows);
-    if reply.len() != shapes.len() {
+    let expected = collection(pass).count(&outputs, rows);
+    if reply.len() != expected {
         return Err(FrameError::Reply {
-            expected: shapes.len(),
+            expected,
             found: reply.len(),
         });
     }
-    let phases = shapes.iter().zip(reply);
+    let shapes = collection(pass).shapes(&outputs, rows);
+    let phases = shapes.zip(reply);
     let phases = phases.map(|(shape, bytes)| shape.decrypt(key, bytes));
     let phases = phases.collect::<Result<Vec<_>, _>>()?;
     let count = outputs.len().max(1);

@@ -4,9 +4,8 @@
 //! Schemas, rows and key come from the frames' records, pieces are read as far as rows are needed. A
 //! piece that is not what its record says is named, and nothing is made of it.
 
-mod load;
-
 use crate::Answering;
+use crate::stored_frames::{Needed, head};
 use bytes::Bytes;
 use cipherfn_frame::pass::TableSource;
 use cipherfn_frame::plan::Plan;
@@ -20,10 +19,9 @@ use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{Call, Failure, Tenant};
 use cipherfn_serving::WarmKey;
 use cipherfn_serving::frames::{
-    self, Demand, FrameError, PartialError, PassResults, PassRun, PreparedQuery, QueryError,
+    self, Demand, FrameError, FrameQueryError, PartialError, PassResults, PassRun, PreparedQuery,
     SumRows,
 };
-use load::{Needed, head};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -43,7 +41,7 @@ pub struct Asking {
     /// As it is evaluated.
     pub prepared: PreparedQuery,
     /// The frames that passes go over and read tables of, in the order of the plan.
-    frames: Vec<StoredFrame>,
+    pub(crate) frames: Vec<StoredFrame>,
 }
 
 impl Answering {
@@ -89,7 +87,7 @@ impl Answering {
         }
         let json = serde_json::to_vec(&query.plan);
         let json = json.map_err(|error| Failure::Internal(error.to_string()))?;
-        let plan = Plan::from_json(&json).map_err(QueryError::from);
+        let plan = Plan::from_json(&json).map_err(FrameQueryError::from);
         let sums = SumRows::Given(query.rows_per_sum);
         let prepared = plan.and_then(|plan| PreparedQuery::new(plan, &heads, sums));
         let prepared = prepared.map_err(|error| refused(&error))?;
@@ -150,7 +148,9 @@ impl Answering {
                 let run = evaluate((prepared, &frames, &results), &key, rows, deadline)?;
                 results.push(run.finish());
             }
-            let last = results.last().ok_or_else(|| refused(&QueryError::NoPass))?;
+            let last = results
+                .last()
+                .ok_or_else(|| refused(&FrameQueryError::NoPass))?;
             let reply = prepared.reply(last).map_err(|error| damaged(&error))?;
             Ok::<_, Problem>(reply.to_bytes())
         };
@@ -335,11 +335,11 @@ async fn blocking<T: Send + 'static>(
     Ok(done?)
 }
 
-fn refused(error: &QueryError) -> Problem {
+fn refused(error: &FrameQueryError) -> Problem {
     Problem::new(ProblemType::PlanRefused, error.to_string())
 }
 
-fn damaged(error: &FrameError) -> Problem {
+pub(crate) fn damaged(error: &FrameError) -> Problem {
     Problem::new(ProblemType::MalformedFrame, error.to_string())
 }
 

@@ -15,6 +15,7 @@
 mod frames;
 mod keys;
 mod refusal;
+mod stored_frames;
 
 use bytes::Bytes;
 use cipherfn_protocol::api::{ApiVersion, ModelName, Problem};

@@ -13,7 +13,7 @@ pub use noise::{
     ColumnPrecision, OutputPrecision, PassNoise, columns, pass_noise, precisions, seconds,
 };
 pub use partial::{PartialError, PartialResults};
-pub use query::{Demand, PassFigures, PreparedQuery, QueryError, SumRows, choices};
+pub use query::{Demand, FrameQueryError, PassFigures, PreparedQuery, SumRows, choices};
 
 use cipherfn_circuit::circuit::{Circuit, Output};
 use cipherfn_engine::{EngineError, PreparedCircuit, QueryRow, SharedTables};
@@ -340,14 +340,15 @@ impl<'a> PassRun<'a> {
 
     /// Packs the results of some rows, as many runs as rows have results.
     fn pack(&mut self, first: usize, rows: &[Vec<Glwe>]) -> Result<(), FrameError> {
-        let outputs = self.circuit.outputs();
-        let shapes = self.collect.shapes(outputs, self.rows());
+        let outputs = self.circuit.outputs().to_vec();
+        let of_all = self.rows();
         let items: Vec<Option<Glwe>> = rows.iter().flatten().cloned().map(Some).collect();
         let runs = (first * outputs.len() / RUN..).zip(items.chunks(RUN));
         for (run, items) in runs {
             let a_block = BlockShape::most_rows(self.circuit.parameter_set()) / RUN;
-            if let Some(CollectedShape::Block(shape)) = shapes.get(run / a_block) {
-                let packed = reply::pack_run(self.key, shape, run % a_block, items)?;
+            let shape = self.collect.shape(&outputs, of_all, run / a_block);
+            if let Some(CollectedShape::Block(shape)) = shape {
+                let packed = reply::pack_run(self.key, &shape, run % a_block, items)?;
                 self.add(run / a_block, packed)?;
             }
         }
@@ -433,23 +434,21 @@ pub fn evaluate(
 
 /// The ciphertexts of a pass as they travel.
 pub fn compress(pass: &Pass, results: &PassResults) -> Result<Vec<Vec<u8>>, FrameError> {
-    let shapes = collection(pass).shapes(&outputs(&pass.circuit)?, results.rows);
-    let ciphertexts = shapes.iter().zip(&results.ciphertexts);
+    let outputs = outputs(&pass.circuit)?;
+    let shapes = collection(pass).shapes(&outputs, results.rows);
+    let ciphertexts = shapes.zip(&results.ciphertexts);
     let compressed = ciphertexts.map(|(shape, glwe)| Ok(shape.compress(glwe)?));
     compressed.collect()
 }
 
 /// Ciphertexts of a pass's results over so many rows.
 pub fn results(pass: &Pass, rows: usize) -> Result<usize, FrameError> {
-    Ok(collection(pass)
-        .shapes(&outputs(&pass.circuit)?, rows)
-        .len())
+    Ok(collection(pass).count(&outputs(&pass.circuit)?, rows))
 }
 
 /// Bytes of a pass's results over so many rows.
 pub fn result_bytes(pass: &Pass, rows: usize) -> Result<usize, FrameError> {
-    let shapes = collection(pass).shapes(&outputs(&pass.circuit)?, rows);
-    Ok(shapes.iter().map(CollectedShape::bytes).sum())
+    Ok(collection(pass).bytes(&outputs(&pass.circuit)?, rows))
 }
 
 /// What travels of each output of a row.

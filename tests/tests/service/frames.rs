@@ -400,8 +400,14 @@ async fn what_cannot_be_kept_or_asked_is_refused_with_its_place() {
         ProblemType::MalformedFrame,
         "piece 1: it is encrypted under another key",
     );
-    let prices = Table::prices().encrypted(&alice.secret, 64);
-    let pieces = vec![sales.pieces[0].clone(), prices.pieces[0].clone()];
+    let amount = "max = 63\nlimb-bits = 2\nroles = [\"value\"]";
+    let coarse = "max = 1048575\nlimb-bits = 20\nroles = [\"value\"]";
+    let coarse = Table {
+        schema: Schema::from_toml(&SALES.replace(amount, coarse)).expect("a schema"),
+        rows: table.rows.clone(),
+    };
+    let coarse = coarse.encrypted(&alice.secret, 64);
+    let pieces = vec![sales.pieces[0].clone(), coarse.pieces[0].clone()];
     let error = upload(pieces).await.unwrap_err();
     refused(
         error,
@@ -409,6 +415,7 @@ async fn what_cannot_be_kept_or_asked_is_refused_with_its_place() {
         "piece 1: it has another schema",
     );
 
+    let prices = Table::prices().encrypted(&alice.secret, 64);
     let again = Table::prices().encrypted(&alice.secret, 64);
     let pieces = vec![prices.pieces[0].clone(), again.pieces[0].clone()];
     let error = upload(pieces).await.unwrap_err();
@@ -440,13 +447,6 @@ async fn what_cannot_be_kept_or_asked_is_refused_with_its_place() {
     alice.service.delete_frame(lies).await.expect("deleted");
 
     let id = upload(sales.pieces.clone()).await.expect("stored");
-    let amount = "max = 63\nlimb-bits = 2\nroles = [\"value\"]";
-    let coarse = "max = 1048575\nlimb-bits = 20\nroles = [\"value\"]";
-    let coarse = Table {
-        schema: Schema::from_toml(&SALES.replace(amount, coarse)).expect("a schema"),
-        rows: table.rows.clone(),
-    };
-    let coarse = coarse.encrypted(&alice.secret, 64);
     let coarse_id = upload(coarse.pieces.clone()).await.expect("stored");
     let error = upload(prices.pieces.clone()).await.unwrap_err();
     refused(error, ProblemType::FrameQuota, "you have 2 frames");

@@ -20,7 +20,7 @@ use cipherfn_protocol::specs::{Bits, Encoding, LinearEncoding, TorusFraction};
 use cipherfn_scheme::noise::Deviation;
 use cipherfn_scheme::query::{InputShape, LinearQueryShape};
 use fit::{Fit, Goal, LEAST_BITS, LinearOutput, PREFERRED_BITS, fit};
-use layout::Layout;
+use layout::ScoreLayout;
 
 #[cfg(test)]
 mod tests;
@@ -52,7 +52,7 @@ impl Family for LinearModel {
             [] => vec![&unread],
             scores => scores.iter().map(row).collect(),
         };
-        let layout = Layout::choose(backend, (features.names.len(), carried.len()), options);
+        let layout = ScoreLayout::choose(backend, (features.names.len(), carried.len()), options);
         let fit = fit(&Goal {
             backend,
             layout: &layout,

@@ -8,7 +8,7 @@ mod small;
 #[cfg(not(target_family = "wasm"))]
 mod tfhe;
 
-#[cfg(target_family = "wasm")]
-pub(super) use small::{Plan, Scratch};
 #[cfg(not(target_family = "wasm"))]
-pub(super) use tfhe::{Plan, Scratch};
+pub(super) use self::tfhe::{TfhePlan as Plan, TfheScratch as Scratch};
+#[cfg(target_family = "wasm")]
+pub(super) use small::{SmallPlan as Plan, SmallScratch as Scratch};

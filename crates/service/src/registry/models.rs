@@ -38,11 +38,11 @@ const REPORT: &str = "report.json";
 /// What is read of a report: how long a row takes.
 #[derive(Deserialize)]
 struct Report {
-    work: Work,
+    work: ReportedWork,
 }
 
 #[derive(Deserialize)]
-struct Work {
+struct ReportedWork {
     predicted_microseconds: f64,
 }
 

@@ -73,17 +73,13 @@ pub fn pass_noise(passes: &[Pass], rows: &[usize]) -> Result<Vec<PassNoise>, Fra
         };
         let of_row = of_row(tables)?;
         let rows = rows[pass.over];
-        let shapes = collection(pass).shapes(&outputs(&pass.circuit)?, rows);
-        let (mut coefficients, mut packing) = (0, Variance::default());
-        for shape in &shapes {
-            match shape {
-                CollectedShape::Block(shape) => {
-                    coefficients += shape.rows;
-                    packing = larger(packing, block_variance(shape)?);
-                }
-                CollectedShape::Sum(shape) => coefficients += shape.coefficients,
-            }
-        }
+        let forms = outputs(&pass.circuit)?;
+        let coefficients = collection(pass).coefficients(&forms, rows);
+        // No block has more rows than the first one.
+        let packing = match collection(pass).shape(&forms, rows, 0) {
+            Some(CollectedShape::Block(shape)) => block_variance(&shape)?,
+            Some(CollectedShape::Sum(_)) | None => Variance::default(),
+        };
         let summed = |(noise, shared): &(OutputNoise, Variance), rows: usize| {
             let summed = noise.summed(rows);
             OutputNoise {

@@ -220,7 +220,7 @@ mod tests {
         for (files, row) in [
             (&[&a][..], 65),
             (&[&b], 1),
-            (&[&a, &b, &b], 101),
+            (&[&a, &b, &b], 65),
             (&[&a, &a, &b], 1),
         ] {
             let error = sum(files).unwrap_err();

@@ -83,7 +83,7 @@ pub struct PassFigures {
 /// Why a plan is not evaluated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum QueryError {
+pub enum FrameQueryError {
     /// There are no frames.
     #[error("give the frames that the plan names")]
     NoFrames,
@@ -150,7 +150,7 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn new(passes: Passes, heads: &[(FileHead, usize)]) -> Result<Self, QueryError> {
+    fn new(passes: Passes, heads: &[(FileHead, usize)]) -> Result<Self, FrameQueryError> {
         let rows = passes.frames.iter().filter_map(|name| {
             let head = heads.iter().find(|(head, _)| head.schema.name() == name);
             head.map(|(_, rows)| *rows)
@@ -158,7 +158,7 @@ impl Candidate {
         let rows: Vec<usize> = rows.collect();
         let noises = pass_noise(&passes.passes, &rows)?;
         let (Some(last), Some(noise)) = (passes.passes.last(), noises.last()) else {
-            return Err(QueryError::NoPass);
+            return Err(FrameQueryError::NoPass);
         };
         let errors = precisions(last, noise)?;
         let columns = columns(&passes.answer, &errors, sums(last, rows[last.over]));
@@ -196,8 +196,12 @@ fn short(columns: &[ColumnPrecision], demand: Demand) -> Option<&ColumnPrecision
 
 impl PreparedQuery {
     /// A plan for frames of these heads and numbers of rows.
-    pub fn new(plan: Plan, heads: &[(FileHead, usize)], sums: SumRows) -> Result<Self, QueryError> {
-        let ((first, _), others) = heads.split_first().ok_or(QueryError::NoFrames)?;
+    pub fn new(
+        plan: Plan,
+        heads: &[(FileHead, usize)],
+        sums: SumRows,
+    ) -> Result<Self, FrameQueryError> {
+        let ((first, _), others) = heads.split_first().ok_or(FrameQueryError::NoFrames)?;
         for (other, _) in others {
             let what = match other {
                 other if other.key != first.key => "encrypted under another key",
@@ -205,7 +209,7 @@ impl PreparedQuery {
                 other if other.gadget != first.gadget => "encrypted with another gadget",
                 _ => continue,
             };
-            return Err(QueryError::Unlike {
+            return Err(FrameQueryError::Unlike {
                 frame: other.schema.name().into(),
                 what,
                 first: first.schema.name().into(),
@@ -286,7 +290,7 @@ impl PreparedQuery {
     }
 
     /// Refuses a plan of which a column is worth less, by the step that spends it.
-    pub fn require(&self, demand: Demand) -> Result<(), QueryError> {
+    pub fn require(&self, demand: Demand) -> Result<(), FrameQueryError> {
         let Some(column) = short(&self.columns, demand) else {
             return Ok(());
         };
@@ -319,7 +323,7 @@ impl PreparedQuery {
                 choices(last)
             ),
         };
-        Err(QueryError::TooImprecise {
+        Err(FrameQueryError::TooImprecise {
             column: column.name.clone(),
             bits: column.bits.unwrap_or_default(),
             demand,
@@ -333,8 +337,8 @@ impl PreparedQuery {
 /// that with which least is missing.
 fn fitting(
     demand: Demand,
-    candidate: impl Fn(u32) -> Result<Candidate, QueryError>,
-) -> Result<(u32, Candidate), QueryError> {
+    candidate: impl Fn(u32) -> Result<Candidate, FrameQueryError>,
+) -> Result<(u32, Candidate), FrameQueryError> {
     let mut rows = MOST_ROWS;
     let mut best = candidate(rows)?;
     let mut best_rows = rows;

@@ -407,7 +407,7 @@ fn booleans_are_numbers_where_the_column_says_so() {
 
 #[test]
 fn blank_lines_between_rows_are_noted() {
-    let columns = [number("a")];
+    let columns = [column("a", ColumnKind::Float32, true)];
     let noted = |text: &str| {
         let table = Table::open("t.csv", text.as_bytes()).unwrap();
         let mut rows = table.select(&columns, inputs(&columns).inputs()).unwrap();

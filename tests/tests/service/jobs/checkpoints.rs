@@ -4,7 +4,7 @@
 use super::refusals::{problem, record_only};
 use super::{Owner, kill_in_turn, send, stack, stack_with};
 use crate::live::keys::expire_at;
-use crate::models::WIDE_TREE;
+use crate::models::{FOREST, WIDE_TREE};
 use crate::stack::{Setup, Stack, tenants};
 use cipherfn_protocol::api::ProblemType;
 use cipherfn_protocol::api::job::{ChunkState, JobId};
@@ -37,6 +37,20 @@ async fn steps_beyond(owner: &Owner<'_>, job: JobId, before: u64) -> u64 {
         let now = steps(owner, job).await;
         if now > before {
             return now;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits until a worker of at least the `least`-th attempt is beyond a step.
+async fn worked_beyond(owner: &Owner<'_>, job: JobId, least: u32, before: u64) {
+    loop {
+        match owner.status(job).await.states[0] {
+            ChunkState::Running {
+                attempts, steps, ..
+            } if attempts >= least && steps > before => return,
+            ChunkState::Waiting { .. } | ChunkState::Running { .. } => {}
+            ref over => panic!("it is over too soon: {over:?}"),
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -106,16 +120,18 @@ async fn a_killed_worker_loses_what_it_did_since_its_checkpoint() {
     .await;
     stack.publish("tree", &WIDE_TREE.bundle, 2).await;
     let alice = Owner::new(&stack, "alice-token").await;
-    let queries = alice.queries(&[120]);
+    let queries = alice.queries(&[300]);
     let uploaded = alice.upload(&queries).await;
     let job = alice.begin(&alice.declaration(uploaded)).await;
     let mut reached = 0;
-    for _ in 0..2 {
-        reached = steps_beyond(&alice, job, reached).await;
+    for attempt in 1..=2 {
+        worked_beyond(&alice, job, attempt, reached).await;
         kill_in_turn(&stack, &["worker"]).await;
+        reached = steps(&alice, job).await;
     }
     let attempts = check_bits(&alice, job, &queries[0]).await;
-    assert_eq!(attempts, 3);
+    // One more where a busy machine keeps a worker from telling in time that it lives.
+    assert!(attempts >= 3, "{attempts}");
     let kept = kept(&stack);
     assert!(kept.len() > 2 && kept.is_sorted(), "{kept:?}");
     check_removal(&alice, job).await;
@@ -125,23 +141,29 @@ async fn a_killed_worker_loses_what_it_did_since_its_checkpoint() {
 /// another one go on. That is no failed attempt, so there may be more of them than three.
 #[tokio::test(flavor = "multi_thread")]
 async fn work_that_is_longer_than_a_workers_time_goes_on_in_others() {
+    const MOST: usize = 14_000;
     // Shorter ones get nothing done where other tests take the processors.
-    let stack = stack_with(|setup| setup.worker_timeout = Some(Duration::from_secs(6))).await;
-    let alice = Owner::new(&stack, "alice-token").await;
+    let stack = Stack::start(|setup| {
+        setup.authorizer = tenants(&["alice"]);
+        setup.worker_timeout = Some(Duration::from_secs(6));
+    })
+    .await;
+    stack.publish("tree", &FOREST.bundle, 2).await;
+    let alice = Owner::of_forest(&stack).await;
     // How long rows take differs from machine to machine, and with what else runs there: more of them
-    // until a life is not enough.
-    let mut rows = 1_500;
+    // until a life is not enough. The reply to the most is as large as one may be.
+    let mut rows = 200;
     let (job, attempts) = loop {
         let queries = alice.queries(&[rows]);
         let uploaded = alice.upload(&queries).await;
         let job = alice.begin(&alice.declaration(uploaded)).await;
         let attempts = check_bits(&alice, job, &queries[0]).await;
-        if attempts > 1 || rows > 100_000 {
+        if attempts > 1 || rows == MOST {
             break (job, attempts);
         }
         let target = format!("/v2/jobs/{job}");
         assert_eq!(alice.send("DELETE", &target, vec![]).await.status, 204);
-        rows *= 3;
+        rows = MOST.min(3 * rows);
     };
     assert!(attempts > 1, "one attempt at {rows} rows");
     let kept = kept(&stack);
@@ -228,7 +250,7 @@ async fn a_checkpoint_that_is_not_what_was_written_is_a_named_failure() {
 async fn a_key_that_goes_while_a_chunk_is_worked_on_ends_it() {
     let stack = stack_with(often).await;
     let alice = Owner::new(&stack, "alice-token").await;
-    let uploaded = alice.upload(&alice.queries(&[300])).await;
+    let uploaded = alice.upload(&alice.queries(&[4_000])).await;
     let job = alice.begin(&alice.declaration(uploaded)).await;
     steps_beyond(&alice, job, 0).await;
     let deleted = alice.caller.service.delete_key(alice.caller.key()).await;
@@ -241,7 +263,6 @@ async fn a_key_that_goes_while_a_chunk_is_worked_on_ends_it() {
 /// that is the reason. What was done before stays readable.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_expires_while_a_chunk_is_worked_on_ends_it() {
-    const LEFT: Duration = Duration::from_secs(1);
     let stack = stack_with(often).await;
     let alice = Owner::new(&stack, "alice-token").await;
     let done = alice.upload(&alice.queries(&[2])).await;
@@ -250,7 +271,7 @@ async fn a_key_that_expires_while_a_chunk_is_worked_on_ends_it() {
     let uploaded = alice.upload(&alice.queries(&[4_000])).await;
     let job = alice.begin(&alice.declaration(uploaded)).await;
     steps_beyond(&alice, job, 0).await;
-    expire_at(&stack, &alice.caller, OffsetDateTime::now_utc() + LEFT).await;
+    expire_at(&stack, &alice.caller, OffsetDateTime::now_utc()).await;
     let status = alice.settled(job).await;
     let (kind, detail) = problem(&status.states[0]);
     assert_eq!(kind, ProblemType::KeyExpired, "{detail}");

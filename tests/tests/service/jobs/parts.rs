@@ -24,7 +24,7 @@ async fn stack() -> Stack {
 }
 
 impl<'a> Owner<'a> {
-    async fn of_forest(stack: &'a Stack) -> Self {
+    pub(super) async fn of_forest(stack: &'a Stack) -> Self {
         Self {
             model: &FOREST,
             ..Self::new(stack, "alice-token").await
@@ -163,20 +163,20 @@ async fn altered_and_missing_parts_are_no_reply() {
 /// Whoever was to add them has died without a word: the same declaration again has them added.
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_that_nobody_added_are_added_when_asked_for() {
-    const LEASE: Duration = Duration::from_secs(3);
+    const LEASE: Duration = Duration::from_secs(10);
     let stack = stack().await;
     let alice = Owner::of_forest(&stack).await;
     let declaration = alice.in_parts(&[1]).await;
     let job = record_only(&stack, &alice, &declaration).await;
+    for part in [0, 1] {
+        alice.work(job, part).await;
+    }
     let now = OffsetDateTime::now_utc();
     let now = now.replace_nanosecond(0).expect("0 is a number of them");
     let claim = ChunkEvent::Claim {
         owner: "somebody who dies".to_owned(),
         until: now + LEASE,
     };
-    for part in [0, 1] {
-        alice.work(job, part).await;
-    }
     let registry = stack.registry();
     let claimed = registry.change_chunk(job, 0, &claim, now).await;
     assert!(matches!(claimed.expect("written"), Ok(Chunk::Held { .. })));

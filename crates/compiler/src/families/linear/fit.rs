@@ -1,6 +1,6 @@
 //! Integer weights, and the fewest bits that carry the wanted precision.
 
-use super::layout::Layout;
+use super::layout::ScoreLayout;
 use crate::backend::{Backend, Budget};
 use cipherfn_protocol::specs::{Bits, ScoreUnits};
 use cipherfn_scheme::noise;
@@ -56,7 +56,7 @@ pub(super) struct Goal<'a> {
     /// Parameter set.
     pub(super) backend: Backend,
     /// Where scores and features stand.
-    pub(super) layout: &'a Layout,
+    pub(super) layout: &'a ScoreLayout,
     /// Largest change of each carried score by each feature.
     pub(super) weights: &'a [&'a [f64]],
     /// Range of each carried score over the calibration rows.

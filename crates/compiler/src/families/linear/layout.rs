@@ -22,7 +22,7 @@ const KEYLESS_QUERY: usize = 64 << 10;
 
 /// Where everything stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(super) struct ScoreLayout {
     polynomial_size: usize,
     features: usize,
     scores: usize,
@@ -31,7 +31,7 @@ pub(super) struct Layout {
     packed: bool,
 }
 
-impl Layout {
+impl ScoreLayout {
     /// The cheapest one.
     pub(super) fn choose(
         backend: Backend,

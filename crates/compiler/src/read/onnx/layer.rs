@@ -30,7 +30,7 @@ const VALUE: u32 = 13;
 
 /// The bytes of a model that is the node of this name: its first input becomes the row.
 pub(crate) fn cut_out(bytes: &[u8], layer: &str) -> Result<Vec<u8>, CompileError> {
-    let parts = Parts::of(bytes).map_err(|reason| CompileError::NotOnnx { reason })?;
+    let parts = SplitModel::of(bytes).map_err(|reason| CompileError::NotOnnx { reason })?;
     let nodes = parts.nodes.iter().enumerate();
     let nodes = nodes
         .map(|(position, message)| Node::read(message, position))
@@ -95,7 +95,7 @@ fn chosen(nodes: &[Node<'_>], layer: &str) -> Result<usize, CompileError> {
 }
 
 /// A model's parts, where they lie in the file.
-struct Parts<'a> {
+struct SplitModel<'a> {
     /// All of the model but its graph.
     head: Vec<u8>,
     nodes: Vec<&'a [u8]>,
@@ -104,7 +104,7 @@ struct Parts<'a> {
     values: HashMap<&'a str, &'a [u8]>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> SplitModel<'a> {
     fn of(bytes: &'a [u8]) -> Result<Self, String> {
         let mut parts = Self {
             head: Vec::new(),
@@ -221,7 +221,7 @@ struct Origins<'a> {
 
 impl<'a> Origins<'a> {
     fn of(
-        parts: &Parts<'a>,
+        parts: &SplitModel<'a>,
         nodes: &[Node<'_>],
         layer: &Node<'_>,
         weights: &[String],

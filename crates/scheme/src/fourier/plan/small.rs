@@ -1,19 +1,19 @@
 //! Cooley and Tukey's transform, two values at a time: little code, in plain arithmetic.
 
-use super::super::c64;
 use std::f64::consts::PI;
+use tfhe::core_crypto::fft_impl::fft64::c64;
 
 /// Working memory of a transform: none.
-pub(in super::super) struct Scratch;
+pub(in super::super) struct SmallScratch;
 
 /// The transform of so many complex values, a power of two. Forward it leaves them with the bits of
 /// their places reversed, and the inverse takes them so.
-pub(in super::super) struct Plan {
+pub(in super::super) struct SmallPlan {
     /// exp(-2 pi i j / L) for j < L/2, of each length L of blocks, the longest first.
     roots: Vec<Vec<c64>>,
 }
 
-impl Plan {
+impl SmallPlan {
     pub(in super::super) fn new(fourier_size: usize) -> Self {
         debug_assert!(fourier_size.is_power_of_two(), "a power of two");
         let root = |length: usize, j: usize| {
@@ -29,11 +29,11 @@ impl Plan {
     }
 
     #[expect(clippy::unused_self, reason = "as of the other plan")]
-    pub(in super::super) fn scratch(&self) -> Scratch {
-        Scratch
+    pub(in super::super) fn scratch(&self) -> SmallScratch {
+        SmallScratch
     }
 
-    pub(in super::super) fn forward(&self, values: &mut [c64], _: &mut Scratch) {
+    pub(in super::super) fn forward(&self, values: &mut [c64], _: &mut SmallScratch) {
         for roots in &self.roots {
             for block in values.chunks_exact_mut(2 * roots.len()) {
                 let (first, second) = block.split_at_mut(roots.len());
@@ -46,7 +46,7 @@ impl Plan {
         }
     }
 
-    pub(in super::super) fn inverse(&self, values: &mut [c64], _: &mut Scratch) {
+    pub(in super::super) fn inverse(&self, values: &mut [c64], _: &mut SmallScratch) {
         for roots in self.roots.iter().rev() {
             for block in values.chunks_exact_mut(2 * roots.len()) {
                 let (first, second) = block.split_at_mut(roots.len());
@@ -63,7 +63,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::super::tfhe;
-    use super::{Plan, c64};
+    use super::{SmallPlan, c64};
 
     /// The values of `tfhe`'s transform, in another order, and back to where they came from.
     #[test]
@@ -71,7 +71,7 @@ mod tests {
         for size in [16, 256, 1024] {
             let value = |j: usize| c64::new((j as f64 * 0.7).sin(), (j as f64 * 1.3).cos());
             let input: Vec<c64> = (0..size).map(value).collect();
-            let (small, large) = (Plan::new(size), tfhe::Plan::new(size));
+            let (small, large) = (SmallPlan::new(size), tfhe::TfhePlan::new(size));
             let (mut ours, mut theirs) = (input.clone(), input.clone());
             small.forward(&mut ours, &mut small.scratch());
             large.forward(&mut theirs, &mut large.scratch());

@@ -1,9 +1,10 @@
 //! Rows through the network in integers, with noise of the predicted size at each of its places.
 //!
-//! Behind a table an error is as much larger as the table is steep. How steep it is where a row is
-//! says little of rows beside it: a function that is flat on all calibration rows may be steep
-//! between them. So every table is taken to be as steep as it is anywhere, with the sign that its
-//! slope has at the row, and the error as small next to the curvature as it has to be.
+//! Labels and errors of the calibration rows are counted with the tables as they are. What is stated of
+//! any row is another matter: behind a table an error is as much larger as the table is steep, and how
+//! steep it is where a row is says little of rows beside it. A function that is flat on all calibration
+//! rows may be steep between them. So there every table is taken to be as steep as it is anywhere, with
+//! the sign that its slope has at the row, and the error as small next to the curvature as it has to be.
 
 use super::super::curve::Curve;
 use super::integers::{FormSum, Integers, TableArgument};
@@ -88,6 +89,16 @@ impl<'a> SimulatedRows<'a> {
         self.steepness[unit] * if rise * amplitude < 0.0 { -1.0 } else { 1.0 }
     }
 
+    /// By how much a table's result moves where a row is, if its number is off by `error`.
+    fn moved(&self, unit: usize, row: usize, error: f64) -> f64 {
+        let (curve, place) = (&self.curves[unit], self.integers.places[unit][row]);
+        let steps = error * 2.0 * curve.entries.len() as f64;
+        let (whole, part) = (steps.floor(), steps - steps.floor());
+        let entry = |steps: f64| curve.entry(place + steps as i64);
+        let found = entry(whole) * (1.0 - part) + entry(whole + 1.0) * part;
+        self.integers.amplitudes[unit] * (found - curve.entry(place))
+    }
+
     /// The scores' phases of a row, in parts of the torus, with noise.
     pub(super) fn phases(&self, row: usize, noise: &Noise, source: &mut Gaussian) -> Vec<f64> {
         let units = self.curves.len();
@@ -107,7 +118,7 @@ impl<'a> SimulatedRows<'a> {
                 TableArgument::Bits(_) => 0.0,
                 TableArgument::Phase(own) => {
                     let error = normal(noise.lines[unit]) + normal(noise.switch);
-                    self.slope(unit, row) * (error + sum(own, &errors))
+                    self.moved(unit, row, error + sum(own, &errors))
                 }
             };
             errors[unit] = of_number + normal(noise.tables[unit]);
@@ -262,12 +273,12 @@ mod tests {
             );
         }
         assert!(stated < 4.0 * between, "{stated} {between}");
-        // What labels are counted with is the same.
+        // Labels are counted where the rows are.
         let mut moved = |row: usize| {
             let found = simulated.phases(row, &noise, &mut source)[0];
             (found - integers.phases[row][0]).powi(2)
         };
         let counted = (0..2000).map(|_| moved(0)).sum::<f64>() / 2000.0;
-        assert!((counted / stated - 1.0).abs() < 0.2, "{counted} {stated}");
+        assert!((counted / flat - 1.0).abs() < 0.2, "{counted} {flat}");
     }
 }

@@ -1,6 +1,6 @@
 //! Frames and their key from the bucket: records, and pieces as far as rows are needed.
 
-use super::{Asking, damaged};
+use crate::frames::{Asking, damaged};
 use crate::{Answering, keys};
 use bytes::Bytes;
 use cipherfn_frame::file::{FileHead, FrameReader};
@@ -20,14 +20,14 @@ use std::sync::Arc;
 
 /// What of a frame is needed.
 #[derive(Clone, Debug)]
-pub(super) struct Needed {
-    pub(super) rows: Range<u64>,
+pub(crate) struct Needed {
+    pub(crate) rows: Range<u64>,
     /// Whether its look-ups are read.
-    pub(super) tables: bool,
+    pub(crate) tables: bool,
 }
 
 impl Answering {
-    pub(super) async fn stored_frame(
+    pub(crate) async fn stored_frame(
         &self,
         tenant: &Tenant,
         id: FrameId,
@@ -46,7 +46,7 @@ impl Answering {
     }
 
     /// The key that frames are under, by what is registered now.
-    pub(super) async fn frame_key(
+    pub(crate) async fn frame_key(
         &self,
         tenant: &Tenant,
         id: KeyId,
@@ -72,7 +72,7 @@ impl Answering {
     }
 
     /// The frames, with those rows and tables that are needed.
-    pub(super) async fn load_frames(
+    pub(crate) async fn load_frames(
         &self,
         asking: &Asking,
         needed: &[Needed],
@@ -148,7 +148,7 @@ impl Answering {
 }
 
 /// What the record says is public of a frame.
-pub(super) fn head(frame: &StoredFrame) -> Result<FileHead, Failure> {
+pub(crate) fn head(frame: &StoredFrame) -> Result<FileHead, Failure> {
     let json = serde_json::to_vec(&frame.schema);
     let schema = json
         .map_err(|error| error.to_string())
