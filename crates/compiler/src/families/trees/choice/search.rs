@@ -173,7 +173,8 @@ impl<'a> Search<'a> {
     }
 
     /// What the rule gives at the usual gadget, then by each measure for the gadget that this circuit
-    /// needs, and the circuit of the fewest multiplexers: no more than five are lowered.
+    /// needs, and the circuit of the fewest multiplexers where none of these is precise enough: no
+    /// more than five are lowered.
     fn direct(&mut self, usual: &[Form]) -> Vec<Shape> {
         let first = self.with_tables(usual);
         let mut shapes = first.clone();
@@ -191,8 +192,11 @@ impl<'a> Search<'a> {
             }
             thermometers = fewest(&forms);
         }
-        for shape in self.with_tables(&thermometers) {
-            add(&mut shapes, shape);
+        let best = self.queue(&shapes).next(self);
+        if best.is_none_or(|best| !self.reaches(&best.shape, best.gadget)) {
+            for shape in self.with_tables(&thermometers) {
+                add(&mut shapes, shape);
+            }
         }
         shapes
     }
