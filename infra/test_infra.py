@@ -227,7 +227,7 @@ class CheckTemplate(unittest.TestCase):
         self.assert_problem("Api: pages may call without", "CorsConfiguration: !If\n        - HasOrigins\n        - AllowOrigins", "CorsConfiguration: !If\n        - UseIam\n        - AllowOrigins")
 
     def test_policies(self):
-        self.assert_problem("InferRole: s3:PutObject on models/\\* is more", "Sid: ReadModelsAndKeys\n                Effect: Allow\n                Action: [s3:GetObject", "Sid: ReadModelsAndKeys\n                Effect: Allow\n                Action: [s3:GetObject, s3:PutObject")
+        self.assert_problem("InferRole: s3:PutObject on models/\\* is more", "Sid: ReadModelsKeysAndFrames\n                Effect: Allow\n                Action: [s3:GetObject", "Sid: ReadModelsKeysAndFrames\n                Effect: Allow\n                Action: [s3:GetObject, s3:PutObject")
         self.assert_problem("SpecsRole: s3:GetObject on keys/\\* is more", "${Bucket}/models/*.json", "${Bucket}/keys/*")
         self.assert_problem("wildcard action", "Action: [s3:GetObject]", 'Action: ["s3:*"]')
         self.assert_problem("resource \\*", "Resource: [!GetAtt InferLogs.Arn]", 'Resource: ["*"]')

@@ -2,6 +2,7 @@
 
 mod bench;
 mod compile;
+mod compile_training;
 mod completions;
 mod decrypt;
 mod demo;
@@ -19,6 +20,8 @@ mod predict;
 mod publish;
 mod register;
 mod specs;
+mod statistics;
+mod train;
 
 use crate::terminal::Terminal;
 use anyhow::Result;
@@ -36,6 +39,9 @@ pub(crate) enum Command {
     Decrypt(decrypt::Decrypt),
     Predict(predict::Predict),
     Frame(frame::Frame),
+    Statistics(statistics::Statistics),
+    CompileTraining(compile_training::CompileTraining),
+    Train(train::Train),
     Publish(publish::Publish),
     Models(models::Models),
     Register(register::Register),
@@ -61,6 +67,9 @@ impl Command {
             Self::Decrypt(command) => command.run(terminal),
             Self::Predict(command) => command.run(terminal),
             Self::Frame(command) => command.run(terminal),
+            Self::Statistics(command) => command.run(terminal),
+            Self::CompileTraining(command) => command.run(terminal),
+            Self::Train(command) => command.run(terminal),
             Self::Publish(command) => command.run(terminal),
             Self::Models(command) => command.run(terminal),
             Self::Register(command) => command.run(terminal),

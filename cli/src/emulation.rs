@@ -2,7 +2,6 @@
 
 use crate::bucket::{DEV_BUCKET, DevFile};
 use crate::files::InputSource;
-use crate::limits;
 use crate::server;
 use crate::signing::{Developer, KeyFile};
 use crate::terminal;
@@ -12,6 +11,7 @@ use cipherfn_emulator::{
     Authorizer, Config, Emulator, Function, Lifecycle, LogSink, Map, Pages, Route,
 };
 use cipherfn_protocol::api::{self, ModelName, ModelSummary};
+use cipherfn_report::Demands;
 use cipherfn_service::registry::{Model, Published};
 use cipherfn_service::{Registry, config};
 use std::env;
@@ -200,7 +200,8 @@ pub(crate) async fn publish(
     developer: &Developer,
     keep: NonZeroUsize,
 ) -> Result<ModelSummary> {
-    for need in limits::check(bundle).with_context(|| format!("model {name}"))? {
+    let demands = Demands::of(bundle).with_context(|| format!("model {name}"))?;
+    for need in demands.needs() {
         terminal::notice(&format!("model {name}: {need}"));
     }
     let version = Published {

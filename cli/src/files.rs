@@ -69,6 +69,18 @@ impl InputSource {
         }
     }
 
+    /// The file, if it is one that can be read anywhere.
+    pub(crate) fn file(&self) -> Result<Option<File>> {
+        let file = match self {
+            Self::Stdin => return Ok(None),
+            Self::Spooled(file) => file.try_clone()?,
+            Self::File(path) => {
+                File::open(path).with_context(|| format!("cannot open {}", path.display()))?
+            }
+        };
+        Ok(file.metadata()?.is_file().then_some(file))
+    }
+
     /// A source that can be read more than once: what comes from standard input or another pipe
     /// waits in a temporary file.
     pub(crate) fn repeatable(&self) -> Result<Self> {

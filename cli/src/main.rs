@@ -10,21 +10,20 @@
 )]
 
 mod bucket;
+mod columnar;
 mod commands;
 mod connection;
 mod emulation;
 mod files;
-mod limits;
-mod page;
 mod remedies;
 mod server;
 mod shared;
 mod signing;
 mod table;
 mod terminal;
+mod training;
 mod trust;
 mod usage;
-mod verdict;
 
 use clap::{CommandFactory, Parser};
 use commands::Command;

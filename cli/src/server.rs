@@ -15,9 +15,11 @@ use std::time::{Duration, Instant};
 
 /// Largest bundle file that is read, in bytes.
 pub(crate) const MAX_BUNDLE: u64 = bundle::MAX_BYTES + HEADER_LEN as u64;
-/// Reads a bundle.
+/// Reads a bundle whose specs are those of its circuit.
 pub(crate) fn read_bundle(source: &InputSource) -> Result<Bundle> {
-    parse_bundle(&source.read_all(MAX_BUNDLE)?, source)
+    let bundle = parse_bundle(&source.read_all(MAX_BUNDLE)?, source)?;
+    cipherfn_serving::specs_of(&bundle).with_context(|| source.name())?;
+    Ok(bundle)
 }
 
 /// Parses a bundle's bytes, which came from `source`.

@@ -1,5 +1,6 @@
 //! CSV files between people and the client: rows in, predictions out.
 
+use crate::columnar::AsCsv;
 use crate::files::InputSource;
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
@@ -69,6 +70,48 @@ impl TableOptions {
         let (input, progress) = terminal.watch(input, len, what);
         let table = Table::open_as(source.name(), input, self.format())?;
         Ok((table, progress))
+    }
+
+    /// Opens the rows of a data frame, which may be CSV text as well as a Parquet or Arrow file.
+    pub(crate) fn open_frame(
+        &self,
+        source: &InputSource,
+        terminal: Terminal,
+        what: &'static str,
+    ) -> Result<(Table<Box<dyn Read + Send>>, ProgressBar)> {
+        let columnar = AsCsv::open(source)?;
+        let is_told = self.separator.is_some() || self.decimal_comma || self.comment.is_some();
+        if columnar.is_some() && is_told {
+            bail_usage!(
+                "--separator, --decimal-comma and --comment are of CSV text, and {} is a Parquet or Arrow file; leave them out",
+                source.name()
+            );
+        }
+        let ((input, len), format) = match columnar {
+            Some(text) => (
+                (Box::new(text) as Box<dyn Read + Send>, None),
+                Format::default(),
+            ),
+            None => (source.open()?, self.format()),
+        };
+        let (input, progress) = terminal.watch(input, len, what);
+        let table = Table::open_as(source.name(), Box::new(input) as _, format)?;
+        Ok((table, progress))
+    }
+
+    /// A cell that may be a number, with a decimal point: where numbers have commas, points are none
+    /// of theirs.
+    pub(crate) fn with_point(&self, cell: &str) -> String {
+        if !self.decimal_comma {
+            return cell.to_owned();
+        }
+        cell.chars()
+            .map(|letter| match letter {
+                ',' => '.',
+                '.' => ',',
+                other => other,
+            })
+            .collect()
     }
 
     /// Reads `limit` rows of a table before anything is done with it, so that nobody hears of a table

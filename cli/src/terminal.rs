@@ -2,6 +2,7 @@
 
 use crate::remedies;
 use anyhow::Result;
+pub(crate) use cipherfn_report::quantity::{bytes, seconds, significant};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -305,37 +306,6 @@ pub(crate) fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) -> S
 pub(crate) fn date(time: OffsetDateTime) -> String {
     let (date, time) = (time.date(), time.time());
     format!("{date} {:02}:{:02} UTC", time.hour(), time.minute())
-}
-
-/// `1.28 MB`, in powers of ten.
-pub(crate) fn bytes(count: u64) -> String {
-    let value = count as f64;
-    match count {
-        0..1_000 => format!("{count} B"),
-        1_000..1_000_000 => format!("{} KB", significant(value / 1e3)),
-        1_000_000..1_000_000_000 => format!("{} MB", significant(value / 1e6)),
-        _ => format!("{} GB", significant(value / 1e9)),
-    }
-}
-
-/// `12.3 ms`.
-pub(crate) fn seconds(value: f64) -> String {
-    match value {
-        _ if value >= 1.0 => format!("{} s", significant(value)),
-        _ if value >= 1e-3 => format!("{} ms", significant(value * 1e3)),
-        _ => format!("{} µs", significant(value * 1e6)),
-    }
-}
-
-/// Three significant digits.
-pub(crate) fn significant(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".to_owned(),
-        size if size >= 100.0 => format!("{value:.0}"),
-        size if size >= 10.0 => format!("{value:.1}"),
-        size if size >= 1.0 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
-    }
 }
 
 /// An error with its causes; one that the text before it already tells is not repeated.

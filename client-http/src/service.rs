@@ -4,6 +4,8 @@
 //!   Service::client     GET  /v2/models/{model}            specs, cached by their hash
 //!   Service::register   POST /v2/keys, PUT to S3, complete: parts of the evaluation key, once
 //!   Service::predict    POST /v2/models/{model}/predict    rows in, predictions out, in order
+//!   Service::upload_frame   POST /v2/uploads, PUT to S3, POST /v2/frames: encrypted tables that the service keeps
+//!   Service::query_frames   POST /v2/frames/query, or /v2/frames/jobs where it takes longer
 //!   Service::predict_bulk   POST /v2/uploads, PUT to S3, POST /v2/jobs, GET from S3: the same for large tables
 //! ```
 //!
@@ -17,6 +19,7 @@ mod declare;
 mod endpoint;
 mod error;
 mod expect;
+mod frames;
 mod manifest;
 mod options;
 mod pace;
@@ -46,6 +49,7 @@ use cipherfn_protocol::api::{self, ApiVersion, ModelList, ProblemType, Route};
 use cipherfn_protocol::message::KeyId;
 use endpoint::Endpoint;
 use http::Method;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::sync::Arc;
@@ -236,6 +240,22 @@ impl Service {
                 format!("the status of key {} instead of {key}", status.key),
             ))
         }
+    }
+
+    /// Sends a document.
+    async fn send_document(
+        &self,
+        path: String,
+        document: &impl Serialize,
+    ) -> Result<(Call, Answer), ServiceError> {
+        let call = Call::new(Method::POST, path);
+        let body = serde_json::to_vec(document).map_err(|error| ServiceError::Request {
+            route: call.route(&self.0.endpoint),
+            cause: error.to_string(),
+        })?;
+        let call = call.body(api::JSON, body);
+        let (answer, _) = self.call(&call).await?;
+        Ok((call, answer))
     }
 
     fn json<T: DeserializeOwned>(&self, call: &Call, answer: &Answer) -> Result<T, ServiceError> {

@@ -275,13 +275,12 @@ const fn form(rows: usize) -> GroupForm {
 }
 
 /// Decrypts a reply: the ciphertexts of a query's last pass over `rows` rows, output by output. Gives
-/// of each result (a block of rows, or a sum) of each output its words, rounded to what is
-/// guaranteed: `errors` are the largest errors of the outputs, as fractions of the torus.
+/// of each result (a block of rows, or a sum) of each output its words with their noise, which the
+/// cells of an answer leave out: nobody else has any business with words.
 pub fn decrypt_reply(
     key: &SecretKey,
     pass: &Pass,
     rows: usize,
-    errors: &[f64],
     reply: &[Vec<u8>],
 ) -> Result<Vec<Vec<Vec<u64>>>, FrameError> {
     let set = ParameterSet::by_name(&pass.circuit.parameter_set)?;
@@ -293,7 +292,7 @@ pub fn decrypt_reply(
     });
     let outputs: Vec<ReplyShape> = outputs.collect();
     let shapes = collection(pass).shapes(&outputs, rows);
-    if reply.len() != shapes.len() || errors.len() != outputs.len() {
+    if reply.len() != shapes.len() {
         return Err(FrameError::Reply {
             expected: shapes.len(),
             found: reply.len(),
@@ -303,28 +302,20 @@ pub fn decrypt_reply(
     let phases = phases.map(|(shape, bytes)| shape.decrypt(key, bytes));
     let phases = phases.collect::<Result<Vec<_>, _>>()?;
     let count = outputs.len().max(1);
-    let round = |phases: &mut dyn Iterator<Item = &i64>, error: f64| {
-        phases
-            .map(|phase| rounded(*phase, error))
-            .collect::<Vec<_>>()
+    let words = |phases: &mut dyn Iterator<Item = &i64>| {
+        phases.map(|phase| *phase as u64).collect::<Vec<_>>()
     };
     Ok(match pass.collect {
         Collect::Rows => {
             let items = phases.concat();
-            let outputs = errors.iter().enumerate();
-            let outputs = outputs.map(|(output, error)| {
-                round(&mut items.iter().skip(output).step_by(count), *error)
-            });
+            let outputs = 0..outputs.len();
+            let outputs =
+                outputs.map(|output| words(&mut items.iter().skip(output).step_by(count)));
             vec![outputs.collect()]
         }
         Collect::Sum { .. } => phases
             .chunks(count)
-            .map(|sum| {
-                let outputs = sum.iter().zip(errors);
-                outputs
-                    .map(|(phases, error)| round(&mut phases.iter(), *error))
-                    .collect()
-            })
+            .map(|sum| sum.iter().map(|own| words(&mut own.iter())).collect())
             .collect(),
     })
 }
@@ -336,11 +327,4 @@ const fn collection(pass: &Pass) -> Collection {
             rows: rows as usize,
         },
     }
-}
-
-/// A phase to the nearest multiple of the smallest power of two that an error cannot reach half of.
-fn rounded(phase: i64, error: f64) -> u64 {
-    let step = (2.0 * error).log2().ceil().clamp(-63.0, -1.0);
-    let shift = (64.0 + step) as u32;
-    ((phase as u64).wrapping_add(1 << (shift - 1)) >> shift) << shift
 }

@@ -60,6 +60,7 @@ pub mod frames;
 mod margins;
 mod prediction;
 mod size;
+pub mod training;
 mod trust;
 
 pub use batch::{Batch, Column, Values};

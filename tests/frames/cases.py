@@ -281,6 +281,76 @@ def pushed(random, base, other, by, steps):
     return result, {"total": 2}
 
 
+def tabled(random, base, steps):
+    """Functions of small keys, and columns made ready for a model."""
+    frame, places = filtered(random, base.polars(), steps), {"amount": 2, "new": 2}
+    kind = random.randrange(5)
+    if kind in (0, 1):
+        cells = random.sample(range(5, 25), 12)
+        # Groups have a place for every number between the least and the largest.
+        units = [random.randint(-60, 60) if kind else random.randint(-2_000, 3_000) for _ in cells]
+        of = {"replace": [col("sku"), [[cell, number(own, 2)] for cell, own in zip(cells, units)]]}
+        new = pl.col("sku").replace_strict(cells, units, default=None, return_dtype=pl.Int64)
+    elif kind == 2:
+        name, places["new"] = random.choice(["sku", "count"]), 3
+        of = {"log": [col(name), 3]}
+        new = pl.when(pl.col(name) > 0).then((pl.col(name).log() * 1000).round().cast(pl.Int64))
+    elif kind == 3:
+        of = {"mul": [{"sub": [col("count"), lit(4.5)]}, lit(0.348)]}
+        new, places["new"] = (pl.col("count") * 10 - 45) * 348, 4
+    else:
+        for word in REGIONS:
+            steps.append({"with_column": {"name": f"region_{word}", "of": {"eq": [col("region"), lit(word)]}}})
+            frame = frame.with_columns((pl.col("region") == word).alias(f"region_{word}"))
+        return frame, places
+    steps.append({"with_column": {"name": "new", "of": of}})
+    frame = frame.with_columns(new.alias("new"))
+    if kind == 1:
+        aggregates = [{"name": "n", "of": "len"}, {"name": "most", "of": {"max": "count"}}]
+        steps.append({"group_by": {"keys": ["new"], "aggregates": aggregates}})
+        frame = frame.group_by("new").agg(pl.len().alias("n"), pl.col("count").max().alias("most"))
+    return frame, places
+
+
+def right(random, base, other, by, steps):
+    """All rows of the sales, from the prices' side."""
+    on = [{"left": name, "right": name} for name in by]
+    steps.append({"merge": {"right": "sales", "on": on, "how": "right"}})
+    frame = other.polars().join(base.polars(), on=by, how="right", maintain_order="right")
+    return frame, {"amount": 2, "price": 2}
+
+
+def extremes(random, base, other, by, steps):
+    """Of the rows that an inner merge keeps, by a key of the other frame."""
+    steps.append({"merge": {"right": "prices", "on": [{"left": name, "right": name} for name in by], "how": "inner"}})
+    frame = base.polars().join(other.polars(), on=by, how="inner", suffix="_right")
+    aggregates = [{"name": "least", "of": {"min": "store_right"}}, {"name": "most", "of": {"max": "store_right"}}, {"name": "n", "of": "len"}]
+    steps.append({"group_by": {"keys": [], "aggregates": aggregates}})
+    own = pl.col("store_right")
+    return frame.select(own.min().alias("least"), own.max().alias("most"), pl.len().alias("n")), {}
+
+
+def new_case(seed):
+    own = random.Random(seed)
+    base = sales(own, own.choice([0, 1, 12, 20]), own.random() < 0.6, own.choice([0, 0, 3]))
+    steps, frames, scan = [], [base], "sales"
+    if seed % 3:
+        frame, places = tabled(own, base, steps)
+    else:
+        is_right = seed % 2 == 0
+        by = own.choice([["sku"], ["sku", "store"]]) if is_right else ["sku"]
+        frames.append(prices(own, own.random() < 0.6, by))
+        scan = "prices" if is_right else "sales"
+        frame, places = (right if is_right else extremes)(own, base, frames[1], by, steps)
+    return {
+        "name": f"{'table' if seed % 3 else 'merge'} {seed}",
+        "frames": [own.json() for own in frames],
+        "plan": {"format": 1, "scan": scan, "steps": steps},
+        "columns": frame.columns,
+        "rows": answer(frame, places),
+    }
+
+
 def case(seed):
     own = random.Random(seed)
     rows = own.choice([0, 1, 2, 12, 12, 20])
@@ -336,6 +406,7 @@ def sql_case(index, text):
 
 cases = [case(seed) for seed in [*range(160), 263]]
 cases += [sql_case(index, text) for index, text in enumerate(SQL)]
+cases += [new_case(seed) for seed in range(2000, 2045)]
 print("[")
 print(",\n".join(json.dumps(own, separators=(",", ":")) for own in cases))
 print("]")

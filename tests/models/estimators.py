@@ -221,7 +221,8 @@ def main():
         "regressor and outlier detector is trained, exported and compiled; those that compile give "
         "the library's own predictions on rows that were held back (`--expected`). "
         f"{yes} of {len(rows)} compile. `NearestCentroid` is exported by `tests/models/nearest_centroid.py`, "
-        "the others by skl2onnx itself.\n\n"
+        "the others by skl2onnx itself. `MLPClassifier` and `MLPRegressor` are trained with one hidden "
+        "layer, the default; with several they compile as layers of functions ([networks.md](networks.md)).\n\n"
         "| estimator | kind | compiles | as, or why not |\n|---|---|---|---|\n"
         + "\n".join(rows)
         + "\n\nskl2onnx has no converter for "

@@ -9,10 +9,10 @@ use cipherfn_protocol::api::{
 use cipherfn_protocol::frame::HEADER_LEN;
 use cipherfn_protocol::hash::{Hash, Sha256};
 use cipherfn_protocol::message::{Chunks, QueryChunk, ReplyChunk, write_chunk};
-use cipherfn_protocol::specs::{Encoding, SpecsDocument};
+use cipherfn_protocol::specs::{Bits, Encoding, SpecsDocument};
 use cipherfn_protocol::statement::SignedStatement;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
-use cipherfn_serving::{Estimate, Key, Model, Part, Query};
+use cipherfn_serving::{Estimate, Key, Model, ModelError, Part, Query};
 use cipherfn_signing::{SigningKey, verify};
 use cipherfn_tests::{Clear, Server, decrypt, golden, library_models, predict};
 use serde::Serialize;
@@ -57,6 +57,25 @@ fn keys_keep_their_bytes() {
     let key = EvaluationKey::from_file_bytes(&file("evaluation.cfk")).unwrap();
     assert_eq!(key.to_file_bytes(), file("evaluation.cfk"));
     assert_eq!(key.id(), secret().id());
+}
+
+/// Clients trust the specs for what answers mean: a circuit beside those of another one is refused.
+#[test]
+fn a_circuit_that_its_specs_are_not_of_is_refused() {
+    let file = newest("tree.cfn");
+    let mut bundle = bundle::read(&file).unwrap();
+    assert!(Model::new(&bundle).is_ok());
+    let bits = &mut bundle.circuit.outputs[0].reply_bits;
+    *bits = Bits::new(bits.get() + 1);
+    let part = Part { number: 0, of: 1 };
+    for refused in [
+        Model::new(&bundle),
+        Model::with_memory(&bundle, 8 << 30),
+        Model::of_part(bundle, Hash::of(&file), part, 8 << 30),
+    ] {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, ModelError::OtherCircuit { .. }), "{error}");
+    }
 }
 
 /// What the only part of the tree made of its query: workers store it for each other.

@@ -63,19 +63,22 @@ async function between(service) {
   return Object.assign(state, { url: `http://127.0.0.1:${server.address().port}` });
 }
 
-/** A page's files, and golden ones, without a policy. */
+/** A page's files, and golden ones, without a policy. `denial` is what the worker runs first. */
 async function files() {
+  const state = { denial: "" };
   const types = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm" };
   const server = http.createServer((request, response) => {
     const golden = request.url.startsWith("/golden/");
     const file = request.url === "/" ? undefined : path.join(golden ? path.join(root, "tests") : page, request.url);
     response.setHeader("content-type", types[file ? path.extname(file) : ".html"] ?? "application/octet-stream");
     if (!file) return response.end("<!doctype html><title>test</title>");
+    response.setHeader("cache-control", "no-store");
+    if (request.url.endsWith("/worker.js")) response.write(state.denial);
     fs.createReadStream(file).on("error", () => response.writeHead(404).end()).pipe(response);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   started.push({ kill: () => (server.close(), server.closeAllConnections()) });
-  return `http://127.0.0.1:${server.address().port}`;
+  return Object.assign(state, { origin: `http://127.0.0.1:${server.address().port}` });
 }
 
 function table(file) {
@@ -111,6 +114,21 @@ async function golden(tab, origin) {
   }
 }
 
+/** Runs in the page: a registered key goes between two predictions. */
+async function withoutKey(tab, origin, service, row) {
+  return tab.evaluate(async ([origin, service, row]) => {
+    const { open } = await import(`${origin}/cipherfn/browser.js`);
+    const client = await open({ service });
+    const model = await client.model("fraud");
+    const [before] = await model.predict([row]);
+    const { keys } = await (await fetch(`${service}/v2/keys`)).json();
+    for (const { key } of keys) await fetch(`${service}/v2/keys/${key}`, { method: "DELETE" });
+    const [after] = await model.predict([row]);
+    client.close();
+    return { keys: keys.length, before: before.values.label, after: after.values.label };
+  }, [origin, service, row]);
+}
+
 /** Runs in the page: errors as `code: message`. */
 async function ask(tab, origin, options) {
   return tab.evaluate(async ([origin, { service, model = "fraud", accept, rows, storage }]) => {
@@ -131,8 +149,11 @@ async function ask(tab, origin, options) {
 async function main() {
   run("compile", path.join(MODEL, "model.onnx"), "--calibration", path.join(MODEL, "train.csv"), "--target", "target", "-o", "fraud.cfn");
   run("compile", path.join(MODEL, "model.onnx"), "--calibration", path.join(MODEL, "train.csv"), "--target", "target", "--features", "grid:3", "-o", "other.cfn");
-  const origin = await files();
-  const service = await dev("dev", "--publish", "fraud=fraud.cfn", "--publish", "other=other.cfn", "--web", page, "--allow-origin", origin);
+  const mixedModel = path.join(root, "tests/models/mixed_columns_logreg");
+  run("compile", path.join(mixedModel, "model.onnx"), "--calibration", path.join(mixedModel, "train.csv"), "-o", "mixed.cfn");
+  const pages = await files();
+  const { origin } = pages;
+  const service = await dev("dev", "--publish", "fraud=fraud.cfn", "--publish", "other=other.cfn", "--publish", "mixed=mixed.cfn", "--web", page, "--allow-origin", origin);
   const proxy = await between(service.url);
   const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"] });
   started.push({ kill: () => browser.close() });
@@ -186,6 +207,34 @@ async function main() {
   assert.deepEqual([unusable.outcome, unusable.values], ["unusable", null]);
   assert.match(unusable.remark, /is text where the model takes a number/);
   step("bad rows");
+
+  const people = table(path.join(root, "tests/models/mixed_columns_logreg/test.csv")).slice(0, 1);
+  people.push({ ...people[0], colour: "purple" }, { ...people[0], size: "vast" });
+  const typed = people.map((row) => ({ ...row, age: Number(row.age), income: Number(row.income), count: Number(row.count) }));
+  const mixed = await ask(tab, origin, { service: proxy.url, model: "mixed", rows: typed });
+  assert.deepEqual(mixed.answers?.map((answer) => answer.outcome), ["answered", "answered", "answered"], mixed.error);
+  // By onnxruntime; unknown categories have no column of their own, as the pipeline says.
+  mixed.answers.forEach(({ values }, row) => assert.ok(Math.abs(values.probability_1 - [0.94302726, 0.785807, 0.9373007][row]) < 2e-5, `row ${row + 1}`));
+  step("a category that nobody saw");
+
+  const gone = await withoutKey(tab, origin, service.url, rows[0]);
+  assert.ok(gone.keys > 0);
+  assert.deepEqual([gone.before, gone.after], [first.answers[0].values.label, first.answers[0].values.label]);
+  step("a key that is gone from the service is registered again");
+
+  for (const [name, denied] of [["SecurityError", /allow this page to keep data/], ["QuotaExceededError", /no room left/]]) {
+    pages.denial = `IDBFactory.prototype.open = () => { throw new DOMException("denied", "${name}"); };\n`;
+    const refused = await context.newPage();
+    await refused.goto(origin);
+    const found = await ask(refused, origin, { service: proxy.url, rows: rows.slice(0, 1) });
+    assert.match(found.error ?? "", /^storage: /);
+    assert.match(found.error ?? "", denied);
+    const memory = await ask(refused, origin, { service: proxy.url, rows: rows.slice(0, 1), storage: "memory" });
+    assert.equal(memory.error, undefined);
+    await refused.close();
+  }
+  pages.denial = "";
+  step("a browser that keeps nothing");
 
   proxy.swap = "other";
   const queries = () => proxy.asked.filter((line) => line.includes("/predict")).length;

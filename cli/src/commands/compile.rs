@@ -1,19 +1,17 @@
 //! `cipherfn compile`.
 
 use crate::files::{Content, Destination, InputSource};
-use crate::limits::Demands;
-use crate::page;
 use crate::shared::Force;
 use crate::table::TableOptions;
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
-use crate::verdict::Verdict;
 use anyhow::{Context, Result};
 use cipherfn_compiler::fit::{FitOptions, Limits};
 use cipherfn_compiler::{
     Calibration, ColumnSource, CompileError, Decimals, Expected, FeatureMode, Options, Prefer,
     Profile, Report,
 };
+use cipherfn_report::{Demands, Verdict, page};
 use std::io::{Read, Write};
 
 /// Largest model that is read, in bytes.
@@ -99,6 +97,14 @@ pub(crate) struct Compile {
     /// [default: 0, 1, ...]
     #[arg(long, value_name = "NAME,NAME...", value_delimiter = ',')]
     classes: Option<Vec<String>>,
+    /// Compile one linear layer of a larger ONNX model, by its node's name (`MatMul`, `Gemm`, `Conv`): a
+    /// row is what comes into the layer, a token, say
+    #[arg(long, value_name = "NODE")]
+    layer: Option<String>,
+    /// Compile a linear layer's transpose, without its constants: from gradients of the layer's result
+    /// to those of its argument
+    #[arg(long)]
+    transpose: bool,
     /// Predict the standard deviation of the trees' own predictions beside each value or probability
     /// of a forest
     #[arg(long)]
@@ -151,9 +157,7 @@ impl Compile {
         output.finish()?;
         if let Some(mut report) = report {
             if self.report.as_ref().is_some_and(Destination::is_page) {
-                report.write_all(
-                    page::page(&compiled.report, &demands, &compiled.scores).as_bytes(),
-                )?;
+                report.write_all(page(&compiled.report, &demands, &compiled.scores).as_bytes())?;
             } else {
                 serde_json::to_writer_pretty(&mut report, &compiled.report)?;
                 report.write_all(b"\n")?;
@@ -263,6 +267,8 @@ impl Compile {
                 limits,
                 keeps_profile: self.profile.is_some(),
             }),
+            layer: self.layer.clone(),
+            transpose: self.transpose,
             uncertainty: self.uncertainty,
         })
     }

@@ -1,13 +1,17 @@
 //! `cipherfn frame`: encrypted data frames.
 
+mod columns;
+mod concat;
 mod decrypt;
 mod encrypt;
 mod explain;
 mod plan;
 mod query;
+mod rows;
 mod schema;
 mod show;
 mod sql;
+mod stored;
 
 use crate::files::InputSource;
 use crate::terminal::Terminal;
@@ -32,10 +36,13 @@ enum FrameCommand {
     Schema(schema::SchemaOf),
     Plan(sql::PlanOf),
     Encrypt(encrypt::EncryptFrame),
+    Concat(concat::Concat),
     Query(query::Query),
     Decrypt(decrypt::DecryptFrame),
     Explain(explain::Explain),
     Show(show::Show),
+    Upload(stored::Upload),
+    List(stored::List),
 }
 
 impl Frame {
@@ -43,11 +50,14 @@ impl Frame {
         match self.command {
             FrameCommand::Plan(command) => command.run(terminal),
             FrameCommand::Schema(command) => command.run(terminal),
+            FrameCommand::Concat(command) => command.run(terminal),
             FrameCommand::Encrypt(command) => command.run(terminal),
             FrameCommand::Query(command) => command.run(terminal),
             FrameCommand::Decrypt(command) => command.run(terminal),
             FrameCommand::Explain(command) => command.run(terminal),
             FrameCommand::Show(command) => command.run(terminal),
+            FrameCommand::Upload(command) => command.run(terminal),
+            FrameCommand::List(command) => command.run(terminal),
         }
     }
 }

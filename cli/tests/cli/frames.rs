@@ -1,6 +1,6 @@
 //! Encrypted frames on files, from CSV to CSV.
 
-use crate::support::{Sandbox, failure, success};
+use crate::support::{Sandbox, failure, success, usage};
 
 const SALES: &str = r#"
 format = 1
@@ -177,9 +177,28 @@ fn what_does_not_fit_is_named() {
     let more = ["--rows-per-sum", "250", "--min-bits", "12"];
     let refused = failure(&sandbox.run(&[&query[..], &more].concat()));
     assert!(
-        refused.contains("column \"total\" would have") && refused.contains("step 1"),
+        refused.contains("plan.sql: column \"total\" would have") && refused.contains("step 1"),
         "{refused}"
     );
+    // So many rows a sum as that leaves it all, or 12 bits.
+    let asked = |demand: &[&str]| {
+        let explain = [
+            "frame", "explain", "--json", "--plan", "plan.sql", "many.cff",
+        ];
+        let explained = success(&sandbox.run(&[&explain[..], demand].concat()));
+        let found: serde_json::Value = serde_json::from_str(&explained).unwrap();
+        (
+            found["rows_per_sum"].as_u64().unwrap(),
+            found["bits"]["total"].as_f64(),
+        )
+    };
+    let (rows, bits) = asked(&["--min-bits", "12"]);
+    assert!(
+        rows < 250 && bits.is_none_or(|bits| bits >= 12.0),
+        "{rows} {bits:?}"
+    );
+    let (fewer, bits) = asked(&["--exact"]);
+    assert!(fewer <= rows && bits.is_none(), "{fewer} {bits:?}");
     sandbox.write("bad.csv", "count,sku,region\n3,7,south\n16,2,north\n");
     let encrypt = |input: &str| {
         let command = [
@@ -200,7 +219,10 @@ fn what_does_not_fit_is_named() {
     assert!(refused.contains("row 2, column \"count\""), "{refused}");
     sandbox.write("short.csv", "count,sku\n3,7\n");
     let refused = encrypt("short.csv");
-    assert!(refused.contains("no column \"region\""), "{refused}");
+    assert!(
+        refused.contains("short.csv, header: column \"region\" is missing"),
+        "{refused}"
+    );
     // A frame of another key.
     let command = [
         "frame",
@@ -227,4 +249,255 @@ fn what_does_not_fit_is_named() {
     ];
     let refused = failure(&sandbox.run(&command));
     assert!(refused.contains("encrypted under another key"), "{refused}");
+}
+
+/// A schema of one file's columns, made and encrypted by whatever form the file has.
+#[test]
+fn csv_parquet_and_arrow_are_the_same_table() {
+    let sandbox = Sandbox::new();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/frames");
+    let schema = |file: &str| {
+        let file = format!("{folder}/{file}");
+        success(&sandbox.run(&["frame", "schema", &file, "--name", "sample"]))
+    };
+    let expected = schema("table.csv");
+    assert!(expected.contains("min = \"1969-12-31\""), "{expected}");
+    assert_eq!(schema("table.parquet"), expected);
+    assert_eq!(schema("table.arrow"), expected);
+    sandbox.write("table.toml", &expected);
+    sandbox.write("all.sql", "SELECT * FROM sample");
+    let roundtrip = |input: &str, name: &str, output: &str| {
+        let frame = format!("{name}.cff");
+        let encrypt = [
+            "frame",
+            "encrypt",
+            "--schema",
+            "table.toml",
+            "--keys",
+            "keys",
+            "--with-key",
+        ];
+        success(&sandbox.run(&[&encrypt[..], &["--input", input, "-o", &frame]].concat()));
+        let answer = format!("{name}.cfa");
+        success(&sandbox.run(&["frame", "query", "--plan", "all.sql", &frame, "-o", &answer]));
+        let decrypt = [
+            "frame", "decrypt", "--plan", "all.sql", "--keys", "keys", &frame,
+        ];
+        sandbox.run(&[&decrypt[..], &["--input", &answer, "-o", output]].concat())
+    };
+    let parquet = format!("{folder}/table.parquet");
+    let output = roundtrip(&parquet, "first", "first.parquet");
+    let told = success(&output);
+    assert!(told.contains("amount") && told.contains("exact"), "{told}");
+    // What was written is read again, and is what CSV says.
+    let found = success(&roundtrip("first.parquet", "second", "-"));
+    let csv = std::fs::read_to_string(format!("{folder}/table.csv")).unwrap();
+    let csv = csv
+        .replace("NaN", "")
+        .replace("3.0,", "3.00,")
+        .replace("0.1,", "0.10,");
+    assert_eq!(found, csv);
+    let refused = usage(&sandbox.run(&[
+        "frame",
+        "schema",
+        &parquet,
+        "--name",
+        "table",
+        "--separator",
+        ";",
+    ]));
+    assert!(refused.contains("is a Parquet or Arrow file"), "{refused}");
+}
+
+#[test]
+fn tables_of_other_forms_are_read_or_refused_by_name() {
+    let sandbox = Sandbox::new();
+    sandbox.write("sales.toml", SALES);
+    let command = [
+        "frame",
+        "encrypt",
+        "--schema",
+        "sales.toml",
+        "--keys",
+        "keys",
+        "-o",
+        "out.cff",
+    ];
+    let encrypt = |text: &str, more: &[&str]| {
+        sandbox.write("in.csv", text);
+        sandbox.run(&[&command[..], &["--force", "--input", "in.csv"], more].concat())
+    };
+    // A byte order mark; another separator, decimal commas and comments.
+    success(&encrypt("\u{feff}count,sku,region\n3,7,south\n", &[]));
+    let options = ["--separator", ";", "--decimal-comma", "--comment", "#"];
+    success(&encrypt("# a\ncount;sku;region\n3,0;7;south\n", &options));
+    let refused = failure(&encrypt("count;sku;region\n3.0;7;south\n", &options));
+    assert!(
+        refused.contains("in.csv: row 1, column \"count\""),
+        "{refused}"
+    );
+    // No rows; more or fewer than the schema says.
+    success(&encrypt("count,sku,region\n", &[]));
+    sandbox.write(
+        "sales.toml",
+        &SALES.replace("name = \"sales\"", "name = \"sales\"\nrows = 2"),
+    );
+    success(&encrypt("count,sku,region\n3,7,south\n1,2,north\n", &[]));
+    let refused = failure(&encrypt("count,sku,region\n3,7,south\n", &[]));
+    assert!(
+        refused.contains("has 1 rows where the schema says rows = 2"),
+        "{refused}"
+    );
+    // One column, whose missing cells are lines without anything.
+    sandbox.write(
+        "one.toml",
+        "format = 1\nname = \"one\"\n[[column]]\nname = \"a\"\ntype = \"boolean\"\nnulls = true\nroles = [\"key\"]\n",
+    );
+    let one = |text: &str| {
+        sandbox.write("one.csv", text);
+        let command = [
+            "frame", "encrypt", "--schema", "one.toml", "--keys", "keys", "--force",
+        ];
+        sandbox.run(&[&command[..], &["--input", "one.csv", "-o", "one.cff"]].concat())
+    };
+    let refused = failure(&one("a\ntrue\n\nfalse\n"));
+    assert!(refused.contains("one.csv, line 3 is blank"), "{refused}");
+    success(&one("a\ntrue\n\"\"\nfalse\n\n"));
+    let shown = success(&sandbox.run(&["frame", "show", "--json", "one.cff"]));
+    assert!(shown.contains("\"rows\": 3"), "{shown}");
+}
+
+#[test]
+fn an_answer_says_what_its_numbers_are_worth() {
+    let sandbox = Sandbox::new();
+    // Two limbs of 8 bits: the sum of both has an error, the count has none.
+    sandbox.write(
+        "sales.toml",
+        &SALES.replace("max = 15\nlimb-bits = 4", "max = 60000"),
+    );
+    let rows = (0..300).map(|row| format!("{},{},north\n", row * 197 % 60_000, row % 12 + 1));
+    sandbox.write(
+        "sales.csv",
+        &format!("count,sku,region\n{}", rows.collect::<String>()),
+    );
+    let encrypt = [
+        "frame",
+        "encrypt",
+        "--schema",
+        "sales.toml",
+        "--keys",
+        "keys",
+        "--with-key",
+    ];
+    success(&sandbox.run(&[&encrypt[..], &["--input", "sales.csv", "-o", "sales.cff"]].concat()));
+    sandbox.write(
+        "sum.sql",
+        "SELECT region, SUM(count) AS total, COUNT(*) AS n FROM sales GROUP BY region",
+    );
+    let query = [
+        "frame",
+        "query",
+        "--plan",
+        "sum.sql",
+        "sales.cff",
+        "-o",
+        "sum.cfa",
+        "--json",
+    ];
+    let told: serde_json::Value = serde_json::from_str(&success(&sandbox.run(&query))).unwrap();
+    let bits = told["bits"]["total"].as_f64().expect("not exact");
+    assert!(bits >= 8.0 && told["bits"]["n"].is_null(), "{told}");
+    let decrypt = [
+        "frame",
+        "decrypt",
+        "--plan",
+        "sum.sql",
+        "--keys",
+        "keys",
+        "sales.cff",
+    ];
+    let found = success(&sandbox.run(&[&decrypt[..], &["--input", "sum.cfa", "-o", "-"]].concat()));
+    let line = found.lines().nth(1).unwrap();
+    let cells: Vec<&str> = line.split(',').collect();
+    assert_eq!((cells[0], cells[2]), ("north", "300"), "{found}");
+    let exact: f64 = (0..300).map(|row| f64::from(row * 197 % 60_000)).sum();
+    // Range and error are of 300 rows and more, as sums take.
+    let error = 2.0 * 300.0 * 65_536.0 / 2f64.powf(bits + 1.0);
+    let total: f64 = cells[1].parse().unwrap();
+    assert!(
+        (total - exact).abs() <= 2.0 * error,
+        "{total} for {exact}, {error}"
+    );
+    let digits = 10f64.powf(error.log10().floor() - 1.0).max(1.0);
+    assert!(
+        (total % digits).abs() < 0.5,
+        "{total} has more digits than {error} leaves"
+    );
+    let output = sandbox.run(&[&decrypt[..], &["--input", "sum.cfa", "-o", "sum.csv"]].concat());
+    let told = success(&output);
+    assert!(
+        told.contains(&format!("{bits:.1} bits")) && told.contains("exact"),
+        "{told}"
+    );
+    // Errors of a plan name its file.
+    sandbox.write("bad.sql", "SELECT nothing FROM sales");
+    let refused = failure(&sandbox.run(&["frame", "explain", "--plan", "bad.sql", "sales.cff"]));
+    assert!(refused.contains("bad.sql: SQL"), "{refused}");
+}
+
+#[test]
+fn frames_of_one_schema_are_put_together_without_a_key() {
+    let sandbox = Sandbox::new();
+    encrypted(&sandbox);
+    sandbox.write("more.csv", "count,sku,region\n1,1,north\n2,3,south\n");
+    let encrypt = [
+        "frame",
+        "encrypt",
+        "--schema",
+        "sales.toml",
+        "--keys",
+        "keys",
+        "--with-key",
+    ];
+    success(&sandbox.run(&[&encrypt[..], &["--input", "more.csv", "-o", "more.cff"]].concat()));
+    let concat = |first: &str, second: &str| {
+        sandbox.run(&["frame", "concat", first, second, "-o", "all.cff"])
+    };
+    success(&concat("more.cff", "sales.cff"));
+    sandbox.write("all.sql", "SELECT count, sku, region FROM sales");
+    success(&sandbox.run(&[
+        "frame", "query", "--plan", "all.sql", "all.cff", "-o", "all.cfa",
+    ]));
+    let decrypt = [
+        "frame", "decrypt", "--plan", "all.sql", "--keys", "keys", "all.cff",
+    ];
+    let found = success(&sandbox.run(&[&decrypt[..], &["--input", "all.cfa", "-o", "-"]].concat()));
+    assert_eq!(
+        found,
+        "count,sku,region\n1,1,north\n2,3,south\n3,7,south\n15,2,north\n0,12,south\n"
+    );
+    std::fs::remove_file(sandbox.path("all.cff")).unwrap();
+    let refused = failure(&concat("sales.cff", "prices.cff"));
+    assert!(
+        refused.contains("prices.cff has another schema than sales.cff"),
+        "{refused}"
+    );
+    let refused = failure(&concat("prices.cff", "prices.cff"));
+    assert!(refused.contains("prices.cff can be looked up"), "{refused}");
+    // Two frames of one name are no query.
+    let query = [
+        "frame",
+        "query",
+        "--plan",
+        "all.sql",
+        "sales.cff",
+        "more.cff",
+        "-o",
+        "x.cfa",
+    ];
+    let refused = failure(&sandbox.run(&query));
+    assert!(
+        refused.contains("two frames are named \"sales\""),
+        "{refused}"
+    );
 }

@@ -26,11 +26,10 @@ use super::transport::Call;
 use super::{Service, blocking};
 use crate::keyring::KeyRing;
 use cipherfn_client::{Answer, Client, InputRow};
+use cipherfn_protocol::api::ModelName;
 use cipherfn_protocol::api::job::{IdempotencyKey, JobId, RowCost, Transfer};
-use cipherfn_protocol::api::{self, ModelName};
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_scheme::SecretKey;
-use http::Method;
 use sha2::Digest;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -216,18 +215,11 @@ impl Service {
         path: String,
         document: &impl serde::Serialize,
     ) -> Result<(Call, super::transport::Answer), ServiceError> {
-        let call = Call::new(Method::POST, path);
-        let body = serde_json::to_vec(document).map_err(|error| ServiceError::Request {
-            route: call.route(&self.0.endpoint),
-            cause: error.to_string(),
-        })?;
-        let call = call.body(api::JSON, body);
-        match self.call(&call).await {
-            Ok((answer, _)) => Ok((call, answer)),
+        match self.send_document(path, document).await {
             Err(error) if error.is_no_route() => Err(ServiceError::NoJobs {
                 url: self.url().to_owned(),
             }),
-            Err(error) => Err(error),
+            result => result,
         }
     }
 

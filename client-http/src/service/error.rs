@@ -320,6 +320,24 @@ pub enum ServiceError {
         /// The service.
         url: String,
     },
+    /// The service keeps no frames.
+    #[error(
+        "{url} keeps no frames: evaluate the query on files, or tell the operator to update it"
+    )]
+    NoFrames {
+        /// The service.
+        url: String,
+    },
+    /// Workers gave a query up.
+    #[error(
+        "the query was not answered in {attempts} attempts: {}; ask again once that is mended", .problem.detail
+    )]
+    QueryFailed {
+        /// Attempts made.
+        attempts: u32,
+        /// Why.
+        problem: Box<Problem>,
+    },
     /// The table has other rows than were uploaded.
     #[error(
         "the table has changed since its rows were uploaded; delete the run's manifest to start anew"

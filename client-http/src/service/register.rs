@@ -82,7 +82,7 @@ impl Service {
         Ok(())
     }
 
-    async fn register_parts(
+    pub(super) async fn register_parts(
         &self,
         keys: &KeyRing,
         set: &'static ParameterSet,

@@ -8,7 +8,9 @@ use super::manifest::Sent;
 use super::transfer::TransferFailure;
 use bytes::Bytes;
 use cipherfn_client::InputRow;
-use cipherfn_protocol::api::job::{ChunkFile, Transfer, UploadDeclaration, UploadFolder, Uploads};
+use cipherfn_protocol::api::job::{
+    ChunkFile, Transfer, UploadDeclaration, UploadFolder, UploadPurpose, Uploads,
+};
 use cipherfn_protocol::api::{ApiVersion, Route};
 use cipherfn_protocol::message::Nonce;
 use futures_util::{StreamExt, stream};
@@ -167,6 +169,7 @@ impl BulkRun {
         let declaration = UploadDeclaration {
             upload: folder,
             chunks: vec![file],
+            purpose: UploadPurpose::Job,
         };
         let path = Route::DeclareUploads.path(ApiVersion::V2, "");
         let (call, answer) = self.service.post(path, &declaration).await?;

@@ -6,8 +6,8 @@ use cipherfn_program::{EntryKind, RowProgram, ScoreUnits, TensorType, TorusFract
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::{ChunkHead, Chunks, Outcome, QueryChunk, ReplyChunk, write_chunk};
 use cipherfn_protocol::specs::{
-    Bits, ClientSpecs, ColumnKind, Decoding, Encoding, InputColumn, LinearEncoding, ModelIdentity,
-    OutputField, ParameterSetRef, ReplyForm, ScoreDecoding, SpecsDocument,
+    Bits, ClientSpecs, ColumnKind, Decoding, Encoding, FeatureForm, InputColumn, LinearEncoding,
+    ModelIdentity, OutputField, ParameterSetRef, ReplyForm, ScoreDecoding, SpecsDocument,
 };
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{LinearQueryShape, decode_linear};
@@ -48,6 +48,7 @@ pub(crate) fn specs(name: &str) -> Vec<u8> {
             delta: TorusFraction::new(0.25),
             block: 1,
             stride: 1,
+            form: FeatureForm::Apart,
             body_bits: Bits::new(48),
         })],
         decoding: Decoding {
@@ -82,6 +83,7 @@ pub(crate) fn answer_row(row: &[u8]) -> Vec<u8> {
         features: 1,
         block: 1,
         stride: 1,
+        form: FeatureForm::Apart,
         body_bits: Bits::new(48),
     };
     let ciphertexts = decode_linear(&query, row).expect("a row of a query");

@@ -12,6 +12,7 @@
 //! Cold, they say where the files are. Of a key those parts are loaded that the model needs; one in
 //! memory counts only if its parts' checksums are the registered ones.
 
+mod frames;
 mod keys;
 mod refusal;
 
@@ -25,6 +26,7 @@ use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{Call, Failure, Registry, S3, Tenant, config};
 use cipherfn_serving::{Key, Reply, Warm, WarmKey, WarmModel};
 pub use cipherfn_serving::{Part, Progress, Query, Stretch};
+pub use frames::Asking;
 use lambda_http::Error;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -37,6 +39,8 @@ const ATTEMPTS: u32 = 3;
 pub struct Answering {
     registry: Registry,
     warm: Warm<Prepared, (Tenant, KeyId)>,
+    /// Of the function, in bytes.
+    memory: u64,
 }
 
 /// A version of a model, or a part of it.
@@ -99,9 +103,11 @@ impl Answering {
     pub async fn connect() -> Result<Self, Error> {
         // Plans of the Fourier transforms are made while the first query is on its way.
         std::thread::spawn(cipherfn_scheme::fourier::warm_up);
+        let memory = config::memory()?;
         Ok(Self {
             registry: Registry::new(S3::connect(config::bucket()?).await),
-            warm: Warm::new(config::memory()?),
+            warm: Warm::new(memory),
+            memory,
         })
     }
 

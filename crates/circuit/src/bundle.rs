@@ -3,7 +3,7 @@
 use crate::circuit::Circuit;
 use crate::codec::{self, CodecError};
 use crate::validate::{CircuitError, Dimensions};
-use crate::wire::{v1, v2, v3, v4};
+use crate::wire::{v1, v2, v3, v4, v5};
 use cipherfn_protocol::frame::{self, FrameError, FrameKind, ParameterSetTag};
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs;
@@ -61,6 +61,8 @@ cipherfn_protocol::versions! {
         V3(BundleV2<v3::CircuitV3>) = 3,
         /// Bootstraps, look-ups of nodes, encrypted values and tables.
         V4(BundleV2<v4::CircuitV4>) = 4,
+        /// Features together, several coefficients of each packed item.
+        V5(BundleV2<v5::CircuitV5>) = 5,
     }
 }
 
@@ -82,6 +84,7 @@ impl TryFrom<BundleVersions> for Bundle {
             BundleVersions::V2(file) => file.into(),
             BundleVersions::V3(file) => file.into(),
             BundleVersions::V4(file) => file.into(),
+            BundleVersions::V5(file) => file.into(),
         })
     }
 }
@@ -140,6 +143,15 @@ pub enum BundleError {
         /// Name in the circuit.
         circuit: String,
     },
+    /// More than a bundle may have.
+    #[error(
+        "the bundle would have more than {limit} bytes: the model has too many weights and functions; \
+         train a smaller one"
+    )]
+    TooLarge {
+        /// Limit in force.
+        limit: u64,
+    },
     /// A document in the bundle is too long.
     #[error(
         "the bundle's {part} of {len} bytes exceeds the limit of {limit} bytes; compile the model \
@@ -165,7 +177,13 @@ impl Bundle {
     ) -> Result<Vec<u8>, E> {
         let set = find(&self.circuit)?;
         self.check(set.dimensions)?;
-        let (version, payload) = self.payload().map_err(BundleError::Payload)?;
+        let (version, payload) = self.payload().map_err(|error| {
+            if error.is_too_large() {
+                BundleError::TooLarge { limit: MAX_BYTES }
+            } else {
+                BundleError::Payload(error)
+            }
+        })?;
         Ok(frame::encode(FrameKind::Bundle, version, set.tag, &payload))
     }
 
@@ -177,8 +195,10 @@ impl Bundle {
                 (2, BundleV2::payload(circuit, self)?)
             } else if let Some(circuit) = v3::CircuitV3::from_circuit(circuit) {
                 (3, BundleV2::payload(circuit, self)?)
+            } else if let Some(circuit) = v4::CircuitV4::from_circuit(circuit) {
+                (4, BundleV2::payload(circuit, self)?)
             } else {
-                (4, BundleV2::payload(v4::CircuitV4::from(circuit), self)?)
+                (5, BundleV2::payload(v5::CircuitV5::from(circuit), self)?)
             },
         )
     }

@@ -4,7 +4,7 @@ mod id;
 
 pub use id::{ConstantId, InputId, NodeId, OutputId, SelectorId};
 
-use cipherfn_protocol::specs::{Bits, Gadget, Transport};
+use cipherfn_protocol::specs::{Bits, FeatureForm, Gadget, LinearEncoding, Transport};
 
 /// A compiled model: inputs that the client encrypts, a directed acyclic graph of GLWE values over
 /// them, and the values that travel back.
@@ -65,15 +65,18 @@ pub enum SelectorForm {
     },
 }
 
-/// A feature vector: feature `i` in coefficient `(i % block) * stride` of ciphertext `i / block`.
+/// A feature vector, in ciphertexts of `block` features each: see [`FeatureForm`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeatureInput {
     /// Number of features.
     pub features: u32,
     /// Features in one ciphertext.
     pub block: u32,
-    /// Distance of features in coefficients: at least the scores of every product of it.
+    /// Distance of features in coefficients, at least the scores of every product of it; of features
+    /// together, distance of the scores, at least the features of a ciphertext.
     pub stride: u32,
+    /// Which of them stand apart.
+    pub form: FeatureForm,
     /// Bits of a body coefficient that travel.
     pub body_bits: Bits,
 }
@@ -160,8 +163,9 @@ pub enum Operand {
     Node(Rotated),
 }
 
-/// Scores `c` = `sum over i of weights[c][i] * u_i` of a feature vector `u`, each in coefficient `c`,
-/// and a constant. Whatever lies in the other coefficients means nothing.
+/// Scores `c` = `sum over i of weights[c][i] * u_i` of a feature vector `u`, each in coefficient `c`
+/// [spacings](FeatureInput::spacing), and a constant. Whatever lies in the other coefficients means
+/// nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Product {
     /// The feature vector.
@@ -229,11 +233,16 @@ pub struct Weighted {
 /// Coefficient 0 of item i as coefficient i [`Pack::stride`], and zero elsewhere: whatever else the
 /// items hold, tables and sums of weights, is cleared. One item is an isolated coefficient.
 ///
-/// By key switching: the parameter set needs a key of log2 N levels.
+/// Several `coefficients` of an item are those at multiples of their [distance](Pack::spacing): they
+/// keep it.
+///
+/// By key switching: the parameter set needs a key of as many levels as the distance's log2.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pack {
-    /// Nodes, each times the monomial that brings the wanted coefficient to place 0.
+    /// Nodes, each times the monomial that brings the first wanted coefficient to place 0.
     pub items: Vec<Rotated>,
+    /// Wanted coefficients of each, a power of two.
+    pub coefficients: u32,
 }
 
 /// A ciphertext of an input of [values](ValueInput) or [tables](TableInput).
@@ -377,10 +386,70 @@ impl Table {
     }
 }
 
+impl From<&LinearEncoding> for FeatureInput {
+    fn from(encoding: &LinearEncoding) -> Self {
+        Self {
+            features: encoding.names.len() as u32,
+            block: encoding.block,
+            stride: encoding.stride,
+            form: encoding.form,
+            body_bits: encoding.body_bits,
+        }
+    }
+}
+
+impl FeatureInput {
+    /// Distance in coefficients of the scores of a product.
+    pub const fn spacing(&self) -> u32 {
+        match self.form {
+            FeatureForm::Apart => 1,
+            FeatureForm::Together => self.stride,
+        }
+    }
+
+    /// Distance in coefficients of the features of a ciphertext.
+    pub const fn feature_spacing(&self) -> u32 {
+        match self.form {
+            FeatureForm::Apart => self.stride,
+            FeatureForm::Together => 1,
+        }
+    }
+}
+
 impl Pack {
-    /// Distance of the items in the result: N divided by their number, rounded up to a power of two.
+    /// One coefficient of each item.
+    pub const fn of_constants(items: Vec<Rotated>) -> Self {
+        Self {
+            items,
+            coefficients: 1,
+        }
+    }
+
+    /// Distance of an item's wanted coefficients: N where it is one.
+    pub const fn spacing(&self, polynomial_size: u32) -> u32 {
+        polynomial_size / self.coefficients
+    }
+
+    /// Distance of the items in the result: that of an item's coefficients divided by the number of
+    /// items, rounded up to a power of two.
     pub const fn stride(&self, polynomial_size: u32) -> u32 {
-        polynomial_size / (self.items.len() as u32).next_power_of_two()
+        self.spacing(polynomial_size) / (self.items.len() as u32).next_power_of_two()
+    }
+
+    /// Every wanted coefficient: the node, times the monomial that brings it to place 0, and its place
+    /// in the result.
+    pub fn wanted(&self, polynomial_size: u32) -> impl Iterator<Item = (Rotated, u32)> {
+        let (spacing, turn) = (self.spacing(polynomial_size), 2 * polynomial_size);
+        let items = self.items.iter();
+        let items = items.zip((0..).step_by(self.stride(polynomial_size) as usize));
+        items.flat_map(move |(item, place)| {
+            (0..polynomial_size)
+                .step_by(spacing as usize)
+                .map(move |up| {
+                    let rotation = (item.rotation + turn - up) % turn;
+                    (Rotated { rotation, ..*item }, place + up)
+                })
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use crate::circuit::{
     SelectorGroup, SelectorId, Sum, Table, TableInput, Turn, ValueInput, Weighted,
 };
 use crate::validate::Dimensions;
-use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
+use cipherfn_protocol::specs::{BaseLog, Bits, FeatureForm, Gadget, Levels, Transport};
 
 pub(crate) const SET: &str = "cipherfn-128-n512k4-v1";
 
@@ -93,6 +93,7 @@ pub(crate) fn linear() -> Circuit {
             features: 3,
             block: 2,
             stride: 2,
+            form: FeatureForm::Apart,
             body_bits: Bits::new(48),
         })],
         constants: vec![Constant(vec![(0, 7), (1, 8)])],
@@ -112,6 +113,7 @@ pub(crate) fn mixture() -> Circuit {
         features: 2,
         block: 2,
         stride: 3,
+        form: FeatureForm::Apart,
         body_bits: Bits::new(40),
     }));
     circuit.inputs.push(Input::Selectors(SelectorGroup {
@@ -168,9 +170,11 @@ pub(crate) fn lookups() -> Circuit {
             constant: Some(ConstantId(0)),
             terms: vec![weighted(0, 0, 3), weighted(1, 7, -2)],
         }),
-        Node::Pack(Pack {
-            items: vec![rotated(2, 0), rotated(1, 0), rotated(0, 512)],
-        }),
+        Node::Pack(Pack::of_constants(vec![
+            rotated(2, 0),
+            rotated(1, 0),
+            rotated(0, 512),
+        ])),
     ];
     circuit.outputs = vec![output(3, 3, 128)];
     circuit
@@ -212,6 +216,41 @@ pub(crate) fn carriers() -> Circuit {
     ];
     circuit.outputs = vec![output(3, 3, 128)];
     circuit
+}
+
+/// Four scores of three features that stand together, two a product, packed.
+pub(crate) fn packed_scores() -> Circuit {
+    let product = |weights: [[i64; 3]; 2]| {
+        Node::Product(Product {
+            input: InputId(0),
+            weights: weights.map(Vec::from).to_vec(),
+            constant: None,
+        })
+    };
+    let item = |node| Rotated {
+        node: NodeId(node),
+        rotation: 0,
+    };
+    Circuit {
+        inputs: vec![Input::Features(FeatureInput {
+            features: 3,
+            block: 2,
+            stride: 256,
+            form: FeatureForm::Together,
+            body_bits: Bits::new(48),
+        })],
+        constants: Vec::new(),
+        nodes: vec![
+            product([[1, -2, 3], [-4, 5, 6]]),
+            product([[7, 8, 9], [-1, 0, 1]]),
+            Node::Pack(Pack {
+                items: vec![item(0), item(1)],
+                coefficients: 2,
+            }),
+        ],
+        outputs: vec![output(2, 4, 128)],
+        ..linear()
+    }
 }
 
 /// A bootstrap of a sum of look-ups, added to what it is of, and a second layer behind it.

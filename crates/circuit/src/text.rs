@@ -22,7 +22,7 @@ use crate::circuit::{
     NodeId, Operand, Output, OutputId, Pack, Product, Rotated, Select, SelectorForm, Sum, Table,
     Turn, Weighted,
 };
-use cipherfn_protocol::specs::Transport;
+use cipherfn_protocol::specs::{FeatureForm, Transport};
 use std::fmt::{self, Display, Formatter};
 
 #[cfg(test)]
@@ -73,8 +73,15 @@ impl Display for Input {
             }
             Self::Features(input) => write!(
                 f,
-                "features {}, {} a ciphertext by {}, {} bits",
-                input.features, input.block, input.stride, input.body_bits
+                "features {}, {} a ciphertext{} by {}, {} bits",
+                input.features,
+                input.block,
+                match input.form {
+                    FeatureForm::Apart => "",
+                    FeatureForm::Together => " together, scores",
+                },
+                input.stride,
+                input.body_bits
             ),
             Self::Values(input) => write!(f, "values {}", input.count),
             Self::Tables(input) => write!(f, "tables {}", input.count),
@@ -195,7 +202,10 @@ impl Display for Weighted {
 
 impl Display for Pack {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "pack ")?;
+        match self.coefficients {
+            1 => write!(f, "pack ")?,
+            several => write!(f, "pack {several} of each of ")?,
+        }
         joined(f, ", ", &self.items, |f, item| write!(f, "{item}"))
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod v1;
 pub(crate) mod v2;
 pub(crate) mod v3;
 pub(crate) mod v4;
+pub(crate) mod v5;
 
 #[cfg(test)]
 mod tests;
@@ -26,8 +27,10 @@ impl Circuit {
             codec::encode(&circuit, MAX_BYTES)
         } else if let Some(circuit) = v3::CircuitV3::from_circuit(self) {
             codec::encode(&circuit, MAX_BYTES)
+        } else if let Some(circuit) = v4::CircuitV4::from_circuit(self) {
+            codec::encode(&circuit, MAX_BYTES)
         } else {
-            codec::encode(&v4::CircuitV4::from(self), MAX_BYTES)
+            codec::encode(&v5::CircuitV5::from(self), MAX_BYTES)
         };
         bytes
             .map(|bytes| Hash::of(&bytes))

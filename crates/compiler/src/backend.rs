@@ -220,12 +220,16 @@ impl Backend {
     pub(crate) fn shared(
         self,
         inputs: &[InputShape],
-        coefficients: usize,
+        outputs: impl IntoIterator<Item = usize>,
         bits: Bits,
     ) -> Option<SharedSizes> {
         let group = GroupForm::fullest(self.set, inputs, TARGET_CHUNK);
-        let reply = self.reply_shape(coefficients, bits);
-        let packed = PackedRows::of(std::slice::from_ref(&reply)).map(|packed| {
+        let outputs = outputs.into_iter();
+        let replies: Vec<ReplyShape> = outputs
+            .map(|coefficients| self.reply_shape(coefficients, bits))
+            .collect();
+        let apart = replies.iter().map(ReplyShape::row_bytes).sum();
+        let packed = PackedRows::of(&replies).map(|packed| {
             let rows = packed.rows_a_block();
             packed.bytes(rows).div_ceil(rows) + OUTCOME_OVERHEAD
         });
@@ -235,11 +239,11 @@ impl Backend {
                 .map(|input| input.group_bytes(group))
                 .sum::<usize>()
                 .div_ceil(group.rows),
-            reply_row: packed.unwrap_or(reply.row_bytes()),
+            reply_row: packed.unwrap_or(apart),
         };
         let alone = SharedSizes {
             query_row: inputs.iter().map(InputShape::row_bytes).sum(),
-            reply_row: reply.row_bytes(),
+            reply_row: apart,
         };
         (shared != alone).then_some(shared)
     }

@@ -12,9 +12,10 @@ use crate::margins;
 use crate::model::Model;
 use crate::options::Options;
 use crate::quality::Targets;
-use crate::read::{read_model, read_model_with_classes};
+use crate::read::{read_layer, read_model, read_model_with_classes};
 use crate::report::Report;
 use crate::simulate;
+use crate::transposed::transposed;
 use crate::uncertainty;
 use cipherfn_circuit::Bundle;
 use cipherfn_protocol::hash::Hash;
@@ -64,10 +65,14 @@ pub fn compile<R: Read>(
     options: &Options,
 ) -> Result<Compiled, CompileError> {
     options.check()?;
-    let mut model = match &options.classes {
-        Some(classes) => read_model_with_classes(model_bytes, classes)?,
-        None => read_model(model_bytes)?,
+    let mut model = match (&options.layer, &options.classes) {
+        (Some(layer), _) => read_layer(model_bytes, layer)?,
+        (None, Some(classes)) => read_model_with_classes(model_bytes, classes)?,
+        (None, None) => read_model(model_bytes)?,
     };
+    if options.transpose {
+        model = transposed(model)?;
+    }
     let Calibration {
         source_name,
         input,

@@ -50,6 +50,17 @@ const fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
+/// What the server does for one row of a linear map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LinearWork {
+    /// Ciphertexts of the features.
+    pub ciphertexts: usize,
+    /// Products with all of them.
+    pub products: usize,
+    /// Key switches that pack results.
+    pub key_switches: usize,
+}
+
 /// Microseconds of one thread, for a ring of polynomial size N and GLWE dimension k.
 ///
 /// Source of the constants: the tree models of docs/benchmarks.md (13 to 21,000 CMUXes, 12 to
@@ -83,9 +94,12 @@ const REPLY_COEFFICIENT: f64 = 1.5e-3;
 /// A byte of the selectors, read from memory once: choices are evaluated selector by selector, so
 /// that the caches hold what several of them use.
 const MEMORY: f64 = 1e-4;
-/// Time of a CMUX of a batch of bootstraps, in parts of one between selectors: its ciphertexts are in
-/// `tfhe`'s own form, and the key is read once a batch.
-const BATCHED: f64 = 0.45;
+/// Time of a bootstrap in parts of as many CMUXes between selectors as its key has bits: its
+/// ciphertexts are in `tfhe`'s own form and the key is read once a batch, and there are key switches
+/// and a decomposition before each.
+///
+/// Source: networks of docs/benchmarks.md, one thread; the test compares.
+const BATCHED: f64 = 1.0;
 /// Price of a query byte in microseconds: 1 ms for a packed ciphertext of 12.3 KB, which is what a
 /// slow uplink (100 Mbit/s) takes for it.
 const MICROSECONDS_A_BYTE: f64 = 1000.0 / 12_300.0;
@@ -185,17 +199,29 @@ impl Costs {
         Microseconds::new(selectors * levels * level)
     }
 
-    /// Time of one row of a linear map whose features fill `ciphertexts` ciphertexts, by
-    /// what they are spent on.
-    pub(crate) fn linear_stages(&self, ciphertexts: usize) -> [(&'static str, Microseconds); 3] {
+    /// Time of one row of a linear map, by what it is spent on.
+    pub(crate) fn linear_stages(&self, work: LinearWork) -> Vec<(&'static str, Microseconds)> {
+        let LinearWork {
+            ciphertexts,
+            products,
+            key_switches,
+        } = work;
         let masks = (self.polynomials - 1.0) * self.size * MASK_WORD;
-        let product = self.polynomials * (self.forward() + self.size / 2.0 * PRODUCT);
-        [
+        let multiplied = (products * ciphertexts) as f64 * self.size / 2.0 * PRODUCT;
+        let transformed = self.forward() * ciphertexts as f64;
+        let mut stages = vec![
             ("expanding the query", masks * ciphertexts as f64),
-            ("products", product * ciphertexts as f64),
-            ("reply", self.reply()),
-        ]
-        .map(|(stage, time)| (stage, Microseconds::new(time)))
+            ("products", self.polynomials * (transformed + multiplied)),
+        ];
+        if key_switches > 0 {
+            let back = self.polynomials * INVERSE * self.transform() * products as f64;
+            stages.push(("packing results", back + self.slot() * key_switches as f64));
+        }
+        stages.push(("reply", self.reply()));
+        let stages = stages.into_iter();
+        stages
+            .map(|(stage, time)| (stage, Microseconds::new(time)))
+            .collect()
     }
 
     fn transform(&self) -> f64 {

@@ -6,6 +6,9 @@ use cipherfn_program::ProgramError;
 use cipherfn_protocol::specs::SpecsError;
 use cipherfn_table::TableError;
 
+/// Most functions of a network: each takes up to 25 KB of a bundle, and some while to choose.
+const MAX_FUNCTIONS: usize = 1 << 13;
+
 /// Why a model cannot be compiled.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -192,6 +195,38 @@ pub enum CompileError {
         "the grid of the calibration rows keeps none of the model's split points, so that every row would get the same scores: give more rows, or exact features"
     )]
     Constant,
+    /// A score that follows from the row and is the same for all calibration rows.
+    #[error(
+        "node \"{node}\": score {score} that follows from it is {value} for all calibration rows, so \
+         that they say nothing of its range: give rows that differ in it, or leave the score out"
+    )]
+    StillScore {
+        /// The last node of functions.
+        node: String,
+        /// Which of the region's scores.
+        score: usize,
+        /// What it is.
+        value: f64,
+    },
+    /// Functions that no feature moves over the calibration rows.
+    #[error(
+        "node \"{node}\": no feature moves its functions over the calibration rows: give rows that \
+         differ"
+    )]
+    StillLayer {
+        /// The first node of the layer.
+        node: String,
+    },
+    /// Noise that is as large as what it is added to.
+    #[error(
+        "node \"{node}\": noise of its numbers is amplified until it fills the range of the scores, \
+         with every part of the key and every gadget: train with weight decay, with fewer layers, or \
+         with functions that are less steep"
+    )]
+    NoisyLayer {
+        /// The node that most of the noise is of.
+        node: String,
+    },
     /// A tree that is too deep.
     #[error("tree {tree} has depth {depth}, more than {limit}; train with a limited depth")]
     TooDeep {
@@ -218,13 +253,13 @@ pub enum CompileError {
         /// Numbers allowed.
         most_numbers: usize,
     },
-    /// A layer of functions whose circuit would be too large, counted before it is made.
+    /// Layers of functions whose circuit would be too large, counted before it is made.
     #[error(
-        "node \"{node}\": its layer would take {found} {what} for a row, and at most {most} are \
+        "node \"{node}\": up to it a row would take {found} {what}, and at most {most} are \
          possible: train with fewer hidden values or filters, or on fewer features"
     )]
     LargeLayer {
-        /// The first node of the layer.
+        /// The node that is too much.
         node: String,
         /// What is counted.
         what: &'static str,
@@ -277,6 +312,16 @@ pub enum CompileError {
         /// What it may be.
         expected: &'static str,
     },
+    /// A layer is asked for that the model does not have.
+    #[error(
+        "no node is called {layer:?}; linear layers (MatMul, Gemm, Conv) of this model: {found}"
+    )]
+    NoSuchLayer {
+        /// Name given.
+        layer: String,
+        /// Names of those that there are.
+        found: String,
+    },
     /// The compiled circuit breaks a limit.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -300,6 +345,7 @@ impl CompileError {
             Self::Incomparable { .. }
                 | Self::Option { .. }
                 | Self::NoSuchColumn { .. }
+                | Self::NoSuchLayer { .. }
                 | Self::Columns { .. }
                 | Self::NoHeader { .. }
                 | Self::Decimals { .. }
@@ -334,6 +380,19 @@ impl CompileError {
             }
         }
         self
+    }
+
+    /// Refuses a node up to which a row would take more functions than are possible.
+    pub(crate) fn check_functions(node: &str, found: usize) -> Result<(), Self> {
+        if found <= MAX_FUNCTIONS {
+            return Ok(());
+        }
+        Err(Self::LargeLayer {
+            node: node.to_owned(),
+            what: "functions",
+            found: found as u64,
+            most: MAX_FUNCTIONS as u64,
+        })
     }
 
     pub(crate) fn invalid(place: impl std::fmt::Display, problem: impl Into<String>) -> Self {

@@ -10,7 +10,7 @@ use crate::error::{CompileError, Remedy};
 use crate::features::Features;
 use crate::model::{Estimator, LinearModel, Model, TreeEnsemble, TreeNode};
 use crate::options::{Options, Profile};
-use crate::report::{FeatureReport, LayerReport, SharedSizes, TreeCounts, WorkReport};
+use crate::report::{Bound, FeatureReport, LayerReport, SharedSizes, TreeCounts, WorkReport};
 use cipherfn_circuit::Circuit;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{Encoding, ScoreDecoding};
@@ -95,6 +95,8 @@ pub(crate) struct Facts {
     pub bits: f64,
     /// Of which range.
     pub range_of: &'static str,
+    /// What the precision holds for.
+    pub bound: Bound,
     /// Encoding of the features.
     pub features: FeatureReport,
     /// Work for one row.

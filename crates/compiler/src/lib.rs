@@ -38,7 +38,9 @@ mod quality;
 pub mod read;
 pub mod report;
 mod simulate;
+mod transposed;
 mod uncertainty;
+pub mod write;
 
 pub use calibration::{Calibration, ColumnSource, Expected, MAX_ROWS};
 pub use compile::{Compiled, compile};

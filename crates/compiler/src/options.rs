@@ -44,6 +44,10 @@ pub struct Options {
     pub min_agreement: f64,
     /// What the model is to fit; less faithful circuits than asked for are tried until one does.
     pub fit: Option<FitOptions>,
+    /// Name of the node that is compiled, of a larger ONNX model.
+    pub layer: Option<String>,
+    /// Whether a linear layer's transpose is compiled.
+    pub transpose: bool,
     /// Whether predictions of a forest have the standard deviation of the trees' predictions.
     pub uncertainty: bool,
 }
@@ -61,6 +65,8 @@ impl Options {
             classes: None,
             min_agreement: DEFAULT_AGREEMENT,
             fit: None,
+            layer: None,
+            transpose: false,
             uncertainty: false,
         }
     }
@@ -88,6 +94,14 @@ impl Options {
                 return bad("decimals", found, "one of the two: leave the other out");
             }
             _ => {}
+        }
+        if self.layer.is_some() && self.classes.is_some() {
+            let found = "given for a linear layer, which has none".into();
+            return bad(
+                "classes",
+                found,
+                "it for files of XGBoost and LightGBM only",
+            );
         }
         if !(0.0..=1.0).contains(&self.min_agreement) {
             let percent = (100.0 * self.min_agreement).to_string();

@@ -46,6 +46,21 @@ pub fn read_model_with_classes(bytes: &[u8], classes: &[String]) -> Result<Model
     read(bytes, ReadingHints { classes })
 }
 
+/// Reads one linear layer of an ONNX model, by the name of its node.
+///
+/// # Errors
+/// As [`read_model`]; names that no such node has, with those that do.
+pub fn read_layer(bytes: &[u8], layer: &str) -> Result<Model, CompileError> {
+    match Format::of(bytes)? {
+        Format::Onnx => read_onnx(&onnx::layer::cut_out(bytes, layer)?),
+        _ => Err(CompileError::Option {
+            option: "layer",
+            found: "given for a model that has none".into(),
+            expected: "it for ONNX models only",
+        }),
+    }
+}
+
 fn read(bytes: &[u8], reading: ReadingHints<'_>) -> Result<Model, CompileError> {
     let format = Format::of(bytes)?;
     if format != Format::Onnx && bytes.len() > library::MAX_BYTES {

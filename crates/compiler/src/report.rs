@@ -117,6 +117,13 @@ pub struct LayerReport {
     pub deep: Option<DeepReport>,
 }
 
+impl LayerReport {
+    /// Functions that are looked up by bits or by numbers.
+    pub fn functions(&self) -> usize {
+        self.lookups + self.deep.map_or(0, |deep| deep.bootstraps)
+    }
+}
+
 /// A layer among several.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeepReport {
@@ -126,7 +133,7 @@ pub struct DeepReport {
     pub range: (f64, f64),
     /// Bits of its range that the least exact number has when its table is read.
     pub bits: f64,
-    /// Part of the scores' mean square error that its noise makes.
+    /// Part of the scores' square error that its noise makes, of the row that noise moves most.
     pub share: f64,
     /// Predicted time on one thread.
     pub microseconds: Microseconds,
@@ -187,10 +194,47 @@ pub struct PrecisionReport {
     pub range_of: String,
     /// log2 of the probability that some score of a row is off by more.
     pub failure_log2: f64,
+    /// What that is said of.
+    #[serde(default)]
+    pub bound: Bound,
     /// Largest error of each score, in score units.
     pub scores: Vec<f64>,
     /// Standard deviation of the encrypted result, as a fraction of the torus.
     pub noise_deviation: f64,
+}
+
+/// What a stated precision holds for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    /// Every row.
+    #[default]
+    EveryRow,
+    /// Noise, of every row; what features, tables and weights lose by rounding is the largest error of
+    /// the calibration rows.
+    Noise,
+    /// Nothing: noise passes through functions, and is estimated from the calibration rows, as well as
+    /// what rounding loses.
+    Estimate,
+}
+
+impl Bound {
+    /// A line for people, behind the bits; `failure`: log2 of its probability.
+    pub fn text(self, failure: f64) -> String {
+        match self {
+            Self::EveryRow => format!("failure below 2^{failure:.0} a row"),
+            Self::Noise => format!(
+                "noise exceeds it below 2^{failure:.0} a row; the rest is the largest error of the \
+                 calibration rows, and no bound for others"
+            ),
+            Self::Estimate => {
+                "an estimate, no bound: the noise of the calibration row that it moves \
+                               most, every function as steep as it is anywhere, and the largest \
+                               error of rounding"
+                    .to_owned()
+            }
+        }
+    }
 }
 
 /// What was tried to make a model fit a function.

@@ -1,10 +1,11 @@
 //! Models that are to fit a function, and the choice between time and size.
 
-use cipherfn_compiler::fit::{FitOptions, Limit, Limits};
+use cipherfn_compiler::fit::{Demand, FitOptions, Limit, Limits};
 use cipherfn_compiler::report::Try;
 use cipherfn_compiler::{
     Calibration, CompileError, Compiled, FeatureMode, Options, Prefer, Profile, Report, compile,
 };
+use cipherfn_scheme::parameters::ParameterSet;
 use std::fs;
 use std::path::Path;
 
@@ -179,4 +180,35 @@ fn networks_fit_without_grids() {
     let error = within(0.001).unwrap_err().to_string();
     assert!(error.contains("nothing that was tried fits"), "{error}");
     assert!(!error.contains("grid:"), "a grid changes nothing: {error}");
+}
+
+/// Several layers: tried with less precision, too, and all bootstraps count in what would help.
+#[test]
+fn deeper_networks_are_tried_with_less_precision() {
+    let plain = try_compile("mlp_three_layers_wine", |_| ()).unwrap();
+    let limits = Limits {
+        seconds: 0.15 * plain.report.work.predicted_microseconds.get() / 1e6,
+        ..Limits::LAMBDA
+    };
+    let error = try_compile("mlp_three_layers_wine", to_fit(limits)).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("nothing that was tried fits"), "{error}");
+    assert!(error.contains("\n  2   exact"), "{error}");
+    assert!(
+        error.contains("functions (hidden values, support vectors) in place of"),
+        "{error}"
+    );
+}
+
+/// The key in the form that it is used in has a quarter of a function's memory.
+#[test]
+fn the_memory_of_a_function_counts_the_bootstrapping_key() {
+    let compiled = try_compile("mlp_three_layers_wine", |_| ()).unwrap();
+    let circuit = &compiled.bundle.circuit;
+    let set = ParameterSet::by_name(&circuit.parameter_set).unwrap();
+    let part = set.part(circuit.bootstrap.as_deref().unwrap()).unwrap();
+    let key = part.expanded_bytes(set) as u64;
+    assert!(key > 50 << 20, "{key}");
+    let demand = Demand::of(circuit, 0.1, Limits::LAMBDA.memory).unwrap();
+    assert!(demand.memory >= 4 * key, "{} {key}", demand.memory);
 }

@@ -11,7 +11,7 @@ use cipherfn_circuit::circuit::{
     Product, Rotated, Select, SelectorForm, SelectorGroup, SelectorId, Sum,
 };
 use cipherfn_engine::{PreparedCircuit, Workspace};
-use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
+use cipherfn_protocol::specs::{BaseLog, Bits, FeatureForm, Gadget, Levels, Transport};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{InputShape, InputValues};
 use cipherfn_scheme::selectors::FourierSelectors;
@@ -284,6 +284,7 @@ fn linear(criterion: &mut Criterion) {
             features: 30,
             block: 2048,
             stride: 1,
+            form: FeatureForm::Apart,
             body_bits: Bits::new(48),
         })],
         constants: Vec::new(),

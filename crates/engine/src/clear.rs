@@ -245,7 +245,11 @@ impl<'a> ClearRows<'a> {
                 .map(|(weight, value)| value.wrapping_mul(*weight as u64))
                 .fold(0, u64::wrapping_add)
         };
-        let scores = (0..).zip(product.weights.iter().map(score));
+        let Input::Features(input) = &self.circuit.circuit.inputs[product.input.index()] else {
+            unreachable!("checked: a product is of a feature vector")
+        };
+        let places = (0..).step_by(input.spacing() as usize);
+        let scores = places.zip(product.weights.iter().map(score));
         let constant = product.constant.map_or(&[][..], |id| self.constant(id));
         let coefficients = scores.chain(constant.iter().copied()).collect();
         Sparse::sum(coefficients).into()
@@ -297,13 +301,11 @@ impl<'a> ClearRows<'a> {
 
     fn pack_of(&self, pack: &Pack, row: u32, starts: &[usize]) -> ClearValue {
         let size = self.circuit.polynomial_size;
-        let item = |item: &Rotated| {
+        let wanted = |(item, place): (Rotated, u32)| {
             let value = self.coefficients(self.value(item.node, row, starts));
-            constant_of_turned(value, item.rotation, size)
+            (place, constant_of_turned(value, item.rotation, size))
         };
-        let places = (0..).step_by(pack.stride(size) as usize);
-        let coefficients = places.zip(pack.items.iter().map(item)).collect();
-        Sparse::sum(coefficients).into()
+        Sparse::sum(pack.wanted(size).map(wanted).collect()).into()
     }
 
     fn bootstrap_of(&self, bootstrap: &Bootstrap, row: u32, starts: &[usize]) -> ClearValue {

@@ -14,7 +14,7 @@ use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::bootstrap;
 use cipherfn_scheme::noise::{self, Variance};
 use cipherfn_scheme::operations::{lookup, pack};
-use cipherfn_scheme::parameters::{Bootstrap as BootstrapParameters, ParameterSet};
+use cipherfn_scheme::parameters::{Bootstrap as BootstrapParameters, Packing, ParameterSet};
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 
@@ -90,10 +90,8 @@ pub fn of_circuit(circuit: &Circuit) -> Result<CircuitNoise, EngineError> {
 fn track(circuit: &Circuit, tables: &[OutputNoise]) -> Result<CircuitNoise, EngineError> {
     let set = ParameterSet::by_name(&circuit.parameter_set)?;
     circuit.validate(crate::dimensions(set, circuit))?;
-    let (packing, carrier) = match set.packing() {
-        Some(packing) => (pack::variance(set, packing), noise::carrier(set, packing)),
-        None => Default::default(),
-    };
+    let packing = set.packing();
+    let carrier = packing.map_or_else(Variance::default, |packing| noise::carrier(set, packing));
     let fresh = OutputNoise {
         value: noise::fresh(set) + noise::rounding(set.ring.body_bits),
         reply: Variance::default(),
@@ -145,7 +143,7 @@ type Value = BTreeMap<ErrorOrigin, f64>;
 struct Tracker<'a> {
     circuit: &'a Circuit,
     set: &'static ParameterSet,
-    packing: Variance,
+    packing: Option<&'static Packing>,
     carrier: Variance,
     /// One an input, of those of tables.
     tables: Vec<OutputNoise>,
@@ -212,8 +210,13 @@ impl Evaluator for Tracker<'_> {
         let noises = items.map(|item| self.noise(&values[item.node.index()]));
         // A packed node has an item.
         let worst = noises.reduce(worse).unwrap_or_default();
+        let spacing = pack.spacing(self.set.ring.polynomial_size as u32);
+        let packing = self.packing.map(|packing| {
+            let levels = spacing.ilog2().min(packing.depth().levels());
+            pack::variance_spaced(self.set, packing, levels)
+        });
         let packed = OutputNoise {
-            value: worst.value + self.packing,
+            value: worst.value + packing.unwrap_or_default(),
             ..worst
         };
         Ok(self.bound(packed).into_iter().collect())

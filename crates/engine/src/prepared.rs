@@ -8,7 +8,7 @@ use crate::run::{
 use cipherfn_circuit::circuit::{Circuit, Input, Node, Output, SelectorForm};
 use cipherfn_scheme::bootstrap::Table;
 use cipherfn_scheme::carriers::FourierCarriers;
-use cipherfn_scheme::operations::pack::{self, pack_constants};
+use cipherfn_scheme::operations::pack::{self, pack_multiples};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{
     self, Cursor, GroupForm, InputShape, LinearQueryShape, SelectorQueryShape, ValueShape,
@@ -103,12 +103,11 @@ impl PreparedCircuit {
         let set = ParameterSet::by_name(&circuit.parameter_set)?;
         let dimensions = crate::dimensions(set, circuit);
         circuit.validate(dimensions)?;
-        if circuit
-            .nodes
-            .iter()
-            .any(|node| matches!(node, Node::Pack(_)))
-        {
-            pack::require(set)?;
+        for node in &circuit.nodes {
+            if let Node::Pack(pack) = node {
+                let spacing = pack.spacing(set.ring.polynomial_size as u32);
+                pack::require_spaced(set, spacing.ilog2())?;
+            }
         }
         let part = circuit.bootstrap.as_ref().map(|part| set.part(part));
         let part = part.transpose()?.map(|part| part.name);
@@ -428,7 +427,9 @@ impl PreparedCircuit {
                 | (InputShape::Tables(_), Expanded::Tables(_)) => {}
                 (InputShape::Features(shape), input) => {
                     let own = self.own(row, index);
-                    *input = Expanded::Features(query::decode_linear(shape, own)?);
+                    let ciphertexts = query::decode_linear(shape, own)?;
+                    *input =
+                        Expanded::Features(self.executable.carriers(&self.set.ring, &ciphertexts));
                 }
                 (InputShape::Values(shape), Expanded::Values(out)) => {
                     let set = self.set.name;
@@ -499,8 +500,13 @@ impl KeyWork for RowKey<'_> {
         Ok(key.evaluate(&numbers)?)
     }
 
-    fn pack(&self, items: &[Option<Glwe>]) -> Result<Glwe, EngineError> {
-        Ok(pack_constants(self.key()?, self.circuit.set, items)?)
+    fn pack(&self, levels: u32, items: &[Option<Glwe>]) -> Result<Glwe, EngineError> {
+        Ok(pack_multiples(
+            self.key()?,
+            self.circuit.set,
+            levels,
+            items,
+        )?)
     }
 }
 
@@ -535,7 +541,9 @@ impl Workspace {
                 InputShape::Selectors(shape) => {
                     Expanded::Selectors(FourierSelectors::zeroed(shape.ggsw(), shape.selectors))
                 }
-                InputShape::Features(_) => Expanded::Features(Vec::new()),
+                InputShape::Features(_) => {
+                    Expanded::Features(FourierCarriers::zeroed(&set.ring, 0))
+                }
                 InputShape::Values(shape) => {
                     Expanded::Values(FourierCarriers::zeroed(&set.ring, shape.values))
                 }
@@ -576,6 +584,7 @@ fn input_shape(
             features: input.features as usize,
             block: input.block as usize,
             stride: input.stride as usize,
+            form: input.form,
             body_bits: input.body_bits,
         })),
         Input::Values(input) => {

@@ -14,8 +14,8 @@ pub use weights::MAX_WEIGHT_BYTES;
 
 use crate::kernel;
 use crate::lower::{
-    self, CombinationStep, External, Form, Outcome, PackStep, Program, ProgramStep, RowTerm,
-    SumStep, Term, TurnStep,
+    self, CombinationStep, External, Form, Outcome, Program, ProgramStep, RowTerm, SumStep, Term,
+    TurnStep,
 };
 use crate::schedule::{Block, GROUP, Group, SEGMENTS, Schedule, Stage};
 use aligned_vec::AVec;
@@ -24,8 +24,10 @@ use cipherfn_circuit::{CircuitError, Dimensions};
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::Glwe;
 use cipherfn_scheme::bootstrap::rotate::BATCH;
+use cipherfn_scheme::carriers::FourierCarriers;
 use cipherfn_scheme::external::{Component, add_products, decompose, scalar_digits};
 use cipherfn_scheme::fourier::{TORUS, Transform, c64};
+use cipherfn_scheme::parameters::Ring;
 use cipherfn_scheme::selectors::{FourierSelectors, GgswShape};
 use lookups::Tables;
 use memory::{Scratch, Working, zeroed};
@@ -282,6 +284,11 @@ impl Executable {
         Ok(expanding)
     }
 
+    /// The ciphertexts of a feature vector, transformed once for all products.
+    pub(crate) fn carriers(&self, ring: &Ring, ciphertexts: &[Glwe]) -> FourierCarriers {
+        FourierCarriers::transformed(ring, ciphertexts, &self.transform)
+    }
+
     fn value_len(&self) -> usize {
         (self.dimensions.glwe_dimension + 1) * self.transform.fourier_size()
     }
@@ -342,13 +349,7 @@ impl Executable {
             }
             ProgramStep::Product(node) => {
                 let weights = self.products.get(*node);
-                weights.multiply(
-                    &mut out(),
-                    row.features(weights.input),
-                    &self.transform,
-                    &mut scratch.working.digits[..self.transform.fourier_size()],
-                    &mut scratch.working.fft,
-                );
+                weights.multiply(&mut out(), row.features(weights.input));
             }
             ProgramStep::Turn(TurnStep { start, .. }) => {
                 self.start_turning(out, start, row, scratch);
@@ -358,8 +359,8 @@ impl Executable {
                 self.combine(&mut out(), factors, row, &mut scratch.difference);
             }
             ProgramStep::Bootstrap(_) => unreachable!("bootstraps are a stage of their own"),
-            ProgramStep::Pack(PackStep(items)) => {
-                let packed = self.pack(items, row, scratch, key)?;
+            ProgramStep::Pack(pack) => {
+                let packed = self.pack(pack, row, scratch, key)?;
                 self.take(&mut out(), &packed, scratch);
             }
         }
@@ -562,8 +563,8 @@ pub(crate) trait KeyWork: Sync {
     /// The tables' entries at numbers, as constant coefficients.
     fn bootstrap(&self, numbers: &[BootstrapInput<'_>]) -> Result<Vec<Glwe>, Self::Error>;
 
-    /// Packs the constant coefficients of ciphertexts.
-    fn pack(&self, items: &[Option<Glwe>]) -> Result<Glwe, Self::Error>;
+    /// Packs the coefficients of ciphertexts at multiples of 2^`levels`.
+    fn pack(&self, levels: u32, items: &[Option<Glwe>]) -> Result<Glwe, Self::Error>;
 }
 
 /// What the steps of one row read.
@@ -601,7 +602,7 @@ impl<'a> RowContext<'a> {
         }
     }
 
-    fn features(self, input: InputId) -> &'a [Glwe] {
+    fn features(self, input: InputId) -> &'a FourierCarriers {
         match &self.inputs[input.index()] {
             Expanded::Features(ciphertexts) => ciphertexts,
             _ => unreachable!("checked: a product is of a feature vector"),

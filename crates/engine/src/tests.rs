@@ -8,6 +8,7 @@ mod circuits;
 mod groups;
 mod lookups;
 mod noise;
+mod products;
 mod rows;
 mod suite;
 

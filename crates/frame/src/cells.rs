@@ -150,6 +150,7 @@ impl Column {
     fn of_number(&self, number: Number, text: &str) -> Result<i64, String> {
         let places = self.domain.places();
         number.units(places).ok_or_else(|| match places {
+            _ if number.places() <= places => self.outside(text),
             0 => format!(
                 "{} is no whole number; round it, or let the column be a decimal",
                 shown(text)
@@ -174,10 +175,15 @@ impl Column {
         if (min..=max).contains(&units) {
             return Ok(units);
         }
-        Err(format!(
-            "{} is outside the range of the column; widen \"min\" and \"max\" in the schema",
-            shown(text)
-        ))
+        Err(self.outside(text))
+    }
+
+    fn outside(&self, text: &str) -> String {
+        format!(
+            "{} is outside the range of the column, {}; widen \"min\" and \"max\" in the schema",
+            shown(text),
+            self.domain.shown()
+        )
     }
 }
 

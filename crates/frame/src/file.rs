@@ -162,12 +162,39 @@ pub struct FrameReader<R> {
     done: bool,
 }
 
+impl FileHead {
+    /// Reads a file's first part alone.
+    pub fn read(mut input: impl Read) -> Result<Self, FileError> {
+        let first = frame::read(&mut input, FrameKind::DataFrame, VERSIONS, MAX_PART)?;
+        let first = first.ok_or(FileError::Truncated { rows: 0 })?;
+        head(&first.payload, first.parameter_set)
+    }
+
+    /// Reads the first parts of a file that carries no key, and whether it has any tables.
+    pub fn read_bare(mut input: impl Read) -> Result<(Self, bool), FileError> {
+        let head = Self::read(&mut input)?;
+        let mut has_tables = false;
+        for part in (2..).take(head.schema.lookups().len()) {
+            let next = frame::read(&mut input, FrameKind::DataFrame, VERSIONS, MAX_PART)?;
+            let next = next.ok_or(FileError::Truncated { rows: 0 })?;
+            match next.payload.split_first() {
+                Some((2, tables)) => has_tables |= !tables.is_empty(),
+                _ => {
+                    return Err(FileError::Part {
+                        part,
+                        problem: "is not what has to follow there".into(),
+                    });
+                }
+            }
+        }
+        Ok((head, has_tables))
+    }
+}
+
 impl<R: Read> FrameReader<R> {
     /// Reads all that stands before the rows.
     pub fn open(mut input: R) -> Result<Self, FileError> {
-        let first = frame::read(&mut input, FrameKind::DataFrame, VERSIONS, MAX_PART)?;
-        let first = first.ok_or(FileError::Truncated { rows: 0 })?;
-        let head = head(&first.payload, first.parameter_set)?;
+        let head = FileHead::read(&mut input)?;
         let mut reader = Self {
             input,
             inputs: head.schema.row_inputs().len(),
@@ -242,6 +269,15 @@ impl<R: Read> FrameReader<R> {
                     return Err(self.wrong("is too long"));
                 }
                 self.rows += u64::from(rows);
+                if self
+                    .head
+                    .schema
+                    .rows()
+                    .count
+                    .is_some_and(|count| self.rows > count)
+                {
+                    return Err(self.other_rows());
+                }
                 Ok(Some(FileRows {
                     first,
                     rows,
@@ -249,6 +285,15 @@ impl<R: Read> FrameReader<R> {
                 }))
             }
             Some(4) if rest.u64() == Some(self.rows) && rest.0.is_empty() => {
+                if self
+                    .head
+                    .schema
+                    .rows()
+                    .count
+                    .is_some_and(|count| self.rows != count)
+                {
+                    return Err(self.other_rows());
+                }
                 self.done = true;
                 match frame::read(&mut self.input, FrameKind::DataFrame, VERSIONS, 0) {
                     Ok(None) => Ok(None),
@@ -261,6 +306,15 @@ impl<R: Read> FrameReader<R> {
             ))),
             _ => Err(self.wrong("is no part of rows")),
         }
+    }
+
+    /// That there are not as many rows as the head says.
+    fn other_rows(&self) -> FileError {
+        self.wrong(&format!(
+            "makes {} rows, of which the head says that there are {}",
+            self.rows,
+            self.head.schema.rows().count.unwrap_or_default()
+        ))
     }
 
     fn part(&mut self) -> Result<Vec<u8>, FileError> {
@@ -388,6 +442,25 @@ mod tests {
         }
         let more = [bytes.as_slice(), &[0]].concat();
         assert!(read(&more).is_err());
+    }
+
+    #[test]
+    fn rows_are_as_many_as_the_head_says() {
+        let with = |rows: &[u32]| {
+            let mut head = head();
+            head.schema = Schema::from_toml(&format!("rows = 3\n{SCHEMA}")).expect("a schema");
+            let mut writer = FrameWriter::new(Vec::new(), &head, &[]).expect("memory");
+            writer.tables(&[]).expect("memory");
+            for rows in rows {
+                writer.rows(*rows, &[vec![], vec![]]).expect("memory");
+            }
+            read(&writer.finish().expect("memory"))
+        };
+        assert!(with(&[2, 1]).is_ok());
+        for rows in [&[2][..], &[2, 2], &[]] {
+            let error = with(rows).expect_err("another number").to_string();
+            assert!(error.contains("the head says that there are 3"), "{error}");
+        }
     }
 
     #[test]

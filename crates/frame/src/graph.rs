@@ -179,12 +179,10 @@ impl<'a> Graph<'a> {
     /// A coefficient alone, as coefficient 0.
     pub(crate) fn isolated(&mut self, node: NodeId, coefficient: u32) -> NodeId {
         let turn = 2 * POLYNOMIAL_SIZE;
-        self.node(Node::Pack(Pack {
-            items: vec![Rotated {
-                node,
-                rotation: (turn - coefficient) % turn,
-            }],
-        }))
+        self.node(Node::Pack(Pack::of_constants(vec![Rotated {
+            node,
+            rotation: (turn - coefficient) % turn,
+        }])))
     }
 
     /// The circuit of these outputs: nodes and how many of their coefficients count.

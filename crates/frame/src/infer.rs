@@ -80,11 +80,8 @@ impl Inference {
     /// The schema: booleans, dates, texts and small whole numbers are keys, numbers are values.
     pub fn finish(self, name: String) -> Result<Schema, SchemaError> {
         let columns: Result<_, _> = self.columns.into_iter().map(Guess::column).collect();
-        let rows = Rows {
-            count: Some(self.rows),
-            padded: false,
-        };
-        Schema::new(name, rows, columns?, Vec::new())
+        // How many rows there are is the table's matter, of which there will be others.
+        Schema::new(name, Rows::default(), columns?, Vec::new())
     }
 }
 

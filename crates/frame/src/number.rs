@@ -153,13 +153,20 @@ pub(crate) fn write_units(out: &mut impl fmt::Write, units: i128, places: u8) ->
     Ok(())
 }
 
-/// A number in documents: a float only where that is the same number.
-#[derive(Serialize, Deserialize)]
+/// A number in documents: a float only where that is the same number. What is no [`Number`] is read all
+/// the same, so that its place in the document can be told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-enum Written {
+pub(crate) enum Written {
+    /// A whole number.
     Whole(i64),
+    /// The number that the shortest text of a float is.
     Float(f64),
-    Exact { decimal: String },
+    /// Any other.
+    Exact {
+        /// Its text.
+        decimal: String,
+    },
 }
 
 impl From<Number> for Written {
@@ -189,7 +196,7 @@ impl TryFrom<Written> for Number {
             Written::Exact { decimal } => decimal,
         };
         text.parse()
-            .map_err(|error: NotANumber| format!("{text:?} {error}"))
+            .map_err(|error: NotANumber| format!("{text} {error}"))
     }
 }
 

@@ -89,6 +89,14 @@ impl Query {
         }))
     }
 
+    /// A column for each of these cells of a key column, true where it is that: `region_north`.
+    #[must_use]
+    pub fn one_hot<'c>(self, column: &str, cells: impl IntoIterator<Item = &'c str>) -> Self {
+        cells.into_iter().fold(self, |query, cell| {
+            query.with_column(format!("{column}_{cell}"), col(column).eq(cell))
+        })
+    }
+
     /// Groups by these columns.
     pub fn group_by<N: Into<String>>(self, keys: impl IntoIterator<Item = N>) -> GroupBuilder {
         GroupBuilder {
@@ -169,6 +177,11 @@ impl MergeBuilder {
     /// All rows so far.
     pub fn left(self) -> Query {
         self.how(JoinType::Left)
+    }
+
+    /// All rows of the other frame: only as the first step.
+    pub fn right(self) -> Query {
+        self.how(JoinType::Right)
     }
 
     /// Rows whose key the other frame has.
@@ -338,6 +351,29 @@ impl Expression {
     #[must_use]
     pub fn cut<L: Into<Literal>>(self, breaks: impl IntoIterator<Item = L>) -> Self {
         Self::Cut(Box::new(self), breaks.into_iter().map(L::into).collect())
+    }
+
+    /// A number for each of these cells of a key column, as pandas' `map` of a dictionary: nothing for
+    /// others.
+    #[must_use]
+    pub fn replace<L: Into<Literal>>(self, pairs: impl IntoIterator<Item = (L, Number)>) -> Self {
+        let pairs = pairs
+            .into_iter()
+            .map(|(cell, number)| (cell.into(), number));
+        Self::Replace(Box::new(self), pairs.collect())
+    }
+
+    /// The natural logarithm of a key column to so many decimals, nothing of what is not positive.
+    #[must_use]
+    pub fn log(self, places: u8) -> Self {
+        Self::Log(Box::new(self), places)
+    }
+
+    /// Less a mean, times the inverse of a deviation: standardised by what somebody else has computed,
+    /// such as an earlier plan.
+    #[must_use]
+    pub fn standardised(self, mean: Number, inverse_deviation: Number) -> Self {
+        self.minus(mean).times(inverse_deviation)
     }
 }
 

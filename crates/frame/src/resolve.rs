@@ -4,6 +4,7 @@ mod expression;
 mod group;
 mod literal;
 mod merge;
+mod table;
 
 use crate::answer::ResultType;
 use crate::diagram::{Diagram, Diagrams, RowBit, TooLarge};
@@ -157,6 +158,18 @@ impl<'a> Resolver<'a> {
             number: 0,
             what: "scan",
         };
+        for (index, schema) in schemas.iter().enumerate() {
+            let mut others = schemas[..index].iter();
+            if others.any(|other| other.name() == schema.name()) {
+                return Err(PlanError::Invalid {
+                    step,
+                    problem: format!(
+                        "two frames are named {:?}, so a plan could mean either; give one of them alone, or encrypt one under another name",
+                        schema.name()
+                    ),
+                });
+            }
+        }
         let base = frame(schemas, name, &step)?;
         let mut resolver = Self {
             schemas,

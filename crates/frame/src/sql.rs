@@ -118,6 +118,8 @@ fn select(query: &Query, schemas: &[Schema]) -> Result<Plan, PlanError> {
         GroupByExpr::Expressions(keys, more) if more.is_empty() => keys,
         other => return Err(refused(other, "is not a list of columns")),
     };
+    let is_aggregate =
+        |item| matches!(projected(item), Ok((expr, _)) if expression::is_aggregate(expr));
     let is_grouped = !keys.is_empty() || select.projection.iter().any(is_aggregate);
     if is_grouped {
         grouped(select, keys, &scope, &mut steps)?;
@@ -330,10 +332,6 @@ fn grouped(
         steps.push(PlanStep::Rename(renamed));
     }
     Ok(())
-}
-
-fn is_aggregate(item: &SelectItem) -> bool {
-    matches!(projected(item), Ok((Expr::Function(_), _)))
 }
 
 fn projected(item: &SelectItem) -> Result<(&Expr, Option<String>), PlanError> {

@@ -1,9 +1,10 @@
 //! Plans that are refused, each by its step and with a way out.
 
+use cipherfn_circuit::Dimensions;
 use cipherfn_frame::Resolved;
 use cipherfn_frame::pass::CircuitForm;
 use cipherfn_frame::plan::{Literal, Plan, PlanError};
-use cipherfn_frame::query::{Query, col, count, len, max, median, sum};
+use cipherfn_frame::query::{Query, col, count, len, max, median, min, sum};
 use cipherfn_frame::schema::Schema;
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
 
@@ -69,15 +70,27 @@ fn schemas() -> Vec<Schema> {
 }
 
 fn lower(plan: &Plan) -> Result<(), PlanError> {
-    let schemas = schemas();
+    check(plan, &schemas())
+}
+
+/// Makes circuits of a plan, which obey the rules of circuits.
+fn check(plan: &Plan, schemas: &[Schema]) -> Result<(), PlanError> {
     let form = CircuitForm {
         parameter_set: "cipherfn-128-n2048-m11-v1".into(),
         gadget: Gadget::new(BaseLog::new(6), Levels::new(4)),
         reply_bits: Bits::new(24),
         rows_per_sum: 400,
     };
-    let resolved: Resolved<'_> = plan.resolve(&schemas)?;
-    resolved.lower(&form).map(drop)
+    let resolved: Resolved<'_> = plan.resolve(schemas)?;
+    for pass in resolved.lower(&form)?.passes {
+        let dimensions = Dimensions {
+            glwe_dimension: 1,
+            polynomial_size: 2048,
+            bootstrap_table: None,
+        };
+        pass.circuit.validate(dimensions).expect("a circuit");
+    }
+    Ok(())
 }
 
 #[track_caller]
@@ -352,4 +365,95 @@ fn sql_outside_the_subset_is_refused_where_it_stands() {
         ")".repeat(5000)
     );
     assert!(Plan::from_sql(&deep, &schemas()).is_err());
+}
+
+/// Extremes of keys over the rows that an inner merge keeps, of either frame: the look-up is so small
+/// that both frames' numbers share a ciphertext.
+#[test]
+fn extremes_over_a_merge_are_circuits() {
+    let small = |text: &str| Schema::from_toml(&text.replace("2047", "14")).unwrap();
+    let schemas = [SALES, PRICES].map(small);
+    for column in ["sku", "class"] {
+        let merged = sales().merge("prices").on("sku").inner();
+        let plan = merged.agg([min(column), max(column).alias("most"), len()]);
+        check(&plan.plan(), &schemas).unwrap_or_else(|error| panic!("{column}: {error}"));
+    }
+}
+
+#[test]
+fn chains_of_sql_are_no_deeper_than_one_of_their_parts() {
+    let chain = |operator: &str| {
+        let parts: Vec<String> = (0..100).map(|sku| format!("sku = {sku}")).collect();
+        format!("SELECT sku FROM sales WHERE {}", parts.join(operator))
+    };
+    for operator in [" AND ", " OR "] {
+        let plan = Plan::from_sql(&chain(operator), &schemas()).unwrap();
+        lower(&plan).unwrap();
+    }
+}
+
+#[test]
+fn a_function_of_a_row_is_no_aggregate() {
+    let sales = SALES.replace("name = \"amount\"", "name = \"amount\"\nnulls = true");
+    let schemas = [Schema::from_toml(&sales).unwrap()];
+    let sql = "SELECT sku, coalesce(amount, 0) AS amounts FROM sales";
+    let plan = Plan::from_sql(sql, &schemas).unwrap();
+    check(&plan, &schemas).unwrap();
+    let sql = "SELECT coalesce(amount, 0), sum(amount) FROM sales";
+    let error = Plan::from_sql(sql, &schemas).unwrap_err().to_string();
+    assert!(
+        error.contains("neither an aggregate nor a column"),
+        "{error}"
+    );
+}
+
+#[test]
+fn two_frames_of_one_name_are_refused() {
+    let schemas = [SALES, PRICES, SALES].map(|text| Schema::from_toml(text).unwrap());
+    let plan = sales().select(["sku"]).plan();
+    let error = plan.resolve(&schemas).expect_err("two").to_string();
+    assert!(error.contains("two frames are named \"sales\""), "{error}");
+}
+
+#[test]
+fn numbers_and_names_that_are_none_are_named() {
+    let toml = |max: &str| {
+        let text = SALES.replace("max = 2047", &format!("max = {max}"));
+        Schema::from_toml(&text).expect_err(max).to_string()
+    };
+    let cases = [
+        ("1e300", "is not a number of at most 18 digits"),
+        ("20.5", "is 20.5, which has more than 0 decimals"),
+        ("\"x\"", "is the text \"x\"; write a number"),
+        ("2024-01-01", "is the date 2024-01-01; write a number"),
+    ];
+    for (max, text) in cases {
+        let error = toml(max);
+        assert!(
+            error.contains("column \"sku\": field \"max\" is"),
+            "{error}"
+        );
+        assert!(error.contains(text), "{error}");
+    }
+    let json = |step: &str| {
+        let text = format!("{{\"format\":1,\"scan\":\"sales\",\"steps\":[{step}]}}");
+        Plan::from_json(text.as_bytes())
+            .expect_err(step)
+            .to_string()
+    };
+    let error = json("{\"filter\":{\"gt\":[{\"col\":\"sku\"},{\"lit\":1e300}]}}");
+    assert!(
+        error.contains("is not a number of at most 18 digits"),
+        "{error}"
+    );
+    let error = json("{\"rename\":[{\"from\":\"sku\",\"to\":\"a\\nb\"}]}");
+    assert!(error.contains("the name \"a\\nb\""), "{error}");
+    let nulls = SALES.replace("max = 2047", "max = 2047\nnulls = true");
+    let schemas = [Schema::from_toml(&nulls).unwrap()];
+    let plan = sales().with_column("x", col("sku").fill_null(5000)).plan();
+    let error = plan.resolve(&schemas).expect_err("outside").to_string();
+    assert!(
+        error.contains("cannot be filled with 5000: its cells are 0 to 2047"),
+        "{error}"
+    );
 }

@@ -13,7 +13,9 @@ pub struct Decoding {
     pub replies: Vec<ReplyForm>,
     /// One entry a raw score of the model.
     pub scores: Vec<ScoreDecoding>,
-    /// log2 of the probability that some score of a row is off by more than its precision.
+    /// log2 of the probability that some score of a row is off by more than its precision, as far as
+    /// noise is concerned. What networks lose by rounding is counted as on the calibration rows, and so
+    /// is their noise where the server looks up numbers that it computed (a key part that bootstraps).
     pub failure_log2: f64,
 }
 

@@ -104,8 +104,20 @@ pub enum Predicate {
     Within(Vec<(u32, u32)>),
 }
 
+/// Where features and results stand in ciphertexts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum FeatureForm {
+    /// Feature `i` in coefficient `(i % block) * stride`, results side by side: few results, which are
+    /// read as they are.
+    #[default]
+    Apart,
+    /// Feature `i` in coefficient `i % block`, results `stride` apart: of many results, so that those
+    /// of several ciphertexts can be packed.
+    Together,
+}
+
 /// Input of a linear model. Feature `i` enters as `delta * (x_i - centre_i) / half_width_i` on the
-/// torus, in coefficient `(i % block) * stride` of ciphertext `i / block`.
+/// torus, in ciphertext `i / block`, where its [form](FeatureForm) says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearEncoding {
     /// Names for errors, one a feature: the first entries of the feature vector.
@@ -118,8 +130,10 @@ pub struct LinearEncoding {
     pub delta: TorusFraction,
     /// Features in one ciphertext.
     pub block: u32,
-    /// Distance of features in coefficients: the number of outputs.
+    /// Distance in coefficients of features, or of results: at least the number of the others.
     pub stride: u32,
+    /// Which of them stand apart.
+    pub form: FeatureForm,
     /// Bits of a body coefficient that travel.
     pub body_bits: Bits,
 }

@@ -53,8 +53,8 @@ pub use columns::{ColumnKind, InputColumn, OutputField, PredictionColumn};
 pub use decimals::{MAX_DECIMALS, has_decimals, split_of_decimals};
 pub use decoding::{Decoding, ReplyForm, ScoreDecoding};
 pub use encoding::{
-    Encoding, Gadget, IntegerEncoding, IntegerFeature, LinearEncoding, MissingBin, Predicate,
-    Quantiser, Selector, SelectorEncoding, Transport,
+    Encoding, FeatureForm, Gadget, IntegerEncoding, IntegerFeature, LinearEncoding, MissingBin,
+    Predicate, Quantiser, Selector, SelectorEncoding, Transport,
 };
 pub use error::ProgramError;
 pub use evaluate::apply as evaluate;

@@ -3,6 +3,7 @@
 //! Queries and replies are binary ([`crate::message`]); everything else is JSON.
 //! `docs/openapi.json` is the same as an OpenAPI document, and tests hold the service to it.
 
+pub mod frames;
 pub mod job;
 mod key;
 mod model;
@@ -19,6 +20,8 @@ pub use route::{ApiVersion, NoRoute, Requested, Route};
 pub const QUERY: &str = "application/vnd.cipherfn.query";
 /// Content type of a reply.
 pub const REPLY: &str = "application/vnd.cipherfn.reply";
+/// Content type of what a query made of frames.
+pub const ANSWER: &str = "application/vnd.cipherfn.answer";
 /// Content type of client specs.
 pub const SPECS: &str = "application/vnd.cipherfn.specs+json";
 /// Header beside client specs: their developer's signed statement, a JSON document.

@@ -14,6 +14,7 @@
 //! The checksum finds corruption, not forgery: whoever stores a file can also write a new checksum.
 
 use crate::hash::ParameterSetHash;
+use crate::hex::as_hexadecimal;
 use crate::versions;
 use std::io::{self, Read};
 use zeroize::Zeroizing;
@@ -47,6 +48,12 @@ pub enum FrameKind {
     DataFrame = 8,
     /// What a query made of data frames.
     Answer = 9,
+    /// What others encrypt under for a key holder.
+    PublicKey = 10,
+    /// Statistics of some owners' rows, encrypted under a public key.
+    Contribution = 11,
+    /// A training under way: server only.
+    Descent = 12,
 }
 
 impl FrameKind {
@@ -61,6 +68,9 @@ impl FrameKind {
             Self::Sums,
             Self::DataFrame,
             Self::Answer,
+            Self::PublicKey,
+            Self::Contribution,
+            Self::Descent,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == value)
@@ -78,6 +88,9 @@ impl FrameKind {
             Self::Sums => "file of sums",
             Self::DataFrame => "data frame",
             Self::Answer => "answer",
+            Self::PublicKey => "public key",
+            Self::Contribution => "contribution",
+            Self::Descent => "state of a training",
         }
     }
 
@@ -93,13 +106,21 @@ impl FrameKind {
             Self::Sums => "a file of sums",
             Self::DataFrame => "a data frame",
             Self::Answer => "an answer",
+            Self::PublicKey => "a public key",
+            Self::Contribution => "a contribution",
+            Self::Descent => "a state of a training",
         }
     }
 }
 
 /// First half of a parameter set's hash, as frames carry it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ParameterSetTag([u8; 16]);
+
+as_hexadecimal!(
+    ParameterSetTag,
+    "a parameter set's tag is 32 hexadecimal digits, lower case"
+);
 
 impl ParameterSetTag {
     /// For kinds that belong to no parameter set.

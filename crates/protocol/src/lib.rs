@@ -5,12 +5,14 @@
 //! - [`message`]: queries and replies, in chunks of rows
 //! - [`api`]: what the service says over HTTP: routes, JSON documents, problems, limits
 //! - [`specs`]: the client specs, everything a client needs to encrypt a row and to read an answer
+//! - [`digits`]: numbers to the digit that still means something
 //! - [`statement`]: whose specs they are, as their developer signs it
 //!
 //! Of its siblings this crate depends on `cipherfn-program` alone, and never on `tfhe`: a function that serves specs links no
 //! cryptography.
 
 pub mod api;
+pub mod digits;
 pub mod frame;
 pub mod hash;
 mod hex;

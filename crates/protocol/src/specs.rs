@@ -21,10 +21,10 @@ mod wire;
 mod tests;
 
 pub use cipherfn_program::{
-    BaseLog, Bits, ColumnKind, Decoding, Encoding, Gadget, InputColumn, IntegerEncoding,
-    IntegerFeature, Levels, LinearEncoding, MissingBin, OutputField, Predicate, Quantiser,
-    ReplyForm, RowProgram, ScoreDecoding, ScoreUnits, Selector, SelectorEncoding, TorusFraction,
-    Transport,
+    BaseLog, Bits, ColumnKind, Decoding, Encoding, FeatureForm, Gadget, InputColumn,
+    IntegerEncoding, IntegerFeature, Levels, LinearEncoding, MissingBin, OutputField, Predicate,
+    Quantiser, ReplyForm, RowProgram, ScoreDecoding, ScoreUnits, Selector, SelectorEncoding,
+    TorusFraction, Transport,
 };
 
 /// Largest document that is read.
@@ -90,6 +90,8 @@ crate::versions! {
         V3(SpecsV3) = 3,
         /// Features as integers.
         V4(SpecsV3) = 4,
+        /// Features together.
+        V5(SpecsV3) = 5,
     }
 }
 
@@ -101,7 +103,9 @@ impl TryFrom<SpecsVersions> for ClientSpecs {
         let specs = match document {
             SpecsVersions::V1(document) => SpecsV2::from(document).into(),
             SpecsVersions::V2(document) => document.into(),
-            SpecsVersions::V3(document) | SpecsVersions::V4(document) => document.try_into()?,
+            SpecsVersions::V3(document)
+            | SpecsVersions::V4(document)
+            | SpecsVersions::V5(document) => document.try_into()?,
         };
         validate::validate(&specs, format)?;
         Ok(specs)
@@ -118,8 +122,8 @@ pub struct SpecsDocument {
 }
 
 impl SpecsDocument {
-    /// Checks `specs` and writes them in their canonical form, compact JSON of format 2, or of 3 or
-    /// 4 where that is needed to say them.
+    /// Checks `specs` and writes them in their canonical form, compact JSON of format 2, or of 3 to
+    /// 5 where that is needed to say them.
     pub fn new(specs: ClientSpecs) -> Result<Self, SpecsError> {
         let newest = SpecsV3::of(&specs);
         let format = newest.as_ref().map_or(2, SpecsV3::format);

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A number z is a fraction of the torus. The result is f(z + e), with e the error of the key and
-//! modulus switches ([`lookup_variance`]), plus the error of the rotation ([`rotate::variance`]).
+//! modulus switches ([`lookup_variance`]), plus the error of the rotation ([`rotation_variance`]).
 //! Approximate: no padding bits, no digits. A z outside of the table's domain *wraps* silently, so
 //! ranges must leave a margin.
 //!
@@ -23,6 +23,8 @@ pub(crate) mod key;
 mod lwe;
 pub mod module_switch;
 pub mod modulus_switch;
+// Browsers make keys; nobody evaluates there, and their transform is not `tfhe`'s.
+#[cfg(not(target_family = "wasm"))]
 pub mod rotate;
 mod table;
 
@@ -31,20 +33,33 @@ mod tests;
 
 pub use expanded::BootstrapKey;
 pub use lwe::{Levelled, Lwe, Output, Small};
+#[cfg(not(target_family = "wasm"))]
 pub use rotate::Rotated;
 pub use table::Table;
 
-use crate::noise::Variance;
+use crate::noise::{self, Variance};
 use crate::parameters::{Bootstrap, ParameterSet};
 
 /// Variance of the error of a result that was switched back to S1, beside what the function makes of
 /// the error of z.
 pub fn result_variance(set: &ParameterSet, bootstrap: &Bootstrap) -> Variance {
-    rotate::variance(bootstrap) + module_switch::variance_to_levelled(set, bootstrap)
+    rotation_variance(bootstrap) + module_switch::variance_to_levelled(set, bootstrap)
 }
 
 /// Variance of the error of z when the table is read: key switch from S1 (or S2, the same) and
 /// modulus switch.
 pub fn lookup_variance(set: &ParameterSet, bootstrap: &Bootstrap) -> Variance {
     module_switch::variance_to_small(set, bootstrap) + modulus_switch::variance(bootstrap)
+}
+
+/// Variance of a rotated table's error: n CMUXes ([`noise::cmux`]) of fresh rows. The rounding error of
+/// the decomposition is there where the bit is 1: half of them.
+pub fn rotation_variance(bootstrap: &Bootstrap) -> Variance {
+    let (ring, gadget) = (&bootstrap.output, bootstrap.rotation);
+    let (size, k) = (ring.polynomial_size as f64, ring.glwe_dimension as f64);
+    let row = noise::fresh_in(ring) + noise::rounding(ring.body_bits);
+    let rows = size * noise::digits(gadget) * (1.0 + k) * row;
+    let rounding = (1.0 + k * size / 2.0) * noise::last_digit(gadget);
+    let error = (k + 1.0) * (1.0 + k * size / 2.0) * noise::product_error(size, gadget, 1.0 / 12.0);
+    bootstrap.small.mask_len() as f64 * (rows + 0.5 * rounding + error)
 }

@@ -30,9 +30,16 @@ impl FourierCarriers {
     /// # Panics
     /// If one has other dimensions.
     pub fn of(ring: &Ring, glwes: &[Glwe]) -> Self {
+        Self::transformed(ring, glwes, &Transform::new(ring.polynomial_size))
+    }
+
+    /// The same with the ring's transform, where that is at hand.
+    ///
+    /// # Panics
+    /// If one has other dimensions.
+    pub fn transformed(ring: &Ring, glwes: &[Glwe], transform: &Transform) -> Self {
         let mut carriers = Self::zeroed(ring, glwes.len());
         let (size, half) = (ring.polynomial_size, ring.polynomial_size / 2);
-        let transform = Transform::new(size);
         let mut scratch = transform.scratch();
         let polynomials = glwes.iter().flat_map(|glwe| {
             let polynomials = glwe.mask.chunks_exact(size);

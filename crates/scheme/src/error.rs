@@ -143,7 +143,7 @@ pub enum SchemeError {
     },
     /// A value that the torus cannot hold.
     #[error(
-        "a table has the value {value} at {at}, outside of the torus, [-1/2, 1/2]; scale the function down"
+        "a table has the value {value} at {at}, outside of the torus, [-1/2, 1/2); scale the function down"
     )]
     TableValue {
         /// The value.

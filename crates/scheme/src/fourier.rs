@@ -1,9 +1,5 @@
-//! Polynomials modulo X^N + 1 in the Fourier domain: `tfhe`'s negacyclic FFT with a fixed plan, and
-//! the multiply-adds on its output.
-//!
-//! `tfhe` picks FFT plans by measuring the machine, which costs 0.1 to 0.45 s a size at start and
-//! varies from run to run. A fixed plan is installed before the first use instead, and the same
-//! plan is used here, so values can be exchanged with `tfhe`.
+//! Polynomials modulo X^N + 1 in the Fourier domain: the negacyclic FFT, and the multiply-adds on its
+//! output.
 //!
 //! A real polynomial of N coefficients is folded to N/2 complex values (`a_j + i a_(j + N/2)`),
 //! twisted by the powers of a primitive 2N-th root of unity, and transformed ("Fast and Error-Free
@@ -11,17 +7,15 @@
 
 use crate::parameters::{KeyPart, ParameterSet};
 use aligned_vec::{AVec, CACHELINE_ALIGN};
-use dyn_stack::{PodBuffer, PodStack};
 use pulp::{Arch, Simd, WithSimd};
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use tfhe::core_crypto::fft_impl::fft64::math::fft::{
-    Fft, FftAlgo, FftView, Method, Plan, setup_custom_fft_plan,
-};
-use tfhe::core_crypto::prelude::PolynomialSize;
+#[cfg(not(target_family = "wasm"))]
+use tfhe::core_crypto::fft_impl::fft64::math::fft::FftView;
 
 mod convert;
 mod permutation;
+mod plan;
 
 #[cfg(test)]
 mod tests;
@@ -33,10 +27,7 @@ pub use tfhe::core_crypto::fft_impl::fft64::c64;
 
 /// The transform for one polynomial size.
 #[derive(Clone)]
-pub struct Transform {
-    fft: Fft,
-    tables: Arc<Tables>,
-}
+pub struct Transform(Arc<Tables>);
 
 /// Makes the transforms of every parameter set, so that the first request of a process does not
 /// wait for them.
@@ -56,7 +47,7 @@ pub fn warm_up() {
 }
 
 /// Scratch memory of a [`Transform`]; one a thread.
-pub struct TransformScratch(PodBuffer);
+pub struct TransformScratch(plan::Scratch);
 
 impl Transform {
     /// The transform for polynomials of `polynomial_size` coefficients, a power of two of at least
@@ -68,42 +59,39 @@ impl Transform {
         let mut tables = tables.lock().unwrap_or_else(PoisonError::into_inner);
         let known = tables
             .iter()
-            .find(|tables| tables.plan.fft_size() * 2 == polynomial_size);
+            .find(|tables| tables.twist.len() * 2 == polynomial_size);
         let entry = known.cloned().unwrap_or_else(|| {
             let new = Arc::new(Tables::new(polynomial_size));
-            setup_custom_fft_plan(new.plan.clone());
             tables.push(Arc::clone(&new));
             new
         });
-        Self {
-            fft: Fft::new(PolynomialSize(polynomial_size)),
-            tables: entry,
-        }
+        Self(entry)
     }
 
     /// Coefficients of a polynomial.
     pub fn polynomial_size(&self) -> usize {
-        self.tables.twist.len() * 2
+        self.0.twist.len() * 2
     }
 
     /// Complex values of a transformed polynomial: half its coefficients.
     pub fn fourier_size(&self) -> usize {
-        self.tables.twist.len()
+        self.0.twist.len()
     }
 
     /// `tfhe`'s own handle.
+    #[cfg(not(target_family = "wasm"))]
     pub fn as_tfhe(&self) -> FftView<'_> {
-        self.fft.as_view()
+        self.0.plan.as_tfhe()
     }
 
     /// Scratch for the calls below.
     pub fn scratch(&self) -> TransformScratch {
-        TransformScratch(PodBuffer::new(self.tables.plan.fft_scratch()))
+        TransformScratch(self.0.plan.scratch())
     }
 
     /// Transforms torus coefficients (units of 2^-64), read as fractions in [-1/2, 1/2).
     pub fn forward_torus(&self, out: &mut [c64], input: &[u64], scratch: &mut TransformScratch) {
-        convert::fold_integers(out, input, 1.0 / TORUS, &self.tables.twist);
+        convert::fold_integers(out, input, 1.0 / TORUS, &self.0.twist);
         self.forward_twisted(out, scratch);
     }
 
@@ -115,7 +103,7 @@ impl Transform {
 
     /// Transforms signed integers (two's complement).
     pub fn forward_integer(&self, out: &mut [c64], input: &[u64], scratch: &mut TransformScratch) {
-        convert::fold_integers(out, input, 1.0, &self.tables.twist);
+        convert::fold_integers(out, input, 1.0, &self.0.twist);
         self.forward_twisted(out, scratch);
     }
 
@@ -127,7 +115,7 @@ impl Transform {
         scratch: &mut TransformScratch,
     ) {
         self.inverse_twisted(values, scratch);
-        convert::unfold_torus(out, values, &self.tables.untwist);
+        convert::unfold_torus(out, values, &self.0.untwist);
     }
 
     /// Back to torus coefficients, reduced modulo 1.
@@ -138,23 +126,23 @@ impl Transform {
 
     /// Transforms, in place, values that are folded and times [`Self::twist`] already.
     pub fn forward_twisted(&self, values: &mut [c64], scratch: &mut TransformScratch) {
-        self.tables.plan.fwd(values, PodStack::new(&mut scratch.0));
+        self.0.plan.forward(values, &mut scratch.0);
     }
 
     /// Inverse of [`Self::forward_twisted`], times N/2: times [`Self::untwist`] it gives the folded
     /// coefficients.
     pub fn inverse_twisted(&self, values: &mut [c64], scratch: &mut TransformScratch) {
-        self.tables.plan.inv(values, PodStack::new(&mut scratch.0));
+        self.0.plan.inverse(values, &mut scratch.0);
     }
 
     /// exp(i pi j / N) for j < N/2.
     pub fn twist(&self) -> &[c64] {
-        &self.tables.twist
+        &self.0.twist
     }
 
     /// The inverse twist with the inverse transform's normalisation: exp(-i pi j / N) * 2 / N.
     pub fn untwist(&self) -> &[c64] {
-        &self.tables.untwist
+        &self.0.untwist
     }
 }
 
@@ -168,7 +156,7 @@ impl fmt::Debug for Transform {
 
 /// What a size needs, made once a process.
 struct Tables {
-    plan: Plan,
+    plan: plan::Plan,
     twist: AVec<c64>,
     untwist: AVec<c64>,
 }
@@ -176,16 +164,12 @@ struct Tables {
 impl Tables {
     fn new(polynomial_size: usize) -> Self {
         let fourier_size = polynomial_size / 2;
-        let method = Method::UserProvided {
-            base_algo: FftAlgo::Dif4,
-            base_n: fourier_size.min(1024),
-        };
         let twist = |j: usize| {
             let (sin, cos) = (std::f64::consts::PI * j as f64 / polynomial_size as f64).sin_cos();
             c64::new(cos, sin)
         };
         Self {
-            plan: Plan::new(fourier_size, method),
+            plan: plan::Plan::new(fourier_size),
             twist: AVec::from_iter(CACHELINE_ALIGN, (0..fourier_size).map(twist)),
             untwist: AVec::from_iter(
                 CACHELINE_ALIGN,

@@ -13,12 +13,22 @@ use crate::error::SchemeError;
 use crate::glwe::Glwe;
 use crate::parameters::{Packing, ParameterSet};
 
-/// Only a key of log2 N levels can clear everything between two wanted coefficients.
+/// Only a key of log2 N levels can clear everything beside one wanted coefficient.
 pub(crate) fn require_all_levels(
     set: &'static ParameterSet,
     packing: &Packing,
 ) -> Result<(), SchemeError> {
-    if packing.slots() == set.ring.polynomial_size {
+    require_levels(set, packing, set.ring.polynomial_size.ilog2())
+}
+
+/// Only a key of so many levels can clear everything between wanted coefficients that are 2^levels
+/// apart.
+fn require_levels(
+    set: &'static ParameterSet,
+    packing: &Packing,
+    levels: u32,
+) -> Result<(), SchemeError> {
+    if levels <= packing.depth().levels() {
         return Ok(());
     }
     Err(SchemeError::CannotClear {

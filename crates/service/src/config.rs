@@ -15,6 +15,10 @@ pub const KEY_QUOTA: &str = "CIPHERFN_KEY_QUOTA";
 pub const JOB_TTL_HOURS: &str = "CIPHERFN_JOB_TTL_HOURS";
 /// Jobs that a tenant may have; 20 unless set.
 pub const JOB_QUOTA: &str = "CIPHERFN_JOB_QUOTA";
+/// Days that a frame is kept; 90 unless set.
+pub const FRAME_TTL_DAYS: &str = "CIPHERFN_FRAME_TTL_DAYS";
+/// Frames that a tenant may have; 20 unless set.
+pub const FRAME_QUOTA: &str = "CIPHERFN_FRAME_QUOTA";
 /// Memory of a worker in MB; 1769 unless set.
 pub const WORKER_MEMORY_MB: &str = "CIPHERFN_WORKER_MEMORY_MB";
 /// ARN of the state machine that runs jobs of many chunks; without it they are events, too.
@@ -163,6 +167,31 @@ impl JobRules {
                 1769,
                 128..=1 << 20,
                 "a worker's memory in MB",
+            )?,
+        })
+    }
+}
+
+/// Rules for stored frames.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameRules {
+    /// How long a frame stays usable.
+    pub lifetime: Duration,
+    /// How many a tenant may have.
+    pub quota: u64,
+}
+
+impl FrameRules {
+    /// From the environment.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let days = "a number of days from 1 to 3650";
+        Ok(Self {
+            lifetime: Duration::from_hours(24 * number(FRAME_TTL_DAYS, 90, 1..=3650, days)?),
+            quota: number(
+                FRAME_QUOTA,
+                20,
+                1..=1000,
+                "a number of frames from 1 to 1000",
             )?,
         })
     }

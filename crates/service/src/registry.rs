@@ -8,6 +8,9 @@
 //! keys/{tenant}/{key id}/{upload}/{part}.cfk      a checked part of the key
 //! quarantine/{tenant}/{key id}/{upload}/{part}.cfk   what was uploaded and not yet checked
 //! jobs/  uploads/  results/                       jobs, their chunks and what came of them
+//! frames/{tenant}/index.json                      the tenant's frames: what its quota counts
+//! frames/{tenant}/{frame}/record.json             what is public of a frame, and its pieces
+//! frames/{tenant}/{frame}/{sha256}.cff            a piece
 //! ```
 //!
 //! Version 1 had `{specs hash}` for `{publication}` and `evaluation.cfk` for `{upload}/{part}.cfk`;
@@ -23,6 +26,8 @@
 //! [`UniqueId`]), whose characters cannot leave their place.
 
 mod document;
+mod frame;
+mod frames;
 mod job;
 mod jobs;
 mod keys;
@@ -38,7 +43,12 @@ mod registration;
 mod store;
 mod unique;
 
-pub use job::{ATTEMPTS_A_CHUNK, Attempt, Checkpoint, Chunk, ChunkEvent, ChunkRefusal, Job};
+pub use frame::{FramePiece, StoredFrame};
+pub use frames::FrameDeclared;
+pub use job::{
+    ATTEMPTS_A_CHUNK, Attempt, Checkpoint, Chunk, ChunkEvent, ChunkRefusal, Job, JobOrder,
+    Prediction, SharedQuery, Work,
+};
 pub use jobs::{Input, JobDeclared, Kept, Share};
 pub use keys::{Checked, Declared, MissingPiece, Settled};
 pub use live::live_version;

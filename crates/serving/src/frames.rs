@@ -6,10 +6,14 @@
 //! rows, in what order and on how many threads.
 
 mod noise;
+mod partial;
+mod query;
 
 pub use noise::{
     ColumnPrecision, OutputPrecision, PassNoise, columns, pass_noise, precisions, seconds,
 };
+pub use partial::{PartialError, PartialResults};
+pub use query::{Demand, PassFigures, PreparedQuery, QueryError, SumRows, choices};
 
 use cipherfn_circuit::circuit::{Circuit, Output};
 use cipherfn_engine::{EngineError, PreparedCircuit, QueryRow, SharedTables};
@@ -48,42 +52,54 @@ impl StoredFrame {
         chunks: Vec<StoredRows>,
         tables: &[impl AsRef<[u8]>],
     ) -> Result<Self, FrameError> {
-        let inputs = schema.row_inputs();
-        let count = |what: &str, expected: usize, found: usize| {
-            if expected == found {
-                return Ok(());
-            }
-            Err(FrameError::Count {
-                frame: schema.name().into(),
-                what: what.into(),
-                expected,
-                found,
-            })
-        };
-        count("look-ups", schema.lookups().len(), tables.len())?;
-        for chunk in &chunks {
-            count(
-                "inputs of a chunk of rows",
-                inputs.len(),
-                chunk.inputs.len(),
-            )?;
-        }
+        let mut frame = Self::without_tables(schema, chunks)?;
+        let schema = &frame.schema;
+        frame.count("look-ups", schema.lookups().len(), tables.len())?;
         let tables = schema.lookups().iter().zip(tables).map(|(lookup, bytes)| {
             let size = schema.lookup_layout(lookup).places as usize;
             let shape = TableShape::in_blocks(set, schema.tables(lookup).len(), size);
             Ok((shape, decode_tables(&shape, bytes.as_ref())?))
         });
-        Ok(Self {
-            tables: tables.collect::<Result<_, SchemeError>>()?,
-            inputs,
+        frame.tables = tables.collect::<Result<_, SchemeError>>()?;
+        Ok(frame)
+    }
+
+    /// One whose look-ups are not read.
+    pub fn without_tables(schema: Schema, chunks: Vec<StoredRows>) -> Result<Self, FrameError> {
+        let inputs = schema.row_inputs();
+        let frame = Self {
             schema,
+            inputs,
             chunks,
-        })
+            tables: Vec::new(),
+        };
+        frame.check_chunks()?;
+        Ok(frame)
     }
 
     /// What is public of it.
     pub const fn schema(&self) -> &Schema {
         &self.schema
+    }
+
+    fn check_chunks(&self) -> Result<(), FrameError> {
+        let mut chunks = self.chunks.iter();
+        chunks.try_for_each(|chunk| {
+            let what = "inputs of a chunk of rows";
+            self.count(what, self.inputs.len(), chunk.inputs.len())
+        })
+    }
+
+    fn count(&self, what: &str, expected: usize, found: usize) -> Result<(), FrameError> {
+        if expected == found {
+            return Ok(());
+        }
+        Err(FrameError::Count {
+            frame: self.schema.name().into(),
+            what: what.into(),
+            expected,
+            found,
+        })
     }
 
     /// Number of its rows.
@@ -113,7 +129,7 @@ impl StoredFrame {
             .iter()
             .position(|own| *own == part)
             .ok_or_else(missing)?;
-        let (shape, tables) = &self.tables[lookup];
+        let (shape, tables) = self.tables.get(lookup).ok_or_else(missing)?;
         let table = tables.get(shape.block(place, size, block as usize));
         table.cloned().ok_or_else(missing)
     }
@@ -421,6 +437,13 @@ pub fn compress(pass: &Pass, results: &PassResults) -> Result<Vec<Vec<u8>>, Fram
     let ciphertexts = shapes.iter().zip(&results.ciphertexts);
     let compressed = ciphertexts.map(|(shape, glwe)| Ok(shape.compress(glwe)?));
     compressed.collect()
+}
+
+/// Ciphertexts of a pass's results over so many rows.
+pub fn results(pass: &Pass, rows: usize) -> Result<usize, FrameError> {
+    Ok(collection(pass)
+        .shapes(&outputs(&pass.circuit)?, rows)
+        .len())
 }
 
 /// Bytes of a pass's results over so many rows.

@@ -19,10 +19,11 @@ mod progress;
 mod query;
 mod rows;
 mod sums;
+pub mod training;
 mod warm;
 
 pub use estimate::{Estimate, OutOfTime, Stretch, Work};
-pub use model::{Key, Model, ModelError, Part, QueryError, TooLittleMemory};
+pub use model::{Key, Model, ModelError, Part, QueryError, TooLittleMemory, specs_of};
 pub use progress::{CheckpointError, Progress};
 pub use query::{Query, Reply, ReplyTooLarge};
 pub use sums::SumsError;

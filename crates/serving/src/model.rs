@@ -51,6 +51,30 @@ pub enum ModelError {
     /// Its client specs, which say what parts of a key the model needs.
     #[error(transparent)]
     Specs(#[from] SpecsError),
+    /// Specs of another circuit than the one beside them.
+    #[error(
+        "the circuit (hash {}) is not the one that the client specs are of (hash {}); compile the model again",
+        .found.short(), .expected.short()
+    )]
+    OtherCircuit {
+        /// Hash of the circuit.
+        found: Hash,
+        /// What the specs say.
+        expected: Hash,
+    },
+}
+
+/// The client specs of a bundle, whose circuit has to be the one that they are of: clients trust them
+/// for what answers mean.
+pub fn specs_of(bundle: &Bundle) -> Result<SpecsDocument, ModelError> {
+    let document = SpecsDocument::from_json_bytes(&bundle.specs)?;
+    let found = bundle.circuit.hash().map_err(EngineError::from)?;
+    let expected = document.specs().circuit;
+    if found == expected {
+        Ok(document)
+    } else {
+        Err(ModelError::OtherCircuit { found, expected })
+    }
 }
 
 /// A row that takes more memory than the server has for rows, however its selectors are expanded.
@@ -180,16 +204,23 @@ impl Key {
 impl Model {
     /// Prepares a bundle's circuit, with as much memory as [`PreparedCircuit::new`] gives it.
     pub fn new(bundle: &Bundle) -> Result<Self, ModelError> {
-        Self::of(bundle, PreparedCircuit::new(&bundle.circuit)?)
+        let specs = specs_of(bundle)?;
+        Ok(Self::of(
+            bundle,
+            &specs,
+            PreparedCircuit::new(&bundle.circuit)?,
+        ))
     }
 
     /// Prepares a bundle's circuit so that rows under evaluation take at most `memory` bytes, if
     /// they can ([`PreparedCircuit::with_memory`]).
     pub fn with_memory(bundle: &Bundle, memory: u64) -> Result<Self, ModelError> {
-        Self::of(
+        let specs = specs_of(bundle)?;
+        Ok(Self::of(
             bundle,
+            &specs,
             PreparedCircuit::with_memory(&bundle.circuit, memory)?,
-        )
+        ))
     }
 
     /// Prepares a part of a bundle's circuit, as [`Self::with_memory`] does. It takes the whole's
@@ -201,29 +232,30 @@ impl Model {
         part: Part,
         memory: u64,
     ) -> Result<Self, ModelError> {
+        let specs = specs_of(&bundle)?;
         let cut = cipherfn_engine::cut(&bundle.circuit, part.of)?;
         bundle.circuit = cut.part(&bundle.circuit, part.number);
         let name = [file.as_bytes().as_slice(), &cut.to_bytes()].concat();
+        let circuit = PreparedCircuit::with_memory(&bundle.circuit, memory)?;
         Ok(Self {
             part: Some((part, Hash::of(&name))),
-            ..Self::with_memory(&bundle, memory)?
+            ..Self::of(&bundle, &specs, circuit)
         })
     }
 
-    fn of(bundle: &Bundle, circuit: PreparedCircuit) -> Result<Self, ModelError> {
-        let document = SpecsDocument::from_json_bytes(&bundle.specs)?;
+    fn of(bundle: &Bundle, document: &SpecsDocument, circuit: PreparedCircuit) -> Self {
         let mut key_parts: BTreeSet<String> = document.specs().key_parts.iter().cloned().collect();
         if bundle.circuit.needs_evaluation_key() {
             key_parts.insert(EXPANSION.to_owned());
         }
         key_parts.extend(bundle.circuit.bootstrap.clone());
-        Ok(Self {
+        Self {
             circuit,
             specs: document.hash(),
             specs_v1: bundle.specs_v1.as_deref().map(Hash::of),
             key_parts,
             part: None,
-        })
+        }
     }
 
     /// Which part it is, and the name of the cut; `None` for all of a model.

@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn words(&mut self, len: usize) -> Result<Vec<u64>, Malformed> {
+    pub(crate) fn words(&mut self, len: usize) -> Result<Vec<u64>, Malformed> {
         let bytes = self.take(len.saturating_mul(8))?;
         let (words, _) = bytes.as_chunks();
         Ok(words.iter().map(|word| u64::from_le_bytes(*word)).collect())

@@ -67,7 +67,8 @@ pub(crate) struct Opened<R> {
 #[derive(Debug)]
 pub(crate) enum Decompressed<R> {
     Plain(Chain<Cursor<Vec<u8>>, R>),
-    Gzip(MultiGzDecoder<Chain<Cursor<Vec<u8>>, R>>),
+    /// Large beside the other.
+    Gzip(Box<MultiGzDecoder<Chain<Cursor<Vec<u8>>, R>>>),
 }
 
 impl<R: Read> Read for Decompressed<R> {
@@ -139,7 +140,7 @@ fn decompress<R: Read>(mut input: R) -> io::Result<Decompressed<R>> {
     let is_gzip = magic == [0x1f, 0x8b];
     let input = Cursor::new(magic).chain(input);
     Ok(if is_gzip {
-        Decompressed::Gzip(MultiGzDecoder::new(input))
+        Decompressed::Gzip(Box::new(MultiGzDecoder::new(input)))
     } else {
         Decompressed::Plain(input)
     })

@@ -26,6 +26,8 @@ pub(crate) struct Records<R> {
     bare: VecDeque<Bare>,
     /// That record, while those lines are given.
     held: Option<Held>,
+    /// The first blank line behind the header, and whether a record followed it.
+    blank: Option<(u64, bool)>,
 }
 
 /// Consecutive lines of nothing but separators.
@@ -100,6 +102,7 @@ impl<R: Read> Records<R> {
             record,
             bare: VecDeque::new(),
             held: None,
+            blank: None,
         })
     }
 
@@ -107,6 +110,7 @@ impl<R: Read> Records<R> {
     pub(crate) fn header(&mut self) -> Result<bool, TableError> {
         let found = self.next_written()?;
         self.bare.clear();
+        self.blank = None;
         Ok(found)
     }
 
@@ -157,9 +161,13 @@ impl<R: Read> Records<R> {
             }
             let (start, width) = (self.record.start, self.width());
             if self.record.quoted || !self.record.cells.is_empty() {
+                if let Some((_, followed)) = &mut self.blank {
+                    *followed = true;
+                }
                 return Ok(true);
             }
             if width == 1 {
+                self.blank.get_or_insert((start, false));
                 continue;
             }
             let is_full = self.bare.len() == MAX_BARE;
@@ -234,6 +242,13 @@ impl<R: Read> Records<R> {
 }
 
 impl<R> Records<R> {
+    /// The first blank line between records so far.
+    pub(crate) fn blank(&self) -> Option<u64> {
+        self.blank
+            .filter(|(_, followed)| *followed)
+            .map(|(line, _)| line)
+    }
+
     /// Line where the record starts, from 1.
     pub(crate) const fn start(&self) -> u64 {
         self.record.start

@@ -255,6 +255,12 @@ impl<R> Rows<R> {
         &self.records.source_name
     }
 
+    /// The first blank line between the rows so far. It is no row; in a table of one column it may have
+    /// been meant for one.
+    pub fn blank_line(&self) -> Option<u64> {
+        self.records.blank()
+    }
+
     /// Line of the last row returned.
     pub const fn line(&self) -> u64 {
         self.records.start()

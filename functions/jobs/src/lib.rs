@@ -8,19 +8,25 @@
 //! | `POST /v2/jobs` | a job over uploaded chunks, each of which becomes an event for a worker |
 //! | `GET /v2/jobs/{id}` | where its chunks stand, and addresses of results |
 //! | `DELETE /v2/jobs/{id}` | end it, and delete all there is of it |
+//! | `GET`, `POST /v2/frames` | the caller's frames; a frame of uploaded pieces |
+//! | `GET`, `DELETE /v2/frames/{frame}` | what is public of it; delete it |
+//! | `POST /v2/frames/jobs` | a query over frames, whose parts become events for workers |
 
 mod check;
 mod cost;
 mod dispatch;
+mod frames;
+mod query;
 mod status;
 
 use cipherfn_protocol::api::job::{
-    ChunkFile, JobDeclaration, JobId, Transfer, UploadDeclaration, UploadFolder, Uploads,
+    ChunkFile, JobDeclaration, JobId, JobKind, Transfer, UploadDeclaration, UploadFolder,
+    UploadPurpose, Uploads,
 };
 use cipherfn_protocol::api::{self, Function, Problem, ProblemType, Requested, Route};
 use cipherfn_service::bucket::Presigned;
-use cipherfn_service::config::{self, JobRules};
-use cipherfn_service::registry::{Chunk, Job, JobDeclared, Share, live_version};
+use cipherfn_service::config::{self, FrameRules, JobRules};
+use cipherfn_service::registry::{Chunk, Job, JobDeclared, JobOrder, Share, Work, live_version};
 use cipherfn_service::{Call, Failure, Registry, S3, Tenant, http, telemetry};
 use dispatch::Dispatch;
 use futures_util::future;
@@ -33,6 +39,7 @@ pub async fn run() -> Result<(), Error> {
     let jobs = Jobs {
         registry: Registry::new(S3::connect(config::bucket()?).await),
         rules: JobRules::from_env()?,
+        frame_rules: FrameRules::from_env()?,
         dispatch: Dispatch::connect().await?,
     };
     let jobs = &jobs;
@@ -45,6 +52,7 @@ pub async fn run() -> Result<(), Error> {
 struct Jobs {
     registry: Registry,
     rules: JobRules,
+    frame_rules: FrameRules,
     dispatch: Dispatch,
 }
 
@@ -62,6 +70,17 @@ impl Jobs {
             Route::DeclareUploads => self.uploads(tenant, request, call).await,
             Route::DeclareJob => self.declare(tenant, request, call).await,
             Route::DeleteJob => self.delete(tenant, http::id("job", parameter)?).await,
+            Route::Frames => self.frames(tenant, call).await,
+            Route::DeclareFrame => self.declare_frame(tenant, request, call).await,
+            Route::FrameStatus => {
+                let frame = http::id("frame", parameter)?;
+                self.frame_status(tenant, frame, call).await
+            }
+            Route::DeleteFrame => {
+                let frame = http::id("frame", parameter)?;
+                self.delete_frame(tenant, frame).await
+            }
+            Route::DeclareQuery => self.declare_query(tenant, request, call).await,
             _ => {
                 let job = self.job(tenant, http::id("job", parameter)?, call).await?;
                 let query = request.query_string_parameters_ref();
@@ -86,8 +105,9 @@ impl Jobs {
             Some(upload) => upload,
             None => self.registry.new_upload()?,
         };
+        let purpose = declaration.purpose;
         let transfers = declaration.chunks.iter();
-        let transfers = transfers.map(|chunk| self.upload(tenant, upload, *chunk, call));
+        let transfers = transfers.map(|chunk| self.upload(tenant, (upload, purpose), *chunk, call));
         let uploads = Uploads {
             upload,
             chunks: future::try_join_all(transfers).await?,
@@ -98,15 +118,24 @@ impl Jobs {
     async fn upload(
         &self,
         tenant: &Tenant,
-        upload: UploadFolder,
+        (upload, purpose): (UploadFolder, UploadPurpose),
         chunk: ChunkFile,
         call: &Call,
     ) -> Result<Transfer, Failure> {
         let lifetime = self.rules.transfer_lifetime;
-        let request = self
-            .registry
-            .upload_request(tenant, upload, chunk, lifetime)
-            .await?;
+        let registry = &self.registry;
+        let request = match purpose {
+            UploadPurpose::Job => {
+                registry
+                    .upload_request(tenant, upload, chunk, lifetime)
+                    .await?
+            }
+            UploadPurpose::Frame => {
+                registry
+                    .piece_request(tenant, upload.into(), chunk, lifetime)
+                    .await?
+            }
+        };
         Ok(self.transfer(chunk, request, call))
     }
 
@@ -131,15 +160,29 @@ impl Jobs {
         let declaration: JobDeclaration = http::json_body(request)?;
         check::chunks(&declaration.chunks, api::job::MAX_CHUNKS)?;
         check::parts(&declaration)?;
+        if declaration.kind != JobKind::Predict {
+            let detail = "kind: a query over frames is declared with POST /v2/frames/jobs";
+            return Err(Problem::new(ProblemType::MalformedRequest, detail).into());
+        }
         let (name, specs) = (&declaration.model, declaration.specs);
         let model = self.registry.model(name).await?;
         let version = live_version(model.as_ref(), (api::ApiVersion::V2, name), specs)?;
         if let Some(cost) = self.predicted((name, specs), version).await? {
             check::time(declaration.parts, &cost)?;
         }
+        self.begin(tenant, &(&declaration).into(), call).await
+    }
+
+    /// Takes a job that was found to make sense.
+    async fn begin(
+        &self,
+        tenant: &Tenant,
+        order: &JobOrder,
+        call: &Call,
+    ) -> Result<Response<Body>, Failure> {
         let declared = self
             .registry
-            .declare_job(tenant, &declaration, &self.rules, call.now)
+            .declare_job(tenant, order, &self.rules, call.now)
             .await?;
         let (status, job) = match declared {
             JobDeclared::New(job) => (StatusCode::CREATED, job),
@@ -159,12 +202,16 @@ impl Jobs {
         is_new: bool,
         call: &Call,
     ) -> Result<Vec<Share>, Failure> {
-        let numbers = 0..job.chunks.len();
-        if job.parts > 1 {
+        let numbers = 0..job.chunks();
+        if job.is_in_parts() {
             let mut free = Vec::new();
             for chunk in numbers {
                 let parts = if is_new {
-                    (0..job.parts).collect()
+                    match &job.work {
+                        Work::Predict(_) => (0..job.parts).collect(),
+                        // The workers of a pass begin the next one.
+                        Work::Query(shared) => shared.parts_of_pass(0).collect(),
+                    }
                 } else {
                     self.registry.free_parts(job, chunk, call.now).await?
                 };

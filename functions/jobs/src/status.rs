@@ -2,7 +2,7 @@
 
 use crate::Jobs;
 use cipherfn_protocol::api::job::{ChunkState, JobStatus, MAX_STATES};
-use cipherfn_service::registry::{Chunk, Job};
+use cipherfn_service::registry::{Chunk, Job, Work};
 use cipherfn_service::{Call, Failure, http};
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Response};
@@ -16,8 +16,8 @@ impl Jobs {
         from: usize,
         call: &Call,
     ) -> Result<Response<Body>, Failure> {
-        let from = from.min(job.chunks.len());
-        let numbers = from..job.chunks.len().min(from + MAX_STATES);
+        let from = from.min(job.chunks());
+        let numbers = from..job.chunks().min(from + MAX_STATES);
         let chunks = self.registry.chunks(job, numbers.clone(), call.now);
         let chunks = chunks.await?;
         let mut states = Vec::with_capacity(chunks.len());
@@ -25,21 +25,25 @@ impl Jobs {
             states.push(self.state(job, number, chunk, call).await?);
         }
         // Where all states are here, they say it.
-        let done = if states.len() == job.chunks.len() {
+        let done = if states.len() == job.chunks() {
             let is_done = |state: &&ChunkState| matches!(state, ChunkState::Done { .. });
             states.iter().filter(is_done).count()
         } else {
             self.registry.results(job).await?
         };
+        let prediction = match &job.work {
+            Work::Predict(prediction) => Some(prediction),
+            Work::Query(_) => None,
+        };
         let document = JobStatus {
             job: job.id,
-            kind: job.kind,
-            model: job.model.clone(),
-            specs: job.specs,
+            kind: job.work.kind(),
+            model: prediction.map(|work| work.model.clone()),
+            specs: prediction.map(|work| work.specs),
             key: job.key,
             created: job.created,
             expires: job.until,
-            chunks: job.chunks.len(),
+            chunks: job.chunks(),
             done,
             from,
             states,

@@ -11,18 +11,23 @@
 //!   {job, chunk, part} ──► claim the part ──► sums ──► finish it ──► all done? claim the chunk ──► add ──► finish
 //!                          it is done ─────────────────────────────────^
 //! ```
+//! The parts of a query over frames are rows of its passes: whoever finishes the last part of a pass
+//! begins those of the next one.
 //!
 //! AWS Lambda tries an event three times. What can fare better next time is told to it; what cannot
 //! is told to the job's owner, in the chunk. Work that is longer than the function may run is kept as a
 //! checkpoint, and a fresh invocation goes on from it.
 
 mod predict;
+mod query;
 mod work;
 
 use cipherfn_answering::Answering;
-use cipherfn_protocol::api::job::{JobId, JobKind};
+use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::api::{Function, Problem, ProblemType};
-use cipherfn_service::registry::{Attempt, Chunk, ChunkEvent, ChunkRefusal, Job, Share};
+use cipherfn_service::registry::{
+    Attempt, Chunk, ChunkEvent, ChunkRefusal, Job, Share, SharedQuery, Work as Order,
+};
 use cipherfn_service::{Call, Failure, Workers, config, telemetry};
 use lambda_http::Error;
 use serde::Deserialize;
@@ -99,6 +104,9 @@ impl Worker {
             let whole = self.work((&job, chunk), Task::Whole, call);
             return whole.await.map(drop);
         };
+        if let Order::Query(shared) = &job.work {
+            return self.share((&job, shared), part, call).await;
+        }
         let claimed = self.work((&job, chunk), Task::Part(part), call);
         if claimed.await? == Claimed::Elsewhere {
             return Ok(());
@@ -110,6 +118,55 @@ impl Worker {
         }
         let added = self.work((&job, chunk), Task::Added(part, parts), call);
         added.await.map(drop)
+    }
+
+    /// Works on a part of a query. Whoever finishes the last one of a pass begins the next pass, or
+    /// makes the answer; so does whoever comes for a part that is done.
+    async fn share(
+        &self,
+        (job, shared): (&Job, &SharedQuery),
+        part: u32,
+        call: &Call,
+    ) -> Result<(), Problem> {
+        let told = |failure: Failure| call.explain(failure);
+        let Some((pass, _)) = shared.part(part) else {
+            return Ok(());
+        };
+        let registry = self.answering.registry();
+        let states = || async {
+            let parts = registry.parts(job, 0, call.time()).await;
+            parts.map_err(|error| told(error.into()))
+        };
+        let own = shared.parts_of_pass(pass);
+        let before = 0..own.start as usize;
+        if !Chunk::are_done(&states().await?[before]) {
+            // It is begun again once they are.
+            return Ok(());
+        }
+        let claimed = Box::pin(self.work((job, 0), Task::Part(part), call));
+        if claimed.await? == Claimed::Elsewhere {
+            return Ok(());
+        }
+        let parts = states().await?;
+        if !Chunk::are_done(&parts[..own.end as usize]) {
+            return Ok(());
+        }
+        let next = shared.parts_of_pass(pass + 1);
+        if next.is_empty() {
+            let added = Box::pin(self.work((job, 0), Task::Added(part, parts), call));
+            return added.await.map(drop);
+        }
+        for part in next {
+            let free = Chunk::is_free(parts[part as usize].as_ref(), call.time());
+            if free {
+                let share = Share {
+                    chunk: 0,
+                    part: Some(part),
+                };
+                self.workers.send(job.id, share).await.map_err(told)?;
+            }
+        }
+        Ok(())
     }
 
     /// Does what is to be done, unless it is over or somebody else's.
@@ -153,16 +210,27 @@ impl Worker {
         tracing::info!(request_id = call.request_id, job = %id, ?share, attempt = number, "begins");
         let by = Attempt { number, owner };
         let mut work = Work::new(registry, (job, share), (by.clone(), checkpoint), call);
-        let JobKind::Predict = job.kind;
+        let answering = &self.answering;
         // On the heap: types of nested futures are deep.
-        let outcome = match &task {
-            Task::Whole => {
-                Box::pin(predict::predict(&self.answering, &mut work, self.interval)).await
+        let outcome = match (&job.work, &task) {
+            (Order::Predict(prediction), Task::Whole) => {
+                let predict = predict::predict(answering, prediction, &mut work, self.interval);
+                Box::pin(predict).await
             }
-            Task::Part(part) => Box::pin(predict::sums(&self.answering, &mut work, *part)).await,
-            Task::Added(part, parts) => {
-                Box::pin(predict::add(&self.answering, &mut work, (*part, parts))).await
+            (Order::Predict(prediction), Task::Part(part)) => {
+                Box::pin(predict::sums(answering, prediction, &mut work, *part)).await
             }
+            (Order::Predict(prediction), Task::Added(part, parts)) => {
+                let add = predict::add(answering, prediction, &mut work, (*part, parts));
+                Box::pin(add).await
+            }
+            (Order::Query(shared), Task::Part(part)) => {
+                Box::pin(query::part(answering, shared, &mut work, *part)).await
+            }
+            (Order::Query(shared), Task::Added(_, parts)) => {
+                Box::pin(query::reply(answering, shared, &mut work, parts)).await
+            }
+            (Order::Query(_), Task::Whole) => Ok(End::Over),
         };
         let (problem, end) = match outcome {
             Ok(End::Over) => return Ok(Claimed::Over),
@@ -197,9 +265,9 @@ impl Event {
     /// Whether a job has what it names.
     fn is_of(self, job: &Job) -> bool {
         let is_part = match self.part {
-            None => job.parts == 1,
-            Some(part) => job.parts > 1 && part < job.parts,
+            None => !job.is_in_parts(),
+            Some(part) => job.is_in_parts() && part < job.parts,
         };
-        is_part && self.chunk < job.chunks.len()
+        is_part && self.chunk < job.chunks()
     }
 }

@@ -6,7 +6,7 @@ use cipherfn_protocol::api::job::MAX_CHUNK;
 use cipherfn_protocol::api::{ApiVersion, Problem, ProblemType};
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_service::Failure;
-use cipherfn_service::registry::{Chunk, Job};
+use cipherfn_service::registry::{Chunk, Job, Prediction};
 use sha2::Digest;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,11 +15,12 @@ use std::time::{Duration, Instant};
 /// time is nearly over.
 pub(crate) async fn predict(
     answering: &Answering,
+    prediction: &Prediction,
     work: &mut Work<'_>,
     interval: Duration,
 ) -> Result<End, Failure> {
     let job = work.job;
-    let (query, sha256) = query_of(work).await?;
+    let (query, sha256) = query_of(prediction, work).await?;
     let mut progress = match work.kept().await? {
         Some(kept) => {
             let resumed = cipherfn_answering::resume(&kept, (&query, sha256));
@@ -27,7 +28,7 @@ pub(crate) async fn predict(
         }
         None => Progress::default(),
     };
-    let asked = asked(job);
+    let asked = asked(job, prediction);
     loop {
         let stretch = Stretch {
             pause: Instant::now() + interval,
@@ -50,12 +51,18 @@ pub(crate) async fn predict(
 /// rows are few.
 pub(crate) async fn sums(
     answering: &Answering,
+    prediction: &Prediction,
     work: &mut Work<'_>,
     part: u32,
 ) -> Result<End, Failure> {
-    let (query, sha256) = query_of(work).await?;
+    let (query, sha256) = query_of(prediction, work).await?;
     let part = part_of(work.job, part);
-    let sums = answering.sums(asked(work.job), part, (&query, sha256), work.call);
+    let sums = answering.sums(
+        asked(work.job, prediction),
+        part,
+        (&query, sha256),
+        work.call,
+    );
     let sums = Box::pin(sums).await?;
     work.finish(sums).await
 }
@@ -63,11 +70,12 @@ pub(crate) async fn sums(
 /// Adds what the parts of a chunk made, all of which are done. `part` is the one that is ready here.
 pub(crate) async fn add(
     answering: &Answering,
+    prediction: &Prediction,
     work: &mut Work<'_>,
     (part, parts): (u32, &[Option<Chunk>]),
 ) -> Result<End, Failure> {
     let (job, chunk, registry) = (work.job, work.chunk, work.registry);
-    let (query, sha256) = query_of(work).await?;
+    let (query, sha256) = query_of(prediction, work).await?;
     // What the parts made is of no use once they are added. What they took counts.
     let mut sums = Vec::with_capacity(parts.len());
     for (number, done) in (0..).zip(parts.iter().flatten()) {
@@ -89,7 +97,13 @@ pub(crate) async fn add(
         }
     }
     let part = part_of(job, part);
-    let reply = answering.add(asked(job), part, (&query, sha256), sums, work.call);
+    let reply = answering.add(
+        asked(job, prediction),
+        part,
+        (&query, sha256),
+        sums,
+        work.call,
+    );
     let reply = Box::pin(reply).await?;
     work.finish(reply.bytes).await
 }
@@ -101,28 +115,31 @@ const fn part_of(job: &Job, number: u32) -> Part {
     }
 }
 
-const fn asked(job: &Job) -> Asked<'_> {
+const fn asked<'a>(job: &'a Job, prediction: &'a Prediction) -> Asked<'a> {
     Asked {
         api: ApiVersion::V2,
-        model: &job.model,
+        model: &prediction.model,
         tenant: &job.tenant,
         reply_limit: MAX_CHUNK as usize,
     }
 }
 
 /// The query that a chunk is, and its checksum.
-async fn query_of(work: &Work<'_>) -> Result<(Arc<Query>, Sha256), Failure> {
+async fn query_of(
+    prediction: &Prediction,
+    work: &Work<'_>,
+) -> Result<(Arc<Query>, Sha256), Failure> {
     let job = work.job;
     let input = work.input().await?;
     let query = cipherfn_answering::parse(&input)?;
     let head = query.head();
-    if (head.specs, head.key) != (job.specs, job.key) {
+    if (head.specs, head.key) != (prediction.specs, job.key) {
         let detail = format!(
             "chunk {} is for specs {} and key {}, the job is for specs {} and key {}; declare a job of its own for it",
             work.chunk,
             head.specs.short(),
             head.key,
-            job.specs.short(),
+            prediction.specs.short(),
             job.key
         );
         return Err(Problem::new(ProblemType::MalformedQuery, detail).into());

@@ -2,10 +2,13 @@
 
 use super::Target;
 use crate::golden;
+use cipherfn_client::training::open;
 use cipherfn_client::{Client, ClientError};
 use cipherfn_compiler::read::read_model;
+use cipherfn_frame::file::FrameReader;
 use cipherfn_frame::pass::CircuitForm;
 use cipherfn_frame::plan::{Plan, PlanError};
+use cipherfn_frame::reply::Reply;
 use cipherfn_frame::schema::Schema;
 use cipherfn_program::{EntryKind, TensorType};
 use cipherfn_protocol::frame::ParameterSetTag;
@@ -13,10 +16,16 @@ use cipherfn_protocol::hash::{Hash, Sha256};
 use cipherfn_protocol::message::{Chunk, Chunks, QueryChunk};
 use cipherfn_protocol::specs::{BaseLog, Bits, ColumnKind, Gadget, InputColumn, Levels};
 use cipherfn_protocol::statement::SignedStatement;
+use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::public::PublicKey;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
+use cipherfn_serving::frames::{StoredFrame, StoredRows};
+use cipherfn_serving::training::Total;
 use cipherfn_serving::{Estimate, Model, Part, Progress, Query};
 use cipherfn_signing::{SigningKey, verify};
 use cipherfn_table::Table;
+use cipherfn_training::descent::Training;
+use cipherfn_training::{Contribution, StatisticsSpec};
 use std::sync::LazyLock;
 use std::time::Instant;
 
@@ -33,6 +42,44 @@ pub const TARGETS: &[Target] = &[
         seeds: &["golden/v1/evaluation.cfk", "golden/v2/wide/inverse.cfk"],
         run: |bytes| drop(EvaluationKey::from_file_bytes(bytes)),
         framed: true,
+    },
+    Target {
+        name: "public_key",
+        seeds: &["golden/v3/public.cfu"],
+        run: |bytes| {
+            let _ = PublicKey::from_file_bytes(bytes).map(|key| key.encrypt(&[0; 3]));
+        },
+        framed: true,
+    },
+    Target {
+        name: "contribution",
+        seeds: &["golden/v3/total.cft"],
+        run: |bytes| {
+            let (spec, secret) = &*STATISTICS;
+            if let Ok(total) = Contribution::from_file_bytes(bytes) {
+                let _ = Total::new(spec).add(&total);
+                drop(open(secret, spec, &total));
+            }
+        },
+        framed: true,
+    },
+    Target {
+        name: "statistics_spec",
+        seeds: &["golden/v3/statistics.toml"],
+        run: |bytes| {
+            if let Ok(text) = std::str::from_utf8(bytes) {
+                drop(StatisticsSpec::from_toml(text));
+            }
+        },
+        framed: false,
+    },
+    Target {
+        name: "training_program",
+        seeds: &["golden/v3/training.cfn"],
+        run: |bytes| {
+            let _ = Training::from_json(bytes).map(|training| training.schedule(1000));
+        },
+        framed: false,
     },
     Target {
         name: "query",
@@ -167,6 +214,18 @@ pub const TARGETS: &[Target] = &[
         framed: false,
     },
     Target {
+        name: "frame_file",
+        seeds: &["golden/v3/frame.cff"],
+        run: frame_file,
+        framed: true,
+    },
+    Target {
+        name: "frame_answer",
+        seeds: &["golden/v3/frame.cfa"],
+        run: |bytes| drop(Reply::from_bytes(bytes)),
+        framed: true,
+    },
+    Target {
         name: "csv",
         seeds: &[
             "cases/csv-files/cal-index-column.csv",
@@ -183,6 +242,17 @@ static CLIENT: LazyLock<(Client, SecretKey)> = LazyLock::new(|| {
     let client = Client::from_specs(&read("tree.specs.json")).expect("specs");
     let secret = SecretKey::from_file_bytes(&read("secret.cfk")).expect("a key");
     (client, secret)
+});
+
+/// What contributions are to, and the key that opens them.
+static STATISTICS: LazyLock<(StatisticsSpec, SecretKey)> = LazyLock::new(|| {
+    let read = |name: &str| {
+        let path = golden().with_file_name(name);
+        std::fs::read(path).expect("golden files exist")
+    };
+    let spec = String::from_utf8(read("v3/statistics.toml")).expect("text");
+    let secret = SecretKey::from_file_bytes(&read("v2/wide/secret.cfk")).expect("a key");
+    (StatisticsSpec::from_toml(&spec).expect("a spec"), secret)
 });
 
 /// The part of a model that sums are of, and their query.
@@ -215,6 +285,25 @@ fn plan(plan: Result<Plan, PlanError>) {
     };
     let lowered = plan.and_then(|plan| plan.resolve(&SCHEMAS)?.lower(&form));
     drop(lowered);
+}
+
+/// A frame's rows and tables, as whoever evaluates takes them.
+fn frame_file(bytes: &[u8]) {
+    let Ok(mut reader) = FrameReader::open(bytes) else {
+        return;
+    };
+    let head = reader.head().clone();
+    let Ok(set) = ParameterSet::by_tag(head.parameter_set, "data frame") else {
+        return;
+    };
+    let mut chunks = Vec::new();
+    while let Ok(Some(rows)) = reader.next_rows() {
+        chunks.push(StoredRows {
+            rows: rows.rows as usize,
+            inputs: rows.inputs,
+        });
+    }
+    drop(StoredFrame::new(set, head.schema, chunks, reader.tables()));
 }
 
 fn model(bytes: &[u8]) {

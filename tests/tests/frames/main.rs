@@ -2,6 +2,7 @@
 
 mod cases;
 mod figures;
+mod golden;
 mod passes;
 mod refusals;
 
@@ -120,7 +121,8 @@ fn last(passes: &Passes) -> &Pass {
 /// The answer of the last pass's results, by way of the bytes that travel.
 fn open(passes: &Passes, frames: &[&StoredFrame], results: &PassResults) -> Vec<Vec<Cell>> {
     let reply = compress(last(passes), results).unwrap();
-    let (errors, _) = worth(passes, frames);
-    let words = decrypt_reply(&KEYS.0, last(passes), results.rows, &errors, &reply).unwrap();
-    passes.answer.decode(&words)
+    let (_, columns) = worth(passes, frames);
+    let errors: Vec<f64> = columns.iter().map(|column| column.error).collect();
+    let words = decrypt_reply(&KEYS.0, last(passes), results.rows, &reply).unwrap();
+    passes.answer.decode(&words, &errors)
 }

@@ -13,7 +13,7 @@ use crate::wire::{self, Answer};
 use cipherfn_protocol::api::JSON;
 use cipherfn_protocol::api::job::{
     ChunkFile, ChunkState, IdempotencyKey, JobDeclaration, JobId, JobKind, JobStatus, Transfer,
-    UploadDeclaration, UploadFolder, Uploads,
+    UploadDeclaration, UploadFolder, UploadPurpose, Uploads,
 };
 use cipherfn_service::bucket::Bucket;
 use cipherfn_service::config;
@@ -73,6 +73,7 @@ impl<'a> Owner<'a> {
         let declaration = UploadDeclaration {
             upload: None,
             chunks: files.clone(),
+            purpose: UploadPurpose::Job,
         };
         let answer = self.post("/v2/uploads", &declaration).await;
         assert_eq!(answer.status, 201, "{answer:?}");

@@ -11,6 +11,7 @@ mod bucket;
 mod contract;
 mod documents;
 mod faults;
+mod frames;
 mod hostile;
 mod jobs;
 mod limits;

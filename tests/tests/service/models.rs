@@ -207,6 +207,7 @@ fn wide(key_parts: &[&str]) -> Trained {
     specs["parameter_set"] = serde_json::json!({ "name": set.name, "hash": set.hash() });
     specs["key_parts"] = serde_json::json!(key_parts);
     set.name.clone_into(&mut bundle.circuit.parameter_set);
+    specs["circuit"] = serde_json::json!(bundle.circuit.hash().expect("a hash"));
     bundle.specs = serde_json::to_vec(&specs).expect("JSON");
     bundle.specs_v1 = None;
     trained

@@ -1,19 +1,24 @@
 //! `cipherfn frame decrypt`.
 
-use super::plan::Prepared;
+use super::columns::Columnar;
+use super::plan::{bits, precision, prepare};
+use super::stored::Place;
 use crate::files::{Content, Destination, InputSource};
 use crate::shared::Force;
-use crate::terminal::Terminal;
+use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};
 use cipherfn_client::frames::decrypt_reply;
 use cipherfn_client_http::KeyRing;
 use cipherfn_frame::reply::{MAX_BYTES, Reply};
+use cipherfn_serving::frames::{ColumnPrecision, SumRows};
+use std::io::Write;
 use std::path::PathBuf;
 
-/// Decrypt the answer of a plan to CSV
+/// Decrypt the answer of a plan to CSV, Parquet or Arrow
 ///
 /// Takes the plan and the frames, of which only the schemas are read: what the answer's columns are
-/// follows from them, and not from what came back.
+/// follows from them, and not from what came back. Numbers end with the digit in which their guaranteed
+/// error begins; how exact each column is, is said beside.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  cipherfn frame decrypt --plan plan.json sales.cff prices.cff --keys keys/ --input answer.cfa -o answer.csv"
@@ -31,30 +36,28 @@ pub(super) struct DecryptFrame {
     /// The answer
     #[arg(long, value_name = "FILE")]
     input: InputSource,
-    /// The columns to write as CSV, - for standard output
+    /// Where to write the columns: a name that ends in .parquet or .arrow asks for typed columns, any other
+    /// for CSV, - for CSV on standard output
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
+    #[command(flatten)]
+    place: Place,
     #[command(flatten)]
     force: Force,
 }
 
 impl DecryptFrame {
-    pub(super) fn run(self, _: Terminal) -> Result<()> {
+    pub(super) fn run(self, terminal: Terminal) -> Result<()> {
         let reply = Reply::from_bytes(&self.input.read_all(MAX_BYTES)?)
             .with_context(|| self.input.name())?;
-        let heads = self.frames.iter().map(|source| {
-            let head = super::read_head(source)?;
-            let rows = head.schema.rows().count.unwrap_or_default();
-            Ok((head, rows as usize))
-        });
-        let heads = heads.collect::<Result<Vec<_>>>()?;
+        let heads = self.place.heads(&self.frames)?;
         if reply.rows_per_sum == 0 {
             bail!(
                 "{} sums no rows; have the query answered again",
                 self.input.name()
             );
         }
-        let prepared = Prepared::new(&self.plan, &heads, reply.rows_per_sum)?;
+        let prepared = prepare(&self.plan, &heads, SumRows::Given(reply.rows_per_sum))?;
         if reply.query != prepared.hash {
             bail!(
                 "{} is the answer of another plan, or of frames with other schemas; give those that it was made of",
@@ -72,23 +75,49 @@ impl DecryptFrame {
         }
         self.output.outside(&self.keys)?;
         let inputs = [&self.input, &self.plan];
-        let inputs: Vec<&InputSource> = inputs.into_iter().chain(&self.frames).collect();
-        let mut output = self
-            .output
-            .create(Content::Text, self.force.force, &inputs)?;
+        let files = match self.place.service {
+            Some(_) => &[][..],
+            None => self.frames.as_slice(),
+        };
+        let inputs: Vec<&InputSource> = inputs.into_iter().chain(files).collect();
+        let columnar = match &self.output {
+            Destination::File(path) => Columnar::of(path),
+            Destination::Stdout => None,
+        };
+        let content = columnar.map_or(Content::Text, |_| Content::Binary);
+        let mut output = self.output.create(content, self.force.force, &inputs)?;
         let last = prepared.last();
-        let errors: Vec<f64> = prepared.errors.iter().map(|output| output.error).collect();
-        let rows = prepared.rows[last.over];
-        let words = decrypt_reply(&secret, last, rows, &errors, &reply.ciphertexts)
+        let rows = prepared.rows_of(last);
+        let words = decrypt_reply(&secret, last, rows, &reply.ciphertexts)
             .with_context(|| self.input.name())?;
         let answer = &prepared.passes.answer;
-        let mut csv = csv::Writer::from_writer(&mut output);
-        csv.write_record(answer.columns.iter().map(|column| &column.name))?;
-        for row in answer.decode(&words) {
-            csv.write_record(row.iter().map(ToString::to_string))?;
+        let errors: Vec<f64> = prepared.columns.iter().map(|own| own.error).collect();
+        let rows = answer.decode(&words, &errors);
+        if let Some(columnar) = columnar {
+            output.write_all(&columnar.bytes(&answer.columns, &rows)?)?;
+        } else {
+            let mut csv = csv::Writer::from_writer(&mut output);
+            csv.write_record(answer.columns.iter().map(|column| &column.name))?;
+            for row in &rows {
+                csv.write_record(row.iter().map(ToString::to_string))?;
+            }
+            csv.flush()?;
         }
-        csv.flush()?;
-        drop(csv);
-        output.finish()
+        output.finish()?;
+        let value = serde_json::json!({
+            "rows": rows.len(),
+            "bits": precision(&prepared.columns),
+        });
+        let fact = |column: &ColumnPrecision| (column.name.clone(), bits(column));
+        let columns: Vec<_> = prepared.columns.iter().map(fact).collect();
+        terminal
+            .beside_data(self.output.is_stdout())
+            .summary(&value, || {
+                let columns = columns
+                    .iter()
+                    .map(|(name, worth)| (name.as_str(), worth.clone()));
+                let rows = ("rows", rows.len().to_string());
+                terminal::facts(std::iter::once(rows).chain(columns))
+            })
     }
 }

@@ -1,16 +1,19 @@
 //! `cipherfn frame encrypt`.
 
+use super::rows::each_row;
 use crate::files::{Content, Destination, InputSource};
 use crate::shared::{Force, Threads};
+use crate::table::TableOptions;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, anyhow, bail};
 use cipherfn_client::frames::{FrameEncryptor, Tables};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_frame::cells::Units;
 use cipherfn_frame::file::{FileHead, FrameWriter};
-use cipherfn_frame::schema::{MAX_ROWS, Rows, Schema};
+use cipherfn_frame::schema::{Domain, MAX_ROWS, Rows, Schema};
 use cipherfn_protocol::specs::{BaseLog, Gadget, Levels};
 use cipherfn_scheme::parameters::ParameterSet;
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// Largest schema.
@@ -19,10 +22,10 @@ const MAX_SCHEMA: u64 = 16 << 20;
 const CHUNK: usize = 4096;
 const SET: &str = "cipherfn-128-n2048-m11-v1";
 
-/// Encrypt a CSV table by a schema
+/// Encrypt a table by a schema
 ///
-/// Columns are matched by name. Keys that the key ring lacks are made. Rows are kept in memory: 8 bytes
-/// a cell.
+/// CSV, Parquet or Arrow. Columns are matched by name. Keys that the key ring lacks are made. The table
+/// is read twice, some thousand rows in memory.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  cipherfn frame encrypt --schema sales.toml --keys keys/ --input sales.csv -o sales.cff"
@@ -34,8 +37,8 @@ pub(super) struct EncryptFrame {
     /// The key ring
     #[arg(long, value_name = "DIRECTORY")]
     keys: PathBuf,
-    /// The rows as CSV, its first line naming the columns, - for standard input
-    #[arg(long, value_name = "FILE")]
+    /// The rows: CSV whose first line names the columns, Parquet or Arrow; - for standard input
+    #[arg(long, alias = "rows", value_name = "FILE")]
     input: InputSource,
     /// The frame to write, - for standard output
     #[arg(short, long, value_name = "FILE")]
@@ -45,11 +48,13 @@ pub(super) struct EncryptFrame {
     with_key: bool,
     /// Rows to pad to, which hides how many there are
     #[arg(long, value_name = "ROWS")]
-    pad_to: Option<usize>,
+    pad_to: Option<u64>,
     /// Digits of selectors: more levels make results more exact and slower. All frames of a query
     /// have the same
     #[arg(long, value_name = "BASExLEVELS", default_value = "6x4", value_parser = gadget)]
     gadget: Gadget,
+    #[command(flatten)]
+    format: TableOptions,
     #[command(flatten)]
     threads: Threads,
     #[command(flatten)]
@@ -62,25 +67,23 @@ impl EncryptFrame {
         let text = String::from_utf8(self.schema.read_all(MAX_SCHEMA)?)
             .map_err(|_| anyhow!("{} is not UTF-8", self.schema.name()))?;
         let schema = Schema::from_toml(&text).with_context(|| self.schema.name())?;
-        let rows = self.rows(&schema).with_context(|| self.input.name())?;
-        let count = match self.pad_to {
-            Some(most) if most < rows.len() => bail!(
-                "{} has {} rows, more than --pad-to {most}; pad to more",
-                self.input.name(),
-                rows.len()
-            ),
-            Some(most) => most,
-            None => rows.len(),
-        };
-        if count as u64 > MAX_ROWS {
-            bail!(
-                "a frame has at most {MAX_ROWS} rows, and {count} are asked for; encrypt parts of the table"
-            );
-        }
-        let schema = schema.with_rows(Rows {
-            count: Some(count as u64),
-            padded: self.pad_to.is_some(),
-        });
+        // Once to count and check the rows and to add them to tables, which come first in the file;
+        // once more to encrypt them.
+        let input = self.input.repeatable()?;
+        let mut tables: Vec<Tables<'_>> = schema
+            .lookups()
+            .iter()
+            .map(|lookup| Tables::new(&schema, lookup))
+            .collect();
+        let rows = self.each(&input, &schema, terminal, "checking", |row| {
+            for table in &mut tables {
+                table.add(&row)?;
+            }
+            Ok(())
+        })?;
+        let size = self.size(&schema, rows)?;
+        let count = size.count.unwrap_or_default();
+        let whole = schema.clone().with_rows(size);
         let set = ParameterSet::by_name(SET)?;
         let ring = KeyRing::at(&self.keys);
         let expansion: Vec<_> = set.expansion().into_iter().collect();
@@ -92,7 +95,7 @@ impl EncryptFrame {
             .output
             .create(Content::Binary, self.force.force, &inputs)?;
         let head = FileHead {
-            schema: schema.clone(),
+            schema: whole.clone(),
             key: secret.id(),
             parameter_set: set.tag(),
             gadget: self.gadget,
@@ -101,23 +104,36 @@ impl EncryptFrame {
             (true, Some(part)) => vec![ring.key_part(set, part)?.to_file_bytes()],
             _ => Vec::new(),
         };
-        let encryptor = FrameEncryptor::new(&secret, &schema, self.gadget);
+        let encryptor = FrameEncryptor::new(&secret, &whole, self.gadget);
         let mut writer = FrameWriter::new(&mut output, &head, &keys)?;
-        for lookup in schema.lookups() {
-            let mut tables = Tables::new(&schema, lookup);
-            for row in &rows {
-                tables.add(row)?;
-            }
+        for (lookup, tables) in schema.lookups().iter().zip(tables) {
             writer.tables(&encryptor.tables(lookup, tables)?)?;
         }
-        let all = rows.len();
-        let padded = rows.into_iter().map(Some);
-        let padded: Vec<Option<Units>> = padded
-            .chain(std::iter::repeat_n(None, count - all))
-            .collect();
-        for (number, chunk) in padded.chunks(CHUNK).enumerate() {
-            let encrypted = encryptor.rows(chunk, number * CHUNK)?;
-            writer.rows(encrypted.rows as u32, &encrypted.inputs)?;
+        let mut chunk: Vec<Option<Units>> = Vec::with_capacity(CHUNK);
+        let mut first = 0;
+        let mut put = |row: Option<Units>, is_last: bool| -> Result<()> {
+            chunk.push(row);
+            if chunk.len() == CHUNK || is_last {
+                let encrypted = encryptor.rows(&chunk, first)?;
+                writer.rows(encrypted.rows as u32, &encrypted.inputs)?;
+                first += chunk.len();
+                chunk.clear();
+            }
+            Ok(())
+        };
+        let mut written = 0;
+        let again = self.each(&input, &schema, terminal, "encrypting", |row| {
+            written += 1;
+            put(Some(row), written == count)
+        })?;
+        if again != rows {
+            bail!(
+                "{} had {rows} rows and now has {again}; leave it alone while it is encrypted",
+                self.input.name()
+            );
+        }
+        for row in rows + 1..=count {
+            put(None, row == count)?;
         }
         writer.finish()?;
         output.finish()?;
@@ -133,31 +149,74 @@ impl EncryptFrame {
             })
     }
 
-    /// The rows of the file, of the schema's columns.
-    fn rows(&self, schema: &Schema) -> Result<Vec<Units>> {
-        let (input, _) = self.input.open()?;
-        let mut csv = csv::ReaderBuilder::new().from_reader(input);
-        let header = csv.headers()?.clone();
-        let place = |name: &str| {
-            let mut found = header.iter().enumerate().filter(|(_, own)| *own == name);
-            match (found.next(), found.next()) {
-                (Some((place, _)), None) => Ok(place),
-                (None, _) => bail!(
-                    "there is no column {name:?}; the columns are {}",
-                    header.iter().collect::<Vec<_>>().join(", ")
-                ),
-                _ => bail!("two columns are named {name:?}; rename one"),
-            }
-        };
-        let places = schema.columns().iter().map(|column| place(&column.name));
-        let places = places.collect::<Result<Vec<_>>>()?;
-        let mut rows = Vec::new();
-        for (number, record) in (1..).zip(csv.records()) {
-            let record = record?;
-            let cells: Vec<&str> = places.iter().map(|place| &record[*place]).collect();
-            rows.push(schema.row_of_texts(number, cells.into_iter())?);
-        }
+    /// Gives each row of the table, of the schema's columns. Gives back how many there are.
+    fn each(
+        &self,
+        input: &InputSource,
+        schema: &Schema,
+        terminal: Terminal,
+        what: &'static str,
+        mut take: impl FnMut(Units) -> Result<()>,
+    ) -> Result<u64> {
+        let terminal = terminal.beside_data(self.output.is_stdout());
+        let (table, progress) = self.format.open_frame(input, terminal, what)?;
+        let columns = schema.columns();
+        let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+        let rows = each_row(input, table, &names, |number, cells| {
+            let cells = cells
+                .iter()
+                .zip(columns)
+                .map(|(cell, column)| match column.domain {
+                    Domain::Integer { .. } | Domain::Decimal { .. } => {
+                        Cow::Owned(self.format.with_point(cell))
+                    }
+                    _ => Cow::Borrowed(cell.as_str()),
+                });
+            let cells: Vec<Cow<'_, str>> = cells.collect();
+            let row = schema.row_of_texts(number, cells.iter().map(AsRef::as_ref));
+            row.map_err(anyhow::Error::from)
+                .and_then(&mut take)
+                .with_context(|| self.input.name())
+        })?;
+        progress.finish_and_clear();
         Ok(rows)
+    }
+
+    /// How many rows the frame has, of which `rows` do not pad.
+    fn size(&self, schema: &Schema, rows: u64) -> Result<Rows> {
+        let said = schema.rows();
+        let count = match (self.pad_to, said.count) {
+            (Some(most), _) if most < rows => bail!(
+                "{} has {rows} rows, more than --pad-to {most}; pad to more",
+                self.input.name()
+            ),
+            (Some(most), _) => most,
+            (None, Some(most)) if said.padded && most >= rows => most,
+            (None, Some(count)) if count != rows => bail!(
+                "{} has {rows} rows where the schema says rows = {count}{}; take that out of {}, or give the table that it is of",
+                self.input.name(),
+                if said.padded {
+                    " with padded = true"
+                } else {
+                    ""
+                },
+                self.schema.name()
+            ),
+            (None, None) if said.padded => bail!(
+                "{} says padded = true, and not to how many rows; give rows beside it, or --pad-to",
+                self.schema.name()
+            ),
+            (None, _) => rows,
+        };
+        if count > MAX_ROWS {
+            bail!(
+                "a frame has at most {MAX_ROWS} rows, and {count} are asked for; encrypt parts of the table"
+            );
+        }
+        Ok(Rows {
+            count: Some(count),
+            padded: self.pad_to.is_some() || said.padded,
+        })
     }
 }
 

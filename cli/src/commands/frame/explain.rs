@@ -1,9 +1,11 @@
 //! `cipherfn frame explain`.
 
-use super::plan::{PlanOptions, Prepared, bits, choices};
+use super::plan::{PlanOptions, bits, precision, prepare};
+use super::stored::Place;
 use crate::files::InputSource;
 use crate::terminal::{self, Terminal};
 use anyhow::Result;
+use cipherfn_serving::frames::choices;
 
 /// Say what a plan takes and how exact its answer is, without evaluating it
 #[derive(Debug, clap::Args)]
@@ -17,17 +19,14 @@ pub(super) struct Explain {
     plan: InputSource,
     #[command(flatten)]
     options: PlanOptions,
+    #[command(flatten)]
+    place: Place,
 }
 
 impl Explain {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
-        let heads = self.frames.iter().map(|source| {
-            let head = super::read_head(source)?;
-            let rows = head.schema.rows().count.unwrap_or_default();
-            Ok((head, rows as usize))
-        });
-        let heads = heads.collect::<Result<Vec<_>>>()?;
-        let prepared = Prepared::new(&self.plan, &heads, self.options.rows_per_sum)?;
+        let heads = self.place.heads(&self.frames)?;
+        let prepared = prepare(&self.plan, &heads, self.options.sums()?)?;
         let resolved = prepared.plan.resolve(&prepared.schemas)?;
         let tree = resolved.explain(&prepared.passes.passes);
         let figures = prepared.passes.passes.iter().zip(&prepared.figures);
@@ -51,11 +50,11 @@ impl Explain {
         }));
         let columns = prepared.columns.iter();
         lines.extend(columns.map(|column| format!("column {}: {}", column.name, bits(column))));
-        let columns = prepared.columns.iter();
-        let precision: serde_json::Map<_, _> = columns
-            .map(|column| (column.name.clone(), column.bits.into()))
-            .collect();
-        let value = serde_json::json!({ "passes": passes, "bits": precision });
+        let value = serde_json::json!({
+            "passes": passes,
+            "rows_per_sum": prepared.rows_per_sum,
+            "bits": precision(&prepared.columns),
+        });
         terminal.report(&value, || lines.join("\n"))
     }
 }

@@ -1,20 +1,31 @@
 //! `cipherfn frame query`.
 
-use super::plan::{PlanOptions, Prepared, bits};
+use super::plan::{PlanOptions, bits, precision, prepare};
+use super::stored::{self, Place};
 use crate::files::{Content, Destination, InputSource};
 use crate::server;
-use crate::shared::{Force, Threads};
+use crate::shared::{Force, Threads, block_on};
 use crate::terminal::{self, Terminal};
+use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
 use cipherfn_frame::reply::Reply;
+use cipherfn_protocol::api::ProblemType;
+use cipherfn_protocol::api::frames::{FrameQuery, MAX_QUERY_PARTS, ROWS_TOGETHER};
 use cipherfn_scheme::EvaluationKey;
-use cipherfn_serving::frames::{self, StoredFrame};
+use cipherfn_serving::frames::{self, Demand, PreparedQuery, StoredFrame};
 use std::time::Instant;
+
+/// Seconds of a core that a part of a query over a service should take.
+const PART_SECONDS: f64 = 60.0;
+/// More bits than any column has: only what is exact is worth as much.
+const EXACT_BITS: f64 = 1024.0;
 
 /// Evaluate a plan on encrypted frames: the server's part
 ///
 /// Needs no secret. The evaluation key comes from a frame that carries it, or from a file. What the
 /// answer is worth is known before anything runs: --min-bits refuses a plan that falls short.
+///
+/// With --service, frames are the names of those that a service keeps for you, and it evaluates.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  cipherfn frame query --plan plan.json sales.cff prices.cff -o answer.cfa"
@@ -32,11 +43,14 @@ pub(super) struct Query {
     /// The answer to write, - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
-    /// Bits of its range that every column of the answer must have
-    #[arg(long, value_name = "BITS", default_value_t = 1.0)]
-    min_bits: f64,
     #[command(flatten)]
     options: PlanOptions,
+    #[command(flatten)]
+    place: Place,
+    /// With --service, let several invocations share the query, each so many rows; otherwise they do
+    /// where it is too long for a request
+    #[arg(long, value_name = "ROWS", requires = "service")]
+    rows_a_part: Option<u64>,
     #[command(flatten)]
     threads: Threads,
     #[command(flatten)]
@@ -45,6 +59,9 @@ pub(super) struct Query {
 
 impl Query {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
+        if let Some(url) = &self.place.service {
+            return self.ask(url, terminal);
+        }
         self.threads.apply()?;
         let loaded = self.frames.iter().map(super::read);
         let loaded = loaded.collect::<Result<Vec<_>>>()?;
@@ -52,14 +69,10 @@ impl Query {
             .iter()
             .map(|loaded| (loaded.head.clone(), loaded.frame.rows()))
             .collect();
-        let prepared = Prepared::new(&self.plan, &heads, self.options.rows_per_sum)?;
-        if !(self.min_bits >= 0.0 && self.min_bits.is_finite()) {
-            bail!(
-                "--min-bits is {}, a number of bits is 0 or more",
-                self.min_bits
-            );
-        }
-        prepared.require(self.min_bits)?;
+        let prepared = prepare(&self.plan, &heads, self.options.sums()?)?;
+        prepared
+            .require(self.options.demand()?)
+            .with_context(|| self.plan.name())?;
         let key = if let Some(source) = &self.evaluation_key {
             server::read_key_part(source)?
         } else {
@@ -91,33 +104,83 @@ impl Query {
         let results = frames::evaluate(&key, &prepared.passes.passes, &stored)?;
         let seconds = start.elapsed().as_secs_f64();
         let last = results.last().context("the plan has no pass")?;
-        let reply = Reply {
-            parameter_set: prepared.set.tag(),
-            key: prepared.key,
-            query: prepared.hash,
-            rows_per_sum: self.options.rows_per_sum,
-            ciphertexts: frames::compress(prepared.last(), last)?,
-        };
-        let bytes = reply.to_bytes();
+        let bytes = prepared.reply(last)?.to_bytes();
         std::io::Write::write_all(&mut output, &bytes)?;
         output.finish()?;
-        let columns = prepared.columns.iter();
-        let precision: serde_json::Map<_, _> = columns
-            .map(|column| (column.name.clone(), column.bits.into()))
-            .collect();
-        let value =
-            serde_json::json!({ "seconds": seconds, "bytes": bytes.len(), "bits": precision });
+        self.report(&prepared, bytes.len(), seconds, terminal)
+    }
+
+    /// Lets a service answer that keeps the frames.
+    fn ask(&self, url: &str, terminal: Terminal) -> Result<()> {
+        if self.evaluation_key.is_some() {
+            bail_usage!(
+                "--evaluation-key is for frames in files; a service takes the key that is registered with it"
+            );
+        }
+        let demand = self.options.demand()?;
+        block_on(async {
+            let service = self.place.connection.open(url).await?;
+            let found = stored::find(&service, &self.frames).await?;
+            let heads = found.iter().map(stored::head).collect::<Result<Vec<_>>>()?;
+            let prepared = prepare(&self.plan, &heads, self.options.sums()?)?;
+            prepared.require(demand).with_context(|| self.plan.name())?;
+            let mut output =
+                self.output
+                    .create(Content::Binary, self.force.force, &[&self.plan])?;
+            let places = prepared.places.iter();
+            let query = FrameQuery {
+                frames: places.map(|place| found[*place].frame).collect(),
+                plan: serde_json::from_slice(&prepared.plan.to_json()?)?,
+                rows_per_sum: prepared.rows_per_sum,
+                min_bits: match demand {
+                    Demand::Exact => EXACT_BITS,
+                    Demand::Bits(bits) => bits,
+                },
+            };
+            let start = Instant::now();
+            let is_too_large = |problem: &cipherfn_protocol::api::Problem| {
+                problem.kind == ProblemType::QueryTooLarge
+            };
+            let bytes = match self.rows_a_part {
+                Some(rows) => service.query_frames_as_job(&query, rows).await?,
+                None => match service.query_frames(&query).await {
+                    Err(error) if error.problem().is_some_and(is_too_large) => {
+                        let rows = rows_a_part(&prepared);
+                        service.query_frames_as_job(&query, rows).await?
+                    }
+                    answer => answer?,
+                },
+            };
+            let seconds = start.elapsed().as_secs_f64();
+            let reply = Reply::from_bytes(&bytes).context("what the service answered")?;
+            if (reply.query, reply.key) != (prepared.hash, prepared.key) {
+                bail!("the service answered another query than was asked; ask again");
+            }
+            std::io::Write::write_all(&mut output, &bytes)?;
+            output.finish()?;
+            self.report(&prepared, bytes.len(), seconds, terminal)
+        })
+    }
+
+    fn report(
+        &self,
+        prepared: &PreparedQuery,
+        bytes: usize,
+        seconds: f64,
+        terminal: Terminal,
+    ) -> Result<()> {
+        let value = serde_json::json!({
+            "seconds": seconds,
+            "bytes": bytes,
+            "bits": precision(&prepared.columns),
+        });
         terminal
             .beside_data(self.output.is_stdout())
             .summary(&value, || {
                 let mut facts = vec![
                     (
                         "answer",
-                        format!(
-                            "{}, {}",
-                            self.output.name(),
-                            terminal::bytes(bytes.len() as u64)
-                        ),
+                        format!("{}, {}", self.output.name(), terminal::bytes(bytes as u64)),
                     ),
                     ("seconds", format!("{seconds:.2}")),
                 ];
@@ -126,4 +189,23 @@ impl Query {
                 terminal::facts(facts)
             })
     }
+}
+
+/// Rows that one invocation evaluates in about a minute, but so many that no more than may share the
+/// query.
+fn rows_a_part(prepared: &PreparedQuery) -> u64 {
+    let passes = prepared.passes.passes.iter().zip(&prepared.figures);
+    let rows: u64 = passes
+        .clone()
+        .map(|(pass, _)| prepared.rows_of(pass) as u64)
+        .sum();
+    let slowest = passes
+        .map(|(pass, figures)| figures.seconds / prepared.rows_of(pass).max(1) as f64)
+        .fold(f64::MIN_POSITIVE, f64::max);
+    let minute = (PART_SECONDS / slowest) as u64;
+    let parts = (MAX_QUERY_PARTS - prepared.figures.len().min(MAX_QUERY_PARTS - 1)) as u64;
+    let least = rows.div_ceil(parts);
+    minute
+        .clamp(least.max(1), u64::from(u32::MAX).max(least))
+        .next_multiple_of(ROWS_TOGETHER)
 }

@@ -1,13 +1,13 @@
 //! `cipherfn frame schema`.
 
+use super::rows::each_row;
 use crate::files::{Content, Destination, InputSource};
 use crate::shared::Force;
 use crate::table::TableOptions;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result};
 use cipherfn_frame::infer::Inference;
-use cipherfn_program::{EntryKind, Tensor, TensorType};
-use cipherfn_protocol::specs::{ColumnKind, InputColumn};
+use cipherfn_frame::number::Number;
 use std::io::Write;
 
 /// Write the schema of a table: types, ranges and dictionaries that hold every cell, to be edited
@@ -17,7 +17,7 @@ use std::io::Write;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cipherfn frame schema sales.csv --name sales -o sales.toml")]
 pub(super) struct SchemaOf {
-    /// The table as CSV, - for standard input
+    /// The table: CSV, Parquet or Arrow, - for standard input
     table: InputSource,
     /// Name of the frame, by which plans know it
     #[arg(long, value_name = "NAME")]
@@ -37,26 +37,20 @@ impl SchemaOf {
         let mut output = self
             .output
             .create(Content::Text, self.force.force, &[&self.table])?;
-        let (table, progress) = self.format.open(&self.table, terminal, "reading")?;
+        let source = self.table.repeatable()?;
+        let (table, progress) = self.format.open_frame(&source, terminal, "reading")?;
         let header = table.header().to_vec();
-        let column = |name: &String| InputColumn {
-            name: name.clone(),
-            kind: ColumnKind::Text,
-            missing: true,
-        };
-        let columns: Vec<InputColumn> = header.iter().map(column).collect();
-        let input = TensorType {
-            kind: EntryKind::Text,
-            len: columns.len(),
-        };
-        let mut inference = Inference::new(header);
-        for row in table.select(&columns, &[input])? {
-            if let [Tensor::Text(cells)] = row?.as_slice() {
-                inference
-                    .row(cells.iter().map(String::as_str))
-                    .with_context(|| self.table.name())?;
-            }
-        }
+        let mut inference = Inference::new(header.clone());
+        each_row(&source, table, &header, |_, cells| {
+            let numbers = cells.iter().map(|cell| {
+                let number = self.format.with_point(cell);
+                let is_number = number.trim().parse::<Number>().is_ok();
+                if is_number { number } else { cell.clone() }
+            });
+            let cells: Vec<String> = numbers.collect();
+            let row = inference.row(cells.iter().map(String::as_str));
+            row.with_context(|| self.table.name())
+        })?;
         progress.finish_and_clear();
         let schema = inference
             .finish(self.name)

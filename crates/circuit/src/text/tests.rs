@@ -1,4 +1,4 @@
-use crate::samples::{bootstraps, carriers, lookups, mixture};
+use crate::samples::{bootstraps, carriers, lookups, mixture, packed_scores};
 
 #[test]
 fn circuits_read_like_this() {
@@ -68,6 +68,20 @@ n3 = c1 at n2
 n4 = 5 n3 + 5 n2
 n5 = c1 at n4 X^1023
 o0 = n5, 1 coefficients by 1, 24 bits
+"
+    );
+}
+
+#[test]
+fn packed_scores_read_like_this() {
+    assert_eq!(
+        packed_scores().to_string(),
+        "set cipherfn-128-n512k4-v1
+i0 = features 3, 2 a ciphertext together, scores by 256, 48 bits
+n0 = i0 * [1 -2 3; -4 5 6]
+n1 = i0 * [7 8 9; -1 0 1]
+n2 = pack 2 of each of n0, n1
+o0 = n2, 4 coefficients by 128, 24 bits
 "
     );
 }

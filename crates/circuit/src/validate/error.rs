@@ -123,6 +123,14 @@ pub enum CircuitError {
         /// Coefficients that would travel.
         coefficients: u32,
     },
+    /// Coefficients of a packed item whose distance is no power of two.
+    #[error("node {} packs {coefficients} coefficients of each item, which is no power of two", .node.0)]
+    PackedCoefficients {
+        /// The node.
+        node: NodeId,
+        /// Number found.
+        coefficients: u32,
+    },
     /// A bootstrap in a circuit that names no key part for it.
     #[error("node {} is a bootstrap, and the circuit does not say of which key part", .node.0)]
     NoBootstrap {

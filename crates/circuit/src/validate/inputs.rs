@@ -2,7 +2,7 @@
 
 use super::{CircuitError, within};
 use crate::circuit::{FeatureInput, Input, SelectorForm, SelectorGroup, TableInput, ValueInput};
-use cipherfn_protocol::specs::Bits;
+use cipherfn_protocol::specs::{Bits, FeatureForm};
 
 /// Most inputs: each has a row of its own in a query.
 const MAX_INPUTS: u64 = 64;
@@ -64,6 +64,10 @@ fn check_features(input: &FeatureInput, polynomial_size: usize) -> Result<(), Ci
     let size = polynomial_size as u64;
     within("feature count", input.features, 1..=MAX_FEATURES)?;
     within("feature stride", input.stride, 1..=size)?;
-    within("block", input.block, 1..=size / u64::from(input.stride))?;
+    let room = match input.form {
+        FeatureForm::Apart => size / u64::from(input.stride),
+        FeatureForm::Together => u64::from(input.stride),
+    };
+    within("block", input.block, 1..=room)?;
     within("body bits", input.body_bits.get(), 1..=MAX_COEFFICIENT_BITS)
 }

@@ -6,6 +6,7 @@ use crate::circuit::{
     Node, NodeId, Operand, Pack, Product, Rotated, Select, SelectorForm, SelectorId, Sum, Table,
     TableInput, ValueInput,
 };
+use cipherfn_protocol::specs::FeatureForm;
 use std::collections::HashSet;
 
 /// Most nodes of a circuit.
@@ -126,7 +127,15 @@ impl Place<'_> {
     }
 
     fn pack(&self, pack: &Pack) -> Result<(), CircuitError> {
-        let most = self.dimensions.polynomial_size as u64;
+        let size = self.dimensions.polynomial_size as u64;
+        within("packed coefficient count", pack.coefficients, 1..=size)?;
+        if !pack.coefficients.is_power_of_two() {
+            return Err(CircuitError::PackedCoefficients {
+                node: self.node,
+                coefficients: pack.coefficients,
+            });
+        }
+        let most = size / u64::from(pack.coefficients);
         within("packed item count of a node", pack.items.len(), 1..=most)?;
         pack.items.iter().try_for_each(|item| self.rotated(*item))
     }
@@ -167,11 +176,13 @@ impl Place<'_> {
 
     fn product(&self, product: &Product) -> Result<(), CircuitError> {
         let input = self.features(product)?;
-        within(
-            "score count",
-            product.weights.len(),
-            1..=u64::from(input.stride),
-        )?;
+        let room = match input.form {
+            FeatureForm::Apart => u64::from(input.stride),
+            FeatureForm::Together => {
+                self.dimensions.polynomial_size as u64 / u64::from(input.stride)
+            }
+        };
+        within("score count", product.weights.len(), 1..=room)?;
         for (score, weights) in product.weights.iter().enumerate() {
             if weights.len() != input.features as usize {
                 return Err(CircuitError::Ragged {

@@ -59,7 +59,7 @@ fn holds_table(circuit: &Circuit) -> Vec<bool> {
             Node::Carrier(Carrier { input, .. }) => {
                 matches!(circuit.inputs[input.index()], Input::Tables(_))
             }
-            Node::Pack(_) => false,
+            Node::Pack(pack) if pack.coefficients == 1 => false,
             other => other.reads().any(|read| holds[read.node.index()]),
         });
     }

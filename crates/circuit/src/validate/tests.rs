@@ -5,7 +5,7 @@ use crate::circuit::{
     ValueInput,
 };
 use crate::samples::{
-    DIMENSIONS, bootstraps, carriers, levelled, linear, lookups, mixture, select,
+    DIMENSIONS, bootstraps, carriers, levelled, linear, lookups, mixture, packed_scores, select,
 };
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
 
@@ -74,7 +74,14 @@ fn features(circuit: &mut Circuit) -> &mut FeatureInput {
 
 #[test]
 fn circuits_of_every_kind_are_valid() {
-    for circuit in [levelled(), linear(), mixture(), lookups(), bootstraps()] {
+    for circuit in [
+        levelled(),
+        linear(),
+        mixture(),
+        lookups(),
+        bootstraps(),
+        packed_scores(),
+    ] {
         circuit.validate(DIMENSIONS).unwrap();
     }
     // Positions and rotations that fit 512 coefficients do not fit 4.
@@ -373,6 +380,34 @@ fn every_rule_of_inputs_has_its_error() {
     assert!(
         broken(linear(), |c| features(c).body_bits = Bits::new(0)).starts_with("body bits is 0")
     );
+}
+
+#[test]
+fn every_rule_of_packed_scores_has_its_error() {
+    let packed = |change: fn(&mut Pack)| {
+        broken(packed_scores(), |c| match &mut c.nodes[2] {
+            Node::Pack(pack) => change(pack),
+            other => panic!("node 2 is not packed but {other}"),
+        })
+    };
+    assert_eq!(
+        packed(|pack| pack.coefficients = 3),
+        "node 2 packs 3 coefficients of each item, which is no power of two"
+    );
+    assert!(packed(|pack| pack.coefficients = 0).starts_with("packed coefficient count is 0"));
+    assert!(
+        packed(|pack| pack.coefficients = 512).starts_with("packed item count of a node is 2"),
+        "two items have no room"
+    );
+    assert!(broken(packed_scores(), |c| features(c).block = 257).starts_with("block is 257"));
+    // Two scores are 256 apart: there is no room for a third.
+    let third = broken(packed_scores(), |c| product(c).weights.push(vec![1, 2, 3]));
+    assert!(third.starts_with("score count is 3"), "{third}");
+    // Several coefficients of a table's turn are a table.
+    let mut shown = lookups();
+    pack(&mut shown).coefficients = 2;
+    let shown = shown.validate(DIMENSIONS).unwrap_err().to_string();
+    assert!(shown.contains("would show the key holder"), "{shown}");
 }
 
 #[test]

@@ -1,7 +1,9 @@
-use super::{v1, v2, v3, v4};
+use super::{v1, v2, v3, v4, v5};
 use crate::circuit::{Circuit, Constant, Node, NodeId, Output, Sum};
 use crate::codec;
-use crate::samples::{SET, bootstraps, carriers, levelled, linear, lookups, mixture};
+use crate::samples::{
+    SET, bootstraps, carriers, levelled, linear, lookups, mixture, packed_scores,
+};
 
 const LIMIT: u64 = 1 << 20;
 
@@ -132,7 +134,7 @@ fn version_4_has_these_bytes() {
     ]);
     let mut circuit = carriers();
     circuit.constants.clear();
-    let bytes = codec::encode(&v4::CircuitV4::from(&circuit), LIMIT).unwrap();
+    let bytes = codec::encode(&v4::CircuitV4::from_circuit(&circuit).unwrap(), LIMIT).unwrap();
     assert_eq!(bytes, expected);
 
     let mut expected = vec![1, 9]; // a key part
@@ -152,7 +154,26 @@ fn version_4_has_these_bytes() {
     ]);
     let mut circuit = bootstraps();
     circuit.constants.clear();
-    let bytes = codec::encode(&v4::CircuitV4::from(&circuit), LIMIT).unwrap();
+    let bytes = codec::encode(&v4::CircuitV4::from_circuit(&circuit).unwrap(), LIMIT).unwrap();
+    assert_eq!(bytes, expected);
+}
+
+/// Features that stand together, and several coefficients of each packed item.
+#[test]
+fn version_5_has_these_bytes() {
+    let mut expected = vec![0]; // no bootstrap
+    head(&mut expected);
+    expected.extend_from_slice(&[
+        1, // one input
+        1, 3, 2, 251, 0, 1, 48, // three features together, two a ciphertext by 256, 48 bits
+        0,  // no constants
+        3,  // nodes
+        0, 0, 0, 1, 0, 2, 3, 2, 3, 6, 3, 7, 10, 12, 0, // a product, as version 2 has it
+        0, 0, 0, 1, 0, 2, 3, 14, 16, 18, 3, 1, 0, 2, 0, // another
+        1, 2, 0, 0, 1, 0, 2, // two items, two coefficients of each
+        1, 2, 4, 128, 24, // one output
+    ]);
+    let bytes = codec::encode(&v5::CircuitV5::from(&packed_scores()), LIMIT).unwrap();
     assert_eq!(bytes, expected);
 }
 
@@ -176,8 +197,13 @@ fn circuits_come_back_from_every_version_that_can_say_them() {
         carriers(),
         bootstraps(),
     ] {
-        let bytes = codec::encode(&v4::CircuitV4::from(&circuit), LIMIT).unwrap();
+        let bytes = codec::encode(&v4::CircuitV4::from_circuit(&circuit).unwrap(), LIMIT).unwrap();
         let wire: v4::CircuitV4 = codec::decode(&bytes, LIMIT).unwrap();
+        assert_eq!(Circuit::from(wire), circuit);
+    }
+    for circuit in [linear(), carriers(), bootstraps(), packed_scores()] {
+        let bytes = codec::encode(&v5::CircuitV5::from(&circuit), LIMIT).unwrap();
+        let wire: v5::CircuitV5 = codec::decode(&bytes, LIMIT).unwrap();
         assert_eq!(Circuit::from(wire), circuit);
     }
     for circuit in [levelled(), linear()] {
@@ -195,6 +221,11 @@ fn circuits_come_back_from_every_version_that_can_say_them() {
 
 #[test]
 fn what_a_version_cannot_say_has_no_bytes_of_it() {
+    assert!(v4::CircuitV4::from_circuit(&packed_scores()).is_none());
+    let mut together = packed_scores();
+    together.nodes.truncate(1);
+    assert!(v2::CircuitV2::from_circuit(&together).is_none());
+    assert!(v1::CircuitV1::from_circuit(&together).is_none());
     assert!(v3::CircuitV3::from_circuit(&carriers()).is_none());
     let mut unread = lookups();
     unread.inputs.push(carriers().inputs[1].clone());
@@ -240,7 +271,7 @@ fn a_circuits_hash_is_that_of_the_oldest_version_that_can_say_it() {
         cipherfn_protocol::hash::Hash::of(&bytes)
     );
     for circuit in [carriers(), bootstraps()] {
-        let bytes = codec::encode(&v4::CircuitV4::from(&circuit), LIMIT).unwrap();
+        let bytes = codec::encode(&v4::CircuitV4::from_circuit(&circuit).unwrap(), LIMIT).unwrap();
         assert_eq!(
             circuit.hash().unwrap(),
             cipherfn_protocol::hash::Hash::of(&bytes)

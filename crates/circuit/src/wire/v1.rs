@@ -154,6 +154,7 @@ impl TryFrom<LinearCircuit> for circuit::Circuit {
             inputs: vec![Input::Features(FeatureInput {
                 features: linear.weights.first().map_or(0, Vec::len) as u32,
                 block: linear.block,
+                form: specs::FeatureForm::Apart,
                 stride: linear.stride,
                 body_bits: Bits::new(linear.body_bits),
             })],
@@ -235,7 +236,9 @@ impl LinearCircuit {
                 *bias.get_mut(*position as usize)? = *value;
             }
         }
-        if (input.stride, output.coefficients, output.stride) != (scores, scores, 1) {
+        if input.form != specs::FeatureForm::Apart
+            || (input.stride, output.coefficients, output.stride) != (scores, scores, 1)
+        {
             return None;
         }
         Some(Self {

@@ -5,7 +5,7 @@ use super::v1::{Gadget, OperandV1, RotatedV1, Transport};
 use crate::circuit::{
     self, ConstantId, FeatureInput, InputId, NodeId, SelectorForm, SelectorGroup, SelectorId,
 };
-use cipherfn_protocol::specs::Bits;
+use cipherfn_protocol::specs::{Bits, FeatureForm};
 use serde::{Deserialize, Serialize};
 
 pub(crate) type CircuitV2 = CircuitLayout<NodeV2, InputV2>;
@@ -160,6 +160,7 @@ impl From<InputV2> for circuit::Input {
                 features,
                 block,
                 stride,
+                form: FeatureForm::Apart,
                 body_bits: Bits::new(body_bits),
             }),
         }
@@ -200,6 +201,7 @@ impl TryFrom<&circuit::Input> for InputV2 {
                 features,
                 block,
                 stride,
+                form: FeatureForm::Apart,
                 body_bits,
             }) => Self::Features {
                 features,
@@ -207,7 +209,12 @@ impl TryFrom<&circuit::Input> for InputV2 {
                 stride,
                 body_bits: body_bits.get(),
             },
-            circuit::Input::Values(_) | circuit::Input::Tables(_) => return Err(LaterInput),
+            circuit::Input::Features(FeatureInput {
+                form: FeatureForm::Together,
+                ..
+            })
+            | circuit::Input::Values(_)
+            | circuit::Input::Tables(_) => return Err(LaterInput),
         })
     }
 }

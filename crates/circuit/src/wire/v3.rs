@@ -56,9 +56,9 @@ impl From<NodeV3> for circuit::Node {
                 constant: constant.map(ConstantId),
                 terms: terms.into_iter().map(Into::into).collect(),
             }),
-            NodeV3::Pack { items } => Self::Pack(Pack {
-                items: items.into_iter().map(Into::into).collect(),
-            }),
+            NodeV3::Pack { items } => Self::Pack(Pack::of_constants(
+                items.into_iter().map(Into::into).collect(),
+            )),
         }
     }
 }
@@ -82,10 +82,12 @@ impl TryFrom<&circuit::Node> for NodeV3 {
                 constant: combination.constant.map(|id| id.0),
                 terms: combination.terms.iter().map(Into::into).collect(),
             },
-            circuit::Node::Pack(pack) => Self::Pack {
+            circuit::Node::Pack(pack) if pack.coefficients == 1 => Self::Pack {
                 items: pack.items.iter().map(Into::into).collect(),
             },
-            circuit::Node::Carrier(_) | circuit::Node::Bootstrap(_) => return Err(LaterNode),
+            circuit::Node::Pack(_) | circuit::Node::Carrier(_) | circuit::Node::Bootstrap(_) => {
+                return Err(LaterNode);
+            }
         })
     }
 }

@@ -2,17 +2,20 @@
 //! could say is said the same way, behind the name of the key part that bootstraps take.
 
 use super::v1::RotatedV1;
-use super::v2::{CircuitLayout, InputV2};
+use super::v2::{CircuitLayout, InputV2, LaterInput, LaterNode};
 use super::v3::{NodeV3, TurnV3};
 use crate::circuit::{
     self, Bootstrap, Carrier, ConstantId, InputId, Lookup, NodeId, Table, TableInput, ValueInput,
 };
 use serde::{Deserialize, Serialize};
 
+pub(crate) type CircuitV4 = BootstrappedLayout<NodeV4, InputV4>;
+
+/// The layout of version 4 and later ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct CircuitV4 {
+pub(crate) struct BootstrappedLayout<N, I> {
     bootstrap: Option<String>,
-    circuit: CircuitLayout<NodeV4, InputV4>,
+    circuit: CircuitLayout<N, I>,
 }
 
 /// New kinds are a further version: a variant is its number in the file.
@@ -41,10 +44,21 @@ pub(crate) enum InputV4 {
     Tables { count: u32 },
 }
 
-impl From<&circuit::Circuit> for CircuitV4 {
-    fn from(circuit: &circuit::Circuit) -> Self {
-        let nodes = circuit.nodes.iter().map(Into::into).collect();
-        let inputs = circuit.inputs.iter().map(Into::into).collect();
+impl<N, I> BootstrappedLayout<N, I> {
+    /// The circuit in this version, if it can say all nodes and inputs.
+    pub(crate) fn from_circuit<'a>(circuit: &'a circuit::Circuit) -> Option<Self>
+    where
+        N: TryFrom<&'a circuit::Node>,
+        I: TryFrom<&'a circuit::Input>,
+    {
+        Some(Self {
+            bootstrap: circuit.bootstrap.clone(),
+            circuit: CircuitLayout::from_circuit(circuit)?,
+        })
+    }
+
+    /// A circuit whose nodes and inputs are said already.
+    pub(super) fn with(circuit: &circuit::Circuit, nodes: Vec<N>, inputs: Vec<I>) -> Self {
         Self {
             bootstrap: circuit.bootstrap.clone(),
             circuit: CircuitLayout::with(circuit, nodes, inputs),
@@ -52,8 +66,10 @@ impl From<&circuit::Circuit> for CircuitV4 {
     }
 }
 
-impl From<CircuitV4> for circuit::Circuit {
-    fn from(circuit: CircuitV4) -> Self {
+impl<N: Into<circuit::Node>, I: Into<circuit::Input>> From<BootstrappedLayout<N, I>>
+    for circuit::Circuit
+{
+    fn from(circuit: BootstrappedLayout<N, I>) -> Self {
         Self {
             bootstrap: circuit.bootstrap,
             ..circuit.circuit.into()
@@ -86,9 +102,11 @@ impl From<NodeV4> for circuit::Node {
     }
 }
 
-impl From<&circuit::Node> for NodeV4 {
-    fn from(node: &circuit::Node) -> Self {
-        match node {
+impl TryFrom<&circuit::Node> for NodeV4 {
+    type Error = LaterNode;
+
+    fn try_from(node: &circuit::Node) -> Result<Self, LaterNode> {
+        Ok(match node {
             circuit::Node::Lookup(Lookup {
                 table: Table::Node(node),
                 rotation,
@@ -106,8 +124,8 @@ impl From<&circuit::Node> for NodeV4 {
                 of: of.into(),
                 table: table.0,
             },
-            node => Self::V3(node.try_into().expect("version 3 has all other nodes")),
-        }
+            node => Self::V3(node.try_into()?),
+        })
     }
 }
 
@@ -121,12 +139,14 @@ impl From<InputV4> for circuit::Input {
     }
 }
 
-impl From<&circuit::Input> for InputV4 {
-    fn from(input: &circuit::Input) -> Self {
-        match input {
+impl TryFrom<&circuit::Input> for InputV4 {
+    type Error = LaterInput;
+
+    fn try_from(input: &circuit::Input) -> Result<Self, LaterInput> {
+        Ok(match input {
             circuit::Input::Values(ValueInput { count }) => Self::Values { count: *count },
             circuit::Input::Tables(TableInput { count }) => Self::Tables { count: *count },
-            input => Self::V2(input.try_into().expect("version 2 has all other inputs")),
-        }
+            input => Self::V2(input.try_into()?),
+        })
     }
 }

@@ -2,11 +2,12 @@
 //! pair and round by round, so that it takes functions of one form each.
 
 use crate::error::CompileError;
-use crate::ir::{AtomKind, Combination, EstimatorCall, Function, Ir, Lookups};
+use crate::ir::{Atom, AtomKind, Combination, EstimatorCall, Function, Ir, Lookups};
 use cipherfn_program::{
     BinaryFunction, EntryKind, Op, ProgramBuilder, ReduceFunction, RowProgram, TensorType,
     UnaryFunction, ValueId,
 };
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// Largest or smallest values.
@@ -60,6 +61,16 @@ impl Maxima {
             }
             _ => return Ok(None),
         };
+        let functions: usize = groups
+            .iter()
+            .map(|group| group.len().saturating_sub(1))
+            .sum();
+        let before = made.iter().map(|call| match &call.function {
+            Function::Lookups(own) => own.forms.len(),
+            Function::Trees(_) | Function::Linear(_) => 0,
+        });
+        let node = ir.step(id).map_or("", |step| &step.node);
+        CompileError::check_functions(node, before.sum::<usize>() + functions)?;
         while groups.iter().any(|group| group.len() > 1) {
             self.round(ir, id, &mut groups, made)?;
         }
@@ -76,6 +87,7 @@ impl Maxima {
     ) -> Result<(), CompileError> {
         let estimator = (ir.estimators.len() + made.len()) as u32;
         let mut forms: Vec<Combination> = Vec::new();
+        let mut known: HashMap<Vec<(Option<Atom>, u64)>, usize> = HashMap::new();
         for group in groups.iter_mut() {
             let mut larger = |pair: &[Combination]| {
                 let [a, b] = pair else {
@@ -86,11 +98,10 @@ impl Maxima {
                     let chosen = if self.sign * difference >= 0.0 { a } else { b };
                     return chosen.clone();
                 }
-                let known = forms.iter().position(|form| *form == difference);
-                let entry = known.unwrap_or(forms.len());
-                if known.is_none() {
+                let entry = *known.entry(bits(&difference)).or_insert_with(|| {
                     forms.push(difference);
-                }
+                    forms.len() - 1
+                });
                 let size = Combination::of_look_up(estimator, entry as u32);
                 Combination::sum([(a, 0.5), (b, 0.5), (&size, 0.5 * self.sign)])
             };
@@ -113,6 +124,14 @@ impl Maxima {
         });
         Ok(())
     }
+}
+
+/// What tells combinations apart.
+fn bits(combination: &Combination) -> Vec<(Option<Atom>, u64)> {
+    let terms = combination.terms.iter();
+    let terms = terms.map(|(atom, factor)| (Some(*atom), factor.to_bits()));
+    let constant = (None, combination.constant.to_bits());
+    std::iter::once(constant).chain(terms).collect()
 }
 
 /// Absolute values of so many numbers.

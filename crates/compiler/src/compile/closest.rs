@@ -2,6 +2,7 @@
 
 use super::Compiled;
 use crate::fit::{Demand, Excess, InParts, Limits};
+use crate::report::LayerReport;
 use cipherfn_protocol::api::job::WORKER_SECONDS;
 
 /// Megabytes of functions that are tried: whole vCPUs, and the largest function.
@@ -76,15 +77,14 @@ impl Closest {
                 ));
             }
         }
-        if let Some(layer) = self.compiled.report.layers.first() {
-            let fewer = (layer.lookups as f64 / self.excess).floor();
-            if fewer >= 1.0 {
-                ways.push(format!(
-                    "about {fewer} functions (hidden values, support vectors) in place of {}: time \
-                     falls with their number; memory and bytes with the number of features",
-                    layer.lookups
-                ));
-            }
+        let layers = self.compiled.report.layers.iter();
+        let functions: usize = layers.map(LayerReport::functions).sum();
+        let fewer = (functions as f64 / self.excess).floor();
+        if functions > 0 && fewer >= 1.0 {
+            ways.push(format!(
+                "about {fewer} functions (hidden values, support vectors) in place of {functions}: time \
+                 falls with their number; memory and bytes with the number of features"
+            ));
         }
         ways
     }

@@ -73,7 +73,7 @@ fn levels(compilation: &Compilation<'_>) -> Result<Vec<Options>, CompileError> {
     let asked = compilation.options;
     let estimators = &compilation.model.estimators;
     let has = |kind: fn(&Estimator) -> bool| estimators.iter().any(kind);
-    let looks_up = has(|own| matches!(own, Estimator::Lookups(_)));
+    let looks_up = has(|own| matches!(own, Estimator::Lookups(_) | Estimator::Layers(_)));
     let has_trees = has(|own| matches!(own, Estimator::Trees(_) | Estimator::LinearTrees(_)));
     let usual = asked.profile.usual_precision();
     let (highest, lowest) = match (asked.precision, compilation.bits_for_labels(usual)?) {
@@ -126,6 +126,8 @@ fn attempt(
             error @ (CompileError::Agreement { .. }
             | CompileError::Precision { .. }
             | CompileError::Constant
+            | CompileError::Unfaithful { .. }
+            | CompileError::NoisyLayer { .. }
             | CompileError::Engine(_)),
         ) => return Ok((named(None, Some(error.to_string())), None)),
         Err(error) => return Err(error),

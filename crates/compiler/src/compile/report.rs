@@ -112,6 +112,7 @@ impl Subject<'_> {
                 guaranteed_bits: facts.bits,
                 range_of: facts.range_of.into(),
                 failure_log2: FAILURE_LOG2,
+                bound: facts.bound,
                 scores: self
                     .scores
                     .iter()
@@ -228,6 +229,7 @@ fn join(one: &Facts, other: &Facts) -> Facts {
         target_bits: worse.target_bits,
         bits: worse.bits,
         range_of: worse.range_of,
+        bound: one.bound.max(other.bound),
         features: features(&one.features, &other.features),
         work: one.work.join(&other.work),
         trees: one.trees.or(other.trees),

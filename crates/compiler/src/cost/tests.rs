@@ -1,5 +1,6 @@
 use super::*;
 use cipherfn_protocol::specs::{BaseLog, Levels};
+use cipherfn_scheme::parameters::KeyPartContents;
 
 /// A model of docs/benchmarks.md: selectors, levels, CMUXes, choices between constants, and the
 /// milliseconds that one thread took to expand a row's selectors and to evaluate it.
@@ -61,6 +62,62 @@ fn measured_models_are_predicted_within_a_fifth() {
         // And not by one part making up for the other.
         let slots = costs.slot() * f64::from(work.slots) / 1000.0;
         assert!((0.85..1.15).contains(&(slots / expand)), "{model}: {slots}");
+    }
+}
+
+/// Processor time of one thread, rows one by one (21 less 1), while others shared the machine's cores:
+/// the key part that bootstraps, work, milliseconds a row.
+#[test]
+fn measured_networks_are_predicted_within_a_fifth() {
+    let set = ParameterSet::by_name("cipherfn-128-n2048-m11-v1").unwrap();
+    let gadget = |base_log, levels| Gadget::new(BaseLog::new(base_log), Levels::new(levels));
+    let two_of_30 = Work {
+        bootstraps: 60,
+        products: 62,
+        terms: 900,
+        key_switches: 11,
+        ..Work::default()
+    };
+    let two_of_20 = Work {
+        bootstraps: 40,
+        products: 41,
+        terms: 397,
+        ..Work::default()
+    };
+    let three = Work {
+        bootstraps: 28,
+        selectors: 104,
+        slots: 416,
+        cmuxes: 1570,
+        lookups: 16,
+        terms: 473,
+        key_switches: 12,
+        ..Work::default()
+    };
+    for (model, part, work, gadget, milliseconds) in [
+        (
+            "torch_30_30_30_2_bc",
+            "fast",
+            two_of_30,
+            gadget(9, 2),
+            515.0,
+        ),
+        ("mlp_two_layers_bc", "fast", two_of_20, gadget(9, 2), 341.0),
+        (
+            "mlp_three_layers_wine",
+            "precise",
+            three,
+            gadget(6, 4),
+            430.0,
+        ),
+    ] {
+        let part = set.part(&format!("bootstrap-{part}")).unwrap();
+        let KeyPartContents::Bootstrap(bootstrap) = &part.contents else {
+            panic!("a bootstrap")
+        };
+        let costs = Costs::of(set).with_bootstrap(bootstrap);
+        let ratio = costs.time(&work, gadget).get() / 1000.0 / milliseconds;
+        assert!((0.8..1.2).contains(&ratio), "{model}: {ratio}");
     }
 }
 

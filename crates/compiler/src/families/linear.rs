@@ -6,6 +6,7 @@
 //! delta r_i` with integers `w_ci` near `A_ci / unit_c`.
 
 mod fit;
+mod layout;
 pub(super) mod ranges;
 
 use super::scores::{Coefficient, ScoreMap};
@@ -14,13 +15,12 @@ use crate::cost::Costs;
 use crate::error::CompileError;
 use crate::model::LinearModel;
 use crate::options::Profile;
-use crate::report::{EncodedFeature, FeatureReport, WorkReport};
-use cipherfn_circuit::Circuit;
-use cipherfn_circuit::circuit::{FeatureInput, Input, InputId, Node, NodeId, Output, Product};
+use crate::report::{Bound, EncodedFeature, FeatureReport, WorkReport};
 use cipherfn_protocol::specs::{Bits, Encoding, LinearEncoding, TorusFraction};
 use cipherfn_scheme::noise::Deviation;
-use cipherfn_scheme::query::InputShape;
+use cipherfn_scheme::query::{InputShape, LinearQueryShape};
 use fit::{Fit, Goal, LEAST_BITS, LinearOutput, PREFERRED_BITS, fit};
+use layout::Layout;
 
 #[cfg(test)]
 mod tests;
@@ -52,8 +52,10 @@ impl Family for LinearModel {
             [] => vec![&unread],
             scores => scores.iter().map(row).collect(),
         };
+        let layout = Layout::choose(backend, (features.names.len(), carried.len()), options);
         let fit = fit(&Goal {
             backend,
+            layout: &layout,
             weights: &carried,
             seen: &ranges::scores(self, &scores, &features.rows, &carried),
             precision: options.precision,
@@ -71,19 +73,19 @@ impl Family for LinearModel {
                 fit.bits
             ));
         }
-        let block = fit.block(backend);
-        let ciphertexts = features.names.len().div_ceil(block);
         let outputs = fit.outputs.iter();
         let deviations = outputs.clone().map(|output| output.budget.deviation);
         let coefficients: Vec<Coefficient> = outputs.map(Coefficient::from).collect();
-        let stride = coefficients.len() as u32;
+        let query = layout.query_shape(backend, fit.body_bits);
+        let encoding = encoding(&features.names, &ranges, &fit, &query);
+        let key_parts = if layout.is_packed() {
+            backend.expansion()
+        } else {
+            backend.packing()
+        };
         Ok(Plan {
-            encodings: vec![Encoding::Linear(encoding(
-                &features.names,
-                &ranges,
-                &fit,
-                block,
-            ))],
+            circuit: layout.circuit(backend, &encoding, &fit.weights, fit.reply_bits),
+            encodings: vec![Encoding::Linear(encoding)],
             reading: Reading {
                 scores: scores.decodings(&coefficients),
                 deviation: deviations.fold(Deviation::default(), Deviation::max),
@@ -92,46 +94,25 @@ impl Family for LinearModel {
                 target_bits: options.precision.unwrap_or(PREFERRED_BITS),
                 bits: fit.bits,
                 range_of: "the calibration rows",
+                bound: Bound::EveryRow,
                 features: feature_report(&features.names, fit.body_bits.get()),
                 work: WorkReport::of(
                     None,
                     None,
-                    &Costs::of(backend.set).linear_stages(ciphertexts),
+                    &Costs::of(backend.set).linear_stages(layout.work()),
                     Vec::new(),
                 ),
                 trees: None,
                 layers: Vec::new(),
-                query_bytes: fit.query_bytes(backend),
-                reply_bytes: backend.reply_bytes(coefficients.len(), fit.reply_bits),
+                query_bytes: query.row_bytes(),
+                reply_bytes: layout.reply_bytes(backend, fit.reply_bits),
                 shared: backend.shared(
-                    &[InputShape::Features(fit.query_shape(backend))],
-                    coefficients.len(),
+                    &[InputShape::Features(query)],
+                    layout.outputs(),
                     fit.reply_bits,
                 ),
-                key_parts: backend.packing().iter().collect(),
+                key_parts: key_parts.iter().collect(),
                 warnings,
-            },
-            circuit: Circuit {
-                parameter_set: backend.set.name.to_owned(),
-                bootstrap: None,
-                inputs: vec![Input::Features(FeatureInput {
-                    features: features.names.len() as u32,
-                    block: block as u32,
-                    stride,
-                    body_bits: fit.body_bits,
-                })],
-                constants: Vec::new(),
-                nodes: vec![Node::Product(Product {
-                    input: InputId(0),
-                    weights: fit.weights,
-                    constant: None,
-                })],
-                outputs: vec![Output {
-                    node: NodeId(0),
-                    coefficients: stride,
-                    stride: 1,
-                    reply_bits: fit.reply_bits,
-                }],
             },
         })
     }
@@ -162,14 +143,20 @@ impl From<&LinearOutput> for Coefficient {
     }
 }
 
-fn encoding(names: &[String], ranges: &[(f64, f64)], fit: &Fit, block: usize) -> LinearEncoding {
+fn encoding(
+    names: &[String],
+    ranges: &[(f64, f64)],
+    fit: &Fit,
+    placed: &LinearQueryShape,
+) -> LinearEncoding {
     LinearEncoding {
         names: names.to_vec(),
         centre: ranges.iter().map(|range| range.0).collect(),
         half_width: ranges.iter().map(|range| range.1).collect(),
         delta: TorusFraction::new(fit.delta),
-        block: block as u32,
-        stride: fit.weights.len() as u32,
+        block: placed.block as u32,
+        stride: placed.stride as u32,
+        form: placed.form,
         body_bits: fit.body_bits,
     }
 }

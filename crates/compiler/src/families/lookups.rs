@@ -10,6 +10,7 @@
 //!   fidelity   the calibration rows with noise, against the float model
 //!   choice     steps, gadget: the cheapest that is faithful enough
 //!   circuit    look-ups, sums, and all sums in one ciphertext
+//!   plan       encodings, decodings, report
 //! ```
 //!
 //! Several hidden layers are planned by `layers`, from the same parts.
@@ -27,17 +28,17 @@ mod layer;
 mod layers;
 mod lines;
 mod outputs;
+mod plan;
 mod rounding;
 
-use super::{Facts, Family, Plan, Reading, Setting};
+use super::{Family, Plan, Setting};
 use crate::error::CompileError;
 use crate::model::LookupModel;
-use crate::report::{EncodedFeature, FeatureReport, LayerReport, WorkReport};
+use crate::report::{Bound, LayerReport};
 use choice::{LayerProblem, LookupChoice};
 use cipherfn_engine::noise;
-use cipherfn_protocol::specs::{Encoding, IntegerEncoding, IntegerFeature};
-use cipherfn_scheme::query::InputShape;
 use fidelity::Fidelity;
+use plan::Planned;
 
 /// Calibration rows that the layers are fitted on, at most.
 const MAX_ROWS: usize = 512;
@@ -61,48 +62,23 @@ impl Family for LookupModel {
             choice.budget = backend.budget(noise.value, noise.rows, choice.sums.scales.len());
             circuit.outputs[0].reply_bits = choice.budget.reply_bits;
         }
-        let (sums, fidelity) = (&choice.sums, &choice.fidelity);
-        let scores = fidelity::decodings(sums, choice.budget, &fidelity.largest);
-        let bits = fidelity.bits(sums, choice.budget);
-        let mut encodings = vec![Encoding::Integers(IntegerEncoding {
-            features: choice.grid.clone(),
-            gadget: choice.gadget,
-            transport: backend.transport(),
-        })];
-        let lines = choice.lines.as_ref();
-        encodings.extend(lines.map(|lines| Encoding::Linear(lines.encoding.clone())));
-        let shapes = encodings
-            .iter()
-            .map(|encoding| InputShape::of(backend.set, encoding));
-        let shapes: Vec<InputShape> = shapes.collect();
-        let coefficients = sums.scales.len();
-        Ok(Plan {
-            reading: Reading {
-                scores,
-                deviation: choice.budget.deviation,
-            },
-            facts: Facts {
-                target_bits: setting.options.precision.unwrap_or(bits),
-                bits,
-                range_of: "the calibration rows",
-                features: feature_report(&choice.grid, true),
-                work: WorkReport::of(
-                    Some(choice.gadget),
-                    Some(choice.work),
-                    &choice.stages,
-                    Vec::new(),
-                ),
-                trees: None,
-                layers: vec![self.layer_report(&layer, &choice)],
-                query_bytes: shapes.iter().map(InputShape::row_bytes).sum(),
-                reply_bytes: backend.reply_bytes(coefficients, choice.budget.reply_bits),
-                shared: backend.shared(&shapes, coefficients, choice.budget.reply_bits),
-                key_parts: backend.expansion().iter().collect(),
-                warnings: Vec::new(),
-            },
-            encodings,
+        let planned = Planned {
+            setting,
             circuit,
-        })
+            grid: &choice.grid,
+            gadget: choice.gadget,
+            looks_up: choice.work.lookups > 0,
+            lines: choice.lines.as_ref().map(|lines| &lines.encoding),
+            sums: &choice.sums,
+            fidelity: &choice.fidelity,
+            budget: choice.budget,
+            bound: Bound::Noise,
+            work: choice.work,
+            stages: &choice.stages,
+            layers: vec![self.layer_report(&layer, &choice)],
+            key_parts: backend.expansion().iter().collect(),
+        };
+        Ok(planned.plan())
     }
 }
 
@@ -118,7 +94,7 @@ impl LookupModel {
         let whole = whole.filter(|curve| curve.steps > curve.entries.len());
         LayerReport {
             nodes: self.nodes.clone(),
-            lookups: choice.units.len(),
+            lookups: choice.work.lookups as usize,
             on_whole_torus: whole.count(),
             selectors: choice.work.selectors,
             cmuxes: choice.work.cmuxes,
@@ -186,29 +162,5 @@ fn limit(fidelity: &Fidelity) -> &'static str {
         "its rounded features and tables; train with weight decay, or on fewer or scaled features"
     } else {
         "the noise of its look-ups; train with weight decay, or with fewer hidden values"
-    }
-}
-
-/// Features as integers, or as they are.
-fn feature_report(grid: &[IntegerFeature], is_integer: bool) -> FeatureReport {
-    let encoded = grid.iter().map(|own| EncodedFeature {
-        name: own.name.clone(),
-        form: if is_integer { "integer" } else { "coefficient" }.into(),
-        bins: is_integer.then_some(1 << own.bits),
-        bits: own.bits,
-        decimals: None,
-    });
-    let steps = if is_integer {
-        " and the steps in it, which say how much it moves the scores"
-    } else {
-        ""
-    };
-    FeatureReport {
-        mode: if is_integer { "integers" } else { "ranges" }.into(),
-        revealed: format!(
-            "for each feature the range that is accepted (that of the calibration rows, a little \
-             wider){steps}; the middle and the range of the scores; no weight"
-        ),
-        encoded: encoded.collect(),
     }
 }

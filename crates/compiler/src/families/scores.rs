@@ -47,6 +47,9 @@ pub(crate) struct Coefficient {
     pub half: f64,
 }
 
+/// Scores at most that each score is compared with.
+const MOST_COMPARED: usize = 256;
+
 /// Largest deviation of a derived score in parts of its range: float32 rounding of leaves and
 /// weights, nothing more.
 const TOLERANCE: f64 = 1.0 / (1 << 20) as f64;
@@ -108,8 +111,10 @@ impl ScoreMap {
             let constant = relate(&parts, &parts, 0.0)
                 .filter(|relation| relation.deviation == 0.0)
                 .map(|relation| (0, relation));
+            // Among very many the search would take longer than everything else.
+            let compared = &carried[..carried.len().min(MOST_COMPARED)];
             let related = || {
-                carried
+                compared
                     .iter()
                     .enumerate()
                     .find_map(|(index, (_, base))| Some((index, relate_best(&parts, base)?)))

@@ -33,7 +33,7 @@ use super::{Facts, Family, Plan, Reading, Setting};
 use crate::error::CompileError;
 use crate::model::{LinearTrees, TreeEnsemble};
 use crate::options::FeatureMode;
-use crate::report::WorkReport;
+use crate::report::{Bound, WorkReport};
 use binned::BinnedEnsemble;
 use choice::{Choice, Problem, choose};
 use cipherfn_circuit::Circuit;
@@ -128,7 +128,7 @@ fn plan(
     if let Some(inputs) = inputs {
         inputs.check_size(choice.work.products, backend)?;
         let encoding = inputs.encoding(choice.delta, features, backend);
-        circuit_inputs.push(Input::Features(inputs::circuit_input(&encoding)));
+        circuit_inputs.push(Input::Features((&encoding).into()));
         inputs::describe(&mut encoded, &encoding);
         encodings.push(Encoding::Linear(encoding));
     }
@@ -145,6 +145,7 @@ fn plan(
         facts: Facts {
             target_bits: target,
             bits: choice.bits,
+            bound: Bound::EveryRow,
             range_of: match inputs {
                 None => "every possible row",
                 Some(_) => "the calibration rows",
@@ -160,7 +161,7 @@ fn plan(
             layers: Vec::new(),
             query_bytes: shapes.iter().map(InputShape::row_bytes).sum(),
             reply_bytes: backend.reply_bytes(coefficients.len(), choice.budget.reply_bits),
-            shared: backend.shared(&shapes, coefficients.len(), choice.budget.reply_bits),
+            shared: backend.shared(&shapes, [coefficients.len()], choice.budget.reply_bits),
             key_parts: backend.expansion().iter().collect(),
             warnings,
         },

@@ -3,7 +3,7 @@
 use crate::cost::Costs;
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::Input;
-use cipherfn_engine::{EngineError, PreparedCircuit, row_memory, server_memory};
+use cipherfn_engine::{CACHE_PART, EngineError, PreparedCircuit, row_memory, server_memory};
 use cipherfn_protocol::frame::HEADER_LEN;
 use cipherfn_protocol::message::{HEAD_LEN, OUTCOME_OVERHEAD};
 use serde::{Deserialize, Serialize};
@@ -19,8 +19,8 @@ const SHARED: f64 = 2.0 / 3.0;
 /// What a row takes of a function of some memory.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Demand {
-    /// Memory that the function must have at least, in bytes: rows have half of it, models and keys
-    /// the rest.
+    /// Memory that the function must have at least, in bytes: rows have half of it, models a quarter
+    /// and keys, as they are used, another one.
     pub memory: u64,
     /// Predicted seconds on the function's threads.
     pub seconds: f64,
@@ -38,7 +38,7 @@ impl Demand {
         let prepared = PreparedCircuit::with_memory(circuit, row_memory(memory))?;
         let seconds = predicted + expanded_again(circuit, &prepared);
         Ok(Self {
-            memory: server_memory(prepared.statistics().bytes),
+            memory: function_memory(circuit, &prepared),
             seconds: seconds * stretch(memory),
             query_bytes: HEADER_LEN + HEAD_LEN + prepared.query_row_bytes(),
             reply_bytes: HEADER_LEN + HEAD_LEN + OUTCOME_OVERHEAD + prepared.reply_row_bytes(),
@@ -50,8 +50,20 @@ impl Demand {
 /// more than once; `None` where a row does not fit at all.
 pub fn streaming(circuit: &Circuit, memory: u64) -> Result<Option<f64>, EngineError> {
     let prepared = PreparedCircuit::with_memory(circuit, row_memory(memory))?;
-    let fits = server_memory(prepared.statistics().bytes) <= memory;
+    let fits = function_memory(circuit, &prepared) <= memory;
     Ok(fits.then(|| expanded_again(circuit, &prepared)))
+}
+
+/// Memory of a function whose part for rows holds one and whose part for keys holds one in the form
+/// that it is used in: what does not stay in memory is expanded anew for every request.
+fn function_memory(circuit: &Circuit, prepared: &PreparedCircuit) -> u64 {
+    let set = prepared.parameter_set();
+    let expansion = set.expansion().filter(|_| circuit.needs_evaluation_key());
+    let bootstrap = circuit.bootstrap.as_deref();
+    let bootstrap = bootstrap.and_then(|name| set.part(name).ok());
+    let parts = expansion.into_iter().chain(bootstrap);
+    let key: usize = parts.map(|part| part.expanded_bytes(set)).sum();
+    server_memory(prepared.statistics().bytes).max(CACHE_PART.saturating_mul(key as u64))
 }
 
 fn expanded_again(circuit: &Circuit, prepared: &PreparedCircuit) -> f64 {

@@ -46,9 +46,6 @@ impl Windows {
             let problem = format!("windows of {kernel:?} over {axes} spatial axes");
             return Err(node.invalid(problem));
         }
-        if node.int("ceil_mode", 0)? != 0 {
-            return Err(node.unsupported("\"ceil_mode\"", "windows that lie inside (ceil_mode 0)"));
-        }
         let reach = |axis: usize| {
             let steps = (kernel[axis] - 1).checked_mul(dilations[axis]);
             steps.and_then(|steps| steps.checked_add(1))
@@ -75,12 +72,19 @@ impl Windows {
             }
             other => return Err(node.invalid(format!("\"auto_pad\" is \"{other}\""))),
         };
-        let count = |axis: usize| {
+        // Places behind the first window.
+        let room = |axis: usize| {
             let whole = input[axis]
                 .checked_add(before[axis])?
                 .checked_add(after[axis])?;
-            Some(whole.checked_sub(reach(axis)?)? / strides[axis] + 1)
+            whole.checked_sub(reach(axis)?)
         };
+        let is_even = |axis: usize| room(axis).is_none_or(|room| room % strides[axis] == 0);
+        if node.int("ceil_mode", 0)? != 0 && !(0..axes).all(is_even) {
+            let inside = "windows that lie inside (ceil_mode 0, or lengths that strides divide)";
+            return Err(node.unsupported("\"ceil_mode\"", inside));
+        }
+        let count = |axis: usize| Some(room(axis)? / strides[axis] + 1);
         let output: Option<Vec<usize>> = (0..axes).map(count).collect();
         let output = output.ok_or_else(|| {
             node.invalid(format!("windows of {kernel:?} do not fit into {input:?}"))

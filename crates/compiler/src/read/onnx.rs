@@ -4,8 +4,9 @@
 mod attribute;
 mod fields;
 pub(crate) mod graph;
+pub(crate) mod layer;
 pub(crate) mod node;
-mod proto;
+pub(crate) mod proto;
 mod size;
 pub(crate) mod subgraph;
 pub(crate) mod tensor;

@@ -1,7 +1,7 @@
 //! The report for people.
 
 use super::{
-    Agreement, FeatureReport, LayerReport, ModelReport, PrecisionReport, Quality, Report,
+    Agreement, Bound, FeatureReport, LayerReport, ModelReport, PrecisionReport, Quality, Report,
     SecurityReport, SizeReport, TargetReport, WorkReport,
 };
 use std::fmt::{self, Display, Formatter};
@@ -200,12 +200,20 @@ impl Display for PrecisionReport {
             target_bits,
             range_of,
             failure_log2,
+            bound,
             ..
         } = self;
-        let bits = format_args!(
-            "{guaranteed_bits:.1} bits of the score range of {range_of} (target {target_bits}), failure below 2^{failure_log2:.0} a row"
+        let bits = format!(
+            "{guaranteed_bits:.1} bits of the score range of {range_of} (target {})",
+            (10.0 * target_bits).round() / 10.0
         );
-        line(f, "precision", bits)?;
+        let bound_text = bound.text(*failure_log2);
+        if *bound == Bound::EveryRow {
+            line(f, "precision", format_args!("{bits}, {bound_text}"))?;
+        } else {
+            line(f, "precision", format_args!("{bits}"))?;
+            line(f, "", format_args!("{bound_text}"))?;
+        }
         let widest = self.scores.iter().copied().fold(0.0, f64::max);
         line(f, "", format_args!("scores within {widest:.3e}"))
     }

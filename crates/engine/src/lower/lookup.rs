@@ -114,27 +114,24 @@ impl Lowering<'_> {
     ) -> Result<Expression, CircuitError> {
         let size = self.polynomial_size;
         let (mut constant, mut items) = (Vec::new(), Vec::new());
-        for (item, place) in pack
-            .items
-            .iter()
-            .zip((0..).step_by(pack.stride(size) as usize))
-        {
-            let value = &values[item.node.index()];
-            constant.push((
-                place,
-                constant_of_turned(value.constant.coefficients(), item.rotation, size),
-            ));
-            items.push(value.step().map(|step| Term {
+        for (wanted, place) in pack.wanted(size) {
+            let own = values[wanted.node.index()].constant.coefficients();
+            if !own.is_empty() {
+                constant.push((place, constant_of_turned(own, wanted.rotation, size)));
+            }
+        }
+        for item in &pack.items {
+            items.push(values[item.node.index()].step().map(|step| Term {
                 step,
                 rotation: item.rotation,
             }));
         }
         self.budget
             .keep(size_of_val(constant.as_slice()) + size_of_val(items.as_slice()))?;
-        let step = items
-            .iter()
-            .any(Option::is_some)
-            .then(|| self.push(ProgramStep::Pack(PackStep(items))));
+        let step = items.iter().any(Option::is_some).then(|| {
+            let levels = pack.spacing(size).ilog2();
+            self.push(ProgramStep::Pack(PackStep { levels, items }))
+        });
         Ok(Expression::of_step(Sparse::sum(constant), step))
     }
 

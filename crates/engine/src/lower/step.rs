@@ -64,9 +64,12 @@ pub(crate) struct Factor {
     pub(crate) weight: f64,
 }
 
-/// The constant coefficient of each term that there is.
+/// The coefficients of each term that there is at multiples of 2^`levels`.
 #[derive(Debug)]
-pub(crate) struct PackStep(pub(crate) Vec<Option<Term>>);
+pub(crate) struct PackStep {
+    pub(crate) levels: u32,
+    pub(crate) items: Vec<Option<Term>>,
+}
 
 /// The table's entry at the constant coefficient of a term, plus a constant.
 #[derive(Clone, Copy, Debug)]
@@ -148,7 +151,7 @@ impl ProgramStep {
     /// Values that it packs.
     pub(crate) const fn packed(&self) -> usize {
         match self {
-            Self::Pack(PackStep(items)) => items.len(),
+            Self::Pack(pack) => pack.items.len(),
             _ => 0,
         }
     }
@@ -160,7 +163,7 @@ impl ProgramStep {
             _ => &[],
         };
         let items = match self {
-            Self::Pack(PackStep(items)) => items.as_slice(),
+            Self::Pack(pack) => pack.items.as_slice(),
             _ => &[],
         };
         let other = match self {

@@ -3,7 +3,7 @@
 use super::memory::{Scratch, Values};
 use super::{Executable, KeyWork, RowContext};
 use crate::kernel;
-use crate::lower::{BootstrapStep, Factor, Program, ProgramStep, Start, Term, TurnStep};
+use crate::lower::{BootstrapStep, Factor, PackStep, Program, ProgramStep, Start, Term, TurnStep};
 use crate::schedule::Block;
 use aligned_vec::AVec;
 use cipherfn_circuit::circuit::{Circuit, ConstantId};
@@ -123,10 +123,10 @@ impl Executable {
         }
     }
 
-    /// The packed constant coefficients of terms.
+    /// The packed coefficients of terms.
     pub(super) fn pack<K: KeyWork>(
         &self,
-        items: &[Option<Term>],
+        pack: &PackStep,
         row: RowContext<'_>,
         scratch: &mut Scratch,
         key: &K,
@@ -137,8 +137,9 @@ impl Executable {
             self.bring_back(&mut scratch.difference, &mut glwe, &mut scratch.working);
             glwe
         };
-        let items: Vec<_> = items.iter().map(|term| term.map(&mut item)).collect();
-        key.pack(&items)
+        let items = pack.items.iter();
+        let items: Vec<_> = items.map(|term| term.map(&mut item)).collect();
+        key.pack(pack.levels, &items)
     }
 
     /// `out = glwe`, transformed.

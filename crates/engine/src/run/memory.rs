@@ -4,7 +4,6 @@
 use crate::schedule::{GROUP, Group, Load};
 use aligned_vec::{AVec, CACHELINE_ALIGN};
 use cipherfn_circuit::circuit::SelectorId;
-use cipherfn_scheme::Glwe;
 use cipherfn_scheme::carriers::FourierCarriers;
 use cipherfn_scheme::fourier::{TransformScratch, c64};
 use cipherfn_scheme::selectors::{FourierSelectors, GgswShape};
@@ -19,8 +18,8 @@ pub(crate) enum Expanded {
     Selectors(FourierSelectors),
     /// GGSW ciphertexts that are expanded as they are needed.
     Streamed,
-    /// GLWE ciphertexts.
-    Features(Vec<Glwe>),
+    /// The ciphertexts of a feature vector.
+    Features(FourierCarriers),
     /// Encrypted values.
     Values(FourierCarriers),
     /// All rows' tables, by their place among the inputs of tables.

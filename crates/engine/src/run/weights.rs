@@ -4,8 +4,8 @@ use super::memory::zeroed;
 use aligned_vec::AVec;
 use cipherfn_circuit::CircuitError;
 use cipherfn_circuit::circuit::{Circuit, FeatureInput, Input, InputId, Node, NodeId, Product};
-use cipherfn_scheme::Glwe;
-use cipherfn_scheme::fourier::{Transform, TransformScratch, c64, multiply_add};
+use cipherfn_scheme::carriers::FourierCarriers;
+use cipherfn_scheme::fourier::{Transform, c64, multiply_add};
 use std::collections::HashMap;
 
 /// Memory for the transforms of all weights, 8 bytes a coefficient. A feature a ciphertext would take
@@ -21,9 +21,9 @@ pub(super) struct WeightProducts(HashMap<NodeId, Weights>);
 pub(super) struct Weights {
     /// The feature vector.
     pub(super) input: InputId,
-    /// One polynomial a ciphertext of the query: `sum of weights[c][i] X^(c - j stride)` over
-    /// scores `c` and the features `i` of the ciphertext, `j` their place in it. Coefficient
-    /// `c` of the product with the input is score `c`.
+    /// One polynomial a ciphertext of the query: `sum of weights[c][i] X^(c spacing - j
+    /// feature_spacing)` over scores `c` and the features `i` of the ciphertext, `j` their place in it.
+    /// Coefficient `c spacing` of the product with the input is score `c`.
     polynomials: Vec<AVec<c64>>,
 }
 
@@ -69,16 +69,18 @@ impl Weights {
     fn new(product: &Product, input: &FeatureInput, transform: &Transform) -> Self {
         let mut scratch = transform.scratch();
         let polynomial_size = transform.polynomial_size();
-        let (block, stride) = (input.block as usize, input.stride as usize);
+        let block = input.block as usize;
+        let (up, down) = (input.spacing() as usize, input.feature_spacing() as usize);
         let polynomials = (0..input.features as usize).step_by(block).map(|first| {
             let mut polynomial = vec![0; polynomial_size];
             for (score, weights) in product.weights.iter().enumerate() {
                 for (place, weight) in weights[first..].iter().take(block).enumerate() {
-                    // X^(-e) = -X^(N - e). Exponents differ in their remainder modulo the stride or
-                    // in their place: each is hit once.
-                    let (position, weight) = match score.checked_sub(place * stride) {
+                    // X^(-e) = -X^(N - e). The stride is more than what stands together, so no two
+                    // exponents are equal.
+                    let (score, place) = (score * up, place * down);
+                    let (position, weight) = match score.checked_sub(place) {
                         Some(position) => (position, *weight),
-                        None => (polynomial_size + score - place * stride, -*weight),
+                        None => (polynomial_size + score - place, -*weight),
                     };
                     polynomial[position] = weight as u64;
                 }
@@ -93,25 +95,13 @@ impl Weights {
         }
     }
 
-    /// `out = sum of weights * ciphertexts`; `input` is room for one polynomial.
-    pub(super) fn multiply(
-        &self,
-        out: &mut [c64],
-        ciphertexts: &[Glwe],
-        transform: &Transform,
-        input: &mut [c64],
-        scratch: &mut TransformScratch,
-    ) {
-        let size = transform.polynomial_size();
+    /// `out = sum of weights * ciphertexts`.
+    pub(super) fn multiply(&self, out: &mut [c64], ciphertexts: &FourierCarriers) {
         out.fill(c64::new(0.0, 0.0));
-        for (glwe, weights) in ciphertexts.iter().zip(&self.polynomials) {
-            let components = glwe.mask.chunks_exact(size).chain([glwe.body.as_slice()]);
-            for (out, polynomial) in out
-                .chunks_exact_mut(transform.fourier_size())
-                .zip(components)
-            {
-                transform.forward_torus(input, polynomial, scratch);
-                multiply_add(out, input, weights);
+        for (index, weights) in self.polynomials.iter().enumerate() {
+            let components = ciphertexts.get(index).chunks_exact(weights.len());
+            for (out, component) in out.chunks_exact_mut(weights.len()).zip(components) {
+                multiply_add(out, component, weights);
             }
         }
     }

@@ -112,7 +112,7 @@ impl Layers {
     /// The circuit whose result these are.
     fn finish(mut self, nodes: &[NodeId]) -> Circuit {
         let items = nodes.iter().map(|node| plain(*node)).collect();
-        let packed = self.builder.push(Node::Pack(Pack { items }));
+        let packed = self.builder.push(Node::Pack(Pack::of_constants(items)));
         let count = nodes.len() as u32;
         self.builder
             .output(packed, count, 2048 / count.next_power_of_two());

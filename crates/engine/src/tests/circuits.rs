@@ -5,7 +5,7 @@ use cipherfn_circuit::circuit::{
     Circuit, Constant, ConstantId, FeatureInput, Input, InputId, Node, NodeId, Operand, Output,
     Product, Rotated, Select, SelectorForm, SelectorGroup, SelectorId, Sum,
 };
-use cipherfn_protocol::specs::Bits;
+use cipherfn_protocol::specs::{Bits, FeatureForm};
 use cipherfn_scheme::parameters::ParameterSet;
 use proptest::prelude::*;
 
@@ -54,6 +54,7 @@ impl Builder {
             features,
             block,
             stride,
+            form: FeatureForm::Apart,
             body_bits: Bits::new(48),
         }))
     }

@@ -4,7 +4,7 @@ use super::{Builder, Set, operand, part};
 use crate::{EngineError, PreparedCircuit, QueryRow, Workspace};
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{FeatureInput, Input};
-use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
+use cipherfn_protocol::specs::{BaseLog, Bits, FeatureForm, Gadget, Levels, Transport};
 use cipherfn_scheme::parameters::Depth;
 use cipherfn_scheme::query::{GroupForm, InputValues, encrypt_row, encrypt_rows};
 use cipherfn_scheme::{EvaluationKey, SecretKey};
@@ -23,6 +23,7 @@ fn circuit() -> Circuit {
         features: 1,
         block: 1,
         stride: 1,
+        form: FeatureForm::Apart,
         body_bits: Bits::new(45),
     }));
     let [one, two] = [3, 9].map(|value| builder.scalar(part(value)));

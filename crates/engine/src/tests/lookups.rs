@@ -86,7 +86,7 @@ fn combination(builder: &mut Builder, terms: &[(NodeId, u32, i64)]) -> NodeId {
 
 fn pack(builder: &mut Builder, nodes: &[NodeId]) -> NodeId {
     let items = nodes.iter().map(|node| plain(*node)).collect();
-    builder.push(Node::Pack(Pack { items }))
+    builder.push(Node::Pack(Pack::of_constants(items)))
 }
 
 fn evaluate(circuit: &Circuit, bits: &[bool], memory: u64) -> (PreparedCircuit, Vec<u8>) {

@@ -2,8 +2,10 @@
 
 use super::backends::{Backend, Clear, ClearParts, Encrypted, EncryptedParts};
 use super::{Builder, SETS, circuits, operand, part};
-use cipherfn_circuit::circuit::{NodeId, Operand, Rotated, SelectorId};
-use cipherfn_protocol::specs::Levels;
+use cipherfn_circuit::circuit::{
+    FeatureInput, Input, Node, NodeId, Operand, Pack, Rotated, SelectorId,
+};
+use cipherfn_protocol::specs::{Bits, FeatureForm, Levels};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::InputValues;
 use proptest::prelude::*;
@@ -43,6 +45,7 @@ suite!(
     constant_circuits,
     products,
     several_products_of_one_vector,
+    products_whose_scores_are_packed,
     groups_of_selectors,
     a_sum_of_a_tree_and_a_product,
     trees_with_products_as_leaves,
@@ -213,6 +216,64 @@ fn several_products_of_one_vector(backend: &impl Backend) {
     // Coefficients that the first product has no score for hold what means nothing.
     let values = [InputValues::Bits(Vec::new()), encoded(&vector)];
     backend.check(&circuit, &values, &expected[..1]);
+}
+
+/// 20 scores of 300 features that stand together, eight a product: the key of eight levels clears what
+/// lies between.
+fn products_whose_scores_are_packed(backend: &impl Backend) {
+    const FEATURES: usize = 300;
+    const SCORES: usize = 20;
+    const A_PRODUCT: u32 = 8;
+    let mut builder = Builder::new(SETS[0], 1);
+    let input = builder.input(Input::Features(FeatureInput {
+        features: FEATURES as u32,
+        block: 256,
+        stride: 256,
+        form: FeatureForm::Together,
+        body_bits: Bits::new(48),
+    }));
+    let weight = |score: usize, feature: usize| ((score * 7 + feature * 3) % 11) as i64 - 5;
+    let row = |score: usize| {
+        (0..FEATURES)
+            .map(|feature| weight(score, feature))
+            .collect()
+    };
+    // Four products, the last scores of three of which are none.
+    let items = (0..4).map(|product| {
+        let scores = (product..SCORES).step_by(4).map(row).collect();
+        let bias = (product == 1).then_some((256, part(3)));
+        Rotated {
+            node: builder.product(input, scores, bias.as_slice()),
+            rotation: 0,
+        }
+    });
+    let items = items.collect();
+    let packed = builder.push(Node::Pack(Pack {
+        items,
+        coefficients: A_PRODUCT,
+    }));
+    builder.output(packed, 32, 64);
+    let circuit = builder.build();
+    let values: Vec<u64> = (0..FEATURES as u64).map(|at| (at % 13) << 50).collect();
+    let expected: Vec<u64> = (0..32)
+        .map(|score| {
+            let terms = values.iter().enumerate();
+            let sum = terms
+                .map(|(feature, value)| value.wrapping_mul(weight(score, feature) as u64))
+                .fold(0, u64::wrapping_add);
+            let bias = if score == 5 { part(3) } else { 0 };
+            if score < SCORES {
+                sum.wrapping_add(bias)
+            } else {
+                0
+            }
+        })
+        .collect();
+    let inputs = [
+        InputValues::Bits(vec![false]),
+        InputValues::Features(values),
+    ];
+    backend.check(&circuit, &inputs, &expected);
 }
 
 fn groups_of_selectors(backend: &impl Backend) {

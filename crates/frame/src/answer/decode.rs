@@ -4,14 +4,18 @@ use super::{
     Answer, AnswerColumn, AnswerShape, Cell, Content, GroupKey, Lane, Recombined, Statistic,
 };
 use crate::pass::POLYNOMIAL_SIZE;
+use cipherfn_protocol::digits;
 
 /// Decrypted words of the last pass: of each result (a chunk of rows, or a sum), of each output its
 /// coefficients, rows in order where there is one a row.
 pub type Words = [Vec<Vec<u64>>];
 
 impl Answer {
-    /// Makes a cell of every row and column. Words that are missing are zero.
-    pub fn decode(&self, words: &Words) -> Vec<Vec<Cell>> {
+    /// Makes a cell of every row and column, each to the digit that its column's largest error begins
+    /// with: in units of the last place, of a mean those of the sum that it divides; 0 where it is
+    /// exact. Words that are missing are zero.
+    pub fn decode(&self, words: &Words, errors: &[f64]) -> Vec<Vec<Cell>> {
+        let columns = || self.columns.iter().zip(errors);
         match &self.shape {
             AnswerShape::Rows { kept } => {
                 let first = |chunk: &Vec<Vec<u64>>| chunk.first().map_or(0, Vec::len);
@@ -33,10 +37,11 @@ impl Answer {
                     None => true,
                 })
                 .map(|place| {
-                    self.columns
-                        .iter()
-                        .map(|column| column.of_row(|lane| number(place, lane)))
-                        .collect()
+                    let cells = columns().map(|(column, error)| {
+                        let cell = column.of_row(|lane| number(place, lane));
+                        cell.rounded(*error)
+                    });
+                    cells.collect()
                 })
                 .collect()
             }
@@ -48,9 +53,8 @@ impl Answer {
                     })
                     .map(|place| {
                         let group = Group { words, keys, place };
-                        self.columns
-                            .iter()
-                            .map(|column| group.cell(column))
+                        columns()
+                            .map(|(column, error)| group.cell(column, *error))
                             .collect()
                     })
                     .collect()
@@ -105,7 +109,23 @@ impl Group<'_> {
         lane.sum(self.words, self.place)
     }
 
-    fn cell(&self, column: &AnswerColumn) -> Cell {
+    /// A cell to the digit in which its error begins.
+    fn cell(&self, column: &AnswerColumn, error: f64) -> Cell {
+        let Content::Mean { value, count } = &column.content else {
+            return self.whole_cell(column).rounded(error);
+        };
+        match self.number(count) {
+            count if count <= 0 => Cell::Null,
+            count => {
+                let of_one = 1.0 / 10f64.powi(value.places.into()) / count as f64;
+                let units = value.units(count, |lane| self.number(lane));
+                Cell::Real(units as f64 * of_one).rounded(error * of_one)
+            }
+        }
+    }
+
+    /// A cell with all its digits.
+    fn whole_cell(&self, column: &AnswerColumn) -> Cell {
         match &column.content {
             Content::Value { value, .. } => {
                 column.kind.cell(value.units(1, |lane| self.number(lane)))
@@ -125,13 +145,7 @@ impl Group<'_> {
                     .kind
                     .cell(value.units(count, |lane| self.number(lane)))
             }
-            Content::Mean { value, count } => match self.number(count) {
-                count if count <= 0 => Cell::Null,
-                count => {
-                    let units = value.units(count, |lane| self.number(lane));
-                    Cell::Real(units as f64 / 10f64.powi(value.places.into()) / count as f64)
-                }
-            },
+            Content::Mean { .. } => Cell::Null,
             Content::Distribution {
                 lane,
                 stride,
@@ -161,6 +175,28 @@ impl Group<'_> {
                     }),
                 }
             }
+        }
+    }
+}
+
+impl Cell {
+    /// The same to the digit that an error begins with, in units of the last place.
+    fn rounded(self, error: f64) -> Self {
+        match self {
+            Self::Number { units, places } => {
+                let digits = error.max(1.0).log10().floor().min(36.0) as u32;
+                let scale = 10i128.pow(digits);
+                let rounded = (units + units.signum() * (scale / 2)) / scale;
+                // What is before the point stays there, as zeros.
+                let kept = u32::from(places).saturating_sub(digits);
+                let zeros = 10i128.pow(digits.saturating_sub(places.into()));
+                Self::Number {
+                    units: rounded * zeros,
+                    places: kept as u8,
+                }
+            }
+            Self::Real(value) => Self::Real(digits::rounded(value, error)),
+            other => other,
         }
     }
 }
@@ -259,6 +295,25 @@ mod tests {
         };
         assert_eq!(wide.integer(255 << 55), 255);
         assert_eq!(wide.integer(0u64.wrapping_sub(1 << 54)), 0);
+    }
+
+    #[test]
+    fn cells_end_where_their_error_begins() {
+        let number = |units, places| Cell::Number { units, places };
+        let cases = [
+            (number(123_456, 2), 0.0, "1234.56"),
+            (number(123_456, 2), 0.9, "1234.56"),
+            (number(123_456, 2), 10.0, "1234.6"),
+            (number(123_456, 2), 130.0, "1235"),
+            (number(-123_456, 2), 4000.0, "-1230"),
+            (number(7, 0), 20.0, "10"),
+            (number(4, 0), 20.0, "0"),
+            (Cell::Real(1.234_56), 0.02, "1.23"),
+            (Cell::Text("a".into()), 9.0, "a"),
+        ];
+        for (cell, error, text) in cases {
+            assert_eq!(cell.rounded(error).to_string(), text);
+        }
     }
 
     #[test]

@@ -197,19 +197,23 @@ impl Sums {
         Ok(self.spreads.len() - 1)
     }
 
-    /// The same summands at other places.
-    pub(super) fn of(spread: Spread, others: &Self) -> Self {
-        let summands = others.summands.iter().cloned();
-        Self {
+    /// The same summands at other places, and where each of them is: counts that differed by their
+    /// places alone are one.
+    pub(super) fn of(spread: Spread, others: &Self) -> (Self, Vec<usize>) {
+        let mut sums = Self {
             spreads: vec![spread],
-            summands: summands
-                .map(|summand| Summand {
-                    spread: 0,
-                    ..summand
-                })
-                .collect(),
+            summands: Vec::with_capacity(others.summands.len()),
             contents: Vec::new(),
-        }
+        };
+        let summands = others.summands.iter().cloned();
+        let places = summands.map(|summand| {
+            sums.summand(Summand {
+                spread: 0,
+                ..summand
+            })
+        });
+        let places = places.collect();
+        (sums, places)
     }
 
     /// The number of rows of which something holds.

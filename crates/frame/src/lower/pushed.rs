@@ -41,7 +41,7 @@ pub(super) fn lower(
         return Err(no_lookup(resolved, 0));
     };
     let layout = frame.lookup_layout(&frame.lookups()[lookup]);
-    let by_key = Sums::of(
+    let (by_key, by_key_places) = Sums::of(
         Spread {
             keys: join.keys.iter().map(|key| Key::Stored(0, *key)).collect(),
             layout: layout.clone(),
@@ -73,7 +73,8 @@ pub(super) fn lower(
     let pass = first.finish(&by_keys.outputs, Collect::Sum { rows: by_keys.rows }, form);
 
     let mut second = RowGraph::new(resolved, 1);
-    for (summand, lane) in sums.summands.iter_mut().zip(&by_keys.lanes) {
+    for (summand, place) in sums.summands.iter_mut().zip(by_key_places) {
+        let lane = &by_keys.lanes[place];
         let blocks = 0..layout.blocks() as usize;
         let tables = blocks.map(|block| TableSource::Summed {
             pass: 0,

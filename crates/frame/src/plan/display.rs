@@ -95,6 +95,8 @@ impl Display for Expression {
             Self::IsIn(part, list) => write!(f, "{part} in ({})", listed(list)),
             Self::FillNull(part, literal) => write!(f, "fill_null({part}, {literal})"),
             Self::Cut(part, breaks) => write!(f, "cut({part}, [{}])", listed(breaks)),
+            Self::Replace(part, pairs) => write!(f, "replace({part}, {} values)", pairs.len()),
+            Self::Log(part, places) => write!(f, "log({part}, {places})"),
         }
     }
 }

@@ -73,25 +73,53 @@ impl Plan {
         })
     }
 
-    /// That it is no larger than what is read.
+    /// That it is no larger than what is read, and that its names are names.
     pub(crate) fn check_size(&self) -> Result<(), PlanError> {
         limit("steps", self.steps.len(), MAX_STEPS)?;
         let mut parts = 0;
         for step in &self.steps {
             match step {
-                PlanStep::Merge(merge) => limit("key columns", merge.on.len(), MAX_LIST)?,
+                PlanStep::Merge(merge) => {
+                    limit("key columns", merge.on.len(), MAX_LIST)?;
+                    merge.indicator.iter().try_for_each(|name| named(name))?;
+                    if !merge.suffix.is_empty() {
+                        named(&merge.suffix)?;
+                    }
+                }
                 PlanStep::Select(names) => limit("columns", names.len(), MAX_LIST)?,
-                PlanStep::Rename(names) => limit("columns", names.len(), MAX_LIST)?,
+                PlanStep::Rename(names) => {
+                    limit("columns", names.len(), MAX_LIST)?;
+                    names.iter().try_for_each(|renaming| named(&renaming.to))?;
+                }
                 PlanStep::GroupBy(group) => {
                     limit("key columns", group.keys.len(), MAX_LIST)?;
                     limit("aggregates", group.aggregates.len(), MAX_LIST)?;
+                    group
+                        .aggregates
+                        .iter()
+                        .try_for_each(|own| named(&own.name))?;
                 }
                 PlanStep::Filter(expression) => count(expression, 1, &mut parts)?,
-                PlanStep::WithColumn(column) => count(&column.of, 1, &mut parts)?,
+                PlanStep::WithColumn(column) => {
+                    named(&column.name)?;
+                    count(&column.of, 1, &mut parts)?;
+                }
             }
         }
         Ok(())
     }
+}
+
+/// That a name which the plan makes is one that can be printed.
+fn named(name: &str) -> Result<(), PlanError> {
+    if name.is_empty() || name.chars().any(char::is_control) {
+        return Err(PlanError::Document {
+            problem: format!(
+                "the name {name:?} is empty or has a control character; give the column another"
+            ),
+        });
+    }
+    Ok(())
 }
 
 fn count(expression: &Expression, depth: usize, parts: &mut usize) -> Result<(), PlanError> {
@@ -99,6 +127,7 @@ fn count(expression: &Expression, depth: usize, parts: &mut usize) -> Result<(),
     *parts += 1;
     let listed = match expression {
         Expression::IsIn(_, list) | Expression::Cut(_, list) => list.len(),
+        Expression::Replace(_, pairs) => pairs.len(),
         _ => 0,
     };
     limit("entries of a list", listed, MAX_LIST)?;

@@ -1,6 +1,6 @@
 //! Expressions over the columns of a table.
 
-use crate::number::Number;
+use crate::number::{Number, Written};
 use serde::{Deserialize, Serialize};
 
 /// An expression: a column of the table that it makes of one. Missing cells make missing cells, as
@@ -44,6 +44,10 @@ pub enum Expression {
     FillNull(Box<Expression>, Literal),
     /// The number of the interval that a key column lies in: interval i ends before break i.
     Cut(Box<Expression>, Vec<Literal>),
+    /// A number for each of these cells of a key column, nothing for others.
+    Replace(Box<Expression>, Vec<(Literal, Number)>),
+    /// The natural logarithm of a key column to so many decimals, nothing of what is not positive.
+    Log(Box<Expression>, u8),
 }
 
 /// A comparison.
@@ -65,7 +69,7 @@ pub enum Comparison {
 
 /// A value that a plan writes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, try_from = "WrittenLiteral")]
 pub enum Literal {
     /// A missing one.
     Null,
@@ -75,6 +79,29 @@ pub enum Literal {
     Number(Number),
     /// A text, or a date as one; never a number.
     Text(String),
+}
+
+/// A literal in documents, whose number may be none.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenLiteral {
+    Null,
+    Boolean(bool),
+    Number(Written),
+    Text(String),
+}
+
+impl TryFrom<WrittenLiteral> for Literal {
+    type Error = String;
+
+    fn try_from(written: WrittenLiteral) -> Result<Self, String> {
+        Ok(match written {
+            WrittenLiteral::Null => Self::Null,
+            WrittenLiteral::Boolean(truth) => Self::Boolean(truth),
+            WrittenLiteral::Number(number) => Self::Number(number.try_into()?),
+            WrittenLiteral::Text(text) => Self::Text(text),
+        })
+    }
 }
 
 impl Expression {
@@ -104,10 +131,13 @@ impl Expression {
             | Self::Le(sides)
             | Self::Gt(sides)
             | Self::Ge(sides) => sides.as_slice(),
-            Self::Not(part) | Self::IsNull(part) => std::slice::from_ref(part),
-            Self::IsIn(part, _) | Self::FillNull(part, _) | Self::Cut(part, _) => {
-                std::slice::from_ref(part)
-            }
+            Self::Not(part)
+            | Self::IsNull(part)
+            | Self::IsIn(part, _)
+            | Self::FillNull(part, _)
+            | Self::Cut(part, _)
+            | Self::Replace(part, _)
+            | Self::Log(part, _) => std::slice::from_ref(part),
         }
     }
 }

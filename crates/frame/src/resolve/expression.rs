@@ -41,6 +41,8 @@ impl<'a> Resolver<'a> {
             }
             Expression::FillNull(part, literal) => self.fill_null(part, literal),
             Expression::Cut(part, breaks) => self.cut(part, breaks),
+            Expression::Replace(part, pairs) => self.replace(part, pairs),
+            Expression::Log(part, places) => self.log(part, *places),
             _ => {
                 let diagram = self.truth(expression)?;
                 self.function(diagram, 2, ResultType::Boolean)
@@ -298,7 +300,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// A function of the codes of a key column, as a diagram.
-    fn tabulate(
+    pub(super) fn tabulate(
         &mut self,
         (side, index): (usize, usize),
         missing: i64,
@@ -376,9 +378,9 @@ impl<'a> Resolver<'a> {
         let placed = self.place(&column.name, &stored.domain, literal, Comparison::Eq)?;
         if !placed.exact {
             return Err(self.invalid(format!(
-                "{} is outside the range of {}",
-                literal,
-                described(&column)
+                "missing cells of {} cannot be filled with {literal}: its cells are {}; fill with one of those, or widen the range in the schema and encrypt the frame again",
+                described(&column),
+                stored.domain.shown()
             )));
         }
         let size = stored.domain.size();
@@ -463,6 +465,20 @@ impl<'a> Resolver<'a> {
         size: u64,
         kind: ResultType,
     ) -> Result<TableColumn, PlanError> {
+        self.function_from(diagram, (size, 0), kind)
+    }
+
+    /// The same where code 0 has the units `min`.
+    pub(super) fn function_from(
+        &mut self,
+        diagram: Diagram,
+        (size, min): (u64, i64),
+        kind: ResultType,
+    ) -> Result<TableColumn, PlanError> {
+        let places = match kind {
+            ResultType::Number { places } => places,
+            _ => 0,
+        };
         let mut presence = Vec::new();
         let sides = self.done.diagrams.sides(diagram);
         presence.extend(
@@ -483,15 +499,11 @@ impl<'a> Resolver<'a> {
         Ok(TableColumn {
             name: String::new(),
             kind,
-            key: Some(Key::Function {
-                diagram,
-                size,
-                min: 0,
-            }),
+            key: Some(Key::Function { diagram, size, min }),
             value: Some(Linear {
                 terms: vec![(Atom::Function(diagram), 1)],
-                constant: 0,
-                places: 0,
+                constant: min.into(),
+                places,
             }),
             presence,
         })
@@ -608,7 +620,7 @@ impl<'a> Resolver<'a> {
         Ok(own)
     }
 
-    fn stored(&self, side: usize, index: usize) -> &'a Column {
+    pub(super) fn stored(&self, side: usize, index: usize) -> &'a Column {
         &self.done.frames[side].columns()[index]
     }
 

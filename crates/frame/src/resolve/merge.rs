@@ -2,51 +2,23 @@
 
 use super::{Atom, Joined, Key, Linear, Presence, Resolver, TableColumn, frame, listed};
 use crate::answer::ResultType;
-use crate::plan::{Cardinality, JoinType, Merge, PlanError};
-use crate::schema::{Duplicates, Schema};
+use crate::plan::{Cardinality, JoinType, KeyPair, Merge, PlanError};
+use crate::schema::{Column, Duplicates, Schema};
 use std::sync::Arc;
 
 impl<'a> Resolver<'a> {
     pub(super) fn merge(&mut self, merge: &Merge) -> Result<(), PlanError> {
+        if merge.how == JoinType::Right {
+            return self.merge_right(merge);
+        }
         let right = frame(self.schemas, &merge.right, &self.step)?;
         let join = self.done.joins.len();
         let joined = self.join(merge, right)?;
-        let looked: Vec<String> = joined
-            .lookup
-            .map(|lookup| right.lookups()[lookup].columns.clone())
-            .unwrap_or_default();
-        for (index, column) in right.columns().iter().enumerate() {
-            if joined.right_keys.contains(&index) {
-                continue;
+        for mut column in looked_columns(join, &joined, right) {
+            if self.position(&column.name).is_ok() {
+                column.name.push_str(&merge.suffix);
             }
-            let is_looked = looked.contains(&column.name);
-            let presence = if column.nulls && is_looked {
-                Presence::Looked {
-                    join,
-                    column: index,
-                }
-            } else {
-                Presence::Matched(join)
-            };
-            let is_taken = self.position(&column.name).is_ok();
-            let suffix = if is_taken { merge.suffix.as_str() } else { "" };
-            self.done.columns.push(TableColumn {
-                name: format!("{}{suffix}", column.name),
-                kind: ResultType::of(&column.domain),
-                key: column.roles.key.then_some(Key::Stored(join + 1, index)),
-                value: is_looked.then(|| Linear {
-                    terms: vec![(
-                        Atom::Looked {
-                            join,
-                            column: index,
-                        },
-                        1,
-                    )],
-                    constant: column.domain.origin().into(),
-                    places: column.domain.places(),
-                }),
-                presence: vec![presence],
-            });
+            self.done.columns.push(column);
         }
         if let Some(name) = &merge.indicator {
             self.done.columns.push(TableColumn {
@@ -75,13 +47,47 @@ impl<'a> Resolver<'a> {
         self.check_names()
     }
 
-    fn join(&self, merge: &Merge, right: &'a Schema) -> Result<Joined, PlanError> {
-        if merge.how == JoinType::Right {
+    /// All rows of the other frame: a left merge with the scanned one, the columns of which come first.
+    fn merge_right(&mut self, merge: &Merge) -> Result<(), PlanError> {
+        if self.step.number != 1 || merge.indicator.is_some() {
             return Err(self.invalid(format!(
-                "a right join keeps the rows of {0:?}: scan {0:?} and merge the other frame by a left join",
+                "a right merge keeps the rows of {0:?}, so it is possible as the first step and without indicator: scan {0:?} and merge the other frame by a left merge",
                 merge.right
             )));
         }
+        let left = self.base();
+        let swapped = Merge {
+            right: left.name().into(),
+            on: merge
+                .on
+                .iter()
+                .map(|pair| KeyPair {
+                    left: pair.right.clone(),
+                    right: pair.left.clone(),
+                })
+                .collect(),
+            how: JoinType::Left,
+            ..merge.clone()
+        };
+        let outline = std::mem::take(&mut self.done.outline);
+        self.done = Self::scan(&merge.right, self.schemas)?.done;
+        self.done.outline = outline;
+        let joined = self.join(&swapped, left)?;
+        let mut columns = looked_columns(0, &joined, left);
+        for mut column in std::mem::take(&mut self.done.columns) {
+            if columns.iter().any(|other| other.name == column.name) {
+                column.name.push_str(&merge.suffix);
+            }
+            columns.push(column);
+        }
+        self.done.columns = columns;
+        self.done.joins.push(joined);
+        self.done.frames.push(left);
+        self.done.filters.push(None);
+        self.check_names()
+    }
+
+    fn join(&self, merge: &Merge, right: &'a Schema) -> Result<Joined, PlanError> {
         if merge.on.is_empty() || merge.on.len() > 2 {
             return Err(self.invalid(format!(
                 "it joins on {} columns; join on one or two",
@@ -141,4 +147,40 @@ impl<'a> Resolver<'a> {
             inner: merge.how == JoinType::Inner,
         })
     }
+}
+
+/// The columns of a joined frame but for its keys, under their own names.
+fn looked_columns(join: usize, joined: &Joined, right: &Schema) -> Vec<TableColumn> {
+    let looked = joined.lookup.map(|lookup| &right.lookups()[lookup].columns);
+    let columns = right.columns().iter().enumerate();
+    let others = columns.filter(|(index, _)| !joined.right_keys.contains(index));
+    let make = |(index, column): (usize, &Column)| {
+        let is_looked = looked.is_some_and(|names| names.contains(&column.name));
+        let presence = if column.nulls && is_looked {
+            Presence::Looked {
+                join,
+                column: index,
+            }
+        } else {
+            Presence::Matched(join)
+        };
+        TableColumn {
+            name: column.name.clone(),
+            kind: ResultType::of(&column.domain),
+            key: column.roles.key.then_some(Key::Stored(join + 1, index)),
+            value: is_looked.then(|| Linear {
+                terms: vec![(
+                    Atom::Looked {
+                        join,
+                        column: index,
+                    },
+                    1,
+                )],
+                constant: column.domain.origin().into(),
+                places: column.domain.places(),
+            }),
+            presence: vec![presence],
+        }
+    };
+    others.map(make).collect()
 }

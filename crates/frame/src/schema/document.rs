@@ -2,7 +2,7 @@
 
 use super::{Column, Domain, Duplicates, LIMB_BITS, LookupIndex, Roles, Rows, Schema, SchemaError};
 use crate::date::Date;
-use crate::number::Number;
+use crate::number::{Number, Written};
 use cipherfn_protocol::versions::{Versions, json_version};
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +56,7 @@ struct ColumnV1 {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum BoundV1 {
-    Number(Number),
+    Number(Written),
     Text(String),
     /// A date without quotes.
     Day(toml::value::Datetime),
@@ -269,24 +269,35 @@ fn number(
     bound: Option<&BoundV1>,
     places: u8,
 ) -> Result<i64, (&'static str, String)> {
-    let error = || {
-        Err((
-            field,
-            format!("is not a number of at most {places} decimals"),
-        ))
+    let written = match bound {
+        Some(BoundV1::Number(written)) => written.clone(),
+        Some(BoundV1::Text(text)) => {
+            return Err((field, format!("is the text {text:?}; write a number")));
+        }
+        Some(BoundV1::Day(day)) => {
+            return Err((field, format!("is the date {day}; write a number")));
+        }
+        None => return Err(missing(field)),
     };
-    match bound {
-        Some(BoundV1::Number(number)) => number.units(places).map_or_else(error, Ok),
-        Some(_) => error(),
-        None => Err(missing(field)),
-    }
+    let number = Number::try_from(written).map_err(|problem| (field, format!("is {problem}")))?;
+    number.units(places).ok_or_else(|| {
+        let problem = if number.places() > places {
+            format!("is {number}, which has more than {places} decimals")
+        } else {
+            format!("is {number}, which is more than 2^48 units of {places} decimals from zero; have fewer decimals, or narrow the range")
+        };
+        (field, problem)
+    })
 }
 
 fn day(field: &'static str, bound: Option<&BoundV1>) -> Result<Date, (&'static str, String)> {
     let text = match bound {
         Some(BoundV1::Text(text)) => text.clone(),
         Some(BoundV1::Day(day)) => day.to_string(),
-        Some(BoundV1::Number(number)) => number.to_string(),
+        Some(BoundV1::Number(written)) => match Number::try_from(written.clone()) {
+            Ok(number) => number.to_string(),
+            Err(problem) => return Err((field, format!("is {problem}, and no date"))),
+        },
         None => return Err(missing(field)),
     };
     text.parse()
@@ -318,7 +329,8 @@ impl From<&Column> for ColumnV1 {
     fn from(column: &Column) -> Self {
         let domain = &column.domain;
         let places = domain.places();
-        let number = |units| Number::new(units, places).map(BoundV1::Number);
+        let number =
+            |units| Number::new(units, places).map(|number| BoundV1::Number(number.into()));
         let (min, max) = match domain {
             Domain::Integer { min, max } | Domain::Decimal { min, max, .. } => {
                 (number(*min), number(*max))

@@ -1,7 +1,7 @@
 //! What the cells of a column can be, as integers.
 
 use crate::date::Date;
-use crate::number::MAX_PLACES;
+use crate::number::{MAX_PLACES, write_units};
 use std::collections::HashSet;
 
 /// Most texts of a dictionary.
@@ -128,6 +128,25 @@ impl Domain {
         }
         limbs.push(rest);
         limbs
+    }
+
+    /// What it holds, for people: `0.00 to 655.35`.
+    pub(crate) fn shown(&self) -> String {
+        let (min, max) = self.range();
+        let units = |units: i64| {
+            let mut text = String::new();
+            // Writing to a string does not fail.
+            let _ = write_units(&mut text, units.into(), self.places());
+            text
+        };
+        match self {
+            Self::Integer { .. } | Self::Decimal { .. } => {
+                format!("{} to {}", units(min), units(max))
+            }
+            Self::Boolean => "false and true".into(),
+            Self::Date { min, max } => format!("{min} to {max}"),
+            Self::Text { dictionary } => format!("{} texts", dictionary.len()),
+        }
     }
 
     /// Name of the type in documents.

@@ -49,9 +49,9 @@ pub(super) fn read(expr: &Expr, scope: &Scope<'_>) -> Result<Expression, PlanErr
             Ok(negated(*is_negated, above.and(own.le(read(high, scope)?))))
         }
         Expr::BinaryOp { left, op, right } => match op {
-            BinaryOperator::And => Ok(Expression::And(Vec::from(*pair(left, right)?))),
-            BinaryOperator::Or => Ok(Expression::Or(Vec::from(*pair(left, right)?))),
-            BinaryOperator::Plus => Ok(Expression::Add(Vec::from(*pair(left, right)?))),
+            BinaryOperator::And => chain(expr, op, scope).map(Expression::And),
+            BinaryOperator::Or => chain(expr, op, scope).map(Expression::Or),
+            BinaryOperator::Plus => chain(expr, op, scope).map(Expression::Add),
             BinaryOperator::Minus => pair(left, right).map(Expression::Sub),
             BinaryOperator::Multiply => pair(left, right).map(Expression::Mul),
             BinaryOperator::Eq => pair(left, right).map(Expression::Eq),
@@ -62,14 +62,40 @@ pub(super) fn read(expr: &Expr, scope: &Scope<'_>) -> Result<Expression, PlanErr
             BinaryOperator::GtEq => pair(left, right).map(Expression::Ge),
             _ => Err(refused(expr, "has an operator that is not supported")),
         },
-        Expr::Function(function) if name(function) == "coalesce" => {
-            match arguments(function, expr)?[..] {
-                [first, second] => Ok(read(first, scope)?.fill_null(literal(second)?)),
-                _ => Err(refused(expr, "has not two arguments")),
-            }
-        }
+        Expr::Function(function) if is_coalesce(function) => match arguments(function, expr)?[..] {
+            [first, second] => Ok(read(first, scope)?.fill_null(literal(second)?)),
+            _ => Err(refused(expr, "has not two arguments")),
+        },
         _ => Err(refused(expr, "is not supported in an expression")),
     }
+}
+
+/// The parts of a chain of one operator, which the parser nests to the left.
+fn chain(
+    mut expr: &Expr,
+    operator: &BinaryOperator,
+    scope: &Scope<'_>,
+) -> Result<Vec<Expression>, PlanError> {
+    let mut parts = Vec::new();
+    while let Expr::BinaryOp { left, op, right } = expr
+        && op == operator
+    {
+        parts.push(read(right, scope)?);
+        expr = left;
+    }
+    parts.push(read(expr, scope)?);
+    parts.reverse();
+    Ok(parts)
+}
+
+/// Whether a projected expression is an aggregate, supported or not.
+pub(super) fn is_aggregate(expr: &Expr) -> bool {
+    matches!(expr, Expr::Function(function) if !is_coalesce(function))
+}
+
+/// The only function that is none.
+fn is_coalesce(function: &Function) -> bool {
+    name(function) == "coalesce"
 }
 
 /// An aggregate, and the column that it is of if that is computed; `None` of what is none.
@@ -80,6 +106,9 @@ pub(super) fn aggregate(
     let Expr::Function(function) = expr else {
         return Ok(None);
     };
+    if is_coalesce(function) {
+        return Ok(None);
+    }
     let make = match name(function).as_str() {
         "count" => return count(function, expr, scope).map(Some),
         "sum" => Aggregate::Sum,

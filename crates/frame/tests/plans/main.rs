@@ -103,7 +103,8 @@ fn check(case: &Case) {
             }
         })
         .collect();
-    let rows = query.answer.decode(&run(&query, &data));
+    let exact = vec![0.0; query.answer.columns.len()];
+    let rows = query.answer.decode(&run(&query, &data), &exact);
     let columns: Vec<&str> = query
         .answer
         .columns

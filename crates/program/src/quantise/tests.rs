@@ -107,6 +107,7 @@ fn linear_messages_scale_the_range_to_delta() {
         half_width: vec![2.0, 1.0],
         delta: TorusFraction::new(0.25),
         block: 2,
+        form: crate::FeatureForm::Apart,
         stride: 1,
         body_bits: Bits::new(32),
     };

@@ -79,6 +79,19 @@ macro_rules! from_bytes {
 
 from_bytes!(JobId, UploadFolder, IdempotencyKey);
 
+/// A frame is named by the folder that its pieces were uploaded to.
+impl From<UploadFolder> for super::frames::FrameId {
+    fn from(upload: UploadFolder) -> Self {
+        Self::from_bytes(upload.0)
+    }
+}
+
+impl From<super::frames::FrameId> for UploadFolder {
+    fn from(frame: super::frames::FrameId) -> Self {
+        Self(frame.to_bytes())
+    }
+}
+
 /// A chunk, or the result of one, by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -127,6 +140,27 @@ pub struct UploadDeclaration {
     pub upload: Option<UploadFolder>,
     /// What will be uploaded, 1 to [`MAX_UPLOADS`].
     pub chunks: Vec<ChunkFile>,
+    /// What for.
+    #[serde(default, skip_serializing_if = "UploadPurpose::is_job")]
+    pub purpose: UploadPurpose,
+}
+
+/// What is uploaded: it lies elsewhere, and is kept for another time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UploadPurpose {
+    /// Chunks of a job.
+    #[default]
+    Job,
+    /// Pieces of a frame, which the folder names.
+    Frame,
+}
+
+impl UploadPurpose {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+    fn is_job(&self) -> bool {
+        *self == Self::Job
+    }
 }
 
 /// Answer to `POST /v2/uploads`.
@@ -160,8 +194,10 @@ pub struct Transfer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobKind {
-    /// Answers queries.
+    /// Answers queries to a model.
     Predict,
+    /// Answers a query over frames: [`super::frames`]. It has one chunk, whose result is the answer.
+    Query,
 }
 
 /// Body of `POST /v2/jobs`.
@@ -206,10 +242,12 @@ pub struct JobStatus {
     pub job: JobId,
     /// What it does.
     pub kind: JobKind,
-    /// The model.
-    pub model: ModelName,
+    /// The model; of predictions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelName>,
     /// Its version.
-    pub specs: SpecsHash,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub specs: Option<SpecsHash>,
     /// The key.
     pub key: KeyId,
     /// When it was declared.

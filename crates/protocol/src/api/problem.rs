@@ -105,6 +105,8 @@ problem_types! {
     KeyQuota = "key-quota", 403, "too many keys";
     /// More jobs than a tenant may have.
     JobQuota = "job-quota", 403, "too many jobs";
+    /// More frames than a tenant may have.
+    FrameQuota = "frame-quota", 403, "too many frames";
     /// No such route.
     UnknownRoute = "unknown-route", 404, "unknown route";
     /// No such model.
@@ -113,6 +115,8 @@ problem_types! {
     UnknownKey = "unknown-key", 404, "unknown key";
     /// The caller has no such job.
     UnknownJob = "unknown-job", 404, "unknown job";
+    /// The caller has no such frame.
+    UnknownFrame = "unknown-frame", 404, "unknown frame";
     /// A route that exists, with another method.
     WrongMethod = "wrong-method", 405, "method not allowed";
     /// Something that was to be uploaded before is not there.
@@ -133,6 +137,8 @@ problem_types! {
     KeyExpired = "key-expired", 410, "key expired";
     /// The job ran out.
     JobExpired = "job-expired", 410, "job expired";
+    /// The frame ran out.
+    FrameExpired = "frame-expired", 410, "frame expired";
     /// The body is larger than the route takes.
     BodyTooLarge = "body-too-large", 413, "body too large";
     /// The body is of another type than the route takes.
@@ -149,6 +155,12 @@ problem_types! {
     WrongParameterSet = "wrong-parameter-set", 422, "wrong parameter set";
     /// More rows than can be answered in time or in one reply.
     TooManyRows = "too-many-rows", 422, "too many rows";
+    /// What was uploaded is no encrypted frame, or its pieces do not go together.
+    MalformedFrame = "malformed-frame", 422, "malformed frame";
+    /// A plan that these frames do not allow, or whose answer would be less exact than was asked for.
+    PlanRefused = "plan-refused", 422, "plan refused";
+    /// A query that takes longer, or has a larger answer, than a request may.
+    QueryTooLarge = "query-too-large", 422, "query too large for a request";
     /// A bug, or a stored object that does not load.
     Internal = "internal", 500, "internal error";
     /// S3 did not answer as it should.

@@ -43,6 +43,20 @@ pub enum Route {
     JobStatus,
     /// Ends a job.
     DeleteJob,
+    /// The caller's stored frames.
+    Frames,
+    /// Declares a frame.
+    DeclareFrame,
+    /// What is public of a frame.
+    FrameStatus,
+    /// Deletes a frame.
+    DeleteFrame,
+    /// What a query over frames takes.
+    ExplainQuery,
+    /// Answers a query over frames.
+    QueryFrames,
+    /// Declares a query over frames as a job.
+    DeclareQuery,
 }
 
 /// A request's route, and the value of its path's parameter: empty where it has none.
@@ -52,7 +66,7 @@ pub struct Requested<'a> {
     pub version: ApiVersion,
     /// Route.
     pub route: Route,
-    /// A model's name, or the id of a key or a job; not parsed.
+    /// A model's name, or the id of a key, a job or a frame; not parsed.
     pub parameter: &'a str,
 }
 
@@ -80,7 +94,7 @@ impl ApiVersion {
 
 impl Route {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 21] = [
         Self::Models,
         Self::Specs,
         Self::OpenApi,
@@ -95,6 +109,13 @@ impl Route {
         Self::DeclareJob,
         Self::JobStatus,
         Self::DeleteJob,
+        Self::Frames,
+        Self::DeclareFrame,
+        Self::FrameStatus,
+        Self::DeleteFrame,
+        Self::ExplainQuery,
+        Self::QueryFrames,
+        Self::DeclareQuery,
     ];
 
     /// Every route in every version that has it.
@@ -116,7 +137,14 @@ impl Route {
             | Self::DeclareUploads
             | Self::DeclareJob
             | Self::JobStatus
-            | Self::DeleteJob => ApiVersion::V2,
+            | Self::DeleteJob
+            | Self::Frames
+            | Self::DeclareFrame
+            | Self::FrameStatus
+            | Self::DeleteFrame
+            | Self::ExplainQuery
+            | Self::QueryFrames
+            | Self::DeclareQuery => ApiVersion::V2,
             _ => ApiVersion::V1,
         }
     }
@@ -130,13 +158,19 @@ impl Route {
             | Self::Keys
             | Self::KeyStatus
             | Self::Cost
-            | Self::JobStatus => "GET",
+            | Self::JobStatus
+            | Self::Frames
+            | Self::FrameStatus => "GET",
             Self::DeclareKey
             | Self::CompleteKey
             | Self::Predict
             | Self::DeclareUploads
-            | Self::DeclareJob => "POST",
-            Self::DeleteKey | Self::DeleteJob => "DELETE",
+            | Self::DeclareJob
+            | Self::DeclareFrame
+            | Self::ExplainQuery
+            | Self::QueryFrames
+            | Self::DeclareQuery => "POST",
+            Self::DeleteKey | Self::DeleteJob | Self::DeleteFrame => "DELETE",
         }
     }
 
@@ -149,12 +183,17 @@ impl Route {
             | Self::CompleteKey
             | Self::KeyStatus
             | Self::DeleteKey => Function::RegisterKey,
-            Self::Predict => Function::Infer,
+            Self::Predict | Self::ExplainQuery | Self::QueryFrames => Function::Infer,
             Self::Cost
             | Self::DeclareUploads
             | Self::DeclareJob
             | Self::JobStatus
-            | Self::DeleteJob => Function::Jobs,
+            | Self::DeleteJob
+            | Self::Frames
+            | Self::DeclareFrame
+            | Self::FrameStatus
+            | Self::DeleteFrame
+            | Self::DeclareQuery => Function::Jobs,
         }
     }
 
@@ -213,6 +252,11 @@ impl Route {
             Self::DeclareUploads => "/uploads",
             Self::DeclareJob => "/jobs",
             Self::JobStatus | Self::DeleteJob => "/jobs/{id}",
+            Self::Frames | Self::DeclareFrame => "/frames",
+            Self::FrameStatus | Self::DeleteFrame => "/frames/{frame}",
+            Self::ExplainQuery => "/frames/explain",
+            Self::QueryFrames => "/frames/query",
+            Self::DeclareQuery => "/frames/jobs",
         }
     }
 }

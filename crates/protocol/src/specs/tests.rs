@@ -185,12 +185,12 @@ fn foreign_documents_are_refused() {
         Err(SpecsError::Json(_))
     ));
     let mut newer = document();
-    newer["format"] = json!(5);
+    newer["format"] = json!(6);
     newer["surprise"] = json!(1);
     let error = read(&newer).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "client specs have format 5, this build reads versions 1 to 4; write them anew with this build"
+        "client specs have format 6, this build reads versions 1 to 5; write them anew with this build"
     );
 }
 
@@ -285,9 +285,9 @@ fn fields_of_format_2_are_named() {
 /// of before keep their meaning.
 #[test]
 fn a_further_format_takes_a_wire_type_and_an_arm() {
-    /// Format 4, made up: says beside format 2 who compiled the model.
+    /// Format 6, made up: says beside format 2 who compiled the model.
     #[derive(Clone, Debug, PartialEq, Deserialize)]
-    struct SpecsV5 {
+    struct SpecsV6 {
         compiled_by: String,
         #[serde(flatten)]
         rest: SpecsV2,
@@ -296,7 +296,7 @@ fn a_further_format_takes_a_wire_type_and_an_arm() {
         enum FutureVersions, read by serde_json::from_slice, error serde_json::Error {
             V1(SpecsV1) = 1,
             V2(SpecsV2) = 2,
-            V5(SpecsV5) = 5,
+            V6(SpecsV6) = 6,
         }
     }
     fn read_future(value: &Value) -> (ClientSpecs, Option<String>) {
@@ -305,18 +305,18 @@ fn a_further_format_takes_a_wire_type_and_an_arm() {
         match document.expect("a known format").unwrap() {
             FutureVersions::V1(document) => (SpecsV2::from(document).into(), None),
             FutureVersions::V2(document) => (document.into(), None),
-            FutureVersions::V5(document) => (document.rest.into(), Some(document.compiled_by)),
+            FutureVersions::V6(document) => (document.rest.into(), Some(document.compiled_by)),
         }
     }
     let specs = read(&document()).unwrap().specs().clone();
     let mut newer = document_2();
-    newer["format"] = json!(5);
+    newer["format"] = json!(6);
     newer["compiled_by"] = json!("somebody");
     assert_eq!(read_future(&document()), (specs.clone(), None));
     assert_eq!(read_future(&document_2()), (specs.clone(), None));
     assert_eq!(read_future(&newer), (specs, Some("somebody".into())));
-    assert_eq!(FutureVersions::VERSIONS, [1, 2, 5]);
-    assert!(matches!(read(&newer), Err(SpecsError::Format { found: 5 })));
+    assert_eq!(FutureVersions::VERSIONS, [1, 2, 6]);
+    assert!(matches!(read(&newer), Err(SpecsError::Format { found: 6 })));
 }
 
 /// Integers take a format of their own, and others refuse them.
@@ -351,6 +351,47 @@ fn integers_are_said_in_format_4() {
         error.contains("features[0].step 0 is not a positive number"),
         "{error}"
     );
+}
+
+/// Clients of before would encrypt features that stand together wrongly.
+#[test]
+fn features_together_are_said_in_format_5() {
+    let mut specs = read(&document_2()).unwrap().specs().clone();
+    let names: Vec<String> = (0..specs.preprocess.outputs()[0].len)
+        .map(|feature| format!("f{feature}"))
+        .collect();
+    let linear = |form, block, stride| {
+        Encoding::Linear(LinearEncoding {
+            centre: vec![0.0; names.len()],
+            half_width: vec![1.0; names.len()],
+            names: names.clone(),
+            delta: TorusFraction::new(0.25),
+            block,
+            stride,
+            form,
+            body_bits: Bits::new(40),
+        })
+    };
+    specs.inputs[0] = linear(FeatureForm::Apart, 1, 128);
+    let apart = SpecsDocument::new(specs.clone()).unwrap();
+    assert_eq!(apart.format(), 2);
+    assert!(!String::from_utf8_lossy(apart.bytes()).contains("form\":\"apart"));
+    specs.inputs[0] = linear(FeatureForm::Together, 128, 128);
+    let together = SpecsDocument::new(specs.clone()).unwrap();
+    assert_eq!(together.format(), 5);
+    assert!(together.version_1().unwrap().is_none());
+    let value: Value = serde_json::from_slice(together.bytes()).unwrap();
+    assert_eq!(value["inputs"][0]["linear"]["form"], json!("together"));
+    let again = SpecsDocument::from_json_bytes(together.bytes()).unwrap();
+    assert_eq!((again.specs(), again.bytes()), (&specs, together.bytes()));
+    let mut older = value.clone();
+    older["format"] = json!(4);
+    let error = read(&older).unwrap_err().to_string();
+    assert!(error.contains("inputs[0] has features together"), "{error}");
+    let mut wide = value;
+    wide["inputs"][0]["linear"]["block"] = json!(129);
+    let error = read(&wide).unwrap_err().to_string();
+    assert!(error.contains("block 129 is not in 1 ..= 128"), "{error}");
 }
 
 /// Decimals take a format of their own, which clients of before refuse.

@@ -1,13 +1,14 @@
 //! Format 3: format 2, and how many decimals values of features may have. It is written only for
 //! specs that say so: clients that do not know of it would answer rows that have more.
 //!
-//! Format 4 has the same layout, and features as integers among its inputs.
+//! Format 4 has the same layout, and features as integers among its inputs; format 5 has features that
+//! stand together in their ciphertexts.
 
 use super::v2::{DecodingV2, Model, SpecsV2};
 use super::wire::{Encoding, InputColumn, OutputField};
 use super::{ClientSpecs, ParameterSetRef, Quantiser, SpecsError};
 use crate::hash::Hash;
-use cipherfn_program::{self as program, RowProgram};
+use cipherfn_program::{self as program, FeatureForm, RowProgram};
 use serde::{Deserialize, Serialize};
 
 /// The document.
@@ -28,8 +29,12 @@ pub(super) struct SpecsV3 {
     outputs: Vec<OutputField>,
 }
 
+/// The first format that has decimals.
+const DECIMALS: u16 = 3;
 /// The first format that has features as integers.
 pub(super) const INTEGERS: u16 = 4;
+/// The first format that has features together.
+pub(super) const TOGETHER: u16 = 5;
 
 /// Most decimals of a feature's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,15 +80,12 @@ impl SpecsV3 {
             })
         });
         let decimals: Vec<Decimals> = decimals.collect();
-        let is_integers =
-            |encoding: &program::Encoding| matches!(encoding, program::Encoding::Integers(_));
-        let has_integers = specs.inputs.iter().any(is_integers);
-        if decimals.is_empty() && !has_integers {
-            return None;
-        }
+        let of_inputs = specs.inputs.iter().filter_map(first_format).max();
+        let of_decimals = (!decimals.is_empty()).then_some(DECIMALS);
+        let format = of_inputs.max(of_decimals)?;
         let document = SpecsV2::from(specs.clone());
         Some(Self {
-            format: if has_integers { INTEGERS } else { 3 },
+            format,
             model: document.model,
             circuit: document.circuit,
             parameter_set: document.parameter_set,
@@ -96,6 +98,17 @@ impl SpecsV3 {
             postprocess: document.postprocess,
             outputs: document.outputs,
         })
+    }
+}
+
+/// The first format that can say an input, where it is one of these.
+fn first_format(encoding: &program::Encoding) -> Option<u16> {
+    match encoding {
+        program::Encoding::Integers(_) => Some(INTEGERS),
+        program::Encoding::Linear(encoding) if encoding.form == FeatureForm::Together => {
+            Some(TOGETHER)
+        }
+        program::Encoding::Linear(_) | program::Encoding::Selectors(_) => None,
     }
 }
 

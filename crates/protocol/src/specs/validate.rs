@@ -2,8 +2,9 @@
 //! list of the length that others imply.
 
 use super::{
-    ClientSpecs, Decoding, Encoding, Gadget, InputColumn, IntegerEncoding, LinearEncoding,
-    OutputField, Predicate, Quantiser, ScoreDecoding, SelectorEncoding, SpecsError, v3,
+    ClientSpecs, Decoding, Encoding, FeatureForm, Gadget, InputColumn, IntegerEncoding,
+    LinearEncoding, OutputField, Predicate, Quantiser, ScoreDecoding, SelectorEncoding, SpecsError,
+    v3,
 };
 use cipherfn_program::{EntryKind, MAX_DECIMALS, ScoreUnits, TensorType};
 use std::collections::HashSet;
@@ -39,7 +40,16 @@ pub(super) fn validate(specs: &ClientSpecs, format: u16) -> Result<(), SpecsErro
         };
         match encoding {
             Encoding::Selectors(encoding) => selectors(&at, encoding)?,
-            Encoding::Linear(encoding) => linear(&at, encoding)?,
+            Encoding::Linear(encoding) => {
+                check(
+                    format >= v3::TOGETHER || encoding.form == FeatureForm::Apart,
+                    || {
+                        let problem = "has features together, which format";
+                        (at.clone(), format!("{problem} {format} does not know"))
+                    },
+                )?;
+                linear(&at, encoding)?;
+            }
             Encoding::Integers(encoding) => {
                 check(format >= v3::INTEGERS, || {
                     let problem = format!("has integers, which format {format} does not know");
@@ -291,7 +301,16 @@ fn linear(at: &str, encoding: &LinearEncoding) -> Result<(), SpecsError> {
             )
         },
     )?;
-    extent(&format!("{at}.block"), encoding.block, encoding.stride)?;
+    match encoding.form {
+        FeatureForm::Apart => extent(&format!("{at}.block"), encoding.block, encoding.stride)?,
+        FeatureForm::Together => {
+            extent(&format!("{at}.stride"), 1, encoding.stride)?;
+            check((1..=encoding.stride).contains(&encoding.block), || {
+                let problem = format!("{} is not in 1 ..= {}", encoding.block, encoding.stride);
+                (format!("{at}.block"), problem)
+            })?;
+        }
+    }
     check(encoding.body_bits.is_valid(), || {
         (
             format!("{at}.body_bits"),

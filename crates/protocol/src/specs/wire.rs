@@ -20,11 +20,11 @@ pub(super) trait Wire {
 
 /// Structs of the fields of their run-time type.
 macro_rules! wire_structs {
-    ($(struct $name:ident { $($field:ident: $type:ty,)+ })+) => {$(
+    ($(struct $name:ident { $($(#[$attribute:meta])* $field:ident: $type:ty,)+ })+) => {$(
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub(super) struct $name {
-            $(pub(super) $field: $type,)+
+            $($(#[$attribute])* pub(super) $field: $type,)+
         }
 
         impl Wire for $name {
@@ -112,6 +112,8 @@ wire_structs! {
         delta: TorusFraction,
         block: u32,
         stride: u32,
+        #[serde(default = "FeatureForm::apart", skip_serializing_if = "FeatureForm::is_apart")]
+        form: FeatureForm,
         body_bits: Bits,
     }
     struct IntegerEncoding {
@@ -186,6 +188,10 @@ wire_enums! {
         Linear(encoding: LinearEncoding),
         Integers(encoding: IntegerEncoding),
     }
+    enum FeatureForm {
+        Apart,
+        Together,
+    }
     enum MissingBin {
         First,
         Last,
@@ -200,6 +206,17 @@ wire_enums! {
         Scores(classes: Vec<String>),
         Prediction,
         Deviation(classes: Vec<String>),
+    }
+}
+
+impl FeatureForm {
+    /// That of formats before 5, which do not say it.
+    fn apart() -> Self {
+        Self::Apart
+    }
+
+    fn is_apart(&self) -> bool {
+        *self == Self::Apart
     }
 }
 

@@ -2,7 +2,7 @@
 //! a key switch of 3 x 5 (its `V1_6_PARAM_MESSAGE_2_CARRY_2_KS_PBS` but for the numbers here).
 
 use crate::timer::{Timer, line};
-use cipherfn_protocol::specs::Bits;
+use cipherfn_protocol::specs::{Bits, FeatureForm};
 use cipherfn_scheme::bootstrap::{Levelled, Lwe, Table};
 use cipherfn_scheme::parameters::{KeyPartContents, ParameterSet};
 use cipherfn_scheme::query::{self, LinearQueryShape};
@@ -69,7 +69,7 @@ fn ours(
         .iter()
         .map(|glwe| Lwe::extract(glwe, 0))
         .collect();
-    let table = Table::of_absolute(key.parameters(), 1.0)?;
+    let table = Table::of_entries(key.parameters(), &[(0, 1 << 60)])?;
     one.install(|| {
         let mut next = numbers.iter().cycle();
         let switch = timer.time(|| next.next().map(|number| key.from_levelled(number).is_ok()));
@@ -98,6 +98,7 @@ fn glwes(secret: &SecretKey, set: &'static ParameterSet) -> Result<Vec<Glwe>, Sc
         features: 1,
         block: 1,
         stride: 1,
+        form: FeatureForm::Apart,
         body_bits: Bits::new(48),
     };
     (0..BATCH as u64)

@@ -4,7 +4,7 @@
 //! `cargo bench -p cipherfn-scheme -- [NAME]` for the parameter sets and bootstraps whose name
 //! contains NAME; with `--test` every operation runs once.
 
-use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
+use cipherfn_protocol::specs::{BaseLog, Bits, FeatureForm, Gadget, Levels, Transport};
 use cipherfn_scheme::fourier::{Transform, c64};
 use cipherfn_scheme::operations::isolate;
 use cipherfn_scheme::operations::lookup::{self, TurnMemory};
@@ -31,6 +31,7 @@ use tfhe::core_crypto::prelude::{
 };
 
 mod bootstrap;
+mod public;
 mod timer;
 
 use timer::{Timer, line};
@@ -374,6 +375,7 @@ fn linear_shape(set: &'static ParameterSet) -> LinearQueryShape {
         features: 30,
         block: 30,
         stride: 1,
+        form: FeatureForm::Apart,
         body_bits: Bits::new(40),
     }
 }
@@ -390,6 +392,9 @@ fn linear_and_reply(
     let encrypt = timer.time(|| query::encrypt_linear(key, &linear, &[1 << 40; 30]).is_ok());
     let ratio = format!("{:.3} of tfhe", encrypt / theirs);
     line("encrypt 30 linear inputs", encrypt, &ratio);
+    if set.ring.glwe_dimension == 1 {
+        public::bench(timer, key, set, theirs)?;
+    }
     line(
         "decode 30 linear inputs",
         timer.time(|| query::decode_linear(&linear, &row).is_ok()),

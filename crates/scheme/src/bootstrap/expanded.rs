@@ -18,7 +18,6 @@ pub struct BootstrapKey {
     part: &'static KeyPart,
     parameters: &'static Bootstrap,
     from_levelled: ModuleSwitch<Levelled>,
-    from_output: ModuleSwitch<Output>,
     to_levelled: ModuleSwitch<Output>,
     /// GGSW ciphertexts of s under S2.
     rotation: FourierSelectors,
@@ -51,7 +50,6 @@ impl BootstrapKey {
             part,
             parameters,
             from_levelled: ModuleSwitch::new(gadget, rows(&sections.from_levelled)?),
-            from_output: ModuleSwitch::new(gadget, rows(&sections.from_output)?),
             to_levelled: ModuleSwitch::new(back, rows(&sections.to_levelled)?),
             rotation,
         })
@@ -69,20 +67,13 @@ impl BootstrapKey {
 
     /// Bytes of memory that it takes.
     pub fn memory_len(&self) -> usize {
-        let switches = self.from_levelled.len() + self.from_output.len() + self.to_levelled.len();
+        let switches = self.from_levelled.len() + self.to_levelled.len();
         (switches + self.rotation.values().len()) * size_of::<c64>()
     }
 
     /// Switches a number of the levelled ring to the small key.
     pub fn from_levelled(&self, number: &Lwe<Levelled>) -> Result<Lwe<Small>, SchemeError> {
         Ok(Lwe::extracted(&self.from_levelled.switch(number)?, 0))
-    }
-
-    /// Switches an earlier bootstrap's result to the small key. Only numbers under one key can be
-    /// added: what meets numbers of the levelled ring is switched there first, for less noise than
-    /// adding under the small key.
-    pub fn from_output(&self, number: &Lwe<Output>) -> Result<Lwe<Small>, SchemeError> {
-        Ok(Lwe::extracted(&self.from_output.switch(number)?, 0))
     }
 
     /// Switches a result to the levelled ring, as the constant coefficient; the others are no results,

@@ -14,8 +14,6 @@ use crate::bootstrap::table::Table;
 use crate::error::SchemeError;
 use crate::fourier::{Transform, c64};
 use crate::glwe::Glwe;
-use crate::noise::{self, Variance};
-use crate::parameters::Bootstrap;
 use crate::selectors::FourierSelectors;
 use dyn_stack::{PodBuffer, PodStack};
 use rayon::prelude::*;
@@ -92,9 +90,7 @@ impl BootstrapKey {
                     found: table.words.len(),
                 });
             }
-            let mut number = number.clone();
-            number.add_constant(table.offset);
-            switched.push(Switched::new(&number, bits(self.parameters())));
+            switched.push(Switched::new(number, bits(self.parameters())));
             words.resize(words.len() + mask_len, 0);
             words.extend_from_slice(&table.words);
         }
@@ -146,16 +142,4 @@ fn view(ggsws: &FourierSelectors) -> FourierLweBootstrapKeyView<'_> {
         DecompositionBaseLog(shape.gadget.base_log.get() as usize),
         DecompositionLevelCount(shape.gadget.levels.get() as usize),
     )
-}
-
-/// Variance of the result's error: n CMUXes ([`noise::cmux`]) of fresh rows. The rounding error of
-/// the decomposition is there where the bit is 1: half of them.
-pub fn variance(bootstrap: &Bootstrap) -> Variance {
-    let (ring, gadget) = (&bootstrap.output, bootstrap.rotation);
-    let (size, k) = (ring.polynomial_size as f64, ring.glwe_dimension as f64);
-    let row = noise::fresh_in(ring) + noise::rounding(ring.body_bits);
-    let rows = size * noise::digits(gadget) * (1.0 + k) * row;
-    let rounding = (1.0 + k * size / 2.0) * noise::last_digit(gadget);
-    let error = (k + 1.0) * (1.0 + k * size / 2.0) * noise::product_error(size, gadget, 1.0 / 12.0);
-    bootstrap.small.mask_len() as f64 * (rows + 0.5 * rounding + error)
 }

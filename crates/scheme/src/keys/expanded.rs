@@ -150,9 +150,9 @@ impl ExpandedEvaluationKey {
             KeyPartContents::Inverse { .. } => self.inverse.is_some(),
             KeyPartContents::Bootstrap(_) => false,
         });
-        let rows: usize = held.map(|part| part.contents.rows()).sum();
+        let held = held.map(|part| part.expanded_bytes(self.set));
         let bootstraps = self.bootstraps.iter().map(BootstrapKey::memory_len);
-        rows * self.set.ring.polynomial_size * size_of::<c64>() + bootstraps.sum::<usize>()
+        held.sum::<usize>() + bootstraps.sum::<usize>()
     }
 
     pub(crate) const fn packing(&self) -> &'static Packing {

@@ -27,7 +27,7 @@ use crate::random::reproducible;
 use crate::reply::{self, ReplyShape};
 use crate::selectors::FourierSelectors;
 use crate::testing::{Noiseless, phases, tfhe_cmux};
-use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
+use cipherfn_protocol::specs::{BaseLog, Bits, FeatureForm, Gadget, Levels, Transport};
 
 /// Bits of standard deviation. Every check has at least 1,000 samples a key, and those of CMUXes,
 /// whose errors are alike within a polynomial, at least 64 polynomials a key: the measurement
@@ -212,6 +212,7 @@ fn linear_inputs() {
                 features: 1024,
                 block: 250,
                 stride: 2,
+                form: FeatureForm::Apart,
                 body_bits,
             };
             let messages: Vec<u64> = (0..1024u64)

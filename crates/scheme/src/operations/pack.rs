@@ -7,7 +7,7 @@ use crate::glwe::Glwe;
 use crate::keys::ExpandedEvaluationKey;
 use crate::memory::Memory;
 use crate::noise::{self, Variance};
-use crate::operations::{require_all_levels, require_size};
+use crate::operations::{require_levels, require_size};
 use crate::parameters::{Packing, ParameterSet};
 use crate::polynomial;
 
@@ -58,31 +58,55 @@ pub fn pack_constants(
     set: &'static ParameterSet,
     items: &[Option<Glwe>],
 ) -> Result<Glwe, SchemeError> {
-    let packing = require(set)?;
+    pack_multiples(key, set, set.ring.polynomial_size.ilog2(), items)
+}
+
+/// Puts the coefficients at multiples of 2^`levels` of each ciphertext into one, those of ciphertext i
+/// moved up by i 2^`levels` / n for n ciphertexts, a power of two or rounded up to one, and clears
+/// everything else. None counts as zero. Needs a set whose key [can](require_spaced).
+pub fn pack_multiples(
+    key: &ExpandedEvaluationKey,
+    set: &'static ParameterSet,
+    levels: u32,
+    items: &[Option<Glwe>],
+) -> Result<Glwe, SchemeError> {
+    require_spaced(set, levels)?;
     set.require("evaluation key", key.parameter_set())?;
-    pack(key, packing.depth().levels(), items)
+    pack(key, levels, items)
 }
 
 /// Refuses a set whose key cannot clear everything beside a constant coefficient.
 pub fn require(set: &'static ParameterSet) -> Result<&'static Packing, SchemeError> {
+    require_spaced(set, set.ring.polynomial_size.ilog2())
+}
+
+/// Refuses a set whose key cannot clear everything between coefficients that are 2^`levels` apart.
+pub fn require_spaced(
+    set: &'static ParameterSet,
+    levels: u32,
+) -> Result<&'static Packing, SchemeError> {
     let packing = set
         .packing()
         .ok_or(SchemeError::NoPacking { set: set.name })?;
-    require_all_levels(set, packing)?;
+    require_levels(set, packing, levels)?;
     Ok(packing)
 }
 
-/// Variance that packing by at most all levels adds to each coefficient: the key switch of level j
-/// is doubled by each of the j levels after it, `sum 4^j V_ks(j)`, and the shift's rounding. The
-/// number of ciphertexts does not matter.
+/// Variance that packing by at most all levels adds to each coefficient. The number of ciphertexts
+/// does not matter.
 pub fn variance(set: &ParameterSet, packing: &Packing) -> Variance {
-    let switches = packing
-        .key_switch
+    variance_spaced(set, packing, packing.depth().levels())
+}
+
+/// Variance that packing coefficients 2^`levels` apart adds to each: the key switch of level j is
+/// doubled by each of the j levels after it, `sum 4^j V_ks(j)`, and the shift's rounding.
+pub fn variance_spaced(set: &ParameterSet, packing: &Packing, levels: u32) -> Variance {
+    let switches = packing.key_switch[..levels as usize]
         .iter()
         .zip(0..)
         .map(|(gadget, later)| 4f64.powi(later) * noise::key_switch(set, *gadget))
         .sum::<Variance>();
-    switches + shift_variance(set.ring.polynomial_size, packing.depth().levels())
+    switches + shift_variance(set.ring.polynomial_size, levels)
 }
 
 struct Merger<'a> {

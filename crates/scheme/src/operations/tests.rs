@@ -146,6 +146,39 @@ fn packing_of_several_coefficients_each() {
     }
 }
 
+/// Ciphertexts with coefficients at multiples of 128 under a key of eight levels: the error that the
+/// formula has of seven of them, everything between is cleared, and more than eight are refused.
+#[test]
+fn packing_of_spaced_coefficients_by_a_short_key() {
+    reproducible::seeds("packing_of_spaced_coefficients");
+    let (set, levels) = packing(BALANCED);
+    let predicted = pack::variance_spaced(set, levels, 7);
+    let mut errors = Vec::new();
+    for _ in 0..KEYS {
+        let (secret, key) = keys(BALANCED);
+        let inputs: Vec<Noiseless> = (0..24)
+            .map(|index| Noiseless::random(&secret, index))
+            .collect();
+        let items: Vec<Option<Glwe>> = inputs
+            .iter()
+            .map(|input| Some(input.glwe.clone()))
+            .collect();
+        let packed = pack::pack_multiples(&key, set, 7, &items).unwrap();
+        for (position, found) in opened(&secret, &packed).into_iter().enumerate() {
+            let (coefficient, place) = (position / 128 * 128, position % 128);
+            match inputs.get(place / 4).filter(|_| place % 4 == 0) {
+                Some(input) => errors.push(error(found, input.message[coefficient])),
+                None => assert!(error(found, 0).abs() < 8.0 * predicted.deviation().get()),
+            }
+        }
+    }
+    check("pack spaced", predicted, &errors, 0.55);
+    assert!(matches!(
+        pack::require_spaced(set, 9),
+        Err(SchemeError::CannotClear { kept: 256, .. })
+    ));
+}
+
 #[test]
 fn what_a_short_key_cannot_clear_is_refused() {
     let (secret, key) = keys(BALANCED);

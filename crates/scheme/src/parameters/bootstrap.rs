@@ -83,7 +83,7 @@ impl Section {
 pub(crate) struct Sections {
     /// S1 under s.
     pub(crate) from_levelled: Section,
-    /// S2 under s.
+    /// S2 under s: in every file, and used by no evaluation.
     pub(crate) from_output: Section,
     /// S2 under S1.
     pub(crate) to_levelled: Section,
@@ -100,6 +100,11 @@ impl Sections {
             &self.to_levelled,
             &self.rotation,
         ]
+    }
+
+    /// Those that evaluation uses.
+    pub(crate) const fn used(&self) -> [&Section; 3] {
+        [&self.from_levelled, &self.to_levelled, &self.rotation]
     }
 
     /// Bytes of all bodies.

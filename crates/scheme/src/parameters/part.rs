@@ -99,6 +99,22 @@ impl KeyPart {
         HEADER_LEN + self.payload_len(set)
     }
 
+    /// Bytes of memory that the part takes in the Fourier domain.
+    pub fn expanded_bytes(&self, set: &ParameterSet) -> usize {
+        let coefficients: usize = match &self.contents {
+            KeyPartContents::Bootstrap(bootstrap) => {
+                let sections = bootstrap.sections(set);
+                let numbers = sections
+                    .used()
+                    .map(|own| own.rows * (own.dimension + 1) * own.size);
+                numbers.iter().sum()
+            }
+            contents => contents.rows() * (set.ring.glwe_dimension + 1) * set.ring.polynomial_size,
+        };
+        // A transform has half as many numbers, of two parts each.
+        coefficients * size_of::<f64>()
+    }
+
     /// Bytes of the file's payload.
     pub(crate) fn payload_len(&self, set: &ParameterSet) -> usize {
         self.label(set).len() + size_of::<KeyId>() + SEED_LEN + self.contents.bodies_len(set)

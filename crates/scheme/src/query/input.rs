@@ -112,6 +112,7 @@ impl InputShape {
                 features: encoding.names.len(),
                 block: encoding.block as usize,
                 stride: encoding.stride as usize,
+                form: encoding.form,
                 body_bits: encoding.body_bits,
             }),
         }
@@ -278,7 +279,7 @@ pub fn encrypt_rows<R: AsRef<[InputValues]>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
+    use cipherfn_protocol::specs::{BaseLog, Bits, FeatureForm, Gadget, Levels};
 
     fn rows(set: &str, selectors: usize, limit: usize) -> usize {
         let set = ParameterSet::by_name(set).unwrap();
@@ -293,6 +294,7 @@ mod tests {
             features: 3,
             block: 3,
             stride: 1,
+            form: FeatureForm::Apart,
             body_bits: Bits::new(40),
         });
         let shapes = [features, InputShape::Selectors(shape)];

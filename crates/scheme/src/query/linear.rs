@@ -5,6 +5,10 @@
 //! `c' - j C` for every result `c'` and feature `j` of the ciphertext, so body coefficients
 //! `c - c' + j C` reach it: `-(C - 1) ..= F C - 1` for `F` features. Those between the features
 //! encrypt zero, but the mask's product with the key is in them and has to cancel.
+//!
+//! Features that stand [together](FeatureForm::Together) have the results apart: result `c` is
+//! coefficient `c S`, exponents are `c' S - j`, and body coefficients `(c - c') S + j` reach it, of every
+//! multiple of S the next `F`.
 
 use super::{shape_error, split_seed};
 use crate::bits::{self, packed_len};
@@ -13,14 +17,13 @@ use crate::glwe::Glwe;
 use crate::keys::SecretKey;
 use crate::parameters::ParameterSet;
 use crate::seeded::{Encryptor, Masks, SEED_LEN};
-use cipherfn_protocol::specs::Bits;
+use cipherfn_protocol::specs::{Bits, FeatureForm};
 use zeroize::Zeroizing;
 
 /// Most features of a row.
 const MAX_FEATURES: usize = 1 << 20;
 
-/// Dimensions of a linear query row. Feature `i` is coefficient `(i % block) * stride` of
-/// ciphertext `i / block`.
+/// Dimensions of a linear query row. Feature `i` is in ciphertext `i / block`.
 #[derive(Clone, Copy, Debug)]
 pub struct LinearQueryShape {
     /// Parameter set of the ciphertexts.
@@ -29,8 +32,10 @@ pub struct LinearQueryShape {
     pub features: usize,
     /// Features in one ciphertext.
     pub block: usize,
-    /// Distance of features in coefficients.
+    /// Distance of features in coefficients, or of results.
     pub stride: usize,
+    /// Which of them.
+    pub form: FeatureForm,
     /// Bits of a body coefficient that travel.
     pub body_bits: Bits,
 }
@@ -55,9 +60,15 @@ impl LinearQueryShape {
         if features == 0 {
             return 0;
         }
-        let needed = features
-            .saturating_mul(self.stride)
-            .saturating_add(self.stride.saturating_sub(1));
+        let needed = match self.form {
+            FeatureForm::Apart => features
+                .saturating_mul(self.stride)
+                .saturating_add(self.stride.saturating_sub(1)),
+            FeatureForm::Together if self.stride == 0 => 0,
+            FeatureForm::Together => {
+                features.saturating_mul(self.set.ring.polynomial_size / self.stride)
+            }
+        };
         if needed < self.set.ring.polynomial_size {
             needed
         } else {
@@ -66,11 +77,29 @@ impl LinearQueryShape {
     }
 
     /// Positions of these coefficients, in the order of travel: up from 0, then those below 0,
-    /// which wrap around to the end.
+    /// which wrap around to the end. Of features together, up from 0.
     fn body_positions(&self, features: usize) -> impl Iterator<Item = usize> {
         let (size, len) = (self.set.ring.polynomial_size, self.body_len(features));
-        let below = self.stride.saturating_sub(1).min(len);
-        (0..len - below).chain(size - below..size)
+        let below = match self.form {
+            FeatureForm::Apart => self.stride.saturating_sub(1).min(len),
+            FeatureForm::Together => 0,
+        };
+        // Features that follow each other, and how far it is from one such run to the next.
+        let (run, step) = match self.form {
+            FeatureForm::Apart => (len - below, size),
+            FeatureForm::Together => (features, self.stride),
+        };
+        let runs = (0..size).step_by(step.max(1));
+        runs.flat_map(move |start| start..start + run)
+            .chain(size - below..size)
+    }
+
+    /// Distance in coefficients of the features of a ciphertext.
+    const fn feature_spacing(&self) -> usize {
+        match self.form {
+            FeatureForm::Apart => self.stride,
+            FeatureForm::Together => 1,
+        }
     }
 
     /// Number of features of each ciphertext.
@@ -92,8 +121,20 @@ impl LinearQueryShape {
         if self.features == 0 || self.features > MAX_FEATURES {
             return problem(format!("{} features", self.features));
         }
-        let end = self.block.saturating_sub(1).saturating_mul(self.stride);
-        if self.block == 0 || self.stride == 0 || end >= self.set.ring.polynomial_size {
+        let end = self
+            .block
+            .saturating_sub(1)
+            .saturating_mul(self.feature_spacing());
+        let room = match self.form {
+            FeatureForm::Apart => self.set.ring.polynomial_size,
+            FeatureForm::Together => self.stride,
+        };
+        let divides = || self.set.ring.polynomial_size.is_multiple_of(self.stride);
+        if self.block == 0
+            || self.stride == 0
+            || end >= room
+            || (self.form == FeatureForm::Together && !divides())
+        {
             return problem(format!(
                 "{} features at distance {} in a ciphertext",
                 self.block, self.stride
@@ -128,9 +169,9 @@ pub fn encrypt_linear(
         let positions: Vec<usize> = shape.body_positions(features).collect();
         let first = words.len();
         words.resize(first + positions.len(), 0);
-        // Feature i of a ciphertext is coefficient i stride, and positions start 0, 1, 2, ...
+        // Positions start 0, 1, 2, ... as far as the last feature's.
         for (index, message) in messages.iter().enumerate() {
-            words[first + index * shape.stride] = *message;
+            words[first + index * shape.feature_spacing()] = *message;
         }
         encryptor.encrypt_at(&positions, &mut words[first..]);
     }

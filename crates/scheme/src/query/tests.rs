@@ -6,7 +6,7 @@ use crate::error::SchemeError;
 use crate::keys::{EvaluationKey, SecretKey};
 use crate::parameters::ParameterSet;
 use crate::selectors::FourierSelectors;
-use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, Transport};
+use cipherfn_protocol::specs::{BaseLog, Bits, FeatureForm, Gadget, Levels, Transport};
 
 const BALANCED: &str = "cipherfn-128-n2048-m8-v1";
 const COMPACT: &str = "cipherfn-128-n2048-m8-compact-v1";
@@ -43,6 +43,7 @@ fn sizes() {
         features: 30,
         block: 30,
         stride: 1,
+        form: FeatureForm::Apart,
         body_bits: Bits::new(40),
     };
     assert_eq!(shape.row_bytes(), 16 + 150);
@@ -180,6 +181,7 @@ fn shapes_that_do_not_fit_are_refused() {
             features,
             block,
             stride,
+            form: FeatureForm::Apart,
             body_bits: Bits::new(body_bits),
         };
         assert!(matches!(
@@ -201,6 +203,7 @@ fn linear_rows_of_the_wrong_form_are_refused() {
         features: 3,
         block: 2,
         stride: 1,
+        form: FeatureForm::Apart,
         body_bits: Bits::new(43),
     };
     let mut row = encrypt_linear(&key, &shape, &[1 << 60; 3]).unwrap();

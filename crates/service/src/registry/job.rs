@@ -15,21 +15,20 @@
 
 mod parts;
 mod versions;
+mod work;
 
 use crate::Tenant;
-use cipherfn_protocol::api::job::{
-    ChunkFile, IdempotencyKey, JobDeclaration, JobId, JobKind, UploadFolder,
-};
-use cipherfn_protocol::api::{ModelName, Problem, ProblemType};
-use cipherfn_protocol::hash::SpecsHash;
+use cipherfn_protocol::api::job::{ChunkFile, IdempotencyKey, JobId};
+use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_protocol::message::KeyId;
 use time::OffsetDateTime;
+pub use work::{JobOrder, Prediction, SharedQuery, Work};
 
 /// How often a chunk is tried from the same place on: as often as AWS Lambda tries an event.
 pub const ATTEMPTS_A_CHUNK: u32 = 3;
 
 /// A job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     /// Names it.
     pub id: JobId,
@@ -38,18 +37,10 @@ pub struct Job {
     /// The declaration's name.
     pub idempotency_key: IdempotencyKey,
     /// What it does.
-    pub kind: JobKind,
-    /// The model that does it.
-    pub model: ModelName,
-    /// The version that the chunks were made for.
-    pub specs: SpecsHash,
-    /// The key that they are encrypted under.
+    pub work: Work,
+    /// The key that all is encrypted under.
     pub key: KeyId,
-    /// Where the chunks were uploaded to.
-    pub upload: UploadFolder,
-    /// The chunks in order.
-    pub chunks: Vec<ChunkFile>,
-    /// In how many parts the model is evaluated, at least 1.
+    /// In how many parts a chunk is worked on, at least 1.
     pub parts: u32,
     /// When it was declared.
     pub created: OffsetDateTime,
@@ -64,20 +55,17 @@ impl Job {
     pub fn new(
         id: JobId,
         tenant: &Tenant,
-        declaration: &JobDeclaration,
+        order: impl Into<JobOrder>,
         (created, until): (OffsetDateTime, OffsetDateTime),
     ) -> Self {
+        let order = order.into();
         Self {
             id,
             tenant: tenant.clone(),
-            idempotency_key: declaration.idempotency_key,
-            kind: declaration.kind,
-            model: declaration.model.clone(),
-            specs: declaration.specs,
-            key: declaration.key,
-            upload: declaration.upload,
-            chunks: declaration.chunks.clone(),
-            parts: declaration.parts,
+            idempotency_key: order.idempotency_key,
+            work: order.work,
+            key: order.key,
+            parts: order.parts,
             created,
             until,
             ended: false,
@@ -85,13 +73,13 @@ impl Job {
     }
 
     /// Whether this is what a declaration asks for.
-    pub fn is(&self, declaration: &JobDeclaration) -> bool {
+    pub fn is(&self, order: impl Into<JobOrder>) -> bool {
         let times = (self.created, self.until);
         let ended = self.ended;
         *self
             == Self {
                 ended,
-                ..Self::new(self.id, &self.tenant, declaration, times)
+                ..Self::new(self.id, &self.tenant, order, times)
             }
     }
 

@@ -21,7 +21,7 @@ mod parts;
 
 use super::document::{self, Stored};
 use super::store::ATTEMPTS;
-use super::{Chunk, ChunkEvent, ChunkRefusal, Job, KeyFile, Registry, UniqueId};
+use super::{Chunk, ChunkEvent, ChunkRefusal, Job, KeyFile, Registry, UniqueId, Work};
 use crate::Tenant;
 use crate::bucket::{Bucket, Condition, Piece, Presigned, StorageError};
 use bytes::Bytes;
@@ -94,7 +94,7 @@ impl<B: Bucket> Registry<B> {
         let read = |number: usize| async move {
             let stored = self.stored_chunk(job.id, number.into()).await?.sound()?;
             let own = stored.map(|chunk| chunk.at(now));
-            if own.is_some() || job.parts == 1 {
+            if own.is_some() || !job.is_in_parts() {
                 return Ok(own);
             }
             let parts = self.parts(job, number, now).await?;
@@ -145,15 +145,18 @@ impl<B: Bucket> Registry<B> {
 
     /// A chunk as it was uploaded.
     pub async fn input(&self, job: &Job, number: usize) -> Result<Input, StorageError> {
-        let Some(chunk) = job.chunks.get(number) else {
+        let Work::Predict(work) = &job.work else {
             return Ok(Input::Missing);
         };
-        let path = upload_path(&job.tenant, job.upload, *chunk);
+        let Some(chunk) = work.chunks.get(number) else {
+            return Ok(Input::Missing);
+        };
+        let path = upload_path(&job.tenant, work.upload, *chunk);
         self.bound(&path, *chunk).await
     }
 
     /// An object that must be this one.
-    async fn bound(&self, path: &str, file: ChunkFile) -> Result<Input, StorageError> {
+    pub(super) async fn bound(&self, path: &str, file: ChunkFile) -> Result<Input, StorageError> {
         Ok(match self.bucket.get(path, file.bytes).await {
             Ok(None) => Input::Missing,
             Ok(Some(object)) if KeyFile::from(file).is(&object.bytes) => Input::Sound(object.bytes),

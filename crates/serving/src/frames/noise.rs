@@ -3,7 +3,7 @@
 use super::{FrameError, collection, outputs};
 use cipherfn_circuit::circuit::{Input, InputId, Node, SelectorId};
 use cipherfn_engine::noise::{OutputNoise, of_outputs_with};
-use cipherfn_frame::answer::{Answer, AnswerShape, Content, Lane, Recombined};
+use cipherfn_frame::answer::{Answer, AnswerShape, Content, Lane, Recombined, ResultType};
 use cipherfn_frame::pass::{Collect, Pass, TableSource};
 use cipherfn_protocol::specs::Transport;
 use cipherfn_scheme::noise::{self, Variance};
@@ -24,8 +24,10 @@ const A_RESULT: f64 = 50e-6;
 /// Noise of a pass's collected results: the worst of each output's coefficients.
 #[derive(Clone, Debug)]
 pub struct PassNoise {
-    /// By output.
+    /// By output, of one result.
     pub outputs: Vec<OutputNoise>,
+    /// By output, of the sum of all its results, where decryption adds them.
+    pub totals: Vec<OutputNoise>,
     /// Result coefficients of the whole pass.
     pub coefficients: usize,
 }
@@ -36,13 +38,15 @@ pub struct OutputPrecision {
     /// Largest error of any result of the pass, as a fraction of the torus, but with a probability
     /// below 2^-40.
     pub error: f64,
+    /// The same of the sum of an output's results.
+    pub total: f64,
 }
 
 /// Noise of the results of all passes, over frames of so many rows each.
 pub fn pass_noise(passes: &[Pass], rows: &[usize]) -> Result<Vec<PassNoise>, FrameError> {
     let mut noises: Vec<PassNoise> = Vec::new();
     for (number, pass) in passes.iter().enumerate() {
-        let tables = tables_noise(pass, passes, rows, &noises);
+        let tables = tables_noise(pass, &noises);
         let of_row = |tables: Option<OutputNoise>| {
             let given: Vec<_> = tables.into_iter().collect();
             of_outputs_with(&pass.circuit, &given).map_err(|source| FrameError::Pass {
@@ -80,29 +84,42 @@ pub fn pass_noise(passes: &[Pass], rows: &[usize]) -> Result<Vec<PassNoise>, Fra
                 CollectedShape::Sum(shape) => coefficients += shape.coefficients,
             }
         }
-        let collected = of_row.into_iter().zip(shared);
-        let collected = collected.map(|(noise, shared)| match collection(pass) {
-            Collection::Blocks => OutputNoise {
-                value: noise.value + packing,
-                ..noise
-            },
-            Collection::Sums { rows: most } => {
-                let rows = rows.min(most).max(1);
-                let summed = noise.summed(rows);
-                OutputNoise {
-                    value: summed.value + (rows * rows - rows) as f64 * shared,
-                    rows: if shared > Variance::default() {
-                        1.0
-                    } else {
-                        summed.rows
-                    },
-                    ..summed
-                }
+        let summed = |(noise, shared): &(OutputNoise, Variance), rows: usize| {
+            let summed = noise.summed(rows);
+            OutputNoise {
+                value: summed.value + (rows * rows - rows) as f64 * *shared,
+                rows: if *shared > Variance::default() {
+                    1.0
+                } else {
+                    summed.rows
+                },
+                ..summed
             }
-        });
-        let outputs = collected.collect();
+        };
+        let collected = of_row.into_iter().zip(shared);
+        let (outputs, totals) = collected
+            .map(|own| match collection(pass) {
+                Collection::Blocks => {
+                    let noise = OutputNoise {
+                        value: own.0.value + packing,
+                        ..own.0
+                    };
+                    (noise, noise)
+                }
+                Collection::Sums { rows: most } => {
+                    let total = summed(&own, rows.max(1));
+                    let results = rows.div_ceil(most.max(1)).max(1);
+                    let total = OutputNoise {
+                        reply: results as f64 * total.reply,
+                        ..total
+                    };
+                    (summed(&own, rows.min(most).max(1)), total)
+                }
+            })
+            .unzip();
         noises.push(PassNoise {
             outputs,
+            totals,
             coefficients,
         });
     }
@@ -110,12 +127,7 @@ pub fn pass_noise(passes: &[Pass], rows: &[usize]) -> Result<Vec<PassNoise>, Fra
 }
 
 /// Noise of a pass's tables, the worst of them; None where there are none.
-fn tables_noise(
-    pass: &Pass,
-    passes: &[Pass],
-    rows: &[usize],
-    earlier: &[PassNoise],
-) -> Option<OutputNoise> {
+fn tables_noise(pass: &Pass, earlier: &[PassNoise]) -> Option<OutputNoise> {
     let set = ParameterSet::by_name(&pass.circuit.parameter_set).ok()?;
     let fresh = OutputNoise {
         value: noise::fresh(set) + noise::rounding(set.ring.body_bits),
@@ -124,14 +136,7 @@ fn tables_noise(
     };
     let noises = pass.tables.iter().map(|table| match table {
         TableSource::Stored { .. } => fresh,
-        TableSource::Summed { pass, output } => {
-            let noise = earlier[*pass].outputs[*output];
-            let sums = match collection(&passes[*pass]) {
-                Collection::Sums { rows: most } => rows[passes[*pass].over].div_ceil(most.max(1)),
-                Collection::Blocks => 1,
-            };
-            noise.summed(sums)
-        }
+        TableSource::Summed { pass, output } => earlier[*pass].totals[*output],
     });
     noises.reduce(|a, b| OutputNoise {
         value: larger(a.value, b.value),
@@ -145,14 +150,16 @@ pub fn precisions(pass: &Pass, noise: &PassNoise) -> Result<Vec<OutputPrecision>
     let set = ParameterSet::by_name(&pass.circuit.parameter_set)?;
     let more = (noise.coefficients.max(1) as f64).log2();
     let deviations = (DEVIATIONS_40.powi(2) + SLOPE * more).sqrt();
-    let precision = |output: &OutputNoise| {
+    let largest = |output: &OutputNoise| {
         let margin = noise::margin(set, Transport::Packed, output.rows);
-        let deviation = (output.value + output.reply).deviation().get();
-        OutputPrecision {
-            error: deviations * margin * deviation,
-        }
+        deviations * margin * (output.value + output.reply).deviation().get()
     };
-    Ok(noise.outputs.iter().map(precision).collect())
+    let both = noise.outputs.iter().zip(&noise.totals);
+    let precision = |(output, total): (&OutputNoise, &OutputNoise)| OutputPrecision {
+        error: largest(output),
+        total: largest(total),
+    };
+    Ok(both.map(precision).collect())
 }
 
 fn larger(a: Variance, b: Variance) -> Variance {
@@ -164,8 +171,11 @@ fn larger(a: Variance, b: Variance) -> Variance {
 pub struct ColumnPrecision {
     /// Its name.
     pub name: String,
-    /// Bits of its range that are guaranteed; `None` where all of it is exact.
+    /// Bits of its range that are guaranteed; `None` where all of it is exact. Of a mean, those of the
+    /// sum that it divides.
     pub bits: Option<f64>,
+    /// Largest error in units of the last place; of a mean, of the sum that it divides.
+    pub error: f64,
 }
 
 /// How exact the columns of an answer are, of `results` ciphertexts an output that are added, with
@@ -175,15 +185,13 @@ pub fn columns(
     errors: &[OutputPrecision],
     results: usize,
 ) -> Vec<ColumnPrecision> {
+    // In units of the lane's integers, to the nearest of which each result is rounded.
     let error = |lane: &Lane| {
-        let error = errors.get(lane.output).map_or(1.0, |output| output.error);
         let unit = 2f64.powi(-(lane.unit as i32));
-        // Words are rounded to a power of two that is twice the error at least.
-        let step = (2.0 * error).log2().ceil().exp2();
-        if step <= unit {
-            0.0
-        } else {
-            results as f64 * (error + step / 2.0) / unit
+        match errors.get(lane.output) {
+            Some(output) if 2.0 * output.error <= unit => 0.0,
+            Some(output) => output.total / unit + 0.5 * results as f64,
+            None => 1.0 / unit,
         }
     };
     let range = |lane: &Lane| results as f64 * (lane.max as f64 - lane.min as f64 + 1.0);
@@ -201,31 +209,41 @@ pub fn columns(
         AnswerShape::Groups { keys, len, .. } => keys.is_empty() || error(len) == 0.0,
     };
     let columns = answer.columns.iter().map(|column| {
-        let (error, range) = match &column.content {
-            _ if !is_certain => (1.0, 1.0),
-            Content::Key(_) => (0.0, 1.0),
-            Content::Count(lane) => (error(lane), range(lane)),
+        // With whether something else has to be certain, and is.
+        let (error, range, is_whole) = match &column.content {
+            Content::Key(_) => (0.0, 1.0, true),
+            Content::Count(lane) => (error(lane), range(lane), true),
             // A statistic of places is another one for each row more or less.
-            Content::Distribution { lane, .. } => (error(lane), error(lane)),
+            Content::Distribution { lane, size, .. } => (0.0, *size as f64, error(lane) == 0.0),
             Content::Value { value, presence } => {
-                let (mut errors, ranges) = recombined(value);
-                // A cell that may be taken for missing is worth nothing.
-                if presence.as_ref().is_some_and(|(lane, _)| error(lane) > 0.0) {
-                    errors = ranges;
-                }
-                (errors, ranges)
+                let (errors, ranges) = recombined(value);
+                let is_there = |(lane, _): &(Lane, i64)| error(lane) == 0.0;
+                (errors, ranges, presence.as_ref().is_none_or(is_there))
             }
-            Content::Sum { value, .. } => recombined(value),
-            // Of one cell at least, whose range is that of the sum over the number of rows.
+            Content::Sum { value, count } => {
+                let (errors, ranges) = recombined(value);
+                (
+                    errors,
+                    ranges,
+                    count.as_ref().is_none_or(|lane| error(lane) == 0.0),
+                )
+            }
             Content::Mean { value, count } => {
                 let (errors, ranges) = recombined(value);
-                let ranges = ranges / range(count).max(1.0);
-                (errors + ranges * error(count), ranges)
+                (errors, ranges, error(count) == 0.0)
             }
+        };
+        // A text, a day or a truth that is nearly right is another one.
+        let is_number = matches!(column.kind, ResultType::Number { .. } | ResultType::Real);
+        let error = if is_certain && is_whole && (is_number || error == 0.0) {
+            error
+        } else {
+            range.max(error)
         };
         ColumnPrecision {
             name: column.name.clone(),
             bits: (error > 0.0).then(|| (range / (2.0 * error)).log2().max(0.0)),
+            error,
         }
     });
     columns.collect()

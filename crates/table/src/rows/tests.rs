@@ -405,6 +405,21 @@ fn booleans_are_numbers_where_the_column_says_so() {
     assert!(rows.all(|row| row.is_ok()));
 }
 
+#[test]
+fn blank_lines_between_rows_are_noted() {
+    let columns = [number("a")];
+    let noted = |text: &str| {
+        let table = Table::open("t.csv", text.as_bytes()).unwrap();
+        let mut rows = table.select(&columns, inputs(&columns).inputs()).unwrap();
+        assert!(rows.by_ref().all(|row| row.is_ok()));
+        rows.blank_line()
+    };
+    assert_eq!(noted("\na\n1\n2\n\n\n"), None);
+    assert_eq!(noted("a\n1\n\n\n2\n"), Some(3));
+    assert_eq!(noted("a\n\n1\n"), Some(2));
+    assert_eq!(noted("a,b\n1,2\n\"\",\n3,4\n"), None);
+}
+
 /// A small compressed file must not become a large table in memory.
 #[test]
 fn text_that_grows_without_end_is_refused() {

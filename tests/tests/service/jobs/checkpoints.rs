@@ -106,7 +106,7 @@ async fn a_killed_worker_loses_what_it_did_since_its_checkpoint() {
     .await;
     stack.publish("tree", &WIDE_TREE.bundle, 2).await;
     let alice = Owner::new(&stack, "alice-token").await;
-    let queries = alice.queries(&[60]);
+    let queries = alice.queries(&[120]);
     let uploaded = alice.upload(&queries).await;
     let job = alice.begin(&alice.declaration(uploaded)).await;
     let mut reached = 0;
@@ -128,19 +128,22 @@ async fn work_that_is_longer_than_a_workers_time_goes_on_in_others() {
     // Shorter ones get nothing done where other tests take the processors.
     let stack = stack_with(|setup| setup.worker_timeout = Some(Duration::from_secs(6))).await;
     let alice = Owner::new(&stack, "alice-token").await;
-    // What so many rows take here, so that there is work for more than two workers.
-    let measured = alice.upload(&alice.queries(&[100])).await;
-    let measured = alice.begin(&alice.declaration(measured)).await;
-    let status = alice.settled(measured).await;
-    let ChunkState::Done { milliseconds, .. } = status.states[0] else {
-        panic!("{status:?}");
+    // How long rows take differs from machine to machine, and with what else runs there: more of them
+    // until a life is not enough.
+    let mut rows = 1_500;
+    let (job, attempts) = loop {
+        let queries = alice.queries(&[rows]);
+        let uploaded = alice.upload(&queries).await;
+        let job = alice.begin(&alice.declaration(uploaded)).await;
+        let attempts = check_bits(&alice, job, &queries[0]).await;
+        if attempts > 1 || rows > 100_000 {
+            break (job, attempts);
+        }
+        let target = format!("/v2/jobs/{job}");
+        assert_eq!(alice.send("DELETE", &target, vec![]).await.status, 204);
+        rows *= 3;
     };
-    let rows = 100 * 12_000 / milliseconds.max(1);
-    let queries = alice.queries(&[rows.clamp(100, 6_000) as usize]);
-    let uploaded = alice.upload(&queries).await;
-    let job = alice.begin(&alice.declaration(uploaded)).await;
-    let attempts = check_bits(&alice, job, &queries[0]).await;
-    assert!(attempts > 1, "{attempts} attempts at {rows} rows");
+    assert!(attempts > 1, "one attempt at {rows} rows");
     let kept = kept(&stack);
     assert!(!kept.is_empty() && kept.is_sorted(), "{kept:?}");
     check_removal(&alice, job).await;
@@ -238,7 +241,7 @@ async fn a_key_that_goes_while_a_chunk_is_worked_on_ends_it() {
 /// that is the reason. What was done before stays readable.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_expires_while_a_chunk_is_worked_on_ends_it() {
-    const LEFT: Duration = Duration::from_secs(2);
+    const LEFT: Duration = Duration::from_secs(1);
     let stack = stack_with(often).await;
     let alice = Owner::new(&stack, "alice-token").await;
     let done = alice.upload(&alice.queries(&[2])).await;

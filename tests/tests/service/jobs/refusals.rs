@@ -5,7 +5,7 @@ use crate::models::{TREE, TREE_2};
 use crate::stack::Stack;
 use cipherfn_protocol::api::ProblemType;
 use cipherfn_protocol::api::job::{
-    ChunkState, IdempotencyKey, JobDeclaration, JobId, UploadDeclaration, Uploads,
+    ChunkState, IdempotencyKey, JobDeclaration, JobId, UploadDeclaration, UploadPurpose, Uploads,
 };
 use cipherfn_service::bucket::{Bucket, Condition};
 use cipherfn_service::config;
@@ -190,6 +190,7 @@ async fn upload_addresses_take_one_chunk_each() {
         let declaration = UploadDeclaration {
             upload,
             chunks: vec![file(bytes)],
+            purpose: UploadPurpose::Job,
         };
         let answer = alice.post("/v2/uploads", &declaration).await;
         serde_json::from_slice::<Uploads>(&answer.body).expect("addresses")
@@ -207,6 +208,7 @@ async fn upload_addresses_take_one_chunk_each() {
     let declaration = UploadDeclaration {
         upload: Some(uploads.upload),
         chunks: vec![file(b"one")],
+        purpose: UploadPurpose::Job,
     };
     let answer = bob.post("/v2/uploads", &declaration).await;
     let others: Uploads = serde_json::from_slice(&answer.body).expect("addresses");

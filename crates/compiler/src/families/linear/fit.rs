@@ -1,9 +1,9 @@
 //! Integer weights, and the fewest bits that carry the wanted precision.
 
+use super::layout::Layout;
 use crate::backend::{Backend, Budget};
 use cipherfn_protocol::specs::{Bits, ScoreUnits};
 use cipherfn_scheme::noise;
-use cipherfn_scheme::query::LinearQueryShape;
 
 /// Part of the torus that scores fill: errors are far smaller than the rest.
 const AMPLITUDE: f64 = 0.49;
@@ -55,6 +55,8 @@ pub(super) struct Fit {
 pub(super) struct Goal<'a> {
     /// Parameter set.
     pub(super) backend: Backend,
+    /// Where scores and features stand.
+    pub(super) layout: &'a Layout,
     /// Largest change of each carried score by each feature.
     pub(super) weights: &'a [&'a [f64]],
     /// Range of each carried score over the calibration rows.
@@ -81,16 +83,16 @@ pub(super) fn fit(goal: &Goal<'_>) -> Fit {
         ],
     };
     let rounded: Vec<Rounded> = (8..=36)
-        .map(|resolution| Rounded::new(goal.weights, f64::from(-resolution).exp2()))
+        .map(|resolution| Rounded::new(goal, f64::from(-resolution).exp2()))
         .collect();
     let mut best = f64::NEG_INFINITY;
     for (least, reply_limit) in stages {
         let wanted = if least.is_finite() { least } else { best };
-        let mut found: Option<(usize, Fit)> = None;
+        let mut found: Option<(usize, Sizes<'_>)> = None;
         for rounded in &rounded {
             for reply_bits in (8..=reply_limit.get()).map(Bits::new) {
                 // The widest bodies first: if they do not reach it, none does.
-                let fits = |body_bits| rounded.fit(goal.backend, goal.seen, body_bits, reply_bits);
+                let fits = |body_bits| rounded.sizes(goal, body_bits, reply_bits);
                 let widest = fits(goal.backend.set.ring.body_bits);
                 best = best.max(widest.bits);
                 if widest.bits < wanted {
@@ -98,56 +100,27 @@ pub(super) fn fit(goal: &Goal<'_>) -> Fit {
                 }
                 let fewest = (8..goal.backend.set.ring.body_bits.get())
                     .map(|bits| fits(Bits::new(bits)))
-                    .find(|fit| fit.bits >= wanted)
+                    .find(|sizes| sizes.bits >= wanted)
                     .unwrap_or(widest);
-                let bytes = fewest.bytes(goal.backend);
+                let bytes = fewest.bytes(goal);
                 if found.as_ref().is_none_or(|(least, _)| bytes < *least) {
                     found = Some((bytes, fewest));
                 }
                 break;
             }
         }
-        if let Some((_, fit)) = found {
-            return fit;
+        if let Some((_, sizes)) = found {
+            return sizes.fit(goal);
         }
     }
     unreachable!("the last stage asks for what an earlier one has reached")
 }
 
-impl Fit {
-    /// Features in one ciphertext.
-    pub(super) fn block(&self, backend: Backend) -> usize {
-        let (features, stride) = (self.weights[0].len(), self.weights.len());
-        features.min(backend.set.ring.polynomial_size / stride)
-    }
-
-    /// Bytes of a query row.
-    pub(super) fn query_bytes(&self, backend: Backend) -> usize {
-        self.query_shape(backend).row_bytes()
-    }
-
-    /// Dimensions of a query row.
-    pub(super) fn query_shape(&self, backend: Backend) -> LinearQueryShape {
-        LinearQueryShape {
-            set: backend.set,
-            features: self.weights[0].len(),
-            block: self.block(backend),
-            stride: self.weights.len(),
-            body_bits: self.body_bits,
-        }
-    }
-
-    fn bytes(&self, backend: Backend) -> usize {
-        backend.reply_bytes(self.weights.len(), self.reply_bits) + self.query_bytes(backend)
-    }
-}
-
-/// Weights as integers.
+/// Weights as integers: what rounding them does.
 struct Rounded {
     delta: f64,
-    weights: Vec<Vec<i64>>,
     outputs: Vec<RoundedOutput>,
-    /// Sum of the squares of all weights.
+    /// Sum of the squares of a product's weights, the largest one.
     squares: f64,
 }
 
@@ -161,63 +134,108 @@ struct RoundedOutput {
     half: f64,
 }
 
+/// Rounded weights with numbers of bits.
+struct Sizes<'a> {
+    rounded: &'a Rounded,
+    body_bits: Bits,
+    reply_bits: Bits,
+    budget: Budget,
+    bits: f64,
+}
+
 impl Rounded {
-    fn new(weights: &[&[f64]], delta: f64) -> Self {
-        let rows = weights.iter().map(|row| {
-            let half: f64 = row.iter().map(|weight| weight.abs()).sum();
-            // Half a unit a weight is kept for rounding up.
-            let sum = AMPLITUDE / delta - 0.5 * row.len() as f64;
-            let unit = half / sum.max(1.0);
-            let rounded: Vec<i64> = row
-                .iter()
-                .map(|weight| (weight / unit).round() as i64)
-                .collect();
-            let error = row
-                .iter()
-                .zip(&rounded)
-                .map(|(weight, rounded)| (weight / unit - *rounded as f64).abs())
-                .sum();
-            (rounded, RoundedOutput { unit, error, half })
+    fn new(goal: &Goal<'_>, delta: f64) -> Self {
+        let rows = goal.weights.iter().map(|row| {
+            let output = RoundedOutput::new(row, delta);
+            let squares = output.weights(row).map(|weight| (weight as f64).powi(2));
+            let squares: f64 = squares.sum();
+            (output, squares)
         });
-        let (weights, outputs): (Vec<Vec<i64>>, _) = rows.unzip();
-        let squares = weights
-            .iter()
-            .flatten()
-            .map(|weight| (*weight as f64).powi(2))
-            .sum();
+        let (outputs, squares): (Vec<RoundedOutput>, Vec<f64>) = rows.unzip();
+        // One polynomial holds the weights of all scores of a product: every result coefficient
+        // meets all of them, at positions without a feature too.
+        let of_product = |scores: Vec<usize>| scores.into_iter().map(|own| squares[own]).sum();
+        let products = goal.layout.products().flatten().map(of_product);
         Self {
             delta,
-            weights,
+            squares: products.fold(0.0, f64::max),
             outputs,
-            squares,
         }
     }
 
-    fn fit(&self, backend: Backend, seen: &[f64], body_bits: Bits, reply_bits: Bits) -> Fit {
-        // One polynomial holds the weights of all scores: every result coefficient meets all of
-        // them, at positions without a feature too.
-        let variance = noise::linear(backend.set, self.squares, body_bits)
-            + noise::linear_transform(backend.set, self.squares);
-        let budget = backend.linear_budget(variance, self.outputs.len(), reply_bits);
-        let output = |output: &RoundedOutput| LinearOutput {
+    fn sizes(&self, goal: &Goal<'_>, body_bits: Bits, reply_bits: Bits) -> Sizes<'_> {
+        let set = goal.backend.set;
+        let variance = noise::linear(set, self.squares, body_bits)
+            + noise::linear_transform(set, self.squares)
+            + goal.layout.packing_variance(goal.backend);
+        let coefficients = self.outputs.len();
+        let budget = goal
+            .backend
+            .linear_budget(variance, coefficients, reply_bits);
+        let bits = self.outputs(budget).zip(goal.seen);
+        Sizes {
+            rounded: self,
+            body_bits,
+            reply_bits,
+            budget,
+            bits: bits
+                .map(|(output, seen)| (seen / output.precision()).log2())
+                .fold(f64::INFINITY, f64::min),
+        }
+    }
+
+    fn outputs(&self, budget: Budget) -> impl Iterator<Item = LinearOutput> {
+        self.outputs.iter().map(move |output| LinearOutput {
             scale: output.unit / self.delta,
             half: output.half,
             rounding: output.error * output.unit,
             budget,
+        })
+    }
+}
+
+impl RoundedOutput {
+    fn new(row: &[f64], delta: f64) -> Self {
+        let half: f64 = row.iter().map(|weight| weight.abs()).sum();
+        // Half a unit a weight is kept for rounding up.
+        let sum = AMPLITUDE / delta - 0.5 * row.len() as f64;
+        let unit = half / sum.max(1.0);
+        let mut output = Self {
+            unit,
+            error: 0.0,
+            half,
         };
-        let outputs: Vec<LinearOutput> = self.outputs.iter().map(output).collect();
-        let bits = outputs
+        let errors = row
             .iter()
-            .zip(seen)
-            .map(|(output, seen)| (seen / output.precision()).log2())
-            .fold(f64::INFINITY, f64::min);
+            .zip(output.weights(row))
+            .map(|(weight, rounded)| (weight / unit - rounded as f64).abs());
+        output.error = errors.sum();
+        output
+    }
+
+    /// The row in units.
+    fn weights(&self, row: &[f64]) -> impl Iterator<Item = i64> {
+        row.iter().map(|weight| (weight / self.unit).round() as i64)
+    }
+}
+
+impl Sizes<'_> {
+    fn bytes(&self, goal: &Goal<'_>) -> usize {
+        let query = goal.layout.query_shape(goal.backend, self.body_bits);
+        goal.layout.reply_bytes(goal.backend, self.reply_bits) + query.row_bytes()
+    }
+
+    fn fit(&self, goal: &Goal<'_>) -> Fit {
+        let rows = self.rounded.outputs.iter().zip(goal.weights);
         Fit {
-            delta: self.delta,
-            body_bits,
-            reply_bits,
-            weights: self.weights.clone(),
-            outputs,
-            bits,
+            delta: self.rounded.delta,
+            body_bits: self.body_bits,
+            reply_bits: self.reply_bits,
+            weights: rows
+                .map(|(output, row)| output.weights(row).collect())
+                .collect(),
+            outputs: self.rounded.outputs(self.budget).collect(),
+            bits: self.bits,
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::families::Reference;
 use crate::features::Features;
 use crate::options::Options;
 use crate::read::sample;
+use cipherfn_circuit::circuit::Node;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::ScoreUnits;
 

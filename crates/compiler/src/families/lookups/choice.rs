@@ -1,14 +1,14 @@
 //! Steps of the features, gadget and weights: the cheapest that keep the labels, and the scores
 //! within a hundredth of their range, when the calibration rows are simulated.
 
-use super::circuit::{self, CircuitParts};
+use super::circuit::{self, CircuitParts, packing_variance};
 use super::curve::{Curve, Functions};
 use super::fidelity::{Fidelity, MOST_ERROR, SimulatedModel};
 use super::fitted_rows;
-use super::grid::Span;
+use super::grid::{Span, grids};
 use super::layer::{BitColumns, Unit, units};
 use super::lines::Lines;
-use super::outputs::{OutputFit, OutputSums};
+use super::outputs::{OutputFit, OutputSums, check_scores};
 use crate::backend::Budget;
 use crate::cost::{Costs, Takes, Work};
 use crate::error::CompileError;
@@ -18,7 +18,6 @@ use crate::simulate::Gaussian;
 use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::{BaseLog, Gadget, IntegerFeature, Levels};
 use cipherfn_scheme::noise::{self, Deviation, Variance};
-use cipherfn_scheme::operations::pack;
 
 /// Gadgets that are tried, from the cheapest and noisiest on.
 const GADGETS: [Gadget; 6] = [
@@ -33,10 +32,8 @@ const GADGETS: [Gadget; 6] = [
 const COARSEST: f64 = -6.0;
 const FINEST: f64 = -12.0;
 const OCTAVE: f64 = 0.5;
-/// Most look-ups of a layer: each takes a table of 25 KB in the bundle, and some while to choose.
-const MAX_LOOKUPS: usize = 1 << 13;
 /// Most CMUXes of a layer, as many as circuits may have: about a minute of them.
-const MAX_TURNS: u64 = 1 << 22;
+pub(super) const MAX_TURNS: u64 = 1 << 22;
 /// Part of the labels that may differ of those that the option allows: other rows differ more.
 const STRICTER: f64 = 0.25;
 /// Errors of the scores that are aimed at, in parts of the largest one: other rows are off by more,
@@ -85,14 +82,7 @@ impl<'a> LayerProblem<'a> {
         model: &'a LookupModel,
         setting: &'a Setting<'a>,
     ) -> Result<Self, CompileError> {
-        if model.forms.len() > MAX_LOOKUPS {
-            return Err(CompileError::LargeLayer {
-                node: model.node().to_owned(),
-                what: "functions",
-                found: model.forms.len() as u64,
-                most: MAX_LOOKUPS as u64,
-            });
-        }
+        CompileError::check_functions(model.node(), model.forms.len())?;
         let features = setting.features;
         let (indices, rows) = fitted_rows(setting);
         let forms: Vec<Vec<f64>> = rows.iter().map(|row| model.forms_of(row)).collect();
@@ -103,6 +93,7 @@ impl<'a> LayerProblem<'a> {
                 "its results for calibration rows are not finite numbers, or no row is complete",
             ));
         }
+        check_scores(model.node(), &scores, &model.weights)?;
         let spans = Span::of(features);
         let bounds: Vec<(f64, f64)> = model
             .forms
@@ -178,13 +169,15 @@ impl<'a> LayerProblem<'a> {
     pub(super) fn choose(&self) -> Result<LookupChoice, CompileError> {
         let mut best: Option<LookupChoice> = None;
         let steps = ((COARSEST - FINEST) / OCTAVE) as u32;
+        let mut is_still = true;
         for step in 0..=steps {
             let error = (COARSEST - OCTAVE * f64::from(step)).exp2();
-            let grid = self.grid(error);
+            let grid = grids(&self.spans, &self.gradients, error);
             let bits = BitColumns::of(&grid, &self.rows);
             if bits.count() == 0 {
                 continue;
             }
+            is_still = false;
             let turns = self.turns(&grid);
             match best {
                 _ if turns <= MAX_TURNS => {}
@@ -218,7 +211,12 @@ impl<'a> LayerProblem<'a> {
                 break;
             }
         }
-        best.ok_or(CompileError::Constant)
+        let node = self.model.node().to_owned();
+        best.ok_or(if is_still {
+            CompileError::StillLayer { node }
+        } else {
+            CompileError::NoisyLayer { node }
+        })
     }
 
     /// The most turns that a grid can ask for.
@@ -253,19 +251,6 @@ impl<'a> LayerProblem<'a> {
         }
     }
 
-    /// Grids that together bring this error into the scores.
-    fn grid(&self, error: f64) -> Vec<IntegerFeature> {
-        let own = error / (self.spans.len() as f64).sqrt();
-        let grids = self.spans.iter().zip(&self.gradients);
-        grids
-            .map(|(span, gradient)| {
-                // Uniform in a step.
-                let step = own * 12_f64.sqrt() / gradient.max(f64::MIN_POSITIVE);
-                span.with_step(step)
-            })
-            .collect()
-    }
-
     fn choice(
         &self,
         grid: &[IntegerFeature],
@@ -294,16 +279,7 @@ impl<'a> LayerProblem<'a> {
         let lines = sums
             .has_lines()
             .then(|| Lines::of(&sums, grid, &self.setting.features.names, backend));
-        let values: Vec<Vec<f64>> = self
-            .rows
-            .iter()
-            .map(|row| {
-                row.iter()
-                    .zip(grid)
-                    .map(|(x, own)| limited(*x, own))
-                    .collect()
-            })
-            .collect();
+        let values = limited(&self.rows, grid);
         let phases = |sums: &OutputSums| -> Vec<Vec<f64>> {
             let rows = entries.iter().zip(&values);
             rows.map(|(entries, values)| sums.phases(entries, values))
@@ -372,10 +348,7 @@ impl<'a> LayerProblem<'a> {
                 .sum::<f64>()
         };
         let worst = sums.weights.iter().map(of_score).fold(0.0, f64::max);
-        let packing = match (sums.scales.len(), backend.set.packing()) {
-            (1, _) | (_, None) => Variance::default(),
-            (_, Some(packing)) => pack::variance(backend.set, packing),
-        };
+        let packing = packing_variance(sums.scales.len(), backend);
         let of_lines = lines.map_or(Variance::default(), |lines| lines.variance(backend));
         let variance = Variance::new(worst) + of_lines + packing;
         let rows = (selectors as f64 * f64::from(gadget.levels.get())).max(1.0);
@@ -391,18 +364,20 @@ impl<'a> LayerProblem<'a> {
         selectors: usize,
         gadget: Gadget,
     ) -> Work {
-        let terms = sums
-            .weights
-            .iter()
-            .flatten()
-            .filter(|weight| **weight != 0)
-            .count();
+        let is_looked_up = |curve: &&Curve| !curve.is_line();
+        let terms = sums.weights.iter().flat_map(|weights| {
+            let tables = weights.iter().zip(&self.curves);
+            tables.filter(|(weight, curve)| **weight != 0 && is_looked_up(curve))
+        });
+        let terms = terms.count();
         let scores = sums.scales.len() as u32;
+        let lookups = self.curves.iter().filter(is_looked_up).count() as u32;
+        let selectors = if lookups > 0 { selectors as u32 } else { 0 };
         Work {
-            selectors: selectors as u32,
-            slots: self.setting.backend.slots(selectors as u32, gadget),
+            selectors,
+            slots: self.setting.backend.slots(selectors, gadget),
             cmuxes: units.iter().map(|unit| unit.turns.len() as u32).sum(),
-            lookups: units.len() as u32,
+            lookups,
             terms: terms as u32,
             key_switches: circuit::key_switches(scores, self.setting.backend),
             products: u32::from(has_lines),
@@ -441,8 +416,13 @@ pub(super) fn bounds(form: &LinearForm, spans: &[Span]) -> (f64, f64) {
     })
 }
 
-/// A value as the client encodes it beside the integer.
-pub(super) fn limited(value: f32, own: &IntegerFeature) -> f64 {
-    let (low, high) = own.range();
-    f64::from(value).clamp(low, high)
+/// Values as the client encodes them beside the integers, by row.
+pub(super) fn limited(rows: &[&[f32]], grid: &[IntegerFeature]) -> Vec<Vec<f64>> {
+    let value = |(value, own): (&f32, &IntegerFeature)| {
+        let (low, high) = own.range();
+        f64::from(*value).clamp(low, high)
+    };
+    let rows = rows.iter();
+    rows.map(|row| row.iter().zip(grid).map(value).collect())
+        .collect()
 }

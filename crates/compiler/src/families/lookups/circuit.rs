@@ -5,14 +5,15 @@ use super::curve::Curve;
 use crate::backend::Backend;
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{
-    Combination, Constant, ConstantId, FeatureInput, Input, InputId, Lookup, Node, NodeId, Output,
-    Pack, Product, Rotated, SelectorForm, SelectorGroup, SelectorId, Table, Turn, Weighted,
+    Combination, Constant, ConstantId, Input, InputId, Lookup, Node, NodeId, Output, Pack, Product,
+    Rotated, SelectorForm, SelectorGroup, SelectorId, Table, Turn, Weighted,
 };
+use cipherfn_scheme::noise::Variance;
+use cipherfn_scheme::operations::pack;
 use std::collections::HashMap;
 
-/// The inputs: selectors, then the features of the lines.
+/// The input that is selectors, if any function is looked up; features of lines come behind.
 const SELECTORS: InputId = InputId(0);
-const FEATURES: InputId = InputId(1);
 
 /// What a circuit is made of.
 pub(super) struct CircuitParts<'a> {
@@ -30,17 +31,28 @@ pub(super) fn key_switches(scores: u32, backend: Backend) -> u32 {
     }
 }
 
+/// Of a score, from bringing so many into one ciphertext.
+pub(super) fn packing_variance(scores: usize, backend: Backend) -> Variance {
+    match (scores, backend.set.packing()) {
+        (1, _) | (_, None) => Variance::default(),
+        (_, Some(packing)) => pack::variance(backend.set, packing),
+    }
+}
+
 impl CircuitParts<'_> {
     pub(super) fn circuit(&self) -> Circuit {
         let choice = self.choice;
         let size = self.backend.set.ring.polynomial_size as u32;
         let mut constants = Constants::default();
-        let mut inputs = vec![Input::Selectors(SelectorGroup {
-            count: choice.work.selectors,
-            gadget: choice.gadget,
-            transport: self.backend.transport(),
-            form: SelectorForm::Bits,
-        })];
+        let mut inputs = Vec::new();
+        if choice.work.lookups > 0 {
+            inputs.push(Input::Selectors(SelectorGroup {
+                count: choice.work.selectors,
+                gadget: choice.gadget,
+                transport: self.backend.transport(),
+                form: SelectorForm::Bits,
+            }));
+        }
         let mut nodes = Vec::new();
         let mut push = |node| {
             nodes.push(node);
@@ -51,8 +63,12 @@ impl CircuitParts<'_> {
             .iter()
             .zip(self.curves)
             .zip(&choice.sums.amplitudes);
-        let lookups: Vec<NodeId> = units
+        // What a line stands in for is not looked up.
+        let lookups: Vec<Option<NodeId>> = units
             .map(|((unit, curve), amplitude)| {
+                if curve.is_line() {
+                    return None;
+                }
                 let entries = curve.entries.iter().map(|entry| torus(entry * amplitude));
                 let turn = |(index, turn): &(u32, i64)| Turn {
                     selector: SelectorId {
@@ -61,23 +77,18 @@ impl CircuitParts<'_> {
                     },
                     rotation: back(*turn, size),
                 };
-                push(Node::Lookup(Lookup {
+                Some(push(Node::Lookup(Lookup {
                     table: Table::Constant(constants.id((0..).zip(entries).collect())),
                     rotation: back(unit.start, size),
                     form: unit.turns.iter().map(turn).collect(),
-                }))
+                })))
             })
             .collect();
         let lines = choice.lines.as_ref().map(|lines| {
             let encoding = &lines.encoding;
-            inputs.push(Input::Features(FeatureInput {
-                features: encoding.names.len() as u32,
-                block: encoding.block,
-                stride: encoding.stride,
-                body_bits: encoding.body_bits,
-            }));
+            inputs.push(Input::Features(encoding.into()));
             push(Node::Product(Product {
-                input: FEATURES,
+                input: InputId(inputs.len() as u32 - 1),
                 weights: lines.weights.clone(),
                 constant: None,
             }))
@@ -94,7 +105,7 @@ impl CircuitParts<'_> {
                     .iter()
                     .zip(weights)
                     .filter(|(_, weight)| **weight != 0);
-                let terms = terms.map(|(node, weight)| weighted(*node, 0, *weight));
+                let terms = terms.filter_map(|(node, weight)| Some(weighted((*node)?, 0, *weight)));
                 let line = lines.map(|node| weighted(node, back(score as i64, size), 1));
                 let of_lines = choice
                     .lines
@@ -111,7 +122,7 @@ impl CircuitParts<'_> {
         let (node, stride) = if let [only] = sums.as_slice() {
             (only.node, 1)
         } else {
-            let pack = Pack { items: sums };
+            let pack = Pack::of_constants(sums);
             let stride = pack.stride(size);
             (push(Node::Pack(pack)), stride)
         };

@@ -4,7 +4,8 @@
 //! `f(z) + f(z + R)` linear in z, such as `Relu`, absolute values and their like, is a line plus a
 //! function `g` with `g(z + R) = -g(z)`, so its table spans the whole torus in 2N steps of 2R/2N;
 //! the line is linear in the row and needs no look-up. Any other function is looked up in N steps
-//! on half of the torus.
+//! on half of the torus. A function that is a line wherever its form may be, as a `Relu` that is
+//! always on or always off, needs no table.
 
 use crate::error::CompileError;
 use crate::model::reference::functions_of;
@@ -12,10 +13,15 @@ use cipherfn_program::RowProgram;
 
 /// How far beyond the calibration rows a form may be.
 pub(super) const MARGIN: f64 = 1.5;
+/// Entries that a function has to be a line on at least, for it to be taken for one.
+const LEAST_ENTRIES: i64 = 4;
 /// Least part of the widest form's range that a form is given.
 const LEAST_RANGE: f64 = 0.05;
 /// Largest departure from a line, in parts of the function's range, that still is one.
 const LINE: f64 = 1e-6;
+/// What entries are multiples of, so that tables of one function are equal to the last bit whatever
+/// the ranges of their forms.
+const GRAIN: f64 = 1.0 / (1_u64 << 32) as f64;
 
 /// Functions of one form each, and the node that they are of.
 #[derive(Clone, Copy)]
@@ -72,7 +78,45 @@ impl Curve {
                 None => Self::half(ranges[unit], filled(own, unit, functions.node)?),
             });
         }
+        for (curve, range) in curves.iter_mut().zip(ranges) {
+            curve.straighten(range);
+        }
         Ok(curves)
+    }
+
+    /// Lets go of the table where the function is a line all over the range that its form may have.
+    fn straighten(&mut self, (low, high): (f64, f64)) {
+        let last = self.steps as f64 - 1.0;
+        let entry = |form: f64| ((form - self.low) / self.step).floor().clamp(0.0, last) as i64;
+        let entries = entry(low)..=entry(high);
+        if entries.end() - entries.start() < LEAST_ENTRIES {
+            return;
+        }
+        let at = |entry: i64| self.low + (entry as f64 + 0.5) * self.step;
+        let value = |entry: &i64| self.value(at(*entry));
+        let (first, end) = (value(entries.start()), value(entries.end()));
+        let rise = (end - first) / (at(*entries.end()) - at(*entries.start()));
+        let line = |entry: &i64| first + rise * (at(*entry) - at(*entries.start()));
+        let mut off = entries.clone().map(|own| (value(&own) - line(&own)).abs());
+        if off.any(|off| off > LINE * self.size) {
+            return;
+        }
+        let offset = first - rise * at(*entries.start());
+        let count = self.entries.len();
+        let step = (high - low) / count as f64;
+        *self = Self::scaled(low, step, count, (rise, offset), vec![0.0; count]);
+    }
+
+    /// Whether there is a line only, and nothing to look up.
+    pub(super) fn is_line(&self) -> bool {
+        self.size == 0.0
+    }
+
+    /// By how much a look-up's entry changes at most, an entry, over so many of them.
+    pub(super) fn steepness(&self, apart: i64) -> f64 {
+        let places = 0..(self.steps as i64 - apart).max(1);
+        let changes = places.map(|place| (self.entry(place + apart) - self.entry(place)).abs());
+        changes.fold(0.0, f64::max) / apart as f64
     }
 
     /// On the whole torus, where the function allows it.
@@ -146,7 +190,7 @@ impl Curve {
             .fold(0.0, |most: f64, own| most.max(own.abs()));
         if size > 0.0 {
             for entry in &mut entries {
-                *entry /= size;
+                *entry = (*entry / size / GRAIN).round() * GRAIN;
             }
         }
         Self {
@@ -241,4 +285,63 @@ fn ends<'a>(values: impl Iterator<Item = &'a f64>) -> (f64, f64) {
 fn spread<'a>(values: impl Iterator<Item = &'a f64>) -> f64 {
     let (low, high) = ends(values);
     high - low
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Curve, Functions};
+    use cipherfn_program::{
+        BinaryFunction, EntryKind, Op, ProgramBuilder, RowProgram, Tensor, TensorType,
+    };
+
+    fn relu(len: usize) -> RowProgram {
+        let kind = EntryKind::F64;
+        let mut builder = ProgramBuilder::new(vec![TensorType { kind, len }]).unwrap();
+        let right = builder.constant("relu", Tensor::F64(vec![0.0])).unwrap();
+        let (function, left) = (BinaryFunction::Max, builder.input(0));
+        let value = Op::Binary {
+            function,
+            left,
+            right,
+        };
+        let value = builder.push("relu", value).unwrap();
+        builder.finish(&[value]).unwrap()
+    }
+
+    /// Of forms on these ranges.
+    fn curves(ranges: &[(f64, f64)]) -> Vec<Curve> {
+        let forms = [0, 1].map(|end| {
+            let own = ranges.iter();
+            own.map(|(low, high)| if end == 0 { *low } else { *high })
+                .collect::<Vec<f64>>()
+        });
+        let program = relu(ranges.len());
+        let functions = Functions {
+            node: "relu",
+            program: &program,
+        };
+        let bounds = vec![(f64::NEG_INFINITY, f64::INFINITY); ranges.len()];
+        Curve::of(functions, &forms, &bounds, 1024).unwrap()
+    }
+
+    #[test]
+    fn functions_without_a_kink_in_reach_are_lines() {
+        let found = curves(&[(-90.0, -30.0), (40.0, 90.0), (-3.0, 3.0), (-9.0, -1.0)]);
+        let lines: Vec<bool> = found.iter().map(Curve::is_line).collect();
+        // The last one's kink is within one and a half times its range.
+        assert_eq!(lines, [true, true, false, false]);
+        for (curve, form, value) in [(&found[0], -50.0, 0.0), (&found[1], 50.0, 50.0)] {
+            assert!((curve.value(form) - value).abs() < 1e-6);
+            assert!(!curve.holds(((200.0 - curve.low) / curve.step) as i64));
+        }
+    }
+
+    #[test]
+    fn tables_of_one_function_are_equal_whatever_their_ranges() {
+        let found = curves(&[(-3.0, 3.0), (-0.7, 1.1), (-12.3, 45.6)]);
+        assert!(found.iter().all(|own| own.entries == found[0].entries));
+        let steepness = found[0].steepness(1);
+        // |z| from 1 to -1 and back in 2048 steps.
+        assert!((steepness - 2.0 / 1023.5).abs() < 1e-5, "{steepness}");
+    }
 }

@@ -115,6 +115,18 @@ impl Span {
     }
 }
 
+/// Grids that together bring this error into the scores, which features move by `gradients` a unit.
+pub(super) fn grids(spans: &[Span], gradients: &[f64], error: f64) -> Vec<IntegerFeature> {
+    let own = error / (spans.len() as f64).sqrt();
+    let grids = spans.iter().zip(gradients);
+    grids
+        .map(|(span, gradient)| {
+            // Uniform in a step.
+            span.with_step(own * 12_f64.sqrt() / gradient.max(f64::MIN_POSITIVE))
+        })
+        .collect()
+}
+
 /// The distance of neighbouring values if all values are whole multiples of it from the first one,
 /// and few enough.
 fn natural_step(values: &[f64]) -> Option<f64> {

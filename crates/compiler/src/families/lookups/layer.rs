@@ -8,7 +8,7 @@ use cipherfn_protocol::specs::IntegerFeature;
 use std::collections::HashMap;
 
 /// A look-up: where its table begins, and by how many entries each bit moves on.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Unit {
     pub(super) start: i64,
     /// Selectors with what they move by, increasing and not zero.
@@ -58,7 +58,7 @@ impl<'a> BitColumns<'a> {
     }
 }
 
-/// One look-up a function, of forms that have these values, one list a row.
+/// One look-up a function, which moves by nothing where the function is a line, of forms that have these values, one list a row.
 pub(super) fn units(
     forms: &[LinearForm],
     curves: &[Curve],
@@ -67,6 +67,9 @@ pub(super) fn units(
 ) -> Vec<Unit> {
     let mut moments: HashMap<Vec<u32>, Moments> = HashMap::new();
     let unit = |(unit, curve): (usize, &Curve)| {
+        if curve.is_line() {
+            return Unit::default();
+        }
         let form = &forms[unit];
         let features: Vec<u32> = form.weights.iter().map(|(feature, _)| *feature).collect();
         let selectors = || features.iter().flat_map(|own| bits.selectors(*own));

@@ -3,12 +3,15 @@
 
 use super::curve::Curve;
 use super::rounding::Moments;
+use crate::error::CompileError;
 use crate::model::LookupModel;
 
 /// How much wider than over the calibration rows the scores' range is.
 const MARGIN: f64 = 2.0;
 /// Least part of the widest score's range that a score is given.
 const LEAST_RANGE: f64 = 1e-6;
+/// What 64-bit floats make of a constant, as a part of it.
+const ROUNDED: f64 = 1e-12;
 /// Largest amplitude of a table, in parts of the torus.
 const MOST_AMPLITUDE: f64 = 0.25;
 /// How much of the error of plain rounding is left where it knows the weights before.
@@ -173,6 +176,29 @@ impl OutputSums {
     pub(super) fn has_lines(&self) -> bool {
         self.slopes.iter().flatten().any(|slope| *slope != 0.0)
     }
+}
+
+/// Refuses scores that are functions of the row and yet the same for all calibration rows, which say
+/// nothing of their range then.
+pub(super) fn check_scores(
+    node: &str,
+    scores: &[Vec<f64>],
+    weights: &[Vec<f64>],
+) -> Result<(), CompileError> {
+    for (score, weights) in weights.iter().enumerate() {
+        let values = scores.iter().map(|row| row[score]);
+        let ends = |(low, high): (f64, f64), own: f64| (low.min(own), high.max(own));
+        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), ends);
+        let is_constant = high - low <= ROUNDED * low.abs().max(high.abs());
+        if is_constant && weights.iter().any(|weight| *weight != 0.0) {
+            return Err(CompileError::StillScore {
+                node: node.to_owned(),
+                score,
+                value: low,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// What a whole torus stands for, and the middle, of each score.

@@ -12,9 +12,8 @@ use crate::families::linear::{encoded, ranges};
 use crate::features::Features;
 use crate::model::{LinearTrees, Slope};
 use crate::report::FeatureReport;
-use cipherfn_circuit::circuit::FeatureInput;
 use cipherfn_engine::MAX_WEIGHT_BYTES;
-use cipherfn_protocol::specs::{LinearEncoding, TorusFraction};
+use cipherfn_protocol::specs::{FeatureForm, LinearEncoding, TorusFraction};
 
 #[cfg(test)]
 mod tests;
@@ -223,6 +222,7 @@ impl<'a> Inputs<'a> {
             delta,
             block: self.block(backend) as u32,
             stride: self.trees.constants.scores as u32,
+            form: FeatureForm::Apart,
             body_bits: backend.set.ring.body_bits,
         }
     }
@@ -235,16 +235,6 @@ fn dense(values: &[(u32, f64)], scores: usize) -> Vec<f64> {
         dense[score as usize] = value;
     }
     dense
-}
-
-/// The circuit's input of an encoding.
-pub(super) fn circuit_input(encoding: &LinearEncoding) -> FeatureInput {
-    FeatureInput {
-        features: encoding.names.len() as u32,
-        block: encoding.block,
-        stride: encoding.stride,
-        body_bits: encoding.body_bits,
-    }
 }
 
 /// Adds to the report what travels of the inputs, and what the specs show of them.

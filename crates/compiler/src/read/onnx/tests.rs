@@ -1,8 +1,8 @@
 //! Files that break the format's rules, and ones that would break a careless reader.
 
 mod estimators;
+mod layers;
 mod networks;
-mod proto;
 
 use super::attribute::Attribute;
 use super::proto::{
@@ -12,10 +12,10 @@ use super::proto::{
 use super::size;
 use crate::model::Model;
 use crate::read::read_model;
+use crate::write::proto::{AttributeProto, GraphProto, ModelProto, NodeProto};
 use cipherfn_program::Tensor;
 use prost::Message;
 use prost::encoding::WireType;
-use proto::{AttributeProto, GraphProto, ModelProto, NodeProto};
 use std::time::{Duration, Instant};
 
 const FLOAT: i32 = 1;

@@ -12,7 +12,7 @@ pub(crate) struct RingKey {
 
 impl RingKey {
     /// From the coefficients, least significant bit of a byte first.
-    pub(super) fn new(bits: &[u8], polynomial_size: usize) -> Self {
+    pub(crate) fn new(bits: &[u8], polynomial_size: usize) -> Self {
         let mut coefficients = Zeroizing::new(Vec::with_capacity(8 * bits.len()));
         coefficients.extend(
             bits.iter()

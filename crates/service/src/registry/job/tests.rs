@@ -1,6 +1,10 @@
-use super::{ATTEMPTS_A_CHUNK, Attempt, Checkpoint, Chunk, ChunkEvent, ChunkRefusal, Job};
+use super::{
+    ATTEMPTS_A_CHUNK, Attempt, Checkpoint, Chunk, ChunkEvent, ChunkRefusal, Job, JobOrder,
+    SharedQuery, Work,
+};
 use crate::Tenant;
 use crate::registry::document::Document;
+use cipherfn_protocol::api::frames::{FrameId, FrameQuery};
 use cipherfn_protocol::api::job::{
     ChunkFile, IdempotencyKey, JobDeclaration, JobId, JobKind, UploadFolder,
 };
@@ -255,9 +259,38 @@ fn stored_documents_have_exactly_these_bytes() {
         r#""created":"1970-01-01T00:00:00Z","until":"1970-01-01T00:15:00Z","ended":false}"#
     );
     let stored = stored.replace("TENANT", &tenant.to_string());
-    let stored = stored.replace("SPECS", &job.specs.to_string());
+    let stored = stored.replace("SPECS", &Hash::of(b"specs").to_string());
     assert_eq!(String::from_utf8(job.to_json().unwrap()).unwrap(), stored);
     assert_eq!(Job::from_json(stored.as_bytes()).unwrap(), job);
+
+    let query = JobOrder {
+        idempotency_key: IdempotencyKey::from_bytes([0; 16]),
+        key: KeyId::from_bytes([9; 16]),
+        work: Work::Query(SharedQuery {
+            query: FrameQuery {
+                frames: vec![FrameId::from_bytes([7; 16])],
+                plan: serde_json::json!({ "format": 1 }),
+                rows_per_sum: 200,
+                min_bits: 1.5,
+            },
+            passes: vec![1000, 0],
+            rows_a_part: 640,
+        }),
+        parts: 3,
+    };
+    let job = Job::new(id, &tenant, &query, (NOW, NOW + LEASE));
+    let stored = concat!(
+        r#"{"format":3,"job":"01010101010101010101010101010101","tenant":"TENANT","#,
+        r#""idempotency_key":"00000000000000000000000000000000","key":"09090909090909090909090909090909","#,
+        r#""query":{"frames":["07070707070707070707070707070707"],"plan":{"format":1},"rows_per_sum":200,"min_bits":1.5},"#,
+        r#""passes":[1000,0],"rows_a_part":640,"#,
+        r#""created":"1970-01-01T00:00:00Z","until":"1970-01-01T00:15:00Z","ended":false}"#
+    );
+    let stored = stored.replace("TENANT", &tenant.to_string());
+    assert_eq!(String::from_utf8(job.to_json().unwrap()).unwrap(), stored);
+    assert_eq!(Job::from_json(stored.as_bytes()).unwrap(), job);
+    let endless = stored.replace("640", "0");
+    assert!(Job::from_json(endless.as_bytes()).is_err());
 
     let chunks = [
         (

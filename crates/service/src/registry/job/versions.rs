@@ -1,8 +1,9 @@
 //! Jobs and chunks as they are stored: every format there ever was.
 
-use super::{Checkpoint, Chunk, Job};
+use super::{Checkpoint, Chunk, Job, Prediction, SharedQuery, Work};
 use crate::Tenant;
 use crate::registry::document::Document;
+use cipherfn_protocol::api::frames::FrameQuery;
 use cipherfn_protocol::api::job::{ChunkFile, IdempotencyKey, JobId, JobKind, UploadFolder};
 use cipherfn_protocol::api::{ModelName, Problem};
 use cipherfn_protocol::hash::SpecsHash;
@@ -18,6 +19,54 @@ cipherfn_protocol::versions! {
         V1(JobV1) = 1,
         /// In several parts, which what knows format 1 alone would leave out.
         V2(JobV1) = 2,
+        /// A query over frames.
+        V3(JobV3) = 3,
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::registry) struct JobV3 {
+    format: u64,
+    job: JobId,
+    tenant: Tenant,
+    idempotency_key: IdempotencyKey,
+    key: KeyId,
+    query: FrameQuery,
+    passes: Vec<u64>,
+    rows_a_part: u64,
+    #[serde(with = "time::serde::rfc3339")]
+    created: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    until: OffsetDateTime,
+    ended: bool,
+}
+
+impl TryFrom<JobV3> for Job {
+    type Error = String;
+
+    fn try_from(job: JobV3) -> Result<Self, String> {
+        let shared = SharedQuery {
+            query: job.query,
+            passes: job.passes,
+            rows_a_part: job.rows_a_part,
+        };
+        let parts = u32::try_from(shared.parts());
+        let parts = parts.map_err(|_| "a query of too many parts".to_owned())?;
+        if shared.passes.is_empty() || shared.rows_a_part == 0 {
+            return Err("a query without passes, or parts without rows".to_owned());
+        }
+        Ok(Self {
+            id: job.job,
+            tenant: job.tenant,
+            idempotency_key: job.idempotency_key,
+            work: Work::Query(shared),
+            key: job.key,
+            parts,
+            created: job.created,
+            until: job.until,
+            ended: job.ended,
+        })
     }
 }
 
@@ -56,18 +105,23 @@ impl Document for Job {
                     ..
                 },
             ) => (job, parts),
+            JobVersions::V3(job) => return job.try_into(),
             _ => return Err("a job of format 2, and no other, has 2 or more parts".to_owned()),
         };
         Ok(Self {
             id: job.job,
             tenant: job.tenant,
             idempotency_key: job.idempotency_key,
-            kind: job.kind,
-            model: job.model,
-            specs: job.specs,
+            work: match job.kind {
+                JobKind::Predict => Work::Predict(Prediction {
+                    model: job.model,
+                    specs: job.specs,
+                    upload: job.upload,
+                    chunks: job.chunks,
+                }),
+                JobKind::Query => return Err("a query of a format before 3".to_owned()),
+            },
             key: job.key,
-            upload: job.upload,
-            chunks: job.chunks,
             parts,
             created: job.created,
             until: job.until,
@@ -80,18 +134,36 @@ impl Document for Job {
     }
 
     fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        let prediction = match &self.work {
+            Work::Predict(prediction) => prediction,
+            Work::Query(shared) => {
+                return serde_json::to_vec(&JobV3 {
+                    format: 3,
+                    job: self.id,
+                    tenant: self.tenant.clone(),
+                    idempotency_key: self.idempotency_key,
+                    key: self.key,
+                    query: shared.query.clone(),
+                    passes: shared.passes.clone(),
+                    rows_a_part: shared.rows_a_part,
+                    created: self.created,
+                    until: self.until,
+                    ended: self.ended,
+                });
+            }
+        };
         let parts = (self.parts > 1).then_some(self.parts);
         serde_json::to_vec(&JobV1 {
             format: if parts.is_some() { 2 } else { 1 },
             job: self.id,
             tenant: self.tenant.clone(),
             idempotency_key: self.idempotency_key,
-            kind: self.kind,
-            model: self.model.clone(),
-            specs: self.specs,
+            kind: JobKind::Predict,
+            model: prediction.model.clone(),
+            specs: prediction.specs,
             key: self.key,
-            upload: self.upload,
-            chunks: self.chunks.clone(),
+            upload: prediction.upload,
+            chunks: prediction.chunks.clone(),
             parts,
             created: self.created,
             until: self.until,

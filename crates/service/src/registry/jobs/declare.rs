@@ -6,13 +6,13 @@ use crate::Tenant;
 use crate::bucket::{Bucket, Condition, Etag, StorageError};
 use crate::config::JobRules;
 use crate::registry::store::ATTEMPTS;
-use crate::registry::{Job, Registry, UniqueId, document};
-use cipherfn_protocol::api::job::{JobDeclaration, JobId};
+use crate::registry::{Job, JobOrder, Registry, UniqueId, Work, document};
+use cipherfn_protocol::api::job::{ChunkFile, JobId};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 /// What became of a declaration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum JobDeclared {
     /// The job is new.
     New(Job),
@@ -34,12 +34,13 @@ impl<B: Bucket> Registry<B> {
     pub async fn declare_job(
         &self,
         tenant: &Tenant,
-        declaration: &JobDeclaration,
+        order: impl Into<JobOrder>,
         rules: &JobRules,
         now: OffsetDateTime,
     ) -> Result<JobDeclared, StorageError> {
+        let order = &order.into();
         let path = index_path(tenant);
-        let name = declaration.idempotency_key;
+        let name = order.idempotency_key;
         let mut made: Option<(Job, Etag)> = None;
         for _ in 0..ATTEMPTS {
             let stored = document::read::<JobIndex>(&self.bucket, &path).await?;
@@ -50,7 +51,7 @@ impl<B: Bucket> Registry<B> {
             };
             if let Some(job) = known {
                 self.unmake(made).await?;
-                return Ok(if job.is(declaration) {
+                return Ok(if job.is(order) {
                     JobDeclared::Known(job)
                 } else {
                     JobDeclared::Conflict
@@ -58,7 +59,7 @@ impl<B: Bucket> Registry<B> {
             }
             let (job, etag) = match made.take() {
                 Some(made) => made,
-                None => match self.make(tenant, declaration, rules, now).await? {
+                None => match self.make(tenant, order, rules, now).await? {
                     Ok(made) => made,
                     Err(missing) => return Ok(JobDeclared::Missing(missing)),
                 },
@@ -82,31 +83,37 @@ impl<B: Bucket> Registry<B> {
     async fn make(
         &self,
         tenant: &Tenant,
-        declaration: &JobDeclaration,
+        order: &JobOrder,
         rules: &JobRules,
         now: OffsetDateTime,
     ) -> Result<Result<(Job, Etag), usize>, StorageError> {
-        let folder = upload_folder(tenant, declaration.upload);
-        let uploaded = self.bucket.list(&folder).await?.into_iter();
-        let uploaded: BTreeMap<String, u64> =
-            uploaded.map(|object| (object.key, object.bytes)).collect();
-        let is_there = |chunk| {
-            let path = upload_path(tenant, declaration.upload, chunk);
-            uploaded.get(&path) == Some(&chunk.bytes)
-        };
-        let missing = declaration
-            .chunks
-            .iter()
-            .position(|chunk| !is_there(*chunk));
-        if let Some(missing) = missing {
-            return Ok(Err(missing));
+        if let Work::Predict(work) = &order.work {
+            let folder = upload_folder(tenant, work.upload);
+            let path = |chunk| upload_path(tenant, work.upload, chunk);
+            if let Some(missing) = self.first_missing(&folder, path, &work.chunks).await? {
+                return Ok(Err(missing));
+            }
         }
         let id = JobId::from_bytes(UniqueId::random()?.to_bytes());
-        let job = Job::new(id, tenant, declaration, (now, now + rules.lifetime));
+        let job = Job::new(id, tenant, order, (now, now + rules.lifetime));
         let path = record_path(id);
         let etag = document::write(&self.bucket, &path, &job, Condition::Absent).await?;
         let etag = etag.ok_or_else(|| contended(path))?;
         Ok(Ok((job, etag)))
+    }
+
+    /// Of files that should lie in a folder the first that does not.
+    pub(in crate::registry) async fn first_missing(
+        &self,
+        folder: &str,
+        path: impl Fn(ChunkFile) -> String,
+        files: &[ChunkFile],
+    ) -> Result<Option<usize>, StorageError> {
+        let uploaded = self.bucket.list(folder).await?.into_iter();
+        let uploaded: BTreeMap<String, u64> =
+            uploaded.map(|object| (object.key, object.bytes)).collect();
+        let is_there = |file: ChunkFile| uploaded.get(&path(file)) == Some(&file.bytes);
+        Ok(files.iter().position(|file| !is_there(*file)))
     }
 
     /// Removes the record of a job that did not become one.

@@ -4,12 +4,11 @@ use super::super::circuit::{Constants, back, torus};
 use super::super::curve::Curve;
 use super::choice::LayersChoice;
 use super::integers::{FormSum, TableArgument};
-use super::problem::FirstLayer;
 use crate::backend::Backend;
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{
-    Bootstrap, Combination, FeatureInput, Input, InputId, Lookup, Node, NodeId, Output, Pack,
-    Product, Rotated, SelectorForm, SelectorGroup, SelectorId, Table, Turn, Weighted,
+    Bootstrap, Combination, Input, InputId, Lookup, Node, NodeId, Output, Pack, Product, Rotated,
+    SelectorForm, SelectorGroup, SelectorId, Table, Turn, Weighted,
 };
 
 /// What a circuit is made of.
@@ -26,8 +25,8 @@ struct Nodes<'a> {
     features: InputId,
     constants: Constants,
     all: Vec<Node>,
-    /// Nodes of tables.
-    tables: Vec<NodeId>,
+    /// Nodes of tables, where they are used.
+    tables: Vec<Option<NodeId>>,
 }
 
 impl LayersCircuit<'_> {
@@ -35,7 +34,7 @@ impl LayersCircuit<'_> {
         let choice = self.choice;
         let size = self.backend.set.ring.polynomial_size as u32;
         let mut inputs = Vec::new();
-        if choice.first == FirstLayer::Lookups {
+        if choice.work.lookups > 0 {
             inputs.push(Input::Selectors(SelectorGroup {
                 count: choice.work.selectors,
                 gadget: choice.gadget,
@@ -50,15 +49,17 @@ impl LayersCircuit<'_> {
             all: Vec::new(),
             tables: Vec::new(),
         };
-        inputs.extend(choice.lines.as_ref().map(|lines| {
-            Input::Features(FeatureInput {
-                features: lines.encoding.names.len() as u32,
-                block: lines.encoding.block,
-                stride: lines.encoding.stride,
-                body_bits: lines.encoding.body_bits,
-            })
-        }));
+        inputs.extend(
+            choice
+                .lines
+                .as_ref()
+                .map(|lines| Input::Features((&lines.encoding).into())),
+        );
         for (unit, argument) in choice.integers.arguments.iter().enumerate() {
+            if !choice.integers.used[unit] {
+                nodes.tables.push(None);
+                continue;
+            }
             let amplitude = choice.integers.amplitudes[unit];
             let entries = self.curves[unit].entries.iter();
             let entries = entries.map(|entry| torus(entry * amplitude));
@@ -85,7 +86,7 @@ impl LayersCircuit<'_> {
                 }
             };
             let node = nodes.push(node);
-            nodes.tables.push(node);
+            nodes.tables.push(Some(node));
         }
         let scores = choice.integers.scores.iter();
         let items: Vec<Rotated> = scores
@@ -98,13 +99,14 @@ impl LayersCircuit<'_> {
         let (node, stride) = if let [only] = items.as_slice() {
             (only.node, 1)
         } else {
-            let pack = Pack { items };
+            let pack = Pack::of_constants(items);
             let stride = pack.stride(size);
             (nodes.push(Node::Pack(pack)), stride)
         };
+        let has_bootstraps = choice.work.bootstraps > 0;
         Circuit {
             parameter_set: self.backend.set.name.to_owned(),
-            bootstrap: Some(choice.of.part.name.to_owned()),
+            bootstrap: has_bootstraps.then(|| choice.of.part.name.to_owned()),
             inputs,
             constants: nodes.constants.all,
             nodes: nodes.all,
@@ -133,7 +135,7 @@ impl Nodes<'_> {
         let mut terms: Vec<Weighted> = sum
             .terms
             .iter()
-            .map(|(table, weight)| weighted(self.tables[*table as usize], *weight))
+            .filter_map(|(table, weight)| Some(weighted(self.tables[*table as usize]?, *weight)))
             .collect();
         let mut constant = sum.constant;
         if let (Some(lines), false) = (&self.choice.lines, sum.slopes.is_empty()) {

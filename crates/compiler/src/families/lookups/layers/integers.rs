@@ -46,6 +46,10 @@ pub(super) struct Integers {
     pub(super) arguments: Vec<TableArgument>,
     /// One a score.
     pub(super) scores: Vec<FormSum>,
+    /// Whether any score follows from the table; the others are not evaluated.
+    pub(super) used: Vec<bool>,
+    /// For each table, the entry that each row asks for, without noise.
+    pub(super) places: Vec<Vec<i64>>,
     /// The scores' phases on the rows, without noise.
     pub(super) phases: Vec<Vec<f64>>,
     /// Arguments outside of their tables on the rows.
@@ -76,6 +80,7 @@ impl Fitting<'_> {
         // What each table gives, in parts of its size, by row.
         let mut given: Vec<Vec<f64>> = vec![vec![0.0; rows]; units];
         let mut arguments = Vec::with_capacity(units);
+        let mut all_places = Vec::with_capacity(units);
         let mut wrapped = vec![0; problem.model.layers.len()];
         let mut moments = LayerMoments::default();
         for (index, layer) in problem.model.layers.iter().enumerate() {
@@ -103,6 +108,7 @@ impl Fitting<'_> {
                 wrapped[index] += places.iter().filter(|own| !curve.holds(**own)).count();
                 given[unit] = places.iter().map(|place| curve.entry(*place)).collect();
                 arguments.push(argument);
+                all_places.push(places);
             }
         }
         let mut phases = vec![Vec::new(); rows];
@@ -122,6 +128,8 @@ impl Fitting<'_> {
         }
         Integers {
             amplitudes,
+            used: used(&arguments, &scores),
+            places: all_places,
             arguments,
             scores,
             phases,
@@ -247,6 +255,26 @@ impl FormSum {
         let terms = terms.map(|(feature, slope)| slope * features[*feature as usize]);
         self.constant + terms.sum::<f64>()
     }
+}
+
+/// Which tables scores follow from. What a line stands in for is not, nor are tables whose weights
+/// are too small to count.
+fn used(arguments: &[TableArgument], scores: &[FormSum]) -> Vec<bool> {
+    let mut used = vec![false; arguments.len()];
+    let mark = |used: &mut Vec<bool>, sum: &FormSum| {
+        for (table, _) in &sum.terms {
+            used[*table as usize] = true;
+        }
+    };
+    for sum in scores {
+        mark(&mut used, sum);
+    }
+    for (unit, argument) in arguments.iter().enumerate().rev() {
+        if let (true, TableArgument::Phase(sum)) = (used[unit], argument) {
+            mark(&mut used, sum);
+        }
+    }
+    used
 }
 
 /// A form's value at phase zero, and what a whole torus stands for.

@@ -1,11 +1,11 @@
 //! What forms have of the row's own values: integer weights of features in a ciphertext of their
 //! own, one product a form.
 
-use super::super::lines::DELTA_LOG2;
+use super::super::lines;
 use super::integers::{FormSum, Integers, TableArgument};
 use crate::backend::Backend;
-use cipherfn_protocol::specs::{IntegerFeature, LinearEncoding, TorusFraction};
-use cipherfn_scheme::noise::{self, Variance};
+use cipherfn_protocol::specs::{IntegerFeature, LinearEncoding};
+use cipherfn_scheme::noise::Variance;
 
 /// What the client sends.
 pub(super) struct FormLines {
@@ -28,20 +28,8 @@ impl FormLines {
         if !of_scores && !integers.arguments.iter().any(of_phase) {
             return None;
         }
-        let ranges = grid.iter().map(IntegerFeature::range);
-        let (centre, half_width) = ranges
-            .map(|(low, high)| (f64::midpoint(low, high), (high - low) / 2.0))
-            .unzip();
         Some(Self {
-            encoding: LinearEncoding {
-                names: names.to_vec(),
-                block: names.len().min(backend.set.ring.polynomial_size) as u32,
-                stride: 1,
-                body_bits: backend.set.ring.body_bits,
-                delta: TorusFraction::new(DELTA_LOG2.exp2()),
-                centre,
-                half_width,
-            },
+            encoding: lines::encoding(grid, names, 1, backend),
         })
     }
 
@@ -62,8 +50,6 @@ impl FormLines {
     /// Of a form's result.
     pub(super) fn variance(&self, sum: &FormSum, backend: Backend) -> Variance {
         let (weights, _) = self.weights(sum);
-        let squares = weights.iter().map(|weight| (*weight as f64).powi(2)).sum();
-        noise::linear(backend.set, squares, self.encoding.body_bits)
-            + noise::linear_transform(backend.set, squares)
+        lines::variance(weights.iter(), &self.encoding, backend)
     }
 }

@@ -5,7 +5,7 @@ use super::super::choice::bounds;
 use super::super::curve::{Curve, Functions};
 use super::super::fitted_rows;
 use super::super::grid::Span;
-use super::super::outputs::ranges;
+use super::super::outputs::{check_scores, ranges};
 use crate::error::CompileError;
 use crate::families::Setting;
 use crate::model::{FunctionLayer, LayeredModel};
@@ -49,6 +49,11 @@ impl<'a> LayersProblem<'a> {
         model: &'a LayeredModel,
         setting: &'a Setting<'a>,
     ) -> Result<Self, CompileError> {
+        let mut functions = 0;
+        for layer in &model.layers {
+            functions += layer.forms.len();
+            CompileError::check_functions(&layer.node, functions)?;
+        }
         let features = setting.features;
         let (indices, rows) = fitted_rows(setting);
         let forms: Vec<Vec<f64>> = rows.iter().map(|row| model.evaluated(row).0).collect();
@@ -61,6 +66,8 @@ impl<'a> LayersProblem<'a> {
                 "its results for calibration rows are not finite numbers, or no row is complete",
             ));
         }
+        let last = model.layers.last().map_or("", |layer| &layer.node);
+        check_scores(last, &scores, &model.weights)?;
         let mut starts = vec![0];
         for layer in &model.layers {
             starts.push(starts[starts.len() - 1] + layer.forms.len());
@@ -100,7 +107,7 @@ impl<'a> LayersProblem<'a> {
         first == FirstLayer::Lookups && Self::is_first(layer)
     }
 
-    /// The functions as tables.
+    /// The functions as tables and lines.
     pub(super) fn curves(
         &self,
         first: FirstLayer,

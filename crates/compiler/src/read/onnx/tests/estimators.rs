@@ -1,9 +1,9 @@
 //! Estimators as nodes describe them, and what may stand behind them.
 
-use super::proto::{AttributeProto, NodeProto};
 use super::{floats, int, ints, model, node, predict, read, refused, strings, tensor, tree, with};
 use crate::model::{Estimator, Test, TreeNode};
 use crate::read::onnx::proto::attribute_type;
+use crate::write::proto::{AttributeProto, NodeProto};
 
 #[test]
 fn malformed_trees_are_refused() {

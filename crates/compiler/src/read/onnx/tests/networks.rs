@@ -1,9 +1,10 @@
 //! Networks that are none, or that nothing could evaluate.
 
-use super::proto::{AttributeProto, ModelProto, NodeProto};
 use super::{info, int, ints, model, node, tensor};
 use crate::error::CompileError;
+use crate::options::{FitOptions, Limits};
 use crate::read::onnx::proto::TensorProto;
+use crate::write::proto::{AttributeProto, ModelProto, NodeProto};
 use crate::{Calibration, Compiled, Options, compile};
 use prost::Message;
 
@@ -43,14 +44,25 @@ fn weights<'a>(model: &'a mut ModelProto, name: &str) -> &'a mut TensorProto {
 }
 
 fn try_compile(model: &ModelProto) -> Result<Compiled, CompileError> {
-    let row = |index: i32| format!("{},{}\n", (index * 7 % 23) - 11, (index * 5 % 19) - 9);
+    compile_for(model, &Options::new("network"), usual_row)
+}
+
+const fn usual_row(index: i32) -> (i32, i32) {
+    ((index * 7 % 23) - 11, (index * 5 % 19) - 9)
+}
+
+fn compile_for(
+    model: &ModelProto,
+    options: &Options,
+    row: impl Fn(i32) -> (i32, i32),
+) -> Result<Compiled, CompileError> {
+    let row = |index| {
+        let (a, b) = row(index);
+        format!("{a},{b}\n")
+    };
     let rows = "a,b\n".to_owned() + &(0..60).map(row).collect::<String>();
     let calibration = Calibration::new("rows.csv", rows.as_bytes());
-    compile(
-        &model.encode_to_vec(),
-        calibration,
-        &Options::new("network"),
-    )
+    compile(&model.encode_to_vec(), calibration, options)
 }
 
 /// Why a changed network is refused.
@@ -179,9 +191,109 @@ fn layers_too_large_to_evaluate_are_counted_before_they_are_made() {
     let error = error.unwrap_err().to_string();
     assert_eq!(
         error,
-        "node \"the Tanh\": its layer would take 8193 functions for a row, and at most 8192 are \
+        "node \"the Tanh\": up to it a row would take 8193 functions, and at most 8192 are \
          possible: train with fewer hidden values or filters, or on fewer features"
     );
+}
+
+/// A pool of an image has three functions a window of four, counted before any is made.
+#[test]
+fn pools_too_large_to_evaluate_are_counted_before_they_are_made() {
+    let window = || vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])];
+    let pool = |size: i64, attributes| {
+        let mut model = model(
+            vec![
+                node("", "Conv", &["X", "kernel"], &["c"], Vec::new()),
+                node("", "MaxPool", &["c"], &["p"], attributes),
+                node("", "Conv", &["p", "kernel"], &["d"], Vec::new()),
+                node("", "ReduceMean", &["d"], &["Y"], vec![int("keepdims", 0)]),
+            ],
+            vec![tensor("kernel", &[1, 1, 1, 1], &[2.0])],
+        );
+        model.graph.as_mut().unwrap().input = vec![info("X", &[-1, 1, size, size])];
+        model
+    };
+    let error = try_compile(&pool(128, window())).unwrap_err().to_string();
+    assert!(
+        error.contains("node \"the MaxPool\": up to it a row would take 12288 functions"),
+        "{error}"
+    );
+    // Windows that end with the image are the same in both modes.
+    let with_ceiling = |size| {
+        let attributes = [window(), vec![int("ceil_mode", 1)]].concat();
+        try_compile(&pool(size, attributes))
+            .unwrap_err()
+            .to_string()
+    };
+    let (even, odd) = (with_ceiling(4), with_ceiling(3));
+    assert!(!even.contains("ceil_mode"), "{even}");
+    assert!(odd.contains("\"ceil_mode\""), "{odd}");
+}
+
+/// Functions that are off or on over all calibration rows need no table, however far off they are.
+#[test]
+fn functions_that_are_lines_are_not_looked_up() {
+    let mut model = network(6, "Relu");
+    let bias = &mut weights(&mut model, "bias").float_data;
+    bias[1] = -400.0;
+    bias[4] = 300.0;
+    let compiled = try_compile(&model).unwrap();
+    let layer = &compiled.report.layers[0];
+    assert_eq!((layer.lookups, layer.wrapped), (4, 0));
+    assert!(layer.error < 0.005, "{layer:?}");
+    // None has a kink where the rows are.
+    weights(&mut model, "bias").float_data.fill(300.0);
+    let compiled = try_compile(&model).unwrap();
+    let layer = &compiled.report.layers[0];
+    assert_eq!((layer.lookups, layer.selectors), (0, 0));
+    assert!(layer.error < 0.005, "{layer:?}");
+}
+
+/// Two hidden layers, the second of `steep` times larger weights.
+fn deep_network(function: &str, steep: f32) -> ModelProto {
+    let mut deep = network(6, function);
+    let each = |index: i32| steep * ((index * 7 % 11) as f32 / 5.0 - 1.0);
+    let own = nodes(&mut deep);
+    own[3] = node("", "MatMul", &["a", "inner"], &["n"], Vec::new());
+    own[3].name = "the second MatMul".into();
+    own.push(node("", function, &["n"], &["b"], Vec::new()));
+    own[4].name = format!("the second {function}");
+    own.push(node("", "Gemm", &["b", "second"], &["Y"], Vec::new()));
+    let inner: Vec<f32> = (0..36).map(each).collect();
+    let graph = deep.graph.as_mut().unwrap();
+    graph.initializer.push(tensor("inner", &[6, 6], &inner));
+    deep
+}
+
+#[test]
+fn functions_of_deeper_layers_that_are_lines_take_no_bootstrap() {
+    let mut model = deep_network("Relu", 1.0);
+    let shift = [-500.0, 0.0, 0.0, 400.0, 0.0, 0.0];
+    let own = nodes(&mut model);
+    own[4].input = vec!["shifted".into()];
+    let mut add = node("", "Add", &["n", "shift"], &["shifted"], Vec::new());
+    add.name = "the shift".into();
+    own.insert(4, add);
+    let graph = model.graph.as_mut().unwrap();
+    graph.initializer.push(tensor("shift", &[6], &shift));
+    let compiled = try_compile(&model).unwrap();
+    let deep = compiled.report.layers[1].deep.unwrap();
+    assert!((1..=4).contains(&deep.bootstraps), "{deep:?}");
+    assert!(compiled.report.layers[1].error < 0.01);
+}
+
+#[test]
+fn scores_that_rows_do_not_move_and_noise_that_fills_them_are_named() {
+    for model in [network(6, "Tanh"), deep_network("Tanh", 1.0)] {
+        let error = compile_for(&model, &Options::new("network"), |_| (3, 4)).unwrap_err();
+        assert!(matches!(error, CompileError::StillScore { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("Tanh\": score 0"), "{text}");
+    }
+    let error = try_compile(&deep_network("Tanh", 1e5)).unwrap_err();
+    assert!(matches!(error, CompileError::NoisyLayer { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("Tanh\": noise of its numbers"), "{text}");
 }
 
 /// No table follows a function this steep.
@@ -192,8 +304,17 @@ fn what_no_table_follows_is_refused_with_what_limits_it() {
     for weight in first {
         *weight *= 5000.0;
     }
-    let error = try_compile(&model).unwrap_err();
+    let mut options = Options::new("network");
+    let error = compile_for(&model, &options, usual_row).unwrap_err();
     assert!(matches!(error, CompileError::Unfaithful { .. }), "{error}");
+    // With limits to fit it is one of the tries.
+    options.fit = Some(FitOptions {
+        limits: Limits::LAMBDA,
+        keeps_profile: false,
+    });
+    let tried = compile_for(&model, &options, usual_row).unwrap_err();
+    assert!(matches!(tried, CompileError::DoesNotFit { .. }), "{tried}");
+    assert!(tried.to_string().contains("not faithful enough"), "{tried}");
     let text = error.to_string();
     for part in [
         "the compiled model is not faithful enough: scores of the simulated calibration rows are off by",

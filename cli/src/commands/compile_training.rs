@@ -1,0 +1,112 @@
+//! `cipherfn compile-training`.
+
+use super::train::{self, TrainingRows};
+use crate::files::{Content, Destination, InputSource};
+use crate::shared::Force;
+use crate::table::TableOptions;
+use crate::terminal::{self, Terminal};
+use anyhow::{Context, Result, anyhow};
+use cipherfn_scheme::descent::BatchShape;
+use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_serving::training::{SET, required_parts};
+use cipherfn_training::descent::{RANGE, Training, simulate, synthetic};
+use std::io::Write;
+
+const MAX_SPEC: u64 = 1 << 20;
+
+/// Check and simulate a training by gradient descent, and write its program
+///
+/// The simulation has the noise that encrypted steps have, on rows of a table or on made-up ones. What
+/// diverges or drowns in noise is refused, with the number to change.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  cipherfn compile-training spec.toml --data sample.csv -o training.cfn"
+)]
+pub(crate) struct CompileTraining {
+    /// The spec, TOML
+    spec: InputSource,
+    /// Rows to simulate with, as CSV; made up if there are none
+    #[arg(long, value_name = "FILE")]
+    data: Option<InputSource>,
+    /// Number of rows to make up
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 1000,
+        conflicts_with = "data"
+    )]
+    rows: usize,
+    /// The program to write, - for standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Destination,
+    #[command(flatten)]
+    force: Force,
+    #[command(flatten)]
+    format: TableOptions,
+}
+
+impl CompileTraining {
+    pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
+        let terminal = terminal.beside_data(self.output.is_stdout());
+        let text = String::from_utf8(self.spec.read_all(MAX_SPEC)?)
+            .map_err(|_| anyhow!("{} is not UTF-8", self.spec.name()))?;
+        let training = Training::from_toml(&text).with_context(|| self.spec.name())?;
+        let rows = match &self.data {
+            None => synthetic(&training, self.rows),
+            Some(source) => {
+                TrainingRows::read(&training, None, &self.format, source, terminal)?.rows
+            }
+        };
+        let set = ParameterSet::by_name(SET)?;
+        let noise = train::noise(&training, &rows)?;
+        let found = simulate(&training, &rows, &noise).with_context(|| self.spec.name())?;
+        let steps = training.schedule(rows.len())?.len();
+        let shape = BatchShape::new(set, training.features())?;
+        let row_bytes = shape.bytes() * training.sets() / training.batch();
+        let parts = required_parts(set)?.into_iter();
+        let key_bytes: usize = parts.map(|part| part.file_bytes(set)).sum();
+        let inputs: Vec<&InputSource> = [&self.spec].into_iter().chain(&self.data).collect();
+        let mut output = self
+            .output
+            .create(Content::Text, self.force.force, &inputs)?;
+        output.write_all(&training.to_json()?)?;
+        output.finish()?;
+        let value = serde_json::json!({
+            "rows": rows.len(),
+            "steps": steps,
+            "bootstraps": steps * training.batch() * training.sets(),
+            "bytes_a_row": row_bytes,
+            "key_bytes": key_bytes,
+            "largest_z": found.largest,
+            "weight_deviation": found.deviation,
+            "accuracy": found.accuracy,
+        });
+        terminal.summary(&value, || {
+            terminal::facts([
+                ("program", training.name().to_owned()),
+                (
+                    "steps",
+                    format!(
+                        "{steps} for {} rows, {} rows each",
+                        rows.len(),
+                        training.batch()
+                    ),
+                ),
+                ("upload", format!("{row_bytes} bytes a row")),
+                ("keys", terminal::bytes(key_bytes as u64)),
+                (
+                    "range",
+                    format!("|z| up to {:.1} of {RANGE}", found.largest),
+                ),
+                (
+                    "weights",
+                    format!("errors of {:.4} (standard deviation)", found.deviation),
+                ),
+                (
+                    "simulated",
+                    format!("{:.1} % of these rows right", 100.0 * found.accuracy),
+                ),
+            ])
+        })
+    }
+}

@@ -1,0 +1,302 @@
+//! Frames that a service keeps: `cipherfn frame upload`, `list` and `delete`, and what the commands that
+//! take frames as files have in common with those over a service.
+
+use crate::connection::Connection;
+use crate::files::InputSource;
+use crate::shared::block_on;
+use crate::terminal::{self, Terminal, Unit};
+use anyhow::{Context, Result, bail};
+use cipherfn_client_http::{KeyRing, Service, Uploaded};
+use cipherfn_frame::file::{FileHead, FileRows, FrameReader, FrameWriter};
+use cipherfn_frame::schema::{Rows, Schema};
+use cipherfn_protocol::api::frames::{FrameId, FrameStatus, MAX_PIECES};
+use cipherfn_protocol::api::job::MAX_CHUNK;
+use cipherfn_protocol::specs::{BaseLog, Gadget, Levels};
+use cipherfn_scheme::parameters::ParameterSet;
+use std::path::PathBuf;
+
+/// Bytes of rows from which on a piece ends, unless the frame would have too many.
+const PIECE: usize = 8 << 20;
+
+/// Where the frames are.
+#[derive(Debug, clap::Args)]
+pub(super) struct Place {
+    /// A service that keeps the frames: they are named by their schemas' names or by their ids
+    #[arg(long, value_name = "URL")]
+    pub(super) service: Option<String>,
+    #[command(flatten)]
+    pub(super) connection: Connection,
+}
+
+/// Let a service keep an encrypted frame
+///
+/// Registers the evaluation key where the service lacks it. The frame is kept until it runs out or is
+/// deleted, and queried by name: cipherfn frame query --service.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  cipherfn frame upload sales.cff --service https://abc123.execute-api.eu-central-1.amazonaws.com --keys keys/"
+)]
+pub(super) struct Upload {
+    /// The frame
+    frame: InputSource,
+    /// Address of the service
+    #[arg(long, value_name = "URL")]
+    service: String,
+    /// The key ring
+    #[arg(long, value_name = "DIRECTORY")]
+    keys: PathBuf,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// List the frames that a service keeps for you, or delete one
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  cipherfn frame list --service https://abc123.execute-api.eu-central-1.amazonaws.com"
+)]
+pub(super) struct List {
+    /// Address of the service
+    #[arg(long, value_name = "URL")]
+    service: String,
+    /// Delete the frame of this name or id
+    #[arg(long, value_name = "FRAME")]
+    delete: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Place {
+    /// What is public of frames, and their numbers of rows: of files, or of those that a service keeps.
+    pub(super) fn heads(&self, frames: &[InputSource]) -> Result<Vec<(FileHead, usize)>> {
+        let Some(url) = &self.service else {
+            return super::plan::heads(frames);
+        };
+        block_on(async {
+            let service = self.connection.open(url).await?;
+            let found = find(&service, frames).await?;
+            found.iter().map(head).collect()
+        })
+    }
+}
+
+/// The frames of these names or ids.
+pub(super) async fn find(service: &Service, frames: &[InputSource]) -> Result<Vec<FrameStatus>> {
+    let list = service.frames().await?.frames;
+    let found = frames
+        .iter()
+        .map(|frame| one(&list, &frame.name()).cloned());
+    found.collect()
+}
+
+fn one<'a>(list: &'a [FrameStatus], name: &str) -> Result<&'a FrameStatus> {
+    if let Ok(id) = name.parse::<FrameId>() {
+        let found = list.iter().find(|frame| frame.frame == id);
+        return found.with_context(|| format!("the service keeps no frame {id} for you"));
+    }
+    let mut named = list.iter().filter(|frame| name_of(frame) == name);
+    match (named.next(), named.next()) {
+        (Some(frame), None) => Ok(frame),
+        (None, _) => {
+            let names: Vec<&str> = list.iter().map(name_of).collect();
+            bail!(
+                "the service keeps no frame {name:?} for you; it keeps {}",
+                if names.is_empty() {
+                    "none".to_owned()
+                } else {
+                    names.join(", ")
+                }
+            )
+        }
+        _ => bail!(
+            "the service keeps several frames {name:?} for you; name one by its id (cipherfn frame list), or delete those that are not needed"
+        ),
+    }
+}
+
+fn name_of(frame: &FrameStatus) -> &str {
+    let name = frame.schema.get("name");
+    name.and_then(|name| name.as_str()).unwrap_or_default()
+}
+
+/// What a service says is public of a frame.
+pub(super) fn head(frame: &FrameStatus) -> Result<(FileHead, usize)> {
+    let schema = Schema::from_json(&serde_json::to_vec(&frame.schema)?)
+        .with_context(|| format!("frame {}", frame.frame))?;
+    if frame.gadget.base_log == 0
+        || frame.gadget.levels == 0
+        || frame.gadget.base_log.saturating_mul(frame.gadget.levels) > u64::BITS
+    {
+        bail!("frame {} has a gadget that makes no sense", frame.frame);
+    }
+    let head = FileHead {
+        schema,
+        key: frame.key,
+        parameter_set: frame.parameter_set,
+        gadget: Gadget::new(
+            BaseLog::new(frame.gadget.base_log),
+            Levels::new(frame.gadget.levels),
+        ),
+    };
+    Ok((head, frame.rows as usize))
+}
+
+impl Upload {
+    pub(super) fn run(self, terminal: Terminal) -> Result<()> {
+        let head = super::read_head(&self.frame)?;
+        let set = ParameterSet::by_tag(head.parameter_set, "data frame")?;
+        let ring = KeyRing::at(&self.keys);
+        let secret = ring.secret_key(set)?;
+        if secret.id() != head.key {
+            bail!(
+                "{} is encrypted under key {}, the key ring has key {}",
+                self.frame.name(),
+                head.key,
+                secret.id()
+            );
+        }
+        drop(secret);
+        let (input, len) = self.frame.open()?;
+        let least = len.unwrap_or_default() / (MAX_PIECES as u64 / 2);
+        let mut cutter = Cutter {
+            reader: FrameReader::open(input).with_context(|| self.frame.name())?,
+            most: PIECE.max(usize::try_from(least).unwrap_or(PIECE)),
+            is_first: true,
+            next: None,
+        };
+        block_on(async {
+            let service = self.connection.open(&self.service).await?;
+            let progress = terminal.progress(Some(1), Unit::Bytes, "registering");
+            let registered = service.register_for_frames(&ring, set, |uploaded: Uploaded| {
+                progress.set_length(uploaded.of);
+                progress.set_position(uploaded.bytes);
+            });
+            registered.await?;
+            progress.finish_and_clear();
+            let progress = terminal.progress(len, Unit::Bytes, "uploading");
+            let mut failed = None;
+            let pieces = std::iter::from_fn(|| match cutter.next() {
+                Ok(piece) => piece,
+                Err(error) => {
+                    failed = Some(error);
+                    None
+                }
+            });
+            let uploaded = service.upload_frame(pieces, |bytes| progress.set_position(bytes));
+            let uploaded = uploaded.await;
+            progress.finish_and_clear();
+            if let Some(error) = failed {
+                // What was declared is not the whole frame.
+                if let Ok(status) = uploaded {
+                    service.delete_frame(status.frame).await?;
+                }
+                return Err(error.context(self.frame.name()));
+            }
+            let status = uploaded?;
+            terminal.report(&status, || facts(&status))
+        })
+    }
+}
+
+/// Cuts a frame's file into such of fewer rows. Keys stay behind, look-ups' tables go with the first.
+struct Cutter<R> {
+    reader: FrameReader<R>,
+    most: usize,
+    is_first: bool,
+    next: Option<FileRows>,
+}
+
+impl<R: std::io::Read> Cutter<R> {
+    fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while bytes < self.most {
+            let Some(more) = self.take()? else { break };
+            let len: usize = more.inputs.iter().map(Vec::len).sum();
+            if !rows.is_empty() && (bytes + len) as u64 > MAX_CHUNK / 2 {
+                self.next = Some(more);
+                break;
+            }
+            bytes += len;
+            rows.push(more);
+        }
+        if rows.is_empty() && !self.is_first {
+            return Ok(None);
+        }
+        let head = self.reader.head();
+        let own = Rows {
+            count: Some(rows.iter().map(|rows| u64::from(rows.rows)).sum()),
+            padded: head.schema.rows().padded,
+        };
+        let head = FileHead {
+            schema: head.schema.clone().with_rows(own),
+            ..head.clone()
+        };
+        let mut writer = FrameWriter::new(Vec::new(), &head, &[])?;
+        for tables in self.reader.tables() {
+            writer.tables(if self.is_first { tables } else { &[] })?;
+        }
+        for rows in &rows {
+            writer.rows(rows.rows, &rows.inputs)?;
+        }
+        self.is_first = false;
+        Ok(Some(writer.finish()?))
+    }
+
+    fn take(&mut self) -> Result<Option<FileRows>> {
+        match self.next.take() {
+            Some(rows) => Ok(Some(rows)),
+            None => Ok(self.reader.next_rows()?),
+        }
+    }
+}
+
+impl List {
+    pub(super) fn run(self, terminal: Terminal) -> Result<()> {
+        block_on(async {
+            let service = self.connection.open(&self.service).await?;
+            let list = service.frames().await?;
+            let Some(name) = &self.delete else {
+                return terminal.report(&list, || text(&list.frames));
+            };
+            let frame = one(&list.frames, name)?.frame;
+            service.delete_frame(frame).await?;
+            let value = serde_json::json!({ "frame": frame, "state": "deleted" });
+            terminal.report(&value, || {
+                terminal::facts([
+                    ("frame", frame.to_string()),
+                    ("state", "deleted".to_owned()),
+                ])
+            })
+        })
+    }
+}
+
+fn facts(frame: &FrameStatus) -> String {
+    terminal::facts([
+        ("frame", name_of(frame).to_owned()),
+        ("id", frame.frame.to_string()),
+        ("rows", frame.rows.to_string()),
+        ("key", frame.key.to_string()),
+        ("size", terminal::bytes(frame.bytes)),
+        ("expires", terminal::date(frame.expires)),
+    ])
+}
+
+fn text(frames: &[FrameStatus]) -> String {
+    if frames.is_empty() {
+        return "the service keeps no frames for you; `cipherfn frame upload` sends one".to_owned();
+    }
+    let header = ["frame", "id", "rows", "size", "key", "expires"]
+        .map(ToOwned::to_owned)
+        .to_vec();
+    let rows = frames.iter().map(|frame| {
+        vec![
+            name_of(frame).to_owned(),
+            frame.frame.to_string(),
+            frame.rows.to_string(),
+            terminal::bytes(frame.bytes),
+            frame.key.to_string(),
+            terminal::date(frame.expires),
+        ]
+    });
+    terminal::table(header, rows)
+}

@@ -1,0 +1,98 @@
+//! `cipherfn statistics contribute`.
+
+use super::MAX_FILE;
+use crate::files::{Content, Destination, InputSource};
+use crate::shared::Force;
+use crate::table::TableOptions;
+use crate::terminal::{self, Terminal};
+use crate::training::Columns;
+use anyhow::{Context, Result};
+use cipherfn_client::training;
+use cipherfn_scheme::public::PublicKey;
+use cipherfn_training::{StatisticsSpec, Sums, Target};
+use std::io::Write;
+
+/// Encrypt an owner's sums over the rows of a CSV table
+///
+/// The rows do not leave this machine, nor do their sums in the clear. Numbers outside of their declared
+/// range count as its ends, and how many did is reported.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  cipherfn statistics contribute --spec spec.toml --key public.cfu --input rows.csv -o north.cft"
+)]
+pub(super) struct Contribute {
+    /// The spec, TOML, the same for all owners
+    #[arg(long, value_name = "FILE")]
+    spec: InputSource,
+    /// The key holder's public key
+    #[arg(long, value_name = "FILE")]
+    key: InputSource,
+    /// The rows as CSV, its first line naming the columns, - for standard input
+    #[arg(long, value_name = "FILE")]
+    input: InputSource,
+    /// The contribution to write, - for standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Destination,
+    #[command(flatten)]
+    force: Force,
+    #[command(flatten)]
+    format: TableOptions,
+}
+
+impl Contribute {
+    pub(super) fn run(self, terminal: Terminal) -> Result<()> {
+        let terminal = terminal.beside_data(self.output.is_stdout());
+        let spec = super::read_spec(&self.spec)?;
+        let key = PublicKey::from_file_bytes(&self.key.read_all(MAX_FILE)?)
+            .with_context(|| self.key.name())?;
+        let inputs = [&self.spec, &self.key, &self.input];
+        let mut output = self
+            .output
+            .create(Content::Binary, self.force.force, &inputs)?;
+        let sums = self.sums(&spec, terminal)?;
+        let bytes = training::contribute(&key, &spec, &sums)?.to_file_bytes();
+        output.write_all(&bytes)?;
+        output.finish()?;
+        let clipped: serde_json::Map<_, _> = sums
+            .clipped()
+            .map(|(column, count)| (column.to_owned(), count.into()))
+            .collect();
+        let value = serde_json::json!({
+            "rows": sums.rows(),
+            "bytes": bytes.len(),
+            "key": key.id().to_string(),
+            "clipped": clipped,
+        });
+        terminal.summary(&value, || {
+            let mut facts = vec![
+                ("rows", sums.rows().to_string()),
+                ("for key", key.id().to_string()),
+                ("file", self.output.name()),
+                ("size", terminal::bytes(bytes.len() as u64)),
+            ];
+            facts.extend(sums.clipped().map(|(column, count)| {
+                let values =
+                    format!("{count} values of column {column:?} lie outside of its range");
+                ("clipped", values)
+            }));
+            terminal::facts(facts)
+        })
+    }
+
+    fn sums<'a>(&self, spec: &'a StatisticsSpec, terminal: Terminal) -> Result<Sums<'a>> {
+        let class = match spec.target() {
+            Target::Class(class) => Some(class),
+            Target::None | Target::Number(_) => None,
+        };
+        let texts = spec.categories().iter().chain(class);
+        let columns = Columns {
+            numbers: spec.summed().map(|own| own.name.as_str()).collect(),
+            texts: texts.map(|own| own.name.as_str()).collect(),
+        };
+        let mut sums = Sums::new(spec);
+        columns.each_row(&self.format, &self.input, terminal, |numbers, texts| {
+            Ok(sums.add(numbers, texts)?)
+        })?;
+        Ok(sums)
+    }
+}

@@ -1,0 +1,65 @@
+//! Contributions to statistics: encrypted by owners under a key holder's public key, decrypted by the
+//! key holder, who sees the total alone.
+
+use cipherfn_scheme::noise::KEY_MARGIN;
+use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::public::{self, PublicCiphertext, PublicKey};
+use cipherfn_scheme::{SchemeError, SecretKey};
+use cipherfn_training::{Contribution, Moments, StatisticsSpec, Sums, TrainingError};
+
+/// Standard deviations that a normal variable passes with probability 2^-40.
+const DEVIATIONS: f64 = 7.14;
+
+/// Why a contribution cannot be made or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StatisticsError {
+    /// Encryption or decryption.
+    #[error(transparent)]
+    Scheme(#[from] SchemeError),
+    /// What is encrypted.
+    #[error(transparent)]
+    Training(#[from] TrainingError),
+}
+
+/// Encrypts an owner's sums over rows of `spec`.
+///
+/// # Errors
+/// The operating system has no random bytes.
+pub fn contribute(
+    key: &PublicKey,
+    spec: &StatisticsSpec,
+    sums: &Sums<'_>,
+) -> Result<Contribution, StatisticsError> {
+    Ok(Contribution {
+        spec: spec.hash(),
+        key: key.id(),
+        parameter_set: key.parameter_set().tag(),
+        owners: 1,
+        ciphertexts: key.encrypt(&sums.words())?.to_bytes(),
+    })
+}
+
+/// Decrypts the total.
+///
+/// # Errors
+/// A contribution to another spec or for another key, and sums that no rows have.
+pub fn open(
+    key: &SecretKey,
+    spec: &StatisticsSpec,
+    total: &Contribution,
+) -> Result<Moments, StatisticsError> {
+    total.require(spec.hash(), key.id())?;
+    let set = ParameterSet::by_tag(total.parameter_set, "contribution")?;
+    let words = Moments::words(spec);
+    let sum = PublicCiphertext::from_bytes(set, words, &total.ciphertexts)?;
+    let error = error(set, total.owners);
+    Ok(Moments::decode(spec, error, &sum.decrypt(key)?)?)
+}
+
+/// Bound of the error of each word after so many owners, as a fraction of the torus: passed with a
+/// probability of 2^-40.
+pub fn error(set: &ParameterSet, owners: u32) -> f64 {
+    let deviation = (f64::from(owners) * public::variance(set)).deviation();
+    DEVIATIONS * KEY_MARGIN * deviation.get()
+}

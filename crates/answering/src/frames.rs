@@ -1,0 +1,354 @@
+//! Queries over a tenant's stored frames: what they take, their answers, and what a share of their rows
+//! makes.
+//!
+//! Schemas, rows and key come from the frames' records, pieces are read as far as rows are needed. A
+//! piece that is not what its record says is named, and nothing is made of it.
+
+mod load;
+
+use crate::Answering;
+use bytes::Bytes;
+use cipherfn_frame::pass::TableSource;
+use cipherfn_frame::plan::Plan;
+use cipherfn_protocol::api::frames::{
+    ColumnFigures, FrameQuery, MAX_QUERY_FRAMES, PassFigures, QueryFigures, ROWS_TOGETHER,
+};
+use cipherfn_protocol::api::job::MAX_SUMS;
+use cipherfn_protocol::api::{MAX_REPLY, Problem, ProblemType};
+use cipherfn_service::registry::{SharedQuery, StoredFrame};
+use cipherfn_service::telemetry::Metric;
+use cipherfn_service::{Call, Failure, Tenant};
+use cipherfn_serving::WarmKey;
+use cipherfn_serving::frames::{
+    self, Demand, FrameError, PartialError, PassResults, PassRun, PreparedQuery, QueryError,
+    SumRows,
+};
+use load::{Needed, head};
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+/// Rows between two looks at the clock.
+const STRETCH: usize = 8 * ROWS_TOGETHER as usize;
+/// Part of the time left that a request is taken for: predictions are about right, and pieces and key
+/// are yet to be read.
+const PREDICTED_PART: f64 = 0.5;
+/// Part of the function's memory that the pieces of a request's frames may have.
+const MEMORY_PART: u64 = 6;
+/// Bytes of a result's ciphertext while it is added.
+const RESULT_BYTES: usize = 4 * 8 * 1024;
+
+/// A query and the frames that it is over.
+pub struct Asking {
+    /// As it is evaluated.
+    pub prepared: PreparedQuery,
+    /// The frames that passes go over and read tables of, in the order of the plan.
+    frames: Vec<StoredFrame>,
+}
+
+impl Answering {
+    /// Holds a query against the frames that it names: the plan to their schemas, what its answer is
+    /// worth to what is asked for.
+    pub async fn ask(
+        &self,
+        tenant: &Tenant,
+        query: &FrameQuery,
+        call: &Call,
+    ) -> Result<Asking, Failure> {
+        let malformed = |detail: String| Problem::new(ProblemType::MalformedRequest, detail);
+        if query.frames.is_empty() || query.frames.len() > MAX_QUERY_FRAMES {
+            let named = query.frames.len();
+            let detail = format!("frames: {named} are named; name 1 to {MAX_QUERY_FRAMES}");
+            return Err(malformed(detail).into());
+        }
+        if !(1..=2048).contains(&query.rows_per_sum) {
+            let detail = format!("rows_per_sum: {} is not 1 to 2048", query.rows_per_sum);
+            return Err(malformed(detail).into());
+        }
+        if !(query.min_bits >= 0.0 && query.min_bits.is_finite()) {
+            let detail = "min_bits: a number of bits is 0 or more".to_owned();
+            return Err(malformed(detail).into());
+        }
+        let mut stored = Vec::with_capacity(query.frames.len());
+        let mut heads = Vec::with_capacity(query.frames.len());
+        for id in &query.frames {
+            let frame = self.stored_frame(tenant, *id, call).await?;
+            heads.push((head(&frame)?, frame.rows() as usize));
+            stored.push(frame);
+        }
+        let mut names = BTreeSet::new();
+        if let Some((twice, _)) = heads
+            .iter()
+            .find(|(head, _)| !names.insert(head.schema.name()))
+        {
+            let detail = format!(
+                "frames: two are named {:?}; encrypt one under another name",
+                twice.schema.name()
+            );
+            return Err(malformed(detail).into());
+        }
+        let json = serde_json::to_vec(&query.plan);
+        let json = json.map_err(|error| Failure::Internal(error.to_string()))?;
+        let plan = Plan::from_json(&json).map_err(QueryError::from);
+        let sums = SumRows::Given(query.rows_per_sum);
+        let prepared = plan.and_then(|plan| PreparedQuery::new(plan, &heads, sums));
+        let prepared = prepared.map_err(|error| refused(&error))?;
+        prepared
+            .require(Demand::Bits(query.min_bits))
+            .map_err(|error| refused(&error))?;
+        let frames = prepared.places.iter().map(|place| stored[*place].clone());
+        Ok(Asking {
+            frames: frames.collect(),
+            prepared,
+        })
+    }
+
+    /// Answers a query, in the time and room that a request has.
+    pub async fn query(
+        &self,
+        tenant: &Tenant,
+        query: &FrameQuery,
+        call: &Call,
+    ) -> Result<Vec<u8>, Failure> {
+        let asking = self.ask(tenant, query, call).await?;
+        let figures = asking.figures();
+        let left = call.remaining();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+        let bytes: u64 = asking.frames.iter().map(StoredFrame::bytes).sum();
+        let why = if figures.seconds / cores > left.as_secs_f64() * PREDICTED_PART {
+            Some(format!(
+                "it is predicted to take {:.1} s of a core",
+                figures.seconds
+            ))
+        } else if figures.bytes > MAX_REPLY as u64 {
+            Some(format!("its answer has {} bytes", figures.bytes))
+        } else if bytes > self.memory / MEMORY_PART {
+            Some(format!("its frames have {bytes} bytes"))
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            return Err(too_large(&why).into());
+        }
+        let passes = asking.prepared.passes.passes.len();
+        let key = self
+            .frame_key(tenant, asking.prepared.key, &asking, call)
+            .await?;
+        let whole = |frame: &StoredFrame| Needed {
+            rows: 0..frame.rows(),
+            tables: true,
+        };
+        let needed: Vec<Needed> = asking.frames.iter().map(whole).collect();
+        let frames = self.load_frames(&asking, &needed, call).await?;
+        let deadline = Instant::now() + call.remaining().saturating_sub(Duration::from_millis(500));
+        let work = move || {
+            let prepared = &asking.prepared;
+            let frames: Vec<&frames::StoredFrame> = frames.iter().collect();
+            let mut results = Vec::with_capacity(passes);
+            for pass in &prepared.passes.passes {
+                let rows = 0..prepared.rows_of(pass);
+                let run = evaluate((prepared, &frames, &results), &key, rows, deadline)?;
+                results.push(run.finish());
+            }
+            let last = results.last().ok_or_else(|| refused(&QueryError::NoPass))?;
+            let reply = prepared.reply(last).map_err(|error| damaged(&error))?;
+            Ok::<_, Problem>(reply.to_bytes())
+        };
+        let reply = blocking(work, call).await?;
+        if reply.len() > MAX_REPLY {
+            return Err(too_large(&format!("its answer has {} bytes", reply.len())).into());
+        }
+        Ok(reply)
+    }
+
+    /// What one part of a shared query makes of its rows: a file that no client may see. `earlier` are
+    /// those of the parts of each pass before.
+    pub async fn query_part(
+        &self,
+        tenant: &Tenant,
+        (shared, part): (&SharedQuery, u32),
+        earlier: Vec<Vec<Bytes>>,
+        call: &Call,
+    ) -> Result<Vec<u8>, Failure> {
+        let asking = self.ask_shared(tenant, shared, call).await?;
+        let Some((pass, rows)) = shared.part(part) else {
+            return Err(Failure::Internal(format!("a query without part {part}")));
+        };
+        let key = self
+            .frame_key(tenant, asking.prepared.key, &asking, call)
+            .await?;
+        let over = &asking.prepared.passes.passes[pass];
+        let needed = (0..asking.frames.len()).map(|frame| Needed {
+            rows: if frame == over.over {
+                rows.clone()
+            } else {
+                0..0
+            },
+            tables: over.tables.iter().any(
+                |table| matches!(table, TableSource::Stored { frame: of, .. } if *of == frame),
+            ),
+        });
+        let needed: Vec<Needed> = needed.collect();
+        let frames = self.load_frames(&asking, &needed, call).await?;
+        let deadline = Instant::now() + call.remaining().saturating_sub(Duration::from_secs(2));
+        let work = move || {
+            let prepared = &asking.prepared;
+            let results = joined(prepared, &earlier)?;
+            let frames: Vec<&frames::StoredFrame> = frames.iter().collect();
+            let rows = rows.start as usize..rows.end as usize;
+            let run = evaluate((prepared, &frames, &results), &key, rows.clone(), deadline)?;
+            let partial = run.partial(rows);
+            Ok::<_, Problem>(partial.to_file_bytes(prepared.set, (prepared.hash, pass)))
+        };
+        blocking(work, call).await
+    }
+
+    /// The answer, of what all parts of each pass made.
+    pub async fn query_reply(
+        &self,
+        tenant: &Tenant,
+        shared: &SharedQuery,
+        last: Vec<Bytes>,
+        call: &Call,
+    ) -> Result<Vec<u8>, Failure> {
+        let asking = self.ask_shared(tenant, shared, call).await?;
+        let work = move || {
+            let prepared = &asking.prepared;
+            let number = prepared.passes.passes.len() - 1;
+            let rows = prepared.rows_of(prepared.last());
+            let name = (prepared.hash, number);
+            let results = PassResults::of_files(prepared.set, name, rows, &last);
+            let results = results.map_err(|error| altered(&error))?;
+            let reply = prepared.reply(&results).map_err(|error| damaged(&error))?;
+            Ok::<_, Problem>(reply.to_bytes())
+        };
+        blocking(work, call).await
+    }
+
+    /// The query of a job, over frames as they were when it was declared.
+    async fn ask_shared(
+        &self,
+        tenant: &Tenant,
+        shared: &SharedQuery,
+        call: &Call,
+    ) -> Result<Asking, Failure> {
+        let asking = self.ask(tenant, &shared.query, call).await?;
+        let prepared = &asking.prepared;
+        let passes = &prepared.passes.passes;
+        let rows: Vec<u64> = passes
+            .iter()
+            .map(|pass| prepared.rows_of(pass) as u64)
+            .collect();
+        if rows != shared.passes {
+            let detail = "frames have other rows than when the query was declared; declare it anew";
+            return Err(Problem::new(ProblemType::MalformedFrame, detail).into());
+        }
+        let results = passes.iter().map(|pass| {
+            let rows = prepared.rows_of(pass);
+            frames::results(pass, rows).map_err(|error| damaged(&error))
+        });
+        let results = results.collect::<Result<Vec<_>, _>>()?;
+        let most = results.into_iter().max().unwrap_or_default();
+        if most * RESULT_BYTES > MAX_SUMS {
+            let detail = format!(
+                "a pass has {most} ciphertexts of results, whoever adds them has room for {}; sum more rows in one (rows_per_sum), or query fewer rows or columns",
+                MAX_SUMS / RESULT_BYTES
+            );
+            return Err(Problem::new(ProblemType::PlanRefused, detail).into());
+        }
+        Ok(asking)
+    }
+}
+
+impl Asking {
+    /// What is known before anything is evaluated.
+    pub fn figures(&self) -> QueryFigures {
+        let prepared = &self.prepared;
+        let passes = prepared.passes.passes.iter().zip(&prepared.figures);
+        let passes = passes.map(|(pass, figures)| PassFigures {
+            frame: prepared.passes.frames[pass.over].clone(),
+            rows: prepared.rows_of(pass) as u64,
+            choices: frames::choices(pass) as u64,
+            seconds: figures.seconds,
+            bytes: figures.bytes,
+        });
+        let columns = prepared.columns.iter().map(|column| ColumnFigures {
+            name: column.name.clone(),
+            bits: column.bits,
+        });
+        QueryFigures {
+            columns: columns.collect(),
+            passes: passes.collect(),
+            bytes: prepared.figures.last().map_or(0, |last| last.bytes),
+            seconds: prepared.figures.iter().map(|pass| pass.seconds).sum(),
+        }
+    }
+}
+
+/// Evaluates rows of the pass after those of which there are results, while there is time.
+fn evaluate<'a>(
+    (prepared, frames, earlier): (&PreparedQuery, &[&'a frames::StoredFrame], &[PassResults]),
+    key: &'a WarmKey,
+    rows: Range<usize>,
+    deadline: Instant,
+) -> Result<PassRun<'a>, Problem> {
+    let passes = &prepared.passes.passes;
+    let run = PassRun::new(key.key.expanded(), passes, frames, earlier);
+    let mut run = run.map_err(|error| damaged(&error))?;
+    for first in rows.clone().step_by(STRETCH) {
+        if Instant::now() >= deadline {
+            let detail = format!(
+                "the time was over after {} of {} rows; declare a job (POST /v2/frames/jobs) of fewer rows a part",
+                first - rows.start,
+                rows.len()
+            );
+            return Err(Problem::new(ProblemType::QueryTooLarge, detail));
+        }
+        let stretch = first..(first + STRETCH).min(rows.end);
+        run.evaluate(stretch).map_err(|error| damaged(&error))?;
+    }
+    Ok(run)
+}
+
+/// The results of passes of which all parts are there.
+fn joined(prepared: &PreparedQuery, parts: &[Vec<Bytes>]) -> Result<Vec<PassResults>, Problem> {
+    let passes = prepared.passes.passes.iter().zip(parts).enumerate();
+    let results = passes.map(|(number, (pass, files))| {
+        let rows = prepared.rows_of(pass);
+        let name = (prepared.hash, number);
+        PassResults::of_files(prepared.set, name, rows, files).map_err(|error| altered(&error))
+    });
+    results.collect()
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+    call: &Call,
+) -> Result<T, Failure> {
+    let work = tokio::task::spawn_blocking(work);
+    let done = call.stage(Metric::Evaluate, work).await;
+    let done = done.map_err(|error| match error.try_into_panic() {
+        // The loop counts it and answers 500.
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(error) => Failure::Internal(format!("evaluation failed: {error}")),
+    })?;
+    Ok(done?)
+}
+
+fn refused(error: &QueryError) -> Problem {
+    Problem::new(ProblemType::PlanRefused, error.to_string())
+}
+
+fn damaged(error: &FrameError) -> Problem {
+    Problem::new(ProblemType::MalformedFrame, error.to_string())
+}
+
+fn altered(error: &PartialError) -> Problem {
+    Problem::new(ProblemType::ChunkAltered, error.to_string())
+}
+
+fn too_large(why: &str) -> Problem {
+    let detail =
+        format!("{why}, which is more than a request has; declare a job: POST /v2/frames/jobs");
+    Problem::new(ProblemType::QueryTooLarge, detail)
+}

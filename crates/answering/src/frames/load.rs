@@ -1,0 +1,212 @@
+//! Frames and their key from the bucket: records, and pieces as far as rows are needed.
+
+use super::{Asking, damaged};
+use crate::{Answering, keys};
+use bytes::Bytes;
+use cipherfn_frame::file::{FileHead, FrameReader};
+use cipherfn_frame::schema::Schema;
+use cipherfn_protocol::api::frames::FrameId;
+use cipherfn_protocol::api::{Problem, ProblemType};
+use cipherfn_protocol::message::KeyId;
+use cipherfn_protocol::specs::{BaseLog, EXPANSION, Gadget, Levels};
+use cipherfn_service::registry::{FramePiece, Input, StoredFrame};
+use cipherfn_service::telemetry::Metric;
+use cipherfn_service::{Call, Failure, Tenant};
+use cipherfn_serving::WarmKey;
+use cipherfn_serving::frames::{self, StoredRows};
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What of a frame is needed.
+#[derive(Clone, Debug)]
+pub(super) struct Needed {
+    pub(super) rows: Range<u64>,
+    /// Whether its look-ups are read.
+    pub(super) tables: bool,
+}
+
+impl Answering {
+    pub(super) async fn stored_frame(
+        &self,
+        tenant: &Tenant,
+        id: FrameId,
+        call: &Call,
+    ) -> Result<StoredFrame, Failure> {
+        let frame = self.registry.frame(tenant, id).await?;
+        let frame = frame.ok_or_else(|| {
+            let detail = format!("you have no frame {id}; upload it, or look at GET /v2/frames");
+            Problem::new(ProblemType::UnknownFrame, detail)
+        })?;
+        if frame.is_expired(call.time()) {
+            let detail = format!("frame {id} has run out; upload it again");
+            return Err(Problem::new(ProblemType::FrameExpired, detail).into());
+        }
+        Ok(frame)
+    }
+
+    /// The key that frames are under, by what is registered now.
+    pub(super) async fn frame_key(
+        &self,
+        tenant: &Tenant,
+        id: KeyId,
+        asking: &Asking,
+        call: &Call,
+    ) -> Result<Arc<WarmKey>, Failure> {
+        let name = (tenant.clone(), id);
+        let parts = BTreeSet::from([EXPANSION.to_owned()]);
+        if let Some(warm) = self.warm.key(&name) {
+            let record = self.record(tenant, id).await?;
+            let active = self.active_parts(tenant, id, record.as_ref(), &parts, call)?;
+            if warm.key.has(EXPANSION) && keys::are_held(&warm, &active) {
+                return of_set(warm, asking);
+            }
+            self.warm.forget_key(&name);
+        }
+        let loaded = self.load_key(tenant, id, (None, parts), call).await?;
+        let Some(key) = loaded else {
+            let detail = format!("key {id} was deleted meanwhile; register it again");
+            return Err(Problem::new(ProblemType::UnknownKey, detail).into());
+        };
+        of_set(self.warm.keep_key(name, key), asking)
+    }
+
+    /// The frames, with those rows and tables that are needed.
+    pub(super) async fn load_frames(
+        &self,
+        asking: &Asking,
+        needed: &[Needed],
+        call: &Call,
+    ) -> Result<Vec<frames::StoredFrame>, Failure> {
+        let fetch = async {
+            let mut loaded = Vec::with_capacity(needed.len());
+            for (frame, needed) in asking.frames.iter().zip(needed) {
+                loaded.push(self.load_frame((frame, asking), needed).await?);
+            }
+            Ok(loaded)
+        };
+        call.stage(Metric::ModelFetch, fetch).await
+    }
+
+    async fn load_frame(
+        &self,
+        (frame, asking): (&StoredFrame, &Asking),
+        needed: &Needed,
+    ) -> Result<frames::StoredFrame, Failure> {
+        let head = head(frame)?;
+        let inputs = head.schema.row_inputs().len();
+        let mut tables = vec![Vec::new(); head.schema.lookups().len()];
+        let (mut chunks, mut first) = (Vec::new(), 0);
+        for (number, piece) in frame.pieces.iter().enumerate() {
+            let own = first..first + piece.rows;
+            first = own.end;
+            let has_rows = own.start < needed.rows.end && needed.rows.start < own.end;
+            let has_tables = needed.tables && number == 0;
+            if !(has_rows || has_tables) {
+                // Rows that others evaluate keep their numbers.
+                chunks.push(StoredRows {
+                    rows: piece.rows as usize,
+                    inputs: vec![Vec::new(); inputs],
+                });
+                continue;
+            }
+            let bytes = self.sound_piece(frame, (number, *piece)).await?;
+            let read = read_piece(&bytes, &head, piece.rows);
+            let (own_tables, own_chunks) = read.map_err(|problem| {
+                let detail = format!("piece {number} of frame {}: {problem}", frame.id);
+                Problem::new(ProblemType::MalformedFrame, detail)
+            })?;
+            if number == 0 {
+                tables = own_tables;
+            }
+            chunks.extend(own_chunks);
+        }
+        let loaded = if needed.tables {
+            frames::StoredFrame::new(asking.prepared.set, head.schema, chunks, &tables)
+        } else {
+            frames::StoredFrame::without_tables(head.schema, chunks)
+        };
+        Ok(loaded.map_err(|error| damaged(&error))?)
+    }
+
+    async fn sound_piece(
+        &self,
+        frame: &StoredFrame,
+        (number, piece): (usize, FramePiece),
+    ) -> Result<Bytes, Failure> {
+        let how = match self.registry.piece(frame, piece).await? {
+            Input::Sound(bytes) => return Ok(bytes),
+            Input::Missing => "is gone".to_owned(),
+            Input::Altered(how) => format!("was altered: {how}"),
+        };
+        let detail = format!(
+            "piece {number} of frame {} {how}; delete the frame and upload it again",
+            frame.id
+        );
+        Err(Problem::new(ProblemType::MalformedFrame, detail).into())
+    }
+}
+
+/// What the record says is public of a frame.
+pub(super) fn head(frame: &StoredFrame) -> Result<FileHead, Failure> {
+    let json = serde_json::to_vec(&frame.schema);
+    let schema = json
+        .map_err(|error| error.to_string())
+        .and_then(|json| Schema::from_json(&json).map_err(|error| error.to_string()))
+        .map_err(|error| {
+            Failure::Internal(format!("the stored schema of frame {}: {error}", frame.id))
+        })?;
+    Ok(FileHead {
+        schema,
+        key: frame.key,
+        parameter_set: frame.parameter_set,
+        gadget: Gadget::new(
+            BaseLog::new(frame.gadget.base_log),
+            Levels::new(frame.gadget.levels),
+        ),
+    })
+}
+
+/// Tables and rows of a piece.
+fn read_piece(
+    bytes: &[u8],
+    head: &FileHead,
+    rows: u64,
+) -> Result<(Vec<Vec<u8>>, Vec<StoredRows>), String> {
+    let mut reader = FrameReader::open(bytes).map_err(|error| error.to_string())?;
+    let found = reader.head();
+    let schema = found.schema.clone().with_rows(head.schema.rows());
+    let same = FileHead {
+        schema,
+        ..found.clone()
+    };
+    if same != *head {
+        return Err("it is of another frame; delete the frame and upload it again".to_owned());
+    }
+    let (mut chunks, mut count) = (Vec::new(), 0);
+    while let Some(next) = reader.next_rows().map_err(|error| error.to_string())? {
+        count += u64::from(next.rows);
+        chunks.push(StoredRows {
+            rows: next.rows as usize,
+            inputs: next.inputs,
+        });
+    }
+    if count != rows {
+        return Err(format!(
+            "it has {count} rows, its head says {rows}; encrypt the frame again"
+        ));
+    }
+    Ok((reader.tables().to_vec(), chunks))
+}
+
+fn of_set(key: Arc<WarmKey>, asking: &Asking) -> Result<Arc<WarmKey>, Failure> {
+    let (found, set) = (key.key.expanded().parameter_set(), asking.prepared.set);
+    if found == set {
+        return Ok(key);
+    }
+    let detail = format!(
+        "key {} is registered for parameter set {}, the frames are of {}; register it for that",
+        asking.prepared.key, found.name, set.name
+    );
+    Err(Problem::new(ProblemType::WrongParameterSet, detail).into())
+}

@@ -1,0 +1,278 @@
+//! Fitted models out, as ONNX files that [`crate::read`] and ONNX Runtime take.
+
+pub(crate) mod proto;
+
+use crate::read::onnx::proto::{
+    DimensionProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
+    ValueInfoProto, attribute_type,
+};
+use cipherfn_training::{ClassLink, FittedFunction, FittedModel, ScaledColumn};
+use prost::Message;
+use proto::{AttributeProto, GraphProto, ModelProto, NodeProto};
+
+#[cfg(test)]
+mod tests;
+
+const IR_VERSION: i64 = 8;
+const STANDARD_VERSION: i64 = 18;
+const ML_VERSION: i64 = 3;
+const STANDARD: &str = "";
+const ML: &str = "ai.onnx.ml";
+
+// Values of `TensorProto.DataType`.
+const FLOAT: i32 = 1;
+const INT64: i32 = 7;
+const STRING: i32 = 8;
+
+/// The model as the bytes of an ONNX file: an input of shape [rows, 1] for each column, named as it
+/// is; 32-bit floats and texts.
+pub fn write_onnx(model: &FittedModel) -> Vec<u8> {
+    let mut graph = GraphProto {
+        name: model.name.clone(),
+        ..GraphProto::default()
+    };
+    let features = write_features(&mut graph, model);
+    write_function(&mut graph, &features, model);
+    let set = |domain: &str, version| OperatorSetIdProto {
+        domain: domain.into(),
+        version,
+    };
+    ModelProto {
+        ir_version: IR_VERSION,
+        producer_name: "cipherfn".into(),
+        producer_version: env!("CARGO_PKG_VERSION").into(),
+        graph: Some(graph),
+        opset_import: vec![set(STANDARD, STANDARD_VERSION), set(ML, ML_VERSION)],
+        functions: Vec::new(),
+    }
+    .encode_to_vec()
+}
+
+/// Inputs, and nodes from them to one matrix of features, whose name it gives.
+fn write_features(graph: &mut GraphProto, model: &FittedModel) -> String {
+    let mut blocks: Vec<String> = Vec::new();
+    if !model.numbers.is_empty() {
+        let mut columns = Vec::new();
+        for column in &model.numbers {
+            graph.input.push(info(&column.name, FLOAT, Some(1)));
+            columns.push(column.name.clone());
+        }
+        let joined = join(graph, columns, "numbers");
+        let list =
+            |value: fn(&ScaledColumn) -> f64| model.numbers.iter().map(value).collect::<Vec<f64>>();
+        let attributes = vec![
+            floats("offset", &list(|column| column.offset)),
+            floats("scale", &list(|column| column.scale)),
+        ];
+        graph
+            .node
+            .push(node(ML, "Scaler", &[&joined], &["scaled"], attributes));
+        blocks.push("scaled".into());
+        if model.squares {
+            let inputs = ["scaled", "scaled"];
+            graph
+                .node
+                .push(node(STANDARD, "Mul", &inputs, &["squares"], Vec::new()));
+            blocks.push("squares".into());
+        }
+    }
+    for (index, column) in model.categories.iter().enumerate() {
+        graph.input.push(info(&column.name, STRING, Some(1)));
+        let (indicators, shape, flat) = (
+            format!("indicators_{index}"),
+            format!("shape_{index}"),
+            format!("category_{index}"),
+        );
+        let listed = vec![texts("cats_strings", &column.categories), int("zeros", 1)];
+        let encoder = node(ML, "OneHotEncoder", &[&column.name], &[&indicators], listed);
+        graph.node.push(encoder);
+        graph.initializer.push(TensorProto {
+            dims: vec![2],
+            data_type: INT64,
+            int64_data: vec![-1, column.categories.len() as i64],
+            name: shape.clone(),
+            ..TensorProto::default()
+        });
+        let inputs = [indicators.as_str(), &shape];
+        graph
+            .node
+            .push(node(STANDARD, "Reshape", &inputs, &[&flat], Vec::new()));
+        blocks.push(flat);
+    }
+    join(graph, blocks, "features")
+}
+
+/// The matrices side by side, as `name`; one alone keeps its own.
+fn join(graph: &mut GraphProto, mut blocks: Vec<String>, name: &str) -> String {
+    if blocks.len() == 1 {
+        return blocks.swap_remove(0);
+    }
+    let inputs: Vec<&str> = blocks.iter().map(String::as_str).collect();
+    let concat = node(STANDARD, "Concat", &inputs, &[name], vec![int("axis", 1)]);
+    graph.node.push(concat);
+    name.to_owned()
+}
+
+fn write_function(graph: &mut GraphProto, features: &str, model: &FittedModel) {
+    match &model.function {
+        FittedFunction::Features => {
+            let identity = node(STANDARD, "Identity", &[features], &["variable"], Vec::new());
+            graph.node.push(identity);
+            let len = model.numbers.len() as i64;
+            graph.output.push(info("variable", FLOAT, Some(len)));
+        }
+        FittedFunction::Map { weights } => {
+            let (outputs, inputs) = (weights.len(), model.numbers.len());
+            let entry = |row: usize, column: usize| weights[column][row] as f32;
+            let entries = (0..inputs).flat_map(|row| (0..outputs).map(move |column| (row, column)));
+            graph.initializer.push(TensorProto {
+                dims: vec![inputs as i64, outputs as i64],
+                data_type: FLOAT,
+                float_data: entries.map(|(row, column)| entry(row, column)).collect(),
+                name: "weights".into(),
+                ..TensorProto::default()
+            });
+            let product = [features, "weights"];
+            let product = node(STANDARD, "MatMul", &product, &["variable"], Vec::new());
+            graph.node.push(product);
+            let len = outputs as i64;
+            graph.output.push(info("variable", FLOAT, Some(len)));
+        }
+        FittedFunction::Regressor { weights, intercept } => {
+            let attributes = vec![
+                floats("coefficients", weights),
+                floats("intercepts", &[*intercept]),
+                int("targets", 1),
+            ];
+            let regressor = node(
+                ML,
+                "LinearRegressor",
+                &[features],
+                &["variable"],
+                attributes,
+            );
+            graph.node.push(regressor);
+            graph.output.push(info("variable", FLOAT, Some(1)));
+        }
+        FittedFunction::Classifier {
+            labels,
+            weights,
+            intercepts,
+            link,
+        } => {
+            let transform = match link {
+                ClassLink::None => "NONE",
+                ClassLink::Logistic => "LOGISTIC",
+                ClassLink::Softmax => "SOFTMAX",
+            };
+            let numbers: Option<Vec<i64>> = labels.iter().map(|label| integer(label)).collect();
+            let (kind, labels_attribute) = match numbers {
+                Some(numbers) => (INT64, ints("classlabels_ints", numbers)),
+                None => (STRING, texts("classlabels_strings", labels)),
+            };
+            let attributes = vec![
+                floats("coefficients", &weights.concat()),
+                floats("intercepts", intercepts),
+                labels_attribute,
+                int("multi_class", 0),
+                text("post_transform", transform),
+            ];
+            let outputs = ["label", "probabilities"];
+            let classifier = node(ML, "LinearClassifier", &[features], &outputs, attributes);
+            graph.node.push(classifier);
+            graph.output.push(info("label", kind, None));
+            let len = labels.len() as i64;
+            graph.output.push(info("probabilities", FLOAT, Some(len)));
+        }
+    }
+}
+
+/// A label that is written as integers are: others are texts.
+fn integer(label: &str) -> Option<i64> {
+    let number: i64 = label.parse().ok()?;
+    (number.to_string() == label).then_some(number)
+}
+
+/// A tensor of any number of rows, of `len` columns where it has some.
+fn info(name: &str, kind: i32, len: Option<i64>) -> ValueInfoProto {
+    let rows = DimensionProto {
+        dim_value: None,
+        dim_param: Some("rows".into()),
+    };
+    let columns = len.map(|len| DimensionProto {
+        dim_value: Some(len),
+        dim_param: None,
+    });
+    ValueInfoProto {
+        name: name.into(),
+        r#type: Some(TypeProto {
+            tensor_type: Some(TensorTypeProto {
+                elem_type: kind,
+                shape: Some(TensorShapeProto {
+                    dim: std::iter::once(rows).chain(columns).collect(),
+                }),
+            }),
+        }),
+    }
+}
+
+fn node(
+    domain: &str,
+    operator: &str,
+    inputs: &[&str],
+    outputs: &[&str],
+    attribute: Vec<AttributeProto>,
+) -> NodeProto {
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+    NodeProto {
+        input: names(inputs),
+        output: names(outputs),
+        name: format!("{operator} {}", outputs.join(" ")),
+        op_type: operator.into(),
+        attribute,
+        domain: domain.into(),
+    }
+}
+
+fn attribute(name: &str, kind: i32) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        kind,
+        ..AttributeProto::default()
+    }
+}
+
+fn int(name: &str, value: i64) -> AttributeProto {
+    AttributeProto {
+        i: value,
+        ..attribute(name, attribute_type::INT)
+    }
+}
+
+fn ints(name: &str, values: Vec<i64>) -> AttributeProto {
+    AttributeProto {
+        ints: values,
+        ..attribute(name, attribute_type::INTS)
+    }
+}
+
+fn floats(name: &str, values: &[f64]) -> AttributeProto {
+    AttributeProto {
+        floats: values.iter().map(|value| *value as f32).collect(),
+        ..attribute(name, attribute_type::FLOATS)
+    }
+}
+
+fn text(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        s: value.into(),
+        ..attribute(name, attribute_type::STRING)
+    }
+}
+
+fn texts(name: &str, values: &[String]) -> AttributeProto {
+    AttributeProto {
+        strings: values.iter().map(|value| value.clone().into()).collect(),
+        ..attribute(name, attribute_type::STRINGS)
+    }
+}

@@ -1,0 +1,490 @@
+//! Steps of mini-batch gradient descent: encrypted rows, encrypted weights, no client between steps.
+//!
+//! A batch is one GGSW ciphertext. With D a power of two that holds a row's features and S = N / D
+//! samples, its polynomial is `p = sum of x_ij X^(j S + i)`, and weights are a GLWE ciphertext of
+//! `w = sum of w_j X^(-j S)`. A step is
+//!
+//! ```text
+//!   p w                 coefficient i is the form z_i of row i
+//!   r_i = f(z_i) + c    a bootstrap each, isolated, placed at X^-i and added: r
+//!   p r                 coefficient j S is the sum of x_ij r_i, the gradient; other rows elsewhere
+//!   w - (p r)(X^-1)     after a partial trace over log2 S levels, which clears what is elsewhere
+//! ```
+//!
+//! Traces begin with a division ([`isolate`]), so they multiply no error but their own.
+//!
+//! A table of half the torus repeats itself mirrored on the other half, so that a z beyond the table's
+//! range has the residual of a nearer one, and beyond twice the range one of the wrong sign: ranges
+//! must leave a margin.
+
+use crate::bits::{self, packed_len};
+use crate::bootstrap::rotate::BATCH;
+use crate::bootstrap::{self, BootstrapKey, Lwe, Table};
+use crate::centred::{Centred, shift_variance};
+use crate::error::SchemeError;
+use crate::external::{self, Component};
+use crate::fourier::{Transform, c64};
+use crate::glev::zeroed;
+use crate::glwe::Glwe;
+use crate::keys::{ExpandedEvaluationKey, SecretKey};
+use crate::noise::{self, Variance};
+use crate::operations::{invert, isolate};
+use crate::parameters::{Bootstrap, ParameterSet};
+use crate::polynomial;
+use crate::rows::SeededRows;
+use crate::seeded::{Encryptor, SEED_LEN};
+use crate::selectors::{FourierSelectors, GgswShape};
+use cipherfn_protocol::specs::{BaseLog, Gadget, Levels};
+use rayon::prelude::*;
+use zeroize::Zeroizing;
+
+#[cfg(test)]
+mod tests;
+
+const WHAT: &str = "batch of rows";
+/// Of the rows' ciphertexts. The gradient's own error is then of the size of its residuals' or less.
+const GADGET: Gadget = Gadget::new(BaseLog::new(15), Levels::new(2));
+/// Largest absolute value of a feature: an integer.
+const MAX_FEATURE: i32 = 1 << 15;
+
+/// Dimensions of a batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchShape {
+    set: &'static ParameterSet,
+    features: usize,
+    width_log2: u32,
+}
+
+impl BatchShape {
+    /// Of rows of so many features.
+    ///
+    /// # Errors
+    /// None, or more than a polynomial holds; a set with several masks.
+    pub fn new(set: &'static ParameterSet, features: usize) -> Result<Self, SchemeError> {
+        let ring = &set.ring;
+        let problem = match (features, ring.glwe_dimension) {
+            (0, _) => "no features".to_owned(),
+            (many, _) if many > ring.polynomial_size => format!("{many} features"),
+            (_, 1) => {
+                return Ok(Self {
+                    set,
+                    features,
+                    width_log2: features.next_power_of_two().ilog2(),
+                });
+            }
+            (_, masks) => format!("{masks} masks"),
+        };
+        Err(SchemeError::Shape {
+            what: WHAT,
+            problem,
+            set: set.name,
+        })
+    }
+
+    /// Rows of a full batch, S.
+    pub const fn samples(&self) -> usize {
+        self.set.ring.polynomial_size >> self.width_log2
+    }
+
+    /// Bytes of a batch, however many rows it has.
+    pub const fn bytes(&self) -> usize {
+        SEED_LEN + 2 * GADGET.levels.get() as usize * self.body_len()
+    }
+
+    const fn body_len(&self) -> usize {
+        packed_len(self.set.ring.polynomial_size, self.set.ring.body_bits)
+    }
+
+    const fn ggsw(&self) -> GgswShape {
+        GgswShape {
+            glwe_dimension: 1,
+            polynomial_size: self.set.ring.polynomial_size,
+            gadget: GADGET,
+        }
+    }
+
+    /// Coefficient of weight j, and whether it is negated: that of X^(-j S).
+    const fn weight(&self, feature: usize) -> (usize, bool) {
+        match feature {
+            0 => (0, false),
+            j => (self.set.ring.polynomial_size - j * self.samples(), true),
+        }
+    }
+
+    /// The weights among the phases of a ciphertext.
+    fn weights_of(&self, phases: &[u64]) -> Vec<u64> {
+        let weight = |feature| match self.weight(feature) {
+            (place, true) => phases[place].wrapping_neg(),
+            (place, false) => phases[place],
+        };
+        (0..self.features).map(weight).collect()
+    }
+
+    /// p: the rows' features, and zero elsewhere.
+    fn polynomial(&self, rows: &[&[i32]]) -> Result<Zeroizing<Vec<u64>>, SchemeError> {
+        let count = |what, expected, found| {
+            Err(SchemeError::Count {
+                what,
+                expected,
+                found,
+            })
+        };
+        if rows.len() > self.samples() {
+            return count("rows of a batch", self.samples(), rows.len());
+        }
+        let mut words = Zeroizing::new(vec![0; self.set.ring.polynomial_size]);
+        for (i, row) in rows.iter().enumerate() {
+            if row.len() != self.features {
+                return count("features of a row", self.features, row.len());
+            }
+            for (j, value) in row.iter().enumerate() {
+                if value.unsigned_abs() > MAX_FEATURE.unsigned_abs() {
+                    return Err(SchemeError::Shape {
+                        what: WHAT,
+                        problem: format!("a feature of {value}"),
+                        set: self.set.name,
+                    });
+                }
+                words[j * self.samples() + i] = i64::from(*value) as u64;
+            }
+        }
+        Ok(words)
+    }
+}
+
+/// Encrypts rows of a batch, [`BatchShape::samples`] at most.
+///
+/// # Errors
+/// A key of another set, more rows or other numbers of features than the shape has, features beyond
+/// 2^15.
+pub fn encrypt_batch(
+    key: &SecretKey,
+    shape: &BatchShape,
+    rows: &[&[i32]],
+) -> Result<Vec<u8>, SchemeError> {
+    shape.set.require("secret key", key.parameter_set())?;
+    let features = shape.polynomial(rows)?;
+    let mut multiplier = key.multiplier();
+    let under_key = multiplier.product(&features);
+    let mut encryptor = Encryptor::new(key)?;
+    let mut batch = Vec::with_capacity(shape.bytes());
+    batch.extend_from_slice(&encryptor.seed());
+    for level in (1..=GADGET.levels.get()).rev() {
+        let shift = 64 - GADGET.base_log.get() * level;
+        let mask = under_key.iter().map(|word| word.wrapping_neg() << shift);
+        let body = features.iter().map(|word| word << shift);
+        for row in [mask.collect::<Vec<_>>(), body.collect()] {
+            let mut row = Zeroizing::new(row);
+            encryptor.encrypt(&mut row);
+            bits::pack(&mut batch, row.iter().copied(), shape.set.ring.body_bits);
+        }
+    }
+    Ok(batch)
+}
+
+/// A batch in the Fourier domain.
+#[derive(Debug)]
+pub struct Batch {
+    shape: BatchShape,
+    ggsw: FourierSelectors,
+}
+
+impl Batch {
+    /// Reads what [`encrypt_batch`] gave, on all threads of the current pool.
+    ///
+    /// # Errors
+    /// Another number of bytes.
+    pub fn read(shape: &BatchShape, bytes: &[u8]) -> Result<Self, SchemeError> {
+        let ring = &shape.set.ring;
+        let length = SchemeError::Length {
+            what: WHAT,
+            expected: shape.bytes(),
+            found: bytes.len(),
+        };
+        let split = bytes.split_first_chunk::<SEED_LEN>();
+        let (seed, bodies) = split
+            .filter(|_| bytes.len() == shape.bytes())
+            .ok_or(length)?;
+        let mut ggsw = FourierSelectors::zeroed(shape.ggsw(), 1);
+        SeededRows {
+            what: WHAT,
+            dimension: ring.glwe_dimension,
+            size: ring.polynomial_size,
+            body_bits: ring.body_bits,
+            seed: *seed,
+            masks_from: 0,
+            bodies,
+        }
+        .transform(ggsw.values_mut())?;
+        Ok(Self {
+            shape: *shape,
+            ggsw,
+        })
+    }
+
+    /// p times a ciphertext.
+    fn times(&self, glwe: &Glwe) -> Glwe {
+        let size = self.shape.set.ring.polynomial_size;
+        let transform = Transform::new(size);
+        let (half, mut scratch) = (transform.fourier_size(), transform.scratch());
+        let mut digits = zeroed(2 * GADGET.levels.get() as usize * half);
+        let mut value = zeroed(half);
+        for (index, words) in [&glwe.mask, &glwe.body].into_iter().enumerate() {
+            transform.forward_torus(&mut value, words, &mut scratch);
+            transform.inverse_twisted(&mut value, &mut scratch);
+            let component = Component { index, count: 2 };
+            external::decompose(&mut digits, &value, component, GADGET, &transform);
+        }
+        for digits in digits.chunks_exact_mut(half) {
+            transform.forward_twisted(digits, &mut scratch);
+        }
+        let mut product = zeroed(2 * half);
+        external::add_products(&mut product, self.ggsw.ggsw(0), &digits, half);
+        let (mask, body) = product.split_at_mut(half);
+        let mut words = |values: &mut [c64]| {
+            let mut words = vec![0; size];
+            transform.backward_torus_in_place(&mut words, values, &mut scratch);
+            words
+        };
+        Glwe {
+            mask: words(mask),
+            body: words(body),
+        }
+    }
+}
+
+/// Weights under the secret key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weights(Glwe);
+
+impl Weights {
+    /// Weights of zero, known to everybody.
+    pub fn zero(shape: &BatchShape) -> Self {
+        Self(Glwe {
+            mask: vec![0; shape.set.mask_len()],
+            body: vec![0; shape.set.ring.polynomial_size],
+        })
+    }
+
+    /// The weights as torus words, with their errors.
+    ///
+    /// # Errors
+    /// A key of another set than `shape`'s.
+    pub fn decrypt(&self, key: &SecretKey, shape: &BatchShape) -> Result<Vec<u64>, SchemeError> {
+        shape.set.require("secret key", key.parameter_set())?;
+        let mut multiplier = key.multiplier();
+        let phases = self.0.body.iter().zip(multiplier.product(&self.0.mask));
+        let phases: Vec<u64> = phases
+            .map(|(body, product)| body.wrapping_sub(*product))
+            .collect();
+        Ok(shape.weights_of(&phases))
+    }
+}
+
+impl Weights {
+    /// Bytes of them.
+    pub const fn bytes(shape: &BatchShape) -> usize {
+        2 * shape.set.ring.polynomial_size * size_of::<u64>()
+    }
+
+    /// All bits: mask, then body.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let words = self.0.mask.iter().chain(&self.0.body);
+        words.flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote. Any bits are weights.
+    ///
+    /// # Errors
+    /// Another number of bytes.
+    pub fn from_bytes(shape: &BatchShape, bytes: &[u8]) -> Result<Self, SchemeError> {
+        let (words, rest) = bytes.as_chunks();
+        if bytes.len() != Self::bytes(shape) || !rest.is_empty() {
+            return Err(SchemeError::Length {
+                what: "weights",
+                expected: Self::bytes(shape),
+                found: bytes.len(),
+            });
+        }
+        let words = words.iter().map(|word| u64::from_le_bytes(*word));
+        let mut mask: Vec<u64> = words.collect();
+        let body = mask.split_off(shape.set.ring.polynomial_size);
+        Ok(Self(Glwe { mask, body }))
+    }
+}
+
+/// A residual as a function of z, times the step: a table and a constant.
+#[derive(Clone, Debug)]
+pub struct Residual {
+    table: Table,
+    constant: u64,
+}
+
+impl Residual {
+    /// An odd function of z in [-1/4, 1/4) and a constant, fractions of the torus. Half a torus away
+    /// the function is minus itself.
+    ///
+    /// # Errors
+    /// Values that the torus cannot hold.
+    pub fn new(
+        bootstrap: &Bootstrap,
+        odd: impl Fn(f64) -> f64,
+        constant: f64,
+    ) -> Result<Self, SchemeError> {
+        let word = |value: f64, at: f64| {
+            if (-0.5..0.5).contains(&value) {
+                return Ok((value * 2f64.powi(64)).round() as i64 as u64);
+            }
+            Err(SchemeError::TableValue { value, at })
+        };
+        let size = bootstrap.output.polynomial_size as u32;
+        let entry = |place: u32| {
+            let at = (f64::from(place) + 0.5) / f64::from(2 * size) - 0.25;
+            Ok((place, word(odd(at), at)?))
+        };
+        let entries = (0..size)
+            .map(entry)
+            .collect::<Result<Vec<_>, SchemeError>>()?;
+        Ok(Self {
+            table: Table::of_entries(bootstrap, &entries)?,
+            constant: word(constant, 0.0)?,
+        })
+    }
+}
+
+/// One step on the first `rows` rows of a batch, on all threads of the current pool; the same bits
+/// on any number of them. The key has its parts `inverse` and `bootstrap`.
+///
+/// # Errors
+/// A key that lacks a part, another number of levels; more rows than a batch has.
+pub fn step(
+    key: &ExpandedEvaluationKey,
+    bootstrap: &BootstrapKey,
+    batch: &Batch,
+    rows: usize,
+    residual: &Residual,
+    weights: &mut Weights,
+) -> Result<(), SchemeError> {
+    let shape = &batch.shape;
+    shape.set.require("evaluation key", key.parameter_set())?;
+    if rows > shape.samples() {
+        return Err(SchemeError::Count {
+            what: "rows of a batch",
+            expected: shape.samples(),
+            found: rows,
+        });
+    }
+    let forms = batch.times(&weights.0);
+    let all: Vec<usize> = (0..rows).collect();
+    let share = rows.div_ceil(rayon::current_num_threads()).clamp(1, BATCH);
+    let sums: Vec<Glwe> = all
+        .par_chunks(share)
+        .map(|rows| residuals(key, bootstrap, &forms, rows, residual))
+        .collect::<Result<_, _>>()?;
+    let mut sum = Weights::zero(shape).0;
+    for own in &sums {
+        sum.add(own)?;
+    }
+    let gradient = gradient(key, shape, &batch.times(&sum))?;
+    let own = [&mut weights.0.mask, &mut weights.0.body];
+    for (own, gradient) in own.into_iter().zip([&gradient.mask, &gradient.body]) {
+        for (own, gradient) in own.iter_mut().zip(gradient) {
+            *own = own.wrapping_sub(*gradient);
+        }
+    }
+    Ok(())
+}
+
+/// The sum of `r_i X^-i` over some rows.
+fn residuals(
+    key: &ExpandedEvaluationKey,
+    bootstrap: &BootstrapKey,
+    forms: &Glwe,
+    rows: &[usize],
+    residual: &Residual,
+) -> Result<Glwe, SchemeError> {
+    let size = forms.body.len();
+    let number = |row: &usize| {
+        let mut number = Lwe::extract(forms, *row);
+        // The table begins at -1/4.
+        number.add_constant(1 << 62);
+        (number, residual.table.clone())
+    };
+    let values = bootstrap.evaluate(&rows.iter().map(number).collect::<Vec<_>>())?;
+    let mut sum = Glwe {
+        mask: vec![0; forms.mask.len()],
+        body: vec![0; size],
+    };
+    for (row, mut value) in rows.iter().zip(values) {
+        value.body[0] = value.body[0].wrapping_add(residual.constant);
+        let alone = isolate::isolate(key, &value, 0)?;
+        let turn = (2 * size - row) % (2 * size);
+        sum.add(&Glwe {
+            mask: polynomial::rotate(&alone.mask, turn),
+            body: polynomial::rotate(&alone.body, turn),
+        })?;
+    }
+    Ok(sum)
+}
+
+/// What is at multiples of S, under X^-1.
+fn gradient(
+    key: &ExpandedEvaluationKey,
+    shape: &BatchShape,
+    product: &Glwe,
+) -> Result<Glwe, SchemeError> {
+    let levels = shape.samples().ilog2();
+    let mut node = Centred::divided(product, levels);
+    key.with_memory(|memory| {
+        for level in 0..levels {
+            key.fold(level, &mut node, &mut memory.work);
+        }
+    });
+    invert::invert(key, &node.into_glwe())
+}
+
+/// Variance of the error of p times a ciphertext, beside the ciphertext's own: that of a CMUX of fresh
+/// rows with a polynomial of `squares`, the sum of the squares of all features, in place of a bit.
+pub fn product_variance(set: &ParameterSet, squares: f64) -> Variance {
+    let size = set.ring.polynomial_size as f64;
+    let row = noise::fresh(set) + noise::rounding(set.ring.body_bits);
+    2.0 * size * noise::digits(GADGET) * row
+        + (1.0 + size / 2.0) * squares * noise::last_digit(GADGET)
+        + 2.0 * (1.0 + size / 2.0) * noise::product_error(size, GADGET, 1.0 / 12.0)
+}
+
+/// Variance of the error of a residual where the table has the slope `slope` and z the error `of_z`
+/// beside that of the look-up.
+pub fn residual_variance(
+    set: &ParameterSet,
+    bootstrap: &Bootstrap,
+    slope: f64,
+    of_z: Variance,
+) -> Variance {
+    let looked_up = bootstrap::lookup_variance(set, bootstrap) + of_z;
+    let isolated = set.packing().map(|packing| isolate::variance(set, packing));
+    slope * slope * looked_up
+        + bootstrap::result_variance(set, bootstrap)
+        + isolated.unwrap_or_default()
+}
+
+/// Variance of the error that a step adds to a weight: that of its feature's residuals, each times the
+/// feature's square, of the product (`squares` as in [`product_variance`]) and of the partial trace, in
+/// which the key switch of a level is doubled by each of the later ones.
+pub fn update_variance(shape: &BatchShape, residuals: Variance, squares: f64) -> Variance {
+    let set = shape.set;
+    let levels = shape.samples().ilog2();
+    let key_switch = set.packing().map(|packing| packing.key_switch);
+    let trace = key_switch.unwrap_or_default().iter().take(levels as usize);
+    let trace: Variance = trace
+        .zip(0..)
+        .map(|(gadget, level)| {
+            4f64.powi(levels as i32 - 1 - level) * noise::key_switch(set, *gadget)
+        })
+        .sum();
+    residuals
+        + product_variance(set, squares)
+        + trace
+        + shift_variance(set.ring.polynomial_size, levels)
+        + invert::variance(set).unwrap_or_default()
+}

@@ -1,0 +1,143 @@
+use super::{
+    Batch, BatchShape, Residual, Weights, encrypt_batch, product_variance, residual_variance, step,
+    update_variance,
+};
+use crate::error::SchemeError;
+use crate::keys::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
+use crate::noise::Variance;
+use crate::parameters::ParameterSet;
+use crate::random::reproducible;
+use crate::testing::check;
+
+const PART: &str = "bootstrap-precise";
+const FEATURES: usize = 5;
+/// |z| on the table's half of the torus.
+const RANGE: f64 = 16.0;
+/// A residual of 1, as a fraction of the torus: a rate of 1 with 256 rows and features of unit 4.
+const UNIT: f64 = 1.0 / (4.0 * RANGE * 4.0) / (256.0 * 4.0);
+
+fn set() -> &'static ParameterSet {
+    ParameterSet::by_name("cipherfn-128-n2048-m11-v1").unwrap()
+}
+
+fn keys() -> (SecretKey, ExpandedEvaluationKey) {
+    let secret = SecretKey::generate(set()).unwrap();
+    let mut key = EvaluationKey::generate(&secret).unwrap().expand().unwrap();
+    for part in ["inverse", PART] {
+        key.add(&EvaluationKey::generate_part(&secret, part).unwrap())
+            .unwrap();
+    }
+    (secret, key)
+}
+
+/// The logistic function less one half, of z as a fraction of the torus.
+fn sigmoid(z: f64) -> f64 {
+    1.0 / (1.0 + (-4.0 * RANGE * z).exp()) - 0.5
+}
+
+/// Rows of a class each: the first two features tell it.
+fn rows(count: usize) -> Vec<Vec<i32>> {
+    let feature = |row: usize, column: usize| {
+        let random = (row * FEATURES + column + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 59;
+        let noise = random as i32 % 13 - 6;
+        if column < 2 { noise / 2 + 3 } else { noise }
+    };
+    let row = |row| (0..FEATURES).map(|column| feature(row, column)).collect();
+    (0..count).map(row).collect()
+}
+
+fn fraction(word: u64) -> f64 {
+    word as i64 as f64 * 2f64.powi(-64)
+}
+
+/// Three steps on 48 rows under each of two keys, against the same steps in the clear from the
+/// decrypted weights: 30 errors in units of their predicted deviation, of which the 96 residuals of a
+/// key's steps are shared by its weights: within 0.5 bits. The residuals' errors are the look-up's for
+/// the most part.
+#[test]
+fn steps_are_those_in_the_clear() {
+    reproducible::seeds("descent");
+    let shape = BatchShape::new(set(), FEATURES).unwrap();
+    assert_eq!((shape.samples(), shape.bytes()), (256, 49_168));
+    let rows = rows(48);
+    let slices: Vec<&[i32]> = rows.iter().map(Vec::as_slice).collect();
+    let squares: f64 = rows.iter().flatten().map(|x| f64::from(x * x)).sum();
+    let mut errors = Vec::new();
+    for _ in 0..2 {
+        let (secret, key) = keys();
+        let bootstrap = key.bootstrap(PART).unwrap();
+        let parameters = bootstrap.parameters();
+        let batch = encrypt_batch(&secret, &shape, &slices).unwrap();
+        let batch = Batch::read(&shape, &batch).unwrap();
+        let residual = Residual::new(parameters, |z| UNIT * sigmoid(z), -0.5 * UNIT).unwrap();
+        let mut weights = Weights::zero(&shape);
+        for _ in 0..3 {
+            let before = weights.decrypt(&secret, &shape).unwrap();
+            let before: Vec<f64> = before.into_iter().map(fraction).collect();
+            step(&key, bootstrap, &batch, rows.len(), &residual, &mut weights).unwrap();
+            let after = weights.decrypt(&secret, &shape).unwrap();
+            let form = |row: &Vec<i32>| -> f64 {
+                row.iter()
+                    .zip(&before)
+                    .map(|(x, w)| f64::from(*x) * w)
+                    .sum()
+            };
+            let forms: Vec<f64> = rows.iter().map(form).collect();
+            for (j, (after, before)) in after.into_iter().zip(&before).enumerate() {
+                let own = rows.iter().zip(&forms);
+                let expected: f64 = own
+                    .clone()
+                    .map(|(row, z)| f64::from(row[j]) * UNIT * (sigmoid(*z) - 0.5))
+                    .sum();
+                let residuals: Variance = own
+                    .map(|(row, z)| {
+                        let slope = UNIT * 4.0 * RANGE * (0.25 - sigmoid(*z).powi(2));
+                        let of_z = product_variance(set(), squares);
+                        let square = f64::from(row[j] * row[j]);
+                        square * residual_variance(set(), parameters, slope, of_z)
+                    })
+                    .sum();
+                let predicted = update_variance(&shape, residuals, squares)
+                    .deviation()
+                    .get();
+                errors.push((fraction(after) - before + expected) / predicted);
+                // The step is far above its error.
+                assert!(
+                    j >= 2 || expected.abs() > 5.0 * predicted,
+                    "{expected} {predicted}"
+                );
+            }
+        }
+    }
+    check("updates", Variance::new(1.0), &errors, 0.5);
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    assert!(BatchShape::new(set(), 0).is_err());
+    assert!(BatchShape::new(set(), 2049).is_err());
+    let several = ParameterSet::by_name("cipherfn-128-n512k4-v1").unwrap();
+    assert!(BatchShape::new(several, 5).is_err());
+    let shape = BatchShape::new(set(), 1000).unwrap();
+    let secret = SecretKey::generate(set()).unwrap();
+    let row = vec![1; 1000];
+    assert!(matches!(
+        encrypt_batch(&secret, &shape, &[&row, &row, &row]),
+        Err(SchemeError::Count { .. })
+    ));
+    assert!(matches!(
+        encrypt_batch(&secret, &shape, &[&row[1..]]),
+        Err(SchemeError::Count { .. })
+    ));
+    let mut large = row.clone();
+    large[7] = 1 << 16;
+    assert!(matches!(
+        encrypt_batch(&secret, &shape, &[&large]),
+        Err(SchemeError::Shape { .. })
+    ));
+    let batch = encrypt_batch(&secret, &shape, &[&row]).unwrap();
+    assert!(matches!(
+        Batch::read(&shape, &batch[1..]),
+        Err(SchemeError::Length { .. })
+    ));
+}

@@ -1,0 +1,375 @@
+//! A plan for encrypted frames: what it becomes, what it takes and what its answer is worth, before
+//! anything is evaluated.
+
+use super::{
+    ColumnPrecision, FrameError, OutputPrecision, PassResults, columns, compress, pass_noise,
+    precisions, result_bytes, seconds,
+};
+use cipherfn_circuit::circuit::Node;
+use cipherfn_frame::Passes;
+use cipherfn_frame::file::FileHead;
+use cipherfn_frame::pass::{CircuitForm, Collect, Pass};
+use cipherfn_frame::plan::{Plan, PlanError, PlanStep};
+use cipherfn_frame::reply::{Reply, query_hash};
+use cipherfn_frame::schema::{Schema, SchemaError};
+use cipherfn_protocol::hash::Hash;
+use cipherfn_protocol::message::KeyId;
+use cipherfn_protocol::specs::Bits;
+use cipherfn_scheme::SchemeError;
+use cipherfn_scheme::parameters::ParameterSet;
+use std::fmt;
+
+/// Bits of a reply's coefficient.
+const REPLY_BITS: u32 = 26;
+/// Most rows of a sum: what limbs have room for.
+const MOST_ROWS: u32 = 1 << 11;
+
+/// What every column of an answer has to be worth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Demand {
+    /// All of it.
+    Exact,
+    /// So many bits of its range.
+    Bits(f64),
+}
+
+/// How many rows are summed in one ciphertext, beyond which decryption adds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SumRows {
+    /// So many.
+    Given(u32),
+    /// As many as meet a demand.
+    Fitting(Demand),
+}
+
+/// A plan that was made circuits of.
+#[derive(Debug)]
+pub struct PreparedQuery {
+    /// The plan.
+    pub plan: Plan,
+    /// What it becomes.
+    pub passes: Passes,
+    /// Places of the passes' frames among those that were given.
+    pub places: Vec<usize>,
+    /// Parameter set of all frames.
+    pub set: &'static ParameterSet,
+    /// The key that they are encrypted under.
+    pub key: KeyId,
+    /// Names the query.
+    pub hash: Hash,
+    /// Rows of each of the passes' frames.
+    pub rows: Vec<usize>,
+    /// Most rows of a sum.
+    pub rows_per_sum: u32,
+    /// Schemas of the frames that were given.
+    pub schemas: Vec<Schema>,
+    /// What each pass takes.
+    pub figures: Vec<PassFigures>,
+    /// Largest errors of the last pass's outputs.
+    pub errors: Vec<OutputPrecision>,
+    /// How exact the answer's columns are.
+    pub columns: Vec<ColumnPrecision>,
+}
+
+/// What a pass takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PassFigures {
+    /// Time of all rows on one core, about.
+    pub seconds: f64,
+    /// Bytes of its results.
+    pub bytes: u64,
+}
+
+/// Why a plan is not evaluated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// There are no frames.
+    #[error("give the frames that the plan names")]
+    NoFrames,
+    /// Frames that do not go together.
+    #[error(
+        "frame {frame:?} is {what} than frame {first:?}; encrypt both alike, with one key ring"
+    )]
+    Unlike {
+        /// The frame.
+        frame: String,
+        /// What is not alike.
+        what: &'static str,
+        /// The first frame.
+        first: String,
+    },
+    /// The plan, for these schemas.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A schema.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// What is evaluated.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The parameter set.
+    #[error(transparent)]
+    Scheme(#[from] SchemeError),
+    /// Nothing is asked for.
+    #[error("the plan has no pass")]
+    NoPass,
+    /// A column that is less exact than was asked for.
+    #[error(
+        "column {column:?} would have {bits:.1} bits of its range, {demand} asked for; {step} {spent}"
+    )]
+    TooImprecise {
+        /// The column.
+        column: String,
+        /// Bits that it would have.
+        bits: f64,
+        /// What was asked for.
+        demand: Demand,
+        /// The step that spends them.
+        step: String,
+        /// How it does, and the way out.
+        spent: String,
+    },
+}
+
+impl fmt::Display for Demand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact => f.write_str("all were"),
+            Self::Bits(bits) => write!(f, "{bits} were"),
+        }
+    }
+}
+
+/// A plan's passes, and what their answer is worth.
+struct Candidate {
+    passes: Passes,
+    rows: Vec<usize>,
+    errors: Vec<OutputPrecision>,
+    columns: Vec<ColumnPrecision>,
+}
+
+impl Candidate {
+    fn new(passes: Passes, heads: &[(FileHead, usize)]) -> Result<Self, QueryError> {
+        let rows = passes.frames.iter().filter_map(|name| {
+            let head = heads.iter().find(|(head, _)| head.schema.name() == name);
+            head.map(|(_, rows)| *rows)
+        });
+        let rows: Vec<usize> = rows.collect();
+        let noises = pass_noise(&passes.passes, &rows)?;
+        let (Some(last), Some(noise)) = (passes.passes.last(), noises.last()) else {
+            return Err(QueryError::NoPass);
+        };
+        let errors = precisions(last, noise)?;
+        let columns = columns(&passes.answer, &errors, sums(last, rows[last.over]));
+        Ok(Self {
+            passes,
+            rows,
+            errors,
+            columns,
+        })
+    }
+
+    /// The column that is worth least, if that is less than was demanded.
+    fn short(&self, demand: Demand) -> Option<&ColumnPrecision> {
+        short(&self.columns, demand)
+    }
+
+    /// Whether it has another worth with other numbers of rows a sum.
+    fn depends_on_sums(&self) -> bool {
+        let is_sum = |pass: &Pass| matches!(pass.collect, Collect::Sum { .. });
+        self.passes.passes.len() == 1 && self.passes.passes.iter().all(is_sum)
+    }
+}
+
+/// The column that is worth least, if that is less than was demanded.
+fn short(columns: &[ColumnPrecision], demand: Demand) -> Option<&ColumnPrecision> {
+    let inexact = columns.iter().filter_map(|own| Some((own, own.bits?)));
+    let least = inexact.min_by(|one, other| one.1.total_cmp(&other.1));
+    least
+        .filter(|(_, bits)| match demand {
+            Demand::Exact => true,
+            Demand::Bits(wanted) => *bits < wanted,
+        })
+        .map(|(column, _)| column)
+}
+
+impl PreparedQuery {
+    /// A plan for frames of these heads and numbers of rows.
+    pub fn new(plan: Plan, heads: &[(FileHead, usize)], sums: SumRows) -> Result<Self, QueryError> {
+        let ((first, _), others) = heads.split_first().ok_or(QueryError::NoFrames)?;
+        for (other, _) in others {
+            let what = match other {
+                other if other.key != first.key => "encrypted under another key",
+                other if other.parameter_set != first.parameter_set => "of another parameter set",
+                other if other.gadget != first.gadget => "encrypted with another gadget",
+                _ => continue,
+            };
+            return Err(QueryError::Unlike {
+                frame: other.schema.name().into(),
+                what,
+                first: first.schema.name().into(),
+            });
+        }
+        let set = ParameterSet::by_tag(first.parameter_set, "data frame")?;
+        let schemas: Vec<Schema> = heads.iter().map(|(head, _)| head.schema.clone()).collect();
+        let resolved = plan.resolve(&schemas)?;
+        let candidate = |rows_per_sum| {
+            let form = CircuitForm {
+                parameter_set: set.name.into(),
+                gadget: first.gadget,
+                reply_bits: Bits::new(REPLY_BITS),
+                rows_per_sum,
+            };
+            Candidate::new(resolved.lower(&form)?, heads)
+        };
+        let (rows_per_sum, chosen) = match sums {
+            SumRows::Given(rows) => (rows, candidate(rows)?),
+            SumRows::Fitting(demand) => fitting(demand, candidate)?,
+        };
+        let Candidate {
+            passes,
+            rows,
+            errors,
+            columns,
+        } = chosen;
+        let place = |name: &String| schemas.iter().position(|schema| schema.name() == name);
+        let places: Vec<usize> = passes.frames.iter().filter_map(place).collect();
+        let figures = passes.passes.iter().map(|pass| {
+            let rows = rows[pass.over];
+            Ok::<_, FrameError>(PassFigures {
+                seconds: seconds(pass, rows),
+                bytes: result_bytes(pass, rows)? as u64,
+            })
+        });
+        let figures = figures.collect::<Result<_, _>>()?;
+        let named: Vec<&Schema> = places.iter().map(|place| &schemas[*place]).collect();
+        let hash = query_hash(&plan, &named)?;
+        Ok(Self {
+            key: first.key,
+            plan,
+            figures,
+            places,
+            set,
+            hash,
+            rows,
+            rows_per_sum,
+            errors,
+            columns,
+            passes,
+            schemas,
+        })
+    }
+
+    /// Its last pass, which has the results.
+    ///
+    /// # Panics
+    /// Never: a query without passes is refused.
+    pub fn last(&self) -> &Pass {
+        self.passes.passes.last().expect("checked: there is one")
+    }
+
+    /// Rows that a pass goes over.
+    pub fn rows_of(&self, pass: &Pass) -> usize {
+        self.rows[pass.over]
+    }
+
+    /// The answer, of what became of all rows of the last pass.
+    pub fn reply(&self, results: &PassResults) -> Result<Reply, FrameError> {
+        Ok(Reply {
+            parameter_set: self.set.tag(),
+            key: self.key,
+            query: self.hash,
+            rows_per_sum: self.rows_per_sum,
+            ciphertexts: compress(self.last(), results)?,
+        })
+    }
+
+    /// Refuses a plan of which a column is worth less, by the step that spends it.
+    pub fn require(&self, demand: Demand) -> Result<(), QueryError> {
+        let Some(column) = short(&self.columns, demand) else {
+            return Ok(());
+        };
+        let last = self.last();
+        // Selecting and renaming spend nothing.
+        let spends = |step: &PlanStep| match last.collect {
+            Collect::Sum { .. } => matches!(step, PlanStep::GroupBy(_)),
+            Collect::Rows => !matches!(step, PlanStep::Select(_) | PlanStep::Rename(_)),
+        };
+        let steps = self.plan.steps.iter().enumerate();
+        let step = steps.rev().find(|(_, step)| spends(step));
+        let step = step.map_or_else(
+            || "the scan".to_owned(),
+            |(number, step)| format!("step {} ({step})", number + 1),
+        );
+        let spent = match last.collect {
+            Collect::Sum { .. } if self.passes.passes.len() > 1 => format!(
+                "reads for each of {} rows what {} rows of {:?} were added to, and errors of what is read add up: merge without groups and group the decrypted answer, or encrypt parts of the frames and add their answers",
+                self.rows_of(last),
+                self.rows_of(&self.passes.passes[0]),
+                self.passes.frames[self.passes.passes[0].over],
+            ),
+            Collect::Sum { rows } => format!(
+                "sums {} rows of {} choices each: fewer rows a sum, smaller limbs (limb-bits) or a finer gadget make it more exact",
+                self.rows_of(last).min(rows as usize),
+                choices(last)
+            ),
+            Collect::Rows => format!(
+                "takes {} choices a row: smaller limbs (limb-bits) or a finer gadget make it more exact",
+                choices(last)
+            ),
+        };
+        Err(QueryError::TooImprecise {
+            column: column.name.clone(),
+            bits: column.bits.unwrap_or_default(),
+            demand,
+            step,
+            spent,
+        })
+    }
+}
+
+/// The largest number of rows a sum with which a demand is met, as the answer then is the smallest, or
+/// that with which least is missing.
+fn fitting(
+    demand: Demand,
+    candidate: impl Fn(u32) -> Result<Candidate, QueryError>,
+) -> Result<(u32, Candidate), QueryError> {
+    let mut rows = MOST_ROWS;
+    let mut best = candidate(rows)?;
+    let mut best_rows = rows;
+    let worth = |own: &Candidate| own.short(demand).and_then(|column| column.bits);
+    while rows > 1 && best.depends_on_sums() {
+        let Some(least) = worth(&best) else { break };
+        // Two steps an octave.
+        rows = if rows.is_power_of_two() {
+            (rows / 4 * 3).max(1)
+        } else {
+            rows / 3 * 2
+        };
+        let next = candidate(rows)?;
+        if worth(&next).is_none_or(|bits| bits > least) {
+            (best, best_rows) = (next, rows);
+        }
+    }
+    Ok((best_rows, best))
+}
+
+/// Ciphertexts of each output, whose numbers are added.
+fn sums(pass: &Pass, rows: usize) -> usize {
+    match pass.collect {
+        Collect::Rows => 1,
+        Collect::Sum { rows: most } => rows.div_ceil(most.max(1) as usize).max(1),
+    }
+}
+
+/// CMUXes of a row.
+pub fn choices(pass: &Pass) -> usize {
+    let nodes = pass.circuit.nodes.iter();
+    let of = |node: &Node| match node {
+        Node::Sum(sum) => sum.selects.len(),
+        Node::Lookup(lookup) => lookup.form.len(),
+        _ => 0,
+    };
+    nodes.map(of).sum()
+}

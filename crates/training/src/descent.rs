@@ -1,0 +1,411 @@
+//! Training by mini-batch gradient descent: programs, the schedule of their steps, and their
+//! simulation in the clear.
+//!
+//! A feature x of the range [low, high] is the integer `12 (x - middle) / half`, four steps a unit of
+//! descent; 4 is the constant. Weights are fractions of the torus: `1 / (16 RANGE)` is a weight of 1,
+//! so that the torus has room for forms z of twice the range on both sides.
+
+mod simulate;
+
+pub use simulate::{Simulation, StepNoise, accuracy, simulate, synthetic};
+
+use crate::error::TrainingError;
+use crate::model::{ClassLink, FittedFunction, FittedModel, ScaledColumn};
+use crate::spec::{CategoricalColumn, ColumnV1, NumericColumn, list, range, unique};
+use cipherfn_protocol::hash::Hash;
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+
+/// Forms z up to this are looked up; further ones are mirrored, and beyond twice of it wrong.
+pub const RANGE: f64 = 16.0;
+/// Steps of a feature in a unit.
+const STEPS: i32 = 4;
+/// A feature at its range's ends, in units.
+const ENDS: f64 = 3.0;
+/// A weight of 1, as a fraction of the torus.
+const WEIGHT: f64 = 1.0 / (4.0 * RANGE * STEPS as f64);
+/// Largest number of features: with the constant they fill a ciphertext with two rows.
+const MAX_FEATURES: usize = 1023;
+const MAX_EPOCHS: u32 = 1000;
+
+/// What is minimised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Algorithm {
+    /// Logistic regression.
+    Logistic,
+    /// Linear support vector machine: hinge loss.
+    Svm,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TrainingV1 {
+    format: u16,
+    name: String,
+    algorithm: Algorithm,
+    batch: usize,
+    epochs: u32,
+    rate: f64,
+    #[serde(default)]
+    decay: f64,
+    #[serde(default)]
+    penalty: f64,
+    column: Vec<ColumnV1>,
+    target: ColumnV1,
+}
+
+/// A checked program. It is public.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Training {
+    document: TrainingV1,
+    numbers: Vec<NumericColumn>,
+    target: CategoricalColumn,
+    hash: Hash,
+}
+
+/// One step of the schedule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DescentStep {
+    /// Which batch.
+    pub batch: usize,
+    /// Its rows.
+    pub rows: usize,
+    /// What weights are multiplied by to be those of the model: 1 without a penalty.
+    pub shrunk: f64,
+    /// A residual of 1, as a fraction of the torus.
+    pub unit: f64,
+}
+
+impl Training {
+    /// Reads a spec, TOML.
+    ///
+    /// # Errors
+    /// Text that is no spec, with the field at fault.
+    pub fn from_toml(text: &str) -> Result<Self, TrainingError> {
+        Self::check(toml::from_str(text).map_err(TrainingError::Document)?)
+    }
+
+    /// Reads a program, JSON.
+    ///
+    /// # Errors
+    /// Bytes that are no program, with the field at fault.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, TrainingError> {
+        Self::check(serde_json::from_slice(bytes).map_err(TrainingError::Program)?)
+    }
+
+    fn check(document: TrainingV1) -> Result<Self, TrainingError> {
+        let field = |problem: String| Err(TrainingError::field("document", problem));
+        if document.format != 1 {
+            return Err(TrainingError::Format {
+                found: document.format,
+            });
+        }
+        let mut names = HashSet::new();
+        let mut numbers = Vec::new();
+        for column in &document.column {
+            let place = format!("column {:?}", column.name);
+            unique(&mut names, column, &place)?;
+            if column.categories.is_some() || column.classes.is_some() {
+                let problem = "descent takes numbers; give indicators of categories as columns";
+                return Err(TrainingError::field(place, problem));
+            }
+            numbers.push(range(column, &place, "nothing else")?);
+        }
+        if !(1..=MAX_FEATURES).contains(&numbers.len()) {
+            return field(format!(
+                "there are {} columns, not 1 to {MAX_FEATURES}",
+                numbers.len()
+            ));
+        }
+        let place = format!("target {:?}", document.target.name);
+        unique(&mut names, &document.target, &place)?;
+        let Some(classes) = &document.target.classes else {
+            return Err(TrainingError::field(place, "it has no \"classes\""));
+        };
+        let target = list(&document.target, classes, &place)?;
+        let most = 2048 / (numbers.len() + 1).next_power_of_two();
+        if !(1..=most).contains(&document.batch) {
+            return field(format!(
+                "\"batch\" is {}; a ciphertext has room for 1 to {most} rows of so many columns",
+                document.batch
+            ));
+        }
+        if !(1..=MAX_EPOCHS).contains(&document.epochs) {
+            return field(format!(
+                "\"epochs\" is {}, not 1 to {MAX_EPOCHS}",
+                document.epochs
+            ));
+        }
+        if !(document.rate > 0.0 && document.rate <= 1e3) {
+            return field(format!(
+                "\"rate\" is {}, not above 0 and up to 1000",
+                document.rate
+            ));
+        }
+        for (name, value) in [("decay", document.decay), ("penalty", document.penalty)] {
+            if !(0.0..=1e3).contains(&value) {
+                return field(format!("\"{name}\" is {value}, not 0 to 1000"));
+            }
+        }
+        if document.rate * document.penalty >= 1.0 {
+            return field(
+                "\"rate\" times \"penalty\" is 1 or more, which diverges; lower one".into(),
+            );
+        }
+        let canonical = serde_json::to_vec(&document).map_err(TrainingError::Program)?;
+        Ok(Self {
+            document,
+            numbers,
+            target,
+            hash: Hash::of(&canonical),
+        })
+    }
+
+    /// The program's bytes, JSON.
+    ///
+    /// # Errors
+    /// None that a checked program has.
+    pub fn to_json(&self) -> Result<Vec<u8>, TrainingError> {
+        serde_json::to_vec_pretty(&self.document).map_err(TrainingError::Program)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.document.name
+    }
+
+    /// Hash of everything in it.
+    pub const fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    /// Columns of the features.
+    pub fn numbers(&self) -> &[NumericColumn] {
+        &self.numbers
+    }
+
+    /// The target and its classes.
+    pub const fn target(&self) -> &CategoricalColumn {
+        &self.target
+    }
+
+    /// Features with the constant, which is the last.
+    pub fn features(&self) -> usize {
+        self.numbers.len() + 1
+    }
+
+    /// Sets of weights: one for two classes, one a class for more.
+    pub fn sets(&self) -> usize {
+        match self.target.categories.len() {
+            2 => 1,
+            many => many,
+        }
+    }
+
+    /// Batches of so many rows.
+    ///
+    /// # Errors
+    /// Fewer rows than a batch.
+    pub fn batches(&self, rows: usize) -> Result<usize, TrainingError> {
+        if rows < self.document.batch {
+            return Err(TrainingError::TooFewRows {
+                found: rows,
+                batch: self.document.batch,
+            });
+        }
+        Ok(rows.div_ceil(self.document.batch))
+    }
+
+    /// Rows in each batch, the last one excepted.
+    pub const fn batch(&self) -> usize {
+        self.document.batch
+    }
+
+    /// An order of rows that has nothing to do with their values: tables are often sorted by class.
+    pub fn order(rows: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..rows).collect();
+        let mut random = simulate::Random::new(0x5eed);
+        for place in (1..rows).rev() {
+            order.swap(place, random.below(place + 1));
+        }
+        order
+    }
+
+    /// A row's features as integers, the constant last; and which of them were clipped.
+    ///
+    /// # Errors
+    /// A number that is not finite, another number of cells.
+    pub fn encode(
+        &self,
+        row: u64,
+        numbers: &[f64],
+    ) -> Result<(Vec<i32>, Vec<usize>), TrainingError> {
+        if numbers.len() != self.numbers.len() {
+            return Err(TrainingError::Cells {
+                row,
+                what: "numbers",
+                expected: self.numbers.len(),
+                found: numbers.len(),
+            });
+        }
+        let (mut features, mut clipped) = (Vec::with_capacity(self.features()), Vec::new());
+        for (index, (column, value)) in self.numbers.iter().zip(numbers).enumerate() {
+            if !value.is_finite() {
+                return Err(TrainingError::Number {
+                    row,
+                    column: column.name.clone(),
+                    value: *value,
+                });
+            }
+            let scaled = (value - column.middle()) / column.half();
+            if scaled.abs() > 1.0 {
+                clipped.push(index);
+            }
+            let steps = scaled.clamp(-1.0, 1.0) * ENDS * f64::from(STEPS);
+            features.push(steps.round() as i32);
+        }
+        features.push(STEPS);
+        Ok((features, clipped))
+    }
+
+    /// The class of a text.
+    ///
+    /// # Errors
+    /// A text that is not listed.
+    pub fn class(&self, row: u64, text: &str) -> Result<usize, TrainingError> {
+        let mut all = self.target.categories.iter();
+        all.position(|own| own == text)
+            .ok_or_else(|| TrainingError::Category {
+                row,
+                column: self.target.name.clone(),
+                value: text.chars().take(80).collect(),
+                known: self.target.categories.join(", "),
+            })
+    }
+
+    /// A row's features with its label folded in: for a set of weights those of its class as they are,
+    /// of others negated.
+    pub fn folded(&self, set: usize, features: &[i32], class: usize) -> Vec<i32> {
+        let own = match self.sets() {
+            1 => class == 1,
+            _ => class == set,
+        };
+        let sign = if own { 1 } else { -1 };
+        features.iter().map(|value| sign * value).collect()
+    }
+
+    /// All steps on so many rows.
+    ///
+    /// # Errors
+    /// Fewer rows than a batch.
+    pub fn schedule(&self, rows: usize) -> Result<Vec<DescentStep>, TrainingError> {
+        let batches = self.batches(rows)?;
+        let document = &self.document;
+        let mut shrunk = 1.0;
+        let mut steps = Vec::new();
+        for number in 0..document.epochs as usize * batches {
+            let batch = number % batches;
+            let count = document.batch.min(rows - batch * document.batch);
+            let rate = document.rate / (1.0 + document.decay * number as f64);
+            let next = shrunk * (1.0 - rate * document.penalty);
+            steps.push(DescentStep {
+                batch,
+                rows: count,
+                shrunk,
+                unit: rate / (count as f64 * next) * WEIGHT / f64::from(STEPS),
+            });
+            shrunk = next;
+        }
+        Ok(steps)
+    }
+
+    /// What weights are multiplied by after all steps.
+    fn shrunk_after(&self, steps: &[DescentStep]) -> f64 {
+        let rate = |number: usize| self.document.rate / (1.0 + self.document.decay * number as f64);
+        steps.last().map_or(1.0, |last| {
+            last.shrunk * (1.0 - rate(steps.len() - 1) * self.document.penalty)
+        })
+    }
+
+    /// The odd part of a residual of z, a fraction of the torus, in units of 1; the other part is
+    /// -1/2.
+    pub fn odd_residual(&self, step: &DescentStep, z: f64) -> f64 {
+        let z = step.shrunk * 4.0 * RANGE * z;
+        match self.document.algorithm {
+            Algorithm::Logistic => 1.0 / (1.0 + (-z).exp()) - 0.5,
+            Algorithm::Svm if z < 1.0 => -0.5,
+            Algorithm::Svm => 0.5,
+        }
+    }
+
+    /// The largest slope of [`Self::odd_residual`] that counts as noise: a step has none, as it is
+    /// passed once.
+    pub fn slope(&self) -> f64 {
+        match self.document.algorithm {
+            Algorithm::Logistic => RANGE,
+            Algorithm::Svm => 0.0,
+        }
+    }
+
+    /// Weights of the units of features, from fractions of the torus after all steps; rounded to
+    /// multiples of a power of two, the largest up to `deviation`, the fractions' own.
+    pub fn weights(&self, steps: &[DescentStep], fractions: &[f64], deviation: f64) -> Vec<f64> {
+        let scale = self.shrunk_after(steps) / WEIGHT;
+        let grain = (deviation * scale).log2().floor().exp2();
+        let round = |weight: f64| {
+            if grain > 0.0 {
+                (weight / grain).round() * grain
+            } else {
+                weight
+            }
+        };
+        fractions
+            .iter()
+            .map(|fraction| round(fraction * scale))
+            .collect()
+    }
+
+    /// A deviation of fractions of the torus as one of weights.
+    pub fn weight_deviation(&self, steps: &[DescentStep], deviation: f64) -> f64 {
+        deviation * self.shrunk_after(steps) / WEIGHT
+    }
+
+    /// The model of sets of weights.
+    pub fn fitted(&self, sets: &[Vec<f64>]) -> FittedModel {
+        let numbers = self.numbers.iter().map(|column| ScaledColumn {
+            name: column.name.clone(),
+            offset: column.middle(),
+            scale: ENDS / column.half(),
+        });
+        let mut weights: Vec<Vec<f64>> = sets.to_vec();
+        let mut intercepts: Vec<f64> = weights
+            .iter_mut()
+            .map(|row| row.pop().unwrap_or_default())
+            .collect();
+        let link = match (self.document.algorithm, self.sets()) {
+            (Algorithm::Svm, _) => ClassLink::None,
+            (Algorithm::Logistic, 1) => ClassLink::Softmax,
+            (Algorithm::Logistic, _) => ClassLink::Logistic,
+        };
+        if self.sets() == 1 {
+            weights.insert(0, vec![0.0; self.numbers.len()]);
+            intercepts.insert(0, 0.0);
+        }
+        FittedModel {
+            name: self.document.name.clone(),
+            numbers: numbers.collect(),
+            squares: false,
+            categories: Vec::new(),
+            function: FittedFunction::Classifier {
+                labels: self.target.categories.clone(),
+                weights,
+                intercepts,
+                link,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+use super::{StepNoise, Training, simulate, synthetic};
+
+const QUIET: StepNoise = StepNoise {
+    of_z: 0.0,
+    of_residual: 0.0,
+    of_update: 0.0,
+};
+
+fn text(rest: &str) -> String {
+    format!(
+        "format = 1\nname = \"t\"\nalgorithm = \"logistic\"\nbatch = 64\nepochs = 3\n{rest}\n[[column]]\nname = \"a\"\nlow = 0\nhigh = 10\n[[column]]\nname = \"b\"\nlow = -1\nhigh = 1\n[target]\nname = \"y\"\nclasses = [\"no\", \"yes\"]"
+    )
+}
+
+fn training(rest: &str) -> Training {
+    Training::from_toml(&text(rest)).unwrap()
+}
+
+#[test]
+fn programs_survive() {
+    let own = training("rate = 1.0");
+    let again = Training::from_json(&own.to_json().unwrap()).unwrap();
+    assert_eq!(again, own);
+    assert_ne!(own.hash(), training("rate = 2.0").hash());
+    let (features, clipped) = own.encode(1, &[5.0, 7.0]).unwrap();
+    assert_eq!((features, clipped), (vec![0, 12, 4], vec![1]));
+    let mut order = Training::order(100);
+    assert_ne!(order[..3], [0, 1, 2]);
+    order.sort_unstable();
+    assert!(order.into_iter().eq(0..100));
+}
+
+#[test]
+fn bad_programs_are_refused() {
+    for (rest, expected) in [
+        ("rate = 0.0", "\"rate\" is 0"),
+        ("rate = nan", "\"rate\" is NaN"),
+        ("rate = 1.0\npenalty = 1.0", "diverges"),
+        ("rate = 1.0\nmomentum = 0.9", "unknown field"),
+        ("rate = 1.0\ndecay = -1.0", "\"decay\" is -1"),
+    ] {
+        let error = Training::from_toml(&text(rest)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{rest}: {error}");
+    }
+    let large = text("rate = 1.0").replace("batch = 64", "batch = 513");
+    let error = Training::from_toml(&large).unwrap_err().to_string();
+    assert!(error.contains("1 to 512 rows"), "{error}");
+}
+
+/// A step is that of the textbook, with rate, decay and penalty.
+#[test]
+fn steps_are_those_of_gradient_descent() {
+    let own = training("rate = 0.5\ndecay = 0.1\npenalty = 0.05");
+    let rows = synthetic(&own, 100);
+    let found = simulate(&own, &rows, &QUIET).unwrap();
+    let mut weights = [0.0; 3];
+    for step in 0..6 {
+        let batch = if step % 2 == 0 {
+            &rows[..64]
+        } else {
+            &rows[64..]
+        };
+        let rate = 0.5 / (1.0 + 0.1 * f64::from(step));
+        let mut gradient = weights.map(|weight| 0.05 * weight);
+        for (features, class) in batch {
+            let x: Vec<f64> = features.iter().map(|x| f64::from(*x) / 4.0).collect();
+            let z: f64 = x.iter().zip(&weights).map(|(x, weight)| x * weight).sum();
+            let residual = 1.0 / (1.0 + (-z).exp()) - *class as f64;
+            for (gradient, x) in gradient.iter_mut().zip(&x) {
+                *gradient += residual * x / batch.len() as f64;
+            }
+        }
+        for (weight, gradient) in weights.iter_mut().zip(gradient) {
+            *weight -= rate * gradient;
+        }
+    }
+    for (found, expected) in found.sets[0].iter().zip(weights) {
+        assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+    }
+    assert!(found.accuracy > 0.55, "{}", found.accuracy);
+}
+
+#[test]
+fn what_diverges_or_drowns_is_refused() {
+    let rows = synthetic(&training("rate = 1.0"), 200);
+    let error = simulate(&training("rate = 300.0"), &rows, &QUIET).unwrap_err();
+    assert!(error.to_string().contains("lower \"rate\""), "{error}");
+    let noisy = StepNoise {
+        of_residual: 2f64.powi(-22),
+        ..QUIET
+    };
+    assert!(simulate(&training("rate = 1.0"), &rows, &noisy).is_ok());
+    let error = simulate(&training("rate = 0.01"), &rows, &noisy).unwrap_err();
+    assert!(error.to_string().contains("raise \"rate\""), "{error}");
+    let error = simulate(&training("rate = 1.0"), &rows[..10], &QUIET).unwrap_err();
+    assert!(error.to_string().contains("fewer than a batch"), "{error}");
+}
+
+#[test]
+fn three_classes_have_three_sets() {
+    let text = text("rate = 2.0").replace("[\"no\", \"yes\"]", "[\"a\", \"b\", \"c\"]");
+    for text in [text.clone(), text.replace("logistic", "svm")] {
+        let own = Training::from_toml(&text).unwrap();
+        let rows = synthetic(&own, 300);
+        let found = simulate(&own, &rows, &QUIET).unwrap();
+        assert_eq!(found.sets.len(), 3);
+        assert!(found.accuracy > 0.5, "{}", found.accuracy);
+        assert_eq!(own.fitted(&found.sets).raw_weights().unwrap().0.len(), 3);
+    }
+}

@@ -1,0 +1,183 @@
+//! What can go wrong with specs, rows and sums.
+
+use cipherfn_protocol::frame::FrameError;
+use cipherfn_protocol::hash::Hash;
+use cipherfn_protocol::message::KeyId;
+
+/// Failure of an operation of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainingError {
+    /// Text that is no spec.
+    #[error("not a spec of statistics: {0}")]
+    Document(toml::de::Error),
+    /// Bytes that are no program.
+    #[error("not a training program: {0}; make it with compile-training")]
+    Program(serde_json::Error),
+    /// Fewer rows than a batch.
+    #[error("{found} rows are fewer than a batch of {batch}; lower \"batch\" in the spec")]
+    TooFewRows {
+        /// Rows.
+        found: usize,
+        /// The batch.
+        batch: usize,
+    },
+    /// Forms beyond the table.
+    #[error(
+        "the training diverges or comes close: |z| reaches {largest:.1}, and above {range} residuals are wrong; lower \"rate\", raise \"penalty\", or take fewer \"epochs\""
+    )]
+    Diverges {
+        /// The largest.
+        largest: f64,
+        /// The table's end.
+        range: f64,
+    },
+    /// Residuals below their errors.
+    #[error(
+        "the training drowns in noise: a residual's error is {factor:.1} times half of a residual; raise \"rate\", or lower \"batch\" or \"decay\""
+    )]
+    Drowns {
+        /// How many times.
+        factor: f64,
+    },
+    /// A spec of a later format.
+    #[error("the spec has format {found}, this build reads 1; take a newer build")]
+    Format {
+        /// Format found.
+        found: u16,
+    },
+    /// A field of a spec.
+    #[error("spec, {place}: {problem}")]
+    Field {
+        /// Which table of the document.
+        place: String,
+        /// What is wrong, and the way out.
+        problem: String,
+    },
+    /// A number that no sum can hold.
+    #[error("row {row}, column {column:?}: {value} is no finite number; leave the row out")]
+    Number {
+        /// The row, from 1.
+        row: u64,
+        /// The column.
+        column: String,
+        /// The value.
+        value: f64,
+    },
+    /// A text that the spec does not list.
+    #[error(
+        "row {row}, column {column:?}: {value:?} is not among the values that the spec lists: {known}; correct the cell, or have it listed in the spec of all owners"
+    )]
+    Category {
+        /// The row, from 1.
+        row: u64,
+        /// The column.
+        column: String,
+        /// The text.
+        value: String,
+        /// What is listed.
+        known: String,
+    },
+    /// A row of another number of cells.
+    #[error("row {row} has {found} {what} where the spec has {expected}")]
+    Cells {
+        /// The row, from 1.
+        row: u64,
+        /// Which cells.
+        what: &'static str,
+        /// Columns of the spec.
+        expected: usize,
+        /// Cells given.
+        found: usize,
+    },
+    /// More rows than there is room for.
+    #[error(
+        "there are {found} rows and the spec has room for {limit}; raise \"rows\" in the spec of all owners and contribute again"
+    )]
+    TooManyRows {
+        /// Rows, as far as they can be told.
+        found: u64,
+        /// The spec's.
+        limit: u64,
+    },
+    /// More contributions than there is room for.
+    #[error("there are {found} contributions, at most {limit} can be added")]
+    TooManyOwners {
+        /// Contributions.
+        found: u64,
+        /// The limit.
+        limit: u32,
+    },
+    /// Bytes that are no contribution.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A contribution's payload.
+    #[error("the contribution is malformed: {problem}; have its owner make it again")]
+    Malformed {
+        /// What is wrong.
+        problem: String,
+    },
+    /// A contribution to other statistics.
+    #[error(
+        "the contribution is to spec {found}, not to {expected}; all owners must have the very same spec"
+    )]
+    OtherSpec {
+        /// Hash of the spec at hand.
+        expected: Hash,
+        /// Hash in the contribution.
+        found: Hash,
+    },
+    /// A contribution for another key holder.
+    #[error(
+        "the contribution is encrypted for key {found}, not for {expected}; contribute again under the right public key"
+    )]
+    OtherKey {
+        /// Id of the key at hand.
+        expected: KeyId,
+        /// Id in the contribution.
+        found: KeyId,
+    },
+    /// The same contribution twice.
+    #[error("contribution {second} is contribution {first} once more; give each once")]
+    Doubled {
+        /// Which one, from 1.
+        first: usize,
+        /// Which one, from 1.
+        second: usize,
+    },
+    /// Nothing to add.
+    #[error("there are no contributions; give one at least")]
+    Nothing,
+    /// Sums that no rows have.
+    #[error(
+        "the sums are of no rows: {problem}; an owner contributed something else, or decryption was with a wrong key"
+    )]
+    Impossible {
+        /// What they contradict.
+        problem: String,
+    },
+    /// A fit that the spec's columns do not allow.
+    #[error("{fit} cannot be fitted: {problem}")]
+    Fit {
+        /// What was to be fitted.
+        fit: &'static str,
+        /// Why not, and the way out.
+        problem: String,
+    },
+}
+
+impl TrainingError {
+    pub(crate) fn field(place: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Field {
+            place: place.into(),
+            problem: problem.into(),
+        }
+    }
+
+    pub(crate) fn fit(fit: &'static str, problem: impl Into<String>) -> Self {
+        Self::Fit {
+            fit,
+            problem: problem.into(),
+        }
+    }
+}

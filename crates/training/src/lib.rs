@@ -1,0 +1,30 @@
+//! Training on several owners' rows, without ciphertexts: what each owner sums, how sums lie in
+//! torus words, and what models follow from the decrypted total.
+//!
+//! ```text
+//!   StatisticsSpec --- goes to all owners
+//!        |
+//!   rows -> Sums -> words --encrypt, add, decrypt (elsewhere)--> words -> Moments -> FittedModel
+//! ```
+//!
+//! Encryption is under a key holder's public key; the sum is all that anybody can decrypt. This crate
+//! knows neither keys nor model files.
+
+mod contribution;
+pub mod descent;
+mod error;
+pub mod fit;
+mod layout;
+mod matrix;
+mod model;
+mod moments;
+mod spec;
+mod sums;
+
+pub use contribution::Contribution;
+pub use error::TrainingError;
+pub use layout::MAX_OWNERS;
+pub use model::{CategoryColumn, ClassLink, FittedFunction, FittedModel, ScaledColumn};
+pub use moments::Moments;
+pub use spec::{CategoricalColumn, NumericColumn, StatisticsSpec, Target};
+pub use sums::Sums;

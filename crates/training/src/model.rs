@@ -1,0 +1,111 @@
+//! Fitted models, as a model file is written from them.
+
+/// A model of a table's columns. Its features are the scaled numbers, their squares if it takes them,
+/// and for each category column a 1 at the row's category.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FittedModel {
+    /// The spec's name.
+    pub name: String,
+    /// Columns of numbers.
+    pub numbers: Vec<ScaledColumn>,
+    /// Whether squares follow the scaled numbers.
+    pub squares: bool,
+    /// Columns of listed texts.
+    pub categories: Vec<CategoryColumn>,
+    /// What becomes of the features.
+    pub function: FittedFunction,
+}
+
+/// A number x, taken as (x - offset) scale.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScaledColumn {
+    /// Header name.
+    pub name: String,
+    /// What is subtracted.
+    pub offset: f64,
+    /// Factor.
+    pub scale: f64,
+}
+
+/// A text, taken as a 1 among zeros. Texts that are not listed are zeros alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CategoryColumn {
+    /// Header name.
+    pub name: String,
+    /// The texts.
+    pub categories: Vec<String>,
+}
+
+/// A function of the features.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FittedFunction {
+    /// The features themselves.
+    Features,
+    /// Products with rows of weights.
+    Map {
+        /// A row an output.
+        weights: Vec<Vec<f64>>,
+    },
+    /// A number.
+    Regressor {
+        /// A weight a feature.
+        weights: Vec<f64>,
+        /// Constant.
+        intercept: f64,
+    },
+    /// The class of the largest score, and a function of the scores.
+    Classifier {
+        /// A label a class.
+        labels: Vec<String>,
+        /// For each class a weight a feature.
+        weights: Vec<Vec<f64>>,
+        /// A constant a class.
+        intercepts: Vec<f64>,
+        /// What becomes of the scores.
+        link: ClassLink,
+    },
+}
+
+/// What becomes of the scores of classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClassLink {
+    /// Nothing.
+    None,
+    /// The logistic function of each.
+    Logistic,
+    /// Probabilities that sum to 1.
+    Softmax,
+}
+
+impl FittedModel {
+    /// Rows of weights on the columns' own numbers, and constants, of a function that is linear in
+    /// them; `None` of others.
+    pub fn raw_weights(&self) -> Option<(Vec<Vec<f64>>, Vec<f64>)> {
+        if self.squares || !self.categories.is_empty() {
+            return None;
+        }
+        let (weights, intercepts): (&[Vec<f64>], &[f64]) = match &self.function {
+            FittedFunction::Regressor { weights, intercept } => (
+                std::slice::from_ref(weights),
+                std::slice::from_ref(intercept),
+            ),
+            FittedFunction::Classifier {
+                weights,
+                intercepts,
+                ..
+            } => (weights, intercepts),
+            FittedFunction::Features | FittedFunction::Map { .. } => return None,
+        };
+        let rows = weights.iter().zip(intercepts);
+        let raw = rows.map(|(row, intercept)| {
+            let scaled = row.iter().zip(&self.numbers);
+            let own: Vec<f64> = scaled
+                .map(|(weight, column)| weight * column.scale)
+                .collect();
+            let shift = own.iter().zip(&self.numbers);
+            let shift: f64 = shift.map(|(weight, column)| weight * column.offset).sum();
+            (own, intercept - shift)
+        });
+        Some(raw.unzip())
+    }
+}

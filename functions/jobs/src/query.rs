@@ -1,0 +1,98 @@
+//! Queries over frames as jobs. Plans are held to schemas here; what their answers are worth is found
+//! by whoever has the engine, before anything is evaluated.
+
+use crate::Jobs;
+use cipherfn_frame::pass::CircuitForm;
+use cipherfn_frame::plan::{Plan, PlanError};
+use cipherfn_frame::schema::Schema;
+use cipherfn_protocol::api::frames::{
+    FrameQuery, MAX_QUERY_FRAMES, MAX_QUERY_PARTS, QueryDeclaration, ROWS_TOGETHER,
+};
+use cipherfn_protocol::api::{Problem, ProblemType};
+use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
+use cipherfn_service::registry::{JobOrder, SharedQuery, StoredFrame, Work};
+use cipherfn_service::{Call, Failure, Tenant, http};
+use lambda_http::{Body, Request, Response};
+
+impl Jobs {
+    /// Takes a query as a job, whose first pass begins.
+    pub(crate) async fn declare_query(
+        &self,
+        tenant: &Tenant,
+        request: &Request,
+        call: &Call,
+    ) -> Result<Response<Body>, Failure> {
+        let declaration: QueryDeclaration = http::json_body(request)?;
+        let rows_a_part = declaration.rows_a_part;
+        if rows_a_part == 0 || !rows_a_part.is_multiple_of(ROWS_TOGETHER) {
+            let detail = format!(
+                "rows_a_part: {rows_a_part} rows; a part has a multiple of {ROWS_TOGETHER}, and one at least"
+            );
+            return Err(Problem::new(ProblemType::MalformedRequest, detail).into());
+        }
+        let query = declaration.query;
+        if query.frames.is_empty() || query.frames.len() > MAX_QUERY_FRAMES {
+            let detail = format!(
+                "frames: {} are named; name 1 to {MAX_QUERY_FRAMES}",
+                query.frames.len()
+            );
+            return Err(Problem::new(ProblemType::MalformedRequest, detail).into());
+        }
+        let mut frames = Vec::with_capacity(query.frames.len());
+        for id in &query.frames {
+            frames.push(self.frame(tenant, *id, call).await?);
+        }
+        let passes = rows_of_passes(&query, &frames)?;
+        let key = frames[0].key;
+        let shared = SharedQuery {
+            query,
+            passes,
+            rows_a_part,
+        };
+        let parts = shared.parts();
+        if parts > MAX_QUERY_PARTS as u64 {
+            let detail = format!(
+                "rows_a_part: {rows_a_part} rows a part make {parts} parts; declare more rows a part, so that there are at most {MAX_QUERY_PARTS}"
+            );
+            return Err(Problem::new(ProblemType::MalformedRequest, detail).into());
+        }
+        let order = JobOrder {
+            idempotency_key: declaration.idempotency_key,
+            key,
+            work: Work::Query(shared),
+            parts: parts as u32,
+        };
+        self.begin(tenant, &order, call).await
+    }
+}
+
+/// Rows that each pass of a query goes over.
+fn rows_of_passes(query: &FrameQuery, frames: &[StoredFrame]) -> Result<Vec<u64>, Failure> {
+    let schema = |frame: &StoredFrame| {
+        let json = serde_json::to_vec(&frame.schema);
+        let json = json.map_err(|error| Failure::Internal(error.to_string()))?;
+        Schema::from_json(&json).map_err(|error| {
+            Failure::Internal(format!("the stored schema of frame {}: {error}", frame.id))
+        })
+    };
+    let schemas = frames.iter().map(schema).collect::<Result<Vec<_>, _>>()?;
+    let json = serde_json::to_vec(&query.plan);
+    let json = json.map_err(|error| Failure::Internal(error.to_string()))?;
+    let gadget = frames[0].gadget;
+    // Which circuits there are does not depend on the parameter set, which only an engine knows.
+    let form = CircuitForm {
+        parameter_set: String::new(),
+        gadget: Gadget::new(BaseLog::new(gadget.base_log), Levels::new(gadget.levels)),
+        reply_bits: Bits::new(1),
+        rows_per_sum: query.rows_per_sum,
+    };
+    let lowered = Plan::from_json(&json).and_then(|plan| plan.resolve(&schemas)?.lower(&form));
+    let passes = lowered
+        .map_err(|error: PlanError| Problem::new(ProblemType::PlanRefused, error.to_string()))?;
+    let rows = |name: &String| {
+        let place = schemas.iter().position(|schema| schema.name() == name);
+        place.map_or(0, |place| frames[place].rows())
+    };
+    let rows: Vec<u64> = passes.frames.iter().map(rows).collect();
+    Ok(passes.passes.iter().map(|pass| rows[pass.over]).collect())
+}

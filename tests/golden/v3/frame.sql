@@ -1,0 +1,1 @@
+SELECT sku, region, amount FROM sales WHERE sku > 1
