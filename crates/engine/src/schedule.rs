@@ -115,9 +115,20 @@ impl Schedule {
 
 /// The stages of all segments.
 fn stages(program: &Program, segment: usize) -> Vec<Vec<u32>> {
-    depth_first(program)
-        .chunks(segment)
-        .flat_map(|segment| by_selector(program, segment))
+    let order = depth_first(program);
+    let mut places = vec![0; program.steps.len()];
+    for (place, step) in order.iter().enumerate() {
+        places[*step as usize] = place;
+    }
+    (0..order.len())
+        .step_by(segment)
+        .flat_map(|start| {
+            let end = order.len().min(start + segment);
+            by_selector(program, &order[start..end], |step| {
+                let place = places[step as usize];
+                (start..end).contains(&place).then(|| place - start)
+            })
+        })
         .collect()
 }
 
@@ -151,26 +162,26 @@ fn depth_first(program: &Program) -> Vec<u32> {
 
 /// Stages of a segment: of the steps whose operands are there, those of the selectors that most of
 /// them use. The others wait for more that use theirs; bootstraps until there is nothing else to do,
-/// so that a key of 60 to 120 MB is read for as many as possible.
-fn by_selector(program: &Program, segment: &[u32]) -> Vec<Vec<u32>> {
-    let place: HashMap<u32, usize> = segment
-        .iter()
-        .enumerate()
-        .map(|(place, step)| (*step, place))
-        .collect();
+/// so that a key of 60 to 120 MB is read for as many as possible. `place` is that of a step in the
+/// segment, if it is in it.
+fn by_selector(
+    program: &Program,
+    segment: &[u32],
+    place: impl Fn(u32) -> Option<usize>,
+) -> Vec<Vec<u32>> {
     let mut waiting = vec![0_u32; segment.len()];
-    let mut users: Vec<Vec<u32>> = vec![Vec::new(); segment.len()];
-    for step in segment {
-        for operand in operands(program, *step) {
-            if let Some(operand) = place.get(&operand) {
-                waiting[place[step]] += 1;
-                users[*operand].push(*step);
-            }
+    let mut users: Vec<Vec<usize>> = vec![Vec::new(); segment.len()];
+    for (index, step) in segment.iter().enumerate() {
+        for operand in operands(program, *step).filter_map(&place) {
+            waiting[index] += 1;
+            users[operand].push(index);
         }
     }
     let mut ready = Ready::default();
-    for step in segment.iter().filter(|step| waiting[place[step]] == 0) {
-        ready.add(&program.steps[*step as usize], *step);
+    for (step, waiting) in segment.iter().zip(&waiting) {
+        if *waiting == 0 {
+            ready.add(&program.steps[*step as usize], *step);
+        }
     }
     let mut stages = Vec::new();
     loop {
@@ -186,12 +197,12 @@ fn by_selector(program: &Program, segment: &[u32]) -> Vec<Vec<u32>> {
         if stage.is_empty() {
             return stages;
         }
-        for step in &stage {
-            for user in &users[place[step]] {
-                let left = &mut waiting[place[user]];
-                *left -= 1;
-                if *left == 0 {
-                    ready.add(&program.steps[*user as usize], *user);
+        for done in stage.iter().filter_map(|step| place(*step)) {
+            for user in &users[done] {
+                waiting[*user] -= 1;
+                if waiting[*user] == 0 {
+                    let step = segment[*user];
+                    ready.add(&program.steps[step as usize], step);
                 }
             }
         }

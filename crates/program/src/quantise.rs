@@ -93,9 +93,10 @@ impl Predicate {
     pub fn holds(&self, bin: u32) -> bool {
         match self {
             Self::Bit(bit) => bin >> bit & 1 == 1,
-            Self::Within(ranges) => ranges
-                .iter()
-                .any(|&(start, end)| (start..end).contains(&bin)),
+            Self::Within(ranges) => {
+                let next = ranges.partition_point(|range| range.1 <= bin);
+                ranges.get(next).is_some_and(|range| range.0 <= bin)
+            }
         }
     }
 }

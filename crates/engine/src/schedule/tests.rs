@@ -196,7 +196,7 @@ fn steps_wait_for_others_of_their_selector() {
             step: Some(79),
         }],
     };
-    let stages = super::by_selector(&program, &all);
+    let stages = super::by_selector(&program, &all, |step| Some(step as usize));
     let selectors: Vec<_> = stages
         .iter()
         .map(|stage| super::first_selector(&program.steps[stage[0] as usize]))

@@ -11,9 +11,11 @@ use cipherfn_program::{Microseconds, TorusFraction};
 use cipherfn_protocol::specs::Gadget;
 
 mod precision;
+mod queue;
 mod search;
 
 use precision::{Structure, amplitude, assess, provisional_units, resolution};
+use queue::Candidate;
 use search::Search;
 
 #[cfg(test)]
@@ -80,12 +82,12 @@ const MAX_SETTLED: usize = 8;
 pub(crate) fn choose(problem: &Problem<'_>) -> Choice {
     let mut search = Search::new(problem);
     let mut candidates = search.candidates();
-    candidates.sort_by(|a, b| a.order(b, problem.target));
-    candidates.dedup_by(|a, b| (&a.shape, a.gadget) == (&b.shape, b.gadget));
     let mut best: Option<Choice> = None;
-    for candidate in candidates.iter().take(MAX_SETTLED) {
-        let rough = search.structure(&candidate.shape);
-        let choice = settle(problem, rough, candidate.shape.clone(), candidate.gadget);
+    for _ in 0..MAX_SETTLED {
+        let Some(Candidate { shape, gadget, .. }) = candidates.next(&mut search) else {
+            break;
+        };
+        let choice = settle(problem, search.structure(&shape), shape.clone(), gadget);
         let reached = choice.bits >= problem.target;
         if best.as_ref().is_none_or(|best| choice.bits > best.bits) {
             best = Some(choice);
@@ -95,7 +97,7 @@ pub(crate) fn choose(problem: &Problem<'_>) -> Choice {
         }
     }
     let mut best = best.expect("every ensemble can be lowered");
-    best.alternatives = search.alternatives(&best.shape, &candidates);
+    best.alternatives = search.alternatives(&best.shape);
     best
 }
 
@@ -116,7 +118,7 @@ fn settle(problem: &Problem<'_>, rough: &Structure, shape: Shape, gadget: Gadget
     let weight = delta / resolution;
     let slots = problem.ensemble.layout.units(&units, weight);
     let lowered = lower(problem.ensemble, &shape, problem.hides_use, n, &slots);
-    let fine = Structure::new(lowered, (&units, weight), &problem.ensemble.bins);
+    let fine = Structure::new(lowered, (&units, weight));
     let budget = assess(problem, gadget, &fine, &units, Some(delta)).budget;
     let Structure { lowered, half, .. } = fine;
     let coefficients = half.iter().zip(&units).zip(&lowered.rounding);

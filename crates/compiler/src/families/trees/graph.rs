@@ -338,6 +338,8 @@ pub(crate) struct Merger<'a> {
     /// Number of users of each expression.
     uses: Vec<u32>,
     memo: HashMap<Vec<ExpressionId>, (Value, Ranges)>,
+    /// The same for single expressions: most sums have no other term.
+    single: Vec<Option<(Value, Ranges)>>,
     layout: Layout,
 }
 
@@ -366,6 +368,7 @@ impl<'a> Merger<'a> {
             expressions,
             uses,
             memo: HashMap::new(),
+            single: vec![None; expressions.nodes.len()],
             layout,
         }
     }
@@ -377,7 +380,11 @@ impl<'a> Merger<'a> {
         mut terms: Vec<ExpressionId>,
     ) -> Addend {
         terms.sort_unstable();
-        if let Some((value, ranges)) = self.memo.get(&terms) {
+        let known = match terms[..] {
+            [only] => self.single[only as usize].as_ref(),
+            _ => self.memo.get(&terms),
+        };
+        if let Some((value, ranges)) = known {
             return Addend {
                 value: value.clone(),
                 ranges: ranges.clone(),
@@ -425,7 +432,13 @@ impl<'a> Merger<'a> {
             add_ranges(&mut ranges, &either.collect::<Vec<_>>());
         }
         let value = builder.value(sum);
-        self.memo.insert(terms, (value.clone(), ranges.clone()));
+        let known = (value.clone(), ranges.clone());
+        match terms[..] {
+            [only] => self.single[only as usize] = Some(known),
+            _ => {
+                self.memo.insert(terms, known);
+            }
+        }
         Addend { value, ranges }
     }
 

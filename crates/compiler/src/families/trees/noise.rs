@@ -25,12 +25,16 @@ use totals::{SparseSums, Totals};
 #[cfg(test)]
 mod tests;
 
-/// Variance of a result coefficient on the worst path, of which `paths` are the graph's. Constants
-/// of the graph are multiplied by `scale` to be in units of the gadget's resolution,
-/// `2^-(base_log * levels)`.
-pub(crate) fn variance(
+/// Variance that CMUXes between ciphertexts add to a result coefficient on the worst path, most of
+/// all where there are many.
+pub(crate) fn of_cmuxes(paths: Paths, variances: Variances) -> Variance {
+    paths.cmuxes * variances.cmux
+}
+
+/// Variance that choices between constants add. Constants of the graph are multiplied by `scale` to
+/// be in units of the gadget's resolution, `2^-(base_log * levels)`.
+pub(crate) fn of_constants(
     graph: &CmuxGraph,
-    paths: Paths,
     gadget: Gadget,
     variances: Variances,
     scale: f64,
@@ -52,7 +56,7 @@ pub(crate) fn variance(
     let squares = fold(&graph.nodes, |_, node, known: &[f64]| {
         weighted_digits(node, gadget, &rows, &weights, known)
     });
-    paths.cmuxes * variances.cmux + squares * variances.body_row
+    squares * variances.body_row
 }
 
 /// Gives each node a value from those of its operands, which are dropped after their last use.

@@ -6,7 +6,8 @@ use crate::families::trees::binned::BinnedEnsemble;
 use crate::families::trees::lower::Lowered;
 use crate::families::trees::noise::{self, Bits, Paths};
 use cipherfn_protocol::specs::Gadget;
-use cipherfn_scheme::noise::{linear, linear_transform};
+use cipherfn_scheme::noise::{Variance, linear, linear_transform};
+use std::cell::OnceCell;
 use std::ops::RangeInclusive;
 
 /// Resolution of leaf values while the range is still unknown, in bits of a rough range.
@@ -20,25 +21,37 @@ pub(super) struct Structure {
     pub(super) lowered: Lowered,
     /// Half the range of each coefficient, in score units.
     pub(super) half: Vec<f64>,
-    paths: Paths,
+    /// Dearer than the circuit itself, and of no use where another one is cheaper anyway.
+    paths: OnceCell<Paths>,
     /// Norm of the weights on the worst path, in units of the coefficients.
     weights: f64,
 }
 
 impl Structure {
-    /// A circuit in `units`, one a coefficient, and how much larger those of their weights are; `bins`
-    /// are those of each quantiser.
-    pub(super) fn new(lowered: Lowered, (units, weight): (&[f64], f64), bins: &[u32]) -> Self {
-        let bits = Bits {
-            selectors: &lowered.selectors,
-            bins,
-        };
+    /// A circuit in `units`, one a coefficient, and how much larger those of their weights are.
+    pub(super) fn new(lowered: Lowered, (units, weight): (&[f64], f64)) -> Self {
         Self {
             weights: noise::norm(&lowered.graph) * weight,
             half: half_ranges(&lowered, units),
-            paths: Paths::of(&lowered.graph, bits),
+            paths: OnceCell::new(),
             lowered,
         }
+    }
+
+    /// `bins` are those of each quantiser.
+    fn paths(&self, bins: &[u32]) -> Paths {
+        let selectors = &self.lowered.selectors;
+        let of = || Paths::of(&self.lowered.graph, Bits { selectors, bins });
+        *self.paths.get_or_init(of)
+    }
+
+    /// One of `units` as a fraction of the torus. All coefficients fill it, so one ratio of
+    /// provisional to final units serves all; the largest is the safe one.
+    fn unit(&self, units: &[f64]) -> f64 {
+        let ratios = units.iter().zip(&self.half);
+        ratios
+            .map(|(unit, half)| unit / half * 0.5)
+            .fold(0.0, f64::max)
     }
 }
 
@@ -116,21 +129,40 @@ pub(super) fn assess(
     units: &[f64],
     delta: Option<f64>,
 ) -> Assessment {
-    let (set, paths) = (problem.backend.set, structure.paths);
-    // All coefficients fill the torus, so one ratio of provisional to final units serves all; the
-    // largest is the safe one.
-    let unit = units
-        .iter()
-        .zip(&structure.half)
-        .map(|(unit, half)| unit / half * 0.5)
-        .fold(0.0, f64::max);
-    let choices = noise::variance(
+    let constants = noise::of_constants(
         &structure.lowered.graph,
-        paths,
         gadget,
         problem.backend.variances(gadget),
-        unit / resolution(gadget),
+        structure.unit(units) / resolution(gadget),
     );
+    assess_with(problem, gadget, structure, units, (delta, constants))
+}
+
+/// What a circuit reaches at most, which is known sooner: its bits without what choices between
+/// constants add.
+pub(super) fn most_bits(
+    problem: &Problem<'_>,
+    gadget: Gadget,
+    structure: &Structure,
+    units: &[f64],
+) -> f64 {
+    let nothing = Variance::default();
+    assess_with(problem, gadget, structure, units, (None, nothing)).bits
+}
+
+/// [`assess`], for what choices between constants add.
+fn assess_with(
+    problem: &Problem<'_>,
+    gadget: Gadget,
+    structure: &Structure,
+    units: &[f64],
+    (delta, constants): (Option<f64>, Variance),
+) -> Assessment {
+    let set = problem.backend.set;
+    let paths = structure.paths(&problem.ensemble.bins);
+    let unit = structure.unit(units);
+    let cmuxes = noise::of_cmuxes(paths, problem.backend.variances(gadget));
+    let choices = cmuxes + constants;
     let rows = paths.selectors * f64::from(gadget.levels.get());
     let extents = structure.half.iter().enumerate();
     let part = extents

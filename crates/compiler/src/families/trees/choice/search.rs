@@ -2,11 +2,12 @@
 //! there.
 
 use super::Problem;
-use super::precision::{Structure, assess, provisional_units};
+use super::precision::{Structure, assess, most_bits, provisional_units};
+use super::queue::{Candidate, Queue};
 use crate::cost::{Costs, Takes, Work};
 use crate::families::trees::forms::{Form, Prices, Rule};
 use crate::families::trees::lower::{Shape, lower};
-use crate::options::Prefer;
+use crate::options::{Prefer, Profile};
 use crate::report::Alternative;
 use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::Gadget;
@@ -21,31 +22,29 @@ const SEARCH_ROUNDS: usize = 3;
 /// During the local search, how much dearer a missing bit of precision makes a circuit.
 const PENALTY: f64 = 8.0;
 
-/// A circuit that may be chosen.
-pub(super) struct Candidate {
-    pub(super) shape: Shape,
-    pub(super) gadget: Gadget,
-    pub(super) price: f64,
-    pub(super) bits: f64,
-    work: Work,
-}
-
 pub(super) struct Search<'a> {
     problem: &'a Problem<'a>,
-    /// What the search is for at the moment.
+    /// By what measure circuits are compared at the moment.
     prefer: Option<Prefer>,
     costs: Costs,
     units: Vec<f64>,
     rule: Rule<'a>,
-    lowered: HashMap<Shape, Structure>,
+    lowered: HashMap<Shape, Known>,
     budget: usize,
+}
+
+/// A circuit in provisional units.
+struct Known {
+    structure: Structure,
+    /// The bits that it reaches with gadgets that were asked for.
+    bits: HashMap<Gadget, f64>,
 }
 
 impl<'a> Search<'a> {
     pub(super) fn new(problem: &'a Problem<'a>) -> Self {
         Self {
             problem,
-            prefer: problem.prefer,
+            prefer: None,
             costs: Costs::of(problem.backend.set),
             units: provisional_units(problem.ensemble),
             rule: Rule::new(problem.ensemble, problem.hides_use),
@@ -54,61 +53,56 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Circuits worth a closer look. A preference that was asked for looks at those of the others,
-    /// too: no search is exhaustive, and what spares most time may be found while bytes are spared.
-    pub(super) fn candidates(&mut self) -> Vec<Candidate> {
-        let own = self.prefer;
-        let mut candidates = self.preferred();
-        if own.is_some() {
-            for other in [None, Some(Prefer::Time), Some(Prefer::Size)] {
-                if other != own {
-                    (self.prefer, self.budget) = (other, SEARCH_BUDGET);
-                    candidates.extend(self.preferred());
-                }
-            }
-            self.prefer = own;
-            for candidate in &mut candidates {
-                candidate.price = self.price_of(&candidate.work, candidate.gadget);
-            }
-        }
-        candidates
-    }
-
-    /// Circuits that are worth a closer look by what is preferred.
-    fn preferred(&mut self) -> Vec<Candidate> {
+    /// Circuits worth a closer look. They are the same whatever is preferred, found by each measure
+    /// in turn, as no search is exhaustive and what spares most time may be found while bytes are
+    /// spared: so none of them is better by the measure that was asked for than the one that is
+    /// taken.
+    pub(super) fn candidates(&mut self) -> Queue {
         let gadgets = self.problem.backend.gadgets();
         let usual = gadgets[(gadgets.len() - 1) / 2];
         let forms = cheapest(&self.rule.forms(self.prices(usual, Takes::default())));
-        if self.rule.multiplexers(&forms) > SMALL {
-            return self.direct(usual);
-        }
-        gadgets
-            .iter()
-            .flat_map(|gadget| self.improved(*gadget))
-            .collect()
+        let shapes = if self.rule.multiplexers(&forms) > SMALL {
+            self.direct(&forms)
+        } else {
+            self.improved()
+        };
+        self.prefer = self.problem.prefer;
+        self.queue(&shapes)
     }
 
-    /// What a shape gives with each gadget; `candidates` are those that are known already.
-    pub(super) fn alternatives(
-        &mut self,
-        shape: &Shape,
-        candidates: &[Candidate],
-    ) -> Vec<Alternative> {
+    /// What can be preferred where that makes a difference.
+    fn measures(&self) -> &'static [Option<Prefer>] {
+        match self.problem.profile {
+            Profile::Compact => &[None],
+            _ => &[None, Some(Prefer::Time), Some(Prefer::Size)],
+        }
+    }
+
+    /// Shapes with all gadgets, by what is preferred.
+    fn queue(&mut self, shapes: &[Shape]) -> Queue {
+        let mut candidates = Vec::new();
+        for shape in shapes {
+            for gadget in self.problem.backend.gadgets() {
+                candidates.push(Candidate {
+                    shape: shape.clone(),
+                    gadget: *gadget,
+                    price: self.price(shape, *gadget),
+                });
+            }
+        }
+        Queue::new(candidates)
+    }
+
+    /// What a shape gives with each gadget.
+    pub(super) fn alternatives(&mut self, shape: &Shape) -> Vec<Alternative> {
         let backend = self.problem.backend;
         let gadgets = backend.gadgets().iter();
         gadgets
             .map(|gadget| {
-                let known = candidates
-                    .iter()
-                    .find(|known| known.gadget == *gadget && known.shape == *shape)
-                    .map(|known| (known.bits, known.work));
-                let (bits, work) = known.unwrap_or_else(|| {
-                    let candidate = self.assess(shape, *gadget);
-                    (candidate.bits, candidate.work)
-                });
+                let work = self.work(shape, *gadget);
                 Alternative {
                     gadget: *gadget,
-                    bits,
+                    bits: self.bits(shape, *gadget),
                     microseconds: self.costs.time(&work, *gadget),
                     query_row: backend.query_bytes(work.selectors, *gadget),
                 }
@@ -116,8 +110,12 @@ impl<'a> Search<'a> {
             .collect()
     }
 
-    /// The circuit of a candidate, in provisional units.
+    /// The circuit of a shape, in provisional units.
     pub(super) fn structure(&mut self, shape: &Shape) -> &Structure {
+        &self.known(shape).structure
+    }
+
+    fn known(&mut self, shape: &Shape) -> &mut Known {
         if !self.lowered.contains_key(shape) {
             let n = self.problem.backend.set.ring.polynomial_size as u32;
             let Problem {
@@ -128,39 +126,95 @@ impl<'a> Search<'a> {
             let slots = ensemble.layout.units(&self.units, 1.0);
             let lowered = lower(ensemble, shape, hides_use, n, &slots);
             self.budget = self.budget.saturating_sub(lowered.graph.nodes.len() + 1);
-            self.lowered.insert(
-                shape.clone(),
-                Structure::new(lowered, (&self.units, 1.0), &ensemble.bins),
-            );
+            let known = Known {
+                structure: Structure::new(lowered, (&self.units, 1.0)),
+                bits: HashMap::new(),
+            };
+            self.lowered.insert(shape.clone(), known);
         }
-        &self.lowered[shape]
+        self.lowered.get_mut(shape).expect("it is there by now")
     }
 
-    /// What the rule gives for a gadget, then for the one that this circuit needs, and the circuit
-    /// of the fewest multiplexers: no more than three are lowered.
-    fn direct(&mut self, usual: Gadget) -> Vec<Candidate> {
-        let target = self.problem.target;
-        let mut candidates: Vec<Candidate> = Vec::new();
-        // What memory costs depends on the time that it is taken for, so at first it costs nothing.
-        let (mut gadget, mut takes) = (usual, Takes::default());
-        for choose in [cheapest, cheapest, fewest] {
-            let forms = choose(&self.rule.forms(self.prices(gadget, takes)));
-            for shape in self.with_tables(&forms) {
-                if candidates.iter().all(|other| other.shape != shape) {
-                    let gadgets = self.problem.backend.gadgets().iter();
-                    candidates.extend(gadgets.map(|gadget| self.assess(&shape, *gadget)));
-                }
+    /// Whether a circuit reaches the bits that are wanted.
+    pub(super) fn reaches(&mut self, shape: &Shape, gadget: Gadget) -> bool {
+        self.most_bits(shape, gadget) >= self.problem.target
+            && self.bits(shape, gadget) >= self.problem.target
+    }
+
+    /// No fewer than the bits that a circuit reaches.
+    fn most_bits(&mut self, shape: &Shape, gadget: Gadget) -> f64 {
+        let (problem, units) = (self.problem, self.units.clone());
+        let Known { structure, bits } = self.known(shape);
+        let known = bits.get(&gadget).copied();
+        known.unwrap_or_else(|| most_bits(problem, gadget, structure, &units))
+    }
+
+    /// The bits that a circuit reaches.
+    pub(super) fn bits(&mut self, shape: &Shape, gadget: Gadget) -> f64 {
+        let (problem, units) = (self.problem, self.units.clone());
+        let Known { structure, bits } = self.known(shape);
+        *bits
+            .entry(gadget)
+            .or_insert_with(|| assess(problem, gadget, structure, &units, None).bits)
+    }
+
+    fn work(&mut self, shape: &Shape, gadget: Gadget) -> Work {
+        let backend = self.problem.backend;
+        self.structure(shape).lowered.work(gadget, backend)
+    }
+
+    fn price(&mut self, shape: &Shape, gadget: Gadget) -> f64 {
+        let work = self.work(shape, gadget);
+        let Problem {
+            profile, backend, ..
+        } = self.problem;
+        self.takes(&work, gadget)
+            .price((*profile, self.prefer), backend.key_bytes())
+    }
+
+    /// What the rule gives at the usual gadget, then by each measure for the gadget that this circuit
+    /// needs, and the circuit of the fewest multiplexers where none of these is precise enough: no
+    /// more than five are lowered.
+    fn direct(&mut self, usual: &[Form]) -> Vec<Shape> {
+        let first = self.with_tables(usual);
+        let mut shapes = first.clone();
+        let mut thermometers = Vec::new();
+        for prefer in self.measures() {
+            self.prefer = *prefer;
+            let best = self.queue(&first).next(self);
+            let Candidate { shape, gadget, .. } = best.expect("there are gadgets");
+            // What memory costs depends on the time that it is taken for: that of the first circuit.
+            let work = self.work(&shape, gadget);
+            let takes = self.takes(&work, gadget);
+            let forms = self.rule.forms(self.prices(gadget, takes));
+            for shape in self.with_tables(&cheapest(&forms)) {
+                add(&mut shapes, shape);
             }
-            candidates.sort_by(|a, b| a.order(b, target));
-            gadget = candidates[0].gadget;
-            takes = self.takes(&candidates[0].work, gadget);
+            thermometers = fewest(&forms);
         }
-        candidates
+        let best = self.queue(&shapes).next(self);
+        if best.is_none_or(|best| !self.reaches(&best.shape, best.gadget)) {
+            for shape in self.with_tables(&thermometers) {
+                add(&mut shapes, shape);
+            }
+        }
+        shapes
     }
 
-    /// For a gadget, the rule's circuit, those of one form for all, and the cheapest of these with
-    /// the forms of single features changed while that helps.
-    fn improved(&mut self, gadget: Gadget) -> Vec<Candidate> {
+    /// By each measure and for each gadget the rule's circuit, those of one form for all, and the
+    /// cheapest of these with the forms of single features changed while that helps.
+    fn improved(&mut self) -> Vec<Shape> {
+        let mut shapes = Vec::new();
+        for prefer in self.measures() {
+            (self.prefer, self.budget) = (*prefer, SEARCH_BUDGET);
+            for gadget in self.problem.backend.gadgets() {
+                self.improve(*gadget, &mut shapes);
+            }
+        }
+        shapes
+    }
+
+    fn improve(&mut self, gadget: Gadget, shapes: &mut Vec<Shape>) {
         let forms = self.rule.forms(self.prices(gadget, Takes::default()));
         let all = |is_wanted: fn(&Form) -> bool| {
             let of = |forms: &Vec<Form>| forms.iter().find(|form| is_wanted(form)).cloned();
@@ -171,21 +225,17 @@ impl<'a> Search<'a> {
             fewest(&forms),
             all(|form| *form == Form::Index),
         ];
-        let mut shapes: Vec<Shape> = Vec::new();
-        for shape in starts
-            .into_iter()
-            .flat_map(|forms| self.with_tables(&forms))
-        {
-            if !shapes.contains(&shape) {
-                shapes.push(shape);
+        let starts = starts.iter().flat_map(|forms| self.with_tables(forms));
+        let starts: Vec<Shape> = starts.collect();
+        let mut best: Option<(f64, Shape)> = None;
+        for shape in starts {
+            let most = best.as_ref().map_or(f64::INFINITY, |best| best.0);
+            if let Some(price) = self.cheaper(&shape, gadget, most) {
+                best = Some((price, shape.clone()));
             }
+            add(shapes, shape);
         }
-        let priced: Vec<(f64, Shape)> = shapes
-            .iter()
-            .map(|shape| (self.penalised(shape, gadget), shape.clone()))
-            .collect();
-        let cheapest = priced.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
-        let (mut price, mut best) = cheapest.expect("there are starts");
+        let (mut price, mut best) = best.expect("there are starts");
         let mut improved = true;
         for _ in 0..SEARCH_ROUNDS {
             if !std::mem::replace(&mut improved, false) {
@@ -200,19 +250,12 @@ impl<'a> Search<'a> {
                 if other == best || (self.budget == 0 && !self.lowered.contains_key(&other)) {
                     continue;
                 }
-                let cheaper = self.penalised(&other, gadget);
-                if cheaper < price {
+                if let Some(cheaper) = self.cheaper(&other, gadget, price) {
                     (price, best, improved) = (cheaper, other, true);
                 }
             }
         }
-        if !shapes.contains(&best) {
-            shapes.push(best);
-        }
-        shapes
-            .iter()
-            .map(|shape| self.assess(shape, gadget))
-            .collect()
+        add(shapes, best);
     }
 
     /// Shapes of these forms: with symmetric trees as tables, too, where there are any.
@@ -230,11 +273,16 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The price, raised where the precision is missed.
-    fn penalised(&mut self, shape: &Shape, gadget: Gadget) -> f64 {
-        let candidate = self.assess(shape, gadget);
-        let missing = (self.problem.target - candidate.bits).max(0.0);
-        candidate.price * (1.0 + PENALTY * missing)
+    /// The price, raised where the precision is missed, if it is below `most`.
+    fn cheaper(&mut self, shape: &Shape, gadget: Gadget, most: f64) -> Option<f64> {
+        let (price, target) = (self.price(shape, gadget), self.problem.target);
+        let raised = |bits: f64| price * (1.0 + PENALTY * (target - bits).max(0.0));
+        // What takes longest to know comes last.
+        if price >= most || raised(self.most_bits(shape, gadget)) >= most {
+            return None;
+        }
+        let price = raised(self.bits(shape, gadget));
+        (price < most).then_some(price)
     }
 
     /// What the rule counts with: prices of parts of a large circuit that takes about as much as
@@ -278,41 +326,12 @@ impl<'a> Search<'a> {
             query: backend.priced_query_bytes(work, gadget, *profile),
         }
     }
-
-    fn price_of(&self, work: &Work, gadget: Gadget) -> f64 {
-        let Problem {
-            profile, backend, ..
-        } = self.problem;
-        self.takes(work, gadget)
-            .price((*profile, self.prefer), backend.key_bytes())
-    }
-
-    fn assess(&mut self, shape: &Shape, gadget: Gadget) -> Candidate {
-        let (problem, units) = (self.problem, self.units.clone());
-        let structure = self.structure(shape);
-        let bits = assess(problem, gadget, structure, &units, None).bits;
-        let work = structure.lowered.work(gadget, problem.backend);
-        Candidate {
-            shape: shape.clone(),
-            gadget,
-            price: self.price_of(&work, gadget),
-            bits,
-            work,
-        }
-    }
 }
 
-impl Candidate {
-    /// Those that reach the target first, cheapest first, then the others, most precise first.
-    pub(super) fn order(&self, other: &Self, target: f64) -> std::cmp::Ordering {
-        let missed = |candidate: &Self| candidate.bits < target;
-        missed(self).cmp(&missed(other)).then_with(|| {
-            if missed(self) {
-                other.bits.total_cmp(&self.bits)
-            } else {
-                self.price.total_cmp(&other.price)
-            }
-        })
+/// Adds a shape that is not there yet.
+fn add(shapes: &mut Vec<Shape>, shape: Shape) {
+    if !shapes.contains(&shape) {
+        shapes.push(shape);
     }
 }
 

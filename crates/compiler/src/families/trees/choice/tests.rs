@@ -1,4 +1,5 @@
 use super::*;
+use crate::cost::Takes;
 use crate::families::scores::ScoreMap;
 use crate::families::trees::forms::Form;
 use crate::families::trees::quantisation::{FeatureInfo, Quantisation};
@@ -178,4 +179,42 @@ fn time_and_size_are_spared_as_preferred() {
     };
     let (time, size) = (preferring(Prefer::Time), preferring(Prefer::Size));
     assert!(time.0 < size.0 && time.1 > size.1, "{time:?} {size:?}");
+}
+
+#[test]
+fn no_preference_finds_what_another_would_rather_have() {
+    for mode in [
+        FeatureMode::Exact { decoys: 0 },
+        FeatureMode::Grid { bits: 5 },
+    ] {
+        let (ensemble, hides_use) = binned(12, 4, 31, mode);
+        let problem = |prefer| Problem {
+            prefer,
+            ..problem(&ensemble, hides_use, Profile::Balanced, 8.0)
+        };
+        let preferences = [None, Some(Prefer::Time), Some(Prefer::Size)];
+        let choices = preferences.map(|prefer| choose(&problem(prefer)));
+        for (prefer, own) in preferences.into_iter().zip(&choices) {
+            let price = |choice: &Choice| price(choice, &problem(prefer));
+            let cheapest = choices.iter().map(price).fold(f64::INFINITY, f64::min);
+            assert!(price(own) <= cheapest, "{mode:?} {prefer:?}");
+        }
+    }
+}
+
+/// What `problem` minimises.
+fn price(choice: &Choice, problem: &Problem<'_>) -> f64 {
+    let Problem {
+        profile,
+        prefer,
+        backend,
+        ..
+    } = *problem;
+    let costs = Costs::of(backend.set);
+    let takes = Takes {
+        time: costs.time(&choice.work, choice.gadget),
+        memory: costs.memory(&choice.work, choice.gadget),
+        query: backend.priced_query_bytes(&choice.work, choice.gadget, profile),
+    };
+    takes.price((profile, prefer), backend.key_bytes())
 }

@@ -9,7 +9,7 @@ use super::{Blocks, Form, index_bits};
 use crate::families::trees::binned::{BinnedEnsemble, BinnedNode};
 use crate::families::trees::bins::BinSet;
 use crate::families::trees::diagram::Diagram;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Microseconds (or what stands for them) that a form's parts cost.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,6 +27,8 @@ pub(crate) struct Rule<'a> {
     ensemble: &'a BinnedEnsemble,
     hides_use: bool,
     features: Vec<Vec<EqualQuestions<'a>>>,
+    /// What forms of each feature were found to take.
+    counts: Vec<HashMap<Form, Count>>,
 }
 
 /// Equal questions of the trees.
@@ -89,13 +91,14 @@ impl<'a> Rule<'a> {
         Self {
             ensemble,
             hides_use,
+            counts: vec![HashMap::new(); features.len()],
             features: features.into_iter().map(questions).collect(),
         }
     }
 
     /// For each feature its forms that may be the cheapest, the one that looks cheapest first: the
     /// cheapest blocks, and what needs no choice.
-    pub(crate) fn forms(&self, prices: Prices) -> Vec<Vec<Form>> {
+    pub(crate) fn forms(&mut self, prices: Prices) -> Vec<Vec<Form>> {
         (0..self.features.len())
             .map(|feature| self.forms_of(feature, prices))
             .collect()
@@ -103,7 +106,7 @@ impl<'a> Rule<'a> {
 
     /// Multiplexers of the trees, one by one, with these forms: an upper bound on what a lowered
     /// circuit has.
-    pub(crate) fn multiplexers(&self, forms: &[Form]) -> u64 {
+    pub(crate) fn multiplexers(&mut self, forms: &[Form]) -> u64 {
         let count = |(feature, form): (usize, &Form)| {
             let count = self.count(feature, form);
             u64::from(count.cmuxes) + u64::from(count.scalars)
@@ -111,66 +114,76 @@ impl<'a> Rule<'a> {
         forms.iter().enumerate().map(count).sum()
     }
 
-    fn forms_of(&self, feature: usize, prices: Prices) -> Vec<Form> {
+    fn forms_of(&mut self, feature: usize, prices: Prices) -> Vec<Form> {
         let bins = self.ensemble.bins[feature];
-        let priced = |form: Form| (self.count(feature, &form).price(prices), form);
         let plain = if self.hides_use {
             Form::Blocks(Blocks::uniform(bins, 1, self.ensemble.missing[feature]))
         } else {
             Form::Thermometer
         };
-        let mut forms = vec![priced(Form::Index), priced(plain)];
-        let saved = self.saved(feature, prices);
-        let plain_bits = self.count(feature, &forms[1].1).selectors;
-        let blocks = lengths(bins).map(|longest| {
-            if self.hides_use {
-                Blocks::uniform(bins, longest, self.ensemble.missing[feature])
-            } else {
-                Blocks::weighted(bins, longest, &saved(longest), prices.selector)
-            }
-        });
-        let blocks = blocks
+        let plain_bits = self.count(feature, &plain).selectors;
+        let blocks: Vec<Blocks> = lengths(bins)
+            .map(|longest| self.blocks(feature, longest, prices))
             .filter(|blocks| blocks.bits() < plain_bits)
-            .map(|blocks| priced(Form::Blocks(blocks)));
+            .collect();
+        let mut priced = |form: Form| (self.count(feature, &form).price(prices), form);
+        let mut forms = vec![priced(Form::Index), priced(plain)];
+        let blocks = blocks.into_iter().map(Form::Blocks).map(priced);
         forms.extend(blocks.min_by(|a, b| a.0.total_cmp(&b.0)));
         forms.sort_by(|a, b| a.0.total_cmp(&b.0));
         forms.into_iter().map(|(_, form)| form).collect()
     }
 
+    /// The cheapest blocks of at most `longest` bins.
+    fn blocks(&self, feature: usize, longest: u32, prices: Prices) -> Blocks {
+        let bins = self.ensemble.bins[feature];
+        if self.hides_use {
+            return Blocks::uniform(bins, longest, self.ensemble.missing[feature]);
+        }
+        let saved = self.saved(feature, longest, prices);
+        Blocks::weighted(bins, longest, &saved, prices.selector)
+    }
+
     /// What it saves to begin a block at each bin, for blocks of at most `longest` bins: the tests
     /// whether a bin is before the block of a question's split point, or after it. They are needed
     /// where such bins may occur at the question.
-    fn saved(&self, feature: usize, prices: Prices) -> impl Fn(u32) -> Vec<f64> {
-        let bins = self.ensemble.bins[feature];
-        move |longest| {
-            let mut saved = vec![0.0; bins as usize + 1];
-            for question in &self.features[feature] {
-                let allowed = question.allowed.ranges();
-                let (Some((low, _)), Some((_, high))) = (allowed.first(), allowed.last()) else {
-                    continue;
+    fn saved(&self, feature: usize, longest: u32, prices: Prices) -> Vec<f64> {
+        let mut saved = vec![0.0; self.ensemble.bins[feature] as usize + 1];
+        for question in &self.features[feature] {
+            let allowed = question.allowed.ranges();
+            let (Some((low, _)), Some((_, high))) = (allowed.first(), allowed.last()) else {
+                continue;
+            };
+            // Where the block begins and ends is not known: in the mean half its length away.
+            let beyond = |bins: u32| (f64::from(bins) / f64::from(longest)).min(1.0);
+            let changes = question
+                .set
+                .ranges()
+                .iter()
+                .flat_map(|(from, to)| [*from, *to]);
+            for change in changes.filter(|change| low < change && change < high) {
+                let tests = beyond(change - low) + beyond(high - change);
+                let own = if question.at_leaves {
+                    (tests - 1.0).max(0.0) * prices.cmux + prices.scalar
+                } else {
+                    tests * prices.cmux
                 };
-                // Where the block begins and ends is not known: in the mean half its length away.
-                let beyond = |bins: u32| (f64::from(bins) / f64::from(longest)).min(1.0);
-                let changes = question
-                    .set
-                    .ranges()
-                    .iter()
-                    .flat_map(|(from, to)| [*from, *to]);
-                for change in changes.filter(|change| low < change && change < high) {
-                    let tests = beyond(change - low) + beyond(high - change);
-                    let own = if question.at_leaves {
-                        (tests - 1.0).max(0.0) * prices.cmux + prices.scalar
-                    } else {
-                        tests * prices.cmux
-                    };
-                    saved[change as usize] += f64::from(question.times) * own;
-                }
+                saved[change as usize] += f64::from(question.times) * own;
             }
-            saved
         }
+        saved
     }
 
-    fn count(&self, feature: usize, form: &Form) -> Count {
+    fn count(&mut self, feature: usize, form: &Form) -> Count {
+        if let Some(count) = self.counts[feature].get(form) {
+            return *count;
+        }
+        let count = self.counted(feature, form);
+        self.counts[feature].insert(form.clone(), count);
+        count
+    }
+
+    fn counted(&self, feature: usize, form: &Form) -> Count {
         let bins = self.ensemble.bins[feature];
         let questions = &self.features[feature];
         let mut count = Count {

@@ -73,7 +73,7 @@ fn paths(graph: &CmuxGraph) -> Paths {
 }
 
 fn bound(graph: &CmuxGraph, scale: f64) -> f64 {
-    variance(graph, paths(graph), GADGET, UNIT, scale).get()
+    (of_cmuxes(paths(graph), UNIT) + of_constants(graph, GADGET, UNIT, scale)).get()
 }
 
 #[test]
