@@ -44,7 +44,7 @@ fn words(remedy: &Remedy) -> Option<String> {
         Remedy::CompileSmallerKey => "`cipherfn compile --profile compact` makes a smaller one",
         Remedy::CompileSmallerQuery => "`cipherfn compile --profile balanced` makes a smaller one",
         Remedy::MakeKeys { .. } => {
-            "`cipherfn keygen SPECS -o KEYS` makes them; another directory takes those of another set"
+            "to decrypt, name the directory of the keys that encrypted; new ones are made by `cipherfn keygen SPECS -o KEYS`, another directory takes those of another set"
         }
         Remedy::RegisterKey { .. } => {
             "`cipherfn register --service URL --model NAME --keys KEYS` does it"

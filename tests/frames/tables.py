@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes table.parquet (pyarrow), table.arrow (polars) and table.csv, which hold the same rows.
+"""Makes table.parquet and table.feather (pyarrow), table.arrow (polars) and table.csv, which hold the same rows.
 
 Usage: tests/frames/tables.py      needs pyarrow and polars 1.x
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet
 
 HERE = Path(__file__).parent
@@ -23,6 +24,8 @@ TABLE = pa.table({
 })
 
 pyarrow.parquet.write_table(TABLE, HERE / "table.parquet", compression="zstd")
+# As pandas' `to_feather` does.
+pyarrow.feather.write_feather(TABLE, HERE / "table.feather", compression="lz4")
 frame = pl.from_arrow(TABLE)
 frame.write_ipc(HERE / "table.arrow")
 frame.write_csv(HERE / "table.csv")

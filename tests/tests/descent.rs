@@ -101,7 +101,9 @@ fn interruptions_leave_no_trace() {
     let few = Descent::new(&training, &key, 8, &anew);
     assert!(few.unwrap_err().to_string().contains("lower \"batch\""));
 
-    // The weights are those of the clear, up to a few of the predicted deviations.
+    // The weights are those of the clear, up to nine of the deviations predicted for their feature's
+    // squares: with an eighth more under this key eight, which one of four weights passes with a
+    // probability below 2^-40.
     let set = ParameterSet::by_name(SET).unwrap();
     let noise = noise(&training, set, mean_square(&rows)).unwrap();
     let quiet = StepNoise {
@@ -114,10 +116,13 @@ fn interruptions_leave_no_trace() {
     let steps = training.schedule(rows.len()).unwrap();
     let found = decrypt_weights(&secret, &training, &whole.finish().unwrap()).unwrap();
     let found = training.weights(&steps, &found[0], 0.0);
-    for (found, clear) in found.iter().zip(&clear.sets[0]) {
+    assert!(predicted < 0.2);
+    for (index, (found, clear)) in found.iter().zip(&clear.sets[0]).enumerate() {
+        let squares: f64 = rows.iter().map(|row| f64::from(row.0[index].pow(2))).sum();
+        let own = squares / rows.len() as f64 / mean_square(&rows);
+        let predicted = predicted * own.sqrt().max(1.0);
         println!("{found:.4} {clear:.4}, predicted deviation {predicted:.4}");
-        assert!((found - clear).abs() < 6.0 * predicted, "{found} {clear}");
-        assert!(predicted < 0.2);
+        assert!((found - clear).abs() < 9.0 * predicted, "{found} {clear}");
     }
 }
 
@@ -169,7 +174,11 @@ fn breast_cancer_is_learned() {
         "trained {own:.4}, apart {other:.4}, simulated {:.4}",
         simulated.accuracy
     );
-    assert!((own - simulated.accuracy).abs() < 0.02);
-    assert!(other > 0.93, "{other}");
+    // In 300 simulations 10 of the 200 rows, and 4 of the 143 that were kept apart, had a score within
+    // 8.4 standard deviations of zero: 7.5, which is 2^-43, and the eighth that a key may have more.
+    // Without noise 137 are right of those apart. So these fail, whatever the keys, with a probability
+    // below 2^-40.
+    assert!((own - simulated.accuracy).abs() < 10.5 / 200.0);
+    assert!(other > 132.5 / 143.0, "{other}");
     assert!(!write_onnx(&training.fitted(&sets)).is_empty());
 }

@@ -398,6 +398,17 @@ fn what_cannot_be_fitted_is_named() {
     };
     let constant = fit(&[[0.5, 0.1, 0.2], [0.5, 0.7, 0.3], [0.5, 0.2, 0.9]]);
     assert!(constant.contains("column \"a\" is constant"), "{constant}");
+    // Components take it: it has no part in the first of them.
+    let moments = [[0.5, 0.1, 0.2], [0.5, 0.7, 0.3], [0.5, 0.2, 0.9]];
+    let moments = open(&secret, &spec, &own(&spec, &public, &moments)).unwrap();
+    let components = Fit::Components { count: 2 }.of(&spec, &moments).unwrap();
+    let FittedFunction::Map { weights } = components.function else {
+        panic!("components are a map");
+    };
+    assert!(
+        weights[0][0].abs() < 1e-6 && weights[0][1] > 0.999,
+        "{weights:?}"
+    );
     let dependent = fit(&[[0.1, 0.2, 0.2], [0.2, 0.4, 0.3], [0.3, 0.6, 0.9]]);
     assert!(dependent.contains("column \"b\" follows"), "{dependent}");
     let moments = own(&spec, &public, &[[0.1, 0.2, 0.3], [0.9, 0.1, 0.2]]);

@@ -60,7 +60,9 @@ impl CompileTraining {
         let set = ParameterSet::by_name(SET)?;
         let noise = train::noise(&training, &rows)?;
         let found = simulate(&training, &rows, &noise).with_context(|| self.spec.name())?;
-        let steps = training.schedule(rows.len())?.len();
+        let schedule = training.schedule(rows.len())?;
+        let steps = schedule.len();
+        let looked_up: usize = schedule.iter().map(|step| step.rows).sum();
         let shape = BatchShape::new(set, training.features())?;
         let row_bytes = shape.bytes() * training.sets() / training.batch();
         let parts = required_parts(set)?.into_iter();
@@ -74,7 +76,7 @@ impl CompileTraining {
         let value = serde_json::json!({
             "rows": rows.len(),
             "steps": steps,
-            "bootstraps": steps * training.batch() * training.sets(),
+            "bootstraps": looked_up * training.sets(),
             "bytes_a_row": row_bytes,
             "key_bytes": key_bytes,
             "largest_z": found.largest,

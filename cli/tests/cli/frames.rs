@@ -264,6 +264,7 @@ fn csv_parquet_and_arrow_are_the_same_table() {
     assert!(expected.contains("min = \"1969-12-31\""), "{expected}");
     assert_eq!(schema("table.parquet"), expected);
     assert_eq!(schema("table.arrow"), expected);
+    assert_eq!(schema("table.feather"), expected);
     sandbox.write("table.toml", &expected);
     sandbox.write("all.sql", "SELECT * FROM sample");
     let roundtrip = |input: &str, name: &str, output: &str| {

@@ -53,7 +53,7 @@ impl Service {
         self.register_parts(keys, set, &parts, progress).await
     }
 
-    /// The caller's frames.
+    /// The caller's frames, without their schemas.
     pub async fn frames(&self) -> Result<FrameList, ServiceError> {
         let call = Call::new(Method::GET, Route::Frames.path(ApiVersion::V2, ""));
         self.document(call).await

@@ -1,14 +1,11 @@
 //! Contributions to statistics: encrypted by owners under a key holder's public key, decrypted by the
 //! key holder, who sees the total alone.
 
-use cipherfn_scheme::noise::KEY_MARGIN;
+use cipherfn_scheme::noise::{DEVIATIONS_40, KEY_MARGIN};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::public::{self, PublicCiphertext, PublicKey};
 use cipherfn_scheme::{SchemeError, SecretKey};
 use cipherfn_training::{Contribution, Moments, StatisticsSpec, Sums, TrainingError};
-
-/// Standard deviations that a normal variable passes with probability 2^-40.
-const DEVIATIONS: f64 = 7.14;
 
 /// Why a contribution cannot be made or read.
 #[derive(Debug, thiserror::Error)]
@@ -61,5 +58,30 @@ pub fn open(
 /// probability of 2^-40.
 pub fn error(set: &ParameterSet, owners: u32) -> f64 {
     let deviation = (f64::from(owners) * public::variance(set)).deviation();
-    DEVIATIONS * KEY_MARGIN * deviation.get()
+    DEVIATIONS_40 * KEY_MARGIN * deviation.get()
+}
+
+#[cfg(test)]
+mod tests {
+    use cipherfn_protocol::hash::Hash;
+    use cipherfn_protocol::message::KeyId;
+    use cipherfn_scheme::parameters::ParameterSet;
+    use cipherfn_scheme::public::PublicCiphertext;
+    use cipherfn_training::{Contribution, MAX_WORDS};
+
+    /// The largest spec's contribution is read again: the training crate, which knows no scheme, has
+    /// bounded its bytes.
+    #[test]
+    fn largest_contributions_are_read() {
+        let set = ParameterSet::by_name("cipherfn-128-n2048-m11-v1").unwrap();
+        let own = Contribution {
+            spec: Hash::of(b"spec"),
+            key: KeyId::from_bytes([7; 16]),
+            parameter_set: set.tag(),
+            owners: 1,
+            ciphertexts: vec![0; PublicCiphertext::bytes(set, MAX_WORDS)],
+        };
+        let read = Contribution::from_file_bytes(&own.to_file_bytes()).unwrap();
+        assert!(read == own);
+    }
 }

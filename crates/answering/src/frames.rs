@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cipherfn_frame::pass::TableSource;
 use cipherfn_frame::plan::Plan;
 use cipherfn_protocol::api::frames::{
-    ColumnFigures, FrameQuery, MAX_QUERY_FRAMES, PassFigures, QueryFigures, ROWS_TOGETHER,
+    ColumnFigures, FrameQuery, PassFigures, QueryFigures, ROWS_TOGETHER,
 };
 use cipherfn_protocol::api::job::MAX_SUMS;
 use cipherfn_protocol::api::{MAX_REPLY, Problem, ProblemType};
@@ -26,13 +26,17 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// Rows between two looks at the clock.
-const STRETCH: usize = 8 * ROWS_TOGETHER as usize;
+/// Fewest and most rows between two looks at the clock, and the seconds that they should take.
+const STRETCH: (usize, usize) = (ROWS_TOGETHER as usize, 8 * ROWS_TOGETHER as usize);
+const LOOK_SECONDS: f64 = 1.0;
 /// Part of the time left that a request is taken for: predictions are about right, and pieces and key
 /// are yet to be read.
 const PREDICTED_PART: f64 = 0.5;
 /// Part of the function's memory that the pieces of a request's frames may have.
 const MEMORY_PART: u64 = 6;
+/// Part of a worker's memory that the pieces of a part's rows may have: they are in it twice, beside key
+/// and earlier results.
+const WORKER_MEMORY_PART: u64 = 4;
 /// Bytes of a result's ciphertext while it is added.
 const RESULT_BYTES: usize = 4 * 8 * 1024;
 
@@ -53,20 +57,7 @@ impl Answering {
         query: &FrameQuery,
         call: &Call,
     ) -> Result<Asking, Failure> {
-        let malformed = |detail: String| Problem::new(ProblemType::MalformedRequest, detail);
-        if query.frames.is_empty() || query.frames.len() > MAX_QUERY_FRAMES {
-            let named = query.frames.len();
-            let detail = format!("frames: {named} are named; name 1 to {MAX_QUERY_FRAMES}");
-            return Err(malformed(detail).into());
-        }
-        if !(1..=2048).contains(&query.rows_per_sum) {
-            let detail = format!("rows_per_sum: {} is not 1 to 2048", query.rows_per_sum);
-            return Err(malformed(detail).into());
-        }
-        if !(query.min_bits >= 0.0 && query.min_bits.is_finite()) {
-            let detail = "min_bits: a number of bits is 0 or more".to_owned();
-            return Err(malformed(detail).into());
-        }
+        query.check()?;
         let mut stored = Vec::with_capacity(query.frames.len());
         let mut heads = Vec::with_capacity(query.frames.len());
         for id in &query.frames {
@@ -83,7 +74,7 @@ impl Answering {
                 "frames: two are named {:?}; encrypt one under another name",
                 twice.schema.name()
             );
-            return Err(malformed(detail).into());
+            return Err(Problem::new(ProblemType::MalformedRequest, detail).into());
         }
         let json = serde_json::to_vec(&query.plan);
         let json = json.map_err(|error| Failure::Internal(error.to_string()))?;
@@ -174,9 +165,6 @@ impl Answering {
         let Some((pass, rows)) = shared.part(part) else {
             return Err(Failure::Internal(format!("a query without part {part}")));
         };
-        let key = self
-            .frame_key(tenant, asking.prepared.key, &asking, call)
-            .await?;
         let over = &asking.prepared.passes.passes[pass];
         let needed = (0..asking.frames.len()).map(|frame| Needed {
             rows: if frame == over.over {
@@ -189,6 +177,22 @@ impl Answering {
             ),
         });
         let needed: Vec<Needed> = needed.collect();
+        let read = asking.frames.iter().zip(&needed);
+        let bytes: u64 = read
+            .map(|(frame, needed)| needed.bytes(&frame.pieces))
+            .sum();
+        let most = self.memory / WORKER_MEMORY_PART;
+        if bytes > most {
+            let detail = format!(
+                "rows {} to {} lie in pieces of {bytes} bytes, a worker reads at most {most}; declare fewer rows a part (rows_a_part), or upload the frames in smaller pieces",
+                rows.start + 1,
+                rows.end
+            );
+            return Err(Problem::new(ProblemType::QueryTooLarge, detail).into());
+        }
+        let key = self
+            .frame_key(tenant, asking.prepared.key, &asking, call)
+            .await?;
         let frames = self.load_frames(&asking, &needed, call).await?;
         let deadline = Instant::now() + call.remaining().saturating_sub(Duration::from_secs(2));
         let work = move || {
@@ -249,7 +253,7 @@ impl Answering {
         });
         let results = results.collect::<Result<Vec<_>, _>>()?;
         let most = results.into_iter().max().unwrap_or_default();
-        if most * RESULT_BYTES > MAX_SUMS {
+        if most > MAX_SUMS / RESULT_BYTES {
             let detail = format!(
                 "a pass has {most} ciphertexts of results, whoever adds them has room for {}; sum more rows in one (rows_per_sum), or query fewer rows or columns",
                 MAX_SUMS / RESULT_BYTES
@@ -293,9 +297,10 @@ fn evaluate<'a>(
     deadline: Instant,
 ) -> Result<PassRun<'a>, Problem> {
     let passes = &prepared.passes.passes;
+    let stretch = stretch(prepared, earlier.len());
     let run = PassRun::new(key.key.expanded(), passes, frames, earlier);
     let mut run = run.map_err(|error| damaged(&error))?;
-    for first in rows.clone().step_by(STRETCH) {
+    for first in rows.clone().step_by(stretch) {
         if Instant::now() >= deadline {
             let detail = format!(
                 "the time was over after {} of {} rows; declare a job (POST /v2/frames/jobs) of fewer rows a part",
@@ -304,10 +309,24 @@ fn evaluate<'a>(
             );
             return Err(Problem::new(ProblemType::QueryTooLarge, detail));
         }
-        let stretch = first..(first + STRETCH).min(rows.end);
-        run.evaluate(stretch).map_err(|error| damaged(&error))?;
+        let together = first..(first + stretch).min(rows.end);
+        run.evaluate(together).map_err(|error| damaged(&error))?;
     }
     Ok(run)
+}
+
+/// Rows of a pass between two looks at the clock: a multiple of those that are evaluated together.
+fn stretch(prepared: &PreparedQuery, pass: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let rows = prepared.rows_of(&prepared.passes.passes[pass]);
+    rows_in_time(prepared.figures[pass].seconds / cores as f64, rows)
+}
+
+/// Of so many rows that take so many seconds together, those that take [`LOOK_SECONDS`].
+fn rows_in_time(seconds: f64, rows: usize) -> usize {
+    let (fewest, most) = STRETCH;
+    let fitting = (LOOK_SECONDS * rows as f64 / seconds) as usize;
+    (fitting / fewest * fewest).clamp(fewest, most)
 }
 
 /// The results of passes of which all parts are there.
@@ -351,4 +370,17 @@ fn too_large(why: &str) -> Problem {
     let detail =
         format!("{why}, which is more than a request has; declare a job: POST /v2/frames/jobs");
     Problem::new(ProblemType::QueryTooLarge, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_is_looked_at_about_once_a_second() {
+        assert_eq!(rows_in_time(1.0, 10_000), 512, "fast rows");
+        assert_eq!(rows_in_time(100.0, 20_000), 192, "200 rows a second");
+        assert_eq!(rows_in_time(1000.0, 1000), 64, "slow rows");
+        assert_eq!(rows_in_time(0.0, 0), 64, "no rows");
+    }
 }

@@ -8,7 +8,7 @@ use cipherfn_frame::schema::Schema;
 use cipherfn_protocol::api::frames::FrameId;
 use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_protocol::message::KeyId;
-use cipherfn_protocol::specs::{BaseLog, EXPANSION, Gadget, Levels};
+use cipherfn_protocol::specs::{EXPANSION, Gadget};
 use cipherfn_service::registry::{FramePiece, Input, StoredFrame};
 use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{Call, Failure, Tenant};
@@ -24,6 +24,27 @@ pub(crate) struct Needed {
     pub(crate) rows: Range<u64>,
     /// Whether its look-ups are read.
     pub(crate) tables: bool,
+}
+
+impl Needed {
+    /// Whether a piece has any of it: one of this number and of these rows.
+    const fn is_in(&self, number: usize, own: &Range<u64>) -> bool {
+        let has_rows = own.start < self.rows.end && self.rows.start < own.end;
+        has_rows || (self.tables && number == 0)
+    }
+
+    /// Bytes of the pieces that are read for it.
+    pub(crate) fn bytes(&self, pieces: &[FramePiece]) -> u64 {
+        let (mut bytes, mut first) = (0, 0);
+        for (number, piece) in pieces.iter().enumerate() {
+            let own = first..first + piece.rows;
+            first = own.end;
+            if self.is_in(number, &own) {
+                bytes += piece.file.bytes;
+            }
+        }
+        bytes
+    }
 }
 
 impl Answering {
@@ -100,9 +121,7 @@ impl Answering {
         for (number, piece) in frame.pieces.iter().enumerate() {
             let own = first..first + piece.rows;
             first = own.end;
-            let has_rows = own.start < needed.rows.end && needed.rows.start < own.end;
-            let has_tables = needed.tables && number == 0;
-            if !(has_rows || has_tables) {
+            if !needed.is_in(number, &own) {
                 // Rows that others evaluate keep their numbers.
                 chunks.push(StoredRows {
                     rows: piece.rows as usize,
@@ -156,14 +175,13 @@ pub(crate) fn head(frame: &StoredFrame) -> Result<FileHead, Failure> {
         .map_err(|error| {
             Failure::Internal(format!("the stored schema of frame {}: {error}", frame.id))
         })?;
+    let gadget = Gadget::try_from(frame.gadget)
+        .map_err(|error| Failure::Internal(format!("stored frame {}: {error}", frame.id)))?;
     Ok(FileHead {
         schema,
         key: frame.key,
         parameter_set: frame.parameter_set,
-        gadget: Gadget::new(
-            BaseLog::new(frame.gadget.base_log),
-            Levels::new(frame.gadget.levels),
-        ),
+        gadget,
     })
 }
 
@@ -209,4 +227,29 @@ fn of_set(key: Arc<WarmKey>, asking: &Asking) -> Result<Arc<WarmKey>, Failure> {
         asking.prepared.key, found.name, set.name
     );
     Err(Problem::new(ProblemType::WrongParameterSet, detail).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cipherfn_protocol::api::job::ChunkFile;
+    use cipherfn_protocol::hash::Sha256;
+
+    #[test]
+    fn pieces_count_as_far_as_they_are_read() {
+        let pieces = [1, 20, 300].map(|bytes| FramePiece {
+            file: ChunkFile {
+                bytes,
+                sha256: Sha256::from_bytes([0; 32]),
+            },
+            rows: 64,
+        });
+        let bytes = |rows, tables| Needed { rows, tables }.bytes(&pieces);
+        assert_eq!(bytes(0..192, true), 321);
+        assert_eq!(bytes(0..64, false), 1);
+        assert_eq!(bytes(64..128, true), 21);
+        assert_eq!(bytes(100..150, false), 320);
+        assert_eq!(bytes(0..0, true), 1);
+        assert_eq!(bytes(0..0, false), 0);
+    }
 }

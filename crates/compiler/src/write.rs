@@ -9,6 +9,7 @@ use crate::read::onnx::proto::{
 use cipherfn_training::{ClassLink, FittedFunction, FittedModel, ScaledColumn};
 use prost::Message;
 use proto::{AttributeProto, GraphProto, ModelProto, NodeProto};
+use std::collections::HashSet;
 
 #[cfg(test)]
 mod tests;
@@ -25,14 +26,16 @@ const INT64: i32 = 7;
 const STRING: i32 = 8;
 
 /// The model as the bytes of an ONNX file: an input of shape [rows, 1] for each column, named as it
-/// is; 32-bit floats and texts.
+/// is; 32-bit floats and texts. Outputs are `variable`, or `label` and `probabilities`, with a `_` behind
+/// where a column has that name.
 pub fn write_onnx(model: &FittedModel) -> Vec<u8> {
     let mut graph = GraphProto {
         name: model.name.clone(),
         ..GraphProto::default()
     };
-    let features = write_features(&mut graph, model);
-    write_function(&mut graph, &features, model);
+    let mut names = Names::of(model);
+    let features = write_features(&mut graph, &mut names, model);
+    write_function(&mut graph, &mut names, &features, model);
     let set = |domain: &str, version| OperatorSetIdProto {
         domain: domain.into(),
         version,
@@ -48,8 +51,28 @@ pub fn write_onnx(model: &FittedModel) -> Vec<u8> {
     .encode_to_vec()
 }
 
+/// Names of a graph's values: no two may have the same, and inputs have those of columns.
+struct Names(HashSet<String>);
+
+impl Names {
+    fn of(model: &FittedModel) -> Self {
+        let numbers = model.numbers.iter().map(|column| &column.name);
+        let categories = model.categories.iter().map(|column| &column.name);
+        Self(numbers.chain(categories).cloned().collect())
+    }
+
+    /// This name, which is taken then; with a `_` behind it for as long as it is taken already.
+    fn free(&mut self, name: &str) -> String {
+        let mut free = name.to_owned();
+        while !self.0.insert(free.clone()) {
+            free.push('_');
+        }
+        free
+    }
+}
+
 /// Inputs, and nodes from them to one matrix of features, whose name it gives.
-fn write_features(graph: &mut GraphProto, model: &FittedModel) -> String {
+fn write_features(graph: &mut GraphProto, names: &mut Names, model: &FittedModel) -> String {
     let mut blocks: Vec<String> = Vec::new();
     if !model.numbers.is_empty() {
         let mut columns = Vec::new();
@@ -57,31 +80,31 @@ fn write_features(graph: &mut GraphProto, model: &FittedModel) -> String {
             graph.input.push(info(&column.name, FLOAT, Some(1)));
             columns.push(column.name.clone());
         }
-        let joined = join(graph, columns, "numbers");
+        let joined = join(graph, names, columns, "numbers");
         let list =
             |value: fn(&ScaledColumn) -> f64| model.numbers.iter().map(value).collect::<Vec<f64>>();
         let attributes = vec![
             floats("offset", &list(|column| column.offset)),
             floats("scale", &list(|column| column.scale)),
         ];
-        graph
-            .node
-            .push(node(ML, "Scaler", &[&joined], &["scaled"], attributes));
-        blocks.push("scaled".into());
+        let scaled = names.free("scaled");
+        let scaler = node(ML, "Scaler", &[&joined], &[&scaled], attributes);
+        graph.node.push(scaler);
+        blocks.push(scaled.clone());
         if model.squares {
-            let inputs = ["scaled", "scaled"];
-            graph
-                .node
-                .push(node(STANDARD, "Mul", &inputs, &["squares"], Vec::new()));
-            blocks.push("squares".into());
+            let squares = names.free("squares");
+            let inputs = [scaled.as_str(), &scaled];
+            let product = node(STANDARD, "Mul", &inputs, &[&squares], Vec::new());
+            graph.node.push(product);
+            blocks.push(squares);
         }
     }
     for (index, column) in model.categories.iter().enumerate() {
         graph.input.push(info(&column.name, STRING, Some(1)));
         let (indicators, shape, flat) = (
-            format!("indicators_{index}"),
-            format!("shape_{index}"),
-            format!("category_{index}"),
+            names.free(&format!("indicators_{index}")),
+            names.free(&format!("shape_{index}")),
+            names.free(&format!("category_{index}")),
         );
         let listed = vec![texts("cats_strings", &column.categories), int("zeros", 1)];
         let encoder = node(ML, "OneHotEncoder", &[&column.name], &[&indicators], listed);
@@ -99,29 +122,33 @@ fn write_features(graph: &mut GraphProto, model: &FittedModel) -> String {
             .push(node(STANDARD, "Reshape", &inputs, &[&flat], Vec::new()));
         blocks.push(flat);
     }
-    join(graph, blocks, "features")
+    join(graph, names, blocks, "features")
 }
 
-/// The matrices side by side, as `name`; one alone keeps its own.
-fn join(graph: &mut GraphProto, mut blocks: Vec<String>, name: &str) -> String {
+/// The matrices side by side, as `name` where that is free; one alone keeps its own.
+fn join(graph: &mut GraphProto, names: &mut Names, mut blocks: Vec<String>, name: &str) -> String {
     if blocks.len() == 1 {
         return blocks.swap_remove(0);
     }
     let inputs: Vec<&str> = blocks.iter().map(String::as_str).collect();
-    let concat = node(STANDARD, "Concat", &inputs, &[name], vec![int("axis", 1)]);
+    let name = names.free(name);
+    let axis = vec![int("axis", 1)];
+    let concat = node(STANDARD, "Concat", &inputs, &[&name], axis);
     graph.node.push(concat);
-    name.to_owned()
+    name
 }
 
-fn write_function(graph: &mut GraphProto, features: &str, model: &FittedModel) {
+fn write_function(graph: &mut GraphProto, names: &mut Names, features: &str, model: &FittedModel) {
     match &model.function {
         FittedFunction::Features => {
-            let identity = node(STANDARD, "Identity", &[features], &["variable"], Vec::new());
+            let output = names.free("variable");
+            let identity = node(STANDARD, "Identity", &[features], &[&output], Vec::new());
             graph.node.push(identity);
             let len = model.numbers.len() as i64;
-            graph.output.push(info("variable", FLOAT, Some(len)));
+            graph.output.push(info(&output, FLOAT, Some(len)));
         }
         FittedFunction::Map { weights } => {
+            let (matrix, output) = (names.free("weights"), names.free("variable"));
             let (outputs, inputs) = (weights.len(), model.numbers.len());
             let entry = |row: usize, column: usize| weights[column][row] as f32;
             let entries = (0..inputs).flat_map(|row| (0..outputs).map(move |column| (row, column)));
@@ -129,14 +156,14 @@ fn write_function(graph: &mut GraphProto, features: &str, model: &FittedModel) {
                 dims: vec![inputs as i64, outputs as i64],
                 data_type: FLOAT,
                 float_data: entries.map(|(row, column)| entry(row, column)).collect(),
-                name: "weights".into(),
+                name: matrix.clone(),
                 ..TensorProto::default()
             });
-            let product = [features, "weights"];
-            let product = node(STANDARD, "MatMul", &product, &["variable"], Vec::new());
+            let product = [features, &matrix];
+            let product = node(STANDARD, "MatMul", &product, &[&output], Vec::new());
             graph.node.push(product);
             let len = outputs as i64;
-            graph.output.push(info("variable", FLOAT, Some(len)));
+            graph.output.push(info(&output, FLOAT, Some(len)));
         }
         FittedFunction::Regressor { weights, intercept } => {
             let attributes = vec![
@@ -144,15 +171,10 @@ fn write_function(graph: &mut GraphProto, features: &str, model: &FittedModel) {
                 floats("intercepts", &[*intercept]),
                 int("targets", 1),
             ];
-            let regressor = node(
-                ML,
-                "LinearRegressor",
-                &[features],
-                &["variable"],
-                attributes,
-            );
+            let output = names.free("variable");
+            let regressor = node(ML, "LinearRegressor", &[features], &[&output], attributes);
             graph.node.push(regressor);
-            graph.output.push(info("variable", FLOAT, Some(1)));
+            graph.output.push(info(&output, FLOAT, Some(1)));
         }
         FittedFunction::Classifier {
             labels,
@@ -177,12 +199,13 @@ fn write_function(graph: &mut GraphProto, features: &str, model: &FittedModel) {
                 int("multi_class", 0),
                 text("post_transform", transform),
             ];
-            let outputs = ["label", "probabilities"];
+            let (label, scores) = (names.free("label"), names.free("probabilities"));
+            let outputs = [label.as_str(), &scores];
             let classifier = node(ML, "LinearClassifier", &[features], &outputs, attributes);
             graph.node.push(classifier);
-            graph.output.push(info("label", kind, None));
+            graph.output.push(info(&label, kind, None));
             let len = labels.len() as i64;
-            graph.output.push(info("probabilities", FLOAT, Some(len)));
+            graph.output.push(info(&scores, FLOAT, Some(len)));
         }
     }
 }

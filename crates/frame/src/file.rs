@@ -14,9 +14,10 @@
 //! in its order; rows; an end, without which a file is truncated.
 
 use crate::schema::{Schema, SchemaError};
+use cipherfn_protocol::api::frames::GadgetDocument;
 use cipherfn_protocol::frame::{self, FrameError, FrameKind, ParameterSetTag};
 use cipherfn_protocol::message::KeyId;
-use cipherfn_protocol::specs::{BaseLog, Gadget, Levels};
+use cipherfn_protocol::specs::Gadget;
 use std::io::{self, Read, Write};
 
 const VERSIONS: &[u16] = &[1];
@@ -349,16 +350,18 @@ fn head(payload: &[u8], parameter_set: ParameterSetTag) -> Result<FileHead, File
     };
     let mut id = [0; 16];
     id.copy_from_slice(key);
-    if base == 0 || levels == 0 || u32::from(base) * u32::from(levels) > u64::BITS {
-        return Err(wrong(&format!(
-            "has a gadget of {levels} levels of {base} bits"
-        )));
-    }
+    let gadget = GadgetDocument {
+        base_log: base.into(),
+        levels: levels.into(),
+    };
+    let gadget = Gadget::try_from(gadget);
+    let gadget =
+        gadget.map_err(|_| wrong(&format!("has a gadget of {levels} levels of {base} bits")))?;
     Ok(FileHead {
         schema: Schema::from_json(rest.0)?,
         key: KeyId::from_bytes(id),
         parameter_set,
-        gadget: Gadget::new(BaseLog::new(base.into()), Levels::new(levels.into())),
+        gadget,
     })
 }
 
@@ -384,6 +387,7 @@ impl<'a> Fields<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cipherfn_protocol::specs::{BaseLog, Levels};
 
     const SCHEMA: &str = "format = 1\nname = \"f\"\n[[column]]\nname = \"k\"\ntype = \"boolean\"\nroles = [\"key\", \"value\"]\n[[lookup]]\nby = [\"k\"]\n";
 

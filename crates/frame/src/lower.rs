@@ -16,6 +16,9 @@ use crate::schema::RowInput;
 use cipherfn_circuit::circuit::{NodeId, Operand, SelectorId};
 use std::collections::HashMap;
 
+/// Most outputs of a circuit, by its rules.
+const MAX_OUTPUTS: usize = 64;
+
 /// What a plan becomes: passes in order, the last of which has the results.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Passes {
@@ -49,6 +52,11 @@ impl Resolved<'_> {
                 }
             }
         };
+        let outputs = passes.iter().map(|pass| pass.circuit.outputs.len());
+        let outputs = outputs.max().unwrap_or_default();
+        if outputs > MAX_OUTPUTS {
+            return Err(self.too_many(outputs));
+        }
         Ok(Passes {
             frames: self
                 .frames
@@ -58,6 +66,25 @@ impl Resolved<'_> {
             passes,
             answer,
         })
+    }
+
+    /// That a circuit would have so many outputs, by the step that asks for them.
+    fn too_many(&self, outputs: usize) -> PlanError {
+        let mut steps = self.outline.iter().map(|outline| &outline.step);
+        let step = match &self.grouped {
+            Some(grouped) => Some(&grouped.step),
+            None => steps.rfind(|step| step.what == "select"),
+        };
+        let scan = StepName {
+            number: 0,
+            what: "scan",
+        };
+        PlanError::Invalid {
+            step: step.cloned().unwrap_or(scan),
+            problem: format!(
+                "its result takes {outputs} outputs of a circuit (one a column's limb, and one for its missing cells), at most {MAX_OUTPUTS} are possible; select fewer columns, and have the others by a query of their own"
+            ),
+        }
     }
 }
 

@@ -259,6 +259,43 @@ fn long_chains_of_sql_are_refused_before_they_are_parsed() {
 }
 
 #[test]
+fn a_list_is_one_condition_however_long_it_is() {
+    let schemas = schemas();
+    let passes = |query: Query| {
+        let form = CircuitForm {
+            parameter_set: "cipherfn-128-n2048-m11-v1".into(),
+            gadget: Gadget::new(BaseLog::new(6), Levels::new(4)),
+            reply_bits: Bits::new(24),
+            rows_per_sum: 400,
+        };
+        let plan = query.plan();
+        let resolved = plan.resolve(&schemas).expect("a plan");
+        resolved.lower(&form).expect("passes").passes
+    };
+    let list: Vec<Literal> = (0..4000_i64)
+        .map(|place| Literal::from(place % 7))
+        .collect();
+    let listed = passes(sales().filter(col("sku").is_in(list)).select(["amount"]));
+    let below = passes(sales().filter(col("sku").lt(7)).select(["amount"]));
+    assert_eq!(listed, below);
+}
+
+#[test]
+fn a_result_of_too_many_columns_names_the_step() {
+    let column = |number: usize| {
+        format!("[[column]]\nname = \"c{number}\"\ntype = \"boolean\"\nroles = [\"value\"]\n")
+    };
+    let columns: Vec<String> = (0..65).map(column).collect();
+    let text = format!("format = 1\nname = \"wide\"\n{}", columns.concat());
+    let schemas = [Schema::from_toml(&text).expect("a schema")];
+    let plan = Query::scan("wide").plan();
+    let error = check(&plan, &schemas).expect_err("it is refused");
+    let error = error.to_string();
+    assert!(error.starts_with("scan: its result takes 65"), "{error}");
+    assert!(error.contains("select fewer columns"), "{error}");
+}
+
+#[test]
 fn hostile_plans_are_bounded() {
     let mut deep = col("sku").is_null();
     for _ in 0..40 {

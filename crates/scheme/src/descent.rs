@@ -19,15 +19,14 @@
 
 use crate::bits::{self, packed_len};
 use crate::bootstrap::rotate::BATCH;
-use crate::bootstrap::{self, BootstrapKey, Lwe, Table};
-use crate::centred::{Centred, shift_variance};
+use crate::bootstrap::{BootstrapKey, Lwe, Table};
+use crate::centred::Centred;
 use crate::error::SchemeError;
 use crate::external::{self, Component};
 use crate::fourier::{Transform, c64};
 use crate::glev::zeroed;
 use crate::glwe::Glwe;
 use crate::keys::{ExpandedEvaluationKey, SecretKey};
-use crate::noise::{self, Variance};
 use crate::operations::{invert, isolate};
 use crate::parameters::{Bootstrap, ParameterSet};
 use crate::polynomial;
@@ -40,6 +39,11 @@ use zeroize::Zeroizing;
 
 #[cfg(test)]
 mod tests;
+mod variance;
+mod weights;
+
+pub use variance::{product_variance, residual_variance, update_variance};
+pub use weights::Weights;
 
 const WHAT: &str = "batch of rows";
 /// Of the rows' ciphertexts. The gradient's own error is then of the size of its residuals' or less.
@@ -253,66 +257,6 @@ impl Batch {
     }
 }
 
-/// Weights under the secret key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Weights(Glwe);
-
-impl Weights {
-    /// Weights of zero, known to everybody.
-    pub fn zero(shape: &BatchShape) -> Self {
-        Self(Glwe {
-            mask: vec![0; shape.set.mask_len()],
-            body: vec![0; shape.set.ring.polynomial_size],
-        })
-    }
-
-    /// The weights as torus words, with their errors.
-    ///
-    /// # Errors
-    /// A key of another set than `shape`'s.
-    pub fn decrypt(&self, key: &SecretKey, shape: &BatchShape) -> Result<Vec<u64>, SchemeError> {
-        shape.set.require("secret key", key.parameter_set())?;
-        let mut multiplier = key.multiplier();
-        let phases = self.0.body.iter().zip(multiplier.product(&self.0.mask));
-        let phases: Vec<u64> = phases
-            .map(|(body, product)| body.wrapping_sub(*product))
-            .collect();
-        Ok(shape.weights_of(&phases))
-    }
-}
-
-impl Weights {
-    /// Bytes of them.
-    pub const fn bytes(shape: &BatchShape) -> usize {
-        2 * shape.set.ring.polynomial_size * size_of::<u64>()
-    }
-
-    /// All bits: mask, then body.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let words = self.0.mask.iter().chain(&self.0.body);
-        words.flat_map(|word| word.to_le_bytes()).collect()
-    }
-
-    /// Reads what [`Self::to_bytes`] wrote. Any bits are weights.
-    ///
-    /// # Errors
-    /// Another number of bytes.
-    pub fn from_bytes(shape: &BatchShape, bytes: &[u8]) -> Result<Self, SchemeError> {
-        let (words, rest) = bytes.as_chunks();
-        if bytes.len() != Self::bytes(shape) || !rest.is_empty() {
-            return Err(SchemeError::Length {
-                what: "weights",
-                expected: Self::bytes(shape),
-                found: bytes.len(),
-            });
-        }
-        let words = words.iter().map(|word| u64::from_le_bytes(*word));
-        let mut mask: Vec<u64> = words.collect();
-        let body = mask.split_off(shape.set.ring.polynomial_size);
-        Ok(Self(Glwe { mask, body }))
-    }
-}
-
 /// A residual as a function of z, times the step: a table and a constant.
 #[derive(Clone, Debug)]
 pub struct Residual {
@@ -441,50 +385,4 @@ fn gradient(
         }
     });
     invert::invert(key, &node.into_glwe())
-}
-
-/// Variance of the error of p times a ciphertext, beside the ciphertext's own: that of a CMUX of fresh
-/// rows with a polynomial of `squares`, the sum of the squares of all features, in place of a bit.
-pub fn product_variance(set: &ParameterSet, squares: f64) -> Variance {
-    let size = set.ring.polynomial_size as f64;
-    let row = noise::fresh(set) + noise::rounding(set.ring.body_bits);
-    2.0 * size * noise::digits(GADGET) * row
-        + (1.0 + size / 2.0) * squares * noise::last_digit(GADGET)
-        + 2.0 * (1.0 + size / 2.0) * noise::product_error(size, GADGET, 1.0 / 12.0)
-}
-
-/// Variance of the error of a residual where the table has the slope `slope` and z the error `of_z`
-/// beside that of the look-up.
-pub fn residual_variance(
-    set: &ParameterSet,
-    bootstrap: &Bootstrap,
-    slope: f64,
-    of_z: Variance,
-) -> Variance {
-    let looked_up = bootstrap::lookup_variance(set, bootstrap) + of_z;
-    let isolated = set.packing().map(|packing| isolate::variance(set, packing));
-    slope * slope * looked_up
-        + bootstrap::result_variance(set, bootstrap)
-        + isolated.unwrap_or_default()
-}
-
-/// Variance of the error that a step adds to a weight: that of its feature's residuals, each times the
-/// feature's square, of the product (`squares` as in [`product_variance`]) and of the partial trace, in
-/// which the key switch of a level is doubled by each of the later ones.
-pub fn update_variance(shape: &BatchShape, residuals: Variance, squares: f64) -> Variance {
-    let set = shape.set;
-    let levels = shape.samples().ilog2();
-    let key_switch = set.packing().map(|packing| packing.key_switch);
-    let trace = key_switch.unwrap_or_default().iter().take(levels as usize);
-    let trace: Variance = trace
-        .zip(0..)
-        .map(|(gadget, level)| {
-            4f64.powi(levels as i32 - 1 - level) * noise::key_switch(set, *gadget)
-        })
-        .sum();
-    residuals
-        + product_variance(set, squares)
-        + trace
-        + shift_variance(set.ring.polynomial_size, levels)
-        + invert::variance(set).unwrap_or_default()
 }

@@ -21,6 +21,10 @@ pub use variance::{Deviation, Variance};
 /// each key's measured deviation to it; the spread between keys is about 3 %.
 pub const KEY_MARGIN: f64 = 1.125;
 
+/// Standard deviations that a normal variable exceeds, to either side, with a probability below
+/// 2^-40.
+pub const DEVIATIONS_40: f64 = 7.14;
+
 /// By how much to multiply the standard deviation of a sum of CMUXes before it is taken for a
 /// normal variable's, down to a probability of 2^-40. The sum's error comes from `rows` mask rows
 /// in equal parts, or more in unequal ones of which none is larger.

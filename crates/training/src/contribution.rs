@@ -7,8 +7,11 @@ use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
 
 const VERSION: u16 = 1;
-/// Largest file: that of the most columns takes a tenth of it.
+/// Largest payload.
 const MAX_BYTES: u64 = 16 << 20;
+/// Most sums of a spec. Each takes 12 bytes or less, 47 bits in a mask and in a body; the last
+/// ciphertext's mask is whole however few sums it holds, and there is the head.
+pub const MAX_WORDS: usize = ((MAX_BYTES - (1 << 16)) / 12) as usize;
 /// Spec's hash, key id, owners.
 const HEAD: usize = 32 + 16 + 4;
 

@@ -11,7 +11,7 @@ pub use simulate::{Simulation, StepNoise, accuracy, simulate, synthetic};
 
 use crate::error::TrainingError;
 use crate::model::{ClassLink, FittedFunction, FittedModel, ScaledColumn};
-use crate::spec::{CategoricalColumn, ColumnV1, NumericColumn, list, range, unique};
+use crate::spec::{CategoricalColumn, ColumnV1, NumericColumn, Version, list, range, unique};
 use cipherfn_protocol::hash::Hash;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -83,6 +83,8 @@ impl Training {
     /// # Errors
     /// Text that is no spec, with the field at fault.
     pub fn from_toml(text: &str) -> Result<Self, TrainingError> {
+        let version: Version = toml::from_str(text).map_err(TrainingError::Document)?;
+        version.require()?;
         Self::check(toml::from_str(text).map_err(TrainingError::Document)?)
     }
 
@@ -91,16 +93,13 @@ impl Training {
     /// # Errors
     /// Bytes that are no program, with the field at fault.
     pub fn from_json(bytes: &[u8]) -> Result<Self, TrainingError> {
+        let version: Version = serde_json::from_slice(bytes).map_err(TrainingError::Program)?;
+        version.require()?;
         Self::check(serde_json::from_slice(bytes).map_err(TrainingError::Program)?)
     }
 
     fn check(document: TrainingV1) -> Result<Self, TrainingError> {
         let field = |problem: String| Err(TrainingError::field("document", problem));
-        if document.format != 1 {
-            return Err(TrainingError::Format {
-                found: document.format,
-            });
-        }
         let mut names = HashSet::new();
         let mut numbers = Vec::new();
         for column in &document.column {
@@ -110,7 +109,7 @@ impl Training {
                 let problem = "descent takes numbers; give indicators of categories as columns";
                 return Err(TrainingError::field(place, problem));
             }
-            numbers.push(range(column, &place, "nothing else")?);
+            numbers.push(range(column, &place, None)?);
         }
         if !(1..=MAX_FEATURES).contains(&numbers.len()) {
             return field(format!(

@@ -32,6 +32,20 @@ pub enum TrainingError {
         /// The table's end.
         range: f64,
     },
+    /// Forms beyond the table because of the penalty alone.
+    #[error(
+        "the training outgrows its table: weights are kept divided by what the penalty leaves of them, {shrunk:.1e} in the end, so that |z| is looked up as {held:.1} where it reaches {largest:.1}, and above {range} residuals are wrong; lower \"penalty\" or \"epochs\""
+    )]
+    Shrinks {
+        /// What the penalty leaves of a weight.
+        shrunk: f64,
+        /// The largest form, as it is looked up.
+        held: f64,
+        /// The largest form.
+        largest: f64,
+        /// The table's end.
+        range: f64,
+    },
     /// Residuals below their errors.
     #[error(
         "the training drowns in noise: a residual's error is {factor:.1} times half of a residual; raise \"rate\", or lower \"batch\" or \"decay\""

@@ -21,7 +21,7 @@ mod moments;
 mod spec;
 mod sums;
 
-pub use contribution::Contribution;
+pub use contribution::{Contribution, MAX_WORDS};
 pub use error::TrainingError;
 pub use layout::MAX_OWNERS;
 pub use model::{CategoryColumn, ClassLink, FittedFunction, FittedModel, ScaledColumn};

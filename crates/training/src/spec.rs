@@ -1,6 +1,8 @@
 //! What is summed: columns with their ranges, a target, and room for so many rows.
 
+use crate::contribution::MAX_WORDS;
 use crate::error::TrainingError;
+use crate::layout::Layout;
 use cipherfn_protocol::hash::Hash;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -11,6 +13,22 @@ const MAX_ROWS: u64 = 1 << 30;
 const MAX_NUMBERS: usize = 500;
 /// Most listed values of a column.
 const MAX_CATEGORIES: usize = 1000;
+
+/// The field of a document that is read first: later formats may have other ones.
+#[derive(Deserialize)]
+pub(crate) struct Version {
+    format: u16,
+}
+
+impl Version {
+    /// That this build reads the format.
+    pub(crate) fn require(&self) -> Result<(), TrainingError> {
+        match self.format {
+            1 => Ok(()),
+            found => Err(TrainingError::Format { found }),
+        }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,17 +116,8 @@ impl StatisticsSpec {
     /// # Errors
     /// Text that is no spec, with the field at fault.
     pub fn from_toml(text: &str) -> Result<Self, TrainingError> {
-        /// The field alone: later formats may have others.
-        #[derive(Deserialize)]
-        struct Version {
-            format: u16,
-        }
         let version: Version = toml::from_str(text).map_err(TrainingError::Document)?;
-        if version.format != 1 {
-            return Err(TrainingError::Format {
-                found: version.format,
-            });
-        }
+        version.require()?;
         Self::check(toml::from_str(text).map_err(TrainingError::Document)?)
     }
 
@@ -131,7 +140,7 @@ impl StatisticsSpec {
             }
             match &column.categories {
                 Some(listed) => categories.push(list(column, listed, &place)?),
-                None => numbers.push(range(column, &place, "categories")?),
+                None => numbers.push(range(column, &place, Some("categories"))?),
             }
         }
         let target = match &document.target {
@@ -145,7 +154,7 @@ impl StatisticsSpec {
                 }
                 match &column.classes {
                     Some(listed) => Target::Class(list(column, listed, &place)?),
-                    None => Target::Number(range(column, &place, "classes")?),
+                    None => Target::Number(range(column, &place, Some("classes"))?),
                 }
             }
         };
@@ -163,14 +172,23 @@ impl StatisticsSpec {
             let problem = "columns with \"categories\" need a target with \"classes\"; give their indicators as numeric columns instead";
             return Err(TrainingError::field("document", problem));
         }
-        Ok(Self {
+        let spec = Self {
             name: document.name,
             rows: document.rows,
             numbers,
             categories,
             target,
             hash: Hash::of(&canonical),
-        })
+        };
+        let sums = Layout::of(&spec).len();
+        if sums > MAX_WORDS {
+            let problem = format!(
+                "{} classes and these columns are {sums} sums, at most {MAX_WORDS} fit a contribution; list fewer \"classes\" or \"categories\", or leave columns out",
+                spec.classes()
+            );
+            return Err(TrainingError::field("document", problem));
+        }
+        Ok(spec)
     }
 
     /// Its name.
@@ -227,6 +245,10 @@ pub(crate) fn unique<'a>(
     column: &'a ColumnV1,
     place: &str,
 ) -> Result<(), TrainingError> {
+    if column.name.is_empty() {
+        let problem = "its \"name\" is empty; give the name that the table's header has";
+        return Err(TrainingError::field(place, problem));
+    }
     if names.insert(&column.name) {
         return Ok(());
     }
@@ -259,13 +281,16 @@ pub(crate) fn list(
     })
 }
 
+/// The column's range. `list` is what it may have instead.
 pub(crate) fn range(
     column: &ColumnV1,
     place: &str,
-    list: &str,
+    list: Option<&str>,
 ) -> Result<NumericColumn, TrainingError> {
     let (Some(low), Some(high)) = (column.low, column.high) else {
-        let problem = format!("give \"low\" and \"high\", or \"{list}\"");
+        let instead = list.map(|list| format!(", or \"{list}\""));
+        let instead = instead.unwrap_or_default();
+        let problem = format!("give \"low\" and \"high\"{instead}");
         return Err(TrainingError::field(place, problem));
     };
     // A length that is no finite number is none either.
@@ -316,8 +341,13 @@ pub(crate) mod tests {
             (&format!("{head}column = []"), "no columns"),
             (
                 &format!("{head}[[column]]\nname = \"a\"\nlow = 1"),
-                "column \"a\": give \"low\"",
+                "column \"a\": give \"low\" and \"high\", or \"categories\"",
             ),
+            (
+                &format!("{head}[[column]]\nname = \"\"\nlow = 0\nhigh = 1"),
+                "\"name\" is empty",
+            ),
+            ("format = 2\nsubject = \"t\"", "format 2"),
             (
                 &format!("{head}[[column]]\nname = \"a\"\nlow = 1\nhigh = 1"),
                 "must be below",
@@ -352,5 +382,26 @@ pub(crate) mod tests {
             let error = StatisticsSpec::from_toml(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
+    }
+
+    /// A thousand classes of a thousand categories fit a contribution, of twice as many they do not:
+    /// that is said before anything of this size is made.
+    #[test]
+    fn specs_have_room_in_a_contribution() {
+        let listed: Vec<String> = (0..1000).map(|index| format!("\"{index}\"")).collect();
+        let listed = listed.join(", ");
+        let text = |columns: usize| {
+            let columns: Vec<String> = (0..columns)
+                .map(|index| format!("[[column]]\nname = \"{index}\"\ncategories = [{listed}]\n"))
+                .collect();
+            let columns = columns.concat();
+            format!(
+                "format = 1\nname = \"t\"\nrows = 10\n{columns}[target]\nname = \"y\"\nclasses = [{listed}]"
+            )
+        };
+        StatisticsSpec::from_toml(&text(1)).unwrap();
+        let error = StatisticsSpec::from_toml(&text(2)).unwrap_err().to_string();
+        assert!(error.contains("2001001 sums"), "{error}");
+        assert!(error.contains("fewer \"classes\""), "{error}");
     }
 }

@@ -3,11 +3,10 @@
 use crate::{Jobs, check};
 use cipherfn_frame::file::{FileError, FileHead};
 use cipherfn_frame::schema::{MAX_ROWS, Rows, Schema};
-use cipherfn_protocol::api::frames::{
-    FrameDeclaration, FrameId, FrameList, GadgetDocument, MAX_PIECES,
-};
+use cipherfn_protocol::api::frames::{FrameDeclaration, FrameId, FrameList, MAX_PIECES};
 use cipherfn_protocol::api::job::ChunkFile;
 use cipherfn_protocol::api::{self, Problem, ProblemType};
+use cipherfn_protocol::frame::FrameError;
 use cipherfn_service::registry::{FrameDeclared, FramePiece, StoredFrame};
 use cipherfn_service::{Call, Failure, Tenant, http};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -28,7 +27,7 @@ impl Jobs {
     ) -> Result<Response<Body>, Failure> {
         let frames = self.registry.frames(tenant, call.now).await?;
         let list = FrameList {
-            frames: frames.iter().map(StoredFrame::status).collect(),
+            frames: frames.iter().map(StoredFrame::listed).collect(),
         };
         Ok(http::json(StatusCode::OK, &list))
     }
@@ -124,11 +123,30 @@ impl Jobs {
             .piece_start(tenant, id, (file, MAX_HEAD))
             .await?
             .ok_or_else(|| gone(number))?;
-        let wrong = |error: FileError| malformed(number, &error.to_string());
+        // Of a large piece no more than its start is there: an end in it is no end of the piece.
+        let is_cut = |error: &FileError| {
+            let is_end = matches!(
+                error,
+                FileError::Truncated { .. } | FileError::Frame(FrameError::Truncated { .. })
+            );
+            is_end && file.bytes > MAX_HEAD
+        };
+        let head = FileHead::read(start.as_ref()).map_err(|error| {
+            if is_cut(&error) {
+                let problem = "its schema is larger than 1 MiB; encrypt the frame with shorter names or smaller dictionaries, or with codes or hashes in place of long texts";
+                return malformed(number, problem);
+            }
+            malformed(number, &error.to_string())
+        })?;
         if number == 0 {
-            return Ok(FileHead::read(start.as_ref()).map_err(wrong)?);
+            return Ok(head);
         }
-        let (head, has_tables) = FileHead::read_bare(start.as_ref()).map_err(wrong)?;
+        let has_tables = match FileHead::read_bare(start.as_ref()) {
+            Ok((_, has_tables)) => has_tables,
+            // Tables of that size.
+            Err(error) if is_cut(&error) => true,
+            Err(error) => return Err(malformed(number, &error.to_string()).into()),
+        };
         if has_tables {
             // Rows would be looked up in a part of the frame.
             let problem = "it has tables of look-ups, which come with piece 0; encrypt the whole frame at once";
@@ -195,10 +213,7 @@ fn assemble(
         schema: schema.ok_or_else(|| malformed(0, "its schema cannot be written"))?,
         key: head.key,
         parameter_set: head.parameter_set,
-        gadget: GadgetDocument {
-            base_log: head.gadget.base_log.get(),
-            levels: head.gadget.levels.get(),
-        },
+        gadget: head.gadget.into(),
         pieces,
         created: call.now,
         until: call.now + jobs.frame_rules.lifetime,

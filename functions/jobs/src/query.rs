@@ -6,10 +6,10 @@ use cipherfn_frame::pass::CircuitForm;
 use cipherfn_frame::plan::{Plan, PlanError};
 use cipherfn_frame::schema::Schema;
 use cipherfn_protocol::api::frames::{
-    FrameQuery, MAX_QUERY_FRAMES, MAX_QUERY_PARTS, QueryDeclaration, ROWS_TOGETHER,
+    FrameQuery, MAX_QUERY_PARTS, QueryDeclaration, ROWS_TOGETHER,
 };
 use cipherfn_protocol::api::{Problem, ProblemType};
-use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
+use cipherfn_protocol::specs::{Bits, Gadget};
 use cipherfn_service::registry::{JobOrder, SharedQuery, StoredFrame, Work};
 use cipherfn_service::{Call, Failure, Tenant, http};
 use lambda_http::{Body, Request, Response};
@@ -31,13 +31,7 @@ impl Jobs {
             return Err(Problem::new(ProblemType::MalformedRequest, detail).into());
         }
         let query = declaration.query;
-        if query.frames.is_empty() || query.frames.len() > MAX_QUERY_FRAMES {
-            let detail = format!(
-                "frames: {} are named; name 1 to {MAX_QUERY_FRAMES}",
-                query.frames.len()
-            );
-            return Err(Problem::new(ProblemType::MalformedRequest, detail).into());
-        }
+        query.check()?;
         let mut frames = Vec::with_capacity(query.frames.len());
         for id in &query.frames {
             frames.push(self.frame(tenant, *id, call).await?);
@@ -78,11 +72,12 @@ fn rows_of_passes(query: &FrameQuery, frames: &[StoredFrame]) -> Result<Vec<u64>
     let schemas = frames.iter().map(schema).collect::<Result<Vec<_>, _>>()?;
     let json = serde_json::to_vec(&query.plan);
     let json = json.map_err(|error| Failure::Internal(error.to_string()))?;
-    let gadget = frames[0].gadget;
+    let gadget = Gadget::try_from(frames[0].gadget)
+        .map_err(|error| Failure::Internal(format!("stored frame {}: {error}", frames[0].id)))?;
     // Which circuits there are does not depend on the parameter set, which only an engine knows.
     let form = CircuitForm {
         parameter_set: String::new(),
-        gadget: Gadget::new(BaseLog::new(gadget.base_log), Levels::new(gadget.levels)),
+        gadget,
         reply_bits: Bits::new(1),
         rows_per_sum: query.rows_per_sum,
     };

@@ -12,6 +12,7 @@ use cipherfn_frame::reply::Reply;
 use cipherfn_frame::schema::{Rows, Schema};
 use cipherfn_protocol::api::ProblemType;
 use cipherfn_protocol::api::frames::{FrameId, FrameQuery, FrameStatus};
+use cipherfn_protocol::frame::{self, FrameKind};
 use cipherfn_protocol::specs::{BaseLog, Gadget, Levels};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
@@ -274,6 +275,14 @@ async fn frames_are_kept_and_queried_alike_by_one_process_or_by_many() {
     let ids = stored.each_ref().map(|frame| frame.frame);
     let listed = alice.service.frames().await.expect("a list");
     assert_eq!(listed.frames.len(), 2);
+    for (name, whole) in [("sales", &stored[0]), ("prices", &stored[1])] {
+        let own = listed.frames.iter().find(|own| own.name == name);
+        let own = own.expect("a stored frame");
+        assert_eq!(
+            (own.frame, own.rows, own.bytes),
+            (whole.frame, whole.rows, whole.bytes)
+        );
+    }
     let shown = alice.service.frame(ids[0]).await.expect("a status");
     assert_eq!(shown, stored[0]);
     let schema = serde_json::to_vec(&shown.schema).expect("JSON");
@@ -391,6 +400,13 @@ async fn what_cannot_be_kept_or_asked_is_refused_with_its_place() {
     // No frame, pieces that do not go together.
     let error = upload(vec![b"no frame".to_vec()]).await.unwrap_err();
     refused(error, ProblemType::MalformedFrame, "piece 0");
+    let long = frame::encode(FrameKind::DataFrame, 1, set().tag(), &vec![0; 2 << 20]);
+    let error = upload(vec![long]).await.unwrap_err();
+    refused(
+        error,
+        ProblemType::MalformedFrame,
+        "piece 0: its schema is larger than 1 MiB",
+    );
     let stranger = SecretKey::generate(set()).expect("a key");
     let other = table.encrypted(&stranger, 64);
     let pieces = vec![sales.pieces[0].clone(), other.pieces[0].clone()];
@@ -487,8 +503,20 @@ async fn what_cannot_be_kept_or_asked_is_refused_with_its_place() {
     }
     let mut none = asked(id);
     none.frames.clear();
-    let error = alice.service.query_frames(&none).await.unwrap_err();
-    refused(error, ProblemType::MalformedRequest, "frames: 0");
+    let mut sums = asked(id);
+    sums.rows_per_sum = 4096;
+    let mut bits = asked(id);
+    bits.min_bits = -1.0;
+    for (asked, text) in [
+        (&none, "frames: 0"),
+        (&sums, "rows_per_sum: 4096"),
+        (&bits, "min_bits"),
+    ] {
+        let error = alice.service.query_frames(asked).await.unwrap_err();
+        refused(error, ProblemType::MalformedRequest, text);
+        let error = alice.service.query_frames_as_job(asked, 64).await;
+        refused(error.unwrap_err(), ProblemType::MalformedRequest, text);
+    }
     // Without the key nothing is evaluated.
     alice
         .service

@@ -9,9 +9,9 @@ use anyhow::{Context, Result, bail};
 use cipherfn_client_http::{KeyRing, Service, Uploaded};
 use cipherfn_frame::file::{FileHead, FileRows, FrameReader, FrameWriter};
 use cipherfn_frame::schema::{Rows, Schema};
-use cipherfn_protocol::api::frames::{FrameId, FrameStatus, MAX_PIECES};
+use cipherfn_protocol::api::frames::{FrameId, FrameStatus, ListedFrame, MAX_PIECES};
 use cipherfn_protocol::api::job::MAX_CHUNK;
-use cipherfn_protocol::specs::{BaseLog, Gadget, Levels};
+use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::parameters::ParameterSet;
 use std::path::PathBuf;
 
@@ -79,25 +79,27 @@ impl Place {
     }
 }
 
-/// The frames of these names or ids.
+/// The frames of these names or ids. Lists have no schemas: each frame is asked for.
 pub(super) async fn find(service: &Service, frames: &[InputSource]) -> Result<Vec<FrameStatus>> {
     let list = service.frames().await?.frames;
-    let found = frames
-        .iter()
-        .map(|frame| one(&list, &frame.name()).cloned());
-    found.collect()
+    let mut found = Vec::with_capacity(frames.len());
+    for frame in frames {
+        let id = one(&list, &frame.name())?.frame;
+        found.push(service.frame(id).await?);
+    }
+    Ok(found)
 }
 
-fn one<'a>(list: &'a [FrameStatus], name: &str) -> Result<&'a FrameStatus> {
+fn one<'a>(list: &'a [ListedFrame], name: &str) -> Result<&'a ListedFrame> {
     if let Ok(id) = name.parse::<FrameId>() {
         let found = list.iter().find(|frame| frame.frame == id);
         return found.with_context(|| format!("the service keeps no frame {id} for you"));
     }
-    let mut named = list.iter().filter(|frame| name_of(frame) == name);
+    let mut named = list.iter().filter(|frame| frame.name == name);
     match (named.next(), named.next()) {
         (Some(frame), None) => Ok(frame),
         (None, _) => {
-            let names: Vec<&str> = list.iter().map(name_of).collect();
+            let names: Vec<&str> = list.iter().map(|frame| frame.name.as_str()).collect();
             bail!(
                 "the service keeps no frame {name:?} for you; it keeps {}",
                 if names.is_empty() {
@@ -122,20 +124,13 @@ fn name_of(frame: &FrameStatus) -> &str {
 pub(super) fn head(frame: &FrameStatus) -> Result<(FileHead, usize)> {
     let schema = Schema::from_json(&serde_json::to_vec(&frame.schema)?)
         .with_context(|| format!("frame {}", frame.frame))?;
-    if frame.gadget.base_log == 0
-        || frame.gadget.levels == 0
-        || frame.gadget.base_log.saturating_mul(frame.gadget.levels) > u64::BITS
-    {
-        bail!("frame {} has a gadget that makes no sense", frame.frame);
-    }
+    let gadget =
+        Gadget::try_from(frame.gadget).with_context(|| format!("frame {}", frame.frame))?;
     let head = FileHead {
         schema,
         key: frame.key,
         parameter_set: frame.parameter_set,
-        gadget: Gadget::new(
-            BaseLog::new(frame.gadget.base_log),
-            Levels::new(frame.gadget.levels),
-        ),
+        gadget,
     };
     Ok((head, frame.rows as usize))
 }
@@ -281,7 +276,7 @@ fn facts(frame: &FrameStatus) -> String {
     ])
 }
 
-fn text(frames: &[FrameStatus]) -> String {
+fn text(frames: &[ListedFrame]) -> String {
     if frames.is_empty() {
         return "the service keeps no frames for you; `cipherfn frame upload` sends one".to_owned();
     }
@@ -290,7 +285,7 @@ fn text(frames: &[FrameStatus]) -> String {
         .to_vec();
     let rows = frames.iter().map(|frame| {
         vec![
-            name_of(frame).to_owned(),
+            frame.name.clone(),
             frame.frame.to_string(),
             frame.rows.to_string(),
             terminal::bytes(frame.bytes),

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 
 /// Decrypt a total and fit a model to it, as an ONNX file
 ///
-/// The same total serves every model, and every penalty. The file is one that `cipherfn compile` and ONNX
-/// Runtime take.
+/// The same total serves every model, and every penalty. ONNX Runtime takes the file, and `cipherfn compile`
+/// does but for `standardise`, which is a preparation of rows and no model.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  cipherfn statistics fit ridge --penalty 10 --spec spec.toml --keys keys/ --input total.cft -o model.onnx"

@@ -1,6 +1,9 @@
+use super::proto::ModelProto;
 use super::write_onnx;
 use crate::read::read_model;
 use cipherfn_training::{CategoryColumn, ClassLink, FittedFunction, FittedModel, ScaledColumn};
+use prost::Message;
+use std::collections::HashSet;
 
 fn model(function: FittedFunction) -> FittedModel {
     let column = |name: &str, offset, scale| ScaledColumn {
@@ -66,5 +69,75 @@ fn files_are_read_again() {
             .map(|column| column.name.as_str())
             .collect();
         assert_eq!(names.join(" "), columns);
+    }
+}
+
+/// Columns that are named as other values would be keep their names, and no two values share one.
+#[test]
+fn columns_may_have_any_names() {
+    let numbers = [
+        "numbers",
+        "scaled",
+        "squares",
+        "features",
+        "weights",
+        "variable",
+        "variable_",
+        "label",
+        "probabilities",
+        "shape_0",
+    ];
+    let categories = ["indicators_0", "category_0", "shape_1"];
+    let mut named = model(FittedFunction::Features);
+    named.numbers = numbers
+        .map(|name| ScaledColumn {
+            name: name.into(),
+            offset: 0.0,
+            scale: 1.0,
+        })
+        .to_vec();
+    let len = numbers.len();
+    let with = |function: FittedFunction| FittedModel {
+        function,
+        ..named.clone()
+    };
+    let mut bayes = with(classifier(
+        vec![vec![1.0; 2 * len + 6], vec![-1.0; 2 * len + 6]],
+        &["no", "yes"],
+    ));
+    bayes.squares = true;
+    bayes.categories = categories
+        .map(|name| CategoryColumn {
+            name: name.into(),
+            categories: ["x", "y"].map(String::from).to_vec(),
+        })
+        .to_vec();
+    let regressor = with(FittedFunction::Regressor {
+        weights: vec![1.0; len],
+        intercept: 0.0,
+    });
+    let map = with(FittedFunction::Map {
+        weights: vec![vec![1.0; len]; 2],
+    });
+    for model in [named.clone(), regressor, map, bayes] {
+        let bytes = write_onnx(&model);
+        let graph = ModelProto::decode(bytes.as_slice()).unwrap().graph.unwrap();
+        let inputs: Vec<&str> = graph.input.iter().map(|info| info.name.as_str()).collect();
+        assert_eq!(inputs[..len], numbers);
+        let mut values = HashSet::new();
+        let constants = graph.initializer.iter().map(|tensor| &tensor.name);
+        let results = graph.node.iter().flat_map(|node| &node.output);
+        let own = graph.input.iter().map(|info| &info.name);
+        for name in own.chain(constants).chain(results) {
+            assert!(values.insert(name.clone()), "{name} is defined twice");
+        }
+        for info in &graph.output {
+            assert!(values.contains(&info.name), "{} is no value", info.name);
+            assert!(!inputs.contains(&info.name.as_str()), "{}", info.name);
+        }
+        // A standardisation alone predicts nothing, so that the compiler need not take it.
+        if model.function != FittedFunction::Features {
+            read_model(&bytes).unwrap();
+        }
     }
 }

@@ -8,6 +8,7 @@ use crate::diagram::{Diagram, Diagrams, NULL, RowBit, TooLarge};
 use crate::number::Number;
 use crate::plan::{Comparison, Expression, Literal, PlanError};
 use crate::schema::{Column, Domain};
+use std::collections::BTreeSet;
 
 /// Most codes of a column that a function is tabulated over.
 const MAX_TABULATED: u64 = 1 << 12;
@@ -101,19 +102,7 @@ impl<'a> Resolver<'a> {
                 not.map_err(|error| self.too_large(error))
             }
             Expression::IsNull(part) => self.is_null(part),
-            Expression::IsIn(part, list) => {
-                let mut any = Diagram::Terminal(0);
-                for literal in list {
-                    let sides = [(**part).clone(), Expression::Lit(literal.clone())];
-                    let equal = self.compare(Comparison::Eq, &sides)?;
-                    let joined = self
-                        .done
-                        .diagrams
-                        .both(any, equal, |one, other| decided(1, one, other));
-                    any = joined.map_err(|error| self.too_large(error))?;
-                }
-                Ok(any)
-            }
+            Expression::IsIn(part, list) => self.is_in(part, list),
             Expression::Lit(Literal::Boolean(truth)) => Ok(Diagram::Terminal((*truth).into())),
             Expression::Lit(Literal::Null) => Ok(Diagram::Terminal(NULL)),
             _ => {
@@ -197,6 +186,33 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// Whether a key column is one of the literals. It is resolved once however many these are, and
+    /// becomes one diagram: in the list, else missing where that has a missing literal, else not.
+    fn is_in(&mut self, part: &Expression, list: &[Literal]) -> Result<Diagram, PlanError> {
+        if let (Expression::Lit(one), Some(other)) = (part, list.first()) {
+            return Err(self.invalid(format!("{one} is compared with {other}; compare a column")));
+        }
+        if list.is_empty() {
+            return Ok(Diagram::Terminal(0));
+        }
+        let column = self.expression(part)?;
+        let has_null = list.contains(&Literal::Null);
+        let literals: Vec<&Literal> = list.iter().filter(|own| **own != Literal::Null).collect();
+        if literals.is_empty() {
+            return Ok(Diagram::Terminal(NULL));
+        }
+        self.compare_column(&column, |own, domain, size| {
+            let mut codes = BTreeSet::new();
+            for literal in literals {
+                let placed = own.place(&column.name, domain, literal, Comparison::Eq)?;
+                if placed.exact {
+                    codes.insert(placed.below);
+                }
+            }
+            Ok(contained(&codes, has_null, size))
+        })
+    }
+
     /// A key column against a literal.
     fn compare_with(
         &mut self,
@@ -208,11 +224,23 @@ impl<'a> Resolver<'a> {
         if *literal == Literal::Null {
             return Ok(Diagram::Terminal(NULL));
         }
+        self.compare_column(&column, |own, domain, size| {
+            let placed = own.place(&column.name, domain, literal, comparison)?;
+            Ok(compared(comparison, placed, size))
+        })
+    }
+
+    /// A condition on a key column's codes: where they begin to fulfil or to fail it, by their domain
+    /// and how many they are.
+    fn compare_column(
+        &mut self,
+        column: &TableColumn,
+        steps: impl FnOnce(&Self, &Domain, u64) -> Result<Vec<(u64, i64)>, PlanError>,
+    ) -> Result<Diagram, PlanError> {
         let compared = match column.key {
             Some(Key::Stored(side, index)) => {
                 let stored = self.stored(side, index);
-                let placed = self.place(&column.name, &stored.domain, literal, comparison)?;
-                let steps = compared(comparison, placed, stored.domain.size());
+                let steps = steps(self, &stored.domain, stored.domain.size())?;
                 let steps = pieces(stored, steps, NULL);
                 self.done
                     .diagrams
@@ -232,14 +260,13 @@ impl<'a> Resolver<'a> {
                     ResultType::Boolean => Domain::Boolean,
                     ResultType::Date => match (Date::from_days(min), Date::from_days(max)) {
                         (Some(min), Some(max)) => Domain::Date { min, max },
-                        _ => return Err(self.chosen_by(&column)),
+                        _ => return Err(self.chosen_by(column)),
                     },
                     ResultType::Text { dictionary } => Domain::Text {
                         dictionary: dictionary.to_vec(),
                     },
                 };
-                let placed = self.place(&column.name, &domain, literal, comparison)?;
-                let steps = compared(comparison, placed, size);
+                let steps = steps(self, &domain, size)?;
                 self.done
                     .diagrams
                     .map(diagram, |value| match u64::try_from(value) {
@@ -247,7 +274,7 @@ impl<'a> Resolver<'a> {
                         Err(_) => NULL,
                     })
             }
-            None => return Err(self.chosen_by(&column)),
+            None => return Err(self.chosen_by(column)),
         };
         compared.map_err(|error| self.too_large(error))
     }
@@ -753,6 +780,28 @@ fn compared(comparison: Comparison, placed: Placed, size: u64) -> Vec<(u64, i64)
     ];
     let parts = parts.into_iter().filter(|(start, end, _)| start < end);
     parts.map(|(start, _, value)| (start, value)).collect()
+}
+
+/// Where codes begin and cease to be among those of a list; elsewhere they are missing if the list has
+/// a missing literal.
+fn contained(codes: &BTreeSet<u64>, has_null: bool, size: u64) -> Vec<(u64, i64)> {
+    let other = if has_null { NULL } else { 0 };
+    let mut steps = Vec::new();
+    let mut end = 0;
+    for code in codes {
+        if *code > end {
+            steps.push((end, other));
+        }
+        // Those in a row are one step.
+        if *code > end || end == 0 {
+            steps.push((*code, 1));
+        }
+        end = code + 1;
+    }
+    if end < size {
+        steps.push((end, other));
+    }
+    steps
 }
 
 /// A key column of the first frame that is a number.

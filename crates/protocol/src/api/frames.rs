@@ -4,7 +4,7 @@
 //! POST   /v2/uploads         pieces of a frame, by size and checksum --> where to put each of them
 //! PUT    (presigned, to S3)  one a piece, bound to exactly that size and checksum
 //! POST   /v2/frames          the pieces, in order --> a frame
-//! GET    /v2/frames          the caller's frames
+//! GET    /v2/frames          the caller's frames, without their schemas
 //! GET    /v2/frames/{frame}  schema, rows, key, expiry
 //! DELETE /v2/frames/{frame}  deletes it
 //! POST   /v2/frames/explain  what a query takes and how exact its answer is, before it runs
@@ -16,9 +16,11 @@
 //! tables come with the first.
 
 use super::job::{ChunkFile, IdempotencyKey};
+use super::{Problem, ProblemType};
 use crate::frame::ParameterSetTag;
 use crate::hex::as_hexadecimal;
 use crate::message::KeyId;
+use crate::specs::{BaseLog, Gadget, Levels};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -29,6 +31,8 @@ pub const MAX_PIECES: usize = 100;
 pub const MAX_QUERY_FRAMES: usize = 16;
 /// Most invocations that share a query, all its passes together.
 pub const MAX_QUERY_PARTS: usize = 100;
+/// Most rows that are summed in one ciphertext.
+pub const MAX_ROWS_PER_SUM: u32 = 2048;
 /// Rows that are evaluated together: those of a part begin and end at multiples.
 pub const ROWS_TOGETHER: u64 = 64;
 
@@ -69,6 +73,39 @@ pub struct GadgetDocument {
     pub levels: u32,
 }
 
+/// A gadget that selectors cannot have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{levels} levels of {base_log} bits are no gadget: both are 1 to 48, together they have at most 64 bits; encrypt the frame with another one"
+)]
+pub struct GadgetError {
+    levels: u32,
+    base_log: u32,
+}
+
+impl TryFrom<GadgetDocument> for Gadget {
+    type Error = GadgetError;
+
+    fn try_from(document: GadgetDocument) -> Result<Self, GadgetError> {
+        let GadgetDocument { base_log, levels } = document;
+        let gadget = Self::new(BaseLog::new(base_log), Levels::new(levels));
+        let each = 1..=48;
+        if each.contains(&base_log) && each.contains(&levels) && gadget.bits() <= u64::BITS {
+            return Ok(gadget);
+        }
+        Err(GadgetError { levels, base_log })
+    }
+}
+
+impl From<Gadget> for GadgetDocument {
+    fn from(gadget: Gadget) -> Self {
+        Self {
+            base_log: gadget.base_log.get(),
+            levels: gadget.levels.get(),
+        }
+    }
+}
+
 /// A stored frame, as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,12 +134,32 @@ pub struct FrameStatus {
     pub expires: OffsetDateTime,
 }
 
+/// A stored frame in a list. Its schema may be large, many of them larger than an answer: that of one
+/// frame is in its [`FrameStatus`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListedFrame {
+    /// Names it here.
+    pub frame: FrameId,
+    /// Its schema's name.
+    pub name: String,
+    /// Rows.
+    pub rows: u64,
+    /// The key that it is encrypted under.
+    pub key: KeyId,
+    /// Bytes of its pieces.
+    pub bytes: u64,
+    /// When it stops being usable and is deleted.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires: OffsetDateTime,
+}
+
 /// Answer to `GET /v2/frames`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FrameList {
     /// What the caller's quota counts and has not run out, the oldest first.
-    pub frames: Vec<FrameStatus>,
+    pub frames: Vec<ListedFrame>,
 }
 
 /// A query over stored frames. Body of `POST /v2/frames/explain` and `POST /v2/frames/query`.
@@ -113,10 +170,30 @@ pub struct FrameQuery {
     pub frames: Vec<FrameId>,
     /// The plan, as a document.
     pub plan: Value,
-    /// Rows that are summed in one ciphertext, 1 to 2,048.
+    /// Rows that are summed in one ciphertext, 1 to [`MAX_ROWS_PER_SUM`].
     pub rows_per_sum: u32,
     /// Bits of its range that every column of the answer must have.
     pub min_bits: f64,
+}
+
+impl FrameQuery {
+    /// Refuses numbers that no query has, before anything is read for it.
+    pub fn check(&self) -> Result<(), Problem> {
+        let named = self.frames.len();
+        let detail = if !(1..=MAX_QUERY_FRAMES).contains(&named) {
+            format!("frames: {named} are named; name 1 to {MAX_QUERY_FRAMES}")
+        } else if !(1..=MAX_ROWS_PER_SUM).contains(&self.rows_per_sum) {
+            format!(
+                "rows_per_sum: {} is not 1 to {MAX_ROWS_PER_SUM}",
+                self.rows_per_sum
+            )
+        } else if !(self.min_bits >= 0.0 && self.min_bits.is_finite()) {
+            "min_bits: a number of bits is 0 or more".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(Problem::new(ProblemType::MalformedRequest, detail))
+    }
 }
 
 /// Body of `POST /v2/frames/jobs`.
@@ -171,4 +248,57 @@ pub struct PassFigures {
     pub seconds: f64,
     /// Bytes of its results.
     pub bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gadgets_fit_into_a_word() {
+        let gadget = |base_log, levels| Gadget::try_from(GadgetDocument { base_log, levels });
+        for (base_log, levels) in [(6, 4), (1, 48), (48, 1), (16, 4)] {
+            let known = gadget(base_log, levels).expect("a gadget");
+            assert_eq!(
+                GadgetDocument::from(known),
+                GadgetDocument { base_log, levels }
+            );
+        }
+        for (base_log, levels) in [(0, 4), (4, 0), (1, 49), (49, 1), (13, 5), (u32::MAX, 2)] {
+            let error = gadget(base_log, levels).expect_err("no gadget").to_string();
+            assert!(error.contains(&format!("{levels} levels of {base_log} bits")));
+        }
+    }
+
+    #[test]
+    fn queries_have_numbers_that_make_sense() {
+        let query = FrameQuery {
+            frames: vec![FrameId::from_bytes([1; 16])],
+            plan: Value::Null,
+            rows_per_sum: 2048,
+            min_bits: 0.0,
+        };
+        query.check().expect("a query");
+        let none = FrameQuery {
+            frames: Vec::new(),
+            ..query.clone()
+        };
+        let sums = [0, 2049].map(|rows_per_sum| FrameQuery {
+            rows_per_sum,
+            ..query.clone()
+        });
+        let bits = [-1.0, f64::NAN, f64::INFINITY].map(|min_bits| FrameQuery {
+            min_bits,
+            ..query.clone()
+        });
+        for (wrong, field) in [(none, "frames: ")]
+            .into_iter()
+            .chain(sums.map(|query| (query, "rows_per_sum: ")))
+            .chain(bits.map(|query| (query, "min_bits: ")))
+        {
+            let problem = wrong.check().expect_err("it is refused");
+            assert_eq!(problem.kind, ProblemType::MalformedRequest);
+            assert!(problem.detail.starts_with(field), "{}", problem.detail);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 use super::{PublicCiphertext, PublicKey, signed_product, variance};
 use crate::error::SchemeError;
 use crate::keys::{RingKey, SecretKey};
-use crate::noise::KEY_MARGIN;
+use crate::noise::{DEVIATIONS_40, KEY_MARGIN};
 use crate::parameters::ParameterSet;
 use crate::random::reproducible;
 use crate::testing;
@@ -66,7 +66,7 @@ fn errors_have_the_variance() {
 #[test]
 fn ten_thousand_owners_leave_thirty_bits() {
     let deviation = (1e4 * variance(set())).deviation();
-    let bits = -1.0 - (7.5 * KEY_MARGIN * deviation.get()).log2();
+    let bits = -1.0 - (DEVIATIONS_40 * KEY_MARGIN * deviation.get()).log2();
     assert!((30.5..32.0).contains(&bits), "{bits}");
 }
 

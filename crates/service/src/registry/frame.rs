@@ -2,7 +2,7 @@
 
 use super::document::Document;
 use crate::Tenant;
-use cipherfn_protocol::api::frames::{FrameId, FrameStatus, GadgetDocument};
+use cipherfn_protocol::api::frames::{FrameId, FrameStatus, GadgetDocument, ListedFrame};
 use cipherfn_protocol::api::job::ChunkFile;
 use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::message::KeyId;
@@ -72,6 +72,19 @@ impl StoredFrame {
             pieces: self.pieces.len(),
             bytes: self.bytes(),
             created: self.created,
+            expires: self.until,
+        }
+    }
+
+    /// As a list of its owner's frames has it.
+    pub fn listed(&self) -> ListedFrame {
+        let name = self.schema.get("name").and_then(Value::as_str);
+        ListedFrame {
+            frame: self.id,
+            name: name.unwrap_or_default().to_owned(),
+            rows: self.rows(),
+            key: self.key,
+            bytes: self.bytes(),
             expires: self.until,
         }
     }

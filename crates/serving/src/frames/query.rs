@@ -61,6 +61,8 @@ pub struct PreparedQuery {
     pub rows: Vec<usize>,
     /// Most rows of a sum.
     pub rows_per_sum: u32,
+    /// Whether that number was given. Where it was fitted, another one is worth no more.
+    rows_were_given: bool,
     /// Schemas of the frames that were given.
     pub schemas: Vec<Schema>,
     /// What each pass takes.
@@ -227,6 +229,7 @@ impl PreparedQuery {
             };
             Candidate::new(resolved.lower(&form)?, heads)
         };
+        let rows_were_given = matches!(sums, SumRows::Given(_));
         let (rows_per_sum, chosen) = match sums {
             SumRows::Given(rows) => (rows, candidate(rows)?),
             SumRows::Fitting(demand) => fitting(demand, candidate)?,
@@ -258,6 +261,7 @@ impl PreparedQuery {
             hash,
             rows,
             rows_per_sum,
+            rows_were_given,
             errors,
             columns,
             passes,
@@ -314,9 +318,14 @@ impl PreparedQuery {
                 self.passes.frames[self.passes.passes[0].over],
             ),
             Collect::Sum { rows } => format!(
-                "sums {} rows of {} choices each: fewer rows a sum, smaller limbs (limb-bits) or a finer gadget make it more exact",
+                "sums {} rows of {} choices each: {}smaller limbs (limb-bits) or a finer gadget make it more exact",
                 self.rows_of(last).min(rows as usize),
-                choices(last)
+                choices(last),
+                if self.rows_were_given && rows > 1 {
+                    "fewer rows a sum, "
+                } else {
+                    ""
+                }
             ),
             Collect::Rows => format!(
                 "takes {} choices a row: smaller limbs (limb-bits) or a finer gadget make it more exact",

@@ -19,7 +19,8 @@ pub struct StepNoise {
 pub struct Simulation {
     /// Sets of weights of the units of features.
     pub sets: Vec<Vec<f64>>,
-    /// The largest |z| that was looked up, where [`RANGE`] is the table's end.
+    /// The largest |z| that was looked up, where [`RANGE`] is the table's end: with a penalty it is z
+    /// divided by [`DescentStep::shrunk`].
     pub largest: f64,
     /// Part of the rows whose class is predicted.
     pub accuracy: f64,
@@ -30,7 +31,7 @@ pub struct Simulation {
 /// Runs all steps on rows in their order, with noise from a fixed seed.
 ///
 /// # Errors
-/// What diverges, and what drowns in noise: with the number to change.
+/// What diverges, what a penalty shrinks too far, and what drowns in noise: with the number to change.
 pub fn simulate(
     training: &Training,
     rows: &[(Vec<i32>, usize)],
@@ -39,7 +40,8 @@ pub fn simulate(
     let steps = training.schedule(rows.len())?;
     require_above_noise(&steps, noise)?;
     let mut random = Random::new(1);
-    let mut largest = 0.0f64;
+    // The largest |z| as they are looked up, and as they are.
+    let (mut largest, mut reached) = (0.0f64, 0.0f64);
     let mut sets = Vec::new();
     let deviation = deviation(training, &steps, rows, noise);
     for set in 0..training.sets() {
@@ -48,7 +50,11 @@ pub fn simulate(
             .map(|(features, class)| training.folded(set, features, *class))
             .collect();
         let mut weights = vec![0.0; training.features()];
+        let mut held = 0.0f64;
         for step in &steps {
+            // Beyond twice the range residuals have the wrong sign, and what comes of them says nothing
+            // of z.
+            let sound = held <= 2.0 * RANGE;
             let first = step.batch * training.batch();
             let batch = &own[first..first + step.rows];
             let mut update: Vec<f64> = weights
@@ -57,7 +63,11 @@ pub fn simulate(
                 .collect();
             for row in batch {
                 let z = dot(row, &weights);
-                largest = largest.max(z.abs() * 4.0 * RANGE);
+                let own = z.abs() * 4.0 * RANGE;
+                held = held.max(own);
+                if sound {
+                    reached = reached.max(step.shrunk * own);
+                }
                 let (z, sign) = mirrored(z + random.normal() * noise.of_z);
                 let odd = sign * training.odd_residual(step, z);
                 let residual = (odd - 0.5) * step.unit + random.normal() * noise.of_residual;
@@ -69,11 +79,20 @@ pub fn simulate(
                 *weight -= update;
             }
         }
+        largest = largest.max(held);
         sets.push(training.weights(&steps, &weights, deviation));
     }
-    if largest > RANGE {
+    if reached > RANGE {
         return Err(TrainingError::Diverges {
-            largest,
+            largest: reached,
+            range: RANGE,
+        });
+    }
+    if largest > RANGE {
+        return Err(TrainingError::Shrinks {
+            shrunk: steps.last().map_or(1.0, |step| step.shrunk),
+            held: largest,
+            largest: reached,
             range: RANGE,
         });
     }

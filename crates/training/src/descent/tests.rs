@@ -42,6 +42,15 @@ fn bad_programs_are_refused() {
         let error = Training::from_toml(&text(rest)).unwrap_err().to_string();
         assert!(error.contains(expected), "{rest}: {error}");
     }
+    let endless = text("rate = 1.0").replace("high = 10", "");
+    let error = Training::from_toml(&endless).unwrap_err().to_string();
+    assert!(error.ends_with("give \"low\" and \"high\""), "{error}");
+    // Of a later format only the number is looked at.
+    let later = text("speed = 1.0").replace("format = 1", "format = 2");
+    let error = Training::from_toml(&later).unwrap_err().to_string();
+    assert!(error.contains("format 2"), "{error}");
+    let error = Training::from_json(b"{\"format\": 3, \"speed\": 1}").unwrap_err();
+    assert!(error.to_string().contains("format 3"), "{error}");
     let large = text("rate = 1.0").replace("batch = 64", "batch = 513");
     let error = Training::from_toml(&large).unwrap_err().to_string();
     assert!(error.contains("1 to 512 rows"), "{error}");
@@ -80,11 +89,28 @@ fn steps_are_those_of_gradient_descent() {
     assert!(found.accuracy > 0.55, "{}", found.accuracy);
 }
 
+/// The last batch of an epoch is what is left of the rows: each of them is looked up once.
+#[test]
+fn epochs_take_each_row_once() {
+    let own = training("rate = 1.0");
+    let steps = own.schedule(100).unwrap();
+    let rows: Vec<usize> = steps.iter().map(|step| step.rows).collect();
+    assert_eq!(rows, [64, 36, 64, 36, 64, 36]);
+}
+
 #[test]
 fn what_diverges_or_drowns_is_refused() {
     let rows = synthetic(&training("rate = 1.0"), 200);
     let error = simulate(&training("rate = 300.0"), &rows, &QUIET).unwrap_err();
     assert!(error.to_string().contains("lower \"rate\""), "{error}");
+    let both = training("rate = 300.0\npenalty = 0.001");
+    let error = simulate(&both, &rows, &QUIET).unwrap_err();
+    assert!(error.to_string().contains("lower \"rate\""), "{error}");
+    // z stays far within the table, but weights are kept as 2^11 times what they are.
+    let shrinking = training("rate = 1.0\npenalty = 0.5");
+    let error = simulate(&shrinking, &rows, &QUIET).unwrap_err().to_string();
+    assert!(error.contains("lower \"penalty\""), "{error}");
+    assert!(error.contains("4.9e-4"), "{error}");
     let noisy = StepNoise {
         of_residual: 2f64.powi(-22),
         ..QUIET

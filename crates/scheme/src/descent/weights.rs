@@ -1,0 +1,64 @@
+//! Weights under the secret key, and their bytes.
+
+use super::BatchShape;
+use crate::error::SchemeError;
+use crate::glwe::Glwe;
+use crate::keys::SecretKey;
+
+/// Weights under the secret key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weights(pub(super) Glwe);
+
+impl Weights {
+    /// Weights of zero, known to everybody.
+    pub fn zero(shape: &BatchShape) -> Self {
+        Self(Glwe {
+            mask: vec![0; shape.set.mask_len()],
+            body: vec![0; shape.set.ring.polynomial_size],
+        })
+    }
+
+    /// The weights as torus words, with their errors.
+    ///
+    /// # Errors
+    /// A key of another set than `shape`'s.
+    pub fn decrypt(&self, key: &SecretKey, shape: &BatchShape) -> Result<Vec<u64>, SchemeError> {
+        shape.set.require("secret key", key.parameter_set())?;
+        let mut multiplier = key.multiplier();
+        let phases = self.0.body.iter().zip(multiplier.product(&self.0.mask));
+        let phases: Vec<u64> = phases
+            .map(|(body, product)| body.wrapping_sub(*product))
+            .collect();
+        Ok(shape.weights_of(&phases))
+    }
+
+    /// Bytes of them.
+    pub const fn bytes(shape: &BatchShape) -> usize {
+        2 * shape.set.ring.polynomial_size * size_of::<u64>()
+    }
+
+    /// All bits: mask, then body.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let words = self.0.mask.iter().chain(&self.0.body);
+        words.flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote. Any bits are weights.
+    ///
+    /// # Errors
+    /// Another number of bytes.
+    pub fn from_bytes(shape: &BatchShape, bytes: &[u8]) -> Result<Self, SchemeError> {
+        let (words, rest) = bytes.as_chunks();
+        if bytes.len() != Self::bytes(shape) || !rest.is_empty() {
+            return Err(SchemeError::Length {
+                what: "weights",
+                expected: Self::bytes(shape),
+                found: bytes.len(),
+            });
+        }
+        let words = words.iter().map(|word| u64::from_le_bytes(*word));
+        let mut mask: Vec<u64> = words.collect();
+        let body = mask.split_off(shape.set.ring.polynomial_size);
+        Ok(Self(Glwe { mask, body }))
+    }
+}
