@@ -200,9 +200,16 @@ fn write_function(graph: &mut GraphProto, names: &mut Names, features: &str, mod
                 text("post_transform", transform),
             ];
             let (label, scores) = (names.free("label"), names.free("probabilities"));
-            let outputs = [label.as_str(), &scores];
+            // One against the rest: chances of classes apart, which scikit-learn makes add up to 1.
+            let apart = (*link == ClassLink::Logistic).then(|| names.free("chances"));
+            let outputs = [label.as_str(), apart.as_ref().unwrap_or(&scores)];
             let classifier = node(ML, "LinearClassifier", &[features], &outputs, attributes);
             graph.node.push(classifier);
+            if let Some(apart) = &apart {
+                let sum = vec![text("norm", "L1")];
+                let normalizer = node(ML, "Normalizer", &[apart], &[&scores], sum);
+                graph.node.push(normalizer);
+            }
             graph.output.push(info(&label, kind, None));
             let len = labels.len() as i64;
             graph.output.push(info(&scores, FLOAT, Some(len)));

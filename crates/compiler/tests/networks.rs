@@ -150,10 +150,11 @@ fn networks_keep_to_their_libraries() {
         ("svr_rbf_diabetes", 0, 0.02),
         ("kmeans_iris", 0, 1e-4),
         ("gpr_diabetes", 0, 0.05),
-        ("mlp_two_layers_bc", 8, 0.01),
-        ("mlp_three_layers_wine", 0, 0.01),
-        ("torch_30_30_30_2_bc", 8, 0.01),
-        ("torch_two_conv_digits", 10, 0.01),
+        // The noise added is what is stated: behind several layers that of the row it moves most.
+        ("mlp_two_layers_bc", 8, 0.03),
+        ("mlp_three_layers_wine", 0, 0.03),
+        ("torch_30_30_30_2_bc", 8, 0.03),
+        ("torch_two_conv_digits", 10, 0.03),
     ] {
         let compiled = try_compile(name, |_| ());
         let compiled = compiled.unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -1,6 +1,7 @@
 use super::proto::ModelProto;
 use super::write_onnx;
 use crate::read::read_model;
+use cipherfn_program::Tensor;
 use cipherfn_training::{CategoryColumn, ClassLink, FittedFunction, FittedModel, ScaledColumn};
 use prost::Message;
 use std::collections::HashSet;
@@ -70,6 +71,34 @@ fn files_are_read_again() {
             .collect();
         assert_eq!(names.join(" "), columns);
     }
+}
+
+/// One class against the rest: chances of z = 1, 0.5 and 2.5 by the logistic function, made to add up.
+#[test]
+fn chances_of_classes_add_up() {
+    let mut function = classifier(vec![vec![1.0, 0.0]; 3], &["x", "y", "z"]);
+    if let FittedFunction::Classifier {
+        link, intercepts, ..
+    } = &mut function
+    {
+        *link = ClassLink::Logistic;
+        *intercepts = vec![0.0, -0.5, 1.5];
+    }
+    let read = read_model(&write_onnx(&model(function))).unwrap();
+    // (1.5 - 1) * 2 = 1.
+    let scores = read.raw_scores(&read.features_of(row(&[1.5, 0.0])).unwrap());
+    let outputs = read.postprocess.run(vec![Tensor::F64(scores)]).unwrap();
+    let found = outputs.last().unwrap().to_f64().unwrap();
+    let chances = [1.0, 0.5, 2.5].map(|z: f64| 1.0 / (1.0 + (-z).exp()));
+    let sum: f64 = chances.iter().sum();
+    for (found, chance) in found.iter().zip(chances) {
+        assert!((found - chance / sum).abs() < 1e-6, "{found} {chance}");
+    }
+    assert_eq!(found.len(), 3);
+}
+
+fn row(cells: &[f32]) -> Vec<Tensor> {
+    cells.iter().map(|cell| Tensor::F32(vec![*cell])).collect()
 }
 
 /// Columns that are named as other values would be keep their names, and no two values share one.
