@@ -452,7 +452,7 @@ async fn what_cannot_be_kept_or_asked_is_refused_with_its_place() {
     refused(
         error,
         ProblemType::MalformedFrame,
-        "it has 10 rows, its head says 11",
+        "makes 10 rows, of which the head says that there are 11",
     );
     let error = alice.service.query_frames_as_job(&asked(lies), 64).await;
     let ServiceError::QueryFailed { problem, .. } = error.unwrap_err() else {
