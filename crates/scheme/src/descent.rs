@@ -11,37 +11,37 @@
 //!   w - (p r)(X^-1)     after a partial trace over log2 S levels, which clears what is elsewhere
 //! ```
 //!
-//! Traces begin with a division ([`isolate`]), so they multiply no error but their own.
+//! Traces begin with a division ([`isolate`](crate::operations::isolate)), so they multiply no error but their own.
 //!
 //! A table of half the torus repeats itself mirrored on the other half, so that a z beyond the table's
 //! range has the residual of a nearer one, and beyond twice the range one of the wrong sign: ranges
 //! must leave a margin.
 
 use crate::bits::{self, packed_len};
-use crate::bootstrap::rotate::BATCH;
-use crate::bootstrap::{BootstrapKey, Lwe, Table};
-use crate::centred::Centred;
+use crate::bootstrap::Table;
 use crate::error::SchemeError;
 use crate::external::{self, Component};
 use crate::fourier::{Transform, c64};
 use crate::glev::zeroed;
 use crate::glwe::Glwe;
-use crate::keys::{ExpandedEvaluationKey, SecretKey};
-use crate::operations::{invert, isolate};
+use crate::keys::SecretKey;
 use crate::parameters::{Bootstrap, ParameterSet};
-use crate::polynomial;
 use crate::rows::SeededRows;
 use crate::seeded::{Encryptor, SEED_LEN};
 use crate::selectors::{FourierSelectors, GgswShape};
 use cipherfn_protocol::specs::{BaseLog, Gadget, Levels};
-use rayon::prelude::*;
 use zeroize::Zeroizing;
 
+// Nobody trains in a browser: it encrypts rows.
+#[cfg(not(target_family = "wasm"))]
+mod step;
 #[cfg(test)]
 mod tests;
 mod variance;
 mod weights;
 
+#[cfg(not(target_family = "wasm"))]
+pub use step::step;
 pub use variance::{product_variance, residual_variance, update_variance};
 pub use weights::Weights;
 
@@ -294,95 +294,4 @@ impl Residual {
             constant: word(constant, 0.0)?,
         })
     }
-}
-
-/// One step on the first `rows` rows of a batch, on all threads of the current pool; the same bits
-/// on any number of them. The key has its parts `inverse` and `bootstrap`.
-///
-/// # Errors
-/// A key that lacks a part, another number of levels; more rows than a batch has.
-pub fn step(
-    key: &ExpandedEvaluationKey,
-    bootstrap: &BootstrapKey,
-    batch: &Batch,
-    rows: usize,
-    residual: &Residual,
-    weights: &mut Weights,
-) -> Result<(), SchemeError> {
-    let shape = &batch.shape;
-    shape.set.require("evaluation key", key.parameter_set())?;
-    if rows > shape.samples() {
-        return Err(SchemeError::Count {
-            what: "rows of a batch",
-            expected: shape.samples(),
-            found: rows,
-        });
-    }
-    let forms = batch.times(&weights.0);
-    let all: Vec<usize> = (0..rows).collect();
-    let share = rows.div_ceil(rayon::current_num_threads()).clamp(1, BATCH);
-    let sums: Vec<Glwe> = all
-        .par_chunks(share)
-        .map(|rows| residuals(key, bootstrap, &forms, rows, residual))
-        .collect::<Result<_, _>>()?;
-    let mut sum = Weights::zero(shape).0;
-    for own in &sums {
-        sum.add(own)?;
-    }
-    let gradient = gradient(key, shape, &batch.times(&sum))?;
-    let own = [&mut weights.0.mask, &mut weights.0.body];
-    for (own, gradient) in own.into_iter().zip([&gradient.mask, &gradient.body]) {
-        for (own, gradient) in own.iter_mut().zip(gradient) {
-            *own = own.wrapping_sub(*gradient);
-        }
-    }
-    Ok(())
-}
-
-/// The sum of `r_i X^-i` over some rows.
-fn residuals(
-    key: &ExpandedEvaluationKey,
-    bootstrap: &BootstrapKey,
-    forms: &Glwe,
-    rows: &[usize],
-    residual: &Residual,
-) -> Result<Glwe, SchemeError> {
-    let size = forms.body.len();
-    let number = |row: &usize| {
-        let mut number = Lwe::extract(forms, *row);
-        // The table begins at -1/4.
-        number.add_constant(1 << 62);
-        (number, residual.table.clone())
-    };
-    let values = bootstrap.evaluate(&rows.iter().map(number).collect::<Vec<_>>())?;
-    let mut sum = Glwe {
-        mask: vec![0; forms.mask.len()],
-        body: vec![0; size],
-    };
-    for (row, mut value) in rows.iter().zip(values) {
-        value.body[0] = value.body[0].wrapping_add(residual.constant);
-        let alone = isolate::isolate(key, &value, 0)?;
-        let turn = (2 * size - row) % (2 * size);
-        sum.add(&Glwe {
-            mask: polynomial::rotate(&alone.mask, turn),
-            body: polynomial::rotate(&alone.body, turn),
-        })?;
-    }
-    Ok(sum)
-}
-
-/// What is at multiples of S, under X^-1.
-fn gradient(
-    key: &ExpandedEvaluationKey,
-    shape: &BatchShape,
-    product: &Glwe,
-) -> Result<Glwe, SchemeError> {
-    let levels = shape.samples().ilog2();
-    let mut node = Centred::divided(product, levels);
-    key.with_memory(|memory| {
-        for level in 0..levels {
-            key.fold(level, &mut node, &mut memory.work);
-        }
-    });
-    invert::invert(key, &node.into_glwe())
 }

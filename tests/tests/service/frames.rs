@@ -378,6 +378,10 @@ async fn a_query_outlives_its_workers() {
     assert!(answer.expect("an answer") == here);
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one refusal after the other, over one service"
+)]
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_kept_or_asked_is_refused_with_its_place() {
     let stack = stack(|setup| {

@@ -1,0 +1,103 @@
+//! A step of descent, on ciphertexts.
+
+use super::{Batch, BatchShape, Residual, Weights};
+use crate::bootstrap::rotate::BATCH;
+use crate::bootstrap::{BootstrapKey, Lwe};
+use crate::centred::Centred;
+use crate::error::SchemeError;
+use crate::glwe::Glwe;
+use crate::keys::ExpandedEvaluationKey;
+use crate::operations::{invert, isolate};
+use crate::polynomial;
+use rayon::prelude::*;
+
+/// One step on the first `rows` rows of a batch, on all threads of the current pool; the same bits
+/// on any number of them. The key has its parts `inverse` and `bootstrap`.
+///
+/// # Errors
+/// A key that lacks a part, another number of levels; more rows than a batch has.
+pub fn step(
+    key: &ExpandedEvaluationKey,
+    bootstrap: &BootstrapKey,
+    batch: &Batch,
+    rows: usize,
+    residual: &Residual,
+    weights: &mut Weights,
+) -> Result<(), SchemeError> {
+    let shape = &batch.shape;
+    shape.set.require("evaluation key", key.parameter_set())?;
+    if rows > shape.samples() {
+        return Err(SchemeError::Count {
+            what: "rows of a batch",
+            expected: shape.samples(),
+            found: rows,
+        });
+    }
+    let forms = batch.times(&weights.0);
+    let all: Vec<usize> = (0..rows).collect();
+    let share = rows.div_ceil(rayon::current_num_threads()).clamp(1, BATCH);
+    let sums: Vec<Glwe> = all
+        .par_chunks(share)
+        .map(|rows| residuals(key, bootstrap, &forms, rows, residual))
+        .collect::<Result<_, _>>()?;
+    let mut sum = Weights::zero(shape).0;
+    for own in &sums {
+        sum.add(own)?;
+    }
+    let gradient = gradient(key, shape, &batch.times(&sum))?;
+    let own = [&mut weights.0.mask, &mut weights.0.body];
+    for (own, gradient) in own.into_iter().zip([&gradient.mask, &gradient.body]) {
+        for (own, gradient) in own.iter_mut().zip(gradient) {
+            *own = own.wrapping_sub(*gradient);
+        }
+    }
+    Ok(())
+}
+
+/// The sum of `r_i X^-i` over some rows.
+fn residuals(
+    key: &ExpandedEvaluationKey,
+    bootstrap: &BootstrapKey,
+    forms: &Glwe,
+    rows: &[usize],
+    residual: &Residual,
+) -> Result<Glwe, SchemeError> {
+    let size = forms.body.len();
+    let number = |row: &usize| {
+        let mut number = Lwe::extract(forms, *row);
+        // The table begins at -1/4.
+        number.add_constant(1 << 62);
+        (number, residual.table.clone())
+    };
+    let values = bootstrap.evaluate(&rows.iter().map(number).collect::<Vec<_>>())?;
+    let mut sum = Glwe {
+        mask: vec![0; forms.mask.len()],
+        body: vec![0; size],
+    };
+    for (row, mut value) in rows.iter().zip(values) {
+        value.body[0] = value.body[0].wrapping_add(residual.constant);
+        let alone = isolate::isolate(key, &value, 0)?;
+        let turn = (2 * size - row) % (2 * size);
+        sum.add(&Glwe {
+            mask: polynomial::rotate(&alone.mask, turn),
+            body: polynomial::rotate(&alone.body, turn),
+        })?;
+    }
+    Ok(sum)
+}
+
+/// What is at multiples of S, under X^-1.
+fn gradient(
+    key: &ExpandedEvaluationKey,
+    shape: &BatchShape,
+    product: &Glwe,
+) -> Result<Glwe, SchemeError> {
+    let levels = shape.samples().ilog2();
+    let mut node = Centred::divided(product, levels);
+    key.with_memory(|memory| {
+        for level in 0..levels {
+            key.fold(level, &mut node, &mut memory.work);
+        }
+    });
+    invert::invert(key, &node.into_glwe())
+}
