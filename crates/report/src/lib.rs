@@ -1,5 +1,5 @@
 //! Compile reports for people: what a row takes of a function ([`Demands`]), what that means for whoever
-//! deploys the model ([`Verdict`]), and all of it as one page with pictures ([`page`]).
+//! deploys the model ([`Verdict`]), and all of it as one page with pictures ([`page()`]).
 
 mod demands;
 mod page;
