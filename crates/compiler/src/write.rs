@@ -33,7 +33,7 @@ pub fn write_onnx(model: &FittedModel) -> Vec<u8> {
         name: model.name.clone(),
         ..GraphProto::default()
     };
-    let mut names = Names::of(model);
+    let mut names = ValueNames::of(model);
     let features = write_features(&mut graph, &mut names, model);
     write_function(&mut graph, &mut names, &features, model);
     let set = |domain: &str, version| OperatorSetIdProto {
@@ -51,10 +51,10 @@ pub fn write_onnx(model: &FittedModel) -> Vec<u8> {
     .encode_to_vec()
 }
 
-/// Names of a graph's values: no two may have the same, and inputs have those of columns.
-struct Names(HashSet<String>);
+/// ValueNames of a graph's values: no two may have the same, and inputs have those of columns.
+struct ValueNames(HashSet<String>);
 
-impl Names {
+impl ValueNames {
     fn of(model: &FittedModel) -> Self {
         let numbers = model.numbers.iter().map(|column| &column.name);
         let categories = model.categories.iter().map(|column| &column.name);
@@ -72,7 +72,7 @@ impl Names {
 }
 
 /// Inputs, and nodes from them to one matrix of features, whose name it gives.
-fn write_features(graph: &mut GraphProto, names: &mut Names, model: &FittedModel) -> String {
+fn write_features(graph: &mut GraphProto, names: &mut ValueNames, model: &FittedModel) -> String {
     let mut blocks: Vec<String> = Vec::new();
     if !model.numbers.is_empty() {
         let mut columns = Vec::new();
@@ -126,7 +126,12 @@ fn write_features(graph: &mut GraphProto, names: &mut Names, model: &FittedModel
 }
 
 /// The matrices side by side, as `name` where that is free; one alone keeps its own.
-fn join(graph: &mut GraphProto, names: &mut Names, mut blocks: Vec<String>, name: &str) -> String {
+fn join(
+    graph: &mut GraphProto,
+    names: &mut ValueNames,
+    mut blocks: Vec<String>,
+    name: &str,
+) -> String {
     if blocks.len() == 1 {
         return blocks.swap_remove(0);
     }
@@ -138,7 +143,12 @@ fn join(graph: &mut GraphProto, names: &mut Names, mut blocks: Vec<String>, name
     name
 }
 
-fn write_function(graph: &mut GraphProto, names: &mut Names, features: &str, model: &FittedModel) {
+fn write_function(
+    graph: &mut GraphProto,
+    names: &mut ValueNames,
+    features: &str,
+    model: &FittedModel,
+) {
     match &model.function {
         FittedFunction::Features => {
             let output = names.free("variable");
