@@ -4,8 +4,8 @@
 //! Schemas, rows and key come from the frames' records, pieces are read as far as rows are needed. A
 //! piece that is not what its record says is named, and nothing is made of it.
 
-use crate::Answering;
 use crate::stored_frames::{Needed, head};
+use crate::{Answering, blocking};
 use bytes::Bytes;
 use cipherfn_frame::pass::TableSource;
 use cipherfn_frame::plan::Plan;
@@ -15,7 +15,6 @@ use cipherfn_protocol::api::frames::{
 use cipherfn_protocol::api::job::MAX_SUMS;
 use cipherfn_protocol::api::{MAX_REPLY, Problem, ProblemType};
 use cipherfn_service::registry::{SharedQuery, StoredFrame};
-use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{Call, Failure, Tenant};
 use cipherfn_serving::WarmKey;
 use cipherfn_serving::frames::{
@@ -338,20 +337,6 @@ fn joined(prepared: &PreparedQuery, parts: &[Vec<Bytes>]) -> Result<Vec<PassResu
         PassResults::of_files(prepared.set, name, rows, files).map_err(|error| altered(&error))
     });
     results.collect()
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
-    call: &Call,
-) -> Result<T, Failure> {
-    let work = tokio::task::spawn_blocking(work);
-    let done = call.stage(Metric::Evaluate, work).await;
-    let done = done.map_err(|error| match error.try_into_panic() {
-        // The loop counts it and answers 500.
-        Ok(panic) => std::panic::resume_unwind(panic),
-        Err(error) => Failure::Internal(format!("evaluation failed: {error}")),
-    })?;
-    Ok(done?)
 }
 
 fn refused(error: &FrameQueryError) -> Problem {

@@ -344,14 +344,7 @@ impl Answering {
             .map_err(|error| refusal::too_large(&error))?;
         let (query, work) = (Arc::clone(query), work.clone());
         let work = move || work(&query, &model, key.as_ref().map(|key| &key.key));
-        let work = tokio::task::spawn_blocking(work);
-        let done = call.stage(Metric::Evaluate, work).await;
-        let done = done.map_err(|error| match error.try_into_panic() {
-            // The loop counts it and answers 500.
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => Failure::Internal(format!("evaluation failed: {error}")),
-        })?;
-        Ok(done?)
+        blocking(work, call).await
     }
 
     /// The version, which must be live.
@@ -408,4 +401,19 @@ fn counted(query: &Query, reply: Reply, call: &Call) -> Reply {
     call.metrics.add(Metric::Rows, query.rows() as f64);
     call.metrics.add(Metric::RowsFailed, reply.failed as f64);
     reply
+}
+
+/// An evaluation, on a thread of its own.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+    call: &Call,
+) -> Result<T, Failure> {
+    let work = tokio::task::spawn_blocking(work);
+    let done = call.stage(Metric::Evaluate, work).await;
+    let done = done.map_err(|error| match error.try_into_panic() {
+        // The loop counts it and answers 500.
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(error) => Failure::Internal(format!("evaluation failed: {error}")),
+    })?;
+    Ok(done?)
 }

@@ -9,7 +9,7 @@ use cipherfn_protocol::api::frames::FrameId;
 use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_protocol::specs::{EXPANSION, Gadget};
-use cipherfn_service::registry::{FramePiece, Input, StoredFrame};
+use cipherfn_service::registry::{FramePiece, Input, StoredFrame, live_frame};
 use cipherfn_service::telemetry::Metric;
 use cipherfn_service::{Call, Failure, Tenant};
 use cipherfn_serving::WarmKey;
@@ -55,15 +55,7 @@ impl Answering {
         call: &Call,
     ) -> Result<StoredFrame, Failure> {
         let frame = self.registry.frame(tenant, id).await?;
-        let frame = frame.ok_or_else(|| {
-            let detail = format!("you have no frame {id}; upload it, or look at GET /v2/frames");
-            Problem::new(ProblemType::UnknownFrame, detail)
-        })?;
-        if frame.is_expired(call.time()) {
-            let detail = format!("frame {id} has run out; upload it again");
-            return Err(Problem::new(ProblemType::FrameExpired, detail).into());
-        }
-        Ok(frame)
+        Ok(live_frame(frame, id, call.time())?)
     }
 
     /// The key that frames are under, by what is registered now.

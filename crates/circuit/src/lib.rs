@@ -68,4 +68,4 @@ mod wire;
 pub use bundle::{Bundle, BundleError};
 pub use circuit::Circuit;
 pub use codec::CodecError;
-pub use validate::{CircuitError, Dimensions};
+pub use validate::{CircuitError, Dimensions, MAX_OUTPUTS};

@@ -10,6 +10,7 @@ mod plaintexts;
 mod tests;
 
 pub use error::CircuitError;
+pub use outputs::MAX_OUTPUTS;
 
 use crate::circuit::Circuit;
 use std::ops::RangeInclusive;

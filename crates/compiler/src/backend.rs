@@ -4,6 +4,7 @@ use crate::cost::Work;
 use crate::error::CompileError;
 use crate::options::Profile;
 use crate::report::SharedSizes;
+use cipherfn_circuit::circuit::{Input, SelectorForm, SelectorGroup};
 use cipherfn_protocol::message::{OUTCOME_OVERHEAD, TARGET_CHUNK};
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels, TorusFraction, Transport};
 use cipherfn_scheme::noise::{self, Deviation, Variance};
@@ -104,6 +105,16 @@ impl Backend {
         } else {
             Transport::Ggsw
         }
+    }
+
+    /// An input of so many selectors, a bit each.
+    pub(crate) fn bits(self, count: u32, gadget: Gadget) -> Input {
+        Input::Selectors(SelectorGroup {
+            count,
+            gadget,
+            transport: self.transport(),
+            form: SelectorForm::Bits,
+        })
     }
 
     /// Whether selectors are expanded by the server.

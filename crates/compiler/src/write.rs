@@ -51,7 +51,7 @@ pub fn write_onnx(model: &FittedModel) -> Vec<u8> {
     .encode_to_vec()
 }
 
-/// ValueNames of a graph's values: no two may have the same, and inputs have those of columns.
+/// Names of a graph's values: no two may have the same, and inputs have those of columns.
 struct ValueNames(HashSet<String>);
 
 impl ValueNames {

@@ -13,11 +13,9 @@ use crate::pass::{CircuitForm, Collect, Pass};
 use crate::plan::{PlanError, StepName};
 use crate::resolve::Resolved;
 use crate::schema::RowInput;
+use cipherfn_circuit::MAX_OUTPUTS;
 use cipherfn_circuit::circuit::{NodeId, Operand, SelectorId};
 use std::collections::HashMap;
-
-/// Most outputs of a circuit, by its rules.
-const MAX_OUTPUTS: usize = 64;
 
 /// What a plan becomes: passes in order, the last of which has the results.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +52,7 @@ impl Resolved<'_> {
         };
         let outputs = passes.iter().map(|pass| pass.circuit.outputs.len());
         let outputs = outputs.max().unwrap_or_default();
-        if outputs > MAX_OUTPUTS {
+        if outputs as u64 > MAX_OUTPUTS {
             return Err(self.too_many(outputs));
         }
         Ok(Passes {

@@ -51,7 +51,7 @@ pub use job::{
 };
 pub use jobs::{Input, JobDeclared, Kept, Share};
 pub use keys::{Checked, Declared, MissingPiece, Settled};
-pub use live::live_version;
+pub use live::{live_frame, live_version, unknown_frame};
 pub use model::{Folder, LiveVersion, Model};
 pub use models::{Models, Published, Sign};
 pub use part::{ParsePartNameError, PartName};

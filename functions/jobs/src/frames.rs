@@ -7,7 +7,9 @@ use cipherfn_protocol::api::frames::{FrameDeclaration, FrameId, FrameList, MAX_P
 use cipherfn_protocol::api::job::ChunkFile;
 use cipherfn_protocol::api::{self, Problem, ProblemType};
 use cipherfn_protocol::frame::FrameError;
-use cipherfn_service::registry::{FrameDeclared, FramePiece, StoredFrame};
+use cipherfn_service::registry::{
+    FrameDeclared, FramePiece, StoredFrame, live_frame, unknown_frame,
+};
 use cipherfn_service::{Call, Failure, Tenant, http};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lambda_http::http::{StatusCode, header};
@@ -60,7 +62,10 @@ impl Jobs {
             .await?;
         let (status, frame) = match declared {
             FrameDeclared::New => (StatusCode::CREATED, frame),
-            FrameDeclared::Known(known) => (StatusCode::OK, unexpired(known, call)?),
+            FrameDeclared::Known(known) => {
+                let id = known.id;
+                (StatusCode::OK, live_frame(Some(known), id, call.now)?)
+            }
             FrameDeclared::Quota => {
                 let detail = format!(
                     "you have {} frames, as many as you may; delete one: DELETE /v2/frames/ID",
@@ -93,15 +98,14 @@ impl Jobs {
         id: FrameId,
     ) -> Result<Response<Body>, Failure> {
         if !self.registry.delete_frame(tenant, id).await? {
-            return Err(unknown(id).into());
+            return Err(unknown_frame(id).into());
         }
         let mut response = http::response(StatusCode::NO_CONTENT, api::JSON, Body::Empty);
         response.headers_mut().remove(header::CONTENT_TYPE);
         Ok(response)
     }
 
-    /// A frame of the tenant's that has not run out. Another tenant's is as unknown as one that never
-    /// was.
+    /// A frame of the tenant's that has not run out.
     pub(crate) async fn frame(
         &self,
         tenant: &Tenant,
@@ -109,7 +113,7 @@ impl Jobs {
         call: &Call,
     ) -> Result<StoredFrame, Failure> {
         let frame = self.registry.frame(tenant, id).await?;
-        Ok(unexpired(frame.ok_or_else(|| unknown(id))?, call)?)
+        Ok(live_frame(frame, id, call.now)?)
     }
 
     async fn head(
@@ -227,19 +231,6 @@ fn uncounted(schema: Schema) -> Schema {
         count: None,
         padded,
     })
-}
-
-fn unexpired(frame: StoredFrame, call: &Call) -> Result<StoredFrame, Problem> {
-    if frame.is_expired(call.now) {
-        let detail = format!("frame {} has run out; upload it again", frame.id);
-        return Err(Problem::new(ProblemType::FrameExpired, detail));
-    }
-    Ok(frame)
-}
-
-fn unknown(id: FrameId) -> Problem {
-    let detail = format!("you have no frame {id}; GET /v2/frames lists those that you have");
-    Problem::new(ProblemType::UnknownFrame, detail)
 }
 
 fn gone(number: usize) -> Problem {

@@ -4,8 +4,8 @@ use super::inputs::MAX_COEFFICIENT_BITS;
 use super::{CircuitError, within};
 use crate::circuit::{Carrier, Circuit, ConstantId, Input, Node, OutputId, Table};
 
-/// Most outputs: each is a ciphertext in a reply.
-const MAX_OUTPUTS: u64 = 64;
+/// Most outputs of a circuit: each is a ciphertext in a reply.
+pub const MAX_OUTPUTS: u64 = 64;
 
 pub(super) fn check(circuit: &Circuit, polynomial_size: usize) -> Result<(), CircuitError> {
     let size = polynomial_size as u64;

@@ -30,6 +30,8 @@ mod lines;
 mod outputs;
 mod plan;
 mod rounding;
+#[cfg(test)]
+mod testing;
 
 use super::{Family, Plan, Setting};
 use crate::error::CompileError;

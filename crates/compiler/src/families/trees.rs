@@ -37,7 +37,7 @@ use crate::report::{Bound, WorkReport};
 use binned::BinnedEnsemble;
 use choice::{Choice, Problem, choose};
 use cipherfn_circuit::Circuit;
-use cipherfn_circuit::circuit::{Constant, Input, NodeId, Output, SelectorForm, SelectorGroup};
+use cipherfn_circuit::circuit::{Constant, Input, NodeId, Output};
 use cipherfn_protocol::specs::{Encoding, Selector, SelectorEncoding};
 use cipherfn_scheme::query::InputShape;
 use inputs::Inputs;
@@ -119,12 +119,8 @@ fn plan(
         &choice,
         setting,
     ))];
-    let mut circuit_inputs = vec![Input::Selectors(SelectorGroup {
-        count: choice.lowered.selectors.len() as u32,
-        gadget: choice.gadget,
-        transport: backend.transport(),
-        form: SelectorForm::Bits,
-    })];
+    let selectors = choice.lowered.selectors.len() as u32;
+    let mut circuit_inputs = vec![backend.bits(selectors, choice.gadget)];
     if let Some(inputs) = inputs {
         inputs.check_size(choice.work.products, backend)?;
         let encoding = inputs.encoding(choice.delta, features, backend);

@@ -119,6 +119,12 @@ fn packing_of_one_coefficient_each() {
     check("pack", predicted, &errors, 0.55);
 }
 
+/// Items of which none is missing.
+fn all(inputs: &[Noiseless]) -> Vec<Option<Glwe>> {
+    let item = |input: &Noiseless| Some(input.glwe.clone());
+    inputs.iter().map(item).collect()
+}
+
 /// Ciphertexts with coefficients at multiples of 512: all four come along, at one key switch a
 /// ciphertext.
 #[test]
@@ -128,10 +134,7 @@ fn packing_of_several_coefficients_each() {
     let inputs: Vec<Noiseless> = (0..5)
         .map(|index| Noiseless::random(&secret, index))
         .collect();
-    let items: Vec<Option<Glwe>> = inputs
-        .iter()
-        .map(|input| Some(input.glwe.clone()))
-        .collect();
+    let items = all(&inputs);
     let found = opened(&secret, &pack::pack(&key, 9, &items).unwrap());
     let (set, levels) = packing(WIDE);
     let bound = 8.0 * pack::variance(set, levels).deviation().get();
@@ -159,10 +162,7 @@ fn packing_of_spaced_coefficients_by_a_short_key() {
         let inputs: Vec<Noiseless> = (0..24)
             .map(|index| Noiseless::random(&secret, index))
             .collect();
-        let items: Vec<Option<Glwe>> = inputs
-            .iter()
-            .map(|input| Some(input.glwe.clone()))
-            .collect();
+        let items = all(&inputs);
         let packed = pack::pack_multiples(&key, set, 7, &items).unwrap();
         for (position, found) in opened(&secret, &packed).into_iter().enumerate() {
             let (coefficient, place) = (position / 128 * 128, position % 128);

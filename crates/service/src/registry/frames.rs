@@ -13,7 +13,7 @@ use super::frame::{FrameIndex, FramePiece};
 use super::store::ATTEMPTS;
 use super::{Input, Registry, StoredFrame};
 use crate::Tenant;
-use crate::bucket::{Bucket, Condition, Piece, Presigned, StorageError};
+use crate::bucket::{Bucket, Condition, Presigned, StorageError};
 use crate::config::FrameRules;
 use bytes::Bytes;
 use cipherfn_protocol::api::frames::FrameId;
@@ -47,14 +47,8 @@ impl<B: Bucket> Registry<B> {
         file: ChunkFile,
         lifetime: Duration,
     ) -> Result<Presigned, StorageError> {
-        let whole = Piece {
-            number: 1,
-            offset: 0,
-            bytes: file.bytes,
-            sha256: file.sha256,
-        };
         let path = piece_path(tenant, frame, file);
-        self.bucket.presign_put(&path, &whole, lifetime).await
+        self.whole_request(&path, file, lifetime).await
     }
 
     /// Of pieces of a frame the first that is not there.

@@ -68,14 +68,24 @@ impl<B: Bucket> Registry<B> {
         chunk: ChunkFile,
         lifetime: Duration,
     ) -> Result<Presigned, StorageError> {
+        let path = upload_path(tenant, upload, chunk);
+        self.whole_request(&path, chunk, lifetime).await
+    }
+
+    /// A request that uploads a file as a whole: exactly this one, once.
+    pub(super) async fn whole_request(
+        &self,
+        path: &str,
+        file: ChunkFile,
+        lifetime: Duration,
+    ) -> Result<Presigned, StorageError> {
         let whole = Piece {
             number: 1,
             offset: 0,
-            bytes: chunk.bytes,
-            sha256: chunk.sha256,
+            bytes: file.bytes,
+            sha256: file.sha256,
         };
-        let path = upload_path(tenant, upload, chunk);
-        self.bucket.presign_put(&path, &whole, lifetime).await
+        self.bucket.presign_put(path, &whole, lifetime).await
     }
 
     /// The job of this id, whoever's it is; not one that its owner has ended.

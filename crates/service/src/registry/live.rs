@@ -1,8 +1,10 @@
-//! Which version of a model answers.
+//! Which version of a model answers, and whether a frame does.
 
-use super::{LiveVersion, Model};
+use super::{LiveVersion, Model, StoredFrame};
+use cipherfn_protocol::api::frames::FrameId;
 use cipherfn_protocol::api::{ApiVersion, ModelName, Problem, ProblemType};
 use cipherfn_protocol::hash::SpecsHash;
+use time::OffsetDateTime;
 
 /// The version with these specs, which must be live; otherwise what to tell a client of a version of
 /// the API.
@@ -29,4 +31,25 @@ pub fn live_version<'a>(
     );
     problem.current_specs = current;
     Err(problem)
+}
+
+/// A tenant's frame, which must not have run out; otherwise what to tell the tenant. Another tenant's is
+/// as unknown as one that never was.
+pub fn live_frame(
+    frame: Option<StoredFrame>,
+    id: FrameId,
+    now: OffsetDateTime,
+) -> Result<StoredFrame, Problem> {
+    let frame = frame.ok_or_else(|| unknown_frame(id))?;
+    if frame.is_expired(now) {
+        let detail = format!("frame {id} has run out; upload it again");
+        return Err(Problem::new(ProblemType::FrameExpired, detail));
+    }
+    Ok(frame)
+}
+
+/// What to tell a tenant that has no such frame.
+pub fn unknown_frame(id: FrameId) -> Problem {
+    let detail = format!("you have no frame {id}; GET /v2/frames lists those that you have");
+    Problem::new(ProblemType::UnknownFrame, detail)
 }

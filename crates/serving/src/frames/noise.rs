@@ -6,14 +6,11 @@ use cipherfn_engine::noise::{OutputNoise, of_outputs_with};
 use cipherfn_frame::answer::{Answer, AnswerShape, Content, Lane, Recombined, ResultType};
 use cipherfn_frame::pass::{Collect, Pass, TableSource};
 use cipherfn_protocol::specs::Transport;
-use cipherfn_scheme::noise::{self, Variance};
+use cipherfn_scheme::noise::{self, DEVIATIONS_40, Variance};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::reply::{CollectedShape, Collection, block_variance};
 
-/// Standard deviations that a normal variable exceeds, to either side, with a probability below
-/// 2^-40.
-const DEVIATIONS_40: f64 = 7.14;
-/// By how much each further bit of improbability raises their square: 2 ln 2, the tail's slope.
+/// By how much each further bit of improbability raises the square of [`DEVIATIONS_40`]: 2 ln 2, the tail's slope.
 const SLOPE: f64 = 1.3863;
 /// Seconds of a slot of the expansion, of a choice for each level and one more, and of a packed result
 /// (docs/benchmarks.md).

@@ -6,7 +6,7 @@ use crate::backend::Backend;
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{
     Combination, Constant, ConstantId, Input, InputId, Lookup, Node, NodeId, Output, Pack, Product,
-    Rotated, SelectorForm, SelectorGroup, SelectorId, Table, Turn, Weighted,
+    Rotated, SelectorId, Table, Turn, Weighted,
 };
 use cipherfn_scheme::noise::Variance;
 use cipherfn_scheme::operations::pack;
@@ -46,12 +46,7 @@ impl CircuitParts<'_> {
         let mut constants = Constants::default();
         let mut inputs = Vec::new();
         if choice.work.lookups > 0 {
-            inputs.push(Input::Selectors(SelectorGroup {
-                count: choice.work.selectors,
-                gadget: choice.gadget,
-                transport: self.backend.transport(),
-                form: SelectorForm::Bits,
-            }));
+            inputs.push(self.backend.bits(choice.work.selectors, choice.gadget));
         }
         let mut nodes = Vec::new();
         let mut push = |node| {

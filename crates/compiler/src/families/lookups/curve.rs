@@ -289,24 +289,8 @@ fn spread<'a>(values: impl Iterator<Item = &'a f64>) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::relu;
     use super::{Curve, Functions};
-    use cipherfn_program::{
-        BinaryFunction, EntryKind, Op, ProgramBuilder, RowProgram, Tensor, TensorType,
-    };
-
-    fn relu(len: usize) -> RowProgram {
-        let kind = EntryKind::F64;
-        let mut builder = ProgramBuilder::new(vec![TensorType { kind, len }]).unwrap();
-        let right = builder.constant("relu", Tensor::F64(vec![0.0])).unwrap();
-        let (function, left) = (BinaryFunction::Max, builder.input(0));
-        let value = Op::Binary {
-            function,
-            left,
-            right,
-        };
-        let value = builder.push("relu", value).unwrap();
-        builder.finish(&[value]).unwrap()
-    }
 
     /// Of forms on these ranges.
     fn curves(ranges: &[(f64, f64)]) -> Vec<Curve> {

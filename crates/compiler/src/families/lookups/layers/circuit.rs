@@ -8,7 +8,7 @@ use crate::backend::Backend;
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{
     Bootstrap, Combination, Input, InputId, Lookup, Node, NodeId, Output, Pack, Product, Rotated,
-    SelectorForm, SelectorGroup, SelectorId, Table, Turn, Weighted,
+    SelectorId, Table, Turn, Weighted,
 };
 
 /// What a circuit is made of.
@@ -35,12 +35,7 @@ impl LayersCircuit<'_> {
         let size = self.backend.set.ring.polynomial_size as u32;
         let mut inputs = Vec::new();
         if choice.work.lookups > 0 {
-            inputs.push(Input::Selectors(SelectorGroup {
-                count: choice.work.selectors,
-                gadget: choice.gadget,
-                transport: self.backend.transport(),
-                form: SelectorForm::Bits,
-            }));
+            inputs.push(self.backend.bits(choice.work.selectors, choice.gadget));
         }
         let mut nodes = Nodes {
             choice,

@@ -121,25 +121,9 @@ fn taken(sums: &mut [f64]) -> Vec<(u32, f64)> {
 #[cfg(test)]
 mod tests {
     use super::super::super::curve::{Curve, Functions};
+    use super::super::super::testing::relu;
     use super::composites;
     use crate::model::{FunctionLayer, LayeredModel, LinearForm};
-    use cipherfn_program::{
-        BinaryFunction, EntryKind, Op, ProgramBuilder, RowProgram, Tensor, TensorType,
-    };
-
-    fn relu(len: usize) -> RowProgram {
-        let kind = EntryKind::F64;
-        let mut builder = ProgramBuilder::new(vec![TensorType { kind, len }]).unwrap();
-        let right = builder.constant("relu", Tensor::F64(vec![0.0])).unwrap();
-        let (function, left) = (BinaryFunction::Max, builder.input(0));
-        let value = Op::Binary {
-            function,
-            left,
-            right,
-        };
-        let value = builder.push("relu", value).unwrap();
-        builder.finish(&[value]).unwrap()
-    }
 
     fn layer(forms: &[[f64; 3]], inner: Vec<Vec<(u32, f64)>>) -> FunctionLayer {
         let form = |&[a, b, bias]: &[f64; 3]| LinearForm {
