@@ -257,10 +257,10 @@ impl Training {
                     value: *value,
                 });
             }
-            let scaled = (value - column.middle()) / column.half();
-            if scaled.abs() > 1.0 {
+            if !column.contains(*value) {
                 clipped.push(index);
             }
+            let scaled = (value - column.middle()) / column.half();
             let steps = scaled.clamp(-1.0, 1.0) * ENDS * f64::from(STEPS);
             features.push(steps.round() as i32);
         }

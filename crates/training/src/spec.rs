@@ -73,6 +73,12 @@ impl NumericColumn {
         self.low.midpoint(self.high)
     }
 
+    /// Whether a value is in the range, its ends included: scaling rounds, and would have some of them
+    /// outside.
+    pub fn contains(&self, value: f64) -> bool {
+        (self.low..=self.high).contains(&value)
+    }
+
     /// Half of the range's length.
     pub fn half(&self) -> f64 {
         self.high / 2.0 - self.low / 2.0
@@ -307,7 +313,7 @@ pub(crate) fn range(
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::{StatisticsSpec, Target};
+    use super::{NumericColumn, StatisticsSpec, Target};
 
     /// Of two numeric columns and a target.
     pub(crate) fn spec(target: &str) -> StatisticsSpec {
@@ -315,6 +321,22 @@ pub(crate) mod tests {
             "format = 1\nname = \"t\"\nrows = 1000\n[[column]]\nname = \"a\"\nlow = 0\nhigh = 10\n[[column]]\nname = \"b\"\nlow = -1\nhigh = 1\n{target}"
         );
         StatisticsSpec::from_toml(&text).unwrap()
+    }
+
+    #[test]
+    fn ends_are_in_their_range() {
+        let column = NumericColumn {
+            name: "a".into(),
+            low: 4.3,
+            high: 7.9,
+        };
+        assert!((7.9 - column.middle()) / column.half() > 1.0, "it rounds");
+        assert!([4.3, 5.0, 7.9].iter().all(|value| column.contains(*value)));
+        assert!(
+            ![4.29, 7.91, f64::NAN]
+                .iter()
+                .any(|value| column.contains(*value))
+        );
     }
 
     #[test]

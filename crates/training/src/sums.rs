@@ -44,8 +44,8 @@ impl<'a> Sums<'a> {
         }
         let (categories, class) = self.check(row, numbers, texts)?;
         for (index, (column, value)) in self.spec.summed().zip(numbers).enumerate() {
+            self.clipped[index] += u64::from(!column.contains(*value));
             let value = (value - column.middle()) / column.half();
-            self.clipped[index] += u64::from(value.abs() > 1.0);
             self.scaled[index] = value.clamp(-1.0, 1.0);
         }
         self.rows = row;
