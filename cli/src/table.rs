@@ -1,4 +1,4 @@
-//! CSV files between people and the client: rows in, predictions out.
+//! Tables between people and the client: rows in (CSV, Parquet, Arrow), predictions out.
 
 use crate::columnar::AsCsv;
 use crate::files::InputSource;
@@ -66,37 +66,26 @@ impl TableOptions {
         terminal: Terminal,
         what: &'static str,
     ) -> Result<(Table<impl Read + Send + use<>>, ProgressBar)> {
-        let (input, len) = source.open()?;
+        let (input, len, format) = self.text(source)?;
         let (input, progress) = terminal.watch(input, len, what);
-        let table = Table::open_as(source.name(), input, self.format())?;
+        let table = Table::open_as(source.name(), input, format)?;
         Ok((table, progress))
     }
 
-    /// Opens the rows of a data frame, which may be CSV text as well as a Parquet or Arrow file.
-    pub(crate) fn open_frame(
-        &self,
-        source: &InputSource,
-        terminal: Terminal,
-        what: &'static str,
-    ) -> Result<(Table<Box<dyn Read + Send>>, ProgressBar)> {
-        let columnar = AsCsv::open(source)?;
-        let is_told = self.separator.is_some() || self.decimal_comma || self.comment.is_some();
-        if columnar.is_some() && is_told {
+    /// The CSV text of a table, with its length where that is known, and how it is written: a Parquet
+    /// or Arrow file becomes text on the way.
+    fn text(&self, source: &InputSource) -> Result<(Box<dyn Read + Send>, Option<u64>, Format)> {
+        let Some(text) = AsCsv::open(source)? else {
+            let (input, len) = source.open()?;
+            return Ok((input, len, self.format()));
+        };
+        if self.separator.is_some() || self.decimal_comma || self.comment.is_some() {
             bail_usage!(
                 "--separator, --decimal-comma and --comment are of CSV text, and {} is a Parquet or Arrow file; leave them out",
                 source.name()
             );
         }
-        let ((input, len), format) = match columnar {
-            Some(text) => (
-                (Box::new(text) as Box<dyn Read + Send>, None),
-                Format::default(),
-            ),
-            None => (source.open()?, self.format()),
-        };
-        let (input, progress) = terminal.watch(input, len, what);
-        let table = Table::open_as(source.name(), Box::new(input) as _, format)?;
-        Ok((table, progress))
+        Ok((Box::new(text), None, Format::default()))
     }
 
     /// A cell that may be a number, with a decimal point: where numbers have commas, points are none
@@ -119,7 +108,8 @@ impl TableOptions {
     /// input waits in a temporary file.
     pub(crate) fn check(&self, source: &InputSource, limit: u64) -> Result<InputSource> {
         let again = source.repeatable()?;
-        let table = Table::open_as(source.name(), again.open()?.0, self.format())?;
+        let (input, _, format) = self.text(&again)?;
+        let table = Table::open_as(source.name(), input, format)?;
         table.check(limit).context("nothing was sent")?;
         Ok(again)
     }

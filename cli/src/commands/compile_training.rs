@@ -25,7 +25,7 @@ const MAX_SPEC: u64 = 1 << 20;
 pub(crate) struct CompileTraining {
     /// The spec, TOML
     spec: InputSource,
-    /// Rows to simulate with, as CSV; made up if there are none
+    /// Rows to simulate with, as CSV, Parquet or Arrow; made up if there are none
     #[arg(long, value_name = "FILE")]
     data: Option<InputSource>,
     /// Number of rows to make up

@@ -10,7 +10,7 @@ use cipherfn_client_http::KeyRing;
 use cipherfn_protocol::specs;
 use std::path::PathBuf;
 
-/// Encrypt the rows of a CSV file
+/// Encrypt the rows of a table
 ///
 /// Columns are matched by name. Rows stream: memory stays bounded whatever the file's size.
 #[derive(Debug, clap::Args)]
@@ -23,7 +23,7 @@ pub(crate) struct Encrypt {
     /// The key ring
     #[arg(long, value_name = "DIRECTORY")]
     keys: PathBuf,
-    /// The rows as CSV, its first line naming the columns, - for standard input
+    /// The rows as CSV with a header, Parquet or Arrow, - for CSV on standard input
     #[arg(long, value_name = "FILE")]
     input: InputSource,
     /// The query to write, - for standard output

@@ -54,7 +54,7 @@ pub(crate) struct Predict {
     /// The service's model
     #[arg(long, value_name = "NAME", requires = "service")]
     model: Option<ModelName>,
-    /// The rows as CSV, - for standard input
+    /// The rows as CSV, Parquet or Arrow, - for CSV on standard input
     #[arg(long, value_name = "FILE")]
     input: InputSource,
     /// The predictions to write as CSV, - for standard output

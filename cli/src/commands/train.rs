@@ -32,7 +32,7 @@ pub(crate) struct Train {
     /// The program of compile-training
     #[arg(long, value_name = "FILE")]
     program: InputSource,
-    /// The rows as CSV, its first line naming the columns, - for standard input
+    /// The rows as CSV with a header, Parquet or Arrow, - for CSV on standard input
     #[arg(long, value_name = "FILE")]
     input: InputSource,
     /// Column of the classes, if its name is not the spec's

@@ -1,7 +1,10 @@
 //! Tables as people write them, and bad rows, which must not lose the good ones.
 
 use crate::support::{Sandbox, compiled, failure, library_model, lines, success, usage};
+use arrow_array::{ArrayRef, Float64Array, RecordBatch};
+use parquet::arrow::ArrowWriter;
 use std::fs;
+use std::sync::Arc;
 
 /// A linear model of ten columns; rows of it take no time.
 const MODEL: &str = "linreg_diabetes";
@@ -33,6 +36,20 @@ fn cells(csv: &str) -> Vec<Vec<String>> {
         .records()
         .map(|record| record.unwrap().iter().map(str::to_owned).collect())
         .collect()
+}
+
+/// A Parquet file of columns of numbers.
+fn parquet(csv: &str) -> Vec<u8> {
+    let cells = cells(csv);
+    let columns = cells[0].iter().enumerate().map(|(place, name)| {
+        let numbers = cells[1..].iter().map(|row| row[place].parse().unwrap());
+        let numbers: Float64Array = numbers.collect::<Vec<f64>>().into();
+        (name, Arc::new(numbers) as ArrayRef)
+    });
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.into_inner().unwrap()
 }
 
 #[test]
@@ -73,6 +90,7 @@ fn the_same_rows_in_many_forms() {
         (format!("{plain},,,,,,,,,,\n\n").into(), &[]),
         (each_line(&|line| format!("x,{line},x")).into(), &[]),
         (packed.finish().unwrap(), &[]),
+        (parquet(&plain), &[]),
     ];
     for (form, options) in forms {
         let found = values(&success(&predict(&sandbox, &form, options)));

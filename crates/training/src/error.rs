@@ -9,7 +9,7 @@ use cipherfn_protocol::message::KeyId;
 #[non_exhaustive]
 pub enum TrainingError {
     /// Text that is no spec.
-    #[error("not a spec of statistics: {0}")]
+    #[error("not a spec: {0}")]
     Document(toml::de::Error),
     /// Bytes that are no program.
     #[error("not a training program: {0}; make it with compile-training")]

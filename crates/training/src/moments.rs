@@ -210,20 +210,20 @@ impl Moments {
             .collect()
     }
 
-    /// Correlations of the numeric columns, a numeric target last, row by row.
-    ///
-    /// # Errors
-    /// A constant column.
-    pub fn correlations(&self, spec: &StatisticsSpec) -> Result<Vec<Vec<f64>>, TrainingError> {
+    /// Correlations of the numeric columns, a numeric target last, row by row; NaN with a column that
+    /// is constant as far as the sums tell, as pandas' `DataFrame.corr` has it.
+    pub fn correlations(&self, spec: &StatisticsSpec) -> Vec<Vec<f64>> {
         let scatter = self.scatter();
         let all = 0..spec.summed().len();
-        self.require_spread("a correlation", spec, &scatter, all.clone())?;
         let correlation = |one: usize, other: usize| {
+            if [one, other].map(|index| self.is_constant(&scatter, index)) != [false; 2] {
+                return f64::NAN;
+            }
             let both = scatter.get(one, one) * scatter.get(other, other);
             scatter.get(one, other) / both.sqrt()
         };
         let row = |one| all.clone().map(|other| correlation(one, other)).collect();
-        Ok(all.clone().map(row).collect())
+        all.clone().map(row).collect()
     }
 
     /// Numeric columns must not be constant, as far as the sums tell.
@@ -234,8 +234,7 @@ impl Moments {
         scatter: &Symmetric,
         mut columns: impl Iterator<Item = usize>,
     ) -> Result<(), TrainingError> {
-        let constant = |index: &usize| scatter.get(*index, *index) <= self.tolerance();
-        let Some(index) = columns.find(constant) else {
+        let Some(index) = columns.find(|index| self.is_constant(scatter, *index)) else {
             return Ok(());
         };
         let name = spec.summed().nth(index).map_or("", |column| &column.name);
@@ -245,6 +244,10 @@ impl Moments {
                 "column {name:?} is constant, or nearly so for its declared range; leave it out or narrow the range"
             ),
         ))
+    }
+
+    fn is_constant(&self, scatter: &Symmetric, column: usize) -> bool {
+        scatter.get(column, column) <= self.tolerance()
     }
 
     /// Sums of squares that cannot be told from zero: the error of the four numbers that they are made

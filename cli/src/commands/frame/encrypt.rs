@@ -159,7 +159,7 @@ impl EncryptFrame {
         mut take: impl FnMut(Units) -> Result<()>,
     ) -> Result<u64> {
         let terminal = terminal.beside_data(self.output.is_stdout());
-        let (table, progress) = self.format.open_frame(input, terminal, what)?;
+        let (table, progress) = self.format.open(input, terminal, what)?;
         let columns = schema.columns();
         let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         let rows = each_row(input, table, &names, |number, cells| {

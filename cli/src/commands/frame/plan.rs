@@ -17,7 +17,12 @@ const MIN_BITS: f64 = 8.0;
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct PlanOptions {
     /// Bits of its range that every column of the answer must have [default: 8]
-    #[arg(long, value_name = "BITS", conflicts_with = "exact")]
+    #[arg(
+        long,
+        value_name = "BITS",
+        allow_negative_numbers = true,
+        conflicts_with = "exact"
+    )]
     min_bits: Option<f64>,
     /// Every column must be exact
     #[arg(long)]

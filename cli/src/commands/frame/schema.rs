@@ -38,7 +38,7 @@ impl SchemaOf {
             .output
             .create(Content::Text, self.force.force, &[&self.table])?;
         let source = self.table.repeatable()?;
-        let (table, progress) = self.format.open_frame(&source, terminal, "reading")?;
+        let (table, progress) = self.format.open(&source, terminal, "reading")?;
         let header = table.header().to_vec();
         let mut inference = Inference::new(header.clone());
         each_row(&source, table, &header, |_, cells| {

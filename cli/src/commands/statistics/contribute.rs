@@ -27,7 +27,7 @@ pub(super) struct Contribute {
     /// The key holder's public key
     #[arg(long, value_name = "FILE")]
     key: InputSource,
-    /// The rows as CSV, its first line naming the columns, - for standard input
+    /// The rows as CSV with a header, Parquet or Arrow, - for CSV on standard input
     #[arg(long, value_name = "FILE")]
     input: InputSource,
     /// The contribution to write, - for standard output

@@ -34,16 +34,16 @@ pub(super) struct FitModel {
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
     /// Penalty of ridge on the square of the weights [default: 1]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     penalty: Option<f64>,
     /// Number of principal components [default: one a column]
     #[arg(long, value_name = "COUNT")]
     components: Option<usize>,
     /// Part of the largest variance that naive Bayes adds to all of them [default: 1e-9]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     smoothing: Option<f64>,
     /// What naive Bayes adds to the count of each category [default: 1]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     alpha: Option<f64>,
     #[command(flatten)]
     force: Force,

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 /// Decrypt a total and write means, standard deviations and correlations as CSV
 ///
-/// A line a numeric column. Standard deviations are by the number of rows.
+/// A line a numeric column. Standard deviations are by the number of rows; correlations with a constant
+/// column are empty.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  cipherfn statistics show --spec spec.toml --keys keys/ --input total.cft"
@@ -35,7 +36,7 @@ impl ShowStatistics {
     pub(super) fn run(self, _: Terminal) -> Result<()> {
         let spec = super::read_spec(&self.spec)?;
         let moments = super::open(&self.keys, &spec, &self.input)?;
-        let correlations = moments.correlations(&spec)?;
+        let correlations = moments.correlations(&spec);
         self.output.outside(&self.keys)?;
         let inputs = [&self.spec, &self.input];
         let mut output = self
@@ -48,7 +49,10 @@ impl ShowStatistics {
         let columns = moments.columns(&spec).into_iter().zip(&correlations);
         for (name, ((mean, deviation), row)) in names.iter().zip(columns) {
             let numbers = [moments.count(), mean, deviation];
-            let numbers = numbers.iter().chain(row).map(f64::to_string);
+            let numbers = numbers.iter().chain(row).map(|number| match number {
+                number if number.is_nan() => String::new(),
+                number => number.to_string(),
+            });
             csv.write_record(std::iter::once((*name).to_owned()).chain(numbers))?;
         }
         output.write_all(&csv.into_inner()?)?;

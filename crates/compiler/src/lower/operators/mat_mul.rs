@@ -67,6 +67,13 @@ fn gemm(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
     if let Some(offset) = emitter.optional(2) {
         let offset = scaled(emitter, &offset, "beta")?;
         result = emitter.binary(BinaryFunction::Add, &result, &offset)?;
+        // Broadcasting is in one direction here: an addend of several rows would make rows.
+        if result.shape != product.shape {
+            return Err(emitter.node.invalid(format!(
+                "its addend has shape {:?}, which does not fit the product's {:?}",
+                offset.shape, product.shape
+            )));
+        }
     }
     Ok(vec![result])
 }

@@ -270,6 +270,18 @@ fn layers_that_are_none_have_their_error() {
     let weights = error(&computed, "the MatMul");
     assert!(weights.contains("its weights depend on \"X\""), "{weights}");
     assert!(read_layer(b"tree\nversion=v4\n", "x").is_err());
+    // An addend a token.
+    let mut addend = larger(3, 2);
+    addend.graph.as_mut().unwrap().initializer[1] = tensor("bias", &[5, 2], &numbers(10));
+    let rows = rows(3, 12);
+    let calibration = Calibration::new("rows.csv", rows.as_bytes());
+    let refused = compile(
+        &addend.encode_to_vec(),
+        calibration,
+        &options("the Gemm", false),
+    );
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("addend has shape [5, 2]"), "{refused}");
     let calibration = Calibration::new("rows.csv", b"a,b\n1,2\n3,5\n".as_slice());
     let network = model(
         vec![
