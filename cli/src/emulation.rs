@@ -14,6 +14,7 @@ use cipherfn_protocol::api::{self, ModelName, ModelSummary};
 use cipherfn_report::Demands;
 use cipherfn_service::registry::{Model, Published};
 use cipherfn_service::{Registry, config};
+use cipherfn_training::descent::Training;
 use std::env;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -173,7 +174,7 @@ pub(crate) fn dev_file(emulator: &Emulator) -> DevFile {
     }
 }
 
-/// A bundle to publish at start: `NAME=FILE`.
+/// A bundle or a training program to publish at start: `NAME=FILE`.
 #[derive(Clone, Debug)]
 pub(crate) struct Publication {
     pub(crate) name: ModelName,
@@ -192,34 +193,54 @@ impl std::str::FromStr for Publication {
     }
 }
 
-/// Publishes a bundle that was read and checked, with its developer's statement.
-pub(crate) async fn publish(
-    registry: &Registry,
-    name: &ModelName,
-    bundle: &Bundle,
-    developer: &Developer,
-    keep: NonZeroUsize,
-) -> Result<ModelSummary> {
+/// What is published of a bundle that was read and checked. Says what its clients need.
+pub(crate) fn of_bundle(name: &ModelName, bundle: &Bundle) -> Result<Published> {
     let demands = Demands::of(bundle).with_context(|| format!("model {name}"))?;
     for need in demands.needs() {
         terminal::notice(&format!("model {name}: {need}"));
     }
-    let version = Published {
+    Ok(Published {
         hash: bundle.specs_hash(),
-        bundle: cipherfn_engine::bundle::write(bundle)?.into(),
+        bundle: Some(cipherfn_engine::bundle::write(bundle)?.into()),
         specs: bundle.specs.clone().into(),
         specs_v1: bundle.specs_v1.clone().map(Into::into),
-        report: bundle.report.clone().into(),
-    };
+        report: Some(bundle.report.clone().into()),
+    })
+}
+
+/// What is published of a file: a bundle, or a training program, which is JSON.
+pub(crate) fn read_published(name: &ModelName, source: &InputSource) -> Result<Published> {
+    let bytes = source.read_all(server::MAX_BUNDLE)?;
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return of_bundle(name, &server::checked_bundle(&bytes, source)?);
+    }
+    let training = Training::from_json(&bytes).with_context(|| source.name())?;
+    Ok(Published {
+        hash: training.hash(),
+        bundle: None,
+        specs: training.canonical().to_vec().into(),
+        specs_v1: None,
+        report: None,
+    })
+}
+
+/// Publishes a version, with its developer's statement.
+pub(crate) async fn publish(
+    registry: &Registry,
+    name: &ModelName,
+    version: &Published,
+    developer: &Developer,
+    keep: NonZeroUsize,
+) -> Result<ModelSummary> {
     let now = OffsetDateTime::now_utc();
     let sign = |known: Option<&Model>, specs| Some(developer.sign(name, known, specs));
-    let published = registry.publish(name, &version, &sign, keep, now).await;
+    let published = registry.publish(name, version, &sign, keep, now).await;
     let model = published
         .with_context(|| format!("cannot publish to bucket {}", registry.bucket().name()))?;
     Ok(model.summary())
 }
 
-/// Publishes bundles' files.
+/// Publishes files of bundles and training programs.
 pub(crate) async fn publish_files(
     registry: &Registry,
     publications: &[Publication],
@@ -231,8 +252,8 @@ pub(crate) async fn publish_files(
     let developer = signing.developer()?;
     developer.introduce();
     for Publication { name, file } in publications {
-        let bundle = server::read_bundle(&InputSource::File(file.clone()))?;
-        publish(registry, name, &bundle, &developer, KEEP).await?;
+        let version = read_published(name, &InputSource::File(file.clone()))?;
+        publish(registry, name, &version, &developer, KEEP).await?;
     }
     Ok(())
 }

@@ -17,7 +17,12 @@ use std::time::{Duration, Instant};
 pub(crate) const MAX_BUNDLE: u64 = bundle::MAX_BYTES + HEADER_LEN as u64;
 /// Reads a bundle whose specs are those of its circuit.
 pub(crate) fn read_bundle(source: &InputSource) -> Result<Bundle> {
-    let bundle = parse_bundle(&source.read_all(MAX_BUNDLE)?, source)?;
+    checked_bundle(&source.read_all(MAX_BUNDLE)?, source)
+}
+
+/// The same from bytes, which came from `source`.
+pub(crate) fn checked_bundle(bytes: &[u8], source: &InputSource) -> Result<Bundle> {
+    let bundle = parse_bundle(bytes, source)?;
     cipherfn_serving::specs_of(&bundle).with_context(|| source.name())?;
     Ok(bundle)
 }

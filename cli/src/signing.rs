@@ -192,7 +192,7 @@ mod tests {
     use super::KeyFile;
     use cipherfn_protocol::hash::Hash;
     use cipherfn_protocol::statement::Serial;
-    use cipherfn_service::registry::{Folder, LiveVersion, Model};
+    use cipherfn_service::registry::{Folder, LiveVersion, Model, ModelKind};
     use time::OffsetDateTime;
 
     fn file(directory: &tempfile::TempDir) -> KeyFile {
@@ -267,6 +267,7 @@ mod tests {
             };
             Model {
                 name: "fraud".parse().unwrap(),
+                kind: ModelKind::Model,
                 current: first,
                 versions: vec![version],
                 retired: Vec::new(),

@@ -6,9 +6,11 @@ use cipherfn_client_http::Fetched;
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs::MAX_BYTES;
 use cipherfn_protocol::statement::PublicKey;
+use cipherfn_training::descent::Training;
 use std::fs::File;
 use std::io::Read;
 use std::str::FromStr;
+use time::OffsetDateTime;
 
 /// What the caller knows of a model's developer.
 #[derive(Clone, Debug, clap::Args)]
@@ -17,7 +19,7 @@ pub(crate) struct TrustArguments {
     /// key that has signed the first specs that came, as the key ring remembers]
     #[arg(long, value_name = "KEY", group = "whose")]
     trust: Option<PublicKey>,
-    /// Take these specs of the model and no others: their file, or their hash
+    /// Take these specs of the model, or this training program, and no others: the file, or the hash
     #[arg(long, value_name = "FILE|HASH", group = "whose")]
     specs: Option<Named>,
     /// Take the specs that the service has although they are not newer ones of the developer that
@@ -55,7 +57,12 @@ impl FromStr for Named {
             file.take(MAX_BYTES + 1)
                 .read_to_end(&mut bytes)
                 .map_err(named)?;
-            Ok(Self(Hash::of(&bytes)))
+            // A program's file has other white space than what is published.
+            let program = Training::from_json(&bytes);
+            Ok(Self(program.map_or_else(
+                |_| Hash::of(&bytes),
+                |program| program.hash(),
+            )))
         })
     }
 }
@@ -83,12 +90,21 @@ impl TrustArguments {
 
 /// Whose specs were taken and why, in a line.
 pub(crate) fn whose(fetched: &Fetched) -> String {
-    let hash = fetched.client.specs().hash().short();
-    match (fetched.developer, fetched.verdict) {
+    let hash = fetched.client.specs().hash();
+    words(hash, (fetched.developer, fetched.signed), fetched.verdict)
+}
+
+/// The same of any published document.
+pub(crate) fn words(
+    hash: Hash,
+    (developer, signed): (Option<PublicKey>, Option<OffsetDateTime>),
+    verdict: Verdict,
+) -> String {
+    let hash = hash.short();
+    match (developer, verdict) {
         (Some(key), verdict) => {
-            let when = fetched
-                .signed
-                .map_or_else(String::new, |time| format!(" on {}", terminal::date(time)));
+            let when =
+                signed.map_or_else(String::new, |time| format!(" on {}", terminal::date(time)));
             format!("{hash}, signed by {key}{when}: {verdict}")
         }
         (None, Verdict::First) => {

@@ -5,6 +5,8 @@
 //!   Service::register   POST /v2/keys, PUT to S3, complete: parts of the evaluation key, once
 //!   Service::predict    POST /v2/models/{model}/predict    rows in, predictions out, in order
 //!   Service::upload_frame   POST /v2/uploads, PUT to S3, POST /v2/frames: encrypted tables that the service keeps
+//!   Service::program     GET  /v2/programs/{program}       a training program, checked as specs are
+//!   Service::train       POST /v2/uploads, PUT to S3, POST /v2/jobs: encrypted rows in, weights out
 //!   Service::query_frames   POST /v2/frames/query, or /v2/frames/jobs where it takes longer
 //!   Service::predict_bulk   POST /v2/uploads, PUT to S3, POST /v2/jobs, GET from S3: the same for large tables
 //! ```
@@ -13,6 +15,7 @@
 //! service sends is believed: specs must have the hash that names them and be the known developer's, replies the specs, the key
 //! and the number of rows of their request.
 
+mod awaited;
 mod bulk;
 mod collect;
 mod declare;
@@ -29,6 +32,7 @@ mod retry;
 mod send;
 mod sign;
 mod specs;
+mod train;
 mod transfer;
 mod transport;
 mod upload;
@@ -42,10 +46,11 @@ pub use options::{
     Token,
 };
 pub use register::{Registered, Uploaded};
-pub use specs::Fetched;
+pub use specs::{Fetched, FetchedProgram};
+pub use train::{RowsUpload, UploadedRows};
 
 use cipherfn_protocol::api::v2::{KeyList, KeyStatus};
-use cipherfn_protocol::api::{self, ApiVersion, ModelList, ProblemType, Route};
+use cipherfn_protocol::api::{self, ApiVersion, ModelList, ProblemType, ProgramList, Route};
 use cipherfn_protocol::message::KeyId;
 use endpoint::Endpoint;
 use http::Method;
@@ -131,6 +136,14 @@ impl Service {
     /// The models that the service has.
     pub async fn models(&self) -> Result<ModelList, ServiceError> {
         let (call, answer) = self.get(Route::Models, "", |call| call).await?;
+        self.json(&call, &answer)
+    }
+
+    /// The training programs that the service has.
+    pub async fn programs(&self) -> Result<ProgramList, ServiceError> {
+        let call = Call::new(Method::GET, Route::Programs.path(ApiVersion::V2, ""));
+        let answer = self.call(&call).await;
+        let (answer, _) = answer.map_err(|error| self.trains(error))?;
         self.json(&call, &answer)
     }
 

@@ -3,5 +3,5 @@
 mod descent;
 mod statistics;
 
-pub use descent::{DescentRow, decrypt_weights, encrypt_rows};
+pub use descent::{DescentError, DescentRow, RowsEncryption, decrypt_weights};
 pub use statistics::{StatisticsError, contribute, error, open};

@@ -1,16 +1,21 @@
 //! Training by descent on encrypted rows: as in the clear, as good as the simulation says, and the
 //! same bits after an interruption.
 
-use cipherfn_client::training::{decrypt_weights, encrypt_rows};
+use cipherfn_client::training::{DescentRow, RowsEncryption, decrypt_weights};
 use cipherfn_compiler::write::write_onnx;
+use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use cipherfn_serving::training::{Descent, DescentError, SET, noise, required_parts};
-use cipherfn_tests::library_models;
-use cipherfn_training::descent::{StepNoise, Training, accuracy, simulate, synthetic};
+use cipherfn_tests::{golden, library_models};
+use cipherfn_training::descent::{
+    DescentState, RowsChunk, StepNoise, Training, accuracy, rows_hash, simulate, synthetic,
+};
 use std::fmt::Write;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 
-fn keys() -> (SecretKey, ExpandedEvaluationKey) {
+fn keys() -> (Arc<SecretKey>, ExpandedEvaluationKey) {
     let set = ParameterSet::by_name(SET).unwrap();
     let secret = SecretKey::generate(set).unwrap();
     let made = |name: &str| EvaluationKey::generate_part(&secret, name).unwrap();
@@ -19,7 +24,26 @@ fn keys() -> (SecretKey, ExpandedEvaluationKey) {
     for part in &parts[1..] {
         key.add(&made(part.name)).unwrap();
     }
-    (secret, key)
+    (Arc::new(secret), key)
+}
+
+/// Rows in chunks of one batch each, and what names them.
+fn encrypt(
+    secret: &Arc<SecretKey>,
+    training: &Training,
+    rows: &[DescentRow],
+) -> (Vec<RowsChunk>, Hash) {
+    let rows = RowsEncryption::new(
+        Arc::clone(secret),
+        training,
+        rows.into(),
+        Some(NonZeroUsize::MIN),
+    );
+    let rows = rows.unwrap();
+    let batch = rows.batch_bytes();
+    let chunks: Vec<_> = rows.map(Result::unwrap).collect();
+    let hash = rows_hash(chunks.iter().flat_map(|chunk| chunk.hashes(batch)));
+    (chunks, hash)
 }
 
 fn training(batch: usize, epochs: u32, columns: &[&str], end: f64) -> Training {
@@ -49,10 +73,10 @@ fn interruptions_leave_no_trace() {
     let training = training(16, 2, &["a", "b", "c"], 3.0);
     let rows = synthetic(&training, 24);
     let (secret, key) = keys();
-    let uploads = encrypt_rows(&secret, &training, &rows).unwrap();
-    let begin = || Descent::new(&training, &key, rows.len(), &uploads).unwrap();
+    let (uploads, hash) = encrypt(&secret, &training, &rows);
+    let begin = || Descent::new(&training, &key, uploads.clone()).unwrap();
     let mut whole = begin();
-    while whole.step().unwrap() {}
+    while whole.step(&key).unwrap() {}
     assert_eq!(whole.progress(), (4, 4));
     let mut state = begin().state();
     let one = rayon::ThreadPoolBuilder::new()
@@ -63,7 +87,7 @@ fn interruptions_leave_no_trace() {
         loop {
             let mut again = begin();
             again.resume(&state).unwrap();
-            if !again.step().unwrap() {
+            if !again.step(&key).unwrap() {
                 break;
             }
             state = again.state();
@@ -77,29 +101,63 @@ fn interruptions_leave_no_trace() {
         begin().finish(),
         Err(DescentError::Unfinished { done: 0, all: 4 })
     ));
-    let anew = encrypt_rows(&secret, &training, &rows).unwrap();
-    let mut elsewhere = Descent::new(&training, &key, rows.len(), &anew).unwrap();
-    assert!(matches!(
-        elsewhere.resume(&state),
-        Err(DescentError::OtherState {
-            what: "upload of rows"
-        })
-    ));
-    assert!(matches!(
-        other.resume(&state[..99]),
-        Err(DescentError::Frame(_))
-    ));
-    let missing = [anew[0][..1].to_vec()];
-    assert!(matches!(
-        Descent::new(&training, &key, rows.len(), &missing),
-        Err(DescentError::Batches {
-            set: 1,
-            expected: 2,
-            found: 1
-        })
-    ));
-    let few = Descent::new(&training, &key, 8, &anew);
-    assert!(few.unwrap_err().to_string().contains("lower \"batch\""));
+    let (anew, _) = encrypt(&secret, &training, &rows);
+    let mut elsewhere = Descent::new(&training, &key, anew).unwrap();
+    let refused = |error: DescentError| error.to_string();
+    let of_others = elsewhere.resume(&state).map_err(refused).unwrap_err();
+    assert!(of_others.contains("another upload of rows"), "{of_others}");
+    let cut = other.resume(&state[..99]).map_err(refused).unwrap_err();
+    assert!(cut.contains("truncated"), "{cut}");
+    let early = decrypt_weights(&secret, &training, (rows.len(), hash), &begin().state());
+    let early = early.unwrap_err().to_string();
+    assert!(early.contains("step 0 of 4"), "{early}");
+
+    // So are rows that are not all of them, once and in order.
+    let refused = |change: &dyn Fn(&mut Vec<RowsChunk>)| {
+        let mut chunks = uploads.clone();
+        change(&mut chunks);
+        Descent::new(&training, &key, chunks).map_err(refused)
+    };
+    for (what, change) in [
+        (
+            "chunks are missing at the end",
+            (&|chunks| drop(chunks.pop())) as &dyn Fn(&mut Vec<_>),
+        ),
+        ("begins with batch 1 where batch 0", &|chunks| {
+            drop(chunks.remove(0))
+        }),
+        ("begins with batch 0 where batch 1", &|chunks| {
+            chunks[1] = chunks[0].clone()
+        }),
+        ("begins with batch 1 where batch 0", &|chunks| {
+            chunks.swap(0, 1)
+        }),
+        ("or too many", &|chunks| {
+            chunks.push(RowsChunk {
+                first: 2,
+                ..chunks[0].clone()
+            });
+        }),
+        ("another number of rows than chunk 0", &|chunks| {
+            chunks[1].rows += 1
+        }),
+        ("lower \"batch\"", &|chunks| {
+            chunks.iter_mut().for_each(|chunk| chunk.rows = 8)
+        }),
+        ("40 rows take 3", &|chunks| {
+            chunks.iter_mut().for_each(|chunk| chunk.rows = 40)
+        }),
+        ("there are no chunks", &|chunks| chunks.clear()),
+        ("bytes of batches", &|chunks| drop(chunks[0].batches.pop())),
+        ("another program than is trained by", &|chunks| {
+            chunks[0].program = Hash::of(b"another")
+        }),
+    ] {
+        let error = refused(change).unwrap_err();
+        assert!(error.contains(what), "{what}: {error}");
+    }
+    let rows_forever = refused(&|chunks| chunks.iter_mut().for_each(|it| it.rows = u64::MAX));
+    assert!(rows_forever.is_err());
 
     // The weights are those of the clear, up to nine of the deviations predicted for their feature's
     // squares: with an eighth more under this key eight, which one of four weights passes with a
@@ -114,7 +172,8 @@ fn interruptions_leave_no_trace() {
     let clear = simulate(&training, &rows, &quiet).unwrap();
     let predicted = simulate(&training, &rows, &noise).unwrap().deviation;
     let steps = training.schedule(rows.len()).unwrap();
-    let found = decrypt_weights(&secret, &training, &whole.finish().unwrap()).unwrap();
+    let named = (rows.len(), hash);
+    let found = decrypt_weights(&secret, &training, named, &whole.finish().unwrap()).unwrap();
     let found = training.weights(&steps, &found[0], 0.0);
     assert!(predicted < 0.2);
     for (index, (found, clear)) in found.iter().zip(&clear.sets[0]).enumerate() {
@@ -160,10 +219,11 @@ fn breast_cancer_is_learned() {
     let noise = noise(&training, set, mean_square(&rows)).unwrap();
     let simulated = simulate(&training, &rows, &noise).unwrap();
     let (secret, key) = keys();
-    let uploads = encrypt_rows(&secret, &training, &rows).unwrap();
-    let mut descent = Descent::new(&training, &key, rows.len(), &uploads).unwrap();
-    while descent.step().unwrap() {}
-    let weights = decrypt_weights(&secret, &training, &descent.finish().unwrap()).unwrap();
+    let (uploads, hash) = encrypt(&secret, &training, &rows);
+    let mut descent = Descent::new(&training, &key, uploads).unwrap();
+    while descent.step(&key).unwrap() {}
+    let named = (rows.len(), hash);
+    let weights = decrypt_weights(&secret, &training, named, &descent.finish().unwrap()).unwrap();
     let steps = training.schedule(rows.len()).unwrap();
     let sets = [training.weights(&steps, &weights[0], 0.0)];
     let (own, other) = (
@@ -181,4 +241,71 @@ fn breast_cancer_is_learned() {
     assert!((own - simulated.accuracy).abs() < 10.5 / 200.0);
     assert!(other > 132.5 / 143.0, "{other}");
     assert!(!write_onnx(&training.fitted(&sets)).is_empty());
+}
+
+fn golden_file(name: &str) -> std::path::PathBuf {
+    golden().with_file_name("v3").join(name)
+}
+
+fn golden_key() -> SecretKey {
+    let path = golden().with_file_name("v2").join("wide/secret.cfk");
+    SecretKey::from_file_bytes(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// One step on eight rows.
+fn golden_training() -> Training {
+    training(8, 1, &["a", "b"], 3.0)
+}
+
+/// A chunk of rows and a state keep being read, and are written as they were.
+#[test]
+fn files_keep_their_bytes() {
+    let read = |name| std::fs::read(golden_file(name)).unwrap();
+    let (rows, state) = (read("training.rows.cfd"), read("training.state.cfd"));
+    let (training, secret) = (golden_training(), golden_key());
+    let chunk = RowsChunk::from_file_bytes(&rows).unwrap();
+    assert_eq!(chunk.to_file_bytes(), rows);
+    assert_eq!(
+        (chunk.program, chunk.key, chunk.rows, chunk.first),
+        (training.hash(), secret.id(), 8, 0)
+    );
+    let found = DescentState::from_file_bytes(&state).unwrap();
+    assert_eq!(found.to_file_bytes(), state);
+    let named = (8, rows_hash(chunk.hashes(chunk.batches.len())));
+    let weights = decrypt_weights(&secret, &training, named, &state).unwrap();
+    // As in the clear, up to nine deviations of a weight whose squares are four times the average.
+    let plain = synthetic(&training, 8);
+    let set = ParameterSet::by_name(SET).unwrap();
+    let noise = noise(&training, set, mean_square(&plain)).unwrap();
+    let deviation = simulate(&training, &plain, &noise).unwrap().deviation;
+    let quiet = StepNoise {
+        of_z: 0.0,
+        of_residual: 0.0,
+        of_update: 0.0,
+    };
+    let clear = simulate(&training, &plain, &quiet).unwrap();
+    let steps = training.schedule(8).unwrap();
+    let found = training.weights(&steps, &weights[0], 0.0);
+    assert_eq!(found.len(), 3);
+    for (found, clear) in found.iter().zip(&clear.sets[0]) {
+        assert!((found - clear).abs() < 18.0 * deviation, "{found} {clear}");
+    }
+}
+
+/// Made the files of [`files_keep_their_bytes`], once.
+#[test]
+#[ignore = "writes golden files anew"]
+fn make_golden_files() {
+    let (training, secret) = (golden_training(), Arc::new(golden_key()));
+    let parts = required_parts(secret.parameter_set()).unwrap();
+    let made = |name| EvaluationKey::generate_part(&secret, name).unwrap();
+    let mut key = made(parts[0].name).expand().unwrap();
+    for part in &parts[1..] {
+        key.add(&made(part.name)).unwrap();
+    }
+    let (chunks, _) = encrypt(&secret, &training, &synthetic(&training, 8));
+    std::fs::write(golden_file("training.rows.cfd"), chunks[0].to_file_bytes()).unwrap();
+    let mut descent = Descent::new(&training, &key, chunks).unwrap();
+    while descent.step(&key).unwrap() {}
+    std::fs::write(golden_file("training.state.cfd"), descent.finish().unwrap()).unwrap();
 }

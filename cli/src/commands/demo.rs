@@ -114,7 +114,14 @@ impl Demo {
         let model: ModelName = MODEL.parse()?;
         let registry = emulation::dev_file(&emulator).registry();
         let developer = Developer::of_the_moment()?;
-        emulation::publish(&registry, &model, &bundle, &developer, KEEP).await?;
+        emulation::publish(
+            &registry,
+            &model,
+            &emulation::of_bundle(&model, &bundle)?,
+            &developer,
+            KEEP,
+        )
+        .await?;
         step(
             "owner",
             "start the service, publish",

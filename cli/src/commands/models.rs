@@ -7,16 +7,17 @@ use crate::signing::SigningArguments;
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
-use cipherfn_protocol::api::{ModelList, ModelName, ModelSummary};
+use cipherfn_protocol::api::{ModelList, ModelName, ModelSummary, ProgramList};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::statement::SignedStatement;
 use cipherfn_service::StorageError;
-use cipherfn_service::registry::Model;
+use cipherfn_service::registry::{Model, ModelKind};
 use clap::{Args, Subcommand};
 
 /// List published models, roll one back, or remove one
 ///
-/// Without an action: lists the models of a bucket (--bucket, --dev) or of a service (--service).
+/// Without an action: lists the models of a bucket (--bucket, --dev) or of a service (--service), or the
+/// training programs (--programs). The actions take names of programs, too.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = false,
@@ -30,6 +31,9 @@ pub(crate) struct Models {
     bucket: BucketArguments,
     #[command(flatten)]
     signing: SigningArguments,
+    /// List the training programs in place of the models
+    #[arg(long)]
+    programs: bool,
     /// List the models of the service at this address
     #[arg(long, value_name = "URL", conflicts_with_all = ["bucket", "dev"])]
     service: Option<String>,
@@ -62,9 +66,15 @@ impl Models {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
         match (&self.action, &self.service) {
             (None, Some(url)) => {
-                let list =
-                    block_on(async { Ok(self.connection.open(url).await?.models().await?) })?;
-                terminal.report(&list, || text(&list))
+                let models = block_on(async {
+                    let service = self.connection.open(url).await?;
+                    Ok(if self.programs {
+                        service.programs().await?.programs
+                    } else {
+                        service.models().await?.models
+                    })
+                })?;
+                self.list(models, terminal)
             }
             (None, None) if !self.bucket.is_given() => bail_usage!(
                 "whose models? give --service URL for those of a service, --bucket NAME for those of its bucket, or --dev DIRECTORY for those of a `cipherfn dev` that is running{}",
@@ -79,15 +89,27 @@ impl Models {
                     };
                     terminal::warning(&format!("{error}{remedy}"));
                 }
-                let list = ModelList {
-                    models: found.models.iter().map(Model::summary).collect(),
+                let kind = if self.programs {
+                    ModelKind::Program
+                } else {
+                    ModelKind::Model
                 };
-                terminal.report(&list, || text(&list))
+                let models = found.models.iter().filter(|model| model.kind == kind);
+                self.list(models.map(Model::summary).collect(), terminal)
             }
             (Some(_), Some(_)) => bail_usage!(
                 "models are changed in their bucket; give --bucket or --dev in place of --service"
             ),
             (Some(action), None) => block_on(self.change(action, terminal)),
+        }
+    }
+
+    fn list(&self, models: Vec<ModelSummary>, terminal: Terminal) -> Result<()> {
+        let shown = text(&models, self.programs);
+        if self.programs {
+            terminal.report(&ProgramList { programs: models }, || shown)
+        } else {
+            terminal.report(&ModelList { models }, || shown)
         }
     }
 
@@ -143,7 +165,7 @@ impl Models {
             if list.models.is_empty() {
                 format!("model {name} is removed")
             } else {
-                text(&list)
+                text(&list.models, false)
             }
         })
     }
@@ -198,14 +220,24 @@ fn find(model: &ModelSummary, prefix: &str) -> Result<SpecsHash> {
     }
 }
 
-fn text(list: &ModelList) -> String {
-    if list.models.is_empty() {
-        return "no models; publish one with `cipherfn publish`".to_owned();
+fn text(models: &[ModelSummary], are_programs: bool) -> String {
+    if models.is_empty() {
+        let none = if are_programs {
+            "no training programs"
+        } else {
+            "no models"
+        };
+        return format!("{none}; publish one with `cipherfn publish`");
     }
-    let header = ["model", "version", "current", "published", "bundle"]
+    let (what, size) = if are_programs {
+        ("program", "bytes")
+    } else {
+        ("model", "bundle")
+    };
+    let header = [what, "version", "current", "published", size]
         .map(ToOwned::to_owned)
         .to_vec();
-    let rows = list.models.iter().flat_map(|model| {
+    let rows = models.iter().flat_map(|model| {
         model.versions.iter().map(|version| {
             vec![
                 model.name.to_string(),

@@ -3,7 +3,6 @@
 use crate::bucket::BucketArguments;
 use crate::emulation::{self, KEEP};
 use crate::files::InputSource;
-use crate::server;
 use crate::shared::block_on;
 use crate::signing::SigningArguments;
 use crate::terminal::{self, Terminal};
@@ -11,7 +10,7 @@ use anyhow::{Result, bail};
 use cipherfn_protocol::api::ModelName;
 use std::num::NonZeroUsize;
 
-/// Publish a bundle: from then on the service answers its queries
+/// Publish a bundle, whose queries the service answers from then on, or a training program
 ///
 /// The version becomes the current one. Versions before it stay live for clients that still have
 /// their specs, the newest ones first, up to --keep. The specs are signed with the developer's
@@ -19,9 +18,9 @@ use std::num::NonZeroUsize;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cipherfn publish fraud.cfn --name fraud --bucket my-bucket")]
 pub(crate) struct Publish {
-    /// The bundle
+    /// The bundle, or the program of compile-training
     bundle: InputSource,
-    /// Name of the model at the service
+    /// Name of the model or program at the service
     #[arg(long, value_name = "NAME")]
     name: ModelName,
     /// Versions of the model that stay live, this one included
@@ -39,7 +38,7 @@ pub(crate) struct Publish {
 
 impl Publish {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
-        let bundle = server::read_bundle(&self.bundle)?;
+        let version = emulation::read_published(&self.name, &self.bundle)?;
         let file = self.signing.file(self.bucket.local())?;
         let (developer, model) = block_on(async {
             let registry = self.bucket.open().await?;
@@ -58,7 +57,8 @@ impl Publish {
             let developer = file.developer()?;
             developer.introduce();
             let name = &self.name;
-            let model = emulation::publish(&registry, name, &bundle, &developer, self.keep).await?;
+            let model =
+                emulation::publish(&registry, name, &version, &developer, self.keep).await?;
             Ok((developer, model))
         })?;
         let mut value = serde_json::to_value(&model)?;
@@ -66,7 +66,7 @@ impl Publish {
         terminal.summary(&value, || {
             terminal::facts([
                 ("model", self.name.to_string()),
-                ("version", bundle.specs_hash().short()),
+                ("version", version.hash.short()),
                 ("live versions", model.versions.len().to_string()),
                 ("signed by", developer.public().to_string()),
             ])

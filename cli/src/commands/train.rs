@@ -1,44 +1,55 @@
 //! `cipherfn train`.
 
-use crate::files::{Content, Destination, InputSource};
+mod elsewhere;
+mod rows;
+mod unfinished;
+
+use crate::connection::Connection;
+use crate::files::{Content, Destination, InputSource, Output};
 use crate::shared::{Force, Threads};
 use crate::table::TableOptions;
 use crate::terminal::{self, Terminal};
-use crate::training::Columns;
-use anyhow::{Context, Result, bail};
-use cipherfn_client::training::{DescentRow, decrypt_weights, encrypt_rows};
+use crate::trust::TrustArguments;
+use crate::usage::bail_usage;
+use anyhow::{Context, Result};
+use cipherfn_client::training::{DescentRow, RowsEncryption, decrypt_weights};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_compiler::write::write_onnx;
+use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use cipherfn_serving::training::{self, Descent, SET, required_parts};
-use cipherfn_training::descent::{StepNoise, Training, accuracy, simulate};
-use std::collections::BTreeMap;
+use cipherfn_training::descent::{Simulation, StepNoise, Training, accuracy, rows_hash, simulate};
+pub(super) use rows::TrainingRows;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 const MAX_PROGRAM: u64 = 1 << 20;
 
-/// Train on encrypted rows by gradient descent, here, and write the model as an ONNX file
+/// Train on encrypted rows by gradient descent, and write the model as an ONNX file
 ///
-/// Encrypts the rows of a table, runs all steps on ciphertexts as a server would, decrypts the weights.
-/// Who holds all rows and trusts this machine trains faster without.
+/// Encrypts the rows of a table, runs all steps on ciphertexts, decrypts the weights. Here, as a server
+/// would; with --service a service runs the steps, by a program that is published there. What was uploaded
+/// is remembered beside the output, in OUTPUT.training, until there is a model: the same command goes on
+/// after an interruption, and --cancel ends it.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  cipherfn train --program training.cfn --input train.csv -o model.onnx"
+    after_help = "Examples:\n  cipherfn train --program training.cfn --input train.csv -o model.onnx\n  \
+                  cipherfn train --service https://abc123.execute-api.eu-central-1.amazonaws.com --program risk --keys keys/ --input train.csv -o model.onnx"
 )]
 pub(crate) struct Train {
-    /// The program of compile-training
-    #[arg(long, value_name = "FILE")]
+    /// The program of compile-training; with --service, the name under which it is published
+    #[arg(long, value_name = "FILE|NAME")]
     program: InputSource,
     /// The rows as CSV with a header, Parquet or Arrow, - for CSV on standard input
-    #[arg(long, value_name = "FILE")]
-    input: InputSource,
+    #[arg(long, value_name = "FILE", required_unless_present = "cancel")]
+    input: Option<InputSource>,
     /// Column of the classes, if its name is not the spec's
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
-    /// The key ring; without it keys are made and forgotten
+    /// The key ring; without it keys are made and forgotten, which with --service cannot be
     #[arg(long, value_name = "DIRECTORY")]
     keys: Option<PathBuf>,
     /// The model to write, - for standard output
@@ -50,61 +61,16 @@ pub(crate) struct Train {
     force: Force,
     #[command(flatten)]
     format: TableOptions,
-}
-
-/// Rows in the order of descent.
-pub(super) struct TrainingRows {
-    pub(super) rows: Vec<DescentRow>,
-    /// How many values of a column lie outside of its range.
-    clipped: BTreeMap<String, u64>,
-}
-
-impl TrainingRows {
-    pub(super) fn read(
-        training: &Training,
-        target: Option<&str>,
-        format: &TableOptions,
-        source: &InputSource,
-        terminal: Terminal,
-    ) -> Result<Self> {
-        let columns = Columns {
-            numbers: training
-                .numbers()
-                .iter()
-                .map(|own| own.name.as_str())
-                .collect(),
-            texts: vec![target.unwrap_or(&training.target().name)],
-        };
-        let (mut rows, mut clipped) = (Vec::new(), BTreeMap::new());
-        columns.each_row(format, source, terminal, |numbers, texts| {
-            let row = rows.len() as u64 + 1;
-            let (features, beyond) = training.encode(row, numbers)?;
-            for index in beyond {
-                *clipped
-                    .entry(training.numbers()[index].name.clone())
-                    .or_default() += 1;
-            }
-            let class = training.class(row, texts.first().copied().unwrap_or_default())?;
-            rows.push((features, class));
-            Ok(())
-        })?;
-        for (index, column) in training.numbers().iter().enumerate() {
-            let mut values = rows.iter().map(|(features, _)| features[index]);
-            let first = values.next();
-            if values.all(|value| Some(value) == first) {
-                bail!(
-                    "{}: column {:?} is constant in steps of its range; leave it out of the spec, or narrow the range",
-                    source.name(),
-                    column.name
-                );
-            }
-        }
-        let order = Training::order(rows.len()).into_iter();
-        Ok(Self {
-            rows: order.map(|place| rows[place].clone()).collect(),
-            clipped,
-        })
-    }
+    /// Let the service at this address train
+    #[arg(long, value_name = "URL", help_heading = "Service")]
+    service: Option<String>,
+    /// End the training that an earlier run has begun for this output
+    #[arg(long, requires = "service", help_heading = "Service")]
+    cancel: bool,
+    #[command(flatten, next_help_heading = "Service")]
+    connection: Connection,
+    #[command(flatten, next_help_heading = "Service")]
+    trust: TrustArguments,
 }
 
 /// What steps on these rows add.
@@ -119,57 +85,119 @@ pub(super) fn noise(training: &Training, rows: &[DescentRow]) -> Result<StepNois
     )?)
 }
 
+/// What a training is made of.
+struct Given<'a> {
+    training: &'a Training,
+    rows: &'a TrainingRows,
+    simulated: &'a Simulation,
+    secret: &'a SecretKey,
+}
+
+/// What came of it.
+struct Trained<'a> {
+    /// What names the encrypted rows.
+    rows_hash: Hash,
+    /// The state after the last step.
+    result: &'a [u8],
+    upload_bytes: u64,
+    seconds: f64,
+}
+
 impl Train {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
         self.threads.apply()?;
         let terminal = terminal.beside_data(self.output.is_stdout());
+        match &self.service {
+            Some(url) => self.elsewhere(url, terminal),
+            None => self.here(terminal),
+        }
+    }
+
+    fn here(&self, terminal: Terminal) -> Result<()> {
+        let Some(input) = &self.input else {
+            bail_usage!("give --input FILE");
+        };
         let training = Training::from_json(&self.program.read_all(MAX_PROGRAM)?)
             .with_context(|| self.program.name())?;
         if let Some(keys) = &self.keys {
             self.output.outside(keys)?;
         }
-        let mut output = self.output.create(
-            Content::Binary,
-            self.force.force,
-            &[&self.program, &self.input],
-        )?;
+        let output =
+            self.output
+                .create(Content::Binary, self.force.force, &[&self.program, input])?;
         let target = self.target.as_deref();
-        let TrainingRows { rows, clipped } =
-            TrainingRows::read(&training, target, &self.format, &self.input, terminal)?;
-        let simulated = simulate(&training, &rows, &noise(&training, &rows)?)
-            .with_context(|| self.input.name())?;
+        let rows = TrainingRows::read(&training, target, &self.format, input, terminal)?;
+        let simulated = simulate(&training, &rows.rows, &noise(&training, &rows.rows)?)
+            .with_context(|| input.name())?;
         let (secret, key) = keys(self.keys.as_deref())?;
-        let uploads = encrypt_rows(&secret, &training, &rows)?;
-        let bytes: usize = uploads.iter().flatten().map(Vec::len).sum();
+        let secret = Arc::new(secret);
+        let plain = rows.rows.as_slice().into();
+        let encryption = RowsEncryption::new(Arc::clone(&secret), &training, plain, None)?;
+        let (upload_bytes, batch) = (encryption.bytes(), encryption.batch_bytes());
+        let chunks = encryption.collect::<Result<Vec<_>, _>>()?;
+        let hashes = chunks.iter().flat_map(|chunk| chunk.hashes(batch));
+        let rows_hash = rows_hash(hashes);
         let start = Instant::now();
-        let mut descent = Descent::new(&training, &key, rows.len(), &uploads)?;
-        while descent.step()? {}
-        let (steps, _) = descent.progress();
-        let weights = descent.finish()?;
-        let seconds = start.elapsed().as_secs_f64();
-        let schedule = training.schedule(rows.len())?;
+        let mut descent = Descent::new(&training, &key, chunks)?;
+        while descent.step(&key)? {}
+        let given = Given {
+            training: &training,
+            rows: &rows,
+            simulated: &simulated,
+            secret: &secret,
+        };
+        let trained = Trained {
+            rows_hash,
+            result: &descent.finish()?,
+            upload_bytes,
+            seconds: start.elapsed().as_secs_f64(),
+        };
+        self.write(&given, &trained, (output, None), terminal)
+    }
+
+    /// Checks and decrypts a result, and writes the model.
+    fn write(
+        &self,
+        given: &Given<'_>,
+        trained: &Trained<'_>,
+        (mut output, whose): (Output, Option<String>),
+        terminal: Terminal,
+    ) -> Result<()> {
+        let Given {
+            training,
+            rows,
+            simulated,
+            secret,
+        } = given;
+        let count = rows.rows.len();
+        let schedule = training.schedule(count)?;
         let deviation = simulated.deviation / training.weight_deviation(&schedule, 1.0);
-        let sets: Vec<Vec<f64>> = decrypt_weights(&secret, &training, &weights)?
+        let named = (count, trained.rows_hash);
+        let sets: Vec<Vec<f64>> = decrypt_weights(secret, training, named, trained.result)?
             .iter()
             .map(|fractions| training.weights(&schedule, fractions, deviation))
             .collect();
         output.write_all(&write_onnx(&training.fitted(&sets)))?;
         output.finish()?;
-        let right = accuracy(&training, &sets, &rows);
-        let value = serde_json::json!({
-            "rows": rows.len(),
+        let right = accuracy(training, &sets, &rows.rows);
+        let (steps, seconds) = (schedule.len(), trained.seconds);
+        let mut value = serde_json::json!({
+            "rows": count,
             "steps": steps,
             "seconds": seconds,
-            "upload_bytes": bytes,
+            "upload_bytes": trained.upload_bytes,
             "accuracy": right,
             "simulated_accuracy": simulated.accuracy,
             "weight_deviation": simulated.deviation,
-            "clipped": clipped,
+            "clipped": rows.clipped,
         });
+        if whose.is_some() {
+            value["version"] = serde_json::to_value(training.hash())?;
+        }
         terminal.summary(&value, || {
             let mut facts = vec![
-                ("rows", rows.len().to_string()),
-                ("upload", terminal::bytes(bytes as u64)),
+                ("rows", count.to_string()),
+                ("upload", terminal::bytes(trained.upload_bytes)),
                 ("steps", format!("{steps} in {seconds:.1} s")),
                 (
                     "right",
@@ -181,7 +209,8 @@ impl Train {
                 ),
                 ("file", self.output.name()),
             ];
-            facts.extend(clipped.iter().map(|(column, count)| {
+            facts.extend(whose.map(|whose| ("program", whose)));
+            facts.extend(rows.clipped.iter().map(|(column, count)| {
                 let values =
                     format!("{count} values of column {column:?} lie outside of its range");
                 ("clipped", values)

@@ -5,6 +5,7 @@ mod frames;
 mod service;
 mod support;
 mod tables;
+mod training;
 mod trust;
 
 use cipherfn_protocol::message::{Chunks, ReplyChunk, write_chunk};

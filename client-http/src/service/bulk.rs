@@ -215,12 +215,18 @@ impl Service {
         path: String,
         document: &impl serde::Serialize,
     ) -> Result<(Call, super::transport::Answer), ServiceError> {
-        match self.send_document(path, document).await {
-            Err(error) if error.is_no_route() => Err(ServiceError::NoJobs {
+        let sent = self.send_document(path, document).await;
+        sent.map_err(|error| self.takes(error))
+    }
+
+    /// What an older service says of routes for jobs.
+    pub(super) fn takes(&self, error: ServiceError) -> ServiceError {
+        if error.is_no_route() {
+            return ServiceError::NoJobs {
                 url: self.url().to_owned(),
-            }),
-            result => result,
+            };
         }
+        error
     }
 
     pub(super) fn transfer_error(&self, failure: TransferFailure, what: &str) -> ServiceError {

@@ -3,10 +3,12 @@
 use super::manifest::ManifestError;
 use crate::error::KeyRingError;
 use aws_credential_types::provider::error::CredentialsError;
+use cipherfn_client::training::DescentError;
 use cipherfn_client::{ClientError, Remedy};
 use cipherfn_protocol::api::{ModelName, Problem, ProblemType};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::message::KeyId;
+use cipherfn_training::TrainingError;
 use std::fmt;
 
 /// Why a service did not do what was asked. Messages hold no token, no signature and no presigned
@@ -320,6 +322,33 @@ pub enum ServiceError {
         /// The service.
         url: String,
     },
+    /// What is published as a program is none that this client reads.
+    #[error("training program {program}: {source}")]
+    Program {
+        /// Its name.
+        program: ModelName,
+        /// Cause.
+        source: Box<TrainingError>,
+    },
+    /// The service knows of no trainings.
+    #[error("{url} does not train: train on this machine, or tell the operator to update it")]
+    NoTrainings {
+        /// The service.
+        url: String,
+    },
+    /// Workers gave a training up.
+    #[error(
+        "the training was given up after {attempts} attempts, and there are no weights: {}; train again once that is mended", .problem.detail
+    )]
+    TrainingFailed {
+        /// Attempts made.
+        attempts: u32,
+        /// Why.
+        problem: Box<Problem>,
+    },
+    /// Rows that cannot be encrypted for a training.
+    #[error(transparent)]
+    Training(Box<DescentError>),
     /// The service keeps no frames.
     #[error(
         "{url} keeps no frames: evaluate the query on files, or tell the operator to update it"
@@ -458,6 +487,12 @@ impl fmt::Display for Skew {
 impl From<ClientError> for ServiceError {
     fn from(error: ClientError) -> Self {
         Self::Client(Box::new(error))
+    }
+}
+
+impl From<DescentError> for ServiceError {
+    fn from(error: DescentError) -> Self {
+        Self::Training(Box::new(error))
     }
 }
 

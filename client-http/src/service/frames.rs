@@ -1,40 +1,21 @@
 //! Encrypted frames that a service keeps, and queries over them.
 
-use super::bulk::{ADDRESSES, presigned, sha256};
+use super::Service;
+use super::awaited::Awaited;
+use super::bulk::sha256;
 use super::declare::new_name;
 use super::error::ServiceError;
 use super::register::{Registered, Uploaded};
-use super::transfer::TransferFailure;
 use super::transport::Call;
-use super::{Service, blocking};
-use crate::error::KeyRingError;
-use crate::keyring::{Existing, KeyRing};
+use crate::keyring::KeyRing;
 use bytes::Bytes;
 use cipherfn_protocol::api::frames::{
     FrameDeclaration, FrameId, FrameList, FrameQuery, FrameStatus, QueryDeclaration, QueryFigures,
 };
-use cipherfn_protocol::api::job::{
-    ChunkFile, ChunkState, JobId, JobStatus, MAX_CHUNK, Transfer, UploadDeclaration, UploadFolder,
-    UploadPurpose, Uploads,
-};
+use cipherfn_protocol::api::job::{ChunkFile, UploadFolder, UploadPurpose};
 use cipherfn_protocol::api::{ApiVersion, Route};
 use cipherfn_scheme::parameters::ParameterSet;
 use http::Method;
-use std::time::{Duration, Instant};
-
-/// Waits between two looks at a job, the shortest and the longest.
-const POLL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// A job that nobody works on for so long is declared again, as its events may be lost.
-const STALLED: Duration = Duration::from_mins(2);
-/// Largest answer to an upload that is read, in bytes.
-const MAX_ANSWER: usize = 64 << 10;
-
-/// Whether waiting for a job goes on.
-enum Waiting {
-    Over(Transfer),
-    Running,
-    Idle,
-}
 
 impl Service {
     /// Registers what frames of a parameter set need of the key ring's evaluation key.
@@ -45,12 +26,7 @@ impl Service {
         progress: impl FnMut(Uploaded),
     ) -> Result<Registered, ServiceError> {
         let parts: Vec<_> = set.expansion().into_iter().collect();
-        let (ring, missing) = (keys.clone(), parts.clone());
-        let fill = move || ring.fill_parts(set, &missing, Existing::Keep);
-        blocking(fill)
-            .await?
-            .map_err(|error: KeyRingError| ServiceError::from(error))?;
-        self.register_parts(keys, set, &parts, progress).await
+        self.supply_parts(keys, set, &parts, progress).await
     }
 
     /// The caller's frames, without their schemas.
@@ -83,7 +59,9 @@ impl Service {
                 bytes: piece.len() as u64,
                 sha256: sha256(&piece),
             };
-            folder = Some(self.upload_piece(folder, file, piece.into()).await?);
+            let place = (UploadPurpose::Frame, folder);
+            let sent = self.upload_file(place, file, piece.into(), "a piece of the frame");
+            folder = Some(sent.await?);
             files.push(file);
             bytes += file.bytes;
             progress(bytes);
@@ -122,100 +100,16 @@ impl Service {
             query: query.clone(),
             rows_a_part,
         };
-        let job = self.declare_query(&declaration).await?.job;
-        let start = Instant::now();
-        let (mut idle, mut addresses) = (Instant::now(), 1);
-        loop {
-            match self.query_state(job).await? {
-                Waiting::Over(transfer) => {
-                    let most = usize::try_from(transfer.file.bytes.min(MAX_CHUNK));
-                    let most = most.unwrap_or(usize::MAX);
-                    let request = presigned(&transfer);
-                    let fetched = self.transfer(Method::GET, request, Bytes::new(), most);
-                    match fetched.await {
-                        Ok(bytes) if sha256(&bytes) == transfer.file.sha256 => {
-                            let path = Route::DeleteJob.path(ApiVersion::V2, &job.to_string());
-                            self.call(&Call::new(Method::DELETE, path)).await?;
-                            return Ok(bytes);
-                        }
-                        Ok(_) => {
-                            return Err(ServiceError::Answer {
-                                route: self.url().to_owned(),
-                                reason: "an answer with another checksum than was said".to_owned(),
-                            });
-                        }
-                        Err(TransferFailure::Failed { renew: true, .. })
-                            if addresses < ADDRESSES =>
-                        {
-                            addresses += 1;
-                        }
-                        Err(failure) => return Err(self.transfer_error(failure, "the answer")),
-                    }
-                }
-                Waiting::Running => idle = Instant::now(),
-                Waiting::Idle if idle.elapsed() > STALLED => {
-                    self.declare_query(&declaration).await?;
-                    idle = Instant::now();
-                }
-                Waiting::Idle => {}
-            }
-            let (shortest, longest) = POLL;
-            let wait = (start.elapsed() / 12).clamp(shortest, longest);
-            tokio::time::sleep(wait).await;
-        }
-    }
-
-    async fn declare_query(&self, query: &QueryDeclaration) -> Result<JobStatus, ServiceError> {
-        let path = Route::DeclareQuery.path(ApiVersion::V2, "");
-        self.ask(path, query).await
-    }
-
-    async fn query_state(&self, job: JobId) -> Result<Waiting, ServiceError> {
-        let path = Route::JobStatus.path(ApiVersion::V2, &job.to_string());
-        let status: JobStatus = self.document(Call::new(Method::GET, path)).await?;
-        match status.states.into_iter().next() {
-            Some(ChunkState::Done { result, .. }) => Ok(Waiting::Over(result)),
-            Some(ChunkState::Failed { attempts, problem }) => Err(ServiceError::QueryFailed {
-                attempts,
-                problem: Box::new(problem),
-            }),
-            Some(ChunkState::Running { .. }) => Ok(Waiting::Running),
-            Some(ChunkState::Waiting { .. }) | None => Ok(Waiting::Idle),
-        }
-    }
-
-    async fn upload_piece(
-        &self,
-        folder: Option<UploadFolder>,
-        file: ChunkFile,
-        piece: Bytes,
-    ) -> Result<UploadFolder, ServiceError> {
-        let mut addresses = 1;
-        loop {
-            let declaration = UploadDeclaration {
-                upload: folder,
-                chunks: vec![file],
-                purpose: UploadPurpose::Frame,
-            };
-            let path = Route::DeclareUploads.path(ApiVersion::V2, "");
-            let (call, answer) = self.send_document(path, &declaration).await?;
-            let Uploads { upload, chunks } = self.json(&call, &answer)?;
-            let is_ours = |transfer: &&Transfer| {
-                transfer.file == file && folder.is_none_or(|folder| folder == upload)
-            };
-            let Some(transfer) = chunks.first().filter(is_ours) else {
-                let reason = "addresses for other pieces than were declared";
-                return Err(self.answer_error(&call, reason));
-            };
-            let put = self.transfer(Method::PUT, presigned(transfer), piece.clone(), MAX_ANSWER);
-            match put.await {
-                Ok(_) => return Ok(upload),
-                Err(TransferFailure::Failed { renew: true, .. }) if addresses < ADDRESSES => {
-                    addresses += 1;
-                }
-                Err(failure) => return Err(self.transfer_error(failure, "a piece of the frame")),
-            }
-        }
+        let awaited = Awaited {
+            route: Route::DeclareQuery,
+            declaration: &declaration,
+            what: "the answer",
+            failed: |attempts, problem| ServiceError::QueryFailed { attempts, problem },
+        };
+        let result = self.result_of_job(&awaited, |_| ()).await;
+        let (job, bytes) = result.map_err(|error| self.keeps(error))?;
+        self.delete_job(job).await?;
+        Ok(bytes)
     }
 
     /// Sends a document and reads the one that comes back.

@@ -76,10 +76,22 @@ impl Service {
         part: &str,
     ) -> Result<(), ServiceError> {
         let parts = [set.part(part).map_err(KeyRingError::from)?];
-        let ring = keys.clone();
-        blocking(move || ring.fill_parts(set, &parts, Existing::Keep)).await??;
-        self.register_parts(keys, set, &parts, |_| ()).await?;
+        self.supply_parts(keys, set, &parts, |_| ()).await?;
         Ok(())
+    }
+
+    /// Makes those parts of the key ring's evaluation key that are not there yet, and registers those
+    /// that the service lacks.
+    pub async fn supply_parts(
+        &self,
+        keys: &KeyRing,
+        set: &'static ParameterSet,
+        parts: &[&'static KeyPart],
+        progress: impl FnMut(Uploaded),
+    ) -> Result<Registered, ServiceError> {
+        let (ring, missing) = (keys.clone(), parts.to_vec());
+        blocking(move || ring.fill_parts(set, &missing, Existing::Keep)).await??;
+        self.register_parts(keys, set, parts, progress).await
     }
 
     pub(super) async fn register_parts(

@@ -1,25 +1,17 @@
 //! The rows of a table to S3: encrypted a chunk at a time, several uploads under way.
 
 use super::blocking;
-use super::bulk::{ADDRESSES, BulkProgress, BulkRun, presigned, sha256};
+use super::bulk::{BulkProgress, BulkRun, sha256};
 use super::declare::Declaring;
 use super::error::ServiceError;
 use super::manifest::Sent;
-use super::transfer::TransferFailure;
 use bytes::Bytes;
 use cipherfn_client::InputRow;
-use cipherfn_protocol::api::job::{
-    ChunkFile, Transfer, UploadDeclaration, UploadFolder, UploadPurpose, Uploads,
-};
-use cipherfn_protocol::api::{ApiVersion, Route};
+use cipherfn_protocol::api::job::{ChunkFile, UploadFolder, UploadPurpose};
 use cipherfn_protocol::message::Nonce;
 use futures_util::{StreamExt, stream};
-use http::Method;
 use std::pin::pin;
 use std::sync::Arc;
-
-/// Largest answer to an upload that is read, in bytes.
-const MAX_ANSWER: usize = 64 << 10;
 
 impl BulkRun {
     /// Uploads the chunks that have not arrived yet, several at a time, and declares the jobs over
@@ -131,59 +123,23 @@ impl BulkRun {
         }
     }
 
-    /// Uploads a chunk, under a new address where the last one has expired.
+    /// Uploads a chunk.
     async fn send(
         &self,
         folder: Option<UploadFolder>,
         chunk: Encrypted,
     ) -> Result<Sent, ServiceError> {
-        let mut addresses = 1;
-        loop {
-            let (upload, transfer) = self.address(folder, chunk.file).await?;
-            let request = presigned(&transfer);
-            let put = self
-                .service
-                .transfer(Method::PUT, request, chunk.query.clone(), MAX_ANSWER);
-            match put.await {
-                Ok(_) => {
-                    return Ok(Sent {
-                        upload,
-                        rows: chunk.rows,
-                        nonce: chunk.nonce,
-                        file: chunk.file,
-                    });
-                }
-                Err(TransferFailure::Failed { renew: true, .. }) if addresses < ADDRESSES => {
-                    addresses += 1;
-                }
-                Err(failure) => return Err(self.service.transfer_error(failure, "a chunk")),
-            }
-        }
-    }
-
-    async fn address(
-        &self,
-        folder: Option<UploadFolder>,
-        file: ChunkFile,
-    ) -> Result<(UploadFolder, Transfer), ServiceError> {
-        let declaration = UploadDeclaration {
-            upload: folder,
-            chunks: vec![file],
-            purpose: UploadPurpose::Job,
-        };
-        let path = Route::DeclareUploads.path(ApiVersion::V2, "");
-        let (call, answer) = self.service.post(path, &declaration).await?;
-        let Uploads { upload, chunks } = self.service.json(&call, &answer)?;
-        match (<[Transfer; 1]>::try_from(chunks), folder) {
-            (Ok([transfer]), folder)
-                if transfer.file == file && folder.is_none_or(|folder| folder == upload) =>
-            {
-                Ok((upload, transfer))
-            }
-            _ => Err(self
-                .service
-                .answer_error(&call, "addresses for other chunks than were declared")),
-        }
+        let place = (UploadPurpose::Job, folder);
+        let sent = self
+            .service
+            .upload_file(place, chunk.file, chunk.query, "a chunk");
+        let sent = sent.await.map_err(|error| self.service.takes(error))?;
+        Ok(Sent {
+            upload: sent,
+            rows: chunk.rows,
+            nonce: chunk.nonce,
+            file: chunk.file,
+        })
     }
 }
 

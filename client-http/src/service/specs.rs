@@ -1,4 +1,4 @@
-//! Client specs, transferred only when they have changed.
+//! Client specs and training programs, transferred only when they have changed.
 
 use super::endpoint;
 use super::error::ServiceError;
@@ -13,6 +13,7 @@ use cipherfn_protocol::api::{ModelName, Route, STATEMENT};
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs::MAX_BYTES;
 use cipherfn_protocol::statement::{PublicKey, SignedStatement, StatementError};
+use cipherfn_training::descent::Training;
 use http::header::{ETAG, IF_NONE_MATCH, LOCATION};
 use http::{HeaderValue, StatusCode};
 use reqwest::Url;
@@ -35,7 +36,62 @@ pub struct Fetched {
     pub verdict: Verdict,
 }
 
+/// A training program, and whose it is.
+#[derive(Clone, Debug)]
+pub struct FetchedProgram {
+    /// The program.
+    pub training: Training,
+    /// Who has signed it; `None` where nobody has.
+    pub developer: Option<PublicKey>,
+    /// When, as the developer states.
+    pub signed: Option<OffsetDateTime>,
+    /// Why it is taken.
+    pub verdict: Verdict,
+}
+
+/// A document that a service has checked in, and what was made of it.
+struct Taken<T> {
+    made: T,
+    statement: Option<SignedStatement>,
+    verdict: Verdict,
+}
+
+impl<T> Taken<T> {
+    fn developer(&self) -> Option<PublicKey> {
+        self.statement.as_ref().map(|signed| signed.key)
+    }
+
+    fn signed(&self) -> Option<OffsetDateTime> {
+        let signed = self.statement.as_ref();
+        signed.and_then(|signed| signed.statement.serial.time())
+    }
+}
+
 impl Service {
+    /// A training program, by the rules of [`Self::client`]: names of programs and models are the same.
+    pub async fn program(
+        &self,
+        program: &ModelName,
+        ring: &KeyRing,
+        accept: &Accept,
+    ) -> Result<FetchedProgram, ServiceError> {
+        let named = program.clone();
+        let read = move |bytes: &Bytes| {
+            Training::from_json(bytes).map_err(|source| ServiceError::Program {
+                program: named,
+                source: Box::new(source),
+            })
+        };
+        let taken = self.taken((Route::Program, program), ring, accept, read);
+        let taken = taken.await.map_err(|error| self.trains(error))?;
+        Ok(FetchedProgram {
+            developer: taken.developer(),
+            signed: taken.signed(),
+            verdict: taken.verdict,
+            training: taken.made,
+        })
+    }
+
     /// A model's client, from its current specs, or from those that `accept` names, and why they are
     /// taken: by what `ring` remembers of the model at this service ([`Offer::judge`]). With [`super::ServiceOptions::specs_cache`] they
     /// are transferred only when they have changed; a cache that cannot be written or was
@@ -46,6 +102,27 @@ impl Service {
         ring: &KeyRing,
         accept: &Accept,
     ) -> Result<Fetched, ServiceError> {
+        let read = |bytes: &Bytes| Ok(Arc::new(Client::from_specs(bytes)?));
+        let taken = self
+            .taken((Route::Specs, model), ring, accept, read)
+            .await
+            .map_err(|error| error.about_model(self.url(), model))?;
+        Ok(Fetched {
+            developer: taken.developer(),
+            signed: taken.signed(),
+            verdict: taken.verdict,
+            client: taken.made,
+        })
+    }
+
+    /// What is published under a name, and taken by what `ring` remembers.
+    async fn taken<T: Send + 'static>(
+        &self,
+        (route, model): (Route, &ModelName),
+        ring: &KeyRing,
+        accept: &Accept,
+        read_document: impl FnOnce(&Bytes) -> Result<T, ServiceError> + Send + 'static,
+    ) -> Result<Taken<T>, ServiceError> {
         let path = self.cache_path(model);
         let cached = match path.clone() {
             Some(path) => blocking(move || read(&path)).await?,
@@ -68,10 +145,7 @@ impl Service {
                 None => call,
             }
         };
-        let (call, answer) = self
-            .get(Route::Specs, model.as_str(), prepare)
-            .await
-            .map_err(|error| error.about_model(self.url(), model))?;
+        let (call, answer) = self.get(route, model.as_str(), prepare).await?;
         let named = named_hash(&answer);
         let statement = statement(&answer);
         let statement = statement.map_err(|error| self.answer_error(&call, error.to_string()))?;
@@ -102,7 +176,7 @@ impl Service {
         };
         let (ring, service, accept) = (ring.clone(), self.url().to_owned(), accept.clone());
         let model = model.clone();
-        let client = blocking(move || {
+        let taken = blocking(move || {
             let offer = Offer {
                 model,
                 specs: Hash::of(&bytes),
@@ -110,7 +184,7 @@ impl Service {
             };
             // Before anything is made of them; remembered only where they can be used.
             ring.check(&service, &offer, &accept)?;
-            let client = Client::from_specs(&bytes)?;
+            let made = read_document(&bytes)?;
             let verdict = ring.judge(&service, &offer, &accept)?;
             if let Some(path) = path
                 && cached.as_ref() != Some(&bytes)
@@ -118,16 +192,13 @@ impl Service {
                 let directory = path.parent().unwrap_or(Path::new("."));
                 let _ = fs::create_dir_all(directory).and_then(|()| write(&path, &bytes));
             }
-            Ok::<_, ServiceError>(Fetched {
-                client: Arc::new(client),
-                developer: offer.statement.as_ref().map(|signed| signed.key),
-                signed: offer
-                    .statement
-                    .and_then(|signed| signed.statement.serial.time()),
+            Ok::<_, ServiceError>(Taken {
+                made,
+                statement: offer.statement,
                 verdict,
             })
         });
-        client.await?
+        taken.await?
     }
 
     /// Fetches from where the service points to: a presigned URL, which needs no identity and gets

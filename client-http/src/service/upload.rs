@@ -1,9 +1,13 @@
-//! One piece of a key to a presigned address.
+//! One piece of a key, or one file, to a presigned address.
 
 use super::Service;
+use super::bulk::{ADDRESSES, presigned};
 use super::error::ServiceError;
 use super::transfer::{Presigned, TransferFailure};
 use bytes::Bytes;
+use cipherfn_protocol::api::job::{
+    ChunkFile, Transfer, UploadDeclaration, UploadFolder, UploadPurpose, Uploads,
+};
 use cipherfn_protocol::api::v2::PieceUpload;
 use cipherfn_protocol::api::{ApiVersion, Route};
 use cipherfn_protocol::message::KeyId;
@@ -21,6 +25,46 @@ pub(crate) struct PieceFailure {
 }
 
 impl Service {
+    /// Uploads a file, into a new folder where none is given; under a new address where the last one has
+    /// expired. The folder that it is in.
+    pub(super) async fn upload_file(
+        &self,
+        (purpose, folder): (UploadPurpose, Option<UploadFolder>),
+        file: ChunkFile,
+        bytes: Bytes,
+        what: &str,
+    ) -> Result<UploadFolder, ServiceError> {
+        let mut addresses = 1;
+        loop {
+            let declaration = UploadDeclaration {
+                upload: folder,
+                chunks: vec![file],
+                purpose,
+            };
+            let path = Route::DeclareUploads.path(ApiVersion::V2, "");
+            let (call, answer) = self.send_document(path, &declaration).await?;
+            let Uploads { upload, chunks } = self.json(&call, &answer)?;
+            let is_ours = |transfer: &Transfer| {
+                transfer.file == file && folder.is_none_or(|folder| folder == upload)
+            };
+            let transfer = match <[Transfer; 1]>::try_from(chunks) {
+                Ok([transfer]) if is_ours(&transfer) => transfer,
+                _ => {
+                    let reason = "addresses for other files than were declared";
+                    return Err(self.answer_error(&call, reason));
+                }
+            };
+            let put = self.transfer(Method::PUT, presigned(&transfer), bytes.clone(), MAX_ANSWER);
+            match put.await {
+                Ok(_) => return Ok(upload),
+                Err(TransferFailure::Failed { renew: true, .. }) if addresses < ADDRESSES => {
+                    addresses += 1;
+                }
+                Err(failure) => return Err(self.transfer_error(failure, what)),
+            }
+        }
+    }
+
     /// Uploads one piece of a part's file. A piece that is there already is as good as one that arrives.
     pub(crate) async fn put(
         &self,

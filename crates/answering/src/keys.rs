@@ -99,6 +99,32 @@ impl Answering {
         Ok(key.map(|key| self.warm.keep_key((tenant.clone(), id), key)))
     }
 
+    /// Parts of the tenant's key, all of which must be active now, from memory or from the bucket.
+    pub(crate) async fn registered_key(
+        &self,
+        tenant: &Tenant,
+        id: KeyId,
+        parts: BTreeSet<String>,
+        call: &Call,
+    ) -> Result<Arc<WarmKey>, Failure> {
+        let name = (tenant.clone(), id);
+        if let Some(warm) = self.warm.key(&name) {
+            let record = self.record(tenant, id).await?;
+            let active = self.active_parts(tenant, id, record.as_ref(), &parts, call)?;
+            let has_all = parts.iter().all(|part| warm.key.has(part));
+            if has_all && are_held(&warm, &active) {
+                return Ok(warm);
+            }
+            self.warm.forget_key(&name);
+        }
+        let loaded = self.load_key(tenant, id, (None, parts), call).await?;
+        let key = loaded.ok_or_else(|| {
+            let detail = format!("key {id} was deleted meanwhile; register it again");
+            Problem::new(ProblemType::UnknownKey, detail)
+        })?;
+        Ok(self.warm.keep_key(name, key))
+    }
+
     /// Parts of the tenant's key from the bucket, added to what there is of it; `None` where it was
     /// deleted meanwhile.
     pub(crate) async fn load_key(

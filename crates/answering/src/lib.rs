@@ -16,6 +16,7 @@ mod frames;
 mod keys;
 mod refusal;
 mod stored_frames;
+mod training;
 
 use bytes::Bytes;
 use cipherfn_protocol::api::{ApiVersion, ModelName, Problem};
@@ -32,6 +33,7 @@ use lambda_http::Error;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
+pub use training::{AskedTraining, TrainingRun, read_rows};
 
 /// How often a query is answered anew because its model or key changed meanwhile.
 const ATTEMPTS: u32 = 3;

@@ -2,6 +2,7 @@
 
 use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_protocol::message::MessageError;
+use cipherfn_serving::training::DescentError;
 use cipherfn_serving::{
     CheckpointError, OutOfTime, QueryError, ReplyTooLarge, SumsError, TooLittleMemory,
 };
@@ -52,6 +53,11 @@ pub(crate) fn no_sums(error: &SumsError) -> Problem {
         SumsError::TooManyRows { most, .. } => too_many_rows(error.to_string(), *most as u64),
         _ => Problem::new(ProblemType::ChunkAltered, error.to_string()),
     }
+}
+
+/// Rows of which a training cannot be made.
+pub(crate) fn malformed_rows(error: &DescentError) -> Problem {
+    Problem::new(ProblemType::MalformedRows, error.to_string())
 }
 
 fn too_many_rows(detail: String, most: u64) -> Problem {

@@ -1,7 +1,7 @@
 //! Frames and their key from the bucket: records, and pieces as far as rows are needed.
 
+use crate::Answering;
 use crate::frames::{Asking, damaged};
-use crate::{Answering, keys};
 use bytes::Bytes;
 use cipherfn_frame::file::{FileHead, FrameReader};
 use cipherfn_frame::schema::Schema;
@@ -66,22 +66,9 @@ impl Answering {
         asking: &Asking,
         call: &Call,
     ) -> Result<Arc<WarmKey>, Failure> {
-        let name = (tenant.clone(), id);
         let parts = BTreeSet::from([EXPANSION.to_owned()]);
-        if let Some(warm) = self.warm.key(&name) {
-            let record = self.record(tenant, id).await?;
-            let active = self.active_parts(tenant, id, record.as_ref(), &parts, call)?;
-            if warm.key.has(EXPANSION) && keys::are_held(&warm, &active) {
-                return of_set(warm, asking);
-            }
-            self.warm.forget_key(&name);
-        }
-        let loaded = self.load_key(tenant, id, (None, parts), call).await?;
-        let Some(key) = loaded else {
-            let detail = format!("key {id} was deleted meanwhile; register it again");
-            return Err(Problem::new(ProblemType::UnknownKey, detail).into());
-        };
-        of_set(self.warm.keep_key(name, key), asking)
+        let key = self.registered_key(tenant, id, parts, call).await?;
+        of_set(key, asking)
     }
 
     /// The frames, with those rows and tables that are needed.

@@ -12,7 +12,7 @@ mod route;
 pub mod v2;
 
 pub use key::{KeyDeclarationV1, KeyState, KeyStatusV1, KeyUploadV1, PartUpload, Pieces};
-pub use model::{ModelList, ModelName, ModelSummary, ParseModelNameError, Version};
+pub use model::{ModelList, ModelName, ModelSummary, ParseModelNameError, ProgramList, Version};
 pub use problem::{Problem, ProblemType};
 pub use route::{ApiVersion, NoRoute, Requested, Route};
 
@@ -24,7 +24,9 @@ pub const REPLY: &str = "application/vnd.cipherfn.reply";
 pub const ANSWER: &str = "application/vnd.cipherfn.answer";
 /// Content type of client specs.
 pub const SPECS: &str = "application/vnd.cipherfn.specs+json";
-/// Header beside client specs: their developer's signed statement, a JSON document.
+/// Content type of a training program.
+pub const PROGRAM: &str = "application/vnd.cipherfn.program+json";
+/// Header beside client specs and programs: their developer's signed statement, a JSON document.
 pub const STATEMENT: &str = "cipherfn-statement";
 /// Content type of every other answer.
 pub const JSON: &str = "application/json";

@@ -52,8 +52,10 @@ pub enum FrameKind {
     PublicKey = 10,
     /// Statistics of some owners' rows, encrypted under a public key.
     Contribution = 11,
-    /// A training under way: server only.
+    /// A training under way, or its end.
     Descent = 12,
+    /// Encrypted rows of a training.
+    TrainingRows = 13,
 }
 
 impl FrameKind {
@@ -71,6 +73,7 @@ impl FrameKind {
             Self::PublicKey,
             Self::Contribution,
             Self::Descent,
+            Self::TrainingRows,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == value)
@@ -91,6 +94,7 @@ impl FrameKind {
             Self::PublicKey => "public key",
             Self::Contribution => "contribution",
             Self::Descent => "state of a training",
+            Self::TrainingRows => "chunk of rows of a training",
         }
     }
 
@@ -109,6 +113,7 @@ impl FrameKind {
             Self::PublicKey => "a public key",
             Self::Contribution => "a contribution",
             Self::Descent => "a state of a training",
+            Self::TrainingRows => "a chunk of rows of a training",
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Published models, tenants' keys and jobs, as documents in a bucket.
+//! Published models and training programs, tenants' keys and jobs, as documents in a bucket.
 //!
 //! ```text
 //! models/{name}/model.json                        which versions are live, and which one is current
-//! models/{name}/{publication}/bundle.cfn          specs.json  report.json
+//! models/{name}/{publication}/bundle.cfn          specs.json  report.json; of a training program specs.json alone
 //! keys/{tenant}/index.json                        the tenant's registrations: what its quota counts
 //! keys/{tenant}/{key id}/record.json              what is registered under an id
 //! keys/{tenant}/{key id}/{upload}/{part}.cfk      a checked part of the key
@@ -47,12 +47,12 @@ pub use frame::{FramePiece, StoredFrame};
 pub use frames::FrameDeclared;
 pub use job::{
     ATTEMPTS_A_CHUNK, Attempt, Checkpoint, Chunk, ChunkEvent, ChunkRefusal, Job, JobOrder,
-    Prediction, SharedQuery, Work,
+    SharedQuery, UploadedWork, Work,
 };
 pub use jobs::{Input, JobDeclared, Kept, Share};
 pub use keys::{Checked, Declared, MissingPiece, Settled};
-pub use live::{live_frame, live_version, unknown_frame};
-pub use model::{Folder, LiveVersion, Model};
+pub use live::{live_frame, live_program, live_version, unknown_frame, unknown_program};
+pub use model::{Folder, LiveVersion, Model, ModelKind};
 pub use models::{Models, Published, Sign};
 pub use part::{ParsePartNameError, PartName};
 pub use quota::Keys;

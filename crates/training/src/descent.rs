@@ -5,9 +5,13 @@
 //! descent; 4 is the constant. Weights are fractions of the torus: `1 / (16 RANGE)` is a weight of 1,
 //! so that the torus has room for forms z of twice the range on both sides.
 
+mod rows;
 mod simulate;
+mod state;
 
+pub use rows::{MAX_BATCHES, RowsChunk, rows_hash};
 pub use simulate::{Simulation, StepNoise, accuracy, simulate, synthetic};
+pub use state::DescentState;
 
 use crate::error::TrainingError;
 use crate::model::{ClassLink, FittedFunction, FittedModel, ScaledColumn};
@@ -27,6 +31,8 @@ const WEIGHT: f64 = 1.0 / (4.0 * RANGE * STEPS as f64);
 /// Largest number of features: with the constant they fill a ciphertext with two rows.
 const MAX_FEATURES: usize = 1023;
 const MAX_EPOCHS: u32 = 1000;
+/// Most steps of a training: days of them, and what a schedule has memory for.
+const MAX_STEPS: usize = 1_000_000;
 
 /// What is minimised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +65,7 @@ struct TrainingV1 {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Training {
     document: TrainingV1,
+    canonical: Vec<u8>,
     numbers: Vec<NumericColumn>,
     target: CategoricalColumn,
     hash: Hash,
@@ -158,10 +165,11 @@ impl Training {
             numbers,
             target,
             hash: Hash::of(&canonical),
+            canonical,
         })
     }
 
-    /// The program's bytes, JSON.
+    /// The program's file, JSON.
     ///
     /// # Errors
     /// None that a checked program has.
@@ -169,12 +177,17 @@ impl Training {
         serde_json::to_vec_pretty(&self.document).map_err(TrainingError::Program)
     }
 
+    /// The same as it is published: bytes whose hash is the program's.
+    pub fn canonical(&self) -> &[u8] {
+        &self.canonical
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.document.name
     }
 
-    /// Hash of everything in it.
+    /// Hash of everything in it: of [`Self::canonical`].
     pub const fn hash(&self) -> Hash {
         self.hash
     }
@@ -195,7 +208,7 @@ impl Training {
     }
 
     /// Sets of weights: one for two classes, one a class for more.
-    pub fn sets(&self) -> usize {
+    pub const fn sets(&self) -> usize {
         match self.target.categories.len() {
             2 => 1,
             many => many,
@@ -297,13 +310,20 @@ impl Training {
     /// All steps on so many rows.
     ///
     /// # Errors
-    /// Fewer rows than a batch.
+    /// Fewer rows than a batch; more steps than anybody waits for.
     pub fn schedule(&self, rows: usize) -> Result<Vec<DescentStep>, TrainingError> {
         let batches = self.batches(rows)?;
         let document = &self.document;
+        let count = batches.saturating_mul(document.epochs as usize);
+        if count > MAX_STEPS {
+            return Err(TrainingError::TooManySteps {
+                found: count,
+                limit: MAX_STEPS,
+            });
+        }
         let mut shrunk = 1.0;
-        let mut steps = Vec::new();
-        for number in 0..document.epochs as usize * batches {
+        let mut steps = Vec::with_capacity(count);
+        for number in 0..count {
             let batch = number % batches;
             let count = document.batch.min(rows - batch * document.batch);
             let rate = document.rate / (1.0 + document.decay * number as f64);

@@ -22,6 +22,16 @@ pub enum TrainingError {
         /// The batch.
         batch: usize,
     },
+    /// More steps than are run.
+    #[error(
+        "the training has {found} steps, at most {limit} are run; lower \"epochs\", or raise \"batch\""
+    )]
+    TooManySteps {
+        /// Steps.
+        found: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// Forms beyond the table.
     #[error(
         "the training diverges or comes close: |z| reaches {largest:.1}, and above {range} residuals are wrong; lower \"rate\", raise \"penalty\", or take fewer \"epochs\""
@@ -122,7 +132,7 @@ pub enum TrainingError {
         /// The limit.
         limit: u32,
     },
-    /// Bytes that are no contribution.
+    /// Bytes that are no file of the kind.
     #[error(transparent)]
     Frame(#[from] FrameError),
     /// A contribution's payload.
@@ -130,6 +140,24 @@ pub enum TrainingError {
     Malformed {
         /// What is wrong.
         problem: String,
+    },
+    /// A payload that ends within its head.
+    #[error("{what} is malformed: it has {bytes} bytes, fewer than {head}; make it anew")]
+    Short {
+        /// Kind of file.
+        what: &'static str,
+        /// Bytes of its payload.
+        bytes: usize,
+        /// Bytes of a head.
+        head: usize,
+    },
+    /// A state of something else.
+    #[error(
+        "the state is of another {what}; go on with the one that it was made of, or begin anew"
+    )]
+    OtherState {
+        /// What differs.
+        what: &'static str,
     },
     /// A contribution to other statistics.
     #[error(

@@ -1,7 +1,8 @@
 //! What is refused of a declaration before anything is done.
 
 use cipherfn_protocol::api::job::{
-    ChunkFile, JobDeclaration, MAX_CHUNK, MAX_PARTS, MAX_SHARES, RowCost, WORKER_SECONDS,
+    ChunkFile, JobDeclaration, MAX_CHUNK, MAX_PARTS, MAX_SHARES, MAX_TRAINING, RowCost,
+    WORKER_SECONDS,
 };
 use cipherfn_protocol::api::{Problem, ProblemType};
 use std::collections::HashMap;
@@ -51,6 +52,21 @@ pub(crate) fn parts(declaration: &JobDeclaration) -> Result<(), Problem> {
     Ok(())
 }
 
+/// A training is the work of one worker at a time, which has all chunks in memory.
+pub(crate) fn training(declaration: &JobDeclaration) -> Result<(), Problem> {
+    let malformed = |detail| Err(Problem::new(ProblemType::MalformedRequest, detail));
+    if declaration.parts != 1 {
+        return malformed("parts: a training is not worked on in parts; declare 1".to_owned());
+    }
+    let bytes: u64 = declaration.chunks.iter().map(|chunk| chunk.bytes).sum();
+    if bytes > MAX_TRAINING {
+        return malformed(format!(
+            "chunks: {bytes} bytes in all, a training has at most {MAX_TRAINING}; train on fewer rows"
+        ));
+    }
+    Ok(())
+}
+
 /// What a worker does of a row, all or a part of it, must not be predicted to take longer than a worker
 /// has: there is no checkpoint within a row, so three would be lost for nothing.
 pub(crate) fn time(parts: u32, cost: &RowCost) -> Result<(), Problem> {
@@ -72,10 +88,10 @@ pub(crate) fn time(parts: u32, cost: &RowCost) -> Result<(), Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::{chunks, parts, time};
+    use super::{chunks, parts, time, training};
     use cipherfn_protocol::api::job::{
-        ChunkFile, IdempotencyKey, JobDeclaration, JobKind, MAX_CHUNK, MAX_PARTS, RowCost,
-        UploadFolder,
+        ChunkFile, IdempotencyKey, JobDeclaration, JobKind, MAX_CHUNK, MAX_PARTS, MAX_TRAINING,
+        RowCost, UploadFolder,
     };
     use cipherfn_protocol::hash::{Hash, Sha256};
     use cipherfn_protocol::message::KeyId;
@@ -102,19 +118,37 @@ mod tests {
         assert!(refused(&doubled, 3).contains("numbers 0 and 2 are the same"));
     }
 
+    fn declaration(kind: JobKind, chunks: Vec<ChunkFile>, parts: u32) -> JobDeclaration {
+        JobDeclaration {
+            idempotency_key: IdempotencyKey::from_bytes([1; 16]),
+            kind,
+            model: "fraud".parse().unwrap(),
+            specs: Hash::of(b"specs"),
+            key: KeyId::from_bytes([2; 16]),
+            upload: UploadFolder::from_bytes([3; 16]),
+            chunks,
+            parts,
+        }
+    }
+
+    #[test]
+    fn trainings_beyond_a_worker_s_memory_and_in_parts_are_refused() {
+        let most = (MAX_TRAINING / MAX_CHUNK) as usize;
+        let declared = |chunks: usize, parts| {
+            let chunks = vec![chunk(MAX_CHUNK, 0); chunks];
+            training(&declaration(JobKind::Train, chunks, parts)).map_err(|refused| refused.detail)
+        };
+        assert_eq!(declared(most, 1), Ok(()));
+        let refused = declared(most + 1, 1).unwrap_err();
+        assert!(refused.contains("train on fewer rows"), "{refused}");
+        assert!(declared(1, 2).unwrap_err().contains("parts"));
+    }
+
     #[test]
     fn more_parts_than_workers_would_get_are_refused() {
         let declared = |chunks: usize, in_parts: u32| {
-            parts(&JobDeclaration {
-                idempotency_key: IdempotencyKey::from_bytes([1; 16]),
-                kind: JobKind::Predict,
-                model: "fraud".parse().unwrap(),
-                specs: Hash::of(b"specs"),
-                key: KeyId::from_bytes([2; 16]),
-                upload: UploadFolder::from_bytes([3; 16]),
-                chunks: vec![chunk(1, 0); chunks],
-                parts: in_parts,
-            })
+            let chunks = vec![chunk(1, 0); chunks];
+            parts(&declaration(JobKind::Predict, chunks, in_parts))
         };
         for (chunks, in_parts) in [(1000, 1), (1, MAX_PARTS), (50, 2), (25, 4)] {
             assert!(declared(chunks, in_parts).is_ok());

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `GET /v2/models/{model}/cost` | what a row is predicted to take, by which clients size chunks |
 //! | `POST /v2/uploads` | where to upload chunks, each address bound to exactly one size and checksum |
-//! | `POST /v2/jobs` | a job over uploaded chunks, each of which becomes an event for a worker |
+//! | `POST /v2/jobs` | a job over uploaded chunks, each of which becomes an event for a worker; all of them become one, where the job is a training |
 //! | `GET /v2/jobs/{id}` | where its chunks stand, and addresses of results |
 //! | `DELETE /v2/jobs/{id}` | end it, and delete all there is of it |
 //! | `GET`, `POST /v2/frames` | the caller's frames; a frame of uploaded pieces |
@@ -26,7 +26,9 @@ use cipherfn_protocol::api::job::{
 use cipherfn_protocol::api::{self, Function, Problem, ProblemType, Requested, Route};
 use cipherfn_service::bucket::Presigned;
 use cipherfn_service::config::{self, FrameRules, JobRules};
-use cipherfn_service::registry::{Chunk, Job, JobDeclared, JobOrder, Share, Work, live_version};
+use cipherfn_service::registry::{
+    Chunk, Job, JobDeclared, JobOrder, Share, Work, live_program, live_version,
+};
 use cipherfn_service::{Call, Failure, Registry, S3, Tenant, http, telemetry};
 use dispatch::Dispatch;
 use futures_util::future;
@@ -160,15 +162,24 @@ impl Jobs {
         let declaration: JobDeclaration = http::json_body(request)?;
         check::chunks(&declaration.chunks, api::job::MAX_CHUNKS)?;
         check::parts(&declaration)?;
-        if declaration.kind != JobKind::Predict {
-            let detail = "kind: a query over frames is declared with POST /v2/frames/jobs";
-            return Err(Problem::new(ProblemType::MalformedRequest, detail).into());
-        }
         let (name, specs) = (&declaration.model, declaration.specs);
-        let model = self.registry.model(name).await?;
-        let version = live_version(model.as_ref(), (api::ApiVersion::V2, name), specs)?;
-        if let Some(cost) = self.predicted((name, specs), version).await? {
-            check::time(declaration.parts, &cost)?;
+        match declaration.kind {
+            JobKind::Predict => {
+                let model = self.registry.model(name).await?;
+                let version = live_version(model.as_ref(), (api::ApiVersion::V2, name), specs)?;
+                if let Some(cost) = self.predicted((name, specs), version).await? {
+                    check::time(declaration.parts, &cost)?;
+                }
+            }
+            JobKind::Train => {
+                check::training(&declaration)?;
+                let program = self.registry.model(name).await?;
+                live_program(program.as_ref(), name, specs)?;
+            }
+            JobKind::Query => {
+                let detail = "kind: a query over frames is declared with POST /v2/frames/jobs";
+                return Err(Problem::new(ProblemType::MalformedRequest, detail).into());
+            }
         }
         self.begin(tenant, &(&declaration).into(), call).await
     }
@@ -208,7 +219,7 @@ impl Jobs {
             for chunk in numbers {
                 let parts = if is_new {
                     match &job.work {
-                        Work::Predict(_) => (0..job.parts).collect(),
+                        Work::Predict(_) | Work::Train(_) => (0..job.parts).collect(),
                         // The workers of a pass begin the next one.
                         Work::Query(shared) => shared.parts_of_pass(0).collect(),
                     }

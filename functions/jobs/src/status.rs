@@ -2,7 +2,7 @@
 
 use crate::Jobs;
 use cipherfn_protocol::api::job::{ChunkState, JobStatus, MAX_STATES};
-use cipherfn_service::registry::{Chunk, Job, Work};
+use cipherfn_service::registry::{Chunk, Job};
 use cipherfn_service::{Call, Failure, http};
 use lambda_http::http::StatusCode;
 use lambda_http::{Body, Response};
@@ -31,15 +31,12 @@ impl Jobs {
         } else {
             self.registry.results(job).await?
         };
-        let prediction = match &job.work {
-            Work::Predict(prediction) => Some(prediction),
-            Work::Query(_) => None,
-        };
+        let uploaded = job.work.uploaded();
         let document = JobStatus {
             job: job.id,
             kind: job.work.kind(),
-            model: prediction.map(|work| work.model.clone()),
-            specs: prediction.map(|work| work.specs),
+            model: uploaded.map(|work| work.model.clone()),
+            specs: uploaded.map(|work| work.specs),
             key: job.key,
             created: job.created,
             expires: job.until,

@@ -1,19 +1,24 @@
-//! The function that lists models and serves client specs. It links no cryptography, so it starts
+//! The function that lists models and training programs, and serves client specs and programs. It links no cryptography, so it starts
 //! fast.
 //!
 //! | route | answer |
 //! |---|---|
 //! | `GET /v2/models` | every model and its live versions |
 //! | `GET /v2/models/{model}` | client specs of the current version, or of `?specs=HASH`; `ETag` is the specs hash, `Cipherfn-Statement` their developer's signed statement |
+//! | `GET /v2/programs` | every training program and its live versions |
+//! | `GET /v2/programs/{program}` | the current version of a program, or that of `?specs=HASH`; headers as beside specs |
 //! | `GET /v2/openapi.json` | the service's OpenAPI document |
 //!
 //! Under `/v1` they show what can be said in specs of format 1, without statement.
 
 use cipherfn_protocol::api::{
-    self, ApiVersion, Function, ModelList, ModelName, Problem, ProblemType, Requested, Route,
+    self, ApiVersion, Function, ModelList, ModelName, Problem, ProblemType, ProgramList, Requested,
+    Route,
 };
 use cipherfn_protocol::hash::SpecsHash;
-use cipherfn_service::registry::Models;
+use cipherfn_service::registry::{
+    LiveVersion, Model, ModelKind, Models, live_program, unknown_program,
+};
 use cipherfn_service::{Call, Failure, Registry, S3, config, http, telemetry};
 use lambda_http::http::{HeaderValue, StatusCode, header};
 use lambda_http::{Body, Error, Request, RequestExt, Response};
@@ -49,16 +54,62 @@ async fn handle(
     match route {
         Route::OpenApi => Ok(http::response(StatusCode::OK, api::JSON, OPENAPI)),
         Route::Models => {
-            let Models { models, unreadable } = registry.models().await?;
-            for error in unreadable {
-                call.warn("a model is missing in the list", &error);
-            }
+            let models = published(registry, ModelKind::Model, call).await?;
             let models = models.iter().filter_map(|model| model.summary_for(version));
             let models = models.collect();
             Ok(http::json(StatusCode::OK, &ModelList { models }))
         }
+        Route::Programs => {
+            let programs = published(registry, ModelKind::Program, call).await?;
+            let programs = programs.iter().map(Model::summary).collect();
+            Ok(http::json(StatusCode::OK, &ProgramList { programs }))
+        }
+        Route::Program => program(registry, request, &http::id("program", parameter)?).await,
         _ => specs(registry, request, version, &http::id("model", parameter)?).await,
     }
+}
+
+/// What is published of a kind.
+async fn published(
+    registry: &Registry,
+    kind: ModelKind,
+    call: &Call,
+) -> Result<Vec<Model>, Failure> {
+    let Models {
+        mut models,
+        unreadable,
+    } = registry.models().await?;
+    for error in unreadable {
+        call.warn("a model is missing in the list", &error);
+    }
+    models.retain(|model| model.kind == kind);
+    Ok(models)
+}
+
+/// The version that a request names, if it names one.
+fn wanted(request: &Request) -> Result<Option<SpecsHash>, Problem> {
+    let query = request.query_string_parameters_ref();
+    let text = query.and_then(|query| query.first("specs"));
+    text.map(|text| http::id("version", text)).transpose()
+}
+
+async fn program(
+    registry: &Registry,
+    request: &Request,
+    name: &ModelName,
+) -> Result<Response<Body>, Failure> {
+    let unknown = || unknown_program(name);
+    let program = registry.model(name).await?.ok_or_else(unknown)?;
+    let hash = wanted(request)?.unwrap_or(program.current);
+    let version = live_program(Some(&program), name, hash)?;
+    let served = Served {
+        name,
+        version,
+        hash,
+        content_type: api::PROGRAM,
+        unknown: &unknown,
+    };
+    document(registry, request, served).await
 }
 
 async fn specs(
@@ -73,20 +124,16 @@ async fn specs(
             format!("there is no model {name}; GET /v2/models lists those that there are"),
         )
     };
-    let model = registry.model(name).await?.ok_or_else(unknown)?;
+    let model = registry.model(name).await?;
+    let model = model.filter(|model| model.kind == ModelKind::Model);
+    let model = model.ok_or_else(unknown)?;
     let current = model.current(api_version).ok_or_else(|| {
         Problem::new(
             ProblemType::NewerClientNeeded,
             format!("model {name} cannot be said to clients of version 1; use a newer client"),
         )
     })?;
-    let hash = match request
-        .query_string_parameters_ref()
-        .and_then(|query| query.first("specs"))
-    {
-        Some(text) => http::id::<SpecsHash>("version", text)?,
-        None => current,
-    };
+    let hash = wanted(request)?.unwrap_or(current);
     let Some(version) = model.version(hash) else {
         let mut problem = Problem::new(
             ProblemType::StaleSpecs,
@@ -98,6 +145,38 @@ async fn specs(
         problem.current_specs = Some(current);
         return Err(problem.into());
     };
+    let served = Served {
+        name,
+        version,
+        hash,
+        content_type: api::SPECS,
+        unknown: &unknown,
+    };
+    document(registry, request, served).await
+}
+
+/// A document of a live version.
+struct Served<'a> {
+    name: &'a ModelName,
+    version: &'a LiveVersion,
+    /// Of the document.
+    hash: SpecsHash,
+    content_type: &'static str,
+    /// What to tell where it is gone.
+    unknown: &'a (dyn Fn() -> Problem + Sync),
+}
+
+async fn document(
+    registry: &Registry,
+    request: &Request,
+    served: Served<'_>,
+) -> Result<Response<Body>, Failure> {
+    let Served {
+        name,
+        version,
+        hash,
+        ..
+    } = served;
     let etag = format!("\"{hash}\"");
     let known = request.headers().get_all(header::IF_NONE_MATCH).iter();
     let mut known = known
@@ -115,17 +194,17 @@ async fn specs(
         let document = registry
             .specs(name, version, hash)
             .await?
-            .ok_or_else(unknown)?;
+            .ok_or_else(served.unknown)?;
         if document.len() > api::MAX_REPLY {
             let request = registry.specs_request(name, version, hash, URL_LIFETIME);
             let request = request.await?;
             redirect(&request.url)?
         } else {
-            http::response(StatusCode::OK, api::SPECS, document.to_vec())
+            http::response(StatusCode::OK, served.content_type, document.to_vec())
         }
     };
     response.headers_mut().insert(header::ETAG, value);
-    // A statement is about the specs of version 2 alone. It may be newer than the document that the
+    // A statement is about programs and the specs of version 2 alone. It may be newer than the document that the
     // client has, so "not modified" brings it too.
     if let Some(statement) = &version.statement
         && statement.statement.specs == hash

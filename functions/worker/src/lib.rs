@@ -11,7 +11,8 @@
 //!   {job, chunk, part} ──► claim the part ──► sums ──► finish it ──► all done? claim the chunk ──► add ──► finish
 //!                          it is done ─────────────────────────────────^
 //! ```
-//! The parts of a query over frames are rows of its passes: whoever finishes the last part of a pass
+//! A training is one piece of work on all chunks together: all of its steps, by one worker after the
+//! other. The parts of a query over frames are rows of its passes: whoever finishes the last part of a pass
 //! begins those of the next one.
 //!
 //! AWS Lambda tries an event three times. What can fare better next time is told to it; what cannot
@@ -20,6 +21,7 @@
 
 mod predict;
 mod query;
+mod train;
 mod work;
 
 use cipherfn_answering::Answering;
@@ -230,7 +232,10 @@ impl Worker {
             (Order::Query(shared), Task::Added(_, parts)) => {
                 Box::pin(query::reply(answering, shared, &mut work, parts)).await
             }
-            (Order::Query(_), Task::Whole) => Ok(End::Over),
+            (Order::Train(order), Task::Whole) => {
+                Box::pin(train::train(answering, order, &mut work, self.interval)).await
+            }
+            (Order::Query(_), Task::Whole) | (Order::Train(_), _) => Ok(End::Over),
         };
         let (problem, end) = match outcome {
             Ok(End::Over) => return Ok(Claimed::Over),

@@ -6,7 +6,7 @@ use cipherfn_protocol::api::job::MAX_CHUNK;
 use cipherfn_protocol::api::{ApiVersion, Problem, ProblemType};
 use cipherfn_protocol::hash::Sha256;
 use cipherfn_service::Failure;
-use cipherfn_service::registry::{Chunk, Job, Prediction};
+use cipherfn_service::registry::{Chunk, Job, UploadedWork};
 use sha2::Digest;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// time is nearly over.
 pub(crate) async fn predict(
     answering: &Answering,
-    prediction: &Prediction,
+    prediction: &UploadedWork,
     work: &mut Work<'_>,
     interval: Duration,
 ) -> Result<End, Failure> {
@@ -51,7 +51,7 @@ pub(crate) async fn predict(
 /// rows are few.
 pub(crate) async fn sums(
     answering: &Answering,
-    prediction: &Prediction,
+    prediction: &UploadedWork,
     work: &mut Work<'_>,
     part: u32,
 ) -> Result<End, Failure> {
@@ -70,7 +70,7 @@ pub(crate) async fn sums(
 /// Adds what the parts of a chunk made, all of which are done. `part` is the one that is ready here.
 pub(crate) async fn add(
     answering: &Answering,
-    prediction: &Prediction,
+    prediction: &UploadedWork,
     work: &mut Work<'_>,
     (part, parts): (u32, &[Option<Chunk>]),
 ) -> Result<End, Failure> {
@@ -115,7 +115,7 @@ const fn part_of(job: &Job, number: u32) -> Part {
     }
 }
 
-const fn asked<'a>(job: &'a Job, prediction: &'a Prediction) -> Asked<'a> {
+const fn asked<'a>(job: &'a Job, prediction: &'a UploadedWork) -> Asked<'a> {
     Asked {
         api: ApiVersion::V2,
         model: &prediction.model,
@@ -126,7 +126,7 @@ const fn asked<'a>(job: &'a Job, prediction: &'a Prediction) -> Asked<'a> {
 
 /// The query that a chunk is, and its checksum.
 async fn query_of(
-    prediction: &Prediction,
+    prediction: &UploadedWork,
     work: &Work<'_>,
 ) -> Result<(Arc<Query>, Sha256), Failure> {
     let job = work.job;

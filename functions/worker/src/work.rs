@@ -69,8 +69,13 @@ impl<'a> Work<'a> {
 
     /// The chunk as it was uploaded.
     pub(crate) async fn input(&self) -> Result<bytes::Bytes, Failure> {
-        let input = self.registry.input(self.job, self.chunk).await?;
-        sound(input, &format!("chunk {}", self.chunk))
+        self.uploaded(self.chunk).await
+    }
+
+    /// A chunk of the job as it was uploaded.
+    pub(crate) async fn uploaded(&self, number: usize) -> Result<bytes::Bytes, Failure> {
+        let input = self.registry.input(self.job, number).await?;
+        sound(input, &format!("chunk {number}"))
     }
 
     /// What an earlier attempt has kept.

@@ -2,7 +2,7 @@
 
 use super::Target;
 use crate::golden;
-use cipherfn_client::training::open;
+use cipherfn_client::training::{decrypt_weights, open};
 use cipherfn_client::{Client, ClientError};
 use cipherfn_compiler::read::read_model;
 use cipherfn_frame::file::FrameReader;
@@ -24,7 +24,7 @@ use cipherfn_serving::training::Total;
 use cipherfn_serving::{Estimate, Model, Part, Progress, Query};
 use cipherfn_signing::{SigningKey, verify};
 use cipherfn_table::Table;
-use cipherfn_training::descent::Training;
+use cipherfn_training::descent::{DescentState, RowsChunk, Training};
 use cipherfn_training::{Contribution, StatisticsSpec};
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -80,6 +80,30 @@ pub const TARGETS: &[Target] = &[
             let _ = Training::from_json(bytes).map(|training| training.schedule(1000));
         },
         framed: false,
+    },
+    Target {
+        name: "training_rows",
+        seeds: &["golden/v3/training.rows.cfd"],
+        run: |bytes| {
+            if let Ok(chunk) = RowsChunk::from_file_bytes(bytes) {
+                drop(chunk.hashes(1 << 10).count());
+            }
+        },
+        framed: true,
+    },
+    Target {
+        name: "training_state",
+        seeds: &["golden/v3/training.state.cfd"],
+        run: |bytes| {
+            if let Ok(state) = DescentState::from_file_bytes(bytes) {
+                let (program, key) = (state.program, state.key);
+                let _ = state.require((program, state.rows), (key, state.parameter_set));
+            }
+            let (_, secret) = &*STATISTICS;
+            let named = (8, Hash::of(bytes));
+            drop(decrypt_weights(secret, &PROGRAM, named, bytes));
+        },
+        framed: true,
     },
     Target {
         name: "query",
@@ -242,6 +266,12 @@ static CLIENT: LazyLock<(Client, SecretKey)> = LazyLock::new(|| {
     let client = Client::from_specs(&read("tree.specs.json")).expect("specs");
     let secret = SecretKey::from_file_bytes(&read("secret.cfk")).expect("a key");
     (client, secret)
+});
+
+/// A training program.
+static PROGRAM: LazyLock<Training> = LazyLock::new(|| {
+    let bytes = std::fs::read(golden().with_file_name("v3").join("training.cfn"));
+    Training::from_json(&bytes.expect("a golden file")).expect("a program")
 });
 
 /// What contributions are to, and the key that opens them.

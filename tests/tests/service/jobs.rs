@@ -5,6 +5,7 @@ mod campaign;
 mod checkpoints;
 mod parts;
 mod refusals;
+mod training;
 
 use crate::models::{Caller, TREE, Trained};
 use crate::stack::{Setup, Stack, kill, tenants, wait_until};
@@ -26,23 +27,79 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Somebody with a registered key and the rows of what is published as `tree`.
 struct Owner<'a> {
-    stack: &'a Stack,
+    requests: Requests<'a>,
     caller: Caller,
-    token: &'static str,
     model: &'static Trained,
+}
+
+/// Somebody's requests for jobs.
+struct Requests<'a> {
+    stack: &'a Stack,
+    token: &'static str,
+}
+
+impl<'a> std::ops::Deref for Owner<'a> {
+    type Target = Requests<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.requests
+    }
 }
 
 impl<'a> Owner<'a> {
     async fn new(stack: &'a Stack, token: &'static str) -> Self {
         let caller = Caller::registered(stack.service_of(token), "tree").await;
         Self {
-            stack,
+            requests: Requests { stack, token },
             caller,
-            token,
             model: &TREE,
         }
     }
 
+    /// Queries of so many rows each, one after the other.
+    fn queries(&self, rows: &[usize]) -> Vec<Vec<u8>> {
+        let mut first = 0;
+        let query = |rows: &usize| {
+            first += rows;
+            self.caller.query(&self.model.rows(first - rows, *rows))
+        };
+        rows.iter().map(query).collect()
+    }
+
+    fn declaration(&self, (upload, chunks): (UploadFolder, Vec<ChunkFile>)) -> JobDeclaration {
+        static NAMES: AtomicU8 = AtomicU8::new(0);
+        JobDeclaration {
+            idempotency_key: IdempotencyKey::from_bytes(
+                [NAMES.fetch_add(1, Ordering::Relaxed); 16],
+            ),
+            kind: JobKind::Predict,
+            model: "tree".parse().expect("a name"),
+            specs: self.caller.client.specs().hash(),
+            key: self.caller.key(),
+            upload,
+            chunks,
+            parts: 1,
+        }
+    }
+
+    /// Checks the results of a job over chunks of so many rows each.
+    async fn check(&self, status: &JobStatus, rows: &[usize]) {
+        assert_eq!((status.chunks, status.done), (rows.len(), rows.len()));
+        let mut first = 0;
+        for (state, rows) in status.states.iter().zip(rows) {
+            let ChunkState::Done { result, .. } = state else {
+                panic!("{state:?}");
+            };
+            let reply = send(result, &[]).await;
+            assert_eq!(file(&reply.body), result.file);
+            let answers = self.caller.open(&reply.body);
+            self.model.check(first, *rows, &answers);
+            first += rows;
+        }
+    }
+}
+
+impl Requests<'_> {
     async fn send(&self, method: &str, target: &str, body: Vec<u8>) -> Answer {
         let authorization = format!("Bearer {}", self.token);
         let headers = [
@@ -55,16 +112,6 @@ impl<'a> Owner<'a> {
     async fn post(&self, target: &str, document: &impl Serialize) -> Answer {
         let body = serde_json::to_vec(document).expect("JSON");
         self.send("POST", target, body).await
-    }
-
-    /// Queries of so many rows each, one after the other.
-    fn queries(&self, rows: &[usize]) -> Vec<Vec<u8>> {
-        let mut first = 0;
-        let query = |rows: &usize| {
-            first += rows;
-            self.caller.query(&self.model.rows(first - rows, *rows))
-        };
-        rows.iter().map(query).collect()
     }
 
     /// Uploads chunks, and gives what a job says of them.
@@ -82,22 +129,6 @@ impl<'a> Owner<'a> {
             assert_eq!(send(transfer, chunk).await.status, 200);
         }
         (uploads.upload, files)
-    }
-
-    fn declaration(&self, (upload, chunks): (UploadFolder, Vec<ChunkFile>)) -> JobDeclaration {
-        static NAMES: AtomicU8 = AtomicU8::new(0);
-        JobDeclaration {
-            idempotency_key: IdempotencyKey::from_bytes(
-                [NAMES.fetch_add(1, Ordering::Relaxed); 16],
-            ),
-            kind: JobKind::Predict,
-            model: "tree".parse().expect("a name"),
-            specs: self.caller.client.specs().hash(),
-            key: self.caller.key(),
-            upload,
-            chunks,
-            parts: 1,
-        }
     }
 
     /// A new job.
@@ -127,22 +158,6 @@ impl<'a> Owner<'a> {
             let logs = self.stack.logs();
             assert!(Instant::now() < deadline, "{status:?}\n{logs:#?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Checks the results of a job over chunks of so many rows each.
-    async fn check(&self, status: &JobStatus, rows: &[usize]) {
-        assert_eq!((status.chunks, status.done), (rows.len(), rows.len()));
-        let mut first = 0;
-        for (state, rows) in status.states.iter().zip(rows) {
-            let ChunkState::Done { result, .. } = state else {
-                panic!("{state:?}");
-            };
-            let reply = send(result, &[]).await;
-            assert_eq!(file(&reply.body), result.file);
-            let answers = self.caller.open(&reply.body);
-            self.model.check(first, *rows, &answers);
-            first += rows;
         }
     }
 }

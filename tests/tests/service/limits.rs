@@ -181,12 +181,14 @@ async fn specs_that_are_too_large_for_an_answer_are_fetched_from_s3() {
     specs.resize(MAX_REPLY + 1, b' ');
     let version = Published {
         hash: Hash::of(&specs),
-        bundle: cipherfn_engine::bundle::write(&TREE.bundle)
-            .expect("a bundle")
-            .into(),
+        bundle: Some(
+            cipherfn_engine::bundle::write(&TREE.bundle)
+                .expect("a bundle")
+                .into(),
+        ),
         specs: specs.clone().into(),
         specs_v1: None,
-        report: TREE.bundle.report.clone().into(),
+        report: Some(TREE.bundle.report.clone().into()),
     };
     let (keep, now) = (NonZeroUsize::MIN, OffsetDateTime::now_utc());
     let published = stack.registry();

@@ -29,10 +29,10 @@ fn published(text: &str) -> Published {
     let bytes = Bytes::copy_from_slice(text.as_bytes());
     Published {
         hash: Hash::of(text.as_bytes()),
-        bundle: bytes.clone(),
+        bundle: Some(bytes.clone()),
         specs: bytes.clone(),
         specs_v1: None,
-        report: bytes,
+        report: Some(bytes),
     }
 }
 

@@ -214,19 +214,31 @@ impl Stack {
     pub(crate) async fn publish(&self, name: &str, bundle: &Bundle, keep: usize) -> ModelSummary {
         let version = Published {
             hash: bundle.specs_hash(),
-            bundle: cipherfn_engine::bundle::write(bundle)
-                .expect("a bundle")
-                .into(),
+            bundle: Some(
+                cipherfn_engine::bundle::write(bundle)
+                    .expect("a bundle")
+                    .into(),
+            ),
             specs: bundle.specs.clone().into(),
             specs_v1: bundle.specs_v1.clone().map(Into::into),
-            report: bundle.report.clone().into(),
+            report: Some(bundle.report.clone().into()),
         };
+        self.publish_version(name, &version, keep).await
+    }
+
+    /// Publishes a version, signed by [`DEVELOPER`].
+    pub(crate) async fn publish_version(
+        &self,
+        name: &str,
+        version: &Published,
+        keep: usize,
+    ) -> ModelSummary {
         let name: ModelName = name.parse().expect("a name");
         let sign = |_: Option<&Model>, specs| Some(statement(&name, specs));
         let keep = NonZeroUsize::new(keep).expect("one or more");
         let published = self
             .registry()
-            .publish(&name, &version, &sign, keep, OffsetDateTime::now_utc())
+            .publish(&name, version, &sign, keep, OffsetDateTime::now_utc())
             .await;
         published.expect("published").summary()
     }

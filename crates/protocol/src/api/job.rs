@@ -9,7 +9,8 @@
 //! DELETE /v2/jobs/{id}    ends it, and deletes what was uploaded for it and what came of it
 //! ```
 //! A chunk is a whole query, its result the reply. A job may say that the model is evaluated in parts:
-//! several workers share each chunk then, and its result is one reply all the same.
+//! several workers share each chunk then, and its result is one reply all the same. A training
+//! ([`JobKind::Train`]) takes all of its chunks together, and has one result.
 
 use super::{ModelName, Problem};
 use crate::hash::{Sha256, SpecsHash};
@@ -32,6 +33,8 @@ pub const MAX_STATES: usize = 100;
 pub const MAX_PARTS: u32 = 32;
 /// Most chunks times parts of a job in parts: each is a worker's.
 pub const MAX_SHARES: usize = 100;
+/// Most bytes of all chunks of a training: a worker has all of them in memory.
+pub const MAX_TRAINING: u64 = 1 << 30;
 /// Most bytes of what all parts of a model make of a chunk: whoever adds them has them in memory.
 pub const MAX_SUMS: usize = 256 << 20;
 
@@ -198,6 +201,10 @@ pub enum JobKind {
     Predict,
     /// Answers a query over frames: [`super::frames`]. It has one chunk, whose result is the answer.
     Query,
+    /// Trains by gradient descent: `model` is a training program, `specs` its hash, and the uploaded
+    /// chunks are encrypted rows, together and in order. Its status has one chunk, whose result is the
+    /// state of the training after the last step.
+    Train,
 }
 
 /// Body of `POST /v2/jobs`.
@@ -208,7 +215,7 @@ pub struct JobDeclaration {
     pub idempotency_key: IdempotencyKey,
     /// What is to be done.
     pub kind: JobKind,
-    /// The model that does it.
+    /// The model that does it, or the training program.
     pub model: ModelName,
     /// The version that the chunks were made for.
     pub specs: SpecsHash,
@@ -242,7 +249,7 @@ pub struct JobStatus {
     pub job: JobId,
     /// What it does.
     pub kind: JobKind,
-    /// The model; of predictions.
+    /// The model of predictions, or the program of a training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelName>,
     /// Its version.
@@ -274,7 +281,7 @@ pub enum ChunkState {
     Waiting {
         /// Attempts so far.
         attempts: u32,
-        /// How far the next one is spared: rows, of a prediction.
+        /// How far the next one is spared: rows of a prediction, steps of a training.
         #[serde(default, skip_serializing_if = "is_zero")]
         steps: u64,
     },
@@ -285,7 +292,7 @@ pub enum ChunkState {
         /// When the attempt is over at the latest.
         #[serde(with = "time::serde::rfc3339")]
         until: OffsetDateTime,
-        /// How far it has come for certain: rows, of a prediction.
+        /// How far it has come for certain: rows of a prediction, steps of a training.
         #[serde(default, skip_serializing_if = "is_zero")]
         steps: u64,
     },

@@ -92,6 +92,15 @@ pub struct ModelSummary {
     pub versions: Vec<Version>,
 }
 
+/// Answer to `GET /v2/programs`: training programs are published as models are, and share their names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProgramList {
+    /// The programs in order of their names; `specs` of a version is the program's hash, and
+    /// `bundle_bytes` are its own.
+    pub programs: Vec<ModelSummary>,
+}
+
 /// Answer to `GET /v1/models`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -20,7 +20,7 @@ pub struct Problem {
     /// Names the request in the service's logs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// With [`ProblemType::StaleSpecs`]: the specs to fetch.
+    /// With [`ProblemType::StaleSpecs`] and [`ProblemType::StaleProgram`]: the version to fetch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_specs: Option<SpecsHash>,
     /// With [`ProblemType::TooManyRows`]: how many rows a request may have.
@@ -111,6 +111,8 @@ problem_types! {
     UnknownRoute = "unknown-route", 404, "unknown route";
     /// No such model.
     UnknownModel = "unknown-model", 404, "unknown model";
+    /// No such training program.
+    UnknownProgram = "unknown-program", 404, "unknown program";
     /// The caller has no such key.
     UnknownKey = "unknown-key", 404, "unknown key";
     /// The caller has no such job.
@@ -131,6 +133,8 @@ problem_types! {
     MissingKeyPart = "missing-key-part", 409, "missing key part";
     /// The query was made for specs that are not live.
     StaleSpecs = "stale-specs", 410, "stale specs";
+    /// The rows were encrypted for a version of the program that is not live.
+    StaleProgram = "stale-program", 410, "stale program";
     /// The model's specs cannot be said in this version of the API.
     NewerClientNeeded = "newer-client-needed", 410, "newer client needed";
     /// The registration ran out.
@@ -155,6 +159,8 @@ problem_types! {
     WrongParameterSet = "wrong-parameter-set", 422, "wrong parameter set";
     /// More rows than can be answered in time or in one reply.
     TooManyRows = "too-many-rows", 422, "too many rows";
+    /// What was uploaded are not the rows of this program under this key, all of them, in order.
+    MalformedRows = "malformed-rows", 422, "malformed rows";
     /// What was uploaded is no encrypted frame, or its pieces do not go together.
     MalformedFrame = "malformed-frame", 422, "malformed frame";
     /// A plan that these frames do not allow, or whose answer would be less exact than was asked for.

@@ -19,6 +19,10 @@ pub enum Route {
     Models,
     /// Client specs of a model.
     Specs,
+    /// The list of training programs; since version 2.
+    Programs,
+    /// A training program.
+    Program,
     /// The OpenAPI document, which describes all versions.
     OpenApi,
     /// The caller's keys; since version 2.
@@ -66,7 +70,7 @@ pub struct Requested<'a> {
     pub version: ApiVersion,
     /// Route.
     pub route: Route,
-    /// A model's name, or the id of a key, a job or a frame; not parsed.
+    /// A model's or a program's name, or the id of a key, a job or a frame; not parsed.
     pub parameter: &'a str,
 }
 
@@ -94,9 +98,11 @@ impl ApiVersion {
 
 impl Route {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Models,
         Self::Specs,
+        Self::Programs,
+        Self::Program,
         Self::OpenApi,
         Self::Keys,
         Self::DeclareKey,
@@ -133,6 +139,8 @@ impl Route {
     const fn since(self) -> ApiVersion {
         match self {
             Self::Keys
+            | Self::Programs
+            | Self::Program
             | Self::Cost
             | Self::DeclareUploads
             | Self::DeclareJob
@@ -154,6 +162,8 @@ impl Route {
         match self {
             Self::Models
             | Self::Specs
+            | Self::Programs
+            | Self::Program
             | Self::OpenApi
             | Self::Keys
             | Self::KeyStatus
@@ -177,7 +187,9 @@ impl Route {
     /// The function that answers it.
     pub const fn function(self) -> Function {
         match self {
-            Self::Models | Self::Specs | Self::OpenApi => Function::Specs,
+            Self::Models | Self::Specs | Self::Programs | Self::Program | Self::OpenApi => {
+                Function::Specs
+            }
             Self::Keys
             | Self::DeclareKey
             | Self::CompleteKey
@@ -243,6 +255,8 @@ impl Route {
         match self {
             Self::Models => "/models",
             Self::Specs => "/models/{model}",
+            Self::Programs => "/programs",
+            Self::Program => "/programs/{program}",
             Self::OpenApi => "/openapi.json",
             Self::Keys | Self::DeclareKey => "/keys",
             Self::CompleteKey => "/keys/{id}/complete",

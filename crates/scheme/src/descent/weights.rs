@@ -43,6 +43,27 @@ impl Weights {
         words.flat_map(|word| word.to_le_bytes()).collect()
     }
 
+    /// Reads several, one behind the other.
+    ///
+    /// # Errors
+    /// Another number of bytes.
+    pub fn read_sets(
+        shape: &BatchShape,
+        sets: usize,
+        bytes: &[u8],
+    ) -> Result<Vec<Self>, SchemeError> {
+        let expected = sets * Self::bytes(shape);
+        if bytes.len() != expected {
+            return Err(SchemeError::Length {
+                what: "weights",
+                expected,
+                found: bytes.len(),
+            });
+        }
+        let sets = bytes.chunks_exact(Self::bytes(shape));
+        sets.map(|bytes| Self::from_bytes(shape, bytes)).collect()
+    }
+
     /// Reads what [`Self::to_bytes`] wrote. Any bits are weights.
     ///
     /// # Errors

@@ -58,6 +58,14 @@ pub enum StorageError {
         /// Its format.
         format: u16,
     },
+    /// A model and a training program of one name.
+    #[error(
+        "{key} is that of a model where a training program is published, or the other way round; publish it under another name, or remove what is there"
+    )]
+    NameTaken {
+        /// Key.
+        key: String,
+    },
     /// No random numbers.
     #[error("the operating system gave no random numbers: {0}")]
     Random(getrandom::Error),
@@ -92,9 +100,11 @@ impl StorageError {
         match self {
             Self::S3 { status, .. } => status.is_none_or(|status| status == 429 || status >= 500),
             Self::Broken { .. } | Self::Contended { .. } => true,
-            Self::TooLarge { .. } | Self::Corrupt { .. } | Self::Newer { .. } | Self::Random(_) => {
-                false
-            }
+            Self::TooLarge { .. }
+            | Self::Corrupt { .. }
+            | Self::Newer { .. }
+            | Self::NameTaken { .. }
+            | Self::Random(_) => false,
         }
     }
 }

@@ -22,7 +22,7 @@ use cipherfn_protocol::api::job::{ChunkFile, IdempotencyKey, JobId};
 use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_protocol::message::KeyId;
 use time::OffsetDateTime;
-pub use work::{JobOrder, Prediction, SharedQuery, Work};
+pub use work::{JobOrder, SharedQuery, UploadedWork, Work};
 
 /// How often a chunk is tried from the same place on: as often as AWS Lambda tries an event.
 pub const ATTEMPTS_A_CHUNK: u32 = 3;
@@ -126,7 +126,7 @@ pub enum Chunk {
 pub struct Checkpoint {
     /// The attempt that wrote it.
     pub attempt: u32,
-    /// How far it had come, in steps of the work: rows, of a prediction.
+    /// How far it had come, in steps of the work: rows of a prediction, steps of a training.
     pub steps: u64,
     /// Time that went into them.
     pub milliseconds: u64,

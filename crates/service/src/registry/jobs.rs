@@ -21,7 +21,7 @@ mod parts;
 
 use super::document::{self, Stored};
 use super::store::ATTEMPTS;
-use super::{Chunk, ChunkEvent, ChunkRefusal, Job, KeyFile, Registry, UniqueId, Work};
+use super::{Chunk, ChunkEvent, ChunkRefusal, Job, KeyFile, Registry, UniqueId};
 use crate::Tenant;
 use crate::bucket::{Bucket, Condition, Piece, Presigned, StorageError};
 use bytes::Bytes;
@@ -155,7 +155,7 @@ impl<B: Bucket> Registry<B> {
 
     /// A chunk as it was uploaded.
     pub async fn input(&self, job: &Job, number: usize) -> Result<Input, StorageError> {
-        let Work::Predict(work) = &job.work else {
+        let Some(work) = job.work.uploaded() else {
             return Ok(Input::Missing);
         };
         let Some(chunk) = work.chunks.get(number) else {

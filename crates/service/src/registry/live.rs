@@ -1,6 +1,6 @@
-//! Which version of a model answers, and whether a frame does.
+//! Which version of a model answers or of a training program trains, and whether a frame does.
 
-use super::{LiveVersion, Model, StoredFrame};
+use super::{LiveVersion, Model, ModelKind, StoredFrame};
 use cipherfn_protocol::api::frames::FrameId;
 use cipherfn_protocol::api::{ApiVersion, ModelName, Problem, ProblemType};
 use cipherfn_protocol::hash::SpecsHash;
@@ -13,7 +13,7 @@ pub fn live_version<'a>(
     (api, name): (ApiVersion, &ModelName),
     specs: SpecsHash,
 ) -> Result<&'a LiveVersion, Problem> {
-    let Some(model) = model else {
+    let Some(model) = model.filter(|model| model.kind == ModelKind::Model) else {
         let detail = format!("there is no model {name}; GET /v2/models lists those that there are");
         return Err(Problem::new(ProblemType::UnknownModel, detail));
     };
@@ -31,6 +31,34 @@ pub fn live_version<'a>(
     );
     problem.current_specs = current;
     Err(problem)
+}
+
+/// The version of a training program with this hash, which must be live; otherwise what to tell a client.
+pub fn live_program<'a>(
+    program: Option<&'a Model>,
+    name: &ModelName,
+    hash: SpecsHash,
+) -> Result<&'a LiveVersion, Problem> {
+    let program = program.filter(|program| program.kind == ModelKind::Program);
+    let program = program.ok_or_else(|| unknown_program(name))?;
+    program.version(hash).ok_or_else(|| {
+        let current = program.current;
+        let detail = format!(
+            "version {} of training program {name} is not live; fetch the current one ({}) and encrypt the rows again",
+            hash.short(),
+            current.short()
+        );
+        let mut problem = Problem::new(ProblemType::StaleProgram, detail);
+        problem.current_specs = Some(current);
+        problem
+    })
+}
+
+/// What to tell a client where there is no such program.
+pub fn unknown_program(name: &ModelName) -> Problem {
+    let detail =
+        format!("there is no training program {name}; GET /v2/programs lists those that there are");
+    Problem::new(ProblemType::UnknownProgram, detail)
 }
 
 /// A tenant's frame, which must not have run out; otherwise what to tell the tenant. Another tenant's is

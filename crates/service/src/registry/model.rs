@@ -9,11 +9,23 @@ use cipherfn_protocol::statement::SignedStatement;
 use std::num::NonZeroUsize;
 use time::OffsetDateTime;
 
-/// A published model.
+/// What is published under a name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ModelKind {
+    /// A model: a version has specs, a bundle and a report.
+    #[default]
+    Model,
+    /// A training program: a version is the program, in place of specs.
+    Program,
+}
+
+/// A published model, or a published training program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
     /// Name.
     pub name: ModelName,
+    /// What its versions are.
+    pub kind: ModelKind,
     /// The version whose specs new clients get.
     pub current: SpecsHash,
     /// Versions that answer queries, the newest first; `current` is among them.
@@ -35,7 +47,7 @@ pub struct LiveVersion {
     pub statement: Option<SignedStatement>,
     /// Where its files are.
     pub folder: Folder,
-    /// Bytes of its bundle.
+    /// Bytes of its bundle, or of the program.
     pub bundle_bytes: u64,
     /// When it was published.
     pub published: OffsetDateTime,
@@ -69,13 +81,14 @@ impl Model {
     /// already becomes the current one; its files are then the new ones.
     pub fn published(
         known: Option<&Self>,
-        name: &ModelName,
+        (name, kind): (&ModelName, ModelKind),
         version: LiveVersion,
         keep: NonZeroUsize,
         now: OffsetDateTime,
     ) -> Self {
         let mut model = Self {
             name: name.clone(),
+            kind,
             current: version.specs,
             versions: vec![version],
             retired: Vec::new(),

@@ -1,7 +1,7 @@
 //! Published models and their versions.
 
 use super::document::{self, Stored};
-use super::model::{Folder, LiveVersion, Model, Retired, pointer};
+use super::model::{Folder, LiveVersion, Model, ModelKind, Retired, pointer};
 use super::store::ATTEMPTS;
 use super::{Registry, UniqueId};
 use crate::bucket::{Bucket, Condition, ObjectEntry, Presigned, StorageError};
@@ -46,26 +46,35 @@ struct ReportedWork {
     predicted_microseconds: f64,
 }
 
-/// What is published: the parts of a bundle.
+/// What is published: the parts of a bundle, or a training program.
 #[derive(Clone, Debug)]
 pub struct Published {
     /// Hash of the specs.
     pub hash: SpecsHash,
-    /// The bundle file.
-    pub bundle: Bytes,
-    /// The client specs document.
+    /// The bundle file; none of a program.
+    pub bundle: Option<Bytes>,
+    /// The client specs document, or the program.
     pub specs: Bytes,
     /// The same as a document of format 1, where it is not one and can be said in one.
     pub specs_v1: Option<Bytes>,
-    /// The compile report.
-    pub report: Bytes,
+    /// The compile report; none of a program.
+    pub report: Option<Bytes>,
+}
+
+impl Published {
+    const fn kind(&self) -> ModelKind {
+        match self.bundle {
+            Some(_) => ModelKind::Model,
+            None => ModelKind::Program,
+        }
+    }
 }
 
 /// Makes a developer's statement that specs are those of the model that is there now; `None` leaves
 /// them unsigned. It is asked again where the model has changed meanwhile.
 pub type Sign<'a> = dyn Fn(Option<&Model>, SpecsHash) -> Option<SignedStatement> + Sync + 'a;
 
-/// All models.
+/// All models and training programs.
 #[derive(Debug)]
 pub struct Models {
     /// In order of their names.
@@ -76,7 +85,7 @@ pub struct Models {
 }
 
 impl<B: Bucket> Registry<B> {
-    /// All models.
+    /// All models and training programs.
     pub async fn models(&self) -> Result<Models, StorageError> {
         let names = self.bucket.folders("models/").await?;
         // Folders that are no model's are none of ours.
@@ -156,7 +165,8 @@ impl<B: Bucket> Registry<B> {
 
     /// Publishes a version and makes it the current one, with a statement of `sign`; the `keep`
     /// newest versions stay live.
-    /// Publishing a version that is there makes it current again. A pointer that cannot be read is
+    /// Publishing a version that is there makes it current again. A name is a model's or a program's
+    /// as long as there is one. A pointer that cannot be read is
     /// written over. `now` is what the version says of when it was published.
     pub async fn publish(
         &self,
@@ -168,11 +178,10 @@ impl<B: Bucket> Registry<B> {
     ) -> Result<Model, StorageError> {
         let folder = Folder::Publication(UniqueId::random()?);
         let json = "application/json";
-        let mut files = vec![
-            (BUNDLE, &version.bundle, "application/octet-stream"),
-            (SPECS, &version.specs, json),
-            (REPORT, &version.report, json),
-        ];
+        let binary = "application/octet-stream";
+        let mut files = vec![(SPECS, &version.specs, json)];
+        files.extend(version.bundle.iter().map(|bundle| (BUNDLE, bundle, binary)));
+        files.extend(version.report.iter().map(|report| (REPORT, report, json)));
         files.extend(version.specs_v1.iter().map(|specs| (SPECS_V1, specs, json)));
         for (part, bytes, content_type) in files {
             let path = file(name, folder, part);
@@ -187,22 +196,29 @@ impl<B: Bucket> Registry<B> {
             specs: version.hash,
             specs_v1: match &version.specs_v1 {
                 Some(document) => Some(Hash::of(document)),
-                None => (json_version(&version.specs).ok() == Some(1)).then_some(version.hash),
+                None => {
+                    let is_known = version.kind() == ModelKind::Model
+                        && json_version(&version.specs).ok() == Some(1);
+                    is_known.then_some(version.hash)
+                }
             },
             statement: None,
             folder,
-            bundle_bytes: version.bundle.len() as u64,
+            bundle_bytes: version.bundle.as_ref().unwrap_or(&version.specs).len() as u64,
             published: now,
         };
         // The pointer comes last: a version that it names is complete.
         for _ in 0..ATTEMPTS {
             let stored = self.stored_model(name).await?;
             let known = stored.value();
+            if known.is_some_and(|known| known.kind != version.kind()) {
+                return Err(StorageError::NameTaken { key: pointer(name) });
+            }
             let live = LiveVersion {
                 statement: sign(known, live.specs),
                 ..live.clone()
             };
-            let model = Model::published(known, name, live, keep, retired);
+            let model = Model::published(known, (name, version.kind()), live, keep, retired);
             if self.replace(&stored, &model).await? {
                 self.tidy(name).await;
                 return Ok(model);

@@ -294,10 +294,10 @@ fn published(text: &'static str) -> Published {
     let bytes = Bytes::from_static(text.as_bytes());
     Published {
         hash: hash(text),
-        bundle: bytes.clone(),
+        bundle: Some(bytes.clone()),
         specs: bytes.clone(),
         specs_v1: None,
-        report: bytes,
+        report: Some(bytes),
     }
 }
 

@@ -1,18 +1,7 @@
 //! Training by descent: all steps, and their state, from which they go on elsewhere.
-//!
-//! Payload of a frame of kind [`FrameKind::Descent`], version 1 (integers little endian):
-//!
-//! ```text
-//! offset  size  field
-//!      0    32  hash of the program
-//!     32    16  id of the secret key
-//!     48    32  hash of the rows
-//!     80     8  steps that were done
-//!   then     -  weights, set by set: mask and body, 8 bytes a word
-//! ```
 
-use cipherfn_protocol::frame::{self, FrameError, FrameKind};
 use cipherfn_protocol::hash::Hash;
+use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::descent::{
     Batch, BatchShape, Residual, Weights, product_variance, residual_variance, step,
     update_variance,
@@ -21,15 +10,14 @@ use cipherfn_scheme::noise::Variance;
 use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_scheme::{ExpandedEvaluationKey, SchemeError};
 use cipherfn_training::TrainingError;
-use cipherfn_training::descent::{DescentStep, StepNoise, Training};
+use cipherfn_training::descent::{
+    DescentState, DescentStep, RowsChunk, StepNoise, Training, rows_hash,
+};
 
 /// Parameter set of trainings.
 pub const SET: &str = "cipherfn-128-n2048-m11-v1";
 /// The bootstrap whose own error is small beside a residual.
 const BOOTSTRAP: &str = "bootstrap-precise";
-const VERSION: u16 = 1;
-/// Bytes before the weights.
-const HEAD: usize = 88;
 
 /// Why a training cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -38,35 +26,68 @@ pub enum DescentError {
     /// Ciphertexts, and keys.
     #[error(transparent)]
     Scheme(#[from] SchemeError),
-    /// The program.
+    /// The program, and bytes that are no state of it.
     #[error(transparent)]
     Training(#[from] TrainingError),
-    /// Bytes that are no state.
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    /// Batches that are missing, or too many.
+    /// No rows.
+    #[error("there are no chunks of rows; encrypt the rows and give all chunks")]
+    NoChunks,
+    /// A chunk of something else.
     #[error(
-        "set {set} of the rows has {found} batches where {expected} are needed; upload the rows again"
+        "chunk {chunk} of the rows is of another {what} than {than}; encrypt the rows again, all for one program and under one key"
+    )]
+    OtherChunk {
+        /// Number of the chunk, from 0.
+        chunk: usize,
+        /// What differs.
+        what: &'static str,
+        /// From what.
+        than: &'static str,
+    },
+    /// A chunk that is not the next one.
+    #[error(
+        "chunk {chunk} of the rows begins with batch {found} where batch {expected} comes next: a chunk is missing, doubled or in another place; give all chunks once, in order"
+    )]
+    OutOfOrder {
+        /// Number of the chunk, from 0.
+        chunk: usize,
+        /// Number of the batch that comes next, from 0.
+        expected: u64,
+        /// Number that the chunk says.
+        found: u64,
+    },
+    /// A chunk that is no whole number of batches.
+    #[error(
+        "chunk {chunk} of the rows has {bytes} bytes of batches, which have {batch} each; encrypt the rows again"
+    )]
+    PartOfBatch {
+        /// Number of the chunk, from 0.
+        chunk: usize,
+        /// Its bytes.
+        bytes: usize,
+        /// Bytes of a batch.
+        batch: usize,
+    },
+    /// Batches that are missing at the end, or too many.
+    #[error(
+        "the chunks have {found} batches where {rows} rows take {expected}: chunks are missing at the end, or too many; give all chunks once, in order"
     )]
     Batches {
-        /// Which set of weights, from 1.
-        set: usize,
-        /// Batches of so many rows.
+        /// Rows that the chunks say there are.
+        rows: u64,
+        /// Batches of so many rows, for all sets of weights.
         expected: usize,
         /// Batches given.
         found: usize,
     },
-    /// A state of something else.
-    #[error(
-        "the state is of another {what}; go on with the one that it was made of, or begin anew"
-    )]
-    OtherState {
-        /// What differs.
-        what: &'static str,
+    /// A key that the state is not under.
+    #[error("the training is under key {expected}, not under {found}; give the part of that key")]
+    OtherKey {
+        /// Id of the rows' key.
+        expected: KeyId,
+        /// Id of the key at hand.
+        found: KeyId,
     },
-    /// A state that is not whole.
-    #[error("the state of the training is malformed; begin anew")]
-    Malformed,
     /// Weights before the last step.
     #[error("{done} of {all} steps are done; the weights are not trained before the last")]
     Unfinished {
@@ -79,12 +100,15 @@ pub enum DescentError {
 
 /// A training under way.
 #[derive(Debug)]
-pub struct Descent<'a> {
-    training: &'a Training,
-    key: &'a ExpandedEvaluationKey,
+pub struct Descent {
+    training: Training,
+    key: KeyId,
+    shape: BatchShape,
+    set: &'static ParameterSet,
     steps: Vec<DescentStep>,
-    /// For each set of weights.
-    batches: Vec<Vec<Batch>>,
+    chunks: Vec<RowsChunk>,
+    /// Batches of each set of weights.
+    batches: usize,
     rows: Hash,
     weights: Vec<Weights>,
     done: usize,
@@ -132,47 +156,74 @@ pub fn noise(
     })
 }
 
-impl<'a> Descent<'a> {
-    /// From uploads: for each set of weights the batches of `rows` rows.
+impl Descent {
+    /// From the encrypted rows: all chunks, in order.
     ///
     /// # Errors
-    /// Fewer rows than a batch, missing batches, batches of another length.
+    /// Chunks of another program or key, missing, doubled or in another order; fewer rows than a batch.
     pub fn new(
-        training: &'a Training,
-        key: &'a ExpandedEvaluationKey,
-        rows: usize,
-        uploads: &[Vec<Vec<u8>>],
+        training: &Training,
+        key: &ExpandedEvaluationKey,
+        chunks: Vec<RowsChunk>,
     ) -> Result<Self, DescentError> {
         let set = key.parameter_set();
         let shape = BatchShape::new(set, training.features())?;
-        let expected = training.batches(rows)?;
-        let counts = uploads.iter().map(Vec::len).chain(std::iter::repeat(0));
-        for (index, found) in counts.take(training.sets().max(uploads.len())).enumerate() {
-            let expected = if index < training.sets() { expected } else { 0 };
-            if found != expected {
-                let set = index + 1;
-                return Err(DescentError::Batches {
-                    set,
-                    expected,
-                    found,
+        let rows = chunks.first().ok_or(DescentError::NoChunks)?.rows;
+        let mut next = 0;
+        for (number, chunk) in chunks.iter().enumerate() {
+            let own = (training.hash(), key.id(), set.tag());
+            for (what, than, same) in [
+                ("program", "is trained by", chunk.program == own.0),
+                ("key", "is given", chunk.key == own.1),
+                ("parameter set", "the key has", chunk.parameter_set == own.2),
+                ("number of rows", "chunk 0", chunk.rows == rows),
+            ] {
+                if !same {
+                    return Err(DescentError::OtherChunk {
+                        chunk: number,
+                        what,
+                        than,
+                    });
+                }
+            }
+            let (bytes, batch) = (chunk.batches.len(), shape.bytes());
+            if bytes == 0 || !bytes.is_multiple_of(batch) {
+                return Err(DescentError::PartOfBatch {
+                    chunk: number,
+                    bytes,
+                    batch,
                 });
             }
+            if chunk.first != next {
+                return Err(DescentError::OutOfOrder {
+                    chunk: number,
+                    expected: next,
+                    found: chunk.first,
+                });
+            }
+            next += (bytes / batch) as u64;
         }
-        let read = |batches: &Vec<Vec<u8>>| {
-            let batches = batches.iter().map(|bytes| Batch::read(&shape, bytes));
-            batches.collect::<Result<Vec<_>, _>>()
-        };
-        let hashes: Vec<u8> = uploads
-            .iter()
-            .flatten()
-            .flat_map(|bytes| *Hash::of(bytes).as_bytes())
-            .collect();
+        // Rows that no upload has: the schedule of so many would not fit memory.
+        let count = usize::try_from(rows).unwrap_or(usize::MAX);
+        let batches = training.batches(count)?;
+        let (expected, found) = (batches.saturating_mul(training.sets()), next as usize);
+        if expected != found {
+            return Err(DescentError::Batches {
+                rows,
+                expected,
+                found,
+            });
+        }
+        let hashes = chunks.iter().flat_map(|chunk| chunk.hashes(shape.bytes()));
         Ok(Self {
-            training,
-            key,
-            steps: training.schedule(rows)?,
-            batches: uploads.iter().map(read).collect::<Result<_, _>>()?,
-            rows: Hash::of(&hashes),
+            training: training.clone(),
+            key: key.id(),
+            shape,
+            set,
+            steps: training.schedule(count)?,
+            rows: rows_hash(hashes),
+            chunks,
+            batches,
             weights: vec![Weights::zero(&shape); training.sets()],
             done: 0,
         })
@@ -186,36 +237,56 @@ impl<'a> Descent<'a> {
     /// The next step, of all sets of weights. Whether there was one.
     ///
     /// # Errors
-    /// A key that lacks a part. Nothing was done then.
-    pub fn step(&mut self) -> Result<bool, DescentError> {
+    /// Another key, or one that lacks a part. Nothing was done then.
+    pub fn step(&mut self, key: &ExpandedEvaluationKey) -> Result<bool, DescentError> {
         let Some(now) = self.steps.get(self.done) else {
             return Ok(false);
         };
-        let bootstrap = self.key.bootstrap(BOOTSTRAP)?;
+        if key.id() != self.key {
+            return Err(DescentError::OtherKey {
+                expected: self.key,
+                found: key.id(),
+            });
+        }
+        let bootstrap = key.bootstrap(BOOTSTRAP)?;
         let odd = |z: f64| now.unit * self.training.odd_residual(now, z);
         let residual = Residual::new(bootstrap.parameters(), odd, -0.5 * now.unit)?;
         let mut next = self.weights.clone();
-        for (weights, batches) in next.iter_mut().zip(&self.batches) {
-            let batch = &batches[now.batch];
-            step(self.key, bootstrap, batch, now.rows, &residual, weights)?;
+        for (set, weights) in next.iter_mut().enumerate() {
+            // Read anew in each epoch: the Fourier form is three times as large, and made in a
+            // hundredth of a step's time.
+            let batch = Batch::read(&self.shape, self.batch(set * self.batches + now.batch))?;
+            step(key, bootstrap, &batch, now.rows, &residual, weights)?;
         }
         self.weights = next;
         self.done += 1;
         Ok(true)
     }
 
+    /// The bytes of a batch of the sequence; none of one that is not there.
+    fn batch(&self, number: usize) -> &[u8] {
+        let after = self
+            .chunks
+            .partition_point(|chunk| chunk.first <= number as u64);
+        let chunk = after.checked_sub(1).map(|place| &self.chunks[place]);
+        let bytes = chunk.and_then(|chunk| {
+            let first = (number - chunk.first as usize) * self.shape.bytes();
+            chunk.batches.get(first..first + self.shape.bytes())
+        });
+        bytes.unwrap_or_default()
+    }
+
     /// The state as the bytes of a file.
     pub fn state(&self) -> Vec<u8> {
-        let mut payload = Vec::new();
-        payload.extend_from_slice(self.training.hash().as_bytes());
-        payload.extend_from_slice(self.key.id().as_bytes());
-        payload.extend_from_slice(self.rows.as_bytes());
-        payload.extend_from_slice(&(self.done as u64).to_le_bytes());
-        for weights in &self.weights {
-            payload.extend(weights.to_bytes());
-        }
-        let tag = self.key.parameter_set().tag();
-        frame::encode(FrameKind::Descent, VERSION, tag, &payload)
+        let state = DescentState {
+            program: self.training.hash(),
+            key: self.key,
+            parameter_set: self.set.tag(),
+            rows: self.rows,
+            steps: self.done as u64,
+            weights: self.weights.iter().flat_map(Weights::to_bytes).collect(),
+        };
+        state.to_file_bytes()
     }
 
     /// Goes on from a state of the same program, key and rows, which gives the same bits as if there had
@@ -224,56 +295,30 @@ impl<'a> Descent<'a> {
     /// # Errors
     /// Bytes that are no such state. Nothing is changed then.
     pub fn resume(&mut self, state: &[u8]) -> Result<(), DescentError> {
-        let set = self.key.parameter_set();
-        let shape = BatchShape::new(set, self.training.features())?;
-        let limit = HEAD + self.weights.len() * Weights::bytes(&shape);
-        let frame = frame::decode(state, FrameKind::Descent, &[VERSION], limit as u64)?;
-        let split = || {
-            let (training, rest) = frame.payload.split_first_chunk()?;
-            let (key, rest) = rest.split_first_chunk()?;
-            let (rows, rest) = rest.split_first_chunk()?;
-            let (done, weights) = rest.split_first_chunk()?;
-            Some((*training, key, *rows, u64::from_le_bytes(*done), weights))
-        };
-        let (training, key, rows, done, weights) = split().ok_or(DescentError::Malformed)?;
-        let key: &[u8; 16] = key;
-        for (what, same) in [
-            (
-                "program",
-                Hash::from_bytes(training) == self.training.hash(),
-            ),
-            (
-                "key",
-                key == self.key.id().as_bytes() && frame.parameter_set == set.tag(),
-            ),
-            ("upload of rows", Hash::from_bytes(rows) == self.rows),
-        ] {
-            if !same {
-                return Err(DescentError::OtherState { what });
-            }
-        }
-        let done = usize::try_from(done)
-            .ok()
-            .filter(|done| *done <= self.steps.len());
-        let done = done
-            .filter(|_| frame.payload.len() == limit)
-            .ok_or(DescentError::Malformed)?;
-        let weights = weights.chunks_exact(Weights::bytes(&shape));
-        let weights = weights.map(|bytes| Weights::from_bytes(&shape, bytes));
-        self.weights = weights.collect::<Result<_, _>>()?;
-        self.done = done;
+        let state = DescentState::from_file_bytes(state)?;
+        state.require(
+            (self.training.hash(), self.rows),
+            (self.key, self.set.tag()),
+        )?;
+        let weights = Weights::read_sets(&self.shape, self.weights.len(), &state.weights)?;
+        let steps = usize::try_from(state.steps).ok();
+        let done = steps.filter(|done| *done <= self.steps.len());
+        self.done = done.ok_or(TrainingError::OtherState {
+            what: "number of steps",
+        })?;
+        self.weights = weights;
         Ok(())
     }
 
-    /// The trained weights of each set.
+    /// The trained weights, as the state after the last step.
     ///
     /// # Errors
     /// Steps are left.
-    pub fn finish(self) -> Result<Vec<Weights>, DescentError> {
+    pub fn finish(self) -> Result<Vec<u8>, DescentError> {
         let (done, all) = self.progress();
         if done < all {
             return Err(DescentError::Unfinished { done, all });
         }
-        Ok(self.weights)
+        Ok(self.state())
     }
 }

@@ -1,4 +1,5 @@
 use super::{StepNoise, Training, simulate, synthetic};
+use cipherfn_protocol::hash::Hash;
 
 const QUIET: StepNoise = StepNoise {
     of_z: 0.0,
@@ -21,6 +22,8 @@ fn programs_survive() {
     let own = training("rate = 1.0");
     let again = Training::from_json(&own.to_json().unwrap()).unwrap();
     assert_eq!(again, own);
+    assert_eq!(Training::from_json(own.canonical()).unwrap(), own);
+    assert_eq!(own.hash(), Hash::of(own.canonical()));
     assert_ne!(own.hash(), training("rate = 2.0").hash());
     let (features, clipped) = own.encode(1, &[5.0, 7.0]).unwrap();
     assert_eq!((features, clipped), (vec![0, 12, 4], vec![1]));

@@ -19,7 +19,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 /// A worker that keeps what it has done after every few rows.
-fn often(setup: &mut Setup) {
+pub(super) fn often(setup: &mut Setup) {
     let often = (config::CHECKPOINT_SECONDS, "0".to_owned());
     setup.environment.push(often);
 }
@@ -98,7 +98,7 @@ async fn checkpoints(stack: &Stack) -> Vec<String> {
 }
 
 /// How far workers had come each time they kept what they had, in the order of their lines.
-fn kept(stack: &Stack) -> Vec<u64> {
+pub(super) fn kept(stack: &Stack) -> Vec<u64> {
     let lines = stack.logs().into_iter();
     let lines = lines.filter_map(|line| serde_json::from_str::<serde_json::Value>(&line).ok());
     lines

@@ -243,6 +243,9 @@ fn a_job_is_that_of_its_declaration_and_of_no_other() {
     let mut other = declaration(0, 3);
     other.chunks.swap(0, 1);
     assert!(!job.is(&other), "the order counts");
+    let mut training = declaration(0, 3);
+    training.kind = JobKind::Train;
+    assert!(!job.is(&training), "what is done with the chunks counts");
     assert!(!job.is_expired(NOW) && job.is_expired(NOW + LEASE));
 }
 
@@ -262,6 +265,21 @@ fn stored_documents_have_exactly_these_bytes() {
     let stored = stored.replace("SPECS", &Hash::of(b"specs").to_string());
     assert_eq!(String::from_utf8(job.to_json().unwrap()).unwrap(), stored);
     assert_eq!(Job::from_json(stored.as_bytes()).unwrap(), job);
+
+    let mut training = declaration(0, 1);
+    training.kind = JobKind::Train;
+    let job = Job::new(id, &tenant, &training, (NOW, NOW + LEASE));
+    assert_eq!((job.chunks(), job.is_in_parts()), (1, false));
+    let trained = stored.replace("\"format\":1", "\"format\":4");
+    assert!(Job::from_json(trained.as_bytes()).is_err(), "no training");
+    let trained = trained.replace("predict", "train");
+    assert_eq!(String::from_utf8(job.to_json().unwrap()).unwrap(), trained);
+    assert_eq!(Job::from_json(trained.as_bytes()).unwrap(), job);
+    let older = stored.replace("predict", "train");
+    assert!(
+        Job::from_json(older.as_bytes()).is_err(),
+        "of a format before"
+    );
 
     let query = JobOrder {
         idempotency_key: IdempotencyKey::from_bytes([0; 16]),

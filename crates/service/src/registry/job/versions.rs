@@ -1,6 +1,6 @@
 //! Jobs and chunks as they are stored: every format there ever was.
 
-use super::{Checkpoint, Chunk, Job, Prediction, SharedQuery, Work};
+use super::{Checkpoint, Chunk, Job, SharedQuery, UploadedWork, Work};
 use crate::Tenant;
 use crate::registry::document::Document;
 use cipherfn_protocol::api::frames::FrameQuery;
@@ -21,6 +21,8 @@ cipherfn_protocol::versions! {
         V2(JobV1) = 2,
         /// A query over frames.
         V3(JobV3) = 3,
+        /// A training.
+        V4(JobV1) = 4,
     }
 }
 
@@ -106,20 +108,34 @@ impl Document for Job {
                 },
             ) => (job, parts),
             JobVersions::V3(job) => return job.try_into(),
-            _ => return Err("a job of format 2, and no other, has 2 or more parts".to_owned()),
+            JobVersions::V4(
+                job @ JobV1 {
+                    kind: JobKind::Train,
+                    parts: None,
+                    ..
+                },
+            ) => (job, 1),
+            _ => {
+                let reason = "a job of format 2, and no other, has 2 or more parts, one of format 4 is a training";
+                return Err(reason.to_owned());
+            }
+        };
+        let uploaded = UploadedWork {
+            model: job.model,
+            specs: job.specs,
+            upload: job.upload,
+            chunks: job.chunks,
         };
         Ok(Self {
             id: job.job,
             tenant: job.tenant,
             idempotency_key: job.idempotency_key,
             work: match job.kind {
-                JobKind::Predict => Work::Predict(Prediction {
-                    model: job.model,
-                    specs: job.specs,
-                    upload: job.upload,
-                    chunks: job.chunks,
-                }),
-                JobKind::Query => return Err("a query of a format before 3".to_owned()),
+                JobKind::Predict => Work::Predict(uploaded),
+                JobKind::Train if job.format == 4 => Work::Train(uploaded),
+                JobKind::Train | JobKind::Query => {
+                    return Err("a job of a kind that its format does not have".to_owned());
+                }
             },
             key: job.key,
             parts,
@@ -134,8 +150,8 @@ impl Document for Job {
     }
 
     fn to_json(&self) -> serde_json::Result<Vec<u8>> {
-        let prediction = match &self.work {
-            Work::Predict(prediction) => prediction,
+        let uploaded = match &self.work {
+            Work::Predict(uploaded) | Work::Train(uploaded) => uploaded,
             Work::Query(shared) => {
                 return serde_json::to_vec(&JobV3 {
                     format: 3,
@@ -154,16 +170,20 @@ impl Document for Job {
         };
         let parts = (self.parts > 1).then_some(self.parts);
         serde_json::to_vec(&JobV1 {
-            format: if parts.is_some() { 2 } else { 1 },
+            format: match (self.work.kind(), parts) {
+                (JobKind::Train, _) => 4,
+                (_, Some(_)) => 2,
+                (_, None) => 1,
+            },
             job: self.id,
             tenant: self.tenant.clone(),
             idempotency_key: self.idempotency_key,
-            kind: JobKind::Predict,
-            model: prediction.model.clone(),
-            specs: prediction.specs,
+            kind: self.work.kind(),
+            model: uploaded.model.clone(),
+            specs: uploaded.specs,
             key: self.key,
-            upload: prediction.upload,
-            chunks: prediction.chunks.clone(),
+            upload: uploaded.upload,
+            chunks: uploaded.chunks.clone(),
             parts,
             created: self.created,
             until: self.until,

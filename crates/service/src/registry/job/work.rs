@@ -27,15 +27,17 @@ pub struct JobOrder {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Work {
     /// Answers queries to a model, each a chunk.
-    Predict(Prediction),
+    Predict(UploadedWork),
     /// Answers a query over stored frames: one chunk, in parts that are rows of passes.
     Query(SharedQuery),
+    /// Trains by a program on the rows of all chunks together: one result.
+    Train(UploadedWork),
 }
 
-/// Queries to a model.
+/// Chunks, and what is done with them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prediction {
-    /// The model.
+pub struct UploadedWork {
+    /// The model, or the training program.
     pub model: ModelName,
     /// The version that the chunks were made for.
     pub specs: SpecsHash,
@@ -56,17 +58,22 @@ pub struct SharedQuery {
     pub rows_a_part: u64,
 }
 
+/// Of predictions or of a training: queries over frames are declared by another document.
 impl From<&JobDeclaration> for JobOrder {
     fn from(declaration: &JobDeclaration) -> Self {
+        let uploaded = UploadedWork {
+            model: declaration.model.clone(),
+            specs: declaration.specs,
+            upload: declaration.upload,
+            chunks: declaration.chunks.clone(),
+        };
         Self {
             idempotency_key: declaration.idempotency_key,
             key: declaration.key,
-            work: Work::Predict(Prediction {
-                model: declaration.model.clone(),
-                specs: declaration.specs,
-                upload: declaration.upload,
-                chunks: declaration.chunks.clone(),
-            }),
+            work: match declaration.kind {
+                JobKind::Train => Work::Train(uploaded),
+                JobKind::Predict | JobKind::Query => Work::Predict(uploaded),
+            },
             parts: declaration.parts,
         }
     }
@@ -84,6 +91,15 @@ impl Work {
         match self {
             Self::Predict(_) => JobKind::Predict,
             Self::Query(_) => JobKind::Query,
+            Self::Train(_) => JobKind::Train,
+        }
+    }
+
+    /// The chunks that it is on, where any were uploaded for it.
+    pub const fn uploaded(&self) -> Option<&UploadedWork> {
+        match self {
+            Self::Predict(work) | Self::Train(work) => Some(work),
+            Self::Query(_) => None,
         }
     }
 }
@@ -120,11 +136,11 @@ impl SharedQuery {
 }
 
 impl Job {
-    /// How many chunks it has.
+    /// How many chunks it has that are worked on each for itself.
     pub fn chunks(&self) -> usize {
         match &self.work {
             Work::Predict(prediction) => prediction.chunks.len(),
-            Work::Query(_) => 1,
+            Work::Query(_) | Work::Train(_) => 1,
         }
     }
 

@@ -6,7 +6,7 @@ use crate::Tenant;
 use crate::bucket::{Bucket, Condition, Etag, StorageError};
 use crate::config::JobRules;
 use crate::registry::store::ATTEMPTS;
-use crate::registry::{Job, JobOrder, Registry, UniqueId, Work, document};
+use crate::registry::{Job, JobOrder, Registry, UniqueId, document};
 use cipherfn_protocol::api::job::{ChunkFile, JobId};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
@@ -87,7 +87,7 @@ impl<B: Bucket> Registry<B> {
         rules: &JobRules,
         now: OffsetDateTime,
     ) -> Result<Result<(Job, Etag), usize>, StorageError> {
-        if let Work::Predict(work) = &order.work {
+        if let Some(work) = order.work.uploaded() {
             let folder = upload_folder(tenant, work.upload);
             let path = |chunk| upload_path(tenant, work.upload, chunk);
             if let Some(missing) = self.first_missing(&folder, path, &work.chunks).await? {

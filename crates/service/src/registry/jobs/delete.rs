@@ -9,7 +9,7 @@ use crate::Tenant;
 use crate::bucket::{Bucket, Condition, StorageError};
 use crate::registry::document::Stored;
 use crate::registry::store::ATTEMPTS;
-use crate::registry::{Job, Registry, Work, document};
+use crate::registry::{Job, Registry, document};
 use cipherfn_protocol::api::job::{ChunkFile, JobId};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -68,14 +68,12 @@ impl<B: Bucket> Registry<B> {
     }
 
     async fn remove_job_files(&self, job: &Job) -> Result<(), StorageError> {
-        let mut paths: Vec<String> = match &job.work {
-            Work::Predict(work) => {
-                let uploaded = |chunk: &ChunkFile| upload_path(&job.tenant, work.upload, *chunk);
-                work.chunks.iter().map(uploaded).collect()
-            }
-            // Frames stay.
-            Work::Query(_) => Vec::new(),
-        };
+        // Frames, which nobody uploaded for a job, stay.
+        let mut paths: Vec<String> = Vec::new();
+        if let Some(work) = job.work.uploaded() {
+            let uploaded = |chunk: &ChunkFile| upload_path(&job.tenant, work.upload, *chunk);
+            paths.extend(work.chunks.iter().map(uploaded));
+        }
         let mut folders = vec![chunk_folder(job.id), result_folder(job)];
         if job.is_in_parts() {
             folders.extend([part_folder(job.id), sums_folder(job)]);

@@ -1,4 +1,4 @@
-use super::{Folder, LiveVersion, Model};
+use super::{Folder, LiveVersion, Model, ModelKind};
 use crate::registry::UniqueId;
 use crate::registry::document::{Document, Unreadable};
 use cipherfn_protocol::api::ApiVersion;
@@ -27,7 +27,13 @@ fn version(specs: &str, folder: &str) -> LiveVersion {
 fn publish(known: Option<&Model>, specs: &str, folder: &str, keep: usize) -> Model {
     let keep = NonZeroUsize::new(keep).unwrap();
     let name = "fraud".parse().unwrap();
-    Model::published(known, &name, version(specs, folder), keep, NOW)
+    Model::published(
+        known,
+        (&name, ModelKind::Model),
+        version(specs, folder),
+        keep,
+        NOW,
+    )
 }
 
 fn live(model: &Model) -> Vec<SpecsHash> {
@@ -132,8 +138,15 @@ fn documents_of_both_formats_are_read() {
     let left = back.without(Some(model.current)).unwrap();
     assert_eq!(left.summary_for(ApiVersion::V1), None);
 
-    let newer = br#"{"format":3,"anything":[]}"#;
-    assert!(matches!(Model::from_json(newer), Err(Unreadable::Newer(3))));
+    // A program's is another format, so that nothing takes it for a model.
+    let text = String::from_utf8(golden.to_vec()).unwrap();
+    let text = text.replacen("\"format\":2", "\"format\":3", 1);
+    let program = Model::from_json(text.as_bytes()).unwrap();
+    assert_eq!(program.kind, ModelKind::Program);
+    assert_eq!(program.to_json().unwrap(), text.as_bytes());
+
+    let newer = br#"{"format":4,"anything":[]}"#;
+    assert!(matches!(Model::from_json(newer), Err(Unreadable::Newer(4))));
     for corrupt in [&b"{}"[..], b"", br#"{"format":2}"#, &old[..old.len() - 1]] {
         let read = Model::from_json(corrupt);
         assert!(matches!(read, Err(Unreadable::Corrupt(_))), "{read:?}");

@@ -1,6 +1,6 @@
 //! Models as they are stored: every format there ever was.
 
-use super::{Folder, LiveVersion, Model, Retired, pointer};
+use super::{Folder, LiveVersion, Model, ModelKind, Retired, pointer};
 use crate::registry::document::Document;
 use cipherfn_protocol::api::{ModelName, ModelSummary, Version};
 use cipherfn_protocol::hash::SpecsHash;
@@ -18,6 +18,8 @@ cipherfn_protocol::versions! {
         V1(ModelSummary) = 1,
         /// Each version in a folder of its own.
         V2(ModelV2) = 2,
+        /// A training program, which what knows format 2 alone would take for a model.
+        V3(ModelV2) = 3,
     }
 }
 
@@ -62,6 +64,10 @@ impl Document for Model {
         let model: Self = match document {
             ModelVersions::V1(model) => model.into(),
             ModelVersions::V2(model) => model.into(),
+            ModelVersions::V3(program) => Self {
+                kind: ModelKind::Program,
+                ..program.into()
+            },
         };
         if model.version(model.current).is_none() {
             return Err("the current version is not a live one".to_owned());
@@ -90,6 +96,7 @@ impl From<ModelSummary> for Model {
         };
         Self {
             name: model.name,
+            kind: ModelKind::Model,
             current: model.current,
             versions: model.versions.into_iter().map(version).collect(),
             retired: Vec::new(),
@@ -110,6 +117,7 @@ impl From<ModelV2> for Model {
         let retired = |RetiredV2 { folder, since }| Retired { folder, since };
         Self {
             name: model.name,
+            kind: ModelKind::Model,
             current: model.current,
             versions: model.versions.into_iter().map(version).collect(),
             retired: model.retired.into_iter().map(retired).collect(),
@@ -132,7 +140,10 @@ impl From<&Model> for ModelV2 {
             since: *since,
         };
         Self {
-            format: 2,
+            format: match model.kind {
+                ModelKind::Model => 2,
+                ModelKind::Program => 3,
+            },
             name: model.name.clone(),
             current: model.current,
             versions: model.versions.iter().map(version).collect(),

@@ -1,0 +1,222 @@
+//! Training by a service: rows are uploaded encrypted, workers run the steps.
+
+use super::rows::TrainingRows;
+use super::unfinished::{Same, Unfinished};
+use super::{Given, Train, Trained, noise};
+use crate::files::Content;
+use crate::shared::block_on;
+use crate::terminal::{self, Terminal, Unit};
+use crate::trust;
+use crate::usage::bail_usage;
+use anyhow::{Context, Result, bail};
+use cipherfn_client::training::RowsEncryption;
+use cipherfn_client_http::{
+    Existing, FetchedProgram, KeyRing, Service, ServiceError, Uploaded, UploadedRows,
+};
+use cipherfn_protocol::api::job::JobId;
+use cipherfn_protocol::api::{ModelName, ProblemType};
+use cipherfn_scheme::SecretKey;
+use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_serving::training::{SET, required_parts};
+use cipherfn_training::descent::simulate;
+use std::sync::Arc;
+use std::time::Instant;
+
+impl Train {
+    /// Has the service at `url` train, or ends what it has begun.
+    pub(super) fn elsewhere(&self, url: &str, terminal: Terminal) -> Result<()> {
+        let unfinished = Unfinished::beside(&self.output)?;
+        if self.cancel {
+            return block_on(self.cancel(url, &unfinished, terminal));
+        }
+        let (Some(keys), Some(input)) = (&self.keys, &self.input) else {
+            bail_usage!(
+                "a service trains on encrypted rows, whose key must stay: give --keys DIRECTORY and --input FILE"
+            );
+        };
+        self.output.outside(keys)?;
+        let output = self
+            .output
+            .create(Content::Binary, self.force.force, &[input])?;
+        let name = self.name()?;
+        block_on(async {
+            let service = self.connection.open(url).await?;
+            let ring = KeyRing::at(keys);
+            let fetched = service.program(&name, &ring, &self.trust.accept()).await?;
+            let training = fetched.training.clone();
+            let target = self.target.as_deref();
+            let rows = TrainingRows::read(&training, target, &self.format, input, terminal)?;
+            let simulated = simulate(&training, &rows.rows, &noise(&training, &rows.rows)?)
+                .with_context(|| input.name())?;
+            let secret = self.keys_at(&service, &ring, terminal).await?;
+            let same = Same {
+                service: service.url(),
+                program: &name,
+                version: training.hash(),
+                key: secret.id(),
+                table: rows.hash(),
+            };
+            let uploaded = match unfinished.read_same(&same)? {
+                Some(uploaded) => {
+                    terminal::notice(&format!(
+                        "goes on with what {} remembers",
+                        unfinished.path().display()
+                    ));
+                    uploaded
+                }
+                None => {
+                    let encryption = RowsEncryption::new(
+                        Arc::clone(&secret),
+                        &training,
+                        rows.rows.as_slice().into(),
+                        None,
+                    )?;
+                    let uploaded = upload(&service, &same, encryption, terminal).await?;
+                    unfinished.write(&uploaded)?;
+                    uploaded
+                }
+            };
+            let start = Instant::now();
+            let steps = training.schedule(uploaded.rows)?.len();
+            let (job, result) = train(&service, &uploaded, (&unfinished, steps), terminal).await?;
+            let given = Given {
+                training: &training,
+                rows: &rows,
+                simulated: &simulated,
+                secret: &secret,
+            };
+            let trained = Trained {
+                rows_hash: uploaded.rows_hash,
+                result: &result,
+                upload_bytes: uploaded.declaration.chunks.iter().map(|it| it.bytes).sum(),
+                seconds: start.elapsed().as_secs_f64(),
+            };
+            let whose = Some(whose(&fetched));
+            self.write(&given, &trained, (output, whose), terminal)?;
+            service.delete_job(job).await?;
+            unfinished.remove()
+        })
+    }
+
+    /// Ends what an earlier run has begun.
+    async fn cancel(&self, url: &str, unfinished: &Unfinished, terminal: Terminal) -> Result<()> {
+        let path = unfinished.path().display();
+        let Some(uploaded) = unfinished.read()? else {
+            bail!("there is no {path}: nothing was begun for this output, or it has ended");
+        };
+        let service = self.connection.open(url).await?;
+        if uploaded.service != service.url() {
+            bail!(
+                "{path} is of the service at {}; give that",
+                uploaded.service
+            );
+        }
+        match service.cancel_training(&uploaded).await {
+            Err(error) if !is_gone(&error) => return Err(error.into()),
+            _ => unfinished.remove()?,
+        }
+        let value = serde_json::json!({ "cancelled": true });
+        terminal.report(&value, || {
+            "the training is ended, and its rows are deleted at the service".to_owned()
+        })
+    }
+
+    fn name(&self) -> Result<ModelName> {
+        let text = self.program.name();
+        match text.parse() {
+            Ok(name) => Ok(name),
+            Err(error) => bail_usage!(
+                "--program {text}: with --service it is the name of a published program: {error}"
+            ),
+        }
+    }
+
+    /// The secret key; what the service lacks of its evaluation key is made and registered.
+    async fn keys_at(
+        &self,
+        service: &Service,
+        ring: &KeyRing,
+        terminal: Terminal,
+    ) -> Result<Arc<SecretKey>> {
+        let set = ParameterSet::by_name(SET)?;
+        let parts = required_parts(set)?;
+        ring.fill_parts(set, &parts, Existing::Keep)?;
+        let progress = terminal.progress(Some(1), Unit::Bytes, "registering");
+        let registered = service.supply_parts(ring, set, &parts, |uploaded: Uploaded| {
+            progress.set_length(uploaded.of);
+            progress.set_position(uploaded.bytes);
+        });
+        let registered = registered.await;
+        progress.finish_and_clear();
+        registered?;
+        Ok(Arc::new(ring.secret_key(set)?))
+    }
+}
+
+async fn upload(
+    service: &Service,
+    same: &Same<'_>,
+    encryption: RowsEncryption,
+    terminal: Terminal,
+) -> Result<UploadedRows> {
+    let progress = terminal.progress(Some(encryption.bytes()), Unit::Bytes, "uploading");
+    let uploaded = service.upload_rows(same.program, encryption, same.table, |sent| {
+        progress.set_position(sent.bytes);
+    });
+    let uploaded = uploaded.await;
+    progress.finish_and_clear();
+    Ok(uploaded?)
+}
+
+/// Waits for the result. What is over for good is forgotten, so that the next run begins anew.
+async fn train(
+    service: &Service,
+    uploaded: &UploadedRows,
+    (unfinished, steps): (&Unfinished, usize),
+    terminal: Terminal,
+) -> Result<(JobId, Vec<u8>)> {
+    let progress = terminal.progress(Some(steps as u64), Unit::Steps, "training");
+    let trained = service.train(uploaded, |steps| progress.set_position(steps));
+    let trained = trained.await;
+    progress.finish_and_clear();
+    let error = match trained {
+        Ok((job, result)) => return Ok((job, result.to_vec())),
+        Err(error) => error,
+    };
+    if matches!(error, ServiceError::TrainingFailed { .. }) {
+        service.cancel_training(uploaded).await?;
+        unfinished.remove()?;
+    } else if is_gone(&error) {
+        unfinished.remove()?;
+    } else {
+        let path = unfinished.path().display();
+        return Err(anyhow::Error::from(error).context(format!(
+            "the training is not over; what was uploaded is remembered in {path}: run it again, it goes on"
+        )));
+    }
+    Err(error.into())
+}
+
+/// Whether the service has nothing left of a training, or will do nothing with it.
+fn is_gone(error: &ServiceError) -> bool {
+    error.problem().is_some_and(|problem| {
+        matches!(
+            problem.kind,
+            ProblemType::UploadMissing
+                | ProblemType::UnknownJob
+                | ProblemType::JobExpired
+                | ProblemType::UnknownProgram
+                | ProblemType::StaleProgram
+        )
+    })
+}
+
+/// Whose program was taken and why, in a line.
+fn whose(fetched: &FetchedProgram) -> String {
+    let version = fetched.training.hash();
+    trust::words(
+        version,
+        (fetched.developer, fetched.signed),
+        fetched.verdict,
+    )
+}

@@ -1,0 +1,169 @@
+//! Trainings by a service: encrypted rows as chunks of a job, the state after the last step its result.
+//!
+//! ```text
+//!   rows ──► encrypt a chunk ──► PUT ──► ...                                         upload_rows
+//!   weights ◄── check, decrypt (the caller) ◄── GET the result ◄── poll ◄── a job    train
+//! ```
+//! What is between the two is an [`UploadedRows`], which a caller keeps: another run waits for the same job
+//! by it, or cancels it.
+
+use super::awaited::Awaited;
+use super::bulk::sha256;
+use super::declare::new_name;
+use super::error::ServiceError;
+use super::{Service, blocking};
+use bytes::Bytes;
+use cipherfn_client::training::{DescentError, RowsEncryption};
+use cipherfn_protocol::api::job::{ChunkFile, JobDeclaration, JobId, JobKind, UploadPurpose};
+use cipherfn_protocol::api::{ModelName, Route};
+use cipherfn_protocol::hash::Hash;
+use cipherfn_training::TrainingError;
+use cipherfn_training::descent::rows_hash;
+use serde::{Deserialize, Serialize};
+
+/// Format of [`UploadedRows`] as a document.
+const FORMAT: u16 = 1;
+
+/// Rows that were uploaded, and the training that they are for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UploadedRows {
+    format: u16,
+    /// Address of the service.
+    pub service: String,
+    /// The job as it is declared. The same again is the same job.
+    pub declaration: JobDeclaration,
+    /// Number of rows.
+    pub rows: usize,
+    /// What names their encryption.
+    pub rows_hash: Hash,
+    /// Names the table and how it is read, for whoever goes on.
+    pub table: Hash,
+}
+
+impl UploadedRows {
+    /// Reads a document.
+    ///
+    /// # Errors
+    /// Bytes that are none, or of a later format.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        let taken: Self = serde_json::from_slice(bytes)?;
+        if taken.format == FORMAT {
+            return Ok(taken);
+        }
+        let reason = format!("format {} is that of a later client", taken.format);
+        Err(serde::de::Error::custom(reason))
+    }
+}
+
+/// How far an upload of rows is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowsUpload {
+    /// Bytes that have arrived.
+    pub bytes: u64,
+    /// Chunks that have arrived.
+    pub chunks: usize,
+}
+
+impl Service {
+    /// Uploads rows for a training by `program`. `table` names them for the caller.
+    ///
+    /// Number and size of what is sent depend on the program and on the number of rows alone.
+    pub async fn upload_rows(
+        &self,
+        program: &ModelName,
+        mut rows: RowsEncryption,
+        table: Hash,
+        mut progress: impl FnMut(RowsUpload),
+    ) -> Result<UploadedRows, ServiceError> {
+        let (training, key) = (rows.training().hash(), rows.key().id());
+        let (count, batch) = (rows.rows(), rows.batch_bytes());
+        let (mut folder, mut chunks, mut hashes) = (None, Vec::new(), Vec::new());
+        let mut sent = RowsUpload {
+            bytes: 0,
+            chunks: 0,
+        };
+        loop {
+            let (next, rest) = blocking(move || (rows.next(), rows)).await?;
+            rows = rest;
+            let Some(chunk) = next else {
+                break;
+            };
+            let chunk = chunk.map_err(DescentError::from)?;
+            hashes.extend(chunk.hashes(batch));
+            let bytes = Bytes::from(chunk.to_file_bytes());
+            let file = ChunkFile {
+                bytes: bytes.len() as u64,
+                sha256: sha256(&bytes),
+            };
+            let place = (UploadPurpose::Job, folder);
+            let upload = self.upload_file(place, file, bytes, "a chunk of the rows");
+            folder = Some(upload.await.map_err(|error| self.takes(error))?);
+            chunks.push(file);
+            sent.bytes += file.bytes;
+            sent.chunks += 1;
+            progress(sent);
+        }
+        let none = TrainingError::TooFewRows {
+            found: count,
+            batch: rows.training().batch(),
+        };
+        Ok(UploadedRows {
+            format: FORMAT,
+            service: self.url().to_owned(),
+            declaration: JobDeclaration {
+                idempotency_key: new_name()?,
+                kind: JobKind::Train,
+                model: program.clone(),
+                specs: training,
+                key,
+                upload: folder.ok_or_else(|| DescentError::from(none))?,
+                chunks,
+                parts: 1,
+            },
+            rows: count,
+            rows_hash: rows_hash(hashes),
+            table,
+        })
+    }
+
+    /// Has the service train on rows that were uploaded, and waits for the result: a state, of which the
+    /// caller has still to find out whether it is that after the last step
+    /// ([`decrypt_weights`](cipherfn_client::training::decrypt_weights)). `progress` hears how many steps
+    /// are done for certain. The parts of the key that trainings need must be registered
+    /// ([`Self::supply_parts`]). The job stays until it is deleted or runs out.
+    pub async fn train(
+        &self,
+        uploaded: &UploadedRows,
+        progress: impl FnMut(u64),
+    ) -> Result<(JobId, Bytes), ServiceError> {
+        let result = self.result_of_job(&awaited(uploaded), progress).await;
+        result.map_err(|error| self.trains(error))
+    }
+
+    /// Ends a training that was begun, or rows that were only uploaded, and deletes both at the service.
+    pub async fn cancel_training(&self, uploaded: &UploadedRows) -> Result<(), ServiceError> {
+        let declared = self.declared(&awaited(uploaded)).await;
+        let job = declared.map_err(|error| self.trains(error))?;
+        self.delete_job(job).await
+    }
+
+    /// What an older service says of routes for trainings, and of jobs that train.
+    pub(super) fn trains(&self, error: ServiceError) -> ServiceError {
+        if error.is_no_route() {
+            return ServiceError::NoTrainings {
+                url: self.url().to_owned(),
+            };
+        }
+        error
+    }
+}
+
+fn awaited(uploaded: &UploadedRows) -> Awaited<'_, JobDeclaration> {
+    Awaited {
+        route: Route::DeclareJob,
+        declaration: &uploaded.declaration,
+        what: "the result of the training",
+        failed: |attempts, problem| ServiceError::TrainingFailed { attempts, problem },
+    }
+}

@@ -1,0 +1,110 @@
+//! Encrypted rows of a training as files.
+//!
+//! The batches of all sets of weights, set by set, are one sequence, and a chunk is a stretch of it: so
+//! whoever has all chunks knows that no batch is missing, doubled or in another place.
+//!
+//! Payload of a frame of kind [`FrameKind::TrainingRows`], version 1 (integers little endian):
+//!
+//! ```text
+//! offset  size  field
+//!      0    32  hash of the program
+//!     32    16  id of the secret key
+//!     48     8  rows of the whole training
+//!     56     8  number of the chunk's first batch in the sequence, from 0
+//!   then     -  batches, one behind the other
+//! ```
+
+use crate::error::TrainingError;
+use cipherfn_protocol::api::job::MAX_CHUNK;
+use cipherfn_protocol::frame::{self, FrameKind, HEADER_LEN, ParameterSetTag};
+use cipherfn_protocol::hash::Hash;
+use cipherfn_protocol::message::KeyId;
+
+const VERSION: u16 = 1;
+/// Bytes before the batches.
+const HEAD: usize = 64;
+/// Most bytes of batches in a chunk that a service takes.
+pub const MAX_BATCHES: usize = MAX_CHUNK as usize - HEADER_LEN - HEAD;
+
+/// Some batches of a training.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowsChunk {
+    /// Hash of the program.
+    pub program: Hash,
+    /// Id of the secret key.
+    pub key: KeyId,
+    /// Parameter set of the ciphertexts.
+    pub parameter_set: ParameterSetTag,
+    /// Rows of the whole training.
+    pub rows: u64,
+    /// Number of the first batch in the sequence of all sets' batches.
+    pub first: u64,
+    /// The ciphertexts.
+    pub batches: Vec<u8>,
+}
+
+impl RowsChunk {
+    /// The file's bytes.
+    pub fn to_file_bytes(&self) -> Vec<u8> {
+        let payload = [
+            self.program.as_bytes().as_slice(),
+            self.key.as_bytes(),
+            &self.rows.to_le_bytes(),
+            &self.first.to_le_bytes(),
+            &self.batches,
+        ]
+        .concat();
+        frame::encode(
+            FrameKind::TrainingRows,
+            VERSION,
+            self.parameter_set,
+            &payload,
+        )
+    }
+
+    /// Reads a file of exactly these bytes. The ciphertexts are not looked at.
+    ///
+    /// # Errors
+    /// Bytes that are no chunk of rows, or more than a service takes.
+    pub fn from_file_bytes(bytes: &[u8]) -> Result<Self, TrainingError> {
+        let limit = (HEAD + MAX_BATCHES) as u64;
+        let frame = frame::decode(bytes, FrameKind::TrainingRows, &[VERSION], limit)?;
+        let split = || {
+            let (program, rest) = frame.payload.split_first_chunk()?;
+            let (key, rest) = rest.split_first_chunk()?;
+            let (rows, rest) = rest.split_first_chunk()?;
+            let (first, _) = rest.split_first_chunk()?;
+            Some((*program, *key, *rows, *first))
+        };
+        let (program, key, rows, first) = split().ok_or_else(|| TrainingError::Short {
+            what: FrameKind::TrainingRows.with_article(),
+            bytes: frame.payload.len(),
+            head: HEAD,
+        })?;
+        let mut batches = frame.payload;
+        batches.drain(..HEAD);
+        Ok(Self {
+            program: Hash::from_bytes(program),
+            key: KeyId::from_bytes(key),
+            parameter_set: frame.parameter_set,
+            rows: u64::from_le_bytes(rows),
+            first: u64::from_le_bytes(first),
+            batches,
+        })
+    }
+
+    /// Hashes of its batches of so many bytes each.
+    pub fn hashes(&self, batch: usize) -> impl Iterator<Item = Hash> {
+        self.batches.chunks(batch.max(1)).map(Hash::of)
+    }
+}
+
+/// What names all rows of a training, however they are cut into chunks: of the hashes of all batches in
+/// the sequence.
+pub fn rows_hash(batches: impl IntoIterator<Item = Hash>) -> Hash {
+    let hashes: Vec<u8> = batches
+        .into_iter()
+        .flat_map(|hash| *hash.as_bytes())
+        .collect();
+    Hash::of(&hashes)
+}

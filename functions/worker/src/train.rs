@@ -1,0 +1,50 @@
+//! Jobs that train: all chunks are rows of one training, the result its state after the last step.
+
+use crate::work::{End, Work};
+use cipherfn_answering::{Answering, AskedTraining, Stretch};
+use cipherfn_service::Failure;
+use cipherfn_service::registry::UploadedWork;
+use std::time::{Duration, Instant};
+
+/// Runs steps, and keeps the state each time `interval` has gone by and when the worker's time is nearly
+/// over.
+pub(crate) async fn train(
+    answering: &Answering,
+    order: &UploadedWork,
+    work: &mut Work<'_>,
+    interval: Duration,
+) -> Result<End, Failure> {
+    let job = work.job;
+    let asked = AskedTraining {
+        tenant: &job.tenant,
+        program: &order.model,
+        version: order.specs,
+        key: job.key,
+    };
+    let bytes = order.chunks.iter().map(|chunk| chunk.bytes).sum();
+    answering.check_rows(bytes)?;
+    let mut chunks = Vec::with_capacity(order.chunks.len());
+    for number in 0..order.chunks.len() {
+        let file = work.uploaded(number).await?;
+        chunks.push(cipherfn_answering::read_rows(number, &file)?);
+    }
+    let mut run = answering.begin_training(asked, chunks, work.call).await?;
+    if let Some(kept) = work.kept().await? {
+        let resumed = run.resume(&kept);
+        resumed.map_err(|error| work.altered(&error.to_string()))?;
+    }
+    loop {
+        let stretch = Stretch {
+            pause: Instant::now() + interval,
+            end: work.end,
+        };
+        // On the heap: types of nested futures are deep.
+        run = Box::pin(answering.train(asked, (run, stretch), work.call)).await?;
+        if run.is_over() {
+            return work.finish(run.state()).await;
+        }
+        if let Some(end) = work.keep(run.steps(), || run.state()).await? {
+            return Ok(end);
+        }
+    }
+}

@@ -1,0 +1,488 @@
+//! Trainings as jobs: rows in, the weights of a run on this machine out, whatever happens between.
+
+use super::checkpoints::{kept, often};
+use super::refusals::problem;
+use super::{Requests, kill_in_turn, send};
+use crate::stack::{DEVELOPER, Setup, Stack, name, tenants};
+use cipherfn_client::training::{DescentRow, RowsEncryption, decrypt_weights};
+use cipherfn_client::{Accept, Verdict};
+use cipherfn_client_http::{Existing, KeyRing, Service, UploadedRows};
+use cipherfn_protocol::api::ProblemType;
+use cipherfn_protocol::api::job::{
+    ChunkState, IdempotencyKey, JobDeclaration, JobId, JobKind, JobStatus,
+};
+use cipherfn_protocol::hash::Hash;
+use cipherfn_scheme::SecretKey;
+use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
+use cipherfn_service::bucket::Bucket;
+use cipherfn_service::registry::Published;
+use cipherfn_serving::training::{Descent, SET, required_parts};
+use cipherfn_training::descent::{DescentState, RowsChunk, Training, synthetic};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Keys for all of these tests: making them takes longer than the trainings.
+static RING: LazyLock<(TempDir, KeyRing)> = LazyLock::new(|| {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ring = KeyRing::at(directory.path().join("keys"));
+    ring.fill_parts(set(), &parts(), Existing::Keep)
+        .expect("keys");
+    (directory, ring)
+});
+
+fn set() -> &'static ParameterSet {
+    ParameterSet::by_name(SET).expect("a set")
+}
+
+fn parts() -> Vec<&'static KeyPart> {
+    required_parts(set()).expect("parts")
+}
+
+/// Two features, eight rows a step.
+fn program(epochs: u32) -> Training {
+    let text = format!(
+        "format = 1\nname = \"risk\"\nalgorithm = \"logistic\"\nbatch = 8\nepochs = {epochs}\nrate = 1.0\n[[column]]\nname = \"a\"\nlow = -3\nhigh = 3\n[[column]]\nname = \"b\"\nlow = -3\nhigh = 3\n[target]\nname = \"y\"\nclasses = [\"no\", \"yes\"]\n"
+    );
+    Training::from_toml(&text).expect("a program")
+}
+
+async fn publish(stack: &Stack, training: &Training, keep: usize) {
+    let version = Published {
+        hash: training.hash(),
+        bundle: None,
+        specs: training.canonical().to_vec().into(),
+        specs_v1: None,
+        report: None,
+    };
+    stack.publish_version("risk", &version, keep).await;
+}
+
+/// A service with the program, for alice and bob.
+async fn stack_with(training: &Training, change: impl FnOnce(&mut Setup)) -> Stack {
+    let stack = Stack::start(|setup| {
+        setup.authorizer = tenants(&["alice", "bob"]);
+        change(setup);
+    })
+    .await;
+    publish(&stack, training, 2).await;
+    stack
+}
+
+/// Alice, who trains on 20 rows in three batches.
+struct Learner<'a> {
+    requests: Requests<'a>,
+    service: Service,
+    training: Training,
+    rows: Arc<[DescentRow]>,
+    secret: Arc<SecretKey>,
+}
+
+impl<'a> Learner<'a> {
+    async fn new(stack: &'a Stack, training: Training) -> Self {
+        let learner = Self::without_key(stack, training);
+        let supplied = learner
+            .service
+            .supply_parts(&RING.1, set(), &parts(), |_| ());
+        supplied.await.expect("registered");
+        learner
+    }
+
+    fn without_key(stack: &'a Stack, training: Training) -> Self {
+        let token = "alice-token";
+        Self {
+            requests: Requests { stack, token },
+            service: stack.service_of(token),
+            rows: synthetic(&training, 20).into(),
+            training,
+            secret: Arc::new(RING.1.secret_key(set()).expect("a key")),
+        }
+    }
+
+    /// Chunks of one batch each.
+    fn encryption(&self, secret: &Arc<SecretKey>, training: &Training) -> RowsEncryption {
+        let rows = Arc::clone(&self.rows);
+        let one = Some(NonZeroUsize::MIN);
+        RowsEncryption::new(Arc::clone(secret), training, rows, one).expect("rows")
+    }
+
+    fn chunks(&self) -> Vec<Vec<u8>> {
+        let chunks = self.encryption(&self.secret, &self.training);
+        chunks
+            .map(|chunk| chunk.expect("a chunk").to_file_bytes())
+            .collect()
+    }
+
+    /// Uploads chunks, and declares a training on them.
+    async fn declaration(&self, chunks: &[Vec<u8>]) -> JobDeclaration {
+        static NAMES: AtomicU8 = AtomicU8::new(0);
+        let (upload, chunks) = self.requests.upload(chunks).await;
+        JobDeclaration {
+            idempotency_key: IdempotencyKey::from_bytes(
+                [NAMES.fetch_add(1, Ordering::Relaxed); 16],
+            ),
+            kind: JobKind::Train,
+            model: name("risk"),
+            specs: self.training.hash(),
+            key: self.secret.id(),
+            upload,
+            chunks,
+            parts: 1,
+        }
+    }
+
+    /// Begins a training on these chunks.
+    async fn begin(&self, chunks: &[Vec<u8>]) -> JobId {
+        let declaration = self.declaration(chunks).await;
+        self.requests.begin(&declaration).await
+    }
+
+    /// The state after the last step, and the attempts that it took.
+    async fn result(&self, status: &JobStatus) -> (Vec<u8>, u32) {
+        let ChunkState::Done {
+            attempts, result, ..
+        } = &status.states[0]
+        else {
+            panic!("{status:?}");
+        };
+        (send(result, &[]).await.body.to_vec(), *attempts)
+    }
+
+    /// The same on this machine, without interruptions.
+    fn alone(&self, chunks: &[Vec<u8>]) -> Vec<u8> {
+        let chunks = chunks.iter().map(|chunk| RowsChunk::from_file_bytes(chunk));
+        let chunks = chunks.collect::<Result<Vec<_>, _>>().expect("chunks");
+        let parts = parts().into_iter();
+        let mut files = parts.map(|part| RING.1.key_part(set(), part).expect("a part"));
+        let mut key = files.next().expect("a part").expand().expect("a key");
+        files.for_each(|part| key.add(&part).expect("a part"));
+        let mut descent = Descent::new(&self.training, &key, chunks).expect("a training");
+        while descent.step(&key).expect("a step") {}
+        descent.finish().expect("trained")
+    }
+
+    /// Steps that are behind a job for certain.
+    async fn steps(&self, job: JobId) -> u64 {
+        match self.requests.status(job).await.states[0] {
+            ChunkState::Waiting { steps, .. } | ChunkState::Running { steps, .. } => steps,
+            ref over => panic!("it is over too soon: {over:?}"),
+        }
+    }
+
+    async fn steps_beyond(&self, job: JobId, before: u64) {
+        while self.steps(job).await <= before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// What there is of jobs, apart from the index that counts them.
+async fn left(stack: &Stack) -> Vec<String> {
+    let mut objects = stack.objects().await;
+    let folders = ["uploads/", "results/", "jobs/", "sums/"];
+    objects.retain(|key| folders.iter().any(|folder| key.starts_with(folder)));
+    objects.retain(|key| !key.starts_with("jobs/index/"));
+    objects
+}
+
+/// By the client's library: program fetched and checked, rows in three chunks, weights decrypted. The
+/// state has the bits of a run on this machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_trains_as_this_machine_does() {
+    let training = program(2);
+    let stack = stack_with(&training, |_| ()).await;
+    let alice = Learner::new(&stack, training.clone()).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let pins = KeyRing::at(directory.path().join("pins"));
+    let developer = DEVELOPER.public();
+    let accept = Accept::Developer(developer);
+    let fetched = alice.service.program(&name("risk"), &pins, &accept).await;
+    let fetched = fetched.expect("a program");
+    assert_eq!(fetched.training, training);
+    assert_eq!(fetched.developer, Some(developer));
+
+    let encryption = alice.encryption(&alice.secret, &training);
+    let mut sent = Vec::new();
+    let uploaded =
+        alice
+            .service
+            .upload_rows(&name("risk"), encryption, Hash::of(b"table"), |rows| {
+                sent.push(rows.chunks);
+            });
+    let uploaded = uploaded.await.expect("uploaded");
+    assert_eq!(sent, [1, 2, 3]);
+    // As a file that another run reads.
+    let document = serde_json::to_vec(&uploaded).expect("JSON");
+    let uploaded = UploadedRows::from_json(&document).expect("the same");
+    let (job, result) = alice
+        .service
+        .train(&uploaded, |_| ())
+        .await
+        .expect("trained");
+    let registry = stack.registry();
+    let mut chunks = Vec::new();
+    for file in &uploaded.declaration.chunks {
+        let end = format!("{}.cfq", file.sha256);
+        let objects = stack.objects().await;
+        let chunk = objects.iter().find(|key| key.ends_with(&end));
+        let chunk = registry.bucket().get(chunk.expect("a chunk"), u64::MAX);
+        chunks.push(chunk.await.expect("read").expect("there").bytes.to_vec());
+    }
+    assert!(result == alice.alone(&chunks), "the bits are others");
+    let named = (uploaded.rows, uploaded.rows_hash);
+    let weights = decrypt_weights(&alice.secret, &training, named, &result).expect("weights");
+    assert_eq!((weights.len(), weights[0].len()), (1, 3));
+    let unnamed = (uploaded.rows, Hash::of(b"other rows"));
+    assert!(decrypt_weights(&alice.secret, &training, unnamed, &result).is_err());
+    let mut early = DescentState::from_file_bytes(&result).expect("a state");
+    early.steps -= 1;
+    let early = decrypt_weights(&alice.secret, &training, named, &early.to_file_bytes());
+    let early = early.unwrap_err().to_string();
+    assert!(early.contains("step 5 of 6"), "{early}");
+
+    // Nobody else's.
+    let bob = Requests {
+        stack: &stack,
+        token: "bob-token",
+    };
+    let target = format!("/v2/jobs/{job}");
+    for method in ["GET", "DELETE"] {
+        let refused = bob.send(method, &target, vec![]).await;
+        assert_eq!(refused.problem().kind, ProblemType::UnknownJob, "{method}");
+    }
+    let stolen = bob.post("/v2/jobs", &uploaded.declaration).await;
+    assert_eq!(stolen.problem().kind, ProblemType::UploadMissing);
+    alice.service.delete_job(job).await.expect("deleted");
+    assert_eq!(left(&stack).await, Vec::<String>::new());
+}
+
+/// Programs and models have one set of names, and lists of their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_are_published_as_models_are() {
+    let (old, new) = (program(2), program(3));
+    let stack = stack_with(&old, |_| ()).await;
+    let alice = Learner::without_key(&stack, old.clone());
+    let directory = tempfile::tempdir().expect("a directory");
+    let pins = KeyRing::at(directory.path());
+    let risk = name("risk");
+    let fetch = async || alice.service.program(&risk, &pins, &Accept::Pinned).await;
+    assert_eq!(fetch().await.expect("a program").verdict, Verdict::First);
+    publish(&stack, &new, 2).await;
+    let fetched = fetch().await.expect("newer, of the same developer");
+    assert_eq!(fetched.training, new);
+
+    let listed = alice.service.programs().await.expect("a list").programs;
+    assert_eq!((listed.len(), listed[0].versions.len()), (1, 2));
+    assert_eq!(listed[0].current, new.hash());
+    let models = alice.service.models().await.expect("a list").models;
+    assert!(models.is_empty(), "a program is no model");
+    let no_model = alice.requests.send("GET", "/v2/models/risk", vec![]).await;
+    assert_eq!(no_model.problem().kind, ProblemType::UnknownModel);
+    let target = format!("/v2/programs/risk?specs={}", Hash::of(b"another"));
+    let stale = alice.requests.send("GET", &target, vec![]).await.problem();
+    assert_eq!(
+        (stale.kind, stale.current_specs),
+        (ProblemType::StaleProgram, Some(new.hash()))
+    );
+    let none = alice
+        .requests
+        .send("GET", "/v2/programs/other", vec![])
+        .await;
+    assert_eq!(none.problem().kind, ProblemType::UnknownProgram);
+
+    // Back to the one before, of which the developer's earlier statement is too old.
+    let registry = stack.registry();
+    let sign = |_: Option<&_>, _| None;
+    let back = registry.roll_back(&risk, None, &sign).await;
+    assert_eq!(
+        back.expect("written").expect("a version").current,
+        old.hash()
+    );
+    assert!(fetch().await.is_err(), "nobody has signed that");
+    let sign = |_: Option<&_>, specs| Some(crate::stack::statement(&risk, specs));
+    let back = registry.roll_back(&risk, Some(old.hash()), &sign).await;
+    back.expect("written").expect("a version");
+    assert_eq!(fetch().await.expect("signed anew").training, old);
+
+    // A model under a program's name would be taken for it by nobody, and is not published.
+    let bundle = crate::models::TREE.bundle.specs.clone();
+    let model = Published {
+        hash: Hash::of(&bundle),
+        bundle: Some(bundle.clone().into()),
+        specs: bundle.into(),
+        specs_v1: None,
+        report: Some(Vec::new().into()),
+    };
+    let (keep, now) = (NonZeroUsize::MIN, time::OffsetDateTime::now_utc());
+    let sign = |_: Option<&_>, _| None;
+    let refused = registry.publish(&risk, &model, &sign, keep, now).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("under another name"), "{refused}");
+}
+
+/// A worker dies between two checkpoints: the next one goes on from the last, to the same bits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_worker_loses_the_steps_since_its_checkpoint_alone() {
+    let training = program(12);
+    let stack = stack_with(&training, often).await;
+    let alice = Learner::new(&stack, training).await;
+    let chunks = alice.chunks();
+    let job = alice.begin(&chunks).await;
+    alice.steps_beyond(job, 2).await;
+    kill_in_turn(&stack, &["worker"]).await;
+    let reached = alice.steps(job).await;
+    let status = alice.requests.settled(job).await;
+    let (result, attempts) = alice.result(&status).await;
+    assert!(result == alice.alone(&chunks), "the bits are others");
+    assert!(attempts >= 2, "{attempts}");
+    let kept = kept(&stack);
+    assert!(kept.is_sorted() && kept.len() >= 30, "{kept:?}");
+    assert!(
+        kept.contains(&reached) && kept.contains(&(reached + 1)),
+        "{kept:?}"
+    );
+
+    // Cancelled while it is worked on: nothing stays, and nothing comes of it.
+    let job = alice.begin(&chunks).await;
+    alice.steps_beyond(job, 1).await;
+    alice.service.delete_job(job).await.expect("deleted");
+    let target = format!("/v2/jobs/{job}");
+    let gone = alice.requests.send("GET", &target, vec![]).await;
+    assert_eq!(gone.problem().kind, ProblemType::UnknownJob);
+    let over = "the job that was deleted is let go";
+    for _ in 0..200 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if left(&stack)
+            .await
+            .iter()
+            .all(|key| !key.contains(&job.to_string()))
+        {
+            return;
+        }
+    }
+    panic!("{over}: {:?}", left(&stack).await);
+}
+
+/// Rows that are missing, doubled, in another order, of another program or key: named, before a step.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_not_those_of_the_training_are_refused() {
+    let training = program(2);
+    let stack = stack_with(&training, |_| ()).await;
+    let alice = Learner::new(&stack, training).await;
+    let chunks = alice.chunks();
+
+    // Before the start: a chunk that was never uploaded, another kind of job, another version.
+    let sound = alice.declaration(&chunks).await;
+    let refused = async |change: &dyn Fn(&mut JobDeclaration)| {
+        let mut declaration = sound.clone();
+        change(&mut declaration);
+        let problem = alice
+            .requests
+            .post("/v2/jobs", &declaration)
+            .await
+            .problem();
+        (problem.kind, problem.detail)
+    };
+    let (kind, detail) = refused(&|it| it.chunks[1].bytes += 1).await;
+    assert_eq!(kind, ProblemType::UploadMissing);
+    assert!(detail.starts_with("chunk 1 is not there"), "{detail}");
+    let (kind, detail) = refused(&|it| it.parts = 2).await;
+    assert_eq!(kind, ProblemType::MalformedRequest);
+    assert!(detail.starts_with("parts"), "{detail}");
+    let (kind, _) = refused(&|it| it.specs = program(3).hash()).await;
+    assert_eq!(kind, ProblemType::StaleProgram);
+    let (kind, _) = refused(&|it| it.model = name("other")).await;
+    assert_eq!(kind, ProblemType::UnknownProgram);
+    let (kind, _) = refused(&|it| it.kind = JobKind::Predict).await;
+    assert_eq!(kind, ProblemType::UnknownModel);
+
+    // By a worker, in its first attempt.
+    let other = Arc::new(SecretKey::generate(set()).expect("a key"));
+    let of = |secret: &Arc<SecretKey>, training: &Training| {
+        let chunk = alice.encryption(secret, training).next();
+        chunk.expect("a chunk").expect("encrypted").to_file_bytes()
+    };
+    let (foreign, newer) = (of(&other, &alice.training), of(&alice.secret, &program(3)));
+    let [first, second, third] = <[Vec<u8>; 3]>::try_from(chunks.clone()).expect("three");
+    for (rows, expected) in [
+        (vec![&first, &second], "chunks are missing at the end"),
+        (
+            vec![&first, &third],
+            "chunk 1 of the rows begins with batch 2 where batch 1",
+        ),
+        (
+            vec![&second, &first, &third],
+            "chunk 0 of the rows begins with batch 1",
+        ),
+        (
+            vec![&foreign, &second, &third],
+            "chunk 0 of the rows is of another key",
+        ),
+        (
+            vec![&newer, &second, &third],
+            "chunk 0 of the rows is of another program",
+        ),
+        (
+            vec![&first, &b"no rows".to_vec(), &third],
+            "chunk 1: not a cipherfn file",
+        ),
+    ] {
+        let rows: Vec<Vec<u8>> = rows.into_iter().cloned().collect();
+        let job = alice.begin(&rows).await;
+        let status = alice.requests.settled(job).await;
+        let (kind, detail) = problem(&status.states[0]);
+        assert_eq!(kind, ProblemType::MalformedRows, "{detail}");
+        assert!(detail.contains(expected), "{expected}: {detail}");
+        let once = matches!(status.states[0], ChunkState::Failed { attempts: 1, .. });
+        assert!(once, "{status:?}");
+    }
+}
+
+/// Key and program are looked at again at every checkpoint: what is gone ends the training, without a
+/// result.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_or_a_program_that_goes_ends_a_training_under_way() {
+    let training = program(200);
+    let stack = stack_with(&training, often).await;
+    let alice = Learner::without_key(&stack, training);
+    let chunks = alice.chunks();
+    let job = alice.begin(&chunks).await;
+    let status = alice.requests.settled(job).await;
+    assert_eq!(problem(&status.states[0]).0, ProblemType::UnknownKey);
+    let expansion = &parts()[..1];
+    let supplied = alice
+        .service
+        .supply_parts(&RING.1, set(), expansion, |_| ());
+    supplied.await.expect("registered");
+    let job = alice.begin(&chunks).await;
+    let status = alice.requests.settled(job).await;
+    let (kind, detail) = problem(&status.states[0]);
+    assert_eq!(kind, ProblemType::MissingKeyPart, "{detail}");
+
+    let ends = async |kind| {
+        let supplied = alice.service.supply_parts(&RING.1, set(), &parts(), |_| ());
+        supplied.await.expect("registered");
+        let job = alice.begin(&chunks).await;
+        alice.steps_beyond(job, 1).await;
+        if kind == ProblemType::UnknownKey {
+            let deleted = alice.service.delete_key(alice.secret.id()).await;
+            deleted.expect("deleted");
+        } else {
+            let sign = |_: Option<&_>, _| None;
+            let removed = stack.registry().remove(&name("risk"), None, &sign).await;
+            removed.expect("removed");
+        }
+        let status = alice.requests.settled(job).await;
+        assert_eq!(problem(&status.states[0]).0, kind);
+        assert_eq!(status.done, 0);
+    };
+    ends(ProblemType::UnknownKey).await;
+    ends(ProblemType::UnknownProgram).await;
+    let results = left(&stack).await;
+    assert!(
+        results.iter().all(|key| !key.ends_with(".cfr")),
+        "{results:?}"
+    );
+}
