@@ -1,7 +1,13 @@
 //! Encryption of frames, decryption of what queries made of them.
 
+#[cfg(feature = "arrow")]
+mod arrow;
+mod file;
 mod tables;
 
+#[cfg(feature = "arrow")]
+pub use arrow::{ColumnError, answer_columns, values};
+pub use file::{EncryptedFile, FrameFileError};
 pub use tables::Tables;
 
 use cipherfn_frame::cells::Units;
@@ -15,6 +21,9 @@ use cipherfn_scheme::query::{
 };
 use cipherfn_scheme::reply::{Collection, ReplyShape};
 use cipherfn_scheme::{SchemeError, SecretKey};
+
+/// Parameter set of the frames that are made here.
+pub const SET: &str = "cipherfn-128-n2048-m11-v1";
 
 /// Why rows cannot be encrypted, or a reply not decrypted.
 #[derive(Debug, thiserror::Error)]

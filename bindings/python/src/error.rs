@@ -24,6 +24,12 @@ pub(crate) enum Failure {
     Argument(String),
     /// A bundle, key or circuit.
     Other(String),
+    /// What a module says itself: the exception's class, its message, and what to do.
+    Named {
+        class: &'static str,
+        message: String,
+        remedy: Option<String>,
+    },
     /// An exception of a function that was called.
     Python(PyErr),
 }
@@ -31,6 +37,15 @@ pub(crate) enum Failure {
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
+    /// An error as an exception of a class.
+    pub(crate) fn named(class: &'static str, error: &dyn Error, remedy: Option<String>) -> Self {
+        Self::Named {
+            class,
+            message: chain(error),
+            remedy,
+        }
+    }
+
     /// The exception's class, and what to do.
     fn class(&self) -> (&'static str, Option<String>) {
         match self {
@@ -71,6 +86,7 @@ impl Failure {
                 };
                 (class, error.remedy().as_ref().and_then(words))
             }
+            Self::Named { class, remedy, .. } => (class, remedy.clone()),
             Self::Table(_) => ("TableError", None),
             Self::Argument(_) => ("ArgumentError", None),
             Self::Other(_) | Self::Python(_) => ("CipherfnError", None),
@@ -91,7 +107,10 @@ impl Failure {
             },
             Self::KeyRing(error) => chain(&**error),
             Self::Service(error) => chain(&**error),
-            Self::Table(text) | Self::Argument(text) | Self::Other(text) => text.clone(),
+            Self::Table(text)
+            | Self::Argument(text)
+            | Self::Other(text)
+            | Self::Named { message: text, .. } => text.clone(),
             Self::Python(error) => error.to_string(),
         }
     }

@@ -10,11 +10,13 @@ mod client;
 mod compile;
 mod credentials;
 mod error;
+mod frames;
 mod keys;
 mod noise;
 mod predictions;
 mod service;
 mod table;
+mod training;
 mod wait;
 
 use pyo3::prelude::*;
@@ -29,6 +31,11 @@ mod _native {
     #[pymodule_export]
     use super::compile::compile;
     #[pymodule_export]
+    use super::frames::{
+        Frame, FrameAnswer, FrameKeys, FrameQuery, FrameSchema, KeptFrame, delete_frame,
+        list_frames,
+    };
+    #[pymodule_export]
     use super::keys::Keys;
     #[pymodule_export]
     use super::predictions::Predictions;
@@ -36,6 +43,8 @@ mod _native {
     use super::service::Service;
     #[pymodule_export]
     use super::table::Table;
+    #[pymodule_export]
+    use super::training::{Descent, Fitted, Statistics, public_key};
     #[pymodule_export]
     use super::wait::Stop;
 }

@@ -6,7 +6,6 @@ use arrow_array::{RecordBatch, RecordBatchIterator};
 use cipherfn_client::{Answer, Batch, Client, Values};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyList};
-use std::sync::Arc;
 
 /// Answers to rows as columns, in pieces.
 #[derive(Debug, Default)]
@@ -136,9 +135,14 @@ impl Predictions {
     ) -> PyResult<Bound<'py, PyCapsule>> {
         let _ = requested_schema; // The interface lets a producer give its own.
         let batches: Vec<RecordBatch> = self.0.pieces.iter().map(RecordBatch::from).collect();
-        let schema = batches[0].schema();
-        let reader = RecordBatchIterator::new(batches.into_iter().map(Ok), Arc::clone(&schema));
-        let stream = FFI_ArrowArrayStream::new(Box::new(reader));
-        PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
+        stream(py, batches)
     }
+}
+
+/// Batches of one schema, one at least, as a capsule of the Arrow PyCapsule interface.
+pub(crate) fn stream(py: Python<'_>, batches: Vec<RecordBatch>) -> PyResult<Bound<'_, PyCapsule>> {
+    let schema = batches[0].schema();
+    let reader = RecordBatchIterator::new(batches.into_iter().map(Ok), schema);
+    let stream = FFI_ArrowArrayStream::new(Box::new(reader));
+    PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
 }

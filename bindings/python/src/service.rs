@@ -26,7 +26,7 @@ use std::time::Duration;
 pub(crate) struct Service {
     service: cipherfn_client_http::Service,
     notes: Notes,
-    ring: KeyRing,
+    pub(crate) ring: KeyRing,
     accept: Accept,
 }
 
@@ -329,7 +329,7 @@ impl Service {
 
 impl Service {
     /// Its connections, which all calls share, and what hears of a call's progress.
-    fn open(&self) -> (cipherfn_client_http::Service, Watch) {
+    pub(crate) fn open(&self) -> (cipherfn_client_http::Service, Watch) {
         (self.service.clone(), Watch::with(&self.notes))
     }
 }
@@ -343,6 +343,6 @@ fn parse_name(text: &Bound<'_, PyAny>) -> PyResult<ModelName> {
     Ok(name(text.extract()?)?)
 }
 
-fn json(document: &impl serde::Serialize) -> Result<String> {
+pub(crate) fn json(document: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(document).map_err(|error| Failure::Other(error.to_string()))
 }

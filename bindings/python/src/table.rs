@@ -61,7 +61,7 @@ impl Table {
 
     /// Names of the columns.
     #[getter]
-    fn names(&self) -> PyResult<Vec<String>> {
+    pub(crate) fn names(&self) -> PyResult<Vec<String>> {
         let source = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(match source.as_ref().ok_or_else(read_already)? {
             Source::Stream(reader) => {
@@ -82,17 +82,35 @@ impl Table {
         Self(Mutex::new(Some(source)))
     }
 
+    /// All of its columns.
+    pub(crate) fn batches(&self) -> Result<Batches> {
+        Ok(match self.take()? {
+            Source::Columns(batch) if batch.columns().len() == 0 => Box::new(std::iter::empty()),
+            Source::Columns(batch) => Box::new(std::iter::once(Ok(RecordBatch::from(&batch)))),
+            Source::Stream(reader) => Box::new(
+                reader.map(|batch| batch.map_err(|error| Failure::Table(error.to_string()))),
+            ),
+        })
+    }
+
+    fn take(&self) -> Result<Source> {
+        let source = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        source.ok_or_else(read_already)
+    }
+
     /// Its rows, for a model's client.
     pub(crate) fn rows(&self, client: &Arc<Client>) -> Result<Rows> {
-        let source = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         Ok(Rows {
             client: Arc::clone(client),
-            source: source.ok_or_else(read_already)?,
+            source: self.take()?,
             batch: None,
             ready: Vec::new().into_iter(),
         })
     }
 }
+
+/// A table's batches, as they come.
+pub(crate) type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
 fn read_already() -> Failure {
     Failure::Table("the table has been read already; give a new one".into())

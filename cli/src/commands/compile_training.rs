@@ -1,6 +1,6 @@
 //! `cipherfn compile-training`.
 
-use super::train::{self, TrainingRows};
+use super::train;
 use crate::files::{Content, Destination, InputSource};
 use crate::shared::Force;
 use crate::table::TableOptions;
@@ -53,9 +53,7 @@ impl CompileTraining {
         let training = Training::from_toml(&text).with_context(|| self.spec.name())?;
         let rows = match &self.data {
             None => synthetic(&training, self.rows),
-            Some(source) => {
-                TrainingRows::read(&training, None, &self.format, source, terminal)?.rows
-            }
+            Some(source) => train::read_rows(&training, None, &self.format, source, terminal)?.rows,
         };
         let set = ParameterSet::by_name(SET)?;
         let noise = train::noise(&training, &rows)?;

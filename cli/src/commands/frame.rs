@@ -17,8 +17,7 @@ use crate::files::InputSource;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result};
 use cipherfn_frame::file::{FileHead, FrameReader};
-use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_serving::frames::{StoredFrame, StoredRows};
+use cipherfn_serving::frames::StoredFrame;
 
 /// Encrypt tables, have them joined, filtered and grouped, decrypt the answers
 ///
@@ -75,15 +74,7 @@ fn read(source: &InputSource) -> Result<Loaded> {
         let (input, _) = source.open()?;
         let mut reader = FrameReader::open(input)?;
         let head = reader.head().clone();
-        let set = ParameterSet::by_tag(head.parameter_set, "data frame")?;
-        let mut chunks = Vec::new();
-        while let Some(rows) = reader.next_rows()? {
-            chunks.push(StoredRows {
-                rows: rows.rows as usize,
-                inputs: rows.inputs,
-            });
-        }
-        let frame = StoredFrame::new(set, head.schema.clone(), chunks, reader.tables())?;
+        let frame = StoredFrame::read(&mut reader)?;
         let keys = reader.keys().to_vec();
         Ok::<_, anyhow::Error>(Loaded { head, keys, frame })
     };

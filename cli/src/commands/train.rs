@@ -19,8 +19,10 @@ use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use cipherfn_serving::training::{self, Descent, SET, required_parts};
-use cipherfn_training::descent::{Simulation, StepNoise, Training, accuracy, rows_hash, simulate};
-pub(super) use rows::TrainingRows;
+use cipherfn_training::descent::{
+    Simulation, StepNoise, Training, TrainingRows, accuracy, mean_square, rows_hash, simulate,
+};
+pub(super) use rows::read_rows;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -75,9 +77,7 @@ pub(crate) struct Train {
 
 /// What steps on these rows add.
 pub(super) fn noise(training: &Training, rows: &[DescentRow]) -> Result<StepNoise> {
-    let squares = rows.iter().flat_map(|(features, _)| features);
-    let squares: f64 = squares.map(|x| f64::from(x * x)).sum();
-    let mean = squares / (rows.len() * training.features()).max(1) as f64;
+    let mean = mean_square(training, rows);
     Ok(training::noise(
         training,
         ParameterSet::by_name(SET)?,
@@ -126,7 +126,7 @@ impl Train {
             self.output
                 .create(Content::Binary, self.force.force, &[&self.program, input])?;
         let target = self.target.as_deref();
-        let rows = TrainingRows::read(&training, target, &self.format, input, terminal)?;
+        let rows = read_rows(&training, target, &self.format, input, terminal)?;
         let simulated = simulate(&training, &rows.rows, &noise(&training, &rows.rows)?)
             .with_context(|| input.name())?;
         let (secret, key) = keys(self.keys.as_deref())?;

@@ -3,6 +3,7 @@
 use crate::cells::{CellError, is_missing_word};
 use crate::date::Date;
 use crate::number::Number;
+use crate::plan::Literal;
 use crate::schema::{Column, Domain, LIMB_BITS, Roles, Rows, Schema, SchemaError};
 use std::collections::BTreeSet;
 
@@ -39,6 +40,14 @@ struct Numbers {
     places: u8,
 }
 
+/// What a cell can be, beside a text.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kinds {
+    is_boolean: bool,
+    number: Option<Number>,
+    date: Option<Date>,
+}
+
 impl Inference {
     /// Columns of these names, without rows.
     pub fn new(names: impl IntoIterator<Item = String>) -> Self {
@@ -62,17 +71,33 @@ impl Inference {
         &mut self,
         texts: impl ExactSizeIterator<Item = &'t str>,
     ) -> Result<(), CellError> {
+        self.next_row(texts.len())?;
+        for (column, text) in self.columns.iter_mut().zip(texts) {
+            column.take(text);
+        }
+        Ok(())
+    }
+
+    /// Takes a row of values, as data frames have them: texts stay texts, whatever they look like, but for
+    /// dates.
+    pub fn row_of_values(&mut self, values: &[Literal]) -> Result<(), CellError> {
+        self.next_row(values.len())?;
+        for (column, value) in self.columns.iter_mut().zip(values) {
+            column.take_value(value);
+        }
+        Ok(())
+    }
+
+    /// Counts a row of so many cells.
+    fn next_row(&mut self, found: usize) -> Result<(), CellError> {
         self.rows += 1;
-        let (found, expected) = (texts.len(), self.columns.len());
+        let expected = self.columns.len();
         if found != expected {
             return Err(CellError::Ragged {
                 row: self.rows,
                 found,
                 expected,
             });
-        }
-        for (column, text) in self.columns.iter_mut().zip(texts) {
-            column.take(text);
         }
         Ok(())
     }
@@ -92,26 +117,59 @@ impl Guess {
             self.nulls = true;
             return;
         }
-        self.is_boolean &= ["true", "false"]
+        let is_boolean = ["true", "false"]
             .iter()
             .any(|word| trimmed.eq_ignore_ascii_case(word));
+        let kinds = Kinds {
+            is_boolean,
+            number: trimmed.parse().ok(),
+            date: trimmed.parse().ok(),
+        };
+        self.take_cell(kinds, text);
+    }
+
+    fn take_value(&mut self, value: &Literal) {
+        let mut kinds = Kinds::default();
+        let text = match value {
+            Literal::Null => {
+                self.nulls = true;
+                return;
+            }
+            Literal::Boolean(truth) => {
+                kinds.is_boolean = true;
+                truth.to_string()
+            }
+            Literal::Number(number) => {
+                kinds.number = Some(*number);
+                number.to_string()
+            }
+            Literal::Text(text) => {
+                kinds.date = text.parse().ok();
+                text.clone()
+            }
+        };
+        self.take_cell(kinds, &text);
+    }
+
+    fn take_cell(&mut self, kinds: Kinds, text: &str) {
+        self.is_boolean &= kinds.is_boolean;
         let first = std::mem::replace(&mut self.is_empty, false);
-        self.numbers = match (trimmed.parse::<Number>(), self.numbers) {
-            (Ok(number), Some(own)) => Some(Numbers {
+        self.numbers = match (kinds.number, self.numbers) {
+            (Some(number), Some(own)) => Some(Numbers {
                 min: own.min.min(number),
                 max: own.max.max(number),
                 places: own.places.max(number.places()),
             }),
-            (Ok(number), None) if first => Some(Numbers {
+            (Some(number), None) if first => Some(Numbers {
                 min: number,
                 max: number,
                 places: number.places(),
             }),
             _ => None,
         };
-        self.dates = match (trimmed.parse::<Date>(), self.dates) {
-            (Ok(date), Some((min, max))) => Some((min.min(date), max.max(date))),
-            (Ok(date), None) if first => Some((date, date)),
+        self.dates = match (kinds.date, self.dates) {
+            (Some(date), Some((min, max))) => Some((min.min(date), max.max(date))),
+            (Some(date), None) if first => Some((date, date)),
             _ => None,
         };
         if let Some(texts) = &mut self.texts
@@ -221,6 +279,41 @@ mod tests {
             schema
                 .row_of_texts(number, row.iter().copied())
                 .expect("a row of it");
+        }
+    }
+    #[test]
+    fn texts_of_data_frames_stay_texts() {
+        let names = ["code", "paid", "day", "price"].map(str::to_owned);
+        let mut inference = Inference::new(names);
+        let text = |text: &str| Literal::Text(text.into());
+        let price = |text: &str| Literal::Number(text.parse().expect("a number"));
+        let rows = [
+            [
+                text("7"),
+                Literal::Boolean(true),
+                text("2024-02-29"),
+                price("1.5"),
+            ],
+            [
+                text("NA"),
+                Literal::Boolean(false),
+                Literal::Null,
+                price("20"),
+            ],
+        ];
+        for row in &rows {
+            inference.row_of_values(row).expect("four cells");
+        }
+        assert!(inference.row_of_values(&rows[0][..3]).is_err());
+        let schema = inference.finish("codes".into()).expect("a schema");
+        let domains: Vec<&'static str> = schema
+            .columns()
+            .iter()
+            .map(|column| column.domain.type_name())
+            .collect();
+        assert_eq!(domains, ["text", "boolean", "date", "decimal"]);
+        for (number, row) in (1..).zip(&rows) {
+            schema.row_of_values(number, row).expect("a row of it");
         }
     }
 }

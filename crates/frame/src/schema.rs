@@ -3,9 +3,11 @@
 mod document;
 mod domain;
 mod error;
+mod rows;
 
 pub use domain::{Domain, LimbRange};
 pub use error::SchemaError;
+pub use rows::Rows;
 
 use std::collections::HashSet;
 
@@ -33,16 +35,6 @@ pub struct Schema {
     rows: Rows,
     columns: Vec<Column>,
     lookups: Vec<LookupIndex>,
-}
-
-/// How many rows a frame has, as far as that is public.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rows {
-    /// Rows, those that pad included; `None` before there are data.
-    pub count: Option<u64>,
-    /// Whether some of them are there to hide how many there are. Each row then says, encrypted,
-    /// whether it is one.
-    pub padded: bool,
 }
 
 /// A column.

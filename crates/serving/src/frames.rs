@@ -8,12 +8,15 @@
 mod noise;
 mod partial;
 mod query;
+mod read;
+mod share;
 
 pub use noise::{
     ColumnPrecision, OutputPrecision, PassNoise, columns, pass_noise, precisions, seconds,
 };
 pub use partial::{PartialError, PartialResults};
 pub use query::{Demand, FrameQueryError, PassFigures, PreparedQuery, SumRows, choices};
+pub use read::ReadError;
 
 use cipherfn_circuit::circuit::{Circuit, Output};
 use cipherfn_engine::{EngineError, PreparedCircuit, QueryRow, SharedTables};

@@ -5,10 +5,12 @@
 //! descent; 4 is the constant. Weights are fractions of the torus: `1 / (16 RANGE)` is a weight of 1,
 //! so that the torus has room for forms z of twice the range on both sides.
 
+mod encoder;
 mod rows;
 mod simulate;
 mod state;
 
+pub use encoder::{RowEncoder, TrainingRows, mean_square};
 pub use rows::{MAX_BATCHES, RowsChunk, rows_hash};
 pub use simulate::{Simulation, StepNoise, accuracy, simulate, synthetic};
 pub use state::DescentState;

@@ -32,6 +32,14 @@ pub enum TrainingError {
         /// The limit.
         limit: usize,
     },
+    /// A column that tells nothing.
+    #[error(
+        "column {column:?} is constant in steps of its range; leave it out of the spec, or narrow the range"
+    )]
+    Constant {
+        /// The column.
+        column: String,
+    },
     /// Forms beyond the table.
     #[error(
         "the training diverges or comes close: |z| reaches {largest:.1}, and above {range} residuals are wrong; lower \"rate\", raise \"penalty\", or take fewer \"epochs\""

@@ -1,6 +1,7 @@
 """Predictions on encrypted rows.
 
-`compile` makes an encrypted model of a trained one, `Client` has rows predicted by a service that never sees them.
+`compile` makes an encrypted model of a trained one, `Client` has rows predicted by a service that never sees them. `frame` has encrypted
+tables, `train` trains on encrypted rows and on sums of several owners.
 
 >>> import numpy as np, cipherfn
 >>> from sklearn.linear_model import LogisticRegression
@@ -12,11 +13,11 @@
 
 from __future__ import annotations
 
-from . import errors
+from . import errors, frame, train
 from ._client import AsyncClient, Client, Job
 from ._compile import compile  # noqa: A004: it is what it does, as `re.compile`
 from ._model import Model, load
 from ._report import Report
 from .errors import CipherfnError
 
-__all__ = ["AsyncClient", "CipherfnError", "Client", "Job", "Model", "Report", "compile", "errors", "load"]
+__all__ = ["AsyncClient", "CipherfnError", "Client", "Job", "Model", "Report", "compile", "errors", "frame", "load", "train"]

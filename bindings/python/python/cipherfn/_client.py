@@ -118,6 +118,17 @@ class Client:
         with telling(False) as tell:
             self._service.delete_key(key, tell)
 
+    def frames(self) -> list[dict[str, Any]]:
+        """The encrypted frames that the service keeps for you: id, name, rows, key, bytes and when they expire."""
+        with telling(False) as tell:
+            found: list[dict[str, Any]] = json.loads(_native.list_frames(self._service, tell))["frames"]
+            return found
+
+    def delete_frame(self, frame: str) -> None:
+        """Deletes a frame from the service, by its id."""
+        with telling(False) as tell:
+            _native.delete_frame(self._service, frame, tell)
+
     def register(self, model: str, *, progress: Progress = False) -> None:
         """Makes the keys that a model needs and registers what the service lacks of them: once, before the first prediction."""
         self._register(model, progress, _native.Stop())

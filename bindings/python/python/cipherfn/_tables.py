@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import io
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,19 +58,22 @@ def names_of(rows: Rows) -> list[str] | None:
     return [str(name) for name in rows.columns]
 
 
-def native(rows: Rows, names: Sequence[str]) -> _native.Table:
-    """A table on its way to the model whose columns have these names. Arrow tables are read where they are."""
+def native(rows: Rows, names: Sequence[str], *, days: bool = False) -> _native.Table:
+    """A table on its way to what takes columns of these names. Arrow tables are read where they are.
+
+    ``days`` lets columns of dates through, as texts where they are no Arrow columns.
+    """
     kind = kind_of(rows)
     if kind in ("polars", "pyarrow", "duckdb", "arrow") and hasattr(rows, "__arrow_c_stream__"):
         return _native.Table.from_stream(rows.__arrow_c_stream__())
     columns = []
-    for name, form, values, valid in columns_of(rows, names):
+    for name, form, values, valid in columns_of(rows, names, days=days):
         packed = values if form == "text" else values.tobytes()
         columns.append((name, form, packed, None if valid is None else valid.tobytes()))
     return _native.Table.from_columns(columns)
 
 
-def columns_of(rows: Rows, names: Sequence[str] | None = None) -> list[Column]:
+def columns_of(rows: Rows, names: Sequence[str] | None = None, *, days: bool = False) -> list[Column]:
     """A table's columns in the kinds that models take: only those of these names, if it has names itself.
 
     >>> [(name, kind) for name, kind, _, _ in columns_of([[1.5, 2.0]], ["a", "b"])]
@@ -88,7 +92,7 @@ def columns_of(rows: Rows, names: Sequence[str] | None = None) -> list[Column]:
             f"the table has no column {', '.join(map(repr, lacking))}; it has {', '.join(map(repr, own))}",
             remedy=f"rename columns, as with df.rename(columns={{...: {lacking[0]!r}}}), or add what is missing",
         )
-    return [_column(name, value) for name, value in _series(rows, own) if name in wanted]
+    return [_column(name, value, days) for name, value in _series(rows, own) if name in wanted]
 
 
 def _series(rows: Rows, own: list[str]) -> Iterable[tuple[str, Any]]:
@@ -131,7 +135,7 @@ def _of_array(rows: Rows, names: Sequence[str] | None) -> list[Column]:
     return [_column(name, array[:, place]) for place, name in enumerate(names)]
 
 
-def _column(name: str, values: Any) -> Column:
+def _column(name: str, values: Any, days: bool = False) -> Column:
     import numpy as np
 
     valid: NDArray[np.bool_] | None = None
@@ -160,7 +164,9 @@ def _column(name: str, values: Any) -> Column:
     if array.ndim != 1:
         raise TableError(f"column {name!r} has shape {array.shape}", remedy="give one value a row")
     if kind == "O":
-        return _objects(name, array)
+        return _objects(name, array, days)
+    if kind == "M" and days:
+        return _days(name, array)
     if kind in "US":
         return name, "text", [str(text) for text in array], valid
     if kind == "b":
@@ -177,7 +183,24 @@ def _column(name: str, values: Any) -> Column:
     )
 
 
-def _objects(name: str, array: NDArray[Any]) -> Column:
+def _days(name: str, array: NDArray[Any]) -> Column:
+    """A column of times, all of them midnights: days as texts.
+
+    >>> import numpy as np
+    >>> _days("day", np.array(["2024-02-29", "NaT"], dtype="M8[s]"))[2]
+    ['2024-02-29', None]
+    """
+    import numpy as np
+
+    whole = array.astype("M8[D]")
+    missing = np.isnat(array)
+    late = np.flatnonzero((whole != array) & ~missing)
+    if late.size:
+        raise TableError(f"column {name!r} has times of day: {array[late[0]]}", remedy='days go: df[name].dt.normalize(), or .astype("M8[D]")')
+    return name, "text", [None if gone else str(day) for day, gone in zip(whole, missing, strict=True)], None
+
+
+def _objects(name: str, array: NDArray[Any], days: bool = False) -> Column:
     """A column of Python's objects: all texts, all truth values or all numbers, some of which may be missing."""
     import numpy as np
 
@@ -195,6 +218,8 @@ def _objects(name: str, array: NDArray[Any]) -> Column:
         return name, "i8", np.where(missing, 0, array).astype(np.int64), valid
     if all(isinstance(value, (int, float, np.number)) and not isinstance(value, bool) for value in there):
         return name, "f8", np.where(missing, np.nan, array).astype(np.float64), valid
+    if days and all(type(value) is datetime.date for value in there):
+        return name, "text", [None if gone else value.isoformat() for value, gone in zip(array, missing, strict=True)], None
     kinds = sorted({type(value).__name__ for value in there})
     raise TableError(
         f"column {name!r} holds values of {', '.join(kinds)}",
@@ -227,13 +252,13 @@ def as_csv(columns: Iterable[Column]) -> bytes:
     return out.getvalue().encode()
 
 
-def arrays(predictions: _native.Predictions) -> dict[str, tuple[NDArray[Any], NDArray[np.bool_]]]:
-    """Predictions as arrays by name, each with a flag a row that says whether it is there."""
+def arrays(source: _native.Predictions | _native.FrameAnswer) -> dict[str, tuple[NDArray[Any], NDArray[np.bool_]]]:
+    """Columns as arrays by name, each with a flag a row that says whether it is there."""
     import numpy as np
 
     found = {}
-    for place, name in enumerate(predictions.names):
-        kind, values, valid = predictions.column(place)
+    for place, name in enumerate(source.names):
+        kind, values, valid = source.column(place)
         array = np.array(values, dtype=object) if isinstance(values, list) else np.frombuffer(values, dtype=kind)
         found[name] = (array, np.frombuffer(valid, dtype=np.uint8).astype(bool))
     return found
@@ -241,33 +266,54 @@ def arrays(predictions: _native.Predictions) -> dict[str, tuple[NDArray[Any], ND
 
 def frame(predictions: _native.Predictions, like: Rows, notes: Mapping[str, list[str | None]]) -> Frame:
     """Predictions as a table of the library that the rows came from, with columns of notes behind."""
+    kind = kind_of(like)
+    made = table(predictions, kind, notes)
+    if kind == "pandas":
+        made.index = like.index
+    return made
+
+
+def table(source: _native.Predictions | _native.FrameAnswer, kind: str, notes: Mapping[str, list[str | None]] | None = None) -> Frame:
+    """Columns as a table of a library, with columns of notes behind."""
     import numpy as np
 
-    kind = kind_of(like)
+    notes = notes or {}
     if kind == "polars":
         import polars
 
-        table = polars.DataFrame(predictions)
+        table = polars.DataFrame(source)
         return table.with_columns([polars.Series(name, texts, dtype=polars.String) for name, texts in notes.items()])
     if kind in ("pyarrow", "duckdb"):
         import pyarrow
 
-        table = pyarrow.table(predictions)
+        table = pyarrow.table(source)
         for name, texts in notes.items():
             table = table.append_column(name, pyarrow.array(texts, type=pyarrow.string()))
         return table
     columns: dict[str, Any] = {}
-    for name, (values, valid) in arrays(predictions).items():
-        if valid.all():
-            columns[name] = values
-        elif values.dtype.kind == "f":
-            columns[name] = np.where(valid, values, np.nan).astype(values.dtype)
-        elif kind == "pandas" and values.dtype.kind == "i":
-            columns[name] = sys.modules["pandas"].arrays.IntegerArray(values.copy(), ~valid)
-        else:
-            columns[name] = values.astype(object)
-            columns[name][~valid] = None
+    for name, (values, valid) in arrays(source).items():
+        columns[name] = values if valid.all() else _gaps(values, valid, kind)
     columns |= {name: np.array(texts, dtype=object) for name, texts in notes.items()}
-    if kind == "pandas":
-        return sys.modules["pandas"].DataFrame(columns, index=like.index)
-    return columns
+    if kind != "pandas":
+        return columns
+    import pandas
+
+    return pandas.DataFrame(columns)
+
+
+def _gaps(values: NDArray[Any], valid: NDArray[np.bool_], kind: str) -> Any:
+    """Values of which some are missing, as pandas or NumPy have them."""
+    import numpy as np
+
+    if values.dtype.kind == "f":
+        return np.where(valid, values, np.nan).astype(values.dtype)
+    if values.dtype.kind == "M":
+        return np.where(valid, values, np.datetime64("NaT"))
+    if kind == "pandas" and values.dtype.kind in "ib":
+        import pandas
+
+        form = pandas.arrays.IntegerArray if values.dtype.kind == "i" else pandas.arrays.BooleanArray
+        return form(values.copy(), ~valid)
+    objects = values.astype(object)
+    objects[~valid] = None
+    return objects

@@ -14,9 +14,12 @@ __all__ = [
     "ExportError",
     "KeysError",
     "LimitedWarning",
+    "PlanError",
     "RowsError",
+    "SchemaError",
     "ServiceError",
     "TableError",
+    "TrainingError",
     "TrustError",
     "UncomparedWarning",
     "UnreachableError",
@@ -59,6 +62,18 @@ class CompileError(CipherfnError, ValueError):
 
 class WrongExportError(CompileError):
     """An export whose predictions are not the model's own: it would have been silently wrong."""
+
+
+class SchemaError(CipherfnError, ValueError):
+    """A schema of an encrypted frame that is none, or not for the table."""
+
+
+class PlanError(CipherfnError, ValueError):
+    """A query that encrypted frames cannot answer, or not as exactly as was asked for; the message names its step."""
+
+
+class TrainingError(CipherfnError, ValueError):
+    """A training that cannot be, diverges or drowns in noise, or contributions that do not belong together."""
 
 
 class KeysError(CipherfnError):

@@ -1,7 +1,7 @@
 //! `cipherfn frame decrypt`.
 
 use super::columns::Columnar;
-use super::plan::{bits, precision, prepare};
+use super::plan::{precision, prepare};
 use super::stored::Place;
 use crate::files::{Content, Destination, InputSource};
 use crate::shared::Force;
@@ -108,7 +108,7 @@ impl DecryptFrame {
             "rows": rows.len(),
             "bits": precision(&prepared.columns),
         });
-        let fact = |column: &ColumnPrecision| (column.name.clone(), bits(column));
+        let fact = |column: &ColumnPrecision| (column.name.clone(), column.worth());
         let columns: Vec<_> = prepared.columns.iter().map(fact).collect();
         terminal
             .beside_data(self.output.is_stdout())

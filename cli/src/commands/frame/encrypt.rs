@@ -6,11 +6,10 @@ use crate::shared::{Force, Threads};
 use crate::table::TableOptions;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, anyhow, bail};
-use cipherfn_client::frames::{FrameEncryptor, Tables};
+use cipherfn_client::frames::{EncryptedFile, SET, Tables};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_frame::cells::Units;
-use cipherfn_frame::file::{FileHead, FrameWriter};
-use cipherfn_frame::schema::{Domain, MAX_ROWS, Rows, Schema};
+use cipherfn_frame::schema::{Domain, Schema};
 use cipherfn_protocol::specs::{BaseLog, Gadget, Levels};
 use cipherfn_scheme::parameters::ParameterSet;
 use std::borrow::Cow;
@@ -18,9 +17,6 @@ use std::path::PathBuf;
 
 /// Largest schema.
 const MAX_SCHEMA: u64 = 16 << 20;
-/// Rows that share ciphertexts.
-const CHUNK: usize = 4096;
-const SET: &str = "cipherfn-128-n2048-m11-v1";
 
 /// Encrypt a table by a schema
 ///
@@ -81,8 +77,8 @@ impl EncryptFrame {
             }
             Ok(())
         })?;
-        let size = self.size(&schema, rows)?;
-        let count = size.count.unwrap_or_default();
+        let size = schema.rows().holding(rows, self.pad_to);
+        let size = size.with_context(|| self.input.name())?;
         let whole = schema.clone().with_rows(size);
         let set = ParameterSet::by_name(SET)?;
         let ring = KeyRing::at(&self.keys);
@@ -94,37 +90,14 @@ impl EncryptFrame {
         let mut output = self
             .output
             .create(Content::Binary, self.force.force, &inputs)?;
-        let head = FileHead {
-            schema: whole.clone(),
-            key: secret.id(),
-            parameter_set: set.tag(),
-            gadget: self.gadget,
-        };
         let keys = match (self.with_key, expansion.first()) {
             (true, Some(part)) => vec![ring.key_part(set, part)?.to_file_bytes()],
             _ => Vec::new(),
         };
-        let encryptor = FrameEncryptor::new(&secret, &whole, self.gadget);
-        let mut writer = FrameWriter::new(&mut output, &head, &keys)?;
-        for (lookup, tables) in schema.lookups().iter().zip(tables) {
-            writer.tables(&encryptor.tables(lookup, tables)?)?;
-        }
-        let mut chunk: Vec<Option<Units>> = Vec::with_capacity(CHUNK);
-        let mut first = 0;
-        let mut put = |row: Option<Units>, is_last: bool| -> Result<()> {
-            chunk.push(row);
-            if chunk.len() == CHUNK || is_last {
-                let encrypted = encryptor.rows(&chunk, first)?;
-                writer.rows(encrypted.rows as u32, &encrypted.inputs)?;
-                first += chunk.len();
-                chunk.clear();
-            }
-            Ok(())
-        };
-        let mut written = 0;
+        let mut file =
+            EncryptedFile::new(&mut output, &secret, &whole, self.gadget, &keys, tables)?;
         let again = self.each(&input, &schema, terminal, "encrypting", |row| {
-            written += 1;
-            put(Some(row), written == count)
+            Ok(file.row(row)?)
         })?;
         if again != rows {
             bail!(
@@ -132,19 +105,16 @@ impl EncryptFrame {
                 self.input.name()
             );
         }
-        for row in rows + 1..=count {
-            put(None, row == count)?;
-        }
-        writer.finish()?;
+        file.finish().with_context(|| self.input.name())?;
         output.finish()?;
-        let value = serde_json::json!({ "frame": schema.name(), "rows": count, "key": secret.id().to_string() });
+        let value = serde_json::json!({ "frame": schema.name(), "rows": size.count, "key": secret.id().to_string() });
         terminal
             .beside_data(self.output.is_stdout())
             .summary(&value, || {
                 terminal::facts([
                     ("frame", schema.name().to_owned()),
                     ("file", self.output.name()),
-                    ("rows", count.to_string()),
+                    ("rows", size.count.unwrap_or_default().to_string()),
                 ])
             })
     }
@@ -180,43 +150,6 @@ impl EncryptFrame {
         })?;
         progress.finish_and_clear();
         Ok(rows)
-    }
-
-    /// How many rows the frame has, of which `rows` do not pad.
-    fn size(&self, schema: &Schema, rows: u64) -> Result<Rows> {
-        let said = schema.rows();
-        let count = match (self.pad_to, said.count) {
-            (Some(most), _) if most < rows => bail!(
-                "{} has {rows} rows, more than --pad-to {most}; pad to more",
-                self.input.name()
-            ),
-            (Some(most), _) => most,
-            (None, Some(most)) if said.padded && most >= rows => most,
-            (None, Some(count)) if count != rows => bail!(
-                "{} has {rows} rows where the schema says rows = {count}{}; take that out of {}, or give the table that it is of",
-                self.input.name(),
-                if said.padded {
-                    " with padded = true"
-                } else {
-                    ""
-                },
-                self.schema.name()
-            ),
-            (None, None) if said.padded => bail!(
-                "{} says padded = true, and not to how many rows; give rows beside it, or --pad-to",
-                self.schema.name()
-            ),
-            (None, _) => rows,
-        };
-        if count > MAX_ROWS {
-            bail!(
-                "a frame has at most {MAX_ROWS} rows, and {count} are asked for; encrypt parts of the table"
-            );
-        }
-        Ok(Rows {
-            count: Some(count),
-            padded: self.pad_to.is_some() || said.padded,
-        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! `cipherfn frame explain`.
 
-use super::plan::{PlanOptions, bits, precision, prepare};
+use super::plan::{PlanOptions, precision, prepare};
 use super::stored::Place;
 use crate::files::InputSource;
 use crate::terminal::{self, Terminal};
@@ -49,7 +49,7 @@ impl Explain {
             )
         }));
         let columns = prepared.columns.iter();
-        lines.extend(columns.map(|column| format!("column {}: {}", column.name, bits(column))));
+        lines.extend(columns.map(|column| format!("column {}: {}", column.name, column.worth())));
         let value = serde_json::json!({
             "passes": passes,
             "rows_per_sum": prepared.rows_per_sum,

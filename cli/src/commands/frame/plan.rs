@@ -89,16 +89,7 @@ fn read(source: &InputSource, schemas: &[Schema]) -> Result<Plan> {
     )
 }
 
-/// What a column is worth, for people.
-pub(super) fn bits(column: &ColumnPrecision) -> String {
-    match column.bits {
-        None => "exact".into(),
-        Some(bits) if bits > 0.0 => format!("{bits:.1} bits"),
-        Some(_) => "nothing guaranteed".into(),
-    }
-}
-
-/// The same for programs: bits by column, null where it is exact.
+/// What columns are worth, for programs: bits by column, null where it is exact.
 pub(super) fn precision(columns: &[ColumnPrecision]) -> serde_json::Value {
     let columns = columns.iter();
     let bits = columns.map(|column| (column.name.clone(), column.bits.into()));

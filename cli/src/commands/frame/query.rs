@@ -1,6 +1,6 @@
 //! `cipherfn frame query`.
 
-use super::plan::{PlanOptions, bits, precision, prepare};
+use super::plan::{PlanOptions, precision, prepare};
 use super::stored::{self, Place};
 use crate::files::{Content, Destination, InputSource};
 use crate::server;
@@ -8,17 +8,13 @@ use crate::shared::{Force, Threads, block_on};
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
+use cipherfn_frame::kept::head;
 use cipherfn_frame::reply::Reply;
 use cipherfn_protocol::api::ProblemType;
-use cipherfn_protocol::api::frames::{FrameQuery, MAX_QUERY_PARTS, ROWS_TOGETHER};
+use cipherfn_protocol::api::frames::FrameQuery;
 use cipherfn_scheme::EvaluationKey;
-use cipherfn_serving::frames::{self, Demand, PreparedQuery, StoredFrame};
+use cipherfn_serving::frames::{self, PreparedQuery, StoredFrame};
 use std::time::Instant;
-
-/// Seconds of a core that a part of a query over a service should take.
-const PART_SECONDS: f64 = 60.0;
-/// More bits than any column has: only what is exact is worth as much.
-const EXACT_BITS: f64 = 1024.0;
 
 /// Evaluate a plan on encrypted frames: the server's part
 ///
@@ -121,7 +117,7 @@ impl Query {
         block_on(async {
             let service = self.place.connection.open(url).await?;
             let found = stored::find(&service, &self.frames).await?;
-            let heads = found.iter().map(stored::head).collect::<Result<Vec<_>>>()?;
+            let heads = found.iter().map(head).collect::<Result<Vec<_>, _>>()?;
             let prepared = prepare(&self.plan, &heads, self.options.sums()?)?;
             prepared.require(demand).with_context(|| self.plan.name())?;
             let mut output =
@@ -132,10 +128,7 @@ impl Query {
                 frames: places.map(|place| found[*place].frame).collect(),
                 plan: serde_json::from_slice(&prepared.plan.to_json()?)?,
                 rows_per_sum: prepared.rows_per_sum,
-                min_bits: match demand {
-                    Demand::Exact => EXACT_BITS,
-                    Demand::Bits(bits) => bits,
-                },
+                min_bits: demand.bits(),
             };
             let start = Instant::now();
             let is_too_large = |problem: &cipherfn_protocol::api::Problem| {
@@ -145,7 +138,7 @@ impl Query {
                 Some(rows) => service.query_frames_as_job(&query, rows).await?,
                 None => match service.query_frames(&query).await {
                     Err(error) if error.problem().is_some_and(is_too_large) => {
-                        let rows = rows_a_part(&prepared);
+                        let rows = prepared.rows_a_part();
                         service.query_frames_as_job(&query, rows).await?
                     }
                     answer => answer?,
@@ -185,27 +178,8 @@ impl Query {
                     ("seconds", format!("{seconds:.2}")),
                 ];
                 let columns = prepared.columns.iter();
-                facts.extend(columns.map(|column| (column.name.as_str(), bits(column))));
+                facts.extend(columns.map(|column| (column.name.as_str(), column.worth())));
                 terminal::facts(facts)
             })
     }
-}
-
-/// Rows that one invocation evaluates in about a minute, but so many that no more than may share the
-/// query.
-fn rows_a_part(prepared: &PreparedQuery) -> u64 {
-    let passes = prepared.passes.passes.iter().zip(&prepared.figures);
-    let rows: u64 = passes
-        .clone()
-        .map(|(pass, _)| prepared.rows_of(pass) as u64)
-        .sum();
-    let slowest = passes
-        .map(|(pass, figures)| figures.seconds / prepared.rows_of(pass).max(1) as f64)
-        .fold(f64::MIN_POSITIVE, f64::max);
-    let minute = (PART_SECONDS / slowest) as u64;
-    let parts = (MAX_QUERY_PARTS - prepared.figures.len().min(MAX_QUERY_PARTS - 1)) as u64;
-    let least = rows.div_ceil(parts);
-    minute
-        .clamp(least.max(1), u64::from(u32::MAX).max(least))
-        .next_multiple_of(ROWS_TOGETHER)
 }

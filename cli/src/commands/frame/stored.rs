@@ -7,16 +7,12 @@ use crate::shared::block_on;
 use crate::terminal::{self, Terminal, Unit};
 use anyhow::{Context, Result, bail};
 use cipherfn_client_http::{KeyRing, Service, Uploaded};
-use cipherfn_frame::file::{FileHead, FileRows, FrameReader, FrameWriter};
-use cipherfn_frame::schema::{Rows, Schema};
-use cipherfn_protocol::api::frames::{FrameId, FrameStatus, ListedFrame, MAX_PIECES};
-use cipherfn_protocol::api::job::MAX_CHUNK;
-use cipherfn_protocol::specs::Gadget;
+use cipherfn_frame::file::{FileHead, FrameReader};
+use cipherfn_frame::kept::{head, named};
+use cipherfn_frame::pieces::Pieces;
+use cipherfn_protocol::api::frames::{FrameStatus, ListedFrame};
 use cipherfn_scheme::parameters::ParameterSet;
 use std::path::PathBuf;
-
-/// Bytes of rows from which on a piece ends, unless the frame would have too many.
-const PIECE: usize = 8 << 20;
 
 /// Where the frames are.
 #[derive(Debug, clap::Args)]
@@ -74,7 +70,7 @@ impl Place {
         block_on(async {
             let service = self.connection.open(url).await?;
             let found = find(&service, frames).await?;
-            found.iter().map(head).collect()
+            found.iter().map(|frame| Ok(head(frame)?)).collect()
         })
     }
 }
@@ -84,55 +80,15 @@ pub(super) async fn find(service: &Service, frames: &[InputSource]) -> Result<Ve
     let list = service.frames().await?.frames;
     let mut found = Vec::with_capacity(frames.len());
     for frame in frames {
-        let id = one(&list, &frame.name())?.frame;
+        let id = named(&list, &frame.name())?.frame;
         found.push(service.frame(id).await?);
     }
     Ok(found)
 }
 
-fn one<'a>(list: &'a [ListedFrame], name: &str) -> Result<&'a ListedFrame> {
-    if let Ok(id) = name.parse::<FrameId>() {
-        let found = list.iter().find(|frame| frame.frame == id);
-        return found.with_context(|| format!("the service keeps no frame {id} for you"));
-    }
-    let mut named = list.iter().filter(|frame| frame.name == name);
-    match (named.next(), named.next()) {
-        (Some(frame), None) => Ok(frame),
-        (None, _) => {
-            let names: Vec<&str> = list.iter().map(|frame| frame.name.as_str()).collect();
-            bail!(
-                "the service keeps no frame {name:?} for you; it keeps {}",
-                if names.is_empty() {
-                    "none".to_owned()
-                } else {
-                    names.join(", ")
-                }
-            )
-        }
-        _ => bail!(
-            "the service keeps several frames {name:?} for you; name one by its id (cipherfn frame list), or delete those that are not needed"
-        ),
-    }
-}
-
 fn name_of(frame: &FrameStatus) -> &str {
     let name = frame.schema.get("name");
     name.and_then(|name| name.as_str()).unwrap_or_default()
-}
-
-/// What a service says is public of a frame.
-pub(super) fn head(frame: &FrameStatus) -> Result<(FileHead, usize)> {
-    let schema = Schema::from_json(&serde_json::to_vec(&frame.schema)?)
-        .with_context(|| format!("frame {}", frame.frame))?;
-    let gadget =
-        Gadget::try_from(frame.gadget).with_context(|| format!("frame {}", frame.frame))?;
-    let head = FileHead {
-        schema,
-        key: frame.key,
-        parameter_set: frame.parameter_set,
-        gadget,
-    };
-    Ok((head, frame.rows as usize))
 }
 
 impl Upload {
@@ -151,13 +107,8 @@ impl Upload {
         }
         drop(secret);
         let (input, len) = self.frame.open()?;
-        let least = len.unwrap_or_default() / (MAX_PIECES as u64 / 2);
-        let mut cutter = Cutter {
-            reader: FrameReader::open(input).with_context(|| self.frame.name())?,
-            most: PIECE.max(usize::try_from(least).unwrap_or(PIECE)),
-            is_first: true,
-            next: None,
-        };
+        let reader = FrameReader::open(input).with_context(|| self.frame.name())?;
+        let mut cutter = Pieces::new(reader, len.unwrap_or_default());
         block_on(async {
             let service = self.connection.open(&self.service).await?;
             let progress = terminal.progress(Some(1), Unit::Bytes, "registering");
@@ -169,7 +120,7 @@ impl Upload {
             progress.finish_and_clear();
             let progress = terminal.progress(len, Unit::Bytes, "uploading");
             let mut failed = None;
-            let pieces = std::iter::from_fn(|| match cutter.next() {
+            let pieces = std::iter::from_fn(|| match cutter.next_piece() {
                 Ok(piece) => piece,
                 Err(error) => {
                     failed = Some(error);
@@ -184,63 +135,11 @@ impl Upload {
                 if let Ok(status) = uploaded {
                     service.delete_frame(status.frame).await?;
                 }
-                return Err(error.context(self.frame.name()));
+                return Err(error).with_context(|| self.frame.name());
             }
             let status = uploaded?;
             terminal.report(&status, || facts(&status))
         })
-    }
-}
-
-/// Cuts a frame's file into such of fewer rows. Keys stay behind, look-ups' tables go with the first.
-struct Cutter<R> {
-    reader: FrameReader<R>,
-    most: usize,
-    is_first: bool,
-    next: Option<FileRows>,
-}
-
-impl<R: std::io::Read> Cutter<R> {
-    fn next(&mut self) -> Result<Option<Vec<u8>>> {
-        let (mut rows, mut bytes) = (Vec::new(), 0);
-        while bytes < self.most {
-            let Some(more) = self.take()? else { break };
-            let len: usize = more.inputs.iter().map(Vec::len).sum();
-            if !rows.is_empty() && (bytes + len) as u64 > MAX_CHUNK / 2 {
-                self.next = Some(more);
-                break;
-            }
-            bytes += len;
-            rows.push(more);
-        }
-        if rows.is_empty() && !self.is_first {
-            return Ok(None);
-        }
-        let head = self.reader.head();
-        let own = Rows {
-            count: Some(rows.iter().map(|rows| u64::from(rows.rows)).sum()),
-            padded: head.schema.rows().padded,
-        };
-        let head = FileHead {
-            schema: head.schema.clone().with_rows(own),
-            ..head.clone()
-        };
-        let mut writer = FrameWriter::new(Vec::new(), &head, &[])?;
-        for tables in self.reader.tables() {
-            writer.tables(if self.is_first { tables } else { &[] })?;
-        }
-        for rows in &rows {
-            writer.rows(rows.rows, &rows.inputs)?;
-        }
-        self.is_first = false;
-        Ok(Some(writer.finish()?))
-    }
-
-    fn take(&mut self) -> Result<Option<FileRows>> {
-        match self.next.take() {
-            Some(rows) => Ok(Some(rows)),
-            None => Ok(self.reader.next_rows()?),
-        }
     }
 }
 
@@ -252,7 +151,7 @@ impl List {
             let Some(name) = &self.delete else {
                 return terminal.report(&list, || text(&list.frames));
             };
-            let frame = one(&list.frames, name)?.frame;
+            let frame = named(&list.frames, name)?.frame;
             service.delete_frame(frame).await?;
             let value = serde_json::json!({ "frame": frame, "state": "deleted" });
             terminal.report(&value, || {

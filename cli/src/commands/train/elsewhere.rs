@@ -1,6 +1,6 @@
 //! Training by a service: rows are uploaded encrypted, workers run the steps.
 
-use super::rows::TrainingRows;
+use super::rows::{self, read_rows};
 use super::unfinished::{Same, Unfinished};
 use super::{Given, Train, Trained, noise};
 use crate::files::Content;
@@ -45,7 +45,7 @@ impl Train {
             let fetched = service.program(&name, &ring, &self.trust.accept()).await?;
             let training = fetched.training.clone();
             let target = self.target.as_deref();
-            let rows = TrainingRows::read(&training, target, &self.format, input, terminal)?;
+            let rows = read_rows(&training, target, &self.format, input, terminal)?;
             let simulated = simulate(&training, &rows.rows, &noise(&training, &rows.rows)?)
                 .with_context(|| input.name())?;
             let secret = self.keys_at(&service, &ring, terminal).await?;
@@ -54,7 +54,7 @@ impl Train {
                 program: &name,
                 version: training.hash(),
                 key: secret.id(),
-                table: rows.hash(),
+                table: rows::hash(&rows),
             };
             let uploaded = match unfinished.read_same(&same)? {
                 Some(uploaded) => {

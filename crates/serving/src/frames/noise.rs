@@ -171,6 +171,17 @@ pub struct ColumnPrecision {
     pub error: f64,
 }
 
+impl ColumnPrecision {
+    /// What it is worth, for people.
+    pub fn worth(&self) -> String {
+        match self.bits {
+            None => "exact".into(),
+            Some(bits) if bits > 0.0 => format!("{bits:.1} bits"),
+            Some(_) => "nothing guaranteed".into(),
+        }
+    }
+}
+
 /// How exact the columns of an answer are, of `results` ciphertexts an output that are added, with
 /// the largest errors of the last pass's outputs.
 pub fn columns(
