@@ -92,7 +92,10 @@ pub(crate) fn ensembles(model: &Model) -> impl Iterator<Item = &TreeEnsemble> + 
     estimators.filter_map(|estimator| match estimator {
         Estimator::Trees(trees) => Some(trees),
         Estimator::LinearTrees(trees) => Some(&trees.constants),
-        Estimator::Linear(_) | Estimator::Lookups(_) | Estimator::Layers(_) => None,
+        Estimator::Linear(_)
+        | Estimator::Lookups(_)
+        | Estimator::Layers(_)
+        | Estimator::Neighbours(_) => None,
     })
 }
 

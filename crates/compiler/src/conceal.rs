@@ -161,7 +161,10 @@ impl Concealed {
         let trees = ensembles.filter_map(|estimator| match estimator {
             Estimator::Trees(ensemble) => Some(&mut ensemble.trees),
             Estimator::LinearTrees(trees) => Some(&mut trees.constants.trees),
-            Estimator::Linear(_) | Estimator::Lookups(_) | Estimator::Layers(_) => None,
+            Estimator::Linear(_)
+            | Estimator::Lookups(_)
+            | Estimator::Layers(_)
+            | Estimator::Neighbours(_) => None,
         });
         for node in trees.flatten().flat_map(|tree| &mut tree.nodes) {
             if let TreeNode::Split { feature, test, .. } = node

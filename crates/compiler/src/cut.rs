@@ -7,6 +7,7 @@
 mod combiner;
 mod features;
 mod lookups;
+mod neighbours;
 mod outputs;
 mod postprocess;
 mod scores;
@@ -47,7 +48,7 @@ pub(crate) fn cut(ir: Ir, provenance: Provenance) -> Result<Model, CompileError>
     let (task, answers) = outputs::answers(&ir, &places, &scores);
     let postprocess = postprocess::program(&ir, &places, &scores, &answers)?;
     exact::check(&postprocess, &ir)?;
-    let cut = features::cut(&mut ir, &scores)?;
+    let cut = features::cut(&mut ir, &scores, &places)?;
     let known = missing::knows_nan(&ir, &cut.preprocess);
     let known_text = missing::knows_empty_text(&cut.preprocess);
     for column in &mut ir.columns {

@@ -144,6 +144,7 @@ impl Estimator {
             Self::LinearTrees(trees) => trees,
             Self::Lookups(model) => model,
             Self::Layers(model) => model,
+            Self::Neighbours(model) => model,
         }
     }
 }
@@ -220,7 +221,7 @@ pub(crate) fn plan(
     let looks_up = |region: &Region| {
         matches!(
             region.estimator,
-            Estimator::Lookups(_) | Estimator::Layers(_)
+            Estimator::Lookups(_) | Estimator::Layers(_) | Estimator::Neighbours(_)
         )
     };
     let backends = if regions.iter().any(looks_up) {

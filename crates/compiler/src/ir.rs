@@ -17,6 +17,7 @@
 mod combination;
 mod ensemble;
 mod lookups;
+mod neighbours;
 mod range;
 #[cfg(test)]
 mod samples;
@@ -24,6 +25,7 @@ mod samples;
 pub(crate) use combination::{Atom, AtomKind, Combination};
 pub(crate) use ensemble::Ensemble;
 pub(crate) use lookups::Lookups;
+pub(crate) use neighbours::{NearestPoints, RankedPoints};
 pub(crate) use range::Range;
 
 use crate::error::{CompileError, NodeName};
@@ -35,7 +37,7 @@ use std::collections::HashMap;
 pub(crate) const SUPPORTED: &str = "tree ensembles (TreeEnsembleClassifier, \
     TreeEnsembleRegressor, TreeEnsemble), linear models (LinearClassifier, LinearRegressor, \
     SVMClassifier and SVMRegressor, MatMul, Gemm, Conv) and networks of layers of functions of single \
-    numbers and of maxima, with preparation of the row before them and link functions, normalisation and \
+    numbers and of maxima, nearest neighbours (TopK of squared distances from constant points), with preparation of the row before them and link functions, normalisation and \
     labels behind them";
 
 /// A model as operations.
@@ -51,6 +53,8 @@ pub(crate) struct Ir {
     pub(crate) nodes: HashMap<String, NodeName>,
     /// What was decided where the file leaves a choice, for people.
     pub(crate) notes: Vec<String>,
+    /// Rankings of points whose places among all points are asked for.
+    pub(crate) rankings: Vec<RankedPoints>,
 }
 
 /// Functions of a value that can be evaluated under encryption.
@@ -69,6 +73,8 @@ pub(crate) enum Function {
     Linear(LinearMap),
     /// One result a form. No file has such an estimator: it is made of entrywise operations.
     Lookups(Lookups),
+    /// One result a point: 1 if it is among the nearest, else 0.
+    Nearest(NearestPoints),
 }
 
 /// Weights of linear functions: `functions x features` and one intercept a function.
@@ -92,6 +98,7 @@ impl Function {
             Self::Trees(ensemble) => ensemble.targets,
             Self::Linear(map) => map.intercepts.len(),
             Self::Lookups(lookups) => lookups.forms.len(),
+            Self::Nearest(nearest) => nearest.points,
         }
     }
 }
@@ -117,6 +124,7 @@ impl Ir {
             classes: HashMap::new(),
             nodes: HashMap::new(),
             notes: Vec::new(),
+            rankings: Vec::new(),
         })
     }
 
@@ -164,7 +172,7 @@ impl Ir {
             .iter()
             .filter_map(|own| match &own.function {
                 Function::Trees(ensemble) => Some(ensemble),
-                Function::Linear(_) | Function::Lookups(_) => None,
+                Function::Linear(_) | Function::Lookups(_) | Function::Nearest(_) => None,
             })
     }
 

@@ -5,6 +5,7 @@ mod decision;
 mod distances;
 mod emitter;
 mod isotonic;
+mod neighbours;
 mod operators;
 mod registry;
 mod shapes;
@@ -13,7 +14,7 @@ mod trees;
 mod windows;
 
 use crate::error::CompileError;
-use crate::ir::{Ir, Output};
+use crate::ir::{Ir, Output, RankedPoints};
 use crate::model::Column;
 use crate::read::onnx::graph::{Graph, Input};
 use crate::read::onnx::tensor::Element;
@@ -97,7 +98,22 @@ pub(crate) fn lower(graph: &Graph<'_>) -> Result<Ir, CompileError> {
             node: giver.map(|node| node.name.clone()),
         });
     }
+    check_rankings(&ir)?;
     Ok(ir)
+}
+
+/// Places and distances of nearest points stay on the server: no output follows from them.
+fn check_rankings(ir: &Ir) -> Result<(), CompileError> {
+    let needed = ir.ancestors(ir.outputs.iter().map(|output| output.value));
+    let hidden = |own: &&RankedPoints| needed[own.places.index()] || needed[own.distances.index()];
+    match ir.rankings.iter().find(hidden) {
+        None => Ok(()),
+        Some(ranking) => Err(ir.unsupported_step(
+            &ranking.node,
+            "an output tells which points are nearest, or how far away they are",
+            neighbours::SUPPORTED,
+        )),
+    }
 }
 
 fn column(input: &Input) -> Column {

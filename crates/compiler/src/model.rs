@@ -109,6 +109,8 @@ pub enum Estimator {
     Lookups(LookupModel),
     /// Sums of functions of linear forms in functions.
     Layers(LayeredModel),
+    /// Sums over the nearest of fixed points.
+    Neighbours(NeighbourModel),
 }
 
 impl Estimator {
@@ -120,6 +122,7 @@ impl Estimator {
             Self::LinearTrees(trees) => trees.constants.scores,
             Self::Lookups(model) => model.bias.len(),
             Self::Layers(model) => model.bias.len(),
+            Self::Neighbours(model) => model.bias.len(),
         }
     }
 }
@@ -156,6 +159,22 @@ pub struct LayeredModel {
     /// Each over those before it.
     pub layers: Vec<FunctionLayer>,
     /// One row of finite weights a score, one entry a function, over all layers.
+    pub weights: Vec<Vec<f64>>,
+    /// One finite entry a score.
+    pub bias: Vec<f64>,
+}
+
+/// `score = weights x votes + bias`, with the vote of a point 1 where its number is among the `kept`
+/// smallest, else 0: nearest neighbours. Of equal numbers those of the first points are smaller.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NeighbourModel {
+    /// The node that ranks them.
+    pub node: String,
+    /// One a point: its squared distance from the row.
+    pub distances: Vec<LinearForm>,
+    /// How many points have a vote.
+    pub kept: usize,
+    /// One row of finite weights a score, one entry a point.
     pub weights: Vec<Vec<f64>>,
     /// One finite entry a score.
     pub bias: Vec<f64>,

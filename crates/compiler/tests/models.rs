@@ -394,11 +394,13 @@ fn meaning_of_outputs_follows_from_construction() {
     );
 }
 
+/// `knn_distance` is a `KNeighborsClassifier` with `weights="distance"`.
 #[test]
-fn neighbours_name_the_node_that_is_not_supported() {
-    let bytes = fs::read(root().join("tests/libraries/knn_iris/model.onnx")).unwrap();
+fn neighbours_by_distance_name_the_node_that_is_not_supported() {
+    let bytes = fs::read(root().join("tests/libraries/knn_distance/model.onnx")).unwrap();
     let error = read_model(&bytes).unwrap_err().to_string();
-    let node = "node \"To_TopK\" (operator TopK, domain ai.onnx)";
+    let node = "node \"bprob_ReduceSum\" (operator ReduceSum, domain ai.onnx)";
     assert!(error.contains(node), "{error}");
-    assert!(error.contains("the client would see"), "{error}");
+    assert!(error.contains("which no vote tells"), "{error}");
+    assert!(error.contains("uniform"), "{error}");
 }

@@ -175,7 +175,8 @@ impl<'a> FormwisePass<'a> {
         if combination.as_constant().is_some() {
             return Some(None);
         }
-        let is_term = |(atom, _): &(Atom, f64)| atom.kind() != AtomKind::Trees;
+        let is_term =
+            |(atom, _): &(Atom, f64)| !matches!(atom.kind(), AtomKind::Trees | AtomKind::Votes);
         if !combination.terms.iter().all(is_term) {
             return None;
         }

@@ -17,7 +17,7 @@ use super::lookups::FormwisePass;
 use super::maxima::Maxima;
 use super::place::Place;
 use crate::error::CompileError;
-use crate::ir::{Combination, EstimatorCall, Ir};
+use crate::ir::{Combination, EstimatorCall, Function, Ir};
 use cipherfn_program::{EntryKind, Op, ValueId};
 use std::rc::Rc;
 
@@ -35,7 +35,7 @@ pub(crate) fn places(ir: &Ir) -> Result<Places, CompileError> {
     let mut pass = PlacesPass {
         ir,
         // A matrix product on the way to a stated estimator prepares the row.
-        preparation: ir.ancestors(ir.estimators.iter().map(|estimator| estimator.argument)),
+        preparation: ir.ancestors(prepared(ir)),
         affine: AffineDomain::new(ir),
         leafwise: Leafwise::new(ir),
         formwise: FormwisePass::new(ir),
@@ -58,6 +58,13 @@ pub(crate) fn places(ir: &Ir) -> Result<Places, CompileError> {
         places,
         made: pass.made,
     })
+}
+
+/// The arguments of estimators, but for distances: the server evaluates these.
+fn prepared(ir: &Ir) -> impl Iterator<Item = ValueId> {
+    let stated = ir.estimators.iter();
+    let stated = stated.filter(|own| !matches!(own.function, Function::Nearest(_)));
+    stated.map(|estimator| estimator.argument)
 }
 
 /// Values behind the estimators that only affine ones were computed from are of no use any more.

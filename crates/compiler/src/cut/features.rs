@@ -1,7 +1,8 @@
 //! The feature vector, and the estimators over it.
 
 use super::scores::RawScores;
-use super::{lookups, trees};
+use super::{lookups, neighbours, trees};
+use crate::analyse::place::Place;
 use crate::error::CompileError;
 use crate::ir::{Atom, AtomKind, Combination, Ir};
 use crate::model::{Estimator, LinearModel};
@@ -28,11 +29,16 @@ pub(super) type Splits = HashMap<(ValueId, u32), Vec<f64>>;
 pub(super) type FeaturePlaces = HashMap<(ValueId, u32), u32>;
 
 /// The estimators that give these raw scores.
-pub(super) fn cut(ir: &mut Ir, scores: &RawScores) -> Result<Cut, CompileError> {
-    let [of_trees, of_lookups, of_linear] = AtomKind::ALL.map(|kind| scores.of_kind(kind));
+pub(super) fn cut(ir: &mut Ir, scores: &RawScores, values: &[Place]) -> Result<Cut, CompileError> {
+    let [of_trees, of_lookups, of_votes, of_linear] =
+        AtomKind::ALL.map(|kind| scores.of_kind(kind));
     let mut used = feature_entries(of_linear);
     let layer = lookups::UsedLookups::of(ir, of_lookups);
     used.extend(feature_entries(layer.forms()));
+    let nearest = neighbours::UsedPoints::of(ir, values, of_votes)?;
+    if let Some(nearest) = &nearest {
+        used.extend(feature_entries(nearest.distances()));
+    }
     let ensembles = trees::Uses::of(of_trees);
     let splits = ensembles.entries(ir, &mut used);
     let places: FeaturePlaces = used.iter().copied().zip(0..).collect();
@@ -43,6 +49,9 @@ pub(super) fn cut(ir: &mut Ir, scores: &RawScores) -> Result<Cut, CompileError> 
     }
     if !of_lookups.is_empty() {
         estimators.push(layer.placed(of_lookups, &places)?);
+    }
+    if let Some(nearest) = nearest {
+        estimators.push(nearest.placed(of_votes, &places)?);
     }
     if !of_linear.is_empty() {
         estimators.push(Estimator::Linear(linear(of_linear, &places)?));
@@ -64,7 +73,7 @@ fn feature_entries<'a>(sums: impl IntoIterator<Item = &'a Combination>) -> Entri
     let atoms = sums.into_iter().flat_map(|sum| &sum.terms);
     let entry = |&(atom, _): &(Atom, f64)| match atom {
         Atom::Feature { value, entry } => Some((value, entry)),
-        Atom::Target { .. } | Atom::LookUp { .. } => None,
+        Atom::Target { .. } | Atom::LookUp { .. } | Atom::Vote { .. } => None,
     };
     atoms.filter_map(entry).collect()
 }

@@ -47,7 +47,7 @@ impl UsedLookups {
                 lookups: lookups.clone(),
                 used: used.into_iter().collect(),
             }),
-            Function::Trees(_) | Function::Linear(_) => None,
+            Function::Trees(_) | Function::Linear(_) | Function::Nearest(_) => None,
         };
         let mut parts: Vec<UsedEstimator> = used.into_iter().filter_map(part).collect();
         // Those of the row alone first, wherever the graph has them: they can be looked up.
@@ -132,10 +132,10 @@ fn is_of_functions(sum: &Combination) -> bool {
 }
 
 /// What a sum has of the features.
-fn linear_form(sum: &Combination, places: &FeaturePlaces) -> LinearForm {
+pub(super) fn linear_form(sum: &Combination, places: &FeaturePlaces) -> LinearForm {
     let weight = |&(atom, factor): &(Atom, f64)| match atom {
         Atom::Feature { value, entry } => Some((places[&(value, entry)], factor)),
-        Atom::Target { .. } | Atom::LookUp { .. } => None,
+        Atom::Target { .. } | Atom::LookUp { .. } | Atom::Vote { .. } => None,
     };
     LinearForm {
         weights: sum.terms.iter().filter_map(weight).collect(),
@@ -147,7 +147,7 @@ fn linear_form(sum: &Combination, places: &FeaturePlaces) -> LinearForm {
 fn inner(sum: &Combination, units: &UnitPlaces) -> Vec<(u32, f64)> {
     let weight = |&(atom, factor): &(Atom, f64)| match atom {
         Atom::LookUp { estimator, entry } => Some((units[&(estimator, entry)] as u32, factor)),
-        Atom::Target { .. } | Atom::Feature { .. } => None,
+        Atom::Target { .. } | Atom::Vote { .. } | Atom::Feature { .. } => None,
     };
     sum.terms.iter().filter_map(weight).collect()
 }

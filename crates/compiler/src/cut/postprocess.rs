@@ -167,7 +167,9 @@ impl AnswerProgram<'_> {
         let results = match &estimator.function {
             Function::Linear(map) => steps.linear(argument, map)?,
             Function::Trees(ensemble) => steps.trees(argument, ensemble)?,
-            Function::Lookups(_) => return Err(ir.invalid(id, "it has no results")),
+            Function::Lookups(_) | Function::Nearest(_) => {
+                return Err(ir.invalid(id, "it has no results"));
+            }
         };
         steps.cast(results, EntryKind::F64)
     }

@@ -35,7 +35,7 @@ impl Uses {
             let estimator = &ir.estimators[estimator as usize];
             match &estimator.function {
                 Function::Trees(ensemble) => Some((estimator.argument, ensemble, targets)),
-                Function::Linear(_) | Function::Lookups(_) => None,
+                Function::Linear(_) | Function::Lookups(_) | Function::Nearest(_) => None,
             }
         })
     }

@@ -5,7 +5,9 @@
 
 use super::scores::ScoreMap;
 use crate::error::CompileError;
-use crate::model::{Estimator, LayeredModel, LinearModel, LookupModel, Model, TreeEnsemble};
+use crate::model::{
+    Estimator, LayeredModel, LinearModel, LookupModel, Model, NeighbourModel, TreeEnsemble,
+};
 use cipherfn_program::{ProgramBuilder, RowProgram, Tensor};
 
 /// Makes constant estimators part of the family of one that is not constant.
@@ -62,7 +64,8 @@ fn constant(estimator: &Estimator) -> Option<Vec<f64>> {
             is_zero.then(|| linear.bias.clone())
         }
         Estimator::Lookups(LookupModel { weights, bias, .. })
-        | Estimator::Layers(LayeredModel { weights, bias, .. }) => {
+        | Estimator::Layers(LayeredModel { weights, bias, .. })
+        | Estimator::Neighbours(NeighbourModel { weights, bias, .. }) => {
             let is_zero = weights.iter().flatten().all(|&weight| weight == 0.0);
             is_zero.then(|| bias.clone())
         }

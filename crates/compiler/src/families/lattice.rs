@@ -48,7 +48,8 @@ impl Lattice {
             Estimator::Linear(_)
             | Estimator::LinearTrees(_)
             | Estimator::Lookups(_)
-            | Estimator::Layers(_) => None,
+            | Estimator::Layers(_)
+            | Estimator::Neighbours(_) => None,
         };
         found.unwrap_or_else(|| vec![None; estimator.scores()])
     }

@@ -27,6 +27,7 @@ mod grid;
 mod layer;
 mod layers;
 mod lines;
+mod neighbours;
 mod outputs;
 mod plan;
 mod rounding;

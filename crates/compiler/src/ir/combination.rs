@@ -9,6 +9,8 @@ pub(crate) enum Atom {
     Target { estimator: u32, target: u32 },
     /// A function of a linear form.
     LookUp { estimator: u32, entry: u32 },
+    /// Whether a point is among the nearest of the row.
+    Vote { estimator: u32, point: u32 },
     /// An entry of a value that is computed from the row.
     Feature { value: ValueId, entry: u32 },
 }
@@ -19,6 +21,7 @@ impl Atom {
         match self {
             Self::Target { .. } => AtomKind::Trees,
             Self::LookUp { .. } => AtomKind::Lookups,
+            Self::Vote { .. } => AtomKind::Votes,
             Self::Feature { .. } => AtomKind::Linear,
         }
     }
@@ -29,11 +32,12 @@ impl Atom {
 pub(crate) enum AtomKind {
     Trees,
     Lookups,
+    Votes,
     Linear,
 }
 
 impl AtomKind {
-    pub(crate) const ALL: [Self; 3] = [Self::Trees, Self::Lookups, Self::Linear];
+    pub(crate) const ALL: [Self; 4] = [Self::Trees, Self::Lookups, Self::Votes, Self::Linear];
 }
 
 /// `constant + sum of factor * atom`; atoms increase, factors are not zero.

@@ -2,8 +2,8 @@
 //! libraries' own outputs.
 
 use super::{
-    Estimator, LayeredModel, LinearForm, LinearModel, LinearTrees, LookupModel, Model, Test, Tree,
-    TreeEnsemble, TreeNode,
+    Estimator, LayeredModel, LinearForm, LinearModel, LinearTrees, LookupModel, Model,
+    NeighbourModel, Test, Tree, TreeEnsemble, TreeNode,
 };
 use cipherfn_program::{ProgramError, RowProgram, Tensor};
 
@@ -65,6 +65,7 @@ impl Estimator {
             Self::LinearTrees(trees) => trees.raw_scores(features),
             Self::Lookups(model) => model.raw_scores(features),
             Self::Layers(model) => model.raw_scores(features),
+            Self::Neighbours(model) => model.raw_scores(features),
         }
     }
 }
@@ -105,6 +106,27 @@ impl LayeredModel {
             forms.extend(own);
         }
         (forms, values)
+    }
+}
+
+impl NeighbourModel {
+    /// Raw scores for a feature vector.
+    pub fn raw_scores(&self, features: &[f32]) -> Vec<f64> {
+        let distances = self.distances_of(features);
+        let mut nearest: Vec<usize> = (0..distances.len()).collect();
+        // Stable: of equal ones the first.
+        nearest.sort_by(|&one, &other| distances[one].total_cmp(&distances[other]));
+        let mut votes = vec![0.0; distances.len()];
+        for point in nearest.into_iter().take(self.kept) {
+            votes[point] = 1.0;
+        }
+        sums(&self.weights, &self.bias, &votes)
+    }
+
+    /// The squared distances of all points.
+    pub(crate) fn distances_of(&self, features: &[f32]) -> Vec<f64> {
+        let forms = self.distances.iter();
+        forms.map(|form| form.of(features)).collect()
     }
 }
 

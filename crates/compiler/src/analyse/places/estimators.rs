@@ -41,6 +41,16 @@ impl PlacesPass<'_> {
                 Ok(Place::Affine(entries.iter().map(target).collect()))
             }
             Function::Linear(map) => self.linear(id, argument, map),
+            Function::Nearest(_) => {
+                let vote = |&entry: &u32| {
+                    let atom = Atom::Vote {
+                        estimator: index as u32,
+                        point: ir.estimator(entry).1 as u32,
+                    };
+                    Combination::of_atom(atom, 1.0)
+                };
+                Ok(Place::Affine(entries.iter().map(vote).collect()))
+            }
             // Made on the way: no step reads its results.
             Function::Lookups(_) => Ok(Place::Behind { nonlinear: None }),
         }

@@ -89,6 +89,15 @@ impl Span {
         }
     }
 
+    /// What nothing depends on: any value is as good as any other, and is not sent.
+    pub(super) fn without_bits(&self) -> IntegerFeature {
+        IntegerFeature {
+            low: 0.0,
+            step: f64::from(f32::MAX),
+            ..self.constant()
+        }
+    }
+
     /// The grid of its own values, with room for a few more at both ends.
     fn natural_feature(&self) -> Option<IntegerFeature> {
         let step = self.natural?;

@@ -65,25 +65,54 @@ pub(super) fn units(
     bits: &BitColumns<'_>,
     values: &[Vec<f64>],
 ) -> Vec<Unit> {
-    let mut moments: HashMap<Vec<u32>, Moments> = HashMap::new();
+    let mut fits = UnitFits::of(bits);
     let unit = |(unit, curve): (usize, &Curve)| {
         if curve.is_line() {
             return Unit::default();
         }
-        let form = &forms[unit];
+        // An entry is the function in its middle.
+        let places = values.iter();
+        let places = places.map(|values| (values[unit] - curve.low) / curve.step - 0.5);
+        fits.unit(&forms[unit], curve.step, places)
+    };
+    curves.iter().enumerate().map(unit).collect()
+}
+
+/// Forms in integers, by how the bits of the rows move together.
+pub(super) struct UnitFits<'a> {
+    bits: &'a BitColumns<'a>,
+    /// By the features that a form has.
+    moments: HashMap<Vec<u32>, Moments>,
+}
+
+impl<'a> UnitFits<'a> {
+    pub(super) fn of(bits: &'a BitColumns<'a>) -> Self {
+        Self {
+            bits,
+            moments: HashMap::new(),
+        }
+    }
+
+    /// A form in steps of this size, at these places on the rows.
+    pub(super) fn unit(
+        &mut self,
+        form: &LinearForm,
+        step: f64,
+        places: impl Iterator<Item = f64>,
+    ) -> Unit {
+        let bits = self.bits;
         let features: Vec<u32> = form.weights.iter().map(|(feature, _)| *feature).collect();
         let selectors = || features.iter().flat_map(|own| bits.selectors(*own));
-        let moments = moments.entry(features.clone()).or_insert_with(|| {
+        let moments = self.moments.entry(features.clone()).or_insert_with(|| {
             let of_row = |row: &Vec<bool>| -> Vec<f64> {
                 selectors().map(|at| f64::from(u8::from(row[at]))).collect()
             };
             let rows: Vec<Vec<f64>> = bits.rows.iter().map(of_row).collect();
             Moments::of(&rows)
         });
-        // In entries of the table.
         let weights = form.weights.iter().flat_map(|(feature, weight)| {
             let own = &bits.grid[*feature as usize];
-            let unit = weight * own.step / curve.step;
+            let unit = weight * own.step / step;
             (0..own.bits).map(move |bit| unit * f64::from(bit).exp2())
         });
         let weights: Vec<f64> = weights.collect();
@@ -95,12 +124,10 @@ pub(super) fn units(
                 .map(|(selector, turn)| (selector as u32, turn))
                 .collect(),
         };
-        // An entry is the function in its middle; what rounding moves on average is taken off.
-        let wanted = |values: &Vec<f64>| (values[unit] - curve.low) / curve.step - 0.5;
-        let rows = bits.rows.iter().zip(values);
-        let off = rows.map(|(bits, values)| wanted(values) - own.place(bits) as f64);
-        own.start = (off.sum::<f64>() / values.len().max(1) as f64).round() as i64;
+        // What rounding moves on average is taken off.
+        let rows = bits.rows.iter().zip(places);
+        let off = rows.map(|(bits, place)| place - own.place(bits) as f64);
+        own.start = (off.sum::<f64>() / bits.rows.len().max(1) as f64).round() as i64;
         own
-    };
-    curves.iter().enumerate().map(unit).collect()
+    }
 }

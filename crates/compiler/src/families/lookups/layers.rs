@@ -33,6 +33,7 @@ use crate::families::{Family, Plan, Setting};
 use crate::model::LayeredModel;
 use crate::report::{Bound, DeepReport, LayerReport};
 use choice::LayersChoice;
+pub(super) use choice::{BootstrapPart, bootstrap_parts};
 use cipherfn_engine::noise;
 use cipherfn_scheme::noise::Variance;
 use circuit::LayersCircuit;

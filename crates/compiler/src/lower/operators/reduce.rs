@@ -28,5 +28,8 @@ fn reduce(emitter: &mut Emitter<'_>, function: F) -> Result<Vec<Operand>, Compil
         .map(|&axis| emitter.axis(axis, argument.shape.len()))
         .collect::<Result<Vec<_>, _>>()?;
     let keep = emitter.node.int("keepdims", 1)? != 0;
+    if let Some(value) = emitter.over_nearest(function, &argument, &axes, keep)? {
+        return Ok(vec![value]);
+    }
     Ok(vec![emitter.reduce(function, &argument, &axes, keep)?])
 }

@@ -63,14 +63,6 @@ fn ranks_distances(emitter: &Emitter<'_>, operand: &Operand) -> bool {
 /// lower index.
 fn top_k(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
     let data = emitter.input(0)?;
-    if ranks_distances(emitter, &data) {
-        return Err(emitter.node.unsupported(
-            "it ranks distances from the points of the training data, all of which the client \
-             would see",
-            "nearest neighbours whose votes the server counts, which are to come; until then \
-             other models",
-        ));
-    }
     let axis = emitter.node.int("axis", -1)?;
     let rows = by_rows(emitter, &data, axis)?;
     let (count, len) = (rows.shape[0], rows.shape[1]);
@@ -83,9 +75,24 @@ fn top_k(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
             .node
             .invalid(format!("\"k\" is no number up to {len}")));
     };
-    let before = match emitter.node.int("largest", 1)? {
-        0 => BinaryFunction::Less,
-        _ => BinaryFunction::Greater,
+    let takes_largest = emitter.node.int("largest", 1)? != 0;
+    // The client would see how far the row is from each point of the training data.
+    if ranks_distances(emitter, &data) {
+        if count != 1 {
+            let problem = "it ranks distances of several rows";
+            return Err(emitter.node.unsupported(problem, "those of one row"));
+        }
+        let [values, index] = emitter.nearest_points(&rows, kept, takes_largest)?;
+        let shape = with_last(&data.shape, kept);
+        return Ok(vec![
+            reshaped(&values, shape.clone()),
+            reshaped(&index, shape),
+        ]);
+    }
+    let before = if takes_largest {
+        BinaryFunction::Greater
+    } else {
+        BinaryFunction::Less
     };
     let own = reshaped(&rows, vec![count, len, 1]);
     let other = reshaped(&rows, vec![count, 1, len]);

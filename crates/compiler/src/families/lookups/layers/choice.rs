@@ -13,7 +13,7 @@ use super::lines::FormLines;
 use super::problem::{FirstLayer, LayersProblem};
 use super::search::LayersCandidate;
 use super::simulate::{Noise, SimulatedRows, WorstRow};
-use crate::backend::Budget;
+use crate::backend::{Backend, Budget};
 use crate::cost::{Costs, Work};
 use crate::error::CompileError;
 use crate::model::LinearForm;
@@ -21,13 +21,24 @@ use cipherfn_program::Microseconds;
 use cipherfn_protocol::specs::{Gadget, IntegerFeature};
 use cipherfn_scheme::bootstrap::{lookup_variance, module_switch, rotation_variance};
 use cipherfn_scheme::noise::{self, Deviation, Variance};
-use cipherfn_scheme::parameters::{Bootstrap, KeyPart};
+use cipherfn_scheme::parameters::{Bootstrap, KeyPart, KeyPartContents};
 
 /// A part of the key that bootstraps.
 #[derive(Clone, Copy)]
-pub(super) struct BootstrapPart {
-    pub(super) part: &'static KeyPart,
-    pub(super) bootstrap: &'static Bootstrap,
+pub(in crate::families::lookups) struct BootstrapPart {
+    pub(in crate::families::lookups) part: &'static KeyPart,
+    pub(in crate::families::lookups) bootstrap: &'static Bootstrap,
+}
+
+/// The parts that bootstrap of a set.
+pub(in crate::families::lookups) fn bootstrap_parts(backend: Backend) -> Vec<BootstrapPart> {
+    let parts = backend.set.parts.iter();
+    parts
+        .filter_map(|part| match &part.contents {
+            KeyPartContents::Bootstrap(bootstrap) => Some(BootstrapPart { part, bootstrap }),
+            _ => None,
+        })
+        .collect()
 }
 
 /// What comes of a candidate.

@@ -4,11 +4,10 @@
 use super::super::choice::{MAX_TURNS, gadget};
 use super::super::fidelity::MOST_ERROR;
 use super::super::grid::grids;
-use super::choice::{BootstrapPart, LayersChoice, Tables, Tried};
+use super::choice::{BootstrapPart, LayersChoice, Tables, Tried, bootstrap_parts};
 use super::problem::{FirstLayer, LayersProblem};
 use crate::error::CompileError;
 use cipherfn_protocol::specs::{Gadget, IntegerFeature};
-use cipherfn_scheme::parameters::KeyPartContents;
 
 /// Gadgets of look-ups that are tried, from the cheapest and noisiest on.
 const GADGETS: [Gadget; 3] = [gadget(9, 2), gadget(8, 3), gadget(6, 4)];
@@ -52,19 +51,9 @@ impl LayersCandidate {
 }
 
 impl LayersProblem<'_> {
-    fn parts(&self) -> Vec<BootstrapPart> {
-        let parts = self.setting.backend.set.parts.iter();
-        parts
-            .filter_map(|part| match &part.contents {
-                KeyPartContents::Bootstrap(bootstrap) => Some(BootstrapPart { part, bootstrap }),
-                _ => None,
-            })
-            .collect()
-    }
-
     /// The cheapest choice that is faithful enough, or the most faithful one.
     pub(super) fn choose(&self) -> Result<(LayersChoice, Tables), CompileError> {
-        let parts = self.parts();
+        let parts = bootstrap_parts(self.setting.backend);
         let mut best: Option<(Tier, LayersChoice, Tables)> = None;
         // The layer whose noise is too much for any score, where that is so.
         let mut noisiest = 0;

@@ -1,0 +1,121 @@
+//! Key part, steps of the features, gadget: the cheapest that keep the labels, and predictions
+//! within a hundredth of their range, when the calibration rows are simulated.
+
+use super::super::choice::gadget;
+use super::choice::{NeighbourChoice, work};
+use super::problem::{MARGIN, NeighbourProblem};
+use crate::cost::{Costs, Takes};
+use crate::error::CompileError;
+use crate::families::lookups::fidelity::MOST_ERROR;
+use crate::families::lookups::layers::{BootstrapPart, bootstrap_parts};
+use cipherfn_protocol::specs::Gadget;
+
+/// Gadgets of look-ups that are tried, from the cheapest and noisiest on.
+const GADGETS: [Gadget; 3] = [gadget(9, 2), gadget(8, 3), gadget(6, 4)];
+/// Errors that quantised features may bring into a distance, in steps of it.
+const ERRORS: [f64; 4] = [2.0, 1.0, 0.5, 0.25];
+/// Part of the labels that may differ of those that the option allows: other rows differ more.
+const STRICTER: f64 = 0.25;
+/// The same of the predictions' error.
+const AIM: f64 = 0.65;
+/// Deviations in half a step of rank below which more is tried for.
+const ROOM: f64 = 4.0;
+
+/// What is decided.
+#[derive(Clone, Copy)]
+pub(super) struct NeighbourCandidate {
+    pub(super) of: BootstrapPart,
+    pub(super) gadget: Gadget,
+    /// What quantised features may be off by, in steps of a distance.
+    pub(super) error: f64,
+    /// Bits of the features, about.
+    pub(super) most_turns: usize,
+    price: f64,
+}
+
+impl NeighbourProblem<'_> {
+    /// The cheapest choice that is faithful enough, or the most faithful one.
+    pub(super) fn choose(&self) -> Result<NeighbourChoice, CompileError> {
+        let mut best: Option<(bool, NeighbourChoice)> = None;
+        for candidate in self.candidates() {
+            let Some(choice) = self.choice(candidate)? else {
+                continue;
+            };
+            if self.is_ample(&choice) {
+                return Ok(choice);
+            }
+            let is_enough = self.is_within(&choice, 1.0, 1.0);
+            let is_better = best.as_ref().is_none_or(|(was_enough, best)| {
+                let own = |choice: &NeighbourChoice| {
+                    let agreement = &choice.agreement;
+                    (agreement.labels.unwrap_or(1.0), -agreement.error)
+                };
+                (is_enough, own(&choice)) > (*was_enough, own(best))
+            });
+            if is_better {
+                best = Some((is_enough, choice));
+            }
+        }
+        best.map(|(_, choice)| choice)
+            .ok_or_else(|| CompileError::UnsupportedModel {
+                problem: format!(
+                    "node \"{}\" ranks {} points for {} neighbours, more than the noise of a bootstrap \
+                     tells apart",
+                    self.model.node,
+                    self.points(),
+                    self.model.kept
+                ),
+                supported: "fewer points (a condensed or sampled training set) or fewer neighbours"
+                    .into(),
+            })
+    }
+
+    fn is_ample(&self, choice: &NeighbourChoice) -> bool {
+        choice.rounds.candidates.room() >= ROOM && self.is_within(choice, STRICTER, AIM)
+    }
+
+    /// Whether so much of the labels that may differ differs, and of the error that may be is.
+    fn is_within(&self, choice: &NeighbourChoice, labels: f64, error: f64) -> bool {
+        let agreement = &choice.agreement;
+        match agreement.labels {
+            Some(own) => 1.0 - own <= labels * (1.0 - self.setting.options.min_agreement),
+            None => agreement.error <= error * MOST_ERROR,
+        }
+    }
+
+    /// By price.
+    fn candidates(&self) -> Vec<NeighbourCandidate> {
+        let backend = self.setting.backend;
+        let options = self.setting.options;
+        let size = backend.set.ring.polynomial_size as f64;
+        // Steps are as fine as twice the nearest points allow, about.
+        let step = MARGIN * self.spread(4 * self.model.kept) / size;
+        let mut candidates = Vec::new();
+        for of in bootstrap_parts(backend) {
+            let costs = Costs::of(backend.set).with_bootstrap(of.bootstrap);
+            let key = backend.file_bytes(backend.expansion().iter().chain([of.part]));
+            for gadget in GADGETS {
+                for error in ERRORS {
+                    let selectors: u32 = self.grid(step, error).iter().map(|own| own.bits).sum();
+                    let cmuxes = 4 * self.points() as u32 * selectors;
+                    let slots = backend.slots(selectors, gadget);
+                    let work = work(self, selectors, cmuxes, slots);
+                    let takes = Takes {
+                        time: costs.time(&work, gadget),
+                        memory: costs.memory(&work, gadget),
+                        query: backend.priced_query_bytes(&work, gadget, options.profile),
+                    };
+                    candidates.push(NeighbourCandidate {
+                        of,
+                        gadget,
+                        error,
+                        most_turns: selectors as usize,
+                        price: takes.price((options.profile, options.prefer), key),
+                    });
+                }
+            }
+        }
+        candidates.sort_by(|one, other| one.price.total_cmp(&other.price));
+        candidates
+    }
+}
