@@ -118,41 +118,37 @@ fn interruptions_leave_no_trace() {
         change(&mut chunks);
         Descent::new(&training, &key, chunks).map_err(refused)
     };
-    for (what, change) in [
-        (
-            "chunks are missing at the end",
-            (&|chunks| drop(chunks.pop())) as &dyn Fn(&mut Vec<_>),
-        ),
-        ("begins with batch 1 where batch 0", &|chunks| {
-            drop(chunks.remove(0))
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut Vec<RowsChunk>));
+    let changes: &[Change<'_>] = &[
+        ("chunks are missing at the end", &|it| drop(it.pop())),
+        ("begins with batch 1 where batch 0", &|it| {
+            drop(it.remove(0))
         }),
-        ("begins with batch 0 where batch 1", &|chunks| {
-            chunks[1] = chunks[0].clone()
+        ("begins with batch 0 where batch 1", &|it| {
+            it[1] = it[0].clone()
         }),
-        ("begins with batch 1 where batch 0", &|chunks| {
-            chunks.swap(0, 1)
-        }),
-        ("or too many", &|chunks| {
-            chunks.push(RowsChunk {
-                first: 2,
-                ..chunks[0].clone()
+        ("begins with batch 1 where batch 0", &|it| it.swap(0, 1)),
+        ("or too many", &|it| {
+            let first = it.len() as u64;
+            it.push(RowsChunk {
+                first,
+                ..it[0].clone()
             });
         }),
-        ("another number of rows than chunk 0", &|chunks| {
-            chunks[1].rows += 1
+        ("another number of rows than chunk 0", &|it| it[1].rows += 1),
+        ("lower \"batch\"", &|it| {
+            it.iter_mut().for_each(|it| it.rows = 8)
         }),
-        ("lower \"batch\"", &|chunks| {
-            chunks.iter_mut().for_each(|chunk| chunk.rows = 8)
+        ("40 rows take 3", &|it| {
+            it.iter_mut().for_each(|it| it.rows = 40)
         }),
-        ("40 rows take 3", &|chunks| {
-            chunks.iter_mut().for_each(|chunk| chunk.rows = 40)
+        ("there are no chunks", &|it| it.clear()),
+        ("bytes of batches", &|it| it[0].batches.truncate(99)),
+        ("another program than is trained by", &|it| {
+            it[0].program = Hash::of(b"another");
         }),
-        ("there are no chunks", &|chunks| chunks.clear()),
-        ("bytes of batches", &|chunks| drop(chunks[0].batches.pop())),
-        ("another program than is trained by", &|chunks| {
-            chunks[0].program = Hash::of(b"another")
-        }),
-    ] {
+    ];
+    for (what, change) in changes {
         let error = refused(change).unwrap_err();
         assert!(error.contains(what), "{what}: {error}");
     }

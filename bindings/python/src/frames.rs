@@ -27,7 +27,11 @@ use cipherfn_serving::frames::{FrameError as PassError, FrameQueryError, ReadErr
 
 impl From<SchemaError> for Failure {
     fn from(error: SchemaError) -> Self {
-        Self::named("SchemaError", &error, None)
+        let remedy = match error {
+            SchemaError::Document { .. } => Some("Schema.infer(df, name=...) makes one".into()),
+            _ => None,
+        };
+        Self::named("SchemaError", &error, remedy)
     }
 }
 
@@ -93,7 +97,7 @@ impl From<FrameQueryError> for Failure {
             FrameQueryError::TooImprecise { .. } => Self::named(
                 "PlanError",
                 &error,
-                Some("min_bits=BITS takes less; schema.column(..., limb_bits=4) and encrypt(..., gadget=(4, 6)) make it more exact".into()),
+                Some("min_bits=BITS takes less; schema.column(..., limb_bits=4) makes it more exact, and encrypt(..., gadget=(4, 6)) may".into()),
             ),
             FrameQueryError::Unlike { .. } => Self::named(
                 "PlanError",

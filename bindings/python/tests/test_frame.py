@@ -145,7 +145,11 @@ def test_frames_are_files(table: pl.DataFrame, tmp_path: pathlib.Path) -> None:
     assert len(frame) == 32
     frame.save(tmp_path / "sales.cff")
     frame.schema.save(tmp_path / "sales.toml")
+    cf.Schema.infer(arrow.to_reader(), name="sales").save(tmp_path / "whole.toml")
     assert cf.Schema.read(tmp_path / "sales.toml") == frame.schema
+    stream = cf.encrypt(arrow.to_reader(max_chunksize=7), tmp_path / "whole.toml")
+    assert stream.value_counts("sku").collect()["count"].to_pylist() == frame.value_counts("sku").collect()["count"].to_pylist()
+    assert len(cf.encrypt(table.lazy().filter(pl.col("age") > 60), name="old")) == table["age"].gt(60).sum()
     again = cf.load(tmp_path / "sales.cff", keys=tmp_path / "keys")
     found = again.select("sku", "amount").collect(to="pyarrow", min_bits=None)
     assert isinstance(found, pa.Table) and found["sku"].to_pylist() == arrow["sku"].to_pylist()
@@ -200,6 +204,7 @@ def test_words_that_mean_nothing_are_refused(encrypted: cf.EncryptedFrame) -> No
         (lambda: encrypted.filter(cf.col("age") > float("nan")), "no cell"),
         (lambda: cf.encrypt({"a": [1]}), "name"),
         (lambda: cf.encrypt(np.ones((2, 2)), name="a"), "have no names"),
+        (lambda: cf.encrypt(pa.table({"a": [1]}).to_reader(), name="a"), "read once"),
         (lambda: encrypted.schema.column("colour", min=0), "no column"),
         (lambda: encrypted.schema.column("age", limbs=1), "limb_bits"),
     ]:

@@ -120,7 +120,10 @@ fn a_service_trains_and_goes_on_after_the_client_was_killed() {
 
     interrupted(&sandbox, &train);
     let trained = json(&success(&sandbox.run(&train)));
-    assert_eq!((&trained["rows"], &trained["steps"]), (&24.into(), &12.into()));
+    assert_eq!(
+        (&trained["rows"], &trained["steps"]),
+        (&24.into(), &12.into())
+    );
     assert_eq!(trained["version"], listed["programs"][0]["current"]);
     assert!(std::fs::read(sandbox.path("risk.onnx")).unwrap().len() > 100);
     assert!(!sandbox.path("risk.onnx.training").exists());

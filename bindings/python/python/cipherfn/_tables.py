@@ -58,12 +58,14 @@ def names_of(rows: Rows) -> list[str] | None:
     return [str(name) for name in rows.columns]
 
 
-def native(rows: Rows, names: Sequence[str], *, days: bool = False) -> _native.Table:
-    """A table on its way to what takes columns of these names. Arrow tables are read where they are.
+def native(rows: Rows, names: Sequence[str] | None, *, days: bool = False) -> _native.Table:
+    """A table on its way to what takes columns of these names, or all of them. Arrow tables are read where they are.
 
     ``days`` lets columns of dates through, as texts where they are no Arrow columns.
     """
     kind = kind_of(rows)
+    if kind == "polars" and hasattr(rows, "collect"):  # lazy
+        rows = rows.collect()
     if kind in ("polars", "pyarrow", "duckdb", "arrow") and hasattr(rows, "__arrow_c_stream__"):
         return _native.Table.from_stream(rows.__arrow_c_stream__())
     columns = []

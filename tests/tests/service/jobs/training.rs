@@ -83,10 +83,7 @@ struct Learner<'a> {
 impl<'a> Learner<'a> {
     async fn new(stack: &'a Stack, training: Training) -> Self {
         let learner = Self::without_key(stack, training);
-        let supplied = learner
-            .service
-            .supply_parts(&RING.1, set(), &parts(), |_| ());
-        supplied.await.expect("registered");
+        learner.register(&parts()).await;
         learner
     }
 
@@ -99,6 +96,12 @@ impl<'a> Learner<'a> {
             training,
             secret: Arc::new(RING.1.secret_key(set()).expect("a key")),
         }
+    }
+
+    /// Registers parts of the key.
+    async fn register(&self, parts: &[&'static KeyPart]) {
+        let supplied = self.service.supply_parts(&RING.1, set(), parts, |_| ());
+        supplied.await.expect("registered");
     }
 
     /// Chunks of one batch each.
@@ -203,14 +206,13 @@ async fn a_service_trains_as_this_machine_does() {
     assert_eq!(fetched.training, training);
     assert_eq!(fetched.developer, Some(developer));
 
-    let encryption = alice.encryption(&alice.secret, &training);
+    let (risk, encryption) = (name("risk"), alice.encryption(&alice.secret, &training));
     let mut sent = Vec::new();
-    let uploaded =
-        alice
-            .service
-            .upload_rows(&name("risk"), encryption, Hash::of(b"table"), |rows| {
-                sent.push(rows.chunks);
-            });
+    let uploaded = alice
+        .service
+        .upload_rows(&risk, encryption, Hash::of(b"table"), |rows| {
+            sent.push(rows.chunks);
+        });
     let uploaded = uploaded.await.expect("uploaded");
     assert_eq!(sent, [1, 2, 3]);
     // As a file that another run reads.
@@ -451,19 +453,14 @@ async fn a_key_or_a_program_that_goes_ends_a_training_under_way() {
     let job = alice.begin(&chunks).await;
     let status = alice.requests.settled(job).await;
     assert_eq!(problem(&status.states[0]).0, ProblemType::UnknownKey);
-    let expansion = &parts()[..1];
-    let supplied = alice
-        .service
-        .supply_parts(&RING.1, set(), expansion, |_| ());
-    supplied.await.expect("registered");
+    alice.register(&parts()[..1]).await;
     let job = alice.begin(&chunks).await;
     let status = alice.requests.settled(job).await;
     let (kind, detail) = problem(&status.states[0]);
     assert_eq!(kind, ProblemType::MissingKeyPart, "{detail}");
 
     let ends = async |kind| {
-        let supplied = alice.service.supply_parts(&RING.1, set(), &parts(), |_| ());
-        supplied.await.expect("registered");
+        alice.register(&parts()).await;
         let job = alice.begin(&chunks).await;
         alice.steps_beyond(job, 1).await;
         if kind == ProblemType::UnknownKey {

@@ -9,7 +9,7 @@ import pathlib
 from .. import _native
 from .._client import Client
 from .._progress import Progress, telling
-from .._tables import Rows, kind_of, names_of, native
+from .._tables import Rows, kind_of, native
 from ..errors import ArgumentError
 from ._query import Query, Source, To
 from ._schema import Schema
@@ -129,7 +129,7 @@ def encrypt(
     rows
         A table of pandas, polars, pyarrow or DuckDB, or a dictionary of columns; its columns go by name. NaN is a missing cell.
     schema
-        What is public of it and may be asked of it, or the TOML file that says so. Otherwise `Schema.infer`, whose ranges are those of
+        What is public of it and may be asked of it, or the TOML file that says so; streams, which are read once, need one. Otherwise `Schema.infer`, whose ranges are those of
         the cells, and public.
     name
         Name of the frame where no schema is given, by which queries in SQL know it.
@@ -149,17 +149,19 @@ def encrypt(
     >>> frame.value_counts("region").collect()
     {'region': array(['north', 'south'], dtype=object), 'count': array([2, 1])}
     """
+    kind = kind_of(rows)
+    if kind == "array":
+        raise ArgumentError("an array's columns have no names", remedy='give a table, or a dictionary: {"age": X[:, 0]}')
     if schema is None:
         if name is None:
             raise ArgumentError("a frame has a name", remedy='encrypt(df, name="sales"), or give a schema')
+        if kind == "arrow" or (kind == "pyarrow" and not hasattr(rows, "num_rows")):
+            raise ArgumentError("a stream is read once, and its schema is not known", remedy="give a schema, or a table: stream.read_all()")
         schema = Schema.infer(rows, name=name)
     elif name is not None:
         raise ArgumentError("the name is the schema's", remedy="leave name= out")
     if not isinstance(schema, Schema):
         schema = Schema.read(schema)
-    if names_of(rows) is None:
-        raise ArgumentError("an array's columns have no names", remedy='give a table, or a dictionary: {"age": X[:, 0]}')
-    kind = kind_of(rows)
     own = native(rows, list(schema.columns), days=True)
     with telling(progress, rows) as tell:
         found = _keys(keys)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from .. import _native
-from .._tables import Rows, names_of, native
+from .._tables import Rows, kind_of, native
 from ..errors import ArgumentError
 from ._expression import literal
 
@@ -42,10 +42,9 @@ class Schema:
         Texts, dates, truth values and small whole numbers become keys, numbers values. Columns that ``like`` has by the same name
         are taken from there: keys of frames that are merged must be of one range or dictionary.
         """
-        names = names_of(rows)
-        if names is None:
+        if kind_of(rows) == "array":
             raise ArgumentError("an array's columns have no names", remedy='give a table, or a dictionary: {"age": X[:, 0]}')
-        schema = cls(_native.FrameSchema.infer(native(rows, names, days=True), name))
+        schema = cls(_native.FrameSchema.infer(native(rows, None, days=True), name))
         for column, fields in ({} if like is None else like.columns).items():
             if column in schema.columns:
                 schema = schema.column(column, **{field.replace("-", "_"): fields.get(field) for field in _FIELDS})
