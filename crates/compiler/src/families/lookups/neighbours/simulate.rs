@@ -1,6 +1,7 @@
 //! The calibration rows through both rounds, with noise of the predicted size.
 
-use super::super::fidelity::decodings;
+use super::super::choice::with_noise;
+use super::super::fidelity::{decoded, decodings};
 use super::places::{Places, nearer};
 use super::problem::NeighbourProblem;
 use super::rounds::{Round, Rounds};
@@ -8,9 +9,10 @@ use super::votes::Votes;
 use crate::backend::Budget;
 use crate::error::CompileError;
 use crate::margins;
+use crate::model::Model;
 use crate::simulate::Gaussian;
 use cipherfn_program::Tensor;
-use cipherfn_protocol::specs::{OutputField, ScoreDecoding};
+use cipherfn_protocol::specs::OutputField;
 
 /// Noises that every row is simulated with.
 const DRAWS: usize = 4;
@@ -131,7 +133,10 @@ impl SimulatedRounds<'_> {
             let mut scores = setting.reference.scores[problem.indices[row]].clone();
             let outputs = margins::outputs(model, &scores)?;
             let mut outputs_of = |found: &Found, noise: Option<&mut Gaussian>| {
-                let phases = with_noise(votes.phases(&found.votes), budget, noise);
+                let mut phases = votes.phases(&found.votes);
+                if let Some(noise) = noise {
+                    phases = with_noise(&phases, budget.deviation, noise);
+                }
                 let decoded = decoded(&decodings, &phases);
                 for (own, place) in decoded.iter().zip(setting.reference.region) {
                     scores[*place] = *own;
@@ -169,26 +174,6 @@ impl SimulatedRounds<'_> {
     }
 }
 
-fn with_noise(phases: Vec<f64>, budget: Budget, noise: Option<&mut Gaussian>) -> Vec<f64> {
-    let Some(noise) = noise else {
-        return phases;
-    };
-    let phases = phases.into_iter();
-    phases
-        .map(|phase| phase + noise.next() * budget.deviation.get())
-        .collect()
-}
-
-fn decoded(decodings: &[ScoreDecoding], phases: &[f64]) -> Vec<f64> {
-    let pairs = decodings.iter().zip(phases);
-    pairs
-        .map(|(decoding, phase)| {
-            let phase = phase - phase.round();
-            decoding.score((phase * 64_f64.exp2()) as i64)
-        })
-        .collect()
-}
-
 /// Errors of numbers that are given out.
 #[derive(Default)]
 struct Errors {
@@ -200,7 +185,7 @@ struct Errors {
 
 impl Errors {
     /// Of a row; one without an answer is off by the whole range.
-    fn add(&mut self, model: &crate::model::Model, wanted: &[Tensor], found: Option<&[Tensor]>) {
+    fn add(&mut self, model: &Model, wanted: &[Tensor], found: Option<&[Tensor]>) {
         for (place, field) in model.outputs.iter().enumerate() {
             if *field == OutputField::Label {
                 continue;
