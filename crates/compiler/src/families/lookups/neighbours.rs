@@ -46,10 +46,10 @@ use crate::families::{Family, Plan, Setting};
 use crate::model::NeighbourModel;
 use crate::report::{Bound, DeepReport, LayerReport};
 use choice::NeighbourChoice;
-use places::Places;
+use places::DistanceSteps;
 use problem::NeighbourProblem;
 use rounds::Round;
-use simulate::Agreement;
+use simulate::NeighbourAgreement;
 use votes::Votes;
 
 impl Family for NeighbourModel {
@@ -91,7 +91,7 @@ impl Family for NeighbourModel {
     }
 }
 
-impl Agreement {
+impl NeighbourAgreement {
     fn check(&self, least: f64, limit: impl FnOnce() -> String) -> Result<(), CompileError> {
         let found = match self.labels {
             Some(labels) if labels < least => format!(
@@ -151,7 +151,7 @@ impl NeighbourProblem<'_> {
             (&choice.coarse, &choice.rounds.all, true),
             (&choice.fine, &choice.rounds.candidates, false),
         ];
-        let report = |(places, round, is_first): (&Places, &Round, bool)| {
+        let report = |(places, round, is_first): (&DistanceSteps, &Round, bool)| {
             let cmuxes = 2 * places.turns() as u32;
             let work = Work {
                 selectors: 0,

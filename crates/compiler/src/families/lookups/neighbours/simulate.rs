@@ -2,7 +2,7 @@
 
 use super::super::choice::with_noise;
 use super::super::fidelity::{decoded, decodings};
-use super::places::{Places, nearer};
+use super::places::{DistanceSteps, nearer};
 use super::problem::NeighbourProblem;
 use super::rounds::{Round, Rounds};
 use super::votes::Votes;
@@ -20,13 +20,13 @@ const DRAWS: usize = 4;
 /// What is simulated.
 pub(super) struct SimulatedRounds<'a> {
     pub(super) problem: &'a NeighbourProblem<'a>,
-    pub(super) coarse: &'a Places,
-    pub(super) fine: &'a Places,
+    pub(super) coarse: &'a DistanceSteps,
+    pub(super) fine: &'a DistanceSteps,
     pub(super) rounds: &'a Rounds,
 }
 
 /// What a row comes to.
-pub(super) struct Found {
+pub(super) struct RowVotes {
     /// One a point.
     pub(super) votes: Vec<i64>,
     pub(super) candidates: usize,
@@ -34,7 +34,7 @@ pub(super) struct Found {
 
 /// How well a choice keeps to the float model.
 #[derive(Clone, Debug)]
-pub(super) struct Agreement {
+pub(super) struct NeighbourAgreement {
     /// Part of the labels that are the model's; none of a regression.
     pub(super) labels: Option<f64>,
     /// Root mean square of a regression's errors, in parts of the predictions' range; of a
@@ -57,7 +57,7 @@ impl SimulatedRounds<'_> {
     }
 
     /// A row's votes, with noise if there is some.
-    pub(super) fn found(&self, row: usize, mut noise: Option<&mut Gaussian>) -> Found {
+    pub(super) fn found(&self, row: usize, mut noise: Option<&mut Gaussian>) -> RowVotes {
         let points = self.problem.points();
         let mut votes = |round: &Round, ranks: &[i64], all: &[i64]| -> Vec<i64> {
             let pairs = ranks.iter().zip(all);
@@ -77,7 +77,7 @@ impl SimulatedRounds<'_> {
         let kept = self.problem.model.kept as i64;
         let among = among.iter().zip(&candidates);
         let among: Vec<i64> = among.map(|(rank, own)| rank + kept * (1 - own)).collect();
-        Found {
+        RowVotes {
             votes: votes(&self.rounds.candidates, &among, &ranks),
             candidates: candidates.iter().filter(|own| **own != 0).count(),
         }
@@ -116,7 +116,7 @@ impl SimulatedRounds<'_> {
         &self,
         votes: &Votes,
         budget: Budget,
-    ) -> Result<Agreement, CompileError> {
+    ) -> Result<NeighbourAgreement, CompileError> {
         let problem = self.problem;
         let setting = problem.setting;
         let model = setting.reference.model;
@@ -132,7 +132,7 @@ impl SimulatedRounds<'_> {
         for row in 0..problem.rows.len() {
             let mut scores = setting.reference.scores[problem.indices[row]].clone();
             let outputs = margins::outputs(model, &scores)?;
-            let mut outputs_of = |found: &Found, noise: Option<&mut Gaussian>| {
+            let mut outputs_of = |found: &RowVotes, noise: Option<&mut Gaussian>| {
                 let mut phases = votes.phases(&found.votes);
                 if let Some(noise) = noise {
                     phases = with_noise(&phases, budget.deviation, noise);
@@ -162,7 +162,7 @@ impl SimulatedRounds<'_> {
             }
         }
         let part = |count: usize| count as f64 / tried.max(1) as f64;
-        Ok(Agreement {
+        Ok(NeighbourAgreement {
             labels: has_labels.then(|| part(equal)),
             error: errors.of_range(),
             exact_error: exact_errors.of_range(),
