@@ -9,7 +9,8 @@ use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use cipherfn_serving::training::{Descent, DescentError, SET, noise, required_parts};
 use cipherfn_tests::{golden, library_models};
 use cipherfn_training::descent::{
-    DescentState, RowsChunk, StepNoise, Training, accuracy, rows_hash, simulate, synthetic,
+    DescentState, RowsChunk, StepNoise, Training, accuracy, mean_square, rows_hash, simulate,
+    synthetic,
 };
 use std::fmt::Write;
 use std::num::NonZeroUsize;
@@ -58,12 +59,6 @@ fn training(batch: usize, epochs: u32, columns: &[&str], end: f64) -> Training {
         .unwrap();
     }
     Training::from_toml(&text).unwrap()
-}
-
-fn mean_square(rows: &[(Vec<i32>, usize)]) -> f64 {
-    let values = rows.iter().flat_map(|(features, _)| features);
-    let squares: f64 = values.clone().map(|x| f64::from(x * x)).sum();
-    squares / values.count() as f64
 }
 
 /// Two epochs of 24 rows in batches of 16: a run that was interrupted after each step, on one thread,
@@ -159,7 +154,7 @@ fn interruptions_leave_no_trace() {
     // squares: with an eighth more under this key eight, which one of four weights passes with a
     // probability below 2^-40.
     let set = ParameterSet::by_name(SET).unwrap();
-    let noise = noise(&training, set, mean_square(&rows)).unwrap();
+    let noise = noise(&training, set, mean_square(&training, &rows)).unwrap();
     let quiet = StepNoise {
         of_z: 0.0,
         of_residual: 0.0,
@@ -174,7 +169,7 @@ fn interruptions_leave_no_trace() {
     assert!(predicted < 0.2);
     for (index, (found, clear)) in found.iter().zip(&clear.sets[0]).enumerate() {
         let squares: f64 = rows.iter().map(|row| f64::from(row.0[index].pow(2))).sum();
-        let own = squares / rows.len() as f64 / mean_square(&rows);
+        let own = squares / rows.len() as f64 / mean_square(&training, &rows);
         let predicted = predicted * own.sqrt().max(1.0);
         println!("{found:.4} {clear:.4}, predicted deviation {predicted:.4}");
         assert!((found - clear).abs() < 9.0 * predicted, "{found} {clear}");
@@ -212,7 +207,7 @@ fn breast_cancer_is_learned() {
     let rows = table(&training, "logreg_bc/train.csv");
     let apart = table(&training, "logreg_bc/test.csv");
     let set = ParameterSet::by_name(SET).unwrap();
-    let noise = noise(&training, set, mean_square(&rows)).unwrap();
+    let noise = noise(&training, set, mean_square(&training, &rows)).unwrap();
     let simulated = simulate(&training, &rows, &noise).unwrap();
     let (secret, key) = keys();
     let (uploads, hash) = encrypt(&secret, &training, &rows);
@@ -272,7 +267,7 @@ fn files_keep_their_bytes() {
     // As in the clear, up to nine deviations of a weight whose squares are four times the average.
     let plain = synthetic(&training, 8);
     let set = ParameterSet::by_name(SET).unwrap();
-    let noise = noise(&training, set, mean_square(&plain)).unwrap();
+    let noise = noise(&training, set, mean_square(&training, &plain)).unwrap();
     let deviation = simulate(&training, &plain, &noise).unwrap().deviation;
     let quiet = StepNoise {
         of_z: 0.0,

@@ -115,7 +115,7 @@ impl From<KeptError> for Failure {
             KeptError::UnknownName { .. } | KeptError::UnknownId { .. } => {
                 "encrypt(...).upload(client) lets a service keep a frame"
             }
-            _ => "frame.kept(client, ID) takes one by its id, kept.delete(client) deletes it",
+            _ => "frame.kept(client, ID) takes one by its id, and its delete() deletes it",
         };
         Self::named("ServiceError", &error, Some(remedy.into()))
     }

@@ -10,7 +10,7 @@ pub(crate) use fitted::Fitted;
 pub(crate) use statistics::{Statistics, public_key};
 
 use crate::error::Failure;
-use cipherfn_client::training::StatisticsError;
+use cipherfn_client::training::{DescentError as RowsError, StatisticsError};
 use cipherfn_serving::training::{DescentError, TotalError};
 use cipherfn_training::TrainingError;
 
@@ -48,5 +48,14 @@ impl From<TotalError> for Failure {
 impl From<DescentError> for Failure {
     fn from(error: DescentError) -> Self {
         Self::named("TrainingError", &error, None)
+    }
+}
+
+impl From<RowsError> for Failure {
+    fn from(error: RowsError) -> Self {
+        match error {
+            RowsError::Training(error) => error.into(),
+            error => Self::named("TrainingError", &error, None),
+        }
     }
 }

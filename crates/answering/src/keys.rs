@@ -182,7 +182,7 @@ fn active_part(
     match record.parts.get(part) {
         None => {
             let detail = format!(
-                "the model needs the part {part} of key {id}, which you have not registered; register it: POST /v2/keys"
+                "the model or training needs the part {part} of key {id}, which you have not registered; register it: POST /v2/keys"
             );
             let mut problem = Problem::new(ProblemType::MissingKeyPart, detail);
             problem.missing_part = Some(part.to_string());

@@ -1,18 +1,16 @@
-//! Nearest neighbours, compiled: votes in the clear against the library's own predictions on the
-//! test rows, and what is refused.
+//! Nearest neighbours, compiled: votes in the clear and on ciphertexts against the library's own
+//! predictions on the test rows.
 
-use cipherfn_compiler::read::read_model;
-use cipherfn_compiler::{Calibration, CompileError, Compiled, Options, compile};
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{Constant, Input, Node, NodeId, Output, Pack, Rotated};
+use cipherfn_compiler::read::read_model;
+use cipherfn_compiler::{Calibration, Compiled, Options, compile};
 use cipherfn_engine::{ClearCircuit, PreparedCircuit, Workspace};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::specs::{Bits, Encoding};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{InputValues, encrypt_row};
-use cipherfn_scheme::{
-    EvaluationKey, ExpandedEvaluationKey, SecretKey, bootstrap, noise, reply,
-};
+use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey, bootstrap, noise, reply};
 use cipherfn_table::Table;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,14 +21,26 @@ fn library(name: &str) -> PathBuf {
         .join(name)
 }
 
-fn try_compile(name: &str, change: impl FnOnce(&mut Options)) -> Result<Compiled, CompileError> {
+fn compiled(name: &str) -> Compiled {
     let folder = library(name);
     let model = fs::read(folder.join("model.onnx")).unwrap();
     let rows = fs::read(folder.join("train.csv")).unwrap();
-    let mut options = Options::new(name);
-    change(&mut options);
     let calibration = Calibration::new("train.csv", rows.as_slice()).with_target("target");
-    compile(&model, calibration, &options)
+    compile(&model, calibration, &Options::new(name)).unwrap()
+}
+
+/// Feature vectors of the test rows.
+fn test_rows(name: &str, compiled: &Compiled) -> Vec<Vec<f32>> {
+    let folder = library(name);
+    let specs = compiled.specs.specs();
+    let model = read_model(&fs::read(folder.join("model.onnx")).unwrap()).unwrap();
+    let text = fs::read(folder.join("test.csv")).unwrap();
+    let rows = Table::open("test.csv", text.as_slice()).unwrap();
+    let rows = rows
+        .select(&specs.columns, specs.preprocess.inputs())
+        .unwrap();
+    rows.map(|row| model.features_of(row.unwrap()).unwrap())
+        .collect()
 }
 
 /// A test row's own outputs and the library's.
@@ -44,25 +54,18 @@ struct Pair {
 
 /// The circuit without noise on the test rows.
 fn pairs(name: &str, compiled: &Compiled) -> Vec<Pair> {
-    let folder = library(name);
     let specs = compiled.specs.specs();
     let circuit = ClearCircuit::new(compiled.bundle.circuit.clone()).unwrap();
-    let text = fs::read(folder.join("test.csv")).unwrap();
-    let rows = Table::open("test.csv", text.as_slice()).unwrap();
-    let rows = rows
-        .select(&specs.columns, specs.preprocess.inputs())
-        .unwrap();
-    let expected = fs::read_to_string(folder.join("expected.csv")).unwrap();
+    let expected = fs::read_to_string(library(name).join("expected.csv")).unwrap();
     let expected = expected.lines().skip(1).map(|line| {
         let cells = line.split(',');
         cells
             .map(|cell| cell.parse().unwrap())
             .collect::<Vec<f64>>()
     });
-    let model = read_model(&fs::read(folder.join("model.onnx")).unwrap()).unwrap();
+    let rows = test_rows(name, compiled).into_iter();
     rows.zip(expected)
-        .map(|(row, expected)| {
-            let features = model.features_of(row.unwrap()).unwrap();
+        .map(|(features, expected)| {
             let is_limited = |encoding: &Encoding| match encoding {
                 Encoding::Integers(own) => own.limited(&features).next().is_some(),
                 _ => false,
@@ -87,7 +90,7 @@ fn pairs(name: &str, compiled: &Compiled) -> Vec<Pair> {
 
 #[test]
 fn votes_give_the_librarys_labels() {
-    let compiled = try_compile("knn_iris", |_| {}).unwrap();
+    let compiled = compiled("knn_iris");
     println!("{}", compiled.report);
     let pairs = pairs("knn_iris", &compiled);
     assert_eq!(pairs.len(), 38);
@@ -106,7 +109,7 @@ fn votes_give_the_librarys_labels() {
 
 #[test]
 fn votes_give_means_of_targets() {
-    let compiled = try_compile("knnreg_diabetes", |_| {}).unwrap();
+    let compiled = compiled("knnreg_diabetes");
     println!("{}", compiled.report);
     let pairs = pairs("knnreg_diabetes", &compiled);
     let all = pairs.len();
@@ -154,26 +157,16 @@ impl Keys {
 
 /// Feature vectors of test rows, as the circuit takes them.
 fn values(name: &str, compiled: &Compiled, rows: usize) -> Vec<Vec<InputValues>> {
-    let folder = library(name);
-    let specs = compiled.specs.specs();
-    let model = read_model(&fs::read(folder.join("model.onnx")).unwrap()).unwrap();
-    let text = fs::read(folder.join("test.csv")).unwrap();
-    let all = Table::open("test.csv", text.as_slice()).unwrap();
-    let all = all
-        .select(&specs.columns, specs.preprocess.inputs())
-        .unwrap();
-    all.take(rows)
-        .map(|row| {
-            let features = model.features_of(row.unwrap()).unwrap();
-            InputValues::all(&specs.inputs, &features).unwrap()
-        })
+    let inputs = &compiled.specs.specs().inputs;
+    let all = test_rows(name, compiled).into_iter().take(rows);
+    all.map(|features| InputValues::all(inputs, &features).unwrap())
         .collect()
 }
 
 /// Encrypted rows have the labels that the library gives them.
 #[test]
 fn encrypted_votes_give_the_librarys_labels() {
-    let compiled = try_compile("knn_iris", |_| {}).unwrap();
+    let compiled = compiled("knn_iris");
     let circuit = &compiled.bundle.circuit;
     let keys = Keys::of(circuit);
     let specs = compiled.specs.specs();
@@ -192,7 +185,7 @@ fn encrypted_votes_give_the_librarys_labels() {
 /// in 10^9 if they are independent, and they are within a half if every three of them are one.
 #[test]
 fn ranks_have_the_predicted_noise() {
-    let compiled = try_compile("knn_iris", |_| {}).unwrap();
+    let compiled = compiled("knn_iris");
     let mut circuit = compiled.bundle.circuit.clone();
     let keys = Keys::of(&circuit);
     let numbers: Vec<Rotated> = circuit

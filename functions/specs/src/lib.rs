@@ -1,5 +1,5 @@
-//! The function that lists models and training programs, and serves client specs and programs. It links no cryptography, so it starts
-//! fast.
+//! The function that lists models and training programs, and serves client specs and programs. It links
+//! no cryptography, so it starts fast.
 //!
 //! | route | answer |
 //! |---|---|
@@ -204,8 +204,8 @@ async fn document(
         }
     };
     response.headers_mut().insert(header::ETAG, value);
-    // A statement is about programs and the specs of version 2 alone. It may be newer than the document that the
-    // client has, so "not modified" brings it too.
+    // A statement is about programs and the specs of version 2 alone. It may be newer than the document
+    // that the client has, so "not modified" brings it too.
     if let Some(statement) = &version.statement
         && statement.statement.specs == hash
     {

@@ -81,8 +81,7 @@ impl Descent {
                 let (secret, key) = make(set, keys)?;
                 let secret = Arc::new(secret);
                 let plain = rows.as_slice().into();
-                let encryption =
-                    RowsEncryption::new(Arc::clone(&secret), &training, plain, None)?;
+                let encryption = RowsEncryption::new(Arc::clone(&secret), &training, plain, None)?;
                 let batch = encryption.batch_bytes();
                 let chunks = encryption.collect::<Result<Vec<_>, _>>()?;
                 let hash = rows_hash(chunks.iter().flat_map(|chunk| chunk.hashes(batch)));

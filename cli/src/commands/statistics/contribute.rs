@@ -12,7 +12,7 @@ use cipherfn_scheme::public::PublicKey;
 use cipherfn_training::{StatisticsSpec, Sums, Target};
 use std::io::Write;
 
-/// Encrypt an owner's sums over the rows of a CSV table
+/// Encrypt an owner's sums over the rows of a table
 ///
 /// The rows do not leave this machine, nor do their sums in the clear. Numbers outside of their declared
 /// range count as its ends, and how many did is reported.

@@ -165,9 +165,9 @@ impl<B: Bucket> Registry<B> {
 
     /// Publishes a version and makes it the current one, with a statement of `sign`; the `keep`
     /// newest versions stay live.
-    /// Publishing a version that is there makes it current again. A name is a model's or a program's
-    /// as long as there is one. A pointer that cannot be read is
-    /// written over. `now` is what the version says of when it was published.
+    /// Publishing a version that is there makes it current again. A name is a model's or a program's as
+    /// long as there is one. A pointer that cannot be read is written over. `now` is what the version
+    /// says of when it was published.
     pub async fn publish(
         &self,
         name: &ModelName,

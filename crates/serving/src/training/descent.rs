@@ -173,9 +173,9 @@ impl Descent {
         for (number, chunk) in chunks.iter().enumerate() {
             let own = (training.hash(), key.id(), set.tag());
             for (what, than, same) in [
-                ("program", "is trained by", chunk.program == own.0),
-                ("key", "is given", chunk.key == own.1),
-                ("parameter set", "the key has", chunk.parameter_set == own.2),
+                ("program", "the training", chunk.program == own.0),
+                ("key", "the one at hand", chunk.key == own.1),
+                ("parameter set", "the key", chunk.parameter_set == own.2),
                 ("number of rows", "chunk 0", chunk.rows == rows),
             ] {
                 if !same {

@@ -1,6 +1,7 @@
 //! Rows of a training on their way to its steps.
 
-use super::Training;
+use super::simulate::Random;
+use super::{ENDS, STEPS, Training};
 use crate::error::TrainingError;
 use std::collections::BTreeMap;
 
@@ -11,6 +12,81 @@ pub struct TrainingRows {
     pub rows: Vec<(Vec<i32>, usize)>,
     /// How many values of a column lie outside of its range: they count as the range's ends.
     pub clipped: BTreeMap<String, u64>,
+}
+
+impl Training {
+    /// An order of rows that has nothing to do with their values: tables are often sorted by class.
+    pub fn order(rows: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..rows).collect();
+        let mut random = Random::new(0x5eed);
+        for place in (1..rows).rev() {
+            order.swap(place, random.below(place + 1));
+        }
+        order
+    }
+
+    /// A row's features as integers, the constant last; and which of them were clipped.
+    ///
+    /// # Errors
+    /// A number that is not finite, another number of cells.
+    pub fn encode(
+        &self,
+        row: u64,
+        numbers: &[f64],
+    ) -> Result<(Vec<i32>, Vec<usize>), TrainingError> {
+        if numbers.len() != self.numbers.len() {
+            return Err(TrainingError::Cells {
+                row,
+                what: "numbers",
+                expected: self.numbers.len(),
+                found: numbers.len(),
+            });
+        }
+        let (mut features, mut clipped) = (Vec::with_capacity(self.features()), Vec::new());
+        for (index, (column, value)) in self.numbers.iter().zip(numbers).enumerate() {
+            if !value.is_finite() {
+                return Err(TrainingError::Number {
+                    row,
+                    column: column.name.clone(),
+                    value: *value,
+                });
+            }
+            if !column.contains(*value) {
+                clipped.push(index);
+            }
+            let scaled = (value - column.middle()) / column.half();
+            let steps = scaled.clamp(-1.0, 1.0) * ENDS * f64::from(STEPS);
+            features.push(steps.round() as i32);
+        }
+        features.push(STEPS);
+        Ok((features, clipped))
+    }
+
+    /// The class of a text.
+    ///
+    /// # Errors
+    /// A text that is not listed.
+    pub fn class(&self, row: u64, text: &str) -> Result<usize, TrainingError> {
+        let mut all = self.target.categories.iter();
+        all.position(|own| own == text)
+            .ok_or_else(|| TrainingError::Category {
+                row,
+                column: self.target.name.clone(),
+                value: text.chars().take(80).collect(),
+                known: self.target.categories.join(", "),
+            })
+    }
+
+    /// A row's features with its label folded in: for a set of weights those of its class as they are,
+    /// of others negated.
+    pub fn folded(&self, set: usize, features: &[i32], class: usize) -> Vec<i32> {
+        let own = match self.sets() {
+            1 => class == 1,
+            _ => class == set,
+        };
+        let sign = if own { 1 } else { -1 };
+        features.iter().map(|value| sign * value).collect()
+    }
 }
 
 /// Takes rows in the table's order.

@@ -129,8 +129,8 @@ def encrypt(
     rows
         A table of pandas, polars, pyarrow or DuckDB, or a dictionary of columns; its columns go by name. NaN is a missing cell.
     schema
-        What is public of it and may be asked of it, or the TOML file that says so; streams, which are read once, need one. Otherwise `Schema.infer`, whose ranges are those of
-        the cells, and public.
+        What is public of it and may be asked of it, or the TOML file that says so; streams, which are read once, need one. Otherwise
+        `Schema.infer`, whose ranges are those of the cells, and public.
     name
         Name of the frame where no schema is given, by which queries in SQL know it.
     keys

@@ -156,7 +156,8 @@ class Steps:
             Library of the answer's table; otherwise that of the table which the scanned frame was encrypted from, or a dictionary of
             arrays. Decimals are exact in polars and pyarrow, and the nearest floats in pandas and arrays.
         rows_a_part
-            Let invocations of the service share the query, each so many rows, a multiple of 64. Otherwise they do where it takes longer than a request may.
+            Let invocations of the service share the query, each so many rows, a multiple of 64. Otherwise they do where it takes longer
+            than a request may.
         """
         scan, frames, _ = self._plan()
         scanned = next(frame for frame in frames if frame.name == scan)

@@ -88,7 +88,18 @@ class NaiveBayes(_Solved):
         return np.array(self._model.classes)
 
 
-class PCA(_Solved, Linear):
+class _Centred(_Solved):
+    """A model of columns less their mean."""
+
+    @property
+    def mean_(self) -> NDArray[np.float64]:
+        """Means of shape (columns,), in each column's unit."""
+        import numpy as np
+
+        return np.array([mean for _, mean, _ in self._model.numbers])
+
+
+class PCA(_Centred, Linear):
     """Principal components, as scikit-learn's ``PCA(n_components)``."""
 
     def __init__(self, n_components: int | None = None) -> None:
@@ -102,31 +113,17 @@ class PCA(_Solved, Linear):
         """Directions of shape (components, columns), the largest variance first; each one's largest entry is positive."""
         return self._weights[0]
 
-    @property
-    def mean_(self) -> NDArray[np.float64]:
-        """Means of shape (columns,), in each column's unit."""
-        import numpy as np
-
-        return np.array([mean for _, mean, _ in self._model.numbers])
-
     def transform(self, X: Any) -> NDArray[np.float64]:
         """Components of shape (rows, components), computed in the clear."""
         found: NDArray[np.float64] = (self._numbers(X) - self.mean_) @ self.components_.T
         return found
 
 
-class StandardScaler(_Solved):
+class StandardScaler(_Centred):
     """Columns less their mean, divided by their standard deviation, as scikit-learn's ``StandardScaler``."""
 
     def _wanted(self) -> dict[str, Any]:
         return {"model": "standardise"}
-
-    @property
-    def mean_(self) -> NDArray[np.float64]:
-        """Means of shape (columns,), in each column's unit."""
-        import numpy as np
-
-        return np.array([mean for _, mean, _ in self._model.numbers])
 
     @property
     def scale_(self) -> NDArray[np.float64]:

@@ -124,7 +124,8 @@ class Contribution:
         pathlib.Path(path).write_bytes(self._data)
 
     def summary(self, *, keys: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
-        """Decrypts it: a row a numeric column, with its name, mean, standard deviation (by the number of rows) and correlations."""
+        """Decrypts it: a row a numeric column, with its name, mean, standard deviation (by the number of rows) and correlations, NaN with
+        a constant column."""
         import numpy as np
 
         count, columns, correlations = self._spec._native.summary(self._data, keys)

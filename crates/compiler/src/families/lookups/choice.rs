@@ -3,7 +3,7 @@
 
 use super::circuit::{self, CircuitParts, packing_variance};
 use super::curve::{Curve, Functions};
-use super::fidelity::{Fidelity, MOST_ERROR, SimulatedModel};
+use super::fidelity::{Fidelity, MOST_ERROR, STRICTER, SimulatedModel};
 use super::fitted_rows;
 use super::grid::{Span, grids};
 use super::layer::{BitColumns, Unit, units};
@@ -28,14 +28,15 @@ const GADGETS: [Gadget; 6] = [
     gadget(5, 5),
     gadget(4, 6),
 ];
+/// The same of look-ups that bootstraps come behind.
+pub(super) const GADGETS_BEFORE_BOOTSTRAPS: [Gadget; 3] =
+    [gadget(9, 2), gadget(8, 3), gadget(6, 4)];
 /// log2 of the errors that quantised features may bring into the scores, in parts of the torus.
 const COARSEST: f64 = -6.0;
 const FINEST: f64 = -12.0;
 const OCTAVE: f64 = 0.5;
 /// Most CMUXes of a layer, as many as circuits may have: about a minute of them.
 pub(super) const MAX_TURNS: u64 = 1 << 22;
-/// Part of the labels that may differ of those that the option allows: other rows differ more.
-const STRICTER: f64 = 0.25;
 /// Errors of the scores that are aimed at, in parts of the largest one: other rows are off by more,
 /// and those near a boundary between two labels count. The last one alone where a precision is asked
 /// for, which then says what is aimed at.

@@ -12,6 +12,10 @@ use cipherfn_protocol::specs::{OutputField, ScoreDecoding, ScoreUnits};
 const DRAWS: usize = 4;
 /// Largest error of a score (root mean square), in parts of its range over the calibration rows.
 pub(super) const MOST_ERROR: f64 = 0.01;
+/// Part of the labels that may differ of those that the option allows: other rows differ more.
+pub(super) const STRICTER: f64 = 0.25;
+/// Part of [`MOST_ERROR`] that is aimed at behind bootstraps: other rows are off by more.
+pub(super) const AIM: f64 = 0.65;
 
 /// What a choice is compared with.
 pub(super) struct SimulatedModel<'a> {
@@ -81,12 +85,7 @@ impl Fidelity {
                 Vec::new()
             };
             for _ in 0..DRAWS {
-                let decode = |(decoding, phase): (&ScoreDecoding, &f64)| {
-                    let wrapped = phase - phase.round();
-                    decoding.score((wrapped * 64_f64.exp2()) as i64)
-                };
-                let phases = (reference.noisy)(row, &mut noise);
-                let found: Vec<f64> = decodings.iter().zip(&phases).map(decode).collect();
+                let found = decoded(&decodings, &(reference.noisy)(row, &mut noise));
                 for score in 0..count {
                     squares[score] += (found[score] - wanted[score]).powi(2);
                 }
@@ -164,7 +163,19 @@ pub(super) fn decodings(sums: &OutputSums, budget: Budget, largest: &[f64]) -> V
         .collect()
 }
 
-fn range(rows: &[Vec<f64>], score: usize) -> f64 {
+/// Scores as the client reads them from phases, in parts of the torus.
+pub(super) fn decoded(decodings: &[ScoreDecoding], phases: &[f64]) -> Vec<f64> {
+    let pairs = decodings.iter().zip(phases);
+    pairs
+        .map(|(decoding, phase)| {
+            let wrapped = phase - phase.round();
+            decoding.score((wrapped * 64_f64.exp2()) as i64)
+        })
+        .collect()
+}
+
+/// A score's range over the rows, never nothing.
+pub(super) fn range(rows: &[Vec<f64>], score: usize) -> f64 {
     let values = || rows.iter().map(|row| row[score]);
     let low = values().fold(f64::INFINITY, f64::min);
     let high = values().fold(f64::NEG_INFINITY, f64::max);

@@ -46,8 +46,10 @@ use crate::families::{Family, Plan, Setting};
 use crate::model::NeighbourModel;
 use crate::report::{Bound, DeepReport, LayerReport};
 use choice::NeighbourChoice;
+use places::DistanceSteps;
 use problem::NeighbourProblem;
-use simulate::Agreement;
+use rounds::Round;
+use simulate::NeighbourAgreement;
 use votes::Votes;
 
 impl Family for NeighbourModel {
@@ -89,7 +91,7 @@ impl Family for NeighbourModel {
     }
 }
 
-impl Agreement {
+impl NeighbourAgreement {
     fn check(&self, least: f64, limit: impl FnOnce() -> String) -> Result<(), CompileError> {
         let found = match self.labels {
             Some(labels) if labels < least => format!(
@@ -146,10 +148,10 @@ impl NeighbourProblem<'_> {
         let total = choice.work(self);
         let agreement = &choice.agreement;
         let rounds = [
-            (&choice.coarse, &choice.rounds.all, 1.0),
-            (&choice.fine, &choice.rounds.candidates, 0.0),
+            (&choice.coarse, &choice.rounds.all, true),
+            (&choice.fine, &choice.rounds.candidates, false),
         ];
-        let report = |(places, round, is_first): (&places::Places, &rounds::Round, f64)| {
+        let report = |(places, round, is_first): (&DistanceSteps, &Round, bool)| {
             let cmuxes = 2 * places.turns() as u32;
             let work = Work {
                 selectors: 0,
@@ -157,11 +159,7 @@ impl NeighbourProblem<'_> {
                 cmuxes,
                 lookups: 2 * points as u32,
                 terms: 2 * points as u32,
-                key_switches: if is_first > 0.0 {
-                    0
-                } else {
-                    total.key_switches
-                },
+                key_switches: if is_first { 0 } else { total.key_switches },
                 bootstraps: points as u32,
                 ..Work::default()
             };

@@ -76,7 +76,7 @@ fn top_k(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
             .invalid(format!("\"k\" is no number up to {len}")));
     };
     let takes_largest = emitter.node.int("largest", 1)? != 0;
-    // The client would see how far the row is from each point of the training data.
+    // Sorted by the client, they would show it how far the row is from each point of the training data.
     if ranks_distances(emitter, &data) {
         if count != 1 {
             let problem = "it ranks distances of several rows";

@@ -1,22 +1,16 @@
 //! Key part, form of the first layer, steps of the features, gadget: the cheapest that keep the
 //! labels, and the scores within a hundredth of their range, when the calibration rows are simulated.
 
-use super::super::choice::{MAX_TURNS, gadget};
-use super::super::fidelity::MOST_ERROR;
+use super::super::choice::{GADGETS_BEFORE_BOOTSTRAPS as GADGETS, MAX_TURNS};
+use super::super::fidelity::{AIM, MOST_ERROR, STRICTER};
 use super::super::grid::grids;
 use super::choice::{BootstrapPart, LayersChoice, Tables, Tried, bootstrap_parts};
 use super::problem::{FirstLayer, LayersProblem};
 use crate::error::CompileError;
 use cipherfn_protocol::specs::{Gadget, IntegerFeature};
 
-/// Gadgets of look-ups that are tried, from the cheapest and noisiest on.
-const GADGETS: [Gadget; 3] = [gadget(9, 2), gadget(8, 3), gadget(6, 4)];
 /// log2 of the errors that quantised features may bring into the scores, in parts of the torus.
 const ERRORS: [f64; 6] = [-6.0, -7.0, -8.0, -9.0, -10.0, -11.0];
-/// Part of the labels that may differ of those that the option allows: other rows differ more.
-const STRICTER: f64 = 0.25;
-/// The same of the scores' error.
-const AIM: f64 = 0.65;
 
 /// What is decided.
 #[derive(Clone, Copy)]

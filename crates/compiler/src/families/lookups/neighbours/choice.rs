@@ -2,11 +2,11 @@
 
 use super::super::circuit::packing_variance;
 use super::super::layer::BitColumns;
-use super::places::Places;
+use super::places::DistanceSteps;
 use super::problem::{MARGIN, NeighbourProblem};
 use super::rounds::{RoundNoise, Rounds};
 use super::search::NeighbourCandidate;
-use super::simulate::{Agreement, SimulatedRounds};
+use super::simulate::{NeighbourAgreement, SimulatedRounds};
 use super::votes::{Votes, WEIGHTS};
 use crate::backend::Budget;
 use crate::cost::{Costs, Work};
@@ -27,12 +27,12 @@ pub(super) struct NeighbourChoice {
     pub(super) of: BootstrapPart,
     pub(super) gadget: Gadget,
     pub(super) grid: Vec<IntegerFeature>,
-    pub(super) coarse: Places,
-    pub(super) fine: Places,
+    pub(super) coarse: DistanceSteps,
+    pub(super) fine: DistanceSteps,
     pub(super) rounds: Rounds,
     pub(super) votes: Votes,
     pub(super) budget: Budget,
-    pub(super) agreement: Agreement,
+    pub(super) agreement: NeighbourAgreement,
 }
 
 impl NeighbourProblem<'_> {
@@ -56,7 +56,8 @@ impl NeighbourProblem<'_> {
         let fine_step = fine_step.min(coarse_step);
         let grid = self.grid(fine_step, candidate.error);
         let bits = BitColumns::of(&grid, &self.rows);
-        let [coarse, fine] = [coarse_step, fine_step].map(|step| Places::of(self, &bits, step));
+        let [coarse, fine] =
+            [coarse_step, fine_step].map(|step| DistanceSteps::of(self, &bits, step));
         let noise = self.noise(candidate, [coarse.most_turns(), fine.most_turns()]);
         let Some(mut rounds) = Rounds::of(points, kept, LEAST_TIES, noise) else {
             return Ok(None);

@@ -3,7 +3,7 @@
 use super::super::circuit::{Constants, back, torus};
 use super::super::layer::Unit;
 use super::choice::NeighbourChoice;
-use super::places::Places;
+use super::places::DistanceSteps;
 use super::problem::NeighbourProblem;
 use super::rounds::Round;
 use cipherfn_circuit::Circuit;
@@ -13,7 +13,7 @@ use cipherfn_circuit::circuit::{
 };
 
 /// Nodes so far.
-struct Nodes {
+struct NeighbourNodes {
     size: u32,
     /// Entries of a bootstrap's table.
     entries: u32,
@@ -26,7 +26,7 @@ impl NeighbourChoice {
         let backend = problem.setting.backend;
         let size = backend.set.ring.polynomial_size as u32;
         let selectors = self.grid.iter().map(|own| own.bits).sum();
-        let mut nodes = Nodes {
+        let mut nodes = NeighbourNodes {
             size,
             entries: self.of.bootstrap.output.polynomial_size as u32,
             constants: Constants::default(),
@@ -74,9 +74,9 @@ impl NeighbourChoice {
     }
 }
 
-impl Nodes {
+impl NeighbourNodes {
     /// One a point: whether it is among somewhat more than the nearest.
-    fn candidates(&mut self, places: &Places, round: &Round, amplitude: f64) -> Vec<NodeId> {
+    fn candidates(&mut self, places: &DistanceSteps, round: &Round, amplitude: f64) -> Vec<NodeId> {
         let half = torus(0.5 * round.step());
         // Minus a half where nothing is nearer: at the point itself, and at those as far away.
         let steps = (1..self.size).map(|at| (at, half));
@@ -103,7 +103,7 @@ impl Nodes {
     /// One a point: whether it is among the nearest of the candidates.
     fn votes(
         &mut self,
-        places: &Places,
+        places: &DistanceSteps,
         round: &Round,
         candidates: &[NodeId],
         amplitude: f64,

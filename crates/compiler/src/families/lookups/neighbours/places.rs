@@ -4,14 +4,14 @@ use super::super::layer::{BitColumns, Unit, UnitFits};
 use super::problem::NeighbourProblem;
 
 /// Distances in steps of one size.
-pub(super) struct Places {
+pub(super) struct DistanceSteps {
     /// One a point.
     pub(super) units: Vec<Unit>,
     /// By row, one a point: the distance in steps.
     pub(super) rows: Vec<Vec<i64>>,
 }
 
-impl Places {
+impl DistanceSteps {
     pub(super) fn of(problem: &NeighbourProblem<'_>, bits: &BitColumns<'_>, step: f64) -> Self {
         let mut fits = UnitFits::of(bits);
         let unit = |(point, form)| {

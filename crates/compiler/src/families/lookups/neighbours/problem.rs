@@ -1,6 +1,7 @@
 //! What does not depend on the choice of a key part, steps and gadget: the calibration rows, and how
 //! far the points are from them.
 
+use super::super::fidelity::range;
 use super::super::fitted_rows;
 use super::super::grid::Span;
 use crate::error::CompileError;
@@ -121,12 +122,7 @@ impl<'a> NeighbourProblem<'a> {
     /// For each score: its range over the rows.
     pub(super) fn ranges(&self) -> Vec<f64> {
         (0..self.model.bias.len())
-            .map(|score| {
-                let values = || self.scores.iter().map(|row| row[score]);
-                let low = values().fold(f64::INFINITY, f64::min);
-                let high = values().fold(f64::NEG_INFINITY, f64::max);
-                (high - low).max(f64::MIN_POSITIVE.sqrt())
-            })
+            .map(|score| range(&self.scores, score))
             .collect()
     }
 }

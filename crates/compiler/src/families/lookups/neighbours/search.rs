@@ -1,23 +1,17 @@
 //! Key part, steps of the features, gadget: the cheapest that keep the labels, and predictions
 //! within a hundredth of their range, when the calibration rows are simulated.
 
-use super::super::choice::gadget;
+use super::super::choice::GADGETS_BEFORE_BOOTSTRAPS as GADGETS;
+use super::super::fidelity::{AIM, MOST_ERROR, STRICTER};
 use super::choice::{NeighbourChoice, work};
 use super::problem::{MARGIN, NeighbourProblem};
 use crate::cost::{Costs, Takes};
 use crate::error::CompileError;
-use crate::families::lookups::fidelity::MOST_ERROR;
 use crate::families::lookups::layers::{BootstrapPart, bootstrap_parts};
 use cipherfn_protocol::specs::Gadget;
 
-/// Gadgets of look-ups that are tried, from the cheapest and noisiest on.
-const GADGETS: [Gadget; 3] = [gadget(9, 2), gadget(8, 3), gadget(6, 4)];
 /// Errors that quantised features may bring into a distance, in steps of it.
 const ERRORS: [f64; 4] = [2.0, 1.0, 0.5, 0.25];
-/// Part of the labels that may differ of those that the option allows: other rows differ more.
-const STRICTER: f64 = 0.25;
-/// The same of the predictions' error.
-const AIM: f64 = 0.65;
 /// Deviations in half a step of rank below which more is tried for.
 const ROOM: f64 = 4.0;
 

@@ -1,16 +1,18 @@
 //! The calibration rows through both rounds, with noise of the predicted size.
 
-use super::super::fidelity::decodings;
-use super::places::{Places, nearer};
+use super::super::choice::with_noise;
+use super::super::fidelity::{decoded, decodings};
+use super::places::{DistanceSteps, nearer};
 use super::problem::NeighbourProblem;
 use super::rounds::{Round, Rounds};
 use super::votes::Votes;
 use crate::backend::Budget;
 use crate::error::CompileError;
 use crate::margins;
+use crate::model::Model;
 use crate::simulate::Gaussian;
 use cipherfn_program::Tensor;
-use cipherfn_protocol::specs::{OutputField, ScoreDecoding};
+use cipherfn_protocol::specs::OutputField;
 
 /// Noises that every row is simulated with.
 const DRAWS: usize = 4;
@@ -18,13 +20,13 @@ const DRAWS: usize = 4;
 /// What is simulated.
 pub(super) struct SimulatedRounds<'a> {
     pub(super) problem: &'a NeighbourProblem<'a>,
-    pub(super) coarse: &'a Places,
-    pub(super) fine: &'a Places,
+    pub(super) coarse: &'a DistanceSteps,
+    pub(super) fine: &'a DistanceSteps,
     pub(super) rounds: &'a Rounds,
 }
 
 /// What a row comes to.
-pub(super) struct Found {
+pub(super) struct RowVotes {
     /// One a point.
     pub(super) votes: Vec<i64>,
     pub(super) candidates: usize,
@@ -32,7 +34,7 @@ pub(super) struct Found {
 
 /// How well a choice keeps to the float model.
 #[derive(Clone, Debug)]
-pub(super) struct Agreement {
+pub(super) struct NeighbourAgreement {
     /// Part of the labels that are the model's; none of a regression.
     pub(super) labels: Option<f64>,
     /// Root mean square of a regression's errors, in parts of the predictions' range; of a
@@ -55,7 +57,7 @@ impl SimulatedRounds<'_> {
     }
 
     /// A row's votes, with noise if there is some.
-    pub(super) fn found(&self, row: usize, mut noise: Option<&mut Gaussian>) -> Found {
+    pub(super) fn found(&self, row: usize, mut noise: Option<&mut Gaussian>) -> RowVotes {
         let points = self.problem.points();
         let mut votes = |round: &Round, ranks: &[i64], all: &[i64]| -> Vec<i64> {
             let pairs = ranks.iter().zip(all);
@@ -75,7 +77,7 @@ impl SimulatedRounds<'_> {
         let kept = self.problem.model.kept as i64;
         let among = among.iter().zip(&candidates);
         let among: Vec<i64> = among.map(|(rank, own)| rank + kept * (1 - own)).collect();
-        Found {
+        RowVotes {
             votes: votes(&self.rounds.candidates, &among, &ranks),
             candidates: candidates.iter().filter(|own| **own != 0).count(),
         }
@@ -114,7 +116,7 @@ impl SimulatedRounds<'_> {
         &self,
         votes: &Votes,
         budget: Budget,
-    ) -> Result<Agreement, CompileError> {
+    ) -> Result<NeighbourAgreement, CompileError> {
         let problem = self.problem;
         let setting = problem.setting;
         let model = setting.reference.model;
@@ -130,8 +132,11 @@ impl SimulatedRounds<'_> {
         for row in 0..problem.rows.len() {
             let mut scores = setting.reference.scores[problem.indices[row]].clone();
             let outputs = margins::outputs(model, &scores)?;
-            let mut outputs_of = |found: &Found, noise: Option<&mut Gaussian>| {
-                let phases = with_noise(votes.phases(&found.votes), budget, noise);
+            let mut outputs_of = |found: &RowVotes, noise: Option<&mut Gaussian>| {
+                let mut phases = votes.phases(&found.votes);
+                if let Some(noise) = noise {
+                    phases = with_noise(&phases, budget.deviation, noise);
+                }
                 let decoded = decoded(&decodings, &phases);
                 for (own, place) in decoded.iter().zip(setting.reference.region) {
                     scores[*place] = *own;
@@ -157,7 +162,7 @@ impl SimulatedRounds<'_> {
             }
         }
         let part = |count: usize| count as f64 / tried.max(1) as f64;
-        Ok(Agreement {
+        Ok(NeighbourAgreement {
             labels: has_labels.then(|| part(equal)),
             error: errors.of_range(),
             exact_error: exact_errors.of_range(),
@@ -167,26 +172,6 @@ impl SimulatedRounds<'_> {
             rows: problem.rows.len(),
         })
     }
-}
-
-fn with_noise(phases: Vec<f64>, budget: Budget, noise: Option<&mut Gaussian>) -> Vec<f64> {
-    let Some(noise) = noise else {
-        return phases;
-    };
-    let phases = phases.into_iter();
-    phases
-        .map(|phase| phase + noise.next() * budget.deviation.get())
-        .collect()
-}
-
-fn decoded(decodings: &[ScoreDecoding], phases: &[f64]) -> Vec<f64> {
-    let pairs = decodings.iter().zip(phases);
-    pairs
-        .map(|(decoding, phase)| {
-            let phase = phase - phase.round();
-            decoding.score((phase * 64_f64.exp2()) as i64)
-        })
-        .collect()
 }
 
 /// Errors of numbers that are given out.
@@ -200,7 +185,7 @@ struct Errors {
 
 impl Errors {
     /// Of a row; one without an answer is off by the whole range.
-    fn add(&mut self, model: &crate::model::Model, wanted: &[Tensor], found: Option<&[Tensor]>) {
+    fn add(&mut self, model: &Model, wanted: &[Tensor], found: Option<&[Tensor]>) {
         for (place, field) in model.outputs.iter().enumerate() {
             if *field == OutputField::Label {
                 continue;
