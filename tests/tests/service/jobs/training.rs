@@ -461,7 +461,8 @@ async fn a_key_or_a_program_that_goes_ends_a_training_under_way() {
 
     let ends = async |kind| {
         alice.register(&parts()).await;
-        let job = alice.begin(&chunks).await;
+        let declaration = alice.declaration(&chunks).await;
+        let job = alice.requests.begin(&declaration).await;
         alice.steps_beyond(job, 1).await;
         if kind == ProblemType::UnknownKey {
             let deleted = alice.service.delete_key(alice.secret.id()).await;
@@ -474,6 +475,16 @@ async fn a_key_or_a_program_that_goes_ends_a_training_under_way() {
         let status = alice.requests.settled(job).await;
         assert_eq!(problem(&status.states[0]).0, kind);
         assert_eq!(status.done, 0);
+        // Whoever declares it again is told of it, and can have it deleted.
+        let again = alice.requests.post("/v2/jobs", &declaration).await;
+        assert_eq!(again.status, 200, "{again:?}");
+        alice.service.delete_job(job).await.expect("deleted");
+        let again = alice.requests.post("/v2/jobs", &declaration).await;
+        let expected = match kind {
+            ProblemType::UnknownKey => ProblemType::UploadMissing,
+            program => program,
+        };
+        assert_eq!(again.problem().kind, expected);
     };
     ends(ProblemType::UnknownKey).await;
     ends(ProblemType::UnknownProgram).await;
