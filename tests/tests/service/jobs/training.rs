@@ -207,6 +207,7 @@ async fn a_service_trains_as_this_machine_does() {
     assert_eq!(fetched.developer, Some(developer));
 
     let (risk, encryption) = (name("risk"), alice.encryption(&alice.secret, &training));
+    let bytes = encryption.file_bytes();
     let mut sent = Vec::new();
     let uploaded = alice
         .service
@@ -215,6 +216,8 @@ async fn a_service_trains_as_this_machine_does() {
         });
     let uploaded = uploaded.await.expect("uploaded");
     assert_eq!(sent, [1, 2, 3]);
+    let chunks = uploaded.declaration.chunks.iter();
+    assert_eq!(chunks.map(|chunk| chunk.bytes).sum::<u64>(), bytes);
     // As a file that another run reads.
     let document = serde_json::to_vec(&uploaded).expect("JSON");
     let uploaded = UploadedRows::from_json(&document).expect("the same");
