@@ -46,6 +46,9 @@ impl Emitter<'_> {
                 .node
                 .unsupported("a second ranking of distances", "one ranking a model"));
         }
+        if kept == 0 {
+            return Err(self.node.invalid("\"k\" is 0: it ranks for no nearest point"));
+        }
         let (distances, falls) = self.squared(data.id);
         if takes_largest != falls {
             return Err(self.node.unsupported(
