@@ -336,6 +336,16 @@ pub enum ServiceError {
         /// The service.
         url: String,
     },
+    /// Rows that no service trains on.
+    #[error(
+        "the rows have {bytes} bytes encrypted, and a service trains on at most {limit}; train on fewer rows, or on this machine"
+    )]
+    TrainingTooLarge {
+        /// Their bytes.
+        bytes: u64,
+        /// Most that there may be.
+        limit: u64,
+    },
     /// Workers gave a training up.
     #[error(
         "the training was given up after {attempts} attempts, and there are no weights: {}; train again once that is mended", .problem.detail

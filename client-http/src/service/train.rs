@@ -14,7 +14,9 @@ use super::error::ServiceError;
 use super::{Service, blocking};
 use bytes::Bytes;
 use cipherfn_client::training::{DescentError, RowsEncryption};
-use cipherfn_protocol::api::job::{ChunkFile, JobDeclaration, JobId, JobKind, UploadPurpose};
+use cipherfn_protocol::api::job::{
+    ChunkFile, JobDeclaration, JobId, JobKind, MAX_TRAINING, UploadPurpose,
+};
 use cipherfn_protocol::api::{ModelName, Route};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_training::TrainingError;
@@ -76,6 +78,11 @@ impl Service {
         table: Hash,
         mut progress: impl FnMut(RowsUpload),
     ) -> Result<UploadedRows, ServiceError> {
+        // Told before hours of uploading, not after.
+        let (bytes, limit) = (rows.file_bytes(), MAX_TRAINING);
+        if bytes > limit {
+            return Err(ServiceError::TrainingTooLarge { bytes, limit });
+        }
         let (training, key) = (rows.training().hash(), rows.key().id());
         let (count, batch) = (rows.rows(), rows.batch_bytes());
         let (mut folder, mut chunks, mut hashes) = (None, Vec::new(), Vec::new());

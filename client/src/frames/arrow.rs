@@ -128,6 +128,10 @@ impl Cells<'_> {
             DataType::Dictionary(..) => {
                 let dictionary = array.as_any_dictionary();
                 let values = self.of(dictionary.values())?;
+                // Keys of no entries cannot be normalized: all are missing.
+                if values.is_empty() {
+                    return Ok(vec![Literal::Null; array.len()]);
+                }
                 let keys = dictionary.normalized_keys().into_iter().enumerate();
                 let cell = |(row, key): (usize, usize)| match values.get(key) {
                     Some(value) if array.is_valid(row) => value.clone(),
@@ -324,6 +328,10 @@ mod tests {
         let texts = DictionaryArray::new(keys, Arc::new(texts));
         let expected = [word("b"), Literal::Null, word("NA")];
         assert_eq!(column(texts).unwrap(), expected);
+        let keys = Int8Array::from(vec![None::<i8>, None]);
+        let texts = StringArray::from(Vec::<Option<&str>>::new());
+        let missing = DictionaryArray::new(keys, Arc::new(texts));
+        assert_eq!(column(missing).unwrap(), [Literal::Null, Literal::Null]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Rows of a training by descent, and its weights.
 
+use cipherfn_protocol::api::job::MAX_CHUNK;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::descent::{BatchShape, Weights, encrypt_batch};
 use cipherfn_scheme::{SchemeError, SecretKey};
@@ -88,6 +89,14 @@ impl RowsEncryption {
     /// Bytes of all batches.
     pub const fn bytes(&self) -> u64 {
         (self.batches * self.training.sets() * self.shape.bytes()) as u64
+    }
+
+    /// Bytes of all chunks as files.
+    pub const fn file_bytes(&self) -> u64 {
+        let chunks = (self.batches * self.training.sets()).div_ceil(self.together);
+        // What a file has beside its batches.
+        let head = MAX_CHUNK - MAX_BATCHES as u64;
+        self.bytes() + chunks as u64 * head
     }
 
     /// Bytes of a batch.

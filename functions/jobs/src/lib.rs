@@ -174,7 +174,13 @@ impl Jobs {
             JobKind::Train => {
                 check::training(&declaration)?;
                 let program = self.registry.model(name).await?;
-                live_program(program.as_ref(), name, specs)?;
+                if let Err(refused) = live_program(program.as_ref(), name, specs) {
+                    // A training that was begun is told of and ended whatever became of its program.
+                    let known = self.registry.declared_job(tenant, &declaration);
+                    if known.await?.is_none() {
+                        return Err(refused.into());
+                    }
+                }
             }
             JobKind::Query => {
                 let detail = "kind: a query over frames is declared with POST /v2/frames/jobs";

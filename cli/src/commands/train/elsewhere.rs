@@ -111,14 +111,17 @@ impl Train {
                 uploaded.service
             );
         }
-        match service.cancel_training(&uploaded).await {
-            Err(error) if !is_gone(&error) => return Err(error.into()),
-            _ => unfinished.remove()?,
-        }
+        let ended = match service.cancel_training(&uploaded).await {
+            Ok(()) => "the training is ended, and its rows are deleted at the service",
+            // Rows without a job cannot be deleted by hand.
+            Err(error) if is_gone(&error) => {
+                "the service has no such training; what is left of its rows runs out there by itself"
+            }
+            Err(error) => return Err(error.into()),
+        };
+        unfinished.remove()?;
         let value = serde_json::json!({ "cancelled": true });
-        terminal.report(&value, || {
-            "the training is ended, and its rows are deleted at the service".to_owned()
-        })
+        terminal.report(&value, || ended.to_owned())
     }
 
     fn name(&self) -> Result<ModelName> {

@@ -30,4 +30,6 @@ pub(crate) struct RankedPoints {
     pub(crate) distances: ValueId,
     /// One number a point: 1 if it is among the nearest, else 0.
     pub(crate) votes: ValueId,
+    /// Entries that went into functions of its points so far.
+    pub(crate) work: usize,
 }

@@ -16,7 +16,7 @@ use crate::error::CompileError;
 use crate::ir::{Function, NearestPoints, RankedPoints};
 use crate::read::onnx::tensor::{Constant, Element};
 use cipherfn_program::{
-    BinaryFunction, EntryKind, Op, ProgramBuilder, ReduceFunction, Tensor, TensorType,
+    BinaryFunction, EntryKind, MAX_LEN, Op, ProgramBuilder, ReduceFunction, Tensor, TensorType,
     UnaryFunction, ValueId,
 };
 use std::collections::HashMap;
@@ -24,8 +24,8 @@ use std::collections::HashMap;
 /// What can be made of a ranking, for errors.
 pub(super) const SUPPORTED: &str = "sums and means over the nearest points of functions of one point \
     each, as of KNeighborsClassifier and KNeighborsRegressor with weights=\"uniform\"";
-/// Most entries of functions of a point, over all points: a second of work.
-const MAX_WORK: usize = 1 << 24;
+/// Most entries of all steps of functions of a point, over all points and functions: seconds of work.
+const MAX_WORK: usize = 1 << 26;
 /// Added to what stands for places, so that no step of a model is the same.
 const UNLIKE: i64 = 0x6b6e_6e00;
 
@@ -45,6 +45,9 @@ impl Emitter<'_> {
             return Err(self
                 .node
                 .unsupported("a second ranking of distances", "one ranking a model"));
+        }
+        if kept == 0 {
+            return Err(self.node.invalid("\"k\" is 0: it ranks for no nearest point"));
         }
         let (distances, falls) = self.squared(data.id);
         if takes_largest != falls {
@@ -92,6 +95,7 @@ impl Emitter<'_> {
             places: places.id,
             distances: values.id,
             votes: estimated,
+            work: 0,
         });
         Ok([values, places])
     }
@@ -260,18 +264,13 @@ impl Emitter<'_> {
     /// For each group the function of a point whose values are reduced, one row a group, one entry a
     /// point.
     fn functions_of_points(
-        &self,
+        &mut self,
         ranking: &RankedPoints,
         value: ValueId,
         group: usize,
     ) -> Result<Vec<Vec<f64>>, CompileError> {
         let ir = &self.ir;
         let len = ir.program.tensor_type(value).len;
-        if len.saturating_mul(ranking.points) > MAX_WORK {
-            return Err(self
-                .node
-                .unsupported("functions of too many points and classes", SUPPORTED));
-        }
         let mut builder = ProgramBuilder::new(vec![TensorType {
             kind: EntryKind::I64,
             len: ranking.kept,
@@ -296,6 +295,17 @@ impl Emitter<'_> {
             }
             op.rename(|own| values[&own]);
             values.insert(id, builder.push(&step.node, op)?);
+        }
+        let of_row = values.values();
+        let of_row = of_row.filter(|own| builder.constant_value(**own).is_none());
+        let entries: usize = of_row.map(|own| builder.tensor_type(*own).len).sum();
+        // Of all reductions together: a file may have any number of them.
+        let work = &mut self.ir.rankings[0].work;
+        *work = work.saturating_add(entries.saturating_mul(ranking.points));
+        if *work > MAX_WORK || (len / group).saturating_mul(ranking.points) > MAX_LEN {
+            return Err(self
+                .node
+                .unsupported("functions of too many points and classes", SUPPORTED));
         }
         let program = builder.finish(&[values[&value]])?;
         let mut functions = vec![Vec::with_capacity(ranking.points); len / group];

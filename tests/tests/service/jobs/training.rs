@@ -207,6 +207,7 @@ async fn a_service_trains_as_this_machine_does() {
     assert_eq!(fetched.developer, Some(developer));
 
     let (risk, encryption) = (name("risk"), alice.encryption(&alice.secret, &training));
+    let bytes = encryption.file_bytes();
     let mut sent = Vec::new();
     let uploaded = alice
         .service
@@ -215,6 +216,8 @@ async fn a_service_trains_as_this_machine_does() {
         });
     let uploaded = uploaded.await.expect("uploaded");
     assert_eq!(sent, [1, 2, 3]);
+    let chunks = uploaded.declaration.chunks.iter();
+    assert_eq!(chunks.map(|chunk| chunk.bytes).sum::<u64>(), bytes);
     // As a file that another run reads.
     let document = serde_json::to_vec(&uploaded).expect("JSON");
     let uploaded = UploadedRows::from_json(&document).expect("the same");
@@ -461,7 +464,8 @@ async fn a_key_or_a_program_that_goes_ends_a_training_under_way() {
 
     let ends = async |kind| {
         alice.register(&parts()).await;
-        let job = alice.begin(&chunks).await;
+        let declaration = alice.declaration(&chunks).await;
+        let job = alice.requests.begin(&declaration).await;
         alice.steps_beyond(job, 1).await;
         if kind == ProblemType::UnknownKey {
             let deleted = alice.service.delete_key(alice.secret.id()).await;
@@ -474,6 +478,16 @@ async fn a_key_or_a_program_that_goes_ends_a_training_under_way() {
         let status = alice.requests.settled(job).await;
         assert_eq!(problem(&status.states[0]).0, kind);
         assert_eq!(status.done, 0);
+        // Whoever declares it again is told of it, and can have it deleted.
+        let again = alice.requests.post("/v2/jobs", &declaration).await;
+        assert_eq!(again.status, 200, "{again:?}");
+        alice.service.delete_job(job).await.expect("deleted");
+        let again = alice.requests.post("/v2/jobs", &declaration).await;
+        let expected = match kind {
+            ProblemType::UnknownKey => ProblemType::UploadMissing,
+            program => program,
+        };
+        assert_eq!(again.problem().kind, expected);
     };
     ends(ProblemType::UnknownKey).await;
     ends(ProblemType::UnknownProgram).await;

@@ -79,6 +79,21 @@ impl<B: Bucket> Registry<B> {
         Err(contended(path))
     }
 
+    /// The tenant's job of this declaration, if it was declared before.
+    pub async fn declared_job(
+        &self,
+        tenant: &Tenant,
+        order: impl Into<JobOrder>,
+    ) -> Result<Option<Job>, StorageError> {
+        let order = order.into();
+        let index = document::read::<JobIndex>(&self.bucket, &index_path(tenant)).await?;
+        let known = index.value();
+        let Some(id) = known.and_then(|index| index.job(order.idempotency_key)) else {
+            return Ok(None);
+        };
+        Ok(self.job(id).await?.filter(|job| job.is(&order)))
+    }
+
     /// Writes a job's record, or says which chunk is missing.
     async fn make(
         &self,

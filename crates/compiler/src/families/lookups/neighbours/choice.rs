@@ -45,21 +45,27 @@ impl NeighbourProblem<'_> {
         let (points, kept) = (self.points(), self.model.kept);
         let size = backend.set.ring.polynomial_size as f64;
         let NeighbourCandidate { of, gadget, .. } = candidate;
-        let coarse_step = MARGIN * self.spread(points) / size;
+        // Of points that are all alike the rounding errors are left, which are nobody's distance.
+        let farthest = self.distances.iter().flatten();
+        let farthest = farthest.fold(0.0_f64, |most, own| most.max(own.abs()));
+        let coarse_step = MARGIN * self.spread(points).max(farthest) / size;
+        // Points at one place tie, on these rows or on others.
+        let least_ties = LEAST_TIES.max(self.alike.saturating_sub(1));
         // How many are candidates says how fine steps may be, and how many bits these take how many
         // are candidates: from more bits than there will be.
         let noise = self.noise(candidate, [candidate.most_turns; 2]);
-        let Some(rounds) = Rounds::of(points, kept, LEAST_TIES, noise) else {
+        let Some(rounds) = Rounds::of(points, kept, least_ties, noise) else {
             return Ok(None);
         };
         let fine_step = MARGIN * self.spread(rounds.most_candidates()) / size;
-        let fine_step = fine_step.min(coarse_step);
+        // Candidates may all be at one place.
+        let fine_step = fine_step.clamp(coarse_step / size, coarse_step);
         let grid = self.grid(fine_step, candidate.error);
         let bits = BitColumns::of(&grid, &self.rows);
         let [coarse, fine] =
             [coarse_step, fine_step].map(|step| DistanceSteps::of(self, &bits, step));
         let noise = self.noise(candidate, [coarse.most_turns(), fine.most_turns()]);
-        let Some(mut rounds) = Rounds::of(points, kept, LEAST_TIES, noise) else {
+        let Some(mut rounds) = Rounds::of(points, kept, least_ties, noise) else {
             return Ok(None);
         };
         let simulated = |rounds: &Rounds| {
@@ -74,6 +80,7 @@ impl NeighbourProblem<'_> {
         // Steps that several points share let more of them through.
         let seen = simulated(&rounds);
         let ties = seen.saturating_sub(rounds.all.below) + LEAST_TIES;
+        let ties = ties.max(least_ties);
         match Rounds::of(points, kept, ties, noise) {
             Some(wider) => rounds = wider,
             None => return Ok(None),

@@ -8,6 +8,7 @@ use crate::error::CompileError;
 use crate::families::Setting;
 use crate::model::{LinearForm, NeighbourModel};
 use cipherfn_protocol::specs::IntegerFeature;
+use std::collections::HashMap;
 
 /// How many times as wide as on the calibration rows the range of the distances is.
 pub(super) const MARGIN: f64 = 1.5;
@@ -37,6 +38,8 @@ pub(super) struct NeighbourProblem<'a> {
     pub(super) scores: Vec<Vec<f64>>,
     /// For each feature: the deviation of its weight over the points.
     pub(super) weights: Vec<f64>,
+    /// How many points lie at one place, at most: they have one rank, whatever the row.
+    pub(super) alike: usize,
 }
 
 impl<'a> NeighbourProblem<'a> {
@@ -68,16 +71,15 @@ impl<'a> NeighbourProblem<'a> {
             ));
         }
         let scores = rows.iter().map(|row| model.raw_scores(row)).collect();
-        let weights = (0..setting.features.names.len() as u32).map(|feature| {
-            let of = |form: &LinearForm| {
-                let mut own = form.weights.iter();
-                own.find(|(at, _)| *at == feature).map_or(0.0, |own| own.1)
-            };
-            let squares: f64 = forms.iter().map(|form| of(form).powi(2)).sum();
-            (squares / points.max(1) as f64).sqrt()
-        });
+        let mut squares = vec![0.0_f64; setting.features.names.len()];
+        for (feature, weight) in forms.iter().flat_map(|form| &form.weights) {
+            squares[*feature as usize] += weight.powi(2);
+        }
+        let weights = squares.iter();
+        let weights = weights.map(|own| (own / points.max(1) as f64).sqrt());
         Ok(Self {
             weights: weights.collect(),
+            alike: most_alike(&model.distances),
             model,
             setting,
             spans: Span::of(setting.features),
@@ -125,6 +127,18 @@ impl<'a> NeighbourProblem<'a> {
             .map(|score| range(&self.scores, score))
             .collect()
     }
+}
+
+/// The largest number of forms that are the same to the bit.
+pub(super) fn most_alike(forms: &[LinearForm]) -> usize {
+    let mut counts: HashMap<Vec<u64>, usize> = HashMap::new();
+    for form in forms {
+        let weights = form.weights.iter();
+        let weights = weights.flat_map(|(feature, weight)| [u64::from(*feature), weight.to_bits()]);
+        let key = weights.chain([form.bias.to_bits()]).collect();
+        *counts.entry(key).or_default() += 1;
+    }
+    counts.into_values().max().unwrap_or(0)
 }
 
 /// Forms minus their mean: what is equal in all of them falls out.

@@ -1,5 +1,7 @@
 use super::places::nearer;
+use super::problem::most_alike;
 use super::rounds::{RoundNoise, Rounds};
+use crate::model::LinearForm;
 use cipherfn_scheme::noise::Variance;
 
 /// Ranks by counting, places far apart and alike.
@@ -19,6 +21,21 @@ fn a_histogram_counts_what_is_nearer() {
     assert_eq!(nearer(&moved, &counts, size), expected);
     // Half around, near is far.
     assert_eq!(nearer(&[0, 70], &[1, 1], size), [1, 0]);
+}
+
+/// Points at one place have one rank: there is room for all of their votes.
+#[test]
+fn points_at_one_place_are_counted() {
+    let form = |weight, bias| LinearForm {
+        weights: vec![(3, weight)],
+        bias,
+    };
+    let forms = [(1.0, 2.0), (1.0, 2.5), (1.0, 2.0), (2.0, 2.0)];
+    let forms = forms.map(|(weight, bias)| form(weight, bias));
+    assert_eq!(most_alike(&forms), 2);
+    assert_eq!(most_alike(&[]), 0);
+    let ties = Rounds::of(112, 3, 20, noise(2f64.powi(-12))).unwrap();
+    assert!(ties.most_candidates() >= 3 + 20);
 }
 
 fn noise(deviation: f64) -> RoundNoise {

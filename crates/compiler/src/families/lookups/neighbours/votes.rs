@@ -32,7 +32,8 @@ pub(super) struct ScoreUnit {
 }
 
 impl Votes {
-    /// With room for as many as twice the votes that were seen at once, and weights up to `largest`.
+    /// With room for as many as twice the votes that were seen at once, and for points at one place
+    /// behind k - 1 others; and weights up to `largest`.
     pub(super) fn of(problem: &NeighbourProblem<'_>, seen: usize, largest: f64) -> Self {
         let model = problem.model;
         let units = model.weights.iter();
@@ -48,6 +49,7 @@ impl Votes {
         let largest = weights.iter().flatten().map(|own| own.unsigned_abs()).max();
         let most = (2 * seen)
             .max(LEAST_VOTES * model.kept)
+            .max(model.kept + problem.alike)
             .min(problem.points());
         let largest = largest.unwrap_or(1).max(1) as f64;
         let amplitude = 0.5 / (ROOM * most.max(1) as f64 * largest);
