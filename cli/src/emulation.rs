@@ -10,7 +10,7 @@ use cipherfn_circuit::Bundle;
 use cipherfn_emulator::{
     Authorizer, Config, Emulator, Function, Lifecycle, LogSink, Map, Pages, Route,
 };
-use cipherfn_protocol::api::{self, ModelName, ModelSummary};
+use cipherfn_protocol::api::{self, ModelName, ModelSummary, PublishedKind};
 use cipherfn_report::Demands;
 use cipherfn_service::registry::{Model, Published};
 use cipherfn_service::{Registry, config};
@@ -210,10 +210,22 @@ pub(crate) async fn publish(
         specs: bundle.specs.clone().into(),
         specs_v1: bundle.specs_v1.clone().map(Into::into),
         report: bundle.report.clone().into(),
+        kind: PublishedKind::Model,
     };
+    publish_version(registry, name, &version, developer, keep).await
+}
+
+/// Publishes a version of a model or a table, with its developer's statement.
+pub(crate) async fn publish_version(
+    registry: &Registry,
+    name: &ModelName,
+    version: &Published,
+    developer: &Developer,
+    keep: NonZeroUsize,
+) -> Result<ModelSummary> {
     let now = OffsetDateTime::now_utc();
     let sign = |known: Option<&Model>, specs| Some(developer.sign(name, known, specs));
-    let published = registry.publish(name, &version, &sign, keep, now).await;
+    let published = registry.publish(name, version, &sign, keep, now).await;
     let model = published
         .with_context(|| format!("cannot publish to bucket {}", registry.bucket().name()))?;
     Ok(model.summary())

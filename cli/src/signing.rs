@@ -4,6 +4,7 @@ use crate::terminal;
 use anyhow::{Context, Result, bail};
 use cipherfn_client_http::{Directory, Readers, Refused, unfinished_file};
 use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::grant::{Grant, SignedGrant};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::statement::{PublicKey, Serial, SignedStatement, Statement};
 use cipherfn_service::registry::Model;
@@ -126,6 +127,11 @@ impl Developer {
         })
     }
 
+    /// Signs an upload grant.
+    pub(crate) fn sign_grant(&self, grant: Grant) -> SignedGrant {
+        self.key.sign_grant(grant)
+    }
+
     /// The same for a version that is there. Only what this developer signed before: anybody who
     /// can write to the bucket could have put another version there.
     pub(crate) fn sign_again(
@@ -190,6 +196,7 @@ fn write(path: &Path, key: &SigningKey) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::KeyFile;
+    use cipherfn_protocol::api::PublishedKind;
     use cipherfn_protocol::hash::Hash;
     use cipherfn_protocol::statement::Serial;
     use cipherfn_service::registry::{Folder, LiveVersion, Model};
@@ -263,6 +270,7 @@ mod tests {
                 statement,
                 folder: Folder::Specs(first),
                 bundle_bytes: 1,
+                kind: PublishedKind::Model,
                 published: OffsetDateTime::UNIX_EPOCH,
             };
             Model {

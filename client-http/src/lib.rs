@@ -15,7 +15,7 @@ pub use keyring::{
 };
 pub use service::{
     Authentication, Bulk, BulkDone, BulkExpectation, BulkPass, BulkProgress, BulkReport, Fetched,
-    ManifestError, ParseTokenError, Registered, Retry, RetryListener, Retrying, Service,
-    ServiceError, ServiceOptions, Skew, Timeouts, Token, Uploaded,
+    FetchedTable, ManifestError, ParseTokenError, Registered, Retry, RetryListener, Retrying,
+    Service, ServiceError, ServiceOptions, Skew, Timeouts, Token, Uploaded,
 };
 pub use unfinished::{Readers, unfinished_file};

@@ -42,7 +42,7 @@ pub use options::{
     Token,
 };
 pub use register::{Registered, Uploaded};
-pub use specs::Fetched;
+pub use specs::{Fetched, FetchedTable};
 
 use cipherfn_protocol::api::v2::{KeyList, KeyStatus};
 use cipherfn_protocol::api::{self, ApiVersion, ModelList, ProblemType, Route};

@@ -5,10 +5,11 @@ use crate::emulation::{self, KEEP};
 use crate::files::InputSource;
 use crate::server;
 use crate::shared::block_on;
-use crate::signing::SigningArguments;
+use crate::signing::{KeyFile, SigningArguments};
 use crate::terminal::{self, Terminal};
 use anyhow::{Result, bail};
-use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::api::{ModelName, PublishedKind};
+use cipherfn_service::Registry;
 use std::num::NonZeroUsize;
 
 /// Publish a bundle: from then on the service answers its queries
@@ -43,18 +44,8 @@ impl Publish {
         let file = self.signing.file(self.bucket.local())?;
         let (developer, model) = block_on(async {
             let registry = self.bucket.open().await?;
-            // A model that cannot be read is written over.
-            if let Ok(Some(known)) = registry.model(&self.name).await
-                && let Some(signed) = known.statement()
-                && !self.new_developer
-                && file.known()?.map(|own| own.public()) != Some(signed.key)
-            {
-                bail!(
-                    "model {} is signed by {}, which is not this signing key, so its clients would refuse these specs; give its developer's key with --signing-key FILE, or --new-developer and tell clients the new key",
-                    self.name,
-                    signed.key
-                );
-            }
+            let named = (&self.name, PublishedKind::Model);
+            check_developer(&registry, named, &file, self.new_developer).await?;
             let developer = file.developer()?;
             developer.introduce();
             let name = &self.name;
@@ -72,4 +63,40 @@ impl Publish {
             ])
         })
     }
+}
+
+/// Refuses to publish what clients would refuse, and one kind under the name of the other. What cannot be
+/// read is written over.
+pub(crate) async fn check_developer(
+    registry: &Registry,
+    (name, kind): (&ModelName, PublishedKind),
+    file: &KeyFile,
+    new_developer: bool,
+) -> Result<()> {
+    let Ok(Some(known)) = registry.model(name).await else {
+        return Ok(());
+    };
+    let what = |kind: PublishedKind| match kind {
+        PublishedKind::Model => "model",
+        PublishedKind::Table => "table",
+    };
+    let current = known.version(known.current).map(|version| version.kind);
+    if let Some(other) = current.filter(|other| *other != kind) {
+        bail!(
+            "{name} is a {0}, and this is a {1}; publish it under another name, or remove the {0} before (`cipherfn models remove {name}`)",
+            what(other),
+            what(kind)
+        );
+    }
+    if let Some(signed) = known.statement()
+        && !new_developer
+        && file.known()?.map(|own| own.public()) != Some(signed.key)
+    {
+        bail!(
+            "{} {name} is signed by {}, which is not this signing key, so its clients would refuse these specs; give its developer's key with --signing-key FILE, or --new-developer and tell clients the new key",
+            what(kind),
+            signed.key
+        );
+    }
+    Ok(())
 }

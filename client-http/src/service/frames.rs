@@ -13,11 +13,13 @@ use bytes::Bytes;
 use cipherfn_protocol::api::frames::{
     FrameDeclaration, FrameId, FrameList, FrameQuery, FrameStatus, QueryDeclaration, QueryFigures,
 };
+use cipherfn_protocol::api::grants::{GrantStatus, GrantedPieces, Revocation};
 use cipherfn_protocol::api::job::{
     ChunkFile, ChunkState, JobId, JobStatus, MAX_CHUNK, Transfer, UploadDeclaration, UploadFolder,
     UploadPurpose, Uploads,
 };
 use cipherfn_protocol::api::{ApiVersion, Route};
+use cipherfn_protocol::grant::SignedGrant;
 use cipherfn_scheme::parameters::ParameterSet;
 use http::Method;
 use std::time::{Duration, Instant};
@@ -79,11 +81,15 @@ impl Service {
     ) -> Result<FrameStatus, ServiceError> {
         let (mut folder, mut files, mut bytes) = (None, Vec::new(), 0);
         for piece in pieces {
-            let file = ChunkFile {
-                bytes: piece.len() as u64,
-                sha256: sha256(&piece),
+            let file = file_of(&piece);
+            let path = Route::DeclareUploads.path(ApiVersion::V2, "");
+            let declaration = UploadDeclaration {
+                upload: folder,
+                chunks: vec![file],
+                purpose: UploadPurpose::Frame,
             };
-            folder = Some(self.upload_piece(folder, file, piece.into()).await?);
+            let uploads = (path, &declaration, folder);
+            folder = Some(self.upload_piece(uploads, file, piece.into()).await?);
             files.push(file);
             bytes += file.bytes;
             progress(bytes);
@@ -94,6 +100,57 @@ impl Service {
         };
         let path = Route::DeclareFrame.path(ApiVersion::V2, "");
         self.ask(path, &declaration).await
+    }
+
+    /// Lets others add rows to a frame of the caller's, by a grant that the caller has signed.
+    pub async fn offer_grant(&self, grant: &SignedGrant) -> Result<FrameStatus, ServiceError> {
+        let frame = grant.grant.frame.to_string();
+        self.ask(Route::OfferGrant.path(ApiVersion::V2, &frame), grant)
+            .await
+    }
+
+    /// Ends a grant of a frame of the caller's, and removes the rows that were added by it if asked.
+    pub async fn revoke_grant(
+        &self,
+        frame: FrameId,
+        revocation: &Revocation,
+    ) -> Result<FrameStatus, ServiceError> {
+        let path = Route::RevokeGrant.path(ApiVersion::V2, &frame.to_string());
+        self.ask(path, revocation).await
+    }
+
+    /// Uploads pieces by a grant of somebody else, one after the other, and adds them to the frame that it
+    /// is for. Pieces that were added before are not added again; where the pieces break off with `None`,
+    /// nothing is added, and there is no status.
+    pub async fn add_rows(
+        &self,
+        grant: &SignedGrant,
+        pieces: impl Iterator<Item = Option<Vec<u8>>>,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Option<GrantStatus>, ServiceError> {
+        let mut all = GrantedPieces {
+            grant: grant.clone(),
+            pieces: Vec::new(),
+        };
+        let (folder, mut bytes) = (UploadFolder::from(grant.grant.frame), 0);
+        for piece in pieces {
+            let Some(piece) = piece else {
+                return Ok(None);
+            };
+            let file = file_of(&piece);
+            let declaration = GrantedPieces {
+                grant: grant.clone(),
+                pieces: vec![file],
+            };
+            let path = Route::GrantUploads.path(ApiVersion::V2, "");
+            let uploads = (path, &declaration, Some(folder));
+            self.upload_piece(uploads, file, piece.into()).await?;
+            all.pieces.push(file);
+            bytes += file.bytes;
+            progress(bytes);
+        }
+        let added = self.ask(Route::AddRows.path(ApiVersion::V2, ""), &all);
+        added.await.map(Some)
     }
 
     /// What a query takes and how exact its answer is.
@@ -184,21 +241,18 @@ impl Service {
         }
     }
 
+    /// Uploads a piece to where the service says that it belongs, when it is told of it in a document; to
+    /// no other folder than is known.
     async fn upload_piece(
         &self,
-        folder: Option<UploadFolder>,
+        (path, declaration, folder): (String, &impl serde::Serialize, Option<UploadFolder>),
         file: ChunkFile,
         piece: Bytes,
     ) -> Result<UploadFolder, ServiceError> {
         let mut addresses = 1;
         loop {
-            let declaration = UploadDeclaration {
-                upload: folder,
-                chunks: vec![file],
-                purpose: UploadPurpose::Frame,
-            };
-            let path = Route::DeclareUploads.path(ApiVersion::V2, "");
-            let (call, answer) = self.send_document(path, &declaration).await?;
+            let sent = self.send_document(path.clone(), declaration).await;
+            let (call, answer) = sent.map_err(|error| self.keeps(error))?;
             let Uploads { upload, chunks } = self.json(&call, &answer)?;
             let is_ours = |transfer: &&Transfer| {
                 transfer.file == file && folder.is_none_or(|folder| folder == upload)
@@ -245,5 +299,12 @@ impl Service {
             };
         }
         error
+    }
+}
+
+fn file_of(piece: &[u8]) -> ChunkFile {
+    ChunkFile {
+        bytes: piece.len() as u64,
+        sha256: sha256(piece),
     }
 }

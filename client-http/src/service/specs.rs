@@ -9,6 +9,8 @@ use crate::keyring::KeyRing;
 use crate::unfinished::{Readers, unfinished_file};
 use bytes::Bytes;
 use cipherfn_client::{Accept, Client, Offer, Verdict};
+use cipherfn_frame::schema::Schema;
+use cipherfn_protocol::api::frames::TableVersion;
 use cipherfn_protocol::api::{ModelName, Route, STATEMENT};
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs::MAX_BYTES;
@@ -35,6 +37,27 @@ pub struct Fetched {
     pub verdict: Verdict,
 }
 
+/// A published table in the clear, as far as it is public, and whose it is.
+#[derive(Clone, Debug)]
+pub struct FetchedTable {
+    /// Its name, and the hash of its document.
+    pub version: TableVersion,
+    /// What is public of it.
+    pub schema: Schema,
+    /// Who has signed its document; `None` where nobody has.
+    pub developer: Option<PublicKey>,
+    /// Why it is taken.
+    pub verdict: Verdict,
+}
+
+/// A published document that was found to be its developer's, and what was made of it.
+struct Taken<T> {
+    specs: SpecsHash,
+    made: T,
+    statement: Option<SignedStatement>,
+    verdict: Verdict,
+}
+
 impl Service {
     /// A model's client, from its current specs, or from those that `accept` names, and why they are
     /// taken: by what `ring` remembers of the model at this service ([`Offer::judge`]). With [`super::ServiceOptions::specs_cache`] they
@@ -46,6 +69,58 @@ impl Service {
         ring: &KeyRing,
         accept: &Accept,
     ) -> Result<Fetched, ServiceError> {
+        let make = |bytes: &[u8]| Client::from_specs(bytes).map_err(ServiceError::from);
+        let taken = self.taken(model, ring, accept, make).await?;
+        Ok(Fetched {
+            client: Arc::new(taken.made),
+            developer: taken.statement.as_ref().map(|signed| signed.key),
+            signed: taken
+                .statement
+                .and_then(|signed| signed.statement.serial.time()),
+            verdict: taken.verdict,
+        })
+    }
+
+    /// What is public of a table in the clear, by the rules by which specs are taken.
+    pub async fn table(
+        &self,
+        name: &ModelName,
+        ring: &KeyRing,
+        accept: &Accept,
+    ) -> Result<FetchedTable, ServiceError> {
+        let of = name.clone();
+        let make = move |bytes: &[u8]| {
+            let not_one = |problem: String| ServiceError::NoTable {
+                name: of.clone(),
+                problem,
+            };
+            let schema = Schema::from_json(bytes).map_err(|error| not_one(error.to_string()))?;
+            match schema.cells() {
+                Some(_) if schema.name() == of.as_str() => Ok(schema),
+                Some(_) => Err(not_one(format!("it is table {:?}", schema.name()))),
+                None => Err(not_one("it is the schema of an encrypted frame".to_owned())),
+            }
+        };
+        let taken = self.taken(name, ring, accept, make).await?;
+        Ok(FetchedTable {
+            version: TableVersion {
+                name: name.clone(),
+                specs: taken.specs,
+            },
+            schema: taken.made,
+            developer: taken.statement.map(|signed| signed.key),
+            verdict: taken.verdict,
+        })
+    }
+
+    /// A published document, by what `ring` remembers, and what `make` makes of it.
+    async fn taken<T: Send + 'static>(
+        &self,
+        model: &ModelName,
+        ring: &KeyRing,
+        accept: &Accept,
+        make: impl FnOnce(&[u8]) -> Result<T, ServiceError> + Send + 'static,
+    ) -> Result<Taken<T>, ServiceError> {
         let path = self.cache_path(model);
         let cached = match path.clone() {
             Some(path) => blocking(move || read(&path)).await?,
@@ -102,7 +177,7 @@ impl Service {
         };
         let (ring, service, accept) = (ring.clone(), self.url().to_owned(), accept.clone());
         let model = model.clone();
-        let client = blocking(move || {
+        let taken = blocking(move || {
             let offer = Offer {
                 model,
                 specs: Hash::of(&bytes),
@@ -110,7 +185,7 @@ impl Service {
             };
             // Before anything is made of them; remembered only where they can be used.
             ring.check(&service, &offer, &accept)?;
-            let client = Client::from_specs(&bytes)?;
+            let made = make(&bytes)?;
             let verdict = ring.judge(&service, &offer, &accept)?;
             if let Some(path) = path
                 && cached.as_ref() != Some(&bytes)
@@ -118,16 +193,14 @@ impl Service {
                 let directory = path.parent().unwrap_or(Path::new("."));
                 let _ = fs::create_dir_all(directory).and_then(|()| write(&path, &bytes));
             }
-            Ok::<_, ServiceError>(Fetched {
-                client: Arc::new(client),
-                developer: offer.statement.as_ref().map(|signed| signed.key),
-                signed: offer
-                    .statement
-                    .and_then(|signed| signed.statement.serial.time()),
+            Ok::<_, ServiceError>(Taken {
+                specs: offer.specs,
+                made,
+                statement: offer.statement,
                 verdict,
             })
         });
-        client.await?
+        taken.await?
     }
 
     /// Fetches from where the service points to: a presigned URL, which needs no identity and gets

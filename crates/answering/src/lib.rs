@@ -16,6 +16,7 @@ mod frames;
 mod keys;
 mod refusal;
 mod stored_frames;
+mod tables;
 
 use bytes::Bytes;
 use cipherfn_protocol::api::{ApiVersion, ModelName, Problem};

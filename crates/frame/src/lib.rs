@@ -17,6 +17,7 @@ pub mod infer;
 mod lower;
 pub mod number;
 pub mod pass;
+pub mod plain;
 pub mod plan;
 pub mod query;
 pub mod reply;

@@ -54,6 +54,8 @@ pub enum FrameKind {
     Contribution = 11,
     /// A training under way: server only.
     Descent = 12,
+    /// A table that the server has in the clear: server only.
+    PlainTable = 13,
 }
 
 impl FrameKind {
@@ -71,6 +73,7 @@ impl FrameKind {
             Self::PublicKey,
             Self::Contribution,
             Self::Descent,
+            Self::PlainTable,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == value)
@@ -91,6 +94,7 @@ impl FrameKind {
             Self::PublicKey => "public key",
             Self::Contribution => "contribution",
             Self::Descent => "state of a training",
+            Self::PlainTable => "table in the clear",
         }
     }
 
@@ -109,6 +113,7 @@ impl FrameKind {
             Self::PublicKey => "a public key",
             Self::Contribution => "a contribution",
             Self::Descent => "a state of a training",
+            Self::PlainTable => "a table in the clear",
         }
     }
 }
@@ -144,6 +149,12 @@ pub struct Frame {
     pub parameter_set: ParameterSetTag,
     /// The bytes inside.
     pub payload: Vec<u8>,
+}
+
+/// The kind that the first bytes of a file say, if they are a frame's; nothing is checked but these.
+pub fn kind(start: &[u8]) -> Option<FrameKind> {
+    let rest = start.strip_prefix(MAGIC)?;
+    FrameKind::from_u16(u16::from_le_bytes(*rest.first_chunk()?))
 }
 
 /// Why bytes are not a frame of the wanted kind.

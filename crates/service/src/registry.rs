@@ -28,6 +28,7 @@
 mod document;
 mod frame;
 mod frames;
+mod grant;
 mod job;
 mod jobs;
 mod keys;
@@ -41,17 +42,19 @@ mod races;
 mod record;
 mod registration;
 mod store;
+mod tables;
 mod unique;
 
 pub use frame::{FramePiece, StoredFrame};
 pub use frames::FrameDeclared;
+pub use grant::{GrantRefusal, GrantedPiece, HeldGrant};
 pub use job::{
     ATTEMPTS_A_CHUNK, Attempt, Checkpoint, Chunk, ChunkEvent, ChunkRefusal, Job, JobOrder,
     Prediction, SharedQuery, Work,
 };
 pub use jobs::{Input, JobDeclared, Kept, Share};
 pub use keys::{Checked, Declared, MissingPiece, Settled};
-pub use live::{live_frame, live_version, unknown_frame};
+pub use live::{live_frame, live_table, live_version, unknown_frame};
 pub use model::{Folder, LiveVersion, Model};
 pub use models::{Models, Published, Sign};
 pub use part::{ParsePartNameError, PartName};

@@ -18,6 +18,7 @@ pub use query::{Demand, FrameQueryError, PassFigures, PreparedQuery, SumRows, ch
 use cipherfn_circuit::circuit::{Circuit, Output};
 use cipherfn_engine::{EngineError, PreparedCircuit, QueryRow, SharedTables};
 use cipherfn_frame::pass::{Collect, Pass, TableSource};
+use cipherfn_frame::plain::PlainTable;
 use cipherfn_frame::schema::{RowInput, Schema, TablePart};
 use cipherfn_scheme::parameters::{Depth, ParameterSet};
 use cipherfn_scheme::query::{GroupForm, TableShape, decode_tables};
@@ -26,13 +27,20 @@ use cipherfn_scheme::{ExpandedEvaluationKey, Glwe, SchemeError};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// An encrypted frame, as whoever evaluates has it.
+/// An encrypted frame, or a table in the clear, as whoever evaluates has it.
 pub struct StoredFrame {
     schema: Schema,
     inputs: Vec<RowInput>,
     chunks: Vec<StoredRows>,
+    tables: LookupTables,
+}
+
+/// The tables of a frame's look-ups.
+enum LookupTables {
     /// Of each look-up.
-    tables: Vec<(TableShape, Vec<Glwe>)>,
+    Encrypted(Vec<(TableShape, Vec<Glwe>)>),
+    /// Those of a table in the clear.
+    Plain(&'static ParameterSet, PlainTable),
 }
 
 /// Rows whose ciphertexts lie together.
@@ -60,8 +68,19 @@ impl StoredFrame {
             let shape = TableShape::in_blocks(set, schema.tables(lookup).len(), size);
             Ok((shape, decode_tables(&shape, bytes.as_ref())?))
         });
-        frame.tables = tables.collect::<Result<_, SchemeError>>()?;
+        frame.tables = LookupTables::Encrypted(tables.collect::<Result<_, SchemeError>>()?);
         Ok(frame)
+    }
+
+    /// A table in the clear, for rows that are encrypted under a parameter set to look cells up in. It
+    /// has no rows that a pass could go over.
+    pub fn plain(set: &'static ParameterSet, table: PlainTable) -> Self {
+        Self {
+            schema: table.schema().clone(),
+            inputs: Vec::new(),
+            chunks: Vec::new(),
+            tables: LookupTables::Plain(set, table),
+        }
     }
 
     /// One whose look-ups are not read.
@@ -71,7 +90,7 @@ impl StoredFrame {
             schema,
             inputs,
             chunks,
-            tables: Vec::new(),
+            tables: LookupTables::Encrypted(Vec::new()),
         };
         frame.check_chunks()?;
         Ok(frame)
@@ -110,7 +129,10 @@ impl StoredFrame {
     /// Bytes of its ciphertexts.
     pub fn bytes(&self) -> usize {
         let inputs = self.chunks.iter().flat_map(|chunk| &chunk.inputs);
-        let tables = self.tables.iter().map(|(shape, _)| shape.bytes());
+        let LookupTables::Encrypted(tables) = &self.tables else {
+            return 0;
+        };
+        let tables = tables.iter().map(|(shape, _)| shape.bytes());
         inputs.map(Vec::len).sum::<usize>() + tables.sum::<usize>()
     }
 
@@ -122,6 +144,13 @@ impl StoredFrame {
 
     fn table(&self, lookup: usize, part: TablePart, block: u32) -> Result<Glwe, FrameError> {
         let missing = || self.missing(format!("table {part:?} of look-up {}", lookup + 1));
+        let encrypted = match &self.tables {
+            LookupTables::Encrypted(tables) => tables,
+            LookupTables::Plain(set, table) => {
+                let entries = table.block(lookup, part, block).ok_or_else(missing)?;
+                return Ok(trivial(set, entries, self.schema.unit(part)));
+            }
+        };
         let index = self.schema.lookups().get(lookup).ok_or_else(missing)?;
         let size = self.schema.lookup_layout(index).places as usize;
         let parts = self.schema.tables(index);
@@ -129,7 +158,7 @@ impl StoredFrame {
             .iter()
             .position(|own| *own == part)
             .ok_or_else(missing)?;
-        let (shape, tables) = self.tables.get(lookup).ok_or_else(missing)?;
+        let (shape, tables) = encrypted.get(lookup).ok_or_else(missing)?;
         let table = tables.get(shape.block(place, size, block as usize));
         table.cloned().ok_or_else(missing)
     }
@@ -361,6 +390,18 @@ impl<'a> PassRun<'a> {
         }
         self.results.insert(place, result);
         Ok(())
+    }
+}
+
+/// A ciphertext without mask, and so without noise, of entries in units of `2^-unit`.
+fn trivial(set: &ParameterSet, entries: &[i32], unit: u32) -> Glwe {
+    let mut body = vec![0; set.ring.polynomial_size];
+    for (word, entry) in body.iter_mut().zip(entries) {
+        *word = (i64::from(*entry) << (u64::BITS - unit)) as u64;
+    }
+    Glwe {
+        mask: vec![0; set.mask_len()],
+        body,
     }
 }
 

@@ -1,19 +1,27 @@
 //! Frames that a service keeps: `cipherfn frame upload`, `list` and `delete`, and what the commands that
 //! take frames as files have in common with those over a service.
 
+use super::{Given, grants};
 use crate::connection::Connection;
 use crate::files::InputSource;
 use crate::shared::block_on;
 use crate::terminal::{self, Terminal, Unit};
+use crate::trust::TrustArguments;
+use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
+use cipherfn_client::Accept;
 use cipherfn_client_http::{KeyRing, Service, Uploaded};
 use cipherfn_frame::file::{FileHead, FileRows, FrameReader, FrameWriter};
 use cipherfn_frame::schema::{Rows, Schema};
-use cipherfn_protocol::api::frames::{FrameId, FrameStatus, ListedFrame, MAX_PIECES};
+use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::api::frames::{
+    FrameId, FrameList, FrameStatus, ListedFrame, MAX_PIECES, TableVersion,
+};
 use cipherfn_protocol::api::job::MAX_CHUNK;
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::parameters::ParameterSet;
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 /// Bytes of rows from which on a piece ends, unless the frame would have too many.
 const PIECE: usize = 8 << 20;
@@ -24,6 +32,17 @@ pub(super) struct Place {
     /// A service that keeps the frames: they are named by their schemas' names or by their ids
     #[arg(long, value_name = "URL")]
     pub(super) service: Option<String>,
+    /// With --service, a table that it has in the clear and that the plan merges with, by the name under
+    /// which it is published; once a table. --keys names the key ring that remembers whose it is
+    #[arg(
+        long = "table",
+        value_name = "NAME",
+        requires = "service",
+        requires = "keys"
+    )]
+    tables: Vec<ModelName>,
+    #[command(flatten)]
+    trust: TrustArguments,
     #[command(flatten)]
     pub(super) connection: Connection,
 }
@@ -34,6 +53,7 @@ pub(super) struct Place {
 /// deleted, and queried by name: cipherfn frame query --service.
 #[derive(Debug, clap::Args)]
 #[command(
+    mut_arg("rows_a_request", |argument| argument.hide(true)),
     after_help = "Example:\n  cipherfn frame upload sales.cff --service https://abc123.execute-api.eu-central-1.amazonaws.com --keys keys/"
 )]
 pub(super) struct Upload {
@@ -52,6 +72,7 @@ pub(super) struct Upload {
 /// List the frames that a service keeps for you, or delete one
 #[derive(Debug, clap::Args)]
 #[command(
+    mut_arg("rows_a_request", |argument| argument.hide(true)),
     after_help = "Example:\n  cipherfn frame list --service https://abc123.execute-api.eu-central-1.amazonaws.com"
 )]
 pub(super) struct List {
@@ -61,22 +82,62 @@ pub(super) struct List {
     /// Delete the frame of this name or id
     #[arg(long, value_name = "FRAME")]
     delete: Option<String>,
+    /// Show who else may add rows to the frame of this name or id
+    #[arg(long, value_name = "FRAME", conflicts_with = "delete")]
+    grants: Option<String>,
     #[command(flatten)]
     connection: Connection,
 }
 
 impl Place {
-    /// What is public of frames, and their numbers of rows: of files, or of those that a service keeps.
-    pub(super) fn heads(&self, frames: &[InputSource]) -> Result<Vec<(FileHead, usize)>> {
+    /// What is public of frames and tables: of files, or of those that a service has.
+    pub(super) fn given(&self, frames: &[InputSource], keys: Option<&Path>) -> Result<Given> {
         let Some(url) = &self.service else {
-            return super::plan::heads(frames);
+            return super::given(frames);
         };
         block_on(async {
             let service = self.connection.open(url).await?;
-            let found = find(&service, frames).await?;
-            found.iter().map(head).collect()
+            Ok(self.at(&service, frames, keys).await?.given)
         })
     }
+
+    /// What a service has of these names.
+    pub(super) async fn at(
+        &self,
+        service: &Service,
+        frames: &[InputSource],
+        keys: Option<&Path>,
+    ) -> Result<AtService> {
+        let accept = self.trust.accept();
+        if self.tables.len() > 1 && matches!(accept, Accept::Specs(_)) {
+            bail_usage!("--specs names a version of one table, and several are given");
+        }
+        let found = find(service, frames).await?;
+        let heads = found.iter().map(head).collect::<Result<Vec<_>>>()?;
+        let (mut tables, mut versions) = (Vec::new(), Vec::new());
+        for name in &self.tables {
+            let Some(keys) = keys else {
+                bail_usage!("--table needs --keys, which remembers whose tables the service has");
+            };
+            let table = service.table(name, &KeyRing::at(keys), &accept).await?;
+            tables.push(table.schema);
+            versions.push(table.version);
+        }
+        Ok(AtService {
+            given: Given { heads, tables },
+            frames: found.iter().map(|frame| frame.frame).collect(),
+            tables: versions,
+        })
+    }
+}
+
+/// What a service has for a plan.
+pub(super) struct AtService {
+    pub(super) given: Given,
+    /// The frames, in the order of what is given.
+    pub(super) frames: Vec<FrameId>,
+    /// The tables, in the order of what is given.
+    pub(super) tables: Vec<TableVersion>,
 }
 
 /// The frames of these names or ids. Lists have no schemas: each frame is asked for.
@@ -90,7 +151,7 @@ pub(super) async fn find(service: &Service, frames: &[InputSource]) -> Result<Ve
     Ok(found)
 }
 
-fn one<'a>(list: &'a [ListedFrame], name: &str) -> Result<&'a ListedFrame> {
+pub(super) fn one<'a>(list: &'a [ListedFrame], name: &str) -> Result<&'a ListedFrame> {
     if let Ok(id) = name.parse::<FrameId>() {
         let found = list.iter().find(|frame| frame.frame == id);
         return found.with_context(|| format!("the service keeps no frame {id} for you"));
@@ -150,14 +211,7 @@ impl Upload {
             );
         }
         drop(secret);
-        let (input, len) = self.frame.open()?;
-        let least = len.unwrap_or_default() / (MAX_PIECES as u64 / 2);
-        let mut cutter = Cutter {
-            reader: FrameReader::open(input).with_context(|| self.frame.name())?,
-            most: PIECE.max(usize::try_from(least).unwrap_or(PIECE)),
-            is_first: true,
-            next: None,
-        };
+        let (mut cutter, len) = Cutter::open(&self.frame)?;
         block_on(async {
             let service = self.connection.open(&self.service).await?;
             let progress = terminal.progress(Some(1), Unit::Bytes, "registering");
@@ -193,15 +247,31 @@ impl Upload {
 }
 
 /// Cuts a frame's file into such of fewer rows. Keys stay behind, look-ups' tables go with the first.
-struct Cutter<R> {
+pub(super) struct Cutter<R> {
     reader: FrameReader<R>,
     most: usize,
     is_first: bool,
     next: Option<FileRows>,
 }
 
-impl<R: std::io::Read> Cutter<R> {
-    fn next(&mut self) -> Result<Option<Vec<u8>>> {
+impl Cutter<Box<dyn Read + Send>> {
+    /// Of a file, with its length where that is known.
+    pub(super) fn open(frame: &InputSource) -> Result<(Self, Option<u64>)> {
+        let (input, len) = frame.open()?;
+        let least = len.unwrap_or_default() / (MAX_PIECES as u64 / 2);
+        let cutter = Self {
+            reader: FrameReader::open(input).with_context(|| frame.name())?,
+            most: PIECE.max(usize::try_from(least).unwrap_or(PIECE)),
+            is_first: true,
+            next: None,
+        };
+        Ok((cutter, len))
+    }
+}
+
+impl<R: Read> Cutter<R> {
+    /// The next piece; `None` behind the last.
+    pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>> {
         let (mut rows, mut bytes) = (Vec::new(), 0);
         while bytes < self.most {
             let Some(more) = self.take()? else { break };
@@ -249,8 +319,12 @@ impl List {
         block_on(async {
             let service = self.connection.open(&self.service).await?;
             let list = service.frames().await?;
+            if let Some(name) = &self.grants {
+                let frame = service.frame(one(&list.frames, name)?.frame).await?;
+                return terminal.report(&frame.grants, || grants::text(&frame.grants));
+            }
             let Some(name) = &self.delete else {
-                return terminal.report(&list, || text(&list.frames));
+                return terminal.report(&list, || text(&list));
             };
             let frame = one(&list.frames, name)?.frame;
             service.delete_frame(frame).await?;
@@ -276,9 +350,13 @@ fn facts(frame: &FrameStatus) -> String {
     ])
 }
 
-fn text(frames: &[ListedFrame]) -> String {
+fn text(list: &FrameList) -> String {
+    let frames = &list.frames;
     if frames.is_empty() {
-        return "the service keeps no frames for you; `cipherfn frame upload` sends one".to_owned();
+        return format!(
+            "the service keeps no frames for you, tenant {}; `cipherfn frame upload` sends one",
+            list.tenant
+        );
     }
     let header = ["frame", "id", "rows", "size", "key", "expires"]
         .map(ToOwned::to_owned)
@@ -293,5 +371,6 @@ fn text(frames: &[ListedFrame]) -> String {
             terminal::date(frame.expires),
         ]
     });
-    terminal::table(header, rows)
+    let table = terminal::table(header, rows);
+    format!("{table}\n\nyou are tenant {}", list.tenant)
 }

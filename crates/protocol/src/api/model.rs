@@ -67,6 +67,25 @@ impl<'de> Deserialize<'de> for ModelName {
     }
 }
 
+/// What a published name stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PublishedKind {
+    /// A model, which predicts.
+    #[default]
+    Model,
+    /// A table in the clear, with which queries over frames merge.
+    Table,
+}
+
+impl PublishedKind {
+    /// Whether it is a model: documents leave that out.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+    pub const fn is_model(&self) -> bool {
+        matches!(self, Self::Model)
+    }
+}
+
 /// One live version of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,6 +97,9 @@ pub struct Version {
     /// When it was published.
     #[serde(with = "time::serde::rfc3339")]
     pub published: OffsetDateTime,
+    /// What it is.
+    #[serde(default, skip_serializing_if = "PublishedKind::is_model")]
+    pub kind: PublishedKind,
 }
 
 /// A model and its live versions.

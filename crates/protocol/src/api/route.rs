@@ -57,6 +57,14 @@ pub enum Route {
     QueryFrames,
     /// Declares a query over frames as a job.
     DeclareQuery,
+    /// Lets others add rows to a frame.
+    OfferGrant,
+    /// Ends a grant.
+    RevokeGrant,
+    /// Declares pieces that are added by a grant.
+    GrantUploads,
+    /// Adds pieces by a grant.
+    AddRows,
 }
 
 /// A request's route, and the value of its path's parameter: empty where it has none.
@@ -94,7 +102,7 @@ impl ApiVersion {
 
 impl Route {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::Models,
         Self::Specs,
         Self::OpenApi,
@@ -116,6 +124,10 @@ impl Route {
         Self::ExplainQuery,
         Self::QueryFrames,
         Self::DeclareQuery,
+        Self::OfferGrant,
+        Self::RevokeGrant,
+        Self::GrantUploads,
+        Self::AddRows,
     ];
 
     /// Every route in every version that has it.
@@ -144,7 +156,11 @@ impl Route {
             | Self::DeleteFrame
             | Self::ExplainQuery
             | Self::QueryFrames
-            | Self::DeclareQuery => ApiVersion::V2,
+            | Self::DeclareQuery
+            | Self::OfferGrant
+            | Self::RevokeGrant
+            | Self::GrantUploads
+            | Self::AddRows => ApiVersion::V2,
             _ => ApiVersion::V1,
         }
     }
@@ -169,7 +185,11 @@ impl Route {
             | Self::DeclareFrame
             | Self::ExplainQuery
             | Self::QueryFrames
-            | Self::DeclareQuery => "POST",
+            | Self::DeclareQuery
+            | Self::OfferGrant
+            | Self::RevokeGrant
+            | Self::GrantUploads
+            | Self::AddRows => "POST",
             Self::DeleteKey | Self::DeleteJob | Self::DeleteFrame => "DELETE",
         }
     }
@@ -193,7 +213,11 @@ impl Route {
             | Self::DeclareFrame
             | Self::FrameStatus
             | Self::DeleteFrame
-            | Self::DeclareQuery => Function::Jobs,
+            | Self::DeclareQuery
+            | Self::OfferGrant
+            | Self::RevokeGrant
+            | Self::GrantUploads
+            | Self::AddRows => Function::Jobs,
         }
     }
 
@@ -257,6 +281,10 @@ impl Route {
             Self::ExplainQuery => "/frames/explain",
             Self::QueryFrames => "/frames/query",
             Self::DeclareQuery => "/frames/jobs",
+            Self::OfferGrant => "/frames/{frame}/grants",
+            Self::RevokeGrant => "/frames/{frame}/revocations",
+            Self::GrantUploads => "/grants/uploads",
+            Self::AddRows => "/grants/rows",
         }
     }
 }

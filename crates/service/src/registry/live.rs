@@ -2,12 +2,12 @@
 
 use super::{LiveVersion, Model, StoredFrame};
 use cipherfn_protocol::api::frames::FrameId;
-use cipherfn_protocol::api::{ApiVersion, ModelName, Problem, ProblemType};
+use cipherfn_protocol::api::{ApiVersion, ModelName, Problem, ProblemType, PublishedKind};
 use cipherfn_protocol::hash::SpecsHash;
 use time::OffsetDateTime;
 
-/// The version with these specs, which must be live; otherwise what to tell a client of a version of
-/// the API.
+/// The version of a model with these specs, which must be live; otherwise what to tell a client of a
+/// version of the API.
 pub fn live_version<'a>(
     model: Option<&'a Model>,
     (api, name): (ApiVersion, &ModelName),
@@ -17,20 +17,54 @@ pub fn live_version<'a>(
         let detail = format!("there is no model {name}; GET /v2/models lists those that there are");
         return Err(Problem::new(ProblemType::UnknownModel, detail));
     };
-    if let Some(version) = model.version(specs) {
-        return Ok(version);
+    match model.version(specs) {
+        Some(version) if version.kind.is_model() => return Ok(version),
+        Some(_) => {
+            let detail = format!(
+                "{name} is a table for queries over frames, and no model that predicts; GET /v2/models lists those that there are"
+            );
+            return Err(Problem::new(ProblemType::UnknownModel, detail));
+        }
+        None => {}
     }
-    let current = model.current(api);
-    let current_text = current.map_or_else(String::new, |hash| format!(" ({})", hash.short()));
-    let mut problem = Problem::new(
-        ProblemType::StaleSpecs,
+    Err(stale(model.current(api), |current| {
         format!(
-            "the query was made for specs {} of model {name}, which are not live; fetch the current specs{current_text} and encrypt the rows again",
+            "the query was made for specs {} of model {name}, which are not live; fetch the current specs{current} and encrypt the rows again",
             specs.short()
-        ),
-    );
+        )
+    }))
+}
+
+/// The version of a table in the clear with this document, which must be live.
+pub fn live_table<'a>(
+    model: Option<&'a Model>,
+    name: &ModelName,
+    specs: SpecsHash,
+) -> Result<&'a LiveVersion, Problem> {
+    let unknown = || {
+        let detail = format!("there is no table {name}; GET /v2/models lists those that there are");
+        Problem::new(ProblemType::UnknownTable, detail)
+    };
+    let model = model.ok_or_else(unknown)?;
+    match model.version(specs) {
+        Some(version) if version.kind == PublishedKind::Table => return Ok(version),
+        Some(_) => return Err(unknown()),
+        None => {}
+    }
+    Err(stale(Some(model.current), |current| {
+        format!(
+            "the query was made for version {} of table {name}, which is not live; fetch the current one{current} and ask again",
+            specs.short()
+        )
+    }))
+}
+
+/// That a version is not live, and which one is current.
+fn stale(current: Option<SpecsHash>, detail: impl FnOnce(String) -> String) -> Problem {
+    let text = current.map_or_else(String::new, |hash| format!(" ({})", hash.short()));
+    let mut problem = Problem::new(ProblemType::StaleSpecs, detail(text));
     problem.current_specs = current;
-    Err(problem)
+    problem
 }
 
 /// A tenant's frame, which must not have run out; otherwise what to tell the tenant. Another tenant's is

@@ -3,7 +3,7 @@
 mod versions;
 
 use super::UniqueId;
-use cipherfn_protocol::api::{ApiVersion, ModelName, ModelSummary, Version};
+use cipherfn_protocol::api::{ApiVersion, ModelName, ModelSummary, PublishedKind, Version};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::statement::SignedStatement;
 use std::num::NonZeroUsize;
@@ -39,6 +39,8 @@ pub struct LiveVersion {
     pub bundle_bytes: u64,
     /// When it was published.
     pub published: OffsetDateTime,
+    /// What it is.
+    pub kind: PublishedKind,
 }
 
 /// A folder that no version names any more.
@@ -216,6 +218,7 @@ impl LiveVersion {
             specs,
             bundle_bytes: self.bundle_bytes,
             published: self.published,
+            kind: self.kind,
         }
     }
 }

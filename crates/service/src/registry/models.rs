@@ -1,4 +1,4 @@
-//! Published models and their versions.
+//! Published models and their versions. Tables in the clear are published in the same way.
 
 use super::document::{self, Stored};
 use super::model::{Folder, LiveVersion, Model, Retired, pointer};
@@ -6,7 +6,7 @@ use super::store::ATTEMPTS;
 use super::{Registry, UniqueId};
 use crate::bucket::{Bucket, Condition, ObjectEntry, Presigned, StorageError};
 use bytes::Bytes;
-use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::api::{ModelName, PublishedKind};
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs;
 use cipherfn_protocol::statement::SignedStatement;
@@ -59,6 +59,8 @@ pub struct Published {
     pub specs_v1: Option<Bytes>,
     /// The compile report.
     pub report: Bytes,
+    /// What it is: of a table in the clear, the bundle is its file, and its document stands for specs.
+    pub kind: PublishedKind,
 }
 
 /// Makes a developer's statement that specs are those of the model that is there now; `None` leaves
@@ -187,12 +189,14 @@ impl<B: Bucket> Registry<B> {
             specs: version.hash,
             specs_v1: match &version.specs_v1 {
                 Some(document) => Some(Hash::of(document)),
-                None => (json_version(&version.specs).ok() == Some(1)).then_some(version.hash),
+                None => (version.kind.is_model() && json_version(&version.specs).ok() == Some(1))
+                    .then_some(version.hash),
             },
             statement: None,
             folder,
             bundle_bytes: version.bundle.len() as u64,
             published: now,
+            kind: version.kind,
         };
         // The pointer comes last: a version that it names is complete.
         for _ in 0..ATTEMPTS {

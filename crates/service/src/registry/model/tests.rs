@@ -1,7 +1,7 @@
 use super::{Folder, LiveVersion, Model};
 use crate::registry::UniqueId;
 use crate::registry::document::{Document, Unreadable};
-use cipherfn_protocol::api::ApiVersion;
+use cipherfn_protocol::api::{ApiVersion, PublishedKind};
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::statement::{PublicKey, Serial, Signature, SignedStatement, Statement};
 use std::num::NonZeroUsize;
@@ -21,6 +21,7 @@ fn version(specs: &str, folder: &str) -> LiveVersion {
         folder: Folder::Publication(UniqueId::derived(folder)),
         bundle_bytes: 10,
         published: NOW,
+        kind: PublishedKind::Model,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Folder, LiveVersion, Model, Retired, pointer};
 use crate::registry::document::Document;
-use cipherfn_protocol::api::{ModelName, ModelSummary, Version};
+use cipherfn_protocol::api::{ModelName, ModelSummary, PublishedKind, Version};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::statement::SignedStatement;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -45,6 +45,8 @@ struct LiveVersionV2 {
     bundle_bytes: u64,
     #[serde(with = "time::serde::rfc3339")]
     published: OffsetDateTime,
+    #[serde(default, skip_serializing_if = "PublishedKind::is_model")]
+    kind: PublishedKind,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,6 +89,7 @@ impl From<ModelSummary> for Model {
             folder: Folder::Specs(version.specs),
             bundle_bytes: version.bundle_bytes,
             published: version.published,
+            kind: version.kind,
         };
         Self {
             name: model.name,
@@ -106,6 +109,7 @@ impl From<ModelV2> for Model {
             folder: version.folder,
             bundle_bytes: version.bundle_bytes,
             published: version.published,
+            kind: version.kind,
         };
         let retired = |RetiredV2 { folder, since }| Retired { folder, since };
         Self {
@@ -126,6 +130,7 @@ impl From<&Model> for ModelV2 {
             folder: version.folder,
             bundle_bytes: version.bundle_bytes,
             published: version.published,
+            kind: version.kind,
         };
         let retired = |Retired { folder, since }: &Retired| RetiredV2 {
             folder: *folder,
