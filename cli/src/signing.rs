@@ -4,7 +4,7 @@ use crate::terminal;
 use anyhow::{Context, Result, bail};
 use cipherfn_client_http::{Directory, Readers, Refused, unfinished_file};
 use cipherfn_protocol::api::ModelName;
-use cipherfn_protocol::grant::{Grant, SignedGrant};
+use cipherfn_protocol::api::grant::{Grant, SignedGrant};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::statement::{PublicKey, Serial, SignedStatement, Statement};
 use cipherfn_service::registry::Model;

@@ -55,7 +55,7 @@ enum FrameCommand {
     Upload(stored::Upload),
     List(stored::List),
     Grant(grants::MakeGrant),
-    Add(grants::Add),
+    Add(grants::AddRows),
     Revoke(grants::Revoke),
     Table(table::MakeTable),
     PublishTable(table::PublishTable),
@@ -93,7 +93,7 @@ struct Given {
 }
 
 /// What a file is that a plan may name.
-enum Named {
+enum Opened {
     /// An encrypted frame, from its start on.
     Frame(Box<dyn Read>),
     /// A table in the clear, with its cells.
@@ -115,7 +115,7 @@ enum Loaded {
 }
 
 /// Tells by its first bytes what a file is.
-fn open(source: &InputSource) -> Result<Named> {
+fn open(source: &InputSource) -> Result<Opened> {
     let (input, _) = source.open()?;
     let mut start = Vec::new();
     let mut input = input;
@@ -124,27 +124,27 @@ fn open(source: &InputSource) -> Result<Named> {
     let is_document = start.first() == Some(&b'{');
     let mut whole: Box<dyn Read> = Box::new(Cursor::new(start).chain(input));
     if !is_table && !is_document {
-        return Ok(Named::Frame(whole));
+        return Ok(Opened::Frame(whole));
     }
     let mut bytes = Vec::new();
     whole.by_ref().take(MAX_TABLE).read_to_end(&mut bytes)?;
     if is_table {
-        return Ok(Named::Table(PlainTable::from_bytes(&bytes)?));
+        return Ok(Opened::Table(PlainTable::from_bytes(&bytes)?));
     }
     let schema = Schema::from_json(&bytes)?;
     if schema.cells().is_none() {
         bail!("this is the schema of an encrypted frame; give the frame");
     }
-    Ok(Named::Document(schema))
+    Ok(Opened::Document(schema))
 }
 
 /// Reads a whole frame or table.
 fn read(source: &InputSource) -> Result<Loaded> {
     let read = || {
         let input = match open(source)? {
-            Named::Frame(input) => input,
-            Named::Table(table) => return Ok(Loaded::Table(table)),
-            Named::Document(schema) => bail!(
+            Opened::Frame(input) => input,
+            Opened::Table(table) => return Ok(Loaded::Table(table)),
+            Opened::Document(schema) => bail!(
                 "this is what is public of table {:?}; whoever evaluates needs the table with its cells",
                 schema.name()
             ),
@@ -171,14 +171,14 @@ fn given(sources: &[InputSource]) -> Result<Given> {
     let mut given = Given::default();
     for source in sources {
         match open(source).with_context(|| source.name())? {
-            Named::Frame(input) => {
+            Opened::Frame(input) => {
                 let reader = FrameReader::open(input).with_context(|| source.name())?;
                 let head = reader.head().clone();
                 let rows = head.schema.rows().count.unwrap_or_default();
                 given.heads.push((head, rows as usize));
             }
-            Named::Table(table) => given.tables.push(table.schema().clone()),
-            Named::Document(schema) => given.tables.push(schema),
+            Opened::Table(table) => given.tables.push(table.schema().clone()),
+            Opened::Document(schema) => given.tables.push(schema),
         }
     }
     Ok(given)

@@ -7,14 +7,14 @@ use crate::signing::SigningArguments;
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
-use cipherfn_protocol::api::{ModelList, ModelName, ModelSummary};
+use cipherfn_protocol::api::{ModelList, ModelName, ModelSummary, PublishedKind};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::statement::SignedStatement;
 use cipherfn_service::StorageError;
 use cipherfn_service::registry::Model;
 use clap::{Args, Subcommand};
 
-/// List published models, roll one back, or remove one
+/// List published models and tables, roll one back, or remove one
 ///
 /// Without an action: lists the models of a bucket (--bucket, --dev) or of a service (--service).
 #[derive(Debug, Args)]
@@ -202,13 +202,18 @@ fn text(list: &ModelList) -> String {
     if list.models.is_empty() {
         return "no models; publish one with `cipherfn publish`".to_owned();
     }
-    let header = ["model", "version", "current", "published", "bundle"]
+    let header = ["name", "kind", "version", "current", "published", "size"]
         .map(ToOwned::to_owned)
         .to_vec();
     let rows = list.models.iter().flat_map(|model| {
         model.versions.iter().map(|version| {
             vec![
                 model.name.to_string(),
+                match version.kind {
+                    PublishedKind::Model => "model",
+                    PublishedKind::Table => "table",
+                }
+                .to_owned(),
                 version.specs.short(),
                 if version.specs == model.current {
                     "yes"

@@ -13,13 +13,13 @@ use bytes::Bytes;
 use cipherfn_protocol::api::frames::{
     FrameDeclaration, FrameId, FrameList, FrameQuery, FrameStatus, QueryDeclaration, QueryFigures,
 };
+use cipherfn_protocol::api::grant::SignedGrant;
 use cipherfn_protocol::api::grants::{GrantStatus, GrantedPieces, Revocation};
 use cipherfn_protocol::api::job::{
     ChunkFile, ChunkState, JobId, JobStatus, MAX_CHUNK, Transfer, UploadDeclaration, UploadFolder,
     UploadPurpose, Uploads,
 };
 use cipherfn_protocol::api::{ApiVersion, Route};
-use cipherfn_protocol::grant::SignedGrant;
 use cipherfn_scheme::parameters::ParameterSet;
 use http::Method;
 use std::time::{Duration, Instant};

@@ -46,19 +46,19 @@ pub struct Asking {
     /// As it is evaluated.
     pub prepared: PreparedQuery,
     /// What passes go over and read tables of, in the order of the plan.
-    pub(crate) sources: Vec<Source>,
+    pub(crate) sources: Vec<QuerySource>,
 }
 
 /// What a query reads.
 #[derive(Clone)]
-pub(crate) enum Source {
+pub(crate) enum QuerySource {
     /// A frame of the tenant's.
     Frame(StoredFrame),
     /// A published table in the clear.
     Table(PublishedTable),
 }
 
-impl Source {
+impl QuerySource {
     /// Bytes of what is read for some of its rows and for its look-ups.
     fn bytes(&self, needed: &Needed) -> u64 {
         match self {
@@ -116,9 +116,9 @@ impl Answering {
         prepared
             .require(Demand::Bits(query.min_bits))
             .map_err(|error| refused(&error))?;
-        let frames = stored.into_iter().map(Source::Frame);
-        let given: Vec<Source> = frames
-            .chain(tables.into_iter().map(Source::Table))
+        let frames = stored.into_iter().map(QuerySource::Frame);
+        let given: Vec<QuerySource> = frames
+            .chain(tables.into_iter().map(QuerySource::Table))
             .collect();
         let sources = prepared.places.iter().map(|place| given[*place].clone());
         Ok(Asking {
@@ -139,7 +139,7 @@ impl Answering {
         let left = call.remaining();
         let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
         let rows = asking.prepared.rows.iter();
-        let needed: Vec<Needed> = rows.map(|rows| Source::whole(*rows)).collect();
+        let needed: Vec<Needed> = rows.map(|rows| QuerySource::whole(*rows)).collect();
         let bytes = asking.bytes(&needed);
         let why = if figures.seconds / cores > left.as_secs_f64() * PREDICTED_PART {
             Some(format!(

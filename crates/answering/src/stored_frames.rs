@@ -1,6 +1,6 @@
 //! Frames and their key from the bucket: records, and pieces as far as rows are needed.
 
-use crate::frames::{Asking, Source, damaged};
+use crate::frames::{Asking, QuerySource, damaged};
 use crate::{Answering, keys};
 use bytes::Bytes;
 use cipherfn_frame::file::{FileHead, FrameReader};
@@ -95,12 +95,12 @@ impl Answering {
             let mut loaded = Vec::with_capacity(needed.len());
             for (source, needed) in asking.sources.iter().zip(needed) {
                 loaded.push(match source {
-                    Source::Frame(frame) => self.load_frame((frame, asking), needed).await?,
-                    Source::Table(table) if needed.tables => {
+                    QuerySource::Frame(frame) => self.load_frame((frame, asking), needed).await?,
+                    QuerySource::Table(table) if needed.tables => {
                         self.load_table(table, asking.prepared.set, call).await?
                     }
                     // A pass that does not read it has no use for its cells.
-                    Source::Table(table) => {
+                    QuerySource::Table(table) => {
                         frames::StoredFrame::without_tables(table.schema.clone(), Vec::new())
                             .map_err(|error| damaged(&error))?
                     }

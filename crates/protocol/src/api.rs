@@ -4,6 +4,7 @@
 //! `docs/openapi.json` is the same as an OpenAPI document, and tests hold the service to it.
 
 pub mod frames;
+pub mod grant;
 pub mod grants;
 pub mod job;
 mod key;

@@ -7,7 +7,6 @@
 //! - [`specs`]: the client specs, everything a client needs to encrypt a row and to read an answer
 //! - [`digits`]: numbers to the digit that still means something
 //! - [`statement`]: whose specs they are, as their developer signs it
-//! - [`grant`]: who else may add rows to a stored frame, as its owner signs it
 //!
 //! Of its siblings this crate depends on `cipherfn-program` alone, and never on `tfhe`: a function that serves specs links no
 //! cryptography.
@@ -15,7 +14,6 @@
 pub mod api;
 pub mod digits;
 pub mod frame;
-pub mod grant;
 pub mod hash;
 mod hex;
 pub mod message;

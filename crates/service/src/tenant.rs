@@ -1,8 +1,8 @@
 //! Who calls: the identity that API Gateway has established, as the name of a prefix in the bucket.
 
 use crate::config;
+use cipherfn_protocol::api::grant::TenantId;
 use cipherfn_protocol::api::{Problem, ProblemType};
-use cipherfn_protocol::grant::TenantId;
 use cipherfn_protocol::hash::Hash;
 use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt};

@@ -27,7 +27,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use cipherfn_protocol::grant::{Grant, SignedGrant};
+use cipherfn_protocol::api::grant::{Grant, SignedGrant};
 use cipherfn_protocol::statement::{PublicKey, Signature, SignedStatement, Statement};
 use ed25519_dalek::VerifyingKey;
 use ed25519_dalek::ed25519::signature::Signer;

@@ -7,10 +7,10 @@ use crate::frames::{IN_FLIGHT, malformed, schema_of, uncounted};
 use crate::{Jobs, check};
 use cipherfn_frame::file::FileHead;
 use cipherfn_protocol::api::frames::{FrameId, MAX_PIECES};
+use cipherfn_protocol::api::grant::SignedGrant;
 use cipherfn_protocol::api::grants::{GrantedPieces, Revocation};
 use cipherfn_protocol::api::job::Uploads;
 use cipherfn_protocol::api::{Problem, ProblemType};
-use cipherfn_protocol::grant::SignedGrant;
 use cipherfn_protocol::specs::Gadget;
 use cipherfn_service::registry::{
     FramePiece, GrantRefusal, GrantedPiece, HeldGrant, StoredFrame, unknown_frame,

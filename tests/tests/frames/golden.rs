@@ -6,7 +6,7 @@ use cipherfn_frame::plain::PlainTable;
 use cipherfn_frame::plan::Plan;
 use cipherfn_frame::reply::Reply;
 use cipherfn_frame::schema::TablePart;
-use cipherfn_protocol::grant::SignedGrant;
+use cipherfn_protocol::api::grant::SignedGrant;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_serving::frames::{PreparedQuery, StoredFrame, StoredRows, SumRows, evaluate};

@@ -280,9 +280,8 @@ async fn a_table_that_is_not_what_its_developer_signed_is_refused() {
     twice.tables.push(twice.tables[0].clone());
     let error = alice.service.query_frames(&twice).await.unwrap_err();
     assert_eq!(kind(&error), Some(ProblemType::StaleSpecs), "{error}");
-    let newest = alice
-        .service
-        .table(&name("prices"), &alice.ring, &Accept::Offered);
+    let prices = name("prices");
+    let newest = alice.service.table(&prices, &alice.ring, &Accept::Offered);
     let newest = newest.await.expect("accepted");
     twice.tables = vec![newest.version.clone(), newest.version.clone()];
     let error = alice.service.query_frames(&twice).await.unwrap_err();

@@ -9,8 +9,8 @@ use crate::terminal::{self, Terminal, Unit};
 use anyhow::{Context, Result, anyhow};
 use cipherfn_frame::file::FrameReader;
 use cipherfn_protocol::api::frames::MAX_PIECES;
+use cipherfn_protocol::api::grant::{Grant, GrantId, MAX_BYTES, SignedGrant, TenantId};
 use cipherfn_protocol::api::grants::{GrantStatus, Revocation};
-use cipherfn_protocol::grant::{Grant, GrantId, MAX_BYTES, SignedGrant, TenantId};
 use cipherfn_signing::verify_grant;
 use std::io::Write;
 use time::{Duration, OffsetDateTime};
@@ -64,7 +64,7 @@ pub(super) struct MakeGrant {
     mut_arg("rows_a_request", |argument| argument.hide(true)),
     after_help = "Example:\n  cipherfn frame add february.cff --grant sales.grant --service https://abc123.execute-api.eu-central-1.amazonaws.com"
 )]
-pub(super) struct Add {
+pub(super) struct AddRows {
     /// The rows, a frame
     frame: InputSource,
     /// The grant
@@ -150,7 +150,7 @@ impl MakeGrant {
     }
 }
 
-impl Add {
+impl AddRows {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
         let grant = SignedGrant::from_json(self.grant.read_all(MAX_BYTES as u64)?.trim_ascii())
             .with_context(|| self.grant.name())?;

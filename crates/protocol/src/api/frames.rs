@@ -19,11 +19,11 @@
 //! pieces of a frame have one schema, but for the number of rows, one key and one gadget; look-ups'
 //! tables come with the first.
 
+use super::grant::TenantId;
 use super::grants::GrantStatus;
 use super::job::{ChunkFile, IdempotencyKey};
 use super::{ModelName, Problem, ProblemType};
 use crate::frame::ParameterSetTag;
-use crate::grant::TenantId;
 use crate::hash::SpecsHash;
 use crate::hex::as_hexadecimal;
 use crate::message::KeyId;

@@ -1,8 +1,8 @@
 //! Upload grants: rows that others add to a frame. Documents of version 2.
 
 use super::frames::FrameId;
+use super::grant::{GrantId, SignedGrant, TenantId};
 use super::job::ChunkFile;
-use crate::grant::{GrantId, SignedGrant, TenantId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 

@@ -12,10 +12,10 @@
 use super::{FramePiece, StoredFrame};
 use crate::Tenant;
 use cipherfn_protocol::api::frames::MAX_PIECES;
+use cipherfn_protocol::api::grant::{GrantId, SignedGrant};
 use cipherfn_protocol::api::grants::{GrantStatus, MAX_GRANTS};
 use cipherfn_protocol::api::job::ChunkFile;
 use cipherfn_protocol::api::{Problem, ProblemType};
-use cipherfn_protocol::grant::{GrantId, SignedGrant};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 

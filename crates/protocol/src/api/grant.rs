@@ -4,7 +4,7 @@
 //! its bytes but [`Grant::message`]. Whoever has the document may use it, unless it names a tenant.
 //! `cipherfn-signing` signs and checks.
 
-use crate::api::frames::FrameId;
+use super::frames::FrameId;
 use crate::hex::as_hexadecimal;
 use crate::statement::{PublicKey, Signature};
 use crate::versions::{Versions, json_version, list};
