@@ -1,18 +1,16 @@
 //! Nearest neighbours, compiled: votes in the clear against the library's own predictions on the
 //! test rows, and what is refused.
 
-use cipherfn_compiler::read::read_model;
-use cipherfn_compiler::{Calibration, CompileError, Compiled, Options, compile};
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{Constant, Input, Node, NodeId, Output, Pack, Rotated};
+use cipherfn_compiler::read::read_model;
+use cipherfn_compiler::{Calibration, CompileError, Compiled, Options, compile};
 use cipherfn_engine::{ClearCircuit, PreparedCircuit, Workspace};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::specs::{Bits, Encoding};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{InputValues, encrypt_row};
-use cipherfn_scheme::{
-    EvaluationKey, ExpandedEvaluationKey, SecretKey, bootstrap, noise, reply,
-};
+use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey, bootstrap, noise, reply};
 use cipherfn_table::Table;
 use std::fs;
 use std::path::{Path, PathBuf};
