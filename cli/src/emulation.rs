@@ -10,7 +10,7 @@ use cipherfn_circuit::Bundle;
 use cipherfn_emulator::{
     Authorizer, Config, Emulator, Function, Lifecycle, LogSink, Map, Pages, Route,
 };
-use cipherfn_protocol::api::{self, ModelName, ModelSummary};
+use cipherfn_protocol::api::{self, ModelName, ModelSummary, PublishedKind};
 use cipherfn_report::Demands;
 use cipherfn_service::registry::{Model, Published};
 use cipherfn_service::{Registry, config};
@@ -205,6 +205,7 @@ pub(crate) fn of_bundle(name: &ModelName, bundle: &Bundle) -> Result<Published> 
         specs: bundle.specs.clone().into(),
         specs_v1: bundle.specs_v1.clone().map(Into::into),
         report: Some(bundle.report.clone().into()),
+        kind: PublishedKind::Model,
     })
 }
 
@@ -221,6 +222,7 @@ pub(crate) fn read_published(name: &ModelName, source: &InputSource) -> Result<P
         specs: training.canonical().to_vec().into(),
         specs_v1: None,
         report: None,
+        kind: PublishedKind::Program,
     })
 }
 

@@ -4,6 +4,7 @@ use crate::terminal;
 use anyhow::{Context, Result, bail};
 use cipherfn_client_http::{Directory, Readers, Refused, unfinished_file};
 use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::api::grant::{Grant, SignedGrant};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::statement::{PublicKey, Serial, SignedStatement, Statement};
 use cipherfn_service::registry::Model;
@@ -126,6 +127,11 @@ impl Developer {
         })
     }
 
+    /// Signs an upload grant.
+    pub(crate) fn sign_grant(&self, grant: Grant) -> SignedGrant {
+        self.key.sign_grant(grant)
+    }
+
     /// The same for a version that is there. Only what this developer signed before: anybody who
     /// can write to the bucket could have put another version there.
     pub(crate) fn sign_again(
@@ -190,9 +196,10 @@ fn write(path: &Path, key: &SigningKey) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::KeyFile;
+    use cipherfn_protocol::api::PublishedKind;
     use cipherfn_protocol::hash::Hash;
     use cipherfn_protocol::statement::Serial;
-    use cipherfn_service::registry::{Folder, LiveVersion, Model, ModelKind};
+    use cipherfn_service::registry::{Folder, LiveVersion, Model};
     use time::OffsetDateTime;
 
     fn file(directory: &tempfile::TempDir) -> KeyFile {
@@ -267,7 +274,7 @@ mod tests {
             };
             Model {
                 name: "fraud".parse().unwrap(),
-                kind: ModelKind::Model,
+                kind: PublishedKind::Model,
                 current: first,
                 versions: vec![version],
                 retired: Vec::new(),

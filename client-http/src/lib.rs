@@ -15,8 +15,8 @@ pub use keyring::{
 };
 pub use service::{
     Authentication, Bulk, BulkDone, BulkExpectation, BulkPass, BulkProgress, BulkReport, Fetched,
-    FetchedProgram, ManifestError, ParseTokenError, Registered, Retry, RetryListener, Retrying,
-    RowsUpload, Service, ServiceError, ServiceOptions, Skew, Timeouts, Token, Uploaded,
+    FetchedProgram, FetchedTable, ManifestError, ParseTokenError, Registered, Retry, RetryListener,
+    Retrying, RowsUpload, Service, ServiceError, ServiceOptions, Skew, Timeouts, Token, Uploaded,
     UploadedRows,
 };
 pub use unfinished::{Readers, unfinished_file};

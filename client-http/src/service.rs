@@ -46,7 +46,7 @@ pub use options::{
     Token,
 };
 pub use register::{Registered, Uploaded};
-pub use specs::{Fetched, FetchedProgram};
+pub use specs::{Fetched, FetchedProgram, FetchedTable};
 pub use train::{RowsUpload, UploadedRows};
 
 use cipherfn_protocol::api::v2::{KeyList, KeyStatus};

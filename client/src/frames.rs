@@ -11,8 +11,8 @@ pub use file::{EncryptedFile, FrameFileError};
 pub use tables::Tables;
 
 use cipherfn_frame::cells::Units;
-use cipherfn_frame::pass::{COUNT_UNIT, Collect, Pass, ROOM_BITS};
-use cipherfn_frame::schema::{Column, LookupIndex, RowInput, Schema, TablePart};
+use cipherfn_frame::pass::{Collect, Pass, ROOM_BITS};
+use cipherfn_frame::schema::{Column, LookupIndex, RowInput, Schema};
 use cipherfn_protocol::specs::{Gadget, Transport};
 use cipherfn_scheme::parameters::{Depth, ParameterSet};
 use cipherfn_scheme::query::{
@@ -160,10 +160,7 @@ impl<'a> FrameEncryptor<'a> {
         let shape = TableShape::in_blocks(self.key.parameter_set(), parts.len(), places);
         let mut words = vec![vec![0_u64; shape.entries]; shape.tables];
         for (index, (part, entries)) in parts.into_iter().enumerate() {
-            let unit = match part {
-                TablePart::Matched | TablePart::Presence(_) => COUNT_UNIT,
-                TablePart::Limb(column, _) => self.unit(column),
-            };
+            let unit = self.schema.unit(part);
             for (place, entry) in entries.into_iter().enumerate() {
                 let table = shape.block(index, places, place / shape.entries);
                 words[table][place % shape.entries] = (entry << (u64::BITS - unit)) as u64;

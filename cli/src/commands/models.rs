@@ -7,17 +7,17 @@ use crate::signing::SigningArguments;
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
-use cipherfn_protocol::api::{ModelList, ModelName, ModelSummary, ProgramList};
+use cipherfn_protocol::api::{ModelList, ModelName, ModelSummary, ProgramList, PublishedKind};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::statement::SignedStatement;
 use cipherfn_service::StorageError;
-use cipherfn_service::registry::{Model, ModelKind};
+use cipherfn_service::registry::Model;
 use clap::{Args, Subcommand};
 
-/// List published models, roll one back, or remove one
+/// List published models and tables, roll one back, or remove one
 ///
-/// Without an action: lists the models of a bucket (--bucket, --dev) or of a service (--service), or the
-/// training programs (--programs). The actions take names of programs, too.
+/// Without an action: lists the models and tables of a bucket (--bucket, --dev) or of a service (--service),
+/// or the training programs (--programs). The actions take names of programs, too.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = false,
@@ -89,12 +89,9 @@ impl Models {
                     };
                     terminal::warning(&format!("{error}{remedy}"));
                 }
-                let kind = if self.programs {
-                    ModelKind::Program
-                } else {
-                    ModelKind::Model
-                };
-                let models = found.models.iter().filter(|model| model.kind == kind);
+                let models = found.models.iter();
+                let models =
+                    models.filter(|it| (it.kind == PublishedKind::Program) == self.programs);
                 self.list(models.map(Model::summary).collect(), terminal)
             }
             (Some(_), Some(_)) => bail_usage!(
@@ -229,18 +226,14 @@ fn text(models: &[ModelSummary], are_programs: bool) -> String {
         };
         return format!("{none}; publish one with `cipherfn publish`");
     }
-    let (what, size) = if are_programs {
-        ("program", "bytes")
-    } else {
-        ("model", "bundle")
-    };
-    let header = [what, "version", "current", "published", size]
+    let header = ["name", "kind", "version", "current", "published", "size"]
         .map(ToOwned::to_owned)
         .to_vec();
     let rows = models.iter().flat_map(|model| {
         model.versions.iter().map(|version| {
             vec![
                 model.name.to_string(),
+                model.kind.to_string(),
                 version.specs.short(),
                 if version.specs == model.current {
                     "yes"

@@ -4,10 +4,11 @@ use crate::bucket::BucketArguments;
 use crate::emulation::{self, KEEP};
 use crate::files::InputSource;
 use crate::shared::block_on;
-use crate::signing::SigningArguments;
+use crate::signing::{KeyFile, SigningArguments};
 use crate::terminal::{self, Terminal};
 use anyhow::{Result, bail};
-use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::api::{ModelName, PublishedKind};
+use cipherfn_service::Registry;
 use std::num::NonZeroUsize;
 
 /// Publish a bundle, whose queries the service answers from then on, or a training program
@@ -42,18 +43,8 @@ impl Publish {
         let file = self.signing.file(self.bucket.local())?;
         let (developer, model) = block_on(async {
             let registry = self.bucket.open().await?;
-            // A model that cannot be read is written over.
-            if let Ok(Some(known)) = registry.model(&self.name).await
-                && let Some(signed) = known.statement()
-                && !self.new_developer
-                && file.known()?.map(|own| own.public()) != Some(signed.key)
-            {
-                bail!(
-                    "model {} is signed by {}, which is not this signing key, so its clients would refuse these specs; give its developer's key with --signing-key FILE, or --new-developer and tell clients the new key",
-                    self.name,
-                    signed.key
-                );
-            }
+            let named = (&self.name, version.kind);
+            check_developer(&registry, named, &file, self.new_developer).await?;
             let developer = file.developer()?;
             developer.introduce();
             let name = &self.name;
@@ -72,4 +63,28 @@ impl Publish {
             ])
         })
     }
+}
+
+/// Refuses to publish what clients would refuse, and one kind under the name of another. What cannot be
+/// read is written over.
+pub(crate) async fn check_developer(
+    registry: &Registry,
+    (name, kind): (&ModelName, PublishedKind),
+    file: &KeyFile,
+    new_developer: bool,
+) -> Result<()> {
+    let Ok(Some(known)) = registry.model(name).await else {
+        return Ok(());
+    };
+    known.takes(kind)?;
+    if let Some(signed) = known.statement()
+        && !new_developer
+        && file.known()?.map(|own| own.public()) != Some(signed.key)
+    {
+        bail!(
+            "{kind} {name} is signed by {}, which is not this signing key, so its clients would refuse these specs; give its developer's key with --signing-key FILE, or --new-developer and tell clients the new key",
+            signed.key
+        );
+    }
+    Ok(())
 }

@@ -502,3 +502,66 @@ fn frames_of_one_schema_are_put_together_without_a_key() {
         "{refused}"
     );
 }
+
+/// The evaluator has the cells, the key holder what is public: the answer is that of an encrypted table.
+#[test]
+fn a_table_in_the_clear_answers_as_an_encrypted_one_does() {
+    let sandbox = Sandbox::new();
+    encrypted(&sandbox);
+    let table = |input: &str, schema: &str| {
+        let files = ["--schema", schema, "--input", input, "-o", "prices.cfp"];
+        let public = ["--document", "prices.json", "--force"];
+        sandbox.run(&[&["frame", "table"][..], &files, &public].concat())
+    };
+    success(&table("prices.csv", "prices.toml"));
+    let plan = ["--plan", "join.sql", "sales.cff"];
+    let key = ["--evaluation-key", "keys/expansion.cfk", "-o", "join.cfa"];
+    let query =
+        |table: &str| sandbox.run(&[&["frame", "query"][..], &plan, &[table], &key].concat());
+    let explained = sandbox.run(&[&["frame", "explain"][..], &plan, &["prices.json"]].concat());
+    assert!(success(&explained).contains("in the clear"));
+    let refused = failure(&query("prices.json"));
+    assert!(
+        refused.contains("needs the table with its cells"),
+        "{refused}"
+    );
+    success(&query("prices.cfp"));
+    let decrypt = ["--keys", "keys", "--input", "join.cfa", "-o", "-"];
+    let decrypt = [&["frame", "decrypt"][..], &decrypt, &plan].concat();
+    let found = success(&sandbox.run(&[&decrypt[..], &["prices.json"]].concat()));
+    assert_eq!(found, "sku,price\n7,19.99\n2,\n12,0.05\n");
+    // Other cells are another version, of which this is no answer.
+    sandbox.write("other.csv", "sku,price\n7,20.00\n");
+    success(&table("other.csv", "prices.toml"));
+    let refused = failure(&sandbox.run(&[&decrypt[..], &["prices.json"]].concat()));
+    assert!(refused.contains("another version of a table"), "{refused}");
+
+    sandbox.write("twice.csv", "sku,price\n7,1\n1,2\n7,3\n");
+    let refused = failure(&table("twice.csv", "prices.toml"));
+    assert!(
+        refused.contains("rows 1 and 3 have equal keys"),
+        "{refused}"
+    );
+    sandbox.write("bare.toml", PRICES.split_once("[[lookup]]").unwrap().0);
+    let refused = failure(&table("prices.csv", "bare.toml"));
+    assert!(refused.contains("looked up and nothing else"), "{refused}");
+    sandbox.write("damaged.cfp", "not a table");
+    let refused = failure(&query("damaged.cfp"));
+    assert!(refused.contains("damaged.cfp"), "{refused}");
+}
+
+#[test]
+fn a_frame_is_not_put_below_itself() {
+    let sandbox = Sandbox::new();
+    encrypted(&sandbox);
+    let concat = [
+        "frame",
+        "concat",
+        "sales.cff",
+        "sales.cff",
+        "-o",
+        "both.cff",
+    ];
+    let refused = failure(&sandbox.run(&concat));
+    assert!(refused.contains("are the same frame"), "{refused}");
+}

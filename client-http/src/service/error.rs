@@ -126,6 +126,14 @@ pub enum ServiceError {
         /// The model.
         model: ModelName,
     },
+    /// What is published under a name is no table in the clear.
+    #[error("{name} is no table in the clear: {problem}; name one that is")]
+    NoTable {
+        /// The name.
+        name: ModelName,
+        /// What it is.
+        problem: String,
+    },
     /// Specs whose bytes do not have the hash that the service names.
     #[error(
         "the specs of model {model} arrived with hash {found} instead of {expected}; fetch them again, and tell the operator if that does not help"

@@ -12,10 +12,15 @@ use bytes::Bytes;
 use cipherfn_protocol::api::frames::{
     FrameDeclaration, FrameId, FrameList, FrameQuery, FrameStatus, QueryDeclaration, QueryFigures,
 };
+use cipherfn_protocol::api::grant::SignedGrant;
+use cipherfn_protocol::api::grants::{GrantStatus, GrantedPieces, Revocation};
 use cipherfn_protocol::api::job::{ChunkFile, UploadFolder, UploadPurpose};
 use cipherfn_protocol::api::{ApiVersion, Route};
 use cipherfn_scheme::parameters::ParameterSet;
 use http::Method;
+
+/// What errors call what is uploaded.
+const PIECE: &str = "a piece of the frame";
 
 impl Service {
     /// Registers what frames of a parameter set need of the key ring's evaluation key.
@@ -55,13 +60,10 @@ impl Service {
     ) -> Result<FrameStatus, ServiceError> {
         let (mut folder, mut files, mut bytes) = (None, Vec::new(), 0);
         for piece in pieces {
-            let file = ChunkFile {
-                bytes: piece.len() as u64,
-                sha256: sha256(&piece),
-            };
+            let file = file_of(&piece);
             let place = (UploadPurpose::Frame, folder);
-            let sent = self.upload_file(place, file, piece.into(), "a piece of the frame");
-            folder = Some(sent.await?);
+            let sent = self.upload_file(place, file, piece.into(), PIECE);
+            folder = Some(sent.await.map_err(|error| self.keeps(error))?);
             files.push(file);
             bytes += file.bytes;
             progress(bytes);
@@ -72,6 +74,57 @@ impl Service {
         };
         let path = Route::DeclareFrame.path(ApiVersion::V2, "");
         self.ask(path, &declaration).await
+    }
+
+    /// Lets others add rows to a frame of the caller's, by a grant that the caller has signed.
+    pub async fn offer_grant(&self, grant: &SignedGrant) -> Result<FrameStatus, ServiceError> {
+        let frame = grant.grant.frame.to_string();
+        self.ask(Route::OfferGrant.path(ApiVersion::V2, &frame), grant)
+            .await
+    }
+
+    /// Ends a grant of a frame of the caller's, and removes the rows that were added by it if asked.
+    pub async fn revoke_grant(
+        &self,
+        frame: FrameId,
+        revocation: &Revocation,
+    ) -> Result<FrameStatus, ServiceError> {
+        let path = Route::RevokeGrant.path(ApiVersion::V2, &frame.to_string());
+        self.ask(path, revocation).await
+    }
+
+    /// Uploads pieces by a grant of somebody else, one after the other, and adds them to the frame that it
+    /// is for. Pieces that were added before are not added again; where the pieces break off with `None`,
+    /// nothing is added, and there is no status.
+    pub async fn add_rows(
+        &self,
+        grant: &SignedGrant,
+        pieces: impl Iterator<Item = Option<Vec<u8>>>,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Option<GrantStatus>, ServiceError> {
+        let mut all = GrantedPieces {
+            grant: grant.clone(),
+            pieces: Vec::new(),
+        };
+        let (folder, mut bytes) = (UploadFolder::from(grant.grant.frame), 0);
+        for piece in pieces {
+            let Some(piece) = piece else {
+                return Ok(None);
+            };
+            let file = file_of(&piece);
+            let declaration = GrantedPieces {
+                grant: grant.clone(),
+                pieces: vec![file],
+            };
+            let place = (Route::GrantUploads, &declaration, Some(folder));
+            let sent = self.upload_declared(place, file, piece.into(), PIECE);
+            sent.await.map_err(|error| self.keeps(error))?;
+            all.pieces.push(file);
+            bytes += file.bytes;
+            progress(bytes);
+        }
+        let added = self.ask(Route::AddRows.path(ApiVersion::V2, ""), &all);
+        added.await.map(Some)
     }
 
     /// What a query takes and how exact its answer is.
@@ -139,5 +192,12 @@ impl Service {
             };
         }
         error
+    }
+}
+
+fn file_of(piece: &[u8]) -> ChunkFile {
+    ChunkFile {
+        bytes: piece.len() as u64,
+        sha256: sha256(piece),
     }
 }

@@ -1,4 +1,4 @@
-//! Client specs and training programs, transferred only when they have changed.
+//! Client specs, training programs and documents of tables, transferred only when they have changed.
 
 use super::endpoint;
 use super::error::ServiceError;
@@ -9,6 +9,8 @@ use crate::keyring::KeyRing;
 use crate::unfinished::{Readers, unfinished_file};
 use bytes::Bytes;
 use cipherfn_client::{Accept, Client, Offer, Verdict};
+use cipherfn_frame::schema::Schema;
+use cipherfn_protocol::api::frames::TableVersion;
 use cipherfn_protocol::api::{ModelName, Route, STATEMENT};
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs::MAX_BYTES;
@@ -49,8 +51,22 @@ pub struct FetchedProgram {
     pub verdict: Verdict,
 }
 
+/// A published table in the clear, as far as it is public, and whose it is.
+#[derive(Clone, Debug)]
+pub struct FetchedTable {
+    /// Its name, and the hash of its document.
+    pub version: TableVersion,
+    /// What is public of it.
+    pub schema: Schema,
+    /// Who has signed its document; `None` where nobody has.
+    pub developer: Option<PublicKey>,
+    /// Why it is taken.
+    pub verdict: Verdict,
+}
+
 /// A document that a service has checked in, and what was made of it.
 struct Taken<T> {
+    specs: SpecsHash,
     made: T,
     statement: Option<SignedStatement>,
     verdict: Verdict,
@@ -112,6 +128,38 @@ impl Service {
             signed: taken.signed(),
             verdict: taken.verdict,
             client: taken.made,
+        })
+    }
+
+    /// What is public of a table in the clear, by the rules of [`Self::client`].
+    pub async fn table(
+        &self,
+        name: &ModelName,
+        ring: &KeyRing,
+        accept: &Accept,
+    ) -> Result<FetchedTable, ServiceError> {
+        let of = name.clone();
+        let read = move |bytes: &Bytes| {
+            let not_one = |problem: String| ServiceError::NoTable {
+                name: of.clone(),
+                problem,
+            };
+            let schema = Schema::from_json(bytes).map_err(|error| not_one(error.to_string()))?;
+            match schema.cells() {
+                Some(_) if schema.name() == of.as_str() => Ok(schema),
+                Some(_) => Err(not_one(format!("it is table {:?}", schema.name()))),
+                None => Err(not_one("it is the schema of an encrypted frame".to_owned())),
+            }
+        };
+        let taken = self.taken((Route::Specs, name), ring, accept, read).await?;
+        Ok(FetchedTable {
+            version: TableVersion {
+                name: name.clone(),
+                specs: taken.specs,
+            },
+            developer: taken.developer(),
+            verdict: taken.verdict,
+            schema: taken.made,
         })
     }
 
@@ -193,6 +241,7 @@ impl Service {
                 let _ = fs::create_dir_all(directory).and_then(|()| write(&path, &bytes));
             }
             Ok::<_, ServiceError>(Taken {
+                specs: offer.specs,
                 made,
                 statement: offer.statement,
                 verdict,

@@ -12,6 +12,7 @@ use cipherfn_protocol::api::v2::PieceUpload;
 use cipherfn_protocol::api::{ApiVersion, Route};
 use cipherfn_protocol::message::KeyId;
 use http::Method;
+use serde::Serialize;
 
 /// Largest answer to an upload that is read, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
@@ -25,8 +26,7 @@ pub(crate) struct PieceFailure {
 }
 
 impl Service {
-    /// Uploads a file, into a new folder where none is given; under a new address where the last one has
-    /// expired. The folder that it is in.
+    /// Uploads a file, into a new folder where none is given. The folder that it is in.
     pub(super) async fn upload_file(
         &self,
         (purpose, folder): (UploadPurpose, Option<UploadFolder>),
@@ -34,15 +34,28 @@ impl Service {
         bytes: Bytes,
         what: &str,
     ) -> Result<UploadFolder, ServiceError> {
+        let declaration = UploadDeclaration {
+            upload: folder,
+            chunks: vec![file],
+            purpose,
+        };
+        let place = (Route::DeclareUploads, &declaration, folder);
+        self.upload_declared(place, file, bytes, what).await
+    }
+
+    /// Uploads a file that a document declares at a route, to no other folder than is known; under a new
+    /// address where the last one has expired. The folder that it is in.
+    pub(super) async fn upload_declared(
+        &self,
+        (route, declaration, folder): (Route, &(impl Serialize + Sync), Option<UploadFolder>),
+        file: ChunkFile,
+        bytes: Bytes,
+        what: &str,
+    ) -> Result<UploadFolder, ServiceError> {
         let mut addresses = 1;
         loop {
-            let declaration = UploadDeclaration {
-                upload: folder,
-                chunks: vec![file],
-                purpose,
-            };
-            let path = Route::DeclareUploads.path(ApiVersion::V2, "");
-            let (call, answer) = self.send_document(path, &declaration).await?;
+            let path = route.path(ApiVersion::V2, "");
+            let (call, answer) = self.send_document(path, declaration).await?;
             let Uploads { upload, chunks } = self.json(&call, &answer)?;
             let is_ours = |transfer: &Transfer| {
                 transfer.file == file && folder.is_none_or(|folder| folder == upload)

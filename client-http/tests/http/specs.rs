@@ -4,7 +4,7 @@ use crate::echo;
 use crate::server::{Answer, Request, Response, Server, json, reply, response};
 use crate::{KEYS, fetch, model, options, predictions, service, table, values};
 use cipherfn_client_http::{Authentication, Service, ServiceError, ServiceOptions, Token};
-use cipherfn_protocol::api::{ModelList, ModelSummary, Problem, ProblemType, SPECS};
+use cipherfn_protocol::api::{ModelList, ModelSummary, Problem, ProblemType, PublishedKind, SPECS};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::{Chunks, QueryChunk};
 use cipherfn_protocol::specs::SpecsDocument;
@@ -265,6 +265,7 @@ async fn models_are_listed_and_unknown_ones_are_named() {
     let list = ModelList {
         models: vec![ModelSummary {
             name: model(),
+            kind: PublishedKind::Model,
             current: Hash::of(b"specs"),
             versions: Vec::new(),
         }],

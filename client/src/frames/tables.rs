@@ -81,6 +81,11 @@ impl<'s> Tables<'s> {
         Ok(())
     }
 
+    /// The entries of each table, for one that is not encrypted.
+    pub fn into_entries(self) -> Vec<Vec<i64>> {
+        self.entries
+    }
+
     /// The tables with their entries.
     pub(super) fn finish(self) -> impl Iterator<Item = (TablePart, Vec<i64>)> {
         self.parts.into_iter().zip(self.entries)

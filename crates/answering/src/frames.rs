@@ -5,10 +5,12 @@
 //! piece that is not what its record says is named, and nothing is made of it.
 
 use crate::stored_frames::{Needed, head};
+use crate::tables::PublishedTable;
 use crate::{Answering, blocking};
 use bytes::Bytes;
 use cipherfn_frame::pass::TableSource;
 use cipherfn_frame::plan::Plan;
+use cipherfn_frame::schema::Schema;
 use cipherfn_protocol::api::frames::{
     ColumnFigures, FrameQuery, PassFigures, QueryFigures, ROWS_TOGETHER,
 };
@@ -43,8 +45,36 @@ const RESULT_BYTES: usize = 4 * 8 * 1024;
 pub struct Asking {
     /// As it is evaluated.
     pub prepared: PreparedQuery,
-    /// The frames that passes go over and read tables of, in the order of the plan.
-    pub(crate) frames: Vec<StoredFrame>,
+    /// What passes go over and read tables of, in the order of the plan.
+    pub(crate) sources: Vec<QuerySource>,
+}
+
+/// What a query reads.
+#[derive(Clone)]
+pub(crate) enum QuerySource {
+    /// A frame of the tenant's.
+    Frame(StoredFrame),
+    /// A published table in the clear.
+    Table(PublishedTable),
+}
+
+impl QuerySource {
+    /// Bytes of what is read for some of its rows and for its look-ups.
+    fn bytes(&self, needed: &Needed) -> u64 {
+        match self {
+            Self::Frame(frame) => needed.bytes(&frame.pieces),
+            Self::Table(table) if needed.tables => table.bytes(),
+            Self::Table(_) => 0,
+        }
+    }
+
+    /// All of it.
+    const fn whole(rows: usize) -> Needed {
+        Needed {
+            rows: 0..rows as u64,
+            tables: true,
+        }
+    }
 }
 
 impl Answering {
@@ -64,14 +94,16 @@ impl Answering {
             heads.push((head(&frame)?, frame.rows() as usize));
             stored.push(frame);
         }
+        let mut tables = Vec::with_capacity(query.tables.len());
+        for table in &query.tables {
+            tables.push(self.published_table(table).await?);
+        }
+        let schemas: Vec<Schema> = tables.iter().map(|table| table.schema.clone()).collect();
         let mut names = BTreeSet::new();
-        if let Some((twice, _)) = heads
-            .iter()
-            .find(|(head, _)| !names.insert(head.schema.name()))
-        {
+        let all = heads.iter().map(|(head, _)| &head.schema).chain(&schemas);
+        if let Some(twice) = all.map(Schema::name).find(|name| !names.insert(*name)) {
             let detail = format!(
-                "frames: two are named {:?}; encrypt one under another name",
-                twice.schema.name()
+                "frames: two of them and of the tables are named {twice:?}; encrypt one under another name"
             );
             return Err(Problem::new(ProblemType::MalformedRequest, detail).into());
         }
@@ -79,14 +111,18 @@ impl Answering {
         let json = json.map_err(|error| Failure::Internal(error.to_string()))?;
         let plan = Plan::from_json(&json).map_err(FrameQueryError::from);
         let sums = SumRows::Given(query.rows_per_sum);
-        let prepared = plan.and_then(|plan| PreparedQuery::new(plan, &heads, sums));
+        let prepared = plan.and_then(|plan| PreparedQuery::new(plan, &heads, &schemas, sums));
         let prepared = prepared.map_err(|error| refused(&error))?;
         prepared
             .require(Demand::Bits(query.min_bits))
             .map_err(|error| refused(&error))?;
-        let frames = prepared.places.iter().map(|place| stored[*place].clone());
+        let frames = stored.into_iter().map(QuerySource::Frame);
+        let given: Vec<QuerySource> = frames
+            .chain(tables.into_iter().map(QuerySource::Table))
+            .collect();
+        let sources = prepared.places.iter().map(|place| given[*place].clone());
         Ok(Asking {
-            frames: frames.collect(),
+            sources: sources.collect(),
             prepared,
         })
     }
@@ -102,7 +138,9 @@ impl Answering {
         let figures = asking.figures();
         let left = call.remaining();
         let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
-        let bytes: u64 = asking.frames.iter().map(StoredFrame::bytes).sum();
+        let rows = asking.prepared.rows.iter();
+        let needed: Vec<Needed> = rows.map(|rows| QuerySource::whole(*rows)).collect();
+        let bytes = asking.bytes(&needed);
         let why = if figures.seconds / cores > left.as_secs_f64() * PREDICTED_PART {
             Some(format!(
                 "it is predicted to take {:.1} s of a core",
@@ -111,7 +149,7 @@ impl Answering {
         } else if figures.bytes > MAX_REPLY as u64 {
             Some(format!("its answer has {} bytes", figures.bytes))
         } else if bytes > self.memory / MEMORY_PART {
-            Some(format!("its frames have {bytes} bytes"))
+            Some(format!("its frames and tables have {bytes} bytes"))
         } else {
             None
         };
@@ -122,11 +160,6 @@ impl Answering {
         let key = self
             .frame_key(tenant, asking.prepared.key, &asking, call)
             .await?;
-        let whole = |frame: &StoredFrame| Needed {
-            rows: 0..frame.rows(),
-            tables: true,
-        };
-        let needed: Vec<Needed> = asking.frames.iter().map(whole).collect();
         let frames = self.load_frames(&asking, &needed, call).await?;
         let deadline = Instant::now() + call.remaining().saturating_sub(Duration::from_millis(500));
         let work = move || {
@@ -165,7 +198,7 @@ impl Answering {
             return Err(Failure::Internal(format!("a query without part {part}")));
         };
         let over = &asking.prepared.passes.passes[pass];
-        let needed = (0..asking.frames.len()).map(|frame| Needed {
+        let needed = (0..asking.sources.len()).map(|frame| Needed {
             rows: if frame == over.over {
                 rows.clone()
             } else {
@@ -176,14 +209,11 @@ impl Answering {
             ),
         });
         let needed: Vec<Needed> = needed.collect();
-        let read = asking.frames.iter().zip(&needed);
-        let bytes: u64 = read
-            .map(|(frame, needed)| needed.bytes(&frame.pieces))
-            .sum();
+        let bytes = asking.bytes(&needed);
         let most = self.memory / WORKER_MEMORY_PART;
         if bytes > most {
             let detail = format!(
-                "rows {} to {} lie in pieces of {bytes} bytes, a worker reads at most {most}; declare fewer rows a part (rows_a_part), or upload the frames in smaller pieces",
+                "rows {} to {} lie in pieces and tables of {bytes} bytes, a worker reads at most {most}; declare fewer rows a part (rows_a_part), or upload the frames in smaller pieces",
                 rows.start + 1,
                 rows.end
             );
@@ -264,6 +294,12 @@ impl Answering {
 }
 
 impl Asking {
+    /// Bytes of what is read of all sources.
+    fn bytes(&self, needed: &[Needed]) -> u64 {
+        let read = self.sources.iter().zip(needed);
+        read.map(|(source, needed)| source.bytes(needed)).sum()
+    }
+
     /// What is known before anything is evaluated.
     pub fn figures(&self) -> QueryFigures {
         let prepared = &self.prepared;

@@ -16,6 +16,7 @@ mod frames;
 mod keys;
 mod refusal;
 mod stored_frames;
+mod tables;
 mod training;
 
 use bytes::Bytes;

@@ -1,7 +1,7 @@
 //! Frames and their key from the bucket: records, and pieces as far as rows are needed.
 
 use crate::Answering;
-use crate::frames::{Asking, damaged};
+use crate::frames::{Asking, QuerySource, damaged};
 use bytes::Bytes;
 use cipherfn_frame::file::{FileHead, FrameReader};
 use cipherfn_frame::schema::Schema;
@@ -80,8 +80,18 @@ impl Answering {
     ) -> Result<Vec<frames::StoredFrame>, Failure> {
         let fetch = async {
             let mut loaded = Vec::with_capacity(needed.len());
-            for (frame, needed) in asking.frames.iter().zip(needed) {
-                loaded.push(self.load_frame((frame, asking), needed).await?);
+            for (source, needed) in asking.sources.iter().zip(needed) {
+                loaded.push(match source {
+                    QuerySource::Frame(frame) => self.load_frame((frame, asking), needed).await?,
+                    QuerySource::Table(table) if needed.tables => {
+                        self.load_table(table, asking.prepared.set, call).await?
+                    }
+                    // A pass that does not read it has no use for its cells.
+                    QuerySource::Table(table) => {
+                        frames::StoredFrame::without_tables(table.schema.clone(), Vec::new())
+                            .map_err(|error| damaged(&error))?
+                    }
+                });
             }
             Ok(loaded)
         };

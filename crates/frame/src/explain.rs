@@ -1,7 +1,7 @@
 //! Plans as trees, for people.
 
 use crate::Resolved;
-use crate::pass::{Collect, Pass};
+use crate::pass::{Collect, Pass, TableSource};
 use std::fmt::{self, Write as _};
 
 impl Resolved<'_> {
@@ -42,9 +42,14 @@ impl Resolved<'_> {
             Collect::Rows => "a result a row".to_owned(),
             Collect::Sum { rows } => format!("added, up to {rows} rows a sum"),
         };
+        let is_clear = |table: &&TableSource| matches!(table, TableSource::Stored { frame, .. } if self.frames[*frame].cells().is_some());
+        let clear = match pass.tables.iter().filter(is_clear).count() {
+            0 => String::new(),
+            clear => format!(" ({clear} in the clear)"),
+        };
         writeln!(
             text,
-            "pass {} over {:?}: of a row {bits} bits and {limbs} limbs, {} tables, {} outputs; {collected}",
+            "pass {} over {:?}: of a row {bits} bits and {limbs} limbs, {} tables{clear}, {} outputs; {collected}",
             index + 1,
             frame.name(),
             pass.tables.len(),

@@ -357,8 +357,12 @@ fn head(payload: &[u8], parameter_set: ParameterSetTag) -> Result<FileHead, File
     let gadget = Gadget::try_from(gadget);
     let gadget =
         gadget.map_err(|_| wrong(&format!("has a gadget of {levels} levels of {base} bits")))?;
+    let schema = Schema::from_json(rest.0)?;
+    if schema.cells().is_some() {
+        return Err(wrong("has the schema of a table in the clear"));
+    }
     Ok(FileHead {
-        schema: Schema::from_json(rest.0)?,
+        schema,
         key: KeyId::from_bytes(id),
         parameter_set,
         gadget,

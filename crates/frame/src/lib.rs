@@ -19,6 +19,7 @@ mod lower;
 pub mod number;
 pub mod pass;
 pub mod pieces;
+pub mod plain;
 pub mod plan;
 pub mod query;
 pub mod reply;

@@ -1,16 +1,10 @@
 //! What a plan becomes: circuits, each evaluated for every row of a frame.
 
-pub use crate::schema::POLYNOMIAL_SIZE;
+pub use crate::schema::{COUNT_UNIT, POLYNOMIAL_SIZE, ROOM_BITS};
 
 use crate::schema::{RowInput, TablePart};
 use cipherfn_circuit::Circuit;
 use cipherfn_protocol::specs::{Bits, Gadget};
-
-/// A value takes this many bits of the torus less than all where a row's values begin: a limb of b
-/// bits is v 2^-(12 + b), so that the sum of 2^11 of them has half the torus.
-pub const ROOM_BITS: u32 = 12;
-/// Numbers of rows in tables (matched, present) are limbs of one bit.
-pub const COUNT_UNIT: u32 = ROOM_BITS + 1;
 
 /// What a circuit's text leaves open: chosen by whoever knows the noise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +37,8 @@ pub struct Pass {
 /// A ciphertext that all rows share: up to [`POLYNOMIAL_SIZE`] entries.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TableSource {
-    /// Entries `block * POLYNOMIAL_SIZE` and on of a look-up's table: encrypted, or of a frame of the
-    /// server in the clear. A limb v is v 2^-(12 + limb bits); numbers of rows are limbs of one bit.
+    /// Entries `block * POLYNOMIAL_SIZE` and on of a look-up's table: encrypted, or of a table of
+    /// the server in the clear. A limb v is v 2^-(12 + limb bits); numbers of rows are limbs of one bit.
     Stored {
         /// The frame, by its place among those of the query.
         frame: usize,

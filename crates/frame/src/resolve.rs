@@ -171,6 +171,14 @@ impl<'a> Resolver<'a> {
             }
         }
         let base = frame(schemas, name, &step)?;
+        if base.cells().is_some() {
+            return Err(PlanError::Invalid {
+                step,
+                problem: format!(
+                    "{name:?} is a table that the server has in the clear, whose rows nobody goes over; scan an encrypted frame and merge {name:?} from the left or by \"inner\""
+                ),
+            });
+        }
         let mut resolver = Self {
             schemas,
             step,

@@ -3,16 +3,23 @@
 mod document;
 mod domain;
 mod error;
+mod plain;
 mod rows;
 
 pub use domain::{Domain, LimbRange};
 pub use error::SchemaError;
 pub use rows::Rows;
 
+use cipherfn_protocol::hash::Hash;
 use std::collections::HashSet;
 
 /// Coefficients of a ciphertext: entries of one of a look-up's tables.
 pub const POLYNOMIAL_SIZE: u32 = 2048;
+/// A value takes this many bits of the torus less than all where a row's values begin: a limb of b
+/// bits is v 2^-(12 + b), so that the sum of 2^11 of them has half the torus.
+pub const ROOM_BITS: u32 = 12;
+/// Numbers of rows in tables (matched, present) are limbs of one bit.
+pub const COUNT_UNIT: u32 = ROOM_BITS + 1;
 /// Most rows of a frame: what an answer takes is known from their number, before there are any.
 pub const MAX_ROWS: u64 = 1 << 26;
 /// Most columns of a frame.
@@ -35,6 +42,7 @@ pub struct Schema {
     rows: Rows,
     columns: Vec<Column>,
     lookups: Vec<LookupIndex>,
+    cells: Option<Hash>,
 }
 
 /// A column.
@@ -180,6 +188,7 @@ impl Schema {
             rows,
             columns,
             lookups,
+            cells: None,
         };
         schema.check_lookups()?;
         Ok(schema)
@@ -258,6 +267,14 @@ impl Schema {
     pub fn lookup_layout(&self, lookup: &LookupIndex) -> KeyLayout {
         let keys = lookup.by.iter().filter_map(|name| self.position(name));
         KeyLayout::of(keys.map(|key| self.columns[key].domain.size()).collect())
+    }
+
+    /// An entry of 1 of a table is the torus fraction `2^-this`.
+    pub fn unit(&self, part: TablePart) -> u32 {
+        match part {
+            TablePart::Matched | TablePart::Presence(_) => COUNT_UNIT,
+            TablePart::Limb(column, _) => ROOM_BITS + self.columns[column].limb_bits,
+        }
     }
 
     /// Bits of an input that is bits; 0 of limbs.

@@ -6,6 +6,7 @@ use cipherfn_frame::pass::CircuitForm;
 use cipherfn_frame::plan::{Literal, Plan, PlanError};
 use cipherfn_frame::query::{Query, col, count, len, max, median, min, sum};
 use cipherfn_frame::schema::Schema;
+use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
 
 const SALES: &str = r#"
@@ -493,4 +494,66 @@ fn numbers_and_names_that_are_none_are_named() {
         error.contains("cannot be filled with 5000: its cells are 0 to 2047"),
         "{error}"
     );
+}
+
+/// The server goes over no row of a table in the clear, and says so.
+#[test]
+fn tables_in_the_clear_are_looked_up_and_nothing_else() {
+    let looked = "[[lookup]]\nby = [\"sku\"]\ncolumns = [\"price\", \"class\"]\n";
+    let (columns, _) = PRICES.split_once("[[lookup]]").unwrap_or((PRICES, ""));
+    let prices = Schema::from_toml(&format!("{columns}{looked}")).unwrap();
+    let prices = prices.in_the_clear(100, Hash::of(b"cells")).unwrap();
+    let schemas = [Schema::from_toml(SALES).unwrap(), prices];
+    let lower = |plan: &Plan| check(plan, &schemas);
+    let merged = || Query::scan("sales").merge("prices").on("sku");
+    for plan in [
+        merged().left().plan(),
+        merged().inner().plan(),
+        merged()
+            .left()
+            .group_by(["region"])
+            .agg([sum("price")])
+            .plan(),
+        merged()
+            .inner()
+            .group_by(["region"])
+            .agg([sum("price")])
+            .plan(),
+    ] {
+        lower(&plan).unwrap();
+    }
+    for (plan, text) in [
+        (
+            Query::scan("prices").select(["price"]).plan(),
+            "scan an encrypted frame",
+        ),
+        (
+            merged()
+                .inner()
+                .group_by(["class"])
+                .agg([sum("amount")])
+                .plan(),
+            "class",
+        ),
+        (merged().inner().filter(col("class").eq(3)).plan(), "class"),
+        (
+            merged()
+                .inner()
+                .group_by(["region"])
+                .agg([sum("amount")])
+                .plan(),
+            "amount",
+        ),
+        (
+            merged()
+                .inner()
+                .group_by([""; 0])
+                .agg([sum("amount")])
+                .plan(),
+            "amount",
+        ),
+    ] {
+        let error = lower(&plan).unwrap_err().to_string();
+        assert!(error.contains(text), "{error}");
+    }
 }

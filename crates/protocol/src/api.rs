@@ -4,6 +4,8 @@
 //! `docs/openapi.json` is the same as an OpenAPI document, and tests hold the service to it.
 
 pub mod frames;
+pub mod grant;
+pub mod grants;
 pub mod job;
 mod key;
 mod model;
@@ -12,7 +14,9 @@ mod route;
 pub mod v2;
 
 pub use key::{KeyDeclarationV1, KeyState, KeyStatusV1, KeyUploadV1, PartUpload, Pieces};
-pub use model::{ModelList, ModelName, ModelSummary, ParseModelNameError, ProgramList, Version};
+pub use model::{
+    ModelList, ModelName, ModelSummary, ParseModelNameError, ProgramList, PublishedKind, Version,
+};
 pub use problem::{Problem, ProblemType};
 pub use route::{ApiVersion, NoRoute, Requested, Route};
 

@@ -56,6 +56,8 @@ pub enum FrameKind {
     Descent = 12,
     /// Encrypted rows of a training.
     TrainingRows = 13,
+    /// A table that the server has in the clear: server only.
+    PlainTable = 14,
 }
 
 impl FrameKind {
@@ -74,6 +76,7 @@ impl FrameKind {
             Self::Contribution,
             Self::Descent,
             Self::TrainingRows,
+            Self::PlainTable,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == value)
@@ -95,6 +98,7 @@ impl FrameKind {
             Self::Contribution => "contribution",
             Self::Descent => "state of a training",
             Self::TrainingRows => "chunk of rows of a training",
+            Self::PlainTable => "table in the clear",
         }
     }
 
@@ -114,6 +118,7 @@ impl FrameKind {
             Self::Contribution => "a contribution",
             Self::Descent => "a state of a training",
             Self::TrainingRows => "a chunk of rows of a training",
+            Self::PlainTable => "a table in the clear",
         }
     }
 }
@@ -149,6 +154,12 @@ pub struct Frame {
     pub parameter_set: ParameterSetTag,
     /// The bytes inside.
     pub payload: Vec<u8>,
+}
+
+/// The kind that the first bytes of a file say, if they are a frame's; nothing is checked but these.
+pub fn kind(start: &[u8]) -> Option<FrameKind> {
+    let rest = start.strip_prefix(MAGIC)?;
+    FrameKind::from_u16(u16::from_le_bytes(*rest.first_chunk()?))
 }
 
 /// Why bytes are not a frame of the wanted kind.

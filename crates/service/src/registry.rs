@@ -28,6 +28,7 @@
 mod document;
 mod frame;
 mod frames;
+mod grant;
 mod job;
 mod jobs;
 mod keys;
@@ -41,18 +42,22 @@ mod races;
 mod record;
 mod registration;
 mod store;
+mod tables;
 mod unique;
 
 pub use frame::{FramePiece, StoredFrame};
 pub use frames::FrameDeclared;
+pub use grant::{GrantRefusal, GrantedPiece, HeldGrant};
 pub use job::{
     ATTEMPTS_A_CHUNK, Attempt, Checkpoint, Chunk, ChunkEvent, ChunkRefusal, Job, JobOrder,
     SharedQuery, UploadedWork, Work,
 };
 pub use jobs::{Input, JobDeclared, Kept, Share};
 pub use keys::{Checked, Declared, MissingPiece, Settled};
-pub use live::{live_frame, live_program, live_version, unknown_frame, unknown_program};
-pub use model::{Folder, LiveVersion, Model, ModelKind};
+pub use live::{
+    live_frame, live_program, live_table, live_version, unknown_frame, unknown_program,
+};
+pub use model::{Folder, LiveVersion, Model};
 pub use models::{Models, Published, Sign};
 pub use part::{ParsePartNameError, PartName};
 pub use quota::Keys;

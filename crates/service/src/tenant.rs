@@ -1,6 +1,7 @@
 //! Who calls: the identity that API Gateway has established, as the name of a prefix in the bucket.
 
 use crate::config;
+use cipherfn_protocol::api::grant::TenantId;
 use cipherfn_protocol::api::{Problem, ProblemType};
 use cipherfn_protocol::hash::Hash;
 use lambda_http::request::RequestContext;
@@ -69,6 +70,26 @@ fn identity(request: &Request) -> Option<String> {
         return Some(format!("jwt {issuer} {subject}"));
     }
     config::text(config::LOCAL_TENANT).map(|name| format!("local {name}"))
+}
+
+/// The same name, as documents have it that clients send. That of a caller is from its request alone.
+impl From<TenantId> for Tenant {
+    fn from(id: TenantId) -> Self {
+        Self(id.to_string())
+    }
+}
+
+impl Tenant {
+    /// Its name for clients.
+    pub fn id(&self) -> TenantId {
+        let mut bytes = [0; DIGITS / 2];
+        let digits = self.0.as_bytes().chunks_exact(2);
+        for (byte, pair) in bytes.iter_mut().zip(digits) {
+            let pair = std::str::from_utf8(pair).unwrap_or_default();
+            *byte = u8::from_str_radix(pair, 16).unwrap_or_default();
+        }
+        TenantId::from_bytes(bytes)
+    }
 }
 
 /// As a document has it that the service wrote.

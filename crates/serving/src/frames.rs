@@ -10,6 +10,7 @@ mod partial;
 mod query;
 mod read;
 mod share;
+mod stored;
 
 pub use noise::{
     ColumnPrecision, OutputPrecision, PassNoise, columns, pass_noise, precisions, seconds,
@@ -17,133 +18,17 @@ pub use noise::{
 pub use partial::{PartialError, PartialResults};
 pub use query::{Demand, FrameQueryError, PassFigures, PreparedQuery, SumRows, choices};
 pub use read::ReadError;
+pub use stored::{StoredFrame, StoredRows};
 
 use cipherfn_circuit::circuit::{Circuit, Output};
 use cipherfn_engine::{EngineError, PreparedCircuit, QueryRow, SharedTables};
 use cipherfn_frame::pass::{Collect, Pass, TableSource};
-use cipherfn_frame::schema::{RowInput, Schema, TablePart};
 use cipherfn_scheme::parameters::{Depth, ParameterSet};
-use cipherfn_scheme::query::{GroupForm, TableShape, decode_tables};
+use cipherfn_scheme::query::GroupForm;
 use cipherfn_scheme::reply::{self, BlockShape, CollectedShape, Collection, RUN, ReplyShape};
 use cipherfn_scheme::{ExpandedEvaluationKey, Glwe, SchemeError};
 use std::collections::BTreeMap;
 use std::ops::Range;
-
-/// An encrypted frame, as whoever evaluates has it.
-pub struct StoredFrame {
-    schema: Schema,
-    inputs: Vec<RowInput>,
-    chunks: Vec<StoredRows>,
-    /// Of each look-up.
-    tables: Vec<(TableShape, Vec<Glwe>)>,
-}
-
-/// Rows whose ciphertexts lie together.
-#[derive(Clone, Debug)]
-pub struct StoredRows {
-    /// Number of rows.
-    pub rows: usize,
-    /// Ciphertexts of each of the schema's row inputs.
-    pub inputs: Vec<Vec<u8>>,
-}
-
-impl StoredFrame {
-    /// Of a schema, chunks of rows, and the tables of its look-ups, in its order.
-    pub fn new(
-        set: &'static ParameterSet,
-        schema: Schema,
-        chunks: Vec<StoredRows>,
-        tables: &[impl AsRef<[u8]>],
-    ) -> Result<Self, FrameError> {
-        let mut frame = Self::without_tables(schema, chunks)?;
-        let schema = &frame.schema;
-        frame.count("look-ups", schema.lookups().len(), tables.len())?;
-        let tables = schema.lookups().iter().zip(tables).map(|(lookup, bytes)| {
-            let size = schema.lookup_layout(lookup).places as usize;
-            let shape = TableShape::in_blocks(set, schema.tables(lookup).len(), size);
-            Ok((shape, decode_tables(&shape, bytes.as_ref())?))
-        });
-        frame.tables = tables.collect::<Result<_, SchemeError>>()?;
-        Ok(frame)
-    }
-
-    /// One whose look-ups are not read.
-    pub fn without_tables(schema: Schema, chunks: Vec<StoredRows>) -> Result<Self, FrameError> {
-        let inputs = schema.row_inputs();
-        let frame = Self {
-            schema,
-            inputs,
-            chunks,
-            tables: Vec::new(),
-        };
-        frame.check_chunks()?;
-        Ok(frame)
-    }
-
-    /// What is public of it.
-    pub const fn schema(&self) -> &Schema {
-        &self.schema
-    }
-
-    fn check_chunks(&self) -> Result<(), FrameError> {
-        let mut chunks = self.chunks.iter();
-        chunks.try_for_each(|chunk| {
-            let what = "inputs of a chunk of rows";
-            self.count(what, self.inputs.len(), chunk.inputs.len())
-        })
-    }
-
-    fn count(&self, what: &str, expected: usize, found: usize) -> Result<(), FrameError> {
-        if expected == found {
-            return Ok(());
-        }
-        Err(FrameError::Count {
-            frame: self.schema.name().into(),
-            what: what.into(),
-            expected,
-            found,
-        })
-    }
-
-    /// Number of its rows.
-    pub fn rows(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.rows).sum()
-    }
-
-    /// Bytes of its ciphertexts.
-    pub fn bytes(&self) -> usize {
-        let inputs = self.chunks.iter().flat_map(|chunk| &chunk.inputs);
-        let tables = self.tables.iter().map(|(shape, _)| shape.bytes());
-        inputs.map(Vec::len).sum::<usize>() + tables.sum::<usize>()
-    }
-
-    fn input(&self, chunk: &'_ StoredRows, input: RowInput) -> Result<Vec<u8>, FrameError> {
-        let place = self.inputs.iter().position(|own| *own == input);
-        let bytes = place.map(|place| chunk.inputs[place].clone());
-        bytes.ok_or_else(|| self.missing(format!("{input:?}")))
-    }
-
-    fn table(&self, lookup: usize, part: TablePart, block: u32) -> Result<Glwe, FrameError> {
-        let missing = || self.missing(format!("table {part:?} of look-up {}", lookup + 1));
-        let index = self.schema.lookups().get(lookup).ok_or_else(missing)?;
-        let size = self.schema.lookup_layout(index).places as usize;
-        let parts = self.schema.tables(index);
-        let place = parts
-            .iter()
-            .position(|own| *own == part)
-            .ok_or_else(missing)?;
-        let (shape, tables) = self.tables.get(lookup).ok_or_else(missing)?;
-        let table = tables.get(shape.block(place, size, block as usize));
-        table.cloned().ok_or_else(missing)
-    }
-
-    fn missing(&self, what: String) -> FrameError {
-        FrameError::Missing {
-            frame: self.schema.name().into(),
-            what,
-        }
-    }
-}
 
 /// Why a query cannot be evaluated.
 #[derive(Debug, thiserror::Error)]

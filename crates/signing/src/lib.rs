@@ -1,4 +1,4 @@
-//! Developers' signatures on client specs: Ed25519 (RFC 8032) over a [`Statement`] of model, specs
+//! Developers' signatures on client specs, and tenants' on upload grants: Ed25519 (RFC 8032) over a [`Statement`] of model, specs
 //! and serial.
 //!
 //! ```text
@@ -27,6 +27,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use cipherfn_protocol::api::grant::{Grant, SignedGrant};
 use cipherfn_protocol::statement::{PublicKey, Signature, SignedStatement, Statement};
 use ed25519_dalek::VerifyingKey;
 use ed25519_dalek::ed25519::signature::Signer;
@@ -82,12 +83,25 @@ impl SigningKey {
 
     /// Signs a statement.
     pub fn sign(&self, statement: Statement) -> SignedStatement {
-        let signature = self.0.sign(&statement.message());
         SignedStatement {
             key: self.public(),
-            signature: Signature::from_bytes(signature.to_bytes()),
+            signature: self.signature(&statement.message()),
             statement,
         }
+    }
+
+    /// Signs an upload grant.
+    pub fn sign_grant(&self, grant: Grant) -> SignedGrant {
+        SignedGrant {
+            key: self.public(),
+            signature: self.signature(&grant.message()),
+            grant,
+        }
+    }
+
+    /// Messages begin with what they are about, so that a signature on one kind is none on another.
+    fn signature(&self, message: &[u8]) -> Signature {
+        Signature::from_bytes(self.0.sign(message).to_bytes())
     }
 }
 
@@ -100,10 +114,19 @@ impl fmt::Debug for SigningKey {
 /// Checks that a statement is signed by the key that it names. Strict: one signature has one form,
 /// and keys of small order, under which many messages share a signature, are refused.
 pub fn verify(signed: &SignedStatement) -> Result<(), SigningError> {
-    let key = VerifyingKey::from_bytes(signed.key.as_bytes());
-    let signature = ed25519_dalek::Signature::from_bytes(signed.signature.as_bytes());
-    key.and_then(|key| key.verify_strict(&signed.statement.message(), &signature))
-        .map_err(|_| SigningError::Signature { key: signed.key })
+    check(signed.key, signed.signature, &signed.statement.message())
+}
+
+/// Checks that a grant is signed by the key that it names, as strictly.
+pub fn verify_grant(signed: &SignedGrant) -> Result<(), SigningError> {
+    check(signed.key, signed.signature, &signed.grant.message())
+}
+
+fn check(key: PublicKey, signature: Signature, message: &[u8]) -> Result<(), SigningError> {
+    let signature = ed25519_dalek::Signature::from_bytes(signature.as_bytes());
+    VerifyingKey::from_bytes(key.as_bytes())
+        .and_then(|key| key.verify_strict(message, &signature))
+        .map_err(|_| SigningError::Signature { key })
 }
 
 /// What can go wrong with signatures.
@@ -117,7 +140,7 @@ pub enum SigningError {
     #[error("not a signing key: its file is one line, \"{HEADER}\" and 64 hexadecimal digits")]
     Text,
     /// A signature that its key did not make for this statement.
-    #[error("the signature is not one of {key} on this statement")]
+    #[error("the signature is not one of {key} on this statement or grant")]
     Signature {
         /// The key.
         key: PublicKey,

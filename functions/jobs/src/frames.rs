@@ -18,7 +18,7 @@ use lambda_http::{Body, Request, Response};
 /// Bytes of a piece within which its head ends: a schema has at most a MiB.
 const MAX_HEAD: u64 = (1 << 20) + 4096;
 /// Pieces that are looked at side by side.
-const IN_FLIGHT: usize = 16;
+pub(crate) const IN_FLIGHT: usize = 16;
 
 impl Jobs {
     /// The tenant's frames.
@@ -29,6 +29,7 @@ impl Jobs {
     ) -> Result<Response<Body>, Failure> {
         let frames = self.registry.frames(tenant, call.now).await?;
         let list = FrameList {
+            tenant: tenant.id(),
             frames: frames.iter().map(StoredFrame::listed).collect(),
         };
         Ok(http::json(StatusCode::OK, &list))
@@ -116,7 +117,8 @@ impl Jobs {
         Ok(live_frame(frame, id, call.now)?)
     }
 
-    async fn head(
+    /// The head of a piece, which has no tables unless it is the first.
+    pub(crate) async fn head(
         &self,
         tenant: &Tenant,
         id: FrameId,
@@ -221,11 +223,21 @@ fn assemble(
         pieces,
         created: call.now,
         until: call.now + jobs.frame_rules.lifetime,
+        grants: Vec::new(),
+    })
+}
+
+/// The schema that the record of a frame has.
+pub(crate) fn schema_of(frame: &StoredFrame) -> Result<Schema, Failure> {
+    let json = serde_json::to_vec(&frame.schema);
+    let json = json.map_err(|error| Failure::Internal(error.to_string()))?;
+    Schema::from_json(&json).map_err(|error| {
+        Failure::Internal(format!("the stored schema of frame {}: {error}", frame.id))
     })
 }
 
 /// What pieces have in common.
-fn uncounted(schema: Schema) -> Schema {
+pub(crate) fn uncounted(schema: Schema) -> Schema {
     let padded = schema.rows().padded;
     schema.with_rows(Rows {
         count: None,
@@ -240,7 +252,7 @@ fn gone(number: usize) -> Problem {
     Problem::new(ProblemType::UploadMissing, detail)
 }
 
-fn malformed(number: usize, problem: &str) -> Problem {
+pub(crate) fn malformed(number: usize, problem: &str) -> Problem {
     Problem::new(
         ProblemType::MalformedFrame,
         format!("piece {number}: {problem}"),

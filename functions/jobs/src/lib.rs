@@ -10,12 +10,15 @@
 //! | `DELETE /v2/jobs/{id}` | end it, and delete all there is of it |
 //! | `GET`, `POST /v2/frames` | the caller's frames; a frame of uploaded pieces |
 //! | `GET`, `DELETE /v2/frames/{frame}` | what is public of it; delete it |
+//! | `POST /v2/frames/{frame}/grants`, `/revocations` | lets others add rows to a frame; ends that |
+//! | `POST /v2/grants/uploads`, `/v2/grants/rows` | where others upload rows; adds them |
 //! | `POST /v2/frames/jobs` | a query over frames, whose parts become events for workers |
 
 mod check;
 mod cost;
 mod dispatch;
 mod frames;
+mod grants;
 mod query;
 mod status;
 
@@ -83,6 +86,16 @@ impl Jobs {
                 self.delete_frame(tenant, frame).await
             }
             Route::DeclareQuery => self.declare_query(tenant, request, call).await,
+            Route::OfferGrant => {
+                let frame = http::id("frame", parameter)?;
+                self.offer_grant(tenant, frame, (request, call)).await
+            }
+            Route::RevokeGrant => {
+                let frame = http::id("frame", parameter)?;
+                self.revoke_grant(tenant, frame, (request, call)).await
+            }
+            Route::GrantUploads => self.granted_uploads(tenant, (request, call)).await,
+            Route::AddRows => self.add_rows(tenant, (request, call)).await,
             _ => {
                 let job = self.job(tenant, http::id("job", parameter)?, call).await?;
                 let query = request.query_string_parameters_ref();

@@ -2,6 +2,7 @@
 //! by whoever has the engine, before anything is evaluated.
 
 use crate::Jobs;
+use crate::frames::schema_of;
 use cipherfn_frame::pass::CircuitForm;
 use cipherfn_frame::plan::{Plan, PlanError};
 use cipherfn_frame::schema::Schema;
@@ -36,7 +37,15 @@ impl Jobs {
         for id in &query.frames {
             frames.push(self.frame(tenant, *id, call).await?);
         }
-        let passes = rows_of_passes(&query, &frames)?;
+        let mut tables = Vec::with_capacity(query.tables.len());
+        for table in &query.tables {
+            let (_, document) = self.registry.table(table).await?;
+            let schema = Schema::from_json(&document);
+            tables.push(schema.map_err(|error| {
+                Failure::Internal(format!("the schema of table {}: {error}", table.name))
+            })?);
+        }
+        let passes = rows_of_passes(&query, &frames, tables)?;
         let key = frames[0].key;
         let shared = SharedQuery {
             query,
@@ -61,15 +70,16 @@ impl Jobs {
 }
 
 /// Rows that each pass of a query goes over.
-fn rows_of_passes(query: &FrameQuery, frames: &[StoredFrame]) -> Result<Vec<u64>, Failure> {
-    let schema = |frame: &StoredFrame| {
-        let json = serde_json::to_vec(&frame.schema);
-        let json = json.map_err(|error| Failure::Internal(error.to_string()))?;
-        Schema::from_json(&json).map_err(|error| {
-            Failure::Internal(format!("the stored schema of frame {}: {error}", frame.id))
-        })
-    };
-    let schemas = frames.iter().map(schema).collect::<Result<Vec<_>, _>>()?;
+fn rows_of_passes(
+    query: &FrameQuery,
+    frames: &[StoredFrame],
+    tables: Vec<Schema>,
+) -> Result<Vec<u64>, Failure> {
+    let mut schemas = frames
+        .iter()
+        .map(schema_of)
+        .collect::<Result<Vec<_>, _>>()?;
+    schemas.extend(tables);
     let json = serde_json::to_vec(&query.plan);
     let json = json.map_err(|error| Failure::Internal(error.to_string()))?;
     let gadget = Gadget::try_from(frames[0].gadget)
@@ -86,7 +96,9 @@ fn rows_of_passes(query: &FrameQuery, frames: &[StoredFrame]) -> Result<Vec<u64>
         .map_err(|error: PlanError| Problem::new(ProblemType::PlanRefused, error.to_string()))?;
     let rows = |name: &String| {
         let place = schemas.iter().position(|schema| schema.name() == name);
-        place.map_or(0, |place| frames[place].rows())
+        // No pass goes over a table.
+        let frame = place.and_then(|place| frames.get(place));
+        frame.map_or(0, StoredFrame::rows)
     };
     let rows: Vec<u64> = passes.frames.iter().map(rows).collect();
     Ok(passes.passes.iter().map(|pass| rows[pass.over]).collect())

@@ -3,8 +3,8 @@
 //!
 //! | route | answer |
 //! |---|---|
-//! | `GET /v2/models` | every model and its live versions |
-//! | `GET /v2/models/{model}` | client specs of the current version, or of `?specs=HASH`; `ETag` is the specs hash, `Cipherfn-Statement` their developer's signed statement |
+//! | `GET /v2/models` | every model and table in the clear, and its live versions |
+//! | `GET /v2/models/{model}` | client specs of the current version, or what is public of a table, or of `?specs=HASH`; `ETag` is the specs hash, `Cipherfn-Statement` their developer's signed statement |
 //! | `GET /v2/programs` | every training program and its live versions |
 //! | `GET /v2/programs/{program}` | the current version of a program, or that of `?specs=HASH`; headers as beside specs |
 //! | `GET /v2/openapi.json` | the service's OpenAPI document |
@@ -12,13 +12,11 @@
 //! Under `/v1` they show what can be said in specs of format 1, without statement.
 
 use cipherfn_protocol::api::{
-    self, ApiVersion, Function, ModelList, ModelName, Problem, ProblemType, ProgramList, Requested,
-    Route,
+    self, ApiVersion, Function, ModelList, ModelName, Problem, ProblemType, ProgramList,
+    PublishedKind, Requested, Route,
 };
 use cipherfn_protocol::hash::SpecsHash;
-use cipherfn_service::registry::{
-    LiveVersion, Model, ModelKind, Models, live_program, unknown_program,
-};
+use cipherfn_service::registry::{LiveVersion, Model, Models, live_program, unknown_program};
 use cipherfn_service::{Call, Failure, Registry, S3, config, http, telemetry};
 use lambda_http::http::{HeaderValue, StatusCode, header};
 use lambda_http::{Body, Error, Request, RequestExt, Response};
@@ -28,6 +26,8 @@ use std::time::Duration;
 pub const OPENAPI: &str = include_str!("../../../docs/openapi.json");
 /// How long the URL of a document that is too large for an answer works.
 const URL_LIFETIME: Duration = Duration::from_mins(5);
+/// What is served as models are.
+const MODELS: [PublishedKind; 2] = [PublishedKind::Model, PublishedKind::Table];
 
 /// The function: reads its configuration, then answers until the environment ends.
 pub async fn run() -> Result<(), Error> {
@@ -54,13 +54,13 @@ async fn handle(
     match route {
         Route::OpenApi => Ok(http::response(StatusCode::OK, api::JSON, OPENAPI)),
         Route::Models => {
-            let models = published(registry, ModelKind::Model, call).await?;
+            let models = published(registry, &MODELS, call).await?;
             let models = models.iter().filter_map(|model| model.summary_for(version));
             let models = models.collect();
             Ok(http::json(StatusCode::OK, &ModelList { models }))
         }
         Route::Programs => {
-            let programs = published(registry, ModelKind::Program, call).await?;
+            let programs = published(registry, &[PublishedKind::Program], call).await?;
             let programs = programs.iter().map(Model::summary).collect();
             Ok(http::json(StatusCode::OK, &ProgramList { programs }))
         }
@@ -69,10 +69,10 @@ async fn handle(
     }
 }
 
-/// What is published of a kind.
+/// What is published of these kinds.
 async fn published(
     registry: &Registry,
-    kind: ModelKind,
+    kinds: &[PublishedKind],
     call: &Call,
 ) -> Result<Vec<Model>, Failure> {
     let Models {
@@ -82,7 +82,7 @@ async fn published(
     for error in unreadable {
         call.warn("a model is missing in the list", &error);
     }
-    models.retain(|model| model.kind == kind);
+    models.retain(|model| kinds.contains(&model.kind));
     Ok(models)
 }
 
@@ -125,7 +125,7 @@ async fn specs(
         )
     };
     let model = registry.model(name).await?;
-    let model = model.filter(|model| model.kind == ModelKind::Model);
+    let model = model.filter(|model| MODELS.contains(&model.kind));
     let model = model.ok_or_else(unknown)?;
     let current = model.current(api_version).ok_or_else(|| {
         Problem::new(

@@ -7,10 +7,12 @@ use cipherfn_client::{Client, ClientError};
 use cipherfn_compiler::read::read_model;
 use cipherfn_frame::file::FrameReader;
 use cipherfn_frame::pass::CircuitForm;
+use cipherfn_frame::plain::PlainTable;
 use cipherfn_frame::plan::{Plan, PlanError};
 use cipherfn_frame::reply::Reply;
 use cipherfn_frame::schema::Schema;
 use cipherfn_program::{EntryKind, TensorType};
+use cipherfn_protocol::api::grant::SignedGrant;
 use cipherfn_protocol::frame::ParameterSetTag;
 use cipherfn_protocol::hash::{Hash, Sha256};
 use cipherfn_protocol::message::{Chunk, Chunks, QueryChunk};
@@ -22,7 +24,7 @@ use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_serving::frames::{StoredFrame, StoredRows};
 use cipherfn_serving::training::Total;
 use cipherfn_serving::{Estimate, Model, Part, Progress, Query};
-use cipherfn_signing::{SigningKey, verify};
+use cipherfn_signing::{SigningKey, verify, verify_grant};
 use cipherfn_table::Table;
 use cipherfn_training::descent::{DescentState, RowsChunk, Training};
 use cipherfn_training::{Contribution, StatisticsSpec};
@@ -248,6 +250,22 @@ pub const TARGETS: &[Target] = &[
         seeds: &["golden/v3/frame.cfa"],
         run: |bytes| drop(Reply::from_bytes(bytes)),
         framed: true,
+    },
+    Target {
+        name: "frame_table",
+        seeds: &["golden/v3/prices.cfp"],
+        run: |bytes| {
+            if let Ok(table) = PlainTable::from_bytes(bytes) {
+                assert!(table.to_bytes().is_ok());
+            }
+        },
+        framed: true,
+    },
+    Target {
+        name: "grant",
+        seeds: &["golden/v3/rows.grant"],
+        run: |bytes| drop(SignedGrant::from_json(bytes).map(|signed| verify_grant(&signed))),
+        framed: false,
     },
     Target {
         name: "csv",

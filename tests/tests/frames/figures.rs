@@ -1,7 +1,7 @@
 //! Figures: `cargo test --workspace --test frames figures -- --ignored --nocapture`, the engine being
 //! optimised in every profile.
 
-use super::{GADGET, KEYS, encrypt, last, lower, rows, schema, worth};
+use super::{GADGET, KEYS, encrypt, last, lower, plain, rows, schema, set, worth};
 use cipherfn_frame::plan::Plan;
 use cipherfn_frame::query::{Query, col, len, sum};
 use cipherfn_protocol::specs::{BaseLog, Gadget, Levels};
@@ -114,6 +114,13 @@ fn join(left_rows: i64, right_rows: i64, domain: i64, most: i64, gadget: Gadget)
         .plan();
     let what = format!("left join of {left_rows} rows with {right_rows}, values to {most}");
     measure(&what, &plan, &frames, gadget, 400);
+    // The same table in the clear.
+    let [left, _] = frames;
+    let clear =
+        rows((0..right_rows).map(|row| [key(row), value(row), value(row + 1), value(row + 2)]));
+    let clear = StoredFrame::plain(set(), plain(&right, &clear));
+    let what = format!("{what}, in the clear");
+    measure(&what, &plan, &[left, clear], gadget, 400);
 }
 
 #[test]

@@ -2,11 +2,15 @@
 
 use cipherfn_client::frames::decrypt_reply;
 use cipherfn_frame::file::{FrameReader, FrameWriter};
+use cipherfn_frame::plain::PlainTable;
 use cipherfn_frame::plan::Plan;
 use cipherfn_frame::reply::Reply;
+use cipherfn_frame::schema::TablePart;
+use cipherfn_protocol::api::grant::SignedGrant;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, SecretKey};
 use cipherfn_serving::frames::{PreparedQuery, StoredFrame, StoredRows, SumRows, evaluate};
+use cipherfn_signing::verify_grant;
 use cipherfn_tests::golden;
 
 fn file(name: &str) -> Vec<u8> {
@@ -40,7 +44,7 @@ fn frames_and_answers_keep_their_bytes_and_their_cells() {
     let sql = String::from_utf8(file("v3/frame.sql")).unwrap();
     let plan = Plan::from_sql(&sql, std::slice::from_ref(&head.schema)).unwrap();
     let sums = SumRows::Given(reply.rows_per_sum);
-    let prepared = PreparedQuery::new(plan, &[(head.clone(), 3)], sums).unwrap();
+    let prepared = PreparedQuery::new(plan, &[(head.clone(), 3)], &[], sums).unwrap();
     assert_eq!((prepared.hash, head.key), (reply.query, secret.id()));
     let cells = |ciphertexts: &[Vec<u8>]| {
         let words = decrypt_reply(&secret, prepared.last(), 3, ciphertexts).unwrap();
@@ -64,4 +68,31 @@ fn frames_and_answers_keep_their_bytes_and_their_cells() {
     let results = evaluate(&key.expand().unwrap(), &prepared.passes.passes, &[&frame]).unwrap();
     let again = prepared.reply(&results[0]).unwrap();
     assert_eq!(cells(&again.ciphertexts), expected);
+}
+
+/// Made by another implementation of the format.
+#[test]
+fn tables_in_the_clear_keep_their_bytes_and_their_entries() {
+    let bytes = file("v3/prices.cfp");
+    let table = PlainTable::from_bytes(&bytes).unwrap();
+    assert_eq!(table.to_bytes().unwrap(), bytes);
+    assert_eq!(table.schema().rows().count, Some(4));
+    let entries = |part| table.block(0, part, 0).unwrap();
+    assert_eq!(entries(TablePart::Matched), [1, 1, 0, 1, 0, 0, 1, 0]);
+    assert_eq!(entries(TablePart::Presence(1)), [1, 1, 0, 0, 0, 0, 1, 0]);
+    let (low, high) = (TablePart::Limb(1, 0), TablePart::Limb(1, 1));
+    assert_eq!(entries(low), [2, 0, 0, 0, 0, 0, 44, 0]);
+    assert_eq!(entries(high), [1, 0, 0, 0, 0, 0, 1, 0]);
+}
+
+/// Signed by another implementation.
+#[test]
+fn grants_keep_their_bytes_and_their_signatures() {
+    let bytes = file("v3/rows.grant");
+    let signed = SignedGrant::from_json(bytes.trim_ascii()).unwrap();
+    verify_grant(&signed).unwrap();
+    assert_eq!(signed.to_json().unwrap().as_bytes(), bytes.trim_ascii());
+    let mut other = signed;
+    other.grant.objects += 1;
+    assert!(verify_grant(&other).is_err());
 }

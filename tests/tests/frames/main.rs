@@ -11,6 +11,7 @@ use cipherfn_frame::Passes;
 use cipherfn_frame::answer::Cell;
 use cipherfn_frame::cells::Units;
 use cipherfn_frame::pass::{CircuitForm, Pass};
+use cipherfn_frame::plain::{PlainTable, SALT_LEN};
 use cipherfn_frame::plan::Plan;
 use cipherfn_frame::schema::{Rows, Schema};
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
@@ -77,6 +78,28 @@ fn encrypt(
     StoredFrame::new(set(), schema.clone(), chunks.collect(), &tables).unwrap()
 }
 
+/// Rows of a table that the server has in the clear.
+fn plain(schema: &Schema, rows: &[Units]) -> PlainTable {
+    let lookups = schema.lookups().iter().map(|lookup| {
+        let mut tables = Tables::new(schema, lookup);
+        for row in rows {
+            tables.add(row).unwrap();
+        }
+        tables.into_entries()
+    });
+    let entries = lookups.collect();
+    PlainTable::new(schema.clone(), rows.len() as u64, [1; SALT_LEN], entries).unwrap()
+}
+
+fn form(gadget: Gadget, rows_per_sum: u32) -> CircuitForm {
+    CircuitForm {
+        parameter_set: SET.into(),
+        gadget,
+        reply_bits: Bits::new(26),
+        rows_per_sum,
+    }
+}
+
 /// A plan's passes, and the frames in their order.
 fn lower<'f>(
     plan: &Plan,
@@ -85,12 +108,7 @@ fn lower<'f>(
     rows_per_sum: u32,
 ) -> (Passes, Vec<&'f StoredFrame>) {
     let schemas: Vec<Schema> = frames.iter().map(|frame| frame.schema().clone()).collect();
-    let form = CircuitForm {
-        parameter_set: SET.into(),
-        gadget,
-        reply_bits: Bits::new(26),
-        rows_per_sum,
-    };
+    let form = form(gadget, rows_per_sum);
     let passes = plan.resolve(&schemas).unwrap().lower(&form).unwrap();
     let place = |name: &String| frames.iter().find(|frame| frame.schema().name() == name);
     let frames = passes.frames.iter().map(|name| place(name).unwrap());

@@ -1,12 +1,14 @@
 //! What a reply shows, and that it is the same in any partition.
 
-use super::{GADGET, KEYS, encrypt, last, lower, open, rows, schema, set, worth};
+use super::{GADGET, KEYS, encrypt, last, lower, open, plain, rows, schema, set, worth};
 use cipherfn_frame::answer::Cell;
+use cipherfn_frame::cells::Units;
 use cipherfn_frame::query::{Query, col, len, sum};
+use cipherfn_frame::schema::Schema;
 use cipherfn_protocol::specs::Bits;
 use cipherfn_scheme::Glwe;
 use cipherfn_scheme::reply::{self, ReplyShape};
-use cipherfn_serving::frames::{PassResults, PassRun, evaluate};
+use cipherfn_serving::frames::{PassResults, PassRun, StoredFrame, evaluate};
 
 pub(super) const LEFT: &str = r#"
 format = 1
@@ -77,22 +79,23 @@ fn opened(glwe: &Glwe) -> Vec<i64> {
     reply::decrypt(&KEYS.0, &shape, &row).unwrap()
 }
 
-/// Five keys, one of which the right side does not have, in chunks of two rows. All coefficients of
-/// the reply, opened with the secret key: nothing of the tables but the cells that were looked up.
+/// Nothing of the tables but the cells that were looked up, whoever they are of.
 #[test]
 fn a_join_gives_the_looked_up_cells_and_nothing_else() {
+    let encrypted = |schema: &Schema, rows: &[Units]| encrypt(schema, GADGET, rows, 0, 100);
+    check_looked_up(encrypted);
+    check_looked_up(|schema, rows| StoredFrame::plain(set(), plain(schema, rows)));
+}
+
+/// Five keys, one of which the right side does not have, in chunks of two rows. All coefficients of
+/// the reply, opened with the secret key.
+fn check_looked_up(right: impl Fn(&Schema, &[Units]) -> StoredFrame) {
     let (a, b) = (|id: i64| 65_535 - 4_097 * id, |id: i64| 13 * id - 100);
     let ids = [3, 14, 0, 9, 3];
     let present = (0..15).filter(|id| *id != 9);
     let frames = [
         encrypt(&schema(LEFT), GADGET, &rows(ids.map(|id| [id])), 0, 2),
-        encrypt(
-            &schema(RIGHT),
-            GADGET,
-            &rows(present.map(|id| [id, a(id), b(id)])),
-            0,
-            100,
-        ),
+        right(&schema(RIGHT), &rows(present.map(|id| [id, a(id), b(id)]))),
     ];
     let plan = Query::scan("left").merge("right").on("id").left().plan();
     let (passes, frames) = lower(&plan, &frames, GADGET, 400);

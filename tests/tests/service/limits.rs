@@ -4,7 +4,9 @@ use crate::contract::is_of_gateway;
 use crate::models::{Caller, LINEAR, STUMPS, TREE, fetch};
 use crate::stack::{Stack, name};
 use crate::wire;
-use cipherfn_protocol::api::{JSON, MAX_JSON, MAX_REPLY, MAX_REQUEST, ProblemType, QUERY};
+use cipherfn_protocol::api::{
+    JSON, MAX_JSON, MAX_REPLY, MAX_REQUEST, ProblemType, PublishedKind, QUERY,
+};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_service::registry::Published;
 use std::num::NonZeroUsize;
@@ -189,6 +191,7 @@ async fn specs_that_are_too_large_for_an_answer_are_fetched_from_s3() {
         specs: specs.clone().into(),
         specs_v1: None,
         report: Some(TREE.bundle.report.clone().into()),
+        kind: PublishedKind::Model,
     };
     let (keep, now) = (NonZeroUsize::MIN, OffsetDateTime::now_utc());
     let published = stack.registry();

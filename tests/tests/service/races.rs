@@ -5,7 +5,7 @@ use crate::bucket::{send, server};
 use crate::stack::Stack;
 use crate::uploads::registration::Registration;
 use bytes::Bytes;
-use cipherfn_protocol::api::{KeyState, ModelName, ProblemType};
+use cipherfn_protocol::api::{KeyState, ModelName, ProblemType, PublishedKind};
 use cipherfn_protocol::hash::{Hash, Sha256};
 use cipherfn_protocol::message::KeyId;
 use cipherfn_service::bucket::Bucket;
@@ -33,6 +33,7 @@ fn published(text: &str) -> Published {
         specs: bytes.clone(),
         specs_v1: None,
         report: Some(bytes),
+        kind: PublishedKind::Model,
     }
 }
 

@@ -9,7 +9,7 @@ use cipherfn_emulator::faults::FaultProxy;
 use cipherfn_emulator::{
     Authorizer, Config, Emulator, EmulatorError, Function, Lifecycle, Map, Pages, Route, Tenants,
 };
-use cipherfn_protocol::api::{self, ModelName, ModelSummary};
+use cipherfn_protocol::api::{self, ModelName, ModelSummary, PublishedKind};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::statement::{Serial, SignedStatement, Statement};
 use cipherfn_service::bucket::Bucket;
@@ -222,6 +222,7 @@ impl Stack {
             specs: bundle.specs.clone().into(),
             specs_v1: bundle.specs_v1.clone().map(Into::into),
             report: Some(bundle.report.clone().into()),
+            kind: PublishedKind::Model,
         };
         self.publish_version(name, &version, keep).await
     }

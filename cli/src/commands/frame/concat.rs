@@ -6,6 +6,9 @@ use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};
 use cipherfn_frame::file::{FileHead, FrameReader, FrameWriter};
 use cipherfn_frame::schema::{MAX_ROWS, Rows};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::io;
 
 /// Put the rows of encrypted frames one below the other: needs no secret
 ///
@@ -29,6 +32,7 @@ impl Concat {
         // Pipes are read twice: for their heads, and for their rows.
         let sources = self.frames.iter().map(InputSource::repeatable);
         let sources: Vec<InputSource> = sources.collect::<Result<_>>()?;
+        check_different(&sources)?;
         let heads = sources.iter().map(super::read_head);
         let head = joined(&heads.collect::<Result<Vec<_>>>()?, &sources)?;
         let inputs: Vec<&InputSource> = sources.iter().collect();
@@ -61,6 +65,26 @@ impl Concat {
                 ])
             })
     }
+}
+
+/// Refuses the same file twice, under whatever names: each of its rows would be there twice, and no two
+/// encryptions are alike.
+fn check_different(sources: &[InputSource]) -> Result<()> {
+    let mut seen = HashMap::new();
+    for source in sources {
+        let mut hash = Sha256::new();
+        let (mut input, _) = source.open()?;
+        io::copy(&mut input, &mut hash)
+            .with_context(|| format!("cannot read {}", source.name()))?;
+        if let Some(first) = seen.insert(hash.finalize(), source) {
+            bail!(
+                "{} and {} are the same frame, so that each row would be there twice; name it once",
+                first.name(),
+                source.name()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The head of all rows.

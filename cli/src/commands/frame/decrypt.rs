@@ -21,10 +21,11 @@ use std::path::PathBuf;
 /// error begins; how exact each column is, is said beside.
 #[derive(Debug, clap::Args)]
 #[command(
+    mut_arg("rows_a_request", |argument| argument.hide(true)),
     after_help = "Example:\n  cipherfn frame decrypt --plan plan.json sales.cff prices.cff --keys keys/ --input answer.cfa -o answer.csv"
 )]
 pub(super) struct DecryptFrame {
-    /// The frames that the plan names
+    /// The frames that the plan names, and tables in the clear or what is public of them
     #[arg(required = true, value_name = "FRAME")]
     frames: Vec<InputSource>,
     /// The plan, JSON or SQL
@@ -50,17 +51,17 @@ impl DecryptFrame {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
         let reply = Reply::from_bytes(&self.input.read_all(MAX_BYTES)?)
             .with_context(|| self.input.name())?;
-        let heads = self.place.heads(&self.frames)?;
+        let given = self.place.given(&self.frames, Some(&self.keys))?;
         if reply.rows_per_sum == 0 {
             bail!(
                 "{} sums no rows; have the query answered again",
                 self.input.name()
             );
         }
-        let prepared = prepare(&self.plan, &heads, SumRows::Given(reply.rows_per_sum))?;
+        let prepared = prepare(&self.plan, &given, SumRows::Given(reply.rows_per_sum))?;
         if reply.query != prepared.hash {
             bail!(
-                "{} is the answer of another plan, or of frames with other schemas; give those that it was made of",
+                "{} is the answer of another plan, or of frames with other schemas or rows, or of another version of a table (--specs HASH); give those that it was made of",
                 self.input.name()
             );
         }

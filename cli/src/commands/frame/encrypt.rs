@@ -1,22 +1,18 @@
 //! `cipherfn frame encrypt`.
 
-use super::rows::each_row;
+use super::rows::{each_of_schema, read_schema};
 use crate::files::{Content, Destination, InputSource};
 use crate::shared::{Force, Threads};
 use crate::table::TableOptions;
 use crate::terminal::{self, Terminal};
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use cipherfn_client::frames::{EncryptedFile, SET, Tables};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_frame::cells::Units;
-use cipherfn_frame::schema::{Domain, Schema};
+use cipherfn_frame::schema::Schema;
 use cipherfn_protocol::specs::{BaseLog, Gadget, Levels};
 use cipherfn_scheme::parameters::ParameterSet;
-use std::borrow::Cow;
 use std::path::PathBuf;
-
-/// Largest schema.
-const MAX_SCHEMA: u64 = 16 << 20;
 
 /// Encrypt a table by a schema
 ///
@@ -60,9 +56,7 @@ pub(super) struct EncryptFrame {
 impl EncryptFrame {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
         self.threads.apply()?;
-        let text = String::from_utf8(self.schema.read_all(MAX_SCHEMA)?)
-            .map_err(|_| anyhow!("{} is not UTF-8", self.schema.name()))?;
-        let schema = Schema::from_toml(&text).with_context(|| self.schema.name())?;
+        let schema = read_schema(&self.schema)?;
         // Once to count and check the rows and to add them to tables, which come first in the file;
         // once more to encrypt them.
         let input = self.input.repeatable()?;
@@ -126,30 +120,11 @@ impl EncryptFrame {
         schema: &Schema,
         terminal: Terminal,
         what: &'static str,
-        mut take: impl FnMut(Units) -> Result<()>,
+        take: impl FnMut(Units) -> Result<()>,
     ) -> Result<u64> {
         let terminal = terminal.beside_data(self.output.is_stdout());
-        let (table, progress) = self.format.open(input, terminal, what)?;
-        let columns = schema.columns();
-        let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
-        let rows = each_row(input, table, &names, |number, cells| {
-            let cells = cells
-                .iter()
-                .zip(columns)
-                .map(|(cell, column)| match column.domain {
-                    Domain::Integer { .. } | Domain::Decimal { .. } => {
-                        Cow::Owned(self.format.with_point(cell))
-                    }
-                    _ => Cow::Borrowed(cell.as_str()),
-                });
-            let cells: Vec<Cow<'_, str>> = cells.collect();
-            let row = schema.row_of_texts(number, cells.iter().map(AsRef::as_ref));
-            row.map_err(anyhow::Error::from)
-                .and_then(&mut take)
-                .with_context(|| self.input.name())
-        })?;
-        progress.finish_and_clear();
-        Ok(rows)
+        let table = (input, &self.input, &self.format);
+        each_of_schema(table, schema, (terminal, what), take)
     }
 }
 

@@ -6,17 +6,23 @@ use crate::files::InputSource;
 use crate::terminal::{self, Terminal};
 use anyhow::Result;
 use cipherfn_serving::frames::choices;
+use std::path::PathBuf;
 
 /// Say what a plan takes and how exact its answer is, without evaluating it
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  cipherfn frame explain --plan plan.json sales.cff prices.cff")]
+#[command(
+    mut_arg("rows_a_request", |argument| argument.hide(true)),
+    after_help = "Example:\n  cipherfn frame explain --plan plan.json sales.cff prices.cff")]
 pub(super) struct Explain {
-    /// The frames that the plan names, of which only schemas are read
+    /// The frames that the plan names, and tables in the clear, of which only schemas are read
     #[arg(required = true, value_name = "FRAME")]
     frames: Vec<InputSource>,
     /// The plan, JSON or SQL
     #[arg(long, value_name = "FILE")]
     plan: InputSource,
+    /// With --table, the key ring that remembers whose tables the service has
+    #[arg(long, value_name = "DIRECTORY", requires = "service")]
+    keys: Option<PathBuf>,
     #[command(flatten)]
     options: PlanOptions,
     #[command(flatten)]
@@ -25,8 +31,8 @@ pub(super) struct Explain {
 
 impl Explain {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
-        let heads = self.place.heads(&self.frames)?;
-        let prepared = prepare(&self.plan, &heads, self.options.sums()?)?;
+        let given = self.place.given(&self.frames, self.keys.as_deref())?;
+        let prepared = prepare(&self.plan, &given, self.options.sums()?)?;
         let resolved = prepared.plan.resolve(&prepared.schemas)?;
         let tree = resolved.explain(&prepared.passes.passes);
         let figures = prepared.passes.passes.iter().zip(&prepared.figures);

@@ -1,9 +1,9 @@
 //! A plan for frames, and what its answer has to be worth.
 
+use super::PlanInputs;
 use crate::files::InputSource;
 use crate::usage::bail_usage;
 use anyhow::{Context, Result};
-use cipherfn_frame::file::FileHead;
 use cipherfn_frame::plan::Plan;
 use cipherfn_frame::schema::Schema;
 use cipherfn_serving::frames::{ColumnPrecision, Demand, PreparedQuery, SumRows};
@@ -56,26 +56,18 @@ impl PlanOptions {
     }
 }
 
-/// Makes circuits of a plan for frames of these heads and numbers of rows.
+/// Makes circuits of a plan for what it is given.
 pub(super) fn prepare(
     source: &InputSource,
-    heads: &[(FileHead, usize)],
+    given: &PlanInputs,
     sums: SumRows,
 ) -> Result<PreparedQuery> {
-    let schemas: Vec<Schema> = heads.iter().map(|(head, _)| head.schema.clone()).collect();
+    let PlanInputs { heads, tables } = given;
+    let frames = heads.iter().map(|(head, _)| head.schema.clone());
+    let schemas: Vec<Schema> = frames.chain(tables.iter().cloned()).collect();
     let prepared =
-        read(source, &schemas).and_then(|plan| Ok(PreparedQuery::new(plan, heads, sums)?));
+        read(source, &schemas).and_then(|plan| Ok(PreparedQuery::new(plan, heads, tables, sums)?));
     prepared.with_context(|| source.name())
-}
-
-/// Heads of frames of which nothing else is read, with the rows that they say.
-pub(super) fn heads(frames: &[InputSource]) -> Result<Vec<(FileHead, usize)>> {
-    let heads = frames.iter().map(|source| {
-        let head = super::read_head(source)?;
-        let rows = head.schema.rows().count.unwrap_or_default();
-        Ok((head, rows as usize))
-    });
-    heads.collect()
 }
 
 /// Reads a plan, JSON or SQL.

@@ -1,19 +1,20 @@
 //! `cipherfn frame query`.
 
 use super::plan::{PlanOptions, precision, prepare};
-use super::stored::{self, Place};
+use super::stored::Place;
+use super::{Loaded, PlanInputs};
 use crate::files::{Content, Destination, InputSource};
 use crate::server;
 use crate::shared::{Force, Threads, block_on};
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
-use cipherfn_frame::kept::head;
 use cipherfn_frame::reply::Reply;
 use cipherfn_protocol::api::ProblemType;
 use cipherfn_protocol::api::frames::FrameQuery;
 use cipherfn_scheme::EvaluationKey;
 use cipherfn_serving::frames::{self, PreparedQuery, StoredFrame};
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Evaluate a plan on encrypted frames: the server's part
@@ -24,10 +25,11 @@ use std::time::Instant;
 /// With --service, frames are the names of those that a service keeps for you, and it evaluates.
 #[derive(Debug, clap::Args)]
 #[command(
+    mut_arg("rows_a_request", |argument| argument.hide(true)),
     after_help = "Example:\n  cipherfn frame query --plan plan.json sales.cff prices.cff -o answer.cfa"
 )]
 pub(super) struct Query {
-    /// The frames that the plan names
+    /// The frames that the plan names, and tables in the clear (cipherfn frame table)
     #[arg(required = true, value_name = "FRAME")]
     frames: Vec<InputSource>,
     /// The plan, JSON or SQL
@@ -41,6 +43,9 @@ pub(super) struct Query {
     output: Destination,
     #[command(flatten)]
     options: PlanOptions,
+    /// With --table, the key ring that remembers whose tables the service has
+    #[arg(long, value_name = "DIRECTORY", requires = "service")]
+    keys: Option<PathBuf>,
     #[command(flatten)]
     place: Place,
     /// With --service, let several invocations share the query, each so many rows; otherwise they do
@@ -61,22 +66,32 @@ impl Query {
         self.threads.apply()?;
         let loaded = self.frames.iter().map(super::read);
         let loaded = loaded.collect::<Result<Vec<_>>>()?;
-        let heads: Vec<_> = loaded
-            .iter()
-            .map(|loaded| (loaded.head.clone(), loaded.frame.rows()))
-            .collect();
-        let prepared = prepare(&self.plan, &heads, self.options.sums()?)?;
+        let (mut given, mut carried) = (PlanInputs::default(), None);
+        let (mut stored, mut tables) = (Vec::new(), Vec::new());
+        for loaded in loaded {
+            match loaded {
+                Loaded::Frame { head, keys, frame } => {
+                    given.heads.push((head, frame.rows()));
+                    carried = carried.or_else(|| keys.into_iter().next());
+                    stored.push(frame);
+                }
+                Loaded::Table(table) => {
+                    given.tables.push(table.schema().clone());
+                    tables.push(table);
+                }
+            }
+        }
+        let prepared = prepare(&self.plan, &given, self.options.sums()?)?;
         prepared
             .require(self.options.demand()?)
             .with_context(|| self.plan.name())?;
         let key = if let Some(source) = &self.evaluation_key {
             server::read_key_part(source)?
         } else {
-            let carried = loaded.iter().flat_map(|loaded| &loaded.keys).next();
             let bytes = carried.context(
                 "no frame carries the evaluation key; name its file with --evaluation-key, or encrypt a frame with --with-key",
             )?;
-            EvaluationKey::from_file_bytes(bytes).context("the evaluation key in the frame")?
+            EvaluationKey::from_file_bytes(&bytes).context("the evaluation key in the frame")?
         };
         if key.id() != prepared.key {
             bail!(
@@ -91,11 +106,10 @@ impl Query {
             .output
             .create(Content::Binary, self.force.force, &inputs)?;
         let key = key.expand()?;
-        let stored: Vec<&StoredFrame> = prepared
-            .places
-            .iter()
-            .map(|place| &loaded[*place].frame)
-            .collect();
+        let tables = tables.into_iter();
+        stored.extend(tables.map(|table| StoredFrame::plain(prepared.set, table)));
+        let places = prepared.places.iter();
+        let stored: Vec<&StoredFrame> = places.map(|place| &stored[*place]).collect();
         let start = Instant::now();
         let results = frames::evaluate(&key, &prepared.passes.passes, &stored)?;
         let seconds = start.elapsed().as_secs_f64();
@@ -116,16 +130,26 @@ impl Query {
         let demand = self.options.demand()?;
         block_on(async {
             let service = self.place.connection.open(url).await?;
-            let found = stored::find(&service, &self.frames).await?;
-            let heads = found.iter().map(head).collect::<Result<Vec<_>, _>>()?;
-            let prepared = prepare(&self.plan, &heads, self.options.sums()?)?;
+            let found = self
+                .place
+                .at(&service, &self.frames, self.keys.as_deref())
+                .await?;
+            let prepared = prepare(&self.plan, &found.given, self.options.sums()?)?;
             prepared.require(demand).with_context(|| self.plan.name())?;
             let mut output =
                 self.output
                     .create(Content::Binary, self.force.force, &[&self.plan])?;
-            let places = prepared.places.iter();
+            // Frames come first among what was given, then tables.
+            let (mut frames, mut tables) = (Vec::new(), Vec::new());
+            for place in &prepared.places {
+                match place.checked_sub(found.frames.len()) {
+                    Some(table) => tables.push(found.tables[table].clone()),
+                    None => frames.push(found.frames[*place]),
+                }
+            }
             let query = FrameQuery {
-                frames: places.map(|place| found[*place].frame).collect(),
+                frames,
+                tables,
                 plan: serde_json::from_slice(&prepared.plan.to_json()?)?,
                 rows_per_sum: prepared.rows_per_sum,
                 min_bits: demand.bits(),

@@ -1,18 +1,24 @@
 //! Frames that a service keeps: `cipherfn frame upload`, `list` and `delete`, and what the commands that
 //! take frames as files have in common with those over a service.
 
+use super::{PlanInputs, grants};
 use crate::connection::Connection;
 use crate::files::InputSource;
 use crate::shared::block_on;
 use crate::terminal::{self, Terminal, Unit};
+use crate::trust::TrustArguments;
+use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
+use cipherfn_client::Accept;
 use cipherfn_client_http::{KeyRing, Service, Uploaded};
-use cipherfn_frame::file::{FileHead, FrameReader};
+use cipherfn_frame::file::FrameReader;
 use cipherfn_frame::kept::{head, named};
 use cipherfn_frame::pieces::Pieces;
-use cipherfn_protocol::api::frames::{FrameStatus, ListedFrame};
+use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::api::frames::{FrameId, FrameList, FrameStatus, TableVersion};
 use cipherfn_scheme::parameters::ParameterSet;
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 /// Where the frames are.
 #[derive(Debug, clap::Args)]
@@ -20,6 +26,17 @@ pub(super) struct Place {
     /// A service that keeps the frames: they are named by their schemas' names or by their ids
     #[arg(long, value_name = "URL")]
     pub(super) service: Option<String>,
+    /// With --service, a table that it has in the clear and that the plan merges with, by the name under
+    /// which it is published; once a table. --keys names the key ring that remembers whose it is
+    #[arg(
+        long = "table",
+        value_name = "NAME",
+        requires = "service",
+        requires = "keys"
+    )]
+    tables: Vec<ModelName>,
+    #[command(flatten)]
+    trust: TrustArguments,
     #[command(flatten)]
     pub(super) connection: Connection,
 }
@@ -30,6 +47,7 @@ pub(super) struct Place {
 /// deleted, and queried by name: cipherfn frame query --service.
 #[derive(Debug, clap::Args)]
 #[command(
+    mut_arg("rows_a_request", |argument| argument.hide(true)),
     after_help = "Example:\n  cipherfn frame upload sales.cff --service https://abc123.execute-api.eu-central-1.amazonaws.com --keys keys/"
 )]
 pub(super) struct Upload {
@@ -48,6 +66,7 @@ pub(super) struct Upload {
 /// List the frames that a service keeps for you, or delete one
 #[derive(Debug, clap::Args)]
 #[command(
+    mut_arg("rows_a_request", |argument| argument.hide(true)),
     after_help = "Example:\n  cipherfn frame list --service https://abc123.execute-api.eu-central-1.amazonaws.com"
 )]
 pub(super) struct List {
@@ -57,22 +76,62 @@ pub(super) struct List {
     /// Delete the frame of this name or id
     #[arg(long, value_name = "FRAME")]
     delete: Option<String>,
+    /// Show who else may add rows to the frame of this name or id
+    #[arg(long, value_name = "FRAME", conflicts_with = "delete")]
+    grants: Option<String>,
     #[command(flatten)]
     connection: Connection,
 }
 
 impl Place {
-    /// What is public of frames, and their numbers of rows: of files, or of those that a service keeps.
-    pub(super) fn heads(&self, frames: &[InputSource]) -> Result<Vec<(FileHead, usize)>> {
+    /// What is public of frames and tables: of files, or of those that a service has.
+    pub(super) fn given(&self, frames: &[InputSource], keys: Option<&Path>) -> Result<PlanInputs> {
         let Some(url) = &self.service else {
-            return super::plan::heads(frames);
+            return super::given(frames);
         };
         block_on(async {
             let service = self.connection.open(url).await?;
-            let found = find(&service, frames).await?;
-            found.iter().map(|frame| Ok(head(frame)?)).collect()
+            Ok(self.at(&service, frames, keys).await?.given)
         })
     }
+
+    /// What a service has of these names.
+    pub(super) async fn at(
+        &self,
+        service: &Service,
+        frames: &[InputSource],
+        keys: Option<&Path>,
+    ) -> Result<AtService> {
+        let accept = self.trust.accept();
+        if self.tables.len() > 1 && matches!(accept, Accept::Specs(_)) {
+            bail_usage!("--specs names a version of one table, and several are given");
+        }
+        let found = find(service, frames).await?;
+        let heads = found.iter().map(head).collect::<Result<Vec<_>, _>>()?;
+        let (mut tables, mut versions) = (Vec::new(), Vec::new());
+        for name in &self.tables {
+            let Some(keys) = keys else {
+                bail_usage!("--table needs --keys, which remembers whose tables the service has");
+            };
+            let table = service.table(name, &KeyRing::at(keys), &accept).await?;
+            tables.push(table.schema);
+            versions.push(table.version);
+        }
+        Ok(AtService {
+            given: PlanInputs { heads, tables },
+            frames: found.iter().map(|frame| frame.frame).collect(),
+            tables: versions,
+        })
+    }
+}
+
+/// What a service has for a plan.
+pub(super) struct AtService {
+    pub(super) given: PlanInputs,
+    /// The frames, in the order of what is given.
+    pub(super) frames: Vec<FrameId>,
+    /// The tables, in the order of what is given.
+    pub(super) tables: Vec<TableVersion>,
 }
 
 /// The frames of these names or ids. Lists have no schemas: each frame is asked for.
@@ -106,9 +165,7 @@ impl Upload {
             );
         }
         drop(secret);
-        let (input, len) = self.frame.open()?;
-        let reader = FrameReader::open(input).with_context(|| self.frame.name())?;
-        let mut cutter = Pieces::new(reader, len.unwrap_or_default());
+        let (mut pieces, len) = cut(&self.frame)?;
         block_on(async {
             let service = self.connection.open(&self.service).await?;
             let progress = terminal.progress(Some(1), Unit::Bytes, "registering");
@@ -120,14 +177,14 @@ impl Upload {
             progress.finish_and_clear();
             let progress = terminal.progress(len, Unit::Bytes, "uploading");
             let mut failed = None;
-            let pieces = std::iter::from_fn(|| match cutter.next_piece() {
+            let all = std::iter::from_fn(|| match pieces.next_piece() {
                 Ok(piece) => piece,
                 Err(error) => {
                     failed = Some(error);
                     None
                 }
             });
-            let uploaded = service.upload_frame(pieces, |bytes| progress.set_position(bytes));
+            let uploaded = service.upload_frame(all, |bytes| progress.set_position(bytes));
             let uploaded = uploaded.await;
             progress.finish_and_clear();
             if let Some(error) = failed {
@@ -143,13 +200,24 @@ impl Upload {
     }
 }
 
+/// Cuts a frame's file into pieces; its length where that is known.
+pub(super) fn cut(frame: &InputSource) -> Result<(Pieces<impl Read + use<>>, Option<u64>)> {
+    let (input, len) = frame.open()?;
+    let reader = FrameReader::open(input).with_context(|| frame.name())?;
+    Ok((Pieces::new(reader, len.unwrap_or_default()), len))
+}
+
 impl List {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
         block_on(async {
             let service = self.connection.open(&self.service).await?;
             let list = service.frames().await?;
+            if let Some(name) = &self.grants {
+                let frame = service.frame(named(&list.frames, name)?.frame).await?;
+                return terminal.report(&frame.grants, || grants::text(&frame.grants));
+            }
             let Some(name) = &self.delete else {
-                return terminal.report(&list, || text(&list.frames));
+                return terminal.report(&list, || text(&list));
             };
             let frame = named(&list.frames, name)?.frame;
             service.delete_frame(frame).await?;
@@ -175,9 +243,13 @@ fn facts(frame: &FrameStatus) -> String {
     ])
 }
 
-fn text(frames: &[ListedFrame]) -> String {
+fn text(list: &FrameList) -> String {
+    let frames = &list.frames;
     if frames.is_empty() {
-        return "the service keeps no frames for you; `cipherfn frame upload` sends one".to_owned();
+        return format!(
+            "the service keeps no frames for you, tenant {}; `cipherfn frame upload` sends one",
+            list.tenant
+        );
     }
     let header = ["frame", "id", "rows", "size", "key", "expires"]
         .map(ToOwned::to_owned)
@@ -192,5 +264,6 @@ fn text(frames: &[ListedFrame]) -> String {
             terminal::date(frame.expires),
         ]
     });
-    terminal::table(header, rows)
+    let table = terminal::table(header, rows);
+    format!("{table}\n\nyou are tenant {}", list.tenant)
 }

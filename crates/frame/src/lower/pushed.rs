@@ -109,6 +109,14 @@ fn check(resolved: &Resolved<'_>, grouped: &Grouped) -> Result<(), PlanError> {
             "groups or conditions are of a merged frame, and there are several merges".into(),
         ));
     };
+    let merged = resolved.frames[1];
+    if merged.cells().is_some() {
+        return Err(not_levelled(format!(
+            "groups, conditions or what is left out are of {:?}, a table that the server has in the clear and whose rows nobody goes over; merged from the left, its columns can be summed over groups of {:?}",
+            merged.name(),
+            resolved.frames[0].name()
+        )));
+    }
     let duplicates = join
         .lookup
         .map(|lookup| resolved.frames[1].lookups()[lookup].duplicates);

@@ -3,6 +3,7 @@
 use super::{Column, Domain, Duplicates, LIMB_BITS, LookupIndex, Roles, Rows, Schema, SchemaError};
 use crate::date::Date;
 use crate::number::{Number, Written};
+use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::versions::{Versions, json_version};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,9 @@ struct SchemaV1 {
     rows: Option<u64>,
     #[serde(default, skip_serializing_if = "is_false")]
     padded: bool,
+    /// Of a table in the clear: commits to its cells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cells: Option<Hash>,
     column: Vec<ColumnV1>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     lookup: Vec<LookupV1>,
@@ -190,7 +194,15 @@ impl TryFrom<SchemaV1> for Schema {
                 DuplicatesV1::Sum => Duplicates::Sum,
             },
         });
-        Self::new(document.name, rows, columns?, lookups.collect())
+        let schema = Self::new(document.name, rows, columns?, lookups.collect())?;
+        match (document.cells, rows.count) {
+            (None, _) => Ok(schema),
+            (Some(cells), Some(count)) => schema.in_the_clear(count, cells),
+            (Some(_), None) => Err(SchemaError::frame(
+                "rows",
+                "is missing, and how many rows a table in the clear has is public",
+            )),
+        }
     }
 }
 
@@ -319,6 +331,7 @@ impl From<&Schema> for SchemaV1 {
             name: schema.name.clone(),
             rows: schema.rows.count,
             padded: schema.rows.padded,
+            cells: schema.cells,
             column: schema.columns.iter().map(ColumnV1::from).collect(),
             lookup: lookups.collect(),
         }

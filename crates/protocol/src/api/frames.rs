@@ -7,6 +7,10 @@
 //! GET    /v2/frames          the caller's frames, without their schemas
 //! GET    /v2/frames/{frame}  schema, rows, key, expiry
 //! DELETE /v2/frames/{frame}  deletes it
+//! POST   /v2/frames/{frame}/grants       a grant, signed by the frame's owner: others may add rows
+//! POST   /v2/frames/{frame}/revocations  ends a grant
+//! POST   /v2/grants/uploads  a grant, pieces by size and checksum --> where to put each of them
+//! POST   /v2/grants/rows     a grant, its pieces --> they are the frame's last rows
 //! POST   /v2/frames/explain  what a query takes and how exact its answer is, before it runs
 //! POST   /v2/frames/query    a query --> its answer
 //! POST   /v2/frames/jobs     a query that is too long for a request --> a job
@@ -15,9 +19,12 @@
 //! pieces of a frame have one schema, but for the number of rows, one key and one gadget; look-ups'
 //! tables come with the first.
 
+use super::grant::TenantId;
+use super::grants::GrantStatus;
 use super::job::{ChunkFile, IdempotencyKey};
-use super::{Problem, ProblemType};
+use super::{ModelName, Problem, ProblemType};
 use crate::frame::ParameterSetTag;
+use crate::hash::SpecsHash;
 use crate::hex::as_hexadecimal;
 use crate::message::KeyId;
 use crate::specs::{BaseLog, Gadget, Levels};
@@ -48,7 +55,7 @@ impl FrameId {
         Self(bytes)
     }
 
-    pub(super) const fn to_bytes(self) -> [u8; 16] {
+    pub(crate) const fn to_bytes(self) -> [u8; 16] {
         self.0
     }
 }
@@ -132,6 +139,9 @@ pub struct FrameStatus {
     /// When it stops being usable and is deleted.
     #[serde(with = "time::serde::rfc3339")]
     pub expires: OffsetDateTime,
+    /// Who else may add rows to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<GrantStatus>,
 }
 
 /// A stored frame in a list. Its schema may be large, many of them larger than an answer: that of one
@@ -158,16 +168,32 @@ pub struct ListedFrame {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FrameList {
+    /// Names the caller here, for grants of others.
+    pub tenant: TenantId,
     /// What the caller's quota counts and has not run out, the oldest first.
     pub frames: Vec<ListedFrame>,
+}
+
+/// A published table, as the client knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableVersion {
+    /// Its name, which plans call it by.
+    pub name: ModelName,
+    /// Hash of its document, which names the version.
+    pub specs: SpecsHash,
 }
 
 /// A query over stored frames. Body of `POST /v2/frames/explain` and `POST /v2/frames/query`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FrameQuery {
-    /// The frames that the plan names, by their schemas' names: 1 to [`MAX_QUERY_FRAMES`].
+    /// The frames that the plan names, by their schemas' names: 1 to [`MAX_QUERY_FRAMES`], tables
+    /// included.
     pub frames: Vec<FrameId>,
+    /// Published tables that the plan merges with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<TableVersion>,
     /// The plan, as a document.
     pub plan: Value,
     /// Rows that are summed in one ciphertext, 1 to [`MAX_ROWS_PER_SUM`].
@@ -179,9 +205,13 @@ pub struct FrameQuery {
 impl FrameQuery {
     /// Refuses numbers that no query has, before anything is read for it.
     pub fn check(&self) -> Result<(), Problem> {
-        let named = self.frames.len();
+        let (named, tables) = (self.frames.len(), self.tables.len());
         let detail = if !(1..=MAX_QUERY_FRAMES).contains(&named) {
             format!("frames: {named} are named; name 1 to {MAX_QUERY_FRAMES}")
+        } else if named.saturating_add(tables) > MAX_QUERY_FRAMES {
+            format!(
+                "tables: {tables} are named beside {named} frames; name {MAX_QUERY_FRAMES} at most together"
+            )
         } else if !(1..=MAX_ROWS_PER_SUM).contains(&self.rows_per_sum) {
             format!(
                 "rows_per_sum: {} is not 1 to {MAX_ROWS_PER_SUM}",
@@ -253,6 +283,7 @@ pub struct PassFigures {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hash::Hash;
 
     #[test]
     fn gadgets_fit_into_a_word() {
@@ -274,6 +305,7 @@ mod tests {
     fn queries_have_numbers_that_make_sense() {
         let query = FrameQuery {
             frames: vec![FrameId::from_bytes([1; 16])],
+            tables: Vec::new(),
             plan: Value::Null,
             rows_per_sum: 2048,
             min_bits: 0.0,
@@ -281,6 +313,14 @@ mod tests {
         query.check().expect("a query");
         let none = FrameQuery {
             frames: Vec::new(),
+            ..query.clone()
+        };
+        let table = TableVersion {
+            name: "prices".parse().expect("a name"),
+            specs: Hash::of(b"prices"),
+        };
+        let tables = FrameQuery {
+            tables: vec![table; MAX_QUERY_FRAMES],
             ..query.clone()
         };
         let sums = [0, 2049].map(|rows_per_sum| FrameQuery {
@@ -291,7 +331,7 @@ mod tests {
             min_bits,
             ..query.clone()
         });
-        for (wrong, field) in [(none, "frames: ")]
+        for (wrong, field) in [(none, "frames: "), (tables, "tables: ")]
             .into_iter()
             .chain(sums.map(|query| (query, "rows_per_sum: ")))
             .chain(bits.map(|query| (query, "min_bits: ")))

@@ -67,6 +67,37 @@ impl<'de> Deserialize<'de> for ModelName {
     }
 }
 
+/// What a published name stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PublishedKind {
+    /// A model, which predicts.
+    #[default]
+    Model,
+    /// A training program.
+    Program,
+    /// A table in the clear, with which queries over frames merge.
+    Table,
+}
+
+impl PublishedKind {
+    /// Whether it is a model: documents leave that out.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+    pub const fn is_model(&self) -> bool {
+        matches!(self, Self::Model)
+    }
+}
+
+impl fmt::Display for PublishedKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Model => "model",
+            Self::Program => "training program",
+            Self::Table => "table",
+        })
+    }
+}
+
 /// One live version of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,12 +111,15 @@ pub struct Version {
     pub published: OffsetDateTime,
 }
 
-/// A model and its live versions.
+/// A model, a training program or a table, and its live versions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSummary {
     /// Name.
     pub name: ModelName,
+    /// What its versions are.
+    #[serde(default, skip_serializing_if = "PublishedKind::is_model")]
+    pub kind: PublishedKind,
     /// The version whose specs new clients get.
     pub current: SpecsHash,
     /// Versions that answer queries, the newest first; `current` is among them.
@@ -105,6 +139,6 @@ pub struct ProgramList {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelList {
-    /// The models in order of their names.
+    /// The models in order of their names; to clients of version 2, tables in the clear as well.
     pub models: Vec<ModelSummary>,
 }

@@ -107,18 +107,24 @@ problem_types! {
     JobQuota = "job-quota", 403, "too many jobs";
     /// More frames than a tenant may have.
     FrameQuota = "frame-quota", 403, "too many frames";
+    /// More pieces or bytes than the grant allows.
+    GrantUsedUp = "grant-used-up", 403, "grant used up";
     /// No such route.
     UnknownRoute = "unknown-route", 404, "unknown route";
     /// No such model.
     UnknownModel = "unknown-model", 404, "unknown model";
     /// No such training program.
     UnknownProgram = "unknown-program", 404, "unknown program";
+    /// No such table in the clear.
+    UnknownTable = "unknown-table", 404, "unknown table";
     /// The caller has no such key.
     UnknownKey = "unknown-key", 404, "unknown key";
     /// The caller has no such job.
     UnknownJob = "unknown-job", 404, "unknown job";
     /// The caller has no such frame.
     UnknownFrame = "unknown-frame", 404, "unknown frame";
+    /// No such upload grant, or not one that its owner signed.
+    UnknownGrant = "unknown-grant", 404, "unknown grant";
     /// A route that exists, with another method.
     WrongMethod = "wrong-method", 405, "method not allowed";
     /// Something that was to be uploaded before is not there.
@@ -143,6 +149,8 @@ problem_types! {
     JobExpired = "job-expired", 410, "job expired";
     /// The frame ran out.
     FrameExpired = "frame-expired", 410, "frame expired";
+    /// The grant ran out.
+    GrantExpired = "grant-expired", 410, "grant expired";
     /// The body is larger than the route takes.
     BodyTooLarge = "body-too-large", 413, "body too large";
     /// The body is of another type than the route takes.

@@ -61,6 +61,14 @@ pub enum Route {
     QueryFrames,
     /// Declares a query over frames as a job.
     DeclareQuery,
+    /// Lets others add rows to a frame.
+    OfferGrant,
+    /// Ends a grant.
+    RevokeGrant,
+    /// Declares pieces that are added by a grant.
+    GrantUploads,
+    /// Adds pieces by a grant.
+    AddRows,
 }
 
 /// A request's route, and the value of its path's parameter: empty where it has none.
@@ -98,7 +106,7 @@ impl ApiVersion {
 
 impl Route {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 27] = [
         Self::Models,
         Self::Specs,
         Self::Programs,
@@ -122,6 +130,10 @@ impl Route {
         Self::ExplainQuery,
         Self::QueryFrames,
         Self::DeclareQuery,
+        Self::OfferGrant,
+        Self::RevokeGrant,
+        Self::GrantUploads,
+        Self::AddRows,
     ];
 
     /// Every route in every version that has it.
@@ -152,7 +164,11 @@ impl Route {
             | Self::DeleteFrame
             | Self::ExplainQuery
             | Self::QueryFrames
-            | Self::DeclareQuery => ApiVersion::V2,
+            | Self::DeclareQuery
+            | Self::OfferGrant
+            | Self::RevokeGrant
+            | Self::GrantUploads
+            | Self::AddRows => ApiVersion::V2,
             _ => ApiVersion::V1,
         }
     }
@@ -179,7 +195,11 @@ impl Route {
             | Self::DeclareFrame
             | Self::ExplainQuery
             | Self::QueryFrames
-            | Self::DeclareQuery => "POST",
+            | Self::DeclareQuery
+            | Self::OfferGrant
+            | Self::RevokeGrant
+            | Self::GrantUploads
+            | Self::AddRows => "POST",
             Self::DeleteKey | Self::DeleteJob | Self::DeleteFrame => "DELETE",
         }
     }
@@ -205,7 +225,11 @@ impl Route {
             | Self::DeclareFrame
             | Self::FrameStatus
             | Self::DeleteFrame
-            | Self::DeclareQuery => Function::Jobs,
+            | Self::DeclareQuery
+            | Self::OfferGrant
+            | Self::RevokeGrant
+            | Self::GrantUploads
+            | Self::AddRows => Function::Jobs,
         }
     }
 
@@ -271,6 +295,10 @@ impl Route {
             Self::ExplainQuery => "/frames/explain",
             Self::QueryFrames => "/frames/query",
             Self::DeclareQuery => "/frames/jobs",
+            Self::OfferGrant => "/frames/{frame}/grants",
+            Self::RevokeGrant => "/frames/{frame}/revocations",
+            Self::GrantUploads => "/grants/uploads",
+            Self::AddRows => "/grants/rows",
         }
     }
 }

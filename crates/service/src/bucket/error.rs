@@ -1,6 +1,7 @@
 //! What can go wrong with the bucket.
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use cipherfn_protocol::api::{ModelName, PublishedKind};
 use std::error::Error;
 use std::fmt::Debug;
 
@@ -58,13 +59,17 @@ pub enum StorageError {
         /// Its format.
         format: u16,
     },
-    /// A model and a training program of one name.
+    /// Two kinds of what is published under one name.
     #[error(
-        "{key} is that of a model where a training program is published, or the other way round; publish it under another name, or remove what is there"
+        "{name} is a {held}, and this is a {wanted}; publish it under another name, or remove the {held} before (`cipherfn models remove {name}`)"
     )]
     NameTaken {
-        /// Key.
-        key: String,
+        /// Name.
+        name: ModelName,
+        /// What it stands for.
+        held: PublishedKind,
+        /// What was to be published.
+        wanted: PublishedKind,
     },
     /// No random numbers.
     #[error("the operating system gave no random numbers: {0}")]

@@ -1,5 +1,6 @@
 //! Stored frames as documents: what is public of one, and a tenant's.
 
+use super::HeldGrant;
 use super::document::Document;
 use crate::Tenant;
 use cipherfn_protocol::api::frames::{FrameId, FrameStatus, GadgetDocument, ListedFrame};
@@ -11,7 +12,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
-/// A stored frame. It does not change until it is deleted.
+/// A stored frame. It does not change until it is deleted, but for rows that others add to it by grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredFrame {
     /// Names it.
@@ -32,6 +33,8 @@ pub struct StoredFrame {
     pub created: OffsetDateTime,
     /// When it runs out.
     pub until: OffsetDateTime,
+    /// Who else may add rows, and did.
+    pub grants: Vec<HeldGrant>,
 }
 
 /// Rows of a frame, a file.
@@ -73,6 +76,7 @@ impl StoredFrame {
             bytes: self.bytes(),
             created: self.created,
             expires: self.until,
+            grants: self.grants.iter().map(HeldGrant::status).collect(),
         }
     }
 
@@ -114,6 +118,8 @@ pub(in crate::registry) struct FrameV1 {
     created: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
     until: OffsetDateTime,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    grants: Vec<HeldGrant>,
 }
 
 impl Document for StoredFrame {
@@ -131,6 +137,7 @@ impl Document for StoredFrame {
             pieces: frame.pieces,
             created: frame.created,
             until: frame.until,
+            grants: frame.grants,
         })
     }
 
@@ -150,6 +157,7 @@ impl Document for StoredFrame {
             pieces: self.pieces.clone(),
             created: self.created,
             until: self.until,
+            grants: self.grants.clone(),
         })
     }
 }
@@ -258,6 +266,7 @@ mod tests {
             }],
             created: OffsetDateTime::UNIX_EPOCH,
             until: OffsetDateTime::UNIX_EPOCH + time::Duration::minutes(15),
+            grants: Vec::new(),
         };
         let stored = concat!(
             r#"{"format":1,"frame":"01010101010101010101010101010101","tenant":"TENANT","schema":{"name":"sales"},"#,

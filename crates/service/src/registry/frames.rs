@@ -11,7 +11,7 @@
 use super::document::{self, Stored};
 use super::frame::{FrameIndex, FramePiece};
 use super::store::ATTEMPTS;
-use super::{Input, Registry, StoredFrame};
+use super::{GrantRefusal, Input, Registry, StoredFrame};
 use crate::Tenant;
 use crate::bucket::{Bucket, Condition, Presigned, StorageError};
 use crate::config::FrameRules;
@@ -161,6 +161,47 @@ impl<B: Bucket> Registry<B> {
         Ok(was_there || had_pieces || counted)
     }
 
+    /// Changes a tenant's frame, by what is there now; `None` where there is none.
+    pub async fn change_frame(
+        &self,
+        (tenant, id): (&Tenant, FrameId),
+        change: impl Fn(&StoredFrame) -> Result<StoredFrame, GrantRefusal>,
+    ) -> Result<Option<Result<StoredFrame, GrantRefusal>>, StorageError> {
+        let path = record_path(tenant, id);
+        for _ in 0..ATTEMPTS {
+            let stored = document::read::<StoredFrame>(&self.bucket, &path).await?;
+            let Some(known) = stored.value() else {
+                return Ok(stored.sound()?.map(Ok));
+            };
+            let frame = match change(known) {
+                Ok(frame) => frame,
+                Err(refusal) => return Ok(Some(Err(refusal))),
+            };
+            if frame == *known {
+                return Ok(Some(Ok(frame)));
+            }
+            // A frame that was deleted meanwhile does not come back.
+            let written = document::write(&self.bucket, &path, &frame, stored.unchanged()).await?;
+            if written.is_some() {
+                return Ok(Some(Ok(frame)));
+            }
+        }
+        Err(contended(path))
+    }
+
+    /// Deletes files of a frame that are none of its pieces.
+    pub async fn delete_pieces(
+        &self,
+        frame: &StoredFrame,
+        files: impl Iterator<Item = ChunkFile>,
+    ) -> Result<(), StorageError> {
+        for file in files.filter(|file| !frame.has(*file)) {
+            let path = piece_path(&frame.tenant, frame.id, file);
+            self.bucket.delete(&path, None).await?;
+        }
+        Ok(())
+    }
+
     /// Changes an index, if `change` says that there is anything to write.
     async fn change_frames(
         &self,
@@ -183,7 +224,8 @@ impl<B: Bucket> Registry<B> {
 }
 
 fn known_as(known: StoredFrame, frame: &StoredFrame) -> FrameDeclared {
-    if known.pieces == frame.pieces {
+    // Behind its owner's pieces there may be those of others.
+    if known.pieces.starts_with(&frame.pieces) {
         FrameDeclared::Known(known)
     } else {
         FrameDeclared::Conflict

@@ -3,29 +3,20 @@
 mod versions;
 
 use super::UniqueId;
-use cipherfn_protocol::api::{ApiVersion, ModelName, ModelSummary, Version};
+use crate::bucket::StorageError;
+use cipherfn_protocol::api::{ApiVersion, ModelName, ModelSummary, PublishedKind, Version};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::statement::SignedStatement;
 use std::num::NonZeroUsize;
 use time::OffsetDateTime;
 
-/// What is published under a name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ModelKind {
-    /// A model: a version has specs, a bundle and a report.
-    #[default]
-    Model,
-    /// A training program: a version is the program, in place of specs.
-    Program,
-}
-
-/// A published model, or a published training program.
+/// A published model, training program or table in the clear.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
     /// Name.
     pub name: ModelName,
     /// What its versions are.
-    pub kind: ModelKind,
+    pub kind: PublishedKind,
     /// The version whose specs new clients get.
     pub current: SpecsHash,
     /// Versions that answer queries, the newest first; `current` is among them.
@@ -47,7 +38,7 @@ pub struct LiveVersion {
     pub statement: Option<SignedStatement>,
     /// Where its files are.
     pub folder: Folder,
-    /// Bytes of its bundle, or of the program.
+    /// Bytes of its bundle, of the program, or of the table.
     pub bundle_bytes: u64,
     /// When it was published.
     pub published: OffsetDateTime,
@@ -81,7 +72,7 @@ impl Model {
     /// already becomes the current one; its files are then the new ones.
     pub fn published(
         known: Option<&Self>,
-        (name, kind): (&ModelName, ModelKind),
+        (name, kind): (&ModelName, PublishedKind),
         version: LiveVersion,
         keep: NonZeroUsize,
         now: OffsetDateTime,
@@ -194,10 +185,23 @@ impl Model {
         self.folders().any(|known| known == folder)
     }
 
+    /// That it can get a version of a kind: names are exclusive.
+    pub fn takes(&self, kind: PublishedKind) -> Result<(), StorageError> {
+        if self.kind == kind {
+            return Ok(());
+        }
+        Err(StorageError::NameTaken {
+            name: self.name.clone(),
+            held: self.kind,
+            wanted: kind,
+        })
+    }
+
     /// What its developer sees: all of it.
     pub fn summary(&self) -> ModelSummary {
         ModelSummary {
             name: self.name.clone(),
+            kind: self.kind,
             current: self.current,
             versions: self.versions.iter().map(|it| it.shown(it.specs)).collect(),
         }
@@ -209,6 +213,7 @@ impl Model {
         let version = |version: &LiveVersion| Some(version.shown(version.specs_of(api)?));
         Some(ModelSummary {
             name: self.name.clone(),
+            kind: self.kind,
             current: self.current(api)?,
             versions: self.versions.iter().filter_map(version).collect(),
         })

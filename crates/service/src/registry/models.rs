@@ -1,12 +1,13 @@
-//! Published models and their versions.
+//! Published models and their versions. Training programs and tables in the clear are published in the
+//! same way.
 
 use super::document::{self, Stored};
-use super::model::{Folder, LiveVersion, Model, ModelKind, Retired, pointer};
+use super::model::{Folder, LiveVersion, Model, Retired, pointer};
 use super::store::ATTEMPTS;
 use super::{Registry, UniqueId};
 use crate::bucket::{Bucket, Condition, ObjectEntry, Presigned, StorageError};
 use bytes::Bytes;
-use cipherfn_protocol::api::ModelName;
+use cipherfn_protocol::api::{ModelName, PublishedKind};
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::specs;
 use cipherfn_protocol::statement::SignedStatement;
@@ -46,35 +47,28 @@ struct ReportedWork {
     predicted_microseconds: f64,
 }
 
-/// What is published: the parts of a bundle, or a training program.
+/// What is published: the parts of a bundle, a training program, or a table in the clear.
 #[derive(Clone, Debug)]
 pub struct Published {
     /// Hash of the specs.
     pub hash: SpecsHash,
-    /// The bundle file; none of a program.
+    /// The bundle file, or the table's with its cells; none of a program.
     pub bundle: Option<Bytes>,
-    /// The client specs document, or the program.
+    /// The client specs document, the program, or what is public of the table.
     pub specs: Bytes,
     /// The same as a document of format 1, where it is not one and can be said in one.
     pub specs_v1: Option<Bytes>,
-    /// The compile report; none of a program.
+    /// The compile report, of a model alone.
     pub report: Option<Bytes>,
-}
-
-impl Published {
-    const fn kind(&self) -> ModelKind {
-        match self.bundle {
-            Some(_) => ModelKind::Model,
-            None => ModelKind::Program,
-        }
-    }
+    /// What it is.
+    pub kind: PublishedKind,
 }
 
 /// Makes a developer's statement that specs are those of the model that is there now; `None` leaves
 /// them unsigned. It is asked again where the model has changed meanwhile.
 pub type Sign<'a> = dyn Fn(Option<&Model>, SpecsHash) -> Option<SignedStatement> + Sync + 'a;
 
-/// All models and training programs.
+/// All models, training programs and tables.
 #[derive(Debug)]
 pub struct Models {
     /// In order of their names.
@@ -85,7 +79,7 @@ pub struct Models {
 }
 
 impl<B: Bucket> Registry<B> {
-    /// All models and training programs.
+    /// All models, training programs and tables.
     pub async fn models(&self) -> Result<Models, StorageError> {
         let names = self.bucket.folders("models/").await?;
         // Folders that are no model's are none of ours.
@@ -165,9 +159,8 @@ impl<B: Bucket> Registry<B> {
 
     /// Publishes a version and makes it the current one, with a statement of `sign`; the `keep`
     /// newest versions stay live.
-    /// Publishing a version that is there makes it current again. A name is a model's or a program's as
-    /// long as there is one. A pointer that cannot be read is written over. `now` is what the version
-    /// says of when it was published.
+    /// Publishing a version that is there makes it current again. A name stands for what it was published
+    /// as, as long as that is there. A pointer that cannot be read is written over. `now` is what the version says of when it was published.
     pub async fn publish(
         &self,
         name: &ModelName,
@@ -197,7 +190,7 @@ impl<B: Bucket> Registry<B> {
             specs_v1: match &version.specs_v1 {
                 Some(document) => Some(Hash::of(document)),
                 None => {
-                    let is_known = version.kind() == ModelKind::Model
+                    let is_known = version.kind == PublishedKind::Model
                         && json_version(&version.specs).ok() == Some(1);
                     is_known.then_some(version.hash)
                 }
@@ -211,14 +204,12 @@ impl<B: Bucket> Registry<B> {
         for _ in 0..ATTEMPTS {
             let stored = self.stored_model(name).await?;
             let known = stored.value();
-            if known.is_some_and(|known| known.kind != version.kind()) {
-                return Err(StorageError::NameTaken { key: pointer(name) });
-            }
+            known.map_or(Ok(()), |known| known.takes(version.kind))?;
             let live = LiveVersion {
                 statement: sign(known, live.specs),
                 ..live.clone()
             };
-            let model = Model::published(known, (name, version.kind()), live, keep, retired);
+            let model = Model::published(known, (name, version.kind), live, keep, retired);
             if self.replace(&stored, &model).await? {
                 self.tidy(name).await;
                 return Ok(model);

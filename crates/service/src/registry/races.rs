@@ -14,7 +14,7 @@ use crate::Tenant;
 use crate::bucket::{Bucket, Condition, Memory};
 use crate::config::KeyRules;
 use bytes::Bytes;
-use cipherfn_protocol::api::{ModelName, Pieces};
+use cipherfn_protocol::api::{ModelName, Pieces, PublishedKind};
 use cipherfn_protocol::hash::{Hash, Sha256, SpecsHash};
 use cipherfn_protocol::message::KeyId;
 use futures_util::future::{BoxFuture, FutureExt, join_all};
@@ -298,6 +298,7 @@ fn published(text: &'static str) -> Published {
         specs: bytes.clone(),
         specs_v1: None,
         report: Some(bytes),
+        kind: PublishedKind::Model,
     }
 }
 

@@ -49,7 +49,7 @@ pub struct PreparedQuery {
     pub plan: Plan,
     /// What it becomes.
     pub passes: Passes,
-    /// Places of the passes' frames among those that were given.
+    /// Places of the passes' frames among those that were given: frames, then tables in the clear.
     pub places: Vec<usize>,
     /// Parameter set of all frames.
     pub set: &'static ParameterSet,
@@ -63,7 +63,7 @@ pub struct PreparedQuery {
     pub rows_per_sum: u32,
     /// Whether that number was given. Where it was fitted, another one is worth no more.
     rows_were_given: bool,
-    /// Schemas of the frames that were given.
+    /// Schemas of the frames that were given, then of the tables in the clear.
     pub schemas: Vec<Schema>,
     /// What each pass takes.
     pub figures: Vec<PassFigures>,
@@ -87,7 +87,7 @@ pub struct PassFigures {
 #[non_exhaustive]
 pub enum FrameQueryError {
     /// There are no frames.
-    #[error("give the frames that the plan names")]
+    #[error("give the encrypted frames that the plan names, one at least")]
     NoFrames,
     /// Frames that do not go together.
     #[error(
@@ -152,10 +152,17 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn new(passes: Passes, heads: &[(FileHead, usize)]) -> Result<Self, FrameQueryError> {
+    fn new(
+        passes: Passes,
+        heads: &[(FileHead, usize)],
+        tables: &[Schema],
+    ) -> Result<Self, FrameQueryError> {
         let rows = passes.frames.iter().filter_map(|name| {
             let head = heads.iter().find(|(head, _)| head.schema.name() == name);
+            let table = || tables.iter().find(|schema| schema.name() == name);
+            let of_table = |schema: &Schema| schema.rows().count.unwrap_or_default() as usize;
             head.map(|(_, rows)| *rows)
+                .or_else(|| table().map(of_table))
         });
         let rows: Vec<usize> = rows.collect();
         let noises = pass_noise(&passes.passes, &rows)?;
@@ -197,10 +204,11 @@ fn short(columns: &[ColumnPrecision], demand: Demand) -> Option<&ColumnPrecision
 }
 
 impl PreparedQuery {
-    /// A plan for frames of these heads and numbers of rows.
+    /// A plan for frames of these heads and numbers of rows, and tables in the clear of these schemas.
     pub fn new(
         plan: Plan,
         heads: &[(FileHead, usize)],
+        tables: &[Schema],
         sums: SumRows,
     ) -> Result<Self, FrameQueryError> {
         let ((first, _), others) = heads.split_first().ok_or(FrameQueryError::NoFrames)?;
@@ -218,7 +226,8 @@ impl PreparedQuery {
             });
         }
         let set = ParameterSet::by_tag(first.parameter_set, "data frame")?;
-        let schemas: Vec<Schema> = heads.iter().map(|(head, _)| head.schema.clone()).collect();
+        let frames = heads.iter().map(|(head, _)| head.schema.clone());
+        let schemas: Vec<Schema> = frames.chain(tables.iter().cloned()).collect();
         let resolved = plan.resolve(&schemas)?;
         let candidate = |rows_per_sum| {
             let form = CircuitForm {
@@ -227,7 +236,7 @@ impl PreparedQuery {
                 reply_bits: Bits::new(REPLY_BITS),
                 rows_per_sum,
             };
-            Candidate::new(resolved.lower(&form)?, heads)
+            Candidate::new(resolved.lower(&form)?, heads, tables)
         };
         let rows_were_given = matches!(sums, SumRows::Given(_));
         let (rows_per_sum, chosen) = match sums {

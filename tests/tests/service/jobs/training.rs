@@ -7,10 +7,10 @@ use crate::stack::{DEVELOPER, Setup, Stack, name, tenants};
 use cipherfn_client::training::{DescentRow, RowsEncryption, decrypt_weights};
 use cipherfn_client::{Accept, Verdict};
 use cipherfn_client_http::{Existing, KeyRing, Service, UploadedRows};
-use cipherfn_protocol::api::ProblemType;
 use cipherfn_protocol::api::job::{
     ChunkState, IdempotencyKey, JobDeclaration, JobId, JobKind, JobStatus,
 };
+use cipherfn_protocol::api::{ProblemType, PublishedKind};
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
@@ -56,6 +56,7 @@ async fn publish(stack: &Stack, training: &Training, keep: usize) {
         specs: training.canonical().to_vec().into(),
         specs_v1: None,
         report: None,
+        kind: PublishedKind::Program,
     };
     stack.publish_version("risk", &version, keep).await;
 }
@@ -319,6 +320,7 @@ async fn programs_are_published_as_models_are() {
         specs: bundle.into(),
         specs_v1: None,
         report: Some(Vec::new().into()),
+        kind: PublishedKind::Model,
     };
     let (keep, now) = (NonZeroUsize::MIN, time::OffsetDateTime::now_utc());
     let sign = |_: Option<&_>, _| None;

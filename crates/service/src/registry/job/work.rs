@@ -165,6 +165,7 @@ mod tests {
             let shared = SharedQuery {
                 query: FrameQuery {
                     frames: Vec::new(),
+                    tables: Vec::new(),
                     plan: serde_json::Value::Null,
                     rows_per_sum: 1,
                     min_bits: 0.0,

@@ -1,7 +1,7 @@
-use super::{Folder, LiveVersion, Model, ModelKind};
+use super::{Folder, LiveVersion, Model};
 use crate::registry::UniqueId;
 use crate::registry::document::{Document, Unreadable};
-use cipherfn_protocol::api::ApiVersion;
+use cipherfn_protocol::api::{ApiVersion, PublishedKind};
 use cipherfn_protocol::hash::{Hash, SpecsHash};
 use cipherfn_protocol::statement::{PublicKey, Serial, Signature, SignedStatement, Statement};
 use std::num::NonZeroUsize;
@@ -29,7 +29,7 @@ fn publish(known: Option<&Model>, specs: &str, folder: &str, keep: usize) -> Mod
     let name = "fraud".parse().unwrap();
     Model::published(
         known,
-        (&name, ModelKind::Model),
+        (&name, PublishedKind::Model),
         version(specs, folder),
         keep,
         NOW,
@@ -138,15 +138,17 @@ fn documents_of_both_formats_are_read() {
     let left = back.without(Some(model.current)).unwrap();
     assert_eq!(left.summary_for(ApiVersion::V1), None);
 
-    // A program's is another format, so that nothing takes it for a model.
-    let text = String::from_utf8(golden.to_vec()).unwrap();
-    let text = text.replacen("\"format\":2", "\"format\":3", 1);
-    let program = Model::from_json(text.as_bytes()).unwrap();
-    assert_eq!(program.kind, ModelKind::Program);
-    assert_eq!(program.to_json().unwrap(), text.as_bytes());
+    // Those of programs and tables are other formats, so that nothing takes them for models.
+    for (format, kind) in [(3, PublishedKind::Program), (4, PublishedKind::Table)] {
+        let text = String::from_utf8(golden.to_vec()).unwrap();
+        let text = text.replacen("\"format\":2", &format!("\"format\":{format}"), 1);
+        let other = Model::from_json(text.as_bytes()).unwrap();
+        assert_eq!(other.kind, kind);
+        assert_eq!(other.to_json().unwrap(), text.as_bytes());
+    }
 
-    let newer = br#"{"format":4,"anything":[]}"#;
-    assert!(matches!(Model::from_json(newer), Err(Unreadable::Newer(4))));
+    let newer = br#"{"format":5,"anything":[]}"#;
+    assert!(matches!(Model::from_json(newer), Err(Unreadable::Newer(5))));
     for corrupt in [&b"{}"[..], b"", br#"{"format":2}"#, &old[..old.len() - 1]] {
         let read = Model::from_json(corrupt);
         assert!(matches!(read, Err(Unreadable::Corrupt(_))), "{read:?}");

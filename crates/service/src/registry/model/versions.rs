@@ -1,8 +1,8 @@
 //! Models as they are stored: every format there ever was.
 
-use super::{Folder, LiveVersion, Model, ModelKind, Retired, pointer};
+use super::{Folder, LiveVersion, Model, Retired, pointer};
 use crate::registry::document::Document;
-use cipherfn_protocol::api::{ModelName, ModelSummary, Version};
+use cipherfn_protocol::api::{ModelName, ModelSummary, PublishedKind, Version};
 use cipherfn_protocol::hash::SpecsHash;
 use cipherfn_protocol::statement::SignedStatement;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -20,6 +20,8 @@ cipherfn_protocol::versions! {
         V2(ModelV2) = 2,
         /// A training program, which what knows format 2 alone would take for a model.
         V3(ModelV2) = 3,
+        /// A table in the clear.
+        V4(ModelV2) = 4,
     }
 }
 
@@ -65,8 +67,12 @@ impl Document for Model {
             ModelVersions::V1(model) => model.into(),
             ModelVersions::V2(model) => model.into(),
             ModelVersions::V3(program) => Self {
-                kind: ModelKind::Program,
+                kind: PublishedKind::Program,
                 ..program.into()
+            },
+            ModelVersions::V4(table) => Self {
+                kind: PublishedKind::Table,
+                ..table.into()
             },
         };
         if model.version(model.current).is_none() {
@@ -96,7 +102,7 @@ impl From<ModelSummary> for Model {
         };
         Self {
             name: model.name,
-            kind: ModelKind::Model,
+            kind: PublishedKind::Model,
             current: model.current,
             versions: model.versions.into_iter().map(version).collect(),
             retired: Vec::new(),
@@ -117,7 +123,7 @@ impl From<ModelV2> for Model {
         let retired = |RetiredV2 { folder, since }| Retired { folder, since };
         Self {
             name: model.name,
-            kind: ModelKind::Model,
+            kind: PublishedKind::Model,
             current: model.current,
             versions: model.versions.into_iter().map(version).collect(),
             retired: model.retired.into_iter().map(retired).collect(),
@@ -141,8 +147,9 @@ impl From<&Model> for ModelV2 {
         };
         Self {
             format: match model.kind {
-                ModelKind::Model => 2,
-                ModelKind::Program => 3,
+                PublishedKind::Model => 2,
+                PublishedKind::Program => 3,
+                PublishedKind::Table => 4,
             },
             name: model.name.clone(),
             current: model.current,

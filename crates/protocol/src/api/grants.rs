@@ -1,0 +1,57 @@
+//! Upload grants: rows that others add to a frame. Documents of version 2.
+
+use super::frames::FrameId;
+use super::grant::{GrantId, SignedGrant, TenantId};
+use super::job::ChunkFile;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// Most grants of a frame at a time.
+pub const MAX_GRANTS: usize = 32;
+
+/// Body of `POST /v2/grants/uploads` and of `POST /v2/grants/rows`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantedPieces {
+    /// The grant by which they are added.
+    pub grant: SignedGrant,
+    /// The pieces, in the order of their rows.
+    pub pieces: Vec<ChunkFile>,
+}
+
+/// Body of `POST /v2/frames/{frame}/revocations`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revocation {
+    /// The grant that ends.
+    pub grant: GrantId,
+    /// Whether the rows that were added by it are removed.
+    #[serde(default)]
+    pub drop_rows: bool,
+}
+
+/// Where a grant stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantStatus {
+    /// Names it.
+    pub grant: GrantId,
+    /// The frame to which rows may be added.
+    pub frame: FrameId,
+    /// Who may; anybody who has the grant if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<TenantId>,
+    /// Most pieces.
+    pub objects: u32,
+    /// Pieces for which addresses were given out: all of them count.
+    pub objects_used: u32,
+    /// Most bytes of them.
+    pub bytes: u64,
+    /// Bytes of those for which addresses were given out.
+    pub bytes_used: u64,
+    /// Rows that were added by it.
+    pub rows: u64,
+    /// Until when it can be used.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires: OffsetDateTime,
+}

@@ -1,0 +1,173 @@
+//! Frames and tables as whoever evaluates has them.
+
+use super::FrameError;
+use cipherfn_frame::plain::PlainTable;
+use cipherfn_frame::schema::{RowInput, Schema, TablePart};
+use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::query::{TableShape, decode_tables};
+use cipherfn_scheme::{Glwe, SchemeError};
+
+/// An encrypted frame, or a table in the clear, as whoever evaluates has it.
+pub struct StoredFrame {
+    pub(super) schema: Schema,
+    inputs: Vec<RowInput>,
+    pub(super) chunks: Vec<StoredRows>,
+    tables: LookupTables,
+}
+
+/// The tables of a frame's look-ups.
+enum LookupTables {
+    /// Of each look-up.
+    Encrypted(Vec<(TableShape, Vec<Glwe>)>),
+    /// Those of a table in the clear.
+    Plain(&'static ParameterSet, PlainTable),
+}
+
+/// Rows whose ciphertexts lie together.
+#[derive(Clone, Debug)]
+pub struct StoredRows {
+    /// Number of rows.
+    pub rows: usize,
+    /// Ciphertexts of each of the schema's row inputs.
+    pub inputs: Vec<Vec<u8>>,
+}
+
+impl StoredFrame {
+    /// Of a schema, chunks of rows, and the tables of its look-ups, in its order.
+    pub fn new(
+        set: &'static ParameterSet,
+        schema: Schema,
+        chunks: Vec<StoredRows>,
+        tables: &[impl AsRef<[u8]>],
+    ) -> Result<Self, FrameError> {
+        let mut frame = Self::without_tables(schema, chunks)?;
+        let schema = &frame.schema;
+        frame.count("look-ups", schema.lookups().len(), tables.len())?;
+        let tables = schema.lookups().iter().zip(tables).map(|(lookup, bytes)| {
+            let size = schema.lookup_layout(lookup).places as usize;
+            let shape = TableShape::in_blocks(set, schema.tables(lookup).len(), size);
+            Ok((shape, decode_tables(&shape, bytes.as_ref())?))
+        });
+        frame.tables = LookupTables::Encrypted(tables.collect::<Result<_, SchemeError>>()?);
+        Ok(frame)
+    }
+
+    /// A table in the clear, for rows that are encrypted under a parameter set to look cells up in. It
+    /// has no rows that a pass could go over.
+    pub fn plain(set: &'static ParameterSet, table: PlainTable) -> Self {
+        Self {
+            schema: table.schema().clone(),
+            inputs: Vec::new(),
+            chunks: Vec::new(),
+            tables: LookupTables::Plain(set, table),
+        }
+    }
+
+    /// One whose look-ups are not read.
+    pub fn without_tables(schema: Schema, chunks: Vec<StoredRows>) -> Result<Self, FrameError> {
+        let inputs = schema.row_inputs();
+        let frame = Self {
+            schema,
+            inputs,
+            chunks,
+            tables: LookupTables::Encrypted(Vec::new()),
+        };
+        frame.check_chunks()?;
+        Ok(frame)
+    }
+
+    /// What is public of it.
+    pub const fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    fn check_chunks(&self) -> Result<(), FrameError> {
+        let mut chunks = self.chunks.iter();
+        chunks.try_for_each(|chunk| {
+            let what = "inputs of a chunk of rows";
+            self.count(what, self.inputs.len(), chunk.inputs.len())
+        })
+    }
+
+    fn count(&self, what: &str, expected: usize, found: usize) -> Result<(), FrameError> {
+        if expected == found {
+            return Ok(());
+        }
+        Err(FrameError::Count {
+            frame: self.schema.name().into(),
+            what: what.into(),
+            expected,
+            found,
+        })
+    }
+
+    /// Number of its rows.
+    pub fn rows(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.rows).sum()
+    }
+
+    /// Bytes of its ciphertexts.
+    pub fn bytes(&self) -> usize {
+        let inputs = self.chunks.iter().flat_map(|chunk| &chunk.inputs);
+        let LookupTables::Encrypted(tables) = &self.tables else {
+            return 0;
+        };
+        let tables = tables.iter().map(|(shape, _)| shape.bytes());
+        inputs.map(Vec::len).sum::<usize>() + tables.sum::<usize>()
+    }
+
+    pub(super) fn input(
+        &self,
+        chunk: &'_ StoredRows,
+        input: RowInput,
+    ) -> Result<Vec<u8>, FrameError> {
+        let place = self.inputs.iter().position(|own| *own == input);
+        let bytes = place.map(|place| chunk.inputs[place].clone());
+        bytes.ok_or_else(|| self.missing(format!("{input:?}")))
+    }
+
+    pub(super) fn table(
+        &self,
+        lookup: usize,
+        part: TablePart,
+        block: u32,
+    ) -> Result<Glwe, FrameError> {
+        let missing = || self.missing(format!("table {part:?} of look-up {}", lookup + 1));
+        let encrypted = match &self.tables {
+            LookupTables::Encrypted(tables) => tables,
+            LookupTables::Plain(set, table) => {
+                let entries = table.block(lookup, part, block).ok_or_else(missing)?;
+                return Ok(trivial(set, entries, self.schema.unit(part)));
+            }
+        };
+        let index = self.schema.lookups().get(lookup).ok_or_else(missing)?;
+        let size = self.schema.lookup_layout(index).places as usize;
+        let parts = self.schema.tables(index);
+        let place = parts
+            .iter()
+            .position(|own| *own == part)
+            .ok_or_else(missing)?;
+        let (shape, tables) = encrypted.get(lookup).ok_or_else(missing)?;
+        let table = tables.get(shape.block(place, size, block as usize));
+        table.cloned().ok_or_else(missing)
+    }
+
+    fn missing(&self, what: String) -> FrameError {
+        FrameError::Missing {
+            frame: self.schema.name().into(),
+            what,
+        }
+    }
+}
+
+/// A ciphertext without mask, and so without noise, of entries in units of `2^-unit`.
+fn trivial(set: &ParameterSet, entries: &[i32], unit: u32) -> Glwe {
+    let mut body = vec![0; set.ring.polynomial_size];
+    for (word, entry) in body.iter_mut().zip(entries) {
+        *word = (i64::from(*entry) << (u64::BITS - unit)) as u64;
+    }
+    Glwe {
+        mask: vec![0; set.mask_len()],
+        body,
+    }
+}

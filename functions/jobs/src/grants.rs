@@ -1,0 +1,188 @@
+//! Rows that others add to a tenant's frame, by grants of its owner.
+//!
+//! Whoever presents a grant learns where that grant stands, and nothing of the frame: not how many rows it
+//! has, not its schema, and not whether it is there for those whose grant is none.
+
+use crate::frames::{IN_FLIGHT, malformed, schema_of, uncounted};
+use crate::{Jobs, check};
+use cipherfn_frame::file::FileHead;
+use cipherfn_protocol::api::frames::{FrameId, MAX_PIECES};
+use cipherfn_protocol::api::grant::SignedGrant;
+use cipherfn_protocol::api::grants::{GrantedPieces, Revocation};
+use cipherfn_protocol::api::job::Uploads;
+use cipherfn_protocol::api::{Problem, ProblemType};
+use cipherfn_protocol::specs::Gadget;
+use cipherfn_service::registry::{
+    FramePiece, GrantRefusal, GrantedPiece, HeldGrant, StoredFrame, unknown_frame,
+};
+use cipherfn_service::{Call, Failure, Tenant, http};
+use cipherfn_signing::verify_grant;
+use futures_util::{StreamExt, TryStreamExt, future, stream};
+use lambda_http::http::StatusCode;
+use lambda_http::{Body, Request, Response};
+
+impl Jobs {
+    /// Takes a grant that the owner of a frame has signed.
+    pub(crate) async fn offer_grant(
+        &self,
+        tenant: &Tenant,
+        id: FrameId,
+        (request, call): (&Request, &Call),
+    ) -> Result<Response<Body>, Failure> {
+        let grant: SignedGrant = http::json_body(request)?;
+        verify_grant(&grant).map_err(|error| {
+            let detail = format!("signature: {error}; make the grant anew");
+            Problem::new(ProblemType::MalformedRequest, detail)
+        })?;
+        let frame = self.frame(tenant, id, call).await?;
+        if !schema_of(&frame)?.lookups().is_empty() {
+            let detail = "frame: it can be looked up, by tables that have to hold every row, so nobody can add some; put the rows together and upload that";
+            return Err(Problem::new(ProblemType::MalformedRequest, detail).into());
+        }
+        let offered = self.registry.change_frame((tenant, id), |frame| {
+            live(frame, call)?.offered(&grant, call.now)
+        });
+        let frame = changed(offered.await?)?.ok_or_else(|| unknown_frame(id))?;
+        Ok(http::json(StatusCode::CREATED, &frame.status()))
+    }
+
+    /// Ends a grant of the tenant's.
+    pub(crate) async fn revoke_grant(
+        &self,
+        tenant: &Tenant,
+        id: FrameId,
+        (request, call): (&Request, &Call),
+    ) -> Result<Response<Body>, Failure> {
+        let Revocation { grant, drop_rows } = http::json_body(request)?;
+        let before = self.frame(tenant, id, call).await?;
+        let revoked = self
+            .registry
+            .change_frame((tenant, id), |frame| frame.revoked(grant, drop_rows));
+        let frame = changed(revoked.await?)?.ok_or_else(|| unknown_frame(id))?;
+        // What never became rows, and what ceased to be.
+        let pieces = before.held(grant).map(|held| held.pieces.clone());
+        let files = pieces.into_iter().flatten().map(|piece| piece.file);
+        self.registry.delete_pieces(&frame, files).await?;
+        Ok(http::json(StatusCode::OK, &frame.status()))
+    }
+
+    /// Says where to upload pieces by a grant. They count from now on.
+    pub(crate) async fn granted_uploads(
+        &self,
+        tenant: &Tenant,
+        (request, call): (&Request, &Call),
+    ) -> Result<Response<Body>, Failure> {
+        let GrantedPieces { grant, pieces } = http::json_body(request)?;
+        check::chunks(&pieces, MAX_PIECES)?;
+        let (owner, id) = (Tenant::from(grant.grant.owner), grant.grant.frame);
+        let reserved = self.registry.change_frame((&owner, id), |frame| {
+            frame.reserved(&grant, tenant, &pieces, call.now)
+        });
+        changed(reserved.await?)?.ok_or(Problem::from(GrantRefusal::Unknown))?;
+        let lifetime = self.rules.transfer_lifetime;
+        let transfers = pieces.iter().map(|piece| async {
+            let request = self.registry.piece_request(&owner, id, *piece, lifetime);
+            Ok::<_, Failure>(self.transfer(*piece, request.await?, call))
+        });
+        let uploads = Uploads {
+            upload: id.into(),
+            chunks: future::try_join_all(transfers).await?,
+        };
+        Ok(http::json(StatusCode::CREATED, &uploads))
+    }
+
+    /// Adds uploaded pieces by a grant, after a look at their heads.
+    pub(crate) async fn add_rows(
+        &self,
+        tenant: &Tenant,
+        (request, call): (&Request, &Call),
+    ) -> Result<Response<Body>, Failure> {
+        let GrantedPieces { grant, pieces } = http::json_body(request)?;
+        check::chunks(&pieces, MAX_PIECES)?;
+        let (owner, id) = (Tenant::from(grant.grant.owner), grant.grant.frame);
+        let frame = self.registry.frame(&owner, id).await?;
+        let frame = frame.ok_or(Problem::from(GrantRefusal::Unknown))?;
+        let held = frame.granted(&grant, tenant, call.now);
+        let held = held.map_err(Problem::from)?;
+        let looks = (0..).zip(&pieces).map(|(number, file)| {
+            let known = held.pieces.iter().find(|piece| piece.file == *file);
+            self.look(&frame, number, known)
+        });
+        let looks: Vec<_> = looks.collect();
+        let pieces: Vec<FramePiece> = stream::iter(looks)
+            .buffered(IN_FLIGHT)
+            .try_collect()
+            .await?;
+        let added = self.registry.change_frame((&owner, id), |frame| {
+            frame.added(&grant, tenant, &pieces, call.now)
+        });
+        let frame = changed(added.await?)?.ok_or(Problem::from(GrantRefusal::Unknown))?;
+        let status = frame.held(grant.grant.id).map(HeldGrant::status);
+        let status = status.ok_or(Problem::from(GrantRefusal::Unknown))?;
+        Ok(http::json(StatusCode::OK, &status))
+    }
+
+    /// What a piece is that was uploaded by a grant; one that was added before is as it was.
+    async fn look(
+        &self,
+        frame: &StoredFrame,
+        number: usize,
+        known: Option<&GrantedPiece>,
+    ) -> Result<FramePiece, Failure> {
+        let known = known.ok_or(Problem::from(GrantRefusal::NotDeclared(number)))?;
+        let file = known.file;
+        if let Some(rows) = known.rows {
+            return Ok(FramePiece { file, rows });
+        }
+        let missing = self
+            .registry
+            .missing_piece(&frame.tenant, frame.id, &[file])
+            .await?;
+        if missing.is_some() {
+            let detail = format!(
+                "piece {number} is not there; upload it (POST /v2/grants/uploads, then PUT) and add it again"
+            );
+            return Err(Problem::new(ProblemType::UploadMissing, detail).into());
+        }
+        let head = self.head(&frame.tenant, frame.id, (number, file)).await?;
+        let rows = head.schema.rows().count;
+        let rows =
+            rows.ok_or_else(|| malformed(number, "its schema does not say how many rows it has"))?;
+        match unlike(frame, head)? {
+            None => Ok(FramePiece { file, rows }),
+            Some(what) => {
+                let problem = format!("it {what} than the frame; encrypt the rows as its are");
+                Err(malformed(number, &problem).into())
+            }
+        }
+    }
+}
+
+/// Why rows of a head do not go with a frame's.
+fn unlike(frame: &StoredFrame, head: FileHead) -> Result<Option<&'static str>, Failure> {
+    let gadget = Gadget::try_from(frame.gadget)
+        .map_err(|error| Failure::Internal(format!("stored frame {}: {error}", frame.id)))?;
+    Ok(if head.key != frame.key {
+        Some("is encrypted under another key")
+    } else if uncounted(head.schema) != uncounted(schema_of(frame)?) {
+        Some("has another schema")
+    } else if head.parameter_set != frame.parameter_set || head.gadget != gadget {
+        Some("has another parameter set or gadget")
+    } else {
+        None
+    })
+}
+
+/// A frame that has not run out.
+fn live<'f>(frame: &'f StoredFrame, call: &Call) -> Result<&'f StoredFrame, GrantRefusal> {
+    if frame.is_expired(call.now) {
+        return Err(GrantRefusal::Expired);
+    }
+    Ok(frame)
+}
+
+fn changed(
+    change: Option<Result<StoredFrame, GrantRefusal>>,
+) -> Result<Option<StoredFrame>, Problem> {
+    change.transpose().map_err(Problem::from)
+}
