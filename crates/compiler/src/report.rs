@@ -216,6 +216,9 @@ pub enum Bound {
     /// Nothing: noise passes through functions, and is estimated from the calibration rows, as well as
     /// what rounding loses.
     Estimate,
+    /// Nothing: votes of points that are about as far away as others may be others', on calibration
+    /// rows as many as stated.
+    Votes,
 }
 
 impl Bound {
@@ -231,6 +234,11 @@ impl Bound {
                 "an estimate, no bound: the noise of the calibration row that it moves \
                                most, every function as steep as it is anywhere, and the largest \
                                error of rounding"
+                    .to_owned()
+            }
+            Self::Votes => {
+                "no bound: the largest error of a calibration row, one of whose nearest \
+                            points had a vote too many or none"
                     .to_owned()
             }
         }

@@ -29,6 +29,10 @@ const MAX_WORK: usize = 1 << 26;
 /// Added to what stands for places, so that no step of a model is the same.
 const UNLIKE: i64 = 0x6b6e_6e00;
 
+/// What the error of a row without enough votes says is known, and what it says was found.
+const ENOUGH: &str = "as many votes as neighbours";
+const TOO_FEW: &str = "fewer votes than neighbours (noise: ask for this row again)";
+
 /// For each entry of a value, which of the nearest points it is a function of; `None` for what
 /// follows from none.
 type Slots = Vec<Option<u32>>;
@@ -192,9 +196,11 @@ impl Emitter<'_> {
         let ancestors = ir.ancestors([value]);
         let mut known: HashMap<ValueId, Slots> = HashMap::new();
         known.insert(ranking.places, (0..ranking.kept as u32).map(Some).collect());
-        for index in ranking.places.index() + 1..=value.index() {
+        let first = ranking.places.index() + 1;
+        let later = ancestors.iter().enumerate().skip(first);
+        for (index, _) in later.filter(|(_, is_ancestor)| **is_ancestor) {
             let id = ValueId(index as u32);
-            let Some(step) = ir.step(id).filter(|_| ancestors[index]) else {
+            let Some(step) = ir.step(id) else {
                 continue;
             };
             if !step
@@ -357,13 +363,15 @@ impl Emitter<'_> {
         // than the mean of fewer points.
         let least = ranking.kept as f64 - 0.5;
         let is_short = self.against(BinaryFunction::Less, &total, least)?;
+        let names = self.vector(Tensor::Text(vec![ENOUGH.into(), TOO_FEW.into()]))?;
+        let name = self.pick(&names, &is_short, 1, is_short.shape.clone())?;
         let op = Op::Encode {
-            argument: is_short.id,
-            keys: Tensor::I64(vec![0]),
+            argument: name.id,
+            keys: Tensor::Text(vec![ENOUGH.into()]),
             values: Tensor::F64(vec![0.0]),
             default: None,
         };
-        let sound = self.push(op, Element::F64, is_short.shape)?;
+        let sound = self.push(op, Element::F64, name.shape)?;
         let total = self.binary(BinaryFunction::Add, &total, &sound)?;
         let mean = self.binary(BinaryFunction::Div, &sums, &total)?;
         let centres = self.vector(Tensor::F64(centres))?;
@@ -374,7 +382,8 @@ impl Emitter<'_> {
 /// What is taken off the values of a function before they are weighted: the middle of its range;
 /// nothing off indicators, whose sums are whole.
 fn centre(values: &[f64]) -> f64 {
-    if values.iter().all(|own| *own == 0.0 || *own == 1.0) {
+    let is_indicator = |own: &f64| [0.0_f64, 1.0].map(f64::to_bits).contains(&own.to_bits());
+    if values.iter().all(is_indicator) {
         return 0.0;
     }
     let low = values.iter().copied().fold(f64::INFINITY, f64::min);

@@ -62,7 +62,9 @@ impl Family for NeighbourModel {
         let problem = NeighbourProblem::of(self, setting)?;
         let choice = problem.choose()?;
         let least = setting.options.min_agreement;
-        choice.agreement.check(least, || problem.limit(&choice))?;
+        choice.agreement.check(least, || {
+            format!("node \"{}\" limits it, by {}", self.node, limit(&choice))
+        })?;
         let circuit = choice.circuit(&problem);
         let planned = Planned {
             setting,
@@ -74,7 +76,7 @@ impl Family for NeighbourModel {
             sums: &choice.votes.sums,
             fidelity: &choice.fidelity(&problem),
             budget: choice.budget,
-            bound: Bound::Estimate,
+            bound: Bound::Votes,
             work: choice.work(&problem),
             stages: &choice.stages(&problem),
             layers: problem.reports(&choice),
@@ -84,7 +86,9 @@ impl Family for NeighbourModel {
         for (decoding, unit) in plan.reading.scores.iter_mut().zip(&choice.votes.units) {
             Votes::round(decoding, *unit);
         }
-        // Votes are whole: no precision is asked of them.
+        // Votes are whole, so that no precision is asked of them; one that is another point's may be
+        // all that a score has.
+        plan.facts.bits = plan.facts.bits.max(0.0);
         plan.facts.target_bits = plan.facts.bits;
         plan.facts.warnings.extend(problem.warning(&choice));
         Ok(plan)
@@ -112,21 +116,20 @@ impl NeighbourAgreement {
     }
 }
 
-impl NeighbourProblem<'_> {
-    /// What most of the error comes from, and what to try.
-    fn limit(&self, choice: &NeighbourChoice) -> String {
-        let agreement = &choice.agreement;
-        let own = if agreement.wrapped > 0 {
-            "distances beyond the range of its steps; give calibration rows like those to come"
-        } else if 2.0 * agreement.exact_error > agreement.error {
-            "distances rounded to steps; train on fewer or scaled features, or with more neighbours"
-        } else {
-            "the noise of ranks; train on fewer points (a condensed or sampled training set), or with \
-             fewer neighbours"
-        };
-        format!("node \"{}\" limits it, by {own}", self.model.node)
+/// What most of the error comes from, and what to try.
+fn limit(choice: &NeighbourChoice) -> &'static str {
+    let agreement = &choice.agreement;
+    if agreement.wrapped > 0 {
+        "distances beyond the range of its steps; give calibration rows like those to come"
+    } else if 2.0 * agreement.exact_error > agreement.error {
+        "distances rounded to steps; train on fewer or scaled features, or with more neighbours"
+    } else {
+        "the noise of ranks; train on fewer points (a condensed or sampled training set), or with \
+         fewer neighbours"
     }
+}
 
+impl NeighbourProblem<'_> {
     /// Where calibration rows cannot tell.
     fn warning(&self, choice: &NeighbourChoice) -> Option<String> {
         let agreement = &choice.agreement;
@@ -147,11 +150,18 @@ impl NeighbourProblem<'_> {
         let costs = Costs::of(self.setting.backend.set).with_bootstrap(choice.of.bootstrap);
         let total = choice.work(self);
         let agreement = &choice.agreement;
+        let [first, second] = choice.rounds.shares();
+        // Votes of candidates are isolated in the second round, where scores are packed, too.
         let rounds = [
-            (&choice.coarse, &choice.rounds.all, true),
-            (&choice.fine, &choice.rounds.candidates, false),
+            (&choice.coarse, &choice.rounds.all, first, 0),
+            (
+                &choice.fine,
+                &choice.rounds.candidates,
+                second,
+                total.key_switches,
+            ),
         ];
-        let report = |(places, round, is_first): (&DistanceSteps, &Round, bool)| {
+        let report = |(places, round, share, key_switches): (&DistanceSteps, &Round, f64, u32)| {
             let cmuxes = 2 * places.turns() as u32;
             let work = Work {
                 selectors: 0,
@@ -159,7 +169,7 @@ impl NeighbourProblem<'_> {
                 cmuxes,
                 lookups: 2 * points as u32,
                 terms: 2 * points as u32,
-                key_switches: if is_first { 0 } else { total.key_switches },
+                key_switches,
                 bootstraps: points as u32,
                 ..Work::default()
             };
@@ -175,12 +185,12 @@ impl NeighbourProblem<'_> {
                 labels: agreement.labels,
                 error: agreement.error,
                 error_without_noise: agreement.exact_error,
-                limit: self.limit(choice),
+                limit: limit(choice).into(),
                 deep: Some(DeepReport {
                     bootstraps: points,
                     range: (0.0, round.ranks as f64),
                     bits: (0.5 / round.deviation(round.ranks as f64)).log2(),
-                    share: round.share(&choice.rounds),
+                    share,
                     microseconds: costs.of_layer(&work, choice.gadget),
                     memory: costs.values(points),
                 }),

@@ -108,12 +108,12 @@ impl NeighbourProblem<'_> {
             of,
             gadget,
             grid,
+            coarse,
+            fine,
             rounds,
             votes,
             budget,
             agreement,
-            coarse,
-            fine,
         }))
     }
 

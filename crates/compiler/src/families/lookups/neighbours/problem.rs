@@ -77,8 +77,15 @@ impl<'a> NeighbourProblem<'a> {
         }
         let weights = squares.iter();
         let weights = weights.map(|own| (own / points.max(1) as f64).sqrt());
+        let weights: Vec<f64> = weights.collect();
+        if weights.iter().all(|own| *own == 0.0) {
+            return Err(CompileError::invalid(
+                node,
+                "all its points are the same, so that none is nearer than another",
+            ));
+        }
         Ok(Self {
-            weights: weights.collect(),
+            weights,
             alike: most_alike(&model.distances),
             model,
             setting,
@@ -124,7 +131,14 @@ impl<'a> NeighbourProblem<'a> {
     /// For each score: its range over the rows.
     pub(super) fn ranges(&self) -> Vec<f64> {
         (0..self.model.bias.len())
-            .map(|score| range(&self.scores, score))
+            .map(|score| {
+                // The number of votes is k on all rows.
+                let constant = self.scores.first().map_or(0.0, |row| row[score].abs());
+                match range(&self.scores, score) {
+                    own if own > f64::MIN_POSITIVE.sqrt() => own,
+                    own => own.max(constant),
+                }
+            })
             .collect()
     }
 }

@@ -84,23 +84,6 @@ impl Round {
     pub(super) fn room(&self) -> f64 {
         0.5 * self.step() / self.deviation(self.below as f64)
     }
-
-    /// Its part of the rows' errors by noise: that of the tighter round is nearly all.
-    pub(super) fn share(&self, both: &Rounds) -> f64 {
-        let tail = |room: f64| (-room * room / 2.0).exp();
-        // Candidates have more room than half a step: the slack.
-        let all = tail(both.all.room() * (1.0 + 2.0 * both.slack() as f64));
-        let candidates = tail(both.candidates.room());
-        let own = tail(
-            self.room()
-                * if self.ranks == both.all.ranks {
-                    1.0 + 2.0 * both.slack() as f64
-                } else {
-                    1.0
-                },
-        );
-        own / (all + candidates).max(f64::MIN_POSITIVE)
-    }
 }
 
 impl Rounds {
@@ -135,6 +118,15 @@ impl Rounds {
                 nearer: 4.0 * noise.vote,
             },
         })
+    }
+
+    /// The rounds' parts of the errors by noise, by how far a rank is from the wrong side: as far as
+    /// the slack in the first round, half a step in the second.
+    pub(super) fn shares(&self) -> [f64; 2] {
+        let slack = self.all.room() * (1.0 + 2.0 * self.slack() as f64);
+        let tails = [slack, self.candidates.room()].map(|room| (-room * room / 2.0).exp());
+        let sum: f64 = tails.iter().sum();
+        tails.map(|own| own / sum.max(f64::MIN_POSITIVE))
     }
 
     /// Candidates in addition to the nearest.

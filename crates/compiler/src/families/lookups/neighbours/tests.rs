@@ -59,7 +59,7 @@ fn thresholds_are_between_ranks() {
             // The slack is for ranks that may or may not be candidates.
             if rank < 3 {
                 assert_eq!(vote, 1, "{rank}");
-            } else if rank as usize >= 3 + 2 * rounds.slack() + 1 {
+            } else if rank as usize > 3 + 2 * rounds.slack() {
                 assert_eq!(vote, 0, "{rank}");
             }
         }
