@@ -318,7 +318,11 @@ fn zz_estimators() {
                     off += (own - last).powi(2);
                     equal += usize::from((own - last).abs() < 1e-3);
                 }
-                println!("{name}: {equal} of {} equal, rms {}", pairs.len(), (off / pairs.len() as f64).sqrt());
+                println!(
+                    "{name}: {equal} of {} equal, rms {}",
+                    pairs.len(),
+                    (off / pairs.len() as f64).sqrt()
+                );
             }
             Err(error) => println!("{name}: {error}"),
         }

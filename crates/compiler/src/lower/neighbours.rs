@@ -51,7 +51,9 @@ impl Emitter<'_> {
                 .unsupported("a second ranking of distances", "one ranking a model"));
         }
         if kept == 0 {
-            return Err(self.node.invalid("\"k\" is 0: it ranks for no nearest point"));
+            return Err(self
+                .node
+                .invalid("\"k\" is 0: it ranks for no nearest point"));
         }
         let (distances, falls) = self.squared(data.id);
         if takes_largest != falls {
