@@ -64,6 +64,9 @@ enum Action {
 
 impl Models {
     pub(crate) fn run(self, terminal: Terminal) -> Result<()> {
+        if self.programs && self.action.is_some() {
+            bail_usage!("--programs is for lists; actions take names of programs without it");
+        }
         match (&self.action, &self.service) {
             (None, Some(url)) => {
                 let models = block_on(async {

@@ -38,6 +38,10 @@ const MAX_PROGRAM: u64 = 1 << 20;
 /// after an interruption, and --cancel ends it.
 #[derive(Debug, clap::Args)]
 #[command(
+    group = clap::ArgGroup::new("of a service")
+        .args(["auth", "token_file", "region", "trust", "specs", "accept_specs"])
+        .multiple(true)
+        .requires("service"),
     after_help = "Examples:\n  cipherfn train --program training.cfn --input train.csv -o model.onnx\n  \
                   cipherfn train --service https://abc123.execute-api.eu-central-1.amazonaws.com --program risk --keys keys/ --input train.csv -o model.onnx"
 )]
