@@ -301,30 +301,3 @@ fn encrypted_votes_of_many_rows() {
         assert!(100 * equal >= 95 * rows.len() && refused <= 1);
     }
 }
-
-#[test]
-#[ignore = "TEMPORARY"]
-fn zz_estimators() {
-    for name in ["/tmp/knn_c", "/tmp/knn_r"] {
-        match try_compile(name, |_| {}) {
-            Ok(compiled) => {
-                println!("{}", compiled.report);
-                let pairs = pairs(name, &compiled);
-                let mut off = 0.0;
-                let mut equal = 0;
-                for pair in &pairs {
-                    let last = *pair.expected.last().unwrap();
-                    let own = pair.found[0].to_f64().unwrap()[0];
-                    off += (own - last).powi(2);
-                    equal += usize::from((own - last).abs() < 1e-3);
-                }
-                println!(
-                    "{name}: {equal} of {} equal, rms {}",
-                    pairs.len(),
-                    (off / pairs.len() as f64).sqrt()
-                );
-            }
-            Err(error) => println!("{name}: {error}"),
-        }
-    }
-}
