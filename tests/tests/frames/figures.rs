@@ -138,6 +138,12 @@ fn joins_of_a_thousand_rows() {
     }
 }
 
+#[test]
+#[ignore = "figures"]
+fn joins_with_a_table_of_2048_rows() {
+    join(1_000, 2_048, 2_048, 65_535, GADGET);
+}
+
 fn groups(count: i64, gadget: Gadget, rows_per_sum: u32) {
     let sales = head("sales")
         + &column("amount", 255, VALUE)
