@@ -544,7 +544,7 @@ fn a_table_in_the_clear_answers_as_an_encrypted_one_does() {
     );
     sandbox.write("bare.toml", PRICES.split_once("[[lookup]]").unwrap().0);
     let refused = failure(&table("prices.csv", "bare.toml"));
-    assert!(refused.contains("looked up and nothing else"), "{refused}");
+    assert!(refused.contains("no look-up names"), "{refused}");
     sandbox.write("damaged.cfp", "not a table");
     let refused = failure(&query("damaged.cfp"));
     assert!(refused.contains("damaged.cfp"), "{refused}");

@@ -32,9 +32,9 @@ impl Concat {
         // Pipes are read twice: for their heads, and for their rows.
         let sources = self.frames.iter().map(InputSource::repeatable);
         let sources: Vec<InputSource> = sources.collect::<Result<_>>()?;
-        check_different(&sources)?;
         let heads = sources.iter().map(super::read_head);
         let head = joined(&heads.collect::<Result<Vec<_>>>()?, &sources)?;
+        check_different(&sources)?;
         let inputs: Vec<&InputSource> = sources.iter().collect();
         let mut output = self
             .output
