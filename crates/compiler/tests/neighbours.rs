@@ -1,5 +1,5 @@
-//! Nearest neighbours, compiled: votes in the clear and on ciphertexts against the library's own
-//! predictions on the test rows.
+//! Nearest neighbours, compiled: votes in the clear against the library's own predictions on the
+//! test rows, and what is refused.
 
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{Constant, Input, Node, NodeId, Output, Pack, Rotated};
@@ -22,26 +22,14 @@ fn library(name: &str) -> PathBuf {
         .join(name)
 }
 
-fn compiled(name: &str) -> Compiled {
+fn try_compile(name: &str, change: impl FnOnce(&mut Options)) -> Result<Compiled, CompileError> {
     let folder = library(name);
     let model = fs::read(folder.join("model.onnx")).unwrap();
     let rows = fs::read(folder.join("train.csv")).unwrap();
+    let mut options = Options::new(name);
+    change(&mut options);
     let calibration = Calibration::new("train.csv", rows.as_slice()).with_target("target");
-    compile(&model, calibration, &Options::new(name)).unwrap()
-}
-
-/// Feature vectors of the test rows.
-fn test_rows(name: &str, compiled: &Compiled) -> Vec<Vec<f32>> {
-    let folder = library(name);
-    let specs = compiled.specs.specs();
-    let model = read_model(&fs::read(folder.join("model.onnx")).unwrap()).unwrap();
-    let text = fs::read(folder.join("test.csv")).unwrap();
-    let rows = Table::open("test.csv", text.as_slice()).unwrap();
-    let rows = rows
-        .select(&specs.columns, specs.preprocess.inputs())
-        .unwrap();
-    rows.map(|row| model.features_of(row.unwrap()).unwrap())
-        .collect()
+    compile(&model, calibration, &options)
 }
 
 /// A test row's own outputs and the library's.
@@ -55,18 +43,25 @@ struct Pair {
 
 /// The circuit without noise on the test rows.
 fn pairs(name: &str, compiled: &Compiled) -> Vec<Pair> {
+    let folder = library(name);
     let specs = compiled.specs.specs();
     let circuit = ClearCircuit::new(compiled.bundle.circuit.clone()).unwrap();
-    let expected = fs::read_to_string(library(name).join("expected.csv")).unwrap();
+    let text = fs::read(folder.join("test.csv")).unwrap();
+    let rows = Table::open("test.csv", text.as_slice()).unwrap();
+    let rows = rows
+        .select(&specs.columns, specs.preprocess.inputs())
+        .unwrap();
+    let expected = fs::read_to_string(folder.join("expected.csv")).unwrap();
     let expected = expected.lines().skip(1).map(|line| {
         let cells = line.split(',');
         cells
             .map(|cell| cell.parse().unwrap())
             .collect::<Vec<f64>>()
     });
-    let rows = test_rows(name, compiled).into_iter();
+    let model = read_model(&fs::read(folder.join("model.onnx")).unwrap()).unwrap();
     rows.zip(expected)
-        .map(|(features, expected)| {
+        .map(|(row, expected)| {
+            let features = model.features_of(row.unwrap()).unwrap();
             let is_limited = |encoding: &Encoding| match encoding {
                 Encoding::Integers(own) => own.limited(&features).next().is_some(),
                 _ => false,
@@ -91,7 +86,7 @@ fn pairs(name: &str, compiled: &Compiled) -> Vec<Pair> {
 
 #[test]
 fn votes_give_the_librarys_labels() {
-    let compiled = compiled("knn_iris");
+    let compiled = try_compile("knn_iris", |_| {}).unwrap();
     println!("{}", compiled.report);
     let pairs = pairs("knn_iris", &compiled);
     assert_eq!(pairs.len(), 38);
@@ -110,7 +105,7 @@ fn votes_give_the_librarys_labels() {
 
 #[test]
 fn votes_give_means_of_targets() {
-    let compiled = compiled("knnreg_diabetes");
+    let compiled = try_compile("knnreg_diabetes", |_| {}).unwrap();
     println!("{}", compiled.report);
     let pairs = pairs("knnreg_diabetes", &compiled);
     let all = pairs.len();
@@ -158,16 +153,26 @@ impl Keys {
 
 /// Feature vectors of test rows, as the circuit takes them.
 fn values(name: &str, compiled: &Compiled, rows: usize) -> Vec<Vec<InputValues>> {
-    let inputs = &compiled.specs.specs().inputs;
-    let all = test_rows(name, compiled).into_iter().take(rows);
-    all.map(|features| InputValues::all(inputs, &features).unwrap())
+    let folder = library(name);
+    let specs = compiled.specs.specs();
+    let model = read_model(&fs::read(folder.join("model.onnx")).unwrap()).unwrap();
+    let text = fs::read(folder.join("test.csv")).unwrap();
+    let all = Table::open("test.csv", text.as_slice()).unwrap();
+    let all = all
+        .select(&specs.columns, specs.preprocess.inputs())
+        .unwrap();
+    all.take(rows)
+        .map(|row| {
+            let features = model.features_of(row.unwrap()).unwrap();
+            InputValues::all(&specs.inputs, &features).unwrap()
+        })
         .collect()
 }
 
 /// Encrypted rows have the labels that the library gives them.
 #[test]
 fn encrypted_votes_give_the_librarys_labels() {
-    let compiled = compiled("knn_iris");
+    let compiled = try_compile("knn_iris", |_| {}).unwrap();
     let circuit = &compiled.bundle.circuit;
     let keys = Keys::of(circuit);
     let specs = compiled.specs.specs();
@@ -186,7 +191,7 @@ fn encrypted_votes_give_the_librarys_labels() {
 /// in 10^9 if they are independent, and they are within a half if every three of them are one.
 #[test]
 fn ranks_have_the_predicted_noise() {
-    let compiled = compiled("knn_iris");
+    let compiled = try_compile("knn_iris", |_| {}).unwrap();
     let mut circuit = compiled.bundle.circuit.clone();
     let keys = Keys::of(&circuit);
     let numbers: Vec<Rotated> = circuit
