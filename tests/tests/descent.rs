@@ -139,7 +139,7 @@ fn interruptions_leave_no_trace() {
         }),
         ("there are no chunks", &|it| it.clear()),
         ("bytes of batches", &|it| it[0].batches.truncate(99)),
-        ("another program than is trained by", &|it| {
+        ("another program than the training", &|it| {
             it[0].program = Hash::of(b"another");
         }),
     ];

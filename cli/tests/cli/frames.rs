@@ -346,7 +346,7 @@ fn tables_of_other_forms_are_read_or_refused_by_name() {
     success(&encrypt("count,sku,region\n3,7,south\n1,2,north\n", &[]));
     let refused = failure(&encrypt("count,sku,region\n3,7,south\n", &[]));
     assert!(
-        refused.contains("has 1 rows where the schema says rows = 2"),
+        refused.contains("field \"rows\" is 2, and the table has 1"),
         "{refused}"
     );
     // One column, whose missing cells are lines without anything.

@@ -34,11 +34,11 @@ impl Train {
                 "a service trains on encrypted rows, whose key must stay: give --keys DIRECTORY and --input FILE"
             );
         };
+        let name = self.name()?;
         self.output.outside(keys)?;
         let output = self
             .output
             .create(Content::Binary, self.force.force, &[input])?;
-        let name = self.name()?;
         block_on(async {
             let service = self.connection.open(url).await?;
             let ring = KeyRing::at(keys);
