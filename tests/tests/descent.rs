@@ -61,6 +61,9 @@ fn training(batch: usize, epochs: u32, columns: &[&str], end: f64) -> Training {
     Training::from_toml(&text).unwrap()
 }
 
+/// What the error says, and what is done to the chunks.
+type Change<'a> = (&'a str, &'a dyn Fn(&mut Vec<RowsChunk>));
+
 /// Two epochs of 24 rows in batches of 16: a run that was interrupted after each step, on one thread,
 /// gives the bits of one that was not, on all.
 #[test]
@@ -113,14 +116,13 @@ fn interruptions_leave_no_trace() {
         change(&mut chunks);
         Descent::new(&training, &key, chunks).map_err(refused)
     };
-    type Change<'a> = (&'a str, &'a dyn Fn(&mut Vec<RowsChunk>));
     let changes: &[Change<'_>] = &[
         ("chunks are missing at the end", &|it| drop(it.pop())),
         ("begins with batch 1 where batch 0", &|it| {
-            drop(it.remove(0))
+            drop(it.remove(0));
         }),
         ("begins with batch 0 where batch 1", &|it| {
-            it[1] = it[0].clone()
+            it[1] = it[0].clone();
         }),
         ("begins with batch 1 where batch 0", &|it| it.swap(0, 1)),
         ("or too many", &|it| {
@@ -132,10 +134,14 @@ fn interruptions_leave_no_trace() {
         }),
         ("another number of rows than chunk 0", &|it| it[1].rows += 1),
         ("lower \"batch\"", &|it| {
-            it.iter_mut().for_each(|it| it.rows = 8)
+            for chunk in it {
+                chunk.rows = 8;
+            }
         }),
         ("40 rows take 3", &|it| {
-            it.iter_mut().for_each(|it| it.rows = 40)
+            for chunk in it {
+                chunk.rows = 40;
+            }
         }),
         ("there are no chunks", &|it| it.clear()),
         ("bytes of batches", &|it| it[0].batches.truncate(99)),

@@ -102,6 +102,7 @@ enum Opened {
 }
 
 /// A file that a plan names, and that is read with its ciphertexts or cells.
+#[expect(clippy::large_enum_variant, reason = "a plan names a few")]
 enum Loaded {
     /// An encrypted frame.
     Frame {

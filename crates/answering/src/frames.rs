@@ -55,7 +55,7 @@ pub(crate) enum QuerySource {
     /// A frame of the tenant's.
     Frame(StoredFrame),
     /// A published table in the clear.
-    Table(PublishedTable),
+    Table(Box<PublishedTable>),
 }
 
 impl QuerySource {
@@ -118,7 +118,11 @@ impl Answering {
             .map_err(|error| refused(&error))?;
         let frames = stored.into_iter().map(QuerySource::Frame);
         let given: Vec<QuerySource> = frames
-            .chain(tables.into_iter().map(QuerySource::Table))
+            .chain(
+                tables
+                    .into_iter()
+                    .map(|table| QuerySource::Table(Box::new(table))),
+            )
             .collect();
         let sources = prepared.places.iter().map(|place| given[*place].clone());
         Ok(Asking {

@@ -194,8 +194,7 @@ impl PlainTable {
             };
             for (part, entries) in &by_part {
                 let ranges = match part {
-                    TablePart::Matched => (0, 1),
-                    TablePart::Presence(_) => (0, 1),
+                    TablePart::Matched | TablePart::Presence(_) => (0, 1),
                     TablePart::Limb(column, limb) => {
                         let range = self.schema.columns()[*column].limbs()[*limb];
                         (range.min, range.max)

@@ -142,7 +142,7 @@ async fn rows_that_others_add_are_the_frame_s_last_ones() {
     let left = left.expect("revoked");
     assert_eq!((left.rows, left.pieces, left.grants.len()), (40, 1, 0));
     let objects = stack.objects().await.into_iter();
-    let pieces = objects.filter(|key| key.ends_with(".cff")).count();
+    let pieces = objects.filter(|key| key.contains(".cff")).count();
     assert_eq!(pieces, 1, "no piece of bob's is left");
     let tried = add(&bob, &own, &others.pieces).await;
     refused(tried, ProblemType::UnknownGrant, "revoked");
@@ -160,10 +160,6 @@ fn revocation(grant: &SignedGrant, drop_rows: bool) -> Revocation {
     }
 }
 
-#[expect(
-    clippy::too_many_lines,
-    reason = "one refusal after the other, over one service"
-)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_allows_what_its_owner_signed_and_nothing_else() {
     let stack = stack(|_| ()).await;

@@ -138,9 +138,10 @@ async fn encrypted_keys_are_looked_up_in_a_published_table() {
             .map(|row| {
                 let price = (row[0] < 12).then(|| price(first, row[0])).flatten();
                 let (sku, price) = (row[0].to_string(), text(price));
-                match inner {
-                    true => vec![sku, price],
-                    false => vec![sku, row[2].to_string(), price],
+                if inner {
+                    vec![sku, price]
+                } else {
+                    vec![sku, row[2].to_string(), price]
                 }
             })
             .collect()
@@ -225,8 +226,8 @@ async fn a_table_that_is_not_what_its_developer_signed_is_refused() {
     let (query, _) = asked(&alice, (&sales, frame), &shown, JOINED);
 
     // Other cells under the same document: what it commits to is not there.
-    let objects = stack.objects().await.into_iter();
-    let bundle = objects.filter(|key| key.ends_with("bundle.cfn")).last();
+    let mut objects = stack.objects().await.into_iter();
+    let bundle = objects.rfind(|key| key.ends_with("bundle.cfn"));
     let bundle = bundle.expect("the table's file");
     let registry = stack.registry();
     let put = registry.bucket().put(

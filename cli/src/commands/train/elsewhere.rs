@@ -56,25 +56,22 @@ impl Train {
                 key: secret.id(),
                 table: rows::hash(&rows),
             };
-            let uploaded = match unfinished.read_same(&same)? {
-                Some(uploaded) => {
-                    terminal::notice(&format!(
-                        "goes on with what {} remembers",
-                        unfinished.path().display()
-                    ));
-                    uploaded
-                }
-                None => {
-                    let encryption = RowsEncryption::new(
-                        Arc::clone(&secret),
-                        &training,
-                        rows.rows.as_slice().into(),
-                        None,
-                    )?;
-                    let uploaded = upload(&service, &same, encryption, terminal).await?;
-                    unfinished.write(&uploaded)?;
-                    uploaded
-                }
+            let uploaded = if let Some(uploaded) = unfinished.read_same(&same)? {
+                terminal::notice(&format!(
+                    "goes on with what {} remembers",
+                    unfinished.path().display()
+                ));
+                uploaded
+            } else {
+                let encryption = RowsEncryption::new(
+                    Arc::clone(&secret),
+                    &training,
+                    rows.rows.as_slice().into(),
+                    None,
+                )?;
+                let uploaded = upload(&service, &same, encryption, terminal).await?;
+                unfinished.write(&uploaded)?;
+                uploaded
             };
             let start = Instant::now();
             let steps = training.schedule(uploaded.rows)?.len();

@@ -82,7 +82,6 @@ pub enum PublishedKind {
 
 impl PublishedKind {
     /// Whether it is a model: documents leave that out.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
     pub const fn is_model(&self) -> bool {
         matches!(self, Self::Model)
     }

@@ -188,7 +188,7 @@ impl StoredFrame {
         if held.bytes_used() > terms.bytes {
             return Err(GrantRefusal::Bytes(terms.bytes));
         }
-        Ok(self.with(held))
+        Ok(self.with(&held))
     }
 
     /// The frame with pieces that were uploaded by a grant and looked at, behind those that it has. Those
@@ -220,7 +220,7 @@ impl StoredFrame {
         if frame.rows() > MAX_FRAME_ROWS {
             return Err(GrantRefusal::Rows);
         }
-        Ok(frame.with(held).counted())
+        Ok(frame.with(&held).counted())
     }
 
     /// The frame without a grant; without the rows that were added by it, if asked.
@@ -247,12 +247,12 @@ impl StoredFrame {
             .any(|piece| piece.file.sha256 == file.sha256)
     }
 
-    fn with(&self, held: HeldGrant) -> Self {
+    fn with(&self, held: &HeldGrant) -> Self {
         let mut frame = self.clone();
         let id = held.grant.grant.id;
         for own in &mut frame.grants {
             if own.grant.grant.id == id {
-                own.clone_from(&held);
+                own.clone_from(held);
             }
         }
         frame

@@ -187,14 +187,14 @@ impl<B: Bucket> Registry<B> {
         let retired = newest(&objects).unwrap_or(now);
         let live = LiveVersion {
             specs: version.hash,
-            specs_v1: match &version.specs_v1 {
-                Some(document) => Some(Hash::of(document)),
-                None => {
+            specs_v1: version.specs_v1.as_ref().map_or_else(
+                || {
                     let is_known = version.kind == PublishedKind::Model
                         && json_version(&version.specs).ok() == Some(1);
                     is_known.then_some(version.hash)
-                }
-            },
+                },
+                |document| Some(Hash::of(document)),
+            ),
             statement: None,
             folder,
             bundle_bytes: version.bundle.as_ref().unwrap_or(&version.specs).len() as u64,

@@ -253,8 +253,8 @@ impl Descent {
         let residual = Residual::new(bootstrap.parameters(), odd, -0.5 * now.unit)?;
         let mut next = self.weights.clone();
         for (set, weights) in next.iter_mut().enumerate() {
-            // Read anew in each epoch: the Fourier form is three times as large, and made in a
-            // hundredth of a step's time.
+            // Read anew in each epoch: the Fourier form is nearly three times as large, and making it is
+            // few transforms beside a bootstrap a row.
             let batch = Batch::read(&self.shape, self.batch(set * self.batches + now.batch))?;
             step(key, bootstrap, &batch, now.rows, &residual, weights)?;
         }

@@ -100,7 +100,14 @@ impl Document for Job {
 
     fn migrate(document: JobVersions) -> Result<Self, String> {
         let (job, parts) = match document {
-            JobVersions::V1(job @ JobV1 { parts: None, .. }) => (job, 1),
+            JobVersions::V1(job @ JobV1 { parts: None, .. })
+            | JobVersions::V4(
+                job @ JobV1 {
+                    kind: JobKind::Train,
+                    parts: None,
+                    ..
+                },
+            ) => (job, 1),
             JobVersions::V2(
                 job @ JobV1 {
                     parts: Some(parts @ 2..),
@@ -108,13 +115,6 @@ impl Document for Job {
                 },
             ) => (job, parts),
             JobVersions::V3(job) => return job.try_into(),
-            JobVersions::V4(
-                job @ JobV1 {
-                    kind: JobKind::Train,
-                    parts: None,
-                    ..
-                },
-            ) => (job, 1),
             _ => {
                 let reason = "a job of format 2, and no other, has 2 or more parts, one of format 4 is a training";
                 return Err(reason.to_owned());
