@@ -21,7 +21,7 @@ use std::num::NonZeroUsize;
 
 /// Make a table in the clear, with which encrypted rows merge: price lists, feature stores
 ///
-/// The schema says by which keys it is looked up ([[lookup]], as of frames), and all columns are of
+/// The schema says by which keys it is looked up (its lookup, as of frames), and all columns are of
 /// look-ups. Keys are unique. The file has the cells and stays with whoever evaluates; the document has
 /// names, types, ranges and the number of rows, and is for those who ask.
 #[derive(Debug, clap::Args)]
