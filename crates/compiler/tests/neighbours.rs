@@ -1,10 +1,12 @@
 //! Nearest neighbours, compiled: votes in the clear against the library's own predictions on the
 //! test rows, and what is refused.
 
+mod support;
+
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{Constant, Input, Node, NodeId, Output, Pack, Rotated};
+use cipherfn_compiler::Compiled;
 use cipherfn_compiler::read::read_model;
-use cipherfn_compiler::{Calibration, CompileError, Compiled, Options, compile};
 use cipherfn_engine::{ClearCircuit, PreparedCircuit, Workspace};
 use cipherfn_program::Tensor;
 use cipherfn_protocol::specs::{Bits, Encoding};
@@ -13,24 +15,8 @@ use cipherfn_scheme::query::{InputValues, encrypt_row};
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey, bootstrap, noise, reply};
 use cipherfn_table::Table;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-fn library(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/libraries")
-        .join(name)
-}
-
-fn try_compile(name: &str, change: impl FnOnce(&mut Options)) -> Result<Compiled, CompileError> {
-    let folder = library(name);
-    let model = fs::read(folder.join("model.onnx")).unwrap();
-    let rows = fs::read(folder.join("train.csv")).unwrap();
-    let mut options = Options::new(name);
-    change(&mut options);
-    let calibration = Calibration::new("train.csv", rows.as_slice()).with_target("target");
-    compile(&model, calibration, &options)
-}
+use support::{library, try_compile};
 
 /// A test row's own outputs and the library's.
 struct Pair {

@@ -2,32 +2,19 @@
 //! circuit, in the clear and with noise of the predicted size, against the libraries' own
 //! predictions on the test rows.
 
+mod support;
+
 use cipherfn_compiler::model::Model;
 use cipherfn_compiler::read::read_model;
-use cipherfn_compiler::{Calibration, CompileError, Compiled, Options, Profile, compile};
+use cipherfn_compiler::{Compiled, Profile};
 use cipherfn_engine::ClearCircuit;
 use cipherfn_program::Tensor;
 use cipherfn_protocol::specs::{Encoding, OutputField, SpecsDocument};
 use cipherfn_scheme::query::InputValues;
 use cipherfn_table::Table;
 use std::fs;
-use std::path::{Path, PathBuf};
-
-fn library(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/libraries")
-        .join(name)
-}
-
-fn try_compile(name: &str, change: impl FnOnce(&mut Options)) -> Result<Compiled, CompileError> {
-    let folder = library(name);
-    let model = fs::read(folder.join("model.onnx")).unwrap();
-    let rows = fs::read(folder.join("train.csv")).unwrap();
-    let mut options = Options::new(name);
-    change(&mut options);
-    let calibration = Calibration::new("train.csv", rows.as_slice()).with_target("target");
-    compile(&model, calibration, &options)
-}
+use std::path::Path;
+use support::{library, try_compile};
 
 /// How a compiled model does on the library's test rows.
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ use cipherfn_circuit::circuit::{
     Combination, Constant, ConstantId, Input, InputId, Lookup, Node, NodeId, Output, Pack, Product,
     Rotated, SelectorId, Table, Turn, Weighted,
 };
+use cipherfn_protocol::specs::Bits;
 use cipherfn_scheme::noise::Variance;
 use cipherfn_scheme::operations::pack;
 use std::collections::HashMap;
@@ -114,26 +115,38 @@ impl CircuitParts<'_> {
                 Rotated { node, rotation: 0 }
             })
             .collect();
-        let (node, stride) = if let [only] = sums.as_slice() {
-            (only.node, 1)
-        } else {
-            let pack = Pack::of_constants(sums);
-            let stride = pack.stride(size);
-            (push(Node::Pack(pack)), stride)
-        };
+        let output = output(sums, size, choice.budget.reply_bits, push);
         Circuit {
             parameter_set: self.backend.set.name.to_owned(),
             bootstrap: None,
             inputs,
             constants: constants.all,
             nodes,
-            outputs: vec![Output {
-                node,
-                coefficients: scores as u32,
-                stride,
-                reply_bits: choice.budget.reply_bits,
-            }],
+            outputs: vec![output],
         }
+    }
+}
+
+/// All scores as one output: the only one as it is, several packed by one more node.
+pub(super) fn output(
+    scores: Vec<Rotated>,
+    size: u32,
+    reply_bits: Bits,
+    push: impl FnOnce(Node) -> NodeId,
+) -> Output {
+    let coefficients = scores.len() as u32;
+    let (node, stride) = if let [only] = scores.as_slice() {
+        (only.node, 1)
+    } else {
+        let pack = Pack::of_constants(scores);
+        let stride = pack.stride(size);
+        (push(Node::Pack(pack)), stride)
+    };
+    Output {
+        node,
+        coefficients,
+        stride,
+        reply_bits,
     }
 }
 

@@ -1,14 +1,14 @@
 //! The circuit of a network: look-ups, forms with their bootstraps, scores in one ciphertext.
 
-use super::super::circuit::{Constants, back, torus};
+use super::super::circuit::{Constants, back, output, torus};
 use super::super::curve::Curve;
 use super::choice::LayersChoice;
 use super::integers::{FormSum, TableArgument};
 use crate::backend::Backend;
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{
-    Bootstrap, Combination, Input, InputId, Lookup, Node, NodeId, Output, Pack, Product, Rotated,
-    SelectorId, Table, Turn, Weighted,
+    Bootstrap, Combination, Input, InputId, Lookup, Node, NodeId, Product, Rotated, SelectorId,
+    Table, Turn, Weighted,
 };
 
 /// What a circuit is made of.
@@ -90,14 +90,9 @@ impl LayersCircuit<'_> {
                 rotation: 0,
             })
             .collect();
-        let coefficients = items.len() as u32;
-        let (node, stride) = if let [only] = items.as_slice() {
-            (only.node, 1)
-        } else {
-            let pack = Pack::of_constants(items);
-            let stride = pack.stride(size);
-            (nodes.push(Node::Pack(pack)), stride)
-        };
+        let output = output(items, size, choice.budget.reply_bits, |node| {
+            nodes.push(node)
+        });
         let has_bootstraps = choice.work.bootstraps > 0;
         Circuit {
             parameter_set: self.backend.set.name.to_owned(),
@@ -105,12 +100,7 @@ impl LayersCircuit<'_> {
             inputs,
             constants: nodes.constants.all,
             nodes: nodes.all,
-            outputs: vec![Output {
-                node,
-                coefficients,
-                stride,
-                reply_bits: choice.budget.reply_bits,
-            }],
+            outputs: vec![output],
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The circuit of nearest neighbours.
 
-use super::super::circuit::{Constants, back, torus};
+use super::super::circuit::{Constants, back, output, torus};
 use super::super::layer::Unit;
 use super::choice::NeighbourChoice;
 use super::places::DistanceSteps;
@@ -8,8 +8,8 @@ use super::problem::NeighbourProblem;
 use super::rounds::Round;
 use cipherfn_circuit::Circuit;
 use cipherfn_circuit::circuit::{
-    Bootstrap, Combination, ConstantId, InputId, Lookup, Node, NodeId, Output, Pack, Rotated,
-    SelectorId, Table, Turn, Weighted,
+    Bootstrap, Combination, ConstantId, InputId, Lookup, Node, NodeId, Pack, Rotated, SelectorId,
+    Table, Turn, Weighted,
 };
 
 /// Nodes so far.
@@ -50,26 +50,14 @@ impl NeighbourChoice {
                 plain(nodes.combination(None, terms.collect()))
             })
             .collect();
-        let coefficients = items.len() as u32;
-        let (node, stride) = if let [only] = items.as_slice() {
-            (only.node, 1)
-        } else {
-            let pack = Pack::of_constants(items);
-            let stride = pack.stride(size);
-            (nodes.push(Node::Pack(pack)), stride)
-        };
+        let output = output(items, size, self.budget.reply_bits, |node| nodes.push(node));
         Circuit {
             parameter_set: backend.set.name.to_owned(),
             bootstrap: Some(self.of.part.name.to_owned()),
             inputs: vec![backend.bits(selectors, self.gadget)],
             constants: nodes.constants.all,
             nodes: nodes.all,
-            outputs: vec![Output {
-                node,
-                coefficients,
-                stride,
-                reply_bits: self.budget.reply_bits,
-            }],
+            outputs: vec![output],
         }
     }
 }
