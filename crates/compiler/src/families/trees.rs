@@ -13,6 +13,7 @@
 //!   choice         form of every feature, gadget: the cheapest that is precise enough
 //! ```
 
+mod additive;
 mod binned;
 mod bins;
 mod choice;

@@ -6,6 +6,7 @@ use crate::families::trees::bins::BinSet;
 use crate::families::trees::diagram::Diagram;
 use cipherfn_protocol::specs::{Predicate as SelectorPredicate, Selector};
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 mod blocks;
 mod rule;
@@ -81,6 +82,13 @@ impl<'a> Selectors<'a> {
     /// The bits in order.
     pub(crate) fn list(&self) -> &[Selector] {
         &self.list
+    }
+
+    /// The bits of a feature's bin index, the least significant first, where they are encrypted.
+    pub(crate) fn index(&self, quantiser: u32) -> Option<Range<u32>> {
+        let feature = &self.features[quantiser as usize];
+        let bits = index_bits(feature.bins);
+        matches!(feature.form, Form::Index).then_some(feature.first..feature.first + bits)
     }
 
     /// How the bits answer a predicate, for bins in `allowed`; other bins may be answered either

@@ -2,6 +2,7 @@
 
 use crate::backend::Backend;
 use crate::cost::Work;
+use crate::families::trees::additive;
 use crate::families::trees::binned::{BinnedEnsemble, BinnedTree};
 use crate::families::trees::expression::{ExpressionId, Expressions, LeafUnits};
 use crate::families::trees::forms::{Form, Selectors};
@@ -19,7 +20,8 @@ mod tests;
 pub(crate) struct Shape {
     /// Form of each feature.
     pub forms: Vec<Form>,
-    /// Whether symmetric trees become tables.
+    /// Whether symmetric trees become tables, and trees of one feature whose bin index is
+    /// encrypted.
     pub tables: bool,
 }
 
@@ -81,8 +83,17 @@ pub(crate) fn lower(
                 .as_ref()
                 .is_some_and(|tree| oblivious::fits(tree, ensemble.coefficients, polynomial_size))
     };
+    let mut univariate = Vec::new();
+    let mut others = Vec::new();
+    for tree in &ensemble.trees {
+        let feature = additive::feature(ensemble, tree, &selectors, polynomial_size);
+        match feature.filter(|_| shape.tables) {
+            Some(feature) => univariate.push((feature, tree)),
+            None => others.push(tree),
+        }
+    }
     let (tables, plain): (Vec<&BinnedTree>, Vec<&BinnedTree>) =
-        ensemble.trees.iter().partition(|tree| is_table(tree));
+        others.into_iter().partition(|tree| is_table(tree));
     let tables: Vec<_> = tables
         .iter()
         .filter_map(|tree| tree.symmetric.as_ref())
@@ -99,6 +110,14 @@ pub(crate) fn lower(
         ensemble,
         &selectors,
         &tables,
+        &round,
+        polynomial_size,
+    ));
+    addends.extend(additive::lower(
+        &mut builder,
+        ensemble,
+        &selectors,
+        &univariate,
         &round,
         polynomial_size,
     ));

@@ -5,6 +5,7 @@ use super::Problem;
 use super::precision::{Structure, assess, most_bits, provisional_units};
 use super::queue::{Candidate, Queue};
 use crate::cost::{Costs, Takes, Work};
+use crate::families::trees::additive;
 use crate::families::trees::forms::{Form, Prices, Rule};
 use crate::families::trees::lower::{Shape, lower};
 use crate::options::{Prefer, Profile};
@@ -30,6 +31,8 @@ pub(super) struct Search<'a> {
     units: Vec<f64>,
     rule: Rule<'a>,
     lowered: HashMap<Shape, Known>,
+    /// Whether all trees are over one feature each.
+    is_additive: bool,
     budget: usize,
 }
 
@@ -49,6 +52,7 @@ impl<'a> Search<'a> {
             units: provisional_units(problem.ensemble),
             rule: Rule::new(problem.ensemble, problem.hides_use),
             lowered: HashMap::new(),
+            is_additive: additive::is_additive(problem.ensemble),
             budget: SEARCH_BUDGET,
         }
     }
@@ -176,7 +180,18 @@ impl<'a> Search<'a> {
     /// needs, and the circuit of the fewest multiplexers where none of these is precise enough: no
     /// more than five are lowered.
     fn direct(&mut self, usual: &[Form]) -> Vec<Shape> {
-        let first = self.with_tables(usual);
+        let mut first = self.with_tables(usual);
+        if self.is_additive {
+            // The rule counts trees one by one, of which a table knows nothing.
+            let forms = vec![Form::Index; usual.len()];
+            add(
+                &mut first,
+                Shape {
+                    forms,
+                    tables: true,
+                },
+            );
+        }
         let mut shapes = first.clone();
         let mut thermometers = Vec::new();
         for prefer in self.measures() {
@@ -258,10 +273,11 @@ impl<'a> Search<'a> {
         add(shapes, best);
     }
 
-    /// Shapes of these forms: with symmetric trees as tables, too, where there are any.
+    /// Shapes of these forms: with symmetric trees, or those of single features, as tables, too, where
+    /// there are any.
     fn with_tables(&self, forms: &[Form]) -> Vec<Shape> {
         let mut trees = self.problem.ensemble.trees.iter();
-        let any = trees.any(|tree| tree.symmetric.is_some());
+        let any = self.is_additive || trees.any(|tree| tree.symmetric.is_some());
         let shape = |tables| Shape {
             forms: forms.to_vec(),
             tables,

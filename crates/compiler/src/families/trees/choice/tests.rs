@@ -128,6 +128,22 @@ fn one_large_tree_of_fine_features() {
 }
 
 #[test]
+fn stumps_with_many_split_points_become_tables() {
+    let (ensemble, hides_use) = binned(1500, 1, 255, FeatureMode::Exact { decoys: 0 });
+    let choice = chosen(&ensemble, hides_use, Profile::Balanced, 9.0);
+    println!("{:?} {:.2} bits", choice.work, choice.bits);
+    assert!(choice.bits >= 9.0, "{}", choice.bits);
+    assert!(choice.shape.tables, "{:?}", choice.shape);
+    // A selector a bit of some fifty bins, and a choice a selector.
+    let work = choice.work;
+    assert!(work.selectors <= FEATURES * 6, "{work:?}");
+    assert!(
+        work.cmuxes + work.polynomial_selects <= work.selectors,
+        "{work:?}"
+    );
+}
+
+#[test]
 fn the_compact_profile_has_the_fewest_bytes() {
     let (ensemble, hides_use) = binned(10, 4, 15, FeatureMode::Exact { decoys: 0 });
     let [balanced, compact, keyless] = [Profile::Balanced, Profile::Compact, Profile::Keyless]

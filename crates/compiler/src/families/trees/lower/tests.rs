@@ -104,10 +104,22 @@ fn symmetric_tree(scores: u32) -> impl Strategy<Value = Tree> {
     })
 }
 
+/// Asks about one feature again and again.
+fn tree_of_one_feature(scores: u32) -> impl Strategy<Value = Tree> {
+    (0..FEATURES, tree(scores)).prop_map(|(only, mut tree)| {
+        for node in &mut tree.nodes {
+            if let TreeNode::Split { feature, .. } = node {
+                *feature = only;
+            }
+        }
+        tree
+    })
+}
+
 fn ensemble() -> impl Strategy<Value = TreeEnsemble> {
     (1_u32..4).prop_flat_map(|scores| {
         let trees = proptest::collection::vec(
-            prop_oneof![3 => tree(scores), 1 => symmetric_tree(scores)],
+            prop_oneof![2 => tree(scores), 1 => tree_of_one_feature(scores), 1 => symmetric_tree(scores)],
             1..6,
         );
         (trees, proptest::collection::vec(-3_i32..4, scores as usize)).prop_map(
@@ -410,4 +422,22 @@ fn a_symmetric_tree_takes_one_multiplexer_a_level() {
     assert_eq!(selects(vec![tree(5)]), 4);
     // Trees with the same questions share them.
     assert_eq!(selects(vec![tree(5), tree(7), tree(11)]), 4);
+}
+
+#[test]
+fn trees_of_one_feature_take_one_multiplexer_a_bit_of_its_bin() {
+    // Four split points a feature, so five bins and three bits.
+    let trees = || {
+        let stumps = |feature| [0.0, 1.0, 2.0, 3.0].map(|threshold| stump(feature, threshold));
+        [stumps(0), stumps(1)].concat()
+    };
+    let table = lowered(trees(), Form::Index, true);
+    assert_eq!(table.selectors.len(), 6);
+    assert_eq!(selects(&table), 6);
+    assert_eq!(table.graph.ranges, [(-4, 4)]);
+    // More trees with the same split points change its entries alone.
+    assert_eq!(
+        selects(&lowered([trees(), trees()].concat(), Form::Index, true)),
+        6
+    );
 }
