@@ -40,6 +40,7 @@ pub mod report;
 mod simulate;
 mod transposed;
 mod uncertainty;
+pub mod structure;
 pub mod write;
 
 pub use calibration::{Calibration, ColumnSource, Expected, MAX_ROWS};
