@@ -38,9 +38,9 @@ mod quality;
 pub mod read;
 pub mod report;
 mod simulate;
+pub mod structure;
 mod transposed;
 mod uncertainty;
-pub mod structure;
 pub mod write;
 
 pub use calibration::{Calibration, ColumnSource, Expected, MAX_ROWS};

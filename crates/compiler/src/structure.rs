@@ -11,9 +11,11 @@ use cipherfn_training::leaves::{Structure, StructureNode};
 /// # Errors
 /// Another model, or one whose features are not the columns' numbers as they are.
 pub fn structure(model: &Model) -> Result<Structure, CompileError> {
-    let unsupported = |problem: &str| CompileError::UnsupportedModel {
+    let unsupported = |problem: &str| {
+        CompileError::UnsupportedModel {
         problem: problem.into(),
         supported: "one ensemble of trees over numbers as they are, whose nodes ask for the larger of two numbers".into(),
+    }
     };
     let [Estimator::Trees(ensemble)] = &model.estimators[..] else {
         return Err(unsupported("it is no ensemble of trees alone"));
@@ -61,7 +63,12 @@ fn takes_numbers_as_they_are(model: &Model) -> bool {
                 next * scale
             });
             let entries: Vec<f64> = entries.collect();
-            let floats = || entries.iter().map(|value| *value as f32).collect::<Vec<f32>>();
+            let floats = || {
+                entries
+                    .iter()
+                    .map(|value| *value as f32)
+                    .collect::<Vec<f32>>()
+            };
             inputs.push(match column.kind {
                 ColumnKind::Float32 => Tensor::F32(floats()),
                 ColumnKind::Float64 => Tensor::F64(entries.clone()),
@@ -69,6 +76,8 @@ fn takes_numbers_as_they_are(model: &Model) -> bool {
             });
             expected.extend(floats());
         }
-        model.features_of(inputs).is_ok_and(|found| found == expected)
+        model
+            .features_of(inputs)
+            .is_ok_and(|found| found == expected)
     })
 }

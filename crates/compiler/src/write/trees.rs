@@ -15,7 +15,8 @@ pub(super) fn write(
     let mut attributes = nodes(trees);
     // Of a classifier the class, of a regressor the target that a leaf's value adds to.
     let of = if labels.is_some() { "class" } else { "target" };
-    let (mut tree_ids, mut node_ids, mut ids, mut weights) = <(Vec<_>, Vec<_>, Vec<_>, Vec<_>)>::default();
+    let (mut tree_ids, mut node_ids, mut ids, mut weights) =
+        <(Vec<_>, Vec<_>, Vec<_>, Vec<_>)>::default();
     let mean = 1.0 / trees.len() as f64;
     for (tree, own) in trees.iter().enumerate() {
         for (place, node) in own.iter().enumerate() {
@@ -40,7 +41,13 @@ pub(super) fn write(
     let Some(labels) = labels else {
         attributes.extend([int("n_targets", 1), text("aggregate_function", "SUM")]);
         let output = names.free("variable");
-        let operator = node(ML, "TreeEnsembleRegressor", &[features], &[&output], attributes);
+        let operator = node(
+            ML,
+            "TreeEnsembleRegressor",
+            &[features],
+            &[&output],
+            attributes,
+        );
         graph.node.push(operator);
         graph.output.push(info(&output, FLOAT, Some(1)));
         return;
@@ -49,7 +56,13 @@ pub(super) fn write(
     attributes.push(listed);
     let (label, scores) = (names.free("label"), names.free("probabilities"));
     let outputs = [label.as_str(), &scores];
-    let operator = node(ML, "TreeEnsembleClassifier", &[features], &outputs, attributes);
+    let operator = node(
+        ML,
+        "TreeEnsembleClassifier",
+        &[features],
+        &outputs,
+        attributes,
+    );
     graph.node.push(operator);
     graph.output.push(info(&label, kind, None));
     let len = labels.len() as i64;
@@ -78,8 +91,14 @@ fn nodes(trees: &[Vec<FittedNode>]) -> Vec<AttributeProto> {
         })
         .collect();
     vec![
-        ints("nodes_treeids", all().map(|(tree, _)| tree as i64).collect()),
-        ints("nodes_nodeids", all().map(|(_, (place, _))| place as i64).collect()),
+        ints(
+            "nodes_treeids",
+            all().map(|(tree, _)| tree as i64).collect(),
+        ),
+        ints(
+            "nodes_nodeids",
+            all().map(|(_, (place, _))| place as i64).collect(),
+        ),
         integers("nodes_featureids", |node| match node {
             FittedNode::Leaf(_) => 0,
             FittedNode::Split { column, .. } => i64::from(*column),

@@ -8,11 +8,12 @@ use circuit::LeafCircuit;
 pub use noise::{LeafNoise, choose_sums, noise};
 
 use cipherfn_engine::{EngineError, PreparedCircuit, QueryRow};
-use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_scheme::reply::{RUN, ReplyShape};
 use cipherfn_scheme::{ExpandedEvaluationKey, Glwe, SchemeError};
 use cipherfn_training::leaves::LeafTraining;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Why leaves cannot be counted.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,14 @@ pub enum LeafError {
         /// Cause.
         source: EngineError,
     },
+}
+
+/// Parts of the evaluation key that counting needs: the expansion alone.
+///
+/// # Errors
+/// A set that has none.
+pub fn key_parts(set: &'static ParameterSet) -> Result<Vec<&'static KeyPart>, SchemeError> {
+    Ok(vec![set.part("expansion")?])
 }
 
 /// Counts rows.
@@ -109,7 +118,7 @@ fn sum(
     key: &ExpandedEvaluationKey,
     circuit: &PreparedCircuit,
     (group, all): (&[u8], usize),
-    rows: std::ops::Range<usize>,
+    rows: Range<usize>,
 ) -> Result<Vec<Glwe>, LeafError> {
     let mut total: Vec<Glwe> = Vec::new();
     // No more rows' results in memory than are evaluated together.

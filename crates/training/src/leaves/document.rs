@@ -60,6 +60,19 @@ struct ProgramV1 {
     tree: Vec<LeafTree>,
 }
 
+/// The field by which specs of several trainings differ.
+#[derive(Deserialize)]
+struct AlgorithmName {
+    algorithm: String,
+}
+
+/// The field that programs of leaves have, and no others.
+#[derive(Deserialize)]
+struct SumsOnly {
+    #[serde(rename = "sums")]
+    _sums: SumForm,
+}
+
 /// Form of encrypted rows and of sums over them: what makes these exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,9 +111,9 @@ pub struct LeafTraining {
 }
 
 impl LeafSpec {
-    /// Whether a document is a spec or a program of leaves, as far as its algorithm tells.
-    pub fn is_named_by(algorithm: &str) -> bool {
-        algorithm == ALGORITHM
+    /// Whether a text is a spec of leaves, as far as its algorithm tells: other trainings have other ones.
+    pub fn is_spec(text: &str) -> bool {
+        toml::from_str(text).is_ok_and(|named: AlgorithmName| named.algorithm == ALGORITHM)
     }
 
     /// Reads a spec, TOML.
@@ -151,7 +164,11 @@ impl LeafSpec {
     ///
     /// # Errors
     /// A structure of other features, or whose thresholds are no cuts of the spec.
-    pub fn with(&self, structure: &Structure, sums: SumForm) -> Result<LeafTraining, TrainingError> {
+    pub fn with(
+        &self,
+        structure: &Structure,
+        sums: SumForm,
+    ) -> Result<LeafTraining, TrainingError> {
         let cuts = self.cuts(structure)?;
         let mut spec = self.0.clone();
         for (column, cuts) in spec.column.iter_mut().zip(&cuts) {
@@ -287,6 +304,11 @@ impl CutsV1 {
 }
 
 impl LeafTraining {
+    /// Whether bytes are a program of leaves, as far as its sums tell.
+    pub fn is_program(bytes: &[u8]) -> bool {
+        serde_json::from_slice::<SumsOnly>(bytes).is_ok()
+    }
+
     /// Reads a program, JSON.
     ///
     /// # Errors
@@ -304,7 +326,8 @@ impl LeafTraining {
         }
         let target = spec.check()?;
         let cuts = spec.column.iter().map(|column| {
-            let missing = || TrainingError::field(format!("column {:?}", column.name), "it has no \"cuts\"");
+            let missing =
+                || TrainingError::field(format!("column {:?}", column.name), "it has no \"cuts\"");
             column.cuts.clone().ok_or_else(missing)
         });
         let cuts = cuts.collect::<Result<Vec<_>, _>>()?;
@@ -312,7 +335,10 @@ impl LeafTraining {
         let field = |problem: String| Err(TrainingError::field("document", problem));
         let trees = &document.tree;
         if !(1..=MAX_TREES).contains(&trees.len()) {
-            return field(format!("there are {} trees, not 1 to {MAX_TREES}", trees.len()));
+            return field(format!(
+                "there are {} trees, not 1 to {MAX_TREES}",
+                trees.len()
+            ));
         }
         let nodes: usize = trees.iter().map(|tree| tree.nodes.len()).sum();
         if nodes > MAX_NODES {

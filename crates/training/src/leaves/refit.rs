@@ -62,7 +62,9 @@ impl LeafTraining {
         let mut empty = 0;
         let mut fitted = Vec::with_capacity(trees.len());
         if counts.len() != trees.len() {
-            return Err(impossible("there are counts of another number of trees".into()));
+            return Err(impossible(
+                "there are counts of another number of trees".into(),
+            ));
         }
         for (number, (tree, counts)) in trees.iter().zip(counts).enumerate() {
             let totals = Totals::of(tree, counts);

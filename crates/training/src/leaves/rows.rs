@@ -115,7 +115,10 @@ impl<'a> LeafRowEncoder<'a> {
     /// There are none.
     pub fn finish(self) -> Result<(Vec<LeafRow>, u64), TrainingError> {
         if self.rows.is_empty() {
-            return Err(TrainingError::fit("the leaves", "there are no rows; give one at least"));
+            return Err(TrainingError::fit(
+                "the leaves",
+                "there are no rows; give one at least",
+            ));
         }
         Ok((self.rows, self.clipped))
     }

@@ -59,7 +59,9 @@ fn circuits_count_what_trees_say() {
         panic!("one circuit has room");
     };
     let clear = ClearCircuit::new(own.circuit.clone()).unwrap();
-    for (a, b, label) in (0..5).flat_map(|a| (0..3).flat_map(move |b| (0..3).map(move |y| (a, b, y)))) {
+    for (a, b, label) in
+        (0..5).flat_map(|a| (0..3).flat_map(move |b| (0..3).map(move |y| (a, b, y))))
+    {
         let row = LeafRow {
             bins: vec![a, b],
             label,
@@ -68,7 +70,8 @@ fn circuits_count_what_trees_say() {
         let found = clear.evaluate(&[bits]).unwrap();
         let found: Vec<u64> = found.iter().map(|word| word >> 60).collect();
         let counts = LeafCounts::of(&training, &[row]);
-        let of = |list: fn(&LeafCounts) -> Vec<&Vec<u64>>| counts.iter().map(list).collect::<Vec<_>>();
+        let of =
+            |list: fn(&LeafCounts) -> Vec<&Vec<u64>>| counts.iter().map(list).collect::<Vec<_>>();
         let mut expected: Vec<u64> = Vec::new();
         expected.extend(of(|own| vec![&own.rows]).concat().into_iter().flatten());
         for label in 0..2 {
@@ -86,9 +89,16 @@ fn thresholds_are_cuts() {
     let spec = LeafSpec::from_toml(&text).unwrap();
     let structure = Structure {
         features: 2,
-        trees: vec![vec![split(0, 2.0, 1, 2), StructureNode::Leaf, StructureNode::Leaf]],
+        trees: vec![vec![
+            split(0, 2.0, 1, 2),
+            StructureNode::Leaf,
+            StructureNode::Leaf,
+        ]],
     };
     let form = training().sums();
     let error = spec.with(&structure, form).unwrap_err().to_string();
-    assert!(error.contains("column \"a\": the structure asks for 2"), "{error}");
+    assert!(
+        error.contains("column \"a\": the structure asks for 2"),
+        "{error}"
+    );
 }
