@@ -79,7 +79,7 @@ impl LeafCounter {
         let circuits = circuit::circuits(training, set)?;
         let prepared = circuits
             .iter()
-            .map(|own: &LeafCircuit| Ok(PreparedCircuit::new(&own.circuit)?));
+            .map(|own: &LeafCircuit| Ok::<_, LeafError>(PreparedCircuit::new(&own.circuit)?));
         Ok(Self {
             circuits: prepared.collect::<Result<_, LeafError>>()?,
             rows: training.sums().rows(),

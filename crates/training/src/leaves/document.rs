@@ -175,7 +175,7 @@ impl LeafSpec {
             column.cuts = Some(cuts.clone());
         }
         let node = |node: &StructureNode| {
-            Ok(match *node {
+            Ok::<_, TrainingError>(match *node {
                 StructureNode::Leaf => LeafNode::Leaf,
                 StructureNode::Split {
                     feature,
@@ -192,7 +192,7 @@ impl LeafSpec {
         };
         let trees = structure.trees.iter().map(|nodes| {
             let nodes = nodes.iter().map(node);
-            Ok(LeafTree {
+            Ok::<_, TrainingError>(LeafTree {
                 nodes: nodes.collect::<Result<_, TrainingError>>()?,
             })
         });
