@@ -36,9 +36,10 @@ const MAX_PROGRAM: u64 = 1 << 26;
 /// Train on encrypted rows, and write the model as an ONNX file
 ///
 /// Encrypts the rows of a table, runs all steps of gradient descent on ciphertexts, decrypts the weights; or
-/// counts rows in the leaves of a program's trees, and decrypts the counts. Here, as a server would; with --service a service runs the steps of descent, by a program that is published there. What was uploaded
-/// is remembered beside the output, in OUTPUT.training, until there is a model: the same command goes on
-/// after an interruption, and --cancel ends it.
+/// counts rows in the leaves of a program's trees, and decrypts the counts. Here, as a server would; with
+/// --service a service runs the steps of descent, by a program that is published there. What was uploaded is
+/// remembered beside the output, in OUTPUT.training, until there is a model: the same command goes on after
+/// an interruption, and --cancel ends it.
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("of a service")
