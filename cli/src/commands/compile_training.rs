@@ -1,26 +1,32 @@
 //! `cipherfn compile-training`.
 
+mod leaves;
+
 use super::train;
 use crate::files::{Content, Destination, InputSource};
 use crate::shared::Force;
 use crate::table::TableOptions;
 use crate::terminal::{self, Terminal};
+use crate::usage::bail_usage;
 use anyhow::{Context, Result, anyhow};
 use cipherfn_scheme::descent::BatchShape;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_serving::training::{SET, required_parts};
 use cipherfn_training::descent::{RANGE, Training, simulate, synthetic};
+use cipherfn_training::leaves::LeafSpec;
 use std::io::Write;
 
 const MAX_SPEC: u64 = 1 << 20;
 
-/// Check and simulate a training by gradient descent, and write its program
+/// Check and simulate a training, and write its program
 ///
-/// The simulation has the noise that encrypted steps have, on rows of a table or on made-up ones. What
-/// diverges or drowns in noise is refused, with the number to change.
+/// Of gradient descent, the simulation has the noise that encrypted steps have, on rows of a table or on
+/// made-up ones. What diverges or drowns in noise is refused, with the number to change. Of leaves
+/// (algorithm = "leaves") the trees come from a model file, and the form of sums is chosen so that counts
+/// are exact.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  cipherfn compile-training spec.toml --data sample.csv -o training.cfn"
+    after_help = "Examples:\n  cipherfn compile-training spec.toml --data sample.csv -o training.cfn\n  cipherfn compile-training leaves.toml --structure forest.onnx -o leaves.cfn"
 )]
 pub(crate) struct CompileTraining {
     /// The spec, TOML
@@ -36,6 +42,9 @@ pub(crate) struct CompileTraining {
         conflicts_with = "data"
     )]
     rows: usize,
+    /// The model whose trees' leaves are to be refitted; of leaves alone
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["data", "rows"])]
+    structure: Option<InputSource>,
     /// The program to write, - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
@@ -50,6 +59,18 @@ impl CompileTraining {
         let terminal = terminal.beside_data(self.output.is_stdout());
         let text = String::from_utf8(self.spec.read_all(MAX_SPEC)?)
             .map_err(|_| anyhow!("{} is not UTF-8", self.spec.name()))?;
+        match (&self.structure, LeafSpec::is_spec(&text)) {
+            (Some(structure), true) => return self.leaves(&text, structure, terminal),
+            (None, true) => bail_usage!(
+                "{} is of leaves, whose trees come from a model: give --structure MODEL",
+                self.spec.name()
+            ),
+            (Some(_), false) => bail_usage!(
+                "--structure is for leaves, and {} has no algorithm = \"leaves\"",
+                self.spec.name()
+            ),
+            (None, false) => {}
+        }
         let training = Training::from_toml(&text).with_context(|| self.spec.name())?;
         let rows = match &self.data {
             None => synthetic(&training, self.rows),

@@ -1,6 +1,7 @@
 //! `cipherfn train`.
 
 mod elsewhere;
+mod leaves;
 mod rows;
 mod unfinished;
 
@@ -16,26 +17,29 @@ use cipherfn_client::training::{DescentRow, RowsEncryption, decrypt_weights};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_compiler::write::write_onnx;
 use cipherfn_protocol::hash::Hash;
-use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use cipherfn_serving::training::{self, Descent, SET, required_parts};
 use cipherfn_training::descent::{
     Simulation, StepNoise, Training, TrainingRows, accuracy, mean_square, rows_hash, simulate,
 };
+use cipherfn_training::leaves::LeafTraining;
 pub(super) use rows::read_rows;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-const MAX_PROGRAM: u64 = 1 << 20;
+/// Of descent kilobytes, of leaves up to some hundred bytes a node.
+const MAX_PROGRAM: u64 = 1 << 26;
 
-/// Train on encrypted rows by gradient descent, and write the model as an ONNX file
+/// Train on encrypted rows, and write the model as an ONNX file
 ///
-/// Encrypts the rows of a table, runs all steps on ciphertexts, decrypts the weights. Here, as a server
-/// would; with --service a service runs the steps, by a program that is published there. What was uploaded
-/// is remembered beside the output, in OUTPUT.training, until there is a model: the same command goes on
-/// after an interruption, and --cancel ends it.
+/// Encrypts the rows of a table, runs all steps of gradient descent on ciphertexts, decrypts the weights; or
+/// counts rows in the leaves of a program's trees, and decrypts the counts. Here, as a server would; with
+/// --service a service runs the steps of descent, by a program that is published there. What was uploaded is
+/// remembered beside the output, in OUTPUT.training, until there is a model: the same command goes on after
+/// an interruption, and --cancel ends it.
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("of a service")
@@ -52,7 +56,7 @@ pub(crate) struct Train {
     /// The rows as CSV with a header, Parquet or Arrow, - for CSV on standard input
     #[arg(long, value_name = "FILE", required_unless_present = "cancel")]
     input: Option<InputSource>,
-    /// Column of the classes, if its name is not the spec's
+    /// Column of the classes or numbers, if its name is not the spec's
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
     /// The key ring; without it keys are made and forgotten, which with --service cannot be
@@ -121,11 +125,14 @@ impl Train {
         let Some(input) = &self.input else {
             bail_usage!("give --input FILE");
         };
-        let training = Training::from_json(&self.program.read_all(MAX_PROGRAM)?)
-            .with_context(|| self.program.name())?;
         if let Some(keys) = &self.keys {
             self.output.outside(keys)?;
         }
+        let program = self.program.read_all(MAX_PROGRAM)?;
+        if LeafTraining::is_program(&program) {
+            return self.leaves(&program, input, terminal);
+        }
+        let training = Training::from_json(&program).with_context(|| self.program.name())?;
         let output =
             self.output
                 .create(Content::Binary, self.force.force, &[&self.program, input])?;
@@ -133,7 +140,8 @@ impl Train {
         let rows = read_rows(&training, target, &self.format, input, terminal)?;
         let simulated = simulate(&training, &rows.rows, &noise(&training, &rows.rows)?)
             .with_context(|| input.name())?;
-        let (secret, key) = keys(self.keys.as_deref())?;
+        let parts = required_parts(ParameterSet::by_name(SET)?)?;
+        let (secret, key) = keys(self.keys.as_deref(), &parts)?;
         let secret = Arc::new(secret);
         let plain = rows.rows.as_slice().into();
         let encryption = RowsEncryption::new(Arc::clone(&secret), &training, plain, None)?;
@@ -225,12 +233,14 @@ impl Train {
 }
 
 /// A secret key, and what the server has of it.
-fn keys(ring: Option<&Path>) -> Result<(SecretKey, ExpandedEvaluationKey)> {
+fn keys(
+    ring: Option<&Path>,
+    parts: &[&'static KeyPart],
+) -> Result<(SecretKey, ExpandedEvaluationKey)> {
     let set = ParameterSet::by_name(SET)?;
-    let parts = required_parts(set)?;
     let (secret, made) = if let Some(path) = ring {
         let ring = KeyRing::at(path);
-        ring.fill_parts(set, &parts, Existing::Keep)?;
+        ring.fill_parts(set, parts, Existing::Keep)?;
         let made = parts.iter().map(|part| ring.key_part(set, part));
         (ring.secret_key(set)?, made.collect::<Result<Vec<_>, _>>()?)
     } else {

@@ -38,6 +38,7 @@ mod quality;
 pub mod read;
 pub mod report;
 mod simulate;
+pub mod structure;
 mod transposed;
 mod uncertainty;
 pub mod write;

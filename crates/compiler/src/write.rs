@@ -1,6 +1,7 @@
 //! Fitted models out, as ONNX files that [`crate::read`] and ONNX Runtime take.
 
 pub(crate) mod proto;
+mod trees;
 
 use crate::read::onnx::proto::{
     DimensionProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
@@ -175,6 +176,9 @@ fn write_function(
             let len = outputs as i64;
             graph.output.push(info(&output, FLOAT, Some(len)));
         }
+        FittedFunction::Trees { trees, labels } => {
+            trees::write(graph, names, features, trees, labels.as_deref());
+        }
         FittedFunction::Regressor { weights, intercept } => {
             let attributes = vec![
                 floats("coefficients", weights),
@@ -197,11 +201,8 @@ fn write_function(
                 ClassLink::Logistic => "LOGISTIC",
                 ClassLink::Softmax => "SOFTMAX",
             };
-            let numbers: Option<Vec<i64>> = labels.iter().map(|label| integer(label)).collect();
-            let (kind, labels_attribute) = match numbers {
-                Some(numbers) => (INT64, ints("classlabels_ints", numbers)),
-                None => (STRING, texts("classlabels_strings", labels)),
-            };
+            let (kind, labels_attribute) =
+                class_labels(labels, ["classlabels_ints", "classlabels_strings"]);
             let attributes = vec![
                 floats("coefficients", &weights.concat()),
                 floats("intercepts", intercepts),
@@ -224,6 +225,15 @@ fn write_function(
             let len = labels.len() as i64;
             graph.output.push(info(&scores, FLOAT, Some(len)));
         }
+    }
+}
+
+/// Labels as an attribute of one of these names, for integers or texts, and the type of its entries.
+fn class_labels(labels: &[String], names: [&str; 2]) -> (i32, AttributeProto) {
+    let numbers: Option<Vec<i64>> = labels.iter().map(|label| integer(label)).collect();
+    match numbers {
+        Some(numbers) => (INT64, ints(names[0], numbers)),
+        None => (STRING, texts(names[1], labels)),
     }
 }
 

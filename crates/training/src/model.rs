@@ -64,6 +64,31 @@ pub enum FittedFunction {
         /// What becomes of the scores.
         link: ClassLink,
     },
+    /// The mean of trees.
+    Trees {
+        /// Arenas: node 0 is the root, children come after their parent.
+        trees: Vec<Vec<FittedNode>>,
+        /// A label a class; `None` where leaves have a number.
+        labels: Option<Vec<String>>,
+    },
+}
+
+/// A node of a tree.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FittedNode {
+    /// A number, or a chance a class.
+    Leaf(Vec<f64>),
+    /// Asks whether a number is above a threshold, as 32-bit floats.
+    Split {
+        /// The column.
+        column: u32,
+        /// The threshold.
+        threshold: f32,
+        /// Node of numbers above it.
+        above: u32,
+        /// Node of the others.
+        below: u32,
+    },
 }
 
 /// What becomes of the scores of classes.
@@ -94,7 +119,9 @@ impl FittedModel {
                 intercepts,
                 ..
             } => (weights, intercepts),
-            FittedFunction::Features | FittedFunction::Map { .. } => return None,
+            FittedFunction::Features | FittedFunction::Map { .. } | FittedFunction::Trees { .. } => {
+                return None;
+            },
         };
         let rows = weights.iter().zip(intercepts);
         let raw = rows.map(|(row, intercept)| {

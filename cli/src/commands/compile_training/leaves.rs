@@ -1,0 +1,84 @@
+//! Programs that refit the leaves of a model's trees.
+
+use super::CompileTraining;
+use crate::files::{Content, InputSource};
+use crate::terminal::{self, Terminal};
+use anyhow::{Context, Result};
+use cipherfn_client::training::leaves::shape;
+use cipherfn_compiler::read::read_model;
+use cipherfn_compiler::structure::structure;
+use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_serving::training::SET;
+use cipherfn_serving::training::leaves::{choose_sums, key_parts, noise};
+use cipherfn_training::leaves::{LeafSpec, SumForm};
+use std::io::Write;
+
+/// Largest model file.
+const MAX_MODEL: u64 = 256 << 20;
+/// Rows of which the upload is told for each.
+const ROWS: usize = 1000;
+/// Where the choice of the sums' form begins.
+const FIRST: SumForm = SumForm {
+    base_log: 9,
+    levels: 2,
+    count_bits: 1,
+};
+
+impl CompileTraining {
+    pub(super) fn leaves(
+        &self,
+        text: &str,
+        source: &InputSource,
+        terminal: Terminal,
+    ) -> Result<()> {
+        let spec = LeafSpec::from_toml(text).with_context(|| self.spec.name())?;
+        let model = read_model(&source.read_all(MAX_MODEL)?).with_context(|| source.name())?;
+        let structure = structure(&model).with_context(|| source.name())?;
+        let training = spec.with(&structure, FIRST);
+        let training = training.with_context(|| self.spec.name())?;
+        let set = ParameterSet::by_name(SET)?;
+        let training = choose_sums(&training, set).with_context(|| source.name())?;
+        let noise = noise(&training, set)?;
+        let row_bytes = shape(set, &training, ROWS).bytes() / ROWS;
+        let parts = key_parts(set)?.into_iter();
+        let key_bytes: usize = parts.map(|part| part.file_bytes(set)).sum();
+        let mut output =
+            self.output
+                .create(Content::Text, self.force.force, &[&self.spec, source])?;
+        output.write_all(&training.to_json()?)?;
+        output.finish()?;
+        let trees = training.trees();
+        let leaves: usize = trees.iter().map(|tree| tree.leaves()).sum();
+        let rows = training.sums().rows();
+        let value = serde_json::json!({
+            "trees": trees.len(),
+            "leaves": leaves,
+            "selectors": training.selectors(),
+            "bytes_a_row": row_bytes,
+            "key_bytes": key_bytes,
+            "rows_a_sum": rows,
+            "largest_error": noise.error,
+        });
+        terminal.summary(&value, || {
+            terminal::facts([
+                ("program", training.name().to_owned()),
+                ("trees", format!("{} with {leaves} leaves", trees.len())),
+                (
+                    "upload",
+                    format!(
+                        "{row_bytes} bytes a row, {} selectors",
+                        training.selectors()
+                    ),
+                ),
+                ("keys", terminal::bytes(key_bytes as u64)),
+                (
+                    "counts",
+                    format!(
+                        "exact, in sums of {rows} rows: errors of up to {:.2} of a row (2^-40)",
+                        noise.error
+                    ),
+                ),
+            ])
+        })
+    }
+}

@@ -1,0 +1,98 @@
+//! Leaves of trees, refitted to encrypted rows.
+
+use super::{Train, keys};
+use crate::files::{Content, InputSource};
+use crate::terminal::{self, Terminal};
+use crate::training::Columns;
+use anyhow::{Context, Result};
+use cipherfn_client::training::leaves::{decrypt_counts, encrypt_rows};
+use cipherfn_compiler::write::write_onnx;
+use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_serving::training::SET;
+use cipherfn_serving::training::leaves::{LeafCounter, key_parts};
+use cipherfn_training::leaves::{LeafRow, LeafRowEncoder, LeafTarget, LeafTraining};
+use std::io::Write;
+use std::time::Instant;
+
+impl Train {
+    pub(super) fn leaves(
+        &self,
+        program: &[u8],
+        input: &InputSource,
+        terminal: Terminal,
+    ) -> Result<()> {
+        let training = LeafTraining::from_json(program).with_context(|| self.program.name())?;
+        let mut output =
+            self.output
+                .create(Content::Binary, self.force.force, &[&self.program, input])?;
+        let (rows, clipped) = self.leaf_rows(&training, input, terminal)?;
+        let set = ParameterSet::by_name(SET)?;
+        let (secret, key) = keys(self.keys.as_deref(), &key_parts(set)?)?;
+        let encrypted = encrypt_rows(&secret, &training, &rows)?;
+        let start = Instant::now();
+        let sums = LeafCounter::new(&training, set)?.sums(&key, &encrypted, rows.len())?;
+        let seconds = start.elapsed().as_secs_f64();
+        let counts = decrypt_counts(&secret, &training, rows.len(), &sums)?;
+        let refitted = training.refit(rows.len(), &counts)?;
+        output.write_all(&write_onnx(&refitted.model))?;
+        output.finish()?;
+        let reply: usize = sums.iter().map(Vec::len).sum();
+        let value = serde_json::json!({
+            "rows": rows.len(),
+            "trees": training.trees().len(),
+            "empty_leaves": refitted.empty,
+            "seconds": seconds,
+            "upload_bytes": encrypted.len(),
+            "reply_bytes": reply,
+            "clipped": clipped,
+        });
+        terminal.summary(&value, || {
+            let mut facts = vec![
+                ("rows", rows.len().to_string()),
+                ("upload", terminal::bytes(encrypted.len() as u64)),
+                (
+                    "trees",
+                    format!("{} in {seconds:.1} s", training.trees().len()),
+                ),
+                ("counts", terminal::bytes(reply as u64)),
+                ("file", self.output.name()),
+            ];
+            if refitted.empty > 0 {
+                let text = format!(
+                    "{} leaves have no row, and what the nearest node above has",
+                    refitted.empty
+                );
+                facts.push(("empty", text));
+            }
+            if clipped > 0 {
+                let text = format!("{clipped} targets lie outside of their range");
+                facts.push(("clipped", text));
+            }
+            terminal::facts(facts)
+        })
+    }
+
+    /// The rows of a table.
+    fn leaf_rows(
+        &self,
+        training: &LeafTraining,
+        input: &InputSource,
+        terminal: Terminal,
+    ) -> Result<(Vec<LeafRow>, u64)> {
+        let target = training.target();
+        let name = self.target.as_deref().unwrap_or(target.name());
+        let mut columns = Columns {
+            numbers: training.columns().collect(),
+            texts: Vec::new(),
+        };
+        match target {
+            LeafTarget::Number { .. } => columns.numbers.push(name),
+            LeafTarget::Classes { .. } => columns.texts.push(name),
+        }
+        let mut rows = LeafRowEncoder::new(training);
+        columns.each_row(&self.format, input, terminal, |numbers, texts| {
+            Ok(rows.add(numbers, texts.first().copied())?)
+        })?;
+        rows.finish().with_context(|| input.name())
+    }
+}

@@ -1,0 +1,132 @@
+//! Rows whose leaves are counted elsewhere, and the counts.
+
+use cipherfn_protocol::specs::Transport;
+use cipherfn_scheme::parameters::{Depth, ParameterSet};
+use cipherfn_scheme::query::{GroupShape, SelectorQueryShape, encrypt_group};
+use cipherfn_scheme::reply::{self, ReplyShape};
+use cipherfn_scheme::{SchemeError, SecretKey};
+use cipherfn_training::TrainingError;
+use cipherfn_training::leaves::{LeafCounts, LeafRow, LeafTraining, REPLY_BITS};
+
+/// Levels that rows are expanded by: they share ciphertexts.
+const DEPTH: Depth = Depth::new(11);
+
+/// Why rows cannot be encrypted, or counts not read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeafError {
+    /// Encryption or decryption.
+    #[error(transparent)]
+    Scheme(#[from] SchemeError),
+    /// Counts that no rows leave.
+    #[error(transparent)]
+    Training(#[from] TrainingError),
+    /// Another number of sums.
+    #[error("there are {found} sums of counts where {rows} rows have {expected}; count them again")]
+    Sums {
+        /// Rows.
+        rows: usize,
+        /// Sums of so many rows.
+        expected: usize,
+        /// Sums found.
+        found: usize,
+    },
+    /// A sum that is between two counts.
+    #[error(
+        "a count of tree {tree} is {count:.2}: its error is larger than the program allows, or it is of another key; count the rows again"
+    )]
+    NoCount {
+        /// The tree, from 1.
+        tree: usize,
+        /// What was decrypted.
+        count: f64,
+    },
+}
+
+/// Encrypts rows, which share ciphertexts.
+///
+/// # Errors
+/// A parameter set without packing; the operating system has no random bytes.
+pub fn encrypt_rows(
+    key: &SecretKey,
+    training: &LeafTraining,
+    rows: &[LeafRow],
+) -> Result<Vec<u8>, LeafError> {
+    let group = shape(key.parameter_set(), training, rows.len());
+    let bits: Vec<Vec<bool>> = rows.iter().map(|row| training.bits(row)).collect();
+    Ok(encrypt_group(key, &group, &bits)?)
+}
+
+/// How so many rows lie together.
+pub fn shape(set: &'static ParameterSet, training: &LeafTraining, rows: usize) -> GroupShape {
+    GroupShape {
+        shape: SelectorQueryShape {
+            set,
+            selectors: training.selectors(),
+            gadget: training.sums().gadget(),
+            transport: Transport::Packed,
+        },
+        depth: DEPTH,
+        rows,
+    }
+}
+
+/// The counts of each tree's leaves over all rows, from their sums.
+///
+/// # Errors
+/// Sums of other rows, or whose numbers are no counts.
+pub fn decrypt_counts(
+    key: &SecretKey,
+    training: &LeafTraining,
+    rows: usize,
+    sums: &[Vec<u8>],
+) -> Result<Vec<LeafCounts>, LeafError> {
+    let set = key.parameter_set();
+    let labels = training.target().bits();
+    let blocks = training.blocks(set.ring.polynomial_size);
+    let expected = rows.div_ceil(training.sums().rows()) * blocks.len() * (1 + labels);
+    if sums.len() != expected {
+        return Err(LeafError::Sums {
+            rows,
+            expected,
+            found: sums.len(),
+        });
+    }
+    let trees = training.trees();
+    let mut counts: Vec<LeafCounts> = trees
+        .iter()
+        .map(|tree| LeafCounts::new(tree, labels))
+        .collect();
+    let unit = f64::from(training.sums().count_bits).exp2();
+    for (number, bytes) in sums.iter().enumerate() {
+        let (output, block) = (number % (1 + labels), number / (1 + labels) % blocks.len());
+        let block = blocks[block].clone();
+        let leaves = trees[block.clone()].iter().map(|tree| tree.leaves());
+        let shape = ReplyShape {
+            set,
+            coefficients: leaves.sum(),
+            stride: 1,
+            bits: REPLY_BITS,
+        };
+        let mut phases = reply::decrypt(key, &shape, bytes)?.into_iter();
+        for tree in block {
+            let own = match output {
+                0 => &mut counts[tree].rows,
+                label => &mut counts[tree].labels[label - 1],
+            };
+            for (count, phase) in own.iter_mut().zip(phases.by_ref()) {
+                // Counts are those of less than a torus, none of them negative.
+                let found = phase as u64 as f64 * 2f64.powi(-64) * unit;
+                let whole = found.round();
+                if (found - whole).abs() > 0.45 {
+                    return Err(LeafError::NoCount {
+                        tree: tree + 1,
+                        count: found,
+                    });
+                }
+                *count += whole as u64 % unit as u64;
+            }
+        }
+    }
+    Ok(counts)
+}

@@ -1,0 +1,151 @@
+//! Leaf counts of encrypted rows: trees are evaluated with a coefficient of their own for each leaf, and
+//! the results of all rows are added.
+
+mod circuit;
+mod noise;
+
+use circuit::LeafCircuit;
+pub use noise::{LeafNoise, choose_sums, noise};
+
+use cipherfn_engine::{EngineError, PreparedCircuit, QueryRow};
+use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
+use cipherfn_scheme::reply::{RUN, ReplyShape};
+use cipherfn_scheme::{ExpandedEvaluationKey, Glwe, SchemeError};
+use cipherfn_training::leaves::LeafTraining;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Why leaves cannot be counted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeafError {
+    /// The trees' circuits.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Ciphertexts, and keys.
+    #[error(transparent)]
+    Scheme(#[from] SchemeError),
+    /// Trees that take more than a circuit has.
+    #[error("tree {tree} has {leaves} leaves, at most {limit} fit a ciphertext; prune it")]
+    TooManyLeaves {
+        /// The tree, from 1.
+        tree: usize,
+        /// Its leaves.
+        leaves: usize,
+        /// Most.
+        limit: usize,
+    },
+    /// More noise than a count of any row bears.
+    #[error(
+        "counts of these trees are not exact: {path} choices on the way of a row leave an error of {error:.2} of a row; take fewer or flatter trees, or fewer cuts"
+    )]
+    Drowns {
+        /// CMUXes.
+        path: usize,
+        /// In counts.
+        error: f64,
+    },
+    /// A row that cannot be evaluated.
+    #[error("row {row}: {source}")]
+    Row {
+        /// The row, from 1.
+        row: usize,
+        /// Cause.
+        source: EngineError,
+    },
+}
+
+/// Parts of the evaluation key that counting needs: the expansion alone.
+///
+/// # Errors
+/// A set that has none.
+pub fn key_parts(set: &'static ParameterSet) -> Result<Vec<&'static KeyPart>, SchemeError> {
+    Ok(vec![set.part("expansion")?])
+}
+
+/// Counts rows.
+pub struct LeafCounter {
+    circuits: Vec<PreparedCircuit>,
+    /// Most rows of a sum.
+    rows: usize,
+}
+
+impl LeafCounter {
+    /// Prepares the circuits of a program.
+    ///
+    /// # Errors
+    /// Trees that no circuit has room for.
+    pub fn new(training: &LeafTraining, set: &'static ParameterSet) -> Result<Self, LeafError> {
+        let circuits = circuit::circuits(training, set)?;
+        let prepared = circuits
+            .iter()
+            .map(|own: &LeafCircuit| Ok::<_, LeafError>(PreparedCircuit::new(&own.circuit)?));
+        Ok(Self {
+            circuits: prepared.collect::<Result<_, LeafError>>()?,
+            rows: training.sums().rows(),
+        })
+    }
+
+    /// Sums over the encrypted rows of a group, as many at a time as a sum takes: the compressed sums of
+    /// all outputs, then those of the next rows. On all threads of the current pool.
+    ///
+    /// # Errors
+    /// A group that is malformed, a key of another set.
+    pub fn sums(
+        &self,
+        key: &ExpandedEvaluationKey,
+        group: &[u8],
+        rows: usize,
+    ) -> Result<Vec<Vec<u8>>, LeafError> {
+        let mut compressed = Vec::new();
+        for first in (0..rows).step_by(self.rows) {
+            let range = first..rows.min(first + self.rows);
+            for circuit in &self.circuits {
+                let sums = sum(key, circuit, (group, rows), range.clone())?;
+                let shapes = circuit.outputs().iter().zip(&sums);
+                let bytes = shapes.map(|(shape, sum): (&ReplyShape, &Glwe)| {
+                    cipherfn_scheme::reply::compress(shape, &sum.mask, &sum.body)
+                });
+                compressed.extend(bytes.collect::<Result<Vec<_>, _>>()?);
+            }
+        }
+        Ok(compressed)
+    }
+}
+
+/// The sum of the results of some rows: an integer sum, the same in any order.
+fn sum(
+    key: &ExpandedEvaluationKey,
+    circuit: &PreparedCircuit,
+    (group, all): (&[u8], usize),
+    rows: Range<usize>,
+) -> Result<Vec<Glwe>, LeafError> {
+    let mut total: Vec<Glwe> = Vec::new();
+    // No more rows' results in memory than are evaluated together.
+    for first in rows.clone().step_by(RUN) {
+        let run = first..rows.end.min(first + RUN);
+        let queries: Vec<QueryRow<'_>> = run
+            .clone()
+            .map(|index| QueryRow {
+                group,
+                form: crate::frames::form(all),
+                index,
+                tables: None,
+            })
+            .collect();
+        let results = circuit.results_of_rows(Some(key), &queries);
+        for (row, results) in run.zip(results) {
+            let results = results.map_err(|source| LeafError::Row {
+                row: row + 1,
+                source,
+            })?;
+            if total.is_empty() {
+                total = results;
+                continue;
+            }
+            let pairs = total.par_iter_mut().zip(results);
+            pairs.try_for_each(|(sum, own)| sum.add(&own))?;
+        }
+    }
+    Ok(total)
+}

@@ -1,0 +1,100 @@
+use super::circuits;
+use cipherfn_engine::ClearCircuit;
+use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_scheme::query::InputValues;
+use cipherfn_training::leaves::{
+    LeafCounts, LeafRow, LeafSpec, LeafTraining, Structure, StructureNode, SumForm,
+};
+
+const SPEC: &str = "format = 1\nname = \"t\"\nalgorithm = \"leaves\"\n[[column]]\nname = \"a\"\n[[column]]\nname = \"b\"\n[target]\nname = \"y\"\nclasses = [\"u\", \"v\", \"w\"]\n";
+
+const fn split(feature: u32, threshold: f32, above: u32, below: u32) -> StructureNode {
+    StructureNode::Split {
+        feature,
+        threshold,
+        above,
+        below,
+    }
+}
+
+fn training() -> LeafTraining {
+    let leaf = StructureNode::Leaf;
+    let structure = Structure {
+        features: 2,
+        trees: vec![
+            // The second question of feature 0 is decided on one side, the third nowhere.
+            vec![
+                split(0, 2.0, 1, 2),
+                split(0, 4.0, 3, 4),
+                split(1, 0.5, 5, 6),
+                leaf,
+                split(1, 1.5, 7, 8),
+                leaf,
+                split(0, 3.0, 9, 10),
+                leaf,
+                leaf,
+                leaf,
+                leaf,
+            ],
+            vec![split(0, 2.0, 1, 2), leaf, split(0, 1.0, 3, 4), leaf, leaf],
+            vec![leaf],
+        ],
+    };
+    let form = SumForm {
+        base_log: 9,
+        levels: 2,
+        count_bits: 4,
+    };
+    let spec = LeafSpec::from_toml(SPEC).unwrap();
+    spec.with(&structure, form).unwrap()
+}
+
+/// On every combination of bins and classes the circuits have a count where the row ends, and nothing
+/// elsewhere.
+#[test]
+fn circuits_count_what_trees_say() {
+    let training = training();
+    let set = ParameterSet::by_name(super::super::super::SET).unwrap();
+    let [own] = &circuits(&training, set).unwrap()[..] else {
+        panic!("one circuit has room");
+    };
+    let clear = ClearCircuit::new(own.circuit.clone()).unwrap();
+    for (a, b, label) in
+        (0..5).flat_map(|a| (0..3).flat_map(move |b| (0..3).map(move |y| (a, b, y))))
+    {
+        let row = LeafRow {
+            bins: vec![a, b],
+            label,
+        };
+        let bits = InputValues::Bits(training.bits(&row));
+        let found = clear.evaluate(&[bits]).unwrap();
+        let found: Vec<u64> = found.iter().map(|word| word >> 60).collect();
+        let counts = LeafCounts::of(&training, &[row]);
+        let mut expected: Vec<u64> = counts.iter().flat_map(|own| own.rows.clone()).collect();
+        for label in 0..2 {
+            let labels = counts.iter().flat_map(|own| own.labels[label].clone());
+            expected.extend(labels);
+        }
+        assert_eq!(found, expected, "{a} {b} {label}");
+    }
+}
+
+#[test]
+fn thresholds_are_cuts() {
+    let text = SPEC.replacen("name = \"a\"", "name = \"a\"\ncuts = [1.0, 2.5]", 1);
+    let spec = LeafSpec::from_toml(&text).unwrap();
+    let structure = Structure {
+        features: 2,
+        trees: vec![vec![
+            split(0, 2.0, 1, 2),
+            StructureNode::Leaf,
+            StructureNode::Leaf,
+        ]],
+    };
+    let form = training().sums();
+    let error = spec.with(&structure, form).unwrap_err().to_string();
+    assert!(
+        error.contains("column \"a\": the structure asks for 2"),
+        "{error}"
+    );
+}

@@ -1,0 +1,103 @@
+//! What sums of leaf counts are worth, and the form that makes them exact.
+
+use super::{LeafError, circuit};
+use cipherfn_protocol::specs::Transport;
+use cipherfn_scheme::noise::{self, DEVIATIONS_40};
+use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_training::leaves::{LeafTraining, REPLY_BITS, SumForm};
+
+/// Selectors' gadgets, bits of a digit and digits: fewer digits are less to upload and to compute, and
+/// have larger errors, so fewer rows a sum.
+const GADGETS: [(u32, u32); 4] = [(9, 2), (7, 3), (6, 4), (5, 6)];
+/// Bits of a count that are enough: with fewer rows a sum than 15, sums that travel take more than a finer
+/// gadget does.
+const ENOUGH: u32 = 4;
+/// Most bits: above, sums have more rows than anybody waits for.
+const MOST: u32 = 16;
+
+/// Error of counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LeafNoise {
+    /// CMUXes that a count's error comes from at most.
+    pub path: usize,
+    /// Standard deviation of a count of one row, as a fraction of the torus.
+    pub of_row: f64,
+    /// Largest error of any count of a sum of all rows that it takes, in counts: passed by any of its
+    /// coefficients with a probability below 2^-40. Counts are exact below 1/2.
+    pub error: f64,
+}
+
+/// Noise of a program's sums: that of a CMUX times those on the worst row's way, over the rows of a sum.
+///
+/// Choices between constants are counted as full ones, which they are bounded by: their digits are one
+/// or two a leaf where a ciphertext has N l.
+///
+/// # Errors
+/// Trees that no circuit has room for.
+pub fn noise(training: &LeafTraining, set: &'static ParameterSet) -> Result<LeafNoise, LeafError> {
+    Ok(of_path(path(training, set)?, training, set))
+}
+
+/// The form of sums with the fewest digits that takes some rows exactly.
+///
+/// # Errors
+/// Trees whose counts no form makes exact, or that no circuit has room for.
+pub fn choose_sums(
+    training: &LeafTraining,
+    set: &'static ParameterSet,
+) -> Result<LeafTraining, LeafError> {
+    let path = path(training, set)?;
+    let mut best: Option<LeafTraining> = None;
+    for (base_log, levels) in GADGETS {
+        for count_bits in (1..=MOST.min(base_log * levels)).rev() {
+            let form = SumForm {
+                base_log,
+                levels,
+                count_bits,
+            };
+            let Ok(own) = training.with_sums(form) else {
+                continue;
+            };
+            if of_path(path, &own, set).error >= 0.5 {
+                continue;
+            }
+            if count_bits >= ENOUGH {
+                return Ok(own);
+            }
+            let more = |best: &LeafTraining| count_bits > best.sums().count_bits;
+            if best.as_ref().is_none_or(more) {
+                best = Some(own);
+            }
+            break;
+        }
+    }
+    best.ok_or_else(|| LeafError::Drowns {
+        path,
+        error: of_path(path, training, set).error,
+    })
+}
+
+fn path(training: &LeafTraining, set: &'static ParameterSet) -> Result<usize, LeafError> {
+    let circuits = circuit::circuits(training, set)?;
+    let paths = circuits.iter().map(|own| own.path);
+    Ok(paths.max().unwrap_or_default())
+}
+
+fn of_path(path: usize, training: &LeafTraining, set: &'static ParameterSet) -> LeafNoise {
+    let sums = training.sums();
+    let selector = noise::selector(set, Transport::Packed);
+    let of_row = path as f64 * noise::cmux(set, sums.gadget(), &selector);
+    let rows = sums.rows() as f64;
+    let summed = rows * of_row + noise::modulus_switch(set, REPLY_BITS);
+    // Of all coefficients of a sum: 2 ln 2 for each bit of their number, the normal tail's slope.
+    let leaves: usize = training.trees().iter().map(|tree| tree.leaves()).sum();
+    let coefficients = (leaves * (1 + training.target().bits())).max(1) as f64;
+    let deviations = (DEVIATIONS_40.powi(2) + 2.0 * coefficients.ln()).sqrt();
+    // Each row's selectors have errors of their own, of as many mask rows as digits at least.
+    let margin = noise::margin(set, Transport::Packed, rows * f64::from(sums.levels));
+    LeafNoise {
+        path,
+        of_row: of_row.deviation().get(),
+        error: deviations * margin * summed.deviation().get() * f64::from(sums.count_bits).exp2(),
+    }
+}

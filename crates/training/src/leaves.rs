@@ -1,0 +1,85 @@
+//! Refitted leaves: the structure of trees is public, and what is counted in their leaves are encrypted
+//! rows.
+//!
+//! A column's values fall into *bins* between its cuts, and a row is encrypted as the bits of its bins,
+//! and of its label. Which leaf it reaches stays hidden; sums over rows of what each leaf has are
+//! integers, and come out exact.
+
+mod document;
+mod refit;
+mod rows;
+mod structure;
+mod tree;
+
+pub use document::{LeafSpec, LeafTraining, SumForm};
+pub use refit::{LeafCounts, Refitted};
+pub use rows::{LeafRow, LeafRowEncoder};
+pub use structure::{Structure, StructureNode};
+pub use tree::{LeafNode, LeafTree};
+
+use cipherfn_protocol::specs::Bits;
+use std::ops::Range;
+
+/// Bits of a sum's coefficients that travel: their rounding is a hundredth of the smallest unit that
+/// noise allows.
+pub const REPLY_BITS: Bits = Bits::new(26);
+
+/// What an encrypted label says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LeafTarget {
+    /// A class: one bit for each but the first.
+    Classes {
+        /// Header name.
+        name: String,
+        /// The classes.
+        classes: Vec<String>,
+    },
+    /// A number, in steps from `low` on: the bits of how many.
+    Number {
+        /// Header name.
+        name: String,
+        /// Least value.
+        low: f64,
+        /// A step.
+        step: f64,
+        /// Largest number of steps.
+        steps: u64,
+    },
+}
+
+impl LeafTarget {
+    /// Header name of its column.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Classes { name, .. } | Self::Number { name, .. } => name,
+        }
+    }
+
+    /// Bits of a label.
+    pub fn bits(&self) -> usize {
+        match self {
+            Self::Classes { classes, .. } => classes.len() - 1,
+            Self::Number { steps, .. } => (u64::BITS - steps.leading_zeros()) as usize,
+        }
+    }
+}
+
+impl LeafTraining {
+    /// Trees whose leaves share ciphertexts of so many coefficients, in the order of trees.
+    pub fn blocks(&self, size: usize) -> Vec<Range<usize>> {
+        let mut blocks: Vec<Range<usize>> = Vec::new();
+        let mut room = 0;
+        for (index, tree) in self.trees().iter().enumerate() {
+            let leaves = tree.leaves();
+            match blocks.last_mut() {
+                Some(block) if leaves <= room => block.end = index + 1,
+                _ => {
+                    blocks.push(index..index + 1);
+                    room = size;
+                }
+            }
+            room = room.saturating_sub(leaves);
+        }
+        blocks
+    }
+}

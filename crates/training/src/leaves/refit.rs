@@ -1,0 +1,195 @@
+//! From counts to leaves.
+
+use super::{LeafNode, LeafRow, LeafTarget, LeafTraining, LeafTree};
+use crate::error::TrainingError;
+use crate::model::{FittedFunction, FittedModel, FittedNode, ScaledColumn};
+
+/// What all rows left in the leaves of a tree, by the number of the leaf.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeafCounts {
+    /// Rows.
+    pub rows: Vec<u64>,
+    /// For each bit of a label the rows that have it.
+    pub labels: Vec<Vec<u64>>,
+}
+
+/// Trees with refitted leaves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refitted {
+    /// The model.
+    pub model: FittedModel,
+    /// Leaves that no row reached: they have what the nearest node above them with rows has.
+    pub empty: usize,
+}
+
+impl LeafCounts {
+    /// Of no rows, for a tree and labels of so many bits.
+    pub fn new(tree: &LeafTree, bits: usize) -> Self {
+        let leaves = tree.leaves();
+        Self {
+            rows: vec![0; leaves],
+            labels: vec![vec![0; leaves]; bits],
+        }
+    }
+
+    /// Those of rows in the clear.
+    pub fn of(training: &LeafTraining, rows: &[LeafRow]) -> Vec<Self> {
+        let bits = training.target().bits();
+        let count = |tree: &LeafTree| {
+            let mut counts = Self::new(tree, bits);
+            let numbers = tree.numbers();
+            for row in rows {
+                let leaf = numbers[tree.reach(&row.bins)];
+                counts.rows[leaf] += 1;
+                for (own, bit) in counts.labels.iter_mut().zip(training.label_bits(row.label)) {
+                    own[leaf] += u64::from(bit);
+                }
+            }
+            counts
+        };
+        training.trees().iter().map(count).collect()
+    }
+}
+
+impl LeafTraining {
+    /// The model of counts: what trees say is the mean over the rows of a leaf, what all say together the
+    /// mean over the trees.
+    ///
+    /// # Errors
+    /// Counts that no `rows` rows leave.
+    pub fn refit(&self, rows: usize, counts: &[LeafCounts]) -> Result<Refitted, TrainingError> {
+        let trees = self.trees();
+        let mut empty = 0;
+        let mut fitted = Vec::with_capacity(trees.len());
+        if counts.len() != trees.len() {
+            return Err(impossible(
+                "there are counts of another number of trees".into(),
+            ));
+        }
+        for (number, (tree, counts)) in trees.iter().zip(counts).enumerate() {
+            let totals = Totals::of(tree, counts);
+            let is_possible = totals.rows[0] == rows as u64
+                && (0..tree.nodes.len()).all(|node| self.is_possible(&totals, node));
+            if !is_possible {
+                return Err(impossible(format!(
+                    "tree {} has counts that {rows} rows do not leave",
+                    number + 1
+                )));
+            }
+            empty += counts.rows.iter().filter(|rows| **rows == 0).count();
+            fitted.push(self.nodes(tree, &totals));
+        }
+        let labels = match self.target() {
+            LeafTarget::Classes { classes, .. } => Some(classes.clone()),
+            LeafTarget::Number { .. } => None,
+        };
+        let numbers = self.columns().map(|name| ScaledColumn {
+            name: name.into(),
+            offset: 0.0,
+            scale: 1.0,
+        });
+        Ok(Refitted {
+            model: FittedModel {
+                name: self.name().into(),
+                numbers: numbers.collect(),
+                squares: false,
+                categories: Vec::new(),
+                function: FittedFunction::Trees {
+                    trees: fitted,
+                    labels,
+                },
+            },
+            empty,
+        })
+    }
+
+    /// Whether some rows have these labels.
+    fn is_possible(&self, totals: &Totals, node: usize) -> bool {
+        let rows = totals.rows[node];
+        let labels = totals.labels.iter().map(|bit| bit[node]);
+        match self.target() {
+            LeafTarget::Classes { .. } => labels.sum::<u64>() <= rows,
+            LeafTarget::Number { .. } => labels.max().unwrap_or_default() <= rows,
+        }
+    }
+
+    fn nodes(&self, tree: &LeafTree, totals: &Totals) -> Vec<FittedNode> {
+        let cuts = self.cuts();
+        // The nearest node with rows, which is known of parents first.
+        let mut counted = vec![0; tree.nodes.len()];
+        for (index, node) in tree.nodes.iter().enumerate() {
+            if totals.rows[index] > 0 {
+                counted[index] = index;
+            }
+            if let LeafNode::Split { above, below, .. } = *node {
+                counted[above as usize] = counted[index];
+                counted[below as usize] = counted[index];
+            }
+        }
+        let nodes = tree.nodes.iter().zip(counted);
+        let fitted = nodes.map(|(node, counted)| match *node {
+            LeafNode::Leaf => FittedNode::Leaf(self.values(totals, counted)),
+            LeafNode::Split {
+                column,
+                cut,
+                above,
+                below,
+            } => FittedNode::Split {
+                column,
+                threshold: cuts[column as usize][cut as usize],
+                above,
+                below,
+            },
+        });
+        fitted.collect()
+    }
+
+    /// A mean a class, or of the number.
+    fn values(&self, totals: &Totals, node: usize) -> Vec<f64> {
+        let rows = totals.rows[node] as f64;
+        let labels = totals.labels.iter().map(|bit| bit[node]);
+        match self.target() {
+            LeafTarget::Classes { .. } => {
+                let others: Vec<u64> = labels.collect();
+                let first = totals.rows[node] - others.iter().sum::<u64>();
+                let all = [first].into_iter().chain(others);
+                all.map(|count| count as f64 / rows).collect()
+            }
+            LeafTarget::Number { low, step, .. } => {
+                let sum: u64 = labels.enumerate().map(|(bit, count)| count << bit).sum();
+                vec![low + step * (sum as f64 / rows)]
+            }
+        }
+    }
+}
+
+/// Counts of all nodes: those of the leaves below.
+struct Totals {
+    rows: Vec<u64>,
+    labels: Vec<Vec<u64>>,
+}
+
+impl Totals {
+    fn of(tree: &LeafTree, counts: &LeafCounts) -> Self {
+        Self {
+            rows: totals(tree, &counts.rows),
+            labels: counts.labels.iter().map(|bit| totals(tree, bit)).collect(),
+        }
+    }
+}
+
+fn totals(tree: &LeafTree, leaves: &[u64]) -> Vec<u64> {
+    let mut totals = vec![0; tree.nodes.len()];
+    let numbers = tree.numbers();
+    for (index, node) in tree.nodes.iter().enumerate().rev() {
+        totals[index] = match *node {
+            LeafNode::Leaf => leaves.get(numbers[index]).copied().unwrap_or_default(),
+            LeafNode::Split { above, below, .. } => totals[above as usize] + totals[below as usize],
+        };
+    }
+    totals
+}
+
+fn impossible(problem: String) -> TrainingError {
+    TrainingError::Impossible { problem }
+}

@@ -1,0 +1,28 @@
+//! Structures as they come from model files: trees over the features' own numbers.
+
+/// Trees whose leaves are to be refitted. Their values are left out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Structure {
+    /// Number of features.
+    pub features: usize,
+    /// The trees, arenas as those of [`super::LeafTree`].
+    pub trees: Vec<Vec<StructureNode>>,
+}
+
+/// A node of a tree.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum StructureNode {
+    /// Where rows end.
+    Leaf,
+    /// Asks whether a feature is above a threshold, as 32-bit floats.
+    Split {
+        /// The feature.
+        feature: u32,
+        /// The threshold, finite.
+        threshold: f32,
+        /// Node of values above it.
+        above: u32,
+        /// Node of the others.
+        below: u32,
+    },
+}
