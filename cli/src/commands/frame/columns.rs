@@ -3,7 +3,7 @@
 use anyhow::Result;
 use arrow_ipc::writer::FileWriter;
 use cipherfn_client::frames::answer_columns;
-use cipherfn_frame::answer::{AnswerColumn, Cell};
+use cipherfn_frame::answer::Table;
 use parquet::arrow::ArrowWriter;
 use std::path::Path;
 
@@ -26,8 +26,8 @@ impl Columnar {
     }
 
     /// The bytes of a file of these columns.
-    pub(super) fn bytes(self, columns: &[AnswerColumn], rows: &[Vec<Cell>]) -> Result<Vec<u8>> {
-        let batch = answer_columns(columns, rows)?;
+    pub(super) fn bytes(self, table: &Table) -> Result<Vec<u8>> {
+        let batch = answer_columns(table)?;
         let mut bytes = Vec::new();
         match self {
             Self::Parquet => {
