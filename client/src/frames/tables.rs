@@ -68,7 +68,7 @@ impl<'s> Tables<'s> {
                     cell(*column).map_or(0, |units| own.domain.split(units, own.limb_bits)[*limb])
                 }
             };
-            if *part == TablePart::Matched && *entry > MAX_ADDED_ROWS.into() {
+            if *part == TablePart::Matched && *entry > i64::from(MAX_ADDED_ROWS) {
                 return Err(FrameError::TooMany {
                     limit: MAX_ADDED_ROWS.into(),
                     columns: self.lookup.by.join(", "),

@@ -190,7 +190,7 @@ pub struct Quantile {
 
 impl PlanStep {
     /// What it is, for people.
-    pub(crate) const fn name(&self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
             Self::Merge(_) => "merge",
             Self::Filter(_) => "filter",

@@ -77,11 +77,7 @@ impl Plan {
     ///
     /// # Errors
     /// What no refresh helps against.
-    pub fn stages(
-        &self,
-        schemas: &[Schema],
-        form: &CircuitForm,
-    ) -> Result<Vec<Stage>, PlanError> {
+    pub fn stages(&self, schemas: &[Schema], form: &CircuitForm) -> Result<Vec<Stage>, PlanError> {
         self.check_size()?;
         let steps = self.steps.iter().zip(1..);
         let planner = Planner {
@@ -118,12 +114,11 @@ impl Planner<'_> {
                 Err(error @ PlanError::NotLevelled { .. }) => error,
                 Err(error) => return Err(self.numbered(error)),
             };
-            let levelled = (0..self.rest.len()).rev();
-            let mut levelled = levelled.filter_map(|count| Some((count, self.prefix(count).ok()?)));
-            let Some((count, (plan, shape))) = levelled.next() else {
+            let mut counts = (0..self.rest.len()).rev();
+            let levelled = counts.find_map(|count| Some((count, self.prefix(count).ok()?)));
+            let Some((count, (plan, shape))) = levelled else {
                 return Err(self.numbered(error));
             };
-            drop(levelled);
             if self.hoist(count) {
                 continue;
             }
@@ -182,9 +177,9 @@ impl Planner<'_> {
         else {
             return false;
         };
-        let (mut hidden, mut taken) = (std::mem::take(&mut self.hidden), self.names());
-        let hoisted = hoist::hoisted(&step, || unused("computed", &mut taken, &mut hidden));
-        self.hidden = hidden;
+        let mut taken = self.names();
+        let hidden = &mut self.hidden;
+        let hoisted = hoist::hoisted(&step, || unused("computed", &mut taken, hidden));
         let Some((columns, step)) = hoisted else {
             self.rest[place].is_hoisted = true;
             return false;
@@ -224,13 +219,15 @@ impl Planner<'_> {
         }
         let because = self.numbered(error).to_string();
         for rest in &then {
-            shape.take(&rest.step).map_err(|problem| PlanError::Invalid {
-                step: StepName {
-                    number: rest.number,
-                    what: rest.step.name(),
-                },
-                problem,
-            })?;
+            shape
+                .take(&rest.step)
+                .map_err(|problem| PlanError::Invalid {
+                    step: StepName {
+                        number: rest.number,
+                        what: rest.step.name(),
+                    },
+                    problem,
+                })?;
         }
         self.rest.drain(..count + then.len());
         let refresh = if self.rest.is_empty() {

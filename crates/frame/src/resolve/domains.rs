@@ -190,10 +190,7 @@ impl Resolved<'_> {
         let limbs = |column: &Column| {
             let (min, max) = column.domain.range();
             let zero = column.domain.origin();
-            (
-                i128::from(min - zero).min(0),
-                i128::from(max - zero).max(0),
-            )
+            (i128::from(min - zero).min(0), i128::from(max - zero).max(0))
         };
         let codes = |column: usize| {
             let column = &self.frames[0].columns()[column];
@@ -202,7 +199,7 @@ impl Resolved<'_> {
         };
         let added = |join: usize| {
             if self.adds_rows(join) {
-                MAX_ADDED_ROWS.into()
+                i128::from(MAX_ADDED_ROWS)
             } else {
                 1
             }

@@ -40,7 +40,9 @@ impl Shape {
             }
             PlanStep::Distinct => self.rows.exact = false,
             PlanStep::Select(names) => {
-                let columns = names.iter().map(|name| Ok(self.columns[self.place(name)?].clone()));
+                let columns = names
+                    .iter()
+                    .map(|name| Ok(self.columns[self.place(name)?].clone()));
                 self.columns = columns.collect::<Result<_, String>>()?;
             }
             PlanStep::Rename(names) => {
@@ -64,7 +66,10 @@ impl Shape {
         }
         let mut names = HashSet::new();
         match self.columns.iter().find(|own| !names.insert(&own.name)) {
-            Some(twice) => Err(format!("two columns are named {:?}; rename one", twice.name)),
+            Some(twice) => Err(format!(
+                "two columns are named {:?}; rename one",
+                twice.name
+            )),
             None => Ok(()),
         }
     }
@@ -105,7 +110,12 @@ impl Shape {
                 for part in parts {
                     let part = part?;
                     let (one, other) = (total.0, part.range.unwrap_or_default());
-                    let ends = [(one.0, other.0), (one.0, other.1), (one.1, other.0), (one.1, other.1)];
+                    let ends = [
+                        (one.0, other.0),
+                        (one.0, other.1),
+                        (one.1, other.0),
+                        (one.1, other.1),
+                    ];
                     let mut units = Vec::with_capacity(4);
                     for (left, right) in ends {
                         let both = combined(of, (left, total.1), (right, places(&part)));
@@ -139,7 +149,10 @@ const fn places(column: &ResultColumn) -> u8 {
 /// The sum, difference or product of two numbers, as `of` is one; `None` where it has no room.
 fn combined(of: &Expression, one: Units, other: Units) -> Option<Units> {
     if matches!(of, Expression::Mul(_)) {
-        let places = one.1.checked_add(other.1).filter(|own| *own <= MAX_PLACES)?;
+        let places = one
+            .1
+            .checked_add(other.1)
+            .filter(|own| *own <= MAX_PLACES)?;
         return Some((one.0.checked_mul(other.0)?, places));
     }
     let places = one.1.max(other.1);
@@ -156,10 +169,14 @@ fn combined(of: &Expression, one: Units, other: Units) -> Option<Units> {
 pub(super) fn take(step: &PlanStep, table: &mut Table) -> Option<()> {
     match step {
         PlanStep::Sort(keys) => {
-            let keys = keys.iter().map(|key| Some((place(table, &key.column)?, key)));
+            let keys = keys
+                .iter()
+                .map(|key| Some((place(table, &key.column)?, key)));
             let keys: Vec<(usize, &SortKey)> = keys.collect::<Option<_>>()?;
             table.rows.sort_by(|one, other| {
-                let orders = keys.iter().map(|(place, key)| order(&one[*place], &other[*place], key));
+                let orders = keys
+                    .iter()
+                    .map(|(place, key)| order(&one[*place], &other[*place], key));
                 orders.fold(Ordering::Equal, Ordering::then)
             });
         }
@@ -167,7 +184,9 @@ pub(super) fn take(step: &PlanStep, table: &mut Table) -> Option<()> {
             let mut seen = HashSet::new();
             // Cells of a column are written alike only where they are equal; a missing one is no text.
             table.rows.retain(|row| {
-                let cells = row.iter().map(|cell| (*cell != Cell::Null).then(|| cell.to_string()));
+                let cells = row
+                    .iter()
+                    .map(|cell| (*cell != Cell::Null).then(|| cell.to_string()));
                 seen.insert(cells.collect::<Vec<_>>())
             });
         }
@@ -188,7 +207,8 @@ pub(super) fn take(step: &PlanStep, table: &mut Table) -> Option<()> {
             }
         }
         PlanStep::WithColumn(own) => {
-            let numbers = table.rows.iter().map(|row| number(&own.of, table, row));
+            let whole: &Table = table;
+            let numbers = whole.rows.iter().map(|row| number(&own.of, whole, row));
             let numbers: Vec<Option<Units>> = numbers.collect::<Option<_>>()?;
             let places = numbers.iter().flatten().map(|own| own.1).max();
             let kind = ResultType::Number {
@@ -278,5 +298,9 @@ fn order(one: &Cell, other: &Cell, key: &SortKey) -> Ordering {
         // A column's cells are of one kind.
         _ => Ordering::Equal,
     };
-    if key.descending { order.reverse() } else { order }
+    if key.descending {
+        order.reverse()
+    } else {
+        order
+    }
 }

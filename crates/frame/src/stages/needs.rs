@@ -61,7 +61,7 @@ impl Live {
             PlanStep::Merge(merge) => {
                 // A column that gives one of the other frame its suffix.
                 let bare = self.names.iter();
-                let bare = bare.filter_map(|name| name.strip_suffix(&merge.suffix));
+                let bare = bare.filter_map(|name| name.strip_suffix(merge.suffix.as_str()));
                 let bare: Vec<String> = bare.map(ToOwned::to_owned).collect();
                 self.names.extend(bare);
                 let keys = merge.on.iter().map(|pair| pair.left.clone());
@@ -90,7 +90,8 @@ impl Uses {
         steps: impl Iterator<Item = &'s PlanStep>,
         names: impl Iterator<Item = String>,
     ) -> Self {
-        let mut origins: BTreeMap<String, String> = names.map(|name| (name.clone(), name)).collect();
+        let mut origins: BTreeMap<String, String> =
+            names.map(|name| (name.clone(), name)).collect();
         let mut uses = Self::default();
         for (number, step) in steps.enumerate() {
             match step {
@@ -111,7 +112,9 @@ impl Uses {
                     let taken = names.iter().map(|own| (own, origins.remove(&own.from)));
                     let taken: Vec<_> = taken.collect();
                     let renamed = taken.into_iter();
-                    origins.extend(renamed.filter_map(|(own, origin)| Some((own.to.clone(), origin?))));
+                    origins.extend(
+                        renamed.filter_map(|(own, origin)| Some((own.to.clone(), origin?))),
+                    );
                 }
                 PlanStep::Merge(merge) => {
                     for (pair, keys) in merge.on.iter().enumerate() {
@@ -136,7 +139,8 @@ impl Uses {
         let by_value = by_value.filter(|(_, is_chosen)| *is_chosen);
         let names = by_value.map(|(name, _)| name);
         let names = names.chain(group.keys.iter().map(String::as_str));
-        self.keys.extend(names.filter_map(|name| origins.get(name).cloned()));
+        self.keys
+            .extend(names.filter_map(|name| origins.get(name).cloned()));
     }
 
     fn choose(
@@ -151,9 +155,11 @@ impl Uses {
                 self.keys.extend(origin.cloned());
                 return;
             }
-            Expression::Add(_) | Expression::Sub(_) | Expression::Mul(_) => false,
+            Expression::Add(_)
+            | Expression::Sub(_)
+            | Expression::Mul(_)
+            | Expression::IsNull(_) => false,
             Expression::FillNull(..) => is_chosen,
-            Expression::IsNull(_) => false,
             _ => true,
         };
         for part in expression.parts() {
