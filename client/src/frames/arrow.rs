@@ -355,11 +355,7 @@ mod tests {
             ("p", ResultType::Number { places: 2 }),
             ("d", ResultType::Date),
         ];
-        let columns = kinds.map(|(name, kind)| AnswerColumn {
-            name: name.to_owned(),
-            kind,
-            content: cipherfn_frame::answer::Content::Key(0),
-        });
+        let columns = kinds.map(|(name, kind)| (name.to_owned(), kind));
         let cells = |units| {
             let rounded = Cell::Number {
                 units: 13,
@@ -367,12 +363,16 @@ mod tests {
             };
             vec![Cell::Number { units, places: 0 }, rounded, Cell::Null]
         };
-        let batch = answer_columns(&columns, &[cells(7)]).unwrap();
+        let table = |units| Table {
+            columns: columns.to_vec(),
+            rows: vec![cells(units)],
+        };
+        let batch = answer_columns(&table(7)).unwrap();
         assert_eq!(batch.column(0).as_primitive::<Int64Type>().value(0), 7);
         let prices = batch.column(1).as_primitive::<Decimal128Type>();
         assert_eq!((prices.value(0), prices.scale()), (130, 2));
         assert!(batch.column(2).is_null(0));
-        let error = answer_columns(&columns, &[cells(1 << 70)]).unwrap_err();
+        let error = answer_columns(&table(1 << 70)).unwrap_err();
         assert!(error.to_string().contains("column \"n\""), "{error}");
     }
 }

@@ -19,7 +19,7 @@ use crate::resolve::Resolved;
 use crate::schema::{Rows, Schema};
 use client::Shape;
 use needs::{Live, Uses};
-use refresh::Refreshed;
+use refresh::{Refreshed, is_alike};
 use std::collections::BTreeSet;
 
 /// A part of a plan that the server evaluates, and what the key holder does with its answer.
@@ -218,7 +218,11 @@ impl Planner<'_> {
             return Err(self.numbered(error));
         }
         let because = self.numbered(error).to_string();
+        let mut steps = Vec::with_capacity(then.len());
         for rest in &then {
+            if rest.step == PlanStep::Distinct {
+                steps.extend(self.without_hidden(&mut shape));
+            }
             shape
                 .take(&rest.step)
                 .map_err(|problem| PlanError::Invalid {
@@ -228,8 +232,12 @@ impl Planner<'_> {
                     },
                     problem,
                 })?;
+            steps.push(rest.step.clone());
         }
         self.rest.drain(..count + then.len());
+        if self.rest.is_empty() {
+            steps.extend(self.without_hidden(&mut shape));
+        }
         let refresh = if self.rest.is_empty() {
             None
         } else {
@@ -242,11 +250,21 @@ impl Planner<'_> {
         }
         self.stages.push(Stage {
             plan,
-            then: then.into_iter().map(|rest| rest.step).collect(),
+            then: steps,
             refresh,
             because: Some(because),
         });
         Ok(is_last)
+    }
+
+    /// Leaves out columns that stages made for themselves, by a step if there are any.
+    fn without_hidden(&self, shape: &mut Shape) -> Option<PlanStep> {
+        let count = shape.columns.len();
+        shape
+            .columns
+            .retain(|column| !self.hidden.contains(&column.name));
+        let names = shape.columns.iter().map(|column| column.name.clone());
+        (shape.columns.len() < count).then(|| PlanStep::Select(names.collect()))
     }
 
     /// What becomes of decrypted rows: a frame for the steps that are left.
@@ -358,21 +376,6 @@ fn unused(stem: &str, taken: &mut BTreeSet<String>, hidden: &mut BTreeSet<String
     };
     hidden.insert(name.clone());
     name
-}
-
-/// Whether cells of a type can be equal to those of a domain.
-const fn is_alike(kind: &crate::answer::ResultType, domain: &crate::schema::Domain) -> bool {
-    use crate::answer::ResultType;
-    use crate::schema::Domain;
-    matches!(
-        (kind, domain),
-        (
-            ResultType::Number { .. },
-            Domain::Integer { .. } | Domain::Decimal { .. }
-        ) | (ResultType::Boolean, Domain::Boolean)
-            | (ResultType::Date, Domain::Date { .. })
-            | (ResultType::Text { .. }, Domain::Text { .. })
-    )
 }
 
 const fn scan() -> StepName {

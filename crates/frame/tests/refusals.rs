@@ -328,7 +328,10 @@ fn hostile_plans_are_bounded() {
 #[test]
 fn sql_outside_the_subset_is_refused_where_it_stands() {
     let cases = [
-        ("SELECT sku FROM sales ORDER BY sku + 1", "is no column of the answer"),
+        (
+            "SELECT sku FROM sales ORDER BY sku + 1",
+            "is no column of the answer",
+        ),
         ("SELECT sku FROM sales LIMIT 5", "more than SELECT, FROM"),
         (
             "SELECT DISTINCT ON (sku) sku FROM sales",

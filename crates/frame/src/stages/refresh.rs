@@ -119,6 +119,19 @@ impl Refresh {
     }
 }
 
+/// Whether cells of a type can be equal to those of a domain.
+pub(super) const fn is_alike(kind: &ResultType, domain: &Domain) -> bool {
+    matches!(
+        (kind, domain),
+        (
+            ResultType::Number { .. },
+            Domain::Integer { .. } | Domain::Decimal { .. }
+        ) | (ResultType::Boolean, Domain::Boolean)
+            | (ResultType::Date, Domain::Date { .. })
+            | (ResultType::Text { .. }, Domain::Text { .. })
+    )
+}
+
 /// The domain of what was computed.
 fn computed(column: &ResultColumn) -> Result<Domain, String> {
     let name = &column.name;
