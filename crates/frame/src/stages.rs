@@ -53,7 +53,7 @@ impl Stage {
 
 /// A step with its number in the plan that was given.
 #[derive(Clone, Debug)]
-struct Rest {
+struct PendingStep {
     number: usize,
     step: PlanStep,
     /// Whether what it computes was taken out.
@@ -68,7 +68,7 @@ struct Planner<'f> {
     /// Columns that stages make for themselves.
     hidden: BTreeSet<String>,
     scan: String,
-    rest: Vec<Rest>,
+    rest: Vec<PendingStep>,
     stages: Vec<Stage>,
 }
 
@@ -86,7 +86,7 @@ impl Plan {
             hidden: BTreeSet::new(),
             scan: self.scan.clone(),
             rest: steps
-                .map(|(step, number)| Rest {
+                .map(|(step, number)| PendingStep {
                     number,
                     step: step.clone(),
                     is_hoisted: false,
@@ -169,7 +169,7 @@ impl Planner<'_> {
 
     /// Takes out what a step computes and chooses by, if it does and that was not done before.
     fn hoist(&mut self, place: usize) -> bool {
-        let Rest {
+        let PendingStep {
             number,
             step,
             is_hoisted: false,
@@ -184,14 +184,14 @@ impl Planner<'_> {
             self.rest[place].is_hoisted = true;
             return false;
         };
-        let rest = |step: PlanStep, is_hoisted: bool| Rest {
+        let rest = |step: PlanStep, is_hoisted: bool| PendingStep {
             number,
             step,
             is_hoisted,
         };
         let columns = columns.into_iter();
         let columns = columns.map(|column| rest(PlanStep::WithColumn(column), false));
-        let steps: Vec<Rest> = columns.chain([rest(step, true)]).collect();
+        let steps: Vec<PendingStep> = columns.chain([rest(step, true)]).collect();
         self.rest.splice(place..=place, steps);
         true
     }
@@ -212,7 +212,7 @@ impl Planner<'_> {
         };
         let following = self.rest[count..].iter();
         let taken = following.take_while(|rest| client::is_possible(&rest.step));
-        let then: Vec<Rest> = taken.cloned().collect();
+        let then: Vec<PendingStep> = taken.cloned().collect();
         if count == 0 && then.is_empty() && !self.stages.is_empty() {
             // The frame was refreshed for this step, and it is none of the server's all the same.
             return Err(self.numbered(error));

@@ -8,8 +8,8 @@ use crate::resolve::{ResultColumn, ResultRows};
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-/// Units of a number, with its decimals.
-type Units = (i128, u8);
+/// Amount of a number, with its decimals.
+type Amount = (i128, u8);
 
 /// What decrypted rows can be.
 #[derive(Clone, Debug)]
@@ -147,7 +147,7 @@ const fn places(column: &ResultColumn) -> u8 {
 }
 
 /// The sum, difference or product of two numbers, as `of` is one; `None` where it has no room.
-fn combined(of: &Expression, one: Units, other: Units) -> Option<Units> {
+fn combined(of: &Expression, one: Amount, other: Amount) -> Option<Amount> {
     if matches!(of, Expression::Mul(_)) {
         let places = one
             .1
@@ -156,7 +156,7 @@ fn combined(of: &Expression, one: Units, other: Units) -> Option<Units> {
         return Some((one.0.checked_mul(other.0)?, places));
     }
     let places = one.1.max(other.1);
-    let scaled = |own: Units| own.0.checked_mul(10i128.pow(u32::from(places - own.1)));
+    let scaled = |own: Amount| own.0.checked_mul(10i128.pow(u32::from(places - own.1)));
     let (one, other) = (scaled(one)?, scaled(other)?);
     let sum = match of {
         Expression::Sub(_) => one.checked_sub(other)?,
@@ -209,7 +209,7 @@ pub(super) fn take(step: &PlanStep, table: &mut Table) -> Option<()> {
         PlanStep::WithColumn(own) => {
             let whole: &Table = table;
             let numbers = whole.rows.iter().map(|row| number(&own.of, whole, row));
-            let numbers: Vec<Option<Units>> = numbers.collect::<Option<_>>()?;
+            let numbers: Vec<Option<Amount>> = numbers.collect::<Option<_>>()?;
             let places = numbers.iter().flatten().map(|own| own.1).max();
             let kind = ResultType::Number {
                 places: places.unwrap_or_else(|| decimals(&own.of, table)),
@@ -241,7 +241,7 @@ fn place(table: &Table, name: &str) -> Option<usize> {
 }
 
 /// The number of a row: nothing at all where it has no room, and no number where a part is missing.
-fn number(expression: &Expression, table: &Table, row: &[Cell]) -> Option<Option<Units>> {
+fn number(expression: &Expression, table: &Table, row: &[Cell]) -> Option<Option<Amount>> {
     match expression {
         Expression::Col(name) => match &row[place(table, name)?] {
             Cell::Null => Some(None),
