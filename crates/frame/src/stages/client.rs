@@ -8,7 +8,7 @@ use crate::resolve::{ResultColumn, ResultRows};
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-/// Amount of a number, with its decimals.
+/// Units of a number, with its decimals.
 type Amount = (i128, u8);
 
 /// What decrypted rows can be.
@@ -209,7 +209,7 @@ pub(super) fn take(step: &PlanStep, table: &mut Table) -> Option<()> {
         PlanStep::WithColumn(own) => {
             let whole: &Table = table;
             let numbers = whole.rows.iter().map(|row| number(&own.of, whole, row));
-            let numbers: Vec<Option<Amount>> = numbers.collect::<Option<_>>()?;
+            let numbers: Vec<Option<Amount>> = numbers.collect::<Result<_, _>>().ok()?;
             let places = numbers.iter().flatten().map(|own| own.1).max();
             let kind = ResultType::Number {
                 places: places.unwrap_or_else(|| decimals(&own.of, table)),
@@ -240,31 +240,39 @@ fn place(table: &Table, name: &str) -> Option<usize> {
     table.columns.iter().position(|own| own.0 == name)
 }
 
-/// The number of a row: nothing at all where it has no room, and no number where a part is missing.
-fn number(expression: &Expression, table: &Table, row: &[Cell]) -> Option<Option<Amount>> {
+/// That a cell is no number, or that one has no room.
+struct NoNumber;
+
+/// The number of a row, missing where a part is.
+fn number(
+    expression: &Expression,
+    table: &Table,
+    row: &[Cell],
+) -> Result<Option<Amount>, NoNumber> {
     match expression {
-        Expression::Col(name) => match &row[place(table, name)?] {
-            Cell::Null => Some(None),
-            Cell::Number { units, places } => Some(Some((*units, *places))),
-            Cell::Boolean(truth) => Some(Some((i128::from(*truth), 0))),
-            Cell::Real(_) | Cell::Date(_) | Cell::Text(_) => None,
+        Expression::Col(name) => match &row[place(table, name).ok_or(NoNumber)?] {
+            Cell::Null => Ok(None),
+            Cell::Number { units, places } => Ok(Some((*units, *places))),
+            Cell::Boolean(truth) => Ok(Some((i128::from(*truth), 0))),
+            Cell::Real(_) | Cell::Date(_) | Cell::Text(_) => Err(NoNumber),
         },
         Expression::Lit(Literal::Number(number)) => {
             let places = number.places();
-            Some(Some((number.units(places)?.into(), places)))
+            let units = number.units(places).ok_or(NoNumber)?;
+            Ok(Some((units.into(), places)))
         }
         of if is_number(of) => {
             let mut parts = of.parts().iter().map(|part| number(part, table, row));
-            let mut total = parts.next()??;
+            let mut total = parts.next().ok_or(NoNumber)??;
             for part in parts {
                 total = match (total, part?) {
-                    (Some(one), Some(other)) => Some(combined(of, one, other)?),
+                    (Some(one), Some(other)) => Some(combined(of, one, other).ok_or(NoNumber)?),
                     _ => None,
                 };
             }
-            Some(total)
+            Ok(total)
         }
-        _ => None,
+        _ => Err(NoNumber),
     }
 }
 
