@@ -3,11 +3,13 @@
 #[cfg(feature = "arrow")]
 mod arrow;
 mod file;
+mod refresh;
 mod tables;
 
 #[cfg(feature = "arrow")]
 pub use arrow::{ColumnError, answer_columns, values};
 pub use file::{EncryptedFile, FrameFileError};
+pub use refresh::{RefreshFrameError, refresh_bytes, refreshed};
 pub use tables::Tables;
 
 use cipherfn_frame::cells::Units;

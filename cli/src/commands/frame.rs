@@ -4,6 +4,7 @@ mod columns;
 mod concat;
 mod decrypt;
 mod encrypt;
+mod evaluator;
 mod explain;
 mod grants;
 mod plan;
@@ -12,6 +13,7 @@ mod rows;
 mod schema;
 mod show;
 mod sql;
+mod stages;
 mod stored;
 mod table;
 

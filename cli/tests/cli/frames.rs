@@ -565,3 +565,31 @@ fn a_frame_is_not_put_below_itself() {
     let refused = failure(&sandbox.run(&concat));
     assert!(refused.contains("are the same frame"), "{refused}");
 }
+
+#[test]
+fn what_is_not_levelled_is_refused_or_carried_out_in_stages() {
+    let sandbox = Sandbox::new();
+    encrypted(&sandbox);
+    sandbox.write(
+        "dear.sql",
+        "SELECT count, price FROM sales LEFT JOIN prices ON sales.sku = prices.sku WHERE price < 30 ORDER BY count",
+    );
+    let plan = ["--plan", "dear.sql", "sales.cff", "prices.cff"];
+    let run = |command: &[&str]| sandbox.run(&[&["frame"][..], command, &plan].concat());
+    let refused = failure(&run(&["query", "-o", "dear.csv"]));
+    assert!(
+        refused.contains("step 2 (filter)") && refused.contains("--stages` carries it out in 2"),
+        "{refused}"
+    );
+    let explained = success(&run(&["explain"]));
+    assert!(
+        explained.contains("stage 2 of 2") && explained.contains("price (key)"),
+        "{explained}"
+    );
+    assert!(explained.contains("one round trip"), "{explained}");
+    let refused = usage(&run(&["query", "--stages", "-o", "dear.csv"]));
+    assert!(refused.contains("--stages needs --keys"), "{refused}");
+    let stages = ["query", "--stages", "--keys", "keys", "-o", "-"];
+    // 7 costs 19.99, 12 costs 0.05, 2 has no price.
+    assert_eq!(success(&run(&stages)), "count,price\n0,0.05\n3,19.99\n");
+}

@@ -11,7 +11,7 @@ use arrow_array::{
     Int64Array, PrimitiveArray, RecordBatch, StringArray,
 };
 use arrow_schema::{ArrowError, DataType, TimeUnit};
-use cipherfn_frame::answer::{AnswerColumn, Cell, ResultType};
+use cipherfn_frame::answer::{Cell, ResultType, Table};
 use cipherfn_frame::date::Date;
 use cipherfn_frame::number::Number;
 use cipherfn_frame::plan::Literal;
@@ -212,17 +212,15 @@ fn date(days: i64) -> Result<Literal, (String, &'static str)> {
     date.ok_or((format!("day {days}"), "is not in the calendar"))
 }
 
-/// The rows of an answer as typed columns.
+/// Decrypted rows as typed columns.
 ///
 /// # Errors
 /// A number that has no room in its column.
-pub fn answer_columns(
-    columns: &[AnswerColumn],
-    rows: &[Vec<Cell>],
-) -> Result<RecordBatch, ColumnError> {
-    let arrays = columns.iter().enumerate().map(|(index, column)| {
-        let cells = rows.iter().map(|row| &row[index]);
-        Ok((column.name.clone(), answer_column(column, cells)?, true))
+pub fn answer_columns(table: &Table) -> Result<RecordBatch, ColumnError> {
+    let columns = table.columns.iter().enumerate();
+    let arrays = columns.map(|(index, (name, kind))| {
+        let cells = table.rows.iter().map(|row| &row[index]);
+        Ok((name.clone(), answer_column(name, kind, cells)?, true))
     });
     let arrays = arrays.collect::<Result<Vec<_>, ColumnError>>()?;
     Ok(RecordBatch::try_from_iter_with_nullable(arrays)?)
@@ -230,13 +228,14 @@ pub fn answer_columns(
 
 /// The cells of a column, of which those of another kind than it are missing.
 fn answer_column<'a>(
-    column: &AnswerColumn,
+    name: &str,
+    kind: &ResultType,
     cells: impl Iterator<Item = &'a Cell>,
 ) -> Result<ArrayRef, ColumnError> {
     let large = || ColumnError::Large {
-        column: column.name.clone(),
+        column: name.to_owned(),
     };
-    Ok(match &column.kind {
+    Ok(match kind {
         ResultType::Number { places: 0 } => {
             let cells = cells.map(|cell| units(cell, 0).map(i64::try_from).transpose());
             let cells = cells.collect::<Result<Vec<_>, _>>();
@@ -356,11 +355,7 @@ mod tests {
             ("p", ResultType::Number { places: 2 }),
             ("d", ResultType::Date),
         ];
-        let columns = kinds.map(|(name, kind)| AnswerColumn {
-            name: name.to_owned(),
-            kind,
-            content: cipherfn_frame::answer::Content::Key(0),
-        });
+        let columns = kinds.map(|(name, kind)| (name.to_owned(), kind));
         let cells = |units| {
             let rounded = Cell::Number {
                 units: 13,
@@ -368,12 +363,16 @@ mod tests {
             };
             vec![Cell::Number { units, places: 0 }, rounded, Cell::Null]
         };
-        let batch = answer_columns(&columns, &[cells(7)]).unwrap();
+        let table = |units| Table {
+            columns: columns.to_vec(),
+            rows: vec![cells(units)],
+        };
+        let batch = answer_columns(&table(7)).unwrap();
         assert_eq!(batch.column(0).as_primitive::<Int64Type>().value(0), 7);
         let prices = batch.column(1).as_primitive::<Decimal128Type>();
         assert_eq!((prices.value(0), prices.scale()), (130, 2));
         assert!(batch.column(2).is_null(0));
-        let error = answer_columns(&columns, &[cells(1 << 70)]).unwrap_err();
+        let error = answer_columns(&table(1 << 70)).unwrap_err();
         assert!(error.to_string().contains("column \"n\""), "{error}");
     }
 }

@@ -9,7 +9,7 @@ use cipherfn_scheme::SecretKey;
 use std::io::Write;
 
 /// Rows that share ciphertexts.
-const CHUNK: usize = 4096;
+pub(super) const CHUNK: usize = 4096;
 
 /// Why a frame is not written.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use super::{FrameError, code};
 use cipherfn_frame::cells::Units;
-use cipherfn_frame::schema::{Duplicates, LookupIndex, Schema, TablePart};
+use cipherfn_frame::schema::{Duplicates, LookupIndex, MAX_ADDED_ROWS, Schema, TablePart};
 use std::collections::HashMap;
 
 /// Tables of a look-up while rows are added.
@@ -18,9 +18,6 @@ pub struct Tables<'s> {
 }
 
 impl<'s> Tables<'s> {
-    /// Most rows of a key where they are added: what limbs have room for.
-    const MAX_ADDED: i64 = 1 << 11;
-
     /// Tables without rows.
     pub fn new(schema: &'s Schema, lookup: &'s LookupIndex) -> Self {
         let parts = schema.tables(lookup);
@@ -71,9 +68,9 @@ impl<'s> Tables<'s> {
                     cell(*column).map_or(0, |units| own.domain.split(units, own.limb_bits)[*limb])
                 }
             };
-            if *part == TablePart::Matched && *entry > Self::MAX_ADDED {
+            if *part == TablePart::Matched && *entry > i64::from(MAX_ADDED_ROWS) {
                 return Err(FrameError::TooMany {
-                    limit: Self::MAX_ADDED as u64,
+                    limit: MAX_ADDED_ROWS.into(),
                     columns: self.lookup.by.join(", "),
                 });
             }

@@ -75,6 +75,15 @@ pub struct Answer {
     pub columns: Vec<AnswerColumn>,
 }
 
+/// Decrypted rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// Names and types of the columns.
+    pub columns: Vec<(String, ResultType)>,
+    /// The rows: a cell a column.
+    pub rows: Vec<Vec<Cell>>,
+}
+
 /// What a row of an answer is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AnswerShape {
@@ -202,6 +211,27 @@ impl ResultType {
                 dictionary: dictionary.as_slice().into(),
             },
         }
+    }
+
+    /// What cells of these units can be; nothing of reals, and where there are no such days.
+    pub(crate) fn domain(&self, min: i64, max: i64) -> Option<Domain> {
+        Some(match self {
+            Self::Number { places: 0 } => Domain::Integer { min, max },
+            Self::Number { places } => Domain::Decimal {
+                min,
+                max,
+                places: *places,
+            },
+            Self::Real => return None,
+            Self::Boolean => Domain::Boolean,
+            Self::Date => Domain::Date {
+                min: Date::from_days(min)?,
+                max: Date::from_days(max)?,
+            },
+            Self::Text { dictionary } => Domain::Text {
+                dictionary: dictionary.to_vec(),
+            },
+        })
     }
 
     /// The cell of units.

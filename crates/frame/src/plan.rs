@@ -38,6 +38,10 @@ pub enum PlanStep {
     WithColumn(Named),
     /// One row a group, or one row of all.
     GroupBy(GroupBy),
+    /// Rows in order of these columns, the first one foremost; equal ones stay as they were.
+    Sort(Vec<SortKey>),
+    /// Each row once, where it first stands.
+    Distinct,
 }
 
 /// Columns of another frame, beside each row: those of the row with equal keys.
@@ -115,6 +119,20 @@ pub struct Named {
     pub of: Expression,
 }
 
+/// A column that rows are sorted by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SortKey {
+    /// Its name.
+    pub column: String,
+    /// The greatest first.
+    #[serde(default)]
+    pub descending: bool,
+    /// Missing cells last; first otherwise, as polars has them.
+    #[serde(default)]
+    pub nulls_last: bool,
+}
+
 /// One row a group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -172,7 +190,7 @@ pub struct Quantile {
 
 impl PlanStep {
     /// What it is, for people.
-    pub(crate) const fn name(&self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
             Self::Merge(_) => "merge",
             Self::Filter(_) => "filter",
@@ -180,6 +198,8 @@ impl PlanStep {
             Self::Rename(_) => "rename",
             Self::WithColumn(_) => "with_column",
             Self::GroupBy(_) => "group_by",
+            Self::Sort(_) => "sort",
+            Self::Distinct => "distinct",
         }
     }
 }

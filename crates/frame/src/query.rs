@@ -3,7 +3,7 @@
 use crate::number::Number;
 use crate::plan::{
     Aggregate, Cardinality, Expression, GroupBy, JoinType, KeyPair, Literal, Merge, Named,
-    NamedAggregate, Plan, PlanStep, Quantile, Renaming,
+    NamedAggregate, Plan, PlanStep, Quantile, Renaming, SortKey,
 };
 
 /// A plan under construction.
@@ -95,6 +95,22 @@ impl Query {
         cells.into_iter().fold(self, |query, cell| {
             query.with_column(format!("{column}_{cell}"), col(column).eq(cell))
         })
+    }
+
+    /// Rows in order of a column, missing cells first: a step of the key holder.
+    #[must_use]
+    pub fn sort(self, column: impl Into<String>, descending: bool) -> Self {
+        self.then(PlanStep::Sort(vec![SortKey {
+            column: column.into(),
+            descending,
+            nulls_last: false,
+        }]))
+    }
+
+    /// Each row once: a step of the key holder.
+    #[must_use]
+    pub fn distinct(self) -> Self {
+        self.then(PlanStep::Distinct)
     }
 
     /// Groups by these columns.

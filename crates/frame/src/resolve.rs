@@ -1,5 +1,6 @@
 //! A plan against the schemas of the frames that it names: what every column of its result is.
 
+mod domains;
 mod expression;
 mod group;
 mod literal;
@@ -10,6 +11,7 @@ use crate::answer::ResultType;
 use crate::diagram::{Diagram, Diagrams, RowBit, TooLarge};
 use crate::plan::{Expression, Plan, PlanError, PlanStep, StepName};
 use crate::schema::{Column, Duplicates, Schema};
+pub(crate) use domains::{ResultColumn, ResultRows};
 pub(crate) use group::{Grouped, MAX_GROUPS, Measure, Shown};
 
 /// What a plan is for frames of certain schemas.
@@ -256,6 +258,14 @@ impl<'a> Resolver<'a> {
                 self.check_names()
             }
             PlanStep::GroupBy(group) => self.group(group),
+            PlanStep::Sort(_) => Err(self.not_levelled(
+                "it orders rows by their cells",
+                "the key holder sorts the decrypted rows",
+            )),
+            PlanStep::Distinct => Err(self.not_levelled(
+                "it compares the cells of all rows",
+                "the key holder takes the decrypted rows once",
+            )),
         }
     }
 

@@ -32,6 +32,8 @@ pub const MAX_KEY_SIZE: u64 = 1 << 32;
 pub const MAX_LOOKUP_SIZE: u64 = 1 << 16;
 /// Bits of a limb unless a schema says otherwise.
 pub const LIMB_BITS: u32 = 8;
+/// Most rows of a key whose values a look-up adds: what limbs have room for.
+pub const MAX_ADDED_ROWS: u32 = 1 << (ROOM_BITS - 1);
 /// Most bits of a limb.
 pub const MAX_LIMB_BITS: u32 = 20;
 

@@ -3,6 +3,7 @@
 
 mod expression;
 mod names;
+mod order;
 
 use crate::plan::{
     Expression, GroupBy, JoinType, Merge, Named, NamedAggregate, Plan, PlanError, PlanStep,
@@ -12,8 +13,8 @@ use crate::schema::Schema;
 use expression::aggregate;
 use names::Scope;
 use sqlparser::ast::{
-    Expr, GroupByExpr, Join, JoinConstraint, JoinOperator, Query, Select, SelectItem, SetExpr,
-    Spanned, Statement, TableFactor,
+    Distinct, Expr, GroupByExpr, Join, JoinConstraint, JoinOperator, Query, Select, SelectItem,
+    SetExpr, Spanned, Statement, TableFactor,
 };
 use sqlparser::dialect::GenericDialect;
 use sqlparser::keywords::Keyword;
@@ -29,7 +30,7 @@ const MAX_SQL: usize = 64 << 10;
 const MAX_DEPTH: usize = 50;
 
 impl Plan {
-    /// Reads `SELECT ... FROM a [LEFT | INNER] JOIN b ON ... WHERE ... GROUP BY ...`. Schemas tell
+    /// Reads `SELECT [DISTINCT] ... FROM a [LEFT | INNER] JOIN b ON ... WHERE ... GROUP BY ... ORDER BY ...`. Schemas tell
     /// whose a column is.
     pub fn from_sql(sql: &str, schemas: &[Schema]) -> Result<Self, PlanError> {
         if sql.len() > MAX_SQL {
@@ -95,10 +96,14 @@ fn select(query: &Query, schemas: &[Schema]) -> Result<Plan, PlanError> {
     let SetExpr::Select(select) = query.body.as_ref() else {
         return Err(refused(query, "is no SELECT alone"));
     };
-    if query.to_string() != select.to_string() {
+    let bare = Query {
+        order_by: None,
+        ..query.clone()
+    };
+    if bare.to_string() != select.to_string() {
         return Err(refused(
             query,
-            "has more than SELECT, FROM, JOIN, WHERE and GROUP BY; sort and cut the decrypted answer",
+            "has more than SELECT, FROM, JOIN, WHERE, GROUP BY and ORDER BY; cut the decrypted answer",
         ));
     }
     check_clauses(select)?;
@@ -126,6 +131,12 @@ fn select(query: &Query, schemas: &[Schema]) -> Result<Plan, PlanError> {
     } else {
         listed(select, &scope, &mut steps)?;
     }
+    if matches!(select.distinct, Some(Distinct::Distinct)) {
+        steps.push(PlanStep::Distinct);
+    }
+    if let Some(order) = &query.order_by {
+        steps.push(PlanStep::Sort(order::sorted(order)?));
+    }
     Ok(Plan {
         scan: scope.base().into(),
         steps,
@@ -136,6 +147,9 @@ fn select(query: &Query, schemas: &[Schema]) -> Result<Plan, PlanError> {
 fn check_clauses(select: &Select) -> Result<(), PlanError> {
     let mut rest = select.clone();
     rest.projection.clear();
+    if matches!(rest.distinct, Some(Distinct::Distinct)) {
+        rest.distinct = None;
+    }
     rest.from.clear();
     rest.selection = None;
     rest.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());

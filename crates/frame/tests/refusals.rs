@@ -320,19 +320,22 @@ fn hostile_plans_are_bounded() {
         Err(PlanError::TooLarge { .. })
     ));
     assert!(matches!(
-        Plan::from_json(b"{\"format\":2,\"scan\":\"x\"}"),
-        Err(PlanError::Format { found: 2 })
+        Plan::from_json(b"{\"format\":3,\"scan\":\"x\"}"),
+        Err(PlanError::Format { found: 3 })
     ));
 }
 
 #[test]
 fn sql_outside_the_subset_is_refused_where_it_stands() {
     let cases = [
-        ("SELECT sku FROM sales ORDER BY sku", "line 1, column 1: "),
+        (
+            "SELECT sku FROM sales ORDER BY sku + 1",
+            "is no column of the answer",
+        ),
         ("SELECT sku FROM sales LIMIT 5", "more than SELECT, FROM"),
         (
-            "SELECT DISTINCT sku FROM sales",
-            "DISTINCT is not supported",
+            "SELECT DISTINCT ON (sku) sku FROM sales",
+            "DISTINCT ON (sku) is not supported",
         ),
         (
             "SELECT sku FROM sales HAVING sku > 3",

@@ -10,6 +10,7 @@ mod partial;
 mod query;
 mod read;
 mod share;
+mod stages;
 mod stored;
 
 pub use noise::{
@@ -18,6 +19,7 @@ pub use noise::{
 pub use partial::{PartialError, PartialResults};
 pub use query::{Demand, FrameQueryError, PassFigures, PreparedQuery, SumRows, choices};
 pub use read::ReadError;
+pub use stages::{PreparedStage, prepare_stages};
 pub use stored::{StoredFrame, StoredRows};
 
 use cipherfn_circuit::circuit::{Circuit, Output};

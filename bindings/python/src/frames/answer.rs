@@ -30,9 +30,8 @@ impl FrameAnswer {
         let words = decrypt_reply(secret, last, prepared.rows_of(last), &reply.ciphertexts)?;
         let answer = &prepared.passes.answer;
         let errors: Vec<f64> = prepared.columns.iter().map(|own| own.error).collect();
-        let rows = answer.decode(&words, &errors);
         Ok(Self {
-            batch: answer_columns(&answer.columns, &rows)?,
+            batch: answer_columns(&answer.table(&words, &errors))?,
             kinds: answer.columns.iter().map(|own| own.kind.clone()).collect(),
         })
     }

@@ -1,17 +1,15 @@
 //! `cipherfn frame decrypt`.
 
-use super::columns::Columnar;
+use super::columns::{TableOutput, decrypted};
 use super::plan::{precision, prepare};
 use super::stored::Place;
-use crate::files::{Content, Destination, InputSource};
+use crate::files::{Destination, InputSource};
 use crate::shared::Force;
 use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};
-use cipherfn_client::frames::decrypt_reply;
 use cipherfn_client_http::KeyRing;
 use cipherfn_frame::reply::{MAX_BYTES, Reply};
 use cipherfn_serving::frames::{ColumnPrecision, SumRows};
-use std::io::Write;
 use std::path::PathBuf;
 
 /// Decrypt the answer of a plan to CSV, Parquet or Arrow
@@ -81,30 +79,10 @@ impl DecryptFrame {
             None => self.frames.as_slice(),
         };
         let inputs: Vec<&InputSource> = inputs.into_iter().chain(files).collect();
-        let columnar = match &self.output {
-            Destination::File(path) => Columnar::of(path),
-            Destination::Stdout => None,
-        };
-        let content = columnar.map_or(Content::Text, |_| Content::Binary);
-        let mut output = self.output.create(content, self.force.force, &inputs)?;
-        let last = prepared.last();
-        let rows = prepared.rows_of(last);
-        let words = decrypt_reply(&secret, last, rows, &reply.ciphertexts)
-            .with_context(|| self.input.name())?;
-        let answer = &prepared.passes.answer;
-        let errors: Vec<f64> = prepared.columns.iter().map(|own| own.error).collect();
-        let rows = answer.decode(&words, &errors);
-        if let Some(columnar) = columnar {
-            output.write_all(&columnar.bytes(&answer.columns, &rows)?)?;
-        } else {
-            let mut csv = csv::Writer::from_writer(&mut output);
-            csv.write_record(answer.columns.iter().map(|column| &column.name))?;
-            for row in &rows {
-                csv.write_record(row.iter().map(ToString::to_string))?;
-            }
-            csv.flush()?;
-        }
-        output.finish()?;
+        let output = TableOutput::create(&self.output, self.force.force, &inputs)?;
+        let table = decrypted(&prepared, &secret, &reply).with_context(|| self.input.name())?;
+        output.write(&table)?;
+        let rows = table.rows;
         let value = serde_json::json!({
             "rows": rows.len(),
             "bits": precision(&prepared.columns),

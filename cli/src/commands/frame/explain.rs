@@ -1,14 +1,19 @@
 //! `cipherfn frame explain`.
 
-use super::plan::{PlanOptions, precision, prepare};
+use super::plan::{PlanOptions, precision, read};
+use super::stages;
 use super::stored::Place;
 use crate::files::InputSource;
 use crate::terminal::{self, Terminal};
-use anyhow::Result;
-use cipherfn_serving::frames::choices;
+use anyhow::{Context, Result};
+use cipherfn_frame::plan::PlanError;
+use cipherfn_serving::frames::{FrameQueryError, PreparedQuery, choices, prepare_stages};
 use std::path::PathBuf;
 
 /// Say what a plan takes and how exact its answer is, without evaluating it
+///
+/// Of a plan that is not levelled it shows the stages that `frame query --stages` carries out, with the
+/// bytes and the round trip of each.
 #[derive(Debug, clap::Args)]
 #[command(
     mut_arg("rows_a_request", |argument| argument.hide(true)),
@@ -32,30 +37,21 @@ pub(super) struct Explain {
 impl Explain {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
         let given = self.place.given(&self.frames, self.keys.as_deref())?;
-        let prepared = prepare(&self.plan, &given, self.options.sums()?)?;
-        let resolved = prepared.plan.resolve(&prepared.schemas)?;
-        let tree = resolved.explain(&prepared.passes.passes);
-        let figures = prepared.passes.passes.iter().zip(&prepared.figures);
-        let passes = figures.map(|(pass, figures)| {
-            serde_json::json!({
-                "frame": prepared.passes.frames[pass.over],
-                "rows": prepared.rows[pass.over],
-                "choices": choices(pass),
-                "seconds": figures.seconds,
-                "bytes": figures.bytes,
-            })
-        });
-        let passes: Vec<_> = passes.collect();
-        let mut lines = vec![tree.trim_end().to_owned()];
-        lines.extend((1..).zip(&prepared.figures).map(|(number, figures)| {
-            format!(
-                "pass {number} takes {:.2} s of one core, its results {}",
-                figures.seconds,
-                terminal::bytes(figures.bytes)
-            )
-        }));
-        let columns = prepared.columns.iter();
-        lines.extend(columns.map(|column| format!("column {}: {}", column.name, column.worth())));
+        let plan = read(&self.plan, &given)?;
+        let sums = self.options.sums()?;
+        let prepared = PreparedQuery::new(plan.clone(), &given.heads, &given.tables, sums);
+        let prepared = match prepared {
+            Err(FrameQueryError::Plan(PlanError::NotLevelled { .. })) => {
+                let demand = self.options.demand()?;
+                let (heads, tables) = (&given.heads, &given.tables);
+                let stages = prepare_stages(&plan, heads, tables, sums, demand);
+                let stages = stages.with_context(|| self.plan.name())?;
+                let (value, lines) = stages::explained(&stages, heads[0].0.gadget)?;
+                return terminal.report(&value, || lines.join("\n"));
+            }
+            prepared => prepared.with_context(|| self.plan.name())?,
+        };
+        let (passes, lines) = described(&prepared)?;
         let value = serde_json::json!({
             "passes": passes,
             "rows_per_sum": prepared.rows_per_sum,
@@ -63,4 +59,32 @@ impl Explain {
         });
         terminal.report(&value, || lines.join("\n"))
     }
+}
+
+/// What a query takes and is worth: of each pass for programs, all for people.
+pub(super) fn described(prepared: &PreparedQuery) -> Result<(Vec<serde_json::Value>, Vec<String>)> {
+    let resolved = prepared.plan.resolve(&prepared.schemas)?;
+    let tree = resolved.explain(&prepared.passes.passes);
+    let figures = prepared.passes.passes.iter().zip(&prepared.figures);
+    let passes = figures.map(|(pass, figures)| {
+        serde_json::json!({
+            "frame": prepared.passes.frames[pass.over],
+            "rows": prepared.rows[pass.over],
+            "choices": choices(pass),
+            "seconds": figures.seconds,
+            "bytes": figures.bytes,
+        })
+    });
+    let passes: Vec<_> = passes.collect();
+    let mut lines = vec![tree.trim_end().to_owned()];
+    lines.extend((1..).zip(&prepared.figures).map(|(number, figures)| {
+        format!(
+            "pass {number} takes {:.2} s of one core, its results {}",
+            figures.seconds,
+            terminal::bytes(figures.bytes)
+        )
+    }));
+    let columns = prepared.columns.iter();
+    lines.extend(columns.map(|column| format!("column {}: {}", column.name, column.worth())));
+    Ok((passes, lines))
 }

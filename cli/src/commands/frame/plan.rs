@@ -1,6 +1,6 @@
 //! A plan for frames, and what its answer has to be worth.
 
-use super::PlanInputs;
+use super::{PlanInputs, stages};
 use crate::files::InputSource;
 use crate::usage::bail_usage;
 use anyhow::{Context, Result};
@@ -62,23 +62,23 @@ pub(super) fn prepare(
     given: &PlanInputs,
     sums: SumRows,
 ) -> Result<PreparedQuery> {
-    let PlanInputs { heads, tables } = given;
-    let frames = heads.iter().map(|(head, _)| head.schema.clone());
-    let schemas: Vec<Schema> = frames.chain(tables.iter().cloned()).collect();
-    let prepared =
-        read(source, &schemas).and_then(|plan| Ok(PreparedQuery::new(plan, heads, tables, sums)?));
+    let plan = read(source, given)?;
+    let prepared = PreparedQuery::new(plan.clone(), &given.heads, &given.tables, sums);
+    let prepared = prepared.map_err(|error| stages::refused(error, &plan, given));
     prepared.with_context(|| source.name())
 }
 
 /// Reads a plan, JSON or SQL.
-fn read(source: &InputSource, schemas: &[Schema]) -> Result<Plan> {
+pub(super) fn read(source: &InputSource, given: &PlanInputs) -> Result<Plan> {
+    let PlanInputs { heads, tables } = given;
+    let frames = heads.iter().map(|(head, _)| head.schema.clone());
+    let schemas: Vec<Schema> = frames.chain(tables.iter().cloned()).collect();
     let bytes = source.read_all(MAX_BYTES)?;
-    Ok(
-        match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'{') => Plan::from_json(&bytes),
-            _ => Plan::from_sql(&String::from_utf8_lossy(&bytes), schemas),
-        }?,
-    )
+    let plan = match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'{') => Plan::from_json(&bytes),
+        _ => Plan::from_sql(&String::from_utf8_lossy(&bytes), &schemas),
+    };
+    plan.with_context(|| source.name())
 }
 
 /// What columns are worth, for programs: bits by column, null where it is exact.

@@ -1,6 +1,9 @@
 //! `cipherfn frame query`.
 
-use super::plan::{PlanOptions, precision, prepare};
+use super::columns::TableOutput;
+use super::evaluator::Evaluator;
+use super::plan::{PlanOptions, precision, prepare, read};
+use super::stages::{Taken, carry_out};
 use super::stored::Place;
 use super::{Loaded, PlanInputs};
 use crate::files::{Content, Destination, InputSource};
@@ -9,11 +12,13 @@ use crate::shared::{Force, Threads, block_on};
 use crate::terminal::{self, Terminal};
 use crate::usage::bail_usage;
 use anyhow::{Context, Result, bail};
-use cipherfn_frame::reply::Reply;
-use cipherfn_protocol::api::ProblemType;
-use cipherfn_protocol::api::frames::FrameQuery;
+use cipherfn_client_http::KeyRing;
+use cipherfn_frame::answer::Table;
+use cipherfn_frame::plain::PlainTable;
+use cipherfn_protocol::message::KeyId;
 use cipherfn_scheme::EvaluationKey;
-use cipherfn_serving::frames::{self, PreparedQuery, StoredFrame};
+use cipherfn_scheme::parameters::ParameterSet;
+use cipherfn_serving::frames::{Demand, PreparedQuery, PreparedStage, StoredFrame, prepare_stages};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -21,6 +26,9 @@ use std::time::Instant;
 ///
 /// Needs no secret. The evaluation key comes from a frame that carries it, or from a file. What the
 /// answer is worth is known before anything runs: --min-bits refuses a plan that falls short.
+///
+/// A plan that is not levelled is refused by its step. With --stages the key holder carries it out, in
+/// stages with a round trip between them; frame explain shows them.
 ///
 /// With --service, frames are the names of those that a service keeps for you, and it evaluates.
 #[derive(Debug, clap::Args)]
@@ -43,8 +51,13 @@ pub(super) struct Query {
     output: Destination,
     #[command(flatten)]
     options: PlanOptions,
-    /// With --table, the key ring that remembers whose tables the service has
-    #[arg(long, value_name = "DIRECTORY", requires = "service")]
+    /// Carry out a plan that is not levelled: between stages, what the server cannot choose by is
+    /// decrypted here and encrypted as keys. Needs --keys; the output is the decrypted answer, as frame
+    /// decrypt writes it
+    #[arg(long)]
+    stages: bool,
+    /// The key ring: with --stages the secret key, with --table whose tables the service has
+    #[arg(long, value_name = "DIRECTORY")]
     keys: Option<PathBuf>,
     #[command(flatten)]
     place: Place,
@@ -60,123 +73,127 @@ pub(super) struct Query {
 
 impl Query {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
-        if let Some(url) = &self.place.service {
-            return self.ask(url, terminal);
-        }
-        self.threads.apply()?;
-        let loaded = self.frames.iter().map(super::read);
-        let loaded = loaded.collect::<Result<Vec<_>>>()?;
-        let (mut given, mut carried) = (PlanInputs::default(), None);
-        let (mut stored, mut tables) = (Vec::new(), Vec::new());
-        for loaded in loaded {
-            match loaded {
-                Loaded::Frame { head, keys, frame } => {
-                    given.heads.push((head, frame.rows()));
-                    carried = carried.or_else(|| keys.into_iter().next());
-                    stored.push(frame);
-                }
-                Loaded::Table(table) => {
-                    given.tables.push(table.schema().clone());
-                    tables.push(table);
-                }
-            }
-        }
-        let prepared = prepare(&self.plan, &given, self.options.sums()?)?;
-        prepared
-            .require(self.options.demand()?)
-            .with_context(|| self.plan.name())?;
-        let key = if let Some(source) = &self.evaluation_key {
-            server::read_key_part(source)?
-        } else {
-            let bytes = carried.context(
-                "no frame carries the evaluation key; name its file with --evaluation-key, or encrypt a frame with --with-key",
-            )?;
-            EvaluationKey::from_file_bytes(&bytes).context("the evaluation key in the frame")?
-        };
-        if key.id() != prepared.key {
-            bail!(
-                "the evaluation key is of key {}, the frames were encrypted under key {}; give the key of their key ring",
-                key.id(),
-                prepared.key
+        if self.stages && self.keys.is_none() {
+            bail_usage!(
+                "--stages needs --keys: between stages the key holder decrypts and encrypts"
             );
         }
-        let inputs = self.frames.iter().chain([&self.plan]);
+        let demand = self.options.demand()?;
+        if let Some(url) = &self.place.service {
+            if self.evaluation_key.is_some() {
+                bail_usage!(
+                    "--evaluation-key is for frames in files; a service takes the key that is registered with it"
+                );
+            }
+            return block_on(async {
+                let service = self.place.connection.open(url).await?;
+                let found = self
+                    .place
+                    .at(&service, &self.frames, self.keys.as_deref())
+                    .await?;
+                let evaluator = |_: KeyId| {
+                    Ok(Evaluator::Service {
+                        service: &service,
+                        frames: found.frames,
+                        tables: found.tables,
+                        rows_a_part: self.rows_a_part,
+                        added: Vec::new(),
+                    })
+                };
+                self.evaluate(&found.given, evaluator, demand, terminal)
+                    .await
+            });
+        }
+        if self.keys.is_some() && !self.stages {
+            bail_usage!("--keys is for --stages, and with --service for --table");
+        }
+        self.threads.apply()?;
+        let local = Local::read(&self.frames)?;
+        let evaluator = |key: KeyId| {
+            let given = self.evaluation_key.as_ref();
+            local.files.evaluator(given, key)
+        };
+        block_on(self.evaluate(&local.given, evaluator, demand, terminal))
+    }
+
+    /// Has the plan evaluated, by whom `evaluator` says of the key that it needs.
+    async fn evaluate<'s>(
+        &self,
+        given: &PlanInputs,
+        evaluator: impl FnOnce(KeyId) -> Result<Evaluator<'s>>,
+        demand: Demand,
+        terminal: Terminal,
+    ) -> Result<()> {
+        let files = match self.place.service {
+            Some(_) => &[][..],
+            None => self.frames.as_slice(),
+        };
+        let inputs = files.iter().chain([&self.plan]);
         let inputs: Vec<&InputSource> = inputs.chain(&self.evaluation_key).collect();
+        let start = Instant::now();
+        if let (true, Some(ring)) = (self.stages, &self.keys) {
+            let plan = read(&self.plan, given)?;
+            let sums = self.options.sums()?;
+            let stages = prepare_stages(&plan, &given.heads, &given.tables, sums, demand);
+            let stages = stages.with_context(|| self.plan.name())?;
+            let first = &stages.first().context("the plan has no stage")?.query;
+            let secret = KeyRing::at(ring).secret_key(first.set)?;
+            if secret.id() != first.key {
+                bail!(
+                    "the frames are encrypted under key {}, the key ring has key {}",
+                    first.key,
+                    secret.id()
+                );
+            }
+            self.output.outside(ring)?;
+            let output = TableOutput::create(&self.output, self.force.force, &inputs)?;
+            let mut evaluator = evaluator(first.key)?;
+            let keys = (&secret, given.heads[0].0.gadget);
+            let (table, taken) = carry_out(&stages, &mut evaluator, keys, demand).await?;
+            output.write(&table)?;
+            return self.report_stages(&stages, &table, taken, (start, terminal));
+        }
+        let prepared = prepare(&self.plan, given, self.options.sums()?)?;
+        prepared.require(demand).with_context(|| self.plan.name())?;
+        let evaluator = evaluator(prepared.key)?;
         let mut output = self
             .output
             .create(Content::Binary, self.force.force, &inputs)?;
-        let key = key.expand()?;
-        let tables = tables.into_iter();
-        stored.extend(tables.map(|table| StoredFrame::plain(prepared.set, table)));
-        let places = prepared.places.iter();
-        let stored: Vec<&StoredFrame> = places.map(|place| &stored[*place]).collect();
         let start = Instant::now();
-        let results = frames::evaluate(&key, &prepared.passes.passes, &stored)?;
+        let bytes = evaluator.answer(&prepared, demand).await?.to_bytes();
         let seconds = start.elapsed().as_secs_f64();
-        let last = results.last().context("the plan has no pass")?;
-        let bytes = prepared.reply(last)?.to_bytes();
         std::io::Write::write_all(&mut output, &bytes)?;
         output.finish()?;
         self.report(&prepared, bytes.len(), seconds, terminal)
     }
 
-    /// Lets a service answer that keeps the frames.
-    fn ask(&self, url: &str, terminal: Terminal) -> Result<()> {
-        if self.evaluation_key.is_some() {
-            bail_usage!(
-                "--evaluation-key is for frames in files; a service takes the key that is registered with it"
-            );
-        }
-        let demand = self.options.demand()?;
-        block_on(async {
-            let service = self.place.connection.open(url).await?;
-            let found = self
-                .place
-                .at(&service, &self.frames, self.keys.as_deref())
-                .await?;
-            let prepared = prepare(&self.plan, &found.given, self.options.sums()?)?;
-            prepared.require(demand).with_context(|| self.plan.name())?;
-            let mut output =
-                self.output
-                    .create(Content::Binary, self.force.force, &[&self.plan])?;
-            // Frames come first among what was given, then tables.
-            let (mut frames, mut tables) = (Vec::new(), Vec::new());
-            for place in &prepared.places {
-                match place.checked_sub(found.frames.len()) {
-                    Some(table) => tables.push(found.tables[table].clone()),
-                    None => frames.push(found.frames[*place]),
-                }
-            }
-            let query = FrameQuery {
-                frames,
-                tables,
-                plan: serde_json::from_slice(&prepared.plan.to_json()?)?,
-                rows_per_sum: prepared.rows_per_sum,
-                min_bits: demand.bits(),
-            };
-            let start = Instant::now();
-            let is_too_large = |problem: &cipherfn_protocol::api::Problem| {
-                problem.kind == ProblemType::QueryTooLarge
-            };
-            let bytes = match self.rows_a_part {
-                Some(rows) => service.query_frames_as_job(&query, rows).await?,
-                None => match service.query_frames(&query).await {
-                    Err(error) if error.problem().is_some_and(is_too_large) => {
-                        let rows = prepared.rows_a_part();
-                        service.query_frames_as_job(&query, rows).await?
-                    }
-                    answer => answer?,
-                },
-            };
-            let seconds = start.elapsed().as_secs_f64();
-            let reply = Reply::from_bytes(&bytes).context("what the service answered")?;
-            if (reply.query, reply.key) != (prepared.hash, prepared.key) {
-                bail!("the service answered another query than was asked; ask again");
-            }
-            std::io::Write::write_all(&mut output, &bytes)?;
-            output.finish()?;
-            self.report(&prepared, bytes.len(), seconds, terminal)
-        })
+    fn report_stages(
+        &self,
+        stages: &[PreparedStage],
+        table: &Table,
+        taken: Taken,
+        (start, terminal): (Instant, Terminal),
+    ) -> Result<()> {
+        let seconds = start.elapsed().as_secs_f64();
+        let value = serde_json::json!({
+            "seconds": seconds,
+            "rows": table.rows.len(),
+            "stages": stages.len(),
+            "answer_bytes": taken.down,
+            "refresh_bytes": taken.up,
+            "bits": stages.last().map(|last| precision(&last.query.columns)),
+        });
+        terminal
+            .beside_data(self.output.is_stdout())
+            .summary(&value, || {
+                terminal::facts([
+                    ("rows", table.rows.len().to_string()),
+                    ("stages", stages.len().to_string()),
+                    ("answers", terminal::bytes(taken.down)),
+                    ("encrypted again", terminal::bytes(taken.up)),
+                    ("seconds", format!("{seconds:.2}")),
+                ])
+            })
     }
 
     fn report(
@@ -205,5 +222,81 @@ impl Query {
                 facts.extend(columns.map(|column| (column.name.as_str(), column.worth())));
                 terminal::facts(facts)
             })
+    }
+}
+
+/// What files hold.
+struct Local {
+    given: PlanInputs,
+    files: LocalFiles,
+}
+
+/// Frames, tables and the key that one of the frames carries.
+struct LocalFiles {
+    frames: Vec<StoredFrame>,
+    tables: Vec<PlainTable>,
+    set: Option<&'static ParameterSet>,
+    carried: Option<Vec<u8>>,
+}
+
+impl Local {
+    fn read(sources: &[InputSource]) -> Result<Self> {
+        let loaded = sources.iter().map(super::read);
+        let loaded = loaded.collect::<Result<Vec<_>>>()?;
+        let (mut given, mut carried) = (PlanInputs::default(), None);
+        let (mut frames, mut tables) = (Vec::new(), Vec::new());
+        let mut set = None;
+        for loaded in loaded {
+            match loaded {
+                Loaded::Frame { head, keys, frame } => {
+                    set = ParameterSet::by_tag(head.parameter_set, "data frame")
+                        .ok()
+                        .or(set);
+                    given.heads.push((head, frame.rows()));
+                    carried = carried.or_else(|| keys.into_iter().next());
+                    frames.push(frame);
+                }
+                Loaded::Table(table) => {
+                    given.tables.push(table.schema().clone());
+                    tables.push(table);
+                }
+            }
+        }
+        Ok(Self {
+            given,
+            files: LocalFiles {
+                frames,
+                tables,
+                set,
+                carried,
+            },
+        })
+    }
+}
+
+impl LocalFiles {
+    /// This process, with the evaluation key of the frames.
+    fn evaluator(self, named: Option<&InputSource>, id: KeyId) -> Result<Evaluator<'static>> {
+        let key = if let Some(source) = named {
+            server::read_key_part(source)?
+        } else {
+            let bytes = self.carried.context(
+                "no frame carries the evaluation key; name its file with --evaluation-key, or encrypt a frame with --with-key",
+            )?;
+            EvaluationKey::from_file_bytes(&bytes).context("the evaluation key in the frame")?
+        };
+        if key.id() != id {
+            bail!(
+                "the evaluation key is of key {}, the frames were encrypted under key {id}; give the key of their key ring",
+                key.id(),
+            );
+        }
+        let set = self.set.context("give an encrypted frame")?;
+        let tables = self.tables.into_iter();
+        Ok(Evaluator::Here {
+            key: Box::new(key.expand()?),
+            frames: self.frames,
+            tables: tables.map(|table| StoredFrame::plain(set, table)).collect(),
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! Decrypted torus words to cells.
 
 use super::{
-    Answer, AnswerColumn, AnswerShape, Cell, Content, GroupKey, Lane, Recombined, Statistic,
+    Answer, AnswerColumn, AnswerShape, Cell, Content, GroupKey, Lane, Recombined, Statistic, Table,
 };
 use crate::pass::POLYNOMIAL_SIZE;
 use cipherfn_protocol::digits;
@@ -11,6 +11,17 @@ use cipherfn_protocol::digits;
 pub type Words = [Vec<Vec<u64>>];
 
 impl Answer {
+    /// The rows with what their columns are: see [`Answer::decode`].
+    pub fn table(&self, words: &Words, errors: &[f64]) -> Table {
+        let columns = self.columns.iter();
+        Table {
+            columns: columns
+                .map(|column| (column.name.clone(), column.kind.clone()))
+                .collect(),
+            rows: self.decode(words, errors),
+        }
+    }
+
     /// Makes a cell of every row and column, each to the digit that its column's largest error begins
     /// with: in units of the last place, of a mean those of the sum that it divides; 0 where it is
     /// exact. Words that are missing are zero.

@@ -6,14 +6,12 @@ use crate::diagram::{Diagram, NULL};
 use crate::graph::{node_operand, weighted};
 use crate::pass::{COUNT_UNIT, ROOM_BITS};
 use crate::resolve::{Atom, Linear};
-use crate::schema::{RowInput, TablePart};
+use crate::schema::{MAX_ADDED_ROWS, RowInput, TablePart};
 use cipherfn_circuit::circuit::{ConstantId, Node};
 use cipherfn_circuit::circuit::{NodeId, Operand, Select, Sum, Weighted};
 
 /// Bits of a piece of what is made of constants.
 const CONSTANT_BITS: u32 = 8;
-/// Most rows whose values a look-up adds where keys are equal: what limbs have room for.
-const ADDED_ROWS: i128 = 1 << (ROOM_BITS - 1);
 
 /// A number of a row that becomes an integer of the results.
 #[derive(Clone, Debug, Default)]
@@ -230,7 +228,7 @@ impl RowGraph<'_> {
     /// How many rows a look-up's entry may be the sum of.
     fn added(&self, join: usize) -> i128 {
         if self.resolved.adds_rows(join) {
-            ADDED_ROWS
+            MAX_ADDED_ROWS.into()
         } else {
             1
         }

@@ -34,6 +34,14 @@ impl Display for PlanStep {
                     .map(|own| format!("{} to {}", own.from, own.to));
                 f.write_str(&names.collect::<Vec<_>>().join(", "))
             }
+            Self::Sort(keys) => {
+                let keys = keys.iter().map(|key| {
+                    let order = if key.descending { " descending" } else { "" };
+                    format!("{}{order}", key.column)
+                });
+                f.write_str(&keys.collect::<Vec<_>>().join(", "))
+            }
+            Self::Distinct => f.write_str("each row once"),
             Self::WithColumn(named) => write!(f, "{} = {}", named.name, named.of),
             Self::GroupBy(group) => {
                 let of = group.aggregates.iter().map(|own| own.of.to_string());

@@ -21,6 +21,8 @@ cipherfn_protocol::versions! {
     enum PlanVersions, read by serde_json::from_slice, error serde_json::Error {
         /// The first.
         V1(PlanV1) = 1,
+        /// With steps of the key holder: sort and distinct.
+        V2(PlanV1) = 2,
     }
 }
 
@@ -51,11 +53,19 @@ impl Plan {
         let Some(versions) = PlanVersions::read(found, bytes) else {
             return Err(PlanError::Format { found });
         };
-        let PlanVersions::V1(plan) = versions.map_err(document)?;
+        let (PlanVersions::V1(plan) | PlanVersions::V2(plan)) = versions.map_err(document)?;
         let plan = Self {
             scan: plan.scan,
             steps: plan.steps,
         };
+        if found < plan.format() {
+            return Err(PlanError::Document {
+                problem: format!(
+                    "format {found} has neither sort nor distinct; write \"format\": {}",
+                    plan.format()
+                ),
+            });
+        }
         plan.check_size()?;
         Ok(plan)
     }
@@ -64,13 +74,19 @@ impl Plan {
     pub fn to_json(&self) -> Result<Vec<u8>, PlanError> {
         self.check_size()?;
         let document = PlanV1 {
-            format: 1,
+            format: self.format(),
             scan: self.scan.clone(),
             steps: self.steps.clone(),
         };
         serde_json::to_vec(&document).map_err(|error| PlanError::Document {
             problem: error.to_string(),
         })
+    }
+
+    /// The format that has all of its steps.
+    fn format(&self) -> u16 {
+        let is_new = |step: &PlanStep| matches!(step, PlanStep::Sort(_) | PlanStep::Distinct);
+        if self.steps.iter().any(is_new) { 2 } else { 1 }
     }
 
     /// That it is no larger than what is read, and that its names are names.
@@ -99,6 +115,8 @@ impl Plan {
                         .iter()
                         .try_for_each(|own| named(&own.name))?;
                 }
+                PlanStep::Sort(keys) => limit("columns", keys.len(), MAX_LIST)?,
+                PlanStep::Distinct => {}
                 PlanStep::Filter(expression) => count(expression, 1, &mut parts)?,
                 PlanStep::WithColumn(column) => {
                     named(&column.name)?;

@@ -11,7 +11,7 @@ pub enum PlanError {
         problem: String,
     },
     /// Another layout version.
-    #[error("the plan has format {found}, this build reads 1; write it anew with this build")]
+    #[error("the plan has format {found}, this build reads 1 and 2; write it anew with this build")]
     Format {
         /// Version found.
         found: u16,
@@ -72,6 +72,24 @@ pub enum PlanError {
         /// What, and what would do.
         problem: String,
     },
+}
+
+impl PlanError {
+    /// The same with the number of its step, if it names one, as `number` has it.
+    #[must_use]
+    pub(crate) fn renumbered(mut self, number: impl FnOnce(usize) -> usize) -> Self {
+        match &mut self {
+            Self::UnknownFrame { step, .. }
+            | Self::UnknownColumn { step, .. }
+            | Self::Invalid { step, .. }
+            | Self::NotLevelled { step, .. } => step.number = number(step.number),
+            Self::Document { .. }
+            | Self::Format { .. }
+            | Self::TooLarge { .. }
+            | Self::Sql { .. } => {}
+        }
+        self
+    }
 }
 
 /// A step of a plan, as people count them.

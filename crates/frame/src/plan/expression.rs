@@ -118,6 +118,32 @@ impl Expression {
         }
     }
 
+    /// The same with `change` of the expressions that it is made of.
+    #[must_use]
+    pub(crate) fn map_parts(self, mut change: impl FnMut(Self) -> Self) -> Self {
+        match self {
+            Self::Col(_) | Self::Lit(_) => self,
+            Self::Add(parts) => Self::Add(parts.into_iter().map(change).collect()),
+            Self::And(parts) => Self::And(parts.into_iter().map(change).collect()),
+            Self::Or(parts) => Self::Or(parts.into_iter().map(change).collect()),
+            Self::Sub(sides) => Self::Sub(Box::new(sides.map(change))),
+            Self::Mul(sides) => Self::Mul(Box::new(sides.map(change))),
+            Self::Eq(sides) => Self::Eq(Box::new(sides.map(change))),
+            Self::Ne(sides) => Self::Ne(Box::new(sides.map(change))),
+            Self::Lt(sides) => Self::Lt(Box::new(sides.map(change))),
+            Self::Le(sides) => Self::Le(Box::new(sides.map(change))),
+            Self::Gt(sides) => Self::Gt(Box::new(sides.map(change))),
+            Self::Ge(sides) => Self::Ge(Box::new(sides.map(change))),
+            Self::Not(part) => Self::Not(Box::new(change(*part))),
+            Self::IsNull(part) => Self::IsNull(Box::new(change(*part))),
+            Self::IsIn(part, list) => Self::IsIn(Box::new(change(*part)), list),
+            Self::FillNull(part, literal) => Self::FillNull(Box::new(change(*part)), literal),
+            Self::Cut(part, breaks) => Self::Cut(Box::new(change(*part)), breaks),
+            Self::Replace(part, pairs) => Self::Replace(Box::new(change(*part)), pairs),
+            Self::Log(part, places) => Self::Log(Box::new(change(*part)), places),
+        }
+    }
+
     /// The expressions that it is made of.
     pub fn parts(&self) -> &[Expression] {
         match self {

@@ -3,7 +3,6 @@
 use super::literal::Placed;
 use super::{Atom, Key, Linear, Presence, Resolver, TableColumn, pieces};
 use crate::answer::ResultType;
-use crate::date::Date;
 use crate::diagram::{Diagram, Diagrams, NULL, RowBit, TooLarge};
 use crate::number::Number;
 use crate::plan::{Comparison, Expression, Literal, PlanError};
@@ -248,24 +247,8 @@ impl<'a> Resolver<'a> {
             }
             Some(Key::Function { diagram, size, min }) => {
                 let max = min + size as i64 - 1;
-                let domain = match &column.kind {
-                    ResultType::Number { places: 0 } | ResultType::Real => {
-                        Domain::Integer { min, max }
-                    }
-                    ResultType::Number { places } => Domain::Decimal {
-                        min,
-                        max,
-                        places: *places,
-                    },
-                    ResultType::Boolean => Domain::Boolean,
-                    ResultType::Date => match (Date::from_days(min), Date::from_days(max)) {
-                        (Some(min), Some(max)) => Domain::Date { min, max },
-                        _ => return Err(self.chosen_by(column)),
-                    },
-                    ResultType::Text { dictionary } => Domain::Text {
-                        dictionary: dictionary.to_vec(),
-                    },
-                };
+                let domain = column.kind.domain(min, max);
+                let domain = domain.ok_or_else(|| self.chosen_by(column))?;
                 let steps = steps(self, &domain, size)?;
                 self.done
                     .diagrams

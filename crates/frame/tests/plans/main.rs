@@ -1,6 +1,7 @@
 //! Plans in the clear against the answers of polars (`tests/frames/cases.py` makes the cases).
 
 mod interpreter;
+mod stages;
 
 use cipherfn_circuit::Dimensions;
 use cipherfn_frame::answer::{Cell, ResultType};

@@ -20,9 +20,9 @@ use cipherfn_scheme::parameters::ParameterSet;
 use std::fmt;
 
 /// Bits of a reply's coefficient.
-const REPLY_BITS: u32 = 26;
+pub(super) const REPLY_BITS: u32 = 26;
 /// Most rows of a sum: what limbs have room for.
-const MOST_ROWS: u32 = 1 << 11;
+pub(super) const MOST_ROWS: u32 = 1 << 11;
 
 /// What every column of an answer has to be worth.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -116,6 +116,14 @@ pub enum FrameQueryError {
     /// Nothing is asked for.
     #[error("the plan has no pass")]
     NoPass,
+    /// A stage of a plan that is not levelled.
+    #[error("stage {number}: {source}")]
+    Stage {
+        /// Its number, from 1.
+        number: usize,
+        /// What is wrong with it.
+        source: Box<FrameQueryError>,
+    },
     /// A column that is less exact than was asked for.
     #[error(
         "column {column:?} would have {bits:.1} bits of its range, {demand} asked for; {step} {spent}"

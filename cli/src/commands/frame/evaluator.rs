@@ -1,0 +1,122 @@
+//! Whoever evaluates queries: this process, with frames from files, or a service that keeps them.
+
+use anyhow::{Context, Result, bail};
+use cipherfn_client_http::Service;
+use cipherfn_frame::file::FrameReader;
+use cipherfn_frame::pieces::Pieces;
+use cipherfn_frame::reply::Reply;
+use cipherfn_protocol::api::frames::{FrameId, FrameQuery, TableVersion};
+use cipherfn_protocol::api::{Problem, ProblemType};
+use cipherfn_scheme::ExpandedEvaluationKey;
+use cipherfn_serving::frames::{self, Demand, PreparedQuery, StoredFrame};
+
+/// Whoever evaluates queries. Frames come before tables, in the order in which a plan was given them.
+pub(super) enum Evaluator<'s> {
+    /// This process.
+    Here {
+        key: Box<ExpandedEvaluationKey>,
+        frames: Vec<StoredFrame>,
+        tables: Vec<StoredFrame>,
+    },
+    /// A service.
+    Service {
+        service: &'s Service,
+        frames: Vec<FrameId>,
+        tables: Vec<TableVersion>,
+        /// Rows of a part, where the query is a job whatever it takes.
+        rows_a_part: Option<u64>,
+        /// Frames that were added.
+        added: Vec<FrameId>,
+    },
+}
+
+impl Evaluator<'_> {
+    /// The answer of a query. That it is this query's is checked.
+    pub(super) async fn answer(&self, prepared: &PreparedQuery, demand: Demand) -> Result<Reply> {
+        let (service, kept, versions, rows_a_part) = match self {
+            Self::Here {
+                key,
+                frames,
+                tables,
+            } => {
+                let all: Vec<&StoredFrame> = frames.iter().chain(tables).collect();
+                let places = prepared.places.iter();
+                let stored: Vec<&StoredFrame> = places.map(|place| all[*place]).collect();
+                let results = frames::evaluate(key, &prepared.passes.passes, &stored)?;
+                let last = results.last().context("the plan has no pass")?;
+                return Ok(prepared.reply(last)?);
+            }
+            Self::Service {
+                service,
+                frames,
+                tables,
+                rows_a_part,
+                ..
+            } => (service, frames, tables, rows_a_part),
+        };
+        let (mut frames, mut tables) = (Vec::new(), Vec::new());
+        for place in &prepared.places {
+            match place.checked_sub(kept.len()) {
+                Some(table) => tables.push(versions[table].clone()),
+                None => frames.push(kept[*place]),
+            }
+        }
+        let query = FrameQuery {
+            frames,
+            tables,
+            plan: serde_json::from_slice(&prepared.plan.to_json()?)?,
+            rows_per_sum: prepared.rows_per_sum,
+            min_bits: demand.bits(),
+        };
+        let is_too_large = |problem: &Problem| problem.kind == ProblemType::QueryTooLarge;
+        let bytes = match rows_a_part {
+            Some(rows) => service.query_frames_as_job(&query, *rows).await?,
+            None => match service.query_frames(&query).await {
+                Err(error) if error.problem().is_some_and(is_too_large) => {
+                    let rows = prepared.rows_a_part();
+                    service.query_frames_as_job(&query, rows).await?
+                }
+                answer => answer?,
+            },
+        };
+        let reply = Reply::from_bytes(&bytes).context("what the service answered")?;
+        if (reply.query, reply.key) != (prepared.hash, prepared.key) {
+            bail!("the service answered another query than was asked; ask again");
+        }
+        Ok(reply)
+    }
+
+    /// Adds a frame behind those that there are.
+    pub(super) async fn add(&mut self, file: &[u8]) -> Result<()> {
+        let mut reader = FrameReader::open(file)?;
+        match self {
+            Self::Here { frames, .. } => frames.push(StoredFrame::read(&mut reader)?),
+            Self::Service {
+                service,
+                frames,
+                added,
+                ..
+            } => {
+                let mut pieces = Pieces::new(reader, file.len() as u64);
+                let mut all = Vec::new();
+                while let Some(piece) = pieces.next_piece()? {
+                    all.push(piece);
+                }
+                let status = service.upload_frame(all.into_iter(), |_| ()).await?;
+                frames.push(status.frame);
+                added.push(status.frame);
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the frames that were added to a service.
+    pub(super) async fn clear(&mut self) -> Result<()> {
+        if let Self::Service { service, added, .. } = self {
+            for frame in added.drain(..) {
+                service.delete_frame(frame).await?;
+            }
+        }
+        Ok(())
+    }
+}
