@@ -119,9 +119,11 @@ impl FittedModel {
                 intercepts,
                 ..
             } => (weights, intercepts),
-            FittedFunction::Features | FittedFunction::Map { .. } | FittedFunction::Trees { .. } => {
+            FittedFunction::Features
+            | FittedFunction::Map { .. }
+            | FittedFunction::Trees { .. } => {
                 return None;
-            },
+            }
         };
         let rows = weights.iter().zip(intercepts);
         let raw = rows.map(|(row, intercept)| {

@@ -37,6 +37,16 @@ pub(super) const fn is_number(expression: &Expression) -> bool {
     )
 }
 
+/// Whether it has a product of two columns, or of what is computed of some.
+pub(super) fn multiplies_columns(expression: &Expression) -> bool {
+    fn has_column(expression: &Expression) -> bool {
+        matches!(expression, Expression::Col(_)) || expression.parts().iter().any(has_column)
+    }
+    let parts = expression.parts();
+    let is_product = matches!(expression, Expression::Mul(_)) && parts.iter().all(has_column);
+    is_product || parts.iter().any(multiplies_columns)
+}
+
 /// What chooses by columns alone.
 fn chosen(expression: Expression, put: &mut dyn FnMut(Expression) -> Expression) -> Expression {
     if is_number(&expression) {

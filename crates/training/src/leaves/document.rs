@@ -21,7 +21,7 @@ const MAX_STEPS: f64 = 16_777_215.0;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SpecV1 {
+struct LeafSpecV1 {
     format: u16,
     name: String,
     algorithm: String,
@@ -55,7 +55,7 @@ struct TargetV1 {
 #[serde(deny_unknown_fields)]
 struct ProgramV1 {
     format: u16,
-    spec: SpecV1,
+    spec: LeafSpecV1,
     sums: SumForm,
     tree: Vec<LeafTree>,
 }
@@ -99,7 +99,7 @@ impl SumForm {
 
 /// A checked spec, without trees.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LeafSpec(SpecV1);
+pub struct LeafSpec(LeafSpecV1);
 
 /// A checked program. It is public.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,7 +123,7 @@ impl LeafSpec {
     pub fn from_toml(text: &str) -> Result<Self, TrainingError> {
         let version: Version = toml::from_str(text).map_err(TrainingError::Document)?;
         version.require()?;
-        let spec: SpecV1 = toml::from_str(text).map_err(TrainingError::Document)?;
+        let spec: LeafSpecV1 = toml::from_str(text).map_err(TrainingError::Document)?;
         spec.check()?;
         Ok(Self(spec))
     }
@@ -206,7 +206,7 @@ impl LeafSpec {
     }
 }
 
-impl SpecV1 {
+impl LeafSpecV1 {
     fn check(&self) -> Result<LeafTarget, TrainingError> {
         let field = |problem: String| TrainingError::field("document", problem);
         if self.algorithm != ALGORITHM {
