@@ -63,7 +63,7 @@ impl FrameQuery {
             Plan::from_sql(plan, &schemas)
         };
         let plan = plan.map_err(Failure::from)?;
-        let prepared = PreparedQuery::new(plan, &heads, SumRows::Fitting(demand));
+        let prepared = PreparedQuery::new(plan, &heads, &[], SumRows::Fitting(demand));
         Ok(Self {
             prepared: Arc::new(prepared.map_err(Failure::from)?),
             demand,
@@ -150,6 +150,7 @@ impl FrameQuery {
         let plan = serde_json::from_slice(&json);
         let query = Asked {
             frames: places.map(|place| frames[*place].id).collect(),
+            tables: Vec::new(),
             plan: plan.map_err(|error| Failure::Other(error.to_string()))?,
             rows_per_sum: prepared.rows_per_sum,
             min_bits: self.demand.bits(),
