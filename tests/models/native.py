@@ -346,6 +346,7 @@ LGBM = {
     "lgbm-complete": dict(objective="binary", missing=False),
     "lgbm-zero-is-missing": dict(objective="binary", zero_as_missing=True),
     "lgbm-no-missing": dict(objective="binary", use_missing=False),
+    "lgbm-stumps": dict(objective="regression", num_leaves=2, n_estimators=60),
     "lgbm-moments": dict(objective="regression", dates=True),
     "lgbm-multiclass": dict(objective="multiclass"),
     "lgbm-one-versus-all": dict(objective="multiclassova", sigmoid=1.5),
@@ -485,7 +486,7 @@ KINDS = {
 FIXTURES = [
     "xgb-base-score", "xgb-codes", "xgb-dart", "xgb-early-forest", "xgb-gamma", "xgb-linear-classes",
     "xgb-targets", "xgb-texts", "xgb-vector-leaves", "lgbm-codes", "lgbm-forest",
-    "lgbm-linear", "lgbm-linear-codes", "lgbm-moments", "lgbm-no-missing", "lgbm-one-versus-all", "lgbm-sqrt",
+    "lgbm-linear", "lgbm-linear-codes", "lgbm-moments", "lgbm-no-missing", "lgbm-one-versus-all", "lgbm-sqrt", "lgbm-stumps",
     "lgbm-texts", "lgbm-zero-is-missing", "catboost-labels", "catboost-lossguide", "catboost-missing-largest", "catboost-uncertainty",
     "catboost-tweedie",
 ]

@@ -175,6 +175,8 @@ fn trees_keep_their_bounds() {
         ("rf_bc", 2, 15),
         ("gbc_bc", 2, 15),
         ("lgbm_bc", 2, 10),
+        // Tables of single features.
+        ("lgbm-stumps", 2, 24),
     ] {
         check(
             &Run {

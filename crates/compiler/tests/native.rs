@@ -218,6 +218,7 @@ fn compiled_files_stay_within_their_precision() {
         "lgbm-linear",
         "lgbm-linear-codes",
         "lgbm-moments",
+        "lgbm-stumps",
         "lgbm-texts",
         "lgbm-zero-is-missing",
         "catboost-lossguide",
