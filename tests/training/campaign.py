@@ -31,6 +31,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 MISSED = []
+# Above, breast cancer comes close to diverging: 0.5 reaches |z| of 17.3, 16 is allowed.
+RATE = 0.3
 
 
 def goal(what, value, most):
@@ -59,7 +61,7 @@ def spec(X, epochs, batch):
         for index, (mean, deviation) in enumerate(zip(X.mean(axis=0), X.std(axis=0)))
     )
     return (
-        f'format = 1\nname = "campaign"\nalgorithm = "logistic"\nbatch = {batch}\nepochs = {epochs}\nrate = 1.0\n'
+        f'format = 1\nname = "campaign"\nalgorithm = "logistic"\nbatch = {batch}\nepochs = {epochs}\nrate = {RATE}\n'
         f'decay = 0.05\n{columns}[target]\nname = "y"\nclasses = ["0", "1"]\n'
     )
 

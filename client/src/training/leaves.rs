@@ -6,7 +6,7 @@ use cipherfn_scheme::query::{GroupShape, SelectorQueryShape, encrypt_group};
 use cipherfn_scheme::reply::{self, ReplyShape};
 use cipherfn_scheme::{SchemeError, SecretKey};
 use cipherfn_training::TrainingError;
-use cipherfn_training::leaves::{LeafCounts, LeafRow, LeafTraining, REPLY_BITS};
+use cipherfn_training::leaves::{LeafCounts, LeafRow, LeafTraining, LeafTree, REPLY_BITS};
 
 /// Levels that rows are expanded by: they share ciphertexts.
 const DEPTH: Depth = Depth::new(11);
@@ -101,7 +101,7 @@ pub fn decrypt_counts(
     for (number, bytes) in sums.iter().enumerate() {
         let (output, block) = (number % (1 + labels), number / (1 + labels) % blocks.len());
         let block = blocks[block].clone();
-        let leaves = trees[block.clone()].iter().map(|tree| tree.leaves());
+        let leaves = trees[block.clone()].iter().map(LeafTree::leaves);
         let shape = ReplyShape {
             set,
             coefficients: leaves.sum(),

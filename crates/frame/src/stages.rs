@@ -145,7 +145,7 @@ impl Planner<'_> {
         };
         let live = Live::before(others.iter().map(|rest| &rest.step));
         let resolved = plan.resolve(&self.schemas)?;
-        let rows = self.rows(&resolved)?;
+        let rows = Self::rows(&resolved)?;
         let names = resolved.result_columns(rows).into_iter();
         let names: Vec<String> = names.map(|column| column.name).collect();
         let needed = names.iter().filter(|name| live.has(name, &self.hidden));
@@ -180,7 +180,7 @@ impl Planner<'_> {
     }
 
     /// Rows of the scanned frame.
-    fn rows(&self, resolved: &Resolved<'_>) -> Result<u64, PlanError> {
+    fn rows(resolved: &Resolved<'_>) -> Result<u64, PlanError> {
         let frame = resolved.frames[0];
         frame.rows().count.ok_or_else(|| PlanError::Invalid {
             step: scan(),
@@ -269,7 +269,7 @@ impl Planner<'_> {
         };
         let is_last = refresh.is_none();
         if let Some(refresh) = &refresh {
-            self.scan = refresh.schema.name().to_owned();
+            refresh.schema.name().clone_into(&mut self.scan);
             self.schemas.push(refresh.schema.clone());
         }
         self.stages.push(Stage {

@@ -10,7 +10,7 @@ use cipherfn_compiler::structure::structure;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_serving::training::SET;
 use cipherfn_serving::training::leaves::{choose_sums, key_parts, noise};
-use cipherfn_training::leaves::{LeafSpec, SumForm};
+use cipherfn_training::leaves::{LeafSpec, LeafTree, SumForm};
 use std::io::Write;
 
 /// Largest model file.
@@ -48,7 +48,7 @@ impl CompileTraining {
         output.write_all(&training.to_json()?)?;
         output.finish()?;
         let trees = training.trees();
-        let leaves: usize = trees.iter().map(|tree| tree.leaves()).sum();
+        let leaves: usize = trees.iter().map(LeafTree::leaves).sum();
         let rows = training.sums().rows();
         let value = serde_json::json!({
             "trees": trees.len(),

@@ -4,7 +4,7 @@ use super::{LeafError, circuit};
 use cipherfn_protocol::specs::Transport;
 use cipherfn_scheme::noise::{self, DEVIATIONS_40};
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_training::leaves::{LeafTraining, REPLY_BITS, SumForm};
+use cipherfn_training::leaves::{LeafTraining, LeafTree, REPLY_BITS, SumForm};
 
 /// Selectors' gadgets, bits of a digit and digits: fewer digits are less to upload and to compute, and
 /// have larger errors, so fewer rows a sum.
@@ -90,7 +90,7 @@ fn of_path(path: usize, training: &LeafTraining, set: &'static ParameterSet) -> 
     let rows = sums.rows() as f64;
     let summed = rows * of_row + noise::modulus_switch(set, REPLY_BITS);
     // Of all coefficients of a sum: 2 ln 2 for each bit of their number, the normal tail's slope.
-    let leaves: usize = training.trees().iter().map(|tree| tree.leaves()).sum();
+    let leaves: usize = training.trees().iter().map(LeafTree::leaves).sum();
     let coefficients = (leaves * (1 + training.target().bits())).max(1) as f64;
     let deviations = (DEVIATIONS_40.powi(2) + 2.0 * coefficients.ln()).sqrt();
     // Each row's selectors have errors of their own, of as many mask rows as digits at least.
