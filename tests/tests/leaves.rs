@@ -11,18 +11,12 @@ use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use cipherfn_serving::training::SET;
 use cipherfn_serving::training::leaves::{LeafCounter, choose_sums, key_parts, noise};
 use cipherfn_training::leaves::{
-    LeafCounts, LeafRow, LeafRowEncoder, LeafSpec, LeafTraining, Structure, StructureNode, SumForm,
+    LeafCounts, LeafRow, LeafRowEncoder, LeafSpec, LeafTraining, Structure, StructureNode,
 };
 use cipherfn_training::{FittedFunction, FittedNode};
 use serde_json::Value;
 use std::fmt::Write;
 use std::path::Path;
-
-const FIRST: SumForm = SumForm {
-    base_log: 9,
-    levels: 2,
-    count_bits: 1,
-};
 
 fn set() -> &'static ParameterSet {
     ParameterSet::by_name(SET).unwrap()
@@ -98,7 +92,7 @@ fn rows(training: &LeafTraining, reference: &Value, is_class: bool) -> Vec<LeafR
 /// Encrypted counts and refitted leaves of a reference.
 fn check(name: &str, target: &str, is_class: bool) {
     let reference = reference(name);
-    let training = spec(&reference, target).with(&learned(&reference), FIRST);
+    let training = spec(&reference, target).with(&learned(&reference));
     let training = choose_sums(&training.unwrap(), set()).unwrap();
     assert!(noise(&training, set()).unwrap().error < 0.5);
     let training = LeafTraining::from_json(&training.to_json().unwrap()).unwrap();

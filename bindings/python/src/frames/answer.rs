@@ -28,11 +28,10 @@ impl FrameAnswer {
     ) -> Result<Self> {
         let last = prepared.last();
         let words = decrypt_reply(secret, last, prepared.rows_of(last), &reply.ciphertexts)?;
-        let answer = &prepared.passes.answer;
-        let errors: Vec<f64> = prepared.columns.iter().map(|own| own.error).collect();
+        let table = prepared.table(&words);
         Ok(Self {
-            batch: answer_columns(&answer.table(&words, &errors))?,
-            kinds: answer.columns.iter().map(|own| own.kind.clone()).collect(),
+            batch: answer_columns(&table)?,
+            kinds: table.columns.into_iter().map(|(_, kind)| kind).collect(),
         })
     }
 }

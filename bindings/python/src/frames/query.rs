@@ -13,7 +13,6 @@ use cipherfn_frame::reply::Reply;
 use cipherfn_protocol::api::ProblemType;
 use cipherfn_protocol::api::frames::{FrameQuery as Asked, ROWS_TOGETHER};
 use cipherfn_scheme::ExpandedEvaluationKey;
-use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_serving::frames::{Demand, PassRun, PreparedQuery, StoredFrame, SumRows};
 use pyo3::prelude::*;
 use std::sync::Arc;
@@ -158,7 +157,6 @@ impl FrameQuery {
         let heads: Vec<_> = frames.iter().map(|frame| Arc::clone(&frame.head)).collect();
         let waiting = Waiting { py, tell, stop };
         waiting.request(&watch, move || async move {
-            let set: &ParameterSet = prepared.set;
             let secret = ring.secret_key(prepared.set)?;
             for head in &heads {
                 require_key(&secret, head)?;
@@ -182,20 +180,7 @@ impl FrameQuery {
                 },
             };
             let reply = Reply::from_bytes(&bytes)?;
-            let said = (
-                reply.query,
-                reply.key,
-                reply.rows_per_sum,
-                reply.parameter_set,
-            );
-            if said
-                != (
-                    prepared.hash,
-                    prepared.key,
-                    prepared.rows_per_sum,
-                    set.tag(),
-                )
-            {
+            if !prepared.is_answered_by(&reply) {
                 return Err(Failure::Named {
                     class: "ServiceError",
                     message: "the service answered another query than was asked".into(),

@@ -83,7 +83,7 @@ impl Descent {
                 let plain = rows.as_slice().into();
                 let encryption = RowsEncryption::new(Arc::clone(&secret), &training, plain, None)?;
                 let batch = encryption.batch_bytes();
-                let chunks = encryption.collect::<std::result::Result<Vec<_>, _>>().map_err(Failure::from)?;
+                let chunks = encryption.collect::<std::result::Result<Vec<_>, _>>()?;
                 let hash = rows_hash(chunks.iter().flat_map(|chunk| chunk.hashes(batch)));
                 let mut run = Run::new(&training, &key, chunks)?;
                 loop {

@@ -10,19 +10,13 @@ use cipherfn_compiler::structure::structure;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_serving::training::SET;
 use cipherfn_serving::training::leaves::{choose_sums, key_parts, noise};
-use cipherfn_training::leaves::{LeafSpec, LeafTree, SumForm};
+use cipherfn_training::leaves::{LeafSpec, LeafTree};
 use std::io::Write;
 
 /// Largest model file.
 const MAX_MODEL: u64 = 256 << 20;
 /// Rows of which the upload is told for each.
 const ROWS: usize = 1000;
-/// Where the choice of the sums' form begins.
-const FIRST: SumForm = SumForm {
-    base_log: 9,
-    levels: 2,
-    count_bits: 1,
-};
 
 impl CompileTraining {
     pub(super) fn leaves(
@@ -34,7 +28,7 @@ impl CompileTraining {
         let spec = LeafSpec::from_toml(text).with_context(|| self.spec.name())?;
         let model = read_model(&source.read_all(MAX_MODEL)?).with_context(|| source.name())?;
         let structure = structure(&model).with_context(|| source.name())?;
-        let training = spec.with(&structure, FIRST);
+        let training = spec.with(&structure);
         let training = training.with_context(|| self.spec.name())?;
         let set = ParameterSet::by_name(SET)?;
         let training = choose_sums(&training, set).with_context(|| source.name())?;

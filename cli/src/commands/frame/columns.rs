@@ -58,8 +58,7 @@ pub(super) fn decrypted(
 ) -> Result<Table> {
     let last = prepared.last();
     let words = decrypt_reply(secret, last, prepared.rows_of(last), &reply.ciphertexts)?;
-    let errors: Vec<f64> = prepared.columns.iter().map(|own| own.error).collect();
-    Ok(prepared.passes.answer.table(&words, &errors))
+    Ok(prepared.table(&words))
 }
 
 /// A file of typed columns.

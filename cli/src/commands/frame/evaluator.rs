@@ -80,7 +80,7 @@ impl Evaluator<'_> {
             },
         };
         let reply = Reply::from_bytes(&bytes).context("what the service answered")?;
-        if (reply.query, reply.key) != (prepared.hash, prepared.key) {
+        if !prepared.is_answered_by(&reply) {
             bail!("the service answered another query than was asked; ask again");
         }
         Ok(reply)

@@ -149,7 +149,7 @@ impl Query {
             let output = TableOutput::create(&self.output, self.force.force, &inputs)?;
             let mut evaluator = evaluator(first.key)?;
             let keys = (&secret, given.heads[0].0.gadget);
-            let (table, taken) = carry_out(&stages, &mut evaluator, keys, demand).await?;
+            let (table, taken) = carry_out(&stages, &mut evaluator, keys).await?;
             output.write(&table)?;
             return self.report_stages(&stages, &table, taken, (start, terminal));
         }

@@ -55,9 +55,8 @@ pub(super) async fn carry_out(
     stages: &[PreparedStage],
     evaluator: &mut Evaluator<'_>,
     (secret, gadget): (&SecretKey, Gadget),
-    demand: Demand,
 ) -> Result<(Table, Taken)> {
-    let outcome = each(stages, evaluator, (secret, gadget), demand).await;
+    let outcome = each(stages, evaluator, (secret, gadget)).await;
     let cleared = evaluator.clear().await;
     let outcome = outcome?;
     cleared?;
@@ -68,16 +67,15 @@ async fn each(
     stages: &[PreparedStage],
     evaluator: &mut Evaluator<'_>,
     (secret, gadget): (&SecretKey, Gadget),
-    demand: Demand,
 ) -> Result<(Table, Taken)> {
     let mut taken = Taken::default();
-    for PreparedStage { query, stage } in stages {
-        let demand = if stage.needs_exact_cells() {
-            Demand::Exact
-        } else {
-            demand
-        };
-        let reply = evaluator.answer(query, demand).await?;
+    for PreparedStage {
+        query,
+        stage,
+        demand,
+    } in stages
+    {
+        let reply = evaluator.answer(query, *demand).await?;
         taken.down += reply.to_bytes().len() as u64;
         let mut table = decrypted(query, secret, &reply)?;
         if !stage.take(&mut table) {
@@ -99,7 +97,7 @@ pub(super) fn explained(
     gadget: Gadget,
 ) -> Result<(serde_json::Value, Vec<String>)> {
     let (mut values, mut lines) = (Vec::new(), Vec::new());
-    for (PreparedStage { query, stage }, number) in stages.iter().zip(1..) {
+    for (PreparedStage { query, stage, .. }, number) in stages.iter().zip(1..) {
         let (passes, mut text) = super::explain::described(query)?;
         lines.push(format!("stage {number} of {}", stages.len()));
         lines.append(&mut text);

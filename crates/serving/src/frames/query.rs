@@ -7,6 +7,7 @@ use super::{
 };
 use cipherfn_circuit::circuit::Node;
 use cipherfn_frame::Passes;
+use cipherfn_frame::answer::{Table, Words};
 use cipherfn_frame::file::FileHead;
 use cipherfn_frame::pass::{CircuitForm, Collect, Pass};
 use cipherfn_frame::plan::{Plan, PlanError, PlanStep};
@@ -20,7 +21,7 @@ use cipherfn_scheme::parameters::ParameterSet;
 use std::fmt;
 
 /// Bits of a reply's coefficient.
-pub(super) const REPLY_BITS: u32 = 26;
+const REPLY_BITS: u32 = 26;
 /// Most rows of a sum: what limbs have room for.
 pub(super) const MOST_ROWS: u32 = 1 << 11;
 
@@ -211,6 +212,26 @@ fn short(columns: &[ColumnPrecision], demand: Demand) -> Option<&ColumnPrecision
         .map(|(column, _)| column)
 }
 
+/// Schemas of what a plan was given: frames, then tables.
+pub(super) fn schemas(heads: &[(FileHead, usize)], tables: &[Schema]) -> Vec<Schema> {
+    let frames = heads.iter().map(|(head, _)| head.schema.clone());
+    frames.chain(tables.iter().cloned()).collect()
+}
+
+/// The form of circuits over frames with such a head.
+pub(super) fn circuit_form(
+    set: &'static ParameterSet,
+    head: &FileHead,
+    rows_per_sum: u32,
+) -> CircuitForm {
+    CircuitForm {
+        parameter_set: set.name.into(),
+        gadget: head.gadget,
+        reply_bits: Bits::new(REPLY_BITS),
+        rows_per_sum,
+    }
+}
+
 impl PreparedQuery {
     /// A plan for frames of these heads and numbers of rows, and tables in the clear of these schemas.
     pub fn new(
@@ -234,16 +255,10 @@ impl PreparedQuery {
             });
         }
         let set = ParameterSet::by_tag(first.parameter_set, "data frame")?;
-        let frames = heads.iter().map(|(head, _)| head.schema.clone());
-        let schemas: Vec<Schema> = frames.chain(tables.iter().cloned()).collect();
+        let schemas = schemas(heads, tables);
         let resolved = plan.resolve(&schemas)?;
         let candidate = |rows_per_sum| {
-            let form = CircuitForm {
-                parameter_set: set.name.into(),
-                gadget: first.gadget,
-                reply_bits: Bits::new(REPLY_BITS),
-                rows_per_sum,
-            };
+            let form = circuit_form(set, first, rows_per_sum);
             Candidate::new(resolved.lower(&form)?, heads, tables)
         };
         let rows_were_given = matches!(sums, SumRows::Given(_));
@@ -308,6 +323,22 @@ impl PreparedQuery {
             rows_per_sum: self.rows_per_sum,
             ciphertexts: compress(self.last(), results)?,
         })
+    }
+
+    /// Whether a reply says that it is of this query, and of this form.
+    pub fn is_answered_by(&self, reply: &Reply) -> bool {
+        (
+            reply.query,
+            reply.key,
+            reply.rows_per_sum,
+            reply.parameter_set,
+        ) == (self.hash, self.key, self.rows_per_sum, self.set.tag())
+    }
+
+    /// The rows of its decrypted answer.
+    pub fn table(&self, words: &Words) -> Table {
+        let errors: Vec<f64> = self.columns.iter().map(|own| own.error).collect();
+        self.passes.answer.table(words, &errors)
     }
 
     /// Refuses a plan of which a column is worth less, by the step that spends it.

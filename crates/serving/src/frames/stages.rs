@@ -1,12 +1,11 @@
 //! A plan that is not levelled, stage by stage: what each takes and is worth before anything is evaluated.
 
+use super::query::{MOST_ROWS, circuit_form, schemas};
 use super::{Demand, FrameQueryError, PreparedQuery, SumRows};
 use cipherfn_frame::file::FileHead;
-use cipherfn_frame::pass::CircuitForm;
 use cipherfn_frame::plan::Plan;
 use cipherfn_frame::schema::Schema;
 use cipherfn_frame::stages::Stage;
-use cipherfn_protocol::specs::Bits;
 use cipherfn_scheme::parameters::ParameterSet;
 
 /// A stage that was made circuits of.
@@ -16,6 +15,8 @@ pub struct PreparedStage {
     pub query: PreparedQuery,
     /// What the key holder does with it.
     pub stage: Stage,
+    /// What its columns have to be worth.
+    pub demand: Demand,
 }
 
 /// A plan in stages, for frames of these heads and numbers of rows, and tables in the clear of these
@@ -32,16 +33,9 @@ pub fn prepare_stages(
     demand: Demand,
 ) -> Result<Vec<PreparedStage>, FrameQueryError> {
     let (first, _) = heads.first().ok_or(FrameQueryError::NoFrames)?;
-    let schemas = heads.iter().map(|(head, _)| head.schema.clone());
-    let schemas: Vec<Schema> = schemas.chain(tables.iter().cloned()).collect();
-    let form = CircuitForm {
-        parameter_set: ParameterSet::by_tag(first.parameter_set, "data frame")?
-            .name
-            .into(),
-        gadget: first.gadget,
-        reply_bits: Bits::new(super::query::REPLY_BITS),
-        rows_per_sum: super::query::MOST_ROWS,
-    };
+    let schemas = schemas(heads, tables);
+    let set = ParameterSet::by_tag(first.parameter_set, "data frame")?;
+    let form = circuit_form(set, first, MOST_ROWS);
     let mut heads = heads.to_vec();
     let mut prepared = Vec::new();
     for (stage, number) in plan.stages(&schemas, &form)?.into_iter().zip(1..) {
@@ -61,7 +55,11 @@ pub fn prepare_stages(
             let rows = refresh.schema.rows().count.unwrap_or_default() as usize;
             heads.push((with_schema(&heads[0].0, &refresh.schema), rows));
         }
-        prepared.push(PreparedStage { query, stage });
+        prepared.push(PreparedStage {
+            query,
+            stage,
+            demand,
+        });
     }
     Ok(prepared)
 }

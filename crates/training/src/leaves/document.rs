@@ -86,6 +86,13 @@ pub struct SumForm {
 }
 
 impl SumForm {
+    /// Two digits, and a row a sum.
+    const LEAST: Self = Self {
+        base_log: 9,
+        levels: 2,
+        count_bits: 1,
+    };
+
     /// Gadget of the selectors.
     pub const fn gadget(self) -> Gadget {
         Gadget::new(BaseLog::new(self.base_log), Levels::new(self.levels))
@@ -160,15 +167,12 @@ impl LeafSpec {
             .collect())
     }
 
-    /// The program of a structure, with sums of a form.
+    /// The program of a structure, with sums of the form that takes least: see
+    /// [`LeafTraining::with_sums`].
     ///
     /// # Errors
     /// A structure of other features, or whose thresholds are no cuts of the spec.
-    pub fn with(
-        &self,
-        structure: &Structure,
-        sums: SumForm,
-    ) -> Result<LeafTraining, TrainingError> {
+    pub fn with(&self, structure: &Structure) -> Result<LeafTraining, TrainingError> {
         let cuts = self.cuts(structure)?;
         let mut spec = self.0.clone();
         for (column, cuts) in spec.column.iter_mut().zip(&cuts) {
@@ -200,7 +204,7 @@ impl LeafSpec {
         LeafTraining::check(ProgramV1 {
             format: spec.format,
             spec,
-            sums,
+            sums: SumForm::LEAST,
             tree,
         })
     }

@@ -46,7 +46,8 @@ fn training() -> LeafTraining {
         count_bits: 4,
     };
     let spec = LeafSpec::from_toml(SPEC).unwrap();
-    spec.with(&structure, form).unwrap()
+    let training = spec.with(&structure).unwrap();
+    training.with_sums(form).unwrap()
 }
 
 /// On every combination of bins and classes the circuits have a count where the row ends, and nothing
@@ -91,8 +92,7 @@ fn thresholds_are_cuts() {
             StructureNode::Leaf,
         ]],
     };
-    let form = training().sums();
-    let error = spec.with(&structure, form).unwrap_err().to_string();
+    let error = spec.with(&structure).unwrap_err().to_string();
     assert!(
         error.contains("column \"a\": the structure asks for 2"),
         "{error}"
