@@ -173,8 +173,10 @@ fn encrypted_votes_give_the_librarys_labels() {
 /// The numbers that bootstraps look up: a histogram of n look-ups turned back by one more, and in the
 /// second round the candidates' own errors. In steps of rank these are noise around whole ranks.
 ///
-/// 336 errors a round: their root mean square is within a quarter of its expectation but for one run
-/// in 10^9 if they are independent, and they are within a half if every three of them are one.
+/// The bound on the root mean square is wide because a query's errors share their rows' errors: the
+/// mean square of few expanded rows is an exponential variable for the most part (`noise::margin`
+/// says why, and multiplies by what that takes). Over twenty runs of three queries it spread like a
+/// mean of eight such variables, of which one in 10^9 is beyond 4.7 times its expectation.
 #[test]
 fn ranks_have_the_predicted_noise() {
     let compiled = try_compile("knn_iris", |_| {}).unwrap();
@@ -254,7 +256,7 @@ fn ranks_have_the_predicted_noise() {
             predicted.log2()
         );
         // Bits that are not set add less, so the prediction is an upper bound.
-        assert!(found < 1.25 * predicted && found > 0.25 * predicted);
+        assert!(found < 2.2 * predicted && found > 0.25 * predicted);
     }
 }
 
