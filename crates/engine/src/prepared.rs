@@ -1,21 +1,18 @@
 //! Prepared circuits and their evaluation on encrypted rows.
 
+mod expand;
+mod run;
+mod shapes;
+
 use crate::error::EngineError;
-use crate::run::{
-    BootstrapInput, Executable, Expanded, Frames, KeyWork, RowMemory, SharedTables, Statistics,
-    Values,
-};
-use cipherfn_circuit::circuit::{Circuit, Input, Node, Output, SelectorForm};
-use cipherfn_scheme::bootstrap::Table;
+use crate::run::{Executable, Expanded, Frames, SharedTables, Statistics, Values};
+use cipherfn_circuit::circuit::{Circuit, Node};
 use cipherfn_scheme::carriers::FourierCarriers;
-use cipherfn_scheme::operations::pack::{self, pack_multiples};
+use cipherfn_scheme::operations::pack;
 use cipherfn_scheme::parameters::ParameterSet;
-use cipherfn_scheme::query::{
-    self, Cursor, GroupForm, InputShape, LinearQueryShape, SelectorQueryShape, ValueShape,
-};
+use cipherfn_scheme::query::{Cursor, GroupForm, InputShape};
 use cipherfn_scheme::reply::{self, PackedRows, ReplyShape};
-use cipherfn_scheme::selectors::FourierSelectors;
-use cipherfn_scheme::{ExpandedEvaluationKey, Glwe, SchemeError};
+use cipherfn_scheme::{ExpandedEvaluationKey, Glwe};
 use rayon::prelude::*;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -112,14 +109,14 @@ impl PreparedCircuit {
         let part = circuit.bootstrap.as_ref().map(|part| set.part(part));
         let part = part.transpose()?.map(|part| part.name);
         let inputs = circuit.inputs.iter().enumerate();
-        let inputs = inputs.map(|(index, input)| input_shape(set, index, input));
+        let inputs = inputs.map(|(index, input)| shapes::input_shape(set, index, input));
         Ok(Self {
             set,
             inputs: inputs.collect::<Result<_, _>>()?,
             outputs: circuit
                 .outputs
                 .iter()
-                .map(|output| reply_shape(set, output))
+                .map(|output| shapes::reply_shape(set, output))
                 .collect(),
             executable: Executable::new(circuit, dimensions, memory)?,
             bootstrap: part,
@@ -313,137 +310,6 @@ impl PreparedCircuit {
         }
     }
 
-    /// Evaluates an expanded row; says how long it expanded selectors meanwhile.
-    fn run(
-        &self,
-        key: Option<&ExpandedEvaluationKey>,
-        row: QueryRow<'_>,
-        workspace: &mut Workspace,
-        parallel: bool,
-    ) -> Result<Duration, EngineError> {
-        let Workspace {
-            inputs,
-            frames,
-            values,
-            results,
-            ..
-        } = workspace;
-        let memory = RowMemory {
-            frames,
-            values,
-            results,
-        };
-        let key = RowKey {
-            circuit: self,
-            key,
-            row,
-        };
-        let none = SharedTables::default();
-        let tables = row.tables.unwrap_or(&none);
-        self.executable
-            .evaluate(inputs, tables, memory, parallel, &key)
-    }
-
-    /// Selectors of an input of a row whose length is checked, from `first` on, as many as `out` has
-    /// room for.
-    fn expand_selectors(
-        &self,
-        key: Option<&ExpandedEvaluationKey>,
-        row: QueryRow<'_>,
-        (input, cursor): (usize, Option<&mut Cursor>),
-        first: usize,
-        out: &mut FourierSelectors,
-    ) -> Result<(), EngineError> {
-        let InputShape::Selectors(selectors) = &self.inputs[input] else {
-            unreachable!("selectors are of a group")
-        };
-        let part = self.part(row, input);
-        let Some(group) = self.inputs[input].group(row.form) else {
-            let own = self.own(row, input);
-            return Ok(query::expand_part_of_selectors(
-                key, selectors, own, first, out,
-            )?);
-        };
-        let set = self.set.name;
-        let key = key.ok_or(SchemeError::EvaluationKeyMissing { set })?;
-        query::expand_part_of_row(key, cursor, &group, part, row.index, first, out)
-            .map_err(|source| shared(row.form, source))
-    }
-
-    /// The bytes of an input, of all rows of the group.
-    fn part<'a>(&self, row: QueryRow<'a>, input: usize) -> &'a [u8] {
-        let bytes = |shape: &InputShape| shape.group_bytes(row.form);
-        let start = self.inputs[..input].iter().map(bytes).sum();
-        let len = bytes(&self.inputs[input]);
-        row.group
-            .get(start..)
-            .and_then(|rest| rest.get(..len))
-            .unwrap_or_default()
-    }
-
-    /// The row's own bytes of an input whose rows share no ciphertexts.
-    fn own<'a>(&self, row: QueryRow<'a>, input: usize) -> &'a [u8] {
-        let (part, len) = (self.part(row, input), self.inputs[input].row_bytes());
-        part.get(row.index * len..)
-            .and_then(|part| part.get(..len))
-            .unwrap_or_default()
-    }
-
-    /// Query row to ciphertexts: in parallel, or going on from the row before.
-    fn expand(
-        &self,
-        key: Option<&ExpandedEvaluationKey>,
-        row: QueryRow<'_>,
-        workspace: &mut Workspace,
-        parallel: bool,
-    ) -> Result<(), EngineError> {
-        let expected = self.group_bytes(row.form)?;
-        if row.group.len() != expected {
-            let source = SchemeError::Length {
-                what: "query row",
-                expected,
-                found: row.group.len(),
-            };
-            return Err(shared(row.form, source));
-        }
-        let tables = self.inputs.iter();
-        let tables = tables.filter(|shape| matches!(shape, InputShape::Tables(_)));
-        let given = row.tables.map_or(0, |tables| tables.0.len());
-        if tables.clone().count() != given {
-            return Err(EngineError::NoTables);
-        }
-        workspace.fit(self.set, &self.inputs, self.executable.is_streaming());
-        let Workspace {
-            inputs, cursors, ..
-        } = workspace;
-        cursors.resize_with(inputs.len(), Cursor::default);
-        for (index, (input, cursor)) in inputs.iter_mut().zip(cursors).enumerate() {
-            let cursor = (!parallel).then_some(cursor);
-            match (&self.inputs[index], input) {
-                (InputShape::Selectors(_), Expanded::Selectors(out)) => {
-                    self.expand_selectors(key, row, (index, cursor), 0, out)?;
-                }
-                (InputShape::Selectors(_), Expanded::Streamed)
-                | (InputShape::Tables(_), Expanded::Tables(_)) => {}
-                (InputShape::Features(shape), input) => {
-                    let own = self.own(row, index);
-                    let ciphertexts = query::decode_linear(shape, own)?;
-                    *input =
-                        Expanded::Features(self.executable.carriers(&self.set.ring, &ciphertexts));
-                }
-                (InputShape::Values(shape), Expanded::Values(out)) => {
-                    let set = self.set.name;
-                    let key = key.ok_or(SchemeError::EvaluationKeyMissing { set })?;
-                    let part = self.part(row, index);
-                    query::expand_values(key, cursor, shape, row.form, part, row.index, out)
-                        .map_err(|source| shared(row.form, source))?;
-                }
-                _ => unreachable!("memory was made for this shape"),
-            }
-        }
-        Ok(())
-    }
-
     /// Ciphertexts, one an output, to reply row.
     pub fn compress(&self, results: &[Glwe]) -> Result<Vec<u8>, EngineError> {
         let mut row = Vec::new();
@@ -456,154 +322,6 @@ impl PreparedCircuit {
             }
         }
         Ok(row)
-    }
-}
-
-/// The evaluation key, for one row.
-struct RowKey<'a> {
-    circuit: &'a PreparedCircuit,
-    key: Option<&'a ExpandedEvaluationKey>,
-    row: QueryRow<'a>,
-}
-
-impl RowKey<'_> {
-    fn key(&self) -> Result<&ExpandedEvaluationKey, EngineError> {
-        let set = self.circuit.set.name;
-        Ok(self.key.ok_or(SchemeError::EvaluationKeyMissing { set })?)
-    }
-}
-
-impl KeyWork for RowKey<'_> {
-    type Error = EngineError;
-
-    fn expand(
-        &self,
-        input: usize,
-        first: usize,
-        out: &mut FourierSelectors,
-    ) -> Result<(), EngineError> {
-        self.circuit
-            .expand_selectors(self.key, self.row, (input, None), first, out)
-    }
-
-    fn bootstrap(&self, numbers: &[BootstrapInput<'_>]) -> Result<Vec<Glwe>, EngineError> {
-        let part = self.circuit.bootstrap;
-        let key = self.key()?.bootstrap(part.unwrap_or_default())?;
-        let with_table = |(number, table): &BootstrapInput<'_>| {
-            let table = Table::of_entries(key.parameters(), table)?;
-            Ok::<_, SchemeError>((number.clone(), table))
-        };
-        let numbers = numbers
-            .iter()
-            .map(with_table)
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(key.evaluate(&numbers)?)
-    }
-
-    fn pack(&self, levels: u32, items: &[Option<Glwe>]) -> Result<Glwe, EngineError> {
-        Ok(pack_multiples(
-            self.key()?,
-            self.circuit.set,
-            levels,
-            items,
-        )?)
-    }
-}
-
-impl Workspace {
-    /// Makes room for inputs of these shapes: the selectors of the row before, if they have the same
-    /// dimensions; none where they are expanded as they are needed.
-    fn fit(&mut self, set: &ParameterSet, shapes: &[InputShape], streaming: bool) {
-        self.inputs.truncate(shapes.len());
-        let mut tables = 0;
-        for (index, shape) in shapes.iter().enumerate() {
-            let number = tables;
-            tables += usize::from(matches!(shape, InputShape::Tables(_)));
-            let fits = match (shape, self.inputs.get(index)) {
-                (InputShape::Selectors(_), Some(Expanded::Streamed)) => streaming,
-                (InputShape::Selectors(shape), Some(Expanded::Selectors(selectors))) => {
-                    !streaming
-                        && selectors.shape() == shape.ggsw()
-                        && selectors.len() == shape.selectors
-                }
-                (InputShape::Features(_), Some(Expanded::Features(_))) => true,
-                (InputShape::Values(shape), Some(Expanded::Values(carriers))) => {
-                    carriers.len() == shape.values
-                }
-                (InputShape::Tables(_), Some(Expanded::Tables(place))) => *place == number,
-                _ => false,
-            };
-            if fits {
-                continue;
-            }
-            let fresh = match shape {
-                InputShape::Selectors(_) if streaming => Expanded::Streamed,
-                InputShape::Selectors(shape) => {
-                    Expanded::Selectors(FourierSelectors::zeroed(shape.ggsw(), shape.selectors))
-                }
-                InputShape::Features(_) => {
-                    Expanded::Features(FourierCarriers::zeroed(&set.ring, 0))
-                }
-                InputShape::Values(shape) => {
-                    Expanded::Values(FourierCarriers::zeroed(&set.ring, shape.values))
-                }
-                InputShape::Tables(_) => Expanded::Tables(number),
-            };
-            // What came after is of another circuit.
-            self.inputs.truncate(index);
-            self.inputs.push(fresh);
-        }
-    }
-}
-
-/// An error of what rows share.
-fn shared(form: GroupForm, source: SchemeError) -> EngineError {
-    match form.rows {
-        1 => EngineError::Scheme(source),
-        rows => EngineError::Shared { rows, source },
-    }
-}
-
-fn input_shape(
-    set: &'static ParameterSet,
-    index: usize,
-    input: &Input,
-) -> Result<InputShape, EngineError> {
-    match input {
-        Input::Selectors(group) => match group.form {
-            SelectorForm::Bits => Ok(InputShape::Selectors(SelectorQueryShape {
-                set,
-                selectors: group.count as usize,
-                gadget: group.gadget,
-                transport: group.transport,
-            })),
-            SelectorForm::Digits { .. } => Err(EngineError::Digits { input: index }),
-        },
-        Input::Features(input) => Ok(InputShape::Features(LinearQueryShape {
-            set,
-            features: input.features as usize,
-            block: input.block as usize,
-            stride: input.stride as usize,
-            form: input.form,
-            body_bits: input.body_bits,
-        })),
-        Input::Values(input) => {
-            pack::require(set)?;
-            Ok(InputShape::Values(ValueShape {
-                set,
-                values: input.count as usize,
-            }))
-        }
-        Input::Tables(input) => Ok(InputShape::Tables(input.count as usize)),
-    }
-}
-
-fn reply_shape(set: &'static ParameterSet, output: &Output) -> ReplyShape {
-    ReplyShape {
-        set,
-        coefficients: output.coefficients as usize,
-        stride: output.stride as usize,
-        bits: output.reply_bits,
     }
 }
 

@@ -1,8 +1,10 @@
 //! The steps of a circuit on the ciphertexts of one row.
 
 mod bootstraps;
+mod forms;
 mod lookups;
 mod memory;
+mod sizes;
 mod statistics;
 mod weights;
 
@@ -12,12 +14,8 @@ pub(crate) use memory::{Expanded, Frames, Values};
 pub use statistics::Statistics;
 pub use weights::MAX_WEIGHT_BYTES;
 
-use crate::kernel;
-use crate::lower::{
-    self, CombinationStep, External, Form, Outcome, Program, ProgramStep, RowTerm, SumStep, Term,
-    TurnStep,
-};
-use crate::schedule::{Block, GROUP, Group, SEGMENTS, Schedule, Stage};
+use crate::lower::{self, CombinationStep, Program, ProgramStep, SumStep, TurnStep};
+use crate::schedule::{Block, GROUP, SEGMENTS, Schedule, Stage};
 use aligned_vec::AVec;
 use cipherfn_circuit::circuit::{Carrier, Circuit, Input, InputId, SelectorId};
 use cipherfn_circuit::{CircuitError, Dimensions};
@@ -25,27 +23,16 @@ use cipherfn_protocol::specs::Gadget;
 use cipherfn_scheme::Glwe;
 use cipherfn_scheme::bootstrap::rotate::BATCH;
 use cipherfn_scheme::carriers::FourierCarriers;
-use cipherfn_scheme::external::{Component, add_products, decompose, scalar_digits};
-use cipherfn_scheme::fourier::{TORUS, Transform, c64};
+use cipherfn_scheme::external::add_products;
+use cipherfn_scheme::fourier::{Transform, c64};
 use cipherfn_scheme::parameters::Ring;
-use cipherfn_scheme::selectors::{FourierSelectors, GgswShape};
+use cipherfn_scheme::selectors::FourierSelectors;
 use lookups::Tables;
 use memory::{Scratch, Working, zeroed};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use weights::WeightProducts;
-
-/// The most memory for the selectors and values of one row that are there at once.
-const MAX_BYTES: u64 = 8 << 30;
-/// The most that all its selectors would take: half a minute of expansion.
-const MAX_SELECTOR_BYTES: u64 = 48 << 30;
-/// Times that the order of evaluation is cut anew until it keeps to the memory given.
-const STREAMING_TRIES: u32 = 4;
-/// Memory of a CMUX in program and schedule, rounded up.
-const STEP_BYTES: usize = 256;
-/// The same of a turn of a look-up, or of a factor.
-const TURN_BYTES: usize = 32;
 
 /// A circuit's steps, their order, and the transforms of its plaintexts.
 #[derive(Debug)]
@@ -85,7 +72,7 @@ impl Executable {
             dimensions,
             levels: levels.max().map_or(1, |levels| levels.get() as usize),
             groups,
-            monomials: monomials(&program, &transform),
+            monomials: forms::monomials(&program, &transform),
             statistics: Statistics::of(&program),
             schedule: Schedule::new(&program, SEGMENTS[0], count),
             tables: Tables::new(circuit, &program),
@@ -94,7 +81,7 @@ impl Executable {
             transform,
         };
         let selectors = executable.selector_bytes();
-        bounded(selectors, MAX_SELECTOR_BYTES)?;
+        sizes::bounded(selectors, sizes::MAX_SELECTOR_BYTES)?;
         if executable.value_bytes().saturating_add(selectors) > memory {
             executable.schedule = Schedule::new(&executable.program, SEGMENTS[1], count);
         }
@@ -103,114 +90,16 @@ impl Executable {
             executable.stream_within(memory, values);
         }
         let bytes = executable.value_bytes() + executable.selector_bytes();
-        bounded(bytes, MAX_BYTES)?;
+        sizes::bounded(bytes, sizes::MAX_BYTES)?;
         executable.statistics.expanded = executable.expanded();
         executable.statistics.live_values = executable.schedule.slot_count;
         executable.statistics.bytes = bytes;
         Ok(executable)
     }
 
-    /// Schedules so that selectors are expanded as they are needed, in what the values leave of
-    /// `memory`. That order can have more values at once than the one before: then with fewer
-    /// selectors, and in the last try with the fewest.
-    fn stream_within(&mut self, memory: u64, values: u64) {
-        let frame = self.frame_bytes().max(1);
-        let mut frames = memory.saturating_sub(values) / frame;
-        for tries in (0..STREAMING_TRIES).rev() {
-            self.schedule = Schedule::streaming(&self.program, frames as usize);
-            let excess = (self.value_bytes() + self.selector_bytes()).saturating_sub(memory);
-            if excess == 0 || frames == 0 {
-                break;
-            }
-            frames = match tries {
-                1 => 0,
-                _ => frames.saturating_sub(excess.div_ceil(frame)),
-            };
-        }
-    }
-
     /// Whether selectors are expanded as they are needed.
     pub(crate) const fn is_streaming(&self) -> bool {
         self.schedule.streaming.is_some()
-    }
-
-    /// Memory of the values between steps, and of those that are being packed.
-    fn value_bytes(&self) -> u64 {
-        let packed = self.program.steps.iter().map(ProgramStep::packed).max();
-        let values = self.schedule.slot_count + 2 * packed.unwrap_or_default();
-        (values * self.value_len() * size_of::<c64>()) as u64
-    }
-
-    /// Memory of the selectors that are there at once.
-    fn selector_bytes(&self) -> u64 {
-        match &self.schedule.streaming {
-            Some(streaming) => streaming.frames as u64 * self.frame_bytes(),
-            None => (0..self.groups.len())
-                .filter_map(|input| self.groups[input].map(|(count, _)| (input, count)))
-                .map(|(input, count)| self.ggsw_bytes(input) * u64::from(count))
-                .sum(),
-        }
-    }
-
-    /// Memory of the largest group of selectors that are expanded together.
-    fn frame_bytes(&self) -> u64 {
-        let inputs = (0..self.groups.len()).filter(|input| self.groups[*input].is_some());
-        let largest = inputs.map(|input| self.ggsw_bytes(input)).max();
-        largest.unwrap_or_default() * u64::from(GROUP)
-    }
-
-    fn ggsw_bytes(&self, input: usize) -> u64 {
-        (self.shape(input).ggsw_len() * size_of::<c64>()) as u64
-    }
-
-    /// Dimensions of the selectors of an input.
-    fn shape(&self, input: usize) -> GgswShape {
-        let (_, gadget) = self.groups[input].expect("selectors are of a group");
-        GgswShape {
-            glwe_dimension: self.dimensions.glwe_dimension,
-            polynomial_size: self.dimensions.polynomial_size,
-            gadget,
-        }
-    }
-
-    /// Dimensions and number of the selectors that are expanded together.
-    fn group_size(&self, group: Group) -> (GgswShape, usize) {
-        let input = group.input as usize;
-        let (count, _) = self.groups[input].expect("selectors are of a group");
-        let count = (count - group.number * GROUP).min(GROUP);
-        (self.shape(input), count as usize)
-    }
-
-    /// Selectors that a row expands.
-    fn expanded(&self) -> usize {
-        match &self.schedule.streaming {
-            Some(streaming) => {
-                let loads = streaming.loads.iter().flatten();
-                loads.map(|load| self.group_size(load.group).1).sum()
-            }
-            None => self
-                .groups
-                .iter()
-                .flatten()
-                .map(|(count, _)| *count as usize)
-                .sum(),
-        }
-    }
-
-    /// Bytes of memory that the prepared circuit takes: the transforms of its plaintexts, and steps
-    /// of about [`STEP_BYTES`] a CMUX.
-    pub(crate) fn memory_len(&self) -> usize {
-        let monomials: usize = self
-            .monomials
-            .values()
-            .map(|monomial| size_of_val(monomial.as_slice()))
-            .sum();
-        let Statistics { turns, factors, .. } = self.statistics;
-        monomials
-            + self.products.memory_len()
-            + self.tables.memory_len()
-            + self.statistics.all_cmuxes() * STEP_BYTES
-            + (turns + factors) * TURN_BYTES
     }
 
     pub(crate) const fn statistics(&self) -> Statistics {
@@ -367,174 +256,6 @@ impl Executable {
         Ok(())
     }
 
-    /// Transforms of the gadget digits of `difference + constant`.
-    fn decompose<'a>(
-        &self,
-        external: &External,
-        gadget: Gadget,
-        row: RowContext<'_>,
-        scratch: &'a mut Scratch,
-    ) -> &'a [c64] {
-        let Scratch {
-            difference,
-            working,
-        } = scratch;
-        self.set_form(difference, &external.difference, row, working);
-        let size = self.transform.fourier_size();
-        let count = self.dimensions.glwe_dimension + 1;
-        let digits = &mut working.digits[..difference.len() * gadget.levels.get() as usize];
-        for (index, polynomial) in difference.chunks_exact_mut(size).enumerate() {
-            self.transform.inverse_twisted(polynomial, &mut working.fft);
-            if index + 1 == count {
-                for (position, value) in external.constant.coefficients() {
-                    let (at, turn) = self.folded(*position);
-                    polynomial[at] += turn * (*value as i64 as f64 / TORUS * size as f64);
-                }
-            }
-            decompose(
-                digits,
-                polynomial,
-                Component { index, count },
-                gadget,
-                &self.transform,
-            );
-        }
-        for polynomial in digits.chunks_exact_mut(size) {
-            self.transform.forward_twisted(polynomial, &mut working.fft);
-        }
-        digits
-    }
-
-    /// `out = form`.
-    fn set_form(&self, out: &mut [c64], form: &Form, row: RowContext<'_>, working: &mut Working) {
-        let read = |step| row.values.read(self.slot(step));
-        let rest = if let Some((Term { step, rotation: 0 }, rest)) = form.terms.split_first() {
-            out.copy_from_slice(&read(*step));
-            rest
-        } else {
-            out.fill(c64::new(0.0, 0.0));
-            &form.terms
-        };
-        for term in rest {
-            self.add_term(out, *term, row.values);
-        }
-        for term in &form.rows {
-            self.add_row(out, term, row.selectors(term.selector), working);
-        }
-    }
-
-    /// `out += term`.
-    fn add_term(&self, out: &mut [c64], term: Term, values: &Values) {
-        let size = self.dimensions.polynomial_size as u32;
-        let (value, negated) = (values.read(self.slot(term.step)), term.rotation >= size);
-        match term.rotation % size {
-            0 => kernel::add(out, &value, negated),
-            shift => kernel::add_rotated(out, &value, &self.monomials[&shift], negated),
-        }
-    }
-
-    /// `out += selector (.) plaintext`: a plaintext has no mask, so only the body rows of each
-    /// level take part.
-    fn add_row(
-        &self,
-        out: &mut [c64],
-        row: &RowTerm,
-        (selectors, index): (&FourierSelectors, usize),
-        working: &mut Working,
-    ) {
-        let gadget = self.gadget(row.selector);
-        let levels = gadget.levels.get() as usize;
-        let size = self.transform.fourier_size();
-        let body_row = |level| selectors.row(index, level, self.dimensions.glwe_dimension);
-        let mut digits = [0.0; 64];
-        if let [(position, value)] = row.plaintext.coefficients() {
-            digits
-                .iter_mut()
-                .zip(scalar_digits(*value, gadget))
-                .for_each(|(slot, digit)| *slot = digit);
-            let digits = &digits[..levels];
-            if *position == 0 {
-                return kernel::add_scaled_rows(out, (0..levels).map(body_row), digits);
-            }
-            let turned = &mut working.digits[..out.len()];
-            turned.fill(c64::new(0.0, 0.0));
-            kernel::add_scaled_rows(turned, (0..levels).map(body_row), digits);
-            return kernel::add_rotated(out, turned, &self.monomials[position], false);
-        }
-        let polynomials = &mut working.digits[..levels * size];
-        polynomials.fill(c64::new(0.0, 0.0));
-        for (position, value) in row.plaintext.coefficients() {
-            let (at, turn) = self.folded(*position);
-            for (polynomial, digit) in polynomials
-                .chunks_exact_mut(size)
-                .zip(scalar_digits(*value, gadget))
-            {
-                polynomial[at] += turn * digit;
-            }
-        }
-        for (level, polynomial) in polynomials.chunks_exact_mut(size).enumerate() {
-            self.transform.forward_twisted(polynomial, &mut working.fft);
-            add_products(out, body_row(level), polynomial, size);
-        }
-    }
-
-    /// Index and factor of a coefficient in a folded, twisted polynomial.
-    fn folded(&self, position: u32) -> (usize, c64) {
-        let (position, size) = (position as usize, self.transform.fourier_size());
-        let twist = self.transform.twist();
-        if position < size {
-            (position, twist[position])
-        } else {
-            (position - size, c64::new(0.0, 1.0) * twist[position - size])
-        }
-    }
-
-    /// Brings a result back from the Fourier domain: in its own memory, unless it is wanted `again`.
-    fn extract(&self, result: &Outcome, again: bool, values: &Values, out: &mut Glwe) {
-        if let Some(step) = result.step {
-            let slot = self.slot(step);
-            values.with_scratch(
-                || self.scratch(),
-                |Scratch {
-                     difference,
-                     working,
-                 }| {
-                    if again {
-                        difference.copy_from_slice(&values.read(slot));
-                        self.bring_back(difference, out, working);
-                    } else {
-                        self.bring_back(&mut values.write(slot), out, working);
-                    }
-                },
-            );
-        } else {
-            let size = self.dimensions.polynomial_size;
-            out.mask.clear();
-            out.mask.resize(self.dimensions.glwe_dimension * size, 0);
-            out.body.clear();
-            out.body.resize(size, 0);
-        }
-        for (position, value) in result.constant.coefficients() {
-            out.body[*position as usize] = out.body[*position as usize].wrapping_add(*value);
-        }
-    }
-
-    fn bring_back(&self, value: &mut [c64], out: &mut Glwe, working: &mut Working) {
-        out.mask.resize(
-            self.dimensions.glwe_dimension * self.dimensions.polynomial_size,
-            0,
-        );
-        out.body.resize(self.dimensions.polynomial_size, 0);
-        let polynomials = out
-            .mask
-            .chunks_exact_mut(self.dimensions.polynomial_size)
-            .chain([out.body.as_mut_slice()]);
-        for (out, value) in polynomials.zip(value.chunks_exact_mut(self.transform.fourier_size())) {
-            self.transform
-                .backward_torus_in_place(out, value, &mut working.fft);
-        }
-    }
-
     fn scratch(&self) -> Scratch {
         let len = self.value_len();
         let working = Working {
@@ -615,38 +336,4 @@ fn group(input: &Input) -> Option<(u32, Gadget)> {
         Input::Selectors(group) => Some((group.count, group.gadget)),
         Input::Features(_) | Input::Values(_) | Input::Tables(_) => None,
     }
-}
-
-fn bounded(bytes: u64, limit: u64) -> Result<(), CircuitError> {
-    if bytes <= limit {
-        return Ok(());
-    }
-    Err(CircuitError::TooLarge {
-        unit: "bytes of selectors and values",
-        limit,
-    })
-}
-
-fn monomials(program: &Program, transform: &Transform) -> HashMap<u32, AVec<c64>> {
-    let size = transform.polynomial_size() as u32;
-    let mut scratch = transform.scratch();
-    let mut monomials = HashMap::new();
-    for step in &program.steps {
-        let turned = step.terms().map(|term| term.rotation % size);
-        let rows = step.forms().flat_map(|form| &form.rows);
-        let placed = rows.filter_map(|row| match row.plaintext.coefficients() {
-            [(position, _)] => Some(*position),
-            _ => None,
-        });
-        for shift in turned.chain(placed).filter(|shift| *shift != 0) {
-            monomials.entry(shift).or_insert_with(|| {
-                let mut coefficients = vec![0; size as usize];
-                coefficients[shift as usize] = 1;
-                let mut out = zeroed(transform.fourier_size());
-                transform.forward_integer(&mut out, &coefficients, &mut scratch);
-                out
-            });
-        }
-    }
-    monomials
 }
