@@ -18,7 +18,7 @@ pub fn write(bundle: &Bundle) -> Result<Vec<u8>, EngineError> {
 fn find(circuit: &Circuit) -> Result<SetFacts, EngineError> {
     let set = ParameterSet::by_name(&circuit.parameter_set)?;
     Ok(SetFacts {
-        dimensions: crate::dimensions(set, circuit),
+        dimensions: crate::dimensions::dimensions(set, circuit),
         tag: set.tag(),
     })
 }

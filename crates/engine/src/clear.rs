@@ -36,7 +36,7 @@ impl ClearCircuit {
     /// Checks a circuit.
     pub fn new(circuit: Circuit) -> Result<Self, EngineError> {
         let set = ParameterSet::by_name(&circuit.parameter_set)?;
-        let dimensions = crate::dimensions(set, &circuit);
+        let dimensions = crate::dimensions::dimensions(set, &circuit);
         circuit.validate(dimensions)?;
         Ok(Self {
             bootstrap_table: dimensions.bootstrap_table.unwrap_or_default() as u32,

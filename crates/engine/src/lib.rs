@@ -63,6 +63,7 @@
 
 pub mod bundle;
 mod clear;
+mod dimensions;
 mod error;
 mod evaluator;
 mod kernel;
@@ -85,21 +86,3 @@ pub use prepared::{
     CACHE_PART, PreparedCircuit, QueryRow, Timings, Workspace, row_memory, server_memory,
 };
 pub use run::{MAX_WEIGHT_BYTES, SharedTables, Statistics};
-
-use cipherfn_circuit::{Circuit, Dimensions};
-use cipherfn_scheme::parameters::{Bootstrap, ParameterSet};
-
-/// Dimensions of the ciphertexts and tables of a circuit of this set.
-fn dimensions(set: &ParameterSet, circuit: &Circuit) -> Dimensions {
-    Dimensions {
-        glwe_dimension: set.ring.glwe_dimension,
-        polynomial_size: set.ring.polynomial_size,
-        bootstrap_table: bootstrap(set, circuit).map(|numbers| numbers.output.polynomial_size),
-    }
-}
-
-/// The bootstrap of the part that the circuit names, if the set has that.
-fn bootstrap<'a>(set: &'a ParameterSet, circuit: &Circuit) -> Option<&'a Bootstrap> {
-    let part = set.part(circuit.bootstrap.as_ref()?).ok()?;
-    part.bootstrap()
-}

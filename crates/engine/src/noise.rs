@@ -89,7 +89,7 @@ pub fn of_circuit(circuit: &Circuit) -> Result<CircuitNoise, EngineError> {
 
 fn track(circuit: &Circuit, tables: &[OutputNoise]) -> Result<CircuitNoise, EngineError> {
     let set = ParameterSet::by_name(&circuit.parameter_set)?;
-    circuit.validate(crate::dimensions(set, circuit))?;
+    circuit.validate(crate::dimensions::dimensions(set, circuit))?;
     let packing = set.packing();
     let carrier = packing.map_or_else(Variance::default, |packing| noise::carrier(set, packing));
     let fresh = OutputNoise {
@@ -109,7 +109,7 @@ fn track(circuit: &Circuit, tables: &[OutputNoise]) -> Result<CircuitNoise, Engi
         carrier,
         tables: tables.collect(),
         bounded: Vec::new(),
-        parameters: crate::bootstrap(set, circuit),
+        parameters: crate::dimensions::bootstrap(set, circuit),
         bootstraps: Vec::new(),
     };
     let Ok(outputs) = evaluator::evaluate(circuit, &mut tracker);

@@ -15,7 +15,7 @@ use cipherfn_scheme::parameters::ParameterSet;
 /// [`PreparedCircuit::results_of_rows`]: crate::PreparedCircuit::results_of_rows
 pub fn cut(circuit: &Circuit, parts: u32) -> Result<Cut, EngineError> {
     let set = ParameterSet::by_name(&circuit.parameter_set)?;
-    circuit.validate(crate::dimensions(set, circuit))?;
+    circuit.validate(crate::dimensions::dimensions(set, circuit))?;
     Ok(Cut::new(circuit, parts, &costs(circuit, set))?)
 }
 
@@ -34,7 +34,7 @@ fn costs(circuit: &Circuit, set: &ParameterSet) -> PartCosts {
         u64::from(switch + packing.scheme_switch.levels.get()) + polynomials
     });
     // A CMUX of polynomials of another size a coefficient of the small key.
-    let bootstrap = crate::bootstrap(set, circuit).map(|numbers| {
+    let bootstrap = crate::dimensions::bootstrap(set, circuit).map(|numbers| {
         let (output, levels) = (&numbers.output, u64::from(numbers.rotation.levels.get()));
         let polynomials = output.glwe_dimension as u64 + 1;
         let transforms = polynomials * (levels + 1) * numbers.small.mask_len() as u64;

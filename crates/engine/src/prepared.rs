@@ -98,7 +98,7 @@ impl PreparedCircuit {
     /// Rows are evaluated side by side only where all of them keep to it.
     pub fn with_memory(circuit: &Circuit, memory: u64) -> Result<Self, EngineError> {
         let set = ParameterSet::by_name(&circuit.parameter_set)?;
-        let dimensions = crate::dimensions(set, circuit);
+        let dimensions = crate::dimensions::dimensions(set, circuit);
         circuit.validate(dimensions)?;
         for node in &circuit.nodes {
             if let Node::Pack(pack) = node {
