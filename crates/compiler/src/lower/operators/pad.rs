@@ -1,4 +1,4 @@
-//! `Pad` by a constant.
+//! `Pad`: by a constant, or by entries of the data.
 
 use crate::error::CompileError;
 use crate::lower::emitter::{Emitter, Operand, reshaped};
@@ -13,10 +13,11 @@ pub(in crate::lower) const OPERATORS: &[Operator] = &[standard("Pad", 2, pad)];
 fn pad(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
     let data = emitter.input(0)?;
     let mode = emitter.node.text("mode", "constant")?;
-    if mode != "constant" {
+    let Some(mode) = Mode::named(&mode) else {
         let problem = format!("its mode is \"{mode}\"");
-        return Err(emitter.node.unsupported(problem, "\"constant\""));
-    }
+        let supported = "\"constant\", \"edge\", \"reflect\" and \"wrap\"";
+        return Err(emitter.node.unsupported(problem, supported));
+    };
     let rank = data.shape.len();
     let axes: Vec<usize> = match emitter.integers(3, "axes")? {
         Some(axes) => axes
@@ -38,6 +39,11 @@ fn pad(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
             .checked_add(widths[place])
             .and_then(|size| size.checked_add(widths[place + axes.len()]));
         shape[axis] = usize::try_from(size.unwrap_or(-1)).unwrap_or(usize::MAX);
+        let width = widths[place].max(widths[place + axes.len()]);
+        if width > mode.widest(data.shape[axis]) {
+            let problem = format!("it pads an axis of {} by {width}", data.shape[axis]);
+            return Err(emitter.node.invalid(problem));
+        }
     }
     let Some(total) = entries(&shape) else {
         let problem = format!("its result of shape {shape:?} has more than {MAX_LEN} entries");
@@ -56,9 +62,9 @@ fn pad(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
         for axis in (0..rank).rev() {
             let at = (entry % shape[axis]) as i64 - before[axis];
             entry /= shape[axis];
-            match usize::try_from(at) {
-                Ok(at) if at < data.shape[axis] => place += at * stride,
-                _ => return outside,
+            match mode.source(at, data.shape[axis]) {
+                Some(at) => place += at * stride,
+                None => return outside,
             }
             stride *= data.shape[axis];
         }
@@ -71,4 +77,78 @@ fn pad(emitter: &mut Emitter<'_>) -> Result<Vec<Operand>, CompileError> {
     let flat = reshaped(&data, vec![data.len()]);
     let source = emitter.join(&[flat, value])?;
     Ok(vec![emitter.select(&source, view)?])
+}
+
+/// What stands beside the data.
+#[derive(Clone, Copy)]
+enum Mode {
+    Constant,
+    /// The outermost entry.
+    Edge,
+    /// The entries from the outermost one inwards, without it.
+    Reflect,
+    /// The entries from the other end on.
+    Wrap,
+}
+
+impl Mode {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "constant" => Some(Self::Constant),
+            "edge" => Some(Self::Edge),
+            "reflect" => Some(Self::Reflect),
+            "wrap" => Some(Self::Wrap),
+            _ => None,
+        }
+    }
+
+    /// The widest padding of an axis of `size` entries.
+    fn widest(self, size: usize) -> i64 {
+        let size = size as i64;
+        match self {
+            Self::Constant => i64::MAX,
+            Self::Edge if size > 0 => i64::MAX,
+            Self::Edge => 0,
+            Self::Reflect => (size - 1).max(0),
+            Self::Wrap => size,
+        }
+    }
+
+    /// The entry of an axis of `size` entries that stands at `at`; `None` for the constant.
+    fn source(self, at: i64, size: usize) -> Option<usize> {
+        let last = size as i64 - 1;
+        let at = match self {
+            Self::Constant if at < 0 || at > last => return None,
+            Self::Constant => at,
+            Self::Edge => at.clamp(0, last),
+            Self::Reflect if at < 0 => -at,
+            Self::Reflect if at > last => 2 * last - at,
+            Self::Reflect => at,
+            Self::Wrap => at.rem_euclid(size as i64),
+        };
+        usize::try_from(at).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Mode;
+
+    /// What `numpy.pad([0, 1, 2], 2, mode)` gives.
+    #[test]
+    fn pads_like_numpy() {
+        for (name, expected) in [
+            ("edge", [0, 0, 0, 1, 2, 2, 2]),
+            ("reflect", [2, 1, 0, 1, 2, 1, 0]),
+            ("wrap", [1, 2, 0, 1, 2, 0, 1]),
+        ] {
+            let mode = Mode::named(name).unwrap();
+            let found: Vec<_> = (-2..5).map(|at| mode.source(at, 3).unwrap()).collect();
+            assert_eq!(found, expected, "{name}");
+        }
+        let constant: Vec<_> = (-1..4).map(|at| Mode::Constant.source(at, 3)).collect();
+        assert_eq!(constant, [None, Some(0), Some(1), Some(2), None]);
+        assert!(Mode::named("symmetric").is_none());
+        assert_eq!((Mode::Reflect.widest(3), Mode::Wrap.widest(3)), (2, 3));
+    }
 }
