@@ -9,7 +9,9 @@ use cipherfn_program::Tensor;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use cipherfn_serving::training::SET;
-use cipherfn_serving::training::leaves::{LeafCounter, choose_sums, key_parts, noise};
+use cipherfn_serving::training::leaves::{
+    LeafCounter, choose_sums, key_parts, noise, require_exact,
+};
 use cipherfn_training::leaves::{
     LeafCounts, LeafRow, LeafRowEncoder, LeafSpec, LeafTraining, Structure, StructureNode,
 };
@@ -53,12 +55,14 @@ fn learned(reference: &Value) -> Structure {
             threshold: node["threshold"].as_f64().unwrap() as f32,
             above: number(&node["above"]),
             below: number(&node["below"]),
+            missing_above: false,
         }
     };
     let trees = reference["trees"].as_array().unwrap().iter();
     let nodes = trees.map(|tree| tree.as_array().unwrap().iter().map(node).collect());
     Structure {
         features: reference["columns"].as_array().unwrap().len(),
+        names: None,
         trees: nodes.collect(),
     }
 }
@@ -94,7 +98,8 @@ fn check(name: &str, target: &str, is_class: bool) {
     let reference = reference(name);
     let training = spec(&reference, target).with(&learned(&reference));
     let training = choose_sums(&training.unwrap(), set()).unwrap();
-    assert!(noise(&training, set()).unwrap().error < 0.5);
+    assert!(noise(&training, set(), 1_000_000).unwrap().error < 0.5);
+    require_exact(&training, set(), 1000).unwrap();
     let training = LeafTraining::from_json(&training.to_json().unwrap()).unwrap();
     let rows = rows(&training, &reference, is_class);
     let (secret, key) = keys();
@@ -169,6 +174,23 @@ fn refuse(
     let error = decrypt_counts(&other, training, rows, &sums);
     let refused = error.and_then(|counts| Ok(training.refit(rows, &counts)?));
     assert!(refused.is_err(), "another key has no such counts");
+    // The last sum has fewer rows than the others.
+    let in_sum = training.sums().rows();
+    assert_ne!(rows % in_sum, 0, "{in_sum} rows a sum");
+    let last = sums.len() - sums.len() / rows.div_ceil(in_sum);
+    sums.swap(0, last);
+    let error = decrypt_counts(secret, training, rows, &sums).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            LeafError::OtherRows {
+                sum: 1,
+                tree: 1,
+                ..
+            }
+        ),
+        "{error}"
+    );
     sums.pop();
     let error = decrypt_counts(secret, training, rows, &sums).unwrap_err();
     assert!(matches!(error, LeafError::Sums { .. }), "{error}");
@@ -182,4 +204,37 @@ fn forests_count_classes_as_scikit_learn() {
 #[test]
 fn extra_trees_have_the_means_of_scikit_learn() {
     check("extra_trees", "low = 25\nhigh = 346", false);
+}
+
+/// Of models whose leaves count something else, and of columns in another order.
+#[test]
+fn structures_that_rows_would_not_fit_are_refused() {
+    let read = |path: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        read_model(&std::fs::read(path).unwrap()).unwrap()
+    };
+    for (path, expected) in [
+        (
+            "models/imputer_forest/model.onnx",
+            "scaled, encoded or imputed",
+        ),
+        ("native/xgb-base-score/model.json", "boosted"),
+    ] {
+        let error = structure(&read(path)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{path}: {error}");
+    }
+    let forest = structure(&read("native/lgbm-forest/model.txt")).unwrap();
+    let mut names = forest.names.clone().unwrap();
+    let spec = |names: &[String]| {
+        let mut text = String::from("format = 1\nname = \"t\"\nalgorithm = \"leaves\"\n");
+        for name in names {
+            writeln!(text, "[[column]]\nname = {name:?}").unwrap();
+        }
+        text.push_str("[target]\nname = \"y\"\nclasses = [\"0\", \"1\"]\n");
+        LeafSpec::from_toml(&text).unwrap()
+    };
+    spec(&names).with(&forest).unwrap();
+    names.swap(0, 1);
+    let error = spec(&names).with(&forest).unwrap_err().to_string();
+    assert!(error.contains("column 1"), "{error}");
 }

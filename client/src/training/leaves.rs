@@ -31,6 +31,18 @@ pub enum LeafError {
         /// Sums found.
         found: usize,
     },
+    /// Counts that are not those of the rows of a sum.
+    #[error(
+        "sum {sum}: the counts of tree {tree} do not add up to its {rows} rows; count the rows again, or use another server"
+    )]
+    OtherRows {
+        /// The sum, from 1.
+        sum: usize,
+        /// The tree, from 1.
+        tree: usize,
+        /// Rows of the sum.
+        rows: usize,
+    },
     /// A sum that is between two counts.
     #[error(
         "a count of tree {tree} is {count:.2}: its error is larger than the program allows, or it is of another key; count the rows again"
@@ -73,6 +85,9 @@ pub fn shape(set: &'static ParameterSet, training: &LeafTraining, rows: usize) -
 
 /// The counts of each tree's leaves over all rows, from their sums.
 ///
+/// Each sum's counts are held to its number of rows, so that no error of a count goes unseen that another
+/// one does not cancel.
+///
 /// # Errors
 /// Sums of other rows, or whose numbers are no counts.
 pub fn decrypt_counts(
@@ -98,8 +113,12 @@ pub fn decrypt_counts(
         .map(|tree| LeafCounts::new(tree, labels))
         .collect();
     let unit = f64::from(training.sums().count_bits).exp2();
+    let mut in_leaves: Vec<u64> = Vec::new();
     for (number, bytes) in sums.iter().enumerate() {
         let (output, block) = (number % (1 + labels), number / (1 + labels) % blocks.len());
+        let sum = number / (1 + labels) / blocks.len();
+        let first = sum * training.sums().rows();
+        let in_sum = training.sums().rows().min(rows - first);
         let block = blocks[block].clone();
         let leaves = trees[block.clone()].iter().map(LeafTree::leaves);
         let shape = ReplyShape {
@@ -108,24 +127,52 @@ pub fn decrypt_counts(
             stride: 1,
             bits: REPLY_BITS,
         };
-        let mut phases = reply::decrypt(key, &shape, bytes)?.into_iter();
+        let phases = reply::decrypt(key, &shape, bytes)?.into_iter();
+        // Counts are those of less than a torus, none of them negative.
+        let found: Vec<f64> = phases
+            .map(|phase| phase as u64 as f64 * 2f64.powi(-64) * unit)
+            .collect();
+        let mut place = 0;
         for tree in block {
-            let own = match output {
-                0 => &mut counts[tree].rows,
-                label => &mut counts[tree].labels[label - 1],
-            };
-            for (count, phase) in own.iter_mut().zip(phases.by_ref()) {
-                // Counts are those of less than a torus, none of them negative.
-                let found = phase as u64 as f64 * 2f64.powi(-64) * unit;
-                let whole = found.round();
-                if (found - whole).abs() > 0.45 {
-                    return Err(LeafError::NoCount {
-                        tree: tree + 1,
-                        count: found,
-                    });
-                }
-                *count += whole as u64 % unit as u64;
+            let own = place..place + trees[tree].leaves();
+            place = own.end;
+            if let Some(count) = found[own.clone()]
+                .iter()
+                .find(|found| (**found - found.round()).abs() > 0.45)
+            {
+                return Err(LeafError::NoCount {
+                    tree: tree + 1,
+                    count: *count,
+                });
             }
+            let whole = found[own.clone()]
+                .iter()
+                .map(|found| found.round() as u64 % unit as u64);
+            let whole: Vec<u64> = whole.collect();
+            if output == 0 {
+                in_leaves.truncate(own.start);
+                in_leaves.extend(&whole);
+            }
+            let is_of_rows = match output {
+                0 => whole.iter().sum::<u64>() == in_sum as u64,
+                _ => whole.iter().zip(&in_leaves[own]).all(|(a, b)| a <= b),
+            };
+            if !is_of_rows {
+                return Err(LeafError::OtherRows {
+                    sum: sum + 1,
+                    tree: tree + 1,
+                    rows: in_sum,
+                });
+            }
+            let counts = &mut counts[tree];
+            let total = match output {
+                0 => &mut counts.rows,
+                label => &mut counts.labels[label - 1],
+            };
+            total
+                .iter_mut()
+                .zip(whole)
+                .for_each(|(total, own)| *total += own);
         }
     }
     Ok(counts)

@@ -158,12 +158,9 @@ impl Backend {
             .map(Bits::new)
             .find(|bits| switched(*bits) <= REPLY_SHARE * variance)
             .unwrap_or(Bits::new(40));
-        self.budget_with(
-            variance,
-            noise::margin(self.set, self.transport(), rows),
-            coefficients,
-            reply_bits,
-        )
+        let more = ((coefficients * self.results) as f64).log2();
+        let margin = noise::margin(self.set, self.transport(), rows, more);
+        self.budget_with(variance, margin, coefficients, reply_bits)
     }
 
     /// The error bound of a linear model's result for replies of given bits.
@@ -190,7 +187,7 @@ impl Backend {
         let reply = noise::modulus_switch(self.set, reply_bits);
         let deviation = margin * (variance + packing + reply).deviation();
         let failure = FAILURE_LOG2 - ((coefficients * self.results) as f64).log2();
-        let error = TorusFraction::new((deviations(failure) * deviation).get());
+        let error = TorusFraction::new((noise::deviations(failure) * deviation).get());
         Budget {
             deviation,
             error,
@@ -299,44 +296,5 @@ impl Backend {
             .into_iter()
             .map(|part| (part.name, part.file_bytes(self.set)));
         sizes.collect::<BTreeMap<_, _>>().into_values().sum()
-    }
-}
-
-/// `z` such that a normal variable exceeds `z` standard deviations, to either side, with
-/// probability at most `2^log2_probability`.
-///
-/// By Mills' bound `P(|X| > z) < sqrt(2 / pi) * exp(-z^2 / 2) / z`.
-fn deviations(log2_probability: f64) -> f64 {
-    let log2_bound = |z: f64| {
-        (2.0 / std::f64::consts::PI).sqrt().log2()
-            - z.log2()
-            - z * z / 2.0 * std::f64::consts::LOG2_E
-    };
-    let (mut low, mut high) = (1.0, 64.0);
-    for _ in 0..64 {
-        let middle = f64::midpoint(low, high);
-        if log2_bound(middle) > log2_probability {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    high
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn normal_tails() {
-        // Two-sided tails of 1.96 and 7.14 deviations: 5 % and 2^-40.
-        assert!((deviations(0.05_f64.log2()) - 1.96).abs() < 0.15);
-        assert!(
-            (deviations(-40.0) - 7.14).abs() < 0.02,
-            "{}",
-            deviations(-40.0)
-        );
-        assert!(deviations(-50.0) > deviations(-40.0));
     }
 }

@@ -17,6 +17,12 @@ pub fn structure(model: &Model) -> Result<Structure, CompileError> {
         supported: "one ensemble of trees over numbers as they are, whose nodes ask for the larger of two numbers".into(),
     }
     };
+    if model.summary.averages == Some(false) {
+        return Err(CompileError::UnsupportedModel {
+            problem: "its trees were boosted, each on the errors of those before it".into(),
+            supported: "forests, whose trees predict alone".into(),
+        });
+    }
     let [Estimator::Trees(ensemble)] = &model.estimators[..] else {
         return Err(unsupported("it is no ensemble of trees alone"));
     };
@@ -33,12 +39,14 @@ pub fn structure(model: &Model) -> Result<Structure, CompileError> {
                 test: Test::Greater(threshold),
                 yes,
                 no,
+                missing_goes_yes,
                 ..
             } => Ok(StructureNode::Split {
                 feature: *feature,
                 threshold: *threshold,
                 above: *yes,
                 below: *no,
+                missing_above: *missing_goes_yes,
             }),
             TreeNode::Split { .. } => Err(unsupported("a node asks whether numbers are equal")),
         });
@@ -46,38 +54,56 @@ pub fn structure(model: &Model) -> Result<Structure, CompileError> {
     });
     Ok(Structure {
         features: model.features,
+        names: names(model),
         trees: trees.collect::<Result<_, _>>()?,
     })
 }
 
-/// Whether features are the inputs' entries, in order, on rows of numbers of several sizes and signs, all
-/// different.
+/// Names of the features, where each is a column of its own that a person named. Libraries number the
+/// columns of a table without names: `f0`, `Column_0`.
+fn names(model: &Model) -> Option<Vec<String>> {
+    let columns = &model.columns;
+    let is_numbered = columns.iter().enumerate().all(|(index, column)| {
+        let digits = column
+            .name
+            .trim_start_matches(|c: char| !c.is_ascii_digit());
+        digits.parse() == Ok(index)
+    });
+    let is_named = columns.iter().all(|column| column.width == 1) && !is_numbered;
+    is_named.then(|| columns.iter().map(|column| column.name.clone()).collect())
+}
+
+/// Whether features are the inputs' entries, in order: on rows of numbers of several sizes and signs, all
+/// different, of zeros, and of missing values.
 fn takes_numbers_as_they_are(model: &Model) -> bool {
-    [1e-3_f64, -1.0, 7.25, -4e4].iter().all(|scale| {
-        let mut next = 0.0;
-        let mut expected = Vec::new();
-        let mut inputs = Vec::new();
-        for column in &model.columns {
-            let entries = (0..column.width).map(|_| {
-                next += 1.0;
-                next * scale
-            });
-            let entries: Vec<f64> = entries.collect();
-            let floats = || {
-                entries
-                    .iter()
-                    .map(|value| *value as f32)
-                    .collect::<Vec<f32>>()
-            };
-            inputs.push(match column.kind {
-                ColumnKind::Float32 => Tensor::F32(floats()),
-                ColumnKind::Float64 => Tensor::F64(entries.clone()),
-                _ => return false,
-            });
-            expected.extend(floats());
-        }
-        model
-            .features_of(inputs)
-            .is_ok_and(|found| found == expected)
-    })
+    [1e-3_f64, -1.0, 7.25, -4e4, 0.0, f64::NAN]
+        .iter()
+        .all(|scale| {
+            let mut next = 0.0;
+            let mut expected = Vec::new();
+            let mut inputs = Vec::new();
+            for column in &model.columns {
+                let entries = (0..column.width).map(|_| {
+                    next += 1.0;
+                    next * scale
+                });
+                let entries: Vec<f64> = entries.collect();
+                let floats = || {
+                    entries
+                        .iter()
+                        .map(|value| *value as f32)
+                        .collect::<Vec<f32>>()
+                };
+                inputs.push(match column.kind {
+                    ColumnKind::Float32 => Tensor::F32(floats()),
+                    ColumnKind::Float64 => Tensor::F64(entries.clone()),
+                    _ => return false,
+                });
+                expected.extend(floats());
+            }
+            let is_same = |(a, b): (&f32, &f32)| a == b || (a.is_nan() && b.is_nan());
+            model.features_of(inputs).is_ok_and(|found| {
+                found.len() == expected.len() && found.iter().zip(&expected).all(is_same)
+            })
+        })
 }

@@ -175,8 +175,8 @@ fn encrypted_votes_give_the_librarys_labels() {
 ///
 /// The bound on the root mean square is wide because a query's errors share their rows' errors: the
 /// mean square of few expanded rows is an exponential variable for the most part (`noise::margin`
-/// says why, and multiplies by what that takes). Over twenty runs of three queries it spread like a
-/// mean of eight such variables, of which one in 10^9 is beyond 4.7 times its expectation.
+/// says why, and multiplies by what that takes). Over seventy runs of three queries it spread like a
+/// mean of six such variables, of which one in 10^10 is beyond 6.25 times its expectation.
 #[test]
 fn ranks_have_the_predicted_noise() {
     let compiled = try_compile("knn_iris", |_| {}).unwrap();
@@ -256,7 +256,7 @@ fn ranks_have_the_predicted_noise() {
             predicted.log2()
         );
         // Bits that are not set add less, so the prediction is an upper bound.
-        assert!(found < 2.2 * predicted && found > 0.25 * predicted);
+        assert!(found < 2.5 * predicted && found > 0.25 * predicted);
     }
 }
 

@@ -26,24 +26,55 @@ pub const KEY_MARGIN: f64 = 1.125;
 pub const DEVIATIONS_40: f64 = 7.14;
 
 /// By how much to multiply the standard deviation of a sum of CMUXes before it is taken for a
-/// normal variable's, down to a probability of 2^-40. The sum's error comes from `rows` mask rows
-/// in equal parts, or more in unequal ones of which none is larger.
+/// normal variable's, down to a probability of 2^-(40 + `more`). The sum's error comes from `rows`
+/// mask rows in equal parts, or more in unequal ones of which none is larger.
 ///
 /// Given the rows' errors the sum is normal: its digits are many and random. Its variance is the
 /// rows' mean square, and that varies from query to query: half of an expanded mask row's error is
 /// the body row's error times the all-ones half of the key, 81 % of which lies in a single
 /// Fourier mode, and a deep expansion gathers a fifth of the body row's error in one coefficient.
 /// The mean square is an exponential variable for the most part, and the tail of the mixture is
-/// heavier than a normal one. The numbers bound the mixture's for the set's deepest expansion, on
-/// average over keys (the tests show it): with 1 % less, single keys of the compact set fail with
-/// 2^-39.3. Rows that travel whole have errors of equal size everywhere.
-pub fn margin(set: &ParameterSet, transport: Transport, rows: f64) -> f64 {
+/// heavier than a normal one, the more so the farther out. The numbers bound the mixture's for the
+/// set's deepest expansion, on average over keys (the tests show it): with 1 % less, single keys of
+/// the compact set fail with 2^-39.3. Rows that travel whole have errors of equal size everywhere.
+pub fn margin(set: &ParameterSet, transport: Transport, rows: f64, more: f64) -> f64 {
     let (most, share) = match (transport, set.packing()) {
-        (Transport::Packed, Some(packing)) if packing.depth() > Depth::new(8) => (1.06, 1.6),
-        (Transport::Packed, Some(_)) => (1.025, 1.12),
+        (Transport::Packed, Some(packing)) if packing.depth() > Depth::new(8) => {
+            (1.06, 1.6 + 0.04 * more)
+        }
+        (Transport::Packed, Some(_)) => (1.025, 1.12 + 0.04 * more),
         _ => return KEY_MARGIN,
     };
     KEY_MARGIN.max(most + share / rows)
+}
+
+/// Standard deviations that none of `results` results exceeds but with a probability below 2^-40,
+/// each a sum of CMUXes as [`margin`] has it.
+pub fn bound(set: &ParameterSet, transport: Transport, rows: f64, results: f64) -> f64 {
+    let more = results.max(1.0).log2();
+    deviations(-40.0 - more) * margin(set, transport, rows, more)
+}
+
+/// `z` such that a normal variable exceeds `z` standard deviations, to either side, with
+/// probability at most `2^log2_probability`.
+///
+/// By Mills' bound `P(|X| > z) < sqrt(2 / pi) * exp(-z^2 / 2) / z`.
+pub fn deviations(log2_probability: f64) -> f64 {
+    let log2_bound = |z: f64| {
+        (2.0 / std::f64::consts::PI).sqrt().log2()
+            - z.log2()
+            - z * z / 2.0 * std::f64::consts::LOG2_E
+    };
+    let (mut low, mut high) = (1.0, 64.0);
+    for _ in 0..64 {
+        let middle = f64::midpoint(low, high);
+        if log2_bound(middle) > log2_probability {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    high
 }
 
 /// Relative error (standard deviation) of a product of two polynomials by the Fourier transform in

@@ -88,6 +88,8 @@ pub enum FittedNode {
         above: u32,
         /// Node of the others.
         below: u32,
+        /// Whether missing numbers go where larger ones do.
+        missing_above: bool,
     },
 }
 

@@ -15,7 +15,7 @@ use std::io::Write;
 
 /// Largest model file.
 const MAX_MODEL: u64 = 256 << 20;
-/// Rows of which the upload is told for each.
+/// Rows of which upload and errors are told.
 const ROWS: usize = 1000;
 
 impl CompileTraining {
@@ -32,7 +32,7 @@ impl CompileTraining {
         let training = training.with_context(|| self.spec.name())?;
         let set = ParameterSet::by_name(SET)?;
         let training = choose_sums(&training, set).with_context(|| source.name())?;
-        let noise = noise(&training, set)?;
+        let noise = noise(&training, set, ROWS)?;
         let row_bytes = shape(set, &training, ROWS).bytes() / ROWS;
         let parts = key_parts(set)?.into_iter();
         let key_bytes: usize = parts.map(|part| part.file_bytes(set)).sum();
@@ -68,7 +68,7 @@ impl CompileTraining {
                 (
                     "counts",
                     format!(
-                        "exact, in sums of {rows} rows: errors of up to {:.2} of a row (2^-40)",
+                        "exact, in sums of {rows} rows: errors of up to {:.2} of a row (2^-40, {ROWS} rows)",
                         noise.error
                     ),
                 ),

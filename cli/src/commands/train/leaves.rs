@@ -9,7 +9,7 @@ use cipherfn_client::training::leaves::{decrypt_counts, encrypt_rows};
 use cipherfn_compiler::write::write_onnx;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_serving::training::SET;
-use cipherfn_serving::training::leaves::{LeafCounter, key_parts};
+use cipherfn_serving::training::leaves::{LeafCounter, key_parts, require_exact};
 use cipherfn_training::leaves::{LeafRow, LeafRowEncoder, LeafTarget, LeafTraining};
 use std::io::Write;
 use std::time::Instant;
@@ -27,6 +27,7 @@ impl Train {
                 .create(Content::Binary, self.force.force, &[&self.program, input])?;
         let (rows, clipped) = self.leaf_rows(&training, input, terminal)?;
         let set = ParameterSet::by_name(SET)?;
+        require_exact(&training, set, rows.len()).with_context(|| self.program.name())?;
         let (secret, key) = keys(self.keys.as_deref(), &key_parts(set)?)?;
         let encrypted = encrypt_rows(&secret, &training, &rows)?;
         let start = Instant::now();

@@ -103,6 +103,10 @@ fn nodes(trees: &[Vec<FittedNode>]) -> Vec<AttributeProto> {
             FittedNode::Leaf(_) => 0,
             FittedNode::Split { column, .. } => i64::from(*column),
         }),
+        integers("nodes_missing_value_tracks_true", |node| match node {
+            FittedNode::Leaf(_) => 0,
+            FittedNode::Split { missing_above, .. } => i64::from(*missing_above),
+        }),
         integers("nodes_truenodeids", |node| match node {
             FittedNode::Leaf(_) => 0,
             FittedNode::Split { above, .. } => i64::from(*above),

@@ -9,8 +9,8 @@
 //! standard deviation of that.
 
 use super::{
-    KEY_MARGIN, Variance, cmux, fresh, linear, margin, modulus_switch, rounding, scalar_product,
-    selector,
+    DEVIATIONS_40, KEY_MARGIN, Variance, cmux, deviations, fresh, linear, margin, modulus_switch,
+    rounding, scalar_product, selector,
 };
 
 mod depth;
@@ -429,4 +429,12 @@ fn errors_of(key: &SecretKey, glwe: &Glwe, message: &[u64]) -> Vec<i64> {
         .zip(message)
         .map(|(phase, message)| phase.wrapping_sub(*message) as i64);
     errors.step_by(message.len() / 32).collect()
+}
+
+#[test]
+fn normal_tails() {
+    // Two-sided tails of 1.96 and 7.14 deviations: 5 % and 2^-40.
+    assert!((deviations(0.05_f64.log2()) - 1.96).abs() < 0.15);
+    assert!((deviations(-40.0) - DEVIATIONS_40).abs() < 0.02);
+    assert!(deviations(-50.0) > deviations(-40.0));
 }

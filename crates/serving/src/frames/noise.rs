@@ -6,12 +6,10 @@ use cipherfn_engine::noise::{OutputNoise, of_outputs_with};
 use cipherfn_frame::answer::{Answer, AnswerShape, Content, Lane, Recombined, ResultType};
 use cipherfn_frame::pass::{Collect, Pass, TableSource};
 use cipherfn_protocol::specs::Transport;
-use cipherfn_scheme::noise::{self, DEVIATIONS_40, Variance};
+use cipherfn_scheme::noise::{self, Variance};
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::reply::{CollectedShape, Collection, block_variance};
 
-/// By how much each further bit of improbability raises the square of [`DEVIATIONS_40`]: 2 ln 2, the tail's slope.
-const SLOPE: f64 = 1.3863;
 /// Seconds of a slot of the expansion, of a choice for each level and one more, and of a packed result
 /// (docs/benchmarks.md).
 const A_SLOT: f64 = 45e-6;
@@ -141,11 +139,10 @@ fn tables_noise(pass: &Pass, earlier: &[PassNoise]) -> Option<OutputNoise> {
 /// How exact each output of a pass is.
 pub fn precisions(pass: &Pass, noise: &PassNoise) -> Result<Vec<OutputPrecision>, FrameError> {
     let set = ParameterSet::by_name(&pass.circuit.parameter_set)?;
-    let more = (noise.coefficients.max(1) as f64).log2();
-    let deviations = (DEVIATIONS_40.powi(2) + SLOPE * more).sqrt();
+    let results = noise.coefficients as f64;
     let largest = |output: &OutputNoise| {
-        let margin = noise::margin(set, Transport::Packed, output.rows);
-        deviations * margin * (output.value + output.reply).deviation().get()
+        let bound = noise::bound(set, Transport::Packed, output.rows, results);
+        bound * (output.value + output.reply).deviation().get()
     };
     let both = noise.outputs.iter().zip(&noise.totals);
     let precision = |(output, total): (&OutputNoise, &OutputNoise)| OutputPrecision {

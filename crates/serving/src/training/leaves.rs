@@ -5,7 +5,7 @@ mod circuit;
 mod noise;
 
 use circuit::LeafCircuit;
-pub use noise::{LeafNoise, choose_sums, noise};
+pub use noise::{LeafNoise, choose_sums, noise, require_exact};
 
 use cipherfn_engine::{EngineError, PreparedCircuit, QueryRow};
 use cipherfn_scheme::parameters::{KeyPart, ParameterSet};

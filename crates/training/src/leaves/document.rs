@@ -148,6 +148,17 @@ impl LeafSpec {
                 ),
             ));
         }
+        let names = structure.names.iter().flatten();
+        for (place, (name, column)) in names.zip(columns).enumerate() {
+            if *name != column.name {
+                let problem = format!(
+                    "column {} is {:?} where the structure has {name:?}; list the columns of its features, in their order",
+                    place + 1,
+                    column.name
+                );
+                return Err(TrainingError::field("document", problem));
+            }
+        }
         let mut thresholds = vec![Vec::new(); columns.len()];
         for node in structure.trees.iter().flatten() {
             if let StructureNode::Split {
@@ -186,11 +197,13 @@ impl LeafSpec {
                     threshold,
                     above,
                     below,
+                    missing_above,
                 } => LeafNode::Split {
                     column: feature,
                     cut: spec.cut(feature as usize, threshold)?,
                     above,
                     below,
+                    missing_above,
                 },
             })
         };

@@ -134,11 +134,13 @@ impl LeafTraining {
                 cut,
                 above,
                 below,
+                missing_above,
             } => FittedNode::Split {
                 column,
                 threshold: cuts[column as usize][cut as usize],
                 above,
                 below,
+                missing_above,
             },
         });
         fitted.collect()

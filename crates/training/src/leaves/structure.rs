@@ -5,6 +5,8 @@
 pub struct Structure {
     /// Number of features.
     pub features: usize,
+    /// Their names, where the model has names of its own.
+    pub names: Option<Vec<String>>,
     /// The trees, arenas as those of [`super::LeafTree`].
     pub trees: Vec<Vec<StructureNode>>,
 }
@@ -24,5 +26,7 @@ pub enum StructureNode {
         above: u32,
         /// Node of the others.
         below: u32,
+        /// Whether missing values go where larger ones do.
+        missing_above: bool,
     },
 }

@@ -26,6 +26,10 @@ pub enum LeafNode {
         above: u32,
         /// Node of the others.
         below: u32,
+        /// Whether missing values go where larger ones do. Encrypted rows have none; it is for those
+        /// that the refitted model predicts.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        missing_above: bool,
     },
 }
 
@@ -40,6 +44,7 @@ impl LeafTree {
                 cut,
                 above,
                 below,
+                ..
             } = *node
             else {
                 continue;
@@ -91,6 +96,7 @@ impl LeafTree {
             cut,
             above,
             below,
+            ..
         } = self.nodes[at]
         {
             let is_above = bins[column as usize] > cut;
@@ -110,6 +116,7 @@ mod tests {
             cut: 1,
             above,
             below,
+            missing_above: false,
         }
     }
 

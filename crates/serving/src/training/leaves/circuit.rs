@@ -136,6 +136,7 @@ impl<'a> Builder<'a> {
                 cut,
                 above,
                 below,
+                ..
             } = *node
             {
                 let own = all[index].clone();
@@ -157,6 +158,7 @@ impl<'a> Builder<'a> {
                     cut,
                     above,
                     below,
+                    ..
                 } => {
                     let (above, below) = (shapes[above as usize], shapes[below as usize]);
                     let question = Question {

@@ -2,7 +2,7 @@
 
 use super::{LeafError, circuit};
 use cipherfn_protocol::specs::Transport;
-use cipherfn_scheme::noise::{self, DEVIATIONS_40};
+use cipherfn_scheme::noise;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_training::leaves::{LeafTraining, LeafTree, REPLY_BITS, SumForm};
 
@@ -14,6 +14,8 @@ const GADGETS: [(u32, u32); 4] = [(9, 2), (7, 3), (6, 4), (5, 6)];
 const ENOUGH: u32 = 4;
 /// Most bits: above, sums have more rows than anybody waits for.
 const MOST: u32 = 16;
+/// Rows that a program's sums are chosen for. More are refused where one of their counts might be wrong.
+const ROWS: usize = 1_000_000;
 
 /// Error of counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,20 +24,41 @@ pub struct LeafNoise {
     pub path: usize,
     /// Standard deviation of a count of one row, as a fraction of the torus.
     pub of_row: f64,
-    /// Largest error of any count of a sum of all rows that it takes, in counts: passed by any of its
-    /// coefficients with a probability below 2^-40. Counts are exact below 1/2.
+    /// Largest error of any count of any sum, in counts: passed by any of all their coefficients with a
+    /// probability below 2^-40. Counts are exact below 1/2.
     pub error: f64,
 }
 
-/// Noise of a program's sums: that of a CMUX times those on the worst row's way, over the rows of a sum.
+/// Noise of a program's sums over so many `rows`: that of a CMUX times those on the worst row's way, over
+/// the rows of a sum.
 ///
 /// Choices between constants are counted as full ones, which they are bounded by: their digits are one
 /// or two a leaf where a ciphertext has N l.
 ///
 /// # Errors
 /// Trees that no circuit has room for.
-pub fn noise(training: &LeafTraining, set: &'static ParameterSet) -> Result<LeafNoise, LeafError> {
-    Ok(of_path(path(training, set)?, training, set))
+pub fn noise(
+    training: &LeafTraining,
+    set: &'static ParameterSet,
+    rows: usize,
+) -> Result<LeafNoise, LeafError> {
+    Ok(of_path(path(training, set)?, training, set, rows))
+}
+
+/// The same, where counts are exact.
+///
+/// # Errors
+/// Trees that no circuit has room for, and rows whose counts might be wrong.
+pub fn require_exact(
+    training: &LeafTraining,
+    set: &'static ParameterSet,
+    rows: usize,
+) -> Result<(), LeafError> {
+    let LeafNoise { path, error, .. } = noise(training, set, rows)?;
+    if error < 0.5 {
+        return Ok(());
+    }
+    Err(LeafError::Drowns { path, error })
 }
 
 /// The form of sums with the fewest digits that takes some rows exactly.
@@ -58,7 +81,7 @@ pub fn choose_sums(
             let Ok(own) = training.with_sums(form) else {
                 continue;
             };
-            if of_path(path, &own, set).error >= 0.5 {
+            if of_path(path, &own, set, ROWS).error >= 0.5 {
                 continue;
             }
             if count_bits >= ENOUGH {
@@ -73,7 +96,7 @@ pub fn choose_sums(
     }
     best.ok_or_else(|| LeafError::Drowns {
         path,
-        error: of_path(path, training, set).error,
+        error: of_path(path, training, set, ROWS).error,
     })
 }
 
@@ -83,21 +106,25 @@ fn path(training: &LeafTraining, set: &'static ParameterSet) -> Result<usize, Le
     Ok(paths.max().unwrap_or_default())
 }
 
-fn of_path(path: usize, training: &LeafTraining, set: &'static ParameterSet) -> LeafNoise {
+fn of_path(
+    path: usize,
+    training: &LeafTraining,
+    set: &'static ParameterSet,
+    all: usize,
+) -> LeafNoise {
     let sums = training.sums();
     let selector = noise::selector(set, Transport::Packed);
     let of_row = path as f64 * noise::cmux(set, sums.gadget(), &selector);
     let rows = sums.rows() as f64;
     let summed = rows * of_row + noise::modulus_switch(set, REPLY_BITS);
-    // Of all coefficients of a sum: 2 ln 2 for each bit of their number, the normal tail's slope.
     let leaves: usize = training.trees().iter().map(LeafTree::leaves).sum();
-    let coefficients = (leaves * (1 + training.target().bits())).max(1) as f64;
-    let deviations = (DEVIATIONS_40.powi(2) + 2.0 * coefficients.ln()).sqrt();
+    let results = leaves * (1 + training.target().bits()) * all.div_ceil(sums.rows());
     // Each row's selectors have errors of their own, of as many mask rows as digits at least.
-    let margin = noise::margin(set, Transport::Packed, rows * f64::from(sums.levels));
+    let mask_rows = rows * f64::from(sums.levels);
+    let bound = noise::bound(set, Transport::Packed, mask_rows, results as f64);
     LeafNoise {
         path,
         of_row: of_row.deviation().get(),
-        error: deviations * margin * summed.deviation().get() * f64::from(sums.count_bits).exp2(),
+        error: bound * summed.deviation().get() * f64::from(sums.count_bits).exp2(),
     }
 }

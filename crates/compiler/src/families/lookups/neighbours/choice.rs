@@ -137,10 +137,14 @@ impl NeighbourProblem<'_> {
                 isolate::variance(backend.set, packing)
             });
         let size = backend.set.ring.polynomial_size as f64;
+        // As of the worst of several keys.
+        let rows = |turns: usize| turns as f64 * f64::from(candidate.gadget.levels.get());
+        let margin =
+            |turns: usize| noise::margin(backend.set, backend.transport(), rows(turns), 0.0);
         RoundNoise {
-            all: ranks(turns[0]),
-            candidates: ranks(turns[1]) + points * size * isolated,
-            vote: self.result(candidate.of),
+            all: margin(turns[0]).powi(2) * ranks(turns[0]),
+            candidates: margin(turns[1]).powi(2) * (ranks(turns[1]) + points * size * isolated),
+            vote: noise::KEY_MARGIN.powi(2) * self.result(candidate.of),
         }
     }
 

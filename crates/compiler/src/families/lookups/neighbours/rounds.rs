@@ -80,9 +80,10 @@ impl Round {
         (self.fixed + nearer * self.nearer).deviation().get()
     }
 
-    /// Half a step in deviations of the rank at the threshold.
-    pub(super) fn room(&self) -> f64 {
-        0.5 * self.step() / self.deviation(self.below as f64)
+    /// Half a step in deviations of the rank at the threshold, among so many points.
+    fn room(&self, points: usize) -> f64 {
+        let noisy = f64::midpoint(self.below as f64, points as f64);
+        0.5 * self.step() / self.deviation(noisy)
     }
 }
 
@@ -123,10 +124,15 @@ impl Rounds {
     /// The rounds' parts of the errors by noise, by how far a rank is from the wrong side: as far as
     /// the slack in the first round, half a step in the second.
     pub(super) fn shares(&self) -> [f64; 2] {
-        let slack = self.all.room() * (1.0 + 2.0 * self.slack() as f64);
-        let tails = [slack, self.candidates.room()].map(|room| (-room * room / 2.0).exp());
+        let slack = self.all.room(self.all.ranks) * (1.0 + 2.0 * self.slack() as f64);
+        let tails = [slack, self.room()].map(|room| (-room * room / 2.0).exp());
         let sum: f64 = tails.iter().sum();
         tails.map(|own| own / sum.max(f64::MIN_POSITIVE))
+    }
+
+    /// Half a step of the second round in deviations of the rank at the threshold.
+    pub(super) fn room(&self) -> f64 {
+        self.candidates.room(self.all.ranks)
     }
 
     /// Candidates in addition to the nearest.

@@ -65,7 +65,7 @@ impl NeighbourProblem<'_> {
     }
 
     fn is_ample(&self, choice: &NeighbourChoice) -> bool {
-        choice.rounds.candidates.room() >= ROOM && self.is_within(choice, STRICTER, AIM)
+        choice.rounds.room() >= ROOM && self.is_within(choice, STRICTER, AIM)
     }
 
     /// Whether so much of the labels that may differ differs, and of the error that may be is.

@@ -64,7 +64,7 @@ impl SimulatedRounds<'_> {
             let vote = |(rank, nearer): (&i64, &i64)| {
                 let place = round.place(*rank as f64);
                 let error = noise.as_deref_mut().map_or(0.0, |noise| {
-                    noise.next() * round.deviation(nearer.unsigned_abs() as f64)
+                    noise.next() * round.deviation(self.noisy(*nearer))
                 });
                 round.votes(place + error)
             };
@@ -81,6 +81,12 @@ impl SimulatedRounds<'_> {
             votes: votes(&self.rounds.candidates, &among, &ranks),
             candidates: candidates.iter().filter(|own| **own != 0).count(),
         }
+    }
+
+    /// Points whose votes' errors a rank has: those that are nearer, and of the others, whose fine
+    /// steps go round, about half.
+    fn noisy(&self, nearer: i64) -> f64 {
+        f64::midpoint(nearer.unsigned_abs() as f64, self.problem.points() as f64)
     }
 
     /// Most votes at once without noise.

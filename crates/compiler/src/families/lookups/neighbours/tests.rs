@@ -65,7 +65,7 @@ fn thresholds_are_between_ranks() {
         }
     }
     let candidates = &rounds.candidates;
-    assert!(candidates.room() > 5.0);
+    assert!(rounds.room() > 5.0);
     for rank in 0..candidates.ranks {
         for error in [-0.45, 0.45] {
             let vote = candidates.votes(candidates.place(rank as f64 + error));

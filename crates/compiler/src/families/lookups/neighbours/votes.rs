@@ -83,12 +83,14 @@ impl Votes {
         rows.map(|row| sum(row) as f64 * self.amplitude).collect()
     }
 
-    /// Rounds to a whole vote what is a whole number of votes: it is that number then.
+    /// Rounds to a whole vote what is a whole number of votes. How many there are is exact, but whose
+    /// they are is not where two points are about as far: a vote may be another point's.
     pub(super) fn round(decoding: &mut ScoreDecoding, unit: ScoreUnit) {
         if unit.is_exact && decoding.step.get() <= unit.size {
             decoding.step = ScoreUnits::new(unit.size);
-            decoding.precision = ScoreUnits::new(unit.size * TOLERANCE);
         }
+        let precision = decoding.precision.get().max(unit.size);
+        decoding.precision = ScoreUnits::new(precision);
     }
 }
 

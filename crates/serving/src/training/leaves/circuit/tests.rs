@@ -14,6 +14,7 @@ const fn split(feature: u32, threshold: f32, above: u32, below: u32) -> Structur
         threshold,
         above,
         below,
+        missing_above: false,
     }
 }
 
@@ -21,6 +22,7 @@ fn training() -> LeafTraining {
     let leaf = StructureNode::Leaf;
     let structure = Structure {
         features: 2,
+        names: None,
         trees: vec![
             // The second question of feature 0 is decided on one side, the third nowhere.
             vec![
@@ -86,6 +88,7 @@ fn thresholds_are_cuts() {
     let spec = LeafSpec::from_toml(&text).unwrap();
     let structure = Structure {
         features: 2,
+        names: None,
         trees: vec![vec![
             split(0, 2.0, 1, 2),
             StructureNode::Leaf,
