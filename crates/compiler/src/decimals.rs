@@ -24,16 +24,22 @@ impl Features {
             self.declare(name, *decimals, model, columns)?;
         }
         if declared.auto {
-            for feature in 0..self.names.len() {
-                // Rows without a value say nothing about how many decimals there are.
-                let has_values = self.finite_values(feature).next().is_some();
-                if self.decimals[feature].is_none() && has_values {
-                    self.decimals[feature] = (0..=MOST_FOUND)
-                        .find(|decimals| self.exception(feature, *decimals).is_none());
-                }
-            }
+            self.decimals = self.decimals_of_rows();
         }
         Ok(self)
+    }
+
+    /// Decimals of all features: the declared ones, and where there are none those of the calibration
+    /// rows. Rows without a value say nothing about how many there are.
+    pub(crate) fn decimals_of_rows(&self) -> Vec<Option<u32>> {
+        let found = |feature: usize| {
+            self.finite_values(feature).next()?;
+            (0..=MOST_FOUND).find(|decimals| self.exception(feature, *decimals).is_none())
+        };
+        let declared = self.decimals.iter().enumerate();
+        declared
+            .map(|(feature, own)| own.or_else(|| found(feature)))
+            .collect()
     }
 
     fn declare(

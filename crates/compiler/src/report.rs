@@ -150,6 +150,10 @@ pub struct FeatureReport {
     pub revealed: String,
     /// One entry a feature that is encrypted.
     pub encoded: Vec<EncodedFeature>,
+    /// Split points, and how many there were if the decimals of the calibration rows were declared,
+    /// where these are fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with_decimals: Option<(usize, usize)>,
 }
 
 /// Encoding of one feature.

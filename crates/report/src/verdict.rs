@@ -143,7 +143,11 @@ impl Verdict {
             || demands.alone.memory > Limits::LAMBDA.memory;
         Self {
             lines,
-            advice: if over { advice(report) } else { Vec::new() },
+            advice: if over {
+                advice(report, query as f64 > LARGE)
+            } else {
+                Vec::new()
+            },
         }
     }
 
@@ -202,11 +206,14 @@ fn memory(demands: &Demands) -> Line {
         format!("a row needs a function of at least {least} MB; usual are {own} MB")
     } else if whole > own {
         format!(
-            "a function of {whole} MB holds all of a row's selectors; with the usual {own} MB they \
-             are expanded again and again, in more time"
+            "all of a row's selectors fit a function of {whole} MB, half of which is for rows; with the \
+             usual {own} MB they are expanded again and again, in more time"
         )
     } else {
-        format!("{whole} of a function's {own} MB hold all of a row's selectors")
+        format!(
+            "all of a row's selectors fit a function of {whole} MB, half of which is for rows; usual are \
+             {own} MB"
+        )
     };
     let (whole, usual) = (demands.alone.memory as f64, usual as f64);
     Line {
@@ -234,25 +241,54 @@ pub(crate) fn rows_a_request(report: &Report, usual: &Demand) -> f64 {
         .floor()
 }
 
-/// What makes a row faster or smaller, with the effect that is predicted for it.
-fn advice(report: &Report) -> Vec<String> {
+/// What makes a row faster or smaller, with the effect that is predicted for it. `large`: whether it is
+/// the query that is too large.
+fn advice(report: &Report, large: bool) -> Vec<String> {
+    let packed = (large && report.security.profile == "keyless").then(|| {
+        "--profile balanced: selectors travel packed, some hundred in 10 KB, and the server needs an \
+         evaluation key of 1.3 MB"
+            .to_owned()
+    });
     let Some(trees) = report.model.trees else {
         let features = "fewer features: bytes fall with them".to_owned();
-        return fewer_functions(report)
+        let functions = fewer_functions(report).into_iter();
+        return packed
             .into_iter()
+            .chain(functions)
             .chain([features])
             .collect();
     };
-    let grid = coarser_grid(report);
-    let precision = less_precision(report);
-    let mut found: Vec<_> = grid.into_iter().chain(precision).collect();
+    let found = [
+        packed,
+        fewer_decimals(report),
+        coarser_grid(report),
+        less_precision(report),
+    ];
+    let mut found: Vec<_> = found.into_iter().flatten().collect();
     found.push(format!(
-        "fewer or smaller trees in training: time falls with the nodes, {} now; with half of them, \
-         to about {}",
+        "fewer or smaller trees in training: time and bytes fall with the nodes, {} now; with half of \
+         them the time falls to about {}",
         trees.nodes,
         quantity::seconds(report.work.predicted_microseconds.get() / 2e6)
     ));
     found
+}
+
+/// Whether it is less by a tenth at least: what saves less is no help.
+fn is_clearly_less(then: usize, now: usize) -> bool {
+    10 * then <= 9 * now
+}
+
+/// Decimals that calibration rows have, if they make split points one.
+fn fewer_decimals(report: &Report) -> Option<String> {
+    let (now, then) = report.features.with_decimals?;
+    is_clearly_less(then, now).then(|| {
+        format!(
+            "--decimals auto: {then} split points in place of {now}, exactly the same labels, as \
+             calibration rows have few decimals; time, memory and bytes fall with them, and rows with \
+             more decimals are refused"
+        )
+    })
 }
 
 /// What takes most of the time of a model that has functions.
@@ -275,10 +311,11 @@ fn coarser_grid(report: &Report) -> Option<String> {
         4
     };
     let most = ((1 << bits) - 1) * report.features.encoded.len() as u32;
-    (most < now).then(|| {
+    is_clearly_less(most as usize, now as usize).then(|| {
         format!(
             "--features grid:{bits}: at most {most} selectors in place of {now}, so bytes and \
-             memory fall by up to {:.0} %; labels of rows near a threshold may change",
+             memory fall by up to {:.0} %, time mostly less; labels of rows near a threshold change, \
+             and too many of them are refused (then a bit more, or --min-agreement)",
             100.0 * (1.0 - f64::from(most) / f64::from(now))
         )
     })

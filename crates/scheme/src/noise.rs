@@ -40,7 +40,7 @@ pub const DEVIATIONS_40: f64 = 7.14;
 pub fn margin(set: &ParameterSet, transport: Transport, rows: f64, more: f64) -> f64 {
     let (most, share) = match (transport, set.packing()) {
         (Transport::Packed, Some(packing)) if packing.depth() > Depth::new(8) => {
-            (1.06, 1.6 + 0.04 * more)
+            (1.06, 1.6 + 0.05 * more)
         }
         (Transport::Packed, Some(_)) => (1.025, 1.12 + 0.04 * more),
         _ => return KEY_MARGIN,

@@ -224,6 +224,7 @@ fn join(one: &Facts, other: &Facts) -> Facts {
         mode: format!("{} and {}", a.mode, b.mode),
         revealed: format!("{}; {}", a.revealed, b.revealed),
         encoded: [a.encoded.as_slice(), b.encoded.as_slice()].concat(),
+        with_decimals: a.with_decimals.or(b.with_decimals),
     };
     Facts {
         target_bits: worse.target_bits,

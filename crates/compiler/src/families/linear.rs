@@ -170,6 +170,7 @@ fn feature_report(names: &[String], bits: u32) -> FeatureReport {
                    scores; no weight"
             .into(),
         encoded: encoded.collect(),
+        with_decimals: None,
     }
 }
 

@@ -114,7 +114,8 @@ fn plan(
             choice.bits
         ));
     }
-    let mut encoded = facts::features(options.features, &quantisation, &choice);
+    let with_decimals = quantisation.with_decimals(trees, features, seed);
+    let mut encoded = facts::features(options.features, (&quantisation, with_decimals), &choice);
     let mut encodings = vec![Encoding::Selectors(encoding(
         &quantisation,
         &choice,

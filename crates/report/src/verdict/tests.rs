@@ -81,6 +81,15 @@ fn what_is_over_a_limit_is_bad_and_says_what_would_help() {
         let grid = advice.contains("grid:6: at most 126 selectors in place of 10747");
         assert_eq!(grid, bad == "memory", "{advice}");
     }
+    let mut large = value(2_100_000.0, 73, 10_256);
+    large["features"]["with_decimals"] = json!([99_896, 14_002]);
+    let advice = verdict(&large, 40).advice;
+    assert!(advice[0].starts_with("--decimals auto: 14002 split points in place of 99896"));
+    large["features"]["with_decimals"] = json!([99, 97]);
+    assert!(!verdict(&large, 40).advice.concat().contains("decimals"));
+    let mut large = value(23_177.3, 73, 1_010_000);
+    large["security"]["profile"] = "keyless".into();
+    assert!(verdict(&large, 40).advice[0].starts_with("--profile balanced"));
     let none = verdict(&value(40_000_000.0, 73, 10_256), 40);
     let rows = none.lines.iter().find(|line| line.name == "rows").unwrap();
     assert_eq!(

@@ -96,5 +96,6 @@ fn feature_report(grid: &[IntegerFeature], is_integer: bool) -> FeatureReport {
              wider){steps}; the middle and the range of the scores; no weight"
         ),
         encoded: encoded.collect(),
+        with_decimals: None,
     }
 }

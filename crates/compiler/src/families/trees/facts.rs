@@ -66,7 +66,7 @@ fn depth(tree: &Tree) -> usize {
 /// How the features are encoded, and what the client specs show of the model.
 pub(super) fn features(
     mode: FeatureMode,
-    quantisation: &Quantisation,
+    (quantisation, with_decimals): (&Quantisation, Option<usize>),
     choice: &Choice,
 ) -> FeatureReport {
     let selectors = &choice.lowered.selectors;
@@ -85,8 +85,7 @@ pub(super) fn features(
         })
     });
     let encoded: Vec<EncodedFeature> = encoded.collect();
-    let splits = quantisation.quantisers.iter();
-    let splits: usize = splits.map(|quantiser| quantiser.splits.len()).sum();
+    let splits = quantisation.splits();
     let used = encoded.len();
     let revealed = match mode {
         FeatureMode::Exact { decoys: 0 } => {
@@ -114,6 +113,7 @@ pub(super) fn features(
         mode: mode.to_string(),
         revealed: format!("{revealed}; the range of scores"),
         encoded,
+        with_decimals: with_decimals.map(|fewer| (splits, fewer)),
     }
 }
 

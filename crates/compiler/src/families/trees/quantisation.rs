@@ -143,6 +143,31 @@ impl Quantisation {
         }
     }
 
+    /// Split points of all quantisers.
+    pub(crate) fn splits(&self) -> usize {
+        let own = self.quantisers.iter();
+        own.map(|quantiser| quantiser.splits.len()).sum()
+    }
+
+    /// How many split points there were if the decimals of the calibration rows were declared; `None`
+    /// where as many.
+    pub(crate) fn with_decimals(
+        &self,
+        trees: &TreeEnsemble,
+        features: &Features,
+        model: Hash,
+    ) -> Option<usize> {
+        if self.mode != (FeatureMode::Exact { decoys: 0 }) {
+            return None;
+        }
+        let mut infos = FeatureInfo::of(features);
+        for (info, decimals) in infos.iter_mut().zip(features.decimals_of_rows()) {
+            info.decimals = decimals;
+        }
+        let fewer = Self::fit(trees, &infos, self.mode, model).splits();
+        (fewer < self.splits()).then_some(fewer)
+    }
+
     /// Of which quantiser a test asks, and the bins where it says yes.
     pub(crate) fn question(
         &self,
