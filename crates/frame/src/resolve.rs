@@ -266,6 +266,10 @@ impl<'a> Resolver<'a> {
                 "it compares the cells of all rows",
                 "the key holder takes the decrypted rows once",
             )),
+            PlanStep::Slice(_) => Err(self.not_levelled(
+                "it counts the rows that are left",
+                "the key holder counts the decrypted rows",
+            )),
         }
     }
 

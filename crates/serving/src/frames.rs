@@ -19,7 +19,7 @@ pub use noise::{
 pub use partial::{PartialError, PartialResults};
 pub use query::{Demand, FrameQueryError, PassFigures, PreparedQuery, SumRows, choices};
 pub use read::ReadError;
-pub use stages::{PreparedStage, prepare_stages};
+pub use stages::{PreparedStage, prepare_query, prepare_stages};
 pub use stored::{StoredFrame, StoredRows};
 
 use cipherfn_circuit::circuit::{Circuit, Output};

@@ -153,8 +153,9 @@ impl Query {
             output.write(&table)?;
             return self.report_stages(&stages, &table, taken, (start, terminal));
         }
-        let prepared = prepare(&self.plan, given, self.options.sums()?)?;
-        prepared.require(demand).with_context(|| self.plan.name())?;
+        let stage = prepare(&self.plan, given, self.options.sums()?, demand)?;
+        stage.require().with_context(|| self.plan.name())?;
+        let (prepared, demand) = (stage.query, stage.demand);
         let evaluator = evaluator(prepared.key)?;
         let mut output = self
             .output

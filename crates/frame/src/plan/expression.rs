@@ -67,6 +67,20 @@ pub enum Comparison {
     Ge,
 }
 
+impl Comparison {
+    /// Whether it is true of two numbers.
+    pub(crate) const fn holds(self, one: i64, other: i64) -> bool {
+        match self {
+            Self::Eq => one == other,
+            Self::Ne => one != other,
+            Self::Lt => one < other,
+            Self::Le => one <= other,
+            Self::Gt => one > other,
+            Self::Ge => one >= other,
+        }
+    }
+}
+
 /// A value that a plan writes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, try_from = "WrittenLiteral")]

@@ -721,17 +721,6 @@ impl Comparison {
             Self::Ge => Self::Le,
         }
     }
-
-    const fn holds(self, one: i64, other: i64) -> bool {
-        match self {
-            Self::Eq => one == other,
-            Self::Ne => one != other,
-            Self::Lt => one < other,
-            Self::Le => one <= other,
-            Self::Gt => one > other,
-            Self::Ge => one >= other,
-        }
-    }
 }
 
 /// And (0 decides) and or (1 decides) of three values.

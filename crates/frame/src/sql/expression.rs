@@ -1,6 +1,6 @@
 //! Expressions and aggregates.
 
-use super::names::Scope;
+use super::names::{Names, Scope};
 use super::refused;
 use crate::number::Number;
 use crate::plan::{Aggregate, Expression, Literal, Named, PlanError};
@@ -9,7 +9,7 @@ use sqlparser::ast::{
     FunctionArgumentList, FunctionArguments, UnaryOperator, Value,
 };
 
-pub(super) fn read(expr: &Expr, scope: &Scope<'_>) -> Result<Expression, PlanError> {
+pub(super) fn read(expr: &Expr, scope: &dyn Names) -> Result<Expression, PlanError> {
     let pair = |left: &Expr, right: &Expr| Ok(Box::new([read(left, scope)?, read(right, scope)?]));
     let negated = |is_negated: bool, own: Expression| {
         if is_negated { own.negated() } else { own }
@@ -66,7 +66,10 @@ pub(super) fn read(expr: &Expr, scope: &Scope<'_>) -> Result<Expression, PlanErr
             [first, second] => Ok(read(first, scope)?.fill_null(literal(second)?)),
             _ => Err(refused(expr, "has not two arguments")),
         },
-        _ => Err(refused(expr, "is not supported in an expression")),
+        _ => match scope.aggregate(expr)? {
+            Some(name) => Ok(Expression::Col(name)),
+            None => Err(refused(expr, "is not supported in an expression")),
+        },
     }
 }
 
@@ -74,7 +77,7 @@ pub(super) fn read(expr: &Expr, scope: &Scope<'_>) -> Result<Expression, PlanErr
 fn chain(
     mut expr: &Expr,
     operator: &BinaryOperator,
-    scope: &Scope<'_>,
+    scope: &dyn Names,
 ) -> Result<Vec<Expression>, PlanError> {
     let mut parts = Vec::new();
     while let Expr::BinaryOp { left, op, right } = expr
