@@ -15,7 +15,8 @@ use std::path::PathBuf;
 /// Decrypt the answer of a plan to CSV, Parquet or Arrow
 ///
 /// Takes the plan and the frames, of which only the schemas are read: what the answer's columns are
-/// follows from them, and not from what came back. Numbers end with the digit in which their guaranteed
+/// follows from them, and not from what came back. The plan's last steps are taken here where they are
+/// the key holder's. Numbers end with the digit in which their guaranteed
 /// error begins; how exact each column is, is said beside.
 #[derive(Debug, clap::Args)]
 #[command(

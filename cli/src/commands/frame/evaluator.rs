@@ -49,7 +49,8 @@ impl Evaluator<'_> {
                 let all: Vec<&StoredFrame> = frames.iter().chain(tables).collect();
                 let places = prepared.places.iter();
                 let stored: Vec<&StoredFrame> = places.map(|place| all[*place]).collect();
-                let results = frames::evaluate(key, &prepared.passes.passes, &stored)?;
+                let passes = prepared.passes_of(&stored)?;
+                let results = frames::evaluate(key, &passes, &stored)?;
                 let last = results.last().context("the plan has no pass")?;
                 return Ok(prepared.reply(last)?);
             }
