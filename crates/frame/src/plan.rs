@@ -4,10 +4,13 @@ mod display;
 mod document;
 mod error;
 mod expression;
+mod score;
 
 pub use document::MAX_PLAN_BYTES;
 pub use error::{PlanError, StepName};
 pub use expression::{Comparison, Expression, Literal};
+pub(crate) use score::not_given;
+pub use score::{LinearScore, ScoreError};
 
 use serde::{Deserialize, Serialize};
 

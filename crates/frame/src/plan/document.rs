@@ -1,6 +1,6 @@
 //! Plans as JSON.
 
-use super::{Expression, Plan, PlanStep};
+use super::{Expression, Named, Plan, PlanStep};
 use crate::plan::PlanError;
 use cipherfn_protocol::versions::{Versions, json_version};
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ cipherfn_protocol::versions! {
         V1(PlanV1) = 1,
         /// With steps of the key holder: sort and distinct.
         V2(PlanV1) = 2,
-        /// With slice.
+        /// With slice and model.
         V3(PlanV1) = 3,
     }
 }
@@ -64,7 +64,7 @@ impl Plan {
         if found < plan.format() {
             return Err(PlanError::Document {
                 problem: format!(
-                    "format {found} has no step that is newer: sort and distinct came with 2, slice with 3; write \"format\": {}",
+                    "format {found} has no step that is newer: sort and distinct came with 2, slice and model with 3; write \"format\": {}",
                     plan.format()
                 ),
             });
@@ -88,8 +88,13 @@ impl Plan {
 
     /// The format that has all of its steps.
     fn format(&self) -> u16 {
+        fn has_model(expression: &Expression) -> bool {
+            matches!(expression, Expression::Model(..))
+                || expression.parts().iter().any(has_model)
+        }
         let steps = self.steps.iter().map(|step| match step {
             PlanStep::Slice(_) => 3,
+            PlanStep::Filter(of) | PlanStep::WithColumn(Named { of, .. }) if has_model(of) => 3,
             PlanStep::Sort(_) | PlanStep::Distinct => 2,
             _ => 1,
         });

@@ -43,6 +43,7 @@ impl<'a> Resolver<'a> {
             Expression::Cut(part, breaks) => self.cut(part, breaks),
             Expression::Replace(part, pairs) => self.replace(part, pairs),
             Expression::Log(part, places) => self.log(part, *places),
+            Expression::Model(name, _) => Err(self.invalid(crate::plan::not_given(name))),
             _ => {
                 let diagram = self.truth(expression)?;
                 self.function(diagram, 2, ResultType::Boolean)
