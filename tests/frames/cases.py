@@ -4,7 +4,7 @@
 Usage: tests/frames/cases.py > tests/frames/cases.json      needs polars 1.x
 
 A case is a list of frames (schema as TOML, rows), a plan as JSON, the names of the answer's columns
-and its rows. Rows of groups have no order. Frames have nulls, duplicate keys on the left, no rows, one
+and its rows; "clear" where all but the scanned frame are tables in the clear. Rows of groups have no order. Frames have nulls, duplicate keys on the left, no rows, one
 row, and rows that pad.
 """
 
@@ -330,6 +330,65 @@ def extremes(random, base, other, by, steps):
     return frame.select(own.min().alias("least"), own.max().alias("most"), pl.len().alias("n")), {}
 
 
+def cleared(seed):
+    """Groups and conditions by columns of a table that the server has in the clear."""
+    own = random.Random(seed)
+    by = own.choice([["sku"], ["sku", "store"]])
+    base, other = sales(own, own.choice([0, 20, 20, 20, 20]), own.random() < 0.5, own.choice([0, 0, 3])), prices(own, own.random() < 0.6, by)
+    how = own.choice(["left", "inner"])
+    steps = []
+    frame = filtered(own, base.polars(), steps)
+    steps.append({"merge": {"right": "prices", "on": [{"left": name, "right": name} for name in by], "how": how}})
+    frame = frame.join(other.polars(), on=by, how=how, suffix="_right", maintain_order="left")
+    limit = own.randint(0, 99)
+    conditions = [
+        ({"gt": [col("price"), lit(limit)]}, pl.col("price") > limit * 100),
+        ({"is_in": [col("group"), ["a", "c"]]}, pl.col("group").is_in(["a", "c"])),
+        ({"is_null": col("group")}, pl.col("group").is_null()),
+        ({"not": {"eq": [col("group"), lit("b")]}}, ~(pl.col("group") == "b")),
+        ({"is_null": col("price")}, pl.col("price").is_null()),
+    ]
+    if len(by) == 1:
+        conditions.append(({"le": [col("store_right"), col("store")]}, pl.col("store_right") <= pl.col("store")))
+    condition, mask = own.choice(conditions)
+    more = own.randrange(4)
+    if more:
+        other_condition, other_mask = draw_condition(own)
+        condition, mask = (
+            ({"or": [condition, other_condition]}, mask | other_mask) if more == 1 else ({"and": [condition, other_condition]}, mask & other_mask)
+        )
+    if own.randrange(3) == 0:
+        steps.append({"with_column": {"name": "new", "of": condition}})
+        frame = frame.with_columns(mask.alias("new"))
+        steps.append({"select": ["sku", "new", "price"]})
+        frame, places = frame.select("sku", "new", "price"), {"price": 2}
+    else:
+        if own.randrange(3):
+            steps.append({"filter": condition})
+            frame = frame.filter(mask)
+        keys = own.choice([["group"], ["region", "group"], ["group", "member"], ["region"]] + [["store_right"]] * (len(by) == 1))
+        aggregates = [{"name": "n", "of": "len"}, {"name": "total", "of": {"sum": "amount"}}]
+        expressions = [pl.len().alias("n"), pl.col("amount").sum().alias("total")]
+        places = {"total": 2}
+        if how == "left":
+            aggregates.append({"name": "p", "of": {"sum": "price"}})
+            expressions.append(pl.col("price").sum().alias("p"))
+            places["p"] = 2
+        if len(by) == 1 and keys != ["store_right"]:
+            aggregates.append({"name": "least", "of": {"min": "store_right"}})
+            expressions.append(pl.col("store_right").min().alias("least"))
+        steps.append({"group_by": {"keys": keys, "aggregates": aggregates}})
+        frame = frame.group_by(keys).agg(expressions)
+    return {
+        "name": f"clear {seed}",
+        "clear": True,
+        "frames": [base.json(), other.json()],
+        "plan": {"format": 1, "scan": "sales", "steps": steps},
+        "columns": frame.columns,
+        "rows": answer(frame, places),
+    }
+
+
 def new_case(seed):
     own = random.Random(seed)
     base = sales(own, own.choice([0, 1, 12, 20]), own.random() < 0.6, own.choice([0, 0, 3]))
@@ -407,6 +466,7 @@ def sql_case(index, text):
 cases = [case(seed) for seed in [*range(160), 263]]
 cases += [sql_case(index, text) for index, text in enumerate(SQL)]
 cases += [new_case(seed) for seed in range(2000, 2045)]
+cases += [cleared(seed) for seed in range(3000, 3040)]
 print("[")
 print(",\n".join(json.dumps(own, separators=(",", ":")) for own in cases))
 print("]")

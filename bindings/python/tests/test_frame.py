@@ -110,6 +110,19 @@ def test_merges_and_groups_are_polars(table: pl.DataFrame, encrypted: cf.Encrypt
     same(by_sql, table.join(prices(), on="sku", how="left").filter(pl.col("age") < 25).select("sku", "price"))
 
 
+def test_what_the_key_holder_does_with_an_answer_is_polars(table: pl.DataFrame, encrypted: cf.EncryptedFrame, priced: cf.EncryptedFrame) -> None:
+    query = encrypted.group_by("region").agg(cf.len().alias("n"), cf.sum("age")).filter(cf.col("n") > 30).sort("n", descending=True).head(2)
+    want = table.group_by("region").agg(n=pl.len(), age=pl.col("age").sum()).filter(pl.col("n") > 30).sort("n", descending=True).head(2)
+    assert "then the key holder, slice: the first 2 rows" in query.explain()
+    polars.testing.assert_frame_equal(floats(query.collect()), floats(want))
+    looked = encrypted.merge(priced, on="sku", how="left").select("age", "price").filter(cf.col("price") > 20).unique().slice(2, 4)
+    joined = table.join(prices(), on="sku", how="left", maintain_order="left").select("age", "price")
+    joined = joined.filter(pl.col("price") > 20).unique(keep="first", maintain_order=True).slice(2, 4)
+    polars.testing.assert_frame_equal(floats(looked.collect()), floats(joined))
+    with pytest.raises(errors.ArgumentError, match="counts from the end"):
+        encrypted.slice(-1)
+
+
 def test_pandas_names_give_pandas_answers(table: pl.DataFrame) -> None:
     frame = table.to_pandas()
     frame["day"] = frame["day"].astype("datetime64[ns]")
@@ -186,7 +199,7 @@ def test_services_answer_as_this_machine_does(table: pl.DataFrame, dev: Dev, tmp
 
 def test_what_cannot_be_is_refused_by_its_step(table: pl.DataFrame, encrypted: cf.EncryptedFrame, priced: cf.EncryptedFrame) -> None:
     with pytest.raises(errors.PlanError, match="levelled"):
-        encrypted.merge(priced, on="sku", how="left").filter(cf.col("price") > 3).collect()
+        encrypted.merge(priced, on="sku", how="left").group_by("price").agg(cf.len()).collect()
     with pytest.raises(errors.PlanError, match='no column "colour"'):
         encrypted.select("colour").explain()
     with pytest.raises(errors.PlanError, match=r"bits(.|\n)*remedy: min_bits"):

@@ -567,12 +567,52 @@ fn a_frame_is_not_put_below_itself() {
 }
 
 #[test]
+fn what_the_key_holder_does_behind_all_else_takes_no_stages() {
+    let sandbox = Sandbox::new();
+    encrypted(&sandbox);
+    let cases = [
+        // 7 costs 19.99, 12 costs 0.05, 2 has no price.
+        (
+            "SELECT count, price FROM sales LEFT JOIN prices ON sales.sku = prices.sku WHERE price < 30 ORDER BY count",
+            "count,price\n0,0.05\n3,19.99\n",
+        ),
+        (
+            "SELECT region, SUM(count) AS total FROM sales GROUP BY region HAVING COUNT(*) > 1",
+            "region,total\nsouth,3\n",
+        ),
+        (
+            "SELECT region, AVG(count) FROM sales GROUP BY region HAVING AVG(count) >= 1.5 ORDER BY region DESC LIMIT 1",
+            "region,avg(count)\nsouth,1.5\n",
+        ),
+        ("SELECT sku FROM sales LIMIT 1 OFFSET 1", "sku\n2\n"),
+    ];
+    let frames = ["sales.cff", "prices.cff", "--plan", "plan.sql"];
+    for (sql, wanted) in cases {
+        sandbox.write("plan.sql", sql);
+        let run =
+            |command: &[&str]| success(&sandbox.run(&[&["frame"][..], command, &frames].concat()));
+        assert!(run(&["explain"]).contains("stage 1 of 1"), "{sql}");
+        run(&["query", "-o", "answer.cfa", "--force"]);
+        let decrypt = [
+            "decrypt",
+            "--keys",
+            "keys",
+            "--input",
+            "answer.cfa",
+            "-o",
+            "-",
+        ];
+        assert_eq!(run(&decrypt), wanted, "{sql}");
+    }
+}
+
+#[test]
 fn what_is_not_levelled_is_refused_or_carried_out_in_stages() {
     let sandbox = Sandbox::new();
     encrypted(&sandbox);
     sandbox.write(
         "dear.sql",
-        "SELECT count, price FROM sales LEFT JOIN prices ON sales.sku = prices.sku WHERE price < 30 ORDER BY count",
+        "SELECT price, SUM(count) AS total FROM sales LEFT JOIN prices ON sales.sku = prices.sku WHERE price < 30 GROUP BY price ORDER BY total",
     );
     let plan = ["--plan", "dear.sql", "sales.cff", "prices.cff"];
     let run = |command: &[&str]| sandbox.run(&[&["frame"][..], command, &plan].concat());
@@ -591,5 +631,5 @@ fn what_is_not_levelled_is_refused_or_carried_out_in_stages() {
     assert!(refused.contains("--stages needs --keys"), "{refused}");
     let stages = ["query", "--stages", "--keys", "keys", "-o", "-"];
     // 7 costs 19.99, 12 costs 0.05, 2 has no price.
-    assert_eq!(success(&run(&stages)), "count,price\n0,0.05\n3,19.99\n");
+    assert_eq!(success(&run(&stages)), "price,total\n0.05,0\n19.99,3\n");
 }

@@ -4,40 +4,29 @@ use super::file::CHUNK;
 use super::{EncryptedFile, FrameFileError, form};
 use cipherfn_frame::answer::Table;
 use cipherfn_frame::schema::Schema;
-use cipherfn_frame::stages::{Refresh, RefreshError};
+use cipherfn_frame::stages::{Refresh, RefreshError, RefreshedRows};
 use cipherfn_protocol::specs::{Gadget, Transport};
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_scheme::query::{GroupShape, SelectorQueryShape, ValueShape};
 
-/// Why decrypted rows are not encrypted again.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RefreshFrameError {
-    /// Rows that the plan cannot have made.
-    #[error(transparent)]
-    Rows(#[from] RefreshError),
-    /// The frame.
-    #[error(transparent)]
-    File(#[from] FrameFileError),
-}
-
-/// The file of a frame of decrypted rows.
+/// The file of a frame of decrypted rows, and why these were none of the plan's, if so: the file is as
+/// large and goes to whoever evaluates all the same ([`Refresh::rows`]).
 ///
 /// # Errors
-/// Rows that the plan cannot have made; the operating system has no random bytes.
+/// The operating system has no random bytes.
 pub fn refreshed(
     key: &SecretKey,
     refresh: &Refresh,
     gadget: Gadget,
     table: &Table,
-) -> Result<Vec<u8>, RefreshFrameError> {
-    let rows = refresh.rows(table)?;
+) -> Result<(Vec<u8>, Option<RefreshError>), FrameFileError> {
+    let RefreshedRows { rows, wrong } = refresh.rows(table);
     let mut file = EncryptedFile::new(Vec::new(), key, &refresh.schema, gadget, &[], Vec::new())?;
     for row in rows {
         file.row(row)?;
     }
-    Ok(file.finish()?)
+    Ok((file.finish()?, wrong))
 }
 
 /// Bytes of the ciphertexts of a refresh's frame.

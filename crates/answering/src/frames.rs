@@ -208,9 +208,10 @@ impl Answering {
             } else {
                 0..0
             },
-            tables: over.tables.iter().any(
-                |table| matches!(table, TableSource::Stored { frame: of, .. } if *of == frame),
-            ),
+            tables: over.assumed.contains(&frame)
+                || over.tables.iter().any(
+                    |table| matches!(table, TableSource::Stored { frame: of, .. } if *of == frame),
+                ),
         });
         let needed: Vec<Needed> = needed.collect();
         let bytes = asking.bytes(&needed);
@@ -335,9 +336,11 @@ fn evaluate<'a>(
     rows: Range<usize>,
     deadline: Instant,
 ) -> Result<PassRun<'a>, Problem> {
-    let passes = &prepared.passes.passes;
+    let passes = prepared
+        .passes_of(frames)
+        .map_err(|error| refused(&error))?;
     let stretch = stretch(prepared, earlier.len());
-    let run = PassRun::new(key.key.expanded(), passes, frames, earlier);
+    let run = PassRun::new(key.key.expanded(), &passes, frames, earlier);
     let mut run = run.map_err(|error| damaged(&error))?;
     for first in rows.clone().step_by(stretch) {
         if Instant::now() >= deadline {

@@ -168,6 +168,47 @@ impl Diagrams {
         found
     }
 
+    /// What a function is where all bits of a side are known.
+    pub(crate) fn followed(
+        &self,
+        mut at: Diagram,
+        side: usize,
+        mut bit: impl FnMut(RowBit) -> bool,
+    ) -> Diagram {
+        while let Diagram::Node(node) = at {
+            let question = self.question(node);
+            if question.variable.side != side {
+                break;
+            }
+            at = if bit(question.variable.of) {
+                question.set
+            } else {
+                question.clear
+            };
+        }
+        at
+    }
+
+    /// All that a function can be where the bits of a side are known.
+    pub(crate) fn ends(&self, of: Diagram, side: usize) -> Vec<Diagram> {
+        let mut ends: Vec<Diagram> = Vec::new();
+        let mut seen = vec![false; self.nodes.len()];
+        let mut left = vec![of];
+        while let Some(at) = left.pop() {
+            match at {
+                Diagram::Node(node) if self.question(node).variable.side == side => {
+                    if !std::mem::replace(&mut seen[node as usize], true) {
+                        let question = self.question(node);
+                        left.extend([question.set, question.clear]);
+                    }
+                }
+                end if !ends.contains(&end) => ends.push(end),
+                _ => {}
+            }
+        }
+        ends
+    }
+
     fn visit(&self, of: Diagram, mut see: impl FnMut(Diagram)) {
         let mut seen = vec![false; self.nodes.len()];
         let mut left = vec![of];

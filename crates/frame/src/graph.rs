@@ -185,6 +185,42 @@ impl<'a> Graph<'a> {
         }])))
     }
 
+    /// Choices one behind the other, up to an operand.
+    pub(crate) fn depth(&self, operand: Operand) -> usize {
+        let Operand::Node(Rotated { node, .. }) = operand else {
+            return 0;
+        };
+        let mut depths: Vec<usize> = Vec::with_capacity(node.index() + 1);
+        for own in &self.nodes.items[..=node.index()] {
+            let of = |node: NodeId| depths[node.index()];
+            let of_operand = |operand: &Operand| match operand {
+                Operand::Node(rotated) => of(rotated.node),
+                Operand::Zero | Operand::Constant(_) => 0,
+            };
+            let depth = match own {
+                Node::Sum(sum) => {
+                    let chosen = sum.selects.iter();
+                    let chosen =
+                        chosen.map(|own| 1 + of_operand(&own.clear).max(of_operand(&own.set)));
+                    let added = sum.addends.iter().map(|own| of(own.node));
+                    chosen.chain(added).max().unwrap_or(0)
+                }
+                Node::Combination(own) => {
+                    let terms = own.terms.iter().map(|term| of(term.node.node));
+                    terms.max().unwrap_or(0)
+                }
+                Node::Lookup(own) => match own.table {
+                    Table::Node(table) => own.form.len() + of(table),
+                    Table::Constant(_) => own.form.len(),
+                },
+                Node::Pack(own) => own.items.iter().map(|own| of(own.node)).max().unwrap_or(0),
+                _ => 0,
+            };
+            depths.push(depth);
+        }
+        depths.last().copied().unwrap_or(0)
+    }
+
     /// The circuit of these outputs: nodes and how many of their coefficients count.
     pub(crate) fn finish(
         mut self,

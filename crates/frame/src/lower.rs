@@ -1,8 +1,10 @@
 //! A resolved plan to passes.
 
 mod atoms;
+mod collect;
 mod groups;
 mod lookups;
+mod partner;
 mod pushed;
 mod rows;
 
@@ -11,11 +13,11 @@ use crate::diagram::{Diagram, RowBit, Variable};
 use crate::graph::Graph;
 use crate::pass::{CircuitForm, Collect, Pass};
 use crate::plan::{PlanError, StepName};
-use crate::resolve::Resolved;
+use crate::resolve::{Grouped, Resolved};
 use crate::schema::RowInput;
 use cipherfn_circuit::MAX_OUTPUTS;
 use cipherfn_circuit::circuit::{NodeId, Operand, SelectorId};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// What a plan becomes: passes in order, the last of which has the results.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,22 +35,13 @@ impl Resolved<'_> {
     pub fn lower(&self, form: &CircuitForm) -> Result<Passes, PlanError> {
         let (passes, answer) = match &self.grouped {
             None => rows::lower(self, form)?,
-            Some(grouped) => {
-                let is_pushed = pushed::is_needed(self, grouped);
-                if is_pushed {
-                    pushed::lower(self, grouped, form)?
-                } else {
-                    match groups::lower(self, grouped, form) {
-                        // A join that keeps the rows with a partner, seen from the other side.
-                        Err(PlanError::NotLevelled { .. })
-                            if pushed::is_possible(self, grouped) =>
-                        {
-                            pushed::lower(self, grouped, form)?
-                        }
-                        lowered => lowered?,
-                    }
-                }
-            }
+            Some(grouped) => match self.groups(grouped, form) {
+                Err(error @ PlanError::NotLevelled { .. }) => match self.with_chosen_partners() {
+                    Some(chosen) => chosen.groups(grouped, form)?,
+                    None => return Err(error),
+                },
+                lowered => lowered?,
+            },
         };
         let outputs = passes.iter().map(|pass| pass.circuit.outputs.len());
         let outputs = outputs.max().unwrap_or_default();
@@ -64,6 +57,42 @@ impl Resolved<'_> {
             passes,
             answer,
         })
+    }
+
+    fn groups(
+        &self,
+        grouped: &Grouped,
+        form: &CircuitForm,
+    ) -> Result<(Vec<Pass>, Answer), PlanError> {
+        if pushed::is_needed(self, grouped) {
+            return pushed::lower(self, grouped, form);
+        }
+        match groups::lower(self, grouped, form) {
+            // A join that keeps the rows with a partner, seen from the other side.
+            Err(PlanError::NotLevelled { .. }) if pushed::is_possible(self, grouped) => {
+                pushed::lower(self, grouped, form)
+            }
+            lowered => lowered,
+        }
+    }
+
+    /// The same where rows without partner in a table in the clear are left out by their keys, and not
+    /// by a number that is looked up; nothing where no such row is left out.
+    fn with_chosen_partners(&self) -> Option<Self> {
+        let mut chosen = self.clone();
+        let inner = 0..self.joins.len();
+        let inner = inner.filter(|join| self.joins[*join].inner && self.is_clear(join + 1));
+        let inner: Vec<usize> = inner.collect();
+        for join in &inner {
+            let so_far = chosen.filters[0].unwrap_or(Diagram::Terminal(1));
+            let there = chosen.diagrams.bit(join + 1, RowBit::Live).ok()?;
+            let both = chosen.diagrams.both(so_far, there, |one, other| {
+                i64::from(one == 1 && other == 1)
+            });
+            chosen.filters[0] = Some(both.ok()?);
+            chosen.joins[*join].inner = false;
+        }
+        (!inner.is_empty()).then_some(chosen)
     }
 
     /// That a circuit would have so many outputs, by the step that asks for them.
@@ -92,6 +121,8 @@ struct RowGraph<'r> {
     /// Whose rows.
     side: usize,
     graph: Graph<'r>,
+    /// Tables in the clear of which cells were made up.
+    assumed: BTreeSet<usize>,
 }
 
 impl<'r> RowGraph<'r> {
@@ -100,6 +131,7 @@ impl<'r> RowGraph<'r> {
             resolved,
             side,
             graph: Graph::new(resolved.frames[side]),
+            assumed: BTreeSet::new(),
         }
     }
 
@@ -126,6 +158,11 @@ impl<'r> RowGraph<'r> {
             return *operand;
         }
         let question = self.resolved.diagrams.question(node);
+        if self.resolved.is_clear(question.variable.side) {
+            let operand = self.choose_by_partner(node, leaf, known);
+            known.insert(node, operand);
+            return operand;
+        }
         let clear = self.choose_known(question.clear, leaf, known);
         let set = self.choose_known(question.set, leaf, known);
         let selector = self.selector(question.variable);
@@ -164,6 +201,7 @@ impl<'r> RowGraph<'r> {
             tables,
             circuit,
             collect,
+            assumed: self.assumed.into_iter().collect(),
         }
     }
 }

@@ -32,6 +32,22 @@ pub struct Pass {
     pub circuit: Circuit,
     /// What becomes of the rows' results.
     pub collect: Collect,
+    /// Tables in the clear whose cells the circuit depends on, and which were not at hand when it was
+    /// made, by their places among the frames: it is as expensive and as exact as that of any cells,
+    /// and not to be evaluated.
+    pub assumed: Vec<usize>,
+}
+
+impl Pass {
+    /// Whether another one gives results of the same form.
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let form = |pass: &Self| {
+            let outputs = pass.circuit.outputs.iter();
+            let outputs = outputs.map(|own| (own.coefficients, own.stride, own.reply_bits));
+            (pass.over, pass.collect, outputs.collect::<Vec<_>>())
+        };
+        form(self) == form(other)
+    }
 }
 
 /// A ciphertext that all rows share: up to [`POLYNOMIAL_SIZE`] entries.

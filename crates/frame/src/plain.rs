@@ -108,10 +108,45 @@ impl PlainTable {
 
     /// The entries of a ciphertext's size of a look-up's table; `None` where there is no such table.
     pub fn block(&self, lookup: usize, part: TablePart, block: u32) -> Option<&[i32]> {
+        let entries = self.entries_of(lookup, part)?;
+        entries.chunks(POLYNOMIAL_SIZE as usize).nth(block as usize)
+    }
+
+    /// Whether a row has each combination of a look-up's keys.
+    pub(crate) fn matched(&self, lookup: usize) -> Vec<bool> {
+        let matched = self.entries_of(lookup, TablePart::Matched);
+        matched.map_or_else(Vec::new, |own| {
+            own.iter().map(|entry| *entry == 1).collect()
+        })
+    }
+
+    /// The code that a column has with each combination of a look-up's keys; nothing where there is no
+    /// row, or no cell in the column's range.
+    pub(crate) fn codes(&self, lookup: usize, column: usize) -> Vec<Option<u64>> {
+        let own = &self.schema.columns()[column];
+        let (min, max) = own.domain.range();
+        let there = self.entries_of(lookup, TablePart::Presence(column));
+        let limbs = (0..own.limbs().len()).map_while(|limb| {
+            let entries = self.entries_of(lookup, TablePart::Limb(column, limb))?;
+            Some((entries, own.limb_bits * limb as u32))
+        });
+        let limbs: Vec<(&Entries, u32)> = limbs.collect();
+        let cell = |(place, matched): (usize, bool)| {
+            let is_there = matched && there.is_none_or(|there| there[place] == 1);
+            let parts = limbs.iter();
+            let parts = parts.map(|(entries, shift)| i64::from(entries[place]) << shift);
+            let units = own.domain.origin() + parts.sum::<i64>();
+            let is_cell = is_there && (min..=max).contains(&units);
+            is_cell.then(|| units.abs_diff(min))
+        };
+        let matched = self.matched(lookup).into_iter();
+        matched.enumerate().map(cell).collect()
+    }
+
+    fn entries_of(&self, lookup: usize, part: TablePart) -> Option<&Entries> {
         let parts = self.schema.tables(self.schema.lookups().get(lookup)?);
         let place = parts.iter().position(|own| *own == part)?;
-        let entries = self.entries.get(lookup)?.get(place)?;
-        entries.chunks(POLYNOMIAL_SIZE as usize).nth(block as usize)
+        self.entries.get(lookup)?.get(place)
     }
 
     /// The file.

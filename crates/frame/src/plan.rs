@@ -4,10 +4,13 @@ mod display;
 mod document;
 mod error;
 mod expression;
+mod score;
 
 pub use document::MAX_PLAN_BYTES;
 pub use error::{PlanError, StepName};
 pub use expression::{Comparison, Expression, Literal};
+pub(crate) use score::not_given;
+pub use score::{LinearScore, ScoreError};
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +45,8 @@ pub enum PlanStep {
     Sort(Vec<SortKey>),
     /// Each row once, where it first stands.
     Distinct,
+    /// Some rows, by their numbers.
+    Slice(Slice),
 }
 
 /// Columns of another frame, beside each row: those of the row with equal keys.
@@ -133,6 +138,18 @@ pub struct SortKey {
     pub nulls_last: bool,
 }
 
+/// Rows by their numbers: as polars' `slice`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slice {
+    /// How many rows before them are left out.
+    #[serde(default)]
+    pub offset: u64,
+    /// How many they are at most; all that follow, if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<u64>,
+}
+
 /// One row a group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -200,6 +217,7 @@ impl PlanStep {
             Self::GroupBy(_) => "group_by",
             Self::Sort(_) => "sort",
             Self::Distinct => "distinct",
+            Self::Slice(_) => "slice",
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::number::Number;
 use crate::plan::{
     Aggregate, Cardinality, Expression, GroupBy, JoinType, KeyPair, Literal, Merge, Named,
-    NamedAggregate, Plan, PlanStep, Quantile, Renaming, SortKey,
+    NamedAggregate, Plan, PlanStep, Quantile, Renaming, Slice, SortKey,
 };
 
 /// A plan under construction.
@@ -111,6 +111,18 @@ impl Query {
     #[must_use]
     pub fn distinct(self) -> Self {
         self.then(PlanStep::Distinct)
+    }
+
+    /// The first rows: a step of the key holder.
+    #[must_use]
+    pub fn head(self, rows: u64) -> Self {
+        self.slice(0, Some(rows))
+    }
+
+    /// So many rows behind the first ones, or all of them: a step of the key holder.
+    #[must_use]
+    pub fn slice(self, offset: u64, length: Option<u64>) -> Self {
+        self.then(PlanStep::Slice(Slice { offset, length }))
     }
 
     /// Groups by these columns.
@@ -383,6 +395,12 @@ impl Expression {
     #[must_use]
     pub fn log(self, places: u8) -> Self {
         Self::Log(Box::new(self), places)
+    }
+
+    /// The score of a linear model by its name, of these features: see [`Plan::with_scores`].
+    #[must_use]
+    pub fn model(name: impl Into<String>, features: impl IntoIterator<Item = Self>) -> Self {
+        Self::Model(name.into(), features.into_iter().collect())
     }
 
     /// Less a mean, times the inverse of a deviation: standardised by what somebody else has computed,

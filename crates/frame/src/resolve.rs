@@ -1,16 +1,23 @@
 //! A plan against the schemas of the frames that it names: what every column of its result is.
 
+mod clear;
+mod column;
+mod condition;
 mod domains;
 mod expression;
 mod group;
 mod literal;
 mod merge;
+mod missing;
 mod table;
 
 use crate::answer::ResultType;
 use crate::diagram::{Diagram, Diagrams, RowBit, TooLarge};
+use crate::plain::PlainTable;
 use crate::plan::{Expression, Plan, PlanError, PlanStep, StepName};
-use crate::schema::{Column, Duplicates, Schema};
+use crate::schema::{Duplicates, Schema};
+use clear::is_chosen_by;
+pub(crate) use column::{Atom, Key, Linear, Presence, TableColumn};
 pub(crate) use domains::{ResultColumn, ResultRows};
 pub(crate) use group::{Grouped, MAX_GROUPS, Measure, Shown};
 
@@ -19,6 +26,8 @@ pub(crate) use group::{Grouped, MAX_GROUPS, Measure, Shown};
 pub struct Resolved<'a> {
     /// The frames: the scanned one, then that of each join.
     pub(crate) frames: Vec<&'a Schema>,
+    /// Of each frame the cells, where it is a table in the clear and they are at hand.
+    pub(crate) cells: Vec<Option<&'a PlainTable>>,
     pub(crate) joins: Vec<Joined>,
     /// Conditions, each on bits of one of the frames: where all are 1 a row remains. Of a joined
     /// frame's bits none is 1 where there is no row.
@@ -51,74 +60,6 @@ pub(crate) struct Joined {
     pub(crate) right_keys: Vec<usize>,
     /// Whether rows without one are left out.
     pub(crate) inner: bool,
-}
-
-/// A column of the table at a step.
-#[derive(Clone, Debug)]
-pub(crate) struct TableColumn {
-    pub(crate) name: String,
-    pub(crate) kind: ResultType,
-    /// What it is to choose by.
-    pub(crate) key: Option<Key>,
-    /// What it is to return and to add.
-    pub(crate) value: Option<Linear>,
-    /// All of these must hold, or the cell is missing.
-    pub(crate) presence: Vec<Presence>,
-}
-
-/// What a column is to choose by: a function of bits of the row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Key {
-    /// A key column of a frame: the frame, by its place, and the column.
-    Stored(usize, usize),
-    /// Codes 0 to size - 1, or [`NULL`](crate::diagram::NULL); code 0 has the units `min`.
-    Function {
-        diagram: Diagram,
-        size: u64,
-        min: i64,
-    },
-}
-
-/// `constant + sum of weight * atom`, in units of `10^-places`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Linear {
-    pub(crate) terms: Vec<(Atom, i64)>,
-    pub(crate) constant: i128,
-    pub(crate) places: u8,
-}
-
-/// What the server has as a ciphertext, or makes as one of bits.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Atom {
-    /// The values of a column of the first frame.
-    Limbs(usize),
-    /// The code of a key column of the first frame.
-    Code(usize),
-    /// The values of a column of a joined frame.
-    Looked { join: usize, column: usize },
-    /// 1 where a joined frame has a row.
-    Matched(usize),
-    /// 1 where a joined frame has a cell.
-    Present { join: usize, column: usize },
-    /// 1 where the first frame has a cell.
-    There(usize),
-    /// A function of bits; nothing where it is [`NULL`](crate::diagram::NULL).
-    Function(Diagram),
-    /// One of the above times the code of a key column of the first frame.
-    Product(Box<Atom>, usize),
-}
-
-/// What a cell needs in order to be there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Presence {
-    /// The cell of a column of the first frame.
-    Stored(usize),
-    /// A row of a joined frame.
-    Matched(usize),
-    /// The cell of a column of a joined frame.
-    Looked { join: usize, column: usize },
-    /// A function that is 1.
-    Function(Diagram),
 }
 
 impl Resolved<'_> {
@@ -186,10 +127,16 @@ impl<'a> Resolver<'a> {
             step,
             done: Resolved {
                 frames: vec![base],
+                cells: vec![None],
                 joins: Vec::new(),
                 filters: vec![None],
                 diagrams: Diagrams::default(),
-                columns: base.columns().iter().enumerate().map(stored).collect(),
+                columns: base
+                    .columns()
+                    .iter()
+                    .enumerate()
+                    .map(column::stored)
+                    .collect(),
                 grouped: None,
                 outline: Vec::new(),
             },
@@ -266,6 +213,10 @@ impl<'a> Resolver<'a> {
                 "it compares the cells of all rows",
                 "the key holder takes the decrypted rows once",
             )),
+            PlanStep::Slice(_) => Err(self.not_levelled(
+                "it counts the rows that are left",
+                "the key holder counts the decrypted rows",
+            )),
         }
     }
 
@@ -274,7 +225,7 @@ impl<'a> Resolver<'a> {
             return parts.iter().try_for_each(|part| self.filter(part));
         }
         let truth = self.truth(condition)?;
-        match self.done.diagrams.sides(truth)[..] {
+        match self.done.sides(truth)[..] {
             [] => self.restrict(0, truth),
             [side] => self.restrict(side, truth),
             _ => Err(self.not_levelled(
@@ -298,6 +249,23 @@ impl<'a> Resolver<'a> {
         let live = self.done.diagrams.bit(side, RowBit::Live);
         let live = live.map_err(|error| self.too_large(error))?;
         self.restrict(side, live)
+    }
+
+    /// A function of the codes of a column: from each start on it has that value; of a missing cell
+    /// another one.
+    fn steps(
+        &mut self,
+        (side, index): (usize, usize),
+        mut steps: Vec<(u64, i64)>,
+        missing: i64,
+    ) -> Result<Diagram, PlanError> {
+        let column = &self.done.frames[side].columns()[index];
+        if self.done.may_be_missing(side, index) {
+            steps.push((column.domain.size(), missing));
+        }
+        let bits = self.done.code_bits(side, index);
+        let diagram = self.done.diagrams.steps((side, index), bits, &steps);
+        diagram.map_err(|error| self.too_large(error))
     }
 
     fn position(&self, name: &str) -> Result<usize, PlanError> {
@@ -354,61 +322,6 @@ impl<'a> Resolver<'a> {
     fn base(&self) -> &'a Schema {
         self.done.frames[0]
     }
-}
-
-impl Presence {
-    /// 1 where it holds.
-    pub(crate) const fn atom(self) -> Atom {
-        match self {
-            Self::Stored(column) => Atom::There(column),
-            Self::Matched(join) => Atom::Matched(join),
-            Self::Looked { join, column } => Atom::Present { join, column },
-            Self::Function(diagram) => Atom::Function(diagram),
-        }
-    }
-}
-
-impl Key {
-    /// Number of codes.
-    pub(crate) fn size(self, frames: &[&Schema]) -> u64 {
-        match self {
-            Self::Stored(side, column) => frames[side].columns()[column].domain.size(),
-            Self::Function { size, .. } => size,
-        }
-    }
-}
-
-/// A column of the first frame.
-fn stored((index, column): (usize, &Column)) -> TableColumn {
-    let atom = match column.roles {
-        roles if roles.value => Some((Atom::Limbs(index), column.domain.origin())),
-        roles if roles.key => Some((Atom::Code(index), column.domain.range().0)),
-        _ => None,
-    };
-    TableColumn {
-        name: column.name.clone(),
-        kind: ResultType::of(&column.domain),
-        key: column.roles.key.then_some(Key::Stored(0, index)),
-        value: atom.map(|(atom, origin)| Linear {
-            terms: vec![(atom, 1)],
-            constant: origin.into(),
-            places: column.domain.places(),
-        }),
-        presence: column
-            .nulls
-            .then_some(Presence::Stored(index))
-            .into_iter()
-            .collect(),
-    }
-}
-
-/// The pieces of a column's codes on which a function of its units is constant: starts of codes,
-/// the missing one's last.
-fn pieces(column: &Column, mut parts: Vec<(u64, i64)>, missing: i64) -> Vec<(u64, i64)> {
-    if column.nulls {
-        parts.push((column.domain.size(), missing));
-    }
-    parts
 }
 
 fn frame<'a>(schemas: &'a [Schema], name: &str, step: &StepName) -> Result<&'a Schema, PlanError> {

@@ -1,16 +1,13 @@
-//! A subset of SQL as plans: one SELECT, joins on equal keys, WHERE, GROUP BY. Everything else is
-//! refused by what it is and where.
+//! A subset of SQL as plans: one SELECT, joins on equal keys, WHERE, GROUP BY, HAVING, ORDER BY, LIMIT.
+//! Everything else is refused by what it is and where.
 
 mod expression;
+mod groups;
 mod names;
 mod order;
 
-use crate::plan::{
-    Expression, GroupBy, JoinType, Merge, Named, NamedAggregate, Plan, PlanError, PlanStep,
-    Renaming,
-};
+use crate::plan::{Expression, JoinType, Merge, Named, Plan, PlanError, PlanStep, Renaming};
 use crate::schema::Schema;
-use expression::aggregate;
 use names::Scope;
 use sqlparser::ast::{
     Distinct, Expr, GroupByExpr, Join, JoinConstraint, JoinOperator, Query, Select, SelectItem,
@@ -30,8 +27,8 @@ const MAX_SQL: usize = 64 << 10;
 const MAX_DEPTH: usize = 50;
 
 impl Plan {
-    /// Reads `SELECT [DISTINCT] ... FROM a [LEFT | INNER] JOIN b ON ... WHERE ... GROUP BY ... ORDER BY ...`. Schemas tell
-    /// whose a column is.
+    /// Reads `SELECT [DISTINCT] ... FROM a [LEFT | INNER] JOIN b ON ... WHERE ... GROUP BY ... HAVING ...
+    /// ORDER BY ... LIMIT ...`. Schemas tell whose a column is.
     pub fn from_sql(sql: &str, schemas: &[Schema]) -> Result<Self, PlanError> {
         if sql.len() > MAX_SQL {
             return Err(PlanError::TooLarge {
@@ -98,12 +95,13 @@ fn select(query: &Query, schemas: &[Schema]) -> Result<Plan, PlanError> {
     };
     let bare = Query {
         order_by: None,
+        limit_clause: None,
         ..query.clone()
     };
     if bare.to_string() != select.to_string() {
         return Err(refused(
             query,
-            "has more than SELECT, FROM, JOIN, WHERE, GROUP BY and ORDER BY; cut the decrypted answer",
+            "has more than SELECT, FROM, JOIN, WHERE, GROUP BY, HAVING, ORDER BY and LIMIT",
         ));
     }
     check_clauses(select)?;
@@ -125,9 +123,10 @@ fn select(query: &Query, schemas: &[Schema]) -> Result<Plan, PlanError> {
     };
     let is_aggregate =
         |item| matches!(projected(item), Ok((expr, _)) if expression::is_aggregate(expr));
-    let is_grouped = !keys.is_empty() || select.projection.iter().any(is_aggregate);
+    let is_grouped =
+        !keys.is_empty() || select.having.is_some() || select.projection.iter().any(is_aggregate);
     if is_grouped {
-        grouped(select, keys, &scope, &mut steps)?;
+        groups::grouped(select, keys, &scope, &mut steps)?;
     } else {
         listed(select, &scope, &mut steps)?;
     }
@@ -136,6 +135,9 @@ fn select(query: &Query, schemas: &[Schema]) -> Result<Plan, PlanError> {
     }
     if let Some(order) = &query.order_by {
         steps.push(PlanStep::Sort(order::sorted(order)?));
+    }
+    if let Some(limit) = &query.limit_clause {
+        steps.extend(order::limited(limit)?.map(PlanStep::Slice));
     }
     Ok(Plan {
         scan: scope.base().into(),
@@ -152,6 +154,7 @@ fn check_clauses(select: &Select) -> Result<(), PlanError> {
     }
     rest.from.clear();
     rest.selection = None;
+    rest.having = None;
     rest.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
     let left = rest.to_string();
     let left = left.strip_prefix("SELECT").unwrap_or(&left).trim();
@@ -160,7 +163,9 @@ fn check_clauses(select: &Select) -> Result<(), PlanError> {
     }
     Err(PlanError::Sql {
         position: position(select.span()),
-        problem: format!("{left} is not supported; SELECT, FROM, JOIN, WHERE and GROUP BY are"),
+        problem: format!(
+            "{left} is not supported; SELECT, FROM, JOIN, WHERE, GROUP BY, HAVING, ORDER BY and LIMIT are"
+        ),
     })
 }
 
@@ -292,60 +297,6 @@ fn own_name(expr: &Expr) -> String {
         Some((_, column)) => column.value.clone(),
         None => expr.to_string(),
     }
-}
-
-fn grouped(
-    select: &Select,
-    keys: &[Expr],
-    scope: &Scope<'_>,
-    steps: &mut Vec<PlanStep>,
-) -> Result<(), PlanError> {
-    let mut names = Vec::new();
-    for key in keys {
-        match expression::read(key, scope)? {
-            Expression::Col(name) => names.push(name),
-            _ => return Err(refused(key, "is no column to group by")),
-        }
-    }
-    let (mut aggregates, mut shown, mut renamed) = (Vec::new(), Vec::new(), Vec::new());
-    for item in &select.projection {
-        let (expr, alias) = projected(item)?;
-        if let Some((of, column)) = aggregate(expr, scope)? {
-            let name = alias.unwrap_or_else(|| expr.to_string().to_lowercase());
-            if let Some(named) = column {
-                let is_known = steps.iter().any(
-                    |step| matches!(step, PlanStep::WithColumn(own) if own.name == named.name),
-                );
-                if !is_known {
-                    steps.push(PlanStep::WithColumn(named));
-                }
-            }
-            shown.push(name.clone());
-            aggregates.push(NamedAggregate { name, of });
-            continue;
-        }
-        match expression::read(expr, scope)? {
-            Expression::Col(name) if names.contains(&name) => {
-                note(&mut renamed, &name, alias.unwrap_or_else(|| own_name(expr)));
-                shown.push(name);
-            }
-            _ => {
-                return Err(refused(
-                    item,
-                    "is neither an aggregate nor a column of GROUP BY",
-                ));
-            }
-        }
-    }
-    steps.push(PlanStep::GroupBy(GroupBy {
-        keys: names,
-        aggregates,
-    }));
-    steps.push(PlanStep::Select(shown));
-    if !renamed.is_empty() {
-        steps.push(PlanStep::Rename(renamed));
-    }
-    Ok(())
 }
 
 fn projected(item: &SelectItem) -> Result<(&Expr, Option<String>), PlanError> {

@@ -6,11 +6,12 @@
 //! ```
 
 mod client;
+mod condition;
 mod hoist;
 mod needs;
 mod refresh;
 
-pub use refresh::{Refresh, RefreshError};
+pub use refresh::{Refresh, RefreshError, RefreshedRows};
 
 use crate::answer::Table;
 use crate::pass::CircuitForm;
@@ -36,9 +37,25 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// A plan that the server evaluates as it is.
+    pub const fn levelled(plan: Plan) -> Self {
+        Self {
+            plan,
+            then: Vec::new(),
+            refresh: None,
+            because: None,
+        }
+    }
+
     /// Whether decrypted cells decide about something, so that they have to be exact.
     pub fn needs_exact_cells(&self) -> bool {
-        self.refresh.is_some() || !self.then.is_empty()
+        let is_free = |step: &PlanStep| {
+            matches!(
+                step,
+                PlanStep::Select(_) | PlanStep::Rename(_) | PlanStep::Slice(_)
+            )
+        };
+        self.refresh.is_some() || !self.then.iter().all(is_free)
     }
 
     /// Takes the key holder's steps with decrypted rows; `false` where a number has no room, which no
@@ -106,12 +123,7 @@ impl Planner<'_> {
         loop {
             let error = match self.prefix(self.rest.len()) {
                 Ok((plan, _)) => {
-                    self.stages.push(Stage {
-                        plan,
-                        then: Vec::new(),
-                        refresh: None,
-                        because: None,
-                    });
+                    self.stages.push(Stage::levelled(plan));
                     return Ok(self.stages);
                 }
                 Err(error @ PlanError::NotLevelled { .. }) => error,
@@ -123,7 +135,8 @@ impl Planner<'_> {
             let Some((count, (plan, shape))) = levelled else {
                 return Err(self.numbered(error));
             };
-            if self.hoist(count) {
+            let is_taken = |rest: &PendingStep| client::is_possible(&rest.step);
+            if !self.rest.get(count).is_some_and(is_taken) && self.hoist(count) {
                 continue;
             }
             if self.cut((count, plan), shape, error)? {
@@ -369,7 +382,11 @@ impl Planner<'_> {
                     names.insert(own.name.clone());
                 }
                 PlanStep::Rename(own) => names.extend(own.iter().map(|own| own.to.clone())),
-                PlanStep::Merge(merge) => names.extend(merge.indicator.clone()),
+                // A frame that a plan names must not be one that stages make.
+                PlanStep::Merge(merge) => {
+                    names.insert(merge.right.clone());
+                    names.extend(merge.indicator.clone());
+                }
                 PlanStep::GroupBy(group) => {
                     names.extend(group.aggregates.iter().map(|own| own.name.clone()));
                 }

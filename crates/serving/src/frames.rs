@@ -5,6 +5,7 @@
 //! together, or added up. Both are sums of ciphertexts, so it makes no difference who evaluates which
 //! rows, in what order and on how many threads.
 
+mod demand;
 mod noise;
 mod partial;
 mod query;
@@ -13,13 +14,14 @@ mod share;
 mod stages;
 mod stored;
 
+pub use demand::{Demand, FrameQueryError, SumRows};
 pub use noise::{
     ColumnPrecision, OutputPrecision, PassNoise, columns, pass_noise, precisions, seconds,
 };
 pub use partial::{PartialError, PartialResults};
-pub use query::{Demand, FrameQueryError, PassFigures, PreparedQuery, SumRows, choices};
+pub use query::{PassFigures, PreparedQuery, choices};
 pub use read::ReadError;
-pub use stages::{PreparedStage, prepare_stages};
+pub use stages::{PreparedStage, prepare_query, prepare_stages};
 pub use stored::{StoredFrame, StoredRows};
 
 use cipherfn_circuit::circuit::{Circuit, Output};
@@ -76,6 +78,16 @@ pub enum FrameError {
         /// Cause.
         source: EngineError,
     },
+    /// A pass that was made without the cells that it depends on.
+    #[error(
+        "pass {pass} was made without the cells of table {table:?}, by which it chooses; give the table to whoever evaluates"
+    )]
+    Assumed {
+        /// The pass, from 1.
+        pass: usize,
+        /// The table.
+        table: String,
+    },
     /// Results that cannot be packed.
     #[error(transparent)]
     Scheme(#[from] SchemeError),
@@ -120,6 +132,12 @@ impl<'a> PassRun<'a> {
         let number = earlier.len();
         let pass = &passes[number];
         let frame = frames[pass.over];
+        if let Some(table) = pass.assumed.first() {
+            return Err(FrameError::Assumed {
+                pass: number + 1,
+                table: frames[*table].schema.name().into(),
+            });
+        }
         let in_pass = |source| FrameError::Pass {
             pass: number + 1,
             source,

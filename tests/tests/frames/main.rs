@@ -107,9 +107,21 @@ fn lower<'f>(
     gadget: Gadget,
     rows_per_sum: u32,
 ) -> (Passes, Vec<&'f StoredFrame>) {
+    lower_with(plan, (frames, &[]), gadget, rows_per_sum)
+}
+
+/// The same with the cells of tables in the clear.
+fn lower_with<'f>(
+    plan: &Plan,
+    (frames, tables): (&'f [StoredFrame], &[PlainTable]),
+    gadget: Gadget,
+    rows_per_sum: u32,
+) -> (Passes, Vec<&'f StoredFrame>) {
     let schemas: Vec<Schema> = frames.iter().map(|frame| frame.schema().clone()).collect();
     let form = form(gadget, rows_per_sum);
-    let passes = plan.resolve(&schemas).unwrap().lower(&form).unwrap();
+    let tables: Vec<&PlainTable> = tables.iter().collect();
+    let resolved = plan.resolve(&schemas).unwrap().with_cells(&tables);
+    let passes = resolved.lower(&form).unwrap();
     let place = |name: &String| frames.iter().find(|frame| frame.schema().name() == name);
     let frames = passes.frames.iter().map(|name| place(name).unwrap());
     let frames = frames.collect();

@@ -202,7 +202,8 @@ impl Owner {
         let key = key.expand().expect("a key");
         let stored = prepared.places.iter().map(|place| frames[*place]);
         let stored: Vec<_> = stored.collect();
-        let results = evaluate(&key, &prepared.passes.passes, &stored).expect("an answer");
+        let passes = prepared.passes_of(&stored).expect("passes");
+        let results = evaluate(&key, &passes, &stored).expect("an answer");
         let last = results.last().expect("a pass");
         prepared.reply(last).expect("a reply").to_bytes()
     }

@@ -37,10 +37,16 @@ min = 0
 max = 65535
 limb-bits = 4
 nulls = true
+[[column]]
+name = "kind"
+type = "text"
+dictionary = ["bread", "wine", "salt"]
 [[lookup]]
 by = ["sku"]
-columns = ["price"]
+columns = ["price", "kind"]
 "#;
+/// Groups and conditions by columns of the table.
+const BY_KIND: &str = "SELECT kind, SUM(amount) AS total, COUNT(*) AS n FROM sales INNER JOIN prices ON sales.sku = prices.sku WHERE price > 9000 OR kind = 'bread' GROUP BY kind";
 const JOINED: &str =
     "SELECT sales.sku, amount, price FROM sales LEFT JOIN prices ON sales.sku = prices.sku";
 const MATCHED: &str =
@@ -56,7 +62,7 @@ fn table(first: i64) -> PlainTable {
     let mut tables = Tables::new(&schema, &schema.lookups()[0]);
     for sku in 0..12 {
         tables
-            .add(&vec![Some(sku), price(first, sku)])
+            .add(&vec![Some(sku), price(first, sku), Some(sku % 3)])
             .expect("a row");
     }
     let entries = vec![tables.into_entries()];
@@ -159,6 +165,39 @@ async fn encrypted_keys_are_looked_up_in_a_published_table() {
         assert!(shared.expect("an answer") == here, "{sql}: several");
         assert_eq!(alice.opened(&prepared, &answer), cells(1, inner), "{sql}");
     }
+
+    // Groups and conditions by its columns: the server has its cells, the client says what they are worth
+    // without.
+    let grouped = |first: i64| {
+        let mut groups = [(0, 0); 3];
+        for row in &rows.rows {
+            let (sku, amount) = (row[0].expect("no nulls"), row[2].expect("no nulls"));
+            let kind = sku % 3;
+            let is_dear = price(first, sku).is_some_and(|price| price > 9000);
+            if sku < 12 && (is_dear || kind == 0) {
+                let group = &mut groups[kind as usize];
+                *group = (group.0 + amount, group.1 + 1);
+            }
+        }
+        let groups = ["bread", "wine", "salt"].into_iter().zip(groups);
+        let shown = |(kind, (total, n)): (&str, (i64, i64))| {
+            vec![kind.to_owned(), total.to_string(), n.to_string()]
+        };
+        groups.map(shown).collect::<Vec<_>>()
+    };
+    let (query, prepared) = asked(&alice, (&sales, frame), &shown, BY_KIND);
+    let figures = alice.service.explain_query(&query).await.expect("figures");
+    assert!(
+        figures.columns.iter().all(|column| column.bits.is_none()),
+        "{figures:?}"
+    );
+    let stored = StoredFrame::plain(set, table(1));
+    let here = alice.evaluated_here(&prepared, &[&sales.stored, &stored]);
+    let answer = alice.service.query_frames(&query).await.expect("an answer");
+    assert!(answer == here, "one process");
+    let shared = alice.service.query_frames_as_job(&query, 64).await;
+    assert!(shared.expect("an answer") == here, "several");
+    assert_eq!(alice.opened(&prepared, &answer), grouped(1));
 
     // Other cells are another version; both answer, each with its own.
     publish(&stack, &table(2)).await;

@@ -9,7 +9,7 @@ use cipherfn_client::frames::{answer_columns, decrypt_reply};
 use cipherfn_frame::answer::ResultType;
 use cipherfn_frame::reply::Reply;
 use cipherfn_scheme::SecretKey;
-use cipherfn_serving::frames::PreparedQuery;
+use cipherfn_serving::frames::PreparedStage;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyList};
 
@@ -22,13 +22,18 @@ pub(crate) struct FrameAnswer {
 
 impl FrameAnswer {
     pub(super) fn decrypt(
-        prepared: &PreparedQuery,
+        stage: &PreparedStage,
         secret: &SecretKey,
         reply: &Reply,
     ) -> Result<Self> {
+        let prepared = &stage.query;
         let last = prepared.last();
         let words = decrypt_reply(secret, last, prepared.rows_of(last), &reply.ciphertexts)?;
-        let table = prepared.table(&words);
+        let mut table = prepared.table(&words);
+        if !stage.stage.take(&mut table) {
+            let text = "the answer holds numbers that the plan cannot make; ask again";
+            return Err(Failure::Other(text.into()));
+        }
         Ok(Self {
             batch: answer_columns(&table)?,
             kinds: table.columns.into_iter().map(|(_, kind)| kind).collect(),

@@ -13,7 +13,9 @@ use cipherfn_frame::reply::Reply;
 use cipherfn_protocol::api::ProblemType;
 use cipherfn_protocol::api::frames::{FrameQuery as Asked, ROWS_TOGETHER};
 use cipherfn_scheme::ExpandedEvaluationKey;
-use cipherfn_serving::frames::{Demand, PassRun, PreparedQuery, StoredFrame, SumRows};
+use cipherfn_serving::frames::{
+    Demand, PassRun, PreparedQuery, PreparedStage, StoredFrame, SumRows, prepare_query,
+};
 use pyo3::prelude::*;
 use std::sync::Arc;
 
@@ -36,8 +38,8 @@ impl Either<'_> {
 /// A plan, and what it becomes for frames.
 #[pyclass(frozen)]
 pub(crate) struct FrameQuery {
-    prepared: Arc<PreparedQuery>,
-    demand: Demand,
+    /// One query of whoever evaluates, and what is done with its decrypted answer.
+    stage: Arc<PreparedStage>,
 }
 
 #[pymethods]
@@ -62,23 +64,23 @@ impl FrameQuery {
             Plan::from_sql(plan, &schemas)
         };
         let plan = plan.map_err(Failure::from)?;
-        let prepared = PreparedQuery::new(plan, &heads, &[], SumRows::Fitting(demand));
+        let sums = SumRows::Fitting(demand);
+        let stage = prepare_query(&plan, &heads, &[], sums, demand);
         Ok(Self {
-            prepared: Arc::new(prepared.map_err(Failure::from)?),
-            demand,
+            stage: Arc::new(stage.map_err(Failure::from)?),
         })
     }
 
-    /// The plan as JSON.
+    /// What whoever evaluates is asked, as JSON.
     #[getter]
     fn plan(&self) -> PyResult<String> {
-        let json = self.prepared.plan.to_json().map_err(Failure::from)?;
+        let json = self.stage.query.plan.to_json().map_err(Failure::from)?;
         Ok(String::from_utf8_lossy(&json).into_owned())
     }
 
     /// Steps as a tree, the passes that they become, what each takes, and what the columns are worth.
     fn explain(&self) -> PyResult<String> {
-        let prepared = &self.prepared;
+        let prepared = &self.stage.query;
         let resolved = prepared.plan.resolve(&prepared.schemas);
         let tree = resolved
             .map_err(Failure::from)?
@@ -92,12 +94,14 @@ impl FrameQuery {
         }));
         let columns = prepared.columns.iter();
         lines.extend(columns.map(|column| format!("column {}: {}", column.name, column.worth())));
+        let then = self.stage.stage.then.iter();
+        lines.extend(then.map(|step| format!("then the key holder, {}: {step}", step.name())));
         Ok(lines.join("\n"))
     }
 
     /// Bits of its range that each column of the answer has; `None` where all of it is exact.
     fn bits(&self) -> Vec<(String, Option<f64>)> {
-        let columns = self.prepared.columns.iter();
+        let columns = self.stage.query.columns.iter();
         columns
             .map(|column| (column.name.clone(), column.bits))
             .collect()
@@ -113,19 +117,20 @@ impl FrameQuery {
         tell: Option<Bound<'_, PyAny>>,
         stop: Option<Bound<'_, Stop>>,
     ) -> PyResult<FrameAnswer> {
-        let prepared = Arc::clone(&self.prepared);
-        prepared.require(self.demand).map_err(Failure::from)?;
+        let stage = Arc::clone(&self.stage);
+        stage.require().map_err(Failure::from)?;
         let frames: Vec<Frame> = frames.iter().map(|frame| Frame::clone(frame)).collect();
         let keys = keys.clone();
         let waiting = Waiting { py, tell, stop };
         waiting.compute(move |watch| {
+            let prepared = &stage.query;
             let named = prepared.places.iter().map(|place| {
                 require_key(&keys.secret, &frames[*place].head)?;
                 frames[*place].stored()
             });
             let stored = named.collect::<Result<Vec<_>>>()?;
-            let reply = evaluate(&prepared, keys.expanded()?, &stored, watch)?;
-            FrameAnswer::decrypt(&prepared, &keys.secret, &reply)
+            let reply = evaluate(prepared, keys.expanded()?, &stored, watch)?;
+            FrameAnswer::decrypt(&stage, &keys.secret, &reply)
         })
     }
 
@@ -140,8 +145,9 @@ impl FrameQuery {
         tell: Option<Bound<'_, PyAny>>,
         stop: Option<Bound<'_, Stop>>,
     ) -> PyResult<FrameAnswer> {
-        let prepared = Arc::clone(&self.prepared);
-        prepared.require(self.demand).map_err(Failure::from)?;
+        let stage = Arc::clone(&self.stage);
+        stage.require().map_err(Failure::from)?;
+        let prepared = &stage.query;
         let (connection, watch) = service.open();
         let ring = service.ring.clone();
         let places = prepared.places.iter();
@@ -152,11 +158,13 @@ impl FrameQuery {
             tables: Vec::new(),
             plan: plan.map_err(|error| Failure::Other(error.to_string()))?,
             rows_per_sum: prepared.rows_per_sum,
-            min_bits: self.demand.bits(),
+            min_bits: stage.demand.bits(),
         };
         let heads: Vec<_> = frames.iter().map(|frame| Arc::clone(&frame.head)).collect();
         let waiting = Waiting { py, tell, stop };
+        let stage = Arc::clone(&stage);
         waiting.request(&watch, move || async move {
+            let prepared = &stage.query;
             let secret = ring.secret_key(prepared.set)?;
             for head in &heads {
                 require_key(&secret, head)?;
@@ -187,7 +195,7 @@ impl FrameQuery {
                     remedy: Some("the same call again".into()),
                 });
             }
-            FrameAnswer::decrypt(&prepared, &secret, &reply)
+            FrameAnswer::decrypt(&stage, &secret, &reply)
         })
     }
 }

@@ -9,13 +9,14 @@ use crate::terminal::{self, Terminal};
 use anyhow::{Context, Result, bail};
 use cipherfn_client_http::KeyRing;
 use cipherfn_frame::reply::{MAX_BYTES, Reply};
-use cipherfn_serving::frames::{ColumnPrecision, SumRows};
+use cipherfn_serving::frames::{ColumnPrecision, Demand, SumRows};
 use std::path::PathBuf;
 
 /// Decrypt the answer of a plan to CSV, Parquet or Arrow
 ///
 /// Takes the plan and the frames, of which only the schemas are read: what the answer's columns are
-/// follows from them, and not from what came back. Numbers end with the digit in which their guaranteed
+/// follows from them, and not from what came back. The plan's last steps are taken here where they are
+/// the key holder's. Numbers end with the digit in which their guaranteed
 /// error begins; how exact each column is, is said beside.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -56,7 +57,9 @@ impl DecryptFrame {
                 self.input.name()
             );
         }
-        let prepared = prepare(&self.plan, &given, SumRows::Given(reply.rows_per_sum))?;
+        let sums = SumRows::Given(reply.rows_per_sum);
+        let stage = prepare(&self.plan, &given, sums, Demand::Bits(0.0))?;
+        let prepared = &stage.query;
         if reply.query != prepared.hash {
             bail!(
                 "{} is the answer of another plan, or of frames with other schemas or rows, or of another version of a table (--specs HASH); give those that it was made of",
@@ -80,7 +83,13 @@ impl DecryptFrame {
         };
         let inputs: Vec<&InputSource> = inputs.into_iter().chain(files).collect();
         let output = TableOutput::create(&self.output, self.force.force, &inputs)?;
-        let table = decrypted(&prepared, &secret, &reply).with_context(|| self.input.name())?;
+        let mut table = decrypted(prepared, &secret, &reply).with_context(|| self.input.name())?;
+        if !stage.stage.take(&mut table) {
+            bail!(
+                "{} holds numbers that the plan cannot make; have the query answered again",
+                self.input.name()
+            );
+        }
         output.write(&table)?;
         let rows = table.rows;
         let value = serde_json::json!({

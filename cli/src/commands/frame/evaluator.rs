@@ -30,6 +30,13 @@ pub(super) enum Evaluator<'s> {
     },
 }
 
+/// A frame that was added to a service and stays there.
+pub(super) struct Leftover {
+    pub(super) frame: FrameId,
+    /// Why it was not deleted.
+    pub(super) why: String,
+}
+
 impl Evaluator<'_> {
     /// The answer of a query. That it is this query's is checked.
     pub(super) async fn answer(&self, prepared: &PreparedQuery, demand: Demand) -> Result<Reply> {
@@ -42,7 +49,8 @@ impl Evaluator<'_> {
                 let all: Vec<&StoredFrame> = frames.iter().chain(tables).collect();
                 let places = prepared.places.iter();
                 let stored: Vec<&StoredFrame> = places.map(|place| all[*place]).collect();
-                let results = frames::evaluate(key, &prepared.passes.passes, &stored)?;
+                let passes = prepared.passes_of(&stored)?;
+                let results = frames::evaluate(key, &passes, &stored)?;
                 let last = results.last().context("the plan has no pass")?;
                 return Ok(prepared.reply(last)?);
             }
@@ -110,13 +118,25 @@ impl Evaluator<'_> {
         Ok(())
     }
 
-    /// Deletes the frames that were added to a service.
-    pub(super) async fn clear(&mut self) -> Result<()> {
+    /// Deletes the frames that were added to a service, all that can be; those that stay, and why.
+    pub(super) async fn clear(&mut self) -> Vec<Leftover> {
+        let mut left = Vec::new();
         if let Self::Service { service, added, .. } = self {
             for frame in added.drain(..) {
-                service.delete_frame(frame).await?;
+                match service.delete_frame(frame).await {
+                    Err(error) if !error.problem().is_some_and(is_unknown) => {
+                        let why = error.to_string();
+                        left.push(Leftover { frame, why });
+                    }
+                    // One that ran out, or was deleted elsewhere, is gone.
+                    _ => {}
+                }
             }
         }
-        Ok(())
+        left
     }
+}
+
+fn is_unknown(problem: &Problem) -> bool {
+    problem.kind == ProblemType::UnknownFrame
 }

@@ -6,7 +6,7 @@ use crate::usage::bail_usage;
 use anyhow::{Context, Result};
 use cipherfn_frame::plan::Plan;
 use cipherfn_frame::schema::Schema;
-use cipherfn_serving::frames::{ColumnPrecision, Demand, PreparedQuery, SumRows};
+use cipherfn_serving::frames::{ColumnPrecision, Demand, PreparedStage, SumRows, prepare_query};
 
 /// Largest plan.
 const MAX_BYTES: u64 = 1 << 20;
@@ -56,14 +56,15 @@ impl PlanOptions {
     }
 }
 
-/// Makes circuits of a plan for what it is given.
+/// Makes circuits of a plan for what it is given, and what the key holder does with their answer.
 pub(super) fn prepare(
     source: &InputSource,
     given: &PlanInputs,
     sums: SumRows,
-) -> Result<PreparedQuery> {
+    demand: Demand,
+) -> Result<PreparedStage> {
     let plan = read(source, given)?;
-    let prepared = PreparedQuery::new(plan.clone(), &given.heads, &given.tables, sums);
+    let prepared = prepare_query(&plan, &given.heads, &given.tables, sums, demand);
     let prepared = prepared.map_err(|error| stages::refused(error, &plan, given));
     prepared.with_context(|| source.name())
 }

@@ -27,8 +27,10 @@ use std::time::Instant;
 /// Needs no secret. The evaluation key comes from a frame that carries it, or from a file. What the
 /// answer is worth is known before anything runs: --min-bits refuses a plan that falls short.
 ///
-/// A plan that is not levelled is refused by its step. With --stages the key holder carries it out, in
-/// stages with a round trip between them; frame explain shows them.
+/// Of a plan whose last steps are the key holder's (conditions on what the server computes, orders, LIMIT)
+/// the steps before are evaluated, and frame decrypt takes the others. What the server would have to go
+/// on with is refused by its step; with --stages the key holder carries it out, with a round trip between
+/// stages. frame explain shows both.
 ///
 /// With --service, frames are the names of those that a service keeps for you, and it evaluates.
 #[derive(Debug, clap::Args)]
@@ -153,8 +155,9 @@ impl Query {
             output.write(&table)?;
             return self.report_stages(&stages, &table, taken, (start, terminal));
         }
-        let prepared = prepare(&self.plan, given, self.options.sums()?)?;
-        prepared.require(demand).with_context(|| self.plan.name())?;
+        let stage = prepare(&self.plan, given, self.options.sums()?, demand)?;
+        stage.require().with_context(|| self.plan.name())?;
+        let (prepared, demand) = (stage.query, stage.demand);
         let evaluator = evaluator(prepared.key)?;
         let mut output = self
             .output

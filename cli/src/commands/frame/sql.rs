@@ -6,7 +6,7 @@ use crate::terminal::Terminal;
 use crate::usage::bail_usage;
 use anyhow::{Context, Result};
 use cipherfn_frame::pass::CircuitForm;
-use cipherfn_frame::plan::Plan;
+use cipherfn_frame::plan::{Plan, PlanError};
 use cipherfn_frame::schema::Schema;
 use cipherfn_protocol::specs::{BaseLog, Bits, Gadget, Levels};
 use std::io::Write;
@@ -55,8 +55,12 @@ impl PlanOf {
             (None, Some(sql)) => Plan::from_sql(sql, &schemas)?,
             (None, None) => bail_usage!("give a plan, or --sql"),
         };
-        let resolved = plan.resolve(&schemas)?;
-        let passes = resolved.lower(&form())?.passes;
+        let tree = match tree(&plan, &schemas) {
+            Err(error @ PlanError::NotLevelled { .. }) => format!(
+                "{error}\n`cipherfn frame explain` shows of encrypted frames what is left to the key holder"
+            ),
+            tree => tree?,
+        };
         let is_stdout = self.output.as_ref().is_some_and(Destination::is_stdout);
         if let Some(destination) = &self.output {
             let inputs: Vec<&InputSource> = self.schemas.iter().chain(&self.plan).collect();
@@ -64,12 +68,18 @@ impl PlanOf {
             output.write_all(&plan.to_json()?)?;
             output.finish()?;
         }
-        let tree = resolved.explain(&passes);
         let value = serde_json::json!({ "tree": tree });
         terminal
             .beside_data(is_stdout)
             .summary(&value, || tree.clone())
     }
+}
+
+/// Steps and passes.
+fn tree(plan: &Plan, schemas: &[Schema]) -> Result<String, PlanError> {
+    let resolved = plan.resolve(schemas)?;
+    let passes = resolved.lower(&form())?.passes;
+    Ok(resolved.explain(&passes))
 }
 
 fn schema(source: &InputSource) -> Result<Schema> {

@@ -2,7 +2,7 @@
 
 use super::PlanInputs;
 use super::columns::decrypted;
-use super::evaluator::Evaluator;
+use super::evaluator::{Evaluator, Leftover};
 use super::plan::precision;
 use crate::terminal;
 use anyhow::{Result, anyhow, bail};
@@ -49,26 +49,37 @@ fn counted(stages: usize) -> String {
     }
 }
 
-/// Carries out stages, with the secret key between them. Frames that a service was given are deleted,
-/// whatever happened.
+/// Carries out stages, with the secret key between them. Frames that a service was given are deleted as
+/// soon as they were read, and whatever happened; those that stay are named.
 pub(super) async fn carry_out(
     stages: &[PreparedStage],
     evaluator: &mut Evaluator<'_>,
     (secret, gadget): (&SecretKey, Gadget),
 ) -> Result<(Table, Taken)> {
-    let outcome = each(stages, evaluator, (secret, gadget)).await;
-    let cleared = evaluator.clear().await;
-    let outcome = outcome?;
-    cleared?;
-    Ok(outcome)
+    let mut left = Vec::new();
+    let outcome = each(stages, evaluator, (secret, gadget), &mut left).await;
+    left.append(&mut evaluator.clear().await);
+    if let Some(first) = left.first() {
+        let ids: Vec<String> = left.iter().map(|own| own.frame.to_string()).collect();
+        terminal::warning(&format!(
+            "the service did not delete what stages encrypted for it, {} ({}); `cipherfn frame list --delete ID` does, or they stay until they run out",
+            ids.join(", "),
+            first.why
+        ));
+    }
+    outcome
 }
 
 async fn each(
     stages: &[PreparedStage],
     evaluator: &mut Evaluator<'_>,
     (secret, gadget): (&SecretKey, Gadget),
+    left: &mut Vec<Leftover>,
 ) -> Result<(Table, Taken)> {
     let mut taken = Taken::default();
+    // What is wrong with what was decrypted is said when all stages were asked: whether and when they
+    // are is all that an evaluator sees, and must not tell what its answers decrypt to.
+    let mut wrong = None;
     for PreparedStage {
         query,
         stage,
@@ -76,15 +87,24 @@ async fn each(
     } in stages
     {
         let reply = evaluator.answer(query, *demand).await?;
+        // A stage reads the frame of the one before and no other.
+        left.append(&mut evaluator.clear().await);
         taken.down += reply.to_bytes().len() as u64;
         let mut table = decrypted(query, secret, &reply)?;
         if !stage.take(&mut table) {
-            bail!("what was decrypted is no answer of the plan; ask again");
+            let error = anyhow!("what was decrypted is no answer of the plan; ask again");
+            wrong.get_or_insert(error);
         }
         let Some(refresh) = &stage.refresh else {
-            return Ok((table, taken));
+            return match wrong {
+                Some(error) => Err(error),
+                None => Ok((table, taken)),
+            };
         };
-        let file = refreshed(secret, refresh, gadget, &table)?;
+        let (file, problem) = refreshed(secret, refresh, gadget, &table)?;
+        if let Some(error) = problem {
+            wrong.get_or_insert(error.into());
+        }
         taken.up += file.len() as u64;
         evaluator.add(&file).await?;
     }

@@ -128,9 +128,10 @@ impl Group<'_> {
         match self.number(count) {
             count if count <= 0 => Cell::Null,
             count => {
-                let of_one = 1.0 / 10f64.powi(value.places.into()) / count as f64;
+                let by = 10f64.powi(value.places.into()) * count as f64;
                 let units = value.units(count, |lane| self.number(lane));
-                Cell::Real(units as f64 * of_one).rounded(error * of_one)
+                // One rounding: equal means are equal floats, as polars' are.
+                Cell::Real(units as f64 / by).rounded(error / by)
             }
         }
     }

@@ -12,6 +12,8 @@ use cipherfn_circuit::circuit::{NodeId, Operand, Select, Sum, Weighted};
 
 /// Bits of a piece of what is made of constants.
 const CONSTANT_BITS: u32 = 8;
+/// Bits of the largest digits of integers: more have no room beside a limb.
+const MAX_DIGIT_BITS: u32 = 10;
 
 /// A number of a row that becomes an integer of the results.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +63,50 @@ impl Load {
             }
         }
         loads.sort_by_key(|load| load.0);
+        let loads = loads.into_iter();
         loads
+            .flat_map(|(shift, load)| load.in_digits(shift))
+            .collect()
+    }
+
+    /// The same as several numbers, of digits of the integers that pieces are multiplied with, where
+    /// their sum has no room in one coefficient.
+    fn in_digits(self, shift: u32) -> Vec<(u32, Self)> {
+        if self.unit(1).is_some() {
+            return vec![(shift, self)];
+        }
+        // The fewest numbers are the largest digits.
+        let split = (2..=MAX_DIGIT_BITS).rev().find_map(|bits| {
+            let digits = self.digits(shift, bits);
+            let has_room = digits.iter().all(|(_, load)| load.unit(1).is_some());
+            has_room.then_some(digits)
+        });
+        split.unwrap_or_else(|| vec![(shift, self)])
+    }
+
+    /// Numbers whose integers have so many bits, with a sign.
+    fn digits(&self, shift: u32, bits: u32) -> Vec<(u32, Self)> {
+        let mut rest: Vec<i64> = self.pieces.iter().map(|(_, weight)| *weight).collect();
+        let mut digits = Vec::new();
+        let half = 1i64 << (bits - 1);
+        for place in 0.. {
+            if rest.iter().all(|weight| *weight == 0) {
+                break;
+            }
+            let mut own = Self::default();
+            for (weight, (piece, _)) in rest.iter_mut().zip(&self.pieces) {
+                // From -half to half - 1, so that what is left is smaller.
+                let digit = ((*weight + half) & ((1 << bits) - 1)) - half;
+                *weight = (*weight - digit) >> bits;
+                if digit != 0 {
+                    own.pieces.push((piece.clone(), digit));
+                }
+            }
+            if !own.pieces.is_empty() {
+                digits.push((shift + place * bits, own));
+            }
+        }
+        digits
     }
 
     /// A sum of numbers of one piece each: conditions.

@@ -1,11 +1,9 @@
 //! Groups: every row is moved to its group's place, and rows are added.
 
-use super::atoms::{Load, Mixture, recombined};
+use super::RowGraph;
+use super::atoms::{Load, recombined};
 use super::rows::no_lookup;
-use super::{RowGraph, no_room};
 use crate::answer::{Answer, AnswerColumn, AnswerShape, Content, GroupKey, Lane, Statistic};
-use crate::diagram::Diagram;
-use crate::graph::weighted;
 use crate::pass::{CircuitForm, Collect, POLYNOMIAL_SIZE, Pass};
 use crate::plan::PlanError;
 use crate::resolve::{
@@ -43,16 +41,6 @@ pub(super) enum Origin {
     Loaded(Load),
     /// It is a node, whose lane is like this one.
     Made(NodeId, Lane),
-}
-
-/// Rows that are added by places.
-pub(super) struct Collected {
-    /// The outputs: nodes, and coefficients that count.
-    pub(super) outputs: Vec<(NodeId, u32)>,
-    /// A lane a summand.
-    pub(super) lanes: Vec<Lane>,
-    /// Rows that a sum takes.
-    pub(super) rows: u32,
 }
 
 /// What is summed, and how it becomes columns.
@@ -184,9 +172,13 @@ impl Sums {
                 layout.places
             )));
         }
-        if layout.blocks() > 1 && keys.iter().any(|key| matches!(key, Key::Function { .. })) {
+        let is_computed = |key: &Key| match key {
+            Key::Stored(side, _) => resolved.is_clear(*side),
+            Key::Function { .. } => true,
+        };
+        if layout.blocks() > 1 && keys.iter().any(is_computed) {
             return Err(error(format!(
-                "there are {} combinations of keys' values, with a computed key at most {POLYNOMIAL_SIZE} are possible; make fewer intervals",
+                "there are {} combinations of keys' values, with a computed key or one of a table in the clear at most {POLYNOMIAL_SIZE} are possible; make fewer intervals",
                 layout.places
             )));
         }
@@ -365,110 +357,6 @@ impl Sums {
                 len: lanes[0],
             },
             columns: columns.collect(),
-        }
-    }
-}
-
-impl RowGraph<'_> {
-    /// Adds rows by places: the outputs, a lane a summand, and how many rows a sum takes. Summands
-    /// whose places fit share ciphertexts, so that a row is moved once for all of them.
-    pub(super) fn collect(
-        &mut self,
-        sums: &Sums,
-        filter: Option<Diagram>,
-        masks: &[Presence],
-        limit: u32,
-        grouped: &Grouped,
-    ) -> Result<Collected, PlanError> {
-        let mut count = limit;
-        for summand in &sums.summands {
-            while let Origin::Loaded(load) = &summand.what
-                && load.lane(0, 0, count).is_none()
-            {
-                count /= 2;
-                if count == 0 {
-                    return Err(no_room(&grouped.step, &summand.name));
-                }
-            }
-        }
-        let mut lanes: Vec<Option<Lane>> = vec![None; sums.summands.len()];
-        let mut outputs = Vec::new();
-        for (index, spread) in sums.spreads.iter().enumerate() {
-            let places = spread.layout.places;
-            let each = (u64::from(POLYNOMIAL_SIZE) / places).max(1) as usize;
-            let own: Vec<usize> = (0..sums.summands.len())
-                .filter(|own| sums.summands[*own].spread == index)
-                .collect();
-            for shared in own.chunks(each) {
-                let mut mixture = Mixture::default();
-                for (number, summand) in shared.iter().enumerate() {
-                    let offset = number as u32 * places as u32;
-                    let lane = self.summand(
-                        &mut mixture,
-                        &sums.summands[*summand],
-                        (outputs.len(), offset),
-                        count,
-                    );
-                    lanes[*summand] = lane;
-                }
-                let mut node = self.mixed(mixture);
-                for mask in masks {
-                    node = self.present(node, *mask);
-                }
-                if let Some(filter) = filter {
-                    node = self.masked(node, filter);
-                }
-                let used = (shared.len() as u64 * places).min(POLYNOMIAL_SIZE.into()) as u32;
-                let moved = self.moved(node, &spread.keys, &spread.layout);
-                outputs.extend(moved.into_iter().map(|node| (node, used)));
-            }
-        }
-        let lanes: Option<Vec<Lane>> = lanes.into_iter().collect();
-        Ok(Collected {
-            outputs,
-            lanes: lanes.ok_or_else(|| no_room(&grouped.step, "len"))?,
-            rows: count,
-        })
-    }
-
-    fn summand(
-        &mut self,
-        mixture: &mut Mixture,
-        summand: &Summand,
-        (output, offset): (usize, u32),
-        count: u32,
-    ) -> Option<Lane> {
-        match &summand.what {
-            Origin::Loaded(load) => {
-                let lane = load.lane(output, offset, count)?;
-                if summand.masks.is_empty() {
-                    self.add(mixture, load, (offset, lane.unit), true);
-                } else {
-                    let mut node = self.load(load, lane.unit, true);
-                    for mask in &summand.masks {
-                        node = self.present(node, *mask);
-                    }
-                    mixture.add(weighted(node, offset, 1));
-                }
-                Some(lane)
-            }
-            Origin::Made(node, lane) => {
-                mixture.add(weighted(*node, offset, 1));
-                Some(Lane {
-                    output,
-                    offset,
-                    ..*lane
-                })
-            }
-        }
-    }
-
-    /// `node` where something is there that is a bit of the row, zero elsewhere.
-    fn present(&mut self, node: NodeId, mask: Presence) -> NodeId {
-        match mask {
-            Presence::Stored(column) => self.masked_by_cell(node, column),
-            Presence::Function(diagram) => self.masked(node, diagram),
-            Presence::Matched(_) | Presence::Looked { .. } => node,
         }
     }
 }

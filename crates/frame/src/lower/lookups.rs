@@ -148,6 +148,11 @@ impl RowGraph<'_> {
         let mut columns = Vec::new();
         for (key, stride) in keys.iter().zip(&layout.strides) {
             match key {
+                Key::Stored(side, column) if self.resolved.is_clear(*side) => {
+                    let node = self.graph.operand(operand);
+                    let moved = self.moved_by_partner(node, (*side, *column), *stride);
+                    operand = node_operand(moved);
+                }
                 Key::Stored(_, column) => columns.push((*column, *stride)),
                 Key::Function { diagram, size, .. } => {
                     operand = self.moved_by(operand, *diagram, *size, *stride);

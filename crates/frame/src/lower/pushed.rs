@@ -112,7 +112,7 @@ fn check(resolved: &Resolved<'_>, grouped: &Grouped) -> Result<(), PlanError> {
     let merged = resolved.frames[1];
     if merged.cells().is_some() {
         return Err(not_levelled(format!(
-            "groups, conditions or what is left out are of {:?}, a table that the server has in the clear and whose rows nobody goes over; merged from the left, its columns can be summed over groups of {:?}",
+            "numbers of rows that are left out or filled are looked up in {:?}, a table in the clear; aggregate columns of {:?}, or those of {0:?} alone",
             merged.name(),
             resolved.frames[0].name()
         )));
@@ -168,21 +168,17 @@ fn check(resolved: &Resolved<'_>, grouped: &Grouped) -> Result<(), PlanError> {
 /// Whose bits a key column is of.
 fn sides(resolved: &Resolved<'_>, column: &TableColumn) -> Vec<usize> {
     match column.key {
+        // A table in the clear is looked up by the first frame's rows.
+        Some(Key::Stored(side, _)) if resolved.is_clear(side) => vec![0],
         Some(Key::Stored(side, _)) => vec![side],
-        Some(Key::Function { diagram, .. }) => resolved.diagrams.sides(diagram),
+        Some(Key::Function { diagram, .. }) => resolved.sides(diagram),
         None => Vec::new(),
     }
 }
 
 /// Whether a number is made of the first frame's columns alone.
 fn is_of_first(resolved: &Resolved<'_>, column: &TableColumn) -> bool {
-    let is_first = |diagram: Diagram| {
-        resolved
-            .diagrams
-            .sides(diagram)
-            .iter()
-            .all(|side| *side == 0)
-    };
+    let is_first = |diagram: Diagram| resolved.sides(diagram).iter().all(|side| *side == 0);
     let is_own = |atom: &Atom| {
         let atom = if let Atom::Product(of, _) = atom {
             of

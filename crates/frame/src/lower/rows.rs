@@ -111,11 +111,7 @@ impl Outputs<'_> {
     ) -> Result<(), PlanError> {
         let resolved = self.rows.resolved;
         let is_other = |atom: &Atom| match atom {
-            Atom::Function(diagram) => resolved
-                .diagrams
-                .sides(*diagram)
-                .iter()
-                .any(|side| *side > 0),
+            Atom::Function(diagram) => resolved.sides(*diagram).iter().any(|side| *side > 0),
             _ => false,
         };
         if !atoms.any(is_other) {

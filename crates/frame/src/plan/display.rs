@@ -42,6 +42,11 @@ impl Display for PlanStep {
                 f.write_str(&keys.collect::<Vec<_>>().join(", "))
             }
             Self::Distinct => f.write_str("each row once"),
+            Self::Slice(slice) => match (slice.length, slice.offset) {
+                (Some(length), 0) => write!(f, "the first {length} rows"),
+                (Some(length), offset) => write!(f, "{length} rows behind {offset}"),
+                (None, offset) => write!(f, "rows behind {offset}"),
+            },
             Self::WithColumn(named) => write!(f, "{} = {}", named.name, named.of),
             Self::GroupBy(group) => {
                 let of = group.aggregates.iter().map(|own| own.of.to_string());
@@ -105,6 +110,13 @@ impl Display for Expression {
             Self::Cut(part, breaks) => write!(f, "cut({part}, [{}])", listed(breaks)),
             Self::Replace(part, pairs) => write!(f, "replace({part}, {} values)", pairs.len()),
             Self::Log(part, places) => write!(f, "log({part}, {places})"),
+            Self::Model(name, parts) => {
+                write!(f, "model {name}")?;
+                if parts.is_empty() {
+                    return Ok(());
+                }
+                join(f, parts, ",")
+            }
         }
     }
 }

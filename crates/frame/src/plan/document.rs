@@ -1,6 +1,6 @@
 //! Plans as JSON.
 
-use super::{Expression, Plan, PlanStep};
+use super::{Expression, Named, Plan, PlanStep};
 use crate::plan::PlanError;
 use cipherfn_protocol::versions::{Versions, json_version};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ cipherfn_protocol::versions! {
         V1(PlanV1) = 1,
         /// With steps of the key holder: sort and distinct.
         V2(PlanV1) = 2,
+        /// With slice and model.
+        V3(PlanV1) = 3,
     }
 }
 
@@ -53,7 +55,8 @@ impl Plan {
         let Some(versions) = PlanVersions::read(found, bytes) else {
             return Err(PlanError::Format { found });
         };
-        let (PlanVersions::V1(plan) | PlanVersions::V2(plan)) = versions.map_err(document)?;
+        let (PlanVersions::V1(plan) | PlanVersions::V2(plan) | PlanVersions::V3(plan)) =
+            versions.map_err(document)?;
         let plan = Self {
             scan: plan.scan,
             steps: plan.steps,
@@ -61,7 +64,7 @@ impl Plan {
         if found < plan.format() {
             return Err(PlanError::Document {
                 problem: format!(
-                    "format {found} has neither sort nor distinct; write \"format\": {}",
+                    "format {found} has no step that is newer: sort and distinct came with 2, slice and model with 3; write \"format\": {}",
                     plan.format()
                 ),
             });
@@ -85,8 +88,17 @@ impl Plan {
 
     /// The format that has all of its steps.
     fn format(&self) -> u16 {
-        let is_new = |step: &PlanStep| matches!(step, PlanStep::Sort(_) | PlanStep::Distinct);
-        if self.steps.iter().any(is_new) { 2 } else { 1 }
+        fn has_model(expression: &Expression) -> bool {
+            matches!(expression, Expression::Model(..))
+                || expression.parts().iter().any(has_model)
+        }
+        let steps = self.steps.iter().map(|step| match step {
+            PlanStep::Slice(_) => 3,
+            PlanStep::Filter(of) | PlanStep::WithColumn(Named { of, .. }) if has_model(of) => 3,
+            PlanStep::Sort(_) | PlanStep::Distinct => 2,
+            _ => 1,
+        });
+        steps.max().unwrap_or(1)
     }
 
     /// That it is no larger than what is read, and that its names are names.
@@ -116,7 +128,7 @@ impl Plan {
                         .try_for_each(|own| named(&own.name))?;
                 }
                 PlanStep::Sort(keys) => limit("columns", keys.len(), MAX_LIST)?,
-                PlanStep::Distinct => {}
+                PlanStep::Distinct | PlanStep::Slice(_) => {}
                 PlanStep::Filter(expression) => count(expression, 1, &mut parts)?,
                 PlanStep::WithColumn(column) => {
                     named(&column.name)?;

@@ -11,7 +11,7 @@ pub enum PlanError {
         problem: String,
     },
     /// Another layout version.
-    #[error("the plan has format {found}, this build reads 1 and 2; write it anew with this build")]
+    #[error("the plan has format {found}, this build reads 1 to 3; write it anew with this build")]
     Format {
         /// Version found.
         found: u16,

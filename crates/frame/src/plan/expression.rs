@@ -48,6 +48,9 @@ pub enum Expression {
     Replace(Box<Expression>, Vec<(Literal, Number)>),
     /// The natural logarithm of a key column to so many decimals, nothing of what is not positive.
     Log(Box<Expression>, u8),
+    /// The score of a linear model by its name, of these features, or of the columns that it names:
+    /// [`Plan::with_scores`](super::Plan::with_scores) puts its weights there.
+    Model(String, Vec<Expression>),
 }
 
 /// A comparison.
@@ -65,6 +68,20 @@ pub enum Comparison {
     Gt,
     /// Not below.
     Ge,
+}
+
+impl Comparison {
+    /// Whether it is true of two numbers.
+    pub(crate) const fn holds(self, one: i64, other: i64) -> bool {
+        match self {
+            Self::Eq => one == other,
+            Self::Ne => one != other,
+            Self::Lt => one < other,
+            Self::Le => one <= other,
+            Self::Gt => one > other,
+            Self::Ge => one >= other,
+        }
+    }
 }
 
 /// A value that a plan writes.
@@ -141,6 +158,7 @@ impl Expression {
             Self::Cut(part, breaks) => Self::Cut(Box::new(change(*part)), breaks),
             Self::Replace(part, pairs) => Self::Replace(Box::new(change(*part)), pairs),
             Self::Log(part, places) => Self::Log(Box::new(change(*part)), places),
+            Self::Model(name, parts) => Self::Model(name, parts.into_iter().map(change).collect()),
         }
     }
 
@@ -148,7 +166,7 @@ impl Expression {
     pub fn parts(&self) -> &[Expression] {
         match self {
             Self::Col(_) | Self::Lit(_) => &[],
-            Self::Add(parts) | Self::And(parts) | Self::Or(parts) => parts,
+            Self::Add(parts) | Self::And(parts) | Self::Or(parts) | Self::Model(_, parts) => parts,
             Self::Sub(sides)
             | Self::Mul(sides)
             | Self::Eq(sides)

@@ -212,7 +212,7 @@ impl Key {
     /// Whether it may be missing.
     pub(crate) fn has_null(self, resolved: &Resolved<'_>) -> bool {
         match self {
-            Self::Stored(side, column) => resolved.frames[side].columns()[column].nulls,
+            Self::Stored(side, column) => resolved.may_be_missing(side, column),
             Self::Function { diagram, .. } => resolved.diagrams.values(diagram).contains(&NULL),
         }
     }

@@ -1,6 +1,8 @@
 //! Columns of another frame.
 
-use super::{Atom, Joined, Key, Linear, Presence, Resolver, TableColumn, frame, listed};
+use super::{
+    Atom, Joined, Key, Linear, Presence, Resolver, TableColumn, frame, is_chosen_by, listed,
+};
 use crate::answer::ResultType;
 use crate::plan::{Cardinality, JoinType, KeyPair, Merge, PlanError};
 use crate::schema::{Column, Duplicates, Schema};
@@ -37,6 +39,7 @@ impl<'a> Resolver<'a> {
         }
         self.done.joins.push(joined);
         self.done.frames.push(right);
+        self.done.cells.push(None);
         self.done.filters.push(None);
         if merge.indicator.is_some() && self.done.adds_rows(join) {
             return Err(self.invalid(format!(
@@ -83,6 +86,7 @@ impl<'a> Resolver<'a> {
         self.done.columns = columns;
         self.done.joins.push(joined);
         self.done.frames.push(left);
+        self.done.cells.push(None);
         self.done.filters.push(None);
         self.check_names()
     }
@@ -152,6 +156,10 @@ impl<'a> Resolver<'a> {
 /// The columns of a joined frame but for its keys, under their own names.
 fn looked_columns(join: usize, joined: &Joined, right: &Schema) -> Vec<TableColumn> {
     let looked = joined.lookup.map(|lookup| &right.lookups()[lookup].columns);
+    // Whoever has a table in the clear knows which cells a key has.
+    let is_chosen = joined
+        .lookup
+        .is_some_and(|lookup| is_chosen_by(right, lookup));
     let columns = right.columns().iter().enumerate();
     let others = columns.filter(|(index, _)| !joined.right_keys.contains(index));
     let make = |(index, column): (usize, &Column)| {
@@ -167,7 +175,8 @@ fn looked_columns(join: usize, joined: &Joined, right: &Schema) -> Vec<TableColu
         TableColumn {
             name: column.name.clone(),
             kind: ResultType::of(&column.domain),
-            key: column.roles.key.then_some(Key::Stored(join + 1, index)),
+            key: (column.roles.key || (is_chosen && is_looked))
+                .then_some(Key::Stored(join + 1, index)),
             value: is_looked.then(|| Linear {
                 terms: vec![(
                     Atom::Looked {

@@ -1,8 +1,9 @@
-//! Functions of a small key column that a plan tabulates: any look-up, logarithms.
+//! Functions of a small key column that a plan tabulates: intervals, any look-up, logarithms.
 
+use super::expression::MAX_TABULATED;
 use super::{Key, Resolver, TableColumn};
 use crate::answer::ResultType;
-use crate::diagram::NULL;
+use crate::diagram::{Diagram, NULL};
 use crate::number::{MAX_PLACES, Number};
 use crate::plan::{Comparison, Expression, Literal, PlanError};
 use std::collections::BTreeMap;
@@ -61,6 +62,61 @@ impl Resolver<'_> {
             Some(Key::Stored(side, index)) => Ok((column, side, index)),
             _ => Err(self.chosen_by(&column)),
         }
+    }
+
+    pub(super) fn cut(
+        &mut self,
+        part: &Expression,
+        breaks: &[Literal],
+    ) -> Result<TableColumn, PlanError> {
+        let column = self.expression(part)?;
+        let Some(Key::Stored(side, index)) = column.key else {
+            return Err(self.chosen_by(&column));
+        };
+        let stored = self.stored(side, index);
+        let mut steps = vec![(0u64, 0i64)];
+        let mut last = 0;
+        for (number, literal) in breaks.iter().enumerate() {
+            let placed = self.place(&column.name, &stored.domain, literal, Comparison::Lt)?;
+            let first = placed.below;
+            if first < last || (number > 0 && breaks[number - 1] == *literal) {
+                return Err(self.invalid(format!(
+                    "the break {literal} is not above the one before; put breaks in order"
+                )));
+            }
+            last = first;
+            match steps.last_mut() {
+                Some(step) if step.0 == first => step.1 = number as i64 + 1,
+                _ if first < stored.domain.size() => steps.push((first, number as i64 + 1)),
+                _ => {}
+            }
+        }
+        let diagram = self.steps((side, index), steps, NULL)?;
+        self.function(
+            diagram,
+            breaks.len() as u64 + 1,
+            ResultType::Number { places: 0 },
+        )
+    }
+
+    /// A function of the codes of a key column, as a diagram.
+    pub(super) fn tabulate(
+        &mut self,
+        (side, index): (usize, usize),
+        missing: i64,
+        function: impl Fn(u64) -> i64,
+    ) -> Result<Diagram, PlanError> {
+        let stored = self.stored(side, index);
+        let size = stored.domain.size();
+        if size > MAX_TABULATED {
+            return Err(self.invalid(format!(
+                "column {:?} has {size} values, a function of a key at most {MAX_TABULATED}; narrow its range",
+                stored.name
+            )));
+        }
+        let mut steps: Vec<(u64, i64)> = (0..size).map(|code| (code, function(code))).collect();
+        steps.dedup_by_key(|step| step.1);
+        self.steps((side, index), steps, missing)
     }
 
     /// A column of numbers that a function makes of codes, in units of `10^-places`.

@@ -1,6 +1,6 @@
 //! Expressions and aggregates.
 
-use super::names::Scope;
+use super::names::{Names, Scope};
 use super::refused;
 use crate::number::Number;
 use crate::plan::{Aggregate, Expression, Literal, Named, PlanError};
@@ -9,7 +9,7 @@ use sqlparser::ast::{
     FunctionArgumentList, FunctionArguments, UnaryOperator, Value,
 };
 
-pub(super) fn read(expr: &Expr, scope: &Scope<'_>) -> Result<Expression, PlanError> {
+pub(super) fn read(expr: &Expr, scope: &dyn Names) -> Result<Expression, PlanError> {
     let pair = |left: &Expr, right: &Expr| Ok(Box::new([read(left, scope)?, read(right, scope)?]));
     let negated = |is_negated: bool, own: Expression| {
         if is_negated { own.negated() } else { own }
@@ -66,7 +66,18 @@ pub(super) fn read(expr: &Expr, scope: &Scope<'_>) -> Result<Expression, PlanErr
             [first, second] => Ok(read(first, scope)?.fill_null(literal(second)?)),
             _ => Err(refused(expr, "has not two arguments")),
         },
-        _ => Err(refused(expr, "is not supported in an expression")),
+        Expr::Function(function) if is_model(function) => match arguments(function, expr)?[..] {
+            [name, ref features @ ..] => {
+                let features = features.iter().map(|own| read(own, scope));
+                let features = features.collect::<Result<_, _>>()?;
+                Ok(Expression::Model(model_name(name)?, features))
+            }
+            [] => Err(refused(expr, "names no model")),
+        },
+        _ => match scope.aggregate(expr)? {
+            Some(name) => Ok(Expression::Col(name)),
+            None => Err(refused(expr, "is not supported in an expression")),
+        },
     }
 }
 
@@ -74,7 +85,7 @@ pub(super) fn read(expr: &Expr, scope: &Scope<'_>) -> Result<Expression, PlanErr
 fn chain(
     mut expr: &Expr,
     operator: &BinaryOperator,
-    scope: &Scope<'_>,
+    scope: &dyn Names,
 ) -> Result<Vec<Expression>, PlanError> {
     let mut parts = Vec::new();
     while let Expr::BinaryOp { left, op, right } = expr
@@ -90,10 +101,27 @@ fn chain(
 
 /// Whether a projected expression is an aggregate, supported or not.
 pub(super) fn is_aggregate(expr: &Expr) -> bool {
-    matches!(expr, Expr::Function(function) if !is_coalesce(function))
+    matches!(expr, Expr::Function(function) if !is_scalar(function))
 }
 
-/// The only function that is none.
+/// Whether it is a function of a row.
+fn is_scalar(function: &Function) -> bool {
+    is_coalesce(function) || is_model(function)
+}
+
+fn is_model(function: &Function) -> bool {
+    name(function) == "model"
+}
+
+/// A model's name: a word, or a text.
+fn model_name(expr: &Expr) -> Result<String, PlanError> {
+    match (expr, literal(expr)) {
+        (Expr::Identifier(name), _) => Ok(name.value.clone()),
+        (_, Ok(Literal::Text(name))) => Ok(name),
+        _ => Err(refused(expr, "is no name of a model")),
+    }
+}
+
 fn is_coalesce(function: &Function) -> bool {
     name(function) == "coalesce"
 }
@@ -106,7 +134,7 @@ pub(super) fn aggregate(
     let Expr::Function(function) = expr else {
         return Ok(None);
     };
-    if is_coalesce(function) {
+    if is_scalar(function) {
         return Ok(None);
     }
     let make = match name(function).as_str() {

@@ -8,6 +8,15 @@ use sqlparser::ast::{Expr, Ident};
 /// What is added to names that are taken.
 const SUFFIX: &str = "_right";
 
+/// What expressions name.
+pub(super) trait Names {
+    /// The plan's name of a column.
+    fn column(&self, expr: &Expr) -> Result<String, PlanError>;
+
+    /// The plan's name of what is an aggregate, where there are groups; nothing of what is none.
+    fn aggregate(&self, expr: &Expr) -> Result<Option<String>, PlanError>;
+}
+
 /// The tables of a query and their columns.
 pub(super) struct Scope<'a> {
     schemas: &'a [Schema],
@@ -120,18 +129,6 @@ impl<'a> Scope<'a> {
         })
     }
 
-    /// The plan's name of a column.
-    pub(super) fn column(&self, expr: &Expr) -> Result<String, PlanError> {
-        let Some((table, column)) = parts(expr) else {
-            return Err(refused(expr, "is no column"));
-        };
-        match self.plan_name(table, column) {
-            Some(Ok(name)) => Ok(name),
-            Some(Err(problem)) => Err(refused(expr, problem)),
-            None => Err(refused(expr, "is no column of the tables")),
-        }
-    }
-
     fn plan_name(
         &self,
         table: Option<&Ident>,
@@ -165,6 +162,24 @@ impl<'a> Scope<'a> {
             name: name.into(),
             known: crate::resolve::listed(self.schemas.iter().map(Schema::name)),
         })
+    }
+}
+
+impl Names for Scope<'_> {
+    fn column(&self, expr: &Expr) -> Result<String, PlanError> {
+        let Some((table, column)) = parts(expr) else {
+            return Err(refused(expr, "is no column"));
+        };
+        match self.plan_name(table, column) {
+            Some(Ok(name)) => Ok(name),
+            Some(Err(problem)) => Err(refused(expr, problem)),
+            None => Err(refused(expr, "is no column of the tables")),
+        }
+    }
+
+    /// A row has none.
+    fn aggregate(&self, _: &Expr) -> Result<Option<String>, PlanError> {
+        Ok(None)
     }
 }
 

@@ -1,5 +1,6 @@
-//! Steps that the key holder takes with decrypted rows: sort, distinct, products of values.
+//! Steps that the key holder takes with decrypted rows: sort, distinct, slice, filter, products of values.
 
+use super::condition::{self, is_condition};
 use super::hoist::is_number;
 use crate::answer::{Cell, ResultType, Table};
 use crate::number::MAX_PLACES;
@@ -9,7 +10,7 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 
 /// Units of a number, with its decimals.
-type Amount = (i128, u8);
+pub(super) type Amount = (i128, u8);
 
 /// What decrypted rows can be.
 #[derive(Clone, Debug)]
@@ -21,9 +22,22 @@ pub(super) struct Shape {
 /// Whether the key holder can take a step.
 pub(super) fn is_possible(step: &PlanStep) -> bool {
     match step {
-        PlanStep::Sort(_) | PlanStep::Distinct | PlanStep::Select(_) | PlanStep::Rename(_) => true,
-        PlanStep::WithColumn(own) => is_number(&own.of),
-        PlanStep::Filter(_) | PlanStep::Merge(_) | PlanStep::GroupBy(_) => false,
+        PlanStep::Sort(_)
+        | PlanStep::Distinct
+        | PlanStep::Slice(_)
+        | PlanStep::Select(_)
+        | PlanStep::Rename(_) => true,
+        PlanStep::WithColumn(own) => is_number(&own.of) && is_amount(&own.of),
+        PlanStep::Filter(condition) => is_condition(condition),
+        PlanStep::Merge(_) | PlanStep::GroupBy(_) => false,
+    }
+}
+
+/// Columns, numbers, sums, differences and products of these.
+pub(super) fn is_amount(expression: &Expression) -> bool {
+    match expression {
+        Expression::Col(_) | Expression::Lit(Literal::Number(_)) => true,
+        of => is_number(of) && of.parts().iter().all(is_amount),
     }
 }
 
@@ -39,6 +53,14 @@ impl Shape {
                 names.try_for_each(|name| self.place(name).map(|_| ()))?;
             }
             PlanStep::Distinct => self.rows.exact = false,
+            PlanStep::Slice(slice) => {
+                let left = self.rows.most.saturating_sub(slice.offset);
+                self.rows.most = left.min(slice.length.unwrap_or(left));
+            }
+            PlanStep::Filter(condition) => {
+                condition::check(self, condition)?;
+                self.rows.exact = false;
+            }
             PlanStep::Select(names) => {
                 let columns = names
                     .iter()
@@ -60,7 +82,7 @@ impl Shape {
                     Err(_) => self.columns.push(column),
                 }
             }
-            PlanStep::Filter(_) | PlanStep::Merge(_) | PlanStep::GroupBy(_) => {
+            PlanStep::Merge(_) | PlanStep::GroupBy(_) => {
                 return Err("it is for the server".into());
             }
         }
@@ -74,7 +96,7 @@ impl Shape {
         }
     }
 
-    fn place(&self, name: &str) -> Result<usize, String> {
+    pub(super) fn place(&self, name: &str) -> Result<usize, String> {
         let place = self.columns.iter().position(|own| own.name == name);
         place.ok_or_else(|| {
             let known = self.columns.iter().map(|own| own.name.as_str());
@@ -86,7 +108,7 @@ impl Shape {
     }
 
     /// What a number can be.
-    fn number(&self, expression: &Expression) -> Result<ResultColumn, String> {
+    pub(super) fn number(&self, expression: &Expression) -> Result<ResultColumn, String> {
         let large = || "its numbers have no room; round its columns".to_owned();
         let (range, places, nulls) = match expression {
             Expression::Col(name) => {
@@ -190,6 +212,23 @@ pub(super) fn take(step: &PlanStep, table: &mut Table) -> Option<()> {
                 seen.insert(cells.collect::<Vec<_>>())
             });
         }
+        PlanStep::Slice(slice) => {
+            let rows = std::mem::take(&mut table.rows).into_iter();
+            let room = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
+            let rows = rows.skip(room(slice.offset));
+            let length = slice.length.map_or(usize::MAX, room);
+            table.rows = rows.take(length).collect();
+        }
+        PlanStep::Filter(condition) => {
+            let whole: &Table = table;
+            let kept = whole
+                .rows
+                .iter()
+                .map(|row| condition::truth(condition, whole, row));
+            let kept: Vec<Option<bool>> = kept.collect::<Result<_, _>>().ok()?;
+            let mut kept = kept.into_iter();
+            table.rows.retain(|_| kept.next().flatten() == Some(true));
+        }
         PlanStep::Select(names) => {
             let places = names.iter().map(|name| place(table, name));
             let places: Vec<usize> = places.collect::<Option<_>>()?;
@@ -231,20 +270,20 @@ pub(super) fn take(step: &PlanStep, table: &mut Table) -> Option<()> {
                 }
             }
         }
-        PlanStep::Filter(_) | PlanStep::Merge(_) | PlanStep::GroupBy(_) => return None,
+        PlanStep::Merge(_) | PlanStep::GroupBy(_) => return None,
     }
     Some(())
 }
 
-fn place(table: &Table, name: &str) -> Option<usize> {
+pub(super) fn place(table: &Table, name: &str) -> Option<usize> {
     table.columns.iter().position(|own| own.0 == name)
 }
 
 /// That a cell is no number, or that one has no room.
-struct NoNumber;
+pub(super) struct NoNumber;
 
 /// The number of a row, missing where a part is.
-fn number(
+pub(super) fn number(
     expression: &Expression,
     table: &Table,
     row: &[Cell],

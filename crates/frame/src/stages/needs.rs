@@ -80,6 +80,7 @@ impl Live {
                 self.names.extend(keys);
             }
             PlanStep::Distinct => self.all = true,
+            PlanStep::Slice(_) => {}
         }
     }
 }
@@ -128,7 +129,7 @@ impl Uses {
                     uses.group(group, &origins);
                     break;
                 }
-                PlanStep::Sort(_) | PlanStep::Distinct => break,
+                PlanStep::Sort(_) | PlanStep::Distinct | PlanStep::Slice(_) => break,
             }
         }
         uses

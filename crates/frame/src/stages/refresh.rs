@@ -19,16 +19,41 @@ pub struct Refresh {
 
 /// Why decrypted rows are none of a frame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "row {row} of what was decrypted has in column {column:?} {cell:?}, which the plan cannot make: the answer is not that of these frames; ask again, of a service that evaluates what it was asked"
-)]
-pub struct RefreshError {
-    /// The row, from 1.
-    pub row: u64,
-    /// The column.
-    pub column: String,
-    /// What it holds.
-    pub cell: String,
+#[non_exhaustive]
+pub enum RefreshError {
+    /// A cell that no row can have.
+    #[error(
+        "row {row} of what was decrypted has in column {column:?} {cell:?}, which the plan cannot make: {ADVICE}"
+    )]
+    Cell {
+        /// The row, from 1.
+        row: u64,
+        /// The column.
+        column: String,
+        /// What it holds.
+        cell: String,
+    },
+    /// More rows than there can be, or fewer.
+    #[error("{found} rows were decrypted, of which the plan makes {expected}: {ADVICE}")]
+    Rows {
+        /// Those that were decrypted.
+        found: usize,
+        /// What there can be, for people.
+        expected: String,
+    },
+}
+
+/// What an answer is that its plan cannot have, and the way out.
+const ADVICE: &str = "the answer is not that of these frames; ask again, of a service that evaluates what it was asked";
+
+/// Rows of the frame that a refresh makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefreshedRows {
+    /// They are always as many, and have cells of the same columns, as the schema says: what whoever
+    /// evaluates the next stage sees must not depend on what was decrypted.
+    pub rows: Vec<Units>,
+    /// Why they are not the rows that were decrypted, if these were none that the plan makes.
+    pub wrong: Option<RefreshError>,
 }
 
 /// A column that a refresh makes.
@@ -91,32 +116,56 @@ impl Refresh {
         })
     }
 
-    /// Units of decrypted rows.
-    ///
-    /// # Errors
-    /// A cell that the plan cannot have made.
-    pub fn rows(&self, table: &Table) -> Result<Vec<Units>, RefreshError> {
-        let rows = table.rows.iter().zip(1..);
-        rows.map(|(row, number)| self.row(row, number)).collect()
+    /// Units of decrypted rows, in a number that the schema allows. What the plan cannot have made is
+    /// replaced, and named beside: whoever made it, and chose it, would learn from a refusal between
+    /// stages what it decrypts to.
+    pub fn rows(&self, table: &Table) -> RefreshedRows {
+        let allowed = self.schema.rows();
+        let most = allowed.count.unwrap_or_default();
+        let found = table.rows.len();
+        let mut wrong = None;
+        if found as u64 > most || (!allowed.padded && (found as u64) < most) {
+            let expected = if allowed.padded {
+                format!("{most} at most")
+            } else {
+                most.to_string()
+            };
+            wrong = Some(RefreshError::Rows { found, expected });
+        }
+        let mut rows = Vec::with_capacity(found);
+        for (row, number) in table.rows.iter().take(most as usize).zip(1..) {
+            rows.push(self.row(row, number, &mut wrong));
+        }
+        while !allowed.padded && (rows.len() as u64) < most {
+            let columns = self.schema.columns().iter();
+            rows.push(columns.map(substitute).collect());
+        }
+        RefreshedRows { rows, wrong }
     }
 
-    fn row(&self, row: &[Cell], number: u64) -> Result<Units, RefreshError> {
+    fn row(&self, row: &[Cell], number: u64, wrong: &mut Option<RefreshError>) -> Units {
         let columns = self.schema.columns().iter().enumerate();
         let cells = columns.map(|(index, column)| {
             let cell = row.get(self.sources[index]).unwrap_or(&Cell::Null);
             let found = units(cell, &column.domain);
             let may_be_missing = column.nulls && (*cell == Cell::Null || self.clipped[index]);
-            if found.is_none() && !may_be_missing {
-                return Err(RefreshError {
-                    row: number,
-                    column: column.name.clone(),
-                    cell: cell.to_string(),
-                });
+            if found.is_some() || may_be_missing {
+                return found;
             }
-            Ok(found)
+            wrong.get_or_insert_with(|| RefreshError::Cell {
+                row: number,
+                column: column.name.clone(),
+                cell: cell.to_string(),
+            });
+            substitute(column)
         });
         cells.collect()
     }
+}
+
+/// A cell in place of one that a column cannot hold.
+fn substitute(column: &Column) -> Option<i64> {
+    (!column.nulls).then(|| column.domain.range().0)
 }
 
 /// Whether cells of a type can be equal to those of a domain.

@@ -2,46 +2,27 @@
 //! anything is evaluated.
 
 use super::{
-    ColumnPrecision, FrameError, OutputPrecision, PassResults, columns, compress, pass_noise,
-    precisions, result_bytes, seconds,
+    ColumnPrecision, Demand, FrameError, FrameQueryError, OutputPrecision, PassResults,
+    StoredFrame, SumRows, columns, compress, pass_noise, precisions, result_bytes, seconds,
 };
 use cipherfn_circuit::circuit::Node;
 use cipherfn_frame::Passes;
 use cipherfn_frame::answer::{Table, Words};
 use cipherfn_frame::file::FileHead;
 use cipherfn_frame::pass::{CircuitForm, Collect, Pass};
-use cipherfn_frame::plan::{Plan, PlanError, PlanStep};
+use cipherfn_frame::plain::PlainTable;
+use cipherfn_frame::plan::{Plan, PlanStep};
 use cipherfn_frame::reply::{Reply, query_hash};
-use cipherfn_frame::schema::{Schema, SchemaError};
+use cipherfn_frame::schema::Schema;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_protocol::message::KeyId;
 use cipherfn_protocol::specs::Bits;
-use cipherfn_scheme::SchemeError;
 use cipherfn_scheme::parameters::ParameterSet;
-use std::fmt;
 
 /// Bits of a reply's coefficient.
 const REPLY_BITS: u32 = 26;
 /// Most rows of a sum: what limbs have room for.
 pub(super) const MOST_ROWS: u32 = 1 << 11;
-
-/// What every column of an answer has to be worth.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Demand {
-    /// All of it.
-    Exact,
-    /// So many bits of its range.
-    Bits(f64),
-}
-
-/// How many rows are summed in one ciphertext, beyond which decryption adds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum SumRows {
-    /// So many.
-    Given(u32),
-    /// As many as meet a demand.
-    Fitting(Demand),
-}
 
 /// A plan that was made circuits of.
 #[derive(Debug)]
@@ -66,6 +47,8 @@ pub struct PreparedQuery {
     rows_were_given: bool,
     /// Schemas of the frames that were given, then of the tables in the clear.
     pub schemas: Vec<Schema>,
+    /// The form of its circuits.
+    form: CircuitForm,
     /// What each pass takes.
     pub figures: Vec<PassFigures>,
     /// Largest errors of the last pass's outputs.
@@ -81,75 +64,6 @@ pub struct PassFigures {
     pub seconds: f64,
     /// Bytes of its results.
     pub bytes: u64,
-}
-
-/// Why a plan is not evaluated.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FrameQueryError {
-    /// There are no frames.
-    #[error("give the encrypted frames that the plan names, one at least")]
-    NoFrames,
-    /// Frames that do not go together.
-    #[error(
-        "frame {frame:?} is {what} than frame {first:?}; encrypt both alike, with one key ring"
-    )]
-    Unlike {
-        /// The frame.
-        frame: String,
-        /// What is not alike.
-        what: &'static str,
-        /// The first frame.
-        first: String,
-    },
-    /// The plan, for these schemas.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// A schema.
-    #[error(transparent)]
-    Schema(#[from] SchemaError),
-    /// What is evaluated.
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    /// The parameter set.
-    #[error(transparent)]
-    Scheme(#[from] SchemeError),
-    /// Nothing is asked for.
-    #[error("the plan has no pass")]
-    NoPass,
-    /// A stage of a plan that is not levelled.
-    #[error("stage {number}: {source}")]
-    Stage {
-        /// Its number, from 1.
-        number: usize,
-        /// What is wrong with it.
-        source: Box<FrameQueryError>,
-    },
-    /// A column that is less exact than was asked for.
-    #[error(
-        "column {column:?} would have {bits:.1} bits of its range, {demand} asked for; {step} {spent}"
-    )]
-    TooImprecise {
-        /// The column.
-        column: String,
-        /// Bits that it would have.
-        bits: f64,
-        /// What was asked for.
-        demand: Demand,
-        /// The step that spends them.
-        step: String,
-        /// How it does, and the way out.
-        spent: String,
-    },
-}
-
-impl fmt::Display for Demand {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact => f.write_str("all were"),
-            Self::Bits(bits) => write!(f, "{bits} were"),
-        }
-    }
 }
 
 /// A plan's passes, and what their answer is worth.
@@ -292,6 +206,7 @@ impl PreparedQuery {
             set,
             hash,
             rows,
+            form: circuit_form(set, first, rows_per_sum),
             rows_per_sum,
             rows_were_given,
             errors,
@@ -299,6 +214,34 @@ impl PreparedQuery {
             passes,
             schemas,
         })
+    }
+
+    /// The passes as they are evaluated by one who has frames and tables, in the order of
+    /// [`PreparedQuery::places`]: what is chosen by columns of a table in the clear depends on its cells,
+    /// which nobody else has. Precision and form of the results do not.
+    ///
+    /// # Errors
+    /// Cells that take more choices than a row may have.
+    pub fn passes_of(&self, frames: &[&StoredFrame]) -> Result<Vec<Pass>, FrameQueryError> {
+        let passes = &self.passes.passes;
+        if passes.iter().all(|pass| pass.assumed.is_empty()) {
+            return Ok(passes.clone());
+        }
+        let tables = frames.iter().filter_map(|frame| frame.in_the_clear());
+        let tables: Vec<&PlainTable> = tables.collect();
+        let resolved = self.plan.resolve(&self.schemas)?.with_cells(&tables);
+        let own = resolved.lower(&self.form)?;
+        let is_alike = own.answer == self.passes.answer
+            && own.passes.len() == passes.len()
+            && own
+                .passes
+                .iter()
+                .zip(passes)
+                .all(|(one, other)| one.is_alike(other));
+        if !is_alike {
+            return Err(FrameQueryError::Form);
+        }
+        Ok(own.passes)
     }
 
     /// Its last pass, which has the results.

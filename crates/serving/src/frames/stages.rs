@@ -3,7 +3,7 @@
 use super::query::{MOST_ROWS, circuit_form, schemas};
 use super::{Demand, FrameQueryError, PreparedQuery, SumRows};
 use cipherfn_frame::file::FileHead;
-use cipherfn_frame::plan::Plan;
+use cipherfn_frame::plan::{Plan, PlanError};
 use cipherfn_frame::schema::Schema;
 use cipherfn_frame::stages::Stage;
 use cipherfn_scheme::parameters::ParameterSet;
@@ -32,36 +32,96 @@ pub fn prepare_stages(
     sums: SumRows,
     demand: Demand,
 ) -> Result<Vec<PreparedStage>, FrameQueryError> {
-    let (first, _) = heads.first().ok_or(FrameQueryError::NoFrames)?;
-    let schemas = schemas(heads, tables);
-    let set = ParameterSet::by_tag(first.parameter_set, "data frame")?;
-    let form = circuit_form(set, first, MOST_ROWS);
     let mut heads = heads.to_vec();
     let mut prepared = Vec::new();
-    for (stage, number) in plan.stages(&schemas, &form)?.into_iter().zip(1..) {
+    for (stage, number) in planned(plan, &heads, tables)?.into_iter().zip(1..) {
         let of_stage = |source| FrameQueryError::Stage {
             number,
             source: Box::new(source),
         };
-        let (sums, demand) = if stage.needs_exact_cells() {
-            (SumRows::Fitting(Demand::Exact), Demand::Exact)
-        } else {
-            (sums, demand)
-        };
-        let query = PreparedQuery::new(stage.plan.clone(), &heads, tables, sums);
-        let query = query.map_err(of_stage)?;
-        query.require(demand).map_err(of_stage)?;
-        if let Some(refresh) = &stage.refresh {
+        let own = PreparedStage::new(stage, &heads, tables, (sums, demand)).map_err(of_stage)?;
+        own.require().map_err(of_stage)?;
+        if let Some(refresh) = &own.stage.refresh {
             let rows = refresh.schema.rows().count.unwrap_or_default() as usize;
             heads.push((with_schema(&heads[0].0, &refresh.schema), rows));
         }
-        prepared.push(PreparedStage {
-            query,
-            stage,
-            demand,
-        });
+        prepared.push(own);
     }
     Ok(prepared)
+}
+
+/// A plan that takes one query of whoever evaluates: it is levelled, but for steps behind all others
+/// that the key holder takes with the decrypted answer. What it is worth is not held to the demand.
+///
+/// # Errors
+/// That the plan is not levelled, where it takes several stages.
+pub fn prepare_query(
+    plan: &Plan,
+    heads: &[(FileHead, usize)],
+    tables: &[Schema],
+    sums: SumRows,
+    demand: Demand,
+) -> Result<PreparedStage, FrameQueryError> {
+    let query = PreparedQuery::new(plan.clone(), heads, tables, sums);
+    let error = match query {
+        Ok(query) => {
+            return Ok(PreparedStage {
+                query,
+                stage: Stage::levelled(plan.clone()),
+                demand,
+            });
+        }
+        Err(error @ FrameQueryError::Plan(PlanError::NotLevelled { .. })) => error,
+        Err(error) => return Err(error),
+    };
+    match planned(plan, heads, tables) {
+        Ok(mut stages) if stages.len() == 1 => {
+            let stage = stages.remove(0);
+            PreparedStage::new(stage, heads, tables, (sums, demand))
+        }
+        _ => Err(error),
+    }
+}
+
+/// The stages of a plan.
+fn planned(
+    plan: &Plan,
+    heads: &[(FileHead, usize)],
+    tables: &[Schema],
+) -> Result<Vec<Stage>, FrameQueryError> {
+    let (first, _) = heads.first().ok_or(FrameQueryError::NoFrames)?;
+    let set = ParameterSet::by_tag(first.parameter_set, "data frame")?;
+    let form = circuit_form(set, first, MOST_ROWS);
+    Ok(plan.stages(&schemas(heads, tables), &form)?)
+}
+
+impl PreparedStage {
+    fn new(
+        stage: Stage,
+        heads: &[(FileHead, usize)],
+        tables: &[Schema],
+        (sums, demand): (SumRows, Demand),
+    ) -> Result<Self, FrameQueryError> {
+        let is_last = stage.refresh.is_none();
+        let (sums, demand) = match sums {
+            _ if !stage.needs_exact_cells() => (sums, demand),
+            SumRows::Given(_) if is_last => (sums, Demand::Exact),
+            _ => (SumRows::Fitting(Demand::Exact), Demand::Exact),
+        };
+        Ok(Self {
+            query: PreparedQuery::new(stage.plan.clone(), heads, tables, sums)?,
+            stage,
+            demand,
+        })
+    }
+
+    /// Refuses one of which a column is worth less than is demanded.
+    ///
+    /// # Errors
+    /// The column, and the step that spends its bits.
+    pub fn require(&self) -> Result<(), FrameQueryError> {
+        self.query.require(self.demand)
+    }
 }
 
 /// The head of a frame of another schema, encrypted alike.

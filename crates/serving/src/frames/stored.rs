@@ -76,6 +76,14 @@ impl StoredFrame {
         Ok(frame)
     }
 
+    /// The table, where it is one in the clear.
+    pub(super) const fn in_the_clear(&self) -> Option<&PlainTable> {
+        match &self.tables {
+            LookupTables::Plain(_, table) => Some(table),
+            LookupTables::Encrypted(_) => None,
+        }
+    }
+
     /// What is public of it.
     pub const fn schema(&self) -> &Schema {
         &self.schema

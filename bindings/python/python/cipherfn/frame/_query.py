@@ -123,6 +123,34 @@ class Steps:
         """How often each combination of two key columns' cells occurs, a row a combination, as column ``count``."""
         return self.group_by(index, columns).agg(rows().alias("count"))
 
+    def sort(self, *by: str, descending: bool | Sequence[bool] = False, nulls_last: bool = False) -> Query:
+        """Rows in order of columns, the first one foremost, missing cells first: the key holder's step, with exact cells."""
+        each = [descending] * len(by) if isinstance(descending, bool) else list(descending)
+        if len(each) != len(by):
+            raise ArgumentError(f"sort has {len(by)} columns and {len(each)} directions", remedy="one direction for all, or one a column")
+        keys = [{"column": name, "descending": own, "nulls_last": nulls_last} for name, own in zip(by, each, strict=True)]
+        return self._then({"sort": keys})
+
+    def unique(self) -> Query:
+        """Each row once, where it first stands: the key holder's step, with exact cells."""
+        return self._then({"distinct": None})
+
+    # As pandas has it.
+    drop_duplicates = unique
+
+    def slice(self, offset: int, length: int | None = None) -> Query:
+        """So many rows behind the first ones, or all of them: the key holder's step."""
+        if offset < 0 or (length is not None and length < 0):
+            raise ArgumentError(f"slice({offset}, {length}) counts from the end", remedy="numbers of rows from the start, 0 or more")
+        return self._then({"slice": {"offset": offset, "length": length}})
+
+    def head(self, n: int = 5) -> Query:
+        """The first rows: the key holder's step."""
+        return self.slice(0, n)
+
+    # As polars has it.
+    limit = head
+
     def explain(self, *, min_bits: float | None = 8) -> str:
         """Steps as a tree, what they become, what they take, and what each column of the answer will be worth.
 
@@ -181,7 +209,7 @@ class Steps:
         for name in names:
             if names.count(name) > 1:
                 raise ArgumentError(f"two frames are called {name!r}", remedy="encrypt one of them with another name")
-        plan = json.dumps({"format": 1, "scan": scan, "steps": steps})
+        plan = json.dumps({"format": 3, "scan": scan, "steps": steps})
         return _native.FrameQuery(plan, [frame._native for frame in own] if natives is None else list(natives), min_bits)
 
 
