@@ -309,9 +309,16 @@ impl Planner<'_> {
         let live = Live::before(self.rest.iter().map(|rest| &rest.step));
         let names = shape.columns.iter().map(|column| column.name.clone());
         let uses = Uses::of(self.rest.iter().map(|rest| &rest.step), names);
-        let columns = shape.columns.iter().enumerate();
-        let live = columns.filter(|(_, column)| live.has(&column.name, &self.hidden));
-        let mut made: Vec<Refreshed> = live
+        let columns = || shape.columns.iter().enumerate();
+        let mut kept: Vec<_> = columns()
+            .filter(|(_, column)| live.has(&column.name, &self.hidden))
+            .collect();
+        if kept.is_empty() {
+            // Rows are counted by some column of theirs.
+            kept.extend(columns().next());
+        }
+        let mut made: Vec<Refreshed> = kept
+            .into_iter()
             .map(|(source, column)| Refreshed {
                 source,
                 name: column.name.clone(),
@@ -385,6 +392,8 @@ impl Planner<'_> {
                 // A frame that a plan names must not be one that stages make.
                 PlanStep::Merge(merge) => {
                     names.insert(merge.right.clone());
+                    let columns = self.schemas.iter().flat_map(|schema| schema.columns());
+                    names.extend(columns.map(|column| format!("{}{}", column.name, merge.suffix)));
                     names.extend(merge.indicator.clone());
                 }
                 PlanStep::GroupBy(group) => {

@@ -94,18 +94,23 @@ fn carried_out(sql: &str, frames: Vec<Frame>) -> (Vec<String>, usize) {
         Plan::from_json(&plan.to_json().expect("JSON")).as_ref(),
         Ok(&plan)
     );
+    followed(&plan, frames)
+}
+
+/// The rows of a plan's last stage, and the number of stages.
+fn followed(plan: &Plan, mut frames: Vec<Frame>) -> (Vec<String>, usize) {
+    let schemas: Vec<Schema> = frames.iter().map(|frame| frame.0.clone()).collect();
     let stages = plan
         .stages(&schemas, &form())
-        .unwrap_or_else(|error| panic!("{sql}: {error}"));
-    let mut frames = frames;
+        .unwrap_or_else(|error| panic!("{plan:?}: {error}"));
     let mut table = None;
     for stage in &stages {
         let rows = evaluated(&stage.plan, &frames);
         let mut own = rows;
-        assert!(stage.take(&mut own), "{sql}");
+        assert!(stage.take(&mut own), "{plan:?}");
         if let Some(refresh) = &stage.refresh {
             let refreshed = refresh.rows(&own);
-            assert_eq!(refreshed.wrong, None, "{sql}");
+            assert_eq!(refreshed.wrong, None, "{plan:?}");
             frames.push((refresh.schema.clone(), refreshed.rows));
         }
         table = Some(own);
@@ -413,6 +418,17 @@ fn what_no_plan_makes_is_named_and_looks_like_what_one_does() {
             }
         }
     }
+}
+
+/// Rows are told apart by all of their columns, and counted by none.
+#[test]
+fn distinct_rows_are_counted() {
+    let rows = [1, 1, 2].map(|sku| vec![Some(sku), Some(5), None]);
+    let plan = r#"{"format": 2, "scan": "sales", "steps": ["distinct",
+        {"group_by": {"keys": [], "aggregates": [{"name": "n", "of": "len"}]}}]}"#;
+    let plan = Plan::from_json(plan.as_bytes()).expect("a plan");
+    let found = followed(&plan, vec![frame(SALES, rows.to_vec())]);
+    assert_eq!(found, (vec!["2".to_owned()], 2));
 }
 
 #[test]
