@@ -89,8 +89,7 @@ impl Plan {
     /// The format that has all of its steps.
     fn format(&self) -> u16 {
         fn has_model(expression: &Expression) -> bool {
-            matches!(expression, Expression::Model(..))
-                || expression.parts().iter().any(has_model)
+            matches!(expression, Expression::Model(..)) || expression.parts().iter().any(has_model)
         }
         let steps = self.steps.iter().map(|step| match step {
             PlanStep::Slice(_) => 3,
