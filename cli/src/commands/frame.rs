@@ -7,6 +7,7 @@ mod encrypt;
 mod evaluator;
 mod explain;
 mod grants;
+mod models;
 mod plan;
 mod query;
 mod rows;

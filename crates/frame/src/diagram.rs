@@ -195,15 +195,15 @@ impl Diagrams {
         let mut seen = vec![false; self.nodes.len()];
         let mut left = vec![of];
         while let Some(at) = left.pop() {
-            match at {
-                Diagram::Node(node) if self.question(node).variable.side == side => {
-                    if !std::mem::replace(&mut seen[node as usize], true) {
-                        let question = self.question(node);
-                        left.extend([question.set, question.clear]);
-                    }
+            if let Diagram::Node(node) = at
+                && self.question(node).variable.side == side
+            {
+                if !std::mem::replace(&mut seen[node as usize], true) {
+                    let question = self.question(node);
+                    left.extend([question.set, question.clear]);
                 }
-                end if !ends.contains(&end) => ends.push(end),
-                _ => {}
+            } else if !ends.contains(&at) {
+                ends.push(at);
             }
         }
         ends

@@ -1,6 +1,7 @@
 //! `cipherfn frame decrypt`.
 
 use super::columns::{TableOutput, decrypted};
+use super::models::LinearModels;
 use super::plan::{precision, prepare};
 use super::stored::Place;
 use crate::files::{Destination, InputSource};
@@ -30,6 +31,8 @@ pub(super) struct DecryptFrame {
     /// The plan, JSON or SQL
     #[arg(long, value_name = "FILE")]
     plan: InputSource,
+    #[command(flatten)]
+    models: LinearModels,
     /// The key ring
     #[arg(long, value_name = "DIRECTORY")]
     keys: PathBuf,
@@ -58,7 +61,8 @@ impl DecryptFrame {
             );
         }
         let sums = SumRows::Given(reply.rows_per_sum);
-        let stage = prepare(&self.plan, &given, sums, Demand::Bits(0.0))?;
+        let named = (&given, &self.models);
+        let stage = prepare(&self.plan, named, sums, Demand::Bits(0.0))?;
         let prepared = &stage.query;
         if reply.query != prepared.hash {
             bail!(

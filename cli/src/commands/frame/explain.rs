@@ -1,5 +1,6 @@
 //! `cipherfn frame explain`.
 
+use super::models::LinearModels;
 use super::plan::{PlanOptions, precision, read};
 use super::stages;
 use super::stored::Place;
@@ -29,6 +30,8 @@ pub(super) struct Explain {
     #[arg(long, value_name = "DIRECTORY", requires = "service")]
     keys: Option<PathBuf>,
     #[command(flatten)]
+    models: LinearModels,
+    #[command(flatten)]
     options: PlanOptions,
     #[command(flatten)]
     place: Place,
@@ -37,7 +40,7 @@ pub(super) struct Explain {
 impl Explain {
     pub(super) fn run(self, terminal: Terminal) -> Result<()> {
         let given = self.place.given(&self.frames, self.keys.as_deref())?;
-        let plan = read(&self.plan, &given)?;
+        let plan = read(&self.plan, &given, &self.models)?;
         let sums = self.options.sums()?;
         let prepared = PreparedQuery::new(plan.clone(), &given.heads, &given.tables, sums);
         let prepared = match prepared {

@@ -1,5 +1,6 @@
 //! A plan for frames, and what its answer has to be worth.
 
+use super::models::LinearModels;
 use super::{PlanInputs, stages};
 use crate::files::InputSource;
 use crate::usage::bail_usage;
@@ -59,18 +60,22 @@ impl PlanOptions {
 /// Makes circuits of a plan for what it is given, and what the key holder does with their answer.
 pub(super) fn prepare(
     source: &InputSource,
-    given: &PlanInputs,
+    (given, models): (&PlanInputs, &LinearModels),
     sums: SumRows,
     demand: Demand,
 ) -> Result<PreparedStage> {
-    let plan = read(source, given)?;
+    let plan = read(source, given, models)?;
     let prepared = prepare_query(&plan, &given.heads, &given.tables, sums, demand);
     let prepared = prepared.map_err(|error| stages::refused(error, &plan, given));
     prepared.with_context(|| source.name())
 }
 
-/// Reads a plan, JSON or SQL.
-pub(super) fn read(source: &InputSource, given: &PlanInputs) -> Result<Plan> {
+/// Reads a plan, JSON or SQL, with the weights of the models that it names.
+pub(super) fn read(
+    source: &InputSource,
+    given: &PlanInputs,
+    models: &LinearModels,
+) -> Result<Plan> {
     let PlanInputs { heads, tables } = given;
     let frames = heads.iter().map(|(head, _)| head.schema.clone());
     let schemas: Vec<Schema> = frames.chain(tables.iter().cloned()).collect();
@@ -79,7 +84,8 @@ pub(super) fn read(source: &InputSource, given: &PlanInputs) -> Result<Plan> {
         Some(b'{') => Plan::from_json(&bytes),
         _ => Plan::from_sql(&String::from_utf8_lossy(&bytes), &schemas),
     };
-    plan.with_context(|| source.name())
+    let plan = plan.with_context(|| source.name())?;
+    models.put_into(plan)
 }
 
 /// What columns are worth, for programs: bits by column, null where it is exact.

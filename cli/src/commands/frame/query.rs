@@ -2,6 +2,7 @@
 
 use super::columns::TableOutput;
 use super::evaluator::Evaluator;
+use super::models::LinearModels;
 use super::plan::{PlanOptions, precision, prepare, read};
 use super::stages::{Taken, carry_out};
 use super::stored::Place;
@@ -51,6 +52,8 @@ pub(super) struct Query {
     /// The answer to write, - for standard output
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
+    #[command(flatten)]
+    models: LinearModels,
     #[command(flatten)]
     options: PlanOptions,
     /// Carry out a plan that is not levelled: between stages, what the server cannot choose by is
@@ -134,7 +137,7 @@ impl Query {
         let inputs: Vec<&InputSource> = inputs.chain(&self.evaluation_key).collect();
         let start = Instant::now();
         if let (true, Some(ring)) = (self.stages, &self.keys) {
-            let plan = read(&self.plan, given)?;
+            let plan = read(&self.plan, given, &self.models)?;
             let sums = self.options.sums()?;
             let stages = prepare_stages(&plan, &given.heads, &given.tables, sums, demand);
             let stages = stages.with_context(|| self.plan.name())?;
@@ -155,7 +158,8 @@ impl Query {
             output.write(&table)?;
             return self.report_stages(&stages, &table, taken, (start, terminal));
         }
-        let stage = prepare(&self.plan, given, self.options.sums()?, demand)?;
+        let named = (given, &self.models);
+        let stage = prepare(&self.plan, named, self.options.sums()?, demand)?;
         stage.require().with_context(|| self.plan.name())?;
         let (prepared, demand) = (stage.query, stage.demand);
         let evaluator = evaluator(prepared.key)?;

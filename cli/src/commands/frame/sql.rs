@@ -1,5 +1,6 @@
 //! `cipherfn frame plan`.
 
+use super::models::LinearModels;
 use crate::files::{Content, Destination, InputSource};
 use crate::shared::Force;
 use crate::terminal::Terminal;
@@ -40,6 +41,8 @@ pub(super) struct PlanOf {
     #[arg(short, long, value_name = "FILE")]
     output: Option<Destination>,
     #[command(flatten)]
+    models: LinearModels,
+    #[command(flatten)]
     force: Force,
 }
 
@@ -55,6 +58,7 @@ impl PlanOf {
             (None, Some(sql)) => Plan::from_sql(sql, &schemas)?,
             (None, None) => bail_usage!("give a plan, or --sql"),
         };
+        let plan = self.models.put_into(plan)?;
         let tree = match tree(&plan, &schemas) {
             Err(error @ PlanError::NotLevelled { .. }) => format!(
                 "{error}\n`cipherfn frame explain` shows of encrypted frames what is left to the key holder"

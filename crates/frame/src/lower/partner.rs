@@ -71,7 +71,7 @@ impl<'t> Partners<'t> {
     }
 }
 
-impl<'r> RowGraph<'r> {
+impl RowGraph<'_> {
     /// The value that a function of a partner's bits has among those that `leaf` makes of its values.
     pub(super) fn choose_by_partner(
         &mut self,

@@ -90,13 +90,10 @@ fn are_alike(
     other: &Compared<'_>,
     shown: &Expression,
 ) -> Result<(), String> {
-    let (kind, with) = match (one, other) {
-        (Compared::Of(kind), with) | (with, Compared::Of(kind)) => (kind, with),
-        _ => {
-            return Err(format!(
-                "{shown} compares nothing but values; compare a column"
-            ));
-        }
+    let ((Compared::Of(kind), with) | (with, Compared::Of(kind))) = (one, other) else {
+        return Err(format!(
+            "{shown} compares nothing but values; compare a column"
+        ));
     };
     let is_text = matches!(kind, ResultType::Text { .. });
     if is_text && !matches!(comparison, Comparison::Eq | Comparison::Ne) {

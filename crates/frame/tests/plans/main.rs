@@ -1,6 +1,7 @@
 //! Plans in the clear against the answers of polars (`tests/frames/cases.py` makes the cases).
 
 mod interpreter;
+mod scores;
 mod stages;
 
 use cipherfn_circuit::Dimensions;

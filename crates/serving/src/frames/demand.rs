@@ -58,9 +58,9 @@ pub enum FrameQueryError {
     /// Nothing is asked for.
     #[error("the plan has no pass")]
     NoPass,
-    /// Cells of a table in the clear that give results of a form of their own.
+    /// Cells of a table in the clear that give results of a form of their own, or less exact ones.
     #[error(
-        "with the cells of its tables in the clear the plan has results of another form than was said; report this"
+        "with the cells of its tables in the clear the plan has results of another form, or less exact ones, than was said; report this"
     )]
     Form,
     /// A stage of a plan that is not levelled.

@@ -238,7 +238,13 @@ impl PreparedQuery {
                 .iter()
                 .zip(passes)
                 .all(|(one, other)| one.is_alike(other));
-        if !is_alike {
+        let noises = pass_noise(&own.passes, &self.rows)?;
+        let (Some(last), Some(noise), true) = (own.passes.last(), noises.last(), is_alike) else {
+            return Err(FrameQueryError::Form);
+        };
+        let errors = precisions(last, noise)?;
+        let mut both = errors.iter().zip(&self.errors);
+        if both.any(|(own, said)| own.error > said.error || own.total > said.total) {
             return Err(FrameQueryError::Form);
         }
         Ok(own.passes)
