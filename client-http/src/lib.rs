@@ -16,7 +16,7 @@ pub use keyring::{
 pub use service::{
     Authentication, Bulk, BulkDone, BulkExpectation, BulkPass, BulkProgress, BulkReport, Fetched,
     FetchedProgram, FetchedTable, ManifestError, ParseTokenError, Registered, Retry, RetryListener,
-    Retrying, RowsUpload, Service, ServiceError, ServiceOptions, Skew, Timeouts, Token, Uploaded,
-    UploadedRows,
+    Retrying, RowsName, RowsUpload, Service, ServiceError, ServiceOptions, Skew, Timeouts, Token,
+    Uploaded, UploadedRows,
 };
 pub use unfinished::{Readers, unfinished_file};

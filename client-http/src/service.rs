@@ -47,7 +47,7 @@ pub use options::{
 };
 pub use register::{Registered, Uploaded};
 pub use specs::{Fetched, FetchedProgram, FetchedTable};
-pub use train::{RowsUpload, UploadedRows};
+pub use train::{RowsName, RowsUpload, UploadedRows};
 
 use cipherfn_protocol::api::v2::{KeyList, KeyStatus};
 use cipherfn_protocol::api::{self, ApiVersion, ModelList, ProblemType, ProgramList, Route};

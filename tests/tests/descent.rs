@@ -9,8 +9,8 @@ use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use cipherfn_serving::training::{Descent, DescentError, SET, noise, required_parts};
 use cipherfn_tests::{golden, library_models};
 use cipherfn_training::descent::{
-    DescentState, RowsChunk, StepNoise, Training, accuracy, mean_square, rows_hash, simulate,
-    synthetic,
+    DescentStart, DescentState, DescentUpload, RowsChunk, StepNoise, Training, accuracy,
+    mean_square, rows_hash, simulate, simulate_from, synthetic,
 };
 use std::fmt::Write;
 use std::num::NonZeroUsize;
@@ -180,6 +180,99 @@ fn interruptions_leave_no_trace() {
         println!("{found:.4} {clear:.4}, predicted deviation {predicted:.4}");
         assert!((found - clear).abs() < 9.0 * predicted, "{found} {clear}");
     }
+}
+
+/// An epoch from given weights ends where it does in the clear, at the rate that the steps before have left;
+/// and what is no start of this training is refused.
+#[test]
+fn trainings_start_from_given_weights() {
+    let training = training(16, 1, &["a", "b", "c"], 3.0);
+    let rows = synthetic(&training, 24);
+    let (secret, key) = keys();
+    let start = DescentStart {
+        before: 200,
+        ..training.start(&[vec![1.5, -2.0, 0.5, 0.75]]).unwrap()
+    };
+    let encryption = |start: &DescentStart| {
+        let one = Some(NonZeroUsize::MIN);
+        let rows = RowsEncryption::new(Arc::clone(&secret), &training, rows.as_slice().into(), one);
+        rows.unwrap().starting_from(start).unwrap()
+    };
+    let bytes = encryption(&start).file_bytes();
+    let (upload, hash) = encryption(&start).upload().unwrap();
+    let files: Vec<Vec<u8>> = [upload.start.as_ref().unwrap().to_file_bytes()]
+        .into_iter()
+        .chain(upload.chunks.iter().map(RowsChunk::to_file_bytes))
+        .collect();
+    assert_eq!(files.iter().map(Vec::len).sum::<usize>() as u64, bytes);
+    let mut descent = Descent::new(&training, &key, upload.clone()).unwrap();
+    while descent.step(&key).unwrap() {}
+    assert_eq!(descent.progress(), (2, 2));
+
+    let set = ParameterSet::by_name(SET).unwrap();
+    let noise = noise(&training, set, mean_square(&training, &rows)).unwrap();
+    let quiet = StepNoise {
+        of_z: 0.0,
+        of_residual: 0.0,
+        of_update: 0.0,
+    };
+    let clear = simulate_from(&training, &rows, &quiet, &start).unwrap();
+    let deviation = simulate_from(&training, &rows, &noise, &start)
+        .unwrap()
+        .deviation;
+    let steps = training.schedule_after(start.before, rows.len()).unwrap();
+    let state = descent.state();
+    let found = decrypt_weights(&secret, &training, (rows.len(), hash), &state).unwrap();
+    let found = training.weights(&steps, &found[0], 0.0);
+    // As in `interruptions_leave_no_trace`, of a weight whose squares are four times the average.
+    for (found, clear) in found.iter().zip(&clear.sets[0]) {
+        println!("{found:.4} {clear:.4}, predicted deviation {deviation:.4}");
+        assert!((found - clear).abs() < 18.0 * deviation, "{found} {clear}");
+    }
+    // The start was not forgotten, and the rate had decayed.
+    let anew = DescentStart {
+        before: 0,
+        ..start.clone()
+    };
+    let anew = simulate_from(&training, &rows, &quiet, &anew).unwrap();
+    assert!((anew.sets[0][0] - clear.sets[0][0]).abs() > 18.0 * deviation);
+
+    // It is part of what names the rows: a state of the same rows without it is of others.
+    let mut without = Descent::new(&training, &key, upload.chunks.clone()).unwrap();
+    assert!(without.resume(&state).is_err());
+    let refused = |files: &[&[u8]]| {
+        let mut upload = DescentUpload::default();
+        for file in files {
+            upload.add(file).map_err(|error| error.to_string())?;
+        }
+        let begun = Descent::new(&training, &key, upload);
+        begun.map(drop).map_err(|error| error.to_string())
+    };
+    let [first, one, two] = [&files[0][..], &files[1], &files[2]];
+    assert_eq!(refused(&[first, one, two]), Ok(()));
+    let error = refused(&[one, first, two]).unwrap_err();
+    assert!(
+        error.contains("this is a state of a training, not a chunk"),
+        "{error}"
+    );
+    assert!(refused(&[first, first, one, two]).is_err());
+    let error = refused(&[&state, one, two]).unwrap_err();
+    assert!(
+        error.contains("starts from: the state is of another upload"),
+        "{error}"
+    );
+    let change = |change: &dyn Fn(&mut DescentState)| {
+        let mut start = upload.start.clone().unwrap();
+        change(&mut start);
+        refused(&[&start.to_file_bytes(), one, two]).unwrap_err()
+    };
+    let error = change(&|start| start.program = Hash::of(b"another"));
+    assert!(error.contains("another program"), "{error}");
+    let error = change(&|start| start.key = SecretKey::generate(set).unwrap().id());
+    assert!(error.contains("another key"), "{error}");
+    assert!(change(&|start| start.weights.truncate(99)).contains("weights"));
+    let error = change(&|start| start.steps = u64::MAX);
+    assert!(error.contains("at most 1000000 are run"), "{error}");
 }
 
 /// The rows of a table, in the order of descent.

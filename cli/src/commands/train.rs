@@ -21,7 +21,8 @@ use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
 use cipherfn_serving::training::{self, Descent, SET, required_parts};
 use cipherfn_training::descent::{
-    Simulation, StepNoise, Training, TrainingRows, accuracy, mean_square, rows_hash, simulate,
+    DescentStart, Simulation, StepNoise, Training, TrainingRows, accuracy, mean_square,
+    simulate_from,
 };
 use cipherfn_training::leaves::LeafTraining;
 pub(super) use rows::read_rows;
@@ -47,6 +48,7 @@ const MAX_PROGRAM: u64 = 1 << 26;
         .multiple(true)
         .requires("service"),
     after_help = "Examples:\n  cipherfn train --program training.cfn --input train.csv -o model.onnx\n  \
+                  cipherfn train --program training.cfn --start model.onnx --input later.csv -o newer.onnx\n  \
                   cipherfn train --service https://abc123.execute-api.eu-central-1.amazonaws.com --program risk --keys keys/ --input train.csv -o model.onnx"
 )]
 pub(crate) struct Train {
@@ -59,6 +61,10 @@ pub(crate) struct Train {
     /// Column of the classes or numbers, if its name is not the spec's
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
+    /// The linear classifier whose weights descent starts from, as an ONNX file: of the program's columns and
+    /// classes, from an earlier training or from scikit-learn [default: weights of zero]
+    #[arg(long, value_name = "MODEL")]
+    start: Option<InputSource>,
     /// The key ring; without it keys are made and forgotten, which with --service cannot be
     #[arg(long, value_name = "DIRECTORY")]
     keys: Option<PathBuf>,
@@ -93,9 +99,20 @@ pub(super) fn noise(training: &Training, rows: &[DescentRow]) -> Result<StepNois
     )?)
 }
 
+/// The simulation of a training on these rows.
+fn simulated(
+    (training, start): (&Training, &DescentStart),
+    rows: &TrainingRows,
+    input: &InputSource,
+) -> Result<Simulation> {
+    let noise = noise(training, &rows.rows)?;
+    simulate_from(training, &rows.rows, &noise, start).with_context(|| input.name())
+}
+
 /// What a training is made of.
 struct Given<'a> {
     training: &'a Training,
+    start: &'a DescentStart,
     rows: &'a TrainingRows,
     simulated: &'a Simulation,
     secret: &'a SecretKey,
@@ -130,30 +147,38 @@ impl Train {
         }
         let program = self.program.read_all(MAX_PROGRAM)?;
         if LeafTraining::is_program(&program) {
+            if self.start.is_some() {
+                bail_usage!(
+                    "--start is for descent, and {} refits leaves",
+                    self.program.name()
+                );
+            }
             return self.leaves(&program, input, terminal);
         }
         let training = Training::from_json(&program).with_context(|| self.program.name())?;
-        let output =
-            self.output
-                .create(Content::Binary, self.force.force, &[&self.program, input])?;
+        let inputs: Vec<_> = [&self.program, input]
+            .into_iter()
+            .chain(&self.start)
+            .collect();
+        let output = self
+            .output
+            .create(Content::Binary, self.force.force, &inputs)?;
         let target = self.target.as_deref();
         let rows = read_rows(&training, target, &self.format, input, terminal)?;
-        let simulated = simulate(&training, &rows.rows, &noise(&training, &rows.rows)?)
-            .with_context(|| input.name())?;
+        let start = self.start_of(&training)?;
+        let simulated = simulated((&training, &start), &rows, input)?;
         let parts = required_parts(ParameterSet::by_name(SET)?)?;
         let (secret, key) = keys(self.keys.as_deref(), &parts)?;
         let secret = Arc::new(secret);
-        let plain = rows.rows.as_slice().into();
-        let encryption = RowsEncryption::new(Arc::clone(&secret), &training, plain, None)?;
-        let (upload_bytes, batch) = (encryption.bytes(), encryption.batch_bytes());
-        let chunks = encryption.collect::<Result<Vec<_>, _>>()?;
-        let hashes = chunks.iter().flat_map(|chunk| chunk.hashes(batch));
-        let rows_hash = rows_hash(hashes);
-        let start = Instant::now();
-        let mut descent = Descent::new(&training, &key, chunks)?;
+        let encryption = self.encryption(&secret, (&training, &start), &rows)?;
+        let upload_bytes = encryption.bytes();
+        let (upload, rows_hash) = encryption.upload()?;
+        let began = Instant::now();
+        let mut descent = Descent::new(&training, &key, upload)?;
         while descent.step(&key)? {}
         let given = Given {
             training: &training,
+            start: &start,
             rows: &rows,
             simulated: &simulated,
             secret: &secret,
@@ -162,9 +187,32 @@ impl Train {
             rows_hash,
             result: &descent.finish()?,
             upload_bytes,
-            seconds: start.elapsed().as_secs_f64(),
+            seconds: began.elapsed().as_secs_f64(),
         };
         self.write(&given, &trained, (output, None), terminal)
+    }
+
+    /// What the training starts from.
+    fn start_of(&self, training: &Training) -> Result<DescentStart> {
+        match &self.start {
+            Some(model) => rows::read_start(training, model),
+            None => Ok(DescentStart::zero(training)),
+        }
+    }
+
+    /// The rows, and the start where one was given, on their way under a key.
+    fn encryption(
+        &self,
+        secret: &Arc<SecretKey>,
+        (training, start): (&Training, &DescentStart),
+        rows: &TrainingRows,
+    ) -> Result<RowsEncryption> {
+        let plain = rows.rows.as_slice().into();
+        let encryption = RowsEncryption::new(Arc::clone(secret), training, plain, None)?;
+        Ok(match &self.start {
+            Some(_) => encryption.starting_from(start)?,
+            None => encryption,
+        })
     }
 
     /// Checks and decrypts a result, and writes the model.
@@ -177,12 +225,13 @@ impl Train {
     ) -> Result<()> {
         let Given {
             training,
+            start,
             rows,
             simulated,
             secret,
         } = given;
         let count = rows.rows.len();
-        let schedule = training.schedule(count)?;
+        let schedule = training.schedule_after(start.before, count)?;
         let deviation = simulated.deviation / training.weight_deviation(&schedule, 1.0);
         let named = (count, trained.rows_hash);
         let sets: Vec<Vec<f64>> = decrypt_weights(secret, training, named, trained.result)?
@@ -203,6 +252,16 @@ impl Train {
             "weight_deviation": simulated.deviation,
             "clipped": rows.clipped,
         });
+        let before = self.start.as_ref().map(|model| {
+            let right = accuracy(training, &start.fractions, &rows.rows);
+            value["start_accuracy"] = right.into();
+            let text = format!(
+                "{}: {:.1} % of these rows right",
+                model.name(),
+                100.0 * right
+            );
+            ("start", text)
+        });
         if whose.is_some() {
             value["version"] = serde_json::to_value(training.hash())?;
         }
@@ -211,6 +270,9 @@ impl Train {
                 ("rows", count.to_string()),
                 ("upload", terminal::bytes(trained.upload_bytes)),
                 ("steps", format!("{steps} in {seconds:.1} s")),
+            ];
+            facts.extend(before);
+            facts.extend([
                 (
                     "right",
                     format!(
@@ -220,7 +282,7 @@ impl Train {
                     ),
                 ),
                 ("file", self.output.name()),
-            ];
+            ]);
             facts.extend(whose.map(|whose| ("program", whose)));
             facts.extend(rows.clipped.iter().map(|(column, count)| {
                 let values =

@@ -5,7 +5,9 @@ use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::descent::{BatchShape, Weights, encrypt_batch};
 use cipherfn_scheme::{SchemeError, SecretKey};
 use cipherfn_training::TrainingError;
-use cipherfn_training::descent::{DescentState, MAX_BATCHES, RowsChunk, Training};
+use cipherfn_training::descent::{
+    DescentStart, DescentState, DescentUpload, MAX_BATCHES, RowsChunk, Training, rows_hash,
+};
 use rayon::prelude::*;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -39,6 +41,8 @@ pub struct RowsEncryption {
     key: Arc<SecretKey>,
     training: Training,
     rows: Arc<[DescentRow]>,
+    /// What the training starts from, as a file.
+    start: Option<Vec<u8>>,
     shape: BatchShape,
     /// Batches of each set of weights.
     batches: usize,
@@ -66,9 +70,54 @@ impl RowsEncryption {
             key,
             training: training.clone(),
             rows,
+            start: None,
             shape,
             next: 0,
         })
+    }
+
+    /// With weights that the training starts from, encrypted.
+    ///
+    /// # Errors
+    /// Another number of weights than of the program's features.
+    pub fn starting_from(mut self, start: &DescentStart) -> Result<Self, DescentError> {
+        let mut weights = Vec::new();
+        for fractions in &start.fractions {
+            let words: Vec<u64> = fractions.iter().map(|fraction| word(*fraction)).collect();
+            weights.extend(Weights::encrypt(&self.key, &self.shape, &words)?.to_bytes());
+        }
+        let state = DescentState {
+            program: self.training.hash(),
+            key: self.key.id(),
+            parameter_set: self.key.parameter_set().tag(),
+            rows: DescentState::no_rows(),
+            steps: start.before,
+            weights,
+        };
+        self.start = Some(state.to_file_bytes());
+        Ok(self)
+    }
+
+    /// The file of what the training starts from, which goes before all chunks.
+    pub fn start(&self) -> Option<&[u8]> {
+        self.start.as_deref()
+    }
+
+    /// All of it at once, and what names it.
+    ///
+    /// # Errors
+    /// Features that a batch cannot hold.
+    pub fn upload(self) -> Result<(DescentUpload, Hash), DescentError> {
+        let (batch, mut upload) = (self.batch_bytes(), DescentUpload::default());
+        let start = self.start.as_deref();
+        if let Some(start) = start {
+            upload.add(start)?;
+        }
+        let start = start.map(Hash::of);
+        upload.chunks = self.collect::<Result<Vec<_>, _>>()?;
+        let hashes = upload.chunks.iter().flat_map(|chunk| chunk.hashes(batch));
+        let hash = rows_hash(start.into_iter().chain(hashes));
+        Ok((upload, hash))
     }
 
     /// The program.
@@ -91,12 +140,13 @@ impl RowsEncryption {
         (self.batches * self.training.sets() * self.shape.bytes()) as u64
     }
 
-    /// Bytes of all chunks as files.
-    pub const fn file_bytes(&self) -> u64 {
+    /// Bytes of all files.
+    pub fn file_bytes(&self) -> u64 {
         let chunks = (self.batches * self.training.sets()).div_ceil(self.together);
         // What a file has beside its batches.
         let head = MAX_CHUNK - MAX_BATCHES as u64;
-        self.bytes() + chunks as u64 * head
+        let start = self.start.as_ref().map_or(0, Vec::len);
+        self.bytes() + chunks as u64 * head + start as u64
     }
 
     /// Bytes of a batch.
@@ -170,4 +220,9 @@ pub fn decrypt_weights(
         Ok(words.into_iter().map(fraction).collect())
     });
     decrypted.collect()
+}
+
+/// The torus word of a fraction.
+fn word(fraction: f64) -> u64 {
+    (fraction * 2f64.powi(64)).round() as i128 as u64
 }

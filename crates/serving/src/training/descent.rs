@@ -11,7 +11,7 @@ use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_scheme::{ExpandedEvaluationKey, SchemeError};
 use cipherfn_training::TrainingError;
 use cipherfn_training::descent::{
-    DescentState, DescentStep, RowsChunk, StepNoise, Training, rows_hash,
+    DescentState, DescentStep, DescentUpload, RowsChunk, StepNoise, Training, rows_hash,
 };
 
 /// Parameter set of trainings.
@@ -29,6 +29,9 @@ pub enum DescentError {
     /// The program, and bytes that are no state of it.
     #[error(transparent)]
     Training(#[from] TrainingError),
+    /// A start of something else.
+    #[error("what the training starts from: {0}")]
+    Start(TrainingError),
     /// No rows.
     #[error("there are no chunks of rows; encrypt the rows and give all chunks")]
     NoChunks,
@@ -157,15 +160,17 @@ pub fn noise(
 }
 
 impl Descent {
-    /// From the encrypted rows: all chunks, in order.
+    /// From what was uploaded: all chunks of rows, in order, and what it starts from.
     ///
     /// # Errors
-    /// Chunks of another program or key, missing, doubled or in another order; fewer rows than a batch.
+    /// Chunks of another program or key, missing, doubled or in another order; fewer rows than a batch; a
+    /// start of another program or key.
     pub fn new(
         training: &Training,
         key: &ExpandedEvaluationKey,
-        chunks: Vec<RowsChunk>,
+        upload: impl Into<DescentUpload>,
     ) -> Result<Self, DescentError> {
+        let DescentUpload { start, chunks } = upload.into();
         let set = key.parameter_set();
         let shape = BatchShape::new(set, training.features())?;
         let rows = chunks.first().ok_or(DescentError::NoChunks)?.rows;
@@ -214,17 +219,28 @@ impl Descent {
                 found,
             });
         }
+        let (before, weights) = match &start {
+            None => (0, vec![Weights::zero(&shape); training.sets()]),
+            Some(start) => {
+                let named = (training.hash(), DescentState::no_rows());
+                let of_this = start.require(named, (key.id(), set.tag()));
+                of_this.map_err(DescentError::Start)?;
+                let weights = Weights::read_sets(&shape, training.sets(), &start.weights)?;
+                (start.steps, weights)
+            }
+        };
+        let start = start.map(|start| Hash::of(&start.to_file_bytes()));
         let hashes = chunks.iter().flat_map(|chunk| chunk.hashes(shape.bytes()));
         Ok(Self {
             training: training.clone(),
             key: key.id(),
             shape,
             set,
-            steps: training.schedule(count)?,
-            rows: rows_hash(hashes),
+            steps: training.schedule_after(before, count)?,
+            rows: rows_hash(start.into_iter().chain(hashes)),
             chunks,
             batches,
-            weights: vec![Weights::zero(&shape); training.sets()],
+            weights,
             done: 0,
         })
     }

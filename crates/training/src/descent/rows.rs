@@ -99,8 +99,8 @@ impl RowsChunk {
     }
 }
 
-/// What names all rows of a training, however they are cut into chunks: of the hashes of all batches in
-/// the sequence.
+/// What names all that was uploaded for a training, however rows are cut into chunks: of the hashes of all
+/// batches in the sequence, behind that of the start's file where there is one.
 pub fn rows_hash(batches: impl IntoIterator<Item = Hash>) -> Hash {
     let hashes: Vec<u8> = batches
         .into_iter()

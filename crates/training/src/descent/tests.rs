@@ -1,4 +1,4 @@
-use super::{StepNoise, Training, simulate, synthetic};
+use super::{DescentStart, StepNoise, Training, simulate, simulate_from, synthetic};
 use cipherfn_protocol::hash::Hash;
 
 const QUIET: StepNoise = StepNoise {
@@ -99,6 +99,65 @@ fn epochs_take_each_row_once() {
     let steps = own.schedule(100).unwrap();
     let rows: Vec<usize> = steps.iter().map(|step| step.rows).collect();
     assert_eq!(rows, [64, 36, 64, 36, 64, 36]);
+}
+
+/// Two epochs in one training, or the second one from the weights of the first: whether they were kept as the
+/// model's own or divided by what the penalty has left of them.
+#[test]
+fn epochs_can_be_run_one_by_one() {
+    let both = text("rate = 0.5\ndecay = 0.1\npenalty = 0.05").replace("epochs = 3", "epochs = 2");
+    let both = Training::from_toml(&both).unwrap();
+    let one = text("rate = 0.5\ndecay = 0.1\npenalty = 0.05").replace("epochs = 3", "epochs = 1");
+    let one = Training::from_toml(&one).unwrap();
+    let rows = synthetic(&one, 100);
+    let expected = simulate(&both, &rows, &QUIET).unwrap();
+    let first = simulate(&one, &rows, &QUIET).unwrap();
+    let start = DescentStart {
+        before: 2,
+        ..one.start(&first.sets).unwrap()
+    };
+    let steps = one.schedule(rows.len()).unwrap();
+    let shrunk = steps[1].shrunk_after;
+    let held: Vec<f64> = start.fractions[0].iter().map(|own| own / shrunk).collect();
+    let noisy = DescentStart::after((0, &steps), std::slice::from_ref(&held), 0.5);
+    assert_eq!((noisy.before, noisy.deviation), (2, 0.5 * shrunk));
+    let kept = DescentStart::after((0, &steps), &[held], 0.0);
+    for start in [start, kept] {
+        let found = simulate_from(&one, &rows, &QUIET, &start).unwrap();
+        for (found, expected) in found.sets[0].iter().zip(&expected.sets[0]) {
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        }
+        assert_eq!(found.accuracy, expected.accuracy);
+    }
+}
+
+#[test]
+fn starts_without_room_are_refused() {
+    let own = training("rate = 1.0");
+    let rows = synthetic(&own, 100);
+    let refused = |sets: &[Vec<f64>]| own.start(sets).unwrap_err().to_string();
+    assert!(refused(&[]).contains("1 sets of weights, the start has 0"));
+    assert!(refused(&[vec![0.0; 4]]).contains("has 3 weights with the constant"));
+    // Half of the range, 5, is three units.
+    let error = refused(&[vec![33.0, 0.0, 0.0]]);
+    let expected = "column \"a\" for class \"yes\" is 33.000 for a unit of 1.66";
+    assert!(error.contains(expected), "{error}");
+    assert!(refused(&[vec![0.0, 0.0, f64::NAN]]).contains("the constant"));
+    let steep = own.start(&[vec![30.0, 0.0, 0.0]]).unwrap();
+    let error = simulate_from(&own, &rows, &QUIET, &steep).unwrap_err();
+    assert!(
+        error.to_string().contains("starts from lead to |z|"),
+        "{error}"
+    );
+    let late = DescentStart {
+        before: 999_999,
+        ..DescentStart::zero(&own)
+    };
+    let error = simulate_from(&own, &rows, &QUIET, &late).unwrap_err();
+    assert!(
+        error.to_string().contains("with the 999999 before it"),
+        "{error}"
+    );
 }
 
 #[test]

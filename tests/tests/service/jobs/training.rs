@@ -6,7 +6,7 @@ use super::{Requests, kill_in_turn, send};
 use crate::stack::{DEVELOPER, Setup, Stack, name, tenants};
 use cipherfn_client::training::{DescentRow, RowsEncryption, decrypt_weights};
 use cipherfn_client::{Accept, Verdict};
-use cipherfn_client_http::{Existing, KeyRing, Service, UploadedRows};
+use cipherfn_client_http::{Existing, KeyRing, RowsName, Service, UploadedRows};
 use cipherfn_protocol::api::job::{
     ChunkState, IdempotencyKey, JobDeclaration, JobId, JobKind, JobStatus,
 };
@@ -210,11 +210,13 @@ async fn a_service_trains_as_this_machine_does() {
     let (risk, encryption) = (name("risk"), alice.encryption(&alice.secret, &training));
     let bytes = encryption.file_bytes();
     let mut sent = Vec::new();
-    let uploaded = alice
-        .service
-        .upload_rows(&risk, encryption, Hash::of(b"table"), |rows| {
-            sent.push(rows.chunks);
-        });
+    let named = RowsName {
+        table: Hash::of(b"table"),
+        start: None,
+    };
+    let uploaded = alice.service.upload_rows(&risk, encryption, named, |rows| {
+        sent.push(rows.chunks);
+    });
     let uploaded = uploaded.await.expect("uploaded");
     assert_eq!(sent, [1, 2, 3]);
     let chunks = uploaded.declaration.chunks.iter();
