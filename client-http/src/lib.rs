@@ -11,7 +11,8 @@ mod unfinished;
 
 pub use error::KeyRingError;
 pub use keyring::{
-    Directory, Existing, Filled, KeyPartFile, KeyRing, KnownQuery, Made, Refused, State,
+    Directory, Existing, Filled, KeptTraining, KeyPartFile, KeyRing, KnownQuery, Made, Refused,
+    State,
 };
 pub use service::{
     Authentication, Bulk, BulkDone, BulkExpectation, BulkPass, BulkProgress, BulkReport, Fetched,

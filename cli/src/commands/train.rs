@@ -1,6 +1,7 @@
 //! `cipherfn train`.
 
 mod elsewhere;
+mod kept;
 mod leaves;
 mod rows;
 mod unfinished;
@@ -16,6 +17,7 @@ use anyhow::{Context, Result};
 use cipherfn_client::training::{DescentRow, RowsEncryption, decrypt_weights};
 use cipherfn_client_http::{Existing, KeyRing};
 use cipherfn_compiler::write::write_onnx;
+use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::hash::Hash;
 use cipherfn_scheme::parameters::{KeyPart, ParameterSet};
 use cipherfn_scheme::{EvaluationKey, ExpandedEvaluationKey, SecretKey};
@@ -40,7 +42,8 @@ const MAX_PROGRAM: u64 = 1 << 26;
 /// counts rows in the leaves of a program's trees, and decrypts the counts. Here, as a server would; with
 /// --service a service runs the steps of descent, by a program that is published there. What was uploaded is
 /// remembered beside the output, in OUTPUT.training, until there is a model: the same command goes on after
-/// an interruption, and --cancel ends it.
+/// an interruption, and --cancel ends it. With --keep-encrypted the weights stay there under the key, for
+/// predict --trained and --continue.
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("of a service")
@@ -49,7 +52,8 @@ const MAX_PROGRAM: u64 = 1 << 26;
         .requires("service"),
     after_help = "Examples:\n  cipherfn train --program training.cfn --input train.csv -o model.onnx\n  \
                   cipherfn train --program training.cfn --start model.onnx --input later.csv -o newer.onnx\n  \
-                  cipherfn train --service https://abc123.execute-api.eu-central-1.amazonaws.com --program risk --keys keys/ --input train.csv -o model.onnx"
+                  cipherfn train --service https://abc123.execute-api.eu-central-1.amazonaws.com --program risk --keys keys/ --input train.csv -o model.onnx\n  \
+                  cipherfn train --service https://abc123.execute-api.eu-central-1.amazonaws.com --program risk --keys keys/ --input train.csv --keep-encrypted -o kept.json"
 )]
 pub(crate) struct Train {
     /// The program of compile-training; with --service, the name under which it is published
@@ -68,7 +72,8 @@ pub(crate) struct Train {
     /// The key ring; without it keys are made and forgotten, which with --service cannot be
     #[arg(long, value_name = "DIRECTORY")]
     keys: Option<PathBuf>,
-    /// The model to write, - for standard output
+    /// The model to write, - for standard output; with --keep-encrypted what there is to know of the kept
+    /// weights, as JSON
     #[arg(short, long, value_name = "FILE")]
     output: Destination,
     #[command(flatten)]
@@ -83,6 +88,19 @@ pub(crate) struct Train {
     /// End the training that an earlier run has begun for this output
     #[arg(long, requires = "service", help_heading = "Service")]
     cancel: bool,
+    /// Leave the weights encrypted at the service, for as long as the job lives
+    #[arg(long, requires = "service", help_heading = "Service")]
+    keep_encrypted: bool,
+    /// Train on from the weights that an earlier training has left there, by its job: with further rows, at the
+    /// rate that its steps have led to
+    #[arg(
+        long = "continue",
+        value_name = "JOB",
+        requires = "service",
+        conflicts_with = "start",
+        help_heading = "Service"
+    )]
+    go_on: Option<JobId>,
     #[command(flatten, next_help_heading = "Service")]
     connection: Connection,
     #[command(flatten, next_help_heading = "Service")]
@@ -209,10 +227,27 @@ impl Train {
     ) -> Result<RowsEncryption> {
         let plain = rows.rows.as_slice().into();
         let encryption = RowsEncryption::new(Arc::clone(secret), training, plain, None)?;
-        Ok(match &self.start {
-            Some(_) => encryption.starting_from(start)?,
-            None => encryption,
+        Ok(if self.is_started() {
+            encryption.starting_from(start)?
+        } else {
+            encryption
         })
+    }
+
+    /// Whether the training starts from given weights.
+    const fn is_started(&self) -> bool {
+        self.start.is_some() || self.go_on.is_some()
+    }
+
+    /// What the start says of the rows, where there is one.
+    fn started(&self, given: &Given<'_>) -> Option<(String, f64)> {
+        let name = match (&self.start, self.go_on) {
+            (Some(model), _) => model.name(),
+            (None, Some(job)) => format!("training {job}"),
+            (None, None) => return None,
+        };
+        let sets = &given.start.fractions;
+        Some((name, accuracy(given.training, sets, &given.rows.rows)))
     }
 
     /// Checks and decrypts a result, and writes the model.
@@ -284,14 +319,18 @@ impl Train {
                 ("file", self.output.name()),
             ]);
             facts.extend(whose.map(|whose| ("program", whose)));
-            facts.extend(rows.clipped.iter().map(|(column, count)| {
-                let values =
-                    format!("{count} values of column {column:?} lie outside of its range");
-                ("clipped", values)
-            }));
+            facts.extend(clipped(rows));
             terminal::facts(facts)
         })
     }
+}
+
+/// Columns with values outside of their ranges.
+fn clipped(rows: &TrainingRows) -> impl Iterator<Item = (&'static str, String)> {
+    rows.clipped.iter().map(|(column, count)| {
+        let values = format!("{count} values of column {column:?} lie outside of its range");
+        ("clipped", values)
+    })
 }
 
 /// A secret key, and what the server has of it.

@@ -12,6 +12,7 @@
 //! Cold, they say where the files are. Of a key those parts are loaded that the model needs; one in
 //! memory counts only if its parts' checksums are the registered ones.
 
+mod forms;
 mod frames;
 mod keys;
 mod refusal;

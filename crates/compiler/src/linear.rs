@@ -24,7 +24,7 @@ pub fn start_weights(model: &Model, training: &Training) -> Result<Vec<Vec<f64>>
     if !matches!(&model.estimators[..], [Estimator::Linear(_)]) {
         return Err(unsupported("it is no linear model"));
     }
-    let probe = Probe::new(model, training)?;
+    let probe = ScoreProbe::new(model, training)?;
     let forms = probe.forms()?;
     let classes = &training.target().categories;
     if classes.len() == 2 {
@@ -70,14 +70,14 @@ fn unsupported(problem: &str) -> CompileError {
 }
 
 /// A model, asked at points of a program's ranges.
-struct Probe<'a> {
+struct ScoreProbe<'a> {
     model: &'a Model,
     training: &'a Training,
     /// For each entry of the model's inputs, the program's column.
     places: Vec<usize>,
 }
 
-impl<'a> Probe<'a> {
+impl<'a> ScoreProbe<'a> {
     fn new(model: &'a Model, training: &'a Training) -> Result<Self, CompileError> {
         let numbers = training.numbers();
         let width = |name: &str, found: usize| {
@@ -179,8 +179,8 @@ impl<'a> Probe<'a> {
             for (form, score) in forms.iter().zip(scores) {
                 let size: f64 = form.iter().map(|weight| weight.abs()).sum();
                 let found = dot(form, &taken) + form[columns];
-                // Also of what is not a number.
-                if !((found - score).abs() <= TOLERANCE * (1.0 + size)) {
+                let off = (found - score).abs();
+                if off.is_nan() || off > TOLERANCE * (1.0 + size) {
                     let problem =
                         "its scores are not linear in the columns over the program's ranges";
                     return Err(unsupported(problem));

@@ -6,6 +6,8 @@
 //! so that the torus has room for forms z of twice the range on both sides.
 
 mod encoder;
+mod kept;
+mod messages;
 mod rows;
 mod schedule;
 mod simulate;
@@ -14,6 +16,8 @@ mod state;
 mod upload;
 
 pub use encoder::{RowEncoder, TrainingRows, mean_square};
+pub use kept::{FormNumber, FormPrediction, KeptWeights};
+pub use messages::{Forms, FormsQuery, MAX_FORMS, MAX_QUERY_BATCHES};
 pub use rows::{MAX_BATCHES, RowsChunk, rows_hash};
 pub use schedule::DescentStep;
 pub use simulate::{Simulation, StepNoise, accuracy, simulate, simulate_from, synthetic};
@@ -39,6 +43,8 @@ const WEIGHT: f64 = 1.0 / (4.0 * RANGE * STEPS as f64);
 /// Largest number of features: with the constant they fill a ciphertext with two rows.
 const MAX_FEATURES: usize = 1023;
 const MAX_EPOCHS: u32 = 1000;
+/// Of a ciphertext.
+const COEFFICIENTS: usize = 2048;
 
 /// What is minimised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,7 +129,7 @@ impl Training {
             return Err(TrainingError::field(place, "it has no \"classes\""));
         };
         let target = list(&document.target, classes, &place)?;
-        let most = 2048 / (numbers.len() + 1).next_power_of_two();
+        let most = rows_together(numbers.len() + 1);
         if !(1..=most).contains(&document.batch) {
             return field(format!(
                 "\"batch\" is {}; a ciphertext has room for 1 to {most} rows of so many columns",
@@ -175,6 +181,11 @@ impl Training {
         &self.canonical
     }
 
+    /// What is minimised.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.document.algorithm
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.document.name
@@ -211,6 +222,11 @@ impl Training {
             2 => 1,
             many => many,
         }
+    }
+
+    /// Rows that a ciphertext has room for.
+    fn rows_together(&self) -> usize {
+        rows_together(self.features())
     }
 
     /// Rows in each batch, the last one excepted.
@@ -295,6 +311,11 @@ impl Training {
             },
         }
     }
+}
+
+/// Rows of so many features, with the constant, that a ciphertext has room for.
+const fn rows_together(features: usize) -> usize {
+    COEFFICIENTS / features.next_power_of_two()
 }
 
 #[cfg(test)]

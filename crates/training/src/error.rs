@@ -105,6 +105,16 @@ pub enum TrainingError {
         /// The table's end.
         range: f64,
     },
+    /// Forms that could go around the torus unseen.
+    #[error(
+        "the weights lead to |z| of up to {reach:.0} on rows at the ends of all ranges, and above {limit:.0} a prediction by encrypted weights would be another one unseen; have the weights decrypted (without --keep-encrypted), or train with a penalty or narrower ranges"
+    )]
+    Reaches {
+        /// How far.
+        reach: f64,
+        /// The limit.
+        limit: f64,
+    },
     /// Residuals below their errors.
     #[error(
         "the training drowns in noise: a residual's error is {factor:.1} times half of a residual; raise \"rate\", or lower \"batch\" or \"decay\""

@@ -2,7 +2,7 @@
 
 use super::rows::{self, read_rows};
 use super::unfinished::{Same, Unfinished};
-use super::{Given, Train, Trained, simulated};
+use super::{Given, Train, Trained, kept, simulated};
 use crate::files::Content;
 use crate::shared::block_on;
 use crate::terminal::{self, Terminal, Unit};
@@ -11,13 +11,15 @@ use crate::usage::bail_usage;
 use anyhow::{Result, bail};
 use cipherfn_client::training::RowsEncryption;
 use cipherfn_client_http::{
-    Existing, FetchedProgram, KeyRing, RowsName, Service, ServiceError, Uploaded, UploadedRows,
+    Existing, FetchedProgram, KeptTraining, KeyRing, RowsName, Service, ServiceError, Uploaded,
+    UploadedRows,
 };
 use cipherfn_protocol::api::job::JobId;
 use cipherfn_protocol::api::{ModelName, ProblemType};
 use cipherfn_scheme::SecretKey;
 use cipherfn_scheme::parameters::ParameterSet;
 use cipherfn_serving::training::{SET, required_parts};
+use cipherfn_training::descent::KeptWeights;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -45,8 +47,16 @@ impl Train {
             let training = fetched.training.clone();
             let target = self.target.as_deref();
             let rows = read_rows(&training, target, &self.format, input, terminal)?;
-            let start = self.start_of(&training)?;
+            let start = match self.go_on {
+                Some(job) => kept::start(&service, &ring, &training, job).await?,
+                None => self.start_of(&training)?,
+            };
             let simulated = simulated((&training, &start), &rows, input)?;
+            let kept = self.keep_encrypted.then(|| {
+                let begun = (&start, rows.rows.len());
+                KeptWeights::of(&training, begun, &simulated)
+            });
+            let kept = kept.transpose()?;
             let secret = self.keys_at(&service, &ring, terminal).await?;
             let same = Same {
                 service: service.url(),
@@ -55,7 +65,7 @@ impl Train {
                 key: secret.id(),
                 rows: RowsName {
                     table: rows::hash(&rows),
-                    start: self.start.as_ref().map(|_| rows::start_hash(&start)),
+                    start: self.is_started().then(|| rows::start_hash(&start)),
                 },
             };
             let uploaded = if let Some(uploaded) = unfinished.read_same(&same)? {
@@ -86,9 +96,18 @@ impl Train {
                 upload_bytes: uploaded.declaration.chunks.iter().map(|it| it.bytes).sum(),
                 seconds: began.elapsed().as_secs_f64(),
             };
-            let whose = Some(whose(&fetched));
-            self.write(&given, &trained, (output, whose), terminal)?;
-            service.delete_job(job).await?;
+            let whose = whose(&fetched);
+            if let Some(weights) = kept {
+                let place = (service.url(), job);
+                let program = (&name, training.canonical());
+                let named = (uploaded.rows, uploaded.rows_hash);
+                let kept = KeptTraining::new(place, program, named, weights);
+                let told = (output, whose);
+                self.keep((&given, &kept), &trained, (&ring, told), terminal)?;
+            } else {
+                self.write(&given, &trained, (output, Some(whose)), terminal)?;
+                service.delete_job(job).await?;
+            }
             unfinished.remove()
         })
     }

@@ -6,6 +6,10 @@ use crate::error::TrainingError;
 /// Most steps of a training, with those before it: days of them, and what a schedule has memory for.
 const MAX_STEPS: usize = 1_000_000;
 
+/// Microseconds of one thread for a row of a step: a bootstrap, and little else. Measured on a Zen 5 machine
+/// (docs/benchmarks.md); others take up to twice as long.
+const ROW_MICROSECONDS: f64 = 19e3;
+
 /// One step of the schedule.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DescentStep {
@@ -34,6 +38,16 @@ impl Training {
             });
         }
         Ok(rows.div_ceil(self.document.batch))
+    }
+
+    /// Microseconds of one thread that a step is predicted to take, for all sets of weights.
+    pub fn step_microseconds(&self) -> f64 {
+        ROW_MICROSECONDS * (self.document.batch * self.sets()) as f64
+    }
+
+    /// Batches that share a ciphertext: as many whole ones as it has room for.
+    pub fn batches_together(&self) -> usize {
+        self.rows_together() / self.document.batch
     }
 
     /// All steps on so many rows, from nothing.

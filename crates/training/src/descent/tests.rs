@@ -1,4 +1,6 @@
-use super::{DescentStart, StepNoise, Training, simulate, simulate_from, synthetic};
+use super::{
+    DescentStart, KeptWeights, Simulation, StepNoise, Training, simulate, simulate_from, synthetic,
+};
 use cipherfn_protocol::hash::Hash;
 
 const QUIET: StepNoise = StepNoise {
@@ -127,7 +129,7 @@ fn epochs_can_be_run_one_by_one() {
         for (found, expected) in found.sets[0].iter().zip(&expected.sets[0]) {
             assert!((found - expected).abs() < 1e-12, "{found} {expected}");
         }
-        assert_eq!(found.accuracy, expected.accuracy);
+        assert!((found.accuracy - expected.accuracy).abs() < 1e-12);
     }
 }
 
@@ -194,5 +196,82 @@ fn three_classes_have_three_sets() {
         assert_eq!(found.sets.len(), 3);
         assert!(found.accuracy > 0.5, "{}", found.accuracy);
         assert_eq!(own.fitted(&found.sets).raw_weights().unwrap().0.len(), 3);
+    }
+}
+
+fn kept(training: &Training, sets: Vec<Vec<f64>>) -> Result<KeptWeights, String> {
+    let simulated = Simulation {
+        sets,
+        largest: 1.0,
+        accuracy: 1.0,
+        deviation: 0.0,
+    };
+    let begun = (&DescentStart::zero(training), 100);
+    KeptWeights::of(training, begun, &simulated).map_err(|error| error.to_string())
+}
+
+/// Digits make up the row, and forms of digits the form of the row, for every value of a feature.
+#[test]
+fn rows_are_asked_in_digits_where_forms_could_go_around() {
+    let own = training("rate = 1.0");
+    // Three units at the ends: 3 (3 + 5) + 7 = 31, just within the torus's 32.
+    let near = kept(&own, vec![vec![3.0, -5.0, 7.0]]).unwrap();
+    assert!((near.reach - 31.0 / 64.0).abs() < 1e-12, "{}", near.reach);
+    assert_eq!(near.digits(), 1);
+    assert_eq!(near.asked(&[12, -7, 4]), [[12, -7, 4]]);
+    let far = kept(&own, vec![vec![12.0, -20.0, 7.0]]).unwrap();
+    assert_eq!((far.digits(), far.steps), (2, 6));
+    for x in -12..=12 {
+        let digits = far.asked(&[x, -x, 4]);
+        for (place, whole) in [x, -x, 4].into_iter().enumerate() {
+            assert_eq!(digits[0][place] + 5 * digits[1][place], whole);
+            assert!(digits.iter().all(|digit| digit[place].abs() <= 2));
+        }
+        let weights = [12.0, -20.0, 7.0].map(|weight| weight / 256.0);
+        let form = |digit: &Vec<i32>| {
+            let products = digit.iter().zip(weights);
+            products.map(|(x, weight)| f64::from(*x) * weight).sum()
+        };
+        let forms: Vec<f64> = digits.iter().map(form).collect();
+        assert!(forms.iter().all(|form| form.abs() < 0.5), "{forms:?}");
+        let found = far.prediction(&own, &[forms], 0.0);
+        let expected = f64::from(x) / 4.0 * 32.0 + 7.0;
+        assert!((found.scores[0] - expected).abs() < 1e-9, "{found:?}");
+        assert_eq!(found.class, usize::from(expected > 0.0));
+        let chance = 1.0 / (1.0 + (-expected).exp());
+        assert!((found.numbers[1].value - chance).abs() < 1e-12);
+    }
+    let error = kept(&own, vec![vec![30.0, -20.0, 7.0]]).unwrap_err();
+    assert!(
+        error.contains("up to 157") && error.contains("above 125"),
+        "{error}"
+    );
+}
+
+/// What a margin says of probabilities holds at both ends of a form's error.
+#[test]
+fn margins_cover_what_errors_of_forms_make() {
+    let classes = text("rate = 1.0").replace("[\"no\", \"yes\"]", "[\"a\", \"b\", \"c\"]");
+    let three = Training::from_toml(&classes).unwrap();
+    assert_eq!(
+        three.prediction_columns(),
+        ["label", "probability_a", "probability_b", "probability_c"]
+    );
+    let weights = kept(&three, vec![vec![1.0; 3]; 3]).unwrap();
+    let off = 1e-4;
+    for z in [[0.0, 1.0, -2.0], [5.0, 4.9, -9.0], [-8.0, -8.5, -7.0]] {
+        let ask = |signs: [f64; 3]| {
+            let forms = [0, 1, 2].map(|set| vec![(z[set] + signs[set] * off * 64.0) / 64.0]);
+            weights.prediction(&three, &forms, off)
+        };
+        let whole = ask([0.0; 3]);
+        let sum: f64 = whole.numbers.iter().map(|number| number.value).sum();
+        assert!((sum - 1.0).abs() < 1e-12);
+        for signs in [[1.0, -1.0, -1.0], [-1.0, 1.0, 1.0], [1.0, 1.0, -1.0]] {
+            for (number, moved) in whole.numbers.iter().zip(ask(signs).numbers) {
+                let distance = (number.value - moved.value).abs();
+                assert!(distance <= number.margin, "{z:?}: {number:?} {moved:?}");
+            }
+        }
     }
 }
